@@ -1,0 +1,140 @@
+/**
+ * The one interface behind which kernels are run. `uml`, `qemu` and `fake` implement it and all pass
+ * test/conformance.ts; callers look at `capabilities`, never at a driver's name.
+ */
+import type { Duplex } from 'node:stream';
+import type { GuestLink } from '../guest/index.ts';
+import type { KernelImage } from '../image/index.ts';
+
+export type DriverName = 'uml' | 'qemu' | 'fake';
+
+/** What a driver can do, as data. */
+export interface Capabilities {
+  /** Most CPUs one kernel may have. */
+  maxCpus: number;
+  /** Least and most memory in bytes one kernel may have. */
+  minMemoryBytes: number;
+  maxMemoryBytes: number;
+  cpuHotplug: boolean;
+  memoryHotplug: boolean;
+  deviceHotplug: boolean;
+  pause: boolean;
+  /** Starts from a snapshot of a booted kernel instead of booting. */
+  templateClone: boolean;
+  /** Can write the kernel's memory as a crash dump. */
+  dump: boolean;
+  /** When shared-memory regions can be attached. */
+  sharedMemory: 'none' | 'boot' | 'hotplug';
+  networks: readonly NetworkKind[];
+  /** The layers that hold a hostile guest, outermost last. */
+  confinement: readonly string[];
+  /** What enforces isolation between this kernel and the host. */
+  isolation: string;
+}
+
+export type NetworkKind = 'none' | 'private' | 'egress';
+
+/** Whether a driver can be used on this machine, why (not), and how to get it. */
+export interface Availability {
+  available: boolean;
+  reason: string;
+  hint?: string;
+  /** qemu: the accelerator that really works. */
+  accelerator?: 'kvm' | 'tcg';
+}
+
+/** Where the root file system's lower layer comes from. Paths are absolute host paths. */
+export type RootSource =
+  | { kind: 'host' }
+  | { kind: 'directory'; path: string }
+  | { kind: 'squashfs'; path: string }
+  | { kind: 'ext4'; path: string };
+
+export interface Volume {
+  /** Absolute host path. */
+  source: string;
+  /** Absolute path inside the guest. */
+  target: string;
+  readOnly: boolean;
+}
+
+/** Everything a driver needs to run one kernel. Already validated; paths absolute. */
+export interface LaunchSpec {
+  /** Stable id of the instance: 32 lower-case hex digits; becomes the guest's machine id. */
+  id: string;
+  name: string;
+  hostname: string;
+  /** Existing, empty, private (0700) directory for sockets, logs and status files of this launch. */
+  directory: string;
+  cpus: number;
+  memoryBytes: number;
+  image: KernelImage;
+  root: RootSource;
+  volumes: readonly Volume[];
+  /** The uid/gid the kernel's process gets; undefined = that of the calling process (never with extra rights). */
+  identity: { uid: number; gid: number } | undefined;
+  /** Host CPUs the kernel's process may use (logical numbers); undefined = the driver chooses. */
+  hostCpus: readonly number[] | undefined;
+  /** Boot from scratch even where a template clone is possible. */
+  cold: boolean;
+  /** Deadline from spawn to the agent's answer. */
+  readyTimeoutMs: number;
+  /** Host paths hidden from a `host` root besides the driver's own list (the state directory). */
+  hiddenPaths: readonly string[];
+}
+
+/** How a kernel ended. */
+export interface KernelExit {
+  /** `stopped`: powered off or killed on request. `panic`: the kernel panicked. `died`: its process went away unasked. */
+  reason: 'stopped' | 'panic' | 'died';
+  /** Exit status of the kernel's process, when known. */
+  code: number | null;
+  signal: string | null;
+  /** For people: the panic line, or what happened. */
+  message: string;
+}
+
+/** A running kernel, as the daemon holds it. All methods may be called in any state and are idempotent. */
+export interface Kernel {
+  readonly driver: DriverName;
+  /** Main process on the host, for `inspect`; 0 for fake. */
+  readonly pid: number;
+  /** Whether it came from a template clone. */
+  readonly cloned: boolean;
+  /** The control connection to the agent in the guest. Valid once start()/attach() resolved. */
+  readonly guest: GuestLink;
+  /** Resolves when the kernel is gone and its host resources are released; never rejects. */
+  readonly exited: Promise<KernelExit>;
+  /** Asks the guest to power off, then kills after `graceMs`. Resolves when it is gone. */
+  stop(graceMs: number): Promise<KernelExit>;
+  /** Kills at once. Resolves when it is gone. */
+  kill(): Promise<KernelExit>;
+  pause(): Promise<void>;
+  resume(): Promise<void>;
+  /** Bytes from and to the kernel's console; output from now on. Caller destroys it. */
+  console(): Promise<Duplex>;
+  /** Lets go without touching the kernel (the manager is going away). */
+  detach(): void;
+}
+
+export interface Driver {
+  readonly name: DriverName;
+  /** Cheap after the first call; the first may boot a probe guest. */
+  probe(signal?: AbortSignal): Promise<Availability>;
+  capabilities(): Capabilities;
+  /**
+   * Starts a kernel and resolves once its agent answered and the root file system is in place.
+   * Rejects with `not-ready` (console tail in the message), `panic`, `kernel-died` or `unavailable`; then nothing is left.
+   */
+  start(spec: LaunchSpec, signal: AbortSignal, progress?: (phase: string) => void): Promise<Kernel>;
+  /**
+   * Finds the kernel launched in `directory` by an earlier process: a live one is re-attached, an ended one gives its
+   * KernelExit, and undefined means nothing of it is left.
+   */
+  attach(spec: LaunchSpec): Promise<Kernel | KernelExit | undefined>;
+  /** Path of the console log of a launch, which the host process keeps and rotates. */
+  consoleLog(directory: string): string;
+  /** Builds what makes later starts fast (a template); a no-op where capabilities say there is none. */
+  prewarm(spec: Pick<LaunchSpec, 'image' | 'cpus' | 'memoryBytes'>, signal: AbortSignal): Promise<void>;
+}
+

@@ -1,0 +1,1 @@
+export type { KernelImage, ModulePurpose } from './image.ts';
