@@ -1,0 +1,85 @@
+import type { DriverName, Volume } from '../driver/index.ts';
+
+/** What a person asks for. Sizes in bytes, durations in milliseconds, paths absolute host paths. */
+export interface InstanceSpec {
+  /** [a-z0-9] and inner dashes, at most 63 characters; unique. */
+  name: string;
+  /** argv of the workload; never empty. */
+  command: readonly string[];
+  env: Readonly<Record<string, string>>;
+  /** Working directory in the guest. */
+  cwd: string;
+  /** User and group in the guest. */
+  uid: number;
+  gid: number;
+  hostname: string;
+  /** `auto` is resolved at create time; `driverReason` says why. */
+  driver: DriverName;
+  driverReason: string;
+  /** Name of a kernel image; empty at the API = the driver's default. */
+  image: string;
+  cpus: number;
+  memoryBytes: number;
+  /** `host`, or an absolute path of a directory, tar, squashfs or ext4 file. */
+  root: string;
+  volumes: readonly Volume[];
+  restart: RestartPolicy;
+  cold: boolean;
+  readyTimeoutMs: number;
+  stopGraceMs: number;
+  /** Foreground: the workload starts when a client attaches, and the instance is removed when it ends or the client goes. */
+  attached: boolean;
+  /** The workload gets a pseudo-terminal. */
+  tty: boolean;
+  rows: number;
+  columns: number;
+}
+
+export type RestartPolicy = 'no' | 'on-failure' | 'always' | `on-failure:${number}`;
+
+/**
+ * created: never started. starting: kernel is booting. running. paused. stopping. exited: the workload or kernel ended,
+ * and no restart is due. backoff: waits to be restarted.
+ */
+export type InstanceState = 'created' | 'starting' | 'running' | 'paused' | 'stopping' | 'exited' | 'backoff';
+
+/** How the last run ended. */
+export interface InstanceExit {
+  /** `exit`: workload's own code. `signal`. `panic`/`died`: the kernel. `not-ready`, `failed`: never got going. `stopped`/`killed`: on request. */
+  reason: 'exit' | 'signal' | 'panic' | 'died' | 'not-ready' | 'failed' | 'stopped' | 'killed';
+  /** What `pk run` ends with. */
+  exitCode: number;
+  message: string;
+  at: string;
+}
+
+/** What is. Timestamps ISO 8601 UTC. */
+export interface InstanceStatus {
+  id: string;
+  spec: InstanceSpec;
+  state: InstanceState;
+  /** Bytes-per-boot identity inside the guest; null until ready. */
+  bootId: string | null;
+  kernelRelease: string | null;
+  pid: number | null;
+  cloned: boolean | null;
+  imageDigest: string | null;
+  createdAt: string;
+  startedAt: string | null;
+  /** Spawn to ready of the last start, in ms. */
+  readyMs: number | null;
+  restarts: number;
+  exit: InstanceExit | null;
+  /** When the next restart is due, in backoff. */
+  restartAt: string | null;
+}
+
+export interface InstanceEvent {
+  /** Grows by one per event within a state directory. */
+  sequence: number;
+  at: string;
+  type: 'created' | 'starting' | 'ready' | 'paused' | 'resumed' | 'stopping' | 'exited' | 'restarting' | 'removed' | 'crashed' | 'adopted';
+  name: string;
+  id: string;
+  message: string;
+}
