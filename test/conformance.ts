@@ -1,0 +1,194 @@
+/**
+ * What every driver must do, run against each of them: `fake` in the unit project, `uml` and `qemu` on real kernels.
+ * A driver passes or it is not a driver; differences are allowed only where Capabilities declare them.
+ */
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { randomBytes } from 'node:crypto';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { Driver, Kernel, KernelExit, LaunchSpec } from '../src/driver/index.ts';
+import type { KernelImage } from '../src/image/index.ts';
+import { collect } from './collect.ts';
+
+export interface ConformanceTarget {
+  /** A new manager process's view of the driver: re-attach must work through a second one. */
+  createDriver(): Driver | Promise<Driver>;
+  image(): Promise<KernelImage>;
+  /** Host processes that belong to a launch directory, for the leak check; empty for fake. */
+  processesOf(directory: string): Promise<number[]>;
+}
+
+export function conformance(name: string, target: ConformanceTarget): void {
+  describe(`driver conformance: ${name}`, () => {
+    let home: string;
+    let driver: Driver;
+    let image: KernelImage;
+    const live = new Set<Kernel>();
+    const launched: string[] = [];
+
+    beforeAll(async () => {
+      home = await mkdtemp(join(tmpdir(), 'pk-conf-'));
+      driver = await target.createDriver();
+      image = await target.image();
+    });
+    afterEach(async () => {
+      await Promise.all([...live].map((kernel) => kernel.kill()));
+      live.clear();
+      for (const directory of launched.splice(0)) expect(await target.processesOf(directory)).toEqual([]);
+    });
+    afterAll(() => rm(home, { recursive: true, force: true }));
+
+    async function spec(change: Partial<LaunchSpec> = {}): Promise<LaunchSpec> {
+      const directory = join(home, randomBytes(4).toString('hex'));
+      await mkdir(directory, { mode: 0o700 });
+      launched.push(directory);
+      const capabilities = driver.capabilities();
+      return {
+        id: randomBytes(16).toString('hex'),
+        name: 'conf',
+        hostname: 'conf-host',
+        directory,
+        cpus: 1,
+        memoryBytes: Math.max(capabilities.minMemoryBytes, 256 * 2 ** 20),
+        image,
+        root: { kind: 'host' },
+        volumes: [],
+        identity: undefined,
+        hostCpus: undefined,
+        cold: false,
+        readyTimeoutMs: 120_000,
+        hiddenPaths: [],
+        ...change,
+      };
+    }
+    async function start(change: Partial<LaunchSpec> = {}): Promise<Kernel> {
+      const kernel = await driver.start(await spec(change), new AbortController().signal);
+      live.add(kernel);
+      return kernel;
+    }
+    async function output(kernel: Kernel, ...command: string[]): Promise<string> {
+      const result = await collect(kernel.guest.exec({ command, env: { PATH: '/usr/bin:/bin' }, cwd: '/', uid: 0, gid: 0 }));
+      expect(result.exit).toEqual({ kind: 'exit', value: 0, message: expect.anything() });
+      return result.stdout;
+    }
+
+    it('is available and says why', async () => {
+      const availability = await driver.probe();
+      expect(availability).toMatchObject({ available: true });
+      expect(availability.reason).not.toBe('');
+    });
+
+    it('starts a kernel that runs commands', async () => {
+      const kernel = await start();
+      expect(kernel.guest.hello?.bootId).toMatch(/^[0-9a-f-]{36}$/);
+      expect(await output(kernel, 'echo', 'hello')).toBe('hello\n');
+    });
+
+    it('passes input, exit codes and signals', async () => {
+      const kernel = await start();
+      const cat = kernel.guest.exec({ command: ['cat'], env: { PATH: '/usr/bin:/bin' }, cwd: '/', uid: 0, gid: 0 });
+      cat.stdin.end('through the kernel');
+      expect((await collect(cat)).stdout).toBe('through the kernel');
+      const failing = kernel.guest.exec({ command: ['sh', '-c', 'exit 42'], env: { PATH: '/usr/bin:/bin' }, cwd: '/', uid: 0, gid: 0 });
+      expect((await collect(failing)).exit).toMatchObject({ kind: 'exit', value: 42 });
+      const sleeping = kernel.guest.exec({ command: ['sleep', '1000'], env: { PATH: '/usr/bin:/bin' }, cwd: '/', uid: 0, gid: 0 });
+      await sleeping.started;
+      sleeping.signal(15);
+      expect((await collect(sleeping)).exit).toMatchObject({ kind: 'signal', value: 15 });
+      const absent = kernel.guest.exec({ command: ['no-such-program'], env: { PATH: '/usr/bin:/bin' }, cwd: '/', uid: 0, gid: 0 });
+      expect((await collect(absent)).exit).toMatchObject({ kind: 'failed', value: 2 });
+    });
+
+    it('gives two kernels different identities', async () => {
+      const [a, b] = await Promise.all([start({ hostname: 'one' }), start({ hostname: 'two' })]);
+      expect(a.guest.hello?.bootId).not.toBe(b.guest.hello?.bootId);
+    });
+
+    it('stops on request, once and again', async () => {
+      const kernel = await start();
+      expect(await kernel.stop(10_000)).toMatchObject({ reason: 'stopped' });
+      expect(await kernel.stop(10_000)).toMatchObject({ reason: 'stopped' });
+      expect(await kernel.exited).toMatchObject({ reason: 'stopped' });
+    });
+
+    it('is killed at once', async () => {
+      const kernel = await start();
+      expect(await kernel.kill()).toMatchObject({ reason: 'stopped' });
+    });
+
+    it('reports a panic with its message', async () => {
+      const kernel = await start();
+      const crash = kernel.guest.exec({ command: ['sh', '-c', 'echo c > /proc/sysrq-trigger'], env: { PATH: '/usr/bin:/bin' }, cwd: '/', uid: 0, gid: 0 });
+      crash.exited.catch(() => {});
+      const exit = await kernel.exited;
+      expect(exit.reason).toBe('panic');
+      expect(exit.message).toMatch(/panic/i);
+    });
+
+    it('pauses and resumes', async () => {
+      if (!driver.capabilities().pause) return;
+      const kernel = await start();
+      await kernel.pause();
+      const echo = kernel.guest.exec({ command: ['echo', 'late'], env: { PATH: '/usr/bin:/bin' }, cwd: '/', uid: 0, gid: 0 });
+      let answered = false;
+      void echo.exited.then(() => {
+        answered = true;
+      });
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      expect(answered).toBe(false);
+      await kernel.resume();
+      expect((await collect(echo)).stdout).toBe('late\n');
+    });
+
+    it('is found again by a new manager, with its sessions', async () => {
+      const first = await spec();
+      const kernel = await driver.start(first, new AbortController().signal);
+      const bootId = kernel.guest.hello?.bootId;
+      const cat = kernel.guest.exec({ command: ['cat'], env: { PATH: '/usr/bin:/bin' }, cwd: '/', uid: 0, gid: 0 });
+      await cat.started;
+      kernel.detach();
+      const second = await target.createDriver();
+      const found = await second.attach(first);
+      if (found === undefined || !('guest' in found)) throw new Error(`not found again: ${JSON.stringify(found)}`);
+      live.add(found);
+      expect(found.guest.hello?.bootId).toBe(bootId);
+      const adopted = found.guest.adopt(cat.session);
+      adopted.stdin.end('still here');
+      expect((await collect(adopted)).stdout).toBe('still here');
+    });
+
+    it('gives an ended kernel its exit when attached later', async () => {
+      const first = await spec();
+      const kernel = await driver.start(first, new AbortController().signal);
+      kernel.detach();
+      const second = await target.createDriver();
+      const found = (await second.attach(first)) as Kernel;
+      await found.kill();
+      const third = await (await target.createDriver()).attach(first);
+      expect(third === undefined || 'reason' in (third as KernelExit)).toBe(true);
+    });
+
+    it('starts again in a fresh directory after a stop', async () => {
+      const kernel = await start();
+      await kernel.stop(10_000);
+      const again = await start();
+      expect(again.guest.hello?.bootId).not.toBe(kernel.guest.hello?.bootId);
+    });
+
+    it('leaves nothing when start is aborted', async () => {
+      const controller = new AbortController();
+      const launch = await spec({ cold: true });
+      const starting = driver.start(launch, controller.signal);
+      controller.abort();
+      await expect(starting).rejects.toThrow();
+      expect(await target.processesOf(launch.directory)).toEqual([]);
+    });
+
+    it('says what is wrong when the guest never gets ready', async () => {
+      const launch = await spec({ cold: true, readyTimeoutMs: 1 });
+      await expect(driver.start(launch, new AbortController().signal)).rejects.toMatchObject({ code: 'not-ready' });
+      expect(await target.processesOf(launch.directory)).toEqual([]);
+    });
+  });
+}
