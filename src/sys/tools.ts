@@ -80,19 +80,13 @@ export function toolHint(name: string): string {
 }
 
 function unpackedEnvironment(debian: string): Record<string, string> {
-  const libraries: string[] = [];
-  for (const base of ['usr/lib', 'lib']) {
-    for (const entry of listDirectory(join(debian, base))) {
-      // Multiarch directories: x86_64-linux-gnu, aarch64-linux-gnu. Musl's holds no library of a program found here.
-      if (!entry.endsWith('-linux-gnu')) continue;
-      const directory = join(debian, base, entry);
-      libraries.push(directory);
-      // Debian keeps the shared parts of some packages one level down and points there with ld.so.conf.d.
-      for (const inner of ['pulseaudio', 'libfakeroot']) libraries.push(join(directory, inner));
-    }
-  }
-  const existing = libraries.filter((directory) => statSync(directory, { throwIfNoEntry: false })?.isDirectory());
-  return { LD_LIBRARY_PATH: existing.join(':') };
+  const libraries = ['usr/lib', 'lib'].flatMap((base) =>
+    // Multiarch directories: x86_64-linux-gnu, aarch64-linux-gnu.
+    listDirectory(join(debian, base))
+      .filter((entry) => entry.endsWith('-linux-gnu'))
+      .map((entry) => join(debian, base, entry)),
+  );
+  return { LD_LIBRARY_PATH: libraries.join(':') };
 }
 
 function listDirectory(path: string): string[] {

@@ -1,0 +1,83 @@
+/** Where Polykernel keeps its things. Nothing here creates a directory; who needs one makes it, mode 0700. */
+import { existsSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { PolykernelError } from './errors.ts';
+
+/** sun_path of unix(7) holds 108 bytes with its final NUL. */
+const SOCKET_PATH_BYTES = 107;
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+const callerUid = (): number => process.getuid?.() ?? -1;
+
+/** The state directory: $POLYKERNEL_HOME, else /var/lib/polykernel for root, else under $XDG_STATE_HOME. Absolute. */
+export function home(env: Environment = process.env, uid: number = callerUid()): string {
+  if (env.POLYKERNEL_HOME) return resolve(env.POLYKERNEL_HOME);
+  if (uid === 0) return '/var/lib/polykernel';
+  return join(resolve(env.XDG_STATE_HOME || join(env.HOME || homedir(), '.local/state')), 'polykernel');
+}
+
+/** What can be made again (kernel images, compiled programs, templates): $POLYKERNEL_CACHE, else under $XDG_CACHE_HOME. */
+export function cacheDirectory(env: Environment = process.env): string {
+  if (env.POLYKERNEL_CACHE) return resolve(env.POLYKERNEL_CACHE);
+  return join(resolve(env.XDG_CACHE_HOME || join(env.HOME || homedir(), '.cache')), 'polykernel');
+}
+
+/** The files of one state directory. */
+export interface Layout {
+  home: string;
+  /** The daemon's HTTP socket. */
+  socket: string;
+  /** SQLite database. */
+  database: string;
+  /** Held by the one daemon of this state directory. */
+  lock: string;
+  daemonLog: string;
+  instances: string;
+  /** Directory of one instance. */
+  instance(name: string): string;
+  /** Booted snapshots that later starts are cloned from. */
+  templates: string;
+}
+
+export function layout(root: string = home()): Layout {
+  return {
+    home: root,
+    socket: join(root, 'daemon.sock'),
+    database: join(root, 'state.db'),
+    lock: join(root, 'daemon.lock'),
+    daemonLog: join(root, 'daemon.log'),
+    instances: join(root, 'instances'),
+    instance: (name) => join(root, 'instances', name),
+    templates: join(root, 'templates'),
+  };
+}
+
+/** Throws `invalid` when a socket cannot have this path because it is too long for the kernel. Returns the path. */
+export function checkSocketPath(path: string): string {
+  const length = Buffer.byteLength(path);
+  if (length <= SOCKET_PATH_BYTES) return path;
+  throw new PolykernelError(
+    'invalid',
+    `the socket path ${path} has ${length} bytes, and a Unix socket's path at most ${SOCKET_PATH_BYTES}`,
+    { field: 'POLYKERNEL_HOME', value: path, hint: 'Set POLYKERNEL_HOME to a shorter directory, such as /tmp/pk.' },
+  );
+}
+
+/** Names of the C programs in native/. */
+export type NativeProgram = 'pk-init' | 'pk-shim' | 'pk-jail';
+
+/** Where set-up puts a compiled program; it need not exist. */
+export function nativePath(name: NativeProgram, cache: string = cacheDirectory()): string {
+  return join(cache, 'native', name);
+}
+
+/** Path of a compiled program. Throws `unavailable` when set-up has not built it. */
+export function nativeBinary(name: NativeProgram, cache: string = cacheDirectory()): string {
+  const path = nativePath(name, cache);
+  if (existsSync(path)) return path;
+  throw new PolykernelError('unavailable', `${name} is not built (looked for ${path})`, {
+    hint: 'Run `npm run setup` in the Polykernel checkout.',
+  });
+}

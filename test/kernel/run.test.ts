@@ -1,0 +1,162 @@
+/** `pk` as a new user meets it, on real kernels, each behaviour on every driver of this machine. */
+import { once } from 'node:events';
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { finished, Sandbox, until } from '../pk.ts';
+
+interface Row {
+  spec: { name: string; driver: string };
+  state: string;
+  pid: number;
+  bootId: string;
+  restarts: number;
+  exit: { reason: string; exitCode: number; message: string } | null;
+}
+
+describe.each(['uml', 'qemu'])('pk on %s', (driver) => {
+  let sandbox: Sandbox;
+  const run = (...args: string[]) => sandbox.pk(['run', '--driver', driver, ...args]);
+
+  beforeAll(async () => {
+    sandbox = await Sandbox.create();
+  });
+  afterAll(() => sandbox[Symbol.asyncDispose]());
+
+  it('runs a command in a kernel of its own', async () => {
+    const ran = await run('--', 'uname', '-r');
+    expect(ran).toMatchObject({ code: 0, stderr: '' });
+    const host = await readFile('/proc/sys/kernel/osrelease', 'utf8');
+    expect(ran.stdout).not.toBe(host);
+    expect(ran.stdout).toMatch(/^6\./);
+  });
+
+  it('passes standard input, output and error apart', async () => {
+    const ran = await sandbox.pk(['run', '--driver', driver, '--', 'sh', '-c', 'cat; echo oops >&2'], 'hi\n');
+    expect(ran).toMatchObject({ code: 0, stdout: 'hi\n', stderr: 'oops\n' });
+  });
+
+  it('ends with the exit code of the command', async () => {
+    expect((await run('--', 'sh', '-c', 'exit 42')).code).toBe(42);
+    expect((await run('--', 'sh', '-c', 'kill -9 $$')).code).toBe(137);
+    expect((await run('--', 'no-such-program')).code).toBe(127);
+    expect((await run('--', '/etc/passwd')).code).toBe(126);
+  });
+
+  it('names a panic and ends with 122', async () => {
+    const ran = await run('--', 'sh', '-c', 'echo c > /proc/sysrq-trigger; sleep 100');
+    expect(ran.code).toBe(122);
+    expect(ran.stderr).toMatch(/panic/i);
+  });
+
+  it('moves a megabyte both ways unharmed', async () => {
+    const text = Array.from({ length: 20_000 }, (_, line) => `line ${line} ${'x'.repeat(40)}`).join('\n');
+    const ran = await sandbox.pk(['run', '--driver', driver, '--', 'cat'], text);
+    expect(ran.stdout === text).toBe(true);
+  });
+
+  it('forwards signals', async () => {
+    const child = sandbox.start('run', '--driver', driver, '--', 'sh', '-c', 'trap "echo got it; exit 7" TERM; echo up; while :; do sleep 0.1; done');
+    const ended = finished(child);
+    await once(child.stdout!, 'data');
+    child.kill('SIGTERM');
+    expect(await ended).toMatchObject({ code: 7 });
+  });
+
+  it('keeps the host files read-only and writes in a scratch layer', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'pk-cwd-'));
+    await chmod(directory, 0o755);
+    await writeFile(join(directory, 'file'), 'host');
+    const script = `cd ${directory} && cat file && echo guest > file && cat file && rm -f /etc/hostname`;
+    const ran = await run('--', 'sh', '-c', script);
+    expect(ran).toMatchObject({ code: 0, stdout: 'hostguest\n' });
+    expect(await readFile(join(directory, 'file'), 'utf8')).toBe('host');
+    await rm(directory, { recursive: true });
+  });
+
+  it('shares volumes, read-only where asked', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'pk-vol-'));
+    await chmod(directory, 0o777);
+    const ran = await run('-v', `${directory}:/data`, '-v', `${directory}:/frozen:ro`, '--', 'sh', '-c', 'echo kept > /data/file; cat /frozen/file; echo no > /frozen/file');
+    expect(ran.stdout).toBe('kept\n');
+    expect(ran.stderr).toMatch(/read-only/i);
+    expect(await readFile(join(directory, 'file'), 'utf8')).toBe('kept\n');
+    await rm(directory, { recursive: true });
+  });
+
+  it('runs detached, and the kernel outlives the daemon', async () => {
+    await sandbox.ok('run', '-d', '--driver', driver, '--name', 'web', '--restart', 'on-failure', '--', 'sh', '-c', 'while :; do echo tick; sleep 0.2; done');
+    const bootId = (await sandbox.ok('exec', 'web', 'cat', '/proc/sys/kernel/random/boot_id')).trim();
+    const { daemon } = await sandbox.json<{ daemon: { pid: number } }>('version');
+    process.kill(daemon.pid, 'SIGKILL');
+    const row = await until('web is found again', async () => {
+      const rows = await sandbox.json<Row[]>('ps');
+      return rows.find((each) => each.spec.name === 'web' && each.state === 'running');
+    });
+    expect(row.bootId).toBe(bootId);
+    expect((await sandbox.ok('exec', 'web', 'cat', '/proc/sys/kernel/random/boot_id')).trim()).toBe(bootId);
+    const before = (await sandbox.ok('logs', 'web')).length;
+    await until('the log goes on', async () => (await sandbox.ok('logs', 'web')).length > before);
+    await sandbox.ok('stop', 'web');
+    await sandbox.ok('start', 'web');
+    expect((await sandbox.ok('exec', 'web', 'cat', '/proc/sys/kernel/random/boot_id')).trim()).not.toBe(bootId);
+    await sandbox.ok('kill', 'web');
+    await sandbox.ok('rm', 'web');
+    expect(await sandbox.json<Row[]>('ps', '-a')).toEqual([]);
+  });
+
+  it('restarts on failure', async () => {
+    await sandbox.ok('run', '-d', '--driver', driver, '--name', 'flaky', '--restart', 'on-failure:2', '--', 'sh', '-c', 'exit 3');
+    const row = await until('two restarts are used up', async () => {
+      const rows = await sandbox.json<Row[]>('ps', '-a');
+      return rows.find((each) => each.state === 'exited' && each.restarts === 2);
+    });
+    expect(row.exit).toMatchObject({ reason: 'exit', exitCode: 3 });
+    await sandbox.ok('rm', 'flaky');
+  });
+
+  it('leaves no process of an ended command', async () => {
+    await run('--', 'true');
+    const { daemon } = await sandbox.json<{ daemon: { pid: number } }>('version');
+    await until('only the daemon is left', async () => {
+      const left = await sandbox.processes();
+      return left.every((pid) => pid === daemon.pid);
+    });
+  });
+
+  it('removes a foreground instance when its client is killed', async () => {
+    const child = sandbox.start('run', '--driver', driver, '--name', 'gone', '--', 'sh', '-c', 'echo up; sleep 1000');
+    await once(child.stdout!, 'data');
+    child.kill('SIGKILL');
+    await until('it is gone', async () => (await sandbox.json<Row[]>('ps', '-a')).length === 0);
+  });
+});
+
+describe('pk refuses clearly', () => {
+  let sandbox: Sandbox;
+  beforeAll(async () => {
+    sandbox = await Sandbox.create();
+  });
+  afterAll(() => sandbox[Symbol.asyncDispose]());
+
+  it.each([
+    [['run', '--image', 'debian:nope', '--', 'true'], 125, /debian:nope/],
+    [['run', '--cpus', '0', '--', 'true'], 2, /--cpus/],
+    [['run', '--cpus', 'abc', '--', 'true'], 2, /--cpus.*abc/],
+    [['run', '--memory', '1', '--', 'true'], 2, /memory/],
+    [['run', '--driver', 'uml', '--cpus', '2', '--', 'true'], 125, /cpus|CPU/],
+    [['run', '--driver', 'warp', '--', 'true'], 2, /warp/],
+    [['run', '--rootfs', '/nowhere', '--', 'true'], 125, /nowhere/],
+    [['run', '-v', 'relative', '--', 'true'], 2, /volume/],
+    [['run'], 2, /command/i],
+    [['exec', 'nobody', 'true'], 125, /nobody/],
+    [['rm', 'nobody'], 125, /nobody/],
+    [['frobnicate'], 2, /frobnicate/],
+  ])('%j', async (args, code, message) => {
+    const ran = await sandbox.pk(args);
+    expect(ran.stderr).toMatch(message);
+    expect(ran.stderr).not.toMatch(/\n\s+at /);
+    expect(ran.code).toBe(code);
+  });
+});
