@@ -1,0 +1,48 @@
+/**
+ * `npm run bench -- NAME [--json]`: measures one family of figures, prints it and appends it to BENCHMARKS.md with the
+ * machine it was seen on. Exit code 0 also when a goal is missed: a miss is reported, not hidden behind a failure.
+ */
+import { appendFile } from 'node:fs/promises';
+import { cpus, release, totalmem } from 'node:os';
+import { join } from 'node:path';
+import type { Bench, Row } from './row.ts';
+import { run } from './run.ts';
+
+const BENCHES: Record<string, Bench> = { run };
+
+const args = process.argv.slice(2);
+const json = args.includes('--json');
+const names = args.filter((arg) => !arg.startsWith('-'));
+const unknown = names.filter((name) => !(name in BENCHES));
+if (unknown.length > 0 || args.some((arg) => arg.startsWith('-') && arg !== '--json')) {
+  console.error(`usage: npm run bench -- [${Object.keys(BENCHES).join('|')}]... [--json]`);
+  process.exit(2);
+}
+
+for (const name of names.length > 0 ? names : Object.keys(BENCHES)) {
+  const rows = await BENCHES[name]!((text) => {
+    if (process.stderr.isTTY) process.stderr.write(`${text}\n`);
+  });
+  console.log(json ? JSON.stringify(rows) : table(rows));
+  await appendFile(join(import.meta.dirname, '..', 'BENCHMARKS.md'), section(name, rows));
+}
+
+function number(value: number): string {
+  return value >= 100 ? value.toFixed(0) : value.toFixed(2);
+}
+
+function table(rows: readonly Row[]): string {
+  const head = '| figure | seen | peer | ratio | goal | met |\n| --- | --- | --- | --- | --- | --- |';
+  const body = rows.map((row) => {
+    const met = row.met ? 'yes' : `**no**`;
+    const note = row.note === undefined ? '' : `<br>${row.note}`;
+    return `| ${row.name}${note} | ${number(row.value)} ${row.unit} | ${row.peer}: ${number(row.peerValue)} ${row.unit} | ${number(row.ratio)} | ${row.goal} | ${met} |`;
+  });
+  return [head, ...body].join('\n');
+}
+
+function section(name: string, rows: readonly Row[]): string {
+  const cpu = cpus();
+  const machine = `${cpu.length} x ${cpu[0]?.model ?? 'unknown CPU'}, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}, Node ${process.version}`;
+  return `\n## ${name}, ${new Date().toISOString().slice(0, 16).replace('T', ' ')} UTC\n\n${machine}\n\n${table(rows)}\n`;
+}

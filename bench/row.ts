@@ -1,0 +1,34 @@
+/** One measured figure. `ratio` is value / peer, both taken in the same run; absolute times mean nothing on a noisy machine. */
+export interface Row {
+  name: string;
+  value: number;
+  unit: string;
+  /** What it is held against, and that peer's own value in the same unit. */
+  peer: string;
+  peerValue: number;
+  ratio: number;
+  /** Human-readable goal: `<= 1.10`. */
+  goal: string;
+  met: boolean;
+  /** Why a goal was missed, or how the figure was taken. */
+  note?: string;
+}
+
+export type Bench = (progress: (text: string) => void) => Promise<Row[]>;
+
+/** Builds a row whose goal is that value / peer (or the value itself, with `of: 'value'`) is at most `most`. */
+export function atMost(
+  most: number,
+  row: Pick<Row, 'name' | 'value' | 'unit' | 'peer' | 'peerValue' | 'note'> & { of?: 'value' },
+): Row {
+  const ratio = row.value / row.peerValue;
+  const judged = row.of === 'value' ? row.value : ratio;
+  const { of, ...rest } = row;
+  return { ...rest, ratio, goal: `<= ${most}${of === 'value' ? ` ${row.unit}` : ' x'}`, met: judged <= most };
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
