@@ -5,7 +5,7 @@
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { runCommand } from './command.ts';
-import { PolykernelError } from './errors.ts';
+import type { PolykernelError } from './errors.ts';
 
 export interface AptOptions {
   /** Directory for private package lists and downloads of a user without root rights. */
@@ -80,7 +80,7 @@ export class Apt {
       mkdirSync(target, { recursive: true });
       for (const file of files) {
         this.#options.progress?.(`unpacking ${file}`);
-        await runCommand('dpkg-deb', ['-x', join(downloads, file), target], { signal: this.#options.signal });
+        await runCommand(['dpkg-deb', '-x', join(downloads, file), target], this.#abortable());
       }
       return files.map((file) => basename(file, '.deb'));
     } finally {
@@ -118,6 +118,10 @@ export class Apt {
     this.#refreshed = true;
   }
 
+  #abortable() {
+    return this.#options.signal ? { signal: this.#options.signal } : {};
+  }
+
   #run(program: string, args: readonly string[], hint: string = PREPARED, cwd?: string) {
     const settings = ['-q', '-o', `DPkg::Lock::Timeout=${LOCK_TIMEOUT_S}`, '-o', 'APT::Sandbox::User=root'];
     if (this.#private) {
@@ -129,10 +133,10 @@ export class Apt {
       settings.push('-o', `Dir::State=${state}`, '-o', 'Dir::State::status=/var/lib/dpkg/status');
       settings.push('-o', `Dir::Cache=${cache}`);
     }
-    return runCommand(program, [...settings, ...args], {
+    return runCommand([program, ...settings, ...args], {
       // English, for what is parsed here; no questions, as nobody may be there to answer.
       env: { ...process.env, LC_ALL: 'C', DEBIAN_FRONTEND: 'noninteractive' },
-      signal: this.#options.signal,
+      ...this.#abortable(),
       hint,
       ...(cwd === undefined ? {} : { cwd }),
     });

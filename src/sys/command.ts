@@ -1,79 +1,59 @@
-/** Runs a program to its end. Argument vectors only: no shell ever sees a value. */
+/** Programs that must succeed, and filters from one stream to a file. Built on run(), which never judges the status. */
 import { spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { PolykernelError } from './errors.ts';
+import { type RunOptions, type RunResult, run } from './process.ts';
 
-export interface CommandOptions {
-  cwd?: string;
-  env?: NodeJS.ProcessEnv;
-  signal?: AbortSignal | undefined;
-  /** What the program reads; nothing by default. */
-  input?: Readable;
-  /** An open file that takes standard output, instead of it being collected. */
-  stdoutFd?: number;
-  /** Exit codes besides 0 that are no failure. */
-  accept?: readonly number[];
-  /** What to do when the program is missing, for people. */
-  hint?: string;
-}
-
-export interface CommandResult {
-  code: number;
-  stdout: string;
-  stderr: string;
-}
-
-/** Kept of each stream: enough for any message, bounded whatever the program prints. */
-const OUTPUT_LIMIT = 16 * 1024 * 1024;
 const MESSAGE_LINES = 6;
+/** Downloads over a slow line take long; nothing here may take for ever. */
+const DEADLINE_MS = 30 * 60_000;
 
 /**
- * Runs `file` with `args` and resolves once it has ended with 0 (or an accepted code).
- * @throws PolykernelError `unavailable` if the program is missing, `internal` with the end of its stderr if it failed.
+ * Runs a program that must end with status 0.
+ * Throws as run() does, and `internal` with the end of its standard error when the status is another.
  */
 export async function runCommand(
-  file: string,
-  args: readonly string[],
-  options: CommandOptions = {},
-): Promise<CommandResult> {
-  options.signal?.throwIfAborted();
-  const child = spawn(file, args, {
-    cwd: options.cwd,
-    env: options.env ?? process.env,
-    signal: options.signal,
-    stdio: [options.input === undefined ? 'ignore' : 'pipe', options.stdoutFd ?? 'pipe', 'pipe'],
-  });
-  const stdout = collect(child.stdout);
-  const stderr = collect(child.stderr);
-  // A program that stops reading early ends our write with EPIPE; its exit code says whether that was a failure.
-  const fed = options.input && child.stdin ? pipeline(options.input, child.stdin).catch((e: Error) => e) : undefined;
-  const code = await new Promise<number>((resolve, reject) => {
-    child.once('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'ENOENT') return reject(error);
-      reject(new PolykernelError('unavailable', `the program ${file} is missing`, { hint: options.hint, cause: error }));
-    });
-    child.once('close', (status, signal) => resolve(status ?? (signal ? 128 : 1)));
-  });
-  const inputError = await fed;
-  if (inputError && (inputError as NodeJS.ErrnoException).code !== 'EPIPE') throw inputError;
-  const result = { code, stdout: stdout(), stderr: stderr() };
-  if (code !== 0 && !options.accept?.includes(code)) {
-    const tail = result.stderr.trim().split('\n').slice(-MESSAGE_LINES).join('\n');
-    const shown = [file, ...args].join(' ');
-    throw new PolykernelError('internal', `\`${shown}\` failed with code ${code}: ${tail || 'it said nothing'}`, {
-      hint: options.hint,
-    });
-  }
+  argv: readonly string[],
+  options: RunOptions & { hint?: string } = {},
+): Promise<RunResult> {
+  const result = await run(argv, { deadlineMs: DEADLINE_MS, ...options });
+  if (result.code !== 0) throw failure(argv, result.code ?? result.signal, result.stderr, options.hint);
   return result;
 }
 
-function collect(stream: Readable | null): () => string {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  stream?.on('data', (chunk: Buffer) => {
-    size += chunk.length;
-    if (size <= OUTPUT_LIMIT) chunks.push(chunk);
+/**
+ * Feeds `input` to a filter such as `xz -dc` and lets it write to an open file.
+ * Throws `unavailable` when the program is missing, `internal` when it fails.
+ */
+export async function filterToFile(
+  argv: readonly string[],
+  input: Readable,
+  stdoutFd: number,
+  signal?: AbortSignal,
+): Promise<void> {
+  const [program, ...args] = argv;
+  const child = spawn(program!, args, { stdio: ['pipe', stdoutFd, 'pipe'], ...(signal && { signal }) });
+  let stderr = '';
+  child.stderr!.setEncoding('utf8').on('data', (text: string) => {
+    stderr = (stderr + text).slice(-4096);
   });
-  return () => Buffer.concat(chunks).toString('utf8');
+  const ended = new Promise<number | string>((resolve, reject) => {
+    child.once('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') return reject(error);
+      reject(new PolykernelError('unavailable', `the program ${program} is not installed`, { cause: error }));
+    });
+    child.once('close', (code, killed) => resolve(code ?? killed ?? 1));
+  });
+  // A filter that ends early breaks the pipe; its status says whether that was a failure.
+  const fed = pipeline(input, child.stdin!).catch((error: NodeJS.ErrnoException) => error);
+  const [status, inputError] = await Promise.all([ended, fed]);
+  if (status !== 0) throw failure(argv, status, stderr);
+  if (inputError && inputError.code !== 'EPIPE') throw inputError;
+}
+
+function failure(argv: readonly string[], status: number | string | null, stderr: string, hint?: string) {
+  const tail = stderr.trim().split('\n').slice(-MESSAGE_LINES).join('\n') || 'it said nothing';
+  const ending = typeof status === 'number' ? `with status ${status}` : `by ${status}`;
+  return new PolykernelError('internal', `\`${argv.join(' ')}\` ended ${ending}: ${tail}`, { hint });
 }

@@ -2,10 +2,11 @@
  * Finds the programs Polykernel runs: those of the machine first, then those that set-up unpacked into the cache for a
  * user who may not install packages.
  */
-import { accessSync, constants, readdirSync, statSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { PolykernelError } from './errors.ts';
 import { cacheDirectory } from './paths.ts';
+import { which } from './process.ts';
 
 /** A program and the environment variables it needs besides the caller's own. */
 export interface Tool {
@@ -16,10 +17,10 @@ export interface Tool {
 }
 
 export interface ToolSearch {
-  /** Value of PATH. */
-  path?: string;
-  /** Where `dpkg-deb -x` put packages. */
+  /** Where packages were unpacked. */
   debian?: string;
+  /** False: only among the unpacked packages. */
+  installed?: boolean;
 }
 
 /** Which Debian or Ubuntu package brings each program. */
@@ -38,7 +39,7 @@ export const TOOL_PACKAGES: Readonly<Record<string, string>> = {
   taskset: 'util-linux',
 };
 
-const PROGRAM_DIRECTORIES = ['usr/bin', 'usr/sbin', 'bin', 'sbin', 'usr/local/bin', 'usr/local/sbin'];
+const PROGRAM_DIRECTORIES = ['usr/bin', 'usr/sbin', 'bin', 'sbin'];
 
 /** Directory under which packages of a user without root rights are unpacked. */
 export function unpackedDirectory(): string {
@@ -47,17 +48,12 @@ export function unpackedDirectory(): string {
 
 /** Looks for a program on PATH, in the usual system directories, then among the unpacked packages. */
 export function findTool(name: string, search: ToolSearch = {}): Tool | undefined {
-  const onPath = (search.path ?? process.env['PATH'] ?? '').split(':').filter((entry) => entry.startsWith('/'));
-  // A user's PATH often lacks sbin, and a service's PATH may be empty.
-  const system = search.path === undefined ? PROGRAM_DIRECTORIES.map((entry) => `/${entry}`) : [];
-  for (const directory of [...onPath, ...system]) {
-    const path = join(directory, name);
-    if (isProgram(path)) return { path, env: {}, unpacked: false };
-  }
+  const installed = search.installed === false ? undefined : which(name);
+  if (installed !== undefined) return { path: installed, env: {}, unpacked: false };
   const debian = search.debian ?? unpackedDirectory();
   for (const directory of PROGRAM_DIRECTORIES) {
-    const path = join(debian, directory, name);
-    if (isProgram(path)) return { path, env: unpackedEnvironment(debian), unpacked: true };
+    const path = which(join(debian, directory, name));
+    if (path !== undefined) return { path, env: unpackedEnvironment(debian), unpacked: true };
   }
   return undefined;
 }
@@ -94,14 +90,5 @@ function listDirectory(path: string): string[] {
     return readdirSync(path);
   } catch {
     return [];
-  }
-}
-
-function isProgram(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return statSync(path).isFile();
-  } catch {
-    return false;
   }
 }

@@ -1,0 +1,100 @@
+/* What pk-shim needs to start a program: errors before it runs, inherited descriptors, its own identity. */
+#ifndef LAUNCH_H
+#define LAUNCH_H
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define PASSED_MAX 32
+
+static void die(const char *format, ...)
+{
+	va_list list;
+	int error = errno;
+
+	fputs("pk-shim: ", stderr);
+	va_start(list, format);
+	vfprintf(stderr, format, list);
+	va_end(list);
+	if (error)
+		fprintf(stderr, ": %s", strerror(error));
+	fputc('\n', stderr);
+	exit(1);
+}
+
+/* Closes every inherited descriptor above 2 that is not to be passed on. */
+static void close_inherited(const int *passed, int count)
+{
+	DIR *directory = opendir("/proc/self/fd");
+	struct dirent *entry;
+	int fd, i, victims[1024], n = 0;
+
+	if (directory == NULL)
+		die("/proc/self/fd");
+	while ((entry = readdir(directory)) != NULL) {
+		fd = atoi(entry->d_name);
+		for (i = 0; i < count && passed[i] != fd; i++)
+			;
+		if (fd > 2 && i == count && fd != dirfd(directory) && n < 1024)
+			victims[n++] = fd;
+	}
+	closedir(directory);
+	while (n > 0)
+		close(victims[--n]);
+}
+
+/* Field 22 of /proc/self/stat: with the pid it names this process for good. */
+static uint64_t own_start_time(void)
+{
+	char text[1024] = "", *at;
+	int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC), field;
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+
+	if (fd >= 0)
+		close(fd);
+	if (n <= 0 || (at = strrchr(text, ')')) == NULL)
+		return 0;
+	for (field = 2; field < 22 && at != NULL; field++)
+		at = strchr(at + 1, ' ');
+	return at == NULL ? 0 : strtoull(at, NULL, 10);
+}
+
+/* A socket pair: our end is returned, the program's is moved out of the way of the numbers it will get. */
+static int pair(int *theirs)
+{
+	int ends[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0 || (*theirs = fcntl(ends[1], F_DUPFD_CLOEXEC, 64)) < 0)
+		die("socketpair");
+	close(ends[1]);
+	return ends[0];
+}
+
+/* Reads --fds; the descriptors are marked so that only the program will keep them. */
+static int parse_list(char *list, int *numbers)
+{
+	int count = 0;
+	char *item, *end;
+
+	for (item = strtok(list, ","); item != NULL; item = strtok(NULL, ",")) {
+		long fd = strtol(item, &end, 10);
+
+		errno = 0;
+		if (*end != 0 || fd < 5 || fd > 63 || count == PASSED_MAX)
+			die("--fds: a list of descriptors from 5 to 63 is wanted, not %s", item);
+		if (fcntl((int)fd, F_GETFD) < 0 || fcntl((int)fd, F_SETFD, FD_CLOEXEC) != 0)
+			die("--fds: %ld", fd);
+		numbers[count++] = (int)fd;
+	}
+	return count;
+}
+
+#endif

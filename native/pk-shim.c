@@ -1,0 +1,569 @@
+/*
+ * pk-shim: the parent of one kernel's process. It outlives the daemon, holds the control line and the console, keeps the
+ * console log and learns the exit status. docs/shim.md is its contract.
+ *
+ * Everything is one poll loop over non-blocking descriptors; memory is static and bounded. Nothing that the program or a
+ * client does may block the loop, except that the program waits while nobody takes its data.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "buffer.h"
+#include "launch.h"
+#include "mconsole.h"
+
+#define CONSOLE_BYTES 65536
+#define LINE_BYTES 1024
+#define TEXT_BYTES 8192
+#define CLIENTS 32
+#define MCONSOLE_MS 5000
+/* How long what the program left behind may go on after its end, and how long its last words may take. */
+#define DRAIN_MS 1000
+
+/* One end of a socket pair with the program, and at most one client that holds it. */
+struct relay {
+	int program, holder;
+	struct buffer out, in; /* program to holder, holder to program */
+};
+
+enum kind { FREE, READING, CONSOLE, WAITING, KILLING, MCONSOLE };
+
+struct client {
+	enum kind kind;
+	int fd, peer; /* peer: the mconsole's datagram socket */
+	int64_t deadline;
+	size_t length;
+	char text[TEXT_BYTES]; /* the request line, then an mconsole's answer */
+};
+
+static struct relay relays[2]; /* control, monitor */
+static struct client clients[CLIENTS];
+static struct buffer console_in;
+static int console = -1, listener = -1, signals = -1, log_fd = -1, exit_fd = -1;
+static long log_bytes = 1 << 20, log_size;
+static pid_t program;
+static int ended, status;
+static int64_t end_deadline;
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* ---- console log ---- */
+
+static void log_open(int flags)
+{
+	struct stat st;
+
+	log_fd = open("console.log", O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
+	log_size = log_fd >= 0 && fstat(log_fd, &st) == 0 ? (long)st.st_size : 0;
+}
+
+/* A full disk drops output; the next write tries again. */
+static void log_write(const char *bytes, size_t length)
+{
+	if (log_fd >= 0 && log_size > 0 && log_size + (long)length > log_bytes) {
+		if (rename("console.log", "console.log.1") == 0)
+			close_fd(&log_fd);
+	}
+	if (log_fd < 0)
+		log_open(0);
+	while (log_fd >= 0 && length > 0) {
+		ssize_t n = write(log_fd, bytes, length);
+
+		if (n <= 0)
+			return;
+		log_size += n;
+		bytes += n;
+		length -= (size_t)n;
+	}
+}
+
+/* ---- clients ---- */
+
+static void drop_client(struct client *c)
+{
+	if (c->peer >= 0 && c->kind == MCONSOLE) {
+		char path[32];
+
+		snprintf(path, sizeof path, "reply/%d", (int)(c - clients));
+		unlink(path);
+	}
+	close_fd(&c->peer);
+	close_fd(&c->fd);
+	c->kind = FREE;
+}
+
+static void answer(struct client *c, const char *format, ...)
+{
+	char text[TEXT_BYTES + 16];
+	va_list list;
+	int n;
+
+	va_start(list, format);
+	n = vsnprintf(text, sizeof text, format, list);
+	va_end(list);
+	if (n > 0)
+		(void)!send(c->fd, text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+	drop_client(c);
+}
+
+static void kill_program(void)
+{
+	if (ended)
+		return; /* the pid may belong to another process by now */
+	kill(-program, SIGKILL);
+	kill(program, SIGKILL);
+}
+
+/*
+ * The answer comes to a socket that must have the same name for us and for the VMM: reply/N, relative to DIR, which is
+ * the working directory of both. The jail shows reply/ read-only, so that the VMM cannot replace it.
+ */
+static void start_mconsole(struct client *c, const char *path, const char *command)
+{
+	struct sockaddr_un self = {.sun_family = AF_UNIX};
+
+	if (*command == 0 || strlen(command) >= MCONSOLE_BYTES) {
+		answer(c, "error not a command\n");
+		return;
+	}
+	snprintf(self.sun_path, sizeof self.sun_path, "reply/%d", (int)(c - clients));
+	unlink(self.sun_path);
+	c->peer = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	c->kind = MCONSOLE;
+	c->length = 0;
+	c->deadline = now_ms() + MCONSOLE_MS;
+	if (c->peer < 0 || bind(c->peer, (struct sockaddr *)&self, sizeof self) != 0 || chmod(self.sun_path, 0666) != 0)
+		answer(c, "error reply socket: %s\n", strerror(errno));
+	else if (mconsole_send(c->peer, path, command) != 0)
+		answer(c, "error %s: %s\n", command, strerror(errno));
+}
+
+static void read_mconsole(struct client *c)
+{
+	int failed;
+
+	if (mconsole_receive(c->peer, c->text, &c->length, sizeof c->text, &failed) == 1)
+		answer(c, "%s %s\n", failed ? "error" : "ok", c->text);
+}
+
+/* A new holder replaces the old one. */
+static void hold(struct client *c, struct relay *r)
+{
+	close_fd(&r->holder);
+	r->holder = c->fd;
+	c->fd = -1;
+	c->kind = FREE;
+}
+
+static void obey(struct client *c)
+{
+	char *path, *command;
+
+	if (strcmp(c->text, "control") == 0) {
+		hold(c, &relays[0]);
+	} else if (strcmp(c->text, "monitor") == 0) {
+		hold(c, &relays[1]);
+	} else if (strcmp(c->text, "console") == 0) {
+		c->kind = CONSOLE;
+	} else if (strcmp(c->text, "wait") == 0) {
+		c->kind = WAITING;
+	} else if (strcmp(c->text, "kill") == 0) {
+		c->kind = KILLING;
+		kill_program();
+	} else if (strcmp(c->text, "status") == 0) {
+		if (ended)
+			c->kind = WAITING; /* until the exit file says it better */
+		else
+			answer(c, "running %d\n", (int)program);
+	} else if (strncmp(c->text, "mconsole ", 9) == 0) {
+		path = c->text + 9;
+		command = strchr(path, ' ');
+		if (command == NULL) {
+			answer(c, "error not a command\n");
+			return;
+		}
+		*command++ = 0;
+		start_mconsole(c, path, command);
+	} else {
+		answer(c, "error unknown request\n");
+	}
+}
+
+/* Byte by byte up to the line end: what follows belongs to the stream that the connection becomes. */
+static void read_line(struct client *c)
+{
+	char byte;
+	ssize_t n;
+
+	while ((n = recv(c->fd, &byte, 1, MSG_DONTWAIT)) == 1) {
+		if (byte == '\n') {
+			c->text[c->length] = 0;
+			obey(c);
+			return;
+		}
+		if (byte == 0 || c->length >= LINE_BYTES) {
+			drop_client(c);
+			return;
+		}
+		c->text[c->length++] = byte;
+	}
+	if (n == 0 || (errno != EAGAIN && errno != EINTR))
+		drop_client(c);
+}
+
+static void accept_client(void)
+{
+	int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), i;
+
+	if (fd < 0)
+		return;
+	for (i = 0; i < CLIENTS && clients[i].kind != FREE; i++)
+		;
+	if (i == CLIENTS) {
+		/* One that never said what it wants makes room. */
+		for (i = 0; i < CLIENTS && clients[i].kind != READING; i++)
+			;
+		if (i == CLIENTS) {
+			close(fd);
+			return;
+		}
+		drop_client(&clients[i]);
+	}
+	clients[i].kind = READING;
+	clients[i].fd = fd;
+	clients[i].peer = -1;
+	clients[i].length = 0;
+	read_line(&clients[i]); /* usually the line is there already */
+}
+
+/* ---- streams ---- */
+
+static void pump_relay(struct relay *r)
+{
+	if (r->holder >= 0 && flush_to(&r->out, r->holder) < 0)
+		close_fd(&r->holder);
+	if (r->program >= 0 && r->holder >= 0 && is_empty(&r->out)) {
+		if (fill(&r->out, r->program) < 0)
+			close_fd(&r->program);
+		if (flush_to(&r->out, r->holder) < 0)
+			close_fd(&r->holder);
+	}
+	if (r->program < 0 && is_empty(&r->out))
+		close_fd(&r->holder); /* its end of file */
+	if (r->program >= 0 && flush_to(&r->in, r->program) < 0)
+		discard(&r->in);
+	if (r->holder >= 0 && is_empty(&r->in)) {
+		if (fill(&r->in, r->holder) < 0)
+			close_fd(&r->holder);
+		if (r->program < 0 || flush_to(&r->in, r->program) < 0)
+			discard(&r->in);
+	}
+}
+
+static void pump_console(void)
+{
+	static char bytes[CONSOLE_BYTES];
+	ssize_t n = recv(console, bytes, sizeof bytes, MSG_DONTWAIT);
+	int i;
+
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+		close_fd(&console);
+		return;
+	}
+	if (n < 0)
+		return;
+	log_write(bytes, (size_t)n);
+	for (i = 0; i < CLIENTS; i++)
+		if (clients[i].kind == CONSOLE &&
+		    send(clients[i].fd, bytes, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno != EAGAIN)
+			drop_client(&clients[i]);
+}
+
+static void read_client(struct client *c)
+{
+	char ignored[256];
+	ssize_t n;
+
+	switch (c->kind) {
+	case READING:
+		read_line(c);
+		break;
+	case CONSOLE:
+		if (!is_empty(&console_in))
+			break;
+		if (fill(&console_in, c->fd) < 0)
+			drop_client(c);
+		else if (console < 0 || flush_to(&console_in, console) < 0)
+			discard(&console_in);
+		break;
+	case WAITING:
+	case KILLING:
+	case MCONSOLE:
+		n = recv(c->fd, ignored, sizeof ignored, MSG_DONTWAIT);
+		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+			drop_client(c);
+		break;
+	case FREE:
+		break;
+	}
+}
+
+static void reap(void)
+{
+	struct signalfd_siginfo ignored[8];
+	siginfo_t info;
+	pid_t pid;
+
+	while (read(signals, ignored, sizeof ignored) > 0)
+		;
+	info.si_pid = 0;
+	if (!ended && waitid(P_PID, (id_t)program, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == program) {
+		/* While its zombie keeps the number, the process group is certainly its own. */
+		kill(-program, SIGKILL);
+		waitpid(program, &status, 0);
+		ended = 1;
+		end_deadline = now_ms() + DRAIN_MS;
+	}
+	/* Orphans come to us only if somebody made us a subreaper; take them all the same. */
+	while (ended && (pid = waitpid(-1, NULL, WNOHANG)) > 0)
+		;
+}
+
+static int is_drained(void)
+{
+	int i;
+
+	if (console >= 0)
+		return 0;
+	for (i = 0; i < 2; i++)
+		if (relays[i].holder >= 0 && (relays[i].program >= 0 || !is_empty(&relays[i].out)))
+			return 0;
+	return 1;
+}
+
+/* One that nothing is wanted of is left out, or its hangup would spin the loop. */
+static void watch(struct pollfd *fds, int *n, int fd, int wanted)
+{
+	fds[(*n)++] = (struct pollfd){wanted ? fd : -1, (short)wanted, 0};
+}
+
+static void loop(void)
+{
+	struct pollfd fds[4 + 4 + 2 * CLIENTS];
+	int64_t now, next;
+	int i, n;
+
+	for (;;) {
+		for (i = 0; i < 2; i++)
+			pump_relay(&relays[i]);
+		if (console >= 0 && flush_to(&console_in, console) < 0)
+			discard(&console_in);
+		now = now_ms();
+		if (ended && (now >= end_deadline || is_drained()))
+			return;
+		next = ended ? end_deadline : INT64_MAX;
+		n = 0;
+		watch(fds, &n, signals, POLLIN);
+		watch(fds, &n, listener, POLLIN);
+		watch(fds, &n, console, POLLIN | (is_empty(&console_in) ? 0 : POLLOUT));
+		for (i = 0; i < 2; i++) {
+			struct relay *r = &relays[i];
+
+			watch(fds, &n, r->program, (r->holder >= 0 && is_empty(&r->out) ? POLLIN : 0) | (is_empty(&r->in) ? 0 : POLLOUT));
+			watch(fds, &n, r->holder, (is_empty(&r->in) ? POLLIN : 0) | (is_empty(&r->out) ? 0 : POLLOUT));
+		}
+		for (i = 0; i < CLIENTS; i++) {
+			struct client *c = &clients[i];
+
+			watch(fds, &n, c->fd, c->kind != CONSOLE || is_empty(&console_in) ? POLLIN : 0);
+			watch(fds, &n, c->peer, POLLIN);
+			if (c->kind == MCONSOLE && c->deadline < next)
+				next = c->deadline;
+		}
+		if (poll(fds, (nfds_t)n, next == INT64_MAX ? -1 : next > now ? (int)(next - now) : 0) < 0 && errno != EINTR)
+			die("poll");
+		if (fds[0].revents)
+			reap();
+		if (fds[2].revents)
+			pump_console();
+		for (i = 0; i < CLIENTS; i++) {
+			struct client *c = &clients[i];
+
+			/* A slot that was freed and taken again in this round has another descriptor or waits for the next. */
+			if (fds[7 + 2 * i + 1].revents && c->kind == MCONSOLE)
+				read_mconsole(c);
+			if (fds[7 + 2 * i].revents && c->kind != FREE && c->fd == fds[7 + 2 * i].fd)
+				read_client(c);
+			if (c->kind == MCONSOLE && now_ms() >= c->deadline)
+				answer(c, "error no answer within %d ms\n", MCONSOLE_MS);
+		}
+		if (fds[1].revents)
+			accept_client();
+	}
+}
+
+/* ---- start and end ---- */
+
+static void write_exit(void)
+{
+	char text[40];
+	int i, n, signalled = WIFSIGNALED(status);
+
+	n = snprintf(text, sizeof text, "%s %d\n", signalled ? "signal" : "code", signalled ? WTERMSIG(status) : WEXITSTATUS(status));
+	/* The block was taken at the start, so that a full disk cannot lose the status. */
+	if (pwrite(exit_fd, text, (size_t)n, 0) == n && ftruncate(exit_fd, n) == 0)
+		rename("exit.new", "exit");
+	unlink("shim.sock");
+	for (i = 0; i < CLIENTS; i++)
+		if (clients[i].kind == WAITING)
+			answer(&clients[i], "%s", text);
+}
+
+/* One shim per directory; the lock lives as long as we do, and the file tells who that is. */
+static void claim_directory(void)
+{
+	int fd = open("shim.pid", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0)
+		die("shim.pid");
+	if (flock(fd, LOCK_EX | LOCK_NB) != 0)
+		die("another pk-shim holds this directory");
+	if (ftruncate(fd, 0) != 0 || dprintf(fd, "%d %llu\n", (int)getpid(), (unsigned long long)own_start_time()) < 0)
+		die("shim.pid");
+	unlink("exit");
+	exit_fd = open("exit.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (exit_fd < 0 || write(exit_fd, "                               \n", 32) != 32)
+		die("exit.new");
+}
+
+static void listen_here(void)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "shim.sock"};
+
+	unlink(address.sun_path);
+	listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (listener < 0 || bind(listener, (struct sockaddr *)&address, sizeof address) != 0 ||
+	    chmod(address.sun_path, 0600) != 0 || listen(listener, 64) != 0)
+		die("shim.sock");
+}
+
+static void start_program(char **argv, const int *passed, int count, mode_t mask)
+{
+	int theirs[3], failure[2], report, error = 0, i;
+	pid_t shim = getpid();
+	sigset_t none;
+
+	relays[0].holder = relays[1].holder = -1;
+	console = pair(&theirs[0]);
+	relays[0].program = pair(&theirs[1]);
+	relays[1].program = pair(&theirs[2]);
+	if (pipe2(failure, O_CLOEXEC) != 0 || (report = fcntl(failure[1], F_DUPFD_CLOEXEC, 64)) < 0)
+		die("pipe");
+	close(failure[1]);
+	program = fork();
+	if (program < 0)
+		die("fork");
+	if (program == 0) {
+		sigemptyset(&none);
+		setsid();
+		umask(mask);
+		if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != shim)
+			_exit(1);
+		signal(SIGHUP, SIG_DFL), signal(SIGPIPE, SIG_DFL), signal(SIGINT, SIG_DFL), signal(SIGTERM, SIG_DFL);
+		sigprocmask(SIG_SETMASK, &none, NULL);
+		for (i = 0; i < count; i++)
+			fcntl(passed[i], F_SETFD, 0);
+		for (i = 0; i < 5; i++)
+			dup2(theirs[i < 3 ? 0 : i - 2], i);
+		execvp(argv[0], argv);
+		error = errno;
+		(void)!write(report, &error, sizeof error);
+		_exit(127);
+	}
+	close(report);
+	for (i = 0; i < 3; i++)
+		close(theirs[i]);
+	for (i = 0; i < count; i++)
+		close(passed[i]);
+	if (read(failure[0], &error, sizeof error) == sizeof error) {
+		unlink("shim.sock"), unlink("shim.pid"), unlink("exit.new");
+		errno = error;
+		die("%s", argv[0]);
+	}
+	close(failure[0]);
+}
+
+int main(int argc, char **argv)
+{
+	int passed[PASSED_MAX], count = 0, at, null;
+	const char *directory = NULL;
+	char *end;
+	sigset_t child;
+	mode_t mask;
+
+	for (at = 1; at < argc && strcmp(argv[at], "--") != 0; at += 2) {
+		errno = 0;
+		if (at + 1 >= argc)
+			die("%s wants a value", argv[at]);
+		if (strcmp(argv[at], "--dir") == 0) {
+			directory = argv[at + 1];
+		} else if (strcmp(argv[at], "--log-bytes") == 0) {
+			log_bytes = strtol(argv[at + 1], &end, 10);
+			if (*end != 0 || log_bytes < 1)
+				die("--log-bytes: %s is not a number of bytes", argv[at + 1]);
+		} else if (strcmp(argv[at], "--fds") == 0) {
+			count = parse_list(argv[at + 1], passed);
+		} else {
+			die("unknown option %s", argv[at]);
+		}
+	}
+	errno = 0;
+	if (directory == NULL || at + 1 >= argc)
+		die("usage: pk-shim --dir DIR [--log-bytes N] [--fds LIST] -- PROGRAM ARG...");
+	if (chdir(directory) != 0)
+		die("%s", directory);
+	setsid(); /* fails when the caller has done it already */
+	close_inherited(passed, count);
+	mask = umask(0077);
+	signal(SIGHUP, SIG_IGN), signal(SIGPIPE, SIG_IGN), signal(SIGINT, SIG_IGN), signal(SIGTERM, SIG_IGN);
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &child, NULL);
+	signals = signalfd(-1, &child, SFD_NONBLOCK | SFD_CLOEXEC);
+	for (int i = 0; i < CLIENTS; i++)
+		clients[i].fd = clients[i].peer = -1;
+	claim_directory();
+	log_open(0);
+	listen_here();
+	start_program(argv + at + 1, passed, count, mask);
+	dprintf(1, "ready %d\n", (int)program);
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	for (int i = 0; i < 3; i++)
+		dup2(null, i);
+	loop();
+	write_exit();
+	return 0;
+}

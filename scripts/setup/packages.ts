@@ -1,0 +1,69 @@
+/** Debian and Ubuntu packages: installed by root, unpacked into the cache for everybody else. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { Apt } from '../../src/sys/apt.ts';
+import { PolykernelError } from '../../src/sys/errors.ts';
+import { findTool, unpackedDirectory } from '../../src/sys/tools.ts';
+
+interface Requirement {
+  package: string;
+  /** There if this program is found, */
+  program?: string;
+  /** or this file. Without root rights also below the unpacked packages. */
+  file?: string;
+}
+
+const REQUIREMENTS: readonly Requirement[] = [
+  { package: 'user-mode-linux', program: 'linux.uml' },
+  { package: 'qemu-system-x86', program: 'qemu-system-x86_64' },
+  { package: 'bubblewrap', program: 'bwrap' },
+  { package: 'gcc', program: 'gcc' },
+  { package: 'libc6-dev', file: '/usr/include/stdio.h' },
+  { package: 'musl-tools', program: 'musl-gcc' },
+  { package: 'xz-utils', program: 'xz' },
+  { package: 'squashfs-tools', program: 'mksquashfs' },
+  { package: 'e2fsprogs', program: 'mkfs.ext4' },
+  { package: 'busybox-static', program: 'busybox' },
+];
+
+/** The C library and what the system runs on must not be shadowed by another version through LD_LIBRARY_PATH. */
+const NEVER_UNPACKED = /^(libc6|libc-bin|locales|base-files|dpkg|bash|perl-base)$/;
+
+/** Gets what is missing. Throws `unavailable` naming packages and command. */
+export async function ensurePackages(
+  cache: string,
+  progress: (line: string) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  const missing = REQUIREMENTS.filter((requirement) => !isThere(requirement)).map((requirement) => requirement.package);
+  if (missing.length === 0) return;
+  if (findTool('apt-get') === undefined) {
+    throw new PolykernelError('unavailable', `these packages are missing: ${missing.join(', ')}`, {
+      hint: 'This machine has no apt-get. Polykernel sets itself up on Debian and Ubuntu; elsewhere install them by hand.',
+    });
+  }
+  const root = process.getuid?.() === 0;
+  const apt = new Apt({ directory: join(cache, 'apt'), root, progress, signal });
+  if (root) {
+    progress(`installing ${missing.join(', ')} (apt-get install)`);
+    await apt.install(missing);
+  } else {
+    progress(`unpacking ${missing.join(', ')} into ${unpackedDirectory()}, as you are not root`);
+    const all = await apt.missing(missing);
+    await apt.unpack(
+      [...new Set([...all, ...missing])].filter((name) => !NEVER_UNPACKED.test(name)),
+      unpackedDirectory(),
+    );
+  }
+  const still = REQUIREMENTS.filter((requirement) => !isThere(requirement)).map((requirement) => requirement.package);
+  if (still.length === 0) return;
+  throw new PolykernelError('unavailable', `these packages do not hold what they should: ${still.join(', ')}`, {
+    hint: `Look at \`apt-cache policy ${still.join(' ')}\`, or install them by hand: apt-get install ${still.join(' ')}`,
+  });
+}
+
+function isThere(requirement: Requirement): boolean {
+  if (requirement.program !== undefined) return findTool(requirement.program) !== undefined;
+  const file = requirement.file!;
+  return existsSync(file) || existsSync(join(unpackedDirectory(), file));
+}

@@ -1,0 +1,202 @@
+/** The WebSocket streams of the API as Node streams. Loaded on demand: it brings `ws` along. */
+import { Duplex, Readable, Writable } from 'node:stream';
+import { WebSocket } from 'ws';
+import { CHANNEL, frame, HIGH_WATER_BYTES, MESSAGE_BYTES } from '../api/channels.ts';
+import type { ExecRequest, StreamCommand, StreamExit, StreamNotice } from '../api/index.ts';
+import { PolykernelError } from '../sys/errors.ts';
+import { connectionError } from './http.ts';
+
+export interface StreamOptions {
+  signal?: AbortSignal;
+  /** Told what a starting kernel does ("booting kernel"). */
+  phase?: (text: string) => void;
+}
+
+/** A process in a guest. Both outputs must be read or resumed, else the process is held back. */
+export interface RemoteProcess {
+  stdin: Writable;
+  stdout: Readable;
+  stderr: Readable;
+  /** Resolves with the pid in the guest once it runs. Rejects as `exited` does. */
+  started: Promise<number>;
+  /** Resolves after the last output was queued; rejects with the daemon's error or when the connection is lost. */
+  exited: Promise<StreamExit>;
+  signal(number: number): void;
+  resize(rows: number, columns: number): void;
+  /** Lets go at once. Of a foreground instance this ends it. */
+  close(): void;
+}
+
+/** Raw bytes of a kernel's console. */
+export type RemoteConsole = Duplex;
+
+export function attach(socketPath: string, name: string, options: StreamOptions = {}): Promise<RemoteProcess> {
+  return openProcess(socketPath, `/v1/instances/${encodeURIComponent(name)}/attach`, undefined, options);
+}
+
+export function exec(socketPath: string, name: string, request: ExecRequest, options: StreamOptions = {}): Promise<RemoteProcess> {
+  return openProcess(socketPath, `/v1/instances/${encodeURIComponent(name)}/exec`, request, options);
+}
+
+export async function console(socketPath: string, name: string, options: StreamOptions = {}): Promise<RemoteConsole> {
+  const socket = await open(socketPath, `/v1/instances/${encodeURIComponent(name)}/console`, options.signal);
+  const output = receiver(socket);
+  const input = sender(socket);
+  socket.on('message', (data: Buffer, binary) => {
+    if (binary) output.take(data.subarray(1));
+    else {
+      const notice = parseNotice(data);
+      if (notice !== undefined && 'error' in notice) output.stream.destroy(PolykernelError.fromJSON(notice.error));
+    }
+  });
+  socket.on('close', () => output.stream.push(null));
+  const duplex = Duplex.from({ readable: output.stream, writable: input });
+  duplex.on('close', () => socket.terminate());
+  return duplex;
+}
+
+async function openProcess(
+  socketPath: string,
+  path: string,
+  first: object | undefined,
+  options: StreamOptions,
+): Promise<RemoteProcess> {
+  const socket = await open(socketPath, path, options.signal);
+  const stdout = receiver(socket);
+  const stderr = receiver(socket);
+  const started = Promise.withResolvers<number>();
+  const exited = Promise.withResolvers<StreamExit>();
+  started.promise.catch(() => {});
+  exited.promise.catch(() => {});
+  const fail = (error: unknown) => {
+    started.reject(error);
+    exited.reject(error);
+  };
+  socket.on('message', (data: Buffer, binary) => {
+    if (binary) {
+      if (data[0] === CHANNEL.stdout) stdout.take(data.subarray(1));
+      else if (data[0] === CHANNEL.stderr) stderr.take(data.subarray(1));
+      return;
+    }
+    const notice = parseNotice(data);
+    if (notice === undefined) return;
+    if ('phase' in notice) options.phase?.(notice.phase);
+    else if ('started' in notice) started.resolve(notice.started.pid);
+    else if ('exited' in notice) {
+      started.reject(new PolykernelError('internal', notice.exited.message));
+      exited.resolve(notice.exited);
+    } else if ('error' in notice) fail(PolykernelError.fromJSON(notice.error));
+  });
+  socket.on('close', () => {
+    stdout.stream.push(null);
+    stderr.stream.push(null);
+    // After `exited` this has no effect.
+    fail(options.signal?.aborted ? options.signal.reason : new PolykernelError('unavailable', 'the connection to the daemon was lost'));
+  });
+  socket.on('error', () => {});
+  const command = (value: StreamCommand) => {
+    if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(value));
+  };
+  if (first !== undefined) socket.send(JSON.stringify(first));
+  return {
+    stdin: sender(socket),
+    stdout: stdout.stream,
+    stderr: stderr.stream,
+    started: started.promise,
+    exited: exited.promise,
+    signal: (number) => command({ signal: number }),
+    resize: (rows, columns) => command({ resize: { rows, columns } }),
+    close: () => socket.terminate(),
+  };
+}
+
+function open(socketPath: string, path: string, signal?: AbortSignal): Promise<WebSocket> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(signal.reason);
+    const socket = new WebSocket(`ws+unix:${socketPath}:${path}`, {
+      perMessageDeflate: false,
+      maxPayload: MESSAGE_BYTES + 1,
+      skipUTF8Validation: true,
+    });
+    socket.binaryType = 'nodebuffer';
+    const onAbort = () => socket.terminate();
+    signal?.addEventListener('abort', onAbort, { once: true });
+    socket.once('close', () => signal?.removeEventListener('abort', onAbort));
+    socket.once('open', () => resolve(socket));
+    socket.once('error', (error) => reject(connectionError(socketPath, error, signal)));
+    socket.once('unexpected-response', (_request, response) => {
+      let text = '';
+      response.setEncoding('utf8');
+      response.on('data', (chunk) => {
+        text += chunk;
+      });
+      response.on('end', () => {
+        try {
+          reject(PolykernelError.fromJSON(JSON.parse(text).error));
+        } catch {
+          reject(new PolykernelError('protocol', `the daemon answered ${response.statusCode} instead of a stream`));
+        }
+      });
+    });
+  });
+}
+
+/** Bytes of one channel as a Readable; the socket is paused while any channel is full. */
+function receiver(socket: WebSocket): { stream: Readable; take(bytes: Buffer): void } {
+  let full = false;
+  const release = () => {
+    if (!full) return;
+    full = false;
+    held.get(socket)?.delete(stream);
+    if ((held.get(socket)?.size ?? 0) === 0) socket.resume();
+  };
+  const stream: Readable = new Readable({
+    highWaterMark: HIGH_WATER_BYTES,
+    read: release,
+    destroy(error, done) {
+      release();
+      done(error);
+    },
+  });
+  return {
+    stream,
+    take(bytes) {
+      if (stream.destroyed || stream.readableEnded || stream.push(bytes)) return;
+      full = true;
+      let set = held.get(socket);
+      if (set === undefined) held.set(socket, (set = new Set()));
+      set.add(stream);
+      socket.pause();
+    },
+  };
+}
+
+/** Which channels of a socket wait for their reader. */
+const held = new WeakMap<WebSocket, Set<Readable>>();
+
+function sender(socket: WebSocket): Writable {
+  return new Writable({
+    highWaterMark: HIGH_WATER_BYTES,
+    write(chunk: Buffer, _encoding, done) {
+      if (socket.readyState !== WebSocket.OPEN) return done();
+      for (let at = 0; at < chunk.length; at += MESSAGE_BYTES / 2) {
+        const last = at + MESSAGE_BYTES / 2 >= chunk.length;
+        // The callback comes once the bytes are with the kernel, which is the back-pressure.
+        socket.send(frame(CHANNEL.stdin, chunk.subarray(at, at + MESSAGE_BYTES / 2)), () => last && done());
+      }
+      if (chunk.length === 0) done();
+    },
+    final(done) {
+      if (socket.readyState === WebSocket.OPEN) socket.send(frame(CHANNEL.stdin, Buffer.alloc(0)), () => done());
+      else done();
+    },
+  });
+}
+
+function parseNotice(data: Buffer): StreamNotice | undefined {
+  try {
+    return JSON.parse(data.toString()) as StreamNotice;
+  } catch {
+    return undefined;
+  }
+}

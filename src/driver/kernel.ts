@@ -1,0 +1,158 @@
+/**
+ * A kernel whose process runs under pk-shim: what `uml` and `qemu` have in common. A driver extends ShimKernel with
+ * pause() and resume(), and may override `observedPanic` where it learns of panics in another way than the console.
+ *
+ * INVARIANTS
+ * - `exited` resolves exactly once, after the shim, the VMM and all its helpers are gone; or never, after detach().
+ * - Whoever asks for the end first decides the reason: after stop() or kill() it is `stopped`, panic or not.
+ */
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
+import type { GuestLink } from '../guest/index.ts';
+import type { DriverName, Kernel, KernelExit } from './driver.ts';
+import { awaitProgramExit, connectShim, killShim, type ProgramExit, readConsoleTail } from './shim.ts';
+import { signalName } from './signals.ts';
+
+/** Enough for a panic message and what led to it. */
+const PANIC_TAIL_BYTES = 32 * 1024;
+const STOP_MARK = 'stop-requested';
+
+export interface ShimKernelOptions {
+  directory: string;
+  /** The program's pid, as launchShim() or shimStatus() gave it. */
+  pid: number;
+  cloned: boolean;
+  guest: GuestLink;
+  /** Called once when the kernel is gone or let go of: close what the driver holds for it. */
+  release?: () => void;
+}
+
+export abstract class ShimKernel implements Kernel {
+  abstract readonly driver: DriverName;
+  readonly pid: number;
+  readonly cloned: boolean;
+  readonly guest: GuestLink;
+  readonly exited: Promise<KernelExit>;
+  protected readonly directory: string;
+  private readonly release: () => void;
+  private watcher: Duplex | undefined;
+  private detached = false;
+  private released = false;
+
+  constructor(options: ShimKernelOptions) {
+    this.directory = options.directory;
+    this.pid = options.pid;
+    this.cloned = options.cloned;
+    this.guest = options.guest;
+    this.release = options.release ?? (() => {});
+    this.exited = this.watch();
+  }
+
+  abstract pause(): Promise<void>;
+  abstract resume(): Promise<void>;
+
+  /** The panic message, where the driver has seen one by itself; the console is searched otherwise. */
+  protected observedPanic(): string | undefined {
+    return undefined;
+  }
+
+  async stop(graceMs: number): Promise<KernelExit> {
+    this.markStop();
+    // A paused guest could not hear the request; what cannot be resumed is killed below.
+    await this.resume().catch(() => {});
+    try {
+      this.guest.poweroff(graceMs);
+    } catch {
+      // The line is gone: only killing is left.
+    }
+    const patience = deadline(graceMs);
+    const exit = await Promise.race([this.exited, patience.passed]);
+    patience.cancel();
+    return exit ?? (await this.kill());
+  }
+
+  async kill(): Promise<KernelExit> {
+    this.markStop();
+    await killShim(this.directory);
+    return await this.exited;
+  }
+
+  console(): Promise<Duplex> {
+    return connectShim(this.directory, 'console');
+  }
+
+  detach(): void {
+    this.detached = true;
+    this.watcher?.destroy();
+    this.letGo();
+  }
+
+  private async watch(): Promise<KernelExit> {
+    const exit = await awaitProgramExit(this.directory, (socket) => {
+      this.watcher = socket;
+      if (this.detached) socket.destroy();
+    });
+    if (this.detached) return await new Promise<never>(() => {});
+    const observed = this.observedPanic();
+    this.letGo();
+    return await explainExit(this.directory, exit, observed);
+  }
+
+  private letGo(): void {
+    if (this.released) return;
+    this.released = true;
+    this.guest.close();
+    this.release();
+  }
+
+  /** On disk, so that a manager that finds the ended kernel later knows that the end was asked for. */
+  private markStop(): void {
+    try {
+      writeFileSync(join(this.directory, STOP_MARK), '', { mode: 0o600 });
+    } catch {
+      // A full disk costs the reason, not the stop.
+    }
+  }
+}
+
+/**
+ * Why the kernel of a launch directory ended, from its exit status, its console and whether a stop was requested.
+ * `exit` undefined: the shim was killed, and everything below it with it.
+ */
+export async function explainExit(directory: string, exit: ProgramExit | undefined, panic?: string): Promise<KernelExit> {
+  const status = exit === undefined ? { code: null, signal: 'SIGKILL' as const } : unwrapStatus(exit);
+  if (existsSync(join(directory, STOP_MARK))) return { reason: 'stopped', ...status, message: 'stopped on request' };
+  const line = panic ?? findPanic(await readConsoleTail(directory, PANIC_TAIL_BYTES));
+  if (line !== undefined) return { reason: 'panic', ...status, message: line };
+  if (exit === undefined) return { reason: 'died', ...status, message: 'the process that holds the kernel (pk-shim) was killed' };
+  if (status.code === 0) return { reason: 'stopped', ...status, message: 'the guest powered itself off' };
+  const how = status.signal === null ? `ended with status ${status.code}` : `was killed by ${status.signal}`;
+  return { reason: 'died', ...status, message: `the kernel's process ${how}` };
+}
+
+/** bwrap ends with 128 + n when the program inside was killed by signal n: turns that back into the signal. */
+export function unwrapStatus(exit: ProgramExit): ProgramExit {
+  if (exit.code === null || exit.code <= 128 || exit.code > 128 + 64) return exit;
+  return { code: null, signal: signalName(exit.code - 128) };
+}
+
+/** The last panic message of a console text, without time stamp and rule; undefined when there is none. */
+export function findPanic(text: string): string | undefined {
+  const lines = text.split('\n').filter((line) => /Kernel panic - not syncing/.test(line));
+  // The line `---[ end Kernel panic ... ]---` repeats the message.
+  const line = lines.find((each) => !each.includes('---[')) ?? lines[0];
+  return line === undefined ? undefined : /Kernel panic.*$/.exec(line)![0].replace(/\s*\]---\s*$/, '').trim();
+}
+
+function deadline(milliseconds: number): { passed: Promise<undefined>; cancel: () => void } {
+  let cancel = () => {};
+  const passed = new Promise<undefined>((resolve) => {
+    const timer = setTimeout(() => resolve(undefined), milliseconds);
+    cancel = () => {
+      clearTimeout(timer);
+      resolve(undefined);
+    };
+  });
+  return { passed, cancel };
+}

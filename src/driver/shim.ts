@@ -1,0 +1,322 @@
+/**
+ * The daemon's side of pk-shim (docs/shim.md): starting one, talking to it through `shim.sock`, and finding out what
+ * became of it and of its program after any of the three was killed.
+ */
+import { spawn } from 'node:child_process';
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { connect, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { PolykernelError } from '../sys/errors.ts';
+import { nativeBinary } from '../sys/paths.ts';
+import { processStartTime } from '../sys/process.ts';
+import { signalName } from './signals.ts';
+
+const SOCKET = 'shim.sock';
+const EXIT_FILE = 'exit';
+const PID_FILE = 'shim.pid';
+const LOG = 'console.log';
+/** The program's descriptors 0-4 belong to the shim. */
+const FIRST_PASSED_FD = 5;
+const START_DEADLINE_MS = 10_000;
+const KILL_DEADLINE_MS = 10_000;
+const MAX_REPLY_BYTES = 64 * 1024;
+
+export interface ShimLaunch {
+  /** Private directory (0700) for the shim's socket, logs and status files. */
+  directory: string;
+  /** The program and its arguments. */
+  argv: readonly string[];
+  /** Open descriptors of this process; the program gets them as 5, 6, ... in this order. */
+  fds?: readonly number[];
+  /** The console log is rotated at this size. */
+  logBytes?: number;
+  env?: NodeJS.ProcessEnv;
+  signal?: AbortSignal;
+}
+
+/** How a program under a shim ended: exactly one of the two is set. */
+export interface ProgramExit {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+}
+
+/**
+ * running: `pid` is the program's. exited: it ended. lost: the shim was killed, and the kernel killed the program with it.
+ */
+export type ShimStatus =
+  | { state: 'running'; pid: number }
+  | ({ state: 'exited' } & ProgramExit)
+  | { state: 'lost' };
+
+/**
+ * Starts a program under a shim of its own, which outlives this process.
+ * Rejects with `unavailable` (not built, no such program), `internal`, or the reason of `signal`; then nothing is left running.
+ */
+export function launchShim(launch: ShimLaunch): Promise<{ pid: number }> {
+  const fds = launch.fds ?? [];
+  const options = ['--dir', launch.directory];
+  if (launch.logBytes !== undefined) options.push('--log-bytes', String(launch.logBytes));
+  if (fds.length > 0) options.push('--fds', fds.map((_, index) => FIRST_PASSED_FD + index).join(','));
+  const program = nativeBinary('pk-shim');
+  return new Promise((resolve, reject) => {
+    if (launch.signal?.aborted) return reject(launch.signal.reason);
+    const shim = spawn(program, [...options, '--', ...launch.argv], {
+      stdio: ['ignore', 'pipe', 'pipe', 'ignore', 'ignore', ...fds],
+      detached: true,
+      env: launch.env ?? process.env,
+    });
+    let answer = '';
+    let complaint = '';
+    let settled = false;
+    const settle = (finish: () => void) => {
+      if (settled) return;
+      settled = true;
+      clearTimeout(timer);
+      launch.signal?.removeEventListener('abort', onAbort);
+      shim.stdout?.destroy();
+      shim.stderr?.destroy();
+      shim.unref();
+      finish();
+    };
+    const abandon = (reason: unknown) => {
+      // Its program has it as its parent and dies with it.
+      shim.kill('SIGKILL');
+      settle(() => reject(reason));
+    };
+    const onAbort = () => abandon(launch.signal?.reason);
+    const timer = setTimeout(
+      () => abandon(new PolykernelError('internal', `pk-shim did not start ${launch.argv[0]} within ${START_DEADLINE_MS} ms`)),
+      START_DEADLINE_MS,
+    );
+    launch.signal?.addEventListener('abort', onAbort, { once: true });
+    shim.stdout?.setEncoding('latin1').on('data', (text: string) => {
+      answer = (answer + text).slice(0, 64);
+      const pid = /^ready (\d+)\n/.exec(answer)?.[1];
+      if (pid !== undefined) settle(() => resolve({ pid: Number(pid) }));
+    });
+    shim.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      complaint = (complaint + text).slice(-4096);
+    });
+    shim.on('error', (error) => abandon(new PolykernelError('internal', `pk-shim: ${error.message}`, { cause: error })));
+    shim.on('close', (code, signal) => {
+      const reason = complaint.trim() || `pk-shim ended with ${signal ?? `status ${code}`}`;
+      settle(() => reject(new PolykernelError('internal', `${launch.argv[0]} could not be started: ${reason}`)));
+    });
+  });
+}
+
+/**
+ * Opens a connection to the shim in `directory` and sends the line that says what it is for.
+ * Rejects with `kernel-died` when no shim answers there.
+ */
+export function connectShim(directory: string, line: string): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    let handle: number | undefined;
+    const release = () => {
+      if (handle !== undefined) closeSync(handle);
+      handle = undefined;
+    };
+    let path = join(directory, SOCKET);
+    try {
+      if (Buffer.byteLength(path) > 107) {
+        // Too long for sun_path: go through a descriptor of the directory.
+        handle = openSync(directory, 'r');
+        path = `/proc/self/fd/${handle}/${SOCKET}`;
+      }
+    } catch (error) {
+      return reject(noShim(directory, error));
+    }
+    const socket = connect({ path });
+    const onError = (error: Error) => {
+      release();
+      reject(noShim(directory, error));
+    };
+    socket.once('error', onError);
+    socket.once('connect', () => {
+      release();
+      socket.off('error', onError);
+      socket.write(`${line}\n`);
+      resolve(socket);
+    });
+  });
+}
+
+function noShim(directory: string, cause: unknown): PolykernelError {
+  return new PolykernelError('kernel-died', `no kernel runs in ${directory}`, { cause });
+}
+
+/**
+ * Sends a line and gathers the answer until the shim closes the connection.
+ * Rejects with `kernel-died` (no shim) or `internal` (no end within the deadline).
+ */
+export async function askShim(directory: string, line: string, deadlineMs = 6000): Promise<string> {
+  const socket = await connectShim(directory, line);
+  return await new Promise((resolve, reject) => {
+    let text = '';
+    const timer = setTimeout(() => {
+      socket.destroy();
+      reject(new PolykernelError('internal', `the shim in ${directory} did not answer ${line.split(' ')[0]} in ${deadlineMs} ms`));
+    }, deadlineMs);
+    socket.setEncoding('utf8');
+    socket.on('data', (chunk: string) => {
+      text = (text + chunk).slice(0, MAX_REPLY_BYTES);
+    });
+    // An error comes before its close; what matters is that the connection is over.
+    socket.on('error', () => {});
+    socket.on('close', () => {
+      clearTimeout(timer);
+      resolve(text);
+    });
+  });
+}
+
+/** What became of the shim and its program; undefined when none was ever started in `directory`. */
+export async function shimStatus(directory: string): Promise<ShimStatus | undefined> {
+  // The order matters: a program that ends between the two questions has written its exit file by the second.
+  const answer = await askShim(directory, 'status').catch(() => '');
+  const pid = /^running (\d+)\n$/.exec(answer)?.[1];
+  if (pid !== undefined) return { state: 'running', pid: Number(pid) };
+  const exit = readProgramExit(directory);
+  if (exit !== undefined) return { state: 'exited', ...exit };
+  return existsSync(join(directory, PID_FILE)) ? { state: 'lost' } : undefined;
+}
+
+/** Reads the exit file; undefined while there is none. */
+export function readProgramExit(directory: string): ProgramExit | undefined {
+  let text: string;
+  try {
+    text = readFileSync(join(directory, EXIT_FILE), 'latin1');
+  } catch {
+    return undefined;
+  }
+  return parseProgramExit(text);
+}
+
+/** `code N` or `signal N`; undefined for anything else. */
+export function parseProgramExit(text: string): ProgramExit | undefined {
+  const match = /^(code|signal) (\d{1,3})\n?$/.exec(text);
+  if (match === null) return undefined;
+  const value = Number(match[2]);
+  return match[1] === 'code' ? { code: value, signal: null } : { code: null, signal: signalName(value) };
+}
+
+/**
+ * Resolves when the program has ended and `exit` is written, or when its shim is gone without that (then undefined).
+ * Never rejects, holds one connection.
+ */
+export async function awaitProgramExit(directory: string, onSocket?: (socket: Socket) => void): Promise<ProgramExit | undefined> {
+  try {
+    const socket = await connectShim(directory, 'wait');
+    onSocket?.(socket);
+    await new Promise<void>((resolve) => {
+      socket.on('error', () => {});
+      socket.on('close', () => resolve());
+      socket.resume();
+    });
+  } catch {
+    // No shim: the file tells.
+  }
+  return readProgramExit(directory);
+}
+
+/**
+ * Kills the program in `directory` and everything it started; resolves when it is gone, at once when nothing runs.
+ * A shim that does not answer is killed itself, but only when its pid is certainly still its own.
+ * Rejects with `internal` when even that does not end it.
+ */
+export async function killShim(directory: string): Promise<void> {
+  try {
+    await askShim(directory, 'kill', KILL_DEADLINE_MS);
+    return;
+  } catch (error) {
+    const shim = readShimPid(directory);
+    if (shim === undefined) return;
+    if ((error as PolykernelError).code !== 'kernel-died' || isAlive(shim)) {
+      // Its death takes the program along (PR_SET_PDEATHSIG), also when the shim was stopped.
+      try {
+        process.kill(shim.pid, 'SIGKILL');
+      } catch {
+        return;
+      }
+      await untilGone(shim);
+    }
+  }
+}
+
+interface ShimProcess {
+  pid: number;
+  startTime: number;
+}
+
+const isAlive = (shim: ShimProcess) => processStartTime(shim.pid) === shim.startTime;
+
+/** The shim of a directory, if the process that has its pid now is still that very process. */
+function readShimPid(directory: string): ShimProcess | undefined {
+  let text: string;
+  try {
+    text = readFileSync(join(directory, PID_FILE), 'latin1');
+  } catch {
+    return undefined;
+  }
+  const match = /^(\d{1,10}) (\d{1,20})\n$/.exec(text);
+  if (match === null) return undefined;
+  const shim = { pid: Number(match[1]), startTime: Number(match[2]) };
+  if (!isAlive(shim)) return undefined;
+  try {
+    // After a reboot of the host another process may have both numbers, but not this command line.
+    const argv = readFileSync(`/proc/${shim.pid}/cmdline`, 'utf8').split('\0');
+    return argv[1] === '--dir' && argv[2] === directory ? shim : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+async function untilGone(shim: ShimProcess): Promise<void> {
+  const deadline = Date.now() + KILL_DEADLINE_MS;
+  while (isAlive(shim)) {
+    if (Date.now() > deadline) throw new PolykernelError('internal', `process ${shim.pid} does not die; see its state in /proc`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+/** Path of the console log that the shim keeps; the older part is at this path plus `.1`. */
+export const consoleLogPath = (directory: string): string => join(directory, LOG);
+
+/**
+ * The last bytes of the console as printable text: what the guest printed is hostile to a terminal, so that
+ * everything but letters, spaces, tabs and line ends is removed. Empty when there is no log.
+ */
+export async function readConsoleTail(directory: string, bytes: number): Promise<string> {
+  const path = consoleLogPath(directory);
+  let tail = await readTail(path, bytes);
+  if (tail.length < bytes) tail = Buffer.concat([await readTail(`${path}.1`, bytes - tail.length), tail]);
+  return printable(tail.toString('utf8'));
+}
+
+/** Removes terminal escapes and control characters except tab and line feed. */
+export function printable(text: string): string {
+  return (
+    text
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is to be removed
+      .replace(/\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])/g, '')
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is to be removed
+      .replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/g, '')
+  );
+}
+
+async function readTail(path: string, bytes: number): Promise<Buffer> {
+  let file: Awaited<ReturnType<typeof open>> | undefined;
+  try {
+    file = await open(path, 'r');
+    const { size } = await file.stat();
+    const length = Math.min(size, bytes);
+    const buffer = Buffer.alloc(length);
+    const { bytesRead } = await file.read(buffer, 0, length, size - length);
+    return buffer.subarray(0, bytesRead);
+  } catch {
+    return Buffer.alloc(0);
+  } finally {
+    await file?.close();
+  }
+}

@@ -1,0 +1,84 @@
+/** What a booted guest is told so that its root file system comes to be. Pure: description in, CONFIGURE steps out. */
+import { PolykernelError } from '../sys/errors.ts';
+import type { Pair } from './protocol.ts';
+
+export interface GuestRoot {
+  /** How the guest mounts the one share it is shown: `root/` (the lower layer), `vol0`, `vol1`... */
+  exportMount: { fstype: string; source: string; data: string } | undefined;
+  /** Lower layer: `root/` in the share, or a block device of the guest. */
+  root: 'export' | { blockDevice: string; fstype: string };
+  /** `index`: which volN of the share; `target`: absolute path in the guest. */
+  volumes: readonly { index: number; target: string; readOnly: boolean }[];
+}
+
+export interface GuestIdentity {
+  hostname: string;
+  /** 32 lower-case hex digits. */
+  machineId: string;
+  /** Entropy for the guest's generator; 32 bytes or more. */
+  seed: Uint8Array;
+  /** Wall clock in milliseconds since the epoch, fractions allowed; undefined: the guest's clock is right already. */
+  timeMs?: number | undefined;
+}
+
+/** Where the share and the layers are mounted. Under /run, because switch-root carries that along. */
+const WORK = '/run/.pk';
+const NEW_ROOT = '/newroot';
+
+/** Name, time and entropy: all that makes one clone of a template differ from the next. */
+export function identityOps(identity: GuestIdentity): Pair[] {
+  const ops: Pair[] = [['seed', Buffer.from(identity.seed).toString('hex')]];
+  if (identity.timeMs !== undefined) {
+    const microseconds = Math.round(identity.timeMs * 1000);
+    const fraction = String(microseconds % 1_000_000).padStart(6, '0') + '000';
+    ops.push(['time', `${Math.floor(microseconds / 1_000_000)}.${fraction}`]);
+  }
+  ops.push(['hostname', identity.hostname]);
+  return ops;
+}
+
+/**
+ * The steps from a freshly booted (or cloned) guest to one whose root is the lower layer under a scratch layer in
+ * memory, with its volumes and identity. `modules` are paths in the initramfs, loaded first.
+ *
+ * Volumes and identity files come after switch-root, so that symbolic links in their paths resolve inside the new root.
+ * @throws PolykernelError `invalid` for a volume target that is not an absolute path below /
+ */
+export function rootOps(input: GuestRoot & GuestIdentity & { modules: readonly string[] }): Pair[] {
+  const { exportMount, root, volumes } = input;
+  if (exportMount === undefined && (root === 'export' || volumes.length > 0)) {
+    throw new PolykernelError('internal', 'a root or volumes on the share were asked for without a share');
+  }
+  const share = `${WORK}/export`;
+  const scratch = `${WORK}/scratch`;
+  const lower = root === 'export' ? `${share}/root` : `${WORK}/lower`;
+  const ops: Pair[] = [...input.modules.map((path): Pair => ['module', path]), ...identityOps(input)];
+  // Last mounted first taken away, once everything that uses them is in place.
+  const cleanup: Pair[] = [];
+  const mount = (fstype: string, source: string, target: string, flags: string, data: string) => {
+    ops.push(['mount', [fstype, source, target, flags, data].join('\x1f')]);
+    cleanup.unshift(['umount', target], ['rmdir', target]);
+  };
+
+  if (exportMount !== undefined) mount(exportMount.fstype, exportMount.source, share, '', exportMount.data);
+  if (root !== 'export')
+    mount(root.fstype, root.blockDevice, lower, 'ro', root.fstype.startsWith('ext') ? 'noload' : '');
+  mount('tmpfs', 'scratch', scratch, '', 'mode=0755');
+  ops.push(['mkdir', `${scratch}/upper`], ['mkdir', `${scratch}/work`]);
+  const layers = `lowerdir=${lower},upperdir=${scratch}/upper,workdir=${scratch}/work`;
+  ops.push(['mount', ['overlay', 'root', NEW_ROOT, '', layers].join('\x1f')], ['switch-root', NEW_ROOT]);
+
+  for (const { index, target, readOnly } of volumes) {
+    if (!/^\/./.test(target) || target.includes('\x1f') || target.split('/').includes('..')) {
+      throw new PolykernelError('invalid', `a volume cannot be mounted at ${JSON.stringify(target)}`, {
+        field: 'volume',
+        value: target,
+        hint: 'Give an absolute path below / as its target.',
+      });
+    }
+    ops.push(['mount', ['', `${share}/vol${index}`, target, readOnly ? 'bind,ro' : 'bind', ''].join('\x1f')]);
+  }
+  ops.push(['mkdir', '/tmp\x1f1777'], ['mkdir', '/etc']);
+  ops.push(['write', `/etc/hostname\x1f${input.hostname}\n`], ['write', `/etc/machine-id\x1f${input.machineId}\n`]);
+  return [...ops, ...cleanup, ['rmdir', WORK]];
+}

@@ -1,0 +1,114 @@
+/** Contents of single messages, checked. */
+import { constants } from 'node:os';
+import { type ErrorCode, PolykernelError } from '../sys/errors.ts';
+import type { GuestExit } from './process.ts';
+import { decodePairs, encodePairs, MAX_SNAPSHOT, MAX_WATCHES } from './protocol.ts';
+
+/** What a guest says of itself. Hostile, but of bounded length and plain characters. */
+export interface GuestHello {
+  version: number;
+  nonce: number;
+  /** As `uname -r`. */
+  release: string;
+  /** CPUs online. */
+  cpus: number;
+  /** Known once the guest was seeded. */
+  bootId: string | undefined;
+}
+
+/** Undefined when it is none. */
+export function parseHello(payload: Buffer): GuestHello | undefined {
+  if (payload.length < 8) return undefined;
+  const pairs = new Map(decodePairs(payload.subarray(8)));
+  const release = (pairs.get('release') ?? '').replace(/[^\w.+~-]/g, '?').slice(0, 128);
+  const bootId = pairs.get('boot-id') ?? '';
+  const cpus = Number(pairs.get('cpus'));
+  return {
+    version: payload.readUInt16LE(0),
+    nonce: payload.readUInt32LE(4),
+    release,
+    cpus: Number.isInteger(cpus) && cpus >= 1 && cpus <= 8192 ? cpus : 1,
+    bootId: /^[0-9a-f-]{36}$/.test(bootId) ? bootId : undefined,
+  };
+}
+
+/** The content of one watched file at one moment. */
+export interface Snapshot {
+  path: string;
+  /** CLOCK_MONOTONIC of the guest, in nanoseconds. */
+  monotonicNs: bigint;
+  /** As read, at most 64 KiB; empty when the file cannot be read. */
+  content: Buffer;
+}
+
+/** Puts SNAPSHOT messages together. Holds at most one, of bounded size. */
+export class SnapshotAssembler {
+  #parts: Buffer[] = [];
+  #bytes = 0;
+  #broken = false;
+
+  /** A snapshot when this frame completes one; `broken` when the message is malformed or too long. */
+  push(payload: Buffer, more: boolean): Snapshot | 'broken' | undefined {
+    this.#bytes += payload.length;
+    if (this.#bytes > MAX_SNAPSHOT + 1024 || (more && payload.length === 0)) this.#broken = true;
+    if (this.#broken) this.#parts = [];
+    else this.#parts.push(payload);
+    if (more) return undefined;
+    const message = Buffer.concat(this.#parts);
+    const broken = this.#broken;
+    this.#parts = [];
+    this.#bytes = 0;
+    this.#broken = false;
+    if (broken || message.length < 10) return 'broken';
+    const end = 10 + message.readUInt16LE(8);
+    if (end > message.length) return 'broken';
+    return {
+      path: message.toString('utf8', 10, end),
+      monotonicNs: message.readBigUInt64LE(),
+      content: message.subarray(end),
+    };
+  }
+}
+
+/** @throws PolykernelError `invalid` */
+export function watchPayload(paths: readonly string[], intervalMs: number): Buffer {
+  if (paths.length > MAX_WATCHES) {
+    throw new PolykernelError('invalid', `${paths.length} files are too many to watch; the most is ${MAX_WATCHES}`, {
+      field: 'paths',
+    });
+  }
+  const bad = paths.find(
+    (path) => !/^\/(proc|sys)\//.test(path) || path.includes('/..') || Buffer.byteLength(path) > 255,
+  );
+  if (bad !== undefined) {
+    throw new PolykernelError('invalid', `${bad} cannot be watched; only files under /proc and /sys can`, {
+      field: 'paths',
+      value: bad,
+    });
+  }
+  return encodePairs([['interval-ms', String(intervalMs)], ...paths.map((path) => ['path', path] as const)]);
+}
+
+const { ENOENT, ENOTDIR, EACCES, EPERM, EROFS, EISDIR } = constants.errno;
+const FILE_CODES = new Map<number, ErrorCode>([
+  [0, 'kernel-died'],
+  [ENOENT, 'not-found'],
+  [ENOTDIR, 'not-found'],
+  [EACCES, 'permission'],
+  [EPERM, 'permission'],
+  [EROFS, 'permission'],
+  [EISDIR, 'invalid'],
+]);
+
+/** The error for a file transfer that ended with `exit`. `doing`: `reading` or `writing`. */
+export function fileError(doing: string, path: string, exit: GuestExit): PolykernelError {
+  const reason = exit.message.replace(/^(path|read|write): /, '');
+  return new PolykernelError(
+    FILE_CODES.get(exit.value) ?? 'internal',
+    `${doing} ${path} in the guest failed: ${reason}`,
+    {
+      field: 'path',
+      value: path,
+    },
+  );
+}

@@ -1,0 +1,192 @@
+/**
+ * Frame and key-value codec of docs/guest-protocol.md. Pure: bytes in, frames out. What the decoder is fed comes from a
+ * guest and is hostile: it never keeps more than one frame's worth of bytes and never throws.
+ */
+import { crc32 } from 'node:zlib';
+import { PolykernelError } from '../sys/errors.ts';
+
+export const PROTOCOL_VERSION = 1;
+export const HEADER_BYTES = 16;
+/** Largest payload of one frame, towards the guest and towards the host. */
+export const MAX_TO_GUEST = 1024;
+export const MAX_TO_HOST = 4096;
+/** Largest message, split or not. */
+export const MAX_MESSAGE = 256 * 1024;
+/** Most bytes towards the guest that may be unacknowledged. */
+export const LINE_WINDOW = 2048;
+/** Completes any frame that an earlier connection left half-written. */
+export const RESYNC_BYTES = HEADER_BYTES + MAX_TO_GUEST;
+export const STDIN_CREDIT = 16_384;
+export const OUTPUT_CREDIT = 65_536;
+/** Largest file content in a snapshot, and the most files one watch may have. */
+export const MAX_SNAPSHOT = 65_536;
+export const MAX_WATCHES = 32;
+
+export const Flag = { more: 1, eof: 2 } as const;
+
+export const ToGuest = {
+  hello: 1,
+  configure: 2,
+  exec: 3,
+  stdin: 4,
+  signal: 5,
+  resize: 6,
+  credit: 7,
+  forget: 8,
+  watch: 9,
+  put: 10,
+  get: 11,
+  poweroff: 12,
+} as const;
+
+export const ToHost = {
+  hello: 64,
+  result: 65,
+  started: 66,
+  stdout: 67,
+  stderr: 68,
+  exited: 69,
+  credit: 70,
+  ack: 71,
+  snapshot: 72,
+  session: 73,
+  goodbye: 74,
+} as const;
+
+export interface Frame {
+  type: number;
+  flags: number;
+  session: number;
+  payload: Buffer;
+}
+
+/** One frame as bytes. The payload must fit one frame; see encodeMessage. */
+export function encodeFrame(type: number, session: number, payload: Uint8Array = Buffer.alloc(0), flags = 0): Buffer {
+  const frame = Buffer.allocUnsafe(HEADER_BYTES + payload.length);
+  frame.write('PK', 0, 'latin1');
+  frame[2] = type;
+  frame[3] = flags;
+  frame.writeUInt32LE(session, 4);
+  frame.writeUInt16LE(payload.length, 8);
+  frame.writeUInt16LE(0, 10);
+  frame.set(payload, HEADER_BYTES);
+  frame.writeUInt32LE(crc32(frame.subarray(HEADER_BYTES), crc32(frame.subarray(0, 12))), 12);
+  return frame;
+}
+
+/**
+ * A message as one or more frames of at most `max` payload bytes each, linked by MORE.
+ * @throws PolykernelError `invalid` when it is longer than 256 KiB
+ */
+export function encodeMessage(
+  type: number,
+  session: number,
+  payload: Uint8Array,
+  max: number = MAX_TO_GUEST,
+): Buffer[] {
+  if (payload.length > MAX_MESSAGE) {
+    throw new PolykernelError('invalid', `a request to the guest is ${payload.length} bytes long`, {
+      value: payload.length,
+      hint: `Keep command line, environment and paths under ${MAX_MESSAGE} bytes together.`,
+    });
+  }
+  const frames: Buffer[] = [];
+  let at = 0;
+  do {
+    const part = payload.subarray(at, at + max);
+    at += part.length;
+    frames.push(encodeFrame(type, session, part, at < payload.length ? Flag.more : 0));
+  } while (at < payload.length);
+  return frames;
+}
+
+/** Finds frames in a byte stream, whatever stands between them. Keeps at most one frame of bytes between calls. */
+export class FrameDecoder {
+  /** Runs of bytes that belonged to no frame, since construction. */
+  garbage = 0;
+  #rest: Buffer = Buffer.alloc(0);
+  readonly #max: number;
+  #inGarbage = false;
+
+  constructor(maxPayload: number) {
+    this.#max = maxPayload;
+  }
+
+  /** The frames completed by `chunk`. Payloads are copies. */
+  push(chunk: Uint8Array): Frame[] {
+    const data =
+      this.#rest.length === 0
+        ? Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length)
+        : Buffer.concat([this.#rest, chunk]);
+    const frames: Frame[] = [];
+    let at = 0;
+    while (data.length - at >= HEADER_BYTES) {
+      const length = data.readUInt16LE(at + 8);
+      if (data[at] !== 0x50 || data[at + 1] !== 0x4b || length > this.#max || data.readUInt16LE(at + 10) !== 0) {
+        const next = data.indexOf(0x50, at + 1);
+        at = next < 0 ? data.length : next;
+        this.#skipped();
+        continue;
+      }
+      const end = at + HEADER_BYTES + length;
+      if (end > data.length) break;
+      const payload = data.subarray(at + HEADER_BYTES, end);
+      if (crc32(payload, crc32(data.subarray(at, at + 12))) !== data.readUInt32LE(at + 12)) {
+        at += 1;
+        this.#skipped();
+        continue;
+      }
+      this.#inGarbage = false;
+      frames.push({
+        type: data[at + 2]!,
+        flags: data[at + 3]!,
+        session: data.readUInt32LE(at + 4),
+        payload: Buffer.from(payload),
+      });
+      at = end;
+    }
+    this.#rest = Buffer.from(data.subarray(at));
+    return frames;
+  }
+
+  #skipped(): void {
+    if (!this.#inGarbage) this.garbage += 1;
+    this.#inGarbage = true;
+  }
+}
+
+export type Pair = readonly [key: string, value: string];
+
+/**
+ * `key=value` strings, each NUL-terminated.
+ * @throws PolykernelError `invalid` when a value holds a NUL, which no argument or path can
+ */
+export function encodePairs(pairs: readonly Pair[]): Buffer {
+  for (const [key, value] of pairs) {
+    if (value.includes('\0')) throw new PolykernelError('invalid', `${key} contains a NUL character`, { field: key });
+  }
+  return Buffer.from(pairs.map(([key, value]) => `${key}=${value}\0`).join(''), 'utf8');
+}
+
+/** The pairs of a payload; what has no `=` or no terminating NUL is left out. */
+export function decodePairs(payload: Uint8Array): Pair[] {
+  const strings = Buffer.from(payload).toString('utf8').split('\0').slice(0, -1);
+  return strings.flatMap((text): Pair[] => {
+    const equals = text.indexOf('=');
+    return equals < 0 ? [] : [[text.slice(0, equals), text.slice(equals + 1)]];
+  });
+}
+
+/** A payload of little-endian 32-bit numbers. */
+export function u32(...values: number[]): Buffer {
+  const payload = Buffer.allocUnsafe(values.length * 4);
+  for (const [index, value] of values.entries()) payload.writeUInt32LE(value >>> 0, index * 4);
+  return payload;
+}
+
+/** A payload of little-endian 16-bit numbers. */
+export function u16(...values: number[]): Buffer {
+  const payload = Buffer.allocUnsafe(values.length * 2);
+  for (const [index, value] of values.entries()) payload.writeUInt16LE(value & 0xffff, index * 2);
+  return payload;
+}

@@ -1,0 +1,78 @@
+import { Readable } from 'node:stream';
+
+/** Small pieces are gathered into blocks of this size, so that a guest sending single bytes costs no more memory. */
+const BLOCK_BYTES = 4096;
+
+/**
+ * Output of a guest process. What the consumer has not read yet waits here (the credit scheme bounds it), and `consumed`
+ * is told of every byte that left, which is what gives the guest new credit.
+ */
+export class OutputStream extends Readable {
+  readonly #consumed: (bytes: number) => void;
+  #blocks: Buffer[] = [];
+  #filled = 0; // bytes used of the last block
+  #wanted = false;
+  #ended = false;
+
+  constructor(consumed: (bytes: number) => void) {
+    super({ highWaterMark: 1 });
+    this.#consumed = consumed;
+  }
+
+  /** Bytes from the guest. */
+  accept(data: Buffer): void {
+    if (this.destroyed || this.#ended) {
+      this.#consumed(data.length);
+      return;
+    }
+    for (let at = 0; at < data.length; ) {
+      let last = this.#blocks.at(-1);
+      if (last === undefined || this.#filled === last.length) {
+        last = Buffer.allocUnsafeSlow(BLOCK_BYTES);
+        this.#blocks.push(last);
+        this.#filled = 0;
+      }
+      const copied = data.copy(last, this.#filled, at);
+      this.#filled += copied;
+      at += copied;
+    }
+    if (this.#wanted) this.#deliver();
+  }
+
+  /** No more will come; what waits can still be read. */
+  finish(): void {
+    this.#ended = true;
+    if (this.#wanted) this.#deliver();
+  }
+
+  override _read(): void {
+    this.#wanted = true;
+    this.#deliver();
+  }
+
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    const waiting = this.#size();
+    this.#blocks = [];
+    if (waiting > 0) this.#consumed(waiting);
+    callback(error);
+  }
+
+  #size(): number {
+    return this.#blocks.length === 0 ? 0 : (this.#blocks.length - 1) * BLOCK_BYTES + this.#filled;
+  }
+
+  #deliver(): void {
+    const size = this.#size();
+    if (size > 0) {
+      const blocks = this.#blocks;
+      blocks[blocks.length - 1] = blocks.at(-1)!.subarray(0, this.#filled);
+      this.#blocks = [];
+      this.#wanted = false;
+      this.push(blocks.length === 1 ? blocks[0] : Buffer.concat(blocks));
+      this.#consumed(size);
+    } else if (this.#ended) {
+      this.#wanted = false;
+      this.push(null);
+    }
+  }
+}

@@ -1,0 +1,71 @@
+/** Puts the initramfs of an image together: the agent as /init, and the modules the drivers may ask for. */
+import { randomBytes } from 'node:crypto';
+import { mkdir, open, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { type BlobStore, commitFile } from './blobs.ts';
+import { buildCpio, type CpioEntry } from './cpio.ts';
+import type { KernelImage } from './image.ts';
+import type { ImageContent } from './manifest.ts';
+
+/** Where modules lie in the guest, before the root file system is switched. */
+const MODULE_DIRECTORY = '/lib/modules';
+/** An unfinished file this old belongs to nobody any more. */
+const ABANDONED_MS = 60 * 60_000;
+
+/** Paths in the guest by purpose, as drivers load them. */
+export function modulePaths(content: ImageContent): KernelImage['modules'] {
+  const sets = Object.entries(content.sets).map(([purpose, names]) => [purpose, names.map(guestPath)]);
+  return Object.fromEntries(sets);
+}
+
+function guestPath(name: string): string {
+  return `${MODULE_DIRECTORY}/${name}.ko`;
+}
+
+/** Composed initramfs files, named by the digest of the whole image. */
+export class InitramfsCache {
+  readonly #directory: string;
+  readonly #blobs: BlobStore;
+
+  constructor(directory: string, blobs: BlobStore) {
+    this.#directory = join(directory, 'initramfs');
+    this.#blobs = blobs;
+  }
+
+  /** Path of the initramfs for an image, written now if it is not there yet. */
+  async get(digest: string, content: ImageContent, agent: Buffer): Promise<string> {
+    const path = join(this.#directory, `${digest}.cpio`);
+    if ((await stat(path).catch(() => undefined))?.isFile()) return path;
+    const entries: CpioEntry[] = [
+      { path: 'init', mode: 0o755, content: agent },
+      // The agent loads these before it opens the control port, in this order.
+      {
+        path: 'etc/modules',
+        mode: 0o644,
+        content: Buffer.from((content.sets.boot ?? []).map((n) => `${guestPath(n)}\n`).join('')),
+      },
+    ];
+    for (const module of content.modules) {
+      const bytes = await readFile(this.#blobs.path(module.sha256));
+      entries.push({ path: guestPath(module.name).slice(1), mode: 0o644, content: bytes });
+    }
+    await mkdir(this.#directory, { recursive: true });
+    const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
+    const file = await open(temporary, 'wx');
+    await file.writeFile(buildCpio(entries)).finally(() => file.close());
+    await commitFile(temporary, path);
+    return path;
+  }
+
+  /** Removes composed files of images or agents that are gone. */
+  async collect(keep: ReadonlySet<string>): Promise<void> {
+    for (const name of await readdir(this.#directory).catch(() => [])) {
+      const path = join(this.#directory, name);
+      const isOld = name.endsWith('.tmp')
+        ? Date.now() - ((await stat(path).catch(() => undefined))?.mtimeMs ?? 0) > ABANDONED_MS
+        : !keep.has(name.replace(/\.cpio$/, ''));
+      if (isOld) await rm(path, { force: true });
+    }
+  }
+}

@@ -1,0 +1,96 @@
+/** Finds out what a kernel file is, and gets the form that drivers boot out of it. */
+import { closeSync, openSync, statSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { PolykernelError } from '../sys/errors.ts';
+import { MACHINE_NAMES, readElf, readerOf } from './elf.ts';
+import type { KernelImage } from './image.ts';
+import { isBzImage } from './vmlinux.ts';
+
+export type KernelFileKind = 'uml' | 'vmlinux' | 'bzImage';
+
+/** Kinds of image as the store knows them. */
+export const IMAGE_KIND: Readonly<Record<KernelFileKind, KernelImage['kind']>> = {
+  uml: 'uml',
+  vmlinux: 'x86_64',
+  bzImage: 'x86_64',
+};
+
+const X86_64 = 62;
+
+/** What the file is, by its contents. Throws `not-found` or `invalid` with the reason it cannot be booted. */
+export function detectKernel(path: string): KernelFileKind {
+  const status = statSync(path, { throwIfNoEntry: false });
+  if (status === undefined) {
+    throw new PolykernelError('not-found', `there is no file ${path}`, { field: 'kernel', value: path });
+  }
+  if (!status.isFile()) throw invalid(path, 'it is not a regular file');
+  const fd = openSync(path, 'r');
+  try {
+    const read = readerOf(fd);
+    if (isBzImage(read)) return 'bzImage';
+    const elf = readElf(read);
+    if (elf === undefined) throw invalid(path, 'it is neither a bzImage nor a 64-bit ELF file');
+    if (elf.machine !== X86_64) {
+      const machine = MACHINE_NAMES[elf.machine] ?? `ELF machine ${elf.machine}`;
+      throw invalid(path, `it is for ${machine}, and drivers run x86_64 kernels`);
+    }
+    if (elf.sections.has('.uml.setup.init')) return 'uml';
+    if (elf.interpreted) throw invalid(path, 'it is a program, but not User Mode Linux');
+    if (elf.hasPvhNote) return 'vmlinux';
+    throw invalid(path, 'it has no PVH entry note: build it with CONFIG_PVH=y');
+  } finally {
+    closeSync(fd);
+  }
+}
+
+export interface KernelFacts {
+  /** `uname -r`. */
+  version: string;
+  /** Which of the asked strings occur in the kernel. */
+  found: Set<string>;
+}
+
+/** More than the longest string looked for, so that one across two pieces is seen. */
+const OVERLAP_BYTES = 256;
+const PIECE_BYTES = 256 * 1024;
+const BANNER = 'Linux version ';
+const RELEASE = /^Linux version (\d[\w.+~-]*) \(/;
+
+/** Reads an uncompressed kernel once, for its version banner and for `needles`. Throws `invalid` without a banner. */
+export async function scanKernel(path: string, needles: readonly string[]): Promise<KernelFacts> {
+  const found = new Set<string>();
+  let version: string | undefined;
+  const file = await open(path, 'r');
+  try {
+    // One buffer for all pieces: kernels are large, and the daemon that may do this has to stay small.
+    const buffer = Buffer.alloc(OVERLAP_BYTES + PIECE_BYTES);
+    for (let position = 0; version === undefined || found.size < needles.length; position += PIECE_BYTES) {
+      const { bytesRead } = await file.read(buffer, 0, buffer.length, position);
+      const piece = buffer.subarray(0, bytesRead);
+      version ??= findRelease(piece);
+      for (const needle of needles) if (piece.includes(needle)) found.add(needle);
+      if (bytesRead < buffer.length) break;
+    }
+  } finally {
+    await file.close();
+  }
+  if (version === undefined) throw invalid(path, `it holds no "${BANNER}" banner`);
+  return { version, found };
+}
+
+/** The format string of the banner comes up too: it has no digit behind the words. */
+function findRelease(piece: Buffer): string | undefined {
+  for (let at = piece.indexOf(BANNER); at >= 0; at = piece.indexOf(BANNER, at + 1)) {
+    const release = RELEASE.exec(piece.toString('latin1', at, at + OVERLAP_BYTES))?.[1];
+    if (release !== undefined) return release;
+  }
+  return undefined;
+}
+
+function invalid(path: string, reason: string): PolykernelError {
+  return new PolykernelError('invalid', `${path} is not a kernel that can be booted: ${reason}`, {
+    field: 'kernel',
+    value: path,
+    hint: 'Give a bzImage (/boot/vmlinuz-…), an uncompressed vmlinux with CONFIG_PVH=y, or a linux.uml program.',
+  });
+}

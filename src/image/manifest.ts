@@ -1,0 +1,65 @@
+/** What the store knows of an image, as one JSON file per name. */
+import { createHash } from 'node:crypto';
+import type { Blob } from './blobs.ts';
+import type { KernelImage } from './image.ts';
+import type { ModuleSets } from './modules.ts';
+
+export interface ModuleBlob extends Blob {
+  name: string;
+}
+
+/** The part that decides what boots. */
+export interface ImageContent {
+  kind: KernelImage['kind'];
+  version: string;
+  kernel: Blob;
+  modules: readonly ModuleBlob[];
+  sets: ModuleSets;
+}
+
+export interface Manifest extends ImageContent {
+  format: 1;
+  name: string;
+  /** Where it came from: a package with its version, or a path. */
+  source: string;
+  /** ISO 8601 UTC. */
+  createdAt: string;
+}
+
+const NAME = /^[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?(?::[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?)?$/;
+
+export function isImageName(name: string): boolean {
+  return NAME.test(name);
+}
+
+/** SHA-256 over what boots, with the agent that goes into the initramfs: equal digests boot the same bytes. */
+export function imageDigest(content: ImageContent, agentSha256: string): string {
+  const { kind, version, kernel, modules, sets } = content;
+  const canonical = [2, kind, version, kernel.sha256, modules.map((m) => [m.name, m.sha256]), sets, agentSha256];
+  return createHash('sha256').update(JSON.stringify(canonical)).digest('hex');
+}
+
+/** Parses a manifest file; undefined if it is damaged or of another format. */
+export function parseManifest(text: string): Manifest | undefined {
+  try {
+    const value = JSON.parse(text) as Manifest;
+    const sound =
+      value.format === 1 &&
+      (value.kind === 'uml' || value.kind === 'x86_64') &&
+      [value.name, value.version, value.source, value.createdAt].every((text) => typeof text === 'string') &&
+      [value.kernel, ...value.modules].every(isBlob) &&
+      Object.values(value.sets).every(Array.isArray);
+    return sound ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isBlob(value: Blob): boolean {
+  return /^[0-9a-f]{64}$/.test(value.sha256) && Number.isSafeInteger(value.size);
+}
+
+/** Hashes of all blobs that a manifest needs. */
+export function blobsOf(content: ImageContent): string[] {
+  return [content.kernel.sha256, ...content.modules.map((module) => module.sha256)];
+}

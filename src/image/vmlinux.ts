@@ -1,0 +1,123 @@
+/**
+ * Gets the bootable ELF kernel out of a bzImage: QEMU starts it by its PVH note in half the time, as no decompressor runs
+ * in the guest. Header fields: Documentation/arch/x86/boot.rst of Linux.
+ */
+import { closeSync, createReadStream, createWriteStream, openSync, writeFileSync } from 'node:fs';
+import { pipeline } from 'node:stream/promises';
+import { createGunzip, createZstdDecompress } from 'node:zlib';
+import { filterToFile } from '../sys/command.ts';
+import { PolykernelError } from '../sys/errors.ts';
+import { toolPath } from '../sys/tools.ts';
+import { ELF_MAGIC, type ReadAt, readerOf } from './elf.ts';
+import { decodeLz4Legacy } from './lz4.ts';
+
+export type Compression = 'gzip' | 'xz' | 'lzma' | 'zstd' | 'lz4' | 'bzip2' | 'lzo' | 'none';
+
+/** Where the compressed kernel lies in a bzImage, in bytes from the start of the file. */
+export interface Payload {
+  offset: number;
+  length: number;
+  compression: Compression;
+}
+
+const HEADER_MAGIC = 'HdrS';
+/** Boot protocol 2.08 (Linux 2.6.26) brought payload_offset and payload_length. */
+const OLDEST_PROTOCOL = 0x0208;
+const SECTOR_BYTES = 512;
+/** The kernel's build appends the unpacked size, u32, to every format that does not end with it already. */
+const SIZE_TRAILER_BYTES = 4;
+const MAX_PAYLOAD_BYTES = 512 * 1024 * 1024;
+
+const MAGICS: readonly (readonly [Compression, readonly number[]])[] = [
+  ['gzip', [0x1f, 0x8b]],
+  ['xz', [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]],
+  ['zstd', [0x28, 0xb5, 0x2f, 0xfd]],
+  ['lz4', [0x02, 0x21, 0x4c, 0x18]],
+  ['bzip2', [0x42, 0x5a, 0x68]],
+  ['lzo', [0x89, 0x4c, 0x5a, 0x4f]],
+  ['lzma', [0x5d, 0x00, 0x00]],
+  ['none', [...ELF_MAGIC]],
+];
+
+/** Which compression `bytes` begin with, by magic number. */
+export function detectCompression(bytes: Buffer): Compression | undefined {
+  return MAGICS.find(([, magic]) => magic.every((byte, index) => bytes[index] === byte))?.[0];
+}
+
+/** Whether a file is a bzImage: has the boot protocol's header. */
+export function isBzImage(read: ReadAt): boolean {
+  return read(0x202, 4)?.toString('latin1') === HEADER_MAGIC;
+}
+
+/** Finds the payload of a bzImage. Throws `invalid` with the reason when there is none that can be unpacked. */
+export function findPayload(read: ReadAt): Payload {
+  const header = read(0, 0x250);
+  if (!header || !isBzImage(read)) throw invalid('it has no Linux boot header');
+  const protocol = header.readUInt16LE(0x206);
+  if (protocol < OLDEST_PROTOCOL) {
+    throw invalid(`its boot protocol is 0x${protocol.toString(16)}, older than 0x${OLDEST_PROTOCOL.toString(16)}`);
+  }
+  // A setup_sects of 0 means 4, for the sake of very old loaders.
+  const setupSectors = header[0x1f1] || 4;
+  const offset = (setupSectors + 1) * SECTOR_BYTES + header.readUInt32LE(0x248);
+  const length = header.readUInt32LE(0x24c);
+  const start = length > MAX_PAYLOAD_BYTES ? undefined : read(offset, 16);
+  if (!start || !read(offset + length - 1, 1))
+    throw invalid('its payload lies outside the file: the file is cut short');
+  const compression = detectCompression(start);
+  if (compression === undefined) throw invalid(`its payload begins with unknown bytes ${start.toString('hex', 0, 6)}`);
+  return { offset, length, compression };
+}
+
+/**
+ * Writes the kernel inside the bzImage at `source` to the new file `target`.
+ * Throws `invalid` when there is none, `unavailable` when its compression needs a program that is missing.
+ */
+export async function extractVmlinux(source: string, target: string, signal?: AbortSignal): Promise<void> {
+  const input = openSync(source, 'r');
+  const output = openSync(target, 'wx');
+  try {
+    const payload = findPayload(readerOf(input));
+    await decompress(source, payload, readerOf(input), output, signal);
+  } finally {
+    closeSync(input);
+    closeSync(output);
+  }
+  const check = openSync(target, 'r');
+  try {
+    if (!readerOf(check)(0, 4)?.equals(ELF_MAGIC)) throw invalid('what it unpacks to is no ELF file');
+  } finally {
+    closeSync(check);
+  }
+}
+
+async function decompress(source: string, payload: Payload, read: ReadAt, output: number, signal?: AbortSignal) {
+  const { offset, compression } = payload;
+  const trailer = compression === 'gzip' || compression === 'none' ? 0 : SIZE_TRAILER_BYTES;
+  const length = payload.length - trailer;
+  const stream = () => createReadStream(source, { start: offset, end: offset + length - 1 });
+  const sink = () => createWriteStream('', { fd: output, autoClose: false });
+  const options = signal ? { signal } : {};
+  try {
+    if (compression === 'gzip') await pipeline(stream(), createGunzip(), sink(), options);
+    else if (compression === 'zstd') await pipeline(stream(), createZstdDecompress(), sink(), options);
+    else if (compression === 'none') await pipeline(stream(), sink(), options);
+    else if (compression === 'lz4')
+      for (const block of decodeLz4Legacy(read(offset, length)!)) writeFileSync(output, block);
+    else if (compression === 'xz' || compression === 'lzma') {
+      const xz = toolPath('xz').path;
+      await filterToFile([xz, '-dc', `--format=${compression}`], stream(), output, signal);
+    } else throw invalid(`it is compressed with ${compression}, which no current distribution does`);
+  } catch (error) {
+    if (error instanceof PolykernelError && error.code !== 'internal') throw error;
+    signal?.throwIfAborted();
+    throw invalid(`its ${compression} data is damaged (${(error as Error).message})`);
+  }
+}
+
+function invalid(reason: string): PolykernelError {
+  return new PolykernelError('invalid', `this is not a usable kernel image: ${reason}`, {
+    field: 'kernel',
+    hint: 'Give a bzImage (/boot/vmlinuz-…), an uncompressed vmlinux with CONFIG_PVH=y, or a linux.uml program.',
+  });
+}

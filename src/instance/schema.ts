@@ -1,0 +1,129 @@
+/** What a person may ask for when creating an instance, as JSON Schema: the API's contract and the check of it. */
+import type { XStatic } from 'typebox/schema';
+import { checkName } from './name.ts';
+import { PolykernelError } from '../sys/errors.ts';
+import { validate } from './validate.ts';
+
+/** Linux' ARG_MAX with room to spare; the guest protocol carries a command in one 256 KiB message. */
+const COMMAND_BYTES = 128 * 1024;
+
+const absolutePath = { type: 'string', pattern: '^/[^\\0]*$', maxLength: 4096, 'x-hint': 'Give an absolute path, such as /srv/data.' } as const;
+const identifier = { type: 'integer', minimum: 0, maximum: 4_294_967_294 } as const;
+
+export const volumeSchema = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['source', 'target'],
+  properties: {
+    source: { ...absolutePath, description: 'Absolute host path' },
+    target: { ...absolutePath, description: 'Absolute path in the guest' },
+    readOnly: { type: 'boolean', description: 'Default false' },
+  },
+} as const;
+
+export const environmentSchema = {
+  type: 'object',
+  additionalProperties: { type: 'string', maxLength: 65_536 },
+  maxProperties: 2048,
+} as const;
+
+export const commandSchema = {
+  type: 'array',
+  items: { type: 'string', maxLength: 65_536, pattern: '^[^\\0]*$' },
+  minItems: 1,
+  maxItems: 4096,
+  'x-hint': 'Give the program and its arguments, such as ["uname", "-a"].',
+} as const;
+
+export const createRequestSchema = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['command'],
+  properties: {
+    name: { type: 'string', description: 'Generated when absent' },
+    command: { ...commandSchema, description: 'argv of the workload' },
+    env: { ...environmentSchema, description: 'Environment of the workload' },
+    cwd: { ...absolutePath, description: 'Working directory in the guest. Default /' },
+    uid: { ...identifier, description: 'User in the guest. Default 0' },
+    gid: { ...identifier, description: 'Group in the guest. Default 0' },
+    hostname: { type: 'string', description: 'Default: the name' },
+    driver: { enum: ['auto', 'uml', 'qemu', 'fake'], description: 'Default auto' },
+    image: { type: 'string', maxLength: 200, description: "Name of a kernel image. Default: the driver's" },
+    cpus: { type: 'integer', minimum: 1, maximum: 4096, description: 'Default 1', 'x-hint': 'Give a whole number of CPUs, such as 2.' },
+    memoryBytes: { type: 'integer', minimum: 1, description: 'Default 256 MiB', 'x-hint': 'Give a size such as 512M.' },
+    root: {
+      type: 'string',
+      pattern: '^(host|/[^\\0]*)$',
+      maxLength: 4096,
+      description: '`host`, or the absolute path of a directory, tar, squashfs or ext4 file. Default host',
+      'x-hint': 'Give "host" or an absolute path.',
+    },
+    volumes: { type: 'array', items: volumeSchema, maxItems: 64 },
+    restart: {
+      type: 'string',
+      pattern: '^(no|always|on-failure(:[1-9][0-9]{0,5})?)$',
+      description: 'Default no',
+      'x-hint': 'Use no, on-failure, on-failure:N or always.',
+    },
+    cold: { type: 'boolean', description: 'Boot even where a template clone is possible' },
+    readyTimeoutMs: { type: 'integer', minimum: 1, maximum: 3_600_000, description: 'Default 60000' },
+    stopGraceMs: { type: 'integer', minimum: 0, maximum: 3_600_000, description: 'Default 10000' },
+    attached: { type: 'boolean', description: 'Foreground: ends with the client that attaches' },
+    tty: { type: 'boolean' },
+    rows: { type: 'integer', minimum: 0, maximum: 65_535 },
+    columns: { type: 'integer', minimum: 0, maximum: 65_535 },
+    start: { type: 'boolean', description: 'Start it at once. Default true' },
+  },
+} as const;
+
+/** The request as sent; everything but `command` may be left out. */
+export type CreateRequest = XStatic<typeof createRequestSchema>;
+
+/** Throws `invalid` naming field, value, reason and remedy. */
+export function checkCreateRequest(value: unknown): CreateRequest {
+  const request = validate(createRequestSchema, value, { name: 'the request' }) as CreateRequest;
+  if (request.name !== undefined) checkName(request.name);
+  if (request.hostname !== undefined) checkHostname(request.hostname);
+  checkCommand(request.command, request.env ?? {});
+  for (const [index, volume] of (request.volumes ?? []).entries()) {
+    if (volume.target === '/' || volume.target.split('/').includes('..')) {
+      throw new PolykernelError('invalid', `volumes[${index}].target ${JSON.stringify(volume.target)} cannot be mounted over`, {
+        field: `volumes[${index}].target`,
+        value: volume.target,
+        hint: 'Mount the volume below the root, without "..", such as /data.',
+      });
+    }
+  }
+  return request;
+}
+
+/** Checks what the schema cannot say about a command and its environment. Throws `invalid`. */
+export function checkCommand(command: readonly string[], env: Readonly<Record<string, string>>): void {
+  if (command[0] === '') throw new PolykernelError('invalid', 'command[0] is empty', { field: 'command[0]', value: '' });
+  let bytes = 0;
+  for (const argument of command) bytes += Buffer.byteLength(argument) + 8;
+  for (const [name, value] of Object.entries(env)) {
+    if (!/^[^=\0]+$/.test(name) || value.includes('\0')) {
+      throw new PolykernelError('invalid', `env: ${JSON.stringify(name.slice(0, 60))} cannot be set`, {
+        field: `env.${name.slice(0, 60)}`,
+        hint: 'A variable has a name without "=" and neither name nor value holds a NUL byte.',
+      });
+    }
+    bytes += Buffer.byteLength(name) + Buffer.byteLength(value) + 8;
+  }
+  if (bytes > COMMAND_BYTES) {
+    throw new PolykernelError('invalid', `command and env together have ${bytes} bytes; the most is ${COMMAND_BYTES}`, {
+      field: 'command',
+      hint: 'Pass long data by standard input or in a file of a volume.',
+    });
+  }
+}
+
+function checkHostname(hostname: string): void {
+  if (/^(?=.{1,64}$)[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?$/.test(hostname)) return;
+  throw new PolykernelError('invalid', `hostname ${JSON.stringify(hostname.slice(0, 100))} is not a host name`, {
+    field: 'hostname',
+    value: hostname.slice(0, 100),
+    hint: 'Use at most 64 letters, digits, dots and inner dashes.',
+  });
+}

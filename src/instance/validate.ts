@@ -1,0 +1,185 @@
+/**
+ * Checks untrusted JSON against the subset of JSON Schema that this project's schemas use, and says in a person's words
+ * what is wrong. It stands in for a general validator because the daemon must stay small (ajv with its code generation
+ * costs 8 MiB of resident memory) and because a general validator's messages do not name a remedy.
+ */
+import { PolykernelError } from '../sys/errors.ts';
+
+/** The keywords understood; `x-hint` is the remedy shown with an error at this place. */
+export interface Schema {
+  readonly type?: 'object' | 'array' | 'string' | 'integer' | 'number' | 'boolean' | 'null' | readonly string[];
+  readonly description?: string;
+  readonly properties?: Readonly<Record<string, Schema>>;
+  readonly required?: readonly string[];
+  readonly additionalProperties?: boolean | Schema;
+  readonly maxProperties?: number;
+  readonly items?: Schema;
+  readonly minItems?: number;
+  readonly maxItems?: number;
+  readonly minLength?: number;
+  readonly maxLength?: number;
+  readonly pattern?: string;
+  readonly enum?: readonly unknown[];
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly 'x-hint'?: string;
+}
+
+const patterns = new Map<string, RegExp>();
+
+/**
+ * Returns `value` when it fits, with strings turned into numbers and booleans if `coerce` (query strings).
+ * Throws `invalid` naming the field by its path (`volumes[0].target`), the value, the reason and the remedy.
+ */
+export function validate(schema: Schema, value: unknown, options: { coerce?: boolean; name?: string } = {}): unknown {
+  return check(schema, value, '', options.coerce ?? false, options.name ?? 'the request body');
+}
+
+function check(schema: Schema, given: unknown, path: string, coerce: boolean, name: string): unknown {
+  const value = coerce ? coerced(schema, given) : given;
+  const fail = (reason: string, hint = schema['x-hint']): never => {
+    throw new PolykernelError('invalid', `${path === '' ? name : path} ${reason}`, {
+      field: path === '' ? undefined : path,
+      value: shorten(value),
+      hint,
+    });
+  };
+  const types = schema.type === undefined ? [] : typeof schema.type === 'string' ? [schema.type] : schema.type;
+  if (types.length > 0 && !types.some((type) => isType(type, value))) {
+    fail(`must be ${types.map(withArticle).join(' or ')}, not ${describe(value)}`);
+  }
+  if (schema.enum !== undefined && !schema.enum.includes(value)) {
+    const close = typeof value === 'string' ? closest(value, schema.enum.map(String)) : undefined;
+    fail(`is ${describe(value)}, which is not one of ${schema.enum.join(', ')}`, close && `Did you mean ${close}?`);
+  }
+  if (typeof value === 'string') {
+    if (value.length < (schema.minLength ?? 0)) fail('must not be empty');
+    if (value.length > (schema.maxLength ?? Infinity)) fail(`is longer than ${schema.maxLength} characters`);
+    if (schema.pattern !== undefined && !regExp(schema.pattern).test(value)) fail(`is ${describe(value)}, which is malformed`);
+  } else if (typeof value === 'number') {
+    if (value < (schema.minimum ?? -Infinity)) fail(`is ${value}; the least is ${schema.minimum}`);
+    if (value > (schema.maximum ?? Infinity)) fail(`is ${value}; the most is ${schema.maximum}`);
+  } else if (Array.isArray(value)) {
+    if (value.length < (schema.minItems ?? 0)) fail('must not be empty');
+    if (value.length > (schema.maxItems ?? Infinity)) fail(`has ${value.length} items; the most is ${schema.maxItems}`);
+    const items = schema.items;
+    return items === undefined ? value : value.map((item, index) => check(items, item, `${path}[${index}]`, coerce, name));
+  } else if (typeof value === 'object' && value !== null) {
+    return checkObject(schema, value as Record<string, unknown>, path, coerce, name, fail);
+  }
+  return value;
+}
+
+function checkObject(
+  schema: Schema,
+  value: Record<string, unknown>,
+  path: string,
+  coerce: boolean,
+  name: string,
+  fail: (reason: string) => never,
+): unknown {
+  const result: Record<string, unknown> = {};
+  const at = (key: string) => (path === '' ? key : `${path}.${key}`);
+  const keys = Object.keys(value);
+  if (keys.length > (schema.maxProperties ?? Infinity)) fail(`has ${keys.length} entries; the most is ${schema.maxProperties}`);
+  for (const key of keys) {
+    const known = schema.properties !== undefined && Object.hasOwn(schema.properties, key) ? schema.properties[key] : undefined;
+    const inner = known ?? (typeof schema.additionalProperties === 'object' ? schema.additionalProperties : undefined);
+    if (inner !== undefined) {
+      // A key set to undefined in the sender is absent in JSON; null is a value and is checked.
+      const item = check(inner, value[key], at(key), coerce, name);
+      Object.defineProperty(result, key, { value: item, enumerable: true, writable: true, configurable: true });
+    } else if (schema.additionalProperties === false) {
+      const close = closest(key, Object.keys(schema.properties ?? {}));
+      throw new PolykernelError('invalid', `${at(key)} is not a known field`, {
+        field: at(key),
+        value: shorten(value[key]),
+        hint: close ? `Did you mean ${at(close)}?` : `Known fields: ${Object.keys(schema.properties ?? {}).join(', ')}.`,
+      });
+    }
+  }
+  for (const key of schema.required ?? []) {
+    if (Object.hasOwn(value, key)) continue;
+    throw new PolykernelError('invalid', `${at(key)} is missing`, { field: at(key), hint: schema.properties?.[key]?.['x-hint'] });
+  }
+  return result;
+}
+
+function coerced(schema: Schema, value: unknown): unknown {
+  if (typeof value !== 'string') return value;
+  if ((schema.type === 'integer' || schema.type === 'number') && /^-?\d{1,15}$/.test(value)) return Number(value);
+  if (schema.type === 'boolean') {
+    if (value === '1' || value === 'true' || value === '') return true;
+    if (value === '0' || value === 'false') return false;
+  }
+  return value;
+}
+
+function isType(type: string, value: unknown): boolean {
+  switch (type) {
+    case 'object':
+      return typeof value === 'object' && value !== null && !Array.isArray(value);
+    case 'array':
+      return Array.isArray(value);
+    case 'integer':
+      return Number.isSafeInteger(value);
+    case 'number':
+      return Number.isFinite(value);
+    case 'null':
+      return value === null;
+    default:
+      return typeof value === type;
+  }
+}
+
+const withArticle = (type: string) =>
+  type === 'integer' ? 'a whole number' : /^[aeiou]/.test(type) ? `an ${type}` : type === 'null' ? 'null' : `a ${type}`;
+
+function describe(value: unknown): string {
+  if (Array.isArray(value)) return 'an array';
+  if (typeof value === 'object' && value !== null) return 'an object';
+  return JSON.stringify(shorten(value)) ?? 'nothing';
+}
+
+/** Keeps error bodies small whatever was sent. */
+function shorten(value: unknown): unknown {
+  if (typeof value === 'string') return value.length > 100 ? `${value.slice(0, 100)}…` : value;
+  if (typeof value === 'object' && value !== null) {
+    const text = JSON.stringify(value);
+    return text.length > 200 ? `${text.slice(0, 200)}…` : value;
+  }
+  return value;
+}
+
+function regExp(pattern: string): RegExp {
+  let compiled = patterns.get(pattern);
+  if (compiled === undefined) patterns.set(pattern, (compiled = new RegExp(pattern, 'u')));
+  return compiled;
+}
+
+/** The candidate at most two edits away (one for words under five letters), or undefined. For did-you-mean hints. */
+export function closest(word: string, candidates: readonly string[]): string | undefined {
+  if (word.length > 40) return undefined;
+  const limit = word.length < 5 ? 1 : 2;
+  let best: string | undefined;
+  let bestDistance = limit + 1;
+  for (const candidate of candidates) {
+    const distance = editDistance(word.toLowerCase(), candidate.toLowerCase());
+    if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
+  }
+  if (best === undefined && word.length >= 3) best = candidates.find((candidate) => candidate.toLowerCase().startsWith(word.toLowerCase()));
+  return best;
+}
+
+/** Levenshtein distance; one row of the table at a time. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      next[j] = Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1));
+    }
+    row = next;
+  }
+  return row[b.length]!;
+}
