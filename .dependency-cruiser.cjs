@@ -1,5 +1,5 @@
 /** Imports go only downwards, as ARCHITECTURE.md draws it. Each layer may use those after it in the list. */
-const layers = ['cli', 'client', 'api', 'daemon', 'instance', 'driver', 'guest', 'image', 'sys'];
+const layers = ['cli', 'client', 'api', 'daemon', 'instance', 'driver', 'image', 'guest', 'sys'];
 
 // The daemon is the composition root: it mounts the API's routes, and nothing else looks upwards.
 const exceptions = { daemon: ['api'] };
@@ -20,15 +20,31 @@ const upward = layers.flatMap((from, index) =>
 module.exports = {
   forbidden: [
     ...upward,
-    { name: 'no-circular', severity: 'error', from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } } },
+    {
+      name: 'no-circular',
+      severity: 'error',
+      from: {},
+      to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
+    },
     {
       name: 'faces-only-through-client',
       severity: 'error',
-      comment: 'people-facing code speaks to the API through the client; it shares only types and pure tables with the rest',
+      comment:
+        'people-facing code speaks to the API through the client; it shares only types and pure tables with the rest',
       from: { path: '^src/cli/' },
       to: { path: '^src/(api|daemon|instance|driver|guest|image)/', dependencyTypesNot: ['type-only'] },
     },
-    { name: 'not-to-dev-dep', severity: 'error', from: { path: '^src/' }, to: { dependencyTypes: ['npm-dev'], pathNot: '@types/' } },
+    {
+      name: 'not-to-dev-dep',
+      severity: 'error',
+      from: { path: '^src/' },
+      to: { dependencyTypes: ['npm-dev'], pathNot: '@types/' },
+    },
   ],
-  options: { doNotFollow: { path: 'node_modules' }, tsPreCompilationDeps: true, tsConfig: { fileName: 'tsconfig.json' }, enhancedResolveOptions: { extensions: ['.ts', '.js', '.json'] } },
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    enhancedResolveOptions: { extensions: ['.ts', '.js', '.json'] },
+  },
 };

@@ -391,9 +391,11 @@ static void session_free(struct session *s) {
 
 struct start {
     char **argv, **env;
-    const char *cwd, *failed;
+    const char *cwd;
+    const char *volatile failed; /* these two come from the child, behind the compiler's back */
     u32 uid, gid;
-    int fds[3], tty, error;
+    volatile int error;
+    int fds[3], tty;
 };
 
 /* Runs in the vforked child: shares memory with the parent, so it only makes system calls and notes why it failed. */

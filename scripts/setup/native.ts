@@ -100,5 +100,5 @@ function unpackedMusl(gcc: Tool, musl: Tool, scratch: string): string[] {
 /** An unpacked gcc finds its own parts by itself, and the assembler and linker through PATH. */
 function unpackedEnv(gcc: Tool): Record<string, string> {
   if (!gcc.unpacked) return {};
-  return { ...gcc.env, PATH: `${join(unpackedDirectory(), 'usr/bin')}:${process.env['PATH'] ?? ''}` };
+  return { ...gcc.env, PATH: `${join(unpackedDirectory(), 'usr/bin')}:${process.env.PATH ?? ''}` };
 }

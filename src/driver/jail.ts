@@ -99,7 +99,8 @@ function skeleton(spec: JailSpec): string[] {
     ...['--proc', '/proc', '--remount-ro', '/proc', '--dev', '/dev'],
     ...['--perms', '1777', '--size', String(spec.shmBytes), '--tmpfs', '/dev/shm'],
     ...['--perms', '1777', '--size', String(TMP_BYTES), '--tmpfs', '/tmp'],
-    ...['--dir', spec.directory],
+    // Named, because bwrap makes parents that are not with mode 0700.
+    ...['/export', JAIL_VMM, '/lib', '/lib64', spec.directory].flatMap((path) => ['--perms', '0755', '--dir', path]),
     ...['--ro-bind', spec.pkJail, JAIL_PROGRAM],
   ];
 }

@@ -10,6 +10,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import type { GuestLink } from '../guest/index.ts';
+import { PolykernelError } from '../sys/errors.ts';
 import type { DriverName, Kernel, KernelExit } from './driver.ts';
 import { awaitProgramExit, connectShim, killShim, type ProgramExit, readConsoleTail } from './shim.ts';
 import { signalName } from './signals.ts';
@@ -61,11 +62,8 @@ export abstract class ShimKernel implements Kernel {
     this.markStop();
     // A paused guest could not hear the request; what cannot be resumed is killed below.
     await this.resume().catch(() => {});
-    try {
-      this.guest.poweroff(graceMs);
-    } catch {
-      // The line is gone: only killing is left.
-    }
+    // Rejects when the line is gone or goes first: then only waiting and killing are left.
+    this.guest.poweroff(graceMs).catch(() => {});
     const patience = deadline(graceMs);
     const exit = await Promise.race([this.exited, patience.passed]);
     patience.cancel();
@@ -85,7 +83,7 @@ export abstract class ShimKernel implements Kernel {
   detach(): void {
     this.detached = true;
     this.watcher?.destroy();
-    this.letGo();
+    this.letGo(() => this.guest.detach());
   }
 
   private async watch(): Promise<KernelExit> {
@@ -95,14 +93,15 @@ export abstract class ShimKernel implements Kernel {
     });
     if (this.detached) return await new Promise<never>(() => {});
     const observed = this.observedPanic();
-    this.letGo();
-    return await explainExit(this.directory, exit, observed);
+    const ended = await explainExit(this.directory, exit, observed);
+    this.letGo(() => this.guest.destroy(new PolykernelError(ended.reason === 'panic' ? 'panic' : 'kernel-died', ended.message)));
+    return ended;
   }
 
-  private letGo(): void {
+  private letGo(leaveGuest: () => void): void {
     if (this.released) return;
     this.released = true;
-    this.guest.close();
+    leaveGuest();
     this.release();
   }
 

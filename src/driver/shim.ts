@@ -9,12 +9,11 @@ import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { PolykernelError } from '../sys/errors.ts';
 import { nativeBinary } from '../sys/paths.ts';
-import { processStartTime } from '../sys/process.ts';
+import { isAlive, readShimProcess, SHIM_PID_FILE, untilGone } from './shim-process.ts';
 import { signalName } from './signals.ts';
 
 const SOCKET = 'shim.sock';
 const EXIT_FILE = 'exit';
-const PID_FILE = 'shim.pid';
 const LOG = 'console.log';
 /** The program's descriptors 0-4 belong to the shim. */
 const FIRST_PASSED_FD = 5;
@@ -73,7 +72,6 @@ export function launchShim(launch: ShimLaunch): Promise<{ pid: number }> {
       if (settled) return;
       settled = true;
       clearTimeout(timer);
-      launch.signal?.removeEventListener('abort', onAbort);
       shim.stdout?.destroy();
       shim.stderr?.destroy();
       shim.unref();
@@ -84,22 +82,29 @@ export function launchShim(launch: ShimLaunch): Promise<{ pid: number }> {
       shim.kill('SIGKILL');
       settle(() => reject(reason));
     };
-    const onAbort = () => abandon(launch.signal?.reason);
+    // An abort waits the milliseconds until the program runs, because then its end can be waited for.
+    const finish = (pid: number) => {
+      if (launch.signal?.aborted !== true) return settle(() => resolve({ pid }));
+      killShim(launch.directory).then(
+        () => settle(() => reject(launch.signal?.reason)),
+        (error) => settle(() => reject(error)),
+      );
+    };
     const timer = setTimeout(
       () => abandon(new PolykernelError('internal', `pk-shim did not start ${launch.argv[0]} within ${START_DEADLINE_MS} ms`)),
       START_DEADLINE_MS,
     );
-    launch.signal?.addEventListener('abort', onAbort, { once: true });
     shim.stdout?.setEncoding('latin1').on('data', (text: string) => {
       answer = (answer + text).slice(0, 64);
       const pid = /^ready (\d+)\n/.exec(answer)?.[1];
-      if (pid !== undefined) settle(() => resolve({ pid: Number(pid) }));
+      if (pid !== undefined) finish(Number(pid));
     });
     shim.stderr?.setEncoding('utf8').on('data', (text: string) => {
       complaint = (complaint + text).slice(-4096);
     });
     shim.on('error', (error) => abandon(new PolykernelError('internal', `pk-shim: ${error.message}`, { cause: error })));
     shim.on('close', (code, signal) => {
+      if (answer !== '' && launch.signal?.aborted) return;
       const reason = complaint.trim() || `pk-shim ended with ${signal ?? `status ${code}`}`;
       settle(() => reject(new PolykernelError('internal', `${launch.argv[0]} could not be started: ${reason}`)));
     });
@@ -179,7 +184,7 @@ export async function shimStatus(directory: string): Promise<ShimStatus | undefi
   if (pid !== undefined) return { state: 'running', pid: Number(pid) };
   const exit = readProgramExit(directory);
   if (exit !== undefined) return { state: 'exited', ...exit };
-  return existsSync(join(directory, PID_FILE)) ? { state: 'lost' } : undefined;
+  return existsSync(join(directory, SHIM_PID_FILE)) ? { state: 'lost' } : undefined;
 }
 
 /** Reads the exit file; undefined while there is none. */
@@ -217,7 +222,10 @@ export async function awaitProgramExit(directory: string, onSocket?: (socket: So
   } catch {
     // No shim: the file tells.
   }
-  return readProgramExit(directory);
+  const exit = readProgramExit(directory);
+  // Nobody waited for what a killed shim took along.
+  if (exit === undefined) await untilGone(directory, undefined, KILL_DEADLINE_MS).catch(() => {});
+  return exit;
 }
 
 /**
@@ -228,56 +236,20 @@ export async function awaitProgramExit(directory: string, onSocket?: (socket: So
 export async function killShim(directory: string): Promise<void> {
   try {
     await askShim(directory, 'kill', KILL_DEADLINE_MS);
-    return;
-  } catch (error) {
-    const shim = readShimPid(directory);
-    if (shim === undefined) return;
-    if ((error as PolykernelError).code !== 'kernel-died' || isAlive(shim)) {
-      // Its death takes the program along (PR_SET_PDEATHSIG), also when the shim was stopped.
-      try {
-        process.kill(shim.pid, 'SIGKILL');
-      } catch {
-        return;
-      }
-      await untilGone(shim);
+    if (readProgramExit(directory) !== undefined) return;
+  } catch {
+    // No answer: a shim that is gone, or stopped.
+  }
+  const shim = readShimProcess(directory);
+  if (shim !== undefined && isAlive(shim)) {
+    // Its death takes the program along (PR_SET_PDEATHSIG).
+    try {
+      process.kill(shim.pid, 'SIGKILL');
+    } catch {
+      // It ended by itself just now.
     }
   }
-}
-
-interface ShimProcess {
-  pid: number;
-  startTime: number;
-}
-
-const isAlive = (shim: ShimProcess) => processStartTime(shim.pid) === shim.startTime;
-
-/** The shim of a directory, if the process that has its pid now is still that very process. */
-function readShimPid(directory: string): ShimProcess | undefined {
-  let text: string;
-  try {
-    text = readFileSync(join(directory, PID_FILE), 'latin1');
-  } catch {
-    return undefined;
-  }
-  const match = /^(\d{1,10}) (\d{1,20})\n$/.exec(text);
-  if (match === null) return undefined;
-  const shim = { pid: Number(match[1]), startTime: Number(match[2]) };
-  if (!isAlive(shim)) return undefined;
-  try {
-    // After a reboot of the host another process may have both numbers, but not this command line.
-    const argv = readFileSync(`/proc/${shim.pid}/cmdline`, 'utf8').split('\0');
-    return argv[1] === '--dir' && argv[2] === directory ? shim : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-async function untilGone(shim: ShimProcess): Promise<void> {
-  const deadline = Date.now() + KILL_DEADLINE_MS;
-  while (isAlive(shim)) {
-    if (Date.now() > deadline) throw new PolykernelError('internal', `process ${shim.pid} does not die; see its state in /proc`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
+  await untilGone(directory, shim, KILL_DEADLINE_MS);
 }
 
 /** Path of the console log that the shim keeps; the older part is at this path plus `.1`. */

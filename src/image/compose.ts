@@ -3,13 +3,11 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import { type BootModule, buildInitramfs, guestEntries, MODULE_DIRECTORY } from '../guest/index.ts';
 import { type BlobStore, commitFile } from './blobs.ts';
-import { buildCpio, type CpioEntry } from './cpio.ts';
 import type { KernelImage } from './image.ts';
 import type { ImageContent } from './manifest.ts';
 
-/** Where modules lie in the guest, before the root file system is switched. */
-const MODULE_DIRECTORY = '/lib/modules';
 /** An unfinished file this old belongs to nobody any more. */
 const ABANDONED_MS = 60 * 60_000;
 
@@ -37,23 +35,17 @@ export class InitramfsCache {
   async get(digest: string, content: ImageContent, agent: Buffer): Promise<string> {
     const path = join(this.#directory, `${digest}.cpio`);
     if ((await stat(path).catch(() => undefined))?.isFile()) return path;
-    const entries: CpioEntry[] = [
-      { path: 'init', mode: 0o755, content: agent },
-      // The agent loads these before it opens the control port, in this order.
-      {
-        path: 'etc/modules',
-        mode: 0o644,
-        content: Buffer.from((content.sets.boot ?? []).map((n) => `${guestPath(n)}\n`).join('')),
-      },
-    ];
-    for (const module of content.modules) {
-      const bytes = await readFile(this.#blobs.path(module.sha256));
-      entries.push({ path: guestPath(module.name).slice(1), mode: 0o644, content: bytes });
+    const boot = new Set(content.sets.boot);
+    const modules = new Map<string, BootModule>();
+    for (const { name, sha256 } of content.modules) {
+      modules.set(name, { name: `${name}.ko`, content: await readFile(this.#blobs.path(sha256)) });
     }
+    const first = [...boot].flatMap((name) => modules.get(name) ?? []);
+    const later = [...modules.keys()].filter((name) => !boot.has(name)).map((name) => modules.get(name)!);
     await mkdir(this.#directory, { recursive: true });
     const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
     const file = await open(temporary, 'wx');
-    await file.writeFile(buildCpio(entries)).finally(() => file.close());
+    await file.writeFile(buildInitramfs(guestEntries(agent, first, later))).finally(() => file.close());
     await commitFile(temporary, path);
     return path;
   }

@@ -41,6 +41,7 @@ export async function fetchKernel(name: (typeof KNOWN_IMAGES)[number], context: 
 
 async function fetchUml({ apt, scratch, installed = '/', progress }: FetchContext): Promise<KernelSource> {
   if (existsSync(join(installed, UML_PROGRAM))) {
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: dpkg-query fills it in
     const query = await run(['dpkg-query', '-W', '-f', '${Version}', UML_PACKAGE]);
     return umlIn(installed, `${UML_PACKAGE} ${query.code === 0 ? query.stdout.trim() : '(installed)'}`);
   }

@@ -1,5 +1,11 @@
+export { killedExit } from './exits.ts';
+export type { Foreground } from './foreground.ts';
+export { Instance, type InstanceEnvironment, newInstanceId } from './instance.ts';
+export { CREATED } from './machine.ts';
 export { checkName, generateName } from './name.ts';
-export { decideRestart, GOOD_RUN_MS } from './restart.ts';
+export type { Watcher, WorkloadLog } from './output.ts';
+export { type InstanceRecord, statusOf } from './record.ts';
+export { chooseDriver, type DriverFacts, type HostFacts, resolveSpec } from './resolve.ts';
 export * from './schema.ts';
 export type * from './spec.ts';
 export { closest, type Schema, validate } from './validate.ts';

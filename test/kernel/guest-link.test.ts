@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { type ExecRequest, GuestLink, protocol, rootOps } from '../../src/guest/index.ts';
+import { type ExecRequest, GuestLink, rootOps } from '../../src/guest/index.ts';
 import { bootUml, compileInit, type RawUml, removeDirectory, temporaryDirectory, umlModule } from './raw-uml.ts';
 
 const directory = temporaryDirectory();

@@ -1,0 +1,16 @@
+import { conformance } from '../../test/conformance.ts';
+import { FakeDriver, fakeKernels } from './fake.ts';
+
+conformance('fake', {
+  createDriver: () => new FakeDriver(),
+  image: async () => ({
+    name: 'fake',
+    digest: '0'.repeat(64),
+    kind: 'uml',
+    version: '6.1.0-fake',
+    kernel: '/nonexistent',
+    initramfs: '/nonexistent',
+    modules: {},
+  }),
+  processesOf: async (directory) => fakeKernels().filter((running) => running === directory).map(() => 1),
+});

@@ -1,0 +1,71 @@
+/** Which process is the shim of a launch directory, and whether anything of the launch still runs. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { PolykernelError } from '../sys/errors.ts';
+import { processStartTime } from '../sys/process.ts';
+
+export const SHIM_PID_FILE = 'shim.pid';
+const POLL_MS = 5;
+
+export interface ShimProcess {
+  pid: number;
+  /** Clock ticks since the host booted. */
+  startTime: number;
+}
+
+export function isAlive(shim: ShimProcess): boolean {
+  return processStartTime(shim.pid) === shim.startTime;
+}
+
+/** The shim of a directory, but only if the process that has its pid now is certainly that very process. */
+export function readShimProcess(directory: string): ShimProcess | undefined {
+  let text: string;
+  try {
+    text = readFileSync(join(directory, SHIM_PID_FILE), 'latin1');
+  } catch {
+    return undefined;
+  }
+  const match = /^(\d{1,10}) (\d{1,20})\n$/.exec(text);
+  if (match === null) return undefined;
+  const shim = { pid: Number(match[1]), startTime: Number(match[2]) };
+  // After a reboot of the host another process may have both numbers, but not this command line.
+  const argv = commandLine(shim.pid);
+  return isAlive(shim) && argv[1] === '--dir' && argv[2] === directory ? shim : undefined;
+}
+
+/**
+ * Resolves when the shim is gone and no process names the directory on its command line, as the outer processes of a
+ * jail do. Rejects with `internal` after the deadline.
+ */
+export async function untilGone(directory: string, shim: ShimProcess | undefined, deadlineMs: number): Promise<void> {
+  const deadline = Date.now() + deadlineMs;
+  for (;;) {
+    const left = shim !== undefined && isAlive(shim) ? shim.pid : processesNaming(directory)[0];
+    if (left === undefined) return;
+    if (Date.now() > deadline) {
+      throw new PolykernelError('internal', `process ${left} of ${directory} does not die`, {
+        value: left,
+        hint: `Look at /proc/${left}/status: a process in state D waits for the host's hardware.`,
+      });
+    }
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+}
+
+/** Shims and jails of a directory. Other programs may name it too (an editor, a shell): only these two are ours. */
+function processesNaming(directory: string): number[] {
+  return readdirSync('/proc').flatMap((entry) => {
+    if (!/^\d+$/.test(entry)) return [];
+    const argv = commandLine(Number(entry));
+    const isOurs = /(?:^|\/)(?:pk-shim|bwrap)$/.test(argv[0] ?? '');
+    return isOurs && argv.includes(directory) ? [Number(entry)] : [];
+  });
+}
+
+function commandLine(pid: number): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+  } catch {
+    return [];
+  }
+}

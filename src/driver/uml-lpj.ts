@@ -1,0 +1,60 @@
+/**
+ * The delay-loop constant (`lpj`) of UML kernels on this machine. Calibrating it takes a boot 0.1 s; it depends only on
+ * the kernel and the CPU model, so it is taken from the first boot's messages and kept in the cache.
+ */
+import { randomBytes } from 'node:crypto';
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { cpus } from 'node:os';
+import { dirname } from 'node:path';
+
+export class LpjCache {
+  readonly #path: string;
+  readonly #cpuModel: string;
+  #known: Promise<Record<string, number>> | undefined;
+
+  constructor(path: string, cpuModel: string = cpus()[0]?.model ?? 'unknown') {
+    this.#path = path;
+    this.#cpuModel = cpuModel;
+  }
+
+  /** The constant for a kernel image, or undefined when it was never measured here. */
+  async get(imageDigest: string): Promise<number | undefined> {
+    this.#known ??= readTable(this.#path);
+    return (await this.#known)[this.#key(imageDigest)];
+  }
+
+  /** Keeps a constant; a cache that cannot be written only costs time. */
+  async set(imageDigest: string, lpj: number): Promise<void> {
+    // What other processes found meanwhile is kept.
+    const table = { ...(await readTable(this.#path)), [this.#key(imageDigest)]: lpj };
+    this.#known = Promise.resolve(table);
+    const temporary = `${this.#path}.${randomBytes(4).toString('hex')}`;
+    try {
+      await mkdir(dirname(this.#path), { recursive: true });
+      await writeFile(temporary, JSON.stringify(table));
+      await rename(temporary, this.#path);
+    } catch {
+      // The next boot measures again.
+    }
+  }
+
+  #key(imageDigest: string): string {
+    return `${imageDigest} ${this.#cpuModel}`;
+  }
+}
+
+/** `lpj=` out of the kernel's "Calibrating delay loop" message. */
+export function parseLpj(console: string): number | undefined {
+  const match = /Calibrating delay loop[^\n]*\(lpj=(\d{3,12})\)/.exec(console);
+  return match === null ? undefined : Number(match[1]);
+}
+
+async function readTable(path: string): Promise<Record<string, number>> {
+  try {
+    const table: unknown = JSON.parse(await readFile(path, 'utf8'));
+    if (typeof table !== 'object' || table === null) return {};
+    return Object.fromEntries(Object.entries(table).filter(([, lpj]) => Number.isSafeInteger(lpj) && lpj > 0));
+  } catch {
+    return {};
+  }
+}

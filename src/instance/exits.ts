@@ -1,0 +1,54 @@
+/** How ends are recorded: the one place where guest and kernel ends become exit codes. */
+import type { KernelExit } from '../driver/index.ts';
+import { errnoText, type GuestExit } from '../guest/index.ts';
+import { ERROR_TABLE, PolykernelError } from '../sys/errors.ts';
+import { signalName } from '../driver/signals.ts';
+import type { InstanceExit } from './spec.ts';
+
+const ENOENT = 2;
+
+/** The workload's end. The codes are those of a shell: 128 + n for signal n, 127 not found, 126 not executable. */
+export function exitOfWorkload(exit: GuestExit, command: readonly string[], at: string): InstanceExit {
+  if (exit.kind === 'exit') {
+    return { reason: 'exit', exitCode: exit.value, message: exit.value === 0 ? '' : `exited with status ${exit.value}`, at };
+  }
+  if (exit.kind === 'signal') {
+    return { reason: 'signal', exitCode: 128 + exit.value, message: `ended by ${signalName(exit.value)}`, at };
+  }
+  const exitCode = exit.value === ENOENT ? 127 : 126;
+  // The guest names the step that failed (`exec`, `chdir`), which tells a missing program from a missing directory.
+  const step = exit.message.includes(':') ? `${exit.message.slice(0, exit.message.indexOf(':'))}: ` : '';
+  const message = `${command[0]} could not be started: ${step === 'starting: ' ? '' : step}${errnoText(exit.value)}`;
+  return { reason: 'failed', exitCode, message, at };
+}
+
+/** The session vanished although the kernel lives. */
+export function exitOfLostWorkload(message: string, at: string): InstanceExit {
+  return { reason: 'died', exitCode: ERROR_TABLE['kernel-died'].exit, message, at };
+}
+
+/** The kernel's end, where nothing else ended the run first. */
+export function exitOfKernel(exit: KernelExit, at: string): InstanceExit {
+  switch (exit.reason) {
+    case 'stopped':
+      return { reason: 'stopped', exitCode: 0, message: exit.message, at };
+    case 'panic':
+      return { reason: 'panic', exitCode: ERROR_TABLE.panic.exit, message: exit.message, at };
+    case 'died':
+      return { reason: 'died', exitCode: ERROR_TABLE['kernel-died'].exit, message: exit.message, at };
+  }
+}
+
+/** A start that failed. */
+export function exitOfFailedStart(error: PolykernelError, at: string): InstanceExit {
+  const reasons: Partial<Record<PolykernelError['code'], InstanceExit['reason']>> = {
+    'not-ready': 'not-ready',
+    panic: 'panic',
+    'kernel-died': 'died',
+  };
+  return { reason: reasons[error.code] ?? 'failed', exitCode: ERROR_TABLE[error.code].exit, message: error.message, at };
+}
+
+export const stoppedExit = (at: string): InstanceExit => ({ reason: 'stopped', exitCode: 143, message: 'stopped on request', at });
+
+export const killedExit = (message: string, at: string): InstanceExit => ({ reason: 'killed', exitCode: 137, message, at });

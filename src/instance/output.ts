@@ -1,0 +1,23 @@
+/** From a detached workload's output to its log and to those who watch. */
+import type { Readable } from 'node:stream';
+
+/** Where the output of workloads is kept. */
+export interface WorkloadLog {
+  /** Takes a piece of output. False when the writer is behind: wait for `drained`. */
+  write(stream: 'out' | 'err', chunk: Buffer): boolean;
+  drained(): Promise<void>;
+}
+
+export type Watcher = (stream: 'out' | 'err', chunk: Buffer) => void;
+
+/** Moves all of `source` into the log, at the log's pace. Resolves at its end; never rejects. */
+export async function pump(source: Readable, stream: 'out' | 'err', log: WorkloadLog, watchers: ReadonlySet<Watcher>): Promise<void> {
+  try {
+    for await (const chunk of source as AsyncIterable<Buffer>) {
+      for (const watcher of watchers) watcher(stream, chunk);
+      if (!log.write(stream, chunk)) await log.drained();
+    }
+  } catch {
+    // The guest was lost; how is told by its kernel's end.
+  }
+}
