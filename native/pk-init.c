@@ -91,8 +91,7 @@ static u64 watch_due; /* 0: no watch */
 static u64 poweroff_due;
 static u32 poweroff_stage, poweroff_how;
 
-/* --- small things ------------------------------------------------------------------------------------------------ */
-
+/* --- small things --- */
 static u64 now_ns(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -129,8 +128,7 @@ static u32 crc(u32 c, const u8 *p, size_t n) {
     return ~c;
 }
 
-/* --- frames to the host ------------------------------------------------------------------------------------------ */
-
+/* --- frames to the host --- */
 static u32 out_used(void) { return out_len - out_pos; }
 
 /* Where the payload of the next frame goes; at least OUT_PAYLOAD bytes. NULL when the line has been stuck for long. */
@@ -180,8 +178,7 @@ static void line_flush(void) {
     out_pos = out_len = 0;
 }
 
-/* --- files and mounts -------------------------------------------------------------------------------------------- */
-
+/* --- files and mounts --- */
 /* mkdir with parents. 0 or an errno. `mode` is given to the last directory if it is created. */
 static int make_directory(const char *path, mode_t mode) {
     char copy[4096];
@@ -287,8 +284,7 @@ static int seed_random(const char *hex) {
     return error;
 }
 
-/* --- CONFIGURE --------------------------------------------------------------------------------------------------- */
-
+/* --- CONFIGURE --- */
 static int configure_step(const char *key, char *value) {
     char *second = strchr(value, 0x1f);
     if (!strcmp(key, "mount")) return do_mount(value);
@@ -354,8 +350,7 @@ static void configure(u32 request, u8 *p, u32 n) {
     frame_text(G_RESULT, request, 0, -1, with_seed ? text : "");
 }
 
-/* --- sessions ---------------------------------------------------------------------------------------------------- */
-
+/* --- sessions --- */
 static struct session *session_find(u32 id) {
     for (int i = 0; i < SESSIONS; i++)
         if (id && sessions[i].id == id && !sessions[i].forgotten) return &sessions[i];
@@ -651,8 +646,7 @@ static void reap(void) {
     childless = pid < 0 && errno == ECHILD;
 }
 
-/* --- watches ----------------------------------------------------------------------------------------------------- */
-
+/* --- watches --- */
 static void watch(u8 *p, u32 n) {
     char *key, *value;
     watch_count = watch_next = watch_interval = 0;
@@ -692,8 +686,7 @@ static void watch_turn(u64 now) {
     if (!watch_interval) watch_due = 0;
 }
 
-/* --- frames from the host ---------------------------------------------------------------------------------------- */
-
+/* --- frames from the host --- */
 static void send_hello(u32 nonce) {
     u8 p[512];
     struct utsname name;
@@ -803,8 +796,7 @@ static void line_input(u64 now) {
     if (greeted && count != line_acked) frame32(G_ACK, 0, count), line_acked = count;
 }
 
-/* --- power off --------------------------------------------------------------------------------------------------- */
-
+/* --- power off --- */
 static void unmount_all(void) {
     FILE *f = fopen("/proc/self/mounts", "re"); /* the only stdio stream, at the very end */
     static char lines[128][512];
@@ -852,8 +844,7 @@ static void poweroff_turn(u64 now) {
     die("cannot power off", NULL);
 }
 
-/* --- boot -------------------------------------------------------------------------------------------------------- */
-
+/* --- boot --- */
 static void boot_mounts(void) {
     static const struct { const char *type, *target, *data; unsigned long flags; } mounts[] = {
         {"devtmpfs", "/dev", "mode=0755", MS_NOSUID},
@@ -941,8 +932,7 @@ static void open_line(void) {
     }
 }
 
-/* --- the loop ---------------------------------------------------------------------------------------------------- */
-
+/* --- the loop --- */
 static void on_child(int number) {
     (void)number;
     child_ended = 1;

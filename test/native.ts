@@ -13,7 +13,17 @@ export async function nativeProgram(name: NativeProgram): Promise<string> {
   mkdirSync(dirname(path), { recursive: true });
   // By rename: other tests may run the old one, or compile at the same time.
   const temporary = `${path}.${process.pid}`;
-  const compiled = await run(['musl-gcc', '-static', '-Os', '-s', '-Wall', '-Wextra', '-o', temporary, join(SOURCES, `${name}.c`)]);
+  const compiled = await run([
+    'musl-gcc',
+    ...(name.endsWith('.so') ? ['-shared', '-fPIC', '-nostdlib'] : ['-static']),
+    '-Os',
+    '-s',
+    '-Wall',
+    '-Wextra',
+    '-o',
+    temporary,
+    join(SOURCES, `${name}.c`),
+  ]);
   if (compiled.code !== 0) throw new Error(`${name}: ${compiled.stderr}`);
   renameSync(temporary, path);
   return path;

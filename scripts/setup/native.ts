@@ -1,4 +1,4 @@
-/** Compiles native/*.c into static programs in the cache, each only when its source or this recipe changed. */
+/** Compiles native/*.c into static programs (and *.so.c into libraries) in the cache, each only when its source or this recipe changed. */
 import { createHash } from 'node:crypto';
 import {
   chmodSync,
@@ -16,9 +16,8 @@ import { PolykernelError } from '../../src/sys/errors.ts';
 import { findTool, type Tool, toolHint, unpackedDirectory } from '../../src/sys/tools.ts';
 
 const SOURCES = join(import.meta.dirname, '../../native');
-const FLAGS = [
+const COMMON = [
   '-std=gnu11',
-  '-static',
   '-Os',
   '-s',
   '-Wall',
@@ -27,7 +26,10 @@ const FLAGS = [
   '-fdata-sections',
   '-Wl,--gc-sections',
 ];
-/** Raised when the way of compiling changes in a way that FLAGS does not show. */
+/** NAME.so.c becomes a library for a program of the machine: its C library is that program's. */
+const flagsFor = (name: string): string[] =>
+  name.endsWith('.so') ? [...COMMON, '-shared', '-fPIC', '-nostdlib'] : [...COMMON, '-static'];
+/** Raised when the way of compiling changes in a way that the flags do not show. */
 const RECIPE = 1;
 const MUSL_SPECS = 'usr/lib/x86_64-linux-musl/musl-gcc.specs';
 
@@ -47,7 +49,7 @@ export async function buildNative(cache: string, progress: (line: string) => voi
   for (const file of list('.c')) {
     const name = basename(file, '.c');
     const hash = createHash('sha256')
-      .update(JSON.stringify([RECIPE, FLAGS]))
+      .update(JSON.stringify([RECIPE, flagsFor(name)]))
       .update(readFileSync(join(SOURCES, file)));
     for (const header of headers) hash.update(header);
     const digest = hash.digest('hex');
@@ -58,7 +60,7 @@ export async function buildNative(cache: string, progress: (line: string) => voi
     progress(`compiling native/${file} with ${compiler.name}`);
     const temporary = `${program}.${process.pid}.tmp`;
     try {
-      const argv = [...compiler.argv, ...FLAGS, '-o', temporary, join(SOURCES, file)];
+      const argv = [...compiler.argv, ...flagsFor(name), '-o', temporary, join(SOURCES, file)];
       await runCommand(argv, { env: { ...process.env, ...compiler.env }, signal });
       chmodSync(temporary, 0o755);
       // The program first: a crash in between only compiles it once more.

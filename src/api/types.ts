@@ -76,8 +76,10 @@ export interface ImageInfo {
   kind: 'uml' | 'x86_64';
   /** `uname -r`. */
   version: string;
-  /** Size on disk. */
-  bytes: number;
+  /** Bytes of kernel and modules together. */
+  sizeBytes: number;
+  /** Where it came from. */
+  source: string;
   /** ISO 8601 UTC. */
   createdAt: string;
 }

@@ -1,5 +1,5 @@
 /** The WebSocket streams of the API as Node streams. Loaded on demand: it brings `ws` along. */
-import { Duplex, Readable, Writable } from 'node:stream';
+import { Duplex, Readable, type ReadableOptions, Writable } from 'node:stream';
 import { WebSocket } from 'ws';
 import { CHANNEL, frame, HIGH_WATER_BYTES, MESSAGE_BYTES } from '../api/channels.ts';
 import type { ExecRequest, StreamCommand, StreamExit, StreamNotice } from '../api/index.ts';
@@ -40,19 +40,23 @@ export function exec(socketPath: string, name: string, request: ExecRequest, opt
 
 export async function console(socketPath: string, name: string, options: StreamOptions = {}): Promise<RemoteConsole> {
   const socket = await open(socketPath, `/v1/instances/${encodeURIComponent(name)}/console`, options.signal);
-  const output = receiver(socket);
   const input = sender(socket);
+  const output = receiver(socket, (readable) => {
+    return new Duplex({
+      ...(readable as object),
+      write: (chunk: Buffer, _encoding, done) => void input.write(chunk, (error) => done(error)),
+      final: (done) => void input.end(() => done()),
+    });
+  });
   socket.on('message', (data: Buffer, binary) => {
-    if (binary) output.take(data.subarray(1));
-    else {
-      const notice = parseNotice(data);
-      if (notice !== undefined && 'error' in notice) output.stream.destroy(PolykernelError.fromJSON(notice.error));
-    }
+    if (binary) return output.take(data.subarray(1));
+    const notice = parseNotice(data);
+    if (notice !== undefined && 'error' in notice) output.stream.destroy(PolykernelError.fromJSON(notice.error));
   });
   socket.on('close', () => output.stream.push(null));
-  const duplex = Duplex.from({ readable: output.stream, writable: input });
-  duplex.on('close', () => socket.terminate());
-  return duplex;
+  socket.on('error', () => {});
+  output.stream.on('close', () => socket.terminate());
+  return output.stream;
 }
 
 async function openProcess(
@@ -62,8 +66,8 @@ async function openProcess(
   options: StreamOptions,
 ): Promise<RemoteProcess> {
   const socket = await open(socketPath, path, options.signal);
-  const stdout = receiver(socket);
-  const stderr = receiver(socket);
+  const stdout = receiver(socket, (readable) => new Readable(readable));
+  const stderr = receiver(socket, (readable) => new Readable(readable));
   const started = Promise.withResolvers<number>();
   const exited = Promise.withResolvers<StreamExit>();
   started.promise.catch(() => {});
@@ -141,8 +145,8 @@ function open(socketPath: string, path: string, signal?: AbortSignal): Promise<W
   });
 }
 
-/** Bytes of one channel as a Readable; the socket is paused while any channel is full. */
-function receiver(socket: WebSocket): { stream: Readable; take(bytes: Buffer): void } {
+/** Bytes of one channel as a stream; the socket is paused while any channel is full. */
+function receiver<S extends Readable>(socket: WebSocket, make: (options: ReadableOptions) => S): { stream: S; take(bytes: Buffer): void } {
   let full = false;
   const release = () => {
     if (!full) return;
@@ -150,7 +154,7 @@ function receiver(socket: WebSocket): { stream: Readable; take(bytes: Buffer): v
     held.get(socket)?.delete(stream);
     if ((held.get(socket)?.size ?? 0) === 0) socket.resume();
   };
-  const stream: Readable = new Readable({
+  const stream = make({
     highWaterMark: HIGH_WATER_BYTES,
     read: release,
     destroy(error, done) {

@@ -129,7 +129,7 @@ export interface Driver {
   start(spec: LaunchSpec, signal: AbortSignal, progress?: (phase: string) => void): Promise<Kernel>;
   /**
    * Finds the kernel launched in `directory` by an earlier process: a live one is re-attached, an ended one gives its
-   * KernelExit, and undefined means nothing of it is left.
+   * KernelExit, and undefined means nothing of it is left. A paused one is resumed, for it could not answer otherwise.
    */
   attach(spec: LaunchSpec): Promise<Kernel | KernelExit | undefined>;
   /** Path of the console log of a launch, which the host process keeps and rotates. */
@@ -137,4 +137,3 @@ export interface Driver {
   /** Builds what makes later starts fast (a template); a no-op where capabilities say there is none. */
   prewarm(spec: Pick<LaunchSpec, 'image' | 'cpus' | 'memoryBytes'>, signal: AbortSignal): Promise<void>;
 }
-

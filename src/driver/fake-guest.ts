@@ -3,7 +3,8 @@ import { type Duplex, duplexPair } from 'node:stream';
 import { protocol } from '../guest/index.ts';
 import { EACCES, type FakeProcess, findProgram } from './fake-programs.ts';
 
-const { encodeFrame, FrameDecoder, Flag, MAX_TO_GUEST, MAX_TO_HOST, OUTPUT_CREDIT, ToGuest, ToHost, u16, u32 } = protocol;
+const { encodeFrame, FrameDecoder, Flag, MAX_TO_GUEST, MAX_TO_HOST, OUTPUT_CREDIT, ToGuest, ToHost, u16, u32 } =
+  protocol;
 
 interface Session {
   id: number;
@@ -82,7 +83,9 @@ export class FakeGuest {
 
   /** Commands of the sessions that run, by session id: what a later process needs to play on. */
   running(): Record<string, readonly string[]> {
-    const live = [...this.#sessions.values()].filter((session) => session.ended === undefined && session.command.length > 0);
+    const live = [...this.#sessions.values()].filter(
+      (session) => session.ended === undefined && session.command.length > 0,
+    );
     return Object.fromEntries(live.map((session) => [session.id, session.command]));
   }
 
@@ -139,7 +142,11 @@ export class FakeGuest {
       this.#send(ToHost.session, session.id, u32(session.ended === undefined ? 0 : 1, session.pid, kind, value));
     }
     const { release, bootId, cpus } = this.#options;
-    const pairs = protocol.encodePairs([['release', release], ['boot-id', bootId], ['cpus', String(cpus)]]);
+    const pairs = protocol.encodePairs([
+      ['release', release],
+      ['boot-id', bootId],
+      ['cpus', String(cpus)],
+    ]);
     this.#send(ToHost.hello, 0, Buffer.concat([u16(protocol.PROTOCOL_VERSION, 0), u32(nonce), pairs]));
     // After a new HELLO stdin credit is granted anew.
     for (const session of this.#sessions.values()) {
@@ -155,8 +162,14 @@ export class FakeGuest {
       this.#send(ToHost.result, id, Buffer.concat([u32(0), Buffer.from(`boot-id=${this.#options.bootId}`)]));
     } else if (type === ToGuest.exec) {
       const pairs = protocol.decodePairs(payload);
-      const env = pairs.filter(([key]) => key === 'env').map(([, text]) => [text.slice(0, text.indexOf('=')), text.slice(text.indexOf('=') + 1)]);
-      this.run(id, pairs.filter(([key]) => key === 'arg').map(([, text]) => text), Object.fromEntries(env));
+      const env = pairs
+        .filter(([key]) => key === 'env')
+        .map(([, text]) => [text.slice(0, text.indexOf('=')), text.slice(text.indexOf('=') + 1)]);
+      this.run(
+        id,
+        pairs.filter(([key]) => key === 'arg').map(([, text]) => text),
+        Object.fromEntries(env),
+      );
     } else if (type === ToGuest.put || type === ToGuest.get) {
       const pairs = new Map(protocol.decodePairs(payload));
       void this.#transfer(type, id, pairs.get('path') ?? '', Number.parseInt(pairs.get('mode') ?? '644', 8));
@@ -182,7 +195,8 @@ export class FakeGuest {
   async #poweroff(graceMs: number): Promise<void> {
     const live = [...this.#sessions.values()].filter((session) => session.ended === undefined);
     for (const session of live) if (!session.ignored.has(15)) session.end(1, 15);
-    if (live.some((session) => session.ended === undefined)) await new Promise((resolve) => setTimeout(resolve, graceMs));
+    if (live.some((session) => session.ended === undefined))
+      await new Promise((resolve) => setTimeout(resolve, graceMs));
     for (const session of live) session.end(1, 9);
     if (this.#stopped) return;
     this.#send(ToHost.goodbye, 0);
@@ -283,7 +297,9 @@ export class FakeGuest {
             for (const wake of session.wake) wake();
           }, milliseconds);
         }
-        return until(() => over || undefined).then(() => {}).finally(() => clearTimeout(timer));
+        return until(() => over || undefined)
+          .then(() => {})
+          .finally(() => clearTimeout(timer));
       },
       kill: (signal) => session.end(1, signal),
       panic: () => this.#options.onPanic(),

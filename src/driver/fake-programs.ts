@@ -40,7 +40,8 @@ const PROGRAMS: Record<string, Program> = {
     return 0;
   },
   async cat(process) {
-    for (let data = await process.read(); data !== undefined; data = await process.read()) await process.write('stdout', data);
+    for (let data = await process.read(); data !== undefined; data = await process.read())
+      await process.write('stdout', data);
     return 0;
   },
   async sleep(process) {
@@ -87,7 +88,8 @@ async function shell(process: FakeProcess): Promise<number> {
     if (name === 'exit') return Number(first ?? status) & 0xff;
     if (part.includes('/proc/sysrq-trigger')) process.panic();
     else if (name === 'kill') process.kill(Number((words.length > 2 ? first! : '-15').slice(1)));
-    else if (name === 'echo' && words.at(-1) === '>&2') await process.write('stderr', `${words.slice(1, -1).join(' ')}\n`);
+    else if (name === 'echo' && words.at(-1) === '>&2')
+      await process.write('stderr', `${words.slice(1, -1).join(' ')}\n`);
     else {
       const program = findProgram(name);
       if (typeof program === 'number') {

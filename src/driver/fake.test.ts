@@ -12,5 +12,8 @@ conformance('fake', {
     initramfs: '/nonexistent',
     modules: {},
   }),
-  processesOf: async (directory) => fakeKernels().filter((running) => running === directory).map(() => 1),
+  processesOf: async (directory) =>
+    fakeKernels()
+      .filter((running) => running === directory)
+      .map(() => 1),
 });

@@ -38,14 +38,20 @@ const machines = new Map<string, FakeMachine>();
 
 /** Forgets all kernels of this process, as a reboot of the host would. */
 export function resetFakeKernels(): void {
-  for (const machine of machines.values()) machine.end({ reason: 'died', code: null, signal: 'SIGKILL', message: 'reset' });
+  for (const machine of machines.values())
+    machine.end({ reason: 'died', code: null, signal: 'SIGKILL', message: 'reset' });
   machines.clear();
 }
 
 /** The kernel's process is killed from outside. False when there is none. */
 export function killFakeKernel(directory: string): boolean {
   const machine = machines.get(directory);
-  machine?.end({ reason: 'died', code: null, signal: 'SIGKILL', message: "the kernel's process was killed by SIGKILL" });
+  machine?.end({
+    reason: 'died',
+    code: null,
+    signal: 'SIGKILL',
+    message: "the kernel's process was killed by SIGKILL",
+  });
   return machine !== undefined;
 }
 
@@ -79,7 +85,8 @@ class FakeMachine {
         this.print(`${PANIC}\n`);
         this.end({ reason: 'panic', code: null, signal: 'SIGABRT', message: PANIC });
       },
-      onDie: () => this.end({ reason: 'died', code: 1, signal: null, message: "the kernel's process ended with status 1" }),
+      onDie: () =>
+        this.end({ reason: 'died', code: 1, signal: null, message: "the kernel's process ended with status 1" }),
       onPoweroff: () => this.end({ reason: 'stopped', code: 0, signal: null, message: 'the guest powered itself off' }),
       onConsole: (text) => this.print(text),
       onSessions: () => this.save(),
@@ -210,7 +217,10 @@ export class FakeDriver implements Driver {
     if (spec.hostname === SENTINELS.bootPanic || spec.hostname === SENTINELS.bootDeath) {
       const panic = spec.hostname === SENTINELS.bootPanic;
       machine.end({ reason: panic ? 'panic' : 'died', code: null, signal: 'SIGABRT', message: PANIC });
-      throw new PolykernelError(panic ? 'panic' : 'kernel-died', panic ? PANIC : "the kernel's process ended with status 1");
+      throw new PolykernelError(
+        panic ? 'panic' : 'kernel-died',
+        panic ? PANIC : "the kernel's process ended with status 1",
+      );
     }
     progress('preparing the guest');
     return this.#take(machine, spec);
@@ -230,6 +240,7 @@ export class FakeDriver implements Driver {
   async prewarm(): Promise<void> {}
 
   async #take(machine: FakeMachine, spec: LaunchSpec): Promise<Kernel> {
+    machine.guest.resume();
     const guest = new GuestLink({ name: spec.name });
     await guest.attach(machine.guest.connect());
     return new FakeKernel(machine, guest);
@@ -248,7 +259,10 @@ export class FakeDriver implements Driver {
       };
       const late = () =>
         reject(
-          new PolykernelError('not-ready', `${spec.name} was not ready within ${spec.readyTimeoutMs} ms; its console ends:\nLinux version 6.1.0-fake`),
+          new PolykernelError(
+            'not-ready',
+            `${spec.name} was not ready within ${spec.readyTimeoutMs} ms; its console ends:\nLinux version 6.1.0-fake`,
+          ),
         );
       const timer = setTimeout(
         () => {
@@ -266,7 +280,10 @@ export class FakeDriver implements Driver {
 /** A kernel that another process started, from its state file. Its programs begin anew. */
 function revive(spec: LaunchSpec): FakeMachine | undefined {
   if (!existsSync(statePath(spec.directory))) return undefined;
-  const state = JSON.parse(readFileSync(statePath(spec.directory), 'utf8')) as { bootId: string; sessions: Record<string, string[]> };
+  const state = JSON.parse(readFileSync(statePath(spec.directory), 'utf8')) as {
+    bootId: string;
+    sessions: Record<string, string[]>;
+  };
   const machine = new FakeMachine(spec, state.bootId);
   machines.set(spec.directory, machine);
   for (const [id, command] of Object.entries(state.sessions)) machine.guest.run(Number(id), command);

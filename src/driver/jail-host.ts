@@ -45,4 +45,3 @@ export function parseLibraries(listing: string): string[] {
   }
   return [...paths];
 }
-

@@ -43,7 +43,11 @@ export interface JailSpec {
   noRandomize: boolean;
   /** uid and gid inside; undefined = the caller's. Only root can give another, others keep their own. */
   identity: { uid: number; gid: number } | undefined;
+  /** Supplementary groups inside, where an identity is taken on; default none. */
+  groups?: readonly number[];
   hostCpus: readonly number[] | undefined;
+  /** Environment of the VMM besides PATH. */
+  env?: Readonly<Record<string, string>>;
   binds: readonly Bind[];
   root: RootSource;
   volumes: readonly Volume[];
@@ -75,7 +79,7 @@ export function jailArgv(spec: JailSpec): string[] {
       jailVolume(index),
     ]),
     ...spec.binds.flatMap(bindArguments),
-    ...['--remount-ro', '/'],
+    ...['--remount-ro', '/dev', '--remount-ro', '/'],
     ...['--chdir', spec.directory, '--'],
     JAIL_PROGRAM,
     ...jailOptions(spec),
@@ -90,6 +94,7 @@ function namespaces(spec: JailSpec): string[] {
     ...['--unshare-pid', '--unshare-net', '--unshare-ipc', '--unshare-uts', '--unshare-cgroup-try'],
     ...(root ? [] : ['--unshare-user']),
     ...['--die-with-parent', '--new-session', '--clearenv', '--setenv', 'PATH', '/usr/bin:/bin'],
+    ...Object.entries(spec.env ?? {}).flatMap(([name, value]) => ['--setenv', name, value]),
     ...(root ? ['--cap-drop', 'ALL', ...NEEDED_CAPABILITIES.flatMap((name) => ['--cap-add', name])] : []),
   ];
 }
@@ -100,9 +105,24 @@ function skeleton(spec: JailSpec): string[] {
     ...['--perms', '1777', '--size', String(spec.shmBytes), '--tmpfs', '/dev/shm'],
     ...['--perms', '1777', '--size', String(TMP_BYTES), '--tmpfs', '/tmp'],
     // Named, because bwrap makes parents that are not with mode 0700.
-    ...['/export', JAIL_VMM, '/lib', '/lib64', spec.directory].flatMap((path) => ['--perms', '0755', '--dir', path]),
+    ...['/export', JAIL_VMM, spec.directory, ...parentsOf(spec.binds)].flatMap((path) => [
+      '--perms',
+      '0755',
+      '--dir',
+      path,
+    ]),
     ...['--ro-bind', spec.pkJail, JAIL_PROGRAM],
   ];
+}
+
+/** Every directory above a bind's target, outer ones first. */
+function parentsOf(binds: readonly Bind[]): string[] {
+  const parents = new Set<string>();
+  for (const { target } of binds) {
+    const names = target.split('/').slice(1, -1);
+    for (const index of names.keys()) parents.add(`/${names.slice(0, index + 1).join('/')}`);
+  }
+  return [...parents].filter((path) => !['/dev', '/dev/shm', '/proc', '/tmp'].includes(path));
 }
 
 function rootBinds(spec: JailSpec): string[] {
@@ -142,6 +162,7 @@ function jailOptions(spec: JailSpec): string[] {
   if (spec.hostCpus !== undefined && spec.hostCpus.length > 0) options.push('--cpus', spec.hostCpus.join(','));
   if (spec.identity !== undefined && spec.callerUid === 0) {
     options.push('--uid', String(spec.identity.uid), '--gid', String(spec.identity.gid));
+    if (spec.groups !== undefined && spec.groups.length > 0) options.push('--groups', spec.groups.join(','));
   }
   return options;
 }

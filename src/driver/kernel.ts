@@ -94,7 +94,9 @@ export abstract class ShimKernel implements Kernel {
     if (this.detached) return await new Promise<never>(() => {});
     const observed = this.observedPanic();
     const ended = await explainExit(this.directory, exit, observed);
-    this.letGo(() => this.guest.destroy(new PolykernelError(ended.reason === 'panic' ? 'panic' : 'kernel-died', ended.message)));
+    this.letGo(() =>
+      this.guest.destroy(new PolykernelError(ended.reason === 'panic' ? 'panic' : 'kernel-died', ended.message)),
+    );
     return ended;
   }
 
@@ -119,12 +121,17 @@ export abstract class ShimKernel implements Kernel {
  * Why the kernel of a launch directory ended, from its exit status, its console and whether a stop was requested.
  * `exit` undefined: the shim was killed, and everything below it with it.
  */
-export async function explainExit(directory: string, exit: ProgramExit | undefined, panic?: string): Promise<KernelExit> {
+export async function explainExit(
+  directory: string,
+  exit: ProgramExit | undefined,
+  panic?: string,
+): Promise<KernelExit> {
   const status = exit === undefined ? { code: null, signal: 'SIGKILL' as const } : unwrapStatus(exit);
   if (existsSync(join(directory, STOP_MARK))) return { reason: 'stopped', ...status, message: 'stopped on request' };
   const line = panic ?? findPanic(await readConsoleTail(directory, PANIC_TAIL_BYTES));
   if (line !== undefined) return { reason: 'panic', ...status, message: line };
-  if (exit === undefined) return { reason: 'died', ...status, message: 'the process that holds the kernel (pk-shim) was killed' };
+  if (exit === undefined)
+    return { reason: 'died', ...status, message: 'the process that holds the kernel (pk-shim) was killed' };
   if (status.code === 0) return { reason: 'stopped', ...status, message: 'the guest powered itself off' };
   const how = status.signal === null ? `ended with status ${status.code}` : `was killed by ${status.signal}`;
   return { reason: 'died', ...status, message: `the kernel's process ${how}` };
@@ -141,7 +148,12 @@ export function findPanic(text: string): string | undefined {
   const lines = text.split('\n').filter((line) => /Kernel panic - not syncing/.test(line));
   // The line `---[ end Kernel panic ... ]---` repeats the message.
   const line = lines.find((each) => !each.includes('---[')) ?? lines[0];
-  return line === undefined ? undefined : /Kernel panic.*$/.exec(line)![0].replace(/\s*\]---\s*$/, '').trim();
+  return line === undefined
+    ? undefined
+    : /Kernel panic.*$/
+        .exec(line)![0]
+        .replace(/\s*\]---\s*$/, '')
+        .trim();
 }
 
 function deadline(milliseconds: number): { passed: Promise<undefined>; cancel: () => void } {

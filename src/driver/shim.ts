@@ -43,10 +43,7 @@ export interface ProgramExit {
 /**
  * running: `pid` is the program's. exited: it ended. lost: the shim was killed, and the kernel killed the program with it.
  */
-export type ShimStatus =
-  | { state: 'running'; pid: number }
-  | ({ state: 'exited' } & ProgramExit)
-  | { state: 'lost' };
+export type ShimStatus = { state: 'running'; pid: number } | ({ state: 'exited' } & ProgramExit) | { state: 'lost' };
 
 /**
  * Starts a program under a shim of its own, which outlives this process.
@@ -91,7 +88,10 @@ export function launchShim(launch: ShimLaunch): Promise<{ pid: number }> {
       );
     };
     const timer = setTimeout(
-      () => abandon(new PolykernelError('internal', `pk-shim did not start ${launch.argv[0]} within ${START_DEADLINE_MS} ms`)),
+      () =>
+        abandon(
+          new PolykernelError('internal', `pk-shim did not start ${launch.argv[0]} within ${START_DEADLINE_MS} ms`),
+        ),
       START_DEADLINE_MS,
     );
     shim.stdout?.setEncoding('latin1').on('data', (text: string) => {
@@ -102,7 +102,9 @@ export function launchShim(launch: ShimLaunch): Promise<{ pid: number }> {
     shim.stderr?.setEncoding('utf8').on('data', (text: string) => {
       complaint = (complaint + text).slice(-4096);
     });
-    shim.on('error', (error) => abandon(new PolykernelError('internal', `pk-shim: ${error.message}`, { cause: error })));
+    shim.on('error', (error) =>
+      abandon(new PolykernelError('internal', `pk-shim: ${error.message}`, { cause: error })),
+    );
     shim.on('close', (code, signal) => {
       if (answer !== '' && launch.signal?.aborted) return;
       const reason = complaint.trim() || `pk-shim ended with ${signal ?? `status ${code}`}`;
@@ -141,6 +143,8 @@ export function connectShim(directory: string, line: string): Promise<Socket> {
     socket.once('connect', () => {
       release();
       socket.off('error', onError);
+      // Whoever uses the socket watches for its close; a shim that ends meanwhile must not end this process.
+      socket.on('error', () => {});
       socket.write(`${line}\n`);
       resolve(socket);
     });
@@ -161,7 +165,12 @@ export async function askShim(directory: string, line: string, deadlineMs = 6000
     let text = '';
     const timer = setTimeout(() => {
       socket.destroy();
-      reject(new PolykernelError('internal', `the shim in ${directory} did not answer ${line.split(' ')[0]} in ${deadlineMs} ms`));
+      reject(
+        new PolykernelError(
+          'internal',
+          `the shim in ${directory} did not answer ${line.split(' ')[0]} in ${deadlineMs} ms`,
+        ),
+      );
     }, deadlineMs);
     socket.setEncoding('utf8');
     socket.on('data', (chunk: string) => {
@@ -210,7 +219,10 @@ export function parseProgramExit(text: string): ProgramExit | undefined {
  * Resolves when the program has ended and `exit` is written, or when its shim is gone without that (then undefined).
  * Never rejects, holds one connection.
  */
-export async function awaitProgramExit(directory: string, onSocket?: (socket: Socket) => void): Promise<ProgramExit | undefined> {
+export async function awaitProgramExit(
+  directory: string,
+  onSocket?: (socket: Socket) => void,
+): Promise<ProgramExit | undefined> {
   try {
     const socket = await connectShim(directory, 'wait');
     onSocket?.(socket);

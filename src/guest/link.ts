@@ -363,12 +363,12 @@ export class GuestLink extends EventEmitter<{ disconnect: [Error]; 'protocol-err
   }
 
   #receive(chunk: Buffer): void {
-    const garbage = this.#decoder.garbage;
+    const { skipped } = this.#decoder;
     for (const frame of this.#decoder.push(chunk)) {
       if (this.#greeting !== undefined) this.#handshake(frame);
       else if (this.#stream !== undefined && !this.#handle(frame)) this.#violation(`frame of type ${frame.type}`);
     }
-    if (this.#greeting === undefined && this.#decoder.garbage > garbage) this.#violation('bytes that are no frame');
+    if (this.#greeting === undefined && this.#decoder.skipped > skipped) this.#violation('bytes that are no frame');
   }
 
   #violation(what: string): void {

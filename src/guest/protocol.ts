@@ -102,11 +102,10 @@ export function encodeMessage(
 
 /** Finds frames in a byte stream, whatever stands between them. Keeps at most one frame of bytes between calls. */
 export class FrameDecoder {
-  /** Runs of bytes that belonged to no frame, since construction. */
-  garbage = 0;
+  /** Bytes that belonged to no frame, since construction. */
+  skipped = 0;
   #rest: Buffer = Buffer.alloc(0);
   readonly #max: number;
-  #inGarbage = false;
 
   constructor(maxPayload: number) {
     this.#max = maxPayload;
@@ -124,8 +123,8 @@ export class FrameDecoder {
       const length = data.readUInt16LE(at + 8);
       if (data[at] !== 0x50 || data[at + 1] !== 0x4b || length > this.#max || data.readUInt16LE(at + 10) !== 0) {
         const next = data.indexOf(0x50, at + 1);
+        this.skipped += (next < 0 ? data.length : next) - at;
         at = next < 0 ? data.length : next;
-        this.#skipped();
         continue;
       }
       const end = at + HEADER_BYTES + length;
@@ -133,10 +132,9 @@ export class FrameDecoder {
       const payload = data.subarray(at + HEADER_BYTES, end);
       if (crc32(payload, crc32(data.subarray(at, at + 12))) !== data.readUInt32LE(at + 12)) {
         at += 1;
-        this.#skipped();
+        this.skipped += 1;
         continue;
       }
-      this.#inGarbage = false;
       frames.push({
         type: data[at + 2]!,
         flags: data[at + 3]!,
@@ -147,11 +145,6 @@ export class FrameDecoder {
     }
     this.#rest = Buffer.from(data.subarray(at));
     return frames;
-  }
-
-  #skipped(): void {
-    if (!this.#inGarbage) this.garbage += 1;
-    this.#inGarbage = true;
   }
 }
 

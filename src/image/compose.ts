@@ -1,8 +1,7 @@
 /** Puts the initramfs of an image together: the agent as /init, and the modules the drivers may ask for. */
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-
 import { type BootModule, buildInitramfs, guestEntries, MODULE_DIRECTORY } from '../guest/index.ts';
 import { type BlobStore, commitFile } from './blobs.ts';
 import type { KernelImage } from './image.ts';
@@ -19,6 +18,13 @@ export function modulePaths(content: ImageContent): KernelImage['modules'] {
 
 function guestPath(name: string): string {
   return `${MODULE_DIRECTORY}/${name}.ko`;
+}
+
+/** Identifies the agent together with everything else that an initramfs without modules holds. */
+export function agentFingerprint(agent: Buffer): string {
+  return createHash('sha256')
+    .update(buildInitramfs(guestEntries(agent)))
+    .digest('hex');
 }
 
 /** Composed initramfs files, named by the digest of the whole image. */

@@ -33,9 +33,9 @@ export function isImageName(name: string): boolean {
 }
 
 /** SHA-256 over what boots, with the agent that goes into the initramfs: equal digests boot the same bytes. */
-export function imageDigest(content: ImageContent, agentSha256: string): string {
+export function imageDigest(content: ImageContent, agentFingerprint: string): string {
   const { kind, version, kernel, modules, sets } = content;
-  const canonical = [2, kind, version, kernel.sha256, modules.map((m) => [m.name, m.sha256]), sets, agentSha256];
+  const canonical = [kind, version, kernel.sha256, modules.map((m) => [m.name, m.sha256]), sets, agentFingerprint];
   return createHash('sha256').update(JSON.stringify(canonical)).digest('hex');
 }
 

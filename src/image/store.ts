@@ -9,7 +9,6 @@
  * INVARIANTS: a name appears only after all its blobs are there; blobs go only when no name needs them. So a crash at any
  * point leaves either the image or nothing of it, and readers need no lock.
  */
-import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, open, readdir, readFile, rm } from 'node:fs/promises';
 import { join, resolve as resolvePath } from 'node:path';
@@ -17,7 +16,7 @@ import { Apt } from '../sys/apt.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { cacheDirectory, nativeBinary } from '../sys/paths.ts';
 import { BlobStore, commitFile } from './blobs.ts';
-import { InitramfsCache, modulePaths } from './compose.ts';
+import { agentFingerprint, InitramfsCache, modulePaths } from './compose.ts';
 import { fetchKernel, type KernelSource, KNOWN_IMAGES } from './debian.ts';
 import type { KernelImage } from './image.ts';
 import { ingest } from './ingest.ts';
@@ -83,7 +82,7 @@ export class ImageStore {
   /** All images, sorted by name. */
   async list(): Promise<ImageSummary[]> {
     const manifests = await this.#manifests();
-    const agent = manifests.length === 0 ? '' : await this.#agentHash();
+    const agent = manifests.length === 0 ? '' : await this.#agentFingerprint();
     return manifests.map((manifest) => summarize(manifest, agent));
   }
 
@@ -94,7 +93,7 @@ export class ImageStore {
   async resolve(name: string): Promise<KernelImage> {
     const manifest = await this.#manifest(name);
     const agent = await this.#options.readAgent();
-    const digest = imageDigest(manifest, sha256(agent));
+    const digest = imageDigest(manifest, agentFingerprint(agent));
     if (!(await this.#blobs.has(manifest.kernel))) throw damaged(name, 'its kernel is missing from the store');
     const initramfs = await this.#initramfs.get(digest, manifest, agent).catch((error: NodeJS.ErrnoException) => {
       throw error.code === 'ENOENT' ? damaged(name, 'a module is missing from the store') : error;
@@ -185,7 +184,7 @@ export class ImageStore {
         await rm(this.#manifestPath(name));
         const left = await this.#manifests();
         await this.#blobs.collect(new Set(left.flatMap(blobsOf)));
-        const agent = await this.#agentHash();
+        const agent = await this.#agentFingerprint();
         await this.#initramfs.collect(new Set(left.map((manifest) => imageDigest(manifest, agent))));
       },
     );
@@ -209,7 +208,7 @@ export class ImageStore {
     await file.writeFile(`${JSON.stringify(manifest, null, 2)}\n`).finally(() => file.close());
     await mkdir(join(this.#directory, 'names'), { recursive: true });
     await commitFile(temporary, this.#manifestPath(name));
-    return summarize(manifest, await this.#agentHash());
+    return summarize(manifest, await this.#agentFingerprint());
   }
 
   async #manifest(name: string): Promise<Manifest> {
@@ -249,8 +248,8 @@ export class ImageStore {
   }
 
   /** Empty where the agent is not built: listing must work all the same. */
-  async #agentHash(): Promise<string> {
-    return this.#options.readAgent().then(sha256, () => '');
+  async #agentFingerprint(): Promise<string> {
+    return this.#options.readAgent().then(agentFingerprint, () => '');
   }
 }
 
@@ -259,19 +258,15 @@ export function defaultImage(driver: string): string {
   return driver === 'uml' ? 'debian:uml' : 'debian:amd64';
 }
 
-function summarize(manifest: Manifest, agentHash: string): ImageSummary {
+function summarize(manifest: Manifest, agent: string): ImageSummary {
   const { name, kind, version, source, createdAt, kernel, modules } = manifest;
   const sizeBytes = modules.reduce((sum, module) => sum + module.size, kernel.size);
-  return { name, kind, version, digest: imageDigest(manifest, agentHash), sizeBytes, source, createdAt };
+  return { name, kind, version, digest: imageDigest(manifest, agent), sizeBytes, source, createdAt };
 }
 
 function suggest(name: string, names: readonly string[]): string {
   const match = closest(name, names);
   return match === undefined ? '' : ` (did you mean ${match}?)`;
-}
-
-function sha256(bytes: Buffer): string {
-  return createHash('sha256').update(bytes).digest('hex');
 }
 
 function damaged(name: string, reason: string): PolykernelError {

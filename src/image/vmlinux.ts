@@ -2,11 +2,12 @@
  * Gets the bootable ELF kernel out of a bzImage: QEMU starts it by its PVH note in half the time, as no decompressor runs
  * in the guest. Header fields: Documentation/arch/x86/boot.rst of Linux.
  */
-import { closeSync, createReadStream, createWriteStream, openSync, writeFileSync } from 'node:fs';
+import { closeSync, createReadStream, createWriteStream, openSync } from 'node:fs';
+import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { filterToFile } from '../sys/command.ts';
-import { PolykernelError } from '../sys/errors.ts';
+import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import { toolPath } from '../sys/tools.ts';
 import { ELF_MAGIC, type ReadAt, readerOf } from './elf.ts';
 import { decodeLz4Legacy } from './lz4.ts';
@@ -75,13 +76,11 @@ export function findPayload(read: ReadAt): Payload {
  */
 export async function extractVmlinux(source: string, target: string, signal?: AbortSignal): Promise<void> {
   const input = openSync(source, 'r');
-  const output = openSync(target, 'wx');
   try {
     const payload = findPayload(readerOf(input));
-    await decompress(source, payload, readerOf(input), output, signal);
+    await decompress(source, payload, readerOf(input), target, signal);
   } finally {
     closeSync(input);
-    closeSync(output);
   }
   const check = openSync(target, 'r');
   try {
@@ -91,27 +90,35 @@ export async function extractVmlinux(source: string, target: string, signal?: Ab
   }
 }
 
-async function decompress(source: string, payload: Payload, read: ReadAt, output: number, signal?: AbortSignal) {
+async function decompress(source: string, payload: Payload, read: ReadAt, target: string, signal?: AbortSignal) {
   const { offset, compression } = payload;
   const trailer = compression === 'gzip' || compression === 'none' ? 0 : SIZE_TRAILER_BYTES;
   const length = payload.length - trailer;
   const stream = () => createReadStream(source, { start: offset, end: offset + length - 1 });
-  const sink = () => createWriteStream('', { fd: output, autoClose: false });
+  const sink = () => createWriteStream(target, { flags: 'wx' });
   const options = signal ? { signal } : {};
   try {
     if (compression === 'gzip') await pipeline(stream(), createGunzip(), sink(), options);
     else if (compression === 'zstd') await pipeline(stream(), createZstdDecompress(), sink(), options);
+    else if (compression === 'lz4') await pipeline(decodeLz4Legacy(read(offset, length)!), sink(), options);
     else if (compression === 'none') await pipeline(stream(), sink(), options);
-    else if (compression === 'lz4')
-      for (const block of decodeLz4Legacy(read(offset, length)!)) writeFileSync(output, block);
-    else if (compression === 'xz' || compression === 'lzma') {
-      const xz = toolPath('xz').path;
-      await filterToFile([xz, '-dc', `--format=${compression}`], stream(), output, signal);
-    } else throw invalid(`it is compressed with ${compression}, which no current distribution does`);
+    else if (compression === 'xz' || compression === 'lzma') await unxz(compression, stream(), target, signal);
+    else throw invalid(`it is compressed with ${compression}, which no current distribution does`);
   } catch (error) {
     if (error instanceof PolykernelError && error.code !== 'internal') throw error;
     signal?.throwIfAborted();
+    // A system call that failed (a full disk) says nothing about the data.
+    if ((error as NodeJS.ErrnoException).syscall !== undefined) throw asPolykernelError(error, 'unpacking the kernel');
     throw invalid(`its ${compression} data is damaged (${(error as Error).message})`);
+  }
+}
+
+async function unxz(format: string, input: Readable, target: string, signal?: AbortSignal): Promise<void> {
+  const output = openSync(target, 'wx');
+  try {
+    await filterToFile([toolPath('xz').path, '-dc', `--format=${format}`], input, output, signal);
+  } finally {
+    closeSync(output);
   }
 }
 

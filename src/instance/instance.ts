@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Duplex } from 'node:stream';
-import type { Driver, Kernel, LaunchSpec } from '../driver/index.ts';
+import type { Driver, Kernel, KernelExit, LaunchSpec } from '../driver/index.ts';
 import type { ExecRequest, GuestExit, GuestLink, GuestProcess } from '../guest/index.ts';
 import { type Clock, timestamp } from '../sys/clock.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
@@ -23,6 +23,8 @@ export interface InstanceEnvironment {
   log: WorkloadLog;
   /** Makes the launch directory anew and gives all a driver needs. */
   prepareLaunch(record: InstanceRecord, signal: AbortSignal, progress: (text: string) => void): Promise<LaunchSpec>;
+  /** Ends whatever a launch left running, without asking its guest. */
+  destroy(launch: LaunchSpec): Promise<void>;
   /** Keeps the record; never throws. */
   save(record: InstanceRecord): void;
   tell(type: InstanceEvent['type'], record: InstanceRecord, message: string): void;
@@ -37,7 +39,13 @@ interface Run {
   main: GuestProcess | undefined;
   /** Calls to the kernel, one after the other. */
   calls: Promise<unknown>;
+  /** Until the workload's output is in its log. */
+  output: Promise<unknown>;
 }
+
+const newRun = (kernel: Kernel | undefined): Run => {
+  return { abort: new AbortController(), kernel, main: undefined, calls: Promise.resolve(), output: Promise.resolve() };
+};
 
 /**
  * One instance: carries out the steps of its state machine.
@@ -79,6 +87,10 @@ export class Instance {
   }
   get driver(): Driver {
     return this.#environment.driver;
+  }
+  /** Whether a foreground instance has, or had, its client. */
+  get hasClient(): boolean {
+    return this.#foreground !== undefined;
   }
   /** Whether a kernel runs or is about to, so that it cannot be removed. */
   get active(): boolean {
@@ -189,14 +201,14 @@ export class Instance {
       const due = restartAt === null ? 0 : Date.parse(restartAt) - this.#environment.clock.now();
       return this.#armRestart(Math.min(Math.max(due, 0), 60_000));
     }
-    const found = launch === null ? undefined : await this.driver.attach(launch);
+    const found = launch === null ? undefined : await this.#find(launch);
     const kernel = found !== undefined && 'guest' in found ? found : undefined;
     if (machine.state === 'starting') {
       // Half set up: what was done to it is not known, so it is booted anew.
       await kernel?.kill();
       return void this.#boot();
     }
-    const run: Run = { abort: new AbortController(), kernel, main: undefined, calls: Promise.resolve() };
+    const run = newRun(kernel);
     this.#run = run;
     if (kernel === undefined) {
       const gone = { reason: 'died', code: null, signal: null, message: 'the kernel was gone when the daemon came back' } as const;
@@ -207,6 +219,8 @@ export class Instance {
     this.#environment.tell('adopted', this.#record, '');
     if (machine.state === 'stopping') return void this.#endKernel(run, 'kill');
     this.#adoptSessions(run, kernel);
+    // Attaching had to wake it.
+    if (this.state === 'paused') await kernel.pause();
   }
 
   /** Lets go of everything without touching the kernel. A boot under way is given up; the next daemon repeats it. */
@@ -219,6 +233,17 @@ export class Instance {
     if (run.kernel !== undefined) return run.kernel.detach();
     run.abort.abort(new PolykernelError('unavailable', 'the daemon is ending'));
     await run.calls;
+  }
+
+  /** A kernel that cannot be taken over is ended: nobody could reach it. */
+  async #find(launch: LaunchSpec): Promise<Kernel | KernelExit | undefined> {
+    try {
+      return await this.driver.attach(launch);
+    } catch (error) {
+      this.#environment.complain(`taking over ${this.name}`, error);
+      await this.#environment.destroy(launch).catch((failure) => this.#environment.complain(`ending ${this.name}`, failure));
+      return { reason: 'died', code: null, signal: null, message: `the kernel could not be taken over: ${asPolykernelError(error, 'that').message}` };
+    }
   }
 
   #now(): string {
@@ -312,7 +337,7 @@ export class Instance {
   }
 
   async #boot(): Promise<void> {
-    const run: Run = { abort: new AbortController(), kernel: undefined, main: undefined, calls: Promise.resolve() };
+    const run = newRun(undefined);
     const { promise, resolve } = Promise.withResolvers<void>();
     run.calls = promise;
     this.#run = run;
@@ -361,7 +386,12 @@ export class Instance {
   }
 
   #watchKernel(run: Run, kernel: Kernel): void {
-    kernel.exited.then((exit) => this.#kernelEnded(run, exitOfKernel(exit, this.#now())));
+    void kernel.exited.then(async (exit) => {
+      // Ends the streams of all its processes, so that the last output is logged before the end is told.
+      kernel.guest.destroy();
+      await run.output;
+      this.#kernelEnded(run, exitOfKernel(exit, this.#now()));
+    });
     kernel.guest.once('protocol-error', (error) => {
       // A guest that cannot be spoken to cannot be run: its kernel goes.
       this.#workloadEnded(run, exitOfLostWorkload(error.message, this.#now()));
@@ -405,11 +435,12 @@ export class Instance {
     run.main = main;
     const { log } = this.#environment;
     // In the foreground the client reads; else the log does, and the workload is over when all of it was read.
-    const pumps = this.#record.spec.attached
-      ? []
-      : [pump(main.stdout, 'out', log, this.#watchers), pump(main.stderr, 'err', log, this.#watchers)];
+    if (!this.#record.spec.attached) {
+      const pumps = [pump(main.stdout, 'out', log, this.#watchers), pump(main.stderr, 'err', log, this.#watchers)];
+      run.output = Promise.all(pumps);
+    }
     void main.exited.then(async (exit) => {
-      await Promise.all(pumps);
+      await run.output;
       await this.#mainEnded(run, main, exit);
     });
   }

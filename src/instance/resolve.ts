@@ -113,7 +113,7 @@ export function chooseDriver(wanted: 'auto' | DriverName, cpus: number, facts: H
     return { driver: uml, reason: needed === 'uml' ? 'UML, because the image is made for it' : `UML, because ${noKvm} and one CPU is enough` };
   }
   if (qemu !== undefined) {
-    const why = needed === 'x86_64' ? 'the image needs a virtual machine' : uml === undefined ? 'UML is not usable here' : `UML has one CPU and ${cpus} are wanted`;
+    const why = needed === 'qemu' ? 'the image needs a virtual machine' : uml === undefined ? 'UML is not usable here' : `UML has one CPU and ${cpus} are wanted`;
     return { driver: qemu, reason: `QEMU with emulation, because ${why} and KVM does not work here` };
   }
   if (uml !== undefined) throw tooManyCpus(cpus, uml);

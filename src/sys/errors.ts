@@ -66,7 +66,11 @@ export class PolykernelError extends Error {
 
   static fromJSON(body: ErrorBody): PolykernelError {
     const code = body.code in ERROR_TABLE ? body.code : 'internal';
-    return new PolykernelError(code, body.message, { field: body.field, value: body.value, hint: body.hint } as ErrorDetail);
+    return new PolykernelError(code, body.message, {
+      field: body.field,
+      value: body.value,
+      hint: body.hint,
+    } as ErrorDetail);
   }
 }
 

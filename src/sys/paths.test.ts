@@ -33,5 +33,7 @@ it('refuses a socket path that the kernel would cut', () => {
 });
 
 it('says how to get a program that is not built', () => {
-  expect(() => nativeBinary('pk-shim', '/nonexistent')).toThrow(expect.objectContaining({ code: 'unavailable', hint: expect.stringContaining('npm run setup') }));
+  expect(() => nativeBinary('pk-shim', '/nonexistent')).toThrow(
+    expect.objectContaining({ code: 'unavailable', hint: expect.stringContaining('npm run setup') }),
+  );
 });

@@ -98,7 +98,13 @@ export function run(argv: readonly string[], options: RunOptions = {}): Promise<
       release();
       if (failure !== undefined) return reject(failure);
       const stdoutBytes = out.bytes();
-      resolve({ code, signal, stdoutBytes, stdout: stdoutBytes.toString('utf8'), stderr: err.bytes().toString('utf8') });
+      resolve({
+        code,
+        signal,
+        stdoutBytes,
+        stdout: stdoutBytes.toString('utf8'),
+        stderr: err.bytes().toString('utf8'),
+      });
     });
   });
 }

@@ -59,7 +59,9 @@ describe('parseDuration', () => {
   });
 
   it.each(['', '10', 's', '-5s', '1m1h', '5s5s', '1.5m', '10sec', 'ms', '1e3s'])('refuses %s', (text) => {
-    expect(() => parseDuration(text, '--timeout')).toThrow(expect.objectContaining({ code: 'invalid', field: '--timeout', value: text }));
+    expect(() => parseDuration(text, '--timeout')).toThrow(
+      expect.objectContaining({ code: 'invalid', field: '--timeout', value: text }),
+    );
   });
 });
 

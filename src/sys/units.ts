@@ -75,7 +75,9 @@ export function parseDuration(text: string, field = 'duration'): number {
 
 function durationOf(text: string): number | undefined {
   if (text === '0') return 0;
-  const parts = /^(?:(\d{1,6})d)?(?:(\d{1,8})h)?(?:(\d{1,9})m)?(?:(\d{1,10}(?:\.\d{1,3})?)s)?(?:(\d{1,12})ms)?$/.exec(text);
+  const parts = /^(?:(\d{1,6})d)?(?:(\d{1,8})h)?(?:(\d{1,9})m)?(?:(\d{1,10}(?:\.\d{1,3})?)s)?(?:(\d{1,12})ms)?$/.exec(
+    text,
+  );
   if (parts === null || text === '') return undefined;
   let total = 0;
   for (const [index, [, milliseconds]] of DURATION_UNITS.entries()) {

@@ -273,6 +273,7 @@ it('lets a later manager take over what an earlier one started', async () => {
   const running = before.exec(request('sh', '-c', 'read line; echo "$line"; exit 4'));
   const ended = before.exec(request('sh', '-c', 'exit 6'));
   await Promise.all([running.started, ended.exited]);
+  for (const event of ['data', 'end', 'close', 'error']) uml.control.removeAllListeners(event); // the first one is dead
   link = new GuestLink({ name: 'second' });
   await link.attach(uml.control, AbortSignal.timeout(10_000));
   expect(link.sessions()).toHaveLength(2);
@@ -288,7 +289,6 @@ it('lets a later manager take over what an earlier one started', async () => {
   expect((await buffer(adopted.stdout)).toString()).toBe('hello\n');
   expect((await adopted.exited).value).toBe(4);
   adopted.forget();
-  before.removeAllListeners();
 });
 
 it('answers quickly', async () => {

@@ -1,0 +1,168 @@
+/** JSON Schemas of requests and answers. Requests are checked by them, answers only described. */
+import { commandSchema, createRequestSchema, environmentSchema, type Schema, volumeSchema } from '../instance/schema.ts';
+import { ERROR_TABLE } from '../sys/errors.ts';
+
+const text = { type: 'string' } as const;
+const time = { type: 'string', description: 'ISO 8601 UTC' } as const;
+const count = { type: 'integer', minimum: 0 } as const;
+const orNull = (type: string) => ({ type: [type, 'null'] });
+
+/** An object all of whose properties are there, unless `optional` names them. */
+function record(properties: Record<string, object>, optional: string[] = []): Schema {
+  return { type: 'object', properties, required: Object.keys(properties).filter((name) => !optional.includes(name)) } as Schema;
+}
+const list = (items: object) => ({ type: 'array', items });
+
+export const errorBody = record({ code: { enum: Object.keys(ERROR_TABLE) }, message: text, field: text, value: {}, hint: text }, [
+  'field',
+  'value',
+  'hint',
+]);
+
+const exit = record({
+  reason: { enum: ['exit', 'signal', 'panic', 'died', 'not-ready', 'failed', 'stopped', 'killed'] },
+  exitCode: count,
+  message: text,
+  at: time,
+});
+
+const spec = record({
+  name: text,
+  command: commandSchema,
+  env: environmentSchema,
+  cwd: text,
+  uid: count,
+  gid: count,
+  hostname: text,
+  driver: { enum: ['uml', 'qemu', 'fake'] },
+  driverReason: text,
+  image: text,
+  cpus: count,
+  memoryBytes: count,
+  root: text,
+  volumes: list(volumeSchema),
+  restart: text,
+  cold: { type: 'boolean' },
+  readyTimeoutMs: count,
+  stopGraceMs: count,
+  attached: { type: 'boolean' },
+  tty: { type: 'boolean' },
+  rows: count,
+  columns: count,
+});
+
+const statusProperties = {
+  id: { type: 'string', description: '32 hexadecimal digits' },
+  spec,
+  state: { enum: ['created', 'starting', 'running', 'paused', 'stopping', 'exited', 'backoff'] },
+  bootId: orNull('string'),
+  kernelRelease: orNull('string'),
+  pid: orNull('integer'),
+  cloned: orNull('boolean'),
+  imageDigest: orNull('string'),
+  createdAt: time,
+  startedAt: { ...time, type: ['string', 'null'] },
+  readyMs: { type: ['integer', 'null'], description: 'Spawn to ready of the last start, in milliseconds' },
+  restarts: count,
+  exit: { ...exit, type: ['object', 'null'] },
+  restartAt: { ...time, type: ['string', 'null'] },
+};
+
+const capabilities = record({
+  maxCpus: count,
+  minMemoryBytes: count,
+  maxMemoryBytes: count,
+  cpuHotplug: { type: 'boolean' },
+  memoryHotplug: { type: 'boolean' },
+  deviceHotplug: { type: 'boolean' },
+  pause: { type: 'boolean' },
+  templateClone: { type: 'boolean' },
+  dump: { type: 'boolean' },
+  sharedMemory: { enum: ['none', 'boot', 'hotplug'] },
+  networks: list({ enum: ['none', 'private', 'egress'] }),
+  confinement: list(text),
+  isolation: text,
+});
+
+export const answers = {
+  version: record({ version: text, apiVersion: { enum: [1] }, pid: count, startedAt: time, home: text }),
+  doctor: record({
+    checks: list(record({ id: text, status: { enum: ['ok', 'warn', 'missing'] }, summary: text, hint: text }, ['hint'])),
+    drivers: list(
+      record({
+        name: text,
+        availability: record({ available: { type: 'boolean' }, reason: text, hint: text, accelerator: { enum: ['kvm', 'tcg'] } }, ['hint', 'accelerator']),
+        capabilities,
+      }),
+    ),
+    auto: record({ driver: orNull('string'), reason: text }),
+  }),
+  status: record(statusProperties),
+  details: record({
+    ...statusProperties,
+    capabilities: { ...capabilities, type: ['object', 'null'] },
+    paths: record({ directory: text, consoleLog: text, log: text }),
+  }),
+  instances: record({ instances: list(record(statusProperties)) }),
+  images: record({
+    images: list(record({ name: text, digest: text, kind: { enum: ['uml', 'x86_64'] }, version: text, sizeBytes: count, source: text, createdAt: time })),
+  }),
+};
+
+const body = (properties: Record<string, object>, required: string[] = []): Schema =>
+  ({ type: 'object', additionalProperties: false, properties, required }) as Schema;
+
+const milliseconds = { type: 'integer', minimum: 0, maximum: 3_600_000, description: 'Milliseconds' } as const;
+const path = { type: 'string', pattern: '^/[^\\0]*$', maxLength: 4096, 'x-hint': 'Give an absolute path in the guest.' } as const;
+const imageName = { type: 'string', minLength: 1, maxLength: 200 } as const;
+
+export const requests = {
+  create: createRequestSchema as Schema,
+  empty: body({}),
+  stop: body({ graceMs: { ...milliseconds, description: "Milliseconds. Default: the instance's stopGraceMs" } }),
+  kill: body({ signal: { type: 'integer', minimum: 1, maximum: 64, description: 'Absent or 9: the kernel is killed. Else sent to the workload' } }),
+  exec: body(
+    {
+      command: commandSchema,
+      env: environmentSchema,
+      cwd: path,
+      uid: createRequestSchema.properties.uid,
+      gid: createRequestSchema.properties.gid,
+      tty: { type: 'boolean' },
+      rows: createRequestSchema.properties.rows,
+      columns: createRequestSchema.properties.columns,
+    },
+    ['command'],
+  ),
+  pull: body({ name: imageName }, ['name']),
+  import: body({ name: imageName, kernel: path, modules: path }, ['name', 'kernel']),
+  prewarm: body({
+    name: imageName,
+    driver: createRequestSchema.properties.driver,
+    cpus: createRequestSchema.properties.cpus,
+    memoryBytes: createRequestSchema.properties.memoryBytes,
+  }),
+  streamCommand: body({
+    signal: { type: 'integer', minimum: 1, maximum: 64 },
+    resize: body({ rows: { type: 'integer', minimum: 1, maximum: 65_535 }, columns: { type: 'integer', minimum: 1, maximum: 65_535 } }, ['rows', 'columns']),
+  }),
+};
+
+export const queries = {
+  remove: body({ force: { type: 'boolean' } }),
+  logs: body({
+    follow: { type: 'boolean' },
+    tail: { type: 'integer', minimum: 0, maximum: 10_000_000, description: 'Only the last N lines' },
+    since: {
+      type: 'string',
+      pattern: '^\\d{4}-\\d\\d-\\d\\d(T\\d\\d:\\d\\d(:\\d\\d(\\.\\d{1,9})?)?(Z|[+-]\\d\\d:?\\d\\d)?)?$',
+      description: 'ISO 8601',
+      'x-hint': 'Give an ISO 8601 time such as 2026-01-31T12:00:00Z.',
+    },
+    source: { enum: ['workload', 'console'], description: 'Default workload' },
+  }),
+  readFile: body({ path }, ['path']),
+  writeFile: body({ path, mode: { type: 'string', pattern: '^0?[0-7]{3,4}$', description: 'Octal. Default 0644' } }, ['path']),
+  none: body({}),
+  events: body({ since: { ...count, description: 'The last sequence number already seen' } }),
+};

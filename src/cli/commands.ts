@@ -1,0 +1,50 @@
+/** All commands, in the order help shows them. Each is loaded only when it is used, since start-up time is felt. */
+import type { Command } from './command.ts';
+
+interface Entry {
+  summary: string;
+  load(): Promise<{ command: Command }>;
+}
+
+export const COMMANDS: Readonly<Record<string, Entry>> = {
+  run: { summary: 'run a command in a kernel of its own', load: () => import('./commands/run.ts') },
+  ps: { summary: 'list instances', load: () => import('./commands/ps.ts') },
+  logs: { summary: 'show the output of a workload or the console', load: () => import('./commands/logs.ts') },
+  exec: { summary: 'run another command in an instance', load: () => import('./commands/exec.ts') },
+  console: { summary: "connect to an instance's kernel console", load: () => import('./commands/console.ts') },
+  inspect: { summary: 'show everything about instances', load: () => import('./commands/inspect.ts') },
+  start: { summary: 'start instances', load: () => import('./commands/start.ts') },
+  stop: { summary: 'stop instances: power off, then kill', load: () => import('./commands/stop.ts') },
+  restart: { summary: 'stop and start instances', load: () => import('./commands/restart.ts') },
+  kill: { summary: 'kill kernels at once, or signal workloads', load: () => import('./commands/kill.ts') },
+  pause: { summary: 'freeze instances', load: () => import('./commands/pause.ts') },
+  resume: { summary: 'let paused instances go on', load: () => import('./commands/resume.ts') },
+  wait: { summary: 'wait until instances end; print their exit codes', load: () => import('./commands/wait.ts') },
+  rm: { summary: 'remove instances', load: () => import('./commands/rm.ts') },
+  cp: { summary: 'copy a file into or out of an instance', load: () => import('./commands/cp.ts') },
+  events: { summary: 'show what happens, as it happens', load: () => import('./commands/events.ts') },
+  'image ls': { summary: 'list kernel images', load: () => import('./commands/image-ls.ts') },
+  'image pull': { summary: 'fetch a kernel from Debian or Ubuntu', load: () => import('./commands/image-pull.ts') },
+  'image import': { summary: 'add a kernel of your own', load: () => import('./commands/image-import.ts') },
+  'image rm': { summary: 'remove kernel images', load: () => import('./commands/image-rm.ts') },
+  'image prewarm': {
+    summary: 'build the template that makes starts fast',
+    load: () => import('./commands/image-prewarm.ts'),
+  },
+  doctor: {
+    summary: 'what this machine can do, what is missing, how to get it',
+    load: () => import('./commands/doctor.ts'),
+  },
+  daemon: {
+    summary: 'run the daemon (it is started by itself when needed)',
+    load: () => import('./commands/daemon.ts'),
+  },
+  completion: {
+    summary: 'print a completion script for bash, zsh or fish',
+    load: () => import('./commands/completion.ts'),
+  },
+  version: { summary: 'show the version of pk and of the daemon', load: () => import('./commands/version.ts') },
+};
+
+/** Handled by bin/polykernel, before Node is known to be there. */
+export const SETUP_SUMMARY = 'install what this machine lacks (idempotent)';

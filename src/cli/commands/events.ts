@@ -1,0 +1,25 @@
+import { connect } from '../../client/index.ts';
+import type { Command } from '../command.ts';
+import { JSON_OPTION } from '../instances.ts';
+import { print } from '../output.ts';
+
+export const command: Command = {
+  summary: 'show what happens, as it happens',
+  usage: '[OPTION]...',
+  options: {
+    follow: { short: 'f', help: 'as always; accepted for habit' },
+    since: { value: 'N', help: 'begin after the event numbered N' },
+    json: JSON_OPTION,
+  },
+  arguments: [0, 0],
+  examples: [['pk events --since 0', 'all that is remembered, then what comes']],
+  async run(invocation) {
+    const since = invocation.integer('since', 0);
+    const client = await connect();
+    for await (const event of client.events(since === undefined ? {} : { since })) {
+      const text = `${event.at}  ${event.type.padEnd(10)}  ${event.name}  ${event.message}`;
+      await print(`${invocation.flag('json') ? JSON.stringify(event) : text.trimEnd()}\n`);
+    }
+    return 0;
+  },
+};

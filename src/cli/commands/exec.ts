@@ -1,0 +1,47 @@
+import { connect } from '../../client/index.ts';
+import type { Command } from '../command.ts';
+import { environmentEntry, userIds } from '../instances.ts';
+import { join, terminalSize } from '../terminal.ts';
+
+export const command: Command = {
+  summary: 'run another command in an instance',
+  usage: '[OPTION]... NAME [--] COMMAND [ARGUMENT]...',
+  options: {
+    interactive: { short: 'i', help: 'pass standard input' },
+    tty: { short: 't', help: 'give it a terminal' },
+    env: { short: 'e', value: 'KEY[=VALUE]', multiple: true, help: 'set a variable, or pass one on' },
+    workdir: { short: 'w', value: 'DIR', help: 'working directory in the guest' },
+    user: { short: 'u', value: 'UID[:GID]', help: 'user in the guest (default 0)' },
+  },
+  arguments: [2, Number.POSITIVE_INFINITY],
+  commandFrom: 1,
+  complete: 'instance',
+  examples: [
+    ['pk exec -it web sh', 'a shell beside the workload'],
+    ['pk exec web cat /proc/loadavg', 'one command'],
+  ],
+  async run(invocation) {
+    const [name, ...words] = invocation.positionals;
+    const guestCommand = words[0] === '--' ? words.slice(1) : words;
+    const tty = invocation.flag('tty');
+    const entries = invocation
+      .values('env')
+      .map((text) => environmentEntry(text, '--env'))
+      .filter((entry) => entry !== undefined);
+    const workdir = invocation.value('workdir');
+    const client = await connect();
+    const remote = await client.exec(name!, {
+      command: guestCommand,
+      env: { ...(tty ? { TERM: process.env.TERM ?? 'xterm' } : {}), ...Object.fromEntries(entries) },
+      ...(workdir === undefined ? {} : { cwd: workdir }),
+      ...userIds(invocation.value('user')),
+      tty,
+      ...(tty ? terminalSize() : {}),
+    });
+    const exit = await join(remote, { tty, stdin: invocation.flag('interactive') });
+    if (exit.reason !== 'exit' && exit.reason !== 'signal') process.stderr.write(`pk: ${exit.message}\n`);
+    else if ((exit.exitCode === 126 || exit.exitCode === 127) && exit.message !== '')
+      process.stderr.write(`pk: ${exit.message}\n`);
+    return exit.exitCode;
+  },
+};

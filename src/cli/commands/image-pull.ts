@@ -1,0 +1,24 @@
+import { connect } from '../../client/index.ts';
+import type { Command } from '../command.ts';
+import { JSON_OPTION } from '../instances.ts';
+import { withProgress } from '../long-work.ts';
+import { print, printJson } from '../output.ts';
+
+export const command: Command = {
+  summary: 'fetch a kernel from Debian or Ubuntu',
+  usage: 'NAME',
+  options: { json: JSON_OPTION },
+  arguments: [1, 1],
+  complete: 'image',
+  examples: [
+    ['pk image pull debian:uml', 'User Mode Linux'],
+    ['pk image pull debian:amd64', 'the kernel for QEMU'],
+  ],
+  async run(invocation) {
+    const client = await connect();
+    const image = await withProgress((say) => client.pullImage(invocation.positionals[0]!, say));
+    if (invocation.flag('json')) await printJson(image);
+    else await print(`${image.name}  ${image.version}  ${image.digest.slice(0, 12)}\n`);
+    return 0;
+  },
+};

@@ -1,0 +1,59 @@
+import { connect } from '../../client/index.ts';
+import { PolykernelError } from '../../sys/errors.ts';
+import { parseDuration } from '../../sys/units.ts';
+import type { Command } from '../command.ts';
+import { print } from '../output.ts';
+
+export const command: Command = {
+  summary: 'show the output of a workload or the console',
+  usage: '[OPTION]... NAME',
+  options: {
+    follow: { short: 'f', help: 'go on as more comes' },
+    tail: { value: 'N', help: 'only the last N records' },
+    since: { value: 'TIME', help: 'only what came since, such as 10m or an ISO 8601 time' },
+    timestamps: { short: 't', help: 'put the time before each record' },
+    console: { help: "the kernel's console instead of the workload" },
+    json: { help: 'one JSON object a line: t (time), s (out or err), d (text) or b (base64)' },
+  },
+  arguments: [1, 1],
+  complete: 'instance',
+  examples: [
+    ['pk logs -f web', 'what the workload says, as it says it'],
+    ['pk logs --console web', "the kernel's own messages"],
+  ],
+  async run(invocation) {
+    const tail = invocation.integer('tail', 0);
+    const since = invocation.value('since');
+    const client = await connect();
+    const lines = client.logs(invocation.positionals[0]!, {
+      follow: invocation.flag('follow'),
+      ...(tail === undefined ? {} : { tail }),
+      ...(since === undefined ? {} : { since: instant(since) }),
+      source: invocation.flag('console') ? 'console' : 'workload',
+    });
+    for await (const line of lines) {
+      if (invocation.flag('json')) {
+        await print(`${JSON.stringify(line)}\n`);
+        continue;
+      }
+      const bytes = line.b === undefined ? Buffer.from(line.d ?? '') : Buffer.from(line.b, 'base64');
+      if (invocation.flag('timestamps')) await print(`${line.t} `);
+      if (line.s === 'err') process.stderr.write(bytes);
+      else await print(bytes);
+    }
+    return 0;
+  },
+};
+
+function instant(text: string): string {
+  if (/^\d{4}-/.test(text) && !Number.isNaN(Date.parse(text))) return new Date(text).toISOString();
+  try {
+    return new Date(Date.now() - parseDuration(text, '--since')).toISOString();
+  } catch {
+    throw new PolykernelError('invalid', `--since: ${JSON.stringify(text)} is neither a duration nor a time`, {
+      field: '--since',
+      value: text,
+      hint: 'Write a duration such as 10m, or an ISO 8601 time such as 2026-11-23T10:00:00Z.',
+    });
+  }
+}

@@ -1,0 +1,54 @@
+import { connect } from '../../client/index.ts';
+import type { InstanceStatus } from '../../instance/spec.ts';
+import { formatBytes } from '../../sys/units.ts';
+import type { Command } from '../command.ts';
+import { JSON_OPTION } from '../instances.ts';
+import { age, print, printJson, table } from '../output.ts';
+
+export const command: Command = {
+  summary: 'list instances',
+  usage: '[OPTION]...',
+  options: {
+    all: { short: 'a', help: 'also those that do not run' },
+    quiet: { short: 'q', help: 'only names' },
+    json: JSON_OPTION,
+  },
+  arguments: [0, 0],
+  examples: [
+    ['pk ps -a', 'all instances'],
+    ['pk ps --json', 'for programs'],
+  ],
+  async run(invocation) {
+    const client = await connect();
+    const all = await client.list();
+    const shown = invocation.flag('all') ? all : all.filter(({ state }) => state !== 'exited' && state !== 'created');
+    if (invocation.flag('json')) await printJson(shown);
+    else if (invocation.flag('quiet')) await print(shown.map(({ spec }) => `${spec.name}\n`).join(''));
+    else await print(table(HEAD, shown.map(row), ['CPUS', 'MEMORY', 'PID']));
+    return 0;
+  },
+};
+
+const HEAD = ['NAME', 'STATE', 'DRIVER', 'KERNEL', 'CPUS', 'MEMORY', 'PID', 'AGE', 'COMMAND'];
+
+function row(status: InstanceStatus): string[] {
+  const { spec } = status;
+  const text = spec.command.join(' ').replace(/[^\x20-\x7e\u00a0-\uffff]/g, '?');
+  return [
+    spec.name,
+    stateText(status),
+    spec.driver,
+    status.kernelRelease ?? '-',
+    String(spec.cpus),
+    formatBytes(spec.memoryBytes),
+    status.pid === null ? '-' : String(status.pid),
+    age(status.startedAt ?? status.createdAt),
+    text.length > 40 ? `${text.slice(0, 39)}…` : text,
+  ];
+}
+
+function stateText({ state, exit, restarts }: InstanceStatus): string {
+  const again = restarts > 0 ? `, ${restarts} restart${restarts === 1 ? '' : 's'}` : '';
+  if (state !== 'exited' || exit === null) return state + again;
+  return `exited (${exit.reason === 'exit' ? exit.exitCode : exit.reason})${again}`;
+}

@@ -1,0 +1,28 @@
+import { readFileSync } from 'node:fs';
+import { connect } from '../../client/index.ts';
+import type { Command } from '../command.ts';
+import { JSON_OPTION } from '../instances.ts';
+import { print, printJson } from '../output.ts';
+
+export const command: Command = {
+  summary: 'show the version of pk and of the daemon',
+  usage: '[OPTION]...',
+  options: { json: JSON_OPTION },
+  arguments: [0, 0],
+  examples: [],
+  async run(invocation) {
+    const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
+      version: string;
+    };
+    // A version must be had without starting anything.
+    const daemon = await connect({ start: false })
+      .then((client) => client.version())
+      .catch(() => null);
+    if (invocation.flag('json')) await printJson({ version, node: process.version, daemon });
+    else
+      await print(
+        `pk ${version}, Node ${process.version}, daemon ${daemon === null ? 'not running' : `${daemon.version} (pid ${daemon.pid})`}\n`,
+      );
+    return 0;
+  },
+};

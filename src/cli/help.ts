@@ -1,0 +1,47 @@
+/** Help texts, read off the command table. */
+import type { Command, OptionSpec } from './command.ts';
+import { COMMANDS, SETUP_SUMMARY } from './commands.ts';
+
+export function overview(): string {
+  const entries = [...Object.entries(COMMANDS).map(([name, entry]) => [name, entry.summary]), ['setup', SETUP_SUMMARY]];
+  return [
+    'pk gives any command a Linux kernel of its own.',
+    '',
+    'Usage: pk COMMAND [OPTION]... [ARGUMENT]...',
+    '',
+    ...entries.map(([name, summary]) => `  ${name!.padEnd(15)}${summary}`),
+    '',
+    'Examples:',
+    '  pk run -- uname -a',
+    '  pk run --driver qemu --cpus 2 --memory 512M -- nproc',
+    '  pk run -d --name web --restart on-failure -- node server.js',
+    '',
+    '`pk COMMAND --help` explains one command. `pk` is short for `polykernel`.',
+    '',
+  ].join('\n');
+}
+
+export function commandHelp(name: string, command: Command): string {
+  const options = { ...command.options, help: { short: 'h', help: 'show this' } };
+  const rows = Object.entries<OptionSpec>(options).map(
+    ([key, option]) => [optionForm(key, option), option.help] as const,
+  );
+  const width = Math.max(...rows.map(([form]) => form.length)) + 2;
+  const examples = command.examples.map(([line, why]) => `  ${line}\n      ${why}`);
+  return [
+    `pk ${name}: ${command.summary}`,
+    '',
+    `Usage: pk ${name} ${command.usage}`,
+    ...(command.description === undefined ? [] : ['', command.description]),
+    '',
+    'Options:',
+    ...rows.map(([form, help]) => `  ${form.padEnd(width)}${help}`),
+    ...(examples.length === 0 ? [] : ['', 'Examples:', ...examples]),
+    '',
+  ].join('\n');
+}
+
+function optionForm(key: string, option: OptionSpec): string {
+  const value = option.value === undefined ? '' : ` ${option.choices?.join('|') ?? option.value}`;
+  return `${option.short === undefined ? '    ' : `-${option.short}, `}--${key}${value}`;
+}

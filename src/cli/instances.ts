@@ -1,0 +1,65 @@
+/** What the commands that act on named instances share. */
+import { type Client, connect } from '../client/index.ts';
+import { PolykernelError } from '../sys/errors.ts';
+import type { Command, Invocation, OptionSpec } from './command.ts';
+import { print } from './output.ts';
+
+export const JSON_OPTION: OptionSpec = { help: 'machine-readable output' };
+
+/** `VERB NAME...`: does `act` to each; the first failure is reported after the others were tried. */
+export function onEach(
+  describe: Pick<Command, 'summary' | 'examples' | 'description'> & { options?: Command['options'] },
+  act: (client: Client, name: string, invocation: Invocation) => Promise<unknown>,
+): Command {
+  return {
+    usage: '[OPTION]... NAME...',
+    ...describe,
+    options: describe.options ?? {},
+    arguments: [1, Number.POSITIVE_INFINITY],
+    complete: 'instance',
+    async run(invocation) {
+      const client = await connect();
+      const failures: unknown[] = [];
+      for (const name of invocation.positionals) {
+        try {
+          await act(client, name, invocation);
+          await print(`${name}\n`);
+        } catch (error) {
+          failures.push(error);
+        }
+      }
+      for (const failure of failures.slice(1)) process.stderr.write(`pk: ${(failure as Error).message}\n`);
+      if (failures.length > 0) throw failures[0];
+      return 0;
+    },
+  };
+}
+
+/** `KEY=VALUE`, or `KEY` to take the value from this process's environment. Throws `invalid`. */
+export function environmentEntry(text: string, field: string): [string, string] | undefined {
+  const at = text.indexOf('=');
+  if (at === 0 || text === '') {
+    throw new PolykernelError('invalid', `${field}: ${JSON.stringify(text)} names no variable`, {
+      field,
+      value: text,
+      hint: 'Write KEY=VALUE or KEY.',
+    });
+  }
+  if (at > 0) return [text.slice(0, at), text.slice(at + 1)];
+  const value = process.env[text];
+  return value === undefined ? undefined : [text, value];
+}
+
+/** `UID` or `UID:GID`, numbers. Throws `invalid`. */
+export function userIds(text: string | undefined): { uid?: number; gid?: number } {
+  if (text === undefined) return {};
+  const match = /^(\d{1,10})(?::(\d{1,10}))?$/.exec(text);
+  if (match === null) {
+    throw new PolykernelError('invalid', `--user: ${JSON.stringify(text)} is not UID or UID:GID`, {
+      field: '--user',
+      value: text,
+      hint: 'Give numbers, such as 1000:1000; names are those of the guest and not known here.',
+    });
+  }
+  return { uid: Number(match[1]), gid: Number(match[2] ?? match[1]) };
+}

@@ -1,0 +1,91 @@
+/** Standard output that respects its reader: waits for a slow one, ends quietly with one that is gone. */
+import { once } from 'node:events';
+
+/** Ends the command without a message, because the message has been given or nobody listens. */
+export class ExitEarly extends Error {
+  readonly exitCode: number;
+  constructor(exitCode: number) {
+    super('exit');
+    this.exitCode = exitCode;
+  }
+}
+
+// A reader that closed the pipe (`pk logs web | head`) is not an error; the code is that of death by SIGPIPE.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  process.exit(error.code === 'EPIPE' ? 141 : 125);
+});
+
+/** Writes and waits until the reader has room again. */
+export async function print(data: string | Uint8Array): Promise<void> {
+  if (data.length > 0 && !process.stdout.write(data)) await once(process.stdout, 'drain');
+}
+
+/** Resolves once everything printed has left this process: process.exit() would cut a pipe's tail. */
+export function flushed(stream: NodeJS.WriteStream): Promise<void> {
+  return new Promise((resolve) => stream.write('', () => resolve()));
+}
+
+export function printJson(value: unknown): Promise<void> {
+  return print(`${JSON.stringify(value, null, 2)}\n`);
+}
+
+/** Columns as wide as their widest cell, two spaces apart; numbers to the right where `right` names the column. */
+export function table(
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+  right: readonly string[] = [],
+): string {
+  const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]!.length)));
+  const line = (row: readonly string[]) =>
+    row
+      .map((cell, column) =>
+        right.includes(head[column]!) ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!),
+      )
+      .join('  ')
+      .trimEnd();
+  return `${[head, ...rows].map(line).join('\n')}\n`;
+}
+
+/** `5s`, `12m`, `3h`, `2d` since an ISO time; `-` when there is none. */
+export function age(iso: string | null, now: number = Date.now()): string {
+  if (iso === null) return '-';
+  const seconds = Math.max(0, Math.round((now - Date.parse(iso)) / 1000));
+  if (seconds < 120) return `${seconds}s`;
+  if (seconds < 7200) return `${Math.round(seconds / 60)}m`;
+  if (seconds < 172_800) return `${Math.round(seconds / 3600)}h`;
+  return `${Math.round(seconds / 86_400)}d`;
+}
+
+/**
+ * A line on the terminal that says what is being waited for, shown only once something takes over 0.7 s, and erased
+ * before anything else is written. Silent when standard error is no terminal.
+ */
+export class Progress {
+  #text = '';
+  #shown = false;
+  #timer: NodeJS.Timeout | undefined;
+  readonly #began = Date.now();
+  readonly #enabled: boolean;
+
+  constructor(enabled = process.stderr.isTTY === true) {
+    this.#enabled = enabled;
+  }
+  say(text: string): void {
+    this.#text = text;
+    if (!this.#enabled) return;
+    this.#timer ??= setInterval(() => this.#draw(), 250).unref();
+    if (this.#shown) this.#draw();
+  }
+  clear(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    if (this.#shown) process.stderr.write('\r\x1b[K');
+    this.#shown = false;
+  }
+  #draw(): void {
+    const elapsed = Date.now() - this.#began;
+    if (elapsed < 700) return;
+    this.#shown = true;
+    process.stderr.write(`\r\x1b[K${this.#text} … ${(elapsed / 1000).toFixed(0)}s`);
+  }
+}

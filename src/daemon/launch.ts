@@ -1,0 +1,102 @@
+/** The directory of an instance, and what a driver is given to start its kernel. */
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Driver, DriverName, LaunchSpec, RootSource } from '../driver/index.ts';
+import { killShim } from '../driver/shim.ts';
+import type { KernelImage } from '../image/index.ts';
+import type { InstanceRecord } from '../instance/index.ts';
+import { asPolykernelError } from '../sys/errors.ts';
+import type { Layout } from '../sys/paths.ts';
+import { uidOfSlot } from './slots.ts';
+
+/** As much of the id as names the directory: sockets lie in it, and their paths are limited to 107 bytes. */
+const ID_DIGITS = 12;
+const LAUNCH_FILE = 'launch.json';
+
+export const instanceDirectory = (paths: Layout, id: string): string => paths.instance(id.slice(0, ID_DIGITS));
+export const kernelDirectory = (paths: Layout, id: string): string => join(instanceDirectory(paths, id), 'kernel');
+export const workloadLogPath = (paths: Layout, id: string): string => join(instanceDirectory(paths, id), 'log');
+
+/** An empty launch directory. What the console of the run before said is kept beside it. */
+function renewKernelDirectory(paths: Layout, id: string, consoleLog: string): string {
+  const directory = kernelDirectory(paths, id);
+  if (existsSync(directory)) {
+    if (existsSync(consoleLog)) renameSync(consoleLog, join(instanceDirectory(paths, id), 'console.previous.log'));
+    rmSync(directory, { recursive: true, force: true });
+  }
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  return directory;
+}
+
+/** Everything a driver needs for the next run of `record`. Throws `internal` when the directory cannot be made. */
+export function prepareLaunch(paths: Layout, record: InstanceRecord, driver: Driver, image: KernelImage, root: RootSource): LaunchSpec {
+  const { spec, id } = record;
+  try {
+    const directory = renewKernelDirectory(paths, id, driver.consoleLog(kernelDirectory(paths, id)));
+    const uid = record.slot === null ? undefined : uidOfSlot(paths.home, record.slot);
+    const launch: LaunchSpec = {
+      id,
+      name: spec.name,
+      hostname: spec.hostname,
+      directory,
+      cpus: spec.cpus,
+      memoryBytes: spec.memoryBytes,
+      image,
+      root,
+      volumes: spec.volumes,
+      identity: uid === undefined ? undefined : { uid, gid: uid },
+      hostCpus: undefined,
+      cold: spec.cold,
+      readyTimeoutMs: spec.readyTimeoutMs,
+      hiddenPaths: [paths.home],
+    };
+    // For a later daemon that finds this directory and no record of it.
+    writeFileSync(join(instanceDirectory(paths, id), LAUNCH_FILE), JSON.stringify({ driver: driver.name, launch }), { mode: 0o600 });
+    return launch;
+  } catch (error) {
+    throw asPolykernelError(error, 'preparing the launch directory');
+  }
+}
+
+/** Ends whatever a launch left running and removes nothing. */
+export async function destroyLaunch(launch: LaunchSpec, driver: Driver | undefined): Promise<void> {
+  // The shim first: a guest that hangs cannot delay that.
+  await killShim(launch.directory);
+  const found = await driver?.attach(launch).catch(() => undefined);
+  if (found !== undefined && 'guest' in found) await found.kill();
+}
+
+/** Directories below instances/ that belong to none of `ids`: the kernels in them are ended and they are removed. */
+export async function removeLeftovers(
+  paths: Layout,
+  ids: readonly string[],
+  driverOf: (name: DriverName) => Driver | undefined,
+  complain: (text: string, error: unknown) => void,
+): Promise<number> {
+  const known = new Set(ids.map((id) => id.slice(0, ID_DIGITS)));
+  const entries = existsSync(paths.instances) ? readdirSync(paths.instances) : [];
+  const strangers = entries.filter((entry) => !known.has(entry));
+  await Promise.all(
+    strangers.map(async (entry) => {
+      const directory = paths.instance(entry);
+      try {
+        await killShim(join(directory, 'kernel'));
+        const saved = readLaunch(directory);
+        if (saved !== undefined) await destroyLaunch(saved.launch, driverOf(saved.driver));
+        await rm(directory, { recursive: true, force: true });
+      } catch (error) {
+        complain(`removing the leftover ${directory}`, error);
+      }
+    }),
+  );
+  return strangers.length;
+}
+
+function readLaunch(directory: string): { driver: DriverName; launch: LaunchSpec } | undefined {
+  try {
+    return JSON.parse(readFileSync(join(directory, LAUNCH_FILE), 'utf8'));
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,442 @@
+import { existsSync, mkdirSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { totalmem } from 'node:os';
+import type { Driver, DriverName, RootSource } from '../driver/index.ts';
+import type { KernelImage } from '../image/index.ts';
+import {
+  CREATED,
+  type CreateRequest,
+  chooseDriver,
+  checkCreateRequest,
+  type DriverFacts,
+  generateName,
+  type HostFacts,
+  Instance,
+  type InstanceRecord,
+  newInstanceId,
+  resolveSpec,
+} from '../instance/index.ts';
+import { type Clock, timestamp } from '../sys/clock.ts';
+import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
+import type { Layout } from '../sys/paths.ts';
+import type { EventLog } from './events.ts';
+import type { Journal } from './journal.ts';
+import { destroyLaunch, instanceDirectory, kernelDirectory, prepareLaunch, removeLeftovers, workloadLogPath } from './launch.ts';
+import { type Following, type LogQuery, readConsole, readLog } from './log-reader.ts';
+import { freeSlot } from './slots.ts';
+import type { Store } from './store.ts';
+import { FileLog, type LogRecord } from './workload-log.ts';
+
+/** A foreground instance that no client comes for is removed after this long. */
+const CLIENT_PATIENCE_MS = 15_000;
+/** How long reconciliation may delay the daemon's readiness. */
+const ADOPT_PATIENCE_MS = 10_000;
+const SAVE_AGAIN_MS = 5_000;
+const CONSOLE_POLL_MS = 200;
+
+export interface SupervisorOptions {
+  paths: Layout;
+  store: Store;
+  events: EventLog;
+  journal: Journal;
+  clock: Clock;
+  /** Uniform in [0, 1). */
+  random: () => number;
+  drivers: readonly Driver[];
+  defaultImage(driver: DriverName): string;
+  resolveImage(name: string): Promise<KernelImage>;
+  prepareRoot(path: string, options: { progress?: (line: string) => void; signal?: AbortSignal }): Promise<RootSource>;
+  /** Whether kernels can be given other user ids. */
+  privileged: boolean;
+  /** Rotation of workload logs; default 8 MiB. */
+  logBytes?: number | undefined;
+}
+
+interface Entry {
+  instance: Instance;
+  log: FileLog;
+  /** Resolves once it is removed. */
+  gone: Promise<void>;
+  removed(): void;
+}
+
+/**
+ * All instances by name.
+ *
+ * INVARIANTS
+ * - A name is in #entries or #reserved from before anything of an instance exists until all of it is gone.
+ * - Detached instances are in the store before their kernel is started; foreground ones never are, so that a new daemon
+ *   sees their directories as leftovers and ends them.
+ */
+export class Supervisor {
+  readonly #options: SupervisorOptions;
+  readonly #entries = new Map<string, Entry>();
+  readonly #reserved = new Set<string>();
+  readonly #slots = new Set<number>();
+  readonly #unsaved = new Map<string, InstanceRecord>();
+  /** Images of instances about to be started for the first time, so that they are not looked up twice. */
+  readonly #images = new Map<string, KernelImage>();
+  #ending = false;
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options;
+  }
+
+  list(): Instance[] {
+    return [...this.#entries.values()].map((entry) => entry.instance);
+  }
+
+  /** By name or id. Throws `not-found`. */
+  get(name: string): Instance {
+    return this.#entry(name).instance;
+  }
+
+  /** Records an instance and, unless told otherwise, begins to start it. Throws what checks and the store throw. */
+  async create(body: unknown): Promise<Instance> {
+    const request = checkCreateRequest(body);
+    if (this.#ending) throw new PolykernelError('unavailable', 'the daemon is ending', { hint: 'Try again.' });
+    if (request.attached && request.start === false) {
+      throw new PolykernelError('invalid', 'start is false, but a foreground instance starts at once', { field: 'start', value: false });
+    }
+    const name = await this.#reserve(request.name);
+    try {
+      const image = request.image ? await this.#options.resolveImage(request.image) : undefined;
+      const spec = resolveSpec(request, name, await this.#facts(request.driver ?? 'auto', image?.kind));
+      checkHostPaths(spec.root, request);
+      const id = newInstanceId();
+      this.#images.set(id, image ?? (await this.#options.resolveImage(spec.image)));
+      const now = timestamp(this.#options.clock);
+      const record: InstanceRecord = {
+        id,
+        spec,
+        machine: CREATED,
+        launch: null,
+        session: null,
+        slot: this.#takeSlot(!spec.attached || spec.root !== 'host'),
+        bootId: null,
+        kernelRelease: null,
+        cloned: null,
+        imageDigest: null,
+        createdAt: now,
+        startedAt: null,
+        readyAt: null,
+        readyMs: null,
+        restartAt: null,
+      };
+      const instance = this.#establish(record);
+      if (request.start !== false) instance.begin();
+      return instance;
+    } finally {
+      this.#reserved.delete(name);
+    }
+  }
+
+  /** Throws `conflict` for one that runs, unless forced. */
+  async remove(name: string, force = false): Promise<void> {
+    const entry = this.#entry(name);
+    const { instance } = entry;
+    if (instance.active && !force) {
+      throw new PolykernelError('conflict', `${instance.name} is ${instance.state}`, {
+        field: 'name',
+        value: instance.name,
+        hint: `Stop it first (pk stop ${instance.name}), or remove it by force (pk rm -f ${instance.name}).`,
+      });
+    }
+    if (instance.active) await instance.kill('removed by force');
+    else if (instance.state === 'backoff') await instance.stop();
+    await this.#erase(entry);
+  }
+
+  /** The output of an instance; follows until it has ended for good. */
+  logs(name: string, query: LogQuery & { source?: 'workload' | 'console' | undefined }, signal: AbortSignal): AsyncGenerator<LogRecord> {
+    const entry = this.#entry(name);
+    const { instance, log } = entry;
+    const over = () => instance.state === 'exited' || instance.state === 'created' || !this.#entries.has(instance.name);
+    if (query.source === 'console') {
+      const path = instance.driver.consoleLog(kernelDirectory(this.#options.paths, instance.record.id));
+      return readConsole(path, query, { over, changed: (abort) => this.#pause(CONSOLE_POLL_MS, abort) }, signal);
+    }
+    log.flush();
+    const following: Following = {
+      over,
+      changed: (abort) =>
+        new Promise((resolve) => {
+          const finish = () => {
+            log.off('flushed', finish).off('closed', finish);
+            stopListening();
+            abort.removeEventListener('abort', finish);
+            resolve();
+          };
+          const stopListening = instance.onChange(finish);
+          log.on('flushed', finish).on('closed', finish);
+          abort.addEventListener('abort', finish, { once: true });
+          if (abort.aborted) finish();
+        }),
+    };
+    return readLog(log, query, following, signal);
+  }
+
+  /** Paths and the log of one instance, for `inspect`. */
+  paths(instance: Instance): { directory: string; consoleLog: string; log: string } {
+    const { id } = instance.record;
+    const { paths } = this.#options;
+    return {
+      directory: instanceDirectory(paths, id),
+      consoleLog: instance.driver.consoleLog(kernelDirectory(paths, id)),
+      log: workloadLogPath(paths, id),
+    };
+  }
+
+  async driverFacts(name?: DriverName): Promise<DriverFacts[]> {
+    const asked = this.#options.drivers.filter((driver) => name === undefined || driver.name === name);
+    return Promise.all(
+      asked.map(async (driver) => ({ name: driver.name, availability: await probe(driver), capabilities: driver.capabilities() })),
+    );
+  }
+
+  /** The driver and image that a request without more would get. */
+  async prewarm(
+    request: { name?: string; driver?: 'auto' | DriverName; cpus?: number; memoryBytes?: number },
+    signal: AbortSignal,
+  ): Promise<{ driver: DriverName; image: string }> {
+    const named = request.name ? await this.#options.resolveImage(request.name) : undefined;
+    const create: CreateRequest = { command: ['true'], driver: request.driver ?? 'auto', cpus: request.cpus, memoryBytes: request.memoryBytes, image: request.name };
+    const spec = resolveSpec(create, 'prewarm', await this.#facts(create.driver!, named?.kind));
+    const image = named ?? (await this.#options.resolveImage(spec.image));
+    await this.#driver(spec.driver)!.prewarm({ image, cpus: spec.cpus, memoryBytes: spec.memoryBytes }, signal);
+    return { driver: spec.driver, image: image.name };
+  }
+
+  async autoDriver(facts: readonly DriverFacts[]): Promise<{ driver: DriverName | null; reason: string }> {
+    try {
+      const { driver, reason } = chooseDriver('auto', 1, { ...this.#hostFacts(facts, undefined) });
+      return { driver: driver.name, reason };
+    } catch (error) {
+      return { driver: null, reason: (error as Error).message };
+    }
+  }
+
+  /** Takes up what an earlier daemon left and ends what it forgot. Resolves when nearly all of that is done. */
+  async reconcile(): Promise<void> {
+    const { store, journal, paths } = this.#options;
+    mkdirSync(paths.instances, { recursive: true, mode: 0o700 });
+    const records = store.load((id, error) => journal.error(`the record of ${id} cannot be read and is ignored`, error));
+    const leftovers = await removeLeftovers(paths, records.map((record) => record.id), (name) => this.#driver(name), (text, error) => journal.error(text, error));
+    if (leftovers > 0) journal.info('removed leftovers', { count: leftovers });
+    const adoptions = records.map((record) => {
+      if (record.slot !== null) this.#slots.add(record.slot);
+      if (this.#driver(record.spec.driver) === undefined) {
+        journal.error(`${record.spec.name} needs the driver ${record.spec.driver}, which this daemon does not have; it is left alone`);
+        return;
+      }
+      const entry = this.#add(record);
+      return entry.instance.adopt().catch((error) => journal.error(`taking over ${record.spec.name}`, error));
+    });
+    await Promise.race([Promise.all(adoptions), this.#pause(ADOPT_PATIENCE_MS)]);
+  }
+
+  /** Lets go of all kernels; they run on. */
+  async detach(): Promise<void> {
+    this.#ending = true;
+    await Promise.all([...this.#entries.values()].map((entry) => entry.instance.detach()));
+    for (const entry of this.#entries.values()) entry.log.close();
+    this.#saveAgain();
+  }
+
+  #entry(name: string): Entry {
+    const entry = this.#entries.get(name) ?? [...this.#entries.values()].find(({ instance }) => instance.record.id === name);
+    if (entry !== undefined) return entry;
+    throw new PolykernelError('not-found', `there is no instance ${JSON.stringify(name)}`, {
+      field: 'name',
+      value: name,
+      hint: 'See `pk ps` for those there are.',
+    });
+  }
+
+  #driver(name: DriverName): Driver | undefined {
+    return this.#options.drivers.find((driver) => driver.name === name);
+  }
+
+  /** A name nobody has, waiting for a foreground instance of that name that has just ended. Throws `conflict`. */
+  async #reserve(wanted: string | undefined): Promise<string> {
+    const taken = (name: string) => this.#entries.has(name) || this.#reserved.has(name);
+    const name = wanted ?? generateName(taken, this.#options.random);
+    const holder = this.#entries.get(name);
+    if (holder?.instance.record.spec.attached && ['stopping', 'exited'].includes(holder.instance.state)) await holder.gone;
+    if (taken(name)) {
+      throw new PolykernelError('conflict', `the name ${name} is taken`, {
+        field: 'name',
+        value: name,
+        hint: `Choose another one, or remove it: pk rm -f ${name}`,
+      });
+    }
+    this.#reserved.add(name);
+    return name;
+  }
+
+  async #facts(driver: 'auto' | DriverName, imageKind: KernelImage['kind'] | undefined): Promise<HostFacts> {
+    return this.#hostFacts(await this.driverFacts(driver === 'auto' ? undefined : driver), imageKind);
+  }
+
+  #hostFacts(drivers: readonly DriverFacts[], imageKind: KernelImage['kind'] | undefined): HostFacts {
+    return { drivers, memoryBytes: totalmem(), imageKind, defaultImage: this.#options.defaultImage };
+  }
+
+  #takeSlot(wanted: boolean): number | null {
+    if (!wanted || !this.#options.privileged) return null;
+    const slot = freeSlot(this.#slots);
+    if (slot === undefined) throw new PolykernelError('unavailable', 'all unprivileged user ids are in use', { hint: 'Remove instances that are no longer needed.' });
+    this.#slots.add(slot);
+    return slot;
+  }
+
+  /** Directory, store and map; undone when one of them fails. */
+  #establish(record: InstanceRecord): Instance {
+    const { paths, store } = this.#options;
+    try {
+      mkdirSync(instanceDirectory(paths, record.id), { recursive: true, mode: 0o700 });
+      if (!record.spec.attached) store.put(record);
+    } catch (error) {
+      if (record.slot !== null) this.#slots.delete(record.slot);
+      void rm(instanceDirectory(paths, record.id), { recursive: true, force: true });
+      throw asPolykernelError(error, `recording ${record.spec.name}`);
+    }
+    const entry = this.#add(record);
+    this.#tell('created', record, '');
+    if (record.spec.attached) this.#expectClient(entry);
+    return entry.instance;
+  }
+
+  #add(record: InstanceRecord): Entry {
+    const { paths, clock, journal } = this.#options;
+    const driver = this.#driver(record.spec.driver)!;
+    const log = new FileLog(workloadLogPath(paths, record.id), clock, this.#options.logBytes);
+    const instance = new Instance(record, {
+      clock,
+      driver,
+      log,
+      prepareLaunch: (current, signal, progress) => this.#prepareLaunch(current, driver, signal, progress),
+      destroy: (launch) => destroyLaunch(launch, driver),
+      save: (current) => this.#save(current),
+      tell: (type, current, message) => this.#tell(type, current, message),
+      complain: (text, error) => journal.error(text, error),
+    });
+    const { promise: gone, resolve: removed } = Promise.withResolvers<void>();
+    const entry = { instance, log, gone, removed };
+    this.#entries.set(instance.name, entry);
+    instance.onChange(() => {
+      if (!instance.active) log.flush();
+    });
+    return entry;
+  }
+
+  async #prepareLaunch(record: InstanceRecord, driver: Driver, signal: AbortSignal, progress: (text: string) => void) {
+    const { paths } = this.#options;
+    const image = this.#images.get(record.id) ?? (await this.#options.resolveImage(record.spec.image));
+    this.#images.delete(record.id);
+    const { root } = record.spec;
+    const source: RootSource = root === 'host' ? { kind: 'host' } : await this.#options.prepareRoot(root, { progress, signal });
+    // Nothing of an earlier run may live on in the directory.
+    if (existsSync(kernelDirectory(paths, record.id)) && record.launch !== null) await destroyLaunch(record.launch, undefined);
+    signal.throwIfAborted();
+    return prepareLaunch(paths, record, driver, image, source);
+  }
+
+  /** Removes a foreground instance once it has ended and its client, if it still comes, has been told. */
+  #expectClient(entry: Entry): void {
+    const { instance } = entry;
+    const eraseWhenOver = () => {
+      if (instance.state === 'exited' && instance.hasClient) void this.#erase(entry);
+    };
+    instance.onChange(eraseWhenOver);
+    this.#options.clock.after(CLIENT_PATIENCE_MS, () => {
+      if (this.#ending || instance.hasClient || !this.#entries.has(instance.name)) return;
+      this.remove(instance.name, true).catch((error) => this.#options.journal.error(`removing ${instance.name}`, error));
+    });
+  }
+
+  /** A client that attaches to a foreground instance that has ended already is what its removal waited for. */
+  clientServed(instance: Instance): void {
+    const entry = this.#entries.get(instance.name);
+    if (entry?.instance === instance && instance.record.spec.attached && instance.state === 'exited') void this.#erase(entry);
+  }
+
+  #erasing = new Set<Entry>();
+  async #erase(entry: Entry): Promise<void> {
+    if (this.#erasing.has(entry)) return entry.gone;
+    this.#erasing.add(entry);
+    const { instance, log } = entry;
+    const { record } = instance;
+    const { paths, store, journal } = this.#options;
+    try {
+      await instance.detach();
+      log.close();
+      if (!record.spec.attached) store.delete(record.id);
+      this.#unsaved.delete(record.id);
+      await rm(instanceDirectory(paths, record.id), { recursive: true, force: true, maxRetries: 3 });
+    } catch (error) {
+      journal.error(`removing ${instance.name}`, error);
+    } finally {
+      this.#images.delete(record.id);
+      if (record.slot !== null) this.#slots.delete(record.slot);
+      this.#entries.delete(instance.name);
+      this.#erasing.delete(entry);
+      this.#tell('removed', record, '');
+      entry.removed();
+    }
+  }
+
+  #tell(type: Parameters<EventLog['tell']>[0]['type'], record: InstanceRecord, message: string): void {
+    this.#options.events.tell({ at: timestamp(this.#options.clock), type, name: record.spec.name, id: record.id, message });
+  }
+
+  #save(record: InstanceRecord): void {
+    if (record.spec.attached || (this.#ending && !this.#entries.has(record.spec.name))) return;
+    try {
+      this.#options.store.put(record);
+      this.#unsaved.delete(record.id);
+    } catch (error) {
+      // The disk is full: what runs goes on, and the record is written when it can be.
+      if (this.#unsaved.size === 0) this.#options.clock.after(SAVE_AGAIN_MS, () => this.#saveAgain());
+      this.#unsaved.set(record.id, record);
+      this.#options.journal.error(`keeping the record of ${record.spec.name}`, error);
+    }
+  }
+
+  #saveAgain(): void {
+    const records = [...this.#unsaved.values()];
+    this.#unsaved.clear();
+    for (const record of records) this.#save(record);
+  }
+
+  #pause(milliseconds: number, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const finish = () => {
+        cancel();
+        signal?.removeEventListener('abort', finish);
+        resolve();
+      };
+      const cancel = this.#options.clock.after(milliseconds, finish);
+      signal?.addEventListener('abort', finish, { once: true });
+    });
+  }
+}
+
+async function probe(driver: Driver): Promise<DriverFacts['availability']> {
+  try {
+    return await driver.probe();
+  } catch (error) {
+    const { message, hint } = asPolykernelError(error, `probing ${driver.name}`);
+    return { available: false, reason: message, ...(hint === undefined ? {} : { hint }) };
+  }
+}
+
+/** Says at once what would only fail at the start. */
+function checkHostPaths(root: string, request: CreateRequest): void {
+  const missing = (field: string, path: string) =>
+    new PolykernelError('not-found', `${field}: there is no ${path} on this machine`, { field, value: path });
+  if (root !== 'host' && !existsSync(root)) throw missing('root', root);
+  for (const [index, volume] of (request.volumes ?? []).entries()) {
+    if (!existsSync(volume.source)) throw missing(`volumes[${index}].source`, volume.source);
+  }
+}

@@ -1,0 +1,123 @@
+/**
+ * The command line of QEMU. Pure.
+ *
+ * A template and its clones must have the same machine: same devices in the same order, same CPUs and memory. So every
+ * kernel has every device, whether it needs it or not: the control port, one 9p share, and one read-only disk that is
+ * empty unless the root is a file system image.
+ */
+import { JAIL_ROOT_IMAGE, JAIL_VMM } from '../jail.ts';
+
+export type Accelerator = 'kvm' | 'tcg';
+
+/** Raised when the command line changes in a way that makes old templates useless. */
+export const COMMAND_VERSION = 1;
+
+/** Inside the jail. */
+export const JAIL_KERNEL = `${JAIL_VMM}/kernel`;
+export const JAIL_INITRAMFS = `${JAIL_VMM}/initramfs`;
+export const JAIL_RAM = `${JAIL_VMM}/ram`;
+/** The directory whose children are the root and the volumes. */
+export const JAIL_EXPORT = '/export';
+
+/** Name of the 9p share, as the guest mounts it. */
+export const SHARE_TAG = 'export';
+/** The disk with the root file system, in the guest. */
+export const ROOT_DEVICE = '/dev/vda';
+
+export interface Machine {
+  accelerator: Accelerator;
+  cpus: number;
+  memoryBytes: number;
+}
+
+/**
+ * boot: memory of its own, from the kernel on. template: likewise, but the memory is the file JAIL_RAM, to be kept.
+ * clone: a private view of that file, and the rest of the state from the inherited descriptor `stateFd`.
+ */
+export type Start = { kind: 'boot' } | { kind: 'template' } | { kind: 'clone'; stateFd: number };
+
+export interface CommandSpec extends Machine {
+  /** QEMU's path inside the jail. */
+  program: string;
+  start: Start;
+  /** The root is a file system image at JAIL_ROOT_IMAGE. */
+  rootImage: boolean;
+}
+
+/** Descriptors that pk-shim gives its program, besides the console on 0-2. */
+const CONTROL_FD = 3;
+const MONITOR_FD = 4;
+/**
+ * Translated code of a guest, at most. The default of 1 GiB would let one busy guest take that much of the host; a whole
+ * Node.js with its kernel needs less than 64 MiB.
+ */
+const TRANSLATION_CACHE_MIB = 256;
+
+export function qemuCommand(spec: CommandSpec): string[] {
+  return [spec.program, ...machineArguments(spec), ...deviceArguments(spec), ...startArguments(spec)];
+}
+
+function machineArguments(spec: CommandSpec): string[] {
+  const memory = `${Math.floor(spec.memoryBytes / 2 ** 20)}M`;
+  const shared = spec.start.kind === 'boot' ? [] : memoryFile(memory, spec.start.kind === 'template');
+  const machine = `pc,usb=off,vmport=off,graphics=off${shared.length > 0 ? ',memory-backend=ram' : ''}`;
+  return [
+    ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-name', 'polykernel,debug-threads=on'],
+    ...(spec.accelerator === 'kvm'
+      ? ['-accel', 'kvm', '-cpu', 'host']
+      : // Nehalem is x86-64-v2: what distributions ask for, and no slower to translate than the default.
+        ['-accel', `tcg,thread=multi,tb-size=${TRANSLATION_CACHE_MIB}`, '-cpu', 'Nehalem']),
+    ...['-machine', machine, '-m', memory, '-smp', `cpus=${spec.cpus},sockets=1,cores=${spec.cpus},threads=1`],
+    ...shared,
+    ...['-sandbox', `on,obsolete=deny,elevateprivileges=deny,resourcecontrol=deny,spawn=${spawn(spec.start)}`],
+  ];
+}
+
+/** Only QEMU that makes a template, where no workload runs, starts a program: the one that writes the state. */
+function spawn(start: Start): string {
+  return start.kind === 'template' ? 'allow' : 'deny';
+}
+
+function memoryFile(memory: string, shared: boolean): string[] {
+  return ['-object', `memory-backend-file,id=ram,size=${memory},mem-path=${JAIL_RAM},share=${shared ? 'on' : 'off'}`];
+}
+
+function deviceArguments(spec: CommandSpec): string[] {
+  const disk = spec.rootImage
+    ? `driver=raw,node-name=root,read-only=on,file.driver=file,file.filename=${JAIL_ROOT_IMAGE},file.locking=off`
+    : 'driver=null-co,node-name=root,read-only=on,size=1M,read-zeroes=on';
+  return [
+    // signal=off: Ctrl-C in the console is the guest's.
+    ...['-chardev', 'stdio,id=con,signal=off', '-serial', 'chardev:con'],
+    ...['-chardev', `socket,id=mon,fd=${MONITOR_FD}`, '-mon', 'chardev=mon,mode=control'],
+    ...['-chardev', `socket,id=ctl,fd=${CONTROL_FD}`],
+    ...['-device', 'virtio-serial-pci,id=ports,max_ports=2'],
+    ...['-device', 'virtserialport,chardev=ctl,bus=ports.0,nr=1,name=polykernel'],
+    // Whether a file may be written is decided by the jail's mounts; links in the share are the guest's to follow.
+    ...['-fsdev', `local,id=share,path=${JAIL_EXPORT},security_model=none,multidevs=remap`],
+    ...['-device', `virtio-9p-pci,fsdev=share,mount_tag=${SHARE_TAG}`],
+    ...['-blockdev', disk, '-device', 'virtio-blk-pci,drive=root'],
+  ];
+}
+
+function startArguments(spec: CommandSpec): string[] {
+  // Capabilities of a migration can be set over the monitor only while none runs; as a property they hold from the start.
+  const ignoreShared = ['-global', 'migration.x-ignore-shared=on'];
+  if (spec.start.kind === 'clone') return [...ignoreShared, '-incoming', `fd:${spec.start.stateFd}`];
+  const boot = ['-kernel', JAIL_KERNEL, '-initrd', JAIL_INITRAMFS, '-append', kernelCommandLine(spec.accelerator)];
+  return spec.start.kind === 'template' ? [...ignoreShared, ...boot] : boot;
+}
+
+/**
+ * Kernel parameters. Those for TCG switch off what protects against or measures real hardware: half of the boot time.
+ * The loop and time-stamp rates are true for TCG alone, whose clock counts nanoseconds as 1 GHz and more.
+ */
+export function kernelCommandLine(accelerator: Accelerator): string {
+  const common = [
+    ...['quiet', 'panic=-1', 'console=ttyS0', 'pk.control=virtio', 'cryptomgr.notests', 'random.trust_cpu=on'],
+    ...['tsc=reliable', 'no_timer_check', 'audit=0', 'selinux=0', 'apparmor=0', 'i8042.noaux', 'i8042.nokbd'],
+    'initcall_blacklist=init_kprobe_trace,load_system_certificate_list,init_zswap,i8042_init',
+  ];
+  const tcg = ['rodata=off', 'mitigations=off', 'lpj=10000000', 'tsc_early_khz=3000000', 'nowatchdog'];
+  return [...common, ...(accelerator === 'tcg' ? tcg : [])].join(' ');
+}

@@ -1,0 +1,64 @@
+/** Starts QEMU under pk-shim in a jail. */
+import { nativeBinary } from '../../sys/paths.ts';
+import { findTool, toolPath } from '../../sys/tools.ts';
+import type { LaunchSpec } from '../driver.ts';
+import { type Bind, jailArgv } from '../jail.ts';
+import { hostCovers } from '../jail-host.ts';
+import { launchShim } from '../shim.ts';
+import { JAIL_INITRAMFS, JAIL_KERNEL, type Machine, qemuCommand, type Start } from './command.ts';
+import { kvmBind, type QemuProgram } from './program.ts';
+
+export interface QemuLaunch {
+  /** Gets the shim's files. */
+  directory: string;
+  qemu: QemuProgram;
+  machine: Machine;
+  start: Start;
+  spec: Pick<LaunchSpec, 'image' | 'root' | 'volumes' | 'identity' | 'hostCpus' | 'hiddenPaths'>;
+  /** What this start needs in the jail besides QEMU and the kernel. */
+  binds: readonly Bind[];
+  env?: Readonly<Record<string, string>>;
+  /** Open descriptors that QEMU inherits as 5, 6, ... */
+  fds?: readonly number[];
+}
+
+/** A little more than nothing: QEMU keeps the guest's memory elsewhere. */
+const SHM_BYTES = 2 ** 20;
+
+/** Resolves with the pid of the jail once QEMU is being started. Rejects as launchShim() does. */
+export async function launchQemu(launch: QemuLaunch, signal: AbortSignal): Promise<{ pid: number }> {
+  const { qemu, machine, spec, start } = launch;
+  const kvm = machine.accelerator === 'kvm' ? kvmBind() : undefined;
+  const kernel: Bind[] =
+    start.kind === 'clone'
+      ? []
+      : [
+          { source: spec.image.kernel, target: JAIL_KERNEL, access: 'read' },
+          { source: spec.image.initramfs, target: JAIL_INITRAMFS, access: 'read' },
+        ];
+  const argv = jailArgv({
+    callerUid: process.getuid?.() ?? -1,
+    bwrap: toolPath('bwrap').path,
+    pkJail: nativeBinary('pk-jail'),
+    filter: 'qemu',
+    noRandomize: false,
+    identity: spec.identity,
+    groups: kvm === undefined ? [] : [kvm.group],
+    hostCpus: spec.hostCpus,
+    env: { ...qemu.env, ...launch.env },
+    binds: [...qemu.binds, ...kernel, ...(kvm === undefined ? [] : [kvm.bind]), ...launch.binds],
+    root: spec.root,
+    volumes: spec.volumes,
+    covers: spec.root.kind === 'host' ? hostCovers(spec.hiddenPaths) : [],
+    shmBytes: SHM_BYTES,
+    directory: launch.directory,
+    program: qemuCommand({
+      ...machine,
+      program: qemu.path,
+      start,
+      rootImage: spec.root.kind === 'squashfs' || spec.root.kind === 'ext4',
+    }),
+  });
+  const env = { ...process.env, ...findTool('bwrap')?.env };
+  return await launchShim({ directory: launch.directory, argv, fds: launch.fds ?? [], env, signal });
+}

@@ -1,0 +1,156 @@
+/**
+ * A client of the QEMU Machine Protocol (QEMU docs/interop/qmp-spec.rst): one JSON object per line over any byte stream.
+ *
+ * The stream may be one that an earlier manager has used: the greeting may be missing, its last command may be half
+ * written and its last answers unread. A 0xff byte makes QEMU drop what was half written, and only answers that carry
+ * an id of this client count.
+ *
+ * INVARIANT: QEMU itself may have been taken over by its guest, so a line and the number of waiting requests are bounded,
+ * and nothing it sends is trusted to have the right type.
+ */
+import { EventEmitter } from 'node:events';
+import type { Duplex } from 'node:stream';
+import { PolykernelError } from '../../sys/errors.ts';
+
+export interface QmpEvent {
+  name: string;
+  data: Readonly<Record<string, unknown>>;
+}
+
+const MAX_LINE_BYTES = 1024 * 1024;
+const MAX_WAITING = 64;
+const DEFAULT_DEADLINE_MS = 5000;
+const RESET_PARSER = Buffer.from([0xff, 0x0a]);
+
+interface Waiting {
+  command: string;
+  resolve: (value: unknown) => void;
+  reject: (error: PolykernelError) => void;
+  timer: NodeJS.Timeout;
+}
+
+export class Qmp extends EventEmitter<{ event: [QmpEvent]; close: [] }> {
+  readonly #stream: Duplex;
+  readonly #prefix: string;
+  readonly #waiting = new Map<string, Waiting>();
+  #pieces: Buffer[] = [];
+  #length = 0;
+  #next = 1;
+  #closed: PolykernelError | undefined;
+
+  private constructor(stream: Duplex, prefix: string) {
+    super();
+    this.#stream = stream;
+    this.#prefix = prefix;
+    const gone = () => this.#close(new PolykernelError('kernel-died', 'the monitor of QEMU closed'));
+    stream.on('data', (chunk: Buffer) => this.#receive(chunk));
+    stream.on('end', gone).on('close', gone).on('error', gone);
+  }
+
+  /**
+   * Takes over `stream` and negotiates capabilities, unless that was done by an earlier client.
+   * `prefix` begins the ids of requests; no earlier client of the same QEMU may have used it.
+   * Rejects with `kernel-died` when the stream ends, `internal` after the deadline.
+   */
+  static async open(stream: Duplex, prefix: string, deadlineMs = DEFAULT_DEADLINE_MS): Promise<Qmp> {
+    const client = new Qmp(stream, prefix);
+    try {
+      stream.write(RESET_PARSER);
+      await client.execute('qmp_capabilities', {}, deadlineMs).catch((error: PolykernelError) => {
+        // Once negotiated, the command does not exist any more.
+        if (error.value !== 'CommandNotFound') throw error;
+      });
+      return client;
+    } catch (error) {
+      client.close();
+      throw error;
+    }
+  }
+
+  /**
+   * Carries out one command and gives its `return` value, unchecked.
+   * Rejects with `unsupported` (QEMU refused; `value` is its error class), `kernel-died`, or `internal` after the deadline.
+   */
+  execute(
+    command: string,
+    args: Readonly<Record<string, unknown>> = {},
+    deadlineMs = DEFAULT_DEADLINE_MS,
+  ): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      if (this.#closed !== undefined) return reject(this.#closed);
+      if (this.#waiting.size >= MAX_WAITING)
+        return reject(new PolykernelError('internal', 'QEMU leaves too many commands unanswered'));
+      const id = `${this.#prefix}${this.#next++}`;
+      const timer = setTimeout(() => {
+        this.#waiting.delete(id);
+        reject(new PolykernelError('internal', `QEMU did not answer ${command} within ${deadlineMs} ms`));
+      }, deadlineMs);
+      this.#waiting.set(id, { command, resolve, reject, timer });
+      this.#stream.write(`${JSON.stringify({ execute: command, arguments: args, id })}\n`);
+    });
+  }
+
+  /** Lets the stream go; QEMU is not touched. */
+  close(): void {
+    this.#close(new PolykernelError('kernel-died', 'the monitor of QEMU was let go'));
+  }
+
+  #close(reason: PolykernelError): void {
+    if (this.#closed !== undefined) return;
+    this.#closed = reason;
+    this.#pieces = [];
+    for (const { reject, timer } of this.#waiting.values()) {
+      clearTimeout(timer);
+      reject(reason);
+    }
+    this.#waiting.clear();
+    this.#stream.destroy();
+    this.emit('close');
+  }
+
+  #receive(chunk: Buffer): void {
+    let start = 0;
+    for (let end = chunk.indexOf(0x0a); end >= 0 && this.#closed === undefined; end = chunk.indexOf(0x0a, start)) {
+      this.#line(Buffer.concat([...this.#pieces, chunk.subarray(start, end)]).toString('utf8'));
+      this.#pieces = [];
+      this.#length = 0;
+      start = end + 1;
+    }
+    if (this.#closed !== undefined || start === chunk.length) return;
+    this.#pieces.push(chunk.subarray(start));
+    this.#length += chunk.length - start;
+    if (this.#length > MAX_LINE_BYTES)
+      this.#close(new PolykernelError('protocol', `QEMU sent a line of more than ${MAX_LINE_BYTES} bytes`));
+  }
+
+  #line(text: string): void {
+    let message: unknown;
+    try {
+      message = JSON.parse(text);
+    } catch {
+      // The rest of a line whose beginning an earlier client has read.
+      return;
+    }
+    if (!isRecord(message)) return;
+    if (typeof message.event === 'string') {
+      this.emit('event', { name: message.event, data: isRecord(message.data) ? message.data : {} });
+      return;
+    }
+    const waiting = typeof message.id === 'string' ? this.#waiting.get(message.id) : undefined;
+    if (waiting === undefined) return;
+    this.#waiting.delete(message.id as string);
+    clearTimeout(waiting.timer);
+    if (isRecord(message.error)) waiting.reject(refusal(waiting.command, message.error));
+    else waiting.resolve(message.return);
+  }
+}
+
+function refusal(command: string, error: Record<string, unknown>): PolykernelError {
+  const text = typeof error.desc === 'string' ? error.desc.slice(0, 1000) : 'no reason given';
+  const kind = typeof error.class === 'string' ? error.class.slice(0, 100) : '';
+  return new PolykernelError('unsupported', `QEMU refused ${command}: ${text}`, { value: kind });
+}
+
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

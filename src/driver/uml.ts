@@ -1,0 +1,268 @@
+/**
+ * User Mode Linux: the guest kernel is an ordinary process of the host, so it needs no virtualisation and boots in well
+ * under 0.2 s. It has one CPU. Its process runs in a jail (jail.ts), because UML's own hostfs confines nothing.
+ */
+import { randomBytes } from 'node:crypto';
+import { chmodSync, chownSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { GuestLink, rootOps } from '../guest/index.ts';
+import { PolykernelError } from '../sys/errors.ts';
+import { cacheDirectory, nativeBinary } from '../sys/paths.ts';
+import { allowedCpus } from '../sys/process.ts';
+import { findTool, toolHint, toolPath } from '../sys/tools.ts';
+import { CpuChoice } from './cpu-choice.ts';
+import type { Availability, Capabilities, Driver, Kernel, KernelExit, LaunchSpec } from './driver.ts';
+import { type Bind, jailArgv } from './jail.ts';
+import { hostCovers, libraryBinds } from './jail-host.ts';
+import { explainExit, ShimKernel, type ShimKernelOptions } from './kernel.ts';
+import { askShim, connectShim, consoleLogPath, launchShim, readConsoleTail, shimStatus } from './shim.ts';
+import { earlyEnd, startFailure } from './start.ts';
+import {
+  UML_DIRECTORY,
+  UML_INITRAMFS,
+  UML_KERNEL,
+  UML_MCONSOLE,
+  umlCommand,
+  umlGuestRoot,
+  umlModules,
+} from './uml-command.ts';
+import { LpjCache, parseLpj } from './uml-lpj.ts';
+
+const MIB = 2 ** 20;
+/** Besides the guest's memory, the kernel keeps small files of its own there. */
+const SHM_RESERVE_BYTES = 16 * MIB;
+const CPU_FILE = 'host-cpu';
+const ATTACH_DEADLINE_MS = 10_000;
+
+const CAPABILITIES: Capabilities = {
+  maxCpus: 1,
+  minMemoryBytes: 48 * MIB,
+  maxMemoryBytes: 64 * 1024 * MIB,
+  cpuHotplug: false,
+  memoryHotplug: false,
+  deviceHotplug: false,
+  pause: true,
+  templateClone: false,
+  dump: false,
+  sharedMemory: 'none',
+  networks: ['none'],
+  confinement: [
+    'guest kernel in user space',
+    'seccomp',
+    'no capabilities',
+    'own namespaces, private root',
+    'unprivileged uid',
+  ],
+  isolation: 'process boundary of the host kernel',
+};
+
+class UmlKernel extends ShimKernel {
+  readonly driver = 'uml';
+
+  pause(): Promise<void> {
+    return this.mconsole('stop');
+  }
+
+  resume(): Promise<void> {
+    return this.mconsole('go');
+  }
+
+  private async mconsole(command: string): Promise<void> {
+    const answer = await askShim(this.directory, `mconsole ${UML_MCONSOLE} ${command}`);
+    if (/^ok\b/.test(answer)) return;
+    const reason = answer.replace(/^error /, '').trim() || 'the kernel ended meanwhile';
+    throw new PolykernelError('internal', `the management console refused "${command}": ${reason}`);
+  }
+}
+
+export interface UmlDriverOptions {
+  /** Keeps what was measured about kernels. */
+  cache?: string;
+}
+
+export class UmlDriver implements Driver {
+  readonly name = 'uml';
+  readonly #cpus = new CpuChoice(allowedCpus);
+  readonly #lpj: LpjCache;
+  readonly #libraries = new Map<string, Promise<Bind[]>>();
+
+  constructor(options: UmlDriverOptions = {}) {
+    this.#lpj = new LpjCache(join(options.cache ?? cacheDirectory(), 'uml-lpj.json'));
+  }
+
+  async probe(): Promise<Availability> {
+    if (process.arch !== 'x64') {
+      return { available: false, reason: `User Mode Linux runs on x86-64 only, and this machine is ${process.arch}` };
+    }
+    if (findTool('bwrap') === undefined) {
+      return { available: false, reason: 'bubblewrap (bwrap) is missing', hint: toolHint('bwrap') };
+    }
+    try {
+      nativeBinary('pk-shim');
+      nativeBinary('pk-jail');
+    } catch (error) {
+      const { message, hint } = error as PolykernelError;
+      return { available: false, reason: message, hint };
+    }
+    return { available: true, reason: 'runs as a jailed process, needs no virtualisation' };
+  }
+
+  capabilities(): Capabilities {
+    return CAPABILITIES;
+  }
+
+  consoleLog(directory: string): string {
+    return consoleLogPath(directory);
+  }
+
+  async prewarm(): Promise<void> {}
+
+  async start(spec: LaunchSpec, signal: AbortSignal, progress: (phase: string) => void = () => {}): Promise<Kernel> {
+    checkSpec(spec);
+    const timeout = AbortSignal.timeout(spec.readyTimeoutMs);
+    const both = AbortSignal.any([signal, timeout]);
+    const cpu = this.#cpus.take(spec.hostCpus);
+    const guest = new GuestLink({ name: spec.name });
+    const watch = new AbortController();
+    try {
+      const lpj = await this.#lpj.get(spec.image.digest);
+      const argv = await this.#argv(spec, cpu, lpj);
+      progress('booting kernel');
+      const bwrapEnv = { ...process.env, ...findTool('bwrap')?.env };
+      const { pid } = await launchShim({ directory: spec.directory, argv, env: bwrapEnv, signal: both });
+      const ended = earlyEnd(spec.directory, watch.signal);
+      await Promise.race([this.#setUp(spec, guest, both, progress), ended]);
+      if (lpj === undefined) await this.#measure(spec);
+      return new UmlKernel({ ...kernelOptions(spec, pid, guest), release: () => this.#cpus.release(cpu) });
+    } catch (error) {
+      guest.destroy();
+      this.#cpus.release(cpu);
+      throw await startFailure(spec, error, { signal, timeout });
+    } finally {
+      watch.abort();
+    }
+  }
+
+  async attach(spec: LaunchSpec): Promise<Kernel | KernelExit | undefined> {
+    const status = await shimStatus(spec.directory);
+    if (status === undefined) return undefined;
+    if (status.state !== 'running') {
+      return await explainExit(spec.directory, status.state === 'exited' ? status : undefined);
+    }
+    const guest = new GuestLink({ name: spec.name });
+    try {
+      await guest.attach(await connectShim(spec.directory, 'control'), AbortSignal.timeout(ATTACH_DEADLINE_MS));
+    } catch (error) {
+      guest.destroy();
+      const now = await shimStatus(spec.directory);
+      if (now?.state === 'exited') return await explainExit(spec.directory, now);
+      throw error;
+    }
+    const cpu = readCpu(spec.directory);
+    if (cpu !== undefined) this.#cpus.occupy(cpu);
+    return new UmlKernel({
+      ...kernelOptions(spec, status.pid, guest),
+      release: () => cpu !== undefined && this.#cpus.release(cpu),
+    });
+  }
+
+  async #argv(spec: LaunchSpec, cpu: number, lpj: number | undefined): Promise<string[]> {
+    const { directory, identity } = spec;
+    const callerUid = process.getuid?.() ?? -1;
+    // The kernel's socket goes to a directory of its own; the shim's reply sockets to one that it cannot write.
+    const own = join(directory, UML_DIRECTORY);
+    const replies = join(directory, 'reply');
+    mkdirSync(own, { mode: 0o700 });
+    mkdirSync(replies);
+    chmodSync(replies, 0o711);
+    if (identity !== undefined && callerUid === 0) chownSync(own, identity.uid, identity.gid);
+    writeFileSync(join(directory, CPU_FILE), String(cpu));
+    const { kernel, initramfs } = spec.image;
+    if (!this.#libraries.has(kernel)) this.#libraries.set(kernel, libraryBinds(kernel));
+    return jailArgv({
+      callerUid,
+      bwrap: toolPath('bwrap').path,
+      pkJail: nativeBinary('pk-jail'),
+      filter: 'uml',
+      noRandomize: true,
+      identity,
+      hostCpus: [cpu],
+      binds: [
+        { source: kernel, target: UML_KERNEL, access: 'read' },
+        { source: initramfs, target: UML_INITRAMFS, access: 'read' },
+        ...(await this.#libraries.get(kernel)!),
+        { source: own, target: own, access: 'write' },
+        { source: replies, target: replies, access: 'read' },
+      ],
+      root: spec.root,
+      volumes: spec.volumes,
+      covers: spec.root.kind === 'host' ? hostCovers(spec.hiddenPaths) : [],
+      shmBytes: spec.memoryBytes + SHM_RESERVE_BYTES,
+      directory,
+      program: umlCommand(spec, lpj),
+    });
+  }
+
+  async #setUp(
+    spec: LaunchSpec,
+    guest: GuestLink,
+    signal: AbortSignal,
+    progress: (phase: string) => void,
+  ): Promise<void> {
+    await guest.attach(await connectShim(spec.directory, 'control'), signal);
+    progress('setting up files');
+    const ops = rootOps({
+      ...umlGuestRoot(spec),
+      modules: umlModules(spec),
+      hostname: spec.hostname,
+      machineId: spec.id,
+      seed: randomBytes(32),
+    });
+    await guest.configure(ops, signal);
+  }
+
+  async #measure(spec: LaunchSpec): Promise<void> {
+    const lpj = parseLpj(await readConsoleTail(spec.directory, MIB));
+    if (lpj !== undefined) await this.#lpj.set(spec.image.digest, lpj);
+  }
+}
+
+function kernelOptions(spec: LaunchSpec, pid: number, guest: GuestLink): ShimKernelOptions {
+  return { directory: spec.directory, pid, cloned: false, guest };
+}
+
+function readCpu(directory: string): number | undefined {
+  try {
+    const cpu = Number(readFileSync(join(directory, CPU_FILE), 'latin1'));
+    return Number.isInteger(cpu) ? cpu : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function checkSpec(spec: LaunchSpec): void {
+  if (spec.image.kind !== 'uml') {
+    throw new PolykernelError('invalid', `the image ${spec.image.name} is not a User Mode Linux kernel`, {
+      field: 'image',
+      value: spec.image.name,
+      hint: 'Use an image of kind uml, such as debian:uml, or another driver.',
+    });
+  }
+  if (spec.cpus > CAPABILITIES.maxCpus) {
+    throw new PolykernelError('unsupported', `User Mode Linux has one CPU, and ${spec.cpus} were asked for`, {
+      field: 'cpus',
+      value: spec.cpus,
+      hint: 'Ask for one CPU, or use --driver qemu.',
+    });
+  }
+  if (spec.memoryBytes < CAPABILITIES.minMemoryBytes || spec.memoryBytes > CAPABILITIES.maxMemoryBytes) {
+    throw new PolykernelError(
+      'unsupported',
+      `User Mode Linux runs with 48 MiB to 64 GiB of memory, not ${spec.memoryBytes} bytes`,
+      {
+        field: 'memory',
+        value: spec.memoryBytes,
+      },
+    );
+  }
+}

@@ -1,0 +1,76 @@
+import { describe, expect, it } from 'vitest';
+import { identityOps, rootOps } from './boot.ts';
+
+const base = {
+  exportMount: { fstype: '9p', source: 'export', data: 'trans=virtio' },
+  root: 'export' as const,
+  volumes: [],
+  hostname: 'web',
+  machineId: 'ab'.repeat(16),
+  seed: Buffer.alloc(32, 0xcd),
+  modules: [],
+};
+const shown = (input: Parameters<typeof rootOps>[0]) =>
+  rootOps(input).map(([key, value]) => `${key} ${value.replaceAll('\x1f', '|')}`);
+
+describe('rootOps', () => {
+  it('lays a scratch layer over the share, then cleans up behind itself', () => {
+    expect(shown({ ...base, timeMs: 1_700_000_000_123.456, modules: ['/lib/modules/overlay.ko'] })).toEqual([
+      'module /lib/modules/overlay.ko',
+      `seed ${'cd'.repeat(32)}`,
+      'time 1700000000.123456000',
+      'hostname web',
+      'mount 9p|export|/run/.pk/export||trans=virtio',
+      'mount tmpfs|scratch|/run/.pk/scratch||mode=0755',
+      'mkdir /run/.pk/scratch/upper',
+      'mkdir /run/.pk/scratch/work',
+      'mount overlay|root|/newroot||lowerdir=/run/.pk/export/root,upperdir=/run/.pk/scratch/upper,workdir=/run/.pk/scratch/work',
+      'switch-root /newroot',
+      'mkdir /tmp|1777',
+      'mkdir /etc',
+      'write /etc/hostname|web\n',
+      `write /etc/machine-id|${'ab'.repeat(16)}\n`,
+      'umount /run/.pk/scratch',
+      'rmdir /run/.pk/scratch',
+      'umount /run/.pk/export',
+      'rmdir /run/.pk/export',
+      'rmdir /run/.pk',
+    ]);
+  });
+
+  it('mounts a block device read-only, without replaying a journal', () => {
+    const ops = shown({ ...base, exportMount: undefined, root: { blockDevice: '/dev/vda', fstype: 'ext4' } });
+    expect(ops).toContain('mount ext4|/dev/vda|/run/.pk/lower|ro|noload');
+    expect(ops.join('\n')).not.toContain('/run/.pk/export');
+    expect(shown({ ...base, root: { blockDevice: '/dev/ubda', fstype: 'squashfs' } })).toContain(
+      'mount squashfs|/dev/ubda|/run/.pk/lower|ro|',
+    );
+  });
+
+  it('binds volumes inside the new root, so links in their paths resolve there', () => {
+    const ops = shown({
+      ...base,
+      volumes: [
+        { index: 0, target: '/data', readOnly: false },
+        { index: 1, target: '/etc/x', readOnly: true },
+      ],
+    });
+    const after = ops.slice(ops.indexOf('switch-root /newroot'));
+    expect(after).toContain('mount |/run/.pk/export/vol0|/data|bind|');
+    expect(after).toContain('mount |/run/.pk/export/vol1|/etc/x|bind,ro|');
+  });
+
+  it.each(['/', 'data', '/a/../../b', '/a\x1fb'])('refuses the volume target %j', (target) => {
+    expect(() => rootOps({ ...base, volumes: [{ index: 0, target, readOnly: false }] })).toThrow(
+      'a volume cannot be mounted at',
+    );
+  });
+
+  it('needs the share for a root or volumes on it', () => {
+    expect(() => rootOps({ ...base, exportMount: undefined })).toThrow('without a share');
+  });
+});
+
+it('identityOps writes seconds with nine decimals', () => {
+  expect(identityOps({ ...base, timeMs: 1_000.001 })).toContainEqual(['time', '1.000001000']);
+});

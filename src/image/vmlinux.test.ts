@@ -1,0 +1,118 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gzipSync, zstdCompressSync } from 'node:zlib';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { run } from '../sys/process.ts';
+import { readerOfBuffer } from './elf.ts';
+import { detectKernel, scanKernel } from './kernel-file.ts';
+import { decodeLz4Block, decodeLz4Legacy } from './lz4.ts';
+import { bzImage, elfKernel, lz4Legacy } from './testing.ts';
+import { extractVmlinux, findPayload } from './vmlinux.ts';
+
+let directory: string;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'pk-vmlinux-'));
+});
+afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+const kernel = elfKernel({ release: '6.1.0-test', text: 'virtio-pci virtio_console', pad: 300_000 });
+const sizeTrailer = (() => {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(kernel.length);
+  return bytes;
+})();
+
+async function xz(format: string): Promise<Buffer> {
+  const packed = await run(['xz', '-c', `--format=${format}`, '--check=crc32'].slice(0, format === 'xz' ? 4 : 3), {
+    input: kernel,
+  });
+  return Buffer.concat([packed.stdoutBytes, sizeTrailer]);
+}
+
+describe('extractVmlinux', () => {
+  const cases: [string, () => Buffer | Promise<Buffer>][] = [
+    ['gzip', () => gzipSync(kernel)],
+    ['zstd', () => Buffer.concat([zstdCompressSync(kernel), sizeTrailer])],
+    ['lz4', () => Buffer.concat([lz4Legacy(kernel), sizeTrailer])],
+    ['xz', () => xz('xz')],
+    ['lzma', () => xz('lzma')],
+    ['none', () => kernel],
+  ];
+  it.each(cases)('unpacks a %s payload', async (compression, pack) => {
+    const image = bzImage(await pack());
+    expect(findPayload(readerOfBuffer(image)).compression).toBe(compression);
+    const [source, target] = [join(directory, 'vmlinuz'), join(directory, 'vmlinux')];
+    writeFileSync(source, image);
+    await extractVmlinux(source, target);
+    expect(readFileSync(target).equals(kernel)).toBe(true);
+    expect(detectKernel(source)).toBe('bzImage');
+    expect(detectKernel(target)).toBe('vmlinux');
+    expect(await scanKernel(target, ['virtio-pci', 'absent'])).toEqual({
+      version: '6.1.0-test',
+      found: new Set(['virtio-pci']),
+    });
+  });
+
+  const bad: [string, () => Buffer, RegExp][] = [
+    ['no header', () => Buffer.alloc(4096), /no Linux boot header/],
+    ['an old protocol', () => bzImage(gzipSync(kernel), { protocol: 0x0204 }), /older than 0x208/],
+    ['a file cut short', () => bzImage(gzipSync(kernel)).subarray(0, 3000), /cut short/],
+    ['an unknown compression', () => bzImage(Buffer.alloc(100, 7)), /unknown bytes 0707/],
+    ['damaged data', () => bzImage(gzipSync(kernel).fill(1, 200, 260)), /gzip data is damaged/],
+    ['something else inside', () => bzImage(gzipSync(Buffer.alloc(5000))), /no ELF file/],
+  ];
+  it.each(bad)('refuses %s', async (_, make, reason) => {
+    const source = join(directory, 'vmlinuz');
+    writeFileSync(source, make());
+    const failure = extractVmlinux(source, join(directory, 'vmlinux'));
+    await expect(failure).rejects.toMatchObject({ code: 'invalid', message: expect.stringMatching(reason) });
+  });
+});
+
+describe('detectKernel', () => {
+  const cases: [string, Buffer, RegExp][] = [
+    ['a kernel without a PVH note', elfKernel({ pvh: false }), /CONFIG_PVH/],
+    ['an arm64 kernel', elfKernel({ machine: 183 }), /for arm64/],
+    ['an ordinary program', elfKernel({ interpreted: true, pvh: false }), /not User Mode Linux/],
+    ['text', Buffer.from('#!/bin/sh\n'), /neither a bzImage nor/],
+  ];
+  it.each(cases)('refuses %s', (_, bytes, reason) => {
+    const path = join(directory, 'kernel');
+    writeFileSync(path, bytes);
+    expect(() => detectKernel(path)).toThrow(reason);
+  });
+
+  it('knows User Mode Linux by its sections', () => {
+    const path = join(directory, 'linux.uml');
+    writeFileSync(path, elfKernel({ interpreted: true, pvh: false, sections: { '.uml.setup.init': Buffer.alloc(8) } }));
+    expect(detectKernel(path)).toBe('uml');
+  });
+
+  it('says that a file is not there', () => {
+    expect(() => detectKernel(join(directory, 'none'))).toThrow(/there is no file/);
+  });
+});
+
+describe('decodeLz4Block', () => {
+  it('copies overlapping matches', () => {
+    // Literals `ab`, then 10 bytes from 2 back.
+    expect(decodeLz4Block(Buffer.from([0x26, 0x61, 0x62, 2, 0]), 64).toString()).toBe('abababababab');
+  });
+
+  it.each([
+    ['literals beyond the end', [0xf0, 0x20, 1]],
+    ['an offset before the start', [0x10, 0x61, 9, 0]],
+    ['an offset of zero', [0x10, 0x61, 0, 0]],
+    ['a length cut short', [0xff]],
+    ['more than fits', [0x1f, 0x61, 1, 0, 200]],
+  ])('refuses %s', (_, bytes) => {
+    expect(() => decodeLz4Block(Buffer.from(bytes), 64)).toThrow(RangeError);
+  });
+
+  it('agrees with the lz4 program, where there is one', async () => {
+    const packed = await run(['lz4', '-l', '-c', '-9'], { input: kernel }).catch(() => undefined);
+    if (packed === undefined) return;
+    expect(Buffer.concat([...decodeLz4Legacy(packed.stdoutBytes)]).equals(kernel)).toBe(true);
+  });
+});

@@ -1,0 +1,177 @@
+/** The UML driver on real kernels: the conformance suite, and what only UML has. */
+
+import { randomBytes } from 'node:crypto';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Kernel, LaunchSpec } from '../../src/driver/driver.ts';
+import { UmlDriver } from '../../src/driver/uml.ts';
+import { ImageStore, type KernelImage } from '../../src/image/index.ts';
+import { run, which } from '../../src/sys/process.ts';
+import { collect } from '../collect.ts';
+import { conformance } from '../conformance.ts';
+import { hostProcesses } from '../host-processes.ts';
+import { nativeProgram } from '../native.ts';
+
+async function umlImage(): Promise<KernelImage> {
+  for (const name of ['pk-init', 'pk-shim', 'pk-jail'] as const) await nativeProgram(name);
+  const store = new ImageStore();
+  try {
+    return await store.resolve('debian:uml');
+  } catch {
+    await store.pull('debian:uml');
+    return await store.resolve('debian:uml');
+  }
+}
+
+conformance('uml', { createDriver: () => new UmlDriver(), image: umlImage, processesOf: hostProcesses });
+
+describe('uml', () => {
+  const driver = new UmlDriver();
+  let image: KernelImage;
+  let home: string;
+  beforeAll(async () => {
+    home = await mkdtemp(join(tmpdir(), 'pk-uml-'));
+    image = await umlImage();
+  });
+  afterAll(() => rm(home, { recursive: true }));
+
+  async function withKernel(change: Partial<LaunchSpec>, body: (kernel: Kernel, spec: LaunchSpec) => Promise<void>) {
+    const directory = join(home, randomBytes(4).toString('hex'));
+    await mkdir(directory, { mode: 0o700 });
+    const spec: LaunchSpec = {
+      id: randomBytes(16).toString('hex'),
+      name: 'test',
+      hostname: 'test-host',
+      directory,
+      cpus: 1,
+      memoryBytes: 64 * 2 ** 20,
+      image,
+      root: { kind: 'host' },
+      volumes: [],
+      identity: { uid: 65_534, gid: 65_534 },
+      hostCpus: undefined,
+      cold: false,
+      readyTimeoutMs: 60_000,
+      hiddenPaths: [home],
+      ...change,
+    };
+    const kernel = await driver.start(spec, new AbortController().signal);
+    try {
+      await body(kernel, spec);
+    } finally {
+      await kernel.kill();
+    }
+    expect(await hostProcesses(directory)).toEqual([]);
+  }
+  async function sh(kernel: Kernel, script: string): Promise<string> {
+    const request = {
+      command: ['sh', '-c', script],
+      env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' },
+      cwd: '/',
+      uid: 0,
+      gid: 0,
+    };
+    const { stdout, stderr } = await collect(kernel.guest.exec(request));
+    return stdout + stderr;
+  }
+
+  it('gives the guest its name and machine id, and hides what it is told to', async () => {
+    await withKernel({}, async (kernel, spec) => {
+      expect(await sh(kernel, 'hostname; cat /etc/hostname /etc/machine-id')).toBe(
+        `test-host\ntest-host\n${spec.id}\n`,
+      );
+      expect(await sh(kernel, `ls -A ${home}`)).toBe('');
+    });
+  });
+
+  it.runIf(process.getuid?.() === 0)('reads nothing that its identity may not read', async () => {
+    await withKernel({}, async (kernel) => {
+      expect(await sh(kernel, 'cat /etc/shadow')).toMatch(/Permission denied/);
+    });
+  });
+
+  it('cannot reach more of the host by mounting hostfs', async () => {
+    await withKernel({}, async (kernel) => {
+      const script =
+        'mkdir -p /tmp/h && mount -t hostfs none /tmp/h -o / && ls /tmp/h && ls -A /tmp/h/export/root/proc /tmp/h/export/root/run && touch /tmp/h/export/root/tmp/mine';
+      const said = await sh(kernel, script);
+      expect(said.split('\n').slice(0, 4)).toEqual(expect.arrayContaining(['dev', 'export']));
+      expect(said).toMatch(/Read-only file system/);
+    });
+  });
+
+  it('shares volumes', async () => {
+    const volume = join(home, 'volume');
+    await mkdir(volume, { mode: 0o777 });
+    await run(['chmod', '777', volume]);
+    const volumes = [
+      { source: volume, target: '/data', readOnly: false },
+      { source: volume, target: '/mnt/frozen', readOnly: true },
+    ];
+    await withKernel({ volumes }, async (kernel) => {
+      expect(await sh(kernel, 'echo kept > /data/file; cat /mnt/frozen/file; echo no > /mnt/frozen/file')).toMatch(
+        /^kept\n.*Read-only/s,
+      );
+    });
+  });
+
+  it.runIf(which('mkfs.ext4') !== undefined && which('busybox') !== undefined)('boots an ext4 file', async () => {
+    const tree = join(home, 'tree');
+    await run([
+      'sh',
+      '-c',
+      'mkdir -p "$0/bin" && cp "$(command -v busybox)" "$0/bin/sh" && echo mine > "$0/file"',
+      tree,
+    ]);
+    const path = join(home, 'root.ext4');
+    expect((await run(['mkfs.ext4', '-q', '-d', tree, path, '16M'])).code).toBe(0);
+    await withKernel({ root: { kind: 'ext4', path } }, async (kernel) => {
+      const request = {
+        command: ['sh', '-c', 'read x < /file; echo $x'],
+        env: { PATH: '/bin' },
+        cwd: '/',
+        uid: 0,
+        gid: 0,
+      };
+      expect((await collect(kernel.guest.exec(request))).stdout).toBe('mine\n');
+    });
+  });
+
+  it('survives a guest that floods console and control line', async () => {
+    await withKernel({}, async (kernel, spec) => {
+      const flood = kernel.guest.exec({
+        command: ['sh', '-c', 'while :; do cat /etc/services; done > /dev/console'],
+        env: { PATH: '/bin:/usr/bin' },
+        cwd: '/',
+        uid: 0,
+        gid: 0,
+      });
+      await flood.started;
+      expect(await sh(kernel, 'echo alive')).toBe('alive\n');
+      const sizes = await run(['du', '-sb', spec.directory]);
+      expect(Number.parseInt(sizes.stdout, 10)).toBeLessThan(3 * 2 ** 20);
+    });
+  });
+
+  it('ends a paused kernel', async () => {
+    await withKernel({}, async (kernel) => {
+      await kernel.pause();
+      expect(await kernel.stop(5000)).toMatchObject({ reason: 'stopped' });
+    });
+  });
+
+  it.each([
+    ['an image of another kind', { image: { kind: 'x86_64' } as KernelImage }, 'image'],
+    ['two CPUs', { cpus: 2 }, 'cpus'],
+    ['too little memory', { memoryBytes: 2 ** 20 }, 'memory'],
+  ])('refuses %s', async (_, change, field) => {
+    await expect(withKernel(change, async () => {})).rejects.toMatchObject({ field });
+  });
+
+  it('says that a kernel which is none did not start', async () => {
+    const broken = { ...image, kernel: '/bin/false', digest: 'broken' };
+    await expect(withKernel({ image: broken }, async () => {})).rejects.toMatchObject({ code: 'kernel-died' });
+  });
+});
