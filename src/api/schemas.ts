@@ -1,5 +1,5 @@
 /** JSON Schemas of requests and answers. Requests are checked by them, answers only described. */
-import { commandSchema, createRequestSchema, environmentSchema, type Schema, volumeSchema } from '../instance/schema.ts';
+import { commandSchema, createRequestSchema, environmentSchema, type Schema, volumeSchema } from '../instance/index.ts';
 import { ERROR_TABLE } from '../sys/errors.ts';
 
 const text = { type: 'string' } as const;
@@ -9,15 +9,18 @@ const orNull = (type: string) => ({ type: [type, 'null'] });
 
 /** An object all of whose properties are there, unless `optional` names them. */
 function record(properties: Record<string, object>, optional: string[] = []): Schema {
-  return { type: 'object', properties, required: Object.keys(properties).filter((name) => !optional.includes(name)) } as Schema;
+  return {
+    type: 'object',
+    properties,
+    required: Object.keys(properties).filter((name) => !optional.includes(name)),
+  } as Schema;
 }
 const list = (items: object) => ({ type: 'array', items });
 
-export const errorBody = record({ code: { enum: Object.keys(ERROR_TABLE) }, message: text, field: text, value: {}, hint: text }, [
-  'field',
-  'value',
-  'hint',
-]);
+export const errorBody = record(
+  { code: { enum: Object.keys(ERROR_TABLE) }, message: text, field: text, value: {}, hint: text },
+  ['field', 'value', 'hint'],
+);
 
 const exit = record({
   reason: { enum: ['exit', 'signal', 'panic', 'died', 'not-ready', 'failed', 'stopped', 'killed'] },
@@ -87,11 +90,16 @@ const capabilities = record({
 export const answers = {
   version: record({ version: text, apiVersion: { enum: [1] }, pid: count, startedAt: time, home: text }),
   doctor: record({
-    checks: list(record({ id: text, status: { enum: ['ok', 'warn', 'missing'] }, summary: text, hint: text }, ['hint'])),
+    checks: list(
+      record({ id: text, status: { enum: ['ok', 'warn', 'missing'] }, summary: text, hint: text }, ['hint']),
+    ),
     drivers: list(
       record({
         name: text,
-        availability: record({ available: { type: 'boolean' }, reason: text, hint: text, accelerator: { enum: ['kvm', 'tcg'] } }, ['hint', 'accelerator']),
+        availability: record(
+          { available: { type: 'boolean' }, reason: text, hint: text, accelerator: { enum: ['kvm', 'tcg'] } },
+          ['hint', 'accelerator'],
+        ),
         capabilities,
       }),
     ),
@@ -105,7 +113,17 @@ export const answers = {
   }),
   instances: record({ instances: list(record(statusProperties)) }),
   images: record({
-    images: list(record({ name: text, digest: text, kind: { enum: ['uml', 'x86_64'] }, version: text, sizeBytes: count, source: text, createdAt: time })),
+    images: list(
+      record({
+        name: text,
+        digest: text,
+        kind: { enum: ['uml', 'x86_64'] },
+        version: text,
+        sizeBytes: count,
+        source: text,
+        createdAt: time,
+      }),
+    ),
   }),
 };
 
@@ -113,14 +131,26 @@ const body = (properties: Record<string, object>, required: string[] = []): Sche
   ({ type: 'object', additionalProperties: false, properties, required }) as Schema;
 
 const milliseconds = { type: 'integer', minimum: 0, maximum: 3_600_000, description: 'Milliseconds' } as const;
-const path = { type: 'string', pattern: '^/[^\\0]*$', maxLength: 4096, 'x-hint': 'Give an absolute path in the guest.' } as const;
+const path = {
+  type: 'string',
+  pattern: '^/[^\\0]*$',
+  maxLength: 4096,
+  'x-hint': 'Give an absolute path in the guest.',
+} as const;
 const imageName = { type: 'string', minLength: 1, maxLength: 200 } as const;
 
 export const requests = {
   create: createRequestSchema as Schema,
   empty: body({}),
   stop: body({ graceMs: { ...milliseconds, description: "Milliseconds. Default: the instance's stopGraceMs" } }),
-  kill: body({ signal: { type: 'integer', minimum: 1, maximum: 64, description: 'Absent or 9: the kernel is killed. Else sent to the workload' } }),
+  kill: body({
+    signal: {
+      type: 'integer',
+      minimum: 1,
+      maximum: 64,
+      description: 'Absent or 9: the kernel is killed. Else sent to the workload',
+    },
+  }),
   exec: body(
     {
       command: commandSchema,
@@ -144,7 +174,13 @@ export const requests = {
   }),
   streamCommand: body({
     signal: { type: 'integer', minimum: 1, maximum: 64 },
-    resize: body({ rows: { type: 'integer', minimum: 1, maximum: 65_535 }, columns: { type: 'integer', minimum: 1, maximum: 65_535 } }, ['rows', 'columns']),
+    resize: body(
+      {
+        rows: { type: 'integer', minimum: 1, maximum: 65_535 },
+        columns: { type: 'integer', minimum: 1, maximum: 65_535 },
+      },
+      ['rows', 'columns'],
+    ),
   }),
 };
 
@@ -162,7 +198,9 @@ export const queries = {
     source: { enum: ['workload', 'console'], description: 'Default workload' },
   }),
   readFile: body({ path }, ['path']),
-  writeFile: body({ path, mode: { type: 'string', pattern: '^0?[0-7]{3,4}$', description: 'Octal. Default 0644' } }, ['path']),
+  writeFile: body({ path, mode: { type: 'string', pattern: '^0?[0-7]{3,4}$', description: 'Octal. Default 0644' } }, [
+    'path',
+  ]),
   none: body({}),
   events: body({ since: { ...count, description: 'The last sequence number already seen' } }),
 };

@@ -1,16 +1,14 @@
 /** The HTTP side of the API on fastify: routes, checks of input, errors as bodies. No answer ever holds a stack. */
-import { fastify, type FastifyInstance } from 'fastify';
+import { type FastifyInstance, fastify } from 'fastify';
 import { type Schema, validate } from '../instance/validate.ts';
-import { asPolykernelError, ERROR_TABLE, PolykernelError } from '../sys/errors.ts';
+import { PolykernelError } from '../sys/errors.ts';
 import type { ApiContext } from './context.ts';
+import { BODY_BYTES, errorAnswer } from './errors.ts';
 import { registerFiles } from './routes/files.ts';
 import { registerImages } from './routes/images.ts';
 import { registerInstances } from './routes/instances.ts';
 import { registerLogs } from './routes/logs.ts';
 import { registerSystem } from './routes/system.ts';
-
-/** A command and its environment have at most 128 KiB; quoting and the rest need room too. */
-const BODY_BYTES = 1024 * 1024;
 
 /** Builds the server without listening. `prepare` runs before the routes are registered. */
 export function createApi(context: ApiContext, prepare: (server: FastifyInstance) => void = () => {}): FastifyInstance {
@@ -20,14 +18,18 @@ export function createApi(context: ApiContext, prepare: (server: FastifyInstance
     // Clients make one connection per request; a stuck one must not keep the daemon from ending.
     forceCloseConnections: true,
     requestTimeout: 0,
-    schemaController: { compilersFactory: { buildValidator: () => validator, buildSerializer: () => () => JSON.stringify } },
+    schemaController: {
+      compilersFactory: { buildValidator: () => validator, buildSerializer: () => () => JSON.stringify },
+    } as object,
   });
   server.setErrorHandler((error, _request, reply) => {
     const { status, body } = errorAnswer(error, context);
     void reply.code(status).header('content-type', 'application/json').send(JSON.stringify(body));
   });
   server.setNotFoundHandler((request) => {
-    throw new PolykernelError('not-found', `there is no ${request.method} ${request.url.slice(0, 200)}`, { hint: 'GET /openapi.json lists what there is.' });
+    throw new PolykernelError('not-found', `there is no ${request.method} ${request.url.slice(0, 200)}`, {
+      hint: 'GET /openapi.json lists what there is.',
+    });
   });
   prepare(server);
   void server.register(async (scope) => registerSystem(scope, context));
@@ -38,24 +40,6 @@ export function createApi(context: ApiContext, prepare: (server: FastifyInstance
   return server;
 }
 
-/** The error as it goes over the wire. What is nobody's mistake but ours is told to the daemon's log. */
-export function errorAnswer(error: unknown, context: Pick<ApiContext, 'complain'>): { status: number; body: { error: ReturnType<PolykernelError['toJSON']> } } {
-  const known = asKnownError(error);
-  if (known.code === 'internal') context.complain('answering a request', error);
-  return { status: ERROR_TABLE[known.code].http, body: { error: known.toJSON() } };
-}
-
-function asKnownError(error: unknown): PolykernelError {
-  if (error instanceof PolykernelError) return error;
-  const { statusCode, code, message } = error as { statusCode?: number; code?: string; message?: string };
-  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') return new PolykernelError('invalid', `the request body is larger than ${BODY_BYTES} bytes`);
-  if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') {
-    return new PolykernelError('invalid', 'the request body is not JSON', { hint: 'Send it with Content-Type: application/json.' });
-  }
-  if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) return new PolykernelError('invalid', `malformed request: ${message}`);
-  return asPolykernelError(error, 'answering the request');
-}
-
 /** Checks body and query by our own validator, which names field, value, reason and remedy. */
 function validator({ schema, httpPart }: { schema: unknown; httpPart?: string }) {
   const query = httpPart === 'querystring';
@@ -63,7 +47,9 @@ function validator({ schema, httpPart }: { schema: unknown; httpPart?: string })
     try {
       if (httpPart !== 'body' && !query) return { value: data };
       const given = data === undefined || data === null ? {} : data;
-      return { value: validate(schema as Schema, given, { coerce: query, name: query ? 'the query' : 'the request body' }) };
+      return {
+        value: validate(schema as Schema, given, { coerce: query, name: query ? 'the query' : 'the request body' }),
+      };
     } catch (error) {
       return { error: error as Error };
     }

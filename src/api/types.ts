@@ -3,7 +3,14 @@ import type { Availability, Capabilities, DriverName } from '../driver/index.ts'
 import type { InstanceStatus } from '../instance/index.ts';
 import type { ErrorBody } from '../sys/errors.ts';
 
-export type { CreateRequest, InstanceEvent, InstanceExit, InstanceSpec, InstanceState, InstanceStatus } from '../instance/index.ts';
+export type {
+  CreateRequest,
+  InstanceEvent,
+  InstanceExit,
+  InstanceSpec,
+  InstanceState,
+  InstanceStatus,
+} from '../instance/index.ts';
 
 export interface VersionInfo {
   version: string;

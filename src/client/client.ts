@@ -82,7 +82,12 @@ export class Client {
   }
 
   /** Writes a file in the guest. `mode` in octal digits, such as "0644". */
-  async putFile(name: string, path: string, content: Readable | Uint8Array, options: { mode?: string } = {}): Promise<void> {
+  async putFile(
+    name: string,
+    path: string,
+    content: Readable | Uint8Array,
+    options: { mode?: string } = {},
+  ): Promise<void> {
     await this.#json({ method: 'PUT', path: `${instancePath(name)}/files`, query: { path, ...options }, raw: content });
   }
   /** The content of a file in the guest. An error after the first byte destroys the stream. */
@@ -102,7 +107,11 @@ export class Client {
   async removeImage(name: string): Promise<void> {
     await this.#json({ method: 'DELETE', path: `/v1/images/${encodeURIComponent(name)}` });
   }
-  prewarm(request: PrewarmRequest = {}, progress?: Progress, signal?: AbortSignal): Promise<{ driver: string; image: string }> {
+  prewarm(
+    request: PrewarmRequest = {},
+    progress?: Progress,
+    signal?: AbortSignal,
+  ): Promise<{ driver: string; image: string }> {
     return this.#long({ method: 'POST', path: '/v1/images/prewarm', body: request, signal }, progress);
   }
 
@@ -145,7 +154,9 @@ export class Client {
       else if ('error' in line) throw PolykernelError.fromJSON(line.error);
       else return line.done;
     }
-    throw new PolykernelError('unavailable', 'the daemon ended before the work was done', { hint: 'Run the command again.' });
+    throw new PolykernelError('unavailable', 'the daemon ended before the work was done', {
+      hint: 'Run the command again.',
+    });
   }
 }
 

@@ -35,7 +35,9 @@ export async function connect(options: ConnectOptions = {}): Promise<Client> {
   checkSocketPath(paths.socket);
   if (await answers(paths.socket)) return new Client(paths.socket);
   if (options.start === false) {
-    throw new PolykernelError('unavailable', `no daemon runs for ${paths.home}`, { hint: 'Start one with `pk daemon`.' });
+    throw new PolykernelError('unavailable', `no daemon runs for ${paths.home}`, {
+      hint: 'Start one with `pk daemon`.',
+    });
   }
   await startDaemon(paths.home, paths.socket, paths.daemonLog, options.deadlineMs ?? 20_000, options.signal);
   return new Client(paths.socket);
@@ -60,7 +62,13 @@ function answers(socketPath: string): Promise<boolean> {
   });
 }
 
-async function startDaemon(home: string, socket: string, log: string, deadlineMs: number, signal?: AbortSignal): Promise<void> {
+async function startDaemon(
+  home: string,
+  socket: string,
+  log: string,
+  deadlineMs: number,
+  signal?: AbortSignal,
+): Promise<void> {
   try {
     mkdirSync(home, { recursive: true, mode: 0o700 });
   } catch (error) {
@@ -90,7 +98,8 @@ function claimStart(home: string): { release(): void } | undefined {
     closeSync(file);
     return { release: () => rmSync(path, { force: true }) };
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw asPolykernelError(error, `writing to the state directory ${home}`);
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST')
+      throw asPolykernelError(error, `writing to the state directory ${home}`);
   }
   if (isStaleClaim(path)) rmSync(path, { force: true });
   return undefined;
@@ -111,7 +120,13 @@ function isStaleClaim(path: string): boolean {
   }
 }
 
-async function launch(home: string, socket: string, log: string, deadline: number, signal?: AbortSignal): Promise<void> {
+async function launch(
+  home: string,
+  socket: string,
+  log: string,
+  deadline: number,
+  signal?: AbortSignal,
+): Promise<void> {
   // It may have come up between our first look and the claim.
   if (await answers(socket)) return;
   const output = openSync(log, 'a', 0o600);
@@ -155,4 +170,5 @@ async function launch(home: string, socket: string, log: string, deadline: numbe
   }
 }
 
-const tooLate = (log: string) => new PolykernelError('unavailable', 'the daemon did not answer in time', { hint: `See ${log}.` });
+const tooLate = (log: string) =>
+  new PolykernelError('unavailable', 'the daemon did not answer in time', { hint: `See ${log}.` });

@@ -24,7 +24,14 @@ export function send(socketPath: string, call: Call): Promise<IncomingMessage> {
       headers['content-length'] = String(Buffer.byteLength(body));
     } else if (call.raw !== undefined) headers['content-type'] = 'application/octet-stream';
     const outgoing = request(
-      { socketPath, path: call.path + queryString(call.query), method: call.method ?? 'GET', headers, agent: false, signal: call.signal },
+      {
+        socketPath,
+        path: call.path + queryString(call.query),
+        method: call.method ?? 'GET',
+        headers,
+        agent: false,
+        signal: call.signal,
+      },
       (response) => {
         if ((response.statusCode ?? 500) < 400) return resolve(response);
         readError(response).then(reject, reject);
@@ -92,7 +99,10 @@ async function readError(response: IncomingMessage): Promise<PolykernelError> {
   try {
     return PolykernelError.fromJSON((JSON.parse(text) as { error: ErrorBody }).error);
   } catch {
-    return new PolykernelError('protocol', `the daemon answered ${response.statusCode} with something that is no error body`);
+    return new PolykernelError(
+      'protocol',
+      `the daemon answered ${response.statusCode} with something that is no error body`,
+    );
   }
 }
 

@@ -1,3 +1,3 @@
 export { Client } from './client.ts';
-export { connect, type ConnectOptions, DAEMON_FLAGS } from './connect.ts';
+export { type ConnectOptions, connect, DAEMON_FLAGS } from './connect.ts';
 export type { RemoteConsole, RemoteProcess, StreamOptions } from './stream.ts';

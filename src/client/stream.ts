@@ -34,7 +34,12 @@ export function attach(socketPath: string, name: string, options: StreamOptions 
   return openProcess(socketPath, `/v1/instances/${encodeURIComponent(name)}/attach`, undefined, options);
 }
 
-export function exec(socketPath: string, name: string, request: ExecRequest, options: StreamOptions = {}): Promise<RemoteProcess> {
+export function exec(
+  socketPath: string,
+  name: string,
+  request: ExecRequest,
+  options: StreamOptions = {},
+): Promise<RemoteProcess> {
   return openProcess(socketPath, `/v1/instances/${encodeURIComponent(name)}/exec`, request, options);
 }
 
@@ -95,7 +100,11 @@ async function openProcess(
     stdout.stream.push(null);
     stderr.stream.push(null);
     // After `exited` this has no effect.
-    fail(options.signal?.aborted ? options.signal.reason : new PolykernelError('unavailable', 'the connection to the daemon was lost'));
+    fail(
+      options.signal?.aborted
+        ? options.signal.reason
+        : new PolykernelError('unavailable', 'the connection to the daemon was lost'),
+    );
   });
   socket.on('error', () => {});
   const command = (value: StreamCommand) => {
@@ -146,7 +155,10 @@ function open(socketPath: string, path: string, signal?: AbortSignal): Promise<W
 }
 
 /** Bytes of one channel as a stream; the socket is paused while any channel is full. */
-function receiver<S extends Readable>(socket: WebSocket, make: (options: ReadableOptions) => S): { stream: S; take(bytes: Buffer): void } {
+function receiver<S extends Readable>(
+  socket: WebSocket,
+  make: (options: ReadableOptions) => S,
+): { stream: S; take(bytes: Buffer): void } {
   let full = false;
   const release = () => {
     if (!full) return;

@@ -30,7 +30,13 @@ function renewKernelDirectory(paths: Layout, id: string, consoleLog: string): st
 }
 
 /** Everything a driver needs for the next run of `record`. Throws `internal` when the directory cannot be made. */
-export function prepareLaunch(paths: Layout, record: InstanceRecord, driver: Driver, image: KernelImage, root: RootSource): LaunchSpec {
+export function prepareLaunch(
+  paths: Layout,
+  record: InstanceRecord,
+  driver: Driver,
+  image: KernelImage,
+  root: RootSource,
+): LaunchSpec {
   const { spec, id } = record;
   try {
     const directory = renewKernelDirectory(paths, id, driver.consoleLog(kernelDirectory(paths, id)));
@@ -52,7 +58,9 @@ export function prepareLaunch(paths: Layout, record: InstanceRecord, driver: Dri
       hiddenPaths: [paths.home],
     };
     // For a later daemon that finds this directory and no record of it.
-    writeFileSync(join(instanceDirectory(paths, id), LAUNCH_FILE), JSON.stringify({ driver: driver.name, launch }), { mode: 0o600 });
+    writeFileSync(join(instanceDirectory(paths, id), LAUNCH_FILE), JSON.stringify({ driver: driver.name, launch }), {
+      mode: 0o600,
+    });
     return launch;
   } catch (error) {
     throw asPolykernelError(error, 'preparing the launch directory');

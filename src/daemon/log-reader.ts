@@ -20,7 +20,12 @@ export interface Following {
 }
 
 /** The records of a workload's log, oldest first. */
-export async function* readLog(log: FileLog, query: LogQuery, following: Following, signal: AbortSignal): AsyncGenerator<LogRecord> {
+export async function* readLog(
+  log: FileLog,
+  query: LogQuery,
+  following: Following,
+  signal: AbortSignal,
+): AsyncGenerator<LogRecord> {
   const since = query.since === undefined ? '' : new Date(query.since).toISOString();
   const skip = query.tail === undefined ? 0 : Math.max(0, countLines(log.file.path, since) - query.tail);
   let toSkip = skip;
@@ -41,7 +46,12 @@ export async function* readLog(log: FileLog, query: LogQuery, following: Followi
 }
 
 /** A console log, which the kernel's host process writes, as raw pieces. */
-export async function* readConsole(path: string, query: LogQuery, following: Following, signal: AbortSignal): AsyncGenerator<LogRecord> {
+export async function* readConsole(
+  path: string,
+  query: LogQuery,
+  following: Following,
+  signal: AbortSignal,
+): AsyncGenerator<LogRecord> {
   let lines: string[] | undefined = query.tail === undefined ? undefined : [];
   const pieces = tailFiles(path, query.follow === true, following, signal, () => {
     // The end of what is there now: from here on everything is shown as it comes.

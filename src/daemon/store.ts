@@ -26,9 +26,13 @@ export class Store {
 
   private constructor(database: DatabaseSync) {
     this.#database = database;
-    this.#put = database.prepare('INSERT INTO instances (id, name, record) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET record = excluded.record');
+    this.#put = database.prepare(
+      'INSERT INTO instances (id, name, record) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET record = excluded.record',
+    );
     this.#delete = database.prepare('DELETE FROM instances WHERE id = ?');
-    this.#setMeta = database.prepare('INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value');
+    this.#setMeta = database.prepare(
+      'INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value',
+    );
     this.#sequence = Number(this.#meta('sequence') ?? 0);
     this.#reserved = this.#sequence;
   }
@@ -41,9 +45,13 @@ export class Store {
     let database: DatabaseSync | undefined;
     try {
       database = new DatabaseSync(paths.database);
-      database.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -512');
+      database.exec(
+        'PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -512',
+      );
       // In exclusive mode the first write takes the lock for good.
-      database.exec('BEGIN EXCLUSIVE; CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT; COMMIT');
+      database.exec(
+        'BEGIN EXCLUSIVE; CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT; COMMIT',
+      );
       chmodSync(paths.database, 0o600);
       migrate(database, paths.database);
       const [{ quick_check: check } = {}] = database.prepare('PRAGMA quick_check(1)').all();
@@ -136,9 +144,13 @@ export class Store {
 function migrate(database: DatabaseSync, path: string): void {
   const version = Number(database.prepare('PRAGMA user_version').get()?.user_version ?? 0);
   if (version > SCHEMA_VERSION) {
-    throw new PolykernelError('unavailable', `${path} was written by a newer Polykernel (schema ${version}, this one knows ${SCHEMA_VERSION})`, {
-      hint: 'Update this Polykernel, or set POLYKERNEL_HOME to another directory.',
-    });
+    throw new PolykernelError(
+      'unavailable',
+      `${path} was written by a newer Polykernel (schema ${version}, this one knows ${SCHEMA_VERSION})`,
+      {
+        hint: 'Update this Polykernel, or set POLYKERNEL_HOME to another directory.',
+      },
+    );
   }
   if (version === SCHEMA_VERSION) return;
   database.exec(`
@@ -155,11 +167,15 @@ function openError(paths: Layout, error: unknown): PolykernelError {
   const primary = code === undefined ? undefined : code & 0xff;
   if (primary === SQLITE_BUSY) {
     const pid = holder(paths.lock);
-    return new PolykernelError('conflict', `a daemon ${pid === undefined ? '' : `(pid ${pid}) `}already runs for ${paths.home}`, {
-      field: 'home',
-      value: paths.home,
-      hint: 'Use that one, end it with SIGTERM, or set POLYKERNEL_HOME to another directory.',
-    });
+    return new PolykernelError(
+      'conflict',
+      `a daemon ${pid === undefined ? '' : `(pid ${pid}) `}already runs for ${paths.home}`,
+      {
+        field: 'home',
+        value: paths.home,
+        hint: 'Use that one, end it with SIGTERM, or set POLYKERNEL_HOME to another directory.',
+      },
+    );
   }
   if (primary === SQLITE_CORRUPT || primary === SQLITE_NOTADB || /no such table|no such column/.test(String(error))) {
     return damaged(paths.database, (error as Error).message);

@@ -6,8 +6,8 @@ import type { KernelImage } from '../image/index.ts';
 import {
   CREATED,
   type CreateRequest,
-  chooseDriver,
   checkCreateRequest,
+  chooseDriver,
   type DriverFacts,
   generateName,
   type HostFacts,
@@ -21,7 +21,14 @@ import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import type { Layout } from '../sys/paths.ts';
 import type { EventLog } from './events.ts';
 import type { Journal } from './journal.ts';
-import { destroyLaunch, instanceDirectory, kernelDirectory, prepareLaunch, removeLeftovers, workloadLogPath } from './launch.ts';
+import {
+  destroyLaunch,
+  instanceDirectory,
+  kernelDirectory,
+  prepareLaunch,
+  removeLeftovers,
+  workloadLogPath,
+} from './launch.ts';
 import { type Following, type LogQuery, readConsole, readLog } from './log-reader.ts';
 import { freeSlot } from './slots.ts';
 import type { Store } from './store.ts';
@@ -96,7 +103,10 @@ export class Supervisor {
     const request = checkCreateRequest(body);
     if (this.#ending) throw new PolykernelError('unavailable', 'the daemon is ending', { hint: 'Try again.' });
     if (request.attached && request.start === false) {
-      throw new PolykernelError('invalid', 'start is false, but a foreground instance starts at once', { field: 'start', value: false });
+      throw new PolykernelError('invalid', 'start is false, but a foreground instance starts at once', {
+        field: 'start',
+        value: false,
+      });
     }
     const name = await this.#reserve(request.name);
     try {
@@ -148,7 +158,11 @@ export class Supervisor {
   }
 
   /** The output of an instance; follows until it has ended for good. */
-  logs(name: string, query: LogQuery & { source?: 'workload' | 'console' | undefined }, signal: AbortSignal): AsyncGenerator<LogRecord> {
+  logs(
+    name: string,
+    query: LogQuery & { source?: 'workload' | 'console' | undefined },
+    signal: AbortSignal,
+  ): AsyncGenerator<LogRecord> {
     const entry = this.#entry(name);
     const { instance, log } = entry;
     const over = () => instance.state === 'exited' || instance.state === 'created' || !this.#entries.has(instance.name);
@@ -190,7 +204,11 @@ export class Supervisor {
   async driverFacts(name?: DriverName): Promise<DriverFacts[]> {
     const asked = this.#options.drivers.filter((driver) => name === undefined || driver.name === name);
     return Promise.all(
-      asked.map(async (driver) => ({ name: driver.name, availability: await probe(driver), capabilities: driver.capabilities() })),
+      asked.map(async (driver) => ({
+        name: driver.name,
+        availability: await probe(driver),
+        capabilities: driver.capabilities(),
+      })),
     );
   }
 
@@ -200,7 +218,13 @@ export class Supervisor {
     signal: AbortSignal,
   ): Promise<{ driver: DriverName; image: string }> {
     const named = request.name ? await this.#options.resolveImage(request.name) : undefined;
-    const create: CreateRequest = { command: ['true'], driver: request.driver ?? 'auto', cpus: request.cpus, memoryBytes: request.memoryBytes, image: request.name };
+    const create: CreateRequest = {
+      command: ['true'],
+      driver: request.driver ?? 'auto',
+      cpus: request.cpus,
+      memoryBytes: request.memoryBytes,
+      image: request.name,
+    };
     const spec = resolveSpec(create, 'prewarm', await this.#facts(create.driver!, named?.kind));
     const image = named ?? (await this.#options.resolveImage(spec.image));
     await this.#driver(spec.driver)!.prewarm({ image, cpus: spec.cpus, memoryBytes: spec.memoryBytes }, signal);
@@ -220,13 +244,22 @@ export class Supervisor {
   async reconcile(): Promise<void> {
     const { store, journal, paths } = this.#options;
     mkdirSync(paths.instances, { recursive: true, mode: 0o700 });
-    const records = store.load((id, error) => journal.error(`the record of ${id} cannot be read and is ignored`, error));
-    const leftovers = await removeLeftovers(paths, records.map((record) => record.id), (name) => this.#driver(name), (text, error) => journal.error(text, error));
+    const records = store.load((id, error) =>
+      journal.error(`the record of ${id} cannot be read and is ignored`, error),
+    );
+    const leftovers = await removeLeftovers(
+      paths,
+      records.map((record) => record.id),
+      (name) => this.#driver(name),
+      (text, error) => journal.error(text, error),
+    );
     if (leftovers > 0) journal.info('removed leftovers', { count: leftovers });
     const adoptions = records.map((record) => {
       if (record.slot !== null) this.#slots.add(record.slot);
       if (this.#driver(record.spec.driver) === undefined) {
-        journal.error(`${record.spec.name} needs the driver ${record.spec.driver}, which this daemon does not have; it is left alone`);
+        journal.error(
+          `${record.spec.name} needs the driver ${record.spec.driver}, which this daemon does not have; it is left alone`,
+        );
         return;
       }
       const entry = this.#add(record);
@@ -244,7 +277,8 @@ export class Supervisor {
   }
 
   #entry(name: string): Entry {
-    const entry = this.#entries.get(name) ?? [...this.#entries.values()].find(({ instance }) => instance.record.id === name);
+    const entry =
+      this.#entries.get(name) ?? [...this.#entries.values()].find(({ instance }) => instance.record.id === name);
     if (entry !== undefined) return entry;
     throw new PolykernelError('not-found', `there is no instance ${JSON.stringify(name)}`, {
       field: 'name',
@@ -262,7 +296,8 @@ export class Supervisor {
     const taken = (name: string) => this.#entries.has(name) || this.#reserved.has(name);
     const name = wanted ?? generateName(taken, this.#options.random);
     const holder = this.#entries.get(name);
-    if (holder?.instance.record.spec.attached && ['stopping', 'exited'].includes(holder.instance.state)) await holder.gone;
+    if (holder?.instance.record.spec.attached && ['stopping', 'exited'].includes(holder.instance.state))
+      await holder.gone;
     if (taken(name)) {
       throw new PolykernelError('conflict', `the name ${name} is taken`, {
         field: 'name',
@@ -285,7 +320,10 @@ export class Supervisor {
   #takeSlot(wanted: boolean): number | null {
     if (!wanted || !this.#options.privileged) return null;
     const slot = freeSlot(this.#slots);
-    if (slot === undefined) throw new PolykernelError('unavailable', 'all unprivileged user ids are in use', { hint: 'Remove instances that are no longer needed.' });
+    if (slot === undefined)
+      throw new PolykernelError('unavailable', 'all unprivileged user ids are in use', {
+        hint: 'Remove instances that are no longer needed.',
+      });
     this.#slots.add(slot);
     return slot;
   }
@@ -335,9 +373,11 @@ export class Supervisor {
     const image = this.#images.get(record.id) ?? (await this.#options.resolveImage(record.spec.image));
     this.#images.delete(record.id);
     const { root } = record.spec;
-    const source: RootSource = root === 'host' ? { kind: 'host' } : await this.#options.prepareRoot(root, { progress, signal });
+    const source: RootSource =
+      root === 'host' ? { kind: 'host' } : await this.#options.prepareRoot(root, { progress, signal });
     // Nothing of an earlier run may live on in the directory.
-    if (existsSync(kernelDirectory(paths, record.id)) && record.launch !== null) await destroyLaunch(record.launch, undefined);
+    if (existsSync(kernelDirectory(paths, record.id)) && record.launch !== null)
+      await destroyLaunch(record.launch, undefined);
     signal.throwIfAborted();
     return prepareLaunch(paths, record, driver, image, source);
   }
@@ -351,14 +391,17 @@ export class Supervisor {
     instance.onChange(eraseWhenOver);
     this.#options.clock.after(CLIENT_PATIENCE_MS, () => {
       if (this.#ending || instance.hasClient || !this.#entries.has(instance.name)) return;
-      this.remove(instance.name, true).catch((error) => this.#options.journal.error(`removing ${instance.name}`, error));
+      this.remove(instance.name, true).catch((error) =>
+        this.#options.journal.error(`removing ${instance.name}`, error),
+      );
     });
   }
 
   /** A client that attaches to a foreground instance that has ended already is what its removal waited for. */
   clientServed(instance: Instance): void {
     const entry = this.#entries.get(instance.name);
-    if (entry?.instance === instance && instance.record.spec.attached && instance.state === 'exited') void this.#erase(entry);
+    if (entry?.instance === instance && instance.record.spec.attached && instance.state === 'exited')
+      void this.#erase(entry);
   }
 
   #erasing = new Set<Entry>();
@@ -387,7 +430,13 @@ export class Supervisor {
   }
 
   #tell(type: Parameters<EventLog['tell']>[0]['type'], record: InstanceRecord, message: string): void {
-    this.#options.events.tell({ at: timestamp(this.#options.clock), type, name: record.spec.name, id: record.id, message });
+    this.#options.events.tell({
+      at: timestamp(this.#options.clock),
+      type,
+      name: record.spec.name,
+      id: record.id,
+      message,
+    });
   }
 
   #save(record: InstanceRecord): void {

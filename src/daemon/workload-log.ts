@@ -37,7 +37,10 @@ export class FileLog extends EventEmitter<{ flushed: []; closed: [] }> implement
     this.file = new RotatingFile({
       path,
       maxBytes,
-      describeDrop: (dropped) => Buffer.from(this.#line('err', `polykernel: ${dropped} pieces of output were lost: the log could not be written\n`)),
+      describeDrop: (dropped) =>
+        Buffer.from(
+          this.#line('err', `polykernel: ${dropped} pieces of output were lost: the log could not be written\n`),
+        ),
     });
   }
 

@@ -275,7 +275,9 @@ describe('requests', () => {
     mkdirSync(join(directory, 'uml'));
     symlinkSync('../target', join(directory, 'uml/mconsole'));
     await sh('sleep 1000');
-    expect(await askShim(directory, 'mconsole uml/mconsole stop')).toMatch(/symbolic link/i);
+    expect(await askShim(directory, 'mconsole uml/mconsole stop')).toMatch(/Not a socket/);
+    symlinkSync(directory, join(directory, 'link'));
+    expect(await askShim(directory, 'mconsole link/shim.sock stop')).toMatch(/symbolic link/i);
     expect(await askShim(directory, 'mconsole ../x stop')).toMatch(/^error/);
     expect(await askShim(directory, 'mconsole /dev/log stop')).toMatch(/^error/);
   });

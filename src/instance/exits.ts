@@ -1,8 +1,8 @@
 /** How ends are recorded: the one place where guest and kernel ends become exit codes. */
 import type { KernelExit } from '../driver/index.ts';
-import { errnoText, type GuestExit } from '../guest/index.ts';
-import { ERROR_TABLE, PolykernelError } from '../sys/errors.ts';
 import { signalName } from '../driver/signals.ts';
+import { errnoText, type GuestExit } from '../guest/index.ts';
+import { ERROR_TABLE, type PolykernelError } from '../sys/errors.ts';
 import type { InstanceExit } from './spec.ts';
 
 const ENOENT = 2;
@@ -10,7 +10,12 @@ const ENOENT = 2;
 /** The workload's end. The codes are those of a shell: 128 + n for signal n, 127 not found, 126 not executable. */
 export function exitOfWorkload(exit: GuestExit, command: readonly string[], at: string): InstanceExit {
   if (exit.kind === 'exit') {
-    return { reason: 'exit', exitCode: exit.value, message: exit.value === 0 ? '' : `exited with status ${exit.value}`, at };
+    return {
+      reason: 'exit',
+      exitCode: exit.value,
+      message: exit.value === 0 ? '' : `exited with status ${exit.value}`,
+      at,
+    };
   }
   if (exit.kind === 'signal') {
     return { reason: 'signal', exitCode: 128 + exit.value, message: `ended by ${signalName(exit.value)}`, at };
@@ -46,9 +51,24 @@ export function exitOfFailedStart(error: PolykernelError, at: string): InstanceE
     panic: 'panic',
     'kernel-died': 'died',
   };
-  return { reason: reasons[error.code] ?? 'failed', exitCode: ERROR_TABLE[error.code].exit, message: error.message, at };
+  return {
+    reason: reasons[error.code] ?? 'failed',
+    exitCode: ERROR_TABLE[error.code].exit,
+    message: error.message,
+    at,
+  };
 }
 
-export const stoppedExit = (at: string): InstanceExit => ({ reason: 'stopped', exitCode: 143, message: 'stopped on request', at });
+export const stoppedExit = (at: string): InstanceExit => ({
+  reason: 'stopped',
+  exitCode: 143,
+  message: 'stopped on request',
+  at,
+});
 
-export const killedExit = (message: string, at: string): InstanceExit => ({ reason: 'killed', exitCode: 137, message, at });
+export const killedExit = (message: string, at: string): InstanceExit => ({
+  reason: 'killed',
+  exitCode: 137,
+  message,
+  at,
+});

@@ -4,7 +4,14 @@ import type { Driver, Kernel, KernelExit, LaunchSpec } from '../driver/index.ts'
 import type { ExecRequest, GuestExit, GuestLink, GuestProcess } from '../guest/index.ts';
 import { type Clock, timestamp } from '../sys/clock.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
-import { exitOfFailedStart, exitOfKernel, exitOfLostWorkload, exitOfWorkload, killedExit, stoppedExit } from './exits.ts';
+import {
+  exitOfFailedStart,
+  exitOfKernel,
+  exitOfLostWorkload,
+  exitOfWorkload,
+  killedExit,
+  stoppedExit,
+} from './exits.ts';
 import { Foreground } from './foreground.ts';
 import { type MachineEvent, type Step, transition } from './machine.ts';
 import { pump, type Watcher, type WorkloadLog } from './output.ts';
@@ -131,13 +138,16 @@ export class Instance {
   /** Sends a signal to the workload. Throws `conflict` when none runs. */
   signal(number: number): void {
     const main = this.#run?.main;
-    if (main === undefined || this.state !== 'running') throw this.#conflict('runs no workload that could get a signal');
+    if (main === undefined || this.state !== 'running')
+      throw this.#conflict('runs no workload that could get a signal');
     main.signal(number);
   }
 
   async pause(): Promise<void> {
     if (!this.driver.capabilities().pause) {
-      throw new PolykernelError('unsupported', `the driver ${this.driver.name} lacks the capability "pause"`, { field: 'driver' });
+      throw new PolykernelError('unsupported', `the driver ${this.driver.name} lacks the capability "pause"`, {
+        field: 'driver',
+      });
     }
     await this.#call('pause', 'paused');
   }
@@ -211,7 +221,12 @@ export class Instance {
     const run = newRun(kernel);
     this.#run = run;
     if (kernel === undefined) {
-      const gone = { reason: 'died', code: null, signal: null, message: 'the kernel was gone when the daemon came back' } as const;
+      const gone = {
+        reason: 'died',
+        code: null,
+        signal: null,
+        message: 'the kernel was gone when the daemon came back',
+      } as const;
       this.#kernelEnded(run, exitOfKernel((found as Exclude<typeof found, Kernel>) ?? gone, this.#now()));
       return;
     }
@@ -241,8 +256,15 @@ export class Instance {
       return await this.driver.attach(launch);
     } catch (error) {
       this.#environment.complain(`taking over ${this.name}`, error);
-      await this.#environment.destroy(launch).catch((failure) => this.#environment.complain(`ending ${this.name}`, failure));
-      return { reason: 'died', code: null, signal: null, message: `the kernel could not be taken over: ${asPolykernelError(error, 'that').message}` };
+      await this.#environment
+        .destroy(launch)
+        .catch((failure) => this.#environment.complain(`ending ${this.name}`, failure));
+      return {
+        reason: 'died',
+        code: null,
+        signal: null,
+        message: `the kernel could not be taken over: ${asPolykernelError(error, 'that').message}`,
+      };
     }
   }
 
@@ -260,7 +282,12 @@ export class Instance {
     throw new PolykernelError('conflict', `${this.name} is ${this.state}; it must be running to ${purpose} in it`, {
       field: 'name',
       value: this.name,
-      hint: this.state === 'paused' ? `Resume it: pk resume ${this.name}` : this.active ? undefined : `Start it: pk start ${this.name}`,
+      hint:
+        this.state === 'paused'
+          ? `Resume it: pk resume ${this.name}`
+          : this.active
+            ? undefined
+            : `Start it: pk start ${this.name}`,
     });
   }
 
@@ -423,7 +450,10 @@ export class Instance {
     try {
       main = run.kernel.guest.exec({ command, env, cwd, uid, gid, tty: spec.tty ? { rows, columns } : undefined });
     } catch (error) {
-      return this.#workloadEnded(run, exitOfFailedStart(asPolykernelError(error, 'starting the workload'), this.#now()));
+      return this.#workloadEnded(
+        run,
+        exitOfFailedStart(asPolykernelError(error, 'starting the workload'), this.#now()),
+      );
     }
     this.#takeMain(run, main);
     this.#record = { ...this.#record, session: main.session };
@@ -458,12 +488,14 @@ export class Instance {
     const recorded = exitOfWorkload(exit, this.#record.spec.command, this.#now());
     this.#workloadEnded(run, recorded);
     // What the guest wrote to the host's files is there only once its kernel has synced them.
-    if (this.#record.spec.volumes.every((volume) => volume.readOnly)) this.#foreground?.end(this.#record.machine.ending ?? recorded);
+    if (this.#record.spec.volumes.every((volume) => volume.readOnly))
+      this.#foreground?.end(this.#record.machine.ending ?? recorded);
   }
 
   async #endKernel(run: Run, how: 'stop' | 'end' | 'kill'): Promise<void> {
     const { kernel } = run;
-    if (kernel === undefined) return run.abort.abort(new PolykernelError('conflict', `the start of ${this.name} was cancelled`));
+    if (kernel === undefined)
+      return run.abort.abort(new PolykernelError('conflict', `the start of ${this.name} was cancelled`));
     try {
       if (how === 'kill') await kernel.kill();
       else {
@@ -496,7 +528,10 @@ export class Instance {
     if (session === null) this.#beginWorkload();
     else if (found.some((each) => each.session === session)) this.#takeMain(run, kernel.guest.adopt(session));
     else {
-      this.#workloadEnded(run, exitOfLostWorkload('the workload had ended when the daemon came back; how is not known', this.#now()));
+      this.#workloadEnded(
+        run,
+        exitOfLostWorkload('the workload had ended when the daemon came back; how is not known', this.#now()),
+      );
     }
   }
 }

@@ -19,7 +19,14 @@ export interface Machine {
   readonly restarts: number;
 }
 
-export const CREATED: Machine = { state: 'created', ending: null, exit: null, mayRestart: true, restartsInRow: 0, restarts: 0 };
+export const CREATED: Machine = {
+  state: 'created',
+  ending: null,
+  exit: null,
+  mayRestart: true,
+  restartsInRow: 0,
+  restarts: 0,
+};
 
 export type MachineEvent =
   /** A person's wishes. */
@@ -54,11 +61,16 @@ export function transition(machine: Machine, event: MachineEvent, policy: Restar
     case 'kill':
       return kill(machine, event.exit);
     case 'pause':
-      return machine.state === 'running' ? to(machine, {}, { do: 'pause' }) : { refused: cannot('paused', machine.state) };
+      return machine.state === 'running'
+        ? to(machine, {}, { do: 'pause' })
+        : { refused: cannot('paused', machine.state) };
     case 'resume':
-      return machine.state === 'paused' ? to(machine, {}, { do: 'resume' }) : { refused: cannot('resumed', machine.state) };
+      return machine.state === 'paused'
+        ? to(machine, {}, { do: 'resume' })
+        : { refused: cannot('resumed', machine.state) };
     case 'ready':
-      if (machine.state === 'starting') return to(machine, { state: 'running' }, tell('ready'), { do: 'begin-workload' });
+      if (machine.state === 'starting')
+        return to(machine, { state: 'running' }, tell('ready'), { do: 'begin-workload' });
       // A stop came while the kernel got ready.
       return machine.state === 'stopping' ? to(machine, {}, { do: 'end-kernel', how: 'kill' }) : to(machine, {});
     case 'paused':
@@ -90,13 +102,23 @@ function stop(machine: Machine, exit: InstanceExit): Transition {
     case 'exited':
       return to(machine, {});
     case 'backoff':
-      return to(machine, { state: 'exited', mayRestart: false }, { do: 'disarm-restart' }, tell('exited', 'no restart: stopped'));
+      return to(
+        machine,
+        { state: 'exited', mayRestart: false },
+        { do: 'disarm-restart' },
+        tell('exited', 'no restart: stopped'),
+      );
     case 'stopping':
       return to(machine, { mayRestart: false });
     case 'starting':
-      return to(machine, { state: 'stopping', ending: exit, mayRestart: false }, tell('stopping'), { do: 'cancel-boot' });
+      return to(machine, { state: 'stopping', ending: exit, mayRestart: false }, tell('stopping'), {
+        do: 'cancel-boot',
+      });
     default:
-      return to(machine, { state: 'stopping', ending: exit, mayRestart: false }, tell('stopping'), { do: 'end-kernel', how: 'stop' });
+      return to(machine, { state: 'stopping', ending: exit, mayRestart: false }, tell('stopping'), {
+        do: 'end-kernel',
+        how: 'stop',
+      });
   }
 }
 
@@ -107,7 +129,10 @@ function kill(machine: Machine, exit: InstanceExit): Transition {
       return { refused: cannot('killed', machine.state) };
     case 'running':
     case 'paused':
-      return to(machine, { state: 'stopping', ending: exit, mayRestart: false }, tell('stopping'), { do: 'end-kernel', how: 'kill' });
+      return to(machine, { state: 'stopping', ending: exit, mayRestart: false }, tell('stopping'), {
+        do: 'end-kernel',
+        how: 'kill',
+      });
     case 'stopping':
       // A boot that was cancelled has no kernel yet; ending it again does no harm.
       return to(machine, { mayRestart: false }, { do: 'end-kernel', how: 'kill' });
@@ -118,7 +143,10 @@ function kill(machine: Machine, exit: InstanceExit): Transition {
 
 function workloadEnded(machine: Machine, exit: InstanceExit): Transition {
   if (machine.state === 'running' || machine.state === 'paused') {
-    return to(machine, { state: 'stopping', ending: exit }, tell('stopping', exit.message), { do: 'end-kernel', how: 'end' });
+    return to(machine, { state: 'stopping', ending: exit }, tell('stopping', exit.message), {
+      do: 'end-kernel',
+      how: 'end',
+    });
   }
   // Asked to stop: the reason stays, the workload's own code is what it ended with.
   if (machine.state === 'stopping' && machine.ending?.reason === 'stopped') {
@@ -141,7 +169,10 @@ function kernelEnded(machine: Machine, exit: InstanceExit, ranMs: number, policy
   return to(machine, { ...base, restartsInRow, state: 'backoff' }, news, { do: 'arm-restart', delayMs: next.delayMs });
 }
 
-const to = (machine: Machine, change: Partial<Machine>, ...steps: Step[]): Transition => ({ machine: { ...machine, ...change }, steps });
+const to = (machine: Machine, change: Partial<Machine>, ...steps: Step[]): Transition => ({
+  machine: { ...machine, ...change },
+  steps,
+});
 
 const tell = (event: InstanceEvent['type'], message = ''): Step => ({ do: 'tell', event, message });
 

@@ -26,7 +26,11 @@ export function checkName(name: string, field = 'name'): string {
 }
 
 function suggestion(name: string): string {
-  const tidy = name.toLowerCase().replace(/[^a-z0-9]+/g, '-').slice(0, 63).replace(/^-+|-+$/g, '');
+  const tidy = name
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .slice(0, 63)
+    .replace(/^-+|-+$/g, '');
   return tidy === '' ? 'web-1' : tidy;
 }
 

@@ -11,7 +11,12 @@ export interface WorkloadLog {
 export type Watcher = (stream: 'out' | 'err', chunk: Buffer) => void;
 
 /** Moves all of `source` into the log, at the log's pace. Resolves at its end; never rejects. */
-export async function pump(source: Readable, stream: 'out' | 'err', log: WorkloadLog, watchers: ReadonlySet<Watcher>): Promise<void> {
+export async function pump(
+  source: Readable,
+  stream: 'out' | 'err',
+  log: WorkloadLog,
+  watchers: ReadonlySet<Watcher>,
+): Promise<void> {
   try {
     for await (const chunk of source as AsyncIterable<Buffer>) {
       for (const watcher of watchers) watcher(stream, chunk);

@@ -42,11 +42,15 @@ export function resolveSpec(request: CreateRequest, name: string, facts: HostFac
   const attached = request.attached ?? false;
   const restart = (request.restart ?? 'no') as InstanceSpec['restart'];
   if (attached && restart !== 'no') {
-    throw new PolykernelError('invalid', `restart is ${JSON.stringify(restart)}, but a foreground instance ends with its client`, {
-      field: 'restart',
-      value: restart,
-      hint: 'Run it detached (`pk run -d`) to have it restarted.',
-    });
+    throw new PolykernelError(
+      'invalid',
+      `restart is ${JSON.stringify(restart)}, but a foreground instance ends with its client`,
+      {
+        field: 'restart',
+        value: restart,
+        hint: 'Run it detached (`pk run -d`) to have it restarted.',
+      },
+    );
   }
   const tty = request.tty ?? false;
   return {
@@ -79,7 +83,11 @@ export function resolveSpec(request: CreateRequest, name: string, facts: HostFac
  * The driver to use and why. `auto`: QEMU with KVM that really works, else UML when one CPU is enough, else QEMU's own
  * emulation; an image that was named narrows it to the driver that can boot it.
  */
-export function chooseDriver(wanted: 'auto' | DriverName, cpus: number, facts: HostFacts): { driver: DriverFacts; reason: string } {
+export function chooseDriver(
+  wanted: 'auto' | DriverName,
+  cpus: number,
+  facts: HostFacts,
+): { driver: DriverFacts; reason: string } {
   const find = (name: DriverName) => facts.drivers.find((driver) => driver.name === name);
   const needed = facts.imageKind === undefined ? undefined : DRIVER_OF_KIND[facts.imageKind];
   if (wanted !== 'auto') {
@@ -93,10 +101,14 @@ export function chooseDriver(wanted: 'auto' | DriverName, cpus: number, facts: H
       });
     }
     if (needed !== undefined && needed !== wanted && wanted !== 'fake') {
-      throw new PolykernelError('invalid', `the image is a kernel for the ${needed} driver, which ${wanted} cannot boot`, {
-        field: 'image',
-        hint: `Use --driver ${needed}, or leave --image out.`,
-      });
+      throw new PolykernelError(
+        'invalid',
+        `the image is a kernel for the ${needed} driver, which ${wanted} cannot boot`,
+        {
+          field: 'image',
+          hint: `Use --driver ${needed}, or leave --image out.`,
+        },
+      );
     }
     if (!driver.availability.available) throw unavailable(driver);
     return { driver, reason: 'as asked' };
@@ -110,10 +122,19 @@ export function chooseDriver(wanted: 'auto' | DriverName, cpus: number, facts: H
   if (qemu?.availability.accelerator === 'kvm') return { driver: qemu, reason: 'QEMU, because KVM works here' };
   const noKvm = find('qemu')?.availability.available ? 'KVM does not work here' : 'QEMU is not usable here';
   if (uml !== undefined && cpus <= uml.capabilities.maxCpus) {
-    return { driver: uml, reason: needed === 'uml' ? 'UML, because the image is made for it' : `UML, because ${noKvm} and one CPU is enough` };
+    return {
+      driver: uml,
+      reason:
+        needed === 'uml' ? 'UML, because the image is made for it' : `UML, because ${noKvm} and one CPU is enough`,
+    };
   }
   if (qemu !== undefined) {
-    const why = needed === 'qemu' ? 'the image needs a virtual machine' : uml === undefined ? 'UML is not usable here' : `UML has one CPU and ${cpus} are wanted`;
+    const why =
+      needed === 'qemu'
+        ? 'the image needs a virtual machine'
+        : uml === undefined
+          ? 'UML is not usable here'
+          : `UML has one CPU and ${cpus} are wanted`;
     return { driver: qemu, reason: `QEMU with emulation, because ${why} and KVM does not work here` };
   }
   if (uml !== undefined) throw tooManyCpus(cpus, uml);
@@ -123,7 +144,11 @@ export function chooseDriver(wanted: 'auto' | DriverName, cpus: number, facts: H
   throw new PolykernelError(
     'unavailable',
     `no driver can run a kernel here: ${candidates.map((driver) => `${driver.name}: ${driver.availability.reason}`).join('; ') || 'none is built in'}`,
-    { field: 'driver', value: 'auto', hint: candidates.find((driver) => driver.availability.hint)?.availability.hint ?? 'See `pk doctor`.' },
+    {
+      field: 'driver',
+      value: 'auto',
+      hint: candidates.find((driver) => driver.availability.hint)?.availability.hint ?? 'See `pk doctor`.',
+    },
   );
 }
 
@@ -138,19 +163,29 @@ function unavailable(driver: DriverFacts): PolykernelError {
 
 function tooManyCpus(cpus: number, driver: DriverFacts): PolykernelError {
   const { maxCpus } = driver.capabilities;
-  return new PolykernelError('invalid', `cpus is ${cpus}; the most the ${driver.name} driver gives one kernel here is ${maxCpus}`, {
-    field: 'cpus',
-    value: cpus,
-    hint: driver.name === 'uml' ? 'Use --driver qemu for more CPUs, or --cpus 1.' : `Use --cpus ${maxCpus} or less.`,
-  });
+  return new PolykernelError(
+    'invalid',
+    `cpus is ${cpus}; the most the ${driver.name} driver gives one kernel here is ${maxCpus}`,
+    {
+      field: 'cpus',
+      value: cpus,
+      hint: driver.name === 'uml' ? 'Use --driver qemu for more CPUs, or --cpus 1.' : `Use --cpus ${maxCpus} or less.`,
+    },
+  );
 }
 
 function checkMemory(bytes: number, driver: DriverFacts, hostBytes: number): number {
   const { minMemoryBytes, maxMemoryBytes } = driver.capabilities;
   const most = driver.name === 'fake' ? maxMemoryBytes : Math.min(maxMemoryBytes, hostBytes);
   if (bytes >= minMemoryBytes && bytes <= most) return bytes;
-  const limit = bytes < minMemoryBytes ? `the least the ${driver.name} driver can boot with is ${formatBytes(minMemoryBytes)}` : null;
-  const upper = hostBytes < maxMemoryBytes ? `this machine has ${formatBytes(hostBytes)}` : `the most the ${driver.name} driver can give is ${formatBytes(most)}`;
+  const limit =
+    bytes < minMemoryBytes
+      ? `the least the ${driver.name} driver can boot with is ${formatBytes(minMemoryBytes)}`
+      : null;
+  const upper =
+    hostBytes < maxMemoryBytes
+      ? `this machine has ${formatBytes(hostBytes)}`
+      : `the most the ${driver.name} driver can give is ${formatBytes(most)}`;
   throw new PolykernelError('invalid', `memory is ${formatBytes(bytes)}; ${limit ?? upper}`, {
     field: 'memoryBytes',
     value: bytes,

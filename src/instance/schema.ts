@@ -1,13 +1,18 @@
 /** What a person may ask for when creating an instance, as JSON Schema: the API's contract and the check of it. */
 import type { XStatic } from 'typebox/schema';
-import { checkName } from './name.ts';
 import { PolykernelError } from '../sys/errors.ts';
+import { checkName } from './name.ts';
 import { validate } from './validate.ts';
 
 /** Linux' ARG_MAX with room to spare; the guest protocol carries a command in one 256 KiB message. */
 const COMMAND_BYTES = 128 * 1024;
 
-const absolutePath = { type: 'string', pattern: '^/[^\\0]*$', maxLength: 4096, 'x-hint': 'Give an absolute path, such as /srv/data.' } as const;
+const absolutePath = {
+  type: 'string',
+  pattern: '^/[^\\0]*$',
+  maxLength: 4096,
+  'x-hint': 'Give an absolute path, such as /srv/data.',
+} as const;
 const identifier = { type: 'integer', minimum: 0, maximum: 4_294_967_294 } as const;
 
 export const volumeSchema = {
@@ -49,7 +54,13 @@ export const createRequestSchema = {
     hostname: { type: 'string', description: 'Default: the name' },
     driver: { enum: ['auto', 'uml', 'qemu', 'fake'], description: 'Default auto' },
     image: { type: 'string', maxLength: 200, description: "Name of a kernel image. Default: the driver's" },
-    cpus: { type: 'integer', minimum: 1, maximum: 4096, description: 'Default 1', 'x-hint': 'Give a whole number of CPUs, such as 2.' },
+    cpus: {
+      type: 'integer',
+      minimum: 1,
+      maximum: 4096,
+      description: 'Default 1',
+      'x-hint': 'Give a whole number of CPUs, such as 2.',
+    },
     memoryBytes: { type: 'integer', minimum: 1, description: 'Default 256 MiB', 'x-hint': 'Give a size such as 512M.' },
     root: {
       type: 'string',
@@ -87,11 +98,15 @@ export function checkCreateRequest(value: unknown): CreateRequest {
   checkCommand(request.command, request.env ?? {});
   for (const [index, volume] of (request.volumes ?? []).entries()) {
     if (volume.target === '/' || volume.target.split('/').includes('..')) {
-      throw new PolykernelError('invalid', `volumes[${index}].target ${JSON.stringify(volume.target)} cannot be mounted over`, {
-        field: `volumes[${index}].target`,
-        value: volume.target,
-        hint: 'Mount the volume below the root, without "..", such as /data.',
-      });
+      throw new PolykernelError(
+        'invalid',
+        `volumes[${index}].target ${JSON.stringify(volume.target)} cannot be mounted over`,
+        {
+          field: `volumes[${index}].target`,
+          value: volume.target,
+          hint: 'Mount the volume below the root, without "..", such as /data.',
+        },
+      );
     }
   }
   return request;
@@ -99,7 +114,8 @@ export function checkCreateRequest(value: unknown): CreateRequest {
 
 /** Checks what the schema cannot say about a command and its environment. Throws `invalid`. */
 export function checkCommand(command: readonly string[], env: Readonly<Record<string, string>>): void {
-  if (command[0] === '') throw new PolykernelError('invalid', 'command[0] is empty', { field: 'command[0]', value: '' });
+  if (command[0] === '')
+    throw new PolykernelError('invalid', 'command[0] is empty', { field: 'command[0]', value: '' });
   let bytes = 0;
   for (const argument of command) bytes += Buffer.byteLength(argument) + 8;
   for (const [name, value] of Object.entries(env)) {

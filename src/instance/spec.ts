@@ -78,7 +78,18 @@ export interface InstanceEvent {
   /** Grows by one per event within a state directory. */
   sequence: number;
   at: string;
-  type: 'created' | 'starting' | 'ready' | 'paused' | 'resumed' | 'stopping' | 'exited' | 'restarting' | 'removed' | 'crashed' | 'adopted';
+  type:
+    | 'created'
+    | 'starting'
+    | 'ready'
+    | 'paused'
+    | 'resumed'
+    | 'stopping'
+    | 'exited'
+    | 'restarting'
+    | 'removed'
+    | 'crashed'
+    | 'adopted';
   name: string;
   id: string;
   message: string;

@@ -55,7 +55,8 @@ function check(schema: Schema, given: unknown, path: string, coerce: boolean, na
   if (typeof value === 'string') {
     if (value.length < (schema.minLength ?? 0)) fail('must not be empty');
     if (value.length > (schema.maxLength ?? Infinity)) fail(`is longer than ${schema.maxLength} characters`);
-    if (schema.pattern !== undefined && !regExp(schema.pattern).test(value)) fail(`is ${describe(value)}, which is malformed`);
+    if (schema.pattern !== undefined && !regExp(schema.pattern).test(value))
+      fail(`is ${describe(value)}, which is malformed`);
   } else if (typeof value === 'number') {
     if (value < (schema.minimum ?? -Infinity)) fail(`is ${value}; the least is ${schema.minimum}`);
     if (value > (schema.maximum ?? Infinity)) fail(`is ${value}; the most is ${schema.maximum}`);
@@ -63,7 +64,9 @@ function check(schema: Schema, given: unknown, path: string, coerce: boolean, na
     if (value.length < (schema.minItems ?? 0)) fail('must not be empty');
     if (value.length > (schema.maxItems ?? Infinity)) fail(`has ${value.length} items; the most is ${schema.maxItems}`);
     const items = schema.items;
-    return items === undefined ? value : value.map((item, index) => check(items, item, `${path}[${index}]`, coerce, name));
+    return items === undefined
+      ? value
+      : value.map((item, index) => check(items, item, `${path}[${index}]`, coerce, name));
   } else if (typeof value === 'object' && value !== null) {
     return checkObject(schema, value as Record<string, unknown>, path, coerce, name, fail);
   }
@@ -81,9 +84,11 @@ function checkObject(
   const result: Record<string, unknown> = {};
   const at = (key: string) => (path === '' ? key : `${path}.${key}`);
   const keys = Object.keys(value);
-  if (keys.length > (schema.maxProperties ?? Infinity)) fail(`has ${keys.length} entries; the most is ${schema.maxProperties}`);
+  if (keys.length > (schema.maxProperties ?? Infinity))
+    fail(`has ${keys.length} entries; the most is ${schema.maxProperties}`);
   for (const key of keys) {
-    const known = schema.properties !== undefined && Object.hasOwn(schema.properties, key) ? schema.properties[key] : undefined;
+    const known =
+      schema.properties !== undefined && Object.hasOwn(schema.properties, key) ? schema.properties[key] : undefined;
     const inner = known ?? (typeof schema.additionalProperties === 'object' ? schema.additionalProperties : undefined);
     if (inner !== undefined) {
       // A key set to undefined in the sender is absent in JSON; null is a value and is checked.
@@ -94,13 +99,18 @@ function checkObject(
       throw new PolykernelError('invalid', `${at(key)} is not a known field`, {
         field: at(key),
         value: shorten(value[key]),
-        hint: close ? `Did you mean ${at(close)}?` : `Known fields: ${Object.keys(schema.properties ?? {}).join(', ')}.`,
+        hint: close
+          ? `Did you mean ${at(close)}?`
+          : `Known fields: ${Object.keys(schema.properties ?? {}).join(', ')}.`,
       });
     }
   }
   for (const key of schema.required ?? []) {
     if (Object.hasOwn(value, key)) continue;
-    throw new PolykernelError('invalid', `${at(key)} is missing`, { field: at(key), hint: schema.properties?.[key]?.['x-hint'] });
+    throw new PolykernelError('invalid', `${at(key)} is missing`, {
+      field: at(key),
+      hint: schema.properties?.[key]?.['x-hint'],
+    });
   }
   return result;
 }
@@ -167,7 +177,8 @@ export function closest(word: string, candidates: readonly string[]): string | u
     const distance = editDistance(word.toLowerCase(), candidate.toLowerCase());
     if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
   }
-  if (best === undefined && word.length >= 3) best = candidates.find((candidate) => candidate.toLowerCase().startsWith(word.toLowerCase()));
+  if (best === undefined && word.length >= 3)
+    best = candidates.find((candidate) => candidate.toLowerCase().startsWith(word.toLowerCase()));
   return best;
 }
 

@@ -5,7 +5,6 @@
 import {
   chmodSync,
   copyFileSync,
-  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -58,7 +57,7 @@ describe.runIf(isRoot && busybox !== undefined).each(callers)('jail of $caller',
     volume = join(base, 'volume');
     mkdirSync(volume);
     chmodSync(volume, 0o777);
-    server = createServer((socket) => socket.end('reached'));
+    server = createServer((socket) => socket.destroy());
     await new Promise<void>((resolve) => server.listen(join(base, 'sock'), resolve));
     chmodSync(join(base, 'sock'), 0o777);
   });

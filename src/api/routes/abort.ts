@@ -5,7 +5,10 @@ import type { ApiContext } from '../context.ts';
 /** A signal that is aborted when the client goes away or the daemon ends. */
 export function untilGone(reply: FastifyReply, context: ApiContext): AbortSignal {
   const controller = new AbortController();
-  const onEnding = () => controller.abort(new PolykernelError('unavailable', 'the daemon is ending', { hint: 'Try again: it is started by itself.' }));
+  const onEnding = () =>
+    controller.abort(
+      new PolykernelError('unavailable', 'the daemon is ending', { hint: 'Try again: it is started by itself.' }),
+    );
   if (context.ending.aborted) onEnding();
   context.ending.addEventListener('abort', onEnding, { once: true });
   reply.raw.once('close', () => {

@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { Instance } from '../../instance/index.ts';
 import type { ApiContext } from '../context.ts';
+import { describe } from '../describe.ts';
 import { answers, queries, requests } from '../schemas.ts';
 import type { InstanceDetails, InstanceStatus } from '../types.ts';
 import { untilGone } from './abort.ts';
@@ -14,27 +15,53 @@ export function registerInstances(server: FastifyInstance, context: ApiContext):
   const { supervisor } = context;
   const tags = ['instances'];
 
-  server.get('/v1/instances', { schema: { summary: 'All instances', tags, response: { 200: answers.instances } } }, async () => ({
-    instances: supervisor.list().map((instance) => instance.status),
-  }));
+  server.get(
+    '/v1/instances',
+    { schema: describe({ summary: 'All instances', tags, response: { 200: answers.instances } }) },
+    async () => ({
+      instances: supervisor.list().map((instance) => instance.status),
+    }),
+  );
 
   server.post(
     '/v1/instances',
-    { schema: { summary: 'Create an instance and begin to start it', tags, body: requests.create, response: { 201: answers.status } } },
+    {
+      schema: describe({
+        summary: 'Create an instance and begin to start it',
+        tags,
+        body: requests.create,
+        response: { 201: answers.status },
+      }),
+    },
     async (request, reply) => {
       const instance = await supervisor.create(request.body);
       return reply.code(201).send(instance.status);
     },
   );
 
-  server.get<Named>('/v1/instances/:name', { schema: { summary: 'One instance in full', tags, response: { 200: answers.details } } }, async (request) => {
-    const instance = supervisor.get(request.params.name);
-    return { ...instance.status, capabilities: instance.driver.capabilities(), paths: supervisor.paths(instance) } satisfies InstanceDetails;
-  });
+  server.get<Named>(
+    '/v1/instances/:name',
+    { schema: describe({ summary: 'One instance in full', tags, response: { 200: answers.details } }) },
+    async (request) => {
+      const instance = supervisor.get(request.params.name);
+      return {
+        ...instance.status,
+        capabilities: instance.driver.capabilities(),
+        paths: supervisor.paths(instance),
+      } satisfies InstanceDetails;
+    },
+  );
 
   server.delete<Named & { Querystring: { force?: boolean } }>(
     '/v1/instances/:name',
-    { schema: { summary: 'Remove an instance', description: 'A running one only with force, which kills it.', tags, querystring: queries.remove } },
+    {
+      schema: describe({
+        summary: 'Remove an instance',
+        description: 'A running one only with force, which kills it.',
+        tags,
+        querystring: queries.remove,
+      }),
+    },
     async (request, reply) => {
       await supervisor.remove(request.params.name, request.query.force);
       return reply.code(204).send();
@@ -50,19 +77,29 @@ export function registerInstances(server: FastifyInstance, context: ApiContext):
   ): void {
     server.post<Named & { Body: Body }>(
       `/v1/instances/:name/${name}`,
-      { schema: { summary, tags, body, response: { 200: answers.status } } },
+      { schema: describe({ summary, tags, body, response: { 200: answers.status } }) },
       async (request, reply: FastifyReply): Promise<InstanceStatus> => {
         const instance = supervisor.get(request.params.name);
-        await action(instance, request.body ?? ({} as Body), untilGone(reply, context));
+        await action(instance, (request.body ?? {}) as Body, untilGone(reply, context));
         return instance.status;
       },
     );
   }
 
-  verb('start', 'Start it; answers once it is ready', requests.empty, (instance, _body, signal) => instance.start(signal));
-  verb<{ graceMs?: number }>('stop', 'SIGTERM, and after the grace the kernel is killed', requests.stop, (instance, body) => instance.stop(body.graceMs));
-  verb<{ signal?: number }>('kill', 'Kill the kernel, or send a signal to the workload', requests.kill, (instance, { signal = 9 }) =>
-    signal === 9 ? instance.kill() : instance.signal(signal),
+  verb('start', 'Start it; answers once it is ready', requests.empty, (instance, _body, signal) =>
+    instance.start(signal),
+  );
+  verb<{ graceMs?: number }>(
+    'stop',
+    'SIGTERM, and after the grace the kernel is killed',
+    requests.stop,
+    (instance, body) => instance.stop(body.graceMs),
+  );
+  verb<{ signal?: number }>(
+    'kill',
+    'Kill the kernel, or send a signal to the workload',
+    requests.kill,
+    (instance, { signal = 9 }) => (signal === 9 ? instance.kill() : instance.signal(signal)),
   );
   verb('pause', 'Stop its time', requests.empty, (instance) => instance.pause());
   verb('resume', 'Let its time go on', requests.empty, (instance) => instance.resume());
@@ -73,7 +110,13 @@ export function registerInstances(server: FastifyInstance, context: ApiContext):
 
   server.get<Named>(
     '/v1/instances/:name/wait',
-    { schema: { summary: 'Answers once it has ended and no restart is due', tags, response: { 200: answers.status } } },
+    {
+      schema: describe({
+        summary: 'Answers once it has ended and no restart is due',
+        tags,
+        response: { 200: answers.status },
+      }),
+    },
     async (request, reply) => {
       const instance = supervisor.get(request.params.name);
       await instance.ended(untilGone(reply, context));

@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
 import type { ApiContext } from '../context.ts';
+import { describe } from '../describe.ts';
 import { queries } from '../schemas.ts';
 import type { LogQuery } from '../types.ts';
 import { untilGone } from './abort.ts';
@@ -10,13 +11,13 @@ export function registerLogs(server: FastifyInstance, context: ApiContext): void
   server.get<{ Params: { name: string }; Querystring: LogQuery }>(
     '/v1/instances/:name/logs',
     {
-      schema: {
+      schema: describe({
         summary: 'Output of the workload or the console',
         description: 'One LogLine per line: {t, s, d} or {t, s, b}.',
         tags: ['instances'],
         querystring: queries.logs,
         produces: ['application/x-ndjson'],
-      } as object,
+      }),
     },
     async (request, reply) => {
       const signal = untilGone(reply, context);

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import type { FastifyInstance } from 'fastify';
 import { PolykernelError } from '../../sys/errors.ts';
 import type { ApiContext } from '../context.ts';
+import { describe } from '../describe.ts';
 import { answers, queries } from '../schemas.ts';
 
 const OPENAPI = new URL('../openapi.json', import.meta.url);
@@ -9,15 +10,31 @@ const KEEP_ALIVE_MS = 30_000;
 
 /** Version, doctor, events, shutdown and the API's own description. */
 export function registerSystem(server: FastifyInstance, context: ApiContext): void {
-  server.get('/v1/version', { schema: { summary: 'The daemon and its API', tags: ['system'], response: { 200: answers.version } } }, async () => context.version());
-  server.get('/v1/doctor', { schema: { summary: 'What this machine can do and what it lacks', tags: ['system'], response: { 200: answers.doctor } } }, async () =>
-    context.doctor(),
+  server.get(
+    '/v1/version',
+    { schema: describe({ summary: 'The daemon and its API', tags: ['system'], response: { 200: answers.version } }) },
+    async () => context.version(),
   );
-  server.post('/v1/shutdown', { schema: { summary: 'End the daemon; kernels run on', tags: ['system'] } }, async (_request, reply) => {
-    reply.raw.once('finish', () => context.shutdown());
-    return reply.code(202).send({});
-  });
-  server.get('/openapi.json', { schema: { hide: true } as object }, async (_request, reply) => {
+  server.get(
+    '/v1/doctor',
+    {
+      schema: describe({
+        summary: 'What this machine can do and what it lacks',
+        tags: ['system'],
+        response: { 200: answers.doctor },
+      }),
+    },
+    async () => context.doctor(),
+  );
+  server.post(
+    '/v1/shutdown',
+    { schema: describe({ summary: 'End the daemon; kernels run on', tags: ['system'] }) },
+    async (_request, reply) => {
+      reply.raw.once('finish', () => context.shutdown());
+      return reply.code(202).send({});
+    },
+  );
+  server.get('/openapi.json', { schema: describe({ hide: true }) }, async (_request, reply) => {
     const text = await readFile(OPENAPI).catch((cause) => {
       throw new PolykernelError('internal', 'the description of the API is missing from this installation', { cause });
     });
@@ -27,13 +44,14 @@ export function registerSystem(server: FastifyInstance, context: ApiContext): vo
   server.get<{ Querystring: { since?: number } }>(
     '/v1/events',
     {
-      schema: {
+      schema: describe({
         summary: 'What happens to instances, as server-sent events',
-        description: 'Each event has its sequence number as id and an InstanceEvent as JSON data. Kept: the last 1024 events of this daemon.',
+        description:
+          'Each event has its sequence number as id and an InstanceEvent as JSON data. Kept: the last 1024 events of this daemon.',
         tags: ['system'],
         querystring: queries.events,
         produces: ['text/event-stream'],
-      } as object,
+      }),
     },
     (request, reply) => {
       const since = request.query.since ?? lastEventId(request.headers['last-event-id']);

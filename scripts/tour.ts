@@ -1,0 +1,140 @@
+/**
+ * `npm start`: several real kernels side by side, a program in each, a crash that stays in its kernel, a daemon that dies
+ * while kernels go on, and a summary. Everything happens in a state directory of its own and is removed afterwards.
+ */
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { release, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { age, table } from '../src/cli/output.ts';
+import { type Client, connect } from '../src/client/index.ts';
+import type { InstanceStatus } from '../src/instance/spec.ts';
+import { formatBytes } from '../src/sys/units.ts';
+
+const home = mkdtempSync(join(tmpdir(), 'pk-tour-'));
+chmodSync(home, 0o700);
+const began = Date.now();
+const seconds = () => ((Date.now() - began) / 1000).toFixed(1).padStart(5);
+const say = (text: string) => console.log(`${seconds()}s  ${text}`);
+const results: [boolean, string][] = [];
+
+const client = await connect({ home });
+let interrupted = false;
+for (const name of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(name, () => {
+    interrupted = true;
+    void cleanUp(client).then(() => process.exit(130));
+  });
+}
+try {
+  await tour(client);
+} catch (error) {
+  if (!interrupted) results.push([false, `the tour broke off: ${(error as Error).message}`]);
+} finally {
+  await cleanUp(client);
+}
+summary();
+process.exit(results.every(([met]) => met) ? 0 : 1);
+
+async function tour(client: Client): Promise<void> {
+  console.log(`\nThis machine runs Linux ${release()}. Polykernel now starts more kernels beside it.\n`);
+  const { drivers } = await client.doctor();
+  for (const { name, availability } of drivers) say(`driver ${name}: ${availability.reason}`);
+  const usable = drivers.filter(({ name, availability }) => name !== 'fake' && availability.available).map(({ name }) => name);
+  if (usable.length === 0) throw new Error('no driver can run a kernel here; `./bin/pk doctor` says what is missing');
+
+  const wanted = [
+    { name: 'red', driver: 'uml' as const },
+    { name: 'green', driver: 'uml' as const },
+    { name: 'blue', driver: 'uml' as const },
+    { name: 'violet', driver: 'qemu' as const },
+  ].filter(({ driver }) => usable.includes(driver));
+  if (usable.includes('qemu')) {
+    say('building the QEMU template (once per machine; later starts clone it)');
+    await client.prewarm({ driver: 'qemu' }, (text) => say(`  ${text}`));
+  }
+  say(`starting ${wanted.length} kernels at once`);
+  const started = await Promise.all(
+    wanted.map(async ({ name, driver }) => {
+      await client.create({ name, driver, command: ['sleep', '1000000'], start: false });
+      const status = await client.start(name);
+      say(`  ${name} (${driver}) was ready ${status.readyMs} ms after its start`);
+      return status;
+    }),
+  );
+
+  console.log('\nWho owns what:\n');
+  console.log(ownership(await client.list()));
+  const boots = new Set(started.map(({ bootId }) => bootId));
+  results.push([boots.size === started.length, `${started.length} real kernels ran side by side, each with a boot id of its own`]);
+
+  console.log('A program in each:\n');
+  for (const { spec } of started) {
+    const { text } = await inside(client, spec.name, ['sh', '-c', 'echo "$(uname -n): Linux $(uname -r), $(nproc) CPU, up $(cut -d" " -f1 /proc/uptime) s"']);
+    console.log(`    ${text.trim()}`);
+    results.push([text.startsWith(spec.name), `${spec.name} ran a program and knew its own name`]);
+  }
+  console.log('');
+
+  const victim = started[0]!.spec.name;
+  say(`crashing ${victim}: echo c > /proc/sysrq-trigger`);
+  await inside(client, victim, ['sh', '-c', 'echo c > /proc/sysrq-trigger']).catch(() => undefined);
+  const crashed = await client.wait(victim);
+  say(`  ${victim} ended: ${crashed.exit?.message}`);
+  results.push([crashed.exit?.reason === 'panic', `the panic of ${victim} was seen and named`]);
+  const survivors = started.slice(1);
+  const alive = await Promise.all(survivors.map(({ spec }) => inside(client, spec.name, ['cat', '/proc/sys/kernel/random/boot_id'])));
+  const same = alive.every(({ text }, index) => text.trim() === survivors[index]!.bootId);
+  results.push([same, `the other ${survivors.length} went on with the same boot ids: the crash stayed in its kernel`]);
+
+  const { pid } = await client.version();
+  say(`killing the daemon (pid ${pid}) with SIGKILL, and starting another`);
+  process.kill(pid, 'SIGKILL');
+  const next = await connect({ home });
+  const found = (await next.list()).filter(({ state }) => state === 'running');
+  results.push([found.length === survivors.length, `a new daemon found all ${survivors.length} running kernels again`]);
+}
+
+function ownership(all: readonly InstanceStatus[]): string {
+  const rows = all.map((status) => [
+    status.spec.name,
+    status.spec.driver,
+    status.kernelRelease ?? '-',
+    String(status.spec.cpus),
+    formatBytes(status.spec.memoryBytes),
+    String(status.pid ?? '-'),
+    status.bootId?.slice(0, 8) ?? '-',
+    age(status.startedAt),
+  ]);
+  return table(['INSTANCE', 'DRIVER', 'KERNEL', 'CPUS', 'MEMORY', 'PID', 'BOOT ID', 'AGE'], rows, ['CPUS', 'MEMORY', 'PID']);
+}
+
+async function inside(client: Client, name: string, command: string[]): Promise<{ text: string; code: number }> {
+  const remote = await client.exec(name, { command });
+  remote.stdin.end();
+  remote.stderr.resume();
+  let text = '';
+  remote.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+    text += chunk;
+  });
+  const { exitCode } = await remote.exited;
+  return { text, code: exitCode };
+}
+
+async function cleanUp(client: Client): Promise<void> {
+  for (const { spec } of await client.list().catch(() => [])) await client.remove(spec.name, { force: true }).catch(() => {});
+  await client.shutdown().catch(() => {});
+  rmSync(home, { recursive: true, force: true });
+}
+
+function summary(): void {
+  console.log('\nSummary\n');
+  for (const [met, text] of results) console.log(`  ${met ? '✓' : '✗'} ${text}`);
+  console.log(`
+Everything started here has been removed again. Now you:
+
+  ./bin/pk run -- uname -a                      any command in a kernel of its own
+  ./bin/pk run --driver qemu --cpus 2 -- nproc  in a virtual machine
+  ./bin/pk run -d --name web -- sleep 1000      leave one running, then: ./bin/pk ps
+  ./bin/pk --help
+`);
+}

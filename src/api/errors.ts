@@ -1,0 +1,31 @@
+/** Errors as they go over the wire. */
+import { asPolykernelError, ERROR_TABLE, type ErrorBody, PolykernelError } from '../sys/errors.ts';
+import type { ApiContext } from './context.ts';
+
+/** A command and its environment have at most 128 KiB; quoting and the rest need room too. */
+export const BODY_BYTES = 1024 * 1024;
+
+/** The error as it goes over the wire. What is nobody's mistake but ours is told to the daemon's log. */
+export function errorAnswer(
+  error: unknown,
+  context: Pick<ApiContext, 'complain'>,
+): { status: number; body: { error: ErrorBody } } {
+  const known = asKnownError(error);
+  if (known.code === 'internal') context.complain('answering a request', error);
+  return { status: ERROR_TABLE[known.code].http, body: { error: known.toJSON() } };
+}
+
+function asKnownError(error: unknown): PolykernelError {
+  if (error instanceof PolykernelError) return error;
+  const { statusCode, code, message } = error as { statusCode?: number; code?: string; message?: string };
+  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE')
+    return new PolykernelError('invalid', `the request body is larger than ${BODY_BYTES} bytes`);
+  if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') {
+    return new PolykernelError('invalid', 'the request body is not JSON', {
+      hint: 'Send it with Content-Type: application/json.',
+    });
+  }
+  if (statusCode !== undefined && statusCode >= 400 && statusCode < 500)
+    return new PolykernelError('invalid', `malformed request: ${message}`);
+  return asPolykernelError(error, 'answering the request');
+}

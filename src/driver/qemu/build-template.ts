@@ -1,0 +1,119 @@
+/** Boots a kernel up to its agent, loads what every clone needs, and writes its memory and state to files. */
+import { randomBytes } from 'node:crypto';
+import { mkdir, open, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { GuestLink } from '../../guest/index.ts';
+import type { KernelImage } from '../../image/index.ts';
+import { PolykernelError } from '../../sys/errors.ts';
+import type { Bind } from '../jail.ts';
+import { connectShim, killShim } from '../shim.ts';
+import { earlyEnd, startFailure } from '../start.ts';
+import { JAIL_RAM, type Machine } from './command.ts';
+import { launchQemu } from './launch.ts';
+import type { QemuProgram } from './program.ts';
+import { isRecord, Qmp } from './qmp.ts';
+
+const JAIL_STATE = '/vmm/state';
+/** QEMU writes its state through a program: it has no URI for a file, and nobody can hand its monitor a descriptor. */
+const WRITER: readonly Bind[] = ['/bin/sh', '/bin/cat'].map((path) => ({ source: path, target: path, access: 'read' }));
+const WRITE_STATE = `exec:exec /bin/cat >${JAIL_STATE}`;
+const MIGRATION_DEADLINE_MS = 30_000;
+const POLL_MS = 2;
+
+export interface TemplateRequest {
+  qemu: QemuProgram;
+  machine: Machine;
+  image: KernelImage;
+  readyTimeoutMs: number;
+}
+
+/**
+ * Makes `ram` and `state` in `directory`. No workload runs in a template, its files are those of this user, and its
+ * agent has not been configured: it has no name, no seed and no boot id yet, so that each clone gets its own.
+ * Rejects as Driver.start() does; then no process is left.
+ */
+export async function buildTemplate(directory: string, request: TemplateRequest, signal: AbortSignal): Promise<void> {
+  const { image, machine, readyTimeoutMs } = request;
+  const [run, empty] = [join(directory, 'run'), join(directory, 'empty')];
+  const [ram, state] = [join(directory, 'ram'), join(directory, 'state')];
+  await Promise.all([mkdir(run, { mode: 0o700 }), mkdir(empty), writeFile(state, '', { mode: 0o600 })]);
+  await makeSparse(ram, machine.memoryBytes);
+
+  const timeout = AbortSignal.timeout(readyTimeoutMs);
+  const both = AbortSignal.any([signal, timeout]);
+  const done = new AbortController();
+  const guest = new GuestLink({ name: 'template' });
+  try {
+    await launchQemu(
+      {
+        directory: run,
+        qemu: request.qemu,
+        machine,
+        start: { kind: 'template' },
+        spec: {
+          image,
+          root: { kind: 'directory', path: empty },
+          volumes: [],
+          identity: undefined,
+          hostCpus: undefined,
+          hiddenPaths: [],
+        },
+        binds: [
+          { source: ram, target: JAIL_RAM, access: 'write' },
+          { source: state, target: JAIL_STATE, access: 'write' },
+          ...WRITER,
+        ],
+      },
+      both,
+    );
+    const ended = earlyEnd(run, done.signal);
+    await Promise.race([ended, bootAndLoad(run, guest, image, both)]);
+    guest.detach();
+    await Promise.race([ended, save(run, both)]);
+  } catch (error) {
+    throw await startFailure({ directory: run, name: 'the template', readyTimeoutMs }, error, { signal, timeout });
+  } finally {
+    done.abort();
+    guest.destroy();
+    await killShim(run);
+    await Promise.all([run, empty].map((path) => rm(path, { recursive: true, force: true })));
+  }
+}
+
+async function bootAndLoad(run: string, guest: GuestLink, image: KernelImage, signal: AbortSignal): Promise<void> {
+  await guest.attach(await connectShim(run, 'control'), signal);
+  const modules = templateModules(image).map((path) => ['module', path] as const);
+  if (modules.length > 0) await guest.configure([...modules], signal);
+}
+
+/** Modules that every clone finds loaded: what all roots need. */
+export function templateModules(image: KernelImage): string[] {
+  return [...new Set([...(image.modules.share ?? []), ...(image.modules.overlay ?? [])])];
+}
+
+/** QEMU stops the guest by itself and notes that it ran, so that a clone runs as soon as it is loaded. */
+async function save(run: string, signal: AbortSignal): Promise<void> {
+  const monitor = await Qmp.open(await connectShim(run, 'monitor'), randomBytes(4).toString('hex'));
+  try {
+    await monitor.execute('migrate', { uri: WRITE_STATE });
+    const deadline = Date.now() + MIGRATION_DEADLINE_MS;
+    for (;;) {
+      const answer = await monitor.execute('query-migrate');
+      const status = isRecord(answer) ? answer.status : undefined;
+      if (status === 'completed') return;
+      if (status === 'failed' || status === 'cancelled' || Date.now() > deadline) {
+        const reason = isRecord(answer) && typeof answer['error-desc'] === 'string' ? answer['error-desc'] : status;
+        throw new PolykernelError('internal', `QEMU did not write the template's state: ${String(reason).slice(0, 300)}`);
+      }
+      await delay(POLL_MS, undefined, { signal });
+    }
+  } finally {
+    monitor.close();
+  }
+}
+
+async function makeSparse(path: string, bytes: number): Promise<void> {
+  const file = await open(path, 'wx', 0o600);
+  await file.truncate(bytes).finally(() => file.close());
+}

@@ -1,0 +1,336 @@
+/**
+ * QEMU: the guest is a virtual machine of its own, with KVM where it works and emulated (TCG) elsewhere.
+ *
+ * Booting under emulation takes seconds, so by default a kernel is a clone of a template (template.ts): QEMU maps the
+ * memory of a kernel that has booted already, privately, and goes on from there. What distinguishes one clone from the
+ * next (entropy, clock, names, files) is set by the same steps that set up a booted kernel.
+ */
+import { randomBytes } from 'node:crypto';
+import { open, rm } from 'node:fs/promises';
+import { totalmem } from 'node:os';
+import { join } from 'node:path';
+import { GuestLink, type GuestRoot, rootOps } from '../../guest/index.ts';
+import { PolykernelError } from '../../sys/errors.ts';
+import { cacheDirectory, nativeBinary } from '../../sys/paths.ts';
+import { allowedCpus } from '../../sys/process.ts';
+import { findTool, toolHint } from '../../sys/tools.ts';
+import { formatBytes } from '../../sys/units.ts';
+import type { Availability, Capabilities, Driver, Kernel, KernelExit, LaunchSpec } from '../driver.ts';
+import { JAIL_VMM } from '../jail.ts';
+import { explainExit } from '../kernel.ts';
+import { connectShim, consoleLogPath, shimStatus } from '../shim.ts';
+import { earlyEnd, startFailure } from '../start.ts';
+import { type AcceleratorChoice, chooseAccelerator } from './accelerator.ts';
+import { buildTemplate, templateModules } from './build-template.ts';
+import { type Accelerator, JAIL_RAM, type Machine, ROOT_DEVICE, SHARE_TAG, type Start } from './command.ts';
+import { QemuKernel } from './kernel.ts';
+import { launchQemu, type QemuLaunch } from './launch.ts';
+import { findQemu, isInstalled, type QemuProgram } from './program.ts';
+import { type Template, TemplateStore, templateKey } from './template.ts';
+
+const MIB = 2 ** 20;
+/** An emulated kernel may have more CPUs than the host; beyond this they only wait for each other. */
+const TCG_MAX_CPUS = 64;
+/** The uncompressed kernel and its tables take 70 MiB. */
+const MIN_MEMORY_BYTES = 128 * MIB;
+const ATTACH_DEADLINE_MS = 10_000;
+/** A sound clone answers within a second even on a loaded machine; one that does not is broken. */
+const CLONE_DEADLINE_MS = 20_000;
+/** How long prewarm() lets the template boot. */
+const PREWARM_TIMEOUT_MS = 120_000;
+const JAIL_PRELOAD = `${JAIL_VMM}/pk-ram.so`;
+/** Left by a clone that did not start, and in the way of the boot that replaces it. */
+const SHIM_FILES = ['exit', 'shim.pid', 'console.log', 'console.log.1'];
+
+export interface QemuDriverOptions {
+  /** Keeps templates and what was found out about KVM. */
+  cache?: string;
+  /** Most templates kept on disk. */
+  templateLimit?: number;
+}
+
+/** Called with the name of each phase of a start as it begins. */
+type Progress = (phase: string) => void;
+
+export class QemuDriver implements Driver {
+  readonly name = 'qemu';
+  readonly #cache: string;
+  readonly #templates: TemplateStore;
+  #program: Promise<QemuProgram> | undefined;
+  #choice: Promise<AcceleratorChoice> | undefined;
+  #accelerator: Accelerator = 'tcg';
+
+  constructor(options: QemuDriverOptions = {}) {
+    this.#cache = options.cache ?? cacheDirectory();
+    this.#templates = new TemplateStore(join(this.#cache, 'templates'), options.templateLimit);
+  }
+
+  async probe(signal?: AbortSignal): Promise<Availability> {
+    if (process.arch !== 'x64') {
+      return { available: false, reason: `the kernel images are for x86-64, and this machine is ${process.arch}` };
+    }
+    if (!isInstalled())
+      return { available: false, reason: 'QEMU is not installed', hint: toolHint('qemu-system-x86_64') };
+    if (findTool('bwrap') === undefined) {
+      return { available: false, reason: 'bubblewrap (bwrap) is missing', hint: toolHint('bwrap') };
+    }
+    try {
+      for (const name of ['pk-shim', 'pk-jail', 'pk-ram.so'] as const) nativeBinary(name);
+      const { accelerator, reason } = await this.#chosen(signal);
+      return { available: true, reason, accelerator };
+    } catch (error) {
+      if (!(error instanceof PolykernelError) || error.code !== 'unavailable') throw error;
+      return { available: false, reason: error.message, hint: error.hint };
+    }
+  }
+
+  capabilities(): Capabilities {
+    const kvm = this.#accelerator === 'kvm';
+    return {
+      maxCpus: kvm ? allowedCpus().length : TCG_MAX_CPUS,
+      minMemoryBytes: MIN_MEMORY_BYTES,
+      maxMemoryBytes: totalmem(),
+      // QEMU 7.2 loses its head when an emulated CPU is taken away and another given.
+      cpuHotplug: false,
+      memoryHotplug: false,
+      deviceHotplug: true,
+      pause: true,
+      templateClone: true,
+      dump: true,
+      sharedMemory: 'hotplug',
+      networks: ['none'],
+      confinement: [
+        kvm ? 'virtual machine (KVM)' : 'emulated processor (TCG)',
+        'QEMU sandbox',
+        'seccomp',
+        'no capabilities',
+        'own namespaces, private root',
+        'unprivileged uid',
+      ],
+      isolation: kvm ? 'processor virtualisation (KVM)' : 'QEMU emulation, process boundary of the host kernel',
+    };
+  }
+
+  consoleLog(directory: string): string {
+    return consoleLogPath(directory);
+  }
+
+  async prewarm(spec: Pick<LaunchSpec, 'image' | 'cpus' | 'memoryBytes'>, signal: AbortSignal): Promise<void> {
+    const context = await this.#context(spec, signal);
+    checkSpec(spec, this.capabilities());
+    await this.#template({ ...spec, readyTimeoutMs: PREWARM_TIMEOUT_MS }, context, signal, () => {});
+  }
+
+  async start(spec: LaunchSpec, signal: AbortSignal, progress: Progress = () => {}): Promise<Kernel> {
+    const timeout = AbortSignal.timeout(spec.readyTimeoutMs);
+    try {
+      const context = await this.#context(spec, AbortSignal.any([signal, timeout]));
+      checkSpec(spec, this.capabilities());
+      if (!spec.cold) {
+        const kernel = await this.#clone(spec, context, { signal, timeout }, progress);
+        if (kernel !== undefined) return kernel;
+      }
+      progress('booting kernel');
+      return await this.#run(spec, { kind: 'boot' }, context, { signal, timeout }, progress);
+    } catch (error) {
+      throw await startFailure(spec, error, { signal, timeout });
+    }
+  }
+
+  async attach(spec: LaunchSpec): Promise<Kernel | KernelExit | undefined> {
+    const status = await shimStatus(spec.directory);
+    if (status === undefined) return undefined;
+    if (status.state !== 'running') {
+      return await explainExit(spec.directory, status.state === 'exited' ? status : undefined);
+    }
+    const guest = new GuestLink({ name: spec.name });
+    const kernel = new QemuKernel({ directory: spec.directory, pid: status.pid, cloned: !spec.cold, guest });
+    try {
+      await kernel.resume();
+      await guest.attach(await connectShim(spec.directory, 'control'), AbortSignal.timeout(ATTACH_DEADLINE_MS));
+      return kernel;
+    } catch (error) {
+      kernel.detach();
+      const now = await shimStatus(spec.directory);
+      if (now?.state === 'exited') return await explainExit(spec.directory, now);
+      throw error;
+    }
+  }
+
+  #qemu(): Promise<QemuProgram> {
+    this.#program ??= findQemu().catch((error) => {
+      this.#program = undefined;
+      throw error;
+    });
+    return this.#program;
+  }
+
+  async #chosen(signal?: AbortSignal): Promise<AcceleratorChoice> {
+    const qemu = await this.#qemu();
+    this.#choice ??= chooseAccelerator(qemu, join(this.#cache, 'kvm-probe.json'), signal).catch((error) => {
+      this.#choice = undefined;
+      throw error;
+    });
+    const choice = await this.#choice;
+    this.#accelerator = choice.accelerator;
+    return choice;
+  }
+
+  async #context(spec: Pick<LaunchSpec, 'cpus' | 'memoryBytes'>, signal: AbortSignal): Promise<Context> {
+    const [qemu, { accelerator }] = await Promise.all([this.#qemu(), this.#chosen(signal)]);
+    const memoryBytes = Math.floor(spec.memoryBytes / MIB) * MIB;
+    return { qemu, machine: { accelerator, cpus: spec.cpus, memoryBytes } };
+  }
+
+  /** A clone, or undefined when that is not possible and the kernel has to be booted. */
+  async #clone(spec: LaunchSpec, context: Context, why: Why, progress: Progress): Promise<Kernel | undefined> {
+    const signal = AbortSignal.any([why.signal, why.timeout]);
+    const template = await this.#template(spec, context, signal, progress);
+    progress('cloning template');
+    try {
+      return await this.#run(spec, { kind: 'clone', stateFd: 5, template }, context, why, progress);
+    } catch (error) {
+      if (signal.aborted || !isBroken(error)) throw error;
+      progress('template unusable, discarding it');
+      await this.#templates.discard(template.key);
+      await Promise.all(SHIM_FILES.map((name) => rm(join(spec.directory, name), { force: true })));
+      return undefined;
+    }
+  }
+
+  #template(
+    spec: Pick<LaunchSpec, 'image' | 'readyTimeoutMs'>,
+    context: Context,
+    signal: AbortSignal,
+    progress: Progress,
+  ): Promise<Template> {
+    const { qemu, machine } = context;
+    const key = templateKey({ ...machine, imageDigest: spec.image.digest, qemuVersion: qemu.version });
+    const request = { ...context, image: spec.image, readyTimeoutMs: spec.readyTimeoutMs };
+    return this.#templates.ensure(
+      key,
+      (directory) => buildTemplate(directory, request, signal),
+      signal,
+      () => progress('building template (first start of this image with these settings)'),
+    );
+  }
+
+  /** Starts QEMU and sets up its guest. Rejects with nothing left running. */
+  async #run(spec: LaunchSpec, start: RunStart, context: Context, why: Why, progress: Progress): Promise<Kernel> {
+    const signal = AbortSignal.any([why.signal, why.timeout]);
+    const cloned = start.kind === 'clone';
+    const guest = new GuestLink({ name: spec.name });
+    const done = new AbortController();
+    const state = cloned ? await open(start.template.state, 'r') : undefined;
+    try {
+      const launch: QemuLaunch = { directory: spec.directory, ...context, spec, start, binds: [] };
+      if (cloned) {
+        launch.binds = cloneBinds(start.template);
+        launch.env = { LD_PRELOAD: JAIL_PRELOAD };
+        launch.fds = [state!.fd];
+      }
+      const { pid } = await launchQemu(launch, signal);
+      const ended = earlyEnd(spec.directory, done.signal);
+      await Promise.race([ended, this.#setUp(spec, guest, cloned, signal, progress)]);
+      return new QemuKernel({ directory: spec.directory, pid, cloned, guest });
+    } catch (error) {
+      guest.destroy();
+      throw await startFailure(spec, error, why);
+    } finally {
+      done.abort();
+      await state?.close();
+    }
+  }
+
+  async #setUp(
+    spec: LaunchSpec,
+    guest: GuestLink,
+    cloned: boolean,
+    signal: AbortSignal,
+    progress: Progress,
+  ): Promise<void> {
+    const control = await connectShim(spec.directory, 'control');
+    await guest.attach(control, cloned ? AbortSignal.any([signal, AbortSignal.timeout(CLONE_DEADLINE_MS)]) : signal);
+    progress('setting up files');
+    const ops = rootOps({
+      ...guestRoot(spec),
+      modules: guestModules(spec, cloned),
+      hostname: spec.hostname,
+      machineId: spec.id,
+      seed: randomBytes(32),
+      timeMs: Date.now(),
+    });
+    await guest.configure(ops, signal);
+  }
+}
+
+interface Context {
+  qemu: QemuProgram;
+  machine: Machine;
+}
+
+interface Why {
+  signal: AbortSignal;
+  timeout: AbortSignal;
+}
+
+type RunStart = Exclude<Start, { kind: 'clone' | 'template' }> | { kind: 'clone'; stateFd: number; template: Template };
+
+function cloneBinds(template: Template): QemuLaunch['binds'] {
+  return [
+    { source: template.ram, target: JAIL_RAM, access: 'read' },
+    { source: nativeBinary('pk-ram.so'), target: JAIL_PRELOAD, access: 'read' },
+  ];
+}
+
+/** Whether a clone failed in a way that another clone of the same template would fail, too. */
+function isBroken(error: unknown): boolean {
+  return error instanceof PolykernelError && ['kernel-died', 'panic', 'not-ready', 'protocol'].includes(error.code);
+}
+
+/** How the guest finds its root and volumes. */
+function guestRoot(spec: Pick<LaunchSpec, 'root' | 'volumes'>): GuestRoot {
+  const { root, volumes } = spec;
+  const disk = root.kind === 'squashfs' || root.kind === 'ext4' ? root.kind : undefined;
+  const share = { fstype: '9p', source: SHARE_TAG, data: SHARE_OPTIONS };
+  return {
+    exportMount: disk === undefined || volumes.length > 0 ? share : undefined,
+    root: disk === undefined ? 'export' : { blockDevice: ROOT_DEVICE, fstype: disk },
+    volumes: volumes.map(({ target, readOnly }, index) => ({ index, target, readOnly })),
+  };
+}
+
+const SHARE_OPTIONS = 'trans=virtio,version=9p2000.L,msize=512000,cache=loose';
+
+/** Modules still to be loaded, in load order. */
+function guestModules(spec: Pick<LaunchSpec, 'image' | 'root'>, cloned: boolean): string[] {
+  const { modules } = spec.image;
+  const disk = spec.root.kind === 'squashfs' || spec.root.kind === 'ext4' ? spec.root.kind : undefined;
+  const lists = [cloned ? [] : templateModules(spec.image), disk && modules.block, disk && modules[disk]];
+  return [...new Set(lists.flatMap((list) => list ?? []))];
+}
+
+function checkSpec(spec: Pick<LaunchSpec, 'image' | 'cpus' | 'memoryBytes'>, capabilities: Capabilities): void {
+  const { maxCpus, minMemoryBytes, maxMemoryBytes } = capabilities;
+  if (spec.image.kind !== 'x86_64') {
+    throw new PolykernelError('invalid', `the image ${spec.image.name} is not a kernel for a virtual machine`, {
+      field: 'image',
+      value: spec.image.name,
+      hint: 'Use an image of kind x86_64, such as debian:amd64, or another driver.',
+    });
+  }
+  if (spec.cpus > maxCpus) {
+    throw new PolykernelError('unsupported', `QEMU runs at most ${maxCpus} CPUs here, and ${spec.cpus} were asked for`, {
+      field: 'cpus',
+      value: spec.cpus,
+      hint: `Ask for ${maxCpus} CPUs or fewer.`,
+    });
+  }
+  if (spec.memoryBytes < minMemoryBytes || spec.memoryBytes > maxMemoryBytes) {
+    const range = `${formatBytes(minMemoryBytes)} to ${formatBytes(maxMemoryBytes)}`;
+    throw new PolykernelError('unsupported', `QEMU runs with ${range} of memory here, not ${formatBytes(spec.memoryBytes)}`, {
+      field: 'memory',
+      value: spec.memoryBytes,
+    });
+  }
+}

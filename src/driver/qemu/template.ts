@@ -1,0 +1,161 @@
+/**
+ * The store of templates: snapshots of kernels that have booted up to their agent, to be cloned instead of booted.
+ *
+ *   KEY/ram        the guest's memory, sparse; clones map it privately, so its page cache is common to all of them
+ *   KEY/state      everything else of the machine, as QEMU's migration stream
+ *   KEY/meta.json  written last; its modification time is that of the last use
+ *   lock           of the process that builds or removes
+ *
+ * INVARIANTS: a KEY directory appears by one rename, complete and on disk. Nothing in it is writable for a clone.
+ * Running clones keep the memory file they have mapped also when its template is removed.
+ */
+import { createHash, randomBytes } from 'node:crypto';
+import { chmod, mkdir, open, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { withLock } from '../../image/lock.ts';
+import { COMMAND_VERSION, kernelCommandLine, type Machine } from './command.ts';
+import { isRecord } from './qmp.ts';
+
+export interface TemplateKey extends Machine {
+  imageDigest: string;
+  qemuVersion: string;
+}
+
+export interface Template {
+  key: string;
+  /** Absolute paths. */
+  ram: string;
+  state: string;
+}
+
+/** Makes the files `ram` and `state` in `directory`; rejects to leave no template. */
+export type TemplateBuilder = (directory: string) => Promise<void>;
+
+/** One template takes about 100 MiB of disk. */
+const DEFAULT_LIMIT = 8;
+const META = 'meta.json';
+const WORK_PREFIX = 'work-';
+
+/** Names what a template depends on: kernel, QEMU, processor and memory, and the command line. */
+export function templateKey(key: TemplateKey): string {
+  const { imageDigest, qemuVersion, accelerator, cpus, memoryBytes } = key;
+  const parts = [COMMAND_VERSION, kernelCommandLine(accelerator), imageDigest, qemuVersion, accelerator, cpus, memoryBytes];
+  return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
+}
+
+export class TemplateStore {
+  readonly #directory: string;
+  readonly #limit: number;
+
+  /** `limit`: how many templates are kept. */
+  constructor(directory: string, limit = DEFAULT_LIMIT) {
+    this.#directory = directory;
+    this.#limit = limit;
+  }
+
+  /** The template if it is there; says that it is in use. Only files of the right size count. */
+  async find(key: string): Promise<Template | undefined> {
+    const directory = join(this.#directory, key);
+    const template = { key, ram: join(directory, 'ram'), state: join(directory, 'state') };
+    try {
+      const meta: unknown = JSON.parse(await readFile(join(directory, META), 'utf8'));
+      const [ram, state] = await Promise.all([stat(template.ram), stat(template.state)]);
+      if (!isRecord(meta) || meta.ramBytes !== ram.size || meta.stateBytes !== state.size) return undefined;
+      const now = new Date();
+      await utimes(join(directory, META), now, now);
+      return template;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /**
+   * The template, built now if it is not there. Of several processes that ask at once one builds and the others wait.
+   * `onBuild` is called when this one builds.
+   */
+  async ensure(key: string, build: TemplateBuilder, signal: AbortSignal, onBuild = () => {}): Promise<Template> {
+    const found = await this.find(key);
+    if (found !== undefined) return found;
+    return await this.#locked(signal, async () => {
+      const meanwhile = await this.find(key);
+      if (meanwhile !== undefined) return meanwhile;
+      onBuild();
+      await this.#build(key, build);
+      await this.#evict(key);
+      const built = await this.find(key);
+      if (built === undefined) throw new Error('the template that was just made is gone');
+      return built;
+    });
+  }
+
+  /** Removes a template that proved to be unusable. */
+  async discard(key: string): Promise<void> {
+    await this.#locked(undefined, () => this.#remove(key));
+  }
+
+  async #locked<T>(signal: AbortSignal | undefined, action: () => Promise<T>): Promise<T> {
+    await mkdir(this.#directory, { recursive: true, mode: 0o700 });
+    return await withLock(
+      join(this.#directory, 'lock'),
+      async () => {
+        // With the lock held, a work directory belongs to a process that was killed.
+        for (const name of await readdir(this.#directory))
+          if (name.startsWith(WORK_PREFIX)) await rm(join(this.#directory, name), { recursive: true, force: true });
+        return await action();
+      },
+      { signal },
+    );
+  }
+
+  async #build(key: string, build: TemplateBuilder): Promise<void> {
+    const work = join(this.#directory, WORK_PREFIX + randomBytes(6).toString('hex'));
+    await mkdir(work, { mode: 0o700 });
+    try {
+      await build(work);
+      const sizes: number[] = [];
+      for (const name of ['ram', 'state']) {
+        await chmod(join(work, name), 0o444);
+        sizes.push(await synced(join(work, name)));
+      }
+      const meta = { ramBytes: sizes[0], stateBytes: sizes[1], createdAt: new Date().toISOString() };
+      await writeFile(join(work, META), `${JSON.stringify(meta)}\n`, { mode: 0o600, flush: true });
+      await this.#remove(key);
+      await rename(work, join(this.#directory, key));
+    } finally {
+      await rm(work, { recursive: true, force: true });
+    }
+  }
+
+  async #remove(key: string): Promise<void> {
+    const doomed = join(this.#directory, WORK_PREFIX + randomBytes(6).toString('hex'));
+    // First out of sight at once, then deleted: nobody finds half a template.
+    const moved = await rename(join(this.#directory, key), doomed).then(
+      () => true,
+      () => false,
+    );
+    if (moved) await rm(doomed, { recursive: true, force: true });
+  }
+
+  async #evict(kept: string): Promise<void> {
+    const names = (await readdir(this.#directory)).filter((name) => /^[0-9a-f]{64}$/.test(name) && name !== kept);
+    const used = await Promise.all(
+      names.map(async (name) => {
+        const meta = await stat(join(this.#directory, name, META)).catch(() => undefined);
+        return { name, usedAt: meta?.mtimeMs ?? 0 };
+      }),
+    );
+    used.sort((a, b) => b.usedAt - a.usedAt);
+    for (const { name } of used.slice(this.#limit - 1)) await this.#remove(name);
+  }
+}
+
+/** Waits until a file is on disk; gives its size in bytes. */
+async function synced(path: string): Promise<number> {
+  const file = await open(path, 'r');
+  try {
+    await file.sync();
+    return (await file.stat()).size;
+  } finally {
+    await file.close();
+  }
+}
