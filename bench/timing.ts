@@ -23,10 +23,13 @@ export async function interleaved<Name extends string>(
   for (let round = -1; round < rounds; round++) {
     for (const name of Object.keys(measures) as Name[]) {
       const value = await measures[name]();
-      if (round >= 0) (seen[name] ??= []).push(value);
+      if (round >= 0) seen[name] = [...(seen[name] ?? []), value];
     }
   }
-  return Object.fromEntries(Object.entries<number[]>(seen).map(([name, values]) => [name, median(values)])) as Record<Name, number>;
+  return Object.fromEntries(Object.entries<number[]>(seen).map(([name, values]) => [name, median(values)])) as Record<
+    Name,
+    number
+  >;
 }
 
 /** Resolves when `child`'s stream first says something containing `text`; rejects when it ends before. */
@@ -37,6 +40,8 @@ export function said(child: ChildProcess, stream: NodeJS.ReadableStream, text: s
       heard = (heard + chunk.toString('latin1')).slice(-65_536);
       if (heard.includes(text)) resolve();
     });
-    child.once('exit', (code, signal) => reject(new Error(`ended (${code ?? signal}) before it said ${text}: ${heard.slice(-500)}`)));
+    child.once('exit', (code, signal) =>
+      reject(new Error(`ended (${code ?? signal}) before it said ${text}: ${heard.slice(-500)}`)),
+    );
   });
 }

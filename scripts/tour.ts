@@ -39,7 +39,9 @@ async function tour(client: Client): Promise<void> {
   console.log(`\nThis machine runs Linux ${release()}. Polykernel now starts more kernels beside it.\n`);
   const { drivers } = await client.doctor();
   for (const { name, availability } of drivers) say(`driver ${name}: ${availability.reason}`);
-  const usable = drivers.filter(({ name, availability }) => name !== 'fake' && availability.available).map(({ name }) => name);
+  const usable = drivers
+    .filter(({ name, availability }) => name !== 'fake' && availability.available)
+    .map(({ name }) => name);
   if (usable.length === 0) throw new Error('no driver can run a kernel here; `./bin/pk doctor` says what is missing');
 
   const wanted = [
@@ -65,11 +67,18 @@ async function tour(client: Client): Promise<void> {
   console.log('\nWho owns what:\n');
   console.log(ownership(await client.list()));
   const boots = new Set(started.map(({ bootId }) => bootId));
-  results.push([boots.size === started.length, `${started.length} real kernels ran side by side, each with a boot id of its own`]);
+  results.push([
+    boots.size === started.length,
+    `${started.length} real kernels ran side by side, each with a boot id of its own`,
+  ]);
 
   console.log('A program in each:\n');
   for (const { spec } of started) {
-    const { text } = await inside(client, spec.name, ['sh', '-c', 'echo "$(uname -n): Linux $(uname -r), $(nproc) CPU, up $(cut -d" " -f1 /proc/uptime) s"']);
+    const { text } = await inside(client, spec.name, [
+      'sh',
+      '-c',
+      'echo "$(uname -n): Linux $(uname -r), $(nproc) CPU, up $(cut -d" " -f1 /proc/uptime) s"',
+    ]);
     console.log(`    ${text.trim()}`);
     results.push([text.startsWith(spec.name), `${spec.name} ran a program and knew its own name`]);
   }
@@ -82,7 +91,9 @@ async function tour(client: Client): Promise<void> {
   say(`  ${victim} ended: ${crashed.exit?.message}`);
   results.push([crashed.exit?.reason === 'panic', `the panic of ${victim} was seen and named`]);
   const survivors = started.slice(1);
-  const alive = await Promise.all(survivors.map(({ spec }) => inside(client, spec.name, ['cat', '/proc/sys/kernel/random/boot_id'])));
+  const alive = await Promise.all(
+    survivors.map(({ spec }) => inside(client, spec.name, ['cat', '/proc/sys/kernel/random/boot_id'])),
+  );
   const same = alive.every(({ text }, index) => text.trim() === survivors[index]!.bootId);
   results.push([same, `the other ${survivors.length} went on with the same boot ids: the crash stayed in its kernel`]);
 
@@ -105,7 +116,11 @@ function ownership(all: readonly InstanceStatus[]): string {
     status.bootId?.slice(0, 8) ?? '-',
     age(status.startedAt),
   ]);
-  return table(['INSTANCE', 'DRIVER', 'KERNEL', 'CPUS', 'MEMORY', 'PID', 'BOOT ID', 'AGE'], rows, ['CPUS', 'MEMORY', 'PID']);
+  return table(['INSTANCE', 'DRIVER', 'KERNEL', 'CPUS', 'MEMORY', 'PID', 'BOOT ID', 'AGE'], rows, [
+    'CPUS',
+    'MEMORY',
+    'PID',
+  ]);
 }
 
 async function inside(client: Client, name: string, command: string[]): Promise<{ text: string; code: number }> {
@@ -121,7 +136,8 @@ async function inside(client: Client, name: string, command: string[]): Promise<
 }
 
 async function cleanUp(client: Client): Promise<void> {
-  for (const { spec } of await client.list().catch(() => [])) await client.remove(spec.name, { force: true }).catch(() => {});
+  for (const { spec } of await client.list().catch(() => []))
+    await client.remove(spec.name, { force: true }).catch(() => {});
   await client.shutdown().catch(() => {});
   rmSync(home, { recursive: true, force: true });
 }

@@ -2,10 +2,11 @@
  * What every driver must do, run against each of them: `fake` in the unit project, `uml` and `qemu` on real kernels.
  * A driver passes or it is not a driver; differences are allowed only where Capabilities declare them.
  */
+
+import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { randomBytes } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Driver, Kernel, KernelExit, LaunchSpec } from '../src/driver/index.ts';
 import type { KernelImage } from '../src/image/index.ts';
@@ -68,7 +69,9 @@ export function conformance(name: string, target: ConformanceTarget): void {
       return kernel;
     }
     async function output(kernel: Kernel, ...command: string[]): Promise<string> {
-      const result = await collect(kernel.guest.exec({ command, env: { PATH: '/usr/bin:/bin' }, cwd: '/', uid: 0, gid: 0 }));
+      const result = await collect(
+        kernel.guest.exec({ command, env: { PATH: '/usr/bin:/bin' }, cwd: '/', uid: 0, gid: 0 }),
+      );
       expect(result.exit).toEqual({ kind: 'exit', value: 0, message: expect.anything() });
       return result.stdout;
     }
@@ -90,13 +93,31 @@ export function conformance(name: string, target: ConformanceTarget): void {
       const cat = kernel.guest.exec({ command: ['cat'], env: { PATH: '/usr/bin:/bin' }, cwd: '/', uid: 0, gid: 0 });
       cat.stdin.end('through the kernel');
       expect((await collect(cat)).stdout).toBe('through the kernel');
-      const failing = kernel.guest.exec({ command: ['sh', '-c', 'exit 42'], env: { PATH: '/usr/bin:/bin' }, cwd: '/', uid: 0, gid: 0 });
+      const failing = kernel.guest.exec({
+        command: ['sh', '-c', 'exit 42'],
+        env: { PATH: '/usr/bin:/bin' },
+        cwd: '/',
+        uid: 0,
+        gid: 0,
+      });
       expect((await collect(failing)).exit).toMatchObject({ kind: 'exit', value: 42 });
-      const sleeping = kernel.guest.exec({ command: ['sleep', '1000'], env: { PATH: '/usr/bin:/bin' }, cwd: '/', uid: 0, gid: 0 });
+      const sleeping = kernel.guest.exec({
+        command: ['sleep', '1000'],
+        env: { PATH: '/usr/bin:/bin' },
+        cwd: '/',
+        uid: 0,
+        gid: 0,
+      });
       await sleeping.started;
       sleeping.signal(15);
       expect((await collect(sleeping)).exit).toMatchObject({ kind: 'signal', value: 15 });
-      const absent = kernel.guest.exec({ command: ['no-such-program'], env: { PATH: '/usr/bin:/bin' }, cwd: '/', uid: 0, gid: 0 });
+      const absent = kernel.guest.exec({
+        command: ['no-such-program'],
+        env: { PATH: '/usr/bin:/bin' },
+        cwd: '/',
+        uid: 0,
+        gid: 0,
+      });
       expect((await collect(absent)).exit).toMatchObject({ kind: 'failed', value: 2 });
     });
 
@@ -119,7 +140,13 @@ export function conformance(name: string, target: ConformanceTarget): void {
 
     it('reports a panic with its message', async () => {
       const kernel = await start();
-      const crash = kernel.guest.exec({ command: ['sh', '-c', 'echo c > /proc/sysrq-trigger'], env: { PATH: '/usr/bin:/bin' }, cwd: '/', uid: 0, gid: 0 });
+      const crash = kernel.guest.exec({
+        command: ['sh', '-c', 'echo c > /proc/sysrq-trigger'],
+        env: { PATH: '/usr/bin:/bin' },
+        cwd: '/',
+        uid: 0,
+        gid: 0,
+      });
       crash.exited.catch(() => {});
       const exit = await kernel.exited;
       expect(exit.reason).toBe('panic');
@@ -130,7 +157,13 @@ export function conformance(name: string, target: ConformanceTarget): void {
       if (!driver.capabilities().pause) return;
       const kernel = await start();
       await kernel.pause();
-      const echo = kernel.guest.exec({ command: ['echo', 'late'], env: { PATH: '/usr/bin:/bin' }, cwd: '/', uid: 0, gid: 0 });
+      const echo = kernel.guest.exec({
+        command: ['echo', 'late'],
+        env: { PATH: '/usr/bin:/bin' },
+        cwd: '/',
+        uid: 0,
+        gid: 0,
+      });
       let answered = false;
       void echo.exited.then(() => {
         answered = true;

@@ -60,7 +60,8 @@ export class Sandbox {
   async [Symbol.asyncDispose](): Promise<void> {
     const all = await this.pk(['ps', '-a', '--json']);
     if (all.code === 0) {
-      for (const { spec } of JSON.parse(all.stdout) as { spec: { name: string } }[]) await this.pk(['rm', '-f', spec.name]);
+      for (const { spec } of JSON.parse(all.stdout) as { spec: { name: string } }[])
+        await this.pk(['rm', '-f', spec.name]);
     }
     await this.pk(['daemon', 'stop']);
     for (const pid of await this.processes()) {
@@ -88,7 +89,11 @@ export function finished(child: ChildProcess): Promise<Ran> {
 }
 
 /** Waits until `condition` gives a truthy value, looking again as fast as it answers. */
-export async function until<T>(what: string, condition: () => Promise<T> | T, deadlineMs = 60_000): Promise<NonNullable<T>> {
+export async function until<T>(
+  what: string,
+  condition: () => Promise<T> | T,
+  deadlineMs = 60_000,
+): Promise<NonNullable<T>> {
   const deadline = performance.now() + deadlineMs;
   for (;;) {
     const value = await condition();

@@ -119,9 +119,10 @@ export class Store {
     return this.#sequence;
   }
 
-  close(): void {
+  /** Without `farewell` the number of the last event is not kept, as after SIGKILL. */
+  close(farewell = true): void {
     try {
-      this.#setMeta.run('sequence', String(this.#sequence));
+      if (farewell) this.#setMeta.run('sequence', String(this.#sequence));
     } catch {
       // A gap then.
     }

@@ -268,12 +268,12 @@ export class Supervisor {
     await Promise.race([Promise.all(adoptions), this.#pause(ADOPT_PATIENCE_MS)]);
   }
 
-  /** Lets go of all kernels; they run on. */
-  async detach(): Promise<void> {
+  /** Lets go of all kernels; they run on. Without `farewell` nothing more is written, as after SIGKILL. */
+  async detach(farewell = true): Promise<void> {
     this.#ending = true;
     await Promise.all([...this.#entries.values()].map((entry) => entry.instance.detach()));
-    for (const entry of this.#entries.values()) entry.log.close();
-    this.#saveAgain();
+    for (const { log } of this.#entries.values()) log.close(farewell);
+    if (farewell) this.#saveAgain();
   }
 
   #entry(name: string): Entry {

@@ -63,8 +63,9 @@ export class FileLog extends EventEmitter<{ flushed: []; closed: [] }> implement
     this.#write();
   }
 
-  close(): void {
-    this.flush();
+  close(flush = true): void {
+    if (flush) this.flush();
+    this.#cancelFlush?.();
     this.file.close();
     this.emit('closed');
   }

@@ -27,6 +27,13 @@ export function exitOfWorkload(exit: GuestExit, command: readonly string[], at: 
   return { reason: 'failed', exitCode, message, at };
 }
 
+/** The end of a further process. */
+export function exitOfProcess(exit: GuestExit, command: readonly string[]): Omit<InstanceExit, 'at'> {
+  return exit.kind === 'failed' && exit.value === 0
+    ? exitOfLostWorkload(exit.message, '')
+    : exitOfWorkload(exit, command, '');
+}
+
 /** The session vanished although the kernel lives. */
 export function exitOfLostWorkload(message: string, at: string): InstanceExit {
   return { reason: 'died', exitCode: ERROR_TABLE['kernel-died'].exit, message, at };

@@ -1,4 +1,4 @@
-export { killedExit } from './exits.ts';
+export { exitOfProcess } from './exits.ts';
 export type { Foreground } from './foreground.ts';
 export { Instance, type InstanceEnvironment, newInstanceId } from './instance.ts';
 export { CREATED } from './machine.ts';

@@ -161,6 +161,18 @@ export class Instance {
     await this.#until(() => this.state === 'exited' || this.#detached, signal);
   }
 
+  /** Resolves once the end of the kernel or of its workload is recorded, if one of them is about to end. */
+  async settled(): Promise<void> {
+    const run = this.#run;
+    const patience = new AbortController();
+    const cancel = this.#environment.clock.after(LOST_PATIENCE_MS, () => patience.abort());
+    await this.#until(
+      () => this.#run !== run || !['running', 'paused'].includes(this.state) || this.#detached,
+      patience.signal,
+    ).catch(() => {});
+    cancel();
+  }
+
   /** A further process in the guest. Throws `conflict` unless running. */
   exec(request: ExecRequest): GuestProcess {
     return this.#guest('run a command').exec(request);

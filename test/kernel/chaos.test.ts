@@ -29,7 +29,19 @@ it(`survives ${KILLS} random kills without orphans`, { timeout: 900_000 }, async
   const sandbox = await Sandbox.create();
   const names = ['a', 'b', 'c', 'd'];
   const operations: (() => string[])[] = [
-    () => ['run', '-d', '--driver', 'uml', '--restart', pick(['no', 'on-failure', 'always'])!, '--name', pick(names)!, '--', 'sleep', '1000'],
+    () => [
+      'run',
+      '-d',
+      '--driver',
+      'uml',
+      '--restart',
+      pick(['no', 'on-failure', 'always'])!,
+      '--name',
+      pick(names)!,
+      '--',
+      'sleep',
+      '1000',
+    ],
     () => ['run', '--driver', 'uml', '--', 'sh', '-c', 'cat /proc/uptime; sleep 0.05'],
     () => ['exec', pick(names)!, 'true'],
     () => ['stop', pick(names)!],
@@ -79,7 +91,9 @@ it(`survives ${KILLS} random kills without orphans`, { timeout: 900_000 }, async
     for (const row of await sandbox.json<Row[]>('ps', '-a')) await sandbox.ok('rm', '-f', row.spec.name);
     expect(await readdir(join(sandbox.home, 'instances'))).toEqual([]);
     const daemon = Number(JSON.parse(await sandbox.ok('version', '--json')).daemon?.pid ?? 0);
-    await until('only the daemon is left', async () => (await sandbox.processes()).every((pid) => pid === daemon || isGone(pid)));
+    await until('only the daemon is left', async () =>
+      (await sandbox.processes()).every((pid) => pid === daemon || isGone(pid)),
+    );
     const mounts = await readFile('/proc/self/mounts', 'utf8');
     expect(mounts).not.toContain(sandbox.home);
     expect((await readdir('/dev/shm')).filter((entry) => entry.includes('polykernel'))).toEqual([]);

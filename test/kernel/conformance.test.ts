@@ -1,7 +1,7 @@
+import { UmlDriver } from '../../src/driver/uml.ts';
 import { ImageStore } from '../../src/image/index.ts';
 import { conformance } from '../conformance.ts';
 import { hostProcesses } from '../host-processes.ts';
-import { UmlDriver } from '../../src/driver/uml.ts';
 
 const images = new ImageStore();
 

@@ -38,7 +38,10 @@ describe('a UML guest that mounts hostfs itself', () => {
   });
 
   it('cannot write to the host through it', async () => {
-    const ran = await shell('uml', 'mkdir /tmp/m; mount -t hostfs none /tmp/m -o /; touch /tmp/m/export/root/owned; touch /tmp/m/usr/owned; echo tried');
+    const ran = await shell(
+      'uml',
+      'mkdir /tmp/m; mount -t hostfs none /tmp/m -o /; touch /tmp/m/export/root/owned; touch /tmp/m/usr/owned; echo tried',
+    );
     expect(ran.stdout).toContain('tried');
     await expect(access(join(root, 'owned'))).rejects.toThrow();
     await expect(access('/usr/owned')).rejects.toThrow();
@@ -59,7 +62,15 @@ describe.each(['uml', 'qemu'])('a guest on %s', (driver) => {
   });
 
   it('cannot reach control sockets under /run', async () => {
-    const ran = await sandbox.pk(['run', '--driver', driver, '--', 'sh', '-c', 'ls /run | grep -c sock; cat /run/systemd/private 2>&1 | head -c 0']);
+    const ran = await sandbox.pk([
+      'run',
+      '--driver',
+      driver,
+      '--',
+      'sh',
+      '-c',
+      'ls /run | grep -c sock; cat /run/systemd/private 2>&1 | head -c 0',
+    ]);
     expect(ran.stdout.trim()).toBe('0');
   });
 

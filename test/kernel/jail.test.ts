@@ -2,15 +2,7 @@
  * What a guest that has taken over its VMM's process can do: a shell in the very jail a VMM gets tries it. Real bwrap,
  * real pk-jail, as root with another identity, as root without rights, and as an ordinary user.
  */
-import {
-  chmodSync,
-  copyFileSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

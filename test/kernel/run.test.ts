@@ -57,7 +57,15 @@ describe.each(['uml', 'qemu'])('pk on %s', (driver) => {
   });
 
   it('forwards signals', async () => {
-    const child = sandbox.start('run', '--driver', driver, '--', 'sh', '-c', 'trap "echo got it; exit 7" TERM; echo up; while :; do sleep 0.1; done');
+    const child = sandbox.start(
+      'run',
+      '--driver',
+      driver,
+      '--',
+      'sh',
+      '-c',
+      'trap "echo got it; exit 7" TERM; echo up; while :; do sleep 0.1; done',
+    );
     const ended = finished(child);
     await once(child.stdout!, 'data');
     child.kill('SIGTERM');
@@ -78,7 +86,16 @@ describe.each(['uml', 'qemu'])('pk on %s', (driver) => {
   it('shares volumes, read-only where asked', async () => {
     const directory = await mkdtemp(join(tmpdir(), 'pk-vol-'));
     await chmod(directory, 0o777);
-    const ran = await run('-v', `${directory}:/data`, '-v', `${directory}:/frozen:ro`, '--', 'sh', '-c', 'echo kept > /data/file; cat /frozen/file; echo no > /frozen/file');
+    const ran = await run(
+      '-v',
+      `${directory}:/data`,
+      '-v',
+      `${directory}:/frozen:ro`,
+      '--',
+      'sh',
+      '-c',
+      'echo kept > /data/file; cat /frozen/file; echo no > /frozen/file',
+    );
     expect(ran.stdout).toBe('kept\n');
     expect(ran.stderr).toMatch(/read-only/i);
     expect(await readFile(join(directory, 'file'), 'utf8')).toBe('kept\n');
@@ -86,7 +103,20 @@ describe.each(['uml', 'qemu'])('pk on %s', (driver) => {
   });
 
   it('runs detached, and the kernel outlives the daemon', async () => {
-    await sandbox.ok('run', '-d', '--driver', driver, '--name', 'web', '--restart', 'on-failure', '--', 'sh', '-c', 'while :; do echo tick; sleep 0.2; done');
+    await sandbox.ok(
+      'run',
+      '-d',
+      '--driver',
+      driver,
+      '--name',
+      'web',
+      '--restart',
+      'on-failure',
+      '--',
+      'sh',
+      '-c',
+      'while :; do echo tick; sleep 0.2; done',
+    );
     const bootId = (await sandbox.ok('exec', 'web', 'cat', '/proc/sys/kernel/random/boot_id')).trim();
     const { daemon } = await sandbox.json<{ daemon: { pid: number } }>('version');
     process.kill(daemon.pid, 'SIGKILL');
@@ -107,7 +137,20 @@ describe.each(['uml', 'qemu'])('pk on %s', (driver) => {
   });
 
   it('restarts on failure', async () => {
-    await sandbox.ok('run', '-d', '--driver', driver, '--name', 'flaky', '--restart', 'on-failure:2', '--', 'sh', '-c', 'exit 3');
+    await sandbox.ok(
+      'run',
+      '-d',
+      '--driver',
+      driver,
+      '--name',
+      'flaky',
+      '--restart',
+      'on-failure:2',
+      '--',
+      'sh',
+      '-c',
+      'exit 3',
+    );
     const row = await until('two restarts are used up', async () => {
       const rows = await sandbox.json<Row[]>('ps', '-a');
       return rows.find((each) => each.state === 'exited' && each.restarts === 2);

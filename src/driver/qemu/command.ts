@@ -85,7 +85,7 @@ function memoryFile(memory: string, shared: boolean): string[] {
 function deviceArguments(spec: CommandSpec): string[] {
   const disk = spec.rootImage
     ? `driver=raw,node-name=root,read-only=on,file.driver=file,file.filename=${JAIL_ROOT_IMAGE},file.locking=off`
-    : 'driver=null-co,node-name=root,read-only=on,size=1M,read-zeroes=on';
+    : 'driver=null-co,node-name=root,read-only=on,size=1048576,read-zeroes=on';
   return [
     // signal=off: Ctrl-C in the console is the guest's.
     ...['-chardev', 'stdio,id=con,signal=off', '-serial', 'chardev:con'],

@@ -133,7 +133,8 @@ export class QemuDriver implements Driver {
       progress('booting kernel');
       return await this.#run(spec, { kind: 'boot' }, context, { signal, timeout }, progress);
     } catch (error) {
-      throw await startFailure(spec, error, { signal, timeout });
+      // What is told well already stays; the rest is the deadline or the caller's abort before there was a process.
+      throw error instanceof PolykernelError ? error : await startFailure(spec, error, { signal, timeout });
     }
   }
 

@@ -1,0 +1,132 @@
+/** The composition root: store, supervisor, API and socket make one daemon. */
+import { chmodSync, existsSync, mkdirSync, rmSync } from 'node:fs';
+import type { Server } from 'node:http';
+import { type ApiContext, createApi, type DoctorCheck, type Images, serveStreams } from '../api/index.ts';
+import type { Driver, DriverName, RootSource } from '../driver/index.ts';
+import type { KernelImage } from '../image/index.ts';
+import { type Clock, systemClock } from '../sys/clock.ts';
+import { asPolykernelError } from '../sys/errors.ts';
+import { checkSocketPath, layout } from '../sys/paths.ts';
+import { EventLog } from './events.ts';
+import { type Journal, silentJournal } from './journal.ts';
+import { forgetHolder, Store } from './store.ts';
+import { Supervisor } from './supervisor.ts';
+
+export interface DaemonOptions {
+  /** Absolute path of the state directory; made if absent. */
+  home: string;
+  drivers: readonly Driver[];
+  images: Images & { resolve(name: string): Promise<KernelImage> };
+  defaultImage(driver: DriverName): string;
+  prepareRoot(path: string, options: { progress?: (line: string) => void; signal?: AbortSignal }): Promise<RootSource>;
+  doctor?(): Promise<DoctorCheck[]>;
+  clock?: Clock;
+  random?: () => number;
+  journal?: Journal;
+  /** Version of the package. */
+  version?: string;
+  /** Whether kernels can be given other user ids; default: whether this is root. */
+  privileged?: boolean;
+  /** Rotation of workload logs. */
+  logBytes?: number;
+  /** Called when a client asked for the end. Default: close(). */
+  onShutdown?(): void;
+}
+
+export interface Daemon {
+  socket: string;
+  supervisor: Supervisor;
+  /** Stops serving and lets go of all kernels, which run on. */
+  close(): Promise<void>;
+  /** For tests: the end as SIGKILL makes it, without any farewell to store or clients. */
+  drop(): Promise<void>;
+}
+
+/**
+ * Starts serving <home>/daemon.sock. Rejects with `conflict` when another daemon runs for this home, `internal` when the
+ * database is damaged, `permission` when the directory cannot be written.
+ */
+export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
+  const { home, clock = systemClock, journal = silentJournal } = options;
+  const paths = layout(home);
+  checkSocketPath(paths.socket);
+  try {
+    mkdirSync(home, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw asPolykernelError(error, `making the state directory ${home}`);
+  }
+  const store = Store.open(paths);
+  const events = new EventLog(() => store.nextSequence());
+  const supervisor = new Supervisor({
+    paths,
+    store,
+    events,
+    journal,
+    clock,
+    random: options.random ?? Math.random,
+    drivers: options.drivers,
+    defaultImage: options.defaultImage,
+    resolveImage: (name) => options.images.resolve(name),
+    prepareRoot: options.prepareRoot,
+    privileged: options.privileged ?? process.getuid?.() === 0,
+    logBytes: options.logBytes,
+  });
+  const ending = new AbortController();
+  const startedAt = new Date(clock.now()).toISOString();
+  const context: ApiContext = {
+    supervisor,
+    events,
+    images: options.images,
+    version: () => ({ version: options.version ?? '0.0.0', apiVersion: 1, pid: process.pid, startedAt, home }),
+    async doctor() {
+      const [checks, drivers] = await Promise.all([options.doctor?.() ?? [], supervisor.driverFacts()]);
+      return { checks, drivers, auto: await supervisor.autoDriver(drivers) };
+    },
+    shutdown: options.onShutdown ?? (() => void close()),
+    ending: ending.signal,
+    complain: (text, error) => journal.error(text, error),
+  };
+  const api = createApi(context);
+  let endStreams = () => {};
+
+  async function release(): Promise<void> {
+    ending.abort();
+    endStreams();
+    await api.close();
+  }
+  let closing: Promise<void> | undefined;
+  const close = () => {
+    closing ??= (async () => {
+      await release();
+      await supervisor.detach();
+      store.close();
+      rmSync(paths.socket, { force: true });
+      forgetHolder(paths);
+    })();
+    return closing;
+  };
+
+  try {
+    await api.ready();
+    endStreams = serveStreams(api.server as Server, context);
+    await supervisor.reconcile();
+    // Whoever left this socket is gone: the lock on the database is ours.
+    if (existsSync(paths.socket)) rmSync(paths.socket);
+    const mask = process.umask(0o177);
+    try {
+      await api.listen({ path: paths.socket });
+    } finally {
+      process.umask(mask);
+    }
+    chmodSync(paths.socket, 0o600);
+  } catch (error) {
+    await close();
+    throw asPolykernelError(error, `serving ${paths.socket}`);
+  }
+  const drop = async () => {
+    await supervisor.detach(false);
+    store.close(false);
+    await release();
+  };
+  return { socket: paths.socket, supervisor, close, drop };
+}

@@ -1,0 +1,130 @@
+/**
+ * Entry of the daemon: `node src/daemon/main.ts [--home DIR] [--reset-state] [--ready-fd N]`.
+ * SIGTERM and SIGINT end it in order; kernels run on. With --ready-fd it says there, in one line of JSON, that it serves
+ * or why it cannot.
+ */
+import { closeSync, mkdirSync, readFileSync, writeSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import type { Driver } from '../driver/index.ts';
+import { defaultImage, ImageStore, type KernelImage, prepareRoot } from '../image/index.ts';
+import { systemClock } from '../sys/clock.ts';
+import { asPolykernelError, ERROR_TABLE, type PolykernelError } from '../sys/errors.ts';
+import { home as defaultHome, layout } from '../sys/paths.ts';
+import { createDaemon } from './daemon.ts';
+import { openJournal } from './journal.ts';
+import { Store } from './store.ts';
+
+/** What the fake driver boots. */
+const FAKE_IMAGE: KernelImage = {
+  name: 'fake',
+  digest: '0'.repeat(64),
+  kind: 'uml',
+  version: '6.1.0-fake',
+  kernel: '/nonexistent',
+  initramfs: '/nonexistent',
+  modules: {},
+};
+
+const { values } = parseArgs({
+  options: { home: { type: 'string' }, 'ready-fd': { type: 'string' }, 'reset-state': { type: 'boolean' } },
+});
+const home = values.home ?? defaultHome();
+const readyFd = values['ready-fd'] === undefined ? undefined : Number(values['ready-fd']);
+const started = await start().catch((error) => fail(asPolykernelError(error, 'starting the daemon')));
+say({ ready: true });
+if (readyFd === undefined) process.stderr.write(`polykernel: serving ${started.socket} (pid ${process.pid})\n`);
+
+async function start() {
+  const paths = layout(home);
+  mkdirSync(home, { recursive: true, mode: 0o700 });
+  if (values['reset-state']) {
+    const aside = Store.reset(paths, new Date());
+    process.stderr.write(
+      aside === undefined
+        ? 'polykernel: there is no state to reset\n'
+        : `polykernel: moved the old state to ${aside}\n`,
+    );
+  }
+  const journal = openJournal(paths.daemonLog, systemClock);
+  const images = new ImageStore();
+  const drivers = await loadDrivers();
+  const fake = process.env.POLYKERNEL_FAKE === '1';
+  const daemon = await createDaemon({
+    home,
+    drivers,
+    journal,
+    version: packageVersion(),
+    defaultImage: (driver) => (driver === 'fake' ? FAKE_IMAGE.name : defaultImage(driver)),
+    images: {
+      list: () => images.list(),
+      pull: (name, progress, signal) => images.pull(name, progress, signal),
+      import: (request, progress, signal) => images.import(request, progress, signal),
+      remove: (name, users) => images.remove(name, users),
+      resolve: async (name) => (fake && name === FAKE_IMAGE.name ? FAKE_IMAGE : images.resolve(name)),
+    },
+    prepareRoot,
+    async doctor() {
+      const [{ hostChecks }, { observeHost }] = await Promise.all([import('./doctor.ts'), import('./host-facts.ts')]);
+      return hostChecks(await observeHost({ home, images }));
+    },
+    onShutdown: () => end('a client asked for it'),
+  });
+  journal.info('serving', { home, pid: process.pid, node: process.versions.node });
+
+  let ending = false;
+  function end(reason: string): void {
+    if (ending) return;
+    ending = true;
+    journal.info('ending', { reason });
+    // Whatever hangs must not keep it: kernels need no farewell.
+    setTimeout(() => process.exit(0), 10_000).unref();
+    daemon.close().then(
+      () => {
+        journal.close();
+        process.exit(0);
+      },
+      (error) => {
+        journal.error('ending', error);
+        process.exit(1);
+      },
+    );
+  }
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => end(signal));
+  process.on('SIGHUP', () => {});
+  // A fault in one place must not take the daemon of all instances down; it is a bug all the same and is told.
+  process.on('unhandledRejection', (error) => journal.error('unhandled rejection', error));
+  process.on('uncaughtException', (error) => journal.error('uncaught exception', error));
+  return daemon;
+}
+
+async function loadDrivers(): Promise<Driver[]> {
+  if (process.env.POLYKERNEL_FAKE === '1') {
+    const { FakeDriver } = await import('../driver/fake.ts');
+    return [new FakeDriver()];
+  }
+  const [{ UmlDriver }, { QemuDriver }] = await Promise.all([
+    import('../driver/uml.ts'),
+    import('../driver/qemu/index.ts'),
+  ]);
+  return [new QemuDriver(), new UmlDriver()];
+}
+
+function packageVersion(): string {
+  return JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version;
+}
+
+function say(answer: object): void {
+  if (readyFd === undefined) return;
+  try {
+    writeSync(readyFd, `${JSON.stringify(answer)}\n`);
+    closeSync(readyFd);
+  } catch {
+    // The client that started us is gone; others will come.
+  }
+}
+
+function fail(error: PolykernelError): never {
+  say({ error: error.toJSON() });
+  process.stderr.write(`polykernel: ${error.message}\n${error.hint === undefined ? '' : `${error.hint}\n`}`);
+  process.exit(ERROR_TABLE[error.code].exit);
+}
