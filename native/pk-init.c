@@ -48,7 +48,7 @@ enum {
     OUT_DATA = 64 * 1024, OUT_SNAP = 128 * 1024, OUT_PARSE = 256 * 1024, OUT_SIZE = 320 * 1024,
     HUP_GRACE_MS = 2000, /* FORGET: from SIGHUP to SIGKILL */
     LINGER_MS = 100,     /* how long descendants may keep outputs open after the process of a session ended */
-    LINE_RETRY_MS = 20,  /* between looks at a line whose host end is closed */
+    LINE_RETRY_MS = 50,  /* between looks at a line whose host end is closed */
 };
 enum { MORE = 1, FIN = 2 };
 enum { H_HELLO = 1, H_CONFIGURE, H_EXEC, H_STDIN, H_SIGNAL, H_RESIZE, H_CREDIT, H_FORGET, H_WATCH, H_PUT, H_GET, H_POWEROFF };

@@ -15,6 +15,8 @@ import type { ExecRequest, StreamCommand, StreamExit, StreamNotice } from './typ
 const ROUTE = /^\/v1\/instances\/([^/?]{1,300})\/(attach|exec|console)(?:\?|$)/;
 /** How long a client may take to say what to execute. */
 const FIRST_MESSAGE_MS = 10_000;
+/** How often a client that is not read from is checked for life. */
+const PROBE_MS = 1_000;
 
 type Kind = 'attach' | 'exec' | 'console';
 
@@ -130,6 +132,7 @@ class Stream {
   readonly #socket: WebSocket;
   readonly #context: ApiContext;
   #held = false;
+  #probe: NodeJS.Timeout | undefined;
   #input: ((bytes: Buffer) => void) | undefined;
   #command: ((command: StreamCommand) => void) | undefined;
   #first: ((text: string) => void) | undefined;
@@ -140,6 +143,7 @@ class Stream {
   constructor(socket: WebSocket, context: ApiContext) {
     this.#socket = socket;
     this.#context = context;
+    socket.on('close', () => clearInterval(this.#probe));
     socket.on('message', (data: Buffer, binary) => {
       try {
         this.#receive(data, binary);
@@ -251,9 +255,12 @@ class Stream {
     } else if (this.open) this.#socket.send(frame(channel, chunk));
   }
 
-  #sendPaced(channel: number, chunk: Buffer): Promise<void> | void {
+  #sendPaced(channel: number, chunk: Buffer): Promise<void> {
     const message = frame(channel, chunk);
-    if (this.#socket.bufferedAmount < HIGH_WATER_BYTES) return this.#socket.send(message);
+    if (this.#socket.bufferedAmount < HIGH_WATER_BYTES) {
+      this.#socket.send(message);
+      return Promise.resolve();
+    }
     return new Promise((resolve) => {
       // The callback comes when this message is with the kernel, or could not be sent any more.
       this.#socket.send(message, () => resolve());
@@ -264,26 +271,34 @@ class Stream {
     if (binary) {
       if (data[0] !== CHANNEL.stdin) throw new PolykernelError('protocol', `clients send on channel 0, not ${data[0]}`);
       const bytes = data.subarray(1);
-      if (this.#input !== undefined) return this.#input(bytes);
-      // The kernel is still booting: what was typed waits, and the client with it.
-      this.#early.push(bytes);
-      this.#hold();
-      return;
-    }
-    if (this.#first !== undefined) return this.#first(data.toString('utf8'));
-    const command = validate(requests.streamCommand, parseJson(data.toString('utf8')), {
-      name: 'the message',
-    }) as StreamCommand;
+      if (this.#input !== undefined) this.#input(bytes);
+      else this.#keepEarly(bytes);
+    } else if (this.#first !== undefined) this.#first(data.toString('utf8'));
+    else this.#takeCommand(parseJson(data.toString('utf8')));
+  }
+
+  /** The kernel is still booting: what was typed waits, and the client with it. */
+  #keepEarly(bytes: Buffer): void {
+    this.#early.push(bytes);
+    this.#hold();
+  }
+
+  #takeCommand(message: unknown): void {
+    const command = validate(requests.streamCommand, message, { name: 'the message' }) as StreamCommand;
     if (this.#command !== undefined) this.#command(command);
     else if (this.#earlyCommands.length < 64) this.#earlyCommands.push(command);
   }
 
   #hold(): void {
+    if (this.#held) return;
     this.#held = true;
     this.#socket.pause();
+    // The end of a client cannot be read while nothing is read: writing to it tells.
+    this.#probe = setInterval(() => this.#socket.ping(), PROBE_MS).unref();
   }
   #release(): void {
     this.#held = false;
+    clearInterval(this.#probe);
     this.#socket.resume();
   }
 }

@@ -179,9 +179,7 @@ function receiver<S extends Readable>(
     take(bytes) {
       if (stream.destroyed || stream.readableEnded || stream.push(bytes)) return;
       full = true;
-      let set = held.get(socket);
-      if (set === undefined) held.set(socket, (set = new Set()));
-      set.add(stream);
+      held.set(socket, (held.get(socket) ?? new Set()).add(stream));
       socket.pause();
     },
   };

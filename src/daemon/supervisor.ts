@@ -254,7 +254,7 @@ export class Supervisor {
       (text, error) => journal.error(text, error),
     );
     if (leftovers > 0) journal.info('removed leftovers', { count: leftovers });
-    const adoptions = records.map((record) => {
+    const adoptions = records.map(async (record) => {
       if (record.slot !== null) this.#slots.add(record.slot);
       if (this.#driver(record.spec.driver) === undefined) {
         journal.error(
@@ -263,7 +263,7 @@ export class Supervisor {
         return;
       }
       const entry = this.#add(record);
-      return entry.instance.adopt().catch((error) => journal.error(`taking over ${record.spec.name}`, error));
+      await entry.instance.adopt().catch((error) => journal.error(`taking over ${record.spec.name}`, error));
     });
     await Promise.race([Promise.all(adoptions), this.#pause(ADOPT_PATIENCE_MS)]);
   }

@@ -93,7 +93,10 @@ export class FakeGuest {
   run(id: number, command: readonly string[], env: Record<string, string> = {}): void {
     const session = this.#session(id, command);
     const program = findProgram(command[0] ?? '');
-    if (typeof program === 'number') return session.end(2, program);
+    if (typeof program === 'number') {
+      session.end(2, program);
+      return;
+    }
     this.#send(ToHost.started, id, u32(session.pid));
     this.#options.onSessions();
     program(this.#process(session, command, env)).then(

@@ -1,1 +1,2 @@
 export type * from './driver.ts';
+export { UmlDriver, type UmlDriverOptions } from './uml.ts';

@@ -60,12 +60,8 @@ export abstract class ShimKernel implements Kernel {
 
   async stop(graceMs: number): Promise<KernelExit> {
     this.markStop();
-    // A paused guest could not hear the request; what cannot be resumed is killed below.
-    await this.resume().catch(() => {});
-    // Rejects when the line is gone or goes first: then only waiting and killing are left.
-    this.guest.poweroff(graceMs).catch(() => {});
     const patience = deadline(graceMs);
-    const exit = await Promise.race([this.exited, patience.passed]);
+    const exit = await Promise.race([this.exited, this.askToPowerOff(graceMs), patience.passed]);
     patience.cancel();
     return exit ?? (await this.kill());
   }
@@ -84,6 +80,20 @@ export abstract class ShimKernel implements Kernel {
     this.detached = true;
     this.watcher?.destroy();
     this.letGo(() => this.guest.detach());
+  }
+
+  /** Resolves when asking is of no use: the guest cannot be reached. */
+  private async askToPowerOff(graceMs: number): Promise<undefined> {
+    try {
+      // A paused guest could not hear the request.
+      await this.resume().catch(() => {});
+      // The guest kills what ignores SIGTERM a little before the host would, and so still goes down cleanly.
+      await this.guest.poweroff(Math.max(0, Math.round(graceMs - Math.min(1000, graceMs / 4))));
+    } catch {
+      return undefined;
+    }
+    // The guest said goodbye; what follows is its end or the deadline.
+    return await new Promise<never>(() => {});
   }
 
   private async watch(): Promise<KernelExit> {

@@ -95,7 +95,7 @@ describe('end of the program', () => {
     await sh('sleep 1000 & echo $!; exit 3');
     expect(await awaitProgramExit(directory)).toEqual({ code: 3, signal: null });
     const child = Number(await readConsoleTail(directory, 100));
-    expect(processStartTime(child)).toBeUndefined();
+    await until(() => processStartTime(child) === undefined);
   });
 });
 

@@ -347,25 +347,35 @@ export class Instance {
     const run = this.#run;
     switch (step.do) {
       case 'boot':
-        return void this.#boot();
+        void this.#boot();
+        break;
       case 'cancel-boot':
-        return run?.abort.abort(new PolykernelError('conflict', `the start of ${this.name} was cancelled`));
+        if (run !== undefined) this.#cancelBoot(run);
+        break;
       case 'begin-workload':
-        return this.#beginWorkload();
+        this.#beginWorkload();
+        break;
       case 'end-kernel':
         if (run !== undefined) void this.#endKernel(run, step.how);
-        return;
+        break;
       case 'arm-restart':
-        return this.#armRestart(step.delayMs);
+        this.#armRestart(step.delayMs);
+        break;
       case 'disarm-restart':
-        return this.#cancelTimer();
+        this.#cancelTimer();
+        break;
       case 'tell':
-        return this.#environment.tell(step.event, this.#record, step.message);
+        this.#environment.tell(step.event, this.#record, step.message);
+        break;
       case 'pause':
       case 'resume':
         // Carried out by #call, whose caller waits for it.
-        return;
+        break;
     }
+  }
+
+  #cancelBoot(run: Run): void {
+    run.abort.abort(new PolykernelError('conflict', `the start of ${this.name} was cancelled`));
   }
 
   #armRestart(delayMs: number): void {
@@ -462,10 +472,9 @@ export class Instance {
     try {
       main = run.kernel.guest.exec({ command, env, cwd, uid, gid, tty: spec.tty ? { rows, columns } : undefined });
     } catch (error) {
-      return this.#workloadEnded(
-        run,
-        exitOfFailedStart(asPolykernelError(error, 'starting the workload'), this.#now()),
-      );
+      const failure = asPolykernelError(error, 'starting the workload');
+      this.#workloadEnded(run, exitOfFailedStart(failure, this.#now()));
+      return;
     }
     this.#takeMain(run, main);
     this.#record = { ...this.#record, session: main.session };
@@ -506,8 +515,7 @@ export class Instance {
 
   async #endKernel(run: Run, how: 'stop' | 'end' | 'kill'): Promise<void> {
     const { kernel } = run;
-    if (kernel === undefined)
-      return run.abort.abort(new PolykernelError('conflict', `the start of ${this.name} was cancelled`));
+    if (kernel === undefined) return this.#cancelBoot(run);
     try {
       if (how === 'kill') await kernel.kill();
       else {

@@ -163,7 +163,10 @@ function shorten(value: unknown): unknown {
 
 function regExp(pattern: string): RegExp {
   let compiled = patterns.get(pattern);
-  if (compiled === undefined) patterns.set(pattern, (compiled = new RegExp(pattern, 'u')));
+  if (compiled === undefined) {
+    compiled = new RegExp(pattern, 'u');
+    patterns.set(pattern, compiled);
+  }
   return compiled;
 }
 

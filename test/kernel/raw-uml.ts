@@ -72,8 +72,12 @@ export function bootUml(directory: string, init: Uint8Array, modules: BootModule
     });
   }
   const exited = once(child, 'exit').then(([code]) => code as number | null);
-  const kill = async () => {
+  const strike = () => {
     if (child.exitCode === null && child.signalCode === null) process.kill(-child.pid!, 'SIGKILL');
+  };
+  process.once('exit', strike); // a test run that is cut short leaves no kernel behind
+  const kill = async () => {
+    strike();
     await exited;
   };
   return { control: child.stdio[3] as Duplex, console: () => text, exited, kill };

@@ -19,7 +19,7 @@ export const command: Command = {
         image.name,
         image.kind,
         image.version,
-        formatBytes(image.bytes),
+        formatBytes(image.sizeBytes),
         image.digest.slice(0, 12),
         age(image.createdAt),
       ]);

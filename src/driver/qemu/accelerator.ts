@@ -1,6 +1,6 @@
 /**
  * Whether KVM works here. That /dev/kvm opens proves nothing: in some virtual machines a guest started with it never
- * runs. So a guest of five bytes is run once per boot of the host, against a deadline.
+ * gets anywhere. So a tiny guest (probe-firmware.ts) is run once per boot of the host, against a deadline.
  */
 import { accessSync, constants, existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
@@ -10,19 +10,11 @@ import { PolykernelError } from '../../sys/errors.ts';
 import { run } from '../../sys/process.ts';
 import type { Accelerator } from './command.ts';
 import { hostBootId, type QemuProgram } from './program.ts';
+import { DEBUG_PORT, probeFirmware, SUCCESS_STATUS } from './probe-firmware.ts';
 import { isRecord } from './qmp.ts';
 
 const KVM = '/dev/kvm';
 const DEADLINE_MS = 3000;
-const FIRMWARE_BYTES = 64 * 1024;
-/** Where an x86 processor begins: 16 bytes below the end of the firmware. */
-const RESET_VECTOR = FIRMWARE_BYTES - 16;
-const DEBUG_PORT = 0xf4;
-/** mov al, 0x10; out 0xf4, al; hlt */
-const PROGRAM = [0xb0, 0x10, 0xe6, DEBUG_PORT, 0xf4];
-/** isa-debug-exit ends QEMU with twice the value plus one. */
-const SUCCESS = 0x10 * 2 + 1;
-
 export interface AcceleratorChoice {
   accelerator: Accelerator;
   /** For people: what was seen. */
@@ -56,29 +48,22 @@ const tcg = (reason: string): AcceleratorChoice => ({
   reason: `${reason}: QEMU emulates the processor (TCG)`,
 });
 
-/** Firmware that tells QEMU's debug port that it runs. */
-export function probeFirmware(): Buffer {
-  const image = Buffer.alloc(FIRMWARE_BYTES, 0xf4);
-  image.set(PROGRAM, RESET_VECTOR);
-  return image;
-}
-
 async function tryKvm(qemu: QemuProgram, signal?: AbortSignal): Promise<AcceleratorChoice> {
   const directory = await mkdtemp(join(tmpdir(), 'pk-kvm-'));
   try {
     const firmware = join(directory, 'firmware');
     await writeFile(firmware, probeFirmware());
     const argv = [
-      ...[qemu.path, '-accel', 'kvm', '-machine', 'pc', '-m', '1M', '-nodefaults', '-no-user-config'],
+      ...[qemu.path, '-accel', 'kvm', '-machine', 'pc', '-m', '32M', '-nodefaults', '-no-user-config'],
       ...['-display', 'none', '-bios', firmware, '-device', `isa-debug-exit,iobase=${DEBUG_PORT},iosize=4`],
     ];
     const result = await run(argv, { deadlineMs: DEADLINE_MS, env: { ...process.env, ...qemu.env }, signal });
-    if (result.code === SUCCESS) return { accelerator: 'kvm', reason: 'a guest started with KVM ran' };
+    if (result.code === SUCCESS_STATUS) return { accelerator: 'kvm', reason: 'a guest started with KVM ran' };
     const complaint = result.stderr.trim().split('\n').at(-1)?.slice(0, 200) || `QEMU ended with ${result.code}`;
     return tcg(`${KVM} does not work (${complaint})`);
   } catch (error) {
     if (signal?.aborted || !(error instanceof PolykernelError) || error.code !== 'internal') throw error;
-    return tcg(`${KVM} opens, but a guest started with it did not run within ${DEADLINE_MS / 1000} s`);
+    return tcg(`${KVM} opens, but a small guest started with it was not through within ${DEADLINE_MS / 1000} s`);
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
