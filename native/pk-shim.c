@@ -72,26 +72,28 @@ static int64_t now_ms(void)
 
 /* ---- console log ---- */
 
-static void log_open(int flags)
+static void log_open(void)
 {
 	struct stat st;
 
-	log_fd = open("console.log", O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
+	log_fd = open("console.log", O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	log_size = log_fd >= 0 && fstat(log_fd, &st) == 0 ? (long)st.st_size : 0;
 }
 
 /* A full disk drops output; the next write tries again. */
 static void log_write(const char *bytes, size_t length)
 {
-	if (log_fd >= 0 && log_size > 0 && log_size + (long)length > log_bytes) {
-		if (rename("console.log", "console.log.1") == 0)
-			close_fd(&log_fd);
-	}
-	if (log_fd < 0)
-		log_open(0);
-	while (log_fd >= 0 && length > 0) {
-		ssize_t n = write(log_fd, bytes, length);
+	while (length > 0) {
+		ssize_t n;
 
+		if (log_fd >= 0 && log_size >= log_bytes) {
+			if (rename("console.log", "console.log.1") != 0)
+				return;
+			close_fd(&log_fd);
+		}
+		if (log_fd < 0)
+			log_open();
+		n = log_fd < 0 ? -1 : write(log_fd, bytes, (long)length < log_bytes - log_size ? length : (size_t)(log_bytes - log_size));
 		if (n <= 0)
 			return;
 		log_size += n;
@@ -556,7 +558,7 @@ int main(int argc, char **argv)
 	for (int i = 0; i < CLIENTS; i++)
 		clients[i].fd = clients[i].peer = -1;
 	claim_directory();
-	log_open(0);
+	log_open();
 	listen_here();
 	start_program(argv + at + 1, passed, count, mask);
 	dprintf(1, "ready %d\n", (int)program);

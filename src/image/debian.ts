@@ -1,9 +1,10 @@
 /** Gets the distribution's own kernels through apt. They are unpacked, never installed: this machine's boot stays as is. */
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Apt } from '../sys/apt.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { run } from '../sys/process.ts';
+import { unpackedDirectory } from '../sys/tools.ts';
 
 /** A kernel as it lies on disk before it enters the store. */
 export interface KernelSource {
@@ -29,8 +30,8 @@ export interface FetchContext {
   apt: Apt;
   /** Empty directory for what is unpacked. */
   scratch: string;
-  /** Root of the machine's own files. */
-  installed?: string;
+  /** Roots below which packages may have been installed or unpacked. */
+  roots?: readonly string[];
   progress: (line: string) => void;
 }
 
@@ -39,17 +40,24 @@ export async function fetchKernel(name: (typeof KNOWN_IMAGES)[number], context: 
   return name === 'debian:uml' ? fetchUml(context) : fetchAmd64(context);
 }
 
-async function fetchUml({ apt, scratch, installed = '/', progress }: FetchContext): Promise<KernelSource> {
-  if (existsSync(join(installed, UML_PROGRAM))) {
+async function fetchUml(context: FetchContext): Promise<KernelSource> {
+  const { apt, scratch, roots = ['/', unpackedDirectory()], progress } = context;
+  const present = roots.find((root) => statSync(join(root, UML_PROGRAM), { throwIfNoEntry: false })?.isFile());
+  if (present !== undefined) {
     // biome-ignore lint/suspicious/noTemplateCurlyInString: dpkg-query fills it in
     const query = await run(['dpkg-query', '-W', '-f', '${Version}', UML_PACKAGE]);
-    return umlIn(installed, `${UML_PACKAGE} ${query.code === 0 ? query.stdout.trim() : '(installed)'}`);
+    return umlIn(present, `${UML_PACKAGE} ${(query.code === 0 && query.stdout.trim()) || '(unpacked)'}`);
   }
   const [found] = await apt.offered([UML_PACKAGE]);
   if (found === undefined) throw notOffered([UML_PACKAGE]);
   progress(`downloading ${found}`);
   const [file] = await apt.unpack([found], scratch);
-  return umlIn(scratch, (file ?? found).split('_').slice(0, 2).join(' '));
+  return umlIn(scratch, describe(file ?? found));
+}
+
+/** `NAME_VERSION_ARCH`, as apt names files, as `NAME VERSION`. */
+function describe(file: string): string {
+  return decodeURIComponent(file).split('_').slice(0, 2).join(' ');
 }
 
 function umlIn(root: string, source: string): KernelSource {
@@ -78,7 +86,7 @@ async function fetchAmd64({ apt, scratch, progress }: FetchContext): Promise<Ker
   const kernel = existsSync(boot) && readdirSync(boot).find((name) => name.startsWith('vmlinuz-'));
   if (!kernel) throw new PolykernelError('internal', `the package ${image} holds no /boot/vmlinuz`);
   const modules = ['lib/modules', 'usr/lib/modules'].map((path) => join(scratch, path)).find(existsSync);
-  return { kernel: join(boot, kernel), modules, source: decodeURIComponent(file).split('_').slice(0, 2).join(' ') };
+  return { kernel: join(boot, kernel), modules, source: describe(file) };
 }
 
 function notOffered(names: readonly string[]): PolykernelError {

@@ -2,24 +2,21 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, open, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { GuestLink } from '../../guest/index.ts';
 import type { KernelImage } from '../../image/index.ts';
-import { PolykernelError } from '../../sys/errors.ts';
 import type { Bind } from '../jail.ts';
 import { connectShim, killShim } from '../shim.ts';
 import { earlyEnd, startFailure } from '../start.ts';
 import { JAIL_RAM, type Machine } from './command.ts';
 import { launchQemu } from './launch.ts';
 import type { QemuProgram } from './program.ts';
-import { isRecord, Qmp } from './qmp.ts';
+import { saveState } from './migration.ts';
+import { Qmp } from './qmp.ts';
 
 const JAIL_STATE = '/vmm/state';
 /** QEMU writes its state through a program: it has no URI for a file, and nobody can hand its monitor a descriptor. */
 const WRITER: readonly Bind[] = ['/bin/sh', '/bin/cat'].map((path) => ({ source: path, target: path, access: 'read' }));
 const WRITE_STATE = `exec:exec /bin/cat >${JAIL_STATE}`;
-const MIGRATION_DEADLINE_MS = 30_000;
-const POLL_MS = 2;
 
 export interface TemplateRequest {
   qemu: QemuProgram;
@@ -50,7 +47,7 @@ export async function buildTemplate(directory: string, request: TemplateRequest,
         directory: run,
         qemu: request.qemu,
         machine,
-        start: { kind: 'template' },
+        start: 'template',
         spec: {
           image,
           root: { kind: 'directory', path: empty },
@@ -92,22 +89,10 @@ export function templateModules(image: KernelImage): string[] {
   return [...new Set([...(image.modules.share ?? []), ...(image.modules.overlay ?? [])])];
 }
 
-/** QEMU stops the guest by itself and notes that it ran, so that a clone runs as soon as it is loaded. */
 async function save(run: string, signal: AbortSignal): Promise<void> {
   const monitor = await Qmp.open(await connectShim(run, 'monitor'), randomBytes(4).toString('hex'));
   try {
-    await monitor.execute('migrate', { uri: WRITE_STATE });
-    const deadline = Date.now() + MIGRATION_DEADLINE_MS;
-    for (;;) {
-      const answer = await monitor.execute('query-migrate');
-      const status = isRecord(answer) ? answer.status : undefined;
-      if (status === 'completed') return;
-      if (status === 'failed' || status === 'cancelled' || Date.now() > deadline) {
-        const reason = isRecord(answer) && typeof answer['error-desc'] === 'string' ? answer['error-desc'] : status;
-        throw new PolykernelError('internal', `QEMU did not write the template's state: ${String(reason).slice(0, 300)}`);
-      }
-      await delay(POLL_MS, undefined, { signal });
-    }
+    await saveState(monitor, WRITE_STATE, signal);
   } finally {
     monitor.close();
   }

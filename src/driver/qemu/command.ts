@@ -32,9 +32,9 @@ export interface Machine {
 
 /**
  * boot: memory of its own, from the kernel on. template: likewise, but the memory is the file JAIL_RAM, to be kept.
- * clone: a private view of that file, and the rest of the state from the inherited descriptor `stateFd`.
+ * clone: a private view of that file, and it waits for the rest of its state.
  */
-export type Start = { kind: 'boot' } | { kind: 'template' } | { kind: 'clone'; stateFd: number };
+export type Start = 'boot' | 'template' | 'clone';
 
 export interface CommandSpec extends Machine {
   /** QEMU's path inside the jail. */
@@ -59,7 +59,7 @@ export function qemuCommand(spec: CommandSpec): string[] {
 
 function machineArguments(spec: CommandSpec): string[] {
   const memory = `${Math.floor(spec.memoryBytes / 2 ** 20)}M`;
-  const shared = spec.start.kind === 'boot' ? [] : memoryFile(memory, spec.start.kind === 'template');
+  const shared = spec.start === 'boot' ? [] : memoryFile(memory, spec.start === 'template');
   const machine = `pc,usb=off,vmport=off,graphics=off${shared.length > 0 ? ',memory-backend=ram' : ''}`;
   return [
     ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-name', 'polykernel,debug-threads=on'],
@@ -75,7 +75,7 @@ function machineArguments(spec: CommandSpec): string[] {
 
 /** Only QEMU that makes a template, where no workload runs, starts a program: the one that writes the state. */
 function spawn(start: Start): string {
-  return start.kind === 'template' ? 'allow' : 'deny';
+  return start === 'template' ? 'allow' : 'deny';
 }
 
 function memoryFile(memory: string, shared: boolean): string[] {
@@ -101,11 +101,8 @@ function deviceArguments(spec: CommandSpec): string[] {
 }
 
 function startArguments(spec: CommandSpec): string[] {
-  // Capabilities of a migration can be set over the monitor only while none runs; as a property they hold from the start.
-  const ignoreShared = ['-global', 'migration.x-ignore-shared=on'];
-  if (spec.start.kind === 'clone') return [...ignoreShared, '-incoming', `fd:${spec.start.stateFd}`];
-  const boot = ['-kernel', JAIL_KERNEL, '-initrd', JAIL_INITRAMFS, '-append', kernelCommandLine(spec.accelerator)];
-  return spec.start.kind === 'template' ? [...ignoreShared, ...boot] : boot;
+  if (spec.start === 'clone') return ['-incoming', 'defer'];
+  return ['-kernel', JAIL_KERNEL, '-initrd', JAIL_INITRAMFS, '-append', kernelCommandLine(spec.accelerator)];
 }
 
 /**

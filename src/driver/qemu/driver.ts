@@ -22,10 +22,12 @@ import { connectShim, consoleLogPath, shimStatus } from '../shim.ts';
 import { earlyEnd, startFailure } from '../start.ts';
 import { type AcceleratorChoice, chooseAccelerator } from './accelerator.ts';
 import { buildTemplate, templateModules } from './build-template.ts';
-import { type Accelerator, JAIL_RAM, type Machine, ROOT_DEVICE, SHARE_TAG, type Start } from './command.ts';
+import { type Accelerator, JAIL_RAM, type Machine, ROOT_DEVICE, SHARE_TAG } from './command.ts';
 import { QemuKernel } from './kernel.ts';
-import { launchQemu, type QemuLaunch } from './launch.ts';
+import { FIRST_FD, launchQemu, type QemuLaunch } from './launch.ts';
+import { loadState } from './migration.ts';
 import { findQemu, isInstalled, type QemuProgram } from './program.ts';
+import { Qmp } from './qmp.ts';
 import { type Template, TemplateStore, templateKey } from './template.ts';
 
 const MIB = 2 ** 20;
@@ -131,7 +133,7 @@ export class QemuDriver implements Driver {
         if (kernel !== undefined) return kernel;
       }
       progress('booting kernel');
-      return await this.#run(spec, { kind: 'boot' }, context, { signal, timeout }, progress);
+      return await this.#run(spec, undefined, context, { signal, timeout }, progress);
     } catch (error) {
       // What is told well already stays; the rest is the deadline or the caller's abort before there was a process.
       throw error instanceof PolykernelError ? error : await startFailure(spec, error, { signal, timeout });
@@ -189,7 +191,7 @@ export class QemuDriver implements Driver {
     const template = await this.#template(spec, context, signal, progress);
     progress('cloning template');
     try {
-      return await this.#run(spec, { kind: 'clone', stateFd: 5, template }, context, why, progress);
+      return await this.#run(spec, template, context, why, progress);
     } catch (error) {
       if (signal.aborted || !isBroken(error)) throw error;
       progress('template unusable, discarding it');
@@ -217,21 +219,20 @@ export class QemuDriver implements Driver {
   }
 
   /** Starts QEMU and sets up its guest. Rejects with nothing left running. */
-  async #run(spec: LaunchSpec, start: RunStart, context: Context, why: Why, progress: Progress): Promise<Kernel> {
+  async #run(spec: LaunchSpec, template: Template | undefined, context: Context, why: Why, progress: Progress): Promise<Kernel> {
     const signal = AbortSignal.any([why.signal, why.timeout]);
-    const cloned = start.kind === 'clone';
     const guest = new GuestLink({ name: spec.name });
     const done = new AbortController();
-    const state = cloned ? await open(start.template.state, 'r') : undefined;
+    const state = template && (await open(template.state, 'r'));
     try {
-      const launch: QemuLaunch = { directory: spec.directory, ...context, spec, start, binds: [] };
-      if (cloned) {
-        launch.binds = cloneBinds(start.template);
-        launch.env = { LD_PRELOAD: JAIL_PRELOAD };
-        launch.fds = [state!.fd];
-      }
-      const { pid } = await launchQemu(launch, signal);
+      const launch = { directory: spec.directory, ...context, spec };
+      const { pid } =
+        template === undefined
+          ? await launchQemu({ ...launch, start: 'boot', binds: [] }, signal)
+          : await launchQemu({ ...launch, start: 'clone', ...cloneParts(template), fds: [state!.fd] }, signal);
+      const cloned = template !== undefined;
       const ended = earlyEnd(spec.directory, done.signal);
+      if (cloned) await Promise.race([ended, load(spec.directory)]);
       await Promise.race([ended, this.#setUp(spec, guest, cloned, signal, progress)]);
       return new QemuKernel({ directory: spec.directory, pid, cloned, guest });
     } catch (error) {
@@ -275,13 +276,25 @@ interface Why {
   timeout: AbortSignal;
 }
 
-type RunStart = Exclude<Start, { kind: 'clone' | 'template' }> | { kind: 'clone'; stateFd: number; template: Template };
+/** What QEMU needs in order to start as a clone. */
+function cloneParts(template: Template): Pick<QemuLaunch, 'binds' | 'env'> {
+  return {
+    binds: [
+      { source: template.ram, target: JAIL_RAM, access: 'read' },
+      { source: nativeBinary('pk-ram.so'), target: JAIL_PRELOAD, access: 'read' },
+    ],
+    env: { LD_PRELOAD: JAIL_PRELOAD },
+  };
+}
 
-function cloneBinds(template: Template): QemuLaunch['binds'] {
-  return [
-    { source: template.ram, target: JAIL_RAM, access: 'read' },
-    { source: nativeBinary('pk-ram.so'), target: JAIL_PRELOAD, access: 'read' },
-  ];
+/** Lets a clone read its state from the descriptor it has inherited. */
+async function load(directory: string): Promise<void> {
+  const monitor = await Qmp.open(await connectShim(directory, 'monitor'), randomBytes(4).toString('hex'));
+  try {
+    await loadState(monitor, `fd:${FIRST_FD}`);
+  } finally {
+    monitor.close();
+  }
 }
 
 /** Whether a clone failed in a way that another clone of the same template would fail, too. */

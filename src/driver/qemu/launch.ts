@@ -18,10 +18,12 @@ export interface QemuLaunch {
   /** What this start needs in the jail besides QEMU and the kernel. */
   binds: readonly Bind[];
   env?: Readonly<Record<string, string>>;
-  /** Open descriptors that QEMU inherits as 5, 6, ... */
+  /** Open descriptors that QEMU inherits as FIRST_FD, and so on. */
   fds?: readonly number[];
 }
 
+/** Number of the first descriptor that pk-shim passes on. */
+export const FIRST_FD = 5;
 /** A little more than nothing: QEMU keeps the guest's memory elsewhere. */
 const SHM_BYTES = 2 ** 20;
 
@@ -30,7 +32,7 @@ export async function launchQemu(launch: QemuLaunch, signal: AbortSignal): Promi
   const { qemu, machine, spec, start } = launch;
   const kvm = machine.accelerator === 'kvm' ? kvmBind() : undefined;
   const kernel: Bind[] =
-    start.kind === 'clone'
+    start === 'clone'
       ? []
       : [
           { source: spec.image.kernel, target: JAIL_KERNEL, access: 'read' },

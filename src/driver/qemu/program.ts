@@ -44,7 +44,12 @@ export async function findQemu(): Promise<QemuProgram> {
     path,
     version,
     env: tool.env,
-    binds: [{ source: path, target: path, access: 'read' }, ...directoriesOf(libraries), ...firmware(path)],
+    binds: [
+      { source: path, target: path, access: 'read' },
+      ...directoriesOf(libraries),
+      ...modules(libraries),
+      ...existing(FIRMWARE_DIRECTORIES.map((name) => join(dirname(path), '../share', name))),
+    ],
   };
 }
 
@@ -67,10 +72,15 @@ function directoriesOf(libraries: readonly Bind[]): Bind[] {
   return [...binds.values()];
 }
 
-function firmware(program: string): Bind[] {
-  const share = join(dirname(program), '../share');
-  const paths = FIRMWARE_DIRECTORIES.map((name) => join(share, name)).filter(existsSync);
-  return paths.map((path) => ({ source: realpathSync(path), target: path, access: 'read' }));
+/** QEMU's own loadable parts, among them the emulator: below the real library directory, whatever leads there. */
+function modules(libraries: readonly Bind[]): Bind[] {
+  return existing([...new Set(libraries.map(({ source }) => join(dirname(source), 'qemu')))]);
+}
+
+function existing(paths: readonly string[]): Bind[] {
+  return paths
+    .filter((path) => existsSync(path))
+    .map((path) => ({ source: realpathSync(path), target: path, access: 'read' }));
 }
 
 /** The device that KVM needs, and the group that may open it. */
