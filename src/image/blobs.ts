@@ -5,7 +5,7 @@
  * end. Whatever lies in tmp/ while nobody holds the lock was left by a crash.
  */
 import { createHash, randomBytes } from 'node:crypto';
-import { createReadStream, createWriteStream, existsSync } from 'node:fs';
+import { createReadStream, createWriteStream } from 'node:fs';
 import { chmod, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Transform } from 'node:stream';
@@ -68,7 +68,7 @@ export class BlobStore {
   /** Stores bytes. */
   async putBytes(bytes: Buffer): Promise<Blob> {
     const sha256 = createHash('sha256').update(bytes).digest('hex');
-    if (!existsSync(this.path(sha256))) {
+    if (!(await this.has({ sha256, size: bytes.length }))) {
       const temporary = await this.scratch();
       const file = await open(temporary, 'wx');
       await file.writeFile(bytes).finally(() => file.close());

@@ -1,0 +1,35 @@
+import type { Clock } from '../../src/sys/clock.ts';
+
+/** A clock that only moves when told. */
+export class ManualClock implements Clock {
+  #now = Date.parse('2026-01-01T00:00:00Z');
+  readonly #timers = new Set<{ due: number; callback: () => void }>();
+
+  now(): number {
+    return this.#now;
+  }
+
+  after(milliseconds: number, callback: () => void): () => void {
+    const timer = { due: this.#now + milliseconds, callback };
+    this.#timers.add(timer);
+    return () => this.#timers.delete(timer);
+  }
+
+  /** Milliseconds until each pending timer, in order. */
+  pending(): number[] {
+    return [...this.#timers].map((timer) => timer.due - this.#now).sort((a, b) => a - b);
+  }
+
+  /** Moves on, calling back what comes due, in order. */
+  advance(milliseconds: number): void {
+    const end = this.#now + milliseconds;
+    for (;;) {
+      const next = [...this.#timers].filter((timer) => timer.due <= end).sort((a, b) => a.due - b.due)[0];
+      if (next === undefined) break;
+      this.#timers.delete(next);
+      this.#now = Math.max(this.#now, next.due);
+      next.callback();
+    }
+    this.#now = end;
+  }
+}
