@@ -43,7 +43,7 @@ export async function rawQemu(image: KernelImage, program: string): Promise<numb
     accelerator: 'tcg',
     cpus: 1,
     memoryBytes: MEMORY_BYTES,
-    start: { kind: 'boot' },
+    start: 'boot',
     rootImage: false,
   })
     .map((word) => word.replace('/vmm/kernel', image.kernel).replace('/vmm/initramfs', image.initramfs))

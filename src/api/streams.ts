@@ -219,14 +219,11 @@ class Stream {
   onInput(target: Writable, options: { keepOpen?: boolean } = {}): void {
     this.#input = (bytes) => {
       if (target.writableEnded || target.destroyed) return;
-      if (bytes.length === 0) {
-        if (!options.keepOpen) target.end();
-        return;
-      }
-      if (target.write(bytes) || this.#held) return;
-      this.#hold();
-      target.once('drain', () => this.#release());
+      if (bytes.length > 0) target.write(bytes);
+      else if (!options.keepOpen) target.end();
+      if (target.writableNeedDrain) this.#hold();
     };
+    target.on('drain', () => this.#release());
     for (const bytes of this.#early.splice(0)) this.#input(bytes);
     if (!target.writableNeedDrain) this.#release();
   }

@@ -89,7 +89,7 @@ export function parse(name: string, command: Command, args: readonly string[]): 
     if (token.kind === 'positional') positionals.push(token.value);
     if (token.kind !== 'option') continue;
     const option = command.options[token.name];
-    const problem = optionProblem(token, option, Object.keys(command.options));
+    const problem = optionProblem(token, option, [...Object.keys(command.options), 'help']);
     if (problem !== undefined)
       throw new PolykernelError('invalid', problem, { field: token.rawName, value: token.value, hint });
     if (!option!.multiple) values.delete(token.name);

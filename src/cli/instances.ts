@@ -35,8 +35,8 @@ export function onEach(
   };
 }
 
-/** `KEY=VALUE`, or `KEY` to take the value from this process's environment. Throws `invalid`. */
-export function environmentEntry(text: string, field: string): [string, string] | undefined {
+/** `KEY=VALUE`, or `KEY` to take the value from `env`. Throws `invalid`. */
+export function environmentEntry(text: string, field: string, env: NodeJS.ProcessEnv): [string, string] | undefined {
   const at = text.indexOf('=');
   if (at === 0 || text === '') {
     throw new PolykernelError('invalid', `${field}: ${JSON.stringify(text)} names no variable`, {
@@ -46,7 +46,7 @@ export function environmentEntry(text: string, field: string): [string, string] 
     });
   }
   if (at > 0) return [text.slice(0, at), text.slice(at + 1)];
-  const value = process.env[text];
+  const value = env[text];
   return value === undefined ? undefined : [text, value];
 }
 

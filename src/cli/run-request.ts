@@ -79,13 +79,11 @@ function environment(
   const lines = around.envFiles
     .flatMap((text) => text.split('\n'))
     .filter((line) => line.trim() !== '' && !line.startsWith('#'));
-  for (const line of lines)
-    Object.assign(
-      result,
-      Object.fromEntries([environmentEntry(line, '--env-file')].filter((entry) => entry !== undefined)),
-    );
-  for (const text of invocation.values('env'))
-    Object.assign(result, Object.fromEntries([environmentEntry(text, '--env')].filter((entry) => entry !== undefined)));
+  const given = [
+    ...lines.map((line) => environmentEntry(line, '--env-file', around.env)),
+    ...invocation.values('env').map((text) => environmentEntry(text, '--env', around.env)),
+  ];
+  for (const entry of given) if (entry !== undefined) result[entry[0]] = entry[1];
   return result;
 }
 

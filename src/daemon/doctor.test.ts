@@ -27,7 +27,7 @@ const GOOD: HostFacts = {
     { ...image, name: 'debian:uml' },
     { ...image, name: 'debian:amd64' },
   ],
-  natives: { 'pk-init': true, 'pk-shim': true, 'pk-jail': true },
+  natives: { 'pk-init': true, 'pk-shim': true, 'pk-jail': true, 'pk-ram.so': true },
   home: { path: '/home', freeBytes: 9 * GIB, totalBytes: 9 * GIB },
   cache: { path: '/cache', freeBytes: 9 * GIB, totalBytes: 9 * GIB },
   sharedMemory: { path: '/dev/shm', freeBytes: 9 * GIB, totalBytes: 9 * GIB },

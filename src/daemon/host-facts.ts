@@ -17,7 +17,7 @@ export const DOCTOR_TOOLS = [
 ] as const;
 export type DoctorTool = (typeof DOCTOR_TOOLS)[number];
 
-export const NATIVE_PROGRAMS: readonly NativeProgram[] = ['pk-init', 'pk-shim', 'pk-jail'];
+export const NATIVE_PROGRAMS: readonly NativeProgram[] = ['pk-init', 'pk-shim', 'pk-jail', 'pk-ram.so'];
 
 export interface HostFacts {
   nodeVersion: string;

@@ -1,4 +1,5 @@
 /** `pk` as a new user meets it, on real kernels, each behaviour on every driver of this machine. */
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -70,6 +71,17 @@ describe.each(['uml', 'qemu'])('pk on %s', (driver) => {
     await once(child.stdout!, 'data');
     child.kill('SIGTERM');
     expect(await ended).toMatchObject({ code: 7 });
+  });
+
+  it('gives the command a terminal of the same size', async () => {
+    const inner = `stty rows 33 cols 77; '${join(import.meta.dirname, '../../bin/pk')}' run --driver ${driver} -- sh -c 'stty size; tty'`;
+    const child = spawn('script', ['-qec', inner, '/dev/null'], {
+      env: sandbox.env,
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    const ran = await finished(child);
+    expect(ran.stdout).toContain('33 77');
+    expect(ran.stdout).toContain('/dev/pts/');
   });
 
   it('keeps the host files read-only and writes in a scratch layer', async () => {

@@ -56,7 +56,8 @@ export async function startDaemon(options: Partial<DaemonOptions> = {}): Promise
         },
         remove: async () => {},
         resolve: async (name) => {
-          if (name !== 'fake') throw new PolykernelError('not-found', `there is no image ${name} here`, { field: 'image', value: name });
+          if (name !== 'fake')
+            throw new PolykernelError('not-found', `there is no image ${name} here`, { field: 'image', value: name });
           return FAKE_IMAGE;
         },
       },
@@ -92,7 +93,10 @@ export async function startDaemon(options: Partial<DaemonOptions> = {}): Promise
 }
 
 /** Waits until `probe` gives something, checking again and again, up to a deadline. */
-export async function eventually<T>(probe: () => T | undefined | false | Promise<T | undefined | false>, deadlineMs = 5_000): Promise<T> {
+export async function eventually<T>(
+  probe: () => T | undefined | false | Promise<T | undefined | false>,
+  deadlineMs = 5_000,
+): Promise<T> {
   const deadline = Date.now() + deadlineMs;
   for (;;) {
     const result = await probe();
@@ -103,7 +107,11 @@ export async function eventually<T>(probe: () => T | undefined | false | Promise
 }
 
 /** The instance, once it is in `state`. */
-export async function untilState(test: TestDaemon, name: string, state: InstanceStatus['state']): Promise<InstanceStatus> {
+export async function untilState(
+  test: TestDaemon,
+  name: string,
+  state: InstanceStatus['state'],
+): Promise<InstanceStatus> {
   return eventually(async () => {
     const status = await test.client.inspect(name);
     return status.state === state && status;
@@ -111,7 +119,11 @@ export async function untilState(test: TestDaemon, name: string, state: Instance
 }
 
 /** All that a process says, and its end. */
-export async function gather(process: { stdout: NodeJS.ReadableStream; stderr: NodeJS.ReadableStream; exited: Promise<unknown> }) {
+export async function gather(process: {
+  stdout: NodeJS.ReadableStream;
+  stderr: NodeJS.ReadableStream;
+  exited: Promise<unknown>;
+}) {
   let stdout = '';
   let stderr = '';
   process.stdout.on('data', (data) => {

@@ -8,8 +8,14 @@ describe('life cycle', () => {
   it('creates, runs to the end and keeps the exit', async () => {
     const test = await startDaemon();
     const created = await test.create({ name: 'job', command: ['sh', '-c', 'exit 3'] });
-    expect(created).toMatchObject({ spec: { name: 'job', driver: 'fake', driverReason: 'as asked', memoryBytes: 256 * 2 ** 20 } });
-    expect(await test.client.wait('job')).toMatchObject({ state: 'exited', exit: { reason: 'exit', exitCode: 3 }, restarts: 0 });
+    expect(created).toMatchObject({
+      spec: { name: 'job', driver: 'fake', driverReason: 'as asked', memoryBytes: 256 * 2 ** 20 },
+    });
+    expect(await test.client.wait('job')).toMatchObject({
+      state: 'exited',
+      exit: { reason: 'exit', exitCode: 3 },
+      restarts: 0,
+    });
     expect(fakeKernels()).toEqual([]);
   });
 
@@ -17,7 +23,12 @@ describe('life cycle', () => {
     const test = await startDaemon();
     await test.create({ name: 'web', command: ['sleep'] });
     const status = await untilState(test, 'web', 'running');
-    expect(status).toMatchObject({ kernelRelease: '6.1.0-fake', cloned: false, imageDigest: 'f'.repeat(64), exit: null });
+    expect(status).toMatchObject({
+      kernelRelease: '6.1.0-fake',
+      cloned: false,
+      imageDigest: 'f'.repeat(64),
+      exit: null,
+    });
     expect(status.bootId).toMatch(/^[0-9a-f-]{36}$/);
     expect(status.readyMs).toBeGreaterThanOrEqual(0);
   });
@@ -51,14 +62,20 @@ describe('life cycle', () => {
     const test = await startDaemon();
     await test.create({ name: 'web', command: ['sleep'] });
     const first = await untilState(test, 'web', 'running');
-    expect(await test.client.stop('web')).toMatchObject({ state: 'exited', exit: { reason: 'stopped', exitCode: 143 } });
+    expect(await test.client.stop('web')).toMatchObject({
+      state: 'exited',
+      exit: { reason: 'stopped', exitCode: 143 },
+    });
     expect(await test.client.stop('web')).toMatchObject({ state: 'exited' });
     const second = await test.client.start('web');
     expect(second).toMatchObject({ state: 'running' });
     expect(second.bootId).not.toBe(first.bootId);
     const third = await test.client.restart('web');
     expect(third.bootId).not.toBe(second.bootId);
-    await expect(test.client.start('web')).rejects.toMatchObject({ code: 'conflict', message: 'web is already running' });
+    await expect(test.client.start('web')).rejects.toMatchObject({
+      code: 'conflict',
+      message: 'web is already running',
+    });
     expect(await test.client.kill('web')).toMatchObject({ state: 'exited', exit: { reason: 'killed', exitCode: 137 } });
     await expect(test.client.kill('web')).rejects.toMatchObject({ code: 'conflict' });
   });
@@ -93,7 +110,10 @@ describe('life cycle', () => {
     const test = await startDaemon({ drivers: [new FakeDriver({ capabilities: { pause: false } })] });
     await test.create({ name: 'web', command: ['sleep'] });
     await untilState(test, 'web', 'running');
-    await expect(test.client.pause('web')).rejects.toMatchObject({ code: 'unsupported', message: expect.stringContaining('"pause"') });
+    await expect(test.client.pause('web')).rejects.toMatchObject({
+      code: 'unsupported',
+      message: expect.stringContaining('"pause"'),
+    });
   });
 
   it('stops a start that is under way', async () => {
@@ -116,7 +136,10 @@ describe('life cycle', () => {
     const test = await startDaemon();
     await test.create({ name: 'web', command: ['sleep'] });
     await untilState(test, 'web', 'running');
-    await expect(test.client.remove('web')).rejects.toMatchObject({ code: 'conflict', hint: expect.stringContaining('pk stop web') });
+    await expect(test.client.remove('web')).rejects.toMatchObject({
+      code: 'conflict',
+      hint: expect.stringContaining('pk stop web'),
+    });
     await test.client.remove('web', { force: true });
     await expect(test.client.inspect('web')).rejects.toMatchObject({ code: 'not-found' });
     expect(readdirSync(join(test.home, 'instances'))).toEqual([]);
@@ -162,12 +185,30 @@ describe('life cycle', () => {
 
   it('says what is wrong with a request', async () => {
     const test = await startDaemon();
-    const refusal = async (request: object) => test.client.create(request as never).then(() => undefined, (error) => error.toJSON());
-    expect(await refusal({ comand: ['true'] })).toMatchObject({ code: 'invalid', field: 'comand', hint: 'Did you mean command?' });
+    const refusal = async (request: object) =>
+      test.client.create(request as never).then(
+        () => undefined,
+        (error) => error.toJSON(),
+      );
+    expect(await refusal({ comand: ['true'] })).toMatchObject({
+      code: 'invalid',
+      field: 'comand',
+      hint: 'Did you mean command?',
+    });
     expect(await refusal({ command: [] })).toMatchObject({ code: 'invalid', field: 'command' });
-    expect(await refusal({ command: ['true'], cpus: 'two' })).toMatchObject({ field: 'cpus', value: 'two', hint: expect.any(String) });
-    expect(await refusal({ command: ['true'], cpus: 1000 })).toMatchObject({ field: 'cpus', hint: 'Use --cpus 64 or less.' });
-    expect(await refusal({ command: ['true'], name: 'Not Good' })).toMatchObject({ field: 'name', hint: expect.stringContaining('not-good') });
+    expect(await refusal({ command: ['true'], cpus: 'two' })).toMatchObject({
+      field: 'cpus',
+      value: 'two',
+      hint: expect.any(String),
+    });
+    expect(await refusal({ command: ['true'], cpus: 1000 })).toMatchObject({
+      field: 'cpus',
+      hint: 'Use --cpus 64 or less.',
+    });
+    expect(await refusal({ command: ['true'], name: 'Not Good' })).toMatchObject({
+      field: 'name',
+      hint: expect.stringContaining('not-good'),
+    });
     expect(await refusal({ command: ['true'], image: 'nope' })).toMatchObject({ code: 'not-found', field: 'image' });
     expect(await refusal({ command: ['true'], root: '/no/such' })).toMatchObject({ code: 'not-found', field: 'root' });
     expect(await refusal({ command: ['true'], driver: 'uml' })).toMatchObject({ code: 'unavailable', field: 'driver' });

@@ -14,7 +14,12 @@ describe('restart policies', () => {
       expect((await test.client.inspect('bad')).state).toBe('backoff');
       clock.advance(1);
     }
-    expect(await test.client.wait('bad')).toMatchObject({ state: 'exited', restarts: 3, exit: { exitCode: 1 }, restartAt: null });
+    expect(await test.client.wait('bad')).toMatchObject({
+      state: 'exited',
+      restarts: 3,
+      exit: { exitCode: 1 },
+      restartAt: null,
+    });
   });
 
   it('on-failure leaves a success alone', async () => {

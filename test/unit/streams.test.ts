@@ -15,7 +15,11 @@ describe('exec', () => {
     const test = await running();
     const cat = await test.client.exec('web', { command: ['cat'] });
     cat.stdin.end('to and fro');
-    expect(await gather(cat)).toEqual({ exit: { reason: 'exit', exitCode: 0, message: '' }, stdout: 'to and fro', stderr: '' });
+    expect(await gather(cat)).toEqual({
+      exit: { reason: 'exit', exitCode: 0, message: '' },
+      stdout: 'to and fro',
+      stderr: '',
+    });
     const loud = await test.client.exec('web', { command: ['sh', '-c', 'echo out; echo err >&2; exit 7'] });
     expect(await gather(loud)).toMatchObject({ exit: { exitCode: 7 }, stdout: 'out\n', stderr: 'err\n' });
   });
@@ -108,13 +112,20 @@ describe('exec', () => {
     await expect(bad.exited).rejects.toMatchObject({ code: 'invalid', field: 'command' });
     await test.client.stop('web');
     const down = await test.client.exec('web', { command: ['true'] });
-    await expect(down.exited).rejects.toMatchObject({ code: 'conflict', hint: expect.stringContaining('pk start web') });
+    await expect(down.exited).rejects.toMatchObject({
+      code: 'conflict',
+      hint: expect.stringContaining('pk start web'),
+    });
   });
 
   it('names the panic that ended it', async () => {
     const test = await running();
     const crash = await test.client.exec('web', { command: ['sh', '-c', 'echo c > /proc/sysrq-trigger'] });
-    expect((await gather(crash)).exit).toMatchObject({ reason: 'panic', exitCode: 122, message: expect.stringContaining('Kernel panic') });
+    expect((await gather(crash)).exit).toMatchObject({
+      reason: 'panic',
+      exitCode: 122,
+      message: expect.stringContaining('Kernel panic'),
+    });
   });
 });
 
@@ -131,7 +142,11 @@ describe('foreground', () => {
     const phases: string[] = [];
     const { spec } = await test.create({ command: ['sh', '-c', 'echo hello; exit 42'], attached: true });
     const process = await test.client.attach(spec.name, { phase: (text) => phases.push(text) });
-    expect(await gather(process)).toEqual({ exit: { reason: 'exit', exitCode: 42, message: 'exited with status 42' }, stdout: 'hello\n', stderr: '' });
+    expect(await gather(process)).toEqual({
+      exit: { reason: 'exit', exitCode: 42, message: 'exited with status 42' },
+      stdout: 'hello\n',
+      stderr: '',
+    });
     await eventually(async () => (await test.client.list()).length === 0);
     expect(fakeKernels()).toEqual([]);
   });
@@ -159,9 +174,17 @@ describe('foreground', () => {
 
   it('tells of a kernel that does not get ready', async () => {
     const test = await startDaemon();
-    const { spec } = await test.create({ command: ['true'], hostname: 'never-ready', readyTimeoutMs: 20, attached: true });
+    const { spec } = await test.create({
+      command: ['true'],
+      hostname: 'never-ready',
+      readyTimeoutMs: 20,
+      attached: true,
+    });
     const process = await test.client.attach(spec.name);
-    await expect(process.exited).rejects.toMatchObject({ code: 'not-ready', message: expect.stringContaining('console') });
+    await expect(process.exited).rejects.toMatchObject({
+      code: 'not-ready',
+      message: expect.stringContaining('console'),
+    });
     await eventually(async () => (await test.client.list()).length === 0);
   });
 
@@ -197,7 +220,10 @@ describe('attach to a detached instance', () => {
     const leaving = await test.client.attach('web');
     leaving.exited.catch(() => {});
     leaving.close();
-    expect(await gather(await test.client.attach('web'))).toMatchObject({ stdout: 'later\n', exit: { reason: 'exit', exitCode: 5 } });
+    expect(await gather(await test.client.attach('web'))).toMatchObject({
+      stdout: 'later\n',
+      exit: { reason: 'exit', exitCode: 5 },
+    });
     const late = await test.client.attach('web');
     await expect(late.exited).rejects.toMatchObject({ code: 'conflict', hint: expect.stringContaining('pk logs web') });
   });
@@ -244,6 +270,9 @@ describe('console and files', () => {
     expect(Buffer.concat(parts).equals(content)).toBe(true);
     await expect(test.client.getFile('web', '/no/such')).rejects.toMatchObject({ code: 'not-found' });
     await expect(test.client.putFile('web', '/read-only/x', content)).rejects.toMatchObject({ code: 'permission' });
-    await expect(test.client.putFile('web', 'relative', content)).rejects.toMatchObject({ code: 'invalid', field: 'path' });
+    await expect(test.client.putFile('web', 'relative', content)).rejects.toMatchObject({
+      code: 'invalid',
+      field: 'path',
+    });
   });
 });

@@ -26,7 +26,7 @@ export const command: Command = {
     const tty = invocation.flag('tty');
     const entries = invocation
       .values('env')
-      .map((text) => environmentEntry(text, '--env'))
+      .map((text) => environmentEntry(text, '--env', process.env))
       .filter((entry) => entry !== undefined);
     const workdir = invocation.value('workdir');
     const client = await connect();

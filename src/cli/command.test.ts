@@ -1,0 +1,112 @@
+import { describe, expect, it } from 'vitest';
+import { type Command, parse } from './command.ts';
+import { command as exec } from './commands/exec.ts';
+import { command as ps } from './commands/ps.ts';
+import { command as run } from './commands/run.ts';
+import { COMMANDS } from './commands.ts';
+import { commandHelp, overview } from './help.ts';
+import { runRequest } from './run-request.ts';
+
+const AROUND = {
+  cwd: '/here',
+  env: { PATH: '/bin', HOME: '/me', SECRET: 'x', LC_ALL: 'C' },
+  terminal: false,
+  rows: 0,
+  columns: 0,
+  envFiles: [],
+};
+const request = (...args: string[]) => runRequest(parse('run', run, args), AROUND);
+
+describe('parse', () => {
+  it.each<[string[], string[]]>([
+    [
+      ['--', 'uname', '-a'],
+      ['uname', '-a'],
+    ],
+    [
+      ['uname', '-a'],
+      ['uname', '-a'],
+    ],
+    [
+      ['--cpus', '2', 'sh', '-c', 'echo', '--', 'x'],
+      ['sh', '-c', 'echo', '--', 'x'],
+    ],
+    [['-d', '--name', 'web', '--', '--odd'], ['--odd']],
+  ])('leaves the command of the guest alone: %j', (args, command) => {
+    expect(parse('run', run, args).positionals).toEqual(command);
+  });
+
+  it('takes the name before the command of exec', () => {
+    const invocation = parse('exec', exec, ['-it', 'web', 'ls', '-l']);
+    expect(invocation.positionals).toEqual(['web', 'ls', '-l']);
+    expect([invocation.flag('interactive'), invocation.flag('tty')]).toEqual([true, true]);
+  });
+
+  it.each<[string, Command, string[], RegExp]>([
+    ['run', run, ['--cpu', '2', 'true'], /--cpu; did you mean --cpus\?/],
+    ['run', run, ['--driver', 'warp', 'true'], /"warp" is not one of auto, uml, qemu/],
+    ['run', run, ['--name'], /--name wants a value/],
+    ['run', run, [], /an argument is missing: usage is pk run/],
+    ['ps', ps, ['--all=yes'], /takes no value/],
+    ['ps', ps, ['web'], /"web" is one argument too many/],
+  ])('%s refuses %#', (name, command, args, message) => {
+    expect(() => parse(name, command, args)).toThrow(message);
+  });
+});
+
+describe('runRequest', () => {
+  it('passes a chosen environment and the working directory', () => {
+    expect(request('true')).toMatchObject({
+      command: ['true'],
+      cwd: '/here',
+      root: 'host',
+      attached: true,
+      env: { PATH: '/bin', HOME: '/me', LC_ALL: 'C' },
+    });
+    expect(request('true').env).not.toHaveProperty('SECRET');
+    expect(request('-e', 'SECRET', '-e', 'A=b=c', 'true').env).toMatchObject({ SECRET: 'x', A: 'b=c' });
+  });
+
+  it('gives a root of its own a standard environment', () => {
+    expect(request('--rootfs', 'dir', 'true')).toMatchObject({ root: '/here/dir', cwd: '/', env: { HOME: '/root' } });
+  });
+
+  it('reads sizes, counts, durations and volumes', () => {
+    expect(
+      request('--cpus', '2', '--memory', '512M', '--ready-timeout', '5s', '-v', './d:/data:ro', '-u', '7', 'true'),
+    ).toMatchObject({
+      cpus: 2,
+      memoryBytes: 512 * 2 ** 20,
+      readyTimeoutMs: 5000,
+      volumes: [{ source: '/here/d', target: '/data', readOnly: true }],
+      uid: 7,
+      gid: 7,
+    });
+  });
+
+  it.each<[string[], RegExp]>([
+    [['--cpus', 'abc', 'true'], /--cpus: "abc" is not a whole number/],
+    [['--cpus', '0', 'true'], /--cpus: "0"/],
+    [['--memory', 'lots', 'true'], /--memory: "lots" is not a size/],
+    [['-v', 'data', 'true'], /--volume: "data"/],
+    [['-v', 'data:/data', 'true'], /--volume/],
+    [['-u', 'root', 'true'], /--user: "root"/],
+    [['-e', '=x', 'true'], /names no variable/],
+    [['--restart', 'always', 'true'], /--restart is for detached/],
+    [['--rootfs', '/x', '-w', 'rel', 'true'], /--workdir/],
+  ])('refuses %j', (args, message) => {
+    expect(() => request(...args)).toThrow(message);
+  });
+});
+
+describe('help', () => {
+  it('names every command, and every option of each with an example', async () => {
+    for (const [name, entry] of Object.entries(COMMANDS)) {
+      const { command } = await entry.load();
+      expect(overview()).toContain(`  ${name} `);
+      expect(command.summary).toBe(entry.summary);
+      const help = commandHelp(name, command);
+      for (const option of Object.keys(command.options)) expect(help).toContain(`--${option}`);
+    }
+  });
+});

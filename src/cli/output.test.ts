@@ -1,0 +1,35 @@
+import { expect, it } from 'vitest';
+import { nearest } from './nearest.ts';
+import { age, table } from './output.ts';
+
+it('lays out columns, numbers to the right', () => {
+  expect(
+    table(
+      ['NAME', 'PID'],
+      [
+        ['a', '12345'],
+        ['long-name', '7'],
+      ],
+      ['PID'],
+    ),
+  ).toBe('NAME         PID\na          12345\nlong-name      7\n');
+});
+
+it.each([
+  [0, '0s'],
+  [119_000, '119s'],
+  [120_000, '2m'],
+  [7_200_000, '2h'],
+  [172_800_000, '2d'],
+])('tells an age of %d ms as %s', (milliseconds, text) => {
+  expect(age(new Date(1_000_000).toISOString(), 1_000_000 + milliseconds)).toBe(text);
+});
+
+it.each([
+  ['rnu', 'run'],
+  ['lgos', 'logs'],
+  ['frobnicate', undefined],
+  ['', undefined],
+])('guesses %j as %j', (word, guess) => {
+  expect(nearest(word, ['run', 'ps', 'logs'])).toBe(guess);
+});
