@@ -37,7 +37,7 @@ module.exports = {
     {
       name: 'not-to-dev-dep',
       severity: 'error',
-      from: { path: '^src/' },
+      from: { path: '^src/', pathNot: '[.]test[.]ts$' },
       to: { dependencyTypes: ['npm-dev'], pathNot: '@types/' },
     },
   ],

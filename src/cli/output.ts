@@ -20,11 +20,6 @@ export async function print(data: string | Uint8Array): Promise<void> {
   if (data.length > 0 && !process.stdout.write(data)) await once(process.stdout, 'drain');
 }
 
-/** Resolves once everything printed has left this process: process.exit() would cut a pipe's tail. */
-export function flushed(stream: NodeJS.WriteStream): Promise<void> {
-  return new Promise((resolve) => stream.write('', () => resolve()));
-}
-
 export function printJson(value: unknown): Promise<void> {
   return print(`${JSON.stringify(value, null, 2)}\n`);
 }

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, open, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { GuestLink } from '../../guest/index.ts';
 import type { KernelImage } from '../../image/index.ts';
 import type { Bind } from '../jail.ts';
@@ -17,6 +18,12 @@ const JAIL_STATE = '/vmm/state';
 /** QEMU writes its state through a program: it has no URI for a file, and nobody can hand its monitor a descriptor. */
 const WRITER: readonly Bind[] = ['/bin/sh', '/bin/cat'].map((path) => ({ source: path, target: path, access: 'read' }));
 const WRITE_STATE = `exec:exec /bin/cat >${JAIL_STATE}`;
+
+/**
+ * After this long the kernel has freed what it needed for booting and its timers are sparse; otherwise each clone would
+ * begin with that work.
+ */
+const SETTLE_MS = 1500;
 
 export interface TemplateRequest {
   qemu: QemuProgram;
@@ -82,6 +89,7 @@ async function bootAndLoad(run: string, guest: GuestLink, image: KernelImage, si
   await guest.attach(await connectShim(run, 'control'), signal);
   const modules = templateModules(image).map((path) => ['module', path] as const);
   if (modules.length > 0) await guest.configure([...modules], signal);
+  await delay(SETTLE_MS, undefined, { signal });
 }
 
 /** Modules that every clone finds loaded: what all roots need. */
