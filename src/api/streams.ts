@@ -196,6 +196,8 @@ class Stream {
   }
 
   close(): void {
+    // The client's answer to it must be read.
+    this.#release();
     this.#socket.close(1000);
   }
 
@@ -221,9 +223,11 @@ class Stream {
       if (target.writableEnded || target.destroyed) return;
       if (bytes.length > 0) target.write(bytes);
       else if (!options.keepOpen) target.end();
-      if (target.writableNeedDrain) this.#hold();
+      // After its end it takes nothing more, and tells of no drain either.
+      if (target.writableNeedDrain && !target.writableEnded) this.#hold();
+      else this.#release();
     };
-    target.on('drain', () => this.#release());
+    target.on('drain', () => this.#release()).on('close', () => this.#release());
     for (const bytes of this.#early.splice(0)) this.#input(bytes);
     if (!target.writableNeedDrain) this.#release();
   }
@@ -294,6 +298,7 @@ class Stream {
     this.#probe = setInterval(() => this.#socket.ping(), PROBE_MS).unref();
   }
   #release(): void {
+    if (!this.#held) return;
     this.#held = false;
     clearInterval(this.#probe);
     this.#socket.resume();

@@ -1,7 +1,7 @@
 /** What a command is, as data: parsing, help and completion are all read from it. */
 import { parseArgs } from 'node:util';
+import { closest } from '../sys/closest.ts';
 import { PolykernelError } from '../sys/errors.ts';
-import { nearest } from './nearest.ts';
 
 export interface OptionSpec {
   short?: string;
@@ -132,7 +132,7 @@ function optionProblem(
   known: readonly string[],
 ): string | undefined {
   if (option === undefined) {
-    const guess = nearest(token.name, known);
+    const guess = closest(token.name, known);
     return `there is no option ${token.rawName}${guess === undefined ? '' : `; did you mean --${guess}?`}`;
   }
   if (option.value === undefined) return token.value === undefined ? undefined : `${token.rawName} takes no value`;

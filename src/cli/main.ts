@@ -36,13 +36,13 @@ function endOfOwn(args: readonly string[]): number {
 }
 
 async function unknownCommand(name: string): Promise<PolykernelError> {
-  const { nearest } = await import('./nearest.ts');
+  const { closest } = await import('../sys/closest.ts');
   if (name === 'image') {
     return new PolykernelError('invalid', '`pk image` wants one of ls, pull, import, rm, prewarm', {
       hint: 'See `pk --help`.',
     });
   }
-  const guess = nearest(name, Object.keys(COMMANDS));
+  const guess = closest(name, Object.keys(COMMANDS));
   return new PolykernelError(
     'invalid',
     `there is no command ${JSON.stringify(name)}${guess === undefined ? '' : `; did you mean \`pk ${guess}\`?`}`,

@@ -1,5 +1,4 @@
 import { expect, it } from 'vitest';
-import { nearest } from './nearest.ts';
 import { age, table } from './output.ts';
 
 it('lays out columns, numbers to the right', () => {
@@ -23,13 +22,4 @@ it.each([
   [172_800_000, '2d'],
 ])('tells an age of %d ms as %s', (milliseconds, text) => {
   expect(age(new Date(1_000_000).toISOString(), 1_000_000 + milliseconds)).toBe(text);
-});
-
-it.each([
-  ['rnu', 'run'],
-  ['lgos', 'logs'],
-  ['frobnicate', undefined],
-  ['', undefined],
-])('guesses %j as %j', (word, guess) => {
-  expect(nearest(word, ['run', 'ps', 'logs'])).toBe(guess);
 });

@@ -44,7 +44,7 @@ export function exec(
 }
 
 export async function console(socketPath: string, name: string, options: StreamOptions = {}): Promise<RemoteConsole> {
-  const socket = await open(socketPath, `/v1/instances/${encodeURIComponent(name)}/console`, options.signal);
+  const socket = create(socketPath, `/v1/instances/${encodeURIComponent(name)}/console`);
   const input = sender(socket);
   const output = receiver(socket, (readable) => {
     return new Duplex({
@@ -61,6 +61,7 @@ export async function console(socketPath: string, name: string, options: StreamO
   socket.on('close', () => output.stream.push(null));
   socket.on('error', () => {});
   output.stream.on('close', () => socket.terminate());
+  await opened(socket, socketPath, options.signal);
   return output.stream;
 }
 
@@ -70,7 +71,7 @@ async function openProcess(
   first: object | undefined,
   options: StreamOptions,
 ): Promise<RemoteProcess> {
-  const socket = await open(socketPath, path, options.signal);
+  const socket = create(socketPath, path);
   const stdout = receiver(socket, (readable) => new Readable(readable));
   const stderr = receiver(socket, (readable) => new Readable(readable));
   const started = Promise.withResolvers<number>();
@@ -110,6 +111,7 @@ async function openProcess(
   const command = (value: StreamCommand) => {
     if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(value));
   };
+  await opened(socket, socketPath, options.signal);
   if (first !== undefined) socket.send(JSON.stringify(first));
   return {
     stdin: sender(socket),
@@ -123,19 +125,24 @@ async function openProcess(
   };
 }
 
-function open(socketPath: string, path: string, signal?: AbortSignal): Promise<WebSocket> {
+/** Listeners must be there before it opens: the first message may come with the handshake's answer. */
+function create(socketPath: string, path: string): WebSocket {
+  const socket = new WebSocket(`ws+unix:${socketPath}:${path}`, {
+    perMessageDeflate: false,
+    maxPayload: MESSAGE_BYTES + 1,
+    skipUTF8Validation: true,
+  });
+  socket.binaryType = 'nodebuffer';
+  return socket;
+}
+
+function opened(socket: WebSocket, socketPath: string, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
-    if (signal?.aborted) return reject(signal.reason);
-    const socket = new WebSocket(`ws+unix:${socketPath}:${path}`, {
-      perMessageDeflate: false,
-      maxPayload: MESSAGE_BYTES + 1,
-      skipUTF8Validation: true,
-    });
-    socket.binaryType = 'nodebuffer';
     const onAbort = () => socket.terminate();
     signal?.addEventListener('abort', onAbort, { once: true });
     socket.once('close', () => signal?.removeEventListener('abort', onAbort));
-    socket.once('open', () => resolve(socket));
+    if (signal?.aborted) socket.terminate();
+    socket.once('open', () => resolve());
     socket.once('error', (error) => reject(connectionError(socketPath, error, signal)));
     socket.once('unexpected-response', (_request, response) => {
       let text = '';

@@ -13,6 +13,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, open, readdir, readFile, rm } from 'node:fs/promises';
 import { join, resolve as resolvePath } from 'node:path';
 import { Apt } from '../sys/apt.ts';
+import { closest } from '../sys/closest.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { cacheDirectory, nativeBinary } from '../sys/paths.ts';
 import { BlobStore, commitFile } from './blobs.ts';
@@ -22,7 +23,6 @@ import type { KernelImage } from './image.ts';
 import { ingest } from './ingest.ts';
 import { withLock } from './lock.ts';
 import { blobsOf, imageDigest, isImageName, type Manifest, parseManifest } from './manifest.ts';
-import { closest } from './names.ts';
 
 export interface ImageSummary {
   name: string;

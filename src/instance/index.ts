@@ -8,4 +8,4 @@ export { type InstanceRecord, statusOf } from './record.ts';
 export { chooseDriver, type DriverFacts, type HostFacts, resolveSpec } from './resolve.ts';
 export * from './schema.ts';
 export type * from './spec.ts';
-export { closest, type Schema, validate } from './validate.ts';
+export { type Schema, validate } from './validate.ts';

@@ -3,6 +3,7 @@
  * what is wrong. It stands in for a general validator because the daemon must stay small (ajv with its code generation
  * costs 8 MiB of resident memory) and because a general validator's messages do not name a remedy.
  */
+import { closest } from '../sys/closest.ts';
 import { PolykernelError } from '../sys/errors.ts';
 
 /** The keywords understood; `x-hint` is the remedy shown with an error at this place. */
@@ -168,32 +169,4 @@ function regExp(pattern: string): RegExp {
     patterns.set(pattern, compiled);
   }
   return compiled;
-}
-
-/** The candidate at most two edits away (one for words under five letters), or undefined. For did-you-mean hints. */
-export function closest(word: string, candidates: readonly string[]): string | undefined {
-  if (word.length > 40) return undefined;
-  const limit = word.length < 5 ? 1 : 2;
-  let best: string | undefined;
-  let bestDistance = limit + 1;
-  for (const candidate of candidates) {
-    const distance = editDistance(word.toLowerCase(), candidate.toLowerCase());
-    if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
-  }
-  if (best === undefined && word.length >= 3)
-    best = candidates.find((candidate) => candidate.toLowerCase().startsWith(word.toLowerCase()));
-  return best;
-}
-
-/** Levenshtein distance; one row of the table at a time. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      next[j] = Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1));
-    }
-    row = next;
-  }
-  return row[b.length]!;
 }

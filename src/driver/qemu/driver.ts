@@ -6,7 +6,8 @@
  * next (entropy, clock, names, files) is set by the same steps that set up a booted kernel.
  */
 import { randomBytes } from 'node:crypto';
-import { open, rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { open, rm, writeFile } from 'node:fs/promises';
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import { GuestLink, type GuestRoot, rootOps } from '../../guest/index.ts';
@@ -41,8 +42,10 @@ const CLONE_DEADLINE_MS = 20_000;
 /** How long prewarm() lets the template boot. */
 const PREWARM_TIMEOUT_MS = 120_000;
 const JAIL_PRELOAD = `${JAIL_VMM}/pk-ram.so`;
+/** In the launch directory of a clone: the key of its template. */
+const CLONE_MARK = 'template';
 /** Left by a clone that did not start, and in the way of the boot that replaces it. */
-const SHIM_FILES = ['exit', 'shim.pid', 'console.log', 'console.log.1'];
+const CLONE_FILES = ['exit', 'shim.pid', 'console.log', 'console.log.1', CLONE_MARK];
 
 export interface QemuDriverOptions {
   /** Keeps templates and what was found out about KVM. */
@@ -147,7 +150,7 @@ export class QemuDriver implements Driver {
       return await explainExit(spec.directory, status.state === 'exited' ? status : undefined);
     }
     const guest = new GuestLink({ name: spec.name });
-    const kernel = new QemuKernel({ directory: spec.directory, pid: status.pid, cloned: !spec.cold, guest });
+    const kernel = new QemuKernel({ directory: spec.directory, pid: status.pid, cloned: existsSync(join(spec.directory, CLONE_MARK)), guest });
     try {
       await kernel.resume();
       await guest.attach(await connectShim(spec.directory, 'control'), AbortSignal.timeout(ATTACH_DEADLINE_MS));
@@ -196,7 +199,7 @@ export class QemuDriver implements Driver {
       if (signal.aborted || !isBroken(error)) throw error;
       progress('template unusable, discarding it');
       await this.#templates.discard(template.key);
-      await Promise.all(SHIM_FILES.map((name) => rm(join(spec.directory, name), { force: true })));
+      await Promise.all(CLONE_FILES.map((name) => rm(join(spec.directory, name), { force: true })));
       return undefined;
     }
   }
@@ -231,6 +234,7 @@ export class QemuDriver implements Driver {
           ? await launchQemu({ ...launch, start: 'boot', binds: [] }, signal)
           : await launchQemu({ ...launch, start: 'clone', ...cloneParts(template), fds: [state!.fd] }, signal);
       const cloned = template !== undefined;
+      if (cloned) await writeFile(join(spec.directory, CLONE_MARK), template.key);
       const ended = earlyEnd(spec.directory, done.signal);
       if (cloned) await Promise.race([ended, load(spec.directory)]);
       await Promise.race([ended, this.#setUp(spec, guest, cloned, signal, progress)]);
@@ -306,7 +310,9 @@ function isBroken(error: unknown): boolean {
 function guestRoot(spec: Pick<LaunchSpec, 'root' | 'volumes'>): GuestRoot {
   const { root, volumes } = spec;
   const disk = root.kind === 'squashfs' || root.kind === 'ext4' ? root.kind : undefined;
-  const share = { fstype: '9p', source: SHARE_TAG, data: SHARE_OPTIONS };
+  // What else is on the share is read-only: only with volumes must both sides see each other's writes at once.
+  const cache = volumes.length > 0 ? 'mmap' : 'loose';
+  const share = { fstype: '9p', source: SHARE_TAG, data: `${SHARE_OPTIONS},cache=${cache}` };
   return {
     exportMount: disk === undefined || volumes.length > 0 ? share : undefined,
     root: disk === undefined ? 'export' : { blockDevice: ROOT_DEVICE, fstype: disk },
@@ -314,7 +320,7 @@ function guestRoot(spec: Pick<LaunchSpec, 'root' | 'volumes'>): GuestRoot {
   };
 }
 
-const SHARE_OPTIONS = 'trans=virtio,version=9p2000.L,msize=512000,cache=loose';
+const SHARE_OPTIONS = 'trans=virtio,version=9p2000.L,msize=512000';
 
 /** Modules still to be loaded, in load order. */
 function guestModules(spec: Pick<LaunchSpec, 'image' | 'root'>, cloned: boolean): string[] {
