@@ -1,5 +1,6 @@
 /** A guest in memory that speaks the real control protocol, so that everything above the driver is tested for true. */
 import { type Duplex, duplexPair } from 'node:stream';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { protocol } from '../guest/index.ts';
 import { EACCES, type FakeProcess, findProgram } from './fake-programs.ts';
 
@@ -284,6 +285,8 @@ export class FakeGuest {
           session.credit -= size;
           this.#send(stream === 'stdout' ? ToHost.stdout : ToHost.stderr, session.id, bytes.subarray(at, at + size));
           at += size;
+          // A program that floods must not keep the rest of this process from running.
+          await nextTurn();
         }
       },
       read: async () => {
