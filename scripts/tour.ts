@@ -100,9 +100,20 @@ async function tour(client: Client): Promise<void> {
   const { pid } = await client.version();
   say(`killing the daemon (pid ${pid}) with SIGKILL, and starting another`);
   process.kill(pid, 'SIGKILL');
+  // Until it is gone, its socket still takes connections that nobody will answer.
+  while (isAlive(pid)) await new Promise((resolve) => setTimeout(resolve, 5));
   const next = await connect({ home });
   const found = (await next.list()).filter(({ state }) => state === 'running');
   results.push([found.length === survivors.length, `a new daemon found all ${survivors.length} running kernels again`]);
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function ownership(all: readonly InstanceStatus[]): string {
