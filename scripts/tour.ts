@@ -22,7 +22,7 @@ let interrupted = false;
 for (const name of ['SIGINT', 'SIGTERM'] as const) {
   process.on(name, () => {
     interrupted = true;
-    void cleanUp(client).then(() => process.exit(130));
+    void cleanUp().then(() => process.exit(130));
   });
 }
 try {
@@ -30,7 +30,7 @@ try {
 } catch (error) {
   if (!interrupted) results.push([false, `the tour broke off: ${(error as Error).message}`]);
 } finally {
-  await cleanUp(client);
+  await cleanUp();
 }
 summary();
 process.exit(results.every(([met]) => met) ? 0 : 1);
@@ -146,7 +146,9 @@ async function inside(client: Client, name: string, command: string[]): Promise<
   return { text, code: exitCode };
 }
 
-async function cleanUp(client: Client): Promise<void> {
+/** Through a daemon that runs now: the one of the beginning may have been killed on purpose. */
+async function cleanUp(): Promise<void> {
+  const client = await connect({ home });
   for (const { spec } of await client.list().catch(() => []))
     await client.remove(spec.name, { force: true }).catch(() => {});
   await client.shutdown().catch(() => {});

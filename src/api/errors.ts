@@ -1,4 +1,5 @@
 /** Errors as they go over the wire. */
+import type { Duplex } from 'node:stream';
 import { asPolykernelError, ERROR_TABLE, type ErrorBody, PolykernelError } from '../sys/errors.ts';
 import type { ApiContext } from './context.ts';
 
@@ -28,4 +29,13 @@ function asKnownError(error: unknown): PolykernelError {
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500)
     return new PolykernelError('invalid', `malformed request: ${message}`);
   return asPolykernelError(error, 'answering the request');
+}
+
+/** Answers on a connection that no route has: a refused upgrade, or bytes that are no request. */
+export function refuseRaw(connection: Duplex, error: unknown, context: Pick<ApiContext, 'complain'>): void {
+  const answer = errorAnswer(error, context);
+  const body = JSON.stringify(answer.body);
+  const headers = `content-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close`;
+  connection.on('error', () => {});
+  connection.end(`HTTP/1.1 ${answer.status} Refused\r\n${headers}\r\n\r\n${body}`);
 }

@@ -1,9 +1,9 @@
 /** The HTTP side of the API on fastify: routes, checks of input, errors as bodies. No answer ever holds a stack. */
-import { type FastifyInstance, fastify } from 'fastify';
+import { type FastifyInstance, type FastifyReply, fastify } from 'fastify';
 import { type Schema, validate } from '../instance/validate.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import type { ApiContext } from './context.ts';
-import { BODY_BYTES, errorAnswer } from './errors.ts';
+import { BODY_BYTES, errorAnswer, refuseRaw } from './errors.ts';
 import { registerFiles } from './routes/files.ts';
 import { registerImages } from './routes/images.ts';
 import { registerInstances } from './routes/instances.ts';
@@ -18,6 +18,13 @@ export function createApi(context: ApiContext, prepare: (server: FastifyInstance
     // Clients make one connection per request; a stuck one must not keep the daemon from ending.
     forceCloseConnections: true,
     requestTimeout: 0,
+    // What is no HTTP never reaches the routes.
+    clientErrorHandler: (error, socket) =>
+      refuseRaw(socket, new PolykernelError('invalid', `this is no HTTP request: ${error.code}`), context),
+    frameworkErrors: (error: unknown, _request: unknown, reply: FastifyReply) => {
+      const { status, body } = errorAnswer(error, context);
+      void reply.code(status).header('content-type', 'application/json').send(JSON.stringify(body));
+    },
     schemaController: {
       compilersFactory: { buildValidator: () => validator, buildSerializer: () => () => JSON.stringify },
     } as object,

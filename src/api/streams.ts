@@ -8,7 +8,7 @@ import { checkCommand, exitOfProcess, validate } from '../instance/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { CHANNEL, frame, HIGH_WATER_BYTES, MESSAGE_BYTES } from './channels.ts';
 import type { ApiContext } from './context.ts';
-import { errorAnswer } from './errors.ts';
+import { errorAnswer, refuseRaw } from './errors.ts';
 import { requests } from './schemas.ts';
 import type { ExecRequest, StreamCommand, StreamExit, StreamNotice } from './types.ts';
 
@@ -34,7 +34,7 @@ export function serveStreams(server: Server, context: ApiContext): () => void {
     try {
       target = findTarget(request.url ?? '', context);
     } catch (error) {
-      return refuse(connection, error, context);
+      return refuseRaw(connection, error, context);
     }
     sockets.handleUpgrade(request, connection, head, (socket) => {
       socket.on('error', () => {});
@@ -315,15 +315,6 @@ function findTarget(url: string, context: ApiContext): { instance: Instance; kin
       ? new PolykernelError('invalid', 'the name is not properly encoded', { field: 'name' })
       : error;
   }
-}
-
-/** Answers an upgrade with an ordinary error response. */
-function refuse(connection: Duplex, error: unknown, context: ApiContext): void {
-  const answer = errorAnswer(error, context);
-  const body = JSON.stringify(answer.body);
-  connection.end(
-    `HTTP/1.1 ${answer.status} Refused\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
-  );
 }
 
 function parseJson(text: string): unknown {

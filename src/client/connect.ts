@@ -43,14 +43,19 @@ export async function connect(options: ConnectOptions = {}): Promise<Client> {
   return new Client(paths.socket);
 }
 
-/** Whether somebody listens. Throws `permission` when this user may not know. */
+/**
+ * Whether a daemon answers. Being connected is not enough: the socket of one that is being killed still takes connections.
+ * Throws `permission` when this user may not know.
+ */
 function answers(socketPath: string): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const socket = connectSocket({ path: socketPath });
-    socket.once('connect', () => {
+    socket.once('connect', () => socket.write('GET /v1/version HTTP/1.1\r\nHost: daemon\r\nConnection: close\r\n\r\n'));
+    socket.once('data', () => {
       socket.destroy();
       resolve(true);
     });
+    socket.once('close', () => resolve(false));
     socket.once('error', (error: NodeJS.ErrnoException) => {
       if (error.code !== 'EACCES' && error.code !== 'EPERM') return resolve(false);
       reject(

@@ -123,10 +123,13 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     await close();
     throw asPolykernelError(error, `serving ${paths.socket}`);
   }
-  const drop = async () => {
-    await supervisor.detach(false);
-    store.close(false);
-    await release();
+  const drop = () => {
+    closing ??= (async () => {
+      await supervisor.detach(false);
+      store.close(false);
+      await release();
+    })();
+    return closing;
   };
   return { socket: paths.socket, supervisor, close, drop };
 }

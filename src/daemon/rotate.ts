@@ -41,6 +41,8 @@ export class RotatingFile {
       this.#dropped = 0;
     } catch {
       this.#dropped += records;
+      // Whatever is wrong with this file may not be with the one that is there next time.
+      this.close();
     }
   }
 

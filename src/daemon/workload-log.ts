@@ -16,7 +16,7 @@ export interface LogRecord {
 export const LOG_BYTES = 8 * 1024 * 1024;
 /** Pieces are gathered for this long or up to this size before they are written. */
 const GATHER_MS = 20;
-const GATHER_BYTES = 64 * 1024;
+const MOST_GATHER_BYTES = 64 * 1024;
 
 /**
  * INVARIANTS: records are whole lines; a character split between two pieces of a stream is put together again; writes are
@@ -25,6 +25,7 @@ const GATHER_BYTES = 64 * 1024;
 export class FileLog extends EventEmitter<{ flushed: []; closed: [] }> implements WorkloadLog {
   readonly file: RotatingFile;
   readonly #clock: Clock;
+  readonly #gatherBytes: number;
   #pending: string[] = [];
   #pendingBytes = 0;
   #cancelFlush: (() => void) | undefined;
@@ -34,6 +35,7 @@ export class FileLog extends EventEmitter<{ flushed: []; closed: [] }> implement
     super();
     this.setMaxListeners(0);
     this.#clock = clock;
+    this.#gatherBytes = Math.min(MOST_GATHER_BYTES, maxBytes / 4);
     this.file = new RotatingFile({
       path,
       maxBytes,
@@ -75,7 +77,7 @@ export class FileLog extends EventEmitter<{ flushed: []; closed: [] }> implement
     const line = this.#line(stream, bytes);
     this.#pending.push(line);
     this.#pendingBytes += line.length;
-    if (this.#pendingBytes >= GATHER_BYTES) this.#write();
+    if (this.#pendingBytes >= this.#gatherBytes) this.#write();
     else this.#cancelFlush ??= this.#clock.after(GATHER_MS, () => this.#write());
   }
 
@@ -103,6 +105,7 @@ function incompleteTail(bytes: Buffer): number {
     const byte = bytes[bytes.length - back]!;
     if (byte < 0x80) return 0;
     if (byte < 0xc0) continue;
+    if (byte > 0xf4) return 0;
     const length = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : 2;
     return length > back ? back : 0;
   }

@@ -36,13 +36,6 @@ export const FAKE_CAPABILITIES: Capabilities = {
 
 const machines = new Map<string, FakeMachine>();
 
-/** Forgets all kernels of this process, as a reboot of the host would. */
-export function resetFakeKernels(): void {
-  for (const machine of machines.values())
-    machine.end({ reason: 'died', code: null, signal: 'SIGKILL', message: 'reset' });
-  machines.clear();
-}
-
 /** The kernel's process is killed from outside. False when there is none. */
 export function killFakeKernel(directory: string): boolean {
   const machine = machines.get(directory);

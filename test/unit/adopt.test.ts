@@ -12,7 +12,11 @@ describe('a daemon that comes after another was killed', () => {
     const before = await untilState(test, 'web', 'running');
     await eventually(async () => (await logText(test, 'web')) === 'before\n');
     await test.crashAndRestart();
-    expect(await test.client.inspect('web')).toMatchObject({ state: 'running', bootId: before.bootId, startedAt: before.startedAt });
+    expect(await test.client.inspect('web')).toMatchObject({
+      state: 'running',
+      bootId: before.bootId,
+      startedAt: before.startedAt,
+    });
     const echo = await test.client.exec('web', { command: ['echo', 'still here'] });
     expect((await gather(echo)).stdout).toBe('still here\n');
     expect(await test.client.wait('web')).toMatchObject({ exit: { reason: 'exit', exitCode: 9 } });
@@ -35,7 +39,10 @@ describe('a daemon that comes after another was killed', () => {
   it('records what ended meanwhile and restarts by policy', async () => {
     const clock = new ManualClock();
     const test = await startDaemon({ clock });
-    for (const [name, restart] of [['once', 'no'], ['again', 'always']] as const) {
+    for (const [name, restart] of [
+      ['once', 'no'],
+      ['again', 'always'],
+    ] as const) {
       await test.create({ name, command: ['sleep'], restart });
       await untilState(test, name, 'running');
     }

@@ -30,7 +30,10 @@ describe('the state directory', () => {
         bytes.fill(0xee, 4096);
         writeFileSync(paths.database, bytes);
       }
-      const error = await startDaemon({ home }).then(() => undefined, (reason) => reason);
+      const error = await startDaemon({ home }).then(
+        () => undefined,
+        (reason) => reason,
+      );
       expect(error).toMatchObject({ code: 'internal', hint: expect.stringContaining('--reset-state') });
       expect(error.message).toContain(paths.database);
       expect(JSON.stringify(error)).not.toContain('.ts:');
@@ -58,7 +61,9 @@ describe('the state directory', () => {
   });
 
   it('that cannot be made is named', async () => {
-    await expect(createDaemon({ home: '/proc/nowhere' } as never)).rejects.toMatchObject({ message: expect.stringContaining('/proc/nowhere') });
+    await expect(createDaemon({ home: '/dev/null/nowhere' } as never)).rejects.toMatchObject({
+      message: expect.stringContaining('/dev/null/nowhere'),
+    });
   });
 });
 
@@ -67,11 +72,23 @@ describe('bad requests', () => {
     const test = await startDaemon();
     const answers = await Promise.all([
       raw(test.daemon.socket, 'GET /nowhere HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n'),
-      raw(test.daemon.socket, 'POST /v1/instances HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: 5\r\n\r\n{"a":'),
-      raw(test.daemon.socket, 'POST /v1/instances HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: text/plain\r\ncontent-length: 5\r\n\r\nhello'),
+      raw(
+        test.daemon.socket,
+        'POST /v1/instances HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: 5\r\n\r\n{"a":',
+      ),
+      raw(
+        test.daemon.socket,
+        'POST /v1/instances HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: text/plain\r\ncontent-length: 5\r\n\r\nhello',
+      ),
       raw(test.daemon.socket, 'GET /v1/instances/%zz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n'),
-      raw(test.daemon.socket, `POST /v1/instances HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: 9000000\r\n\r\n`),
-      raw(test.daemon.socket, 'GET /v1/nothing HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n\r\n'),
+      raw(
+        test.daemon.socket,
+        `POST /v1/instances HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: 9000000\r\n\r\n`,
+      ),
+      raw(
+        test.daemon.socket,
+        'GET /v1/nothing HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n\r\n',
+      ),
     ]);
     for (const answer of answers) {
       expect(answer).toMatch(/^HTTP\/1\.1 4\d\d /);
@@ -85,13 +102,18 @@ describe('bad requests', () => {
   it('of long work end with an error line', async () => {
     const test = await startDaemon();
     const progress: string[] = [];
-    await expect(test.client.pullImage('nope', (line) => progress.push(line))).rejects.toMatchObject({ code: 'not-found' });
+    await expect(test.client.pullImage('nope', (line) => progress.push(line))).rejects.toMatchObject({
+      code: 'not-found',
+    });
     expect(progress).toEqual(['fetching']);
     expect(await test.client.prewarm({ driver: 'fake' })).toEqual({ driver: 'fake', image: 'fake' });
   });
 
   it('to a daemon that is not there say so', async () => {
-    await expect(new Client('/tmp/pk-no-such.sock').list()).rejects.toMatchObject({ code: 'unavailable', hint: expect.stringContaining('pk daemon') });
+    await expect(new Client('/tmp/pk-no-such.sock').list()).rejects.toMatchObject({
+      code: 'unavailable',
+      hint: expect.stringContaining('pk daemon'),
+    });
   });
 });
 

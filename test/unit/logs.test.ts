@@ -44,7 +44,9 @@ describe('logs', () => {
     expect(followed.endsWith('line 399\n')).toBe(true);
     expect(statSync(paths.log).size).toBeLessThanOrEqual(4096);
     expect(statSync(`${paths.log}.1`).size).toBeLessThanOrEqual(4096);
-    const kept = text(await read(test, 'job')).split('\n').slice(0, -1);
+    const kept = text(await read(test, 'job'))
+      .split('\n')
+      .slice(0, -1);
     expect(kept.at(-1)).toBe('line 399');
     expect(kept.length).toBeLessThan(400);
     // What is kept is whole and in order.

@@ -48,7 +48,10 @@ it('starts when needed, once for clients that race, and again after SIGKILL with
 it('tells why a daemon cannot start', async () => {
   const { writeFileSync } = await import('node:fs');
   writeFileSync(join(home, 'state.db'), 'x'.repeat(8192));
-  await expect(connect({ home })).rejects.toMatchObject({ code: 'internal', hint: expect.stringContaining('--reset-state') });
+  await expect(connect({ home })).rejects.toMatchObject({
+    code: 'internal',
+    hint: expect.stringContaining('--reset-state'),
+  });
 });
 
 function isAlive(pid: number): boolean {

@@ -30,7 +30,8 @@ export function registerSystem(server: FastifyInstance, context: ApiContext): vo
     '/v1/shutdown',
     { schema: describe({ summary: 'End the daemon; kernels run on', tags: ['system'] }) },
     async (_request, reply) => {
-      reply.raw.once('finish', () => context.shutdown());
+      // Once the client has the answer and is gone.
+      reply.raw.once('close', () => context.shutdown());
       return reply.code(202).send({});
     },
   );

@@ -9,8 +9,8 @@ import { dirname, join } from 'node:path';
 import { PolykernelError } from '../../sys/errors.ts';
 import { run } from '../../sys/process.ts';
 import type { Accelerator } from './command.ts';
-import { hostBootId, type QemuProgram } from './program.ts';
 import { DEBUG_PORT, probeFirmware, SUCCESS_STATUS } from './probe-firmware.ts';
+import { hostBootId, type QemuProgram } from './program.ts';
 import { isRecord } from './qmp.ts';
 
 const KVM = '/dev/kvm';

@@ -10,8 +10,8 @@ import { connectShim, killShim } from '../shim.ts';
 import { earlyEnd, startFailure } from '../start.ts';
 import { JAIL_RAM, type Machine } from './command.ts';
 import { launchQemu } from './launch.ts';
-import type { QemuProgram } from './program.ts';
 import { saveState } from './migration.ts';
+import type { QemuProgram } from './program.ts';
 import { Qmp } from './qmp.ts';
 
 const JAIL_STATE = '/vmm/state';

@@ -150,7 +150,12 @@ export class QemuDriver implements Driver {
       return await explainExit(spec.directory, status.state === 'exited' ? status : undefined);
     }
     const guest = new GuestLink({ name: spec.name });
-    const kernel = new QemuKernel({ directory: spec.directory, pid: status.pid, cloned: existsSync(join(spec.directory, CLONE_MARK)), guest });
+    const kernel = new QemuKernel({
+      directory: spec.directory,
+      pid: status.pid,
+      cloned: existsSync(join(spec.directory, CLONE_MARK)),
+      guest,
+    });
     try {
       await kernel.resume();
       await guest.attach(await connectShim(spec.directory, 'control'), AbortSignal.timeout(ATTACH_DEADLINE_MS));
@@ -222,7 +227,13 @@ export class QemuDriver implements Driver {
   }
 
   /** Starts QEMU and sets up its guest. Rejects with nothing left running. */
-  async #run(spec: LaunchSpec, template: Template | undefined, context: Context, why: Why, progress: Progress): Promise<Kernel> {
+  async #run(
+    spec: LaunchSpec,
+    template: Template | undefined,
+    context: Context,
+    why: Why,
+    progress: Progress,
+  ): Promise<Kernel> {
     const signal = AbortSignal.any([why.signal, why.timeout]);
     const guest = new GuestLink({ name: spec.name });
     const done = new AbortController();
@@ -340,17 +351,25 @@ function checkSpec(spec: Pick<LaunchSpec, 'image' | 'cpus' | 'memoryBytes'>, cap
     });
   }
   if (spec.cpus > maxCpus) {
-    throw new PolykernelError('unsupported', `QEMU runs at most ${maxCpus} CPUs here, and ${spec.cpus} were asked for`, {
-      field: 'cpus',
-      value: spec.cpus,
-      hint: `Ask for ${maxCpus} CPUs or fewer.`,
-    });
+    throw new PolykernelError(
+      'unsupported',
+      `QEMU runs at most ${maxCpus} CPUs here, and ${spec.cpus} were asked for`,
+      {
+        field: 'cpus',
+        value: spec.cpus,
+        hint: `Ask for ${maxCpus} CPUs or fewer.`,
+      },
+    );
   }
   if (spec.memoryBytes < minMemoryBytes || spec.memoryBytes > maxMemoryBytes) {
     const range = `${formatBytes(minMemoryBytes)} to ${formatBytes(maxMemoryBytes)}`;
-    throw new PolykernelError('unsupported', `QEMU runs with ${range} of memory here, not ${formatBytes(spec.memoryBytes)}`, {
-      field: 'memory',
-      value: spec.memoryBytes,
-    });
+    throw new PolykernelError(
+      'unsupported',
+      `QEMU runs with ${range} of memory here, not ${formatBytes(spec.memoryBytes)}`,
+      {
+        field: 'memory',
+        value: spec.memoryBytes,
+      },
+    );
   }
 }

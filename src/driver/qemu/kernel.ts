@@ -1,7 +1,7 @@
 /** A kernel in QEMU: pausing goes over the monitor, everything else as with every kernel under pk-shim. */
 import { randomBytes } from 'node:crypto';
-import { connectShim } from '../shim.ts';
 import { ShimKernel } from '../kernel.ts';
+import { connectShim } from '../shim.ts';
 import { Qmp } from './qmp.ts';
 
 export class QemuKernel extends ShimKernel {

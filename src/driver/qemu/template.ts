@@ -39,7 +39,15 @@ const WORK_PREFIX = 'work-';
 /** Names what a template depends on: kernel, QEMU, processor and memory, and the command line. */
 export function templateKey(key: TemplateKey): string {
   const { imageDigest, qemuVersion, accelerator, cpus, memoryBytes } = key;
-  const parts = [COMMAND_VERSION, kernelCommandLine(accelerator), imageDigest, qemuVersion, accelerator, cpus, memoryBytes];
+  const parts = [
+    COMMAND_VERSION,
+    kernelCommandLine(accelerator),
+    imageDigest,
+    qemuVersion,
+    accelerator,
+    cpus,
+    memoryBytes,
+  ];
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
 }
 
@@ -53,14 +61,17 @@ export class TemplateStore {
     this.#limit = limit;
   }
 
-  /** The template if it is there; says that it is in use. Only files of the right size count. */
+  /**
+   * The template if it is there; marks it as used. Its state must be what was written (checking that takes 1 ms), its
+   * memory at least as large: a clone of damaged memory panics, and is replaced by a boot.
+   */
   async find(key: string): Promise<Template | undefined> {
     const directory = join(this.#directory, key);
     const template = { key, ram: join(directory, 'ram'), state: join(directory, 'state') };
     try {
       const meta: unknown = JSON.parse(await readFile(join(directory, META), 'utf8'));
-      const [ram, state] = await Promise.all([stat(template.ram), stat(template.state)]);
-      if (!isRecord(meta) || meta.ramBytes !== ram.size || meta.stateBytes !== state.size) return undefined;
+      const [ram, state] = await Promise.all([stat(template.ram), readFile(template.state)]);
+      if (!isRecord(meta) || meta.ramBytes !== ram.size || meta.stateSha256 !== sha256(state)) return undefined;
       const now = new Date();
       await utimes(join(directory, META), now, now);
       return template;
@@ -112,12 +123,12 @@ export class TemplateStore {
     await mkdir(work, { mode: 0o700 });
     try {
       await build(work);
-      const sizes: number[] = [];
-      for (const name of ['ram', 'state']) {
-        await chmod(join(work, name), 0o444);
-        sizes.push(await synced(join(work, name)));
+      const [ram, state] = [join(work, 'ram'), join(work, 'state')];
+      for (const path of [ram, state]) {
+        await chmod(path, 0o444);
+        await flush(path);
       }
-      const meta = { ramBytes: sizes[0], stateBytes: sizes[1], createdAt: new Date().toISOString() };
+      const meta = { ramBytes: (await stat(ram)).size, stateSha256: sha256(await readFile(state)) };
       await writeFile(join(work, META), `${JSON.stringify(meta)}\n`, { mode: 0o600, flush: true });
       await this.#remove(key);
       await rename(work, join(this.#directory, key));
@@ -149,13 +160,12 @@ export class TemplateStore {
   }
 }
 
-/** Waits until a file is on disk; gives its size in bytes. */
-async function synced(path: string): Promise<number> {
+/** Waits until a file is on disk. */
+async function flush(path: string): Promise<void> {
   const file = await open(path, 'r');
-  try {
-    await file.sync();
-    return (await file.stat()).size;
-  } finally {
-    await file.close();
-  }
+  await file.sync().finally(() => file.close());
+}
+
+function sha256(bytes: Buffer): string {
+  return createHash('sha256').update(bytes).digest('hex');
 }

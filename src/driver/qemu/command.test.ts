@@ -1,0 +1,55 @@
+import { describe, expect, it } from 'vitest';
+import { type CommandSpec, kernelCommandLine, qemuCommand } from './command.ts';
+
+const spec = (change: Partial<CommandSpec> = {}): CommandSpec => ({
+  ...{ program: '/usr/bin/qemu', accelerator: 'tcg', cpus: 2, memoryBytes: 256 * 2 ** 20, start: 'boot' },
+  ...{ rootImage: false, ...change },
+});
+const valueOf = (argv: readonly string[], option: string) => argv[argv.indexOf(option) + 1];
+const devices = (argv: readonly string[]) => argv.filter((_, index) => argv[index - 1] === '-device');
+
+describe('qemuCommand', () => {
+  it('has the same devices in the same order for every start and root', () => {
+    const starts = ['boot', 'template', 'clone'] as const;
+    const all = starts.flatMap((start) =>
+      [true, false].map((rootImage) => devices(qemuCommand(spec({ start, rootImage })))),
+    );
+    for (const each of all) expect(each).toEqual(all[0]);
+    expect(all[0]).toHaveLength(4);
+  });
+
+  it('shares the memory file only for a template', () => {
+    expect(valueOf(qemuCommand(spec({ start: 'template' })), '-object')).toContain('share=on');
+    expect(valueOf(qemuCommand(spec({ start: 'clone' })), '-object')).toContain('share=off');
+    expect(qemuCommand(spec())).not.toContain('-object');
+  });
+
+  it('lets only a template, where no workload runs, start a program', () => {
+    expect(valueOf(qemuCommand(spec({ start: 'template' })), '-sandbox')).toContain('spawn=allow');
+    for (const start of ['boot', 'clone'] as const) {
+      const sandbox = valueOf(qemuCommand(spec({ start })), '-sandbox');
+      for (const right of ['obsolete', 'elevateprivileges', 'spawn', 'resourcecontrol'])
+        expect(sandbox).toContain(`${right}=deny`);
+    }
+  });
+
+  it('waits for its state as a clone, and needs no kernel then', () => {
+    const argv = qemuCommand(spec({ start: 'clone' }));
+    expect(valueOf(argv, '-incoming')).toBe('defer');
+    expect(argv).not.toContain('-kernel');
+  });
+
+  it('uses KVM with the host processor', () => {
+    const argv = qemuCommand(spec({ accelerator: 'kvm' }));
+    expect(valueOf(argv, '-accel')).toBe('kvm');
+    expect(valueOf(argv, '-cpu')).toBe('host');
+  });
+});
+
+describe('kernelCommandLine', () => {
+  it('keeps the protections of the kernel where a real processor runs it', () => {
+    expect(kernelCommandLine('tcg')).toContain('mitigations=off');
+    for (const word of ['mitigations', 'rodata', 'lpj', 'tsc_early_khz'])
+      expect(kernelCommandLine('kvm')).not.toContain(word);
+  });
+});

@@ -1,0 +1,101 @@
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type TemplateKey, TemplateStore, templateKey } from './template.ts';
+
+const facts: TemplateKey = {
+  ...{ imageDigest: 'i', qemuVersion: 'q', accelerator: 'tcg', cpus: 1, memoryBytes: 256 * 2 ** 20 },
+};
+const key = (cpus: number) => templateKey({ ...facts, cpus });
+
+describe('templateKey', () => {
+  it('differs in everything that a template depends on', () => {
+    const changes: Partial<TemplateKey>[] = [
+      {},
+      { imageDigest: 'j' },
+      { qemuVersion: 'r' },
+      { accelerator: 'kvm' },
+      { cpus: 2 },
+      { memoryBytes: 2 ** 30 },
+    ];
+    expect(new Set(changes.map((change) => templateKey({ ...facts, ...change }))).size).toBe(changes.length);
+  });
+});
+
+describe('TemplateStore', () => {
+  const signal = new AbortController().signal;
+  let directory: string;
+  let builds: number;
+  beforeEach(async () => {
+    directory = join(await mkdtemp(join(tmpdir(), 'pk-templates-')), 'templates');
+    builds = 0;
+  });
+  afterEach(() => rm(join(directory, '..'), { recursive: true }));
+
+  async function build(work: string): Promise<void> {
+    builds += 1;
+    await Promise.all([writeFile(join(work, 'ram'), 'memory'), writeFile(join(work, 'state'), `state ${builds}`)]);
+  }
+
+  it('makes a template once, however many ask at the same time', async () => {
+    const stores = [new TemplateStore(directory), new TemplateStore(directory)];
+    const found = await Promise.all(
+      stores.flatMap((store) => [store.ensure(key(1), build, signal), store.ensure(key(1), build, signal)]),
+    );
+    expect(builds).toBe(1);
+    expect(new Set(found.map(({ state }) => state)).size).toBe(1);
+    expect(await readFile(found[0]!.ram, 'utf8')).toBe('memory');
+    expect((await stat(found[0]!.ram)).mode & 0o777).toBe(0o444);
+  });
+
+  it('leaves nothing of a build that fails', async () => {
+    const store = new TemplateStore(directory);
+    const failing = store.ensure(
+      key(1),
+      async (work) => {
+        await build(work);
+        throw new Error('no luck');
+      },
+      signal,
+    );
+    await expect(failing).rejects.toThrow('no luck');
+    expect(await readdir(directory)).toEqual(['lock']);
+    await store.ensure(key(1), build, signal);
+    expect(builds).toBe(2);
+  });
+
+  it('makes a template again when its files are damaged', async () => {
+    const store = new TemplateStore(directory);
+    const { state, ram } = await store.ensure(key(1), build, signal);
+    for (const [path, bytes] of [
+      [state, 'state X'],
+      [ram, 'less'],
+    ] as const) {
+      await rm(path);
+      await writeFile(path, bytes);
+      expect(await store.find(key(1))).toBeUndefined();
+      await store.ensure(key(1), build, signal);
+      expect(await store.find(key(1))).toBeDefined();
+    }
+    expect(builds).toBe(3);
+  });
+
+  it('removes those that were not used for longest, and what a killed process left', async () => {
+    const store = new TemplateStore(directory, 2);
+    await store.ensure(key(1), build, signal);
+    await store.ensure(key(2), build, signal);
+    await utimes(join(directory, key(2), 'meta.json'), new Date(1000), new Date(1000));
+    await mkdir(join(directory, 'work-abandoned'));
+    await store.ensure(key(3), build, signal);
+    expect((await readdir(directory)).sort()).toEqual([key(1), key(3), 'lock'].sort());
+  });
+
+  it('forgets a template that proved useless', async () => {
+    const store = new TemplateStore(directory);
+    await store.ensure(key(1), build, signal);
+    await store.discard(key(1));
+    await store.discard(key(1));
+    expect(await store.find(key(1))).toBeUndefined();
+  });
+});

@@ -1,0 +1,140 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { CREATED, type Machine, type MachineEvent, type Step, transition } from './machine.ts';
+import type { InstanceExit, InstanceState, RestartPolicy } from './spec.ts';
+
+const exit = (reason: InstanceExit['reason'], exitCode = 1): InstanceExit => ({
+  reason,
+  exitCode,
+  message: '',
+  at: '',
+});
+
+function apply(
+  machine: Machine,
+  events: MachineEvent[],
+  policy: RestartPolicy = 'no',
+): { machine: Machine; steps: Step[] } {
+  const steps: Step[] = [];
+  for (const event of events) {
+    const result = transition(machine, event, policy);
+    if ('refused' in result) throw new Error(result.refused);
+    machine = result.machine;
+    steps.push(...result.steps);
+  }
+  return { machine, steps };
+}
+const acts = (steps: readonly Step[]) => steps.filter((step) => step.do !== 'tell' && step.do !== 'disarm-restart');
+
+const START: MachineEvent = { type: 'start' };
+const READY: MachineEvent = { type: 'ready' };
+const STOP: MachineEvent = { type: 'stop', exit: exit('stopped', 143) };
+const KILL: MachineEvent = { type: 'kill', exit: exit('killed', 137) };
+const workloadEnded = (code: number): MachineEvent => ({ type: 'workload-ended', exit: exit('exit', code) });
+const kernelEnded = (reason: InstanceExit['reason'] = 'stopped', ranMs = 0): MachineEvent => ({
+  type: 'kernel-ended',
+  exit: exit(reason),
+  ranMs,
+});
+
+describe('the state machine', () => {
+  it('runs through a whole life', () => {
+    const { machine, steps } = apply(CREATED, [START, READY, workloadEnded(7), kernelEnded()]);
+    expect(machine).toMatchObject({ state: 'exited', exit: { reason: 'exit', exitCode: 7 }, ending: null });
+    expect(acts(steps)).toEqual([{ do: 'boot' }, { do: 'begin-workload' }, { do: 'end-kernel', how: 'end' }]);
+  });
+
+  it('records what came first', () => {
+    expect(apply(CREATED, [START, READY, kernelEnded('panic'), workloadEnded(0)]).machine.exit).toMatchObject({
+      reason: 'panic',
+    });
+    expect(apply(CREATED, [START, READY, workloadEnded(3), kernelEnded('panic')]).machine.exit).toMatchObject({
+      exitCode: 3,
+    });
+    expect(apply(CREATED, [START, READY, workloadEnded(3), KILL, kernelEnded('died')]).machine.exit).toMatchObject({
+      exitCode: 3,
+    });
+  });
+
+  it('keeps the code that the workload ends with when stopped', () => {
+    const { exit } = apply(CREATED, [START, READY, STOP, workloadEnded(0), kernelEnded()]).machine;
+    expect(exit).toMatchObject({ reason: 'stopped', exitCode: 0 });
+  });
+
+  it('cancels a boot, and kills a kernel that got ready all the same', () => {
+    const { machine, steps } = apply(CREATED, [START, STOP, READY]);
+    expect(machine.state).toBe('stopping');
+    expect(acts(steps)).toEqual([{ do: 'boot' }, { do: 'cancel-boot' }, { do: 'end-kernel', how: 'kill' }]);
+  });
+
+  it('never restarts what a person ended, even late', () => {
+    const late = apply(CREATED, [START, READY, workloadEnded(1), STOP, kernelEnded()], 'always');
+    expect(late.machine.state).toBe('exited');
+    expect(apply(late.machine, [START, READY, workloadEnded(1), kernelEnded()], 'always').machine.state).toBe(
+      'backoff',
+    );
+  });
+
+  it.each<[InstanceState[], MachineEvent, MachineEvent[]]>([
+    [['starting'], START, [START]],
+    [['running'], START, [START, READY]],
+    [['stopping'], START, [START, READY, STOP]],
+    [['created'], KILL, []],
+    [['exited'], KILL, [START, READY, KILL, kernelEnded()]],
+    [['starting'], { type: 'pause' }, [START]],
+    [['running'], { type: 'resume' }, [START, READY]],
+  ])('in %s refuses %o', (_state, event, before) => {
+    expect(transition(apply(CREATED, before).machine, event, 'no')).toHaveProperty('refused');
+  });
+
+  it('stays sound whatever happens in whatever order', () => {
+    const event: fc.Arbitrary<MachineEvent> = fc.oneof(
+      fc.constantFrom<MachineEvent>(START, READY, STOP, KILL, { type: 'pause' }, { type: 'resume' }),
+      fc.constantFrom<MachineEvent>({ type: 'paused' }, { type: 'resumed' }, { type: 'restart-due' }),
+      fc.nat(3).map(workloadEnded),
+      fc
+        .record({
+          ranMs: fc.nat(20_000),
+          reason: fc.constantFrom<InstanceExit['reason']>('panic', 'died', 'not-ready'),
+        })
+        .map(({ reason, ranMs }) => kernelEnded(reason, ranMs)),
+    );
+    const policy = fc.constantFrom<RestartPolicy>('no', 'always', 'on-failure', 'on-failure:2');
+    fc.assert(
+      fc.property(fc.array(event, { maxLength: 40 }), policy, (events, chosen) => {
+        let machine = CREATED;
+        let kernels = 0;
+        let armed = false;
+        for (const each of events) {
+          const before = machine;
+          const result = transition(machine, each, chosen);
+          if ('refused' in result) {
+            // Only people's wishes can be refused: what has happened has happened.
+            expect(['start', 'kill', 'pause', 'resume']).toContain(each.type);
+            continue;
+          }
+          machine = result.machine;
+          if (each.type === 'kernel-ended' && kernels > 0) kernels -= 1;
+          for (const step of result.steps) {
+            if (step.do === 'boot') kernels += 1;
+            if (step.do === 'disarm-restart' || step.do === 'boot') armed = false;
+            if (step.do === 'arm-restart') {
+              armed = true;
+              expect(step.delayMs).toBeGreaterThanOrEqual(1000);
+              expect(step.delayMs).toBeLessThanOrEqual(60_000);
+            }
+            if (step.do === 'begin-workload') expect(machine.state).toBe('running');
+          }
+          const active = ['starting', 'running', 'paused', 'stopping'].includes(machine.state);
+          expect(kernels).toBe(active ? 1 : 0);
+          expect(armed).toBe(machine.state === 'backoff');
+          expect(machine.ending !== null).toBe(machine.state === 'stopping');
+          if (machine.state === 'exited' || machine.state === 'backoff') expect(machine.exit).not.toBeNull();
+          if (machine.state === 'backoff') expect(chosen).not.toBe('no');
+          if (before.state === 'created') expect(['created', 'starting']).toContain(machine.state);
+        }
+      }),
+      { numRuns: 2000 },
+    );
+  });
+});

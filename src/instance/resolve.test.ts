@@ -1,0 +1,133 @@
+import { describe, expect, it } from 'vitest';
+import { FAKE_CAPABILITIES } from '../driver/fake.ts';
+import type { Availability, Capabilities, DriverName } from '../driver/index.ts';
+import { chooseDriver, type DriverFacts, type HostFacts, resolveSpec } from './resolve.ts';
+
+const MIB = 2 ** 20;
+const driver = (
+  name: DriverName,
+  availability: Partial<Availability>,
+  capabilities: Partial<Capabilities> = {},
+): DriverFacts => ({
+  name,
+  availability: { available: true, reason: 'works', ...availability },
+  capabilities: { ...FAKE_CAPABILITIES, minMemoryBytes: 64 * MIB, maxMemoryBytes: 4096 * MIB, ...capabilities },
+});
+const KVM = driver('qemu', { accelerator: 'kvm' }, { maxCpus: 8 });
+const TCG = driver('qemu', { accelerator: 'tcg' }, { maxCpus: 8 });
+const NO_QEMU = driver('qemu', {
+  available: false,
+  reason: 'QEMU is not installed',
+  hint: 'apt-get install qemu-system-x86',
+});
+const UML = driver('uml', {}, { maxCpus: 1 });
+const NO_UML = driver('uml', { available: false, reason: 'linux.uml is missing' });
+const FAKE = driver('fake', {});
+
+const facts = (drivers: DriverFacts[], more: Partial<HostFacts> = {}): HostFacts => ({
+  drivers,
+  memoryBytes: 8192 * MIB,
+  defaultImage: (name) => `default-${name}`,
+  ...more,
+});
+
+describe('auto', () => {
+  it.each<[string, DriverFacts[], number, DriverName, string]>([
+    ['KVM works', [KVM, UML], 1, 'qemu', 'KVM works here'],
+    ['no KVM, one CPU', [TCG, UML], 1, 'uml', 'KVM does not work here and one CPU is enough'],
+    ['no KVM, two CPUs', [TCG, UML], 2, 'qemu', 'UML has one CPU and 2 are wanted'],
+    ['no QEMU', [NO_QEMU, UML], 1, 'uml', 'QEMU is not usable here'],
+    ['no UML', [TCG, NO_UML], 1, 'qemu', 'UML is not usable here'],
+    ['tests', [FAKE], 4, 'fake', 'no real driver'],
+  ])('%s', (_what, drivers, cpus, expected, reason) => {
+    const choice = chooseDriver('auto', cpus, facts(drivers));
+    expect(choice.driver.name).toBe(expected);
+    expect(choice.reason).toContain(reason);
+  });
+
+  it('follows the image that was named', () => {
+    expect(chooseDriver('auto', 1, facts([TCG, UML], { imageKind: 'x86_64' })).driver.name).toBe('qemu');
+    expect(chooseDriver('auto', 1, facts([KVM, UML], { imageKind: 'uml' })).driver.name).toBe('uml');
+    expect(() => chooseDriver('auto', 2, facts([KVM, UML], { imageKind: 'uml' }))).toThrow(
+      'cpus is 2; the most the uml driver gives',
+    );
+    expect(() => chooseDriver('qemu', 1, facts([KVM], { imageKind: 'uml' }))).toThrow(
+      'a kernel for the uml driver, which qemu cannot boot',
+    );
+  });
+
+  it('says why nothing goes and what would help', () => {
+    expect(() => chooseDriver('auto', 1, facts([NO_QEMU, NO_UML]))).toThrow(
+      'qemu: QEMU is not installed; uml: linux.uml is missing',
+    );
+    expect(() => chooseDriver('auto', 2, facts([NO_QEMU, UML]))).toThrow('cpus is 2');
+    expect(() => chooseDriver('qemu', 1, facts([NO_QEMU]))).toThrow(
+      expect.objectContaining({ code: 'unavailable', hint: 'apt-get install qemu-system-x86' }),
+    );
+    expect(() => chooseDriver('fake', 1, facts([]))).toThrow('there is no driver fake here');
+  });
+});
+
+describe('limits', () => {
+  const resolve = (request: object, drivers = [TCG, UML], more = {}) =>
+    resolveSpec({ command: ['true'], ...request }, 'x', facts(drivers, more));
+
+  it.each<[object, string, string, string]>([
+    [
+      { driver: 'uml', cpus: 2 },
+      'cpus',
+      'cpus is 2; the most the uml driver gives one kernel here is 1',
+      'Use --driver qemu',
+    ],
+    [{ cpus: 9 }, 'cpus', 'cpus is 9; the most the qemu driver gives one kernel here is 8', 'Use --cpus 8'],
+    [
+      { memoryBytes: MIB },
+      'memoryBytes',
+      'memory is 1 MiB; the least the uml driver can boot with is 64 MiB',
+      'from 64 MiB to 4 GiB',
+    ],
+    [
+      { memoryBytes: 5000 * MIB },
+      'memoryBytes',
+      'memory is 4.9 GiB; the most the uml driver can give is 4 GiB',
+      'from 64 MiB',
+    ],
+  ])('%j', (request, field, message, hint) => {
+    expect(() => resolve(request)).toThrow(
+      expect.objectContaining({ code: 'invalid', field, message, hint: expect.stringContaining(hint) }),
+    );
+  });
+
+  it('knows the machine', () => {
+    expect(() => resolve({ memoryBytes: 600 * MIB }, [UML], { memoryBytes: 512 * MIB })).toThrow(
+      'this machine has 512 MiB',
+    );
+  });
+});
+
+it('fills in the rest', () => {
+  expect(resolveSpec({ command: ['true'], env: { PATH: '/bin', A: 'b' }, tty: true }, 'web', facts([UML]))).toEqual({
+    name: 'web',
+    command: ['true'],
+    env: { PATH: '/bin', TERM: 'xterm', A: 'b' },
+    cwd: '/',
+    uid: 0,
+    gid: 0,
+    hostname: 'web',
+    driver: 'uml',
+    driverReason: expect.any(String),
+    image: 'default-uml',
+    cpus: 1,
+    memoryBytes: 256 * MIB,
+    root: 'host',
+    volumes: [],
+    restart: 'no',
+    cold: false,
+    readyTimeoutMs: 60_000,
+    stopGraceMs: 10_000,
+    attached: false,
+    tty: true,
+    rows: 24,
+    columns: 80,
+  });
+});

@@ -1,0 +1,19 @@
+import { expect, it } from 'vitest';
+import { decideRestart } from './restart.ts';
+
+it.each([
+  ['no', 1, 0, 0, undefined],
+  ['always', 0, 0, 0, 1000],
+  ['always', 1, 1, 0, 2000],
+  ['always', 1, 5, 0, 32_000],
+  ['always', 1, 6, 0, 60_000],
+  ['always', 1, 1_000_000, 0, 60_000],
+  ['always', 1, 6, 10_000, 1000],
+  ['on-failure', 0, 0, 0, undefined],
+  ['on-failure', 1, 9, 0, 60_000],
+  ['on-failure:2', 1, 1, 0, 2000],
+  ['on-failure:2', 1, 2, 0, undefined],
+  ['on-failure:2', 1, 2, 10_000, 1000],
+] as const)('%s, exit %i, %i restarts in a row, ran %i ms: %s', (policy, exitCode, restartsInRow, ranMs, delayMs) => {
+  expect(decideRestart({ policy, exitCode, restartsInRow, ranMs }).delayMs).toBe(delayMs);
+});
