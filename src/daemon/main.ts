@@ -4,6 +4,7 @@
  * or why it cannot.
  */
 import { closeSync, mkdirSync, readFileSync, writeSync } from 'node:fs';
+import { flushCompileCache } from 'node:module';
 import { parseArgs } from 'node:util';
 import type { Driver } from '../driver/index.ts';
 import { defaultImage, ImageStore, type KernelImage, prepareRoot } from '../image/index.ts';
@@ -32,6 +33,8 @@ const home = values.home ?? defaultHome();
 const readyFd = values['ready-fd'] === undefined ? undefined : Number(values['ready-fd']);
 const started = await start().catch((error) => fail(asPolykernelError(error, 'starting the daemon')));
 say({ ready: true });
+// Now, because a daemon may end without a word; loading from the cache takes 17 MiB less than compiling.
+flushCompileCache();
 if (readyFd === undefined) process.stderr.write(`polykernel: serving ${started.socket} (pid ${process.pid})\n`);
 
 async function start() {

@@ -1,2 +1,1 @@
 export type * from './driver.ts';
-export { UmlDriver, type UmlDriverOptions } from './uml.ts';

@@ -5,7 +5,7 @@ const spec = (change: Partial<CommandSpec> = {}): CommandSpec => ({
   ...{ program: '/usr/bin/qemu', accelerator: 'tcg', cpus: 2, memoryBytes: 256 * 2 ** 20, start: 'boot' },
   ...{ rootImage: false, ...change },
 });
-const valueOf = (argv: readonly string[], option: string) => argv[argv.indexOf(option) + 1];
+const optionOf = (argv: readonly string[], option: string) => argv[argv.indexOf(option) + 1];
 const devices = (argv: readonly string[]) => argv.filter((_, index) => argv[index - 1] === '-device');
 
 describe('qemuCommand', () => {
@@ -19,15 +19,15 @@ describe('qemuCommand', () => {
   });
 
   it('shares the memory file only for a template', () => {
-    expect(valueOf(qemuCommand(spec({ start: 'template' })), '-object')).toContain('share=on');
-    expect(valueOf(qemuCommand(spec({ start: 'clone' })), '-object')).toContain('share=off');
+    expect(optionOf(qemuCommand(spec({ start: 'template' })), '-object')).toContain('share=on');
+    expect(optionOf(qemuCommand(spec({ start: 'clone' })), '-object')).toContain('share=off');
     expect(qemuCommand(spec())).not.toContain('-object');
   });
 
   it('lets only a template, where no workload runs, start a program', () => {
-    expect(valueOf(qemuCommand(spec({ start: 'template' })), '-sandbox')).toContain('spawn=allow');
+    expect(optionOf(qemuCommand(spec({ start: 'template' })), '-sandbox')).toContain('spawn=allow');
     for (const start of ['boot', 'clone'] as const) {
-      const sandbox = valueOf(qemuCommand(spec({ start })), '-sandbox');
+      const sandbox = optionOf(qemuCommand(spec({ start })), '-sandbox');
       for (const right of ['obsolete', 'elevateprivileges', 'spawn', 'resourcecontrol'])
         expect(sandbox).toContain(`${right}=deny`);
     }
@@ -35,14 +35,14 @@ describe('qemuCommand', () => {
 
   it('waits for its state as a clone, and needs no kernel then', () => {
     const argv = qemuCommand(spec({ start: 'clone' }));
-    expect(valueOf(argv, '-incoming')).toBe('defer');
+    expect(optionOf(argv, '-incoming')).toBe('defer');
     expect(argv).not.toContain('-kernel');
   });
 
   it('uses KVM with the host processor', () => {
     const argv = qemuCommand(spec({ accelerator: 'kvm' }));
-    expect(valueOf(argv, '-accel')).toBe('kvm');
-    expect(valueOf(argv, '-cpu')).toBe('host');
+    expect(optionOf(argv, '-accel')).toBe('kvm');
+    expect(optionOf(argv, '-cpu')).toBe('host');
   });
 });
 
