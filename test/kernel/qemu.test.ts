@@ -1,4 +1,5 @@
 /** The QEMU driver on real kernels: the conformance suite, and what only QEMU has: templates, several CPUs, images as roots. */
+import { spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -286,6 +287,28 @@ describe('qemu', () => {
       cloned: false,
       phases: ['cloning template', 'template unusable, discarding it', 'booting kernel', 'setting up files'],
     });
+    expect(await readdir(templates)).toEqual(['lock']);
+  });
+
+  it('ends the kernel of a template whose builder was killed', async () => {
+    const cache = join(home, 'killed');
+    await mkdir(cache);
+    const known = await readFile(join(cacheDirectory(), 'kvm-probe.json')).catch(() => undefined);
+    if (known !== undefined) await writeFile(join(cache, 'kvm-probe.json'), known);
+    const driverModule = join(import.meta.dirname, '../../src/driver/qemu/index.ts');
+    const script = `
+      import { QemuDriver } from ${JSON.stringify(driverModule)};
+      const driver = new QemuDriver({ cache: ${JSON.stringify(cache)} });
+      const spec = { image: ${JSON.stringify(image)}, cpus: 1, memoryBytes: ${256 * MIB} };
+      await driver.prewarm(spec, new AbortController().signal);`;
+    const builder = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: 'ignore' });
+    const templates = join(cache, 'templates');
+    const shims = async () => (await hostProcesses(templates)).filter((pid) => pid !== builder.pid);
+    await expect.poll(shims, { timeout: 20_000 }).not.toEqual([]);
+    builder.kill('SIGKILL');
+    await new Promise((resolve) => builder.once('exit', resolve));
+    await new QemuDriver({ cache }).probe();
+    await expect.poll(shims, { timeout: 5000 }).toEqual([]);
     expect(await readdir(templates)).toEqual(['lock']);
   });
 

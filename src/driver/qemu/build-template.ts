@@ -9,6 +9,7 @@ import type { Bind } from '../jail.ts';
 import { connectShim, killShim } from '../shim.ts';
 import { earlyEnd, startFailure } from '../start.ts';
 import { JAIL_RAM, type Machine } from './command.ts';
+import { templateModules } from './guest-root.ts';
 import { launchQemu } from './launch.ts';
 import { saveState } from './migration.ts';
 import type { QemuProgram } from './program.ts';
@@ -85,16 +86,16 @@ export async function buildTemplate(directory: string, request: TemplateRequest,
   }
 }
 
+/** Ends the kernel that a killed process left booting in `directory`. */
+export async function abandonTemplate(directory: string): Promise<void> {
+  await killShim(join(directory, 'run'));
+}
+
 async function bootAndLoad(run: string, guest: GuestLink, image: KernelImage, signal: AbortSignal): Promise<void> {
   await guest.attach(await connectShim(run, 'control'), signal);
   const modules = templateModules(image).map((path) => ['module', path] as const);
   if (modules.length > 0) await guest.configure([...modules], signal);
   await delay(SETTLE_MS, undefined, { signal });
-}
-
-/** Modules that every clone finds loaded: what all roots need. */
-export function templateModules(image: KernelImage): string[] {
-  return [...new Set([...(image.modules.share ?? []), ...(image.modules.overlay ?? [])])];
 }
 
 async function save(run: string, signal: AbortSignal): Promise<void> {

@@ -10,7 +10,7 @@ import { existsSync } from 'node:fs';
 import { open, rm, writeFile } from 'node:fs/promises';
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
-import { GuestLink, type GuestRoot, rootOps } from '../../guest/index.ts';
+import { GuestLink, rootOps } from '../../guest/index.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import { cacheDirectory, nativeBinary } from '../../sys/paths.ts';
 import { allowedCpus } from '../../sys/process.ts';
@@ -22,8 +22,9 @@ import { explainExit } from '../kernel.ts';
 import { connectShim, consoleLogPath, shimStatus } from '../shim.ts';
 import { earlyEnd, startFailure } from '../start.ts';
 import { type AcceleratorChoice, chooseAccelerator } from './accelerator.ts';
-import { buildTemplate, templateModules } from './build-template.ts';
-import { type Accelerator, JAIL_RAM, type Machine, ROOT_DEVICE, SHARE_TAG } from './command.ts';
+import { abandonTemplate, buildTemplate } from './build-template.ts';
+import { type Accelerator, JAIL_RAM, type Machine } from './command.ts';
+import { guestModules, guestRoot } from './guest-root.ts';
 import { QemuKernel } from './kernel.ts';
 import { FIRST_FD, launchQemu, type QemuLaunch } from './launch.ts';
 import { loadState } from './migration.ts';
@@ -67,7 +68,7 @@ export class QemuDriver implements Driver {
 
   constructor(options: QemuDriverOptions = {}) {
     this.#cache = options.cache ?? cacheDirectory();
-    this.#templates = new TemplateStore(join(this.#cache, 'templates'), options.templateLimit);
+    this.#templates = new TemplateStore(join(this.#cache, 'templates'), options.templateLimit, abandonTemplate);
   }
 
   async probe(signal?: AbortSignal): Promise<Availability> {
@@ -81,6 +82,7 @@ export class QemuDriver implements Driver {
     }
     try {
       for (const name of ['pk-shim', 'pk-jail', 'pk-ram.so'] as const) nativeBinary(name);
+      await this.#templates.sweep();
       const { accelerator, reason } = await this.#chosen(signal);
       return { available: true, reason, accelerator };
     } catch (error) {
@@ -98,11 +100,12 @@ export class QemuDriver implements Driver {
       // QEMU 7.2 loses its head when an emulated CPU is taken away and another given.
       cpuHotplug: false,
       memoryHotplug: false,
-      deviceHotplug: true,
+      // QEMU could do these three over its monitor; no operation of a Kernel asks for them yet.
+      deviceHotplug: false,
+      dump: false,
+      sharedMemory: 'none',
       pause: true,
       templateClone: true,
-      dump: true,
-      sharedMemory: 'hotplug',
       networks: ['none'],
       confinement: [
         kvm ? 'virtual machine (KVM)' : 'emulated processor (TCG)',
@@ -315,30 +318,6 @@ async function load(directory: string): Promise<void> {
 /** Whether a clone failed in a way that another clone of the same template would fail, too. */
 function isBroken(error: unknown): boolean {
   return error instanceof PolykernelError && ['kernel-died', 'panic', 'not-ready', 'protocol'].includes(error.code);
-}
-
-/** How the guest finds its root and volumes. */
-function guestRoot(spec: Pick<LaunchSpec, 'root' | 'volumes'>): GuestRoot {
-  const { root, volumes } = spec;
-  const disk = root.kind === 'squashfs' || root.kind === 'ext4' ? root.kind : undefined;
-  // What else is on the share is read-only: only with volumes must both sides see each other's writes at once.
-  const cache = volumes.length > 0 ? 'mmap' : 'loose';
-  const share = { fstype: '9p', source: SHARE_TAG, data: `${SHARE_OPTIONS},cache=${cache}` };
-  return {
-    exportMount: disk === undefined || volumes.length > 0 ? share : undefined,
-    root: disk === undefined ? 'export' : { blockDevice: ROOT_DEVICE, fstype: disk },
-    volumes: volumes.map(({ target, readOnly }, index) => ({ index, target, readOnly })),
-  };
-}
-
-const SHARE_OPTIONS = 'trans=virtio,version=9p2000.L,msize=512000';
-
-/** Modules still to be loaded, in load order. */
-function guestModules(spec: Pick<LaunchSpec, 'image' | 'root'>, cloned: boolean): string[] {
-  const { modules } = spec.image;
-  const disk = spec.root.kind === 'squashfs' || spec.root.kind === 'ext4' ? spec.root.kind : undefined;
-  const lists = [cloned ? [] : templateModules(spec.image), disk && modules.block, disk && modules[disk]];
-  return [...new Set(lists.flatMap((list) => list ?? []))];
 }
 
 function checkSpec(spec: Pick<LaunchSpec, 'image' | 'cpus' | 'memoryBytes'>, capabilities: Capabilities): void {

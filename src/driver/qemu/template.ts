@@ -35,6 +35,8 @@ export type TemplateBuilder = (directory: string) => Promise<void>;
 const DEFAULT_LIMIT = 8;
 const META = 'meta.json';
 const WORK_PREFIX = 'work-';
+/** Somebody who holds the lock this long is building. */
+const SWEEP_PATIENCE_MS = 100;
 
 /** Names what a template depends on: kernel, QEMU, processor and memory, and the command line. */
 export function templateKey(key: TemplateKey): string {
@@ -54,11 +56,13 @@ export function templateKey(key: TemplateKey): string {
 export class TemplateStore {
   readonly #directory: string;
   readonly #limit: number;
+  readonly #abandoned: TemplateBuilder;
 
-  /** `limit`: how many templates are kept. */
-  constructor(directory: string, limit = DEFAULT_LIMIT) {
+  /** `limit`: how many templates are kept. `abandoned` ends what a killed builder left running in its directory. */
+  constructor(directory: string, limit = DEFAULT_LIMIT, abandoned: TemplateBuilder = async () => {}) {
     this.#directory = directory;
     this.#limit = limit;
+    this.#abandoned = abandoned;
   }
 
   /**
@@ -99,6 +103,12 @@ export class TemplateStore {
     });
   }
 
+  /** Ends and removes what killed processes left; leaves alone what another process is at. */
+  async sweep(): Promise<void> {
+    if ((await this.#leftovers()).length === 0) return;
+    await this.#locked(AbortSignal.timeout(SWEEP_PATIENCE_MS), async () => {}).catch(() => {});
+  }
+
   /** Removes a template that proved to be unusable. */
   async discard(key: string): Promise<void> {
     await this.#locked(undefined, () => this.#remove(key));
@@ -109,13 +119,25 @@ export class TemplateStore {
     return await withLock(
       join(this.#directory, 'lock'),
       async () => {
-        // With the lock held, a work directory belongs to a process that was killed.
-        for (const name of await readdir(this.#directory))
-          if (name.startsWith(WORK_PREFIX)) await rm(join(this.#directory, name), { recursive: true, force: true });
+        await this.#clear();
         return await action();
       },
       { signal },
     );
+  }
+
+  /** With the lock held, a work directory belongs to a process that was killed; the kernel in it went on. */
+  async #clear(): Promise<void> {
+    for (const name of await this.#leftovers()) {
+      const work = join(this.#directory, name);
+      await this.#abandoned(work);
+      await rm(work, { recursive: true, force: true });
+    }
+  }
+
+  async #leftovers(): Promise<string[]> {
+    const names = await readdir(this.#directory).catch(() => []);
+    return names.filter((name) => name.startsWith(WORK_PREFIX));
   }
 
   async #build(key: string, build: TemplateBuilder): Promise<void> {

@@ -1,0 +1,34 @@
+/** How a guest in QEMU finds its files: a 9p share with directories, and a disk where the root is an image. Pure. */
+import type { GuestRoot } from '../../guest/index.ts';
+import type { KernelImage } from '../../image/index.ts';
+import type { LaunchSpec } from '../driver.ts';
+import { ROOT_DEVICE, SHARE_TAG } from './command.ts';
+
+const SHARE_OPTIONS = 'trans=virtio,version=9p2000.L,msize=512000';
+
+/** Modules that every clone finds loaded: what all roots need. */
+export function templateModules(image: KernelImage): string[] {
+  return [...new Set([...(image.modules.share ?? []), ...(image.modules.overlay ?? [])])];
+}
+
+/** How the guest finds its root and volumes. */
+export function guestRoot(spec: Pick<LaunchSpec, 'root' | 'volumes'>): GuestRoot {
+  const { root, volumes } = spec;
+  const disk = root.kind === 'squashfs' || root.kind === 'ext4' ? root.kind : undefined;
+  // What else is on the share is read-only: only with volumes must both sides see each other's writes at once.
+  const cache = volumes.length > 0 ? 'mmap' : 'loose';
+  const share = { fstype: '9p', source: SHARE_TAG, data: `${SHARE_OPTIONS},cache=${cache}` };
+  return {
+    exportMount: disk === undefined || volumes.length > 0 ? share : undefined,
+    root: disk === undefined ? 'export' : { blockDevice: ROOT_DEVICE, fstype: disk },
+    volumes: volumes.map(({ target, readOnly }, index) => ({ index, target, readOnly })),
+  };
+}
+
+/** Modules still to be loaded, in load order. */
+export function guestModules(spec: Pick<LaunchSpec, 'image' | 'root'>, cloned: boolean): string[] {
+  const { modules } = spec.image;
+  const disk = spec.root.kind === 'squashfs' || spec.root.kind === 'ext4' ? spec.root.kind : undefined;
+  const lists = [cloned ? [] : templateModules(spec.image), disk && modules.block, disk && modules[disk]];
+  return [...new Set(lists.flatMap((list) => list ?? []))];
+}
