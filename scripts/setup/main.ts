@@ -2,6 +2,7 @@
 import { ImageStore } from '../../src/image/index.ts';
 import { PolykernelError } from '../../src/sys/errors.ts';
 import { cacheDirectory } from '../../src/sys/paths.ts';
+import { fillCompileCache } from './compile-cache.ts';
 import { buildNative } from './native.ts';
 import { ensurePackages } from './packages.ts';
 
@@ -22,6 +23,7 @@ const progress = (line: string) => {
 try {
   await ensurePackages(cacheDirectory(), progress, stop.signal);
   await buildNative(cacheDirectory(), progress, stop.signal);
+  await fillCompileCache(cacheDirectory(), progress, stop.signal);
   if (!options.has('--skip-images')) await ensureImages();
   const took = `${((performance.now() - began) / 1000).toFixed(1)} s`;
   if (!options.has('--quiet')) console.error(worked ? `setup: ready (${took})` : 'setup: everything is in place');
