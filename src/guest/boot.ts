@@ -41,7 +41,7 @@ export function identityOps(identity: GuestIdentity): Pair[] {
  * The steps from a freshly booted (or cloned) guest to one whose root is the lower layer under a scratch layer in
  * memory, with its volumes and identity. `modules` are paths in the initramfs, loaded first.
  *
- * Volumes and identity files come after switch-root, so that symbolic links in their paths resolve inside the new root.
+ * Volumes come after switch-root, so that symbolic links in their paths resolve inside the new root.
  * @throws PolykernelError `invalid` for a volume target that is not an absolute path below /
  */
 export function rootOps(input: GuestRoot & GuestIdentity & { modules: readonly string[] }): Pair[] {
@@ -64,7 +64,10 @@ export function rootOps(input: GuestRoot & GuestIdentity & { modules: readonly s
   if (root !== 'export')
     mount(root.fstype, root.blockDevice, lower, 'ro', root.fstype.startsWith('ext') ? 'noload' : '');
   mount('tmpfs', 'scratch', scratch, '', 'mode=0755');
-  ops.push(['mkdir', `${scratch}/upper`], ['mkdir', `${scratch}/work`]);
+  // The identity goes straight into the upper layer: through the overlay each file would first be looked up and copied.
+  const etc = `${scratch}/upper/etc`;
+  ops.push(['mkdir', etc], ['mkdir', `${scratch}/work`]);
+  ops.push(['write', `${etc}/hostname\x1f${input.hostname}\n`], ['write', `${etc}/machine-id\x1f${input.machineId}\n`]);
   const layers = `lowerdir=${lower},upperdir=${scratch}/upper,workdir=${scratch}/work`;
   ops.push(['mount', ['overlay', 'root', NEW_ROOT, '', layers].join('\x1f')], ['switch-root', NEW_ROOT]);
 
@@ -78,7 +81,6 @@ export function rootOps(input: GuestRoot & GuestIdentity & { modules: readonly s
     }
     ops.push(['mount', ['', `${share}/vol${index}`, target, readOnly ? 'bind,ro' : 'bind', ''].join('\x1f')]);
   }
-  ops.push(['mkdir', '/tmp\x1f1777'], ['mkdir', '/etc']);
-  ops.push(['write', `/etc/hostname\x1f${input.hostname}\n`], ['write', `/etc/machine-id\x1f${input.machineId}\n`]);
+  ops.push(['mkdir', '/tmp\x1f1777']);
   return [...ops, ...cleanup, ['rmdir', WORK]];
 }
