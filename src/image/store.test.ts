@@ -194,9 +194,11 @@ describe('ImageStore', () => {
 describe('withLock', () => {
   it('is freed by the death of its holder', async () => {
     const path = join(directory, 'lock');
+    // Reachable, or the lock would go with the garbage.
     const script = `
+      globalThis.held = new Promise(() => {});
       import { withLock } from ${JSON.stringify(join(import.meta.dirname, 'lock.ts'))};
-      await withLock(${JSON.stringify(path)}, () => { console.log('held'); setInterval(() => {}, 1000); return new Promise(() => {}); });`;
+      await withLock(${JSON.stringify(path)}, () => { console.log('held'); setInterval(() => {}, 1000); return globalThis.held; });`;
     const holder = spawn(process.execPath, ['--input-type=module', '-e', script], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
@@ -206,7 +208,11 @@ describe('withLock', () => {
       waited = true;
       holder.kill('SIGKILL');
     };
-    expect(await withLock(path, async () => 'mine', { onWait })).toBe('mine');
+    try {
+      expect(await withLock(path, async () => 'mine', { onWait })).toBe('mine');
+    } finally {
+      holder.kill('SIGKILL');
+    }
     expect(waited).toBe(true);
     expect(statSync(path).size).toBe(0);
   });
