@@ -10,7 +10,8 @@ export interface OptionSpec {
   /** May be given more than once. */
   multiple?: boolean;
   choices?: readonly string[];
-  /** What the shell offers for the value. */
+  /** What the shell offers for the value; other values are accepted as well. */
+  words?: readonly string[];
   complete?: 'instance' | 'image' | 'file';
   help: string;
 }
@@ -25,7 +26,8 @@ export interface Command {
   options: Readonly<Record<string, OptionSpec>>;
   /** Fewest and most positional arguments. */
   arguments: readonly [number, number];
-  /** What the shell offers for positional arguments. */
+  /** What the shell offers for positional arguments: these words, or names of a kind. */
+  words?: readonly string[];
   complete?: 'instance' | 'image' | 'file';
   /** Index of the argument from which everything belongs to the guest's command, options included. */
   commandFrom?: number;
@@ -69,27 +71,24 @@ export class Invocation {
   }
 }
 
+/** Every command has it. With it, arguments may be missing. */
+export const HELP_OPTION: OptionSpec = { short: 'h', help: 'show this' };
+
 /** Parses `args` after the command's name. Throws `invalid` naming the argument and the remedy. */
 export function parse(name: string, command: Command, args: readonly string[]): Invocation {
   const hint = `See \`pk ${name} --help\`.`;
-  const options = Object.fromEntries(
-    Object.entries(command.options).map(([key, option]) => [
-      key,
-      {
-        type: option.value === undefined ? ('boolean' as const) : ('string' as const),
-        ...(option.short ? { short: option.short } : {}),
-      },
-    ]),
-  );
-  const own = ownArguments(command, args, options);
+  const known: Command['options'] = { ...command.options, help: HELP_OPTION };
+  const options = forParseArgs(known);
+  const own = ownArguments(command, args);
   const { tokens } = parseArgs({ args: own.args, options, strict: false, allowPositionals: true, tokens: true });
   const values = new Map<string, string[]>();
   const positionals: string[] = [];
   for (const token of tokens) {
     if (token.kind === 'positional') positionals.push(token.value);
     if (token.kind !== 'option') continue;
-    const option = command.options[token.name];
-    const problem = optionProblem(token, option, [...Object.keys(command.options), 'help']);
+    // Only what the table itself has: `--constructor` is no option, though every object answers to it.
+    const option = Object.hasOwn(known, token.name) ? known[token.name] : undefined;
+    const problem = optionProblem(token, option, Object.keys(known));
     if (problem !== undefined)
       throw new PolykernelError('invalid', problem, { field: token.rawName, value: token.value, hint });
     if (!option!.multiple) values.delete(token.name);
@@ -97,7 +96,7 @@ export function parse(name: string, command: Command, args: readonly string[]): 
   }
   positionals.push(...own.rest);
   const [fewest, most] = command.arguments;
-  if (positionals.length < fewest || positionals.length > most) {
+  if (!values.has('help') && (positionals.length < fewest || positionals.length > most)) {
     const what =
       positionals.length < fewest
         ? 'an argument is missing'
@@ -107,13 +106,22 @@ export function parse(name: string, command: Command, args: readonly string[]): 
   return new Invocation(positionals, values);
 }
 
+function forParseArgs(known: Command['options']) {
+  return Object.fromEntries(
+    Object.entries(known).map(([key, option]) => [
+      key,
+      {
+        type: option.value === undefined ? ('boolean' as const) : ('string' as const),
+        ...(option.short ? { short: option.short } : {}),
+      },
+    ]),
+  );
+}
+
 /** Splits off what belongs to the guest's command: after `--`, or from the first word that is no option of ours. */
-function ownArguments(
-  command: Command,
-  args: readonly string[],
-  options: NonNullable<Parameters<typeof parseArgs>[0]>['options'],
-) {
-  if (command.commandFrom === undefined) return { args: [...args], rest: [] as string[] };
+export function ownArguments(command: Command, args: readonly string[]): { args: string[]; rest: string[] } {
+  if (command.commandFrom === undefined) return { args: [...args], rest: [] };
+  const options = forParseArgs({ ...command.options, help: HELP_OPTION });
   const { tokens } = parseArgs({ args: [...args], options, strict: false, allowPositionals: true, tokens: true });
   let seen = 0;
   for (const token of tokens) {
@@ -123,7 +131,7 @@ function ownArguments(
       return { args: args.slice(0, token.index), rest: args.slice(token.index) };
     }
   }
-  return { args: [...args], rest: [] as string[] };
+  return { args: [...args], rest: [] };
 }
 
 function optionProblem(

@@ -1,5 +1,5 @@
 /** `pk __complete WORD...`: what the last word may become, one a line. Called by the shells' completion functions. */
-import type { Command, OptionSpec } from './command.ts';
+import { type Command, HELP_OPTION, type OptionSpec, ownArguments } from './command.ts';
 import { COMMANDS } from './commands.ts';
 import { print } from './output.ts';
 
@@ -15,7 +15,9 @@ export async function complete(words: readonly string[]): Promise<number> {
   return 0;
 }
 
-async function candidates(words: readonly string[]): Promise<readonly string[]> {
+/** All that may stand in the place of the last of `words`; empty where the shell should offer file names. */
+export async function candidates(words: readonly string[]): Promise<readonly string[]> {
+  if (words[0] === 'help' && words.length > 1) return candidates(words.slice(1));
   if (words.length <= 1) return [...new Set(Object.keys(COMMANDS).map((name) => name.split(' ')[0]!)), 'help', 'setup'];
   const group = words[0] === 'image';
   if (group && words.length === 2)
@@ -23,22 +25,32 @@ async function candidates(words: readonly string[]): Promise<readonly string[]> 
   const name = group ? `image ${words[1]}` : words[0]!;
   if (!Object.hasOwn(COMMANDS, name)) return [];
   const { command } = await COMMANDS[name]!.load();
-  const last = words.at(-1)!;
-  const before = optionNamed(command, words.at(-2) ?? '');
-  if (before?.value !== undefined) return valuesOf(before);
-  if (last.startsWith('-')) return [...Object.keys(command.options).map((key) => `--${key}`), '--help'];
-  if (name === 'completion') return ['bash', 'zsh', 'fish'];
-  if (name === 'daemon') return ['run', 'start', 'stop', 'status'];
-  return named(command.complete);
+  const own = words.slice(group ? 2 : 1);
+  const last = own.at(-1)!;
+  const before = own.slice(0, -1);
+  // The guest's command is not ours to complete: neither a word within it, nor one that would begin it.
+  if (ownArguments(command, before).args.length < before.length) return [];
+  if (!last.startsWith('-') && ownArguments(command, [...before, 'word']).rest.length > 0) return [];
+  const waiting = optionNamed(command, before.at(-1) ?? '');
+  if (waiting?.value !== undefined) return valuesOf(waiting);
+  const joined = /^(--[^=]+)=/.exec(last);
+  if (joined !== null) {
+    const option = optionNamed(command, joined[1]!);
+    return option === undefined ? [] : (await valuesOf(option)).map((value) => joined[0] + value);
+  }
+  if (last.startsWith('-'))
+    return [...Object.keys(command.options).filter((key) => key !== 'help'), 'help'].map((key) => `--${key}`);
+  if (name === 'cp') return (await named('instance')).map((instance) => `${instance}:/`);
+  return command.words ?? named(command.complete);
 }
 
 function optionNamed(command: Command, word: string): OptionSpec | undefined {
-  if (word.startsWith('--')) return command.options[word.slice(2)];
-  return Object.values(command.options).find(({ short }) => short !== undefined && word === `-${short}`);
+  const options = Object.entries<OptionSpec>({ ...command.options, help: HELP_OPTION });
+  return options.find(([key, { short }]) => word === `--${key}` || (short !== undefined && word === `-${short}`))?.[1];
 }
 
 async function valuesOf(option: OptionSpec): Promise<readonly string[]> {
-  return option.choices ?? named(option.complete);
+  return option.choices ?? option.words ?? named(option.complete);
 }
 
 async function named(kind: 'instance' | 'image' | 'file' | undefined): Promise<readonly string[]> {

@@ -1,5 +1,5 @@
 /** Help texts, read off the command table. */
-import type { Command, OptionSpec } from './command.ts';
+import { type Command, HELP_OPTION, type OptionSpec } from './command.ts';
 import { COMMANDS, SETUP_SUMMARY } from './commands.ts';
 
 export function overview(): string {
@@ -21,8 +21,22 @@ export function overview(): string {
   ].join('\n');
 }
 
+/** Help on a word that is no command by itself: `image`, which groups some, and `setup`, which needs no Node. */
+export function topicHelp(topic: string): string {
+  if (topic === 'setup') return `pk setup: ${SETUP_SUMMARY}\n\nUsage: pk setup [--quiet] [--skip-images]\n`;
+  const entries = Object.entries(COMMANDS).filter(([name]) => name.startsWith(`${topic} `));
+  return [
+    `Usage: pk ${topic} COMMAND [OPTION]... [ARGUMENT]...`,
+    '',
+    ...entries.map(([name, entry]) => `  ${name.padEnd(15)}${entry.summary}`),
+    '',
+    `\`pk ${topic} COMMAND --help\` explains one of them.`,
+    '',
+  ].join('\n');
+}
+
 export function commandHelp(name: string, command: Command): string {
-  const options = { ...command.options, help: { short: 'h', help: 'show this' } };
+  const options = { ...command.options, help: HELP_OPTION };
   const rows = Object.entries<OptionSpec>(options).map(
     ([key, option]) => [optionForm(key, option), option.help] as const,
   );

@@ -2,44 +2,44 @@
 import { ERROR_TABLE, PolykernelError } from '../sys/errors.ts';
 import { parse } from './command.ts';
 import { COMMANDS } from './commands.ts';
-import { ExitEarly, print } from './output.ts';
+import { print } from './output.ts';
 
 async function main(args: string[]): Promise<number> {
   const word = args[0];
-  if (word === undefined || word === '--help' || word === '-h' || (word === 'help' && args.length === 1)) {
+  if (word === undefined || isHelp(word) || (word === 'help' && args.length === 1)) {
     await print((await import('./help.ts')).overview());
     return word === undefined ? 2 : 0;
   }
   if (word === '--version' || word === '-V') return main(['version', ...args.slice(1)]);
   if (word === '__complete') return (await import('./complete.ts')).complete(args.slice(1));
   if (word === 'help') return main([...args.slice(1), '--help']);
-  const name =
-    word in ALIASES ? ALIASES[word]! : word === 'image' || word === 'images' ? `image ${args[1] ?? ''}` : word;
-  const rest = args.slice(name.startsWith('image ') ? 2 : 1);
-  const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
-  if (entry === undefined) throw await unknownCommand(name.trim());
-  const { command } = await entry.load();
-  const ownEnd = command.commandFrom === undefined ? rest.length : endOfOwn(rest);
-  if (rest.slice(0, ownEnd).some((arg) => arg === '--help' || arg === '-h')) {
-    await print((await import('./help.ts')).commandHelp(name, command));
+  const first = Object.hasOwn(ALIASES, word) ? ALIASES[word]! : word;
+  // Set-up itself is done by bin/polykernel, which passes on only a question about it.
+  const isTopic = first === 'setup' || (first === 'image' && isHelp(args[1] ?? ''));
+  if (isTopic) {
+    await print((await import('./help.ts')).topicHelp(first));
     return 0;
   }
-  return command.run(parse(name, command, rest));
+  const name = first === 'image' ? `image ${args[1] ?? ''}` : first;
+  const rest = args.slice(first === 'image' ? 2 : 1);
+  const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (entry === undefined) throw await unknownCommand(name);
+  const { command } = await entry.load();
+  const invocation = parse(name, command, rest);
+  if (!invocation.flag('help')) return command.run(invocation);
+  await print((await import('./help.ts')).commandHelp(name, command));
+  return 0;
 }
 
-const ALIASES: Readonly<Record<string, string>> = { unpause: 'resume', ls: 'ps' };
+const ALIASES: Readonly<Record<string, string>> = { unpause: 'resume', ls: 'ps', images: 'image' };
 
-/** For commands that carry a guest's command: `--help` counts only before anything that is not an option. */
-function endOfOwn(args: readonly string[]): number {
-  const end = args.findIndex((arg) => arg === '--' || !arg.startsWith('-'));
-  return end === -1 ? args.length : end;
-}
+const isHelp = (word: string): boolean => word === '--help' || word === '-h';
 
 async function unknownCommand(name: string): Promise<PolykernelError> {
   const { closest } = await import('../sys/closest.ts');
-  if (name === 'image') {
+  if (name === 'image ') {
     return new PolykernelError('invalid', '`pk image` wants one of ls, pull, import, rm, prewarm', {
-      hint: 'See `pk --help`.',
+      hint: 'See `pk image --help`.',
     });
   }
   const guess = closest(name, Object.keys(COMMANDS));
@@ -49,13 +49,12 @@ async function unknownCommand(name: string): Promise<PolykernelError> {
     {
       field: 'command',
       value: name,
-      hint: 'See `pk --help`.',
+      hint: name.startsWith('image ') ? 'See `pk image --help`.' : 'See `pk --help`.',
     },
   );
 }
 
 function report(error: unknown): number {
-  if (error instanceof ExitEarly) return error.exitCode;
   const known = error instanceof PolykernelError;
   const message = error instanceof Error ? error.message : String(error);
   process.stderr.write(`pk: ${message}\n`);

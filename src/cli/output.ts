@@ -1,23 +1,21 @@
 /** Standard output that respects its reader: waits for a slow one, ends quietly with one that is gone. */
 import { once } from 'node:events';
-
-/** Ends the command without a message, because the message has been given or nobody listens. */
-export class ExitEarly extends Error {
-  readonly exitCode: number;
-  constructor(exitCode: number) {
-    super('exit');
-    this.exitCode = exitCode;
-  }
-}
+import { asPolykernelError } from '../sys/errors.ts';
 
 // A reader that closed the pipe (`pk logs web | head`) is not an error; the code is that of death by SIGPIPE.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  process.exit(error.code === 'EPIPE' ? 141 : 125);
+  if (error.code === 'EPIPE') process.exit(141);
+  process.stderr.write(`pk: ${asPolykernelError(error, 'writing standard output').message}\n`);
+  process.exit(125);
 });
+process.stderr.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 141 : 125));
 
 /** Writes and waits until the reader has room again. */
-export async function print(data: string | Uint8Array): Promise<void> {
-  if (data.length > 0 && !process.stdout.write(data)) await once(process.stdout, 'drain');
+export async function print(
+  data: string | Uint8Array,
+  to: NodeJS.WriteStream & { fd: 1 | 2 } = process.stdout,
+): Promise<void> {
+  if (data.length > 0 && !to.write(data)) await once(to, 'drain');
 }
 
 export function printJson(value: unknown): Promise<void> {

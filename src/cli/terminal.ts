@@ -3,8 +3,12 @@ import { constants } from 'node:os';
 import { pipeline } from 'node:stream/promises';
 import type { StreamExit } from '../api/index.ts';
 import type { RemoteProcess } from '../client/index.ts';
+import { codeOf, rawMode } from './signals.ts';
 
-const FORWARDED = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2'] as const;
+/** Always forwarded: of the first Node would open a debugger. */
+const USER = ['SIGUSR1', 'SIGUSR2'] as const;
+/** Forwarded without a terminal; with one, its keys do this, and the signals mean this process. */
+const ENDING = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
 
 export interface TerminalOptions {
   tty: boolean;
@@ -19,11 +23,13 @@ export function terminalSize(): { rows: number; columns: number } {
 
 /**
  * Carries bytes, signals and the terminal's size until the guest's process ends; the terminal's mode is restored on every
- * way out. A third interrupt lets go of it by force.
+ * way out.
  */
 export async function join(remote: RemoteProcess, options: TerminalOptions): Promise<StreamExit> {
-  const restore = options.tty ? rawTerminal(remote) : () => {};
-  const unhook = options.tty ? () => {} : forwardSignals(remote);
+  const undo = [
+    forwardSignals(remote, options.tty ? USER : [...USER, ...ENDING]),
+    ...(options.tty ? [rawMode(), followSize(remote)] : []),
+  ];
   if (options.stdin) {
     process.stdin.on('error', () => remote.stdin.end());
     process.stdin.pipe(remote.stdin);
@@ -37,8 +43,7 @@ export async function join(remote: RemoteProcess, options: TerminalOptions): Pro
     await Promise.all(outputs);
     return exit;
   } finally {
-    restore();
-    unhook();
+    for (const each of undo) each();
     process.stdin.unpipe();
     process.stdin.pause();
   }
@@ -48,38 +53,27 @@ async function copy(from: NodeJS.ReadableStream, to: NodeJS.WritableStream): Pro
   await pipeline(from, to, { end: false }).catch(() => {});
 }
 
-function rawTerminal(remote: RemoteProcess): () => void {
+/** Signals go to the guest's process; a third interrupt lets go of it by force. */
+function forwardSignals(remote: RemoteProcess, names: readonly NodeJS.Signals[]): () => void {
+  let interrupts = 0;
+  const handler = (name: NodeJS.Signals) => {
+    if (name === 'SIGINT' && ++interrupts >= 3) {
+      remote.close();
+      process.exit(codeOf(name));
+    }
+    remote.signal(constants.signals[name]);
+  };
+  for (const name of names) process.on(name, handler);
+  return () => {
+    for (const name of names) process.off(name, handler);
+  };
+}
+
+function followSize(remote: RemoteProcess): () => void {
   const resize = () => {
     const { rows, columns } = terminalSize();
     remote.resize(rows, columns);
   };
-  if (process.stdin.isTTY) process.stdin.setRawMode(true);
   process.on('SIGWINCH', resize);
-  const restore = () => {
-    process.off('SIGWINCH', resize);
-    if (process.stdin.isTTY) process.stdin.setRawMode(false);
-  };
-  process.once('exit', restore);
-  return () => {
-    process.off('exit', restore);
-    restore();
-  };
-}
-
-function forwardSignals(remote: RemoteProcess): () => void {
-  let interrupts = 0;
-  const handlers = FORWARDED.map((name) => {
-    const handler = () => {
-      if (name === 'SIGINT' && ++interrupts >= 3) {
-        remote.close();
-        process.exit(128 + constants.signals.SIGINT);
-      }
-      remote.signal(constants.signals[name]);
-    };
-    process.on(name, handler);
-    return [name, handler] as const;
-  });
-  return () => {
-    for (const [name, handler] of handlers) process.off(name, handler);
-  };
+  return () => void process.off('SIGWINCH', resize);
 }

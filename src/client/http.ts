@@ -26,7 +26,11 @@ export function send(socketPath: string, call: Call): Promise<IncomingMessage> {
     if (body !== undefined) {
       headers['content-type'] = 'application/json';
       headers['content-length'] = String(Buffer.byteLength(body));
-    } else if (call.raw !== undefined) headers['content-type'] = 'application/octet-stream';
+    } else if (call.raw !== undefined) {
+      headers['content-type'] = 'application/octet-stream';
+      // Else a daemon that refuses halfway closes at once, and the failing write would hide its reason.
+      headers.connection = 'keep-alive';
+    }
     const outgoing = request(
       {
         socketPath,
@@ -37,6 +41,7 @@ export function send(socketPath: string, call: Call): Promise<IncomingMessage> {
         signal: call.signal,
       },
       (response) => {
+        if (call.raw !== undefined) response.once('end', () => outgoing.destroy());
         if ((response.statusCode ?? 500) < 400) return resolve(response);
         readError(response).then(reject, reject);
       },
@@ -58,9 +63,8 @@ export async function json<T>(socketPath: string, call: Call): Promise<T> {
 
 /** Reads newline-delimited JSON as it comes. Ends with the response; rejects when the connection is cut. */
 export async function* lines<T>(response: IncomingMessage): AsyncGenerator<T> {
-  response.setEncoding('utf8');
   let rest = '';
-  for await (const chunk of response) {
+  for await (const chunk of textChunks(response)) {
     const parts = (rest + chunk).split('\n');
     rest = parts.pop()!;
     for (const part of parts) if (part !== '') yield JSON.parse(part) as T;
@@ -69,9 +73,8 @@ export async function* lines<T>(response: IncomingMessage): AsyncGenerator<T> {
 
 /** Reads the `data:` of server-sent events, one JSON value each. */
 export async function* serverSentEvents<T>(response: IncomingMessage): AsyncGenerator<T> {
-  response.setEncoding('utf8');
   let rest = '';
-  for await (const chunk of response) {
+  for await (const chunk of textChunks(response)) {
     const blocks = (rest + chunk).split('\n\n');
     rest = blocks.pop()!;
     for (const block of blocks) {
@@ -92,10 +95,20 @@ function queryString(query: Call['query']): string {
 }
 
 async function textOf(response: IncomingMessage): Promise<string> {
-  response.setEncoding('utf8');
   let text = '';
-  for await (const chunk of response) text += chunk;
+  for await (const chunk of textChunks(response)) text += chunk;
   return text;
+}
+
+/** Pieces of a response; a connection that is cut rejects as every other failure does. */
+async function* textChunks(response: IncomingMessage): AsyncGenerator<string> {
+  response.setEncoding('utf8');
+  try {
+    yield* response;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ECONNRESET') throw error;
+    throw new PolykernelError('unavailable', 'the connection to the daemon was lost', { hint: LOST, cause: error });
+  }
 }
 
 async function readError(response: IncomingMessage): Promise<PolykernelError> {
@@ -109,6 +122,8 @@ async function readError(response: IncomingMessage): Promise<PolykernelError> {
     );
   }
 }
+
+const LOST = 'The daemon may have ended; instances go on without it. Try again, it is started by itself.';
 
 /** A connection that could not be made or was lost. `unavailable` means: no daemon there. */
 export function connectionError(socketPath: string, error: NodeJS.ErrnoException, signal?: AbortSignal): unknown {
@@ -126,7 +141,7 @@ export function connectionError(socketPath: string, error: NodeJS.ErrnoException
     });
   }
   return new PolykernelError('unavailable', `the connection to the daemon was lost: ${error.message}`, {
-    hint: 'The daemon may have ended; instances go on without it. Try again, it is started by itself.',
+    hint: LOST,
     cause: error,
   });
 }

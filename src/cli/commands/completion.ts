@@ -6,11 +6,11 @@ import { print } from '../output.ts';
 const SCRIPTS: Readonly<Record<string, string>> = {
   bash: `_polykernel() {
   local IFS=$'\\n' cur="\${COMP_WORDS[COMP_CWORD]}" line="\${COMP_LINE:0:COMP_POINT}"
-  # Words as the shell separates arguments: bash breaks debian:uml at the colon.
+  # Words as the shell separates arguments: bash breaks debian:uml at the colon, --driver=uml at the sign.
   local -a words; IFS=' ' read -r -a words <<< "$line"; [[ $line == *' ' ]] && words+=("")
   local whole="\${words[\${#words[@]}-1]}"
   COMPREPLY=($("\${words[0]}" __complete "\${words[@]:1}" 2>/dev/null))
-  if [[ $whole == *:* ]]; then COMPREPLY=("\${COMPREPLY[@]#"\${whole%"\${whole##*:}"}"}"); fi
+  if [[ $whole == *[:=]* ]]; then COMPREPLY=("\${COMPREPLY[@]#"\${whole%"\${whole##*[:=]}"}"}"); fi
 }
 complete -o default -F _polykernel pk polykernel
 `,
@@ -35,6 +35,7 @@ export const command: Command = {
   usage: 'bash|zsh|fish',
   options: {},
   arguments: [1, 1],
+  words: Object.keys(SCRIPTS),
   examples: [
     ['source <(pk completion bash)', 'for this shell'],
     ['pk completion fish > ~/.config/fish/completions/pk.fish', 'for good'],

@@ -1,5 +1,9 @@
+import { once } from 'node:events';
+import type { Writable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { connect } from '../../client/index.ts';
 import type { Command } from '../command.ts';
+import { rawMode } from '../signals.ts';
 
 const DETACH = 0x1d;
 
@@ -15,21 +19,23 @@ export const command: Command = {
     const client = await connect();
     const console = await client.console(invocation.positionals[0]!);
     const terminal = process.stdin.isTTY === true;
-    if (terminal) {
-      process.stderr.write('connected; Ctrl-] leaves\n');
-      process.stdin.setRawMode(true);
-      process.once('exit', () => process.stdin.setRawMode(false));
+    if (terminal) process.stderr.write('connected; Ctrl-] leaves\n');
+    const restore = rawMode();
+    try {
+      await Promise.race([copyInput(console, terminal), pipeline(console, process.stdout, { end: false })]);
+      return 0;
+    } finally {
+      restore();
     }
-    return new Promise((resolve, reject) => {
-      process.stdin.on('data', (bytes: Buffer) => {
-        const at = terminal ? bytes.indexOf(DETACH) : -1;
-        console.write(at === -1 ? bytes : bytes.subarray(0, at));
-        if (at !== -1) resolve(0);
-      });
-      console.on('data', (bytes: Buffer) => process.stdout.write(bytes));
-      console.on('error', reject);
-      console.on('close', () => resolve(0));
-      for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => resolve(0));
-    });
   },
 };
+
+/** Resolves when the detach key was typed. The end of an input that is no terminal leaves the output going. */
+async function copyInput(console: Writable, terminal: boolean): Promise<void> {
+  for await (const bytes of process.stdin as AsyncIterable<Buffer>) {
+    const at = terminal ? bytes.indexOf(DETACH) : -1;
+    if (!console.write(at === -1 ? bytes : bytes.subarray(0, at))) await once(console, 'drain');
+    if (at !== -1) return;
+  }
+  await new Promise(() => {});
+}

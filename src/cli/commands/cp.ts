@@ -1,6 +1,6 @@
-import { createReadStream, createWriteStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
-import { basename } from 'node:path';
+import { createWriteStream } from 'node:fs';
+import { type FileHandle, open, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { connect } from '../../client/index.ts';
 import { asPolykernelError, PolykernelError } from '../../sys/errors.ts';
@@ -28,12 +28,19 @@ export const command: Command = {
     if (to!.name !== undefined) {
       const local = from!.path;
       const path = to!.path.endsWith('/') && local !== '-' ? to!.path + basename(local) : to!.path;
-      if (local === '-') await client.putFile(to!.name, path, process.stdin, {});
-      else await client.putFile(to!.name, path, createReadStream(local), { mode: await modeOf(local) });
+      if (local === '-') {
+        await client.putFile(to!.name, path, process.stdin, {});
+        return 0;
+      }
+      // Opened here, so that a failure to read is not taken for one of the connection.
+      await using file = await open(local).catch((error) => {
+        throw asPolykernelError(error, `reading ${local}`);
+      });
+      await client.putFile(to!.name, path, file.createReadStream(), { mode: await modeOf(local, file) });
       return 0;
     }
     const content = await client.getFile(from!.name!, from!.path);
-    const local = to!.path.endsWith('/') ? to!.path + basename(from!.path) : to!.path;
+    const local = (await isDirectory(to!.path)) ? join(to!.path, basename(from!.path)) : to!.path;
     await pipeline(content, local === '-' ? process.stdout : createWriteStream(local), { end: local !== '-' }).catch(
       (error) => {
         throw asPolykernelError(error, `writing ${local}`);
@@ -48,10 +55,13 @@ function place(text: string): { name?: string; path: string } {
   return match === null ? { path: text } : { name: match[1]!, path: match[2]! };
 }
 
-async function modeOf(path: string): Promise<string> {
-  const found = await stat(path).catch((error) => {
-    throw asPolykernelError(error, `reading ${path}`);
-  });
+async function isDirectory(path: string): Promise<boolean> {
+  if (path === '-') return false;
+  return path.endsWith('/') || ((await stat(path).catch(() => undefined))?.isDirectory() ?? false);
+}
+
+async function modeOf(path: string, file: FileHandle): Promise<string> {
+  const found = await file.stat();
   if (!found.isFile())
     throw new PolykernelError('invalid', `${path} is not a file`, {
       value: path,

@@ -17,6 +17,7 @@ export const command: Command = {
     json: JSON_OPTION,
   },
   arguments: [0, 1],
+  words: ['run', 'start', 'stop', 'status'],
   examples: [
     ['pk daemon', 'in the foreground, for a service manager'],
     ['pk daemon stop', 'the kernels go on'],

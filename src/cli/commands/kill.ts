@@ -2,11 +2,19 @@ import { constants } from 'node:os';
 import { PolykernelError } from '../../sys/errors.ts';
 import { onEach } from '../instances.ts';
 
+/** The ones worth offering; any other is accepted. */
+const SIGNALS = ['HUP', 'INT', 'QUIT', 'TERM', 'USR1', 'USR2', 'STOP', 'CONT', 'KILL'];
+
 export const command = onEach(
   {
     summary: 'kill kernels at once, or signal workloads',
     options: {
-      signal: { short: 's', value: 'SIGNAL', help: 'send this to the workload instead of killing the kernel' },
+      signal: {
+        short: 's',
+        value: 'SIGNAL',
+        words: SIGNALS,
+        help: 'send this to the workload instead of killing the kernel',
+      },
     },
     examples: [
       ['pk kill web', 'the kernel ends at once'],

@@ -38,8 +38,7 @@ export const command: Command = {
       }
       const bytes = line.b === undefined ? Buffer.from(line.d ?? '') : Buffer.from(line.b, 'base64');
       if (invocation.flag('timestamps')) await print(`${line.t} `);
-      if (line.s === 'err') process.stderr.write(bytes);
-      else await print(bytes);
+      await print(bytes, line.s === 'err' ? process.stderr : process.stdout);
     }
     return 0;
   },

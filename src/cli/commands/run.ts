@@ -1,10 +1,10 @@
 import { readFile } from 'node:fs/promises';
-import { constants } from 'node:os';
-import { connect } from '../../client/index.ts';
+import { type Client, connect } from '../../client/index.ts';
 import { asPolykernelError } from '../../sys/errors.ts';
 import type { Command, Invocation } from '../command.ts';
 import { Progress, print } from '../output.ts';
 import { runRequest } from '../run-request.ts';
+import { type Interruptible, interruptible } from '../signals.ts';
 import { join, terminalSize } from '../terminal.ts';
 
 export const command: Command = {
@@ -28,10 +28,15 @@ export const command: Command = {
     workdir: { short: 'w', value: 'DIR', help: 'working directory in the guest' },
     hostname: { value: 'NAME', help: 'host name in the guest (default: the name)' },
     user: { short: 'u', value: 'UID[:GID]', help: 'user in the guest (default 0)' },
-    restart: { value: 'no|on-failure[:N]|always', help: 'what to do when it ends (with --detach)' },
+    restart: {
+      value: 'no|on-failure[:N]|always',
+      words: ['no', 'on-failure', 'always'],
+      help: 'what to do when it ends (with --detach)',
+    },
     cold: { help: 'boot even where a template clone is possible' },
     tty: { short: 't', help: 'give it a terminal (default: when this is one)' },
     'no-tty': { short: 'T', help: 'give it no terminal' },
+    interactive: { short: 'i', help: 'as always; accepted for habit' },
     'no-stdin': { short: 'n', help: 'do not pass standard input' },
     'ready-timeout': { value: 'TIME', help: 'how long the kernel may take to be ready (default 60s)' },
     'stop-grace': { value: 'TIME', help: 'how long `pk stop` waits before it kills (default 10s)' },
@@ -62,26 +67,39 @@ export const command: Command = {
 type Request = ReturnType<typeof runRequest>;
 
 async function foreground(invocation: Invocation, request: Request, progress: Progress): Promise<number> {
+  const remote = await starting(progress, async (client, { signal }) => {
+    const { spec } = await client.create(request, signal);
+    const remote = await client.attach(spec.name, { signal, phase: (text) => progress.say(text) });
+    // Why it never ran is for `exited` to tell, unless that is us.
+    await remote.started.catch((error) => {
+      if (signal.aborted) throw error;
+    });
+    return remote;
+  });
+  if (typeof remote === 'number') return remote;
+  const exit = await join(remote, { tty: request.tty === true, stdin: !invocation.flag('no-stdin') });
+  if (exit.reason !== 'exit' && exit.reason !== 'signal') process.stderr.write(`pk: ${exit.message}\n`);
+  else if (exit.exitCode === 126 || exit.exitCode === 127) explain(exit.message);
+  return exit.exitCode;
+}
+
+/** Does `work` while the progress line shows; gives the exit code instead when a signal came first. */
+async function starting<T>(
+  progress: Progress,
+  work: (client: Client, interrupt: Interruptible) => Promise<T>,
+): Promise<T | number> {
   progress.say('starting');
-  const abort = interruptible();
+  const interrupt = interruptible();
   try {
-    const client = await connect({ signal: abort.signal });
-    const { spec } = await client.create(request, abort.signal);
-    const remote = await client.attach(spec.name, { signal: abort.signal, phase: (text) => progress.say(text) });
-    await remote.started.catch(() => {});
-    abort.release();
-    progress.clear();
-    const exit = await join(remote, { tty: request.tty === true, stdin: !invocation.flag('no-stdin') });
-    if (exit.reason !== 'exit' && exit.reason !== 'signal') process.stderr.write(`pk: ${exit.message}\n`);
-    else if (exit.exitCode === 126 || exit.exitCode === 127) explain(exit.message);
-    return exit.exitCode;
+    // A daemon that is there and does not answer must not hold anybody.
+    const client = await interrupt.unlessInterrupted(connect({ signal: interrupt.signal }));
+    return await work(client, interrupt);
   } catch (error) {
-    progress.clear();
-    if (abort.signal.aborted) return 128 + abort.number();
+    if (interrupt.signal.aborted) return interrupt.code();
     throw error;
   } finally {
     progress.clear();
-    abort.release();
+    interrupt.release();
   }
 }
 
@@ -90,43 +108,21 @@ function explain(message: string): void {
   if (message !== '' && !/^exit/.test(message)) process.stderr.write(`pk: ${message}\n`);
 }
 
-/** Until released, a signal that would end this process ends the start instead, so that the daemon cleans up. */
-function interruptible() {
-  const controller = new AbortController();
-  let number = 0;
-  const names = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-  const handler = (name: NodeJS.Signals) => {
-    number = constants.signals[name];
-    controller.abort(new Error('interrupted'));
-  };
-  for (const name of names) process.on(name, handler);
-  return {
-    signal: controller.signal,
-    number: () => number,
-    release: () => {
-      for (const name of names) process.off(name, handler);
-    },
-  };
-}
-
 /** Returns once the workload runs, so that a kernel that cannot start is reported here and now. */
 async function detached(request: Request, progress: Progress): Promise<number> {
-  progress.say('starting');
-  const abort = interruptible();
-  const client = await connect({ signal: abort.signal });
-  const { spec } = await client.create({ ...request, start: false });
-  try {
-    await client.start(spec.name, abort.signal);
-  } catch (error) {
-    progress.clear();
-    await client.remove(spec.name, { force: true }).catch(() => {});
-    if (abort.signal.aborted) return 128 + abort.number();
-    throw error;
-  } finally {
-    progress.clear();
-    abort.release();
-  }
-  await print(`${spec.name}\n`);
+  const name = await starting(progress, async (client, { signal }) => {
+    const { spec } = await client.create({ ...request, start: false });
+    try {
+      await client.start(spec.name, signal);
+    } catch (error) {
+      progress.say('taking it back');
+      await client.remove(spec.name, { force: true }).catch(() => {});
+      throw error;
+    }
+    return spec.name;
+  });
+  if (typeof name === 'number') return name;
+  await print(`${name}\n`);
   return 0;
 }
 
