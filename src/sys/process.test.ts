@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseCpuList, processStartTime, run, which } from './process.ts';
+import { processStartTime, run, which } from './process.ts';
 
 describe('run', () => {
   it('gives status and both outputs', async () => {
@@ -49,9 +49,4 @@ it('finds programs', () => {
 it('tells processes apart by start time', () => {
   expect(processStartTime(process.pid)).toBeGreaterThan(0);
   expect(processStartTime(2 ** 30)).toBeUndefined();
-});
-
-it('reads CPU lists', () => {
-  expect(parseCpuList('0-2,5\n')).toEqual([0, 1, 2, 5]);
-  expect(() => parseCpuList('a')).toThrow(RangeError);
 });

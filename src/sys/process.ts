@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { accessSync, constants, readFileSync, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
+import { parseCpuList } from './cpu-list.ts';
 import { PolykernelError } from './errors.ts';
 import { formatDuration } from './units.ts';
 
@@ -163,19 +164,6 @@ export function processStartTime(pid: number, procRoot = '/proc'): number | unde
   } catch {
     return undefined;
   }
-}
-
-/** Parses the kernel's list format, `0-3,8`, as in Cpus_allowed_list. Throws RangeError on anything else. */
-export function parseCpuList(text: string): number[] {
-  const cpus: number[] = [];
-  for (const part of text.trim().split(',')) {
-    const match = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(part);
-    if (match === null) throw new RangeError(`not a CPU list: ${JSON.stringify(text)}`);
-    const first = Number(match[1]);
-    const last = Number(match[2] ?? match[1]);
-    for (let cpu = first; cpu <= last; cpu++) cpus.push(cpu);
-  }
-  return cpus;
 }
 
 /** Host CPUs this process may run on. */
