@@ -1,0 +1,34 @@
+import type { MachineFiles } from './files.ts';
+import type { Warnings } from './warnings.ts';
+
+const KIB = 1024;
+/** AT_PAGESZ of getauxval(3). */
+const AT_PAGESZ = 6;
+const ONLY: Readonly<Record<string, number>> = { x86_64: 4 * KIB, i686: 4 * KIB, s390x: 4 * KIB, riscv64: 4 * KIB };
+/** arm64: the default huge page, which one page of page-table entries maps, gives the base page away. */
+const BY_HUGE_PAGE: Readonly<Record<number, number>> = { 2048: 4 * KIB, 32768: 16 * KIB, 524288: 64 * KIB };
+
+/** Base page size in bytes. Where nothing says it, what distributions build for the architecture, with a warning. */
+export function readPageBytes(files: MachineFiles, architecture: string, warnings: Warnings): number {
+  const only = ONLY[architecture];
+  if (only !== undefined) return only;
+  const told = fromAuxiliaryVector(files.bytes('proc/self/auxv', 4096), architecture);
+  if (told !== undefined) return told;
+  const huge = Number(/^Hugepagesize:\s*(\d{1,9}) kB$/m.exec(files.text('proc/meminfo') ?? '')?.[1]);
+  if (architecture === 'aarch64' && BY_HUGE_PAGE[huge] !== undefined) return BY_HUGE_PAGE[huge];
+  const usual = architecture.startsWith('ppc64') ? 64 * KIB : 4 * KIB;
+  warnings.add(`Nothing says how large a page is; ${usual / KIB} KiB are taken, as is usual on ${architecture}.`);
+  return usual;
+}
+
+/** Pairs of 64-bit words in the machine's byte order; each architecture here has one. */
+function fromAuxiliaryVector(vector: Buffer | undefined, architecture: string): number | undefined {
+  if (vector === undefined || architecture === 'unknown') return undefined;
+  const big = architecture === 'ppc64' || architecture === 's390x';
+  for (let at = 0; at + 16 <= vector.length; at += 16) {
+    const word = (offset: number) => Number(big ? vector.readBigUInt64BE(offset) : vector.readBigUInt64LE(offset));
+    const size = word(at + 8);
+    if (word(at) === AT_PAGESZ && [4, 16, 64, 256].includes(size / KIB)) return size;
+  }
+  return undefined;
+}
