@@ -2,9 +2,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { EXAMPLES } from './advice/examples.ts';
+import { EXAMPLES } from '../../test/advice-examples.ts';
+import { ledger, machine, networkCard, partition, pool, range, share, withCpus } from '../../test/machines.ts';
 import type { InstanceFacts } from './advice/rule.ts';
-import { ledger, machine, networkCard, partition, pool, range, share, withCpus } from './advice/testing.ts';
 import { ADVICE_IDS, type AdviceInput, advise } from './advice.ts';
 import { EMPTY_LEDGER } from './ledger.ts';
 

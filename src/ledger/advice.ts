@@ -2,7 +2,7 @@
  * Advice on a plan or on what stands: not errors, but what makes instances slower, less private or less robust than
  * their partitions promise. Each piece has a stable id and a page, `docs/advice/ID.md`.
  */
-import type { Interrupt } from '../topology/interrupts.ts';
+import type { Interrupt } from '../topology/index.ts';
 import { mixedCoreTypes, oddCores, smtSharing } from './advice/cores.ts';
 import { iommuGroup, remoteDevice } from './advice/devices.ts';
 import { interrupts, overcommit, tcgVcpus } from './advice/load.ts';

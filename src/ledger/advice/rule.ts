@@ -1,6 +1,5 @@
 /** What every rule of advice is made of. */
-import type { Topology } from '../../topology/index.ts';
-import type { Interrupt } from '../../topology/interrupts.ts';
+import type { Interrupt, Topology } from '../../topology/index.ts';
 import type { Ledger, PartitionRequest } from '../types.ts';
 import type { View } from './view.ts';
 

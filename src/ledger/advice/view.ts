@@ -1,5 +1,5 @@
 /** What the rules of advice look at, indexed once so that each rule is linear in the machine and its owners. */
-import type { Cpu, NumaNode, Topology } from '../../topology/index.ts';
+import { type Cpu, cpusByCore, type NumaNode, type Topology } from '../../topology/index.ts';
 import { housekeepingCpus } from '../pool.ts';
 import type { Ledger, Partition, Pool } from '../types.ts';
 
@@ -23,7 +23,7 @@ export type Holder = { kind: 'owner'; name: string } | { kind: 'shared' | 'free'
 export function viewOf(topology: Topology, ledger: Ledger): View {
   const { pool } = ledger;
   const cpu = new Map(topology.cpus.map((each) => [each.id, each]));
-  const cores = Map.groupBy(topology.cpus, (each) => each.core);
+  const cores = cpusByCore(topology);
   const kept = housekeepingCpus(pool, topology);
   const holders = new Map<number, Holder>();
   for (const id of kept) holders.set(id, { kind: 'host' });

@@ -1,9 +1,9 @@
-/** One case per id: what its page shows is what these give, word for word (see advice.test.ts). */
+/** One case per id: what its page shows is what these give, word for word (see src/ledger/advice.test.ts). */
 
-import type { AdviceId, AdviceInput } from '../advice.ts';
-import type { PartitionRequest } from '../types.ts';
-import type { InstanceFacts } from './rule.ts';
-import { ledger, machine, networkCard, partition, pool, range, share, withCpus } from './testing.ts';
+import type { InstanceFacts } from '../src/ledger/advice/rule.ts';
+import type { AdviceId, AdviceInput } from '../src/ledger/advice.ts';
+import type { PartitionRequest } from '../src/ledger/types.ts';
+import { ledger, machine, networkCard, partition, pool, range, share, withCpus } from './machines.ts';
 
 const GIB = 2 ** 30;
 const facts = (vcpus: number, more: Partial<InstanceFacts> = {}): InstanceFacts => ({
