@@ -65,10 +65,21 @@ function pieces(word: string, room: number): string[] {
 
 export function render(lines: readonly Line[], color: boolean): string {
   const text = lines.map((line) =>
-    line
-      .map((span) => (color && span.sgr !== undefined ? `\x1b[${span.sgr}m${span.text}\x1b[0m` : span.text))
+    joined(line)
+      .map(({ text, sgr }) => (color && sgr !== undefined ? `\x1b[${sgr}m${text}\x1b[0m` : text))
       .join('')
       .trimEnd(),
   );
   return `${text.join('\n')}\n`;
+}
+
+/** Neighbours of one style as one, which halves the escapes of a large machine. */
+function joined(line: Line): Line {
+  const spans: Span[] = [];
+  for (const span of line) {
+    const last = spans.at(-1);
+    if (last !== undefined && last.sgr === span.sgr) spans[spans.length - 1] = plain(last.text + span.text, span.sgr);
+    else spans.push(span);
+  }
+  return spans;
 }
