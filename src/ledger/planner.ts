@@ -12,12 +12,13 @@
  */
 import type { Topology } from '../topology/topology.ts';
 import { costOf } from './planner/cost.ts';
-import { cpusSatisfy, devicesSatisfy, memorySatisfies } from './planner/keep.ts';
+import { whatMovingAllows } from './planner/moving.ts';
+import { opening, partitionOf } from './planner/opening.ts';
 import { refusalOf } from './planner/refusal.ts';
 import { Room } from './planner/room.ts';
-import { type Need, type Plan, search } from './planner/search.ts';
-import { settle } from './planner/settle.ts';
-import { type Site, siteOf } from './planner/site.ts';
+import { search } from './planner/search.ts';
+import { isSamePartition, settle } from './planner/settle.ts';
+import { siteOf } from './planner/site.ts';
 import { vcpusOf } from './request.ts';
 import type { Partition, PartitionRequest, Pool } from './types.ts';
 
@@ -58,6 +59,10 @@ export interface Refused {
   hint: string;
 }
 
+/**
+ * In a result with refusals, a refused instance that has a `current` holds on to the parts that it would keep, and the rest
+ * of it is treated as given up: such a plan is to be read, not to be applied.
+ */
 export interface PlacementResult {
   /** In the order of the requests. */
   placed: readonly Placed[];
@@ -77,7 +82,7 @@ export function place(input: PlacementInput): PlacementResult {
     const place = settled.get(need);
     if (place === undefined) return [];
     const { cpus, reasons } = place;
-    const kept = current !== null && JSON.stringify(ordered(current)) === JSON.stringify(ordered(place.partition));
+    const kept = current !== null && isSamePartition(current, place.partition);
     return [
       {
         name: need.name,
@@ -88,91 +93,22 @@ export function place(input: PlacementInput): PlacementResult {
       },
     ];
   });
-  const missing = needs.filter((need) => !settled.has(need));
   const partitions = Object.fromEntries(placed.map(({ name, partition }) => [name, partition]));
-  const moving =
-    missing.length === 0 ? new Map<Need, string[]>() : whatMovingAllows(site, input, plan, placed, missing);
-  const owners = { ...input.fixed, ...partitions };
-  const left = missing.length === 0 ? room : Room.beside(site, owners);
-  const refused = missing.map((need) => ({
-    name: need.name,
-    ...refusalOf(left, need, owners, moving.get(need) ?? []),
-  }));
-  return { placed, refused, cost: costOf(site, input.fixed, partitions, refused.length) };
+  const missing = needs.filter((need) => !settled.has(need));
+  return { placed, refused: refusals(), cost: costOf(site, input.fixed, partitions, missing.length) };
+
+  function refusals(): Refused[] {
+    if (missing.length === 0) return [];
+    const held = missing.map(({ name, request, held }) => [name, partitionOf(held, request.memory.hugePageBytes)]);
+    const owners = { ...input.fixed, ...partitions, ...Object.fromEntries(held) };
+    const left = Room.beside(site, owners);
+    const moving = whatMovingAllows(site, input, placed, missing);
+    return missing.map((need) => ({ name: need.name, ...refusalOf(left, need, owners, moving.get(need) ?? []) }));
+  }
 }
 
 /** Points of a plan, whoever made it: `partitions` by name for the requests of `input` that have a place in it. */
 export function placementCost(input: PlacementInput, partitions: Readonly<Record<string, Partition>>): number {
   const refused = input.requests.filter(({ name }) => partitions[name] === undefined).length;
   return costOf(siteOf(input.topology, input.pool), input.fixed, partitions, refused);
-}
-
-/** The room without what is fixed and kept, and what is left to decide of each request. */
-function opening(site: Site, { requests, fixed, move }: PlacementInput): { room: Room; needs: Need[] } {
-  const room = Room.beside(site, fixed);
-  const nothing: Partition = { cpus: [], shared: null, memory: [], hugePageBytes: null, devices: [] };
-  const needs = requests.map(({ name, request, current }, index) => {
-    const need: Need = { index, name, request, held: { cpus: null, memory: null, devices: null } };
-    if (current === null || move?.has(name)) return need;
-    const { cpus, shared, memory, hugePageBytes, devices } = current;
-    if (cpusSatisfy(site, request.cpus, current) && areFree(room, { ...nothing, cpus, shared })) {
-      // The weight alone can change on the spot.
-      const weighed = shared && request.cpus.kind === 'shared' ? { ...shared, weight: request.cpus.weight } : shared;
-      need.held.cpus = { cpus, shared: weighed };
-      room.add(name, { ...nothing, cpus, shared });
-    }
-    if (memorySatisfies(request.memory, current) && areFree(room, { ...nothing, memory, hugePageBytes })) {
-      need.held.memory = memory;
-      room.add(name, { ...nothing, memory, hugePageBytes });
-    }
-    if (areFree(room, { ...nothing, devices }) && devicesSatisfy(site, request.devices, devices)) {
-      need.held.devices = devices;
-      room.add(name, { ...nothing, devices });
-    }
-    return need;
-  });
-  return { room, needs };
-}
-
-/** Whether nobody else has any of it. What is recorded as somebody's may have been given up by the pool since. */
-function areFree(room: Room, { cpus, shared, memory, hugePageBytes, devices }: Partition): boolean {
-  const left = new Map(shared === null ? [] : room.sharedLeft().map(({ cpu, milliCpus }) => [cpu, milliCpus]));
-  const part = shared === null ? 0 : Math.ceil(shared.milliCpus / shared.cpus.length);
-  return (
-    cpus.every((cpu) => !room.cpuOwner.has(cpu)) &&
-    (shared?.cpus ?? []).every((cpu) => (left.get(cpu) ?? 0) >= part) &&
-    memory.every(({ node, bytes }) => bytes <= room.freeBytes(room.site.nodes.indexOf(node), hugePageBytes)) &&
-    devices.every((device) => room.site.poolDevices.has(device) && !room.deviceOwner.has(device))
-  );
-}
-
-/** For each refused need that would have a place if what is kept could move: the names that would have to. */
-function whatMovingAllows(
-  site: Site,
-  input: PlacementInput,
-  plan: Plan,
-  placed: readonly Placed[],
-  missing: readonly Need[],
-): Map<Need, string[]> {
-  const kept = placed.filter((each) => each.kept);
-  if (kept.length === 0) return new Map();
-  const requests = input.requests;
-  const { room, needs } = opening(site, { ...input, move: new Set(requests.map(({ name }) => name)) });
-  const other = search(room, needs);
-  if (other.decisions.length <= plan.decisions.length) return new Map();
-  const settled = settle(site, input.fixed, needs, other);
-  const moved = kept.filter(({ name, partition }) => {
-    const place = settled.get(needs.find((need) => need.name === name)!);
-    return place !== undefined && JSON.stringify(ordered(place.partition)) !== JSON.stringify(ordered(partition));
-  });
-  // A plan that gives up something that runs is no advice.
-  if (kept.some(({ name }) => !settled.has(needs.find((need) => need.name === name)!))) return new Map();
-  const names = moved.map(({ name }) => name);
-  return new Map(missing.filter((need) => settled.has(needs[need.index]!)).map((need) => [need, names]));
-}
-
-/** A partition with its keys in one order, for comparing. */
-function ordered({ cpus, shared, memory, hugePageBytes, devices }: Partition): unknown {
-  const claim = shared && [shared.cpus, shared.milliCpus, shared.weight];
-  return [cpus, claim, memory.map(({ node, bytes }) => [node, bytes]), hugePageBytes, devices];
 }

@@ -60,7 +60,8 @@ function isSameMemory(a: readonly NodeMemory[], b: readonly NodeMemory[]): boole
 
 export function devicesSatisfy(site: Site, requests: readonly DeviceRequest[], devices: readonly string[]): boolean {
   const left = new Set(devices);
-  for (const request of requests) if (request.kind === 'address' && !left.delete(request.address)) return false;
+  const named = new Set(requests.flatMap((request) => (request.kind === 'address' ? [request.address] : [])));
+  for (const address of named) if (!left.delete(address)) return false;
   const classes = requests.filter((request) => request.kind === 'class');
   for (const request of classes.sort((a, b) => breadth(site, a) - breadth(site, b))) {
     const fitting = [...left].filter((address) => isOfClass(site.devices.get(address)!, request));

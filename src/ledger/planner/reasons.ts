@@ -34,7 +34,10 @@ function countReason(room: Room, request: CountRequest, option: CpuOption, cpus:
     ...(request.numa === null ? [] : [`node ${request.numa} as asked`]),
     ...(request.near === null ? [] : [`near ${request.near}`]),
   ];
-  const rest = idle === 0 ? '' : `; ${counted(idle, 'thread')} of them stays idle, since cores are given whole`;
+  const rest =
+    idle === 0
+      ? ''
+      : `; ${counted(idle, 'thread')} of them ${idle === 1 ? 'stays' : 'stay'} idle, since cores are given whole`;
   const where = [nodesText(site, option.nodes), ...asked].join(', ');
   return `${counted(cpus.length, 'CPU')} ${list}: ${what} ${placeText(room, request, option, cpus)} (${where})${rest}`;
 }
@@ -48,7 +51,7 @@ function placeText(room: Room, request: CountRequest, option: CpuOption, cpus: r
       (sum, leaf) => sum + capacity(room, leaf, request.smt),
       0,
     );
-  const fitting = site.l3s.flatMap((_, l3) => (has(l3) >= request.count ? [has(l3)] : []));
+  const fitting = site.l3s.flatMap((_, l3) => (has(l3) >= request.count ? [l3] : []));
   const group = site.l3s[l3s[0]!]!.cpus === null ? 'node' : 'L3';
   if (l3s.length > 1) {
     const over = group === 'L3' ? `${l3s.length} L3s` : counted(option.nodes.length, 'node');
@@ -57,12 +60,16 @@ function placeText(room: Room, request: CountRequest, option: CpuOption, cpus: r
       : `on ${over}, where its other resources are`;
   }
   const completes = cpus.every((cpu) => room.isBroken(site.coreOf.get(cpu)!));
-  if (request.smt === 'any' && completes) return 'that complete cores no longer whole';
+  if (request.smt === 'any' && completes)
+    return cpus.length === 1 ? 'that completes a core no longer whole' : 'that complete cores no longer whole';
   if (site.l3s.length === 1) return `on the only ${group}`;
   if (fitting.length === 1) return `on the only ${group} with so many free`;
-  return has(l3s[0]!) === Math.min(...fitting)
-    ? `on the ${group} with the least room that fits`
-    : `on an ${group} where it leaves less split or its memory and devices are nearer`;
+  const own = l3s[0]!;
+  if (has(own) === Math.min(...fitting.map(has))) return `on the ${group} with the least room that fits`;
+  const sameNode = fitting.filter((l3) => site.l3s[l3]!.node === site.l3s[own]!.node);
+  return has(own) === Math.min(...sameNode.map(has))
+    ? `on the ${group} with the least room that fits on its node`
+    : `on the ${group} that leaves the plan as a whole least split`;
 }
 
 export function memoryReason(

@@ -4,9 +4,9 @@
  */
 import type { Partition } from '../types.ts';
 import { freeOfClass, isOfClass, whyNotDevice } from './allot.ts';
+import type { Need } from './choices.ts';
 import { cpuRefusal } from './refused-cpus.ts';
 import type { Room } from './room.ts';
-import type { Need } from './search.ts';
 import { counted, exactBytes, listText, sentence, sizeLike } from './words.ts';
 
 export interface Refusal {
@@ -26,10 +26,9 @@ export function refusalOf(room: Room, need: Need, owners: Owners, moving: readon
     (held.devices === null ? deviceRefusal(room, need) : null);
   if (refusal === null) return { field: 'cpus', message: 'no place was found', hint: 'Plan it alone.' };
   if (moving.length === 0) return refusal;
-  return {
-    ...refusal,
-    hint: `${refusal.hint} Moving ${listText(moving)} would also make room: they stay because they run.`,
-  };
+  const names = moving.length > 4 ? [...moving.slice(0, 3), `${moving.length - 3} more`] : moving;
+  const also = `Moving ${listText(names)} would also make room; what runs stays unless told to move.`;
+  return { ...refusal, hint: `${refusal.hint} ${also}` };
 }
 
 function memoryRefusal(room: Room, { request: { memory } }: Need, owners: Owners): Refusal | null {

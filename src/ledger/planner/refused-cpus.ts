@@ -109,7 +109,6 @@ function coresFor(room: Room, leaves: readonly number[], count: number): number 
 
 /** The least to release in the scope: one owner if one is enough, else several, else growing the pool. */
 function releases(room: Room, scope: Scope, request: CountRequest, owners: Owners): string[] {
-  const inScope = new Set(scope.leaves);
   const missing = request.count - free(room, scope.leaves, request);
   const gains = new Map<string, number>();
   for (const leaf of scope.leaves) {
@@ -140,9 +139,9 @@ function releases(room: Room, scope: Scope, request: CountRequest, owners: Owner
   }
   if (gained >= missing) return [`release ${listText(several.sort())}`];
   const most = sum(scope.leaves, (leaf) => ofAll(room, leaf, request));
-  return most >= request.count && inScope.size > 0
+  return most >= request.count
     ? ['release some of what runs there']
-    : ['ask for fewer', 'grow the pool (pk pool grow --cpus LIST)'];
+    : [...(most > 0 ? [`ask for at most ${most}`] : []), 'grow the pool (pk pool grow --cpus LIST)'];
 }
 
 /** CPUs of a leaf when nobody owns anything. */

@@ -153,7 +153,7 @@ export class Room {
     return keys.slice(from, from + count).map((key) => key % SCALE);
   }
 
-  /** Equal for rooms in which the same is possible at the same price: L3s of one node may change places. */
+  /** Equal for rooms in which the same is possible at the same price: L3s of one node may change places, CPUs given by number not. */
   signature(): string {
     const l3s = this.site.l3s.map(
       ({ node, leaves }, index) =>
@@ -161,7 +161,7 @@ export class Room {
     );
     const huge = [...this.huge].map(([size, bytes]) => `${size}=${bytes}`);
     const devices = [...this.deviceOwner].map(([device, owner]) => `${device}=${owner}`).sort();
-    return [l3s.sort(), this.memory, huge, this.shared.map(String), devices].join('|');
+    return [l3s.sort(), [...this.cpuOwner.keys()], this.memory, huge, this.shared.map(String), devices].join('|');
   }
 
   #kind(leaf: number): string {

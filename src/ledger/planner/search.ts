@@ -4,36 +4,10 @@
  * bounded: on a small one the beam holds every way there is that matters, on a large one it is a single best-fit pass.
  * Nothing is random, and ties go to what was found first, so that equal input gives equal output.
  */
-import type { NodeMemory, Partition, PartitionRequest } from '../types.ts';
-import { allotDevices, allotMemory } from './allot.ts';
-import { type CpuOption, cpuOptions, optionOfCpus } from './cpu-options.ts';
+import type { PartitionRequest } from '../types.ts';
+import { type Choice, choicesFor, grantOf, isWholeCore, type Need } from './choices.ts';
 import { POINTS } from './points.ts';
-import type { Grant, Room } from './room.ts';
-import { devicePoints, memoryPoints } from './spread.ts';
-
-/** A request with what is decided about it already. */
-export interface Need {
-  /** Position in the input. */
-  index: number;
-  name: string;
-  request: PartitionRequest;
-  /** Parts of what it has now that it keeps: they are taken in the room already. Null = to be placed. */
-  held: {
-    cpus: Pick<Partition, 'cpus' | 'shared'> | null;
-    memory: readonly NodeMemory[] | null;
-    devices: readonly string[] | null;
-  };
-}
-
-/** A place for one need. */
-export interface Choice {
-  cpus: CpuOption;
-  memory: readonly NodeMemory[];
-  devices: readonly string[];
-  /** The need's own points and the fragmentation of the room after it. */
-  points: number;
-  fragmentation: number;
-}
+import type { Room } from './room.ts';
 
 export interface Decision {
   need: Need;
@@ -79,7 +53,7 @@ function beam(room: Room, needs: readonly Need[], width: number): Branch {
   for (const need of needs) {
     const next: { from: Branch; choice: Choice | null; total: number }[] = [];
     for (const from of branches) {
-      const choices = choicesFor(from.room, need);
+      const choices = choicesFor(from.room, need, width > 1);
       const least = width === 1 ? leastOf(choices) : choices;
       for (const choice of least)
         next.push({ from, choice, total: from.points + choice.points + choice.fragmentation });
@@ -98,19 +72,7 @@ function beam(room: Room, needs: readonly Need[], width: number): Branch {
     }
   }
   const [best] = branches.sort((a, b) => a.points + a.room.fragmentation - b.points - b.room.fragmentation);
-  return retried(best!, needs);
-}
-
-/** Places what a branch refused early and has room for after all. */
-function retried(branch: Branch, needs: readonly Need[]): Branch {
-  const placed = new Set<Need>();
-  for (let last = branch.last; last !== null; last = last.before) placed.add(last.decision.need);
-  let now = branch;
-  for (const need of needs) {
-    const [choice] = placed.has(need) ? [] : leastOf(choicesFor(now.room, need));
-    if (choice !== undefined) now = follow({ ...now, points: now.points - POINTS.refused }, need, choice);
-  }
-  return now;
+  return best!;
 }
 
 function follow(from: Branch, need: Need, choice: Choice): Branch {
@@ -121,7 +83,8 @@ function follow(from: Branch, need: Need, choice: Choice): Branch {
   };
 }
 
-function leastOf(choices: readonly Choice[]): Choice[] {
+/** The cheapest choice, the first of equals; none when there is none. */
+export function leastOf(choices: readonly Choice[]): Choice[] {
   let best: Choice | undefined;
   for (const choice of choices) {
     if (best === undefined || choice.points + choice.fragmentation < best.points + best.fragmentation) best = choice;
@@ -129,74 +92,17 @@ function leastOf(choices: readonly Choice[]): Choice[] {
   return best === undefined ? [] : [best];
 }
 
-/** What a choice takes from the room, without what the need holds already. */
-function grantOf(need: Need, { cpus, memory, devices }: Choice): Grant {
-  const { held, request } = need;
-  const holds = held.cpus !== null;
-  return {
-    whole: request.cpus.kind === 'count' && request.cpus.smt === 'whole-core',
-    takes: holds ? [] : cpus.takes,
-    cpus: holds ? [] : cpus.cpus,
-    shared: holds ? null : cpus.shared,
-    memory: held.memory === null ? memory : [],
-    hugePageBytes: request.memory.hugePageBytes,
-    devices: held.devices === null ? devices : [],
-  };
-}
-
-/** Every way to place a need that the search considers. Memory and devices follow from the nodes of the CPUs. */
-export function choicesFor(room: Room, need: Need): Choice[] {
-  const { held, request, name } = need;
-  const { site } = room;
-  const options =
-    held.cpus === null ? cpuOptions(room, request.cpus) : [optionOfCpus(site, held.cpus.cpus, held.cpus.shared)];
-  const whole = request.cpus.kind === 'count' && request.cpus.smt === 'whole-core';
-  const byNodes = new Map<
-    string,
-    { memory: readonly NodeMemory[]; devices: readonly string[]; points: number } | null
-  >();
-  const choices: Choice[] = [];
-  for (const cpus of options) {
-    const key = cpus.nodes.join();
-    let rest = byNodes.get(key);
-    if (rest === undefined) {
-      const memory = held.memory ?? allotMemory(room, request.memory, cpus.nodes);
-      const devices = memory && (held.devices ?? allotDevices(room, name, request.devices, cpus.nodes));
-      rest =
-        memory && devices
-          ? {
-              memory,
-              devices,
-              points: memoryPoints(site, cpus.nodes, memory) + devicePoints(site, cpus.nodes, devices),
-            }
-          : null;
-      byNodes.set(key, rest);
-    }
-    if (rest === null) continue;
-    const fragmentation =
-      cpus.takes.length > 0
-        ? room.fragmentationAfter(cpus.takes, whole)
-        : held.cpus !== null
-          ? room.fragmentation
-          : room.with(name, { ...grantOf(need, { ...rest, cpus, fragmentation: 0 }), memory: [], devices: [] })
-              .fragmentation;
-    choices.push({
-      cpus,
-      memory: rest.memory,
-      devices: rest.devices,
-      points: cpus.points + rest.points,
-      fragmentation,
-    });
-  }
-  return choices;
-}
-
-/** The more constrained and the larger, the earlier: fixed places, constraints, whole cores, CPUs, memory. */
-function difficulty({ request: { cpus, memory, devices } }: Need): number[] {
-  const bound = Number(memory.kind === 'nodes' || memory.node !== null) + Number(devices.length > 0);
-  if (cpus.kind !== 'count') return [cpus.kind === 'exact' ? 2 : 0, bound, 0, 0, memoryBytes(memory)];
+/**
+ * What must be where, first: exact CPUs, then memory and devices that are named, then CPUs tied to a node or an L3. Of
+ * equals the larger first, and whole cores before the threads that can fill what they leave.
+ */
+function difficulty({ request }: Need): number[] {
+  const { cpus, memory, devices } = request;
+  const named = Number(memory.kind === 'nodes' || memory.node !== null) + Number(devices.length > 0);
+  if (cpus.kind === 'exact') return [2, named, 0, 0, cpus.cpus.length, memoryBytes(memory)];
+  if (cpus.kind === 'shared') return [0, named, 0, 0, cpus.milliCpus, memoryBytes(memory)];
   const tied = Number(cpus.numa !== null || cpus.near !== null) + Number(cpus.cache === 'shared-l3');
-  return [1, bound + tied, Number(cpus.smt === 'whole-core'), cpus.count, memoryBytes(memory)];
+  return [1, named, tied, Number(isWholeCore(request)), cpus.count, memoryBytes(memory)];
 }
 
 function size({ request: { cpus, memory } }: Need): number {
