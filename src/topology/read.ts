@@ -7,6 +7,7 @@ import { readNodes } from './read/nodes.ts';
 import { readPageBytes } from './read/page-size.ts';
 import { readPci } from './read/pci.ts';
 import { SetReader } from './read/sets.ts';
+import { type FileTree, HostTree } from './read/tree.ts';
 import { Warnings } from './read/warnings.ts';
 import type { Topology } from './topology.ts';
 
@@ -16,18 +17,23 @@ import type { Topology } from './topology.ts';
  * Throws `not-found` when nothing there tells of a single CPU.
  */
 export function readTopology(root = '/'): Topology {
+  return readTree(new HostTree(root), root);
+}
+
+/** The same of any tree of files; `root` names it in messages. */
+export function readTree(tree: FileTree, root: string): Topology {
   const limit = Error.stackTraceLimit;
   // Many files are there on some machines only, and capturing a stack costs more than looking for a file.
   Error.stackTraceLimit = 0;
   try {
-    return read(root);
+    return read(tree, root);
   } finally {
     Error.stackTraceLimit = limit;
   }
 }
 
-function read(root: string): Topology {
-  const files = new MachineFiles(root);
+function read(tree: FileTree, root: string): Topology {
+  const files = new MachineFiles(tree);
   const warnings = new Warnings();
   const look = { files, warnings };
   const sources: CpuSources = { ...look, sets: new SetReader(look), root };

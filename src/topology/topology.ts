@@ -106,7 +106,7 @@ export interface PciFunction {
   hostUse: string | null;
 }
 
-/** What `pk topology --json` opens with. Counts what is online; `cpus` are hardware threads. */
+/** What `pk topology --json` opens with. Counts what is online and within `limits`; `cpus` are hardware threads. */
 export interface Summary {
   packages: number;
   cores: number;

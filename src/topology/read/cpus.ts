@@ -76,7 +76,7 @@ function readFacts(sources: CpuSources, present: readonly number[], nodeOf: Node
       clamped.set(cpus, set);
     }
     if (set.has(id)) return set;
-    warnings.cpu(id, `${names[0]} does not hold the CPU itself; it is taken as alone.`);
+    warnings.cpu(id, `${names[0]} does not hold the CPU itself; it is ignored.`);
     return new Set([id]);
   };
 
@@ -90,8 +90,8 @@ function readFacts(sources: CpuSources, present: readonly number[], nodeOf: Node
       warnings.cpu(
         id,
         isOnline
-          ? 'nothing says which core it belongs to; it is taken as a core of its own.'
-          : 'it is offline, so the kernel does not say which core it belongs to; it is taken as a core of its own.',
+          ? 'nothing says which core this is; a core of its own is assumed.'
+          : 'offline, so the kernel does not say which core this is; a core of its own is assumed.',
       );
     }
     const packageId = files.integer(`${topology}/physical_package_id`) ?? -1;
@@ -192,7 +192,7 @@ function withPackages({ warnings }: CpuSources, facts: readonly Read[]): CpuFact
     const candidates = neighbours.length > 0 ? [...new Set(neighbours.map(({ id }) => known.get(id)!))] : ids;
     const guess = candidates[0] ?? 0;
     if (candidates.length !== 1)
-      warnings.cpu(cpu.id, `nothing says which package it is in; package ${guess} is assumed.`);
+      warnings.cpu(cpu.id, `nothing says which package this is in; package ${guess} is assumed.`);
     return { ...cpu, package: guess };
   });
 }

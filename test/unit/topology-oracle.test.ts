@@ -1,0 +1,28 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { readTopology, summarize } from '../../src/topology/index.ts';
+import { hostNames, hostTopology, writeHost } from '../fixtures/hosts/index.ts';
+import { lstopoSummary } from './lstopo.ts';
+
+let directory: string;
+
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), 'pk-hosts-'));
+});
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+it.each(hostNames)('%s: counts what lstopo counts, on disk as in memory', async (name) => {
+  const root = join(directory, name);
+  writeHost(name, root);
+  const topology = readTopology(root);
+  expect(topology).toEqual(hostTopology(name));
+  // The cores of offline CPUs cannot be known.
+  expect(topology.warnings).toHaveLength(name === 'offline-isolated' ? 1 : 0);
+  expect(summarize(topology)).toEqual(await lstopoSummary(root));
+});
+
+it('counts what lstopo counts of this machine', async () => {
+  expect(summarize(readTopology('/'))).toEqual(await lstopoSummary('/'));
+});
