@@ -1,10 +1,14 @@
 /** What the routes need; the daemon provides it. */
 import type { EventLog } from '../daemon/events.ts';
+import type { Resources } from '../daemon/resources.ts';
+import type { Stacks } from '../daemon/stacks.ts';
 import type { Supervisor } from '../daemon/supervisor.ts';
 import type { DoctorReport, ImageInfo, ImportRequest, VersionInfo } from './types.ts';
 
 export interface ApiContext {
   supervisor: Supervisor;
+  resources: Resources;
+  stacks: Stacks;
   events: EventLog;
   images: Images;
   version(): VersionInfo;

@@ -1,5 +1,6 @@
 /** JSON Schemas of requests and answers. Requests are checked by them, answers only described. */
 import { commandSchema, createRequestSchema, environmentSchema, type Schema, volumeSchema } from '../instance/index.ts';
+import { nodeMemorySchema, partitionRequestSchema } from '../ledger/index.ts';
 import { ERROR_TABLE } from '../sys/errors.ts';
 
 const text = { type: 'string' } as const;
@@ -52,6 +53,9 @@ const spec = record({
   tty: { type: 'boolean' },
   rows: count,
   columns: count,
+  partition: { ...partitionRequestSchema, type: ['object', 'null'] },
+  tenant: orNull('string'),
+  stack: orNull('string'),
 });
 
 const statusProperties = {
@@ -69,6 +73,7 @@ const statusProperties = {
   restarts: count,
   exit: { ...exit, type: ['object', 'null'] },
   restartAt: { ...time, type: ['string', 'null'] },
+  placement: { type: ['object', 'null'], description: 'What it owns of the pool, and where its vCPUs run' },
 };
 
 const capabilities = record({
@@ -80,6 +85,7 @@ const capabilities = record({
   deviceHotplug: { type: 'boolean' },
   pause: { type: 'boolean' },
   templateClone: { type: 'boolean' },
+  hugePages: { type: 'boolean' },
   dump: { type: 'boolean' },
   sharedMemory: { enum: ['none', 'boot', 'hotplug'] },
   networks: list({ enum: ['none', 'private', 'egress'] }),
@@ -108,6 +114,7 @@ export const answers = {
   status: record(statusProperties),
   details: record({
     ...statusProperties,
+    real: { type: ['object', 'null'], description: 'Where its kernel really is, read from the host kernel' },
     capabilities: { ...capabilities, type: ['object', 'null'] },
     paths: record({ directory: text, consoleLog: text, log: text }),
   }),
@@ -164,6 +171,32 @@ export const requests = {
     },
     ['command'],
   ),
+  pool: body(
+    {
+      cpus: { type: 'array', items: { ...count, maximum: 65_535 }, maxItems: 65_536 },
+      sharedCpus: { type: 'array', items: { ...count, maximum: 65_535 }, maxItems: 65_536 },
+      memory: {
+        anyOf: [
+          body({ kind: { enum: ['size'] }, bytes: { type: 'integer', minimum: 1 } }, ['kind', 'bytes']),
+          body({ kind: { enum: ['nodes'] }, memory: nodeMemorySchema as Schema }, ['kind', 'memory']),
+          body({ kind: { enum: ['share'] } }, ['kind']),
+        ],
+        description: 'kind share: each node gives in proportion to its CPUs',
+      },
+      devices: { type: 'array', items: { type: 'string', maxLength: 32 }, maxItems: 65_536 },
+    },
+    ['cpus', 'sharedCpus', 'memory', 'devices'],
+  ),
+  stack: body(
+    {
+      text: { type: 'string', maxLength: 1_048_576, description: 'The stack file' },
+      file: { type: 'string', maxLength: 4096, description: 'Its name, for messages' },
+      directory: { ...path, description: 'Absolute: what relative paths in it are below' },
+      defaultName: { type: 'string', maxLength: 63, description: 'Name of the stack where the file gives none' },
+    },
+    ['text', 'file', 'directory', 'defaultName'],
+  ),
+  destroy: body({ stack: { type: 'string', minLength: 1, maxLength: 63 } }, ['stack']),
   pull: body({ name: imageName }, ['name']),
   import: body({ name: imageName, kernel: path, modules: path }, ['name', 'kernel']),
   prewarm: body({

@@ -8,6 +8,7 @@ import { registerFiles } from './routes/files.ts';
 import { registerImages } from './routes/images.ts';
 import { registerInstances } from './routes/instances.ts';
 import { registerLogs } from './routes/logs.ts';
+import { registerMachine } from './routes/machine.ts';
 import { registerSystem } from './routes/system.ts';
 
 /** Builds the server without listening. `prepare` runs before the routes are registered. */
@@ -39,6 +40,7 @@ export function createApi(context: ApiContext, prepare: (server: FastifyInstance
     });
   });
   prepare(server);
+  void server.register(async (scope) => registerMachine(scope, context));
   void server.register(async (scope) => registerSystem(scope, context));
   void server.register(async (scope) => registerInstances(scope, context));
   void server.register(async (scope) => registerLogs(scope, context));

@@ -1,7 +1,9 @@
 /** The API's shapes, shared with the client as types only. docs/api.md describes the routes. */
-import type { Availability, Capabilities, DriverName } from '../driver/index.ts';
+import type { Availability, Capabilities, DriverName, RealPlacement } from '../driver/index.ts';
 import type { InstanceStatus } from '../instance/index.ts';
+import type { Free, Ledger, Pool } from '../ledger/index.ts';
 import type { ErrorBody } from '../sys/errors.ts';
+import type { Topology } from '../topology/index.ts';
 
 export type {
   CreateRequest,
@@ -11,6 +13,38 @@ export type {
   InstanceState,
   InstanceStatus,
 } from '../instance/index.ts';
+
+export type { PoolRequest } from '../ledger/index.ts';
+export type { Plan } from '../stack/index.ts';
+
+/** The machine and who owns what of it. */
+export interface MachineReport {
+  topology: Topology;
+  ledger: Ledger;
+}
+
+export interface PoolReport {
+  pool: Pool;
+  /** By owner. */
+  partitions: Ledger['partitions'];
+  free: Free;
+  housekeepingCpus: readonly number[];
+  /** What the host kernel really does for it now, read back; one sentence each. */
+  enforced: string[];
+  /** What it does not, and why. */
+  notes: string[];
+}
+
+/** A stack file as sent: the daemon parses it itself. */
+export interface StackSource {
+  text: string;
+  /** Its name, for messages. */
+  file: string;
+  /** Absolute directory that relative paths in it are below. */
+  directory: string;
+  /** Name of the stack where the file gives none. */
+  defaultName: string;
+}
 
 export interface VersionInfo {
   version: string;
@@ -43,6 +77,8 @@ export interface DoctorReport {
 }
 
 export interface InstanceDetails extends InstanceStatus {
+  /** Where its kernel really is, read from the host kernel; beside `placement`. null when none runs. */
+  real: RealPlacement | null;
   capabilities: Capabilities | null;
   /** Absolute host paths. */
   paths: { directory: string; consoleLog: string; log: string };

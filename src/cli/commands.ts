@@ -23,6 +23,26 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
   rm: { summary: 'remove instances', load: () => import('./commands/rm.ts') },
   cp: { summary: 'copy a file into or out of an instance', load: () => import('./commands/cp.ts') },
   events: { summary: 'show what happens, as it happens', load: () => import('./commands/events.ts') },
+  'pool init': {
+    summary: 'give CPUs, memory and devices up for instances',
+    load: () => import('./commands/pool-init.ts'),
+  },
+  'pool show': {
+    summary: 'the pool, who owns what of it, what is free',
+    load: () => import('./commands/pool-show.ts'),
+  },
+  'pool grow': { summary: 'give up more', load: () => import('./commands/pool-grow.ts') },
+  'pool shrink': { summary: 'take back what nobody owns', load: () => import('./commands/pool-shrink.ts') },
+  'pool release': { summary: 'take everything back', load: () => import('./commands/pool-release.ts') },
+  validate: {
+    summary: 'check a stack file: every error, with line and column',
+    load: () => import('./commands/validate.ts'),
+  },
+  plan: { summary: 'what applying a stack file would do, and why', load: () => import('./commands/plan.ts') },
+  apply: { summary: 'make the machine as a stack file says', load: () => import('./commands/apply.ts') },
+  diff: { summary: 'how the machine differs from a stack file', load: () => import('./commands/diff.ts') },
+  destroy: { summary: 'remove every instance of a stack', load: () => import('./commands/destroy.ts') },
+  map: { summary: 'draw the machine, coloured by owner', load: () => import('./commands/map.ts') },
   'image ls': { summary: 'list kernel images', load: () => import('./commands/image-ls.ts') },
   'image pull': { summary: 'fetch a kernel from Debian or Ubuntu', load: () => import('./commands/image-pull.ts') },
   'image import': { summary: 'add a kernel of your own', load: () => import('./commands/image-import.ts') },
@@ -45,6 +65,10 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
   },
   version: { summary: 'show the version of pk and of the daemon', load: () => import('./commands/version.ts') },
 };
+
+/** The second words of the commands grouped under `word` (`image` gives `ls`, `pull`, ...); empty for any other word. */
+export const commandsOf = (word: string): string[] =>
+  Object.keys(COMMANDS).flatMap((name) => (name.startsWith(`${word} `) ? [name.slice(word.length + 1)] : []));
 
 /** Handled by bin/polykernel, before Node is known to be there. */
 export const SETUP_SUMMARY = 'install what this machine lacks (idempotent)';

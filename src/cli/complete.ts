@@ -1,6 +1,6 @@
 /** `pk __complete WORD...`: what the last word may become, one a line. Called by the shells' completion functions. */
 import { type Command, HELP_OPTION, type OptionSpec, ownArguments } from './command.ts';
-import { COMMANDS } from './commands.ts';
+import { COMMANDS, commandsOf } from './commands.ts';
 import { print } from './output.ts';
 
 export async function complete(words: readonly string[]): Promise<number> {
@@ -19,10 +19,10 @@ export async function complete(words: readonly string[]): Promise<number> {
 export async function candidates(words: readonly string[]): Promise<readonly string[]> {
   if (words[0] === 'help' && words.length > 1) return candidates(words.slice(1));
   if (words.length <= 1) return [...new Set(Object.keys(COMMANDS).map((name) => name.split(' ')[0]!)), 'help', 'setup'];
-  const group = words[0] === 'image';
-  if (group && words.length === 2)
-    return Object.keys(COMMANDS).flatMap((name) => (name.startsWith('image ') ? [name.slice(6)] : []));
-  const name = group ? `image ${words[1]}` : words[0]!;
+  const inGroup = commandsOf(words[0]!);
+  const group = inGroup.length > 0;
+  if (group && words.length === 2) return inGroup;
+  const name = group ? `${words[0]} ${words[1]}` : words[0]!;
   if (!Object.hasOwn(COMMANDS, name)) return [];
   const { command } = await COMMANDS[name]!.load();
   const own = words.slice(group ? 2 : 1);

@@ -1,7 +1,7 @@
 /** Entry of `pk`: finds the command, runs it, and turns any failure into a message and an exit code. */
 import { ERROR_TABLE, PolykernelError } from '../sys/errors.ts';
 import { parse } from './command.ts';
-import { COMMANDS } from './commands.ts';
+import { COMMANDS, commandsOf } from './commands.ts';
 import { print } from './output.ts';
 
 async function main(args: string[]): Promise<number> {
@@ -15,13 +15,14 @@ async function main(args: string[]): Promise<number> {
   if (word === 'help') return main([...args.slice(1), '--help']);
   const first = Object.hasOwn(ALIASES, word) ? ALIASES[word]! : word;
   // Set-up itself is done by bin/polykernel, which passes on only a question about it.
-  const isTopic = first === 'setup' || (first === 'image' && isHelp(args[1] ?? ''));
+  const isGroup = commandsOf(first).length > 0;
+  const isTopic = first === 'setup' || (isGroup && isHelp(args[1] ?? ''));
   if (isTopic) {
     await print((await import('./help.ts')).topicHelp(first));
     return 0;
   }
-  const name = first === 'image' ? `image ${args[1] ?? ''}` : first;
-  const rest = args.slice(first === 'image' ? 2 : 1);
+  const name = isGroup ? `${first} ${args[1] ?? ''}` : first;
+  const rest = args.slice(isGroup ? 2 : 1);
   const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (entry === undefined) throw await unknownCommand(name);
   const { command } = await entry.load();
@@ -37,9 +38,10 @@ const isHelp = (word: string): boolean => word === '--help' || word === '-h';
 
 async function unknownCommand(name: string): Promise<PolykernelError> {
   const { closest } = await import('../sys/closest.ts');
-  if (name === 'image ') {
-    return new PolykernelError('invalid', '`pk image` wants one of ls, pull, import, rm, prewarm', {
-      hint: 'See `pk image --help`.',
+  const [group] = name.split(' ') as [string];
+  if (name === `${group} `) {
+    return new PolykernelError('invalid', `\`pk ${group}\` wants one of ${commandsOf(group).join(', ')}`, {
+      hint: `See \`pk ${group} --help\`.`,
     });
   }
   const guess = closest(name, Object.keys(COMMANDS));
@@ -49,7 +51,7 @@ async function unknownCommand(name: string): Promise<PolykernelError> {
     {
       field: 'command',
       value: name,
-      hint: name.startsWith('image ') ? 'See `pk image --help`.' : 'See `pk --help`.',
+      hint: name === group ? 'See `pk --help`.' : `See \`pk ${group} --help\`.`,
     },
   );
 }

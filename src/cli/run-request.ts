@@ -18,13 +18,13 @@ export interface Surroundings {
 }
 
 const PASSED = /^(PATH|HOME|LANG|LANGUAGE|LC_.*|TZ|USER|LOGNAME)$/;
+const DEFAULT_MEMORY_BYTES = 256 * 2 ** 20;
 const STANDARD_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 export function runRequest(invocation: Invocation, around: Surroundings): CreateRequest {
   const rootfs = invocation.value('rootfs');
   const detached = invocation.flag('detach');
   const tty = !detached && !invocation.flag('no-tty') && (invocation.flag('tty') || around.terminal);
-  const memory = invocation.value('memory');
   const readyTimeout = invocation.value('ready-timeout');
   const stopGrace = invocation.value('stop-grace');
   const request: CreateRequest = {
@@ -39,11 +39,9 @@ export function runRequest(invocation: Invocation, around: Surroundings): Create
     tty,
   };
   if (tty) Object.assign(request, { rows: around.rows, columns: around.columns });
-  if (memory !== undefined) request.memoryBytes = parseBytes(memory, '--memory');
   if (readyTimeout !== undefined) request.readyTimeoutMs = parseDuration(readyTimeout, '--ready-timeout');
   if (stopGrace !== undefined) request.stopGraceMs = parseDuration(stopGrace, '--stop-grace');
-  const cpus = invocation.integer('cpus', 1);
-  if (cpus !== undefined) request.cpus = cpus;
+  Object.assign(request, size(invocation));
   if (invocation.flag('cold')) request.cold = true;
   for (const key of ['name', 'image', 'hostname', 'restart'] as const) {
     const value = invocation.value(key);
@@ -61,6 +59,48 @@ export function runRequest(invocation: Invocation, around: Surroundings): Create
     );
   }
   return request;
+}
+
+/** CPUs and memory: owned ones, or just so many. */
+function size(invocation: Invocation): Pick<CreateRequest, 'cpus' | 'memoryBytes' | 'partition'> {
+  const cpus = invocation.integer('cpus', 1);
+  const memory = invocation.value('memory');
+  const bytes = memory === undefined ? undefined : parseBytes(memory, '--memory');
+  const share = invocation.value('share');
+  if (share === undefined && !invocation.flag('dedicated')) {
+    return { ...(cpus !== undefined && { cpus }), ...(bytes !== undefined && { memoryBytes: bytes }) };
+  }
+  if (share !== undefined && (cpus !== undefined || invocation.flag('dedicated'))) {
+    throw new PolykernelError(
+      'invalid',
+      '--share is a part of shared CPUs; --cpus and --dedicated are about whole ones',
+      {
+        field: '--share',
+        value: share,
+        hint: 'Leave --share out, or the others.',
+      },
+    );
+  }
+  return {
+    partition: {
+      cpus:
+        share === undefined
+          ? { kind: 'count', count: cpus ?? 1, numa: null, smt: 'whole-core', cache: 'any', near: null }
+          : { kind: 'shared', milliCpus: milliCpus(share), weight: 100 },
+      memory: { kind: 'size', bytes: bytes ?? DEFAULT_MEMORY_BYTES, node: null, hugePageBytes: null },
+      devices: [],
+    },
+  };
+}
+
+function milliCpus(text: string): number {
+  const value = Math.round(Number(text) * 1000);
+  if (/^\d{1,5}(\.\d{1,3})?$/.test(text) && value > 0) return value;
+  throw new PolykernelError('invalid', `--share: ${JSON.stringify(text)} is not a number of CPUs`, {
+    field: '--share',
+    value: text,
+    hint: 'Give a number above 0 with at most three decimals, such as 0.5.',
+  });
 }
 
 function environment(

@@ -12,8 +12,13 @@ import type {
   InstanceStatus,
   LogLine,
   LogQuery,
+  MachineReport,
+  Plan,
+  PoolReport,
+  PoolRequest,
   PrewarmRequest,
   ProgressLine,
+  StackSource,
   VersionInfo,
 } from '../api/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
@@ -113,6 +118,38 @@ export class Client {
     signal?: AbortSignal,
   ): Promise<{ driver: string; image: string }> {
     return this.#long({ method: 'POST', path: '/v1/images/prewarm', body: request, signal }, progress);
+  }
+
+  /** The machine and who owns what of it. */
+  machine(signal?: AbortSignal): Promise<MachineReport> {
+    return this.#json({ path: '/v1/ledger', signal });
+  }
+  pool(signal?: AbortSignal): Promise<PoolReport> {
+    return this.#json({ path: '/v1/pool', signal });
+  }
+  initPool(request: PoolRequest): Promise<PoolReport> {
+    return this.#json({ method: 'POST', path: '/v1/pool', body: request });
+  }
+  growPool(request: PoolRequest): Promise<PoolReport> {
+    return this.#json({ method: 'POST', path: '/v1/pool/grow', body: request });
+  }
+  shrinkPool(request: PoolRequest): Promise<PoolReport> {
+    return this.#json({ method: 'POST', path: '/v1/pool/shrink', body: request });
+  }
+  async releasePool(): Promise<void> {
+    await this.#json({ method: 'DELETE', path: '/v1/pool' });
+  }
+  /** What `apply` would do. Touches nothing. */
+  plan(source: StackSource, signal?: AbortSignal): Promise<Plan> {
+    return this.#json({ method: 'POST', path: '/v1/plan', body: source, signal });
+  }
+  /** Resolves with the plan once it is carried out; aborting ends it after the steps under way. */
+  apply(source: StackSource, progress?: Progress, signal?: AbortSignal): Promise<Plan> {
+    return this.#long({ method: 'POST', path: '/v1/apply', body: source, signal }, progress);
+  }
+  /** Removes every instance of a stack. */
+  destroy(stack: string, progress?: Progress, signal?: AbortSignal): Promise<Plan> {
+    return this.#long({ method: 'POST', path: '/v1/destroy', body: { stack }, signal }, progress);
   }
 
   /** Ends the daemon; kernels go on. */

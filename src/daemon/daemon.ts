@@ -7,8 +7,13 @@ import type { KernelImage } from '../image/index.ts';
 import { type Clock, systemClock } from '../sys/clock.ts';
 import { asPolykernelError } from '../sys/errors.ts';
 import { checkSocketPath, layout } from '../sys/paths.ts';
+import type { Topology } from '../topology/index.ts';
 import { EventLog } from './events.ts';
+import { HostPool, type PoolEnforcement } from './host-pool.ts';
 import { type Journal, silentJournal } from './journal.ts';
+import { Mutex } from './mutex.ts';
+import { Resources } from './resources.ts';
+import { Stacks } from './stacks.ts';
 import { forgetHolder, Store } from './store.ts';
 import { Supervisor } from './supervisor.ts';
 
@@ -20,6 +25,8 @@ export interface DaemonOptions {
   defaultImage(driver: DriverName): string;
   prepareRoot(path: string, options: { progress?: (line: string) => void; signal?: AbortSignal }): Promise<RootSource>;
   doctor?(): Promise<DoctorCheck[]>;
+  /** The machine whose CPUs and memory are given away, and what acts on its kernel. */
+  host: { readTopology(): Topology; bootId: string; enforcement: PoolEnforcement };
   clock?: Clock;
   random?: () => number;
   journal?: Journal;
@@ -57,7 +64,14 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   }
   const store = Store.open(paths);
   const events = new EventLog(() => store.nextSequence());
+  const hostPool = new HostPool({
+    load: () => store.pool(),
+    save: (record) => store.putPool(record),
+    ...options.host,
+    journal,
+  });
   const supervisor = new Supervisor({
+    hostPool,
     paths,
     store,
     events,
@@ -73,8 +87,11 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   });
   const ending = new AbortController();
   const startedAt = new Date(clock.now()).toISOString();
+  const mutex = new Mutex();
   const context: ApiContext = {
     supervisor,
+    resources: new Resources(supervisor, hostPool, mutex),
+    stacks: new Stacks(supervisor, hostPool, mutex),
     events,
     images: options.images,
     version: () => ({ version: options.version ?? '0.0.0', apiVersion: 1, pid: process.pid, startedAt, home }),
@@ -109,6 +126,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   try {
     await api.ready();
     endStreams = serveStreams(api.server as Server, context);
+    await hostPool.recover().catch((error) => journal.error('restoring the pool', error));
     await supervisor.reconcile();
     // Whoever left this socket is gone: the lock on the database is ours.
     if (existsSync(paths.socket)) rmSync(paths.socket);

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { Driver, DriverName, LaunchSpec, RootSource } from '../driver/index.ts';
 import { killShim } from '../driver/shim.ts';
 import type { KernelImage } from '../image/index.ts';
-import type { InstanceRecord } from '../instance/index.ts';
+import { hostPlacement, type InstanceRecord } from '../instance/index.ts';
 import { asPolykernelError } from '../sys/errors.ts';
 import type { Layout } from '../sys/paths.ts';
 import { uidOfSlot } from './slots.ts';
@@ -36,6 +36,7 @@ export function prepareLaunch(
   driver: Driver,
   image: KernelImage,
   root: RootSource,
+  housekeepingCpus: readonly number[] | undefined,
 ): LaunchSpec {
   const { spec, id } = record;
   try {
@@ -52,7 +53,8 @@ export function prepareLaunch(
       root,
       volumes: spec.volumes,
       identity: uid === undefined ? undefined : { uid, gid: uid },
-      hostCpus: undefined,
+      placement: hostPlacement(record),
+      housekeepingCpus,
       cold: spec.cold,
       readyTimeoutMs: spec.readyTimeoutMs,
       hiddenPaths: [paths.home],

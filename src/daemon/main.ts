@@ -7,11 +7,14 @@ import { closeSync, mkdirSync, readFileSync, writeSync } from 'node:fs';
 import { flushCompileCache } from 'node:module';
 import { parseArgs } from 'node:util';
 import type { Driver } from '../driver/index.ts';
+import { hostFiles } from '../host/index.ts';
 import { defaultImage, ImageStore, type KernelImage, prepareRoot } from '../image/index.ts';
 import { systemClock } from '../sys/clock.ts';
 import { asPolykernelError, ERROR_TABLE, type PolykernelError } from '../sys/errors.ts';
 import { home as defaultHome, layout } from '../sys/paths.ts';
+import { readTopology } from '../topology/index.ts';
 import { createDaemon } from './daemon.ts';
+import { hostEnforcement } from './enforcement.ts';
 import { openJournal } from './journal.ts';
 import { Store } from './store.ts';
 
@@ -66,6 +69,11 @@ async function start() {
       resolve: async (name) => (fake && name === FAKE_IMAGE.name ? FAKE_IMAGE : images.resolve(name)),
     },
     prepareRoot,
+    host: {
+      readTopology: () => readTopology('/'),
+      bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim(),
+      enforcement: hostEnforcement(hostFiles('/')),
+    },
     async doctor() {
       const [{ hostChecks }, { observeHost }] = await Promise.all([import('./doctor.ts'), import('./host-facts.ts')]);
       return hostChecks(await observeHost({ home, images }));

@@ -7,6 +7,7 @@ import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import type { InstanceRecord } from '../instance/index.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import type { Layout } from '../sys/paths.ts';
+import type { PoolRecord } from './host-pool.ts';
 
 const SCHEMA_VERSION = 1;
 /** Event numbers are reserved in blocks, to spare a write per event; a crash leaves a gap of at most this many. */
@@ -88,7 +89,7 @@ export class Store {
     const records: InstanceRecord[] = [];
     for (const row of this.#database.prepare('SELECT id, record FROM instances ORDER BY rowid').all()) {
       try {
-        records.push(JSON.parse(String(row.record)) as InstanceRecord);
+        records.push(completed(JSON.parse(String(row.record))));
       } catch (error) {
         onBad(String(row.id), error);
       }
@@ -103,6 +104,36 @@ export class Store {
 
   delete(id: string): void {
     this.#write(() => this.#delete.run(id));
+  }
+
+  /** Writes all of `records`, and the pool's if given, or nothing. Throws `internal` when they cannot be written. */
+  putAll(records: readonly InstanceRecord[], pool?: PoolRecord): void {
+    this.#write(() => {
+      this.#database.exec('BEGIN IMMEDIATE');
+      try {
+        for (const record of records) this.#put.run(record.id, record.spec.name, JSON.stringify(record));
+        if (pool !== undefined) this.#setMeta.run('pool', JSON.stringify(pool));
+        this.#database.exec('COMMIT');
+      } catch (error) {
+        if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
+        throw error;
+      }
+    });
+  }
+
+  /** The pool; null when nothing was given up. Throws `internal` for a record that cannot be read. */
+  pool(): PoolRecord | null {
+    const text = this.#meta('pool');
+    try {
+      return text === undefined ? null : (JSON.parse(text) as PoolRecord | null);
+    } catch (error) {
+      throw asPolykernelError(error, 'reading the record of the pool');
+    }
+  }
+
+  /** Throws `internal` when it cannot be written. */
+  putPool(record: PoolRecord | null): void {
+    this.#write(() => this.#setMeta.run('pool', JSON.stringify(record)));
   }
 
   /** The next event's number: grows by one per event; after a crash there may be a gap. */
@@ -140,6 +171,12 @@ export class Store {
   #meta(key: string): string | undefined {
     return this.#database.prepare('SELECT value FROM meta WHERE key = ?').get(key)?.value as string | undefined;
   }
+}
+
+/** A record as an earlier version may have written it, with what was added since. */
+function completed(record: Partial<InstanceRecord>): InstanceRecord {
+  const spec = { partition: null, tenant: null, stack: null, ...record.spec };
+  return { placement: null, definition: null, ...record, spec } as InstanceRecord;
 }
 
 function migrate(database: DatabaseSync, path: string): void {

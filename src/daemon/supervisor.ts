@@ -13,13 +13,18 @@ import {
   type HostFacts,
   Instance,
   type InstanceRecord,
+  type InstanceSpec,
   newInstanceId,
+  type Placement,
   resolveSpec,
 } from '../instance/index.ts';
+import { assign, type Ledger, type Partition, type Pool, place } from '../ledger/index.ts';
+import type { Observed } from '../stack/index.ts';
 import { type Clock, timestamp } from '../sys/clock.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import type { Layout } from '../sys/paths.ts';
 import type { EventLog } from './events.ts';
+import type { HostPool } from './host-pool.ts';
 import type { Journal } from './journal.ts';
 import {
   destroyLaunch,
@@ -47,6 +52,7 @@ export interface SupervisorOptions {
   events: EventLog;
   journal: Journal;
   clock: Clock;
+  hostPool: HostPool;
   /** Uniform in [0, 1). */
   random: () => number;
   drivers: readonly Driver[];
@@ -57,6 +63,15 @@ export interface SupervisorOptions {
   privileged: boolean;
   /** Rotation of workload logs; default 8 MiB. */
   logBytes?: number | undefined;
+}
+
+/** What a stack adds to a request. */
+export interface StackPart {
+  stack: string;
+  /** The definition in the stack file, as JSON. */
+  definition: string;
+  /** Where the plan put it; null = unpartitioned. */
+  placement: Placement | null;
 }
 
 interface Entry {
@@ -74,6 +89,8 @@ interface Entry {
  * - A name is in #entries or #reserved from before anything of an instance exists until all of it is gone.
  * - Detached instances are in the store before their kernel is started; foreground ones never are, so that a new daemon
  *   sees their directories as leftovers and ends them.
+ * - An instance owns its placement's partition from #establish to the end of #erase; the ledger is made of these and the
+ *   pool, so that there is no second record to agree with.
  */
 export class Supervisor {
   readonly #options: SupervisorOptions;
@@ -98,8 +115,20 @@ export class Supervisor {
     return this.#entry(name).instance;
   }
 
-  /** Records an instance and, unless told otherwise, begins to start it. Throws what checks and the store throw. */
-  async create(body: unknown): Promise<Instance> {
+  /** Who owns what now. */
+  ledger(): Ledger {
+    const partitions: Record<string, Partition> = {};
+    for (const { name, record } of this.list()) {
+      if (record.placement !== null) partitions[name] = record.placement.partition;
+    }
+    return { pool: this.#options.hostPool.pool, partitions };
+  }
+
+  /**
+   * Records an instance and, unless told otherwise, begins to start it. Throws what checks and the store throw, and
+   * `conflict` when the pool cannot give what it asks for.
+   */
+  async create(body: unknown, part?: StackPart): Promise<Instance> {
     const request = checkCreateRequest(body);
     if (this.#ending) throw new PolykernelError('unavailable', 'the daemon is ending', { hint: 'Try again.' });
     if (request.attached && request.start === false) {
@@ -111,7 +140,8 @@ export class Supervisor {
     const name = await this.#reserve(request.name);
     try {
       const image = request.image ? await this.#options.resolveImage(request.image) : undefined;
-      const spec = resolveSpec(request, name, await this.#facts(request.driver ?? 'auto', image?.kind));
+      const resolved = resolveSpec(request, name, await this.#facts(request.driver ?? 'auto', image?.kind));
+      const spec = { ...resolved, stack: part?.stack ?? null };
       checkHostPaths(spec.root, request);
       const id = newInstanceId();
       this.#images.set(id, image ?? (await this.#options.resolveImage(spec.image)));
@@ -132,7 +162,12 @@ export class Supervisor {
         readyAt: null,
         readyMs: null,
         restartAt: null,
+        placement: null,
+        definition: part?.definition ?? null,
       };
+      // From here to #establish nothing is awaited: what is free stays free.
+      record.placement = part === undefined ? this.#place(spec) : part.placement;
+      if (record.placement !== null) assign(this.ledger(), { [name]: record.placement.partition });
       const instance = this.#establish(record);
       if (request.start !== false) instance.begin();
       return instance;
@@ -155,6 +190,70 @@ export class Supervisor {
     if (instance.active) await instance.kill('removed by force');
     else if (instance.state === 'backoff') await instance.stop();
     await this.#erase(entry);
+  }
+
+  /**
+   * Gives instances other specs and placements, and the machine another pool unless it is null, in one step: either all
+   * of it is recorded or nothing. What runs is not touched, nor the host kernel. Throws `conflict` when something would be
+   * owned twice.
+   */
+  update(
+    changes: ReadonlyMap<string, Partial<Pick<InstanceRecord, 'spec' | 'placement' | 'definition'>>>,
+    pool: Pool | null,
+  ): void {
+    const { hostPool, store } = this.#options;
+    const partitions: Record<string, Partition | null> = {};
+    const updates = [...changes].map(([name, change]) => {
+      const { instance } = this.#entry(name);
+      if (change.placement !== undefined) partitions[name] = change.placement?.partition ?? null;
+      return { instance, record: { ...instance.record, ...change } };
+    });
+    const ledger = this.ledger();
+    assign({ ...ledger, pool: pool ?? ledger.pool }, partitions);
+    const poolRecord = pool === null ? undefined : hostPool.next(pool);
+    const records = updates.map(({ record }) => record);
+    store.putAll(records, poolRecord);
+    if (poolRecord !== undefined) hostPool.adopt(poolRecord);
+    for (const { instance, record } of updates) instance.replaceRecord(record);
+  }
+
+  /** Moves a running kernel to the CPUs its instance owns now; for any other there is nothing to do. */
+  async repin(name: string): Promise<void> {
+    const { instance } = this.#entry(name);
+    await instance.repin(this.#options.hostPool.housekeepingCpus());
+  }
+
+  /** Moves kernels that own nothing to the housekeeping CPUs, which may have changed. */
+  async repinUnpartitioned(): Promise<void> {
+    const { hostPool, journal } = this.#options;
+    const unpartitioned = this.list().filter((instance) => instance.record.placement === null);
+    await Promise.all(
+      unpartitioned.map((instance) =>
+        instance
+          .repin(hostPool.housekeepingCpus())
+          .catch((error) => journal.error(`moving ${instance.name} to housekeeping CPUs`, error)),
+      ),
+    );
+  }
+
+  /** All instances with what plans are made from. */
+  async observe(): Promise<Observed[]> {
+    return Promise.all(
+      this.list().map(async (instance) => ({
+        status: instance.status,
+        definition: instance.record.definition,
+        misplaced: await instance.misplaced(),
+      })),
+    );
+  }
+
+  /** The spec a request would give an instance called `name`. Throws as create() does. */
+  async resolve(body: unknown, name: string): Promise<InstanceSpec> {
+    const request = checkCreateRequest(body);
+    const image = request.image ? await this.#options.resolveImage(request.image) : undefined;
+    const spec = resolveSpec(request, name, await this.#facts(request.driver ?? 'auto', image?.kind));
+    checkHostPaths(spec.root, request);
+    return spec;
   }
 
   /** The output of an instance; follows until it has ended for good. */
@@ -317,6 +416,31 @@ export class Supervisor {
     return { drivers, memoryBytes: totalmem(), imageKind, defaultImage: this.#options.defaultImage };
   }
 
+  /** Where the planner puts one more instance, everything else staying where it is. Throws `conflict` saying why not. */
+  #place(spec: InstanceSpec): Placement | null {
+    if (spec.partition === null) return null;
+    const { pool, partitions } = this.ledger();
+    if (pool === null) {
+      throw new PolykernelError('conflict', `${spec.name} asks for a partition, and there is no pool`, {
+        field: 'partition',
+        hint: 'Make one: pk pool init --cpus LIST --memory SIZE',
+      });
+    }
+    const { placed, refused } = place({
+      topology: this.#options.hostPool.topology(),
+      pool,
+      requests: [{ name: spec.name, request: spec.partition, current: null }],
+      fixed: partitions,
+    });
+    const [refusal] = refused;
+    if (refusal !== undefined) {
+      const { field, message, hint } = refusal;
+      throw new PolykernelError('conflict', `${spec.name} ${message}`, { field: `partition.${field}`, hint });
+    }
+    const { partition, vcpuCpus, reasons } = placed[0]!;
+    return { partition, vcpuCpus, reasons };
+  }
+
   #takeSlot(wanted: boolean): number | null {
     if (!wanted || !this.#options.privileged) return null;
     const slot = freeSlot(this.#slots);
@@ -379,7 +503,7 @@ export class Supervisor {
     if (existsSync(kernelDirectory(paths, record.id)) && record.launch !== null)
       await destroyLaunch(record.launch, undefined);
     signal.throwIfAborted();
-    return prepareLaunch(paths, record, driver, image, source);
+    return prepareLaunch(paths, record, driver, image, source, this.#options.hostPool.housekeepingCpus());
   }
 
   /** Removes a foreground instance once it has ended and its client, if it still comes, has been told. */

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import type { Duplex } from 'node:stream';
-import type { Driver, Kernel, KernelExit, LaunchSpec } from '../driver/index.ts';
+import type { Driver, Kernel, KernelExit, LaunchSpec, RealPlacement } from '../driver/index.ts';
 import type { ExecRequest, GuestExit, GuestLink, GuestProcess } from '../guest/index.ts';
 import { type Clock, timestamp } from '../sys/clock.ts';
+import { formatCpuList } from '../sys/cpu-list.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import {
   exitOfFailedStart,
@@ -15,7 +16,7 @@ import {
 import { Foreground } from './foreground.ts';
 import { type MachineEvent, type Step, transition } from './machine.ts';
 import { pump, type Watcher, type WorkloadLog } from './output.ts';
-import { type InstanceRecord, statusOf } from './record.ts';
+import { hostPlacement, type InstanceRecord, statusOf } from './record.ts';
 import type { InstanceEvent, InstanceExit, InstanceState, InstanceStatus } from './spec.ts';
 
 /** Once the workload is over, how long other processes in the guest may take to end. */
@@ -82,6 +83,39 @@ export class Instance {
 
   get record(): InstanceRecord {
     return this.#record;
+  }
+  /** What the supervisor has decided and stored. What runs is not touched: see repin. */
+  replaceRecord(record: InstanceRecord): void {
+    this.#record = record;
+    this.#changed();
+  }
+  /** Moves the kernel, if one runs, to the CPUs the record says; without a placement to the housekeeping CPUs. */
+  async repin(housekeepingCpus: readonly number[] | undefined): Promise<void> {
+    const kernel = this.#liveKernel();
+    if (kernel === undefined) return;
+    const placement = hostPlacement(this.#record);
+    await kernel.repin(placement, housekeepingCpus);
+    const { launch } = this.#record;
+    if (launch === null || this.#detached) return;
+    this.#record = { ...this.#record, launch: { ...launch, placement, housekeepingCpus } };
+    this.#environment.save(this.#record);
+  }
+  /** Where the kernel really is, read from the host kernel; null when none runs. */
+  async placementNow(): Promise<RealPlacement | null> {
+    return (await this.#liveKernel()?.placementNow()) ?? null;
+  }
+  /** How the kernel sits elsewhere than the record says, as a sentence; null when it does not or none runs. */
+  async misplaced(): Promise<string | null> {
+    const wanted = this.#record.placement?.vcpuCpus;
+    // A kernel that ends meanwhile is in no wrong place.
+    const real = wanted && (await this.placementNow().catch(() => null));
+    const wrong = wanted?.findIndex((cpu, index) => real?.vcpus[index]?.join() !== String(cpu)) ?? -1;
+    if (!real || wrong === -1) return null;
+    const cpus = real.vcpus[wrong] ?? [];
+    return `its vCPU ${wrong} may run on CPUs ${formatCpuList(cpus)} instead of CPU ${wanted![wrong]}`;
+  }
+  #liveKernel(): Kernel | undefined {
+    return this.state === 'running' || this.state === 'paused' ? this.#run?.kernel : undefined;
   }
   get name(): string {
     return this.#record.spec.name;

@@ -1,7 +1,7 @@
 /** What is kept of an instance across daemons. */
-import type { LaunchSpec } from '../driver/index.ts';
+import type { HostPlacement, LaunchSpec } from '../driver/index.ts';
 import type { Machine } from './machine.ts';
-import type { InstanceSpec, InstanceStatus } from './spec.ts';
+import type { InstanceSpec, InstanceStatus, Placement } from './spec.ts';
 
 export interface InstanceRecord {
   id: string;
@@ -22,6 +22,18 @@ export interface InstanceRecord {
   readyAt: string | null;
   readyMs: number | null;
   restartAt: string | null;
+  /** null unless the spec asks for a partition. */
+  placement: Placement | null;
+  /** The definition in the stack file that the spec was made from, as JSON; null without a stack. */
+  definition: string | null;
+}
+
+/** What a driver is told of the placement. */
+export function hostPlacement({ placement }: InstanceRecord): HostPlacement | undefined {
+  if (placement === null) return undefined;
+  const { partition, vcpuCpus } = placement;
+  const { memory, hugePageBytes, shared } = partition;
+  return { vcpuCpus, memory, hugePageBytes, weight: shared?.weight ?? null };
 }
 
 /** The record as the API shows it. */
@@ -42,5 +54,6 @@ export function statusOf(record: InstanceRecord, pid: number | null): InstanceSt
     restarts: machine.restarts,
     exit: machine.exit,
     restartAt: record.restartAt,
+    placement: record.placement,
   };
 }

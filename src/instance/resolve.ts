@@ -1,6 +1,7 @@
 /** From what was asked and what the machine can do to what will be: pure. */
 import type { Availability, Capabilities, DriverName } from '../driver/index.ts';
 import type { KernelImage } from '../image/index.ts';
+import { type PartitionRequest, requestedBytes, vcpusOf } from '../ledger/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { formatBytes } from '../sys/units.ts';
 import type { CreateRequest } from './schema.ts';
@@ -34,11 +35,25 @@ const DRIVER_OF_KIND: Record<KernelImage['kind'], DriverName> = { uml: 'uml', x8
  * Throws `invalid` (limits, combinations), `unavailable` (driver cannot run here) or `unsupported`.
  */
 export function resolveSpec(request: CreateRequest, name: string, facts: HostFacts): InstanceSpec {
-  const cpus = request.cpus ?? 1;
+  const partition = (request.partition ?? null) as PartitionRequest | null;
+  if (partition !== null && (request.cpus !== undefined || request.memoryBytes !== undefined)) {
+    const field = request.cpus !== undefined ? 'cpus' : 'memoryBytes';
+    throw new PolykernelError('invalid', `${field} is given beside a partition, which says that already`, {
+      field,
+      value: request[field],
+      hint: `Leave ${field} out, or the partition.`,
+    });
+  }
+  const cpus = partition === null ? (request.cpus ?? 1) : vcpusOf(partition.cpus);
   const { driver, reason } = chooseDriver(request.driver ?? 'auto', cpus, facts);
   const { capabilities } = driver;
   if (cpus > capabilities.maxCpus) throw tooManyCpus(cpus, driver);
-  const memoryBytes = checkMemory(request.memoryBytes ?? DEFAULT_MEMORY_BYTES, driver, facts.memoryBytes);
+  const memoryBytes = checkMemory(
+    partition === null ? (request.memoryBytes ?? DEFAULT_MEMORY_BYTES) : requestedBytes(partition.memory),
+    driver,
+    facts.memoryBytes,
+  );
+  if (partition !== null) checkPartition(partition, driver);
   const attached = request.attached ?? false;
   const restart = (request.restart ?? 'no') as InstanceSpec['restart'];
   if (attached && restart !== 'no') {
@@ -76,6 +91,9 @@ export function resolveSpec(request: CreateRequest, name: string, facts: HostFac
     tty,
     rows: request.rows || 24,
     columns: request.columns || 80,
+    partition,
+    tenant: request.tenant ?? null,
+    stack: null,
   };
 }
 
@@ -191,4 +209,20 @@ function checkMemory(bytes: number, driver: DriverFacts, hostBytes: number): num
     value: bytes,
     hint: `Choose a size from ${formatBytes(minMemoryBytes)} to ${formatBytes(most)}.`,
   });
+}
+
+/** What the driver cannot make true is refused, rather than owned in vain. */
+function checkPartition(partition: PartitionRequest, driver: DriverFacts): void {
+  if (partition.devices.length > 0) {
+    throw new PolykernelError('unsupported', `the ${driver.name} driver cannot give PCI functions to a kernel`, {
+      field: 'partition.devices',
+      hint: 'Leave the devices out.',
+    });
+  }
+  if (partition.memory.hugePageBytes !== null && !driver.capabilities.hugePages) {
+    throw new PolykernelError('unsupported', `the ${driver.name} driver cannot use huge pages`, {
+      field: 'partition.memory.hugePages',
+      hint: 'Leave hugePages out, or use --driver qemu.',
+    });
+  }
 }

@@ -1,5 +1,6 @@
 /** What a person may ask for when creating an instance, as JSON Schema: the API's contract and the check of it. */
 import type { XStatic } from 'typebox/schema';
+import { partitionRequestSchema } from '../ledger/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { checkName } from './name.ts';
 import { validate } from './validate.ts';
@@ -70,6 +71,11 @@ export const createRequestSchema = {
       'x-hint': 'Give "host" or an absolute path.',
     },
     volumes: { type: 'array', items: volumeSchema, maxItems: 64 },
+    partition: {
+      ...partitionRequestSchema,
+      description: 'What it is to own of the pool, instead of cpus and memoryBytes. Default: nothing',
+    },
+    tenant: { type: 'string', pattern: '^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$', description: 'Whose it is' },
     restart: {
       type: 'string',
       pattern: '^(no|always|on-failure(:[1-9][0-9]{0,5})?)$',

@@ -1,4 +1,5 @@
 import type { DriverName, Volume } from '../driver/index.ts';
+import type { Partition, PartitionRequest } from '../ledger/index.ts';
 
 /** What a person asks for. Sizes in bytes, durations in milliseconds, paths absolute host paths. */
 export interface InstanceSpec {
@@ -33,6 +34,12 @@ export interface InstanceSpec {
   tty: boolean;
   rows: number;
   columns: number;
+  /** What it asks of the pool; null = it owns nothing and runs on the housekeeping CPUs. */
+  partition: PartitionRequest | null;
+  /** Whose it is, for people and quotas. */
+  tenant: string | null;
+  /** The stack that described it; null = it was created by itself. */
+  stack: string | null;
 }
 
 export type RestartPolicy = 'no' | 'on-failure' | 'always' | `on-failure:${number}`;
@@ -72,6 +79,17 @@ export interface InstanceStatus {
   exit: InstanceExit | null;
   /** When the next restart is due, in backoff. */
   restartAt: string | null;
+  /** What it owns, from its creation to its removal; null for an unpartitioned one. */
+  placement: Placement | null;
+}
+
+/** Where the ledger put an instance. */
+export interface Placement {
+  partition: Partition;
+  /** Host CPU of each vCPU, in vCPU order. */
+  vcpuCpus: readonly number[];
+  /** Why there, one sentence each. */
+  reasons: readonly string[];
 }
 
 export interface InstanceEvent {

@@ -21,6 +21,8 @@ export interface Schema {
   readonly maxLength?: number;
   readonly pattern?: string;
   readonly enum?: readonly unknown[];
+  /** Objects told apart by their property `kind`, which is an enum of one in each. */
+  readonly anyOf?: readonly Schema[];
   readonly minimum?: number;
   readonly maximum?: number;
   readonly 'x-hint'?: string;
@@ -36,8 +38,23 @@ export function validate(schema: Schema, value: unknown, options: { coerce?: boo
   return check(schema, value, '', options.coerce ?? false, options.name ?? 'the request body');
 }
 
+/** The alternative of the value's kind; for a value of no kind one that says which there are. */
+function ofKind(alternatives: readonly Schema[], value: unknown): Schema {
+  const kindsOf = (schema: Schema) => schema.properties?.kind?.enum ?? [];
+  const kind = isType('object', value) ? (value as { kind?: unknown }).kind : undefined;
+  const kinds = alternatives.flatMap(kindsOf);
+  return (
+    alternatives.find((schema) => kindsOf(schema).includes(kind)) ?? {
+      type: 'object',
+      required: ['kind'],
+      properties: { kind: { enum: kinds } },
+    }
+  );
+}
+
 function check(schema: Schema, given: unknown, path: string, coerce: boolean, name: string): unknown {
   const value = coerce ? coerced(schema, given) : given;
+  if (schema.anyOf !== undefined) return check(ofKind(schema.anyOf, value), value, path, coerce, name);
   const fail = (reason: string, hint = schema['x-hint']): never => {
     throw new PolykernelError('invalid', `${path === '' ? name : path} ${reason}`, {
       field: path === '' ? undefined : path,

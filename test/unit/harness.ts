@@ -9,6 +9,7 @@ import { createDaemon, type Daemon, type DaemonOptions } from '../../src/daemon/
 import { FakeDriver, fakeKernels, killFakeKernel } from '../../src/driver/fake.ts';
 import type { KernelImage } from '../../src/image/index.ts';
 import { PolykernelError } from '../../src/sys/errors.ts';
+import { modelHost } from '../model-host.ts';
 
 export const FAKE_IMAGE: KernelImage = {
   name: 'fake',
@@ -18,6 +19,18 @@ export const FAKE_IMAGE: KernelImage = {
   kernel: '/nonexistent',
   initramfs: '/nonexistent',
   modules: {},
+};
+
+/** A host of eight CPUs without SMT and 16 GiB, on which nothing has to be done. */
+const HOST: DaemonOptions['host'] = {
+  readTopology: () => modelHost({ coresPerL3: 8, threads: 1, memoryBytesPerNode: 16 * 2 ** 30 }),
+  bootId: 'test',
+  enforcement: {
+    plan: () => ({ acts: [], notes: [] }),
+    perform: async () => undefined,
+    undo: async () => undefined,
+    readBack: () => [],
+  },
 };
 
 export interface TestDaemon {
@@ -63,6 +76,7 @@ export async function startDaemon(options: Partial<DaemonOptions> = {}): Promise
       },
       prepareRoot: async (path) => ({ kind: 'directory', path }),
       privileged: false,
+      host: HOST,
       journal: {
         info: (message) => void journal.push(message),
         error: (message, error) => void journal.push(`${message}: ${error instanceof Error ? error.stack : error}`),

@@ -1,12 +1,11 @@
-import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 import type { DriverName } from '../../driver/index.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import type { ApiContext } from '../context.ts';
 import { describe } from '../describe.ts';
-import { errorAnswer } from '../errors.ts';
 import { answers, queries, requests } from '../schemas.ts';
-import type { ImportRequest, PrewarmRequest, ProgressLine } from '../types.ts';
-import { untilGone } from './abort.ts';
+import type { ImportRequest, PrewarmRequest } from '../types.ts';
+import { longRoute } from './long.ts';
 
 /** Kernel images. What takes long answers with lines of progress. */
 export function registerImages(server: FastifyInstance, context: ApiContext): void {
@@ -33,40 +32,12 @@ export function registerImages(server: FastifyInstance, context: ApiContext): vo
     },
   );
 
-  /** A route whose answer is a stream of progress lines that ends with `done` or `error`. */
-  function long<Body, Done>(
+  const long = <Body, Done>(
     path: string,
     summary: string,
     body: object,
     action: (body: Body, progress: (text: string) => void, signal: AbortSignal) => Promise<Done>,
-  ): void {
-    const description = 'Lines of JSON: {progress}, then {done} or {error}.';
-    server.post<{ Body: Body }>(
-      path,
-      { schema: describe({ summary, description, tags, body, produces: ['application/x-ndjson'] }) },
-      (request, reply) => {
-        const signal = untilGone(reply, context);
-        void streamProgress(reply, (progress) => action((request.body ?? {}) as Body, progress, signal));
-      },
-    );
-  }
-
-  async function streamProgress<Done>(
-    reply: FastifyReply,
-    action: (progress: (text: string) => void) => Promise<Done>,
-  ): Promise<void> {
-    reply.hijack();
-    const { raw } = reply;
-    raw.on('error', () => {});
-    raw.writeHead(200, { 'content-type': 'application/x-ndjson' });
-    const send = (line: ProgressLine<Done>) => raw.write(`${JSON.stringify(line)}\n`);
-    try {
-      send({ done: await action((text) => send({ progress: text })) });
-    } catch (error) {
-      send(errorAnswer(error, context).body);
-    }
-    raw.end();
-  }
+  ) => longRoute(server, context, { path, summary, tags, body }, action);
 
   long<{ name: string }, unknown>(
     '/v1/images/pull',

@@ -46,6 +46,7 @@ export function registerInstances(server: FastifyInstance, context: ApiContext):
       const instance = supervisor.get(request.params.name);
       return {
         ...instance.status,
+        real: await instance.placementNow().catch(() => null),
         capabilities: instance.driver.capabilities(),
         paths: supervisor.paths(instance),
       } satisfies InstanceDetails;

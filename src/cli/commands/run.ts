@@ -19,6 +19,8 @@ export const command: Command = {
     name: { value: 'NAME', help: 'name of the instance (default: a generated one)' },
     driver: { value: 'DRIVER', choices: ['auto', 'uml', 'qemu', 'fake'], help: 'how the kernel is run (default auto)' },
     cpus: { value: 'N', help: 'CPUs of the kernel (default 1)' },
+    dedicated: { help: 'own these CPUs and this memory, taken from the pool (see `pk pool`)' },
+    share: { value: 'FRACTION', help: 'own a part of the shared CPUs instead, such as 0.5' },
     memory: { short: 'm', value: 'SIZE', help: 'memory of the kernel, such as 512M' },
     image: { value: 'NAME', complete: 'image', help: "kernel image (default: the driver's)" },
     rootfs: { value: 'PATH', complete: 'file', help: 'root: a directory, tar, squashfs or ext4 file' },

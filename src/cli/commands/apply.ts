@@ -1,0 +1,42 @@
+import { connect } from '../../client/index.ts';
+import type { Command } from '../command.ts';
+import { JSON_OPTION } from '../instances.ts';
+import { withProgress } from '../long-work.ts';
+import { print, printJson } from '../output.ts';
+import { wantsColor } from '../paint.ts';
+import { diffText } from '../plan-text.ts';
+import { interruptible } from '../signals.ts';
+import { loadStack } from '../stack-file.ts';
+import { STACK_OPTION } from '../stack-options.ts';
+
+export const command: Command = {
+  summary: 'make the machine as a stack file says',
+  usage: '[-f FILE]',
+  description:
+    'Carries out what `pk plan` shows; changes only what differs. Run again after a failure or Ctrl-C it goes on from\n' +
+    'what was done. Two at once are carried out one after the other.',
+  options: { ...STACK_OPTION, json: JSON_OPTION },
+  arguments: [0, 0],
+  examples: [['pk apply -f polykernel.yaml', 'twice does no more than once']],
+  async run(invocation) {
+    const { source } = await loadStack(invocation.value('file'));
+    const interrupt = interruptible();
+    try {
+      const client = await interrupt.unlessInterrupted(connect({ signal: interrupt.signal }));
+      const plan = await withProgress((say) => client.apply(source, say, interrupt.signal));
+      if (invocation.flag('json')) await printJson(plan);
+      else {
+        const count = plan.kernels.length;
+        const end = plan.steps.length === 0 ? 'Nothing to do' : 'Done';
+        await print(`${diffText(plan, wantsColor())}${end}: ${count} kernel${count === 1 ? '' : 's'} as described.\n`);
+      }
+      return 0;
+    } catch (error) {
+      if (!interrupt.signal.aborted) throw error;
+      process.stderr.write('pk: interrupted; what was done stays. Run the command again to go on from there.\n');
+      return interrupt.code();
+    } finally {
+      interrupt.release();
+    }
+  },
+};

@@ -1,0 +1,39 @@
+import type { Plan } from '../../api/index.ts';
+import type { Command } from '../command.ts';
+import { JSON_OPTION } from '../instances.ts';
+import { print, printJson } from '../output.ts';
+import { wantsColor } from '../paint.ts';
+import { planText } from '../plan-text.ts';
+import { loadStack } from '../stack-file.ts';
+import { HOST_OPTION, STACK_OPTION } from '../stack-options.ts';
+
+/** As for any other conflict. */
+const REFUSED = 125;
+
+export const command: Command = {
+  summary: 'what applying a stack file would do, and why',
+  usage: '[-f FILE] [--host DIR|FILE]',
+  description:
+    'Touches nothing. With --host the plan is made for a machine that is only described, on which nothing runs yet.\n' +
+    'Ends with 125 when something is refused.',
+  options: { ...STACK_OPTION, ...HOST_OPTION, json: JSON_OPTION },
+  arguments: [0, 0],
+  examples: [
+    ['pk plan -f polykernel.yaml', 'steps, placement, reasons, advice'],
+    ['pk plan --host snapshot/', 'on another machine'],
+  ],
+  async run(invocation) {
+    const { source, stack } = await loadStack(invocation.value('file'));
+    const host = invocation.value('host');
+    let plan: Plan;
+    if (host === undefined) {
+      const { connect } = await import('../../client/index.ts');
+      plan = await (await connect()).plan(source);
+    } else {
+      const [{ planFor }, { readHost }] = await Promise.all([import('../../stack/index.ts'), import('../host.ts')]);
+      plan = planFor(stack, await readHost(host));
+    }
+    await (invocation.flag('json') ? printJson(plan) : print(planText(plan, wantsColor())));
+    return plan.refused.length > 0 ? REFUSED : 0;
+  },
+};

@@ -1,0 +1,19 @@
+import { connect } from '../../client/index.ts';
+import type { Command } from '../command.ts';
+import { JSON_OPTION } from '../instances.ts';
+import { print, printJson } from '../output.ts';
+import { poolText } from '../pool.ts';
+
+export const command: Command = {
+  summary: 'the pool, who owns what of it, what is free',
+  usage: '[OPTION]...',
+  description: 'What is enforced is read back from the host kernel.',
+  options: { json: JSON_OPTION },
+  arguments: [0, 0],
+  examples: [],
+  async run(invocation) {
+    const report = await (await connect()).pool();
+    await (invocation.flag('json') ? printJson(report) : print(poolText(report)));
+    return 0;
+  },
+};

@@ -1,0 +1,20 @@
+import { connect } from '../../client/index.ts';
+import type { Command } from '../command.ts';
+import { JSON_OPTION } from '../instances.ts';
+import { print, printJson } from '../output.ts';
+import { POOL_OPTIONS, poolRequest, poolText } from '../pool.ts';
+
+export const command: Command = {
+  summary: 'take back what nobody owns',
+  usage: '[OPTION]...',
+  description: "Without --memory the pool keeps its memory. Refused, with the owner's name, for what an instance owns.",
+  options: { ...POOL_OPTIONS, json: JSON_OPTION },
+  arguments: [0, 0],
+  examples: [['pk pool shrink --cpus 14-15', 'two CPUs back to the host']],
+  async run(invocation) {
+    const request = poolRequest(invocation);
+    const report = await (await connect()).shrinkPool(request);
+    await (invocation.flag('json') ? printJson(report) : print(poolText(report)));
+    return 0;
+  },
+};

@@ -1,0 +1,111 @@
+/** Plans as people read them. */
+import type { Plan } from '../api/index.ts';
+import { formatCpuList } from '../sys/cpu-list.ts';
+import { formatBytes } from '../sys/units.ts';
+import { type Paint, painter } from './paint.ts';
+
+type KernelPlan = Plan['kernels'][number];
+
+const MARKS: Record<KernelPlan['action'], { mark: string; paint: Paint; word: string }> = {
+  create: { mark: '+', paint: 'green', word: 'create' },
+  change: { mark: '~', paint: 'yellow', word: 'change live' },
+  replace: { mark: '~', paint: 'yellow', word: 'change with a restart' },
+  start: { mark: '!', paint: 'yellow', word: 'start' },
+  resume: { mark: '!', paint: 'yellow', word: 'resume' },
+  repin: { mark: '!', paint: 'yellow', word: 'put back on its CPUs' },
+  remove: { mark: '-', paint: 'red', word: 'remove' },
+  keep: { mark: ' ', paint: 'dim', word: 'keep' },
+};
+
+/** The whole plan: what changes, where everything goes and why, what is refused, advice, steps. */
+export function planText(plan: Plan, color: boolean): string {
+  const paint = painter(color);
+  const lines: string[] = [...changeLines(plan, color)];
+  for (const kernel of plan.kernels) {
+    if (kernel.action === 'keep') lines.push(`  ${kernel.name}: ${paint('dim', 'keep')}`, ...placementLines(kernel));
+  }
+  if (plan.refused.length > 0) {
+    lines.push('', 'Refused:');
+    for (const { name, message, hint } of plan.refused) {
+      lines.push(`${paint('red', '✗')} ${name}: ${message}`, ...(hint === '' ? [] : [`    ${hint}`]));
+    }
+  }
+  if (plan.advice.length > 0) {
+    lines.push('', 'Advice:');
+    for (const { id, severity, subject, message, remedy } of plan.advice) {
+      lines.push(`  ${paint(severity === 'warning' ? 'yellow' : 'dim', id)} ${subject}: ${message}`, `      ${remedy}`);
+    }
+  }
+  if (plan.steps.length > 0) {
+    lines.push('', 'Steps:');
+    for (const [index, { text, undo }] of plan.steps.entries()) {
+      lines.push(`${String(index + 1).padStart(3)}. ${text}${paint('dim', `   undo: ${undo}`)}`);
+    }
+  }
+  return `${[...lines, '', summaryLine(plan)].join('\n').replace(/^\n+/, '')}\n`;
+}
+
+/** Only what differs; empty when nothing does. */
+export function diffText(plan: Plan, color: boolean): string {
+  return changeLines(plan, color)
+    .map((line) => `${line}\n`)
+    .join('');
+}
+
+function changeLines(plan: Plan, color: boolean): string[] {
+  const paint = painter(color);
+  const lines: string[] = [];
+  const { change } = plan.pool;
+  if (change !== null) {
+    const what =
+      change.before === null ? { mark: '+', color: 'green' as const } : { mark: '~', color: 'yellow' as const };
+    lines.push(`${paint(what.color, what.mark)} pool: ${change.text}`);
+  }
+  for (const kernel of plan.kernels) {
+    if (kernel.action === 'keep') continue;
+    const { mark, paint: hue, word } = MARKS[kernel.action];
+    const drift = mark === '!' ? ` (${kernel.why.join('; ')})` : '';
+    lines.push(`${paint(hue, mark)} ${kernel.name}: ${word}${drift}`);
+    for (const { path, before, after, live } of kernel.changes) {
+      lines.push(`      ${path}: ${value(before)} → ${value(after)}${live ? '' : paint('dim', '  (needs a restart)')}`);
+    }
+    if (kernel.changes.length === 0 && (kernel.action === 'change' || kernel.action === 'replace')) {
+      lines.push(...kernel.why.map((text) => `      ${text}`));
+    }
+    lines.push(...placementLines(kernel));
+  }
+  return lines;
+}
+
+function placementLines({ placement }: KernelPlan): string[] {
+  if (placement === null) return [];
+  const { partition, vcpuCpus, reasons } = placement;
+  const { shared, memory, devices } = partition;
+  const cpus =
+    shared === null
+      ? `CPUs ${formatCpuList(partition.cpus)}`
+      : `${shared.milliCpus / 1000} of CPUs ${formatCpuList(shared.cpus)}, weight ${shared.weight}`;
+  const bytes = memory.map(({ node, bytes }) => `${formatBytes(bytes)} on node ${node}`).join(', ');
+  const idle = shared === null && vcpuCpus.length < partition.cpus.length ? ` (vCPUs on ${vcpuCpus.join(',')})` : '';
+  return [
+    `      ${[cpus + idle, bytes, ...devices].filter((part) => part !== '').join('; ')}`,
+    ...reasons.map((reason) => `        because ${reason}`),
+  ];
+}
+
+function summaryLine({ kernels, pool, refused }: Plan): string {
+  if (refused.length > 0) return `Refused: ${refused.length}. Nothing would be done.`;
+  const counts = new Map<string, number>();
+  for (const { action } of kernels) counts.set(action, (counts.get(action) ?? 0) + 1);
+  const keep = counts.get('keep') ?? 0;
+  counts.delete('keep');
+  if (counts.size === 0 && pool.change === null)
+    return `Nothing to do: ${keep} kernel${keep === 1 ? '' : 's'} as described.`;
+  const parts = [...counts].map(([action, count]) => `${count} to ${action}`);
+  return [...(pool.change === null ? [] : ['pool to change']), ...parts, `${keep} to keep`].join(', ') + '.';
+}
+
+function value(shown: unknown): string {
+  if (shown === null) return '(none)';
+  return typeof shown === 'string' ? shown : JSON.stringify(shown);
+}

@@ -1,0 +1,18 @@
+/** What `plan`, `apply`, `diff` and `destroy` share. */
+import type { OptionSpec } from './command.ts';
+
+export const STACK_OPTION: Readonly<Record<string, OptionSpec>> = {
+  file: {
+    short: 'f',
+    value: 'FILE',
+    complete: 'file',
+    help: 'stack file, - for standard input (default polykernel.yaml)',
+  },
+};
+export const HOST_OPTION: Readonly<Record<string, OptionSpec>> = {
+  host: {
+    value: 'DIR|FILE',
+    complete: 'file',
+    help: 'another machine: a snapshot of its /sys and /proc, or its `pk topology --json`',
+  },
+};

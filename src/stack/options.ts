@@ -1,0 +1,316 @@
+/**
+ * Every option of a stack file, once: the parser takes its keys from here, docs/stack.md its table, polykernel.schema.json
+ * its shape, and the planner what can change without a restart.
+ */
+type JsonSchema = Readonly<Record<string, unknown>>;
+
+export interface Option {
+  /** From the top of the file; `*` stands for a name, `[]` for an item of a list. */
+  path: string;
+  /** What may stand there, for people. */
+  type: string;
+  /** Default, for people; `required` where there is none. */
+  default: string;
+  /** Whether a change takes effect without a restart of the kernel. */
+  live: boolean;
+  description: string;
+  schema: JsonSchema;
+}
+
+const size: JsonSchema = {
+  type: ['string', 'integer'],
+  pattern: '^\\d+(\\.\\d+)?\\s?([kKmMgGtT]([iI][bB])?|[bB])?$',
+  minimum: 1,
+};
+const cpuList: JsonSchema = {
+  type: ['string', 'integer'],
+  pattern: '^\\d+(-\\d+)?(\\s*,\\s*\\d+(-\\d+)?)*$',
+  minimum: 0,
+};
+const duration: JsonSchema = {
+  type: ['string', 'integer'],
+  pattern: '^(\\d+(\\.\\d+)?(d|h|m|s|ms))+$|^0$',
+  maximum: 0,
+};
+const text: JsonSchema = { type: 'string', minLength: 1 };
+const whole: JsonSchema = { type: 'integer', minimum: 0 };
+const pciAddress: JsonSchema = {
+  type: 'string',
+  pattern: '^([0-9A-Fa-f]{4,8}:)?[0-9A-Fa-f]{2}:[01][0-9A-Fa-f]\\.[0-7]$',
+};
+const perNode: JsonSchema = {
+  type: 'object',
+  minProperties: 1,
+  propertyNames: { pattern: '^\\d+$' },
+  additionalProperties: size,
+};
+const label: JsonSchema = { type: 'string', pattern: '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$' };
+/** The properties of an object stand in the table themselves. */
+const object: JsonSchema = { type: 'object' };
+
+type Row = [path: string, type: string, fallback: string, live: boolean, description: string, schema: JsonSchema];
+
+const ROWS: readonly Row[] = [
+  ['name', 'name', "the directory's", false, 'name of the stack; another name is another stack', label],
+  ['pool', 'map', 'the pool there is', true, 'what the host gives up', object],
+  ['pool.cpus', 'CPU list', 'required', true, 'CPUs of the pool', cpuList],
+  ['pool.shared', 'CPU list', 'none', true, 'those of them that several kernels may share', cpuList],
+  [
+    'pool.memory',
+    'size, or map of NUMA node to size',
+    "the CPUs' share",
+    true,
+    'memory of the pool',
+    { anyOf: [size, perNode] },
+  ],
+  [
+    'pool.devices',
+    'list of PCI addresses',
+    'none',
+    true,
+    'PCI functions of the pool',
+    { type: 'array', items: pciAddress },
+  ],
+  ['kernels', 'map of name to kernel', 'required', true, 'the kernels, by instance name', object],
+  [
+    'kernels.*.driver',
+    'auto, uml or qemu',
+    'auto',
+    false,
+    'how the kernel is run',
+    { enum: ['auto', 'uml', 'qemu', 'fake'] },
+  ],
+  ['kernels.*.image', 'name', "the driver's", false, 'kernel image', text],
+  [
+    'kernels.*.root',
+    'host, or path',
+    'host',
+    false,
+    "root file system: the host's files, a directory, tar, squashfs or ext4 file",
+    text,
+  ],
+  [
+    'kernels.*.command',
+    'list of words, or text for sh -c',
+    'required',
+    false,
+    'the workload',
+    { anyOf: [text, { type: 'array', items: { type: ['string', 'number', 'boolean'] }, minItems: 1 }] },
+  ],
+  [
+    'kernels.*.environment',
+    'map of name to text',
+    'none',
+    false,
+    "variables of the workload; not the caller's",
+    { type: 'object', additionalProperties: { type: ['string', 'number', 'boolean'] } },
+  ],
+  [
+    'kernels.*.volumes',
+    'list of SOURCE:TARGET[:ro] or maps',
+    'none',
+    false,
+    'host directories and files to share',
+    { type: 'array' },
+  ],
+  ['kernels.*.volumes[].source', 'path', 'required', false, 'on this machine', text],
+  ['kernels.*.volumes[].target', 'absolute path', 'required', false, 'in the guest', text],
+  ['kernels.*.volumes[].readOnly', 'true or false', 'false', false, 'the guest cannot write', { type: 'boolean' }],
+  ['kernels.*.cwd', 'absolute path', '/', false, 'working directory in the guest', text],
+  [
+    'kernels.*.user',
+    'uid, or uid:gid',
+    '0:0',
+    false,
+    'user in the guest',
+    { type: ['string', 'integer'], pattern: '^\\d+(:\\d+)?$', minimum: 0 },
+  ],
+  ['kernels.*.hostname', 'host name', 'the name', false, 'host name in the guest', text],
+  [
+    'kernels.*.restart',
+    'no, on-failure[:N] or always',
+    'no',
+    true,
+    'what to do when the workload or the kernel ends',
+    { type: 'string', pattern: '^(no|always|on-failure(:[1-9]\\d{0,5})?)$' },
+  ],
+  ['kernels.*.readyTimeout', 'duration', '60s', true, 'how long it may take to be ready', duration],
+  ['kernels.*.stopGrace', 'duration', '10s', true, 'how long a stop waits before it kills', duration],
+  [
+    'kernels.*.cold',
+    'true or false',
+    'false',
+    false,
+    'boot even where a template clone is possible',
+    { type: 'boolean' },
+  ],
+  ['kernels.*.tenant', 'name', 'none', true, 'whose it is', label],
+  ['kernels.*.cpus', 'number', '1', false, 'CPUs of a kernel without a partition', { type: 'integer', minimum: 1 }],
+  ['kernels.*.memory', 'size', '256MiB', false, 'memory of a kernel without a partition', size],
+  ['kernels.*.partition', 'map', 'none', false, 'what it owns of the pool; without one it owns nothing', object],
+  [
+    'kernels.*.partition.cpus',
+    'number, CPU list in quotes, or map',
+    '1',
+    true,
+    'CPUs nobody else has; live while their number stays the same',
+    { anyOf: [{ type: 'integer', minimum: 1 }, { type: 'string', pattern: cpuList.pattern }, object] },
+  ],
+  ['kernels.*.partition.cpus.count', 'number', 'required', false, 'how many', { type: 'integer', minimum: 1 }],
+  ['kernels.*.partition.cpus.numa', 'number', 'any', true, 'the NUMA node they must be on', whole],
+  [
+    'kernels.*.partition.cpus.smt',
+    'whole-core or any',
+    'whole-core',
+    true,
+    'whether siblings on a core may be others’',
+    { enum: ['whole-core', 'any'] },
+  ],
+  [
+    'kernels.*.partition.cpus.cache',
+    'any or shared-l3',
+    'any',
+    true,
+    'whether all must be on one L3',
+    { enum: ['any', 'shared-l3'] },
+  ],
+  ['kernels.*.partition.cpus.near', 'PCI address', 'none', true, 'on the NUMA node of this device', pciAddress],
+  [
+    'kernels.*.partition.cpus.shared',
+    'number',
+    'none',
+    true,
+    'instead of a count: part in shared CPUs, such as 0.5',
+    { type: 'number', exclusiveMinimum: 0 },
+  ],
+  [
+    'kernels.*.partition.cpus.weight',
+    'number',
+    '100',
+    true,
+    'weight among those that share, 1 to 10000',
+    { type: 'integer', minimum: 1, maximum: 10_000 },
+  ],
+  ['kernels.*.partition.memory', 'size, or map', '256MiB', false, 'memory nobody else has', { anyOf: [size, object] }],
+  ['kernels.*.partition.memory.size', 'size', 'required', false, 'how much, on the nodes of the CPUs', size],
+  ['kernels.*.partition.memory.node', 'number', "the CPUs'", false, 'the NUMA node it must be on', whole],
+  [
+    'kernels.*.partition.memory.nodes',
+    'map of NUMA node to size',
+    'none',
+    false,
+    'instead of a size: so much on each node',
+    perNode,
+  ],
+  [
+    'kernels.*.partition.memory.hugePages',
+    'size',
+    'none',
+    false,
+    'size of the pages it is made of, such as 2MiB',
+    size,
+  ],
+  [
+    'kernels.*.partition.devices',
+    'list of PCI addresses or maps',
+    'none',
+    false,
+    'PCI functions nobody else has',
+    { type: 'array' },
+  ],
+  [
+    'kernels.*.partition.devices[].class',
+    'network, nvme, storage, gpu, accelerator or usb',
+    'required',
+    false,
+    'instead of an address: any of this kind',
+    { enum: ['network', 'nvme', 'storage', 'gpu', 'accelerator', 'usb'] },
+  ],
+  ['kernels.*.partition.devices[].count', 'number', '1', false, 'how many', { type: 'integer', minimum: 1 }],
+  [
+    'kernels.*.partition.devices[].function',
+    'any, virtual or physical',
+    'any',
+    false,
+    'SR-IOV virtual functions, or physical ones',
+    { enum: ['any', 'virtual', 'physical'] },
+  ],
+];
+
+export const OPTIONS: readonly Option[] = ROWS.map(([path, type, fallback, live, description, schema]) => ({
+  path,
+  type,
+  default: fallback,
+  live,
+  description,
+  schema,
+}));
+
+/** Items of these lists may also be a text, and so may the options that `anyOf` says it of. */
+const TEXT_ITEMS: Readonly<Record<string, JsonSchema>> = {
+  'kernels.*.volumes': text,
+  'kernels.*.partition.devices': pciAddress,
+};
+
+/** The keys that may stand below `path`. */
+export function keysOf(path: string): string[] {
+  const prefix = path === '' ? '' : `${path}.`;
+  return OPTIONS.flatMap((option) => {
+    const rest = option.path.startsWith(prefix) ? option.path.slice(prefix.length) : '';
+    return /^[a-zA-Z]+$/.test(rest) ? [rest] : [];
+  });
+}
+
+/** Whether a change of `path`, below a kernel (`environment.MODE`, `restart`), takes effect without a restart. */
+export function liveChange(path: string): boolean {
+  const words = path.split('.');
+  for (let length = words.length; length > 0; length--) {
+    const option = OPTIONS.find((each) => each.path === `kernels.*.${words.slice(0, length).join('.')}`);
+    if (option !== undefined) return option.live;
+  }
+  return false;
+}
+
+/** The stack file as JSON Schema (draft 2020-12), for editors: shapes and words; what depends on more the parser checks. */
+export function stackJsonSchema(): JsonSchema {
+  return {
+    $schema: 'https://json-schema.org/draft/2020-12/schema',
+    title: 'Polykernel stack file',
+    ...schemaOf(''),
+  };
+}
+
+function schemaOf(path: string): JsonSchema {
+  const properties = Object.fromEntries(
+    keysOf(path).map((key) => {
+      const below = path === '' ? key : `${path}.${key}`;
+      const option = OPTIONS.find((each) => each.path === below)!;
+      return [key, { description: `${option.description}. Default: ${option.default}`, ...filled(option) }];
+    }),
+  );
+  const required = Object.keys(properties).filter((key) => ALWAYS_REQUIRED.has(path === '' ? key : `${path}.${key}`));
+  return { type: 'object', additionalProperties: false, properties, ...(required.length > 0 && { required }) };
+}
+
+/** `count` and `size` are not among them: `shared` and `nodes` may stand instead. */
+const ALWAYS_REQUIRED = new Set([
+  'kernels',
+  'pool.cpus',
+  'kernels.*.command',
+  'kernels.*.volumes[].source',
+  'kernels.*.volumes[].target',
+  'kernels.*.partition.devices[].class',
+]);
+
+/** The option's own schema with what the table says of the options below it. */
+function filled({ path, schema }: Option): JsonSchema {
+  if (path === 'kernels') {
+    return { type: 'object', minProperties: 1, propertyNames: label, additionalProperties: schemaOf('kernels.*') };
+  }
+  const items = TEXT_ITEMS[path];
+  if (items !== undefined) return { type: 'array', items: { anyOf: [items, schemaOf(`${path}[]`)] } };
+  if (keysOf(path).length === 0) return schema;
+  if (schema === object) return schemaOf(path);
+  const alternatives = schema.anyOf as readonly JsonSchema[];
+  return { anyOf: alternatives.map((each) => (each === object ? schemaOf(path) : each)) };
+}

@@ -1,0 +1,101 @@
+/** From the text of a stack file to a Stack, or to every problem in it. */
+import { checkName } from '../instance/name.ts';
+import { PolykernelError } from '../sys/errors.ts';
+import { checkTogether } from './check.ts';
+import { keysOf } from './options.ts';
+import { readKernel } from './parse-kernel.ts';
+import { readCpuList, readMemoryPerNode, readPciAddress, readSize } from './parse-values.ts';
+import type { KernelDefinition, Problem, Stack } from './stack.ts';
+import { type Place, YamlReader } from './yaml-reader.ts';
+
+export interface StackContext {
+  /** Absolute directory that relative paths in the file are below. */
+  directory: string;
+  /** Name of the stack where the file gives none. */
+  defaultName: string;
+}
+
+export type ParsedStack = { stack: Stack; problems: readonly [] } | { stack: undefined; problems: readonly Problem[] };
+
+/** Never throws: whatever is wrong is among the problems, in the order of the file, each with its place. */
+export function parseStack(text: string, context: StackContext): ParsedStack {
+  const reader = new YamlReader(text);
+  const stack = readStack(reader, context);
+  if (stack !== undefined && reader.problems.length === 0) checkTogether(stack, reader);
+  if (stack !== undefined && reader.problems.length === 0) return { stack, problems: [] };
+  const problems = [...reader.problems].sort((a, b) => a.line - b.line || a.column - b.column);
+  return { stack: undefined, problems };
+}
+
+/** The problems as one error, for callers that show only one. */
+export function problemsError(problems: readonly Problem[], file: string): PolykernelError {
+  const [
+    { path, line, column, message, hint } = { path: '', line: 1, column: 1, message: 'unreadable', hint: undefined },
+  ] = problems;
+  const rest = problems.length > 1 ? ` (and ${problems.length - 1} more problems)` : '';
+  return new PolykernelError(
+    'invalid',
+    `${file}:${line}:${column}: ${path === '' ? '' : `${path}: `}${message}${rest}`,
+    {
+      field: path,
+      hint: hint ?? `See all with \`pk validate -f ${file}\`.`,
+    },
+  );
+}
+
+function readStack(reader: YamlReader, context: StackContext): Stack | undefined {
+  const top = reader.top();
+  const entries = top && reader.map(top, keysOf(''));
+  if (top === undefined || entries === undefined) return undefined;
+  const name = entries.get('name');
+  const given = name && reader.text(name);
+  if (name !== undefined && given !== undefined) reader.attempt(name, () => checkName(given));
+  const pool = entries.get('pool');
+  return {
+    name: given ?? context.defaultName,
+    pool: pool === undefined ? null : (readPool(reader, pool) ?? null),
+    kernels: readKernels(reader, top, entries.get('kernels'), context),
+  };
+}
+
+function readKernels(
+  reader: YamlReader,
+  top: Place,
+  place: Place | undefined,
+  context: StackContext,
+): KernelDefinition[] {
+  if (place === undefined) {
+    reader.problem(top, 'kernels is missing', 'Name at least one: kernels: {web: {command: [...]}}');
+    return [];
+  }
+  const entries = reader.map(place);
+  if (entries?.size === 0) reader.problem(place, 'must name at least one kernel');
+  return [...(entries ?? [])].flatMap(([name, kernel]) => {
+    reader.attempt(kernel, () => checkName(name));
+    return readKernel(reader, name, kernel, context) ?? [];
+  });
+}
+
+function readPool(reader: YamlReader, place: Place): Stack['pool'] | undefined {
+  const entries = reader.map(place, keysOf('pool'));
+  if (entries === undefined) return undefined;
+  const [cpus, shared, memory, devices] = ['cpus', 'shared', 'memory', 'devices'].map((key) => entries.get(key));
+  if (cpus === undefined)
+    reader.problem(place, 'cpus is missing', 'Say which CPUs the host gives up, such as cpus: 2-15.');
+  const addresses = devices && reader.list(devices)?.map((item) => readPciAddress(reader, item) ?? '');
+  return {
+    cpus: (cpus && readCpuList(reader, cpus)) ?? [],
+    sharedCpus: (shared && readCpuList(reader, shared)) ?? [],
+    memory: (memory && readPoolMemory(reader, memory)) ?? { kind: 'share' },
+    devices: addresses ?? [],
+  };
+}
+
+function readPoolMemory(reader: YamlReader, place: Place): NonNullable<Stack['pool']>['memory'] | undefined {
+  if (reader.isMap(place)) {
+    const memory = readMemoryPerNode(reader, place);
+    return memory && { kind: 'nodes', memory };
+  }
+  const bytes = readSize(reader, place);
+  return bytes === undefined ? undefined : { kind: 'size', bytes };
+}

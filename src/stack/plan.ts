@@ -1,0 +1,361 @@
+/**
+ * Desired state minus what is gives typed steps, with a reason for each. Pure: the same input gives the same plan, byte
+ * for byte. What carries the steps out is the daemon's business.
+ */
+import type { InstanceSpec, InstanceStatus, Placement } from '../instance/index.ts';
+import {
+  type Advice,
+  advise,
+  type Interrupt,
+  type Ledger,
+  type Partition,
+  type PlacementRequest,
+  type Pool,
+  place,
+  type Refused,
+  resolvePool,
+  vcpusOf,
+} from '../ledger/index.ts';
+import { formatCpuList } from '../sys/cpu-list.ts';
+import { PolykernelError } from '../sys/errors.ts';
+import { formatBytes } from '../sys/units.ts';
+import type { Topology } from '../topology/index.ts';
+import { definitionChanges, type FieldChange } from './definition.ts';
+import type { KernelDefinition, Stack } from './stack.ts';
+
+/** What is to happen to one kernel. `change`: live. `replace`: stopped, changed, started. */
+export type Action = 'create' | 'change' | 'replace' | 'start' | 'resume' | 'repin' | 'remove' | 'keep';
+
+export interface KernelPlan {
+  name: string;
+  action: Action;
+  /** Why, one sentence each; for `keep` empty. */
+  why: string[];
+  changes: FieldChange[];
+  /** Where it will be; null = unpartitioned, or it goes. */
+  placement: Placement | null;
+}
+
+export type Step =
+  /** Take an instance away for good. */
+  | { do: 'remove'; name: string }
+  | { do: 'stop'; name: string }
+  /** Record the pool and who owns what of it, in one transaction; then make the pool real on the host kernel. */
+  | { do: 'assign'; pool: Pool | null; kernels: readonly string[] }
+  /** Move a running kernel to the CPUs it owns now. */
+  | { do: 'repin'; name: string }
+  | { do: 'create'; name: string }
+  | { do: 'start'; name: string }
+  | { do: 'resume'; name: string };
+
+export interface Plan {
+  format: 1;
+  stack: string;
+  /** The pool as it will be; `change` is null when it stays as it is. */
+  pool: { after: Pool | null; change: { before: Pool | null; text: string } | null };
+  kernels: KernelPlan[];
+  steps: { step: Step; text: string; undo: string }[];
+  /** What cannot be; with any of these the plan is not carried out. */
+  refused: Refused[];
+  advice: readonly Advice[];
+}
+
+/** An instance as it is. */
+export interface Observed {
+  status: InstanceStatus;
+  /** JSON of the definition it was made from; null without a stack. */
+  definition: string | null;
+  /** How its kernel really sits where the ledger says; null when that holds or nothing runs. */
+  misplaced: string | null;
+}
+
+export interface PlanInput {
+  stack: Stack;
+  topology: Topology;
+  ledger: Ledger;
+  instances: readonly Observed[];
+  /** What each kernel would be, or why it cannot be; for a machine that is only described, nothing. */
+  resolved: Readonly<Record<string, InstanceSpec | PolykernelError>>;
+  /** The accelerator QEMU would use. */
+  accelerator: 'kvm' | 'tcg' | null;
+  interrupts: readonly Interrupt[] | undefined;
+}
+
+export function plan(input: PlanInput): Plan {
+  const { stack, ledger, topology } = input;
+  const refused: Refused[] = [];
+  const pool = desiredPool(input, refused);
+  const mine = new Map(
+    input.instances
+      .filter(({ status }) => status.spec.stack === stack.name)
+      .map((each) => [each.status.spec.name, each]),
+  );
+  const others = input.instances.filter(({ status }) => status.spec.stack !== stack.name);
+  for (const { name } of stack.kernels) {
+    const resolved = input.resolved[name];
+    if (resolved instanceof PolykernelError) refused.push(refusal(name, resolved));
+    const holder = others.find(({ status }) => status.spec.name === name);
+    if (holder !== undefined) refused.push(nameTaken(name, holder.status.spec.stack));
+  }
+  const placements = placeAll(input, pool, mine, refused);
+  const kernels = [
+    ...stack.kernels.map((kernel) => planKernel(kernel, mine.get(kernel.name), placements.get(kernel.name) ?? null)),
+    ...[...mine.keys()]
+      .filter((name) => !stack.kernels.some((kernel) => kernel.name === name))
+      .sort()
+      .map(
+        (name): KernelPlan => ({
+          name,
+          action: 'remove',
+          why: ['it is no longer in the stack file'],
+          changes: [],
+          placement: null,
+        }),
+      ),
+  ];
+  const change = poolChange(ledger.pool, pool);
+  const after: Record<string, Partition> = {};
+  for (const { status } of others) if (status.placement !== null) after[status.spec.name] = status.placement.partition;
+  for (const { name, placement } of kernels) if (placement !== null) after[name] = placement.partition;
+  return {
+    format: 1,
+    stack: stack.name,
+    pool: { after: pool, change },
+    kernels,
+    steps: refused.length > 0 ? [] : stepsOf(kernels, mine, change === null ? null : pool),
+    refused,
+    advice: advise({
+      topology,
+      ledger: { pool, partitions: after },
+      requests: Object.fromEntries(
+        stack.kernels.flatMap(({ name, partition }) => (partition === null ? [] : [[name, partition]])),
+      ),
+      instances: adviceInstances(input, others),
+      // Interrupts are steered when the pool is made real: before that they say nothing about it.
+      irqs: change === null && pool !== null ? input.interrupts : undefined,
+    }),
+  };
+}
+
+/** The plan that takes a whole stack away. */
+export function planDestroy(stack: string, pool: Pool | null, instances: readonly Observed[]): Plan {
+  const names = instances
+    .filter(({ status }) => status.spec.stack === stack)
+    .map(({ status }) => status.spec.name)
+    .sort();
+  const kernels = names.map(
+    (name): KernelPlan => ({ name, action: 'remove', why: ['the stack is destroyed'], changes: [], placement: null }),
+  );
+  return {
+    format: 1,
+    stack,
+    pool: { after: pool, change: null },
+    kernels,
+    steps: stepsOf(kernels, new Map(), null),
+    refused: [],
+    advice: [],
+  };
+}
+
+/** Whether there is nothing to do. */
+export const isEmpty = (plan: Plan): boolean => plan.steps.length === 0 && plan.refused.length === 0;
+
+function desiredPool({ stack, ledger, topology }: PlanInput, refused: Refused[]): Pool | null {
+  if (stack.pool === null) return ledger.pool;
+  try {
+    return resolvePool(stack.pool, topology);
+  } catch (error) {
+    if (!(error instanceof PolykernelError)) throw error;
+    refused.push(refusal('pool', error));
+    return ledger.pool;
+  }
+}
+
+function placeAll(
+  { stack, topology, instances }: PlanInput,
+  pool: Pool | null,
+  mine: ReadonlyMap<string, Observed>,
+  refused: Refused[],
+): Map<string, Placement> {
+  const requests: PlacementRequest[] = [];
+  for (const { name, partition } of stack.kernels) {
+    if (partition !== null)
+      requests.push({ name, request: partition, current: mine.get(name)?.status.placement?.partition ?? null });
+  }
+  const placements = new Map<string, Placement>();
+  if (requests.length === 0) return placements;
+  if (pool === null) {
+    if (refused.some((each) => each.name === 'pool')) return placements;
+    refused.push({
+      name: 'pool',
+      field: 'pool',
+      message: `${requests[0]!.name} asks for a partition, and there is no pool`,
+      hint: 'Add `pool:` to the stack file, or make one: pk pool init --cpus LIST --memory SIZE',
+    });
+    return placements;
+  }
+  const fixed: Record<string, Partition> = {};
+  for (const { status } of instances) {
+    if (status.spec.stack !== stack.name && status.placement !== null)
+      fixed[status.spec.name] = status.placement.partition;
+  }
+  const result = place({ topology, pool, requests, fixed });
+  refused.push(...result.refused);
+  for (const { name, partition, vcpuCpus, reasons, kept } of result.placed) {
+    const current = mine.get(name)?.status.placement;
+    // What stays keeps its vCPUs' order and the reasons given when it came.
+    placements.set(name, kept && current ? current : { partition, vcpuCpus, reasons });
+  }
+  return placements;
+}
+
+function planKernel(kernel: KernelDefinition, observed: Observed | undefined, placement: Placement | null): KernelPlan {
+  const { name } = kernel;
+  if (observed === undefined) return { name, action: 'create', why: ['it does not exist'], changes: [], placement };
+  const { status, misplaced } = observed;
+  const changes = observed.definition === null ? [] : definitionChanges(observed.definition, kernel);
+  const before = status.placement;
+  const why = changes.map(({ path, live }) => `${path} changes${live ? '' : ', which needs a restart'}`);
+  const movesMemory =
+    placement !== null && before !== null && !same(before.partition.memory, placement.partition.memory);
+  if (movesMemory && !changes.some(({ path }) => path === 'partition.memory'))
+    why.push('its memory moves to other nodes, which needs a restart');
+  const moves = placement !== null && !same(partOf(before), partOf(placement));
+  if (changes.some(({ live }) => !live) || movesMemory) return { name, action: 'replace', why, changes, placement };
+  if (changes.length > 0 || moves) {
+    if (changes.length === 0) why.push('it moves to other CPUs');
+    return { name, action: 'change', why, changes, placement };
+  }
+  const drift = driftOf(status);
+  if (drift !== null) return { name, ...drift, changes, placement };
+  if (misplaced !== null) return { name, action: 'repin', why: [misplaced], changes, placement };
+  return { name, action: 'keep', why: [], changes, placement };
+}
+
+/** How the life of an instance differs from what its definition wants. */
+function driftOf(status: InstanceStatus): { action: Action; why: string[] } | null {
+  switch (status.state) {
+    case 'created':
+      return { action: 'start', why: ['it was never started'] };
+    case 'paused':
+      return { action: 'resume', why: ['it is paused'] };
+    case 'stopping':
+      return { action: 'start', why: ['it is stopping'] };
+    case 'exited':
+      // A job that is done stays done; anything else was ended from outside or failed.
+      if (status.exit?.reason === 'exit' && status.exit.exitCode === 0) return null;
+      return { action: 'start', why: [`it has ended: ${status.exit?.message ?? 'unknown'}`] };
+    default:
+      return null;
+  }
+}
+
+function stepsOf(
+  kernels: readonly KernelPlan[],
+  mine: ReadonlyMap<string, Observed>,
+  pool: Pool | null,
+): Plan['steps'] {
+  const steps: Plan['steps'] = [];
+  const add = (step: Step, text: string, undo: string) => steps.push({ step, text, undo });
+  const of = (...actions: Action[]) => kernels.filter(({ action }) => actions.includes(action));
+  const active = (name: string) =>
+    ['starting', 'running', 'paused', 'stopping', 'backoff'].includes(mine.get(name)?.status.state ?? '');
+  for (const { name } of of('remove'))
+    add({ do: 'remove', name }, `remove ${name}`, 'none: apply the stack file it was in');
+  const replaced = of('replace');
+  for (const { name } of replaced) if (active(name)) add({ do: 'stop', name }, `stop ${name}`, `pk start ${name}`);
+  const assigned = of('change', 'replace').map(({ name }) => name);
+  if (pool !== null || assigned.length > 0) {
+    const what = [...(pool === null ? [] : ['the pool']), ...assigned];
+    add({ do: 'assign', pool, kernels: assigned }, `record ${what.join(', ')}`, 'apply the stack file as it was');
+  }
+  for (const { name, placement } of of('change', 'repin')) {
+    if (placement !== null && active(name)) {
+      add(
+        { do: 'repin', name },
+        `move ${name} to CPUs ${formatCpuList(cpusOf(placement))}`,
+        'apply the stack file as it was',
+      );
+    }
+  }
+  for (const { name } of replaced) add({ do: 'start', name }, `start ${name}`, `pk stop ${name}`);
+  for (const { name, why } of of('start')) add({ do: 'start', name }, `start ${name}: ${why[0]}`, `pk stop ${name}`);
+  for (const { name } of of('resume')) add({ do: 'resume', name }, `resume ${name}`, `pk pause ${name}`);
+  for (const { name, placement } of of('create')) {
+    const where = placement === null ? '' : ` on CPUs ${formatCpuList(cpusOf(placement))}`;
+    add({ do: 'create', name }, `create and start ${name}${where}`, `pk rm -f ${name}`);
+  }
+  return steps;
+}
+
+function poolChange(before: Pool | null, after: Pool | null): Plan['pool']['change'] {
+  if (after === null || same(before, after)) return null;
+  const memory = formatBytes(after.memory.reduce((sum, { bytes }) => sum + bytes, 0));
+  const shared = after.sharedCpus.length > 0 ? ` (${formatCpuList(after.sharedCpus)} shared)` : '';
+  const devices = after.devices.length > 0 ? `, devices ${after.devices.join(', ')}` : '';
+  return { before, text: `CPUs ${formatCpuList(after.cpus)}${shared}, ${memory}${devices}` };
+}
+
+function adviceInstances({ stack, resolved, accelerator }: PlanInput, others: readonly Observed[]) {
+  type Facts = Parameters<typeof advise>[0]['instances'][string];
+  const instances: Record<string, Facts> = {};
+  const facts = (driver: Facts['driver'], vcpus: number, memoryBytes: number): Facts => ({
+    driver,
+    accelerator: driver === 'qemu' ? accelerator : null,
+    vcpus,
+    memoryBytes,
+  });
+  for (const { status } of others) {
+    const { name, driver, cpus, memoryBytes } = status.spec;
+    instances[name] = facts(driver, cpus, memoryBytes);
+  }
+  for (const { name, create, partition } of stack.kernels) {
+    const spec = resolved[name];
+    if (spec !== undefined && !(spec instanceof PolykernelError)) {
+      instances[name] = facts(spec.driver, spec.cpus, spec.memoryBytes);
+      continue;
+    }
+    const vcpus = partition === null ? (create.cpus ?? 1) : vcpusOf(partition.cpus);
+    const wanted = create.driver ?? 'auto';
+    const driver = wanted === 'auto' ? (vcpus > 1 ? 'qemu' : 'uml') : wanted;
+    const memory =
+      partition === null
+        ? (create.memoryBytes ?? 0)
+        : partition.memory.kind === 'size'
+          ? partition.memory.bytes
+          : partition.memory.memory.reduce((sum, { bytes }) => sum + bytes, 0);
+    instances[name] = facts(driver, vcpus, memory);
+  }
+  return instances;
+}
+
+const cpusOf = ({ partition }: Placement): readonly number[] => partition.shared?.cpus ?? partition.cpus;
+const partOf = (placement: Placement | null) => placement && [placement.partition, placement.vcpuCpus];
+const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
+
+const refusal = (name: string, error: PolykernelError): Refused => ({
+  name,
+  field: error.field ?? '',
+  message: error.message,
+  hint: error.hint ?? '',
+});
+
+const nameTaken = (name: string, stack: string | null): Refused => ({
+  name,
+  field: 'name',
+  message: `the name is taken by an instance ${stack === null ? 'that no stack owns' : `of the stack ${stack}`}`,
+  hint: `Rename the kernel, or remove that one: pk rm -f ${name}`,
+});
+
+/** The plan for a machine that is only described: nothing runs on it and it has no pool but the stack's own. */
+export function planFor(stack: Stack, topology: Topology): Plan {
+  return plan({
+    stack,
+    topology,
+    ledger: { pool: null, partitions: {} },
+    instances: [],
+    resolved: {},
+    accelerator: null,
+    interrupts: undefined,
+  });
+}

@@ -1,0 +1,30 @@
+/** What a stack file says, as data. */
+import type { CreateRequest } from '../instance/index.ts';
+import type { PartitionRequest, PoolRequest } from '../ledger/index.ts';
+
+export interface Stack {
+  name: string;
+  /** null = the file says nothing of it: the pool there is. */
+  pool: PoolRequest | null;
+  /** In the file's order; names are unique. */
+  kernels: readonly KernelDefinition[];
+}
+
+export interface KernelDefinition {
+  name: string;
+  /** Everything but name, partition and tenant, as the API takes it. */
+  create: Omit<CreateRequest, 'name' | 'partition' | 'tenant'>;
+  /** null = it owns nothing and runs on the housekeeping CPUs. */
+  partition: PartitionRequest | null;
+  tenant: string | null;
+}
+
+/** Something wrong in a stack file. Lines and columns count from 1. */
+export interface Problem {
+  /** `kernels.web.partition.cpus`; empty for the file as a whole. */
+  path: string;
+  line: number;
+  column: number;
+  message: string;
+  hint: string | undefined;
+}
