@@ -122,7 +122,7 @@ export function plan(input: PlanInput): Plan {
     stack: stack.name,
     pool: { after: pool, change },
     kernels,
-    steps: refused.length > 0 ? [] : stepsOf(kernels, mine, change === null ? null : pool),
+    steps: refused.length > 0 ? [] : stepsOf(kernels, mine, { after: pool, change }),
     refused,
     advice: advise({
       topology,
@@ -151,7 +151,7 @@ export function planDestroy(stack: string, pool: Pool | null, instances: readonl
     stack,
     pool: { after: pool, change: null },
     kernels,
-    steps: stepsOf(kernels, new Map(), null),
+    steps: stepsOf(kernels, new Map(), { after: pool, change: null }),
     refused: [],
     advice: [],
   };
@@ -253,7 +253,7 @@ function driftOf(status: InstanceStatus): { action: Action; why: string[] } | nu
 function stepsOf(
   kernels: readonly KernelPlan[],
   mine: ReadonlyMap<string, Observed>,
-  pool: Pool | null,
+  { after: pool, change }: Plan['pool'],
 ): Plan['steps'] {
   const steps: Plan['steps'] = [];
   const add = (step: Step, text: string, undo: string) => steps.push({ step, text, undo });
@@ -265,9 +265,13 @@ function stepsOf(
   const replaced = of('replace');
   for (const { name } of replaced) if (active(name)) add({ do: 'stop', name }, `stop ${name}`, `pk start ${name}`);
   const assigned = of('change', 'replace').map(({ name }) => name);
-  if (pool !== null || assigned.length > 0) {
-    const what = [...(pool === null ? [] : ['the pool']), ...assigned];
-    add({ do: 'assign', pool, kernels: assigned }, `record ${what.join(', ')}`, 'apply the stack file as it was');
+  if (change !== null || assigned.length > 0) {
+    const parts = [
+      ...(change === null ? [] : [`${change.before === null ? 'make' : 'change'} the pool: ${change.text}`]),
+      ...(assigned.length === 0 ? [] : [`record ${assigned.join(', ')}`]),
+    ];
+    const undo = change?.before === null ? 'pk pool release' : 'apply the stack file as it was';
+    add({ do: 'assign', pool: change === null ? null : pool, kernels: assigned }, parts.join('; '), undo);
   }
   for (const { name, placement } of of('change', 'repin')) {
     if (placement !== null && active(name)) {
