@@ -45,6 +45,7 @@ export async function rawQemu(image: KernelImage, program: string): Promise<numb
     memoryBytes: MEMORY_BYTES,
     start: 'boot',
     rootImage: false,
+    hugePageBytes: null,
   })
     .map((word) => word.replace('/vmm/kernel', image.kernel).replace('/vmm/initramfs', image.initramfs))
     .map((word) => (word.includes('id=ctl') ? `socket,id=ctl,path=${join(directory, 'control')}` : word))

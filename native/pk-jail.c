@@ -19,6 +19,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "numbers.h"
+
 /* From linux/filter.h, linux/seccomp.h, linux/audit.h and linux/capability.h, which musl does not bring. */
 struct filter_step {
 	uint16_t code;
@@ -44,6 +46,7 @@ struct filter_program {
 #define FLAG_SPEC_ALLOW 4 /* no speculation penalty for the filtered process */
 #define CAPABILITY_VERSION_3 0x20080522
 #define LAST_CAPABILITY 63
+#define MPOL_BIND_MODE 2 /* linux/mempolicy.h */
 
 #if defined __x86_64__
 #define ARCH 0xc000003eu
@@ -71,6 +74,8 @@ static const int denied[] = {
 	/* other processes and files out of sight */
 	SYS_name_to_handle_at, SYS_open_by_handle_at, SYS_process_vm_readv, SYS_process_vm_writev, SYS_kcmp,
 	434 /* pidfd_open */, 438 /* pidfd_getfd */, 440 /* process_madvise */,
+	/* where it runs and where its memory comes from: that was decided before it started */
+	SYS_sched_setaffinity, SYS_set_mempolicy, SYS_migrate_pages, SYS_move_pages, 450 /* set_mempolicy_home_node */,
 	/* other sockets */
 	SYS_connect,
 	/* clock and names of the host */
@@ -130,8 +135,8 @@ static void install_filter(int is_uml)
 #ifdef SYS_kexec_file_load
 	refuse(SYS_kexec_file_load, EPERM);
 #endif
-	if (!is_uml)
-		refuse(SYS_ptrace, EPERM);
+	/* QEMU binds the memory of the guest's nodes by itself. */
+	refuse(is_uml ? SYS_mbind : SYS_ptrace, EPERM);
 	/* Its flags are behind a pointer; C libraries fall back to clone. */
 	refuse(435 /* clone3 */, ENOSYS);
 	/* Network namespaces do not contain every family (vsock): Unix sockets only. */
@@ -166,24 +171,42 @@ static unsigned long number(const char *option, const char *text, unsigned long 
 	return value;
 }
 
-static void pin(char *list)
+static void pin(const char *list)
 {
-	cpu_set_t set;
+	struct numbers cpus;
 
-	CPU_ZERO(&set);
+	errno = 0;
+	if (parse_numbers(list, &cpus) != 0)
+		fail("--cpus: %s is not a list of CPUs", list);
+	if (sched_setaffinity(0, sizeof cpus, (cpu_set_t *)&cpus) != 0)
+		fail("--cpus %s", list);
+}
+
+/* All memory that is first touched from here on, by whatever runs later, comes from these nodes or not at all. */
+static void bind_memory(const char *list)
+{
+	struct numbers nodes;
+
+	errno = 0;
+	if (parse_numbers(list, &nodes) != 0)
+		fail("--mems: %s is not a list of nodes", list);
+	if (syscall(SYS_set_mempolicy, MPOL_BIND_MODE, nodes.bits, (unsigned long)NUMBERS_MAX) == 0)
+		return;
+	/* A kernel without NUMA has one node, and everything is on it. */
+	if (errno != ENOSYS || strcmp(list, "0") != 0)
+		fail("--mems %s", list);
+}
+
+/* The files were opened by the daemon, whose rights count; 0 is the writer. */
+static void join_groups(char *list)
+{
 	for (char *item = strtok(list, ","); item != NULL; item = strtok(NULL, ",")) {
-		char *dash = strchr(item, '-');
-		unsigned long first, last;
+		int file = (int)number("--join", item, 63);
 
-		if (dash != NULL)
-			*dash = 0;
-		first = number("--cpus", item, CPU_SETSIZE - 1);
-		last = dash == NULL ? first : number("--cpus", dash + 1, CPU_SETSIZE - 1);
-		for (; first <= last; first++)
-			CPU_SET(first, &set);
+		if (write(file, "0", 1) != 1)
+			fail("joining a control group");
+		close(file);
 	}
-	if (sched_setaffinity(0, sizeof set, &set) != 0)
-		fail("--cpus");
 }
 
 static void set_identity(gid_t *groups, size_t count, const char *uid, const char *gid)
@@ -226,7 +249,8 @@ static void clear_capabilities(void)
 int main(int argc, char **argv)
 {
 	const char *uid = NULL, *gid = NULL, *filter = NULL;
-	char *cpus = NULL, *group_list = NULL;
+	const char *cpus = NULL, *mems = NULL;
+	char *joins = NULL, *group_list = NULL;
 	struct rlimit none = {0, 0};
 	gid_t groups[64];
 	size_t count = 0;
@@ -251,6 +275,10 @@ int main(int argc, char **argv)
 			group_list = argv[at];
 		else if (strcmp(option, "--cpus") == 0)
 			cpus = argv[at];
+		else if (strcmp(option, "--mems") == 0)
+			mems = argv[at];
+		else if (strcmp(option, "--join") == 0)
+			joins = argv[at];
 		else if (strcmp(option, "--filter") == 0)
 			filter = argv[at];
 		else
@@ -258,7 +286,8 @@ int main(int argc, char **argv)
 	}
 	errno = 0;
 	if (at + 1 >= argc || (uid == NULL) != (gid == NULL))
-		fail("usage: pk-jail [--uid N --gid N [--groups N,..]] [--cpus LIST] [--no-randomize] [--filter uml|qemu] -- PROGRAM ARG...");
+		fail("usage: pk-jail [--uid N --gid N [--groups N,..]] [--join FD,..] [--cpus LIST] [--mems LIST] "
+		     "[--no-randomize] [--filter uml|qemu] -- PROGRAM ARG...");
 	if (filter != NULL && strcmp(filter, "uml") != 0 && strcmp(filter, "qemu") != 0)
 		fail("--filter: uml or qemu is wanted, not %s", filter);
 	for (char *item = group_list == NULL ? NULL : strtok(group_list, ","); item != NULL; item = strtok(NULL, ",")) {
@@ -267,8 +296,13 @@ int main(int argc, char **argv)
 		groups[count++] = (gid_t)number("--groups", item, 0xfffffffe);
 	}
 
+	/* The groups first: they may be what has the CPUs. */
+	if (joins != NULL)
+		join_groups(joins);
 	if (cpus != NULL)
 		pin(cpus);
+	if (mems != NULL)
+		bind_memory(mems);
 	if (no_randomize && personality(ADDR_NO_RANDOMIZE) == -1)
 		fail("personality");
 	if (setrlimit(RLIMIT_CORE, &none) != 0)

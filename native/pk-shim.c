@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -28,6 +29,7 @@
 #include "buffer.h"
 #include "launch.h"
 #include "mconsole.h"
+#include "numbers.h"
 
 #define CONSOLE_BYTES 65536
 #define LINE_BYTES 1024
@@ -171,6 +173,34 @@ static void read_mconsole(struct client *c)
 		answer(c, "%s %s\n", failed ? "error" : "ok", c->text);
 }
 
+/*
+ * LIST TID...: for the daemon, which cannot make this system call. The threads are the caller's choice: whoever may open
+ * the socket has our uid. One that has ended meanwhile needs no CPU.
+ */
+static void pin_threads(struct client *c, const char *text)
+{
+	struct numbers cpus;
+	char *end;
+
+	if (parse_numbers(text, &cpus) != 0) {
+		answer(c, "error not a list of CPUs\n");
+		return;
+	}
+	for (text = strchr(text, ' '); text != NULL && *text != 0; text = end) {
+		long thread = strtol(text, &end, 10);
+
+		if (end == text || thread <= 0 || thread > INT_MAX) {
+			answer(c, "error not a thread: %s\n", text);
+			return;
+		}
+		if (sched_setaffinity((pid_t)thread, sizeof cpus, (cpu_set_t *)&cpus) != 0 && errno != ESRCH) {
+			answer(c, "error thread %ld: %s\n", thread, strerror(errno));
+			return;
+		}
+	}
+	answer(c, "ok\n");
+}
+
 /* A new holder replaces the old one. */
 static void hold(struct client *c, struct relay *r)
 {
@@ -200,6 +230,8 @@ static void obey(struct client *c)
 			c->kind = WAITING; /* until the exit file says it better */
 		else
 			answer(c, "running %d\n", (int)program);
+	} else if (strncmp(c->text, "pin ", 4) == 0) {
+		pin_threads(c, c->text + 4);
 	} else if (strncmp(c->text, "mconsole ", 9) == 0) {
 		path = c->text + 9;
 		command = strchr(path, ' ');
@@ -536,6 +568,13 @@ int main(int argc, char **argv)
 			log_bytes = strtol(argv[at + 1], &end, 10);
 			if (*end != 0 || log_bytes < 1)
 				die("--log-bytes: %s is not a number of bytes", argv[at + 1]);
+		} else if (strcmp(argv[at], "--cpus") == 0) {
+			struct numbers cpus;
+
+			if (parse_numbers(argv[at + 1], &cpus) != 0)
+				die("--cpus: %s is not a list of CPUs", argv[at + 1]);
+			if (sched_setaffinity(0, sizeof cpus, (cpu_set_t *)&cpus) != 0)
+				die("--cpus %s", argv[at + 1]);
 		} else if (strcmp(argv[at], "--fds") == 0) {
 			count = parse_list(argv[at + 1], passed);
 		} else {
@@ -544,7 +583,7 @@ int main(int argc, char **argv)
 	}
 	errno = 0;
 	if (directory == NULL || at + 1 >= argc)
-		die("usage: pk-shim --dir DIR [--log-bytes N] [--fds LIST] -- PROGRAM ARG...");
+		die("usage: pk-shim --dir DIR [--log-bytes N] [--cpus LIST] [--fds LIST] -- PROGRAM ARG...");
 	if (chdir(directory) != 0)
 		die("%s", directory);
 	setsid(); /* fails when the caller has done it already */

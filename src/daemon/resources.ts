@@ -76,6 +76,7 @@ export class Resources {
     await this.#mutex.run(async () => {
       releasePool(this.#supervisor.ledger());
       await this.#hostPool.set(null);
+      await this.#supervisor.repinAll();
     });
   }
 
@@ -83,7 +84,7 @@ export class Resources {
     return this.#mutex.run(async () => {
       const topology = this.#hostPool.topology(true);
       await this.#hostPool.set(next(this.#supervisor.ledger(), topology));
-      await this.#supervisor.repinUnpartitioned();
+      await this.#supervisor.repinAll();
       return this.pool();
     });
   }

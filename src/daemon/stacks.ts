@@ -156,7 +156,7 @@ export class Stacks {
     this.#supervisor.update(changes, pool);
     if (pool === null) return;
     await this.#hostPool.recover();
-    await this.#supervisor.repinUnpartitioned();
+    await this.#supervisor.repinAll();
   }
 
   async #create(name: string, work: Work, signal: AbortSignal): Promise<void> {

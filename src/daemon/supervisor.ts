@@ -223,15 +223,14 @@ export class Supervisor {
     await instance.repin(this.#options.hostPool.housekeepingCpus());
   }
 
-  /** Moves kernels that own nothing to the housekeeping CPUs, which may have changed. */
-  async repinUnpartitioned(): Promise<void> {
+  /** Moves what is no vCPU with a CPU of its own to the housekeeping CPUs, which may have changed. */
+  async repinAll(): Promise<void> {
     const { hostPool, journal } = this.#options;
-    const unpartitioned = this.list().filter((instance) => instance.record.placement === null);
     await Promise.all(
-      unpartitioned.map((instance) =>
+      this.list().map((instance) =>
         instance
           .repin(hostPool.housekeepingCpus())
-          .catch((error) => journal.error(`moving ${instance.name} to housekeeping CPUs`, error)),
+          .catch((error) => journal.error(`moving ${instance.name} to its CPUs`, error)),
       ),
     );
   }
@@ -326,7 +325,9 @@ export class Supervisor {
     };
     const spec = resolveSpec(create, 'prewarm', await this.#facts(create.driver!, named?.kind));
     const image = named ?? (await this.#options.resolveImage(spec.image));
-    await this.#driver(spec.driver)!.prewarm({ image, cpus: spec.cpus, memoryBytes: spec.memoryBytes }, signal);
+    const { cpus, memoryBytes } = spec;
+    const housekeepingCpus = this.#options.hostPool.housekeepingCpus();
+    await this.#driver(spec.driver)!.prewarm({ image, cpus, memoryBytes, housekeepingCpus }, signal);
     return { driver: spec.driver, image: image.name };
   }
 

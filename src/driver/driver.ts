@@ -5,6 +5,7 @@
 import type { Duplex } from 'node:stream';
 import type { GuestLink } from '../guest/index.ts';
 import type { KernelImage } from '../image/index.ts';
+import type { NodeMemory } from '../ledger/types.ts';
 
 export type DriverName = 'uml' | 'qemu' | 'fake';
 
@@ -25,6 +26,8 @@ export interface Capabilities {
   dump: boolean;
   /** When shared-memory regions can be attached. */
   sharedMemory: 'none' | 'boot' | 'hotplug';
+  /** The kernel's memory can be made of huge pages of the host. */
+  hugePages: boolean;
   networks: readonly NetworkKind[];
   /** The layers that hold a hostile guest, outermost last. */
   confinement: readonly string[];
@@ -58,6 +61,39 @@ export interface Volume {
   readOnly: boolean;
 }
 
+/** What of the host one kernel owns. Numbers are those of the host kernel. */
+export interface HostPlacement {
+  /** Host CPU of each vCPU, in vCPU order; vCPU threads are pinned one to one. */
+  vcpuCpus: readonly number[];
+  /** Memory per node in bytes; bound (MPOL_BIND). */
+  memory: readonly NodeMemory[];
+  /** Page size of the memory in bytes; null = ordinary pages. */
+  hugePageBytes: number | null;
+  /** Weight in the shared class, 1-10000 as cpu.weight; null = dedicated CPUs. */
+  weight: number | null;
+}
+
+/** Where a kernel really is, as the host kernel says now. */
+export interface RealPlacement {
+  /** Host CPUs that the thread of each vCPU may run on, in vCPU order. */
+  vcpus: readonly (readonly number[])[];
+  /** Host CPUs that its other threads may run on, those of its jail and shim among them, taken together. */
+  others: readonly number[];
+  /** Resident bytes of the VMM per node; null where the host kernel does not tell this user. */
+  memory: readonly NodeMemory[] | null;
+  /** How many of these bytes are in huge pages; null as `memory`. */
+  hugePageBytes: number | null;
+  /** Control groups of the vCPUs; empty where affinity is all there is. */
+  groups: readonly RealGroup[];
+}
+
+export interface RealGroup {
+  /** Directory on the host. */
+  path: string;
+  /** Values of its control files, by file name, such as `cpuset.cpus`. */
+  values: Readonly<Record<string, string>>;
+}
+
 /** Everything a driver needs to run one kernel. Already validated; paths absolute. */
 export interface LaunchSpec {
   /** Stable id of the instance: 32 lower-case hex digits; becomes the guest's machine id. */
@@ -73,8 +109,13 @@ export interface LaunchSpec {
   volumes: readonly Volume[];
   /** The uid/gid the kernel's process gets; undefined = that of the calling process (never with extra rights). */
   identity: { uid: number; gid: number } | undefined;
-  /** Host CPUs the kernel's process may use (logical numbers); undefined = the driver chooses. */
-  hostCpus: readonly number[] | undefined;
+  /** Where the ledger put this kernel; undefined = it owns nothing and runs on the housekeeping CPUs. */
+  placement: HostPlacement | undefined;
+  /**
+   * Host CPUs for everything that is no vCPU: other threads of VMMs, unpartitioned kernels. undefined = no pool exists:
+   * any CPU allowed.
+   */
+  housekeepingCpus: readonly number[] | undefined;
   /** Boot from scratch even where a template clone is possible. */
   cold: boolean;
   /** Deadline from spawn to the agent's answer. */
@@ -111,6 +152,13 @@ export interface Kernel {
   kill(): Promise<KernelExit>;
   pause(): Promise<void>;
   resume(): Promise<void>;
+  /**
+   * Moves the running kernel to other CPUs, as many as it has; undefined = it owns nothing any more. Memory stays where it
+   * is. Rejects with `invalid` (another number of CPUs), `kernel-died`, or `permission`/`internal` when the host kernel refuses.
+   */
+  repin(placement: HostPlacement | undefined, housekeepingCpus: readonly number[] | undefined): Promise<void>;
+  /** Asks the host kernel where this kernel is; never from memory of what was asked for. Rejects with `kernel-died`. */
+  placementNow(): Promise<RealPlacement>;
   /** Bytes from and to the kernel's console; output from now on. Caller destroys it. */
   console(): Promise<Duplex>;
   /** Lets go without touching the kernel (the manager is going away). */
@@ -135,5 +183,8 @@ export interface Driver {
   /** Path of the console log of a launch, which the host process keeps and rotates. */
   consoleLog(directory: string): string;
   /** Builds what makes later starts fast (a template); a no-op where capabilities say there is none. */
-  prewarm(spec: Pick<LaunchSpec, 'image' | 'cpus' | 'memoryBytes'>, signal: AbortSignal): Promise<void>;
+  prewarm(
+    spec: Pick<LaunchSpec, 'image' | 'cpus' | 'memoryBytes' | 'housekeepingCpus'>,
+    signal: AbortSignal,
+  ): Promise<void>;
 }

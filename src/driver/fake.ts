@@ -9,7 +9,16 @@ import { join } from 'node:path';
 import { type Duplex, PassThrough } from 'node:stream';
 import { GuestLink } from '../guest/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
-import type { Availability, Capabilities, Driver, Kernel, KernelExit, LaunchSpec } from './driver.ts';
+import type {
+  Availability,
+  Capabilities,
+  Driver,
+  HostPlacement,
+  Kernel,
+  KernelExit,
+  LaunchSpec,
+  RealPlacement,
+} from './driver.ts';
 import { FakeGuest } from './fake-guest.ts';
 
 /** Host names that make a launch fail: no answer, a panic while booting, a process that dies. */
@@ -27,6 +36,7 @@ export const FAKE_CAPABILITIES: Capabilities = {
   deviceHotplug: false,
   pause: true,
   templateClone: false,
+  hugePages: true,
   dump: false,
   sharedMemory: 'none',
   networks: ['none'],
@@ -58,6 +68,8 @@ class FakeMachine {
   readonly guest: FakeGuest;
   readonly exited: Promise<KernelExit>;
   readonly consoles = new Set<PassThrough>();
+  placement: RealPlacement = { vcpus: [], others: [], memory: [], hugePageBytes: 0, groups: [] };
+  readonly #cpus: number;
   exit: KernelExit | undefined;
   #resolve!: (exit: KernelExit) => void;
   readonly #directory: string;
@@ -66,6 +78,8 @@ class FakeMachine {
   constructor(spec: LaunchSpec, bootId: string) {
     this.#directory = spec.directory;
     this.#bootId = bootId;
+    this.#cpus = spec.cpus;
+    this.place(spec.placement, spec.housekeepingCpus);
     this.exited = new Promise((resolve) => {
       this.#resolve = resolve;
     });
@@ -86,6 +100,20 @@ class FakeMachine {
     });
     this.print('Linux version 6.1.0-fake\n');
     this.save();
+  }
+
+  place(placement: HostPlacement | undefined, housekeepingCpus: readonly number[] | undefined): void {
+    const others = housekeepingCpus ?? [];
+    if (placement !== undefined && placement.vcpuCpus.length !== this.#cpus) {
+      throw new PolykernelError('invalid', `the kernel has ${this.#cpus} vCPUs, not ${placement.vcpuCpus.length}`, {
+        field: 'placement.vcpuCpus',
+        value: placement.vcpuCpus,
+      });
+    }
+    const vcpus = placement?.vcpuCpus.map((cpu) => [cpu]) ?? Array.from({ length: this.#cpus }, () => others);
+    const { memory = [], hugePageBytes = null } = placement ?? {};
+    const bytes = memory.reduce((sum, each) => sum + each.bytes, 0);
+    this.placement = { vcpus, others, memory, hugePageBytes: hugePageBytes === null ? 0 : bytes, groups: [] };
   }
 
   print(text: string): void {
@@ -162,6 +190,16 @@ class FakeKernel implements Kernel {
   }
   async resume(): Promise<void> {
     this.#machine.guest.resume();
+  }
+
+  async repin(placement: HostPlacement | undefined, housekeepingCpus: readonly number[] | undefined): Promise<void> {
+    if (this.#machine.exit !== undefined) throw new PolykernelError('kernel-died', 'the kernel has ended');
+    this.#machine.place(placement, housekeepingCpus);
+  }
+
+  async placementNow(): Promise<RealPlacement> {
+    if (this.#machine.exit !== undefined) throw new PolykernelError('kernel-died', 'the kernel has ended');
+    return this.#machine.placement;
   }
 
   async console(): Promise<Duplex> {

@@ -10,6 +10,8 @@ const BASE: JailSpec = {
   noRandomize: true,
   identity: { uid: 1234, gid: 5678 },
   hostCpus: [3],
+  memoryNodes: undefined,
+  joinFds: [],
   binds: [{ source: '/images/linux', target: '/vmm/linux', access: 'read' }],
   root: { kind: 'directory', path: '/srv/root' },
   volumes: [],

@@ -45,7 +45,12 @@ export interface JailSpec {
   identity: { uid: number; gid: number } | undefined;
   /** Supplementary groups inside, where an identity is taken on; default none. */
   groups?: readonly number[];
+  /** Host CPUs of the VMM; undefined = those of its parent. */
   hostCpus: readonly number[] | undefined;
+  /** Nodes that all its memory has to come from; undefined = any. */
+  memoryNodes: readonly number[] | undefined;
+  /** Descriptors of control group files, open in the VMM's process, that it writes itself into. */
+  joinFds: readonly number[];
   /** Environment of the VMM besides PATH. */
   env?: Readonly<Record<string, string>>;
   binds: readonly Bind[];
@@ -160,6 +165,8 @@ function jailOptions(spec: JailSpec): string[] {
   const options = ['--filter', spec.filter];
   if (spec.noRandomize) options.push('--no-randomize');
   if (spec.hostCpus !== undefined && spec.hostCpus.length > 0) options.push('--cpus', spec.hostCpus.join(','));
+  if (spec.memoryNodes !== undefined && spec.memoryNodes.length > 0) options.push('--mems', spec.memoryNodes.join(','));
+  if (spec.joinFds.length > 0) options.push('--join', spec.joinFds.join(','));
   if (spec.identity !== undefined && spec.callerUid === 0) {
     options.push('--uid', String(spec.identity.uid), '--gid', String(spec.identity.gid));
     if (spec.groups !== undefined && spec.groups.length > 0) options.push('--groups', spec.groups.join(','));

@@ -10,8 +10,18 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import type { GuestLink } from '../guest/index.ts';
+import { InstanceGroups } from '../host/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
-import type { DriverName, Kernel, KernelExit } from './driver.ts';
+import { allowedCpus } from '../sys/process.ts';
+import type { DriverName, HostPlacement, Kernel, KernelExit, RealPlacement } from './driver.ts';
+import {
+  type HostThread,
+  type LaunchThreads,
+  launchThreads,
+  makeGroups,
+  moveThreads,
+  realPlacement,
+} from './placement.ts';
 import { awaitProgramExit, connectShim, killShim, type ProgramExit, readConsoleTail } from './shim.ts';
 import { signalName } from './signals.ts';
 
@@ -20,6 +30,8 @@ const PANIC_TAIL_BYTES = 32 * 1024;
 const STOP_MARK = 'stop-requested';
 
 export interface ShimKernelOptions {
+  /** Of the instance. */
+  id: string;
   directory: string;
   /** The program's pid, as launchShim() or shimStatus() gave it. */
   pid: number;
@@ -35,6 +47,7 @@ export abstract class ShimKernel implements Kernel {
   readonly cloned: boolean;
   readonly guest: GuestLink;
   readonly exited: Promise<KernelExit>;
+  protected readonly id: string;
   protected readonly directory: string;
   private readonly release: () => void;
   private watcher: Duplex | undefined;
@@ -42,6 +55,7 @@ export abstract class ShimKernel implements Kernel {
   private released = false;
 
   constructor(options: ShimKernelOptions) {
+    this.id = options.id;
     this.directory = options.directory;
     this.pid = options.pid;
     this.cloned = options.cloned;
@@ -52,10 +66,33 @@ export abstract class ShimKernel implements Kernel {
 
   abstract pause(): Promise<void>;
   abstract resume(): Promise<void>;
+  /** Which threads of the launch are vCPUs. */
+  protected abstract readonly threadsOf: (threads: readonly HostThread[]) => LaunchThreads;
 
   /** The panic message, where the driver has seen one by itself; the console is searched otherwise. */
   protected observedPanic(): string | undefined {
     return undefined;
+  }
+
+  async repin(placement: HostPlacement | undefined, housekeepingCpus: readonly number[] | undefined): Promise<void> {
+    if (placement !== undefined) makeGroups(this.id, placement);
+    await this.moveTo(
+      placement?.vcpuCpus.map((cpu) => [cpu]),
+      housekeepingCpus,
+    );
+  }
+
+  /** `vcpus`: CPUs of each vCPU; undefined = those of all other threads. */
+  protected async moveTo(
+    vcpus: readonly (readonly number[])[] | undefined,
+    housekeepingCpus: readonly number[] | undefined,
+  ): Promise<void> {
+    const others = housekeepingCpus ?? allowedCpus();
+    await moveThreads(this.directory, this.id, this.threadsOf, { vcpus, others });
+  }
+
+  async placementNow(): Promise<RealPlacement> {
+    return realPlacement(this.id, this.threadsOf(launchThreads(this.directory)));
   }
 
   async stop(graceMs: number): Promise<KernelExit> {
@@ -102,6 +139,7 @@ export abstract class ShimKernel implements Kernel {
       if (this.detached) socket.destroy();
     });
     if (this.detached) return await new Promise<never>(() => {});
+    await new InstanceGroups().remove(this.id);
     const observed = this.observedPanic();
     const ended = await explainExit(this.directory, exit, observed);
     this.letGo(() =>

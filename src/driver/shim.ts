@@ -16,7 +16,7 @@ const SOCKET = 'shim.sock';
 const EXIT_FILE = 'exit';
 const LOG = 'console.log';
 /** The program's descriptors 0-4 belong to the shim. */
-const FIRST_PASSED_FD = 5;
+export const FIRST_PASSED_FD = 5;
 const START_DEADLINE_MS = 10_000;
 const KILL_DEADLINE_MS = 10_000;
 const MAX_REPLY_BYTES = 64 * 1024;
@@ -28,6 +28,8 @@ export interface ShimLaunch {
   argv: readonly string[];
   /** Open descriptors of this process; the program gets them as 5, 6, ... in this order. */
   fds?: readonly number[];
+  /** Host CPUs of the shim, and of its program until that chooses others; undefined = those of this process. */
+  cpus?: readonly number[] | undefined;
   /** The console log is rotated at this size. */
   logBytes?: number;
   env?: NodeJS.ProcessEnv;
@@ -53,6 +55,7 @@ export function launchShim(launch: ShimLaunch): Promise<{ pid: number }> {
   const fds = launch.fds ?? [];
   const options = ['--dir', launch.directory];
   if (launch.logBytes !== undefined) options.push('--log-bytes', String(launch.logBytes));
+  if (launch.cpus !== undefined && launch.cpus.length > 0) options.push('--cpus', launch.cpus.join(','));
   if (fds.length > 0) options.push('--fds', fds.map((_, index) => FIRST_PASSED_FD + index).join(','));
   const program = nativeBinary('pk-shim');
   return new Promise((resolve, reject) => {

@@ -3,19 +3,29 @@
  * under 0.2 s. It has one CPU. Its process runs in a jail (jail.ts), because UML's own hostfs confines nothing.
  */
 import { randomBytes } from 'node:crypto';
-import { chmodSync, chownSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, closeSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { GuestLink, rootOps } from '../guest/index.ts';
+import { InstanceGroups } from '../host/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { cacheDirectory, nativeBinary } from '../sys/paths.ts';
 import { allowedCpus } from '../sys/process.ts';
 import { findTool, toolHint, toolPath } from '../sys/tools.ts';
 import { CpuChoice } from './cpu-choice.ts';
-import type { Availability, Capabilities, Driver, Kernel, KernelExit, LaunchSpec } from './driver.ts';
+import type { Availability, Capabilities, Driver, HostPlacement, Kernel, KernelExit, LaunchSpec } from './driver.ts';
 import { type Bind, jailArgv } from './jail.ts';
 import { hostCovers, libraryBinds } from './jail-host.ts';
 import { explainExit, ShimKernel, type ShimKernelOptions } from './kernel.ts';
-import { askShim, connectShim, consoleLogPath, launchShim, readConsoleTail, shimStatus } from './shim.ts';
+import { launchThreads, makeGroups, realPlacement, umlThreads } from './placement.ts';
+import {
+  askShim,
+  connectShim,
+  consoleLogPath,
+  FIRST_PASSED_FD,
+  launchShim,
+  readConsoleTail,
+  shimStatus,
+} from './shim.ts';
 import { earlyEnd, startFailure } from './start.ts';
 import {
   UML_DIRECTORY,
@@ -31,7 +41,6 @@ import { LpjCache, parseLpj } from './uml-lpj.ts';
 const MIB = 2 ** 20;
 /** Besides the guest's memory, the kernel keeps small files of its own there. */
 const SHM_RESERVE_BYTES = 16 * MIB;
-const CPU_FILE = 'host-cpu';
 const ATTACH_DEADLINE_MS = 10_000;
 
 const CAPABILITIES: Capabilities = {
@@ -43,6 +52,8 @@ const CAPABILITIES: Capabilities = {
   deviceHotplug: false,
   pause: true,
   templateClone: false,
+  // Its memory is a file in a tmpfs of its own, which has none.
+  hugePages: false,
   dump: false,
   sharedMemory: 'none',
   networks: ['none'],
@@ -58,6 +69,35 @@ const CAPABILITIES: Capabilities = {
 
 class UmlKernel extends ShimKernel {
   readonly driver = 'uml';
+  protected readonly threadsOf = umlThreads;
+  readonly #cpus: CpuChoice;
+  /** The CPU it was given because it owns none. */
+  #chosen: number | undefined;
+
+  constructor(options: ShimKernelOptions, cpus: CpuChoice, chosen: number | undefined) {
+    super({ ...options, release: () => this.#choose(undefined) });
+    this.#cpus = cpus;
+    this.#chosen = chosen;
+  }
+
+  override async repin(
+    placement: HostPlacement | undefined,
+    housekeepingCpus: readonly number[] | undefined,
+  ): Promise<void> {
+    if (placement !== undefined) {
+      this.#choose(undefined);
+      return super.repin(placement, housekeepingCpus);
+    }
+    // One CPU in any case: a UML kernel that wanders between CPUs is several times slower.
+    const stays = this.#chosen !== undefined && (housekeepingCpus?.includes(this.#chosen) ?? true);
+    if (!stays) this.#choose(this.#cpus.take(housekeepingCpus));
+    await this.moveTo([[this.#chosen!]], housekeepingCpus);
+  }
+
+  #choose(cpu: number | undefined): void {
+    if (this.#chosen !== undefined) this.#cpus.release(this.#chosen);
+    this.#chosen = cpu;
+  }
 
   pause(): Promise<void> {
     return this.mconsole('stop');
@@ -121,22 +161,27 @@ export class UmlDriver implements Driver {
     checkSpec(spec);
     const timeout = AbortSignal.timeout(spec.readyTimeoutMs);
     const both = AbortSignal.any([signal, timeout]);
-    const cpu = this.#cpus.take(spec.hostCpus);
+    const chosen = spec.placement === undefined ? this.#cpus.take(spec.housekeepingCpus) : undefined;
+    const cpu = chosen ?? spec.placement!.vcpuCpus[0]!;
     const guest = new GuestLink({ name: spec.name });
     const watch = new AbortController();
     try {
       const lpj = await this.#lpj.get(spec.image.digest);
-      const argv = await this.#argv(spec, cpu, lpj);
+      const joins = spec.placement === undefined ? [] : joinGroups(spec.id, spec.placement);
+      const argv = await this.#argv(spec, cpu, joins, lpj);
       progress('booting kernel');
       const bwrapEnv = { ...process.env, ...findTool('bwrap')?.env };
-      const { pid } = await launchShim({ directory: spec.directory, argv, env: bwrapEnv, signal: both });
+      const launch = { directory: spec.directory, argv, env: bwrapEnv, signal: both };
+      const { pid } = await launchShim({ ...launch, fds: joins, cpus: spec.housekeepingCpus }).finally(() =>
+        joins.forEach((fd) => void closeSync(fd)),
+      );
       const ended = earlyEnd(spec.directory, watch.signal);
       await Promise.race([this.#setUp(spec, guest, both, progress), ended]);
       if (lpj === undefined) await this.#measure(spec);
-      return new UmlKernel({ ...kernelOptions(spec, pid, guest), release: () => this.#cpus.release(cpu) });
+      return new UmlKernel(kernelOptions(spec, pid, guest), this.#cpus, chosen);
     } catch (error) {
       guest.destroy();
-      this.#cpus.release(cpu);
+      if (chosen !== undefined) this.#cpus.release(chosen);
       throw await startFailure(spec, error, { signal, timeout });
     } finally {
       watch.abort();
@@ -158,15 +203,12 @@ export class UmlDriver implements Driver {
       if (now?.state === 'exited') return await explainExit(spec.directory, now);
       throw error;
     }
-    const cpu = readCpu(spec.directory);
+    const cpu = spec.placement === undefined ? presentCpu(spec) : undefined;
     if (cpu !== undefined) this.#cpus.occupy(cpu);
-    return new UmlKernel({
-      ...kernelOptions(spec, status.pid, guest),
-      release: () => cpu !== undefined && this.#cpus.release(cpu),
-    });
+    return new UmlKernel(kernelOptions(spec, status.pid, guest), this.#cpus, cpu);
   }
 
-  async #argv(spec: LaunchSpec, cpu: number, lpj: number | undefined): Promise<string[]> {
+  async #argv(spec: LaunchSpec, cpu: number, joins: readonly number[], lpj: number | undefined): Promise<string[]> {
     const { directory, identity } = spec;
     const callerUid = process.getuid?.() ?? -1;
     // The kernel's socket goes to a directory of its own; the shim's reply sockets to one that it cannot write.
@@ -176,7 +218,6 @@ export class UmlDriver implements Driver {
     mkdirSync(replies);
     chmodSync(replies, 0o711);
     if (identity !== undefined && callerUid === 0) chownSync(own, identity.uid, identity.gid);
-    writeFileSync(join(directory, CPU_FILE), String(cpu));
     const { kernel, initramfs } = spec.image;
     if (!this.#libraries.has(kernel)) this.#libraries.set(kernel, libraryBinds(kernel));
     return jailArgv({
@@ -187,6 +228,8 @@ export class UmlDriver implements Driver {
       noRandomize: true,
       identity,
       hostCpus: [cpu],
+      memoryNodes: spec.placement?.memory.map(({ node }) => node),
+      joinFds: joins.map((_, index) => FIRST_PASSED_FD + index),
       binds: [
         { source: kernel, target: UML_KERNEL, access: 'read' },
         { source: initramfs, target: UML_INITRAMFS, access: 'read' },
@@ -228,19 +271,32 @@ export class UmlDriver implements Driver {
 }
 
 function kernelOptions(spec: LaunchSpec, pid: number, guest: GuestLink): ShimKernelOptions {
-  return { directory: spec.directory, pid, cloned: false, guest };
+  return { id: spec.id, directory: spec.directory, pid, cloned: false, guest };
 }
 
-function readCpu(directory: string): number | undefined {
+/** Makes the kernel's control groups, if the pool has any, and opens the files by which it joins them. */
+function joinGroups(id: string, placement: HostPlacement): number[] {
+  makeGroups(id, placement);
+  return new InstanceGroups().joinFiles(id).map((path) => openSync(path, 'w'));
+}
+
+/** The CPU that an earlier manager chose. */
+function presentCpu({ directory, id }: LaunchSpec): number | undefined {
   try {
-    const cpu = Number(readFileSync(join(directory, CPU_FILE), 'latin1'));
-    return Number.isInteger(cpu) ? cpu : undefined;
+    return realPlacement(id, umlThreads(launchThreads(directory))).vcpus[0]?.[0];
   } catch {
     return undefined;
   }
 }
 
 function checkSpec(spec: LaunchSpec): void {
+  if (spec.placement?.hugePageBytes) {
+    throw new PolykernelError('unsupported', 'User Mode Linux cannot use huge pages', {
+      field: 'partition.memory.hugePages',
+      value: spec.placement.hugePageBytes,
+      hint: 'Leave hugePages out, or use --driver qemu.',
+    });
+  }
   if (spec.image.kind !== 'uml') {
     throw new PolykernelError('invalid', `the image ${spec.image.name} is not a User Mode Linux kernel`, {
       field: 'image',

@@ -222,11 +222,13 @@ function planKernel(kernel: KernelDefinition, observed: Observed | undefined, pl
     why.push('its memory moves to other nodes, which needs a restart');
   const moves = placement !== null && !same(partOf(before), partOf(placement));
   if (changes.some(({ live }) => !live) || movesMemory) return { name, action: 'replace', why, changes, placement };
+  const drift = driftOf(status);
   if (changes.length > 0 || moves) {
     if (changes.length === 0) why.push('it moves to other CPUs');
-    return { name, action: 'change', why, changes, placement };
+    // What has to be started anyway is started changed.
+    const action = drift?.action === 'start' ? 'replace' : 'change';
+    return { name, action, why: [...why, ...(drift?.why ?? [])], changes, placement };
   }
-  const drift = driftOf(status);
   if (drift !== null) return { name, ...drift, changes, placement };
   if (misplaced !== null) return { name, action: 'repin', why: [misplaced], changes, placement };
   return { name, action: 'keep', why: [], changes, placement };
@@ -273,8 +275,10 @@ function stepsOf(
     const undo = change?.before === null ? 'pk pool release' : 'apply the stack file as it was';
     add({ do: 'assign', pool: change === null ? null : pool, kernels: assigned }, parts.join('; '), undo);
   }
-  for (const { name, placement } of of('change', 'repin')) {
-    if (placement !== null && active(name)) {
+  for (const { name, action, placement } of of('change', 'repin')) {
+    const before = mine.get(name)?.status.placement ?? null;
+    const isElsewhere = action === 'repin' || !same(partOf(before), partOf(placement));
+    if (placement !== null && isElsewhere && active(name)) {
       add(
         { do: 'repin', name },
         `move ${name} to CPUs ${formatCpuList(cpusOf(placement))}`,
@@ -284,7 +288,9 @@ function stepsOf(
   }
   for (const { name } of replaced) add({ do: 'start', name }, `start ${name}`, `pk stop ${name}`);
   for (const { name, why } of of('start')) add({ do: 'start', name }, `start ${name}: ${why[0]}`, `pk stop ${name}`);
-  for (const { name } of of('resume')) add({ do: 'resume', name }, `resume ${name}`, `pk pause ${name}`);
+  const paused = of('change', 'repin').filter(({ name }) => mine.get(name)?.status.state === 'paused');
+  for (const { name } of [...of('resume'), ...paused])
+    add({ do: 'resume', name }, `resume ${name}`, `pk pause ${name}`);
   for (const { name, placement } of of('create')) {
     const where = placement === null ? '' : ` on CPUs ${formatCpuList(cpusOf(placement))}`;
     add({ do: 'create', name }, `create and start ${name}${where}`, `pk rm -f ${name}`);

@@ -67,6 +67,8 @@ describe.runIf(isRoot && busybox !== undefined).each(callers)('jail of $caller',
       noRandomize: false,
       identity,
       hostCpus: undefined,
+      memoryNodes: undefined,
+      joinFds: [],
       binds: [{ source: busybox!, target: '/vmm/busybox', access: 'read' }],
       root: { kind: 'host' },
       volumes: [

@@ -44,7 +44,14 @@ describe('qemu', () => {
     return {
       ...{ id: randomBytes(16).toString('hex'), name: 'test', hostname: 'guest', directory },
       ...{ cpus: 1, memoryBytes: 256 * MIB, image, root: { kind: 'host' }, volumes: [], identity: undefined },
-      ...{ hostCpus: undefined, cold: false, readyTimeoutMs: 120_000, hiddenPaths: [], ...change },
+      ...{
+        placement: undefined,
+        housekeepingCpus: undefined,
+        cold: false,
+        readyTimeoutMs: 120_000,
+        hiddenPaths: [],
+        ...change,
+      },
     };
   }
 
@@ -71,7 +78,10 @@ describe('qemu', () => {
     (await collect(launch(kernel, 'sh', '-c', script))).stdout.trim();
 
   it('boots cold and clones a template, and says which', async () => {
-    await driver.prewarm({ image, cpus: 1, memoryBytes: 256 * MIB }, new AbortController().signal);
+    await driver.prewarm(
+      { image, cpus: 1, memoryBytes: 256 * MIB, housekeepingCpus: undefined },
+      new AbortController().signal,
+    );
     await withKernel({ cold: true }, async (kernel, _, phases) => {
       expect(kernel.cloned).toBe(false);
       expect(phases).toContain('booting kernel');
@@ -190,7 +200,7 @@ describe('qemu', () => {
   });
 
   it('pins QEMU to the CPUs it is given', async () => {
-    await withKernel({ hostCpus: [1], cpus: 1 }, async (_, spec) => {
+    await withKernel({ housekeepingCpus: [1], cpus: 1 }, async (_, spec) => {
       const tasks = await readdir(`/proc/${await qemuProcess(spec.directory)}/task`);
       for (const task of tasks) {
         const status = await readFile(`/proc/${task}/status`, 'utf8').catch(() => 'Cpus_allowed_list:\t1\n');

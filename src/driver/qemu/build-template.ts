@@ -31,6 +31,8 @@ export interface TemplateRequest {
   machine: Machine;
   image: KernelImage;
   readyTimeoutMs: number;
+  /** CPUs it may run on; undefined = any. */
+  housekeepingCpus: readonly number[] | undefined;
 }
 
 /**
@@ -61,7 +63,8 @@ export async function buildTemplate(directory: string, request: TemplateRequest,
           root: { kind: 'directory', path: empty },
           volumes: [],
           identity: undefined,
-          hostCpus: undefined,
+          placement: undefined,
+          housekeepingCpus: request.housekeepingCpus,
           hiddenPaths: [],
         },
         binds: [

@@ -3,7 +3,7 @@ import { type CommandSpec, kernelCommandLine, qemuCommand } from './command.ts';
 
 const spec = (change: Partial<CommandSpec> = {}): CommandSpec => ({
   ...{ program: '/usr/bin/qemu', accelerator: 'tcg', cpus: 2, memoryBytes: 256 * 2 ** 20, start: 'boot' },
-  ...{ rootImage: false, ...change },
+  ...{ rootImage: false, hugePageBytes: null, ...change },
 });
 const optionOf = (argv: readonly string[], option: string) => argv[argv.indexOf(option) + 1];
 const devices = (argv: readonly string[]) => argv.filter((_, index) => argv[index - 1] === '-device');

@@ -40,6 +40,8 @@ export interface CommandSpec extends Machine {
   /** QEMU's path inside the jail. */
   program: string;
   start: Start;
+  /** Page size of the guest's memory in bytes, for `boot` alone; null = ordinary pages. */
+  hugePageBytes: number | null;
   /** The root is a file system image at JAIL_ROOT_IMAGE. */
   rootImage: boolean;
 }
@@ -59,7 +61,7 @@ export function qemuCommand(spec: CommandSpec): string[] {
 
 function machineArguments(spec: CommandSpec): string[] {
   const memory = `${Math.floor(spec.memoryBytes / 2 ** 20)}M`;
-  const shared = spec.start === 'boot' ? [] : memoryFile(memory, spec.start === 'template');
+  const shared = memoryBackend(spec, memory);
   const machine = `pc,usb=off,vmport=off,graphics=off${shared.length > 0 ? ',memory-backend=ram' : ''}`;
   return [
     ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-name', 'polykernel,debug-threads=on'],
@@ -77,6 +79,14 @@ function machineArguments(spec: CommandSpec): string[] {
 /** Only QEMU that makes a template, where no workload runs, starts a program: the one that writes the state. */
 function spawn(start: Start): string {
   return start === 'template' ? 'allow' : 'deny';
+}
+
+function memoryBackend({ start, hugePageBytes }: CommandSpec, memory: string): string[] {
+  if (start !== 'boot') return memoryFile(memory, start === 'template');
+  if (hugePageBytes === null) return [];
+  // All pages at once: a page that is missing later would kill the guest.
+  const pages = `hugetlb=on,hugetlbsize=${hugePageBytes},prealloc=on`;
+  return ['-object', `memory-backend-memfd,id=ram,size=${memory},${pages}`];
 }
 
 function memoryFile(memory: string, shared: boolean): string[] {

@@ -16,9 +16,10 @@ import { cacheDirectory, nativeBinary } from '../../sys/paths.ts';
 import { allowedCpus } from '../../sys/process.ts';
 import { findTool, toolHint } from '../../sys/tools.ts';
 import { formatBytes } from '../../sys/units.ts';
-import type { Availability, Capabilities, Driver, Kernel, KernelExit, LaunchSpec } from '../driver.ts';
+import type { Availability, Capabilities, Driver, HostPlacement, Kernel, KernelExit, LaunchSpec } from '../driver.ts';
 import { JAIL_VMM } from '../jail.ts';
 import { explainExit } from '../kernel.ts';
+import { makeGroups, moveThreads, qemuThreads } from '../placement.ts';
 import { connectShim, consoleLogPath, shimStatus } from '../shim.ts';
 import { earlyEnd, startFailure } from '../start.ts';
 import { type AcceleratorChoice, chooseAccelerator } from './accelerator.ts';
@@ -106,6 +107,7 @@ export class QemuDriver implements Driver {
       sharedMemory: 'none',
       pause: true,
       templateClone: true,
+      hugePages: true,
       networks: ['none'],
       confinement: [
         kvm ? 'virtual machine (KVM)' : 'emulated processor (TCG)',
@@ -123,7 +125,10 @@ export class QemuDriver implements Driver {
     return consoleLogPath(directory);
   }
 
-  async prewarm(spec: Pick<LaunchSpec, 'image' | 'cpus' | 'memoryBytes'>, signal: AbortSignal): Promise<void> {
+  async prewarm(
+    spec: Pick<LaunchSpec, 'image' | 'cpus' | 'memoryBytes' | 'housekeepingCpus'>,
+    signal: AbortSignal,
+  ): Promise<void> {
     const context = await this.#context(spec, signal);
     checkSpec(spec, this.capabilities());
     await this.#template({ ...spec, readyTimeoutMs: PREWARM_TIMEOUT_MS }, context, signal, () => {});
@@ -134,7 +139,8 @@ export class QemuDriver implements Driver {
     try {
       const context = await this.#context(spec, AbortSignal.any([signal, timeout]));
       checkSpec(spec, this.capabilities());
-      if (!spec.cold) {
+      // A clone's memory is a view of the template's, which is made of ordinary pages.
+      if (!spec.cold && !spec.placement?.hugePageBytes) {
         const kernel = await this.#clone(spec, context, { signal, timeout }, progress);
         if (kernel !== undefined) return kernel;
       }
@@ -154,6 +160,7 @@ export class QemuDriver implements Driver {
     }
     const guest = new GuestLink({ name: spec.name });
     const kernel = new QemuKernel({
+      id: spec.id,
       directory: spec.directory,
       pid: status.pid,
       cloned: existsSync(join(spec.directory, CLONE_MARK)),
@@ -213,14 +220,15 @@ export class QemuDriver implements Driver {
   }
 
   #template(
-    spec: Pick<LaunchSpec, 'image' | 'readyTimeoutMs'>,
+    spec: Pick<LaunchSpec, 'image' | 'readyTimeoutMs' | 'housekeepingCpus'>,
     context: Context,
     signal: AbortSignal,
     progress: Progress,
   ): Promise<Template> {
     const { qemu, machine } = context;
     const key = templateKey({ ...machine, imageDigest: spec.image.digest, qemuVersion: qemu.version });
-    const request = { ...context, image: spec.image, readyTimeoutMs: spec.readyTimeoutMs };
+    const { image, readyTimeoutMs, housekeepingCpus } = spec;
+    const request = { ...context, image, readyTimeoutMs, housekeepingCpus };
     return this.#templates.ensure(
       key,
       (directory) => buildTemplate(directory, request, signal),
@@ -252,7 +260,7 @@ export class QemuDriver implements Driver {
       const ended = earlyEnd(spec.directory, done.signal);
       if (cloned) await Promise.race([ended, load(spec.directory)]);
       await Promise.race([ended, this.#setUp(spec, guest, cloned, signal, progress)]);
-      return new QemuKernel({ directory: spec.directory, pid, cloned, guest });
+      return new QemuKernel({ id: spec.id, directory: spec.directory, pid, cloned, guest });
     } catch (error) {
       guest.destroy();
       throw await startFailure(spec, error, why);
@@ -271,6 +279,7 @@ export class QemuDriver implements Driver {
   ): Promise<void> {
     const control = await connectShim(spec.directory, 'control');
     await guest.attach(control, cloned ? AbortSignal.any([signal, AbortSignal.timeout(CLONE_DEADLINE_MS)]) : signal);
+    if (spec.placement !== undefined) await pinVcpus(spec, spec.placement);
     progress('setting up files');
     const ops = rootOps({
       ...guestRoot(spec),
@@ -292,6 +301,13 @@ interface Context {
 interface Why {
   signal: AbortSignal;
   timeout: AbortSignal;
+}
+
+/** The guest has answered, so that all its vCPUs have threads; it runs nothing of ours yet. */
+async function pinVcpus({ id, directory, housekeepingCpus }: LaunchSpec, placement: HostPlacement): Promise<void> {
+  makeGroups(id, placement);
+  const vcpus = placement.vcpuCpus.map((cpu) => [cpu]);
+  await moveThreads(directory, id, qemuThreads, { vcpus, others: housekeepingCpus ?? allowedCpus() });
 }
 
 /** What QEMU needs in order to start as a clone. */

@@ -1,6 +1,7 @@
 /** A kernel in QEMU: pausing goes over the monitor, everything else as with every kernel under pk-shim. */
 import { randomBytes } from 'node:crypto';
 import { ShimKernel } from '../kernel.ts';
+import { qemuThreads } from '../placement.ts';
 import { connectShim } from '../shim.ts';
 import { Qmp } from './qmp.ts';
 
@@ -14,6 +15,8 @@ export class QemuKernel extends ShimKernel {
   resume(): Promise<void> {
     return this.command('cont');
   }
+
+  protected readonly threadsOf = qemuThreads;
 
   /** The monitor is opened for each command: an idle kernel costs the manager no connection. */
   private async command(name: string): Promise<void> {

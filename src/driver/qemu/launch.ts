@@ -14,7 +14,7 @@ export interface QemuLaunch {
   qemu: QemuProgram;
   machine: Machine;
   start: Start;
-  spec: Pick<LaunchSpec, 'image' | 'root' | 'volumes' | 'identity' | 'hostCpus' | 'hiddenPaths'>;
+  spec: Pick<LaunchSpec, 'image' | 'root' | 'volumes' | 'identity' | 'placement' | 'housekeepingCpus' | 'hiddenPaths'>;
   /** What this start needs in the jail besides QEMU and the kernel. */
   binds: readonly Bind[];
   env?: Readonly<Record<string, string>>;
@@ -46,7 +46,10 @@ export async function launchQemu(launch: QemuLaunch, signal: AbortSignal): Promi
     noRandomize: false,
     identity: spec.identity,
     groups: kvm === undefined ? [] : [kvm.group],
-    hostCpus: spec.hostCpus,
+    // The vCPUs' threads are moved away from there once they exist.
+    hostCpus: spec.housekeepingCpus,
+    memoryNodes: spec.placement?.memory.map(({ node }) => node),
+    joinFds: [],
     env: { ...qemu.env, ...launch.env },
     binds: [...qemu.binds, ...kernel, ...(kvm === undefined ? [] : [kvm.bind]), ...launch.binds],
     root: spec.root,
@@ -58,9 +61,17 @@ export async function launchQemu(launch: QemuLaunch, signal: AbortSignal): Promi
       ...machine,
       program: qemu.path,
       start,
+      hugePageBytes: spec.placement?.hugePageBytes ?? null,
       rootImage: spec.root.kind === 'squashfs' || spec.root.kind === 'ext4',
     }),
   });
   const env = { ...process.env, ...findTool('bwrap')?.env };
-  return await launchShim({ directory: launch.directory, argv, fds: launch.fds ?? [], env, signal });
+  return await launchShim({
+    directory: launch.directory,
+    argv,
+    fds: launch.fds ?? [],
+    cpus: spec.housekeepingCpus,
+    env,
+    signal,
+  });
 }

@@ -1,0 +1,3 @@
+export * from './acts.ts';
+export { type HostFiles, hostFiles } from './files.ts';
+export { type GroupSettings, type GroupState, InstanceGroups } from './instance-groups.ts';
