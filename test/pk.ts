@@ -63,6 +63,7 @@ export class Sandbox {
       for (const { spec } of JSON.parse(all.stdout) as { spec: { name: string } }[])
         await this.pk(['rm', '-f', spec.name]);
     }
+    await this.pk(['pool', 'release']);
     await this.pk(['daemon', 'stop']);
     for (const pid of await this.processes()) {
       try {

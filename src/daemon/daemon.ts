@@ -3,6 +3,7 @@ import { chmodSync, existsSync, mkdirSync, rmSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { type ApiContext, createApi, type DoctorCheck, type Images, serveStreams } from '../api/index.ts';
 import type { Driver, DriverName, RootSource } from '../driver/index.ts';
+import type { PoolLease } from '../host/index.ts';
 import type { KernelImage } from '../image/index.ts';
 import { type Clock, systemClock } from '../sys/clock.ts';
 import { asPolykernelError } from '../sys/errors.ts';
@@ -26,7 +27,7 @@ export interface DaemonOptions {
   prepareRoot(path: string, options: { progress?: (line: string) => void; signal?: AbortSignal }): Promise<RootSource>;
   doctor?(): Promise<DoctorCheck[]>;
   /** The machine whose CPUs and memory are given away, and what acts on its kernel. */
-  host: { readTopology(): Topology; bootId: string; enforcement: PoolEnforcement };
+  host: { readTopology(): Topology; bootId: string; enforcement: PoolEnforcement; lease: PoolLease };
   clock?: Clock;
   random?: () => number;
   journal?: Journal;

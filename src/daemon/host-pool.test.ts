@@ -80,6 +80,7 @@ class World {
       },
       readTopology: () => topology,
       bootId: this.bootId,
+      lease: { take: () => {}, drop: () => {} },
       enforcement,
       journal: silentJournal,
     });

@@ -1,5 +1,5 @@
 /** The pool as it is kept and enforced: its record in the store, and the acts on the host kernel that make it real. */
-import type { HostAct } from '../host/index.ts';
+import type { HostAct, PoolLease } from '../host/index.ts';
 import { housekeepingCpus, type Pool } from '../ledger/index.ts';
 import type { Topology } from '../topology/index.ts';
 import type { Journal } from './journal.ts';
@@ -33,6 +33,8 @@ export interface HostPoolOptions {
   /** /proc/sys/kernel/random/boot_id of the host. */
   bootId: string;
   enforcement: PoolEnforcement;
+  /** Keeps the daemons of other state directories from having a pool as well. */
+  lease: PoolLease;
   journal: Journal;
 }
 
@@ -78,7 +80,7 @@ export class HostPool {
 
   /**
    * Makes `pool` the pool, or gives it up. The record changes before the first await, so that no claim is made on what
-   * goes. The caller has checked it against the ledger.
+   * goes. The caller has checked it against the ledger. Throws `conflict` when another daemon has a pool.
    */
   async set(pool: Pool | null): Promise<void> {
     const before = this.#record;
@@ -94,8 +96,12 @@ export class HostPool {
     }
   }
 
-  /** The record to write, with others in one transaction, before adopt() and recover(). */
+  /**
+   * The record to write, with others in one transaction, before adopt() and recover(). From here on the machine's pool is
+   * this daemon's: throws `conflict` when it is another's.
+   */
   next(pool: Pool): PoolRecord {
+    this.#options.lease.take();
     const { bootId } = this.#options;
     return { pool, acts: this.#record?.acts ?? [], stage: 'changing', bootId };
   }
@@ -113,10 +119,12 @@ export class HostPool {
     }
     const record = this.#record;
     if (record === null) return;
+    if (record.stage !== 'releasing') this.#options.lease.take();
     if (record.stage !== 'ready') {
       for (const act of [...record.acts].reverse()) this.#told(await enforcement.undo(act));
       if (record.stage === 'releasing') {
         this.#notes = [];
+        this.#options.lease.drop();
         return this.#keep(null);
       }
       const { acts, notes } = enforcement.plan(record.pool, housekeepingCpus(record.pool, this.topology()));

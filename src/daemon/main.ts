@@ -7,7 +7,7 @@ import { closeSync, mkdirSync, readFileSync, writeSync } from 'node:fs';
 import { flushCompileCache } from 'node:module';
 import { parseArgs } from 'node:util';
 import type { Driver } from '../driver/index.ts';
-import { hostFiles } from '../host/index.ts';
+import { hostFiles, poolLease } from '../host/index.ts';
 import { defaultImage, ImageStore, type KernelImage, prepareRoot } from '../image/index.ts';
 import { systemClock } from '../sys/clock.ts';
 import { asPolykernelError, ERROR_TABLE, type PolykernelError } from '../sys/errors.ts';
@@ -73,6 +73,8 @@ async function start() {
       readTopology: () => readTopology('/'),
       bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim(),
       enforcement: hostEnforcement(hostFiles('/')),
+      // Other users can only keep apart the CPUs of their own daemon's kernels.
+      lease: poolLease(home, process.getuid?.() === 0 ? '/run/polykernel' : home),
     },
     async doctor() {
       const [{ hostChecks }, { observeHost }] = await Promise.all([import('./doctor.ts'), import('./host-facts.ts')]);

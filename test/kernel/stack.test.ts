@@ -34,9 +34,9 @@ describe.runIf(availableParallelism() >= 2)('a stack of three kernels', () => {
     Object.fromEntries(
       await Promise.all(['web', 'db', 'worker'].map(async (name) => [name, (await inspect(name)).bootId])),
     );
-  const edit = async (from: string | RegExp, to: string) => {
+  const edit = async (from: string, to: string) => {
     const text = await readFile(file, 'utf8');
-    expect(text).toMatch(from);
+    expect(text).toContain(from);
     await writeFile(file, text.replace(from, to));
   };
 
@@ -89,7 +89,7 @@ describe.runIf(availableParallelism() >= 2)('a stack of three kernels', () => {
     expect((await sandbox.pk(['diff', '-f', file])).code).toBe(1);
     await sandbox.ok('apply', '-f', file);
     expect(await bootIds()).toEqual(ids);
-    await edit(/MODE: \S+/, 'MODE: edited');
+    await edit('MODE: production', 'MODE: edited');
     const plan = await sandbox.json<Plan>('apply', '-f', file);
     const changed = plan.kernels.filter(({ action }) => action !== 'keep').map(({ name }) => name);
     expect(changed).toHaveLength(1);

@@ -25,6 +25,7 @@ export const FAKE_IMAGE: KernelImage = {
 const HOST: DaemonOptions['host'] = {
   readTopology: () => modelHost({ coresPerL3: 8, threads: 1, memoryBytesPerNode: 16 * 2 ** 30 }),
   bootId: 'test',
+  lease: { take: () => {}, drop: () => {} },
   enforcement: {
     plan: () => ({ acts: [], notes: [] }),
     perform: async () => undefined,
