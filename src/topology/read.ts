@@ -1,3 +1,4 @@
+import { PolykernelError } from '../sys/errors.ts';
 import { readCaches } from './read/caches.ts';
 import { readArchitecture } from './read/cpuinfo.ts';
 import { type CpuSources, presentCpus, readCpus } from './read/cpus.ts';
@@ -14,9 +15,17 @@ import type { Topology } from './topology.ts';
 /**
  * The machine whose sys/ and proc/ are below `root`: this one with `/`, another with a snapshot. Reads nothing outside of
  * `root`, also through links. What is missing or contradictory gives the best answer there is and a sentence in `warnings`.
- * Throws `not-found` when nothing there tells of a single CPU.
+ * Throws `not-found` when nothing there tells of a single CPU, and `invalid` for an empty `root`.
  */
 export function readTopology(root = '/'): Topology {
+  // An unset variable in a script must not show this machine for another.
+  if (root === '') {
+    throw new PolykernelError('invalid', 'the root of the machine is empty', {
+      field: 'root',
+      value: root,
+      hint: 'Give `/` for this machine, or the directory of a snapshot.',
+    });
+  }
   return readTree(new HostTree(root), root);
 }
 

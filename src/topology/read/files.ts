@@ -18,9 +18,14 @@ export class MachineFiles {
     this.#tree = tree;
   }
 
-  /** Content without white space at its ends, at most `maxBytes`; undefined for what is no readable file. */
+  /**
+   * Content without white space at its ends, at most `maxBytes`; undefined for what is no readable file. tar believes the
+   * 4096 bytes that sysfs gives for every file and fills what is missing with zeros: they are cut off too.
+   */
   text(path: string, maxBytes?: number): string | undefined {
-    return this.bytes(path, maxBytes)?.toString('latin1').trim();
+    const text = this.bytes(path, maxBytes)?.toString('latin1');
+    const zero = text?.indexOf('\0') ?? -1;
+    return (zero < 0 ? text : text!.slice(0, zero))?.trim();
   }
 
   /** A whole number; undefined for anything else, also for one that is too large to be exact. */
@@ -39,7 +44,7 @@ export class MachineFiles {
 
   /** Names in a directory, in no order; none when there is no such directory. */
   names(directory: string): string[] {
-    const real = this.real(directory);
+    const real = this.#tree.isThisMachine ? directory : this.real(directory);
     return real === undefined ? [] : this.#tree.names(real);
   }
 

@@ -16,9 +16,8 @@ export function readHostUse(files: MachineFiles, functions: ReadonlySet<string>)
     for (const bottom of device === undefined ? [] : physicalDevices(files, device, lower)) {
       const onPath = bottom.split('/').filter((part) => functions.has(part));
       for (const address of onPath) {
-        const own = address === onPath.at(-1);
-        const use = what(bottom.split('/').at(-1)!);
-        const text = own ? use : `above ${onPath.at(-1)} (${use})`;
+        // A bridge, or a controller that other functions are behind, cannot be given away from above them.
+        const text = address === onPath.at(-1) ? what(bottom.split('/').at(-1)!) : `leads to ${onPath.at(-1)}`;
         uses.set(address, (uses.get(address) ?? new Set()).add(text));
       }
     }

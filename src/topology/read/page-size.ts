@@ -17,7 +17,7 @@ export function readPageBytes(files: MachineFiles, architecture: string, warning
   const huge = Number(/^Hugepagesize:\s*(\d{1,9}) kB$/m.exec(files.text('proc/meminfo') ?? '')?.[1]);
   if (architecture === 'aarch64' && BY_HUGE_PAGE[huge] !== undefined) return BY_HUGE_PAGE[huge];
   const usual = architecture.startsWith('ppc64') ? 64 * KIB : 4 * KIB;
-  warnings.add(`Nothing says how large a page is; ${usual / KIB} KiB are taken, as is usual on ${architecture}.`);
+  warnings.add(`Nothing says how large a page is; ${usual / KIB} KiB are taken, as on most such machines.`);
   return usual;
 }
 

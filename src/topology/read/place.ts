@@ -41,26 +41,27 @@ export function place(facts: readonly CpuFacts[], warnings: Warnings): Cpu[] {
     (cpu) => dies.get(cpu.id)!,
     () => {},
   );
-  const firstOfCore = new Map<number, number>();
+  const firstOfCore = new Map<number, CpuFacts>();
   const threads = new Map<number, number>();
-  return facts.map(({ id, online, isolated, package: pkg, node, type, capacity, cluster }) => {
-    const core = cores.get(id)!;
+  return facts.map((cpu) => {
+    const core = cores.get(cpu.id)!;
     const thread = threads.get(core) ?? 0;
     threads.set(core, thread + 1);
-    if (thread === 0) firstOfCore.set(core, id);
+    // A core lies in one cluster: that of its first CPU.
+    const first = firstOfCore.get(core) ?? cpu;
+    firstOfCore.set(core, first);
     return {
-      id,
-      online,
-      isolated,
-      package: pkg,
-      die: dies.get(id)!,
-      // A core lies in one cluster: that of its first CPU.
-      cluster: named && cluster !== undefined ? clusters.get(firstOfCore.get(core)!)! : null,
+      id: cpu.id,
+      online: cpu.online,
+      isolated: cpu.isolated,
+      package: cpu.package,
+      die: dies.get(cpu.id)!,
+      cluster: named && first.cluster !== undefined ? clusters.get(first.id)! : null,
       core,
       thread,
-      node,
-      type,
-      capacity,
+      node: cpu.node,
+      type: cpu.type,
+      capacity: cpu.capacity,
     };
   });
 }
@@ -68,7 +69,10 @@ export function place(facts: readonly CpuFacts[], warnings: Warnings): Cpu[] {
 const disagree = (group: string): string =>
   `the kernel's masks disagree about the ${group}, or it crosses what is around it; the lowest CPU's mask is believed.`;
 
-/** Group number of each CPU, counted in order of first CPU. A CPU without a set is with all others inside `around`. */
+/**
+ * Group number of each CPU, counted in order of first CPU. A CPU without a set joins a group inside `around`, of its own
+ * node if it can; where no CPU has one, `around` is one group.
+ */
 function divide(
   facts: readonly CpuFacts[],
   setOf: (cpu: CpuFacts) => ReadonlySet<number> | undefined,
@@ -76,27 +80,34 @@ function divide(
   onConflict: (cpu: CpuFacts) => void,
 ): Map<number, number> {
   const byId = new Map(facts.map((cpu) => [cpu.id, cpu]));
-  const groups = new Map<number, number>();
-  let count = 0;
+  /** First CPU of the group each CPU is in. */
+  const leaders = new Map<number, CpuFacts>();
   for (const first of facts) {
-    if (groups.has(first.id)) continue;
-    const group = count++;
-    const inside = (cpu: CpuFacts) => around(cpu) === around(first);
     const set = setOf(first);
-    const members = set === undefined ? facts : [first, ...[...set].map((id) => byId.get(id)!)];
+    if (set === undefined || leaders.has(first.id)) continue;
     let conflict = false;
-    for (const cpu of members) {
-      if (groups.has(cpu.id)) {
-        conflict ||= set !== undefined && cpu !== first;
-        continue;
-      }
-      if (inside(cpu)) groups.set(cpu.id, group);
-      else conflict ||= set !== undefined;
-      conflict ||= set !== undefined && !sameSet(setOf(cpu), set);
+    for (const id of [first.id, ...set]) {
+      const cpu = byId.get(id)!;
+      const isFree = !leaders.has(id) && around(cpu) === around(first);
+      if (isFree) leaders.set(id, first);
+      conflict ||= leaders.get(id) !== first || !sameSet(setOf(cpu), set);
     }
     if (conflict) onConflict(first);
   }
-  return groups;
+  for (const cpu of facts) {
+    if (leaders.has(cpu.id)) continue;
+    const groups = [...new Set(leaders.values())].filter((leader) => around(leader) === around(cpu));
+    leaders.set(cpu.id, groups.find(({ node }) => node === cpu.node) ?? groups[0] ?? cpu);
+  }
+  const numbers = new Map<CpuFacts, number>();
+  return new Map(
+    facts.map(({ id }) => {
+      const leader = leaders.get(id)!;
+      const number = numbers.get(leader) ?? numbers.size;
+      numbers.set(leader, number);
+      return [id, number];
+    }),
+  );
 }
 
 function sameSet(a: ReadonlySet<number> | undefined, b: ReadonlySet<number>): boolean {
