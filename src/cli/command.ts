@@ -71,6 +71,8 @@ export class Invocation {
   }
 }
 
+export const JSON_OPTION: OptionSpec = { help: 'machine-readable output' };
+
 /** Every command has it. With it, arguments may be missing. */
 export const HELP_OPTION: OptionSpec = { short: 'h', help: 'show this' };
 

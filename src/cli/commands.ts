@@ -23,6 +23,10 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
   rm: { summary: 'remove instances', load: () => import('./commands/rm.ts') },
   cp: { summary: 'copy a file into or out of an instance', load: () => import('./commands/cp.ts') },
   events: { summary: 'show what happens, as it happens', load: () => import('./commands/events.ts') },
+  topology: {
+    summary: 'show packages, cores, caches, memory and devices of a machine',
+    load: () => import('./commands/topology.ts'),
+  },
   'pool init': {
     summary: 'give CPUs, memory and devices up for instances',
     load: () => import('./commands/pool-init.ts'),

@@ -1,10 +1,10 @@
 /** What the commands that act on named instances share. */
 import { type Client, connect } from '../client/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
-import type { Command, Invocation, OptionSpec } from './command.ts';
+import type { Command, Invocation } from './command.ts';
 import { print } from './output.ts';
 
-export const JSON_OPTION: OptionSpec = { help: 'machine-readable output' };
+export { JSON_OPTION } from './command.ts';
 
 /** `VERB NAME...`: does `act` to each; the first failure is reported after the others were tried. */
 export function onEach(
