@@ -24,6 +24,8 @@ const REQUIREMENTS: readonly Requirement[] = [
   { package: 'squashfs-tools', program: 'mksquashfs' },
   { package: 'e2fsprogs', program: 'mkfs.ext4' },
   { package: 'busybox-static', program: 'busybox' },
+  // Only for tests and benchmarks: lstopo is what `pk topology` is held against.
+  { package: 'hwloc', program: 'lstopo-no-graphics' },
 ];
 
 /** The C library and what the system runs on must not be shadowed by another version through LD_LIBRARY_PATH. */

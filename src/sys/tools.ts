@@ -37,6 +37,7 @@ export const TOOL_PACKAGES: Readonly<Record<string, string>> = {
   xz: 'xz-utils',
   setarch: 'util-linux',
   taskset: 'util-linux',
+  'lstopo-no-graphics': 'hwloc',
 };
 
 const PROGRAM_DIRECTORIES = ['usr/bin', 'usr/sbin', 'bin', 'sbin'];

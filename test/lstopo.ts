@@ -1,13 +1,12 @@
 /** The oracle: what hwloc's lstopo counts of a machine. */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { findTool } from '../../src/sys/tools.ts';
-import type { Summary } from '../../src/topology/topology.ts';
+import { toolPath } from '../src/sys/tools.ts';
+import type { Summary } from '../src/topology/topology.ts';
 
 /** Counts the objects that `lstopo --no-io` shows of the machine below `root`. */
 export async function lstopoSummary(root: string): Promise<Summary> {
-  const tool = findTool('lstopo-no-graphics') ?? findTool('lstopo');
-  if (tool === undefined) throw new Error('lstopo is missing: run `pk setup`, or apt-get install hwloc');
+  const tool = toolPath('lstopo-no-graphics');
   const input = root === '/' ? [] : ['-i', root, '--if', 'fsroot'];
   const { stdout } = await promisify(execFile)(tool.path, [...input, '--of', 'xml', '--no-io'], {
     env: { ...process.env, ...tool.env },
