@@ -32,7 +32,7 @@
 #include "numbers.h"
 
 #define CONSOLE_BYTES 65536
-#define LINE_BYTES 1024
+#define LINE_BYTES 4096
 #define TEXT_BYTES 8192
 #define CLIENTS 32
 #define MCONSOLE_MS 5000

@@ -13,16 +13,10 @@ import type { GuestLink } from '../guest/index.ts';
 import { InstanceGroups } from '../host/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { allowedCpus } from '../sys/process.ts';
-import type { DriverName, HostPlacement, Kernel, KernelExit, RealPlacement } from './driver.ts';
-import {
-  type HostThread,
-  type LaunchThreads,
-  launchThreads,
-  makeGroups,
-  moveThreads,
-  realPlacement,
-} from './placement.ts';
-import { awaitProgramExit, connectShim, killShim, type ProgramExit, readConsoleTail } from './shim.ts';
+import type { DriverName, HostPlacement, Kernel, KernelExit, LaunchSpec, RealPlacement } from './driver.ts';
+import { type HostThread, type LaunchThreads, launchThreads } from './launch-threads.ts';
+import { makeGroups, moveThreads, realPlacement, type Target } from './placement.ts';
+import { awaitProgramExit, connectShim, killShim, type ProgramExit, readConsoleTail, type ShimStatus } from './shim.ts';
 import { signalName } from './signals.ts';
 
 /** Enough for a panic message and what led to it. */
@@ -75,20 +69,23 @@ export abstract class ShimKernel implements Kernel {
   }
 
   async repin(placement: HostPlacement | undefined, housekeepingCpus: readonly number[] | undefined): Promise<void> {
-    if (placement !== undefined) makeGroups(this.id, placement);
-    await this.moveTo(
-      placement?.vcpuCpus.map((cpu) => [cpu]),
-      housekeepingCpus,
-    );
+    if (placement === undefined) return await this.disown(undefined, housekeepingCpus);
+    makeGroups(this.id, placement);
+    const vcpus = placement.vcpuCpus.map((cpu) => [cpu]);
+    await this.move({ vcpus, others: housekeepingCpus ?? allowedCpus(), grouped: true });
   }
 
-  /** `vcpus`: CPUs of each vCPU; undefined = those of all other threads. */
-  protected async moveTo(
+  /** Takes it off the CPUs it owned: to `vcpus`, one list per vCPU, or to where all other threads are. */
+  protected async disown(
     vcpus: readonly (readonly number[])[] | undefined,
     housekeepingCpus: readonly number[] | undefined,
   ): Promise<void> {
-    const others = housekeepingCpus ?? allowedCpus();
-    await moveThreads(this.directory, this.id, this.threadsOf, { vcpus, others });
+    await this.move({ vcpus, others: housekeepingCpus ?? allowedCpus(), grouped: false });
+    await new InstanceGroups().remove(this.id);
+  }
+
+  private move(target: Target): Promise<void> {
+    return moveThreads(this.directory, this.id, this.threadsOf, target);
   }
 
   async placementNow(): Promise<RealPlacement> {
@@ -163,6 +160,19 @@ export abstract class ShimKernel implements Kernel {
       // A full disk costs the reason, not the stop.
     }
   }
+}
+
+/**
+ * What to tell of a launch whose shim does not run: undefined when it never did. Its control groups are removed, which a
+ * manager that was killed could not do.
+ */
+export async function endOfLaunch(
+  spec: Pick<LaunchSpec, 'id' | 'directory'>,
+  status: Exclude<ShimStatus, { state: 'running' }> | undefined,
+): Promise<KernelExit | undefined> {
+  await new InstanceGroups().remove(spec.id);
+  if (status === undefined) return undefined;
+  return await explainExit(spec.directory, status.state === 'exited' ? status : undefined);
 }
 
 /**

@@ -1,5 +1,6 @@
 /** What goes wrong between starting a kernel's process and its agent's answer, told so that a person can act on it. */
 import type { Socket } from 'node:net';
+import { InstanceGroups } from '../host/index.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import { formatDuration } from '../sys/units.ts';
 import type { LaunchSpec } from './driver.ts';
@@ -43,7 +44,7 @@ async function endError(
  * the deadline passed, else `error`, which gives way to the news that the kernel ended.
  */
 export async function startFailure(
-  spec: Pick<LaunchSpec, 'directory' | 'name' | 'readyTimeoutMs'>,
+  spec: Pick<LaunchSpec, 'directory' | 'name' | 'readyTimeoutMs'> & { id?: string },
   error: unknown,
   why: { signal: AbortSignal; timeout: AbortSignal },
 ): Promise<unknown> {
@@ -52,6 +53,7 @@ export async function startFailure(
   const isLineLoss = error instanceof PolykernelError && error.code === 'kernel-died';
   const ended = isLineLoss && !why.signal.aborted && !why.timeout.aborted ? await soonEnd(directory) : undefined;
   await killShim(directory);
+  if (spec.id !== undefined) await new InstanceGroups().remove(spec.id);
   if (why.signal.aborted) return why.signal.reason;
   if (why.timeout.aborted) {
     const patience = formatDuration(spec.readyTimeoutMs);

@@ -15,8 +15,9 @@ import { CpuChoice } from './cpu-choice.ts';
 import type { Availability, Capabilities, Driver, HostPlacement, Kernel, KernelExit, LaunchSpec } from './driver.ts';
 import { type Bind, jailArgv } from './jail.ts';
 import { hostCovers, libraryBinds } from './jail-host.ts';
-import { explainExit, ShimKernel, type ShimKernelOptions } from './kernel.ts';
-import { launchThreads, makeGroups, realPlacement, umlThreads } from './placement.ts';
+import { endOfLaunch, ShimKernel, type ShimKernelOptions } from './kernel.ts';
+import { launchThreads, umlThreads } from './launch-threads.ts';
+import { makeGroups, realPlacement } from './placement.ts';
 import {
   askShim,
   connectShim,
@@ -91,7 +92,7 @@ class UmlKernel extends ShimKernel {
     // One CPU in any case: a UML kernel that wanders between CPUs is several times slower.
     const stays = this.#chosen !== undefined && (housekeepingCpus?.includes(this.#chosen) ?? true);
     if (!stays) this.#choose(this.#cpus.take(housekeepingCpus));
-    await this.moveTo([[this.#chosen!]], housekeepingCpus);
+    await this.disown([[this.#chosen!]], housekeepingCpus);
   }
 
   #choose(cpu: number | undefined): void {
@@ -167,13 +168,15 @@ export class UmlDriver implements Driver {
     const watch = new AbortController();
     try {
       const lpj = await this.#lpj.get(spec.image.digest);
-      const joins = spec.placement === undefined ? [] : joinGroups(spec.id, spec.placement);
-      const argv = await this.#argv(spec, cpu, joins, lpj);
+      if (spec.placement !== undefined) makeGroups(spec.id, spec.placement);
+      const joins = spec.placement === undefined ? [] : new InstanceGroups().joinFiles(spec.id);
+      const argv = await this.#argv(spec, cpu, joins.length, lpj);
       progress('booting kernel');
       const bwrapEnv = { ...process.env, ...findTool('bwrap')?.env };
       const launch = { directory: spec.directory, argv, env: bwrapEnv, signal: both };
-      const { pid } = await launchShim({ ...launch, fds: joins, cpus: spec.housekeepingCpus }).finally(() =>
-        joins.forEach((fd) => void closeSync(fd)),
+      const fds = joins.map((path) => openSync(path, 'w'));
+      const { pid } = await launchShim({ ...launch, fds, cpus: spec.housekeepingCpus }).finally(() =>
+        fds.forEach((fd) => void closeSync(fd)),
       );
       const ended = earlyEnd(spec.directory, watch.signal);
       await Promise.race([this.#setUp(spec, guest, both, progress), ended]);
@@ -190,17 +193,14 @@ export class UmlDriver implements Driver {
 
   async attach(spec: LaunchSpec): Promise<Kernel | KernelExit | undefined> {
     const status = await shimStatus(spec.directory);
-    if (status === undefined) return undefined;
-    if (status.state !== 'running') {
-      return await explainExit(spec.directory, status.state === 'exited' ? status : undefined);
-    }
+    if (status?.state !== 'running') return await endOfLaunch(spec, status);
     const guest = new GuestLink({ name: spec.name });
     try {
       await guest.attach(await connectShim(spec.directory, 'control'), AbortSignal.timeout(ATTACH_DEADLINE_MS));
     } catch (error) {
       guest.destroy();
       const now = await shimStatus(spec.directory);
-      if (now?.state === 'exited') return await explainExit(spec.directory, now);
+      if (now?.state === 'exited') return await endOfLaunch(spec, now);
       throw error;
     }
     const cpu = spec.placement === undefined ? presentCpu(spec) : undefined;
@@ -208,7 +208,7 @@ export class UmlDriver implements Driver {
     return new UmlKernel(kernelOptions(spec, status.pid, guest), this.#cpus, cpu);
   }
 
-  async #argv(spec: LaunchSpec, cpu: number, joins: readonly number[], lpj: number | undefined): Promise<string[]> {
+  async #argv(spec: LaunchSpec, cpu: number, joins: number, lpj: number | undefined): Promise<string[]> {
     const { directory, identity } = spec;
     const callerUid = process.getuid?.() ?? -1;
     // The kernel's socket goes to a directory of its own; the shim's reply sockets to one that it cannot write.
@@ -229,7 +229,7 @@ export class UmlDriver implements Driver {
       identity,
       hostCpus: [cpu],
       memoryNodes: spec.placement?.memory.map(({ node }) => node),
-      joinFds: joins.map((_, index) => FIRST_PASSED_FD + index),
+      joinFds: Array.from({ length: joins }, (_, index) => FIRST_PASSED_FD + index),
       binds: [
         { source: kernel, target: UML_KERNEL, access: 'read' },
         { source: initramfs, target: UML_INITRAMFS, access: 'read' },
@@ -272,12 +272,6 @@ export class UmlDriver implements Driver {
 
 function kernelOptions(spec: LaunchSpec, pid: number, guest: GuestLink): ShimKernelOptions {
   return { id: spec.id, directory: spec.directory, pid, cloned: false, guest };
-}
-
-/** Makes the kernel's control groups, if the pool has any, and opens the files by which it joins them. */
-function joinGroups(id: string, placement: HostPlacement): number[] {
-  makeGroups(id, placement);
-  return new InstanceGroups().joinFiles(id).map((path) => openSync(path, 'w'));
 }
 
 /** The CPU that an earlier manager chose. */

@@ -76,27 +76,21 @@ export class InstanceGroups {
       .map(({ parent }) => `${parent}/${id}/cgroup.procs`);
   }
 
-  /** Likewise for a process of which only some threads will join: these must have the same domain. */
-  domainFiles(): string[] {
-    return this.#hierarchies()
-      .filter(({ version }) => version === 2)
-      .map(() => `${CGROUP}/cgroup.procs`);
-  }
-
   /** Moves threads into the group. Those that have ended are passed over. Throws as set(). */
-  add(id: string, threads: readonly number[]): void {
-    for (const { parent, threads: file } of this.#hierarchies()) {
+  add(id: string, threads: readonly { pid: number; tid: number }[]): void {
+    for (const { version, parent, threads: file } of this.#hierarchies()) {
       const group = `${parent}/${id}`;
       if (!this.#exists(group)) continue;
-      for (const thread of threads) this.#write(group, file, String(thread), 'ESRCH');
+      if (version === 2) for (const pid of new Set(threads.map((thread) => thread.pid))) this.#enterDomain(pid);
+      for (const { tid } of threads) this.#write(group, file, String(tid), 'ESRCH');
     }
   }
 
-  /** Moves threads out of the group of `id`, to that of the pool's parent. */
+  /** Moves threads out of the group, to the root of its hierarchy, if there is a group. Throws as set(). */
   expel(id: string, threads: readonly number[]): void {
     for (const { parent, threads: file } of this.#hierarchies()) {
       if (!this.#exists(`${parent}/${id}`)) continue;
-      for (const thread of threads) this.#write(`${parent}/..`, file, String(thread), 'ESRCH');
+      for (const tid of threads) this.#write(parent.slice(0, -GROUP.length - 1), file, String(tid), 'ESRCH');
     }
   }
 
@@ -129,6 +123,13 @@ export class InstanceGroups {
         .map((id) => `${parent}/${id}`)
         .filter((path) => this.#tryRemove(path)),
     );
+  }
+
+  /** Threads join a threaded group only from its own domain, which is the root group (cgroup-v2.rst, Threads). */
+  #enterDomain(pid: number): void {
+    const at = /^0::(.*)$/m.exec(this.#host.read(`/proc/${pid}/cgroup`) ?? '')?.[1] ?? '/';
+    if (at === '/' || at.startsWith(`/${GROUP}/`)) return;
+    this.#write(CGROUP, 'cgroup.procs', String(pid), 'ESRCH');
   }
 
   #hierarchies(): readonly Hierarchy[] {

@@ -18,8 +18,9 @@ import { findTool, toolHint } from '../../sys/tools.ts';
 import { formatBytes } from '../../sys/units.ts';
 import type { Availability, Capabilities, Driver, HostPlacement, Kernel, KernelExit, LaunchSpec } from '../driver.ts';
 import { JAIL_VMM } from '../jail.ts';
-import { explainExit } from '../kernel.ts';
-import { makeGroups, moveThreads, qemuThreads } from '../placement.ts';
+import { endOfLaunch } from '../kernel.ts';
+import { qemuThreads } from '../launch-threads.ts';
+import { makeGroups, memoryNodes, moveThreads } from '../placement.ts';
 import { connectShim, consoleLogPath, shimStatus } from '../shim.ts';
 import { earlyEnd, startFailure } from '../start.ts';
 import { type AcceleratorChoice, chooseAccelerator } from './accelerator.ts';
@@ -139,8 +140,7 @@ export class QemuDriver implements Driver {
     try {
       const context = await this.#context(spec, AbortSignal.any([signal, timeout]));
       checkSpec(spec, this.capabilities());
-      // A clone's memory is a view of the template's, which is made of ordinary pages.
-      if (!spec.cold && !spec.placement?.hugePageBytes) {
+      if (canClone(spec)) {
         const kernel = await this.#clone(spec, context, { signal, timeout }, progress);
         if (kernel !== undefined) return kernel;
       }
@@ -154,10 +154,7 @@ export class QemuDriver implements Driver {
 
   async attach(spec: LaunchSpec): Promise<Kernel | KernelExit | undefined> {
     const status = await shimStatus(spec.directory);
-    if (status === undefined) return undefined;
-    if (status.state !== 'running') {
-      return await explainExit(spec.directory, status.state === 'exited' ? status : undefined);
-    }
+    if (status?.state !== 'running') return await endOfLaunch(spec, status);
     const guest = new GuestLink({ name: spec.name });
     const kernel = new QemuKernel({
       id: spec.id,
@@ -173,7 +170,7 @@ export class QemuDriver implements Driver {
     } catch (error) {
       kernel.detach();
       const now = await shimStatus(spec.directory);
-      if (now?.state === 'exited') return await explainExit(spec.directory, now);
+      if (now?.state === 'exited') return await endOfLaunch(spec, now);
       throw error;
     }
   }
@@ -307,7 +304,8 @@ interface Why {
 async function pinVcpus({ id, directory, housekeepingCpus }: LaunchSpec, placement: HostPlacement): Promise<void> {
   makeGroups(id, placement);
   const vcpus = placement.vcpuCpus.map((cpu) => [cpu]);
-  await moveThreads(directory, id, qemuThreads, { vcpus, others: housekeepingCpus ?? allowedCpus() });
+  const others = housekeepingCpus ?? allowedCpus();
+  await moveThreads(directory, id, qemuThreads, { vcpus, others, grouped: true });
 }
 
 /** What QEMU needs in order to start as a clone. */
@@ -331,12 +329,21 @@ async function load(directory: string): Promise<void> {
   }
 }
 
+/** A clone's memory is a view of the template's: of ordinary pages, on whichever node they came to lie. */
+function canClone({ cold, placement }: LaunchSpec): boolean {
+  if (cold || placement?.hugePageBytes) return false;
+  return placement === undefined || placement.memory.length === 0 || memoryNodes().length === 1;
+}
+
 /** Whether a clone failed in a way that another clone of the same template would fail, too. */
 function isBroken(error: unknown): boolean {
   return error instanceof PolykernelError && ['kernel-died', 'panic', 'not-ready', 'protocol'].includes(error.code);
 }
 
-function checkSpec(spec: Pick<LaunchSpec, 'image' | 'cpus' | 'memoryBytes'>, capabilities: Capabilities): void {
+function checkSpec(
+  spec: Pick<LaunchSpec, 'image' | 'cpus' | 'memoryBytes'> & Partial<Pick<LaunchSpec, 'placement'>>,
+  capabilities: Capabilities,
+): void {
   const { maxCpus, minMemoryBytes, maxMemoryBytes } = capabilities;
   if (spec.image.kind !== 'x86_64') {
     throw new PolykernelError('invalid', `the image ${spec.image.name} is not a kernel for a virtual machine`, {
@@ -355,6 +362,15 @@ function checkSpec(spec: Pick<LaunchSpec, 'image' | 'cpus' | 'memoryBytes'>, cap
         hint: `Ask for ${maxCpus} CPUs or fewer.`,
       },
     );
+  }
+  const hugePageBytes = spec.placement?.hugePageBytes ?? null;
+  if (hugePageBytes !== null && spec.memoryBytes % hugePageBytes !== 0) {
+    const size = formatBytes(hugePageBytes);
+    throw new PolykernelError('invalid', `${formatBytes(spec.memoryBytes)} are no whole huge pages of ${size}`, {
+      field: 'partition.memory',
+      value: spec.memoryBytes,
+      hint: `Ask for a multiple of ${size}.`,
+    });
   }
   if (spec.memoryBytes < minMemoryBytes || spec.memoryBytes > maxMemoryBytes) {
     const range = `${formatBytes(minMemoryBytes)} to ${formatBytes(maxMemoryBytes)}`;

@@ -1,7 +1,7 @@
 /** A kernel in QEMU: pausing goes over the monitor, everything else as with every kernel under pk-shim. */
 import { randomBytes } from 'node:crypto';
 import { ShimKernel } from '../kernel.ts';
-import { qemuThreads } from '../placement.ts';
+import { qemuThreads } from '../launch-threads.ts';
 import { connectShim } from '../shim.ts';
 import { Qmp } from './qmp.ts';
 

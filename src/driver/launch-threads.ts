@@ -1,0 +1,121 @@
+/**
+ * The threads of a launch, found from outside: from the shim downwards in the host's /proc. Which of them are vCPUs is
+ * told by what a compromised VMM cannot change to its advantage: a wrong name only moves its own threads among its own CPUs.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { PolykernelError } from '../sys/errors.ts';
+import { readShimProcess } from './shim-process.ts';
+
+/** Numbers are the host's. */
+export interface HostThread {
+  pid: number;
+  tid: number;
+  /** As /proc has it. */
+  name: string;
+  /** Number of its process in the jail, whose first process, bwrap's own, is 1; null outside. */
+  jailPid: number | null;
+}
+
+/** What the threads of a launch are for. */
+export interface LaunchThreads {
+  /** Threads of each vCPU, in vCPU order. UML has no vCPU thread: all processes of its kernel take the place of one. */
+  vcpus: readonly (readonly number[])[];
+  /** All other threads: of the shim, the jail and the VMM. */
+  others: readonly number[];
+  /** The VMM's main process, which maps the guest's memory; 0 when it is not there. */
+  vmm: number;
+}
+
+/** Told apart by name: QEMU with debug-threads=on calls a vCPU's thread `CPU 0/KVM` or `CPU 0/TCG`. */
+export function qemuThreads(threads: readonly HostThread[]): LaunchThreads {
+  const found = threads.map(({ tid, name, jailPid }) => {
+    const match = isInner(jailPid) ? /^CPU (\d{1,4})\//.exec(name) : null;
+    return { tid, vcpu: match === null ? -1 : Number(match[1]) };
+  });
+  const tidsOf = (wanted: number) => found.filter(({ vcpu }) => vcpu === wanted).map(({ tid }) => tid);
+  const count = Math.max(-1, ...found.map(({ vcpu }) => vcpu)) + 1;
+  return {
+    vcpus: Array.from({ length: count }, (_, vcpu) => tidsOf(vcpu)),
+    others: tidsOf(-1),
+    vmm: mainProcess(threads),
+  };
+}
+
+/** Whatever is in the jail and not the jail's own is the one CPU of the guest: its kernel, its processes, its helpers. */
+export function umlThreads(threads: readonly HostThread[]): LaunchThreads {
+  const inner = threads.filter(({ jailPid }) => isInner(jailPid));
+  const others = threads.filter(({ jailPid }) => !isInner(jailPid));
+  return {
+    vcpus: [inner.map(({ tid }) => tid)],
+    others: others.map(({ tid }) => tid),
+    vmm: mainProcess(threads),
+  };
+}
+
+const isInner = (jailPid: number | null): boolean => jailPid !== null && jailPid > 1;
+
+/** The first that the jail has started; what a guest starts comes later. */
+function mainProcess(threads: readonly HostThread[]): number {
+  let first: HostThread | undefined;
+  for (const thread of threads) {
+    if (isInner(thread.jailPid) && (first === undefined || thread.jailPid! < first.jailPid!)) first = thread;
+  }
+  return first?.pid ?? 0;
+}
+
+/** Every thread of the shim of `directory` and of what it started, parents before children. Throws `kernel-died` when there is none. */
+export function launchThreads(directory: string, proc = '/proc'): HostThread[] {
+  const shim = readShimProcess(directory);
+  if (shim === undefined) throw new PolykernelError('kernel-died', `no kernel runs in ${directory}`);
+  return threadsBelow(shim.pid, proc);
+}
+
+/** Every thread of process `root` and its descendants; those that end meanwhile are left out. */
+export function threadsBelow(root: number, proc = '/proc'): HostThread[] {
+  const children = new Map<number, number[]>();
+  for (const entry of list(proc)) {
+    if (!/^\d+$/.test(entry)) continue;
+    const parent = parentOf(join(proc, entry));
+    if (parent !== undefined) children.set(parent, [...(children.get(parent) ?? []), Number(entry)]);
+  }
+  const threads: HostThread[] = [];
+  for (const pids = [root]; pids.length > 0; ) {
+    const pid = pids.shift()!;
+    pids.push(...(children.get(pid) ?? []));
+    const jailPid = jailPidOf(join(proc, String(pid)));
+    for (const tid of list(join(proc, String(pid), 'task'))) {
+      const name = read(join(proc, String(pid), 'task', tid, 'comm'));
+      if (name !== undefined) threads.push({ pid, tid: Number(tid), name: name.trim(), jailPid });
+    }
+  }
+  return threads;
+}
+
+/** Field 4 of proc(5) stat; the name in field 2 may hold spaces and parentheses. */
+function parentOf(process: string): number | undefined {
+  const stat = read(join(process, 'stat'));
+  return stat === undefined ? undefined : Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+}
+
+/** NSpid lists the numbers of a process from our namespace inwards. */
+function jailPidOf(process: string): number | null {
+  const numbers = /^NSpid:\s*(.*)$/m.exec(read(join(process, 'status')) ?? '')?.[1]?.split(/\s+/) ?? [];
+  return numbers.length > 1 ? Number(numbers.at(-1)) : null;
+}
+
+function list(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch {
+    return [];
+  }
+}
+
+function read(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'latin1');
+  } catch {
+    return undefined;
+  }
+}
