@@ -16,6 +16,8 @@ export interface ConformanceTarget {
   /** A new manager process's view of the driver: re-attach must work through a second one. */
   createDriver(): Driver | Promise<Driver>;
   image(): Promise<KernelImage>;
+  /** Host CPUs that kernels can be put on. */
+  cpus: readonly number[];
   /** Host processes that belong to a launch directory, for the leak check; empty for fake. */
   processesOf(directory: string): Promise<number[]>;
 }
@@ -173,6 +175,25 @@ export function conformance(name: string, target: ConformanceTarget): void {
       expect(answered).toBe(false);
       await kernel.resume();
       expect((await collect(echo)).stdout).toBe('late\n');
+    });
+
+    it('runs on the CPUs it was given, moves to others while it runs, and says where it is', async () => {
+      const memory = [{ node: 0, bytes: 2 ** 28 }];
+      const on = (...vcpuCpus: number[]) => ({ vcpuCpus, memory, hugePageBytes: null, weight: null });
+      const kernel = await start({ placement: on(0), housekeepingCpus: [0] });
+      expect(await kernel.placementNow()).toMatchObject({ vcpus: [[0]], others: [0] });
+      const last = target.cpus.at(-1)!;
+      await kernel.repin(on(last), [0]);
+      expect(await kernel.placementNow()).toMatchObject({ vcpus: [[last]], others: [0] });
+      // What is started from now on is there as well.
+      expect(await output(kernel, 'sh', '-c', 'sleep 0; echo here')).toBe('here\n');
+      expect(await kernel.placementNow()).toMatchObject({ vcpus: [[last]] });
+      await kernel.repin(undefined, [0]);
+      expect(await kernel.placementNow()).toMatchObject({ vcpus: [[0]], others: [0] });
+      await expect(kernel.repin(on(0, last), [0])).rejects.toMatchObject({ code: 'invalid' });
+      await kernel.kill();
+      await expect(kernel.placementNow()).rejects.toMatchObject({ code: 'kernel-died' });
+      await expect(kernel.repin(on(0), [0])).rejects.toMatchObject({ code: 'kernel-died' });
     });
 
     it('is found again by a new manager, with its sessions', async () => {

@@ -3,6 +3,7 @@ import { FakeDriver, fakeKernels } from './fake.ts';
 
 conformance('fake', {
   createDriver: () => new FakeDriver(),
+  cpus: [0, 1],
   image: async () => ({
     name: 'fake',
     digest: '0'.repeat(64),

@@ -212,6 +212,22 @@ describe.runIf(isRoot && busybox !== undefined).each(callers)('jail of $caller',
     expect(stacks.size).toBe(1);
   });
 
+  it('cannot leave the CPUs it was pinned to', async () => {
+    const cpu = allowedCpus().at(-1)!;
+    const attempt = '$B taskset -p ff $$; $B grep Cpus_allowed_list /proc/self/status';
+    const answer = await said(attempt, { hostCpus: [cpu] });
+    expect(answer).toContain('Operation not permitted');
+    expect(answer).toContain(`Cpus_allowed_list:\t${cpu}\n`);
+  });
+
+  it('has all its memory on the nodes it is bound to, or does not run', async () => {
+    expect(await said("$B grep '.heap.' /proc/self/numa_maps", { memoryNodes: [0] })).toMatch(/ bind:0 /);
+    expect(await inside('true', { memoryNodes: [1023] })).toMatchObject({
+      code: 125,
+      stderr: expect.stringContaining('--mems 1023'),
+    });
+  });
+
   it('reports how the program ended', async () => {
     expect(await inside('exit 7')).toMatchObject({ code: 7 });
     expect(await inside('kill -6 $$')).toMatchObject({ code: 134 });

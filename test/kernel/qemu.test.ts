@@ -9,7 +9,7 @@ import type { Kernel, LaunchSpec } from '../../src/driver/driver.ts';
 import { QemuDriver } from '../../src/driver/qemu/index.ts';
 import { ImageStore, type KernelImage } from '../../src/image/index.ts';
 import { cacheDirectory } from '../../src/sys/paths.ts';
-import { processStartTime, run, which } from '../../src/sys/process.ts';
+import { allowedCpus, processStartTime, run, which } from '../../src/sys/process.ts';
 import { collect } from '../collect.ts';
 import { conformance } from '../conformance.ts';
 import { hostProcesses } from '../host-processes.ts';
@@ -26,7 +26,12 @@ async function qemuImage(): Promise<KernelImage> {
   return await store.resolve('debian:amd64');
 }
 
-conformance('qemu', { createDriver: () => new QemuDriver(), image: qemuImage, processesOf: hostProcesses });
+conformance('qemu', {
+  createDriver: () => new QemuDriver(),
+  image: qemuImage,
+  cpus: allowedCpus(),
+  processesOf: hostProcesses,
+});
 
 describe('qemu', () => {
   const driver = new QemuDriver();

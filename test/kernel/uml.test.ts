@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Kernel, LaunchSpec } from '../../src/driver/driver.ts';
 import { UmlDriver } from '../../src/driver/uml.ts';
 import { ImageStore, type KernelImage } from '../../src/image/index.ts';
-import { run, which } from '../../src/sys/process.ts';
+import { allowedCpus, run, which } from '../../src/sys/process.ts';
 import { collect } from '../collect.ts';
 import { conformance } from '../conformance.ts';
 import { hostProcesses } from '../host-processes.ts';
@@ -25,7 +25,12 @@ async function umlImage(): Promise<KernelImage> {
   }
 }
 
-conformance('uml', { createDriver: () => new UmlDriver(), image: umlImage, processesOf: hostProcesses });
+conformance('uml', {
+  createDriver: () => new UmlDriver(),
+  image: umlImage,
+  cpus: allowedCpus(),
+  processesOf: hostProcesses,
+});
 
 describe('uml', () => {
   const driver = new UmlDriver();
