@@ -56,4 +56,12 @@ export function parseCpuMask(text: string): number[] {
   return cpus;
 }
 
+/** The mask format with at least `words` words; all words but the first have eight digits. */
+export function formatCpuMask(cpus: readonly number[], words = 1): string {
+  const bits = new Array<number>(Math.max(words, ...cpus.map((cpu) => Math.floor(cpu / 32) + 1))).fill(0);
+  for (const cpu of cpus) bits[Math.floor(cpu / 32)]! |= 1 << (cpu % 32);
+  const [first = '0', ...rest] = bits.reverse().map((word) => (word >>> 0).toString(16));
+  return [first, ...rest.map((word) => word.padStart(8, '0'))].join(',');
+}
+
 const clipped = (text: string): string => (text.length > 60 ? `${text.slice(0, 60)}…` : text);
