@@ -1,5 +1,5 @@
 export { type FieldChange, storedDefinition } from './definition.ts';
-export { liveChange, OPTIONS, type Option, stackJsonSchema } from './options.ts';
+export { OPTIONS, type Option, stackJsonSchema } from './options.ts';
 export { type ParsedStack, parseStack, problemsError, type StackContext } from './parse.ts';
 export * from './plan.ts';
 export type * from './stack.ts';

@@ -163,7 +163,7 @@ const ROWS: readonly Row[] = [
     'whole-core or any',
     'whole-core',
     true,
-    'whether siblings on a core may be others’',
+    "whether siblings on a core may be others'",
     { enum: ['whole-core', 'any'] },
   ],
   [

@@ -157,9 +157,6 @@ export function planDestroy(stack: string, pool: Pool | null, instances: readonl
   };
 }
 
-/** Whether there is nothing to do. */
-export const isEmpty = (plan: Plan): boolean => plan.steps.length === 0 && plan.refused.length === 0;
-
 function desiredPool({ stack, ledger, topology }: PlanInput, refused: Refused[]): Pool | null {
   if (stack.pool === null) return ledger.pool;
   try {
