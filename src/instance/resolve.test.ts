@@ -131,3 +131,31 @@ it('fills in the rest', () => {
     columns: 80,
   });
 });
+
+describe('a partition', () => {
+  const partition = {
+    cpus: { kind: 'count', count: 2, numa: null, smt: 'whole-core', cache: 'any', near: null },
+    memory: { kind: 'size', bytes: 2 ** 29, node: null, hugePageBytes: null },
+    devices: [],
+  } as const;
+  const machine = facts([driver('uml', {}, { maxCpus: 1, hugePages: false }), driver('fake', {})]);
+  const resolve = (change: object, name: DriverName = 'fake') =>
+    resolveSpec({ command: ['x'], driver: name, partition: { ...partition, ...change } } as never, 'web', machine);
+
+  it('says how many vCPUs and how much memory', () => {
+    expect(resolve({})).toMatchObject({ cpus: 2, memoryBytes: 2 ** 29, partition });
+    expect(resolve({ cpus: { kind: 'exact', cpus: [4, 5, 7] } })).toMatchObject({ cpus: 3 });
+    expect(resolve({ cpus: { kind: 'shared', milliCpus: 1200, weight: 100 } })).toMatchObject({ cpus: 2 });
+  });
+
+  it('is refused what the driver cannot do', () => {
+    const one = { cpus: { ...partition.cpus, count: 1 } };
+    const huge = { ...one, memory: { ...partition.memory, hugePageBytes: 2 ** 21 } };
+    expect(() => resolve(huge, 'uml')).toThrow(expect.objectContaining({ code: 'unsupported' }));
+    expect(() => resolve({}, 'uml')).toThrow(/2/);
+    const devices = [{ kind: 'address', address: '0000:01:00.0' }];
+    expect(() => resolve({ devices })).toThrow(
+      expect.objectContaining({ code: 'unsupported', field: 'partition.devices' }),
+    );
+  });
+});
