@@ -129,6 +129,9 @@ it('fills in the rest', () => {
     tty: true,
     rows: 24,
     columns: 80,
+    partition: null,
+    tenant: null,
+    stack: null,
   });
 });
 
