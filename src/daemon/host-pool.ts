@@ -17,13 +17,13 @@ export interface PoolRecord {
 
 /** Acts on the host kernel. All are idempotent. */
 export interface PoolEnforcement {
-  /** What has to be done for `pool`; reads only. */
-  plan(pool: Pool, housekeeping: readonly number[]): { acts: HostAct[]; notes: string[] };
+  /** What has to be done for `pool`, in the place of `previous`, which has been undone as far as possible; reads only. */
+  plan(pool: Pool, housekeeping: readonly number[], previous: readonly HostAct[]): { acts: HostAct[]; notes: string[] };
   /** Returns what could not be done, for people. */
   perform(act: HostAct): Promise<string | undefined>;
   undo(act: HostAct): Promise<string | undefined>;
-  /** What is real now, for people. */
-  readBack(acts: readonly HostAct[]): string[];
+  /** What is real now, for people: what holds, and what does not, named by `what`. */
+  readBack(acts: readonly HostAct[]): { holds: string[]; lost: { what: string; text: string }[] };
 }
 
 export interface HostPoolOptions {
@@ -58,11 +58,6 @@ export class HostPool {
     return this.#record?.stage === 'releasing' ? null : (this.#record?.pool ?? null);
   }
 
-  /** Why the host kernel does less for the pool than it could. */
-  get notes(): readonly string[] {
-    return this.#notes;
-  }
-
   /** The machine as last read; `refresh` reads it again. */
   topology(refresh = false): Topology {
     if (refresh || this.#topology === undefined) this.#topology = this.#options.readTopology();
@@ -74,8 +69,12 @@ export class HostPool {
     return this.pool === null ? undefined : housekeepingCpus(this.pool, this.topology());
   }
 
-  readBack(): string[] {
-    return this.#options.enforcement.readBack(this.#record?.acts ?? []);
+  /** What the host kernel really does for the pool now, and what it does not and why; one sentence each. */
+  readBack(): { enforced: string[]; notes: string[] } {
+    const { holds, lost } = this.#options.enforcement.readBack(this.#record?.acts ?? []);
+    // Of what was refused in the first place the reason is known, and says more.
+    const undone = lost.filter(({ what }) => !this.#notes.some((note) => note.startsWith(`${what} `)));
+    return { enforced: holds, notes: [...this.#notes, ...undone.map(({ text }) => text)] };
   }
 
   /**
@@ -127,7 +126,8 @@ export class HostPool {
         this.#options.lease.drop();
         return this.#keep(null);
       }
-      const { acts, notes } = enforcement.plan(record.pool, housekeepingCpus(record.pool, this.topology()));
+      const housekeeping = housekeepingCpus(record.pool, this.topology());
+      const { acts, notes } = enforcement.plan(record.pool, housekeeping, record.acts);
       this.#notes = notes;
       this.#keep({ ...record, acts, stage: 'ready' });
     }

@@ -21,6 +21,8 @@ export interface HostPlanRequest {
   housekeeping: readonly number[];
   /** Huge pages that must be free. */
   hugePages?: readonly hugePages.HugePagesWish[];
+  /** Acts of the pool that this one replaces; they have been undone as far as that was possible. */
+  previous?: readonly HostAct[];
 }
 
 export interface HostPlan {
@@ -51,7 +53,7 @@ export interface ReadBack {
 /** What has to be done to the host for a pool, in order; undo goes backwards. Reads only. */
 export function planHostActs(host: HostFiles, request: HostPlanRequest): HostPlan {
   const parts: HostPlan[] = [
-    groups.plan(host, request.poolCpus),
+    groups.plan(host, request.poolCpus, request.previous ?? []),
     interrupts.plan(host, request.poolCpus, request.housekeeping),
     hugePages.plan(host, request.hugePages ?? []),
   ];

@@ -95,8 +95,6 @@ export function errnoOf(error: unknown): string {
 }
 
 const REASONS: Record<string, string> = {
-  EACCES: 'only root may',
-  EPERM: 'only root may',
   EROFS: 'the file system is read-only here',
   EIO: 'the host kernel manages it itself',
   EBUSY: 'it is in use',
@@ -110,5 +108,8 @@ const REASONS: Record<string, string> = {
 /** For people: why the kernel refused. */
 export function reasonOf(error: unknown): string {
   const code = errnoOf(error);
+  if (code === 'EACCES' || code === 'EPERM') {
+    return process.getuid?.() === 0 ? 'the host kernel does not allow it' : 'only root may';
+  }
   return REASONS[code] ?? `the host kernel answered ${code}`;
 }

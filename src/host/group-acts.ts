@@ -9,13 +9,14 @@
  */
 
 import { formatCpuList } from '../sys/cpu-list.ts';
-import type { HostPlan, Outcome, ReadBack } from './acts.ts';
+import type { HostAct, HostPlan, Outcome, ReadBack } from './acts.ts';
 import { type HostFiles, reasonOf } from './files.ts';
 
 /** Directory of version 2, and of the controllers of version 1. */
 export const CGROUP = '/sys/fs/cgroup';
 export const GROUP = 'polykernel';
-const CONTROL = `${CGROUP}/cgroup.subtree_control`;
+const SUBTREE = 'cgroup.subtree_control';
+const CONTROL = `${CGROUP}/${SUBTREE}`;
 const PARTITION = 'cpuset.cpus.partition';
 
 /** Controllers switched on for the children of the root group of version 2. */
@@ -29,8 +30,10 @@ export interface GroupAct {
   kind: 'group';
   version: 1 | 2;
   path: string;
-  /** Control files and what is written to them, in order. */
+  /** Control files and what they are to hold, in the order of writing. */
   values: readonly (readonly [file: string, value: string])[];
+  /** Version 2: controllers that the groups of the kernels have. */
+  controllers: readonly string[];
   /** Version 2: to become a cpuset partition, best kind first. */
   partition: readonly string[];
 }
@@ -38,9 +41,10 @@ export interface GroupAct {
 export function plan(
   host: HostFiles,
   poolCpus: readonly number[],
+  previous: readonly HostAct[],
 ): Pick<HostPlan, 'notes'> & { acts: (ControllersAct | GroupAct)[] } {
   const controllers = host.read(`${CGROUP}/cgroup.controllers`)?.split(' ') ?? [];
-  if (controllers.includes('cpuset')) return planVersion2(host, controllers, poolCpus);
+  if (controllers.includes('cpuset')) return planVersion2(host, controllers, poolCpus, previous);
   const hierarchies = ['cpuset', 'cpu'].filter(
     (name) => host.read(`${CGROUP}/${name}/${ROOT_FILES[name]}`) !== undefined,
   );
@@ -57,6 +61,7 @@ export function plan(
       version: 1,
       path: `${CGROUP}/${name}/${GROUP}`,
       values: name === 'cpuset' ? all : [],
+      controllers: [],
       partition: [],
     })),
     notes: ['cgroup v1 cannot keep ordinary tasks of the host off the CPUs of the pool; cgroup v2 can'],
@@ -67,10 +72,18 @@ export function plan(
 const ROOT_FILES: Record<string, string> = { cpuset: 'cpuset.cpus', cpu: 'cpu.shares' };
 const NOT_ROOT = 'only root may make control groups: CPUs are kept apart by affinity alone';
 
-function planVersion2(host: HostFiles, controllers: readonly string[], poolCpus: readonly number[]) {
+function planVersion2(
+  host: HostFiles,
+  controllers: readonly string[],
+  poolCpus: readonly number[],
+  previous: readonly HostAct[],
+) {
   if (!host.isWritable(CONTROL)) return { acts: [], notes: [NOT_ROOT] };
+  const wanted = ['cpuset', 'cpu'].filter((name) => controllers.includes(name));
   const enabled = enabledControllers(host);
-  const enable = ['cpuset', 'cpu'].filter((name) => controllers.includes(name) && !enabled.includes(name));
+  // What we enabled for the pool before, and could not disable while a kernel runs, is still ours to disable.
+  const ours = previous.flatMap((act) => (act.kind === 'controllers' ? act.enable : []));
+  const enable = wanted.filter((name) => !enabled.includes(name) || ours.includes(name));
   const acts: (ControllersAct | GroupAct)[] = [
     {
       kind: 'group',
@@ -80,6 +93,7 @@ function planVersion2(host: HostFiles, controllers: readonly string[], poolCpus:
         ['cgroup.type', 'threaded'],
         ['cpuset.cpus', formatCpuList(poolCpus)],
       ],
+      controllers: wanted,
       // An isolated one is free of unbound kernel work, too (Linux >= 6.7); known since 6.1.
       partition: ['isolated', 'root'],
     },
@@ -89,6 +103,8 @@ function planVersion2(host: HostFiles, controllers: readonly string[], poolCpus:
 }
 
 const enabledControllers = (host: HostFiles): string[] => host.read(CONTROL)?.split(' ') ?? [];
+
+const signed = (sign: '+' | '-', names: readonly string[]): string => names.map((name) => sign + name).join(' ');
 
 export function performControllers(host: HostFiles, act: ControllersAct): Outcome {
   return toggle(host, act, '+');
@@ -101,7 +117,7 @@ export function undoControllers(host: HostFiles, act: ControllersAct): Outcome {
 
 function toggle(host: HostFiles, { enable }: ControllersAct, sign: '+' | '-'): Outcome {
   try {
-    host.write(CONTROL, enable.map((name) => sign + name).join(' '));
+    host.write(CONTROL, signed(sign, enable));
     return { done: true };
   } catch (error) {
     const verb = sign === '+' ? 'enabled' : 'disabled';
@@ -116,12 +132,15 @@ export function readControllers(host: HostFiles, act: ControllersAct): ReadBack 
 }
 
 export function performGroup(host: HostFiles, act: GroupAct): Outcome {
-  const { path, values } = act;
+  const { path, values, controllers } = act;
   try {
     host.makeDirectory(path);
     for (const [file, value] of values) host.write(`${path}/${file}`, value);
+    if (controllers.length > 0) host.write(`${path}/${SUBTREE}`, signed('+', controllers));
   } catch (error) {
-    return { done: false, note: `the control group ${path} cannot be set up: ${reasonOf(error)}` };
+    const note = `the control group ${path} cannot be set up: ${reasonOf(error)}`;
+    // One that lacks controllers would only make the start of kernels fail.
+    return undoGroup(host, act).done ? { done: false, note } : { done: true, note };
   }
   return act.partition.length === 0 ? { done: true } : makePartition(host, act);
 }

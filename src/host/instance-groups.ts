@@ -150,10 +150,10 @@ export class InstanceGroups {
       if (hierarchy.version === 2) return [['cpu.weight', String(weight)]];
       return [['cpu.shares', String(Math.max(2, Math.round((weight * 1024) / 100)))]];
     }
-    // Version 1 knows no default: a cpuset without nodes takes no task.
-    const mems = nodes.length > 0 ? formatCpuList(nodes) : (this.#host.read(`${hierarchy.parent}/cpuset.mems`) ?? '0');
+    // No list means all nodes in version 2 (an empty line: empty writes do not arrive), and takes no task in version 1.
+    const all = hierarchy.version === 2 ? '\n' : (this.#host.read(`${hierarchy.parent}/cpuset.mems`) ?? '0');
     return [
-      ...(hierarchy.version === 2 && nodes.length === 0 ? [] : [['cpuset.mems', mems] as [string, string]]),
+      ['cpuset.mems', nodes.length > 0 ? formatCpuList(nodes) : all],
       ['cpuset.cpus', formatCpuList(cpus)],
     ];
   }
