@@ -1,6 +1,6 @@
 /** Plans as people read them. */
 import type { Plan } from '../api/index.ts';
-import { formatCpuList } from '../sys/cpu-list.ts';
+import { cpusText } from '../sys/cpu-list.ts';
 import { formatBytes } from '../sys/units.ts';
 import { type Paint, painter } from './paint.ts';
 
@@ -20,7 +20,7 @@ const MARKS: Record<KernelPlan['action'], { mark: string; paint: Paint; word: st
 /** The whole plan: what changes, where everything goes and why, what is refused, advice, steps. */
 export function planText(plan: Plan, color: boolean): string {
   const paint = painter(color);
-  const lines: string[] = [...changeLines(plan, color)];
+  const lines: string[] = [...changeLines(plan, color, placementLines)];
   for (const kernel of plan.kernels) {
     if (kernel.action === 'keep') lines.push(`  ${kernel.name}: ${paint('dim', 'keep')}`, ...placementLines(kernel));
   }
@@ -47,12 +47,12 @@ export function planText(plan: Plan, color: boolean): string {
 
 /** Only what differs; empty when nothing does. */
 export function diffText(plan: Plan, color: boolean): string {
-  return changeLines(plan, color)
+  return changeLines(plan, color, newPlace)
     .map((line) => `${line}\n`)
     .join('');
 }
 
-function changeLines(plan: Plan, color: boolean): string[] {
+function changeLines(plan: Plan, color: boolean, place: (kernel: KernelPlan) => string[]): string[] {
   const paint = painter(color);
   const lines: string[] = [];
   const { change } = plan.pool;
@@ -72,10 +72,14 @@ function changeLines(plan: Plan, color: boolean): string[] {
     if (kernel.changes.length === 0 && (kernel.action === 'change' || kernel.action === 'replace')) {
       lines.push(...kernel.why.map((text) => `      ${text}`));
     }
-    lines.push(...placementLines(kernel));
+    lines.push(...place(kernel));
   }
   return lines;
 }
+
+/** Where a new kernel goes, without the reasons. */
+const newPlace = (kernel: KernelPlan): string[] =>
+  kernel.action === 'create' ? placementLines(kernel).slice(0, 1) : [];
 
 function placementLines({ placement }: KernelPlan): string[] {
   if (placement === null) return [];
@@ -83,8 +87,8 @@ function placementLines({ placement }: KernelPlan): string[] {
   const { shared, memory, devices } = partition;
   const cpus =
     shared === null
-      ? `CPUs ${formatCpuList(partition.cpus)}`
-      : `${shared.milliCpus / 1000} of CPUs ${formatCpuList(shared.cpus)}, weight ${shared.weight}`;
+      ? cpusText(partition.cpus)
+      : `${shared.milliCpus / 1000} of ${cpusText(shared.cpus)}, weight ${shared.weight}`;
   const bytes = memory.map(({ node, bytes }) => `${formatBytes(bytes)} on node ${node}`).join(', ');
   const idle = shared === null && vcpuCpus.length < partition.cpus.length ? ` (vCPUs on ${vcpuCpus.join(',')})` : '';
   return [

@@ -11,11 +11,11 @@ export function hostEnforcement(host: HostFiles): PoolEnforcement {
     undo: async (act) => (await undo(host, act)).note,
     readBack: (acts) => {
       const rows = readBack(host, acts);
-      const steered = rows.filter(({ act, holds }) => act.kind === 'irq' && holds);
+      const steered = rows.filter(({ act, holds }) => act.kind === 'irq' && act.irq !== 'default' && holds);
       const interrupts =
         steered.length === 0
           ? []
-          : [`${steered.length} interrupt settings keep to ${cpusText(parseCpuList(steered[0]!.wanted))}`];
+          : [`${steered.length} interrupts keep to ${cpusText(parseCpuList(steered[0]!.wanted))}`];
       const others = rows.filter(({ act, holds }) => act.kind !== 'irq' && holds);
       const lost = rows.filter(({ holds }) => !holds);
       return {

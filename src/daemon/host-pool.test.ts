@@ -70,7 +70,7 @@ class World {
         if (this.interrupts[irq] === after) this.interrupts[irq] = before;
         return undefined;
       },
-      readBack: () => [],
+      readBack: () => ({ holds: [], lost: [] }),
     };
     return new HostPool({
       load: () => JSON.parse(this.disk) as PoolRecord | null,

@@ -54,8 +54,7 @@ export class Resources {
       partitions: ledger.partitions,
       free: free(ledger),
       housekeepingCpus: housekeepingCpus(ledger.pool, this.#hostPool.topology()),
-      enforced: this.#hostPool.readBack(),
-      notes: [...this.#hostPool.notes],
+      ...this.#hostPool.readBack(),
     };
   }
 

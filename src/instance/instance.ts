@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import type { Driver, Kernel, KernelExit, LaunchSpec, RealPlacement } from '../driver/index.ts';
 import type { ExecRequest, GuestExit, GuestLink, GuestProcess } from '../guest/index.ts';
 import { type Clock, timestamp } from '../sys/clock.ts';
-import { formatCpuList } from '../sys/cpu-list.ts';
+import { cpusText } from '../sys/cpu-list.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import {
   exitOfFailedStart,
@@ -112,7 +112,7 @@ export class Instance {
     const wrong = wanted?.findIndex((cpu, index) => real?.vcpus[index]?.join() !== String(cpu)) ?? -1;
     if (!real || wrong === -1) return null;
     const cpus = real.vcpus[wrong] ?? [];
-    return `its vCPU ${wrong} may run on CPUs ${formatCpuList(cpus)} instead of CPU ${wanted![wrong]}`;
+    return `its vCPU ${wrong} may run on ${cpusText(cpus)} instead of CPU ${wanted![wrong]}`;
   }
   #liveKernel(): Kernel | undefined {
     return this.state === 'running' || this.state === 'paused' ? this.#run?.kernel : undefined;

@@ -11,7 +11,7 @@
  * - L6 A PCI function of the pool belongs to one partition or to the pool.
  * - L7 Whatever a partition has is in the pool, and sharedCpus is part of the pool's cpus.
  */
-import { formatCpuList } from '../sys/cpu-list.ts';
+import { cpusText } from '../sys/cpu-list.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { formatBytes } from '../sys/units.ts';
 import { addMemory, bytesOn, subtractMemory } from './memory.ts';
@@ -32,7 +32,7 @@ export interface Free {
 /** Throws `conflict` when there is a pool already. */
 export function initPool(ledger: Ledger, pool: Pool): Ledger {
   if (ledger.pool !== null) {
-    throw new PolykernelError('conflict', `there is a pool already: CPUs ${formatCpuList(ledger.pool.cpus)}`, {
+    throw new PolykernelError('conflict', `there is a pool already: ${cpusText(ledger.pool.cpus)}`, {
       field: 'pool',
       hint: 'Change it with `pk pool grow` and `pk pool shrink`, or give it back with `pk pool release`.',
     });
@@ -179,8 +179,6 @@ function shortages({ pool, partitions }: Ledger): { field: string; owner: string
   }
   return problems;
 }
-
-const cpusText = (cpus: readonly number[]): string => `CPU${cpus.length === 1 ? '' : 's'} ${formatCpuList(cpus)}`;
 
 function requirePool(ledger: Ledger): Pool {
   if (ledger.pool !== null) return ledger.pool;

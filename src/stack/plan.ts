@@ -16,7 +16,7 @@ import {
   resolvePool,
   vcpusOf,
 } from '../ledger/index.ts';
-import { formatCpuList } from '../sys/cpu-list.ts';
+import { cpusText, formatCpuList } from '../sys/cpu-list.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { formatBytes } from '../sys/units.ts';
 import type { Topology } from '../topology/index.ts';
@@ -276,11 +276,7 @@ function stepsOf(
     const before = mine.get(name)?.status.placement ?? null;
     const isElsewhere = action === 'repin' || !same(partOf(before), partOf(placement));
     if (placement !== null && isElsewhere && active(name)) {
-      add(
-        { do: 'repin', name },
-        `move ${name} to CPUs ${formatCpuList(cpusOf(placement))}`,
-        'apply the stack file as it was',
-      );
+      add({ do: 'repin', name }, `move ${name} to ${cpusText(cpusOf(placement))}`, 'apply the stack file as it was');
     }
   }
   for (const { name } of replaced) add({ do: 'start', name }, `start ${name}`, `pk stop ${name}`);
@@ -289,7 +285,7 @@ function stepsOf(
   for (const { name } of [...of('resume'), ...paused])
     add({ do: 'resume', name }, `resume ${name}`, `pk pause ${name}`);
   for (const { name, placement } of of('create')) {
-    const where = placement === null ? '' : ` on CPUs ${formatCpuList(cpusOf(placement))}`;
+    const where = placement === null ? '' : ` on ${cpusText(cpusOf(placement))}`;
     add({ do: 'create', name }, `create and start ${name}${where}`, `pk rm -f ${name}`);
   }
   return steps;
@@ -300,7 +296,7 @@ function poolChange(before: Pool | null, after: Pool | null): Plan['pool']['chan
   const memory = formatBytes(after.memory.reduce((sum, { bytes }) => sum + bytes, 0));
   const shared = after.sharedCpus.length > 0 ? ` (${formatCpuList(after.sharedCpus)} shared)` : '';
   const devices = after.devices.length > 0 ? `, devices ${after.devices.join(', ')}` : '';
-  return { before, text: `CPUs ${formatCpuList(after.cpus)}${shared}, ${memory}${devices}` };
+  return { before, text: `${cpusText(after.cpus)}${shared}, ${memory}${devices}` };
 }
 
 function adviceInstances({ stack, resolved, accelerator }: PlanInput, others: readonly Observed[]) {

@@ -30,7 +30,7 @@ const HOST: DaemonOptions['host'] = {
     plan: () => ({ acts: [], notes: [] }),
     perform: async () => undefined,
     undo: async () => undefined,
-    readBack: () => [],
+    readBack: () => ({ holds: [], lost: [] }),
   },
 };
 

@@ -1,23 +1,25 @@
 /** Why an instance is where it is. Every sentence is worked out from the room as it was when the place was chosen. */
+import { cpusText, formatCpuList } from '../../sys/cpu-list.ts';
 import type { CpuRequest, MemoryRequest, NodeMemory, Partition } from '../types.ts';
 import { allowedLeaves, type CountRequest, type CpuOption, capacity } from './cpu-options.ts';
 import { LOCAL_DISTANCE } from './points.ts';
 import type { Room } from './room.ts';
 import { nearest, nodeOfDevice, type Site } from './site.ts';
 import { deviceDistance } from './spread.ts';
-import { counted, cpusText, exactBytes, listText, nodesText } from './words.ts';
+import { counted, exactBytes, listText, nodesText } from './words.ts';
 
 export function whyTheseCpus(room: Room, request: CpuRequest, option: CpuOption, cpus: readonly number[]): string {
   const { site } = room;
   switch (request.kind) {
     case 'exact':
-      return `${counted(cpus.length, 'CPU')} ${cpusText(cpus).slice(cpus.length === 1 ? 4 : 5)}: as asked (${nodesText(site, option.nodes)})`;
+      return `${counted(cpus.length, 'CPU')} ${formatCpuList(cpus)}: as asked (${nodesText(site, option.nodes)})`;
     case 'shared': {
       const { cpus: on } = option.shared!;
       const each = Math.ceil(request.milliCpus / on.length) / 1000;
       const left = new Map(room.sharedLeft().map(({ cpu, milliCpus }) => [cpu, milliCpus]));
       const why = on.some((cpu) => left.get(cpu)! < 1000) ? 'the least room left that fits' : 'nothing else on it yet';
-      return `${request.milliCpus / 1000} of shared ${cpusText(on)}, ${each} of each: ${why} (${nodesText(site, option.nodes)})`;
+      const parts = on.length === 1 ? '' : `, ${each} of each`;
+      return `${request.milliCpus / 1000} of shared ${cpusText(on)}${parts}: ${why} (${nodesText(site, option.nodes)})`;
     }
     case 'count':
       return countReason(room, request, option, cpus);
@@ -26,7 +28,7 @@ export function whyTheseCpus(room: Room, request: CpuRequest, option: CpuOption,
 
 function countReason(room: Room, request: CountRequest, option: CpuOption, cpus: readonly number[]): string {
   const { site } = room;
-  const list = cpusText(cpus).replace(/^CPUs? /, '');
+  const list = formatCpuList(cpus);
   const idle = cpus.length - request.count;
   const cores = new Set(cpus.map((cpu) => site.coreOf.get(cpu)!));
   const what = request.smt === 'whole-core' ? counted(cores.size, 'whole core') : counted(cpus.length, 'thread');

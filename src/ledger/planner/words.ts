@@ -1,10 +1,7 @@
 /** How reasons and refusals name things. */
-import { formatCpuList } from '../../sys/cpu-list.ts';
+import { cpusText } from '../../sys/cpu-list.ts';
 import type { Room } from './room.ts';
 import type { Site } from './site.ts';
-
-export const cpusText = (cpus: readonly number[]): string =>
-  `CPU${cpus.length === 1 ? '' : 's'} ${formatCpuList(cpus)}`;
 
 export const counted = (count: number, one: string, many = `${one}s`): string => `${count} ${count === 1 ? one : many}`;
 
