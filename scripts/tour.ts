@@ -5,9 +5,11 @@
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { release, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { drawMap } from '../src/cli/machine-map.ts';
 import { age, table } from '../src/cli/output.ts';
 import { type Client, connect } from '../src/client/index.ts';
 import type { InstanceStatus } from '../src/instance/spec.ts';
+import { allowedCpus } from '../src/sys/process.ts';
 import { formatBytes } from '../src/sys/units.ts';
 
 const home = mkdtempSync(join(tmpdir(), 'pk-tour-'));
@@ -105,6 +107,33 @@ async function tour(client: Client): Promise<void> {
   const next = await connect({ home });
   const found = (await next.list()).filter(({ state }) => state === 'running');
   results.push([found.length === survivors.length, `a new daemon found all ${survivors.length} running kernels again`]);
+  await divide(next);
+}
+
+/** Two kernels that own half of one CPU each, planned and placed by a stack file. */
+async function divide(client: Client): Promise<void> {
+  const cpus = allowedCpus();
+  if (cpus.length < 2) return;
+  const cpu = cpus.at(-1)!;
+  const kernel = '{driver: uml, command: [sleep, infinity], partition: {cpus: {shared: 0.4}, memory: 64MiB}}';
+  const text = `pool: {cpus: ${cpu}, shared: ${cpu}, memory: 256MiB}\nkernels: {left: ${kernel}, right: ${kernel}}\n`;
+  const source = { text, file: 'tour.yaml', directory: home, defaultName: 'tour' };
+  console.log(
+    `\nDividing the machine: CPU ${cpu} is given up, two kernels own parts of it, the host keeps the rest.\n`,
+  );
+  const { steps } = await client.apply(source);
+  for (const step of steps) say(step.text);
+  const { topology, ledger } = await client.machine();
+  console.log(`\n${drawMap(topology, ledger, { color: process.stdout.isTTY === true, width: 80 })}`);
+  const placed = await Promise.all(['left', 'right'].map((name) => client.inspect(name)));
+  const there = placed.every(({ real }) => real?.vcpus[0]?.join() === String(cpu));
+  results.push([there, `the host kernel says that left and right run on CPU ${cpu}, and nowhere else`]);
+  const again = await client.apply(source);
+  results.push([again.steps.length === 0, 'applied again, the plan had nothing to do']);
+  await client.destroy('tour');
+  await client.releasePool();
+  const { pool } = (await client.machine()).ledger;
+  results.push([pool === null, `CPU ${cpu} went back to the host`]);
 }
 
 function isAlive(pid: number): boolean {
@@ -151,6 +180,7 @@ async function cleanUp(): Promise<void> {
   const client = await connect({ home });
   for (const { spec } of await client.list().catch(() => []))
     await client.remove(spec.name, { force: true }).catch(() => {});
+  await client.releasePool().catch(() => {});
   await client.shutdown().catch(() => {});
   rmSync(home, { recursive: true, force: true });
 }
@@ -164,6 +194,7 @@ Everything started here has been removed again. Now you:
   ./bin/pk run -- uname -a                      any command in a kernel of its own
   ./bin/pk run --driver qemu --cpus 2 -- nproc  in a virtual machine
   ./bin/pk run -d --name web -- sleep 1000      leave one running, then: ./bin/pk ps
+  cd examples/three-kernels && ../../bin/pk plan
   ./bin/pk --help
 `);
 }
