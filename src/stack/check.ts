@@ -1,67 +1,81 @@
 /** What no single value shows: contradictions between options, as far as the file alone tells. */
 import { formatCpuList } from '../sys/cpu-list.ts';
-import type { Stack } from './stack.ts';
+import type { KernelDefinition, Stack } from './stack.ts';
 import type { YamlReader } from './yaml-reader.ts';
 
+type Pool = NonNullable<Stack['pool']>;
+
+/** Adds what it finds to the reader's problems. */
 export function checkTogether({ pool, kernels }: Stack, reader: YamlReader): void {
-  const dedicated = new Set(pool?.cpus);
-  if (pool !== null) {
-    const stray = pool.sharedCpus.filter((cpu) => !dedicated.has(cpu));
-    if (stray.length > 0) {
-      reader.problemAt(
-        'pool.shared',
-        `${they(stray)} not among the pool's CPUs, ${formatCpuList(pool.cpus)}`,
-        'Add them to pool.cpus as well.',
-      );
-    }
-    for (const cpu of pool.sharedCpus) dedicated.delete(cpu);
-    twice(pool.devices).forEach((device) => void reader.problemAt('pool.devices', `${device} is given twice`));
+  if (pool !== null) checkPool(pool, reader);
+  checkCpus(kernels, pool, reader);
+  checkDevices(kernels, pool, reader);
+}
+
+function checkPool({ cpus, sharedCpus, devices }: Pool, reader: YamlReader): void {
+  const all = new Set(cpus);
+  const stray = sharedCpus.filter((cpu) => !all.has(cpu));
+  if (stray.length > 0) {
+    const hint = 'Add them to pool.cpus as well.';
+    reader.problemAt('pool.shared', `${they(stray)} not among the pool's CPUs, ${formatCpuList(cpus)}`, hint);
   }
-  const cpuOwner = new Map<number, string>();
-  const deviceOwner = new Map<string, string>();
+  const seen = new Set<string>();
+  for (const [index, device] of devices.entries()) {
+    if (seen.has(device))
+      reader.problemAt(`pool.devices[${index}]`, `${device} is given twice`, 'Leave one of them out.');
+    seen.add(device);
+  }
+}
+
+function checkCpus(kernels: readonly KernelDefinition[], pool: Pool | null, reader: YamlReader): void {
+  const dedicated = new Set(pool?.cpus);
+  for (const cpu of pool?.sharedCpus ?? []) dedicated.delete(cpu);
+  const owners = new Map<number, string>();
   for (const { name, partition } of kernels) {
-    if (partition === null) continue;
-    const { cpus, devices } = partition;
-    const path = `kernels.${name}.partition`;
-    if (cpus.kind === 'exact') {
-      const outside = pool === null ? [] : cpus.cpus.filter((cpu) => !dedicated.has(cpu));
-      if (outside.length > 0) {
-        reader.problemAt(
-          `${path}.cpus`,
-          `${they(outside)} not among the pool's dedicated CPUs`,
-          `Choose from ${formatCpuList([...dedicated]) || 'none: all are shared'}.`,
-        );
-      }
-      const taken = cpus.cpus.filter((cpu) => cpuOwner.has(cpu));
-      if (taken.length > 0) {
-        reader.problemAt(
-          `${path}.cpus`,
-          `${they(taken)} asked for by ${cpuOwner.get(taken[0]!)} already`,
-          'Give every kernel CPUs of its own.',
-        );
-      }
-      for (const cpu of cpus.cpus) cpuOwner.set(cpu, name);
+    const path = `kernels.${name}.partition.cpus`;
+    if (partition?.cpus.kind === 'shared' && pool?.sharedCpus.length === 0) {
+      const hint = 'Name some of its CPUs in pool.shared.';
+      reader.problemAt(path, 'asks for a part of shared CPUs, and the pool has none', hint);
     }
-    if (cpus.kind === 'shared' && pool !== null && pool.sharedCpus.length === 0) {
-      reader.problemAt(
-        `${path}.cpus`,
-        'asks for a part of shared CPUs, and the pool has none',
-        'Name some of its CPUs in pool.shared.',
-      );
+    if (partition?.cpus.kind !== 'exact') continue;
+    const { cpus } = partition.cpus;
+    const outside = pool === null ? [] : cpus.filter((cpu) => !dedicated.has(cpu));
+    if (outside.length > 0) {
+      const choice = formatCpuList([...dedicated]);
+      const hint = choice === '' ? 'All CPUs of the pool are shared: ask for {shared: 1}.' : `Choose from ${choice}.`;
+      reader.problemAt(path, `${they(outside)} not among the pool's dedicated CPUs`, hint);
     }
-    for (const [index, device] of devices.entries()) {
+    const taken = Map.groupBy(cpus, (cpu) => owners.get(cpu));
+    for (const [owner, some] of taken) {
+      if (owner === undefined) continue;
+      reader.problemAt(path, `${they(some)} asked for by ${owner} already`, 'Give every kernel CPUs of its own.');
+    }
+    for (const cpu of taken.get(undefined) ?? []) owners.set(cpu, name);
+  }
+}
+
+function checkDevices(kernels: readonly KernelDefinition[], pool: Pool | null, reader: YamlReader): void {
+  const given = new Set(pool?.devices);
+  const owners = new Map<string, string>();
+  for (const { name, partition } of kernels) {
+    for (const [index, device] of (partition?.devices ?? []).entries()) {
       if (device.kind !== 'address') continue;
       const { address } = device;
-      const at = `${path}.devices[${index}]`;
-      const owner = deviceOwner.get(address);
-      if (owner !== undefined) reader.problemAt(at, `${address} is asked for by ${owner} already`);
-      else if (pool !== null && !pool.devices.includes(address))
-        reader.problemAt(at, `${address} is not in the pool`, 'Add it to pool.devices.');
-      deviceOwner.set(address, name);
+      const path = `kernels.${name}.partition.devices[${index}]`;
+      const owner = owners.get(address);
+      if (owner !== undefined) {
+        reader.problemAt(
+          path,
+          `${address} is asked for by ${owner} already`,
+          'A function has one owner; leave one out.',
+        );
+      } else if (pool !== null && !given.has(address)) {
+        reader.problemAt(path, `${address} is not in the pool`, 'Add it to pool.devices.');
+      }
+      owners.set(address, owner ?? name);
     }
   }
 }
 
 const they = (cpus: readonly number[]): string =>
   cpus.length === 1 ? `CPU ${cpus[0]} is` : `CPUs ${formatCpuList(cpus)} are`;
-const twice = (texts: readonly string[]): string[] => texts.filter((text, index) => texts.indexOf(text) < index);

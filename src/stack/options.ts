@@ -19,24 +19,25 @@ export interface Option {
 
 const size: JsonSchema = {
   type: ['string', 'integer'],
-  pattern: '^\\d+(\\.\\d+)?\\s?([kKmMgGtT]([iI][bB])?|[bB])?$',
+  pattern: '^\\s*\\d+(\\.\\d+)?\\s?([kKmMgGtT]([iI][bB])?|[bB])?\\s*$',
   minimum: 1,
 };
 const cpuList: JsonSchema = {
   type: ['string', 'integer'],
-  pattern: '^\\d+(-\\d+)?(\\s*,\\s*\\d+(-\\d+)?)*$',
+  pattern: '^\\s*\\d+(-\\d+)?(\\s*,\\s*\\d+(-\\d+)?)*\\s*$',
   minimum: 0,
 };
 const duration: JsonSchema = {
   type: ['string', 'integer'],
-  pattern: '^(\\d+(\\.\\d+)?(d|h|m|s|ms))+$|^0$',
+  pattern: '^\\s*((\\d+(\\.\\d+)?(d|h|m|s|ms))+|0)\\s*$',
   maximum: 0,
 };
-const text: JsonSchema = { type: 'string', minLength: 1 };
+/** What looks like a number or true is a text where a text is wanted. */
+const text: JsonSchema = { type: ['string', 'number', 'boolean'], minLength: 1 };
 const whole: JsonSchema = { type: 'integer', minimum: 0 };
 const pciAddress: JsonSchema = {
   type: 'string',
-  pattern: '^([0-9A-Fa-f]{4,8}:)?[0-9A-Fa-f]{2}:[01][0-9A-Fa-f]\\.[0-7]$',
+  pattern: '^\\s*([0-9A-Fa-f]{4,8}:)?[0-9A-Fa-f]{2}:[01][0-9A-Fa-f]\\.[0-7]\\s*$',
 };
 const perNode: JsonSchema = {
   type: 'object',
@@ -44,7 +45,7 @@ const perNode: JsonSchema = {
   propertyNames: { pattern: '^\\d+$' },
   additionalProperties: size,
 };
-const label: JsonSchema = { type: 'string', pattern: '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$' };
+const label: JsonSchema = { ...text, pattern: '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$' };
 /** The properties of an object stand in the table themselves. */
 const object: JsonSchema = { type: 'object' };
 
@@ -289,8 +290,28 @@ function schemaOf(path: string): JsonSchema {
     }),
   );
   const required = Object.keys(properties).filter((key) => ALWAYS_REQUIRED.has(path === '' ? key : `${path}.${key}`));
-  return { type: 'object', additionalProperties: false, properties, ...(required.length > 0 && { required }) };
+  return {
+    type: 'object',
+    additionalProperties: false,
+    properties,
+    ...(required.length > 0 && { required }),
+    ...EITHER[path],
+  };
 }
+
+/** What stands instead of something else, and what it does not go with. */
+const EITHER: Readonly<Record<string, JsonSchema>> = {
+  'kernels.*': { dependentSchemas: { partition: { properties: { cpus: false, memory: false } } } },
+  'kernels.*.partition.cpus': {
+    oneOf: [{ required: ['count'], properties: { weight: false } }, { required: ['shared'] }],
+    dependentSchemas: {
+      shared: { properties: { count: false, numa: false, smt: false, cache: false, near: false } },
+    },
+  },
+  'kernels.*.partition.memory': {
+    oneOf: [{ required: ['size'] }, { required: ['nodes'], properties: { node: false } }],
+  },
+};
 
 /** `count` and `size` are not among them: `shared` and `nodes` may stand instead. */
 const ALWAYS_REQUIRED = new Set([

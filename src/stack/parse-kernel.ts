@@ -5,14 +5,19 @@ import { PolykernelError } from '../sys/errors.ts';
 import { keysOf } from './options.ts';
 import type { StackContext } from './parse.ts';
 import { readPartition } from './parse-partition.ts';
-import { readDuration, readSize } from './parse-values.ts';
+import { readDuration, readSize, readWord } from './parse-values.ts';
 import type { KernelDefinition } from './stack.ts';
-import type { Place, YamlReader } from './yaml-reader.ts';
+import { type Place, withoutField, type YamlReader } from './yaml-reader.ts';
 
 type Create = KernelDefinition['create'];
+type Volume = NonNullable<Create['volumes']>[number] & { readOnly: boolean };
 type Entries = Map<string, Place>;
 
 const DRIVERS = ['auto', 'uml', 'qemu', 'fake'] as const;
+/** 2^32 - 1 means "no change" to chown(2) and setresuid(2). */
+const MOST_ID = 2 ** 32 - 2;
+const VOLUME_HINT = 'Write SOURCE:TARGET or SOURCE:TARGET:ro, such as ./data:/data:ro.';
+const LABEL_HINT = 'Use lower-case letters, digits and inner dashes, such as acme.';
 
 export function readKernel(
   reader: YamlReader,
@@ -22,7 +27,6 @@ export function readKernel(
 ): KernelDefinition | undefined {
   const entries = reader.map(place, keysOf('kernels.*'));
   if (entries === undefined) return undefined;
-  const problems = reader.problems.length;
   const create = readCreate(reader, place, entries, context);
   const partition = entries.get('partition');
   const tenant = entries.get('tenant');
@@ -35,46 +39,66 @@ export function readKernel(
         `Leave ${key} out, or the partition.`,
       );
   }
-  const definition: KernelDefinition = {
+  const owner = tenant && readWord(reader, tenant);
+  if (owner !== undefined) isAccepted(reader, tenant!, { tenant: owner }, 'tenant', LABEL_HINT);
+  return {
     name,
     create,
     partition: partition === undefined ? null : (readPartition(reader, partition) ?? null),
-    tenant: (tenant && reader.text(tenant)) ?? null,
+    tenant: owner ?? null,
   };
-  if (reader.problems.length === problems) checkRest(reader, place, definition);
-  return definition;
 }
 
+/** What cannot be read, or would be refused by the API, is told and left out. */
 function readCreate(reader: YamlReader, place: Place, entries: Entries, context: StackContext): Create {
-  const value = <T>(key: string, read: (place: Place) => T | undefined): T | undefined => {
-    const found = entries.get(key);
-    return found && read(found);
+  const create: { -readonly [Key in keyof Create]: Create[Key] } = { command: [] };
+  const option = <Key extends keyof Create>(name: string, key: Key, read: (at: Place) => Create[Key]): void => {
+    const at = entries.get(name);
+    const value = at && read(at);
+    if (value !== undefined && isAccepted(reader, at!, { [key]: value }, key)) create[key] = value;
   };
-  const text = (found: Place) => reader.text(found);
-  const root = value('root', text);
-  const user = value('user', (found) => readUser(reader, found));
-  const command = value('command', (found) => readCommand(reader, found));
+  const word = (at: Place) => readWord(reader, at);
+  option('command', 'command', (at) => readCommand(reader, at) as Create['command']);
   if (!entries.has('command'))
     reader.problem(place, 'command is missing', 'Say what it runs: command: ["node", "server.js"]');
-  const create: { [Key in keyof Create]: Create[Key] | undefined } = {
-    command: command ?? ['true'],
-    driver: value('driver', (found) => reader.word(found, DRIVERS)),
-    image: value('image', text),
-    root: root === undefined || root === 'host' ? undefined : resolve(context.directory, root),
-    env: value('environment', (found) => readEnvironment(reader, found)),
-    volumes: value('volumes', (found) => readVolumes(reader, found, context)),
-    cwd: value('cwd', text),
-    uid: user?.uid,
-    gid: user?.gid,
-    hostname: value('hostname', text),
-    restart: value('restart', text),
-    readyTimeoutMs: value('readyTimeout', (found) => readDuration(reader, found)),
-    stopGraceMs: value('stopGrace', (found) => readDuration(reader, found)),
-    cold: value('cold', (found) => reader.boolean(found)),
-    cpus: value('cpus', (found) => reader.number(found, 1, 4096)),
-    memoryBytes: value('memory', (found) => readSize(reader, found)),
-  };
-  return Object.fromEntries(Object.entries(create).filter(([, each]) => each !== undefined)) as Create;
+  option('driver', 'driver', (at) => reader.word(at, DRIVERS));
+  option('image', 'image', word);
+  option('root', 'root', (at) => {
+    const root = word(at);
+    return root === undefined || root === 'host' ? undefined : resolve(context.directory, root);
+  });
+  option('environment', 'env', (at) => readEnvironment(reader, at));
+  option('volumes', 'volumes', (at) => readVolumes(reader, at, context));
+  option('cwd', 'cwd', word);
+  option('hostname', 'hostname', word);
+  option('restart', 'restart', word);
+  option('readyTimeout', 'readyTimeoutMs', (at) => readDuration(reader, at, 1));
+  option('stopGrace', 'stopGraceMs', (at) => readDuration(reader, at));
+  option('cold', 'cold', (at) => reader.boolean(at));
+  option('cpus', 'cpus', (at) => reader.number(at, 1, 4096));
+  option('memory', 'memoryBytes', (at) => readSize(reader, at));
+  const user = entries.get('user');
+  Object.assign(create, user && readUser(reader, user));
+  // Together they may be too long where neither is.
+  const { command, env } = create;
+  if (command.length > 0 && env !== undefined) isAccepted(reader, entries.get('command')!, { command, env }, '');
+  return create;
+}
+
+/**
+ * Whether the API would take these fields; what it refuses is a problem at `place`, or at the part of it that the error
+ * names beyond `field`.
+ */
+function isAccepted(reader: YamlReader, place: Place, fields: object, field: string, hint?: string): boolean {
+  try {
+    checkCreateRequest({ command: ['true'], ...fields });
+    return true;
+  } catch (error) {
+    if (!(error instanceof PolykernelError)) throw error;
+    const below = field !== '' && error.field?.startsWith(field) ? error.field.slice(field.length) : '';
+    reader.problemAt(`${place.path}${below}`, withoutField(error).replace(/^env: /, ''), error.hint ?? hint);
+    return false;
+  }
 }
 
 /** A text goes to the shell, as people expect of it; a list is run as it is. */
@@ -84,65 +108,57 @@ function readCommand(reader: YamlReader, place: Place): string[] | undefined {
     const words = reader.list(place, hint)?.map((item) => reader.text(item, 'a word') ?? '');
     return words?.length === 0 ? reader.problem(place, 'must have at least one word', hint) : words;
   }
-  const text = reader.text(place, 'a list of words, or a text', hint);
+  const text = readWord(reader, place, 'a list of words, or a text', hint);
   return text === undefined ? undefined : ['/bin/sh', '-c', text];
 }
 
 function readEnvironment(reader: YamlReader, place: Place): Record<string, string> | undefined {
-  const entries = reader.map(place);
-  return entries && Object.fromEntries([...entries].map(([name, value]) => [name, reader.text(value) ?? '']));
+  const hint = 'Write a value, such as "" for none.';
+  const variables = [...(reader.map(place) ?? [])].flatMap(([name, at]) => {
+    const value = reader.text(at, 'a text', hint);
+    const isGood = value !== undefined && isAccepted(reader, at, { env: { [name]: value } }, '');
+    return isGood ? [[name, value] as const] : [];
+  });
+  // Unlike an assignment, this makes __proto__ a variable like any other.
+  return Object.fromEntries(variables);
 }
 
 function readUser(reader: YamlReader, place: Place): { uid: number; gid: number } | undefined {
-  const text = reader.text(place, 'a user id');
+  const hint = 'Write numbers: 1000, or "1000:1000".';
+  const text = reader.text(place, 'a user id', hint);
   if (text === undefined) return undefined;
-  const match = /^(\d{1,10})(?::(\d{1,10}))?$/.exec(text);
-  if (match === null)
-    return reader.problem(place, `is ${JSON.stringify(text)}, not a user id`, 'Write numbers: 1000, or "1000:1000".');
-  return { uid: Number(match[1]), gid: Number(match[2] ?? 0) };
+  const [, uid, gid = '0'] = /^(\d{1,10})(?::(\d{1,10}))?$/.exec(text) ?? [];
+  if (uid !== undefined && Math.max(Number(uid), Number(gid)) <= MOST_ID) return { uid: Number(uid), gid: Number(gid) };
+  return reader.problem(place, `is ${JSON.stringify(text)}, not a user id of at most ${MOST_ID}`, hint);
 }
 
 function readVolumes(reader: YamlReader, place: Place, { directory }: StackContext): Create['volumes'] {
-  return reader.list(place)?.flatMap((item) => {
-    if (reader.isMap(item)) {
-      const entries = reader.map(item, keysOf('kernels.*.volumes[]'));
-      const [source, target, readOnly] = ['source', 'target', 'readOnly'].map((key) => entries?.get(key));
-      if (source === undefined || target === undefined) {
-        reader.problem(item, `${source === undefined ? 'source' : 'target'} is missing`);
-        return [];
-      }
-      const [from, to] = [reader.text(source), reader.text(target)];
-      if (from === undefined || to === undefined) return [];
-      return [
-        { source: resolve(directory, from), target: to, readOnly: (readOnly && reader.boolean(readOnly)) ?? false },
-      ];
-    }
-    const hint = 'Write SOURCE:TARGET or SOURCE:TARGET:ro, such as ./data:/data:ro.';
-    const text = reader.text(item, 'SOURCE:TARGET', hint);
-    const match = text === undefined ? null : /^([^:]+):(\/[^:]*)(?::(ro|rw))?$/.exec(text);
-    if (match !== null)
-      return [{ source: resolve(directory, match[1]!), target: match[2]!, readOnly: match[3] === 'ro' }];
-    if (text !== undefined) reader.problem(item, `is ${JSON.stringify(text)}, not SOURCE:TARGET`, hint);
-    return [];
+  return reader.list(place, VOLUME_HINT)?.flatMap((item) => {
+    const volume = reader.isMap(item) ? readVolumeMap(reader, item) : readVolumeText(reader, item);
+    if (volume === undefined) return [];
+    const whole = { ...volume, source: resolve(directory, volume.source) };
+    return isAccepted(reader, item, { volumes: [whole] }, 'volumes[0]') ? [whole] : [];
   });
 }
 
-/** Names that the API gives another way. */
-const FIELDS: readonly (readonly [RegExp, string])[] = [
-  [/^env\b/, 'environment'],
-  [/^(uid|gid)$/, 'user'],
-  [/^readyTimeoutMs$/, 'readyTimeout'],
-  [/^stopGraceMs$/, 'stopGrace'],
-  [/^memoryBytes$/, 'memory'],
-];
+function readVolumeText(reader: YamlReader, place: Place): Volume | undefined {
+  const text = reader.text(place, 'SOURCE:TARGET', VOLUME_HINT);
+  if (text === undefined) return undefined;
+  const [, source, target, mode] = /^([^:]+):(\/[^:]*)(?::(ro|rw))?$/.exec(text) ?? [];
+  if (source !== undefined && target !== undefined) return { source, target, readOnly: mode === 'ro' };
+  return reader.problem(place, `is ${JSON.stringify(text)}, not SOURCE:TARGET`, VOLUME_HINT);
+}
 
-/** What the API would refuse, said at its place in the file. */
-function checkRest(reader: YamlReader, place: Place, { name, create, partition, tenant }: KernelDefinition): void {
-  try {
-    checkCreateRequest({ ...create, name, ...(partition && { partition }), ...(tenant !== null && { tenant }) });
-  } catch (error) {
-    if (!(error instanceof PolykernelError)) throw error;
-    const field = FIELDS.reduce((text, [from, to]) => text.replace(from, to), error.field ?? '');
-    reader.problemAt(field === '' ? place.path : `${place.path}.${field}`, error.message, error.hint);
-  }
+function readVolumeMap(reader: YamlReader, place: Place): Volume | undefined {
+  const entries = reader.map(place, keysOf('kernels.*.volumes[]'));
+  const [source, target] = ['source', 'target'].map((key) => {
+    const at = entries?.get(key);
+    return at
+      ? readWord(reader, at)
+      : reader.problem(place, `${key} is missing`, 'Write {source: ./data, target: /data}.');
+  });
+  const readOnly = entries?.get('readOnly');
+  const isReadOnly = readOnly ? reader.boolean(readOnly) : false;
+  if (source === undefined || target === undefined || isReadOnly === undefined) return undefined;
+  return { source, target, readOnly: isReadOnly };
 }

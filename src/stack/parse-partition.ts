@@ -3,11 +3,10 @@ import type { CpuRequest, DeviceClass, DeviceRequest, MemoryRequest, PartitionRe
 import { parseCpuList } from '../sys/cpu-list.ts';
 import { formatBytes } from '../sys/units.ts';
 import { keysOf } from './options.ts';
-import { readMemoryPerNode, readPciAddress, readSize } from './parse-values.ts';
+import { MOST_NODE, PAGE_BYTES, readMemoryPerNode, readPciAddress, readSize } from './parse-values.ts';
 import type { Place, YamlReader } from './yaml-reader.ts';
 
 const MOST_CPUS = 65_536;
-const MOST_NODE = 65_535;
 const DEFAULT_BYTES = 256 * 2 ** 20;
 const CLASSES: readonly DeviceClass[] = ['network', 'nvme', 'storage', 'gpu', 'accelerator', 'usb'];
 
@@ -53,16 +52,19 @@ function readCpuMap(reader: YamlReader, place: Place): CpuRequest | undefined {
   if (entries === undefined) return undefined;
   const get = (key: string) => entries.get(key);
   const shared = get('shared');
-  const mixed = ['count', 'numa', 'smt', 'cache', 'near'].find((key) => entries.has(key));
   if (shared !== undefined) {
-    if (mixed !== undefined)
-      return reader.problem(get(mixed)!, `${mixed} does not go with shared: shared CPUs never mix with dedicated ones`);
+    for (const key of ['count', 'numa', 'smt', 'cache', 'near']) {
+      const mixed = get(key);
+      const reason = `${key} does not go with shared: shared CPUs never mix with dedicated ones`;
+      if (mixed !== undefined) reader.problem(mixed, reason, `Leave out shared, or ${key}.`);
+    }
     const part = reader.number(shared, 0.001, MOST_CPUS, true);
     const weight = get('weight');
     const milliCpus = Math.round((part ?? 1) * 1000);
     return { kind: 'shared', milliCpus, weight: (weight && reader.number(weight, 1, 10_000)) ?? 100 };
   }
-  if (get('weight') !== undefined) reader.problem(get('weight')!, 'weight goes only with shared');
+  if (get('weight') !== undefined)
+    reader.problem(get('weight')!, 'weight goes only with shared', 'Leave it out: whole CPUs have no rival.');
   const count = get('count');
   if (count === undefined) return reader.problem(place, 'count is missing', 'Write {count: 4}, or {shared: 0.5}.');
   const [numa, smt, cache, near] = [get('numa'), get('smt'), get('cache'), get('near')];
@@ -85,28 +87,33 @@ function readMemory(reader: YamlReader, place: Place): MemoryRequest | undefined
   if (entries === undefined) return undefined;
   const [size, node, nodes, huge] = ['size', 'node', 'nodes', 'hugePages'].map((key) => entries.get(key));
   const page = huge && readSize(reader, huge);
-  const whole = (at: Place, bytes: number | undefined) => {
+  const whole = (path: string, bytes: number | undefined) => {
     if (page === undefined || bytes === undefined || bytes % page === 0) return;
-    reader.problem(
-      at,
+    reader.problemAt(
+      path,
       `${formatBytes(bytes)} are not whole huge pages of ${formatBytes(page)}`,
       'Choose a multiple of the page size.',
     );
   };
-  if (page !== undefined && Math.log2(page) % 1 !== 0)
-    reader.problem(huge!, 'must be a size of huge pages, such as 2MiB or 1GiB');
+  if (page !== undefined && (page <= PAGE_BYTES || Math.log2(page) % 1 !== 0))
+    return reader.problem(
+      huge!,
+      `${formatBytes(page)} is no size of huge pages`,
+      'Write 2MiB or 1GiB, as the machine has.',
+    );
   if (nodes !== undefined) {
     for (const other of [size, node]) {
-      if (other !== undefined) reader.problem(other, 'does not go with nodes, which says it for each node');
+      if (other !== undefined)
+        reader.problem(other, 'does not go with nodes, which says it for each node', 'Leave one of them out.');
     }
     const memory = readMemoryPerNode(reader, nodes);
-    for (const each of memory ?? []) whole(nodes, each.bytes);
+    for (const each of memory ?? []) whole(`${nodes.path}.${each.node}`, each.bytes);
     return memory && { kind: 'nodes', memory, hugePageBytes: page ?? null };
   }
   if (size === undefined)
     return reader.problem(place, 'size is missing', 'Write {size: 2GiB}, or {nodes: {0: 1GiB, 1: 1GiB}}.');
   const bytes = readSize(reader, size);
-  whole(size, bytes);
+  whole(size.path, bytes);
   const on = node && reader.number(node, 0, MOST_NODE);
   return bytes === undefined ? undefined : { kind: 'size', bytes, node: on ?? null, hugePageBytes: page ?? null };
 }

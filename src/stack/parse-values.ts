@@ -6,12 +6,20 @@ import { normalizePciAddress } from '../topology/pci-address.ts';
 import type { Place, YamlReader } from './yaml-reader.ts';
 
 /** The least page of every machine: what is no multiple of it can never be given. */
-const PAGE_BYTES = 4096;
+export const PAGE_BYTES = 4096;
+/** Far above the 1024 nodes that Linux can be built for (MAX_NUMNODES). */
+export const MOST_NODE = 65_535;
+
+/** A text that is not empty. */
+export function readWord(reader: YamlReader, place: Place, what = 'a text', hint?: string): string | undefined {
+  const text = reader.text(place, what, hint);
+  return text === '' ? reader.problem(place, 'is empty', hint ?? 'Give it a value, or leave the option out.') : text;
+}
 
 export function readCpuList(reader: YamlReader, place: Place): number[] | undefined {
-  const text = reader.text(place, 'a list of CPUs', 'Write numbers and ranges, such as 2-7,10.');
-  if (text === undefined) return undefined;
-  return reader.attempt(place, () => parseCpuList(text), 'Write numbers and ranges, such as 2-7,10.');
+  const hint = 'Write numbers and ranges in one text, such as 2-7,10.';
+  const text = reader.text(place, 'a text such as "2-7,10"', hint);
+  return text === undefined ? undefined : reader.attempt(place, () => parseCpuList(text), hint);
 }
 
 /** Whole pages, above 0. */
@@ -19,7 +27,7 @@ export function readSize(reader: YamlReader, place: Place): number | undefined {
   const text = reader.text(place, 'a size', 'Write a number with its unit, such as 512MiB or 2G.');
   const bytes = text === undefined ? undefined : reader.attempt(place, () => parseBytes(text));
   if (bytes === undefined) return undefined;
-  if (bytes === 0) return reader.problem(place, 'must be more than 0');
+  if (bytes === 0) return reader.problem(place, 'must be more than 0', 'Give a size such as 256MiB.');
   if (bytes % PAGE_BYTES === 0) return bytes;
   const below = Math.floor(bytes / PAGE_BYTES) * PAGE_BYTES;
   return reader.problem(
@@ -29,12 +37,14 @@ export function readSize(reader: YamlReader, place: Place): number | undefined {
   );
 }
 
-/** Milliseconds, at most an hour. */
-export function readDuration(reader: YamlReader, place: Place): number | undefined {
+/** Milliseconds, at least `least` and at most an hour. */
+export function readDuration(reader: YamlReader, place: Place, least = 0): number | undefined {
   const text = reader.text(place, 'a duration', 'Write a number with its unit, such as 10s or 1m30s.');
   const milliseconds = text === undefined ? undefined : reader.attempt(place, () => parseDuration(text));
-  if (milliseconds === undefined || milliseconds <= 3_600_000) return milliseconds;
-  return reader.problem(place, `${text} is longer than an hour`);
+  if (milliseconds === undefined) return undefined;
+  if (milliseconds < least) return reader.problem(place, `${text} is too short`, `Give at least ${least} ms.`);
+  if (milliseconds > 3_600_000) return reader.problem(place, `${text} is longer than an hour`, 'Give at most 1h.');
+  return milliseconds;
 }
 
 export function readPciAddress(reader: YamlReader, place: Place): string | undefined {
@@ -48,12 +58,13 @@ export function readMemoryPerNode(reader: YamlReader, place: Place): NodeMemory[
   if (entries === undefined) return undefined;
   if (entries.size === 0) return reader.problem(place, 'must name at least one NUMA node');
   const memory = [...entries].map(([key, value]) => {
-    if (!/^\d{1,5}$/.test(key))
+    if (!/^(0|[1-9]\d{0,4})$/.test(key) || Number(key) > MOST_NODE) {
       return reader.problem(
-        value,
+        { ...value, offset: value.keyOffset },
         `${JSON.stringify(key)} is not the number of a NUMA node`,
         'Write a map such as {0: 12GiB, 1: 12GiB}.',
       );
+    }
     const bytes = readSize(reader, value);
     return bytes === undefined ? undefined : { node: Number(key), bytes };
   });

@@ -1,42 +1,5 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import fc from 'fast-check';
-import { Compile } from 'typebox/schema';
 import { describe, expect, it } from 'vitest';
-import { parse as parseYaml } from 'yaml';
-import { schemaText, withOptionTable } from '../../scripts/stack-documents.ts';
-import { keysOf, liveChange, OPTIONS, stackJsonSchema } from './options.ts';
-import { parseStack } from './parse.ts';
-
-const ROOT = join(import.meta.dirname, '../..');
-const parse = (text: string) => parseStack(text, { directory: '/srv/shop', defaultName: 'shop' });
-const FULL = `
-name: full
-pool: {cpus: 2-15, shared: "14,15", memory: {1: 2GiB, 0: 1GiB}, devices: ["0000:3B:00.0", "3c:00.1"]}
-kernels:
-  web:
-    driver: qemu
-    image: mine
-    root: ./rootfs
-    command: [node, server.js, 8080]
-    environment: {PORT: 8080, DEBUG: true, EMPTY: ""}
-    volumes: ["./data:/data:ro", {source: /srv/x, target: /x, readOnly: false}]
-    cwd: /data
-    user: 1000:100
-    hostname: web.example
-    restart: on-failure:3
-    readyTimeout: 1m30s
-    stopGrace: 5s
-    cold: true
-    tenant: acme
-    partition:
-      cpus: {count: 4, numa: 1, smt: any, cache: shared-l3, near: "0000:3b:00.0"}
-      memory: {size: 2GiB, node: 1, hugePages: 2MiB}
-      devices: ["0000:3b:00.0", {class: nvme, count: 2, function: virtual}]
-  db: {command: [db], partition: {cpus: "4-7", memory: {nodes: {0: 1GiB, 1: 1GiB}, hugePages: 1GiB}}}
-  job: {command: echo hi, partition: {cpus: {shared: 0.5, weight: 200}, memory: 64MiB}}
-  plain: {command: [x], cpus: 2, memory: 512M}
-`;
+import { FULL, parse } from './testing.ts';
 
 it('reads every option', () => {
   const { stack, problems } = parse(FULL);
@@ -127,13 +90,13 @@ describe('a problem has its place', () => {
     ['an empty file', '', '1:1', /must be a map, not nothing/],
     ['a list', '- a', '1:1', /must be a map, not a list/],
     ['broken YAML', 'kernels: {', '1:11', /not valid YAML/],
-    ['two documents', 'kernels: {a: {command: x}}\n---\nb: 1', '2:1', /not valid YAML/],
+    ['two documents', 'kernels: {a: {command: x}}\n---\nb: 1', '2:1', /second document/],
     ['an unknown option', kernel('comand: x'), '4:5', /no option "comand" here/],
     ['a prototype name', kernel('__proto__: {a: 1}'), '4:5', /no option "__proto__"/],
-    ['a merge key', kernel('<<: {a: 1}'), '4:5', /no option "<<"/],
+    ['a merge key', kernel('<<: {a: 1}'), '4:5', /merge keys are not understood/],
     ['an option twice', kernel('restart: no\n    restart: always'), '5:5', /given twice, first in line 4, column 5/],
     ['a kernel twice', 'kernels:\n  a: {command: x}\n  a: {command: x}', '3:3', /"a" is given twice/],
-    ['a bad name', 'kernels:\n  A_b: {command: x}', '2:8', /not a valid name/],
+    ['a bad name', 'kernels:\n  A_b: {command: x}', '2:3', /not a valid name/],
     ['no command', 'kernels: {a: {}}', '1:14', /command is missing/],
     ['an empty command', 'kernels: {a: {command: []}}', '1:24', /at least one word/],
     ['zero CPUs', kernel('partition: {cpus: 0}'), '4:23', /is 0; it must be a whole number from 1/],
@@ -168,13 +131,36 @@ describe('a problem has its place', () => {
     [
       'a node that is none',
       kernel('partition: {memory: {nodes: {a: 1GiB}}}'),
-      '4:37',
+      '4:34',
       /"a" is not the number of a NUMA node/,
     ],
     ['an address that is none', kernel('partition: {devices: [eth0]}'), '4:27', /not a PCI address/],
     ['an unknown class', kernel('partition: {devices: [{class: nvmee}]}'), '4:35', /is "nvmee"/],
     ['both sizes', kernel('cpus: 2\n    partition: {cpus: 2}'), '4:11', /given beside a partition/],
-    ['a bad restart', kernel('restart: sometimes'), '4:14', /restart/],
+    ['a bad restart', kernel('restart: sometimes'), '4:14', /is "sometimes"/],
+    ['a bad tenant', kernel('tenant: A b'), '4:13', /is "A b"/],
+    ['a relative cwd', kernel('cwd: data'), '4:10', /is "data"/],
+    ['a user that is none', kernel('user: 4294967295'), '4:11', /not a user id/],
+    ['no time at all', kernel('readyTimeout: 0'), '4:19', /0 is too short/],
+    ['an empty root', kernel('root: ""'), '4:11', /is empty/],
+    ['an empty source', kernel('volumes: [{source: "", target: /x}]'), '4:24', /is empty/],
+    ['an empty text to run', 'kernels: {a: {command: ""}}', '1:24', /is empty/],
+    [
+      'CPUs as a YAML list',
+      'pool: {cpus: [2, 3]}\nkernels: {a: {command: x}}',
+      '1:14',
+      /must be a text such as "2-7,10"/,
+    ],
+    ['a node twice', kernel('partition: {memory: {nodes: {0: 1GiB, 00: 1GiB}}}'), '4:43', /"00" is not the number/],
+    ['huge pages of no size', kernel('partition: {memory: {size: 6MiB, hugePages: 3MiB}}'), '4:49', /no size of huge/],
+    ['half a huge page on a node', kernel('partition: {memory: {nodes: {0: 3MiB}, hugePages: 2MiB}}'), '4:37', /3 MiB/],
+    ['a tag', kernel('cwd: !!str /x'), '4:16', /the tag !!str/],
+    ['an unknown tag', kernel('cwd: !foo /x'), '4:15', /the tag !foo/],
+    ['another YAML', '%YAML 1.1\n---\nkernels: {a: {command: x}}', '1:1', /YAML 1.1 is not understood/],
+    ['a merge key among variables', kernel('environment: {<<: x}'), '4:19', /merge keys/],
+    ['an alias of nothing', kernel('cwd: *nobody'), '4:10', /an alias of nothing/],
+    ['a key that is a list', kernel('environment: {[a]: x}'), '4:19', /a key must be a plain word/],
+    ['a NUL byte', 'kernels:\n  \0: x', '2:3', /holds a NUL byte/],
     ['a bad volume', kernel('volumes: [data]'), '4:15', /not SOURCE:TARGET/],
     ['a volume over the root', kernel('volumes: ["./a:/"]'), '4:15', /cannot be mounted over/],
     ['a bad variable', kernel('environment: {"A=B": x}'), '4:26', /cannot be set/],
@@ -225,111 +211,71 @@ describe('a problem has its place', () => {
     );
   });
 
-  it('and all of them are told, in the order of the file', () => {
+  it('and all of them are told, in the order of the file, also those between options', () => {
+    const { problems } = parse(`
+pool: {cpus: 2-3, shared: 9}
+kernels:
+  a:
+    hostname: a_b
+    restart: sometimes
+    environment: {"A=B": 1, "C=D": 2}
+    volumes: ["./a:/", "./b:/../c"]
+    partition: {cpus: "7", devices: ["01:00.0"]}
+  B: {comand: x}
+`);
+    expect(problems.map(({ line, path }) => `${line} ${path}`)).toEqual([
+      '2 pool.shared',
+      '5 kernels.a',
+      '5 kernels.a.hostname',
+      '6 kernels.a.restart',
+      '7 kernels.a.environment.A=B',
+      '7 kernels.a.environment.C=D',
+      '8 kernels.a.volumes[0].target',
+      '8 kernels.a.volumes[1].target',
+      '9 kernels.a.partition.cpus',
+      '9 kernels.a.partition.devices[0]',
+      '10 kernels.B',
+      '10 kernels.B',
+      '10 kernels.B.comand',
+    ]);
+  });
+
+  it('and what is wrong with the pool is not held against the kernels', () => {
+    const { problems } = parse('pool: {cpus: 2-x}\nkernels: {a: {command: x, partition: {cpus: "7"}}}');
+    expect(problems.map(({ path }) => path)).toEqual(['pool.cpus']);
+  });
+
+  it('names each kernel that has the CPUs already', () => {
     const { problems } = parse(
-      'pool: {cpus: x}\nkernels:\n  a: {comand: x, partition: {cpus: 0}}\n  B: {command: []}\nnam: x\n',
+      'kernels:\n' +
+        ['a: "2-3"', 'b: "4"', 'c: "3-5"']
+          .map((each) => each.split(': '))
+          .map(([name, cpus]) => `  ${name}: {command: x, partition: {cpus: ${cpus}}}\n`)
+          .join(''),
     );
-    expect(problems.length).toBeGreaterThanOrEqual(6);
-    const lines = problems.map(({ line }) => line);
-    expect(lines).toEqual([...lines].sort((a, b) => a - b));
+    expect(problems.map(({ message }) => message)).toEqual([
+      'CPU 3 is asked for by a already',
+      'CPU 4 is asked for by b already',
+    ]);
   });
 });
 
-it('never throws, whatever is in the file, and every place is in it', () => {
-  const pieces = fc.constantFrom(
-    ...FULL.split(/(?<=[\s{}[\]:,])/),
-    '*a',
-    '&a ',
-    '!!binary x',
-    '\t',
-    '- ',
-    '? ',
-    '---\n',
-    '__proto__: ',
-    '\u2028',
-    '"',
-    "'",
-  );
-  const texts = fc.oneof(
-    fc.string({ unit: 'binary', maxLength: 200 }),
-    fc.array(pieces, { maxLength: 60 }).map((list) => list.join('')),
-    fc
-      .record({ at: fc.nat(FULL.length), cut: fc.nat(20), put: fc.array(pieces, { maxLength: 3 }) })
-      .map(({ at, cut, put }) => FULL.slice(0, at) + put.join('') + FULL.slice(at + cut)),
-  );
-  fc.assert(
-    fc.property(texts, (text) => {
-      const { stack, problems } = parse(text);
-      expect(stack === undefined).toBe(problems.length > 0);
-      const lines = text.split('\n');
-      for (const { line, column } of problems) {
-        expect(line).toBeLessThanOrEqual(lines.length);
-        expect(column).toBeLessThanOrEqual(lines[line - 1]!.length + 1);
-      }
-    }),
-    { numRuns: 500 },
-  );
+it('names of the prototype are names like any other', () => {
+  const { stack } = parse('kernels: {constructor: {command: x, environment: {__proto__: a, toString: b}}}');
+  expect(stack?.kernels[0]?.name).toBe('constructor');
+  expect(Object.entries(stack?.kernels[0]?.create.env ?? {})).toEqual([
+    ['__proto__', 'a'],
+    ['toString', 'b'],
+  ]);
 });
 
-it('an alias bomb does no harm', () => {
-  const bomb = [
-    'a: &a [x,x,x,x,x,x,x,x,x]',
-    ...'bcdefgh'.split('').map((name, index) => `${name}: &${name} [${Array(9).fill(`*${'abcdefg'[index]}`).join()}]`),
-  ];
-  const { problems } = parse(`${bomb.join('\n')}\nkernels: {k: {command: *h}}`);
-  expect(problems.length).toBeGreaterThan(0);
-});
-
-describe('the table of options', () => {
-  it('names every key the parser takes, and the whole example uses each', () => {
-    for (const { path } of OPTIONS) {
-      const key = path.split('.').at(-1)!.replace('[]', '');
-      expect(FULL).toContain(`${key}:`);
-    }
-    expect(keysOf('kernels.*.partition')).toEqual(['cpus', 'memory', 'devices']);
-  });
-
-  it('says what is live', () => {
-    expect(liveChange('restart')).toBe(true);
-    expect(liveChange('environment.MODE')).toBe(false);
-    expect(liveChange('partition.cpus')).toBe(true);
-    expect(liveChange('partition.memory')).toBe(false);
-    expect(liveChange('unheard-of')).toBe(false);
-  });
-
-  it('is what the published schema and docs/stack.md say (node scripts/stack-reference.ts)', () => {
-    expect(readFileSync(join(ROOT, 'polykernel.schema.json'), 'utf8')).toBe(schemaText());
-    const page = readFileSync(join(ROOT, 'docs/stack.md'), 'utf8');
-    expect(page).toBe(withOptionTable(page));
-  });
-});
-
-describe('the published schema', () => {
-  const schema = Compile(stackJsonSchema() as never) as { Check(value: unknown): boolean };
-  const accepts = (text: string) => schema.Check(parseYaml(text));
-
-  it('accepts what the parser accepts', () => {
-    expect(accepts(FULL)).toBe(true);
-    for (const example of ['three-kernels', 'dedicated']) {
-      const text = readFileSync(join(ROOT, `examples/${example}/polykernel.yaml`), 'utf8');
-      expect(parse(text).problems).toEqual([]);
-      expect(accepts(text)).toBe(true);
-    }
-  });
-
-  it.each([
-    'name: a',
-    'kernels: {a: {comand: x}}',
-    'kernels: {a: {}}',
-    'kernels: {a: {command: []}}',
-    'kernels: {A: {command: x}}',
-    'kernels: {a: {command: x, partition: {cpus: 0}}}',
-    'kernels: {a: {command: x, partition: {cpus: {count: 1, smt: half}}}}',
-    'kernels: {a: {command: x, partition: {devices: [eth0]}}}',
-    'kernels: {a: {command: x, restart: sometimes}}',
-    'pool: {memory: 1GiB}\nkernels: {a: {command: x}}',
-  ])('refuses what the parser refuses: %s', (text) => {
-    expect(parse(text).stack).toBeUndefined();
-    expect(accepts(text)).toBe(false);
-  });
+it('an alias stands for the last anchor of its name', () => {
+  const { stack } = parse(`
+kernels:
+  a: {command: &c [x], environment: &e {A: 1}}
+  b: {command: *c, environment: *e, partition: &c {cpus: 2}}
+  c: {command: y, partition: *c}
+`);
+  expect(stack?.kernels[1]?.create).toEqual({ command: ['x'], env: { A: '1' } });
+  expect(stack?.kernels[2]?.partition).toEqual(stack?.kernels[1]?.partition);
 });

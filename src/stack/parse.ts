@@ -1,5 +1,6 @@
 /** From the text of a stack file to a Stack, or to every problem in it. */
 import { checkName } from '../instance/name.ts';
+import { MAX_CPU } from '../sys/cpu-list.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { checkTogether } from './check.ts';
 import { keysOf } from './options.ts';
@@ -7,6 +8,9 @@ import { readKernel } from './parse-kernel.ts';
 import { readCpuList, readMemoryPerNode, readPciAddress, readSize } from './parse-values.ts';
 import type { KernelDefinition, Problem, Stack } from './stack.ts';
 import { type Place, YamlReader } from './yaml-reader.ts';
+
+/** More than one host has ever been asked to run, and few enough that reading them takes no time to speak of. */
+const MOST_KERNELS = 4096;
 
 export interface StackContext {
   /** Absolute directory that relative paths in the file are below. */
@@ -21,10 +25,9 @@ export type ParsedStack = { stack: Stack; problems: readonly [] } | { stack: und
 export function parseStack(text: string, context: StackContext): ParsedStack {
   const reader = new YamlReader(text);
   const stack = readStack(reader, context);
-  if (stack !== undefined && reader.problems.length === 0) checkTogether(stack, reader);
+  if (stack !== undefined) checkTogether(stack, reader);
   if (stack !== undefined && reader.problems.length === 0) return { stack, problems: [] };
-  const problems = [...reader.problems].sort((a, b) => a.line - b.line || a.column - b.column);
-  return { stack: undefined, problems };
+  return { stack: undefined, problems: reader.report() };
 }
 
 /** The problems as one error, for callers that show only one. */
@@ -69,26 +72,43 @@ function readKernels(
     return [];
   }
   const entries = reader.map(place);
-  if (entries?.size === 0) reader.problem(place, 'must name at least one kernel');
-  return [...(entries ?? [])].flatMap(([name, kernel]) => {
-    reader.attempt(kernel, () => checkName(name));
-    return readKernel(reader, name, kernel, context) ?? [];
-  });
+  if (entries === undefined) return [];
+  if (entries.size === 0) reader.problem(place, 'must name at least one kernel');
+  if (entries.size > MOST_KERNELS) {
+    reader.problem(place, `names ${entries.size} kernels; the most is ${MOST_KERNELS}`, 'Make several stacks of them.');
+    return [];
+  }
+  const kernels: KernelDefinition[] = [];
+  let exact = 0;
+  for (const [name, kernel] of entries) {
+    reader.attempt({ ...kernel, offset: kernel.keyOffset }, () => checkName(name));
+    const definition = readKernel(reader, name, kernel, context);
+    if (definition === undefined) continue;
+    kernels.push(definition);
+    const cpus = definition.partition?.cpus;
+    if (cpus?.kind === 'exact') exact += cpus.cpus.length;
+    // Some are asked for twice then, which is told below; reading on would only fill memory.
+    if (exact > MAX_CPU + 1) break;
+  }
+  return kernels;
 }
 
+/** Undefined for a pool with a problem, against which no kernel can be held. */
 function readPool(reader: YamlReader, place: Place): Stack['pool'] | undefined {
+  const before = reader.problems.length;
   const entries = reader.map(place, keysOf('pool'));
   if (entries === undefined) return undefined;
   const [cpus, shared, memory, devices] = ['cpus', 'shared', 'memory', 'devices'].map((key) => entries.get(key));
   if (cpus === undefined)
     reader.problem(place, 'cpus is missing', 'Say which CPUs the host gives up, such as cpus: 2-15.');
   const addresses = devices && reader.list(devices)?.map((item) => readPciAddress(reader, item) ?? '');
-  return {
+  const pool: Stack['pool'] = {
     cpus: (cpus && readCpuList(reader, cpus)) ?? [],
     sharedCpus: (shared && readCpuList(reader, shared)) ?? [],
     memory: (memory && readPoolMemory(reader, memory)) ?? { kind: 'share' },
     devices: addresses ?? [],
   };
+  return reader.problems.length === before ? pool : undefined;
 }
 
 function readPoolMemory(reader: YamlReader, place: Place): NonNullable<Stack['pool']>['memory'] | undefined {

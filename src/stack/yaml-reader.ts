@@ -1,5 +1,5 @@
 /** Reads a YAML document piece by piece, keeping the place of every value and gathering problems instead of stopping. */
-import { type Document, isAlias, isMap, isScalar, isSeq, type Node, parseDocument } from 'yaml';
+import { type Document, isAlias, isMap, isScalar, isSeq, type Node, parseDocument, visit, type YAMLError } from 'yaml';
 import { closest } from '../sys/closest.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import type { Problem } from './stack.ts';
@@ -7,6 +7,8 @@ import type { Problem } from './stack.ts';
 /** More than this is no stack file. */
 const MOST_CHARACTERS = 1_048_576;
 const MOST_PROBLEMS = 200;
+const MOST_PATH = 200;
+const MOST_MESSAGE = 400;
 
 /** A value and where it stands. `node` is null for an empty value (`cpus:`). */
 export interface Place {
@@ -14,37 +16,90 @@ export interface Place {
   node: Node | null;
   /** Offset of the value, or of its key where there is none. */
   offset: number;
+  /** Offset of the key it stands at; its own where it has none. */
+  keyOffset: number;
 }
 
 export class YamlReader {
   readonly problems: Problem[] = [];
-  readonly #source: string;
+  readonly #length: number;
+  /** Offset at which each line begins. */
+  readonly #lines: readonly number[];
   readonly #document: Document.Parsed | undefined;
+  /** What each alias stands for. The library's own search walks the whole document for every alias. */
+  readonly #aliased = new Map<Node, Node>();
   /** Where each path was seen, for problems found later. */
   readonly #offsets = new Map<string, number>();
 
   constructor(source: string) {
-    this.#source = source;
+    this.#length = source.length;
+    this.#lines = lineStarts(source);
     if (source.length > MOST_CHARACTERS || source.includes('\0')) {
-      const what = source.includes('\0') ? 'holds a NUL byte' : `has more than ${MOST_CHARACTERS} characters`;
-      this.#push('', 0, `the file ${what}`, 'Give a YAML text file.');
+      const isLong = source.length > MOST_CHARACTERS;
+      const what = isLong ? `has more than ${MOST_CHARACTERS} characters` : 'holds a NUL byte';
+      this.#push('', isLong ? 0 : source.indexOf('\0'), `the file ${what}`, 'Give a YAML text file.');
       return;
     }
-    this.#document = parseDocument(source, {
+    const document = parseDocument(source, {
       uniqueKeys: false,
       prettyErrors: false,
       strict: true,
       logLevel: 'error',
     });
-    for (const error of [...this.#document.errors, ...this.#document.warnings]) {
-      this.#push('', error.pos[0], `not valid YAML: ${firstLine(error.message)}`, undefined);
+    // Behind the nesting that the parser gave up on, it sees errors that are none.
+    const tooDeep = document.errors.find(({ code }) => code === 'RESOURCE_EXHAUSTION');
+    const told = tooDeep === undefined ? [...document.errors, ...document.warnings] : [tooDeep];
+    for (const error of told) {
+      // Every tag is refused below, at its value.
+      if (error.code !== 'TAG_RESOLVE_FAILED') this.#push('', error.pos[0], ...wordsOf(error));
     }
+    const { yaml } = document.directives;
+    if (yaml.explicit === true && yaml.version !== '1.2') {
+      const hint = 'Leave the %YAML line out, or say 1.2.';
+      this.#push('', source.indexOf('%YAML'), `YAML ${yaml.version} is not understood`, hint);
+    } else if (document.errors.length === 0) {
+      this.#document = document;
+      this.#inspect(document);
+    } else if (this.problems.length === 0) this.#push('', document.errors[0]!.pos[0], ...wordsOf(document.errors[0]!));
+  }
+
+  /** Resolves aliases, to the last anchor of their name above them, and refuses tags. */
+  #inspect(document: Document.Parsed): void {
+    const anchors = new Map<string, Node>();
+    visit(document, {
+      Node: (_key, node) => {
+        if (isAlias(node)) {
+          const target = anchors.get(node.source);
+          if (target !== undefined) this.#aliased.set(node, target);
+          return;
+        }
+        if (node.anchor !== undefined) anchors.set(node.anchor, node);
+        if (node.tag !== undefined) {
+          const tag = node.tag.replace(/^tag:yaml\.org,2002:/, '!!');
+          const hint = 'Leave it out, and quote what is to be a text.';
+          this.#push('', node.range?.[0] ?? 0, `the tag ${tag} is not understood`, hint);
+        }
+      },
+    });
   }
 
   /** The top of the document, or undefined when it cannot be read at all. */
   top(): Place | undefined {
-    if (this.#document === undefined || this.#document.errors.length > 0) return undefined;
-    return { path: '', node: this.#document.contents, offset: 0 };
+    if (this.#document === undefined) return undefined;
+    return { path: '', node: this.#document.contents, offset: 0, keyOffset: 0 };
+  }
+
+  /** The problems in the order of the file, with a word on those that are not told. */
+  report(): Problem[] {
+    const sorted = [...this.problems].sort((a, b) => a.line - b.line || a.column - b.column);
+    if (!this.#isFull) return sorted;
+    const { line, column } = sorted.at(-1)!;
+    const message = `only ${MOST_PROBLEMS} problems are told`;
+    return [...sorted, { path: '', line, column, message, hint: 'Correct these first.' }];
+  }
+
+  get #isFull(): boolean {
+    return this.problems.length >= MOST_PROBLEMS;
   }
 
   problem(place: Place, message: string, hint?: string): undefined {
@@ -54,7 +109,9 @@ export class YamlReader {
   /** For what is found when the document is read already: at the value of `path`, or of the nearest one above it. */
   problemAt(path: string, message: string, hint?: string): void {
     let known = path;
-    while (known !== '' && !this.#offsets.has(known)) known = known.replace(/(\.|^)[^.[]*$|\[\d+\]$/, '');
+    while (known !== '' && !this.#offsets.has(known)) {
+      known = known.slice(0, Math.max(0, known.lastIndexOf('.'), known.lastIndexOf('[')));
+    }
     this.#push(path, this.#offsets.get(known) ?? 0, message, hint);
   }
 
@@ -64,11 +121,7 @@ export class YamlReader {
       return read();
     } catch (error) {
       if (error instanceof PolykernelError) {
-        // Parsers of units begin with the field, which the place says better.
-        const message = error.message.startsWith(`${error.field}: `)
-          ? error.message.slice(String(error.field).length + 2)
-          : error.message;
-        return this.problem(place, message, error.hint ?? hint);
+        return this.problem(place, withoutField(error), error.hint ?? hint);
       }
       if (error instanceof RangeError) return this.problem(place, error.message, hint);
       throw error;
@@ -86,7 +139,8 @@ export class YamlReader {
     const entries = new Map<string, Place>();
     const first = new Map<string, number>();
     for (const { key, value } of node.items) {
-      const keyNode = isAlias(key) ? key.resolve(this.#document!) : key;
+      if (this.#isFull) break;
+      const keyNode = this.#target(key as Node | null);
       const offset = (key as Node | null)?.range?.[0] ?? place.offset;
       if (!isScalar(keyNode) || keyNode.value === null || typeof keyNode.value === 'object') {
         this.#push(place.path, offset, 'a key must be a plain word', undefined);
@@ -94,12 +148,16 @@ export class YamlReader {
       }
       const name = typeof keyNode.value === 'string' ? keyNode.value : (keyNode.source ?? String(keyNode.value));
       const path = place.path === '' ? name : `${place.path}.${name}`;
+      if (name === '<<' && keyNode.type === 'PLAIN') {
+        this.#push(path, offset, 'merge keys are not understood', 'Write the options out here.');
+        continue;
+      }
       if (first.has(name)) {
         const { line, column } = this.#position(first.get(name)!);
         this.#push(
           path,
           offset,
-          `${JSON.stringify(name)} is given twice, first in line ${line}, column ${column}`,
+          `${quoted(name)} is given twice, first in line ${line}, column ${column}`,
           'Remove or rename one of them.',
         );
         continue;
@@ -110,13 +168,13 @@ export class YamlReader {
         this.#push(
           path,
           offset,
-          `there is no option ${JSON.stringify(name)} here`,
+          `there is no option ${quoted(name)} here`,
           guess ? `Did you mean ${guess}?` : `There is ${keys.join(', ')}.`,
         );
         continue;
       }
       const node = value as Node | null;
-      entries.set(name, this.#place(path, node, node?.range && !isEmpty(node) ? node.range[0] : offset));
+      entries.set(name, this.#place(path, node, node?.range && !isEmpty(node) ? node.range[0] : offset, offset));
     }
     return entries;
   }
@@ -162,11 +220,7 @@ export class YamlReader {
     const text = this.text(place, words.join(' or '));
     if (text === undefined || words.includes(text as Word)) return text as Word | undefined;
     const guess = closest(text, words);
-    return this.problem(
-      place,
-      `is ${JSON.stringify(text)}, not ${words.join(' or ')}`,
-      guess && `Did you mean ${guess}?`,
-    );
+    return this.problem(place, `is ${quoted(text)}, not ${words.join(' or ')}`, guess && `Did you mean ${guess}?`);
   }
 
   /** Whether a map stands there. */
@@ -184,28 +238,61 @@ export class YamlReader {
 
   /** The node an alias stands for; reading goes only as deep as the options do, so aliases cannot pile up. */
   resolve({ node }: Place): Node | null {
-    return isAlias(node) ? (node.resolve(this.#document!) ?? null) : node;
+    return this.#target(node);
   }
 
-  #place(path: string, node: Node | null, offset: number): Place {
+  #target(node: Node | null): Node | null {
+    return isAlias(node) ? (this.#aliased.get(node) ?? node) : node;
+  }
+
+  #place(path: string, node: Node | null, offset: number, keyOffset = offset): Place {
     this.#offsets.set(path, offset);
-    return { path, node, offset };
+    return { path, node, offset, keyOffset };
   }
 
   #push(path: string, offset: number, message: string, hint: string | undefined): void {
-    if (this.problems.length >= MOST_PROBLEMS) return;
-    this.problems.push({ path, ...this.#position(offset), message, hint });
+    if (this.#isFull) return;
+    const place = this.#position(offset);
+    this.problems.push({ path: clipped(path, MOST_PATH), ...place, message: clipped(message, MOST_MESSAGE), hint });
   }
 
   // The library's own counter is wrong by lines where it meets some errors.
   #position(offset: number): { line: number; column: number } {
-    const before = this.#source.slice(0, offset);
-    return { line: before.split('\n').length, column: before.length - before.lastIndexOf('\n') };
+    const within = Math.min(offset, this.#length);
+    const line = this.#lines.findLastIndex((start) => start <= within);
+    return { line: line + 1, column: within - this.#lines[line]! + 1 };
+  }
+}
+
+/** The message of an error without the field it begins with, which the place says better. */
+export function withoutField({ field = '', message }: PolykernelError): string {
+  if (field === '' || !message.startsWith(field)) return message;
+  return message.slice(field.length).replace(/^:? /, '');
+}
+
+function lineStarts(source: string): number[] {
+  const starts = [0];
+  for (let end = source.indexOf('\n'); end !== -1; end = source.indexOf('\n', end + 1)) starts.push(end + 1);
+  return starts;
+}
+
+/** What the parser found, with what to do; the library's own words where they are meant for people. */
+function wordsOf({ code, message }: YAMLError): [message: string, hint: string | undefined] {
+  switch (code) {
+    case 'MULTIPLE_DOCS':
+      return ['the file holds a second document', 'Keep one; give every other stack a file of its own.'];
+    case 'RESOURCE_EXHAUSTION':
+      return ['this is nested too deeply', 'No option is deeper than a few levels.'];
+    case 'TAB_AS_INDENT':
+      return ['not valid YAML: a tab indents this line', 'Indent with spaces.'];
+    default:
+      return [`not valid YAML: ${message.split('\n')[0]}`, undefined];
   }
 }
 
 const isEmpty = (node: Node): boolean => isScalar(node) && node.value === null && !node.source;
-const firstLine = (text: string): string => text.split('\n')[0]!;
+const clipped = (text: string, most: number): string => (text.length > most ? `${text.slice(0, most)}…` : text);
+const quoted = (text: string): string => JSON.stringify(clipped(text, 60));
 
 function describe(node: Node | null): string {
   if (node === null) return 'nothing';
@@ -213,6 +300,5 @@ function describe(node: Node | null): string {
   if (isSeq(node)) return 'a list';
   if (!isScalar(node)) return 'an alias of nothing';
   if (node.value === null) return 'nothing';
-  const text = JSON.stringify(node.value) ?? String(node.value);
-  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
+  return clipped(JSON.stringify(node.value) ?? String(node.value), 60);
 }

@@ -1,0 +1,32 @@
+/** For tests: a stack file with every option in it. */
+import { type ParsedStack, parseStack } from './parse.ts';
+
+export const parse = (text: string): ParsedStack => parseStack(text, { directory: '/srv/shop', defaultName: 'shop' });
+
+export const FULL = `
+name: full
+pool: {cpus: 2-15, shared: "14,15", memory: {1: 2GiB, 0: 1GiB}, devices: ["0000:3B:00.0", "3c:00.1"]}
+kernels:
+  web:
+    driver: qemu
+    image: mine
+    root: ./rootfs
+    command: [node, server.js, 8080]
+    environment: {PORT: 8080, DEBUG: true, EMPTY: ""}
+    volumes: ["./data:/data:ro", {source: /srv/x, target: /x, readOnly: false}]
+    cwd: /data
+    user: 1000:100
+    hostname: web.example
+    restart: on-failure:3
+    readyTimeout: 1m30s
+    stopGrace: 5s
+    cold: true
+    tenant: acme
+    partition:
+      cpus: {count: 4, numa: 1, smt: any, cache: shared-l3, near: "0000:3b:00.0"}
+      memory: {size: 2GiB, node: 1, hugePages: 2MiB}
+      devices: ["0000:3b:00.0", {class: nvme, count: 2, function: virtual}]
+  db: {command: [db], partition: {cpus: "4-7", memory: {nodes: {0: 1GiB, 1: 1GiB}, hugePages: 1GiB}}}
+  job: {command: echo hi, partition: {cpus: {shared: 0.5, weight: 200}, memory: 64MiB}}
+  plain: {command: [x], cpus: 2, memory: 512M}
+`;
