@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -21,6 +21,11 @@ describe('a problem on the terminal', () => {
         '      |              ^\n' +
         '        Use no, on-failure, on-failure:N or always.\n',
     );
+  });
+
+  it('looks as docs/stack.md says', () => {
+    const page = readFileSync(join(import.meta.dirname, '../../docs/stack.md'), 'utf8');
+    expect(page).toContain(shown('pool:\n  cpus: 2-x\n  memori: 3G\nkernels: {a: {command: x}}\n'));
   });
 
   it('shows the part of a long line that matters, its caret below it', () => {

@@ -181,7 +181,7 @@ const ROWS: readonly Row[] = [
     'number',
     'none',
     true,
-    'instead of a count: part in shared CPUs, such as 0.5',
+    'instead of a count: part in shared CPUs, such as 0.5; live while it rounds up to the same number',
     { type: 'number', exclusiveMinimum: 0 },
   ],
   [
