@@ -16,7 +16,7 @@ type Progress = (text: string) => void;
 interface Work {
   plan: Plan;
   definitions: ReadonlyMap<string, KernelDefinition>;
-  specs: Readonly<Record<string, InstanceSpec | PolykernelError>>;
+  specs: ReadonlyMap<string, InstanceSpec | PolykernelError>;
 }
 
 export class Stacks {
@@ -58,7 +58,7 @@ export class Stacks {
     return this.#mutex.run(async () => {
       const { planDestroy } = await import('../stack/index.ts');
       const plan = planDestroy(stack, this.#hostPool.pool, await this.#supervisor.observe());
-      await this.#execute({ plan, definitions: new Map(), specs: {} }, progress, signal);
+      await this.#execute({ plan, definitions: new Map(), specs: new Map() }, progress, signal);
       return plan;
     });
   }
@@ -72,13 +72,12 @@ export class Stacks {
     const parsed = parseStack(source.text, source);
     if (parsed.stack === undefined) throw problemsError(parsed.problems, source.file);
     const { stack } = parsed;
-    const specs: Record<string, InstanceSpec | PolykernelError> = {};
+    const specs = new Map<string, InstanceSpec | PolykernelError>();
     await Promise.all(
       stack.kernels.map(async ({ name, create, partition, tenant }) => {
         const request = { ...create, name, ...(partition && { partition }), ...(tenant && { tenant }) };
-        specs[name] = await this.#supervisor
-          .resolve(request, name)
-          .catch((error) => asPolykernelError(error, `resolving ${name}`));
+        const resolved = this.#supervisor.resolve(request, name);
+        specs.set(name, await resolved.catch((error) => asPolykernelError(error, `resolving ${name}`)));
       }),
     );
     const facts = await this.#supervisor.driverFacts('qemu');
@@ -178,7 +177,7 @@ function planned({ plan }: Work, name: string): Plan['kernels'][number] {
 }
 
 function specOf({ plan, specs }: Work, name: string): InstanceSpec {
-  const spec = specs[name]!;
+  const spec = specs.get(name)!;
   if (spec instanceof PolykernelError) throw spec;
   return { ...spec, stack: plan.stack };
 }

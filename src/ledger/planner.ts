@@ -109,6 +109,6 @@ export function place(input: PlacementInput): PlacementResult {
 
 /** Points of a plan, whoever made it: `partitions` by name for the requests of `input` that have a place in it. */
 export function placementCost(input: PlacementInput, partitions: Readonly<Record<string, Partition>>): number {
-  const refused = input.requests.filter(({ name }) => partitions[name] === undefined).length;
+  const refused = input.requests.filter(({ name }) => !Object.hasOwn(partitions, name)).length;
   return costOf(siteOf(input.topology, input.pool), input.fixed, partitions, refused);
 }

@@ -75,7 +75,7 @@ export interface PlanInput {
   ledger: Ledger;
   instances: readonly Observed[];
   /** What each kernel would be, or why it cannot be; for a machine that is only described, nothing. */
-  resolved: Readonly<Record<string, InstanceSpec | PolykernelError>>;
+  resolved: ReadonlyMap<string, InstanceSpec | PolykernelError>;
   /** The accelerator QEMU would use. */
   accelerator: 'kvm' | 'tcg' | null;
   interrupts: readonly Interrupt[] | undefined;
@@ -92,7 +92,7 @@ export function plan(input: PlanInput): Plan {
   );
   const others = input.instances.filter(({ status }) => status.spec.stack !== stack.name);
   for (const { name } of stack.kernels) {
-    const resolved = input.resolved[name];
+    const resolved = input.resolved.get(name);
     if (resolved instanceof PolykernelError) refused.push(refusal(name, resolved));
     const holder = others.find(({ status }) => status.spec.name === name);
     if (holder !== undefined) refused.push(nameTaken(name, holder.status.spec.stack));
@@ -313,7 +313,7 @@ function adviceInstances({ stack, resolved, accelerator }: PlanInput, others: re
     instances[name] = facts(driver, cpus, memoryBytes);
   }
   for (const { name, create, partition } of stack.kernels) {
-    const spec = resolved[name];
+    const spec = resolved.get(name);
     if (spec !== undefined && !(spec instanceof PolykernelError)) {
       instances[name] = facts(spec.driver, spec.cpus, spec.memoryBytes);
       continue;
@@ -357,7 +357,7 @@ export function planFor(stack: Stack, topology: Topology): Plan {
     topology,
     ledger: { pool: null, partitions: {} },
     instances: [],
-    resolved: {},
+    resolved: new Map(),
     accelerator: null,
     interrupts: undefined,
   });

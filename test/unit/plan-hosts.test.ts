@@ -50,3 +50,11 @@ describe.each(hostNames)('%s', (name) => {
     expect(map.split('\n').every((line) => line.length <= 80)).toBe(true);
   });
 });
+
+it('takes a kernel called constructor for what it is', () => {
+  const text = 'pool: {cpus: 2-3, memory: 64MiB}\nkernels: {constructor: {command: [x], partition: {memory: 64MiB}}}';
+  const { stack } = parseStack(text, { directory: '/', defaultName: 'test' });
+  const plan = planFor(stack!, hostTopology('desktop'));
+  expect(plan.kernels[0]).toMatchObject({ name: 'constructor', action: 'create' });
+  expect(planText(plan, false)).not.toMatch(/undefined|NaN/);
+});

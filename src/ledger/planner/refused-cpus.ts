@@ -126,7 +126,7 @@ function releases(room: Room, scope: Scope, request: CountRequest, owners: Owner
     }
   }
   const ranked = [...gains]
-    .filter(([name]) => owners[name] !== undefined)
+    .filter(([name]) => Object.hasOwn(owners, name))
     .sort(([a, x], [b, y]) => x - y || (a < b ? -1 : 1));
   const enough = ranked.find(([, gain]) => gain >= missing);
   if (enough !== undefined) return [`release ${enough[0]}`];
