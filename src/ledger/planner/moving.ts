@@ -9,6 +9,9 @@ import type { Site } from './site.ts';
 /** Up to so many instances are tried one by one, to name the only one that has to move. */
 const MOST_TRIED_ALONE = 16;
 
+/** Advice is searched for many times over and need not be the best there is: it looks less far around than a plan. */
+const ADVICE_BEAM = 8;
+
 /**
  * For each of the `missing` needs that would have a place if what is kept could move: the names that would move. Nobody who
  * has a place in the plan may lose it.
@@ -25,7 +28,7 @@ export function whatMovingAllows(
   for (const names of [...alone, kept.map(({ name }) => name)]) {
     if (names.length === 0 || found.size === missing.length) break;
     const { room, needs } = opening(site, { ...input, move: new Set([...(input.move ?? []), ...names]) });
-    const settled = settle(site, input.fixed, needs, search(room, needs));
+    const settled = settle(site, input.fixed, needs, search(room, needs, ADVICE_BEAM));
     const places = new Map([...settled].map(([need, { partition }]) => [need.name, partition]));
     if (placed.some(({ name }) => !places.has(name))) continue;
     const moved = kept.filter(({ name, partition }) => !isSamePartition(places.get(name)!, partition));

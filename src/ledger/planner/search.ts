@@ -31,10 +31,10 @@ interface Branch {
 const STEPS = 12_000;
 const WIDEST_BEAM = 160;
 
-/** The best plan found for `needs` in `room`. */
-export function search(room: Room, needs: readonly Need[]): Plan {
+/** The best plan found for `needs` in `room`, with at most `widest` partial plans side by side. */
+export function search(room: Room, needs: readonly Need[], widest = WIDEST_BEAM): Plan {
   const steps = Math.max(1, needs.length) * Math.max(1, room.site.leaves.length);
-  const width = Math.max(1, Math.min(WIDEST_BEAM, Math.floor(STEPS / steps)));
+  const width = Math.max(1, Math.min(widest, Math.floor(STEPS / steps)));
   const hardest = needs.toSorted((a, b) => compare(difficulty(b), difficulty(a)) || a.index - b.index);
   let best = beam(room, hardest, width);
   if (needs.length > 0 && best.points >= POINTS.refused) {
