@@ -32,15 +32,13 @@ function countReason(room: Room, request: CountRequest, option: CpuOption, cpus:
   const idle = cpus.length - request.count;
   const cores = new Set(cpus.map((cpu) => site.coreOf.get(cpu)!));
   const what = request.smt === 'whole-core' ? counted(cores.size, 'whole core') : counted(cpus.length, 'thread');
-  const asked = [
-    ...(request.numa === null ? [] : [`node ${request.numa} as asked`]),
-    ...(request.near === null ? [] : [`near ${request.near}`]),
-  ];
+  const asked = request.numa === null ? '' : ' as asked';
+  const near = request.near === null ? '' : `, near ${request.near}`;
   const rest =
     idle === 0
       ? ''
       : `; ${counted(idle, 'thread')} of them ${idle === 1 ? 'stays' : 'stay'} idle, since cores are given whole`;
-  const where = [nodesText(site, option.nodes), ...asked].join(', ');
+  const where = `${nodesText(site, option.nodes)}${asked}${near}`;
   return `${counted(cpus.length, 'CPU')} ${list}: ${what} ${placeText(room, request, option, cpus)} (${where})${rest}`;
 }
 
