@@ -24,6 +24,7 @@ import { type Clock, timestamp } from '../sys/clock.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import type { Layout } from '../sys/paths.ts';
 import type { EventLog } from './events.ts';
+import { checkHostPaths } from './host-paths.ts';
 import type { HostPool } from './host-pool.ts';
 import type { Journal } from './journal.ts';
 import {
@@ -602,15 +603,5 @@ async function probe(driver: Driver): Promise<DriverFacts['availability']> {
   } catch (error) {
     const { message, hint } = asPolykernelError(error, `probing ${driver.name}`);
     return { available: false, reason: message, ...(hint === undefined ? {} : { hint }) };
-  }
-}
-
-/** Says at once what would only fail at the start. */
-function checkHostPaths(root: string, request: CreateRequest): void {
-  const missing = (field: string, path: string) =>
-    new PolykernelError('not-found', `${field}: there is no ${path} on this machine`, { field, value: path });
-  if (root !== 'host' && !existsSync(root)) throw missing('root', root);
-  for (const [index, volume] of (request.volumes ?? []).entries()) {
-    if (!existsSync(volume.source)) throw missing(`volumes[${index}].source`, volume.source);
   }
 }
