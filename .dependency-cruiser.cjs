@@ -1,5 +1,5 @@
 /** Imports go only downwards, as ARCHITECTURE.md draws it. Each layer may use those after it in the list. */
-const layers = ['cli', 'client', 'api', 'daemon', 'instance', 'driver', 'image', 'guest', 'sys'];
+const layers = ['cli', 'client', 'api', 'daemon', 'instance', 'driver', 'image', 'guest', 'ring', 'sys'];
 
 // The daemon is the composition root: it mounts the API's routes, and nothing else looks upwards.
 const exceptions = { daemon: ['api'] };
