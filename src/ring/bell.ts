@@ -1,5 +1,4 @@
 /** How the side of a ring that sleeps is woken. One bell belongs to one side; each transport brings its own. */
-import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import type { SharedMemory } from '../sys/memory.ts';
 import { ASLEEP, type SideOffsets } from './layout.ts';
@@ -21,6 +20,7 @@ export class FutexBell implements Bell {
   private readonly mine: SideOffsets;
   private readonly theirs: SideOffsets;
   private worker: Worker | undefined;
+  private woken: () => void = () => {};
 
   constructor(memory: SharedMemory, mine: SideOffsets, theirs: SideOffsets) {
     this.memory = memory;
@@ -42,19 +42,25 @@ export class FutexBell implements Bell {
    */
   async parked(signal?: AbortSignal): Promise<void> {
     if (signal?.aborted) return;
-    this.worker ??= new Worker(WORKER, { workerData: this.memory.addressOf(this.mine.attention) });
+    this.worker ??= this.startWorker();
     const { worker } = this;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const wake = () => this.wakeSelf();
+    this.woken = resolve;
+    signal?.addEventListener('abort', wake, { once: true });
     // A pending receive keeps the process alive, as a pending read does; an idle helper does not.
     worker.ref();
-    const wake = () => this.wakeSelf();
-    signal?.addEventListener('abort', wake, { once: true });
-    try {
-      worker.postMessage(ASLEEP);
-      await Promise.race([once(worker, 'message'), once(worker, 'exit')]);
-    } finally {
-      signal?.removeEventListener('abort', wake);
-      worker.unref();
-    }
+    worker.postMessage(ASLEEP);
+    await promise;
+    worker.unref();
+    signal?.removeEventListener('abort', wake);
+  }
+
+  private startWorker(): Worker {
+    const worker = new Worker(WORKER, { workerData: this.memory.addressOf(this.mine.attention) });
+    worker.on('message', () => this.woken());
+    worker.on('exit', () => this.woken());
+    return worker;
   }
 
   private wakeSelf(): void {

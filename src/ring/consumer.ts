@@ -1,6 +1,7 @@
 /** The receiving end of a ring. One per ring; a second one to attach puts the first out of office. */
 import { PolykernelError } from '../sys/errors.ts';
 import type { SharedMemory } from '../sys/memory.ts';
+import { acquire } from './access.ts';
 import {
   ASLEEP,
   BAD_COMMIT,
@@ -13,9 +14,6 @@ import {
   WRAP,
 } from './layout.ts';
 import { type AttachOptions, Side } from './side.ts';
-
-/** Up to this many bytes a loop over words beats a call of memcpy and the view it needs. */
-const SMALL_BYTES = 256;
 
 export interface ConsumerOptions extends AttachOptions {
   /**
@@ -33,9 +31,6 @@ export class Consumer extends Side {
   /** Its length, or -1 when none is peeked at; and how far the position moves with it. */
   private length = -1;
   private span = 0;
-  /** Words of the last buffer received into: a new view for each message would be an allocation. */
-  private intoBuffer: ArrayBufferLike | undefined;
-  private intoWords: Int32Array = new Int32Array(0);
 
   /** Attaches at the released position. Throws `protocol` for what is no ring, or one that is in error. */
   constructor(memory: SharedMemory, options: ConsumerOptions = {}) {
@@ -58,10 +53,11 @@ export class Consumer extends Side {
     if (this.length >= 0) return this.length;
     const { words, mask } = this;
     let offset = this.position & mask;
-    let word = Atomics.load(words, this.at(offset));
+    let word = acquire(words, this.at(offset));
     if (word === 0 || this.fault !== 0) {
       if (this.fault !== 0) this.checkSelf();
-      return -1;
+      word = Atomics.load(words, this.at(offset));
+      if (word === 0) return -1;
     }
     let skipped = 0;
     // A producer wraps only for a message that does not fit the end, so never in the first half.
@@ -69,7 +65,7 @@ export class Consumer extends Side {
       skipped = this.dataBytes - offset;
       offset = 0;
       // The marker is stored after the message it leads to, so an empty word here is a broken rule too.
-      word = Atomics.load(words, this.at(0));
+      word = acquire(words, this.at(0));
     }
     const span = messageSpan(word, offset, this.dataBytes, this.largest);
     if (span === 0) this.fail(BAD_COMMIT);
@@ -83,6 +79,7 @@ export class Consumer extends Side {
   /** Gives the peeked message's memory back: it is done with, no successor will see it. */
   release(): void {
     if (this.length < 0) throw new PolykernelError('conflict', 'there is no message to release: peek first');
+    this.checkOffice();
     const { words } = this;
     const position = (this.position + this.span) | 0;
     this.position = position;
@@ -90,7 +87,7 @@ export class Consumer extends Side {
     this.length = -1;
     // Sequentially consistent: before the look at the sleeper's flag.
     Atomics.store(words, this.positionWord, position);
-    if (Atomics.load(words, this.theirAttention) === ASLEEP && ((position - words[this.theirWakeAt]!) | 0) >= 0)
+    if (acquire(words, this.theirAttention) === ASLEEP && ((position - words[this.theirWakeAt]!) | 0) >= 0)
       this.wakePeer();
   }
 
@@ -112,26 +109,9 @@ export class Consumer extends Side {
     if (length < 0) return -1;
     if (length > into.length)
       throw new PolykernelError('invalid', `the message has ${length} bytes, and the buffer ${into.length}`);
-    this.copyTo(into, length);
+    this.copier.take(into, this.offset, length);
     this.release();
     return length;
-  }
-
-  private copyTo(into: Uint8Array, length: number): void {
-    if (length > SMALL_BYTES || (into.byteOffset & 3) !== 0) {
-      into.set(this.data.subarray(this.offset, this.offset + length));
-      return;
-    }
-    if (into.buffer !== this.intoBuffer) {
-      this.intoBuffer = into.buffer;
-      this.intoWords = new Int32Array(into.buffer, 0, into.buffer.byteLength >> 2);
-    }
-    const { words, intoWords, data, offset } = this;
-    const from = this.at(offset);
-    const to = into.byteOffset >> 2;
-    const whole = length >> 2;
-    for (let i = 0; i < whole; i++) intoWords[to + i] = words[from + i]!;
-    for (let i = whole << 2; i < length; i++) into[i] = data[offset + i]!;
   }
 
   /** Whether the producer closed and everything was taken. Throws `protocol` when it failed. */
@@ -143,6 +123,11 @@ export class Consumer extends Side {
   /** Blocks the thread until a message is there (true), or the stream ended or `timeoutMs` passed (false). */
   wait(timeoutMs?: number): boolean {
     return (this.peek() >= 0 || this.waitBlocking(timeoutMs)) && this.peek() >= 0;
+  }
+
+  /** Resolves when a message is there or the stream has ended. Rejects with signal.reason. */
+  async readable(signal?: AbortSignal): Promise<void> {
+    if (!this.ready()) await this.waitAsync(signal);
   }
 
   /** A copy of the next message, without blocking the thread; undefined when the stream ended. Rejects with signal.reason. */

@@ -7,8 +7,11 @@ import { Producer, type ProducerOptions } from './producer.ts';
 export { SharedMemory } from '../sys/memory.ts';
 export { type Bell, FutexBell } from './bell.ts';
 export type { Consumer, ConsumerOptions } from './consumer.ts';
+export { FanIn, type FanInMessage } from './fan-in.ts';
 export { ringBytes } from './layout.ts';
 export type { BackPressure, Producer, ProducerOptions } from './producer.ts';
+export { Requester, serve } from './request.ts';
+export { type RingStatistics, readStatistics, type SideStatistics } from './statistics.ts';
 
 export interface RingOptions {
   /** For people, at most 31 bytes: who made the ring. */

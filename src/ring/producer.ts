@@ -1,6 +1,7 @@
 /** The sending end of a ring. One per ring; a second one to attach puts the first out of office. */
 import { PolykernelError } from '../sys/errors.ts';
 import type { SharedMemory } from '../sys/memory.ts';
+import { acquire } from './access.ts';
 import {
   ASLEEP,
   AWAKE,
@@ -69,7 +70,7 @@ export class Producer extends Side {
   send(bytes: Uint8Array, tag = 0): boolean {
     const offset = this.reserve(bytes.length);
     if (offset < 0 && !this.makeRoom(bytes.length)) return false;
-    this.data.set(bytes, this.start + MESSAGE_HEADER_BYTES);
+    this.copier.put(bytes, this.start + MESSAGE_HEADER_BYTES);
     this.append(bytes.length, tag);
     this.publish();
     return true;
@@ -85,7 +86,7 @@ export class Producer extends Side {
           this.publish();
           if (!this.makeRoom(bytes.length)) continue;
         }
-        this.data.set(bytes, this.start + MESSAGE_HEADER_BYTES);
+        this.copier.put(bytes, this.start + MESSAGE_HEADER_BYTES);
         this.append(bytes.length, tag);
         sent++;
       }
@@ -101,7 +102,7 @@ export class Producer extends Side {
       this.wanted = bytes.length;
       await this.waitAsync(signal);
     }
-    this.data.set(bytes, this.start + MESSAGE_HEADER_BYTES);
+    this.copier.put(bytes, this.start + MESSAGE_HEADER_BYTES);
     this.append(bytes.length, tag);
     this.publish();
   }
@@ -118,7 +119,7 @@ export class Producer extends Side {
     const need = span <= end ? span : end + span;
     if ((this.position + need + MESSAGE_HEADER_BYTES - this.released) >>> 0 > this.dataBytes && !this.look(need))
       return -1;
-    const attention = Atomics.load(this.words, this.theirAttention);
+    const attention = this.words[this.theirAttention];
     if (attention !== AWAKE && attention !== ASLEEP) this.checkConsumer();
     this.start = span <= end ? offset : 0;
     this.span = need;
@@ -159,12 +160,13 @@ export class Producer extends Side {
   private publish(): void {
     const { words, chainWord } = this;
     if (chainWord === 0) return;
+    this.chainWord = 0;
+    this.checkOffice();
     words[this.at(this.position & this.mask)] = 0;
     // Sequentially consistent: a release for the message, and ordered before the look at the sleeper's flag.
     Atomics.store(words, this.chainIndex, chainWord);
-    this.chainWord = 0;
     words[this.positionWord] = this.position;
-    if (Atomics.load(words, this.theirAttention) === ASLEEP) this.wakePeer();
+    if (acquire(words, this.theirAttention) === ASLEEP) this.wakePeer();
   }
 
   /** Looks how far the consumer is, and whether `need` bytes and the empty word after them fit now. */
