@@ -217,49 +217,73 @@ static int receive_lines(const char *path)
 
 /*
  * Conformance. A message holds its producer's epoch and its number in that epoch, then bytes that follow from both. The
- * ledger is memory that outlives the processes: the producer notes in it what it has committed, the consumer what it has
- * taken, in two records of which the word before them names the valid one.
+ * ledger is memory that outlives the processes: each producer notes in it how many messages it has committed, the consumer
+ * what it has taken, in two records of which `valid` names the good one.
  */
+#define GENERATIONS 1024
 struct record {
 	uint32_t epoch, number, position, taken;
 };
 struct ledger {
-	_Atomic uint32_t committed_epoch, committed, valid, unused;
+	_Atomic uint32_t valid;
+	uint32_t zero[3];
 	struct record records[2];
+	uint32_t reserved[52];
+	_Atomic uint32_t committed[GENERATIONS];
 };
 
-static uint32_t pattern_length(uint32_t number, uint32_t longest)
+static struct ledger *map_ledger(const char *path)
 {
-	return 8 + (number * 2654435761u >> 8) % (longest - 7);
+	uint64_t size = 0;
+	struct ledger *ledger = map_file(path, 0, &size);
+
+	if (size < sizeof *ledger)
+		die("the ledger is too short");
+	return ledger;
 }
 
 static int check_send(const char *path, uint32_t count, uint32_t longest, const char *ledger_path)
 {
 	struct pk_ring ring = attach(path, 1);
-	uint64_t size = 0;
-	struct ledger *ledger = map_file(ledger_path, 0, &size);
+	_Atomic uint32_t *committed = &map_ledger(ledger_path)->committed[ring.epoch % GENERATIONS];
 	unsigned char *message = malloc(longest);
 
-	atomic_store(&ledger->committed, 0);
-	atomic_store(&ledger->committed_epoch, ring.epoch);
+	if (longest < 8 || longest > ring.largest)
+		die("no such length");
+	atomic_store(committed, 0);
 	for (uint32_t number = 0; number < count; number++) {
-		uint32_t length = pattern_length(number, longest), head[2] = { ring.epoch, number };
+		uint32_t length = 8 + (number * 2654435761u >> 8) % (longest - 7), head[2] = { ring.epoch, number };
 
 		memcpy(message, head, 8);
 		for (uint32_t i = 8; i < length; i++)
 			message[i] = (unsigned char)(ring.epoch * 7 + number * 31 + i);
 		send_message(&ring, message, length, number);
-		atomic_store_explicit(&ledger->committed, number + 1, memory_order_release);
+		atomic_store_explicit(committed, number + 1, memory_order_release);
 	}
 	leave(&ring, PK_RING_CLOSED);
 	return 0;
 }
 
+/* Is `epoch`.`number` what must come after `last`? A predecessor's committed messages must all have come before. */
+static int follows(struct ledger *ledger, const struct record *last, uint32_t epoch, uint32_t number)
+{
+	if (epoch == last->epoch)
+		return number == last->number + 1;
+	if (epoch < last->epoch || number != 0)
+		return 0;
+	for (uint32_t old = last->epoch; old < epoch; old++) {
+		uint32_t seen = old == last->epoch && last->taken > 0 ? last->number + 1 : 0;
+
+		if (old > 0 && atomic_load(&ledger->committed[old % GENERATIONS]) > seen)
+			return 0;
+	}
+	return 1;
+}
+
 static int check_receive(const char *path, uint32_t count, const char *ledger_path)
 {
 	struct pk_ring ring = attach(path, 0);
-	uint64_t size = 0;
-	struct ledger *ledger = map_file(ledger_path, 0, &size);
+	struct ledger *ledger = map_ledger(ledger_path);
 	struct record last = ledger->records[ledger->valid & 1];
 	const unsigned char *bytes;
 	uint32_t length;
@@ -275,12 +299,10 @@ static int check_receive(const char *path, uint32_t count, const char *ledger_pa
 			release(&ring, length);
 			continue;
 		}
-		if (head[0] == last.epoch ? head[1] != last.number + 1 : head[1] != 0 || head[0] < last.epoch) {
+		if (!follows(ledger, &last, head[0], head[1]) || ring.tag != head[1]) {
 			fprintf(stderr, "pk-ring: after %u.%u came %u.%u\n", last.epoch, last.number, head[0], head[1]);
 			return 4;
 		}
-		if (ring.tag != head[1])
-			die("a tag is wrong");
 		for (uint32_t i = 8; i < length; i++)
 			if (bytes[i] != (unsigned char)(head[0] * 7 + head[1] * 31 + i))
 				die("a message is torn");

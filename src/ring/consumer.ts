@@ -45,6 +45,11 @@ export class Consumer extends Side {
     return this.position >>> 0;
   }
 
+  /** Position after the peeked message: what to store together with what the message brings about. */
+  get end(): number {
+    return (this.position + (this.length < 0 ? 0 : this.span)) >>> 0;
+  }
+
   /**
    * Length of the next message, which is at `offset` of `data`; -1 when there is none now. It stays the producer's memory:
    * a hostile one may change it until release(), so copy what is checked before use. Throws `protocol` on garbage.
