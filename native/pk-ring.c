@@ -44,15 +44,6 @@ static _Noreturn void die(const char *what)
 	exit(1);
 }
 
-static _Noreturn void die_result(const struct pk_ring *ring, const char *what, int result)
-{
-	fprintf(stderr, "pk-ring: %s: %s (fault %u)\n", what,
-		result == PK_RING_ENDED ? "the other side has closed" :
-		result == PK_RING_TOO_LONG ? "the message is too long" :
-		result == PK_RING_NOT_A_RING ? "this is no ring" : "the ring is in error", ring->fault & 0x7fffffffu);
-	exit(3);
-}
-
 static void futex_wait(_Atomic uint32_t *word, uint32_t value)
 {
 	syscall(SYS_futex, word, FUTEX_WAIT_CALL, value, NULL, NULL, 0);
@@ -61,6 +52,17 @@ static void futex_wait(_Atomic uint32_t *word, uint32_t value)
 static void futex_wake(_Atomic uint32_t *word)
 {
 	syscall(SYS_futex, word, FUTEX_WAKE_CALL, 1, NULL, NULL, 0);
+}
+
+static _Noreturn void die_result(struct pk_ring *ring, const char *what, int result)
+{
+	if (result == PK_RING_BROKEN && pk_ring_wake(ring))
+		futex_wake(&ring->theirs->attention);
+	fprintf(stderr, "pk-ring: %s: %s (fault %u)\n", what,
+		result == PK_RING_ENDED ? "the other side has closed" :
+		result == PK_RING_TOO_LONG ? "the message is too long" :
+		result == PK_RING_NOT_A_RING ? "this is no ring" : "the ring is in error", ring->fault & 0x7fffffffu);
+	exit(3);
 }
 
 static void *map_file(const char *path, int flags, uint64_t *bytes)
@@ -119,7 +121,11 @@ static const void *wait_message(struct pk_ring *ring, uint32_t *length)
 
 static void release(struct pk_ring *ring, uint32_t length)
 {
-	if (pk_ring_release(ring, length))
+	int result = pk_ring_release(ring, length);
+
+	if (result < 0)
+		die_result(ring, "release", result);
+	if (result == 1)
 		futex_wake(&ring->theirs->attention);
 }
 
@@ -167,6 +173,8 @@ static struct pk_ring attach(const char *path, int producer)
 
 	if (result != 0)
 		die_result(&ring, path, result);
+	if (pk_ring_wake(&ring))
+		futex_wake(&ring.theirs->attention);
 	return ring;
 }
 

@@ -107,7 +107,18 @@ static inline void pk_ring_count(_Atomic uint64_t *counter, uint64_t by)
 	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by, memory_order_relaxed);
 }
 
-/* Ends the ring for both sides. */
+/* Returns 1 when the other side sleeps and its bell must be rung; of several calls at once one gets the 1. */
+static inline int pk_ring_wake(struct pk_ring *ring)
+{
+	uint32_t asleep = PK_RING_ASLEEP;
+
+	if (!atomic_compare_exchange_strong(&ring->theirs->attention, &asleep, PK_RING_AWAKE))
+		return 0;
+	pk_ring_count(&ring->mine->bells, 1);
+	return 1;
+}
+
+/* Ends the ring for both sides. The other may sleep: see pk_ring_wake. */
 static inline int pk_ring_fail(struct pk_ring *ring, uint32_t fault)
 {
 	if (ring->fault == PK_RING_NO_FAULT) {
@@ -192,6 +203,7 @@ static inline int pk_ring_attach(struct pk_ring *ring, void *memory, uint64_t ma
 	return 0;
 }
 
+/* After either of these: if pk_ring_wake, ring. A predecessor may have died before it could. */
 static inline int pk_ring_attach_consumer(struct pk_ring *ring, void *memory, uint64_t mapped, uint32_t pid)
 {
 	return pk_ring_attach(ring, memory, mapped, 0, pid);
@@ -220,7 +232,7 @@ static inline int pk_ring_attach_producer(struct pk_ring *ring, void *memory, ui
 	return 0;
 }
 
-/* Is this side still the one that attached last? Looked at on slow paths only. */
+/* Is this side still the one that attached last? The line is nobody else's: cheap enough for each message. */
 static inline int pk_ring_check_epoch(struct pk_ring *ring)
 {
 	if (ring->fault != PK_RING_NO_FAULT)
@@ -320,13 +332,13 @@ static inline void pk_ring_append(struct pk_ring *ring, uint32_t length, uint32_
 	pk_ring_count(&ring->mine->bytes, length);
 }
 
-/* Makes the batch visible. Returns 1 when the consumer sleeps and a bell must be rung for it. */
+/* Makes the batch visible. Returns 1 when the consumer sleeps and a bell must be rung for it, or PK_RING_BROKEN. */
 static inline int pk_ring_publish(struct pk_ring *ring)
 {
-	uint32_t asleep = PK_RING_ASLEEP;
-
 	if (ring->chain_word == 0)
 		return 0;
+	if (pk_ring_check_epoch(ring) != 0)
+		return PK_RING_BROKEN;
 	atomic_store_explicit(pk_ring_word(ring, ring->position & ring->mask), 0, memory_order_relaxed);
 	/* Release for the message, and ordered before the look at the sleeper's flag: only seq_cst gives both. */
 	atomic_store_explicit(pk_ring_word(ring, ring->chain), ring->chain_word, memory_order_seq_cst);
@@ -334,10 +346,7 @@ static inline int pk_ring_publish(struct pk_ring *ring)
 	atomic_store_explicit(&ring->mine->position, ring->position, memory_order_relaxed);
 	if (atomic_load_explicit(&ring->theirs->attention, memory_order_seq_cst) != PK_RING_ASLEEP)
 		return 0;
-	if (!atomic_compare_exchange_strong(&ring->theirs->attention, &asleep, PK_RING_AWAKE))
-		return 0;
-	pk_ring_count(&ring->mine->bells, 1);
-	return 1;
+	return pk_ring_wake(ring);
 }
 
 /* Copies in the units that small messages are made of; large ones go to memcpy. */
@@ -414,11 +423,11 @@ static inline int pk_ring_why_empty(struct pk_ring *ring)
 	return peer == 0 ? PK_RING_EMPTY : peer;
 }
 
-/* Gives the peeked message's memory back. Returns 1 when the producer sleeps and has room enough: ring for it. */
+/* Gives the peeked message's memory back. Returns 1 when the producer sleeps and has room enough: ring for it; or BROKEN. */
 static inline int pk_ring_release(struct pk_ring *ring, uint32_t length)
 {
-	uint32_t asleep = PK_RING_ASLEEP;
-
+	if (pk_ring_check_epoch(ring) != 0)
+		return PK_RING_BROKEN;
 	ring->position += ring->span;
 	pk_ring_count(&ring->mine->messages, 1);
 	pk_ring_count(&ring->mine->bytes, length);
@@ -427,10 +436,7 @@ static inline int pk_ring_release(struct pk_ring *ring, uint32_t length)
 		return 0;
 	if ((int32_t)(ring->position - atomic_load_explicit(&ring->theirs->wake_at, memory_order_relaxed)) < 0)
 		return 0;
-	if (!atomic_compare_exchange_strong(&ring->theirs->attention, &asleep, PK_RING_AWAKE))
-		return 0;
-	pk_ring_count(&ring->mine->bells, 1);
-	return 1;
+	return pk_ring_wake(ring);
 }
 
 /*
@@ -462,14 +468,12 @@ static inline uint32_t pk_ring_wake_at(const struct pk_ring *ring, uint32_t leng
 /* Ends this side: CLOSED for good (the other side gets ENDED), or DETACHED for a successor. Ring for a sleeping peer after. */
 static inline int pk_ring_leave(struct pk_ring *ring, enum pk_ring_state state)
 {
-	uint32_t asleep = PK_RING_ASLEEP;
-
 	if (pk_ring_check_epoch(ring) != 0)
 		return 0;
-	ring->fault = PK_RING_USURPED;
+	ring->fault = PK_RING_USURPED; /* nothing more may be done with it */
 	atomic_store_explicit(&ring->mine->state, state, memory_order_release);
 	atomic_store_explicit(&ring->mine->attention, PK_RING_GONE, memory_order_seq_cst);
-	return atomic_compare_exchange_strong(&ring->theirs->attention, &asleep, PK_RING_AWAKE);
+	return pk_ring_wake(ring);
 }
 
 #endif

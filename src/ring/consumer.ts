@@ -38,6 +38,8 @@ export class Consumer extends Side {
     this.position = Atomics.load(this.words, this.positionWord);
     if ((this.position & 7) !== 0) this.fail(BAD_POSITION);
     if (options.resumeAt !== undefined) this.skipTo(options.resumeAt | 0);
+    // A predecessor may have died between its release and its bell.
+    this.wakePeer();
   }
 
   /** Position after the last released message: what `resumeAt` takes. It wraps at 2^32. */
