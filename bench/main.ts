@@ -5,10 +5,11 @@
 import { appendFile } from 'node:fs/promises';
 import { cpus, release, totalmem } from 'node:os';
 import { join } from 'node:path';
+import { channel } from './channel.ts';
 import type { Bench, Row } from './row.ts';
 import { run } from './run.ts';
 
-const BENCHES: Record<string, Bench> = { run };
+const BENCHES: Record<string, Bench> = { channel, run };
 
 const args = process.argv.slice(2);
 const json = args.includes('--json');

@@ -443,7 +443,7 @@ static double stream(uint32_t count, uint32_t bytes)
 {
 	const uint32_t size = 1 << 20;
 	void *memory = fresh(size);
-	char *scratch = calloc(1, bytes);
+	static char scratch[4096];
 	pid_t child = fork();
 	struct pk_ring ring;
 	struct laps fastest = { 0 };
@@ -468,7 +468,8 @@ static double bare_copy(uint32_t count)
 {
 	const uint32_t size = 1 << 20, block = 4096;
 	struct pk_ring_header *header = fresh(size);
-	char *data = (char *)header + PK_RING_HEADER_BYTES, *scratch = calloc(1, block);
+	char *data = (char *)header + PK_RING_HEADER_BYTES;
+	static char scratch[4096];
 	_Atomic uint32_t *written = &header->producer.position, *taken = &header->consumer.position;
 	pid_t child = fork();
 	struct laps fastest = { 0 };

@@ -72,7 +72,7 @@ export class Producer extends Side {
   send(bytes: Uint8Array, tag = 0): boolean {
     const offset = this.reserve(bytes.length);
     if (offset < 0 && !this.makeRoom(bytes.length)) return false;
-    this.copier.put(bytes, this.start + MESSAGE_HEADER_BYTES);
+    this.data.set(bytes, this.start + MESSAGE_HEADER_BYTES);
     this.append(bytes.length, tag);
     this.publish();
     return true;
@@ -88,7 +88,7 @@ export class Producer extends Side {
           this.publish();
           if (!this.makeRoom(bytes.length)) continue;
         }
-        this.copier.put(bytes, this.start + MESSAGE_HEADER_BYTES);
+        this.data.set(bytes, this.start + MESSAGE_HEADER_BYTES);
         this.append(bytes.length, tag);
         sent++;
       }
@@ -104,7 +104,7 @@ export class Producer extends Side {
       this.wanted = bytes.length;
       await this.waitAsync(signal);
     }
-    this.copier.put(bytes, this.start + MESSAGE_HEADER_BYTES);
+    this.data.set(bytes, this.start + MESSAGE_HEADER_BYTES);
     this.append(bytes.length, tag);
     this.publish();
   }
@@ -215,6 +215,8 @@ export class Producer extends Side {
   get depth(): number {
     return (this.position - Atomics.load(this.words, this.theirPositionWord)) >>> 0;
   }
+
+  protected override flush(): void {}
 
   protected override arrived(): boolean {
     return this.reserve(this.wanted) >= 0;

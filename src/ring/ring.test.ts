@@ -262,6 +262,7 @@ describe('successors', () => {
     expect(next.epoch).toBe(2);
     expect(producer.peerEpoch).toBe(2);
     expect(() => consumer.release()).toThrow(/another process attached/);
+    expect(readStatistics(memory).depthBytes).toBe(0);
   });
 
   test('of a consumer skip what it noted as done', () => {
@@ -300,6 +301,24 @@ test('statistics tell both sides', () => {
     producer: { epoch: 1, state: 'open', pid: process.pid, asleep: false, messages: 2n, bytes: 30n },
     consumer: { epoch: 1, state: 'open', messages: 1n, bytes: 10n },
   });
+});
+
+test('statistics carry over 32 bits', () => {
+  const on = memory();
+  new BigUint64Array(on.buffer, 0x200, 2).set([2n ** 32n - 2n, 2n ** 33n - 3n]);
+  const { producer } = pair({}, {}, on);
+  for (const length of [2, 4, 8]) producer.send(bytes(length));
+  expect(readStatistics(on).producer).toMatchObject({ messages: 2n ** 32n + 1n, bytes: 2n ** 33n + 11n });
+});
+
+test('a lazy consumer tells the producer when nothing is left', () => {
+  const { producer, consumer, memory } = pair({}, { lazyRelease: true });
+  producer.sendBatch([bytes(8), bytes(8)]);
+  consumer.receive();
+  expect(readStatistics(memory).depthBytes).toBe(32);
+  consumer.receive();
+  expect(consumer.receive()).toBeUndefined();
+  expect(readStatistics(memory).depthBytes).toBe(0);
 });
 
 test('requests find their replies, whatever the order of asking', async () => {

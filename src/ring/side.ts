@@ -1,18 +1,20 @@
 /** What producer and consumer have in common: their lines in the header, faults, sleeping and leaving. */
 import { PolykernelError } from '../sys/errors.ts';
 import type { SharedMemory } from '../sys/memory.ts';
-import { Copier } from './access.ts';
 import { type Bell, FutexBell } from './bell.ts';
 import * as layout from './layout.ts';
 
 /** Looks at the ring before sleeping: about 20 us, what a sleep and a wake-up cost together. */
 const SPINS = 2000;
 /** Of these the first ones do not pause: a message that comes within 0.3 us is seen at once. */
-const BUSY_SPINS = 64;
+export const BUSY_SPINS = 64;
 /** Turns of the event loop before an asynchronous wait sleeps. */
 const YIELDS = 16;
 /** Node 24 has no Atomics.pause. */
 const pause: () => void = (Atomics as { pause?: () => void }).pause ?? (() => {});
+
+/** A constant of this module: V8 looks a property of an imported module up anew each time. */
+const DATA_WORD = layout.HEADER_BYTES / 4;
 
 const MESSAGES = 0;
 const BYTES = 1;
@@ -32,7 +34,6 @@ export abstract class Side implements Disposable {
   protected readonly words: Int32Array;
   /** The data area. Offsets from `reserve` and `peek` are indices of it. */
   readonly data: Uint8Array<ArrayBuffer>;
-  protected readonly copier: Copier;
   protected readonly dataBytes: number;
   protected readonly mask: number;
   /** Longest message in bytes. */
@@ -49,6 +50,9 @@ export abstract class Side implements Disposable {
   protected readonly theirPositionWord: number;
   protected readonly theirWakeAt: number;
   private readonly counters: BigUint64Array;
+  private readonly countersWord: number;
+  private messagesLow: number;
+  private bytesLow: number;
   private readonly mine: layout.SideOffsets;
   private readonly theirs: layout.SideOffsets;
   private readonly bell: Bell;
@@ -66,8 +70,10 @@ export abstract class Side implements Disposable {
     this.largest = layout.largestMessage(this.dataBytes);
     this.words = new Int32Array(memory.buffer, 0, (layout.HEADER_BYTES + this.dataBytes) / 4);
     this.data = new Uint8Array(memory.buffer, layout.HEADER_BYTES, this.dataBytes);
-    this.copier = new Copier(this.words, this.data);
     this.counters = new BigUint64Array(memory.buffer, mine.statistics, 5);
+    this.countersWord = mine.statistics / 4;
+    this.messagesLow = this.words[this.countersWord]!;
+    this.bytesLow = this.words[this.countersWord + 2]!;
     this.mine = mine;
     this.theirs = theirs;
     this.attention = mine.attention / 4;
@@ -92,7 +98,7 @@ export abstract class Side implements Disposable {
 
   /** Index of the word at `offset` of the data area. */
   protected at(offset: number): number {
-    return (layout.HEADER_BYTES + offset) >> 2;
+    return (offset >> 2) + DATA_WORD;
   }
 
   /** How often a process has attached as this side, this one included. */
@@ -144,11 +150,24 @@ export abstract class Side implements Disposable {
     return state === layout.CLOSED;
   }
 
+  /**
+   * Counts one message of mine. A store of a counter's low half is a store of the counter as long as the half does not wrap,
+   * and numbers need no BigInt, which V8 keeps out of the heap only in its last compiler.
+   */
   protected countMessage(length: number): void {
-    const { counters } = this;
-    // asUintN lets the compiler do both in registers; only the owner writes, so no atomic addition is needed.
-    counters[MESSAGES] = BigInt.asUintN(64, counters[MESSAGES]! + 1n);
-    counters[BYTES] = BigInt.asUintN(64, counters[BYTES]! + BigInt(length));
+    const { words, countersWord } = this;
+    const messages = (this.messagesLow + 1) | 0;
+    const bytes = (this.bytesLow + length) | 0;
+    this.messagesLow = messages;
+    this.bytesLow = bytes;
+    if (messages === 0) this.carry(MESSAGES, messages);
+    else words[countersWord] = messages;
+    if (bytes >>> 0 < length) this.carry(BYTES, bytes);
+    else words[countersWord + 2] = bytes;
+  }
+
+  private carry(counter: number, low: number): void {
+    this.counters[counter] = (((this.counters[counter]! >> 32n) + 1n) << 32n) | BigInt(low >>> 0);
   }
 
   protected countDrop(): void {
@@ -237,10 +256,14 @@ export abstract class Side implements Disposable {
     this.leave(layout.DETACHED);
   }
 
+  /** Makes known what is done and not yet told. */
+  protected abstract flush(): void;
+
   private leave(state: number): void {
     if (this.left) return;
     this.left = true;
     if (this.fault === 0 && this.words[this.epochWord] === this.rawEpoch) {
+      this.flush();
       Atomics.store(this.words, this.mine.state / 4, state);
       Atomics.store(this.words, this.attention, layout.GONE);
       this.wakePeer();
