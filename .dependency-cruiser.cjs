@@ -12,6 +12,7 @@ const layers = [
   'guest',
   'ledger',
   'topology',
+  'ring',
   'sys',
 ];
 

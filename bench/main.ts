@@ -5,11 +5,12 @@
 import { appendFile } from 'node:fs/promises';
 import { cpus, release, totalmem } from 'node:os';
 import { join } from 'node:path';
+import { channel } from './channel.ts';
 import { plan } from './plan.ts';
 import type { Bench, Row } from './row.ts';
 import { run } from './run.ts';
 
-const BENCHES: Record<string, Bench> = { plan, run };
+const BENCHES: Record<string, Bench> = { channel, plan, run };
 
 const args = process.argv.slice(2);
 const json = args.includes('--json');

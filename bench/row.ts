@@ -27,6 +27,12 @@ export function atMost(
   return { ...rest, ratio, goal: `<= ${most}${of === 'value' ? ` ${row.unit}` : ' x'}`, met: judged <= most };
 }
 
+/** Builds a row whose goal is that value / peer is at least `least`. */
+export function atLeast(least: number, row: Pick<Row, 'name' | 'value' | 'unit' | 'peer' | 'peerValue' | 'note'>): Row {
+  const ratio = row.value / row.peerValue;
+  return { ...row, ratio, goal: `>= ${least} x`, met: ratio >= least };
+}
+
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length >> 1;

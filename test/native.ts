@@ -16,7 +16,7 @@ export async function nativeProgram(name: NativeProgram): Promise<string> {
   const compiled = await run([
     'musl-gcc',
     ...(name.endsWith('.so') ? ['-shared', '-fPIC', '-nostdlib'] : ['-static']),
-    '-Os',
+    name === 'pk-ring' ? '-O2' : '-Os',
     '-s',
     '-Wall',
     '-Wextra',

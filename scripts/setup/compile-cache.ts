@@ -12,7 +12,7 @@ import { runCommand } from '../../src/sys/command.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 /** Entries act when they are loaded: they are run for real, on a state directory of their own. */
-const ENTRIES = new Set(['src/cli/main.ts', 'src/daemon/main.ts']);
+const ENTRIES = new Set(['src/cli/main.ts', 'src/daemon/main.ts', 'src/ring/park-worker.ts']);
 
 /** Idempotent: does nothing while no source has changed since the last time. */
 export async function fillCompileCache(

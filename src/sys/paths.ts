@@ -66,7 +66,7 @@ export function checkSocketPath(path: string): string {
 }
 
 /** Names of the C programs in native/. */
-export type NativeProgram = 'pk-init' | 'pk-shim' | 'pk-jail' | 'pk-ram.so';
+export type NativeProgram = 'pk-init' | 'pk-shim' | 'pk-jail' | 'pk-ram.so' | 'pk-ring';
 
 /** Where set-up puts a compiled program; it need not exist. */
 export function nativePath(name: NativeProgram, cache: string = cacheDirectory()): string {

@@ -1,0 +1,32 @@
+/** Messages through shared memory, at cache-line speed: `polykernel/ring`. */
+import type { SharedMemory } from '../sys/memory.ts';
+import { Consumer, type ConsumerOptions } from './consumer.ts';
+import { formatRing } from './layout.ts';
+import { Producer, type ProducerOptions } from './producer.ts';
+
+export { SharedMemory } from '../sys/memory.ts';
+export { type Bell, FutexBell } from './bell.ts';
+export type { Consumer, ConsumerOptions } from './consumer.ts';
+export { FanIn, type FanInMessage } from './fan-in.ts';
+export { ringBytes } from './layout.ts';
+export type { BackPressure, Producer, ProducerOptions } from './producer.ts';
+export { Requester, serve } from './request.ts';
+export { type RingStatistics, readStatistics, type SideStatistics } from './statistics.ts';
+
+export interface RingOptions {
+  /** For people, at most 31 bytes: who made the ring. */
+  creator?: string;
+}
+
+/** Makes an empty ring of `memory`, which must have `ringBytes(size)` bytes. Whatever was in it is lost. */
+export function createRing(memory: SharedMemory, options: RingOptions = {}): void {
+  formatRing(memory.buffer, options.creator ?? `node ${process.pid}`);
+}
+
+/** Becomes the ring's producer and goes on after the last committed message. Throws `protocol` for what is no ring. */
+export const attachProducer = (memory: SharedMemory, options?: ProducerOptions): Producer =>
+  new Producer(memory, options);
+
+/** Becomes the ring's consumer at the last released message. Throws `protocol` for what is no ring. */
+export const attachConsumer = (memory: SharedMemory, options?: ConsumerOptions): Consumer =>
+  new Consumer(memory, options);

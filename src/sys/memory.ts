@@ -1,0 +1,185 @@
+/**
+ * Memory shared between processes: the only door to mmap(2), memfd_create(2) and futex(2). koffi is loaded by the first
+ * use, because it costs 30 ms of start-up.
+ */
+import { closeSync, constants, fstatSync, ftruncateSync, openSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { constants as osConstants } from 'node:os';
+import { asPolykernelError, PolykernelError } from './errors.ts';
+
+const PROT_READ_WRITE = 3;
+const MAP_SHARED = 1;
+const MAP_FAILED = 0xffff_ffff_ffff_ffffn;
+const MFD_CLOEXEC_ALLOW_SEALING = 3;
+const F_ADD_SEALS = 1033;
+/** F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW: a peer that truncates mapped memory would kill us by SIGBUS. */
+const SIZE_SEALS = 7;
+const FUTEX_WAIT = 0;
+const FUTEX_WAKE = 1;
+const SYS_FUTEX = process.arch === 'arm64' ? 98 : 202;
+
+interface Library {
+  mmap(at: null, bytes: number, protection: number, flags: number, fd: number, offset: number): bigint;
+  munmap(at: bigint, bytes: number): number;
+  memfd(name: string, flags: number): number;
+  seal(fd: number, command: number, seals: number): number;
+  /** futex(2) on the word at an address. A null timeout is for ever. */
+  futex(call: number, word: bigint, operation: number, value: number, timeout: BigInt64Array | null): number;
+  errno(): number;
+  view(at: bigint, bytes: number): ArrayBuffer;
+}
+
+let loaded: Library | undefined;
+
+function library(): Library {
+  if (loaded !== undefined) return loaded;
+  let koffi: typeof import('koffi');
+  try {
+    koffi = createRequire(import.meta.url)('koffi');
+  } catch (cause) {
+    throw new PolykernelError('unavailable', 'shared memory needs koffi, which is not installed for this machine', {
+      hint: 'Run `npm install --include=optional` in the Polykernel checkout.',
+      cause,
+    });
+  }
+  const c = koffi.load(null);
+  loaded = {
+    mmap: c.func('void *mmap(void *at, size_t bytes, int protection, int flags, int fd, int64_t offset)'),
+    munmap: c.func('int munmap(void *at, size_t bytes)'),
+    memfd: c.func('int memfd_create(const char *name, unsigned int flags)'),
+    seal: c.func('int fcntl(int fd, int command, int seals)'),
+    futex: c.func('long syscall(long call, void *word, long operation, long value, int64_t *timeout)'),
+    errno: koffi.errno,
+    view: koffi.view,
+  } as unknown as Library;
+  return loaded;
+}
+
+function failure(doing: string): PolykernelError {
+  const errno = library().errno();
+  const code = Object.entries(osConstants.errno).find(([, value]) => value === errno)?.[0] ?? `errno ${errno}`;
+  return asPolykernelError(Object.assign(new Error(code), { code }), doing);
+}
+
+/** What ended a futex wait: a wake (or a signal), a word that no longer had the expected value, or the time limit. */
+export type FutexResult = 'woken' | 'changed' | 'timeout';
+
+/**
+ * Sleeps while the 32-bit word at `address` is `expected`. Blocks the thread. An address that is no longer mapped counts
+ * as changed, so that a helper thread may outlive the mapping it waits on.
+ */
+export function futexWaitAt(address: bigint, expected: number, timeoutMs?: number): FutexResult {
+  const { futex, errno } = library();
+  const seconds = Math.floor((timeoutMs ?? 0) / 1000);
+  const nanoseconds = Math.floor(((timeoutMs ?? 0) - seconds * 1000) * 1e6);
+  const timeout = timeoutMs === undefined ? null : BigInt64Array.of(BigInt(seconds), BigInt(nanoseconds));
+  if (futex(SYS_FUTEX, address, FUTEX_WAIT, expected, timeout) === 0) return 'woken';
+  const reason = errno();
+  if (reason === osConstants.errno.ETIMEDOUT) return 'timeout';
+  if (reason === osConstants.errno.EINTR) return 'woken';
+  if (reason === osConstants.errno.EAGAIN || reason === osConstants.errno.EFAULT) return 'changed';
+  throw failure('waiting on shared memory');
+}
+
+/**
+ * A shared mapping of a file, which it owns: disposing unmaps. Every typed array made of `buffer` is detached first, so
+ * that a late access is a TypeError or undefined and never a SIGSEGV.
+ */
+export class SharedMemory implements Disposable {
+  readonly bytes: number;
+  /** The open file; another process of the same user maps it through /proc/PID/fd/FD. */
+  readonly fd: number;
+  private mapped: ArrayBuffer | undefined;
+  private readonly address: bigint;
+
+  private constructor(fd: number, bytes: number) {
+    const { mmap, view } = library();
+    const address = mmap(null, bytes, PROT_READ_WRITE, MAP_SHARED, fd, 0);
+    if (address === MAP_FAILED) throw failure(`mapping ${bytes} bytes of shared memory`);
+    this.address = address;
+    this.bytes = bytes;
+    this.fd = fd;
+    this.mapped = view(address, bytes);
+  }
+
+  /** Makes the file `path` of `bytes` zero bytes, mode 0600. Throws `conflict` when it exists. */
+  static create(path: string, bytes: number): SharedMemory {
+    const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+    return SharedMemory.own(openFile(path, flags), bytes);
+  }
+
+  /** Maps all of the file at `path`. Whoever may truncate that file may kill this process: map only what is trusted so far. */
+  static open(path: string): SharedMemory {
+    return SharedMemory.own(openFile(path, constants.O_RDWR));
+  }
+
+  /** Memory without a name in any file system and sealed in its size: no peer can truncate it. */
+  static anonymous(name: string, bytes: number): SharedMemory {
+    const { memfd, seal } = library();
+    const fd = memfd(name, MFD_CLOEXEC_ALLOW_SEALING);
+    if (fd < 0) throw failure('making shared memory');
+    const memory = SharedMemory.own(fd, bytes);
+    if (seal(fd, F_ADD_SEALS, SIZE_SEALS) === 0) return memory;
+    const error = failure('sealing shared memory');
+    memory[Symbol.dispose]();
+    throw error;
+  }
+
+  /** Takes over an open file, which is closed with the mapping; grows it to `bytes` when given. */
+  static own(fd: number, bytes?: number): SharedMemory {
+    try {
+      if (bytes !== undefined) ftruncateSync(fd, bytes);
+      const size = fstatSync(fd).size;
+      if (size === 0) throw new PolykernelError('invalid', 'the file to map is empty');
+      return new SharedMemory(fd, size);
+    } catch (error) {
+      closeSync(fd);
+      throw asPolykernelError(error, 'mapping shared memory');
+    }
+  }
+
+  /** The mapped bytes. Throws `conflict` after disposal. */
+  get buffer(): ArrayBuffer {
+    if (this.mapped === undefined) throw new PolykernelError('conflict', 'this shared memory is no longer mapped');
+    return this.mapped;
+  }
+
+  /** For futexWaitAt in another thread of this process. */
+  addressOf(offset: number): bigint {
+    if (this.mapped === undefined || !Number.isInteger(offset) || offset < 0 || offset + 4 > this.bytes || offset % 4)
+      throw new PolykernelError('invalid', `no 32-bit word of shared memory is at offset ${offset}`);
+    return this.address + BigInt(offset);
+  }
+
+  /** Sleeps while the word at `offset` is `expected`, at most `timeoutMs`. Blocks the thread. */
+  futexWait(offset: number, expected: number, timeoutMs?: number): FutexResult {
+    return futexWaitAt(this.addressOf(offset), expected, timeoutMs);
+  }
+
+  /** Wakes those who sleep on the word at `offset`; returns how many there were. */
+  futexWake(offset: number, count = 1): number {
+    const woken = library().futex(SYS_FUTEX, this.addressOf(offset), FUTEX_WAKE, count, null);
+    if (woken < 0) throw failure('waking a sleeper on shared memory');
+    return woken;
+  }
+
+  [Symbol.dispose](): void {
+    if (this.mapped === undefined) return;
+    // Moves the backing store to a buffer nobody holds, which leaves all views of the old one empty.
+    this.mapped.transfer();
+    this.mapped = undefined;
+    library().munmap(this.address, this.bytes);
+    closeSync(this.fd);
+  }
+}
+
+function openFile(path: string, flags: number): number {
+  try {
+    return openSync(path, flags, 0o600);
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code === 'EEXIST') throw new PolykernelError('conflict', `${path} exists already`, { cause: error });
+    if (code === 'ENOENT') throw new PolykernelError('not-found', `there is no ${path}`, { cause: error });
+    throw asPolykernelError(error, 'opening shared memory');
+  }
+}
