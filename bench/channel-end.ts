@@ -39,20 +39,22 @@ class Laps {
 class Message {
   readonly bytes: Uint8Array;
   private readonly words: Int32Array;
+  private readonly last: number;
 
   constructor(length: number) {
     this.bytes = new Uint8Array(length);
     this.words = new Int32Array(this.bytes.buffer);
+    this.last = this.words.length - 1;
   }
 
   number(i: number): Uint8Array {
     this.words[0] = i;
-    this.words[this.words.length - 1] = ~i;
+    this.words[this.last] = ~i;
     return this.bytes;
   }
 
   check(i: number): void {
-    if (this.words[0] !== i || this.words.at(-1) !== ~i) throw new Error(`message ${i} is wrong`);
+    if (this.words[0] !== i || this.words[this.last] !== ~i) throw new Error(`message ${i} is wrong`);
   }
 }
 
