@@ -8,6 +8,7 @@ const layers = [
   'instance',
   'driver',
   'host',
+  'channel',
   'image',
   'guest',
   'ledger',

@@ -173,8 +173,8 @@ static struct pk_ring attach(const char *path, int producer)
 
 	if (result != 0)
 		die_result(&ring, path, result);
-	if (pk_ring_wake(&ring))
-		futex_wake(&ring.theirs->attention);
+	pk_ring_wake(&ring);
+	futex_wake(&ring.theirs->attention);
 	return ring;
 }
 

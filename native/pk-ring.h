@@ -203,7 +203,7 @@ static inline int pk_ring_attach(struct pk_ring *ring, void *memory, uint64_t ma
 	return 0;
 }
 
-/* After either of these: if pk_ring_wake, ring. A predecessor may have died before it could. */
+/* After either of these: pk_ring_wake, and ring whatever it says. A predecessor may have died after it took the flag. */
 static inline int pk_ring_attach_consumer(struct pk_ring *ring, void *memory, uint64_t mapped, uint32_t pid)
 {
 	return pk_ring_attach(ring, memory, mapped, 0, pid);

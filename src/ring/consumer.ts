@@ -50,8 +50,7 @@ export class Consumer extends Side {
     this.told = this.position;
     this.copier = new Copier(this.words, this.data);
     this.lazyBytes = options.lazyRelease ? this.dataBytes / 8 : 0;
-    // A predecessor may have died between its release and its bell.
-    this.wakePeer();
+    this.callPeer();
   }
 
   /** Position after the last message that release() was called for. It wraps at 2^32. */

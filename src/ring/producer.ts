@@ -46,8 +46,7 @@ export class Producer extends Side {
     if ((this.position & 7) !== 0) this.fail(BAD_POSITION);
     this.walk();
     this.words[this.positionWord] = this.position;
-    // A predecessor may have died between its message and its bell.
-    this.wakePeer();
+    this.callPeer();
   }
 
   /** Finds the first word that is not committed: a predecessor may have died before it could say where. */

@@ -3,6 +3,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import {
   attachConsumer,
   attachProducer,
+  type Bell,
   type ConsumerOptions,
   createRing,
   FanIn,
@@ -250,6 +251,20 @@ describe('waiting', () => {
 });
 
 describe('successors', () => {
+  test('ring in any case: a predecessor may have died between taking the flag and ringing', () => {
+    const on = memory();
+    const rung: string[] = [];
+    const bell = (side: string): Bell => ({
+      ring: () => void rung.push(side),
+      park() {},
+      parked: async () => {},
+      [Symbol.dispose]() {},
+    });
+    pair({ bell: bell('producer') }, { bell: bell('consumer') }, on);
+    pair({ bell: bell('producer') }, { bell: bell('consumer') }, on);
+    expect(rung).toEqual(['producer', 'consumer', 'producer', 'consumer']);
+  });
+
   test('of a consumer get again what was not released', () => {
     const { producer, consumer, memory } = pair();
     producer.send(bytes(1, 1));

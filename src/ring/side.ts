@@ -182,6 +182,15 @@ export abstract class Side implements Disposable {
     this.bell.ring();
   }
 
+  /**
+   * Rings whether or not the other side seems to sleep: a predecessor may have died after it had taken the sleeper's flag
+   * and before it rang.
+   */
+  protected callPeer(): void {
+    Atomics.compareExchange(this.words, this.theirAttention, layout.ASLEEP, layout.AWAKE);
+    this.bell.ring();
+  }
+
   /** Whether what is waited for is there: looked at in a tight loop. */
   protected abstract arrived(): boolean;
   /** Whether waiting is over, by the end of the stream too. Throws when it never will be. */

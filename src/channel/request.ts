@@ -1,0 +1,41 @@
+/** The checks of what people ask for, as JSON Schema: the API's contract too. */
+
+const endName = {
+  type: 'string',
+  maxLength: 63,
+  description: 'Name of an instance, or `host`. Default host',
+  'x-hint': 'Give the name of an instance, which need not exist yet, or host.',
+} as const;
+
+export const channelRequestSchema = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['name'],
+  properties: {
+    name: { type: 'string', description: 'Unique among channels' },
+    from: { ...endName, description: 'Who sends. Name of an instance, or `host`. Default host' },
+    to: { ...endName, description: 'Who receives. Name of an instance, or `host`. Default host' },
+    sizeBytes: {
+      type: 'integer',
+      minimum: 4096,
+      maximum: 1_073_741_824,
+      description: 'Bytes for messages under way, a power of two. Default 1 MiB',
+      'x-hint': 'Give a power of two from 4K to 1G, such as 1M.',
+    },
+  },
+} as const;
+
+export const channelUsesSchema = {
+  type: 'array',
+  maxItems: 16,
+  description: 'Channels at whose end this instance is; made when absent, with the host at the other end',
+  items: {
+    type: 'object',
+    additionalProperties: false,
+    required: ['name', 'side'],
+    properties: {
+      name: { type: 'string', description: 'Name of the channel' },
+      side: { enum: ['send', 'recv'] },
+    },
+  },
+} as const;
