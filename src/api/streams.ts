@@ -6,10 +6,10 @@ import type { GuestProcess } from '../guest/index.ts';
 import type { Instance } from '../instance/index.ts';
 import { checkCommand, exitOfProcess, validate } from '../instance/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
-import { CHANNEL, frame, HIGH_WATER_BYTES, MESSAGE_BYTES } from './stream-frames.ts';
 import type { ApiContext } from './context.ts';
 import { errorAnswer, refuseRaw } from './errors.ts';
 import { requests } from './schemas.ts';
+import { CHANNEL, frame, HIGH_WATER_BYTES, MESSAGE_BYTES } from './stream-frames.ts';
 import type { ExecRequest, StreamCommand, StreamExit, StreamNotice } from './types.ts';
 
 const ROUTE = /^\/v1\/instances\/([^/?]{1,300})\/(attach|exec|console)(?:\?|$)/;
