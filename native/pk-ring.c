@@ -1,42 +1,25 @@
 /*
  * pk-ring: the ring of docs/ring.md for shells, for conformance tests of other languages, and as the measure that they are
- * held against.
+ * held against. A CHANNEL is the name of one (docs/channel.md), or the path of a file with a ring if it has a slash.
  *
- *   pk-ring create PATH BYTES        make a ring with BYTES of data
- *   pk-ring send PATH                each line of standard input becomes a message; its end closes the ring
- *   pk-ring recv PATH                messages to standard output, a line each, until the producer closes
- *   pk-ring check-send PATH COUNT LONGEST LEDGER    numbered messages with known content, then close
- *   pk-ring check-recv PATH COUNT LEDGER            takes them and verifies every byte
+ *   pk-ring send CHANNEL             each line of standard input becomes a message; its end closes the channel
+ *   pk-ring recv CHANNEL             messages to standard output, a line each, until the producer closes
+ *   pk-ring echo IN OUT              sends back what comes, until the producer closes
+ *   pk-ring ping OUT IN COUNT [WAIT] nanoseconds of a round trip of 64 bytes to an echo: of the fastest lap, or with WAIT
+ *                                    (microseconds before each, in which the echo falls asleep) the median
+ *   pk-ring fill CHANNEL COUNT BYTES, drain CHANNEL COUNT BYTES    one each: drain prints nanoseconds per message
+ *   pk-ring check-send CHANNEL COUNT LONGEST LEDGER    numbered messages with known content, then close
+ *   pk-ring check-recv CHANNEL COUNT LEDGER            takes them and verifies every byte
  *   pk-ring bench FIGURE COUNT       rtt, stream, bulk, memcpy, wake: prints nanoseconds of one on CPUs 0 and 1
+ *   pk-ring create PATH BYTES        make a ring with BYTES of data
+ *   pk-ring keep NAME BYTES FILE [MEMORY]    hold memory for a channel until SIGTERM: see keep()
  */
 #define _GNU_SOURCE
-#include "pk-ring.h"
+#include "pk-channel.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <sched.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
+#include <signal.h>
 #include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
-
-#define SPINS 4000
-#define FUTEX_WAIT_CALL 0
-#define FUTEX_WAKE_CALL 1
-
-static void relax(void)
-{
-#if defined __x86_64__
-	__builtin_ia32_pause();
-#elif defined __aarch64__
-	__asm__ volatile("yield");
-#endif
-}
 
 static _Noreturn void die(const char *what)
 {
@@ -44,156 +27,132 @@ static _Noreturn void die(const char *what)
 	exit(1);
 }
 
-static void futex_wait(_Atomic uint32_t *word, uint32_t value)
+static _Noreturn void refuse(const struct pk_channel *ch)
 {
-	syscall(SYS_futex, word, FUTEX_WAIT_CALL, value, NULL, NULL, 0);
-}
-
-static void futex_wake(_Atomic uint32_t *word)
-{
-	syscall(SYS_futex, word, FUTEX_WAKE_CALL, 1, NULL, NULL, 0);
-}
-
-static _Noreturn void die_result(struct pk_ring *ring, const char *what, int result)
-{
-	if (result == PK_RING_BROKEN && pk_ring_wake(ring))
-		futex_wake(&ring->theirs->attention);
-	fprintf(stderr, "pk-ring: %s: %s (fault %u)\n", what,
-		result == PK_RING_ENDED ? "the other side has closed" :
-		result == PK_RING_TOO_LONG ? "the message is too long" :
-		result == PK_RING_NOT_A_RING ? "this is no ring" : "the ring is in error", ring->fault & 0x7fffffffu);
+	fprintf(stderr, "pk-ring: %s\n", ch->error);
 	exit(3);
 }
 
-static void *map_file(const char *path, int flags, uint64_t *bytes)
+/* A ring in a file of its own: no daemon knows of it, and both ends are in one kernel. */
+static struct pk_channel map_path(const char *path, int flags, uint64_t bytes)
 {
+	struct pk_channel ch = { .fd = -1, .bell = -1, .spins = PK_CHANNEL_SPINS };
 	struct stat stat;
-	void *memory;
-	int fd = open(path, flags | O_RDWR | O_CLOEXEC, 0600);
 
-	if (fd < 0)
+	ch.fd = open(path, flags | O_RDWR | O_CLOEXEC, 0600);
+	if (ch.fd < 0 || ((flags & O_CREAT) && ftruncate(ch.fd, (off_t)bytes) < 0) || fstat(ch.fd, &stat) < 0)
 		die(path);
-	if ((flags & O_CREAT) && ftruncate(fd, (off_t)*bytes) < 0)
+	ch.bytes = (uint64_t)stat.st_size;
+	ch.memory = mmap(NULL, ch.bytes, PROT_READ | PROT_WRITE, MAP_SHARED, ch.fd, 0);
+	if (ch.memory == MAP_FAILED)
 		die(path);
-	if (fstat(fd, &stat) < 0)
-		die(path);
-	*bytes = (uint64_t)stat.st_size;
-	memory = mmap(NULL, *bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (memory == MAP_FAILED)
-		die(path);
-	close(fd);
-	return memory;
+	return ch;
 }
 
-/* The next message; NULL at the end of the stream. Spins, then sleeps. */
-static const void *wait_message(struct pk_ring *ring, uint32_t *length)
+static struct pk_channel attach(const char *name, enum pk_channel_side side)
 {
-	for (;;) {
-		const void *bytes;
-		int result;
+	struct pk_channel ch;
+	int result;
 
-		for (int i = 0; i < SPINS; i++) {
-			bytes = pk_ring_peek(ring, length, &result);
-			if (bytes != NULL)
-				return bytes;
-			relax();
-		}
-		for (int armed = 0;; armed = 1) {
-			bytes = pk_ring_peek(ring, length, &result);
-			if (bytes == NULL && result == PK_RING_EMPTY)
-				result = pk_ring_why_empty(ring);
-			if (bytes != NULL || result != PK_RING_EMPTY || armed)
-				break;
-			pk_ring_count(&ring->mine->stalls, 1);
-			pk_ring_arm(ring, 0);
-		}
-		if (bytes == NULL && result == PK_RING_EMPTY)
-			futex_wait(&ring->mine->attention, PK_RING_ASLEEP);
-		pk_ring_disarm(ring);
-		if (bytes != NULL)
-			return bytes;
-		if (result == PK_RING_ENDED)
-			return NULL;
-		if (result != PK_RING_EMPTY)
-			die_result(ring, "receive", result);
+	if (strchr(name, '/') != NULL) {
+		ch = map_path(name, 0, 0);
+		result = pk_channel_attach(&ch, side, name);
+	} else {
+		result = pk_channel_open(&ch, name, side);
 	}
-}
-
-static void release(struct pk_ring *ring, uint32_t length)
-{
-	int result = pk_ring_release(ring, length);
-
-	if (result < 0)
-		die_result(ring, "release", result);
-	if (result == 1)
-		futex_wake(&ring->theirs->attention);
-}
-
-/* Sends one message; waits while the ring is full. */
-static void send_message(struct pk_ring *ring, const void *bytes, uint32_t length, uint32_t tag)
-{
-	for (;;) {
-		int result = PK_RING_FULL;
-
-		for (int i = 0; i < SPINS && result == PK_RING_FULL; i++) {
-			result = pk_ring_send(ring, bytes, length, tag);
-			if (result == PK_RING_FULL)
-				relax();
-		}
-		if (result == PK_RING_FULL) {
-			pk_ring_count(&ring->mine->stalls, 1);
-			pk_ring_arm(ring, pk_ring_wake_at(ring, length));
-			result = pk_ring_send(ring, bytes, length, tag);
-			if (result == PK_RING_FULL)
-				futex_wait(&ring->mine->attention, PK_RING_ASLEEP);
-			pk_ring_disarm(ring);
-		}
-		if (result == 1)
-			futex_wake(&ring->theirs->attention);
-		if (result >= 0)
-			return;
-		if (result != PK_RING_FULL)
-			die_result(ring, "send", result);
-	}
-}
-
-static void leave(struct pk_ring *ring, enum pk_ring_state state)
-{
-	if (pk_ring_leave(ring, state))
-		futex_wake(&ring->theirs->attention);
-}
-
-static struct pk_ring attach(const char *path, int producer)
-{
-	struct pk_ring ring;
-	uint64_t bytes = 0;
-	void *memory = map_file(path, 0, &bytes);
-	int result = producer ? pk_ring_attach_producer(&ring, memory, bytes, (uint32_t)getpid())
-			      : pk_ring_attach_consumer(&ring, memory, bytes, (uint32_t)getpid());
-
 	if (result != 0)
-		die_result(&ring, path, result);
-	pk_ring_wake(&ring);
-	futex_wake(&ring.theirs->attention);
-	return ring;
+		refuse(&ch);
+	return ch;
+}
+
+/* The next message; NULL at the end of the stream. */
+static const void *wait_message(struct pk_channel *ch, uint32_t *length)
+{
+	int result = PK_RING_EMPTY;
+	const void *bytes = pk_channel_next(ch, length, -1, &result);
+
+	if (bytes == NULL && result != PK_RING_ENDED)
+		refuse(ch);
+	return bytes;
+}
+
+static void release(struct pk_channel *ch, uint32_t length)
+{
+	if (pk_channel_release(ch, length) != 0)
+		refuse(ch);
+}
+
+static void send_message(struct pk_channel *ch, const void *bytes, uint32_t length, uint32_t tag)
+{
+	if (pk_channel_send(ch, bytes, length, tag) != 0)
+		refuse(ch);
 }
 
 static int create(const char *path, uint32_t data)
 {
-	uint64_t bytes = (uint64_t)data + PK_RING_HEADER_BYTES;
-	void *memory = map_file(path, O_CREAT | O_EXCL, &bytes);
+	struct pk_channel ch = map_path(path, O_CREAT | O_EXCL, (uint64_t)data + PK_RING_HEADER_BYTES);
 
 	errno = 0;
-	if (pk_ring_format(memory, (uint32_t)bytes, "pk-ring") != 0) {
+	if (pk_ring_format(ch.memory, (uint32_t)ch.bytes, "pk-ring") != 0) {
 		unlink(path);
 		die("the size must be a power of two from 4096 to 1073741824");
 	}
 	return 0;
 }
 
-static int send_lines(const char *path)
+/*
+ * Holds the memory of a channel while no end of it does, for a daemon that may die: as a memfd, whose size is sealed so
+ * that no end can cut it short under the other, with all its pages, so that none is missing later. FILE then says
+ * `PID FD`; the memory is /proc/PID/fd/FD, and its link text names NAME. With MEMORY, such a path, it takes over what another
+ * keeper has left. Ends by SIGTERM and removes FILE.
+ */
+static int keep(const char *name, uint32_t data, const char *file, const char *memory)
 {
-	struct pk_ring ring = attach(path, 1);
+	uint64_t bytes = (uint64_t)data + PK_RING_HEADER_BYTES;
+	char title[80], temporary[4096];
+	sigset_t signals;
+	int fd, number, out;
+
+	snprintf(title, sizeof title, "pk-channel:%s", name);
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	setsid();
+	fd = memory != NULL ? open(memory, O_RDWR | O_CLOEXEC) : memfd_create(title, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0)
+		die(memory ? memory : "memfd_create");
+	if (memory == NULL) {
+		void *ring;
+
+		if (ftruncate(fd, (off_t)bytes) < 0 || (errno = posix_fallocate(fd, 0, (off_t)bytes)) != 0)
+			die("there is not enough memory");
+		ring = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		if (ring == MAP_FAILED)
+			die("mmap");
+		if (pk_ring_format(ring, (uint32_t)bytes, name) != 0)
+			die("the size must be a power of two from 4096 to 1073741824");
+		munmap(ring, bytes);
+		if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
+			die("sealing the memory");
+	}
+	snprintf(temporary, sizeof temporary, "%s.%d", file, (int)getpid());
+	out = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (out < 0 || dprintf(out, "%d %d\n", (int)getpid(), fd) < 0 || close(out) != 0 || rename(temporary, file) != 0)
+		die(file);
+	printf("%d %d\n", (int)getpid(), fd);
+	fflush(stdout);
+	out = open("/dev/null", O_RDWR | O_CLOEXEC);
+	for (number = 0; number < 3; number++)
+		dup2(out, number);
+	(void)!chdir("/");
+	sigwait(&signals, &number);
+	unlink(file);
+	return 0;
+}
+
+static int send_lines(const char *name)
+{
+	struct pk_channel ch = attach(name, PK_CHANNEL_SEND);
 	char *line = NULL;
 	size_t room = 0;
 	ssize_t length;
@@ -201,25 +160,25 @@ static int send_lines(const char *path)
 	while ((length = getline(&line, &room, stdin)) >= 0) {
 		if (length > 0 && line[length - 1] == '\n')
 			length--;
-		send_message(&ring, line, length > INT_MAX ? UINT_MAX : (uint32_t)length, 0);
+		send_message(&ch, line, length > INT_MAX ? UINT_MAX : (uint32_t)length, 0);
 	}
-	leave(&ring, PK_RING_CLOSED);
+	pk_channel_leave(&ch, PK_RING_CLOSED);
 	return 0;
 }
 
-static int receive_lines(const char *path)
+static int receive_lines(const char *name)
 {
-	struct pk_ring ring = attach(path, 0);
+	struct pk_channel ch = attach(name, PK_CHANNEL_RECV);
 	const void *bytes;
 	uint32_t length;
 
-	while ((bytes = wait_message(&ring, &length)) != NULL) {
+	while ((bytes = wait_message(&ch, &length)) != NULL) {
 		/* Flushed before the release: a message is either still in the ring or written. */
 		if (fwrite(bytes, 1, length, stdout) != length || putchar('\n') < 0 || fflush(stdout) != 0)
 			die("standard output");
-		release(&ring, length);
+		release(&ch, length);
 	}
-	leave(&ring, PK_RING_DETACHED);
+	pk_channel_leave(&ch, PK_RING_DETACHED);
 	return 0;
 }
 
@@ -240,35 +199,42 @@ struct ledger {
 	_Atomic uint32_t committed[GENERATIONS];
 };
 
-static struct ledger *map_ledger(const char *path)
+/* A file, or the data area of a channel that nobody sends through: memory that both kernels see. */
+static struct ledger *map_ledger(const char *name)
 {
-	uint64_t size = 0;
-	struct ledger *ledger = map_file(path, 0, &size);
+	int is_file = strchr(name, '/') != NULL;
+	struct pk_channel ch;
+	char sides[256];
 
-	if (size < sizeof *ledger)
+	if (is_file)
+		ch = map_path(name, 0, 0);
+	else if (pk_channel_find(&ch, name, sides) != 0)
+		refuse(&ch);
+	if (ch.bytes < sizeof(struct ledger) + (is_file ? 0 : PK_RING_HEADER_BYTES))
 		die("the ledger is too short");
-	return ledger;
+	return (struct ledger *)((char *)ch.memory + (is_file ? 0 : PK_RING_HEADER_BYTES));
 }
 
 static int check_send(const char *path, uint32_t count, uint32_t longest, const char *ledger_path)
 {
-	struct pk_ring ring = attach(path, 1);
-	_Atomic uint32_t *committed = &map_ledger(ledger_path)->committed[ring.epoch % GENERATIONS];
+	struct pk_channel ch = attach(path, PK_CHANNEL_SEND);
+	uint32_t epoch = ch.ring.epoch;
+	_Atomic uint32_t *committed = &map_ledger(ledger_path)->committed[epoch % GENERATIONS];
 	unsigned char *message = malloc(longest);
 
-	if (longest < 8 || longest > ring.largest)
+	if (longest < 8 || longest > ch.ring.largest)
 		die("no such length");
 	atomic_store(committed, 0);
 	for (uint32_t number = 0; number < count; number++) {
-		uint32_t length = 8 + (number * 2654435761u >> 8) % (longest - 7), head[2] = { ring.epoch, number };
+		uint32_t length = 8 + (number * 2654435761u >> 8) % (longest - 7), head[2] = { epoch, number };
 
 		memcpy(message, head, 8);
 		for (uint32_t i = 8; i < length; i++)
-			message[i] = (unsigned char)(ring.epoch * 7 + number * 31 + i);
-		send_message(&ring, message, length, number);
+			message[i] = (unsigned char)(epoch * 7 + number * 31 + i);
+		send_message(&ch, message, length, number);
 		atomic_store_explicit(committed, number + 1, memory_order_release);
 	}
-	leave(&ring, PK_RING_CLOSED);
+	pk_channel_leave(&ch, PK_RING_CLOSED);
 	return 0;
 }
 
@@ -290,37 +256,38 @@ static int follows(struct ledger *ledger, const struct record *last, uint32_t ep
 
 static int check_receive(const char *path, uint32_t count, const char *ledger_path)
 {
-	struct pk_ring ring = attach(path, 0);
+	struct pk_channel ch = attach(path, PK_CHANNEL_RECV);
+	struct pk_ring *ring = &ch.ring;
 	struct ledger *ledger = map_ledger(ledger_path);
 	struct record last = ledger->records[ledger->valid & 1];
 	const unsigned char *bytes;
 	uint32_t length;
 
-	while (last.taken < count && (bytes = wait_message(&ring, &length)) != NULL) {
+	while (last.taken < count && (bytes = wait_message(&ch, &length)) != NULL) {
 		uint32_t head[2];
 
 		if (length < 8)
 			die("a message is too short");
 		memcpy(head, bytes, 8);
 		/* In the record already: a predecessor died between its note and the release. */
-		if (last.taken > 0 && (int32_t)(last.position - (ring.position + ring.span)) >= 0) {
-			release(&ring, length);
+		if (last.taken > 0 && (int32_t)(last.position - (ring->position + ring->span)) >= 0) {
+			release(&ch, length);
 			continue;
 		}
-		if (!follows(ledger, &last, head[0], head[1]) || ring.tag != head[1]) {
+		if (!follows(ledger, &last, head[0], head[1]) || ring->tag != head[1]) {
 			fprintf(stderr, "pk-ring: after %u.%u came %u.%u\n", last.epoch, last.number, head[0], head[1]);
 			return 4;
 		}
 		for (uint32_t i = 8; i < length; i++)
 			if (bytes[i] != (unsigned char)(head[0] * 7 + head[1] * 31 + i))
 				die("a message is torn");
-		last = (struct record){ head[0], head[1], ring.position + ring.span, last.taken + 1 };
+		last = (struct record){ head[0], head[1], ring->position + ring->span, last.taken + 1 };
 		ledger->records[(ledger->valid + 1) & 1] = last;
 		atomic_store_explicit(&ledger->valid, ledger->valid + 1, memory_order_release);
-		release(&ring, length);
+		release(&ch, length);
 	}
 	printf("%u\n", last.taken);
-	leave(&ring, PK_RING_DETACHED);
+	pk_channel_leave(&ch, PK_RING_DETACHED);
 	return 0;
 }
 
@@ -375,16 +342,17 @@ static void *fresh(uint32_t data)
 	return memory;
 }
 
-static struct pk_ring end_of(void *memory, uint32_t data, int producer)
+static struct pk_channel end_of(void *memory, uint32_t data, enum pk_channel_side side)
 {
-	struct pk_ring ring;
+	struct pk_channel ch = { .memory = memory, .bytes = data + PK_RING_HEADER_BYTES, .fd = -1, .bell = -1,
+				 .spins = PK_CHANNEL_SPINS };
 
-	if ((producer ? pk_ring_attach_producer : pk_ring_attach_consumer)(&ring, memory, data + PK_RING_HEADER_BYTES, 0) != 0)
-		die("attach");
-	return ring;
+	if (pk_channel_attach(&ch, side, "bench") != 0)
+		refuse(&ch);
+	return ch;
 }
 
-static void expect(struct pk_ring *ring, uint32_t number, uint32_t bytes, void *copy)
+static void expect(struct pk_channel *ring, uint32_t number, uint32_t bytes, void *copy)
 {
 	uint32_t length, head[2];
 	const void *message = wait_message(ring, &length);
@@ -399,7 +367,7 @@ static void expect(struct pk_ring *ring, uint32_t number, uint32_t bytes, void *
 		die("a message is wrong");
 }
 
-static void put(struct pk_ring *ring, uint32_t number, uint32_t bytes, void *scratch)
+static void put(struct pk_channel *ring, uint32_t number, uint32_t bytes, void *scratch)
 {
 	uint32_t inverse = ~number;
 
@@ -414,12 +382,12 @@ static double round_trip(uint32_t count)
 	void *there = fresh(size), *back = fresh(size);
 	_Alignas(64) char scratch[64] = { 0 };
 	pid_t child = fork();
-	struct pk_ring out, in;
+	struct pk_channel out, in;
 	struct laps fastest = { 0 };
 
 	pin(child == 0);
-	out = end_of(child ? there : back, size, 1);
-	in = end_of(child ? back : there, size, 0);
+	out = end_of(child ? there : back, size, PK_CHANNEL_SEND);
+	in = end_of(child ? back : there, size, PK_CHANNEL_RECV);
 	if (child == 0) {
 		for (uint32_t i = 0; i < count + 1000; i++) {
 			expect(&in, i, 64, scratch);
@@ -445,11 +413,11 @@ static double stream(uint32_t count, uint32_t bytes)
 	void *memory = fresh(size);
 	static char scratch[4096];
 	pid_t child = fork();
-	struct pk_ring ring;
+	struct pk_channel ring;
 	struct laps fastest = { 0 };
 
 	pin(child == 0);
-	ring = end_of(memory, size, child == 0);
+	ring = end_of(memory, size, child == 0 ? PK_CHANNEL_SEND : PK_CHANNEL_RECV);
 	if (child == 0) {
 		for (uint32_t i = 0; i < count + 1; i++)
 			put(&ring, i, bytes, scratch);
@@ -480,13 +448,13 @@ static double bare_copy(uint32_t count)
 
 		if (child == 0) {
 			while (i - atomic_load_explicit(taken, memory_order_acquire) >= size / block)
-				relax();
+				pk_channel_relax();
 			memcpy(at, scratch, block);
 			atomic_store_explicit(written, i + 1, memory_order_release);
 		} else {
 			lap(&fastest, i);
 			while (atomic_load_explicit(written, memory_order_acquire) == i)
-				relax();
+				pk_channel_relax();
 			memcpy(scratch, at, block);
 			atomic_store_explicit(taken, i + 1, memory_order_release);
 		}
@@ -517,16 +485,16 @@ static double wake(uint32_t count)
 			struct timespec pause = { 0, 300000 }; /* the sleeper must be asleep for what is measured */
 
 			while (atomic_load(ready) != i + 1)
-				relax();
+				pk_channel_relax();
 			nanosleep(&pause, NULL);
 			*slot = now();
 			atomic_store(word, 0);
-			futex_wake(word);
+			pk_channel_futex(word, 1, 1, NULL);
 		} else {
 			atomic_store(word, 1);
 			atomic_store(ready, i + 1);
 			while (atomic_load(word) == 1)
-				futex_wait(word, 1);
+				pk_channel_futex(word, 0, 1, NULL);
 			seen[i] = now() - *slot;
 		}
 	}
@@ -534,6 +502,84 @@ static double wake(uint32_t count)
 		_exit(0);
 	qsort(seen, count, sizeof *seen, by_value);
 	return seen[count / 2];
+}
+
+/* The same between any two kernels, by name. */
+static int echo(const char *from, const char *to)
+{
+	struct pk_channel in = attach(from, PK_CHANNEL_RECV), out = attach(to, PK_CHANNEL_SEND);
+	const void *message;
+	uint32_t length;
+
+	while ((message = wait_message(&in, &length)) != NULL) {
+		send_message(&out, message, length, in.ring.tag);
+		release(&in, length);
+	}
+	pk_channel_leave(&out, PK_RING_CLOSED);
+	pk_channel_leave(&in, PK_RING_DETACHED);
+	return 0;
+}
+
+static int ping(const char *to, const char *from, uint32_t count, uint32_t wait_us)
+{
+	struct pk_channel out = attach(to, PK_CHANNEL_SEND), in = attach(from, PK_CHANNEL_RECV);
+	double *each = wait_us ? calloc(count, sizeof *each) : NULL;
+	_Alignas(64) char scratch[64] = { 0 };
+	struct laps fastest = { 0 };
+
+	for (uint32_t i = 0; i < count + 1000; i++) {
+		double began;
+
+		if (wait_us > 0)
+			usleep(wait_us);
+		if (i >= 1000 && wait_us == 0)
+			lap(&fastest, i - 1000);
+		began = now();
+		put(&out, i, 64, scratch);
+		expect(&in, i, 64, scratch);
+		if (wait_us > 0) {
+			if (i == count)
+				break;
+			each[i] = now() - began;
+		}
+	}
+	pk_channel_leave(&out, PK_RING_CLOSED);
+	pk_channel_leave(&in, PK_RING_DETACHED);
+	if (wait_us > 0)
+		qsort(each, count, sizeof *each, by_value);
+	printf("%.1f\n", wait_us > 0 ? each[count / 2] : fastest.nanoseconds);
+	return 0;
+}
+
+static int fill(const char *name, uint32_t count, uint32_t bytes)
+{
+	struct pk_channel ch = attach(name, PK_CHANNEL_SEND);
+	static char scratch[4096];
+
+	if (bytes < 8 || bytes > sizeof scratch)
+		die("from 8 to 4096 bytes");
+	for (uint32_t i = 0; i <= count; i++)
+		put(&ch, i, bytes, scratch);
+	pk_channel_leave(&ch, PK_RING_CLOSED);
+	return 0;
+}
+
+static int drain(const char *name, uint32_t count, uint32_t bytes)
+{
+	struct pk_channel ch = attach(name, PK_CHANNEL_RECV);
+	static char scratch[4096];
+	struct laps fastest = { 0 };
+
+	if (bytes < 8 || bytes > sizeof scratch)
+		die("from 8 to 4096 bytes");
+	expect(&ch, 0, bytes, scratch);
+	for (uint32_t i = 1; i <= count; i++) {
+		lap(&fastest, i - 1);
+		expect(&ch, i, bytes, scratch);
+	}
+	pk_channel_leave(&ch, PK_RING_DETACHED);
+	printf("%.1f\n", fastest.nanoseconds);
+	return 0;
 }
 
 static int bench(const char *figure, uint32_t count)
@@ -581,14 +627,25 @@ int main(int argc, char **argv)
 		return send_lines(argv[2]);
 	if (argc == 3 && strcmp(command, "recv") == 0)
 		return receive_lines(argv[2]);
+	if (argc == 4 && strcmp(command, "echo") == 0)
+		return echo(argv[2], argv[3]);
+	if ((argc == 5 || argc == 6) && strcmp(command, "ping") == 0)
+		return ping(argv[2], argv[3], number(argv[4]), argc == 6 ? number(argv[5]) : 0);
+	if (argc == 5 && strcmp(command, "fill") == 0)
+		return fill(argv[2], number(argv[3]), number(argv[4]));
+	if (argc == 5 && strcmp(command, "drain") == 0)
+		return drain(argv[2], number(argv[3]), number(argv[4]));
+	if ((argc == 5 || argc == 6) && strcmp(command, "keep") == 0)
+		return keep(argv[2], number(argv[3]), argv[4], argc == 6 ? argv[5] : NULL);
 	if (argc == 6 && strcmp(command, "check-send") == 0)
 		return check_send(argv[2], number(argv[3]), number(argv[4]), argv[5]);
 	if (argc == 5 && strcmp(command, "check-recv") == 0)
 		return check_receive(argv[2], number(argv[3]), argv[4]);
 	if (argc == 4 && strcmp(command, "bench") == 0)
 		return bench(argv[2], number(argv[3]));
-	fputs("usage: pk-ring create PATH BYTES | send PATH | recv PATH |\n"
-	      "       check-send PATH COUNT LONGEST LEDGER | check-recv PATH COUNT LEDGER |\n"
-	      "       bench rtt|stream|bulk|memcpy|wake COUNT\n", stderr);
+	fputs("usage: pk-ring send CHANNEL | recv CHANNEL | echo IN OUT | ping OUT IN COUNT [WAIT] |\n"
+	      "       fill CHANNEL COUNT BYTES | drain CHANNEL COUNT BYTES |\n"
+	      "       check-send CHANNEL COUNT LONGEST LEDGER | check-recv CHANNEL COUNT LEDGER |\n"
+	      "       bench rtt|stream|bulk|memcpy|wake COUNT | create PATH BYTES | keep NAME BYTES FILE [MEMORY]\n", stderr);
 	return 2;
 }

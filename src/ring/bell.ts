@@ -1,31 +1,33 @@
 /** How the side of a ring that sleeps is woken. One bell belongs to one side; each transport brings its own. */
-import { Worker } from 'node:worker_threads';
-import type { SharedMemory } from '../sys/memory.ts';
-import { ASLEEP, type SideOffsets } from './layout.ts';
+import { closeSync, constants, openSync, writeSync } from 'node:fs';
+import { SharedMemory } from '../sys/memory.ts';
+import type { Descriptor } from './descriptor.ts';
+import { ASLEEP, AWAKE, type SideOffsets } from './layout.ts';
+import { Sleeper } from './sleeper.ts';
 
 export interface Bell extends Disposable {
-  /** Wakes the other side. Called only when its attention word said that it sleeps. */
+  /** Wakes the other side. Called only when its attention word said that it sleeps, and on attaching. */
   ring(): void;
   /** Blocks the thread until rung, at most `timeoutMs`. May return early: the caller looks again. */
   park(timeoutMs?: number): void;
   /** The same without blocking the event loop, until rung or `signal` fires. Never rejects. */
   parked(signal?: AbortSignal): Promise<void>;
+  /** This side has attached, left or failed: for who manages the ring. */
+  changed?(): void;
 }
-
-const WORKER = new URL('./park-worker.ts', import.meta.url);
 
 /** Between processes of one kernel: the attention words are the futexes. */
 export class FutexBell implements Bell {
-  private readonly memory: SharedMemory;
-  private readonly mine: SideOffsets;
+  protected readonly memory: SharedMemory;
+  protected readonly mine: SideOffsets;
   private readonly theirs: SideOffsets;
-  private worker: Worker | undefined;
-  private woken: () => void = () => {};
+  private readonly sleeper: Sleeper;
 
   constructor(memory: SharedMemory, mine: SideOffsets, theirs: SideOffsets) {
     this.memory = memory;
     this.mine = mine;
     this.theirs = theirs;
+    this.sleeper = new Sleeper(memory, mine.attention);
   }
 
   ring(): void {
@@ -33,46 +35,96 @@ export class FutexBell implements Bell {
   }
 
   park(timeoutMs?: number): void {
-    this.memory.futexWait(this.mine.attention, ASLEEP, timeoutMs);
+    this.sleeper.sleep(ASLEEP, timeoutMs);
   }
 
-  /**
-   * A futex has no file descriptor for the event loop to watch: a helper thread sleeps on it. The thread is started by
-   * the first sleep and then kept, because starting one takes 30 ms.
-   */
-  async parked(signal?: AbortSignal): Promise<void> {
-    if (signal?.aborted) return;
-    this.worker ??= this.startWorker();
-    const { worker } = this;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const wake = () => this.wakeSelf();
-    this.woken = resolve;
-    signal?.addEventListener('abort', wake, { once: true });
-    // A pending receive keeps the process alive, as a pending read does; an idle helper does not.
-    worker.ref();
-    worker.postMessage(ASLEEP);
-    await promise;
-    worker.unref();
-    signal?.removeEventListener('abort', wake);
-  }
-
-  private startWorker(): Worker {
-    const worker = new Worker(WORKER, { workerData: this.memory.addressOf(this.mine.attention) });
-    worker.on('message', () => this.woken());
-    worker.on('exit', () => this.woken());
-    return worker;
+  async parked(signal?: AbortSignal, timeoutMs?: number): Promise<void> {
+    await this.sleeper.slept(ASLEEP, timeoutMs, signal, () => this.wakeSelf());
   }
 
   private wakeSelf(): void {
     const words = new Int32Array(this.memory.buffer);
-    Atomics.compareExchange(words, this.mine.attention / 4, ASLEEP, 0);
-    this.memory.futexWake(this.mine.attention);
+    Atomics.compareExchange(words, this.mine.attention / 4, ASLEEP, AWAKE);
   }
 
   [Symbol.dispose](): void {
-    if (this.worker === undefined) return;
-    this.wakeSelf();
-    void this.worker.terminate();
-    this.worker = undefined;
+    this.sleeper.close(() => this.wakeSelf());
+  }
+}
+
+/** A bell that goes through a daemon may get lost with it: a sleeper looks again this often. */
+const RELAYED_PARK_MS = 1000;
+
+/** Of a channel that a daemon manages: it relays between kernels and wants to know of changes. */
+export class ManagedBell extends FutexBell {
+  private readonly descriptor: Descriptor;
+  /** Where the ring's own memory can hold no futex. */
+  private readonly page: { memory: SharedMemory; sleeper: Sleeper; at: number } | undefined;
+  /** Of the page's word at the end of the last sleep: a bell since then ends the next one at once. */
+  private heard = 0;
+  private fifo: number | undefined;
+
+  constructor(memory: SharedMemory, mine: SideOffsets, theirs: SideOffsets, descriptor: Descriptor) {
+    super(memory, mine, theirs);
+    this.descriptor = descriptor;
+    const { sleep } = descriptor;
+    if (sleep === undefined) return;
+    const page = SharedMemory.open(sleep.path);
+    this.page = { memory: page, sleeper: new Sleeper(page, sleep.offset), at: sleep.offset / 4 };
+    this.heard = this.page.sleeper.value();
+  }
+
+  override ring(): void {
+    if (this.descriptor.peer === 'futex') super.ring();
+    else this.tell();
+  }
+
+  changed(): void {
+    this.tell();
+  }
+
+  override park(timeoutMs?: number): void {
+    if (this.page === undefined) return super.park(this.limit(timeoutMs));
+    this.page.sleeper.sleep(this.heard, this.limit(timeoutMs));
+    this.heard = this.page.sleeper.value();
+  }
+
+  override async parked(signal?: AbortSignal): Promise<void> {
+    const { page } = this;
+    if (page === undefined) return await super.parked(signal, this.limit(undefined));
+    await page.sleeper.slept(this.heard, this.limit(undefined), signal, () => this.interrupt());
+    this.heard = page.sleeper.value();
+  }
+
+  private interrupt(): void {
+    const { memory, at } = this.page!;
+    Atomics.add(new Int32Array(memory.buffer), at, 1);
+  }
+
+  private limit(timeoutMs: number | undefined): number | undefined {
+    return this.descriptor.peer === 'futex' ? timeoutMs : Math.min(timeoutMs ?? RELAYED_PARK_MS, RELAYED_PARK_MS);
+  }
+
+  /** Without a daemon nobody reads the FIFO, and a full one has been told enough: neither is a reason to fail. */
+  private tell(): void {
+    try {
+      this.fifo ??= openSync(this.descriptor.bell, constants.O_WRONLY | constants.O_NONBLOCK);
+      writeSync(this.fifo, `${this.descriptor.number}\n`);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EPIPE') this.closeFifo();
+    }
+  }
+
+  private closeFifo(): void {
+    if (this.fifo !== undefined) closeSync(this.fifo);
+    this.fifo = undefined;
+  }
+
+  override [Symbol.dispose](): void {
+    super[Symbol.dispose]();
+    this.closeFifo();
+    if (this.page === undefined) return;
+    this.page.sleeper.close(() => this.interrupt());
+    this.page.memory[Symbol.dispose]();
   }
 }

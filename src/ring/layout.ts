@@ -64,11 +64,13 @@ export const FAULTS: Readonly<Record<number, string>> = {
   2: 'a position outside of what is possible',
   3: 'an unknown state',
   4: 'another process attached as the same side',
+  5: 'removed by its owner',
 };
 export const BAD_COMMIT = 1;
 export const BAD_POSITION = 2;
 export const BAD_STATE = 3;
 export const USURPED = 4;
+export const REMOVED = 5;
 
 /** Commit words as signed 32-bit numbers: bit 31 says committed, bit 30 wrap marker, the rest is the length. */
 export const MESSAGE = 0x8000_0000 | 0;
@@ -112,6 +114,16 @@ export function formatRing(buffer: ArrayBuffer, creator: string): void {
   new TextEncoder().encodeInto(creator, new Uint8Array(buffer, CREATOR * 4, CREATOR_BYTES - 1));
   // Last: who sees the magic sees all of it.
   Atomics.store(words, MAGIC_LOW, MAGIC[0]);
+}
+
+/** Puts the ring in error for both sides, whoever is attached; they have to be woken. */
+export function failRing(buffer: ArrayBuffer, fault: number): void {
+  const words = new Int32Array(buffer, 0, HEADER_BYTES / 4);
+  for (const at of [PRODUCER, CONSUMER]) {
+    words[at.fault / 4] = fault;
+    Atomics.store(words, at.state / 4, ERROR);
+    Atomics.store(words, at.attention / 4, GONE);
+  }
 }
 
 /** Checks the header and returns the size of the data area. Throws `protocol` for memory that holds no ring. */

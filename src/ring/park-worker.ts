@@ -1,8 +1,8 @@
-/** The helper thread of FutexBell: told the value to sleep on, it answers when the word no longer has it. */
+/** The helper thread of a Sleeper: told the value to sleep on and how long, it answers when that is over. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { futexWaitAt } from '../sys/memory.ts';
 
-parentPort!.on('message', (expected: number) => {
-  futexWaitAt(workerData as bigint, expected);
+parentPort!.on('message', ({ expected, timeoutMs }: { expected: number; timeoutMs: number | undefined }) => {
+  futexWaitAt(workerData as bigint, expected, timeoutMs);
   parentPort!.postMessage(null);
 });

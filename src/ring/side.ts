@@ -27,6 +27,8 @@ export interface AttachOptions {
   bell?: Bell;
   /** Looks at the ring before sleeping. 0 is right when both ends share one CPU. */
   spins?: number;
+  /** Disposed with the side, such as the memory when nobody else needs it. */
+  owned?: Disposable;
 }
 
 export abstract class Side implements Disposable {
@@ -57,6 +59,7 @@ export abstract class Side implements Disposable {
   private readonly theirs: layout.SideOffsets;
   private readonly bell: Bell;
   private readonly spins: number;
+  private readonly owned: Disposable | undefined;
   private left = false;
 
   protected constructor(
@@ -82,6 +85,7 @@ export abstract class Side implements Disposable {
     this.theirPositionWord = theirs.position / 4;
     this.theirWakeAt = theirs.wakeAt / 4;
     this.spins = options.spins ?? SPINS;
+    this.owned = options.owned;
     for (const at of [mine, theirs])
       if (this.word(at.state) === layout.ERROR) throw faultError(this.word(at.fault), 'the ring was left in error');
     this.bell = options.bell ?? new FutexBell(memory, mine, theirs);
@@ -121,6 +125,7 @@ export abstract class Side implements Disposable {
         this.words[this.mine.state / 4] = layout.ERROR;
         Atomics.store(this.words, this.attention, layout.GONE);
         this.wakePeer();
+        this.bell.changed?.();
       }
     }
     throw faultError(this.fault, 'the ring is in error');
@@ -189,6 +194,7 @@ export abstract class Side implements Disposable {
   protected callPeer(): void {
     Atomics.compareExchange(this.words, this.theirAttention, layout.ASLEEP, layout.AWAKE);
     this.bell.ring();
+    this.bell.changed?.();
   }
 
   /** Whether what is waited for is there: looked at in a tight loop. */
@@ -276,8 +282,10 @@ export abstract class Side implements Disposable {
       Atomics.store(this.words, this.mine.state / 4, state);
       Atomics.store(this.words, this.attention, layout.GONE);
       this.wakePeer();
+      this.bell.changed?.();
     }
     this.bell[Symbol.dispose]();
+    this.owned?.[Symbol.dispose]();
   }
 }
 
@@ -285,6 +293,9 @@ function faultError(fault: number, what: string): PolykernelError {
   const reason = layout.FAULTS[fault] ?? `unknown fault ${fault}`;
   if (fault === layout.USURPED) return new PolykernelError('conflict', `${what}: ${reason}`);
   return new PolykernelError('protocol', `${what}: ${reason}`, {
-    hint: 'One end broke the layout of docs/ring.md; make the channel anew.',
+    hint:
+      fault === layout.REMOVED
+        ? 'Create the channel again if it is still needed.'
+        : 'One end broke the layout of docs/ring.md; make the channel anew.',
   });
 }

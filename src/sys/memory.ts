@@ -14,6 +14,11 @@ const MFD_CLOEXEC_ALLOW_SEALING = 3;
 const F_ADD_SEALS = 1033;
 /** F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW: a peer that truncates mapped memory would kill us by SIGBUS. */
 const SIZE_SEALS = 7;
+/** Set and ask for a lock that belongs to the open file: the kernel drops it with the last descriptor of it. */
+const F_OFD_GETLK = 36;
+const F_OFD_SETLK = 37;
+const F_WRLCK = 1;
+const F_UNLCK = 2;
 const FUTEX_WAIT = 0;
 const FUTEX_WAKE = 1;
 const SYS_FUTEX = process.arch === 'arm64' ? 98 : 202;
@@ -23,6 +28,8 @@ interface Library {
   munmap(at: bigint, bytes: number): number;
   memfd(name: string, flags: number): number;
   seal(fd: number, command: number, seals: number): number;
+  /** fcntl(2) with a struct flock of 32 bytes, as on all 64-bit machines. */
+  lock(fd: number, command: number, lock: Uint8Array): number;
   /** futex(2) on the word at an address. A null timeout is for ever. */
   futex(call: number, word: bigint, operation: number, value: number, timeout: BigInt64Array | null): number;
   errno(): number;
@@ -48,6 +55,7 @@ function library(): Library {
     munmap: c.func('int munmap(void *at, size_t bytes)'),
     memfd: c.func('int memfd_create(const char *name, unsigned int flags)'),
     seal: c.func('int fcntl(int fd, int command, int seals)'),
+    lock: c.func('int fcntl(int fd, int command, uint8_t *lock)'),
     futex: c.func('long syscall(long call, void *word, long operation, long value, int64_t *timeout)'),
     errno: koffi.errno,
     view: koffi.view,
@@ -91,13 +99,15 @@ export class SharedMemory implements Disposable {
   readonly fd: number;
   private mapped: ArrayBuffer | undefined;
   private readonly address: bigint;
+  private readonly offset: number;
 
-  private constructor(fd: number, bytes: number) {
+  private constructor(fd: number, bytes: number, offset = 0) {
     const { mmap, view } = library();
-    const address = mmap(null, bytes, PROT_READ_WRITE, MAP_SHARED, fd, 0);
+    const address = mmap(null, bytes, PROT_READ_WRITE, MAP_SHARED, fd, offset);
     if (address === MAP_FAILED) throw failure(`mapping ${bytes} bytes of shared memory`);
     this.address = address;
     this.bytes = bytes;
+    this.offset = offset;
     this.fd = fd;
     this.mapped = view(address, bytes);
   }
@@ -111,6 +121,17 @@ export class SharedMemory implements Disposable {
   /** Maps all of the file at `path`. Whoever may truncate that file may kill this process: map only what is trusted so far. */
   static open(path: string): SharedMemory {
     return SharedMemory.own(openFile(path, constants.O_RDWR));
+  }
+
+  /** Maps `bytes` at `offset` of a file that may be a device, such as /dev/mem or the resource of a PCI function. */
+  static region(path: string, offset: number, bytes: number): SharedMemory {
+    const fd = openFile(path, constants.O_RDWR);
+    try {
+      return new SharedMemory(fd, bytes, offset);
+    } catch (error) {
+      closeSync(fd);
+      throw error;
+    }
   }
 
   /** Memory without a name in any file system and sealed in its size: no peer can truncate it. */
@@ -149,6 +170,34 @@ export class SharedMemory implements Disposable {
     if (this.mapped === undefined || !Number.isInteger(offset) || offset < 0 || offset + 4 > this.bytes || offset % 4)
       throw new PolykernelError('invalid', `no 32-bit word of shared memory is at offset ${offset}`);
     return this.address + BigInt(offset);
+  }
+
+  /**
+   * Takes the lock on one byte of the file, which no other open file may have at the same time; the kernel drops it with
+   * this mapping or its process. False when another one has it.
+   */
+  lock(offset: number): boolean {
+    const lock = this.flock(offset);
+    if (library().lock(this.fd, F_OFD_SETLK, lock) === 0) return true;
+    const errno = library().errno();
+    if (errno === osConstants.errno.EAGAIN || errno === osConstants.errno.EACCES) return false;
+    throw failure('locking shared memory');
+  }
+
+  /** Whether another open file has the lock on that byte. */
+  isLocked(offset: number): boolean {
+    const lock = this.flock(offset);
+    if (library().lock(this.fd, F_OFD_GETLK, lock) !== 0) throw failure('looking at a lock of shared memory');
+    return new DataView(lock.buffer).getInt16(0, true) !== F_UNLCK;
+  }
+
+  private flock(offset: number): Uint8Array<ArrayBuffer> {
+    const lock = new Uint8Array(32);
+    const view = new DataView(lock.buffer);
+    view.setInt16(0, F_WRLCK, true);
+    view.setBigInt64(8, BigInt(this.offset + offset), true);
+    view.setBigInt64(16, 1n, true);
+    return lock;
   }
 
   /** Sleeps while the word at `offset` is `expected`, at most `timeoutMs`. Blocks the thread. */
