@@ -258,8 +258,10 @@ export class FakeGuest {
         if (session.ended !== undefined) return;
         session.ended = { kind, value };
         if (kind >= 0) {
-          this.#send(ToHost.stdout, id, undefined, Flag.eof);
-          this.#send(ToHost.stderr, id, undefined, Flag.eof);
+          if (kind !== 2) {
+            this.#send(ToHost.stdout, id, undefined, Flag.eof);
+            this.#send(ToHost.stderr, id, undefined, Flag.eof);
+          }
           this.#send(ToHost.exited, id, u32(kind, value));
           this.#options.onSessions();
         }
