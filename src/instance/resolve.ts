@@ -94,6 +94,7 @@ export function resolveSpec(request: CreateRequest, name: string, facts: HostFac
     partition,
     tenant: request.tenant ?? null,
     stack: null,
+    channels: request.channels ?? [],
   };
 }
 
