@@ -1,4 +1,5 @@
 /** What the routes need; the daemon provides it. */
+import type { ChannelManager } from '../channel/index.ts';
 import type { EventLog } from '../daemon/events.ts';
 import type { Resources } from '../daemon/resources.ts';
 import type { Stacks } from '../daemon/stacks.ts';
@@ -9,6 +10,7 @@ export interface ApiContext {
   supervisor: Supervisor;
   resources: Resources;
   stacks: Stacks;
+  channels: ChannelManager;
   events: EventLog;
   images: Images;
   version(): VersionInfo;

@@ -1,4 +1,5 @@
 /** JSON Schemas of requests and answers. Requests are checked by them, answers only described. */
+import { channelRequestSchema, channelUsesSchema } from '../channel/index.ts';
 import { commandSchema, createRequestSchema, environmentSchema, type Schema, volumeSchema } from '../instance/index.ts';
 import { nodeMemorySchema, partitionRequestSchema } from '../ledger/index.ts';
 import { ERROR_TABLE } from '../sys/errors.ts';
@@ -56,6 +57,7 @@ const spec = record({
   partition: { ...partitionRequestSchema, type: ['object', 'null'] },
   tenant: orNull('string'),
   stack: orNull('string'),
+  channels: channelUsesSchema,
 });
 
 const statusProperties = {
@@ -93,6 +95,43 @@ const capabilities = record({
   isolation: text,
 });
 
+const channelEnd = record(
+  {
+    owner: { type: 'string', description: 'Name of an instance, or `host`' },
+    visible: {
+      enum: ['attached', 'pending', 'absent'],
+      description:
+        'attached: its kernel sees the memory. pending: its kernel runs without it. absent: no kernel of it runs',
+    },
+    reason: { ...orNull('string'), description: 'What has to happen before it is visible' },
+    epoch: { ...count, description: 'Times a program attached' },
+    state: { enum: ['detached', 'open', 'closed', 'error', 'invalid'] },
+    fault: text,
+    pid: { ...count, description: 'As the program sees itself; 0 = unknown' },
+    asleep: { type: 'boolean' },
+    messages: { ...count, description: 'Sent or released' },
+    bytes: { ...count, description: 'Of these messages' },
+    stalls: { ...count, description: 'Times it slept because the ring was full or empty' },
+    drops: { ...count, description: 'Messages dropped because the ring was full' },
+    bells: { ...count, description: 'Times it woke the other end' },
+  },
+  ['fault'],
+);
+
+const channel = record({
+  id: { type: 'string', description: '32 hexadecimal digits' },
+  name: text,
+  sizeBytes: count,
+  largestMessage: { ...count, description: 'Bytes' },
+  state: { enum: ['ok', 'error'] },
+  fault: orNull('string'),
+  depthBytes: { ...count, description: 'In use, headers and padding included' },
+  from: channelEnd,
+  to: channelEnd,
+  createdAt: time,
+  stack: orNull('string'),
+});
+
 export const answers = {
   version: record({ version: text, apiVersion: { enum: [1] }, pid: count, startedAt: time, home: text }),
   doctor: record({
@@ -119,6 +158,8 @@ export const answers = {
     paths: record({ directory: text, consoleLog: text, log: text }),
   }),
   instances: record({ instances: list(record(statusProperties)) }),
+  channel,
+  channels: record({ channels: list(channel) }),
   images: record({
     images: list(
       record({
@@ -149,6 +190,7 @@ const imageName = { type: 'string', minLength: 1, maxLength: 200 } as const;
 export const requests = {
   create: createRequestSchema as Schema,
   empty: body({}),
+  channel: channelRequestSchema as Schema,
   stop: body({ graceMs: { ...milliseconds, description: "Milliseconds. Default: the instance's stopGraceMs" } }),
   kill: body({
     signal: {

@@ -4,6 +4,7 @@ import { type Schema, validate } from '../instance/validate.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import type { ApiContext } from './context.ts';
 import { BODY_BYTES, errorAnswer, refuseRaw } from './errors.ts';
+import { registerChannels } from './routes/channels.ts';
 import { registerFiles } from './routes/files.ts';
 import { registerImages } from './routes/images.ts';
 import { registerInstances } from './routes/instances.ts';
@@ -43,6 +44,7 @@ export function createApi(context: ApiContext, prepare: (server: FastifyInstance
   void server.register(async (scope) => registerMachine(scope, context));
   void server.register(async (scope) => registerSystem(scope, context));
   void server.register(async (scope) => registerInstances(scope, context));
+  void server.register(async (scope) => registerChannels(scope, context));
   void server.register(async (scope) => registerLogs(scope, context));
   void server.register(async (scope) => registerFiles(scope, context));
   void server.register(async (scope) => registerImages(scope, context));

@@ -5,6 +5,7 @@ import type { Free, Ledger, Pool } from '../ledger/index.ts';
 import type { ErrorBody } from '../sys/errors.ts';
 import type { Topology } from '../topology/index.ts';
 
+export type { ChannelEnd, ChannelRequest, ChannelStatus } from '../channel/index.ts';
 export type {
   CreateRequest,
   InstanceEvent,

@@ -3,6 +3,9 @@ import { parseArgs } from 'node:util';
 import { closest } from '../sys/closest.ts';
 import { PolykernelError } from '../sys/errors.ts';
 
+/** Kinds of names; `end` is an end of a channel, `channel-side` a channel's name with the side of an instance. */
+export type Completion = 'instance' | 'image' | 'file' | 'channel' | 'channel-side' | 'end';
+
 export interface OptionSpec {
   short?: string;
   /** Placeholder of the value; absent = a flag. */
@@ -12,7 +15,7 @@ export interface OptionSpec {
   choices?: readonly string[];
   /** What the shell offers for the value; other values are accepted as well. */
   words?: readonly string[];
-  complete?: 'instance' | 'image' | 'file';
+  complete?: Completion;
   help: string;
 }
 
@@ -28,7 +31,7 @@ export interface Command {
   arguments: readonly [number, number];
   /** What the shell offers for positional arguments: these words, or names of a kind. */
   words?: readonly string[];
-  complete?: 'instance' | 'image' | 'file';
+  complete?: Completion;
   /** Index of the argument from which everything belongs to the guest's command, options included. */
   commandFrom?: number;
   examples: readonly (readonly [string, string])[];

@@ -47,6 +47,28 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
   diff: { summary: 'how the machine differs from a stack file', load: () => import('./commands/diff.ts') },
   destroy: { summary: 'remove every instance of a stack', load: () => import('./commands/destroy.ts') },
   map: { summary: 'draw the machine, coloured by owner', load: () => import('./commands/map.ts') },
+  'channel create': {
+    summary: 'make a ring of shared memory between two ends',
+    load: () => import('./commands/channel-create.ts'),
+  },
+  'channel ls': { summary: 'list channels', load: () => import('./commands/channel-ls.ts') },
+  'channel inspect': {
+    summary: 'show everything about channels',
+    load: () => import('./commands/channel-inspect.ts'),
+  },
+  'channel stats': {
+    summary: 'what goes through a channel per second',
+    load: () => import('./commands/channel-stats.ts'),
+  },
+  'channel send': {
+    summary: 'send lines of standard input through a channel',
+    load: () => import('./commands/channel-send.ts'),
+  },
+  'channel recv': {
+    summary: 'print what comes through a channel',
+    load: () => import('./commands/channel-recv.ts'),
+  },
+  'channel rm': { summary: 'remove channels', load: () => import('./commands/channel-rm.ts') },
   'image ls': { summary: 'list kernel images', load: () => import('./commands/image-ls.ts') },
   'image pull': { summary: 'fetch a kernel from Debian or Ubuntu', load: () => import('./commands/image-pull.ts') },
   'image import': { summary: 'add a kernel of your own', load: () => import('./commands/image-import.ts') },

@@ -1,5 +1,6 @@
 /** `pk __complete WORD...`: what the last word may become, one a line. Called by the shells' completion functions. */
-import { type Command, HELP_OPTION, type OptionSpec, ownArguments } from './command.ts';
+import { HOST } from '../channel/index.ts';
+import { type Command, type Completion, HELP_OPTION, type OptionSpec, ownArguments } from './command.ts';
 import { COMMANDS, commandsOf } from './commands.ts';
 import { print } from './output.ts';
 
@@ -53,10 +54,15 @@ async function valuesOf(option: OptionSpec): Promise<readonly string[]> {
   return option.choices ?? option.words ?? named(option.complete);
 }
 
-async function named(kind: 'instance' | 'image' | 'file' | undefined): Promise<readonly string[]> {
-  if (kind !== 'instance' && kind !== 'image') return [];
+async function named(kind: Completion | undefined): Promise<readonly string[]> {
+  if (kind === undefined || kind === 'file') return [];
   const { connect } = await import('../client/index.ts');
   const client = await connect({ start: false });
-  if (kind === 'instance') return (await client.list()).map(({ spec }) => spec.name);
-  return (await client.images()).map((image) => image.name);
+  if (kind === 'image') return (await client.images()).map((image) => image.name);
+  if (kind === 'instance' || kind === 'end') {
+    const instances = (await client.list()).map(({ spec }) => spec.name);
+    return kind === 'end' ? [HOST, ...instances] : instances;
+  }
+  const channels = (await client.channels()).map(({ name }) => name);
+  return kind === 'channel' ? channels : channels.flatMap((name) => [`${name}:send`, `${name}:recv`]);
 }

@@ -9,7 +9,7 @@ export function overview(): string {
     '',
     'Usage: pk COMMAND [OPTION]... [ARGUMENT]...',
     '',
-    ...entries.map(([name, summary]) => `  ${name!.padEnd(15)}${summary}`),
+    ...entries.map(([name, summary]) => `  ${name!.padEnd(17)}${summary}`),
     '',
     'Examples:',
     '  pk run -- uname -a',
@@ -28,7 +28,7 @@ export function topicHelp(topic: string): string {
   return [
     `Usage: pk ${topic} COMMAND [OPTION]... [ARGUMENT]...`,
     '',
-    ...entries.map(([name, entry]) => `  ${name.padEnd(15)}${entry.summary}`),
+    ...entries.map(([name, entry]) => `  ${name.padEnd(17)}${entry.summary}`),
     '',
     `\`pk ${topic} COMMAND --help\` explains one of them.`,
     '',

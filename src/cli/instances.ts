@@ -8,7 +8,7 @@ export { JSON_OPTION } from './command.ts';
 
 /** `VERB NAME...`: does `act` to each; the first failure is reported after the others were tried. */
 export function onEach(
-  describe: Pick<Command, 'summary' | 'examples' | 'description'> & { options?: Command['options'] },
+  describe: Pick<Command, 'summary' | 'examples' | 'description' | 'complete'> & { options?: Command['options'] },
   act: (client: Client, name: string, invocation: Invocation) => Promise<unknown>,
 ): Command {
   return {
@@ -16,7 +16,7 @@ export function onEach(
     ...describe,
     options: describe.options ?? {},
     arguments: [1, Number.POSITIVE_INFINITY],
-    complete: 'instance',
+    complete: describe.complete ?? 'instance',
     async run(invocation) {
       const client = await connect();
       const failures: unknown[] = [];

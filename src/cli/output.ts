@@ -18,6 +18,15 @@ export async function print(
   if (data.length > 0 && !to.write(data)) await once(to, 'drain');
 }
 
+/** Writes to standard output and waits until the system has it. Never settles when it cannot: the process ends then. */
+export function written(data: Uint8Array): Promise<void> {
+  return new Promise((resolve) => {
+    process.stdout.write(data, (error) => {
+      if (!error) resolve();
+    });
+  });
+}
+
 export function printJson(value: unknown): Promise<void> {
   return print(`${JSON.stringify(value, null, 2)}\n`);
 }

@@ -1,6 +1,7 @@
 /** Turns the options of `pk run` into a request to the API. Pure but for what is passed in. */
 import { isAbsolute, resolve } from 'node:path';
 import type { CreateRequest } from '../api/index.ts';
+import type { ChannelUse } from '../channel/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { parseBytes, parseDuration } from '../sys/units.ts';
 import type { Invocation } from './command.ts';
@@ -38,6 +39,8 @@ export function runRequest(invocation: Invocation, around: Surroundings): Create
     attached: !detached,
     tty,
   };
+  const channels = invocation.values('channel').map(channelUse);
+  if (channels.length > 0) request.channels = channels;
   if (tty) Object.assign(request, { rows: around.rows, columns: around.columns });
   if (readyTimeout !== undefined) request.readyTimeoutMs = parseDuration(readyTimeout, '--ready-timeout');
   if (stopGrace !== undefined) request.stopGraceMs = parseDuration(stopGrace, '--stop-grace');
@@ -140,6 +143,17 @@ function workingDirectory(given: string | undefined, rootfs: string | undefined,
       hint: 'Give an absolute path.',
     },
   );
+}
+
+/** `NAME:send` or `NAME:recv`. */
+function channelUse(text: string): ChannelUse {
+  const match = /^([^:]+):(send|recv)$/.exec(text);
+  if (match !== null) return { name: match[1]!, side: match[2] as ChannelUse['side'] };
+  throw new PolykernelError('invalid', `--channel: ${JSON.stringify(text)} is not NAME:send or NAME:recv`, {
+    field: '--channel',
+    value: text,
+    hint: 'Say which side this kernel has: orders:recv receives from the channel orders.',
+  });
 }
 
 /** `SRC:DST[:ro]`. A relative SRC is taken from the working directory when it begins with a dot. */

@@ -2,6 +2,8 @@
 import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
 import type {
+  ChannelRequest,
+  ChannelStatus,
   CreateRequest,
   DoctorReport,
   ExecRequest,
@@ -120,6 +122,20 @@ export class Client {
     return this.#long({ method: 'POST', path: '/v1/images/prewarm', body: request, signal }, progress);
   }
 
+  async channels(signal?: AbortSignal): Promise<ChannelStatus[]> {
+    return (await this.#json<{ channels: ChannelStatus[] }>({ path: '/v1/channels', signal })).channels;
+  }
+  channel(name: string, signal?: AbortSignal): Promise<ChannelStatus> {
+    return this.#json({ path: channelPath(name), signal });
+  }
+  createChannel(request: ChannelRequest, signal?: AbortSignal): Promise<ChannelStatus> {
+    return this.#json({ method: 'POST', path: '/v1/channels', body: request, signal });
+  }
+  /** Rejects with `conflict` while a program is attached, unless `force`: that program then gets an error. */
+  async removeChannel(name: string, options: { force?: boolean } = {}): Promise<void> {
+    await this.#json({ method: 'DELETE', path: channelPath(name), query: { force: options.force } });
+  }
+
   /** The machine and who owns what of it. */
   machine(signal?: AbortSignal): Promise<MachineReport> {
     return this.#json({ path: '/v1/ledger', signal });
@@ -197,4 +213,5 @@ export class Client {
   }
 }
 
+const channelPath = (name: string): string => `/v1/channels/${encodeURIComponent(name)}`;
 const instancePath = (name: string): string => `/v1/instances/${encodeURIComponent(name)}`;

@@ -9,6 +9,7 @@ import { type Clock, systemClock } from '../sys/clock.ts';
 import { asPolykernelError } from '../sys/errors.ts';
 import { checkSocketPath, layout } from '../sys/paths.ts';
 import type { Topology } from '../topology/index.ts';
+import { noChannels } from './channels.ts';
 import { EventLog } from './events.ts';
 import { HostPool, type PoolEnforcement } from './host-pool.ts';
 import { type Journal, silentJournal } from './journal.ts';
@@ -93,6 +94,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     supervisor,
     resources: new Resources(supervisor, hostPool, mutex),
     stacks: new Stacks(supervisor, hostPool, mutex),
+    channels: noChannels,
     events,
     images: options.images,
     version: () => ({ version: options.version ?? '0.0.0', apiVersion: 1, pid: process.pid, startedAt, home }),

@@ -175,7 +175,7 @@ export class Store {
 
 /** A record as an earlier version may have written it, with what was added since. */
 function completed(record: Partial<InstanceRecord>): InstanceRecord {
-  const spec = { partition: null, tenant: null, stack: null, ...record.spec };
+  const spec = { partition: null, tenant: null, stack: null, channels: [], ...record.spec };
   return { placement: null, definition: null, ...record, spec } as InstanceRecord;
 }
 

@@ -1,4 +1,5 @@
 /** Names of instances: what is allowed, and names for those who give none. */
+import { HOST } from '../channel/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
 
 /** A DNS label (RFC 1123), so that a name can be a host name. */
@@ -23,6 +24,20 @@ export function checkName(name: string, field = 'name'): string {
     value: name.slice(0, 100),
     hint: `Use lower-case letters, digits and inner dashes, such as ${JSON.stringify(suggestion(name))}.`,
   });
+}
+
+/** The same for the name of an instance, which must not be that of the host as an end of channels. */
+export function checkInstanceName(name: string, field = 'name'): string {
+  if (name !== HOST) return checkName(name, field);
+  throw new PolykernelError(
+    'invalid',
+    `${field} ${JSON.stringify(name)} means this machine itself, as an end of channels`,
+    {
+      field,
+      value: name,
+      hint: `Choose another name, such as "${HOST}-1".`,
+    },
+  );
 }
 
 function suggestion(name: string): string {

@@ -132,6 +132,7 @@ it('fills in the rest', () => {
     partition: null,
     tenant: null,
     stack: null,
+    channels: [],
   });
 });
 

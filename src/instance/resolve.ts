@@ -100,6 +100,7 @@ export function resolveSpec(request: CreateRequest, name: string, facts: HostFac
     partition,
     tenant: request.tenant ?? null,
     stack: null,
+    channels: request.channels ?? [],
   };
 }
 

@@ -1,8 +1,9 @@
 /** What a person may ask for when creating an instance, as JSON Schema: the API's contract and the check of it. */
 import type { XStatic } from 'typebox/schema';
+import { type ChannelUse, channelUsesSchema } from '../channel/index.ts';
 import { partitionRequestSchema } from '../ledger/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
-import { checkName } from './name.ts';
+import { checkInstanceName, checkName } from './name.ts';
 import { validate } from './validate.ts';
 
 /** Linux' ARG_MAX with room to spare; the guest protocol carries a command in one 256 KiB message. */
@@ -71,6 +72,7 @@ export const createRequestSchema = {
       'x-hint': 'Give "host" or an absolute path.',
     },
     volumes: { type: 'array', items: volumeSchema, maxItems: 64 },
+    channels: channelUsesSchema,
     partition: {
       ...partitionRequestSchema,
       description: 'What it is to own of the pool, instead of cpus and memoryBytes. Default: nothing',
@@ -99,7 +101,7 @@ export type CreateRequest = XStatic<typeof createRequestSchema>;
 /** Throws `invalid` naming field, value, reason and remedy. */
 export function checkCreateRequest(value: unknown): CreateRequest {
   const request = validate(createRequestSchema, value, { name: 'the request' }) as CreateRequest;
-  if (request.name !== undefined) checkName(request.name);
+  if (request.name !== undefined) checkInstanceName(request.name);
   if (request.hostname !== undefined) checkHostname(request.hostname);
   checkCommand(request.command, request.env ?? {});
   for (const [index, volume] of (request.volumes ?? []).entries()) {
@@ -115,6 +117,7 @@ export function checkCreateRequest(value: unknown): CreateRequest {
       );
     }
   }
+  checkChannels(request.channels ?? []);
   return request;
 }
 
@@ -137,6 +140,19 @@ export function checkCommand(command: readonly string[], env: Readonly<Record<st
     throw new PolykernelError('invalid', `command and env together have ${bytes} bytes; the most is ${COMMAND_BYTES}`, {
       field: 'command',
       hint: 'Pass long data by standard input or in a file of a volume.',
+    });
+  }
+}
+
+function checkChannels(uses: readonly ChannelUse[]): void {
+  for (const [index, { name }] of uses.entries()) {
+    const field = `channels[${index}].name`;
+    checkName(name, field);
+    if (uses.findIndex((use) => use.name === name) === index) continue;
+    throw new PolykernelError('invalid', `${field}: the channel ${name} is named twice`, {
+      field,
+      value: name,
+      hint: 'An instance is at one end of a channel. Name it once, or use a second channel for the other direction.',
     });
   }
 }

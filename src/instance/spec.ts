@@ -1,3 +1,4 @@
+import type { ChannelUse } from '../channel/index.ts';
 import type { DriverName, Volume } from '../driver/index.ts';
 import type { Partition, PartitionRequest } from '../ledger/index.ts';
 
@@ -40,6 +41,8 @@ export interface InstanceSpec {
   tenant: string | null;
   /** The stack that described it; null = it was created by itself. */
   stack: string | null;
+  /** Channels at whose end it is. */
+  channels: readonly ChannelUse[];
 }
 
 export type RestartPolicy = 'no' | 'on-failure' | 'always' | `on-failure:${number}`;

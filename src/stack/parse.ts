@@ -1,5 +1,5 @@
 /** From the text of a stack file to a Stack, or to every problem in it. */
-import { checkName } from '../instance/name.ts';
+import { checkInstanceName, checkName } from '../instance/name.ts';
 import { MAX_CPU } from '../sys/cpu-list.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { checkTogether } from './check.ts';
@@ -81,7 +81,7 @@ function readKernels(
   const kernels: KernelDefinition[] = [];
   let exact = 0;
   for (const [name, kernel] of entries) {
-    reader.attempt({ ...kernel, offset: kernel.keyOffset }, () => checkName(name));
+    reader.attempt({ ...kernel, offset: kernel.keyOffset }, () => checkInstanceName(name));
     const definition = readKernel(reader, name, kernel, context);
     if (definition === undefined) continue;
     kernels.push(definition);

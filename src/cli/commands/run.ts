@@ -25,6 +25,12 @@ export const command: Command = {
     image: { value: 'NAME', complete: 'image', help: "kernel image (default: the driver's)" },
     rootfs: { value: 'PATH', complete: 'file', help: 'root: a directory, tar, squashfs or ext4 file' },
     volume: { short: 'v', value: 'SRC:DST[:ro]', multiple: true, complete: 'file', help: 'share a directory or file' },
+    channel: {
+      value: 'NAME:send|recv',
+      multiple: true,
+      complete: 'channel-side',
+      help: 'have this side of a channel (see `pk channel`)',
+    },
     env: { short: 'e', value: 'KEY[=VALUE]', multiple: true, help: 'set a variable, or pass one on' },
     'env-file': { value: 'FILE', multiple: true, complete: 'file', help: 'read variables from a file' },
     workdir: { short: 'w', value: 'DIR', help: 'working directory in the guest' },

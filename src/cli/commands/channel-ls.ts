@@ -1,0 +1,19 @@
+import { connect } from '../../client/index.ts';
+import { channelTable } from '../channels.ts';
+import type { Command } from '../command.ts';
+import { JSON_OPTION } from '../instances.ts';
+import { print, printJson } from '../output.ts';
+
+export const command: Command = {
+  summary: 'list channels',
+  usage: '[OPTION]...',
+  description: 'STATE is ok, error, closed by its sender, or the end that does not see the memory: `to pending`.',
+  options: { json: JSON_OPTION },
+  arguments: [0, 0],
+  examples: [['pk channel ls', 'who sends to whom, and how much is under way']],
+  async run(invocation) {
+    const channels = await (await connect()).channels();
+    await (invocation.flag('json') ? printJson(channels) : print(channelTable(channels)));
+    return 0;
+  },
+};
