@@ -1,10 +1,10 @@
 /** What a channel is: a ring in memory of its own, between two ends, by a name. */
-import type { RingStatistics, SideStatistics } from '../ring/index.ts';
+import type { ChannelSide, RingStatistics, SideStatistics } from '../ring/index.ts';
 
 /** The end that is no instance; no instance can have this name. */
 export const HOST = 'host';
 
-export type ChannelSide = 'send' | 'recv';
+export type { ChannelSide };
 
 /** What a person asks for. */
 export interface ChannelRequest {

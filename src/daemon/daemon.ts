@@ -1,7 +1,9 @@
 /** The composition root: store, supervisor, API and socket make one daemon. */
 import { chmodSync, existsSync, mkdirSync, rmSync } from 'node:fs';
 import type { Server } from 'node:http';
+import { join } from 'node:path';
 import { type ApiContext, createApi, type DoctorCheck, type Images, serveStreams } from '../api/index.ts';
+import { Keepers } from '../channel/index.ts';
 import type { Driver, DriverName, RootSource } from '../driver/index.ts';
 import type { PoolLease } from '../host/index.ts';
 import type { KernelImage } from '../image/index.ts';
@@ -9,7 +11,8 @@ import { type Clock, systemClock } from '../sys/clock.ts';
 import { asPolykernelError } from '../sys/errors.ts';
 import { checkSocketPath, layout } from '../sys/paths.ts';
 import type { Topology } from '../topology/index.ts';
-import { noChannels } from './channels.ts';
+import { Channels, KEEPER_DIRECTORY } from './channels.ts';
+import { Drivers } from './drivers.ts';
 import { EventLog } from './events.ts';
 import { HostPool, type PoolEnforcement } from './host-pool.ts';
 import { type Journal, silentJournal } from './journal.ts';
@@ -72,16 +75,25 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     ...options.host,
     journal,
   });
+  const channels = new Channels({
+    directory: paths.channels,
+    keepers: new Keepers(join(paths.channels, KEEPER_DIRECTORY)),
+    store,
+    events,
+    clock,
+    journal,
+  });
+  const drivers = new Drivers(options.drivers, options.defaultImage);
   const supervisor = new Supervisor({
     hostPool,
+    channels,
     paths,
     store,
     events,
     journal,
     clock,
     random: options.random ?? Math.random,
-    drivers: options.drivers,
-    defaultImage: options.defaultImage,
+    drivers,
     resolveImage: (name) => options.images.resolve(name),
     prepareRoot: options.prepareRoot,
     privileged: options.privileged ?? process.getuid?.() === 0,
@@ -93,14 +105,14 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   const context: ApiContext = {
     supervisor,
     resources: new Resources(supervisor, hostPool, mutex),
-    stacks: new Stacks(supervisor, hostPool, mutex),
-    channels: noChannels,
+    stacks: new Stacks(supervisor, drivers, hostPool, mutex),
+    channels,
     events,
     images: options.images,
     version: () => ({ version: options.version ?? '0.0.0', apiVersion: 1, pid: process.pid, startedAt, home }),
     async doctor() {
-      const [checks, drivers] = await Promise.all([options.doctor?.() ?? [], supervisor.driverFacts()]);
-      return { checks, drivers, auto: await supervisor.autoDriver(drivers) };
+      const [checks, facts] = await Promise.all([options.doctor?.() ?? [], drivers.facts()]);
+      return { checks, drivers: facts, auto: drivers.auto(facts) };
     },
     shutdown: options.onShutdown ?? (() => void close()),
     ending: ending.signal,
@@ -119,6 +131,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     closing ??= (async () => {
       await release();
       await supervisor.detach();
+      channels.close();
       store.close();
       rmSync(paths.socket, { force: true });
       forgetHolder(paths);
@@ -130,7 +143,9 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     await api.ready();
     endStreams = serveStreams(api.server as Server, context);
     await hostPool.recover().catch((error) => journal.error('restoring the pool', error));
+    await channels.recover().catch((error) => journal.error('taking up channels', error));
     await supervisor.reconcile();
+    await channels.releaseAllBut(new Set(supervisor.list().map(({ name }) => name)));
     // Whoever left this socket is gone: the lock on the database is ours.
     if (existsSync(paths.socket)) rmSync(paths.socket);
     const mask = process.umask(0o177);
@@ -147,6 +162,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   const drop = () => {
     closing ??= (async () => {
       await supervisor.detach(false);
+      channels.close();
       store.close(false);
       await release();
     })();

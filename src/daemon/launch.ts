@@ -37,7 +37,7 @@ export function prepareLaunch(
   image: KernelImage,
   root: RootSource,
   housekeepingCpus: readonly number[] | undefined,
-  regions: readonly SharedRegion[] = [],
+  regions: readonly SharedRegion[],
 ): LaunchSpec {
   const { spec, id } = record;
   try {

@@ -3,6 +3,7 @@ import type { StackSource } from '../api/types.ts';
 import type { InstanceSpec } from '../instance/index.ts';
 import type { KernelDefinition, Plan, Step } from '../stack/index.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
+import type { Drivers } from './drivers.ts';
 import type { HostPool } from './host-pool.ts';
 import type { Mutex } from './mutex.ts';
 import type { Supervisor } from './supervisor.ts';
@@ -21,11 +22,13 @@ interface Work {
 
 export class Stacks {
   readonly #supervisor: Supervisor;
+  readonly #drivers: Drivers;
   readonly #hostPool: HostPool;
   readonly #mutex: Mutex;
 
-  constructor(supervisor: Supervisor, hostPool: HostPool, mutex: Mutex) {
+  constructor(supervisor: Supervisor, drivers: Drivers, hostPool: HostPool, mutex: Mutex) {
     this.#supervisor = supervisor;
+    this.#drivers = drivers;
     this.#hostPool = hostPool;
     this.#mutex = mutex;
   }
@@ -80,7 +83,7 @@ export class Stacks {
         specs.set(name, await resolved.catch((error) => asPolykernelError(error, `resolving ${name}`)));
       }),
     );
-    const facts = await this.#supervisor.driverFacts('qemu');
+    const facts = await this.#drivers.facts('qemu');
     return {
       plan: plan({
         stack,

@@ -4,12 +4,13 @@
  */
 import { chmodSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import type { ChannelRecord } from '../channel/index.ts';
 import type { InstanceRecord } from '../instance/index.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import type { Layout } from '../sys/paths.ts';
 import type { PoolRecord } from './host-pool.ts';
 
-const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 2;
 /** Event numbers are reserved in blocks, to spare a write per event; a crash leaves a gap of at most this many. */
 const SEQUENCE_BLOCK = 1024;
 
@@ -131,6 +132,27 @@ export class Store {
     }
   }
 
+  /** All channels. Throws `internal` for a record that cannot be read. */
+  channels(): ChannelRecord[] {
+    try {
+      const rows = this.#database.prepare('SELECT record FROM channels ORDER BY rowid').all();
+      return rows.map((row) => JSON.parse(String(row.record)) as ChannelRecord);
+    } catch (error) {
+      throw asPolykernelError(error, 'reading the records of channels');
+    }
+  }
+
+  /** Throws `internal` when it cannot be written. */
+  putChannel(record: ChannelRecord): void {
+    const put =
+      'INSERT INTO channels (id, name, record) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET record = excluded.record';
+    this.#write(() => this.#database.prepare(put).run(record.id, record.name, JSON.stringify(record)));
+  }
+
+  deleteChannel(id: string): void {
+    this.#write(() => this.#database.prepare('DELETE FROM channels WHERE id = ?').run(id));
+  }
+
   /** Throws `internal` when it cannot be written. */
   putPool(record: PoolRecord | null): void {
     this.#write(() => this.#setMeta.run('pool', JSON.stringify(record)));
@@ -193,7 +215,8 @@ function migrate(database: DatabaseSync, path: string): void {
   if (version === SCHEMA_VERSION) return;
   database.exec(`
     BEGIN;
-    CREATE TABLE instances (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, record TEXT NOT NULL) STRICT;
+    CREATE TABLE IF NOT EXISTS instances (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, record TEXT NOT NULL) STRICT;
+    CREATE TABLE IF NOT EXISTS channels (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, record TEXT NOT NULL) STRICT;
     PRAGMA user_version = ${SCHEMA_VERSION};
     COMMIT;
   `);

@@ -1,16 +1,12 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import { totalmem } from 'node:os';
 import type { Driver, DriverName, RootSource } from '../driver/index.ts';
 import type { KernelImage } from '../image/index.ts';
 import {
   CREATED,
   type CreateRequest,
   checkCreateRequest,
-  chooseDriver,
-  type DriverFacts,
   generateName,
-  type HostFacts,
   Instance,
   type InstanceRecord,
   type InstanceSpec,
@@ -23,6 +19,8 @@ import type { Observed } from '../stack/index.ts';
 import { type Clock, timestamp } from '../sys/clock.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import type { Layout } from '../sys/paths.ts';
+import type { Channels } from './channels.ts';
+import type { Drivers } from './drivers.ts';
 import type { EventLog } from './events.ts';
 import { checkHostPaths } from './host-paths.ts';
 import type { HostPool } from './host-pool.ts';
@@ -54,10 +52,10 @@ export interface SupervisorOptions {
   journal: Journal;
   clock: Clock;
   hostPool: HostPool;
+  channels: Pick<Channels, 'claim' | 'release' | 'regionsOf' | 'kernelUp'>;
   /** Uniform in [0, 1). */
   random: () => number;
-  drivers: readonly Driver[];
-  defaultImage(driver: DriverName): string;
+  drivers: Drivers;
   resolveImage(name: string): Promise<KernelImage>;
   prepareRoot(path: string, options: { progress?: (line: string) => void; signal?: AbortSignal }): Promise<RootSource>;
   /** Whether kernels can be given other user ids. */
@@ -141,11 +139,16 @@ export class Supervisor {
     const name = await this.#reserve(request.name);
     try {
       const image = request.image ? await this.#options.resolveImage(request.image) : undefined;
-      const resolved = resolveSpec(request, name, await this.#facts(request.driver ?? 'auto', image?.kind));
+      const resolved = resolveSpec(
+        request,
+        name,
+        await this.#options.drivers.hostFacts(request.driver ?? 'auto', image?.kind),
+      );
       const spec = { ...resolved, stack: part?.stack ?? null };
       checkHostPaths(spec.root, request);
       const id = newInstanceId();
       this.#images.set(id, image ?? (await this.#options.resolveImage(spec.image)));
+      await this.#options.channels.claim(name, spec.channels);
       const now = timestamp(this.#options.clock);
       const record: InstanceRecord = {
         id,
@@ -172,6 +175,9 @@ export class Supervisor {
       const instance = this.#establish(record);
       if (request.start !== false) instance.begin();
       return instance;
+    } catch (error) {
+      if (!this.#entries.has(name)) await this.#options.channels.release(name);
+      throw error;
     } finally {
       this.#reserved.delete(name);
     }
@@ -251,7 +257,11 @@ export class Supervisor {
   async resolve(body: unknown, name: string): Promise<InstanceSpec> {
     const request = checkCreateRequest(body);
     const image = request.image ? await this.#options.resolveImage(request.image) : undefined;
-    const spec = resolveSpec(request, name, await this.#facts(request.driver ?? 'auto', image?.kind));
+    const spec = resolveSpec(
+      request,
+      name,
+      await this.#options.drivers.hostFacts(request.driver ?? 'auto', image?.kind),
+    );
     checkHostPaths(spec.root, request);
     return spec;
   }
@@ -300,17 +310,6 @@ export class Supervisor {
     };
   }
 
-  async driverFacts(name?: DriverName): Promise<DriverFacts[]> {
-    const asked = this.#options.drivers.filter((driver) => name === undefined || driver.name === name);
-    return Promise.all(
-      asked.map(async (driver) => ({
-        name: driver.name,
-        availability: await probe(driver),
-        capabilities: driver.capabilities(),
-      })),
-    );
-  }
-
   /** The driver and image that a request without more would get. */
   async prewarm(
     request: { name?: string; driver?: 'auto' | DriverName; cpus?: number; memoryBytes?: number },
@@ -324,21 +323,12 @@ export class Supervisor {
       memoryBytes: request.memoryBytes,
       image: request.name,
     };
-    const spec = resolveSpec(create, 'prewarm', await this.#facts(create.driver!, named?.kind));
+    const spec = resolveSpec(create, 'prewarm', await this.#options.drivers.hostFacts(create.driver!, named?.kind));
     const image = named ?? (await this.#options.resolveImage(spec.image));
     const { cpus, memoryBytes } = spec;
     const housekeepingCpus = this.#options.hostPool.housekeepingCpus();
-    await this.#driver(spec.driver)!.prewarm({ image, cpus, memoryBytes, housekeepingCpus }, signal);
+    await this.#options.drivers.find(spec.driver)!.prewarm({ image, cpus, memoryBytes, housekeepingCpus }, signal);
     return { driver: spec.driver, image: image.name };
-  }
-
-  async autoDriver(facts: readonly DriverFacts[]): Promise<{ driver: DriverName | null; reason: string }> {
-    try {
-      const { driver, reason } = chooseDriver('auto', 1, { ...this.#hostFacts(facts, undefined) });
-      return { driver: driver.name, reason };
-    } catch (error) {
-      return { driver: null, reason: (error as Error).message };
-    }
   }
 
   /** Takes up what an earlier daemon left and ends what it forgot. Resolves when nearly all of that is done. */
@@ -351,13 +341,13 @@ export class Supervisor {
     const leftovers = await removeLeftovers(
       paths,
       records.map((record) => record.id),
-      (name) => this.#driver(name),
+      (name) => this.#options.drivers.find(name),
       (text, error) => journal.error(text, error),
     );
     if (leftovers > 0) journal.info('removed leftovers', { count: leftovers });
     const adoptions = records.map(async (record) => {
       if (record.slot !== null) this.#slots.add(record.slot);
-      if (this.#driver(record.spec.driver) === undefined) {
+      if (this.#options.drivers.find(record.spec.driver) === undefined) {
         journal.error(
           `${record.spec.name} needs the driver ${record.spec.driver}, which this daemon does not have; it is left alone`,
         );
@@ -388,10 +378,6 @@ export class Supervisor {
     });
   }
 
-  #driver(name: DriverName): Driver | undefined {
-    return this.#options.drivers.find((driver) => driver.name === name);
-  }
-
   /** A name nobody has, waiting for a foreground instance of that name that has just ended. Throws `conflict`. */
   async #reserve(wanted: string | undefined): Promise<string> {
     const taken = (name: string) => this.#entries.has(name) || this.#reserved.has(name);
@@ -408,14 +394,6 @@ export class Supervisor {
     }
     this.#reserved.add(name);
     return name;
-  }
-
-  async #facts(driver: 'auto' | DriverName, imageKind: KernelImage['kind'] | undefined): Promise<HostFacts> {
-    return this.#hostFacts(await this.driverFacts(driver === 'auto' ? undefined : driver), imageKind);
-  }
-
-  #hostFacts(drivers: readonly DriverFacts[], imageKind: KernelImage['kind'] | undefined): HostFacts {
-    return { drivers, memoryBytes: totalmem(), imageKind, defaultImage: this.#options.defaultImage };
   }
 
   /** Where the planner puts one more instance, everything else staying where it is. Throws `conflict` saying why not. */
@@ -473,13 +451,15 @@ export class Supervisor {
 
   #add(record: InstanceRecord): Entry {
     const { paths, clock, journal } = this.#options;
-    const driver = this.#driver(record.spec.driver)!;
+    const driver = this.#options.drivers.find(record.spec.driver)!;
     const log = new FileLog(workloadLogPath(paths, record.id), clock, this.#options.logBytes);
     const instance = new Instance(record, {
       clock,
       driver,
       log,
       prepareLaunch: (current, signal, progress) => this.#prepareLaunch(current, driver, signal, progress),
+      kernelUp: (kernel, regions, adopted) =>
+        this.#options.channels.kernelUp(record.spec.name, kernel, regions, adopted),
       destroy: (launch) => destroyLaunch(launch, driver),
       save: (current) => this.#save(current),
       tell: (type, current, message) => this.#tell(type, current, message),
@@ -505,7 +485,9 @@ export class Supervisor {
     if (existsSync(kernelDirectory(paths, record.id)) && record.launch !== null)
       await destroyLaunch(record.launch, undefined);
     signal.throwIfAborted();
-    return prepareLaunch(paths, record, driver, image, source, this.#options.hostPool.housekeepingCpus());
+    const { hostPool, channels } = this.#options;
+    const regions = channels.regionsOf(record.spec.name);
+    return prepareLaunch(paths, record, driver, image, source, hostPool.housekeepingCpus(), regions);
   }
 
   /** Removes a foreground instance once it has ended and its client, if it still comes, has been told. */
@@ -540,6 +522,7 @@ export class Supervisor {
     try {
       await instance.detach();
       log.close();
+      await this.#options.channels.release(instance.name);
       if (!record.spec.attached) store.delete(record.id);
       this.#unsaved.delete(record.id);
       await rm(instanceDirectory(paths, record.id), { recursive: true, force: true, maxRetries: 3 });
@@ -594,14 +577,5 @@ export class Supervisor {
       const cancel = this.#options.clock.after(milliseconds, finish);
       signal?.addEventListener('abort', finish, { once: true });
     });
-  }
-}
-
-async function probe(driver: Driver): Promise<DriverFacts['availability']> {
-  try {
-    return await driver.probe();
-  } catch (error) {
-    const { message, hint } = asPolykernelError(error, `probing ${driver.name}`);
-    return { available: false, reason: message, ...(hint === undefined ? {} : { hint }) };
   }
 }

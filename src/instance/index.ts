@@ -2,7 +2,7 @@ export { exitOfProcess } from './exits.ts';
 export type { Foreground } from './foreground.ts';
 export { Instance, type InstanceEnvironment, newInstanceId } from './instance.ts';
 export { CREATED } from './machine.ts';
-export { generateName } from './name.ts';
+export { checkName, generateName } from './name.ts';
 export type { Watcher, WorkloadLog } from './output.ts';
 export { hostPlacement, type InstanceRecord } from './record.ts';
 export { chooseDriver, type DriverFacts, type HostFacts, resolveSpec } from './resolve.ts';

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Duplex } from 'node:stream';
-import type { Driver, Kernel, KernelExit, LaunchSpec, RealPlacement } from '../driver/index.ts';
+import type { Driver, Kernel, KernelExit, LaunchSpec, RealPlacement, SharedRegion } from '../driver/index.ts';
 import type { ExecRequest, GuestExit, GuestLink, GuestProcess } from '../guest/index.ts';
 import { type Clock, timestamp } from '../sys/clock.ts';
 import { cpusText } from '../sys/cpu-list.ts';
@@ -31,6 +31,8 @@ export interface InstanceEnvironment {
   log: WorkloadLog;
   /** Makes the launch directory anew and gives all a driver needs. */
   prepareLaunch(record: InstanceRecord, signal: AbortSignal, progress: (text: string) => void): Promise<LaunchSpec>;
+  /** A kernel is ready, started with `regions` of shared memory or found again. */
+  kernelUp(kernel: Kernel, regions: readonly SharedRegion[], adopted: boolean): void;
   /** Ends whatever a launch left running, without asking its guest. */
   destroy(launch: LaunchSpec): Promise<void>;
   /** Keeps the record; never throws. */
@@ -276,7 +278,7 @@ export class Instance {
       this.#kernelEnded(run, exitOfKernel((found as Exclude<typeof found, Kernel>) ?? gone, this.#now()));
       return;
     }
-    this.#watchKernel(run, kernel);
+    this.#watchKernel(run, kernel, true);
     this.#environment.tell('adopted', this.#record, '');
     if (machine.state === 'stopping') return void this.#endKernel(run, 'kill');
     this.#adoptSessions(run, kernel);
@@ -464,11 +466,12 @@ export class Instance {
       readyAt: new Date(now).toISOString(),
       readyMs: now - begun,
     };
-    this.#watchKernel(run, kernel);
+    this.#watchKernel(run, kernel, false);
     this.#dispatch({ type: 'ready' });
   }
 
-  #watchKernel(run: Run, kernel: Kernel): void {
+  #watchKernel(run: Run, kernel: Kernel, adopted: boolean): void {
+    this.#environment.kernelUp(kernel, this.#record.launch?.regions ?? [], adopted);
     void kernel.exited.then(async (exit) => {
       // Ends the streams of all its processes, so that the last output is logged before the end is told.
       kernel.guest.destroy();

@@ -110,7 +110,14 @@ export interface InstanceEvent {
     | 'restarting'
     | 'removed'
     | 'crashed'
-    | 'adopted';
+    | 'adopted'
+    | 'channel-created'
+    | 'channel-removed'
+    | 'channel-attached'
+    | 'channel-detached'
+    | 'channel-closed'
+    | 'channel-error';
+  /** Of the instance, or of the channel. */
   name: string;
   id: string;
   message: string;

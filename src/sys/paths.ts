@@ -37,6 +37,8 @@ export interface Layout {
   instances: string;
   /** Directory of one instance. */
   instance(name: string): string;
+  /** Descriptors of channels for the host's processes. */
+  channels: string;
   /** Booted snapshots that later starts are cloned from. */
   templates: string;
 }
@@ -50,6 +52,7 @@ export function layout(root: string = home()): Layout {
     daemonLog: join(root, 'daemon.log'),
     instances: join(root, 'instances'),
     instance: (name) => join(root, 'instances', name),
+    channels: join(root, 'channels'),
     templates: join(root, 'templates'),
   };
 }
