@@ -23,7 +23,7 @@ const MEMORY_BYTES = 256 * 2 ** 20;
 export async function rawUml(image: KernelImage, cpu = 0): Promise<number> {
   const directory = mkdtempSync(join(tmpdir(), 'pk-raw-'));
   const lpj = await new LpjCache(join(cacheDirectory(), 'uml-lpj.json')).get(image.digest);
-  const words = umlCommand({ memoryBytes: MEMORY_BYTES, root: { kind: 'host' } }, lpj).map((word) =>
+  const words = umlCommand({ memoryBytes: MEMORY_BYTES, root: { kind: 'host' }, regions: [] }, 5, lpj).map((word) =>
     word === UML_KERNEL ? image.kernel : word.replace(UML_INITRAMFS, image.initramfs),
   );
   return untilHello(

@@ -23,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/socket.h>
@@ -49,10 +50,12 @@ enum {
     HUP_GRACE_MS = 2000, /* FORGET: from SIGHUP to SIGKILL */
     LINGER_MS = 100,     /* how long descendants may keep outputs open after the process of a session ended */
     LINE_RETRY_MS = 50,  /* between looks at a line whose host end is closed */
+    CHANNELS = 16, BELL_SPACING = 64, BELL_BYTES = 4096,
+    CHANNEL_PCI_SLOT = 0x10, /* of the channel in slot 0, where the channels are PCI functions */
 };
 enum { MORE = 1, FIN = 2 };
-enum { H_HELLO = 1, H_CONFIGURE, H_EXEC, H_STDIN, H_SIGNAL, H_RESIZE, H_CREDIT, H_FORGET, H_WATCH, H_PUT, H_GET, H_POWEROFF };
-enum { G_HELLO = 64, G_RESULT, G_STARTED, G_STDOUT, G_STDERR, G_EXITED, G_CREDIT, G_ACK, G_SNAPSHOT, G_SESSION, G_GOODBYE };
+enum { H_HELLO = 1, H_CONFIGURE, H_EXEC, H_STDIN, H_SIGNAL, H_RESIZE, H_CREDIT, H_FORGET, H_WATCH, H_PUT, H_GET, H_POWEROFF, H_BELL };
+enum { G_HELLO = 64, G_RESULT, G_STARTED, G_STDOUT, G_STDERR, G_EXITED, G_CREDIT, G_ACK, G_SNAPSHOT, G_SESSION, G_GOODBYE, G_BELL };
 enum { EXIT_CODE, EXIT_SIGNAL, EXIT_NOT_STARTED };
 
 typedef uint8_t u8;
@@ -90,6 +93,8 @@ static u32 watch_count, watch_next, watch_interval;
 static u64 watch_due; /* 0: no watch */
 static u64 poweroff_due;
 static u32 poweroff_stage, poweroff_how;
+static u8 *bells; /* a page that processes sleep on, one word per channel; NULL until there is a channel */
+static int bell_fifo = -1;
 
 /* --- small things --- */
 static u64 now_ns(void) {
@@ -284,10 +289,118 @@ static int seed_random(const char *hex) {
     return error;
 }
 
+/* --- channels --- */
+static const char bell_page[] = "/run/pk/bells", bell_path[] = "/run/pk/bell", channel_dir[] = "/run/pk/channels";
+
+/* What processes need to wake and to be woken: a page with a futex per channel, and a FIFO for bells to the host. */
+static int channels_begin(void) {
+    int error = make_directory(channel_dir, 0755), fd;
+    if (bells || error) return error;
+    fd = open(bell_page, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0) return errno;
+    if (ftruncate(fd, BELL_BYTES) || (bells = mmap(NULL, BELL_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)) == MAP_FAILED) {
+        bells = NULL, error = errno, close(fd);
+        return error;
+    }
+    close(fd);
+    if (mkfifo(bell_path, 0600) && errno != EEXIST) return errno;
+    bell_fifo = open(bell_path, O_RDWR | O_NONBLOCK | O_CLOEXEC); /* for writing too, or its end would come with each writer's */
+    return bell_fifo < 0 ? errno : 0;
+}
+
+/* Where User Mode Linux has put the memory of its `iomem=` arguments: a page behind the end of its RAM. */
+static u64 iomem_base(void) {
+    static char text[4096];
+    int fd = open("/proc/zoneinfo", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (fd >= 0) close(fd);
+    text[n > 0 ? n : 0] = 0;
+    char *spanned = strstr(text, "spanned");
+    return spanned ? strtoull(spanned + 7, NULL, 10) * 4096 + 4096 : 0;
+}
+
+static int read_text(const char *path, char *text, size_t size) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, size - 1);
+    if (fd >= 0) close(fd);
+    text[n > 0 ? n : 0] = 0;
+    return n > 0 ? 0 : ENODEV;
+}
+
+/* name, slot, side, memory (`iomem` or `pci`), offset, bytes, separated by 0x1f. ENODEV: its PCI function is not there yet. */
+static int add_channel(char *spec) {
+    char *field[6] = {"", "", "", "", "", ""}, device[80], path[128], temporary[128], memory[96], text[512];
+    for (int i = 0; i < 6 && spec; i++) {
+        char *end = strchr(spec, 0x1f);
+        if (end) *end++ = 0;
+        field[i] = spec, spec = end;
+    }
+    u32 slot = (u32)strtoul(field[1], NULL, 10);
+    u64 offset = strtoull(field[4], NULL, 10), bytes = strtoull(field[5], NULL, 10);
+    int error = channels_begin();
+    if (error) return error;
+    if (!*field[0] || *field[0] == '.' || strlen(field[0]) > 63 || strchr(field[0], '/') || slot >= CHANNELS || !bytes) return EINVAL;
+    if (!strcmp(field[3], "iomem")) {
+        u64 base = iomem_base();
+        if (!base) return ENODEV;
+        offset += base;
+        snprintf(memory, sizeof memory, "/dev/mem");
+    } else {
+        struct stat st;
+        snprintf(device, sizeof device, "/sys/bus/pci/devices/0000:00:%02x.0", CHANNEL_PCI_SLOT + slot);
+        snprintf(path, sizeof path, "%s/device", device);
+        if (read_text(path, text, sizeof text) || strncmp(text, "0x1110", 6)) return ENODEV;
+        snprintf(path, sizeof path, "%s/enable", device);
+        if ((error = write_file(path, "1"))) return error;
+        snprintf(memory, sizeof memory, "%s/resource2", device);
+        if (stat(memory, &st) || (u64)st.st_size < bytes) return ENODEV;
+    }
+    snprintf(path, sizeof path, "%s/%s", channel_dir, field[0]);
+    snprintf(temporary, sizeof temporary, "%s/.new", channel_dir);
+    snprintf(text, sizeof text, "memory=%s\noffset=%llu\nbytes=%llu\nsides=%.8s\nbell=%s\nnumber=%u\npeer=bell\nsleep=%s\nsleep-offset=%u\n",
+             memory, (unsigned long long)offset, (unsigned long long)bytes, field[2], bell_path, slot, bell_page, slot * BELL_SPACING);
+    error = write_file(temporary, text);
+    return error ? error : rename(temporary, path) ? errno : 0;
+}
+
+static int remove_channel(const char *name) {
+    char path[128];
+    if (!*name || *name == '.' || strchr(name, '/')) return EINVAL;
+    snprintf(path, sizeof path, "%s/%s", channel_dir, name);
+    return unlink(path) && errno != ENOENT ? errno : 0;
+}
+
+/* The host says that somebody may sleep on the channel in `slot`. */
+static void bell_in(u32 slot) {
+    if (!bells || slot >= CHANNELS) return;
+    u32 *word = (u32 *)(bells + slot * BELL_SPACING);
+    __atomic_add_fetch(word, 1, __ATOMIC_SEQ_CST);
+    syscall(SYS_futex, word, 1 /* FUTEX_WAKE */, INT32_MAX, NULL, NULL, 0);
+}
+
+/* Bells of processes to the host: lines with the number of a slot, each slot told once per turn. */
+static void bells_out(void) {
+    char text[1024];
+    ssize_t n = read(bell_fifo, text, sizeof text);
+    u32 slot = 0, digits = 0;
+    u64 rung = 0;
+    for (ssize_t i = 0; i < n; i++) {
+        if (text[i] >= '0' && text[i] <= '9' && digits < 4) slot = slot * 10 + (u32)(text[i] - '0'), digits++;
+        else {
+            if (text[i] == '\n' && digits && slot < CHANNELS) rung |= (u64)1 << slot;
+            slot = digits = 0;
+        }
+    }
+    for (slot = 0; slot < CHANNELS; slot++)
+        if (rung >> slot & 1) frame(G_BELL, 0, slot, NULL, 0);
+}
+
 /* --- CONFIGURE --- */
 static int configure_step(const char *key, char *value) {
     char *second = strchr(value, 0x1f);
     if (!strcmp(key, "mount")) return do_mount(value);
+    if (!strcmp(key, "channel")) return add_channel(value);
+    if (!strcmp(key, "no-channel")) return remove_channel(value);
     if (second) *second++ = 0;
     if (!strcmp(key, "hostname")) return sethostname(value, strlen(value)) ? errno : 0;
     if (!strcmp(key, "time")) {
@@ -743,6 +856,7 @@ static void dispatch(u8 type, u8 flags, u32 id, u8 *p, u32 n, u32 unparsed) {
         break;
     case H_CREDIT: if (s && n == 4 && get32(p) <= OUTPUT_CREDIT && s->credit < (1u << 30)) s->credit += get32(p); break;
     case H_FORGET: if (s) session_forget(s); break;
+    case H_BELL: bell_in(id); break;
     case H_POWEROFF: if (n == 8) poweroff(get32(p), get32(p + 4)); break;
     }
 }
@@ -863,6 +977,8 @@ static void boot_mounts(void) {
             say("cannot mount", mounts[i].target); /* a kernel without one of them can still be of use */
         if (i == 2) write_file("/sys/kernel/uevent_helper", "\n"); /* or each new device forks a helper that is not there */
     }
+    mkdir("/run/pk", 0755), mkdir("/run/pk/bin", 0755);
+    if (mount("/pk", "/run/pk/bin", NULL, MS_BIND, NULL)) say("cannot mount", "/run/pk/bin"); /* /run is carried through switch-root */
     for (size_t i = 0; i < sizeof links / sizeof *links; i++)
         if (symlink(links[i][0], links[i][1]) && errno != EEXIST) say("cannot link", links[i][1]);
 }
@@ -943,13 +1059,14 @@ static void soonest(u64 *at, u64 due) {
 }
 
 static void loop(const sigset_t *while_waiting) {
-    static struct pollfd polls[1 + 3 * SESSIONS];
+    static struct pollfd polls[2 + 3 * SESSIONS];
     for (;;) {
         u64 now = now_ms(), wake = UINT64_MAX;
-        int count = 1, room = out_used() < OUT_DATA;
+        int count = 2, room = out_used() < OUT_DATA;
         int rests = line_rest > now, hears = in_len < sizeof in && out_used() < OUT_PARSE;
         polls[0].fd = rests || !(hears || out_used()) ? -1 : line;
         polls[0].events = (short)((hears ? POLLIN : 0) | (out_used() ? POLLOUT : 0));
+        polls[1] = (struct pollfd){.fd = room ? bell_fifo : -1, .events = POLLIN};
         if (rests) soonest(&wake, line_rest);
         if (watch_due && out_used() < OUT_SNAP) soonest(&wake, watch_due);
         if (poweroff_stage) soonest(&wake, poweroff_due);
@@ -969,6 +1086,7 @@ static void loop(const sigset_t *while_waiting) {
         else if (in_len && hears) line_parse(); /* left over from when there was no room for the answers */
         for (struct session *s = sessions; s < sessions + SESSIONS; s++)
             if (s->id) session_turn(s, now);
+        if (polls[1].fd >= 0 && polls[1].revents) bells_out();
         watch_turn(now);
         line_flush();
         poweroff_turn(now);

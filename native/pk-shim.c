@@ -201,6 +201,32 @@ static void pin_threads(struct client *c, const char *text)
 	answer(c, "ok\n");
 }
 
+/* Gives the program's monitor an open file, with a line end that means nothing to a QMP parser. */
+static void pass_file(struct client *c, const char *path)
+{
+	char byte = '\n', control[CMSG_SPACE(sizeof(int))] = {0};
+	struct iovec data = {&byte, 1};
+	struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+	struct relay *monitor = &relays[1];
+	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK), error = errno;
+
+	header->cmsg_level = SOL_SOCKET;
+	header->cmsg_type = SCM_RIGHTS;
+	header->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(header), &fd, sizeof(int));
+	if (fd < 0)
+		answer(c, "error %s: %s\n", path, strerror(error));
+	else if (monitor->program < 0 || !is_empty(&monitor->in))
+		answer(c, "error the monitor is busy\n");
+	else if (sendmsg(monitor->program, &message, MSG_DONTWAIT | MSG_NOSIGNAL) != 1)
+		answer(c, "error monitor: %s\n", strerror(errno));
+	else
+		answer(c, "ok\n");
+	if (fd >= 0)
+		close(fd);
+}
+
 /* A new holder replaces the old one. */
 static void hold(struct client *c, struct relay *r)
 {
@@ -232,6 +258,8 @@ static void obey(struct client *c)
 			answer(c, "running %d\n", (int)program);
 	} else if (strncmp(c->text, "pin ", 4) == 0) {
 		pin_threads(c, c->text + 4);
+	} else if (strncmp(c->text, "pass ", 5) == 0) {
+		pass_file(c, c->text + 5);
 	} else if (strncmp(c->text, "mconsole ", 9) == 0) {
 		path = c->text + 9;
 		command = strchr(path, ' ');

@@ -8,8 +8,9 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import type { Driver, Kernel, KernelExit, LaunchSpec } from '../src/driver/index.ts';
+import type { Driver, Kernel, KernelExit, LaunchSpec, SharedRegion } from '../src/driver/index.ts';
 import type { KernelImage } from '../src/image/index.ts';
+import { createRing, ringBytes, SharedMemory } from '../src/ring/index.ts';
 import { collect } from './collect.ts';
 
 export interface ConformanceTarget {
@@ -20,6 +21,18 @@ export interface ConformanceTarget {
   cpus: readonly number[];
   /** Host processes that belong to a launch directory, for the leak check; empty for fake. */
   processesOf(directory: string): Promise<number[]>;
+}
+
+function sharedRing(): SharedMemory {
+  const memory = SharedMemory.anonymous('conformance', ringBytes(4096));
+  createRing(memory);
+  return memory;
+}
+
+async function contentOf(kernel: Kernel, path: string): Promise<string> {
+  let text = '';
+  for await (const chunk of await kernel.guest.readFile(path)) text += chunk;
+  return text;
 }
 
 export function conformance(name: string, target: ConformanceTarget): void {
@@ -62,6 +75,7 @@ export function conformance(name: string, target: ConformanceTarget): void {
         housekeepingCpus: undefined,
         cold: false,
         readyTimeoutMs: 120_000,
+        regions: [],
         hiddenPaths: [],
         ...change,
       };
@@ -89,6 +103,27 @@ export function conformance(name: string, target: ConformanceTarget): void {
       const kernel = await start();
       expect(kernel.guest.hello?.bootId).toMatch(/^[0-9a-f-]{36}$/);
       expect(await output(kernel, 'echo', 'hello')).toBe('hello\n');
+    });
+
+    it('shows shared memory by name, at the start and later where it says so', async () => {
+      using memory = sharedRing();
+      const region = (name: string, slot: number, side: 'send' | 'recv'): SharedRegion => {
+        const id = randomBytes(16).toString('hex');
+        return { id, name, slot, path: `/proc/${process.pid}/fd/${memory.fd}`, bytes: memory.bytes, side };
+      };
+      const first = region('orders', 0, 'send');
+      const kernel = await start({ regions: [first, region('other', 1, 'recv')] });
+      expect(await contentOf(kernel, '/run/pk/channels/orders')).toContain('send');
+      await kernel.attachRegion(first);
+      await kernel.detachRegion(first);
+      await expect(contentOf(kernel, '/run/pk/channels/orders')).rejects.toMatchObject({ code: 'not-found' });
+      const late = region('late', 2, 'recv');
+      if (driver.capabilities().sharedMemory === 'boot') {
+        await expect(kernel.attachRegion(late)).rejects.toMatchObject({ code: 'unsupported' });
+        return;
+      }
+      await kernel.attachRegion(late);
+      expect(await contentOf(kernel, '/run/pk/channels/late')).toContain('recv');
     });
 
     it('passes input, exit codes and signals', async () => {

@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Driver, DriverName, LaunchSpec, RootSource } from '../driver/index.ts';
+import type { Driver, DriverName, LaunchSpec, RootSource, SharedRegion } from '../driver/index.ts';
 import { killShim } from '../driver/shim.ts';
 import type { KernelImage } from '../image/index.ts';
 import { hostPlacement, type InstanceRecord } from '../instance/index.ts';
@@ -37,6 +37,7 @@ export function prepareLaunch(
   image: KernelImage,
   root: RootSource,
   housekeepingCpus: readonly number[] | undefined,
+  regions: readonly SharedRegion[] = [],
 ): LaunchSpec {
   const { spec, id } = record;
   try {
@@ -55,6 +56,7 @@ export function prepareLaunch(
       identity: uid === undefined ? undefined : { uid, gid: uid },
       placement: hostPlacement(record),
       housekeepingCpus,
+      regions,
       cold: spec.cold,
       readyTimeoutMs: spec.readyTimeoutMs,
       hiddenPaths: [paths.home],

@@ -61,6 +61,21 @@ export interface Volume {
   readOnly: boolean;
 }
 
+/** Memory that a kernel shares with another kernel or with the host: the ring of one channel. */
+export interface SharedRegion {
+  /** Of the channel: 32 lower-case hex digits. */
+  id: string;
+  /** Under which the guest finds it. */
+  name: string;
+  /** Which of at most 16 it is: unique within the kernel, and the number of its bell on the control line. */
+  slot: number;
+  /** File of the host that holds it, all of it, a whole number of pages. */
+  path: string;
+  bytes: number;
+  /** The side that programs in the guest may take. */
+  side: 'send' | 'recv';
+}
+
 /** What of the host one kernel owns. Numbers are those of the host kernel. */
 export interface HostPlacement {
   /** Host CPU of each vCPU, in vCPU order; vCPU threads are pinned one to one. */
@@ -116,6 +131,8 @@ export interface LaunchSpec {
    * any CPU allowed.
    */
   housekeepingCpus: readonly number[] | undefined;
+  /** Shared memory that is there before the first program of the guest runs. */
+  regions: readonly SharedRegion[];
   /** Boot from scratch even where a template clone is possible. */
   cold: boolean;
   /** Deadline from spawn to the agent's answer. */
@@ -159,6 +176,13 @@ export interface Kernel {
   repin(placement: HostPlacement | undefined, housekeepingCpus: readonly number[] | undefined): Promise<void>;
   /** Asks the host kernel where this kernel is; never from memory of what was asked for. Rejects with `kernel-died`. */
   placementNow(): Promise<RealPlacement>;
+  /**
+   * Shows the guest a region by its name; idempotent. Rejects with `unsupported` where a kernel gets shared memory at boot
+   * alone and this region was not among it, `internal` when kernel or guest refuse, or `kernel-died`.
+   */
+  attachRegion(region: SharedRegion): Promise<void>;
+  /** Takes the name away, and the memory where that can be; idempotent. Rejects as attachRegion(). */
+  detachRegion(region: Pick<SharedRegion, 'id' | 'name'>): Promise<void>;
   /** Bytes from and to the kernel's console; output from now on. Caller destroys it. */
   console(): Promise<Duplex>;
   /** Lets go without touching the kernel (the manager is going away). */

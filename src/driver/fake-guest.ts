@@ -35,6 +35,8 @@ export interface FakeGuestOptions {
 
 export class FakeGuest {
   readonly files = new Map<string, { mode: number; content: Buffer }>();
+  /** Slots whose bells the host has rung. */
+  readonly bells: number[] = [];
   readonly #options: FakeGuestOptions;
   readonly #sessions = new Map<number, Session>();
   readonly #partial = new Map<number, Buffer[]>();
@@ -163,6 +165,7 @@ export class FakeGuest {
     if (type === ToGuest.configure) {
       const pairs = new Map(protocol.decodePairs(payload));
       this.#hostname = pairs.get('hostname') ?? this.#hostname;
+      for (const [key, value] of protocol.decodePairs(payload)) this.#channel(key, value);
       this.#send(ToHost.result, id, Buffer.concat([u32(0), Buffer.from(`boot-id=${this.#options.bootId}`)]));
     } else if (type === ToGuest.exec) {
       const pairs = protocol.decodePairs(payload);
@@ -177,8 +180,21 @@ export class FakeGuest {
     } else if (type === ToGuest.put || type === ToGuest.get) {
       const pairs = new Map(protocol.decodePairs(payload));
       void this.#transfer(type, id, pairs.get('path') ?? '', Number.parseInt(pairs.get('mode') ?? '644', 8));
-    } else if (type === ToGuest.poweroff) void this.#poweroff(payload.readUInt32LE());
+    } else if (type === ToGuest.bell) this.bells.push(id);
+    else if (type === ToGuest.poweroff) void this.#poweroff(payload.readUInt32LE());
     else if (session !== undefined) this.#toSession(session, type, payload, eof);
+  }
+
+  #channel(key: string, value: string): void {
+    const [name = '', ...rest] = value.split('\x1f');
+    const path = `/run/pk/channels/${name}`;
+    if (key === 'channel') this.files.set(path, { mode: 0o600, content: Buffer.from(`${rest.join(' ')}\n`) });
+    if (key === 'no-channel') this.files.delete(path);
+  }
+
+  /** A process rings the bell of the channel in `slot`. */
+  ring(slot: number): void {
+    this.#send(ToHost.bell, slot);
   }
 
   #toSession(session: Session, type: number, payload: Buffer, eof: boolean): void {
@@ -242,8 +258,10 @@ export class FakeGuest {
         if (session.ended !== undefined) return;
         session.ended = { kind, value };
         if (kind >= 0) {
-          this.#send(ToHost.stdout, id, undefined, Flag.eof);
-          this.#send(ToHost.stderr, id, undefined, Flag.eof);
+          if (kind !== 2) {
+            this.#send(ToHost.stdout, id, undefined, Flag.eof);
+            this.#send(ToHost.stderr, id, undefined, Flag.eof);
+          }
           this.#send(ToHost.exited, id, u32(kind, value));
           this.#options.onSessions();
         }

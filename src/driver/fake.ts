@@ -7,7 +7,7 @@ import { randomUUID } from 'node:crypto';
 import { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Duplex, PassThrough } from 'node:stream';
-import { GuestLink } from '../guest/index.ts';
+import { forgetRegion, GuestLink, showRegion } from '../guest/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import type {
   Availability,
@@ -18,6 +18,7 @@ import type {
   KernelExit,
   LaunchSpec,
   RealPlacement,
+  SharedRegion,
 } from './driver.ts';
 import { FakeGuest } from './fake-guest.ts';
 
@@ -38,7 +39,7 @@ export const FAKE_CAPABILITIES: Capabilities = {
   templateClone: false,
   hugePages: true,
   dump: false,
-  sharedMemory: 'none',
+  sharedMemory: 'hotplug',
   networks: ['none'],
   confinement: [],
   isolation: 'none: nothing runs',
@@ -62,6 +63,9 @@ export function killFakeKernel(directory: string): boolean {
 export function fakeKernels(): string[] {
   return [...machines].filter(([, machine]) => machine.exit === undefined).map(([directory]) => directory);
 }
+
+/** The guest of a kernel that runs. */
+export const fakeGuest = (directory: string): FakeGuest | undefined => machines.get(directory)?.guest;
 
 /** The part that outlives a manager. */
 class FakeMachine {
@@ -156,10 +160,13 @@ class FakeKernel implements Kernel {
   readonly guest: GuestLink;
   readonly exited: Promise<KernelExit>;
   readonly #machine: FakeMachine;
+  /** All it can ever have; undefined = others can come. */
+  readonly #bootRegions: ReadonlySet<string> | undefined;
   #detached = false;
 
-  constructor(machine: FakeMachine, guest: GuestLink) {
+  constructor(machine: FakeMachine, guest: GuestLink, bootRegions: ReadonlySet<string> | undefined) {
     this.#machine = machine;
+    this.#bootRegions = bootRegions;
     this.guest = guest;
     this.exited = machine.exited.then((exit) => {
       if (this.#detached) return new Promise<never>(() => {});
@@ -200,6 +207,16 @@ class FakeKernel implements Kernel {
   async placementNow(): Promise<RealPlacement> {
     if (this.#machine.exit !== undefined) throw new PolykernelError('kernel-died', 'the kernel has ended');
     return this.#machine.placement;
+  }
+
+  async attachRegion(region: SharedRegion): Promise<void> {
+    if (this.#bootRegions?.has(region.id) === false)
+      throw new PolykernelError('unsupported', 'this kernel gets shared memory at its start alone');
+    await this.guest.configure([showRegion(region, { kind: 'pci', offset: 0 })]);
+  }
+
+  async detachRegion({ name }: Pick<SharedRegion, 'name'>): Promise<void> {
+    await this.guest.configure([forgetRegion(name)]);
   }
 
   async console(): Promise<Duplex> {
@@ -254,7 +271,9 @@ export class FakeDriver implements Driver {
       );
     }
     progress('preparing the guest');
-    return this.#take(machine, spec);
+    const kernel = await this.#take(machine, spec);
+    for (const region of spec.regions) await kernel.attachRegion(region);
+    return kernel;
   }
 
   async attach(spec: LaunchSpec): Promise<Kernel | KernelExit | undefined> {
@@ -274,7 +293,8 @@ export class FakeDriver implements Driver {
     machine.guest.resume();
     const guest = new GuestLink({ name: spec.name });
     await guest.attach(machine.guest.connect());
-    return new FakeKernel(machine, guest);
+    const boot = this.capabilities().sharedMemory === 'boot';
+    return new FakeKernel(machine, guest, boot ? new Set(spec.regions.map(({ id }) => id)) : undefined);
   }
 
   /** Waits as long as a boot takes, up to the deadline. */

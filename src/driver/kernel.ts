@@ -13,7 +13,15 @@ import type { GuestLink } from '../guest/index.ts';
 import { InstanceGroups } from '../host/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { allowedCpus } from '../sys/process.ts';
-import type { DriverName, HostPlacement, Kernel, KernelExit, LaunchSpec, RealPlacement } from './driver.ts';
+import type {
+  DriverName,
+  HostPlacement,
+  Kernel,
+  KernelExit,
+  LaunchSpec,
+  RealPlacement,
+  SharedRegion,
+} from './driver.ts';
 import { type HostThread, type LaunchThreads, launchThreads } from './launch-threads.ts';
 import { makeGroups, moveThreads, realPlacement, type Target } from './placement.ts';
 import { awaitProgramExit, connectShim, killShim, type ProgramExit, readConsoleTail, type ShimStatus } from './shim.ts';
@@ -60,6 +68,8 @@ export abstract class ShimKernel implements Kernel {
 
   abstract pause(): Promise<void>;
   abstract resume(): Promise<void>;
+  abstract attachRegion(region: SharedRegion): Promise<void>;
+  abstract detachRegion(region: Pick<SharedRegion, 'id' | 'name'>): Promise<void>;
   /** Which threads of the launch are vCPUs. */
   protected abstract readonly threadsOf: (threads: readonly HostThread[]) => LaunchThreads;
 

@@ -1,6 +1,6 @@
 /** The command line of a UML kernel inside its jail. Pure. */
-import type { GuestRoot } from '../guest/index.ts';
-import type { LaunchSpec } from './driver.ts';
+import { type GuestRoot, type Pair, showRegion } from '../guest/index.ts';
+import type { LaunchSpec, SharedRegion } from './driver.ts';
 import { JAIL_ROOT_IMAGE, JAIL_VMM } from './jail.ts';
 
 export const UML_KERNEL = `${JAIL_VMM}/linux`;
@@ -20,8 +20,12 @@ const FAST_BOOT = [
   'cryptomgr.notests=1',
 ];
 
-/** `lpj` undefined: boots with its messages on, so that the constant can be read from them. */
-export function umlCommand(spec: Pick<LaunchSpec, 'memoryBytes' | 'root'>, lpj: number | undefined): string[] {
+/** `firstRegionFd`: descriptors of the shared regions, in their order. `lpj` undefined: boots with its messages on, so that the constant can be read from them. */
+export function umlCommand(
+  spec: Pick<LaunchSpec, 'memoryBytes' | 'root' | 'regions'>,
+  firstRegionFd: number,
+  lpj: number | undefined,
+): string[] {
   const hasDisk = spec.root.kind === 'squashfs' || spec.root.kind === 'ext4';
   return [
     UML_KERNEL,
@@ -31,9 +35,24 @@ export function umlCommand(spec: Pick<LaunchSpec, 'memoryBytes' | 'root'>, lpj: 
     ...['con=null', 'con0=fd:0,fd:1', 'ssl=null', 'ssl0=fd:3,fd:3', 'pk.control=ttyS0'],
     ...(hasDisk ? [`ubd0r=${JAIL_ROOT_IMAGE}`] : []),
     ...[`umid=${UMID}`, `uml_dir=${UML_DIRECTORY}`],
+    ...spec.regions.map(({ slot }, index) => `iomem=c${slot},/proc/self/fd/${firstRegionFd + index}`),
     ...FAST_BOOT,
     ...(lpj === undefined ? [] : ['quiet', 'loglevel=1', `lpj=${lpj}`]),
   ];
+}
+
+/**
+ * The CONFIGURE step of each region, by its id. The kernel lays regions out from the last one of the command line to the
+ * first, each behind the one before and a gap of two pages (arch/um/drivers/mmapper and setup_iomem of Linux 6.1).
+ */
+export function umlRegionSteps(regions: readonly SharedRegion[]): Map<string, Pair> {
+  const steps = new Map<string, Pair>();
+  let offset = 0;
+  for (const region of [...regions].reverse()) {
+    steps.set(region.id, showRegion(region, { kind: 'iomem', offset }));
+    offset += region.bytes + 8192;
+  }
+  return steps;
 }
 
 /** How the guest finds the root and the volumes that the jail shows. */

@@ -5,17 +5,26 @@
 import { randomBytes } from 'node:crypto';
 import { chmodSync, chownSync, closeSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
-import { GuestLink, rootOps } from '../guest/index.ts';
+import { forgetRegion, GuestLink, rootOps } from '../guest/index.ts';
 import { InstanceGroups } from '../host/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { cacheDirectory, nativeBinary } from '../sys/paths.ts';
 import { allowedCpus } from '../sys/process.ts';
 import { findTool, toolHint, toolPath } from '../sys/tools.ts';
 import { CpuChoice } from './cpu-choice.ts';
-import type { Availability, Capabilities, Driver, HostPlacement, Kernel, KernelExit, LaunchSpec } from './driver.ts';
+import type {
+  Availability,
+  Capabilities,
+  Driver,
+  HostPlacement,
+  Kernel,
+  KernelExit,
+  LaunchSpec,
+  SharedRegion,
+} from './driver.ts';
 import { type Bind, jailArgv } from './jail.ts';
 import { hostCovers, libraryBinds } from './jail-host.ts';
-import { endOfLaunch, ShimKernel, type ShimKernelOptions } from './kernel.ts';
+import { endOfLaunch, ShimKernel } from './kernel.ts';
 import { launchThreads, umlThreads } from './launch-threads.ts';
 import { makeGroups, realPlacement } from './placement.ts';
 import {
@@ -36,6 +45,7 @@ import {
   umlCommand,
   umlGuestRoot,
   umlModules,
+  umlRegionSteps,
 } from './uml-command.ts';
 import { LpjCache, parseLpj } from './uml-lpj.ts';
 
@@ -56,7 +66,7 @@ const CAPABILITIES: Capabilities = {
   // Its memory is a file in a tmpfs of its own, which has none.
   hugePages: false,
   dump: false,
-  sharedMemory: 'none',
+  sharedMemory: 'boot',
   networks: ['none'],
   confinement: [
     'guest kernel in user space',
@@ -74,11 +84,28 @@ class UmlKernel extends ShimKernel {
   readonly #cpus: CpuChoice;
   /** The CPU it was given because it owns none. */
   #chosen: number | undefined;
+  readonly #regions: readonly SharedRegion[];
 
-  constructor(options: ShimKernelOptions, cpus: CpuChoice, chosen: number | undefined) {
-    super({ ...options, release: () => this.#choose(undefined) });
+  constructor(spec: LaunchSpec, pid: number, guest: GuestLink, cpus: CpuChoice, chosen: number | undefined) {
+    const { id, directory } = spec;
+    super({ id, directory, pid, cloned: false, guest, release: () => this.#choose(undefined) });
     this.#cpus = cpus;
     this.#chosen = chosen;
+    this.#regions = spec.regions;
+  }
+
+  async attachRegion(region: SharedRegion): Promise<void> {
+    const step = umlRegionSteps(this.#regions).get(region.id);
+    if (step === undefined) {
+      throw new PolykernelError('unsupported', 'User Mode Linux gets shared memory at its start alone', {
+        hint: 'Restart the instance.',
+      });
+    }
+    await this.guest.configure([step]);
+  }
+
+  async detachRegion({ name }: Pick<SharedRegion, 'name'>): Promise<void> {
+    await this.guest.configure([forgetRegion(name)]);
   }
 
   override async repin(
@@ -174,14 +201,17 @@ export class UmlDriver implements Driver {
       progress('booting kernel');
       const bwrapEnv = { ...process.env, ...findTool('bwrap')?.env };
       const launch = { directory: spec.directory, argv, env: bwrapEnv, signal: both };
-      const fds = joins.map((path) => openSync(path, 'w'));
+      const fds = [
+        ...joins.map((path) => openSync(path, 'w')),
+        ...spec.regions.map(({ path }) => openSync(path, 'r+')),
+      ];
       const { pid } = await launchShim({ ...launch, fds, cpus: spec.housekeepingCpus }).finally(() =>
         fds.forEach((fd) => void closeSync(fd)),
       );
       const ended = earlyEnd(spec.directory, watch.signal);
       await Promise.race([this.#setUp(spec, guest, both, progress), ended]);
       if (lpj === undefined) await this.#measure(spec);
-      return new UmlKernel(kernelOptions(spec, pid, guest), this.#cpus, chosen);
+      return new UmlKernel(spec, pid, guest, this.#cpus, chosen);
     } catch (error) {
       guest.destroy();
       if (chosen !== undefined) this.#cpus.release(chosen);
@@ -205,7 +235,7 @@ export class UmlDriver implements Driver {
     }
     const cpu = spec.placement === undefined ? presentCpu(spec) : undefined;
     if (cpu !== undefined) this.#cpus.occupy(cpu);
-    return new UmlKernel(kernelOptions(spec, status.pid, guest), this.#cpus, cpu);
+    return new UmlKernel(spec, status.pid, guest, this.#cpus, cpu);
   }
 
   async #argv(spec: LaunchSpec, cpu: number, joins: number, lpj: number | undefined): Promise<string[]> {
@@ -242,7 +272,7 @@ export class UmlDriver implements Driver {
       covers: spec.root.kind === 'host' ? hostCovers(spec.hiddenPaths) : [],
       shmBytes: spec.memoryBytes + SHM_RESERVE_BYTES,
       directory,
-      program: umlCommand(spec, lpj),
+      program: umlCommand(spec, FIRST_PASSED_FD + joins, lpj),
     });
   }
 
@@ -261,17 +291,13 @@ export class UmlDriver implements Driver {
       machineId: spec.id,
       seed: randomBytes(32),
     });
-    await guest.configure(ops, signal);
+    await guest.configure([...ops, ...umlRegionSteps(spec.regions).values()], signal);
   }
 
   async #measure(spec: LaunchSpec): Promise<void> {
     const lpj = parseLpj(await readConsoleTail(spec.directory, MIB));
     if (lpj !== undefined) await this.#lpj.set(spec.image.digest, lpj);
   }
-}
-
-function kernelOptions(spec: LaunchSpec, pid: number, guest: GuestLink): ShimKernelOptions {
-  return { id: spec.id, directory: spec.directory, pid, cloned: false, guest };
 }
 
 /** The CPU that an earlier manager chose. */

@@ -21,6 +21,25 @@ export interface GuestIdentity {
   timeMs?: number | undefined;
 }
 
+/** A channel's memory as a guest is told of it; see docs/channel.md. */
+export interface GuestRegion {
+  name: string;
+  slot: number;
+  side: 'send' | 'recv';
+  bytes: number;
+}
+
+/**
+ * The step that makes shared memory known by name. `iomem`: `offset` bytes behind the end of RAM, where User Mode Linux puts
+ * what its command line names. `pci`: BAR 2 of the ivshmem function whose place on the bus follows from the slot.
+ */
+export function showRegion(region: GuestRegion, memory: { kind: 'iomem' | 'pci'; offset: number }): Pair {
+  const { name, slot, side, bytes } = region;
+  return ['channel', [name, slot, side, memory.kind, memory.offset, bytes].join('\x1f')];
+}
+
+export const forgetRegion = (name: string): Pair => ['no-channel', name];
+
 /** Where the share and the layers are mounted. Under /run, because switch-root carries that along. */
 const WORK = '/run/.pk';
 const NEW_ROOT = '/newroot';

@@ -1,6 +1,14 @@
-export { type GuestIdentity, type GuestRoot, rootOps } from './boot.ts';
-export { type BootModule, buildInitramfs, guestEntries, type InitramfsEntry, MODULE_DIRECTORY } from './initramfs.ts';
+export { forgetRegion, type GuestIdentity, type GuestRegion, type GuestRoot, rootOps, showRegion } from './boot.ts';
+export {
+  type BootModule,
+  buildInitramfs,
+  type GuestPrograms,
+  guestEntries,
+  type InitramfsEntry,
+  MODULE_DIRECTORY,
+} from './initramfs.ts';
 export { type ExecRequest, type FoundSession, GuestLink, type GuestLinkOptions } from './link.ts';
 export type { GuestHello, Snapshot } from './messages.ts';
 export { errnoText, type GuestExit, GuestProcess } from './process.ts';
 export * as protocol from './protocol.ts';
+export { MAX_CHANNELS, type Pair } from './protocol.ts';

@@ -52,7 +52,7 @@ describe('guestEntries', () => {
   it('lists boot modules in order with their parameters, and carries the later ones', () => {
     const content = Buffer.from('m');
     const entries = guestEntries(
-      Buffer.from('i'),
+      { init: Buffer.from('i'), tools: { 'pk-ring': Buffer.from('r') } },
       [
         { name: 'b.ko', content },
         { name: 'a.ko', content, parameters: 'x=1' },
@@ -62,5 +62,6 @@ describe('guestEntries', () => {
     const modules = entries.find((entry) => entry.path === '/etc/modules');
     expect(modules).toMatchObject({ content: Buffer.from('/lib/modules/b.ko\n/lib/modules/a.ko x=1\n') });
     expect(list(buildInitramfs(entries)).join('\n')).toContain('lib/modules/c.ko');
+    expect(entries.find((entry) => entry.path === '/pk/pk-ring')).toMatchObject({ mode: 0o755 });
   });
 });

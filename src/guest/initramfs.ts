@@ -54,12 +54,21 @@ export interface BootModule {
 /** Where modules lie in the archive: `/lib/modules/NAME`. */
 export const MODULE_DIRECTORY = '/lib/modules';
 
+/** The programs of ours in a guest. */
+export interface GuestPrograms {
+  /** pk-init. */
+  init: Uint8Array;
+  /** By name; to be found in /run/pk/bin. */
+  tools: Readonly<Record<string, Uint8Array>>;
+}
+
 /**
- * The entries every guest boots from: pk-init as /init, a console, mount points, and modules. `boot` modules are loaded
+ * The entries every guest boots from: pk-init as /init, tools that it shows in /run/pk/bin, a console, mount points, and
+ * modules. `boot` modules are loaded
  * in order by pk-init before it opens the control line; `later` ones wait for a `module=` step.
  */
 export function guestEntries(
-  init: Uint8Array,
+  { init, tools }: GuestPrograms,
   boot: readonly BootModule[] = [],
   later: readonly BootModule[] = [],
 ): InitramfsEntry[] {
@@ -67,11 +76,14 @@ export function guestEntries(
     .map(({ name, parameters }) => `${MODULE_DIRECTORY}/${name}${parameters ? ` ${parameters}` : ''}\n`)
     .join('');
   return [
-    ...['/dev', '/proc', '/sys', '/run', '/etc', '/newroot'].map(
+    ...['/dev', '/proc', '/sys', '/run', '/etc', '/newroot', '/pk'].map(
       (path) => ({ kind: 'directory', path, mode: 0o755 }) as const,
     ),
     { kind: 'character', path: '/dev/console', mode: 0o600, major: 5, minor: 1 },
     { kind: 'file', path: '/init', mode: 0o755, content: init },
+    ...Object.entries(tools).map(
+      ([name, content]) => ({ kind: 'file', path: `/pk/${name}`, mode: 0o755, content }) as const,
+    ),
     { kind: 'file', path: '/etc/modules', mode: 0o644, content: Buffer.from(list) },
     ...[...boot, ...later].map(
       ({ name, content }) => ({ kind: 'file', path: `${MODULE_DIRECTORY}/${name}`, mode: 0o644, content }) as const,

@@ -3,7 +3,7 @@ import { EventEmitter } from 'node:events';
 import type { Duplex, Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { PolykernelError } from '../sys/errors.ts';
-import { LineWriter } from './line.ts';
+import { type LineSource, LineWriter } from './line.ts';
 import { fileError, type GuestHello, parseHello, type Snapshot, SnapshotAssembler, watchPayload } from './messages.ts';
 import { errnoText, type GuestExit, GuestProcess } from './process.ts';
 import {
@@ -13,6 +13,7 @@ import {
   Flag,
   type Frame,
   FrameDecoder,
+  MAX_CHANNELS,
   MAX_TO_HOST,
   type Pair,
   PROTOCOL_VERSION,
@@ -66,10 +67,16 @@ const MAX_SESSIONS = 64;
  * lost, and running processes go on. INVARIANT: everything the guest sends is bounded and checked before it is used;
  * frames before the answer to the current nonce belong to an earlier connection.
  */
-export class GuestLink extends EventEmitter<{ disconnect: [Error]; 'protocol-error': [PolykernelError] }> {
+export class GuestLink extends EventEmitter<{
+  disconnect: [Error];
+  'protocol-error': [PolykernelError];
+  /** A process in the guest rings the bell of the channel in this slot. */
+  bell: [slot: number];
+}> {
   readonly name: string;
   readonly #random: () => number;
   readonly #line = new LineWriter((bytes) => this.#stream?.write(bytes));
+  readonly #bells = new BellSource();
   readonly #processes = new Map<number, GuestProcess>();
   readonly #found = new Map<number, GuestProcess>();
   readonly #requests = new Map<number, Request>();
@@ -284,6 +291,13 @@ export class GuestLink extends EventEmitter<{ disconnect: [Error]; 'protocol-err
     });
   }
 
+  /** Wakes who sleeps on the channel in `slot`. Several calls before it can be sent are one; lost when not connected. */
+  bell(slot: number): void {
+    if (this.#hello === undefined) return;
+    this.#bells.pending.add(slot);
+    this.#line.ready(this.#bells);
+  }
+
   /** Lets the stream go and fails everything that is under way. Later calls are refused with `error`. */
   destroy(error: PolykernelError = new PolykernelError('kernel-died', `${this.name} is gone`)): void {
     if (this.#destroyed !== undefined) return;
@@ -353,6 +367,7 @@ export class GuestLink extends EventEmitter<{ disconnect: [Error]; 'protocol-err
     this.#greeting = undefined;
     this.#hello = undefined;
     this.#line.close();
+    this.#bells.pending.clear();
     this.#snapshots = new SnapshotAssembler();
     for (const request of this.#requests.values()) request.reject(error);
     this.#requests.clear();
@@ -475,8 +490,10 @@ export class GuestLink extends EventEmitter<{ disconnect: [Error]; 'protocol-err
         this.#poweroff?.resolve();
         this.#poweroff = undefined;
         return true;
-      case ToHost.hello:
-        return false;
+      case ToHost.bell:
+        if (session >= MAX_CHANNELS) return false;
+        this.emit('bell', session);
+        return true;
       default:
         return false;
     }
@@ -506,6 +523,19 @@ export class GuestLink extends EventEmitter<{ disconnect: [Error]; 'protocol-err
     if (snapshot === 'broken') return false;
     if (snapshot !== undefined && watch?.paths.has(snapshot.path)) watch.callback(snapshot);
     return true;
+  }
+}
+
+/** Bells that wait for room on the line. */
+class BellSource implements LineSource {
+  readonly pending = new Set<number>();
+
+  nextFrame(): Buffer | undefined {
+    for (const slot of this.pending) {
+      this.pending.delete(slot);
+      return encodeFrame(ToGuest.bell, slot);
+    }
+    return undefined;
   }
 }
 

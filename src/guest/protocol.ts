@@ -21,6 +21,8 @@ export const OUTPUT_CREDIT = 65_536;
 /** Largest file content in a snapshot, and the most files one watch may have. */
 export const MAX_SNAPSHOT = 65_536;
 export const MAX_WATCHES = 32;
+/** Most channels of one kernel. */
+export const MAX_CHANNELS = 16;
 
 export const Flag = { more: 1, eof: 2 } as const;
 
@@ -37,6 +39,7 @@ export const ToGuest = {
   put: 10,
   get: 11,
   poweroff: 12,
+  bell: 13,
 } as const;
 
 export const ToHost = {
@@ -51,6 +54,7 @@ export const ToHost = {
   snapshot: 72,
   session: 73,
   goodbye: 74,
+  bell: 75,
 } as const;
 
 export interface Frame {

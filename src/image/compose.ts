@@ -2,7 +2,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type BootModule, buildInitramfs, guestEntries, MODULE_DIRECTORY } from '../guest/index.ts';
+import { type BootModule, buildInitramfs, type GuestPrograms, guestEntries, MODULE_DIRECTORY } from '../guest/index.ts';
 import { type BlobStore, commitFile } from './blobs.ts';
 import type { KernelImage } from './image.ts';
 import type { ImageContent } from './manifest.ts';
@@ -20,10 +20,10 @@ function guestPath(name: string): string {
   return `${MODULE_DIRECTORY}/${name}.ko`;
 }
 
-/** Identifies the agent together with everything else that an initramfs without modules holds. */
-export function agentFingerprint(agent: Buffer): string {
+/** Identifies our programs together with everything else that an initramfs without modules holds. */
+export function programsFingerprint(programs: GuestPrograms): string {
   return createHash('sha256')
-    .update(buildInitramfs(guestEntries(agent)))
+    .update(buildInitramfs(guestEntries(programs)))
     .digest('hex');
 }
 
@@ -38,7 +38,7 @@ export class InitramfsCache {
   }
 
   /** Path of the initramfs for an image, written now if it is not there yet. */
-  async get(digest: string, content: ImageContent, agent: Buffer): Promise<string> {
+  async get(digest: string, content: ImageContent, programs: GuestPrograms): Promise<string> {
     const path = join(this.#directory, `${digest}.cpio`);
     if ((await stat(path).catch(() => undefined))?.isFile()) return path;
     const boot = new Set(content.sets.boot);
@@ -51,7 +51,7 @@ export class InitramfsCache {
     await mkdir(this.#directory, { recursive: true });
     const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
     const file = await open(temporary, 'wx');
-    await file.writeFile(buildInitramfs(guestEntries(agent, first, later))).finally(() => file.close());
+    await file.writeFile(buildInitramfs(guestEntries(programs, first, later))).finally(() => file.close());
     await commitFile(temporary, path);
     return path;
   }

@@ -40,7 +40,7 @@ let agent = Buffer.from('agent 1');
 const makeStore = () =>
   new ImageStore({
     cache,
-    readAgent: async () => agent,
+    readPrograms: async () => ({ init: agent, tools: {} }),
     now: () => new Date('2026-01-02T03:04:05Z'),
     fetch: async () => ({
       kernel: join(directory, 'vmlinuz'),

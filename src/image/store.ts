@@ -3,7 +3,7 @@
  *
  *   names/NAME.json         what an image consists of
  *   blobs/sha256/HEX        kernels and modules
- *   initramfs/DIGEST.cpio   composed when first asked for, again when the agent changed
+ *   initramfs/DIGEST.cpio   composed when first asked for, again when the programs of ours changed
  *   tmp/, lock              of the process that changes the store
  *
  * INVARIANTS: a name appears only after all its blobs are there; blobs go only when no name needs them. So a crash at any
@@ -12,12 +12,13 @@
 import { existsSync } from 'node:fs';
 import { mkdir, open, readdir, readFile, rm } from 'node:fs/promises';
 import { join, resolve as resolvePath } from 'node:path';
+import type { GuestPrograms } from '../guest/index.ts';
 import { Apt } from '../sys/apt.ts';
 import { closest } from '../sys/closest.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { cacheDirectory, nativeBinary } from '../sys/paths.ts';
 import { BlobStore, commitFile } from './blobs.ts';
-import { agentFingerprint, InitramfsCache, modulePaths } from './compose.ts';
+import { InitramfsCache, modulePaths, programsFingerprint } from './compose.ts';
 import { fetchKernel, type KernelSource, KNOWN_IMAGES } from './debian.ts';
 import type { KernelImage } from './image.ts';
 import { ingest } from './ingest.ts';
@@ -43,8 +44,8 @@ export type Progress = (line: string) => void;
 export interface ImageStoreOptions {
   /** Default: the user's cache directory. */
   cache?: string;
-  /** Reads the agent that becomes /init. */
-  readAgent?: () => Promise<Buffer>;
+  /** Reads the programs that every guest gets. */
+  readPrograms?: () => Promise<GuestPrograms>;
   /** Gets the kernel behind one of KNOWN_IMAGES. */
   fetch?: (
     name: (typeof KNOWN_IMAGES)[number],
@@ -67,7 +68,7 @@ export class ImageStore {
     this.#blobs = new BlobStore(this.#directory);
     this.#initramfs = new InitramfsCache(this.#directory, this.#blobs);
     this.#options = {
-      readAgent: options.readAgent ?? (() => readFile(nativeBinary('pk-init', cache))),
+      readPrograms: options.readPrograms ?? (() => readGuestPrograms(cache)),
       now: options.now ?? (() => new Date()),
       fetch:
         options.fetch ??
@@ -82,20 +83,20 @@ export class ImageStore {
   /** All images, sorted by name. */
   async list(): Promise<ImageSummary[]> {
     const manifests = await this.#manifests();
-    const agent = manifests.length === 0 ? '' : await this.#agentFingerprint();
-    return manifests.map((manifest) => summarize(manifest, agent));
+    const fingerprint = manifests.length === 0 ? '' : await this.#fingerprint();
+    return manifests.map((manifest) => summarize(manifest, fingerprint));
   }
 
   /**
    * The image of that name, ready to boot.
-   * Throws `not-found` naming the images there are, `unavailable` when the agent is not built.
+   * Throws `not-found` naming the images there are, `unavailable` when our programs are not built.
    */
   async resolve(name: string): Promise<KernelImage> {
     const manifest = await this.#manifest(name);
-    const agent = await this.#options.readAgent();
-    const digest = imageDigest(manifest, agentFingerprint(agent));
+    const programs = await this.#options.readPrograms();
+    const digest = imageDigest(manifest, programsFingerprint(programs));
     if (!(await this.#blobs.has(manifest.kernel))) throw damaged(name, 'its kernel is missing from the store');
-    const initramfs = await this.#initramfs.get(digest, manifest, agent).catch((error: NodeJS.ErrnoException) => {
+    const initramfs = await this.#initramfs.get(digest, manifest, programs).catch((error: NodeJS.ErrnoException) => {
       throw error.code === 'ENOENT' ? damaged(name, 'a module is missing from the store') : error;
     });
     const { kind, version } = manifest;
@@ -184,8 +185,8 @@ export class ImageStore {
         await rm(this.#manifestPath(name));
         const left = await this.#manifests();
         await this.#blobs.collect(new Set(left.flatMap(blobsOf)));
-        const agent = await this.#agentFingerprint();
-        await this.#initramfs.collect(new Set(left.map((manifest) => imageDigest(manifest, agent))));
+        const fingerprint = await this.#fingerprint();
+        await this.#initramfs.collect(new Set(left.map((manifest) => imageDigest(manifest, fingerprint))));
       },
     );
   }
@@ -208,7 +209,7 @@ export class ImageStore {
     await file.writeFile(`${JSON.stringify(manifest, null, 2)}\n`).finally(() => file.close());
     await mkdir(join(this.#directory, 'names'), { recursive: true });
     await commitFile(temporary, this.#manifestPath(name));
-    return summarize(manifest, await this.#agentFingerprint());
+    return summarize(manifest, await this.#fingerprint());
   }
 
   async #manifest(name: string): Promise<Manifest> {
@@ -247,9 +248,9 @@ export class ImageStore {
     return join(this.#directory, 'names', `${name}.json`);
   }
 
-  /** Empty where the agent is not built: listing must work all the same. */
-  async #agentFingerprint(): Promise<string> {
-    return this.#options.readAgent().then(agentFingerprint, () => '');
+  /** Empty where our programs are not built: listing must work all the same. */
+  async #fingerprint(): Promise<string> {
+    return this.#options.readPrograms().then(programsFingerprint, () => '');
   }
 }
 
@@ -258,10 +259,10 @@ export function defaultImage(driver: string): string {
   return driver === 'uml' ? 'debian:uml' : 'debian:amd64';
 }
 
-function summarize(manifest: Manifest, agent: string): ImageSummary {
+function summarize(manifest: Manifest, fingerprint: string): ImageSummary {
   const { name, kind, version, source, createdAt, kernel, modules } = manifest;
   const sizeBytes = modules.reduce((sum, module) => sum + module.size, kernel.size);
-  return { name, kind, version, digest: imageDigest(manifest, agent), sizeBytes, source, createdAt };
+  return { name, kind, version, digest: imageDigest(manifest, fingerprint), sizeBytes, source, createdAt };
 }
 
 function suggest(name: string, names: readonly string[]): string {
@@ -275,4 +276,12 @@ function damaged(name: string, reason: string): PolykernelError {
     value: name,
     hint: `Remove it with \`pk image rm ${name}\` and pull or import it again.`,
   });
+}
+
+async function readGuestPrograms(cache: string | undefined): Promise<GuestPrograms> {
+  const [init, ring] = await Promise.all([
+    readFile(nativeBinary('pk-init', cache)),
+    readFile(nativeBinary('pk-ring', cache)),
+  ]);
+  return { init, tools: { 'pk-ring': ring } };
 }

@@ -109,7 +109,7 @@ it('fills in the rest', () => {
   expect(resolveSpec({ command: ['true'], env: { PATH: '/bin', A: 'b' }, tty: true }, 'web', facts([UML]))).toEqual({
     name: 'web',
     command: ['true'],
-    env: { PATH: '/bin', TERM: 'xterm', A: 'b' },
+    env: { PATH: '/bin:/run/pk/bin', TERM: 'xterm', A: 'b' },
     cwd: '/',
     uid: 0,
     gid: 0,

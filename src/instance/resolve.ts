@@ -27,6 +27,8 @@ export interface HostFacts {
 const MIB = 1024 * 1024;
 const DEFAULT_MEMORY_BYTES = 256 * MIB;
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+/** Our own tools in every guest. They come last: a root file system's programs of the same name win. */
+const TOOLS = '/run/pk/bin';
 /** A linux.uml runs only under UML, a vmlinux only in a virtual machine. */
 const DRIVER_OF_KIND: Record<KernelImage['kind'], DriverName> = { uml: 'uml', x86_64: 'qemu' };
 
@@ -71,7 +73,11 @@ export function resolveSpec(request: CreateRequest, name: string, facts: HostFac
   return {
     name,
     command: request.command,
-    env: { PATH: DEFAULT_PATH, ...(tty ? { TERM: 'xterm' } : {}), ...request.env },
+    env: {
+      ...(tty ? { TERM: 'xterm' } : {}),
+      ...request.env,
+      PATH: `${request.env?.PATH ?? DEFAULT_PATH}:${TOOLS}`,
+    },
     cwd: request.cwd ?? '/',
     uid: request.uid ?? 0,
     gid: request.gid ?? 0,

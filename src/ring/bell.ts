@@ -84,7 +84,10 @@ export class ManagedBell extends FutexBell {
   }
 
   override park(timeoutMs?: number): void {
-    if (this.page === undefined) return super.park(this.limit(timeoutMs));
+    if (this.page === undefined) {
+      super.park(this.limit(timeoutMs));
+      return;
+    }
     this.page.sleeper.sleep(this.heard, this.limit(timeoutMs));
     this.heard = this.page.sleeper.value();
   }

@@ -31,6 +31,7 @@ it('takes a CPU away from all other groups, puts a process there, and gives it b
       housekeepingCpus: undefined,
       cold: false,
       readyTimeoutMs: 120_000,
+      regions: [],
       hiddenPaths: [],
     },
     new AbortController().signal,

@@ -95,6 +95,7 @@ describe.runIf(availableParallelism() >= 2)('kernels', () => {
       housekeepingCpus: [0],
       cold: false,
       readyTimeoutMs: 120_000,
+      regions: [],
       hiddenPaths: [home],
       ...change,
     };

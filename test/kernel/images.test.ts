@@ -75,7 +75,11 @@ it('imports a bzImage with its modules to the very image that pull makes', async
   const agent = readFileSync(await nativeProgram('pk-init'));
   const apt = new Apt({ directory: join(directory, 'apt'), root: process.getuid?.() === 0 });
   const fetched = await fetchKernel('debian:amd64', { apt, scratch: join(directory, 'unpacked'), progress: () => {} });
-  const options = { cache: directory, readAgent: async () => agent, fetch: async () => fetched };
+  const options = {
+    cache: directory,
+    readPrograms: async () => ({ init: agent, tools: {} }),
+    fetch: async () => fetched,
+  };
   const store = new ImageStore(options);
   const pulled = await store.pull('debian:amd64');
   // A person gives the root of the unpacked package, and the directory of this kernel is found below it.

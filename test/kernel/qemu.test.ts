@@ -54,6 +54,7 @@ describe('qemu', () => {
         housekeepingCpus: undefined,
         cold: false,
         readyTimeoutMs: 120_000,
+        regions: [],
         hiddenPaths: [],
         ...change,
       },

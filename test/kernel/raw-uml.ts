@@ -35,7 +35,7 @@ export function umlModule(name: string): BootModule {
 /** Boots `init` in `directory`, pinned to the first CPU; nothing but pk-init is in its initramfs besides `modules`. */
 export function bootUml(directory: string, init: Uint8Array, modules: BootModule[] = []): RawUml {
   const image = join(directory, 'initramfs');
-  writeFileSync(image, buildInitramfs(guestEntries(init, [], modules)));
+  writeFileSync(image, buildInitramfs(guestEntries({ init, tools: {} }, [], modules)));
   const child: ChildProcess = spawn(
     'taskset',
     [

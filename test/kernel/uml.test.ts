@@ -60,6 +60,7 @@ describe('uml', () => {
       housekeepingCpus: undefined,
       cold: false,
       readyTimeoutMs: 60_000,
+      regions: [],
       hiddenPaths: [home],
       ...change,
     };

@@ -102,10 +102,10 @@ export class QemuDriver implements Driver {
       // QEMU 7.2 loses its head when an emulated CPU is taken away and another given.
       cpuHotplug: false,
       memoryHotplug: false,
-      // QEMU could do these three over its monitor; no operation of a Kernel asks for them yet.
+      // QEMU could do these two over its monitor; no operation of a Kernel asks for them yet.
       deviceHotplug: false,
       dump: false,
-      sharedMemory: 'none',
+      sharedMemory: 'hotplug',
       pause: true,
       templateClone: true,
       hugePages: true,
@@ -257,7 +257,10 @@ export class QemuDriver implements Driver {
       const ended = earlyEnd(spec.directory, done.signal);
       if (cloned) await Promise.race([ended, load(spec.directory)]);
       await Promise.race([ended, this.#setUp(spec, guest, cloned, signal, progress)]);
-      return new QemuKernel({ id: spec.id, directory: spec.directory, pid, cloned, guest });
+      const kernel = new QemuKernel({ id: spec.id, directory: spec.directory, pid, cloned, guest });
+      if (spec.regions.length > 0) progress('attaching shared memory');
+      for (const region of spec.regions) await Promise.race([ended, kernel.attachRegion(region)]);
+      return kernel;
     } catch (error) {
       guest.destroy();
       throw await startFailure(spec, error, why);

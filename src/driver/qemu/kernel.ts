@@ -1,30 +1,45 @@
 /** A kernel in QEMU: pausing goes over the monitor, everything else as with every kernel under pk-shim. */
 import { randomBytes } from 'node:crypto';
+import type { SharedRegion } from '../driver.ts';
 import { ShimKernel } from '../kernel.ts';
 import { qemuThreads } from '../launch-threads.ts';
 import { connectShim } from '../shim.ts';
 import { Qmp } from './qmp.ts';
+import { plugRegion, unplugRegion } from './regions.ts';
 
 export class QemuKernel extends ShimKernel {
   readonly driver = 'qemu';
+  private turn: Promise<void> = Promise.resolve();
 
   pause(): Promise<void> {
-    return this.command('stop');
+    return this.withMonitor(async (monitor) => void (await monitor.execute('stop')));
   }
 
   resume(): Promise<void> {
-    return this.command('cont');
+    return this.withMonitor(async (monitor) => void (await monitor.execute('cont')));
+  }
+
+  attachRegion(region: SharedRegion): Promise<void> {
+    return this.withMonitor((monitor) => plugRegion(monitor, this.directory, this.guest, region));
+  }
+
+  detachRegion(region: Pick<SharedRegion, 'id' | 'name'>): Promise<void> {
+    return this.withMonitor((monitor) => unplugRegion(monitor, this.guest, region));
   }
 
   protected readonly threadsOf = qemuThreads;
 
-  /** The monitor is opened for each command: an idle kernel costs the manager no connection. */
-  private async command(name: string): Promise<void> {
-    const monitor = await Qmp.open(await connectShim(this.directory, 'monitor'), randomBytes(4).toString('hex'));
-    try {
-      await monitor.execute(name);
-    } finally {
-      monitor.close();
-    }
+  /** The monitor is opened for each use, one after the other: an idle kernel costs the manager no connection. */
+  private withMonitor(use: (monitor: Qmp) => Promise<void>): Promise<void> {
+    const turn = this.turn.then(async () => {
+      const monitor = await Qmp.open(await connectShim(this.directory, 'monitor'), randomBytes(4).toString('hex'));
+      try {
+        await use(monitor);
+      } finally {
+        monitor.close();
+      }
+    });
+    this.turn = turn.catch(() => {});
+    return turn;
   }
 }

@@ -1,0 +1,92 @@
+/** Shared memory of a running QEMU: an ivshmem function per region, plugged in and out over the monitor. */
+import { setTimeout as pause } from 'node:timers/promises';
+import { forgetRegion, type GuestLink, showRegion } from '../../guest/index.ts';
+import { PolykernelError } from '../../sys/errors.ts';
+import type { SharedRegion } from '../driver.ts';
+import { askShim } from '../shim.ts';
+import { isRecord, type Qmp } from './qmp.ts';
+
+/** Of the region in slot 0 on the PCI bus; pk-init counts from there too. */
+const FIRST_PCI_SLOT = 0x10;
+/** Under TCG on a busy machine the guest's hotplug handling takes a second. */
+const PLUG_DEADLINE_MS = 15_000;
+const POLL_MS = 20;
+
+/** Ids in QEMU; that of the channel makes an earlier region in the same slot another one. */
+const deviceId = (id: string) => `channel-${id.slice(0, 16)}`;
+const memoryId = (id: string) => `memory-${id.slice(0, 16)}`;
+
+/**
+ * Plugs the region in unless it is there, and makes it known in the guest. Rejects with `internal` or `unsupported` (QEMU
+ * refuses), `kernel-died`, or the guest's refusal; what was plugged then stays, to be used by the next try.
+ */
+export async function plugRegion(
+  monitor: Qmp,
+  directory: string,
+  guest: GuestLink,
+  region: SharedRegion,
+  signal?: AbortSignal,
+): Promise<void> {
+  const { id, slot, path, bytes } = region;
+  if (!(await children(monitor, '/objects')).has(memoryId(id))) {
+    const answer = await askShim(directory, `pass ${path}`);
+    if (answer !== 'ok\n') {
+      const reason = answer.replace(/^error /, '').trim() || 'the kernel ended meanwhile';
+      throw new PolykernelError('internal', `QEMU could not be given shared memory: ${reason}`);
+    }
+    const added = await monitor.execute('add-fd');
+    if (!isRecord(added) || !Number.isInteger(added.fd) || !Number.isInteger(added['fdset-id']))
+      throw new PolykernelError('protocol', 'QEMU gave no number for a descriptor');
+    try {
+      const backend = { 'qom-type': 'memory-backend-file', id: memoryId(id), size: bytes, share: true };
+      await monitor.execute('object-add', { ...backend, 'mem-path': `/proc/self/fd/${added.fd}` });
+    } finally {
+      await monitor.execute('remove-fd', { 'fdset-id': added['fdset-id'] });
+    }
+  }
+  if (!(await children(monitor, '/machine/peripheral')).has(deviceId(id))) {
+    const addr = `${(FIRST_PCI_SLOT + slot).toString(16)}.0`;
+    await monitor.execute('device_add', { driver: 'ivshmem-plain', id: deviceId(id), memdev: memoryId(id), addr });
+  }
+  const step = showRegion(region, { kind: 'pci', offset: 0 });
+  await eventually(() => guest.configure([step], signal), signal);
+}
+
+/** Makes the region unknown in the guest and plugs it out if it is there. */
+export async function unplugRegion(
+  monitor: Qmp,
+  guest: GuestLink,
+  { id, name }: Pick<SharedRegion, 'id' | 'name'>,
+): Promise<void> {
+  await guest.configure([forgetRegion(name)]);
+  const present = () => children(monitor, '/machine/peripheral');
+  if ((await present()).has(deviceId(id))) {
+    await monitor.execute('device_del', { id: deviceId(id) });
+    await eventually(async () => {
+      if ((await present()).has(deviceId(id)))
+        throw new PolykernelError('internal', 'the guest does not let go of the PCI function of a channel');
+    });
+  }
+  if (!(await children(monitor, '/objects')).has(memoryId(id))) return;
+  await monitor.execute('object-del', { id: memoryId(id) });
+}
+
+async function children(monitor: Qmp, path: string): Promise<Set<string>> {
+  const list = await monitor.execute('qom-list', { path });
+  const names = Array.isArray(list) ? list.map((entry) => (isRecord(entry) ? String(entry.name) : '')) : [];
+  return new Set(names);
+}
+
+/** Repeats `attempt` until it succeeds or the deadline passes: the guest takes note of a plug in its own time. */
+async function eventually(attempt: () => Promise<void>, signal?: AbortSignal): Promise<void> {
+  const deadline = performance.now() + PLUG_DEADLINE_MS;
+  for (;;) {
+    try {
+      return await attempt();
+    } catch (error) {
+      const hopeless = !(error instanceof PolykernelError) || error.code !== 'internal';
+      if (hopeless || signal?.aborted || performance.now() > deadline) throw error;
+    }
+    await pause(POLL_MS);
+  }
+}
