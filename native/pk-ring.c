@@ -108,7 +108,7 @@ static int create(const char *path, uint32_t data)
  */
 static int keep(const char *name, uint32_t data, const char *file, const char *memory)
 {
-	uint64_t bytes = (uint64_t)data + PK_RING_HEADER_BYTES;
+	uint64_t bytes = (uint64_t)data + PK_RING_HEADER_BYTES, whole = 8192;
 	char title[80], temporary[4096];
 	sigset_t signals;
 	int fd, number, out;
@@ -124,7 +124,10 @@ static int keep(const char *name, uint32_t data, const char *file, const char *m
 	if (memory == NULL) {
 		void *ring;
 
-		if (ftruncate(fd, (off_t)bytes) < 0 || (errno = posix_fallocate(fd, 0, (off_t)bytes)) != 0)
+		/* A power of two, as a PCI BAR wants it; what lies behind the ring is never touched and takes no memory. */
+		while (whole < bytes)
+			whole *= 2;
+		if (ftruncate(fd, (off_t)whole) < 0 || (errno = posix_fallocate(fd, 0, (off_t)bytes)) != 0)
 			die("there is not enough memory");
 		ring = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 		if (ring == MAP_FAILED)

@@ -1,10 +1,8 @@
 /** Standard input into a channel, and a channel to standard output. */
-import { join } from 'node:path';
 import { addAbortSignal, type Readable } from 'node:stream';
 import type { Consumer, Producer } from '../ring/index.ts';
 import { openChannel } from '../ring/open.ts';
 import { PolykernelError } from '../sys/errors.ts';
-import { home } from '../sys/paths.ts';
 import { parseDuration } from '../sys/units.ts';
 import { interruptible } from './signals.ts';
 
@@ -42,11 +40,8 @@ export async function withChannel<Side extends keyof Ends>(
   work: (end: Ends[Side], signal: AbortSignal) => Promise<number>,
 ): Promise<number> {
   const interrupt = interruptible();
-  const directory = join(home(), 'channels');
   try {
-    const end = (await (side === 'send'
-      ? openChannel(name, 'send', { directory })
-      : openChannel(name, 'recv', { directory }))) as Ends[Side];
+    const end = (await (side === 'send' ? openChannel(name, 'send') : openChannel(name, 'recv'))) as Ends[Side];
     const leave = () => end[Symbol.dispose]();
     // A second signal, or a reader of the output that is gone, ends the process without coming back here.
     process.once('exit', leave);

@@ -347,7 +347,7 @@ export class Channels implements ChannelManager {
     const path = this.#options.keepers.find(entry.record.id);
     if (path === undefined) throw new PolykernelError('internal', 'the keeper of its memory is gone');
     const memory = SharedMemory.open(path);
-    if (memory.bytes !== ringBytes(entry.record.sizeBytes)) {
+    if (memory.bytes < ringBytes(entry.record.sizeBytes)) {
       memory[Symbol.dispose]();
       throw new PolykernelError('internal', 'the memory has another size than it was made with');
     }

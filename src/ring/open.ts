@@ -1,5 +1,5 @@
 /** Channels by name, in any kernel: what a daemon has made known in a directory of descriptors. */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import { SharedMemory } from '../sys/memory.ts';
@@ -11,11 +11,11 @@ import { CONSUMER, PRODUCER } from './layout.ts';
 import { Producer, type ProducerOptions } from './producer.ts';
 
 /** In every guest of Polykernel. */
-const GUEST_DIRECTORY = '/run/pk/channels';
+const GUEST = '/run/pk';
 const NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 
 export interface OpenOptions {
-  /** Where the descriptors are. Default: $PK_CHANNELS, else /run/pk/channels, else that of the host's daemon. */
+  /** Where the descriptors are. Default: $PK_CHANNELS, else /run/pk/channels in a guest and that of the daemon on the host. */
   directory?: string;
 }
 
@@ -82,17 +82,14 @@ function findDescriptor(name: string, directory: string | undefined): Descriptor
       hint: 'Use lower-case letters, digits and inner dashes, at most 63 characters.',
     });
   }
-  const given = directory ?? process.env.PK_CHANNELS;
-  const places = given ? [given] : [GUEST_DIRECTORY, join(home(), 'channels')];
-  for (const place of places) {
-    try {
-      return parseDescriptor(readFileSync(join(place, name), 'utf8'));
-    } catch (error) {
-      if (!['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? ''))
-        throw asPolykernelError(error, `opening the channel ${name}`);
-    }
+  const place = directory ?? process.env.PK_CHANNELS ?? join(existsSync(GUEST) ? GUEST : home(), 'channels');
+  try {
+    return parseDescriptor(readFileSync(join(place, name), 'utf8'));
+  } catch (error) {
+    if (!['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? ''))
+      throw asPolykernelError(error, `opening the channel ${name}`);
   }
-  throw new PolykernelError('not-found', `no channel ${name} has an end here (looked in ${places.join(' and ')})`, {
+  throw new PolykernelError('not-found', `no channel ${name} has an end here (looked in ${place})`, {
     field: 'name',
     value: name,
     hint: 'See which there are: pk channel ls',
