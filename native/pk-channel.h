@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +34,11 @@ enum pk_channel_side { PK_CHANNEL_SEND, PK_CHANNEL_RECV };
 #define PK_CHANNEL_RELAYED_MS 1000
 /* Looks at the ring before sleeping: about what a sleep and a wake-up cost together. */
 #define PK_CHANNEL_SPINS 4000
+/*
+ * And then looks that give the CPU to others in between: a wake-up that goes through daemons takes a millisecond, and who
+ * relays it may need the CPU that we spin on.
+ */
+#define PK_CHANNEL_RELAYED_YIELDS 400
 
 struct pk_channel {
 	struct pk_ring ring;
@@ -44,7 +50,7 @@ struct pk_channel {
 	int relayed;             /* the other side is in another kernel: woken through the bell */
 	_Atomic uint32_t *sleep; /* word to sleep on; NULL: the ring's own attention word */
 	uint32_t heard;          /* its value at the end of the last sleep */
-	uint32_t spins;
+	uint32_t spins, yields;  /* looks before sleeping */
 	char error[256];
 };
 
@@ -126,6 +132,15 @@ static inline void *pk_channel_map(struct pk_channel *ch, const char *path, uint
 	return memory == MAP_FAILED ? NULL : memory;
 }
 
+/* Between two looks. */
+static inline void pk_channel_pause(const struct pk_channel *ch, uint32_t look)
+{
+	if (look < ch->spins)
+		pk_channel_relax();
+	else if (ch->yields > 0)
+		sched_yield();
+}
+
 /* The value of `key` in a descriptor; NULL when it has none. Ends at the line end. */
 static inline const char *pk_channel_value(const char *text, const char *key)
 {
@@ -191,6 +206,7 @@ static inline int pk_channel_find(struct pk_channel *ch, const char *name, char 
 		*sides = 0;
 	ch->number = (uint32_t)number;
 	ch->relayed = strncmp(peer, "bell", 4) == 0;
+	ch->yields = ch->relayed ? PK_CHANNEL_RELAYED_YIELDS : 0;
 	ch->offset = offset;
 	ch->bytes = bytes;
 	ch->memory = pk_channel_map(ch, memory, offset, bytes);
@@ -276,13 +292,13 @@ static inline const void *pk_channel_next(struct pk_channel *ch, uint32_t *lengt
 	for (;;) {
 		const void *bytes = NULL;
 
-		for (uint32_t i = 0; i <= ch->spins; i++) {
+		for (uint32_t i = 0; i <= ch->spins + ch->yields; i++) {
 			bytes = pk_ring_peek(ring, length, result);
 			if (bytes != NULL)
 				return bytes;
 			if (*result != PK_RING_EMPTY)
 				break;
-			pk_channel_relax();
+			pk_channel_pause(ch, i);
 		}
 		for (int armed = 0;; armed = 1) {
 			if (*result == PK_RING_EMPTY)
@@ -341,10 +357,10 @@ static inline int pk_channel_send(struct pk_channel *ch, const void *bytes, uint
 	for (;;) {
 		int result = PK_RING_FULL;
 
-		for (uint32_t i = 0; i <= ch->spins && result == PK_RING_FULL; i++) {
+		for (uint32_t i = 0; i <= ch->spins + ch->yields && result == PK_RING_FULL; i++) {
 			result = pk_ring_send(ring, bytes, length, tag);
 			if (result == PK_RING_FULL)
-				pk_channel_relax();
+				pk_channel_pause(ch, i);
 		}
 		if (result == PK_RING_FULL) {
 			pk_ring_count(&ring->mine->stalls, 1);

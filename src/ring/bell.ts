@@ -6,6 +6,8 @@ import { ASLEEP, AWAKE, type SideOffsets } from './layout.ts';
 import { Sleeper } from './sleeper.ts';
 
 export interface Bell extends Disposable {
+  /** Waking takes a millisecond, because others have to run for it: it pays to look a little longer before sleeping. */
+  readonly relayed?: boolean;
   /** Wakes the other side. Called only when its attention word said that it sleeps, and on attaching. */
   ring(): void;
   /** Blocks the thread until rung, at most `timeoutMs`. May return early: the caller looks again. */
@@ -62,11 +64,13 @@ export class ManagedBell extends FutexBell {
   private readonly page: { memory: SharedMemory; sleeper: Sleeper; at: number } | undefined;
   /** Of the page's word at the end of the last sleep: a bell since then ends the next one at once. */
   private heard = 0;
+  readonly relayed: boolean;
   private fifo: number | undefined;
 
   constructor(memory: SharedMemory, mine: SideOffsets, theirs: SideOffsets, descriptor: Descriptor) {
     super(memory, mine, theirs);
     this.descriptor = descriptor;
+    this.relayed = descriptor.peer === 'bell';
     const { sleep } = descriptor;
     if (sleep === undefined) return;
     const page = SharedMemory.open(sleep.path);
@@ -75,8 +79,8 @@ export class ManagedBell extends FutexBell {
   }
 
   override ring(): void {
-    if (this.descriptor.peer === 'futex') super.ring();
-    else this.tell();
+    if (this.relayed) this.tell();
+    else super.ring();
   }
 
   changed(): void {
@@ -105,7 +109,7 @@ export class ManagedBell extends FutexBell {
   }
 
   private limit(timeoutMs: number | undefined): number | undefined {
-    return this.descriptor.peer === 'futex' ? timeoutMs : Math.min(timeoutMs ?? RELAYED_PARK_MS, RELAYED_PARK_MS);
+    return this.relayed ? Math.min(timeoutMs ?? RELAYED_PARK_MS, RELAYED_PARK_MS) : timeoutMs;
   }
 
   /** Without a daemon nobody reads the FIFO, and a full one has been told enough: neither is a reason to fail. */

@@ -10,6 +10,11 @@ const SPINS = 2000;
 export const BUSY_SPINS = 64;
 /** Turns of the event loop before an asynchronous wait sleeps. */
 const YIELDS = 16;
+/** The same where waking is relayed, and naps of a blocking wait there: about a millisecond. */
+const RELAYED_YIELDS = 200;
+const RELAYED_NAPS = 10;
+const NAP_MS = 0.05;
+const napping = new Int32Array(new SharedArrayBuffer(4));
 /** Node 24 has no Atomics.pause. */
 const pause: () => void = (Atomics as { pause?: () => void }).pause ?? (() => {});
 
@@ -206,7 +211,7 @@ export abstract class Side implements Disposable {
 
   /** Blocks the thread until ready() or `timeoutMs` have passed: spins, then sleeps. */
   protected waitBlocking(timeoutMs?: number): boolean {
-    if (this.spin(this.spins)) return true;
+    if (this.spin(this.spins) || (this.bell.relayed && this.doze())) return true;
     this.counters[STALLS]!++;
     const deadline = timeoutMs === undefined ? Number.POSITIVE_INFINITY : performance.now() + timeoutMs;
     for (;;) {
@@ -221,7 +226,8 @@ export abstract class Side implements Disposable {
 
   /** The same without blocking the event loop: spins briefly, lets the loop turn, then sleeps. Rejects with signal.reason. */
   protected async waitAsync(signal?: AbortSignal): Promise<void> {
-    for (let turn = 0; turn < YIELDS; turn++) {
+    const turns = this.bell.relayed ? RELAYED_YIELDS : YIELDS;
+    for (let turn = 0; turn < turns; turn++) {
       signal?.throwIfAborted();
       if (this.spin(BUSY_SPINS)) return;
       await new Promise(setImmediate);
@@ -234,6 +240,15 @@ export abstract class Side implements Disposable {
       this.disarm();
       if (this.ready()) return;
     }
+  }
+
+  /** Looks now and then, and leaves the CPU to others in between. */
+  private doze(): boolean {
+    for (let nap = 0; nap < RELAYED_NAPS; nap++) {
+      Atomics.wait(napping, 0, 0, NAP_MS);
+      if (this.ready()) return true;
+    }
+    return false;
   }
 
   private spin(times: number): boolean {
