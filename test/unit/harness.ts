@@ -4,7 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach } from 'vitest';
 import type { CreateRequest, InstanceStatus } from '../../src/api/index.ts';
+import { Keepers } from '../../src/channel/index.ts';
 import { Client } from '../../src/client/index.ts';
+import { KEEPER_DIRECTORY } from '../../src/daemon/channels.ts';
 import { createDaemon, type Daemon, type DaemonOptions } from '../../src/daemon/index.ts';
 import { FakeDriver, fakeKernels, killFakeKernel } from '../../src/driver/fake.ts';
 import type { KernelImage } from '../../src/image/index.ts';
@@ -102,6 +104,8 @@ export async function startDaemon(options: Partial<DaemonOptions> = {}): Promise
   cleanups.push(async () => {
     await test.daemon.close();
     for (const directory of fakeKernels()) if (directory.startsWith(home)) killFakeKernel(directory);
+    const keepers = new Keepers(join(home, 'channels', KEEPER_DIRECTORY));
+    for (const id of keepers.list()) await keepers.end(id);
     await rm(home, { recursive: true, force: true });
   });
   return test;
