@@ -1,9 +1,21 @@
 /**
  * Numbered messages with known content, as `pk-ring check-send` and `check-recv` exchange them, in TypeScript. Run as a
- * program: `ring-check.ts send PATH COUNT LONGEST LEDGER` or `recv PATH COUNT LEDGER [STALL]`; STALL holds the consumer up
+ * program: `ring-check.ts send RING COUNT LONGEST LEDGER` or `recv RING COUNT LEDGER [STALL]`, with paths or with names of
+ * channels; STALL holds the consumer up
  * after every so many messages until the ring is full.
  */
-import { attachConsumer, attachProducer, type Consumer, readStatistics, SharedMemory } from '../src/ring/index.ts';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseDescriptor } from '../src/ring/descriptor.ts';
+import {
+  attachConsumer,
+  attachProducer,
+  type Consumer,
+  openChannel,
+  readStatistics,
+  SharedMemory,
+} from '../src/ring/index.ts';
+import { HEADER_BYTES } from '../src/ring/layout.ts';
 
 /** Memory that outlives the processes: what each producer has committed and what the consumer has taken. In words. */
 const VALID = 0;
@@ -41,8 +53,8 @@ function note(ledger: Int32Array, { epoch, number, position, taken }: Taken): vo
   Atomics.store(ledger, VALID, valid);
 }
 
-function send(path: string, count: number, longest: number, ledger: Int32Array): void {
-  const producer = attachProducer(SharedMemory.open(path));
+async function send(path: string, count: number, longest: number, ledger: Int32Array): Promise<void> {
+  const producer = isPath(path) ? attachProducer(SharedMemory.open(path)) : await openChannel(path, 'send');
   const { epoch } = producer;
   const bytes = new Uint8Array(longest);
   const head = new Uint32Array(bytes.buffer, 0, 2);
@@ -70,10 +82,11 @@ function follows(ledger: Int32Array, last: Taken, epoch: number, number: number)
   return true;
 }
 
-function receive(path: string, count: number, ledger: Int32Array, stall: number): void {
+async function receive(path: string, count: number, ledger: Int32Array, stall: number): Promise<void> {
   const last = lastRecord(ledger);
-  const memory = SharedMemory.open(path);
-  const consumer = attachConsumer(memory, last.taken > 0 ? { resumeAt: last.position } : {});
+  const memory = map(path);
+  const options = last.taken > 0 ? { resumeAt: last.position } : {};
+  const consumer = isPath(path) ? attachConsumer(memory, options) : await openChannel(path, 'recv', options);
   const head = new Uint32Array(consumer.data.buffer);
   while (last.taken < count && consumer.wait()) {
     const length = consumer.peek();
@@ -95,6 +108,16 @@ function receive(path: string, count: number, ledger: Int32Array, stall: number)
   process.stdout.write(`${last.taken}\n`);
 }
 
+const isPath = (name: string) => name.includes('/');
+
+/** The memory of a ring in a file, or of a channel by its name, without taking a side. */
+function map(name: string): SharedMemory {
+  if (isPath(name)) return SharedMemory.open(name);
+  const directory = process.env.PK_CHANNELS ?? '/run/pk/channels';
+  const { memory, offset, bytes } = parseDescriptor(readFileSync(join(directory, name), 'utf8'));
+  return SharedMemory.region(memory, offset, bytes);
+}
+
 /** Holds up until the producer sleeps for want of room; one that was killed meanwhile never will, hence the bound. */
 function untilFull(memory: SharedMemory): void {
   for (let looks = 0; looks < 100_000 && !readStatistics(memory).producer.asleep; looks++);
@@ -108,7 +131,8 @@ function verify({ data, offset }: Consumer, length: number, seed: number): void 
 if (import.meta.main) {
   const [role, path, count, third, fourth] = process.argv.slice(2);
   const ledgerPath = role === 'send' ? fourth! : third!;
-  const ledger = new Int32Array(SharedMemory.open(ledgerPath).buffer);
-  if (role === 'send') send(path!, Number(count), Number(third), ledger);
-  else receive(path!, Number(count), ledger, Number(fourth ?? 0));
+  // The data area of a channel that nobody sends through is memory that both kernels see.
+  const ledger = new Int32Array(map(ledgerPath).buffer, isPath(ledgerPath) ? 0 : HEADER_BYTES);
+  if (role === 'send') await send(path!, Number(count), Number(third), ledger);
+  else await receive(path!, Number(count), ledger, Number(fourth ?? 0));
 }

@@ -222,7 +222,11 @@ test('an instance takes the ends it asks for, and gives them back', async () => 
   const owners = async () =>
     Object.fromEntries((await daemon.client.channels()).map(({ name, from, to }) => [name, [from.owner, to.owner]]));
   expect(await owners()).toEqual({ fresh: ['web', 'host'], orders: ['host', 'web'] });
-  const refused = daemon.create({ name: 'db', command: ['sleep', '1000'], channels: [{ name: 'orders', side: 'recv' }] });
+  const refused = daemon.create({
+    name: 'db',
+    command: ['sleep', '1000'],
+    channels: [{ name: 'orders', side: 'recv' }],
+  });
   await expect(refused).rejects.toMatchObject({ code: 'conflict', value: 'orders:recv' });
   await daemon.client.remove('web', { force: true });
   expect(await owners()).toEqual({ fresh: ['host', 'host'], orders: ['host', 'host'] });
@@ -251,7 +255,10 @@ test('garbage in the header puts that channel alone in error, and that is told',
   tx[Symbol.dispose]();
   const told = listen(daemon);
   await eventually(() => told.includes('channel-error orders: one end has overwritten the header'));
-  expect(await daemon.client.channel('orders')).toMatchObject({ state: 'error', fault: expect.stringContaining('overwritten') });
+  expect(await daemon.client.channel('orders')).toMatchObject({
+    state: 'error',
+    fault: expect.stringContaining('overwritten'),
+  });
   expect(await daemon.client.channel('other')).toMatchObject({ state: 'ok' });
   await daemon.client.removeChannel('orders', { force: true });
 });
