@@ -1,8 +1,12 @@
 /** The sending end of a ring. One per ring; a second one to attach puts the first out of office. */
 import { PolykernelError } from '../sys/errors.ts';
 import type { SharedMemory } from '../sys/memory.ts';
-import { acquire } from './access.ts';
-import {
+import { acquire, Copier } from './access.ts';
+import * as layout from './layout.ts';
+import { type AttachOptions, Side } from './side.ts';
+
+/** Constants of this module: V8 reads an imported one from memory at each use. */
+const {
   ASLEEP,
   AWAKE,
   BAD_COMMIT,
@@ -13,8 +17,7 @@ import {
   messageSpan,
   PRODUCER,
   WRAP,
-} from './layout.ts';
-import { type AttachOptions, Side } from './side.ts';
+} = layout;
 
 /** What a full ring means to a sender: wait for room, drop and count, or an error. */
 export type BackPressure = 'wait' | 'drop' | 'error';
@@ -25,9 +28,9 @@ export interface ProducerOptions extends AttachOptions {
 }
 
 export class Producer extends Side {
-  private readonly backPressure: BackPressure;
+  declare private readonly backPressure: BackPressure;
   /** How far the consumer was when last looked: its line is touched only when the ring seems full. */
-  private released: number;
+  declare private released: number;
   /** Reserved: offset of the message's header, and how far the position moves with it. */
   private start = 0;
   private span = 0;
@@ -36,11 +39,13 @@ export class Producer extends Side {
   private chainWord = 0;
   /** Length for which ready() looks. */
   private wanted = 0;
+  declare private readonly copier: Copier;
 
   /** Attaches and goes on after the last committed message. Throws `protocol` for what is no ring or in error. */
   constructor(memory: SharedMemory, options: ProducerOptions = {}) {
     super(memory, PRODUCER, CONSUMER, options);
     this.backPressure = options.backPressure ?? 'wait';
+    this.copier = new Copier(this.data);
     this.released = Atomics.load(this.words, this.theirPositionWord);
     this.position = this.released;
     if ((this.position & 7) !== 0) this.fail(BAD_POSITION);
@@ -71,7 +76,7 @@ export class Producer extends Side {
   send(bytes: Uint8Array, tag = 0): boolean {
     const offset = this.reserve(bytes.length);
     if (offset < 0 && !this.makeRoom(bytes.length)) return false;
-    this.data.set(bytes, this.start + MESSAGE_HEADER_BYTES);
+    this.copier.copyIn(bytes, this.start + MESSAGE_HEADER_BYTES, bytes.length);
     this.append(bytes.length, tag);
     this.publish();
     return true;
@@ -87,7 +92,7 @@ export class Producer extends Side {
           this.publish();
           if (!this.makeRoom(bytes.length)) continue;
         }
-        this.data.set(bytes, this.start + MESSAGE_HEADER_BYTES);
+        this.copier.copyIn(bytes, this.start + MESSAGE_HEADER_BYTES, bytes.length);
         this.append(bytes.length, tag);
         sent++;
       }
@@ -103,7 +108,7 @@ export class Producer extends Side {
       this.wanted = bytes.length;
       await this.waitAsync(signal);
     }
-    this.data.set(bytes, this.start + MESSAGE_HEADER_BYTES);
+    this.copier.copyIn(bytes, this.start + MESSAGE_HEADER_BYTES, bytes.length);
     this.append(bytes.length, tag);
     this.publish();
   }
