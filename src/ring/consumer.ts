@@ -8,6 +8,7 @@ import { type AttachOptions, BUSY_SPINS, Side } from './side.ts';
 /** Constants of this module: V8 reads an imported one from memory at each use. */
 const { ASLEEP, BAD_COMMIT, BAD_POSITION, CONSUMER, LENGTH_MASK, MESSAGE_HEADER_BYTES, messageSpan, PRODUCER, WRAP } =
   layout;
+const DATA_WORD = layout.HEADER_BYTES / 4;
 
 export interface ConsumerOptions extends AttachOptions {
   /**
@@ -98,6 +99,11 @@ export class Consumer extends Side {
     this.countMessage(this.length);
     this.length = -1;
     if ((this.position - this.told) >>> 0 >= this.lazyBytes) this.flush();
+  }
+
+  /** Index of the word at `offset` of the data area: of one view, because a second one costs peek() more. */
+  private at(offset: number): number {
+    return (offset >> 2) + DATA_WORD;
   }
 
   protected override flush(): void {

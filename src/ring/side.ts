@@ -18,9 +18,6 @@ const napping = new Int32Array(new SharedArrayBuffer(4));
 /** Node 24 has no Atomics.pause. */
 const pause: () => void = (Atomics as { pause?: () => void }).pause ?? (() => {});
 
-/** A constant of this module: V8 looks a property of an imported module up anew each time. */
-const DATA_WORD = layout.HEADER_BYTES / 4;
-
 const MESSAGES = 0;
 const BYTES = 1;
 const STALLS = 2;
@@ -107,11 +104,6 @@ export abstract class Side implements Disposable {
     return Atomics.load(this.words, offset / 4);
   }
 
-  /** Index of the word at `offset` of the data area. */
-  protected at(offset: number): number {
-    return (offset >> 2) + DATA_WORD;
-  }
-
   /** How often a process has attached as this side, this one included. */
   get epoch(): number {
     return this.rawEpoch >>> 0;
@@ -172,14 +164,15 @@ export abstract class Side implements Disposable {
     const bytes = (this.bytesLow + length) | 0;
     this.messagesLow = messages;
     this.bytesLow = bytes;
-    if (messages === 0) this.carry(MESSAGES, messages);
-    else words[countersWord] = messages;
-    if (bytes >>> 0 < length) this.carry(BYTES, bytes);
-    else words[countersWord + 2] = bytes;
+    if (messages === 0 || bytes >>> 0 < length) this.carry(length);
+    words[countersWord] = messages;
+    words[countersWord + 2] = bytes;
   }
 
-  private carry(counter: number, low: number): void {
-    this.counters[counter] = (((this.counters[counter]! >> 32n) + 1n) << 32n) | BigInt(low >>> 0);
+  /** Counts a message that wraps a low half. */
+  private carry(length: number): void {
+    this.counters[MESSAGES]!++;
+    this.counters[BYTES]! += BigInt(length);
   }
 
   protected countDrop(): void {
