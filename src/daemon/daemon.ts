@@ -105,7 +105,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   const context: ApiContext = {
     supervisor,
     resources: new Resources(supervisor, hostPool, mutex),
-    stacks: new Stacks(supervisor, drivers, hostPool, mutex),
+    stacks: new Stacks(supervisor, drivers, hostPool, channels, mutex),
     channels,
     events,
     images: options.images,

@@ -127,6 +127,7 @@ const BESIDE: Readonly<Record<string, string>> = {
   'kernels.*.volumes[]': 'source: a, target: /b',
   'kernels.*.partition.devices[]': 'class: nvme',
   pool: 'cpus: 2-3',
+  'channels.*': 'from: a',
 };
 const INSTEAD: Readonly<Record<string, string>> = {
   'kernels.*.partition.cpus.shared': '',
@@ -146,5 +147,6 @@ function fileWith(path: string, value: string): string {
     else inner = `{${[`${key}: ${inner}`, ...others].join(', ')}}`;
     at = above;
   }
+  if (path.startsWith('channels')) return `{kernels: {a: {command: x}}, ${inner.slice(1)}`;
   return path.startsWith('pool') ? `{kernels: {a: {command: x}}, ${inner.slice(1)}` : inner;
 }

@@ -236,6 +236,10 @@ const ROWS: readonly Row[] = [
     'SR-IOV virtual functions, or physical ones',
     { enum: ['any', 'virtual', 'physical'] },
   ],
+  ['channels', 'map of name to channel', 'none', true, 'rings of shared memory between kernels', object],
+  ['channels.*.from', 'name of a kernel, or host', 'host', false, 'who sends; a change makes it anew', label],
+  ['channels.*.to', 'name of a kernel, or host', 'host', false, 'who receives; a change makes it anew', label],
+  ['channels.*.size', 'size', '1MiB', false, 'for messages under way, a power of two; a change makes it anew', size],
 ];
 
 export const OPTIONS: readonly Option[] = ROWS.map(([path, type, fallback, live, description, schema]) => ({
@@ -328,6 +332,8 @@ function filled({ path, schema }: Option): JsonSchema {
   if (path === 'kernels') {
     return { type: 'object', minProperties: 1, propertyNames: label, additionalProperties: schemaOf('kernels.*') };
   }
+  if (path === 'channels')
+    return { type: 'object', propertyNames: label, additionalProperties: schemaOf('channels.*') };
   const items = TEXT_ITEMS[path];
   if (items !== undefined) return { type: 'array', items: { anyOf: [items, schemaOf(`${path}[]`)] } };
   if (keysOf(path).length === 0) return schema;

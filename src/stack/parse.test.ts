@@ -61,6 +61,10 @@ it('reads every option', () => {
       }),
       { name: 'plain', create: { command: ['x'], cpus: 2, memoryBytes: 2 ** 29 }, partition: null, tenant: null },
     ],
+    channels: [
+      { name: 'orders', from: 'web', to: 'db', sizeBytes: 2 ** 16 },
+      { name: 'hints', from: 'host', to: 'web', sizeBytes: 2 ** 20 },
+    ],
   });
 });
 
@@ -80,10 +84,12 @@ it('fills in what is left out', () => {
         },
       },
     ],
+    channels: [],
   });
 });
 
 describe('a problem has its place', () => {
+  const channel = (text: string) => `kernels:\n  web: {command: x}\nchannels:\n  c: ${text}\n`;
   const kernel = (text: string) => `kernels:\n  web:\n    command: [x]\n    ${text}\n`;
   it.each<[string, string, string, RegExp]>([
     ['no kernels', 'name: a', '1:1', /kernels is missing/],
@@ -142,6 +148,16 @@ describe('a problem has its place', () => {
     ['a relative cwd', kernel('cwd: data'), '4:10', /is "data"/],
     ['a user that is none', kernel('user: 4294967295'), '4:11', /not a user id/],
     ['no time at all', kernel('readyTimeout: 0'), '4:19', /0 is too short/],
+    ['an unknown end', channel('{from: wbe}'), '4:13', /there is no kernel "wbe"/],
+    ['one end twice', channel('{from: web, to: web}'), '4:6', /has web at both ends/],
+    ['two ends on the host', channel('{size: 1MiB}'), '4:6', /has host at both ends/],
+    ['an odd size', channel('{from: web, size: 12KiB}'), '4:24', /no size that a channel can have/],
+    [
+      'a channel with a bad name',
+      'kernels: {web: {command: x}}\nchannels: {A_b: {from: web}}',
+      '2:12',
+      /not a valid name/,
+    ],
     ['an empty root', kernel('root: ""'), '4:11', /is empty/],
     ['an empty source', kernel('volumes: [{source: "", target: /x}]'), '4:24', /is empty/],
     ['an empty text to run', 'kernels: {a: {command: ""}}', '1:24', /is empty/],

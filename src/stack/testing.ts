@@ -29,4 +29,7 @@ kernels:
   db: {command: [db], partition: {cpus: "4-7", memory: {nodes: {0: 1GiB, 1: 1GiB}, hugePages: 1GiB}}}
   job: {command: echo hi, partition: {cpus: {shared: 0.5, weight: 200}, memory: 64MiB}}
   plain: {command: [x], cpus: 2, memory: 512M}
+channels:
+  orders: {from: web, to: db, size: 64KiB}
+  hints: {to: web}
 `;
