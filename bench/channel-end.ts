@@ -3,7 +3,14 @@
  * its number and the inverse, and is checked. The measuring end prints nanoseconds for one.
  */
 import { connect, createServer, type Socket } from 'node:net';
-import { attachConsumer, attachProducer, type Consumer, type Producer, SharedMemory } from '../src/ring/index.ts';
+import {
+  attachConsumer,
+  attachProducer,
+  type Consumer,
+  openChannel,
+  type Producer,
+  SharedMemory,
+} from '../src/ring/index.ts';
 import { median } from './row.ts';
 
 /** As in native/pk-ring.c: the fastest lap counts. */
@@ -169,6 +176,8 @@ async function askSocket(address: string): Promise<number> {
 const ROLES: Record<string, () => unknown> = {
   ask: () => ask(producer(paths[0]!), consumer(paths[1]!)),
   answer: () => answer(consumer(paths[0]!), producer(paths[1]!)),
+  'ask-channel': async () => ask(await openChannel(paths[0]!, 'send'), await openChannel(paths[1]!, 'recv')),
+  'answer-channel': async () => answer(await openChannel(paths[0]!, 'recv'), await openChannel(paths[1]!, 'send')),
   pour: () => pour(producer(paths[0]!), SMALL),
   drain: () => drain(consumer(paths[0]!), SMALL),
   'pour-batches': () => pourBatches(producer(paths[0]!)),

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { createRing, ringBytes, SharedMemory } from '../src/ring/index.ts';
 import { runCommand } from '../src/sys/command.ts';
 import { nativeBinary } from '../src/sys/paths.ts';
+import { channelKernels } from './channel-kernels.ts';
 import { atLeast, atMost, type Row } from './row.ts';
 import { interleaved } from './timing.ts';
 
@@ -89,6 +90,7 @@ export async function channel(progress: (text: string) => void): Promise<Row[]> 
       peerValue: seen.cWake / 1000,
       note: `through the event loop and its helper thread ${(seen.loopWake / 1000).toFixed(0)} us`,
     }),
+    ...(await channelKernels(seen.roundTrip, seen.cWake, progress)),
   ];
 }
 

@@ -68,6 +68,8 @@ interface Entry {
   record: ChannelRecord;
   /** undefined: it was lost with its keeper and this process' predecessor. */
   memory: SharedMemory | undefined;
+  /** Id of memory that was lost: what kernels have mapped by that id is to be taken from them. */
+  lostId: string | undefined;
   throttles: Record<ChannelSide, BellThrottle>;
   /** What was last told of each side. */
   told: Record<ChannelSide, { epoch: number; state: string }>;
@@ -233,6 +235,7 @@ export class Channels implements ChannelManager {
     const entry: Entry = {
       record,
       memory: undefined,
+      lostId: undefined,
       throttles: { send: throttle('send'), recv: throttle('recv') },
       told: { send: { epoch: 0, state: 'detached' }, recv: { epoch: 0, state: 'detached' } },
       toldAt: 0,
@@ -363,6 +366,7 @@ export class Channels implements ChannelManager {
       const record = { ...entry.record, id: randomBytes(16).toString('hex') };
       store.deleteChannel(entry.record.id);
       store.putChannel(record);
+      entry.lostId = entry.record.id;
       entry.record = record;
       await keepers.start(record.id, record.sizeBytes);
       this.#tell('channel-error', entry, 'its memory was lost with the host; it is empty now');
@@ -385,7 +389,7 @@ export class Channels implements ChannelManager {
           const { memory, record } = entry;
           if (memory === undefined || this.#closed || keepers.find(record.id) !== undefined) continue;
           try {
-            await keepers.start(record.id, record.sizeBytes, `/proc/${process.pid}/fd/${memory.fd}`);
+            await keepers.start(record.id, record.sizeBytes, ownPath(memory));
             this.#describe(entry);
             journal.info('a channel has a new keeper', { channel: record.name });
           } catch (error) {
@@ -438,8 +442,8 @@ export class Channels implements ChannelManager {
 
   #regionFor({ record, memory }: Entry, instance: string): SharedRegion | undefined {
     const side = SIDES.find((each) => endOf(record, each).owner === instance);
-    const path = this.#options.keepers.find(record.id);
-    if (instance === HOST || side === undefined || memory === undefined || path === undefined) return undefined;
+    if (instance === HOST || side === undefined || memory === undefined) return undefined;
+    const path = this.#options.keepers.find(record.id) ?? ownPath(memory);
     const { id, name } = record;
     return { id, name, slot: endOf(record, side).slot!, path, bytes: memory.bytes, side };
   }
@@ -450,6 +454,7 @@ export class Channels implements ChannelManager {
     const region = this.#regionFor(entry, instance);
     if (kernel === undefined || region === undefined || kernel.attached.has(region.id)) return;
     try {
+      if (entry.lostId !== undefined) await kernel.kernel.detachRegion({ id: entry.lostId, name: region.name });
       await kernel.kernel.attachRegion(region);
       kernel.attached.add(region.id);
       kernel.refused.delete(region.id);
@@ -589,6 +594,9 @@ function checkMemory(sizeBytes: number): void {
     hint: 'Ask for a smaller channel, or end what is not needed.',
   });
 }
+
+/** As other processes of this user can open it while this one runs. */
+const ownPath = ({ fd }: SharedMemory): string => `/proc/${process.pid}/fd/${fd}`;
 
 function readOrEmpty(path: string): string {
   try {

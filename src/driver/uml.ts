@@ -11,6 +11,7 @@ import { PolykernelError } from '../sys/errors.ts';
 import { cacheDirectory, nativeBinary } from '../sys/paths.ts';
 import { allowedCpus } from '../sys/process.ts';
 import { findTool, toolHint, toolPath } from '../sys/tools.ts';
+import { formatBytes } from '../sys/units.ts';
 import { CpuChoice } from './cpu-choice.ts';
 import type {
   Availability,
@@ -52,6 +53,8 @@ import { LpjCache, parseLpj } from './uml-lpj.ts';
 const MIB = 2 ** 20;
 /** Besides the guest's memory, the kernel keeps small files of its own there. */
 const SHM_RESERVE_BYTES = 16 * MIB;
+/** With more the kernel has no room left for what it maps itself, and panics as it boots. */
+const MOST_SHARED_BYTES = 1024 * MIB;
 const ATTACH_DEADLINE_MS = 10_000;
 
 const CAPABILITIES: Capabilities = {
@@ -330,6 +333,15 @@ function checkSpec(spec: LaunchSpec): void {
       value: spec.cpus,
       hint: 'Ask for one CPU, or use --driver qemu.',
     });
+  }
+  const shared = spec.regions.reduce((sum, { bytes }) => sum + bytes, 0);
+  if (shared > MOST_SHARED_BYTES) {
+    const names = spec.regions.map(({ name }) => name).join(', ');
+    throw new PolykernelError(
+      'unsupported',
+      `User Mode Linux can see 1 GiB of shared memory, and the channels ${names} take ${formatBytes(shared)}`,
+      { field: 'channels', value: shared, hint: 'Make them smaller, or use --driver qemu.' },
+    );
   }
   if (spec.memoryBytes < CAPABILITIES.minMemoryBytes || spec.memoryBytes > CAPABILITIES.maxMemoryBytes) {
     throw new PolykernelError(

@@ -11,8 +11,8 @@ import type { Place, YamlReader } from './yaml-reader.ts';
 const MOST_PER_KERNEL = 16;
 const MOST_CHANNELS = 4096;
 const LEAST_BYTES = 4096;
-const MOST_BYTES = 2 ** 30;
-const SIZE_HINT = 'Give a power of two from 4KiB to 1GiB, such as 1MiB.';
+const MOST_BYTES = 2 ** 29;
+const SIZE_HINT = 'Give a power of two from 4KiB to 512MiB, such as 1MiB.';
 
 export function readChannels(reader: YamlReader, place: Place): ChannelDefinition[] {
   const entries = reader.map(place);
