@@ -101,16 +101,30 @@ static int create(const char *path, uint32_t data)
 	return 0;
 }
 
+static int is_keeper(const char *file)
+{
+	char text[32] = "";
+	int fd = open(file, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return errno != ENOENT && errno != ENOTDIR;
+	(void)!read(fd, text, sizeof text - 1);
+	close(fd);
+	return atoi(text) == (int)getpid();
+}
+
 /*
  * Holds the memory of a channel while no end of it does, for a daemon that may die: as a memfd, whose size is sealed so
  * that no end can cut it short under the other, with all its pages, so that none is missing later. FILE then says
  * `PID FD`; the memory is /proc/PID/fd/FD, and its link text names NAME. With MEMORY, such a path, it takes over what another
- * keeper has left. Ends by SIGTERM and removes FILE.
+ * keeper has left. Ends by SIGTERM and removes FILE; ends as well when FILE is gone, with its whole directory perhaps, or
+ * names another keeper.
  */
 static int keep(const char *name, uint32_t data, const char *file, const char *memory)
 {
 	uint64_t bytes = (uint64_t)data + PK_RING_HEADER_BYTES, whole = 8192;
 	char title[80], temporary[4096];
+	const struct timespec patience = { 5, 0 };
 	sigset_t signals;
 	int fd, number, out;
 
@@ -149,7 +163,9 @@ static int keep(const char *name, uint32_t data, const char *file, const char *m
 	for (number = 0; number < 3; number++)
 		dup2(out, number);
 	(void)!chdir("/");
-	sigwait(&signals, &number);
+	while (sigtimedwait(&signals, NULL, &patience) < 0)
+		if (!is_keeper(file))
+			return 0;
 	unlink(file);
 	return 0;
 }
