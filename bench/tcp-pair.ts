@@ -76,9 +76,11 @@ async function ended(process: ReturnType<typeof run>, why: () => string): Promis
 
 async function boot(image: KernelImage, directory: string, cpu: number, link: number): Promise<Kernel> {
   const lpj = await new LpjCache(join(cacheDirectory(), 'uml-lpj.json')).get(image.digest);
-  const command = umlCommand({ memoryBytes: 256 * 2 ** 20, root: { kind: 'host' }, regions: [] }, 5, lpj).map((word) =>
-    word === UML_KERNEL ? image.kernel : word.replace(UML_INITRAMFS, image.initramfs),
-  );
+  const command = umlCommand(
+    { memoryBytes: 256 * 2 ** 20, root: { kind: 'host' }, regions: [], network: null },
+    5,
+    lpj,
+  ).map((word) => (word === UML_KERNEL ? image.kernel : word.replace(UML_INITRAMFS, image.initramfs)));
   const argv = ['taskset', '-c', String(cpu), 'setarch', '-R', ...command, `vec0:transport=fd,fd=${LINK_FD}`];
   const uml = argv.map((word) => (word.startsWith('umid=') ? `umid=tcp${cpu}` : word));
   const child = spawn(uml[0]!, uml.slice(1), {

@@ -1,6 +1,13 @@
 /** JSON Schemas of requests and answers. Requests are checked by them, answers only described. */
 import { channelRequestSchema, channelUsesSchema } from '../channel/index.ts';
-import { commandSchema, createRequestSchema, environmentSchema, type Schema, volumeSchema } from '../instance/index.ts';
+import {
+  commandSchema,
+  createRequestSchema,
+  environmentSchema,
+  publishSchema,
+  type Schema,
+  volumeSchema,
+} from '../instance/index.ts';
 import { nodeMemorySchema, partitionRequestSchema } from '../ledger/index.ts';
 import { ERROR_TABLE } from '../sys/errors.ts';
 
@@ -58,6 +65,8 @@ const spec = record({
   tenant: orNull('string'),
   stack: orNull('string'),
   channels: channelUsesSchema,
+  network: { enum: ['none', 'private', 'egress'] },
+  publish: publishSchema,
 });
 
 const statusProperties = {
@@ -75,6 +84,7 @@ const statusProperties = {
   restarts: count,
   exit: { ...exit, type: ['object', 'null'] },
   restartAt: { ...time, type: ['string', 'null'] },
+  address: { ...orNull('string'), description: 'IPv4 address in the private network' },
   placement: { type: ['object', 'null'], description: 'What it owns of the pool, and where its vCPUs run' },
 };
 
@@ -91,6 +101,7 @@ const capabilities = record({
   dump: { type: 'boolean' },
   sharedMemory: { enum: ['none', 'boot', 'hotplug'] },
   networks: list({ enum: ['none', 'private', 'egress'] }),
+  networkPort: { enum: ['none', 'veth', 'tap'] },
   confinement: list(text),
   isolation: text,
 });

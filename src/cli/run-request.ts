@@ -41,6 +41,10 @@ export function runRequest(invocation: Invocation, around: Surroundings): Create
   };
   const channels = invocation.values('channel').map(channelUse);
   if (channels.length > 0) request.channels = channels;
+  const publish = invocation.values('publish').map(publishedPort);
+  if (publish.length > 0) request.publish = publish;
+  const network = invocation.value('network');
+  if (network !== undefined) request.network = network as NonNullable<CreateRequest['network']>;
   if (tty) Object.assign(request, { rows: around.rows, columns: around.columns });
   if (readyTimeout !== undefined) request.readyTimeoutMs = parseDuration(readyTimeout, '--ready-timeout');
   if (stopGrace !== undefined) request.stopGraceMs = parseDuration(stopGrace, '--stop-grace');
@@ -167,4 +171,18 @@ function volume(text: string, cwd: string): { source: string; target: string; re
     });
   }
   return { source: resolve(cwd, match[1]!), target: match[2]!, readOnly: match[3] === 'ro' };
+}
+
+/** `[ADDRESS:]HOST:GUEST`, or one number for both. */
+function publishedPort(text: string): NonNullable<CreateRequest['publish']>[number] {
+  const match = /^(?:(\d+\.\d+\.\d+\.\d+):)?(\d{1,5})(?::(\d{1,5}))?$/.exec(text);
+  if (match === null) {
+    throw new PolykernelError('invalid', `--publish ${JSON.stringify(text)} is not HOST:GUEST`, {
+      field: '--publish',
+      value: text,
+      hint: 'Give the port here and the port there, such as 8080:80.',
+    });
+  }
+  const [, hostAddress, host, guest = host] = match;
+  return { ...(hostAddress && { hostAddress }), hostPort: Number(host), guestPort: Number(guest) };
 }

@@ -14,9 +14,11 @@ import type { Topology } from '../topology/index.ts';
 import { Channels, KEEPER_DIRECTORY } from './channels.ts';
 import { Drivers } from './drivers.ts';
 import { EventLog } from './events.ts';
+import { Forwards } from './forwards.ts';
 import { HostPool, type PoolEnforcement } from './host-pool.ts';
 import { type Journal, silentJournal } from './journal.ts';
 import { Mutex } from './mutex.ts';
+import { Network } from './network.ts';
 import { Resources } from './resources.ts';
 import { Stacks } from './stacks.ts';
 import { forgetHolder, Store } from './store.ts';
@@ -84,7 +86,14 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     journal,
   });
   const drivers = new Drivers(options.drivers, options.defaultImage);
-  const supervisor = new Supervisor({
+  const network: Network = new Network(
+    home,
+    new Forwards(join(home, 'forwards')),
+    () => supervisor.list().map(({ record }) => record),
+    journal,
+  );
+  const supervisor: Supervisor = new Supervisor({
+    network,
     hostPool,
     channels,
     paths,
@@ -145,6 +154,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     await hostPool.recover().catch((error) => journal.error('restoring the pool', error));
     await channels.recover().catch((error) => journal.error('taking up channels', error));
     await supervisor.reconcile();
+    await network.recover().catch((error) => journal.error('taking up the private network', error));
     await channels.releaseAllBut(new Set(supervisor.list().map(({ name }) => name)));
     // Whoever left this socket is gone: the lock on the database is ours.
     if (existsSync(paths.socket)) rmSync(paths.socket);

@@ -4,6 +4,7 @@
  */
 import type { Duplex } from 'node:stream';
 import type { GuestLink } from '../guest/index.ts';
+import type { NetworkPort } from '../host/index.ts';
 import type { KernelImage } from '../image/index.ts';
 import type { NodeMemory } from '../ledger/types.ts';
 
@@ -29,6 +30,8 @@ export interface Capabilities {
   /** The kernel's memory can be made of huge pages of the host. */
   hugePages: boolean;
   networks: readonly NetworkKind[];
+  /** What of a network a kernel is given: its port is one end of a veth pair, or a tap that comes with the VMM. */
+  networkPort: 'none' | 'veth' | 'tap';
   /** The layers that hold a hostile guest, outermost last. */
   confinement: readonly string[];
   /** What enforces isolation between this kernel and the host. */
@@ -133,6 +136,8 @@ export interface LaunchSpec {
   housekeepingCpus: readonly number[] | undefined;
   /** Shared memory that is there before the first program of the guest runs. */
   regions: readonly SharedRegion[];
+  /** Where it is joined to a network, and what its /etc/hosts says; null = it has none but its own loopback. */
+  network: { port: NetworkPort; hosts: string } | null;
   /** Boot from scratch even where a template clone is possible. */
   cold: boolean;
   /** Deadline from spawn to the agent's answer. */

@@ -40,7 +40,8 @@ export const FAKE_CAPABILITIES: Capabilities = {
   hugePages: true,
   dump: false,
   sharedMemory: 'hotplug',
-  networks: ['none'],
+  networks: ['none', 'private'],
+  networkPort: 'none',
   confinement: [],
   isolation: 'none: nothing runs',
 };

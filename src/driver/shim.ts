@@ -7,6 +7,7 @@ import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
+import type { NetworkPort } from '../host/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { nativeBinary } from '../sys/paths.ts';
 import { isAlive, readShimProcess, SHIM_PID_FILE, untilGone } from './shim-process.ts';
@@ -28,6 +29,8 @@ export interface ShimLaunch {
   argv: readonly string[];
   /** Open descriptors of this process; the program gets them as 5, 6, ... in this order. */
   fds?: readonly number[];
+  /** A port whose frames the program gets through one more descriptor, behind `fds`. */
+  packet?: NetworkPort | undefined;
   /** Host CPUs of the shim, and of its program until that chooses others; undefined = those of this process. */
   cpus?: readonly number[] | undefined;
   /** The console log is rotated at this size. */
@@ -57,6 +60,8 @@ export function launchShim(launch: ShimLaunch): Promise<{ pid: number }> {
   if (launch.logBytes !== undefined) options.push('--log-bytes', String(launch.logBytes));
   if (launch.cpus !== undefined && launch.cpus.length > 0) options.push('--cpus', launch.cpus.join(','));
   if (fds.length > 0) options.push('--fds', fds.map((_, index) => FIRST_PASSED_FD + index).join(','));
+  const { packet } = launch;
+  if (packet) options.push('--packet', [packet.namespace, packet.interface, packet.peer].join(','));
   const program = nativeBinary('pk-shim');
   return new Promise((resolve, reject) => {
     if (launch.signal?.aborted) return reject(launch.signal.reason);

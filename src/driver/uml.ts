@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { chmodSync, chownSync, closeSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
-import { forgetRegion, GuestLink, rootOps } from '../guest/index.ts';
+import { forgetRegion, GuestLink, networkSteps, rootOps } from '../guest/index.ts';
 import { InstanceGroups } from '../host/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { cacheDirectory, nativeBinary } from '../sys/paths.ts';
@@ -41,6 +41,7 @@ import { earlyEnd, startFailure } from './start.ts';
 import {
   UML_DIRECTORY,
   UML_INITRAMFS,
+  UML_INTERFACE,
   UML_KERNEL,
   UML_MCONSOLE,
   umlCommand,
@@ -70,7 +71,8 @@ const CAPABILITIES: Capabilities = {
   hugePages: false,
   dump: false,
   sharedMemory: 'boot',
-  networks: ['none'],
+  networks: ['none', 'private'],
+  networkPort: 'veth',
   confinement: [
     'guest kernel in user space',
     'seccomp',
@@ -208,9 +210,12 @@ export class UmlDriver implements Driver {
         ...joins.map((path) => openSync(path, 'w')),
         ...spec.regions.map(({ path }) => openSync(path, 'r+')),
       ];
-      const { pid } = await launchShim({ ...launch, fds, cpus: spec.housekeepingCpus }).finally(() =>
-        fds.forEach((fd) => void closeSync(fd)),
-      );
+      const { pid } = await launchShim({
+        ...launch,
+        fds,
+        packet: spec.network?.port,
+        cpus: spec.housekeepingCpus,
+      }).finally(() => fds.forEach((fd) => void closeSync(fd)));
       const ended = earlyEnd(spec.directory, watch.signal);
       await Promise.race([this.#setUp(spec, guest, both, progress), ended]);
       if (lpj === undefined) await this.#measure(spec);
@@ -294,7 +299,8 @@ export class UmlDriver implements Driver {
       machineId: spec.id,
       seed: randomBytes(32),
     });
-    await guest.configure([...ops, ...umlRegionSteps(spec.regions).values()], signal);
+    const address = spec.network === null ? [] : networkSteps(UML_INTERFACE, spec.network);
+    await guest.configure([...ops, ...umlRegionSteps(spec.regions).values(), ...address], signal);
   }
 
   async #measure(spec: LaunchSpec): Promise<void> {

@@ -25,6 +25,7 @@ export const WANTED_MODULES: Readonly<Record<KernelImage['kind'], Partial<Record
       squashfs: ['squashfs'],
       ext4: ['crc32c_generic', 'ext4'],
       block: ['virtio_blk'],
+      network: ['virtio_net'],
     },
   };
 
