@@ -26,6 +26,8 @@ export async function plugCard(
     netdev: NETDEV,
     mac: port.mac,
     addr: CARD_ADDRESS,
+    // Nothing boots from it.
+    romfile: '',
   });
   await eventually(() => guest.configure(networkSteps(CARD, network)));
 }
