@@ -3,6 +3,7 @@ import { isAbsolute, resolve } from 'node:path';
 import type { CreateRequest } from '../api/index.ts';
 import type { ChannelUse } from '../channel/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
+import { PUBLISH_HINT, parsePublishedPort } from '../sys/published-port.ts';
 import { parseBytes, parseDuration } from '../sys/units.ts';
 import type { Invocation } from './command.ts';
 import { environmentEntry, userIds } from './instances.ts';
@@ -173,16 +174,12 @@ function volume(text: string, cwd: string): { source: string; target: string; re
   return { source: resolve(cwd, match[1]!), target: match[2]!, readOnly: match[3] === 'ro' };
 }
 
-/** `[ADDRESS:]HOST:GUEST`, or one number for both. */
 function publishedPort(text: string): NonNullable<CreateRequest['publish']>[number] {
-  const match = /^(?:(\d+\.\d+\.\d+\.\d+):)?(\d{1,5})(?::(\d{1,5}))?$/.exec(text);
-  if (match === null) {
-    throw new PolykernelError('invalid', `--publish ${JSON.stringify(text)} is not HOST:GUEST`, {
-      field: '--publish',
-      value: text,
-      hint: 'Give the port here and the port there, such as 8080:80.',
-    });
-  }
-  const [, hostAddress, host, guest = host] = match;
-  return { ...(hostAddress && { hostAddress }), hostPort: Number(host), guestPort: Number(guest) };
+  const port = parsePublishedPort(text);
+  if (port !== undefined) return port;
+  throw new PolykernelError('invalid', `--publish ${JSON.stringify(text)} is not HOST:GUEST`, {
+    field: '--publish',
+    value: text,
+    hint: PUBLISH_HINT,
+  });
 }

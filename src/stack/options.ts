@@ -117,6 +117,22 @@ const ROWS: readonly Row[] = [
   ['kernels.*.volumes[].source', 'path', 'required', false, 'on this machine', text],
   ['kernels.*.volumes[].target', 'absolute path', 'required', false, 'in the guest', text],
   ['kernels.*.volumes[].readOnly', 'true or false', 'false', false, 'the guest cannot write', { type: 'boolean' }],
+  [
+    'kernels.*.network',
+    'none or private',
+    'private with publish, else none',
+    false,
+    'what it can reach: its own loopback, or the other instances in the private network',
+    { enum: ['none', 'private'] },
+  ],
+  [
+    'kernels.*.publish',
+    'list of [ADDRESS:]HOST:GUEST',
+    'none',
+    false,
+    'TCP ports of this machine that lead to it',
+    { type: 'array', items: { type: ['string', 'integer'], pattern: '^\\s*(\\d+(\\.\\d+){3}:)?\\d+(:\\d+)?\\s*$' } },
+  ],
   ['kernels.*.cwd', 'absolute path', '/', false, 'working directory in the guest', text],
   [
     'kernels.*.user',

@@ -14,6 +14,8 @@ kernels:
     command: [node, server.js, 8080]
     environment: {PORT: 8080, DEBUG: true, EMPTY: ""}
     volumes: ["./data:/data:ro", {source: /srv/x, target: /x, readOnly: false}]
+    network: private
+    publish: ["8080:80", "0.0.0.0:9000:90"]
     cwd: /data
     user: 1000:100
     hostname: web.example
