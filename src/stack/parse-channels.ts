@@ -10,6 +10,8 @@ import type { Place, YamlReader } from './yaml-reader.ts';
 /** Ends of channels that one kernel can have. */
 const MOST_PER_KERNEL = 16;
 const MOST_CHANNELS = 4096;
+/** Unknown ends that are compared with every kernel for a did-you-mean: what it costs grows with both. */
+const MOST_COMPARED = 16;
 const LEAST_BYTES = 4096;
 const MOST_BYTES = 2 ** 29;
 const SIZE_HINT = 'Give a power of two from 4KiB to 512MiB, such as 1MiB.';
@@ -58,11 +60,14 @@ export function checkChannels({ channels, kernels }: Stack, reader: YamlReader):
   const names = kernels.map(({ name }) => name);
   const known = new Set([...names, HOST]);
   const ends = new Map<string, number>();
+  let unknown = 0;
   for (const { name, from, to } of channels) {
+    if (reader.isFull) return;
     for (const [key, owner] of Object.entries({ from, to })) {
       const path = `channels.${name}.${key}`;
       if (!known.has(owner)) {
-        const near = closest(owner, names);
+        const near = unknown < MOST_COMPARED ? closest(owner, names) : undefined;
+        unknown += 1;
         const hint = near === undefined ? `Name one of the kernels, or ${HOST}.` : `Did you mean ${near}?`;
         reader.problemAt(path, `there is no kernel ${JSON.stringify(owner)} in this file`, hint);
       }

@@ -158,6 +158,12 @@ describe('a problem has its place', () => {
     ['an unknown end', channel('{from: wbe}'), '4:13', /there is no kernel "wbe"/],
     ['one end twice', channel('{from: web, to: web}'), '4:6', /has web at both ends/],
     ['two ends on the host', channel('{size: 1MiB}'), '4:6', /has host at both ends/],
+    [
+      'too many channels of a kernel',
+      `kernels: {web: {command: x}}\nchannels:\n${Array.from({ length: 17 }, (_, index) => `  c${index}: {from: web}\n`).join('')}`,
+      '19:15',
+      /web has more than 16 channels/,
+    ],
     ['an odd size', channel('{from: web, size: 12KiB}'), '4:24', /no size that a channel can have/],
     [
       'a channel with a bad name',

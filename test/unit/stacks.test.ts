@@ -262,6 +262,42 @@ channels: {orders: {from: web, to: db, size: 64KiB}, hints: {to: web}}
       expect(await test.client.channels()).toEqual([]);
     }
   });
+
+  it.each<['boot' | 'hotplug', string, string]>([
+    ['boot', '64KiB', '128KiB'],
+    ['boot', ', hints: {to: web}', ''],
+    ['boot', '{from: web, to: db,', '{from: db, to: web,'],
+    ['hotplug', '64KiB', '128KiB'],
+    ['hotplug', ', hints: {to: web}', ''],
+  ])(
+    'with memory at %s: a change of "%s" converges after a daemon that was killed at any step',
+    async (sharedMemory, is, becomes) => {
+      const test = await startDaemon({ drivers: [new FakeDriver({ capabilities: { sharedMemory } })] });
+      const changed = stack(RINGS.replace(is, becomes));
+      await test.client.apply(stack(RINGS));
+      const { steps } = await test.client.plan(changed);
+      expect(steps.length).toBeGreaterThan(0);
+      for (let step = 0; step < steps.length; step++) {
+        const ending = new AbortController();
+        const applying = test.client.apply(
+          changed,
+          (text) => {
+            if (text.startsWith(`[${step + 1}/`)) ending.abort();
+          },
+          ending.signal,
+        );
+        await applying.catch(() => {});
+        await test.crashAndRestart();
+        await test.client.apply(changed);
+        expect((await test.client.plan(changed)).steps).toEqual([]);
+        const ends = (await test.client.channels()).flatMap(({ from, to }) => [from.visible, to.visible]);
+        expect(new Set(ends)).toEqual(new Set(['attached']));
+        await test.client.destroy('shop');
+        expect(await test.client.channels()).toEqual([]);
+        await test.client.apply(stack(RINGS));
+      }
+    },
+  );
 });
 
 describe('an instance by itself', () => {
