@@ -1,6 +1,6 @@
 /** The channels of a daemon: their memory, who sees it, and the bells between kernels. */
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   type ChannelManager,
@@ -21,12 +21,13 @@ import {
 import type { Kernel, SharedRegion } from '../driver/index.ts';
 import { MAX_CHANNELS } from '../guest/index.ts';
 import { checkName, validate } from '../instance/index.ts';
-import { encodeDescriptor, type RingStatistics, removeRing, ringBytes, SharedMemory, wakeSide } from '../ring/index.ts';
+import { type RingStatistics, removeRing, ringBytes, SharedMemory, wakeSide } from '../ring/index.ts';
 import { type Clock, timestamp } from '../sys/clock.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import { formatBytes } from '../sys/units.ts';
 import { openBellFifo } from './bell-fifo.ts';
 import { BellThrottle } from './bell-throttle.ts';
+import { describeChannel, forgetChannels } from './channel-descriptors.ts';
 import { channelStatus, faultOf, type Seen, sideOf, statisticsOf } from './channel-status.ts';
 import type { EventLog } from './events.ts';
 import type { Journal } from './journal.ts';
@@ -201,7 +202,7 @@ export class Channels implements ChannelManager {
         journal.error(`taking up the channel ${record.name}`, error);
       }
     }
-    this.#removeStrangers();
+    forgetChannels(this.#options.directory, new Set(this.#entries.keys()));
     if (this.#entries.size > 0) await this.#begin();
   }
 
@@ -403,41 +404,9 @@ export class Channels implements ChannelManager {
   }
 
   /** Makes the channel known to the host's processes, for the sides that are the host's. */
-  #describe(entry: Entry): void {
-    const { directory, keepers } = this.#options;
-    const { record, memory } = entry;
-    const path = join(directory, record.name);
-    const sides = SIDES.filter((side) => endOf(record, side).owner === HOST);
-    const memoryPath = keepers.find(record.id);
-    if (sides.length === 0 || memory === undefined || memoryPath === undefined) {
-      rmSync(path, { force: true });
-      return;
-    }
-    const text = encodeDescriptor({
-      memory: memoryPath,
-      offset: 0,
-      bytes: memory.bytes,
-      sides,
-      bell: join(directory, BELL_FIFO),
-      number: record.number,
-      peer: sides.length === 2 ? 'futex' : 'bell',
-      sleep: undefined,
-    });
-    if (readOrEmpty(path) === text) return;
-    writeFileSync(join(directory, '.new'), text, { mode: 0o600 });
-    renameSync(join(directory, '.new'), path);
-  }
-
-  /** Descriptors of channels that are not there any more. */
-  #removeStrangers(): void {
-    const { directory } = this.#options;
-    let names: string[] = [];
-    try {
-      names = readdirSync(directory).filter((name) => !name.startsWith('.'));
-    } catch {
-      // There never was a channel.
-    }
-    for (const name of names) if (!this.#entries.has(name)) rmSync(join(directory, name), { force: true });
+  #describe({ record, memory }: Entry): void {
+    const path = this.#options.keepers.find(record.id);
+    describeChannel(this.#options.directory, BELL_FIFO, record, path && memory && { path, bytes: memory.bytes });
   }
 
   #regionFor({ record, memory }: Entry, instance: string): SharedRegion | undefined {
@@ -597,11 +566,3 @@ function checkMemory(sizeBytes: number): void {
 
 /** As other processes of this user can open it while this one runs. */
 const ownPath = ({ fd }: SharedMemory): string => `/proc/${process.pid}/fd/${fd}`;
-
-function readOrEmpty(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return '';
-  }
-}
