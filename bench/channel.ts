@@ -31,6 +31,7 @@ export async function channel(progress: (text: string) => void): Promise<Row[]> 
     cRoundTrip: c('rtt', ROUND_TRIPS),
     stream: () => rings(1, SMALL_MESSAGES, 'pour', 'drain'),
     batches: () => rings(1, SMALL_MESSAGES, 'pour-batches', 'drain-lazily'),
+    inPlace: () => rings(1, SMALL_MESSAGES, 'pour-in-place', 'drain-in-place'),
     cStream: c('stream', SMALL_MESSAGES),
     large: () => rings(1, LARGE_MESSAGES, 'pour-large', 'drain-large'),
     cLarge: c('bulk', LARGE_MESSAGES),
@@ -67,6 +68,14 @@ export async function channel(progress: (text: string) => void): Promise<Row[]> 
     atLeast(0.6, {
       name: 'throughput 64 B, batches of 16, lazy release',
       value: rate(seen.batches),
+      unit: 'M/s',
+      peer: 'C ring, one by one',
+      peerValue: rate(seen.cStream),
+      note,
+    }),
+    atLeast(0.6, {
+      name: 'throughput 64 B, in place (reserve, stage, drain), batches of 16',
+      value: rate(seen.inPlace),
       unit: 'M/s',
       peer: 'C ring, one by one',
       peerValue: rate(seen.cStream),
