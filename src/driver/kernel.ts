@@ -52,7 +52,7 @@ export abstract class ShimKernel implements Kernel {
   protected readonly id: string;
   protected readonly directory: string;
   private readonly release: () => void;
-  private watcher: Duplex | undefined;
+  private readonly watcher = new AbortController();
   private detached = false;
   private released = false;
 
@@ -122,7 +122,7 @@ export abstract class ShimKernel implements Kernel {
 
   detach(): void {
     this.detached = true;
-    this.watcher?.destroy();
+    this.watcher.abort();
     this.letGo(() => this.guest.detach());
   }
 
@@ -141,10 +141,7 @@ export abstract class ShimKernel implements Kernel {
   }
 
   private async watch(): Promise<KernelExit> {
-    const exit = await awaitProgramExit(this.directory, (socket) => {
-      this.watcher = socket;
-      if (this.detached) socket.destroy();
-    });
+    const exit = await awaitProgramExit(this.directory, this.watcher.signal);
     if (this.detached) return await new Promise<never>(() => {});
     await new InstanceGroups().remove(this.id);
     const observed = this.observedPanic();

@@ -225,23 +225,26 @@ export function parseProgramExit(text: string): ProgramExit | undefined {
 
 /**
  * Resolves when the program has ended and `exit` is written, or when its shim is gone without that (then undefined).
- * Never rejects, holds one connection.
+ * Never rejects, holds one connection; when `signal` fires it lets go and resolves with undefined.
  */
-export async function awaitProgramExit(
-  directory: string,
-  onSocket?: (socket: Socket) => void,
-): Promise<ProgramExit | undefined> {
+export async function awaitProgramExit(directory: string, signal?: AbortSignal): Promise<ProgramExit | undefined> {
   try {
     const socket = await connectShim(directory, 'wait');
-    onSocket?.(socket);
     await new Promise<void>((resolve) => {
+      const letGo = () => void socket.destroy();
       socket.on('error', () => {});
-      socket.on('close', () => resolve());
+      socket.on('close', () => {
+        signal?.removeEventListener('abort', letGo);
+        resolve();
+      });
       socket.resume();
+      signal?.addEventListener('abort', letGo, { once: true });
+      if (signal?.aborted) letGo();
     });
   } catch {
     // No shim: the file tells.
   }
+  if (signal?.aborted) return undefined;
   const exit = readProgramExit(directory);
   // Nobody waited for what a killed shim took along.
   if (exit === undefined) await untilGone(directory, undefined, KILL_DEADLINE_MS).catch(() => {});
