@@ -11,6 +11,7 @@ const layers = [
   'channel',
   'image',
   'guest',
+  'telemetry',
   'ledger',
   'topology',
   'ring',

@@ -106,6 +106,31 @@ const capabilities = record({
   isolation: text,
 });
 
+const known = { type: ['number', 'null'] } as const;
+
+const instanceStats = record({
+  name: text,
+  state: text,
+  restarts: count,
+  readyMs: orNull('integer'),
+  sample: {
+    type: ['object', 'null'],
+    description: 'Counters and gauges as the guest tells them; null in it = unknown. null = no kernel runs',
+  },
+  rates: {
+    ...record({
+      seconds: { type: 'number', description: 'Over which they are taken' },
+      cpuBusy: { ...known, description: 'Share of all CPUs, 0 to 1' },
+      cpuSteal: known,
+      pageFaultsPerSecond: known,
+      receivedBytesPerSecond: known,
+      sentBytesPerSecond: known,
+      cpuPressure: { ...known, description: 'Share of the time in which a task waited for a CPU' },
+    }),
+    type: ['object', 'null'],
+  },
+});
+
 const channelEnd = record(
   {
     owner: { type: 'string', description: 'Name of an instance, or `host`' },
@@ -171,6 +196,7 @@ export const answers = {
   instances: record({ instances: list(record(statusProperties)) }),
   channel,
   channels: record({ channels: list(channel) }),
+  stats: record({ instances: list(instanceStats) }),
   images: record({
     images: list(
       record({

@@ -6,6 +6,7 @@ import type { ErrorBody } from '../sys/errors.ts';
 import type { Topology } from '../topology/index.ts';
 
 export type { ChannelEnd, ChannelRequest, ChannelStatus } from '../channel/index.ts';
+export type { InstanceStats } from '../daemon/telemetry.ts';
 export type {
   CreateRequest,
   InstanceEvent,

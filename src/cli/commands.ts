@@ -51,6 +51,7 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: 'make a ring of shared memory between two ends',
     load: () => import('./commands/channel-create.ts'),
   },
+  stats: { summary: 'show what happens in each kernel', load: () => import('./commands/stats.ts') },
   'channel ls': { summary: 'list channels', load: () => import('./commands/channel-ls.ts') },
   'channel inspect': {
     summary: 'show everything about channels',

@@ -11,6 +11,7 @@ import type {
   ImportRequest,
   InstanceDetails,
   InstanceEvent,
+  InstanceStats,
   InstanceStatus,
   LogLine,
   LogQuery,
@@ -36,6 +37,10 @@ export class Client {
     this.socketPath = socketPath;
   }
 
+  /** The last sample of each instance. */
+  async stats(signal?: AbortSignal): Promise<InstanceStats[]> {
+    return (await this.#json<{ instances: InstanceStats[] }>({ path: '/v1/stats', signal })).instances;
+  }
   version(signal?: AbortSignal): Promise<VersionInfo> {
     return this.#json({ path: '/v1/version', signal });
   }

@@ -23,6 +23,7 @@ import { Resources } from './resources.ts';
 import { Stacks } from './stacks.ts';
 import { forgetHolder, Store } from './store.ts';
 import { Supervisor } from './supervisor.ts';
+import { Telemetry } from './telemetry.ts';
 
 export interface DaemonOptions {
   /** Absolute path of the state directory; made if absent. */
@@ -92,8 +93,19 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     () => supervisor.list().map(({ record }) => record),
     journal,
   );
+  const telemetry: Telemetry = new Telemetry(
+    () => supervisor.list().map(({ status }) => status),
+    channels,
+    clock,
+    journal,
+  );
   const supervisor: Supervisor = new Supervisor({
     network,
+    kernelUp(name, kernel, regions, adopted) {
+      network.kernelUp(name, kernel);
+      channels.kernelUp(name, kernel, regions, adopted);
+      telemetry.kernelUp(name, kernel);
+    },
     hostPool,
     channels,
     paths,
@@ -116,6 +128,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     resources: new Resources(supervisor, hostPool, mutex),
     stacks: new Stacks(supervisor, drivers, hostPool, channels, mutex),
     channels,
+    telemetry,
     events,
     images: options.images,
     version: () => ({ version: options.version ?? '0.0.0', apiVersion: 1, pid: process.pid, startedAt, home }),

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import type { Driver, DriverName, RootSource } from '../driver/index.ts';
+import type { Driver, DriverName, Kernel, RootSource, SharedRegion } from '../driver/index.ts';
 import type { KernelImage } from '../image/index.ts';
 import {
   CREATED,
@@ -53,8 +53,10 @@ export interface SupervisorOptions {
   journal: Journal;
   clock: Clock;
   hostPool: HostPool;
-  network: Pick<Network, 'take' | 'join' | 'leave' | 'kernelUp' | 'tellNames'>;
-  channels: Pick<Channels, 'claim' | 'release' | 'regionsOf' | 'kernelUp'>;
+  network: Pick<Network, 'take' | 'join' | 'leave' | 'tellNames'>;
+  channels: Pick<Channels, 'claim' | 'release' | 'regionsOf'>;
+  /** A kernel of an instance is ready, started with `regions` of shared memory or found again. */
+  kernelUp(name: string, kernel: Kernel, regions: readonly SharedRegion[], adopted: boolean): void;
   /** Uniform in [0, 1). */
   random: () => number;
   drivers: Drivers;
@@ -462,10 +464,7 @@ export class Supervisor {
       driver,
       log,
       prepareLaunch: (current, signal, progress) => this.#prepareLaunch(current, driver, signal, progress),
-      kernelUp: (kernel, regions, adopted) => {
-        this.#options.network.kernelUp(record.spec.name, kernel);
-        this.#options.channels.kernelUp(record.spec.name, kernel, regions, adopted);
-      },
+      kernelUp: (kernel, regions, adopted) => this.#options.kernelUp(record.spec.name, kernel, regions, adopted),
       destroy: (launch) => destroyLaunch(launch, driver),
       save: (current) => this.#save(current),
       tell: (type, current, message) => this.#tell(type, current, message),
