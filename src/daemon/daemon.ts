@@ -21,6 +21,7 @@ import { Resources } from './resources.ts';
 import { Stacks } from './stacks.ts';
 import { forgetHolder, Store } from './store.ts';
 import { Supervisor } from './supervisor.ts';
+import { Telemetry } from './telemetry.ts';
 
 export interface DaemonOptions {
   /** Absolute path of the state directory; made if absent. */
@@ -35,6 +36,8 @@ export interface DaemonOptions {
   clock?: Clock;
   random?: () => number;
   journal?: Journal;
+  /** How often a second instances are measured, 1 to 10; default 2. */
+  samplesPerSecond?: number;
   /** Version of the package. */
   version?: string;
   /** Whether kernels can be given other user ids; default: whether this is root. */
@@ -84,9 +87,19 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     journal,
   });
   const drivers = new Drivers(options.drivers, options.defaultImage);
+  const telemetry: Telemetry = new Telemetry({
+    path: paths.telemetry,
+    instances: () => supervisor.list().map(({ status }) => status),
+    channels,
+    events,
+    clock,
+    journal,
+    samplesPerSecond: options.samplesPerSecond ?? 2,
+  });
   const supervisor = new Supervisor({
     hostPool,
     channels,
+    telemetry,
     paths,
     store,
     events,
@@ -107,6 +120,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     resources: new Resources(supervisor, hostPool, mutex),
     stacks: new Stacks(supervisor, drivers, hostPool, channels, mutex),
     channels,
+    telemetry,
     events,
     images: options.images,
     version: () => ({ version: options.version ?? '0.0.0', apiVersion: 1, pid: process.pid, startedAt, home }),
@@ -131,6 +145,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     closing ??= (async () => {
       await release();
       await supervisor.detach();
+      telemetry.close();
       channels.close();
       store.close();
       rmSync(paths.socket, { force: true });
@@ -145,6 +160,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     await hostPool.recover().catch((error) => journal.error('restoring the pool', error));
     await channels.recover().catch((error) => journal.error('taking up channels', error));
     await supervisor.reconcile();
+    telemetry.forgetAllBut(new Set(supervisor.list().map(({ record }) => record.id)));
     await channels.releaseAllBut(new Set(supervisor.list().map(({ name }) => name)));
     // Whoever left this socket is gone: the lock on the database is ours.
     if (existsSync(paths.socket)) rmSync(paths.socket);
@@ -162,6 +178,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   const drop = () => {
     closing ??= (async () => {
       await supervisor.detach(false);
+      telemetry.close(false);
       channels.close();
       store.close(false);
       await release();

@@ -36,6 +36,7 @@ import {
 import { type Following, type LogQuery, readConsole, readLog } from './log-reader.ts';
 import { freeSlot } from './slots.ts';
 import type { Store } from './store.ts';
+import type { Telemetry } from './telemetry.ts';
 import { FileLog, type LogRecord } from './workload-log.ts';
 
 /** A foreground instance that no client comes for is removed after this long. */
@@ -53,6 +54,7 @@ export interface SupervisorOptions {
   clock: Clock;
   hostPool: HostPool;
   channels: Pick<Channels, 'claim' | 'release' | 'regionsOf' | 'kernelUp'>;
+  telemetry: Pick<Telemetry, 'kernelUp'>;
   /** Uniform in [0, 1). */
   random: () => number;
   drivers: Drivers;
@@ -458,8 +460,10 @@ export class Supervisor {
       driver,
       log,
       prepareLaunch: (current, signal, progress) => this.#prepareLaunch(current, driver, signal, progress),
-      kernelUp: (kernel, regions, adopted) =>
-        this.#options.channels.kernelUp(record.spec.name, kernel, regions, adopted),
+      kernelUp: (kernel, regions, adopted) => {
+        this.#options.channels.kernelUp(record.spec.name, kernel, regions, adopted);
+        this.#options.telemetry.kernelUp(record.id, kernel);
+      },
       destroy: (launch) => destroyLaunch(launch, driver),
       save: (current) => this.#save(current),
       tell: (type, current, message) => this.#tell(type, current, message),
