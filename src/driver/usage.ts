@@ -7,10 +7,10 @@ import { join } from 'node:path';
 import type { HostUsage } from './driver.ts';
 import { type HostThread, type LaunchThreads, launchThreads, processTree } from './launch-threads.ts';
 
-/** Threads of a QEMU stay; processes of a UML guest come and go. */
-const FIND_AGAIN_MS = 1_000;
-/** Of one CPU: when reading is expensive, it is done less often. */
-const MOST_CPU = 0.004;
+/** Processes of a UML guest come and go; threads of a QEMU stay. */
+const FIND_AGAIN_MS = { children: 1_000, threads: 10_000 };
+/** Of one CPU: when finding threads, or reading their counters, is expensive, it is done less often. */
+const MOST_CPU = 0.003;
 /** USER_HZ and the page size of the host's /proc; both are the same on all hosts we run on. */
 const TICK_NS = 10_000_000;
 const PAGE_BYTES = 4096;
@@ -32,7 +32,8 @@ let recent = { atMs: -Infinity, proc: '', tree: processTree('/nonexistent') };
 
 function recentTree(proc: string): typeof recent.tree {
   const atMs = performance.now();
-  if (atMs - recent.atMs > FIND_AGAIN_MS / 2 || recent.proc !== proc) recent = { atMs, proc, tree: processTree(proc) };
+  if (atMs - recent.atMs > FIND_AGAIN_MS.children / 2 || recent.proc !== proc)
+    recent = { atMs, proc, tree: processTree(proc) };
   return recent.tree;
 }
 
@@ -40,7 +41,7 @@ export class UsageReader {
   readonly #options: Required<UsageOptions>;
   #threads: LaunchThreads | undefined;
   #processes = new Map<number, number[]>();
-  #foundMs = -Infinity;
+  #findNotBefore = -Infinity;
   #notBefore = -Infinity;
   #last: HostUsage | undefined;
 
@@ -57,21 +58,23 @@ export class UsageReader {
 
   /** The last one again when it is too early for another; undefined when the launch has ended. */
   read(): HostUsage | undefined {
-    const { now, cpuNow } = this.#options;
-    const begun = now();
+    const begun = this.#options.now();
     if (begun < this.#notBefore) return this.#last;
-    const cpu = cpuNow();
     try {
-      this.#last = this.#read(begun);
+      if (this.#threads === undefined || begun >= this.#findNotBefore) this.#find(begun);
+      const cpu = this.#options.cpuNow();
+      this.#last = this.#read();
+      this.#notBefore = begun + (this.#options.cpuNow() - cpu) / MOST_CPU;
     } catch {
+      // The launch has ended.
+      this.#threads = undefined;
       this.#last = undefined;
     }
-    this.#notBefore = begun + (cpuNow() - cpu) / MOST_CPU;
     return this.#last;
   }
 
-  #read(nowMs: number): HostUsage | undefined {
-    if (this.#threads === undefined || nowMs - this.#foundMs >= FIND_AGAIN_MS) this.#find(nowMs);
+  #read(): HostUsage | undefined {
+    const { childrenAreVcpu } = this.#options;
     const threads = this.#threads;
     if (threads === undefined || threads.vmm === 0) return undefined;
     const ran = new Map<number, number>();
@@ -91,11 +94,11 @@ export class UsageReader {
       return undefined;
     }
     // Processes of the guest that have ended.
-    if (this.#options.childrenAreVcpu && vcpus[0] !== undefined) vcpus[0].ranNs += vmm.reapedNs;
+    if (childrenAreVcpu && vcpus[0] !== undefined) vcpus[0].ranNs += vmm.reapedNs;
     let othersRanNs = 0;
     for (const [pid, tids] of this.#processes) {
       const own = tids.reduce((sum, tid) => sum + (ran.get(tid) ?? 0), 0);
-      if (this.#options.childrenAreVcpu && own > 0) continue;
+      if (childrenAreVcpu && own > 0) continue;
       othersRanNs += Math.max(0, (this.#stat(pid)?.ranNs ?? 0) - own);
     }
     return {
@@ -109,11 +112,14 @@ export class UsageReader {
   }
 
   #find(nowMs: number): void {
-    const all = this.#options.find(this.#options.directory);
-    this.#threads = this.#options.threadsOf(all);
-    this.#foundMs = nowMs;
+    const { cpuNow, find, directory, threadsOf, childrenAreVcpu } = this.#options;
+    const cpu = cpuNow();
+    const all = find(directory);
+    this.#threads = threadsOf(all);
     this.#processes = new Map();
     for (const { pid, tid } of all) this.#processes.set(pid, [...(this.#processes.get(pid) ?? []), tid]);
+    const pause = childrenAreVcpu ? FIND_AGAIN_MS.children : FIND_AGAIN_MS.threads;
+    this.#findNotBefore = nowMs + Math.max(pause, (cpuNow() - cpu) / MOST_CPU);
   }
 
   /** Time on a CPU and time waiting for one, in nanoseconds: sched-stats of the kernel's documentation. */

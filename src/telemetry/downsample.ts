@@ -101,5 +101,8 @@ export function seriesOf(
   return { stepSeconds: stepMs / 1000, times: points.map(({ atMs }) => atMs / 1000), values, peaks };
 }
 
-/** A 32-bit number has seven digits; more would be noise. */
-const short = (value: number): number | null => (Number.isFinite(value) ? Number(value.toPrecision(7)) : null);
+/** Of a fraction a 32-bit number has seven digits; more would be noise. */
+function short(value: number): number | null {
+  if (!Number.isFinite(value)) return null;
+  return Number.isInteger(value) ? value : Number(value.toPrecision(7));
+}
