@@ -95,7 +95,8 @@ export function withKey(state: TopState, key: string): TopState | 'quit' {
 }
 
 /** An escape sequence, or one character. */
-const KEY = /\u001b(?:\[[\d;]*[A-Za-z~]|O[A-Za-z])|./gsu;
+const ESCAPE = String.fromCharCode(27);
+const KEY = new RegExp(`${ESCAPE}(?:\\[[\\d;]*[A-Za-z~]|O[A-Za-z])|.`, 'gsu');
 
 /** Splits what came at once into keys. */
 export const keysOf = (text: string): string[] => text.match(KEY) ?? [];
