@@ -22,6 +22,7 @@ import { Stacks } from './stacks.ts';
 import { forgetHolder, Store } from './store.ts';
 import { Supervisor } from './supervisor.ts';
 import { Telemetry } from './telemetry.ts';
+import { type MetricsServer, serveMetrics } from './telemetry-options.ts';
 
 export interface DaemonOptions {
   /** Absolute path of the state directory; made if absent. */
@@ -38,6 +39,8 @@ export interface DaemonOptions {
   journal?: Journal;
   /** How often a second instances are measured, 1 to 10; default 2. */
   samplesPerSecond?: number;
+  /** Where Prometheus may ask as well; default: the socket alone. */
+  metricsAddress?: { host: string; port: number } | undefined;
   /** Version of the package. */
   version?: string;
   /** Whether kernels can be given other user ids; default: whether this is root. */
@@ -134,9 +137,11 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   };
   const api = createApi(context);
   let endStreams = () => {};
+  let metricsServer: MetricsServer | undefined;
 
   async function release(): Promise<void> {
     ending.abort();
+    metricsServer?.close();
     endStreams();
     await api.close();
   }
@@ -171,6 +176,8 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
       process.umask(mask);
     }
     chmodSync(paths.socket, 0o600);
+    if (options.metricsAddress !== undefined)
+      metricsServer = await serveMetrics(options.metricsAddress, () => telemetry.metrics());
   } catch (error) {
     await close();
     throw asPolykernelError(error, `serving ${paths.socket}`);
