@@ -5,4 +5,3 @@ export { METRICS_CONTENT_TYPE, metricsText, type SelfMetrics } from './prometheu
 export { busyOf, guestRates, hostRates } from './rates.ts';
 export { SampleRing } from './ring.ts';
 export type * from './types.ts';
-export { CPU_STATES } from './types.ts';
