@@ -11,10 +11,10 @@ const layers = [
   'channel',
   'image',
   'guest',
-  'telemetry',
   'ledger',
   'topology',
   'ring',
+  'telemetry',
   'sys',
 ];
 

@@ -12,7 +12,7 @@ export interface ApiContext {
   resources: Resources;
   stacks: Stacks;
   channels: ChannelManager;
-  telemetry: Telemetry;
+  telemetry: Pick<Telemetry, 'stats' | 'series' | 'metrics'>;
   events: EventLog;
   images: Images;
   version(): VersionInfo;

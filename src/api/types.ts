@@ -6,7 +6,6 @@ import type { ErrorBody } from '../sys/errors.ts';
 import type { Topology } from '../topology/index.ts';
 
 export type { ChannelEnd, ChannelRequest, ChannelStatus } from '../channel/index.ts';
-export type { InstanceStats } from '../daemon/telemetry.ts';
 export type {
   CreateRequest,
   InstanceEvent,
@@ -18,6 +17,7 @@ export type {
 
 export type { PoolRequest } from '../ledger/index.ts';
 export type { Plan } from '../stack/index.ts';
+export type { InstanceStats, StatsSeries } from '../telemetry/index.ts';
 
 /** The machine and who owns what of it. */
 export interface MachineReport {

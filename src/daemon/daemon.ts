@@ -24,6 +24,7 @@ import { Stacks } from './stacks.ts';
 import { forgetHolder, Store } from './store.ts';
 import { Supervisor } from './supervisor.ts';
 import { Telemetry } from './telemetry.ts';
+import { type MetricsServer, serveMetrics } from './telemetry-options.ts';
 
 export interface DaemonOptions {
   /** Absolute path of the state directory; made if absent. */
@@ -38,6 +39,10 @@ export interface DaemonOptions {
   clock?: Clock;
   random?: () => number;
   journal?: Journal;
+  /** How often a second instances are measured, 1 to 10; default 2. */
+  samplesPerSecond?: number;
+  /** Where Prometheus may ask as well; default: the socket alone. */
+  metricsAddress?: { host: string; port: number } | undefined;
   /** Version of the package. */
   version?: string;
   /** Whether kernels can be given other user ids; default: whether this is root. */
@@ -93,18 +98,21 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     () => supervisor.list().map(({ record }) => record),
     journal,
   );
-  const telemetry: Telemetry = new Telemetry(
-    () => supervisor.list().map(({ status }) => status),
+  const telemetry: Telemetry = new Telemetry({
+    path: paths.telemetry,
+    instances: () => supervisor.list().map(({ status }) => status),
     channels,
+    events,
     clock,
     journal,
-  );
+    samplesPerSecond: options.samplesPerSecond ?? 2,
+  });
   const supervisor: Supervisor = new Supervisor({
     network,
-    kernelUp(name, kernel, regions, adopted) {
+    kernelUp({ id, spec: { name } }, kernel, regions, adopted) {
       network.kernelUp(name, kernel);
       channels.kernelUp(name, kernel, regions, adopted);
-      telemetry.kernelUp(name, kernel);
+      telemetry.kernelUp(id, kernel);
     },
     hostPool,
     channels,
@@ -142,9 +150,11 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   };
   const api = createApi(context);
   let endStreams = () => {};
+  let metricsServer: MetricsServer | undefined;
 
   async function release(): Promise<void> {
     ending.abort();
+    metricsServer?.close();
     endStreams();
     await api.close();
   }
@@ -153,6 +163,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     closing ??= (async () => {
       await release();
       await supervisor.detach();
+      telemetry.close();
       channels.close();
       store.close();
       rmSync(paths.socket, { force: true });
@@ -168,6 +179,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     await channels.recover().catch((error) => journal.error('taking up channels', error));
     await supervisor.reconcile();
     await network.recover().catch((error) => journal.error('taking up the private network', error));
+    telemetry.forgetAllBut(new Set(supervisor.list().map(({ record }) => record.id)));
     await channels.releaseAllBut(new Set(supervisor.list().map(({ name }) => name)));
     // Whoever left this socket is gone: the lock on the database is ours.
     if (existsSync(paths.socket)) rmSync(paths.socket);
@@ -178,6 +190,8 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
       process.umask(mask);
     }
     chmodSync(paths.socket, 0o600);
+    if (options.metricsAddress !== undefined)
+      metricsServer = await serveMetrics(options.metricsAddress, () => telemetry.metrics());
   } catch (error) {
     await close();
     throw asPolykernelError(error, `serving ${paths.socket}`);
@@ -185,6 +199,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   const drop = () => {
     closing ??= (async () => {
       await supervisor.detach(false);
+      telemetry.close(false);
       channels.close();
       store.close(false);
       await release();

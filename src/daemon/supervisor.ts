@@ -56,7 +56,7 @@ export interface SupervisorOptions {
   network: Pick<Network, 'take' | 'join' | 'leave' | 'tellNames'>;
   channels: Pick<Channels, 'claim' | 'release' | 'regionsOf'>;
   /** A kernel of an instance is ready, started with `regions` of shared memory or found again. */
-  kernelUp(name: string, kernel: Kernel, regions: readonly SharedRegion[], adopted: boolean): void;
+  kernelUp(record: InstanceRecord, kernel: Kernel, regions: readonly SharedRegion[], adopted: boolean): void;
   /** Uniform in [0, 1). */
   random: () => number;
   drivers: Drivers;
@@ -464,7 +464,7 @@ export class Supervisor {
       driver,
       log,
       prepareLaunch: (current, signal, progress) => this.#prepareLaunch(current, driver, signal, progress),
-      kernelUp: (kernel, regions, adopted) => this.#options.kernelUp(record.spec.name, kernel, regions, adopted),
+      kernelUp: (kernel, regions, adopted) => this.#options.kernelUp(record, kernel, regions, adopted),
       destroy: (launch) => destroyLaunch(launch, driver),
       save: (current) => this.#save(current),
       tell: (type, current, message) => this.#tell(type, current, message),

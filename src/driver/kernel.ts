@@ -16,6 +16,7 @@ import { allowedCpus } from '../sys/process.ts';
 import type {
   DriverName,
   HostPlacement,
+  HostUsage,
   Kernel,
   KernelExit,
   LaunchSpec,
@@ -26,6 +27,7 @@ import { type HostThread, type LaunchThreads, launchThreads } from './launch-thr
 import { makeGroups, moveThreads, realPlacement, type Target } from './placement.ts';
 import { awaitProgramExit, connectShim, killShim, type ProgramExit, readConsoleTail, type ShimStatus } from './shim.ts';
 import { signalName } from './signals.ts';
+import { UsageReader } from './usage.ts';
 
 /** Enough for a panic message and what led to it. */
 const PANIC_TAIL_BYTES = 32 * 1024;
@@ -55,6 +57,7 @@ export abstract class ShimKernel implements Kernel {
   private readonly watcher = new AbortController();
   private detached = false;
   private released = false;
+  private usageReader: UsageReader | undefined;
 
   constructor(options: ShimKernelOptions) {
     this.id = options.id;
@@ -100,6 +103,15 @@ export abstract class ShimKernel implements Kernel {
 
   async placementNow(): Promise<RealPlacement> {
     return realPlacement(this.id, this.threadsOf(launchThreads(this.directory)));
+  }
+
+  usage(): HostUsage | undefined {
+    this.usageReader ??= new UsageReader({
+      directory: this.directory,
+      threadsOf: this.threadsOf,
+      childrenAreVcpu: this.driver === 'uml',
+    });
+    return this.usageReader.read();
   }
 
   async stop(graceMs: number): Promise<KernelExit> {
