@@ -14,6 +14,7 @@ const layers = [
   'ledger',
   'topology',
   'ring',
+  'telemetry',
   'sys',
 ];
 

@@ -3,7 +3,14 @@
  * its number and the inverse, and is checked. The measuring end prints nanoseconds for one.
  */
 import { connect, createServer, type Socket } from 'node:net';
-import { attachConsumer, attachProducer, type Consumer, type Producer, SharedMemory } from '../src/ring/index.ts';
+import {
+  attachConsumer,
+  attachProducer,
+  type Consumer,
+  openChannel,
+  type Producer,
+  SharedMemory,
+} from '../src/ring/index.ts';
 import { median } from './row.ts';
 
 /** As in native/pk-ring.c: the fastest lap counts. */
@@ -114,6 +121,38 @@ function drain(from: Consumer, length: number): number {
   return laps.fastest;
 }
 
+/** Messages are written and read where they lie, and made visible and released in batches. */
+function pourInPlace(to: Producer): void {
+  const words = new Int32Array(to.data.buffer, to.data.byteOffset);
+  for (let i = 0; i < count; i++) {
+    let offset = to.reserve(SMALL);
+    while (offset < 0) {
+      to.publish();
+      offset = to.reserve(SMALL);
+    }
+    const at = offset >> 2;
+    words[at] = i;
+    words[at + SMALL / 4 - 1] = ~i;
+    to.stage(SMALL);
+    if (i % BATCH === BATCH - 1) to.publish();
+  }
+  to.publish();
+}
+
+function drainInPlace(from: Consumer): number {
+  const words = new Int32Array(from.data.buffer, from.data.byteOffset);
+  const laps = new Laps(LAP);
+  let i = 0;
+  const take = (offset: number, length: number) => {
+    const at = offset >> 2;
+    if (length !== SMALL || words[at] !== i || words[at + SMALL / 4 - 1] !== ~i)
+      throw new Error(`message ${i} is wrong`);
+    laps.step(i++);
+  };
+  while (i < count) if (from.drain(take) === 0 && !from.wait()) throw new Error(`no message ${i}`);
+  return laps.fastest;
+}
+
 /** Sends the time at which it sends, to a consumer that has been asleep for a while. */
 function wake(to: Producer, path: string): void {
   const words = new Int32Array(SharedMemory.open(path).buffer);
@@ -177,10 +216,14 @@ async function askSocket(address: string): Promise<number> {
 const ROLES: Record<string, () => unknown> = {
   ask: () => ask(producer(paths[0]!), consumer(paths[1]!)),
   answer: () => answer(consumer(paths[0]!), producer(paths[1]!)),
+  'ask-channel': async () => ask(await openChannel(paths[0]!, 'send'), await openChannel(paths[1]!, 'recv')),
+  'answer-channel': async () => answer(await openChannel(paths[0]!, 'recv'), await openChannel(paths[1]!, 'send')),
   pour: () => pour(producer(paths[0]!), SMALL),
   drain: () => drain(consumer(paths[0]!), SMALL),
   'pour-batches': () => pourBatches(producer(paths[0]!)),
   'drain-lazily': () => drain(consumer(paths[0]!, true), SMALL),
+  'pour-in-place': () => pourInPlace(producer(paths[0]!)),
+  'drain-in-place': () => drainInPlace(consumer(paths[0]!)),
   'pour-large': () => pour(producer(paths[0]!), LARGE),
   'drain-large': () => drain(consumer(paths[0]!), LARGE),
   wake: () => wake(producer(paths[0]!), paths[0]!),

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { createRing, ringBytes, SharedMemory } from '../src/ring/index.ts';
 import { runCommand } from '../src/sys/command.ts';
 import { nativeBinary } from '../src/sys/paths.ts';
+import { channelKernels } from './channel-kernels.ts';
 import { atLeast, atMost, type Row } from './row.ts';
 import { interleaved } from './timing.ts';
 
@@ -30,6 +31,7 @@ export async function channel(progress: (text: string) => void): Promise<Row[]> 
     cRoundTrip: c('rtt', ROUND_TRIPS),
     stream: () => rings(1, SMALL_MESSAGES, 'pour', 'drain'),
     batches: () => rings(1, SMALL_MESSAGES, 'pour-batches', 'drain-lazily'),
+    inPlace: () => rings(1, SMALL_MESSAGES, 'pour-in-place', 'drain-in-place'),
     cStream: c('stream', SMALL_MESSAGES),
     large: () => rings(1, LARGE_MESSAGES, 'pour-large', 'drain-large'),
     cLarge: c('bulk', LARGE_MESSAGES),
@@ -71,6 +73,14 @@ export async function channel(progress: (text: string) => void): Promise<Row[]> 
       peerValue: rate(seen.cStream),
       note,
     }),
+    atLeast(0.6, {
+      name: 'throughput 64 B, in place (reserve, stage, drain), batches of 16',
+      value: rate(seen.inPlace),
+      unit: 'M/s',
+      peer: 'C ring, one by one',
+      peerValue: rate(seen.cStream),
+      note,
+    }),
     atLeast(0.8, {
       name: 'throughput 4 KiB',
       value: bytesRate(seen.large),
@@ -89,6 +99,7 @@ export async function channel(progress: (text: string) => void): Promise<Row[]> 
       peerValue: seen.cWake / 1000,
       note: `through the event loop and its helper thread ${(seen.loopWake / 1000).toFixed(0)} us`,
     }),
+    ...(await channelKernels(seen.roundTrip, seen.cWake, progress)),
   ];
 }
 

@@ -23,9 +23,11 @@ const MEMORY_BYTES = 256 * 2 ** 20;
 export async function rawUml(image: KernelImage, cpu = 0): Promise<number> {
   const directory = mkdtempSync(join(tmpdir(), 'pk-raw-'));
   const lpj = await new LpjCache(join(cacheDirectory(), 'uml-lpj.json')).get(image.digest);
-  const words = umlCommand({ memoryBytes: MEMORY_BYTES, root: { kind: 'host' }, regions: [] }, 5, lpj).map((word) =>
-    word === UML_KERNEL ? image.kernel : word.replace(UML_INITRAMFS, image.initramfs),
-  );
+  const words = umlCommand(
+    { memoryBytes: MEMORY_BYTES, root: { kind: 'host' }, regions: [], network: null },
+    5,
+    lpj,
+  ).map((word) => (word === UML_KERNEL ? image.kernel : word.replace(UML_INITRAMFS, image.initramfs)));
   return untilHello(
     ['taskset', '-c', String(cpu), 'setarch', '-R', ...words],
     directory,

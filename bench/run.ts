@@ -1,11 +1,11 @@
 /** The headline figures of `pk run`: what a kernel of one's own costs beyond the kernel. */
-import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Client, connect } from '../src/client/index.ts';
+import type { Client } from '../src/client/index.ts';
 import { ImageStore, type KernelImage } from '../src/image/index.ts';
 import { toolPath } from '../src/sys/tools.ts';
 import { hostProcesses } from '../test/host-processes.ts';
+import { withDaemon } from './daemon.ts';
 import { rawQemu, rawUml } from './raw.ts';
 import { atMost, type Row } from './row.ts';
 import { interleaved, timeProcess } from './timing.ts';
@@ -29,24 +29,6 @@ export async function run(progress: (text: string) => void): Promise<Row[]> {
     ...(await withDaemon({}, (home, client) => daemonMemory(home, client, progress))),
     ...(await withDaemon({ POLYKERNEL_FAKE: '1' }, (home, client) => listing(home, client, progress))),
   ];
-}
-
-async function withDaemon(
-  env: Record<string, string>,
-  work: (home: string, client: Client) => Promise<Row[]>,
-): Promise<Row[]> {
-  const home = mkdtempSync(join(tmpdir(), 'pk-bench-'));
-  chmodSync(home, 0o700);
-  Object.assign(process.env, env);
-  const client = await connect({ home });
-  try {
-    return await work(home, client);
-  } finally {
-    for (const { spec } of await client.list()) await client.remove(spec.name, { force: true });
-    await client.shutdown();
-    for (const name of Object.keys(env)) delete process.env[name];
-    rmSync(home, { recursive: true, force: true });
-  }
 }
 
 /** Time of one `bin/pk` command, start of the CLI included. */

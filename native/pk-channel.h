@@ -65,7 +65,7 @@ static inline void pk_channel_relax(void)
 
 static inline int pk_channel_refuse(struct pk_channel *ch, int result, const char *what, const char *why)
 {
-	snprintf(ch->error, sizeof ch->error, "%s: %s", what, why);
+	snprintf(ch->error, sizeof ch->error, "%.127s: %.120s", what, why);
 	return result;
 }
 
@@ -83,14 +83,14 @@ static inline int pk_channel_explain(struct pk_channel *ch, const char *what, in
 		result == PK_RING_BROKEN && fault > 0 && fault < 6 ? faults[fault] : "the ring is in error");
 }
 
-/* Tells who manages the channel; it relays to the other side and looks at the header. Nobody there is no fault. */
+/* Tells who manages the channel; it relays to the other side and looks at the header. A full FIFO has been told enough. */
 static inline void pk_channel_tell(struct pk_channel *ch)
 {
 	char text[16];
 	int length = snprintf(text, sizeof text, "%u\n", ch->number);
 
-	if (ch->bell >= 0 && write(ch->bell, text, (size_t)length) < 0 && errno == EPIPE)
-		close(ch->bell), ch->bell = -1;
+	if (ch->bell >= 0)
+		(void)!write(ch->bell, text, (size_t)length);
 }
 
 static inline long pk_channel_futex(_Atomic uint32_t *word, int operation, uint32_t value, const struct timespec *timeout)
@@ -189,7 +189,7 @@ static inline int pk_channel_find(struct pk_channel *ch, const char *name, char 
 	ch->spins = PK_CHANNEL_SPINS;
 	if (*name == 0 || *name == '.' || strchr(name, '/') != NULL)
 		return pk_channel_refuse(ch, PK_RING_NOT_A_RING, name, "this cannot be the name of a channel");
-	snprintf(path, sizeof path, "%s/%s", directory && *directory ? directory : "/run/pk/channels", name);
+	snprintf(path, sizeof path, "%.4000s/%.63s", directory && *directory ? directory : "/run/pk/channels", name);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	length = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
 	if (fd >= 0)
@@ -225,7 +225,8 @@ static inline int pk_channel_find(struct pk_channel *ch, const char *name, char 
 		ch->sleep = (_Atomic uint32_t *)(words + sleep_offset);
 		ch->heard = atomic_load(ch->sleep);
 	}
-	ch->bell = open(bell, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+	/* For reading too: without a reader, while no daemon runs, writing would be a SIGPIPE. */
+	ch->bell = open(bell, O_RDWR | O_NONBLOCK | O_CLOEXEC);
 	return 0;
 }
 

@@ -9,11 +9,13 @@
  * - Every descriptor of the agent is close-on-exec; children get exactly 0, 1 and 2.
  */
 #define _GNU_SOURCE
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <net/if.h>
+#include <net/route.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -370,6 +372,40 @@ static int remove_channel(const char *name) {
     return unlink(path) && errno != ENOENT ? errno : 0;
 }
 
+/* --- network --- */
+/* interface, address, netmask, gateway (may be empty), separated by 0x1f */
+static int set_address(char *spec) {
+    char *field[4] = {"", "", "", ""};
+    struct sockaddr_in at = {.sin_family = AF_INET};
+    struct ifreq request = {0};
+    struct rtentry route = {0};
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), error = 0;
+    for (int i = 0; i < 4 && spec; i++) {
+        char *end = strchr(spec, 0x1f);
+        if (end) *end++ = 0;
+        field[i] = spec, spec = end;
+    }
+    if (fd < 0) return errno;
+    snprintf(request.ifr_name, sizeof request.ifr_name, "%s", field[0]);
+    for (int i = 1; i < 3 && !error; i++) {
+        if (inet_pton(AF_INET, field[i], &at.sin_addr) != 1) error = EINVAL;
+        memcpy(&request.ifr_addr, &at, sizeof at);
+        if (!error && ioctl(fd, i == 1 ? SIOCSIFADDR : SIOCSIFNETMASK, &request)) error = errno;
+    }
+    request.ifr_flags = IFF_UP | IFF_RUNNING;
+    if (!error && ioctl(fd, SIOCSIFFLAGS, &request)) error = errno;
+    if (!error && *field[3]) {
+        if (inet_pton(AF_INET, field[3], &at.sin_addr) != 1) error = EINVAL;
+        memcpy(&route.rt_gateway, &at, sizeof at);
+        at.sin_addr.s_addr = 0;
+        memcpy(&route.rt_dst, &at, sizeof at), memcpy(&route.rt_genmask, &at, sizeof at);
+        route.rt_flags = RTF_UP | RTF_GATEWAY;
+        if (!error && ioctl(fd, SIOCADDRT, &route) && errno != EEXIST) error = errno;
+    }
+    close(fd);
+    return error;
+}
+
 /* The host says that somebody may sleep on the channel in `slot`. */
 static void bell_in(u32 slot) {
     if (!bells || slot >= CHANNELS) return;
@@ -400,6 +436,7 @@ static int configure_step(const char *key, char *value) {
     char *second = strchr(value, 0x1f);
     if (!strcmp(key, "mount")) return do_mount(value);
     if (!strcmp(key, "channel")) return add_channel(value);
+    if (!strcmp(key, "address")) return set_address(value);
     if (!strcmp(key, "no-channel")) return remove_channel(value);
     if (second) *second++ = 0;
     if (!strcmp(key, "hostname")) return sethostname(value, strlen(value)) ? errno : 0;

@@ -4,13 +4,14 @@
  *
  *   pk-ring send CHANNEL             each line of standard input becomes a message; its end closes the channel
  *   pk-ring recv CHANNEL             messages to standard output, a line each, until the producer closes
- *   pk-ring echo IN OUT              sends back what comes, until the producer closes
+ *   pk-ring echo IN OUT [COUNT]      sends back what comes, until the producer closes or so many messages have come
  *   pk-ring ping OUT IN COUNT [WAIT] nanoseconds of a round trip of 64 bytes to an echo: of the fastest lap, or with WAIT
  *                                    (microseconds before each, in which the echo falls asleep) the median
  *   pk-ring fill CHANNEL COUNT BYTES, drain CHANNEL COUNT BYTES    one each: drain prints nanoseconds per message
  *   pk-ring check-send CHANNEL COUNT LONGEST LEDGER    numbered messages with known content, then close
  *   pk-ring check-recv CHANNEL COUNT LEDGER            takes them and verifies every byte
  *   pk-ring bench FIGURE COUNT       rtt, stream, bulk, memcpy, wake: prints nanoseconds of one on CPUs 0 and 1
+ *   pk-ring tcp-echo INTERFACE ADDRESS, tcp-ping INTERFACE ADDRESS PEER COUNT    a round trip over TCP, for comparison
  *   pk-ring create PATH BYTES        make a ring with BYTES of data
  *   pk-ring keep NAME BYTES FILE [MEMORY]    hold memory for a channel until SIGTERM: see keep()
  */
@@ -100,16 +101,30 @@ static int create(const char *path, uint32_t data)
 	return 0;
 }
 
+static int is_keeper(const char *file)
+{
+	char text[32] = "";
+	int fd = open(file, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return errno != ENOENT && errno != ENOTDIR;
+	(void)!read(fd, text, sizeof text - 1);
+	close(fd);
+	return atoi(text) == (int)getpid();
+}
+
 /*
  * Holds the memory of a channel while no end of it does, for a daemon that may die: as a memfd, whose size is sealed so
  * that no end can cut it short under the other, with all its pages, so that none is missing later. FILE then says
  * `PID FD`; the memory is /proc/PID/fd/FD, and its link text names NAME. With MEMORY, such a path, it takes over what another
- * keeper has left. Ends by SIGTERM and removes FILE.
+ * keeper has left. Ends by SIGTERM and removes FILE; ends as well when FILE is gone, with its whole directory perhaps, or
+ * names another keeper.
  */
 static int keep(const char *name, uint32_t data, const char *file, const char *memory)
 {
 	uint64_t bytes = (uint64_t)data + PK_RING_HEADER_BYTES, whole = 8192;
 	char title[80], temporary[4096];
+	const struct timespec patience = { 5, 0 };
 	sigset_t signals;
 	int fd, number, out;
 
@@ -148,7 +163,9 @@ static int keep(const char *name, uint32_t data, const char *file, const char *m
 	for (number = 0; number < 3; number++)
 		dup2(out, number);
 	(void)!chdir("/");
-	sigwait(&signals, &number);
+	while (sigtimedwait(&signals, NULL, &patience) < 0)
+		if (!is_keeper(file))
+			return 0;
 	unlink(file);
 	return 0;
 }
@@ -294,321 +311,7 @@ static int check_receive(const char *path, uint32_t count, const char *ledger_pa
 	return 0;
 }
 
-/* Figures: two processes on CPUs 0 and 1 with memory of their own; the parent's clock. */
-static double now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
-}
-
-/*
- * What one step took in the fastest lap of LAP steps. Two spinning processes need both CPUs at once: whatever else runs
- * meanwhile stops one of them for whole time slices, which says nothing of the ring.
- */
-#define LAP 2000
-struct laps {
-	double began, nanoseconds;
-};
-
-static void lap(struct laps *laps, uint32_t step)
-{
-	double at, each;
-
-	if (step % LAP)
-		return;
-	at = now();
-	each = (at - laps->began) / LAP;
-	if (step > 0 && (laps->nanoseconds == 0 || each < laps->nanoseconds))
-		laps->nanoseconds = each;
-	laps->began = at;
-}
-
-static void pin(int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	sched_setaffinity(0, sizeof set, &set); /* on one CPU the figure is poor, not wrong */
-}
-
-static void *fresh(uint32_t data)
-{
-	void *memory = mmap(NULL, data + PK_RING_HEADER_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-	if (memory == MAP_FAILED)
-		die("mmap");
-	memset(memory, 1, data + PK_RING_HEADER_BYTES); /* page faults now, not while measuring */
-	pk_ring_format(memory, data + PK_RING_HEADER_BYTES, "bench");
-	return memory;
-}
-
-static struct pk_channel end_of(void *memory, uint32_t data, enum pk_channel_side side)
-{
-	struct pk_channel ch = { .memory = memory, .bytes = data + PK_RING_HEADER_BYTES, .fd = -1, .bell = -1,
-				 .spins = PK_CHANNEL_SPINS };
-
-	if (pk_channel_attach(&ch, side, "bench") != 0)
-		refuse(&ch);
-	return ch;
-}
-
-static void expect(struct pk_channel *ring, uint32_t number, uint32_t bytes, void *copy)
-{
-	uint32_t length, head[2];
-	const void *message = wait_message(ring, &length);
-
-	if (message == NULL || length != bytes)
-		die("a message is missing");
-	pk_ring_copy(copy, message, length);
-	release(ring, length);
-	memcpy(head, copy, 4);
-	memcpy(head + 1, (char *)copy + bytes - 4, 4);
-	if (head[0] != number || head[1] != ~number)
-		die("a message is wrong");
-}
-
-static void put(struct pk_channel *ring, uint32_t number, uint32_t bytes, void *scratch)
-{
-	uint32_t inverse = ~number;
-
-	memcpy(scratch, &number, 4);
-	memcpy((char *)scratch + bytes - 4, &inverse, 4);
-	send_message(ring, scratch, bytes, 0);
-}
-
-static double round_trip(uint32_t count)
-{
-	const uint32_t size = 65536;
-	void *there = fresh(size), *back = fresh(size);
-	_Alignas(64) char scratch[64] = { 0 };
-	pid_t child = fork();
-	struct pk_channel out, in;
-	struct laps fastest = { 0 };
-
-	pin(child == 0);
-	out = end_of(child ? there : back, size, PK_CHANNEL_SEND);
-	in = end_of(child ? back : there, size, PK_CHANNEL_RECV);
-	if (child == 0) {
-		for (uint32_t i = 0; i < count + 1000; i++) {
-			expect(&in, i, 64, scratch);
-			put(&out, i, 64, scratch);
-		}
-		_exit(0);
-	}
-	for (uint32_t i = 0; i < 1000; i++) {
-		put(&out, i, 64, scratch);
-		expect(&in, i, 64, scratch);
-	}
-	for (uint32_t i = 1000; i < count + 1000; i++) {
-		lap(&fastest, i - 1000);
-		put(&out, i, 64, scratch);
-		expect(&in, i, 64, scratch);
-	}
-	return fastest.nanoseconds;
-}
-
-static double stream(uint32_t count, uint32_t bytes)
-{
-	const uint32_t size = 1 << 20;
-	void *memory = fresh(size);
-	static char scratch[4096];
-	pid_t child = fork();
-	struct pk_channel ring;
-	struct laps fastest = { 0 };
-
-	pin(child == 0);
-	ring = end_of(memory, size, child == 0 ? PK_CHANNEL_SEND : PK_CHANNEL_RECV);
-	if (child == 0) {
-		for (uint32_t i = 0; i < count + 1; i++)
-			put(&ring, i, bytes, scratch);
-		_exit(0);
-	}
-	expect(&ring, 0, bytes, scratch);
-	for (uint32_t i = 1; i <= count; i++) {
-		lap(&fastest, i - 1);
-		expect(&ring, i, bytes, scratch);
-	}
-	return fastest.nanoseconds;
-}
-
-/* The same 4 KiB copied in on one CPU and out on the other, with a counter each and nothing else. */
-static double bare_copy(uint32_t count)
-{
-	const uint32_t size = 1 << 20, block = 4096;
-	struct pk_ring_header *header = fresh(size);
-	char *data = (char *)header + PK_RING_HEADER_BYTES;
-	static char scratch[4096];
-	_Atomic uint32_t *written = &header->producer.position, *taken = &header->consumer.position;
-	pid_t child = fork();
-	struct laps fastest = { 0 };
-
-	pin(child == 0);
-	for (uint32_t i = 0; i < count; i++) {
-		char *at = data + (i * block) % size;
-
-		if (child == 0) {
-			while (i - atomic_load_explicit(taken, memory_order_acquire) >= size / block)
-				pk_channel_relax();
-			memcpy(at, scratch, block);
-			atomic_store_explicit(written, i + 1, memory_order_release);
-		} else {
-			lap(&fastest, i);
-			while (atomic_load_explicit(written, memory_order_acquire) == i)
-				pk_channel_relax();
-			memcpy(scratch, at, block);
-			atomic_store_explicit(taken, i + 1, memory_order_release);
-		}
-	}
-	if (child == 0)
-		_exit(0);
-	return fastest.nanoseconds;
-}
-
-/* From just before the wake call on one CPU until the sleeper on the other runs; the median. */
-static int by_value(const void *a, const void *b)
-{
-	double difference = *(const double *)a - *(const double *)b;
-
-	return (difference > 0) - (difference < 0);
-}
-
-static double wake(uint32_t count)
-{
-	struct pk_ring_header *header = fresh(PK_RING_LEAST_DATA);
-	_Atomic uint32_t *word = &header->consumer.attention, *ready = &header->consumer.position;
-	double *slot = (double *)((char *)header + PK_RING_HEADER_BYTES), *seen = calloc(count, sizeof *seen);
-	pid_t child = fork();
-
-	pin(child == 0);
-	for (uint32_t i = 0; i < count; i++) {
-		if (child == 0) {
-			struct timespec pause = { 0, 300000 }; /* the sleeper must be asleep for what is measured */
-
-			while (atomic_load(ready) != i + 1)
-				pk_channel_relax();
-			nanosleep(&pause, NULL);
-			*slot = now();
-			atomic_store(word, 0);
-			pk_channel_futex(word, 1, 1, NULL);
-		} else {
-			atomic_store(word, 1);
-			atomic_store(ready, i + 1);
-			while (atomic_load(word) == 1)
-				pk_channel_futex(word, 0, 1, NULL);
-			seen[i] = now() - *slot;
-		}
-	}
-	if (child == 0)
-		_exit(0);
-	qsort(seen, count, sizeof *seen, by_value);
-	return seen[count / 2];
-}
-
-/* The same between any two kernels, by name. */
-static int echo(const char *from, const char *to)
-{
-	struct pk_channel in = attach(from, PK_CHANNEL_RECV), out = attach(to, PK_CHANNEL_SEND);
-	const void *message;
-	uint32_t length;
-
-	while ((message = wait_message(&in, &length)) != NULL) {
-		send_message(&out, message, length, in.ring.tag);
-		release(&in, length);
-	}
-	pk_channel_leave(&out, PK_RING_CLOSED);
-	pk_channel_leave(&in, PK_RING_DETACHED);
-	return 0;
-}
-
-static int ping(const char *to, const char *from, uint32_t count, uint32_t wait_us)
-{
-	struct pk_channel out = attach(to, PK_CHANNEL_SEND), in = attach(from, PK_CHANNEL_RECV);
-	double *each = wait_us ? calloc(count, sizeof *each) : NULL;
-	_Alignas(64) char scratch[64] = { 0 };
-	struct laps fastest = { 0 };
-
-	for (uint32_t i = 0; i < count + 1000; i++) {
-		double began = 0;
-
-		if (wait_us > 0)
-			usleep(wait_us);
-		if (i >= 1000 && wait_us == 0)
-			lap(&fastest, i - 1000);
-		if (wait_us > 0) /* in some guests asking for the time costs more than the round trip */
-			began = now();
-		put(&out, i, 64, scratch);
-		expect(&in, i, 64, scratch);
-		if (wait_us > 0) {
-			if (i == count)
-				break;
-			each[i] = now() - began;
-		}
-	}
-	pk_channel_leave(&out, PK_RING_CLOSED);
-	pk_channel_leave(&in, PK_RING_DETACHED);
-	if (wait_us > 0)
-		qsort(each, count, sizeof *each, by_value);
-	printf("%.1f\n", wait_us > 0 ? each[count / 2] : fastest.nanoseconds);
-	return 0;
-}
-
-static int fill(const char *name, uint32_t count, uint32_t bytes)
-{
-	struct pk_channel ch = attach(name, PK_CHANNEL_SEND);
-	static char scratch[4096];
-
-	if (bytes < 8 || bytes > sizeof scratch)
-		die("from 8 to 4096 bytes");
-	for (uint32_t i = 0; i <= count; i++)
-		put(&ch, i, bytes, scratch);
-	pk_channel_leave(&ch, PK_RING_CLOSED);
-	return 0;
-}
-
-static int drain(const char *name, uint32_t count, uint32_t bytes)
-{
-	struct pk_channel ch = attach(name, PK_CHANNEL_RECV);
-	static char scratch[4096];
-	struct laps fastest = { 0 };
-
-	if (bytes < 8 || bytes > sizeof scratch)
-		die("from 8 to 4096 bytes");
-	expect(&ch, 0, bytes, scratch);
-	for (uint32_t i = 1; i <= count; i++) {
-		lap(&fastest, i - 1);
-		expect(&ch, i, bytes, scratch);
-	}
-	pk_channel_leave(&ch, PK_RING_DETACHED);
-	printf("%.1f\n", fastest.nanoseconds);
-	return 0;
-}
-
-static int bench(const char *figure, uint32_t count)
-{
-	double result;
-	int status;
-
-	if (strcmp(figure, "rtt") == 0)
-		result = round_trip(count);
-	else if (strcmp(figure, "stream") == 0)
-		result = stream(count, 64);
-	else if (strcmp(figure, "bulk") == 0)
-		result = stream(count, 4096);
-	else if (strcmp(figure, "memcpy") == 0)
-		result = bare_copy(count);
-	else if (strcmp(figure, "wake") == 0)
-		result = wake(count);
-	else
-		return 2;
-	wait(&status);
-	if (status != 0)
-		die("the other end failed");
-	printf("%.1f\n", result);
-	return 0;
-}
+#include "ring-figures.h"
 
 static uint32_t number(const char *text)
 {
@@ -631,14 +334,18 @@ int main(int argc, char **argv)
 		return send_lines(argv[2]);
 	if (argc == 3 && strcmp(command, "recv") == 0)
 		return receive_lines(argv[2]);
-	if (argc == 4 && strcmp(command, "echo") == 0)
-		return echo(argv[2], argv[3]);
+	if ((argc == 4 || argc == 5) && strcmp(command, "echo") == 0)
+		return echo(argv[2], argv[3], argc == 5 ? number(argv[4]) : 0);
 	if ((argc == 5 || argc == 6) && strcmp(command, "ping") == 0)
 		return ping(argv[2], argv[3], number(argv[4]), argc == 6 ? number(argv[5]) : 0);
 	if (argc == 5 && strcmp(command, "fill") == 0)
 		return fill(argv[2], number(argv[3]), number(argv[4]));
 	if (argc == 5 && strcmp(command, "drain") == 0)
 		return drain(argv[2], number(argv[3]), number(argv[4]));
+	if (argc == 4 && strcmp(command, "tcp-echo") == 0)
+		return tcp_end(argv[2], argv[3], NULL, 0);
+	if (argc == 6 && strcmp(command, "tcp-ping") == 0)
+		return tcp_end(argv[2], argv[3], argv[4], number(argv[5]));
 	if ((argc == 5 || argc == 6) && strcmp(command, "keep") == 0)
 		return keep(argv[2], number(argv[3]), argv[4], argc == 6 ? argv[5] : NULL);
 	if (argc == 6 && strcmp(command, "check-send") == 0)
@@ -647,9 +354,10 @@ int main(int argc, char **argv)
 		return check_receive(argv[2], number(argv[3]), argv[4]);
 	if (argc == 4 && strcmp(command, "bench") == 0)
 		return bench(argv[2], number(argv[3]));
-	fputs("usage: pk-ring send CHANNEL | recv CHANNEL | echo IN OUT | ping OUT IN COUNT [WAIT] |\n"
+	fputs("usage: pk-ring send CHANNEL | recv CHANNEL | echo IN OUT [COUNT] | ping OUT IN COUNT [WAIT] |\n"
 	      "       fill CHANNEL COUNT BYTES | drain CHANNEL COUNT BYTES |\n"
 	      "       check-send CHANNEL COUNT LONGEST LEDGER | check-recv CHANNEL COUNT LEDGER |\n"
+	      "       tcp-echo INTERFACE ADDRESS | tcp-ping INTERFACE ADDRESS PEER COUNT |\n"
 	      "       bench rtt|stream|bulk|memcpy|wake COUNT | create PATH BYTES | keep NAME BYTES FILE [MEMORY]\n", stderr);
 	return 2;
 }

@@ -29,6 +29,7 @@
 #include "buffer.h"
 #include "launch.h"
 #include "mconsole.h"
+#include "network.h"
 #include "numbers.h"
 
 #define CONSOLE_BYTES 65536
@@ -202,21 +203,20 @@ static void pin_threads(struct client *c, const char *text)
 }
 
 /* Gives the program's monitor an open file, with a line end that means nothing to a QMP parser. */
-static void pass_file(struct client *c, const char *path)
+static void pass_fd(struct client *c, int fd, int error, const char *what)
 {
 	char byte = '\n', control[CMSG_SPACE(sizeof(int))] = {0};
 	struct iovec data = {&byte, 1};
 	struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
 	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
 	struct relay *monitor = &relays[1];
-	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK), error = errno;
 
 	header->cmsg_level = SOL_SOCKET;
 	header->cmsg_type = SCM_RIGHTS;
 	header->cmsg_len = CMSG_LEN(sizeof(int));
 	memcpy(CMSG_DATA(header), &fd, sizeof(int));
 	if (fd < 0)
-		answer(c, "error %s: %s\n", path, strerror(error));
+		answer(c, "error %s: %s\n", what, strerror(error));
 	else if (monitor->program < 0 || !is_empty(&monitor->in))
 		answer(c, "error the monitor is busy\n");
 	else if (sendmsg(monitor->program, &message, MSG_DONTWAIT | MSG_NOSIGNAL) != 1)
@@ -225,6 +225,28 @@ static void pass_file(struct client *c, const char *path)
 		answer(c, "ok\n");
 	if (fd >= 0)
 		close(fd);
+}
+
+static void pass_file(struct client *c, const char *path)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+
+	pass_fd(c, fd, errno, path);
+}
+
+/* NAMESPACE INTERFACE BRIDGE */
+static void pass_tap(struct client *c, char *text)
+{
+	char *save = NULL, *namespace = strtok_r(text, " ", &save), *interface = strtok_r(NULL, " ", &save);
+	char *bridge = strtok_r(NULL, " ", &save);
+	int fd;
+
+	if (bridge == NULL) {
+		answer(c, "error not a tap\n");
+		return;
+	}
+	fd = network_tap(namespace, interface, bridge);
+	pass_fd(c, fd, errno, interface);
 }
 
 /* A new holder replaces the old one. */
@@ -260,6 +282,8 @@ static void obey(struct client *c)
 		pin_threads(c, c->text + 4);
 	} else if (strncmp(c->text, "pass ", 5) == 0) {
 		pass_file(c, c->text + 5);
+	} else if (strncmp(c->text, "pass-tap ", 9) == 0) {
+		pass_tap(c, c->text + 9);
 	} else if (strncmp(c->text, "mconsole ", 9) == 0) {
 		path = c->text + 9;
 		command = strchr(path, ' ');
@@ -582,7 +606,7 @@ int main(int argc, char **argv)
 {
 	int passed[PASSED_MAX], count = 0, at, null;
 	const char *directory = NULL;
-	char *end;
+	char *end, *packet = NULL, *save = NULL;
 	sigset_t child;
 	mode_t mask;
 
@@ -605,17 +629,32 @@ int main(int argc, char **argv)
 				die("--cpus %s", argv[at + 1]);
 		} else if (strcmp(argv[at], "--fds") == 0) {
 			count = parse_list(argv[at + 1], passed);
+		} else if (strcmp(argv[at], "--packet") == 0) {
+			packet = argv[at + 1];
 		} else {
 			die("unknown option %s", argv[at]);
 		}
 	}
 	errno = 0;
 	if (directory == NULL || at + 1 >= argc)
-		die("usage: pk-shim --dir DIR [--log-bytes N] [--cpus LIST] [--fds LIST] -- PROGRAM ARG...");
+		die("usage: pk-shim --dir DIR [--log-bytes N] [--cpus LIST] [--fds LIST] [--packet NAMESPACE,INTERFACE,PEER] -- PROGRAM ARG...");
 	if (chdir(directory) != 0)
 		die("%s", directory);
 	setsid(); /* fails when the caller has done it already */
 	close_inherited(passed, count);
+	if (packet != NULL) {
+		char *namespace = strtok_r(packet, ",", &save), *interface = strtok_r(NULL, ",", &save);
+		char *peer = strtok_r(NULL, ",", &save);
+		int fd = peer == NULL || count == PASSED_MAX ? -1 : network_packet(namespace, interface, peer);
+
+		/* Behind the descriptors that were inherited, which begin at 5. */
+		if (fd < 0 || dup2(fd, 5 + count) < 0)
+			die("--packet %s", packet);
+		if (fd != 5 + count)
+			close(fd);
+		passed[count] = 5 + count;
+		count++;
+	}
 	mask = umask(0077);
 	signal(SIGHUP, SIG_IGN), signal(SIGPIPE, SIG_IGN), signal(SIGINT, SIG_IGN), signal(SIGTERM, SIG_IGN);
 	sigemptyset(&child);

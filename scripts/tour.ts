@@ -12,6 +12,10 @@ import type { InstanceStatus } from '../src/instance/spec.ts';
 import { allowedCpus } from '../src/sys/process.ts';
 import { formatBytes } from '../src/sys/units.ts';
 
+/** Two of three kernels talk: red, and whichever of these runs on another CPU. */
+const TALKS_TO = ['green', 'blue'] as const;
+const ROUND_TRIPS = 20_000;
+
 const home = mkdtempSync(join(tmpdir(), 'pk-tour-'));
 chmodSync(home, 0o700);
 const began = Date.now();
@@ -56,6 +60,11 @@ async function tour(client: Client): Promise<void> {
     say('building the QEMU template (once per machine; later starts clone it)');
     await client.prewarm({ driver: 'qemu' }, (text) => say(`  ${text}`));
   }
+  const talks = usable.includes('uml');
+  for (const other of talks ? TALKS_TO : []) {
+    await client.createChannel({ name: `red-${other}`, from: 'red', to: other, sizeBytes: 65_536 });
+    await client.createChannel({ name: `${other}-red`, from: other, to: 'red', sizeBytes: 65_536 });
+  }
   say(`starting ${wanted.length} kernels at once`);
   const started = await Promise.all(
     wanted.map(async ({ name, driver }) => {
@@ -86,6 +95,8 @@ async function tour(client: Client): Promise<void> {
   }
   console.log('');
 
+  if (talks) await talk(client);
+
   const victim = started[0]!.spec.name;
   say(`crashing ${victim}: echo c > /proc/sysrq-trigger`);
   await inside(client, victim, ['sh', '-c', 'echo c > /proc/sysrq-trigger']).catch(() => undefined);
@@ -108,6 +119,25 @@ async function tour(client: Client): Promise<void> {
   const found = (await next.list()).filter(({ state }) => state === 'running');
   results.push([found.length === survivors.length, `a new daemon found all ${survivors.length} running kernels again`]);
   await divide(next);
+}
+
+/** Questions and answers through memory that two kernels share. */
+async function talk(client: Client): Promise<void> {
+  const cpuOf = async (name: string) => (await client.inspect(name)).real?.vcpus[0]?.join();
+  const [red, green] = [await cpuOf('red'), await cpuOf('green')];
+  const other = red === green ? 'blue' : 'green';
+  const [there, answers] = [`red-${other}`, `${other}-red`];
+  say(`red and ${other} exchange ${ROUND_TRIPS} messages through shared memory`);
+  const answering = inside(client, other, ['pk-ring', 'echo', there, answers, String(ROUND_TRIPS + 1000)]);
+  while ((await client.channel(answers)).from.state !== 'open') await new Promise((resolve) => setTimeout(resolve, 10));
+  const { text, code } = await inside(client, 'red', ['pk-ring', 'ping', there, answers, String(ROUND_TRIPS)]);
+  await answering;
+  const nanoseconds = Math.round(Number(text));
+  say(`  a message of 64 bytes and its answer took ${nanoseconds} ns`);
+  results.push([
+    code === 0 && nanoseconds > 0,
+    `two kernels talked through a channel: ${nanoseconds} ns there and back`,
+  ]);
 }
 
 /** Two kernels that own half of one CPU each, planned and placed by a stack file. */
@@ -180,6 +210,8 @@ async function cleanUp(): Promise<void> {
   const client = await connect({ home });
   for (const { spec } of await client.list().catch(() => []))
     await client.remove(spec.name, { force: true }).catch(() => {});
+  for (const { name } of await client.channels().catch(() => []))
+    await client.removeChannel(name, { force: true }).catch(() => {});
   await client.releasePool().catch(() => {});
   await client.shutdown().catch(() => {});
   rmSync(home, { recursive: true, force: true });

@@ -76,6 +76,7 @@ export function conformance(name: string, target: ConformanceTarget): void {
         cold: false,
         readyTimeoutMs: 120_000,
         regions: [],
+        network: null,
         hiddenPaths: [],
         ...change,
       };

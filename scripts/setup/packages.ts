@@ -24,6 +24,8 @@ const REQUIREMENTS: readonly Requirement[] = [
   { package: 'squashfs-tools', program: 'mksquashfs' },
   { package: 'e2fsprogs', program: 'mkfs.ext4' },
   { package: 'busybox-static', program: 'busybox' },
+  { package: 'iproute2', program: 'ip' },
+  { package: 'nftables', program: 'nft' },
   // Only for tests and benchmarks: lstopo is what `pk topology` is held against.
   { package: 'hwloc', program: 'lstopo-no-graphics' },
 ];

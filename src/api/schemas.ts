@@ -1,6 +1,13 @@
 /** JSON Schemas of requests and answers. Requests are checked by them, answers only described. */
 import { channelRequestSchema, channelUsesSchema } from '../channel/index.ts';
-import { commandSchema, createRequestSchema, environmentSchema, type Schema, volumeSchema } from '../instance/index.ts';
+import {
+  commandSchema,
+  createRequestSchema,
+  environmentSchema,
+  publishSchema,
+  type Schema,
+  volumeSchema,
+} from '../instance/index.ts';
 import { nodeMemorySchema, partitionRequestSchema } from '../ledger/index.ts';
 import { ERROR_TABLE } from '../sys/errors.ts';
 
@@ -58,6 +65,8 @@ const spec = record({
   tenant: orNull('string'),
   stack: orNull('string'),
   channels: channelUsesSchema,
+  network: { enum: ['none', 'private', 'egress'] },
+  publish: publishSchema,
 });
 
 const statusProperties = {
@@ -75,6 +84,7 @@ const statusProperties = {
   restarts: count,
   exit: { ...exit, type: ['object', 'null'] },
   restartAt: { ...time, type: ['string', 'null'] },
+  address: { ...orNull('string'), description: 'IPv4 address in the private network' },
   placement: { type: ['object', 'null'], description: 'What it owns of the pool, and where its vCPUs run' },
 };
 
@@ -91,6 +101,7 @@ const capabilities = record({
   dump: { type: 'boolean' },
   sharedMemory: { enum: ['none', 'boot', 'hotplug'] },
   networks: list({ enum: ['none', 'private', 'egress'] }),
+  networkPort: { enum: ['none', 'veth', 'tap'] },
   confinement: list(text),
   isolation: text,
 });
@@ -132,7 +143,89 @@ const channel = record({
   stack: orNull('string'),
 });
 
+const number = { type: 'number' } as const;
+const share = { type: 'object', description: 'In CPUs by state', additionalProperties: number } as const;
+
+/** Of one instance, by src/telemetry/types.ts; docs/telemetry.md explains every number. */
+const instanceStats = record({
+  name: text,
+  id: text,
+  state: text,
+  driver: text,
+  vcpus: count,
+  memoryBytes: count,
+  at: { ...time, type: ['string', 'null'] },
+  restarts: count,
+  readyMs: orNull('number'),
+  guest: {
+    ...record({
+      at: time,
+      cpus: orNull('integer'),
+      cpuSeconds: { ...share, type: ['object', 'null'], description: 'Since its boot, by state' },
+      cpu: { ...share, type: ['object', 'null'] },
+      busy: orNull('number'),
+      runQueue: orNull('integer'),
+      blocked: orNull('integer'),
+      pressure: record({
+        source: { enum: ['psi', 'run-queue'] },
+        cpu: orNull('number'),
+        memory: orNull('number'),
+        io: orNull('number'),
+        seconds: { type: ['object', 'null'] },
+      }),
+      memory: { type: ['object', 'null'], additionalProperties: number },
+      faults: { type: ['object', 'null'], additionalProperties: number },
+      disk: { type: ['object', 'null'], additionalProperties: number },
+      network: { type: ['object', 'null'], additionalProperties: number },
+    }),
+    type: ['object', 'null'],
+  },
+  host: {
+    ...record({
+      at: time,
+      cpu: number,
+      delay: number,
+      overGuest: orNull('number'),
+      others: number,
+      othersSeconds: number,
+      vcpus: list(record({ ranSeconds: number, delaySeconds: number, cpu: number, delay: number })),
+      residentBytes: orNull('integer'),
+    }),
+    type: ['object', 'null'],
+  },
+  channels: list(
+    record({
+      name: text,
+      side: { enum: ['send', 'recv'] },
+      depthBytes: count,
+      sizeBytes: count,
+      messages: count,
+      bytes: count,
+      stalls: count,
+      drops: count,
+    }),
+  ),
+  requests: { type: ['object', 'null'] },
+});
+
 export const answers = {
+  stats: record({ instances: list(instanceStats) }),
+  statsSeries: record({
+    name: text,
+    id: text,
+    stepSeconds: number,
+    times: { ...list(number), description: 'Begin of each step, seconds since 1970' },
+    values: {
+      type: 'object',
+      description: 'By metric: the mean of each step or null',
+      additionalProperties: list(orNull('number')),
+    },
+    peaks: {
+      type: 'object',
+      description: 'By metric: the largest of each step or null',
+      additionalProperties: list(orNull('number')),
+    },
+  }),
   version: record({ version: text, apiVersion: { enum: [1] }, pid: count, startedAt: time, home: text }),
   doctor: record({
     checks: list(
@@ -259,6 +352,13 @@ export const requests = {
   }),
 };
 
+const duration = {
+  type: 'string',
+  minLength: 1,
+  maxLength: 32,
+  'x-hint': 'Write numbers with units from large to small, such as 250ms, 10s, 5m or 1h30m.',
+} as const;
+
 export const queries = {
   remove: body({ force: { type: 'boolean' } }),
   logs: body({
@@ -277,5 +377,9 @@ export const queries = {
     'path',
   ]),
   none: body({}),
+  stats: body({
+    since: { ...duration, description: 'How far back, such as 10m; default 10m, at most 31d' },
+    step: { ...duration, description: 'Length of a step, such as 10s; default: about 300 steps' },
+  }),
   events: body({ since: { ...count, description: 'The last sequence number already seen' } }),
 };

@@ -17,6 +17,7 @@ export type {
 
 export type { PoolRequest } from '../ledger/index.ts';
 export type { Plan } from '../stack/index.ts';
+export type { InstanceStats, StatsSeries } from '../telemetry/index.ts';
 
 /** The machine and who owns what of it. */
 export interface MachineReport {

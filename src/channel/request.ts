@@ -18,9 +18,9 @@ export const channelRequestSchema = {
     sizeBytes: {
       type: 'integer',
       minimum: 4096,
-      maximum: 1_073_741_824,
+      maximum: 536_870_912,
       description: 'Bytes for messages under way, a power of two. Default 1 MiB',
-      'x-hint': 'Give a power of two from 4K to 1G, such as 1M.',
+      'x-hint': 'Give a power of two from 4K to 512M, such as 1M.',
     },
   },
 } as const;

@@ -13,7 +13,7 @@ export interface ChannelRequest {
   /** Who sends and who receives: the name of an instance, which need not exist yet, or `host`. Default `host`. */
   from?: string;
   to?: string;
-  /** Bytes for messages under way: a power of two from 4 KiB to 1 GiB. Default 1 MiB. */
+  /** Bytes for messages under way: a power of two from 4 KiB to 512 MiB. Default 1 MiB. */
   sizeBytes?: number;
 }
 

@@ -24,6 +24,9 @@ export function planText(plan: Plan, color: boolean): string {
   for (const kernel of plan.kernels) {
     if (kernel.action === 'keep') lines.push(`  ${kernel.name}: ${paint('dim', 'keep')}`, ...placementLines(kernel));
   }
+  for (const { name, action } of plan.channels) {
+    if (action === 'keep') lines.push(`  channel ${name}: ${paint('dim', 'keep')}`);
+  }
   if (plan.refused.length > 0) {
     lines.push('', 'Refused:');
     for (const { name, message, hint } of plan.refused) {
@@ -74,6 +77,13 @@ function changeLines(plan: Plan, color: boolean, place: (kernel: KernelPlan) => 
     }
     lines.push(...place(kernel));
   }
+  for (const { name, action, why, channel } of plan.channels) {
+    if (action === 'keep') continue;
+    const { mark, paint: hue } = MARKS[action];
+    const ends = channel && ` from ${channel.from} to ${channel.to}, ${formatBytes(channel.sizeBytes)}`;
+    lines.push(`${paint(hue, mark)} channel ${name}: ${action === 'replace' ? 'make anew' : action}${ends ?? ''}`);
+    if (action === 'replace') lines.push(...why.map((text) => `      ${text}`));
+  }
   return lines;
 }
 
@@ -97,17 +107,23 @@ function placementLines({ placement }: KernelPlan): string[] {
   ];
 }
 
-function summaryLine({ kernels, pool, refused }: Plan): string {
+function summaryLine({ kernels, channels, pool, refused }: Plan): string {
   if (refused.length > 0) return `Refused: ${refused.length}. Nothing would be done.`;
   const counts = new Map<string, number>();
   for (const { action } of kernels) counts.set(action, (counts.get(action) ?? 0) + 1);
   const keep = counts.get('keep') ?? 0;
   counts.delete('keep');
-  if (counts.size === 0 && pool.change === null)
-    return `Nothing to do: ${keep} kernel${keep === 1 ? '' : 's'} as described.`;
+  const rings = channels.filter(({ action }) => action !== 'keep').length;
+  if (counts.size === 0 && rings === 0 && pool.change === null) {
+    const kept = channels.length === 0 ? '' : ` and ${counted(channels.length, 'channel')}`;
+    return `Nothing to do: ${counted(keep, 'kernel')}${kept} as described.`;
+  }
   const parts = [...counts].map(([action, count]) => `${count} to ${action}`);
+  if (rings > 0) parts.push(`${counted(rings, 'channel')} to change`);
   return [...(pool.change === null ? [] : ['pool to change']), ...parts, `${keep} to keep`].join(', ') + '.';
 }
+
+const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`;
 
 function value(shown: unknown): string {
   if (shown === null) return '(none)';

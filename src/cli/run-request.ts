@@ -3,6 +3,7 @@ import { isAbsolute, resolve } from 'node:path';
 import type { CreateRequest } from '../api/index.ts';
 import type { ChannelUse } from '../channel/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
+import { PUBLISH_HINT, parsePublishedPort } from '../sys/published-port.ts';
 import { parseBytes, parseDuration } from '../sys/units.ts';
 import type { Invocation } from './command.ts';
 import { environmentEntry, userIds } from './instances.ts';
@@ -41,6 +42,10 @@ export function runRequest(invocation: Invocation, around: Surroundings): Create
   };
   const channels = invocation.values('channel').map(channelUse);
   if (channels.length > 0) request.channels = channels;
+  const publish = invocation.values('publish').map(publishedPort);
+  if (publish.length > 0) request.publish = publish;
+  const network = invocation.value('network');
+  if (network !== undefined) request.network = network as NonNullable<CreateRequest['network']>;
   if (tty) Object.assign(request, { rows: around.rows, columns: around.columns });
   if (readyTimeout !== undefined) request.readyTimeoutMs = parseDuration(readyTimeout, '--ready-timeout');
   if (stopGrace !== undefined) request.stopGraceMs = parseDuration(stopGrace, '--stop-grace');
@@ -167,4 +172,14 @@ function volume(text: string, cwd: string): { source: string; target: string; re
     });
   }
   return { source: resolve(cwd, match[1]!), target: match[2]!, readOnly: match[3] === 'ro' };
+}
+
+function publishedPort(text: string): NonNullable<CreateRequest['publish']>[number] {
+  const port = parsePublishedPort(text);
+  if (port !== undefined) return port;
+  throw new PolykernelError('invalid', `--publish ${JSON.stringify(text)} is not HOST:GUEST`, {
+    field: '--publish',
+    value: text,
+    hint: PUBLISH_HINT,
+  });
 }

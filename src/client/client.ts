@@ -11,6 +11,7 @@ import type {
   ImportRequest,
   InstanceDetails,
   InstanceEvent,
+  InstanceStats,
   InstanceStatus,
   LogLine,
   LogQuery,
@@ -21,6 +22,7 @@ import type {
   PrewarmRequest,
   ProgressLine,
   StackSource,
+  StatsSeries,
   VersionInfo,
 } from '../api/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
@@ -86,6 +88,20 @@ export class Client {
   /** Events from now on, or from after the event numbered `since`. Ends only by the signal or with the daemon. */
   async *events(options: { since?: number } = {}, signal?: AbortSignal): AsyncGenerator<InstanceEvent> {
     yield* serverSentEvents<InstanceEvent>(await this.#send({ path: '/v1/events', query: options, signal }));
+  }
+
+  /** The latest numbers of all instances. */
+  async stats(signal?: AbortSignal): Promise<InstanceStats[]> {
+    return (await this.#json<{ instances: InstanceStats[] }>({ path: '/v1/stats', signal })).instances;
+  }
+  /** Numbers over time; `since` and `step` as durations, such as `10m`. */
+  statsSeries(name: string, query: { since?: string; step?: string } = {}, signal?: AbortSignal): Promise<StatsSeries> {
+    return this.#json({ path: `${instancePath(name)}/stats`, query, signal });
+  }
+  /** In the text format of Prometheus. */
+  async metrics(): Promise<string> {
+    const response = await this.#send({ path: '/metrics' });
+    return (await response.setEncoding('utf8').toArray()).join('');
   }
 
   /** Writes a file in the guest. `mode` in octal digits, such as "0644". */

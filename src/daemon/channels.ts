@@ -1,6 +1,6 @@
 /** The channels of a daemon: their memory, who sees it, and the bells between kernels. */
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   type ChannelManager,
@@ -21,12 +21,13 @@ import {
 import type { Kernel, SharedRegion } from '../driver/index.ts';
 import { MAX_CHANNELS } from '../guest/index.ts';
 import { checkName, validate } from '../instance/index.ts';
-import { encodeDescriptor, type RingStatistics, removeRing, ringBytes, SharedMemory, wakeSide } from '../ring/index.ts';
+import { type RingStatistics, removeRing, ringBytes, SharedMemory, wakeSide } from '../ring/index.ts';
 import { type Clock, timestamp } from '../sys/clock.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import { formatBytes } from '../sys/units.ts';
 import { openBellFifo } from './bell-fifo.ts';
 import { BellThrottle } from './bell-throttle.ts';
+import { describeChannel, forgetChannels } from './channel-descriptors.ts';
 import { channelStatus, faultOf, type Seen, sideOf, statisticsOf } from './channel-status.ts';
 import type { EventLog } from './events.ts';
 import type { Journal } from './journal.ts';
@@ -68,6 +69,8 @@ interface Entry {
   record: ChannelRecord;
   /** undefined: it was lost with its keeper and this process' predecessor. */
   memory: SharedMemory | undefined;
+  /** Id of memory that was lost: what kernels have mapped by that id is to be taken from them. */
+  lostId: string | undefined;
   throttles: Record<ChannelSide, BellThrottle>;
   /** What was last told of each side. */
   told: Record<ChannelSide, { epoch: number; state: string }>;
@@ -199,7 +202,7 @@ export class Channels implements ChannelManager {
         journal.error(`taking up the channel ${record.name}`, error);
       }
     }
-    this.#removeStrangers();
+    forgetChannels(this.#options.directory, new Set(this.#entries.keys()));
     if (this.#entries.size > 0) await this.#begin();
   }
 
@@ -233,6 +236,7 @@ export class Channels implements ChannelManager {
     const entry: Entry = {
       record,
       memory: undefined,
+      lostId: undefined,
       throttles: { send: throttle('send'), recv: throttle('recv') },
       told: { send: { epoch: 0, state: 'detached' }, recv: { epoch: 0, state: 'detached' } },
       toldAt: 0,
@@ -363,6 +367,7 @@ export class Channels implements ChannelManager {
       const record = { ...entry.record, id: randomBytes(16).toString('hex') };
       store.deleteChannel(entry.record.id);
       store.putChannel(record);
+      entry.lostId = entry.record.id;
       entry.record = record;
       await keepers.start(record.id, record.sizeBytes);
       this.#tell('channel-error', entry, 'its memory was lost with the host; it is empty now');
@@ -385,7 +390,7 @@ export class Channels implements ChannelManager {
           const { memory, record } = entry;
           if (memory === undefined || this.#closed || keepers.find(record.id) !== undefined) continue;
           try {
-            await keepers.start(record.id, record.sizeBytes, `/proc/${process.pid}/fd/${memory.fd}`);
+            await keepers.start(record.id, record.sizeBytes, ownPath(memory));
             this.#describe(entry);
             journal.info('a channel has a new keeper', { channel: record.name });
           } catch (error) {
@@ -399,47 +404,15 @@ export class Channels implements ChannelManager {
   }
 
   /** Makes the channel known to the host's processes, for the sides that are the host's. */
-  #describe(entry: Entry): void {
-    const { directory, keepers } = this.#options;
-    const { record, memory } = entry;
-    const path = join(directory, record.name);
-    const sides = SIDES.filter((side) => endOf(record, side).owner === HOST);
-    const memoryPath = keepers.find(record.id);
-    if (sides.length === 0 || memory === undefined || memoryPath === undefined) {
-      rmSync(path, { force: true });
-      return;
-    }
-    const text = encodeDescriptor({
-      memory: memoryPath,
-      offset: 0,
-      bytes: memory.bytes,
-      sides,
-      bell: join(directory, BELL_FIFO),
-      number: record.number,
-      peer: sides.length === 2 ? 'futex' : 'bell',
-      sleep: undefined,
-    });
-    if (readOrEmpty(path) === text) return;
-    writeFileSync(join(directory, '.new'), text, { mode: 0o600 });
-    renameSync(join(directory, '.new'), path);
-  }
-
-  /** Descriptors of channels that are not there any more. */
-  #removeStrangers(): void {
-    const { directory } = this.#options;
-    let names: string[] = [];
-    try {
-      names = readdirSync(directory).filter((name) => !name.startsWith('.'));
-    } catch {
-      // There never was a channel.
-    }
-    for (const name of names) if (!this.#entries.has(name)) rmSync(join(directory, name), { force: true });
+  #describe({ record, memory }: Entry): void {
+    const path = this.#options.keepers.find(record.id);
+    describeChannel(this.#options.directory, BELL_FIFO, record, path && memory && { path, bytes: memory.bytes });
   }
 
   #regionFor({ record, memory }: Entry, instance: string): SharedRegion | undefined {
     const side = SIDES.find((each) => endOf(record, each).owner === instance);
-    const path = this.#options.keepers.find(record.id);
-    if (instance === HOST || side === undefined || memory === undefined || path === undefined) return undefined;
+    if (instance === HOST || side === undefined || memory === undefined) return undefined;
+    const path = this.#options.keepers.find(record.id) ?? ownPath(memory);
     const { id, name } = record;
     return { id, name, slot: endOf(record, side).slot!, path, bytes: memory.bytes, side };
   }
@@ -450,6 +423,7 @@ export class Channels implements ChannelManager {
     const region = this.#regionFor(entry, instance);
     if (kernel === undefined || region === undefined || kernel.attached.has(region.id)) return;
     try {
+      if (entry.lostId !== undefined) await kernel.kernel.detachRegion({ id: entry.lostId, name: region.name });
       await kernel.kernel.attachRegion(region);
       kernel.attached.add(region.id);
       kernel.refused.delete(region.id);
@@ -590,10 +564,5 @@ function checkMemory(sizeBytes: number): void {
   });
 }
 
-function readOrEmpty(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return '';
-  }
-}
+/** As other processes of this user can open it while this one runs. */
+const ownPath = ({ fd }: SharedMemory): string => `/proc/${process.pid}/fd/${fd}`;

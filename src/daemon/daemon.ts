@@ -14,13 +14,17 @@ import type { Topology } from '../topology/index.ts';
 import { Channels, KEEPER_DIRECTORY } from './channels.ts';
 import { Drivers } from './drivers.ts';
 import { EventLog } from './events.ts';
+import { Forwards } from './forwards.ts';
 import { HostPool, type PoolEnforcement } from './host-pool.ts';
 import { type Journal, silentJournal } from './journal.ts';
 import { Mutex } from './mutex.ts';
+import { Network } from './network.ts';
 import { Resources } from './resources.ts';
 import { Stacks } from './stacks.ts';
 import { forgetHolder, Store } from './store.ts';
 import { Supervisor } from './supervisor.ts';
+import { Telemetry } from './telemetry.ts';
+import { type MetricsServer, serveMetrics } from './telemetry-options.ts';
 
 export interface DaemonOptions {
   /** Absolute path of the state directory; made if absent. */
@@ -35,6 +39,10 @@ export interface DaemonOptions {
   clock?: Clock;
   random?: () => number;
   journal?: Journal;
+  /** How often a second instances are measured, 1 to 10; default 2. */
+  samplesPerSecond?: number;
+  /** Where Prometheus may ask as well; default: the socket alone. */
+  metricsAddress?: { host: string; port: number } | undefined;
   /** Version of the package. */
   version?: string;
   /** Whether kernels can be given other user ids; default: whether this is root. */
@@ -84,7 +92,28 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     journal,
   });
   const drivers = new Drivers(options.drivers, options.defaultImage);
-  const supervisor = new Supervisor({
+  const network: Network = new Network(
+    home,
+    new Forwards(join(home, 'forwards')),
+    () => supervisor.list().map(({ record }) => record),
+    journal,
+  );
+  const telemetry: Telemetry = new Telemetry({
+    path: paths.telemetry,
+    instances: () => supervisor.list().map(({ status }) => status),
+    channels,
+    events,
+    clock,
+    journal,
+    samplesPerSecond: options.samplesPerSecond ?? 2,
+  });
+  const supervisor: Supervisor = new Supervisor({
+    network,
+    kernelUp({ id, spec: { name } }, kernel, regions, adopted) {
+      network.kernelUp(name, kernel);
+      channels.kernelUp(name, kernel, regions, adopted);
+      telemetry.kernelUp(id, kernel);
+    },
     hostPool,
     channels,
     paths,
@@ -105,8 +134,9 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   const context: ApiContext = {
     supervisor,
     resources: new Resources(supervisor, hostPool, mutex),
-    stacks: new Stacks(supervisor, drivers, hostPool, mutex),
+    stacks: new Stacks(supervisor, drivers, hostPool, channels, mutex),
     channels,
+    telemetry,
     events,
     images: options.images,
     version: () => ({ version: options.version ?? '0.0.0', apiVersion: 1, pid: process.pid, startedAt, home }),
@@ -120,9 +150,11 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   };
   const api = createApi(context);
   let endStreams = () => {};
+  let metricsServer: MetricsServer | undefined;
 
   async function release(): Promise<void> {
     ending.abort();
+    metricsServer?.close();
     endStreams();
     await api.close();
   }
@@ -131,6 +163,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     closing ??= (async () => {
       await release();
       await supervisor.detach();
+      telemetry.close();
       channels.close();
       store.close();
       rmSync(paths.socket, { force: true });
@@ -145,6 +178,8 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     await hostPool.recover().catch((error) => journal.error('restoring the pool', error));
     await channels.recover().catch((error) => journal.error('taking up channels', error));
     await supervisor.reconcile();
+    await network.recover().catch((error) => journal.error('taking up the private network', error));
+    telemetry.forgetAllBut(new Set(supervisor.list().map(({ record }) => record.id)));
     await channels.releaseAllBut(new Set(supervisor.list().map(({ name }) => name)));
     // Whoever left this socket is gone: the lock on the database is ours.
     if (existsSync(paths.socket)) rmSync(paths.socket);
@@ -155,6 +190,8 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
       process.umask(mask);
     }
     chmodSync(paths.socket, 0o600);
+    if (options.metricsAddress !== undefined)
+      metricsServer = await serveMetrics(options.metricsAddress, () => telemetry.metrics());
   } catch (error) {
     await close();
     throw asPolykernelError(error, `serving ${paths.socket}`);
@@ -162,6 +199,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   const drop = () => {
     closing ??= (async () => {
       await supervisor.detach(false);
+      telemetry.close(false);
       channels.close();
       store.close(false);
       await release();

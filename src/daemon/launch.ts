@@ -38,6 +38,7 @@ export function prepareLaunch(
   root: RootSource,
   housekeepingCpus: readonly number[] | undefined,
   regions: readonly SharedRegion[],
+  network: LaunchSpec['network'],
 ): LaunchSpec {
   const { spec, id } = record;
   try {
@@ -57,6 +58,7 @@ export function prepareLaunch(
       placement: hostPlacement(record),
       housekeepingCpus,
       regions,
+      network,
       cold: spec.cold,
       readyTimeoutMs: spec.readyTimeoutMs,
       hiddenPaths: [paths.home],

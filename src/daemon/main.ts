@@ -17,6 +17,7 @@ import { createDaemon } from './daemon.ts';
 import { hostEnforcement } from './enforcement.ts';
 import { openJournal } from './journal.ts';
 import { Store } from './store.ts';
+import { metricsAddress, samplesPerSecond } from './telemetry-options.ts';
 
 /** What the fake driver boots. */
 const FAKE_IMAGE: KernelImage = {
@@ -60,6 +61,8 @@ async function start() {
     drivers,
     journal,
     version: packageVersion(),
+    samplesPerSecond: samplesPerSecond(process.env),
+    metricsAddress: metricsAddress(process.env),
     defaultImage: (driver) => (driver === 'fake' ? FAKE_IMAGE.name : defaultImage(driver)),
     images: {
       list: () => images.list(),

@@ -1,5 +1,6 @@
 /** Plans for stack files, and their execution: a table with one executor per kind of step. */
 import type { StackSource } from '../api/types.ts';
+import type { ChannelManager } from '../channel/index.ts';
 import type { InstanceSpec } from '../instance/index.ts';
 import type { KernelDefinition, Plan, Step } from '../stack/index.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
@@ -24,12 +25,14 @@ export class Stacks {
   readonly #supervisor: Supervisor;
   readonly #drivers: Drivers;
   readonly #hostPool: HostPool;
+  readonly #channels: ChannelManager;
   readonly #mutex: Mutex;
 
-  constructor(supervisor: Supervisor, drivers: Drivers, hostPool: HostPool, mutex: Mutex) {
+  constructor(supervisor: Supervisor, drivers: Drivers, hostPool: HostPool, channels: ChannelManager, mutex: Mutex) {
     this.#supervisor = supervisor;
     this.#drivers = drivers;
     this.#hostPool = hostPool;
+    this.#channels = channels;
     this.#mutex = mutex;
   }
 
@@ -55,12 +58,12 @@ export class Stacks {
     });
   }
 
-  /** Removes every instance of a stack. The pool stays. */
+  /** Removes every instance and channel of a stack. The pool stays. */
   async destroy(stack: string, progress: Progress, signal: AbortSignal): Promise<Plan> {
     if (this.#mutex.busy) progress('waiting for another change of the machine to end');
     return this.#mutex.run(async () => {
       const { planDestroy } = await import('../stack/index.ts');
-      const plan = planDestroy(stack, this.#hostPool.pool, await this.#supervisor.observe());
+      const plan = planDestroy(stack, this.#hostPool.pool, await this.#supervisor.observe(), this.#channels.list());
       await this.#execute({ plan, definitions: new Map(), specs: new Map() }, progress, signal);
       return plan;
     });
@@ -83,15 +86,17 @@ export class Stacks {
         specs.set(name, await resolved.catch((error) => asPolykernelError(error, `resolving ${name}`)));
       }),
     );
-    const facts = await this.#drivers.facts('qemu');
+    const facts = await this.#drivers.facts();
     return {
       plan: plan({
         stack,
         topology: this.#hostPool.topology(true),
         ledger: this.#supervisor.ledger(),
         instances: await this.#supervisor.observe(),
+        channels: this.#channels.list(),
+        sharedMemory: new Map(facts.map(({ name, capabilities }) => [name, capabilities.sharedMemory])),
         resolved: specs,
-        accelerator: facts[0]?.availability.accelerator ?? null,
+        accelerator: facts.find(({ name }) => name === 'qemu')?.availability.accelerator ?? null,
         interrupts: readInterrupts('/'),
       }),
       definitions: new Map(stack.kernels.map((kernel) => [kernel.name, kernel])),
@@ -141,6 +146,13 @@ export class Stacks {
       }
       case 'resume':
         return supervisor.get(step.name).resume();
+      case 'remove-channel':
+        return this.#channels.remove(step.name, true);
+      case 'create-channel': {
+        const { plan } = work;
+        const { channel } = plan.channels.find(({ name }) => name === step.name)!;
+        return void (await this.#channels.create(channel, plan.stack));
+      }
       case 'create':
         return this.#create(step.name, work, signal);
     }

@@ -197,8 +197,16 @@ export class Store {
 
 /** A record as an earlier version may have written it, with what was added since. */
 function completed(record: Partial<InstanceRecord>): InstanceRecord {
-  const spec = { partition: null, tenant: null, stack: null, channels: [], ...record.spec };
-  return { placement: null, definition: null, ...record, spec } as InstanceRecord;
+  const spec = {
+    partition: null,
+    tenant: null,
+    stack: null,
+    channels: [],
+    network: 'none',
+    publish: [],
+    ...record.spec,
+  };
+  return { placement: null, definition: null, networkNumber: null, ...record, spec } as InstanceRecord;
 }
 
 function migrate(database: DatabaseSync, path: string): void {

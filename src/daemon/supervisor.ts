@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import type { Driver, DriverName, RootSource } from '../driver/index.ts';
+import type { Driver, DriverName, Kernel, RootSource, SharedRegion } from '../driver/index.ts';
 import type { KernelImage } from '../image/index.ts';
 import {
   CREATED,
@@ -34,6 +34,7 @@ import {
   workloadLogPath,
 } from './launch.ts';
 import { type Following, type LogQuery, readConsole, readLog } from './log-reader.ts';
+import type { Network } from './network.ts';
 import { freeSlot } from './slots.ts';
 import type { Store } from './store.ts';
 import { FileLog, type LogRecord } from './workload-log.ts';
@@ -52,7 +53,10 @@ export interface SupervisorOptions {
   journal: Journal;
   clock: Clock;
   hostPool: HostPool;
-  channels: Pick<Channels, 'claim' | 'release' | 'regionsOf' | 'kernelUp'>;
+  network: Pick<Network, 'take' | 'join' | 'leave' | 'tellNames'>;
+  channels: Pick<Channels, 'claim' | 'release' | 'regionsOf'>;
+  /** A kernel of an instance is ready, started with `regions` of shared memory or found again. */
+  kernelUp(record: InstanceRecord, kernel: Kernel, regions: readonly SharedRegion[], adopted: boolean): void;
   /** Uniform in [0, 1). */
   random: () => number;
   drivers: Drivers;
@@ -168,11 +172,13 @@ export class Supervisor {
         restartAt: null,
         placement: null,
         definition: part?.definition ?? null,
+        networkNumber: spec.network === 'none' ? null : this.#options.network.take(spec.publish),
       };
       // From here to #establish nothing is awaited: what is free stays free.
       record.placement = part === undefined ? this.#place(spec) : part.placement;
       if (record.placement !== null) assign(this.ledger(), { [name]: record.placement.partition });
       const instance = this.#establish(record);
+      if (record.networkNumber !== null) this.#options.network.tellNames();
       if (request.start !== false) instance.begin();
       return instance;
     } catch (error) {
@@ -458,8 +464,7 @@ export class Supervisor {
       driver,
       log,
       prepareLaunch: (current, signal, progress) => this.#prepareLaunch(current, driver, signal, progress),
-      kernelUp: (kernel, regions, adopted) =>
-        this.#options.channels.kernelUp(record.spec.name, kernel, regions, adopted),
+      kernelUp: (kernel, regions, adopted) => this.#options.kernelUp(record, kernel, regions, adopted),
       destroy: (launch) => destroyLaunch(launch, driver),
       save: (current) => this.#save(current),
       tell: (type, current, message) => this.#tell(type, current, message),
@@ -485,9 +490,10 @@ export class Supervisor {
     if (existsSync(kernelDirectory(paths, record.id)) && record.launch !== null)
       await destroyLaunch(record.launch, undefined);
     signal.throwIfAborted();
-    const { hostPool, channels } = this.#options;
+    const { hostPool, channels, network } = this.#options;
     const regions = channels.regionsOf(record.spec.name);
-    return prepareLaunch(paths, record, driver, image, source, hostPool.housekeepingCpus(), regions);
+    const joined = await network.join(record, driver.capabilities());
+    return prepareLaunch(paths, record, driver, image, source, hostPool.housekeepingCpus(), regions, joined);
   }
 
   /** Removes a foreground instance once it has ended and its client, if it still comes, has been told. */
@@ -523,6 +529,7 @@ export class Supervisor {
       await instance.detach();
       log.close();
       await this.#options.channels.release(instance.name);
+      await this.#options.network.leave(record);
       if (!record.spec.attached) store.delete(record.id);
       this.#unsaved.delete(record.id);
       await rm(instanceDirectory(paths, record.id), { recursive: true, force: true, maxRetries: 3 });

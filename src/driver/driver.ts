@@ -4,6 +4,7 @@
  */
 import type { Duplex } from 'node:stream';
 import type { GuestLink } from '../guest/index.ts';
+import type { NetworkPort } from '../host/index.ts';
 import type { KernelImage } from '../image/index.ts';
 import type { NodeMemory } from '../ledger/types.ts';
 
@@ -29,6 +30,8 @@ export interface Capabilities {
   /** The kernel's memory can be made of huge pages of the host. */
   hugePages: boolean;
   networks: readonly NetworkKind[];
+  /** What of a network a kernel is given: its port is one end of a veth pair, or a tap that comes with the VMM. */
+  networkPort: 'none' | 'veth' | 'tap';
   /** The layers that hold a hostile guest, outermost last. */
   confinement: readonly string[];
   /** What enforces isolation between this kernel and the host. */
@@ -109,6 +112,16 @@ export interface RealGroup {
   values: Readonly<Record<string, string>>;
 }
 
+/** What the host kernel has accounted to a kernel since its launch. Never goes back. */
+export interface HostUsage {
+  /** By vCPU: time on a CPU, and time it was ready to run and had to wait for one. */
+  vcpus: readonly { ranNs: number; waitedNs: number }[];
+  /** Time on a CPU of all that is no vCPU: other threads of the VMM, the jail, the shim. */
+  othersRanNs: number;
+  /** Memory that the VMM has touched; null where the host kernel does not tell. */
+  residentBytes: number | null;
+}
+
 /** Everything a driver needs to run one kernel. Already validated; paths absolute. */
 export interface LaunchSpec {
   /** Stable id of the instance: 32 lower-case hex digits; becomes the guest's machine id. */
@@ -133,6 +146,8 @@ export interface LaunchSpec {
   housekeepingCpus: readonly number[] | undefined;
   /** Shared memory that is there before the first program of the guest runs. */
   regions: readonly SharedRegion[];
+  /** Where it is joined to a network, and what its /etc/hosts says; null = it has none but its own loopback. */
+  network: { port: NetworkPort; hosts: string } | null;
   /** Boot from scratch even where a template clone is possible. */
   cold: boolean;
   /** Deadline from spawn to the agent's answer. */
@@ -176,6 +191,8 @@ export interface Kernel {
   repin(placement: HostPlacement | undefined, housekeepingCpus: readonly number[] | undefined): Promise<void>;
   /** Asks the host kernel where this kernel is; never from memory of what was asked for. Rejects with `kernel-died`. */
   placementNow(): Promise<RealPlacement>;
+  /** For telemetry: cheap enough for several times a second. undefined when it has ended. */
+  usage(): HostUsage | undefined;
   /**
    * Shows the guest a region by its name; idempotent. Rejects with `unsupported` where a kernel gets shared memory at boot
    * alone and this region was not among it, `internal` when kernel or guest refuse, or `kernel-died`.

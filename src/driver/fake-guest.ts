@@ -2,6 +2,7 @@
 import { type Duplex, duplexPair } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { protocol } from '../guest/index.ts';
+import type { HostUsage } from './driver.ts';
 import { EACCES, type FakeProcess, findProgram } from './fake-programs.ts';
 
 const { encodeFrame, FrameDecoder, Flag, MAX_TO_GUEST, MAX_TO_HOST, OUTPUT_CREDIT, ToGuest, ToHost, u16, u32 } =
@@ -37,6 +38,9 @@ export class FakeGuest {
   readonly files = new Map<string, { mode: number; content: Buffer }>();
   /** Slots whose bells the host has rung. */
   readonly bells: number[] = [];
+  /** What the host kernel says of it. */
+  usage: HostUsage;
+  #watch: { paths: string[]; cancel: () => void } | undefined;
   readonly #options: FakeGuestOptions;
   readonly #sessions = new Map<number, Session>();
   readonly #partial = new Map<number, Buffer[]>();
@@ -52,6 +56,10 @@ export class FakeGuest {
   constructor(options: FakeGuestOptions) {
     this.#options = options;
     this.#hostname = options.hostname;
+    const vcpus = Array.from({ length: options.cpus }, () => ({ ranNs: 0, waitedNs: 0 }));
+    this.usage = { vcpus, othersRanNs: 0, residentBytes: 64 * 1024 * 1024 };
+    for (const [path, text] of Object.entries(procFiles(options.cpus)))
+      this.files.set(path, { mode: 0o444, content: Buffer.from(text) });
   }
 
   /** A new control line; replaces the one there was. Returns the host's end. */
@@ -77,9 +85,38 @@ export class FakeGuest {
     }
   }
 
+  /** What WATCH asked for, in this moment: as the guest does by itself at every interval. */
+  snapshot(): void {
+    if (this.#paused) return;
+    for (const path of this.#watch?.paths ?? []) {
+      const head = Buffer.alloc(10);
+      head.writeBigUInt64LE(process.hrtime.bigint());
+      head.writeUInt16LE(Buffer.byteLength(path), 8);
+      const message = Buffer.concat([head, Buffer.from(path), this.files.get(path)?.content ?? Buffer.alloc(0)]);
+      for (let at = 0; at < message.length; at += MAX_TO_HOST) {
+        const more = at + MAX_TO_HOST < message.length ? Flag.more : 0;
+        this.#send(ToHost.snapshot, 0, message.subarray(at, at + MAX_TO_HOST), more);
+      }
+    }
+  }
+
+  #startWatch(payload: Buffer): void {
+    this.#watch?.cancel();
+    this.#watch = undefined;
+    const pairs = protocol.decodePairs(payload);
+    const paths = pairs.filter(([key]) => key === 'path').map(([, path]) => path);
+    if (paths.length === 0) return;
+    const intervalMs = Number(new Map(pairs).get('interval-ms'));
+    const timer = intervalMs > 0 ? setInterval(() => this.snapshot(), intervalMs).unref() : undefined;
+    this.#watch = { paths, cancel: () => clearInterval(timer) };
+    this.snapshot();
+  }
+
   /** The power goes: every process is gone without a word. */
   halt(): void {
     this.#stopped = true;
+    this.#watch?.cancel();
+    this.#watch = undefined;
     this.#line?.destroy();
     for (const session of this.#sessions.values()) session.end(-1, 0);
   }
@@ -142,6 +179,7 @@ export class FakeGuest {
   }
 
   #answerHello(nonce: number): void {
+    this.#startWatch(Buffer.alloc(0));
     for (const session of this.#sessions.values()) {
       session.credit = 0;
       const { kind, value } = session.ended ?? { kind: 0, value: 0 };
@@ -180,7 +218,8 @@ export class FakeGuest {
     } else if (type === ToGuest.put || type === ToGuest.get) {
       const pairs = new Map(protocol.decodePairs(payload));
       void this.#transfer(type, id, pairs.get('path') ?? '', Number.parseInt(pairs.get('mode') ?? '644', 8));
-    } else if (type === ToGuest.bell) this.bells.push(id);
+    } else if (type === ToGuest.watch) this.#startWatch(payload);
+    else if (type === ToGuest.bell) this.bells.push(id);
     else if (type === ToGuest.poweroff) void this.#poweroff(payload.readUInt32LE());
     else if (session !== undefined) this.#toSession(session, type, payload, eof);
   }
@@ -330,4 +369,16 @@ export class FakeGuest {
       die: () => this.#options.onDie(),
     };
   }
+}
+
+/** A guest that has just booted and does nothing. */
+function procFiles(cpus: number): Record<string, string> {
+  const each = Array.from({ length: cpus }, (_, cpu) => `cpu${cpu} 0 0 0 0 0 0 0 0 0 0\n`).join('');
+  return {
+    '/proc/stat': `cpu  0 0 0 0 0 0 0 0 0 0\n${each}procs_running 1\nprocs_blocked 0\n`,
+    '/proc/meminfo': 'MemTotal: 262144 kB\nMemFree: 131072 kB\nMemAvailable: 196608 kB\nCached: 16384 kB\n',
+    '/proc/vmstat': 'pgfault 0\npgmajfault 0\n',
+    '/proc/diskstats': '',
+    '/proc/net/dev': '',
+  };
 }

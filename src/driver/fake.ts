@@ -14,6 +14,7 @@ import type {
   Capabilities,
   Driver,
   HostPlacement,
+  HostUsage,
   Kernel,
   KernelExit,
   LaunchSpec,
@@ -40,7 +41,8 @@ export const FAKE_CAPABILITIES: Capabilities = {
   hugePages: true,
   dump: false,
   sharedMemory: 'hotplug',
-  networks: ['none'],
+  networks: ['none', 'private'],
+  networkPort: 'none',
   confinement: [],
   isolation: 'none: nothing runs',
 };
@@ -207,6 +209,10 @@ class FakeKernel implements Kernel {
   async placementNow(): Promise<RealPlacement> {
     if (this.#machine.exit !== undefined) throw new PolykernelError('kernel-died', 'the kernel has ended');
     return this.#machine.placement;
+  }
+
+  usage(): HostUsage | undefined {
+    return this.#machine.exit === undefined ? { ...this.#machine.guest.usage } : undefined;
   }
 
   async attachRegion(region: SharedRegion): Promise<void> {

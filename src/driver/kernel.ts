@@ -16,6 +16,7 @@ import { allowedCpus } from '../sys/process.ts';
 import type {
   DriverName,
   HostPlacement,
+  HostUsage,
   Kernel,
   KernelExit,
   LaunchSpec,
@@ -26,6 +27,7 @@ import { type HostThread, type LaunchThreads, launchThreads } from './launch-thr
 import { makeGroups, moveThreads, realPlacement, type Target } from './placement.ts';
 import { awaitProgramExit, connectShim, killShim, type ProgramExit, readConsoleTail, type ShimStatus } from './shim.ts';
 import { signalName } from './signals.ts';
+import { UsageReader } from './usage.ts';
 
 /** Enough for a panic message and what led to it. */
 const PANIC_TAIL_BYTES = 32 * 1024;
@@ -52,9 +54,10 @@ export abstract class ShimKernel implements Kernel {
   protected readonly id: string;
   protected readonly directory: string;
   private readonly release: () => void;
-  private watcher: Duplex | undefined;
+  private readonly watcher = new AbortController();
   private detached = false;
   private released = false;
+  private usageReader: UsageReader | undefined;
 
   constructor(options: ShimKernelOptions) {
     this.id = options.id;
@@ -102,6 +105,15 @@ export abstract class ShimKernel implements Kernel {
     return realPlacement(this.id, this.threadsOf(launchThreads(this.directory)));
   }
 
+  usage(): HostUsage | undefined {
+    this.usageReader ??= new UsageReader({
+      directory: this.directory,
+      threadsOf: this.threadsOf,
+      childrenAreVcpu: this.driver === 'uml',
+    });
+    return this.usageReader.read();
+  }
+
   async stop(graceMs: number): Promise<KernelExit> {
     this.markStop();
     const patience = deadline(graceMs);
@@ -122,7 +134,7 @@ export abstract class ShimKernel implements Kernel {
 
   detach(): void {
     this.detached = true;
-    this.watcher?.destroy();
+    this.watcher.abort();
     this.letGo(() => this.guest.detach());
   }
 
@@ -141,10 +153,7 @@ export abstract class ShimKernel implements Kernel {
   }
 
   private async watch(): Promise<KernelExit> {
-    const exit = await awaitProgramExit(this.directory, (socket) => {
-      this.watcher = socket;
-      if (this.detached) socket.destroy();
-    });
+    const exit = await awaitProgramExit(this.directory, this.watcher.signal);
     if (this.detached) return await new Promise<never>(() => {});
     await new InstanceGroups().remove(this.id);
     const observed = this.observedPanic();

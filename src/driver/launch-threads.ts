@@ -65,20 +65,32 @@ function mainProcess(threads: readonly HostThread[]): number {
 }
 
 /** Every thread of the shim of `directory` and of what it started, parents before children. Throws `kernel-died` when there is none. */
-export function launchThreads(directory: string, proc = '/proc'): HostThread[] {
+export function launchThreads(
+  directory: string,
+  proc = '/proc',
+  children?: ReadonlyMap<number, readonly number[]>,
+): HostThread[] {
   const shim = readShimProcess(directory);
   if (shim === undefined) throw new PolykernelError('kernel-died', `no kernel runs in ${directory}`);
-  return threadsBelow(shim.pid, proc);
+  return threadsBelow(shim.pid, proc, children);
 }
 
-/** Every thread of process `root` and its descendants; those that end meanwhile are left out. */
-export function threadsBelow(root: number, proc = '/proc'): HostThread[] {
+/** The children of every process. */
+export function processTree(proc = '/proc'): ReadonlyMap<number, readonly number[]> {
   const children = new Map<number, number[]>();
   for (const entry of list(proc)) {
     if (!/^\d+$/.test(entry)) continue;
     const parent = parentOf(join(proc, entry));
-    if (parent !== undefined) children.set(parent, [...(children.get(parent) ?? []), Number(entry)]);
+    if (parent === undefined) continue;
+    const siblings = children.get(parent);
+    if (siblings === undefined) children.set(parent, [Number(entry)]);
+    else siblings.push(Number(entry));
   }
+  return children;
+}
+
+/** Every thread of process `root` and its descendants; those that end meanwhile are left out. */
+export function threadsBelow(root: number, proc = '/proc', children = processTree(proc)): HostThread[] {
   const threads: HostThread[] = [];
   for (const pids = [root]; pids.length > 0; ) {
     const pid = pids.shift()!;

@@ -7,6 +7,7 @@ import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
+import type { NetworkPort } from '../host/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { nativeBinary } from '../sys/paths.ts';
 import { isAlive, readShimProcess, SHIM_PID_FILE, untilGone } from './shim-process.ts';
@@ -28,6 +29,8 @@ export interface ShimLaunch {
   argv: readonly string[];
   /** Open descriptors of this process; the program gets them as 5, 6, ... in this order. */
   fds?: readonly number[];
+  /** A port whose frames the program gets through one more descriptor, behind `fds`. */
+  packet?: NetworkPort | undefined;
   /** Host CPUs of the shim, and of its program until that chooses others; undefined = those of this process. */
   cpus?: readonly number[] | undefined;
   /** The console log is rotated at this size. */
@@ -57,6 +60,8 @@ export function launchShim(launch: ShimLaunch): Promise<{ pid: number }> {
   if (launch.logBytes !== undefined) options.push('--log-bytes', String(launch.logBytes));
   if (launch.cpus !== undefined && launch.cpus.length > 0) options.push('--cpus', launch.cpus.join(','));
   if (fds.length > 0) options.push('--fds', fds.map((_, index) => FIRST_PASSED_FD + index).join(','));
+  const { packet } = launch;
+  if (packet) options.push('--packet', [packet.namespace, packet.interface, packet.peer].join(','));
   const program = nativeBinary('pk-shim');
   return new Promise((resolve, reject) => {
     if (launch.signal?.aborted) return reject(launch.signal.reason);
@@ -220,23 +225,26 @@ export function parseProgramExit(text: string): ProgramExit | undefined {
 
 /**
  * Resolves when the program has ended and `exit` is written, or when its shim is gone without that (then undefined).
- * Never rejects, holds one connection.
+ * Never rejects, holds one connection; when `signal` fires it lets go and resolves with undefined.
  */
-export async function awaitProgramExit(
-  directory: string,
-  onSocket?: (socket: Socket) => void,
-): Promise<ProgramExit | undefined> {
+export async function awaitProgramExit(directory: string, signal?: AbortSignal): Promise<ProgramExit | undefined> {
   try {
     const socket = await connectShim(directory, 'wait');
-    onSocket?.(socket);
     await new Promise<void>((resolve) => {
+      const letGo = () => void socket.destroy();
       socket.on('error', () => {});
-      socket.on('close', () => resolve());
+      socket.on('close', () => {
+        signal?.removeEventListener('abort', letGo);
+        resolve();
+      });
       socket.resume();
+      signal?.addEventListener('abort', letGo, { once: true });
+      if (signal?.aborted) letGo();
     });
   } catch {
     // No shim: the file tells.
   }
+  if (signal?.aborted) return undefined;
   const exit = readProgramExit(directory);
   // Nobody waited for what a killed shim took along.
   if (exit === undefined) await untilGone(directory, undefined, KILL_DEADLINE_MS).catch(() => {});

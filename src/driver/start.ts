@@ -1,5 +1,4 @@
 /** What goes wrong between starting a kernel's process and its agent's answer, told so that a person can act on it. */
-import type { Socket } from 'node:net';
 import { InstanceGroups } from '../host/index.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import { formatDuration } from '../sys/units.ts';
@@ -16,13 +15,7 @@ const TAIL_LINES = 12;
  */
 export function earlyEnd(directory: string, done: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
-    let socket: Socket | undefined;
-    done.addEventListener('abort', () => socket?.destroy(), { once: true });
-    const watching = awaitProgramExit(directory, (connected) => {
-      socket = connected;
-      if (done.aborted) socket.destroy();
-    });
-    watching
+    awaitProgramExit(directory, done)
       .then(async (exit) => {
         if (!done.aborted) reject(await endError(directory, exit));
       })

@@ -20,9 +20,9 @@ const FAST_BOOT = [
   'cryptomgr.notests=1',
 ];
 
-/** `firstRegionFd`: descriptors of the shared regions, in their order. `lpj` undefined: boots with its messages on, so that the constant can be read from them. */
+/** `firstRegionFd`: descriptors of the shared regions, in their order, and of the network after them. `lpj` undefined: boots with its messages on, so that the constant can be read from them. */
 export function umlCommand(
-  spec: Pick<LaunchSpec, 'memoryBytes' | 'root' | 'regions'>,
+  spec: Pick<LaunchSpec, 'memoryBytes' | 'root' | 'regions' | 'network'>,
   firstRegionFd: number,
   lpj: number | undefined,
 ): string[] {
@@ -36,10 +36,15 @@ export function umlCommand(
     ...(hasDisk ? [`ubd0r=${JAIL_ROOT_IMAGE}`] : []),
     ...[`umid=${UMID}`, `uml_dir=${UML_DIRECTORY}`],
     ...spec.regions.map(({ slot }, index) => `iomem=c${slot},/proc/self/fd/${firstRegionFd + index}`),
+    ...(spec.network === null ? [] : [vector(spec.network.port.mac, firstRegionFd + spec.regions.length)]),
     ...FAST_BOOT,
     ...(lpj === undefined ? [] : ['quiet', 'loglevel=1', `lpj=${lpj}`]),
   ];
 }
+
+/** The network card in the guest. */
+export const UML_INTERFACE = 'vec0';
+const vector = (mac: string, fd: number) => `${UML_INTERFACE}:transport=fd,fd=${fd},mac=${mac}`;
 
 /**
  * The CONFIGURE step of each region, by its id. The kernel lays regions out from the last one of the command line to the

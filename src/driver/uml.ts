@@ -5,12 +5,13 @@
 import { randomBytes } from 'node:crypto';
 import { chmodSync, chownSync, closeSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
-import { forgetRegion, GuestLink, rootOps } from '../guest/index.ts';
+import { forgetRegion, GuestLink, networkSteps, rootOps } from '../guest/index.ts';
 import { InstanceGroups } from '../host/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { cacheDirectory, nativeBinary } from '../sys/paths.ts';
 import { allowedCpus } from '../sys/process.ts';
 import { findTool, toolHint, toolPath } from '../sys/tools.ts';
+import { formatBytes } from '../sys/units.ts';
 import { CpuChoice } from './cpu-choice.ts';
 import type {
   Availability,
@@ -40,6 +41,7 @@ import { earlyEnd, startFailure } from './start.ts';
 import {
   UML_DIRECTORY,
   UML_INITRAMFS,
+  UML_INTERFACE,
   UML_KERNEL,
   UML_MCONSOLE,
   umlCommand,
@@ -52,6 +54,8 @@ import { LpjCache, parseLpj } from './uml-lpj.ts';
 const MIB = 2 ** 20;
 /** Besides the guest's memory, the kernel keeps small files of its own there. */
 const SHM_RESERVE_BYTES = 16 * MIB;
+/** With more the kernel has no room left for what it maps itself, and panics as it boots. */
+const MOST_SHARED_BYTES = 1024 * MIB;
 const ATTACH_DEADLINE_MS = 10_000;
 
 const CAPABILITIES: Capabilities = {
@@ -67,7 +71,8 @@ const CAPABILITIES: Capabilities = {
   hugePages: false,
   dump: false,
   sharedMemory: 'boot',
-  networks: ['none'],
+  networks: ['none', 'private'],
+  networkPort: 'veth',
   confinement: [
     'guest kernel in user space',
     'seccomp',
@@ -205,9 +210,12 @@ export class UmlDriver implements Driver {
         ...joins.map((path) => openSync(path, 'w')),
         ...spec.regions.map(({ path }) => openSync(path, 'r+')),
       ];
-      const { pid } = await launchShim({ ...launch, fds, cpus: spec.housekeepingCpus }).finally(() =>
-        fds.forEach((fd) => void closeSync(fd)),
-      );
+      const { pid } = await launchShim({
+        ...launch,
+        fds,
+        packet: spec.network?.port,
+        cpus: spec.housekeepingCpus,
+      }).finally(() => fds.forEach((fd) => void closeSync(fd)));
       const ended = earlyEnd(spec.directory, watch.signal);
       await Promise.race([this.#setUp(spec, guest, both, progress), ended]);
       if (lpj === undefined) await this.#measure(spec);
@@ -291,7 +299,8 @@ export class UmlDriver implements Driver {
       machineId: spec.id,
       seed: randomBytes(32),
     });
-    await guest.configure([...ops, ...umlRegionSteps(spec.regions).values()], signal);
+    const address = spec.network === null ? [] : networkSteps(UML_INTERFACE, spec.network);
+    await guest.configure([...ops, ...umlRegionSteps(spec.regions).values(), ...address], signal);
   }
 
   async #measure(spec: LaunchSpec): Promise<void> {
@@ -330,6 +339,15 @@ function checkSpec(spec: LaunchSpec): void {
       value: spec.cpus,
       hint: 'Ask for one CPU, or use --driver qemu.',
     });
+  }
+  const shared = spec.regions.reduce((sum, { bytes }) => sum + bytes, 0);
+  if (shared > MOST_SHARED_BYTES) {
+    const names = spec.regions.map(({ name }) => name).join(', ');
+    throw new PolykernelError(
+      'unsupported',
+      `User Mode Linux can see 1 GiB of shared memory, and the channels ${names} take ${formatBytes(shared)}`,
+      { field: 'channels', value: shared, hint: 'Make them smaller, or use --driver qemu.' },
+    );
   }
   if (spec.memoryBytes < CAPABILITIES.minMemoryBytes || spec.memoryBytes > CAPABILITIES.maxMemoryBytes) {
     throw new PolykernelError(

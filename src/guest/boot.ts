@@ -38,6 +38,15 @@ export function showRegion(region: GuestRegion, memory: { kind: 'iomem' | 'pci';
   return ['channel', [name, slot, side, memory.kind, memory.offset, bytes].join('\x1f')];
 }
 
+/** The steps that bring a network card up with its address, and make names known. */
+export const networkSteps = (
+  card: string,
+  { port, hosts }: { port: { address: string; netmask: string }; hosts: string },
+): Pair[] => [
+  ['address', [card, port.address, port.netmask, ''].join('\x1f')],
+  ['write', `/etc/hosts\x1f${hosts}`],
+];
+
 export const forgetRegion = (name: string): Pair => ['no-channel', name];
 
 /** Where the share and the layers are mounted. Under /run, because switch-root carries that along. */

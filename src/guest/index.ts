@@ -1,4 +1,12 @@
-export { forgetRegion, type GuestIdentity, type GuestRegion, type GuestRoot, rootOps, showRegion } from './boot.ts';
+export {
+  forgetRegion,
+  type GuestIdentity,
+  type GuestRegion,
+  type GuestRoot,
+  networkSteps,
+  rootOps,
+  showRegion,
+} from './boot.ts';
 export {
   type BootModule,
   buildInitramfs,

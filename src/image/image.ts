@@ -19,4 +19,4 @@ export interface KernelImage {
   modules: Partial<Record<ModulePurpose, readonly string[]>>;
 }
 
-export type ModulePurpose = 'boot' | 'share' | 'overlay' | 'squashfs' | 'ext4' | 'block';
+export type ModulePurpose = 'boot' | 'share' | 'overlay' | 'squashfs' | 'ext4' | 'block' | 'network';

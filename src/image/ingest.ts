@@ -19,6 +19,7 @@ const LOSS: Readonly<Record<ModulePurpose, string>> = {
   squashfs: 'squashfs root files cannot be mounted',
   ext4: 'ext4 root files cannot be mounted',
   block: 'root files cannot be attached as disks',
+  network: 'QEMU guests cannot join a private network',
 };
 
 /**

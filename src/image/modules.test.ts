@@ -82,6 +82,7 @@ describe('chooseModules', () => {
     expect(chosen.absent).toEqual(
       new Map([
         ['share', '9pnet_virtio'],
+        ['network', 'virtio_net'],
         ['ext4', 'ext4'],
       ]),
     );

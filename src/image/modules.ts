@@ -25,6 +25,7 @@ export const WANTED_MODULES: Readonly<Record<KernelImage['kind'], Partial<Record
       squashfs: ['squashfs'],
       ext4: ['crc32c_generic', 'ext4'],
       block: ['virtio_blk'],
+      network: ['virtio_net'],
     },
   };
 
@@ -149,7 +150,8 @@ export async function chooseModules(
     if (missing !== undefined) chosen.absent.set(purpose, missing);
     const order = loadOrder(roots, (name) => facts.get(name)?.depends).filter((name) => !boot.includes(name));
     if (purpose === 'boot') boot = order;
-    if (order.length > 0 && missing === undefined) chosen.sets[purpose] = order;
+    // An empty set says that all of it is built in; who must know that a network works looks for it.
+    if (missing === undefined && (order.length > 0 || purpose === 'network')) chosen.sets[purpose] = order;
   }
   const used = new Set(Object.values(chosen.sets).flat());
   for (const name of chosen.contents.keys()) if (!used.has(name)) chosen.contents.delete(name);

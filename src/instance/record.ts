@@ -24,6 +24,8 @@ export interface InstanceRecord {
   restartAt: string | null;
   /** null unless the spec asks for a partition. */
   placement: Placement | null;
+  /** Names its address in the private network; null without one. */
+  networkNumber: number | null;
   /** The definition in the stack file that the spec was made from, as JSON; null without a stack. */
   definition: string | null;
 }
@@ -55,5 +57,6 @@ export function statusOf(record: InstanceRecord, pid: number | null): InstanceSt
     exit: machine.exit,
     restartAt: record.restartAt,
     placement: record.placement,
+    address: record.launch?.network?.port.address ?? null,
   };
 }

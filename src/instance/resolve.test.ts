@@ -133,6 +133,8 @@ it('fills in the rest', () => {
     tenant: null,
     stack: null,
     channels: [],
+    network: 'none',
+    publish: [],
   });
 });
 
@@ -162,4 +164,12 @@ describe('a partition', () => {
       expect.objectContaining({ code: 'unsupported', field: 'partition.devices' }),
     );
   });
+});
+
+it('published ports need a network, and bring one along', () => {
+  const publish = [{ hostPort: 8080, guestPort: 80 }];
+  const spec = resolveSpec({ command: ['true'], publish }, 'web', facts([UML]));
+  expect(spec).toMatchObject({ network: 'private', publish: [{ hostAddress: '127.0.0.1', hostPort: 8080 }] });
+  const without = { command: ['true'], publish, network: 'none' as const };
+  expect(() => resolveSpec(without, 'web', facts([UML]))).toThrow(/has no network/);
 });

@@ -69,6 +69,9 @@ export function resolveSpec(request: CreateRequest, name: string, facts: HostFac
       },
     );
   }
+  const publish = (request.publish ?? []).map((port) => ({ ...port, hostAddress: port.hostAddress ?? '127.0.0.1' }));
+  const network = request.network ?? (publish.length > 0 ? 'private' : 'none');
+  checkNetwork(network, publish, driver);
   const tty = request.tty ?? false;
   return {
     name,
@@ -101,7 +104,25 @@ export function resolveSpec(request: CreateRequest, name: string, facts: HostFac
     tenant: request.tenant ?? null,
     stack: null,
     channels: request.channels ?? [],
+    network,
+    publish,
   };
+}
+
+function checkNetwork(network: InstanceSpec['network'], publish: InstanceSpec['publish'], driver: DriverFacts): void {
+  if (network === 'none' && publish.length > 0) {
+    throw new PolykernelError('invalid', 'ports are published, and the instance has no network', {
+      field: 'network',
+      value: network,
+      hint: 'Leave --network out, or use --network private.',
+    });
+  }
+  if (!driver.capabilities.networks.includes(network)) {
+    throw new PolykernelError('unsupported', `the driver ${driver.name} has no ${network} network`, {
+      field: 'network',
+      value: network,
+    });
+  }
 }
 
 /**

@@ -28,6 +28,27 @@ export const volumeSchema = {
   },
 } as const;
 
+export const publishSchema = {
+  type: 'array',
+  maxItems: 64,
+  description: 'TCP ports of the host that lead to the instance',
+  items: {
+    type: 'object',
+    additionalProperties: false,
+    required: ['hostPort', 'guestPort'],
+    properties: {
+      hostAddress: {
+        type: 'string',
+        pattern: '^\\d{1,3}(\\.\\d{1,3}){3}$',
+        description: 'IPv4 address to listen on. Default 127.0.0.1',
+        'x-hint': 'Give an address of this machine, such as 127.0.0.1.',
+      },
+      hostPort: { type: 'integer', minimum: 1, maximum: 65_535 },
+      guestPort: { type: 'integer', minimum: 1, maximum: 65_535 },
+    },
+  },
+} as const;
+
 export const environmentSchema = {
   type: 'object',
   additionalProperties: { type: 'string', maxLength: 65_536 },
@@ -73,6 +94,12 @@ export const createRequestSchema = {
     },
     volumes: { type: 'array', items: volumeSchema, maxItems: 64 },
     channels: channelUsesSchema,
+    network: {
+      enum: ['none', 'private'],
+      description:
+        'none: its own loopback. private: the instances of this daemon that are in it. Default none, with published ports private',
+    },
+    publish: publishSchema,
     partition: {
       ...partitionRequestSchema,
       description: 'What it is to own of the pool, instead of cpus and memoryBytes. Default: nothing',

@@ -1,5 +1,5 @@
 import type { ChannelUse } from '../channel/index.ts';
-import type { DriverName, Volume } from '../driver/index.ts';
+import type { DriverName, NetworkKind, Volume } from '../driver/index.ts';
 import type { Partition, PartitionRequest } from '../ledger/index.ts';
 
 /** What a person asks for. Sizes in bytes, durations in milliseconds, paths absolute host paths. */
@@ -41,8 +41,19 @@ export interface InstanceSpec {
   tenant: string | null;
   /** The stack that described it; null = it was created by itself. */
   stack: string | null;
+  /** What it can reach. `none`: its own loopback. `private`: the other instances of this daemon that are in the network. */
+  network: NetworkKind;
+  /** TCP ports of the host that lead to it. */
+  publish: readonly PublishedPort[];
   /** Channels at whose end it is. */
   channels: readonly ChannelUse[];
+}
+
+export interface PublishedPort {
+  /** IPv4 address of the host that is listened on. */
+  hostAddress: string;
+  hostPort: number;
+  guestPort: number;
 }
 
 export type RestartPolicy = 'no' | 'on-failure' | 'always' | `on-failure:${number}`;
@@ -84,6 +95,8 @@ export interface InstanceStatus {
   restartAt: string | null;
   /** What it owns, from its creation to its removal; null for an unpartitioned one. */
   placement: Placement | null;
+  /** IPv4 address in the private network; null without one. */
+  address: string | null;
 }
 
 /** Where the ledger put an instance. */

@@ -112,24 +112,20 @@ export class ManagedBell extends FutexBell {
     return this.relayed ? Math.min(timeoutMs ?? RELAYED_PARK_MS, RELAYED_PARK_MS) : timeoutMs;
   }
 
-  /** Without a daemon nobody reads the FIFO, and a full one has been told enough: neither is a reason to fail. */
   private tell(): void {
     try {
-      this.fifo ??= openSync(this.descriptor.bell, constants.O_WRONLY | constants.O_NONBLOCK);
+      // For reading too, so that writing is no error while no daemon runs.
+      this.fifo ??= openSync(this.descriptor.bell, constants.O_RDWR | constants.O_NONBLOCK);
       writeSync(this.fifo, `${this.descriptor.number}\n`);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'EPIPE') this.closeFifo();
+    } catch {
+      // A full FIFO has been told enough, and a sleeper that was not reached looks again by itself.
     }
-  }
-
-  private closeFifo(): void {
-    if (this.fifo !== undefined) closeSync(this.fifo);
-    this.fifo = undefined;
   }
 
   override [Symbol.dispose](): void {
     super[Symbol.dispose]();
-    this.closeFifo();
+    if (this.fifo !== undefined) closeSync(this.fifo);
+    this.fifo = undefined;
     if (this.page === undefined) return;
     this.page.sleeper.close(() => this.interrupt());
     this.page.memory[Symbol.dispose]();

@@ -101,6 +101,28 @@ export class Consumer extends Side {
     if ((this.position - this.told) >>> 0 >= this.lazyBytes) this.flush();
   }
 
+  /**
+   * Calls `take` for each message that is there, at most `most`, with its place in `data`, and releases them together: the
+   * fastest way to take many. A successor gets all of them again when this process dies before the return. When `take`
+   * throws, its message and those after it stay. Returns how many were taken.
+   */
+  drain(take: (offset: number, length: number, tag: number) => void, most = Number.POSITIVE_INFINITY): number {
+    let taken = 0;
+    try {
+      for (let length = this.peek(); length >= 0; length = this.peek()) {
+        take(this.offset, length, this.tag);
+        this.position = (this.position + this.span) | 0;
+        this.countMessage(length);
+        this.length = -1;
+        // Half a ring that nobody is told of would stop the producer.
+        if (++taken >= most || (this.position - this.told) >>> 0 >= this.dataBytes / 2) break;
+      }
+    } finally {
+      if (this.position !== this.told) this.flush();
+    }
+    return taken;
+  }
+
   /** Index of the word at `offset` of the data area: of one view, because a second one costs peek() more. */
   private at(offset: number): number {
     return (offset >> 2) + DATA_WORD;

@@ -22,8 +22,9 @@ export interface OpenOptions {
 /**
  * Becomes the sender or receiver of the channel `name`. Disposing leaves the channel and lets go of its memory; closing
  * ends the stream as well. One process at a time has each side; the kernel frees it when that process dies.
- * Rejects with `not-found` (no such channel here), `permission` (not its end, or not the user who may), `conflict` (the
- * side is in use), `protocol` (its memory holds no ring, or one in error).
+ * Rejects with `invalid` (no name of a channel), `not-found` (no such channel here), `permission` (not its end, or not the
+ * user who may), `conflict` (the side is in use), `protocol` (its memory holds no ring, or one in error), `unavailable` (koffi
+ * is not installed).
  */
 export function openChannel(
   name: string,

@@ -49,6 +49,43 @@ describe('messages', () => {
     expect(consumer.tag).toBe(-1);
   });
 
+  test('staged are seen together, when they are published or the producer leaves', () => {
+    const { producer, consumer } = pair();
+    for (const value of [1, 2, 3]) {
+      producer.data[producer.reserve(8)] = value;
+      producer.stage(1, value);
+    }
+    expect(consumer.peek()).toBe(-1);
+    producer.publish();
+    const seen: number[][] = [];
+    const take = (offset: number, length: number, tag: number) => void seen.push([consumer.data[offset]!, length, tag]);
+    expect(consumer.drain(take, 2)).toBe(2);
+    expect(consumer.drain(take)).toBe(1);
+    expect(seen).toEqual([1, 2, 3].map((value) => [value, 1, value]));
+    producer.reserve(1);
+    producer.stage(1, 4);
+    producer.close();
+    expect(consumer.drain(take)).toBe(1);
+    expect(consumer.drain(take)).toBe(0);
+    expect(consumer.ended).toBe(true);
+  });
+
+  test('drained are released together; one whose taker throws stays', () => {
+    const { memory, producer, consumer } = pair();
+    for (let i = 0; i < 4; i++) producer.send(bytes(4, i), i);
+    const tags: number[] = [];
+    const take = (_offset: number, _length: number, tag: number) => {
+      if (tag === 2 && tags.length === 2) throw new Error('not this one');
+      tags.push(tag);
+    };
+    expect(() => consumer.drain(take)).toThrow('not this one');
+    expect(readStatistics(memory).consumer.messages).toBe(2n);
+    tags.push(-1);
+    expect(consumer.drain(take)).toBe(2);
+    expect(tags).toEqual([0, 1, -1, 2, 3]);
+    expect(readStatistics(memory)).toMatchObject({ depthBytes: 0, consumer: { messages: 4n } });
+  });
+
   test('of the largest size pass from every place in the ring', () => {
     const { producer, consumer } = pair();
     for (let i = 0; i < DATA / 8; i++) {

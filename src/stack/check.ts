@@ -1,15 +1,18 @@
 /** What no single value shows: contradictions between options, as far as the file alone tells. */
 import { formatCpuList } from '../sys/cpu-list.ts';
+import { checkChannels } from './parse-channels.ts';
 import type { KernelDefinition, Stack } from './stack.ts';
 import type { YamlReader } from './yaml-reader.ts';
 
 type Pool = NonNullable<Stack['pool']>;
 
 /** Adds what it finds to the reader's problems. */
-export function checkTogether({ pool, kernels }: Stack, reader: YamlReader): void {
+export function checkTogether(stack: Stack, reader: YamlReader): void {
+  const { pool, kernels } = stack;
   if (pool !== null) checkPool(pool, reader);
   checkCpus(kernels, pool, reader);
   checkDevices(kernels, pool, reader);
+  checkChannels(stack, reader);
 }
 
 function checkPool({ cpus, sharedCpus, devices }: Pool, reader: YamlReader): void {

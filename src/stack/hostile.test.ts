@@ -71,6 +71,15 @@ it.each(['[', '{a: ', '- '])('deep nesting of %j is one problem', (piece) => {
   expect(messages(piece.repeat(20_000))).toEqual(['this is nested too deeply']);
 });
 
+it('many unknown ends of channels are not all compared with many kernels', () => {
+  const lines = (text: (index: number) => string) => Array.from({ length: 4096 }, (_, index) => text(index)).join('');
+  const kernels = lines((index) => `  kernel-number-${index}: {command: x}\n`);
+  const channels = lines((index) => `  c${index}: {from: kernel-numbex-${index}y, to: kernel-numbez-${index}q}\n`);
+  const { problems } = parse(`kernels:\n${kernels}channels:\n${channels}`);
+  expect(problems).toHaveLength(201);
+  expect(problems[0]?.message).toMatch(/no kernel "kernel-numbex-0y"/);
+});
+
 it('tells so many problems and no more, and says so', () => {
   const told = messages(`kernels:\n${'  a: 1\n'.repeat(50_000)}`);
   expect(told).toHaveLength(201);

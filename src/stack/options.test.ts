@@ -104,6 +104,7 @@ const VALUES = [
   ...['on-failure', 'on-failure:3', 'on-failure:0', '1000:100', 'root', 'auto', 'qemu', 'kvm', 'any', 'whole-core'],
   ...[
     'shared-l3',
+    'private',
     'virtual',
     'nvme',
     '"0000:3b:00.0"',
@@ -114,7 +115,16 @@ const VALUES = [
     '[]',
     '{}',
   ],
-  ...['[a]', '[a, 1, true]', '["3b:00.0"]', '["./a:/b:ro"]', '[{source: a, target: /b}]', '[{class: nvme}]', '[null]'],
+  ...[
+    '[a]',
+    '[a, 1, true]',
+    '["3b:00.0"]',
+    '["./a:/b:ro"]',
+    '[{source: a, target: /b}]',
+    '[{class: nvme}]',
+    '[null]',
+    '["8080:80"]',
+  ],
   ...['{A: 1, B: x, C: true}', '{0: 1GiB}', '{0: 1GiB, 17: 64m}', '{a: 1GiB}', '{size: 1GiB}', '{nodes: {0: 1GiB}}'],
   ...['{count: 2}', '{shared: 1.5}', '{cpus: 2}', '{command: y}', '" 1GiB "', '" 10s "', '" 3b:00.0 "'],
 ];
@@ -127,6 +137,7 @@ const BESIDE: Readonly<Record<string, string>> = {
   'kernels.*.volumes[]': 'source: a, target: /b',
   'kernels.*.partition.devices[]': 'class: nvme',
   pool: 'cpus: 2-3',
+  'channels.*': 'from: a',
 };
 const INSTEAD: Readonly<Record<string, string>> = {
   'kernels.*.partition.cpus.shared': '',
@@ -146,5 +157,6 @@ function fileWith(path: string, value: string): string {
     else inner = `{${[`${key}: ${inner}`, ...others].join(', ')}}`;
     at = above;
   }
+  if (path.startsWith('channels')) return `{kernels: {a: {command: x}}, ${inner.slice(1)}`;
   return path.startsWith('pool') ? `{kernels: {a: {command: x}}, ${inner.slice(1)}` : inner;
 }

@@ -117,6 +117,22 @@ const ROWS: readonly Row[] = [
   ['kernels.*.volumes[].source', 'path', 'required', false, 'on this machine', text],
   ['kernels.*.volumes[].target', 'absolute path', 'required', false, 'in the guest', text],
   ['kernels.*.volumes[].readOnly', 'true or false', 'false', false, 'the guest cannot write', { type: 'boolean' }],
+  [
+    'kernels.*.network',
+    'none or private',
+    'private with publish, else none',
+    false,
+    'what it can reach: its own loopback, or the other instances in the private network',
+    { enum: ['none', 'private'] },
+  ],
+  [
+    'kernels.*.publish',
+    'list of [ADDRESS:]HOST:GUEST',
+    'none',
+    false,
+    'TCP ports of this machine that lead to it',
+    { type: 'array', items: { type: ['string', 'integer'], pattern: '^\\s*(\\d+(\\.\\d+){3}:)?\\d+(:\\d+)?\\s*$' } },
+  ],
   ['kernels.*.cwd', 'absolute path', '/', false, 'working directory in the guest', text],
   [
     'kernels.*.user',
@@ -236,6 +252,10 @@ const ROWS: readonly Row[] = [
     'SR-IOV virtual functions, or physical ones',
     { enum: ['any', 'virtual', 'physical'] },
   ],
+  ['channels', 'map of name to channel', 'none', true, 'rings of shared memory between kernels', object],
+  ['channels.*.from', 'name of a kernel, or host', 'host', false, 'who sends; a change makes it anew', label],
+  ['channels.*.to', 'name of a kernel, or host', 'host', false, 'who receives; a change makes it anew', label],
+  ['channels.*.size', 'size', '1MiB', false, 'for messages under way, a power of two; a change makes it anew', size],
 ];
 
 export const OPTIONS: readonly Option[] = ROWS.map(([path, type, fallback, live, description, schema]) => ({
@@ -328,6 +348,8 @@ function filled({ path, schema }: Option): JsonSchema {
   if (path === 'kernels') {
     return { type: 'object', minProperties: 1, propertyNames: label, additionalProperties: schemaOf('kernels.*') };
   }
+  if (path === 'channels')
+    return { type: 'object', propertyNames: label, additionalProperties: schemaOf('channels.*') };
   const items = TEXT_ITEMS[path];
   if (items !== undefined) return { type: 'array', items: { anyOf: [items, schemaOf(`${path}[]`)] } };
   if (keysOf(path).length === 0) return schema;

@@ -2,6 +2,7 @@
 import { resolve } from 'node:path';
 import { checkCreateRequest } from '../instance/schema.ts';
 import { PolykernelError } from '../sys/errors.ts';
+import { PUBLISH_HINT, parsePublishedPort } from '../sys/published-port.ts';
 import { keysOf } from './options.ts';
 import type { StackContext } from './parse.ts';
 import { readPartition } from './parse-partition.ts';
@@ -77,6 +78,8 @@ function readCreate(reader: YamlReader, place: Place, entries: Entries, context:
   option('cold', 'cold', (at) => reader.boolean(at));
   option('cpus', 'cpus', (at) => reader.number(at, 1, 4096));
   option('memory', 'memoryBytes', (at) => readSize(reader, at));
+  option('network', 'network', (at) => reader.word(at, ['none', 'private']));
+  option('publish', 'publish', (at) => readPublish(reader, at));
   const user = entries.get('user');
   Object.assign(create, user && readUser(reader, user));
   // Together they may be too long where neither is.
@@ -130,6 +133,16 @@ function readUser(reader: YamlReader, place: Place): { uid: number; gid: number 
   const [, uid, gid = '0'] = /^(\d{1,10})(?::(\d{1,10}))?$/.exec(text) ?? [];
   if (uid !== undefined && Math.max(Number(uid), Number(gid)) <= MOST_ID) return { uid: Number(uid), gid: Number(gid) };
   return reader.problem(place, `is ${JSON.stringify(text)}, not a user id of at most ${MOST_ID}`, hint);
+}
+
+function readPublish(reader: YamlReader, place: Place): Create['publish'] {
+  return reader.list(place, PUBLISH_HINT)?.flatMap((item) => {
+    const text = reader.text(item, 'HOST:GUEST', PUBLISH_HINT);
+    const port = text === undefined ? undefined : parsePublishedPort(text);
+    if (text !== undefined && port === undefined)
+      reader.problem(item, `is ${JSON.stringify(text)}, not HOST:GUEST`, PUBLISH_HINT);
+    return port !== undefined && isAccepted(reader, item, { publish: [port] }, 'publish[0]') ? [port] : [];
+  });
 }
 
 function readVolumes(reader: YamlReader, place: Place, { directory }: StackContext): Create['volumes'] {

@@ -31,6 +31,11 @@ it('reads every option', () => {
             { source: '/srv/shop/data', target: '/data', readOnly: true },
             { source: '/srv/x', target: '/x', readOnly: false },
           ],
+          network: 'private',
+          publish: [
+            { hostPort: 8080, guestPort: 80 },
+            { hostAddress: '0.0.0.0', hostPort: 9000, guestPort: 90 },
+          ],
           cwd: '/data',
           uid: 1000,
           gid: 100,
@@ -61,6 +66,10 @@ it('reads every option', () => {
       }),
       { name: 'plain', create: { command: ['x'], cpus: 2, memoryBytes: 2 ** 29 }, partition: null, tenant: null },
     ],
+    channels: [
+      { name: 'orders', from: 'web', to: 'db', sizeBytes: 2 ** 16 },
+      { name: 'hints', from: 'host', to: 'web', sizeBytes: 2 ** 20 },
+    ],
   });
 });
 
@@ -80,10 +89,12 @@ it('fills in what is left out', () => {
         },
       },
     ],
+    channels: [],
   });
 });
 
 describe('a problem has its place', () => {
+  const channel = (text: string) => `kernels:\n  web: {command: x}\nchannels:\n  c: ${text}\n`;
   const kernel = (text: string) => `kernels:\n  web:\n    command: [x]\n    ${text}\n`;
   it.each<[string, string, string, RegExp]>([
     ['no kernels', 'name: a', '1:1', /kernels is missing/],
@@ -142,6 +153,24 @@ describe('a problem has its place', () => {
     ['a relative cwd', kernel('cwd: data'), '4:10', /is "data"/],
     ['a user that is none', kernel('user: 4294967295'), '4:11', /not a user id/],
     ['no time at all', kernel('readyTimeout: 0'), '4:19', /0 is too short/],
+    ['a port that is none', kernel('publish: ["80:http"]'), '4:15', /not HOST:GUEST/],
+    ['a port out of range', kernel('publish: ["80:70000"]'), '4:15', /70000/],
+    ['an unknown end', channel('{from: wbe}'), '4:13', /there is no kernel "wbe"/],
+    ['one end twice', channel('{from: web, to: web}'), '4:6', /has web at both ends/],
+    ['two ends on the host', channel('{size: 1MiB}'), '4:6', /has host at both ends/],
+    [
+      'too many channels of a kernel',
+      `kernels: {web: {command: x}}\nchannels:\n${Array.from({ length: 17 }, (_, index) => `  c${index}: {from: web}\n`).join('')}`,
+      '19:15',
+      /web has more than 16 channels/,
+    ],
+    ['an odd size', channel('{from: web, size: 12KiB}'), '4:24', /no size that a channel can have/],
+    [
+      'a channel with a bad name',
+      'kernels: {web: {command: x}}\nchannels: {A_b: {from: web}}',
+      '2:12',
+      /not a valid name/,
+    ],
     ['an empty root', kernel('root: ""'), '4:11', /is empty/],
     ['an empty source', kernel('volumes: [{source: "", target: /x}]'), '4:24', /is empty/],
     ['an empty text to run', 'kernels: {a: {command: ""}}', '1:24', /is empty/],

@@ -4,6 +4,7 @@ import { MAX_CPU } from '../sys/cpu-list.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { checkTogether } from './check.ts';
 import { keysOf } from './options.ts';
+import { readChannels } from './parse-channels.ts';
 import { readKernel } from './parse-kernel.ts';
 import { readCpuList, readMemoryPerNode, readPciAddress, readSize } from './parse-values.ts';
 import type { KernelDefinition, Problem, Stack } from './stack.ts';
@@ -54,10 +55,12 @@ function readStack(reader: YamlReader, context: StackContext): Stack | undefined
   const given = name && reader.text(name);
   if (name !== undefined && given !== undefined) reader.attempt(name, () => checkName(given));
   const pool = entries.get('pool');
+  const channels = entries.get('channels');
   return {
     name: given ?? context.defaultName,
     pool: pool === undefined ? null : (readPool(reader, pool) ?? null),
     kernels: readKernels(reader, top, entries.get('kernels'), context),
+    channels: channels === undefined ? [] : readChannels(reader, channels),
   };
 }
 

@@ -2,6 +2,8 @@
  * Desired state minus what is gives typed steps, with a reason for each. Pure: the same input gives the same plan, byte
  * for byte. What carries the steps out is the daemon's business.
  */
+import type { ChannelStatus } from '../channel/index.ts';
+import type { Capabilities, DriverName } from '../driver/index.ts';
 import type { InstanceSpec, InstanceStatus, Placement } from '../instance/index.ts';
 import {
   type Advice,
@@ -21,6 +23,7 @@ import { PolykernelError } from '../sys/errors.ts';
 import { formatBytes } from '../sys/units.ts';
 import type { Topology } from '../topology/index.ts';
 import { definitionChanges, type FieldChange } from './definition.ts';
+import { type ChannelPlan, channelText, planChannels, refuseChannels, restartsFor } from './plan-channels.ts';
 import type { KernelDefinition, Stack } from './stack.ts';
 
 /** What is to happen to one kernel. `change`: live. `replace`: stopped, changed, started. */
@@ -44,6 +47,9 @@ export type Step =
   | { do: 'assign'; pool: Pool | null; kernels: readonly string[] }
   /** Move a running kernel to the CPUs it owns now. */
   | { do: 'repin'; name: string }
+  /** Make, or take away, the memory of a channel; running kernels that can be given memory see it at once. */
+  | { do: 'remove-channel'; name: string }
+  | { do: 'create-channel'; name: string }
   | { do: 'create'; name: string }
   | { do: 'start'; name: string }
   | { do: 'resume'; name: string };
@@ -54,6 +60,7 @@ export interface Plan {
   /** The pool as it will be; `change` is null when it stays as it is. */
   pool: { after: Pool | null; change: { before: Pool | null; text: string } | null };
   kernels: KernelPlan[];
+  channels: ChannelPlan[];
   steps: { step: Step; text: string; undo: string }[];
   /** What cannot be; with any of these the plan is not carried out. */
   refused: Refused[];
@@ -74,6 +81,9 @@ export interface PlanInput {
   topology: Topology;
   ledger: Ledger;
   instances: readonly Observed[];
+  channels: readonly ChannelStatus[];
+  /** When kernels of each driver can be given shared memory. */
+  sharedMemory: ReadonlyMap<DriverName, Capabilities['sharedMemory']>;
   /** What each kernel would be, or why it cannot be; for a machine that is only described, nothing. */
   resolved: ReadonlyMap<string, InstanceSpec | PolykernelError>;
   /** The accelerator QEMU would use. */
@@ -98,8 +108,21 @@ export function plan(input: PlanInput): Plan {
     if (holder !== undefined) refused.push(nameTaken(name, holder.status.spec.stack));
   }
   const placements = placeAll(input, pool, mine, refused);
+  const channels = planChannels(stack.name, stack.channels, input.channels, refused);
+  const driverOf = (name: string) => {
+    const spec = input.resolved.get(name);
+    return spec === undefined || spec instanceof PolykernelError ? undefined : spec.driver;
+  };
+  refuseChannels(stack.channels, driverOf, input.sharedMemory, refused);
+  const restarts = (name: string) => {
+    const status = mine.get(name)?.status;
+    if (status === undefined || !ACTIVE.has(status.state)) return [];
+    return restartsFor(name, status.spec.driver, channels, input.channels, input.sharedMemory);
+  };
   const kernels = [
-    ...stack.kernels.map((kernel) => planKernel(kernel, mine.get(kernel.name), placements.get(kernel.name) ?? null)),
+    ...stack.kernels.map((kernel) =>
+      planKernel(kernel, mine.get(kernel.name), placements.get(kernel.name) ?? null, restarts(kernel.name)),
+    ),
     ...[...mine.keys()]
       .filter((name) => !stack.kernels.some((kernel) => kernel.name === name))
       .sort()
@@ -122,7 +145,8 @@ export function plan(input: PlanInput): Plan {
     stack: stack.name,
     pool: { after: pool, change },
     kernels,
-    steps: refused.length > 0 ? [] : stepsOf(kernels, mine, { after: pool, change }),
+    channels,
+    steps: refused.length > 0 ? [] : stepsOf(kernels, channels, mine, { after: pool, change }),
     refused,
     advice: advise({
       topology,
@@ -138,7 +162,12 @@ export function plan(input: PlanInput): Plan {
 }
 
 /** The plan that takes a whole stack away. */
-export function planDestroy(stack: string, pool: Pool | null, instances: readonly Observed[]): Plan {
+export function planDestroy(
+  stack: string,
+  pool: Pool | null,
+  instances: readonly Observed[],
+  present: readonly ChannelStatus[],
+): Plan {
   const names = instances
     .filter(({ status }) => status.spec.stack === stack)
     .map(({ status }) => status.spec.name)
@@ -146,12 +175,16 @@ export function planDestroy(stack: string, pool: Pool | null, instances: readonl
   const kernels = names.map(
     (name): KernelPlan => ({ name, action: 'remove', why: ['the stack is destroyed'], changes: [], placement: null }),
   );
+  const channels = present
+    .filter((channel) => channel.stack === stack)
+    .map(({ name }): ChannelPlan => ({ name, action: 'remove', why: ['the stack is destroyed'], channel: null }));
   return {
     format: 1,
     stack,
     pool: { after: pool, change: null },
     kernels,
-    steps: stepsOf(kernels, new Map(), { after: pool, change: null }),
+    channels,
+    steps: stepsOf(kernels, channels, new Map(), { after: pool, change: null }),
     refused: [],
     advice: [],
   };
@@ -206,7 +239,12 @@ function placeAll(
   return placements;
 }
 
-function planKernel(kernel: KernelDefinition, observed: Observed | undefined, placement: Placement | null): KernelPlan {
+function planKernel(
+  kernel: KernelDefinition,
+  observed: Observed | undefined,
+  placement: Placement | null,
+  restarts: readonly string[],
+): KernelPlan {
   const { name } = kernel;
   if (observed === undefined) return { name, action: 'create', why: ['it does not exist'], changes: [], placement };
   const { status, misplaced } = observed;
@@ -217,8 +255,10 @@ function planKernel(kernel: KernelDefinition, observed: Observed | undefined, pl
     placement !== null && before !== null && !same(before.partition.memory, placement.partition.memory);
   if (movesMemory && !changes.some(({ path }) => path === 'partition.memory'))
     why.push('its memory moves to other nodes, which needs a restart');
+  why.push(...restarts);
   const moves = placement !== null && !same(partOf(before), partOf(placement));
-  if (changes.some(({ live }) => !live) || movesMemory) return { name, action: 'replace', why, changes, placement };
+  if (changes.some(({ live }) => !live) || movesMemory || restarts.length > 0)
+    return { name, action: 'replace', why, changes, placement };
   const drift = driftOf(status);
   if (changes.length > 0 || moves) {
     if (changes.length === 0) why.push('it moves to other CPUs');
@@ -251,18 +291,30 @@ function driftOf(status: InstanceStatus): { action: Action; why: string[] } | nu
 
 function stepsOf(
   kernels: readonly KernelPlan[],
+  channels: readonly ChannelPlan[],
   mine: ReadonlyMap<string, Observed>,
   { after: pool, change }: Plan['pool'],
 ): Plan['steps'] {
   const steps: Plan['steps'] = [];
   const add = (step: Step, text: string, undo: string) => steps.push({ step, text, undo });
   const of = (...actions: Action[]) => kernels.filter(({ action }) => actions.includes(action));
-  const active = (name: string) =>
-    ['starting', 'running', 'paused', 'stopping', 'backoff'].includes(mine.get(name)?.status.state ?? '');
+  const active = (name: string) => ACTIVE.has(mine.get(name)?.status.state ?? 'exited');
   for (const { name } of of('remove'))
     add({ do: 'remove', name }, `remove ${name}`, 'none: apply the stack file it was in');
   const replaced = of('replace');
   for (const { name } of replaced) if (active(name)) add({ do: 'stop', name }, `stop ${name}`, `pk start ${name}`);
+  for (const { name, action } of channels) {
+    if (action !== 'remove' && action !== 'replace') continue;
+    add(
+      { do: 'remove-channel', name },
+      `remove channel ${name}`,
+      'apply the stack file as it was; its messages are lost',
+    );
+  }
+  for (const { name, action, channel } of channels) {
+    if (channel === null || action === 'keep') continue;
+    add({ do: 'create-channel', name }, `create ${channelText(channel)}`, `pk channel rm ${name}`);
+  }
   const assigned = of('change', 'replace').map(({ name }) => name);
   if (change !== null || assigned.length > 0) {
     const parts = [
@@ -332,6 +384,9 @@ function adviceInstances({ stack, resolved, accelerator }: PlanInput, others: re
   return instances;
 }
 
+/** States in which there is a kernel, or one is due. */
+const ACTIVE: ReadonlySet<InstanceStatus['state']> = new Set(['starting', 'running', 'paused', 'stopping', 'backoff']);
+
 const cpusOf = ({ partition }: Placement): readonly number[] => partition.shared?.cpus ?? partition.cpus;
 const partOf = (placement: Placement | null) => placement && [placement.partition, placement.vcpuCpus];
 const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
@@ -357,6 +412,8 @@ export function planFor(stack: Stack, topology: Topology): Plan {
     topology,
     ledger: { pool: null, partitions: {} },
     instances: [],
+    channels: [],
+    sharedMemory: new Map(),
     resolved: new Map(),
     accelerator: null,
     interrupts: undefined,

@@ -1,4 +1,5 @@
 /** What a stack file says, as data. */
+import type { ChannelRequest } from '../channel/index.ts';
 import type { CreateRequest } from '../instance/index.ts';
 import type { PartitionRequest, PoolRequest } from '../ledger/index.ts';
 
@@ -8,7 +9,11 @@ export interface Stack {
   pool: PoolRequest | null;
   /** In the file's order; names are unique. */
   kernels: readonly KernelDefinition[];
+  /** In the file's order; names are unique. */
+  channels: readonly ChannelDefinition[];
 }
+
+export type ChannelDefinition = Required<ChannelRequest>;
 
 export interface KernelDefinition {
   name: string;

@@ -14,6 +14,8 @@ kernels:
     command: [node, server.js, 8080]
     environment: {PORT: 8080, DEBUG: true, EMPTY: ""}
     volumes: ["./data:/data:ro", {source: /srv/x, target: /x, readOnly: false}]
+    network: private
+    publish: ["8080:80", "0.0.0.0:9000:90"]
     cwd: /data
     user: 1000:100
     hostname: web.example
@@ -29,4 +31,7 @@ kernels:
   db: {command: [db], partition: {cpus: "4-7", memory: {nodes: {0: 1GiB, 1: 1GiB}, hugePages: 1GiB}}}
   job: {command: echo hi, partition: {cpus: {shared: 0.5, weight: 200}, memory: 64MiB}}
   plain: {command: [x], cpus: 2, memory: 512M}
+channels:
+  orders: {from: web, to: db, size: 64KiB}
+  hints: {to: web}
 `;

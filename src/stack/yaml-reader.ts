@@ -92,13 +92,14 @@ export class YamlReader {
   /** The problems in the order of the file, with a word on those that are not told. */
   report(): Problem[] {
     const sorted = [...this.problems].sort((a, b) => a.line - b.line || a.column - b.column);
-    if (!this.#isFull) return sorted;
+    if (!this.isFull) return sorted;
     const { line, column } = sorted.at(-1)!;
     const message = `only ${MOST_PROBLEMS} problems are told`;
     return [...sorted, { path: '', line, column, message, hint: 'Correct these first.' }];
   }
 
-  get #isFull(): boolean {
+  /** Whether no more problems are told. */
+  get isFull(): boolean {
     return this.problems.length >= MOST_PROBLEMS;
   }
 
@@ -139,7 +140,7 @@ export class YamlReader {
     const entries = new Map<string, Place>();
     const first = new Map<string, number>();
     for (const { key, value } of node.items) {
-      if (this.#isFull) break;
+      if (this.isFull) break;
       const keyNode = this.#target(key as Node | null);
       const offset = (key as Node | null)?.range?.[0] ?? place.offset;
       if (!isScalar(keyNode) || keyNode.value === null || typeof keyNode.value === 'object') {
@@ -251,7 +252,7 @@ export class YamlReader {
   }
 
   #push(path: string, offset: number, message: string, hint: string | undefined): void {
-    if (this.#isFull) return;
+    if (this.isFull) return;
     const place = this.#position(offset);
     this.problems.push({ path: clipped(path, MOST_PATH), ...place, message: clipped(message, MOST_MESSAGE), hint });
   }

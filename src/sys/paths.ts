@@ -31,6 +31,8 @@ export interface Layout {
   socket: string;
   /** SQLite database. */
   database: string;
+  /** Another one, of measurements: losing it is harmless. */
+  telemetry: string;
   /** Held by the one daemon of this state directory. */
   lock: string;
   daemonLog: string;
@@ -48,6 +50,7 @@ export function layout(root: string = home()): Layout {
     home: root,
     socket: join(root, 'daemon.sock'),
     database: join(root, 'state.db'),
+    telemetry: join(root, 'telemetry.db'),
     lock: join(root, 'daemon.lock'),
     daemonLog: join(root, 'daemon.log'),
     instances: join(root, 'instances'),
@@ -69,7 +72,7 @@ export function checkSocketPath(path: string): string {
 }
 
 /** Names of the C programs in native/. */
-export type NativeProgram = 'pk-init' | 'pk-shim' | 'pk-jail' | 'pk-ram.so' | 'pk-ring';
+export type NativeProgram = 'pk-init' | 'pk-shim' | 'pk-jail' | 'pk-ram.so' | 'pk-ring' | 'pk-forward';
 
 /** Where set-up puts a compiled program; it need not exist. */
 export function nativePath(name: NativeProgram, cache: string = cacheDirectory()): string {

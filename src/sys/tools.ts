@@ -35,6 +35,8 @@ export const TOOL_PACKAGES: Readonly<Record<string, string>> = {
   'mkfs.ext4': 'e2fsprogs',
   busybox: 'busybox-static',
   xz: 'xz-utils',
+  ip: 'iproute2',
+  nft: 'nftables',
   setarch: 'util-linux',
   taskset: 'util-linux',
   'lstopo-no-graphics': 'hwloc',

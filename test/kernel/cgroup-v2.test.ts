@@ -32,6 +32,7 @@ it('takes a CPU away from all other groups, puts a process there, and gives it b
       cold: false,
       readyTimeoutMs: 120_000,
       regions: [],
+      network: null,
       hiddenPaths: [],
     },
     new AbortController().signal,

@@ -96,6 +96,7 @@ describe.runIf(availableParallelism() >= 2)('kernels', () => {
       cold: false,
       readyTimeoutMs: 120_000,
       regions: [],
+      network: null,
       hiddenPaths: [home],
       ...change,
     };

@@ -55,6 +55,7 @@ describe('qemu', () => {
         cold: false,
         readyTimeoutMs: 120_000,
         regions: [],
+        network: null,
         hiddenPaths: [],
         ...change,
       },

@@ -61,6 +61,7 @@ describe('uml', () => {
       cold: false,
       readyTimeoutMs: 60_000,
       regions: [],
+      network: null,
       hiddenPaths: [home],
       ...change,
     };

@@ -1,5 +1,6 @@
 /** Channels as a daemon manages them: real memory with real keepers, kernels that are fake. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { Keepers } from '../../src/channel/index.ts';
@@ -128,6 +129,15 @@ test('memory that went with daemon and keeper is made anew, and that is told', a
   const told = listen(daemon);
   await eventually(() => told.includes('channel-error orders: its memory was lost with the host; it is empty now'));
   expect(keepersOf(daemon).list()).toEqual([after.id]);
+});
+
+test('a keeper whose directory is removed from under it ends', async () => {
+  const daemon = await startDaemon();
+  const { id } = await daemon.client.createChannel({ name: 'orders' });
+  const pid = keeperPid(daemon, id);
+  await daemon.daemon.drop();
+  await rm(directory(daemon), { recursive: true });
+  await eventually(() => !existsSync(`/proc/${pid}/fd`), 15_000);
 });
 
 test('what a crash left of a removal, or without a record, goes at the next start', async () => {

@@ -1,6 +1,7 @@
 /** Pool, plan, apply and destroy through the API of a whole daemon, on the fake driver. */
 import { describe, expect, it } from 'vitest';
 import type { Plan, StackSource } from '../../src/api/index.ts';
+import { FakeDriver } from '../../src/driver/fake.ts';
 import { eventually, startDaemon, type TestDaemon, untilState } from './harness.ts';
 
 const stack = (text: string): StackSource => ({ text, file: 'test.yaml', directory: '/tmp', defaultName: 'shop' });
@@ -176,6 +177,127 @@ kernels:
       expect((await test.client.inspect('web')).spec.env.MODE).toBe('b');
     }
   });
+});
+
+describe('channels of a stack', () => {
+  const RINGS = `
+kernels:
+  web: {driver: fake, command: [sleep, inf]}
+  db: {driver: fake, command: [sleep, inf]}
+channels: {orders: {from: web, to: db, size: 64KiB}, hints: {to: web}}
+`;
+  const channelActions = (plan: Plan) => Object.fromEntries(plan.channels.map(({ name, action }) => [name, action]));
+
+  it('are made before the kernels that see them, kept, made anew when they change, and go with the stack', async () => {
+    const test = await startDaemon();
+    const { client } = test;
+    const first = await client.apply(stack(RINGS));
+    expect(first.steps.map(({ step }) => step.do)).toEqual(['create-channel', 'create-channel', 'create', 'create']);
+    const [hints, orders] = await client.channels();
+    expect(orders).toMatchObject({ stack: 'shop', from: { owner: 'web', visible: 'attached' }, sizeBytes: 2 ** 16 });
+    expect(hints).toMatchObject({ from: { owner: 'host' }, to: { owner: 'web', visible: 'attached' } });
+    expect((await client.apply(stack(RINGS))).steps).toEqual([]);
+    const ids = await bootIds(test);
+
+    // Its kernels can be given memory while they run: none is started again.
+    const changed = await client.apply(stack(RINGS.replace('64KiB', '128KiB')));
+    expect(channelActions(changed)).toEqual({ orders: 'replace', hints: 'keep' });
+    expect(await client.channel('orders')).toMatchObject({ sizeBytes: 2 ** 17, to: { visible: 'attached' } });
+    expect(await bootIds(test)).toEqual(ids);
+
+    const fewer = await client.apply(stack(RINGS.replace(', hints: {to: web}', '')));
+    expect(channelActions(fewer)).toEqual({ orders: 'replace', hints: 'remove' });
+    await client.destroy('shop');
+    expect(await client.channels()).toEqual([]);
+  });
+
+  it('that a kernel can only be given at its start restart it, with that reason', async () => {
+    const test = await startDaemon({ drivers: [new FakeDriver({ capabilities: { sharedMemory: 'boot' } })] });
+    const { client } = test;
+    await client.apply(stack(RINGS.replace(', hints: {to: web}', '')));
+    const ids = await bootIds(test);
+    const grown = await client.apply(stack(RINGS));
+    expect(actions(grown)).toEqual({ web: 'replace', db: 'keep' });
+    expect(grown.kernels[0]?.why).toEqual(['it sees the channel hints only from its start on, which needs a restart']);
+    const now = await bootIds(test);
+    expect(now.db).toBe(ids.db);
+    expect(now.web).not.toBe(ids.web);
+    expect((await client.channel('hints')).to.visible).toBe('attached');
+    expect((await client.apply(stack(RINGS))).steps).toEqual([]);
+  });
+
+  it('are refused where the name is taken or the driver has no shared memory', async () => {
+    const test = await startDaemon({ drivers: [new FakeDriver({ capabilities: { sharedMemory: 'none' } })] });
+    await test.client.createChannel({ name: 'orders' });
+    const { refused, steps } = await test.client.plan(stack(RINGS));
+    expect(steps).toEqual([]);
+    expect(refused.map(({ name, message }) => `${name}: ${message}`)).toEqual([
+      'channel orders: the name is taken by a channel that no stack owns',
+      'web: fake has no shared memory for channel orders',
+      'db: fake has no shared memory for channel orders',
+      'web: fake has no shared memory for channel hints',
+    ]);
+    await expect(test.client.apply(stack(RINGS))).rejects.toMatchObject({ code: 'conflict' });
+    expect(await test.client.channels()).toHaveLength(1);
+  });
+
+  it('converge after a daemon that was killed at any step', async () => {
+    const test = await startDaemon();
+    const { steps } = await test.client.plan(stack(RINGS));
+    for (let step = 0; step < steps.length; step++) {
+      const ending = new AbortController();
+      const applying = test.client.apply(
+        stack(RINGS),
+        (text) => {
+          if (text.startsWith(`[${step + 1}/`)) ending.abort();
+        },
+        ending.signal,
+      );
+      await applying.catch(() => {});
+      await test.crashAndRestart();
+      await test.client.apply(stack(RINGS));
+      expect((await test.client.plan(stack(RINGS))).steps).toEqual([]);
+      expect(await test.client.channels()).toHaveLength(2);
+      await test.client.destroy('shop');
+      expect(await test.client.channels()).toEqual([]);
+    }
+  });
+
+  it.each<['boot' | 'hotplug', string, string]>([
+    ['boot', '64KiB', '128KiB'],
+    ['boot', ', hints: {to: web}', ''],
+    ['boot', '{from: web, to: db,', '{from: db, to: web,'],
+    ['hotplug', '64KiB', '128KiB'],
+    ['hotplug', ', hints: {to: web}', ''],
+  ])(
+    'with memory at %s: a change of "%s" converges after a daemon that was killed at any step',
+    async (sharedMemory, is, becomes) => {
+      const test = await startDaemon({ drivers: [new FakeDriver({ capabilities: { sharedMemory } })] });
+      const changed = stack(RINGS.replace(is, becomes));
+      await test.client.apply(stack(RINGS));
+      const { steps } = await test.client.plan(changed);
+      expect(steps.length).toBeGreaterThan(0);
+      for (let step = 0; step < steps.length; step++) {
+        const ending = new AbortController();
+        const applying = test.client.apply(
+          changed,
+          (text) => {
+            if (text.startsWith(`[${step + 1}/`)) ending.abort();
+          },
+          ending.signal,
+        );
+        await applying.catch(() => {});
+        await test.crashAndRestart();
+        await test.client.apply(changed);
+        expect((await test.client.plan(changed)).steps).toEqual([]);
+        const ends = (await test.client.channels()).flatMap(({ from, to }) => [from.visible, to.visible]);
+        expect(new Set(ends)).toEqual(new Set(['attached']));
+        await test.client.destroy('shop');
+        expect(await test.client.channels()).toEqual([]);
+        await test.client.apply(stack(RINGS));
+      }
+    },
+  );
 });
 
 describe('an instance by itself', () => {

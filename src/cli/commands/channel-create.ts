@@ -14,7 +14,7 @@ export const command: Command = {
   options: {
     from: { value: 'END', complete: 'end', help: 'who sends: an instance or host (default host)' },
     to: { value: 'END', complete: 'end', help: 'who receives: an instance or host (default host)' },
-    size: { value: 'SIZE', help: 'memory for messages under way, a power of two from 4K to 1G (default 1M)' },
+    size: { value: 'SIZE', help: 'memory for messages under way, a power of two from 4K to 512M (default 1M)' },
     json: JSON_OPTION,
   },
   arguments: [1, 1],

@@ -31,6 +31,13 @@ export const command: Command = {
       complete: 'channel-side',
       help: 'have this side of a channel (see `pk channel`)',
     },
+    network: { value: 'none|private', help: 'what it can reach (default none; private with --publish)' },
+    publish: {
+      short: 'p',
+      value: '[ADDRESS:]HOST:GUEST',
+      multiple: true,
+      help: 'lead a TCP port of this machine to it',
+    },
     env: { short: 'e', value: 'KEY[=VALUE]', multiple: true, help: 'set a variable, or pass one on' },
     'env-file': { value: 'FILE', multiple: true, complete: 'file', help: 'read variables from a file' },
     workdir: { short: 'w', value: 'DIR', help: 'working directory in the guest' },

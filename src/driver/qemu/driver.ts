@@ -109,7 +109,8 @@ export class QemuDriver implements Driver {
       pause: true,
       templateClone: true,
       hugePages: true,
-      networks: ['none'],
+      networks: ['none', 'private'],
+      networkPort: 'tap',
       confinement: [
         kvm ? 'virtual machine (KVM)' : 'emulated processor (TCG)',
         'QEMU sandbox',
@@ -260,6 +261,10 @@ export class QemuDriver implements Driver {
       const kernel = new QemuKernel({ id: spec.id, directory: spec.directory, pid, cloned, guest });
       if (spec.regions.length > 0) progress('attaching shared memory');
       for (const region of spec.regions) await Promise.race([ended, kernel.attachRegion(region)]);
+      if (spec.network !== null) {
+        progress('joining the network');
+        await Promise.race([ended, kernel.joinNetwork(spec.network)]);
+      }
       return kernel;
     } catch (error) {
       guest.destroy();
@@ -344,7 +349,7 @@ function isBroken(error: unknown): boolean {
 }
 
 function checkSpec(
-  spec: Pick<LaunchSpec, 'image' | 'cpus' | 'memoryBytes'> & Partial<Pick<LaunchSpec, 'placement'>>,
+  spec: Pick<LaunchSpec, 'image' | 'cpus' | 'memoryBytes'> & Partial<Pick<LaunchSpec, 'placement' | 'network'>>,
   capabilities: Capabilities,
 ): void {
   const { maxCpus, minMemoryBytes, maxMemoryBytes } = capabilities;
@@ -363,6 +368,17 @@ function checkSpec(
         field: 'cpus',
         value: spec.cpus,
         hint: `Ask for ${maxCpus} CPUs or fewer.`,
+      },
+    );
+  }
+  if (spec.network && spec.image.modules.network === undefined) {
+    throw new PolykernelError(
+      'unsupported',
+      `the image ${spec.image.name} has no module for the network card (virtio_net)`,
+      {
+        field: 'network',
+        value: spec.image.name,
+        hint: `Get it anew: pk image pull ${spec.image.name}`,
       },
     );
   }

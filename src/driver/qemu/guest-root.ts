@@ -26,9 +26,14 @@ export function guestRoot(spec: Pick<LaunchSpec, 'root' | 'volumes'>): GuestRoot
 }
 
 /** Modules still to be loaded, in load order. */
-export function guestModules(spec: Pick<LaunchSpec, 'image' | 'root'>, cloned: boolean): string[] {
+export function guestModules(spec: Pick<LaunchSpec, 'image' | 'root' | 'network'>, cloned: boolean): string[] {
   const { modules } = spec.image;
   const disk = spec.root.kind === 'squashfs' || spec.root.kind === 'ext4' ? spec.root.kind : undefined;
-  const lists = [cloned ? [] : templateModules(spec.image), disk && modules.block, disk && modules[disk]];
+  const lists = [
+    cloned ? [] : templateModules(spec.image),
+    disk && modules.block,
+    disk && modules[disk],
+    spec.network && modules.network,
+  ];
   return [...new Set(lists.flatMap((list) => list ?? []))];
 }

@@ -1,9 +1,10 @@
 /** A kernel in QEMU: pausing goes over the monitor, everything else as with every kernel under pk-shim. */
 import { randomBytes } from 'node:crypto';
-import type { SharedRegion } from '../driver.ts';
+import type { LaunchSpec, SharedRegion } from '../driver.ts';
 import { ShimKernel } from '../kernel.ts';
 import { qemuThreads } from '../launch-threads.ts';
 import { connectShim } from '../shim.ts';
+import { plugCard } from './card.ts';
 import { Qmp } from './qmp.ts';
 import { plugRegion, unplugRegion } from './regions.ts';
 
@@ -21,6 +22,11 @@ export class QemuKernel extends ShimKernel {
 
   attachRegion(region: SharedRegion): Promise<void> {
     return this.withMonitor((monitor) => plugRegion(monitor, this.directory, this.guest, region));
+  }
+
+  /** Plugs a network card in; once, at the start. Rejects as attachRegion(). */
+  joinNetwork(network: NonNullable<LaunchSpec['network']>): Promise<void> {
+    return this.withMonitor((monitor) => plugCard(monitor, this.directory, this.guest, network));
   }
 
   detachRegion(region: Pick<SharedRegion, 'id' | 'name'>): Promise<void> {

@@ -1,16 +1,12 @@
 /** Shared memory of a running QEMU: an ivshmem function per region, plugged in and out over the monitor. */
-import { setTimeout as pause } from 'node:timers/promises';
 import { forgetRegion, type GuestLink, showRegion } from '../../guest/index.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import type { SharedRegion } from '../driver.ts';
-import { askShim } from '../shim.ts';
+import { eventually, pass } from './plug.ts';
 import { isRecord, type Qmp } from './qmp.ts';
 
 /** Of the region in slot 0 on the PCI bus; pk-init counts from there too. */
 const FIRST_PCI_SLOT = 0x10;
-/** Under TCG on a busy machine the guest's hotplug handling takes a second. */
-const PLUG_DEADLINE_MS = 15_000;
-const POLL_MS = 20;
 
 /** Ids in QEMU; that of the channel makes an earlier region in the same slot another one. */
 const deviceId = (id: string) => `channel-${id.slice(0, 16)}`;
@@ -29,11 +25,7 @@ export async function plugRegion(
 ): Promise<void> {
   const { id, slot, path, bytes } = region;
   if (!(await children(monitor, '/objects')).has(memoryId(id))) {
-    const answer = await askShim(directory, `pass ${path}`);
-    if (answer !== 'ok\n') {
-      const reason = answer.replace(/^error /, '').trim() || 'the kernel ended meanwhile';
-      throw new PolykernelError('internal', `QEMU could not be given shared memory: ${reason}`);
-    }
+    await pass(directory, `pass ${path}`, 'shared memory');
     const added = await monitor.execute('add-fd');
     if (!isRecord(added) || !Number.isInteger(added.fd) || !Number.isInteger(added['fdset-id']))
       throw new PolykernelError('protocol', 'QEMU gave no number for a descriptor');
@@ -75,18 +67,4 @@ async function children(monitor: Qmp, path: string): Promise<Set<string>> {
   const list = await monitor.execute('qom-list', { path });
   const names = Array.isArray(list) ? list.map((entry) => (isRecord(entry) ? String(entry.name) : '')) : [];
   return new Set(names);
-}
-
-/** Repeats `attempt` until it succeeds or the deadline passes: the guest takes note of a plug in its own time. */
-async function eventually(attempt: () => Promise<void>, signal?: AbortSignal): Promise<void> {
-  const deadline = performance.now() + PLUG_DEADLINE_MS;
-  for (;;) {
-    try {
-      return await attempt();
-    } catch (error) {
-      const hopeless = !(error instanceof PolykernelError) || error.code !== 'internal';
-      if (hopeless || signal?.aborted || performance.now() > deadline) throw error;
-    }
-    await pause(POLL_MS);
-  }
 }

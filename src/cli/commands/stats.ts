@@ -1,0 +1,102 @@
+import type { InstanceStats } from '../../api/index.ts';
+import { type Client, connect } from '../../client/index.ts';
+import { PolykernelError } from '../../sys/errors.ts';
+import { parseDuration } from '../../sys/units.ts';
+import { pause } from '../channel-io.ts';
+import type { Command, Invocation } from '../command.ts';
+import { JSON_OPTION } from '../instances.ts';
+import { print, printJson } from '../output.ts';
+import { interruptible } from '../signals.ts';
+import { CSV_HEAD, seriesCsv, seriesText, statsCsv, statsDetails, statsTable } from '../stats-text.ts';
+
+const INTERVAL_MS = 1000;
+/** Cursor to the top left, and everything erased. */
+const CLEAR = '\x1b[H\x1b[J';
+
+export const command: Command = {
+  summary: 'what instances use: CPU, memory, disk, network',
+  usage: '[OPTION]... [NAME]',
+  description:
+    'The latest numbers, means of two seconds. CPU is what the guest accounts, HOST what the host kernel gave its vCPUs,\n' +
+    'DELAY what it withheld, all in percent of one CPU: a guest that spins while idle shows under HOST alone. WAIT is the\n' +
+    'share of the time in which tasks waited for a CPU. With --since NAME over time. docs/telemetry.md explains all.',
+  options: {
+    since: { value: 'DURATION', help: 'over the last 10m, 1h, 2d, ...', words: ['1m', '10m', '1h', '1d', '7d'] },
+    step: { value: 'DURATION', help: 'length of a step of --since' },
+    csv: { help: 'comma-separated values' },
+    watch: { short: 'w', help: 'again every second' },
+    json: JSON_OPTION,
+  },
+  arguments: [0, 1],
+  complete: 'instance',
+  examples: [
+    ['pk stats', 'all instances'],
+    ['pk stats web', 'everything of one'],
+    ['pk stats web --since 1h --csv > web.csv', 'the last hour, for a spreadsheet'],
+  ],
+  async run(invocation) {
+    check(invocation);
+    const interrupt = interruptible();
+    const { signal } = interrupt;
+    try {
+      const client = await interrupt.unlessInterrupted(connect({ signal }));
+      const watch = invocation.flag('watch');
+      for (let first = true; ; first = false) {
+        await show(client, invocation, first, signal);
+        if (!watch) return 0;
+        await pause(INTERVAL_MS, signal);
+      }
+    } catch (error) {
+      if (signal.aborted) return interrupt.code();
+      throw error;
+    } finally {
+      interrupt.release();
+    }
+  },
+};
+
+function check(invocation: Invocation): void {
+  const refuse = (message: string, field: string, hint: string): never => {
+    throw new PolykernelError('invalid', message, { field, hint });
+  };
+  if (invocation.flag('json') && invocation.flag('csv'))
+    refuse('--json and --csv are two formats', '--csv', 'Give one of them.');
+  if (invocation.value('step') !== undefined && invocation.value('since') === undefined)
+    refuse('--step is for --since', '--step', 'Give --since as well, such as --since 1h.');
+  const since = invocation.value('since');
+  if (since === undefined) return;
+  parseDuration(since, '--since');
+  if (invocation.positionals.length === 0)
+    refuse('--since wants the name of an instance', '--since', 'Write pk stats NAME --since DURATION.');
+  if (invocation.flag('watch') && invocation.flag('csv'))
+    refuse('--watch with --since shows the same again', '--watch', 'Leave --since away to get a line every second.');
+}
+
+async function show(client: Client, invocation: Invocation, first: boolean, signal: AbortSignal): Promise<void> {
+  const [name] = invocation.positionals;
+  const [watch, json, csv] = ['watch', 'json', 'csv'].map((flag) => invocation.flag(flag));
+  const since = invocation.value('since');
+  const put = (value: unknown) => (watch ? print(`${JSON.stringify(value)}\n`) : printJson(value));
+  const text = (what: string) => print(watch && process.stdout.isTTY === true ? `${CLEAR}${what}` : what);
+  if (since !== undefined) {
+    const step = invocation.value('step');
+    const series = await client.statsSeries(name!, { since, ...(step === undefined ? {} : { step }) }, signal);
+    await (json ? put(series) : csv ? print(seriesCsv(series)) : text(seriesText(series)));
+    return;
+  }
+  const all = await client.stats(signal);
+  const shown = name === undefined ? all : [named(all, name)];
+  if (json) await put(name === undefined ? shown : shown[0]);
+  else if (csv) await print((first ? CSV_HEAD : '') + statsCsv(shown));
+  else await text(name === undefined ? statsTable(shown) : statsDetails(shown[0]!));
+}
+
+function named(all: readonly InstanceStats[], name: string): InstanceStats {
+  const found = all.find((stats) => stats.name === name || stats.id === name);
+  if (found !== undefined) return found;
+  throw new PolykernelError('not-found', `there is no instance ${JSON.stringify(name)}`, {
+    field: 'name',
+    value: name,
+    hint: 'See `pk ps -a` for those there are.',
+  });
+}

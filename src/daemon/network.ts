@@ -1,0 +1,156 @@
+/** The private network of a daemon: addresses, names and published ports of its instances. */
+import { createHash } from 'node:crypto';
+import type { Capabilities, Kernel } from '../driver/index.ts';
+import { HostNetwork, type NetworkPort, networkObstacle } from '../host/index.ts';
+import type { InstanceRecord, PublishedPort } from '../instance/index.ts';
+import { PolykernelError } from '../sys/errors.ts';
+import type { Forwards } from './forwards.ts';
+import type { Journal } from './journal.ts';
+import { Mutex } from './mutex.ts';
+
+const NETMASK = '255.255.0.0';
+const PREFIX = 16;
+const BRIDGE_NUMBER = 1;
+const LAST_NUMBER = 65_533;
+
+/** The private network is 10.213.0.0/16 in a namespace of its own: it meets no other of that address. */
+const addressOf = (number: number): string => `10.213.${number >> 8}.${number & 255}`;
+
+/** What a kernel is told at its start: its port, and the names of all. */
+export interface Joined {
+  port: NetworkPort;
+  hosts: string;
+}
+
+type Member = Pick<InstanceRecord, 'spec' | 'networkNumber'>;
+
+/**
+ * INVARIANTS
+ * - The namespace exists while an instance has a number in it; whoever takes the last away removes it.
+ * - A port is made before the kernel that has it starts, and lets only frames with its own addresses in.
+ */
+export class Network {
+  readonly #host: HostNetwork;
+  readonly #forwards: Forwards;
+  readonly #journal: Journal;
+  readonly #members: () => readonly Member[];
+  readonly #kernels = new Map<string, Kernel>();
+  readonly #mutex = new Mutex();
+
+  /** `home` names the namespace; `members`: all instances there are. */
+  constructor(home: string, forwards: Forwards, members: () => readonly Member[], journal: Journal) {
+    this.#host = new HostNetwork(`pk-${createHash('sha256').update(home).digest('hex').slice(0, 8)}`);
+    this.#forwards = forwards;
+    this.#members = members;
+    this.#journal = journal;
+  }
+
+  /** An address for a new instance. Throws `unavailable` where there can be no network, `conflict` for a port that is taken. */
+  take(publish: readonly PublishedPort[]): number {
+    const obstacle = networkObstacle();
+    if (obstacle !== null) {
+      throw new PolykernelError('unavailable', `a private network cannot be made here: ${obstacle}`, {
+        field: 'network',
+        value: 'private',
+        hint: 'Run the daemon as root, or leave --network and --publish out.',
+      });
+    }
+    for (const member of this.#members()) {
+      const clash = member.spec.publish.find((theirs) => publish.some((each) => samePort(each, theirs)));
+      if (clash !== undefined) {
+        throw new PolykernelError('conflict', `port ${clash.hostPort} is published by ${member.spec.name} already`, {
+          field: 'publish',
+          value: clash.hostPort,
+          hint: 'Choose another port, or remove that instance.',
+        });
+      }
+    }
+    const taken = new Set(this.#members().map(({ networkNumber }) => networkNumber));
+    for (let number = BRIDGE_NUMBER + 1; number <= LAST_NUMBER; number++) if (!taken.has(number)) return number;
+    throw new PolykernelError('conflict', 'all addresses of the private network are in use', { field: 'network' });
+  }
+
+  /** Before a start: makes the port of an instance and publishes its ports. null when it has no network. */
+  async join(record: InstanceRecord, { networkPort }: Capabilities): Promise<Joined | null> {
+    if (record.networkNumber === null) return null;
+    const port = this.#port(record.networkNumber);
+    return await this.#mutex.run(async () => {
+      await this.#host.ensure(`${addressOf(BRIDGE_NUMBER)}/${PREFIX}`);
+      if (networkPort !== 'none') await this.#host.addPort(port, networkPort === 'veth');
+      for (const each of record.spec.publish)
+        if (!this.#forwards.lives(each)) await this.#forwards.start(each, port.namespace, port.address);
+      return { port, hosts: this.#hosts() };
+    });
+  }
+
+  /** A kernel runs: it is told of names that come and go. */
+  kernelUp(name: string, kernel: Kernel): void {
+    const member = this.#members().find(({ spec }) => spec.name === name);
+    if (member?.networkNumber == null) return;
+    this.#kernels.set(name, kernel);
+    void kernel.exited.then(() => {
+      if (this.#kernels.get(name) === kernel) this.#kernels.delete(name);
+    });
+  }
+
+  /** Tells all kernels the names there are now. */
+  tellNames(): void {
+    const content = Buffer.from(this.#hosts());
+    for (const [name, kernel] of this.#kernels) {
+      kernel.guest
+        .writeFile('/etc/hosts', 0o644, content)
+        .catch((error) => this.#journal.error(`telling ${name} the names of the network`, error));
+    }
+  }
+
+  /** After an instance is gone: takes its port and published ports away, and with the last the whole network. */
+  async leave({ networkNumber, spec }: Member): Promise<void> {
+    if (networkNumber === null) return;
+    await this.#mutex.run(async () => {
+      for (const { hostAddress, hostPort } of spec.publish) await this.#forwards.end(hostAddress, hostPort);
+      await this.#host.removePort(this.#port(networkNumber));
+      const others = this.#members().some((each) => each.networkNumber !== null && each.spec.name !== spec.name);
+      if (!others) await this.#host.remove();
+    });
+    this.tellNames();
+  }
+
+  /** Where a running kernel can be reached, and from which namespace; null when it cannot. */
+  endpoint(name: string): { address: string; namespace: string | null } | null {
+    const member = this.#members().find(({ spec }) => spec.name === name);
+    if (member?.networkNumber == null || !this.#kernels.has(name)) return null;
+    return { address: addressOf(member.networkNumber), namespace: this.#host.name };
+  }
+
+  /** After a restart of the daemon, with all instances known: ends what belongs to none. */
+  async recover(): Promise<void> {
+    const members = this.#members().filter(({ networkNumber }) => networkNumber !== null);
+    await this.#forwards.endAllBut(members.flatMap(({ spec }) => spec.publish));
+    if (members.length === 0) return await this.#host.remove();
+    const wanted = new Set(members.flatMap(({ networkNumber }) => [`k${networkNumber}`, `p${networkNumber}`]));
+    for (const name of await this.#host.ports()) if (!wanted.has(name)) await this.#host.removeInterface(name);
+    for (const { spec, networkNumber } of members) {
+      const { namespace, address } = this.#port(networkNumber!);
+      for (const port of spec.publish)
+        if (!this.#forwards.lives(port) && this.#host.exists) await this.#forwards.start(port, namespace, address);
+    }
+  }
+
+  #port(number: number): NetworkPort {
+    return this.#host.port(number, addressOf(number), NETMASK);
+  }
+
+  /** /etc/hosts of every guest: names come from here alone, so that none can take another's. */
+  #hosts(): string {
+    const lines = this.#members().flatMap(({ spec, networkNumber }) =>
+      networkNumber === null
+        ? []
+        : [`${addressOf(networkNumber)} ${[...new Set([spec.name, spec.hostname])].join(' ')}`],
+    );
+    return ['127.0.0.1 localhost', ...lines.sort(), ''].join('\n');
+  }
+}
+
+const samePort = (a: PublishedPort, b: PublishedPort): boolean =>
+  a.hostPort === b.hostPort &&
+  (a.hostAddress === b.hostAddress || [a, b].some((each) => each.hostAddress === '0.0.0.0'));

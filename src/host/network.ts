@@ -1,0 +1,178 @@
+/**
+ * The private network of a daemon: a network namespace with a bridge, in which each kernel has a port. Nothing of it is
+ * reachable from outside, and a port carries only frames with the addresses that it was given. All acts are idempotent.
+ */
+import { existsSync } from 'node:fs';
+import { runCommand } from '../sys/command.ts';
+import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
+import { findTool, toolHint } from '../sys/tools.ts';
+
+const NAMESPACES = '/run/netns';
+const BRIDGE = 'br0';
+const DEADLINE_MS = 20_000;
+
+/** Where a kernel is joined to the network. */
+export interface NetworkPort {
+  /** File of the network namespace. */
+  namespace: string;
+  bridge: string;
+  /** Of the kernel's end there, at most 15 characters; `peer`: the bridge's port, where that is another interface. */
+  interface: string;
+  peer: string;
+  /** Of the kernel's network card. */
+  mac: string;
+  /** IPv4 in dotted form. */
+  address: string;
+  netmask: string;
+}
+
+export class HostNetwork {
+  readonly name: string;
+
+  /** `name`: of the namespace, as `ip netns` shows it. */
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  get path(): string {
+    return `${NAMESPACES}/${this.name}`;
+  }
+
+  get exists(): boolean {
+    return existsSync(this.path);
+  }
+
+  /** Makes namespace, bridge and filter. `gateway`: the bridge's own address with its prefix length, such as 10.9.0.1/16. */
+  async ensure(gateway: string): Promise<void> {
+    if (this.exists && (await this.#isComplete())) return;
+    await this.remove();
+    try {
+      await this.#ip(['netns', 'add', this.name]);
+      const inside = [
+        'link set lo up',
+        `link add ${BRIDGE} type bridge`,
+        `link set ${BRIDGE} addrgenmode none`,
+        `addr add ${gateway} dev ${BRIDGE}`,
+        `link set ${BRIDGE} up`,
+      ];
+      await runCommand([ipProgram(), '-n', this.name, '-batch', '-'], {
+        input: inside.join('\n'),
+        deadlineMs: DEADLINE_MS,
+      });
+      await this.#nft(FILTER);
+    } catch (error) {
+      await this.remove();
+      throw asPolykernelError(error, 'making the private network');
+    }
+  }
+
+  /** Lets frames with these addresses in from the port; makes its interfaces when `veth`, which otherwise come with the VMM. */
+  async addPort(port: NetworkPort, veth: boolean): Promise<void> {
+    await this.removePort(port);
+    if (veth) {
+      const inside = [
+        `link add ${port.peer} type veth peer name ${port.interface}`,
+        ...[port.peer, port.interface].map((name) => `link set ${name} addrgenmode none`),
+        `link set ${port.peer} master ${BRIDGE}`,
+        ...[port.peer, port.interface].map((name) => `link set ${name} up`),
+      ];
+      await runCommand([ipProgram(), '-n', this.name, '-batch', '-'], {
+        input: inside.join('\n'),
+        deadlineMs: DEADLINE_MS,
+      });
+    }
+    await this.#nft(`add element bridge pk sources { ${element(port)} }`);
+  }
+
+  async removePort(port: NetworkPort): Promise<void> {
+    if (!this.exists) return;
+    await this.#nft(`delete element bridge pk sources { ${element(port)} }`).catch(() => {});
+    for (const name of new Set([port.peer, port.interface]))
+      await this.#ip(['-n', this.name, 'link', 'del', name]).catch(() => {});
+  }
+
+  /** Interfaces of ports, for finding what nobody owns any more. */
+  async ports(): Promise<string[]> {
+    if (!this.exists) return [];
+    const { stdout } = await runCommand([ipProgram(), '-n', this.name, '-o', 'link'], { deadlineMs: DEADLINE_MS });
+    const names = stdout.split('\n').flatMap((line) => /^\d+: ([^:@]+)/.exec(line)?.[1] ?? []);
+    return names.filter((name) => name !== 'lo' && name !== BRIDGE);
+  }
+
+  async removeInterface(name: string): Promise<void> {
+    await this.#ip(['-n', this.name, 'link', 'del', name]).catch(() => {});
+  }
+
+  /** Takes the whole network away, with every port. */
+  async remove(): Promise<void> {
+    if (this.exists) await this.#ip(['netns', 'del', this.name]);
+  }
+
+  port(number: number, address: string, netmask: string): NetworkPort {
+    const bytes = address.split('.').map((part) => Number(part).toString(16).padStart(2, '0'));
+    return {
+      namespace: this.path,
+      bridge: BRIDGE,
+      interface: `k${number}`,
+      peer: `p${number}`,
+      // Locally administered (bit 1 of the first byte), the rest is the address.
+      mac: `02:50:${bytes.join(':')}`,
+      address,
+      netmask,
+    };
+  }
+
+  async #isComplete(): Promise<boolean> {
+    try {
+      await this.#ip(['-n', this.name, 'link', 'show', BRIDGE]);
+      await this.#nft('list set bridge pk sources');
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  #ip(args: readonly string[]) {
+    return runCommand([ipProgram(), ...args], { deadlineMs: DEADLINE_MS });
+  }
+
+  #nft(script: string) {
+    const nft = needed('nft');
+    const argv = [ipProgram(), 'netns', 'exec', this.name, nft, '-f', '-'];
+    return runCommand(argv, { input: `${script}\n`, deadlineMs: DEADLINE_MS });
+  }
+}
+
+/** Frames from ports: those with a port's own addresses pass, IPv4 and ARP alone. */
+const FILTER = `
+table bridge pk {
+  set sources { type ifname . ether_addr . ipv4_addr; }
+  chain in {
+    type filter hook prerouting priority 0; policy drop;
+    ether type ip iifname . ether saddr . ip saddr @sources accept
+    ether type arp iifname . ether saddr . arp saddr ip @sources accept
+  }
+}`;
+
+/** A tap is the bridge's port itself; the end of a veth pair has its peer there. */
+const element = ({ peer, interface: name, mac, address }: NetworkPort): string =>
+  [...new Set([peer, name])].map((port) => `"${port}" . ${mac} . ${address}`).join(', ');
+
+const ipProgram = () => needed('ip');
+
+function needed(name: 'ip' | 'nft'): string {
+  const tool = findTool(name);
+  if (tool !== undefined) return tool.path;
+  throw new PolykernelError('unavailable', `a private network needs the program ${name}`, {
+    field: 'network',
+    hint: toolHint(name),
+  });
+}
+
+/** Why a private network cannot be made here; null when it can. */
+export function networkObstacle(): string | null {
+  if (process.getuid?.() !== 0) return 'it takes root to make a network namespace that others can join';
+  for (const name of ['ip', 'nft'] as const)
+    if (findTool(name) === undefined) return `${name} is missing: ${toolHint(name)}`;
+  return null;
+}

@@ -1,0 +1,131 @@
+/** The private network between real kernels: addresses, names, published ports, and what it keeps apart. */
+import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { InstanceStatus } from '../../src/api/index.ts';
+import { Sandbox, until } from '../pk.ts';
+
+/** A port of loopback that nobody listens on now. */
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await new Promise((resolve) => server.once('listening', resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+async function get(port: number): Promise<string> {
+  const answer = await fetch(`http://127.0.0.1:${port}/`, { signal: AbortSignal.timeout(5000) });
+  return await answer.text();
+}
+
+describe('private network', () => {
+  let sandbox: Sandbox;
+  let shared: string;
+  const ports: Record<string, number> = {};
+
+  beforeAll(async () => {
+    sandbox = await Sandbox.create();
+    shared = await mkdtemp(join(tmpdir(), 'pk-www-'));
+    await chmod(shared, 0o755);
+    await writeFile(join(shared, 'index.html'), 'served\n');
+    for (const [name, driver] of [
+      ['web', 'uml'],
+      ['vm', 'qemu'],
+    ] as const) {
+      ports[name] = await freePort();
+      const options = ['--driver', driver, '--memory', '256M', '-v', `${shared}:/www:ro`, '-p', `${ports[name]}:80`];
+      const command = ['busybox', 'httpd', '-f', '-p', '80', '-h', '/www'];
+      await sandbox.ok('run', '-d', '--name', name, ...options, '--', ...command);
+    }
+  });
+  afterAll(async () => {
+    await sandbox[Symbol.asyncDispose]();
+    await rm(shared, { recursive: true });
+  });
+
+  const inspect = (name: string) => sandbox.json<InstanceStatus>('inspect', name);
+  const sh = (name: string, script: string) => sandbox.pk(['exec', name, '--', 'sh', '-c', script]);
+  const namespaces = () => execFileSync('ip', ['netns', 'list'], { encoding: 'utf8' });
+
+  it('leads published ports to kernels of both kinds', async () => {
+    for (const name of ['web', 'vm'])
+      expect(await until(`${name} answers`, () => get(ports[name]!).catch(() => undefined))).toBe('served\n');
+  });
+
+  it('lets kernels reach each other by name, also those that come later', async () => {
+    for (const [from, to] of [
+      ['web', 'vm'],
+      ['vm', 'web'],
+    ] as const)
+      expect(await sh(from, `busybox wget -q -O - http://${to}/`)).toMatchObject({ code: 0, stdout: 'served\n' });
+    const client = ['run', '--driver', 'uml', '--network', 'private', '--name', 'late', '--'];
+    const ran = await sandbox.pk([...client, 'busybox', 'wget', '-q', '-O', '-', 'http://web/']);
+    expect(ran).toMatchObject({ code: 0, stdout: 'served\n', stderr: '' });
+  });
+
+  it('keeps an address over a restart, and gives no kernel a way out', async () => {
+    const { address } = await inspect('web');
+    expect(address).toMatch(/^10\.213\.\d+\.\d+$/);
+    await sandbox.ok('restart', 'web');
+    expect((await inspect('web')).address).toBe(address);
+    expect((await sh('web', 'ip route')).stdout.trim().split('\n')).toEqual([
+      expect.stringMatching(/^10\.213\.0\.0\/16 dev vec0 /),
+    ]);
+    expect(await until('web answers again', () => get(ports.web!).catch(() => undefined))).toBe('served\n');
+  });
+
+  it('lets no frame through with an address that is another’s', async () => {
+    const reach = 'busybox ping -c 1 -W 2 10.213.0.1 >/dev/null && echo yes || echo no';
+    for (const [name, card] of [
+      ['web', 'vec0'],
+      ['vm', 'eth0'],
+    ] as const) {
+      const { address } = await inspect(name);
+      expect((await sh(name, reach)).stdout).toBe('yes\n');
+      const wear = (ip: string) => `ip addr flush dev ${card}; ip addr add ${ip}/16 dev ${card};`;
+      expect((await sh(name, `${wear('10.213.77.77')} ${reach}`)).stdout).toBe('no\n');
+      expect((await sh(name, `${wear(address!)} ${reach}`)).stdout).toBe('yes\n');
+    }
+    // The card of a UML kernel is gone for good once it is taken down: it cannot change its address at all.
+    const mac = (await sh('vm', 'cat /sys/class/net/eth0/address')).stdout.trim();
+    const wear = (other: string) => `ip link set eth0 down; ip link set eth0 address ${other}; ip link set eth0 up;`;
+    expect((await sh('vm', `${wear('02:50:0a:d5:77:77')} ${reach}`)).stdout).toBe('no\n');
+    expect((await sh('vm', `${wear(mac)} ${reach}`)).stdout).toBe('yes\n');
+  });
+
+  it('goes on without its daemon, and finds everything again', async () => {
+    const { pid } = await sandbox.json<{ pid: number }>('daemon', 'status');
+    process.kill(pid, 'SIGKILL');
+    expect(await get(ports.vm!)).toBe('served\n');
+    expect((await inspect('vm')).state).toBe('running');
+    expect(await get(ports.vm!)).toBe('served\n');
+  });
+
+  it('names a port that is taken, by an instance or by another program', async () => {
+    const taken = await sandbox.pk(['run', '--driver', 'uml', '-p', `${ports.web}:80`, '--', 'true']);
+    expect(taken).toMatchObject({ code: 125, stderr: expect.stringContaining(`${ports.web} is published by web`) });
+    const server = createServer().listen(0, '127.0.0.1');
+    await new Promise((resolve) => server.once('listening', resolve));
+    const { port } = server.address() as { port: number };
+    const inUse = await sandbox.pk(['run', '--driver', 'uml', '-p', `${port}:80`, '--', 'true']);
+    expect(inUse.code).toBe(125);
+    expect(inUse.stderr).toContain(`port ${port} of 127.0.0.1 is in use`);
+    server.close();
+  });
+
+  it('goes with the last that is in it', async () => {
+    const before = namespaces();
+    const [own] = before.split('\n').filter((line) => existsSync(`/run/netns/${line.split(' ')[0]}`));
+    expect(own).toBeDefined();
+    for (const name of ['web', 'vm']) await sandbox.ok('rm', '-f', name);
+    await expect(get(ports.web!)).rejects.toThrow();
+    const after = namespaces();
+    expect(after.split('\n').length).toBeLessThan(before.split('\n').length);
+    expect(await sandbox.processes()).toHaveLength(1);
+  });
+});
