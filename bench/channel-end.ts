@@ -29,26 +29,34 @@ const nanoseconds = () => Number(process.hrtime.bigint());
 class Laps {
   fastest = Number.POSITIVE_INFINITY;
   private began = 0;
-  private readonly length: number;
+  /** The step that ends the lap. */
+  private next = 0;
+  declare private readonly length: number;
 
   constructor(length: number) {
     this.length = length;
   }
 
   step(i: number): void {
-    if (i % this.length !== 0) return;
+    if (i === this.next) this.lap(i);
+  }
+
+  private lap(i: number): void {
     const now = nanoseconds();
     if (i > 0) this.fastest = Math.min(this.fastest, (now - this.began) / this.length);
     this.began = now;
+    this.next = i + this.length;
   }
 }
 
 class Message {
-  readonly bytes: Uint8Array;
-  private readonly words: Int32Array;
-  private readonly last: number;
+  declare readonly bytes: Uint8Array;
+  declare readonly length: number;
+  declare private readonly words: Int32Array;
+  declare private readonly last: number;
 
   constructor(length: number) {
+    this.length = length;
     this.bytes = new Uint8Array(length);
     this.words = new Int32Array(this.bytes.buffer);
     this.last = this.words.length - 1;
@@ -66,7 +74,7 @@ class Message {
 }
 
 function take(from: Consumer, i: number, message: Message): void {
-  if (!from.wait() || from.receiveInto(message.bytes) !== message.bytes.length) throw new Error(`no message ${i}`);
+  if (!from.wait() || from.receiveInto(message.bytes) !== message.length) throw new Error(`no message ${i}`);
   message.check(i);
 }
 

@@ -1,20 +1,13 @@
 /** The sending end of a ring. One per ring; a second one to attach puts the first out of office. */
 import { PolykernelError } from '../sys/errors.ts';
 import type { SharedMemory } from '../sys/memory.ts';
-import { acquire } from './access.ts';
-import {
-  ASLEEP,
-  AWAKE,
-  BAD_COMMIT,
-  BAD_POSITION,
-  CONSUMER,
-  MESSAGE,
-  MESSAGE_HEADER_BYTES,
-  messageSpan,
-  PRODUCER,
-  WRAP,
-} from './layout.ts';
+import { acquire, Copier } from './access.ts';
+import * as layout from './layout.ts';
 import { type AttachOptions, Side } from './side.ts';
+
+/** Constants of this module: V8 reads an imported one from memory at each use. */
+const { ASLEEP, BAD_COMMIT, BAD_POSITION, CONSUMER, MESSAGE, MESSAGE_HEADER_BYTES, messageSpan, PRODUCER, WRAP } =
+  layout;
 
 /** What a full ring means to a sender: wait for room, drop and count, or an error. */
 export type BackPressure = 'wait' | 'drop' | 'error';
@@ -25,10 +18,12 @@ export interface ProducerOptions extends AttachOptions {
 }
 
 export class Producer extends Side {
-  private readonly backPressure: BackPressure;
+  /** The data area in words. */
+  declare private readonly dataWords: Int32Array;
+  declare private readonly backPressure: BackPressure;
   /** How far the consumer was when last looked: its line is touched only when the ring seems full. */
-  private released: number;
-  /** Reserved: offset of the message's header, and how far the position moves with it. */
+  declare private released: number;
+  /** Reserved: offset of the message's header, and its bytes with that. */
   private start = 0;
   private span = 0;
   /** Word that publishes the open batch, and its value; 0 when none is open. */
@@ -36,11 +31,14 @@ export class Producer extends Side {
   private chainWord = 0;
   /** Length for which ready() looks. */
   private wanted = 0;
+  declare private readonly copier: Copier;
 
   /** Attaches and goes on after the last committed message. Throws `protocol` for what is no ring or in error. */
   constructor(memory: SharedMemory, options: ProducerOptions = {}) {
     super(memory, PRODUCER, CONSUMER, options);
     this.backPressure = options.backPressure ?? 'wait';
+    this.copier = new Copier(this.data);
+    this.dataWords = new Int32Array(memory.buffer, layout.HEADER_BYTES, this.dataBytes / 4);
     this.released = Atomics.load(this.words, this.theirPositionWord);
     this.position = this.released;
     if ((this.position & 7) !== 0) this.fail(BAD_POSITION);
@@ -53,7 +51,7 @@ export class Producer extends Side {
   private walk(): void {
     for (;;) {
       const offset = this.position & this.mask;
-      const word = Atomics.load(this.words, this.at(offset));
+      const word = Atomics.load(this.dataWords, offset >> 2);
       if (word === 0) return;
       const span =
         word === WRAP && offset >= this.dataBytes / 2
@@ -69,10 +67,10 @@ export class Producer extends Side {
    * Throws `conflict` when the ring is full with back-pressure `error` or the consumer closed, `invalid` when too long.
    */
   send(bytes: Uint8Array, tag = 0): boolean {
-    const offset = this.reserve(bytes.length);
-    if (offset < 0 && !this.makeRoom(bytes.length)) return false;
-    this.data.set(bytes, this.start + MESSAGE_HEADER_BYTES);
-    this.stage(bytes.length, tag);
+    const { length } = bytes;
+    if (this.reserve(length) < 0 && !this.makeRoom(length)) return false;
+    this.copier.copyIn(bytes, this.start + MESSAGE_HEADER_BYTES, length);
+    this.stage(length, tag);
     this.publish();
     return true;
   }
@@ -87,7 +85,7 @@ export class Producer extends Side {
           this.publish();
           if (!this.makeRoom(bytes.length)) continue;
         }
-        this.data.set(bytes, this.start + MESSAGE_HEADER_BYTES);
+        this.copier.copyIn(bytes, this.start + MESSAGE_HEADER_BYTES, bytes.length);
         this.stage(bytes.length, tag);
         sent++;
       }
@@ -103,7 +101,7 @@ export class Producer extends Side {
       this.wanted = bytes.length;
       await this.waitAsync(signal);
     }
-    this.data.set(bytes, this.start + MESSAGE_HEADER_BYTES);
+    this.copier.copyIn(bytes, this.start + MESSAGE_HEADER_BYTES, bytes.length);
     this.stage(bytes.length, tag);
     this.publish();
   }
@@ -114,16 +112,16 @@ export class Producer extends Side {
    */
   reserve(length: number): number {
     if (length > this.largest || this.fault !== 0) this.refuse(length);
+    const { position, dataBytes } = this;
     const span = (length + 15) & ~7;
-    const offset = this.position & this.mask;
-    const end = this.dataBytes - offset;
+    const offset = position & this.mask;
+    const end = dataBytes - offset;
     const need = span <= end ? span : end + span;
-    if ((this.position + need + MESSAGE_HEADER_BYTES - this.released) >>> 0 > this.dataBytes && !this.look(need))
-      return -1;
-    const attention = this.words[this.theirAttention];
-    if (attention !== AWAKE && attention !== ASLEEP) this.checkConsumer();
+    if ((position + need + MESSAGE_HEADER_BYTES - this.released) >>> 0 > dataBytes && !this.look(need)) return -1;
+    // Neither awake nor asleep.
+    if (this.words[this.theirAttention]! >>> 0 > ASLEEP) this.checkConsumer();
+    this.span = span;
     this.start = span <= end ? offset : 0;
-    this.span = need;
     return this.start + MESSAGE_HEADER_BYTES;
   }
 
@@ -135,40 +133,41 @@ export class Producer extends Side {
 
   /** Ends the reserved message with its first `length` bytes, to become visible with the next publish() or commit(). */
   stage(length: number, tag = 0): void {
-    const { words } = this;
-    const first = this.position & this.mask;
+    if (length < 0 || length + MESSAGE_HEADER_BYTES > this.span)
+      throw new PolykernelError('invalid', `${length} bytes were not reserved`);
+    const { dataWords, position, start } = this;
+    const first = position & this.mask;
     let word = MESSAGE | length;
     let span = (length + 15) & ~7;
-    if (length < 0 || span > this.span) throw new PolykernelError('invalid', `${length} bytes were not reserved`);
-    words[this.at(this.start + 4)] = tag;
-    if (this.start !== first) {
+    dataWords[(start >> 2) + 1] = tag;
+    if (start !== first) {
       // The end was too short: a wrap marker leads to the message.
-      words[this.at(this.start)] = word;
+      dataWords[start >> 2] = word;
       word = WRAP;
       span += this.dataBytes - first;
     }
     // The consumer cannot get to any word of a batch before its first, which publish() stores.
     if (this.chainWord === 0) {
-      this.chainIndex = this.at(first);
+      this.chainIndex = first >> 2;
       this.chainWord = word;
     } else {
-      words[this.at(first)] = word;
+      dataWords[first >> 2] = word;
     }
-    this.position = (this.position + span) | 0;
+    this.position = (position + span) | 0;
     this.span = 0;
     this.countMessage(length);
   }
 
   /** Makes all staged messages visible at once. One publication costs about as much as writing three messages. */
   publish(): void {
-    const { words, chainWord } = this;
+    const { words, dataWords, chainWord, position } = this;
     if (chainWord === 0) return;
     this.chainWord = 0;
     this.checkOffice();
-    words[this.at(this.position & this.mask)] = 0;
+    dataWords[(position & this.mask) >> 2] = 0;
     // Sequentially consistent: a release for the message, and ordered before the look at the sleeper's flag.
-    Atomics.store(words, this.chainIndex, chainWord);
-    words[this.positionWord] = this.position;
+    Atomics.store(dataWords, this.chainIndex, chainWord);
+    words[this.positionWord] = position;
     if (acquire(words, this.theirAttention) === ASLEEP) this.wakePeer();
   }
 
