@@ -34,8 +34,8 @@ function checkCpus(kernels: readonly KernelDefinition[], pool: Pool | null, read
   const dedicated = new Set(pool?.cpus);
   for (const cpu of pool?.sharedCpus ?? []) dedicated.delete(cpu);
   const owners = new Map<number, string>();
-  for (const { name, partition } of kernels) {
-    const path = `kernels.${name}.partition.cpus`;
+  for (const { name, entry, partition } of kernels) {
+    const path = `kernels.${entry}.partition.cpus`;
     if (partition?.cpus.kind === 'shared' && pool?.sharedCpus.length === 0) {
       const hint = 'Name some of its CPUs in pool.shared.';
       reader.problemAt(path, 'asks for a part of shared CPUs, and the pool has none', hint);
@@ -60,11 +60,11 @@ function checkCpus(kernels: readonly KernelDefinition[], pool: Pool | null, read
 function checkDevices(kernels: readonly KernelDefinition[], pool: Pool | null, reader: YamlReader): void {
   const given = new Set(pool?.devices);
   const owners = new Map<string, string>();
-  for (const { name, partition } of kernels) {
+  for (const { name, entry, partition } of kernels) {
     for (const [index, device] of (partition?.devices ?? []).entries()) {
       if (device.kind !== 'address') continue;
       const { address } = device;
-      const path = `kernels.${name}.partition.devices[${index}]`;
+      const path = `kernels.${entry}.partition.devices[${index}]`;
       const owner = owners.get(address);
       if (owner !== undefined) {
         reader.problemAt(

@@ -1,5 +1,6 @@
 /** One kernel of a stack file. */
 import { resolve } from 'node:path';
+import { checkInstanceName } from '../instance/name.ts';
 import { checkCreateRequest } from '../instance/schema.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { PUBLISH_HINT, parsePublishedPort } from '../sys/published-port.ts';
@@ -14,20 +15,18 @@ type Create = KernelDefinition['create'];
 type Volume = NonNullable<Create['volumes']>[number] & { readOnly: boolean };
 type Entries = Map<string, Place>;
 
+/** As many as there can be kernels in a file. */
+const MOST_REPLICAS = 4096;
 const DRIVERS = ['auto', 'uml', 'qemu', 'fake'] as const;
 /** 2^32 - 1 means "no change" to chown(2) and setresuid(2). */
 const MOST_ID = 2 ** 32 - 2;
 const VOLUME_HINT = 'Write SOURCE:TARGET or SOURCE:TARGET:ro, such as ./data:/data:ro.';
 const LABEL_HINT = 'Use lower-case letters, digits and inner dashes, such as acme.';
 
-export function readKernel(
-  reader: YamlReader,
-  name: string,
-  place: Place,
-  context: StackContext,
-): KernelDefinition | undefined {
+/** The kernels that an entry stands for: one of its name, or so many replicas. Empty when it cannot be read. */
+export function readKernel(reader: YamlReader, name: string, place: Place, context: StackContext): KernelDefinition[] {
   const entries = reader.map(place, keysOf('kernels.*'));
-  if (entries === undefined) return undefined;
+  if (entries === undefined) return [];
   const create = readCreate(reader, place, entries, context);
   const partition = entries.get('partition');
   const tenant = entries.get('tenant');
@@ -42,12 +41,41 @@ export function readKernel(
   }
   const owner = tenant && readWord(reader, tenant);
   if (owner !== undefined) isAccepted(reader, tenant!, { tenant: owner }, 'tenant', LABEL_HINT);
-  return {
-    name,
+  const kernel = {
+    entry: name,
     create,
     partition: partition === undefined ? null : (readPartition(reader, partition) ?? null),
     tenant: owner ?? null,
   };
+  const names = replicaNames(reader, name, entries);
+  const only = names.length > 1 ? ofOneKernel(kernel) : undefined;
+  if (only === undefined) return names.map((each) => ({ name: each, ...kernel }));
+  reader.problemAt(`${place.path}.${only.path}`, `${only.what}, and there are ${names.length} replicas`, only.hint);
+  return [{ name, ...kernel }];
+}
+
+/** What only one kernel can have. */
+function ofOneKernel({ create, partition }: Pick<KernelDefinition, 'create' | 'partition'>) {
+  if (create.publish?.length) {
+    const hint = 'Make a service with them as targets: it spreads what comes to one port.';
+    return { path: 'publish', what: 'a port of this machine leads to one kernel', hint };
+  }
+  if (partition?.cpus.kind === 'exact')
+    return { path: 'partition.cpus', what: 'CPUs have one owner', hint: 'Give a number of CPUs instead of a list.' };
+  if (partition?.devices.some(({ kind }) => kind === 'address')) {
+    const hint = 'Ask for a class instead of an address.';
+    return { path: 'partition.devices', what: 'a function has one owner', hint };
+  }
+  return undefined;
+}
+
+function replicaNames(reader: YamlReader, name: string, entries: Entries): string[] {
+  const at = entries.get('replicas');
+  if (at === undefined) return [name];
+  const count = reader.number(at, 1, MOST_REPLICAS) ?? 1;
+  const names = Array.from({ length: count }, (_, index) => `${name}-${index + 1}`);
+  reader.attempt(at, () => checkInstanceName(names.at(-1)!));
+  return names;
 }
 
 /** What cannot be read, or would be refused by the API, is told and left out. */

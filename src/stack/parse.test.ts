@@ -21,6 +21,7 @@ it('reads every option', () => {
     kernels: [
       {
         name: 'web',
+        entry: 'web',
         create: {
           driver: 'qemu',
           image: 'mine',
@@ -57,14 +58,22 @@ it('reads every option', () => {
       },
       expect.objectContaining({
         name: 'db',
+        entry: 'db',
         partition: expect.objectContaining({ cpus: { kind: 'exact', cpus: [4, 5, 6, 7] } }),
       }),
       expect.objectContaining({
         name: 'job',
+        entry: 'job',
         create: { command: ['/bin/sh', '-c', 'echo hi'] },
         partition: expect.objectContaining({ cpus: { kind: 'shared', milliCpus: 500, weight: 200 } }),
       }),
-      { name: 'plain', create: { command: ['x'], cpus: 2, memoryBytes: 2 ** 29 }, partition: null, tenant: null },
+      ...['plain-1', 'plain-2'].map((name) => ({
+        name,
+        entry: 'plain',
+        create: { command: ['x'], cpus: 2, memoryBytes: 2 ** 29 },
+        partition: null,
+        tenant: null,
+      })),
     ],
     channels: [
       { name: 'orders', from: 'web', to: 'db', sizeBytes: 2 ** 16 },
@@ -80,6 +89,7 @@ it('fills in what is left out', () => {
     kernels: [
       {
         name: 'a',
+        entry: 'a',
         create: { command: ['x'] },
         tenant: null,
         partition: {
@@ -97,6 +107,26 @@ describe('a problem has its place', () => {
   const channel = (text: string) => `kernels:\n  web: {command: x}\nchannels:\n  c: ${text}\n`;
   const kernel = (text: string) => `kernels:\n  web:\n    command: [x]\n    ${text}\n`;
   it.each<[string, string, string, RegExp]>([
+    [
+      'replicas of one port',
+      kernel('publish: ["80"]\n    replicas: 2'),
+      '4:14',
+      /one kernel, and there are 2 replicas/,
+    ],
+    ['replicas on exact CPUs', kernel('replicas: 3\n    partition: {cpus: "2-4"}'), '5:23', /CPUs have one owner/],
+    ['no replicas', kernel('replicas: 0'), '4:15', /not 0|1 to 4096|from 1/],
+    [
+      'too many replicas',
+      `${kernel('replicas: 4000')}  db:\n    command: x\n    replicas: 97\n`,
+      '6:5',
+      /more than 4096/,
+    ],
+    [
+      'the name of a replica',
+      `${kernel('replicas: 2')}  web-2: {command: x}\n`,
+      '5:10',
+      /web-2 is a name that web gives/,
+    ],
     ['no kernels', 'name: a', '1:1', /kernels is missing/],
     ['an empty file', '', '1:1', /must be a map, not nothing/],
     ['a list', '- a', '1:1', /must be a map, not a list/],

@@ -82,13 +82,24 @@ function readKernels(
     return [];
   }
   const kernels: KernelDefinition[] = [];
+  /** By name, the entry it comes from. */
+  const names = new Map<string, string>();
   let exact = 0;
   for (const [name, kernel] of entries) {
     reader.attempt({ ...kernel, offset: kernel.keyOffset }, () => checkInstanceName(name));
-    const definition = readKernel(reader, name, kernel, context);
-    if (definition === undefined) continue;
-    kernels.push(definition);
-    const cpus = definition.partition?.cpus;
+    const replicas = readKernel(reader, name, kernel, context);
+    if (kernels.length + replicas.length > MOST_KERNELS) {
+      reader.problem(kernel, `makes it more than ${MOST_KERNELS} kernels`, 'Make several stacks of them.');
+      return [];
+    }
+    for (const each of replicas) {
+      const taken = names.get(each.name);
+      if (taken !== undefined)
+        reader.problem(kernel, `${each.name} is a name that ${taken} gives already`, 'Choose another name.');
+      names.set(each.name, name);
+      kernels.push(each);
+    }
+    const cpus = replicas[0]?.partition?.cpus;
     if (cpus?.kind === 'exact') exact += cpus.cpus.length;
     // Some are asked for twice then, which is told below; reading on would only fill memory.
     if (exact > MAX_CPU + 1) break;

@@ -17,6 +17,8 @@ export type ChannelDefinition = Required<ChannelRequest>;
 
 export interface KernelDefinition {
   name: string;
+  /** Its name in the file, which replicas have in common. */
+  entry: string;
   /** Everything but name, partition and tenant, as the API takes it. */
   create: Omit<CreateRequest, 'name' | 'partition' | 'tenant'>;
   /** null = it owns nothing and runs on the housekeeping CPUs. */
