@@ -2,9 +2,10 @@
  * The threads of a launch, found from outside: from the shim downwards in the host's /proc. Which of them are vCPUs is
  * told by what a compromised VMM cannot change to its advantage: a wrong name only moves its own threads among its own CPUs.
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { PolykernelError } from '../sys/errors.ts';
+import { readSmallFile } from '../sys/small-file.ts';
 import { readShimProcess } from './shim-process.ts';
 
 /** Numbers are the host's. */
@@ -97,7 +98,7 @@ export function threadsBelow(root: number, proc = '/proc', children = processTre
     pids.push(...(children.get(pid) ?? []));
     const jailPid = jailPidOf(join(proc, String(pid)));
     for (const tid of list(join(proc, String(pid), 'task'))) {
-      const name = read(join(proc, String(pid), 'task', tid, 'comm'));
+      const name = readSmallFile(join(proc, String(pid), 'task', tid, 'comm'));
       if (name !== undefined) threads.push({ pid, tid: Number(tid), name: name.trim(), jailPid });
     }
   }
@@ -106,13 +107,13 @@ export function threadsBelow(root: number, proc = '/proc', children = processTre
 
 /** Field 4 of proc(5) stat; the name in field 2 may hold spaces and parentheses. */
 function parentOf(process: string): number | undefined {
-  const stat = read(join(process, 'stat'));
+  const stat = readSmallFile(join(process, 'stat'));
   return stat === undefined ? undefined : Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
 }
 
 /** NSpid lists the numbers of a process from our namespace inwards. */
 function jailPidOf(process: string): number | null {
-  const numbers = /^NSpid:\s*(.*)$/m.exec(read(join(process, 'status')) ?? '')?.[1]?.split(/\s+/) ?? [];
+  const numbers = /^NSpid:\s*(.*)$/m.exec(readSmallFile(join(process, 'status')) ?? '')?.[1]?.split(/\s+/) ?? [];
   return numbers.length > 1 ? Number(numbers.at(-1)) : null;
 }
 
@@ -121,13 +122,5 @@ function list(path: string): string[] {
     return readdirSync(path);
   } catch {
     return [];
-  }
-}
-
-function read(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'latin1');
-  } catch {
-    return undefined;
   }
 }

@@ -2,13 +2,13 @@
  * CPU time and memory of a launch, as the host kernel accounts them: from schedstat of its vCPU threads, which a guest
  * cannot change. All of it is cheap: the tree of processes is looked at far less often than the counters.
  */
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { readSmallFile } from '../sys/small-file.ts';
 import type { HostUsage } from './driver.ts';
 import { type HostThread, type LaunchThreads, launchThreads, processTree } from './launch-threads.ts';
 
 /** Processes of a UML guest come and go; threads of a QEMU stay. */
-const FIND_AGAIN_MS = { children: 1_000, threads: 10_000 };
+const FIND_AGAIN_MS = { children: 2_000, threads: 10_000 };
 /** Of one CPU: when finding threads, or reading their counters, is expensive, it is done less often. */
 const MOST_CPU = 0.003;
 /** USER_HZ and the page size of the host's /proc; both are the same on all hosts we run on. */
@@ -143,11 +143,7 @@ export class UsageReader {
   }
 
   #file(...path: string[]): string | undefined {
-    try {
-      return readFileSync(join(this.#options.proc, ...path), 'latin1');
-    } catch {
-      return undefined;
-    }
+    return readSmallFile(join(this.#options.proc, ...path));
   }
 }
 
