@@ -24,6 +24,7 @@ const REQUIREMENTS: readonly Requirement[] = [
   { package: 'squashfs-tools', program: 'mksquashfs' },
   { package: 'e2fsprogs', program: 'mkfs.ext4' },
   { package: 'busybox-static', program: 'busybox' },
+  { package: 'haproxy', program: 'haproxy' },
   // Only for tests and benchmarks: lstopo is what `pk topology` is held against.
   { package: 'hwloc', program: 'lstopo-no-graphics' },
 ];

@@ -4,6 +4,7 @@ import type { EventLog } from '../daemon/events.ts';
 import type { Resources } from '../daemon/resources.ts';
 import type { Stacks } from '../daemon/stacks.ts';
 import type { Supervisor } from '../daemon/supervisor.ts';
+import type { ServiceManager } from '../service/index.ts';
 import type { DoctorReport, ImageInfo, ImportRequest, VersionInfo } from './types.ts';
 
 export interface ApiContext {
@@ -11,6 +12,7 @@ export interface ApiContext {
   resources: Resources;
   stacks: Stacks;
   channels: ChannelManager;
+  services: ServiceManager;
   events: EventLog;
   images: Images;
   version(): VersionInfo;

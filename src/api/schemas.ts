@@ -2,6 +2,7 @@
 import { channelRequestSchema, channelUsesSchema } from '../channel/index.ts';
 import { commandSchema, createRequestSchema, environmentSchema, type Schema, volumeSchema } from '../instance/index.ts';
 import { nodeMemorySchema, partitionRequestSchema } from '../ledger/index.ts';
+import { serviceRequestSchema, targetChangeSchema } from '../service/index.ts';
 import { ERROR_TABLE } from '../sys/errors.ts';
 
 const text = { type: 'string' } as const;
@@ -132,6 +133,68 @@ const channel = record({
   stack: orNull('string'),
 });
 
+const milli = { type: ['number', 'null'], description: 'Milliseconds, within 1 %' };
+const number = { type: 'number', minimum: 0 } as const;
+const latency = record({ samples: count, p50: milli, p90: milli, p99: milli, p999: milli, max: milli });
+const traffic = {
+  requests: { ...count, description: 'Since the service was made; in tcp mode connections' },
+  errors: { ...count, description: 'Status 500 and above; in tcp mode broken connections' },
+  connectErrors: { ...count, description: 'Attempts to connect that failed, most of which were repeated' },
+  retries: count,
+  inFlight: count,
+  requestsPerSecond: number,
+  latency: { ...latency, description: 'Of the last five minutes' },
+};
+const objective = record({
+  kind: { enum: ['latency', 'availability'] },
+  text,
+  target: { ...number, description: 'Share of good requests that is promised' },
+  state: { enum: ['met', 'lost', 'none'] },
+  since: time,
+  attainment: { type: ['number', 'null'], description: 'Share of good requests in the last hour' },
+  budget: record({ allowed: number, spent: number, left: { ...number, description: 'Share, from 0 to 1' } }),
+  burn: list(record({ window: { enum: ['5m', '1h'] }, requests: count, bad: count, burnRate: number })),
+});
+const service = record({
+  id: { type: 'string', description: '32 hexadecimal digits' },
+  name: text,
+  bind: text,
+  port: count,
+  mode: { enum: ['http', 'tcp'] },
+  balance: { enum: ['random2', 'roundrobin', 'leastconn'] },
+  check: orNull('string'),
+  slo: record({
+    latency: { ...record({ percentile: number, milliseconds: number }), type: ['object', 'null'] },
+    availability: orNull('number'),
+  }),
+  createdAt: time,
+  state: { enum: ['ok', 'degraded', 'down', 'error'] },
+  fault: orNull('string'),
+  targets: list(
+    record({
+      instance: text,
+      port: count,
+      weight: count,
+      drain: { type: 'boolean' },
+      address: orNull('string'),
+      namespace: { ...orNull('string'), description: 'Network namespace it is reached from; null = of this machine' },
+      state: { enum: ['up', 'drained', 'down', 'checking', 'absent'] },
+      reason: orNull('string'),
+      ...traffic,
+    }),
+  ),
+  ...traffic,
+  objectives: list(objective),
+  proxy: {
+    ...record({
+      pid: count,
+      restarts: { ...count, description: 'Times HAProxy died and was started again' },
+      lostConnections: { ...count, description: 'Of this service, cut by that' },
+    }),
+    type: ['object', 'null'],
+  },
+});
+
 export const answers = {
   version: record({ version: text, apiVersion: { enum: [1] }, pid: count, startedAt: time, home: text }),
   doctor: record({
@@ -160,6 +223,8 @@ export const answers = {
   instances: record({ instances: list(record(statusProperties)) }),
   channel,
   channels: record({ channels: list(channel) }),
+  service,
+  services: record({ services: list(service) }),
   images: record({
     images: list(
       record({
@@ -191,6 +256,8 @@ export const requests = {
   create: createRequestSchema as Schema,
   empty: body({}),
   channel: channelRequestSchema as Schema,
+  service: serviceRequestSchema as Schema,
+  target: targetChangeSchema as Schema,
   stop: body({ graceMs: { ...milliseconds, description: "Milliseconds. Default: the instance's stopGraceMs" } }),
   kill: body({
     signal: {

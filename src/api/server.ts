@@ -10,6 +10,7 @@ import { registerImages } from './routes/images.ts';
 import { registerInstances } from './routes/instances.ts';
 import { registerLogs } from './routes/logs.ts';
 import { registerMachine } from './routes/machine.ts';
+import { registerServices } from './routes/services.ts';
 import { registerSystem } from './routes/system.ts';
 
 /** Builds the server without listening. `prepare` runs before the routes are registered. */
@@ -45,6 +46,7 @@ export function createApi(context: ApiContext, prepare: (server: FastifyInstance
   void server.register(async (scope) => registerSystem(scope, context));
   void server.register(async (scope) => registerInstances(scope, context));
   void server.register(async (scope) => registerChannels(scope, context));
+  void server.register(async (scope) => registerServices(scope, context));
   void server.register(async (scope) => registerLogs(scope, context));
   void server.register(async (scope) => registerFiles(scope, context));
   void server.register(async (scope) => registerImages(scope, context));

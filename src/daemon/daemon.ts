@@ -7,6 +7,7 @@ import { Keepers } from '../channel/index.ts';
 import type { Driver, DriverName, RootSource } from '../driver/index.ts';
 import type { PoolLease } from '../host/index.ts';
 import type { KernelImage } from '../image/index.ts';
+import type { Endpoints } from '../service/index.ts';
 import { type Clock, systemClock } from '../sys/clock.ts';
 import { asPolykernelError } from '../sys/errors.ts';
 import { checkSocketPath, layout } from '../sys/paths.ts';
@@ -18,6 +19,7 @@ import { HostPool, type PoolEnforcement } from './host-pool.ts';
 import { type Journal, silentJournal } from './journal.ts';
 import { Mutex } from './mutex.ts';
 import { Resources } from './resources.ts';
+import { Services } from './services.ts';
 import { Stacks } from './stacks.ts';
 import { forgetHolder, Store } from './store.ts';
 import { Supervisor } from './supervisor.ts';
@@ -32,6 +34,8 @@ export interface DaemonOptions {
   doctor?(): Promise<DoctorCheck[]>;
   /** The machine whose CPUs and memory are given away, and what acts on its kernel. */
   host: { readTopology(): Topology; bootId: string; enforcement: PoolEnforcement; lease: PoolLease };
+  /** Where instances can be reached. Default: nowhere. */
+  endpoints?: Endpoints;
   clock?: Clock;
   random?: () => number;
   journal?: Journal;
@@ -53,6 +57,8 @@ export interface Daemon {
   /** For tests: the end as SIGKILL makes it, without any farewell to store or clients. */
   drop(): Promise<void>;
 }
+
+const NO_ENDPOINTS: Endpoints = { endpoint: () => null, onChange: () => () => {} };
 
 /**
  * Starts serving <home>/daemon.sock. Rejects with `conflict` when another daemon runs for this home, `internal` when the
@@ -83,6 +89,14 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     clock,
     journal,
   });
+  const services = new Services({
+    directory: paths.haproxy,
+    endpoints: options.endpoints ?? NO_ENDPOINTS,
+    store,
+    events,
+    clock,
+    journal,
+  });
   const drivers = new Drivers(options.drivers, options.defaultImage);
   const supervisor = new Supervisor({
     hostPool,
@@ -107,6 +121,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     resources: new Resources(supervisor, hostPool, mutex),
     stacks: new Stacks(supervisor, drivers, hostPool, channels, mutex),
     channels,
+    services,
     events,
     images: options.images,
     version: () => ({ version: options.version ?? '0.0.0', apiVersion: 1, pid: process.pid, startedAt, home }),
@@ -131,6 +146,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     closing ??= (async () => {
       await release();
       await supervisor.detach();
+      services.close();
       channels.close();
       store.close();
       rmSync(paths.socket, { force: true });
@@ -146,6 +162,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     await channels.recover().catch((error) => journal.error('taking up channels', error));
     await supervisor.reconcile();
     await channels.releaseAllBut(new Set(supervisor.list().map(({ name }) => name)));
+    await services.recover().catch((error) => journal.error('taking up services', error));
     // Whoever left this socket is gone: the lock on the database is ours.
     if (existsSync(paths.socket)) rmSync(paths.socket);
     const mask = process.umask(0o177);
@@ -162,6 +179,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   const drop = () => {
     closing ??= (async () => {
       await supervisor.detach(false);
+      services.close();
       channels.close();
       store.close(false);
       await release();

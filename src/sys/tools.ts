@@ -35,6 +35,7 @@ export const TOOL_PACKAGES: Readonly<Record<string, string>> = {
   'mkfs.ext4': 'e2fsprogs',
   busybox: 'busybox-static',
   xz: 'xz-utils',
+  haproxy: 'haproxy',
   setarch: 'util-linux',
   taskset: 'util-linux',
   'lstopo-no-graphics': 'hwloc',
