@@ -7,7 +7,7 @@ import {
   type Endpoints,
   frontendOf,
   HaProxy,
-  listenForLog,
+  openLog,
   parseLine,
   resolveService,
   type ServedService,
@@ -36,7 +36,7 @@ import { serviceStatus, targetStatus } from './service-status.ts';
 /** How often HAProxy is asked for its counters. */
 const POLL_MS = 1000;
 /** How often a service that cannot be served is tried again. */
-const FAULT_RETRY_MS = 5000;
+const FAULT_RETRY_MS = 1000;
 /** One that lives shorter than this is started again only after a while. */
 const STABLE_MS = 1000;
 const LONGEST_BACKOFF_MS = 10_000;
@@ -86,7 +86,6 @@ export class Services implements ServiceManager {
   #backoff = 0;
   #faultsTriedAt = 0;
   #log: { close(): void } | undefined;
-  #unwatch: (() => void) | undefined;
   #cancelPoll: (() => void) | undefined;
   #cancelRevival: (() => void) | undefined;
   #unlisten: (() => void) | undefined;
@@ -95,7 +94,7 @@ export class Services implements ServiceManager {
 
   constructor(options: ServicesOptions) {
     this.#options = options;
-    this.#proxy = new HaProxy(options.directory, allowedCpus().length);
+    this.#proxy = new HaProxy(options.directory, allowedCpus().length, (pid) => this.#died(pid));
   }
 
   async list(): Promise<ServiceStatus[]> {
@@ -189,7 +188,7 @@ export class Services implements ServiceManager {
         if (this.#proxy.runs) await this.#proxy.stop();
         return;
       }
-      if (known) this.#attach();
+      if (known) await this.#proxy.connect().catch(() => {});
       await this.#syncOrRetry();
     });
   }
@@ -197,7 +196,8 @@ export class Services implements ServiceManager {
   /** Lets go; HAProxy serves on. */
   close(): void {
     this.#closed = true;
-    this.#detach();
+    this.#stopPolling();
+    this.#proxy.close();
     this.#cancelRevival?.();
     this.#unlisten?.();
     this.#log?.close();
@@ -253,10 +253,8 @@ export class Services implements ServiceManager {
     const { id, name, targets } = entry.record;
     entry.record = { ...entry.record, removing: true };
     store.putService(entry.record);
-    if (this.#proxy.current !== undefined) {
-      const cuts = targets.map((_, index) => `shutdown sessions server ${name}/${slotName(index)}`);
-      await this.#proxy.command([`disable frontend ${frontendOf(name)}`, ...cuts].join(';')).catch(() => {});
-    }
+    const cuts = targets.map((_, index) => `shutdown sessions server ${name}/${slotName(index)}`);
+    await this.#proxy.commandAll([`disable frontend ${frontendOf(name)}`, ...cuts].join(';'));
     await this.#sync();
     store.deleteService(id);
     this.#entries.delete(name);
@@ -270,7 +268,7 @@ export class Services implements ServiceManager {
     const entries = this.#servable();
     if (entries.length === 0) return this.#end();
     this.#proxy.prepare();
-    this.#log ??= await listenForLog(this.#proxy.logSocket, (line) => this.#logged(line));
+    this.#log ??= await openLog(this.#proxy.logPath, (line) => this.#logged(line));
     this.#unlisten ??= endpoints.onChange(() => this.#endpointsChanged());
     const structure = this.#structureOf(entries);
     this.#proxy.configure(entries.map((entry) => this.#served(entry)));
@@ -304,9 +302,7 @@ export class Services implements ServiceManager {
       }
     }
     this.#startedAt = performance.now();
-    for (const { traffic } of this.#entries.values()) traffic.carryOver();
     this.#writeNotes();
-    this.#attach();
   }
 
   #unbound(error: unknown, { name, bind, port }: ServiceRecord): string | undefined {
@@ -317,15 +313,15 @@ export class Services implements ServiceManager {
 
   /** Nothing is served any more. */
   async #end(): Promise<void> {
-    this.#detach();
+    this.#stopPolling();
     if (this.#proxy.current !== undefined || this.#proxy.runs) await this.#proxy.stop();
     this.#structure = {};
+    this.#log?.close();
+    this.#log = undefined;
     const left = [...this.#entries.values()].some(({ record }) => !record.removing);
     if (left) return this.#pollAfter(FAULT_RETRY_MS);
     this.#unlisten?.();
     this.#unlisten = undefined;
-    this.#log?.close();
-    this.#log = undefined;
   }
 
   /** Sets the slots of the running process as they are wanted: addresses, weights, and who is in use. */
@@ -365,27 +361,21 @@ export class Services implements ServiceManager {
     }
   }
 
-  #attach(): void {
-    this.#unwatch?.();
-    this.#unwatch = this.#proxy.watch(() => this.#died());
-  }
-
-  #detach(): void {
-    this.#unwatch?.();
-    this.#unwatch = undefined;
+  #stopPolling(): void {
     this.#cancelPoll?.();
     this.#cancelPoll = undefined;
   }
 
   /** HAProxy is gone without having been asked to. */
-  #died(): void {
+  #died(pid: number): void {
     if (this.#closed) return;
-    this.#detach();
+    this.#stopPolling();
     const lived = performance.now() - this.#startedAt;
     this.#backoff = lived < STABLE_MS ? Math.min(LONGEST_BACKOFF_MS, this.#backoff * 2 || 100) : 0;
     for (const entry of this.#entries.values()) {
       entry.lostConnections += entry.connections;
       entry.rows = [];
+      entry.traffic.settle(pid);
     }
     this.#restarts += 1;
     if (this.#backoff > 0) this.#reviveAfter(this.#backoff);
@@ -438,20 +428,29 @@ export class Services implements ServiceManager {
   /** Reads all counters and tells what has changed. */
   async #look(): Promise<void> {
     if (this.#proxy.current === undefined || this.#closed) return;
-    const rows = await this.#proxy.stat();
+    const counts = await this.#proxy.counts();
     if (this.#closed) return;
     const now = this.#options.clock.now();
+    const { pid: current } = this.#proxy.current ?? {};
     for (const entry of this.#entries.values()) {
       const { name } = entry.record;
-      entry.rows = rows.filter(({ proxy }) => proxy === name);
-      entry.connections = rows.find(({ proxy }) => proxy === frontendOf(name))?.inFlight ?? 0;
-      entry.traffic.observe(entry.rows, now);
+      entry.connections = 0;
+      for (const { pid, rows, last } of counts) {
+        const own = rows.filter(({ proxy }) => proxy === name);
+        entry.traffic.observe(pid, own);
+        if (last) entry.traffic.settle(pid);
+        if (pid !== current) continue;
+        entry.rows = own;
+        entry.connections = rows.find(({ proxy }) => proxy === frontendOf(name))?.inFlight ?? 0;
+      }
+      entry.traffic.sample(now);
       this.#tellTargets(entry, now);
       for (const objective of entry.traffic.objectives) {
         const news = objective.judge(now);
         if (news !== undefined) this.#tell(`slo-${news}`, entry, objective.evidence(now));
       }
     }
+    if (counts.some(({ last }) => last)) this.#writeNotes();
   }
 
   #tellTargets(entry: Entry, now: number): void {
@@ -485,7 +484,7 @@ export class Services implements ServiceManager {
     const request = parseLine(line);
     if (request !== undefined) {
       const entry = this.#entries.get(request.service);
-      entry?.traffic.add(request, this.#options.clock.now());
+      entry?.traffic.add(request);
       // HAProxy tells of its health checks in the same way.
     } else if (line.startsWith('Server ') && this.#cancelPoll !== undefined) this.#pollAfter(0);
   }
@@ -512,7 +511,7 @@ export class Services implements ServiceManager {
     const totals = Object.fromEntries(
       [...this.#entries.values()].map(({ record, traffic, lostConnections }) => [
         record.id,
-        { totals: traffic.save(), lostConnections },
+        { totals: traffic.save(current.pid), lostConnections },
       ]),
     );
     const notes: Notes = { ...current, structure: this.#structure, restarts: this.#restarts, totals };

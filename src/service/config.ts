@@ -22,7 +22,6 @@ export interface ServedService {
 
 export interface ConfigOptions {
   statsSocket: string;
-  logSocket: string;
   maxConnections: number;
   threads: number;
 }
@@ -47,7 +46,7 @@ export function renderConfig(services: readonly ServedService[], options: Config
 // A dead kernel answers nothing, not even a reset: what was sent and is not acknowledged, and a connection on which nothing
 // comes, are given up after seconds (tcp-ut, srvtcpka), and the request goes to another instance.
 const DEFAULTS = `defaults
-  log ring@log format raw local0
+  log fd@3 format raw local0
   timeout connect 1s
   timeout check 1s
   timeout queue 10s
@@ -62,7 +61,7 @@ const DEFAULTS = `defaults
   default-server check inter 1s fastinter 200ms downinter 500ms fall 2 rise 1 tcp-ut 3s
 `;
 
-function global({ statsSocket, logSocket, maxConnections, threads }: ConfigOptions): string {
+function global({ statsSocket, maxConnections, threads }: ConfigOptions): string {
   return `# Made by Polykernel; changes are lost.
 global
   maxconn ${maxConnections}
@@ -70,14 +69,6 @@ global
   noreuseport
   stats socket ${quoted(statsSocket)} mode 600 level admin expose-fd listeners
   stats timeout 20d
-
-ring log
-  format raw
-  maxlen 400
-  size 4194304
-  timeout connect 1s
-  timeout server 10s
-  server daemon ${quoted(`unix@${logSocket}`)} log-proto octet-count
 `;
 }
 

@@ -7,14 +7,15 @@
  *   of: not after a crash between its start and the record of it, and not while it finishes old connections.
  * - The current one is the last that was started; the others only finish the connections they have.
  */
-import { chmodSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
+import { spawn } from 'node:child_process';
+import { chmodSync, closeSync, constants, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { PolykernelError } from '../sys/errors.ts';
-import { processStartTime, run } from '../sys/process.ts';
+import { processStartTime } from '../sys/process.ts';
 import { toolPath } from '../sys/tools.ts';
 import { type ConfigOptions, renderConfig, type ServedService } from './config.ts';
+import { Link } from './link.ts';
 import { parseServers, parseStat, type ServerState, type StatRow } from './stat.ts';
 
 const START_DEADLINE_MS = 10_000;
@@ -34,6 +35,13 @@ export interface ProxyProcess {
   startTime: number;
 }
 
+export interface Counts {
+  pid: number;
+  rows: StatRow[];
+  /** It ends; there is nothing to come. */
+  last: boolean;
+}
+
 /** HAProxy refused its configuration, or could not bind. */
 export class StartFailure extends PolykernelError {
   /** Names of the frontends whose address could not be bound, with the reason. */
@@ -48,21 +56,31 @@ export class StartFailure extends PolykernelError {
 }
 
 export class HaProxy {
-  readonly logSocket: string;
+  /** A FIFO that HAProxy writes its log to. */
+  readonly logPath: string;
   readonly #directory: string;
   readonly #config: string;
   readonly #statsSocket: string;
   readonly #pidFile: string;
   readonly #threads: number;
+  readonly #onEnd: (pid: number) => void;
   #current: ProxyProcess | undefined;
+  #link: Link | undefined;
+  /** To processes that only finish the connections they have. */
+  readonly #retired = new Set<Link>();
+  #closed = false;
 
-  /** `directory`: of its files, made with the first start. `cpus`: how many it may use. */
-  constructor(directory: string, cpus: number) {
+  /**
+   * `directory`: of its files, made with the first start. `cpus`: how many it may use. `onEnd` is called as soon as the
+   * current process is gone without having been asked to.
+   */
+  constructor(directory: string, cpus: number, onEnd: (pid: number) => void = () => {}) {
     this.#directory = directory;
     this.#config = join(directory, 'haproxy.cfg');
     this.#statsSocket = join(directory, 'stats.sock');
     this.#pidFile = join(directory, 'pid');
-    this.logSocket = join(directory, 'log.sock');
+    this.logPath = join(directory, 'log');
+    this.#onEnd = onEnd;
     this.#threads = Math.max(1, Math.min(MAX_THREADS, cpus));
   }
 
@@ -86,7 +104,8 @@ export class HaProxy {
   }
 
   /**
-   * Takes up the process that an earlier daemon recorded and left running; undefined when it does not run.
+   * Takes up the process that an earlier daemon recorded and left running; undefined when it does not run. connect() is
+   * next.
    */
   adopt(): ProxyProcess | undefined {
     const [, pid, startTime] = /^(\d+) (\d+)\n$/.exec(readOrEmpty(join(this.#directory, 'current'))) ?? [];
@@ -104,7 +123,6 @@ export class HaProxy {
   configure(services: readonly ServedService[]): void {
     const options: ConfigOptions = {
       statsSocket: this.#statsSocket,
-      logSocket: this.logSocket,
       maxConnections: Math.min(MAX_CONNECTIONS, Math.floor((openFiles() - OTHER_FILES) / 2)),
       threads: this.#threads,
     };
@@ -120,113 +138,141 @@ export class HaProxy {
    */
   async start(): Promise<ProxyProcess> {
     const before = this.#processes();
-    const handOver = before.length > 0 && (await this.#answers());
-    const pid = await this.#launch(before, handOver);
+    const pid = await this.#launch(before, before.length > 0 && (await this.#listens()));
     const startTime = processStartTime(pid);
     if (startTime === undefined) throw new StartFailure('it ended at once');
+    if (this.#link !== undefined) this.#retired.add(this.#link);
+    this.#link = undefined;
     this.#current = { pid, startTime };
     writeFileSync(join(this.#directory, 'current'), `${pid} ${startTime}\n`, { mode: 0o600 });
+    await this.connect();
     return this.#current;
   }
 
   /** Ends all processes and removes their files. Rejects with `internal` when one does not end. */
   async stop(): Promise<void> {
     this.#current = undefined;
+    const links = [this.#link, ...this.#retired];
+    this.#link = undefined;
+    this.#retired.clear();
+    for (const link of links) link?.close();
     for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
       for (const { pid } of this.#processes()) signalProcess(pid, signal);
       const deadline = performance.now() + END_DEADLINE_MS;
       while (this.runs && performance.now() < deadline) await pause(POLL_MS);
       if (this.runs) continue;
-      for (const name of ['haproxy.cfg', 'haproxy.cfg.new', 'stats.sock', 'pid', 'current', 'services.json'])
+      for (const name of ['haproxy.cfg', 'haproxy.cfg.new', 'stats.sock', 'pid', 'current', 'services.json', 'log'])
         rmSync(join(this.#directory, name), { force: true });
       return;
     }
     throw new PolykernelError('internal', `the HAProxy of ${this.#directory} does not end`);
   }
 
-  async stat(): Promise<StatRow[]> {
-    return parseStat(await this.command('show stat'));
+  /** What all processes count. One that had its last connection is let go after that; it is then `last`. */
+  async counts(): Promise<Counts[]> {
+    const counts: Counts[] = [];
+    for (const link of [this.#link, ...this.#retired]) {
+      if (link === undefined) continue;
+      const answer = await link.ask('show info;show stat').catch(() => undefined);
+      if (answer === undefined) continue;
+      const last = link !== this.#link && /^CurrConns: 0$/m.test(answer);
+      if (last) this.#letGo(link);
+      counts.push({ pid: link.pid, rows: parseStat(answer.slice(answer.indexOf('\n\n') + 2)), last });
+    }
+    return counts;
   }
 
   async servers(): Promise<ServerState[]> {
     return parseServers(await this.command('show servers state'));
   }
 
-  /**
-   * What the current process answers to commands, which are separated by `;`. Rejects with `unavailable` when it does not.
-   */
+  /** What the current process answers to commands, which are separated by `;`. Rejects with `unavailable`. */
   async command(text: string): Promise<string> {
+    await this.connect();
+    return this.#link!.ask(text);
+  }
+
+  /** The same, of all processes; none has to answer. */
+  async commandAll(text: string): Promise<void> {
+    for (const link of [this.#link, ...this.#retired]) await link?.ask(text).catch(() => undefined);
+  }
+
+  /** Speaks to the current process, and calls `onEnd` as soon as it is gone. Rejects with `unavailable`. */
+  async connect(): Promise<void> {
     const deadline = performance.now() + ANSWER_DEADLINE_MS;
-    for (;;) {
-      // Just after a hand-over the process before may still take a connection: whoever answers says who it is.
-      const answer = await this.#ask(`show info;${text}`).catch(() => '');
-      const pid = Number(/^Pid: (\d+)$/m.exec(answer)?.[1]);
-      if (pid === this.#current?.pid) return answer.slice(answer.indexOf('\n\n') + 2);
-      if (this.current === undefined || performance.now() > deadline)
+    while (this.#link === undefined) {
+      const process = this.current;
+      const link = process === undefined ? undefined : await Link.open(this.#statsSocket).catch(() => undefined);
+      // Just after a hand-over the process before may still take a connection.
+      if (process !== undefined && link?.pid === process.pid) return this.#attach(link, process);
+      link?.close();
+      if (process === undefined || performance.now() > deadline)
         throw new PolykernelError('unavailable', 'HAProxy does not answer');
       await pause(POLL_MS);
     }
   }
 
-  /** Calls `onEnd` as soon as the current process is gone. Returns what ends that. */
-  watch(onEnd: () => void): () => void {
-    let ended = false;
-    const watched = this.#current;
-    const attach = () => {
-      const socket = connect(this.#statsSocket, () => socket.write('prompt\n'));
-      socket.unref();
-      socket.on('error', () => {});
-      socket.on('data', () => {});
-      // The kernel closes it with the process, however that ended; HAProxy itself after weeks.
-      socket.on('close', () => {
-        if (ended) return;
-        if (watched !== undefined && isAlive(watched)) retry = setTimeout(attach, POLL_MS).unref();
-        else {
-          ended = true;
-          onEnd();
-        }
-      });
-      close = () => socket.destroy();
-    };
-    let retry: NodeJS.Timeout | undefined;
-    let close = () => {};
-    attach();
-    return () => {
-      ended = true;
-      clearTimeout(retry);
-      close();
-    };
+  /** Lets go of all processes, which run on. */
+  close(): void {
+    this.#closed = true;
+    this.#link?.close();
+    for (const link of this.#retired) link.close();
   }
 
+  #attach(link: Link, process: ProxyProcess): void {
+    this.#link = link;
+    void link.closed.then(() => {
+      this.#letGo(link);
+      if (this.#link !== link) return;
+      this.#link = undefined;
+      if (this.#closed) return;
+      if (!isAlive(process)) this.#onEnd(process.pid);
+      else void this.connect().catch(() => this.#onEnd(process.pid));
+    });
+  }
+
+  #letGo(link: Link): void {
+    this.#retired.delete(link);
+    if (link !== this.#link) link.close();
+  }
+
+  /** Resolves with the process number. */
   async #launch(before: readonly ProxyProcess[], handOver: boolean): Promise<number> {
     const { path, env } = toolPath('haproxy');
-    const argv = [path, '-f', this.#config, '-D', '-p', this.#pidFile];
-    if (handOver) argv.push('-x', this.#statsSocket);
-    if (before.length > 0) argv.push('-sf', ...before.map(({ pid }) => String(pid)));
-    const environment = { PATH: process.env.PATH, ...env };
-    const { code, stderr } = await run(argv, { deadlineMs: START_DEADLINE_MS, env: environment, cwd: '/' });
-    if (code !== 0) throw new StartFailure(alerts(stderr));
+    const args = ['-f', this.#config, '-D', '-p', this.#pidFile];
+    if (handOver) args.push('-x', this.#statsSocket);
+    if (before.length > 0) args.push('-sf', ...before.map(({ pid }) => String(pid)));
+    const log = openSync(this.logPath, constants.O_RDWR | constants.O_NONBLOCK);
+    const child = spawn(path, args, {
+      // HAProxy writes its log to descriptor 3.
+      stdio: ['ignore', 'ignore', 'pipe', log],
+      detached: true,
+      env: { PATH: process.env.PATH, ...env },
+      cwd: '/',
+    });
+    closeSync(log);
+    let complaint = '';
+    child.stderr!.setEncoding('utf8').on('data', (text: string) => {
+      complaint = (complaint + text).slice(-16_384);
+    });
+    const timer = setTimeout(() => child.kill('SIGKILL'), START_DEADLINE_MS);
+    const code = await new Promise<number | null>((resolve, reject) => {
+      child.on('error', reject);
+      child.on('close', resolve);
+    }).finally(() => clearTimeout(timer));
+    if (code !== 0) throw new StartFailure(alerts(complaint));
     return Number(readFileSync(this.#pidFile, 'latin1').trim().split('\n')[0]);
   }
 
-  #answers(): Promise<boolean> {
-    return this.#ask('show info').then(
-      (answer) => answer.includes('Pid: '),
+  /** Whether there is a process to take listening sockets from. */
+  #listens(): Promise<boolean> {
+    return Link.open(this.#statsSocket).then(
+      (link) => {
+        link.close();
+        return true;
+      },
       () => false,
     );
-  }
-
-  #ask(text: string): Promise<string> {
-    return new Promise((resolve, reject) => {
-      let answer = '';
-      const socket = connect(this.#statsSocket, () => socket.end(`${text}\n`));
-      socket.setTimeout(ANSWER_DEADLINE_MS, () => socket.destroy(new Error('no answer')));
-      socket.setEncoding('latin1').on('data', (piece: string) => {
-        answer += piece;
-      });
-      socket.on('error', reject);
-      socket.on('close', () => resolve(answer));
-    });
   }
 
   /** All of this directory, the current one included. */

@@ -1,20 +1,25 @@
-/** What HAProxy says of each request, and of its health checks, over a Unix socket: messages that begin with their length. */
-import { chmodSync, rmSync } from 'node:fs';
-import { createServer, type Server, type Socket } from 'node:net';
+/** What HAProxy says of each request, and of its health checks: lines in a FIFO that outlives both it and the daemon. */
+import { closeSync, constants, lstatSync, openSync, rmSync } from 'node:fs';
+import { Socket } from 'node:net';
+import { runCommand } from '../sys/command.ts';
+import { growPipe } from '../sys/memory.ts';
 import type { Outcome } from './slo.ts';
 
 /** Above it, what comes is no log. */
 const LONGEST = 4096;
-const LENGTH_DIGITS = 5;
+/** For the time in which the daemon is busy, or does not run: some fifteen thousand lines. */
+const PIPE_BYTES = 2 ** 20;
 
 /** In a configuration: what parseLine() reads. The latency is that of the request, in tcp mode of the connection's beginning. */
 export const LOG_FORMAT = {
-  http: 'pk http %b %s %ST %tsc %[date(0,us),sub(txn.begin)] %Ta',
-  tcp: 'pk tcp %b %s 0 %ts - %Tc',
+  http: 'pk http %[date] %b %s %ST %tsc %[date(0,us),sub(txn.begin)] %Ta',
+  tcp: 'pk tcp %[date] %b %s 0 %ts - %Tc',
 } as const;
 
 /** A request that has ended. */
 export interface LoggedRequest {
+  /** Milliseconds since 1970, to the second. */
+  at: number;
   service: string;
   /** `<NOSRV>` when no server could be used. */
   server: string;
@@ -22,15 +27,16 @@ export interface LoggedRequest {
   outcome: Outcome | undefined;
 }
 
-const LINE = /^pk (http|tcp) (\S+) (\S+) (-?\d+) (\S+) (-?\d+|-) ([-+]?\d+)\s*$/;
+const LINE = /^pk (http|tcp) (\d+) (\S+) (\S+) (-?\d+) (\S+) (-?\d+|-) ([-+]?\d+)\s*$/;
 
 /** undefined for a line about something else. */
 export function parseLine(line: string): LoggedRequest | undefined {
-  const [, mode, service, server, status, ending, precise, coarse] = LINE.exec(line) ?? [];
+  const [, mode, seconds, service, server, status, ending, precise, coarse] = LINE.exec(line) ?? [];
   if (service === undefined || server === undefined) return undefined;
+  const at = Number(seconds) * 1000;
   const ok = mode === 'http' ? httpOutcome(Number(status), ending!) : tcpOutcome(ending!);
-  if (ok === undefined) return { service, server, outcome: undefined };
-  return { service, server, outcome: { ok, microseconds: ok ? latency(Number(precise), Number(coarse)) : undefined } };
+  if (ok === undefined) return { at, service, server, outcome: undefined };
+  return { at, service, server, outcome: { ok, microseconds: ok ? latency(Number(precise), Number(coarse)) : undefined } };
 }
 
 /** In microseconds; what was measured in milliseconds where the precise time is missing. */
@@ -55,51 +61,30 @@ function tcpOutcome(ending: string): boolean | undefined {
   return !/^[SsDKRP]/.test(ending);
 }
 
-/** Takes messages apart. Returns what is left; undefined when these are none. */
-export function takeMessages(text: string, onMessage: (message: string) => void): string | undefined {
-  let at = 0;
-  while (at < text.length) {
-    const space = text.indexOf(' ', at);
-    if (space < 0 && text.length - at <= LENGTH_DIGITS) break;
-    const digits = text.slice(at, space < 0 ? text.length : space);
-    const length = /^\d{1,5}$/.test(digits) ? Number(digits) : Number.NaN;
-    if (!(space >= 0 && length <= LONGEST)) return undefined;
-    if (space + 1 + length > text.length) break;
-    onMessage(text.slice(space + 1, space + 1 + length));
-    at = space + 1 + length;
-  }
-  return text.slice(at);
-}
-
-/** Listens at `path` until it is closed; never keeps the process alive. */
-export function listenForLog(path: string, onMessage: (message: string) => void): Promise<{ close(): void }> {
-  const sockets = new Set<Socket>();
-  const server: Server = createServer((socket) => {
-    sockets.add(socket);
-    let rest = '';
-    socket.setEncoding('latin1');
-    socket.unref();
-    socket.on('data', (text: string) => {
-      const left = takeMessages(rest + text, onMessage);
-      if (left === undefined) socket.destroy();
-      else rest = left;
-    });
-    socket.on('error', () => {});
-    socket.on('close', () => sockets.delete(socket));
-  });
-  server.unref();
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    // Whoever left it is gone: this directory has one daemon.
+/** Opens the FIFO at `path`, made if absent, and hands on each line of it until it is closed. */
+export async function openLog(path: string, onLine: (line: string) => void): Promise<{ close(): void }> {
+  if (!lstatSync(path, { throwIfNoEntry: false })?.isFIFO()) {
     rmSync(path, { force: true });
-    server.listen(path, () => {
-      chmodSync(path, 0o600);
-      resolve({
-        close() {
-          server.close();
-          for (const socket of sockets) socket.destroy();
-        },
-      });
-    });
+    // Node has no mkfifo(3).
+    await runCommand(['mkfifo', '-m', '600', path]);
+  }
+  // Open for writing as well, or its end would come with that of HAProxy.
+  const fd = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
+  let socket: Socket;
+  try {
+    growPipe(fd, PIPE_BYTES);
+    socket = new Socket({ fd, readable: true, writable: false });
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+  let rest = '';
+  socket.setEncoding('latin1').on('error', () => {});
+  socket.on('data', (text: string) => {
+    const lines = (rest + text).split('\n');
+    rest = lines.pop()!.slice(-LONGEST);
+    for (const line of lines) onLine(line);
   });
+  socket.unref();
+  return { close: () => socket.destroy() };
 }

@@ -17,10 +17,10 @@ const FIELDS = ['requests', 'errors', 'connectErrors', 'retries'] as const;
 
 /** What HAProxy counts of one server, or of a service as a whole. */
 export class Counter {
-  /** Of processes before this one. */
+  /** Of processes that are gone. */
   #before: TrafficTotals;
-  #seen: TrafficTotals = NONE;
-  inFlight = 0;
+  /** By process. */
+  readonly #seen = new Map<number, TrafficTotals & { inFlight: number }>();
   #samples: { at: number; requests: number }[] = [];
 
   constructor(before: TrafficTotals = NONE) {
@@ -28,22 +28,34 @@ export class Counter {
   }
 
   get totals(): TrafficTotals {
-    return add(this.#before, this.#seen);
+    return this.totalsWithout(undefined);
   }
 
-  observe(row: StatRow, now: number): void {
-    this.#seen = pick(row);
-    this.inFlight = row.inFlight;
+  get inFlight(): number {
+    return [...this.#seen.values()].reduce((sum, { inFlight }) => sum + inFlight, 0);
+  }
+
+  totalsWithout(process: number | undefined): TrafficTotals {
+    return [...this.#seen].reduce((sum, [pid, seen]) => (pid === process ? sum : add(sum, seen)), this.#before);
+  }
+
+  observe(pid: number, row: StatRow): void {
+    this.#seen.set(pid, row);
+  }
+
+  /** For rates. */
+  sample(now: number): void {
     this.#samples.push({ at: now, requests: this.totals.requests });
     // One sample from before the window stays, to measure from.
     while (this.#samples.length > 2 && this.#samples[1]!.at <= now - RATE_MS) this.#samples.shift();
   }
 
-  /** Another process counts from zero on. */
-  carryOver(): void {
-    this.#before = this.totals;
-    this.#seen = NONE;
-    this.inFlight = 0;
+  /** The process is gone. */
+  settle(pid: number): void {
+    const seen = this.#seen.get(pid);
+    if (seen === undefined) return;
+    this.#before = add(this.#before, seen);
+    this.#seen.delete(pid);
   }
 
   perSecond(now: number): number {
@@ -68,16 +80,16 @@ export class Traffic {
     this.#latencies = record.targets.map(() => new Slices(SLICE_MS, WINDOW_MS / SLICE_MS, () => new Histogram()));
   }
 
-  /** The totals, for a later Traffic of the same service. */
-  save(): TrafficTotals[] {
-    return [this.whole, ...this.slots].map(({ totals }) => totals);
+  /** The totals without those of one process, for a later Traffic of the same service. */
+  save(without: number): TrafficTotals[] {
+    return this.#counters.map((counter) => counter.totalsWithout(without));
   }
 
-  carryOver(): void {
-    for (const counter of [this.whole, ...this.slots]) counter.carryOver();
+  settle(pid: number): void {
+    for (const counter of this.#counters) counter.settle(pid);
   }
 
-  add({ server, outcome }: LoggedRequest, now: number): void {
+  add({ at: now, server, outcome }: LoggedRequest): void {
     if (outcome === undefined) return;
     for (const objective of this.objectives) objective.add(outcome, now);
     const slot = this.#latencies[Number(/^s(\d+)$/.exec(server)?.[1] ?? -1)];
@@ -101,24 +113,25 @@ export class Traffic {
   }
 
   /** `rows` of this service: its backend and its servers. */
-  observe(rows: readonly StatRow[], now: number): void {
+  observe(pid: number, rows: readonly StatRow[]): void {
     for (const row of rows) {
-      if (row.server === 'BACKEND') this.whole.observe(row, now);
+      if (row.server === 'BACKEND') this.whole.observe(pid, row);
       const index = this.slots.findIndex((_, each) => slotName(each) === row.server);
-      this.slots[index]?.observe(row, now);
+      this.slots[index]?.observe(pid, row);
     }
+  }
+
+  sample(now: number): void {
+    for (const counter of this.#counters) counter.sample(now);
+  }
+
+  get #counters(): Counter[] {
+    return [this.whole, ...this.slots];
   }
 }
 
 const milliseconds = (microseconds: number | undefined): number | null =>
   microseconds === undefined ? null : Number((microseconds / 1000).toPrecision(4));
-
-const pick = ({ requests, errors, connectErrors, retries }: TrafficTotals): TrafficTotals => ({
-  requests,
-  errors,
-  connectErrors,
-  retries,
-});
 
 function add(a: TrafficTotals, b: TrafficTotals): TrafficTotals {
   const sum = { ...NONE };
