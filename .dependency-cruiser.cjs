@@ -9,6 +9,7 @@ const layers = [
   'driver',
   'host',
   'channel',
+  'service',
   'image',
   'guest',
   'ledger',

@@ -26,6 +26,7 @@ const REQUIREMENTS: readonly Requirement[] = [
   { package: 'busybox-static', program: 'busybox' },
   { package: 'iproute2', program: 'ip' },
   { package: 'nftables', program: 'nft' },
+  { package: 'haproxy', program: 'haproxy' },
   // Only for tests and benchmarks: lstopo is what `pk topology` is held against.
   { package: 'hwloc', program: 'lstopo-no-graphics' },
 ];

@@ -5,6 +5,7 @@ import type { Resources } from '../daemon/resources.ts';
 import type { Stacks } from '../daemon/stacks.ts';
 import type { Supervisor } from '../daemon/supervisor.ts';
 import type { Telemetry } from '../daemon/telemetry.ts';
+import type { ServiceManager } from '../service/index.ts';
 import type { DoctorReport, ImageInfo, ImportRequest, VersionInfo } from './types.ts';
 
 export interface ApiContext {
@@ -13,6 +14,7 @@ export interface ApiContext {
   stacks: Stacks;
   channels: ChannelManager;
   telemetry: Pick<Telemetry, 'stats' | 'series' | 'metrics'>;
+  services: ServiceManager;
   events: EventLog;
   images: Images;
   version(): VersionInfo;

@@ -9,6 +9,7 @@ import {
   volumeSchema,
 } from '../instance/index.ts';
 import { nodeMemorySchema, partitionRequestSchema } from '../ledger/index.ts';
+import { serviceRequestSchema, targetChangeSchema } from '../service/index.ts';
 import { ERROR_TABLE } from '../sys/errors.ts';
 
 const text = { type: 'string' } as const;
@@ -144,6 +145,7 @@ const channel = record({
 });
 
 const number = { type: 'number' } as const;
+const positive = { type: 'number', minimum: 0 } as const;
 const share = { type: 'object', description: 'In CPUs by state', additionalProperties: number } as const;
 
 /** Of one instance, by src/telemetry/types.ts; docs/telemetry.md explains every number. */
@@ -208,6 +210,67 @@ const instanceStats = record({
   requests: { type: ['object', 'null'] },
 });
 
+const milli = { type: ['number', 'null'], description: 'Milliseconds, within 1 %' };
+const latency = record({ samples: count, p50: milli, p90: milli, p99: milli, p999: milli, max: milli });
+const traffic = {
+  requests: { ...count, description: 'Since the service was made; in tcp mode connections' },
+  errors: { ...count, description: 'Status 500 and above; in tcp mode broken connections' },
+  connectErrors: { ...count, description: 'Attempts to connect that failed, most of which were repeated' },
+  retries: count,
+  inFlight: count,
+  requestsPerSecond: positive,
+  latency: { ...latency, description: 'Of the last five minutes' },
+};
+const objective = record({
+  kind: { enum: ['latency', 'availability'] },
+  text,
+  target: { ...positive, description: 'Share of good requests that is promised' },
+  state: { enum: ['met', 'lost', 'none'] },
+  since: time,
+  attainment: { type: ['number', 'null'], description: 'Share of good requests in the last hour' },
+  budget: record({ allowed: positive, spent: positive, left: { ...positive, description: 'Share, from 0 to 1' } }),
+  burn: list(record({ window: { enum: ['5m', '1h'] }, requests: count, bad: count, burnRate: positive })),
+});
+const service = record({
+  id: { type: 'string', description: '32 hexadecimal digits' },
+  name: text,
+  bind: text,
+  port: count,
+  mode: { enum: ['http', 'tcp'] },
+  balance: { enum: ['random2', 'roundrobin', 'leastconn'] },
+  check: orNull('string'),
+  slo: record({
+    latency: { ...record({ percentile: positive, milliseconds: positive }), type: ['object', 'null'] },
+    availability: orNull('positive'),
+  }),
+  createdAt: time,
+  state: { enum: ['ok', 'degraded', 'down', 'error'] },
+  fault: orNull('string'),
+  targets: list(
+    record({
+      instance: text,
+      port: count,
+      weight: count,
+      drain: { type: 'boolean' },
+      address: orNull('string'),
+      namespace: { ...orNull('string'), description: 'Network namespace it is reached from; null = of this machine' },
+      state: { enum: ['up', 'drained', 'down', 'checking', 'absent'] },
+      reason: orNull('string'),
+      ...traffic,
+    }),
+  ),
+  ...traffic,
+  objectives: list(objective),
+  proxy: {
+    ...record({
+      pid: count,
+      restarts: { ...count, description: 'Times HAProxy died and was started again' },
+      lostConnections: { ...count, description: 'Of this service, cut by that' },
+    }),
+    type: ['object', 'null'],
+  },
+});
+
 export const answers = {
   stats: record({ instances: list(instanceStats) }),
   statsSeries: record({
@@ -253,6 +316,8 @@ export const answers = {
   instances: record({ instances: list(record(statusProperties)) }),
   channel,
   channels: record({ channels: list(channel) }),
+  service,
+  services: record({ services: list(service) }),
   images: record({
     images: list(
       record({
@@ -284,6 +349,8 @@ export const requests = {
   create: createRequestSchema as Schema,
   empty: body({}),
   channel: channelRequestSchema as Schema,
+  service: serviceRequestSchema as Schema,
+  target: targetChangeSchema as Schema,
   stop: body({ graceMs: { ...milliseconds, description: "Milliseconds. Default: the instance's stopGraceMs" } }),
   kill: body({
     signal: {

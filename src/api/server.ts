@@ -10,6 +10,7 @@ import { registerImages } from './routes/images.ts';
 import { registerInstances } from './routes/instances.ts';
 import { registerLogs } from './routes/logs.ts';
 import { registerMachine } from './routes/machine.ts';
+import { registerServices } from './routes/services.ts';
 import { registerStats } from './routes/stats.ts';
 import { registerSystem } from './routes/system.ts';
 
@@ -47,6 +48,7 @@ export function createApi(context: ApiContext, prepare: (server: FastifyInstance
   void server.register(async (scope) => registerInstances(scope, context));
   void server.register(async (scope) => registerChannels(scope, context));
   void server.register(async (scope) => registerStats(scope, context));
+  void server.register(async (scope) => registerServices(scope, context));
   void server.register(async (scope) => registerLogs(scope, context));
   void server.register(async (scope) => registerFiles(scope, context));
   void server.register(async (scope) => registerImages(scope, context));

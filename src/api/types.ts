@@ -16,6 +16,15 @@ export type {
 } from '../instance/index.ts';
 
 export type { PoolRequest } from '../ledger/index.ts';
+export type {
+  LatencySummary,
+  ObjectiveStatus,
+  ServiceRequest,
+  ServiceStatus,
+  TargetChange,
+  TargetRequest,
+  TargetStatus,
+} from '../service/index.ts';
 export type { Plan } from '../stack/index.ts';
 export type { InstanceStats, StatsSeries } from '../telemetry/index.ts';
 

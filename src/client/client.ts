@@ -21,8 +21,11 @@ import type {
   PoolRequest,
   PrewarmRequest,
   ProgressLine,
+  ServiceRequest,
+  ServiceStatus,
   StackSource,
   StatsSeries,
+  TargetChange,
   VersionInfo,
 } from '../api/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
@@ -152,6 +155,25 @@ export class Client {
     await this.#json({ method: 'DELETE', path: channelPath(name), query: { force: options.force } });
   }
 
+  async services(signal?: AbortSignal): Promise<ServiceStatus[]> {
+    return (await this.#json<{ services: ServiceStatus[] }>({ path: '/v1/services', signal })).services;
+  }
+  service(name: string, signal?: AbortSignal): Promise<ServiceStatus> {
+    return this.#json({ path: servicePath(name), signal });
+  }
+  createService(request: ServiceRequest, signal?: AbortSignal): Promise<ServiceStatus> {
+    return this.#json({ method: 'POST', path: '/v1/services', body: request, signal });
+  }
+  /** Cuts its connections. */
+  async removeService(name: string): Promise<void> {
+    await this.#json({ method: 'DELETE', path: servicePath(name) });
+  }
+  /** Without any connection lost. */
+  changeTarget(name: string, instance: string, change: TargetChange): Promise<ServiceStatus> {
+    const path = `${servicePath(name)}/targets/${encodeURIComponent(instance)}`;
+    return this.#json({ method: 'POST', path, body: change });
+  }
+
   /** The machine and who owns what of it. */
   machine(signal?: AbortSignal): Promise<MachineReport> {
     return this.#json({ path: '/v1/ledger', signal });
@@ -230,4 +252,5 @@ export class Client {
 }
 
 const channelPath = (name: string): string => `/v1/channels/${encodeURIComponent(name)}`;
+const servicePath = (name: string): string => `/v1/services/${encodeURIComponent(name)}`;
 const instancePath = (name: string): string => `/v1/instances/${encodeURIComponent(name)}`;

@@ -7,6 +7,7 @@ import { Keepers } from '../channel/index.ts';
 import type { Driver, DriverName, RootSource } from '../driver/index.ts';
 import type { PoolLease } from '../host/index.ts';
 import type { KernelImage } from '../image/index.ts';
+import type { Endpoints } from '../service/index.ts';
 import { type Clock, systemClock } from '../sys/clock.ts';
 import { asPolykernelError } from '../sys/errors.ts';
 import { checkSocketPath, layout } from '../sys/paths.ts';
@@ -20,6 +21,7 @@ import { type Journal, silentJournal } from './journal.ts';
 import { Mutex } from './mutex.ts';
 import { Network } from './network.ts';
 import { Resources } from './resources.ts';
+import { Services } from './services.ts';
 import { Stacks } from './stacks.ts';
 import { forgetHolder, Store } from './store.ts';
 import { Supervisor } from './supervisor.ts';
@@ -36,6 +38,8 @@ export interface DaemonOptions {
   doctor?(): Promise<DoctorCheck[]>;
   /** The machine whose CPUs and memory are given away, and what acts on its kernel. */
   host: { readTopology(): Topology; bootId: string; enforcement: PoolEnforcement; lease: PoolLease };
+  /** Where instances can be reached. Default: nowhere. */
+  endpoints?: Endpoints;
   clock?: Clock;
   random?: () => number;
   journal?: Journal;
@@ -98,6 +102,14 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     () => supervisor.list().map(({ record }) => record),
     journal,
   );
+  const services = new Services({
+    directory: paths.haproxy,
+    endpoints: options.endpoints ?? network,
+    store,
+    events,
+    clock,
+    journal,
+  });
   const telemetry: Telemetry = new Telemetry({
     path: paths.telemetry,
     instances: () => supervisor.list().map(({ status }) => status),
@@ -137,6 +149,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     stacks: new Stacks(supervisor, drivers, hostPool, channels, mutex),
     channels,
     telemetry,
+    services,
     events,
     images: options.images,
     version: () => ({ version: options.version ?? '0.0.0', apiVersion: 1, pid: process.pid, startedAt, home }),
@@ -164,6 +177,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
       await release();
       await supervisor.detach();
       telemetry.close();
+      services.close();
       channels.close();
       store.close();
       rmSync(paths.socket, { force: true });
@@ -181,6 +195,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     await network.recover().catch((error) => journal.error('taking up the private network', error));
     telemetry.forgetAllBut(new Set(supervisor.list().map(({ record }) => record.id)));
     await channels.releaseAllBut(new Set(supervisor.list().map(({ name }) => name)));
+    await services.recover().catch((error) => journal.error('taking up services', error));
     // Whoever left this socket is gone: the lock on the database is ours.
     if (existsSync(paths.socket)) rmSync(paths.socket);
     const mask = process.umask(0o177);
@@ -200,6 +215,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     closing ??= (async () => {
       await supervisor.detach(false);
       telemetry.close(false);
+      services.close();
       channels.close();
       store.close(false);
       await release();

@@ -36,6 +36,7 @@ export class Network {
   readonly #members: () => readonly Member[];
   readonly #kernels = new Map<string, Kernel>();
   readonly #mutex = new Mutex();
+  readonly #listeners = new Set<() => void>();
 
   /** `home` names the namespace; `members`: all instances there are. */
   constructor(home: string, forwards: Forwards, members: () => readonly Member[], journal: Journal) {
@@ -88,8 +89,11 @@ export class Network {
     const member = this.#members().find(({ spec }) => spec.name === name);
     if (member?.networkNumber == null) return;
     this.#kernels.set(name, kernel);
+    this.#changed();
     void kernel.exited.then(() => {
-      if (this.#kernels.get(name) === kernel) this.#kernels.delete(name);
+      if (this.#kernels.get(name) !== kernel) return;
+      this.#kernels.delete(name);
+      this.#changed();
     });
   }
 
@@ -120,6 +124,16 @@ export class Network {
     const member = this.#members().find(({ spec }) => spec.name === name);
     if (member?.networkNumber == null || !this.#kernels.has(name)) return null;
     return { address: addressOf(member.networkNumber), namespace: this.#host.name };
+  }
+
+  /** Calls `listener` when an endpoint has come or gone. Returns what ends it. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  #changed(): void {
+    for (const listener of this.#listeners) listener();
   }
 
   /** After a restart of the daemon, with all instances known: ends what belongs to none. */

@@ -6,11 +6,12 @@ import { chmodSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync 
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import type { ChannelRecord } from '../channel/index.ts';
 import type { InstanceRecord } from '../instance/index.ts';
+import type { ServiceRecord } from '../service/index.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import type { Layout } from '../sys/paths.ts';
 import type { PoolRecord } from './host-pool.ts';
 
-const SCHEMA_VERSION = 2;
+const SCHEMA_VERSION = 3;
 /** Event numbers are reserved in blocks, to spare a write per event; a crash leaves a gap of at most this many. */
 const SEQUENCE_BLOCK = 1024;
 
@@ -153,6 +154,27 @@ export class Store {
     this.#write(() => this.#database.prepare('DELETE FROM channels WHERE id = ?').run(id));
   }
 
+  /** All services. Throws `internal` for a record that cannot be read. */
+  services(): ServiceRecord[] {
+    try {
+      const rows = this.#database.prepare('SELECT record FROM services ORDER BY rowid').all();
+      return rows.map((row) => JSON.parse(String(row.record)) as ServiceRecord);
+    } catch (error) {
+      throw asPolykernelError(error, 'reading the records of services');
+    }
+  }
+
+  /** Throws `internal` when it cannot be written. */
+  putService(record: ServiceRecord): void {
+    const put =
+      'INSERT INTO services (id, name, record) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET record = excluded.record';
+    this.#write(() => this.#database.prepare(put).run(record.id, record.name, JSON.stringify(record)));
+  }
+
+  deleteService(id: string): void {
+    this.#write(() => this.#database.prepare('DELETE FROM services WHERE id = ?').run(id));
+  }
+
   /** Throws `internal` when it cannot be written. */
   putPool(record: PoolRecord | null): void {
     this.#write(() => this.#setMeta.run('pool', JSON.stringify(record)));
@@ -225,6 +247,7 @@ function migrate(database: DatabaseSync, path: string): void {
     BEGIN;
     CREATE TABLE IF NOT EXISTS instances (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, record TEXT NOT NULL) STRICT;
     CREATE TABLE IF NOT EXISTS channels (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, record TEXT NOT NULL) STRICT;
+    CREATE TABLE IF NOT EXISTS services (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, record TEXT NOT NULL) STRICT;
     PRAGMA user_version = ${SCHEMA_VERSION};
     COMMIT;
   `);

@@ -129,8 +129,15 @@ export interface InstanceEvent {
     | 'channel-attached'
     | 'channel-detached'
     | 'channel-closed'
-    | 'channel-error';
-  /** Of the instance, or of the channel. */
+    | 'channel-error'
+    | 'service-created'
+    | 'service-removed'
+    | 'service-restarted'
+    | 'target-up'
+    | 'target-down'
+    | 'slo-lost'
+    | 'slo-regained';
+  /** Of the instance, the channel or the service. */
   name: string;
   id: string;
   message: string;

@@ -41,6 +41,8 @@ export interface Layout {
   instance(name: string): string;
   /** Descriptors of channels for the host's processes. */
   channels: string;
+  /** HAProxy's files. */
+  haproxy: string;
   /** Booted snapshots that later starts are cloned from. */
   templates: string;
 }
@@ -56,6 +58,7 @@ export function layout(root: string = home()): Layout {
     instances: join(root, 'instances'),
     instance: (name) => join(root, 'instances', name),
     channels: join(root, 'channels'),
+    haproxy: join(root, 'haproxy'),
     templates: join(root, 'templates'),
   };
 }

@@ -1,0 +1,127 @@
+/** HAProxy's configuration, made from services. Pure. */
+import { isIPv6 } from 'node:net';
+import { LOG_FORMAT } from './log.ts';
+import { SLOTS } from './request.ts';
+import type { Balance, ServiceRecord } from './types.ts';
+
+/** A target as HAProxy is to use it. */
+export interface Slot {
+  /** null: it cannot be reached. */
+  address: string | null;
+  /** Known to HAProxy from its start on; an address alone can change later. */
+  namespace: string | null;
+  port: number;
+  /** 0 when it is drained. */
+  weight: number;
+}
+
+export interface ServedService {
+  record: ServiceRecord;
+  slots: readonly Slot[];
+}
+
+export interface ConfigOptions {
+  statsSocket: string;
+  maxConnections: number;
+  threads: number;
+}
+
+/** An address that nothing has, for slots without one. */
+export const NO_ADDRESS = '0.0.0.0';
+
+const BALANCE: Record<Balance, string> = {
+  random2: 'random(2)',
+  roundrobin: 'roundrobin',
+  leastconn: 'leastconn',
+};
+
+export const frontendOf = (service: string): string => `${service}.in`;
+export const slotName = (index: number): string => `s${index}`;
+export const bindText = (bind: string, port: number): string => `${isIPv6(bind) ? `[${bind}]` : bind}:${port}`;
+
+export function renderConfig(services: readonly ServedService[], options: ConfigOptions): string {
+  return [global(options), DEFAULTS, ...services.map(section)].join('\n');
+}
+
+// A dead kernel answers nothing, not even a reset: what was sent and is not acknowledged, and a connection on which nothing
+// comes, are given up after seconds (tcp-ut, srvtcpka), and the request goes to another instance.
+const DEFAULTS = `defaults
+  log fd@3 format raw local0
+  timeout connect 1s
+  timeout check 1s
+  timeout queue 10s
+  timeout http-request 10s
+  timeout tunnel 24h
+  retries 3
+  option redispatch 1
+  option srvtcpka
+  srvtcpka-idle 2s
+  srvtcpka-intvl 1s
+  srvtcpka-cnt 3
+  default-server check inter 1s fastinter 200ms downinter 500ms fall 2 rise 1 tcp-ut 3s
+`;
+
+function global({ statsSocket, maxConnections, threads }: ConfigOptions): string {
+  return `# Made by Polykernel; changes are lost.
+global
+  maxconn ${maxConnections}
+  nbthread ${threads}
+  noreuseport
+  stats socket ${quoted(statsSocket)} mode 600 level admin expose-fd listeners
+  stats timeout 20d
+`;
+}
+
+function section({ record, slots }: ServedService): string {
+  const { name, bind, port, mode, balance, check } = record;
+  const http = mode === 'http';
+  const timeout = http ? '60s' : '1h';
+  const frontend = [
+    `frontend ${frontendOf(name)}`,
+    `bind ${bindText(bind, port)}`,
+    `mode ${mode}`,
+    `timeout client ${timeout}`,
+    // Idle connections outlive a reload: each ends with the answer to its next request.
+    ...(http ? ['option idle-close-on-response', 'http-request set-var(txn.begin) date(0,us)'] : ['option clitcpka']),
+    `log-format "${LOG_FORMAT[mode]}"`,
+    `default_backend ${name}`,
+  ];
+  const backend = [
+    `backend ${name}`,
+    `mode ${mode}`,
+    `balance ${BALANCE[balance]}`,
+    `timeout server ${timeout}`,
+    ...(http
+      ? [
+          'option forwardfor',
+          'retry-on conn-failure empty-response response-timeout',
+          // Whether it was acted upon is unknown; doing it twice must not matter.
+          'http-request disable-l7-retry unless { method GET HEAD OPTIONS PUT DELETE }',
+        ]
+      : []),
+    ...(check === null
+      ? []
+      : [
+          'option httpchk',
+          `http-check send meth GET uri ${check} ver HTTP/1.1 hdr Host ${name}`,
+          'http-check expect status 200-399',
+        ]),
+    ...Array.from({ length: SLOTS }, (_, index) => server(index, slots[index])),
+  ];
+  return [frontend, backend]
+    .map(([head, ...rest]) => [head, ...rest.map((line) => `  ${line}`), ''].join('\n'))
+    .join('\n');
+}
+
+function server(index: number, slot: Slot | undefined): string {
+  const name = slotName(index);
+  if (slot === undefined) return `server ${name} ${NO_ADDRESS}:1 weight 0 disabled`;
+  const { address, namespace, port, weight } = slot;
+  const parts = [`server ${name} ${bindText(address ?? NO_ADDRESS, port)} weight ${weight}`];
+  if (namespace !== null) parts.push(`namespace ${quoted(namespace)}`);
+  if (address === null) parts.push('disabled');
+  return parts.join(' ');
+}
+
+/** As a word of the configuration, where nothing is special between single quotes. */
+const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;

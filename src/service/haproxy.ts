@@ -1,0 +1,342 @@
+/**
+ * The HAProxy process of a daemon, which outlives it: started, replaced without losing a connection, spoken to over its
+ * Unix socket, found again by the next daemon, ended.
+ *
+ * INVARIANTS
+ * - Every process of this directory has the path of its configuration on its command line, so that none is ever lost sight
+ *   of: not after a crash between its start and the record of it, and not while it finishes old connections.
+ * - The current one is the last that was started; the others only finish the connections they have.
+ */
+import { spawn } from 'node:child_process';
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { basename, join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { PolykernelError } from '../sys/errors.ts';
+import { processStartTime } from '../sys/process.ts';
+import { toolPath } from '../sys/tools.ts';
+import { type ConfigOptions, renderConfig, type ServedService } from './config.ts';
+import { Link } from './link.ts';
+import { parseServers, parseStat, type ServerState, type StatRow } from './stat.ts';
+
+const START_DEADLINE_MS = 10_000;
+const ANSWER_DEADLINE_MS = 5_000;
+const END_DEADLINE_MS = 3_000;
+const POLL_MS = 10;
+const MAX_CONNECTIONS = 10_000;
+const MAX_THREADS = 4;
+/** Open files besides those of connections, of which each takes two. */
+const OTHER_FILES = 200;
+/** HAProxy puts something behind the path while it binds. */
+const LONGEST_SOCKET_PATH = 97;
+
+export interface ProxyProcess {
+  pid: number;
+  /** Of the process, as processStartTime() has it. */
+  startTime: number;
+}
+
+export interface Counts {
+  pid: number;
+  rows: StatRow[];
+  /** It ends; there is nothing to come. */
+  last: boolean;
+}
+
+/** HAProxy refused its configuration, or could not bind. */
+export class StartFailure extends PolykernelError {
+  /** Names of the frontends whose address could not be bound, with the reason. */
+  readonly unbound: ReadonlyMap<string, string>;
+
+  constructor(complaint: string) {
+    super('internal', `HAProxy could not be started: ${complaint || 'it said nothing'}`);
+    this.unbound = new Map(
+      [...complaint.matchAll(/for frontend (\S+): (.*?)(?: for \[.*\])?$/gm)].map(([, name, reason]) => [
+        name!,
+        reason!,
+      ]),
+    );
+  }
+}
+
+export class HaProxy {
+  /** A FIFO that HAProxy writes its log to. */
+  readonly logPath: string;
+  readonly #directory: string;
+  readonly #config: string;
+  readonly #statsSocket: string;
+  readonly #pidFile: string;
+  readonly #threads: number;
+  readonly #onEnd: (pid: number) => void;
+  #current: ProxyProcess | undefined;
+  #link: Link | undefined;
+  /** To processes that only finish the connections they have. */
+  readonly #retired = new Set<Link>();
+  #closed = false;
+
+  /**
+   * `directory`: of its files, made with the first start. `cpus`: how many it may use. `onEnd` is called as soon as the
+   * current process is gone without having been asked to.
+   */
+  constructor(directory: string, cpus: number, onEnd: (pid: number) => void = () => {}) {
+    this.#directory = directory;
+    this.#config = join(directory, 'haproxy.cfg');
+    this.#statsSocket = join(directory, 'stats.sock');
+    this.#pidFile = join(directory, 'pid');
+    this.logPath = join(directory, 'log');
+    this.#onEnd = onEnd;
+    this.#threads = Math.max(1, Math.min(MAX_THREADS, cpus));
+  }
+
+  /** That serves new connections; undefined when there is none. */
+  get current(): ProxyProcess | undefined {
+    return this.#current !== undefined && isAlive(this.#current) ? this.#current : undefined;
+  }
+
+  /** Makes the directory. Throws `unavailable` naming the package when HAProxy is absent, `invalid` for too long a path. */
+  prepare(): void {
+    toolPath('haproxy');
+    if (Buffer.byteLength(this.#statsSocket) > LONGEST_SOCKET_PATH) {
+      throw new PolykernelError('invalid', `the socket path ${this.#statsSocket} is too long for HAProxy`, {
+        field: 'POLYKERNEL_HOME',
+        value: this.#directory,
+        hint: 'Set POLYKERNEL_HOME to a shorter directory, such as /tmp/pk.',
+      });
+    }
+    mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
+    chmodSync(this.#directory, 0o700);
+  }
+
+  /**
+   * Takes up the process that an earlier daemon recorded and left running; undefined when it does not run. connect() is
+   * next.
+   */
+  adopt(): ProxyProcess | undefined {
+    const [, pid, startTime] = /^(\d+) (\d+)\n$/.exec(readOrEmpty(join(this.#directory, 'current'))) ?? [];
+    const found = { pid: Number(pid), startTime: Number(startTime) };
+    this.#current = pid !== undefined && isAlive(found) ? found : undefined;
+    return this.#current;
+  }
+
+  /** Whether anything of this directory runs, the current one or one before it. */
+  get runs(): boolean {
+    return this.#processes().length > 0;
+  }
+
+  /** Writes the configuration for the next start, readable by this user alone. */
+  configure(services: readonly ServedService[]): void {
+    const options: ConfigOptions = {
+      statsSocket: this.#statsSocket,
+      maxConnections: Math.min(MAX_CONNECTIONS, Math.floor((openFiles() - OTHER_FILES) / 2)),
+      threads: this.#threads,
+    };
+    const text = renderConfig(services, options);
+    if (readOrEmpty(this.#config) === text) return;
+    writeFileSync(`${this.#config}.new`, text, { mode: 0o600 });
+    renameSync(`${this.#config}.new`, this.#config);
+  }
+
+  /**
+   * Starts a process for the configuration as it is. It takes the listening sockets over from one that runs, which then
+   * only finishes what it has. Rejects with StartFailure; what ran goes on then.
+   */
+  async start(): Promise<ProxyProcess> {
+    const before = this.#processes();
+    const pid = await this.#launch(before, before.length > 0 && (await this.#listens()));
+    const startTime = processStartTime(pid);
+    if (startTime === undefined) throw new StartFailure('it ended at once');
+    if (this.#link !== undefined) this.#retired.add(this.#link);
+    this.#link = undefined;
+    this.#current = { pid, startTime };
+    writeFileSync(join(this.#directory, 'current'), `${pid} ${startTime}\n`, { mode: 0o600 });
+    await this.connect();
+    return this.#current;
+  }
+
+  /** Ends all processes and removes their files. Rejects with `internal` when one does not end. */
+  async stop(): Promise<void> {
+    this.#current = undefined;
+    const links = [this.#link, ...this.#retired];
+    this.#link = undefined;
+    this.#retired.clear();
+    for (const link of links) link?.close();
+    for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+      for (const { pid } of this.#processes()) signalProcess(pid, signal);
+      const deadline = performance.now() + END_DEADLINE_MS;
+      while (this.runs && performance.now() < deadline) await pause(POLL_MS);
+      if (this.runs) continue;
+      for (const name of ['haproxy.cfg', 'haproxy.cfg.new', 'stats.sock', 'pid', 'current', 'services.json', 'log'])
+        rmSync(join(this.#directory, name), { force: true });
+      return;
+    }
+    throw new PolykernelError('internal', `the HAProxy of ${this.#directory} does not end`);
+  }
+
+  /** What all processes count. One that had its last connection is let go after that; it is then `last`. */
+  async counts(): Promise<Counts[]> {
+    const counts: Counts[] = [];
+    for (const link of [this.#link, ...this.#retired]) {
+      if (link === undefined) continue;
+      const answer = await link.ask('show info;show stat').catch(() => undefined);
+      if (answer === undefined) continue;
+      const last = link !== this.#link && /^CurrConns: 0$/m.test(answer);
+      if (last) this.#letGo(link);
+      counts.push({ pid: link.pid, rows: parseStat(answer.slice(answer.indexOf('\n\n') + 2)), last });
+    }
+    return counts;
+  }
+
+  async servers(): Promise<ServerState[]> {
+    return parseServers(await this.command('show servers state'));
+  }
+
+  /** What the current process answers to commands, which are separated by `;`. Rejects with `unavailable`. */
+  async command(text: string): Promise<string> {
+    await this.connect();
+    return this.#link!.ask(text);
+  }
+
+  /** The same, of all processes; none has to answer. */
+  async commandAll(text: string): Promise<void> {
+    for (const link of [this.#link, ...this.#retired]) await link?.ask(text).catch(() => undefined);
+  }
+
+  /** Speaks to the current process, and calls `onEnd` as soon as it is gone. Rejects with `unavailable`. */
+  async connect(): Promise<void> {
+    const deadline = performance.now() + ANSWER_DEADLINE_MS;
+    while (this.#link === undefined) {
+      const process = this.current;
+      const link = process === undefined ? undefined : await Link.open(this.#statsSocket).catch(() => undefined);
+      // Just after a hand-over the process before may still take a connection.
+      if (process !== undefined && link?.pid === process.pid) return this.#attach(link, process);
+      link?.close();
+      if (process === undefined || performance.now() > deadline)
+        throw new PolykernelError('unavailable', 'HAProxy does not answer');
+      await pause(POLL_MS);
+    }
+  }
+
+  /** Lets go of all processes, which run on. */
+  close(): void {
+    this.#closed = true;
+    this.#link?.close();
+    for (const link of this.#retired) link.close();
+  }
+
+  #attach(link: Link, process: ProxyProcess): void {
+    this.#link = link;
+    void link.closed.then(() => {
+      this.#letGo(link);
+      if (this.#link !== link) return;
+      this.#link = undefined;
+      if (this.#closed) return;
+      if (!isAlive(process)) this.#onEnd(process.pid);
+      else void this.connect().catch(() => this.#onEnd(process.pid));
+    });
+  }
+
+  #letGo(link: Link): void {
+    this.#retired.delete(link);
+    if (link !== this.#link) link.close();
+  }
+
+  /** Resolves with the process number. */
+  async #launch(before: readonly ProxyProcess[], handOver: boolean): Promise<number> {
+    const { path, env } = toolPath('haproxy');
+    const args = ['-f', this.#config, '-D', '-p', this.#pidFile];
+    if (handOver) args.push('-x', this.#statsSocket);
+    if (before.length > 0) args.push('-sf', ...before.map(({ pid }) => String(pid)));
+    const log = openSync(this.logPath, constants.O_RDWR | constants.O_NONBLOCK);
+    const child = spawn(path, args, {
+      // HAProxy writes its log to descriptor 3.
+      stdio: ['ignore', 'ignore', 'pipe', log],
+      detached: true,
+      env: { PATH: process.env.PATH, ...env },
+      cwd: '/',
+    });
+    closeSync(log);
+    let complaint = '';
+    child.stderr!.setEncoding('utf8').on('data', (text: string) => {
+      complaint = (complaint + text).slice(-16_384);
+    });
+    const timer = setTimeout(() => child.kill('SIGKILL'), START_DEADLINE_MS);
+    const code = await new Promise<number | null>((resolve, reject) => {
+      child.on('error', reject);
+      child.on('close', resolve);
+    }).finally(() => clearTimeout(timer));
+    if (code !== 0) throw new StartFailure(alerts(complaint));
+    return Number(readFileSync(this.#pidFile, 'latin1').trim().split('\n')[0]);
+  }
+
+  /** Whether there is a process to take listening sockets from. */
+  #listens(): Promise<boolean> {
+    return Link.open(this.#statsSocket).then(
+      (link) => {
+        link.close();
+        return true;
+      },
+      () => false,
+    );
+  }
+
+  /** All of this directory, the current one included. */
+  #processes(): ProxyProcess[] {
+    return readdirSync('/proc').flatMap((entry) => {
+      const pid = Number(entry);
+      if (!Number.isSafeInteger(pid)) return [];
+      const startTime = isOurs(pid, this.#config) ? processStartTime(pid) : undefined;
+      return startTime === undefined ? [] : { pid, startTime };
+    });
+  }
+}
+
+function isOurs(pid: number, config: string): boolean {
+  try {
+    const argv = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+    if (basename(argv[0]!) !== 'haproxy' || argv[1] !== '-f' || argv[2] !== config) return false;
+    return statSync(`/proc/${pid}`).uid === process.getuid?.();
+  } catch {
+    return false;
+  }
+}
+
+const isAlive = ({ pid, startTime }: ProxyProcess): boolean => processStartTime(pid) === startTime;
+
+/** What HAProxy complains of, without time and process number. */
+function alerts(text: string): string {
+  const lines = text.split('\n').flatMap((line) => /^\[ALERT\]\s+\(\d+\) : (?:\[.*?\] )?(.*)$/.exec(line)?.[1] ?? []);
+  return lines.filter((line) => !line.startsWith('Fatal errors') && !line.startsWith('config : Fatal')).join('\n');
+}
+
+/** How many files a process may have open at most. */
+function openFiles(): number {
+  const limit = /^Max open files\s+\S+\s+(\S+)/m.exec(readFileSync('/proc/self/limits', 'latin1'))?.[1];
+  return limit === 'unlimited' ? Number.MAX_SAFE_INTEGER : Number(limit);
+}
+
+function signalProcess(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // It ended by itself just now.
+  }
+}
+
+function readOrEmpty(path: string): string {
+  try {
+    return readFileSync(path, 'latin1');
+  } catch {
+    return '';
+  }
+}

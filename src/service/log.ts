@@ -1,0 +1,95 @@
+/** What HAProxy says of each request, and of its health checks: lines in a FIFO that outlives both it and the daemon. */
+import { closeSync, constants, lstatSync, openSync, rmSync } from 'node:fs';
+import { Socket } from 'node:net';
+import { runCommand } from '../sys/command.ts';
+import { growPipe } from '../sys/memory.ts';
+import type { Outcome } from './slo.ts';
+
+/** Above it, what comes is no log. */
+const LONGEST = 4096;
+/** For the time in which the daemon is busy, or does not run: some fifteen thousand lines. */
+const PIPE_BYTES = 2 ** 20;
+
+/** In a configuration: what parseLine() reads. The latency is that of the request, in tcp mode of the connection's beginning. */
+export const LOG_FORMAT = {
+  http: 'pk http %[date] %b %s %ST %tsc %[date(0,us),sub(txn.begin)] %Ta',
+  tcp: 'pk tcp %[date] %b %s 0 %ts - %Tc',
+} as const;
+
+/** A request that has ended. */
+export interface LoggedRequest {
+  /** Milliseconds since 1970, to the second. */
+  at: number;
+  service: string;
+  /** `<NOSRV>` when no server could be used. */
+  server: string;
+  /** What became of it; undefined when that says nothing about the service, as when its client gave up. */
+  outcome: Outcome | undefined;
+}
+
+const LINE = /^pk (http|tcp) (\d+) (\S+) (\S+) (-?\d+) (\S+) (-?\d+|-) ([-+]?\d+)\s*$/;
+
+/** undefined for a line about something else. */
+export function parseLine(line: string): LoggedRequest | undefined {
+  const [, mode, seconds, service, server, status, ending, precise, coarse] = LINE.exec(line) ?? [];
+  if (service === undefined || server === undefined) return undefined;
+  const at = Number(seconds) * 1000;
+  const ok = mode === 'http' ? httpOutcome(Number(status), ending!) : tcpOutcome(ending!);
+  if (ok === undefined) return { at, service, server, outcome: undefined };
+  return {
+    at,
+    service,
+    server,
+    outcome: { ok, microseconds: ok ? latency(Number(precise), Number(coarse)) : undefined },
+  };
+}
+
+/** In microseconds; what was measured in milliseconds where the precise time is missing. */
+function latency(precise: number, coarse: number): number | undefined {
+  const plausible = precise >= 0 && Math.abs(precise - coarse * 1000) < 60_000_000;
+  if (plausible) return precise;
+  return coarse >= 0 ? coarse * 1000 : undefined;
+}
+
+/** The first letter says who ended it: C and c the client, S and s the server, P a rule or a malformed request. */
+function httpOutcome(status: number, ending: string): boolean | undefined {
+  if (ending[0] === 'C' || ending[0] === 'c') return undefined;
+  if (status >= 500 || /^[SsDKR]/.test(ending)) return false;
+  if (status < 100 || ending[0] === 'P') return undefined;
+  return true;
+}
+
+/** The second letter says when: D while data flowed, which a client may end as it likes. */
+function tcpOutcome(ending: string): boolean | undefined {
+  if (/^[Cc]/.test(ending)) return ending[1] === 'D' ? true : undefined;
+  if (ending === 'sD') return undefined;
+  return !/^[SsDKRP]/.test(ending);
+}
+
+/** Opens the FIFO at `path`, made if absent, and hands on each line of it until it is closed. */
+export async function openLog(path: string, onLine: (line: string) => void): Promise<{ close(): void }> {
+  if (!lstatSync(path, { throwIfNoEntry: false })?.isFIFO()) {
+    rmSync(path, { force: true });
+    // Node has no mkfifo(3).
+    await runCommand(['mkfifo', '-m', '600', path]);
+  }
+  // Open for writing as well, or its end would come with that of HAProxy.
+  const fd = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
+  let socket: Socket;
+  try {
+    growPipe(fd, PIPE_BYTES);
+    socket = new Socket({ fd, readable: true, writable: false });
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+  let rest = '';
+  socket.setEncoding('latin1').on('error', () => {});
+  socket.on('data', (text: string) => {
+    const lines = (rest + text).split('\n');
+    rest = lines.pop()!.slice(-LONGEST);
+    for (const line of lines) onLine(line);
+  });
+  socket.unref();
+  return { close: () => socket.destroy() };
+}

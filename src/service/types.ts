@@ -1,0 +1,179 @@
+/** What a service is: a port of this machine whose connections go to several instances. */
+
+/** Where instances can be reached; the network of the daemon provides it. */
+export interface Endpoints {
+  /**
+   * Where an instance's kernel can be reached now; null when it does not run or has no network. `namespace`: name of the
+   * network namespace (ip-netns(8)) to connect from, null = the host's.
+   */
+  endpoint(instance: string): Endpoint | null;
+  /** Returns what ends it. */
+  onChange(listener: () => void): () => void;
+}
+
+export interface Endpoint {
+  address: string;
+  namespace: string | null;
+}
+
+export type Balance = 'random2' | 'roundrobin' | 'leastconn';
+export type ServiceMode = 'http' | 'tcp';
+
+/** What is promised. */
+export interface Slo {
+  /** So many per cent of the requests take at most so long. */
+  latency?: { percentile: number; milliseconds: number };
+  /** So many per cent of the requests are answered, in http mode by a status below 500. */
+  availability?: number;
+}
+
+export interface TargetRequest {
+  /** Name of an instance, which need not exist yet. */
+  instance: string;
+  /** Default: that of the service. */
+  port?: number;
+  /** 0 to 256. Default 100. */
+  weight?: number;
+}
+
+/** What a person asks for. */
+export interface ServiceRequest {
+  /** As an instance's name; unique among services. */
+  name: string;
+  port: number;
+  /** Address of this machine. Default 127.0.0.1. */
+  bind?: string;
+  targets: readonly TargetRequest[];
+  mode?: ServiceMode;
+  balance?: Balance;
+  /** Path that a healthy instance answers with 200 to 399. Without it one that accepts connections is healthy. */
+  check?: string;
+  slo?: Slo;
+}
+
+/** A change of one target; what is absent stays. */
+export interface TargetChange {
+  weight?: number;
+  /** No new connections; those there are stay. */
+  drain?: boolean;
+}
+
+export interface TargetRecord {
+  instance: string;
+  port: number;
+  weight: number;
+  drain: boolean;
+}
+
+/** What is kept of a service across daemons. The index of a target is its slot. */
+export interface ServiceRecord {
+  /** 32 lower-case hex digits. */
+  id: string;
+  name: string;
+  bind: string;
+  port: number;
+  mode: ServiceMode;
+  balance: Balance;
+  check: string | null;
+  slo: { latency: { percentile: number; milliseconds: number } | null; availability: number | null };
+  targets: readonly TargetRecord[];
+  createdAt: string;
+  /** Its removal has begun and is to be completed. */
+  removing: boolean;
+}
+
+/** In milliseconds, of the last minutes; all null when there was no request. */
+export interface LatencySummary {
+  samples: number;
+  p50: number | null;
+  p90: number | null;
+  p99: number | null;
+  p999: number | null;
+  max: number | null;
+}
+
+/** Since the service was made. */
+export interface TrafficTotals {
+  requests: number;
+  /** Answers with a status of 500 and above; in tcp mode broken connections. */
+  errors: number;
+  /** Attempts to connect that failed; most were repeated elsewhere. */
+  connectErrors: number;
+  /** Requests sent again, to this or another instance. */
+  retries: number;
+}
+
+export interface TargetStatus extends TargetRecord, TrafficTotals {
+  address: string | null;
+  namespace: string | null;
+  /**
+   * `up`: gets requests. `drained`: gets no new ones, on request or by weight 0. `down`: its health check fails.
+   * `checking`: no check has ended yet. `absent`: it does not run or has no network.
+   */
+  state: 'up' | 'drained' | 'down' | 'checking' | 'absent';
+  /** Why it is not up. */
+  reason: string | null;
+  inFlight: number;
+  requestsPerSecond: number;
+  latency: LatencySummary;
+}
+
+/** What happened within a time. */
+export interface BurnWindow {
+  window: '5m' | '1h';
+  requests: number;
+  bad: number;
+  /** How many times faster than allowed the error budget is spent: 1 spends it exactly. */
+  burnRate: number;
+}
+
+export interface ObjectiveStatus {
+  kind: 'latency' | 'availability';
+  /** `p99 ≤ 20ms`, `availability ≥ 99.9 %`. */
+  text: string;
+  /** Share of good requests that is promised, below 1. */
+  target: number;
+  /** `lost` while both windows burn faster than 1; `none` without requests in the last hour. */
+  state: 'met' | 'lost' | 'none';
+  /** When the state began. ISO 8601 UTC. */
+  since: string;
+  /** Share of good requests in the last hour; null without requests. */
+  attainment: number | null;
+  /** Of the last hour: how many bad requests were allowed, how many there were, and which share of the budget is left. */
+  budget: { allowed: number; spent: number; left: number };
+  burn: readonly BurnWindow[];
+}
+
+export interface ProxyStatus {
+  pid: number;
+  /** How often it died and was started again. */
+  restarts: number;
+  /** Connections of this service that were cut by that, as far as known. */
+  lostConnections: number;
+}
+
+export interface ServiceStatus extends Omit<ServiceRecord, 'targets' | 'removing'>, TrafficTotals {
+  /** `ok`: every target is up or drained. `degraded`: some are. `down`: none is up. `error`: it is not served; see `fault`. */
+  state: 'ok' | 'degraded' | 'down' | 'error';
+  fault: string | null;
+  targets: readonly TargetStatus[];
+  inFlight: number;
+  requestsPerSecond: number;
+  latency: LatencySummary;
+  objectives: readonly ObjectiveStatus[];
+  proxy: ProxyStatus | null;
+}
+
+/** The services of a daemon, as the API uses them. */
+export interface ServiceManager {
+  /** By name. */
+  list(): Promise<ServiceStatus[]>;
+  /** Rejects with `not-found`. */
+  get(name: string): Promise<ServiceStatus>;
+  /** Rejects with `invalid` (`field` names what), `conflict` (name or port taken), `unavailable` (no HAProxy). */
+  create(request: unknown): Promise<ServiceStatus>;
+  /** Cuts its connections. Rejects with `not-found`. */
+  remove(name: string): Promise<void>;
+  /** At once, without any connection lost. Rejects with `not-found`, `invalid`. */
+  change(name: string, instance: string, change: unknown): Promise<ServiceStatus>;
+}

@@ -1,0 +1,184 @@
+/** Local HTTP servers in the place of instances, endpoints that tests set, and clients of a service. */
+import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
+import { Agent, createServer, get, type RequestListener, type Server } from 'node:http';
+import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { onTestFinished } from 'vitest';
+import type { Endpoint, Endpoints } from '../../src/service/index.ts';
+import { HaProxy } from '../../src/service/index.ts';
+import { startDaemon, type TestDaemon } from './harness.ts';
+
+/** All on loopback addresses of their own, so that instances can have the same port. */
+export class FakeEndpoints implements Endpoints {
+  readonly #known = new Map<string, Endpoint>();
+  readonly #listeners = new Set<() => void>();
+
+  endpoint(instance: string): Endpoint | null {
+    return this.#known.get(instance) ?? null;
+  }
+
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  set(instance: string, address: string | null, namespace: string | null = null): void {
+    if (address === null) this.#known.delete(instance);
+    else this.#known.set(instance, { address, namespace });
+    for (const listener of this.#listeners) listener();
+  }
+}
+
+export interface Backend {
+  address: string;
+  port: number;
+  /** Cuts all connections and listens no more, as a killed kernel does. */
+  kill(): void;
+  /** Listens again. */
+  revive(): Promise<void>;
+}
+
+/** An HTTP server that answers with its name, or as told. */
+export async function startBackend(
+  name: string,
+  address: string,
+  port = 0,
+  answer?: RequestListener,
+): Promise<Backend> {
+  let server: Server;
+  const listen = async (at: number) => {
+    server = createServer(answer ?? ((_request, response) => response.end(name)));
+    server.listen(at, address);
+    await once(server, 'listening');
+    return (server.address() as AddressInfo).port;
+  };
+  const kill = () => {
+    server.close();
+    server.closeAllConnections();
+  };
+  const chosen = await listen(port);
+  onTestFinished(kill);
+  return { address, port: chosen, kill, revive: async () => void (await listen(chosen)) };
+}
+
+export async function freePort(): Promise<number> {
+  const server = createTcpServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/** Body of the answer; rejects for a status of 400 and above, or none. */
+export function fetchText(port: number, agent: Agent | false = false, path = '/'): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const request = get(
+      { host: '127.0.0.1', port, path, agent: agent || new Agent({ keepAlive: false }) },
+      (response) => {
+        let body = '';
+        response.setEncoding('utf8').on('data', (text: string) => {
+          body += text;
+        });
+        response.on('end', () =>
+          response.statusCode! < 400 ? resolve(body) : reject(new Error(`status ${response.statusCode}`)),
+        );
+        response.on('error', reject);
+      },
+    );
+    request.on('error', reject);
+  });
+}
+
+/** Asks on several connections until stopped; each failure is kept. */
+export function load(port: number, clients = 4) {
+  const failures: string[] = [];
+  const answers: Record<string, number> = {};
+  let stopped = false;
+  const work = Promise.all(
+    Array.from({ length: clients }, async () => {
+      const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+      while (!stopped) {
+        try {
+          const text = await fetchText(port, agent);
+          answers[text] = (answers[text] ?? 0) + 1;
+        } catch (error) {
+          failures.push(String(error));
+        }
+      }
+      agent.destroy();
+    }),
+  );
+  return {
+    failures,
+    answers,
+    async stop() {
+      stopped = true;
+      await work;
+    },
+  };
+}
+
+/** Sends back what it gets, with its name before the first. */
+export async function startEcho(name: string, address: string, port = 0): Promise<Backend> {
+  const sockets = new Set<Socket>();
+  const server = createTcpServer((socket) => {
+    sockets.add(socket);
+    socket.on('error', () => {});
+    socket.on('close', () => sockets.delete(socket));
+    socket.write(`${name}\n`);
+    socket.pipe(socket);
+  });
+  const listen = async (at: number) => {
+    server.listen(at, address);
+    await once(server, 'listening');
+    return (server.address() as AddressInfo).port;
+  };
+  const kill = () => {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+  };
+  const chosen = await listen(port);
+  onTestFinished(kill);
+  return { address, port: chosen, kill, revive: async () => void (await listen(chosen)) };
+}
+
+export interface ServiceDaemon extends TestDaemon {
+  endpoints: FakeEndpoints;
+  /** Of every HAProxy of this home. */
+  proxies(): number[];
+  /** What was told of services. */
+  told: string[];
+}
+
+/** With a daemon; nothing of HAProxy is left after the test. */
+export async function startServices(options: Parameters<typeof startDaemon>[0] = {}): Promise<ServiceDaemon> {
+  const endpoints = new FakeEndpoints();
+  const daemon = await startDaemon({ ...options, endpoints });
+  const told: string[] = [];
+  const done = new AbortController();
+  // Before the daemon is closed and its directory removed.
+  onTestFinished(async () => {
+    done.abort();
+    await daemon.daemon.close();
+    await new HaProxy(join(daemon.home, 'haproxy'), 1).stop();
+  });
+  const gather = async () => {
+    for await (const { type, name, message } of daemon.client.events({ since: 0 }, done.signal))
+      told.push(`${type} ${name}: ${message}`);
+  };
+  gather().catch(() => {});
+  return Object.assign(daemon, { endpoints, told, proxies: () => proxiesOf(daemon.home) });
+}
+
+function proxiesOf(home: string): number[] {
+  return readdirSync('/proc').flatMap((entry) => {
+    try {
+      const argv = readFileSync(`/proc/${entry}/cmdline`, 'utf8').split('\0');
+      return argv[2] === join(home, 'haproxy', 'haproxy.cfg') ? Number(entry) : [];
+    } catch {
+      return [];
+    }
+  });
+}
