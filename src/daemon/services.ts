@@ -263,7 +263,7 @@ export class Services implements ServiceManager {
     entry.record = { ...entry.record, removing: true };
     store.putService(entry.record);
     const cuts = targets.map((_, index) => `shutdown sessions server ${name}/${slotName(index)}`);
-    await this.#proxy.commandAll([`disable frontend ${frontendOf(name)}`, ...cuts].join(';'));
+    await this.#proxy.commandAll([`disable frontend ${frontendOf(name)}`, ...cuts]);
     await this.#sync();
     store.deleteService(id);
     this.#entries.delete(name);
@@ -339,7 +339,7 @@ export class Services implements ServiceManager {
     const states = new Map((await this.#proxy.servers()).map((state) => [`${state.backend}/${state.server}`, state]));
     for (const entry of this.#servable()) {
       const commands = adjustments(entry.record.name, this.#served(entry).slots, states);
-      if (commands.length > 0) await this.#proxy.command(commands.join(';'));
+      if (commands.length > 0) await this.#proxy.command(commands);
     }
   }
 

@@ -188,28 +188,29 @@ export class HaProxy {
     const counts: Counts[] = [];
     for (const link of [this.#link, ...this.#retired]) {
       if (link === undefined) continue;
-      const answer = await link.ask('show info;show stat').catch(() => undefined);
-      if (answer === undefined) continue;
-      const last = link !== this.#link && /^CurrConns: 0$/m.test(answer);
+      const [info, stat] = await link.ask(['show info', 'show stat']).catch(() => []);
+      if (info === undefined || stat === undefined) continue;
+      const last = link !== this.#link && /^CurrConns: 0$/m.test(info);
       if (last) this.#letGo(link);
-      counts.push({ pid: link.pid, rows: parseStat(answer.slice(answer.indexOf('\n\n') + 2)), last });
+      counts.push({ pid: link.pid, rows: parseStat(stat), last });
     }
     return counts;
   }
 
   async servers(): Promise<ServerState[]> {
-    return parseServers(await this.command('show servers state'));
+    const [text] = await this.command(['show servers state']);
+    return parseServers(text!);
   }
 
-  /** What the current process answers to commands, which are separated by `;`. Rejects with `unavailable`. */
-  async command(text: string): Promise<string> {
+  /** What the current process answers to commands. Rejects with `unavailable`. */
+  async command(commands: readonly string[]): Promise<string[]> {
     await this.connect();
-    return this.#link!.ask(text);
+    return this.#link!.ask(commands);
   }
 
   /** The same, of all processes; none has to answer. */
-  async commandAll(text: string): Promise<void> {
-    for (const link of [this.#link, ...this.#retired]) await link?.ask(text).catch(() => undefined);
+  async commandAll(commands: readonly string[]): Promise<void> {
+    for (const link of [this.#link, ...this.#retired]) await link?.ask(commands).catch(() => undefined);
   }
 
   /** Speaks to the current process, and calls `onEnd` as soon as it is gone. Rejects with `unavailable`. */

@@ -16,7 +16,7 @@ function bucketOf(value: number): number {
 }
 
 /** The middle of a bucket. */
-function valueOf(bucket: number): number {
+function middleOf(bucket: number): number {
   if (bucket < EXACT) return bucket;
   const shift = Math.floor((bucket - EXACT) / PER_OCTAVE) + 1;
   const least = (((bucket - EXACT) % PER_OCTAVE) + PER_OCTAVE) * 2 ** shift;
@@ -56,7 +56,7 @@ export class Histogram {
     let seen = 0;
     for (const [bucket, count] of this.#buckets.entries()) {
       seen += count;
-      if (seen >= rank) return Math.min(valueOf(bucket), this.#max);
+      if (seen >= rank) return Math.min(middleOf(bucket), this.#max);
     }
     return this.#max;
   }

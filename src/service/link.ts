@@ -3,11 +3,15 @@ import { connect, type Socket } from 'node:net';
 import { PolykernelError } from '../sys/errors.ts';
 
 const ANSWER_DEADLINE_MS = 5_000;
-/** What HAProxy ends every answer with. */
+/** What HAProxy ends the answer to every command with, also to those of one line. */
 const PROMPT = '\n> ';
 
 interface Question {
-  resolve(answer: string): void;
+  /** Those there are so far. */
+  answers: string[];
+  /** How many there will be. */
+  count: number;
+  resolve(answers: string[]): void;
   reject(error: Error): void;
   timer: NodeJS.Timeout;
 }
@@ -38,10 +42,13 @@ export class Link {
       for (;;) {
         const end = heard.indexOf(PROMPT);
         if (end < 0) break;
-        const question = waiting.shift();
-        clearTimeout(question?.timer);
-        question?.resolve(heard.slice(0, end));
+        const [question] = waiting;
+        question?.answers.push(heard.slice(0, end));
         heard = heard.slice(end + PROMPT.length);
+        if (question === undefined || question.answers.length < question.count) continue;
+        waiting.shift();
+        clearTimeout(question.timer);
+        question.resolve(question.answers);
       }
     });
     socket.on('error', () => {});
@@ -54,14 +61,15 @@ export class Link {
         resolve();
       });
     });
-    await ask(socket, waiting, 'prompt');
-    const pid = Number(/^Pid: (\d+)$/m.exec(await ask(socket, waiting, 'show info'))?.[1]);
+    await ask(socket, waiting, ['prompt']);
+    const [info] = await ask(socket, waiting, ['show info']);
+    const pid = Number(/^Pid: (\d+)$/m.exec(info!)?.[1]);
     return new Link(socket, waiting, pid, closed);
   }
 
-  /** The answer to commands, which are separated by `;`. Rejects with `unavailable`; the connection is closed then. */
-  ask(text: string): Promise<string> {
-    return ask(this.#socket, this.#waiting, text);
+  /** The answers to commands, of which there is at least one. Rejects with `unavailable`; the connection is closed then. */
+  ask(commands: readonly string[]): Promise<string[]> {
+    return ask(this.#socket, this.#waiting, commands);
   }
 
   close(): void {
@@ -69,12 +77,12 @@ export class Link {
   }
 }
 
-function ask(socket: Socket, waiting: Question[], text: string): Promise<string> {
+function ask(socket: Socket, waiting: Question[], commands: readonly string[]): Promise<string[]> {
   return new Promise((resolve, reject) => {
     if (socket.destroyed) return reject(silent());
     const timer = setTimeout(() => socket.destroy(), ANSWER_DEADLINE_MS).unref();
-    waiting.push({ resolve, reject, timer });
-    socket.write(`${text}\n`);
+    waiting.push({ answers: [], count: commands.length, resolve, reject, timer });
+    socket.write(`${commands.join(';')}\n`);
   });
 }
 
