@@ -243,6 +243,7 @@ const service = record({
     latency: { ...record({ percentile: positive, milliseconds: positive }), type: ['object', 'null'] },
     availability: orNull('positive'),
   }),
+  stack: orNull('string'),
   createdAt: time,
   state: { enum: ['ok', 'degraded', 'down', 'error'] },
   fault: orNull('string'),

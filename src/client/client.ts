@@ -168,6 +168,10 @@ export class Client {
   async removeService(name: string): Promise<void> {
     await this.#json({ method: 'DELETE', path: servicePath(name) });
   }
+  /** Makes the service of that name as asked. */
+  replaceService(request: ServiceRequest): Promise<ServiceStatus> {
+    return this.#json({ method: 'PUT', path: servicePath(request.name), body: request });
+  }
   /** Without any connection lost. */
   changeTarget(name: string, instance: string, change: TargetChange): Promise<ServiceStatus> {
     const path = `${servicePath(name)}/targets/${encodeURIComponent(instance)}`;

@@ -114,6 +114,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     path: paths.telemetry,
     instances: () => supervisor.list().map(({ status }) => status),
     channels,
+    requestsOf: (instance) => services.trafficOf(instance),
     events,
     clock,
     journal,

@@ -1,13 +1,5 @@
 /** What people are told of a service: its record, what HAProxy counts, and what was logged, put together. Pure. */
-import {
-  type Endpoint,
-  type ServiceRecord,
-  type ServiceStatus,
-  type StatRow,
-  slotName,
-  type TargetStatus,
-  type Traffic,
-} from '../service/index.ts';
+import type { Endpoint, ServiceRecord, ServiceStatus, StatRow, TargetStatus, Traffic } from '../service/index.ts';
 
 export interface ServiceView {
   record: ServiceRecord;
@@ -25,7 +17,7 @@ export function serviceStatus(
 ): ServiceStatus {
   const { record, traffic, fault, proxy } = view;
   const { removing: _removing, ...rest } = record;
-  const targets = record.targets.map((_, index) => targetStatus(view, index, endpoint, now));
+  const targets = record.targets.map((target) => targetStatus(view, target, endpoint, now));
   const serving = targets.filter(({ state }) => state === 'up').length;
   const fine = serving > 0 && targets.every(({ state }) => state === 'up' || state === 'drained');
   const state = fault !== null ? 'error' : serving === 0 ? 'down' : fine ? 'ok' : 'degraded';
@@ -44,15 +36,14 @@ export function serviceStatus(
 }
 
 export function targetStatus(
-  { record, traffic, rows }: ServiceView,
-  index: number,
+  { traffic, rows }: ServiceView,
+  target: ServiceRecord['targets'][number],
   endpoint: (instance: string) => Endpoint | null,
   now: number,
 ): TargetStatus {
-  const target = record.targets[index]!;
   const reached = endpoint(target.instance);
-  const row = rows.find(({ server }) => server === slotName(index));
-  const counter = traffic.slots[index]!;
+  const row = rows.find(({ server }) => server === target.instance);
+  const counter = traffic.target(target.instance);
   return {
     ...target,
     address: reached?.address ?? null,
@@ -61,7 +52,7 @@ export function targetStatus(
     ...counter.totals,
     inFlight: counter.inFlight,
     requestsPerSecond: counter.perSecond(now),
-    latency: traffic.latency(now, index),
+    latency: traffic.latency(now, target.instance),
   };
 }
 

@@ -1,7 +1,7 @@
 /** The services of a daemon: their records, the HAProxy that serves them, what it says of its targets, and promises. */
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { checkName, validate } from '../instance/index.ts';
+import { validate } from '../instance/index.ts';
 import {
   bindText,
   type Endpoints,
@@ -9,16 +9,12 @@ import {
   HaProxy,
   openLog,
   parseLine,
-  resolveService,
   type ServedService,
   type ServiceManager,
   type ServiceRecord,
-  type ServiceRequest,
   type ServiceStatus,
   StartFailure,
   type StatRow,
-  serviceRequestSchema,
-  slotName,
   type TargetChange,
   Traffic,
   targetChangeSchema,
@@ -26,20 +22,22 @@ import {
 import { type Clock, timestamp } from '../sys/clock.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import { allowedCpus } from '../sys/process.ts';
+import type { RequestStats } from '../telemetry/index.ts';
 import type { EventLog } from './events.ts';
 import type { Journal } from './journal.ts';
 import { Mutex } from './mutex.ts';
 import { bindFailure, checkPortFree } from './port-holder.ts';
+import { checked, unservable, wayOf } from './service-request.ts';
 import {
   adjustments,
   type Notes,
   reach,
   readNotes,
   type Structure,
-  slotsOf,
+  serversOf,
   structureOf,
   writeNotes,
-} from './service-slots.ts';
+} from './service-servers.ts';
 import { serviceStatus, targetStatus } from './service-status.ts';
 
 /** How often HAProxy is asked for its counters. */
@@ -49,6 +47,8 @@ const FAULT_RETRY_MS = 1000;
 /** One that lives shorter than this is started again only after a while. */
 const STABLE_MS = 1000;
 const LONGEST_BACKOFF_MS = 10_000;
+/** What telemetry is told of latencies is of so long. */
+const RECENT_MS = 10_000;
 
 export interface ServicesOptions {
   /** Of HAProxy's files. */
@@ -74,7 +74,7 @@ interface Entry {
   connections: number;
   lostConnections: number;
   /** State last seen of each target. */
-  told: (string | undefined)[];
+  told: Map<string, string>;
 }
 
 /**
@@ -118,28 +118,52 @@ export class Services implements ServiceManager {
     return this.#status(this.#entry(name));
   }
 
-  create(body: unknown): Promise<ServiceStatus> {
-    const request = validate(serviceRequestSchema, body) as ServiceRequest;
-    checkName(request.name);
-    for (const [index, { instance }] of request.targets.entries()) checkName(instance, `targets[${index}].instance`);
-    const resolved = resolveService(request);
+  create(body: unknown, stack: string | null = null): Promise<ServiceStatus> {
+    const resolved = checked(body);
     return this.#mutex.run(async () => {
       const { store, clock } = this.#options;
       this.#checkFree(resolved);
       this.#proxy.prepare();
       await checkPortFree(resolved.bind, resolved.port);
       const id = randomBytes(16).toString('hex');
-      const entry = this.#add({ id, ...resolved, createdAt: timestamp(clock), removing: false });
+      const entry = this.#add({ id, ...resolved, stack, createdAt: timestamp(clock), removing: false });
       try {
         store.putService(entry.record);
         await this.#sync();
         if (entry.fault !== null) throw unservable(resolved, entry.fault);
       } catch (error) {
-        await this.#erase(entry).catch((failure) => this.#complain(`taking back the service ${request.name}`, failure));
-        throw asPolykernelError(error, `serving ${request.name}`);
+        await this.#erase(entry).catch((failure) =>
+          this.#complain(`taking back the service ${resolved.name}`, failure),
+        );
+        throw asPolykernelError(error, `serving ${resolved.name}`);
       }
-      const targets = resolved.targets.map(({ instance, port }) => `${instance}:${port}`).join(', ');
-      this.#tell('service-created', entry, `${bindText(resolved.bind, resolved.port)} to ${targets}`);
+      this.#tell('service-created', entry, wayOf(resolved));
+      return this.#status(entry);
+    });
+  }
+
+  replace(body: unknown): Promise<ServiceStatus> {
+    const resolved = checked(body);
+    return this.#mutex.run(async () => {
+      const entry = this.#entry(resolved.name);
+      const before = entry.record;
+      if (before.bind !== resolved.bind || before.port !== resolved.port) {
+        this.#checkFree(resolved, entry);
+        await checkPortFree(resolved.bind, resolved.port);
+      }
+      const drained = new Set(before.targets.flatMap(({ instance, drain }) => (drain ? [instance] : [])));
+      const targets = resolved.targets.map((target) => ({ ...target, drain: drained.has(target.instance) }));
+      try {
+        this.#become(entry, { ...before, ...resolved, targets });
+        await this.#sync();
+        if (entry.fault !== null) throw unservable(resolved, entry.fault);
+      } catch (error) {
+        entry.fault = null;
+        this.#become(entry, before);
+        await this.#syncOrRetry();
+        throw asPolykernelError(error, `changing ${resolved.name}`);
+      }
+      this.#tell('service-changed', entry, wayOf(resolved));
       return this.#status(entry);
     });
   }
@@ -164,15 +188,14 @@ export class Services implements ServiceManager {
           hint: `Its targets are ${targets.map((target) => target.instance).join(', ')}.`,
         });
       }
-      entry.record = {
+      this.#become(entry, {
         ...entry.record,
         targets: targets.map((target) =>
           target.instance === instance
             ? { ...target, weight: weight ?? target.weight, drain: drain ?? target.drain }
             : target,
         ),
-      };
-      this.#options.store.putService(entry.record);
+      });
       await this.#sync();
       await this.#look().catch(() => {});
       return this.#status(entry);
@@ -213,6 +236,34 @@ export class Services implements ServiceManager {
     this.#entries.clear();
   }
 
+  /** What came to an instance, over all services that have it as a target; null when none has. */
+  trafficOf(instance: string): RequestStats | null {
+    const now = this.#options.clock.now();
+    const all = [...this.#entries.values()].filter(({ record }) =>
+      record.targets.some((target) => target.instance === instance),
+    );
+    if (all.length === 0) return null;
+    const sum = (of: (entry: Entry) => number) => all.reduce((total, entry) => total + of(entry), 0);
+    // Of several services the slowest tells: their percentiles cannot be added up.
+    const latencies = all.map(({ traffic }) => traffic.latency(now, instance, RECENT_MS));
+    const slowest = (of: 'p50' | 'p90' | 'p99') => {
+      const known = latencies.flatMap((latency) => latency[of] ?? []);
+      return known.length === 0 ? null : Math.max(...known);
+    };
+    return {
+      ratePerSecond: sum(({ traffic }) => traffic.target(instance).perSecond(now)),
+      errorsPerSecond: sum(({ traffic }) => traffic.target(instance).perSecond(now, 'errors')),
+      inFlight: sum(({ traffic }) => traffic.target(instance).inFlight),
+      latencyMs: { p50: slowest('p50'), p90: slowest('p90'), p99: slowest('p99') },
+    };
+  }
+
+  #become(entry: Entry, record: ServiceRecord): void {
+    this.#options.store.putService(record);
+    entry.record = record;
+    entry.traffic.become(record, this.#options.clock.now());
+  }
+
   #entry(name: string): Entry {
     const entry = this.#entries.get(name);
     if (entry !== undefined) return entry;
@@ -231,14 +282,15 @@ export class Services implements ServiceManager {
       rows: [],
       connections: 0,
       lostConnections: before?.lostConnections ?? 0,
-      told: [],
+      told: new Map(),
     };
     this.#entries.set(record.name, entry);
     return entry;
   }
 
-  #checkFree({ name, bind, port }: Pick<ServiceRecord, 'name' | 'bind' | 'port'>): void {
-    if (this.#entries.has(name)) {
+  /** `own`: the service that is to change. */
+  #checkFree({ name, bind, port }: Pick<ServiceRecord, 'name' | 'bind' | 'port'>, own?: Entry): void {
+    if (own === undefined && this.#entries.has(name)) {
       throw new PolykernelError('conflict', `there is a service ${name} already`, {
         field: 'name',
         value: name,
@@ -246,8 +298,9 @@ export class Services implements ServiceManager {
       });
     }
     const wide = (address: string) => address === '0.0.0.0' || address === '::';
-    for (const { record } of this.#entries.values()) {
-      if (record.port !== port || !(record.bind === bind || wide(record.bind) || wide(bind))) continue;
+    for (const entry of this.#entries.values()) {
+      const { record } = entry;
+      if (entry === own || record.port !== port || !(record.bind === bind || wide(record.bind) || wide(bind))) continue;
       throw new PolykernelError('conflict', `port ${port} is in use by the service ${record.name}`, {
         field: 'port',
         value: port,
@@ -262,7 +315,7 @@ export class Services implements ServiceManager {
     const { id, name, targets } = entry.record;
     entry.record = { ...entry.record, removing: true };
     store.putService(entry.record);
-    const cuts = targets.map((_, index) => `shutdown sessions server ${name}/${slotName(index)}`);
+    const cuts = targets.map(({ instance }) => `shutdown sessions server ${name}/${instance}`);
     await this.#proxy.commandAll([`disable frontend ${frontendOf(name)}`, ...cuts]);
     await this.#sync();
     store.deleteService(id);
@@ -333,18 +386,18 @@ export class Services implements ServiceManager {
     this.#unlisten = undefined;
   }
 
-  /** Sets the slots of the running process as they are wanted: addresses, weights, and who is in use. */
+  /** Sets the servers of the running process as they are wanted: addresses, weights, and who is in use. */
   async #adjust(): Promise<void> {
     if (this.#proxy.current === undefined) return;
     const states = new Map((await this.#proxy.servers()).map((state) => [`${state.backend}/${state.server}`, state]));
     for (const entry of this.#servable()) {
-      const commands = adjustments(entry.record.name, this.#served(entry).slots, states);
+      const commands = adjustments(entry.record.name, this.#served(entry).servers, states);
       if (commands.length > 0) await this.#proxy.command(commands);
     }
   }
 
   #served({ record }: Entry): ServedService {
-    return { record, slots: slotsOf(record, this.#options.endpoints, this.#structure) };
+    return { record, servers: serversOf(record, this.#options.endpoints, this.#structure) };
   }
 
   #structureOf(entries: readonly Entry[]): Structure {
@@ -464,16 +517,17 @@ export class Services implements ServiceManager {
   }
 
   #tellTargets(entry: Entry, now: number): void {
-    for (const [index, { instance }] of entry.record.targets.entries()) {
+    for (const target of entry.record.targets) {
+      const { instance } = target;
       const { state, reason } = targetStatus(
         this.#view(entry),
-        index,
+        target,
         (name) => reach(this.#options.endpoints, name),
         now,
       );
-      const before = entry.told[index];
+      const before = entry.told.get(instance);
       if (state === before || state === 'checking') continue;
-      entry.told[index] = state;
+      entry.told.set(instance, state);
       const served = (each: string | undefined) => each === 'up' || each === 'drained';
       if (served(state) && !served(before)) this.#tell('target-up', entry, instance);
       else if (!served(state) && served(before)) this.#tell('target-down', entry, `${instance}: ${reason}`);
@@ -541,12 +595,4 @@ export class Services implements ServiceManager {
   #complain(doing: string, error: unknown): void {
     this.#options.journal.error(doing, error);
   }
-}
-
-function unservable({ name, port }: Pick<ServiceRecord, 'name' | 'port'>, fault: string): PolykernelError {
-  return new PolykernelError('conflict', `the service ${name} cannot have its address: ${fault}`, {
-    field: 'port',
-    value: port,
-    hint: 'Choose another port, or end what uses it.',
-  });
 }

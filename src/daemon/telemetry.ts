@@ -20,6 +20,7 @@ import {
   METRIC_NAMES,
   metricsText,
   type Point,
+  type RequestStats,
   resample,
   rowOf,
   SampleRing,
@@ -47,6 +48,8 @@ export interface TelemetryOptions {
   path: string;
   instances(): InstanceStatus[];
   channels: Pick<ChannelManager, 'list'>;
+  /** What came to an instance; null when nothing counts it. */
+  requestsOf(instance: string): RequestStats | null;
   events: Pick<EventLog, 'listen'>;
   clock: Clock;
   journal: Journal;
@@ -307,7 +310,7 @@ export class Telemetry {
       guest,
       host,
       channels: this.#channels.get(spec.name) ?? [],
-      requests: null,
+      requests: this.#options.requestsOf(spec.name),
     };
   }
 

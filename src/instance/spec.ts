@@ -131,6 +131,7 @@ export interface InstanceEvent {
     | 'channel-closed'
     | 'channel-error'
     | 'service-created'
+    | 'service-changed'
     | 'service-removed'
     | 'service-restarted'
     | 'target-up'

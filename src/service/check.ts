@@ -5,7 +5,7 @@ import type { ServiceRecord, ServiceRequest } from './types.ts';
 
 const DEFAULT_WEIGHT = 100;
 
-export type ResolvedService = Omit<ServiceRecord, 'id' | 'createdAt' | 'removing'>;
+export type ResolvedService = Omit<ServiceRecord, 'id' | 'stack' | 'createdAt' | 'removing'>;
 
 /** Completes a request that its schema accepts. Throws `invalid` naming the field. */
 export function resolveService(request: ServiceRequest): ResolvedService {

@@ -1,11 +1,12 @@
 /** HAProxy's configuration, made from services. Pure. */
 import { isIPv6 } from 'node:net';
 import { LOG_FORMAT } from './log.ts';
-import { SLOTS } from './request.ts';
 import type { Balance, ServiceRecord } from './types.ts';
 
 /** A target as HAProxy is to use it. */
-export interface Slot {
+export interface Server {
+  /** That of the instance. */
+  name: string;
   /** null: it cannot be reached. */
   address: string | null;
   /** Known to HAProxy from its start on; an address alone can change later. */
@@ -17,7 +18,7 @@ export interface Slot {
 
 export interface ServedService {
   record: ServiceRecord;
-  slots: readonly Slot[];
+  servers: readonly Server[];
 }
 
 export interface ConfigOptions {
@@ -26,7 +27,7 @@ export interface ConfigOptions {
   threads: number;
 }
 
-/** An address that nothing has, for slots without one. */
+/** An address that nothing has, for servers without one. */
 export const NO_ADDRESS = '0.0.0.0';
 
 const BALANCE: Record<Balance, string> = {
@@ -36,7 +37,6 @@ const BALANCE: Record<Balance, string> = {
 };
 
 export const frontendOf = (service: string): string => `${service}.in`;
-export const slotName = (index: number): string => `s${index}`;
 export const bindText = (bind: string, port: number): string => `${isIPv6(bind) ? `[${bind}]` : bind}:${port}`;
 
 export function renderConfig(services: readonly ServedService[], options: ConfigOptions): string {
@@ -72,7 +72,7 @@ global
 `;
 }
 
-function section({ record, slots }: ServedService): string {
+function section({ record, servers }: ServedService): string {
   const { name, bind, port, mode, balance, check } = record;
   const http = mode === 'http';
   const timeout = http ? '60s' : '1h';
@@ -106,17 +106,14 @@ function section({ record, slots }: ServedService): string {
           `http-check send meth GET uri ${check} ver HTTP/1.1 hdr Host ${name}`,
           'http-check expect status 200-399',
         ]),
-    ...Array.from({ length: SLOTS }, (_, index) => server(index, slots[index])),
+    ...servers.map(serverLine),
   ];
   return [frontend, backend]
     .map(([head, ...rest]) => [head, ...rest.map((line) => `  ${line}`), ''].join('\n'))
     .join('\n');
 }
 
-function server(index: number, slot: Slot | undefined): string {
-  const name = slotName(index);
-  if (slot === undefined) return `server ${name} ${NO_ADDRESS}:1 weight 0 disabled`;
-  const { address, namespace, port, weight } = slot;
+function serverLine({ name, address, namespace, port, weight }: Server): string {
   const parts = [`server ${name} ${bindText(address ?? NO_ADDRESS, port)} weight ${weight}`];
   if (namespace !== null) parts.push(`namespace ${quoted(namespace)}`);
   if (address === null) parts.push('disabled');

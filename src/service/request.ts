@@ -14,7 +14,7 @@ const weight = {
   'x-hint': 'Give a number from 0 to 256; a target has 100 unless told otherwise.',
 } as const;
 /** So many targets a service has at most. */
-export const SLOTS = 32;
+const MOST_TARGETS = 256;
 
 export const serviceRequestSchema = {
   type: 'object',
@@ -27,7 +27,7 @@ export const serviceRequestSchema = {
     targets: {
       type: 'array',
       minItems: 1,
-      maxItems: SLOTS,
+      maxItems: MOST_TARGETS,
       'x-hint': 'Name the instances that get the requests, such as web1,web2:80.',
       items: {
         type: 'object',

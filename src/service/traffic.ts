@@ -1,14 +1,13 @@
 /** What went through a service: totals over all HAProxy processes there were, rates, and latencies of the last minutes. */
-import { slotName } from './config.ts';
 import { Histogram, Slices } from './histogram.ts';
 import type { LoggedRequest } from './log.ts';
 import { type Objective, objectivesOf } from './slo.ts';
 import type { StatRow } from './stat.ts';
 import type { LatencySummary, ServiceRecord, TrafficTotals } from './types.ts';
 
-const SLICE_MS = 60_000;
-/** Latencies are of so long, and of up to a minute less just after a minute has begun. */
-const WINDOW_MS = 5 * SLICE_MS;
+const SLICE_MS = 10_000;
+/** Latencies are of so long, less what is missing of the slice under way. */
+const WINDOW_MS = 5 * 60_000;
 /** Rates are of the last so long. */
 const RATE_MS = 10_000;
 
@@ -16,12 +15,12 @@ const NONE: TrafficTotals = { requests: 0, errors: 0, connectErrors: 0, retries:
 const FIELDS = ['requests', 'errors', 'connectErrors', 'retries'] as const;
 
 /** What HAProxy counts of one server, or of a service as a whole. */
-export class Counter {
+class Counter {
   /** Of processes that are gone. */
   #before: TrafficTotals;
   /** By process. */
   readonly #seen = new Map<number, TrafficTotals & { inFlight: number }>();
-  #samples: { at: number; requests: number }[] = [];
+  #samples: { at: number; requests: number; errors: number }[] = [];
 
   constructor(before: TrafficTotals = NONE) {
     this.#before = before;
@@ -45,7 +44,8 @@ export class Counter {
 
   /** For rates. */
   sample(now: number): void {
-    this.#samples.push({ at: now, requests: this.totals.requests });
+    const { requests, errors } = this.totals;
+    this.#samples.push({ at: now, requests, errors });
     // One sample from before the window stays, to measure from.
     while (this.#samples.length > 2 && this.#samples[1]!.at <= now - RATE_MS) this.#samples.shift();
   }
@@ -58,49 +58,87 @@ export class Counter {
     this.#seen.delete(pid);
   }
 
-  perSecond(now: number): number {
+  /** Requests, or errors, over the last ten seconds. */
+  perSecond(now: number, of: 'requests' | 'errors' = 'requests'): number {
     const [first] = this.#samples;
     const last = this.#samples.at(-1);
     if (first === undefined || last === undefined || last.at <= first.at || last.at < now - RATE_MS) return 0;
-    return Math.round(((last.requests - first.requests) / ((last.at - first.at) / 1000)) * 10) / 10;
+    return Math.round(((last[of] - first[of]) / ((last.at - first.at) / 1000)) * 10) / 10;
   }
+}
+
+/** What an earlier daemon counted of a service: as a whole, and by instance. */
+export interface SavedTotals {
+  whole: TrafficTotals;
+  targets: Record<string, TrafficTotals>;
+}
+
+interface TargetTraffic {
+  counter: Counter;
+  latencies: Slices<Histogram>;
 }
 
 export class Traffic {
   readonly whole: Counter;
-  readonly slots: readonly Counter[];
-  readonly objectives: readonly Objective[];
-  readonly #latencies: readonly Slices<Histogram>[];
+  #targets = new Map<string, TargetTraffic>();
+  #objectives: readonly Objective[] = [];
+  readonly #before: SavedTotals | undefined;
 
   /** `before`: what save() gave. */
-  constructor(record: ServiceRecord, now: number, before: readonly TrafficTotals[] = []) {
-    this.whole = new Counter(before[0]);
-    this.slots = record.targets.map((_, index) => new Counter(before[index + 1]));
-    this.objectives = objectivesOf(record, now);
-    this.#latencies = record.targets.map(() => new Slices(SLICE_MS, WINDOW_MS / SLICE_MS, () => new Histogram()));
+  constructor(record: ServiceRecord, now: number, before?: SavedTotals) {
+    this.#before = before;
+    this.whole = new Counter(before?.whole);
+    this.become(record, now);
+  }
+
+  get objectives(): readonly Objective[] {
+    return this.#objectives;
+  }
+
+  /** The service has changed: what is known of targets and promises that stay is kept. */
+  become(record: ServiceRecord, now: number): void {
+    this.#targets = new Map(
+      record.targets.map(({ instance }) => [
+        instance,
+        this.#targets.get(instance) ?? {
+          counter: new Counter(this.#before?.targets[instance]),
+          latencies: new Slices(SLICE_MS, WINDOW_MS / SLICE_MS, () => new Histogram()),
+        },
+      ]),
+    );
+    this.#objectives = objectivesOf(record, now).map(
+      (objective) => this.#objectives.find(({ text }) => text === objective.text) ?? objective,
+    );
+  }
+
+  /** Of a target of the service. */
+  target(instance: string): Counter {
+    return this.#targets.get(instance)!.counter;
   }
 
   /** The totals without those of one process, for a later Traffic of the same service. */
-  save(without: number): TrafficTotals[] {
-    return this.#counters.map((counter) => counter.totalsWithout(without));
+  save(without: number): SavedTotals {
+    const targets = [...this.#targets].map(
+      ([instance, { counter }]) => [instance, counter.totalsWithout(without)] as const,
+    );
+    return { whole: this.whole.totalsWithout(without), targets: Object.fromEntries(targets) };
   }
 
   settle(pid: number): void {
-    for (const counter of this.#counters) counter.settle(pid);
+    for (const counter of this.#counters()) counter.settle(pid);
   }
 
   add({ at: now, server, outcome }: LoggedRequest): void {
     if (outcome === undefined) return;
-    for (const objective of this.objectives) objective.add(outcome, now);
-    const slot = this.#latencies[Number(/^s(\d+)$/.exec(server)?.[1] ?? -1)];
-    if (outcome.microseconds !== undefined) slot?.at(now).add(outcome.microseconds);
+    for (const objective of this.#objectives) objective.add(outcome, now);
+    if (outcome.microseconds !== undefined) this.#targets.get(server)?.latencies.at(now).add(outcome.microseconds);
   }
 
-  /** Of one slot, or of all. */
-  latency(now: number, slot?: number): LatencySummary {
+  /** Of one target, or of all; of the last so many milliseconds, in slices of ten seconds. */
+  latency(now: number, instance?: string, windowMs = WINDOW_MS): LatencySummary {
     const all = new Histogram();
-    const chosen = slot === undefined ? this.#latencies : [this.#latencies[slot]!];
-    for (const slices of chosen) for (const histogram of slices.last(WINDOW_MS, now)) all.merge(histogram);
+    const chosen = instance === undefined ? [...this.#targets.values()] : [this.#targets.get(instance)!];
+    for (const { latencies } of chosen) for (const histogram of latencies.last(windowMs, now)) all.merge(histogram);
     const at = (percentile: number) => milliseconds(all.percentile(percentile));
     return {
       samples: all.count,
@@ -116,17 +154,16 @@ export class Traffic {
   observe(pid: number, rows: readonly StatRow[]): void {
     for (const row of rows) {
       if (row.server === 'BACKEND') this.whole.observe(pid, row);
-      const index = this.slots.findIndex((_, each) => slotName(each) === row.server);
-      this.slots[index]?.observe(pid, row);
+      else this.#targets.get(row.server)?.counter.observe(pid, row);
     }
   }
 
   sample(now: number): void {
-    for (const counter of this.#counters) counter.sample(now);
+    for (const counter of this.#counters()) counter.sample(now);
   }
 
-  get #counters(): Counter[] {
-    return [this.whole, ...this.slots];
+  #counters(): Counter[] {
+    return [this.whole, ...[...this.#targets.values()].map(({ counter }) => counter)];
   }
 }
 

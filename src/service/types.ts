@@ -65,11 +65,13 @@ export interface TargetRecord {
   drain: boolean;
 }
 
-/** What is kept of a service across daemons. The index of a target is its slot. */
+/** What is kept of a service across daemons. */
 export interface ServiceRecord {
   /** 32 lower-case hex digits. */
   id: string;
   name: string;
+  /** The stack that made it; null: a person. */
+  stack: string | null;
   bind: string;
   port: number;
   mode: ServiceMode;
@@ -171,7 +173,12 @@ export interface ServiceManager {
   /** Rejects with `not-found`. */
   get(name: string): Promise<ServiceStatus>;
   /** Rejects with `invalid` (`field` names what), `conflict` (name or port taken), `unavailable` (no HAProxy). */
-  create(request: unknown): Promise<ServiceStatus>;
+  create(request: unknown, stack?: string | null): Promise<ServiceStatus>;
+  /**
+   * Makes the service of that name as asked, without a connection lost unless its target goes; drained targets stay so.
+   * Rejects as create(), and with `not-found`; it is then as it was.
+   */
+  replace(request: unknown): Promise<ServiceStatus>;
   /** Cuts its connections. Rejects with `not-found`. */
   remove(name: string): Promise<void>;
   /** At once, without any connection lost. Rejects with `not-found`, `invalid`. */

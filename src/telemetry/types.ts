@@ -116,8 +116,8 @@ export interface InstanceStats {
   guest: GuestStats | null;
   host: HostStats | null;
   channels: ChannelStats[];
-  /** Of the service it is part of; null when nothing counts them. */
-  requests?: RequestStats | null;
+  /** Of the services it is a target of; null when it is of none. */
+  requests: RequestStats | null;
 }
 
 export interface GuestStats {
@@ -178,7 +178,8 @@ export interface RequestStats {
   ratePerSecond: number;
   errorsPerSecond: number;
   inFlight: number;
-  latencyMs: { p50: number; p90: number; p99: number };
+  /** Of the last seconds; null without a request. */
+  latencyMs: Record<'p50' | 'p90' | 'p99', number | null>;
 }
 
 /** Numbers of one instance over time. */

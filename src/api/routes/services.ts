@@ -37,6 +37,20 @@ export function registerServices(server: FastifyInstance, { services }: ApiConte
     async (request) => services.get(request.params.name),
   );
 
+  server.put<Named>(
+    '/v1/services/:name',
+    {
+      schema: describe({
+        summary: 'Change a service',
+        description: 'It becomes as asked; connections to targets that stay are kept.',
+        tags,
+        body: requests.service,
+        response: { 200: answers.service },
+      }),
+    },
+    async ({ params, body }) => services.replace({ ...(body as object), name: params.name }),
+  );
+
   server.delete<Named>(
     '/v1/services/:name',
     { schema: describe({ summary: 'Remove a service', description: 'Its connections are cut.', tags }) },

@@ -5,17 +5,16 @@ import {
   type Endpoint,
   type Endpoints,
   NO_ADDRESS,
+  type SavedTotals,
+  type Server,
   type ServerState,
   type ServiceRecord,
-  type Slot,
-  slotName,
-  type TrafficTotals,
 } from '../service/index.ts';
 
 const NAMESPACES = '/run/netns';
 
-/** By service: its frontend, and the namespaces of its slots. */
-export type Structure = Record<string, { shape: string; namespaces: (string | null)[] }>;
+/** By service: what a running HAProxy cannot change of it, and the namespaces of its servers by name. */
+export type Structure = Record<string, { shape: string; namespaces: Record<string, string | null> }>;
 
 /** What a later daemon has to know of the process it takes up. */
 export interface Notes {
@@ -24,7 +23,7 @@ export interface Notes {
   structure: Structure;
   restarts: number;
   /** By id of the service: what was counted before this process. */
-  totals: Record<string, { totals: TrafficTotals[]; lostConnections: number }>;
+  totals: Record<string, { totals: SavedTotals; lostConnections: number }>;
 }
 
 /** Where an instance can be reached; null also while its namespace is not there. */
@@ -35,13 +34,14 @@ export function reach(endpoints: Endpoints, instance: string): Endpoint | null {
 }
 
 /** `running`: of the process that runs. */
-export function slotsOf({ name, targets }: ServiceRecord, endpoints: Endpoints, running: Structure): Slot[] {
+export function serversOf({ name, targets }: ServiceRecord, endpoints: Endpoints, running: Structure): Server[] {
   const known = running[name]?.namespaces;
-  return targets.map(({ instance, port, weight, drain }, index) => {
+  return targets.map(({ instance, port, weight, drain }) => {
     const reached = reach(endpoints, instance);
     // One that is away for a while keeps its namespace, for which HAProxy would have to be replaced.
-    const kept = reached === null ? stillThere(known?.[index] ?? null) : null;
+    const kept = reached === null ? stillThere(known?.[instance] ?? null) : null;
     return {
+      name: instance,
       address: reached?.address ?? null,
       namespace: reached?.namespace ?? kept,
       port,
@@ -55,24 +55,26 @@ export function structureOf(records: readonly ServiceRecord[], endpoints: Endpoi
     records.map((record) => {
       const { id, name, bind, port, mode, balance, check } = record;
       const known = running[name]?.namespaces;
-      const namespaces = slotsOf(record, endpoints, running).map(({ address, namespace }, index) => {
-        // The running one will do for a slot that is not used.
-        if (address === null && known !== undefined) return known[index] ?? null;
-        return namespace === null ? null : namespaceKey(namespace);
-      });
+      const namespaces = Object.fromEntries(
+        serversOf(record, endpoints, running).map((server) => {
+          // The running one will do for a server that is not used.
+          if (server.address === null && known !== undefined) return [server.name, known[server.name] ?? null];
+          return [server.name, server.namespace === null ? null : namespaceKey(server.namespace)];
+        }),
+      );
       return [name, { shape: JSON.stringify([id, bind, port, mode, balance, check]), namespaces }];
     }),
   );
 }
 
-/** Commands that bring the servers of a service from `states`, by `backend/server`, to `slots`. */
+/** Commands that bring the servers of a service from `states`, by `backend/server`, to `servers`. */
 export function adjustments(
   service: string,
-  slots: readonly Slot[],
+  servers: readonly Server[],
   states: ReadonlyMap<string, ServerState>,
 ): string[] {
-  return slots.flatMap(({ address, port, weight }, index) => {
-    const server = `${service}/${slotName(index)}`;
+  return servers.flatMap(({ name, address, port, weight }) => {
+    const server = `${service}/${name}`;
     const state = states.get(server);
     if (state === undefined) return [];
     const commands: string[] = [];
