@@ -4,7 +4,7 @@ import { closest } from '../sys/closest.ts';
 import { PolykernelError } from '../sys/errors.ts';
 
 /** Kinds of names; `end` is an end of a channel, `channel-side` a channel's name with the side of an instance. */
-export type Completion = 'instance' | 'image' | 'file' | 'channel' | 'channel-side' | 'end';
+export type Completion = 'instance' | 'service' | 'image' | 'file' | 'channel' | 'channel-side' | 'end';
 
 export interface OptionSpec {
   short?: string;

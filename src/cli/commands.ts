@@ -71,6 +71,33 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     load: () => import('./commands/channel-recv.ts'),
   },
   'channel rm': { summary: 'remove channels', load: () => import('./commands/channel-rm.ts') },
+  'service create': {
+    summary: 'lead a port of this machine to several instances',
+    load: () => import('./commands/service-create.ts'),
+  },
+  'service ls': { summary: 'list services', load: () => import('./commands/service-ls.ts') },
+  'service stats': {
+    summary: 'what each target of a service gets, and how fast it answers',
+    load: () => import('./commands/service-stats.ts'),
+  },
+  'service inspect': {
+    summary: 'show everything about services',
+    load: () => import('./commands/service-inspect.ts'),
+  },
+  'service update': {
+    summary: 'change a service while it serves',
+    load: () => import('./commands/service-update.ts'),
+  },
+  'service drain': {
+    summary: 'give targets of a service no new connections',
+    load: () => import('./commands/service-drain.ts'),
+  },
+  'service weight': {
+    summary: 'change how much a target of a service gets',
+    load: () => import('./commands/service-weight.ts'),
+  },
+  'service rm': { summary: 'remove services', load: () => import('./commands/service-rm.ts') },
+  slo: { summary: 'whether services keep their promises', load: () => import('./commands/slo.ts') },
   'image ls': { summary: 'list kernel images', load: () => import('./commands/image-ls.ts') },
   'image pull': { summary: 'fetch a kernel from Debian or Ubuntu', load: () => import('./commands/image-pull.ts') },
   'image import': { summary: 'add a kernel of your own', load: () => import('./commands/image-import.ts') },

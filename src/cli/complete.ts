@@ -59,6 +59,7 @@ async function named(kind: Completion | undefined): Promise<readonly string[]> {
   const { connect } = await import('../client/index.ts');
   const client = await connect({ start: false });
   if (kind === 'image') return (await client.images()).map((image) => image.name);
+  if (kind === 'service') return (await client.services()).map(({ name }) => name);
   if (kind === 'instance' || kind === 'end') {
     const instances = (await client.list()).map(({ spec }) => spec.name);
     return kind === 'end' ? [HOST, ...instances] : instances;

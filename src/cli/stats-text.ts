@@ -108,6 +108,16 @@ export const COLUMNS: readonly Column[] = [
     ({ guest }) => perSecond(total(guest?.network?.receivedBytesPerSecond, guest?.network?.sentBytesPerSecond)),
   ),
   column(
+    'REQ/S',
+    ({ requests }) => requests?.ratePerSecond,
+    ({ requests }) => count(requests?.ratePerSecond),
+  ),
+  column(
+    'P99',
+    ({ requests }) => requests?.latencyMs.p99,
+    ({ requests }) => (requests?.latencyMs.p99 == null ? '-' : `${count(requests.latencyMs.p99)}ms`),
+  ),
+  column(
     'CHANNELS',
     ({ channels }) => channels.reduce((sum, { depthBytes }) => sum + depthBytes, 0),
     ({ channels }) =>
@@ -184,7 +194,7 @@ export function statsDetails(stats: InstanceStats): string {
       `channel ${name}`,
       `${side}: ${bytes(depthBytes)} of ${bytes(sizeBytes)}, ${stalls} stalls, ${drops} drops`,
     ]);
-  if (stats.requests) {
+  if (stats.requests !== null) {
     const { ratePerSecond, errorsPerSecond, inFlight, latencyMs } = stats.requests;
     rows.push([
       'requests',

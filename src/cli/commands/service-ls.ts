@@ -1,0 +1,19 @@
+import { connect } from '../../client/index.ts';
+import type { Command } from '../command.ts';
+import { JSON_OPTION } from '../instances.ts';
+import { print, printJson } from '../output.ts';
+import { servicesTable } from '../services.ts';
+
+export const command: Command = {
+  summary: 'list services',
+  usage: '[OPTION]...',
+  description: 'UP counts targets that get requests. P50 and P99 are of the last five minutes. SLO: see pk slo.',
+  options: { json: JSON_OPTION },
+  arguments: [0, 0],
+  examples: [['pk service ls', 'what is served, and how well']],
+  async run(invocation) {
+    const services = await (await connect()).services();
+    await (invocation.flag('json') ? printJson(services) : print(servicesTable(services)));
+    return 0;
+  },
+};
