@@ -7,7 +7,6 @@ import {
   type Endpoints,
   frontendOf,
   HaProxy,
-  openLog,
   parseLine,
   type ServedService,
   type ServiceManager,
@@ -94,7 +93,6 @@ export class Services implements ServiceManager {
   #startedAt = 0;
   #backoff = 0;
   #faultsTriedAt = 0;
-  #log: { close(): void } | undefined;
   #cancelPoll: (() => void) | undefined;
   #cancelRevival: (() => void) | undefined;
   #unlisten: (() => void) | undefined;
@@ -103,7 +101,10 @@ export class Services implements ServiceManager {
 
   constructor(options: ServicesOptions) {
     this.#options = options;
-    this.#proxy = new HaProxy(options.directory, allowedCpus().length, (pid) => this.#died(pid));
+    this.#proxy = new HaProxy(options.directory, allowedCpus().length, {
+      ended: (pid) => this.#died(pid),
+      logged: (line) => this.#logged(line),
+    });
   }
 
   async list(): Promise<ServiceStatus[]> {
@@ -232,7 +233,6 @@ export class Services implements ServiceManager {
     this.#proxy.close();
     this.#cancelRevival?.();
     this.#unlisten?.();
-    this.#log?.close();
     this.#entries.clear();
   }
 
@@ -330,7 +330,6 @@ export class Services implements ServiceManager {
     const entries = this.#servable();
     if (entries.length === 0) return this.#end();
     this.#proxy.prepare();
-    this.#log ??= await openLog(this.#proxy.logPath, (line) => this.#logged(line));
     this.#unlisten ??= endpoints.onChange(() => this.#endpointsChanged());
     const structure = this.#structureOf(entries);
     this.#proxy.configure(entries.map((entry) => this.#served(entry)));
@@ -378,8 +377,6 @@ export class Services implements ServiceManager {
     this.#stopPolling();
     if (this.#proxy.current !== undefined || this.#proxy.runs) await this.#proxy.stop();
     this.#structure = {};
-    this.#log?.close();
-    this.#log = undefined;
     const left = [...this.#entries.values()].some(({ record }) => !record.removing);
     if (left) return this.#pollAfter(FAULT_RETRY_MS);
     this.#unlisten?.();

@@ -27,6 +27,8 @@ export interface ConfigOptions {
   threads: number;
 }
 
+/** Where HAProxy writes its log. */
+export const LOG_RING = 'requests';
 /** An address that nothing has, for servers without one. */
 export const NO_ADDRESS = '0.0.0.0';
 
@@ -45,8 +47,14 @@ export function renderConfig(services: readonly ServedService[], options: Config
 
 // A dead kernel answers nothing, not even a reset: what was sent and is not acknowledged, and a connection on which nothing
 // comes, are given up after seconds (tcp-ut, srvtcpka), and the request goes to another instance.
-const DEFAULTS = `defaults
-  log fd@3 format raw local0
+const DEFAULTS = `# Keeps the last lines while nobody reads them: about fifteen thousand requests.
+ring ${LOG_RING}
+  format raw
+  maxlen 1024
+  size 1048576
+
+defaults
+  log ring@${LOG_RING} format raw local0
   timeout connect 1s
   timeout check 1s
   timeout queue 10s

@@ -8,25 +8,13 @@
  * - The current one is the last that was started; the others only finish the connections they have.
  */
 import { spawn } from 'node:child_process';
-import {
-  chmodSync,
-  closeSync,
-  constants,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { PolykernelError } from '../sys/errors.ts';
 import { processStartTime } from '../sys/process.ts';
 import { toolPath } from '../sys/tools.ts';
-import { type ConfigOptions, renderConfig, type ServedService } from './config.ts';
+import { type ConfigOptions, LOG_RING, renderConfig, type ServedService } from './config.ts';
 import { Link } from './link.ts';
 import { parseServers, parseStat, type ServerState, type StatRow } from './stat.ts';
 
@@ -34,6 +22,7 @@ const START_DEADLINE_MS = 10_000;
 const ANSWER_DEADLINE_MS = 5_000;
 const END_DEADLINE_MS = 3_000;
 const POLL_MS = 10;
+const LAST_LINES_MS = 200;
 const MAX_CONNECTIONS = 10_000;
 const MAX_THREADS = 4;
 /** Open files besides those of connections, of which each takes two. */
@@ -45,6 +34,13 @@ export interface ProxyProcess {
   pid: number;
   /** Of the process, as processStartTime() has it. */
   startTime: number;
+}
+
+export interface ProxyListeners {
+  /** The current process is gone without having been asked to. */
+  ended(pid: number): void;
+  /** A line of the log; of the time before the first connect() as well, as far as the process has kept it. */
+  logged(line: string): void;
 }
 
 export interface Counts {
@@ -71,31 +67,29 @@ export class StartFailure extends PolykernelError {
 }
 
 export class HaProxy {
-  /** A FIFO that HAProxy writes its log to. */
-  readonly logPath: string;
   readonly #directory: string;
   readonly #config: string;
   readonly #statsSocket: string;
   readonly #pidFile: string;
   readonly #threads: number;
-  readonly #onEnd: (pid: number) => void;
+  readonly #listeners: ProxyListeners;
   #current: ProxyProcess | undefined;
   #link: Link | undefined;
   /** To processes that only finish the connections they have. */
   readonly #retired = new Set<Link>();
+  /** By process: what it logs. */
+  readonly #logs = new Map<number, Link>();
+  /** Process whose log was read before: what it kept of it is not to come again. */
+  #read: number | undefined;
   #closed = false;
 
-  /**
-   * `directory`: of its files, made with the first start. `cpus`: how many it may use. `onEnd` is called as soon as the
-   * current process is gone without having been asked to.
-   */
-  constructor(directory: string, cpus: number, onEnd: (pid: number) => void = () => {}) {
+  /** `directory`: of its files, made with the first start. `cpus`: how many it may use. */
+  constructor(directory: string, cpus: number, listeners: ProxyListeners = { ended() {}, logged() {} }) {
     this.#directory = directory;
     this.#config = join(directory, 'haproxy.cfg');
     this.#statsSocket = join(directory, 'stats.sock');
     this.#pidFile = join(directory, 'pid');
-    this.logPath = join(directory, 'log');
-    this.#onEnd = onEnd;
+    this.#listeners = listeners;
     this.#threads = Math.max(1, Math.min(MAX_THREADS, cpus));
   }
 
@@ -167,16 +161,17 @@ export class HaProxy {
   /** Ends all processes and removes their files. Rejects with `internal` when one does not end. */
   async stop(): Promise<void> {
     this.#current = undefined;
-    const links = [this.#link, ...this.#retired];
+    const links = [this.#link, ...this.#retired, ...this.#logs.values()];
     this.#link = undefined;
     this.#retired.clear();
+    this.#logs.clear();
     for (const link of links) link?.close();
     for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
       for (const { pid } of this.#processes()) signalProcess(pid, signal);
       const deadline = performance.now() + END_DEADLINE_MS;
       while (this.runs && performance.now() < deadline) await pause(POLL_MS);
       if (this.runs) continue;
-      for (const name of ['haproxy.cfg', 'haproxy.cfg.new', 'stats.sock', 'pid', 'current', 'services.json', 'log'])
+      for (const name of ['haproxy.cfg', 'haproxy.cfg.new', 'stats.sock', 'pid', 'current', 'services.json'])
         rmSync(join(this.#directory, name), { force: true });
       return;
     }
@@ -218,10 +213,13 @@ export class HaProxy {
     const deadline = performance.now() + ANSWER_DEADLINE_MS;
     while (this.#link === undefined) {
       const process = this.current;
-      const link = process === undefined ? undefined : await Link.open(this.#statsSocket).catch(() => undefined);
+      const open = () => (process === undefined ? undefined : Link.open(this.#statsSocket).catch(() => undefined));
+      const [link, log] = [await open(), await open()];
       // Just after a hand-over the process before may still take a connection.
-      if (process !== undefined && link?.pid === process.pid) return this.#attach(link, process);
+      if (process !== undefined && link?.pid === process.pid && log?.pid === process.pid)
+        return this.#attach(link, log, process);
       link?.close();
+      log?.close();
       if (process === undefined || performance.now() > deadline)
         throw new PolykernelError('unavailable', 'HAProxy does not answer');
       await pause(POLL_MS);
@@ -231,25 +229,36 @@ export class HaProxy {
   /** Lets go of all processes, which run on. */
   close(): void {
     this.#closed = true;
-    this.#link?.close();
-    for (const link of this.#retired) link.close();
+    for (const link of [this.#link, ...this.#retired, ...this.#logs.values()]) link?.close();
   }
 
-  #attach(link: Link, process: ProxyProcess): void {
+  #attach(link: Link, log: Link, process: ProxyProcess): void {
     this.#link = link;
+    this.#logs.get(log.pid)?.close();
+    this.#logs.set(log.pid, log);
+    log.follow(`show events ${LOG_RING} -w${this.#read === log.pid ? ' -n' : ''}`, this.#listeners.logged);
+    this.#read = log.pid;
+    void log.closed.then(() => {
+      if (this.#logs.get(log.pid) === log) this.#logs.delete(log.pid);
+    });
     void link.closed.then(() => {
       this.#letGo(link);
       if (this.#link !== link) return;
       this.#link = undefined;
       if (this.#closed) return;
-      if (!isAlive(process)) this.#onEnd(process.pid);
-      else void this.connect().catch(() => this.#onEnd(process.pid));
+      if (!isAlive(process)) this.#listeners.ended(process.pid);
+      else void this.connect().catch(() => this.#listeners.ended(process.pid));
     });
   }
 
   #letGo(link: Link): void {
     this.#retired.delete(link);
-    if (link !== this.#link) link.close();
+    if (link === this.#link) return;
+    link.close();
+    const log = this.#logs.get(link.pid);
+    this.#logs.delete(link.pid);
+    // Its last lines may be on the way.
+    setTimeout(() => log?.close(), LAST_LINES_MS).unref();
   }
 
   /** Resolves with the process number. */
@@ -258,15 +267,12 @@ export class HaProxy {
     const args = ['-f', this.#config, '-D', '-p', this.#pidFile];
     if (handOver) args.push('-x', this.#statsSocket);
     if (before.length > 0) args.push('-sf', ...before.map(({ pid }) => String(pid)));
-    const log = openSync(this.logPath, constants.O_RDWR | constants.O_NONBLOCK);
     const child = spawn(path, args, {
-      // HAProxy writes its log to descriptor 3.
-      stdio: ['ignore', 'ignore', 'pipe', log],
+      stdio: ['ignore', 'ignore', 'pipe'],
       detached: true,
       env: { PATH: process.env.PATH, ...env },
       cwd: '/',
     });
-    closeSync(log);
     let complaint = '';
     child.stderr!.setEncoding('utf8').on('data', (text: string) => {
       complaint = (complaint + text).slice(-16_384);

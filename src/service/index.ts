@@ -1,7 +1,7 @@
 export { type ResolvedService, resolveService } from './check.ts';
 export { bindText, frontendOf, NO_ADDRESS, type ServedService, type Server } from './config.ts';
 export { HaProxy, StartFailure } from './haproxy.ts';
-export { openLog, parseLine } from './log.ts';
+export { parseLine } from './log.ts';
 export { serviceRequestSchema, targetChangeSchema } from './request.ts';
 export type { ServerState, StatRow } from './stat.ts';
 export { type SavedTotals, Traffic } from './traffic.ts';

@@ -5,6 +5,8 @@ import { PolykernelError } from '../sys/errors.ts';
 const ANSWER_DEADLINE_MS = 5_000;
 /** What HAProxy ends the answer to every command with, also to those of one line. */
 const PROMPT = '\n> ';
+/** Above it, what comes is no line of a log. */
+const LONGEST_LINE = 4096;
 
 interface Question {
   /** Those there are so far. */
@@ -17,73 +19,88 @@ interface Question {
 }
 
 export class Link {
-  /** Of the process at the other end. */
-  readonly pid: number;
   /** Resolves once the process or the connection is gone. */
   readonly closed: Promise<void>;
   readonly #socket: Socket;
-  readonly #waiting: Question[];
+  readonly #waiting: Question[] = [];
+  #pid = 0;
+  #heard = '';
+  /** Takes what comes from follow() on. */
+  #onLine: ((line: string) => void) | undefined;
 
-  private constructor(socket: Socket, waiting: Question[], pid: number, closed: Promise<void>) {
+  private constructor(socket: Socket) {
     this.#socket = socket;
-    this.#waiting = waiting;
-    this.pid = pid;
-    this.closed = closed;
-  }
-
-  /** Never keeps this process alive. Rejects with `unavailable`. */
-  static async open(path: string): Promise<Link> {
-    const waiting: Question[] = [];
-    const socket = connect(path);
-    let heard = '';
     socket.unref();
-    socket.setEncoding('latin1').on('data', (text: string) => {
-      heard += text;
-      for (;;) {
-        const end = heard.indexOf(PROMPT);
-        if (end < 0) break;
-        const [question] = waiting;
-        question?.answers.push(heard.slice(0, end));
-        heard = heard.slice(end + PROMPT.length);
-        if (question === undefined || question.answers.length < question.count) continue;
-        waiting.shift();
-        clearTimeout(question.timer);
-        question.resolve(question.answers);
-      }
-    });
     socket.on('error', () => {});
-    const closed = new Promise<void>((resolve) => {
+    socket.setEncoding('latin1').on('data', (text: string) => {
+      this.#heard += text;
+      if (this.#onLine === undefined) this.#answer();
+      else this.#tell(this.#onLine);
+    });
+    this.closed = new Promise((resolve) => {
       socket.on('close', () => {
-        for (const { reject, timer } of waiting.splice(0)) {
+        for (const { reject, timer } of this.#waiting.splice(0)) {
           clearTimeout(timer);
           reject(silent());
         }
         resolve();
       });
     });
-    await ask(socket, waiting, ['prompt']);
-    const [info] = await ask(socket, waiting, ['show info']);
-    const pid = Number(/^Pid: (\d+)$/m.exec(info!)?.[1]);
-    return new Link(socket, waiting, pid, closed);
+  }
+
+  /** Never keeps this process alive. Rejects with `unavailable`. */
+  static async open(path: string): Promise<Link> {
+    const link = new Link(connect(path));
+    await link.ask(['prompt']);
+    const [info] = await link.ask(['show info']);
+    link.#pid = Number(/^Pid: (\d+)$/m.exec(info!)?.[1]);
+    return link;
+  }
+
+  /** Of the process at the other end. */
+  get pid(): number {
+    return this.#pid;
   }
 
   /** The answers to commands, of which there is at least one. Rejects with `unavailable`; the connection is closed then. */
   ask(commands: readonly string[]): Promise<string[]> {
-    return ask(this.#socket, this.#waiting, commands);
+    return new Promise((resolve, reject) => {
+      if (this.#socket.destroyed) return reject(silent());
+      const timer = setTimeout(() => this.#socket.destroy(), ANSWER_DEADLINE_MS).unref();
+      this.#waiting.push({ answers: [], count: commands.length, resolve, reject, timer });
+      this.#socket.write(`${commands.join(';')}\n`);
+    });
+  }
+
+  /** Hands on the lines of a command whose answer has no end, until the connection is closed. Nothing can be asked then. */
+  follow(command: string, onLine: (line: string) => void): void {
+    this.#onLine = onLine;
+    this.#socket.write(`${command}\n`);
   }
 
   close(): void {
     this.#socket.destroy();
   }
-}
 
-function ask(socket: Socket, waiting: Question[], commands: readonly string[]): Promise<string[]> {
-  return new Promise((resolve, reject) => {
-    if (socket.destroyed) return reject(silent());
-    const timer = setTimeout(() => socket.destroy(), ANSWER_DEADLINE_MS).unref();
-    waiting.push({ answers: [], count: commands.length, resolve, reject, timer });
-    socket.write(`${commands.join(';')}\n`);
-  });
+  #answer(): void {
+    for (;;) {
+      const end = this.#heard.indexOf(PROMPT);
+      if (end < 0) return;
+      const [question] = this.#waiting;
+      question?.answers.push(this.#heard.slice(0, end));
+      this.#heard = this.#heard.slice(end + PROMPT.length);
+      if (question === undefined || question.answers.length < question.count) continue;
+      this.#waiting.shift();
+      clearTimeout(question.timer);
+      question.resolve(question.answers);
+    }
+  }
+
+  #tell(onLine: (line: string) => void): void {
+    const lines = this.#heard.split('\n');
+    this.#heard = lines.pop()!.slice(-LONGEST_LINE);
+    for (const line of lines) onLine(line);
+  }
 }
 
 const silent = () => new PolykernelError('unavailable', 'HAProxy does not answer');

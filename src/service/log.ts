@@ -1,14 +1,5 @@
-/** What HAProxy says of each request, and of its health checks: lines in a FIFO that outlives both it and the daemon. */
-import { closeSync, constants, lstatSync, openSync, rmSync } from 'node:fs';
-import { Socket } from 'node:net';
-import { runCommand } from '../sys/command.ts';
-import { growPipe } from '../sys/memory.ts';
+/** What HAProxy says of each request. */
 import type { Outcome } from './slo.ts';
-
-/** Above it, what comes is no log. */
-const LONGEST = 4096;
-/** For the time in which the daemon is busy, or does not run: some fifteen thousand lines. */
-const PIPE_BYTES = 2 ** 20;
 
 /** In a configuration: what parseLine() reads. The latency is that of the request, in tcp mode of the connection's beginning. */
 export const LOG_FORMAT = {
@@ -64,32 +55,4 @@ function tcpOutcome(ending: string): boolean | undefined {
   if (/^[Cc]/.test(ending)) return ending[1] === 'D' ? true : undefined;
   if (ending === 'sD') return undefined;
   return !/^[SsDKRP]/.test(ending);
-}
-
-/** Opens the FIFO at `path`, made if absent, and hands on each line of it until it is closed. */
-export async function openLog(path: string, onLine: (line: string) => void): Promise<{ close(): void }> {
-  if (!lstatSync(path, { throwIfNoEntry: false })?.isFIFO()) {
-    rmSync(path, { force: true });
-    // Node has no mkfifo(3).
-    await runCommand(['mkfifo', '-m', '600', path]);
-  }
-  // Open for writing as well, or its end would come with that of HAProxy.
-  const fd = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
-  let socket: Socket;
-  try {
-    growPipe(fd, PIPE_BYTES);
-    socket = new Socket({ fd, readable: true, writable: false });
-  } catch (error) {
-    closeSync(fd);
-    throw error;
-  }
-  let rest = '';
-  socket.setEncoding('latin1').on('error', () => {});
-  socket.on('data', (text: string) => {
-    const lines = (rest + text).split('\n');
-    rest = lines.pop()!.slice(-LONGEST);
-    for (const line of lines) onLine(line);
-  });
-  socket.unref();
-  return { close: () => socket.destroy() };
 }

@@ -32,7 +32,9 @@ export function parseStat(csv: string): StatRow[] {
       server: text('svname'),
       inFlight: number('scur'),
       requests: number('stot'),
-      errors: mode === 'tcp' ? number('eresp') : number('hrsp_5xx') + number('eresp'),
+      // A broken answer of a server is repeated elsewhere where it can be, and what the client got is told by the status.
+      errors:
+        mode === 'tcp' || text('svname') !== 'BACKEND' ? number('hrsp_5xx') + number('eresp') : number('hrsp_5xx'),
       connectErrors: number('econ'),
       retries: number('wretr'),
       status: text('status'),

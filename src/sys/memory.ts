@@ -17,7 +17,6 @@ const SIZE_SEALS = 7;
 /** Set and ask for a lock that belongs to the open file: the kernel drops it with the last descriptor of it. */
 const F_OFD_GETLK = 36;
 const F_OFD_SETLK = 37;
-const F_SETPIPE_SZ = 1031;
 const F_WRLCK = 1;
 const F_UNLCK = 2;
 const FUTEX_WAIT = 0;
@@ -28,8 +27,7 @@ interface Library {
   mmap(at: null, bytes: number, protection: number, flags: number, fd: number, offset: number): bigint;
   munmap(at: bigint, bytes: number): number;
   memfd(name: string, flags: number): number;
-  /** fcntl(2) with a number. */
-  control(fd: number, command: number, value: number): number;
+  seal(fd: number, command: number, seals: number): number;
   /** fcntl(2) with a struct flock of 32 bytes, as on all 64-bit machines. */
   lock(fd: number, command: number, lock: Uint8Array): number;
   /** futex(2) on the word at an address. A null timeout is for ever. */
@@ -56,7 +54,7 @@ function library(): Library {
     mmap: c.func('void *mmap(void *at, size_t bytes, int protection, int flags, int fd, int64_t offset)'),
     munmap: c.func('int munmap(void *at, size_t bytes)'),
     memfd: c.func('int memfd_create(const char *name, unsigned int flags)'),
-    control: c.func('int fcntl(int fd, int command, int value)'),
+    seal: c.func('int fcntl(int fd, int command, int seals)'),
     lock: c.func('int fcntl(int fd, int command, uint8_t *lock)'),
     futex: c.func('long syscall(long call, void *word, long operation, long value, int64_t *timeout)'),
     errno: koffi.errno,
@@ -69,15 +67,6 @@ function failure(doing: string): PolykernelError {
   const errno = library().errno();
   const code = Object.entries(osConstants.errno).find(([, value]) => value === errno)?.[0] ?? `errno ${errno}`;
   return asPolykernelError(Object.assign(new Error(code), { code }), doing);
-}
-
-/** Gives a pipe room for so many bytes, as far as this user may. Never throws: it is smaller then. */
-export function growPipe(fd: number, bytes: number): void {
-  try {
-    library().control(fd, F_SETPIPE_SZ, bytes);
-  } catch {
-    // Without koffi.
-  }
 }
 
 /** What ended a futex wait: a wake (or a signal), a word that no longer had the expected value, or the time limit. */
@@ -147,11 +136,11 @@ export class SharedMemory implements Disposable {
 
   /** Memory without a name in any file system and sealed in its size: no peer can truncate it. */
   static anonymous(name: string, bytes: number): SharedMemory {
-    const { memfd, control } = library();
+    const { memfd, seal } = library();
     const fd = memfd(name, MFD_CLOEXEC_ALLOW_SEALING);
     if (fd < 0) throw failure('making shared memory');
     const memory = SharedMemory.own(fd, bytes);
-    if (control(fd, F_ADD_SEALS, SIZE_SEALS) === 0) return memory;
+    if (seal(fd, F_ADD_SEALS, SIZE_SEALS) === 0) return memory;
     const error = failure('sealing shared memory');
     memory[Symbol.dispose]();
     throw error;

@@ -1,0 +1,302 @@
+/** A service on three real kernels, two of UML and one of QEMU, under load while things break. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { Agent, get } from 'node:http';
+import { connect, createServer } from 'node:net';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { InstanceEvent, InstanceStats, InstanceStatus, ServiceStatus } from '../../src/api/index.ts';
+import { Sandbox, until } from '../pk.ts';
+
+const REPLICAS = { web1: 'uml', web2: 'uml', web3: 'qemu' } as const;
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await new Promise((resolve) => server.once('listening', resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+/** Which kernel answered; rejects for anything but 200. */
+function ask(port: number, agent: Agent): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const request = get({ host: '127.0.0.1', port, agent, timeout: 60_000 }, (response) => {
+      let body = '';
+      response.setEncoding('utf8').on('data', (text: string) => {
+        body += text;
+      });
+      response.on('error', reject);
+      response.on('end', () =>
+        response.statusCode === 200
+          ? resolve(body.trim())
+          : reject(new Error(`status ${response.statusCode}: ${body}`)),
+      );
+    });
+    request.on('error', reject);
+    request.on('timeout', () => request.destroy(new Error('no answer within a minute')));
+  });
+}
+
+/** Asks on four connections, one request after the other on each. */
+function load(port: number) {
+  const answers: Record<string, number> = {};
+  const failures: string[] = [];
+  let stopped = false;
+  const done = Promise.all(
+    Array.from({ length: 4 }, async () => {
+      const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+      while (!stopped) {
+        try {
+          const from = await ask(port, agent);
+          answers[from] = (answers[from] ?? 0) + 1;
+        } catch (error) {
+          failures.push(String(error));
+        }
+      }
+      agent.destroy();
+    }),
+  );
+  const sent = () => Object.values(answers).reduce((sum, count) => sum + count, 0);
+  return {
+    answers,
+    failures,
+    sent,
+    /** Resolves when so many more were answered. */
+    more: async (count: number, by?: string) => {
+      const now = () => (by === undefined ? sent() : (answers[by] ?? 0));
+      const goal = now() + count;
+      await until(`${count} more answers${by === undefined ? '' : ` of ${by}`}`, () => now() >= goal);
+    },
+    async stop() {
+      stopped = true;
+      await done;
+    },
+  };
+}
+
+describe('a service', () => {
+  let sandbox: Sandbox;
+  let port: number;
+
+  beforeAll(async () => {
+    sandbox = await Sandbox.create();
+    port = await freePort();
+    for (const [name, driver] of Object.entries(REPLICAS)) {
+      const options = ['--driver', driver, '--memory', '256M', '--network', 'private', '--restart', 'always'];
+      const script = `mkdir -p /run/www && echo ${name} > /run/www/index.html && exec busybox httpd -f -p 80 -h /run/www`;
+      await sandbox.ok('run', '-d', '--name', name, ...options, '--', 'sh', '-c', script);
+    }
+    const promise = ['--slo', 'p99=60s', '--slo', 'availability=99'];
+    await sandbox.ok('service', 'create', 'api', '--port', `${port}`, '--target', 'web1,web2,web3:80', ...promise);
+    await allUp();
+  });
+  afterAll(async () => {
+    for (const { name } of await sandbox.json<ServiceStatus[]>('service', 'ls'))
+      await sandbox.ok('service', 'rm', name);
+    await sandbox[Symbol.asyncDispose]();
+  });
+
+  const service = () => sandbox.json<ServiceStatus>('service', 'inspect', 'api');
+  const allUp = () =>
+    until('all targets are up', async () => {
+      const status = await service();
+      return status.state === 'ok' ? status : undefined;
+    });
+  const target = async (name: string) => (await service()).targets.find(({ instance }) => instance === name)!;
+  const events = async () => {
+    const child = sandbox.start('events', '--since', '0', '--json');
+    const all: InstanceEvent[] = [];
+    let rest = '';
+    child.stdout!.setEncoding('utf8').on('data', (text: string) => {
+      const lines = (rest + text).split('\n');
+      rest = lines.pop()!;
+      for (const line of lines) all.push(JSON.parse(line) as InstanceEvent);
+    });
+    return { all, stop: () => child.kill('SIGINT') };
+  };
+  /** HAProxy's own counters, as it tells them on its socket. */
+  const ownCounters = async () => {
+    const socket = connect(join(sandbox.home, 'haproxy', 'stats.sock'));
+    let text = '';
+    socket.setEncoding('utf8').on('data', (part) => {
+      text += part;
+    });
+    socket.write('show stat\n');
+    await new Promise((resolve) => socket.on('end', resolve));
+    const [head, ...lines] = text.trim().split('\n');
+    const names = head!.replace('# ', '').split(',');
+    const rows = lines.map((line) => Object.fromEntries(line.split(',').map((cell, at) => [names[at], cell])));
+    return (name: string, field: string) =>
+      Number(rows.find(({ pxname, svname }) => pxname === 'api' && svname === name)?.[field]);
+  };
+
+  it('spreads requests over kernels of both kinds, and its numbers are those of HAProxy', async () => {
+    const running = load(port);
+    for (const name of Object.keys(REPLICAS)) await running.more(20, name);
+    await running.stop();
+    expect(running.failures).toEqual([]);
+    const status = await until('every request is logged', async () => {
+      const now = await service();
+      const info = await new Promise<string>((ok) => { let t = ''; const q = connect(join(sandbox.home, 'haproxy', 'stats.sock')); q.on('data', (d) => { t += d; }); q.on('end', () => ok(t)); q.write('show info\n'); });
+      console.log(/DroppedLogs.*/.exec(info)?.[0], now.latency.samples, running.sent(), now.requests, now.targets.map((t) => [t.instance, t.requests, t.latency.samples]).join());
+      return now.latency.samples >= running.sent() ? now : undefined;
+    },5000);
+    const own = await ownCounters();
+    expect(status.requests).toBe(own('BACKEND', 'stot'));
+    expect(status.requests).toBe(running.sent());
+    for (const { instance, requests, latency, errors, inFlight } of status.targets) {
+      expect(requests).toBe(own(instance, 'stot'));
+      expect(requests).toBe(running.answers[instance]);
+      expect({ errors, inFlight }).toEqual({ errors: 0, inFlight: 0 });
+      expect(latency.samples).toBe(requests);
+      expect(latency.p50).toBeGreaterThan(0);
+      expect(latency.p50!).toBeLessThanOrEqual(latency.p99!);
+    }
+    expect(status.objectives.map(({ state, attainment }) => ({ state, attainment }))).toEqual([
+      { state: 'met', attainment: 1 },
+      { state: 'met', attainment: 1 },
+    ]);
+    expect(await sandbox.ok('slo', 'api')).toMatch(/api +p99 ≤ 60000 ms +met +100% +0 of \d+/);
+  });
+
+  it('shows in pk top what HAProxy counts', async () => {
+    const running = load(port);
+    const stats = await until('pk stats has requests of all', async () => {
+      const all = await sandbox.json<InstanceStats[]>('stats');
+      return all.every(({ requests }) => (requests?.ratePerSecond ?? 0) > 0) ? all : undefined;
+    });
+    const before = await ownCounters();
+    const began = performance.now();
+    await running.more(300);
+    const after = await ownCounters();
+    const seconds = (performance.now() - began) / 1000;
+    const shown = await sandbox.json<InstanceStats[]>('stats');
+    await running.stop();
+    expect(running.failures).toEqual([]);
+    expect(stats.map(({ name }) => name).sort()).toEqual(Object.keys(REPLICAS));
+    for (const { name, requests } of shown) {
+      const rate = (after(name, 'stot') - before(name, 'stot')) / seconds;
+      // One is over ten seconds, the other over the time of 300 requests.
+      expect(requests!.ratePerSecond).toBeGreaterThan(rate / 8);
+      expect(requests!.ratePerSecond).toBeLessThan(rate * 8);
+      expect(requests!.latencyMs.p99).toBeGreaterThan(0);
+    }
+    const [head, ...lines] = (await sandbox.ok('top', '--once')).trim().split('\n');
+    expect(head).toMatch(/ NET +REQ\/S +P99 /);
+    expect(lines).toHaveLength(3);
+  });
+
+  it('loses no request when a replica is killed and comes back', async () => {
+    const watch = await events();
+    const running = load(port);
+    await running.more(30);
+    for (const victim of ['web2', 'web3']) {
+      const { pid } = await sandbox.json<InstanceStatus>('inspect', victim);
+      // The whole kernel, as a host that dies takes it: no packet says that it is gone.
+      process.kill(pid!, 'SIGKILL');
+      await until(`${victim} is down`, () => watch.all.some(isAbout('target-down', victim)));
+      await running.more(20);
+      await until(`${victim} is back`, async () => (await target(victim)).state === 'up', 120_000);
+      await running.more(5, victim);
+      watch.all.length = 0;
+    }
+    await running.stop();
+    watch.stop();
+    const { errors, connectErrors, retries } = await service();
+    console.log(
+      `${running.sent()} requests answered, ${running.failures.length} failed, while two of three kernels were killed; ` +
+        `${connectErrors} attempts to connect failed, ${retries} were sent again`,
+    );
+    expect(running.failures).toEqual([]);
+    expect(errors).toBe(0);
+  });
+
+  it('drains a target: what it has is finished, and nothing new comes', async () => {
+    const running = load(port);
+    await running.more(10);
+    await sandbox.ok('service', 'drain', 'api', 'web1');
+    expect(await target('web1')).toMatchObject({ state: 'drained', drain: true });
+    await until('web1 has nothing under way', async () => (await target('web1')).inFlight === 0);
+    const { requests } = await target('web1');
+    await running.more(50);
+    expect((await target('web1')).requests).toBe(requests);
+    await sandbox.ok('stop', 'web1');
+    await running.more(20);
+    await sandbox.ok('start', 'web1');
+    await sandbox.ok('service', 'drain', '--undo', 'api', 'web1');
+    await running.more(5, 'web1');
+    await running.stop();
+    expect(running.failures).toEqual([]);
+  });
+
+  it('gets more and fewer targets while it serves', async () => {
+    const running = load(port);
+    await sandbox.ok('service', 'update', 'api', '--target', 'web1,web3:80');
+    const { requests, proxy } = await service();
+    await running.more(30);
+    expect((await service()).targets.map(({ instance }) => instance)).toEqual(['web1', 'web3']);
+    await sandbox.ok('service', 'update', 'api', '--target', 'web1,web2,web3:80');
+    await running.more(10, 'web2');
+    await running.stop();
+    if (running.failures.length > 0) { const w = await events(); await new Promise((r) => setTimeout(r, 1000)); console.log(w.all.map((e) => `${e.at} ${e.type} ${e.name} ${e.message}`).join('\n')); w.stop(); }
+    expect(running.failures).toEqual([]);
+    const after = await service();
+    expect(after.requests).toBeGreaterThan(requests);
+    expect(after.proxy!.restarts).toBe(proxy!.restarts);
+  });
+
+  it('has its HAProxy again when that is killed, also after the daemon was', async () => {
+    const { proxy } = await service();
+    process.kill(proxy!.pid, 'SIGKILL');
+    const again = await until('another HAProxy serves', async () => {
+      const now = await service();
+      return now.proxy !== null && now.proxy.pid !== proxy!.pid && now.state === 'ok' ? now : undefined;
+    });
+    expect(again.proxy!.restarts).toBe(proxy!.restarts + 1);
+    const { pid } = await sandbox.json<{ pid: number }>('daemon', 'status');
+    process.kill(pid, 'SIGKILL');
+    const agent = new Agent();
+    expect(Object.keys(REPLICAS)).toContain(await ask(port, agent));
+    const adopted = await allUp();
+    expect(adopted.proxy).toEqual(again.proxy);
+    expect(Object.keys(REPLICAS)).toContain(await ask(port, agent));
+  });
+
+  it('says what is wrong', async () => {
+    const refused = async (args: string[], text: RegExp) => {
+      const { code, stderr } = await sandbox.pk(['service', ...args]);
+      expect(stderr).toMatch(text);
+      expect(code).toBeGreaterThan(0);
+    };
+    await refused(['create', 'api', '--port', '1', '--target', 'web1'], /there is a service api already/);
+    await refused(['create', 'b', '--port', `${port}`, '--target', 'web1'], /in use by the service api/);
+    await refused(['create', 'b', '--target', 'web1'], /--port is missing/);
+    await refused(['create', 'b', '--port', '80', '--target', 'web1:'], /is not INSTANCE or INSTANCE:PORT/);
+    await refused(['create', 'b', '--port', '80', '--target', 'w', '--slo', 'fast'], /is no promise/);
+    await refused(['drain', 'api', 'web9'], /web9 is no target of the service api/);
+    await refused(['inspect', 'nothing'], /there is no service "nothing"/);
+  });
+
+  it('leaves nothing behind', async () => {
+    await sandbox.ok('service', 'rm', 'api');
+    await expect(ask(port, new Agent())).rejects.toThrow('ECONNREFUSED');
+    expect(proxiesOf(sandbox.home)).toEqual([]);
+    const files = join(sandbox.home, 'haproxy');
+    expect(existsSync(files) ? readdirSync(files) : []).toEqual([]);
+  });
+});
+
+const isAbout =
+  (type: InstanceEvent['type'], instance: string) =>
+  (event: InstanceEvent): boolean =>
+    event.type === type && event.message.startsWith(instance);
+
+function proxiesOf(home: string): string[] {
+  return readdirSync('/proc').filter((entry) => {
+    try {
+      return readFileSync(`/proc/${entry}/cmdline`, 'utf8').includes(join(home, 'haproxy'));
+    } catch {
+      return false;
+    }
+  });
+}
