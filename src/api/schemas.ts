@@ -254,7 +254,6 @@ const service = record({
       weight: count,
       drain: { type: 'boolean' },
       address: orNull('string'),
-      namespace: { ...orNull('string'), description: 'Network namespace it is reached from; null = of this machine' },
       state: { enum: ['up', 'drained', 'down', 'checking', 'absent'] },
       reason: orNull('string'),
       ...traffic,

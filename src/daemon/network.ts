@@ -116,14 +116,19 @@ export class Network {
       const others = this.#members().some((each) => each.networkNumber !== null && each.spec.name !== spec.name);
       if (!others) await this.#host.remove();
     });
+    this.#changed();
     this.tellNames();
   }
 
-  /** Where a running kernel can be reached, and from which namespace; null when it cannot. */
-  endpoint(name: string): { address: string; namespace: string | null } | null {
+  /** Where a running kernel can be reached from the namespace; null when it cannot. */
+  address(name: string): string | null {
     const member = this.#members().find(({ spec }) => spec.name === name);
-    if (member?.networkNumber == null || !this.#kernels.has(name)) return null;
-    return { address: addressOf(member.networkNumber), namespace: this.#host.name };
+    return member?.networkNumber == null || !this.#kernels.has(name) ? null : addressOf(member.networkNumber);
+  }
+
+  /** File of the network's namespace; null while there is none. */
+  namespace(): string | null {
+    return this.#host.exists ? this.#host.path : null;
   }
 
   /** Calls `listener` when an endpoint has come or gone. Returns what ends it. */

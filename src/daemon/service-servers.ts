@@ -1,20 +1,16 @@
 /** What HAProxy is to have of each target, what a running one cannot change, and what is noted of it for a later daemon. */
 import { readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import {
-  type Endpoint,
-  type Endpoints,
-  NO_ADDRESS,
-  type SavedTotals,
-  type Server,
-  type ServerState,
-  type ServiceRecord,
-} from '../service/index.ts';
+import type { Endpoints, SavedTotals, Server, ServerState, ServiceRecord } from '../service/index.ts';
 
-const NAMESPACES = '/run/netns';
+/** What a running HAProxy cannot change. */
+export interface Structure {
+  /** Tells the namespace it runs in from a later one of the same name; null: this machine's. */
+  namespace: string | null;
+  /** By service. */
+  shapes: Record<string, string>;
+}
 
-/** By service: what a running HAProxy cannot change of it, and the namespaces of its servers by name. */
-export type Structure = Record<string, { shape: string; namespaces: Record<string, string | null> }>;
+export const NO_STRUCTURE: Structure = { namespace: null, shapes: {} };
 
 /** What a later daemon has to know of the process it takes up. */
 export interface Notes {
@@ -26,45 +22,21 @@ export interface Notes {
   totals: Record<string, { totals: SavedTotals; lostConnections: number }>;
 }
 
-/** Where an instance can be reached; null also while its namespace is not there. */
-export function reach(endpoints: Endpoints, instance: string): Endpoint | null {
-  const found = endpoints.endpoint(instance);
-  if (found === null || found.address === NO_ADDRESS) return null;
-  return found.namespace === null || namespaceKey(found.namespace) !== null ? found : null;
+export function serversOf({ targets }: ServiceRecord, endpoints: Endpoints): Server[] {
+  return targets.map(({ instance, port, weight, drain }) => ({
+    name: instance,
+    address: endpoints.address(instance),
+    port,
+    weight: drain ? 0 : weight,
+  }));
 }
 
-/** `running`: of the process that runs. */
-export function serversOf({ name, targets }: ServiceRecord, endpoints: Endpoints, running: Structure): Server[] {
-  const known = running[name]?.namespaces;
-  return targets.map(({ instance, port, weight, drain }) => {
-    const reached = reach(endpoints, instance);
-    // One that is away for a while keeps its namespace, for which HAProxy would have to be replaced.
-    const kept = reached === null ? stillThere(known?.[instance] ?? null) : null;
-    return {
-      name: instance,
-      address: reached?.address ?? null,
-      namespace: reached?.namespace ?? kept,
-      port,
-      weight: drain ? 0 : weight,
-    };
+export function structureOf(records: readonly ServiceRecord[], endpoints: Endpoints): Structure {
+  const shapes = records.map(({ name, id, bind, port, mode, balance, check, targets }) => {
+    const servers = targets.map(({ instance }) => instance);
+    return [name, JSON.stringify([id, bind, port, mode, balance, check, servers])] as const;
   });
-}
-
-export function structureOf(records: readonly ServiceRecord[], endpoints: Endpoints, running: Structure): Structure {
-  return Object.fromEntries(
-    records.map((record) => {
-      const { id, name, bind, port, mode, balance, check } = record;
-      const known = running[name]?.namespaces;
-      const namespaces = Object.fromEntries(
-        serversOf(record, endpoints, running).map((server) => {
-          // The running one will do for a server that is not used.
-          if (server.address === null && known !== undefined) return [server.name, known[server.name] ?? null];
-          return [server.name, server.namespace === null ? null : namespaceKey(server.namespace)];
-        }),
-      );
-      return [name, { shape: JSON.stringify([id, bind, port, mode, balance, check]), namespaces }];
-    }),
-  );
+  return { namespace: namespaceKey(endpoints.namespace()), shapes: Object.fromEntries(shapes) };
 }
 
 /** Commands that bring the servers of a service from `states`, by `backend/server`, to `servers`. */
@@ -102,14 +74,7 @@ export function writeNotes(path: string, notes: Notes): void {
   renameSync(`${path}.new`, path);
 }
 
-/** Tells a namespace from a later one of the same name; null when there is none. */
-function namespaceKey(name: string): string | null {
-  const inode = statSync(join(NAMESPACES, name), { throwIfNoEntry: false })?.ino;
-  return inode === undefined ? null : `${name}@${inode}`;
-}
-
-/** The name in a key, while that namespace is there. */
-function stillThere(key: string | null): string | null {
-  const name = key?.slice(0, key.lastIndexOf('@'));
-  return name !== undefined && namespaceKey(name) === key ? name : null;
+function namespaceKey(file: string | null): string | null {
+  const inode = file === null ? undefined : statSync(file, { throwIfNoEntry: false })?.ino;
+  return inode === undefined ? null : `${file}@${inode}`;
 }

@@ -1,5 +1,5 @@
 /** What people are told of a service: its record, what HAProxy counts, and what was logged, put together. Pure. */
-import type { Endpoint, ServiceRecord, ServiceStatus, StatRow, TargetStatus, Traffic } from '../service/index.ts';
+import type { ServiceRecord, ServiceStatus, StatRow, TargetStatus, Traffic } from '../service/index.ts';
 
 export interface ServiceView {
   record: ServiceRecord;
@@ -12,12 +12,12 @@ export interface ServiceView {
 
 export function serviceStatus(
   view: ServiceView,
-  endpoint: (instance: string) => Endpoint | null,
+  address: (instance: string) => string | null,
   now: number,
 ): ServiceStatus {
   const { record, traffic, fault, proxy } = view;
   const { removing: _removing, ...rest } = record;
-  const targets = record.targets.map((target) => targetStatus(view, target, endpoint, now));
+  const targets = record.targets.map((target) => targetStatus(view, target, address, now));
   const serving = targets.filter(({ state }) => state === 'up').length;
   const fine = serving > 0 && targets.every(({ state }) => state === 'up' || state === 'drained');
   const state = fault !== null ? 'error' : serving === 0 ? 'down' : fine ? 'ok' : 'degraded';
@@ -38,16 +38,15 @@ export function serviceStatus(
 export function targetStatus(
   { traffic, rows }: ServiceView,
   target: ServiceRecord['targets'][number],
-  endpoint: (instance: string) => Endpoint | null,
+  address: (instance: string) => string | null,
   now: number,
 ): TargetStatus {
-  const reached = endpoint(target.instance);
+  const reached = address(target.instance);
   const row = rows.find(({ server }) => server === target.instance);
   const counter = traffic.target(target.instance);
   return {
     ...target,
-    address: reached?.address ?? null,
-    namespace: reached?.namespace ?? null,
+    address: reached,
     ...health(target, reached, row),
     ...counter.totals,
     inFlight: counter.inFlight,
@@ -58,7 +57,7 @@ export function targetStatus(
 
 function health(
   { drain, weight }: ServiceRecord['targets'][number],
-  reached: Endpoint | null,
+  reached: string | null,
   row: StatRow | undefined,
 ): Pick<TargetStatus, 'state' | 'reason'> {
   if (reached === null) return { state: 'absent', reason: 'it does not run, or has no network' };

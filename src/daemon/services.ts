@@ -29,8 +29,8 @@ import { bindFailure, checkPortFree } from './port-holder.ts';
 import { checked, unservable, wayOf } from './service-request.ts';
 import {
   adjustments,
+  NO_STRUCTURE,
   type Notes,
-  reach,
   readNotes,
   type Structure,
   serversOf,
@@ -88,7 +88,7 @@ export class Services implements ServiceManager {
   readonly #entries = new Map<string, Entry>();
   readonly #mutex = new Mutex();
   /** Of the process that runs. */
-  #structure: Structure = {};
+  #structure: Structure = NO_STRUCTURE;
   #restarts = 0;
   #startedAt = 0;
   #backoff = 0;
@@ -353,7 +353,7 @@ export class Services implements ServiceManager {
       this.#proxy.configure(entries.map((entry) => this.#served(entry)));
       const structure = this.#structureOf(entries);
       try {
-        await this.#proxy.start();
+        await this.#proxy.start(this.#options.endpoints.namespace());
         this.#structure = structure;
         break;
       } catch (error) {
@@ -376,7 +376,7 @@ export class Services implements ServiceManager {
   async #end(): Promise<void> {
     this.#stopPolling();
     if (this.#proxy.current !== undefined || this.#proxy.runs) await this.#proxy.stop();
-    this.#structure = {};
+    this.#structure = NO_STRUCTURE;
     const left = [...this.#entries.values()].some(({ record }) => !record.removing);
     if (left) return this.#pollAfter(FAULT_RETRY_MS);
     this.#unlisten?.();
@@ -394,12 +394,12 @@ export class Services implements ServiceManager {
   }
 
   #served({ record }: Entry): ServedService {
-    return { record, servers: serversOf(record, this.#options.endpoints, this.#structure) };
+    return { record, servers: serversOf(record, this.#options.endpoints) };
   }
 
   #structureOf(entries: readonly Entry[]): Structure {
     const records = entries.map(({ record }) => record);
-    return structureOf(records, this.#options.endpoints, this.#structure);
+    return structureOf(records, this.#options.endpoints);
   }
 
   #endpointsChanged(): void {
@@ -519,7 +519,7 @@ export class Services implements ServiceManager {
       const { state, reason } = targetStatus(
         this.#view(entry),
         target,
-        (name) => reach(this.#options.endpoints, name),
+        (instance) => this.#options.endpoints.address(instance),
         now,
       );
       const before = entry.told.get(instance);
@@ -556,7 +556,11 @@ export class Services implements ServiceManager {
   }
 
   #status(entry: Entry): ServiceStatus {
-    return serviceStatus(this.#view(entry), (name) => reach(this.#options.endpoints, name), this.#options.clock.now());
+    return serviceStatus(
+      this.#view(entry),
+      (instance) => this.#options.endpoints.address(instance),
+      this.#options.clock.now(),
+    );
   }
 
   #view(entry: Entry) {

@@ -9,8 +9,6 @@ export interface Server {
   name: string;
   /** null: it cannot be reached. */
   address: string | null;
-  /** Known to HAProxy from its start on; an address alone can change later. */
-  namespace: string | null;
   port: number;
   /** 0 when it is drained. */
   weight: number;
@@ -25,8 +23,14 @@ export interface ConfigOptions {
   statsSocket: string;
   maxConnections: number;
   threads: number;
+  /** Name of the network namespace that ports are bound in; null: the one HAProxy runs in. */
+  bindNamespace: string | null;
+  /** Directory to be confined to after the start, as nobody; null: not as root. */
+  chroot: string | null;
 }
 
+/** User and group of HAProxy once it has bound its ports. */
+export const NOBODY = 65_534;
 /** Where HAProxy writes its log. */
 export const LOG_RING = 'requests';
 /** An address that nothing has, for servers without one. */
@@ -42,7 +46,7 @@ export const frontendOf = (service: string): string => `${service}.in`;
 export const bindText = (bind: string, port: number): string => `${isIPv6(bind) ? `[${bind}]` : bind}:${port}`;
 
 export function renderConfig(services: readonly ServedService[], options: ConfigOptions): string {
-  return [global(options), DEFAULTS, ...services.map(section)].join('\n');
+  return [global(options), DEFAULTS, ...services.map((service) => section(service, options))].join('\n');
 }
 
 // A dead kernel answers nothing, not even a reset: what was sent and is not acknowledged, and a connection on which nothing
@@ -69,24 +73,25 @@ defaults
   default-server check inter 1s fastinter 200ms downinter 500ms fall 2 rise 1 tcp-ut 3s
 `;
 
-function global({ statsSocket, maxConnections, threads }: ConfigOptions): string {
+function global({ statsSocket, maxConnections, threads, chroot }: ConfigOptions): string {
+  const confined = chroot === null ? '' : `  chroot ${quoted(chroot)}\n  uid ${NOBODY}\n  gid ${NOBODY}\n`;
   return `# Made by Polykernel; changes are lost.
 global
   maxconn ${maxConnections}
   nbthread ${threads}
   noreuseport
-  stats socket ${quoted(statsSocket)} mode 600 level admin expose-fd listeners
+${confined}  stats socket ${quoted(statsSocket)} mode 600 level admin expose-fd listeners
   stats timeout 20d
 `;
 }
 
-function section({ record, servers }: ServedService): string {
+function section({ record, servers }: ServedService, { bindNamespace }: ConfigOptions): string {
   const { name, bind, port, mode, balance, check } = record;
   const http = mode === 'http';
   const timeout = http ? '60s' : '1h';
   const frontend = [
     `frontend ${frontendOf(name)}`,
-    `bind ${bindText(bind, port)}`,
+    `bind ${bindText(bind, port)}${bindNamespace === null ? '' : ` namespace ${bindNamespace}`}`,
     `mode ${mode}`,
     `timeout client ${timeout}`,
     // Idle connections outlive a reload: each ends with the answer to its next request.
@@ -121,9 +126,8 @@ function section({ record, servers }: ServedService): string {
     .join('\n');
 }
 
-function serverLine({ name, address, namespace, port, weight }: Server): string {
+function serverLine({ name, address, port, weight }: Server): string {
   const parts = [`server ${name} ${bindText(address ?? NO_ADDRESS, port)} weight ${weight}`];
-  if (namespace !== null) parts.push(`namespace ${quoted(namespace)}`);
   if (address === null) parts.push('disabled');
   return parts.join(' ');
 }

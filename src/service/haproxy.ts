@@ -12,9 +12,10 @@ import { chmodSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, st
 import { basename, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { PolykernelError } from '../sys/errors.ts';
+import { nativeBinary } from '../sys/paths.ts';
 import { processStartTime } from '../sys/process.ts';
 import { toolPath } from '../sys/tools.ts';
-import { type ConfigOptions, LOG_RING, renderConfig, type ServedService } from './config.ts';
+import { type ConfigOptions, LOG_RING, NOBODY, renderConfig, type ServedService } from './config.ts';
 import { Link } from './link.ts';
 import { parseServers, parseStat, type ServerState, type StatRow } from './stat.ts';
 
@@ -23,6 +24,8 @@ const ANSWER_DEADLINE_MS = 5_000;
 const END_DEADLINE_MS = 3_000;
 const POLL_MS = 10;
 const LAST_LINES_MS = 200;
+/** Name that pk-enter gives to the namespace it is called from. */
+const HOST_NAMESPACE = 'host';
 const MAX_CONNECTIONS = 10_000;
 const MAX_THREADS = 4;
 /** Open files besides those of connections, of which each takes two. */
@@ -71,6 +74,7 @@ export class HaProxy {
   readonly #config: string;
   readonly #statsSocket: string;
   readonly #pidFile: string;
+  readonly #emptyDirectory: string;
   readonly #threads: number;
   readonly #listeners: ProxyListeners;
   #current: ProxyProcess | undefined;
@@ -89,6 +93,7 @@ export class HaProxy {
     this.#config = join(directory, 'haproxy.cfg');
     this.#statsSocket = join(directory, 'stats.sock');
     this.#pidFile = join(directory, 'pid');
+    this.#emptyDirectory = join(directory, 'empty');
     this.#listeners = listeners;
     this.#threads = Math.max(1, Math.min(MAX_THREADS, cpus));
   }
@@ -110,6 +115,7 @@ export class HaProxy {
     }
     mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
     chmodSync(this.#directory, 0o700);
+    mkdirSync(this.#emptyDirectory, { recursive: true, mode: 0o755 });
   }
 
   /**
@@ -134,6 +140,8 @@ export class HaProxy {
       statsSocket: this.#statsSocket,
       maxConnections: Math.min(MAX_CONNECTIONS, Math.floor((openFiles() - OTHER_FILES) / 2)),
       threads: this.#threads,
+      bindNamespace: isRoot() ? HOST_NAMESPACE : null,
+      chroot: isRoot() ? this.#emptyDirectory : null,
     };
     const text = renderConfig(services, options);
     if (readOrEmpty(this.#config) === text) return;
@@ -142,12 +150,12 @@ export class HaProxy {
   }
 
   /**
-   * Starts a process for the configuration as it is. It takes the listening sockets over from one that runs, which then
+   * Starts a process for the configuration as it is, in the network namespace of that file; null: this one. It takes the listening sockets over from one that runs, which then
    * only finishes what it has. Rejects with StartFailure; what ran goes on then.
    */
-  async start(): Promise<ProxyProcess> {
+  async start(namespace: string | null): Promise<ProxyProcess> {
     const before = this.#processes();
-    const pid = await this.#launch(before, before.length > 0 && (await this.#listens()));
+    const pid = await this.#launch(namespace, before, before.length > 0 && (await this.#listens()));
     const startTime = processStartTime(pid);
     if (startTime === undefined) throw new StartFailure('it ended at once');
     if (this.#link !== undefined) this.#retired.add(this.#link);
@@ -173,6 +181,7 @@ export class HaProxy {
       if (this.runs) continue;
       for (const name of ['haproxy.cfg', 'haproxy.cfg.new', 'stats.sock', 'pid', 'current', 'services.json'])
         rmSync(join(this.#directory, name), { force: true });
+      rmSync(this.#emptyDirectory, { recursive: true, force: true });
       return;
     }
     throw new PolykernelError('internal', `the HAProxy of ${this.#directory} does not end`);
@@ -246,9 +255,16 @@ export class HaProxy {
       if (this.#link !== link) return;
       this.#link = undefined;
       if (this.#closed) return;
-      if (!isAlive(process)) this.#listeners.ended(process.pid);
-      else void this.connect().catch(() => this.#listeners.ended(process.pid));
+      if (isAlive(process)) void this.connect().catch(() => this.#tellEnd(process));
+      else void this.#tellEnd(process);
     });
+  }
+
+  /** As soon as its ports are free. */
+  async #tellEnd({ pid }: ProxyProcess): Promise<void> {
+    const deadline = performance.now() + END_DEADLINE_MS;
+    while (holdsFiles(pid) && performance.now() < deadline) await pause(POLL_MS);
+    if (!this.#closed) this.#listeners.ended(pid);
   }
 
   #letGo(link: Link): void {
@@ -262,12 +278,13 @@ export class HaProxy {
   }
 
   /** Resolves with the process number. */
-  async #launch(before: readonly ProxyProcess[], handOver: boolean): Promise<number> {
+  async #launch(namespace: string | null, before: readonly ProxyProcess[], handOver: boolean): Promise<number> {
     const { path, env } = toolPath('haproxy');
     const args = ['-f', this.#config, '-D', '-p', this.#pidFile];
     if (handOver) args.push('-x', this.#statsSocket);
     if (before.length > 0) args.push('-sf', ...before.map(({ pid }) => String(pid)));
-    const child = spawn(path, args, {
+    const argv = isRoot() ? [nativeBinary('pk-enter'), namespace ?? '-', path, ...args] : [path, ...args];
+    const child = spawn(argv[0]!, argv.slice(1), {
       stdio: ['ignore', 'ignore', 'pipe'],
       detached: true,
       env: { PATH: process.env.PATH, ...env },
@@ -312,12 +329,22 @@ function isOurs(pid: number, config: string): boolean {
   try {
     const argv = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
     if (basename(argv[0]!) !== 'haproxy' || argv[1] !== '-f' || argv[2] !== config) return false;
-    return statSync(`/proc/${pid}`).uid === process.getuid?.();
+    return [process.getuid?.(), NOBODY].includes(statSync(`/proc/${pid}`).uid);
   } catch {
     return false;
   }
 }
 
+/** A zombie does until its other threads are gone as well. */
+function holdsFiles(pid: number): boolean {
+  try {
+    return readdirSync(`/proc/${pid}/task`).length > 1;
+  } catch {
+    return false;
+  }
+}
+
+const isRoot = (): boolean => process.getuid?.() === 0;
 const isAlive = ({ pid, startTime }: ProxyProcess): boolean => processStartTime(pid) === startTime;
 
 /** What HAProxy complains of, without time and process number. */

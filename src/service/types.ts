@@ -2,18 +2,12 @@
 
 /** Where instances can be reached; the network of the daemon provides it. */
 export interface Endpoints {
-  /**
-   * Where an instance's kernel can be reached now; null when it does not run or has no network. `namespace`: name of the
-   * network namespace (ip-netns(8)) to connect from, null = the host's.
-   */
-  endpoint(instance: string): Endpoint | null;
+  /** Address at which an instance's kernel can be reached now; null when it does not run or has no network. */
+  address(instance: string): string | null;
+  /** File of the network namespace that addresses are reached from; null: this machine's, or there is none yet. */
+  namespace(): string | null;
   /** Returns what ends it. */
   onChange(listener: () => void): () => void;
-}
-
-export interface Endpoint {
-  address: string;
-  namespace: string | null;
 }
 
 export type Balance = 'random2' | 'roundrobin' | 'leastconn';
@@ -107,7 +101,6 @@ export interface TrafficTotals {
 
 export interface TargetStatus extends TargetRecord, TrafficTotals {
   address: string | null;
-  namespace: string | null;
   /**
    * `up`: gets requests. `drained`: gets no new ones, on request or by weight 0. `down`: its health check fails.
    * `checking`: no check has ended yet. `absent`: it does not run or has no network.

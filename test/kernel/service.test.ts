@@ -135,12 +135,30 @@ describe('a service', () => {
     for (const name of Object.keys(REPLICAS)) await running.more(20, name);
     await running.stop();
     expect(running.failures).toEqual([]);
-    const status = await until('every request is logged', async () => {
-      const now = await service();
-      const info = await new Promise<string>((ok) => { let t = ''; const q = connect(join(sandbox.home, 'haproxy', 'stats.sock')); q.on('data', (d) => { t += d; }); q.on('end', () => ok(t)); q.write('show info\n'); });
-      console.log(/DroppedLogs.*/.exec(info)?.[0], now.latency.samples, running.sent(), now.requests, now.targets.map((t) => [t.instance, t.requests, t.latency.samples]).join());
-      return now.latency.samples >= running.sent() ? now : undefined;
-    },5000);
+    const status = await until(
+      'every request is logged',
+      async () => {
+        const now = await service();
+        const info = await new Promise<string>((ok) => {
+          let t = '';
+          const q = connect(join(sandbox.home, 'haproxy', 'stats.sock'));
+          q.on('data', (d) => {
+            t += d;
+          });
+          q.on('end', () => ok(t));
+          q.write('show info\n');
+        });
+        console.log(
+          /DroppedLogs.*/.exec(info)?.[0],
+          now.latency.samples,
+          running.sent(),
+          now.requests,
+          now.targets.map((t) => [t.instance, t.requests, t.latency.samples]).join(),
+        );
+        return now.latency.samples >= running.sent() ? now : undefined;
+      },
+      5000,
+    );
     const own = await ownCounters();
     expect(status.requests).toBe(own('BACKEND', 'stot'));
     expect(status.requests).toBe(running.sent());
@@ -238,7 +256,12 @@ describe('a service', () => {
     await sandbox.ok('service', 'update', 'api', '--target', 'web1,web2,web3:80');
     await running.more(10, 'web2');
     await running.stop();
-    if (running.failures.length > 0) { const w = await events(); await new Promise((r) => setTimeout(r, 1000)); console.log(w.all.map((e) => `${e.at} ${e.type} ${e.name} ${e.message}`).join('\n')); w.stop(); }
+    if (running.failures.length > 0) {
+      const w = await events();
+      await new Promise((r) => setTimeout(r, 1000));
+      console.log(w.all.map((e) => `${e.at} ${e.type} ${e.name} ${e.message}`).join('\n'));
+      w.stop();
+    }
     expect(running.failures).toEqual([]);
     const after = await service();
     expect(after.requests).toBeGreaterThan(requests);

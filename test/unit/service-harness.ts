@@ -5,17 +5,21 @@ import { Agent, createServer, get, type RequestListener, type Server } from 'nod
 import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import type { Endpoint, Endpoints } from '../../src/service/index.ts';
+import type { Endpoints } from '../../src/service/index.ts';
 import { HaProxy } from '../../src/service/index.ts';
 import { startDaemon, type TestDaemon } from './harness.ts';
 
 /** All on loopback addresses of their own, so that instances can have the same port. */
 export class FakeEndpoints implements Endpoints {
-  readonly #known = new Map<string, Endpoint>();
+  readonly #known = new Map<string, string>();
   readonly #listeners = new Set<() => void>();
 
-  endpoint(instance: string): Endpoint | null {
+  address(instance: string): string | null {
     return this.#known.get(instance) ?? null;
+  }
+
+  namespace(): null {
+    return null;
   }
 
   onChange(listener: () => void): () => void {
@@ -23,9 +27,9 @@ export class FakeEndpoints implements Endpoints {
     return () => this.#listeners.delete(listener);
   }
 
-  set(instance: string, address: string | null, namespace: string | null = null): void {
+  set(instance: string, address: string | null): void {
     if (address === null) this.#known.delete(instance);
-    else this.#known.set(instance, { address, namespace });
+    else this.#known.set(instance, address);
     for (const listener of this.#listeners) listener();
   }
 }

@@ -265,8 +265,14 @@ test('an address that is taken while no daemon looks is reported, and had again'
   await daemon.daemon.drop();
   for (const pid of daemon.proxies()) process.kill(pid, 'SIGKILL');
   await eventually(() => daemon.proxies().length === 0);
-  const taker = createServer((_request, response) => response.end('taker')).listen(port, '127.0.0.1');
-  await once(taker, 'listening');
+  // A process is off the list a little before its ports are free.
+  const taker = await eventually(async () => {
+    const server = createServer((_request, response) => response.end('taker')).listen(port, '127.0.0.1');
+    return once(server, 'listening').then(
+      () => server,
+      () => undefined,
+    );
+  });
   await daemon.crashAndRestart();
   const faulty = await daemon.client.service('api');
   expect(faulty).toMatchObject({ state: 'error', fault: expect.stringContaining(`127.0.0.1:${port}`) });
