@@ -72,6 +72,8 @@ interface Entry {
   /** Connections at the last look. */
   connections: number;
   lostConnections: number;
+  /** Of them, those that nobody was told of yet. */
+  cut: number;
   /** State last seen of each target. */
   told: Map<string, string>;
 }
@@ -282,6 +284,7 @@ export class Services implements ServiceManager {
       rows: [],
       connections: 0,
       lostConnections: before?.lostConnections ?? 0,
+      cut: 0,
       told: new Map(),
     };
     this.#entries.set(record.name, entry);
@@ -432,7 +435,9 @@ export class Services implements ServiceManager {
     const lived = performance.now() - this.#startedAt;
     this.#backoff = lived < STABLE_MS ? Math.min(LONGEST_BACKOFF_MS, this.#backoff * 2 || 100) : 0;
     for (const entry of this.#entries.values()) {
+      entry.cut += entry.connections;
       entry.lostConnections += entry.connections;
+      entry.connections = 0;
       entry.rows = [];
       entry.traffic.settle(pid);
     }
@@ -457,9 +462,12 @@ export class Services implements ServiceManager {
       if (current === undefined) return;
       const took = Math.round(performance.now() - began);
       for (const entry of this.#servable()) {
-        const lost = entry.connections;
-        entry.connections = 0;
-        this.#tell('service-restarted', entry, `HAProxy had ended; ${lost} connections were cut; anew in ${took} ms`);
+        this.#tell(
+          'service-restarted',
+          entry,
+          `HAProxy had ended; ${entry.cut} connections were cut; anew in ${took} ms`,
+        );
+        entry.cut = 0;
       }
     });
   }
