@@ -24,9 +24,12 @@ export function planText(plan: Plan, color: boolean): string {
   for (const kernel of plan.kernels) {
     if (kernel.action === 'keep') lines.push(`  ${kernel.name}: ${paint('dim', 'keep')}`, ...placementLines(kernel));
   }
-  for (const { name, action } of plan.channels) {
-    if (action === 'keep') lines.push(`  channel ${name}: ${paint('dim', 'keep')}`);
-  }
+  for (const [kind, each] of [
+    ['channel', plan.channels],
+    ['service', plan.services],
+  ] as const)
+    for (const { name, action } of each)
+      if (action === 'keep') lines.push(`  ${kind} ${name}: ${paint('dim', 'keep')}`);
   if (plan.refused.length > 0) {
     lines.push('', 'Refused:');
     for (const { name, message, hint } of plan.refused) {
@@ -84,6 +87,14 @@ function changeLines(plan: Plan, color: boolean, place: (kernel: KernelPlan) => 
     lines.push(`${paint(hue, mark)} channel ${name}: ${action === 'replace' ? 'make anew' : action}${ends ?? ''}`);
     if (action === 'replace') lines.push(...why.map((text) => `      ${text}`));
   }
+  for (const { name, action, why, service } of plan.services) {
+    if (action === 'keep') continue;
+    const { mark, paint: hue, word } = MARKS[action];
+    const way =
+      service && ` from port ${service.port} to ${service.targets.map(({ instance }) => instance).join(', ')}`;
+    lines.push(`${paint(hue, mark)} service ${name}: ${word}${way ?? ''}`);
+    if (action === 'change') lines.push(...why.map((text) => `      ${text}`));
+  }
   return lines;
 }
 
@@ -107,19 +118,29 @@ function placementLines({ placement }: KernelPlan): string[] {
   ];
 }
 
-function summaryLine({ kernels, channels, pool, refused }: Plan): string {
+/** `3 kernels, 1 channel, and 1 service`: what there is once the plan is carried out. */
+export function described({ kernels, channels, services }: Pick<Plan, 'kernels' | 'channels' | 'services'>): string {
+  const parts = Object.entries({ kernel: kernels, channel: channels, service: services }).flatMap(([what, all]) => {
+    const count = all.filter(({ action }) => action !== 'remove').length;
+    return count === 0 && what !== 'kernel' ? [] : [counted(count, what)];
+  });
+  return new Intl.ListFormat('en').format(parts);
+}
+
+function summaryLine({ kernels, channels, services, pool, refused }: Plan): string {
   if (refused.length > 0) return `Refused: ${refused.length}. Nothing would be done.`;
   const counts = new Map<string, number>();
   for (const { action } of kernels) counts.set(action, (counts.get(action) ?? 0) + 1);
   const keep = counts.get('keep') ?? 0;
   counts.delete('keep');
   const rings = channels.filter(({ action }) => action !== 'keep').length;
-  if (counts.size === 0 && rings === 0 && pool.change === null) {
-    const kept = channels.length === 0 ? '' : ` and ${counted(channels.length, 'channel')}`;
-    return `Nothing to do: ${counted(keep, 'kernel')}${kept} as described.`;
+  const ports = services.filter(({ action }) => action !== 'keep').length;
+  if (counts.size === 0 && rings + ports === 0 && pool.change === null) {
+    return `Nothing to do: ${described({ kernels, channels, services })} as described.`;
   }
   const parts = [...counts].map(([action, count]) => `${count} to ${action}`);
   if (rings > 0) parts.push(`${counted(rings, 'channel')} to change`);
+  if (ports > 0) parts.push(`${counted(ports, 'service')} to change`);
   return [...(pool.change === null ? [] : ['pool to change']), ...parts, `${keep} to keep`].join(', ') + '.';
 }
 

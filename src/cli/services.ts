@@ -1,5 +1,6 @@
 /** Services in the words of the command line: what options ask for, and tables. Pure. */
 import type { ServiceRequest, ServiceStatus } from '../api/index.ts';
+import { parseLatencyPromise } from '../service/promise.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import type { Invocation, OptionSpec } from './command.ts';
 import { table } from './output.ts';
@@ -70,13 +71,9 @@ export function parseTargets(text: string): { instance: string; port?: number }[
 function parseSlo(promises: readonly string[]): Slo {
   const slo: Slo = {};
   for (const promise of promises) {
-    const latency = /^p(\d{1,2}(?:\.\d{1,3})?)=(\d{1,9}(?:\.\d{1,3})?)(ms|s)$/.exec(promise);
+    const latency = parseLatencyPromise(promise);
     const availability = /^availability=(\d{1,2}(?:\.\d{1,4})?)%?$/.exec(promise);
-    if (latency !== null)
-      slo.latency = {
-        percentile: Number(latency[1]),
-        milliseconds: Number(latency[2]) * (latency[3] === 's' ? 1000 : 1),
-      };
+    if (latency !== undefined) slo.latency = latency;
     else if (availability !== null) slo.availability = Number(availability[1]);
     else
       throw new PolykernelError('invalid', `--slo: ${JSON.stringify(promise)} is no promise`, {

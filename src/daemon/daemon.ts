@@ -147,7 +147,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   const context: ApiContext = {
     supervisor,
     resources: new Resources(supervisor, hostPool, mutex),
-    stacks: new Stacks(supervisor, drivers, hostPool, channels, mutex),
+    stacks: new Stacks(supervisor, drivers, hostPool, channels, services, mutex),
     channels,
     telemetry,
     services,

@@ -2,6 +2,7 @@
 import type { StackSource } from '../api/types.ts';
 import type { ChannelManager } from '../channel/index.ts';
 import type { InstanceSpec } from '../instance/index.ts';
+import type { ServiceManager } from '../service/index.ts';
 import type { KernelDefinition, Plan, Step } from '../stack/index.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import type { Drivers } from './drivers.ts';
@@ -26,9 +27,18 @@ export class Stacks {
   readonly #drivers: Drivers;
   readonly #hostPool: HostPool;
   readonly #channels: ChannelManager;
+  readonly #services: ServiceManager;
   readonly #mutex: Mutex;
 
-  constructor(supervisor: Supervisor, drivers: Drivers, hostPool: HostPool, channels: ChannelManager, mutex: Mutex) {
+  constructor(
+    supervisor: Supervisor,
+    drivers: Drivers,
+    hostPool: HostPool,
+    channels: ChannelManager,
+    services: ServiceManager,
+    mutex: Mutex,
+  ) {
+    this.#services = services;
     this.#supervisor = supervisor;
     this.#drivers = drivers;
     this.#hostPool = hostPool;
@@ -58,12 +68,18 @@ export class Stacks {
     });
   }
 
-  /** Removes every instance and channel of a stack. The pool stays. */
+  /** Removes every instance, channel and service of a stack. The pool stays. */
   async destroy(stack: string, progress: Progress, signal: AbortSignal): Promise<Plan> {
     if (this.#mutex.busy) progress('waiting for another change of the machine to end');
     return this.#mutex.run(async () => {
       const { planDestroy } = await import('../stack/index.ts');
-      const plan = planDestroy(stack, this.#hostPool.pool, await this.#supervisor.observe(), this.#channels.list());
+      const plan = planDestroy(
+        stack,
+        this.#hostPool.pool,
+        await this.#supervisor.observe(),
+        this.#channels.list(),
+        await this.#services.list(),
+      );
       await this.#execute({ plan, definitions: new Map(), specs: new Map() }, progress, signal);
       return plan;
     });
@@ -94,6 +110,7 @@ export class Stacks {
         ledger: this.#supervisor.ledger(),
         instances: await this.#supervisor.observe(),
         channels: this.#channels.list(),
+        services: await this.#services.list(),
         sharedMemory: new Map(facts.map(({ name, capabilities }) => [name, capabilities.sharedMemory])),
         resolved: specs,
         accelerator: facts.find(({ name }) => name === 'qemu')?.availability.accelerator ?? null,
@@ -153,6 +170,12 @@ export class Stacks {
         const { channel } = plan.channels.find(({ name }) => name === step.name)!;
         return void (await this.#channels.create(channel, plan.stack));
       }
+      case 'remove-service':
+        return this.#services.remove(step.name);
+      case 'change-service':
+        return void (await this.#services.replace(serviceOf(work, step.name)));
+      case 'create-service':
+        return void (await this.#services.create(serviceOf(work, step.name), work.plan.stack));
       case 'create':
         return this.#create(step.name, work, signal);
     }
@@ -190,6 +213,8 @@ export class Stacks {
 function planned({ plan }: Work, name: string): Plan['kernels'][number] {
   return plan.kernels.find((kernel) => kernel.name === name)!;
 }
+
+const serviceOf = ({ plan }: Work, name: string) => plan.services.find((each) => each.name === name)!.service;
 
 function specOf({ plan, specs }: Work, name: string): InstanceSpec {
   const spec = specs.get(name)!;

@@ -123,6 +123,12 @@ const VALUES = [
     '[{source: a, target: /b}]',
     '[{class: nvme}]',
     '[null]',
+    'p99=20ms',
+    'p99=20',
+    '10.0.0.1',
+    'leastconn',
+    'tcp',
+    '{availability: 99.9}',
     '["8080:80"]',
   ],
   ...['{A: 1, B: x, C: true}', '{0: 1GiB}', '{0: 1GiB, 17: 64m}', '{a: 1GiB}', '{size: 1GiB}', '{nodes: {0: 1GiB}}'],
@@ -138,6 +144,7 @@ const BESIDE: Readonly<Record<string, string>> = {
   'kernels.*.partition.devices[]': 'class: nvme',
   pool: 'cpus: 2-3',
   'channels.*': 'from: a',
+  'services.*': 'port: 80, targets: [a]',
 };
 const INSTEAD: Readonly<Record<string, string>> = {
   'kernels.*.partition.cpus.shared': '',
@@ -157,6 +164,7 @@ function fileWith(path: string, value: string): string {
     else inner = `{${[`${key}: ${inner}`, ...others].join(', ')}}`;
     at = above;
   }
+  if (path.startsWith('services')) return `{kernels: {a: {command: x, network: private}}, ${inner.slice(1)}`;
   if (path.startsWith('channels')) return `{kernels: {a: {command: x}}, ${inner.slice(1)}`;
   return path.startsWith('pool') ? `{kernels: {a: {command: x}}, ${inner.slice(1)}` : inner;
 }

@@ -39,6 +39,7 @@ const pciAddress: JsonSchema = {
   type: 'string',
   pattern: '^\\s*([0-9A-Fa-f]{4,8}:)?[0-9A-Fa-f]{2}:[01][0-9A-Fa-f]\\.[0-7]\\s*$',
 };
+const port: JsonSchema = { type: 'integer', minimum: 1, maximum: 65_535 };
 const perNode: JsonSchema = {
   type: 'object',
   minProperties: 1,
@@ -264,6 +265,44 @@ const ROWS: readonly Row[] = [
   ['channels.*.from', 'name of a kernel, or host', 'host', false, 'who sends; a change makes it anew', label],
   ['channels.*.to', 'name of a kernel, or host', 'host', false, 'who receives; a change makes it anew', label],
   ['channels.*.size', 'size', '1MiB', false, 'for messages under way, a power of two; a change makes it anew', size],
+  ['services', 'map of name to service', 'none', true, 'ports of this machine that lead to several kernels', object],
+  ['services.*.port', 'port', 'required', true, 'TCP port of this machine', port],
+  ['services.*.bind', 'address', '127.0.0.1', true, 'IP address of this machine', text],
+  [
+    'services.*.targets',
+    'list of KERNEL or KERNEL:PORT',
+    'required',
+    true,
+    'who gets the requests; a kernel with replicas stands for all of them',
+    { type: 'array', items: text, minItems: 1 },
+  ],
+  ['services.*.mode', 'http or tcp', 'http', true, 'balance requests or connections', { enum: ['http', 'tcp'] }],
+  [
+    'services.*.balance',
+    'random2, roundrobin or leastconn',
+    'random2',
+    true,
+    'random2: the less loaded of two picked at random',
+    { enum: ['random2', 'roundrobin', 'leastconn'] },
+  ],
+  ['services.*.check', 'path', 'it accepts connections', true, 'a healthy kernel answers it with 200 to 399', text],
+  ['services.*.slo', 'map', 'none', true, 'what is promised', object],
+  [
+    'services.*.slo.latency',
+    'pPERCENT=TIME',
+    'none',
+    true,
+    'so many per cent of the requests take at most so long, such as p99=20ms',
+    { type: 'string', pattern: '^p\\d{1,2}(\\.\\d{1,3})?=\\d{1,9}(\\.\\d{1,3})?(ms|s)$' },
+  ],
+  [
+    'services.*.slo.availability',
+    'number',
+    'none',
+    true,
+    'so many per cent of the requests are answered, without a status of 500 and above',
+    { type: 'number', minimum: 1, maximum: 99.9999 },
+  ],
 ];
 
 export const OPTIONS: readonly Option[] = ROWS.map(([path, type, fallback, live, description, schema]) => ({
@@ -349,6 +388,8 @@ const ALWAYS_REQUIRED = new Set([
   'kernels.*.volumes[].source',
   'kernels.*.volumes[].target',
   'kernels.*.partition.devices[].class',
+  'services.*.port',
+  'services.*.targets',
 ]);
 
 /** The option's own schema with what the table says of the options below it. */
@@ -358,6 +399,8 @@ function filled({ path, schema }: Option): JsonSchema {
   }
   if (path === 'channels')
     return { type: 'object', propertyNames: label, additionalProperties: schemaOf('channels.*') };
+  if (path === 'services')
+    return { type: 'object', propertyNames: label, additionalProperties: schemaOf('services.*') };
   const items = TEXT_ITEMS[path];
   if (items !== undefined) return { type: 'array', items: { anyOf: [items, schemaOf(`${path}[]`)] } };
   if (keysOf(path).length === 0) return schema;

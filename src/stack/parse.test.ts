@@ -74,10 +74,29 @@ it('reads every option', () => {
         partition: null,
         tenant: null,
       })),
+      ...['many-1', 'many-2'].map((name) => ({
+        name,
+        entry: 'many',
+        create: { command: ['x'], network: 'private' },
+        partition: null,
+        tenant: null,
+      })),
     ],
     channels: [
       { name: 'orders', from: 'web', to: 'db', sizeBytes: 2 ** 16 },
       { name: 'hints', from: 'host', to: 'web', sizeBytes: 2 ** 20 },
+    ],
+    services: [
+      {
+        name: 'api',
+        port: 8081,
+        bind: '0.0.0.0',
+        targets: [{ instance: 'web' }, { instance: 'many-1', port: 80 }, { instance: 'many-2', port: 80 }],
+        mode: 'http',
+        balance: 'leastconn',
+        check: '/health',
+        slo: { latency: { percentile: 99.9, milliseconds: 1500 }, availability: 99.9 },
+      },
     ],
   });
 });
@@ -100,13 +119,36 @@ it('fills in what is left out', () => {
       },
     ],
     channels: [],
+    services: [],
   });
 });
 
 describe('a problem has its place', () => {
   const channel = (text: string) => `kernels:\n  web: {command: x}\nchannels:\n  c: ${text}\n`;
+  const service = (text: string) =>
+    `kernels:\n  web: {command: x, network: private}\n  alone: {command: x}\nservices:\n  s: ${text}\n`;
   const kernel = (text: string) => `kernels:\n  web:\n    command: [x]\n    ${text}\n`;
   it.each<[string, string, string, RegExp]>([
+    ['a service without a port', service('{targets: [web]}'), '5:6', /port is missing/],
+    ['a service without targets', service('{port: 80}'), '5:6', /targets is missing/],
+    ['an unknown target', service('{port: 80, targets: [wbe]}'), '5:27', /there is no kernel "wbe"/],
+    ['a target without a network', service('{port: 80, targets: [alone]}'), '5:27', /alone has no network/],
+    ['a target twice', service('{port: 80, targets: [web, "web:81"]}'), '5:26', /named twice/],
+    ['a bad port of a target', service('{port: 80, targets: ["web:0"]}'), '5:26', /the least is 1/],
+    ['a bad bind', service('{port: 80, targets: [web], bind: localhost}'), '5:39', /not an IP address/],
+    [
+      'a check of connections',
+      service('{port: 80, targets: [web], mode: tcp, check: /x}'),
+      '5:51',
+      /only in http mode/,
+    ],
+    ['no promise', service('{port: 80, targets: [web], slo: {latency: fast}}'), '5:48', /not a promise/],
+    [
+      'too good a promise',
+      service('{port: 80, targets: [web], slo: {availability: 100}}'),
+      '5:53',
+      /from 1 to 99.9999/,
+    ],
     [
       'replicas of one port',
       kernel('publish: ["80"]\n    replicas: 2'),

@@ -6,6 +6,7 @@ import { checkTogether } from './check.ts';
 import { keysOf } from './options.ts';
 import { readChannels } from './parse-channels.ts';
 import { readKernel } from './parse-kernel.ts';
+import { readServices } from './parse-services.ts';
 import { readCpuList, readMemoryPerNode, readPciAddress, readSize } from './parse-values.ts';
 import type { KernelDefinition, Problem, Stack } from './stack.ts';
 import { type Place, YamlReader } from './yaml-reader.ts';
@@ -56,11 +57,14 @@ function readStack(reader: YamlReader, context: StackContext): Stack | undefined
   if (name !== undefined && given !== undefined) reader.attempt(name, () => checkName(given));
   const pool = entries.get('pool');
   const channels = entries.get('channels');
+  const services = entries.get('services');
+  const kernels = readKernels(reader, top, entries.get('kernels'), context);
   return {
     name: given ?? context.defaultName,
     pool: pool === undefined ? null : (readPool(reader, pool) ?? null),
-    kernels: readKernels(reader, top, entries.get('kernels'), context),
+    kernels,
     channels: channels === undefined ? [] : readChannels(reader, channels),
+    services: services === undefined ? [] : readServices(reader, services, kernels),
   };
 }
 

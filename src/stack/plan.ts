@@ -18,13 +18,17 @@ import {
   resolvePool,
   vcpusOf,
 } from '../ledger/index.ts';
+import type { ServiceStatus } from '../service/index.ts';
 import { cpusText, formatCpuList } from '../sys/cpu-list.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { formatBytes } from '../sys/units.ts';
 import type { Topology } from '../topology/index.ts';
 import { definitionChanges, type FieldChange } from './definition.ts';
 import { type ChannelPlan, channelText, planChannels, refuseChannels, restartsFor } from './plan-channels.ts';
+import { planServices, type ServicePlan, serviceText } from './plan-services.ts';
 import type { KernelDefinition, Stack } from './stack.ts';
+
+const UNDO = 'apply the stack file as it was';
 
 /** What is to happen to one kernel. `change`: live. `replace`: stopped, changed, started. */
 export type Action = 'create' | 'change' | 'replace' | 'start' | 'resume' | 'repin' | 'remove' | 'keep';
@@ -50,6 +54,10 @@ export type Step =
   /** Make, or take away, the memory of a channel; running kernels that can be given memory see it at once. */
   | { do: 'remove-channel'; name: string }
   | { do: 'create-channel'; name: string }
+  | { do: 'remove-service'; name: string }
+  /** Make it as planned, while it serves. */
+  | { do: 'change-service'; name: string }
+  | { do: 'create-service'; name: string }
   | { do: 'create'; name: string }
   | { do: 'start'; name: string }
   | { do: 'resume'; name: string };
@@ -61,6 +69,7 @@ export interface Plan {
   pool: { after: Pool | null; change: { before: Pool | null; text: string } | null };
   kernels: KernelPlan[];
   channels: ChannelPlan[];
+  services: ServicePlan[];
   steps: { step: Step; text: string; undo: string }[];
   /** What cannot be; with any of these the plan is not carried out. */
   refused: Refused[];
@@ -82,6 +91,7 @@ export interface PlanInput {
   ledger: Ledger;
   instances: readonly Observed[];
   channels: readonly ChannelStatus[];
+  services: readonly ServiceStatus[];
   /** When kernels of each driver can be given shared memory. */
   sharedMemory: ReadonlyMap<DriverName, Capabilities['sharedMemory']>;
   /** What each kernel would be, or why it cannot be; for a machine that is only described, nothing. */
@@ -109,6 +119,7 @@ export function plan(input: PlanInput): Plan {
   }
   const placements = placeAll(input, pool, mine, refused);
   const channels = planChannels(stack.name, stack.channels, input.channels, refused);
+  const services = planServices(stack.name, stack.services, input.services, refused);
   const driverOf = (name: string) => {
     const spec = input.resolved.get(name);
     return spec === undefined || spec instanceof PolykernelError ? undefined : spec.driver;
@@ -146,7 +157,8 @@ export function plan(input: PlanInput): Plan {
     pool: { after: pool, change },
     kernels,
     channels,
-    steps: refused.length > 0 ? [] : stepsOf(kernels, channels, mine, { after: pool, change }),
+    services,
+    steps: refused.length > 0 ? [] : stepsOf(kernels, channels, services, mine, { after: pool, change }),
     refused,
     advice: advise({
       topology,
@@ -167,6 +179,7 @@ export function planDestroy(
   pool: Pool | null,
   instances: readonly Observed[],
   present: readonly ChannelStatus[],
+  served: readonly ServiceStatus[],
 ): Plan {
   const names = instances
     .filter(({ status }) => status.spec.stack === stack)
@@ -178,13 +191,17 @@ export function planDestroy(
   const channels = present
     .filter((channel) => channel.stack === stack)
     .map(({ name }): ChannelPlan => ({ name, action: 'remove', why: ['the stack is destroyed'], channel: null }));
+  const services = served
+    .filter((service) => service.stack === stack)
+    .map(({ name }): ServicePlan => ({ name, action: 'remove', why: ['the stack is destroyed'], service: null }));
   return {
     format: 1,
     stack,
     pool: { after: pool, change: null },
     kernels,
     channels,
-    steps: stepsOf(kernels, channels, new Map(), { after: pool, change: null }),
+    services,
+    steps: stepsOf(kernels, channels, services, new Map(), { after: pool, change: null }),
     refused: [],
     advice: [],
   };
@@ -292,6 +309,7 @@ function driftOf(status: InstanceStatus): { action: Action; why: string[] } | nu
 function stepsOf(
   kernels: readonly KernelPlan[],
   channels: readonly ChannelPlan[],
+  services: readonly ServicePlan[],
   mine: ReadonlyMap<string, Observed>,
   { after: pool, change }: Plan['pool'],
 ): Plan['steps'] {
@@ -299,6 +317,11 @@ function stepsOf(
   const add = (step: Step, text: string, undo: string) => steps.push({ step, text, undo });
   const of = (...actions: Action[]) => kernels.filter(({ action }) => actions.includes(action));
   const active = (name: string) => ACTIVE.has(mine.get(name)?.status.state ?? 'exited');
+  for (const { name, action } of services)
+    if (action === 'remove') add({ do: 'remove-service', name }, `remove service ${name}`, UNDO);
+  // Before kernels go, so that nothing is sent to them any more; those to come get requests as soon as they can.
+  for (const { name, action, why } of services)
+    if (action === 'change') add({ do: 'change-service', name }, `change service ${name}: ${why[0]}`, UNDO);
   for (const { name } of of('remove'))
     add({ do: 'remove', name }, `remove ${name}`, 'none: apply the stack file it was in');
   const replaced = of('replace');
@@ -339,6 +362,10 @@ function stepsOf(
   for (const { name, placement } of of('create')) {
     const where = placement === null ? '' : ` on ${cpusText(cpusOf(placement))}`;
     add({ do: 'create', name }, `create and start ${name}${where}`, `pk rm -f ${name}`);
+  }
+  for (const { name, service, action } of services) {
+    if (service !== null && action === 'create')
+      add({ do: 'create-service', name }, `create ${serviceText(service)}`, `pk service rm ${name}`);
   }
   return steps;
 }
@@ -413,6 +440,7 @@ export function planFor(stack: Stack, topology: Topology): Plan {
     ledger: { pool: null, partitions: {} },
     instances: [],
     channels: [],
+    services: [],
     sharedMemory: new Map(),
     resolved: new Map(),
     accelerator: null,

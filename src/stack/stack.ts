@@ -2,6 +2,7 @@
 import type { ChannelRequest } from '../channel/index.ts';
 import type { CreateRequest } from '../instance/index.ts';
 import type { PartitionRequest, PoolRequest } from '../ledger/index.ts';
+import type { ServiceRequest } from '../service/index.ts';
 
 export interface Stack {
   name: string;
@@ -11,6 +12,8 @@ export interface Stack {
   kernels: readonly KernelDefinition[];
   /** In the file's order; names are unique. */
   channels: readonly ChannelDefinition[];
+  /** In the file's order; names are unique. Targets are kernels of the file. */
+  services: readonly ServiceRequest[];
 }
 
 export type ChannelDefinition = Required<ChannelRequest>;

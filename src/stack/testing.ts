@@ -31,7 +31,17 @@ kernels:
   db: {command: [db], partition: {cpus: "4-7", memory: {nodes: {0: 1GiB, 1: 1GiB}, hugePages: 1GiB}}}
   job: {command: echo hi, partition: {cpus: {shared: 0.5, weight: 200}, memory: 64MiB}}
   plain: {command: [x], cpus: 2, memory: 512M, replicas: 2}
+  many: {command: [x], network: private, replicas: 2}
 channels:
   orders: {from: web, to: db, size: 64KiB}
   hints: {to: web}
+services:
+  api:
+    port: 8081
+    bind: 0.0.0.0
+    targets: [web, "many:80"]
+    mode: http
+    balance: leastconn
+    check: /health
+    slo: {latency: p99.9=1.5s, availability: 99.9}
 `;

@@ -1,5 +1,6 @@
 /** A service on three real kernels, two of UML and one of QEMU, under load while things break. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { Agent, get } from 'node:http';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
@@ -135,30 +136,10 @@ describe('a service', () => {
     for (const name of Object.keys(REPLICAS)) await running.more(20, name);
     await running.stop();
     expect(running.failures).toEqual([]);
-    const status = await until(
-      'every request is logged',
-      async () => {
-        const now = await service();
-        const info = await new Promise<string>((ok) => {
-          let t = '';
-          const q = connect(join(sandbox.home, 'haproxy', 'stats.sock'));
-          q.on('data', (d) => {
-            t += d;
-          });
-          q.on('end', () => ok(t));
-          q.write('show info\n');
-        });
-        console.log(
-          /DroppedLogs.*/.exec(info)?.[0],
-          now.latency.samples,
-          running.sent(),
-          now.requests,
-          now.targets.map((t) => [t.instance, t.requests, t.latency.samples]).join(),
-        );
-        return now.latency.samples >= running.sent() ? now : undefined;
-      },
-      5000,
-    );
+    const status = await until('every request is logged', async () => {
+      const now = await service();
+      return now.latency.samples >= running.sent() ? now : undefined;
+    });
     const own = await ownCounters();
     expect(status.requests).toBe(own('BACKEND', 'stot'));
     expect(status.requests).toBe(running.sent());
@@ -208,14 +189,20 @@ describe('a service', () => {
     const watch = await events();
     const running = load(port);
     await running.more(30);
+    let [lost, cut] = [0, 0];
     for (const victim of ['web2', 'web3']) {
       const { pid } = await sandbox.json<InstanceStatus>('inspect', victim);
       // The whole kernel, as a host that dies takes it: no packet says that it is gone.
       process.kill(pid!, 'SIGKILL');
       await until(`${victim} is down`, () => watch.all.some(isAbout('target-down', victim)));
+      // An answer that was half sent cannot be asked for again; nothing else may be lost, and nothing from now on.
+      const seen = running.failures.length;
+      cut += seen - lost;
+      lost = seen;
       await running.more(20);
       await until(`${victim} is back`, async () => (await target(victim)).state === 'up', 120_000);
       await running.more(5, victim);
+      expect(running.failures.length).toBe(lost);
       watch.all.length = 0;
     }
     await running.stop();
@@ -225,7 +212,8 @@ describe('a service', () => {
       `${running.sent()} requests answered, ${running.failures.length} failed, while two of three kernels were killed; ` +
         `${connectErrors} attempts to connect failed, ${retries} were sent again`,
     );
-    expect(running.failures).toEqual([]);
+    expect(running.failures.filter((text) => !/aborted|ECONNRESET|socket hang up/.test(text))).toEqual([]);
+    expect(cut).toBeLessThanOrEqual(2);
     expect(errors).toBe(0);
   });
 
@@ -256,12 +244,6 @@ describe('a service', () => {
     await sandbox.ok('service', 'update', 'api', '--target', 'web1,web2,web3:80');
     await running.more(10, 'web2');
     await running.stop();
-    if (running.failures.length > 0) {
-      const w = await events();
-      await new Promise((r) => setTimeout(r, 1000));
-      console.log(w.all.map((e) => `${e.at} ${e.type} ${e.name} ${e.message}`).join('\n'));
-      w.stop();
-    }
     expect(running.failures).toEqual([]);
     const after = await service();
     expect(after.requests).toBeGreaterThan(requests);
@@ -306,6 +288,62 @@ describe('a service', () => {
     expect(proxiesOf(sandbox.home)).toEqual([]);
     const files = join(sandbox.home, 'haproxy');
     expect(existsSync(files) ? readdirSync(files) : []).toEqual([]);
+  });
+});
+
+describe('a service of a stack', () => {
+  let sandbox: Sandbox;
+  let port: number;
+  beforeAll(async () => {
+    sandbox = await Sandbox.create();
+    port = await freePort();
+  });
+  afterAll(() => sandbox[Symbol.asyncDispose]());
+
+  const file = (replicas: number) => `
+name: shop
+kernels:
+  web:
+    driver: uml
+    command: mkdir -p /run/www && hostname > /run/www/index.html && exec busybox httpd -f -p 80 -h /run/www
+    network: private
+    replicas: ${replicas}
+services:
+  front: {port: ${port}, targets: ["web:80"], slo: {availability: 99}}
+`;
+  const apply = async (replicas: number) => {
+    const path = join(sandbox.home, 'shop.yaml');
+    await writeFile(path, file(replicas));
+    return sandbox.ok('apply', '-f', path);
+  };
+  const up = (count: number) =>
+    until(`${count} replicas are up`, async () => {
+      const { targets } = await sandbox.json<ServiceStatus>('service', 'inspect', 'front');
+      return targets.filter(({ state }) => state === 'up').length === count && targets.length === count;
+    });
+
+  it('comes with its replicas, grows and shrinks with them under load, and goes with the stack', async () => {
+    await apply(1);
+    await up(1);
+    const running = load(port);
+    await running.more(10, 'web-1');
+    await apply(3);
+    await up(3);
+    await running.more(10, 'web-3');
+    expect((await sandbox.json<InstanceStatus[]>('ps')).map(({ spec }) => spec.name).sort()).toEqual([
+      'web-1',
+      'web-2',
+      'web-3',
+    ]);
+    await apply(2);
+    await up(2);
+    await running.more(20);
+    await running.stop();
+    expect(running.failures).toEqual([]);
+    expect(await apply(2)).toContain('Nothing to do: 2 kernels and 1 service as described.');
+    await sandbox.ok('destroy', '-f', join(sandbox.home, 'shop.yaml'));
+    expect(await sandbox.json('service', 'ls')).toEqual([]);
+    expect(proxiesOf(sandbox.home)).toEqual([]);
   });
 });
 

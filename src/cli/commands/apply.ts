@@ -4,7 +4,7 @@ import { JSON_OPTION } from '../instances.ts';
 import { withProgress } from '../long-work.ts';
 import { print, printJson } from '../output.ts';
 import { wantsColor } from '../paint.ts';
-import { diffText } from '../plan-text.ts';
+import { described, diffText } from '../plan-text.ts';
 import { interruptible } from '../signals.ts';
 import { loadStack } from '../stack-file.ts';
 import { STACK_OPTION } from '../stack-options.ts';
@@ -26,9 +26,8 @@ export const command: Command = {
       const plan = await withProgress((say) => client.apply(source, say, interrupt.signal));
       if (invocation.flag('json')) await printJson(plan);
       else {
-        const count = plan.kernels.length;
         const end = plan.steps.length === 0 ? 'Nothing to do' : 'Done';
-        await print(`${diffText(plan, wantsColor())}${end}: ${count} kernel${count === 1 ? '' : 's'} as described.\n`);
+        await print(`${diffText(plan, wantsColor())}${end}: ${described(plan)} as described.\n`);
       }
       return 0;
     } catch (error) {
