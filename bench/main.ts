@@ -9,8 +9,9 @@ import { channel } from './channel.ts';
 import { plan } from './plan.ts';
 import type { Bench, Row } from './row.ts';
 import { run } from './run.ts';
+import { service } from './service.ts';
 
-const BENCHES: Record<string, Bench> = { channel, plan, run };
+const BENCHES: Record<string, Bench> = { channel, plan, run, service };
 
 const args = process.argv.slice(2);
 const json = args.includes('--json');

@@ -27,8 +27,9 @@ const REQUIREMENTS: readonly Requirement[] = [
   { package: 'iproute2', program: 'ip' },
   { package: 'nftables', program: 'nft' },
   { package: 'haproxy', program: 'haproxy' },
-  // Only for tests and benchmarks: lstopo is what `pk topology` is held against.
+  // Only for tests and benchmarks: lstopo is what `pk topology` is held against, wrk asks services.
   { package: 'hwloc', program: 'lstopo-no-graphics' },
+  { package: 'wrk', program: 'wrk' },
 ];
 
 /** The C library and what the system runs on must not be shadowed by another version through LD_LIBRARY_PATH. */

@@ -34,7 +34,7 @@ export const NOBODY = 65_534;
 /** Where HAProxy writes its log. */
 export const LOG_RING = 'requests';
 /** An address that nothing has, for servers without one. */
-export const NO_ADDRESS = '0.0.0.0';
+const NO_ADDRESS = '0.0.0.0';
 
 const BALANCE: Record<Balance, string> = {
   random2: 'random(2)',

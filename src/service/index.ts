@@ -1,5 +1,5 @@
 export { type ResolvedService, resolveService } from './check.ts';
-export { bindText, frontendOf, NO_ADDRESS, type ServedService, type Server } from './config.ts';
+export { bindText, frontendOf, type ServedService, type Server } from './config.ts';
 export { HaProxy, StartFailure } from './haproxy.ts';
 export { parseLine } from './log.ts';
 export { serviceRequestSchema, targetChangeSchema } from './request.ts';

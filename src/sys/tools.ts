@@ -38,6 +38,7 @@ export const TOOL_PACKAGES: Readonly<Record<string, string>> = {
   ip: 'iproute2',
   nft: 'nftables',
   haproxy: 'haproxy',
+  wrk: 'wrk',
   setarch: 'util-linux',
   taskset: 'util-linux',
   'lstopo-no-graphics': 'hwloc',
