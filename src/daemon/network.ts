@@ -1,8 +1,8 @@
 /** The private network of a daemon: addresses, names and published ports of its instances. */
 import { createHash } from 'node:crypto';
-import type { Capabilities, Kernel } from '../driver/index.ts';
-import { HostNetwork, type NetworkPort, networkObstacle } from '../host/index.ts';
-import type { InstanceRecord, PublishedPort } from '../instance/index.ts';
+import type { Capabilities, Kernel, LaunchSpec } from '../driver/index.ts';
+import { HostNetwork, NamedNamespace, type NetworkPort, networkObstacle, resolvConf, Uplink } from '../host/index.ts';
+import type { InstanceRecord, InstanceSpec, PublishedPort } from '../instance/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import type { Forwards } from './forwards.ts';
 import type { Journal } from './journal.ts';
@@ -13,24 +13,20 @@ const PREFIX = 16;
 const BRIDGE_NUMBER = 1;
 const LAST_NUMBER = 65_533;
 
-/** The private network is 10.213.0.0/16 in a namespace of its own: it meets no other of that address. */
+/** The private network is 10.213.0.0/16 in a namespace of its own: outside it nobody sees these addresses. */
 const addressOf = (number: number): string => `10.213.${number >> 8}.${number & 255}`;
-
-/** What a kernel is told at its start: its port, and the names of all. */
-export interface Joined {
-  port: NetworkPort;
-  hosts: string;
-}
 
 type Member = Pick<InstanceRecord, 'spec' | 'networkNumber'>;
 
 /**
  * INVARIANTS
  * - The namespace exists while an instance has a number in it; whoever takes the last away removes it.
+ * - The way out exists while one of them has egress, and lets no other's address pass.
  * - A port is made before the kernel that has it starts, and lets only frames with its own addresses in.
  */
 export class Network {
   readonly #host: HostNetwork;
+  readonly #uplink: Uplink;
   readonly #forwards: Forwards;
   readonly #journal: Journal;
   readonly #members: () => readonly Member[];
@@ -39,19 +35,22 @@ export class Network {
 
   /** `home` names the namespace; `members`: all instances there are. */
   constructor(home: string, forwards: Forwards, members: () => readonly Member[], journal: Journal) {
-    this.#host = new HostNetwork(`pk-${createHash('sha256').update(home).digest('hex').slice(0, 8)}`);
+    const name = `pk-${createHash('sha256').update(home).digest('hex').slice(0, 8)}`;
+    const namespace = new NamedNamespace(name);
+    this.#host = new HostNetwork(namespace);
+    this.#uplink = new Uplink(name, namespace);
     this.#forwards = forwards;
     this.#members = members;
     this.#journal = journal;
   }
 
   /** An address for a new instance. Throws `unavailable` where there can be no network, `conflict` for a port that is taken. */
-  take(publish: readonly PublishedPort[]): number {
+  take({ network, publish }: Pick<InstanceSpec, 'network' | 'publish'>): number {
     const obstacle = networkObstacle();
     if (obstacle !== null) {
       throw new PolykernelError('unavailable', `a private network cannot be made here: ${obstacle}`, {
         field: 'network',
-        value: 'private',
+        value: network,
         hint: 'Run the daemon as root, or leave --network and --publish out.',
       });
     }
@@ -71,15 +70,18 @@ export class Network {
   }
 
   /** Before a start: makes the port of an instance and publishes its ports. null when it has no network. */
-  async join(record: InstanceRecord, { networkPort }: Capabilities): Promise<Joined | null> {
+  async join(record: InstanceRecord, { networkPort }: Capabilities): Promise<LaunchSpec['network']> {
     if (record.networkNumber === null) return null;
     const port = this.#port(record.networkNumber);
     return await this.#mutex.run(async () => {
       await this.#host.ensure(`${addressOf(BRIDGE_NUMBER)}/${PREFIX}`);
+      const out = record.spec.network === 'egress';
+      if (out) await this.#uplink.ensure(this.#egress());
       if (networkPort !== 'none') await this.#host.addPort(port, networkPort === 'veth');
       for (const each of record.spec.publish)
         if (!this.#forwards.lives(each)) await this.#forwards.start(each, port.namespace, port.address);
-      return { port, hosts: this.#hosts() };
+      const wayOut = out ? { gateway: addressOf(BRIDGE_NUMBER), resolvConf: resolvConf() } : null;
+      return { port, hosts: this.#hosts(), wayOut };
     });
   }
 
@@ -109,23 +111,26 @@ export class Network {
     await this.#mutex.run(async () => {
       for (const { hostAddress, hostPort } of spec.publish) await this.#forwards.end(hostAddress, hostPort);
       await this.#host.removePort(this.#port(networkNumber));
+      if (spec.network === 'egress') await this.#keepUplink(spec.name);
       const others = this.#members().some((each) => each.networkNumber !== null && each.spec.name !== spec.name);
       if (!others) await this.#host.remove();
     });
     this.tellNames();
   }
 
-  /** Where a running kernel can be reached, and from which namespace; null when it cannot. */
+  /** Where a running kernel can be reached, and from which namespace (its file); null when it cannot. */
   endpoint(name: string): { address: string; namespace: string | null } | null {
     const member = this.#members().find(({ spec }) => spec.name === name);
     if (member?.networkNumber == null || !this.#kernels.has(name)) return null;
-    return { address: addressOf(member.networkNumber), namespace: this.#host.name };
+    const { address, namespace } = this.#port(member.networkNumber);
+    return { address, namespace };
   }
 
   /** After a restart of the daemon, with all instances known: ends what belongs to none. */
   async recover(): Promise<void> {
     const members = this.#members().filter(({ networkNumber }) => networkNumber !== null);
     await this.#forwards.endAllBut(members.flatMap(({ spec }) => spec.publish));
+    await this.#keepUplink();
     if (members.length === 0) return await this.#host.remove();
     const wanted = new Set(members.flatMap(({ networkNumber }) => [`k${networkNumber}`, `p${networkNumber}`]));
     for (const name of await this.#host.ports()) if (!wanted.has(name)) await this.#host.removeInterface(name);
@@ -134,6 +139,20 @@ export class Network {
       for (const port of spec.publish)
         if (!this.#forwards.lives(port) && this.#host.exists) await this.#forwards.start(port, namespace, address);
     }
+  }
+
+  /** Addresses that may get out; `but`: the name of one that is going. */
+  #egress(but?: string): string[] {
+    return this.#members().flatMap(({ spec, networkNumber }) =>
+      spec.network === 'egress' && networkNumber !== null && spec.name !== but ? [addressOf(networkNumber)] : [],
+    );
+  }
+
+  /** Closes the way out to all that may not use it, and removes it when nobody may. */
+  async #keepUplink(but?: string): Promise<void> {
+    const addresses = this.#egress(but);
+    if (addresses.length > 0 && this.#host.exists) await this.#uplink.ensure(addresses);
+    else await this.#uplink.remove();
   }
 
   #port(number: number): NetworkPort {

@@ -2,14 +2,11 @@
  * The private network of a daemon: a network namespace with a bridge, in which each kernel has a port. Nothing of it is
  * reachable from outside, and a port carries only frames with the addresses that it was given. All acts are idempotent.
  */
-import { existsSync } from 'node:fs';
-import { runCommand } from '../sys/command.ts';
-import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
+import { asPolykernelError } from '../sys/errors.ts';
 import { findTool, toolHint } from '../sys/tools.ts';
+import { type NetworkNamespace, NetworkTools } from './namespace.ts';
 
-const NAMESPACES = '/run/netns';
 const BRIDGE = 'br0';
-const DEADLINE_MS = 20_000;
 
 /** Where a kernel is joined to the network. */
 export interface NetworkPort {
@@ -27,19 +24,16 @@ export interface NetworkPort {
 }
 
 export class HostNetwork {
-  readonly name: string;
+  readonly #namespace: NetworkNamespace;
+  readonly #tools: NetworkTools;
 
-  /** `name`: of the namespace, as `ip netns` shows it. */
-  constructor(name: string) {
-    this.name = name;
-  }
-
-  get path(): string {
-    return `${NAMESPACES}/${this.name}`;
+  constructor(namespace: NetworkNamespace) {
+    this.#namespace = namespace;
+    this.#tools = new NetworkTools(namespace);
   }
 
   get exists(): boolean {
-    return existsSync(this.path);
+    return this.#namespace.exists;
   }
 
   /** Makes namespace, bridge and filter. `gateway`: the bridge's own address with its prefix length, such as 10.9.0.1/16. */
@@ -47,19 +41,15 @@ export class HostNetwork {
     if (this.exists && (await this.#isComplete())) return;
     await this.remove();
     try {
-      await this.#ip(['netns', 'add', this.name]);
-      const inside = [
+      await this.#namespace.make();
+      await this.#tools.batch([
         'link set lo up',
         `link add ${BRIDGE} type bridge`,
         `link set ${BRIDGE} addrgenmode none`,
         `addr add ${gateway} dev ${BRIDGE}`,
         `link set ${BRIDGE} up`,
-      ];
-      await runCommand([ipProgram(), '-n', this.name, '-batch', '-'], {
-        input: inside.join('\n'),
-        deadlineMs: DEADLINE_MS,
-      });
-      await this.#nft(FILTER);
+      ]);
+      await this.#tools.nft(FILTER);
     } catch (error) {
       await this.remove();
       throw asPolykernelError(error, 'making the private network');
@@ -70,48 +60,43 @@ export class HostNetwork {
   async addPort(port: NetworkPort, veth: boolean): Promise<void> {
     await this.removePort(port);
     if (veth) {
-      const inside = [
+      await this.#tools.batch([
         `link add ${port.peer} type veth peer name ${port.interface}`,
         ...[port.peer, port.interface].map((name) => `link set ${name} addrgenmode none`),
         `link set ${port.peer} master ${BRIDGE}`,
         ...[port.peer, port.interface].map((name) => `link set ${name} up`),
-      ];
-      await runCommand([ipProgram(), '-n', this.name, '-batch', '-'], {
-        input: inside.join('\n'),
-        deadlineMs: DEADLINE_MS,
-      });
+      ]);
     }
-    await this.#nft(`add element bridge pk sources { ${element(port)} }`);
+    await this.#tools.nft(`add element bridge pk sources { ${element(port)} }`);
   }
 
   async removePort(port: NetworkPort): Promise<void> {
     if (!this.exists) return;
-    await this.#nft(`delete element bridge pk sources { ${element(port)} }`).catch(() => {});
-    for (const name of new Set([port.peer, port.interface]))
-      await this.#ip(['-n', this.name, 'link', 'del', name]).catch(() => {});
+    await this.#tools.nft(`delete element bridge pk sources { ${element(port)} }`).catch(() => {});
+    for (const name of new Set([port.peer, port.interface])) await this.removeInterface(name);
   }
 
   /** Interfaces of ports, for finding what nobody owns any more. */
   async ports(): Promise<string[]> {
     if (!this.exists) return [];
-    const { stdout } = await runCommand([ipProgram(), '-n', this.name, '-o', 'link'], { deadlineMs: DEADLINE_MS });
+    const { stdout } = await this.#tools.ip(['-o', 'link']);
     const names = stdout.split('\n').flatMap((line) => /^\d+: ([^:@]+)/.exec(line)?.[1] ?? []);
-    return names.filter((name) => name !== 'lo' && name !== BRIDGE);
+    return names.filter((name) => /^[kp]\d+$/.test(name));
   }
 
   async removeInterface(name: string): Promise<void> {
-    await this.#ip(['-n', this.name, 'link', 'del', name]).catch(() => {});
+    await this.#tools.ip(['link', 'del', name]).catch(() => {});
   }
 
   /** Takes the whole network away, with every port. */
   async remove(): Promise<void> {
-    if (this.exists) await this.#ip(['netns', 'del', this.name]);
+    await this.#namespace.remove();
   }
 
   port(number: number, address: string, netmask: string): NetworkPort {
     const bytes = address.split('.').map((part) => Number(part).toString(16).padStart(2, '0'));
     return {
-      namespace: this.path,
+      namespace: this.#namespace.path,
       bridge: BRIDGE,
       interface: `k${number}`,
       peer: `p${number}`,
@@ -124,22 +109,12 @@ export class HostNetwork {
 
   async #isComplete(): Promise<boolean> {
     try {
-      await this.#ip(['-n', this.name, 'link', 'show', BRIDGE]);
-      await this.#nft('list set bridge pk sources');
+      await this.#tools.ip(['link', 'show', BRIDGE]);
+      await this.#tools.nft('list set bridge pk sources');
       return true;
     } catch {
       return false;
     }
-  }
-
-  #ip(args: readonly string[]) {
-    return runCommand([ipProgram(), ...args], { deadlineMs: DEADLINE_MS });
-  }
-
-  #nft(script: string) {
-    const nft = needed('nft');
-    const argv = [ipProgram(), 'netns', 'exec', this.name, nft, '-f', '-'];
-    return runCommand(argv, { input: `${script}\n`, deadlineMs: DEADLINE_MS });
   }
 }
 
@@ -157,17 +132,6 @@ table bridge pk {
 /** A tap is the bridge's port itself; the end of a veth pair has its peer there. */
 const element = ({ peer, interface: name, mac, address }: NetworkPort): string =>
   [...new Set([peer, name])].map((port) => `"${port}" . ${mac} . ${address}`).join(', ');
-
-const ipProgram = () => needed('ip');
-
-function needed(name: 'ip' | 'nft'): string {
-  const tool = findTool(name);
-  if (tool !== undefined) return tool.path;
-  throw new PolykernelError('unavailable', `a private network needs the program ${name}`, {
-    field: 'network',
-    hint: toolHint(name),
-  });
-}
 
 /** Why a private network cannot be made here; null when it can. */
 export function networkObstacle(): string | null {
