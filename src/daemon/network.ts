@@ -1,7 +1,17 @@
 /** The private network of a daemon: addresses, names and published ports of its instances. */
 import { createHash } from 'node:crypto';
+import { join } from 'node:path';
 import type { Capabilities, Kernel, LaunchSpec } from '../driver/index.ts';
-import { HostNetwork, NamedNamespace, type NetworkPort, networkObstacle, resolvConf, Uplink } from '../host/index.ts';
+import {
+  HostNetwork,
+  KeptNamespace,
+  NamedNamespace,
+  type NetworkPort,
+  networkObstacle,
+  resolvConf,
+  tapObstacle,
+  Uplink,
+} from '../host/index.ts';
 import type { InstanceRecord, InstanceSpec, PublishedPort } from '../instance/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import type { Forwards } from './forwards.ts';
@@ -12,11 +22,12 @@ const NETMASK = '255.255.0.0';
 const PREFIX = 16;
 const BRIDGE_NUMBER = 1;
 const LAST_NUMBER = 65_533;
+const KEEPER_FILE = 'network.keeper';
 
 /** The private network is 10.213.0.0/16 in a namespace of its own: outside it nobody sees these addresses. */
 const addressOf = (number: number): string => `10.213.${number >> 8}.${number & 255}`;
 
-type Member = Pick<InstanceRecord, 'spec' | 'networkNumber'>;
+type Member = Pick<InstanceRecord, 'id' | 'spec' | 'networkNumber' | 'launch'>;
 
 /**
  * INVARIANTS
@@ -30,30 +41,33 @@ export class Network {
   readonly #forwards: Forwards;
   readonly #journal: Journal;
   readonly #members: () => readonly Member[];
+  readonly #lost: (member: Member) => void;
+  /** Of those that are in the network. */
   readonly #kernels = new Map<string, Kernel>();
   readonly #mutex = new Mutex();
 
-  /** `home` names the namespace; `members`: all instances there are. */
-  constructor(home: string, forwards: Forwards, members: () => readonly Member[], journal: Journal) {
+  /** `home` names the namespace; `members`: all instances there are; `lost` is told of a running one that is in no network any more. */
+  constructor(
+    home: string,
+    forwards: Forwards,
+    members: () => readonly Member[],
+    journal: Journal,
+    lost: (member: Member) => void,
+  ) {
     const name = `pk-${createHash('sha256').update(home).digest('hex').slice(0, 8)}`;
-    const namespace = new NamedNamespace(name);
+    const isRoot = process.getuid?.() === 0;
+    const namespace = isRoot ? new NamedNamespace(name) : new KeptNamespace(join(home, KEEPER_FILE));
     this.#host = new HostNetwork(namespace);
     this.#uplink = new Uplink(name, namespace);
     this.#forwards = forwards;
     this.#members = members;
     this.#journal = journal;
+    this.#lost = lost;
   }
 
   /** An address for a new instance. Throws `unavailable` where there can be no network, `conflict` for a port that is taken. */
   take({ network, publish }: Pick<InstanceSpec, 'network' | 'publish'>): number {
-    const obstacle = networkObstacle();
-    if (obstacle !== null) {
-      throw new PolykernelError('unavailable', `a private network cannot be made here: ${obstacle}`, {
-        field: 'network',
-        value: network,
-        hint: 'Run the daemon as root, or leave --network and --publish out.',
-      });
-    }
+    refuse(network, networkObstacle(network === 'egress' ? 'egress' : 'private'));
     for (const member of this.#members()) {
       const clash = member.spec.publish.find((theirs) => publish.some((each) => samePort(each, theirs)));
       if (clash !== undefined) {
@@ -72,9 +86,12 @@ export class Network {
   /** Before a start: makes the port of an instance and publishes its ports. null when it has no network. */
   async join(record: InstanceRecord, { networkPort }: Capabilities): Promise<LaunchSpec['network']> {
     if (record.networkNumber === null) return null;
-    const port = this.#port(record.networkNumber);
+    const { networkNumber } = record;
+    if (networkPort === 'tap') refuse(record.spec.network, tapObstacle());
     return await this.#mutex.run(async () => {
-      await this.#host.ensure(`${addressOf(BRIDGE_NUMBER)}/${PREFIX}`);
+      const isNew = await this.#host.ensure(`${addressOf(BRIDGE_NUMBER)}/${PREFIX}`);
+      if (isNew) this.#lose(() => true);
+      const port = this.#port(networkNumber);
       const out = record.spec.network === 'egress';
       if (out) await this.#uplink.ensure(this.#egress());
       if (networkPort !== 'none') await this.#host.addPort(port, networkPort === 'veth');
@@ -132,6 +149,10 @@ export class Network {
     await this.#forwards.endAllBut(members.flatMap(({ spec }) => spec.publish));
     await this.#keepUplink();
     if (members.length === 0) return await this.#host.remove();
+    this.#lose(({ launch, networkNumber }) => {
+      const { namespace } = this.#port(networkNumber!);
+      return !this.#host.exists || launch?.network?.port.namespace !== namespace;
+    });
     const wanted = new Set(members.flatMap(({ networkNumber }) => [`k${networkNumber}`, `p${networkNumber}`]));
     for (const name of await this.#host.ports()) if (!wanted.has(name)) await this.#host.removeInterface(name);
     for (const { spec, networkNumber } of members) {
@@ -155,6 +176,15 @@ export class Network {
     else await this.#uplink.remove();
   }
 
+  /** Forgets the running kernels that are in no network any more, and says so. */
+  #lose(isLost: (member: Member) => boolean): void {
+    for (const member of this.#members())
+      if (this.#kernels.has(member.spec.name) && isLost(member)) {
+        this.#kernels.delete(member.spec.name);
+        this.#lost(member);
+      }
+  }
+
   #port(number: number): NetworkPort {
     return this.#host.port(number, addressOf(number), NETMASK);
   }
@@ -168,6 +198,13 @@ export class Network {
     );
     return ['127.0.0.1 localhost', ...lines.sort(), ''].join('\n');
   }
+}
+
+function refuse(network: InstanceSpec['network'], obstacle: { reason: string; hint: string } | null): void {
+  if (obstacle === null) return;
+  const { reason, hint } = obstacle;
+  const fields = { field: 'network', value: network, hint };
+  throw new PolykernelError('unavailable', `the network ${network} cannot be had here: ${reason}`, fields);
 }
 
 const samePort = (a: PublishedPort, b: PublishedPort): boolean =>

@@ -2,8 +2,10 @@
  * The private network of a daemon: a network namespace with a bridge, in which each kernel has a port. Nothing of it is
  * reachable from outside, and a port carries only frames with the addresses that it was given. All acts are idempotent.
  */
+import { accessSync, constants } from 'node:fs';
 import { asPolykernelError } from '../sys/errors.ts';
 import { findTool, toolHint } from '../sys/tools.ts';
+import { userNamespaceLimit } from './kept-namespace.ts';
 import { type NetworkNamespace, NetworkTools } from './namespace.ts';
 
 const BRIDGE = 'br0';
@@ -36,9 +38,12 @@ export class HostNetwork {
     return this.#namespace.exists;
   }
 
-  /** Makes namespace, bridge and filter. `gateway`: the bridge's own address with its prefix length, such as 10.9.0.1/16. */
-  async ensure(gateway: string): Promise<void> {
-    if (this.exists && (await this.#isComplete())) return;
+  /**
+   * Makes namespace, bridge and filter. `gateway`: the bridge's own address with its prefix length, such as 10.9.0.1/16. Whether
+   * there was no such network: what was in one before is in none now.
+   */
+  async ensure(gateway: string): Promise<boolean> {
+    if (this.exists && (await this.#isComplete())) return false;
     await this.remove();
     try {
       await this.#namespace.make();
@@ -50,6 +55,7 @@ export class HostNetwork {
         `link set ${BRIDGE} up`,
       ]);
       await this.#tools.nft(FILTER);
+      return true;
     } catch (error) {
       await this.remove();
       throw asPolykernelError(error, 'making the private network');
@@ -133,10 +139,30 @@ table bridge pk {
 const element = ({ peer, interface: name, mac, address }: NetworkPort): string =>
   [...new Set([peer, name])].map((port) => `"${port}" . ${mac} . ${address}`).join(', ');
 
-/** Why a private network cannot be made here; null when it can. */
-export function networkObstacle(): string | null {
-  if (process.getuid?.() !== 0) return 'it takes root to make a network namespace that others can join';
-  for (const name of ['ip', 'nft'] as const)
-    if (findTool(name) === undefined) return `${name} is missing: ${toolHint(name)}`;
-  return null;
+/** Why there can be no such network here, and what to do; null when nothing speaks against it. */
+export function networkObstacle(
+  network: 'private' | 'egress',
+  uid = process.getuid?.() ?? -1,
+): { reason: string; hint: string } | null {
+  for (const name of ['ip', 'nft', ...(uid === 0 ? [] : ['nsenter'])])
+    if (findTool(name) === undefined) return { reason: `${name} is missing`, hint: toolHint(name) };
+  if (uid === 0) return null;
+  if (network === 'egress') {
+    const reason = 'a way out needs an interface and forwarding of the host, which take root';
+    return { reason, hint: 'Run the daemon as root, or use --network private.' };
+  }
+  const limit = userNamespaceLimit();
+  return limit?.sure ? limit : null;
+}
+
+/** Why a VMM could get no tap in a network; null when nothing speaks against it. */
+export function tapObstacle(device = '/dev/net/tun'): { reason: string; hint: string } | null {
+  try {
+    accessSync(device, constants.R_OK | constants.W_OK);
+    return null;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT')
+      return { reason: `there is no ${device}`, hint: 'As root: modprobe tun. Or use --driver uml.' };
+    return { reason: `${device} may not be opened`, hint: `As root: chmod 0666 ${device}. Or use --driver uml.` };
+  }
 }

@@ -127,6 +127,7 @@ export interface InstanceEvent {
     | 'removed'
     | 'crashed'
     | 'adopted'
+    | 'network-lost'
     | 'channel-created'
     | 'channel-removed'
     | 'channel-attached'

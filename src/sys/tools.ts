@@ -37,6 +37,7 @@ export const TOOL_PACKAGES: Readonly<Record<string, string>> = {
   xz: 'xz-utils',
   ip: 'iproute2',
   nft: 'nftables',
+  nsenter: 'util-linux',
   setarch: 'util-linux',
   taskset: 'util-linux',
   'lstopo-no-graphics': 'hwloc',
