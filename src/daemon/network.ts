@@ -90,7 +90,10 @@ export class Network {
     if (networkPort === 'tap') refuse(record.spec.network, tapObstacle());
     return await this.#mutex.run(async () => {
       const isNew = await this.#host.ensure(`${addressOf(BRIDGE_NUMBER)}/${PREFIX}`);
-      if (isNew) this.#lose(() => true);
+      if (isNew) {
+        this.#lose(() => true);
+        await this.#forwards.endAllBut([]);
+      }
       const port = this.#port(networkNumber);
       const out = record.spec.network === 'egress';
       if (out) await this.#uplink.ensure(this.#egress());
@@ -146,7 +149,7 @@ export class Network {
   /** After a restart of the daemon, with all instances known: ends what belongs to none. */
   async recover(): Promise<void> {
     const members = this.#members().filter(({ networkNumber }) => networkNumber !== null);
-    await this.#forwards.endAllBut(members.flatMap(({ spec }) => spec.publish));
+    await this.#forwards.endAllBut(this.#host.exists ? members.flatMap(({ spec }) => spec.publish) : []);
     await this.#keepUplink();
     if (members.length === 0) return await this.#host.remove();
     this.#lose(({ launch, networkNumber }) => {
