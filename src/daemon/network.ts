@@ -37,7 +37,8 @@ type Member = Pick<InstanceRecord, 'id' | 'spec' | 'networkNumber' | 'launch'>;
  */
 export class Network {
   readonly #host: HostNetwork;
-  readonly #uplink: Uplink;
+  /** null without root: there is none. */
+  readonly #uplink: Uplink | null;
   readonly #forwards: Forwards;
   readonly #journal: Journal;
   readonly #members: () => readonly Member[];
@@ -58,7 +59,7 @@ export class Network {
     const isRoot = process.getuid?.() === 0;
     const namespace = isRoot ? new NamedNamespace(name) : new KeptNamespace(join(home, KEEPER_FILE));
     this.#host = new HostNetwork(namespace);
-    this.#uplink = new Uplink(name, namespace);
+    this.#uplink = isRoot ? new Uplink(name, namespace) : null;
     this.#forwards = forwards;
     this.#members = members;
     this.#journal = journal;
@@ -96,7 +97,7 @@ export class Network {
       }
       const port = this.#port(networkNumber);
       const out = record.spec.network === 'egress';
-      if (out) await this.#uplink.ensure(this.#egress());
+      if (out) await this.#uplink?.ensure(this.#egress());
       if (networkPort !== 'none') await this.#host.addPort(port, networkPort === 'veth');
       for (const each of record.spec.publish)
         if (!this.#forwards.lives(each)) await this.#forwards.start(each, port.namespace, port.address);
@@ -150,8 +151,10 @@ export class Network {
   async recover(): Promise<void> {
     const members = this.#members().filter(({ networkNumber }) => networkNumber !== null);
     await this.#forwards.endAllBut(this.#host.exists ? members.flatMap(({ spec }) => spec.publish) : []);
-    await this.#keepUplink();
-    if (members.length === 0) return await this.#host.remove();
+    if (members.length === 0) {
+      await this.#uplink?.remove();
+      return await this.#host.remove();
+    }
     this.#lose(({ launch, networkNumber }) => {
       const { namespace } = this.#port(networkNumber!);
       return !this.#host.exists || launch?.network?.port.namespace !== namespace;
@@ -163,6 +166,7 @@ export class Network {
       for (const port of spec.publish)
         if (!this.#forwards.lives(port) && this.#host.exists) await this.#forwards.start(port, namespace, address);
     }
+    await this.#keepUplink();
   }
 
   /** Addresses that may get out; `but`: the name of one that is going. */
@@ -175,8 +179,8 @@ export class Network {
   /** Closes the way out to all that may not use it, and removes it when nobody may. */
   async #keepUplink(but?: string): Promise<void> {
     const addresses = this.#egress(but);
-    if (addresses.length > 0 && this.#host.exists) await this.#uplink.ensure(addresses);
-    else await this.#uplink.remove();
+    if (addresses.length > 0 && this.#host.exists) await this.#uplink?.ensure(addresses);
+    else await this.#uplink?.remove();
   }
 
   /** Forgets the running kernels that are in no network any more, and says so. */

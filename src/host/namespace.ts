@@ -55,21 +55,21 @@ export class NetworkTools {
     this.#inside = (argv) => namespace?.inside(argv) ?? argv;
   }
 
-  ip(args: readonly string[]) {
-    return this.run([neededTool('ip'), ...args]);
+  async ip(args: readonly string[]) {
+    return await this.run([neededTool('ip'), ...args]);
   }
 
   /** Commands of `ip`, one a line. */
-  batch(lines: readonly string[]) {
-    return this.run([neededTool('ip'), '-batch', '-'], lines.join('\n'));
+  async batch(lines: readonly string[]) {
+    return await this.run([neededTool('ip'), '-batch', '-'], lines.join('\n'));
   }
 
-  nft(script: string) {
-    return this.run([neededTool('nft'), '-f', '-'], `${script}\n`);
+  async nft(script: string) {
+    return await this.run([neededTool('nft'), '-f', '-'], `${script}\n`);
   }
 
-  run(argv: readonly string[], input?: string) {
-    return runCommand(this.#inside(argv), {
+  async run(argv: readonly string[], input?: string) {
+    return await runCommand(this.#inside(argv), {
       deadlineMs: NETWORK_DEADLINE_MS,
       ...(input !== undefined && { input }),
     });

@@ -14,6 +14,8 @@ const FORWARDING_NOTE = '/run/polykernel-forwarding';
 const NOTE_TEXT = 'Polykernel turned net.ipv4.ip_forward on, and turns it off with the last egress instance.\n';
 /** Tables of all daemons on the host. */
 const OWN_TABLE = /^table inet pk-[0-9a-f]{8}$/m;
+/** Connections at once of each kernel: the host remembers each, and its table is for all. */
+const FLOWS = 4096;
 /** Tried in this order. */
 const RANGES = ['10.214.0.0/16', '172.30.0.0/16', '192.168.214.0/24'];
 
@@ -100,6 +102,7 @@ export class Uplink {
 const INSIDE_FILTER = `
 table ip pk {
   set egress { type ipv4_addr; }
+  set flows { type ipv4_addr; size 65535; flags dynamic; }
   chain input {
     type filter hook input priority filter; policy accept;
     iifname "${INSIDE}" ct state established,related accept
@@ -109,6 +112,7 @@ table ip pk {
     type filter hook forward priority filter; policy accept;
     iifname "${INSIDE}" ct state established,related accept
     iifname "${INSIDE}" drop
+    oifname "${INSIDE}" ip saddr @egress ct state new add @flows { ip saddr ct count over ${FLOWS} } drop
     oifname "${INSIDE}" ip saddr @egress accept
     oifname "${INSIDE}" drop
   }
@@ -117,6 +121,10 @@ table ip pk {
     oifname "${INSIDE}" masquerade
   }
 }`;
+
+/** What a bridge passes on is not forwarding, but is seen here where br_netfilter is loaded. */
+const NOBODY_ELSE = `meta iifkind "bridge" meta oifkind "bridge" accept
+    meta nfproto ipv4 iifname != "pk-*" oifname != "pk-*" drop`;
 
 /** `alone`: the host forwards for our sake only, and is to become nobody else's router. */
 const hostFilter = (name: string, inside: string, alone: boolean): string => `
@@ -131,7 +139,7 @@ table inet ${name} {
     iifname "${name}" drop
     oifname "${name}" ct state established,related accept
     oifname "${name}" drop
-    ${alone ? 'meta nfproto ipv4 iifname != "pk-*" oifname != "pk-*" drop' : ''}
+    ${alone ? NOBODY_ELSE : ''}
   }
   chain postrouting {
     type nat hook postrouting priority srcnat; policy accept;

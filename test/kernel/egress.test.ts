@@ -109,6 +109,26 @@ describe.runIf(process.getuid?.() === 0)('egress', () => {
     ip('route', 'del', '10.213.0.0/16');
   });
 
+  it('keeps what one kernel can open at once from filling the table of all', async () => {
+    const options = ['--driver', 'uml', '--memory', '512M', '--network', 'egress', '--name', 'flood'];
+    await sandbox.ok('run', '-d', ...options, '--', 'sleep', '1000');
+    const script = `const socket = require('node:dgram').createSocket('udp4');
+      let left = 6000;
+      const next = () => left-- > 0 ? socket.send('x', 10000 + left, '${OUTSIDE}', next) : socket.close();
+      socket.on('error', () => {});
+      next();`;
+    const ran = await sandbox.pk(['exec', 'flood', '--', process.execPath, '-e', script]);
+    expect(ran).toMatchObject({ code: 0, stderr: '' });
+    const flows = execFileSync('ip', [
+      ...['netns', 'exec', uplink()!],
+      ...['cat', '/proc/sys/net/netfilter/nf_conntrack_count'],
+    ]);
+    expect(Number(flows)).toBeGreaterThan(4000);
+    expect(Number(flows)).toBeLessThan(4400);
+    expect((await fetchFrom('vm', `${OUTSIDE}:${PORT}`)).stdout).toBe(HOST);
+    await sandbox.ok('rm', '-f', 'flood');
+  });
+
   it('lasts without its daemon, and is found again by the next', async () => {
     const { pid } = await sandbox.json<{ pid: number }>('daemon', 'status');
     process.kill(pid, 'SIGKILL');
