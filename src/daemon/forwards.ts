@@ -7,6 +7,8 @@ import { PolykernelError } from '../sys/errors.ts';
 
 /** With which pk-forward ends when the address is in use. */
 const IN_USE = 3;
+/** Below it a port takes root, unless the host says otherwise. */
+const LOW_PORTS = 1024;
 
 export class Forwards {
   readonly #directory: string;
@@ -23,7 +25,14 @@ export class Forwards {
     const failed = await startBackground('pk-forward', this.#file(hostAddress, hostPort), args);
     if (failed === null) return;
     if (failed.code === IN_USE) throw inUse(port);
-    throw new PolykernelError('internal', `publishing port ${hostPort} failed: ${failed.reason}`);
+    const isLow = hostPort < LOW_PORTS && /Permission denied/.test(failed.reason);
+    const remedy = isLow
+      ? `. Choose one from ${LOW_PORTS}, or, as root: sysctl -w net.ipv4.ip_unprivileged_port_start=${hostPort}`
+      : '';
+    throw new PolykernelError(
+      isLow ? 'permission' : 'internal',
+      `publishing port ${hostPort} failed: ${failed.reason}${remedy}`,
+    );
   }
 
   /** Resolves when the process is gone, at once when there is none. */

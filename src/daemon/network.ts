@@ -68,7 +68,12 @@ export class Network {
 
   /** An address for a new instance. Throws `unavailable` where there can be no network, `conflict` for a port that is taken. */
   take({ network, publish }: Pick<InstanceSpec, 'network' | 'publish'>): number {
-    refuse(network, networkObstacle(network === 'egress' ? 'egress' : 'private'));
+    const obstacle = networkObstacle(network === 'egress' ? 'egress' : 'private');
+    if (obstacle !== null) {
+      const { reason, hint } = obstacle;
+      const fields = { field: 'network', value: network, hint };
+      throw new PolykernelError('unavailable', `the network ${network} cannot be had here: ${reason}`, fields);
+    }
     for (const member of this.#members()) {
       const clash = member.spec.publish.find((theirs) => publish.some((each) => samePort(each, theirs)));
       if (clash !== undefined) {
@@ -88,7 +93,9 @@ export class Network {
   async join(record: InstanceRecord, { networkPort }: Capabilities): Promise<LaunchSpec['network']> {
     if (record.networkNumber === null) return null;
     const { networkNumber } = record;
-    if (networkPort === 'tap') refuse(record.spec.network, tapObstacle());
+    const tap = networkPort === 'tap' ? tapObstacle() : null;
+    // What fails a start is told as one text.
+    if (tap !== null) throw new PolykernelError('unavailable', `${tap.reason}. ${tap.hint}`, { field: 'network' });
     return await this.#mutex.run(async () => {
       const isNew = await this.#host.ensure(`${addressOf(BRIDGE_NUMBER)}/${PREFIX}`);
       if (isNew) {
@@ -205,13 +212,6 @@ export class Network {
     );
     return ['127.0.0.1 localhost', ...lines.sort(), ''].join('\n');
   }
-}
-
-function refuse(network: InstanceSpec['network'], obstacle: { reason: string; hint: string } | null): void {
-  if (obstacle === null) return;
-  const { reason, hint } = obstacle;
-  const fields = { field: 'network', value: network, hint };
-  throw new PolykernelError('unavailable', `the network ${network} cannot be had here: ${reason}`, fields);
 }
 
 const samePort = (a: PublishedPort, b: PublishedPort): boolean =>

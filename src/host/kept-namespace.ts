@@ -24,10 +24,10 @@ export class KeptNamespace implements NetworkNamespace {
   async make(): Promise<void> {
     const failed = await startBackground('pk-netns', this.#file, []);
     if (failed === null) return;
-    const limit = userNamespaceLimit();
-    throw new PolykernelError('unavailable', `no user namespace could be made: ${limit?.reason ?? failed.reason}`, {
+    const { reason, hint } = userNamespaceLimit() ?? { reason: failed.reason, hint: 'Run the daemon as root.' };
+    // What fails a start is told as one text.
+    throw new PolykernelError('unavailable', `no network can be kept without root: ${reason}. ${hint}`, {
       field: 'network',
-      hint: limit?.hint ?? 'Run the daemon as root.',
     });
   }
 

@@ -162,7 +162,13 @@ export function tapObstacle(device = '/dev/net/tun'): { reason: string; hint: st
     return null;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT')
-      return { reason: `there is no ${device}`, hint: 'As root: modprobe tun. Or use --driver uml.' };
-    return { reason: `${device} may not be opened`, hint: `As root: chmod 0666 ${device}. Or use --driver uml.` };
+      return {
+        reason: `the network card of QEMU needs ${device}, and there is none`,
+        hint: 'As root: modprobe tun. Or use --driver uml.',
+      };
+    return {
+      reason: `the network card of QEMU needs ${device}, which this user may not open`,
+      hint: `As root: chmod 0666 ${device}. Or use --driver uml.`,
+    };
   }
 }
