@@ -37,7 +37,7 @@ export class KeptNamespace implements NetworkNamespace {
 
   inside(argv: readonly string[]): string[] {
     const entering = ['--preserve-credentials', '--user', '--net', '--target', String(backgroundPid(this.#file) ?? 0)];
-    return [neededTool('nsenter'), ...entering, '--', ...argv];
+    return [neededTool('nsenter').path, ...entering, '--', ...argv];
   }
 }
 

@@ -2,10 +2,10 @@
 import { existsSync } from 'node:fs';
 import { runCommand } from '../sys/command.ts';
 import { PolykernelError } from '../sys/errors.ts';
-import { findTool, toolHint } from '../sys/tools.ts';
+import { findTool, type Tool, toolHint } from '../sys/tools.ts';
 
 const NAMESPACES = '/run/netns';
-export const NETWORK_DEADLINE_MS = 20_000;
+const DEADLINE_MS = 20_000;
 
 export interface NetworkNamespace {
   /** A file that stands for it while it exists: what pk-shim and pk-forward enter it by. */
@@ -43,7 +43,7 @@ export class NamedNamespace implements NetworkNamespace {
   }
 
   inside(argv: readonly string[]): string[] {
-    return [neededTool('ip'), 'netns', 'exec', this.#name, ...argv];
+    return [neededTool('ip').path, 'netns', 'exec', this.#name, ...argv];
   }
 }
 
@@ -56,21 +56,27 @@ export class NetworkTools {
   }
 
   async ip(args: readonly string[]) {
-    return await this.run([neededTool('ip'), ...args]);
+    return await this.#run(neededTool('ip'), args);
   }
 
   /** Commands of `ip`, one a line. */
   async batch(lines: readonly string[]) {
-    return await this.run([neededTool('ip'), '-batch', '-'], lines.join('\n'));
+    return await this.#run(neededTool('ip'), ['-batch', '-'], lines.join('\n'));
   }
 
   async nft(script: string) {
-    return await this.run([neededTool('nft'), '-f', '-'], `${script}\n`);
+    return await this.#run(neededTool('nft'), ['-f', '-'], `${script}\n`);
   }
 
-  async run(argv: readonly string[], input?: string) {
-    return await runCommand(this.#inside(argv), {
-      deadlineMs: NETWORK_DEADLINE_MS,
+  /** A script of the shell. */
+  async shell(script: string) {
+    return await this.#run({ path: '/bin/sh', env: {} }, ['-c', script]);
+  }
+
+  #run({ path, env }: Pick<Tool, 'path' | 'env'>, args: readonly string[], input?: string) {
+    return runCommand(this.#inside([path, ...args]), {
+      deadlineMs: DEADLINE_MS,
+      env: { ...process.env, ...env },
       ...(input !== undefined && { input }),
     });
   }
@@ -78,10 +84,10 @@ export class NetworkTools {
 
 const runIp = (args: readonly string[]) => new NetworkTools().ip(args);
 
-/** The path of a program without which there is no network. Throws `unavailable`. */
-export function neededTool(name: 'ip' | 'nft' | 'nsenter'): string {
+/** A program without which there is no network. Throws `unavailable`. */
+export function neededTool(name: 'ip' | 'nft' | 'nsenter'): Tool {
   const tool = findTool(name);
-  if (tool !== undefined) return tool.path;
+  if (tool !== undefined) return tool;
   throw new PolykernelError('unavailable', `a private network needs the program ${name}`, {
     field: 'network',
     hint: toolHint(name),

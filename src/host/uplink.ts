@@ -70,7 +70,7 @@ export class Uplink {
       `link set ${INSIDE} up`,
       `route add default via ${pair.outside}`,
     ]);
-    await this.#inside.run(['/bin/sh', '-c', `echo 1 >${FORWARDING}`]);
+    await this.#inside.shell(`echo 1 >${FORWARDING}`);
     if (!forwards) writeFileSync(FORWARDING, '1');
   }
 
