@@ -49,7 +49,8 @@ export class HostNetwork {
       await this.#namespace.make();
       await this.#tools.batch([
         'link set lo up',
-        `link add ${BRIDGE} type bridge`,
+        // Without a fixed one it would take that of a port, and change with the ports under those who know it.
+        `link add ${BRIDGE} address ${macOf(gateway.split('/')[0]!)} type bridge`,
         `link set ${BRIDGE} addrgenmode none`,
         `addr add ${gateway} dev ${BRIDGE}`,
         `link set ${BRIDGE} up`,
@@ -100,14 +101,12 @@ export class HostNetwork {
   }
 
   port(number: number, address: string, netmask: string): NetworkPort {
-    const bytes = address.split('.').map((part) => Number(part).toString(16).padStart(2, '0'));
     return {
       namespace: this.#namespace.path,
       bridge: BRIDGE,
       interface: `k${number}`,
       peer: `p${number}`,
-      // Locally administered (bit 1 of the first byte), the rest is the address.
-      mac: `02:50:${bytes.join(':')}`,
+      mac: macOf(address),
       address,
       netmask,
     };
@@ -134,6 +133,13 @@ table bridge pk {
     ether type arp iifname . ether saddr . arp saddr ip @sources accept
   }
 }`;
+
+/** Locally administered (bit 1 of the first byte), the rest is the IPv4 address. */
+const macOf = (address: string): string =>
+  `02:50:${address
+    .split('.')
+    .map((part) => Number(part).toString(16).padStart(2, '0'))
+    .join(':')}`;
 
 /** A tap is the bridge's port itself; the end of a veth pair has its peer there. */
 const element = ({ peer, interface: name, mac, address }: NetworkPort): string =>

@@ -73,6 +73,10 @@ describe.runIf(process.getuid?.() === 0)('egress', () => {
       expect(await fetchFrom(name, `${OUTSIDE}:${PORT}`)).toMatchObject({ code: 0, stdout: HOST });
   });
 
+  it('has a gateway whose hardware address stays, whichever ports come and go', () => {
+    expect(ip('-n', uplink()!, '-o', 'link', 'show', 'br0')).toContain('02:50:0a:d5:00:01');
+  });
+
   it('tells them which name servers to ask', async () => {
     expect((await sh('out', 'cat /etc/resolv.conf')).stdout).toBe(resolvConf());
     expect((await sh('vm', 'cat /etc/resolv.conf')).stdout).toBe(resolvConf());
