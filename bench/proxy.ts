@@ -41,7 +41,7 @@ async function fast(progress: (text: string) => void): Promise<Row[]> {
   const peer = await haproxy(join(directory, 'peer.cfg'), byHand(peerPort, [`127.0.0.1:${backendPort}`]), peerPort);
   const services = new Services({
     directory: join(directory, 'ours'),
-    endpoints: { address: () => '127.0.0.1', namespace: () => null, onChange: () => () => {} },
+    endpoints: { address: () => '127.0.0.1', namespace: () => null, obstacle: () => null, onChange: () => () => {} },
     store: { services: () => [], putService() {}, deleteService() {} },
     events: new EventLog(() => 0),
     clock: systemClock,

@@ -1,6 +1,6 @@
 /*
  * Ends of a network in another network namespace: what a VMM sends frames through without being in that namespace. The
- * namespace is the file of one, such as /run/netns/NAME; the process comes back to its own.
+ * namespace is named by a file of it; the process stays in its own.
  */
 #ifndef NETWORK_H
 #define NETWORK_H
@@ -9,13 +9,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
-#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+#include "descriptor.h"
+#include "namespace.h"
 
 /* From linux/if_tun.h, linux/if_ether.h, linux/if_packet.h, linux/ethtool.h and linux/sockios.h, which musl lacks. */
 #define TUN_SET_IFF 0x400454ca
@@ -36,29 +39,6 @@ struct packet_address {
 	uint8_t kind, length, address[8];
 };
 
-/* Enters the namespace and returns a descriptor of the own one, or -1. */
-static int network_enter(const char *namespace)
-{
-	int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), there = open(namespace, O_RDONLY | O_CLOEXEC);
-
-	if (own >= 0 && there >= 0 && setns(there, CLONE_NEWNET) == 0) {
-		close(there);
-		return own;
-	}
-	if (own >= 0)
-		close(own);
-	if (there >= 0)
-		close(there);
-	return -1;
-}
-
-static void network_leave(int own)
-{
-	if (setns(own, CLONE_NEWNET) != 0)
-		_exit(1); /* nothing may run in the wrong namespace */
-	close(own);
-}
-
 static int network_up(int control, const char *interface)
 {
 	struct ifreq request = {0};
@@ -70,37 +50,24 @@ static int network_up(int control, const char *interface)
 	return ioctl(control, SIOCSIFFLAGS, &request);
 }
 
-/* A new tap interface as a port of a bridge; it goes with the descriptor. */
-static int network_tap(const char *namespace, const char *interface, const char *bridge)
+/* What is wanted of a namespace: a tap as a port of `other`, or a packet socket on a veth end whose peer is `other`. */
+struct network_end {
+	const char *interface, *other;
+};
+
+static int network_open_tap(const struct network_end *end)
 {
 	struct ifreq request = {.ifr_flags = TUN_TAP_NO_PI_VNET_HDR};
-	int own = network_enter(namespace), tap = -1, control = -1, error;
+	int tap = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK), control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
-	if (own < 0)
+	snprintf(request.ifr_name, sizeof request.ifr_name, "%s", end->interface);
+	if (tap < 0 || control < 0 || ioctl(tap, TUN_SET_IFF, &request) != 0)
 		return -1;
-	snprintf(request.ifr_name, sizeof request.ifr_name, "%s", interface);
-	tap = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
-	control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (tap >= 0 && control >= 0 && ioctl(tap, TUN_SET_IFF, &request) == 0) {
-		int index = (int)if_nametoindex(interface);
-
-		memset(&request, 0, sizeof request);
-		snprintf(request.ifr_name, sizeof request.ifr_name, "%s", bridge);
-		request.ifr_ifindex = index;
-		if (ioctl(control, BRIDGE_ADD_INTERFACE, &request) == 0 && network_up(control, interface) == 0)
-			goto done;
-	}
-	error = errno;
-	if (tap >= 0)
-		close(tap);
-	tap = -1;
-	errno = error;
-done:
-	error = errno;
-	if (control >= 0)
-		close(control);
-	network_leave(own);
-	errno = error;
+	memset(&request, 0, sizeof request);
+	snprintf(request.ifr_name, sizeof request.ifr_name, "%s", end->other);
+	request.ifr_ifindex = (int)if_nametoindex(end->interface);
+	if (ioctl(control, BRIDGE_ADD_INTERFACE, &request) != 0 || network_up(control, end->interface) != 0)
+		return -1;
 	return tap;
 }
 
@@ -114,35 +81,64 @@ static void network_no_offload(int control, const char *interface, uint32_t comm
 	ioctl(control, ETHTOOL_REQUEST, &request);
 }
 
+static int network_open_packet(const struct network_end *end)
+{
+	struct packet_address address = {.family = AF_PACKET, .protocol = htons(ALL_PROTOCOLS)};
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), one = 1;
+
+	if (fd < 0)
+		return -1;
+	network_no_offload(fd, end->other, ETHTOOL_SET_TX_CHECKSUM);
+	network_no_offload(fd, end->other, ETHTOOL_SET_TSO);
+	network_no_offload(fd, end->other, ETHTOOL_SET_GSO);
+	setsockopt(fd, SOL_PACKET_LEVEL, PACKET_IGNORE_OUTGOING_OPTION, &one, sizeof one);
+	address.index = (int)if_nametoindex(end->interface);
+	return address.index != 0 && bind(fd, (struct sockaddr *)&address, sizeof address) == 0 ? fd : -1;
+}
+
+/* Has a child open it in the namespace: who enters a user namespace cannot come back. Returns the descriptor, or -1. */
+static int network_fetch(const char *namespace, const struct network_end *end, int (*open_end)(const struct network_end *))
+{
+	int pair[2], fd, error;
+	char byte = 0;
+	pid_t child;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+		return -1;
+	child = fork();
+	if (child == 0) {
+		fd = namespace_enter(namespace) != 0 ? -1 : open_end(end);
+		byte = (char)errno;
+		if (fd < 0 || send_descriptor(pair[1], fd, 0) != 0)
+			(void)!write(pair[1], &byte, 1);
+		_exit(0);
+	}
+	error = errno;
+	close(pair[1]);
+	fd = child < 0 ? -1 : receive_descriptor(pair[0], &byte);
+	if (child >= 0) {
+		error = (unsigned char)byte;
+		while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	close(pair[0]);
+	errno = error;
+	return fd;
+}
+
+/* A new tap interface as a port of a bridge; it goes with the descriptor. */
+static int network_tap(const char *namespace, const char *interface, const char *bridge)
+{
+	return network_fetch(namespace, &(struct network_end){interface, bridge}, network_open_tap);
+}
+
 /*
  * A socket for whole frames on `interface`, one end of a veth pair of which `peer` is the bridge's port. Who reads frames from it
  * understands neither unfinished checksums nor frames longer than the MTU: the peer finishes them.
  */
 static int network_packet(const char *namespace, const char *interface, const char *peer)
 {
-	struct packet_address address = {.family = AF_PACKET, .protocol = htons(ALL_PROTOCOLS)};
-	int own = network_enter(namespace), fd, one = 1, error;
-
-	if (own < 0)
-		return -1;
-	fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd >= 0) {
-		network_no_offload(fd, peer, ETHTOOL_SET_TX_CHECKSUM);
-		network_no_offload(fd, peer, ETHTOOL_SET_TSO);
-		network_no_offload(fd, peer, ETHTOOL_SET_GSO);
-		setsockopt(fd, SOL_PACKET_LEVEL, PACKET_IGNORE_OUTGOING_OPTION, &one, sizeof one);
-		address.index = (int)if_nametoindex(interface);
-		if (address.index == 0 || bind(fd, (struct sockaddr *)&address, sizeof address) != 0) {
-			error = errno;
-			close(fd);
-			fd = -1;
-			errno = error;
-		}
-	}
-	error = errno;
-	network_leave(own);
-	errno = error;
-	return fd;
+	return network_fetch(namespace, &(struct network_end){interface, peer}, network_open_packet);
 }
 
 #endif

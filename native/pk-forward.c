@@ -6,24 +6,19 @@
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sched.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <time.h>
-#include <unistd.h>
+
+#include "keep.h"
+#include "namespace.h"
 
 #define PAIRS 1024
 #define BUFFER_BYTES 32768
-#define LOOK_MS 5000
 
 /* One direction: what was read from one socket and not yet written to the other. */
 struct flow {
@@ -51,18 +46,6 @@ static void drop(struct pair *p)
 {
 	close(p->fd[0]), close(p->fd[1]);
 	p->fd[0] = p->fd[1] = -1;
-}
-
-static int is_wanted(const char *file)
-{
-	char text[32] = "";
-	int fd = open(file, O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return errno != ENOENT && errno != ENOTDIR;
-	(void)!read(fd, text, sizeof text - 1);
-	close(fd);
-	return atoi(text) == (int)getpid();
 }
 
 static void take(int listener, const struct sockaddr_in *target)
@@ -173,7 +156,7 @@ static _Noreturn void loop(int listener, const struct sockaddr_in *target, const
 		clock_gettime(CLOCK_MONOTONIC, &now);
 		if (now.tv_sec - looked >= LOOK_MS / 1000) {
 			looked = now.tv_sec;
-			if (!is_wanted(file))
+			if (!keep_is_wanted(file))
 				exit(0);
 		}
 		for (int i = 0; i < PAIRS; i++)
@@ -197,8 +180,7 @@ static int address(const char *text, const char *port, struct sockaddr_in *at)
 int main(int argc, char **argv)
 {
 	struct sockaddr_in here = { 0 }, target = { 0 };
-	char temporary[PATH_MAX];
-	int listener, namespace, one = 1, out;
+	int listener, one = 1;
 
 	errno = EINVAL;
 	if (argc != 7 || address(argv[2], argv[3], &here) || address(argv[5], argv[6], &target))
@@ -211,23 +193,11 @@ int main(int argc, char **argv)
 	if (bind(listener, (struct sockaddr *)&here, sizeof here) != 0 || listen(listener, 1024) != 0)
 		die("listen");
 	/* The listener stays where it was made; every later socket is in there. */
-	namespace = open(argv[4], O_RDONLY | O_CLOEXEC);
-	if (namespace < 0 || setns(namespace, CLONE_NEWNET) != 0)
+	if (namespace_enter(argv[4]) != 0)
 		die(argv[4]);
-	close(namespace);
 	for (int i = 0; i < PAIRS; i++)
 		pairs[i].fd[0] = pairs[i].fd[1] = -1;
-	setsid();
-	signal(SIGPIPE, SIG_IGN), signal(SIGHUP, SIG_IGN), signal(SIGINT, SIG_IGN);
-	snprintf(temporary, sizeof temporary, "%s.%d", argv[1], (int)getpid());
-	out = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (out < 0 || dprintf(out, "%d\n", (int)getpid()) < 0 || close(out) != 0 || rename(temporary, argv[1]) != 0)
+	if (keep_begin(argv[1]) != 0)
 		die(argv[1]);
-	puts("ready");
-	fflush(stdout);
-	out = open("/dev/null", O_RDWR | O_CLOEXEC);
-	for (int i = 0; i < 3; i++)
-		dup2(out, i);
-	(void)!chdir("/");
 	loop(listener, &target, argv[1]);
 }

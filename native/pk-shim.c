@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "buffer.h"
+#include "descriptor.h"
 #include "launch.h"
 #include "mconsole.h"
 #include "network.h"
@@ -205,21 +206,13 @@ static void pin_threads(struct client *c, const char *text)
 /* Gives the program's monitor an open file, with a line end that means nothing to a QMP parser. */
 static void pass_fd(struct client *c, int fd, int error, const char *what)
 {
-	char byte = '\n', control[CMSG_SPACE(sizeof(int))] = {0};
-	struct iovec data = {&byte, 1};
-	struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
-	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
 	struct relay *monitor = &relays[1];
 
-	header->cmsg_level = SOL_SOCKET;
-	header->cmsg_type = SCM_RIGHTS;
-	header->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(header), &fd, sizeof(int));
 	if (fd < 0)
 		answer(c, "error %s: %s\n", what, strerror(error));
 	else if (monitor->program < 0 || !is_empty(&monitor->in))
 		answer(c, "error the monitor is busy\n");
-	else if (sendmsg(monitor->program, &message, MSG_DONTWAIT | MSG_NOSIGNAL) != 1)
+	else if (send_descriptor(monitor->program, fd, '\n') != 0)
 		answer(c, "error monitor: %s\n", strerror(errno));
 	else
 		answer(c, "ok\n");

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { hostProcesses } from './host-processes.ts';
 
-const PK = join(import.meta.dirname, '..', 'bin', 'pk');
+export const PK = join(import.meta.dirname, '..', 'bin', 'pk');
 
 export interface Ran {
   code: number | null;
@@ -17,10 +17,13 @@ export interface Ran {
 export class Sandbox {
   readonly home: string;
   readonly env: NodeJS.ProcessEnv;
+  readonly #argv: readonly string[];
 
-  constructor(home: string, env: NodeJS.ProcessEnv) {
+  /** `prefix`: a program and arguments that run `pk`, such as another user. */
+  constructor(home: string, env: NodeJS.ProcessEnv, prefix: readonly string[] = []) {
     this.home = home;
     this.env = env;
+    this.#argv = [...prefix, PK];
   }
 
   static async create(env: NodeJS.ProcessEnv = {}): Promise<Sandbox> {
@@ -29,7 +32,8 @@ export class Sandbox {
   }
 
   start(...args: string[]): ChildProcess {
-    return spawn(PK, args, { env: this.env, stdio: ['pipe', 'pipe', 'pipe'] });
+    const [program, ...first] = this.#argv;
+    return spawn(program!, [...first, ...args], { env: this.env, stdio: ['pipe', 'pipe', 'pipe'] });
   }
 
   /** Runs `pk ...args`, feeding `input`, and gives all it said. */

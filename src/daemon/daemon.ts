@@ -101,6 +101,11 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     new Forwards(join(home, 'forwards')),
     () => supervisor.list().map(({ record }) => record),
     journal,
+    ({ id, spec: { name } }) => {
+      const message = `${name} is in no network any more: what kept it ended; restart ${name} to join it again`;
+      journal.info(message);
+      events.tell({ at: new Date(clock.now()).toISOString(), type: 'network-lost', name, id, message });
+    },
   );
   const services = new Services({
     directory: paths.haproxy,

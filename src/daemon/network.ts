@@ -1,8 +1,18 @@
 /** The private network of a daemon: addresses, names and published ports of its instances. */
 import { createHash } from 'node:crypto';
-import type { Capabilities, Kernel } from '../driver/index.ts';
-import { HostNetwork, type NetworkPort, networkObstacle } from '../host/index.ts';
-import type { InstanceRecord, PublishedPort } from '../instance/index.ts';
+import { join } from 'node:path';
+import type { Capabilities, Kernel, LaunchSpec } from '../driver/index.ts';
+import {
+  HostNetwork,
+  KeptNamespace,
+  NamedNamespace,
+  type NetworkPort,
+  networkObstacle,
+  resolvConf,
+  tapObstacle,
+  Uplink,
+} from '../host/index.ts';
+import type { InstanceRecord, InstanceSpec, PublishedPort } from '../instance/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import type { Forwards } from './forwards.ts';
 import type { Journal } from './journal.ts';
@@ -12,49 +22,58 @@ const NETMASK = '255.255.0.0';
 const PREFIX = 16;
 const BRIDGE_NUMBER = 1;
 const LAST_NUMBER = 65_533;
+const KEEPER_FILE = 'network.keeper';
 
-/** The private network is 10.213.0.0/16 in a namespace of its own: it meets no other of that address. */
+/** The private network is 10.213.0.0/16 in a namespace of its own: outside it nobody sees these addresses. */
 const addressOf = (number: number): string => `10.213.${number >> 8}.${number & 255}`;
 
-/** What a kernel is told at its start: its port, and the names of all. */
-export interface Joined {
-  port: NetworkPort;
-  hosts: string;
-}
-
-type Member = Pick<InstanceRecord, 'spec' | 'networkNumber'>;
+type Member = Pick<InstanceRecord, 'id' | 'spec' | 'networkNumber' | 'launch'>;
 
 /**
  * INVARIANTS
  * - The namespace exists while an instance has a number in it; whoever takes the last away removes it.
+ * - The way out exists while one of them has egress, and lets no other's address pass.
  * - A port is made before the kernel that has it starts, and lets only frames with its own addresses in.
  */
 export class Network {
   readonly #host: HostNetwork;
+  /** null without root: there is none. */
+  readonly #uplink: Uplink | null;
   readonly #forwards: Forwards;
   readonly #journal: Journal;
   readonly #members: () => readonly Member[];
+  readonly #lost: (member: Member) => void;
+  /** Of those that are in the network. */
   readonly #kernels = new Map<string, Kernel>();
   readonly #mutex = new Mutex();
   readonly #listeners = new Set<() => void>();
 
-  /** `home` names the namespace; `members`: all instances there are. */
-  constructor(home: string, forwards: Forwards, members: () => readonly Member[], journal: Journal) {
-    this.#host = new HostNetwork(`pk-${createHash('sha256').update(home).digest('hex').slice(0, 8)}`);
+  /** `home` names the namespace; `members`: all instances there are; `lost` is told of a running one that is in no network any more. */
+  constructor(
+    home: string,
+    forwards: Forwards,
+    members: () => readonly Member[],
+    journal: Journal,
+    lost: (member: Member) => void,
+  ) {
+    const name = `pk-${createHash('sha256').update(home).digest('hex').slice(0, 8)}`;
+    const isRoot = process.getuid?.() === 0;
+    const namespace = isRoot ? new NamedNamespace(name) : new KeptNamespace(join(home, KEEPER_FILE));
+    this.#host = new HostNetwork(namespace);
+    this.#uplink = isRoot ? new Uplink(name, namespace) : null;
     this.#forwards = forwards;
     this.#members = members;
     this.#journal = journal;
+    this.#lost = lost;
   }
 
   /** An address for a new instance. Throws `unavailable` where there can be no network, `conflict` for a port that is taken. */
-  take(publish: readonly PublishedPort[]): number {
-    const obstacle = networkObstacle();
+  take({ network, publish }: Pick<InstanceSpec, 'network' | 'publish'>): number {
+    const obstacle = networkObstacle(network === 'egress' ? 'egress' : 'private');
     if (obstacle !== null) {
-      throw new PolykernelError('unavailable', `a private network cannot be made here: ${obstacle}`, {
-        field: 'network',
-        value: 'private',
-        hint: 'Run the daemon as root, or leave --network and --publish out.',
-      });
+      const { reason, hint } = obstacle;
+      const fields = { field: 'network', value: network, hint };
+      throw new PolykernelError('unavailable', `the network ${network} cannot be had here: ${reason}`, fields);
     }
     for (const member of this.#members()) {
       const clash = member.spec.publish.find((theirs) => publish.some((each) => samePort(each, theirs)));
@@ -72,15 +91,26 @@ export class Network {
   }
 
   /** Before a start: makes the port of an instance and publishes its ports. null when it has no network. */
-  async join(record: InstanceRecord, { networkPort }: Capabilities): Promise<Joined | null> {
+  async join(record: InstanceRecord, { networkPort }: Capabilities): Promise<LaunchSpec['network']> {
     if (record.networkNumber === null) return null;
-    const port = this.#port(record.networkNumber);
+    const { networkNumber } = record;
+    const tap = networkPort === 'tap' ? tapObstacle() : null;
+    // What fails a start is told as one text.
+    if (tap !== null) throw new PolykernelError('unavailable', `${tap.reason}. ${tap.hint}`, { field: 'network' });
     return await this.#mutex.run(async () => {
-      await this.#host.ensure(`${addressOf(BRIDGE_NUMBER)}/${PREFIX}`);
+      const isNew = await this.#host.ensure(`${addressOf(BRIDGE_NUMBER)}/${PREFIX}`);
+      if (isNew) {
+        this.#lose(() => true);
+        await this.#forwards.endAllBut([]);
+      }
+      const port = this.#port(networkNumber);
+      const out = record.spec.network === 'egress';
+      if (out) await this.#uplink?.ensure(this.#egress());
       if (networkPort !== 'none') await this.#host.addPort(port, networkPort === 'veth');
       for (const each of record.spec.publish)
         if (!this.#forwards.lives(each)) await this.#forwards.start(each, port.namespace, port.address);
-      return { port, hosts: this.#hosts() };
+      const wayOut = out ? { gateway: addressOf(BRIDGE_NUMBER), resolvConf: resolvConf() } : null;
+      return { port, hosts: this.#hosts(), wayOut };
     });
   }
 
@@ -113,6 +143,7 @@ export class Network {
     await this.#mutex.run(async () => {
       for (const { hostAddress, hostPort } of spec.publish) await this.#forwards.end(hostAddress, hostPort);
       await this.#host.removePort(this.#port(networkNumber));
+      if (spec.network === 'egress') await this.#keepUplink(spec.name);
       const others = this.#members().some((each) => each.networkNumber !== null && each.spec.name !== spec.name);
       if (!others) await this.#host.remove();
     });
@@ -124,6 +155,11 @@ export class Network {
   address(name: string): string | null {
     const member = this.#members().find(({ spec }) => spec.name === name);
     return member?.networkNumber == null || !this.#kernels.has(name) ? null : addressOf(member.networkNumber);
+  }
+
+  /** Why no HAProxy can reach what is in it; null where one can. */
+  obstacle(): string | null {
+    return process.getuid?.() === 0 ? null : 'HAProxy can enter the network only as root';
   }
 
   /** File of the network's namespace; null while there is none. */
@@ -144,8 +180,15 @@ export class Network {
   /** After a restart of the daemon, with all instances known: ends what belongs to none. */
   async recover(): Promise<void> {
     const members = this.#members().filter(({ networkNumber }) => networkNumber !== null);
-    await this.#forwards.endAllBut(members.flatMap(({ spec }) => spec.publish));
-    if (members.length === 0) return await this.#host.remove();
+    await this.#forwards.endAllBut(this.#host.exists ? members.flatMap(({ spec }) => spec.publish) : []);
+    if (members.length === 0) {
+      await this.#uplink?.remove();
+      return await this.#host.remove();
+    }
+    this.#lose(({ launch, networkNumber }) => {
+      const { namespace } = this.#port(networkNumber!);
+      return !this.#host.exists || launch?.network?.port.namespace !== namespace;
+    });
     const wanted = new Set(members.flatMap(({ networkNumber }) => [`k${networkNumber}`, `p${networkNumber}`]));
     for (const name of await this.#host.ports()) if (!wanted.has(name)) await this.#host.removeInterface(name);
     for (const { spec, networkNumber } of members) {
@@ -153,6 +196,30 @@ export class Network {
       for (const port of spec.publish)
         if (!this.#forwards.lives(port) && this.#host.exists) await this.#forwards.start(port, namespace, address);
     }
+    await this.#keepUplink();
+  }
+
+  /** Addresses that may get out; `but`: the name of one that is going. */
+  #egress(but?: string): string[] {
+    return this.#members().flatMap(({ spec, networkNumber }) =>
+      spec.network === 'egress' && networkNumber !== null && spec.name !== but ? [addressOf(networkNumber)] : [],
+    );
+  }
+
+  /** Closes the way out to all that may not use it, and removes it when nobody may. */
+  async #keepUplink(but?: string): Promise<void> {
+    const addresses = this.#egress(but);
+    if (addresses.length > 0 && this.#host.exists) await this.#uplink?.ensure(addresses);
+    else await this.#uplink?.remove();
+  }
+
+  /** Forgets the running kernels that are in no network any more, and says so. */
+  #lose(isLost: (member: Member) => boolean): void {
+    for (const member of this.#members())
+      if (this.#kernels.has(member.spec.name) && isLost(member)) {
+        this.#kernels.delete(member.spec.name);
+        this.#lost(member);
+      }
   }
 
   #port(number: number): NetworkPort {

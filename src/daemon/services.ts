@@ -124,7 +124,15 @@ export class Services implements ServiceManager {
   create(body: unknown, stack: string | null = null): Promise<ServiceStatus> {
     const resolved = checked(body);
     return this.#mutex.run(async () => {
-      const { store, clock } = this.#options;
+      const { store, clock, endpoints } = this.#options;
+      const obstacle = endpoints.obstacle();
+      if (obstacle !== null) {
+        throw new PolykernelError('unavailable', `services cannot be had here: ${obstacle}`, {
+          field: 'name',
+          value: resolved.name,
+          hint: 'Run the daemon as root, or publish a port of one instance: pk run -p 8080:80.',
+        });
+      }
       this.#checkFree(resolved);
       this.#proxy.prepare();
       await checkPortFree(resolved.bind, resolved.port);

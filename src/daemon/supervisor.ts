@@ -172,7 +172,7 @@ export class Supervisor {
         restartAt: null,
         placement: null,
         definition: part?.definition ?? null,
-        networkNumber: spec.network === 'none' ? null : this.#options.network.take(spec.publish),
+        networkNumber: spec.network === 'none' ? null : this.#options.network.take(spec),
       };
       // From here to #establish nothing is awaited: what is free stays free.
       record.placement = part === undefined ? this.#place(spec) : part.placement;

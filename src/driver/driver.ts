@@ -146,8 +146,11 @@ export interface LaunchSpec {
   housekeepingCpus: readonly number[] | undefined;
   /** Shared memory that is there before the first program of the guest runs. */
   regions: readonly SharedRegion[];
-  /** Where it is joined to a network, and what its /etc/hosts says; null = it has none but its own loopback. */
-  network: { port: NetworkPort; hosts: string } | null;
+  /**
+   * Where it is joined to a network, and what its /etc/hosts says; null = it has none but its own loopback. `wayOut`: how it
+   * gets further than the other members; null = it does not.
+   */
+  network: { port: NetworkPort; hosts: string; wayOut: { gateway: string; resolvConf: string } | null } | null;
   /** Boot from scratch even where a template clone is possible. */
   cold: boolean;
   /** Deadline from spawn to the agent's answer. */

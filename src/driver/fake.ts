@@ -41,7 +41,7 @@ export const FAKE_CAPABILITIES: Capabilities = {
   hugePages: true,
   dump: false,
   sharedMemory: 'hotplug',
-  networks: ['none', 'private'],
+  networks: ['none', 'private', 'egress'],
   networkPort: 'none',
   confinement: [],
   isolation: 'none: nothing runs',

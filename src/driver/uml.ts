@@ -71,7 +71,7 @@ const CAPABILITIES: Capabilities = {
   hugePages: false,
   dump: false,
   sharedMemory: 'boot',
-  networks: ['none', 'private'],
+  networks: ['none', 'private', 'egress'],
   networkPort: 'veth',
   confinement: [
     'guest kernel in user space',

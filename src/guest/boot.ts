@@ -38,13 +38,17 @@ export function showRegion(region: GuestRegion, memory: { kind: 'iomem' | 'pci';
   return ['channel', [name, slot, side, memory.kind, memory.offset, bytes].join('\x1f')];
 }
 
+interface GuestNetwork {
+  port: { address: string; netmask: string };
+  hosts: string;
+  wayOut: { gateway: string; resolvConf: string } | null;
+}
+
 /** The steps that bring a network card up with its address, and make names known. */
-export const networkSteps = (
-  card: string,
-  { port, hosts }: { port: { address: string; netmask: string }; hosts: string },
-): Pair[] => [
-  ['address', [card, port.address, port.netmask, ''].join('\x1f')],
+export const networkSteps = (card: string, { port, hosts, wayOut }: GuestNetwork): Pair[] => [
+  ['address', [card, port.address, port.netmask, wayOut?.gateway ?? ''].join('\x1f')],
   ['write', `/etc/hosts\x1f${hosts}`],
+  ...(wayOut ? [['write', `/etc/resolv.conf\x1f${wayOut.resolvConf}`] satisfies Pair] : []),
 ];
 
 export const forgetRegion = (name: string): Pair => ['no-channel', name];

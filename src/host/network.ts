@@ -2,14 +2,13 @@
  * The private network of a daemon: a network namespace with a bridge, in which each kernel has a port. Nothing of it is
  * reachable from outside, and a port carries only frames with the addresses that it was given. All acts are idempotent.
  */
-import { existsSync } from 'node:fs';
-import { runCommand } from '../sys/command.ts';
-import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
+import { accessSync, constants } from 'node:fs';
+import { asPolykernelError } from '../sys/errors.ts';
 import { findTool, toolHint } from '../sys/tools.ts';
+import { userNamespaceLimit } from './kept-namespace.ts';
+import { type NetworkNamespace, NetworkTools } from './namespace.ts';
 
-const NAMESPACES = '/run/netns';
 const BRIDGE = 'br0';
-const DEADLINE_MS = 20_000;
 
 /** Where a kernel is joined to the network. */
 export interface NetworkPort {
@@ -27,39 +26,42 @@ export interface NetworkPort {
 }
 
 export class HostNetwork {
-  readonly name: string;
+  readonly #namespace: NetworkNamespace;
+  readonly #tools: NetworkTools;
 
-  /** `name`: of the namespace, as `ip netns` shows it. */
-  constructor(name: string) {
-    this.name = name;
-  }
-
-  get path(): string {
-    return `${NAMESPACES}/${this.name}`;
+  constructor(namespace: NetworkNamespace) {
+    this.#namespace = namespace;
+    this.#tools = new NetworkTools(namespace);
   }
 
   get exists(): boolean {
-    return existsSync(this.path);
+    return this.#namespace.exists;
   }
 
-  /** Makes namespace, bridge and filter. `gateway`: the bridge's own address with its prefix length, such as 10.9.0.1/16. */
-  async ensure(gateway: string): Promise<void> {
-    if (this.exists && (await this.#isComplete())) return;
+  /** File of its namespace. */
+  get path(): string {
+    return this.#namespace.path;
+  }
+
+  /**
+   * Makes namespace, bridge and filter. `gateway`: the bridge's own address with its prefix length, such as 10.9.0.1/16. Whether
+   * there was no such network: what was in one before is in none now.
+   */
+  async ensure(gateway: string): Promise<boolean> {
+    if (this.exists && (await this.#isComplete())) return false;
     await this.remove();
     try {
-      await this.#ip(['netns', 'add', this.name]);
-      const inside = [
+      await this.#namespace.make();
+      await this.#tools.batch([
         'link set lo up',
-        `link add ${BRIDGE} type bridge`,
+        // Without a fixed one it would take that of a port, and change with the ports under those who know it.
+        `link add ${BRIDGE} address ${macOf(gateway.split('/')[0]!)} type bridge`,
         `link set ${BRIDGE} addrgenmode none`,
         `addr add ${gateway} dev ${BRIDGE}`,
         `link set ${BRIDGE} up`,
-      ];
-      await runCommand([ipProgram(), '-n', this.name, '-batch', '-'], {
-        input: inside.join('\n'),
-        deadlineMs: DEADLINE_MS,
-      });
-      await this.#nft(FILTER);
+      ]);
+      await this.#tools.nft(FILTER);
+      return true;
     } catch (error) {
       await this.remove();
       throw asPolykernelError(error, 'making the private network');
@@ -70,53 +72,46 @@ export class HostNetwork {
   async addPort(port: NetworkPort, veth: boolean): Promise<void> {
     await this.removePort(port);
     if (veth) {
-      const inside = [
+      await this.#tools.batch([
         `link add ${port.peer} type veth peer name ${port.interface}`,
         ...[port.peer, port.interface].map((name) => `link set ${name} addrgenmode none`),
         `link set ${port.peer} master ${BRIDGE}`,
         ...[port.peer, port.interface].map((name) => `link set ${name} up`),
-      ];
-      await runCommand([ipProgram(), '-n', this.name, '-batch', '-'], {
-        input: inside.join('\n'),
-        deadlineMs: DEADLINE_MS,
-      });
+      ]);
     }
-    await this.#nft(`add element bridge pk sources { ${element(port)} }`);
+    await this.#tools.nft(`add element bridge pk sources { ${element(port)} }`);
   }
 
   async removePort(port: NetworkPort): Promise<void> {
     if (!this.exists) return;
-    await this.#nft(`delete element bridge pk sources { ${element(port)} }`).catch(() => {});
-    for (const name of new Set([port.peer, port.interface]))
-      await this.#ip(['-n', this.name, 'link', 'del', name]).catch(() => {});
+    await this.#tools.nft(`delete element bridge pk sources { ${element(port)} }`).catch(() => {});
+    for (const name of new Set([port.peer, port.interface])) await this.removeInterface(name);
   }
 
   /** Interfaces of ports, for finding what nobody owns any more. */
   async ports(): Promise<string[]> {
     if (!this.exists) return [];
-    const { stdout } = await runCommand([ipProgram(), '-n', this.name, '-o', 'link'], { deadlineMs: DEADLINE_MS });
+    const { stdout } = await this.#tools.ip(['-o', 'link']);
     const names = stdout.split('\n').flatMap((line) => /^\d+: ([^:@]+)/.exec(line)?.[1] ?? []);
-    return names.filter((name) => name !== 'lo' && name !== BRIDGE);
+    return names.filter((name) => /^[kp]\d+$/.test(name));
   }
 
   async removeInterface(name: string): Promise<void> {
-    await this.#ip(['-n', this.name, 'link', 'del', name]).catch(() => {});
+    await this.#tools.ip(['link', 'del', name]).catch(() => {});
   }
 
   /** Takes the whole network away, with every port. */
   async remove(): Promise<void> {
-    if (this.exists) await this.#ip(['netns', 'del', this.name]);
+    await this.#namespace.remove();
   }
 
   port(number: number, address: string, netmask: string): NetworkPort {
-    const bytes = address.split('.').map((part) => Number(part).toString(16).padStart(2, '0'));
     return {
-      namespace: this.path,
+      namespace: this.#namespace.path,
       bridge: BRIDGE,
       interface: `k${number}`,
       peer: `p${number}`,
-      // Locally administered (bit 1 of the first byte), the rest is the address.
-      mac: `02:50:${bytes.join(':')}`,
+      mac: macOf(address),
       address,
       netmask,
     };
@@ -124,22 +119,12 @@ export class HostNetwork {
 
   async #isComplete(): Promise<boolean> {
     try {
-      await this.#ip(['-n', this.name, 'link', 'show', BRIDGE]);
-      await this.#nft('list set bridge pk sources');
+      await this.#tools.ip(['link', 'show', BRIDGE]);
+      await this.#tools.nft('list set bridge pk sources');
       return true;
     } catch {
       return false;
     }
-  }
-
-  #ip(args: readonly string[]) {
-    return runCommand([ipProgram(), ...args], { deadlineMs: DEADLINE_MS });
-  }
-
-  #nft(script: string) {
-    const nft = needed('nft');
-    const argv = [ipProgram(), 'netns', 'exec', this.name, nft, '-f', '-'];
-    return runCommand(argv, { input: `${script}\n`, deadlineMs: DEADLINE_MS });
   }
 }
 
@@ -154,25 +139,47 @@ table bridge pk {
   }
 }`;
 
+/** Locally administered (bit 1 of the first byte), the rest is the IPv4 address. */
+const macOf = (address: string): string =>
+  `02:50:${address
+    .split('.')
+    .map((part) => Number(part).toString(16).padStart(2, '0'))
+    .join(':')}`;
+
 /** A tap is the bridge's port itself; the end of a veth pair has its peer there. */
 const element = ({ peer, interface: name, mac, address }: NetworkPort): string =>
   [...new Set([peer, name])].map((port) => `"${port}" . ${mac} . ${address}`).join(', ');
 
-const ipProgram = () => needed('ip');
-
-function needed(name: 'ip' | 'nft'): string {
-  const tool = findTool(name);
-  if (tool !== undefined) return tool.path;
-  throw new PolykernelError('unavailable', `a private network needs the program ${name}`, {
-    field: 'network',
-    hint: toolHint(name),
-  });
+/** Why there can be no such network here, and what to do; null when nothing speaks against it. */
+export function networkObstacle(
+  network: 'private' | 'egress',
+  uid = process.getuid?.() ?? -1,
+): { reason: string; hint: string } | null {
+  for (const name of ['ip', 'nft', ...(uid === 0 ? [] : ['nsenter'])])
+    if (findTool(name) === undefined) return { reason: `${name} is missing`, hint: toolHint(name) };
+  if (uid === 0) return null;
+  if (network === 'egress') {
+    const reason = 'a way out needs an interface and forwarding of the host, which take root';
+    return { reason, hint: 'Run the daemon as root, or use --network private.' };
+  }
+  const limit = userNamespaceLimit();
+  return limit?.sure ? limit : null;
 }
 
-/** Why a private network cannot be made here; null when it can. */
-export function networkObstacle(): string | null {
-  if (process.getuid?.() !== 0) return 'it takes root to make a network namespace that others can join';
-  for (const name of ['ip', 'nft'] as const)
-    if (findTool(name) === undefined) return `${name} is missing: ${toolHint(name)}`;
-  return null;
+/** Why a VMM could get no tap in a network; null when nothing speaks against it. */
+export function tapObstacle(device = '/dev/net/tun'): { reason: string; hint: string } | null {
+  try {
+    accessSync(device, constants.R_OK | constants.W_OK);
+    return null;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT')
+      return {
+        reason: `the network card of QEMU needs ${device}, and there is none`,
+        hint: 'As root: modprobe tun. Or use --driver uml.',
+      };
+    return {
+      reason: `the network card of QEMU needs ${device}, which this user may not open`,
+      hint: `As root: chmod 0666 ${device}. Or use --driver uml.`,
+    };
+  }
 }

@@ -95,9 +95,9 @@ export const createRequestSchema = {
     volumes: { type: 'array', items: volumeSchema, maxItems: 64 },
     channels: channelUsesSchema,
     network: {
-      enum: ['none', 'private'],
+      enum: ['none', 'private', 'egress'],
       description:
-        'none: its own loopback. private: the instances of this daemon that are in it. Default none, with published ports private',
+        'none: its own loopback. private: the instances of this daemon that are in it. egress: these, and out through this machine. Default none, with published ports private',
     },
     publish: publishSchema,
     partition: {

@@ -41,7 +41,10 @@ export interface InstanceSpec {
   tenant: string | null;
   /** The stack that described it; null = it was created by itself. */
   stack: string | null;
-  /** What it can reach. `none`: its own loopback. `private`: the other instances of this daemon that are in the network. */
+  /**
+   * What it can reach. `none`: its own loopback. `private`: the other instances of this daemon that are in the network.
+   * `egress`: these, and what this machine can reach, but not the machine itself.
+   */
   network: NetworkKind;
   /** TCP ports of the host that lead to it. */
   publish: readonly PublishedPort[];
@@ -124,6 +127,7 @@ export interface InstanceEvent {
     | 'removed'
     | 'crashed'
     | 'adopted'
+    | 'network-lost'
     | 'channel-created'
     | 'channel-removed'
     | 'channel-attached'

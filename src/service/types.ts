@@ -4,6 +4,8 @@
 export interface Endpoints {
   /** Address at which an instance's kernel can be reached now; null when it does not run or has no network. */
   address(instance: string): string | null;
+  /** Why services cannot reach instances at all; null where they can. */
+  obstacle(): string | null;
   /** File of the network namespace that addresses are reached from; null: this machine's, or there is none yet. */
   namespace(): string | null;
   /** Returns what ends it. */

@@ -120,11 +120,11 @@ const ROWS: readonly Row[] = [
   ['kernels.*.volumes[].readOnly', 'true or false', 'false', false, 'the guest cannot write', { type: 'boolean' }],
   [
     'kernels.*.network',
-    'none or private',
+    'none, private or egress',
     'private with publish, else none',
     false,
-    'what it can reach: its own loopback, or the other instances in the private network',
-    { enum: ['none', 'private'] },
+    'what it can reach: its own loopback, the other instances in the private network, or these and out of this machine',
+    { enum: ['none', 'private', 'egress'] },
   ],
   [
     'kernels.*.publish',

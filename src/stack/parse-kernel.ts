@@ -106,7 +106,7 @@ function readCreate(reader: YamlReader, place: Place, entries: Entries, context:
   option('cold', 'cold', (at) => reader.boolean(at));
   option('cpus', 'cpus', (at) => reader.number(at, 1, 4096));
   option('memory', 'memoryBytes', (at) => readSize(reader, at));
-  option('network', 'network', (at) => reader.word(at, ['none', 'private']));
+  option('network', 'network', (at) => reader.word(at, ['none', 'private', 'egress']));
   option('publish', 'publish', (at) => readPublish(reader, at));
   const user = entries.get('user');
   Object.assign(create, user && readUser(reader, user));

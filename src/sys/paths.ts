@@ -75,7 +75,15 @@ export function checkSocketPath(path: string): string {
 }
 
 /** Names of the C programs in native/. */
-export type NativeProgram = 'pk-init' | 'pk-shim' | 'pk-jail' | 'pk-ram.so' | 'pk-ring' | 'pk-forward' | 'pk-enter';
+export type NativeProgram =
+  | 'pk-init'
+  | 'pk-shim'
+  | 'pk-jail'
+  | 'pk-ram.so'
+  | 'pk-ring'
+  | 'pk-forward'
+  | 'pk-enter'
+  | 'pk-netns';
 
 /** Where set-up puts a compiled program; it need not exist. */
 export function nativePath(name: NativeProgram, cache: string = cacheDirectory()): string {

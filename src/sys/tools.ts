@@ -39,6 +39,7 @@ export const TOOL_PACKAGES: Readonly<Record<string, string>> = {
   nft: 'nftables',
   haproxy: 'haproxy',
   wrk: 'wrk',
+  nsenter: 'util-linux',
   setarch: 'util-linux',
   taskset: 'util-linux',
   'lstopo-no-graphics': 'hwloc',

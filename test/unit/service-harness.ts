@@ -18,6 +18,10 @@ export class FakeEndpoints implements Endpoints {
     return this.#known.get(instance) ?? null;
   }
 
+  obstacle(): null {
+    return null;
+  }
+
   namespace(): null {
     return null;
   }

@@ -109,7 +109,7 @@ export class QemuDriver implements Driver {
       pause: true,
       templateClone: true,
       hugePages: true,
-      networks: ['none', 'private'],
+      networks: ['none', 'private', 'egress'],
       networkPort: 'tap',
       confinement: [
         kvm ? 'virtual machine (KVM)' : 'emulated processor (TCG)',

@@ -1,0 +1,49 @@
+/* A process of its own that outlives who started it: it is known by a file that holds its pid, and is wanted while it does. */
+#ifndef KEEP_H
+#define KEEP_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* How often to look whether one is still wanted. */
+#define LOOK_MS 5000
+
+static int keep_is_wanted(const char *file)
+{
+	char text[32] = "";
+	int fd = open(file, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return errno != ENOENT && errno != ENOTDIR;
+	(void)!read(fd, text, sizeof text - 1);
+	close(fd);
+	return atoi(text) == (int)getpid();
+}
+
+/* Writes FILE, says `ready` and lets go of terminal, standard streams and directory. Returns -1 when FILE cannot be written. */
+static int keep_begin(const char *file)
+{
+	char temporary[PATH_MAX];
+	int out;
+
+	setsid();
+	signal(SIGPIPE, SIG_IGN), signal(SIGHUP, SIG_IGN), signal(SIGINT, SIG_IGN);
+	snprintf(temporary, sizeof temporary, "%s.%d", file, (int)getpid());
+	out = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (out < 0 || dprintf(out, "%d\n", (int)getpid()) < 0 || close(out) != 0 || rename(temporary, file) != 0)
+		return -1;
+	puts("ready");
+	fflush(stdout);
+	out = open("/dev/null", O_RDWR | O_CLOEXEC);
+	for (int i = 0; i < 3; i++)
+		dup2(out, i);
+	(void)!chdir("/");
+	return 0;
+}
+
+#endif

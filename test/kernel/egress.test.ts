@@ -1,0 +1,160 @@
+/** The way out of the private network. What is outside is a namespace of the test, which the host reaches by a veth pair. */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:net';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { InstanceStatus } from '../../src/api/index.ts';
+import { resolvConf } from '../../src/host/index.ts';
+import { Sandbox, until } from '../pk.ts';
+
+const OUTSIDE = '198.51.100.2';
+const HOST = '198.51.100.1';
+const PORT = 8080;
+const FORWARDING = '/proc/sys/net/ipv4/ip_forward';
+/** Says who asked. */
+const SERVER = `require('node:http').createServer((request, response) =>
+  response.end(request.socket.remoteAddress)).listen(${PORT}, '0.0.0.0', () => console.log('ready'))`;
+
+const ip = (...args: string[]) => execFileSync('ip', args, { encoding: 'utf8' });
+const tables = () => execFileSync('nft', ['list', 'tables'], { encoding: 'utf8' });
+
+describe.runIf(process.getuid?.() === 0)('egress', () => {
+  const outside = `pkt-${process.pid}`;
+  const veth = `pkt${process.pid}`;
+  const forwarding = readFileSync(FORWARDING, 'latin1');
+  let sandbox: Sandbox;
+  let server: ChildProcess;
+  let own: Server;
+  let hostPort: number;
+
+  beforeAll(async () => {
+    sandbox = await Sandbox.create();
+    ip('netns', 'add', outside);
+    ip('link', 'add', veth, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', outside);
+    ip('addr', 'add', `${HOST}/24`, 'dev', veth);
+    ip('link', 'set', veth, 'up');
+    for (const args of [`addr add ${OUTSIDE}/24 dev eth0`, 'link set eth0 up', 'link set lo up'])
+      ip('-n', outside, ...args.split(' '));
+    server = spawn('ip', ['netns', 'exec', outside, process.execPath, '-e', SERVER], { stdio: ['ignore', 'pipe', 2] });
+    await new Promise((resolve) => server.stdout!.once('data', resolve));
+    own = createServer((socket) => socket.end('the host\n')).listen(0, '0.0.0.0');
+    await new Promise((resolve) => own.once('listening', resolve));
+    hostPort = (own.address() as { port: number }).port;
+    for (const [name, driver, network] of [
+      ['out', 'uml', 'egress'],
+      ['vm', 'qemu', 'egress'],
+      ['in', 'uml', 'private'],
+    ] as const) {
+      const options = ['--driver', driver, '--memory', '256M', '--network', network, '--name', name];
+      await sandbox.ok('run', '-d', ...options, '--', 'busybox', 'httpd', '-f', '-p', '80', '-h', '/etc');
+    }
+  });
+  afterAll(async () => {
+    await sandbox[Symbol.asyncDispose]();
+    own.close();
+    server.kill('SIGKILL');
+    ip('netns', 'del', outside);
+  });
+
+  const sh = (name: string, script: string) => sandbox.pk(['exec', name, '--', 'sh', '-c', script]);
+  const inspect = (name: string) => sandbox.json<InstanceStatus>('inspect', name);
+  const fetchFrom = (name: string, to: string) => sh(name, `timeout 4 busybox wget -q -O - http://${to}`);
+  /** Whether a connection can be begun, from where `prefix` runs a program. */
+  const connects = (prefix: readonly string[], to: string, port: number) => {
+    const [program, ...args] = [...prefix, 'busybox', 'nc', '-w', '2', to, String(port)];
+    const child = spawn(program!, args, { stdio: ['ignore', 'ignore', 'ignore'] });
+    return new Promise<string>((resolve) => child.on('close', (code) => resolve(code === 0 ? 'yes' : 'no')));
+  };
+  /** The daemon's interface and table on the host. */
+  const uplink = () => /^\d+: (pk-[0-9a-f]{8})@/m.exec(ip('-o', 'link', 'show', 'type', 'veth'))?.[1];
+
+  it('leads kernels of both kinds out, under an address of the host', async () => {
+    for (const name of ['out', 'vm'])
+      expect(await fetchFrom(name, `${OUTSIDE}:${PORT}`)).toMatchObject({ code: 0, stdout: HOST });
+  });
+
+  it('has a gateway whose hardware address stays, whichever ports come and go', () => {
+    expect(ip('-n', uplink()!, '-o', 'link', 'show', 'br0')).toContain('02:50:0a:d5:00:01');
+  });
+
+  it('tells them which name servers to ask', async () => {
+    expect((await sh('out', 'cat /etc/resolv.conf')).stdout).toBe(resolvConf());
+    expect((await sh('vm', 'cat /etc/resolv.conf')).stdout).toBe(resolvConf());
+  });
+
+  it('leads nobody else out, not even one that gives itself a route', async () => {
+    const route = 'ip route add default via 10.213.0.1;';
+    expect((await fetchFrom('in', `${OUTSIDE}:${PORT}`)).code).not.toBe(0);
+    expect((await sh('in', `${route} timeout 4 busybox wget -q -O - http://${OUTSIDE}:${PORT}/`)).code).not.toBe(0);
+    const { address } = await inspect('out');
+    expect((await fetchFrom('in', `${address}/hostname`)).stdout).toBe('out\n');
+  });
+
+  it('does not lead to the host itself, on whichever of its addresses', async () => {
+    const name = uplink()!;
+    const [gateway] = /10\.214\.\d+\.\d+/.exec(ip('-o', '-4', 'addr', 'show', 'dev', name))!;
+    for (const to of [HOST, gateway]) {
+      expect(await connects([], to, hostPort)).toBe('yes');
+      expect((await fetchFrom('out', `${to}:${hostPort}`)).code).not.toBe(0);
+    }
+  });
+
+  it('lets nothing outside begin a connection to inside, whatever routes there are', async () => {
+    const { address } = await inspect('out');
+    const name = uplink()!;
+    const [, inside] = /default via (\S+)/.exec(ip('-n', name, 'route'))!;
+    const gateway = inside!;
+    const peer = gateway.replace(/\d+$/, (last) => String(Number(last) + 1));
+    ip('route', 'add', '10.213.0.0/16', 'via', peer, 'dev', name);
+    ip('-n', outside, 'route', 'add', 'default', 'via', HOST);
+    for (const to of [address!, peer, '10.213.0.1'])
+      expect(await connects(['ip', 'netns', 'exec', outside], to, 80)).toBe('no');
+    expect(await connects([], address!, 80)).toBe('no');
+    ip('route', 'del', '10.213.0.0/16');
+  });
+
+  it('keeps what one kernel can open at once from filling the table of all', async () => {
+    const options = ['--driver', 'uml', '--memory', '512M', '--network', 'egress', '--name', 'flood'];
+    await sandbox.ok('run', '-d', ...options, '--', 'sleep', '1000');
+    const script = `const socket = require('node:dgram').createSocket('udp4');
+      let left = 6000;
+      const next = () => left-- > 0 ? socket.send('x', 10000 + left, '${OUTSIDE}', next) : socket.close();
+      socket.on('error', () => {});
+      next();`;
+    const ran = await sandbox.pk(['exec', 'flood', '--', process.execPath, '-e', script]);
+    expect(ran).toMatchObject({ code: 0, stderr: '' });
+    const flows = execFileSync('ip', [
+      ...['netns', 'exec', uplink()!],
+      ...['cat', '/proc/sys/net/netfilter/nf_conntrack_count'],
+    ]);
+    expect(Number(flows)).toBeGreaterThan(4000);
+    expect(Number(flows)).toBeLessThan(4400);
+    expect((await fetchFrom('vm', `${OUTSIDE}:${PORT}`)).stdout).toBe(HOST);
+    await sandbox.ok('rm', '-f', 'flood');
+  });
+
+  it('lasts without its daemon, and is found again by the next', async () => {
+    const { pid } = await sandbox.json<{ pid: number }>('daemon', 'status');
+    process.kill(pid, 'SIGKILL');
+    await until('the daemon is gone', () => !existsSync(`/proc/${pid}`));
+    expect((await inspect('out')).state).toBe('running');
+    expect((await fetchFrom('out', `${OUTSIDE}:${PORT}`)).stdout).toBe(HOST);
+  });
+
+  it('closes with the last that has it, also when the daemon was killed meanwhile', async () => {
+    const name = uplink()!;
+    expect(tables()).toContain(name);
+    await sandbox.ok('rm', '-f', 'vm');
+    expect((await fetchFrom('out', `${OUTSIDE}:${PORT}`)).stdout).toBe(HOST);
+    const { pid } = await sandbox.json<{ pid: number }>('daemon', 'status');
+    process.kill(pid, 'SIGKILL');
+    await until('the daemon is gone', () => !existsSync(`/proc/${pid}`));
+    await sandbox.ok('rm', '-f', 'out');
+    expect(tables()).not.toContain(name);
+    expect(uplink()).not.toBe(name);
+    expect(readFileSync(FORWARDING, 'latin1')).toBe(forwarding);
+    expect((await inspect('in')).state).toBe('running');
+    await sandbox.ok('rm', '-f', 'in');
+    expect(existsSync(`/run/netns/${name}`)).toBe(false);
+  });
+});
