@@ -1,4 +1,4 @@
-/** Debian and Ubuntu packages: installed by root, unpacked into the cache for everybody else. */
+/** Debian and Ubuntu packages: installed by root, unpacked into the cache for everybody else, or where that is better. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Apt } from '../../src/sys/apt.ts';
@@ -11,6 +11,8 @@ interface Requirement {
   program?: string;
   /** or this file. Without root rights also below the unpacked packages. */
   file?: string;
+  /** Its installation would start a service of the system: root unpacks it as everybody else does. */
+  unpack?: true;
 }
 
 const REQUIREMENTS: readonly Requirement[] = [
@@ -26,7 +28,7 @@ const REQUIREMENTS: readonly Requirement[] = [
   { package: 'busybox-static', program: 'busybox' },
   { package: 'iproute2', program: 'ip' },
   { package: 'nftables', program: 'nft' },
-  { package: 'haproxy', program: 'haproxy' },
+  { package: 'haproxy', program: 'haproxy', unpack: true },
   // Only for tests and benchmarks: lstopo is what `pk topology` is held against, wrk asks services.
   { package: 'hwloc', program: 'lstopo-no-graphics' },
   { package: 'wrk', program: 'wrk' },
@@ -41,7 +43,8 @@ export async function ensurePackages(
   progress: (line: string) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  const missing = REQUIREMENTS.filter((requirement) => !isThere(requirement)).map((requirement) => requirement.package);
+  const absent = REQUIREMENTS.filter((requirement) => !isThere(requirement));
+  const missing = absent.map((requirement) => requirement.package);
   if (missing.length === 0) return;
   if (findTool('apt-get') === undefined) {
     throw new PolykernelError('unavailable', `these packages are missing: ${missing.join(', ')}`, {
@@ -50,14 +53,17 @@ export async function ensurePackages(
   }
   const root = process.getuid?.() === 0;
   const apt = new Apt({ directory: join(cache, 'apt'), root, progress, signal });
-  if (root) {
-    progress(`installing ${missing.join(', ')} (apt-get install)`);
-    await apt.install(missing);
-  } else {
-    progress(`unpacking ${missing.join(', ')} into ${unpackedDirectory()}, as you are not root`);
-    const all = await apt.missing(missing);
+  const installed = absent.filter(({ unpack }) => root && !unpack).map((requirement) => requirement.package);
+  const unpacked = missing.filter((name) => !installed.includes(name));
+  if (installed.length > 0) {
+    progress(`installing ${installed.join(', ')} (apt-get install)`);
+    await apt.install(installed);
+  }
+  if (unpacked.length > 0) {
+    progress(`unpacking ${unpacked.join(', ')} into ${unpackedDirectory()}${root ? '' : ', as you are not root'}`);
+    const all = await apt.missing(unpacked);
     await apt.unpack(
-      [...new Set([...all, ...missing])].filter((name) => !NEVER_UNPACKED.test(name)),
+      [...new Set([...all, ...unpacked])].filter((name) => !NEVER_UNPACKED.test(name)),
       unpackedDirectory(),
     );
   }

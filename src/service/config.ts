@@ -22,6 +22,8 @@ export interface ServedService {
 export interface ConfigOptions {
   statsSocket: string;
   maxConnections: number;
+  /** Of a service in tcp mode. */
+  maxTcpConnections: number;
   threads: number;
   /** Name of the network namespace that ports are bound in; null: the one HAProxy runs in. */
   bindNamespace: string | null;
@@ -78,6 +80,7 @@ function global({ statsSocket, maxConnections, threads, chroot }: ConfigOptions)
   return `# Made by Polykernel; changes are lost.
 global
   maxconn ${maxConnections}
+  no strict-limits
   nbthread ${threads}
   noreuseport
 ${confined}  stats socket ${quoted(statsSocket)} mode 600 level admin expose-fd listeners
@@ -85,7 +88,7 @@ ${confined}  stats socket ${quoted(statsSocket)} mode 600 level admin expose-fd 
 `;
 }
 
-function section({ record, servers }: ServedService, { bindNamespace }: ConfigOptions): string {
+function section({ record, servers }: ServedService, { bindNamespace, maxTcpConnections }: ConfigOptions): string {
   const { name, bind, port, mode, balance, check } = record;
   const http = mode === 'http';
   const timeout = http ? '60s' : '1h';
@@ -95,7 +98,9 @@ function section({ record, servers }: ServedService, { bindNamespace }: ConfigOp
     `mode ${mode}`,
     `timeout client ${timeout}`,
     // Idle connections outlive a reload: each ends with the answer to its next request.
-    ...(http ? ['option idle-close-on-response', 'http-request set-var(txn.begin) date(0,us)'] : ['option clitcpka']),
+    ...(http
+      ? ['option idle-close-on-response', 'http-request set-var(txn.begin) date(0,us)']
+      : ['option clitcpka', `maxconn ${maxTcpConnections}`]),
     `log-format "${LOG_FORMAT[mode]}"`,
     `default_backend ${name}`,
   ];

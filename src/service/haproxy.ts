@@ -28,7 +28,8 @@ const LAST_LINES_MS = 200;
 const HOST_NAMESPACE = 'host';
 const MAX_CONNECTIONS = 10_000;
 const MAX_THREADS = 4;
-/** Open files besides those of connections, of which each takes two. */
+/** Open files besides those of connections. */
+const CAP_SYS_RESOURCE = 24n;
 const OTHER_FILES = 200;
 /** HAProxy puts something behind the path while it binds. */
 const LONGEST_SOCKET_PATH = 97;
@@ -138,7 +139,7 @@ export class HaProxy {
   configure(services: readonly ServedService[]): void {
     const options: ConfigOptions = {
       statsSocket: this.#statsSocket,
-      maxConnections: Math.min(MAX_CONNECTIONS, Math.floor((openFiles() - OTHER_FILES) / 2)),
+      ...connectionLimits(),
       threads: this.#threads,
       bindNamespace: isRoot() ? HOST_NAMESPACE : null,
       chroot: isRoot() ? this.#emptyDirectory : null,
@@ -353,10 +354,23 @@ function alerts(text: string): string {
   return lines.filter((line) => !line.startsWith('Fatal errors') && !line.startsWith('config : Fatal')).join('\n');
 }
 
-/** How many files a process may have open at most. */
-function openFiles(): number {
+/**
+ * HAProxy raises its limit of open files as it needs, where it may; else that limit is what counts. Of connections in tcp mode
+ * each takes two files; in http mode those to servers are shared.
+ */
+function connectionLimits(): Pick<ConfigOptions, 'maxConnections' | 'maxTcpConnections'> {
+  const files = mostFiles() - OTHER_FILES;
+  return {
+    maxConnections: Math.min(MAX_CONNECTIONS, files),
+    maxTcpConnections: Math.min(MAX_CONNECTIONS, Math.floor(files / 2)),
+  };
+}
+
+function mostFiles(): number {
+  const rights = /^CapEff:\s+(\S+)$/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1];
+  if (rights !== undefined && (BigInt(`0x${rights}`) >> CAP_SYS_RESOURCE) & 1n) return Number.POSITIVE_INFINITY;
   const limit = /^Max open files\s+\S+\s+(\S+)/m.exec(readFileSync('/proc/self/limits', 'latin1'))?.[1];
-  return limit === 'unlimited' ? Number.MAX_SAFE_INTEGER : Number(limit);
+  return limit === 'unlimited' ? Number.POSITIVE_INFINITY : Number(limit);
 }
 
 function signalProcess(pid: number, signal: NodeJS.Signals): void {
