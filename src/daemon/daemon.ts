@@ -119,6 +119,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     path: paths.telemetry,
     instances: () => supervisor.list().map(({ status }) => status),
     channels,
+    services: () => services.known(),
     requestsOf: (instance) => services.trafficOf(instance),
     events,
     clock,

@@ -2,6 +2,7 @@
 import type { ChannelManager, ChannelStatus } from '../channel/index.ts';
 import type { HostUsage, Kernel } from '../driver/index.ts';
 import type { InstanceStatus } from '../instance/index.ts';
+import type { ServiceStatus } from '../service/index.ts';
 import type { Clock } from '../sys/clock.ts';
 import {
   busyOf,
@@ -48,6 +49,8 @@ export interface TelemetryOptions {
   path: string;
   instances(): InstanceStatus[];
   channels: Pick<ChannelManager, 'list'>;
+  /** As last looked at. */
+  services(): readonly ServiceStatus[];
   /** What came to an instance; null when nothing counts it. */
   requestsOf(instance: string): RequestStats | null;
   events: Pick<EventLog, 'listen'>;
@@ -176,7 +179,7 @@ export class Telemetry {
       samples: this.#samples,
       historyBytes: this.#store.bytes(),
     };
-    return metricsText(this.stats(), this.#options.channels.list(), self, now);
+    return metricsText(this.stats(), this.#options.channels.list(), this.#options.services(), self, now);
   }
 
   /** Without `farewell` the steps under way are lost, as after SIGKILL. */

@@ -1,12 +1,13 @@
 import { expect, it } from 'vitest';
 import { channelStatus } from '../../test/channels.ts';
+import { serviceStatus } from '../../test/services.ts';
 import { instanceStats } from '../../test/stats.ts';
 import { labelsText, metricsText } from './prometheus.ts';
 
 const self = { cpuSeconds: 1, residentBytes: 2, startedSeconds: 3, samplingSeconds: 4, samples: 5, historyBytes: 6 };
 const nowMs = Date.parse('2026-11-23T10:00:02Z');
 const text = (...instances: Parameters<typeof metricsText>[0][number][]) =>
-  metricsText(instances, [channelStatus()], self, nowMs);
+  metricsText(instances, [channelStatus()], [], self, nowMs);
 
 it('labels are escaped', () => {
   expect(labelsText({ a: 'x"y\\z\n', b: 1 })).toBe('{a="x\\"y\\\\z\\n",b="1"}');
@@ -61,4 +62,19 @@ it('an instance without a kernel has only what is known', () => {
   const all = text(instanceStats({ state: 'exited', guest: null, host: null, readyMs: null }));
   expect(all).toContain('polykernel_instance_up{instance="web"} 0\n');
   expect(all).not.toMatch(/cpu_seconds_total\{instance/);
+});
+
+it('tells of services and their promises', () => {
+  const all = metricsText([], [], [serviceStatus()], self, 0);
+  for (const line of [
+    'polykernel_service_target_up{service="api",instance="web"} 1',
+    'polykernel_service_requests_total{service="api",instance="web"} 10',
+    'polykernel_service_errors_total{service="api",instance="web"} 1',
+    'polykernel_service_requests_in_flight{service="api",instance="web"} 4',
+    'polykernel_service_latency_seconds{service="api",instance="web",quantile="0.99"} 0.02',
+    'polykernel_slo_attainment_ratio{service="api",objective="latency"} 0.995',
+    'polykernel_slo_error_budget_left_ratio{service="api",objective="latency"} 0.5',
+    'polykernel_slo_burn_rate{service="api",objective="latency",window="1h"} 0.5',
+  ])
+    expect(all.split('\n')).toContain(line);
 });

@@ -1,5 +1,6 @@
 /** The Prometheus text format 0.0.4. Names and units follow prometheus.io/docs/practices/naming. */
 import type { ChannelStatus } from '../channel/index.ts';
+import type { ServiceStatus } from '../service/index.ts';
 import { CPU_STATES, type InstanceStats } from './types.ts';
 
 export const METRICS_CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
@@ -54,6 +55,7 @@ export interface SelfMetrics {
 export function metricsText(
   instances: readonly InstanceStats[],
   channels: readonly Pick<ChannelStatus, 'name' | 'depthBytes' | 'sizeBytes' | 'from' | 'to'>[],
+  services: readonly Pick<ServiceStatus, 'name' | 'targets' | 'objectives'>[],
   self: SelfMetrics,
   nowMs: number,
 ): string {
@@ -139,8 +141,6 @@ export function metricsText(
   );
   gauge('host_resident_bytes', 'Memory of the host that its VMM has touched.', ({ host }) => host?.residentBytes);
 
-  gauge('requests_in_flight', 'Requests under way.', ({ requests }) => requests?.inFlight);
-
   const channel = (
     type: 'counter' | 'gauge',
     name: string,
@@ -169,6 +169,58 @@ export function metricsText(
     ['drops', 'Messages dropped because the ring was full.'],
   ] as const)
     channel('counter', `${key}_total`, help, (one) => ends(one).map(({ labels, end }) => [labels, end[key]]));
+
+  const target = (
+    type: 'counter' | 'gauge',
+    name: string,
+    help: string,
+    samples: (one: ServiceStatus['targets'][number]) => Sample[],
+  ) =>
+    out.family(
+      type,
+      `polykernel_service_${name}`,
+      help,
+      services.flatMap(({ name: service, targets }) =>
+        targets.flatMap((one) =>
+          samples(one).map(([labels, value]): Sample => [{ service, instance: one.instance, ...labels }, value]),
+        ),
+      ),
+    );
+  target('gauge', 'target_up', 'Whether the target gets requests.', ({ state }) => [[{}, state === 'up' ? 1 : 0]]);
+  for (const [name, key, help] of [
+    ['requests_total', 'requests', 'Requests, in tcp mode connections.'],
+    ['errors_total', 'errors', 'Statuses of 500 and above, and broken answers.'],
+    ['connect_errors_total', 'connectErrors', 'Attempts to connect that failed.'],
+    ['retries_total', 'retries', 'Requests that were sent again.'],
+  ] as const)
+    target('counter', name, help, (one) => [[{}, one[key]]]);
+  target('gauge', 'requests_in_flight', 'Requests under way.', ({ inFlight }) => [[{}, inFlight]]);
+  target('gauge', 'latency_seconds', 'Latency of the last five minutes.', ({ latency }) =>
+    (
+      [
+        ['0.5', latency.p50],
+        ['0.9', latency.p90],
+        ['0.99', latency.p99],
+      ] as const
+    ).map(([quantile, milliseconds]) => [{ quantile }, milliseconds === null ? null : milliseconds / 1000]),
+  );
+  const promise = (name: string, help: string, samples: (one: ServiceStatus['objectives'][number]) => Sample[]) =>
+    out.family(
+      'gauge',
+      `polykernel_slo_${name}`,
+      help,
+      services.flatMap(({ name: service, objectives }) =>
+        objectives.flatMap((one) =>
+          samples(one).map(([labels, value]): Sample => [{ service, objective: one.kind, ...labels }, value]),
+        ),
+      ),
+    );
+  promise('attainment_ratio', 'Share of good requests in the last hour.', ({ attainment }) => [[{}, attainment]]);
+  promise('target_ratio', 'Share of good requests that is promised.', ({ target: promised }) => [[{}, promised]]);
+  promise('error_budget_left_ratio', 'Share of the error budget that is left.', ({ budget }) => [[{}, budget.left]]);
+  promise('burn_rate', 'How many times faster than allowed the error budget is spent.', ({ burn }) =>
+    burn.map(({ window, burnRate }) => [{ window }, burnRate]),
+  );
 
   const single = (type: 'counter' | 'gauge', name: string, help: string, value: number) =>
     out.family(type, name, help, [[{}, value]]);

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { metricsText } from '../../src/telemetry/index.ts';
 import { channelStatus } from '../channels.ts';
+import { serviceStatus } from '../services.ts';
 import { instanceStats } from '../stats.ts';
 
 it('the dashboard asks only for metrics that there are', () => {
@@ -15,6 +16,7 @@ it('the dashboard asks only for metrics that there are', () => {
   const text = metricsText(
     [{ ...stats, guest: { ...stats.guest!, disk: { ...disk, ...rates } } }],
     [channelStatus()],
+    [serviceStatus()],
     self,
     0,
   );
