@@ -6,6 +6,7 @@ import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { InstanceEvent, InstanceStats, InstanceStatus, ServiceStatus } from '../../src/api/index.ts';
+import { parseNetDev, parsePressure } from '../../src/telemetry/proc.ts';
 import { Sandbox, until } from '../pk.ts';
 
 const REPLICAS = { web1: 'uml', web2: 'uml', web3: 'qemu' } as const;
@@ -183,6 +184,36 @@ describe('a service', () => {
     const [head, ...lines] = (await sandbox.ok('top', '--once')).trim().split('\n');
     expect(head).toMatch(/ NET +REQ\/S +P99 /);
     expect(lines).toHaveLength(3);
+  });
+
+  it('shows network and pressure of each kernel as its own /proc has them', async () => {
+    const read = async (name: string, path: string) =>
+      Buffer.from(await sandbox.ok('exec', name, '--', 'sh', '-c', `cat ${path} 2>/dev/null || :`));
+    for (const [name, driver] of Object.entries(REPLICAS)) {
+      const look = async () => ({
+        network: parseNetDev(await read(name, '/proc/net/dev')),
+        pressure: parsePressure(await read(name, '/proc/pressure/cpu')),
+      });
+      const before = await look();
+      const now = Date.now();
+      const { guest } = await until(`new numbers of ${name}`, async () => {
+        const stats = await sandbox.json<InstanceStats>('stats', name);
+        return stats.guest !== null && Date.parse(stats.guest.at) > now ? { guest: stats.guest } : undefined;
+      });
+      const after = await look();
+      for (const key of ['receivedBytes', 'sentBytes', 'receivedPackets', 'sentPackets'] as const) {
+        expect(before.network[key]).toBeGreaterThan(0);
+        expect(guest.network?.[key]).toBeGreaterThanOrEqual(before.network[key]);
+        expect(guest.network?.[key]).toBeLessThanOrEqual(after.network[key]);
+      }
+      // Debian's User Mode Linux has no PSI.
+      expect(guest.pressure.source).toBe(driver === 'qemu' ? 'psi' : 'run-queue');
+      if (driver === 'uml') expect(before.pressure).toBeNull();
+      else {
+        expect(guest.pressure.seconds?.cpu?.some).toBeGreaterThanOrEqual(before.pressure!.some);
+        expect(guest.pressure.seconds?.cpu?.some).toBeLessThanOrEqual(after.pressure!.some);
+      }
+    }
   });
 
   it('loses no request when a replica is killed and comes back', async () => {
