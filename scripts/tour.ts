@@ -227,6 +227,7 @@ Everything started here has been removed again. Now you:
   ./bin/pk run --driver qemu --cpus 2 -- nproc  in a virtual machine
   ./bin/pk run -d --name web -- sleep 1000      leave one running, then: ./bin/pk ps
   cd examples/three-kernels && ../../bin/pk plan
+  cd examples/service && ../../bin/pk apply     three replicas behind one port
   ./bin/pk --help
 `);
 }
