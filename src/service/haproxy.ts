@@ -256,9 +256,15 @@ export class HaProxy {
       if (this.#link !== link) return;
       this.#link = undefined;
       if (this.#closed) return;
-      if (isAlive(process)) void this.connect().catch(() => this.#tellEnd(process));
+      if (isAlive(process)) void this.connect().catch(() => this.#giveUp(process));
       else void this.#tellEnd(process);
     });
+  }
+
+  /** One that lives and does not answer for seconds hangs. */
+  #giveUp(process: ProxyProcess): Promise<void> {
+    if (!this.#closed && isAlive(process)) signalProcess(process.pid, 'SIGKILL');
+    return this.#tellEnd(process);
   }
 
   /** As soon as its ports are free. */
