@@ -298,6 +298,17 @@ describe('a service', () => {
     expect(Object.keys(REPLICAS)).toContain(await ask(port, agent));
   });
 
+  it('has another HAProxy when one hangs', async () => {
+    const { proxy } = await allUp();
+    process.kill(proxy!.pid, 'SIGSTOP');
+    await until('another HAProxy serves', async () => {
+      const now = await service();
+      return now.proxy !== null && now.proxy.pid !== proxy!.pid && now.state === 'ok';
+    });
+    expect(Object.keys(REPLICAS)).toContain(await ask(port, new Agent()));
+    expect(existsSync(`/proc/${proxy!.pid}/task`) && readdirSync(`/proc/${proxy!.pid}/task`).length > 1).toBe(false);
+  });
+
   it('says what is wrong', async () => {
     const refused = async (args: string[], text: RegExp) => {
       const { code, stderr } = await sandbox.pk(['service', ...args]);

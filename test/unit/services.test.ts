@@ -212,20 +212,6 @@ test('a killed HAProxy is back at once, and that is told with what it cost', asy
   expect((await daemon.client.service('echo')).requests).toBeGreaterThanOrEqual(4);
 });
 
-test('an HAProxy that hangs is replaced', async () => {
-  const daemon = await startServices();
-  const port = await freePort();
-  const backendPort = await echoes(daemon);
-  await daemon.client.createService({ name: 'echo', port, mode: 'tcp', targets: targets(2, backendPort) });
-  const { proxy } = await untilUp(daemon, 'echo', 2);
-  process.kill(proxy!.pid, 'SIGSTOP');
-  const told = () => daemon.told.some((line) => line.startsWith('service-restarted echo: '));
-  for (let look = 0; look < 10 && !told(); look++) await eventually(told).catch(() => {});
-  expect(told()).toBe(true);
-  expect(['web1', 'web2']).toContain((await dial(port)).name);
-  expect(daemon.proxies()).not.toContain(proxy!.pid);
-}, 60_000);
-
 test('outlives the daemon; the next one takes it over', async () => {
   const daemon = await startServices();
   const port = await freePort();
