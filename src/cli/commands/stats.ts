@@ -1,17 +1,12 @@
 import type { InstanceStats } from '../../api/index.ts';
-import { type Client, connect } from '../../client/index.ts';
+import type { Client } from '../../client/index.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import { parseDuration } from '../../sys/units.ts';
-import { pause } from '../channel-io.ts';
 import type { Command, Invocation } from '../command.ts';
+import { everySecond, inPlace } from '../every-second.ts';
 import { JSON_OPTION } from '../instances.ts';
 import { print, printJson } from '../output.ts';
-import { interruptible } from '../signals.ts';
 import { CSV_HEAD, seriesCsv, seriesText, statsCsv, statsDetails, statsTable } from '../stats-text.ts';
-
-const INTERVAL_MS = 1000;
-/** Cursor to the top left, and everything erased. */
-const CLEAR = '\x1b[H\x1b[J';
 
 export const command: Command = {
   summary: 'what instances use: CPU, memory, disk, network',
@@ -36,22 +31,7 @@ export const command: Command = {
   ],
   async run(invocation) {
     check(invocation);
-    const interrupt = interruptible();
-    const { signal } = interrupt;
-    try {
-      const client = await interrupt.unlessInterrupted(connect({ signal }));
-      const watch = invocation.flag('watch');
-      for (let first = true; ; first = false) {
-        await show(client, invocation, first, signal);
-        if (!watch) return 0;
-        await pause(INTERVAL_MS, signal);
-      }
-    } catch (error) {
-      if (signal.aborted) return interrupt.code();
-      throw error;
-    } finally {
-      interrupt.release();
-    }
+    return everySecond(invocation.flag('watch'), (client, signal, first) => show(client, invocation, first, signal));
   },
 };
 
@@ -77,7 +57,7 @@ async function show(client: Client, invocation: Invocation, first: boolean, sign
   const [watch, json, csv] = ['watch', 'json', 'csv'].map((flag) => invocation.flag(flag));
   const since = invocation.value('since');
   const put = (value: unknown) => (watch ? print(`${JSON.stringify(value)}\n`) : printJson(value));
-  const text = (what: string) => print(watch && process.stdout.isTTY === true ? `${CLEAR}${what}` : what);
+  const text = (what: string) => print((watch ? inPlace() : '') + what);
   if (since !== undefined) {
     const step = invocation.value('step');
     const series = await client.statsSeries(name!, { since, ...(step === undefined ? {} : { step }) }, signal);
