@@ -13,9 +13,7 @@ import {
   type ServiceRecord,
   type ServiceStatus,
   StartFailure,
-  type StatRow,
   type TargetChange,
-  Traffic,
   targetChangeSchema,
 } from '../service/index.ts';
 import { type Clock, timestamp } from '../sys/clock.ts';
@@ -26,6 +24,7 @@ import type { EventLog } from './events.ts';
 import type { Journal } from './journal.ts';
 import { Mutex } from './mutex.ts';
 import { bindFailure, checkPortFree } from './port-holder.ts';
+import { type News, ServiceEntry } from './service-entry.ts';
 import { checked, unservable, wayOf } from './service-request.ts';
 import {
   adjustments,
@@ -37,12 +36,9 @@ import {
   structureOf,
   writeNotes,
 } from './service-servers.ts';
-import { serviceStatus, targetStatus } from './service-status.ts';
 
-/** How often HAProxy is asked for its counters. */
-const POLL_MS = 1000;
-/** How often a service that cannot be served is tried again. */
-const FAULT_RETRY_MS = 1000;
+/** How often HAProxy is looked after: whether it runs and answers, what it counts, and what could not be served. */
+const TEND_MS = 1000;
 /** One that lives shorter than this is started again only after a while. */
 const STABLE_MS = 1000;
 const LONGEST_BACKOFF_MS = 10_000;
@@ -63,48 +59,37 @@ export interface ServicesOptions {
   journal: Journal;
 }
 
-interface Entry {
-  record: ServiceRecord;
-  traffic: Traffic;
-  /** Why it is not served. */
-  fault: string | null;
-  rows: readonly StatRow[];
-  /** Connections at the last look. */
-  connections: number;
-  lostConnections: number;
-  /** Of them, those that nobody was told of yet. */
-  cut: number;
-  /** State last seen of each target. */
-  told: Map<string, string>;
-}
-
 /**
  * INVARIANTS
  * - A record is in the store before HAProxy serves it, and until HAProxy has stopped to.
- * - While there is a record there is an HAProxy, or an attempt to start one is due; without records there is none.
+ * - While there is a record HAProxy is tended: compared each second, and with every change, with what is wanted, and made so.
+ *   Nothing depends on being told of its end. Without records there is no HAProxy, and no file of one.
  * - Changes of records and of HAProxy run one after the other.
  */
 export class Services implements ServiceManager {
   readonly #options: ServicesOptions;
   readonly #proxy: HaProxy;
-  readonly #entries = new Map<string, Entry>();
+  readonly #entries = new Map<string, ServiceEntry>();
   readonly #mutex = new Mutex();
   /** Of the process that runs. */
   #structure: Structure = NO_STRUCTURE;
+  /** The process whose end is yet to be seen. */
+  #running: number | undefined;
+  /** Whether HAProxy was made as the records and endpoints are. */
+  #settled = false;
   #restarts = 0;
   #startedAt = 0;
+  /** When it was found gone; undefined once it serves again. */
+  #goneAt: number | undefined;
   #backoff = 0;
-  #faultsTriedAt = 0;
-  #cancelPoll: (() => void) | undefined;
-  #cancelRevival: (() => void) | undefined;
+  #cancelTend: (() => void) | undefined;
   #unlisten: (() => void) | undefined;
-  #syncDue = false;
   #closed = false;
 
   constructor(options: ServicesOptions) {
     this.#options = options;
     this.#proxy = new HaProxy(options.directory, allowedCpus().length, {
-      ended: (pid) => this.#died(pid),
+      lost: () => this.#tendAfter(0),
       logged: (line) => this.#logged(line),
     });
   }
@@ -153,7 +138,7 @@ export class Services implements ServiceManager {
         );
         throw asPolykernelError(error, `serving ${resolved.name}`);
       }
-      this.#tell('service-created', entry, wayOf(resolved));
+      this.#tell(entry, { type: 'service-created', message: wayOf(resolved) });
       return this.#status(entry);
     });
   }
@@ -176,10 +161,10 @@ export class Services implements ServiceManager {
       } catch (error) {
         entry.fault = null;
         this.#become(entry, before);
-        await this.#syncOrRetry();
+        await this.#trySync();
         throw asPolykernelError(error, `changing ${resolved.name}`);
       }
-      this.#tell('service-changed', entry, wayOf(resolved));
+      this.#tell(entry, { type: 'service-changed', message: wayOf(resolved) });
       return this.#status(entry);
     });
   }
@@ -188,7 +173,7 @@ export class Services implements ServiceManager {
     return this.#mutex.run(async () => {
       const entry = this.#entry(name);
       await this.#erase(entry);
-      this.#tell('service-removed', entry, '');
+      this.#tell(entry, { type: 'service-removed', message: '' });
     });
   }
 
@@ -221,32 +206,22 @@ export class Services implements ServiceManager {
   /** Takes up what an earlier daemon left; after the instances were taken up, so that their endpoints are known. */
   recover(): Promise<void> {
     return this.#mutex.run(async () => {
-      const records = this.#options.store.services();
       const adopted = this.#proxy.adopt();
       const notes = readNotes(this.#notesPath);
       const known = notes !== undefined && notes.pid === adopted?.pid && notes.startTime === adopted.startTime;
       if (known) this.#structure = notes.structure;
+      this.#running = adopted?.pid;
       this.#restarts = notes?.restarts ?? 0;
-      for (const record of records) {
-        const entry = this.#add(record, notes?.totals[record.id]);
-        // What is known of its targets was told by the earlier daemon.
-        if (record.removing) await this.#erase(entry);
-      }
-      if (this.#entries.size === 0) {
-        if (this.#proxy.runs) await this.#proxy.stop();
-        return;
-      }
-      if (known) await this.#proxy.connect().catch(() => {});
-      await this.#syncOrRetry();
+      for (const record of this.#options.store.services()) this.#add(record, notes?.totals[record.id]);
+      await this.#trySync();
     });
   }
 
   /** Lets go; HAProxy serves on. */
   close(): void {
     this.#closed = true;
-    this.#stopPolling();
+    this.#cancelTend?.();
     this.#proxy.close();
-    this.#cancelRevival?.();
     this.#unlisten?.();
     this.#entries.clear();
   }
@@ -258,7 +233,7 @@ export class Services implements ServiceManager {
       record.targets.some((target) => target.instance === instance),
     );
     if (all.length === 0) return null;
-    const sum = (of: (entry: Entry) => number) => all.reduce((total, entry) => total + of(entry), 0);
+    const sum = (of: (entry: ServiceEntry) => number) => all.reduce((total, entry) => total + of(entry), 0);
     // Of several services the slowest tells: their percentiles cannot be added up.
     const latencies = all.map(({ traffic }) => traffic.latency(now, instance, RECENT_MS));
     const slowest = (of: 'p50' | 'p90' | 'p99') => {
@@ -273,13 +248,12 @@ export class Services implements ServiceManager {
     };
   }
 
-  #become(entry: Entry, record: ServiceRecord): void {
+  #become(entry: ServiceEntry, record: ServiceRecord): void {
     this.#options.store.putService(record);
-    entry.record = record;
-    entry.traffic.become(record, this.#options.clock.now());
+    entry.become(record, this.#options.clock.now());
   }
 
-  #entry(name: string): Entry {
+  #entry(name: string): ServiceEntry {
     const entry = this.#entries.get(name);
     if (entry !== undefined) return entry;
     throw new PolykernelError('not-found', `there is no service ${JSON.stringify(name)}`, {
@@ -289,23 +263,14 @@ export class Services implements ServiceManager {
     });
   }
 
-  #add(record: ServiceRecord, before?: Notes['totals'][string]): Entry {
-    const entry: Entry = {
-      record,
-      traffic: new Traffic(record, this.#options.clock.now(), before?.totals),
-      fault: null,
-      rows: [],
-      connections: 0,
-      lostConnections: before?.lostConnections ?? 0,
-      cut: 0,
-      told: new Map(),
-    };
+  #add(record: ServiceRecord, before?: Notes['totals'][string]): ServiceEntry {
+    const entry = new ServiceEntry(record, this.#options.clock.now(), before);
     this.#entries.set(record.name, entry);
     return entry;
   }
 
   /** `own`: the service that is to change. */
-  #checkFree({ name, bind, port }: Pick<ServiceRecord, 'name' | 'bind' | 'port'>, own?: Entry): void {
+  #checkFree({ name, bind, port }: Pick<ServiceRecord, 'name' | 'bind' | 'port'>, own?: ServiceEntry): void {
     if (own === undefined && this.#entries.has(name)) {
       throw new PolykernelError('conflict', `there is a service ${name} already`, {
         field: 'name',
@@ -326,37 +291,41 @@ export class Services implements ServiceManager {
   }
 
   /** Ends a service; its connections are cut. */
-  async #erase(entry: Entry): Promise<void> {
-    const { store } = this.#options;
-    const { id, name, targets } = entry.record;
-    entry.record = { ...entry.record, removing: true };
-    store.putService(entry.record);
+  async #erase(entry: ServiceEntry): Promise<void> {
+    const { name, targets } = entry.record;
+    this.#become(entry, { ...entry.record, removing: true });
     const cuts = targets.map(({ instance }) => `shutdown sessions server ${name}/${instance}`);
     await this.#proxy.commandAll([`disable frontend ${frontendOf(name)}`, ...cuts]);
     await this.#sync();
-    store.deleteService(id);
-    this.#entries.delete(name);
   }
 
-  /** Makes HAProxy as the records and endpoints say. */
+  /** Makes HAProxy as the records and endpoints say, and forgets what is not served any more. */
   async #sync(): Promise<void> {
-    this.#syncDue = false;
     if (this.#closed) return;
-    const { endpoints } = this.#options;
+    this.#settled = false;
     const entries = this.#servable();
-    if (entries.length === 0) return this.#end();
-    this.#proxy.prepare();
-    this.#unlisten ??= endpoints.onChange(() => this.#endpointsChanged());
-    const structure = this.#structureOf(entries);
-    this.#proxy.configure(entries.map((entry) => this.#served(entry)));
-    if (this.#proxy.current === undefined || JSON.stringify(structure) !== JSON.stringify(this.#structure)) {
-      await this.#start();
+    if (entries.length === 0) await this.#end();
+    else {
+      this.#unlisten ??= this.#options.endpoints.onChange(() => {
+        this.#settled = false;
+        this.#tendAfter(0);
+      });
+      this.#proxy.prepare();
+      this.#proxy.configure(entries.map((entry) => this.#served(entry)));
+      const same = JSON.stringify(this.#structureOf(entries)) === JSON.stringify(this.#structure);
+      if (this.#proxy.current === undefined || !same) await this.#start();
+      await this.#adjust();
     }
-    await this.#adjust();
-    if (this.#cancelPoll === undefined) this.#pollAfter(0);
+    for (const { record } of [...this.#entries.values()]) {
+      if (!record.removing) continue;
+      this.#options.store.deleteService(record.id);
+      this.#entries.delete(record.name);
+    }
+    this.#settled = true;
+    this.#tendAfter(0);
   }
 
-  #servable(): Entry[] {
+  #servable(): ServiceEntry[] {
     return [...this.#entries.values()].filter(({ record, fault }) => !record.removing && fault === null);
   }
 
@@ -378,6 +347,7 @@ export class Services implements ServiceManager {
         for (const entry of failed) entry.fault = this.#unbound(error, entry.record)!;
       }
     }
+    this.#running = this.#proxy.current?.pid;
     this.#startedAt = performance.now();
     this.#writeNotes();
   }
@@ -390,11 +360,10 @@ export class Services implements ServiceManager {
 
   /** Nothing is served any more. */
   async #end(): Promise<void> {
-    this.#stopPolling();
-    if (this.#proxy.current !== undefined || this.#proxy.runs) await this.#proxy.stop();
+    this.#running = undefined;
     this.#structure = NO_STRUCTURE;
-    const left = [...this.#entries.values()].some(({ record }) => !record.removing);
-    if (left) return this.#pollAfter(FAULT_RETRY_MS);
+    await this.#proxy.stop();
+    if ([...this.#entries.values()].some(({ record }) => !record.removing)) return;
     this.#unlisten?.();
     this.#unlisten = undefined;
   }
@@ -409,101 +378,76 @@ export class Services implements ServiceManager {
     }
   }
 
-  #served({ record }: Entry): ServedService {
+  #served({ record }: ServiceEntry): ServedService {
     return { record, servers: serversOf(record, this.#options.endpoints) };
   }
 
-  #structureOf(entries: readonly Entry[]): Structure {
+  #structureOf(entries: readonly ServiceEntry[]): Structure {
     const records = entries.map(({ record }) => record);
     return structureOf(records, this.#options.endpoints);
   }
 
-  #endpointsChanged(): void {
-    if (this.#syncDue || this.#closed) return;
-    this.#syncDue = true;
-    void this.#mutex.run(async () => {
-      if (this.#syncDue) await this.#syncOrRetry();
-    });
-  }
-
-  /** Never rejects: tries again later. */
-  async #syncOrRetry(): Promise<void> {
+  /** Never rejects: the next look finds it unsettled. */
+  async #trySync(): Promise<void> {
     try {
       await this.#sync();
     } catch (error) {
       this.#complain('serving', error);
-      this.#reviveAfter(FAULT_RETRY_MS);
+      this.#tendAfter(TEND_MS);
     }
   }
 
-  #stopPolling(): void {
-    this.#cancelPoll?.();
-    this.#cancelPoll = undefined;
+  #tendAfter(milliseconds: number): void {
+    this.#cancelTend?.();
+    if (this.#closed) return;
+    this.#cancelTend = this.#options.clock.after(milliseconds, () => {
+      this.#cancelTend = undefined;
+      void this.#mutex.run(() => this.#tend()).catch((error) => this.#complain('looking after HAProxy', error));
+    });
   }
 
-  /** HAProxy is gone without having been asked to. */
-  #died(pid: number): void {
-    if (this.#closed) return;
-    this.#stopPolling();
+  /** Makes what is as it should be, whatever happened to it, and reads all counters. */
+  async #tend(): Promise<void> {
+    if (this.#closed || this.#entries.size === 0) return;
+    // Ends one that hangs.
+    if (this.#proxy.current !== undefined) await this.#proxy.connect().catch(() => {});
+    this.#noticeEnd();
+    await this.#retryFaults();
+    const gone = this.#proxy.current === undefined && this.#servable().length > 0;
+    const wait = gone ? this.#startedAt + this.#backoff - performance.now() : 0;
+    if (wait > 0) this.#tendAfter(wait);
+    else if (gone || !this.#settled) await this.#trySync();
+    else {
+      await this.#look().catch(() => {});
+      if (this.#cancelTend === undefined) this.#tendAfter(TEND_MS);
+    }
+    if (this.#settled) this.#tellRestart();
+  }
+
+  /** HAProxy may be gone without having been asked to. */
+  #noticeEnd(): void {
+    const pid = this.#running;
+    if (pid === undefined || pid === this.#proxy.current?.pid) return;
+    this.#running = undefined;
     const lived = performance.now() - this.#startedAt;
     this.#backoff = lived < STABLE_MS ? Math.min(LONGEST_BACKOFF_MS, this.#backoff * 2 || 100) : 0;
-    for (const entry of this.#entries.values()) {
-      entry.cut += entry.connections;
-      entry.lostConnections += entry.connections;
-      entry.connections = 0;
-      entry.rows = [];
-      entry.traffic.settle(pid);
-    }
+    for (const entry of this.#entries.values()) entry.lose(pid);
     this.#restarts += 1;
-    if (this.#backoff > 0) this.#reviveAfter(this.#backoff);
-    else void this.#revive();
+    this.#goneAt = performance.now();
   }
 
-  #reviveAfter(milliseconds: number): void {
-    this.#cancelRevival?.();
-    this.#cancelRevival = this.#options.clock.after(milliseconds, () => void this.#revive());
-  }
-
-  #revive(): Promise<void> {
-    this.#cancelRevival?.();
-    this.#cancelRevival = undefined;
-    const began = performance.now();
-    return this.#mutex.run(async () => {
-      if (this.#closed || this.#proxy.current !== undefined) return;
-      await this.#syncOrRetry();
-      const { current } = this.#proxy;
-      if (current === undefined) return;
-      const took = Math.round(performance.now() - began);
-      for (const entry of this.#servable()) {
-        this.#tell(
-          'service-restarted',
-          entry,
-          `HAProxy had ended; ${entry.cut} connections were cut; anew in ${took} ms`,
-        );
-        entry.cut = 0;
-      }
-    });
-  }
-
-  #pollAfter(milliseconds: number): void {
-    this.#cancelPoll?.();
-    this.#cancelPoll = this.#options.clock.after(milliseconds, () => void this.#poll());
-  }
-
-  async #poll(): Promise<void> {
-    await this.#mutex.run(async () => {
-      await this.#retryFaults();
-      await this.#look().catch((error) => {
-        if (this.#proxy.current !== undefined) this.#complain('asking HAProxy', error);
-      });
-    });
-    const running =
-      this.#proxy.current !== undefined || [...this.#entries.values()].some(({ fault }) => fault !== null);
-    if (!this.#closed && running) this.#pollAfter(POLL_MS);
+  #tellRestart(): void {
+    if (this.#goneAt === undefined) return;
+    const took = Math.round(performance.now() - this.#goneAt);
+    this.#goneAt = undefined;
+    for (const entry of this.#servable()) {
+      const message = `HAProxy had ended; ${entry.takeCut()} connections were cut; anew in ${took} ms`;
+      this.#tell(entry, { type: 'service-restarted', message });
+    }
   }
 
   async #refresh(): Promise<void> {
-    if (this.#proxy.current !== undefined) await this.#mutex.run(() => this.#look().catch(() => {}));
+    if (this.#proxy.answers) await this.#mutex.run(() => this.#look().catch(() => {}));
   }
 
   /** Reads all counters and tells what has changed. */
@@ -512,59 +456,22 @@ export class Services implements ServiceManager {
     const counts = await this.#proxy.counts();
     if (this.#closed) return;
     const now = this.#options.clock.now();
-    const { pid: current } = this.#proxy.current ?? {};
+    const current = this.#proxy.current?.pid;
     for (const entry of this.#entries.values()) {
-      const { name } = entry.record;
-      entry.connections = 0;
-      for (const { pid, rows, last } of counts) {
-        const own = rows.filter(({ proxy }) => proxy === name);
-        entry.traffic.observe(pid, own);
-        if (last) entry.traffic.settle(pid);
-        if (pid !== current) continue;
-        entry.rows = own;
-        entry.connections = rows.find(({ proxy }) => proxy === frontendOf(name))?.inFlight ?? 0;
-      }
-      entry.traffic.sample(now);
-      this.#tellTargets(entry, now);
-      for (const objective of entry.traffic.objectives) {
-        const news = objective.judge(now);
-        if (news !== undefined) this.#tell(`slo-${news}`, entry, objective.evidence(now));
-      }
+      entry.observe(counts, current, now);
+      for (const news of entry.news(this.#address, now)) this.#tell(entry, news);
     }
     if (counts.some(({ last }) => last)) this.#writeNotes();
   }
 
-  #tellTargets(entry: Entry, now: number): void {
-    for (const target of entry.record.targets) {
-      const { instance } = target;
-      const { state, reason } = targetStatus(
-        this.#view(entry),
-        target,
-        (instance) => this.#options.endpoints.address(instance),
-        now,
-      );
-      const before = entry.told.get(instance);
-      if (state === before || state === 'checking') continue;
-      entry.told.set(instance, state);
-      const served = (each: string | undefined) => each === 'up' || each === 'drained';
-      if (served(state) && !served(before)) this.#tell('target-up', entry, instance);
-      else if (!served(state) && served(before)) this.#tell('target-down', entry, `${instance}: ${reason}`);
-    }
-  }
-
-  /** Serves again what could not be served, once its address is free. */
+  /** Lets those be served again whose address is free now. */
   async #retryFaults(): Promise<void> {
-    const faulty = [...this.#entries.values()].filter(({ fault }) => fault !== null);
-    const now = this.#options.clock.now();
-    if (faulty.length === 0 || now - this.#faultsTriedAt < FAULT_RETRY_MS) return;
-    this.#faultsTriedAt = now;
-    let free = false;
-    for (const entry of faulty) {
-      if ((await bindFailure(entry.record.bind, entry.record.port)) !== undefined) continue;
+    for (const entry of this.#entries.values()) {
+      const { bind, port } = entry.record;
+      if (entry.fault === null || (await bindFailure(bind, port)) !== undefined) continue;
       entry.fault = null;
-      free = true;
+      this.#settled = false;
     }
-    if (free) await this.#syncOrRetry();
   }
 
   #logged(line: string): void {
@@ -573,24 +480,16 @@ export class Services implements ServiceManager {
       const entry = this.#entries.get(request.service);
       entry?.traffic.add(request);
       // HAProxy tells of its health checks in the same way.
-    } else if (line.startsWith('Server ') && this.#cancelPoll !== undefined) this.#pollAfter(0);
+    } else if (line.startsWith('Server ')) this.#tendAfter(0);
   }
 
-  #status(entry: Entry): ServiceStatus {
-    return serviceStatus(
-      this.#view(entry),
-      (instance) => this.#options.endpoints.address(instance),
-      this.#options.clock.now(),
-    );
-  }
-
-  #view(entry: Entry) {
-    const { record, traffic, rows, lostConnections } = entry;
+  #status(entry: ServiceEntry): ServiceStatus {
     const { current } = this.#proxy;
-    const fault = entry.fault ?? (current === undefined ? 'HAProxy does not run; it is being started' : null);
-    const proxy = current === undefined ? null : { pid: current.pid, restarts: this.#restarts, lostConnections };
-    return { record, traffic, fault, rows, proxy };
+    const process = current === undefined ? null : { pid: current.pid, restarts: this.#restarts };
+    return entry.status(process, this.#address, this.#options.clock.now());
   }
+
+  readonly #address = (instance: string): string | null => this.#options.endpoints.address(instance);
 
   get #notesPath(): string {
     return join(this.#options.directory, 'services.json');
@@ -600,18 +499,15 @@ export class Services implements ServiceManager {
     const { current } = this.#proxy;
     if (current === undefined) return;
     const totals = Object.fromEntries(
-      [...this.#entries.values()].map(({ record, traffic, lostConnections }) => [
-        record.id,
-        { totals: traffic.save(current.pid), lostConnections },
-      ]),
+      [...this.#entries.values()].map((entry) => [entry.record.id, entry.save(current.pid)]),
     );
     const notes: Notes = { ...current, structure: this.#structure, restarts: this.#restarts, totals };
     writeNotes(this.#notesPath, notes);
   }
 
-  #tell(type: Parameters<EventLog['tell']>[0]['type'], { record }: Entry, message: string): void {
+  #tell({ record }: ServiceEntry, news: News): void {
     const { events, clock } = this.#options;
-    events.tell({ at: timestamp(clock), type, name: record.name, id: record.id, message });
+    events.tell({ at: timestamp(clock), name: record.name, id: record.id, ...news });
   }
 
   #complain(doing: string, error: unknown): void {

@@ -8,7 +8,17 @@
  * - The current one is the last that was started; the others only finish the connections they have.
  */
 import { spawn } from 'node:child_process';
-import { chmodSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { PolykernelError } from '../sys/errors.ts';
@@ -41,8 +51,8 @@ export interface ProxyProcess {
 }
 
 export interface ProxyListeners {
-  /** The current process is gone without having been asked to. */
-  ended(pid: number): void;
+  /** The connection to the current process ended, most often with that. connect() tells. */
+  lost(): void;
   /** A line of the log; of the time before the first connect() as well, as far as the process has kept it. */
   logged(line: string): void;
 }
@@ -89,7 +99,7 @@ export class HaProxy {
   #closed = false;
 
   /** `directory`: of its files, made with the first start. `cpus`: how many it may use. */
-  constructor(directory: string, cpus: number, listeners: ProxyListeners = { ended() {}, logged() {} }) {
+  constructor(directory: string, cpus: number, listeners: ProxyListeners = { lost() {}, logged() {} }) {
     this.#directory = directory;
     this.#config = join(directory, 'haproxy.cfg');
     this.#statsSocket = join(directory, 'stats.sock');
@@ -102,6 +112,11 @@ export class HaProxy {
   /** That serves new connections; undefined when there is none. */
   get current(): ProxyProcess | undefined {
     return this.#current !== undefined && isAlive(this.#current) ? this.#current : undefined;
+  }
+
+  /** Whether there is a connection to it. */
+  get answers(): boolean {
+    return this.#link !== undefined;
   }
 
   /** Makes the directory. Throws `unavailable` naming the package when HAProxy is absent, `invalid` for too long a path. */
@@ -130,11 +145,6 @@ export class HaProxy {
     return this.#current;
   }
 
-  /** Whether anything of this directory runs, the current one or one before it. */
-  get runs(): boolean {
-    return this.#processes().length > 0;
-  }
-
   /** Writes the configuration for the next start, readable by this user alone. */
   configure(services: readonly ServedService[]): void {
     const options: ConfigOptions = {
@@ -151,10 +161,12 @@ export class HaProxy {
   }
 
   /**
-   * Starts a process for the configuration as it is, in the network namespace of that file; null: this one. It takes the listening sockets over from one that runs, which then
-   * only finishes what it has. Rejects with StartFailure; what ran goes on then.
+   * Starts a process for the configuration as it is, in the network namespace of that file; null: this one. It takes the
+   * listening sockets over from one that runs, which then only finishes what it has. Rejects with StartFailure; what ran
+   * goes on then.
    */
   async start(namespace: string | null): Promise<ProxyProcess> {
+    if (this.#current !== undefined && !isAlive(this.#current)) await released(this.#current);
     const before = this.#processes();
     const pid = await this.#launch(namespace, before, before.length > 0 && (await this.#listens()));
     const startTime = processStartTime(pid);
@@ -167,8 +179,9 @@ export class HaProxy {
     return this.#current;
   }
 
-  /** Ends all processes and removes their files. Rejects with `internal` when one does not end. */
+  /** Ends all processes and removes their files, if there are any. Rejects with `internal` when one does not end. */
   async stop(): Promise<void> {
+    if (!existsSync(this.#directory)) return;
     this.#current = undefined;
     const links = [this.#link, ...this.#retired, ...this.#logs.values()];
     this.#link = undefined;
@@ -178,8 +191,9 @@ export class HaProxy {
     for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
       for (const { pid } of this.#processes()) signalProcess(pid, signal);
       const deadline = performance.now() + END_DEADLINE_MS;
-      while (this.runs && performance.now() < deadline) await pause(POLL_MS);
-      if (this.runs) continue;
+      const runs = () => this.#processes().length > 0;
+      while (runs() && performance.now() < deadline) await pause(POLL_MS);
+      if (runs()) continue;
       for (const name of ['haproxy.cfg', 'haproxy.cfg.new', 'stats.sock', 'pid', 'current', 'services.json'])
         rmSync(join(this.#directory, name), { force: true });
       rmSync(this.#emptyDirectory, { recursive: true, force: true });
@@ -218,20 +232,22 @@ export class HaProxy {
     for (const link of [this.#link, ...this.#retired]) await link?.ask(commands).catch(() => undefined);
   }
 
-  /** Speaks to the current process, and calls `onEnd` as soon as it is gone. Rejects with `unavailable`. */
+  /** Speaks to the current process. Rejects with `unavailable`; a process that lives and does not answer for seconds hangs, and is killed then. */
   async connect(): Promise<void> {
     const deadline = performance.now() + ANSWER_DEADLINE_MS;
     while (this.#link === undefined) {
       const process = this.current;
-      const open = () => (process === undefined ? undefined : Link.open(this.#statsSocket).catch(() => undefined));
-      const [link, log] = [await open(), await open()];
+      const open = () => Link.open(this.#statsSocket, Math.max(1, deadline - performance.now())).catch(() => undefined);
+      const link = process && (await open());
+      const log = link && (await open());
       // Just after a hand-over the process before may still take a connection.
       if (process !== undefined && link?.pid === process.pid && log?.pid === process.pid)
-        return this.#attach(link, log, process);
+        return this.#attach(link, log);
       link?.close();
       log?.close();
-      if (process === undefined || performance.now() > deadline)
-        throw new PolykernelError('unavailable', 'HAProxy does not answer');
+      const late = performance.now() > deadline;
+      if (late && process !== undefined && !this.#closed) await kill(process);
+      if (late || process === undefined) throw new PolykernelError('unavailable', 'HAProxy does not answer');
       await pause(POLL_MS);
     }
   }
@@ -242,7 +258,7 @@ export class HaProxy {
     for (const link of [this.#link, ...this.#retired, ...this.#logs.values()]) link?.close();
   }
 
-  #attach(link: Link, log: Link, process: ProxyProcess): void {
+  #attach(link: Link, log: Link): void {
     this.#link = link;
     this.#logs.get(log.pid)?.close();
     this.#logs.set(log.pid, log);
@@ -255,23 +271,8 @@ export class HaProxy {
       this.#letGo(link);
       if (this.#link !== link) return;
       this.#link = undefined;
-      if (this.#closed) return;
-      if (isAlive(process)) void this.connect().catch(() => this.#giveUp(process));
-      else void this.#tellEnd(process);
+      if (!this.#closed) this.#listeners.lost();
     });
-  }
-
-  /** One that lives and does not answer for seconds hangs. */
-  #giveUp(process: ProxyProcess): Promise<void> {
-    if (!this.#closed && isAlive(process)) signalProcess(process.pid, 'SIGKILL');
-    return this.#tellEnd(process);
-  }
-
-  /** As soon as its ports are free. */
-  async #tellEnd({ pid }: ProxyProcess): Promise<void> {
-    const deadline = performance.now() + END_DEADLINE_MS;
-    while (holdsFiles(pid) && performance.now() < deadline) await pause(POLL_MS);
-    if (!this.#closed) this.#listeners.ended(pid);
   }
 
   #letGo(link: Link): void {
@@ -312,7 +313,7 @@ export class HaProxy {
 
   /** Whether there is a process to take listening sockets from. */
   #listens(): Promise<boolean> {
-    return Link.open(this.#statsSocket).then(
+    return Link.open(this.#statsSocket, ANSWER_DEADLINE_MS).then(
       (link) => {
         link.close();
         return true;
@@ -340,6 +341,17 @@ function isOurs(pid: number, config: string): boolean {
   } catch {
     return false;
   }
+}
+
+async function kill(process: ProxyProcess): Promise<void> {
+  if (isAlive(process)) signalProcess(process.pid, 'SIGKILL');
+  await released(process);
+}
+
+/** Resolves when the ports of a killed process are free. */
+async function released({ pid }: ProxyProcess): Promise<void> {
+  const deadline = performance.now() + END_DEADLINE_MS;
+  while (holdsFiles(pid) && performance.now() < deadline) await pause(POLL_MS);
 }
 
 /** A zombie does until its other threads are gone as well. */

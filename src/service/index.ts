@@ -1,6 +1,6 @@
 export { type ResolvedService, resolveService } from './check.ts';
 export { bindText, frontendOf, type ServedService, type Server } from './config.ts';
-export { HaProxy, StartFailure } from './haproxy.ts';
+export { type Counts, HaProxy, StartFailure } from './haproxy.ts';
 export { parseLine } from './log.ts';
 export { serviceRequestSchema, targetChangeSchema } from './request.ts';
 export type { ServerState, StatRow } from './stat.ts';

@@ -48,11 +48,11 @@ export class Link {
     });
   }
 
-  /** Never keeps this process alive. Rejects with `unavailable`. */
-  static async open(path: string): Promise<Link> {
+  /** Never keeps this process alive. Rejects with `unavailable`, twice so many milliseconds after at the latest. */
+  static async open(path: string, deadlineMs: number): Promise<Link> {
     const link = new Link(connect(path));
-    await link.ask(['prompt']);
-    const [info] = await link.ask(['show info']);
+    await link.ask(['prompt'], deadlineMs);
+    const [info] = await link.ask(['show info'], deadlineMs);
     link.#pid = Number(/^Pid: (\d+)$/m.exec(info!)?.[1]);
     return link;
   }
@@ -63,10 +63,10 @@ export class Link {
   }
 
   /** The answers to commands, of which there is at least one. Rejects with `unavailable`; the connection is closed then. */
-  ask(commands: readonly string[]): Promise<string[]> {
+  ask(commands: readonly string[], deadlineMs = ANSWER_DEADLINE_MS): Promise<string[]> {
     return new Promise((resolve, reject) => {
       if (this.#socket.destroyed) return reject(silent());
-      const timer = setTimeout(() => this.#socket.destroy(), ANSWER_DEADLINE_MS).unref();
+      const timer = setTimeout(() => this.#socket.destroy(), deadlineMs).unref();
       this.#waiting.push({ answers: [], count: commands.length, resolve, reject, timer });
       this.#socket.write(`${commands.join(';')}\n`);
     });
