@@ -166,6 +166,8 @@ export class HaProxy {
    * goes on then.
    */
   async start(namespace: string | null): Promise<ProxyProcess> {
+    // Ends one that hangs, so that its ports are free.
+    await this.connect().catch(() => {});
     if (this.#current !== undefined && !isAlive(this.#current)) await released(this.#current);
     const before = this.#processes();
     const pid = await this.#launch(namespace, before, before.length > 0 && (await this.#listens()));

@@ -238,6 +238,19 @@ test('outlives the daemon; the next one takes it over', async () => {
   expect(readdirSync(join(daemon.home, 'haproxy'))).toEqual([]);
 });
 
+test('a service can be made while HAProxy hangs, which is replaced', async () => {
+  const daemon = await startServices();
+  const [web1] = await backends(daemon, 1);
+  const ports = [await freePort(), await freePort()] as const;
+  await daemon.client.createService({ name: 'api', port: ports[0], targets: targets(1, web1!.port) });
+  const { proxy } = await untilUp(daemon, 'api', 1);
+  process.kill(proxy!.pid, 'SIGSTOP');
+  const made = await daemon.client.createService({ name: 'other', port: ports[1], targets: targets(1, web1!.port) });
+  expect(made).toMatchObject({ fault: null });
+  expect(daemon.proxies()).not.toContain(proxy!.pid);
+  for (const port of ports) expect(await eventually(() => fetchText(port).catch(() => undefined))).toBe('web1');
+}, 60_000);
+
 test('a removal that a crash cut short is completed', async () => {
   const daemon = await startServices();
   const port = await freePort();
