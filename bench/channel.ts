@@ -2,12 +2,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { createRing, ringBytes, SharedMemory } from '../src/ring/index.ts';
 import { runCommand } from '../src/sys/command.ts';
 import { nativeBinary } from '../src/sys/paths.ts';
+import { freePort } from '../test/http.ts';
 import { channelKernels } from './channel-kernels.ts';
 import { atLeast, atMost, type Row } from './row.ts';
 import { interleaved } from './timing.ts';
@@ -40,7 +40,7 @@ export async function channel(progress: (text: string) => void): Promise<Row[]> 
     loopWake: () => rings(1, WAKES, 'wake', 'be-woken-by-loop'),
     cWake: c('wake', WAKES),
     unix: () => sockets((directory) => join(directory, 'echo')),
-    tcp: () => sockets(freePort),
+    tcp: () => sockets(async () => `${await freePort()}`),
   });
   const rate = (nanoseconds: number) => 1000 / nanoseconds;
   const bytesRate = (nanoseconds: number) => LARGE / nanoseconds;
@@ -138,15 +138,6 @@ async function sockets(choose: (directory: string) => string | Promise<string>):
   } finally {
     rmSync(directory, { recursive: true });
   }
-}
-
-async function freePort(): Promise<string> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return String(port);
 }
 
 function start(cpu: number, role: string, count: number, addresses: readonly string[]) {

@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Client } from '../src/client/index.ts';
@@ -11,6 +11,7 @@ import { silentJournal } from '../src/daemon/journal.ts';
 import { Services } from '../src/daemon/services.ts';
 import { systemClock } from '../src/sys/clock.ts';
 import { toolPath } from '../src/sys/tools.ts';
+import { freePort } from '../test/http.ts';
 import { withDaemon } from './daemon.ts';
 import { atLeast, atMost, median, type Row } from './row.ts';
 
@@ -184,13 +185,4 @@ async function answers(port: number): Promise<void> {
     if (performance.now() > deadline) throw new Error(`nobody listens at port ${port}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
 }

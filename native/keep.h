@@ -13,7 +13,7 @@
 /* How often to look whether one is still wanted. */
 #define LOOK_MS 5000
 
-static int keep_is_wanted(const char *file)
+static inline int keep_is_wanted(const char *file)
 {
 	char text[32] = "";
 	int fd = open(file, O_RDONLY | O_CLOEXEC);
@@ -26,7 +26,7 @@ static int keep_is_wanted(const char *file)
 }
 
 /* Writes FILE, says `ready` and lets go of terminal, standard streams and directory. Returns -1 when FILE cannot be written. */
-static int keep_begin(const char *file)
+static inline int keep_begin(const char *file)
 {
 	char temporary[PATH_MAX];
 	int out;

@@ -22,6 +22,8 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include "keep.h"
+
 static _Noreturn void die(const char *what)
 {
 	fprintf(stderr, "pk-ring: %s%s%s\n", what, errno ? ": " : "", errno ? strerror(errno) : "");
@@ -101,18 +103,6 @@ static int create(const char *path, uint32_t data)
 	return 0;
 }
 
-static int is_keeper(const char *file)
-{
-	char text[32] = "";
-	int fd = open(file, O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return errno != ENOENT && errno != ENOTDIR;
-	(void)!read(fd, text, sizeof text - 1);
-	close(fd);
-	return atoi(text) == (int)getpid();
-}
-
 /*
  * Holds the memory of a channel while no end of it does, for a daemon that may die: as a memfd, whose size is sealed so
  * that no end can cut it short under the other, with all its pages, so that none is missing later. FILE then says
@@ -124,7 +114,7 @@ static int keep(const char *name, uint32_t data, const char *file, const char *m
 {
 	uint64_t bytes = (uint64_t)data + PK_RING_HEADER_BYTES, whole = 8192;
 	char title[80], temporary[4096];
-	const struct timespec patience = { 5, 0 };
+	const struct timespec patience = { LOOK_MS / 1000, 0 };
 	sigset_t signals;
 	int fd, number, out;
 
@@ -164,7 +154,7 @@ static int keep(const char *name, uint32_t data, const char *file, const char *m
 		dup2(out, number);
 	(void)!chdir("/");
 	while (sigtimedwait(&signals, NULL, &patience) < 0)
-		if (!is_keeper(file))
+		if (!keep_is_wanted(file))
 			return 0;
 	unlink(file);
 	return 0;

@@ -1,82 +1,16 @@
 /** A service on three real kernels, two of UML and one of QEMU, under load while things break. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
-import { Agent, get } from 'node:http';
-import { connect, createServer } from 'node:net';
+import { Agent } from 'node:http';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { InstanceEvent, InstanceStats, InstanceStatus, ServiceStatus } from '../../src/api/index.ts';
 import { parseNetDev, parsePressure } from '../../src/telemetry/proc.ts';
+import { fetchText, freePort, load } from '../http.ts';
 import { Sandbox, until } from '../pk.ts';
 
 const REPLICAS = { web1: 'uml', web2: 'uml', web3: 'qemu' } as const;
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
-/** Which kernel answered; rejects for anything but 200. */
-function ask(port: number, agent: Agent): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const request = get({ host: '127.0.0.1', port, agent, timeout: 60_000 }, (response) => {
-      let body = '';
-      response.setEncoding('utf8').on('data', (text: string) => {
-        body += text;
-      });
-      response.on('error', reject);
-      response.on('end', () =>
-        response.statusCode === 200
-          ? resolve(body.trim())
-          : reject(new Error(`status ${response.statusCode}: ${body}`)),
-      );
-    });
-    request.on('error', reject);
-    request.on('timeout', () => request.destroy(new Error('no answer within a minute')));
-  });
-}
-
-/** Asks on four connections, one request after the other on each. */
-function load(port: number) {
-  const answers: Record<string, number> = {};
-  /** `began`: when it was asked, by performance.now(). */
-  const failures: { began: number; reason: string }[] = [];
-  let stopped = false;
-  const done = Promise.all(
-    Array.from({ length: 4 }, async () => {
-      const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-      while (!stopped) {
-        const began = performance.now();
-        try {
-          const from = await ask(port, agent);
-          answers[from] = (answers[from] ?? 0) + 1;
-        } catch (error) {
-          failures.push({ began, reason: String(error) });
-        }
-      }
-      agent.destroy();
-    }),
-  );
-  const sent = () => Object.values(answers).reduce((sum, count) => sum + count, 0);
-  return {
-    answers,
-    failures,
-    sent,
-    /** Resolves when so many more were answered. */
-    more: async (count: number, by?: string) => {
-      const now = () => (by === undefined ? sent() : (answers[by] ?? 0));
-      const goal = now() + count;
-      await until(`${count} more answers${by === undefined ? '' : ` of ${by}`}`, () => now() >= goal);
-    },
-    async stop() {
-      stopped = true;
-      await done;
-    },
-  };
-}
 
 describe('a service', () => {
   let sandbox: Sandbox;
@@ -298,10 +232,10 @@ describe('a service', () => {
     const { pid } = await sandbox.json<{ pid: number }>('daemon', 'status');
     process.kill(pid, 'SIGKILL');
     const agent = new Agent();
-    expect(Object.keys(REPLICAS)).toContain(await ask(port, agent));
+    expect(Object.keys(REPLICAS)).toContain(await fetchText(port, agent));
     const adopted = await allUp();
     expect(adopted.proxy).toEqual(again.proxy);
-    expect(Object.keys(REPLICAS)).toContain(await ask(port, agent));
+    expect(Object.keys(REPLICAS)).toContain(await fetchText(port, agent));
   });
 
   it.each([
@@ -318,7 +252,7 @@ describe('a service', () => {
     }).catch((error) => {
       throw new Error(`${error.message}; last seen: ${JSON.stringify(last)}`);
     });
-    expect(Object.keys(REPLICAS)).toContain(await ask(port, new Agent()));
+    expect(Object.keys(REPLICAS)).toContain(await fetchText(port));
     expect(existsSync(`/proc/${proxy!.pid}/task`) && readdirSync(`/proc/${proxy!.pid}/task`).length > 1).toBe(false);
   });
 
@@ -339,7 +273,7 @@ describe('a service', () => {
 
   it('leaves nothing behind', async () => {
     await sandbox.ok('service', 'rm', 'api');
-    await expect(ask(port, new Agent())).rejects.toThrow('ECONNREFUSED');
+    await expect(fetchText(port)).rejects.toThrow('ECONNREFUSED');
     expect(proxiesOf(sandbox.home)).toEqual([]);
     const files = join(sandbox.home, 'haproxy');
     expect(existsSync(files) ? readdirSync(files) : []).toEqual([]);

@@ -1,12 +1,12 @@
 /** The private network of a user without root, between real kernels of both kinds. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { chmodSync, cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { InstanceStatus } from '../../src/api/index.ts';
 import { cacheDirectory } from '../../src/sys/paths.ts';
+import { freePort } from '../http.ts';
 import { PK, Sandbox, until } from '../pk.ts';
 
 const NOBODY = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups'];
@@ -17,14 +17,6 @@ const asNobody = (tun: string) => [
 ];
 const works = (...argv: string[]) => spawnSync(NOBODY[0]!, [...NOBODY.slice(1), ...argv]).status === 0;
 const isPossible = process.getuid?.() === 0 && works('test', '-r', PK) && works('unshare', '-Urn', 'true');
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 const get = async (port: number) =>
   await (await fetch(`http://127.0.0.1:${port}/hostname`, { signal: AbortSignal.timeout(5000) })).text();

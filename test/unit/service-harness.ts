@@ -1,7 +1,7 @@
-/** Local HTTP servers in the place of instances, endpoints that tests set, and clients of a service. */
+/** Local HTTP servers in the place of instances, and endpoints that tests set. */
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
-import { Agent, createServer, get, type RequestListener, type Server } from 'node:http';
+import { createServer, type RequestListener, type Server } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
@@ -68,64 +68,6 @@ export async function startBackend(
   const chosen = await listen(port);
   onTestFinished(kill);
   return { address, port: chosen, kill, revive: async () => void (await listen(chosen)) };
-}
-
-export async function freePort(): Promise<number> {
-  const server = createTcpServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
-
-/** Body of the answer; rejects for a status of 400 and above, or none. */
-export function fetchText(port: number, agent: Agent | false = false, path = '/'): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const request = get(
-      { host: '127.0.0.1', port, path, agent: agent || new Agent({ keepAlive: false }) },
-      (response) => {
-        let body = '';
-        response.setEncoding('utf8').on('data', (text: string) => {
-          body += text;
-        });
-        response.on('end', () =>
-          response.statusCode! < 400 ? resolve(body) : reject(new Error(`status ${response.statusCode}`)),
-        );
-        response.on('error', reject);
-      },
-    );
-    request.on('error', reject);
-  });
-}
-
-/** Asks on several connections until stopped; each failure is kept. */
-export function load(port: number, clients = 4) {
-  const failures: string[] = [];
-  const answers: Record<string, number> = {};
-  let stopped = false;
-  const work = Promise.all(
-    Array.from({ length: clients }, async () => {
-      const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-      while (!stopped) {
-        try {
-          const text = await fetchText(port, agent);
-          answers[text] = (answers[text] ?? 0) + 1;
-        } catch (error) {
-          failures.push(String(error));
-        }
-      }
-      agent.destroy();
-    }),
-  );
-  return {
-    failures,
-    answers,
-    async stop() {
-      stopped = true;
-      await work;
-    },
-  };
 }
 
 /** Sends back what it gets, with its name before the first. */

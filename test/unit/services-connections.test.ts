@@ -4,8 +4,9 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import { expect, onTestFinished, test } from 'vitest';
+import { freePort } from '../http.ts';
 import { eventually } from './harness.ts';
-import { freePort, startServices } from './service-harness.ts';
+import { startServices } from './service-harness.ts';
 
 const CONNECTIONS = 10_000;
 /** Fewer than the backlog of a listening socket. */

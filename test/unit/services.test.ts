@@ -7,16 +7,9 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { Store } from '../../src/daemon/index.ts';
 import { layout } from '../../src/sys/paths.ts';
+import { fetchText, freePort, load } from '../http.ts';
 import { eventually } from './harness.ts';
-import {
-  fetchText,
-  freePort,
-  load,
-  type ServiceDaemon,
-  startBackend,
-  startEcho,
-  startServices,
-} from './service-harness.ts';
+import { type ServiceDaemon, startBackend, startEcho, startServices } from './service-harness.ts';
 
 /** web1 to webN, each at an address of its own, all at the same port. */
 async function backends(daemon: ServiceDaemon, count: number) {
@@ -78,14 +71,13 @@ test('a killed backend costs no request', async () => {
   await daemon.client.createService({ name: 'api', port, targets: targets(3, web1!.port), check: '/' });
   await untilUp(daemon, 'api', 3);
   const running = load(port);
-  await eventually(() => (running.answers.web3 ?? 0) > 20);
+  await running.more(20, 'web3');
   web3!.kill();
   await eventually(() => daemon.told.some((line) => line.startsWith('target-down api: web3: ')));
   expect(await daemon.client.service('api')).toMatchObject({ state: 'degraded' });
   await web3!.revive();
   await eventually(() => daemon.told.filter((line) => line === 'target-up api: web3').length === 2);
-  const before = running.answers.web3!;
-  await eventually(() => running.answers.web3! > before);
+  await running.more(1, 'web3');
   await running.stop();
   expect(running.failures).toEqual([]);
 });
@@ -186,7 +178,7 @@ test('adding and removing services under load costs no request', async () => {
   }
   await running.stop();
   expect(running.failures).toEqual([]);
-  const sent = Object.values(running.answers).reduce((sum, count) => sum + count, 0);
+  const sent = running.sent();
   await eventually(async () => (await daemon.client.service('api')).latency.samples === sent);
   expect((await daemon.client.service('api')).requests).toBeGreaterThan(sent * 0.9);
 });

@@ -2,13 +2,12 @@ import { connect } from '../../client/index.ts';
 import { pause } from '../channel-io.ts';
 import { type ChannelRates, ratesLine, ratesOf, ratesText } from '../channels.ts';
 import type { Command } from '../command.ts';
+import { inPlace } from '../every-second.ts';
 import { JSON_OPTION } from '../instances.ts';
 import { print, printJson } from '../output.ts';
 import { interruptible } from '../signals.ts';
 
 const INTERVAL_MS = 1000;
-/** Cursor to the top left, and everything erased. */
-const CLEAR = '\x1b[H\x1b[J';
 
 export const command: Command = {
   summary: 'what goes through a channel per second',
@@ -50,4 +49,4 @@ export const command: Command = {
 };
 
 const watched = (rates: ChannelRates): string =>
-  process.stdout.isTTY === true ? `${CLEAR}${ratesText(rates)}` : ratesLine(rates);
+  process.stdout.isTTY === true ? `${inPlace()}${ratesText(rates)}` : ratesLine(rates);
