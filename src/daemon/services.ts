@@ -399,7 +399,7 @@ export class Services implements ServiceManager {
 
   #tendAfter(milliseconds: number): void {
     this.#cancelTend?.();
-    if (this.#closed) return;
+    if (this.#closed || this.#entries.size === 0) return;
     this.#cancelTend = this.#options.clock.after(milliseconds, () => {
       this.#cancelTend = undefined;
       void this.#mutex.run(() => this.#tend()).catch((error) => this.#complain('looking after HAProxy', error));
