@@ -114,7 +114,7 @@ export async function startDaemon(options: Partial<DaemonOptions> = {}): Promise
 /** Waits until `probe` gives something, checking again and again, up to a deadline. */
 export async function eventually<T>(
   probe: () => T | undefined | false | Promise<T | undefined | false>,
-  deadlineMs = 5_000,
+  deadlineMs = 15_000,
 ): Promise<T> {
   const deadline = Date.now() + deadlineMs;
   for (;;) {
