@@ -1,6 +1,6 @@
 /** HAProxy's configuration, made from services. Pure. */
 import { isIPv6 } from 'node:net';
-import { LOG_FORMAT } from './log.ts';
+import { LOG_FORMAT, LOG_SAMPLING } from './log.ts';
 import type { Balance, ServiceRecord } from './types.ts';
 
 /** A target as HAProxy is to use it. */
@@ -53,7 +53,7 @@ export function renderConfig(services: readonly ServedService[], options: Config
 
 // A dead kernel answers nothing, not even a reset: what was sent and is not acknowledged, and a connection on which nothing
 // comes, are given up after seconds (tcp-ut, srvtcpka), and the request goes to another instance.
-const DEFAULTS = `# Keeps the last lines while nobody reads them: about fifteen thousand requests.
+const DEFAULTS = `# Keeps the last lines while nobody reads them: about fifteen thousand.
 ring ${LOG_RING}
   format raw
   maxlen 1024
@@ -99,7 +99,7 @@ function section({ record, servers }: ServedService, { bindNamespace, maxTcpConn
     `timeout client ${timeout}`,
     // Idle connections outlive a reload: each ends with the answer to its next request.
     ...(http
-      ? ['option idle-close-on-response', 'http-request set-var(txn.begin) date(0,us)']
+      ? ['option idle-close-on-response', 'http-request set-var(txn.begin) date(0,us)', ...LOG_SAMPLING]
       : ['option clitcpka', `maxconn ${maxTcpConnections}`]),
     `log-format "${LOG_FORMAT[mode]}"`,
     `default_backend ${name}`,

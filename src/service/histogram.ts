@@ -37,9 +37,10 @@ export class Histogram {
     return this.#max;
   }
 
-  add(value: number): void {
+  /** `count`: how many of that value. */
+  add(value: number, count = 1): void {
     const whole = Math.min(LARGEST, Math.max(0, Math.round(value)));
-    this.#addTo(bucketOf(whole), 1);
+    this.#addTo(bucketOf(whole), count);
     this.#max = Math.max(this.#max, whole);
   }
 

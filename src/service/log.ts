@@ -1,11 +1,23 @@
-/** What HAProxy says of each request. */
+/** What HAProxy says of requests: of each, or of one in so many. */
 import type { Outcome } from './slo.ts';
 
 /** In a configuration: what parseLine() reads. The latency is that of the request, in tcp mode of the connection's beginning. */
 export const LOG_FORMAT = {
-  http: 'pk http %[date] %b %s %ST %tsc %[date(0,us),sub(txn.begin)] %Ta',
-  tcp: 'pk tcp %[date] %b %s 0 %ts - %Tc',
+  http: 'pk http %[date] %b %s %ST %tsc %[date(0,us),sub(txn.begin)] %Ta %[var(txn.of)]',
+  tcp: 'pk tcp %[date] %b %s 0 %ts - %Tc -',
 } as const;
+
+/** So many lines per second tell enough, and cost little. */
+const LINES_PER_SECOND = 500;
+
+/**
+ * Of a frontend in http mode: from twice so many requests a second, one in several answers that are no failures is logged, and
+ * says of how many.
+ */
+export const LOG_SAMPLING = [
+  `http-response set-var(txn.of) fe_req_rate,div(${LINES_PER_SECOND}) if { fe_req_rate ge ${2 * LINES_PER_SECOND} } { status lt 500 }`,
+  'http-response set-log-level silent if { var(txn.of) -m found } { rand,mod(txn.of) gt 0 }',
+] as const;
 
 /** A request that has ended. */
 export interface LoggedRequest {
@@ -16,22 +28,26 @@ export interface LoggedRequest {
   server: string;
   /** What became of it; undefined when that says nothing about the service, as when its client gave up. */
   outcome: Outcome | undefined;
+  /** How many requests it stands for. */
+  weight: number;
 }
 
-const LINE = /^pk (http|tcp) (\d+) (\S+) (\S+) (-?\d+) (\S+) (-?\d+|-) ([-+]?\d+)\s*$/;
+const LINE = /^pk (http|tcp) (\d+) (\S+) (\S+) (-?\d+) (\S+) (-?\d+|-) ([-+]?\d+) (\d+|-)\s*$/;
 
 /** undefined for a line about something else. */
 export function parseLine(line: string): LoggedRequest | undefined {
-  const [, mode, seconds, service, server, status, ending, precise, coarse] = LINE.exec(line) ?? [];
+  const [, mode, seconds, service, server, status, ending, precise, coarse, of] = LINE.exec(line) ?? [];
   if (service === undefined || server === undefined) return undefined;
   const at = Number(seconds) * 1000;
+  const weight = Number(of) || 1;
   const ok = mode === 'http' ? httpOutcome(Number(status), ending!) : tcpOutcome(ending!);
-  if (ok === undefined) return { at, service, server, outcome: undefined };
+  if (ok === undefined) return { at, service, server, outcome: undefined, weight };
   return {
     at,
     service,
     server,
     outcome: { ok, microseconds: ok ? latency(Number(precise), Number(coarse)) : undefined },
+    weight,
   };
 }
 

@@ -45,18 +45,19 @@ it('forgets slices that are too old', () => {
 
 describe('a line of the log', () => {
   it.each([
-    ['pk http 1700000000 api s0 200 ---- 1234 1', 's0', { ok: true, microseconds: 1234 }],
-    ['pk http 1700000000 api s0 404 ---- - 7', 's0', { ok: true, microseconds: 7000 }],
-    ['pk http 1700000000 api s1 500 ---- 1234 1', 's1', { ok: false, microseconds: undefined }],
-    ['pk http 1700000000 api s1 200 SD-- 1234 1', 's1', { ok: false, microseconds: undefined }],
-    ['pk http 1700000000 api <NOSRV> 503 SC-- 10 0', '<NOSRV>', { ok: false, microseconds: undefined }],
-    ['pk http 1700000000 api s1 -1 CR-- 1234 1', 's1', undefined],
-    ['pk http 1700000000 api s1 400 PR-- 1234 1', 's1', undefined],
-    ['pk tcp 1700000000 api s0 0 -- - 15', 's0', { ok: true, microseconds: 15_000 }],
-    ['pk tcp 1700000000 api s0 0 CD - 15', 's0', { ok: true, microseconds: 15_000 }],
-    ['pk tcp 1700000000 api s0 0 SC - -1', 's0', { ok: false, microseconds: undefined }],
-  ])('%s', (line, server, outcome) => {
-    expect(parseLine(line)).toEqual({ at: 1_700_000_000_000, service: 'api', server, outcome });
+    ['pk http 1700000000 api s0 200 ---- 1234 1 -', 's0', { ok: true, microseconds: 1234 }],
+    ['pk http 1700000000 api s0 200 ---- 1234 1 12', 's0', { ok: true, microseconds: 1234 }, 12],
+    ['pk http 1700000000 api s0 404 ---- - 7 -', 's0', { ok: true, microseconds: 7000 }],
+    ['pk http 1700000000 api s1 500 ---- 1234 1 -', 's1', { ok: false, microseconds: undefined }],
+    ['pk http 1700000000 api s1 200 SD-- 1234 1 2', 's1', { ok: false, microseconds: undefined }, 2],
+    ['pk http 1700000000 api <NOSRV> 503 SC-- 10 0 -', '<NOSRV>', { ok: false, microseconds: undefined }],
+    ['pk http 1700000000 api s1 -1 CR-- 1234 1 -', 's1', undefined],
+    ['pk http 1700000000 api s1 400 PR-- 1234 1 -', 's1', undefined],
+    ['pk tcp 1700000000 api s0 0 -- - 15 -', 's0', { ok: true, microseconds: 15_000 }],
+    ['pk tcp 1700000000 api s0 0 CD - 15 -', 's0', { ok: true, microseconds: 15_000 }],
+    ['pk tcp 1700000000 api s0 0 SC - -1 -', 's0', { ok: false, microseconds: undefined }],
+  ])('%s', (line, server, outcome, weight = 1) => {
+    expect(parseLine(line)).toEqual({ at: 1_700_000_000_000, service: 'api', server, outcome, weight });
   });
 
   it('is ignored when it is about something else', () => {

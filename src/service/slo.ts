@@ -39,12 +39,12 @@ export class Objective {
     this.#since = now;
   }
 
-  /** A request that was not answered is not counted against latency: that is what availability is for. */
-  add({ ok, microseconds }: Outcome, now: number): void {
+  /** `weight`: how many such requests. One that was not answered is not counted against latency: that is what availability is for. */
+  add({ ok, microseconds }: Outcome, now: number, weight = 1): void {
     if (this.kind === 'latency' && (!ok || microseconds === undefined)) return;
     const count = this.#counts.at(now);
-    count.total += 1;
-    if (!ok || (microseconds ?? 0) > this.#limit) count.bad += 1;
+    count.total += weight;
+    if (!ok || (microseconds ?? 0) > this.#limit) count.bad += weight;
   }
 
   /**

@@ -128,10 +128,11 @@ export class Traffic {
     for (const counter of this.#counters()) counter.settle(pid);
   }
 
-  add({ at: now, server, outcome }: LoggedRequest): void {
+  add({ at: now, server, outcome, weight }: LoggedRequest): void {
     if (outcome === undefined) return;
-    for (const objective of this.#objectives) objective.add(outcome, now);
-    if (outcome.microseconds !== undefined) this.#targets.get(server)?.latencies.at(now).add(outcome.microseconds);
+    for (const objective of this.#objectives) objective.add(outcome, now, weight);
+    if (outcome.microseconds !== undefined)
+      this.#targets.get(server)?.latencies.at(now).add(outcome.microseconds, weight);
   }
 
   /** Of one target, or of all; of the last so many milliseconds, in slices of ten seconds. */

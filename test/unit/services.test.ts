@@ -64,6 +64,34 @@ test('balances requests between instances, counts them and measures how long the
   await expect(fetchText(port)).rejects.toThrow();
 });
 
+test('knows latencies of many requests from one in several, and all failures', async () => {
+  const daemon = await startServices();
+  let asked = 0;
+  const web = await startBackend('web', '127.0.1.1', 0, (_request, response) => {
+    asked += 1;
+    response.statusCode = asked % 500 === 0 ? 500 : 200;
+    response.end();
+  });
+  daemon.endpoints.set('web1', web.address);
+  const port = await freePort();
+  const slo = { availability: 99 };
+  await daemon.client.createService({ name: 'api', port, targets: targets(1, web.port), slo });
+  await untilUp(daemon, 'api', 1);
+  const client = connect(port, '127.0.0.1');
+  onTestFinished(() => void client.destroy());
+  client.resume();
+  // All at once: they are answered one after the other, as fast as can be.
+  client.write('GET / HTTP/1.1\r\nHost: api\r\n\r\n'.repeat(6000));
+  await eventually(() => asked === 6000);
+  const known = await eventually(async () => {
+    const { requests, errors, latency, objectives } = await daemon.client.service('api');
+    const { requests: judged, bad } = objectives[0]!.burn[0]!;
+    return requests === 6000 && bad === 12 && { errors, answered: latency.samples, judged };
+  });
+  expect(known.errors).toBe(12);
+  for (const estimate of [known.answered, known.judged]) expect(Math.abs(estimate / 6000 - 1)).toBeLessThan(0.2);
+});
+
 test('a killed backend costs no request', async () => {
   const daemon = await startServices();
   const [web1, , web3] = await backends(daemon, 3);
