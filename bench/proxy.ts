@@ -53,8 +53,10 @@ async function fast(progress: (text: string) => void): Promise<Row[]> {
     await answers(port);
     const loads = await compare(peerPort, port);
     const { requests, latency } = await services.get('api');
-    if (latency.samples !== requests) throw new Error(`${requests - latency.samples} requests were not logged`);
-    return rows('a backend of no cost', loads, 'all of it: the daemon reads a log line per request');
+    // Of so many the log tells of one in several, picked at random.
+    const told = latency.samples / requests;
+    if (Math.abs(told - 1) > 0.05) throw new Error(`of ${requests} requests the log told of ${latency.samples}`);
+    return rows('a backend of no cost', loads);
   } finally {
     await services.remove('api').catch(() => {});
     services.close();
@@ -98,17 +100,23 @@ async function namespaceOf(client: Client): Promise<string> {
   return `pk-${createHash('sha256').update(home).digest('hex').slice(0, 8)}`;
 }
 
-function rows(what: string, { peer, ours }: Record<'peer' | 'ours', Load>, note?: string): Row[] {
-  const of = { peer: 'HAProxy configured by hand, without a log', ...(note !== undefined && { note }) };
+function rows(what: string, seen: Record<'peer' | 'ours', Load>): Row[] {
+  const peer = 'HAProxy configured by hand, without a log';
   return [
     atLeast(0.9, {
       name: `service: requests per second, ${what}`,
-      value: ours.perSecond,
+      value: seen.ours.perSecond,
       unit: '1/s',
-      peerValue: peer.perSecond,
-      ...of,
+      peerValue: seen.peer.perSecond,
+      peer,
     }),
-    atMost(1.1, { name: `service: p99, ${what}`, value: ours.p99Ms, unit: 'ms', peerValue: peer.p99Ms, ...of }),
+    atMost(1.1, {
+      name: `service: p99, ${what}`,
+      value: seen.ours.p99Ms,
+      unit: 'ms',
+      peerValue: seen.peer.p99Ms,
+      peer,
+    }),
   ];
 }
 
