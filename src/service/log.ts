@@ -7,15 +7,17 @@ export const LOG_FORMAT = {
   tcp: 'pk tcp %[date] %b %s 0 %ts - %Tc -',
 } as const;
 
-/** So many lines per second tell enough, and cost little. */
-const LINES_PER_SECOND = 500;
+/** From so many requests a second on not each is logged. */
+const SAMPLED_FROM = 1000;
+/** Then so many lines a second tell enough, and cost little: HAProxy and the daemon wake for each. */
+const LINES_PER_SECOND = 100;
 
 /**
- * Of a frontend in http mode: from twice so many requests a second, one in several answers that are no failures is logged, and
- * says of how many.
+ * Of a frontend in http mode: with many requests a second one in several answers that are no failures is logged, and says of
+ * how many.
  */
 export const LOG_SAMPLING = [
-  `http-response set-var(txn.of) fe_req_rate,div(${LINES_PER_SECOND}) if { fe_req_rate ge ${2 * LINES_PER_SECOND} } { status lt 500 }`,
+  `http-response set-var(txn.of) fe_req_rate,div(${LINES_PER_SECOND}) if { fe_req_rate ge ${SAMPLED_FROM} } { status lt 500 }`,
   'http-response set-log-level silent if { var(txn.of) -m found } { rand,mod(txn.of) gt 0 }',
 ] as const;
 
