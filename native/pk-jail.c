@@ -21,72 +21,17 @@
 
 #include "numbers.h"
 
-/* From linux/filter.h, linux/seccomp.h, linux/audit.h and linux/capability.h, which musl does not bring. */
-struct filter_step {
-	uint16_t code;
-	uint8_t if_true, if_false;
-	uint32_t value;
-};
-struct filter_program {
-	uint16_t length;
-	struct filter_step *steps;
-};
-#define LOAD 0x20 /* BPF_LD | BPF_W | BPF_ABS */
-#define IF_EQUAL 0x15
-#define IF_AT_LEAST 0x35
-#define IF_ANY_BIT 0x45
-#define RETURN 0x06
-#define ALLOW 0x7fff0000u
-#define REFUSE(error) (0x00050000u | (error))
-#define KILL 0x80000000u
-#define OFFSET_NUMBER 0
-#define OFFSET_ARCH 4
-#define OFFSET_ARGUMENT0 16 /* low half, on a little-endian machine */
-#define SECCOMP_MODE_FILTER_CALL 1
-#define FLAG_SPEC_ALLOW 4 /* no speculation penalty for the filtered process */
+static void fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
+
+#include "jail-init.h"
+
 #define CAPABILITY_VERSION_3 0x20080522
 #define LAST_CAPABILITY 63
+/* What a VMM needs that gives a guest files with their owners: CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER. */
+#define FILE_CAPABILITIES (1u << 0 | 1u << 1 | 1u << 3)
 #define MPOL_BIND_MODE 2 /* linux/mempolicy.h */
-
-#if defined __x86_64__
-#define ARCH 0xc000003eu
-#elif defined __aarch64__
-#define ARCH 0xc00000b7u
-#else
-#error "no system call filter for this machine"
-#endif
-
-/* CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET */
-#define NAMESPACE_FLAGS 0x7e020000u
-
-/* What no VMM needs. Numbers above 423 are the same on all machines and may be missing from the C library's list. */
-static const int denied[] = {
-	/* namespaces and mounts */
-	SYS_unshare, SYS_setns, SYS_mount, SYS_umount2, SYS_pivot_root, SYS_chroot,
-	428 /* open_tree */, 429 /* move_mount */, 430 /* fsopen */, 431 /* fsconfig */, 432 /* fsmount */, 433 /* fspick */,
-	442 /* mount_setattr */,
-	/* the host kernel's inside */
-	SYS_bpf, SYS_perf_event_open, SYS_kexec_load, SYS_init_module, SYS_finit_module,
-	SYS_delete_module, SYS_userfaultfd, 425 /* io_uring_setup */, 426 /* io_uring_enter */, 427 /* io_uring_register */,
-	SYS_syslog, SYS_acct, SYS_swapon, SYS_swapoff, SYS_reboot, SYS_quotactl, SYS_fanotify_init,
-	/* keys */
-	SYS_add_key, SYS_request_key, SYS_keyctl,
-	/* other processes and files out of sight */
-	SYS_name_to_handle_at, SYS_open_by_handle_at, SYS_process_vm_readv, SYS_process_vm_writev, SYS_kcmp,
-	434 /* pidfd_open */, 438 /* pidfd_getfd */, 440 /* process_madvise */,
-	/* where it runs and where its memory comes from: that was decided before it started */
-	SYS_sched_setaffinity, SYS_set_mempolicy, SYS_migrate_pages, SYS_move_pages, 450 /* set_mempolicy_home_node */,
-	/* other sockets */
-	SYS_connect,
-	/* clock and names of the host */
-	SYS_settimeofday, SYS_clock_settime, SYS_clock_adjtime, SYS_adjtimex, SYS_sethostname, SYS_setdomainname, SYS_vhangup,
-#ifdef __x86_64__
-	SYS_iopl, SYS_ioperm, SYS_uselib, SYS_lookup_dcookie,
-#endif
-};
-
-static struct filter_step steps[256];
-static uint16_t length;
+/* linux/securebits.h: NOROOT, NO_SETUID_FIXUP, KEEP_CAPS never, each locked */
+#define SECURE_BITS 0x2f
 
 static void fail(const char *format, ...)
 {
@@ -101,60 +46,6 @@ static void fail(const char *format, ...)
 		fprintf(stderr, ": %s", strerror(error));
 	fputc('\n', stderr);
 	exit(125);
-}
-
-static void step(uint16_t code, uint32_t value, uint8_t if_true, uint8_t if_false)
-{
-	if (length == sizeof steps / sizeof *steps) {
-		errno = 0;
-		fail("the system call filter is too long");
-	}
-	steps[length++] = (struct filter_step){code, if_true, if_false, value};
-}
-
-static void refuse(int number, int error)
-{
-	step(IF_EQUAL, (uint32_t)number, 0, 1);
-	step(RETURN, REFUSE((uint32_t)error), 0, 0);
-}
-
-static void install_filter(int is_uml)
-{
-	struct filter_program program;
-
-	step(LOAD, OFFSET_ARCH, 0, 0);
-	step(IF_EQUAL, ARCH, 1, 0);
-	step(RETURN, KILL, 0, 0);
-	step(LOAD, OFFSET_NUMBER, 0, 0);
-#ifdef __x86_64__
-	step(IF_AT_LEAST, 0x40000000, 0, 1); /* x32 has every call under a second number */
-	step(RETURN, KILL, 0, 0);
-#endif
-	for (size_t i = 0; i < sizeof denied / sizeof *denied; i++)
-		refuse(denied[i], EPERM);
-#ifdef SYS_kexec_file_load
-	refuse(SYS_kexec_file_load, EPERM);
-#endif
-	/* QEMU binds the memory of the guest's nodes by itself. */
-	refuse(is_uml ? SYS_mbind : SYS_ptrace, EPERM);
-	/* Its flags are behind a pointer; C libraries fall back to clone. */
-	refuse(435 /* clone3 */, ENOSYS);
-	/* Network namespaces do not contain every family (vsock): Unix sockets only. */
-	step(IF_EQUAL, SYS_socket, 0, 4);
-	step(LOAD, OFFSET_ARGUMENT0, 0, 0);
-	step(IF_EQUAL, AF_UNIX, 1, 0);
-	step(RETURN, REFUSE(EAFNOSUPPORT), 0, 0);
-	step(RETURN, ALLOW, 0, 0);
-	step(IF_EQUAL, SYS_clone, 0, 3);
-	step(LOAD, OFFSET_ARGUMENT0, 0, 0);
-	step(IF_ANY_BIT, NAMESPACE_FLAGS, 0, 1);
-	step(RETURN, REFUSE(EPERM), 0, 0);
-	step(RETURN, ALLOW, 0, 0);
-	program = (struct filter_program){length, steps};
-	/* Kernels before 4.17 do not know the flag. */
-	if (syscall(SYS_seccomp, SECCOMP_MODE_FILTER_CALL, FLAG_SPEC_ALLOW, &program) != 0 &&
-	    syscall(SYS_seccomp, SECCOMP_MODE_FILTER_CALL, 0, &program) != 0)
-		fail("seccomp");
 }
 
 static unsigned long number(const char *option, const char *text, unsigned long most)
@@ -209,52 +100,83 @@ static void join_groups(char *list)
 	}
 }
 
-static void set_identity(gid_t *groups, size_t count, const char *uid, const char *gid)
+static void set_identity(unsigned long uid, unsigned long gid)
 {
-	uid_t u = (uid_t)number("--uid", uid, 0xfffffffe);
-	gid_t g = (gid_t)number("--gid", gid, 0xfffffffe);
-
-	if (setgroups(count, groups) != 0)
-		fail("setgroups");
-	if (setresgid(g, g, g) != 0)
-		fail("--gid %s", gid);
-	if (setresuid(u, u, u) != 0)
-		fail("--uid %s", uid);
+	if (setresgid((gid_t)gid, (gid_t)gid, (gid_t)gid) != 0)
+		fail("gid %lu", gid);
+	if (setresuid((uid_t)uid, (uid_t)uid, (uid_t)uid) != 0)
+		fail("uid %lu", uid);
 }
 
-/* Before the change of identity, which takes the right to do this along. */
-static void drop_bounding_set(void)
+/* Its root is nobody outside. All rights that we have from here on are over what its ids own. */
+static void enter_guest_namespace(const char *text)
+{
+	int fd = (int)number("--userns", text, 1023);
+
+	if (setns(fd, CLONE_NEWUSER) != 0)
+		fail("entering the guest's user namespace");
+	close(fd);
+	set_identity(0, 0);
+}
+
+/* Of the identity that we have by now; what goes from the bounding set can never be had again. */
+static void drop_bounding_set(uint32_t kept)
 {
 	for (int capability = 0; capability <= LAST_CAPABILITY; capability++) {
-		/* EINVAL: above the last one. EPERM: a caller without rights; clear_capabilities() makes sure of that. */
+		if (capability < 32 && (kept >> capability & 1))
+			continue;
+		/* EINVAL: above the last one. EPERM: a caller without rights; set_capabilities() makes sure of that. */
 		if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0 && errno != EINVAL && errno != EPERM)
 			fail("capability %d", capability);
 	}
 }
 
-static void clear_capabilities(void)
+static void set_capabilities(uint32_t kept)
 {
 	struct { uint32_t version; int pid; } header = {CAPABILITY_VERSION_3, 0};
-	struct { uint32_t effective, permitted, inheritable; } sets[2] = {{0, 0, 0}, {0, 0, 0}};
+	struct { uint32_t effective, permitted, inheritable; } sets[2] = {{kept, kept, kept}, {0, 0, 0}};
 
+	/* Being uid 0 inside gives nothing by itself. */
+	if (prctl(PR_SET_SECUREBITS, SECURE_BITS, 0, 0, 0) != 0 && (kept != 0 || errno != EPERM))
+		fail("secure bits");
 	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0 && errno != EINVAL)
 		fail("ambient capabilities");
 	if (syscall(SYS_capset, &header, sets) != 0)
 		fail("capset");
+	for (int capability = 0; capability < 32; capability++)
+		if ((kept >> capability & 1) && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0) != 0)
+			fail("ambient capability %d", capability);
 	/* With this, not even executing a file as root gives any back, whatever the bounding set holds. */
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		fail("no_new_privs");
 }
 
-int main(int argc, char **argv)
+/* --groups: those that open devices. Before a user namespace is entered, in which they have no numbers. */
+static void set_groups(char *list)
 {
-	const char *uid = NULL, *gid = NULL, *filter = NULL;
-	const char *cpus = NULL, *mems = NULL;
-	char *joins = NULL, *group_list = NULL;
-	struct rlimit none = {0, 0};
 	gid_t groups[64];
 	size_t count = 0;
-	int at, no_randomize = 0;
+
+	for (char *item = list == NULL ? NULL : strtok(list, ","); item != NULL; item = strtok(NULL, ",")) {
+		if (count == sizeof groups / sizeof *groups)
+			fail("--groups: too many");
+		groups[count++] = (gid_t)number("--groups", item, 0xfffffffe);
+	}
+	/* Where the caller's ids are all there is, groups cannot be changed, nor used by those who are not in them. */
+	if (setgroups(count, groups) != 0 && (count != 0 || errno != EPERM))
+		fail("setgroups");
+}
+
+int main(int argc, char **argv)
+{
+	static const char *const kinds[] = {"uml", "qemu", "tool"};
+	const char *uid = NULL, *gid = NULL, *userns = NULL;
+	const char *cpus = NULL, *mems = NULL, *capabilities = "none", *umask_text = "077";
+	char *joins = NULL, *group_list = NULL;
+	struct rlimit none = {0, 0};
+	int at, no_randomize = 0, may_set_id = 0, filter = -1;
+	uint32_t kept;
+	mode_t mask;
 
 	for (at = 1; at < argc && strcmp(argv[at], "--") != 0; at++) {
 		const char *option = argv[at];
@@ -262,6 +184,10 @@ int main(int argc, char **argv)
 		errno = 0;
 		if (strcmp(option, "--no-randomize") == 0) {
 			no_randomize = 1;
+			continue;
+		}
+		if (strcmp(option, "--may-set-id") == 0) {
+			may_set_id = 1;
 			continue;
 		}
 		if (at + 1 >= argc)
@@ -273,6 +199,12 @@ int main(int argc, char **argv)
 			gid = argv[at];
 		else if (strcmp(option, "--groups") == 0)
 			group_list = argv[at];
+		else if (strcmp(option, "--userns") == 0)
+			userns = argv[at];
+		else if (strcmp(option, "--caps") == 0)
+			capabilities = argv[at];
+		else if (strcmp(option, "--umask") == 0)
+			umask_text = argv[at];
 		else if (strcmp(option, "--cpus") == 0)
 			cpus = argv[at];
 		else if (strcmp(option, "--mems") == 0)
@@ -280,21 +212,19 @@ int main(int argc, char **argv)
 		else if (strcmp(option, "--join") == 0)
 			joins = argv[at];
 		else if (strcmp(option, "--filter") == 0)
-			filter = argv[at];
+			for (int i = 0; i < 3; i++)
+				filter = strcmp(argv[at], kinds[i]) == 0 ? i : filter;
 		else
 			fail("unknown option %s", option);
 	}
 	errno = 0;
-	if (at + 1 >= argc || (uid == NULL) != (gid == NULL))
-		fail("usage: pk-jail [--uid N --gid N [--groups N,..]] [--join FD,..] [--cpus LIST] [--mems LIST] "
-		     "[--no-randomize] [--filter uml|qemu] -- PROGRAM ARG...");
-	if (filter != NULL && strcmp(filter, "uml") != 0 && strcmp(filter, "qemu") != 0)
-		fail("--filter: uml or qemu is wanted, not %s", filter);
-	for (char *item = group_list == NULL ? NULL : strtok(group_list, ","); item != NULL; item = strtok(NULL, ",")) {
-		if (count == sizeof groups / sizeof *groups)
-			fail("--groups: too many");
-		groups[count++] = (gid_t)number("--groups", item, 0xfffffffe);
-	}
+	if (at + 1 >= argc || (uid == NULL) != (gid == NULL) || (uid != NULL && userns != NULL) || filter < 0)
+		fail("usage: pk-jail --filter uml|qemu|tool [--userns FD|--uid N --gid N] [--groups N,..] [--caps none|files] "
+		     "[--umask OCTAL] [--join FD,..] [--cpus LIST] [--mems LIST] [--no-randomize] [--may-set-id] -- PROGRAM ARG...");
+	if (strcmp(capabilities, "none") != 0 && strcmp(capabilities, "files") != 0)
+		fail("--caps: none or files is wanted, not %s", capabilities);
+	kept = strcmp(capabilities, "files") == 0 ? FILE_CAPABILITIES : 0;
+	mask = (mode_t)strtoul(umask_text, NULL, 8) & 0777;
 
 	/* The groups first: they may be what has the CPUs. */
 	if (joins != NULL)
@@ -307,12 +237,20 @@ int main(int argc, char **argv)
 		fail("personality");
 	if (setrlimit(RLIMIT_CORE, &none) != 0)
 		fail("core limit");
-	drop_bounding_set();
+	if (userns != NULL || uid != NULL)
+		set_groups(group_list);
+	if (userns != NULL)
+		enter_guest_namespace(userns);
+	drop_bounding_set(kept);
 	if (uid != NULL)
-		set_identity(groups, count, uid, gid);
-	clear_capabilities();
-	if (filter != NULL)
-		install_filter(strcmp(filter, "uml") == 0);
+		set_identity(number("--uid", uid, 0xfffffffe), number("--gid", gid, 0xfffffffe));
+	set_capabilities(kept);
+	if (getpid() == 1) {
+		become_init((enum filter_kind)filter, may_set_id, mask);
+	} else {
+		umask(mask);
+		install_filter(filter == FILTER_TOOL ? FILTER_TOOL : FILTER_INIT, may_set_id);
+	}
 	execv(argv[at + 1], argv + at + 1);
 	fail("%s", argv[at + 1]);
 }

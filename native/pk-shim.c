@@ -29,15 +29,13 @@
 #include "buffer.h"
 #include "descriptor.h"
 #include "launch.h"
-#include "mconsole.h"
 #include "network.h"
 #include "numbers.h"
 
 #define CONSOLE_BYTES 65536
 #define LINE_BYTES 4096
-#define TEXT_BYTES 8192
+#define TEXT_BYTES 8192 /* of an answer */
 #define CLIENTS 32
-#define MCONSOLE_MS 5000
 /* How long what the program left behind may go on after its end, and how long its last words may take. */
 #define DRAIN_MS 1000
 
@@ -47,14 +45,13 @@ struct relay {
 	struct buffer out, in; /* program to holder, holder to program */
 };
 
-enum kind { FREE, READING, CONSOLE, WAITING, KILLING, MCONSOLE };
+enum kind { FREE, READING, CONSOLE, WAITING, KILLING };
 
 struct client {
 	enum kind kind;
-	int fd, peer; /* peer: the mconsole's datagram socket */
-	int64_t deadline;
+	int fd;
 	size_t length;
-	char text[TEXT_BYTES]; /* the request line, then an mconsole's answer */
+	char text[LINE_BYTES + 1]; /* the request line */
 };
 
 static struct relay relays[2]; /* control, monitor */
@@ -110,13 +107,6 @@ static void log_write(const char *bytes, size_t length)
 
 static void drop_client(struct client *c)
 {
-	if (c->peer >= 0 && c->kind == MCONSOLE) {
-		char path[32];
-
-		snprintf(path, sizeof path, "reply/%d", (int)(c - clients));
-		unlink(path);
-	}
-	close_fd(&c->peer);
 	close_fd(&c->fd);
 	c->kind = FREE;
 }
@@ -141,38 +131,6 @@ static void kill_program(void)
 		return; /* the pid may belong to another process by now */
 	kill(-program, SIGKILL);
 	kill(program, SIGKILL);
-}
-
-/*
- * The answer comes to a socket that must have the same name for us and for the VMM: reply/N, relative to DIR, which is
- * the working directory of both. The jail shows reply/ read-only, so that the VMM cannot replace it.
- */
-static void start_mconsole(struct client *c, const char *path, const char *command)
-{
-	struct sockaddr_un self = {.sun_family = AF_UNIX};
-
-	if (*command == 0 || strlen(command) >= MCONSOLE_BYTES) {
-		answer(c, "error not a command\n");
-		return;
-	}
-	snprintf(self.sun_path, sizeof self.sun_path, "reply/%d", (int)(c - clients));
-	unlink(self.sun_path);
-	c->peer = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	c->kind = MCONSOLE;
-	c->length = 0;
-	c->deadline = now_ms() + MCONSOLE_MS;
-	if (c->peer < 0 || bind(c->peer, (struct sockaddr *)&self, sizeof self) != 0 || chmod(self.sun_path, 0666) != 0)
-		answer(c, "error reply socket: %s\n", strerror(errno));
-	else if (mconsole_send(c->peer, path, command) != 0)
-		answer(c, "error %s: %s\n", command, strerror(errno));
-}
-
-static void read_mconsole(struct client *c)
-{
-	int failed;
-
-	if (mconsole_receive(c->peer, c->text, &c->length, sizeof c->text, &failed) == 1)
-		answer(c, "%s %s\n", failed ? "error" : "ok", c->text);
 }
 
 /*
@@ -253,8 +211,6 @@ static void hold(struct client *c, struct relay *r)
 
 static void obey(struct client *c)
 {
-	char *path, *command;
-
 	if (strcmp(c->text, "control") == 0) {
 		hold(c, &relays[0]);
 	} else if (strcmp(c->text, "monitor") == 0) {
@@ -277,15 +233,6 @@ static void obey(struct client *c)
 		pass_file(c, c->text + 5);
 	} else if (strncmp(c->text, "pass-tap ", 9) == 0) {
 		pass_tap(c, c->text + 9);
-	} else if (strncmp(c->text, "mconsole ", 9) == 0) {
-		path = c->text + 9;
-		command = strchr(path, ' ');
-		if (command == NULL) {
-			answer(c, "error not a command\n");
-			return;
-		}
-		*command++ = 0;
-		start_mconsole(c, path, command);
 	} else {
 		answer(c, "error unknown request\n");
 	}
@@ -333,7 +280,6 @@ static void accept_client(void)
 	}
 	clients[i].kind = READING;
 	clients[i].fd = fd;
-	clients[i].peer = -1;
 	clients[i].length = 0;
 	read_line(&clients[i]); /* usually the line is there already */
 }
@@ -400,7 +346,6 @@ static void read_client(struct client *c)
 		break;
 	case WAITING:
 	case KILLING:
-	case MCONSOLE:
 		n = recv(c->fd, ignored, sizeof ignored, MSG_DONTWAIT);
 		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
 			drop_client(c);
@@ -451,7 +396,7 @@ static void watch(struct pollfd *fds, int *n, int fd, int wanted)
 
 static void loop(void)
 {
-	struct pollfd fds[4 + 4 + 2 * CLIENTS];
+	struct pollfd fds[3 + 4 + CLIENTS];
 	int64_t now, next;
 	int i, n;
 
@@ -478,9 +423,6 @@ static void loop(void)
 			struct client *c = &clients[i];
 
 			watch(fds, &n, c->fd, c->kind != CONSOLE || is_empty(&console_in) ? POLLIN : 0);
-			watch(fds, &n, c->peer, POLLIN);
-			if (c->kind == MCONSOLE && c->deadline < next)
-				next = c->deadline;
 		}
 		if (poll(fds, (nfds_t)n, next == INT64_MAX ? -1 : next > now ? (int)(next - now) : 0) < 0 && errno != EINTR)
 			die("poll");
@@ -492,12 +434,8 @@ static void loop(void)
 			struct client *c = &clients[i];
 
 			/* A slot that was freed and taken again in this round has another descriptor or waits for the next. */
-			if (fds[7 + 2 * i + 1].revents && c->kind == MCONSOLE)
-				read_mconsole(c);
-			if (fds[7 + 2 * i].revents && c->kind != FREE && c->fd == fds[7 + 2 * i].fd)
+			if (fds[7 + i].revents && c->kind != FREE && c->fd == fds[7 + i].fd)
 				read_client(c);
-			if (c->kind == MCONSOLE && now_ms() >= c->deadline)
-				answer(c, "error no answer within %d ms\n", MCONSOLE_MS);
 		}
 		if (fds[1].revents)
 			accept_client();
@@ -655,7 +593,7 @@ int main(int argc, char **argv)
 	sigprocmask(SIG_BLOCK, &child, NULL);
 	signals = signalfd(-1, &child, SFD_NONBLOCK | SFD_CLOEXEC);
 	for (int i = 0; i < CLIENTS; i++)
-		clients[i].fd = clients[i].peer = -1;
+		clients[i].fd = -1;
 	claim_directory();
 	log_open();
 	listen_here();

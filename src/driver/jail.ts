@@ -1,14 +1,17 @@
 /**
- * Builds the command line that runs a VMM inside bubblewrap and pk-jail. Pure: what must be known of the host
+ * Builds the command line that runs a VMM inside pk-cell, bubblewrap and pk-jail. Pure: what must be known of the host
  * (jail-host.ts) is passed in. Everything is an argument vector, so that names with spaces or quotes are only names.
  *
  * INVARIANTS
- * - The jail's root file system is an empty tmpfs plus what is listed here; nothing of the host appears by default.
- * - Only the writable volumes, the VMM's own directory and its tmpfs can be written.
- * - No process in the jail has a capability, can gain one, or can make a namespace.
+ * - The jail's root file system is an empty tmpfs plus what is listed here; nothing of the host appears by default, and
+ *   nothing that is mounted on the host later.
+ * - Only the writable volumes and bounded memory file systems can be written.
+ * - No process in the jail has a user id of somebody on the host but the caller's own where he is not root, can gain a
+ *   capability, or can make a namespace. A VMM that serves files has three capabilities over the ids of its kernel.
  * - The jail dies with the process that started it: the kernel kills the whole pid namespace.
  */
-import type { RootSource, Volume } from './driver.ts';
+import type { RootSource, Source, Volume } from './driver.ts';
+import { type Identity, identityOptions } from './identity.ts';
 
 /** Where the guest's root source is found inside the jail: a directory, or a file system image. */
 export const JAIL_ROOT = '/export/root';
@@ -33,17 +36,26 @@ export interface Cover {
   kind: 'directory' | 'file';
 }
 
+/** Files in memory, of the guest's root. */
+export interface MemoryFiles {
+  /** Where, inside the jail. */
+  target: string;
+  bytes: number;
+  /** How many files at most: each costs the host kernel's memory. */
+  inodes: number;
+  /** Octal. */
+  mode: '0700' | '1777';
+}
+
 export interface JailSpec {
-  /** uid of the process that starts the jail: root needs no user namespace. */
-  callerUid: number;
+  identity: Identity;
   /** Paths of the programs on the host. */
   bwrap: string;
+  pkCell: string;
   pkJail: string;
   filter: 'uml' | 'qemu';
   noRandomize: boolean;
-  /** uid and gid inside; undefined = the caller's. Only root can give another, others keep their own. */
-  identity: { uid: number; gid: number } | undefined;
-  /** Supplementary groups inside, where an identity is taken on; default none. */
+  /** Supplementary groups inside, where the manager is root; default none. */
   groups?: readonly number[];
   /** Host CPUs of the VMM; undefined = those of its parent. */
   hostCpus: readonly number[] | undefined;
@@ -56,10 +68,11 @@ export interface JailSpec {
   binds: readonly Bind[];
   root: RootSource;
   volumes: readonly Volume[];
-  /** Hidden in a `host` root, besides /proc, /sys, /dev and /run. */
+  /** Hidden in a `host` root. */
   covers: readonly Cover[];
-  /** Size of /dev/shm in bytes; UML's memory lives there. */
-  shmBytes: number;
+  /** Shown in a `host` root although they lie below a cover. Real paths of directories. */
+  uncovered?: readonly string[];
+  memoryFiles: readonly MemoryFiles[];
   /** Launch directory: becomes the working directory inside, holding only what is bound below it. */
   directory: string;
   /** The VMM as seen inside, and its arguments. */
@@ -67,23 +80,46 @@ export interface JailSpec {
 }
 
 const JAIL_PROGRAM = `${JAIL_VMM}/pk-jail`;
-const TMP_BYTES = 64 * 2 ** 20;
+const TMP: MemoryFiles = { target: '/tmp', bytes: 64 * 2 ** 20, inodes: 1024, mode: '1777' };
+/** pk-cell's descriptor of the guest's user namespace. */
+const GUEST_NAMESPACE_FD = 64;
+/** Where pk-cell puts trees, below the launch directory. */
+const STAGE = 'trees';
 /** What pk-jail needs to change identity and to give everything up; it ends with none of them. */
 const NEEDED_CAPABILITIES = ['CAP_SETUID', 'CAP_SETGID', 'CAP_SETPCAP'];
+/** What a VMM has over its kernel's own ids when it serves files, so that they can have other owners than itself. */
+const FILE_CAPABILITIES = ['CAP_CHOWN', 'CAP_DAC_OVERRIDE', 'CAP_FOWNER'];
 
-/** The whole command line: `bwrap ... pk-jail ... PROGRAM`. */
+/** A tree of the host as pk-cell opens and maps it, and where it is shown. */
+interface Tree {
+  name: string;
+  readOnly: boolean;
+  /** mapped: its owners are the kernel's ids. owned: its one file is the kernel's root's. plain: as it is. */
+  mapping: 'mapped' | 'owned' | 'plain';
+  source: Source;
+  target: string;
+}
+
+/** The whole command line: `pk-cell ... bwrap ... pk-jail ... PROGRAM`. */
 export function jailArgv(spec: JailSpec): string[] {
+  const trees = treesOf(spec);
+  const memory = [TMP, ...spec.memoryFiles];
+  const stage = (name: string) => `${spec.directory}/${STAGE}/${name}`;
   return [
+    spec.pkCell,
+    ...identityOptions(spec.identity),
+    ...['--dir', spec.directory],
+    ...spec.covers.filter(({ kind }) => kind === 'directory').flatMap(({ path }) => ['--skip', path]),
+    ...trees.flatMap(treeOptions),
+    ...memory.flatMap(({ bytes, inodes, mode }, index) => ['--memory-files', `mem${index},${bytes},${inodes},${mode}`]),
+    '--',
     spec.bwrap,
     ...namespaces(spec),
     ...skeleton(spec),
-    ...rootBinds(spec),
-    ...spec.volumes.flatMap((volume, index) => [
-      volume.readOnly ? '--ro-bind' : '--bind',
-      volume.source,
-      jailVolume(index),
-    ]),
+    ...trees.flatMap(({ name, target, readOnly }) => [readOnly ? '--ro-bind' : '--bind', stage(name), target]),
+    ...(spec.root.kind === 'host' ? coverOptions(spec, stage('root')) : []),
     ...spec.binds.flatMap(bindArguments),
+    ...memory.flatMap(({ target }, index) => ['--bind', stage(`mem${index}`), target]),
     ...['--remount-ro', '/dev', '--remount-ro', '/'],
     ...['--chdir', spec.directory, '--'],
     JAIL_PROGRAM,
@@ -93,67 +129,90 @@ export function jailArgv(spec: JailSpec): string[] {
   ];
 }
 
+/** Whether the VMM gives its guest files of the host, and not only an image. */
+const servesFiles = ({ root, volumes }: Pick<JailSpec, 'root' | 'volumes'>): boolean =>
+  root.kind === 'host' || root.kind === 'directory' || volumes.length > 0;
+
+function treesOf({ root, volumes }: JailSpec): Tree[] {
+  const trees: Tree[] = [];
+  switch (root.kind) {
+    case 'directory':
+      trees.push({ name: 'root', readOnly: true, mapping: 'mapped', source: root, target: JAIL_ROOT });
+      break;
+    case 'squashfs':
+    case 'ext4':
+      trees.push({ name: 'root.img', readOnly: true, mapping: 'owned', source: root, target: JAIL_ROOT_IMAGE });
+      break;
+    case 'host':
+      trees.push({
+        name: 'root',
+        readOnly: true,
+        mapping: root.mapped ? 'mapped' : 'plain',
+        source: { path: '/' },
+        target: JAIL_ROOT,
+      });
+  }
+  for (const [index, { source, seen, readOnly }] of volumes.entries()) {
+    const name = `vol${index}`;
+    trees.push({ name, readOnly, mapping: 'mapped', source: seen ?? { path: source }, target: jailVolume(index) });
+  }
+  return trees;
+}
+
+function treeOptions({ name, readOnly, mapping, source }: Tree): string[] {
+  const expected = source.uid === undefined ? '-' : `${source.uid},${source.inode}`;
+  return ['--tree', name, readOnly ? 'ro' : 'rw', mapping, expected, source.path];
+}
+
 function namespaces(spec: JailSpec): string[] {
-  const root = spec.callerUid === 0;
+  const capabilities = [...NEEDED_CAPABILITIES, ...(spec.identity.kind === 'range' ? [] : FILE_CAPABILITIES)];
   return [
-    ...['--unshare-pid', '--unshare-net', '--unshare-ipc', '--unshare-uts', '--unshare-cgroup-try'],
-    ...(root ? [] : ['--unshare-user']),
+    ...['--unshare-pid', '--unshare-net', '--unshare-ipc', '--unshare-uts', '--unshare-cgroup-try', '--as-pid-1'],
     ...['--die-with-parent', '--new-session', '--clearenv', '--setenv', 'PATH', '/usr/bin:/bin'],
     ...Object.entries(spec.env ?? {}).flatMap(([name, value]) => ['--setenv', name, value]),
-    ...(root ? ['--cap-drop', 'ALL', ...NEEDED_CAPABILITIES.flatMap((name) => ['--cap-add', name])] : []),
+    ...['--cap-drop', 'ALL', ...capabilities.flatMap((name) => ['--cap-add', name])],
   ];
 }
 
 function skeleton(spec: JailSpec): string[] {
+  const targets = [...spec.binds, ...spec.memoryFiles].map(({ target }) => target);
   return [
     ...['--proc', '/proc', '--remount-ro', '/proc', '--dev', '/dev'],
-    ...['--perms', '1777', '--size', String(spec.shmBytes), '--tmpfs', '/dev/shm'],
-    ...['--perms', '1777', '--size', String(TMP_BYTES), '--tmpfs', '/tmp'],
     // Named, because bwrap makes parents that are not with mode 0700.
-    ...['/export', JAIL_VMM, spec.directory, ...parentsOf(spec.binds)].flatMap((path) => [
-      '--perms',
-      '0755',
-      '--dir',
-      path,
-    ]),
+    ...['/export', JAIL_VMM, spec.directory, ...parentsOf(targets)].flatMap(passable),
     ...['--ro-bind', spec.pkJail, JAIL_PROGRAM],
   ];
 }
 
-/** Every directory above a bind's target, outer ones first. */
-function parentsOf(binds: readonly Bind[]): string[] {
+const passable = (path: string): string[] => ['--perms', '0755', '--dir', path];
+
+/** Every directory above the targets, outer ones first. */
+function parentsOf(targets: readonly string[]): string[] {
   const parents = new Set<string>();
-  for (const { target } of binds) {
+  for (const target of targets) {
     const names = target.split('/').slice(1, -1);
     for (const index of names.keys()) parents.add(`/${names.slice(0, index + 1).join('/')}`);
   }
   return [...parents].filter((path) => !['/dev', '/dev/shm', '/proc', '/tmp'].includes(path));
 }
 
-function rootBinds(spec: JailSpec): string[] {
-  switch (spec.root.kind) {
-    case 'directory':
-      return ['--ro-bind', spec.root.path, JAIL_ROOT];
-    case 'squashfs':
-    case 'ext4':
-      return ['--ro-bind', spec.root.path, JAIL_ROOT_IMAGE];
-    case 'host':
-      // bwrap binds recursively and makes every mount below read-only too.
-      return ['--ro-bind', '/', JAIL_ROOT, ...outermost(spec.covers).flatMap(coverArguments)];
-  }
-}
-
 /** Covers that lie inside no other: a covered directory is empty, so nothing can be covered in it. */
-function outermost(covers: readonly Cover[]): Cover[] {
+function coverOptions({ covers, uncovered = [] }: JailSpec, root: string): string[] {
   const directories = covers.filter((cover) => cover.kind === 'directory').map((cover) => `${cover.path}/`);
   const unique = new Map(covers.map((cover) => [cover.path, cover]));
-  return [...unique.values()].filter((cover) => !directories.some((directory) => cover.path.startsWith(directory)));
-}
-
-function coverArguments(cover: Cover): string[] {
-  const target = JAIL_ROOT + cover.path;
-  if (cover.kind === 'file') return ['--ro-bind', '/dev/null', target];
-  return ['--perms', '0555', '--tmpfs', target, '--remount-ro', target];
+  const outermost = [...unique.values()].filter(({ path }) => !directories.some((each) => path.startsWith(each)));
+  return outermost.flatMap((cover) => {
+    const target = JAIL_ROOT + cover.path;
+    if (cover.kind === 'file') return ['--ro-bind', '/dev/null', target];
+    const shown = uncovered.filter((path) => path.startsWith(`${cover.path}/`));
+    const inner = parentsOf(shown).filter((path) => path.startsWith(`${cover.path}/`));
+    return [
+      ...['--perms', '0555', '--tmpfs', target],
+      ...inner.flatMap((path) => passable(JAIL_ROOT + path)),
+      ...shown.flatMap((path) => ['--ro-bind', root + path, JAIL_ROOT + path]),
+      ...['--remount-ro', target],
+    ];
+  });
 }
 
 function bindArguments(bind: Bind): string[] {
@@ -162,14 +221,19 @@ function bindArguments(bind: Bind): string[] {
 }
 
 function jailOptions(spec: JailSpec): string[] {
+  const { identity } = spec;
   const options = ['--filter', spec.filter];
+  if (identity.kind === 'range') options.push('--userns', String(GUEST_NAMESPACE_FD));
+  if (servesFiles(spec)) {
+    // Modes are the guest's to decide; where there is but one id, rights over others mean nothing.
+    options.push('--umask', '0', '--caps', identity.kind === 'single' ? 'none' : 'files');
+  }
+  if (spec.volumes.some(({ maySetId }) => maySetId)) options.push('--may-set-id');
   if (spec.noRandomize) options.push('--no-randomize');
   if (spec.hostCpus !== undefined && spec.hostCpus.length > 0) options.push('--cpus', spec.hostCpus.join(','));
   if (spec.memoryNodes !== undefined && spec.memoryNodes.length > 0) options.push('--mems', spec.memoryNodes.join(','));
   if (spec.joinFds.length > 0) options.push('--join', spec.joinFds.join(','));
-  if (spec.identity !== undefined && spec.callerUid === 0) {
-    options.push('--uid', String(spec.identity.uid), '--gid', String(spec.identity.gid));
-    if (spec.groups !== undefined && spec.groups.length > 0) options.push('--groups', spec.groups.join(','));
-  }
+  if (identity.kind === 'range' && spec.groups !== undefined && spec.groups.length > 0)
+    options.push('--groups', spec.groups.join(','));
   return options;
 }

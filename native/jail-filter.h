@@ -1,0 +1,247 @@
+/*
+ * The system call filters of a jail: of the VMM, and of the jail's first process, which serves it (jail-init.h).
+ *
+ * What a VMM may not do at all is in `denied`. Modes are looked at because its volumes are written with real owners: a
+ * set-uid bit would make a guest's file the host's program.
+ */
+#ifndef JAIL_FILTER_H
+#define JAIL_FILTER_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* From linux/filter.h, linux/seccomp.h, linux/audit.h, which musl does not bring. */
+struct filter_step {
+	uint16_t code;
+	uint8_t if_true, if_false;
+	uint32_t value;
+};
+struct filter_program {
+	uint16_t length;
+	struct filter_step *steps;
+};
+#define LOAD 0x20 /* BPF_LD | BPF_W | BPF_ABS */
+#define AND 0x54 /* BPF_ALU | BPF_AND | BPF_K */
+#define IF_EQUAL 0x15
+#define IF_ABOVE 0x25
+#define IF_AT_LEAST 0x35
+#define IF_ANY_BIT 0x45
+#define RETURN 0x06
+#define ALLOW 0x7fff0000u
+#define ASK 0x7fc00000u /* the listener: jail-init.h */
+#define REFUSE(error) (0x00050000u | (error))
+#define KILL 0x80000000u
+#define OFFSET_NUMBER 0
+#define OFFSET_ARCH 4
+#define ARGUMENT(index) (16u + 8 * (index)) /* its low half, on a little-endian machine */
+#define SECCOMP_MODE_FILTER_CALL 1
+#define FLAG_SPEC_ALLOW 4 /* no speculation penalty for the filtered process */
+#define FLAG_NEW_LISTENER 8
+
+#if defined __x86_64__
+#define ARCH 0xc000003eu
+#elif defined __aarch64__
+#define ARCH 0xc00000b7u
+#else
+#error "no system call filter for this machine"
+#endif
+
+/* CLONE_NEWTIME, NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET */
+#define NAMESPACE_FLAGS 0x7e020080u
+/* The last call that was looked at: mseal of Linux 6.10. What is newer answers as an older kernel would. */
+#define NEWEST_CALL 462
+#define SET_LEASE 1024 /* linux/fcntl.h: F_SETLEASE, F_NOTIFY */
+#define NOTIFY_DIRECTORY 1026
+#define TMPFILE_BIT 020000000
+
+/* What no VMM needs. Numbers above 423 are the same on all machines and may be missing from the C library's list. */
+static const int denied[] = {
+	/* namespaces and mounts */
+	SYS_unshare, SYS_setns, SYS_mount, SYS_umount2, SYS_pivot_root, SYS_chroot,
+	428 /* open_tree */, 429 /* move_mount */, 430 /* fsopen */, 431 /* fsconfig */, 432 /* fsmount */, 433 /* fspick */,
+	442 /* mount_setattr */,
+	/* the host kernel's inside */
+	SYS_bpf, SYS_perf_event_open, SYS_kexec_load, SYS_init_module, SYS_finit_module,
+	SYS_delete_module, SYS_userfaultfd, 425 /* io_uring_setup */, 426 /* io_uring_enter */, 427 /* io_uring_register */,
+	SYS_syslog, SYS_acct, SYS_swapon, SYS_swapoff, SYS_reboot, SYS_quotactl, 443 /* quotactl_fd */, SYS_fanotify_init,
+	447 /* memfd_secret */, 457 /* statmount */, 458 /* listmount */, 459 /* lsm_* */, 460, 461,
+	/* keys */
+	SYS_add_key, SYS_request_key, SYS_keyctl,
+	/* other processes and files out of sight */
+	SYS_name_to_handle_at, SYS_open_by_handle_at, SYS_process_vm_readv, SYS_process_vm_writev, SYS_kcmp,
+	434 /* pidfd_open */, 438 /* pidfd_getfd */, 440 /* process_madvise */, 448 /* process_mrelease */,
+	/* where it runs and where its memory comes from: that was decided before it started */
+	SYS_sched_setaffinity, SYS_set_mempolicy, SYS_migrate_pages, SYS_move_pages, 450 /* set_mempolicy_home_node */,
+	/* other sockets */
+	SYS_connect,
+	/* clock and names of the host */
+	SYS_settimeofday, SYS_clock_settime, SYS_clock_adjtime, SYS_adjtimex, SYS_sethostname, SYS_setdomainname, SYS_vhangup,
+#ifdef SYS_kexec_file_load
+	SYS_kexec_file_load,
+#endif
+#ifdef __x86_64__
+	SYS_iopl, SYS_ioperm, SYS_uselib, SYS_lookup_dcookie,
+#endif
+};
+
+enum filter_kind { FILTER_UML, FILTER_QEMU, FILTER_TOOL, FILTER_INIT };
+
+static struct filter_step steps[512];
+static uint16_t length;
+
+static void step(uint16_t code, uint32_t value, uint8_t if_true, uint8_t if_false)
+{
+	if (length == sizeof steps / sizeof *steps) {
+		errno = 0;
+		fail("the system call filter is too long");
+	}
+	steps[length++] = (struct filter_step){code, if_true, if_false, value};
+}
+
+static void answer_call(int number, uint32_t answer)
+{
+	step(IF_EQUAL, (uint32_t)number, 0, 1);
+	step(RETURN, answer, 0, 0);
+}
+
+/* Refuses set-uid in argument `mode`, and gives `set_group` as the answer to set-gid alone. */
+static void check_mode(int number, unsigned mode, uint32_t set_group)
+{
+	step(IF_EQUAL, (uint32_t)number, 0, 6);
+	step(LOAD, ARGUMENT(mode), 0, 0);
+	step(IF_ANY_BIT, S_ISUID, 0, 1);
+	step(RETURN, REFUSE(EPERM), 0, 0);
+	step(IF_ANY_BIT, S_ISGID, 0, 1);
+	step(RETURN, set_group, 0, 0);
+	step(RETURN, ALLOW, 0, 0);
+}
+
+/* The mode counts only where a file is made. */
+static void check_open(int number, unsigned flags)
+{
+	step(IF_EQUAL, (uint32_t)number, 0, 7);
+	step(LOAD, ARGUMENT(flags), 0, 0);
+	step(IF_ANY_BIT, O_CREAT | TMPFILE_BIT, 1, 0);
+	step(RETURN, ALLOW, 0, 0);
+	step(LOAD, ARGUMENT(flags + 1), 0, 0);
+	step(IF_ANY_BIT, S_ISUID | S_ISGID, 0, 1);
+	step(RETURN, REFUSE(EPERM), 0, 0);
+	step(RETURN, ALLOW, 0, 0);
+}
+
+/* `set_group`: what a set-gid bit answers. A directory may have it, and only the listener can tell what a name stands for. */
+static void check_modes(uint32_t set_group)
+{
+#ifdef __x86_64__
+	check_mode(SYS_chmod, 1, set_group);
+	check_mode(SYS_mkdir, 1, ALLOW); /* the kernel takes no set-gid bit from mkdir */
+	check_mode(SYS_mknod, 1, REFUSE(EPERM));
+	check_mode(SYS_creat, 1, REFUSE(EPERM));
+	check_open(SYS_open, 1);
+#endif
+	check_mode(SYS_fchmod, 1, set_group);
+	check_mode(SYS_fchmodat, 2, set_group);
+	check_mode(452 /* fchmodat2 */, 2, set_group);
+	check_mode(SYS_mkdirat, 2, ALLOW);
+	check_mode(SYS_mknodat, 2, REFUSE(EPERM));
+	check_open(SYS_openat, 2);
+	answer_call(437 /* openat2: its mode is behind a pointer */, REFUSE(ENOSYS));
+}
+
+/*
+ * No VMM makes a socket that could be pointed elsewhere: it has those that it was given. UML's management console wants a
+ * datagram socket; the listener gives it one end of a pair. Datagram pairs could send to any name.
+ */
+static void check_sockets(enum filter_kind kind)
+{
+	if (kind == FILTER_UML) {
+		step(IF_EQUAL, SYS_socket, 0, 7);
+		step(LOAD, ARGUMENT(0), 0, 0);
+		step(IF_EQUAL, AF_UNIX, 0, 4);
+		step(LOAD, ARGUMENT(1), 0, 0);
+		step(AND, 15, 0, 0);
+		step(IF_EQUAL, SOCK_DGRAM, 0, 1);
+		step(RETURN, ASK, 0, 0);
+		step(RETURN, REFUSE(EAFNOSUPPORT), 0, 0);
+	} else {
+		answer_call(SYS_socket, REFUSE(EAFNOSUPPORT));
+	}
+	step(IF_EQUAL, SYS_socketpair, 0, 5);
+	step(LOAD, ARGUMENT(1), 0, 0);
+	step(AND, 15, 0, 0);
+	step(IF_EQUAL, SOCK_DGRAM, 0, 1);
+	step(RETURN, REFUSE(EPERM), 0, 0);
+	step(RETURN, ALLOW, 0, 0);
+}
+
+/* A lease on a file of the host makes its programs wait. */
+static void check_leases(void)
+{
+	step(IF_EQUAL, SYS_fcntl, 0, 5);
+	step(LOAD, ARGUMENT(1), 0, 0);
+	step(IF_EQUAL, SET_LEASE, 1, 0);
+	step(IF_EQUAL, NOTIFY_DIRECTORY, 0, 1);
+	step(RETURN, REFUSE(EPERM), 0, 0);
+	step(RETURN, ALLOW, 0, 0);
+}
+
+/*
+ * Filters this process and all it starts. `may_set_id`: modes are not looked at. Returns the descriptor of a listener for
+ * a VMM, or -1 where this kernel has none: what it would be asked is refused then.
+ */
+static int install_filter(enum filter_kind kind, int may_set_id)
+{
+	int listens = kind == FILTER_UML || kind == FILTER_QEMU, result;
+	struct filter_program program;
+
+	length = 0;
+	step(LOAD, OFFSET_ARCH, 0, 0);
+	step(IF_EQUAL, ARCH, 1, 0);
+	step(RETURN, KILL, 0, 0);
+	step(LOAD, OFFSET_NUMBER, 0, 0);
+#ifdef __x86_64__
+	step(IF_AT_LEAST, 0x40000000, 0, 1); /* x32 has every call under a second number */
+	step(RETURN, KILL, 0, 0);
+#endif
+	step(IF_ABOVE, NEWEST_CALL, 0, 1);
+	step(RETURN, REFUSE(ENOSYS), 0, 0);
+	for (size_t i = 0; i < sizeof denied / sizeof *denied; i++)
+		answer_call(denied[i], REFUSE(EPERM));
+	if (kind != FILTER_UML)
+		answer_call(SYS_ptrace, REFUSE(EPERM));
+	/* QEMU binds the memory of the guest's nodes by itself. */
+	if (kind != FILTER_QEMU)
+		answer_call(SYS_mbind, REFUSE(EPERM));
+	/* Its flags are behind a pointer; C libraries fall back to clone. */
+	answer_call(435 /* clone3 */, REFUSE(ENOSYS));
+	step(IF_EQUAL, SYS_clone, 0, 4);
+	step(LOAD, ARGUMENT(0), 0, 0);
+	step(IF_ANY_BIT, NAMESPACE_FLAGS, 0, 1);
+	step(RETURN, REFUSE(EPERM), 0, 0);
+	step(RETURN, ALLOW, 0, 0);
+	check_sockets(kind);
+	check_leases();
+	if (!may_set_id)
+		check_modes(listens ? ASK : kind == FILTER_INIT ? ALLOW : REFUSE(EPERM));
+	step(RETURN, ALLOW, 0, 0);
+	program = (struct filter_program){length, steps};
+	if (listens) {
+		result = (int)syscall(SYS_seccomp, SECCOMP_MODE_FILTER_CALL, FLAG_SPEC_ALLOW | FLAG_NEW_LISTENER, &program);
+		if (result >= 0)
+			return result;
+		/* Before 5.0, or in a jail in a jail: nobody answers, and such calls say ENOSYS. */
+	}
+	/* Kernels before 4.17 do not know the flag. */
+	if (syscall(SYS_seccomp, SECCOMP_MODE_FILTER_CALL, FLAG_SPEC_ALLOW, &program) != 0 &&
+	    syscall(SYS_seccomp, SECCOMP_MODE_FILTER_CALL, 0, &program) != 0)
+		fail("seccomp");
+	return -1;
+}
+
+#endif
