@@ -77,11 +77,17 @@ try {
     await BENCHES[wanted.bench]!.prepare?.(checkout);
   }
   const limits = { maxRuns: wanted.maxRuns, seconds: wanted.seconds, now: () => performance.now() };
-  const figures = await interleave(BENCHES[wanted.bench]!.trials, checkouts[0]!, checkouts[1]!, limits, (seen) =>
-    say(seen.map(brief).join('; ')),
+  const { figures, skipped } = await interleave(
+    BENCHES[wanted.bench]!.trials,
+    checkouts[0]!,
+    checkouts[1]!,
+    limits,
+    (seen) => say(seen.map(brief).join('; ')),
   );
+  stop.signal.throwIfAborted();
   say('');
-  console.log(wanted.json ? JSON.stringify({ a, b, bench: wanted.bench, figures }) : table(a!, b!, figures));
+  for (const { name, reason } of skipped) console.error(`compare: ${name} runs on neither: ${reason}`);
+  console.log(wanted.json ? JSON.stringify({ a, b, bench: wanted.bench, figures, skipped }) : table(a!, b!, figures));
 } catch (error) {
   say('');
   const { message, hint } = error as PolykernelError;

@@ -36,10 +36,16 @@ export interface Compared extends Partial<Ratio> {
   verdict: 'more' | 'less' | 'equal' | 'open';
 }
 
+/** A trial that runs on neither subject: the machine cannot do it. */
+export interface Skipped {
+  name: string;
+  reason: string;
+}
+
 /**
  * Runs all trials on `a` and `b`, each in the order A B B A and all of them in turn, so that a slow moment of the machine falls
- * on everything. A first run of each warms caches and is not counted. A figure that one run lacks, or that is not
- * positive, is left out. Rejects with what a run rejects with.
+ * on everything. A first run of each warms caches and is not counted; a trial that fails on both then is skipped. A figure
+ * that one run lacks, or that is not positive, is left out. Rejects with what a run rejects with.
  */
 export async function interleave<Subject>(
   trials: readonly Trial<Subject>[],
@@ -47,15 +53,21 @@ export async function interleave<Subject>(
   b: Subject,
   limits: Limits,
   seen: (figures: readonly Compared[]) => void = () => {},
-): Promise<Compared[]> {
+): Promise<{ figures: Compared[]; skipped: Skipped[] }> {
   const deadline = limits.now() + limits.seconds * 1000;
   const blocks = trials.map(() => [] as Record<string, Block>[]);
   const figures = () => trials.flatMap((_, index) => compared(blocks[index]!));
-  for (const trial of trials) for (const subject of [a, b]) await trial.take(subject);
-  let open = trials.map((_, index) => index);
+  const skipped: Skipped[] = [];
+  let open: number[] = [];
+  for (const [index, trial] of trials.entries()) {
+    const [ofA, ofB] = [await failure(trial, a), await failure(trial, b)];
+    if (ofA === undefined && ofB === undefined) open.push(index);
+    else if (ofA !== undefined && ofB !== undefined) skipped.push({ name: trial.name, reason: ofB.error.message });
+    else throw (ofA ?? ofB)!.error;
+  }
   while (open.length > 0) {
     for (const index of open) {
-      if (blocks[index]!.length > 0 && limits.now() >= deadline) return figures();
+      if (blocks[index]!.length > 0 && limits.now() >= deadline) return { figures: figures(), skipped };
       blocks[index]!.push(await takeBlock(trials[index]!, a, b));
       seen(figures());
     }
@@ -64,7 +76,14 @@ export async function interleave<Subject>(
         (blocks[index]!.length + 1) * 2 <= limits.maxRuns && !compared(blocks[index]!).every(({ settled }) => settled),
     );
   }
-  return figures();
+  return { figures: figures(), skipped };
+}
+
+async function failure<Subject>(trial: Trial<Subject>, subject: Subject): Promise<{ error: Error } | undefined> {
+  return trial.take(subject).then(
+    () => undefined,
+    (error: Error) => ({ error }),
+  );
 }
 
 async function takeBlock<Subject>(trial: Trial<Subject>, a: Subject, b: Subject): Promise<Record<string, Block>> {

@@ -80,7 +80,9 @@ test('subjects run in the order A B B A after a run of each, until the interval 
       return { time: noisy(random, subject === 'a' ? 100 : 120) };
     },
   };
-  const [figure] = await interleave([trial], 'a', 'b', LIMITS);
+  const {
+    figures: [figure],
+  } = await interleave([trial], 'a', 'b', LIMITS);
   expect(order.slice(0, 10).join('')).toBe('ababbaabba');
   expect(order.filter((subject) => subject === 'a')).toHaveLength(order.length / 2);
   expect(figure).toMatchObject({ name: 'time', settled: true, verdict: 'more', runs: order.length / 2 - 1 });
@@ -92,10 +94,14 @@ test('subjects run in the order A B B A after a run of each, until the interval 
 test('limits end it, and what is not settled then says so', async () => {
   const random = source(11);
   const wild = { name: 'w', take: async () => ({ time: 1 + 100 * random() }) };
-  const [figure] = await interleave([wild], 'a', 'b', { ...LIMITS, maxRuns: 21 });
+  const {
+    figures: [figure],
+  } = await interleave([wild], 'a', 'b', { ...LIMITS, maxRuns: 21 });
   expect(figure).toMatchObject({ runs: 20, settled: false, verdict: 'open' });
   let clock = 0;
-  const [early] = await interleave([wild], 'a', 'b', { ...LIMITS, seconds: 3, now: () => 1000 * clock++ });
+  const {
+    figures: [early],
+  } = await interleave([wild], 'a', 'b', { ...LIMITS, seconds: 3, now: () => 1000 * clock++ });
   expect(early).toMatchObject({ runs: 6, settled: false, verdict: 'open' });
 });
 
@@ -119,10 +125,26 @@ test('a settled trial runs no more while another goes on; a figure that one run 
       },
     },
   ];
-  const figures = await interleave(trials, 'a', 'b', { ...LIMITS, maxRuns: 40 });
+  const { figures } = await interleave(trials, 'a', 'b', { ...LIMITS, maxRuns: 40 });
   expect(calm).toBe(2 + 4 * FEWEST_BLOCKS);
   expect(figures.map(({ name, verdict }) => [name, verdict])).toEqual([
     ['calm', 'equal'],
     ['wild', 'open'],
   ]);
+});
+
+test('what fails on both is skipped, what fails on one of them fails the comparison', async () => {
+  const failing = (on: string) => ({
+    name: 'uml',
+    take: async (subject: string) => {
+      if (on.includes(subject)) throw new Error('it does not boot');
+      return { time: 1 };
+    },
+  });
+  const fine = { name: 'qemu', take: async () => ({ other: 1 }) };
+  const { figures, skipped } = await interleave([failing('ab'), fine], 'a', 'b', LIMITS);
+  expect(figures.map(({ name }) => name)).toEqual(['other']);
+  expect(skipped).toEqual([{ name: 'uml', reason: 'it does not boot' }]);
+  for (const one of ['a', 'b'])
+    await expect(interleave([failing(one), fine], 'a', 'b', LIMITS)).rejects.toThrow('it does not boot');
 });
