@@ -16,6 +16,7 @@ const layers = [
   'topology',
   'ring',
   'telemetry',
+  'core',
   'sys',
 ];
 

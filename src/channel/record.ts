@@ -1,4 +1,5 @@
 /** What is kept of a channel across daemons. */
+import type { TableDefinition } from '../core/table.ts';
 import type { ChannelSide } from './types.ts';
 
 export interface EndRecord {
@@ -24,6 +25,12 @@ export interface ChannelRecord {
   /** Its removal has begun and is to be completed. */
   removing: boolean;
 }
+
+export const channelTable: TableDefinition<ChannelRecord> = {
+  name: 'channels',
+  nameOf: ({ name }) => name,
+  migrations: [],
+};
 
 export const SIDES: readonly ChannelSide[] = ['send', 'recv'];
 

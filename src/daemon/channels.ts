@@ -18,6 +18,7 @@ import {
   resolveChannel,
   SIDES,
 } from '../channel/index.ts';
+import type { Records } from '../core/table.ts';
 import type { Kernel, SharedRegion } from '../driver/index.ts';
 import { MAX_CHANNELS } from '../guest/index.ts';
 import { checkName, validate } from '../instance/index.ts';
@@ -46,11 +47,7 @@ export interface ChannelsOptions {
   /** Of the descriptors for the host's processes. */
   directory: string;
   keepers: Keepers;
-  store: {
-    channels(): ChannelRecord[];
-    putChannel(record: ChannelRecord): void;
-    deleteChannel(id: string): void;
-  };
+  store: Records<ChannelRecord>;
   events: EventLog;
   clock: Clock;
   journal: Journal;
@@ -130,26 +127,42 @@ export class Channels implements ChannelManager {
           hint: `End it first, or remove the channel by force (pk channel rm --force ${name}): the program then gets an error.`,
         });
       }
-      entry.record = { ...entry.record, removing: true };
-      this.#options.store.putChannel(entry.record);
+      const record = { ...entry.record, removing: true };
+      this.#options.store.put(record);
+      entry.record = record;
       await this.#erase(entry);
     });
   }
 
   /**
    * Gives an instance that is about to be created the ends it asks for: makes channels that are not there, and takes ends
-   * that are the host's. Throws `conflict` when an end is another's or in use; then nothing was taken.
+   * that are the host's. Resolves with what undoes that. Rejects with `conflict` when an end is another's or in use; then
+   * nothing was taken.
    */
-  claim(instance: string, uses: readonly ChannelUse[]): Promise<void> {
-    if (uses.length === 0) return Promise.resolve();
-    return this.#mutex.run(async () => {
-      try {
-        for (const use of uses) await this.#claim(instance, use);
-      } catch (error) {
-        this.#release((owner) => owner === instance);
-        throw error;
+  async claim(instance: string, uses: readonly ChannelUse[]): Promise<() => Promise<void>> {
+    const made: Entry[] = [];
+    const undo = async () => {
+      this.#release((owner) => owner === instance);
+      for (const entry of made.reverse()) {
+        const isTaken =
+          this.#entries.get(entry.record.name) !== entry || SIDES.some((side) => this.#isInUse(entry, side));
+        if (!isTaken) await this.#erase(entry);
       }
-    });
+    };
+    if (uses.length > 0)
+      await this.#mutex.run(async () => {
+        try {
+          for (const use of uses) {
+            const isNew = !this.#entries.has(use.name);
+            await this.#claim(instance, use);
+            if (isNew) made.push(this.#entry(use.name));
+          }
+        } catch (error) {
+          await undo();
+          throw error;
+        }
+      });
+    return () => (uses.length > 0 ? this.#mutex.run(undo) : Promise.resolve());
   }
 
   /** Gives back to the host what an instance that is gone had claimed. */
@@ -188,8 +201,13 @@ export class Channels implements ChannelManager {
   /** Takes up what an earlier daemon left; before any kernel is taken up. */
   async recover(): Promise<void> {
     const { store, keepers, journal } = this.#options;
-    const records = store.channels();
-    const known = new Set(records.map(({ id }) => id));
+    // Of one that cannot be read the memory stays: a later version may read it.
+    const known = new Set<string>();
+    const records = store.all((id, name, error) => {
+      known.add(id);
+      journal.error(`the record of the channel ${name} cannot be read and is ignored`, error);
+    });
+    for (const { id } of records) known.add(id);
     for (const id of keepers.list()) {
       if (!known.has(id)) await keepers.end(id).catch((error) => journal.error(`ending the keeper ${id}`, error));
     }
@@ -269,7 +287,7 @@ export class Channels implements ChannelManager {
     while (numbers.has(number)) number += 1;
     const id = randomBytes(16).toString('hex');
     const record = { id, name, number, sizeBytes, from, to, createdAt: timestamp(clock), stack, removing: false };
-    store.putChannel(record);
+    store.put(record);
     const entry = this.#add(record);
     try {
       await this.#begin();
@@ -327,7 +345,7 @@ export class Channels implements ChannelManager {
 
   #setEnd(entry: Entry, side: ChannelSide, end: EndRecord): void {
     const record = { ...entry.record, [side === 'send' ? 'from' : 'to']: end };
-    this.#options.store.putChannel(record);
+    this.#options.store.put(record);
     entry.record = record;
     this.#describe(entry);
   }
@@ -365,8 +383,7 @@ export class Channels implements ChannelManager {
       await keepers.end(entry.record.id);
       // Another id: what kernels may still have mapped is not this memory.
       const record = { ...entry.record, id: randomBytes(16).toString('hex') };
-      store.deleteChannel(entry.record.id);
-      store.putChannel(record);
+      store.put(record);
       entry.lostId = entry.record.id;
       entry.record = record;
       await keepers.start(record.id, record.sizeBytes);
@@ -452,7 +469,7 @@ export class Channels implements ChannelManager {
     }
     this.#drop(entry);
     await keepers.end(id);
-    store.deleteChannel(id);
+    store.delete(id);
     this.#entries.delete(name);
     if (told) this.#tell('channel-removed', entry, '');
   }

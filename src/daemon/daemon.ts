@@ -90,7 +90,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   const channels = new Channels({
     directory: paths.channels,
     keepers: new Keepers(join(paths.channels, KEEPER_DIRECTORY)),
-    store,
+    store: store.channels,
     events,
     clock,
     journal,
@@ -110,7 +110,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   const services = new Services({
     directory: paths.haproxy,
     endpoints: options.endpoints ?? network,
-    store,
+    store: store.services,
     events,
     clock,
     journal,

@@ -1,6 +1,7 @@
 /** The services of a daemon: their records, the HAProxy that serves them, what it says of its targets, and promises. */
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
+import type { Records } from '../core/table.ts';
 import { validate } from '../instance/index.ts';
 import {
   bindText,
@@ -49,11 +50,7 @@ export interface ServicesOptions {
   /** Of HAProxy's files. */
   directory: string;
   endpoints: Endpoints;
-  store: {
-    services(): ServiceRecord[];
-    putService(record: ServiceRecord): void;
-    deleteService(id: string): void;
-  };
+  store: Records<ServiceRecord>;
   events: EventLog;
   clock: Clock;
   journal: Journal;
@@ -127,9 +124,10 @@ export class Services implements ServiceManager {
       this.#proxy.prepare();
       await checkPortFree(resolved.bind, resolved.port);
       const id = randomBytes(16).toString('hex');
-      const entry = this.#add({ id, ...resolved, stack, createdAt: timestamp(clock), removing: false });
+      const record = { id, ...resolved, stack, createdAt: timestamp(clock), removing: false };
+      store.put(record);
+      const entry = this.#add(record);
       try {
-        store.putService(entry.record);
         await this.#sync();
         if (entry.fault !== null) throw unservable(resolved, entry.fault);
       } catch (error) {
@@ -212,7 +210,10 @@ export class Services implements ServiceManager {
       if (known) this.#structure = notes.structure;
       this.#running = adopted?.pid;
       this.#restarts = notes?.restarts ?? 0;
-      for (const record of this.#options.store.services()) this.#add(record, notes?.totals[record.id]);
+      const records = this.#options.store.all((_, name, error) =>
+        this.#complain(`the record of the service ${name} cannot be read and is ignored`, error),
+      );
+      for (const record of records) this.#add(record, notes?.totals[record.id]);
       await this.#trySync();
     });
   }
@@ -249,7 +250,7 @@ export class Services implements ServiceManager {
   }
 
   #become(entry: ServiceEntry, record: ServiceRecord): void {
-    this.#options.store.putService(record);
+    this.#options.store.put(record);
     entry.become(record, this.#options.clock.now());
   }
 
@@ -318,7 +319,7 @@ export class Services implements ServiceManager {
     }
     for (const { record } of [...this.#entries.values()]) {
       if (!record.removing) continue;
-      this.#options.store.deleteService(record.id);
+      this.#options.store.delete(record.id);
       this.#entries.delete(record.name);
     }
     this.#settled = true;

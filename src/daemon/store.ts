@@ -4,14 +4,16 @@
  */
 import { chmodSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
-import type { ChannelRecord } from '../channel/index.ts';
-import type { InstanceRecord } from '../instance/index.ts';
-import type { ServiceRecord } from '../service/index.ts';
+import { type ChannelRecord, channelTable } from '../channel/index.ts';
+import { inTransaction, Table } from '../core/table.ts';
+import { type InstanceRecord, instanceTable } from '../instance/index.ts';
+import { type ServiceRecord, serviceTable } from '../service/index.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import type { Layout } from '../sys/paths.ts';
 import type { PoolRecord } from './host-pool.ts';
 
-const SCHEMA_VERSION = 3;
+/** For versions that counted all tables' changes together, up to 3: so that they leave alone what they cannot read. */
+const FORMAT = 4;
 /** Event numbers are reserved in blocks, to spare a write per event; a crash leaves a gap of at most this many. */
 const SEQUENCE_BLOCK = 1024;
 
@@ -21,18 +23,18 @@ const SQLITE_NOTADB = 26;
 
 export class Store {
   readonly #database: DatabaseSync;
-  readonly #put: StatementSync;
-  readonly #delete: StatementSync;
+  readonly instances: Table<InstanceRecord>;
+  readonly channels: Table<ChannelRecord>;
+  readonly services: Table<ServiceRecord>;
   readonly #setMeta: StatementSync;
   #sequence: number;
   #reserved: number;
 
   private constructor(database: DatabaseSync) {
     this.#database = database;
-    this.#put = database.prepare(
-      'INSERT INTO instances (id, name, record) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET record = excluded.record',
-    );
-    this.#delete = database.prepare('DELETE FROM instances WHERE id = ?');
+    this.instances = new Table(database, instanceTable);
+    this.channels = new Table(database, channelTable);
+    this.services = new Table(database, serviceTable);
     this.#setMeta = database.prepare(
       'INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value',
     );
@@ -56,11 +58,13 @@ export class Store {
         'BEGIN EXCLUSIVE; CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT; COMMIT',
       );
       chmodSync(paths.database, 0o600);
-      migrate(database, paths.database);
+      checkFormat(database, paths.database);
       const [{ quick_check: check } = {}] = database.prepare('PRAGMA quick_check(1)').all();
       if (check !== 'ok') throw damaged(paths.database, String(check));
+      const store = new Store(database);
+      database.exec(`PRAGMA user_version = ${FORMAT}`);
       writeFileSync(paths.lock, `${process.pid}\n`, { mode: 0o600 });
-      return new Store(database);
+      return store;
     } catch (error) {
       database?.close();
       throw openError(paths, error);
@@ -86,40 +90,11 @@ export class Store {
     return aside;
   }
 
-  /** All records. One that cannot be understood is left out and told to `onBad`. */
-  load(onBad: (id: string, error: unknown) => void): InstanceRecord[] {
-    const records: InstanceRecord[] = [];
-    for (const row of this.#database.prepare('SELECT id, record FROM instances ORDER BY rowid').all()) {
-      try {
-        records.push(completed(JSON.parse(String(row.record))));
-      } catch (error) {
-        onBad(String(row.id), error);
-      }
-    }
-    return records;
-  }
-
-  /** Throws `internal` when it cannot be written (disk full). */
-  put(record: InstanceRecord): void {
-    this.#write(() => this.#put.run(record.id, record.spec.name, JSON.stringify(record)));
-  }
-
-  delete(id: string): void {
-    this.#write(() => this.#delete.run(id));
-  }
-
   /** Writes all of `records`, and the pool's if given, or nothing. Throws `internal` when they cannot be written. */
   putAll(records: readonly InstanceRecord[], pool?: PoolRecord): void {
-    this.#write(() => {
-      this.#database.exec('BEGIN IMMEDIATE');
-      try {
-        for (const record of records) this.#put.run(record.id, record.spec.name, JSON.stringify(record));
-        if (pool !== undefined) this.#setMeta.run('pool', JSON.stringify(pool));
-        this.#database.exec('COMMIT');
-      } catch (error) {
-        if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
-        throw error;
-      }
+    inTransaction(this.#database, () => {
+      for (const record of records) this.instances.put(record);
+      if (pool !== undefined) this.putPool(pool);
     });
   }
 
@@ -133,51 +108,13 @@ export class Store {
     }
   }
 
-  /** All channels. Throws `internal` for a record that cannot be read. */
-  channels(): ChannelRecord[] {
-    try {
-      const rows = this.#database.prepare('SELECT record FROM channels ORDER BY rowid').all();
-      return rows.map((row) => JSON.parse(String(row.record)) as ChannelRecord);
-    } catch (error) {
-      throw asPolykernelError(error, 'reading the records of channels');
-    }
-  }
-
-  /** Throws `internal` when it cannot be written. */
-  putChannel(record: ChannelRecord): void {
-    const put =
-      'INSERT INTO channels (id, name, record) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET record = excluded.record';
-    this.#write(() => this.#database.prepare(put).run(record.id, record.name, JSON.stringify(record)));
-  }
-
-  deleteChannel(id: string): void {
-    this.#write(() => this.#database.prepare('DELETE FROM channels WHERE id = ?').run(id));
-  }
-
-  /** All services. Throws `internal` for a record that cannot be read. */
-  services(): ServiceRecord[] {
-    try {
-      const rows = this.#database.prepare('SELECT record FROM services ORDER BY rowid').all();
-      return rows.map((row) => JSON.parse(String(row.record)) as ServiceRecord);
-    } catch (error) {
-      throw asPolykernelError(error, 'reading the records of services');
-    }
-  }
-
-  /** Throws `internal` when it cannot be written. */
-  putService(record: ServiceRecord): void {
-    const put =
-      'INSERT INTO services (id, name, record) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET record = excluded.record';
-    this.#write(() => this.#database.prepare(put).run(record.id, record.name, JSON.stringify(record)));
-  }
-
-  deleteService(id: string): void {
-    this.#write(() => this.#database.prepare('DELETE FROM services WHERE id = ?').run(id));
-  }
-
   /** Throws `internal` when it cannot be written. */
   putPool(record: PoolRecord | null): void {
-    this.#write(() => this.#setMeta.run('pool', JSON.stringify(record)));
+    try {
+      this.#setMeta.run('pool', JSON.stringify(record));
+    } catch (error) {
+      throw asPolykernelError(error, 'writing the state database');
+    }
   }
 
   /** The next event's number: grows by one per event; after a crash there may be a gap. */
@@ -204,53 +141,19 @@ export class Store {
     this.#database.close();
   }
 
-  #write(action: () => void): void {
-    try {
-      action();
-    } catch (error) {
-      throw asPolykernelError(error, 'writing the state database');
-    }
-  }
-
   #meta(key: string): string | undefined {
     return this.#database.prepare('SELECT value FROM meta WHERE key = ?').get(key)?.value as string | undefined;
   }
 }
 
-/** A record as an earlier version may have written it, with what was added since. */
-function completed(record: Partial<InstanceRecord>): InstanceRecord {
-  const spec = {
-    partition: null,
-    tenant: null,
-    stack: null,
-    channels: [],
-    network: 'none',
-    publish: [],
-    ...record.spec,
-  };
-  return { placement: null, definition: null, networkNumber: null, ...record, spec } as InstanceRecord;
-}
-
-function migrate(database: DatabaseSync, path: string): void {
-  const version = Number(database.prepare('PRAGMA user_version').get()?.user_version ?? 0);
-  if (version > SCHEMA_VERSION) {
-    throw new PolykernelError(
-      'unavailable',
-      `${path} was written by a newer Polykernel (schema ${version}, this one knows ${SCHEMA_VERSION})`,
-      {
-        hint: 'Update this Polykernel, or set POLYKERNEL_HOME to another directory.',
-      },
-    );
-  }
-  if (version === SCHEMA_VERSION) return;
-  database.exec(`
-    BEGIN;
-    CREATE TABLE IF NOT EXISTS instances (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, record TEXT NOT NULL) STRICT;
-    CREATE TABLE IF NOT EXISTS channels (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, record TEXT NOT NULL) STRICT;
-    CREATE TABLE IF NOT EXISTS services (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, record TEXT NOT NULL) STRICT;
-    PRAGMA user_version = ${SCHEMA_VERSION};
-    COMMIT;
-  `);
+function checkFormat(database: DatabaseSync, path: string): void {
+  const format = Number(database.prepare('PRAGMA user_version').get()?.user_version ?? 0);
+  if (format <= FORMAT) return;
+  throw new PolykernelError(
+    'unavailable',
+    `${path} was written by a newer Polykernel (format ${format}, this one knows ${FORMAT})`,
+    { hint: 'Update this Polykernel, or set POLYKERNEL_HOME to another directory.' },
+  );
 }
 
 function openError(paths: Layout, error: unknown): PolykernelError {

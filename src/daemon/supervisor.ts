@@ -100,6 +100,8 @@ export class Supervisor {
   readonly #entries = new Map<string, Entry>();
   readonly #reserved = new Set<string>();
   readonly #slots = new Set<number>();
+  /** Whose record is gone, while the rest is being removed. */
+  readonly #erasing = new Set<Entry>();
   readonly #unsaved = new Map<string, InstanceRecord>();
   /** Images of instances about to be started for the first time, so that they are not looked up twice. */
   readonly #images = new Map<string, KernelImage>();
@@ -141,6 +143,8 @@ export class Supervisor {
       });
     }
     const name = await this.#reserve(request.name);
+    // Given back in reverse order whatever throws, until the instance has it all; the name last.
+    const taken = new AsyncDisposableStack();
     try {
       const image = request.image ? await this.#options.resolveImage(request.image) : undefined;
       const resolved = resolveSpec(
@@ -152,7 +156,11 @@ export class Supervisor {
       checkHostPaths(spec.root, request);
       const id = newInstanceId();
       this.#images.set(id, image ?? (await this.#options.resolveImage(spec.image)));
-      await this.#options.channels.claim(name, spec.channels);
+      taken.defer(() => void this.#images.delete(id));
+      const unclaim = await this.#options.channels.claim(name, spec.channels);
+      taken.defer(unclaim);
+      const slot = this.#takeSlot(!spec.attached || spec.root !== 'host');
+      taken.defer(() => void this.#slots.delete(slot ?? -1));
       const now = timestamp(this.#options.clock);
       const record: InstanceRecord = {
         id,
@@ -160,7 +168,7 @@ export class Supervisor {
         machine: CREATED,
         launch: null,
         session: null,
-        slot: this.#takeSlot(!spec.attached || spec.root !== 'host'),
+        slot,
         bootId: null,
         kernelRelease: null,
         cloned: null,
@@ -177,12 +185,15 @@ export class Supervisor {
       // From here to #establish nothing is awaited: what is free stays free.
       record.placement = part === undefined ? this.#place(spec) : part.placement;
       if (record.placement !== null) assign(this.ledger(), { [name]: record.placement.partition });
-      const instance = this.#establish(record);
+      const instance = this.#establish(record, taken);
+      taken.move();
+      this.#tell('created', record, '');
+      if (spec.attached) this.#expectClient(this.#entry(name));
       if (record.networkNumber !== null) this.#options.network.tellNames();
       if (request.start !== false) instance.begin();
       return instance;
     } catch (error) {
-      if (!this.#entries.has(name)) await this.#options.channels.release(name);
+      await taken.disposeAsync().catch((failure) => this.#complain(`giving back what ${name} took`, failure));
       throw error;
     } finally {
       this.#reserved.delete(name);
@@ -341,8 +352,8 @@ export class Supervisor {
   async reconcile(): Promise<void> {
     const { store, journal, paths } = this.#options;
     mkdirSync(paths.instances, { recursive: true, mode: 0o700 });
-    const records = store.load((id, error) =>
-      journal.error(`the record of ${id} cannot be read and is ignored`, error),
+    const records = store.instances.all((_, name, error) =>
+      journal.error(`the record of ${name} cannot be read and is ignored; what it describes is ended`, error),
     );
     const leftovers = await removeLeftovers(
       paths,
@@ -438,21 +449,22 @@ export class Supervisor {
     return slot;
   }
 
-  /** Directory, store and map; undone when one of them fails. */
-  #establish(record: InstanceRecord): Instance {
+  /** Directory, store and map; `taken` undoes them. */
+  #establish(record: InstanceRecord, taken: AsyncDisposableStack): Instance {
     const { paths, store } = this.#options;
+    const directory = instanceDirectory(paths, record.id);
     try {
-      mkdirSync(instanceDirectory(paths, record.id), { recursive: true, mode: 0o700 });
-      if (!record.spec.attached) store.put(record);
+      taken.defer(() => rm(directory, { recursive: true, force: true }));
+      mkdirSync(directory, { recursive: true, mode: 0o700 });
+      if (!record.spec.attached) store.instances.put(record);
+      taken.defer(() => {
+        this.#entries.delete(record.spec.name);
+        if (!record.spec.attached) store.instances.delete(record.id);
+      });
+      return this.#add(record).instance;
     } catch (error) {
-      if (record.slot !== null) this.#slots.delete(record.slot);
-      void rm(instanceDirectory(paths, record.id), { recursive: true, force: true });
       throw asPolykernelError(error, `recording ${record.spec.name}`);
     }
-    const entry = this.#add(record);
-    this.#tell('created', record, '');
-    if (record.spec.attached) this.#expectClient(entry);
-    return entry.instance;
   }
 
   #add(record: InstanceRecord): Entry {
@@ -518,31 +530,39 @@ export class Supervisor {
       void this.#erase(entry);
   }
 
-  #erasing = new Set<Entry>();
+  /** All of it, its record first: what is left after a crash is then a leftover and no instance. Throws `internal` when that cannot be written; it is all there still. */
   async #erase(entry: Entry): Promise<void> {
     if (this.#erasing.has(entry)) return entry.gone;
-    this.#erasing.add(entry);
     const { instance, log } = entry;
     const { record } = instance;
-    const { paths, store, journal } = this.#options;
-    try {
-      await instance.detach();
-      log.close();
-      await this.#options.channels.release(instance.name);
-      await this.#options.network.leave(record);
-      if (!record.spec.attached) store.delete(record.id);
-      this.#unsaved.delete(record.id);
-      await rm(instanceDirectory(paths, record.id), { recursive: true, force: true, maxRetries: 3 });
-    } catch (error) {
-      journal.error(`removing ${instance.name}`, error);
-    } finally {
-      this.#images.delete(record.id);
-      if (record.slot !== null) this.#slots.delete(record.slot);
-      this.#entries.delete(instance.name);
-      this.#erasing.delete(entry);
-      this.#tell('removed', record, '');
-      entry.removed();
+    const { paths, store, channels, network } = this.#options;
+    if (!record.spec.attached) store.instances.delete(record.id);
+    this.#erasing.add(entry);
+    this.#unsaved.delete(record.id);
+    const steps = [
+      () => instance.detach(),
+      () => log.close(),
+      () => channels.release(instance.name),
+      () => network.leave(record),
+      () => rm(instanceDirectory(paths, record.id), { recursive: true, force: true, maxRetries: 3 }),
+    ];
+    for (const step of steps) {
+      try {
+        await step();
+      } catch (error) {
+        this.#complain(`removing ${instance.name}`, error);
+      }
     }
+    this.#images.delete(record.id);
+    if (record.slot !== null) this.#slots.delete(record.slot);
+    this.#entries.delete(instance.name);
+    this.#erasing.delete(entry);
+    this.#tell('removed', record, '');
+    entry.removed();
+  }
+
+  #complain(doing: string, error: unknown): void {
+    this.#options.journal.error(doing, error);
   }
 
   #tell(type: Parameters<EventLog['tell']>[0]['type'], record: InstanceRecord, message: string): void {
@@ -556,9 +576,11 @@ export class Supervisor {
   }
 
   #save(record: InstanceRecord): void {
-    if (record.spec.attached || (this.#ending && !this.#entries.has(record.spec.name))) return;
+    const entry = this.#entries.get(record.spec.name);
+    if (record.spec.attached || (this.#ending && entry === undefined)) return;
+    if (entry !== undefined && this.#erasing.has(entry)) return;
     try {
-      this.#options.store.put(record);
+      this.#options.store.instances.put(record);
       this.#unsaved.delete(record.id);
     } catch (error) {
       // The disk is full: what runs goes on, and the record is written when it can be.

@@ -4,7 +4,7 @@ export { Instance, type InstanceEnvironment, newInstanceId } from './instance.ts
 export { CREATED } from './machine.ts';
 export { checkName, generateName } from './name.ts';
 export type { Watcher, WorkloadLog } from './output.ts';
-export { hostPlacement, type InstanceRecord } from './record.ts';
+export { hostPlacement, type InstanceRecord, instanceTable } from './record.ts';
 export { chooseDriver, type DriverFacts, type HostFacts, resolveSpec } from './resolve.ts';
 export * from './schema.ts';
 export type * from './spec.ts';

@@ -1,4 +1,5 @@
 /** What is kept of an instance across daemons. */
+import type { Migration, OldRecord, TableDefinition } from '../core/table.ts';
 import type { HostPlacement, LaunchSpec } from '../driver/index.ts';
 import type { Machine } from './machine.ts';
 import type { InstanceSpec, InstanceStatus, Placement } from './spec.ts';
@@ -29,6 +30,21 @@ export interface InstanceRecord {
   /** The definition in the stack file that the spec was made from, as JSON; null without a stack. */
   definition: string | null;
 }
+
+/** What came with stacks, channels and networks, for records from before them. */
+const withLaterParts: Migration = (record: OldRecord) => ({
+  placement: null,
+  definition: null,
+  networkNumber: null,
+  ...record,
+  spec: { partition: null, tenant: null, stack: null, channels: [], network: 'none', publish: [], ...record.spec },
+});
+
+export const instanceTable: TableDefinition<InstanceRecord> = {
+  name: 'instances',
+  nameOf: ({ spec }) => spec.name,
+  migrations: [withLaterParts],
+};
 
 /** What a driver is told of the placement. */
 export function hostPlacement({ placement }: InstanceRecord): HostPlacement | undefined {

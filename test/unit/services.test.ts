@@ -279,7 +279,7 @@ test('a removal that a crash cut short is completed', async () => {
   expect(pids).toHaveLength(1);
   await daemon.daemon.drop();
   const store = Store.open(layout(daemon.home));
-  for (const record of store.services()) store.putService({ ...record, removing: true });
+  for (const record of store.services.all(() => {})) store.services.put({ ...record, removing: true });
   store.close();
   await daemon.crashAndRestart();
   expect(await daemon.client.services()).toEqual([]);
