@@ -12,6 +12,7 @@ import type { Driver, Kernel, KernelExit, LaunchSpec, SharedRegion } from '../sr
 import type { KernelImage } from '../src/image/index.ts';
 import { createRing, ringBytes, SharedMemory } from '../src/ring/index.ts';
 import { collect } from './collect.ts';
+import { testIdentity } from './identity.ts';
 
 export interface ConformanceTarget {
   /** A new manager process's view of the driver: re-attach must work through a second one. */
@@ -70,7 +71,7 @@ export function conformance(name: string, target: ConformanceTarget): void {
         image,
         root: { kind: 'host' },
         volumes: [],
-        identity: undefined,
+        identity: testIdentity,
         placement: undefined,
         housekeepingCpus: undefined,
         cold: false,
@@ -78,6 +79,7 @@ export function conformance(name: string, target: ConformanceTarget): void {
         regions: [],
         network: null,
         hiddenPaths: [],
+        shownPaths: [],
         ...change,
       };
     }

@@ -17,6 +17,7 @@ import { Drivers } from './drivers.ts';
 import { EventLog } from './events.ts';
 import { Forwards } from './forwards.ts';
 import { HostPool, type PoolEnforcement } from './host-pool.ts';
+import { type Identities, identitiesOf } from './identities.ts';
 import { type Journal, silentJournal } from './journal.ts';
 import { Mutex } from './mutex.ts';
 import { Network } from './network.ts';
@@ -49,8 +50,8 @@ export interface DaemonOptions {
   metricsAddress?: { host: string; port: number } | undefined;
   /** Version of the package. */
   version?: string;
-  /** Whether kernels can be given other user ids; default: whether this is root. */
-  privileged?: boolean;
+  /** Whose kernels' processes are; default: as this user can give. */
+  identities?: Identities;
   /** Rotation of workload logs. */
   logBytes?: number;
   /** Called when a client asked for the end. Default: close(). */
@@ -144,7 +145,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     drivers,
     resolveImage: (name) => options.images.resolve(name),
     prepareRoot: options.prepareRoot,
-    privileged: options.privileged ?? process.getuid?.() === 0,
+    identities: options.identities ?? (await identitiesOf(home)),
     logBytes: options.logBytes,
   });
   const ending = new AbortController();

@@ -1,14 +1,22 @@
 /** The directory of an instance, and what a driver is given to start its kernel. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Driver, DriverName, LaunchSpec, RootSource, SharedRegion } from '../driver/index.ts';
+import type { Driver, DriverName, LaunchSpec } from '../driver/index.ts';
 import { killShim } from '../driver/shim.ts';
-import type { KernelImage } from '../image/index.ts';
 import { hostPlacement, type InstanceRecord } from '../instance/index.ts';
 import { asPolykernelError } from '../sys/errors.ts';
 import type { Layout } from '../sys/paths.ts';
-import { uidOfSlot } from './slots.ts';
+import { readSmallFile } from '../sys/small-file.ts';
 
 /** As much of the id as names the directory: sockets lie in it, and their paths are limited to 107 bytes. */
 const ID_DIGITS = 12;
@@ -29,21 +37,38 @@ function renewKernelDirectory(paths: Layout, id: string, consoleLog: string): st
   return directory;
 }
 
-/** Everything a driver needs for the next run of `record`. Throws `internal` when the directory cannot be made. */
-export function prepareLaunch(
-  paths: Layout,
-  record: InstanceRecord,
-  driver: Driver,
-  image: KernelImage,
-  root: RootSource,
-  housekeepingCpus: readonly number[] | undefined,
-  regions: readonly SharedRegion[],
-  network: LaunchSpec['network'],
-): LaunchSpec {
+/** What an instance gets for one run besides what its record says. */
+export type Provided = Pick<LaunchSpec, 'image' | 'root' | 'housekeepingCpus' | 'regions' | 'network'>;
+
+/** The caller's working directory is his to show, wherever it lies. */
+function realDirectory(path: string): string[] {
+  try {
+    return [realpathSync(path)];
+  } catch {
+    return [];
+  }
+}
+
+export interface Unmapped {
+  path: string;
+  readOnly: boolean;
+  reason: string;
+}
+
+/** What pk-cell wrote of trees whose owners could not be mapped; none where there was no launch. */
+export function unmappedOf(paths: Layout, id: string): Unmapped[] {
+  const text = readSmallFile(join(kernelDirectory(paths, id), 'unmapped')) ?? '';
+  return text.split('\n').flatMap((line) => {
+    const match = /^\S+ (ro|rw) (.{1,4096}): ([^:]{1,200})$/.exec(line);
+    return match === null ? [] : [{ readOnly: match[1] === 'ro', path: match[2]!, reason: match[3]! }];
+  });
+}
+
+/** Everything a driver needs for the next run of `record`, whose identity and sources are there. Throws `internal` when the directory cannot be made. */
+export function prepareLaunch(paths: Layout, record: InstanceRecord, driver: Driver, provided: Provided): LaunchSpec {
   const { spec, id } = record;
   try {
     const directory = renewKernelDirectory(paths, id, driver.consoleLog(kernelDirectory(paths, id)));
-    const uid = record.slot === null ? undefined : uidOfSlot(paths.home, record.slot);
     const launch: LaunchSpec = {
       id,
       name: spec.name,
@@ -51,17 +76,14 @@ export function prepareLaunch(
       directory,
       cpus: spec.cpus,
       memoryBytes: spec.memoryBytes,
-      image,
-      root,
-      volumes: spec.volumes,
-      identity: uid === undefined ? undefined : { uid, gid: uid },
+      ...provided,
+      volumes: spec.volumes.map((volume, index) => ({ ...volume, seen: record.sources!.volumes[index]! })),
+      identity: record.identity!,
       placement: hostPlacement(record),
-      housekeepingCpus,
-      regions,
-      network,
       cold: spec.cold,
       readyTimeoutMs: spec.readyTimeoutMs,
       hiddenPaths: [paths.home],
+      shownPaths: spec.root === 'host' ? realDirectory(spec.cwd) : [],
     };
     // For a later daemon that finds this directory and no record of it.
     writeFileSync(join(instanceDirectory(paths, id), LAUNCH_FILE), JSON.stringify({ driver: driver.name, launch }), {

@@ -1,11 +1,14 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
+import type { Identity } from '../driver/identity.ts';
 import type { Driver, DriverName, Kernel, RootSource, SharedRegion } from '../driver/index.ts';
 import type { KernelImage } from '../image/index.ts';
 import {
+  acceptSources,
   CREATED,
   type CreateRequest,
   checkCreateRequest,
+  checkSource,
   generateName,
   Instance,
   type InstanceRecord,
@@ -13,6 +16,7 @@ import {
   newInstanceId,
   type Placement,
   resolveSpec,
+  type Sources,
 } from '../instance/index.ts';
 import { assign, type Ledger, type Partition, type Pool, place } from '../ledger/index.ts';
 import type { Observed } from '../stack/index.ts';
@@ -22,8 +26,8 @@ import type { Layout } from '../sys/paths.ts';
 import type { Channels } from './channels.ts';
 import type { Drivers } from './drivers.ts';
 import type { EventLog } from './events.ts';
-import { checkHostPaths } from './host-paths.ts';
 import type { HostPool } from './host-pool.ts';
+import type { Identities } from './identities.ts';
 import type { Journal } from './journal.ts';
 import {
   destroyLaunch,
@@ -31,11 +35,11 @@ import {
   kernelDirectory,
   prepareLaunch,
   removeLeftovers,
+  unmappedOf,
   workloadLogPath,
 } from './launch.ts';
 import { type Following, type LogQuery, readConsole, readLog } from './log-reader.ts';
 import type { Network } from './network.ts';
-import { freeSlot } from './slots.ts';
 import type { Store } from './store.ts';
 import { FileLog, type LogRecord } from './workload-log.ts';
 
@@ -63,10 +67,30 @@ export interface SupervisorOptions {
   resolveImage(name: string): Promise<KernelImage>;
   prepareRoot(path: string, options: { progress?: (line: string) => void; signal?: AbortSignal }): Promise<RootSource>;
   /** Whether kernels can be given other user ids. */
-  privileged: boolean;
+  identities: Identities;
   /** Rotation of workload logs; default 8 MiB. */
   logBytes?: number | undefined;
 }
+
+/** Without ids to give away, what a user of the guest other than its root writes would be the caller's own. Throws `unsupported`. */
+function checkUser({ name, uid, volumes }: InstanceSpec, identity: Identity): void {
+  if (identity.kind !== 'single' || uid === 0 || volumes.every(({ readOnly }) => readOnly)) return;
+  throw new PolykernelError(
+    'unsupported',
+    `${name} is to run as user ${uid} with a writable volume, and its files could belong to nobody but you`,
+    {
+      field: 'uid',
+      value: uid,
+      hint: 'Get ids for it, as root: apt-get install uidmap && usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER. Or run it as the root of its kernel.',
+    },
+  );
+}
+
+/** Other paths are looked at anew when they are first used. */
+const withSources = (record: InstanceRecord, { root, volumes }: InstanceSpec): InstanceRecord =>
+  JSON.stringify([root, volumes]) === JSON.stringify([record.spec.root, record.spec.volumes])
+    ? record
+    : { ...record, sources: null };
 
 /** What a stack adds to a request. */
 export interface StackPart {
@@ -99,7 +123,6 @@ export class Supervisor {
   readonly #options: SupervisorOptions;
   readonly #entries = new Map<string, Entry>();
   readonly #reserved = new Set<string>();
-  readonly #slots = new Set<number>();
   /** Whose record is gone, while the rest is being removed. */
   readonly #erasing = new Set<Entry>();
   readonly #unsaved = new Map<string, InstanceRecord>();
@@ -153,14 +176,15 @@ export class Supervisor {
         await this.#options.drivers.hostFacts(request.driver ?? 'auto', image?.kind),
       );
       const spec = { ...resolved, stack: part?.stack ?? null };
-      checkHostPaths(spec.root, request);
+      const sources = await acceptSources(spec.root, spec.volumes);
       const id = newInstanceId();
       this.#images.set(id, image ?? (await this.#options.resolveImage(spec.image)));
       taken.defer(() => void this.#images.delete(id));
       const unclaim = await this.#options.channels.claim(name, spec.channels);
       taken.defer(unclaim);
-      const slot = this.#takeSlot(!spec.attached || spec.root !== 'host');
-      taken.defer(() => void this.#slots.delete(slot ?? -1));
+      const identity = this.#options.identities.take(id);
+      taken.defer(() => this.#options.identities.release(id));
+      checkUser(spec, identity);
       const now = timestamp(this.#options.clock);
       const record: InstanceRecord = {
         id,
@@ -168,7 +192,8 @@ export class Supervisor {
         machine: CREATED,
         launch: null,
         session: null,
-        slot,
+        identity,
+        sources,
         bootId: null,
         kernelRelease: null,
         cloned: null,
@@ -230,7 +255,7 @@ export class Supervisor {
     const updates = [...changes].map(([name, change]) => {
       const { instance } = this.#entry(name);
       if (change.placement !== undefined) partitions[name] = change.placement?.partition ?? null;
-      return { instance, record: { ...instance.record, ...change } };
+      return { instance, record: withSources({ ...instance.record, ...change }, instance.record.spec) };
     });
     const ledger = this.ledger();
     assign({ ...ledger, pool: pool ?? ledger.pool }, partitions);
@@ -279,7 +304,7 @@ export class Supervisor {
       name,
       await this.#options.drivers.hostFacts(request.driver ?? 'auto', image?.kind),
     );
-    checkHostPaths(spec.root, request);
+    await acceptSources(spec.root, spec.volumes);
     return spec;
   }
 
@@ -344,13 +369,20 @@ export class Supervisor {
     const image = named ?? (await this.#options.resolveImage(spec.image));
     const { cpus, memoryBytes } = spec;
     const housekeepingCpus = this.#options.hostPool.housekeepingCpus();
-    await this.#options.drivers.find(spec.driver)!.prewarm({ image, cpus, memoryBytes, housekeepingCpus }, signal);
+    const id = newInstanceId();
+    const identity = this.#options.identities.take(id);
+    try {
+      const wanted = { image, cpus, memoryBytes, housekeepingCpus, identity };
+      await this.#options.drivers.find(spec.driver)!.prewarm(wanted, signal);
+    } finally {
+      this.#options.identities.release(id);
+    }
     return { driver: spec.driver, image: image.name };
   }
 
   /** Takes up what an earlier daemon left and ends what it forgot. Resolves when nearly all of that is done. */
   async reconcile(): Promise<void> {
-    const { store, journal, paths } = this.#options;
+    const { store, journal, paths, identities } = this.#options;
     mkdirSync(paths.instances, { recursive: true, mode: 0o700 });
     const records = store.instances.all((_, name, error) =>
       journal.error(`the record of ${name} cannot be read and is ignored; what it describes is ended`, error),
@@ -362,8 +394,8 @@ export class Supervisor {
       (text, error) => journal.error(text, error),
     );
     if (leftovers > 0) journal.info('removed leftovers', { count: leftovers });
+    identities.releaseAllBut(new Set(records.map(({ id }) => id)));
     const adoptions = records.map(async (record) => {
-      if (record.slot !== null) this.#slots.add(record.slot);
       if (this.#options.drivers.find(record.spec.driver) === undefined) {
         journal.error(
           `${record.spec.name} needs the driver ${record.spec.driver}, which this daemon does not have; it is left alone`,
@@ -438,17 +470,6 @@ export class Supervisor {
     return { partition, vcpuCpus, reasons };
   }
 
-  #takeSlot(wanted: boolean): number | null {
-    if (!wanted || !this.#options.privileged) return null;
-    const slot = freeSlot(this.#slots);
-    if (slot === undefined)
-      throw new PolykernelError('unavailable', 'all unprivileged user ids are in use', {
-        hint: 'Remove instances that are no longer needed.',
-      });
-    this.#slots.add(slot);
-    return slot;
-  }
-
   /** Directory, store and map; `taken` undoes them. */
   #establish(record: InstanceRecord, taken: AsyncDisposableStack): Instance {
     const { paths, store } = this.#options;
@@ -476,7 +497,10 @@ export class Supervisor {
       driver,
       log,
       prepareLaunch: (current, signal, progress) => this.#prepareLaunch(current, driver, signal, progress),
-      kernelUp: (kernel, regions, adopted) => this.#options.kernelUp(record, kernel, regions, adopted),
+      kernelUp: (kernel, regions, adopted) => {
+        this.#noteUnmapped(record, !adopted);
+        this.#options.kernelUp(record, kernel, regions, adopted);
+      },
       destroy: (launch) => destroyLaunch(launch, driver),
       save: (current) => this.#save(current),
       tell: (type, current, message) => this.#tell(type, current, message),
@@ -492,20 +516,54 @@ export class Supervisor {
   }
 
   async #prepareLaunch(record: InstanceRecord, driver: Driver, signal: AbortSignal, progress: (text: string) => void) {
-    const { paths } = this.#options;
+    const { paths, identities } = this.#options;
     const image = this.#images.get(record.id) ?? (await this.#options.resolveImage(record.spec.image));
     this.#images.delete(record.id);
-    const { root } = record.spec;
-    const source: RootSource =
-      root === 'host' ? { kind: 'host' } : await this.#options.prepareRoot(root, { progress, signal });
+    const { spec } = record;
+    // One from before there were such has neither.
+    const identity = record.identity ?? identities.take(record.id);
+    const sources = record.sources ?? (await acceptSources(spec.root, spec.volumes));
+    const root = await this.#root({ spec, identity, sources }, signal, progress);
     // Nothing of an earlier run may live on in the directory.
     if (existsSync(kernelDirectory(paths, record.id)) && record.launch !== null)
       await destroyLaunch(record.launch, undefined);
+    this.#noteUnmapped(record);
     signal.throwIfAborted();
     const { hostPool, channels, network } = this.#options;
-    const regions = channels.regionsOf(record.spec.name);
-    const joined = await network.join(record, driver.capabilities());
-    return prepareLaunch(paths, record, driver, image, source, hostPool.housekeepingCpus(), regions, joined);
+    const kept = { identity, sources };
+    const launch = prepareLaunch(paths, { ...record, ...kept }, driver, {
+      image,
+      root,
+      housekeepingCpus: hostPool.housekeepingCpus(),
+      regions: channels.regionsOf(spec.name),
+      network: await network.join(record, driver.capabilities()),
+    });
+    return { launch, kept };
+  }
+
+  async #root(
+    { spec, identity, sources }: { spec: InstanceSpec; identity: Identity; sources: Sources },
+    signal: AbortSignal,
+    progress: (text: string) => void,
+  ): Promise<RootSource> {
+    // Who runs in the foreground is the one who asked, and sees what he may; others see what everybody may.
+    if (sources.root === null) return { kind: 'host', mapped: spec.attached && identity.kind === 'range' };
+    await checkSource(sources.root);
+    const root = await this.#options.prepareRoot(sources.root.path, { progress, signal });
+    return root.kind !== 'host' && root.path === sources.root.path ? { ...root, ...sources.root } : root;
+  }
+
+  /** What the last launch could not show with the owners that its kernel has: told, and its ids are nobody else's any more. */
+  #noteUnmapped(record: InstanceRecord, isNews = false): void {
+    const unmapped = unmappedOf(this.#options.paths, record.id);
+    if (unmapped.some(({ readOnly }) => !readOnly)) this.#options.identities.spend(record.id);
+    if (!isNews) return;
+    for (const { path, reason } of unmapped)
+      this.#tell(
+        'unmapped',
+        record,
+        `${path} is shown as everybody may see it: its owners cannot be mapped (${reason})`,
+      );
   }
 
   /** Removes a foreground instance once it has ended and its client, if it still comes, has been told. */
@@ -544,6 +602,7 @@ export class Supervisor {
       () => log.close(),
       () => channels.release(instance.name),
       () => network.leave(record),
+      () => this.#noteUnmapped(record),
       () => rm(instanceDirectory(paths, record.id), { recursive: true, force: true, maxRetries: 3 }),
     ];
     for (const step of steps) {
@@ -554,7 +613,7 @@ export class Supervisor {
       }
     }
     this.#images.delete(record.id);
-    if (record.slot !== null) this.#slots.delete(record.slot);
+    this.#options.identities.release(record.id);
     this.#entries.delete(instance.name);
     this.#erasing.delete(entry);
     this.#tell('removed', record, '');

@@ -7,6 +7,7 @@ import type { GuestLink } from '../guest/index.ts';
 import type { NetworkPort } from '../host/index.ts';
 import type { KernelImage } from '../image/index.ts';
 import type { NodeMemory } from '../ledger/types.ts';
+import type { Identity } from './identity.ts';
 
 export type DriverName = 'uml' | 'qemu' | 'fake';
 
@@ -51,10 +52,19 @@ export interface Availability {
 
 /** Where the root file system's lower layer comes from. Paths are absolute host paths. */
 export type RootSource =
-  | { kind: 'host' }
-  | { kind: 'directory'; path: string }
-  | { kind: 'squashfs'; path: string }
-  | { kind: 'ext4'; path: string };
+  /** The machine's own files. mapped: seen with root's eyes and true owners; else as everybody sees them. */
+  | { kind: 'host'; mapped?: boolean }
+  | ({ kind: 'directory' } & Source)
+  | ({ kind: 'squashfs' } & Source)
+  | ({ kind: 'ext4' } & Source);
+
+/** A path without symbolic links, and what it stood for when somebody gave it; then nothing else may be there. */
+export interface Source {
+  path: string;
+  uid?: number;
+  /** Decimal. */
+  inode?: string;
+}
 
 export interface Volume {
   /** Absolute host path. */
@@ -62,6 +72,10 @@ export interface Volume {
   /** Absolute path inside the guest. */
   target: string;
   readOnly: boolean;
+  /** Files in it may become set-uid and set-gid; for building roots, and for root alone. */
+  maySetId?: boolean;
+  /** What `source` stood for when the instance was created. */
+  seen?: Source;
 }
 
 /** Memory that a kernel shares with another kernel or with the host: the ring of one channel. */
@@ -135,8 +149,8 @@ export interface LaunchSpec {
   image: KernelImage;
   root: RootSource;
   volumes: readonly Volume[];
-  /** The uid/gid the kernel's process gets; undefined = that of the calling process (never with extra rights). */
-  identity: { uid: number; gid: number } | undefined;
+  /** Whose its processes are on the host. */
+  identity: Identity;
   /** Where the ledger put this kernel; undefined = it owns nothing and runs on the housekeeping CPUs. */
   placement: HostPlacement | undefined;
   /**
@@ -157,6 +171,8 @@ export interface LaunchSpec {
   readyTimeoutMs: number;
   /** Host paths hidden from a `host` root besides the driver's own list (the state directory). */
   hiddenPaths: readonly string[];
+  /** Directories of the host that a `host` root shows although its driver hides where they lie. No symbolic links. */
+  shownPaths: readonly string[];
 }
 
 /** How a kernel ended. */
@@ -228,7 +244,7 @@ export interface Driver {
   consoleLog(directory: string): string;
   /** Builds what makes later starts fast (a template); a no-op where capabilities say there is none. */
   prewarm(
-    spec: Pick<LaunchSpec, 'image' | 'cpus' | 'memoryBytes' | 'housekeepingCpus'>,
+    spec: Pick<LaunchSpec, 'image' | 'cpus' | 'memoryBytes' | 'housekeepingCpus' | 'identity'>,
     signal: AbortSignal,
   ): Promise<void>;
 }

@@ -4,8 +4,8 @@ import { cacheDirectory, home } from '../sys/paths.ts';
 import { run } from '../sys/process.ts';
 import type { Bind, Cover } from './jail.ts';
 
-/** Places of control sockets and of the host kernel's own interfaces. */
-const ALWAYS_HIDDEN = ['/proc', '/sys', '/dev', '/run', '/var/run'];
+/** Places of control sockets, of the host kernel's own interfaces, and of what everybody may put there. */
+const ALWAYS_HIDDEN = ['/proc', '/sys', '/dev', '/run', '/var/run', '/tmp', '/var/tmp'];
 
 /**
  * What a `host` root must not show: kernel interfaces, control sockets, Polykernel's own directories, and `more`.

@@ -52,12 +52,12 @@ export async function untilGone(directory: string, shim: ShimProcess | undefined
   }
 }
 
-/** Shims and jails of a directory. Other programs may name it too (an editor, a shell): only these two are ours. */
+/** Shims and jails of a directory. Other programs may name it too (an editor, a shell): only these are ours. */
 function processesNaming(directory: string): number[] {
   return readdirSync('/proc').flatMap((entry) => {
     if (!/^\d+$/.test(entry)) return [];
     const argv = commandLine(Number(entry));
-    const isOurs = /(?:^|\/)(?:pk-shim|bwrap)$/.test(argv[0] ?? '');
+    const isOurs = /(?:^|\/)(?:pk-shim|pk-cell|bwrap)$/.test(argv[0] ?? '');
     return isOurs && argv.includes(directory) ? [Number(entry)] : [];
   });
 }

@@ -193,6 +193,32 @@ export async function askShim(directory: string, line: string, deadlineMs = 6000
   });
 }
 
+/**
+ * Sends a line to who serves the program's monitor, and gives the line that comes back. Rejects as askShim() does, and with
+ * `internal` when the line is closed first.
+ */
+export async function askMonitor(directory: string, line: string, deadlineMs = 6000): Promise<string> {
+  const socket = await connectShim(directory, 'monitor');
+  return await new Promise((resolve, reject) => {
+    let text = '';
+    const finish = (error: PolykernelError | undefined) => {
+      clearTimeout(timer);
+      socket.destroy();
+      if (error === undefined) resolve(text.slice(0, text.indexOf('\n')));
+      else reject(error);
+    };
+    const fail = (what: string) => finish(new PolykernelError('internal', `${line} in ${directory}: ${what}`));
+    const timer = setTimeout(() => fail(`no answer within ${deadlineMs} ms`), deadlineMs);
+    socket.setEncoding('utf8');
+    socket.on('data', (chunk: string) => {
+      text = (text + chunk).slice(0, MAX_REPLY_BYTES);
+      if (text.includes('\n')) finish(undefined);
+    });
+    socket.on('close', () => fail('the kernel ended meanwhile'));
+    socket.write(`${line}\n`);
+  });
+}
+
 /** What became of the shim and its program; undefined when none was ever started in `directory`. */
 export async function shimStatus(directory: string): Promise<ShimStatus | undefined> {
   // The order matters: a program that ends between the two questions has written its exit file by the second.

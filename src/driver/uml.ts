@@ -3,7 +3,7 @@
  * under 0.2 s. It has one CPU. Its process runs in a jail (jail.ts), because UML's own hostfs confines nothing.
  */
 import { randomBytes } from 'node:crypto';
-import { chmodSync, chownSync, closeSync, mkdirSync, openSync } from 'node:fs';
+import { closeSync, existsSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { forgetRegion, GuestLink, networkSteps, rootOps } from '../guest/index.ts';
 import { InstanceGroups } from '../host/index.ts';
@@ -29,6 +29,7 @@ import { endOfLaunch, ShimKernel } from './kernel.ts';
 import { launchThreads, umlThreads } from './launch-threads.ts';
 import { makeGroups, realPlacement } from './placement.ts';
 import {
+  askMonitor,
   askShim,
   connectShim,
   consoleLogPath,
@@ -44,6 +45,7 @@ import {
   UML_INTERFACE,
   UML_KERNEL,
   UML_MCONSOLE,
+  UML_PRELOAD,
   umlCommand,
   umlGuestRoot,
   umlModules,
@@ -54,6 +56,7 @@ import { LpjCache, parseLpj } from './uml-lpj.ts';
 const MIB = 2 ** 20;
 /** Besides the guest's memory, the kernel keeps small files of its own there. */
 const SHM_RESERVE_BYTES = 16 * MIB;
+const SHM_FILES = 64;
 /** With more the kernel has no room left for what it maps itself, and panics as it boots. */
 const MOST_SHARED_BYTES = 1024 * MIB;
 const ATTACH_DEADLINE_MS = 10_000;
@@ -76,9 +79,9 @@ const CAPABILITIES: Capabilities = {
   confinement: [
     'guest kernel in user space',
     'seccomp',
-    'no capabilities',
+    'no capabilities over anything of the host',
     'own namespaces, private root',
-    'unprivileged uid',
+    'ids of its own',
   ],
   isolation: 'process boundary of the host kernel',
 };
@@ -141,7 +144,10 @@ class UmlKernel extends ShimKernel {
   }
 
   private async mconsole(command: string): Promise<void> {
-    const answer = await askShim(this.directory, `mconsole ${UML_MCONSOLE} ${command}`);
+    const isOld = existsSync(join(this.directory, 'reply'));
+    const answer = isOld
+      ? await askShim(this.directory, `mconsole ${UML_MCONSOLE} ${command}`)
+      : await askMonitor(this.directory, command);
     if (/^ok\b/.test(answer)) return;
     const reason = answer.replace(/^error /, '').trim() || 'the kernel ended meanwhile';
     throw new PolykernelError('internal', `the management console refused "${command}": ${reason}`);
@@ -172,6 +178,7 @@ export class UmlDriver implements Driver {
     }
     try {
       nativeBinary('pk-shim');
+      nativeBinary('pk-cell');
       nativeBinary('pk-jail');
     } catch (error) {
       const { message, hint } = error as PolykernelError;
@@ -248,23 +255,16 @@ export class UmlDriver implements Driver {
 
   async #argv(spec: LaunchSpec, cpu: number, joins: number, lpj: number | undefined): Promise<string[]> {
     const { directory, identity } = spec;
-    const callerUid = process.getuid?.() ?? -1;
-    // The kernel's socket goes to a directory of its own; the shim's reply sockets to one that it cannot write.
-    const own = join(directory, UML_DIRECTORY);
-    const replies = join(directory, 'reply');
-    mkdirSync(own, { mode: 0o700 });
-    mkdirSync(replies);
-    chmodSync(replies, 0o711);
-    if (identity !== undefined && callerUid === 0) chownSync(own, identity.uid, identity.gid);
     const { kernel, initramfs } = spec.image;
     if (!this.#libraries.has(kernel)) this.#libraries.set(kernel, libraryBinds(kernel));
     return jailArgv({
-      callerUid,
+      identity,
       bwrap: toolPath('bwrap').path,
+      pkCell: nativeBinary('pk-cell'),
       pkJail: nativeBinary('pk-jail'),
       filter: 'uml',
       noRandomize: true,
-      identity,
+      env: { LD_PRELOAD: UML_PRELOAD },
       hostCpus: [cpu],
       memoryNodes: spec.placement?.memory.map(({ node }) => node),
       joinFds: Array.from({ length: joins }, (_, index) => FIRST_PASSED_FD + index),
@@ -272,13 +272,17 @@ export class UmlDriver implements Driver {
         { source: kernel, target: UML_KERNEL, access: 'read' },
         { source: initramfs, target: UML_INITRAMFS, access: 'read' },
         ...(await this.#libraries.get(kernel)!),
-        { source: own, target: own, access: 'write' },
-        { source: replies, target: replies, access: 'read' },
+        { source: nativeBinary('pk-xstate.so'), target: UML_PRELOAD, access: 'read' },
       ],
       root: spec.root,
       volumes: spec.volumes,
       covers: spec.root.kind === 'host' ? hostCovers(spec.hiddenPaths) : [],
-      shmBytes: spec.memoryBytes + SHM_RESERVE_BYTES,
+      uncovered: spec.shownPaths,
+      memoryFiles: [
+        { target: '/dev/shm', bytes: spec.memoryBytes + SHM_RESERVE_BYTES, inodes: SHM_FILES, mode: '1777' },
+        // Its management console; the rest is a file with its number.
+        { target: join(directory, UML_DIRECTORY), bytes: MIB, inodes: 64, mode: '0700' },
+      ],
       directory,
       program: umlCommand(spec, FIRST_PASSED_FD + joins, lpj),
     });

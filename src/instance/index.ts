@@ -7,5 +7,6 @@ export type { Watcher, WorkloadLog } from './output.ts';
 export { hostPlacement, type InstanceRecord, instanceTable } from './record.ts';
 export { chooseDriver, type DriverFacts, type HostFacts, resolveSpec } from './resolve.ts';
 export * from './schema.ts';
+export { acceptSources, checkSource, type Sources } from './source.ts';
 export type * from './spec.ts';
 export { type Schema, validate } from './validate.ts';

@@ -29,8 +29,12 @@ export interface InstanceEnvironment {
   clock: Clock;
   driver: Driver;
   log: WorkloadLog;
-  /** Makes the launch directory anew and gives all a driver needs. */
-  prepareLaunch(record: InstanceRecord, signal: AbortSignal, progress: (text: string) => void): Promise<LaunchSpec>;
+  /** Makes the launch directory anew and gives all a driver needs, and what of it is kept in the record. */
+  prepareLaunch(
+    record: InstanceRecord,
+    signal: AbortSignal,
+    progress: (text: string) => void,
+  ): Promise<{ launch: LaunchSpec; kept: Pick<InstanceRecord, 'identity' | 'sources'> }>;
   /** A kernel is ready, started with `regions` of shared memory or found again. */
   kernelUp(kernel: Kernel, regions: readonly SharedRegion[], adopted: boolean): void;
   /** Ends whatever a launch left running, without asking its guest. */
@@ -440,8 +444,8 @@ export class Instance {
       startedAt: new Date(begun).toISOString(),
     };
     try {
-      const launch = await this.#environment.prepareLaunch(this.#record, signal, progress);
-      this.#record = { ...this.#record, launch, imageDigest: launch.image.digest };
+      const { launch, kept } = await this.#environment.prepareLaunch(this.#record, signal, progress);
+      this.#record = { ...this.#record, ...kept, launch, imageDigest: launch.image.digest };
       this.#environment.save(this.#record);
       signal.throwIfAborted();
       const kernel = await this.driver.start(launch, signal, progress);

@@ -1,7 +1,9 @@
 /** What is kept of an instance across daemons. */
 import type { Migration, OldRecord, TableDefinition } from '../core/table.ts';
+import type { Identity } from '../driver/identity.ts';
 import type { HostPlacement, LaunchSpec } from '../driver/index.ts';
 import type { Machine } from './machine.ts';
+import type { Sources } from './source.ts';
 import type { InstanceSpec, InstanceStatus, Placement } from './spec.ts';
 
 export interface InstanceRecord {
@@ -12,8 +14,10 @@ export interface InstanceRecord {
   launch: LaunchSpec | null;
   /** Session of the workload in the guest. */
   session: number | null;
-  /** Slot of the unprivileged uid, if it has one. */
-  slot: number | null;
+  /** Whose its processes are on the host; null for one that was created before there were such: it gets its own at its next start. */
+  identity: Identity | null;
+  /** What its paths of the host stood for when it was created; null as above. */
+  sources: Sources | null;
   bootId: string | null;
   kernelRelease: string | null;
   cloned: boolean | null;
@@ -40,10 +44,13 @@ const withLaterParts: Migration = (record: OldRecord) => ({
   spec: { partition: null, tenant: null, stack: null, channels: [], network: 'none', publish: [], ...record.spec },
 });
 
+/** Ranges of ids in place of single ones, and paths that are held to what they were. */
+const withIdentity: Migration = ({ slot: _, ...record }: OldRecord) => ({ identity: null, sources: null, ...record });
+
 export const instanceTable: TableDefinition<InstanceRecord> = {
   name: 'instances',
   nameOf: ({ spec }) => spec.name,
-  migrations: [withLaterParts],
+  migrations: [withLaterParts, withIdentity],
 };
 
 /** What a driver is told of the placement. */

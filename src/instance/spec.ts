@@ -128,6 +128,7 @@ export interface InstanceEvent {
     | 'crashed'
     | 'adopted'
     | 'network-lost'
+    | 'unmapped'
     | 'channel-created'
     | 'channel-removed'
     | 'channel-attached'

@@ -78,8 +78,10 @@ export function checkSocketPath(path: string): string {
 export type NativeProgram =
   | 'pk-init'
   | 'pk-shim'
+  | 'pk-cell'
   | 'pk-jail'
   | 'pk-ram.so'
+  | 'pk-xstate.so'
   | 'pk-ring'
   | 'pk-forward'
   | 'pk-enter'

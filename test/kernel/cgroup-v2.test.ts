@@ -10,6 +10,7 @@ import { expect, it } from 'vitest';
 import { QemuDriver } from '../../src/driver/qemu/index.ts';
 import { ImageStore } from '../../src/image/index.ts';
 import { collect } from '../collect.ts';
+import { testIdentity } from '../identity.ts';
 
 const FIXTURE = join(import.meta.dirname, '../fixtures/cgroup-v2.ts');
 
@@ -26,7 +27,7 @@ it('takes a CPU away from all other groups, puts a process there, and gives it b
       image: await new ImageStore().resolve('debian:amd64'),
       root: { kind: 'host' },
       volumes: [],
-      identity: undefined,
+      identity: testIdentity,
       placement: undefined,
       housekeepingCpus: undefined,
       cold: false,
@@ -34,6 +35,7 @@ it('takes a CPU away from all other groups, puts a process there, and gives it b
       regions: [],
       network: null,
       hiddenPaths: [],
+      shownPaths: [],
     },
     new AbortController().signal,
   );

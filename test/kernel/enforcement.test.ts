@@ -19,6 +19,7 @@ import {
   undo,
 } from '../../src/host/index.ts';
 import { ImageStore, type KernelImage } from '../../src/image/index.ts';
+import { testIdentity } from '../identity.ts';
 import { until } from '../pk.ts';
 
 const MIB = 2 ** 20;
@@ -90,7 +91,7 @@ describe.runIf(availableParallelism() >= 2)('kernels', () => {
       image: images[driver]!,
       root: { kind: 'host' },
       volumes: [],
-      identity: isRoot ? { uid: 65_534, gid: 65_534 } : undefined,
+      identity: testIdentity,
       placement,
       housekeepingCpus: [0],
       cold: false,
@@ -98,6 +99,7 @@ describe.runIf(availableParallelism() >= 2)('kernels', () => {
       regions: [],
       network: null,
       hiddenPaths: [home],
+      shownPaths: [],
       ...change,
     };
     const kernel = await drivers[driver]!.start(spec, new AbortController().signal);

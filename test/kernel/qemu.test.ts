@@ -13,6 +13,7 @@ import { allowedCpus, processStartTime, run, which } from '../../src/sys/process
 import { collect } from '../collect.ts';
 import { conformance } from '../conformance.ts';
 import { hostProcesses } from '../host-processes.ts';
+import { TEST_RANGE, testIdentity } from '../identity.ts';
 import { nativeProgram } from '../native.ts';
 
 const MIB = 2 ** 20;
@@ -48,7 +49,7 @@ describe('qemu', () => {
     await mkdir(directory, { mode: 0o700 });
     return {
       ...{ id: randomBytes(16).toString('hex'), name: 'test', hostname: 'guest', directory },
-      ...{ cpus: 1, memoryBytes: 256 * MIB, image, root: { kind: 'host' }, volumes: [], identity: undefined },
+      ...{ cpus: 1, memoryBytes: 256 * MIB, image, root: { kind: 'host' }, volumes: [], identity: testIdentity },
       ...{
         placement: undefined,
         housekeepingCpus: undefined,
@@ -57,6 +58,7 @@ describe('qemu', () => {
         regions: [],
         network: null,
         hiddenPaths: [],
+        shownPaths: [],
         ...change,
       },
     };
@@ -86,7 +88,7 @@ describe('qemu', () => {
 
   it('boots cold and clones a template, and says which', async () => {
     await driver.prewarm(
-      { image, cpus: 1, memoryBytes: 256 * MIB, housekeepingCpus: undefined },
+      { image, cpus: 1, memoryBytes: 256 * MIB, housekeepingCpus: undefined, identity: testIdentity },
       new AbortController().signal,
     );
     await withKernel({ cold: true }, async (kernel, _, phases) => {
@@ -186,8 +188,9 @@ describe('qemu', () => {
   });
 
   it('runs QEMU without any rights, and no clone can write its template', async () => {
-    const { uid, gid } = isRoot ? NOBODY : { uid: process.getuid!(), gid: process.getgid!() };
-    await withKernel({ identity: { uid, gid } }, async (kernel, spec) => {
+    const uid = isRoot ? TEST_RANGE.start : process.getuid!();
+    const gid = isRoot ? TEST_RANGE.start : process.getgid!();
+    await withKernel({}, async (kernel, spec) => {
       const qemu = await qemuProcess(spec.directory);
       const status = await readFile(`/proc/${qemu}/status`, 'utf8');
       const field = (name: string) => new RegExp(`^${name}:\\s*(.*)$`, 'm').exec(status)?.[1];
@@ -195,7 +198,8 @@ describe('qemu', () => {
       expect(field('Gid')).toBe(Array(4).fill(gid).join('\t'));
       expect(field('NoNewPrivs')).toBe('1');
       expect(field('Seccomp')).toBe('2');
-      for (const set of ['CapEff', 'CapPrm', 'CapInh', 'CapAmb']) expect(field(set)).toBe('0000000000000000');
+      // Over its own ids: CHOWN, DAC_OVERRIDE and FOWNER.
+      for (const set of ['CapEff', 'CapPrm', 'CapInh', 'CapAmb', 'CapBnd']) expect(field(set)).toBe('000000000000000b');
       const mapping = (await readFile(`/proc/${qemu}/maps`, 'utf8'))
         .split('\n')
         .find((line) => line.endsWith('/vmm/ram'));

@@ -12,6 +12,7 @@ import { allowedCpus, run, which } from '../../src/sys/process.ts';
 import { collect } from '../collect.ts';
 import { conformance } from '../conformance.ts';
 import { hostProcesses } from '../host-processes.ts';
+import { testIdentity } from '../identity.ts';
 import { nativeProgram } from '../native.ts';
 
 async function umlImage(): Promise<KernelImage> {
@@ -55,7 +56,7 @@ describe('uml', () => {
       image,
       root: { kind: 'host' },
       volumes: [],
-      identity: { uid: 65_534, gid: 65_534 },
+      identity: testIdentity,
       placement: undefined,
       housekeepingCpus: undefined,
       cold: false,
@@ -63,6 +64,7 @@ describe('uml', () => {
       regions: [],
       network: null,
       hiddenPaths: [home],
+      shownPaths: [],
       ...change,
     };
     const kernel = await driver.start(spec, new AbortController().signal);

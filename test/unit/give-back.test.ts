@@ -4,7 +4,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { afterEach, expect, test, vi } from 'vitest';
 import { Table } from '../../src/core/table.ts';
 import { layout } from '../../src/sys/paths.ts';
-import { eventually, startDaemon, type TestDaemon } from './harness.ts';
+import { eventually, startDaemon, type TestDaemon, testRegistry } from './harness.ts';
 
 afterEach(() => {
   vi.restoreAllMocks();
@@ -14,6 +14,7 @@ const diskFull = () => {
   throw new Error('no space is left on the device');
 };
 const command = ['sleep', '1000'];
+const FIRST_RANGE = 0x7100_0000;
 
 /** Makes one step of a creation fail; gives what lets it pass again. */
 const failures: Record<string, (test: TestDaemon) => { request?: object; heal?: () => void }> = {
@@ -48,7 +49,7 @@ const failures: Record<string, (test: TestDaemon) => { request?: object; heal?: 
 };
 
 test.each(Object.entries(failures))('a creation that fails for %s leaves nothing taken', async (_, fail) => {
-  const daemon = await startDaemon({ privileged: true });
+  const daemon = await startDaemon({ identities: await testRegistry() });
   await daemon.client.createChannel({ name: 'theirs', from: 'other', to: 'host' });
   const { request, heal } = fail(daemon);
   const wish = { name: 'a', command, start: false, channels: [{ name: 'fresh', side: 'send' as const }], ...request };
@@ -59,11 +60,11 @@ test.each(Object.entries(failures))('a creation that fails for %s leaves nothing
   expect(readdirSync(layout(daemon.home).instances)).toEqual([]);
   const { channels: _channels, ...fine } = { ...wish, partition: undefined };
   await daemon.create(fine as never);
-  expect(daemon.daemon.supervisor.get('a').record.slot).toBe(0);
+  expect(daemon.daemon.supervisor.get('a').record.identity).toMatchObject({ start: FIRST_RANGE });
 });
 
 test('a removal whose record cannot be deleted has not happened, and can be asked for again', async () => {
-  const daemon = await startDaemon({ privileged: true });
+  const daemon = await startDaemon({ identities: await testRegistry() });
   await daemon.create({ name: 'a', command, start: false });
   vi.spyOn(Table.prototype, 'delete').mockImplementationOnce(diskFull);
   await expect(daemon.client.remove('a')).rejects.toMatchObject({ message: expect.stringMatching(/no space/) });
@@ -75,7 +76,7 @@ test('a removal whose record cannot be deleted has not happened, and can be aske
 });
 
 test('a removal goes on to the end when one of its steps fails', async () => {
-  const daemon = await startDaemon({ privileged: true });
+  const daemon = await startDaemon({ identities: await testRegistry() });
   await daemon.create({ name: 'a', command, start: false, channels: [{ name: 'orders', side: 'send' }] });
   // Of the channel alone: its end goes back to the host.
   vi.spyOn(Table.prototype, 'put').mockImplementationOnce(diskFull);
@@ -83,7 +84,7 @@ test('a removal goes on to the end when one of its steps fails', async () => {
   expect(daemon.journal.join()).toMatch(/removing a: .*no space/);
   expect(readdirSync(layout(daemon.home).instances)).toEqual([]);
   await daemon.create({ name: 'a', command, start: false });
-  expect(daemon.daemon.supervisor.get('a').record.slot).toBe(0);
+  expect(daemon.daemon.supervisor.get('a').record.identity).toMatchObject({ start: FIRST_RANGE });
 });
 
 test('one record that cannot be read hides no other, and what it describes holds no name', async () => {

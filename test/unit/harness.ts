@@ -7,6 +7,8 @@ import type { CreateRequest, InstanceStatus } from '../../src/api/index.ts';
 import { Keepers } from '../../src/channel/index.ts';
 import { Client } from '../../src/client/index.ts';
 import { KEEPER_DIRECTORY } from '../../src/daemon/channels.ts';
+import { IdRegistry } from '../../src/daemon/id-registry.ts';
+import { oneForAll } from '../../src/daemon/identities.ts';
 import { createDaemon, type Daemon, type DaemonOptions } from '../../src/daemon/index.ts';
 import { FakeDriver, fakeKernels, killFakeKernel } from '../../src/driver/fake.ts';
 import type { KernelImage } from '../../src/image/index.ts';
@@ -47,6 +49,15 @@ export interface TestDaemon {
   create(request: Partial<CreateRequest> & { command: string[] }): Promise<InstanceStatus>;
 }
 
+/** A registry of user ids as root's daemon has it, of the test's own. */
+export async function testRegistry(): Promise<IdRegistry> {
+  const directory = await mkdtemp(join(tmpdir(), 'pk-ids-'));
+  cleanups.push(() => rm(directory, { recursive: true }));
+  const mappable = () => [{ start: 0, count: 2 ** 32 - 1 }];
+  const options = { taken: () => [], mappable, inUse: () => new Set<number>() };
+  return new IdRegistry(directory, { file: join(directory, 'ids.db'), ...options });
+}
+
 const cleanups: (() => Promise<void>)[] = [];
 
 afterEach(async () => {
@@ -78,7 +89,7 @@ export async function startDaemon(options: Partial<DaemonOptions> = {}): Promise
         },
       },
       prepareRoot: async (path) => ({ kind: 'directory', path }),
-      privileged: false,
+      identities: oneForAll({ kind: 'single' }),
       host: HOST,
       journal: {
         info: (message) => void journal.push(message),

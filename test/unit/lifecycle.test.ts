@@ -2,7 +2,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { FakeDriver, fakeKernels, killFakeKernel } from '../../src/driver/fake.ts';
-import { eventually, startDaemon, untilState } from './harness.ts';
+import { eventually, startDaemon, testRegistry, untilState } from './harness.ts';
 
 describe('life cycle', () => {
   it('creates, runs to the end and keeps the exit', async () => {
@@ -217,7 +217,7 @@ describe('life cycle', () => {
   });
 
   it('gives kernels user ids of their own where it may', async () => {
-    const test = await startDaemon({ privileged: true });
+    const test = await startDaemon({ identities: await testRegistry() });
     const launches = await Promise.all(
       ['a', 'b'].map(async (name) => {
         await test.create({ name, command: ['sleep'] });
@@ -225,15 +225,15 @@ describe('life cycle', () => {
         return test.daemon.supervisor.get(name).record.launch!.identity!;
       }),
     );
-    expect(launches[0]!.uid).toBeGreaterThanOrEqual(1_879_048_192);
-    expect(launches[0]!.uid).not.toBe(launches[1]!.uid);
+    expect(launches[0]).toMatchObject({ kind: 'range', count: 65_536 });
+    expect(launches[0]).not.toEqual(launches[1]);
     await test.client.remove('a', { force: true });
     await test.create({ name: 'c', command: ['sleep'] });
     await untilState(test, 'c', 'running');
     expect(test.daemon.supervisor.get('c').record.launch!.identity).toEqual(launches[0]);
-    // In the foreground on the host's files the kernel is what the caller is.
+    // In the foreground, too, and there it sees the host's files with its caller's eyes.
     const { spec } = await test.create({ command: ['sleep'], attached: true });
-    expect(test.daemon.supervisor.get(spec.name).record.slot).toBeNull();
+    expect(test.daemon.supervisor.get(spec.name).record.identity).toMatchObject({ kind: 'range' });
     await test.client.remove(spec.name, { force: true });
   });
 

@@ -1,10 +1,11 @@
 /** Boots a kernel up to its agent, loads what every clone needs, and writes its memory and state to files. */
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, rm, writeFile } from 'node:fs/promises';
+import { chown, mkdir, open, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { GuestLink } from '../../guest/index.ts';
 import type { KernelImage } from '../../image/index.ts';
+import type { Identity } from '../identity.ts';
 import type { Bind } from '../jail.ts';
 import { connectShim, killShim } from '../shim.ts';
 import { earlyEnd, startFailure } from '../start.ts';
@@ -33,6 +34,8 @@ export interface TemplateRequest {
   readyTimeoutMs: number;
   /** CPUs it may run on; undefined = any. */
   housekeepingCpus: readonly number[] | undefined;
+  /** Whose its processes are, for as long as it is built. */
+  identity: Identity;
 }
 
 /**
@@ -41,11 +44,13 @@ export interface TemplateRequest {
  * Rejects as Driver.start() does; then no process is left.
  */
 export async function buildTemplate(directory: string, request: TemplateRequest, signal: AbortSignal): Promise<void> {
-  const { image, machine, readyTimeoutMs } = request;
+  const { image, identity, machine, readyTimeoutMs } = request;
   const [run, empty] = [join(directory, 'run'), join(directory, 'empty')];
   const [ram, state] = [join(directory, 'ram'), join(directory, 'state')];
   await Promise.all([mkdir(run, { mode: 0o700 }), mkdir(empty), writeFile(state, '', { mode: 0o600 })]);
   await makeSparse(ram, machine.memoryBytes);
+  if (identity.kind === 'range')
+    await Promise.all([ram, state].map((path) => chown(path, identity.start, identity.start)));
 
   const timeout = AbortSignal.timeout(readyTimeoutMs);
   const both = AbortSignal.any([signal, timeout]);
@@ -62,10 +67,11 @@ export async function buildTemplate(directory: string, request: TemplateRequest,
           image,
           root: { kind: 'directory', path: empty },
           volumes: [],
-          identity: undefined,
+          identity,
           placement: undefined,
           housekeepingCpus: request.housekeepingCpus,
           hiddenPaths: [],
+          shownPaths: [],
         },
         binds: [
           { source: ram, target: JAIL_RAM, access: 'write' },
@@ -85,6 +91,7 @@ export async function buildTemplate(directory: string, request: TemplateRequest,
     done.abort();
     guest.destroy();
     await killShim(run);
+    if (identity.kind === 'range') await Promise.all([ram, state].map((path) => chown(path, 0, 0)));
     await Promise.all([run, empty].map((path) => rm(path, { recursive: true, force: true })));
   }
 }

@@ -83,7 +83,7 @@ export class QemuDriver implements Driver {
       return { available: false, reason: 'bubblewrap (bwrap) is missing', hint: toolHint('bwrap') };
     }
     try {
-      for (const name of ['pk-shim', 'pk-jail', 'pk-ram.so'] as const) nativeBinary(name);
+      for (const name of ['pk-shim', 'pk-cell', 'pk-jail', 'pk-ram.so'] as const) nativeBinary(name);
       await this.#templates.sweep();
       const { accelerator, reason } = await this.#chosen(signal);
       return { available: true, reason, accelerator };
@@ -115,9 +115,9 @@ export class QemuDriver implements Driver {
         kvm ? 'virtual machine (KVM)' : 'emulated processor (TCG)',
         'QEMU sandbox',
         'seccomp',
-        'no capabilities',
+        'no capabilities over anything of the host',
         'own namespaces, private root',
-        'unprivileged uid',
+        'ids of its own',
       ],
       isolation: kvm ? 'processor virtualisation (KVM)' : 'QEMU emulation, process boundary of the host kernel',
     };
@@ -128,7 +128,7 @@ export class QemuDriver implements Driver {
   }
 
   async prewarm(
-    spec: Pick<LaunchSpec, 'image' | 'cpus' | 'memoryBytes' | 'housekeepingCpus'>,
+    spec: Pick<LaunchSpec, 'image' | 'cpus' | 'memoryBytes' | 'housekeepingCpus' | 'identity'>,
     signal: AbortSignal,
   ): Promise<void> {
     const context = await this.#context(spec, signal);
@@ -218,15 +218,15 @@ export class QemuDriver implements Driver {
   }
 
   #template(
-    spec: Pick<LaunchSpec, 'image' | 'readyTimeoutMs' | 'housekeepingCpus'>,
+    spec: Pick<LaunchSpec, 'image' | 'readyTimeoutMs' | 'housekeepingCpus' | 'identity'>,
     context: Context,
     signal: AbortSignal,
     progress: Progress,
   ): Promise<Template> {
     const { qemu, machine } = context;
     const key = templateKey({ ...machine, imageDigest: spec.image.digest, qemuVersion: qemu.version });
-    const { image, readyTimeoutMs, housekeepingCpus } = spec;
-    const request = { ...context, image, readyTimeoutMs, housekeepingCpus };
+    const { image, readyTimeoutMs, housekeepingCpus, identity } = spec;
+    const request = { ...context, image, readyTimeoutMs, housekeepingCpus, identity };
     return this.#templates.ensure(
       key,
       (directory) => buildTemplate(directory, request, signal),

@@ -14,7 +14,10 @@ export interface QemuLaunch {
   qemu: QemuProgram;
   machine: Machine;
   start: Start;
-  spec: Pick<LaunchSpec, 'image' | 'root' | 'volumes' | 'identity' | 'placement' | 'housekeepingCpus' | 'hiddenPaths'>;
+  spec: Pick<
+    LaunchSpec,
+    'image' | 'root' | 'volumes' | 'identity' | 'placement' | 'housekeepingCpus' | 'hiddenPaths' | 'shownPaths'
+  >;
   /** What this start needs in the jail besides QEMU and the kernel. */
   binds: readonly Bind[];
   env?: Readonly<Record<string, string>>;
@@ -39,12 +42,12 @@ export async function launchQemu(launch: QemuLaunch, signal: AbortSignal): Promi
           { source: spec.image.initramfs, target: JAIL_INITRAMFS, access: 'read' },
         ];
   const argv = jailArgv({
-    callerUid: process.getuid?.() ?? -1,
+    identity: spec.identity,
     bwrap: toolPath('bwrap').path,
+    pkCell: nativeBinary('pk-cell'),
     pkJail: nativeBinary('pk-jail'),
     filter: 'qemu',
     noRandomize: false,
-    identity: spec.identity,
     groups: kvm === undefined ? [] : [kvm.group],
     // The vCPUs' threads are moved away from there once they exist.
     hostCpus: spec.housekeepingCpus,
@@ -55,7 +58,8 @@ export async function launchQemu(launch: QemuLaunch, signal: AbortSignal): Promi
     root: spec.root,
     volumes: spec.volumes,
     covers: spec.root.kind === 'host' ? hostCovers(spec.hiddenPaths) : [],
-    shmBytes: SHM_BYTES,
+    uncovered: spec.shownPaths,
+    memoryFiles: [{ target: '/dev/shm', bytes: SHM_BYTES, inodes: 16, mode: '1777' }],
     directory: launch.directory,
     program: qemuCommand({
       ...machine,

@@ -1,0 +1,155 @@
+/**
+ * One registry for the machine of the ranges of user ids that kernels have, shared by all daemons that run as root.
+ *
+ * INVARIANTS
+ * - No two kernels have a range at the same time, whichever daemons started them.
+ * - A range whose ids may have been left on files is never given out again.
+ * - No range meets ids that users of the machine have been given (/etc/subuid, /etc/subgid), or that this system cannot map.
+ */
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { type IdBlock, type Identity, RANGE_IDS } from '../driver/identity.ts';
+import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
+import { type Identities, readSubids } from './identities.ts';
+
+/** Not in a state directory: those come and go, and there may be several. */
+const REGISTRY = '/var/lib/polykernel-ids/ids.db';
+/** Above what systemd gives to containers and users (0x6fffffff), and above the single ids of earlier versions; below 2^31. */
+const FIRST = 0x7100_0000;
+const LAST = 0x7ffd_0000;
+const BUSY_MS = 10_000;
+
+export interface IdRegistryOptions {
+  file?: string;
+  /** Blocks that belong to others. */
+  taken?: () => readonly IdBlock[];
+  /** Blocks that this system has at all. */
+  mappable?: () => readonly IdBlock[];
+  /** Starts of the ranges that some process has now. */
+  inUse?: () => ReadonlySet<number>;
+}
+
+export class IdRegistry implements Identities {
+  readonly #home: string;
+  readonly #options: Required<IdRegistryOptions>;
+
+  /** `home`: the state directory of the daemon that asks. */
+  constructor(home: string, options: IdRegistryOptions = {}) {
+    this.#home = home;
+    this.#options = {
+      file: REGISTRY,
+      taken: () => [...readSubids('/etc/subuid'), ...readSubids('/etc/subgid')],
+      mappable: () => parseIdMap(readFileSync('/proc/self/uid_map', 'latin1')),
+      inUse: rangesInUse,
+      ...options,
+    };
+  }
+
+  take(id: string): Identity {
+    return this.#write((database) => {
+      const mine = database.prepare('SELECT start FROM ranges WHERE home = ? AND instance = ?').get(this.#home, id);
+      if (mine !== undefined) return { kind: 'range', start: Number(mine.start), count: RANGE_IDS };
+      const start = this.#free(database);
+      database.prepare('INSERT INTO ranges (start, home, instance) VALUES (?, ?, ?)').run(start, this.#home, id);
+      return { kind: 'range', start, count: RANGE_IDS };
+    });
+  }
+
+  release(id: string): void {
+    this.#write((database) => forget(database, this.#home, id));
+  }
+
+  spend(id: string): void {
+    this.#write((database) =>
+      database.prepare('UPDATE ranges SET spent = 1 WHERE home = ? AND instance = ?').run(this.#home, id),
+    );
+  }
+
+  /** Also what state directories had that are not there any more, once none of their kernels runs. */
+  releaseAllBut(ids: ReadonlySet<string>): void {
+    const inUse = this.#options.inUse();
+    this.#write((database) => {
+      for (const row of database.prepare("SELECT start, home, instance FROM ranges WHERE instance <> ''").all()) {
+        const [home, instance] = [String(row.home), String(row.instance)];
+        const isGone = home === this.#home ? !ids.has(instance) : !existsSync(home);
+        if (isGone && !inUse.has(Number(row.start))) forget(database, home, instance);
+      }
+    });
+  }
+
+  /** Throws `unavailable` when there is none. */
+  #free(database: DatabaseSync): number {
+    const used = new Set(
+      database
+        .prepare('SELECT start FROM ranges')
+        .all()
+        .map(({ start }) => Number(start)),
+    );
+    const [taken, mappable] = [this.#options.taken(), this.#options.mappable()];
+    for (let start = FIRST; start <= LAST; start += RANGE_IDS) {
+      const range = { start, count: RANGE_IDS };
+      if (used.has(start) || taken.some((block) => overlap(range, block))) continue;
+      if (mappable.some((block) => block.start <= start && start + RANGE_IDS <= block.start + block.count))
+        return start;
+    }
+    throw new PolykernelError('unavailable', 'no range of user ids is free for another kernel', {
+      hint: 'Remove instances that are no longer needed. In a container, give it the ids from 1895825408 on.',
+    });
+  }
+
+  /** Opened for each use: several daemons share it, and it is used a few times a minute. */
+  #write<T>(action: (database: DatabaseSync) => T): T {
+    const { file } = this.#options;
+    let database: DatabaseSync | undefined;
+    const mask = process.umask(0o077);
+    try {
+      mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+      database = new DatabaseSync(file);
+      database.exec(`PRAGMA busy_timeout = ${BUSY_MS}; PRAGMA journal_mode = TRUNCATE`);
+      database.exec(
+        `BEGIN IMMEDIATE; CREATE TABLE IF NOT EXISTS ranges
+           (start INTEGER PRIMARY KEY, home TEXT NOT NULL, instance TEXT NOT NULL, spent INTEGER NOT NULL DEFAULT 0) STRICT`,
+      );
+      const result = action(database);
+      database.exec('COMMIT');
+      return result;
+    } catch (error) {
+      throw asPolykernelError(error, `using the registry of user ids, ${file}`);
+    } finally {
+      process.umask(mask);
+      database?.close();
+    }
+  }
+}
+
+/** A spent range stays, as nobody's. */
+function forget(database: DatabaseSync, home: string, instance: string): void {
+  database.prepare('DELETE FROM ranges WHERE home = ? AND instance = ? AND spent = 0').run(home, instance);
+  database.prepare("UPDATE ranges SET home = '', instance = '' WHERE home = ? AND instance = ?").run(home, instance);
+}
+
+const overlap = (a: IdBlock, b: IdBlock): boolean => a.start < b.start + b.count && b.start < a.start + a.count;
+
+/** The ids inside that /proc/PID/uid_map (user_namespaces(7)) has. */
+export function parseIdMap(text: string): IdBlock[] {
+  return text.split('\n').flatMap((line) => {
+    const [inside, , count] = line.trim().split(/\s+/).map(Number);
+    return inside === undefined || count === undefined || Number.isNaN(inside) ? [] : [{ start: inside, count }];
+  });
+}
+
+/** By the real user id of every process. */
+function rangesInUse(): ReadonlySet<number> {
+  const starts = new Set<number>();
+  for (const pid of readdirSync('/proc')) {
+    if (!/^\d+$/.test(pid)) continue;
+    try {
+      const uid = Number(/^Uid:\t(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]);
+      if (uid >= FIRST) starts.add(uid - ((uid - FIRST) % RANGE_IDS));
+    } catch {
+      // It has ended.
+    }
+  }
+  return starts;
+}

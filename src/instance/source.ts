@@ -1,0 +1,70 @@
+/**
+ * What a path of the host stood for when somebody gave it as a root or a volume. A guest may own a directory on the way
+ * there, so that the path alone proves nothing at the next start: see pk-cell, which opens it.
+ */
+import type { BigIntStats } from 'node:fs';
+import { realpath, stat } from 'node:fs/promises';
+import type { Source } from '../driver/index.ts';
+import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
+
+export interface Sources {
+  /** null for the machine's own files. */
+  root: Source | null;
+  volumes: readonly Source[];
+}
+
+/** What a request's paths stand for now. Throws `not-found`, `permission` or `invalid` naming the field. */
+export async function acceptSources(root: string, volumes: readonly { source: string }[]): Promise<Sources> {
+  return {
+    root: root === 'host' ? null : await accept('root', root),
+    volumes: await Promise.all(volumes.map(({ source }, index) => accept(`volumes[${index}].source`, source))),
+  };
+}
+
+async function accept(field: string, given: string): Promise<Source> {
+  try {
+    const path = await realpath(given);
+    const status = await stat(path, { bigint: true });
+    if (!status.isDirectory() && !status.isFile()) {
+      throw new PolykernelError('invalid', `${field}: ${given} is neither a directory nor a file`, {
+        field,
+        value: given,
+        hint: 'Give a directory, or a regular file.',
+      });
+    }
+    return seen(path, status);
+  } catch (error) {
+    if (error instanceof PolykernelError) throw error;
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT')
+      throw new PolykernelError('not-found', `${field}: there is no ${given} on this machine`, { field, value: given });
+    const { code, message } = asPolykernelError(error, `${field}: looking at ${given}`);
+    throw new PolykernelError(code, message, { field, value: given, cause: error });
+  }
+}
+
+const seen = (path: string, status: BigIntStats): Source => ({
+  path,
+  uid: Number(status.uid),
+  inode: String(status.ino),
+});
+
+/**
+ * That the file of a root is still the one that was given, for one that is read here and not by pk-cell.
+ * Throws `conflict` when it is not.
+ */
+export async function checkSource(source: Source): Promise<void> {
+  const now = await accept('root', source.path);
+  if (now.path === source.path && now.uid === source.uid) return;
+  throw changed(
+    'root',
+    source.path,
+    now.path === source.path ? 'belongs to another user now' : 'is a symbolic link now',
+  );
+}
+
+export const changed = (field: string, path: string, how: string): PolykernelError =>
+  new PolykernelError('conflict', `${field}: ${path} ${how}`, {
+    field,
+    value: path,
+    hint: 'If that is as it should be, remove the instance and create it anew.',
+  });
