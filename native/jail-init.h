@@ -55,6 +55,7 @@ struct call_descriptor {
 #define CALL_ANSWER _IOWR('!', 1, struct call_answer)
 #define CALL_IS_VALID _IOW('!', 2, uint64_t)
 #define CALL_GIVE _IOW('!', 3, struct call_descriptor)
+#define GIVE_AND_ANSWER 2 /* Linux 5.14 */
 
 static int console_socket = -1;
 
@@ -151,39 +152,46 @@ static int set_directory_mode(int listener, const struct call *call)
 	return result;
 }
 
-/* UML's management console gets one end of a pair and we keep the other: it can send to nobody else. */
+/*
+ * UML's management console gets one end of a pair and we keep the other: it can send to nobody else. Given and answered in
+ * one step, for a signal may interrupt the caller, who then asks again. Returns 0 when the call is answered.
+ */
 static int give_console(int listener, const struct call *call)
 {
 	int pair[2], given;
-	struct call_descriptor descriptor = {.id = call->id, .theirs_flags = (uint32_t)call->data.arguments[1] & O_CLOEXEC};
+	struct call_descriptor descriptor = {.id = call->id, .flags = GIVE_AND_ANSWER};
 
 	if (console_socket >= 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
 		errno = EPERM;
 		return -1;
 	}
 	descriptor.ours = (uint32_t)pair[1];
+	descriptor.theirs_flags = (uint32_t)call->data.arguments[1] & O_CLOEXEC;
 	given = ioctl(listener, CALL_GIVE, &descriptor);
 	close(pair[1]);
-	if (given < 0)
-		close(pair[0]);
-	else
+	if (given >= 0)
 		console_socket = pair[0];
-	return given;
+	else
+		close(pair[0]);
+	return given < 0 ? -1 : 0;
 }
 
 static void serve_call(int listener)
 {
 	struct call call = {0};
 	struct call_answer answer = {0};
-	int64_t value;
 
 	if (ioctl(listener, CALL_RECEIVE, &call) != 0)
 		return;
 	errno = 0;
-	value = call.data.number == SYS_socket ? give_console(listener, &call) : set_directory_mode(listener, &call);
+	if (call.data.number == SYS_socket) {
+		if (give_console(listener, &call) == 0)
+			return;
+		answer.error = -EPERM;
+	} else if (set_directory_mode(listener, &call) != 0) {
+		answer.error = -(errno == 0 ? EPERM : errno);
+	}
 	answer.id = call.id;
-	answer.value = value < 0 ? 0 : value;
-	answer.error = value < 0 ? -(errno == 0 ? EPERM : errno) : 0;
 	ioctl(listener, CALL_ANSWER, &answer); /* fails when the caller was killed meanwhile */
 }
 
