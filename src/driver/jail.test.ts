@@ -92,6 +92,10 @@ describe('jailArgv', () => {
       ),
     );
     expect(argv).not.toContain('/export/root/home/me');
+    const nested = [...covers, { path: '/tmp/a/b/secret', kind: 'directory' } as const];
+    expect(text({ root: { kind: 'host' }, covers: nested, uncovered: ['/tmp/a/b'] })).toContain(
+      lines('/export/root/tmp/a/b', '--perms', '0555', '--tmpfs', '/export/root/tmp/a/b/secret', '--remount-ro'),
+    );
     expect(text({ covers })).not.toContain('/export/root/run');
   });
 

@@ -90,6 +90,8 @@ const NEEDED_CAPABILITIES = ['CAP_SETUID', 'CAP_SETGID', 'CAP_SETPCAP'];
 /** What a VMM has over its kernel's own ids when it serves files, so that they can have other owners than itself. */
 const FILE_CAPABILITIES = ['CAP_CHOWN', 'CAP_DAC_OVERRIDE', 'CAP_FOWNER'];
 
+const stage = ({ directory }: JailSpec, name: string): string => `${directory}/${STAGE}/${name}`;
+
 /** A tree of the host as pk-cell opens and maps it, and where it is shown. */
 interface Tree {
   name: string;
@@ -104,7 +106,6 @@ interface Tree {
 export function jailArgv(spec: JailSpec): string[] {
   const trees = treesOf(spec);
   const memory = [TMP, ...spec.memoryFiles];
-  const stage = (name: string) => `${spec.directory}/${STAGE}/${name}`;
   return [
     spec.pkCell,
     ...identityOptions(spec.identity),
@@ -116,10 +117,10 @@ export function jailArgv(spec: JailSpec): string[] {
     spec.bwrap,
     ...namespaces(spec),
     ...skeleton(spec),
-    ...trees.flatMap(({ name, target, readOnly }) => [readOnly ? '--ro-bind' : '--bind', stage(name), target]),
-    ...(spec.root.kind === 'host' ? coverOptions(spec, stage('root')) : []),
+    ...trees.flatMap(({ name, target, readOnly }) => [readOnly ? '--ro-bind' : '--bind', stage(spec, name), target]),
+    ...(spec.root.kind === 'host' ? coverOptions(spec, stage(spec, 'root')) : []),
     ...spec.binds.flatMap(bindArguments),
-    ...memory.flatMap(({ target }, index) => ['--bind', stage(`mem${index}`), target]),
+    ...spec.memoryFiles.flatMap(({ target }, index) => ['--bind', stage(spec, `mem${index + 1}`), target]),
     ...['--remount-ro', '/dev', '--remount-ro', '/'],
     ...['--chdir', spec.directory, '--'],
     JAIL_PROGRAM,
@@ -178,6 +179,8 @@ function skeleton(spec: JailSpec): string[] {
   const targets = [...spec.binds, ...spec.memoryFiles].map(({ target }) => target);
   return [
     ...['--proc', '/proc', '--remount-ro', '/proc', '--dev', '/dev'],
+    // Before what may lie in it.
+    ...['--bind', stage(spec, 'mem0'), TMP.target],
     // Named, because bwrap makes parents that are not with mode 0700.
     ...['/export', JAIL_VMM, spec.directory, ...parentsOf(targets)].flatMap(passable),
     ...['--ro-bind', spec.pkJail, JAIL_PROGRAM],
@@ -196,23 +199,34 @@ function parentsOf(targets: readonly string[]): string[] {
   return [...parents].filter((path) => !['/dev', '/dev/shm', '/proc', '/tmp'].includes(path));
 }
 
-/** Covers that lie inside no other: a covered directory is empty, so nothing can be covered in it. */
+/** Covers a `host` root. What is shown again below a cover has covers of its own in it. */
 function coverOptions({ covers, uncovered = [] }: JailSpec, root: string): string[] {
+  const shownIn = (path: string) => uncovered.filter((each) => each.startsWith(`${path}/`));
+  const cover = (all: readonly Cover[]): string[] =>
+    outermost(all).flatMap(({ path, kind }) => {
+      const target = JAIL_ROOT + path;
+      if (kind === 'file') return ['--ro-bind', '/dev/null', target];
+      const shown = shownIn(path);
+      return [
+        ...['--perms', '0555', '--tmpfs', target],
+        ...parentsOf(shown)
+          .filter((parent) => parent.startsWith(`${path}/`))
+          .flatMap((parent) => passable(JAIL_ROOT + parent)),
+        ...shown.flatMap((each) => ['--ro-bind', root + each, JAIL_ROOT + each]),
+        ...shown.flatMap((each) =>
+          cover(covers.filter((inner) => inner.path === each || inner.path.startsWith(`${each}/`))),
+        ),
+        ...['--remount-ro', target],
+      ];
+    });
+  return cover(covers);
+}
+
+/** Those that lie inside no other: a covered directory is empty, so nothing can be covered in it. */
+function outermost(covers: readonly Cover[]): Cover[] {
   const directories = covers.filter((cover) => cover.kind === 'directory').map((cover) => `${cover.path}/`);
   const unique = new Map(covers.map((cover) => [cover.path, cover]));
-  const outermost = [...unique.values()].filter(({ path }) => !directories.some((each) => path.startsWith(each)));
-  return outermost.flatMap((cover) => {
-    const target = JAIL_ROOT + cover.path;
-    if (cover.kind === 'file') return ['--ro-bind', '/dev/null', target];
-    const shown = uncovered.filter((path) => path.startsWith(`${cover.path}/`));
-    const inner = parentsOf(shown).filter((path) => path.startsWith(`${cover.path}/`));
-    return [
-      ...['--perms', '0555', '--tmpfs', target],
-      ...inner.flatMap((path) => passable(JAIL_ROOT + path)),
-      ...shown.flatMap((path) => ['--ro-bind', root + path, JAIL_ROOT + path]),
-      ...['--remount-ro', target],
-    ];
-  });
+  return [...unique.values()].filter(({ path }) => !directories.some((each) => path.startsWith(each)));
 }
 
 function bindArguments(bind: Bind): string[] {

@@ -1,239 +1,484 @@
 /**
- * What a guest that has taken over its VMM's process can do: a shell in the very jail a VMM gets tries it. Real bwrap,
- * real pk-jail, as root with another identity, as root without rights, and as an ordinary user.
+ * What a guest that has taken over its VMM's process can do: a shell in the very jail a VMM gets tries it. Real pk-cell,
+ * bwrap and pk-jail, for each kind of identity: as root, as a user with subordinate ids, as a user without.
  */
-import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Identity } from '../../src/driver/identity.ts';
 import { type JailSpec, jailArgv } from '../../src/driver/jail.ts';
 import { hostCovers } from '../../src/driver/jail-host.ts';
 import { allowedCpus, run, which } from '../../src/sys/process.ts';
+import { TEST_RANGE } from '../identity.ts';
 import { nativeProgram } from '../native.ts';
 
-const NOBODY = { uid: 65_534, gid: 65_534 };
 const isRoot = process.getuid?.() === 0;
 const busybox = which('busybox');
-const callers = [
-  { caller: 'root with an identity', callerUid: 0, identity: NOBODY, prefix: [] as string[] },
-  { caller: 'root without rights', callerUid: 0, identity: undefined, prefix: [] },
+/** A user of no system, and the ids that are his: newuidmap is told so by files of the test's own. */
+const USER = 1_895_890_000;
+const SUBIDS = { start: 1_895_900_000, count: 65_535 };
+const mappers = ['newuidmap', 'newgidmap'].map((name) => which(name));
+const callers: { caller: string; identity: Identity; outside: number; files: boolean; prefix: string[] }[] = [
+  { caller: 'root', identity: TEST_RANGE, outside: TEST_RANGE.start, files: true, prefix: [] },
   {
-    caller: 'an ordinary user',
-    callerUid: NOBODY.uid,
-    identity: undefined,
-    prefix: ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups'],
+    caller: 'a user with subordinate ids',
+    identity: { kind: 'subids', uids: SUBIDS, gids: SUBIDS, newuidmap: mappers[0]!, newgidmap: mappers[1]! },
+    outside: USER,
+    files: true,
+    prefix: asUser(),
   },
+  { caller: 'a user without', identity: { kind: 'single' }, outside: USER, files: false, prefix: asUser() },
 ];
 
-describe.runIf(isRoot && busybox !== undefined).each(callers)('jail of $caller', ({ callerUid, identity, prefix }) => {
-  let base: string;
-  let hidden: string;
-  let server: Server;
-  let volume: string;
-  let pkJail: string;
-  let connector: string;
+const scratch = mkdtempSync(join(tmpdir(), 'pk-probe-'));
+chmodSync(scratch, 0o755);
+afterAll(() => rmSync(scratch, { recursive: true }));
+let built: Promise<string> | undefined;
+function probe(): Promise<string> {
+  built ??= (async () => {
+    const program = join(scratch, 'probe');
+    const source = join(import.meta.dirname, '../fixtures/probe.c');
+    expect(await run(['musl-gcc', '-static', '-o', program, source])).toMatchObject({ code: 0, stderr: '' });
+    return program;
+  })();
+  return built;
+}
 
-  beforeAll(async () => {
-    // A name that would break any quoting.
-    base = mkdtempSync(join(tmpdir(), "pk jail '$(x) "));
-    chmodSync(base, 0o755);
-    pkJail = join(base, 'pk-jail');
-    copyFileSync(await nativeProgram('pk-jail'), pkJail);
-    connector = join(base, 'connect');
-    const source = join(import.meta.dirname, '../fixtures/connect.c');
-    expect(await run(['musl-gcc', '-static', '-o', connector, source])).toMatchObject({ code: 0, stderr: '' });
-    hidden = join(base, 'hidden');
-    mkdirSync(hidden);
-    writeFileSync(join(hidden, 'secret'), 'secret');
-    volume = join(base, 'volume');
-    mkdirSync(volume);
-    chmodSync(volume, 0o777);
-    server = createServer((socket) => socket.destroy());
-    await new Promise<void>((resolve) => server.listen(join(base, 'sock'), resolve));
-    chmodSync(join(base, 'sock'), 0o777);
-  });
-  afterAll(() => {
-    server.close();
-    rmSync(base, { recursive: true });
-  });
-
-  async function inside(script: string, change: Partial<JailSpec> = {}) {
-    const argv = jailArgv({
-      callerUid,
-      bwrap: which('bwrap')!,
-      pkJail,
-      filter: 'qemu',
-      noRandomize: false,
-      identity,
-      hostCpus: undefined,
-      memoryNodes: undefined,
-      joinFds: [],
-      binds: [{ source: busybox!, target: '/vmm/busybox', access: 'read' }],
-      root: { kind: 'host' },
-      volumes: [
-        { source: volume, target: '/a', readOnly: false },
-        { source: volume, target: '/b', readOnly: true },
-      ],
-      // An ordinary user's own list holds nothing that the user cannot reach.
-      covers: hostCovers([hidden]).filter(({ path }) => callerUid === 0 || !path.startsWith('/root/')),
-      shmBytes: 1 << 20,
-      directory: join(base, 'run dir'),
-      program: ['/vmm/busybox', 'sh', '-c', script],
-      ...change,
-    });
-    return await run([...prefix, ...argv], { deadlineMs: 20_000 });
-  }
-  /** Output of a script in which `$B` runs a busybox applet. */
-  async function said(script: string, change?: Partial<JailSpec>): Promise<string> {
-    const { stdout, stderr } = await inside(`B=/vmm/busybox; R=/export/root; ${script}`, change);
-    return stdout + stderr;
-  }
-
-  it('has no capability, cannot gain one, and is filtered', async () => {
-    const status = await said('$B cat /proc/self/status');
-    for (const set of ['CapInh', 'CapPrm', 'CapEff', 'CapAmb', 'CapBnd'])
-      expect(status).toContain(`${set}:\t${'0'.repeat(16)}\n`);
-    expect(status).toContain('NoNewPrivs:\t1\n');
-    expect(status).toContain('Seccomp:\t2\n');
-  });
-
-  it('has the identity it should and no groups of root', async () => {
-    const { uid, gid } = identity ?? (callerUid === 0 ? { uid: 0, gid: 0 } : NOBODY);
-    const status = await said('$B cat /proc/self/status');
-    expect(status).toContain(`Uid:\t${uid}\t${uid}\t${uid}\t${uid}\n`);
-    expect(status).toContain(`Gid:\t${gid}\t${gid}\t${gid}\t${gid}\n`);
-    if (identity !== undefined) expect(status).toMatch(/Groups:\t\s*\n/);
-  });
-
-  it('sees an almost empty root', async () => {
-    expect((await said('$B ls /')).split('\n').filter(Boolean)).toEqual(['dev', 'export', 'proc', 'tmp', 'vmm'].sort());
-    const disk = await said('$B ls /export; $B ls /dev', { root: { kind: 'directory', path: volume } });
-    expect(disk).not.toMatch(/vda|sda|kvm|mem$/m);
-  });
-
-  it('cannot see control sockets, kernel interfaces and hidden directories', async () => {
-    expect(
-      await said(`for d in run proc sys dev; do $B ls -A $R/$d; done; $B ls -A "$R/${hidden.replaceAll('$', '\\$')}"`),
-    ).toBe('');
-  });
-
-  it('sees only its own processes', async () => {
-    const pids = (await said('$B ls /proc')).split('\n').filter((name) => /^\d+$/.test(name));
-    expect(pids.length).toBeLessThan(5);
-    expect(await said(`$B kill -9 ${process.pid}`)).toMatch(/No such process/);
-  });
-
-  it('cannot write anywhere on the host', async () => {
-    const mounts = await said('$B cat /proc/self/mountinfo');
-    // What lies below another mount at the same place cannot be reached: the last one counts.
-    const reachable = new Map(
-      mounts
-        .split('\n')
-        .filter(Boolean)
-        .map((line) => [line.split(' ')[4]!, line.split(' ')[5]!]),
-    );
-    const writable = [...reachable].filter(([, options]) => !/(^|,)ro(,|$)/.test(options)).map(([path]) => path);
-    // In /dev these are single device nodes, and the bounded /dev/shm.
-    const own = [
-      '/dev/null',
-      '/dev/zero',
-      '/dev/full',
-      '/dev/random',
-      '/dev/urandom',
-      '/dev/tty',
-      '/dev/pts',
-      '/dev/shm',
-      '/tmp',
-      '/export/vol0',
-    ];
-    const outside = writable.filter(
-      (path) => !own.some((allowed) => path === allowed || path.startsWith(`${allowed}/`)),
-    );
-    // A cover over a directory hides what was mounted in it.
-    expect(outside.filter((path) => !/^\/export\/root\/(dev|proc|sys|run)\//.test(path))).toEqual([]);
-    for (const path of [
-      '/x',
-      '/vmm/x',
-      '/export/x',
-      '$R/tmp/x',
-      '$R/x',
-      '/export/vol1/x',
-      '$R/proc/x',
-      '/proc/sys/kernel/core_pattern',
-    ]) {
-      expect(await said(`echo no > "${path}"`), path).toMatch(/Read-only|Permission denied|nonexistent|can't create/);
+/** User ids, on the host, of the processes in the pid namespace of the jail whose pk-cell names this directory. */
+function jailUids(directory: string): string[] {
+  const statuses = readdirSync('/proc').flatMap((pid) => {
+    try {
+      return /^\d+$/.test(pid) ? [{ pid, status: readFileSync(`/proc/${pid}/status`, 'utf8') }] : [];
+    } catch {
+      return [];
     }
-    expect(await said('echo yes > /export/vol0/x && $B cat /export/vol1/x')).toBe('yes\n');
-    expect(readdirSync(volume)).toEqual(['x']);
-    rmSync(join(volume, 'x'));
   });
-
-  it('cannot make namespaces, mounts or device nodes', async () => {
-    for (const option of ['-U', '-m', '-n', '-p', '-i', '-u']) {
-      expect(await said(`$B unshare ${option} $B true`), option).toMatch(/Operation not permitted/);
+  const parents = statuses
+    .filter(({ pid }) => {
+      try {
+        const argv = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+        return argv[0]!.endsWith('bwrap') && argv.some((word) => word.startsWith(directory));
+      } catch {
+        return false;
+      }
+    })
+    .map(({ pid }) => pid);
+  const below = new Set(parents);
+  const uids: string[] = [];
+  for (let grown = true; grown; ) {
+    grown = false;
+    for (const { pid, status } of statuses) {
+      const parent = /^PPid:\t(\d+)/m.exec(status)![1]!;
+      if (below.has(pid) || !below.has(parent)) continue;
+      below.add(pid);
+      grown = true;
+      if (/^NSpid:\t\d+\t/m.test(status) && !/^Name:\tbwrap/m.test(status))
+        uids.push(/^Uid:\t(\d+)/m.exec(status)![1]!);
     }
-    expect(await said('$B mount -t tmpfs none /tmp')).toMatch(/denied|not permitted/);
-    expect(await said('$B umount $R/proc')).toMatch(/denied|not permitted/);
-    expect(await said('$B mount -o remount,rw $R')).toMatch(/denied|not permitted/);
-    expect(await said('$B chroot $R /bin/true')).toMatch(/not permitted/);
-    expect(await said('$B mknod /tmp/vda b 254 0')).toMatch(/not permitted/);
-    expect(await said('$B nsenter -t 1 -m $B true')).toMatch(/not permitted|denied|No such/);
-  });
+  }
+  return uids;
+}
 
-  it('cannot connect to anything, and has no network', async () => {
-    const path = join(base, 'sock');
-    expect((await run([connector, path])).stdout).toBe('connected\n');
-    // The socket file can be seen in a host root; reaching it is another matter.
-    const binds = [{ source: connector, target: '/vmm/connect', access: 'read' } as const];
-    const tried = await inside('', { binds, program: ['/vmm/connect', `/export/root${path}`] });
-    expect(tried.stdout).toBe('Operation not permitted\n');
-    expect(await said('$B nc 127.0.0.1 1 < /dev/null')).toMatch(/not supported|not permitted/i);
-    expect((await said('$B cat /proc/net/dev')).split('\n').filter((line) => line.includes(':'))).toHaveLength(1);
-  });
+/** Runs what follows as USER, in a mount namespace in which the system knows him and his ids. */
+function asUser(): string[] {
+  const script = `
+    mount --make-rprivate / && for f in passwd group subuid subgid; do cp /etc/$f "$0/$f"; done
+    echo "pk-test:x:${USER}:${USER}::/:/bin/sh" >> "$0/passwd"; echo "pk-test:x:${USER}:" >> "$0/group"
+    for f in subuid subgid; do echo "pk-test:${SUBIDS.start}:${SUBIDS.count}" >> "$0/$f"; done
+    for f in passwd group subuid subgid; do mount --bind "$0/$f" /etc/$f || exit 99; done
+    exec setpriv --reuid ${USER} --regid ${USER} --clear-groups "$@"`;
+  return ['unshare', '-m', 'sh', '-c', script];
+}
 
-  it('cannot become root through a setuid program', async () => {
-    const uid = await said('$R/usr/bin/su -c id root < /dev/null; $B id -u');
-    if (callerUid !== 0 || identity !== undefined) expect(uid).not.toMatch(/uid=0/);
-  });
+describe.runIf(isRoot && busybox !== undefined).each(callers)(
+  'jail of $caller',
+  ({ identity, outside, files, prefix }) => {
+    let base: string;
+    let hidden: string;
+    let server: Server;
+    let volume: string;
+    let pkCell: string;
+    let pkJail: string;
+    let connector: string;
 
-  it('has bounded memory-backed files', async () => {
-    expect(await said('$B dd if=/dev/zero of=/dev/shm/big bs=1M count=3')).toMatch(/No space left/);
-  });
-
-  it('runs where it was pinned, with a fixed address space where asked', async () => {
-    const cpu = allowedCpus().at(-1)!;
-    expect(await said('$B grep Cpus_allowed_list /proc/self/status', { hostCpus: [cpu] })).toBe(
-      `Cpus_allowed_list:\t${cpu}\n`,
-    );
-    const stacks = new Set<string>();
-    for (let round = 0; round < 2; round++)
-      stacks.add(await said("$B grep '.stack.' /proc/self/maps", { noRandomize: true }));
-    expect(stacks.size).toBe(1);
-  });
-
-  it('cannot leave the CPUs it was pinned to', async () => {
-    const cpu = allowedCpus().at(-1)!;
-    const attempt = '$B taskset -p ff $$; $B grep Cpus_allowed_list /proc/self/status';
-    const answer = await said(attempt, { hostCpus: [cpu] });
-    expect(answer).toContain('Operation not permitted');
-    expect(answer).toContain(`Cpus_allowed_list:\t${cpu}\n`);
-  });
-
-  it('has all its memory on the nodes it is bound to, or does not run', async () => {
-    expect(await said("$B grep '.heap.' /proc/self/numa_maps", { memoryNodes: [0] })).toMatch(/ bind:0 /);
-    expect(await inside('true', { memoryNodes: [1023] })).toMatchObject({
-      code: 125,
-      stderr: expect.stringContaining('--mems 1023'),
+    beforeAll(async () => {
+      // A name that would break any quoting.
+      base = mkdtempSync(join(tmpdir(), "pk jail '$(x) "));
+      chmodSync(base, 0o755);
+      pkJail = join(base, 'pk-jail');
+      copyFileSync(await nativeProgram('pk-jail'), pkJail);
+      pkCell = join(base, 'pk-cell');
+      copyFileSync(await nativeProgram('pk-cell'), pkCell);
+      connector = join(base, 'connect');
+      const source = join(import.meta.dirname, '../fixtures/connect.c');
+      expect(await run(['musl-gcc', '-static', '-o', connector, source])).toMatchObject({ code: 0, stderr: '' });
+      hidden = join(base, 'hidden');
+      mkdirSync(hidden);
+      writeFileSync(join(hidden, 'secret'), 'secret');
+      volume = join(base, 'volume');
+      mkdirSync(volume);
+      if (prefix.length > 0) chownSync(volume, USER, USER);
+      mkdirSync(join(base, 'etc'));
+      mkdirSync(join(base, 'run dir'));
+      chownSync(join(base, 'run dir'), prefix.length > 0 ? USER : 0, prefix.length > 0 ? USER : 0);
+      server = createServer((socket) => socket.destroy());
+      await new Promise<void>((resolve) => server.listen(join(base, 'sock'), resolve));
+      chmodSync(join(base, 'sock'), 0o777);
     });
-  });
+    afterAll(() => {
+      server.close();
+      rmSync(base, { recursive: true });
+    });
 
-  it('reports how the program ended', async () => {
-    expect(await inside('exit 7')).toMatchObject({ code: 7 });
-    expect(await inside('kill -6 $$')).toMatchObject({ code: 134 });
-  });
+    async function inside(script: string, change: Partial<JailSpec> = {}) {
+      const argv = jailArgv({
+        identity,
+        bwrap: which('bwrap')!,
+        pkCell,
+        pkJail,
+        filter: 'qemu',
+        noRandomize: false,
+        hostCpus: undefined,
+        memoryNodes: undefined,
+        joinFds: [],
+        binds: [{ source: busybox!, target: '/vmm/busybox', access: 'read' }],
+        root: { kind: 'host', mapped: true },
+        volumes: [
+          { source: volume, target: '/a', readOnly: false },
+          { source: volume, target: '/b', readOnly: true },
+        ],
+        // An ordinary user's own list holds nothing that the user cannot reach.
+        covers: hostCovers([hidden]).filter(({ path }) => prefix.length === 0 || !path.startsWith('/root/')),
+        uncovered: [base],
+        memoryFiles: [{ target: '/dev/shm', bytes: 1 << 20, inodes: 16, mode: '1777' }],
+        directory: join(base, 'run dir'),
+        program: ['/vmm/busybox', 'sh', '-c', script],
+        ...change,
+      });
+      const etc = prefix.length > 0 ? [join(base, 'etc')] : [];
+      return await run([...prefix, ...etc, ...argv], { deadlineMs: 20_000 });
+    }
+    /** Output of a script in which `$B` runs a busybox applet. */
+    async function said(script: string, change?: Partial<JailSpec>): Promise<string> {
+      const { stdout, stderr } = await inside(`B=/vmm/busybox; R=/export/root; ${script}`, change);
+      return stdout + stderr;
+    }
 
-  it('leaves no core dump', async () => {
-    expect(await said('ulimit -c')).toBe('0\n');
-  });
-});
+    it('has rights over the files of its own ids at most, cannot gain any, and is filtered', async () => {
+      const status = await said('$B cat /proc/self/status');
+      const rights = files ? '000000000000000b' : '0'.repeat(16);
+      for (const set of ['CapInh', 'CapPrm', 'CapEff', 'CapAmb', 'CapBnd'])
+        expect(status).toContain(`${set}:\t${rights}\n`);
+      expect(status).toContain('NoNewPrivs:\t1\n');
+      expect(status).toContain('Seccomp:\t2\n');
+      const image = await said('$B cat /proc/self/status', { root: { kind: 'directory', path: volume }, volumes: [] });
+      expect(image).toContain(`CapEff:\t${rights}\n`);
+    });
+
+    it('is root inside and nobody of the host, in every process and from the first', async () => {
+      const status = await said('$B cat /proc/self/status');
+      expect(status).toContain('Uid:\t0\t0\t0\t0\n');
+      expect(status).toContain('Gid:\t0\t0\t0\t0\n');
+      if (prefix.length === 0) expect(status).toMatch(/Groups:\t\s*\n/);
+      const map = (await said('$B cat /proc/self/uid_map')).trim().split(/\s+/).map(Number);
+      expect(map.slice(0, 2)).toEqual([0, outside]);
+      expect(map.includes(0, 1)).toBe(false);
+      // Seen from outside while it runs; all processes of the jail are in its pid namespace.
+      const seen = new Promise<string[]>((resolve) => {
+        server.once('connection', () => {});
+        const look = setInterval(() => {
+          const uids = jailUids(base);
+          if (uids.length < 2) return;
+          clearInterval(look);
+          resolve(uids);
+        }, 5);
+      });
+      const running = inside('while $B test ! -e /export/vol0/go; do $B usleep 10000; done; $B rm /export/vol0/go', {
+        program: [
+          '/vmm/busybox',
+          'sh',
+          '-c',
+          'B=/vmm/busybox; while $B test ! -e /export/vol0/go; do $B usleep 10000; done',
+        ],
+      });
+      const uids = await seen;
+      writeFileSync(join(volume, 'go'), '');
+      await running;
+      rmSync(join(volume, 'go'));
+      expect(new Set(uids)).toEqual(new Set([String(outside)]));
+    });
+
+    it('starts with a small fixed environment, and its first process shows none', async () => {
+      expect((await said('$B env')).split('\n').filter(Boolean).sort()).toEqual(
+        expect.arrayContaining(['PATH=/usr/bin:/bin']),
+      );
+      expect(await said('$B env')).not.toMatch(/HOME=|USER=|POLYKERNEL|npm/);
+      expect(await said('$B cat /proc/1/environ')).toMatch(/Permission denied/);
+    });
+
+    it('sees owners as they are, and gives them where it has ids to give', async () => {
+      const [uid, given] = prefix.length > 0 ? [USER, SUBIDS.start + 999] : [0, 1000];
+      const script =
+        'cd /export/vol0; $B touch mine; $B chown 1000:1000 mine; $B stat -c "%u:%g" . mine; $B ls -ldn $R/etc | $B cut -c1-30';
+      const told = (await said(script)).split('\n');
+      expect(statSync(join(volume, 'mine')).uid).toBe(files ? given : uid);
+      rmSync(join(volume, 'mine'));
+      if (!files) expect(told.join('\n')).toMatch(/chown: .*Invalid argument/);
+      expect(told).toContain('0:0');
+      if (files) expect(told).toContain('1000:1000');
+      // Root's foreground sees the machine with root's eyes; who is not root sees strangers' files as nobody's.
+      const shadow = await said('$B cat $R/etc/shadow > /dev/null && echo read; $B stat -c %u $R/etc/shadow');
+      expect(shadow).toMatch(prefix.length === 0 ? /^read\n0\n/ : /^65534\n.*Permission denied/);
+      const plain = await said('$B cat $R/etc/shadow', { root: { kind: 'host' } });
+      expect(plain).toMatch(/Permission denied/);
+    });
+
+    it('refuses what a program in place of the VMM would try', async () => {
+      const tries = join(volume, 'tries');
+      mkdirSync(tries);
+      if (prefix.length > 0) chownSync(tries, USER, USER);
+      const ran = await inside('', {
+        binds: [{ source: await probe(), target: '/vmm/probe', access: 'read' }],
+        program: ['/vmm/probe', '/export/vol0/tries'],
+      });
+      const found = Object.fromEntries(
+        ran.stdout
+          .trim()
+          .split('\n')
+          .map((line) => line.split(' ')),
+      );
+      const { mkdir, ...others } = found;
+      expect(mkdir).toBe('ok');
+      const allowed = ['chmod-plain', 'chmod-sgid-dir', 'fchmod-sgid-dir', 'fchmodat-sgid-dir'];
+      for (const [name, result] of Object.entries(others)) {
+        if (allowed.includes(name)) expect(result, name).toBe('ok');
+        else if (name === 'mkdir-suid') expect(['EPERM', 'ok']).toContain(result);
+        else expect(result, name).toMatch(/^(EPERM|ENOSYS|EACCES|EAFNOSUPPORT|ESRCH|ENOENT)$/);
+      }
+      for (const name of ['unknown-call', 'newer-call', 'openat2-suid', 'clone3'])
+        expect(others[name], name).toBe('ENOSYS');
+      expect(Object.keys(others).length).toBeGreaterThan(45);
+      // Whatever was answered, nothing of it is there.
+      for (const name of readdirSync(tries)) {
+        const { mode, isDirectory } = {
+          mode: statSync(join(tries, name)).mode,
+          isDirectory: statSync(join(tries, name)).isDirectory(),
+        };
+        expect(mode & 0o4000, name).toBe(0);
+        if (!isDirectory) expect(mode & 0o2000, name).toBe(0);
+      }
+      expect(statSync(join(tries, 'dir')).mode & 0o7777).toBe(0o2755);
+      rmSync(tries, { recursive: true });
+    });
+
+    it('lets files become set-uid where that was asked for', async () => {
+      const volumes = [{ source: volume, target: '/a', readOnly: false, maySetId: true }];
+      expect(await said('cd /export/vol0; $B touch s; $B chmod 4755 s; $B stat -c %a s', { volumes })).toBe('4755\n');
+      rmSync(join(volume, 's'));
+    });
+
+    it('does not start when a volume is not what it was, and says so', async () => {
+      const place = join(base, 'open place');
+      mkdirSync(place);
+      chmodSync(place, 0o777);
+      const given = join(place, 'given');
+      mkdirSync(given);
+      const owner = prefix.length > 0 ? USER : 0;
+      chownSync(given, owner, owner);
+      const seen = { path: given, uid: owner, inode: String(statSync(given, { bigint: true }).ino) };
+      const volumes = [{ source: given, target: '/a', readOnly: false, seen }];
+      expect(await inside('exit 0', { volumes })).toMatchObject({ code: 0 });
+      // Another directory, where others can write.
+      renameSync(given, `${given}.old`);
+      mkdirSync(given);
+      chownSync(given, owner, owner);
+      expect(await inside('exit 0', { volumes })).toMatchObject({
+        code: 125,
+        stderr: expect.stringContaining('refused'),
+      });
+      // The same below directories that only we can write.
+      if (prefix.length === 0) {
+        chmodSync(place, 0o755);
+        const sheltered = mkdtempSync('/root/pk-sheltered-');
+        mkdirSync(join(sheltered, 'v'));
+        const moved = [{ ...volumes[0]!, seen: { path: join(sheltered, 'v'), uid: 0, inode: '1' } }];
+        expect(await inside('exit 0', { volumes: moved })).toMatchObject({ code: 0 });
+        rmSync(sheltered, { recursive: true });
+      }
+      chownSync(given, 12_345, 12_345);
+      expect(await inside('exit 0', { volumes })).toMatchObject({
+        code: 125,
+        stderr: expect.stringMatching(/belongs to user 12345 now/),
+      });
+      rmSync(given, { recursive: true });
+      symlinkSync(volume, given);
+      expect(await inside('exit 0', { volumes })).toMatchObject({
+        code: 125,
+        stderr: expect.stringMatching(/symbolic link now/),
+      });
+      rmSync(place, { recursive: true });
+    });
+
+    it('leaves no mount, and shows none that is made later', async () => {
+      const before = (await run(['cat', '/proc/self/mountinfo'])).stdout;
+      await inside('exit 0');
+      expect((await run(['cat', '/proc/self/mountinfo'])).stdout).toBe(before);
+      expect(readdirSync(join(base, 'run dir', 'trees'))).toEqual([]);
+      expect(await said('$B grep -c shared: /proc/self/mountinfo; $B grep -c master: /proc/self/mountinfo')).toBe(
+        '0\n0\n',
+      );
+    });
+
+    it('sees an almost empty root', async () => {
+      expect((await said('$B ls /')).split('\n').filter(Boolean)).toEqual(
+        ['dev', 'export', 'proc', 'tmp', 'vmm'].sort(),
+      );
+      const disk = await said('$B ls /export; $B ls /dev', { root: { kind: 'directory', path: volume } });
+      expect(disk).not.toMatch(/vda|sda|kvm|mem$/m);
+    });
+
+    it('cannot see control sockets, kernel interfaces and hidden directories', async () => {
+      expect(
+        await said(
+          `for d in run proc sys dev; do $B ls -A $R/$d; done; $B ls -A "$R/${hidden.replaceAll('$', '\\$')}"`,
+        ),
+      ).toBe('');
+    });
+
+    it('sees only its own processes', async () => {
+      const pids = (await said('$B ls /proc')).split('\n').filter((name) => /^\d+$/.test(name));
+      expect(pids.length).toBeLessThan(5);
+      expect(await said(`$B kill -9 ${process.pid}`)).toMatch(/No such process/);
+    });
+
+    it('cannot write anywhere on the host', async () => {
+      const mounts = await said('$B cat /proc/self/mountinfo');
+      // What lies below another mount at the same place cannot be reached: the last one counts.
+      const reachable = new Map(
+        mounts
+          .split('\n')
+          .filter(Boolean)
+          .map((line) => [line.split(' ')[4]!, line.split(' ')[5]!]),
+      );
+      const writable = [...reachable].filter(([, options]) => !/(^|,)ro(,|$)/.test(options)).map(([path]) => path);
+      // In /dev these are single device nodes, and the bounded /dev/shm.
+      const own = [
+        '/dev/null',
+        '/dev/zero',
+        '/dev/full',
+        '/dev/random',
+        '/dev/urandom',
+        '/dev/tty',
+        '/dev/pts',
+        '/dev/shm',
+        '/tmp',
+        '/export/vol0',
+      ];
+      const outside = writable.filter(
+        (path) => !own.some((allowed) => path === allowed || path.startsWith(`${allowed}/`)),
+      );
+      // A cover over a directory hides what was mounted in it.
+      expect(outside.filter((path) => !/^\/export\/root\/(dev|proc|sys|run)\//.test(path))).toEqual([]);
+      for (const path of [
+        '/x',
+        '/vmm/x',
+        '/export/x',
+        '$R/tmp/x',
+        '$R/x',
+        '/export/vol1/x',
+        '$R/proc/x',
+        '/proc/sys/kernel/core_pattern',
+      ]) {
+        expect(await said(`echo no > "${path}"`), path).toMatch(/Read-only|Permission denied|nonexistent|can't create/);
+      }
+      expect(await said('echo yes > /export/vol0/x && $B cat /export/vol1/x')).toBe('yes\n');
+      expect(readdirSync(volume)).toEqual(['x']);
+      rmSync(join(volume, 'x'));
+    });
+
+    it('cannot make namespaces, mounts or device nodes', async () => {
+      for (const option of ['-U', '-m', '-n', '-p', '-i', '-u']) {
+        expect(await said(`$B unshare ${option} $B true`), option).toMatch(/Operation not permitted/);
+      }
+      expect(await said('$B mount -t tmpfs none /tmp')).toMatch(/denied|not permitted/);
+      expect(await said('$B umount $R/proc')).toMatch(/denied|not permitted/);
+      expect(await said('$B mount -o remount,rw $R')).toMatch(/denied|not permitted/);
+      expect(await said('$B chroot $R /bin/true')).toMatch(/not permitted/);
+      expect(await said('$B mknod /tmp/vda b 254 0')).toMatch(/not permitted/);
+      expect(await said('$B nsenter -t 1 -m $B true')).toMatch(/not permitted|denied|No such/);
+    });
+
+    it('cannot connect to anything, and has no network', async () => {
+      const path = join(base, 'sock');
+      expect((await run([connector, path])).stdout).toBe('connected\n');
+      // The socket file can be seen in a host root; reaching it is another matter.
+      const binds = [{ source: connector, target: '/vmm/connect', access: 'read' } as const];
+      const tried = await inside('', { binds, program: ['/vmm/connect', `/export/root${path}`] });
+      expect(tried.stdout).not.toContain('connected');
+    expect(tried.code).not.toBe(0);
+      expect(await said('$B nc 127.0.0.1 1 < /dev/null')).toMatch(/not supported|not permitted/i);
+      expect((await said('$B cat /proc/net/dev')).split('\n').filter((line) => line.includes(':'))).toHaveLength(1);
+    });
+
+    it('cannot become root through a setuid program', async () => {
+      const uid = await said('$R/usr/bin/su -c id root < /dev/null; $B id -u');
+      // Root inside, without a right that root outside has.
+      expect(uid).not.toMatch(/uid=0\(root\).*\n0/);
+    });
+
+    it('has bounded memory-backed files', async () => {
+      expect(await said('$B dd if=/dev/zero of=/dev/shm/big bs=1M count=3')).toMatch(/No space left/);
+    });
+
+    it('runs where it was pinned, with a fixed address space where asked', async () => {
+      const cpu = allowedCpus().at(-1)!;
+      expect(await said('$B grep Cpus_allowed_list /proc/self/status', { hostCpus: [cpu] })).toBe(
+        `Cpus_allowed_list:\t${cpu}\n`,
+      );
+      const stacks = new Set<string>();
+      for (let round = 0; round < 2; round++)
+        stacks.add(await said("$B grep '.stack.' /proc/self/maps", { noRandomize: true }));
+      expect(stacks.size).toBe(1);
+    });
+
+    it('cannot leave the CPUs it was pinned to', async () => {
+      const cpu = allowedCpus().at(-1)!;
+      const attempt = '$B taskset -p ff $$; $B grep Cpus_allowed_list /proc/self/status';
+      const answer = await said(attempt, { hostCpus: [cpu] });
+      expect(answer).toContain('Operation not permitted');
+      expect(answer).toContain(`Cpus_allowed_list:\t${cpu}\n`);
+    });
+
+    it('has all its memory on the nodes it is bound to, or does not run', async () => {
+      expect(await said("$B grep '.heap.' /proc/self/numa_maps", { memoryNodes: [0] })).toMatch(/ bind:0 /);
+      expect(await inside('true', { memoryNodes: [1023] })).toMatchObject({
+        code: 125,
+        stderr: expect.stringContaining('--mems 1023'),
+      });
+    });
+
+    it('reports how the program ended', async () => {
+      expect(await inside('exit 7')).toMatchObject({ code: 7 });
+      expect(await inside('kill -6 $$')).toMatchObject({ code: 134 });
+    });
+
+    it('leaves no core dump', async () => {
+      expect(await said('ulimit -c')).toBe('0\n');
+    });
+  },
+);

@@ -17,7 +17,6 @@ import { TEST_RANGE, testIdentity } from '../identity.ts';
 import { nativeProgram } from '../native.ts';
 
 const MIB = 2 ** 20;
-const NOBODY = { uid: 65534, gid: 65534 };
 const isRoot = process.getuid?.() === 0;
 
 async function qemuImage(): Promise<KernelImage> {
