@@ -1,6 +1,5 @@
 /** Whose the processes of a test's kernels are: ids that the registry of the machine never gives out. */
-import { userIdentity } from '../src/daemon/identities.ts';
-import { type Identity, RANGE_IDS } from '../src/driver/identity.ts';
+import { type Identity, RANGE_IDS, userIdentity } from '../src/sys/identity.ts';
 
 export const TEST_RANGE: Extract<Identity, { kind: 'range' }> = {
   kind: 'range',

@@ -19,6 +19,8 @@ const REQUIREMENTS: readonly Requirement[] = [
   { package: 'user-mode-linux', program: 'linux.uml' },
   { package: 'qemu-system-x86', program: 'qemu-system-x86_64' },
   { package: 'bubblewrap', program: 'bwrap' },
+  // Gives kernels of an ordinary user more than one id. Unpacked it has no rights and is not used.
+  { package: 'uidmap', program: 'newuidmap' },
   { package: 'gcc', program: 'gcc' },
   { package: 'libc6-dev', file: '/usr/include/stdio.h' },
   { package: 'musl-tools', program: 'musl-gcc' },

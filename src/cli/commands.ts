@@ -21,6 +21,10 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
   resume: { summary: 'let paused instances go on', load: () => import('./commands/resume.ts') },
   wait: { summary: 'wait until instances end; print their exit codes', load: () => import('./commands/wait.ts') },
   rm: { summary: 'remove instances', load: () => import('./commands/rm.ts') },
+  unshare: {
+    summary: 'run a command as the owner of what your kernels wrote',
+    load: () => import('./commands/unshare.ts'),
+  },
   top: { summary: 'what instances use, live', load: () => import('./commands/top.ts') },
   stats: { summary: 'what instances use: CPU, memory, disk, network', load: () => import('./commands/stats.ts') },
   cp: { summary: 'copy a file into or out of an instance', load: () => import('./commands/cp.ts') },

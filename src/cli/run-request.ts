@@ -5,6 +5,7 @@ import type { ChannelUse } from '../channel/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { PUBLISH_HINT, parsePublishedPort } from '../sys/published-port.ts';
 import { parseBytes, parseDuration } from '../sys/units.ts';
+import { parseVolume, type VolumeText } from '../sys/volume-text.ts';
 import type { Invocation } from './command.ts';
 import { environmentEntry, userIds } from './instances.ts';
 
@@ -161,17 +162,21 @@ function channelUse(text: string): ChannelUse {
   });
 }
 
-/** `SRC:DST[:ro]`. A relative SRC is taken from the working directory when it begins with a dot. */
-function volume(text: string, cwd: string): { source: string; target: string; readOnly: boolean } {
-  const match = /^([^:]+):(\/[^:]*)(?::(ro|rw))?$/.exec(text);
-  if (match === null || !/^[./]/.test(match[1]!)) {
-    throw new PolykernelError('invalid', `--volume: ${JSON.stringify(text)} is not SRC:DST or SRC:DST:ro`, {
-      field: '--volume',
-      value: text,
-      hint: 'SRC is a path on this machine (absolute, or beginning with "."), DST an absolute path in the guest: ./data:/data:ro.',
-    });
+/** A relative SRC is taken from the working directory when it begins with a dot. */
+function volume(text: string, cwd: string): VolumeText {
+  const parsed = parseVolume(text);
+  if (parsed === undefined || !/^[./]/.test(parsed.source)) {
+    throw new PolykernelError(
+      'invalid',
+      `--volume: ${JSON.stringify(text)} is not SRC:DST, SRC:DST:ro or SRC:DST:suid`,
+      {
+        field: '--volume',
+        value: text,
+        hint: 'SRC is a path on this machine (absolute, or beginning with "."), DST an absolute path in the guest: ./data:/data:ro.',
+      },
+    );
   }
-  return { source: resolve(cwd, match[1]!), target: match[2]!, readOnly: match[3] === 'ro' };
+  return { ...parsed, source: resolve(cwd, parsed.source) };
 }
 
 function publishedPort(text: string): NonNullable<CreateRequest['publish']>[number] {

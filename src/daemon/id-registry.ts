@@ -9,9 +9,9 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { type IdBlock, type Identity, RANGE_IDS } from '../driver/identity.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
-import { type Identities, readSubids } from './identities.ts';
+import { type IdBlock, type Identity, RANGE_IDS, readSubids } from '../sys/identity.ts';
+import type { Identities } from './identities.ts';
 
 /** Not in a state directory: those come and go, and there may be several. */
 const REGISTRY = '/var/lib/polykernel-ids/ids.db';

@@ -1,6 +1,5 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import type { Identity } from '../driver/identity.ts';
 import type { Driver, DriverName, Kernel, RootSource, SharedRegion } from '../driver/index.ts';
 import type { KernelImage } from '../image/index.ts';
 import {
@@ -22,6 +21,7 @@ import { assign, type Ledger, type Partition, type Pool, place } from '../ledger
 import type { Observed } from '../stack/index.ts';
 import { type Clock, timestamp } from '../sys/clock.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
+import type { Identity } from '../sys/identity.ts';
 import type { Layout } from '../sys/paths.ts';
 import type { Channels } from './channels.ts';
 import type { Drivers } from './drivers.ts';
@@ -74,6 +74,18 @@ export interface SupervisorOptions {
 
 /** Without ids to give away, what a user of the guest other than its root writes would be the caller's own. Throws `unsupported`. */
 function checkUser({ name, uid, volumes }: InstanceSpec, identity: Identity): void {
+  const setId = volumes.findIndex(({ maySetId }) => maySetId);
+  if (setId >= 0 && identity.kind !== 'range') {
+    throw new PolykernelError(
+      'permission',
+      `${name} is to make set-uid files, and only root may let a kernel do that`,
+      {
+        field: `volumes[${setId}].maySetId`,
+        value: true,
+        hint: 'Leave :suid out, or run Polykernel as root.',
+      },
+    );
+  }
   if (identity.kind !== 'single' || uid === 0 || volumes.every(({ readOnly }) => readOnly)) return;
   throw new PolykernelError(
     'unsupported',

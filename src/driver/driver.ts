@@ -7,7 +7,7 @@ import type { GuestLink } from '../guest/index.ts';
 import type { NetworkPort } from '../host/index.ts';
 import type { KernelImage } from '../image/index.ts';
 import type { NodeMemory } from '../ledger/types.ts';
-import type { Identity } from './identity.ts';
+import type { Identity } from '../sys/identity.ts';
 
 export type DriverName = 'uml' | 'qemu' | 'fake';
 

@@ -10,8 +10,9 @@
  *   capability, or can make a namespace. A VMM that serves files has three capabilities over the ids of its kernel.
  * - The jail dies with the process that started it: the kernel kills the whole pid namespace.
  */
+
+import { type Identity, identityOptions } from '../sys/identity.ts';
 import type { RootSource, Source, Volume } from './driver.ts';
-import { type Identity, identityOptions } from './identity.ts';
 
 /** Where the guest's root source is found inside the jail: a directory, or a file system image. */
 export const JAIL_ROOT = '/export/root';

@@ -8,6 +8,8 @@ import { awaitProgramExit, killShim, readConsoleTail } from './shim.ts';
 
 const TAIL_BYTES = 4096;
 const TAIL_LINES = 12;
+/** With which the programs that make a jail end when they cannot. */
+const JAIL_FAILED = 125;
 
 /**
  * Rejects with `panic` or `kernel-died` when the kernel's process ends before `done`; otherwise stays pending.
@@ -27,9 +29,30 @@ async function endError(
   directory: string,
   exit: Awaited<ReturnType<typeof awaitProgramExit>>,
 ): Promise<PolykernelError> {
+  if (exit?.code === JAIL_FAILED) {
+    const refusal = await jailFailure(directory);
+    if (refusal !== undefined) return refusal;
+  }
   const ended = await explainExit(directory, exit);
   const code = ended.reason === 'panic' ? 'panic' : 'kernel-died';
   return new PolykernelError(code, `the kernel did not get ready: ${ended.message}${await consoleNote(directory)}`);
+}
+
+/** What pk-cell, bwrap or pk-jail said, if it was one of them that could not go on: no kernel ran then. */
+async function jailFailure(directory: string): Promise<PolykernelError | undefined> {
+  const said = (await readConsoleTail(directory, TAIL_BYTES)).split('\n');
+  const match = said.map((line) => /^(pk-cell|bwrap|pk-jail): (refused: )?(.{1,1000})/.exec(line)).find(Boolean);
+  if (!match) return undefined;
+  const [, program, refused, text] = match;
+  if (refused === undefined) {
+    return new PolykernelError('unavailable', `the jail of the kernel could not be made (${program}: ${text})`, {
+      hint: 'See what this machine lacks: pk doctor',
+    });
+  }
+  return new PolykernelError('conflict', text!, {
+    field: 'volumes',
+    hint: 'If that is as it should be, remove the instance and create it anew.',
+  });
 }
 
 /**

@@ -69,6 +69,7 @@ export function umlGuestRoot(spec: Pick<LaunchSpec, 'root' | 'volumes'>): GuestR
   const needsShare = disk === undefined || spec.volumes.length > 0;
   return {
     exportMount: needsShare ? { fstype: 'hostfs', source: 'export', data: '/export' } : undefined,
+    ignoresSetId: spec.root.kind === 'host' && !spec.root.mapped,
     root: disk === undefined ? 'export' : { blockDevice: '/dev/ubda', fstype: disk },
     volumes: spec.volumes.map(({ target, readOnly }, index) => ({ index, target, readOnly })),
   };

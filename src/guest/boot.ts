@@ -5,6 +5,11 @@ import type { Pair } from './protocol.ts';
 export interface GuestRoot {
   /** How the guest mounts the one share it is shown: `root/` (the lower layer), `vol0`, `vol1`... */
   exportMount: { fstype: string; source: string; data: string } | undefined;
+  /**
+   * The root's owners are not what they seem: who is root runs its set-uid programs as root, and nobody becomes nobody. For
+   * others they give nothing either way.
+   */
+  ignoresSetId?: boolean;
   /** Lower layer: `root/` in the share, or a block device of the guest. */
   root: 'export' | { blockDevice: string; fstype: string };
   /** `index`: which volN of the share; `target`: absolute path in the guest. */
@@ -101,7 +106,8 @@ export function rootOps(input: GuestRoot & GuestIdentity & { modules: readonly s
   ops.push(['mkdir', etc], ['mkdir', `${scratch}/work`]);
   ops.push(['write', `${etc}/hostname\x1f${input.hostname}\n`], ['write', `${etc}/machine-id\x1f${input.machineId}\n`]);
   const layers = `lowerdir=${lower},upperdir=${scratch}/upper,workdir=${scratch}/work`;
-  ops.push(['mount', ['overlay', 'root', NEW_ROOT, '', layers].join('\x1f')], ['switch-root', NEW_ROOT]);
+  const flags = input.ignoresSetId ? 'nosuid' : '';
+  ops.push(['mount', ['overlay', 'root', NEW_ROOT, flags, layers].join('\x1f')], ['switch-root', NEW_ROOT]);
 
   for (const { index, target, readOnly } of volumes) {
     if (!/^\/./.test(target) || target.includes('\x1f') || target.split('/').includes('..')) {

@@ -1,7 +1,7 @@
 /** What is kept of an instance across daemons. */
 import type { Migration, OldRecord, TableDefinition } from '../core/table.ts';
-import type { Identity } from '../driver/identity.ts';
 import type { HostPlacement, LaunchSpec } from '../driver/index.ts';
+import type { Identity } from '../sys/identity.ts';
 import type { Machine } from './machine.ts';
 import type { Sources } from './source.ts';
 import type { InstanceSpec, InstanceStatus, Placement } from './spec.ts';

@@ -25,6 +25,10 @@ export const volumeSchema = {
     source: { ...absolutePath, description: 'Absolute host path' },
     target: { ...absolutePath, description: 'Absolute path in the guest' },
     readOnly: { type: 'boolean', description: 'Default false' },
+    maySetId: {
+      type: 'boolean',
+      description: 'Files in it may become set-uid and set-gid; where the daemon is root. Default false',
+    },
   },
 } as const;
 

@@ -109,7 +109,7 @@ const ROWS: readonly Row[] = [
   ],
   [
     'kernels.*.volumes',
-    'list of SOURCE:TARGET[:ro] or maps',
+    'list of SOURCE:TARGET[:ro|suid] or maps',
     'none',
     false,
     'host directories and files to share',
@@ -118,6 +118,14 @@ const ROWS: readonly Row[] = [
   ['kernels.*.volumes[].source', 'path', 'required', false, 'on this machine', text],
   ['kernels.*.volumes[].target', 'absolute path', 'required', false, 'in the guest', text],
   ['kernels.*.volumes[].readOnly', 'true or false', 'false', false, 'the guest cannot write', { type: 'boolean' }],
+  [
+    'kernels.*.volumes[].maySetId',
+    'true or false',
+    'false',
+    false,
+    'its files may become set-uid and set-gid; for root alone',
+    { type: 'boolean' },
+  ],
   [
     'kernels.*.network',
     'none, private or egress',

@@ -4,6 +4,7 @@ import { checkInstanceName } from '../instance/name.ts';
 import { checkCreateRequest } from '../instance/schema.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { PUBLISH_HINT, parsePublishedPort } from '../sys/published-port.ts';
+import { parseVolume, type VolumeText } from '../sys/volume-text.ts';
 import { keysOf } from './options.ts';
 import type { StackContext } from './parse.ts';
 import { readPartition } from './parse-partition.ts';
@@ -12,7 +13,7 @@ import type { KernelDefinition } from './stack.ts';
 import { type Place, withoutField, type YamlReader } from './yaml-reader.ts';
 
 type Create = KernelDefinition['create'];
-type Volume = NonNullable<Create['volumes']>[number] & { readOnly: boolean };
+type Volume = VolumeText;
 type Entries = Map<string, Place>;
 
 /** As many as there can be kernels in a file. */
@@ -20,7 +21,7 @@ const MOST_REPLICAS = 4096;
 const DRIVERS = ['auto', 'uml', 'qemu', 'fake'] as const;
 /** 2^32 - 1 means "no change" to chown(2) and setresuid(2). */
 const MOST_ID = 2 ** 32 - 2;
-const VOLUME_HINT = 'Write SOURCE:TARGET or SOURCE:TARGET:ro, such as ./data:/data:ro.';
+const VOLUME_HINT = 'Write SOURCE:TARGET, SOURCE:TARGET:ro or SOURCE:TARGET:suid, such as ./data:/data:ro.';
 const LABEL_HINT = 'Use lower-case letters, digits and inner dashes, such as acme.';
 
 /** The kernels that an entry stands for: one of its name, or so many replicas. Empty when it cannot be read. */
@@ -185,9 +186,7 @@ function readVolumes(reader: YamlReader, place: Place, { directory }: StackConte
 function readVolumeText(reader: YamlReader, place: Place): Volume | undefined {
   const text = reader.text(place, 'SOURCE:TARGET', VOLUME_HINT);
   if (text === undefined) return undefined;
-  const [, source, target, mode] = /^([^:]+):(\/[^:]*)(?::(ro|rw))?$/.exec(text) ?? [];
-  if (source !== undefined && target !== undefined) return { source, target, readOnly: mode === 'ro' };
-  return reader.problem(place, `is ${JSON.stringify(text)}, not SOURCE:TARGET`, VOLUME_HINT);
+  return parseVolume(text) ?? reader.problem(place, `is ${JSON.stringify(text)}, not SOURCE:TARGET`, VOLUME_HINT);
 }
 
 function readVolumeMap(reader: YamlReader, place: Place): Volume | undefined {
@@ -200,6 +199,9 @@ function readVolumeMap(reader: YamlReader, place: Place): Volume | undefined {
   });
   const readOnly = entries?.get('readOnly');
   const isReadOnly = readOnly ? reader.boolean(readOnly) : false;
-  if (source === undefined || target === undefined || isReadOnly === undefined) return undefined;
-  return { source, target, readOnly: isReadOnly };
+  const setId = entries?.get('maySetId');
+  const maySetId = setId ? reader.boolean(setId) : false;
+  if (source === undefined || target === undefined || isReadOnly === undefined || maySetId === undefined)
+    return undefined;
+  return { source, target, readOnly: isReadOnly, ...(maySetId ? { maySetId } : {}) };
 }

@@ -319,7 +319,7 @@ describe('qemu', () => {
     const script = `
       import { QemuDriver } from ${JSON.stringify(driverModule)};
       const driver = new QemuDriver({ cache: ${JSON.stringify(cache)} });
-      const spec = { image: ${JSON.stringify(image)}, cpus: 1, memoryBytes: ${256 * MIB} };
+      const spec = { image: ${JSON.stringify(image)}, cpus: 1, memoryBytes: ${256 * MIB}, identity: ${JSON.stringify(testIdentity)} };
       await driver.prewarm(spec, new AbortController().signal);`;
     const builder = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: 'ignore' });
     const templates = join(cache, 'templates');

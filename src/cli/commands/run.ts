@@ -24,7 +24,13 @@ export const command: Command = {
     memory: { short: 'm', value: 'SIZE', help: 'memory of the kernel, such as 512M' },
     image: { value: 'NAME', complete: 'image', help: "kernel image (default: the driver's)" },
     rootfs: { value: 'PATH', complete: 'file', help: 'root: a directory, tar, squashfs or ext4 file' },
-    volume: { short: 'v', value: 'SRC:DST[:ro]', multiple: true, complete: 'file', help: 'share a directory or file' },
+    volume: {
+      short: 'v',
+      value: 'SRC:DST[:ro|suid]',
+      multiple: true,
+      complete: 'file',
+      help: 'share a directory or file',
+    },
     channel: {
       value: 'NAME:send|recv',
       multiple: true,

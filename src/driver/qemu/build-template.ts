@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { GuestLink } from '../../guest/index.ts';
 import type { KernelImage } from '../../image/index.ts';
-import type { Identity } from '../identity.ts';
+import type { Identity } from '../../sys/identity.ts';
 import type { Bind } from '../jail.ts';
 import { connectShim, killShim } from '../shim.ts';
 import { earlyEnd, startFailure } from '../start.ts';

@@ -20,6 +20,7 @@ export function guestRoot(spec: Pick<LaunchSpec, 'root' | 'volumes'>): GuestRoot
   const share = { fstype: '9p', source: SHARE_TAG, data: `${SHARE_OPTIONS},cache=${cache}` };
   return {
     exportMount: disk === undefined || volumes.length > 0 ? share : undefined,
+    ignoresSetId: root.kind === 'host' && !root.mapped,
     root: disk === undefined ? 'export' : { blockDevice: ROOT_DEVICE, fstype: disk },
     volumes: volumes.map(({ target, readOnly }, index) => ({ index, target, readOnly })),
   };
