@@ -30,7 +30,7 @@ it('reads every option', () => {
           env: { PORT: '8080', DEBUG: 'true', EMPTY: '' },
           volumes: [
             { source: '/srv/shop/data', target: '/data', readOnly: true },
-            { source: '/srv/x', target: '/x', readOnly: false },
+            { source: '/srv/x', target: '/x', readOnly: false, maySetId: true },
           ],
           network: 'private',
           publish: [

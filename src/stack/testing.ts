@@ -13,7 +13,7 @@ kernels:
     root: ./rootfs
     command: [node, server.js, 8080]
     environment: {PORT: 8080, DEBUG: true, EMPTY: ""}
-    volumes: ["./data:/data:ro", {source: /srv/x, target: /x, readOnly: false}]
+    volumes: ["./data:/data:ro", {source: /srv/x, target: /x, readOnly: false, maySetId: true}]
     network: private
     publish: ["8080:80", "0.0.0.0:9000:90"]
     cwd: /data

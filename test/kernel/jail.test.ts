@@ -26,23 +26,21 @@ import type { Identity } from '../../src/sys/identity.ts';
 import { allowedCpus, run, which } from '../../src/sys/process.ts';
 import { TEST_RANGE } from '../identity.ts';
 import { nativeProgram } from '../native.ts';
+import { asUser, SUBIDS, USER } from '../other-user.ts';
 
 const isRoot = process.getuid?.() === 0;
 const busybox = which('busybox');
-/** A user of no system, and the ids that are his: newuidmap is told so by files of the test's own. */
-const USER = 1_895_890_000;
-const SUBIDS = { start: 1_895_900_000, count: 65_535 };
 const mappers = ['newuidmap', 'newgidmap'].map((name) => which(name));
-const callers: { caller: string; identity: Identity; outside: number; files: boolean; prefix: string[] }[] = [
-  { caller: 'root', identity: TEST_RANGE, outside: TEST_RANGE.start, files: true, prefix: [] },
+const callers: { caller: string; identity: Identity; outside: number; files: boolean; isUser: boolean }[] = [
+  { caller: 'root', identity: TEST_RANGE, outside: TEST_RANGE.start, files: true, isUser: false },
   {
     caller: 'a user with subordinate ids',
     identity: { kind: 'subids', uids: SUBIDS, gids: SUBIDS, newuidmap: mappers[0]!, newgidmap: mappers[1]! },
     outside: USER,
     files: true,
-    prefix: asUser(),
+    isUser: true,
   },
-  { caller: 'a user without', identity: { kind: 'single' }, outside: USER, files: false, prefix: asUser() },
+  { caller: 'a user without', identity: { kind: 'single' }, outside: USER, files: false, isUser: true },
 ];
 
 const scratch = mkdtempSync(join(tmpdir(), 'pk-probe-'));
@@ -94,20 +92,9 @@ function jailUids(directory: string): string[] {
   return uids;
 }
 
-/** Runs what follows as USER, in a mount namespace in which the system knows him and his ids. */
-function asUser(): string[] {
-  const script = `
-    mount --make-rprivate / && for f in passwd group subuid subgid; do cp /etc/$f "$0/$f"; done
-    echo "pk-test:x:${USER}:${USER}::/:/bin/sh" >> "$0/passwd"; echo "pk-test:x:${USER}:" >> "$0/group"
-    for f in subuid subgid; do echo "pk-test:${SUBIDS.start}:${SUBIDS.count}" >> "$0/$f"; done
-    for f in passwd group subuid subgid; do mount --bind "$0/$f" /etc/$f || exit 99; done
-    exec setpriv --reuid ${USER} --regid ${USER} --clear-groups "$@"`;
-  return ['unshare', '-m', 'sh', '-c', script];
-}
-
 describe.runIf(isRoot && busybox !== undefined).each(callers)(
   'jail of $caller',
-  ({ identity, outside, files, prefix }) => {
+  ({ identity, outside, files, isUser }) => {
     let base: string;
     let hidden: string;
     let server: Server;
@@ -132,10 +119,10 @@ describe.runIf(isRoot && busybox !== undefined).each(callers)(
       writeFileSync(join(hidden, 'secret'), 'secret');
       volume = join(base, 'volume');
       mkdirSync(volume);
-      if (prefix.length > 0) chownSync(volume, USER, USER);
+      if (isUser) chownSync(volume, USER, USER);
       mkdirSync(join(base, 'etc'));
       mkdirSync(join(base, 'run dir'));
-      chownSync(join(base, 'run dir'), prefix.length > 0 ? USER : 0, prefix.length > 0 ? USER : 0);
+      chownSync(join(base, 'run dir'), isUser ? USER : 0, isUser ? USER : 0);
       server = createServer((socket) => socket.destroy());
       await new Promise<void>((resolve) => server.listen(join(base, 'sock'), resolve));
       chmodSync(join(base, 'sock'), 0o777);
@@ -163,15 +150,15 @@ describe.runIf(isRoot && busybox !== undefined).each(callers)(
           { source: volume, target: '/b', readOnly: true },
         ],
         // An ordinary user's own list holds nothing that the user cannot reach.
-        covers: hostCovers([hidden]).filter(({ path }) => prefix.length === 0 || !path.startsWith('/root/')),
+        covers: hostCovers([hidden]).filter(({ path }) => !isUser || !path.startsWith('/root/')),
         uncovered: [base],
         memoryFiles: [{ target: '/dev/shm', bytes: 1 << 20, inodes: 16, mode: '1777' }],
         directory: join(base, 'run dir'),
         program: ['/vmm/busybox', 'sh', '-c', script],
         ...change,
       });
-      const etc = prefix.length > 0 ? [join(base, 'etc')] : [];
-      return await run([...prefix, ...etc, ...argv], { deadlineMs: 20_000 });
+      const prefix = isUser ? asUser(true, join(base, 'etc')) : [];
+      return await run([...prefix, ...argv], { deadlineMs: 20_000 });
     }
     /** Output of a script in which `$B` runs a busybox applet. */
     async function said(script: string, change?: Partial<JailSpec>): Promise<string> {
@@ -194,7 +181,7 @@ describe.runIf(isRoot && busybox !== undefined).each(callers)(
       const status = await said('$B cat /proc/self/status');
       expect(status).toContain('Uid:\t0\t0\t0\t0\n');
       expect(status).toContain('Gid:\t0\t0\t0\t0\n');
-      if (prefix.length === 0) expect(status).toMatch(/Groups:\t\s*\n/);
+      if (!isUser) expect(status).toMatch(/Groups:\t\s*\n/);
       const map = (await said('$B cat /proc/self/uid_map')).trim().split(/\s+/).map(Number);
       expect(map.slice(0, 2)).toEqual([0, outside]);
       expect(map.includes(0, 1)).toBe(false);
@@ -232,7 +219,7 @@ describe.runIf(isRoot && busybox !== undefined).each(callers)(
     });
 
     it('sees owners as they are, and gives them where it has ids to give', async () => {
-      const [uid, given] = prefix.length > 0 ? [USER, SUBIDS.start + 999] : [0, 1000];
+      const [uid, given] = isUser ? [USER, SUBIDS.start + 999] : [0, 1000];
       const script =
         'cd /export/vol0; $B touch mine; $B chown 1000:1000 mine; $B stat -c "%u:%g" . mine; $B ls -ldn $R/etc | $B cut -c1-30';
       const told = (await said(script)).split('\n');
@@ -243,7 +230,7 @@ describe.runIf(isRoot && busybox !== undefined).each(callers)(
       if (files) expect(told).toContain('1000:1000');
       // Root's foreground sees the machine with root's eyes; who is not root sees strangers' files as nobody's.
       const shadow = await said('$B cat $R/etc/shadow > /dev/null && echo read; $B stat -c %u $R/etc/shadow');
-      expect(shadow).toMatch(prefix.length === 0 ? /^read\n0\n/ : /^65534\n.*Permission denied/);
+      expect(shadow).toMatch(!isUser ? /^read\n0\n/ : /^65534\n.*Permission denied/);
       const plain = await said('$B cat $R/etc/shadow', { root: { kind: 'host' } });
       expect(plain).toMatch(/Permission denied/);
     });
@@ -251,7 +238,7 @@ describe.runIf(isRoot && busybox !== undefined).each(callers)(
     it('refuses what a program in place of the VMM would try', async () => {
       const tries = join(volume, 'tries');
       mkdirSync(tries);
-      if (prefix.length > 0) chownSync(tries, USER, USER);
+      if (isUser) chownSync(tries, USER, USER);
       const ran = await inside('', {
         binds: [{ source: await probe(), target: '/vmm/probe', access: 'read' }],
         program: ['/vmm/probe', '/export/vol0/tries'],
@@ -298,7 +285,7 @@ describe.runIf(isRoot && busybox !== undefined).each(callers)(
       chmodSync(place, 0o777);
       const given = join(place, 'given');
       mkdirSync(given);
-      const owner = prefix.length > 0 ? USER : 0;
+      const owner = isUser ? USER : 0;
       chownSync(given, owner, owner);
       const seen = { path: given, uid: owner, inode: String(statSync(given, { bigint: true }).ino) };
       const volumes = [{ source: given, target: '/a', readOnly: false, seen }];
@@ -312,7 +299,7 @@ describe.runIf(isRoot && busybox !== undefined).each(callers)(
         stderr: expect.stringContaining('refused'),
       });
       // The same below directories that only we can write.
-      if (prefix.length === 0) {
+      if (!isUser) {
         chmodSync(place, 0o755);
         const sheltered = mkdtempSync('/root/pk-sheltered-');
         mkdirSync(join(sheltered, 'v'));
