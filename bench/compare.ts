@@ -50,7 +50,7 @@ function read(args: string[]): Wanted {
 
 const stop = new AbortController();
 for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
-  process.once(name, () => stop.abort(new PolykernelError('unavailable', `ended by ${name}`)));
+  process.on(name, () => stop.abort(new PolykernelError('unavailable', `ended by ${name}`)));
 
 let wanted: Wanted;
 try {
