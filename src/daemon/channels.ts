@@ -406,6 +406,8 @@ export class Channels implements ChannelManager {
           if (memory === undefined || this.#closed || keepers.find(record.id) !== undefined) continue;
           try {
             await keepers.start(record.id, record.sizeBytes, ownPath(memory));
+            // What the next daemon has described by now is not this one's any more.
+            if (this.#closed) return;
             this.#describe(entry);
             journal.info('a channel has a new keeper', { channel: record.name });
           } catch (error) {
