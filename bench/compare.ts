@@ -1,7 +1,8 @@
 /**
  * `npm run compare -- A B [--bench NAME] [--max-runs N] [--seconds S] [--json]`: whether commit B is slower than commit A. Both are unpacked into a
  * temporary directory and set up by their own set-up, then run in turn (A B B A) until the 95 % interval of B / A is less
- * than 5 points wide, or a limit is reached. Everything is removed afterwards, after Ctrl-C as well.
+ * than 5 points wide, or a limit is reached. Everything is removed afterwards, after Ctrl-C as well. Ends with 1 when B cannot
+ * do what A can.
  */
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -49,7 +50,7 @@ function read(args: string[]): Wanted {
 
 const stop = new AbortController();
 for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
-  process.once(name, () => stop.abort(new PolykernelError('unavailable', `ended by ${name}`)));
+  process.on(name, () => stop.abort(new PolykernelError('unavailable', `ended by ${name}`)));
 
 let wanted: Wanted;
 try {
@@ -86,7 +87,10 @@ try {
   );
   stop.signal.throwIfAborted();
   say('');
-  for (const { name, reason } of skipped) console.error(`compare: ${name} runs on neither: ${reason}`);
+  for (const { name, on, reason } of skipped) {
+    console.error(`compare: ${name} does not run on ${on === 'both' ? 'either' : on.toUpperCase()}: ${reason}`);
+    if (on === 'b') process.exitCode = 1;
+  }
   console.log(wanted.json ? JSON.stringify({ a, b, bench: wanted.bench, figures, skipped }) : table(a!, b!, figures));
 } catch (error) {
   say('');

@@ -51,22 +51,6 @@ static void close_inherited(const int *passed, int count)
 		close(victims[--n]);
 }
 
-/* Field 22 of /proc/self/stat: with the pid it names this process for good. */
-static uint64_t own_start_time(void)
-{
-	char text[1024] = "", *at;
-	int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC), field;
-	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-
-	if (fd >= 0)
-		close(fd);
-	if (n <= 0 || (at = strrchr(text, ')')) == NULL)
-		return 0;
-	for (field = 2; field < 22 && at != NULL; field++)
-		at = strchr(at + 1, ' ');
-	return at == NULL ? 0 : strtoull(at, NULL, 10);
-}
-
 /* A socket pair: our end is returned, the program's is moved out of the way of the numbers it will get. */
 static int pair(int *theirs)
 {

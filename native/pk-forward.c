@@ -2,7 +2,7 @@
  * pk-forward FILE LISTEN_ADDRESS LISTEN_PORT NAMESPACE TARGET_ADDRESS TARGET_PORT
  *
  * Takes TCP connections of the host and joins each with one to a target in a network namespace. Says `ready` and detaches from
- * its standard streams; FILE then holds its pid. Ends by SIGTERM, and when FILE is gone or names another process.
+ * its standard streams; FILE then says `PID START_TIME`. Ends by SIGTERM, and when FILE is gone or names another process.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -197,7 +197,7 @@ int main(int argc, char **argv)
 		die(argv[4]);
 	for (int i = 0; i < PAIRS; i++)
 		pairs[i].fd[0] = pairs[i].fd[1] = -1;
-	if (keep_begin(argv[1]) != 0)
+	if (keep_begin(argv[1], -1) != 0)
 		die(argv[1]);
 	loop(listener, &target, argv[1]);
 }

@@ -2,7 +2,7 @@
  * pk-netns FILE
  *
  * Keeps a network namespace for a user without rights: in a user namespace of its own, whose root that user is. Says `ready`
- * and detaches from its standard streams; FILE then holds its pid, and /proc/PID/ns leads to both. Ends by SIGTERM, and when
+ * and detaches from its standard streams; FILE then says `PID START_TIME`, and /proc/PID/ns leads to both. Ends by SIGTERM, and when
  * FILE is gone or names another process.
  */
 #define _GNU_SOURCE
@@ -49,7 +49,7 @@ int main(int argc, char **argv)
 	if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &loopback) != 0)
 		die("rights in a user namespace");
 	close(fd);
-	if (keep_begin(argv[1]) != 0)
+	if (keep_begin(argv[1], -1) != 0)
 		die(argv[1]);
 	do
 		poll(NULL, 0, LOOK_MS);

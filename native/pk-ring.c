@@ -106,23 +106,22 @@ static int create(const char *path, uint32_t data)
 /*
  * Holds the memory of a channel while no end of it does, for a daemon that may die: as a memfd, whose size is sealed so
  * that no end can cut it short under the other, with all its pages, so that none is missing later. FILE then says
- * `PID FD`; the memory is /proc/PID/fd/FD, and its link text names NAME. With MEMORY, such a path, it takes over what another
+ * `PID START_TIME FD`; the memory is /proc/PID/fd/FD, and its link text names NAME. With MEMORY, such a path, it takes over what another
  * keeper has left. Ends by SIGTERM and removes FILE; ends as well when FILE is gone, with its whole directory perhaps, or
  * names another keeper.
  */
 static int keep(const char *name, uint32_t data, const char *file, const char *memory)
 {
 	uint64_t bytes = (uint64_t)data + PK_RING_HEADER_BYTES, whole = 8192;
-	char title[80], temporary[4096];
+	char title[80];
 	const struct timespec patience = { LOOK_MS / 1000, 0 };
 	sigset_t signals;
-	int fd, number, out;
+	int fd;
 
 	snprintf(title, sizeof title, "pk-channel:%s", name);
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
-	setsid();
 	fd = memory != NULL ? open(memory, O_RDWR | O_CLOEXEC) : memfd_create(title, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
 		die(memory ? memory : "memfd_create");
@@ -143,16 +142,8 @@ static int keep(const char *name, uint32_t data, const char *file, const char *m
 		if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
 			die("sealing the memory");
 	}
-	snprintf(temporary, sizeof temporary, "%s.%d", file, (int)getpid());
-	out = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (out < 0 || dprintf(out, "%d %d\n", (int)getpid(), fd) < 0 || close(out) != 0 || rename(temporary, file) != 0)
+	if (keep_begin(file, fd) != 0)
 		die(file);
-	printf("%d %d\n", (int)getpid(), fd);
-	fflush(stdout);
-	out = open("/dev/null", O_RDWR | O_CLOEXEC);
-	for (number = 0; number < 3; number++)
-		dup2(out, number);
-	(void)!chdir("/");
 	while (sigtimedwait(&signals, NULL, &patience) < 0)
 		if (!keep_is_wanted(file))
 			return 0;

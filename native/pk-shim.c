@@ -29,6 +29,7 @@
 #include "buffer.h"
 #include "descriptor.h"
 #include "launch.h"
+#include "start-time.h"
 #include "network.h"
 #include "numbers.h"
 

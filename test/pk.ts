@@ -19,11 +19,11 @@ export class Sandbox {
   readonly env: NodeJS.ProcessEnv;
   readonly #argv: readonly string[];
 
-  /** `prefix`: a program and arguments that run `pk`, such as another user. */
-  constructor(home: string, env: NodeJS.ProcessEnv, prefix: readonly string[] = []) {
+  /** `prefix`: a program and arguments that run `pk`, such as another user. `pk`: of another version than this checkout's. */
+  constructor(home: string, env: NodeJS.ProcessEnv, prefix: readonly string[] = [], pk = PK) {
     this.home = home;
     this.env = env;
-    this.#argv = [...prefix, PK];
+    this.#argv = [...prefix, pk];
   }
 
   static async create(env: NodeJS.ProcessEnv = {}): Promise<Sandbox> {

@@ -36,16 +36,18 @@ export interface Compared extends Partial<Ratio> {
   verdict: 'more' | 'less' | 'equal' | 'open';
 }
 
-/** A trial that runs on neither subject: the machine cannot do it. */
+/** A trial that is not compared, since its first run failed. */
 export interface Skipped {
   name: string;
+  /** On which subjects: on both where the machine cannot do it, on `b` alone when what worked works no more. */
+  on: 'a' | 'b' | 'both';
   reason: string;
 }
 
 /**
  * Runs all trials on `a` and `b`, each in the order A B B A and all of them in turn, so that a slow moment of the machine falls
- * on everything. A first run of each warms caches and is not counted; a trial that fails on both then is skipped. A figure
- * that one run lacks, or that is not positive, is left out. Rejects with what a run rejects with.
+ * on everything. A first run of each warms caches and is not counted; a trial that fails then is skipped. A figure that one
+ * run lacks, or that is not positive, is left out. Rejects with what a later run rejects with.
  */
 export async function interleave<Subject>(
   trials: readonly Trial<Subject>[],
@@ -61,9 +63,12 @@ export async function interleave<Subject>(
   let open: number[] = [];
   for (const [index, trial] of trials.entries()) {
     const [ofA, ofB] = [await failure(trial, a), await failure(trial, b)];
-    if (ofA === undefined && ofB === undefined) open.push(index);
-    else if (ofA !== undefined && ofB !== undefined) skipped.push({ name: trial.name, reason: ofB.error.message });
-    else throw (ofA ?? ofB)!.error;
+    const [first] = [ofA, ofB].filter((each) => each !== undefined);
+    if (first === undefined) open.push(index);
+    else {
+      const on = ofA === undefined ? 'b' : ofB === undefined ? 'a' : 'both';
+      skipped.push({ name: trial.name, on, reason: first });
+    }
   }
   while (open.length > 0) {
     for (const index of open) {
@@ -79,10 +84,10 @@ export async function interleave<Subject>(
   return { figures: figures(), skipped };
 }
 
-async function failure<Subject>(trial: Trial<Subject>, subject: Subject): Promise<{ error: Error } | undefined> {
+async function failure<Subject>(trial: Trial<Subject>, subject: Subject): Promise<string | undefined> {
   return trial.take(subject).then(
     () => undefined,
-    (error: Error) => ({ error }),
+    (error: Error) => error.message,
   );
 }
 

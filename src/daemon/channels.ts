@@ -208,9 +208,7 @@ export class Channels implements ChannelManager {
       journal.error(`the record of the channel ${name} cannot be read and is ignored`, error);
     });
     for (const { id } of records) known.add(id);
-    for (const id of keepers.list()) {
-      if (!known.has(id)) await keepers.end(id).catch((error) => journal.error(`ending the keeper ${id}`, error));
-    }
+    await keepers.endAllBut(known).catch((error) => journal.error('ending keepers of no channel', error));
     for (const record of records) {
       const entry = this.#add(record);
       try {
@@ -408,6 +406,8 @@ export class Channels implements ChannelManager {
           if (memory === undefined || this.#closed || keepers.find(record.id) !== undefined) continue;
           try {
             await keepers.start(record.id, record.sizeBytes, ownPath(memory));
+            // What the next daemon has described by now is not this one's any more.
+            if (this.#closed) return;
             this.#describe(entry);
             journal.info('a channel has a new keeper', { channel: record.name });
           } catch (error) {

@@ -1,8 +1,7 @@
 /** Ports of the host that lead into the private network: a small process each (`pk-forward`), which outlives the daemon. */
-import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { endAllBut, endBackground, findBackground, startBackground } from '../core/background.ts';
 import type { PublishedPort } from '../instance/index.ts';
-import { backgroundPid, endBackground, startBackground } from '../sys/background.ts';
 import { PolykernelError } from '../sys/errors.ts';
 
 /** With which pk-forward ends when the address is in use. */
@@ -21,9 +20,10 @@ export class Forwards {
   /** Leads a port of the host to `address` in a network namespace. Rejects with `conflict` when it is in use. */
   async start(port: PublishedPort, namespace: string, address: string): Promise<void> {
     const { hostAddress, hostPort, guestPort } = port;
-    const args = [hostAddress, String(hostPort), namespace, address, String(guestPort)];
-    const failed = await startBackground('pk-forward', this.#file(hostAddress, hostPort), args);
-    if (failed === null) return;
+    const file = this.#file(hostAddress, hostPort);
+    const args = [file, hostAddress, String(hostPort), namespace, address, String(guestPort)];
+    const failed = await startBackground({ program: 'pk-forward', file, args });
+    if (!('reason' in failed)) return;
     if (failed.code === IN_USE) throw inUse(port);
     const isLow = hostPort < LOW_PORTS && /Permission denied/.test(failed.reason);
     const remedy = isLow
@@ -42,22 +42,12 @@ export class Forwards {
 
   /** Whether its process lives. */
   lives({ hostAddress, hostPort }: PublishedPort): boolean {
-    return backgroundPid(this.#file(hostAddress, hostPort)) !== undefined;
+    return findBackground(this.#file(hostAddress, hostPort)) !== undefined;
   }
 
   /** Ends all that lead nowhere. */
   async endAllBut(wanted: readonly PublishedPort[]): Promise<void> {
-    const kept = new Set(wanted.map(({ hostAddress, hostPort }) => `${hostAddress}:${hostPort}`));
-    let names: string[] = [];
-    try {
-      names = readdirSync(this.#directory);
-    } catch {
-      // There never was one.
-    }
-    for (const name of names) {
-      const [address = '', port = ''] = name.split(':');
-      if (!kept.has(name)) await this.end(address, Number(port));
-    }
+    await endAllBut(this.#directory, new Set(wanted.map(({ hostAddress, hostPort }) => `${hostAddress}:${hostPort}`)));
   }
 
   #file(hostAddress: string, hostPort: number): string {

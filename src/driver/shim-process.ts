@@ -1,43 +1,23 @@
 /** Which process is the shim of a launch directory, and whether anything of the launch still runs. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { findProcess } from '../core/background.ts';
+import { commandLine, isAlive, type ProcessId } from '../core/process-id.ts';
 import { PolykernelError } from '../sys/errors.ts';
-import { processStartTime } from '../sys/process.ts';
 
 export const SHIM_PID_FILE = 'shim.pid';
 const POLL_MS = 5;
 
-export interface ShimProcess {
-  pid: number;
-  /** Clock ticks since the host booted. */
-  startTime: number;
-}
-
-export function isAlive(shim: ShimProcess): boolean {
-  return processStartTime(shim.pid) === shim.startTime;
-}
-
 /** The shim of a directory, but only if the process that has its pid now is certainly that very process. */
-export function readShimProcess(directory: string): ShimProcess | undefined {
-  let text: string;
-  try {
-    text = readFileSync(join(directory, SHIM_PID_FILE), 'latin1');
-  } catch {
-    return undefined;
-  }
-  const match = /^(\d{1,10}) (\d{1,20})\n$/.exec(text);
-  if (match === null) return undefined;
-  const shim = { pid: Number(match[1]), startTime: Number(match[2]) };
-  // After a reboot of the host another process may have both numbers, but not this command line.
-  const argv = commandLine(shim.pid);
-  return isAlive(shim) && argv[1] === '--dir' && argv[2] === directory ? shim : undefined;
+export function readShimProcess(directory: string): ProcessId | undefined {
+  return findProcess(join(directory, SHIM_PID_FILE), directory);
 }
 
 /**
  * Resolves when the shim is gone and no process names the directory on its command line, as the outer processes of a
  * jail do. Rejects with `internal` after the deadline.
  */
-export async function untilGone(directory: string, shim: ShimProcess | undefined, deadlineMs: number): Promise<void> {
+export async function untilGone(directory: string, shim: ProcessId | undefined, deadlineMs: number): Promise<void> {
   const deadline = Date.now() + deadlineMs;
   for (;;) {
     const left = shim !== undefined && isAlive(shim) ? shim.pid : processesNaming(directory)[0];
@@ -60,12 +40,4 @@ function processesNaming(directory: string): number[] {
     const isOurs = /(?:^|\/)(?:pk-shim|pk-cell|bwrap)$/.test(argv[0] ?? '');
     return isOurs && argv.includes(directory) ? [Number(entry)] : [];
   });
-}
-
-function commandLine(pid: number): string[] {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
-  } catch {
-    return [];
-  }
 }

@@ -7,10 +7,11 @@ import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { signalProcess } from '../core/process-id.ts';
 import type { NetworkPort } from '../host/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { nativeBinary } from '../sys/paths.ts';
-import { isAlive, readShimProcess, SHIM_PID_FILE, untilGone } from './shim-process.ts';
+import { readShimProcess, SHIM_PID_FILE, untilGone } from './shim-process.ts';
 import { signalName } from './signals.ts';
 
 const SOCKET = 'shim.sock';
@@ -290,14 +291,8 @@ export async function killShim(directory: string): Promise<void> {
     // No answer: a shim that is gone, or stopped.
   }
   const shim = readShimProcess(directory);
-  if (shim !== undefined && isAlive(shim)) {
-    // Its death takes the program along (PR_SET_PDEATHSIG).
-    try {
-      process.kill(shim.pid, 'SIGKILL');
-    } catch {
-      // It ended by itself just now.
-    }
-  }
+  // Its death takes the program along (PR_SET_PDEATHSIG).
+  if (shim !== undefined) signalProcess(shim, 'SIGKILL');
   await untilGone(directory, shim, KILL_DEADLINE_MS);
 }
 

@@ -213,16 +213,15 @@ export class UmlDriver implements Driver {
       progress('booting kernel');
       const bwrapEnv = { ...process.env, ...findTool('bwrap')?.env };
       const launch = { directory: spec.directory, argv, env: bwrapEnv, signal: both };
-      const fds = [
-        ...joins.map((path) => openSync(path, 'w')),
-        ...spec.regions.map(({ path }) => openSync(path, 'r+')),
-      ];
-      const { pid } = await launchShim({
-        ...launch,
-        fds,
-        packet: spec.network?.port,
-        cpus: spec.housekeepingCpus,
-      }).finally(() => fds.forEach((fd) => void closeSync(fd)));
+      const fds: number[] = [];
+      let pid: number;
+      try {
+        for (const path of joins) fds.push(openSync(path, 'w'));
+        for (const { path } of spec.regions) fds.push(openSync(path, 'r+'));
+        ({ pid } = await launchShim({ ...launch, fds, packet: spec.network?.port, cpus: spec.housekeepingCpus }));
+      } finally {
+        for (const fd of fds) closeSync(fd);
+      }
       const ended = earlyEnd(spec.directory, watch.signal);
       await Promise.race([this.#setUp(spec, guest, both, progress), ended]);
       if (lpj === undefined) await this.#measure(spec);

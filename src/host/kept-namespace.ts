@@ -1,7 +1,7 @@
 /** A network namespace without root: a small process (`pk-netns`) keeps it, in a user namespace whose root the user is. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { backgroundPid, endBackground, startBackground } from '../sys/background.ts';
+import { endBackground, findBackground, startBackground } from '../core/background.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { type NetworkNamespace, neededTool } from './namespace.ts';
 
@@ -13,17 +13,22 @@ export class KeptNamespace implements NetworkNamespace {
     this.#file = file;
   }
 
+  /** Of its keeper; 0 when there is none. */
+  get #pid(): number {
+    return findBackground(this.#file)?.pid ?? 0;
+  }
+
   get path(): string {
-    return `/proc/${backgroundPid(this.#file) ?? 0}/ns/net`;
+    return `/proc/${this.#pid}/ns/net`;
   }
 
   get exists(): boolean {
-    return backgroundPid(this.#file) !== undefined;
+    return findBackground(this.#file) !== undefined;
   }
 
   async make(): Promise<void> {
-    const failed = await startBackground('pk-netns', this.#file, []);
-    if (failed === null) return;
+    const failed = await startBackground({ program: 'pk-netns', file: this.#file, args: [this.#file] });
+    if (!('reason' in failed)) return;
     const { reason, hint } = userNamespaceLimit() ?? { reason: failed.reason, hint: 'Run the daemon as root.' };
     // What fails a start is told as one text.
     throw new PolykernelError('unavailable', `no network can be kept without root: ${reason}. ${hint}`, {
@@ -36,7 +41,7 @@ export class KeptNamespace implements NetworkNamespace {
   }
 
   inside(argv: readonly string[]): string[] {
-    const entering = ['--preserve-credentials', '--user', '--net', '--target', String(backgroundPid(this.#file) ?? 0)];
+    const entering = ['--preserve-credentials', '--user', '--net', '--target', String(this.#pid)];
     return [neededTool('nsenter').path, ...entering, '--', ...argv];
   }
 }

@@ -21,6 +21,8 @@ import {
 } from 'node:fs';
 import { basename, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { findProcess } from '../core/background.ts';
+import { endProcesses, isAlive, type ProcessId, signalProcess } from '../core/process-id.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { nativeBinary } from '../sys/paths.ts';
 import { processStartTime } from '../sys/process.ts';
@@ -43,12 +45,6 @@ const CAP_SYS_RESOURCE = 24n;
 const OTHER_FILES = 200;
 /** HAProxy puts something behind the path while it binds. */
 const LONGEST_SOCKET_PATH = 97;
-
-export interface ProxyProcess {
-  pid: number;
-  /** Of the process, as processStartTime() has it. */
-  startTime: number;
-}
 
 export interface ProxyListeners {
   /** The connection to the current process ended, most often with that. connect() tells. */
@@ -88,7 +84,7 @@ export class HaProxy {
   readonly #emptyDirectory: string;
   readonly #threads: number;
   readonly #listeners: ProxyListeners;
-  #current: ProxyProcess | undefined;
+  #current: ProcessId | undefined;
   #link: Link | undefined;
   /** To processes that only finish the connections they have. */
   readonly #retired = new Set<Link>();
@@ -110,7 +106,7 @@ export class HaProxy {
   }
 
   /** That serves new connections; undefined when there is none. */
-  get current(): ProxyProcess | undefined {
+  get current(): ProcessId | undefined {
     return this.#current !== undefined && isAlive(this.#current) ? this.#current : undefined;
   }
 
@@ -138,10 +134,8 @@ export class HaProxy {
    * Takes up the process that an earlier daemon recorded and left running; undefined when it does not run. connect() is
    * next.
    */
-  adopt(): ProxyProcess | undefined {
-    const [, pid, startTime] = /^(\d+) (\d+)\n$/.exec(readOrEmpty(join(this.#directory, 'current'))) ?? [];
-    const found = { pid: Number(pid), startTime: Number(startTime) };
-    this.#current = pid !== undefined && isAlive(found) ? found : undefined;
+  adopt(): ProcessId | undefined {
+    this.#current = findProcess(join(this.#directory, 'current'), this.#config);
     return this.#current;
   }
 
@@ -165,7 +159,7 @@ export class HaProxy {
    * listening sockets over from one that runs, which then only finishes what it has. Rejects with StartFailure; what ran
    * goes on then.
    */
-  async start(namespace: string | null): Promise<ProxyProcess> {
+  async start(namespace: string | null): Promise<ProcessId> {
     // Ends one that hangs, so that its ports are free.
     await this.connect().catch(() => {});
     if (this.#current !== undefined && !isAlive(this.#current)) await released(this.#current);
@@ -190,18 +184,10 @@ export class HaProxy {
     this.#retired.clear();
     this.#logs.clear();
     for (const link of links) link?.close();
-    for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
-      for (const { pid } of this.#processes()) signalProcess(pid, signal);
-      const deadline = performance.now() + END_DEADLINE_MS;
-      const runs = () => this.#processes().length > 0;
-      while (runs() && performance.now() < deadline) await pause(POLL_MS);
-      if (runs()) continue;
-      for (const name of ['haproxy.cfg', 'haproxy.cfg.new', 'stats.sock', 'pid', 'current', 'services.json'])
-        rmSync(join(this.#directory, name), { force: true });
-      rmSync(this.#emptyDirectory, { recursive: true, force: true });
-      return;
-    }
-    throw new PolykernelError('internal', `the HAProxy of ${this.#directory} does not end`);
+    await endProcesses(() => this.#processes(), `the HAProxy of ${this.#directory}`, END_DEADLINE_MS);
+    for (const name of ['haproxy.cfg', 'haproxy.cfg.new', 'stats.sock', 'pid', 'current', 'services.json'])
+      rmSync(join(this.#directory, name), { force: true });
+    rmSync(this.#emptyDirectory, { recursive: true, force: true });
   }
 
   /** What all processes count. One that had its last connection is let go after that; it is then `last`. */
@@ -288,7 +274,7 @@ export class HaProxy {
   }
 
   /** Resolves with the process number. */
-  async #launch(namespace: string | null, before: readonly ProxyProcess[], handOver: boolean): Promise<number> {
+  async #launch(namespace: string | null, before: readonly ProcessId[], handOver: boolean): Promise<number> {
     const { path, env } = toolPath('haproxy');
     const args = ['-f', this.#config, '-D', '-p', this.#pidFile];
     if (handOver) args.push('-x', this.#statsSocket);
@@ -325,7 +311,7 @@ export class HaProxy {
   }
 
   /** All of this directory, the current one included. */
-  #processes(): ProxyProcess[] {
+  #processes(): ProcessId[] {
     return readdirSync('/proc').flatMap((entry) => {
       const pid = Number(entry);
       if (!Number.isSafeInteger(pid)) return [];
@@ -345,13 +331,13 @@ function isOurs(pid: number, config: string): boolean {
   }
 }
 
-async function kill(process: ProxyProcess): Promise<void> {
-  if (isAlive(process)) signalProcess(process.pid, 'SIGKILL');
+async function kill(process: ProcessId): Promise<void> {
+  signalProcess(process, 'SIGKILL');
   await released(process);
 }
 
 /** Resolves when the ports of a killed process are free. */
-async function released({ pid }: ProxyProcess): Promise<void> {
+async function released({ pid }: ProcessId): Promise<void> {
   const deadline = performance.now() + END_DEADLINE_MS;
   while (holdsFiles(pid) && performance.now() < deadline) await pause(POLL_MS);
 }
@@ -366,7 +352,6 @@ function holdsFiles(pid: number): boolean {
 }
 
 const isRoot = (): boolean => process.getuid?.() === 0;
-const isAlive = ({ pid, startTime }: ProxyProcess): boolean => processStartTime(pid) === startTime;
 
 /** What HAProxy complains of, without time and process number. */
 function alerts(text: string): string {
@@ -391,14 +376,6 @@ function mostFiles(): number {
   if (rights !== undefined && (BigInt(`0x${rights}`) >> CAP_SYS_RESOURCE) & 1n) return Number.POSITIVE_INFINITY;
   const limit = /^Max open files\s+\S+\s+(\S+)/m.exec(readFileSync('/proc/self/limits', 'latin1'))?.[1];
   return limit === 'unlimited' ? Number.POSITIVE_INFINITY : Number(limit);
-}
-
-function signalProcess(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(pid, signal);
-  } catch {
-    // It ended by itself just now.
-  }
 }
 
 function readOrEmpty(path: string): string {

@@ -93,7 +93,7 @@ export function run(argv: readonly string[], options: RunOptions = {}): Promise<
     child.stdin?.end(options.input);
     child.on('error', (error: NodeJS.ErrnoException) => {
       release();
-      reject(failure ?? startFailure(program, error));
+      reject(failure ?? spawnFailure(program, error));
     });
     child.on('close', (code, signal) => {
       release();
@@ -119,7 +119,7 @@ function killGroup(pid: number | undefined): void {
   }
 }
 
-function startFailure(program: string, error: NodeJS.ErrnoException): PolykernelError {
+function spawnFailure(program: string, error: NodeJS.ErrnoException): PolykernelError {
   if (error.code === 'ENOENT') {
     return new PolykernelError('unavailable', `the program ${program} is not installed`, {
       hint: `Install the package that holds ${program}; \`pk doctor\` lists what is missing.`,

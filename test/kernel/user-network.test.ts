@@ -67,7 +67,7 @@ describe.runIf(isPossible)('private network without root', () => {
   const inspect = (name: string) => sandbox.json<InstanceStatus>('inspect', name);
   const sh = (name: string, script: string) => sandbox.pk(['exec', name, '--', 'sh', '-c', script]);
   const fetchFrom = (name: string, to: string) => sh(name, `timeout 5 busybox wget -q -O - http://${to}/hostname`);
-  const keeper = () => Number(readFileSync(join(base, 'home/network.keeper'), 'latin1'));
+  const keeper = () => Number(readFileSync(join(base, 'home/network.keeper'), 'latin1').split(' ')[0]);
   const keepers = () =>
     spawnSync('pgrep', ['-f', `pk-netns ${join(base, 'home')}`], { encoding: 'utf8' }).stdout.trim();
   const killDaemon = async () => {

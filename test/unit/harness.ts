@@ -12,6 +12,7 @@ import { oneForAll } from '../../src/daemon/identities.ts';
 import { createDaemon, type Daemon, type DaemonOptions } from '../../src/daemon/index.ts';
 import { FakeDriver, fakeKernels, killFakeKernel } from '../../src/driver/fake.ts';
 import type { KernelImage } from '../../src/image/index.ts';
+import { HaProxy } from '../../src/service/index.ts';
 import { PolykernelError } from '../../src/sys/errors.ts';
 import { modelHost } from '../model-host.ts';
 
@@ -116,7 +117,8 @@ export async function startDaemon(options: Partial<DaemonOptions> = {}): Promise
     await test.daemon.close();
     for (const directory of fakeKernels()) if (directory.startsWith(home)) killFakeKernel(directory);
     const keepers = new Keepers(join(home, 'channels', KEEPER_DIRECTORY));
-    for (const id of keepers.list()) await keepers.end(id);
+    await keepers.endAllBut(new Set());
+    await new HaProxy(join(home, 'haproxy'), 1).stop();
     await rm(home, { recursive: true, force: true });
   });
   return test;

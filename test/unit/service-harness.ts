@@ -6,7 +6,6 @@ import { type AddressInfo, createServer as createTcpServer, type Socket } from '
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import type { Endpoints } from '../../src/service/index.ts';
-import { HaProxy } from '../../src/service/index.ts';
 import { startDaemon, type TestDaemon } from './harness.ts';
 
 /** All on loopback addresses of their own, so that instances can have the same port. */
@@ -102,18 +101,13 @@ export interface ServiceDaemon extends TestDaemon {
   told: string[];
 }
 
-/** With a daemon; nothing of HAProxy is left after the test. */
+/** With a daemon. */
 export async function startServices(options: Parameters<typeof startDaemon>[0] = {}): Promise<ServiceDaemon> {
   const endpoints = new FakeEndpoints();
   const daemon = await startDaemon({ ...options, endpoints });
   const told: string[] = [];
   const done = new AbortController();
-  // Before the daemon is closed and its directory removed.
-  onTestFinished(async () => {
-    done.abort();
-    await daemon.daemon.close();
-    await new HaProxy(join(daemon.home, 'haproxy'), 1).stop();
-  });
+  onTestFinished(() => done.abort());
   const gather = async () => {
     for await (const { type, name, message } of daemon.client.events({ since: 0 }, done.signal))
       told.push(`${type} ${name}: ${message}`);
