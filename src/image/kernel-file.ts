@@ -1,8 +1,10 @@
 /** Finds out what a kernel file is, and gets the form that drivers boot out of it. */
-import { closeSync, openSync, statSync } from 'node:fs';
+import { closeSync, statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { PolykernelError } from '../sys/errors.ts';
-import { MACHINE_NAMES, readElf, readerOf } from './elf.ts';
+import { openRegular, readerOf } from '../sys/read-at.ts';
+import { formatBytes } from '../sys/units.ts';
+import { MACHINE_NAMES, readElf } from './elf.ts';
 import type { KernelImage } from './image.ts';
 import { isBzImage } from './vmlinux.ts';
 
@@ -16,6 +18,8 @@ export const IMAGE_KIND: Readonly<Record<KernelFileKind, KernelImage['kind']>> =
 };
 
 const X86_64 = 62;
+/** Several times a kernel with debugging information. */
+export const MAX_KERNEL_BYTES = 2 ** 31;
 
 /** What the file is, by its contents. Throws `not-found` or `invalid` with the reason it cannot be booted. */
 export function detectKernel(path: string): KernelFileKind {
@@ -23,8 +27,12 @@ export function detectKernel(path: string): KernelFileKind {
   if (status === undefined) {
     throw new PolykernelError('not-found', `there is no file ${path}`, { field: 'kernel', value: path });
   }
-  if (!status.isFile()) throw invalid(path, 'it is not a regular file');
-  const fd = openSync(path, 'r');
+  const fd = status.isFile() ? openRegular(path) : undefined;
+  if (fd === undefined) throw invalid(path, 'it is not a regular file');
+  if (status.size > MAX_KERNEL_BYTES) {
+    closeSync(fd);
+    throw invalid(path, `it is larger than ${formatBytes(MAX_KERNEL_BYTES)}`);
+  }
   try {
     const read = readerOf(fd);
     if (isBzImage(read)) return 'bzImage';

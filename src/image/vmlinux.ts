@@ -7,9 +7,10 @@ import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { filterToFile } from '../sys/command.ts';
+import { ELF_MAGIC } from '../sys/elf-links.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
+import { type ReadAt, readerOf } from '../sys/read-at.ts';
 import { toolPath } from '../sys/tools.ts';
-import { ELF_MAGIC, type ReadAt, readerOf } from './elf.ts';
 import { decodeLz4Legacy } from './lz4.ts';
 
 export type Compression = 'gzip' | 'xz' | 'lzma' | 'zstd' | 'lz4' | 'bzip2' | 'lzo' | 'none';
