@@ -6,6 +6,7 @@ import { openRegular, readerOf } from '../sys/read-at.ts';
 import { formatBytes } from '../sys/units.ts';
 import { MACHINE_NAMES, readElf } from './elf.ts';
 import type { KernelImage } from './image.ts';
+import { MAX_KERNEL_BYTES } from './kernel-bounds.ts';
 import { isBzImage } from './vmlinux.ts';
 
 export type KernelFileKind = 'uml' | 'vmlinux' | 'bzImage';
@@ -18,8 +19,6 @@ export const IMAGE_KIND: Readonly<Record<KernelFileKind, KernelImage['kind']>> =
 };
 
 const X86_64 = 62;
-/** Several times a kernel with debugging information. */
-export const MAX_KERNEL_BYTES = 2 ** 31;
 
 /** What the file is, by its contents. Throws `not-found` or `invalid` with the reason it cannot be booted. */
 export function detectKernel(path: string): KernelFileKind {

@@ -148,8 +148,8 @@ async function feed({ input }: ConfinedTask, child: ChildProcess, stop: (reason:
     await pipeline(input instanceof Uint8Array ? [input] : input, stdin);
   } catch (error) {
     // It may end without reading all of its input: its status says whether that was a failure.
-    const { code } = error as NodeJS.ErrnoException;
-    if (code !== 'EPIPE' && code !== 'ERR_STREAM_PREMATURE_CLOSE') stop(error);
+    const ended = child.exitCode !== null || child.signalCode !== null;
+    if (!ended && (error as NodeJS.ErrnoException).code !== 'EPIPE') stop(error);
   }
 }
 
