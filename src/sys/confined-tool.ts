@@ -21,6 +21,8 @@ export interface ConfinedTask {
   /** Programs by name; the first one runs, and may run the others. */
   programs: readonly string[];
   args: readonly string[];
+  /** Names of libraries that the program does not state, but asks for while it runs. */
+  loads?: readonly string[];
   /** What it reads from standard input; default: nothing. */
   input?: Readable | Uint8Array;
   /** Where its standard output goes: an open descriptor, or back as a stream. Default: nowhere. */
@@ -121,7 +123,7 @@ function argvOf(task: ConfinedTask, bounds: ToolBounds): string[] {
   const tools = task.programs.map((name) => ({ name, tool: toolPath(name) }));
   const programs = tools.map(({ name, tool }) => ({ name, path: realpathSync(tool.path) }));
   const libraryPath = tools.find(({ tool }) => tool.env.LD_LIBRARY_PATH !== undefined)?.tool.env.LD_LIBRARY_PATH;
-  const libraries = programs.flatMap(({ path }) => libraryFiles(path, libraryPath));
+  const libraries = programs.flatMap(({ path }) => libraryFiles(path, libraryPath, task.loads));
   return toolArgv({
     callerUid: process.getuid?.() ?? -1,
     prlimit: toolPath('prlimit').path,

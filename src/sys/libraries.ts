@@ -28,10 +28,10 @@ function directoriesOf(triplet: string): string[] {
 
 /**
  * The loader and all libraries that `program` needs, directly and through each other; none for a static program or a
- * script. `libraryPath`, directories between colons, is searched first.
+ * script. `libraryPath`, directories between colons, is searched first; `loads` names those it asks for while it runs.
  * Throws `invalid` when it asks for another loader or is damaged, `unavailable` when a library is nowhere.
  */
-export function libraryFiles(program: string, libraryPath?: string): LibraryFile[] {
+export function libraryFiles(program: string, libraryPath?: string, loads: readonly string[] = []): LibraryFile[] {
   const links = linksOf(program);
   if (links?.interpreter === undefined) return [];
   const platform = PLATFORMS[links.machine];
@@ -40,7 +40,7 @@ export function libraryFiles(program: string, libraryPath?: string): LibraryFile
   const system = platform.directories.filter(isOwnedBySystem);
   const search = (name: string) => locate(name, links.machine, given, system);
   const found = new Map<string, LibraryFile>();
-  const queue = [links];
+  const queue = [links, { ...links, needed: loads }];
   for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
     for (const name of next.needed) {
       // Found as the interpreter, whatever directory it lies in.

@@ -53,7 +53,8 @@ export function toolArgv(jail: ToolJail): string[] {
     ...(root ? [`--nproc=${MAX_PROCESSES}`] : []),
     ...['--', jail.bwrap],
     ...['--unshare-pid', '--unshare-net', '--unshare-ipc', '--unshare-uts', '--unshare-cgroup-try'],
-    ...(root ? [] : ['--unshare-user']),
+    // Like root's in this: what it makes belongs to nobody in particular.
+    ...(root ? [] : ['--unshare-user', '--uid', '0', '--gid', '0']),
     ...['--die-with-parent', '--new-session', '--clearenv', '--setenv', 'PATH', PROGRAMS, '--setenv', 'LC_ALL', 'C'],
     ...(jail.libraryPath === undefined ? [] : ['--setenv', 'LD_LIBRARY_PATH', jail.libraryPath]),
     ...(root ? ['--cap-drop', 'ALL', ...NEEDED_CAPABILITIES.flatMap((name) => ['--cap-add', name])] : []),
