@@ -4,7 +4,7 @@
  * the image, where they mean something to the guest alone.
  */
 import { createHash } from 'node:crypto';
-import { closeSync, createReadStream, fchownSync, fstatSync, fsyncSync, openSync } from 'node:fs';
+import { closeSync, createReadStream, fchmodSync, fchownSync, fstatSync, fsyncSync, openSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { type ConfinedRun, startConfined } from '../sys/confined-tool.ts';
@@ -44,6 +44,8 @@ const DECOMPRESSORS: Readonly<Record<Exclude<Packing, 'tar'>, readonly [string, 
 const PACK = ['-force', '-quiet', '-no-progress', '-comp', 'gzip', '-noI', '-noId', '-noD', '-noF', '-noX'];
 const RESOURCES = ['-processors', '2', '-mem', '256M'];
 const PACK_MEMORY_BYTES = 4 * 2 ** 30;
+/** VMMs open it under ids of their own; for others the directory above, which is its owner's alone, is in the way. */
+const IMAGE_MODE = 0o644;
 const DEFAULT_ROOT = { mode: 0o755, uid: 0, gid: 0, mtime: 0 };
 const READ_BYTES = 256 * 1024;
 
@@ -62,7 +64,7 @@ export interface PackTask {
 }
 
 /**
- * Packs an archive. Leaves a complete image, on disk and for its owner alone, or nothing.
+ * Packs an archive. Leaves a complete image, on disk, or nothing.
  * Throws RangeError with the reason or the bound, PolykernelError as tools do, or the reason of `signal`.
  */
 export async function packRoot(task: PackTask): Promise<TarMeter> {
@@ -72,6 +74,7 @@ export async function packRoot(task: PackTask): Promise<TarMeter> {
     if (isRoot) fchownSync(output, TOOL_ID, TOOL_ID);
     const meter = await pack(task);
     if (isRoot) fchownSync(output, 0, 0);
+    fchmodSync(output, IMAGE_MODE);
     giveRootTo(output, 0);
     fsyncSync(output);
     return meter;
