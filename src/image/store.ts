@@ -74,7 +74,7 @@ export class ImageStore {
         options.fetch ??
         ((name, scratch, progress, signal) => {
           const directory = join(cache, 'apt');
-          const apt = new Apt({ directory, root: process.getuid?.() === 0, progress, signal });
+          const apt = new Apt({ directory, root: process.getuid?.() === 0, progress, signal, confined: true });
           return fetchKernel(name, { apt, scratch, progress });
         }),
     };
