@@ -19,6 +19,8 @@ const PROGRAM = fileURLToPath(new URL('./ingest-process.ts', import.meta.url));
 const HEAP_MIB = 512;
 const DATA_BYTES = 2 ** 31;
 const SAID_BYTES = 2000;
+/** Milliseconds in which it can end its tools; a parser that loops cannot. */
+const GRACE_MS = 2000;
 
 export interface IngestTask {
   source: KernelSource;
@@ -80,8 +82,10 @@ export async function ingestApart(task: IngestTask, options: ApartOptions = {}):
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener('abort', onAbort);
-    killGroup(child.pid);
+    child.kill('SIGTERM');
+    const patience = setTimeout(() => killGroup(child.pid), GRACE_MS);
     await gone;
+    clearTimeout(patience);
   }
 }
 

@@ -1,8 +1,8 @@
 /** The little of ELF64 that kernels and modules need: headers, notes and one section, read with bounds checked. */
 import { ELF_MAGIC } from '../sys/elf-links.ts';
-import { type ReadAt, readText } from '../sys/read-at.ts';
+import { type ReadAt, readText, readWord } from '../sys/read-at.ts';
 
-export { readerOfBuffer } from '../sys/read-at.ts';
+export { type ReadAt, readerOfBuffer } from '../sys/read-at.ts';
 
 const PT_INTERP = 3;
 const PT_NOTE = 4;
@@ -30,7 +30,7 @@ export function readElf(read: ReadAt): ElfSummary | undefined {
   const header = read(0, 64);
   if (!header?.subarray(0, 4).equals(ELF_MAGIC) || header[4] !== 2 || header[5] !== 1) return undefined;
   const table = (at: number, sizeAt: number, size: number, most: number) =>
-    readTable(read, number(header, at), header.readUInt16LE(sizeAt), header.readUInt16LE(sizeAt + 2), size, most);
+    readTable(read, readWord(header, at), header.readUInt16LE(sizeAt), header.readUInt16LE(sizeAt + 2), size, most);
   const segments = table(32, 54, 56, MAX_SEGMENTS);
   const sections = table(40, 58, 64, MAX_SECTIONS);
   if (!segments || !sections) return undefined;
@@ -39,7 +39,7 @@ export function readElf(read: ReadAt): ElfSummary | undefined {
     machine: header.readUInt16LE(18),
     interpreted: segments.some((segment) => segment.readUInt32LE(0) === PT_INTERP),
     hasPvhNote: notes.some((segment) =>
-      holdsPvh(read(number(segment, 8), Math.min(number(segment, 32), MAX_NOTE_BYTES))),
+      holdsPvh(read(readWord(segment, 8), Math.min(readWord(segment, 32), MAX_NOTE_BYTES))),
     ),
     sections: readSections(read, sections, header.readUInt16LE(62)),
   };
@@ -63,17 +63,13 @@ function readSections(read: ReadAt, table: Buffer[], nameIndex: number): ElfSumm
   const sections = new Map<string, { offset: number; size: number }>();
   const nameSection = table[nameIndex];
   if (nameSection === undefined) return sections;
-  const start = number(nameSection, 24);
-  const end = start + number(nameSection, 32);
+  const start = readWord(nameSection, 24);
+  const end = start + readWord(nameSection, 32);
   for (const section of table) {
     const name = readText(read, start + section.readUInt32LE(0), MAX_SECTION_NAME_BYTES, end);
-    if (name !== undefined) sections.set(name, { offset: number(section, 24), size: number(section, 32) });
+    if (name !== undefined) sections.set(name, { offset: readWord(section, 24), size: readWord(section, 32) });
   }
   return sections;
-}
-
-function number(record: Buffer, offset: number): number {
-  return Number(record.readBigUInt64LE(offset));
 }
 
 /** A note is u32 name size, u32 content size, u32 type, then name and content, each padded to 4 bytes. */

@@ -5,11 +5,15 @@ import { BlobStore } from './blobs.ts';
 import { ingest } from './ingest.ts';
 
 const tell = (message: IngestMessage) => process.stdout.write(`${JSON.stringify(message)}\n`);
-// Open as long as the one who wants it lives.
-process.stdin.resume().once('end', () => process.exit(1));
+// Told to end, or left alone, it ends its tools first: one that has only just been started would outlive it.
+const stop = new AbortController();
+const end = () => stop.abort(new Error('it is no longer wanted'));
+process.once('SIGTERM', end);
+process.stdin.resume().once('end', end);
 try {
   const { source, directory } = parseTask(process.argv.at(-1) ?? '');
-  const content = await ingest(source, new BlobStore(directory), (line) => tell({ kind: 'progress', line }));
+  const blobs = new BlobStore(directory);
+  const content = await ingest(source, blobs, (line) => tell({ kind: 'progress', line }), stop.signal);
   tell({ kind: 'content', content });
 } catch (error) {
   tell({ kind: 'error', body: asPolykernelError(error, 'taking the kernel in').toJSON() });

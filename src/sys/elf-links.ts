@@ -3,7 +3,7 @@
  * hostile, so that no program of the host has to interpret it: `ldd` runs what it is asked about.
  */
 import { PolykernelError } from './errors.ts';
-import { type ReadAt, readText } from './read-at.ts';
+import { type ReadAt, readText, readWord } from './read-at.ts';
 
 export const ELF_MAGIC = Buffer.from([0x7f, 0x45, 0x4c, 0x46]);
 
@@ -64,11 +64,11 @@ function readSegments(read: ReadAt, header: Buffer, path: string): Segment[] {
   if (count === 0) return [];
   if (size !== SEGMENT_BYTES || count > MAX_SEGMENTS)
     throw damaged(path, `it states ${count} segments of ${size} bytes`);
-  const table = read(Number(header.readBigUInt64LE(32)), size * count);
+  const table = read(readWord(header, 32), size * count);
   if (table === undefined) throw damaged(path, 'its segments lie outside the file');
   return Array.from({ length: count }, (_, index) => {
     const at = index * size;
-    const number = (offset: number) => Number(table.readBigUInt64LE(at + offset));
+    const number = (offset: number) => readWord(table, at + offset);
     return { type: table.readUInt32LE(at), offset: number(8), address: number(16), fileBytes: number(32) };
   });
 }
@@ -80,7 +80,7 @@ function readNeeded(read: ReadAt, segments: readonly Segment[], dynamic: Segment
   const names: number[] = [];
   let [strings, stringBytes, ended] = [0, 0, false];
   for (let at = 0; at < table.length && !ended; at += ENTRY_BYTES) {
-    const [tag, value] = [table.readBigUInt64LE(at), Number(table.readBigUInt64LE(at + 8))];
+    const [tag, value] = [table.readBigUInt64LE(at), readWord(table, at + 8)];
     if (tag === BigInt(DT_NULL)) ended = true;
     else if (tag === BigInt(DT_NEEDED)) names.push(value);
     else if (tag === BigInt(DT_STRTAB)) strings = value;

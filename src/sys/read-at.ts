@@ -31,9 +31,17 @@ function isInside(offset: number, length: number, size: number): boolean {
   return sound && length <= MAX_READ_BYTES && offset + length <= size;
 }
 
-/** The NUL-terminated text at `offset`, of at most `most` bytes; undefined if it is cut short or longer. */
+/** Far beyond any file, and far enough from where numbers stop being exact that sums of some stay sound. */
+const MOST = 2 ** 50;
+
+/** A u64 of a record, little-endian, for use as a place or size in a file; above 2^50 it is cut to that. */
+export function readWord(record: Buffer, at: number): number {
+  return Math.min(Number(record.readBigUInt64LE(at)), MOST);
+}
+
+/** The NUL-terminated text at `offset`, of at most `most` bytes; undefined if it is longer or does not end before `end`. */
 export function readText(read: ReadAt, offset: number, most: number, end: number): string | undefined {
-  const bytes = read(offset, Math.min(most + 1, end - offset));
+  const bytes = end > offset ? read(offset, Math.min(most + 1, end - offset)) : undefined;
   const length = bytes?.indexOf(0) ?? -1;
   return length < 0 ? undefined : bytes!.toString('latin1', 0, length);
 }
