@@ -4,10 +4,11 @@
  * the image, where they mean something to the guest alone.
  */
 import { createHash } from 'node:crypto';
-import { closeSync, createReadStream, fchmodSync, fchownSync, fstatSync, fsyncSync, openSync } from 'node:fs';
+import { closeSync, fchmodSync, fchownSync, fstatSync, fsyncSync, openSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { type ConfinedRun, startConfined } from '../sys/confined-tool.ts';
+import { readPieces } from '../sys/read-at.ts';
 import { TOOL_ID, TOOL_PLACE } from '../sys/tool-jail.ts';
 import { giveRootTo } from './squashfs-ids.ts';
 import { TarMeter } from './tar-meter.ts';
@@ -47,7 +48,6 @@ const PACK_MEMORY_BYTES = 4 * 2 ** 30;
 /** VMMs open it under ids of their own; for others the directory above, which is its owner's alone, is in the way. */
 const IMAGE_MODE = 0o644;
 const DEFAULT_ROOT = { mode: 0o755, uid: 0, gid: 0, mtime: 0 };
-const READ_BYTES = 256 * 1024;
 
 export interface PackTask {
   /** Descriptor of the archive, read from its start. */
@@ -92,8 +92,8 @@ async function pack(task: PackTask): Promise<TarMeter> {
   const signal = task.signal === undefined ? stop.signal : AbortSignal.any([task.signal, stop.signal]);
   const limits = { deadlineMs: bounds.deadlineMs, signal };
   const cpuSeconds = Math.ceil(bounds.deadlineMs / 1000);
-  const hash = createHash('sha256');
-  const archive = hashed(task, hash);
+  const reading = new HashedFile(task.archive);
+  const archive = reading.chunks();
   const meter = new TarMeter(bounds);
   let unpacker: ConfinedRun | undefined;
   try {
@@ -122,7 +122,7 @@ async function pack(task: PackTask): Promise<TarMeter> {
     });
     const said = await packer.ended;
     meter.end();
-    if (hash.digest('hex') !== task.hash) throw new RangeError('it changed while it was read');
+    if ((await reading.digest()) !== task.hash) throw new RangeError('it changed while it was read');
     refuseDoubles(said);
     return meter;
   } catch (error) {
@@ -143,14 +143,37 @@ async function* outputOf(unpacker: ConfinedRun): AsyncGenerator<Buffer> {
   await unpacker.ended;
 }
 
-/** The archive's bytes, up to the size that it has now. */
-async function* hashed({ archive }: PackTask, hash: ReturnType<typeof createHash>): AsyncGenerator<Buffer> {
-  const { size } = fstatSync(archive);
-  if (size === 0) return;
-  const options = { fd: archive, autoClose: false, start: 0, end: size - 1, highWaterMark: READ_BYTES };
-  for await (const chunk of createReadStream('', options)) {
-    hash.update(chunk);
-    yield chunk;
+/** A file's bytes, up to the size that it has at the start, and the hash of all of them whoever stops reading early. */
+class HashedFile {
+  readonly #file: number;
+  readonly #size: number;
+  readonly #hash = createHash('sha256');
+  #position = 0;
+
+  constructor(file: number) {
+    this.#file = file;
+    this.#size = fstatSync(file).size;
+  }
+
+  async *chunks(): AsyncGenerator<Buffer> {
+    let at = this.#position;
+    for await (const chunk of readPieces(this.#file, at, this.#size)) {
+      // Left with a piece on its way, and somebody else went on.
+      if (at !== this.#position) return;
+      this.#hash.update(chunk);
+      at += chunk.length;
+      this.#position = at;
+      yield chunk;
+    }
+  }
+
+  /** SHA-256; reads what nobody read: tar's padding, behind its end. */
+  async digest(): Promise<string> {
+    for (let before = -1; before !== this.#position && this.#position < this.#size; ) {
+      before = this.#position;
+      for await (const _ of this.chunks());
+    }
+    return this.#hash.digest('hex');
   }
 }
 

@@ -198,6 +198,11 @@ describe('prepareRoot', () => {
     },
   );
 
+  it('takes an archive with much behind its end', async () => {
+    const path = file('root.tar', Buffer.concat([await tar(SAMPLE), Buffer.alloc(8 << 20)]));
+    expect(await prepareRoot(path, { cache })).toMatchObject({ kind: 'squashfs' });
+  });
+
   it('refuses an archive that changes while it is read', async () => {
     const path = file('root.tar', await tar(SAMPLE));
     const other = await tar([...SAMPLE, { name: 'evil', body: 'x' }]);

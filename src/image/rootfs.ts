@@ -1,21 +1,12 @@
 /** Makes what a person gives as --rootfs into a root a driver can mount. */
 import { createHash } from 'node:crypto';
-import {
-  chmodSync,
-  closeSync,
-  createReadStream,
-  existsSync,
-  fstatSync,
-  mkdirSync,
-  readSync,
-  type Stats,
-} from 'node:fs';
+import { chmodSync, closeSync, existsSync, fstatSync, mkdirSync, readSync, type Stats } from 'node:fs';
 import { mkdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { RootSource } from '../driver/index.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import { cacheDirectory } from '../sys/paths.ts';
-import { openRegular } from '../sys/read-at.ts';
+import { openRegular, readPieces } from '../sys/read-at.ts';
 import { formatBytes } from '../sys/units.ts';
 import { withLock } from './lock.ts';
 import { type Packing, packRoot, ROOT_BOUNDS, type RootBounds } from './root-pack.ts';
@@ -147,8 +138,10 @@ async function contentHash(
   const known = await readFile(memo, 'utf8').catch(() => '');
   if (/^[0-9a-f]{64}$/.test(known)) return known;
   const hash = createHash('sha256');
-  const piece = { fd: archive, autoClose: false, start: 0, end: status.size - 1, highWaterMark: 1024 * 1024 };
-  for await (const chunk of createReadStream('', { ...piece, ...(signal && { signal }) })) hash.update(chunk);
+  for await (const piece of readPieces(archive, 0, status.size, 1024 * 1024)) {
+    signal?.throwIfAborted();
+    hash.update(piece);
+  }
   const digest = hash.digest('hex');
   await mkdir(join(store, 'known'), { recursive: true });
   await writeFile(memo, digest);

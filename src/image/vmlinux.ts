@@ -2,13 +2,12 @@
  * Gets the bootable ELF kernel out of a bzImage: QEMU starts it by its PVH note in half the time, as no decompressor runs
  * in the guest. Header fields: Documentation/arch/x86/boot.rst of Linux.
  */
-import { closeSync, createReadStream, createWriteStream, openSync } from 'node:fs';
-import type { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
+import { closeSync, openSync } from 'node:fs';
+import { Readable } from 'node:stream';
 import { startConfined } from '../sys/confined-tool.ts';
 import { ELF_MAGIC } from '../sys/elf-links.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
-import { openRegular, type ReadAt, readerOf } from '../sys/read-at.ts';
+import { openRegular, type ReadAt, readerOf, readPieces, writePieces } from '../sys/read-at.ts';
 import { MAX_KERNEL_BYTES } from './kernel-bounds.ts';
 import { decodeLz4File } from './lz4.ts';
 
@@ -104,17 +103,15 @@ async function decompress(input: number, payload: Payload, target: string, signa
   const { offset, compression } = payload;
   const trailer = compression === 'gzip' || compression === 'none' ? 0 : SIZE_TRAILER_BYTES;
   const length = payload.length - trailer;
-  const stream = () => createReadStream('', { fd: input, autoClose: false, start: offset, end: offset + length - 1 });
-  const options = signal ? { signal } : {};
+  const packed = () => readPieces(input, offset, offset + length);
   const tool = TOOLS[compression];
   const output = openSync(target, 'wx', 0o600);
   try {
-    if (tool !== undefined) await unpack(tool, stream(), output, signal);
+    if (tool !== undefined) await unpack(tool, Readable.from(packed()), output, signal);
     else if (compression === 'lz4') {
-      const blocks = decodeLz4File(readerOf(input), offset, length, MAX_KERNEL_BYTES);
-      await pipeline(blocks, createWriteStream('', { fd: output, autoClose: false }), options);
+      await writePieces(output, decodeLz4File(readerOf(input), offset, length, MAX_KERNEL_BYTES), signal);
     } else if (compression === 'none') {
-      await pipeline(stream(), createWriteStream('', { fd: output, autoClose: false }), options);
+      await writePieces(output, packed(), signal);
     } else throw invalid(`it is compressed with ${compression}, which no current distribution does`);
   } catch (error) {
     if (error instanceof PolykernelError && error.code !== 'invalid') throw error;

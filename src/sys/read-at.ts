@@ -2,7 +2,11 @@
  * Reading files whose contents are hostile: at any offset, of any stated length, and never more than there is. What a
  * header claims is only a number until the bytes behind it were seen.
  */
-import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, read as readFile, readSync, write as writeFile } from 'node:fs';
+import { promisify } from 'node:util';
+
+const readAsync = promisify(readFile);
+const writeAsync = promisify(writeFile);
 
 /** Reads exactly `length` bytes at `offset`, or undefined if the file is shorter or either is no sound number. */
 export type ReadAt = (offset: number, length: number) => Buffer | undefined;
@@ -55,4 +59,29 @@ export function openRegular(path: string): number | undefined {
   if (fstatSync(fd).isFile()) return fd;
   closeSync(fd);
   return undefined;
+}
+
+/**
+ * The bytes of an open file from `start` to before `end`, in pieces. Never closes it, as a stream over a descriptor does
+ * when it is left early, whatever it was told. Ends early where the file does.
+ */
+export async function* readPieces(fd: number, start: number, end: number, size = 256 * 1024): AsyncGenerator<Buffer> {
+  for (let at = start; at < end; ) {
+    const { bytesRead, buffer } = await readAsync(fd, Buffer.allocUnsafe(Math.min(size, end - at)), { position: at });
+    if (bytesRead === 0) return;
+    at += bytesRead;
+    yield buffer.subarray(0, bytesRead);
+  }
+}
+
+/** Writes pieces one after the other to where an open file stands. Throws as write(2) does, or the reason of `signal`. */
+export async function writePieces(
+  fd: number,
+  pieces: AsyncIterable<Buffer> | Iterable<Buffer>,
+  signal?: AbortSignal,
+): Promise<void> {
+  for await (const piece of pieces) {
+    signal?.throwIfAborted();
+    for (let done = 0; done < piece.length; ) done += (await writeAsync(fd, piece.subarray(done))).bytesWritten;
+  }
 }
