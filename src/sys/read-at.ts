@@ -67,7 +67,8 @@ export function openRegular(path: string): number | undefined {
  */
 export async function* readPieces(fd: number, start: number, end: number, size = 256 * 1024): AsyncGenerator<Buffer> {
   for (let at = start; at < end; ) {
-    const { bytesRead, buffer } = await readAsync(fd, Buffer.allocUnsafe(Math.min(size, end - at)), { position: at });
+    const buffer = Buffer.allocUnsafe(Math.min(size, end - at));
+    const { bytesRead } = await readAsync(fd, buffer, 0, buffer.length, at);
     if (bytesRead === 0) return;
     at += bytesRead;
     yield buffer.subarray(0, bytesRead);
