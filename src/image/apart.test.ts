@@ -47,11 +47,12 @@ describe('ingestApart', () => {
 
   it('survives a parser that takes all memory', async () => {
     const hungry = ingestApart(task(), {
+      heapMib: 32,
       program: parser('const all = []; for (;;) all.push(new Array(1000).fill({}));'),
     });
     await expect(hungry).rejects.toMatchObject({
       code: 'invalid',
-      message: expect.stringContaining('more than 512 MiB of memory'),
+      message: expect.stringContaining('more than 32 MiB of memory'),
     });
   });
 

@@ -38,6 +38,8 @@ export interface ApartOptions {
   signal?: AbortSignal | undefined;
   /** Milliseconds; default: INGEST_DEADLINE_MS. */
   deadlineMs?: number;
+  /** MiB of JavaScript's heap; default: HEAP_MIB. */
+  heapMib?: number;
   /** Path of the process's program; default: ingest(). */
   program?: string;
 }
@@ -49,9 +51,9 @@ export const parseTask = (text: string): IngestTask => JSON.parse(text) as Inges
  * When it returns or throws the process is gone.
  */
 export async function ingestApart(task: IngestTask, options: ApartOptions = {}): Promise<ImageContent> {
-  const { progress, signal, deadlineMs = INGEST_DEADLINE_MS } = options;
+  const { progress, signal, deadlineMs = INGEST_DEADLINE_MS, heapMib = HEAP_MIB } = options;
   signal?.throwIfAborted();
-  const child = start(task, options.program ?? PROGRAM);
+  const child = start(task, options.program ?? PROGRAM, heapMib);
   const { promise, resolve, reject } = Promise.withResolvers<ImageContent>();
   const { promise: gone, resolve: ended } = Promise.withResolvers<void>();
   let said = '';
@@ -70,7 +72,7 @@ export async function ingestApart(task: IngestTask, options: ApartOptions = {}):
     ended();
   });
   child.once('close', (code, killed) => {
-    reject(unreadable(`the process that reads it ended with ${code ?? killed}${outOfMemory(said)}`));
+    reject(unreadable(`the process that reads it ended with ${code ?? killed}${outOfMemory(said, heapMib)}`));
     ended();
   });
   const late = `it takes longer than ${formatDuration(deadlineMs)}, which is the bound`;
@@ -89,17 +91,17 @@ export async function ingestApart(task: IngestTask, options: ApartOptions = {}):
   }
 }
 
-function start(task: IngestTask, program: string): ChildProcess {
+function start(task: IngestTask, program: string, heapMib: number): ChildProcess {
   const seconds = Math.ceil(INGEST_DEADLINE_MS / 1000);
   // Soft ones: jails below have others, and only root could raise what is final.
   const limits = [`--data=${DATA_BYTES}:`, `--cpu=${seconds}:`, '--core=0'];
-  const node = [process.execPath, `--max-old-space-size=${HEAP_MIB}`, '--', program, JSON.stringify(task)];
+  const node = [process.execPath, `--max-old-space-size=${heapMib}`, '--', program, JSON.stringify(task)];
   const argv = [...limits, '--', ...node];
   return spawn(toolPath('prlimit').path, argv, { stdio: ['pipe', 'pipe', 'pipe'], detached: true });
 }
 
-function outOfMemory(said: string): string {
-  return said.includes('out of memory') ? `: it takes more than ${HEAP_MIB} MiB of memory, which is the bound` : '';
+function outOfMemory(said: string, heapMib: number): string {
+  return said.includes('out of memory') ? `: it takes more than ${heapMib} MiB of memory, which is the bound` : '';
 }
 
 function unreadable(reason: string): PolykernelError {
