@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
 import { type JailSpec, jailArgv } from './jail.ts';
-import { parseLibraries } from './jail-host.ts';
 
 const BASE: JailSpec = {
   identity: { kind: 'range', start: 0x7100_0000, count: 65_536 },
@@ -121,18 +120,4 @@ describe('jailArgv', () => {
     expect(text()).toContain(lines('--memory-files', 'mem0,67108864,1024,1777', '--memory-files', 'mem1,1024,8,1777'));
     expect(text()).toContain(lines('--bind', '/run/pk/one/trees/mem1', '/dev/shm'));
   });
-});
-
-it('reads what ldd prints', () => {
-  const listing = `\tlinux-vdso.so.1 (0x00007f50)
-\tlibc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f51)
-\tlibodd.so => /opt/with space/libodd.so (0x00007f52)
-\tlibgone.so => not found
-\t/lib64/ld-linux-x86-64.so.2 (0x00007f53)
-`;
-  expect(parseLibraries(listing)).toEqual([
-    '/lib/x86_64-linux-gnu/libc.so.6',
-    '/opt/with space/libodd.so',
-    '/lib64/ld-linux-x86-64.so.2',
-  ]);
 });

@@ -15,7 +15,7 @@ export interface LockOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** Runs `action` while holding the lock file at `path`, waiting for it as long as it takes. */
+/** Runs `action`, which must have a deadline of its own, while holding the lock file at `path`, waiting for it as long as it takes. */
 export async function withLock<T>(path: string, action: () => Promise<T>, options: LockOptions = {}): Promise<T> {
   await mkdir(dirname(path), { recursive: true });
   // Loaded late: reading images needs no lock, and so no SQLite.

@@ -28,6 +28,11 @@ export interface Manifest extends ImageContent {
 
 const NAME = /^[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?(?::[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?)?$/;
 
+/** Characters: many times what 256 modules take. */
+const MAX_MANIFEST = 1024 * 1024;
+/** As indexModules() finds them. */
+const MODULE = /^\w{1,64}$/;
+
 export function isImageName(name: string): boolean {
   return NAME.test(name);
 }
@@ -41,6 +46,7 @@ export function imageDigest(content: ImageContent, agentFingerprint: string): st
 
 /** Parses a manifest file; undefined if it is damaged or of another format. */
 export function parseManifest(text: string): Manifest | undefined {
+  if (text.length > MAX_MANIFEST) return undefined;
   try {
     const value = JSON.parse(text) as Manifest;
     const sound =
@@ -48,7 +54,8 @@ export function parseManifest(text: string): Manifest | undefined {
       (value.kind === 'uml' || value.kind === 'x86_64') &&
       [value.name, value.version, value.source, value.createdAt].every((text) => typeof text === 'string') &&
       [value.kernel, ...value.modules].every(isBlob) &&
-      Object.values(value.sets).every(Array.isArray);
+      value.modules.every((module) => MODULE.test(module.name)) &&
+      Object.values(value.sets).every((names) => Array.isArray(names) && names.every((name) => MODULE.test(name)));
     return sound ? value : undefined;
   } catch {
     return undefined;
@@ -56,7 +63,7 @@ export function parseManifest(text: string): Manifest | undefined {
 }
 
 function isBlob(value: Blob): boolean {
-  return /^[0-9a-f]{64}$/.test(value.sha256) && Number.isSafeInteger(value.size);
+  return /^[0-9a-f]{64}$/.test(value.sha256) && Number.isSafeInteger(value.size) && value.size >= 0;
 }
 
 /** Hashes of all blobs that a manifest needs. */

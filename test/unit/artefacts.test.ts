@@ -1,0 +1,70 @@
+/** What others made is interpreted by no program of the host that has the daemon's rights. */
+import { chmodSync, existsSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { libraryBinds } from '../../src/driver/jail-host.ts';
+import { run, which } from '../../src/sys/process.ts';
+
+const SOURCES = join(import.meta.dirname, '../../src');
+
+let directory: string;
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), 'pk-artefacts-'));
+});
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+/** A program of the user's that has the loader run code of its own as soon as anybody lists its libraries. */
+async function auditing(marker: string): Promise<string> {
+  const [audit, program] = [join(directory, 'audit.so'), join(directory, 'linux')];
+  const code = `#include <fcntl.h>
+    unsigned la_version(unsigned version) { open("${marker}", O_CREAT | O_WRONLY, 0600); return version; }`;
+  writeFileSync(join(directory, 'audit.c'), code);
+  writeFileSync(join(directory, 'main.c'), 'int main(void) { return 0; }');
+  for (const argv of [
+    ['gcc', '-shared', '-fPIC', '-o', audit, join(directory, 'audit.c')],
+    ['gcc', `-Wl,--audit=${audit}`, '-o', program, join(directory, 'main.c')],
+  ]) {
+    expect(await run(argv)).toMatchObject({ code: 0 });
+  }
+  chmodSync(program, 0o755);
+  return program;
+}
+
+describe('a kernel program', () => {
+  it('runs nothing when its libraries are looked for', async () => {
+    const marker = join(directory, 'ran');
+    const program = await auditing(marker);
+    expect((await libraryBinds(program)).map(({ target }) => target)).toEqual([
+      expect.stringMatching(/\/libc\.so\.6$/),
+      expect.stringMatching(/^\/lib.*\/ld-linux/),
+    ]);
+    expect(existsSync(marker)).toBe(false);
+    // The proof that there was something to run.
+    if (which('ldd') === undefined) return;
+    await run(['ldd', program]);
+    expect(existsSync(marker)).toBe(true);
+  });
+});
+
+describe('the sources', () => {
+  const texts = globSync('**/*.ts', { cwd: SOURCES })
+    .filter((name) => !name.endsWith('.test.ts'))
+    .map((name) => ({ name, text: readFileSync(join(SOURCES, name), 'utf8') }));
+
+  const using = (pattern: RegExp) => texts.filter(({ text }) => pattern.test(text)).map(({ name }) => name);
+
+  it('decompress nothing in the daemon', () => {
+    expect(using(/\b(?:create)?(?:gunzip|unzip|inflate|brotliDecompress|zstdDecompress)\w*\(/i)).toEqual([]);
+  });
+
+  it('run programs that interpret artefacts in a jail alone', () => {
+    const tools =
+      'ldd|modinfo|depmod|objcopy|readelf|file|unsquashfs|sqfstar|mksquashfs|tar|xz|zstd|gzip|lz4|dpkg-deb|qemu-img|debugfs|losetup|mount';
+    // Set-up's own packages, from which the jail itself is made.
+    expect(using(new RegExp(`\\b(?:run|runCommand|spawn|spawnSync|execFile)\\(\\[?\\s*'(?:${tools})'`))).toEqual([
+      'sys/apt.ts',
+    ]);
+    expect(using(/toolPath\('(?:xz|zstd|gzip|sqfstar|tar|dpkg-deb)'\)/)).toEqual([]);
+  });
+});
