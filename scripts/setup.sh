@@ -8,7 +8,13 @@ export HOME
 cache=${POLYKERNEL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/polykernel}
 
 quiet=
-for option in "$@"; do [ "$option" = --quiet ] && quiet=1; done
+for option; do
+  case $option in
+    --quiet) quiet=1 ;;
+    --skip-images) ;;
+    *) echo "setup: $option is not one of --quiet, --skip-images" >&2; exit 2 ;;
+  esac
+done
 say() { [ -n "$quiet" ] || echo "setup: $*"; }
 fail() { echo "setup: $*" >&2; exit 1; }
 
@@ -43,4 +49,4 @@ done
 major=$("$node" -p 'process.versions.node.split(".")[0]' 2>/dev/null || echo 0)
 [ "$major" -ge 24 ] || fail "Node.js >= 24 is needed and npm did not bring one for $(uname -m): install it from https://nodejs.org"
 
-exec "$node" scripts/setup/main.ts "$@"
+exec "$node" -- scripts/setup/main.ts "$@"

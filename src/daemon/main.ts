@@ -1,5 +1,5 @@
 /**
- * Entry of the daemon: `node src/daemon/main.ts [--home DIR] [--reset-state] [--ready-fd N]`.
+ * Entry of the daemon, for nodeCommand(): [--home DIR] [--reset-state] [--ready-fd N].
  * SIGTERM and SIGINT end it in order; kernels run on. With --ready-fd it says there, in one line of JSON, that it serves
  * or why it cannot.
  */
@@ -11,6 +11,7 @@ import { hostFiles, poolLease } from '../host/index.ts';
 import { defaultImage, ImageStore, type KernelImage, prepareRoot } from '../image/index.ts';
 import { systemClock } from '../sys/clock.ts';
 import { asPolykernelError, ERROR_TABLE, type PolykernelError } from '../sys/errors.ts';
+import { ownArguments } from '../sys/node.ts';
 import { home as defaultHome, layout } from '../sys/paths.ts';
 import { readTopology } from '../topology/index.ts';
 import { createDaemon } from './daemon.ts';
@@ -31,6 +32,7 @@ const FAKE_IMAGE: KernelImage = {
 };
 
 const { values } = parseArgs({
+  args: ownArguments(),
   options: { home: { type: 'string' }, 'ready-fd': { type: 'string' }, 'reset-state': { type: 'boolean' } },
 });
 const home = values.home ?? defaultHome();

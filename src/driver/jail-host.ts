@@ -30,7 +30,7 @@ export function hostCovers(more: readonly string[] = []): Cover[] {
  * static program. `libraryPath` is searched first, as LD_LIBRARY_PATH.
  */
 export async function libraryBinds(program: string, libraryPath?: string): Promise<Bind[]> {
-  const env = { ...process.env, ...(libraryPath === undefined ? {} : { LD_LIBRARY_PATH: libraryPath }) };
+  const env = { LD_LIBRARY_PATH: libraryPath };
   const listing = await run(['ldd', program], { deadlineMs: 10_000, env });
   if (listing.code !== 0) return [];
   return parseLibraries(listing.stdout).map((path) => ({ source: realpathSync(path), target: path, access: 'read' }));

@@ -204,8 +204,7 @@ export class UmlDriver implements Driver {
       const joins = spec.placement === undefined ? [] : new InstanceGroups().joinFiles(spec.id);
       const argv = await this.#argv(spec, cpu, joins.length, lpj);
       progress('booting kernel');
-      const bwrapEnv = { ...process.env, ...findTool('bwrap')?.env };
-      const launch = { directory: spec.directory, argv, env: bwrapEnv, signal: both };
+      const launch = { directory: spec.directory, argv, env: findTool('bwrap')?.env, signal: both };
       const fds = [
         ...joins.map((path) => openSync(path, 'w')),
         ...spec.regions.map(({ path }) => openSync(path, 'r+')),

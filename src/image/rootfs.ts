@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
 import type { RootSource } from '../driver/index.ts';
+import { toolEnvironment } from '../sys/environment.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import { cacheDirectory } from '../sys/paths.ts';
 import { toolPath } from '../sys/tools.ts';
@@ -141,7 +142,10 @@ function openTar(path: string, format: RootFormat): Readable {
   if (format === 'tar') return createReadStream(path);
   if (format === 'tar.gz') return piped(createReadStream(path), createGunzip());
   if (format === 'tar.zst') return piped(createReadStream(path), createZstdDecompress());
-  const xz = spawn(toolPath('xz').path, ['-dc', '--', path], { stdio: ['ignore', 'pipe', 'ignore'] });
+  const xz = spawn(toolPath('xz').path, ['-dc', '--', path], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+    env: toolEnvironment(),
+  });
   xz.once('close', (code) => {
     if (code !== 0) xz.stdout.destroy(new Error(`xz ended with status ${code}`));
   });

@@ -21,6 +21,7 @@ import {
 } from 'node:fs';
 import { basename, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { toolEnvironment } from '../sys/environment.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { nativeBinary } from '../sys/paths.ts';
 import { processStartTime } from '../sys/process.ts';
@@ -297,7 +298,7 @@ export class HaProxy {
     const child = spawn(argv[0]!, argv.slice(1), {
       stdio: ['ignore', 'ignore', 'pipe'],
       detached: true,
-      env: { PATH: process.env.PATH, ...env },
+      env: toolEnvironment(env),
       cwd: '/',
     });
     let complaint = '';

@@ -5,6 +5,7 @@
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { runCommand } from './command.ts';
+import { proxyEnvironment } from './environment.ts';
 import type { PolykernelError } from './errors.ts';
 
 export interface AptOptions {
@@ -135,7 +136,7 @@ export class Apt {
     }
     return runCommand([program, ...settings, ...args], {
       // English, for what is parsed here; no questions, as nobody may be there to answer.
-      env: { ...process.env, LC_ALL: 'C', DEBIAN_FRONTEND: 'noninteractive' },
+      env: { ...proxyEnvironment(), LC_ALL: 'C', DEBIAN_FRONTEND: 'noninteractive' },
       ...this.#abortable(),
       hint,
       ...(cwd === undefined ? {} : { cwd }),

@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { toolEnvironment } from './environment.ts';
 import { PolykernelError } from './errors.ts';
 import { type RunOptions, type RunResult, run } from './process.ts';
 
@@ -33,7 +34,11 @@ export async function filterToFile(
   signal?: AbortSignal,
 ): Promise<void> {
   const [program, ...args] = argv;
-  const child = spawn(program!, args, { stdio: ['pipe', stdoutFd, 'pipe'], ...(signal && { signal }) });
+  const child = spawn(program!, args, {
+    stdio: ['pipe', stdoutFd, 'pipe'],
+    env: toolEnvironment(),
+    ...(signal && { signal }),
+  });
   let stderr = '';
   child.stderr!.setEncoding('utf8').on('data', (text: string) => {
     stderr = (stderr + text).slice(-4096);

@@ -1,7 +1,9 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { connect, DAEMON_FLAGS } from '../../client/index.ts';
+import { daemonEnvironment } from '../../sys/environment.ts';
 import { PolykernelError } from '../../sys/errors.ts';
+import { nodeCommand } from '../../sys/node.ts';
 import type { Command } from '../command.ts';
 import { JSON_OPTION } from '../instances.ts';
 import { print, printJson } from '../output.ts';
@@ -68,13 +70,9 @@ async function stop(where: { home?: string }): Promise<number> {
 
 function foreground(home: string | undefined, reset: boolean): Promise<number> {
   const main = fileURLToPath(new URL('../../daemon/main.ts', import.meta.url));
-  const args = [
-    ...DAEMON_FLAGS,
-    main,
-    ...(home === undefined ? [] : ['--home', home]),
-    ...(reset ? ['--reset-state'] : []),
-  ];
-  const child = spawn(process.execPath, args, { stdio: 'inherit' });
+  const args = [...(home === undefined ? [] : ['--home', home]), ...(reset ? ['--reset-state'] : [])];
+  const [node, ...rest] = nodeCommand(main, args, DAEMON_FLAGS);
+  const child = spawn(node!, rest, { stdio: 'inherit', env: daemonEnvironment() });
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => child.kill(name));
   return new Promise((resolve) => child.on('exit', (code) => resolve(code ?? 125)));
 }
