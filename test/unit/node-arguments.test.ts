@@ -18,10 +18,14 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { nodeCommand } from '../../src/sys/node.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
-const CODE_LOADING = [
-  ...['--env-file', '--env-file-if-exists', '--experimental-config-file', '--experimental-default-config-file'],
-  ...['--require', '-r', '--import', '--loader', '--experimental-loader', '--eval', '-e', '--openssl-config', '--run'],
+/** Those that Node looks for everywhere; the others it takes before the name of the program alone. */
+const EVERYWHERE = [
+  '--env-file',
+  '--env-file-if-exists',
+  '--experimental-config-file',
+  '--experimental-default-config-file',
 ];
+const OTHERS = ['--require', '-r', '--import', '--loader', '--experimental-loader', '--eval', '-e', '--openssl-config'];
 let base: string;
 let marker: string;
 /** A checkout whose `pk` prints its arguments. */
@@ -69,12 +73,9 @@ function quiet(): NodeJS.ProcessEnv {
 }
 
 describe.each(Object.keys(launchers))('%s', (launcher) => {
-  it.each(CODE_LOADING)('passes %s on and does not act on it', (option) => {
-    const file = join(
-      base,
-      option.includes('config') ? 'node.config.json' : option.includes('env') ? 'env' : 'code.cjs',
-    );
-    for (const given of [[`${option}=${file}`], [option, file], [option], ['run', '--', 'prog', option, file]]) {
+  it.each(EVERYWHERE)('passes %s on and does not act on it', (option) => {
+    const file = join(base, option.includes('config') ? 'node.config.json' : 'env');
+    for (const given of [[`${option}=${file}`], ['run', '--', 'prog', option, file], [option]]) {
       expect(arrived(launcher, given)).toEqual([given, []]);
       expect(existsSync(marker)).toBe(false);
     }
@@ -84,10 +85,13 @@ describe.each(Object.keys(launchers))('%s', (launcher) => {
     const known = execFileSync(process.execPath, ['--help'], { encoding: 'utf8' }).match(/(?<=[ ,])--?[a-z][\w-]*/g)!;
     expect(known.length).toBeGreaterThan(200);
     expect(arrived(launcher, known)).toEqual([known, []]);
+    const loading = OTHERS.flatMap((option) => [`${option}=${join(base, 'code.cjs')}`, option, join(base, 'code.cjs')]);
+    expect(arrived(launcher, loading)).toEqual([loading, []]);
+    expect(existsSync(marker)).toBe(false);
   });
 
   it('passes text on as it is', () => {
-    const odd = ['', ' ', '=', '--', '-', "it's", '"', '$HOME', '`id`', '$(id)', '*', '\\', 'a\nb', '${1}', 'ü', '='];
+    const odd = ['', ' ', '=', '--', '-', "it's", '"', '$HOME', '`id`', '$(id)', '$1', '*', '\\', 'a\nb', 'ü', '='];
     expect(arrived(launcher, odd)).toEqual([odd, []]);
     const many = Array.from({ length: 3000 }, (_, index) => `--${index}`);
     expect(arrived(launcher, many)).toEqual([many, []]);
