@@ -1,6 +1,6 @@
 /** Finds the daemon of a state directory, or starts it. Two clients that race start one daemon. */
 import { spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync, statSync, writeSync } from 'node:fs';
+import { closeSync, constants, openSync, readFileSync, rmSync, statSync, writeSync } from 'node:fs';
 import { connect as connectSocket } from 'node:net';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -10,6 +10,7 @@ import { daemonEnvironment } from '../sys/environment.ts';
 import { asPolykernelError, type ErrorBody, PolykernelError } from '../sys/errors.ts';
 import { nodeCommand } from '../sys/node.ts';
 import { checkSocketPath, home as defaultHome, layout } from '../sys/paths.ts';
+import { checkSocket, STATE, takePlace } from '../sys/places.ts';
 import { Client } from './client.ts';
 
 export interface ConnectOptions {
@@ -35,6 +36,7 @@ export const DAEMON_FLAGS = ['--max-semi-space-size=1', '--disable-warning=Exper
 export async function connect(options: ConnectOptions = {}): Promise<Client> {
   const paths = layout(options.home ?? defaultHome());
   checkSocketPath(paths.socket);
+  checkSocket(paths.socket, STATE);
   if (await answers(paths.socket)) return new Client(paths.socket);
   if (options.start === false) {
     throw new PolykernelError('unavailable', `no daemon runs for ${paths.home}`, {
@@ -76,11 +78,7 @@ async function startDaemon(
   deadlineMs: number,
   signal?: AbortSignal,
 ): Promise<void> {
-  try {
-    mkdirSync(home, { recursive: true, mode: 0o700 });
-  } catch (error) {
-    throw asPolykernelError(error, `making the state directory ${home}`);
-  }
+  takePlace(home, STATE);
   const deadline = Date.now() + deadlineMs;
   for (;;) {
     const claim = claimStart(home);
@@ -136,7 +134,11 @@ async function launch(
 ): Promise<void> {
   // It may have come up between our first look and the claim.
   if (await answers(socket)) return;
-  const output = openSync(log, 'a', 0o600);
+  const output = openSync(
+    log,
+    constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW,
+    0o600,
+  );
   const [node, ...args] = nodeCommand(DAEMON, ['--home', home, '--ready-fd', '3'], DAEMON_FLAGS);
   const child = spawn(node!, args, {
     cwd: '/',

@@ -2,13 +2,14 @@
  * Desired and last known state, in SQLite. Opening takes an exclusive lock on the database that the kernel drops with the
  * process, however it ends: that lock is what makes this daemon the only one of its state directory.
  */
-import { chmodSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import type { ChannelRecord } from '../channel/index.ts';
 import type { InstanceRecord } from '../instance/index.ts';
 import type { ServiceRecord } from '../service/index.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import type { Layout } from '../sys/paths.ts';
+import { makeFile } from '../sys/places.ts';
 import type { PoolRecord } from './host-pool.ts';
 
 const SCHEMA_VERSION = 3;
@@ -47,6 +48,7 @@ export class Store {
   static open(paths: Layout): Store {
     let database: DatabaseSync | undefined;
     try {
+      makeFile(paths.database);
       database = new DatabaseSync(paths.database);
       database.exec(
         'PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -512',
@@ -55,7 +57,6 @@ export class Store {
       database.exec(
         'BEGIN EXCLUSIVE; CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT; COMMIT',
       );
-      chmodSync(paths.database, 0o600);
       migrate(database, paths.database);
       const [{ quick_check: check } = {}] = database.prepare('PRAGMA quick_check(1)').all();
       if (check !== 'ok') throw damaged(paths.database, String(check));

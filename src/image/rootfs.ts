@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { closeSync, createReadStream, existsSync, openSync, readSync, type Stats } from 'node:fs';
-import { mkdir, readdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
@@ -107,6 +107,7 @@ async function unpackOnce(
     options.progress?.(`unpacking ${given}`);
     const partial = `${target}.partial`;
     await mkdir(partial);
+    await chmod(partial, 0o755);
     try {
       const keepOwners = process.getuid?.() === 0;
       await untar(openTar(path, format), partial, { keepOwners, signal: options.signal });

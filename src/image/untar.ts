@@ -2,7 +2,7 @@
  * Unpacks a tar stream below a directory. The archive is hostile input: no entry may write, link or change anything
  * outside the directory, whatever its names and symbolic links say.
  */
-import { createWriteStream, lstatSync, mkdirSync, readlinkSync } from 'node:fs';
+import { chmodSync, createWriteStream, lstatSync, mkdirSync, readlinkSync } from 'node:fs';
 import { chmod, lchown, link, lutimes, mkdir, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -107,8 +107,10 @@ function resolveInside(root: string, steps: readonly string[], name: string): st
       rest.unshift(...target.split('/'));
       continue;
     }
-    if (status === undefined) mkdirSync(path);
-    else if (!status.isDirectory()) throw new RangeError(`the entry ${name} lies below ${step}, which is a file`);
+    if (status === undefined) {
+      mkdirSync(path);
+      chmodSync(path, 0o755);
+    } else if (!status.isDirectory()) throw new RangeError(`the entry ${name} lies below ${step}, which is a file`);
     done.push(step);
   }
   return done;
