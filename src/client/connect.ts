@@ -9,8 +9,8 @@ import { fileURLToPath } from 'node:url';
 import { daemonEnvironment } from '../sys/environment.ts';
 import { asPolykernelError, type ErrorBody, PolykernelError } from '../sys/errors.ts';
 import { nodeCommand } from '../sys/node.ts';
-import { checkSocketPath, home as defaultHome, layout } from '../sys/paths.ts';
-import { checkSocket, STATE, takePlace } from '../sys/places.ts';
+import { cacheDirectory, checkSocketPath, home as defaultHome, layout } from '../sys/paths.ts';
+import { CACHE, checkSocket, STATE, takePlace } from '../sys/places.ts';
 import { Client } from './client.ts';
 
 export interface ConnectOptions {
@@ -79,6 +79,8 @@ async function startDaemon(
   signal?: AbortSignal,
 ): Promise<void> {
   takePlace(home, STATE);
+  // Node runs what it compiled there, before the daemon can look.
+  takePlace(cacheDirectory(), CACHE);
   const deadline = Date.now() + deadlineMs;
   for (;;) {
     const claim = claimStart(home);

@@ -1,6 +1,8 @@
 /** What processes get as their environment: a few variables that are known, never all of the caller's, which hold secrets. */
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { cacheDirectory } from './paths.ts';
+import { isTrusted } from './places.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -20,7 +22,7 @@ const PROXIES = ['http_proxy', 'https_proxy', 'ftp_proxy', 'all_proxy', 'no_prox
 export function daemonEnvironment(env: Environment = process.env): Record<string, string> {
   const own = Object.keys(env).filter((name) => name.startsWith('POLYKERNEL_'));
   return {
-    ...toolEnvironment({}, env),
+    ...toolEnvironment({}, { PATH: env.PATH?.split(':').filter(isOwn).join(':') }),
     ...chosen([...PLACES, ...PROXIES, ...own], env),
     // Also keeps the types stripped, which saves 17 MiB and a third of the start-up time.
     NODE_COMPILE_CACHE: join(cacheDirectory(env), 'compile'),
@@ -35,6 +37,12 @@ export function toolEnvironment(more: Environment = {}, env: Environment = proce
 /** Of a program that downloads. */
 export function proxyEnvironment(env: Environment = process.env): Record<string, string> {
   return chosen(PROXIES, env);
+}
+
+/** Programs are run from there, as root too: nobody else may be able to put one there. */
+function isOwn(directory: string): boolean {
+  const status = statSync(directory, { throwIfNoEntry: false });
+  return status !== undefined && isTrusted(status.uid) && (status.mode & 0o022) === 0;
 }
 
 /** Relative directories would mean another place in the daemon, whose working directory is `/`. */

@@ -4,6 +4,8 @@ import { connect, DAEMON_FLAGS } from '../../client/index.ts';
 import { daemonEnvironment } from '../../sys/environment.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import { nodeCommand } from '../../sys/node.ts';
+import { cacheDirectory } from '../../sys/paths.ts';
+import { CACHE, takePlace } from '../../sys/places.ts';
 import type { Command } from '../command.ts';
 import { JSON_OPTION } from '../instances.ts';
 import { print, printJson } from '../output.ts';
@@ -70,6 +72,7 @@ async function stop(where: { home?: string }): Promise<number> {
 
 function foreground(home: string | undefined, reset: boolean): Promise<number> {
   const main = fileURLToPath(new URL('../../daemon/main.ts', import.meta.url));
+  takePlace(cacheDirectory(), CACHE);
   const args = [...(home === undefined ? [] : ['--home', home]), ...(reset ? ['--reset-state'] : [])];
   const [node, ...rest] = nodeCommand(main, args, DAEMON_FLAGS);
   const child = spawn(node!, rest, { stdio: 'inherit', env: daemonEnvironment() });
