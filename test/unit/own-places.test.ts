@@ -1,4 +1,6 @@
 /** The daemon's own files and environment, as a process of its own; and that no secret goes where it is not meant to be. */
+
+import { spawnSync } from 'node:child_process';
 import {
   chownSync,
   globSync,
@@ -108,6 +110,19 @@ it('a cache that others may write to is refused: what lies in it is run', async 
   const open = await new Sandbox(sandbox.home, { ...sandbox.env, POLYKERNEL_CACHE: cache }).pk(['ps']);
   expect(open.code).toBe(125);
   expect(open.stderr).toMatch(/the cache directory .* is not used: others may write to .*\/compile belongs to/);
+});
+
+it.runIf(process.getuid?.() === 0)("set-up touches no cache in another user's directory", () => {
+  const theirs = join(sandbox.home, 'theirs');
+  mkdirSync(theirs);
+  chownSync(theirs, 65534, 65534);
+  const { POLYKERNEL_CACHE: _, XDG_CACHE_HOME: __, ...env } = process.env;
+  const ran = spawnSync('sh', [join(ROOT, 'scripts/setup.sh')], { env: { ...env, HOME: theirs }, encoding: 'utf8' });
+  expect(ran.status).toBe(1);
+  expect(ran.stderr).toMatch(
+    /polykernel is not used for what is run: .*theirs \(owner .*, mode 755\).*POLYKERNEL_CACHE/,
+  );
+  expect(readdirSync(theirs)).toEqual([]);
 });
 
 it('every start of a process says which environment it gets', () => {
