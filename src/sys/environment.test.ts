@@ -53,7 +53,7 @@ it('the search path has no directory of the working directory, nor one that othe
   const own = join(base, 'own');
   for (const path of [open, own]) mkdirSync(path, { mode: 0o755 });
   chmodSync(open, 0o775);
-  expect(daemonEnvironment({ PATH: `${open}:${own}:${base}/absent:/tmp` }).PATH).toBe(`${own}:${SYSTEM}`);
+  expect(daemonEnvironment({ PATH: `${open}:${own}:${base}/absent:/etc/passwd/x:/tmp` }).PATH).toBe(`${own}:${SYSTEM}`);
 });
 
 it.runIf(process.getuid?.() === 0)('nor one of another user', () => {

@@ -41,8 +41,13 @@ export function proxyEnvironment(env: Environment = process.env): Record<string,
 
 /** Programs are run from there, as root too: nobody else may be able to put one there. */
 function isOwn(directory: string): boolean {
-  const status = statSync(directory, { throwIfNoEntry: false });
-  return status !== undefined && isTrusted(status.uid) && (status.mode & 0o022) === 0;
+  try {
+    const { uid, mode } = statSync(directory);
+    return isTrusted(uid) && (mode & 0o022) === 0;
+  } catch {
+    // Not there, or not for this user to see.
+    return false;
+  }
 }
 
 /** Relative directories would mean another place in the daemon, whose working directory is `/`. */
