@@ -7,10 +7,9 @@ import { globSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { DAEMON_FLAGS } from '../../src/client/index.ts';
 import { runCommand } from '../../src/sys/command.ts';
 import { daemonEnvironment } from '../../src/sys/environment.ts';
-import { nodeCommand } from '../../src/sys/node.ts';
+import { DAEMON_FLAGS, nodeCommand } from '../../src/sys/node.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 /** Entries act when they are loaded: they are run for real, on a state directory of their own. */

@@ -5,6 +5,9 @@
  */
 const ARGUMENT_MARK = '=';
 
+/** Flags that keep the daemon small; its garbage is short-lived and its heap a few megabytes. */
+export const DAEMON_FLAGS = ['--max-semi-space-size=1', '--disable-warning=ExperimentalWarning'];
+
 /** Argument vector that runs `entry`, a file of ours, with `args`; `flags` are for Node. The entry reads ownArguments(). */
 export function nodeCommand(entry: string, args: readonly string[], flags: readonly string[] = []): string[] {
   return [process.execPath, ...flags, '--', entry, ...args.map((text) => ARGUMENT_MARK + text)];

@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { connect, DAEMON_FLAGS } from '../../client/index.ts';
+import { connect } from '../../client/index.ts';
 import { daemonEnvironment } from '../../sys/environment.ts';
 import { PolykernelError } from '../../sys/errors.ts';
-import { nodeCommand } from '../../sys/node.ts';
+import { DAEMON_FLAGS, nodeCommand } from '../../sys/node.ts';
 import { cacheDirectory } from '../../sys/paths.ts';
 import { CACHE, takePlace } from '../../sys/places.ts';
 import type { Command } from '../command.ts';
