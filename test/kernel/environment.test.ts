@@ -74,6 +74,19 @@ describe('environments', () => {
     expect(others.filter((entry) => !/^(PWD|LD_LIBRARY_PATH|LD_PRELOAD|TMPDIR|PATH)=/.test(entry))).toEqual([]);
   });
 
+  it('and their umask is theirs, whatever that of the caller', async () => {
+    const seen = new Map<string, Set<string>>();
+    for (const pid of withChildren(await hostProcesses(sandbox.home))) {
+      const program = readable(pid, 'cmdline')?.[0]?.split('/').at(-1) ?? '';
+      const umask = /^Umask:\s+(\d+)$/m.exec(readable(pid, 'status')?.join('') ?? '')?.[1];
+      if (umask !== undefined) seen.set(program, (seen.get(program) ?? new Set()).add(umask));
+    }
+    expect([...seen.get('node')!]).toEqual(['0077']);
+    expect([...seen.get('pk-shim')!]).toEqual(['0077']);
+    // What a guest writes to a volume.
+    expect([...seen.get('linux')!]).toEqual(['0022']);
+  });
+
   it.each(['web', 'vm'])('of a process in the guest %s holds nothing of it', async (name) => {
     const told = await sandbox.ok('exec', name, '--', 'sh', '-c', 'cat /proc/1/environ /proc/self/environ');
     expect(told).not.toContain(SECRET);

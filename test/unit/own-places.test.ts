@@ -64,6 +64,8 @@ it('nobody else can read or write anything directly in the state directory', asy
     (name) => (lstatSync(join(sandbox.home, name)).mode & 0o7077) !== 0,
   );
   expect(loose).toEqual([]);
+  const { pid } = await sandbox.json<{ pid: number }>('daemon', 'status');
+  expect(readFileSync(`/proc/${pid}/status`, 'latin1')).toMatch(/^Umask:\s+0077$/m);
 });
 
 it.each(['daemon.log', 'state.db', 'telemetry.db', 'daemon.lock', 'instances'])(
