@@ -70,7 +70,10 @@ describe('takePlace', () => {
     expect({ code, field }).toEqual({ code: 'permission', field: 'POLYKERNEL_HOME' });
     expect(message).toMatch(/^the state directory .*home is not used: others may write to .*home belongs.*mode 0770/);
     expect(hint).toMatch(/Run `chmod 700 .*home` after a look.*, or set POLYKERNEL_HOME to .*\/run\//);
-    expect(refused(home, CACHE)).toMatchObject({ field: 'POLYKERNEL_CACHE' });
+    expect(refused(home, CACHE)).toMatchObject({
+      field: 'POLYKERNEL_CACHE',
+      hint: expect.stringMatching(/POLYKERNEL_CACHE to .*cache\/polykernel/),
+    });
   });
 
   it.each([0o777, 0o770, 0o757])('refuses a parent of mode %o', (bits) => {

@@ -16,10 +16,16 @@ const OTHERS_WRITE = 0o022;
 export interface PlaceKind {
   name: string;
   variable: 'POLYKERNEL_HOME' | 'POLYKERNEL_CACHE';
+  /** One to propose. */
+  example(): string;
 }
 
-export const STATE: PlaceKind = { name: 'state directory', variable: 'POLYKERNEL_HOME' };
-export const CACHE: PlaceKind = { name: 'cache directory', variable: 'POLYKERNEL_CACHE' };
+export const STATE: PlaceKind = { name: 'state directory', variable: 'POLYKERNEL_HOME', example: ownShortDirectory };
+export const CACHE: PlaceKind = {
+  name: 'cache directory',
+  variable: 'POLYKERNEL_CACHE',
+  example: () => (process.getuid?.() === 0 ? '/var/cache/polykernel' : '~/.cache/polykernel'),
+};
 
 /**
  * Makes the directory where it is not, mode 0700, takes everybody else's rights from what lies directly in it, and throws
@@ -155,8 +161,8 @@ const owner = ({ uid }: Stats): string => (uid === 0 ? 'root' : `uid ${uid}`);
 const by = (status: Stats): string =>
   ` belongs to ${owner(status)} (mode ${(status.mode & 0o7777).toString(8).padStart(4, '0')})`;
 
-function refusal(place: string, { name, variable }: PlaceKind, fault: string, value: string, remedy?: string) {
-  const own = `set ${variable} to a directory of your own, such as ${ownShortDirectory()}`;
+function refusal(place: string, { name, variable, example }: PlaceKind, fault: string, value: string, remedy?: string) {
+  const own = `set ${variable} to a directory of your own, such as ${example()}`;
   return new PolykernelError('permission', `the ${name} ${place} is not used: ${fault}`, {
     field: variable,
     value,
