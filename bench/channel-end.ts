@@ -11,6 +11,7 @@ import {
   type Producer,
   SharedMemory,
 } from '../src/ring/index.ts';
+import { ownArguments } from '../src/sys/node.ts';
 import { median } from './row.ts';
 
 /** As in native/pk-ring.c: the fastest lap counts. */
@@ -20,7 +21,7 @@ const BATCH = 16;
 const SMALL = 64;
 const LARGE = 4096;
 
-const [role, countText, ...paths] = process.argv.slice(2);
+const [role, countText, ...paths] = ownArguments();
 const count = Number(countText);
 const producer = (path: string) => attachProducer(SharedMemory.open(path));
 const consumer = (path: string, lazyRelease = false) => attachConsumer(SharedMemory.open(path), { lazyRelease });

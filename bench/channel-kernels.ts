@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { type Client, connect } from '../src/client/index.ts';
 import { ImageStore } from '../src/image/index.ts';
+import { nodeCommand } from '../src/sys/node.ts';
 import { nativeBinary } from '../src/sys/paths.ts';
 import { withDaemon } from './daemon.ts';
 import { atLeast, atMost, type Row } from './row.ts';
@@ -37,8 +38,8 @@ export async function channelKernels(
       measure(home, {
         from,
         to,
-        answer: [process.execPath, END, 'answer-channel', String(count)],
-        ask: [process.execPath, END, 'ask-channel', String(count)],
+        answer: nodeCommand(END, ['answer-channel', String(count)]),
+        ask: nodeCommand(END, ['ask-channel', String(count)]),
       });
     const c =
       (from: string, to: string, count: number, ...wait: string[]) =>

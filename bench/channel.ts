@@ -6,6 +6,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { createRing, ringBytes, SharedMemory } from '../src/ring/index.ts';
 import { runCommand } from '../src/sys/command.ts';
+import { nodeCommand } from '../src/sys/node.ts';
 import { nativeBinary } from '../src/sys/paths.ts';
 import { freePort } from '../test/http.ts';
 import { channelKernels } from './channel-kernels.ts';
@@ -142,7 +143,7 @@ async function sockets(choose: (directory: string) => string | Promise<string>):
 
 function start(cpu: number, role: string, count: number, addresses: readonly string[]) {
   const pinned = String(cpu % availableParallelism());
-  const argv = ['-c', pinned, process.execPath, END, role, String(count), ...addresses];
+  const argv = ['-c', pinned, ...nodeCommand(END, [role, String(count), ...addresses])];
   return spawn('taskset', argv, { stdio: ['ignore', 'pipe', 'inherit', 'ipc'] });
 }
 

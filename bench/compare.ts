@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { PolykernelError } from '../src/sys/errors.ts';
+import { ownArguments } from '../src/sys/node.ts';
 import { BENCHES } from './compare/benches.ts';
 import { Checkout } from './compare/checkout.ts';
 import { type Compared, interleave } from './compare/interleave.ts';
@@ -54,7 +55,7 @@ for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
 
 let wanted: Wanted;
 try {
-  wanted = read(process.argv.slice(2));
+  wanted = read(ownArguments());
 } catch (error) {
   console.error(`compare: ${(error as Error).message}\n${USAGE}`);
   process.exit(2);

@@ -5,6 +5,7 @@
 import { appendFile } from 'node:fs/promises';
 import { cpus, release, totalmem } from 'node:os';
 import { join } from 'node:path';
+import { ownArguments } from '../src/sys/node.ts';
 import { channel } from './channel.ts';
 import { plan } from './plan.ts';
 import type { Bench, Row } from './row.ts';
@@ -13,7 +14,7 @@ import { service } from './service.ts';
 
 const BENCHES: Record<string, Bench> = { channel, plan, run, service };
 
-const args = process.argv.slice(2);
+const args = ownArguments();
 const json = args.includes('--json');
 const names = args.filter((arg) => !arg.startsWith('-'));
 const unknown = names.filter((name) => !(name in BENCHES));

@@ -181,6 +181,7 @@ static inline int pk_channel_find(struct pk_channel *ch, const char *name, char 
 	const char *directory = getenv("PK_CHANNELS"), *peer;
 	char path[4096], text[4096], memory[256], sleep[256], bell[256];
 	uint64_t offset, bytes, number, sleep_offset = 0;
+	struct stat status;
 	ssize_t length;
 	int fd;
 
@@ -191,6 +192,11 @@ static inline int pk_channel_find(struct pk_channel *ch, const char *name, char 
 		return pk_channel_refuse(ch, PK_RING_NOT_A_RING, name, "this cannot be the name of a channel");
 	snprintf(path, sizeof path, "%.4000s/%.63s", directory && *directory ? directory : "/run/pk/channels", name);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* It says which files are written to: not to be believed when it is another user's. */
+	if (fd >= 0 && (fstat(fd, &status) != 0 || (status.st_uid != 0 && status.st_uid != geteuid()))) {
+		close(fd);
+		return pk_channel_refuse(ch, PK_RING_NOT_A_RING, path, "it belongs to another user");
+	}
 	length = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
 	if (fd >= 0)
 		close(fd);

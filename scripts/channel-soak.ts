@@ -1,5 +1,5 @@
 /**
- * `node scripts/channel-soak.ts [MESSAGES] [SEED]`: a channel between two UML kernels for a long time. The producer is
+ * `npm run soak -- [MESSAGES] [SEED]`: a channel between two UML kernels for a long time. The producer is
  * killed at random, the consumer stalls and is killed and respawned; every message is verified, and that none was lost after
  * its commit, doubled or torn. Default: 100 million messages.
  */
@@ -10,10 +10,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Client, connect } from '../src/client/index.ts';
+import { ownArguments } from '../src/sys/node.ts';
 
 const PK = join(import.meta.dirname, '../bin/pk');
-const count = Number(process.argv[2] ?? 100_000_000);
-let random = Number(process.argv[3] ?? Date.now() % 1_000_000) | 1;
+const [messages = 100_000_000, seed = Date.now() % 1_000_000] = ownArguments().map(Number);
+const count = messages;
+let random = seed | 1;
 const LONGEST = '64';
 /** The ledger tells this many producers apart. */
 const MOST_KILLS = 1000;

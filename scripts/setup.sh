@@ -8,11 +8,39 @@ export HOME
 cache=${POLYKERNEL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/polykernel}
 
 quiet=
-for option in "$@"; do [ "$option" = --quiet ] && quiet=1; done
+for option; do
+  case $option in
+    --quiet) quiet=1 ;;
+    --skip-images) ;;
+    *) echo "setup: $option is not one of --quiet, --skip-images" >&2; exit 2 ;;
+  esac
+done
 say() { [ -n "$quiet" ] || echo "setup: $*"; }
 fail() { echo "setup: $*" >&2; exit 1; }
 
-mkdir -p "$cache" || fail "cannot make the cache directory $cache: set POLYKERNEL_CACHE to a writable directory"
+# What lies in the cache is run, as root too: each directory on the way to it belongs to root or to us and is written by
+# nobody else (in sticky ones, such as /tmp, nobody touches what is ours). src/sys/places.ts looks closer later.
+check_places() {
+  place=$1
+  while [ ! -e "$place" ]; do place=$(dirname "$place"); done
+  place=$(cd "$place" && pwd -P)
+  while :; do
+    sound=$(find "$place" -prune \( -user 0 -o -user "$(id -u)" \) \( ! -perm /022 -o -perm -1000 \))
+    [ -n "$sound" ] || fail "$cache is not used for what is run: $place ($(stat -c 'owner %U, mode %a' "$place")) is not ours" \
+      "alone: set POLYKERNEL_CACHE to a directory of your own (with sudo: HOME=/root)"
+    [ "$place" = / ] && break
+    place=$(dirname "$place")
+  done
+}
+check_places "$cache"
+(umask 077 && mkdir -p "$cache") || fail "cannot make the cache directory $cache: set POLYKERNEL_CACHE to a writable directory"
+check_places "$cache"
+[ -O "$cache" ] || fail "$cache belongs to $(stat -c %U "$cache"): set POLYKERNEL_CACHE to a directory of your own"
+
+# To run a checkout is to run what its owner writes, as with make install.
+if [ "$(id -u)" = 0 ] && [ -z "$quiet" ] && [ -n "$(find . -prune \( ! -user 0 -o -perm /022 \))" ]; then
+  say "note: root runs programs that others can change: this checkout has $(stat -c 'owner %U, mode %a' .)"
+fi
 # Two set-ups at once (two terminals, CI jobs) take turns; the kernel drops the lock with the process.
 if command -v flock >/dev/null; then
   exec 9>"$cache/setup.lock"
@@ -43,4 +71,4 @@ done
 major=$("$node" -p 'process.versions.node.split(".")[0]' 2>/dev/null || echo 0)
 [ "$major" -ge 24 ] || fail "Node.js >= 24 is needed and npm did not bring one for $(uname -m): install it from https://nodejs.org"
 
-exec "$node" scripts/setup/main.ts "$@"
+exec "$node" -- scripts/setup/main.ts "$@"

@@ -7,8 +7,9 @@ import { globSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { DAEMON_FLAGS } from '../../src/client/index.ts';
 import { runCommand } from '../../src/sys/command.ts';
+import { daemonEnvironment } from '../../src/sys/environment.ts';
+import { DAEMON_FLAGS, nodeCommand } from '../../src/sys/node.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 /** Entries act when they are loaded: they are run for real, on a state directory of their own. */
@@ -31,7 +32,7 @@ export async function fillCompileCache(
   progress('compiling the sources');
   const urls = sources.filter((path) => !ENTRIES.has(path)).map((path) => pathToFileURL(join(ROOT, path)).href);
   const script = `for (const url of ${JSON.stringify(urls)}) await import(url); process.exit(0);`;
-  const env = { ...process.env, NODE_COMPILE_CACHE: join(cache, 'compile') };
+  const env = { ...daemonEnvironment(), NODE_COMPILE_CACHE: join(cache, 'compile') };
   // The cache is keyed by V8's flags: once for the daemon's, once for the CLI's.
   for (const flags of [DAEMON_FLAGS, []]) {
     await runCommand([process.execPath, ...flags, '--input-type=module', '--eval', script], { env, signal });
@@ -39,7 +40,7 @@ export async function fillCompileCache(
   const home = mkdtempSync(join(tmpdir(), 'pk-setup-'));
   try {
     for (const verb of ['start', 'stop']) {
-      await runCommand([process.execPath, join(ROOT, 'src/cli/main.ts'), 'daemon', '--home', home, verb], {
+      await runCommand(nodeCommand(join(ROOT, 'src/cli/main.ts'), ['daemon', '--home', home, verb]), {
         env,
         signal,
       });

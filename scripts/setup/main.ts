@@ -2,6 +2,7 @@
 import { ImageStore } from '../../src/image/index.ts';
 import { PolykernelError } from '../../src/sys/errors.ts';
 import { cacheDirectory } from '../../src/sys/paths.ts';
+import { CACHE, takePlace } from '../../src/sys/places.ts';
 import { fillCompileCache } from './compile-cache.ts';
 import { buildNative } from './native.ts';
 import { ensurePackages } from './packages.ts';
@@ -21,6 +22,7 @@ const progress = (line: string) => {
 };
 
 try {
+  takePlace(cacheDirectory(), CACHE);
   await ensurePackages(cacheDirectory(), progress, stop.signal);
   await buildNative(cacheDirectory(), progress, stop.signal);
   await fillCompileCache(cacheDirectory(), progress, stop.signal);

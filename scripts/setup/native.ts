@@ -64,7 +64,7 @@ export async function buildNative(cache: string, progress: (line: string) => voi
     const temporary = `${program}.${process.pid}.tmp`;
     try {
       const argv = [...compiler.argv, ...flagsFor(name), '-o', temporary, join(SOURCES, file)];
-      await runCommand(argv, { env: { ...process.env, ...compiler.env }, signal });
+      await runCommand(argv, { env: compiler.env, signal });
       chmodSync(temporary, 0o755);
       // The program first: a crash in between only compiles it once more.
       renameSync(temporary, program);

@@ -39,9 +39,9 @@ export function onEach(
 export function environmentEntry(text: string, field: string, env: NodeJS.ProcessEnv): [string, string] | undefined {
   const at = text.indexOf('=');
   if (at === 0 || text === '') {
-    throw new PolykernelError('invalid', `${field}: ${JSON.stringify(text)} names no variable`, {
+    // What follows the sign may be a secret.
+    throw new PolykernelError('invalid', `${field}: ${text === '' ? '""' : '"=..."'} names no variable`, {
       field,
-      value: text,
       hint: 'Write KEY=VALUE or KEY.',
     });
   }

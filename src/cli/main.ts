@@ -1,5 +1,6 @@
 /** Entry of `pk`: finds the command, runs it, and turns any failure into a message and an exit code. */
 import { ERROR_TABLE, PolykernelError } from '../sys/errors.ts';
+import { ownArguments } from '../sys/node.ts';
 import { parse } from './command.ts';
 import { COMMANDS, commandsOf } from './commands.ts';
 import { print } from './output.ts';
@@ -67,4 +68,4 @@ function report(error: unknown): number {
 
 process.on('uncaughtException', (error) => process.exit(report(error)));
 // The loop is not waited for: an open connection must not keep a finished command.
-process.exit(await main(process.argv.slice(2)).catch(report));
+process.exit(await main(ownArguments()).catch(report));

@@ -1,13 +1,8 @@
 /** Finds the daemon of a state directory, or starts it. Two clients that race start one daemon. */
-import { spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync, statSync, writeSync } from 'node:fs';
 import { connect as connectSocket } from 'node:net';
-import { join } from 'node:path';
-import type { Readable } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
-import { asPolykernelError, type ErrorBody, PolykernelError } from '../sys/errors.ts';
-import { cacheDirectory, checkSocketPath, home as defaultHome, layout } from '../sys/paths.ts';
+import { PolykernelError } from '../sys/errors.ts';
+import { checkSocketPath, home as defaultHome, layout } from '../sys/paths.ts';
+import { checkSocket, STATE } from '../sys/places.ts';
 import { Client } from './client.ts';
 
 export interface ConnectOptions {
@@ -20,12 +15,6 @@ export interface ConnectOptions {
   deadlineMs?: number;
 }
 
-const DAEMON = fileURLToPath(new URL('../daemon/main.ts', import.meta.url));
-const POLL_MS = 15;
-
-/** Flags that keep the daemon small; its garbage is short-lived and its heap a few megabytes. */
-export const DAEMON_FLAGS = ['--max-semi-space-size=1', '--disable-warning=ExperimentalWarning'];
-
 /**
  * A client whose daemon answers. Rejects with `unavailable` (none runs, or none came up in time), `permission`, or what
  * the daemon said when it could not start.
@@ -33,13 +22,16 @@ export const DAEMON_FLAGS = ['--max-semi-space-size=1', '--disable-warning=Exper
 export async function connect(options: ConnectOptions = {}): Promise<Client> {
   const paths = layout(options.home ?? defaultHome());
   checkSocketPath(paths.socket);
+  checkSocket(paths.socket, STATE);
   if (await answers(paths.socket)) return new Client(paths.socket);
   if (options.start === false) {
     throw new PolykernelError('unavailable', `no daemon runs for ${paths.home}`, {
       hint: 'Start one with `pk daemon`.',
     });
   }
-  await startDaemon(paths.home, paths.socket, paths.daemonLog, options.deadlineMs ?? 20_000, options.signal);
+  // Loaded on demand: most commands find a daemon.
+  const { startDaemon } = await import('./start.ts');
+  await startDaemon(paths, answers, options.deadlineMs ?? 20_000, options.signal);
   return new Client(paths.socket);
 }
 
@@ -66,114 +58,3 @@ function answers(socketPath: string): Promise<boolean> {
     });
   });
 }
-
-async function startDaemon(
-  home: string,
-  socket: string,
-  log: string,
-  deadlineMs: number,
-  signal?: AbortSignal,
-): Promise<void> {
-  try {
-    mkdirSync(home, { recursive: true, mode: 0o700 });
-  } catch (error) {
-    throw asPolykernelError(error, `making the state directory ${home}`);
-  }
-  const deadline = Date.now() + deadlineMs;
-  for (;;) {
-    const claim = claimStart(home);
-    try {
-      if (claim !== undefined) return await launch(home, socket, log, deadline, signal);
-    } finally {
-      claim?.release();
-    }
-    // Another client is at it.
-    if (await answers(socket)) return;
-    if (Date.now() > deadline) throw tooLate(log);
-    await sleep(POLL_MS, undefined, { signal });
-  }
-}
-
-/** The right to start the daemon, or undefined while another live process has it. */
-function claimStart(home: string): { release(): void } | undefined {
-  const path = join(home, 'daemon.starting');
-  try {
-    const file = openSync(path, 'wx', 0o600);
-    writeSync(file, String(process.pid));
-    closeSync(file);
-    return { release: () => rmSync(path, { force: true }) };
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST')
-      throw asPolykernelError(error, `writing to the state directory ${home}`);
-  }
-  if (isStaleClaim(path)) rmSync(path, { force: true });
-  return undefined;
-}
-
-/** A claim of a process that is gone, or so old that its pid may be another's. */
-function isStaleClaim(path: string): boolean {
-  try {
-    const age = Date.now() - statSync(path).mtimeMs;
-    const pid = Number(readFileSync(path, 'latin1'));
-    // Just created and not yet written: not stale.
-    if (!(pid > 0)) return age > 1000;
-    if (age > 60_000) return true;
-    process.kill(pid, 0);
-    return false;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'ESRCH';
-  }
-}
-
-async function launch(
-  home: string,
-  socket: string,
-  log: string,
-  deadline: number,
-  signal?: AbortSignal,
-): Promise<void> {
-  // It may have come up between our first look and the claim.
-  if (await answers(socket)) return;
-  const output = openSync(log, 'a', 0o600);
-  const child = spawn(process.execPath, [...DAEMON_FLAGS, DAEMON, '--home', home, '--ready-fd', '3'], {
-    cwd: '/',
-    detached: true,
-    // The compile cache also keeps the types stripped, which saves 17 MiB and a third of the start-up time.
-    env: { NODE_COMPILE_CACHE: join(cacheDirectory(), 'compile'), ...process.env },
-    stdio: ['ignore', output, output, 'pipe'],
-  });
-  closeSync(output);
-  const pipe = child.stdio[3] as Readable;
-  let said = '';
-  pipe.setEncoding('utf8').on('data', (text: string) => {
-    said += text;
-  });
-  pipe.on('error', () => {});
-  let ended = false;
-  child.on('error', () => {
-    ended = true;
-  });
-  pipe.on('close', () => {
-    ended = true;
-  });
-  try {
-    for (;;) {
-      if (said.includes('\n')) {
-        const answer = JSON.parse(said.slice(0, said.indexOf('\n'))) as { ready: true } | { error: ErrorBody };
-        if ('ready' in answer) return;
-        // A daemon started by hand in this moment holds the state directory: it is the one to use.
-        if (answer.error.code === 'conflict' && (await answers(socket))) return;
-        throw PolykernelError.fromJSON(answer.error);
-      }
-      if (ended) throw new PolykernelError('internal', 'the daemon ended while it started', { hint: `See ${log}.` });
-      if (Date.now() > deadline) throw tooLate(log);
-      await sleep(POLL_MS, undefined, { signal });
-    }
-  } finally {
-    pipe.destroy();
-    child.unref();
-  }
-}
-
-const tooLate = (log: string) =>
-  new PolykernelError('unavailable', 'the daemon did not answer in time', { hint: `See ${log}.` });

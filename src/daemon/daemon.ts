@@ -1,5 +1,5 @@
 /** The composition root: store, supervisor, API and socket make one daemon. */
-import { chmodSync, existsSync, mkdirSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, rmSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { join } from 'node:path';
 import { type ApiContext, createApi, type DoctorCheck, type Images, serveStreams } from '../api/index.ts';
@@ -11,6 +11,7 @@ import type { Endpoints } from '../service/index.ts';
 import { type Clock, systemClock } from '../sys/clock.ts';
 import { asPolykernelError } from '../sys/errors.ts';
 import { checkSocketPath, layout } from '../sys/paths.ts';
+import { STATE, takePlace } from '../sys/places.ts';
 import type { Topology } from '../topology/index.ts';
 import { Channels, KEEPER_DIRECTORY } from './channels.ts';
 import { Drivers } from './drivers.ts';
@@ -75,11 +76,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   const { home, clock = systemClock, journal = silentJournal } = options;
   const paths = layout(home);
   checkSocketPath(paths.socket);
-  try {
-    mkdirSync(home, { recursive: true, mode: 0o700 });
-  } catch (error) {
-    throw asPolykernelError(error, `making the state directory ${home}`);
-  }
+  takePlace(home, STATE);
   const store = Store.open(paths);
   const events = new EventLog(() => store.nextSequence());
   const hostPool = new HostPool({

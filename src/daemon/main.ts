@@ -1,9 +1,9 @@
 /**
- * Entry of the daemon: `node src/daemon/main.ts [--home DIR] [--reset-state] [--ready-fd N]`.
+ * Entry of the daemon, for nodeCommand(): [--home DIR] [--reset-state] [--ready-fd N].
  * SIGTERM and SIGINT end it in order; kernels run on. With --ready-fd it says there, in one line of JSON, that it serves
  * or why it cannot.
  */
-import { closeSync, mkdirSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, readFileSync, writeSync } from 'node:fs';
 import { flushCompileCache } from 'node:module';
 import { parseArgs } from 'node:util';
 import type { Driver } from '../driver/index.ts';
@@ -11,7 +11,9 @@ import { hostFiles, poolLease } from '../host/index.ts';
 import { defaultImage, ImageStore, type KernelImage, prepareRoot } from '../image/index.ts';
 import { systemClock } from '../sys/clock.ts';
 import { asPolykernelError, ERROR_TABLE, type PolykernelError } from '../sys/errors.ts';
-import { home as defaultHome, layout } from '../sys/paths.ts';
+import { ownArguments } from '../sys/node.ts';
+import { cacheDirectory, home as defaultHome, layout } from '../sys/paths.ts';
+import { CACHE, STATE, takePlace } from '../sys/places.ts';
 import { readTopology } from '../topology/index.ts';
 import { createDaemon } from './daemon.ts';
 import { hostEnforcement } from './enforcement.ts';
@@ -31,6 +33,7 @@ const FAKE_IMAGE: KernelImage = {
 };
 
 const { values } = parseArgs({
+  args: ownArguments(),
   options: { home: { type: 'string' }, 'ready-fd': { type: 'string' }, 'reset-state': { type: 'boolean' } },
 });
 const home = values.home ?? defaultHome();
@@ -43,7 +46,10 @@ if (readyFd === undefined) process.stderr.write(`polykernel: serving ${started.s
 
 async function start() {
   const paths = layout(home);
-  mkdirSync(home, { recursive: true, mode: 0o700 });
+  // What is for others says so: kernels for jails, tools for the machine.
+  process.umask(0o077);
+  takePlace(home, STATE);
+  takePlace(cacheDirectory(), CACHE);
   if (values['reset-state']) {
     const aside = Store.reset(paths, new Date());
     process.stderr.write(

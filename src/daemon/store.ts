@@ -2,7 +2,7 @@
  * Desired and last known state, in SQLite. Opening takes an exclusive lock on the database that the kernel drops with the
  * process, however it ends: that lock is what makes this daemon the only one of its state directory.
  */
-import { chmodSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { type ChannelRecord, channelTable } from '../channel/index.ts';
 import { inTransaction, Table } from '../core/table.ts';
@@ -10,6 +10,7 @@ import { type InstanceRecord, instanceTable } from '../instance/index.ts';
 import { type ServiceRecord, serviceTable } from '../service/index.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import type { Layout } from '../sys/paths.ts';
+import { makeFile } from '../sys/places.ts';
 import type { PoolRecord } from './host-pool.ts';
 
 /** For versions that counted all tables' changes together, up to 3: so that they leave alone what they cannot read. */
@@ -49,6 +50,7 @@ export class Store {
   static open(paths: Layout): Store {
     let database: DatabaseSync | undefined;
     try {
+      makeFile(paths.database);
       database = new DatabaseSync(paths.database);
       database.exec(
         'PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -512',
@@ -57,7 +59,6 @@ export class Store {
       database.exec(
         'BEGIN EXCLUSIVE; CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT; COMMIT',
       );
-      chmodSync(paths.database, 0o600);
       checkFormat(database, paths.database);
       const [{ quick_check: check } = {}] = database.prepare('PRAGMA quick_check(1)').all();
       if (check !== 'ok') throw damaged(paths.database, String(check));

@@ -2,8 +2,9 @@
  * Measurements of days, in an SQLite database of their own. Nothing depends on it: one that cannot be used is begun anew,
  * and one that cannot be written is left alone. Its size has a bound.
  */
-import { chmodSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import { makeFile } from '../sys/places.ts';
 import type { Point } from '../telemetry/index.ts';
 
 const SCHEMA_VERSION = 1;
@@ -129,6 +130,7 @@ export class TelemetryStore {
 
   #open(): void {
     const { path, columns, maxBytes = HISTORY_BYTES } = this.#options;
+    makeFile(path);
     const database = new DatabaseSync(path);
     try {
       // Nothing is worth waiting for a disk: after a power failure it may be damaged, and is begun anew.
@@ -137,7 +139,6 @@ export class TelemetryStore {
          PRAGMA journal_size_limit = 4194304; PRAGMA wal_autocheckpoint = 256; PRAGMA busy_timeout = 0;
          PRAGMA max_page_count = ${Math.floor(maxBytes / PAGE_BYTES)}`,
       );
-      chmodSync(path, 0o600);
       const version = Number(database.prepare('PRAGMA user_version').get()?.user_version ?? 0);
       database.exec('CREATE TABLE IF NOT EXISTS meta (columns TEXT NOT NULL) STRICT');
       const kept = database.prepare('SELECT columns FROM meta').get()?.columns;

@@ -11,6 +11,7 @@ import { signalProcess } from '../core/process-id.ts';
 import type { NetworkPort } from '../host/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { nativeBinary } from '../sys/paths.ts';
+import { withOpenUmask } from '../sys/process.ts';
 import { readShimProcess, SHIM_PID_FILE, untilGone } from './shim-process.ts';
 import { signalName } from './signals.ts';
 
@@ -36,7 +37,7 @@ export interface ShimLaunch {
   cpus?: readonly number[] | undefined;
   /** The console log is rotated at this size. */
   logBytes?: number;
-  env?: NodeJS.ProcessEnv;
+  env?: Readonly<Record<string, string>> | undefined;
   signal?: AbortSignal;
 }
 
@@ -66,11 +67,14 @@ export function launchShim(launch: ShimLaunch): Promise<{ pid: number }> {
   const program = nativeBinary('pk-shim');
   return new Promise((resolve, reject) => {
     if (launch.signal?.aborted) return reject(launch.signal.reason);
-    const shim = spawn(program, [...options, '--', ...launch.argv], {
-      stdio: ['ignore', 'pipe', 'pipe', 'ignore', 'ignore', ...fds],
-      detached: true,
-      env: launch.env ?? process.env,
-    });
+    const shim = withOpenUmask(() =>
+      spawn(program, [...options, '--', ...launch.argv], {
+        stdio: ['ignore', 'pipe', 'pipe', 'ignore', 'ignore', ...fds],
+        detached: true,
+        // A jail shows it, as /proc/1/environ.
+        env: launch.env ?? {},
+      }),
+    );
     let answer = '';
     let complaint = '';
     let settled = false;

@@ -211,8 +211,8 @@ export class UmlDriver implements Driver {
       const joins = spec.placement === undefined ? [] : new InstanceGroups().joinFiles(spec.id);
       const argv = await this.#argv(spec, cpu, joins.length, lpj);
       progress('booting kernel');
-      const bwrapEnv = { ...process.env, ...findTool('bwrap')?.env };
-      const launch = { directory: spec.directory, argv, env: bwrapEnv, signal: both };
+
+      const launch = { directory: spec.directory, argv, env: findTool('bwrap')?.env, signal: both };
       const fds: number[] = [];
       let pid: number;
       try {

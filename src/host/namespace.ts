@@ -76,7 +76,7 @@ export class NetworkTools {
   #run({ path, env }: Pick<Tool, 'path' | 'env'>, args: readonly string[], input?: string) {
     return runCommand(this.#inside([path, ...args]), {
       deadlineMs: DEADLINE_MS,
-      env: { ...process.env, ...env },
+      env,
       ...(input !== undefined && { input }),
     });
   }

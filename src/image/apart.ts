@@ -6,7 +6,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { toolEnvironment } from '../sys/environment.ts';
 import { type ErrorBody, PolykernelError } from '../sys/errors.ts';
+import { nodeCommand } from '../sys/node.ts';
 import { killGroup } from '../sys/process.ts';
 import { toolPath } from '../sys/tools.ts';
 import { formatDuration } from '../sys/units.ts';
@@ -95,9 +97,13 @@ function start(task: IngestTask, program: string, heapMib: number): ChildProcess
   const seconds = Math.ceil(INGEST_DEADLINE_MS / 1000);
   // Soft ones: jails below have others, and only root could raise what is final.
   const limits = [`--data=${DATA_BYTES}:`, `--cpu=${seconds}:`, '--core=0'];
-  const node = [process.execPath, `--max-old-space-size=${heapMib}`, '--', program, JSON.stringify(task)];
+  const node = nodeCommand(program, [JSON.stringify(task)], [`--max-old-space-size=${heapMib}`]);
   const argv = [...limits, '--', ...node];
-  return spawn(toolPath('prlimit').path, argv, { stdio: ['pipe', 'pipe', 'pipe'], detached: true });
+  return spawn(toolPath('prlimit').path, argv, {
+    stdio: ['pipe', 'pipe', 'pipe'],
+    detached: true,
+    env: toolEnvironment(),
+  });
 }
 
 function outOfMemory(said: string, heapMib: number): string {

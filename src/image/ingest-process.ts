@@ -1,5 +1,6 @@
 /** The program of the process that ingest() runs in: see apart.ts, which starts it and ends it. */
 import { asPolykernelError } from '../sys/errors.ts';
+import { ownArguments } from '../sys/node.ts';
 import { type IngestMessage, parseTask } from './apart.ts';
 import { BlobStore } from './blobs.ts';
 import { ingest } from './ingest.ts';
@@ -11,7 +12,7 @@ const end = () => stop.abort(new Error('it is no longer wanted'));
 process.once('SIGTERM', end);
 process.stdin.resume().once('end', end);
 try {
-  const { source, directory } = parseTask(process.argv.at(-1) ?? '');
+  const { source, directory } = parseTask(ownArguments()[0] ?? '');
   const blobs = new BlobStore(directory);
   const content = await ingest(source, blobs, (line) => tell({ kind: 'progress', line }), stop.signal);
   tell({ kind: 'content', content });

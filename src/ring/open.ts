@@ -1,9 +1,10 @@
 /** Channels by name, in any kernel: what a daemon has made known in a directory of descriptors. */
-import { existsSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import { SharedMemory } from '../sys/memory.ts';
 import { home } from '../sys/paths.ts';
+import { isTrusted } from '../sys/places.ts';
 import { ManagedBell } from './bell.ts';
 import { Consumer, type ConsumerOptions } from './consumer.ts';
 import { type ChannelSide, type Descriptor, parseDescriptor } from './descriptor.ts';
@@ -75,6 +76,22 @@ export async function openChannel(
   }
 }
 
+/** A descriptor says which files are written to: not to be believed when it is another user's. */
+function readTrusted(path: string): string {
+  const file = openSync(path, 'r');
+  try {
+    const { uid } = fstatSync(file);
+    if (isTrusted(uid)) return readFileSync(file, 'utf8');
+    throw new PolykernelError('permission', `${path} belongs to uid ${uid}, who could make you write to any file`, {
+      field: 'name',
+      value: path,
+      hint: 'Open channels of your own daemon or of root; PK_CHANNELS says where they are.',
+    });
+  } finally {
+    closeSync(file);
+  }
+}
+
 function findDescriptor(name: string, directory: string | undefined): Descriptor {
   if (!NAME.test(name)) {
     throw new PolykernelError('invalid', `${JSON.stringify(name)} cannot be the name of a channel`, {
@@ -85,7 +102,7 @@ function findDescriptor(name: string, directory: string | undefined): Descriptor
   }
   const place = directory ?? process.env.PK_CHANNELS ?? join(existsSync(GUEST) ? GUEST : home(), 'channels');
   try {
-    return parseDescriptor(readFileSync(join(place, name), 'utf8'));
+    return parseDescriptor(readTrusted(join(place, name)));
   } catch (error) {
     if (!['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? ''))
       throw asPolykernelError(error, `opening the channel ${name}`);

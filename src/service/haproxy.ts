@@ -23,8 +23,9 @@ import { basename, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { findProcess } from '../core/background.ts';
 import { endProcesses, isAlive, type ProcessId, signalProcess } from '../core/process-id.ts';
+import { toolEnvironment } from '../sys/environment.ts';
 import { PolykernelError } from '../sys/errors.ts';
-import { nativeBinary } from '../sys/paths.ts';
+import { nativeBinary, ownShortDirectory } from '../sys/paths.ts';
 import { processStartTime } from '../sys/process.ts';
 import { toolPath } from '../sys/tools.ts';
 import { type ConfigOptions, LOG_RING, NOBODY, renderConfig, type ServedService } from './config.ts';
@@ -122,7 +123,7 @@ export class HaProxy {
       throw new PolykernelError('invalid', `the socket path ${this.#statsSocket} is too long for HAProxy`, {
         field: 'POLYKERNEL_HOME',
         value: this.#directory,
-        hint: 'Set POLYKERNEL_HOME to a shorter directory, such as /tmp/pk.',
+        hint: `Set POLYKERNEL_HOME to a shorter directory, such as ${ownShortDirectory()}.`,
       });
     }
     mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
@@ -283,7 +284,7 @@ export class HaProxy {
     const child = spawn(argv[0]!, argv.slice(1), {
       stdio: ['ignore', 'ignore', 'pipe'],
       detached: true,
-      env: { PATH: process.env.PATH, ...env },
+      env: toolEnvironment(env),
       cwd: '/',
     });
     let complaint = '';

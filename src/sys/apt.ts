@@ -6,6 +6,7 @@ import { chownSync, createReadStream, mkdirSync, mkdtempSync, readdirSync, rmSyn
 import { basename, join } from 'node:path';
 import { runCommand } from './command.ts';
 import { startConfined } from './confined-tool.ts';
+import { proxyEnvironment } from './environment.ts';
 import type { PolykernelError } from './errors.ts';
 import { TOOL_ID, TOOL_PLACE } from './tool-jail.ts';
 
@@ -154,7 +155,7 @@ export class Apt {
     }
     return runCommand([program, ...settings, ...args], {
       // English, for what is parsed here; no questions, as nobody may be there to answer.
-      env: { ...process.env, LC_ALL: 'C', DEBIAN_FRONTEND: 'noninteractive' },
+      env: { ...proxyEnvironment(), LC_ALL: 'C', DEBIAN_FRONTEND: 'noninteractive' },
       ...this.#abortable(),
       hint,
       ...(cwd === undefined ? {} : { cwd }),

@@ -63,6 +63,11 @@ export function layout(root: string = home()): Layout {
   };
 }
 
+/** A short directory that is the user's own, to propose. */
+export function ownShortDirectory(uid: number = callerUid()): string {
+  return uid === 0 ? '/run/pk' : `/run/user/${uid}/pk`;
+}
+
 /** Throws `invalid` when a socket cannot have this path because it is too long for the kernel. Returns the path. */
 export function checkSocketPath(path: string): string {
   const length = Buffer.byteLength(path);
@@ -70,7 +75,11 @@ export function checkSocketPath(path: string): string {
   throw new PolykernelError(
     'invalid',
     `the socket path ${path} has ${length} bytes, and a Unix socket's path at most ${SOCKET_PATH_BYTES}`,
-    { field: 'POLYKERNEL_HOME', value: path, hint: 'Set POLYKERNEL_HOME to a shorter directory, such as /tmp/pk.' },
+    {
+      field: 'POLYKERNEL_HOME',
+      value: path,
+      hint: `Set POLYKERNEL_HOME to a shorter directory, such as ${ownShortDirectory()}.`,
+    },
   );
 }
 

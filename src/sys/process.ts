@@ -2,7 +2,9 @@
 import { spawn } from 'node:child_process';
 import { accessSync, constants, readFileSync, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
+import { isMainThread } from 'node:worker_threads';
 import { parseCpuList } from './cpu-list.ts';
+import { toolEnvironment } from './environment.ts';
 import { PolykernelError } from './errors.ts';
 import { formatDuration } from './units.ts';
 
@@ -14,7 +16,8 @@ export interface RunOptions {
   /** The program's process group is killed after this long. Default: 60 s. */
   deadlineMs?: number;
   signal?: AbortSignal;
-  env?: NodeJS.ProcessEnv;
+  /** Besides toolEnvironment(). */
+  env?: Readonly<Record<string, string | undefined>>;
   cwd?: string;
   /** Most bytes kept of each output; the rest is read and dropped. Default: 4 MiB. */
   maxOutputBytes?: number;
@@ -63,12 +66,14 @@ export function run(argv: readonly string[], options: RunOptions = {}): Promise<
     if (options.signal?.aborted) return reject(options.signal.reason);
     const stdin = options.input === undefined ? 'ignore' : 'pipe';
     // detached: a process group of its own, so that killing it takes what it started along.
-    const child = spawn(program, args, {
-      stdio: [stdin, 'pipe', 'pipe'],
-      detached: true,
-      env: options.env ?? process.env,
-      cwd: options.cwd,
-    });
+    const child = withOpenUmask(() =>
+      spawn(program, args, {
+        stdio: [stdin, 'pipe', 'pipe'],
+        detached: true,
+        env: toolEnvironment(options.env),
+        cwd: options.cwd,
+      }),
+    );
     const out = new Gather(limit);
     const err = new Gather(limit);
     let failure: unknown;
@@ -110,6 +115,20 @@ export function run(argv: readonly string[], options: RunOptions = {}): Promise<
   });
 }
 
+/**
+ * Starts a process with the usual umask: the daemon's own keeps everything to itself, but tools make files for the machine
+ * (/run/netns) and for jails, which run as other users.
+ */
+export function withOpenUmask<T>(start: () => T): T {
+  if (!isMainThread) return start();
+  const mask = process.umask(0o022);
+  try {
+    return start();
+  } finally {
+    process.umask(mask);
+  }
+}
+
 /** Kills a process started as the leader of its group, and the whole group. */
 export function killGroup(pid: number | undefined): void {
   if (pid === undefined) return;
@@ -134,7 +153,7 @@ function spawnFailure(program: string, error: NodeJS.ErrnoException): Polykernel
 export function which(name: string, path = process.env.PATH ?? ''): string | undefined {
   if (name.includes('/')) return isExecutable(name) ? name : undefined;
   for (const directory of [...path.split(delimiter), '/usr/local/sbin', '/usr/sbin', '/sbin', '/usr/bin', '/bin']) {
-    if (directory === '') continue;
+    if (!directory.startsWith('/')) continue;
     const candidate = join(directory, name);
     if (isExecutable(candidate)) return candidate;
   }

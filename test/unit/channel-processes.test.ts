@@ -1,9 +1,11 @@
 /** `pk channel send` and `recv` as processes, on a channel of the host that no daemon is needed for. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { createRing, encodeDescriptor, readStatistics, ringBytes, SharedMemory } from '../../src/ring/index.ts';
+import { nativeBinary } from '../../src/sys/paths.ts';
 import { finished, Sandbox } from '../pk.ts';
 import { eventually } from './harness.ts';
 
@@ -77,3 +79,20 @@ it.each([
   expect(ran.code).toBe(code);
   expect(ran.stderr).toMatch(message);
 });
+
+it.runIf(process.getuid?.() === 0)(
+  "another user's description of a channel is refused, by both languages",
+  async () => {
+    const path = join(home, 'channels', 'orders');
+    chownSync(path, 65534, 65534);
+    expect(await send('a')).toMatchObject({
+      code: 125,
+      stderr: expect.stringContaining(`${path} belongs to uid 65534`),
+    });
+    const child = spawn(nativeBinary('pk-ring'), ['send', 'orders'], { env: { PK_CHANNELS: join(home, 'channels') } });
+    child.stdin.on('error', () => {}).end('a');
+    const ran = await finished(child);
+    expect(ran.stderr).toContain('it belongs to another user');
+    expect(ran.code).not.toBe(0);
+  },
+);

@@ -6,7 +6,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { afterEach, expect, it } from 'vitest';
 import { Store } from '../../src/daemon/index.ts';
 import { layout } from '../../src/sys/paths.ts';
-import { startDaemon, untilState } from './harness.ts';
+import { startDaemon, testRegistry, untilState } from './harness.ts';
 
 const FIXTURE = join(import.meta.dirname, '../fixtures/da68c8d/state.sql');
 const INSTANCES = ['created', 'parted', 'volumes', 'web', 'out', 'done', 'running'];
@@ -31,7 +31,7 @@ function oldHome(...changes: string[]): string {
 
 it('every instance is taken over, with its partition, address and channels', async () => {
   // Services need a port of this machine.
-  const test = await startDaemon({ privileged: true, home: oldHome('DELETE FROM services') });
+  const test = await startDaemon({ identities: await testRegistry(), home: oldHome('DELETE FROM services') });
   const { client, daemon, journal } = test;
   const all = await client.list();
   expect(all.map(({ spec }) => spec.name).sort()).toEqual([...INSTANCES].sort());

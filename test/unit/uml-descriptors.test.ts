@@ -41,7 +41,7 @@ test('a start that fails between two descriptors leaves none open', async () => 
       image: { ...FAKE_IMAGE, kernel: process.execPath },
       root: { kind: 'directory', path: directory },
       volumes: [],
-      identity: undefined,
+      identity: { kind: 'single' },
       placement: undefined,
       housekeepingCpus: undefined,
       cold: false,
@@ -49,6 +49,7 @@ test('a start that fails between two descriptors leaves none open', async () => 
       regions: [region('memory', 0), region('missing', 1)],
       network: null,
       hiddenPaths: [],
+      shownPaths: [],
     };
     await expect(new UmlDriver().start(spec, new AbortController().signal)).rejects.toThrow(/missing/);
     expect(openFiles(directory)).toEqual([]);

@@ -10,6 +10,12 @@ interface Named {
   Params: { name: string };
 }
 
+/** Lists go to dashboards and bug reports: what an environment holds is told of one instance alone, to who asks for it. */
+function withoutSecrets(status: InstanceStatus): InstanceStatus {
+  const env = Object.fromEntries(Object.keys(status.spec.env).map((name) => [name, '(hidden)']));
+  return { ...status, spec: { ...status.spec, env } };
+}
+
 /** Instances and what can be done to them. */
 export function registerInstances(server: FastifyInstance, context: ApiContext): void {
   const { supervisor } = context;
@@ -17,9 +23,15 @@ export function registerInstances(server: FastifyInstance, context: ApiContext):
 
   server.get(
     '/v1/instances',
-    { schema: describe({ summary: 'All instances', tags, response: { 200: answers.instances } }) },
+    {
+      schema: describe({
+        summary: 'All instances, values of their environments hidden',
+        tags,
+        response: { 200: answers.instances },
+      }),
+    },
     async () => ({
-      instances: supervisor.list().map((instance) => instance.status),
+      instances: supervisor.list().map(({ status }) => withoutSecrets(status)),
     }),
   );
 

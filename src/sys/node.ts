@@ -1,0 +1,26 @@
+/**
+ * Starting our own programs by Node. Node acts on some of its options wherever they stand among its arguments (--env-file,
+ * and even behind `--` --experimental-config-file, both of which can load code): so a launcher puts ARGUMENT_MARK before each
+ * argument of the caller, and the program takes it off. The shell's part is in bin/polykernel and scripts/node.sh.
+ */
+const ARGUMENT_MARK = '=';
+
+/** Flags that keep the daemon small; its garbage is short-lived and its heap a few megabytes. */
+export const DAEMON_FLAGS = ['--max-semi-space-size=1', '--disable-warning=ExperimentalWarning'];
+
+/** Argument vector that runs `entry`, a file of ours, with `args`; `flags` are for Node. The entry reads ownArguments(). */
+export function nodeCommand(entry: string, args: readonly string[], flags: readonly string[] = []): string[] {
+  return [process.execPath, ...flags, '--', entry, ...args.map((text) => ARGUMENT_MARK + text)];
+}
+
+/** What the launcher was asked to pass on. Ends the program with status 2 when it was started in another way. */
+export function ownArguments(argv: readonly string[] = process.argv): string[] {
+  const given = argv.slice(2);
+  const bare = given.find((text) => !text.startsWith(ARGUMENT_MARK));
+  if (bare === undefined) return given.map((text) => text.slice(ARGUMENT_MARK.length));
+  process.stderr.write(
+    `polykernel: ${argv[1]} was started directly (with ${JSON.stringify(bare)}): Node would act on some arguments itself\n` +
+      '    Use bin/pk, or `sh scripts/node.sh FILE ARGUMENT...` for another file.\n',
+  );
+  process.exit(2);
+}
