@@ -209,6 +209,37 @@ static void join_groups(char *list)
 	}
 }
 
+static const struct { const char *name; int resource; } limits[] = {
+	{"nofile", RLIMIT_NOFILE},
+	{"nproc", RLIMIT_NPROC},
+	{"data", RLIMIT_DATA},
+};
+
+/* NAME=N; for good. What is lower already stays. */
+static void limit(const char *setting)
+{
+	const char *value = strchr(setting, '=');
+
+	errno = 0;
+	for (size_t i = 0; value != NULL && i < sizeof limits / sizeof *limits; i++) {
+		struct rlimit now, wanted;
+
+		if (strlen(limits[i].name) != (size_t)(value - setting) ||
+		    strncmp(limits[i].name, setting, (size_t)(value - setting)) != 0)
+			continue;
+		wanted.rlim_max = number("--rlimit", value + 1, 1ul << 62);
+		if (getrlimit(limits[i].resource, &now) != 0)
+			fail("--rlimit %s", setting);
+		if (now.rlim_max < wanted.rlim_max)
+			wanted.rlim_max = now.rlim_max;
+		wanted.rlim_cur = wanted.rlim_max;
+		if (setrlimit(limits[i].resource, &wanted) != 0)
+			fail("--rlimit %s", setting);
+		return;
+	}
+	fail("--rlimit: %s is not nofile, nproc or data, and a number", setting);
+}
+
 static void set_identity(gid_t *groups, size_t count, const char *uid, const char *gid)
 {
 	uid_t u = (uid_t)number("--uid", uid, 0xfffffffe);
@@ -281,13 +312,15 @@ int main(int argc, char **argv)
 			joins = argv[at];
 		else if (strcmp(option, "--filter") == 0)
 			filter = argv[at];
+		else if (strcmp(option, "--rlimit") == 0)
+			limit(argv[at]);
 		else
 			fail("unknown option %s", option);
 	}
 	errno = 0;
 	if (at + 1 >= argc || (uid == NULL) != (gid == NULL))
 		fail("usage: pk-jail [--uid N --gid N [--groups N,..]] [--join FD,..] [--cpus LIST] [--mems LIST] "
-		     "[--no-randomize] [--filter uml|qemu] -- PROGRAM ARG...");
+		     "[--rlimit NAME=N].. [--no-randomize] [--filter uml|qemu] -- PROGRAM ARG...");
 	if (filter != NULL && strcmp(filter, "uml") != 0 && strcmp(filter, "qemu") != 0)
 		fail("--filter: uml or qemu is wanted, not %s", filter);
 	for (char *item = group_list == NULL ? NULL : strtok(group_list, ","); item != NULL; item = strtok(NULL, ",")) {

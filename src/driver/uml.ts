@@ -27,6 +27,7 @@ import { type Bind, jailArgv } from './jail.ts';
 import { hostCovers, libraryBinds } from './jail-host.ts';
 import { endOfLaunch, ShimKernel } from './kernel.ts';
 import { launchThreads, umlThreads } from './launch-threads.ts';
+import { applyLimits, umlLimits } from './limits.ts';
 import { makeGroups, realPlacement } from './placement.ts';
 import {
   askShim,
@@ -202,7 +203,8 @@ export class UmlDriver implements Driver {
       const lpj = await this.#lpj.get(spec.image.digest);
       if (spec.placement !== undefined) makeGroups(spec.id, spec.placement);
       const joins = spec.placement === undefined ? [] : new InstanceGroups().joinFiles(spec.id);
-      const argv = await this.#argv(spec, cpu, joins.length, lpj);
+      const limits = applyLimits(spec, umlLimits(spec), spec.placement !== undefined);
+      const argv = await this.#argv(spec, cpu, joins.length, limits.rlimits, lpj);
       progress('booting kernel');
       const bwrapEnv = { ...process.env, ...findTool('bwrap')?.env };
       const launch = { directory: spec.directory, argv, env: bwrapEnv, signal: both };
@@ -212,6 +214,7 @@ export class UmlDriver implements Driver {
       ];
       const { pid } = await launchShim({
         ...launch,
+        joins: limits.joins,
         fds,
         packet: spec.network?.port,
         cpus: spec.housekeepingCpus,
@@ -246,7 +249,13 @@ export class UmlDriver implements Driver {
     return new UmlKernel(spec, status.pid, guest, this.#cpus, cpu);
   }
 
-  async #argv(spec: LaunchSpec, cpu: number, joins: number, lpj: number | undefined): Promise<string[]> {
+  async #argv(
+    spec: LaunchSpec,
+    cpu: number,
+    joins: number,
+    rlimits: Record<string, number>,
+    lpj: number | undefined,
+  ): Promise<string[]> {
     const { directory, identity } = spec;
     const callerUid = process.getuid?.() ?? -1;
     // The kernel's socket goes to a directory of its own; the shim's reply sockets to one that it cannot write.
@@ -265,6 +274,7 @@ export class UmlDriver implements Driver {
       filter: 'uml',
       noRandomize: true,
       identity,
+      rlimits,
       hostCpus: [cpu],
       memoryNodes: spec.placement?.memory.map(({ node }) => node),
       joinFds: Array.from({ length: joins }, (_, index) => FIRST_PASSED_FD + index),

@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { GuestLink } from '../../guest/index.ts';
 import type { KernelImage } from '../../image/index.ts';
 import type { Bind } from '../jail.ts';
+import { removeLimits } from '../limits.ts';
 import { connectShim, killShim } from '../shim.ts';
 import { earlyEnd, startFailure } from '../start.ts';
 import { JAIL_RAM, type Machine } from './command.ts';
@@ -59,6 +60,7 @@ export async function buildTemplate(directory: string, request: TemplateRequest,
         machine,
         start: 'template',
         spec: {
+          id: randomBytes(16).toString('hex'),
           image,
           root: { kind: 'directory', path: empty },
           volumes: [],
@@ -85,6 +87,7 @@ export async function buildTemplate(directory: string, request: TemplateRequest,
     done.abort();
     guest.destroy();
     await killShim(run);
+    await removeLimits(run);
     await Promise.all([run, empty].map((path) => rm(path, { recursive: true, force: true })));
   }
 }
@@ -92,6 +95,7 @@ export async function buildTemplate(directory: string, request: TemplateRequest,
 /** Ends the kernel that a killed process left booting in `directory`. */
 export async function abandonTemplate(directory: string): Promise<void> {
   await killShim(join(directory, 'run'));
+  await removeLimits(join(directory, 'run'));
 }
 
 async function bootAndLoad(run: string, guest: GuestLink, image: KernelImage, signal: AbortSignal): Promise<void> {
