@@ -11,7 +11,7 @@ import { release } from 'node:os';
 import { join } from 'node:path';
 import { type LimitGroup, LimitGroups } from '../host/index.ts';
 import { formatBytes } from '../sys/units.ts';
-import type { KernelLimits, LaunchSpec, RealLimits } from './driver.ts';
+import type { KernelLimits, LaunchSpec, RealLimits, SharedRegion } from './driver.ts';
 import { launchThreads } from './launch-threads.ts';
 
 const MIB = 2 ** 20;
@@ -28,6 +28,8 @@ const QEMU_OVERHEAD = 512 * MIB;
 interface Saved {
   limits: KernelLimits;
   groups: readonly LimitGroup[];
+  /** Whose memory is in the limit. */
+  channels: readonly string[];
 }
 
 type Request = Pick<LaunchSpec, 'memoryBytes'> & Partial<Pick<LaunchSpec, 'regions'>>;
@@ -71,25 +73,27 @@ export function qemuLimits(spec: Request & Pick<LaunchSpec, 'cpus'>): KernelLimi
  * Throws `permission` or `internal`; what was made is then removed by removeLimits().
  */
 export function applyLimits(
-  spec: Pick<LaunchSpec, 'id' | 'directory'>,
+  spec: Pick<LaunchSpec, 'id' | 'directory'> & Partial<Pick<LaunchSpec, 'regions'>>,
   limits: KernelLimits,
   ownCpus: boolean,
 ): { joins: string[]; rlimits: Record<string, number> } {
   const host = new LimitGroups();
   const groups = host.plan(spec.id);
-  save(spec.directory, { limits, groups });
+  save(spec.directory, { limits, groups, channels: (spec.regions ?? []).map(({ id }) => id) });
   host.set(groups, limits);
+  const joined = groups.filter(({ version }) => version === 1 || !ownCpus);
+  const counted = joined.some(({ controllers }) => controllers.includes('pids'));
   return {
-    joins: host.joinFiles(groups.filter(({ version }) => version === 1 || !ownCpus)),
+    joins: host.joinFiles(joined),
     rlimits: {
       nofile: limits.openFiles,
       data: limits.dataBytes,
-      ...(countsByNamespace() ? { nproc: limits.processes } : {}),
+      ...(!counted && countsByNamespace() ? { nproc: limits.processes } : {}),
     },
   };
 }
 
-/** Before Linux 5.14 all processes of a user count, those outside of the jail too. */
+/** Before Linux 5.14 all processes of a user count, those outside of the jail too. As root, each kernel is a user. */
 function countsByNamespace(): boolean {
   if (process.getuid?.() === 0) return true;
   const [major = 0, minor = 0] = release().split('.').map(Number);
@@ -102,13 +106,17 @@ export function realLimits(directory: string): RealLimits | undefined {
   return saved && { ...saved.limits, groups: new LimitGroups().read(saved.groups) };
 }
 
-/** Lets a running kernel have `bytes` more, or less: a channel was given to it, or taken. Throws as applyLimits(). */
-export function changeMemoryLimit(directory: string, bytes: number): void {
+/**
+ * Lets a running kernel have a channel's memory on top; idempotent. It is not taken back when the channel is: what was
+ * touched stays accounted to the kernel. Throws as applyLimits().
+ */
+export function allowRegion(directory: string, { id, bytes }: Pick<SharedRegion, 'id' | 'bytes'>): void {
   const saved = load(directory);
-  if (saved === undefined) return;
-  const limits = { ...saved.limits, memoryBytes: saved.limits.memoryBytes + wholeMib(bytes) };
+  if (saved === undefined || saved.channels.includes(id)) return;
+  const memoryBytes = saved.limits.memoryBytes + wholeMib(bytes);
+  const limits = { ...saved.limits, memoryBytes };
   new LimitGroups().set(saved.groups, limits);
-  save(directory, { ...saved, limits });
+  save(directory, { ...saved, limits, channels: [...saved.channels, id] });
 }
 
 /** Takes the jail of a kernel back into the groups that it had to leave for those of the pool. Throws as applyLimits(). */

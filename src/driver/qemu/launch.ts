@@ -45,7 +45,7 @@ export async function launchQemu(launch: QemuLaunch, signal: AbortSignal): Promi
         ];
   const { id, placement, regions } = spec;
   const limits = applyLimits(
-    { id, directory: launch.directory },
+    { id, regions, directory: launch.directory },
     qemuLimits({ ...machine, regions }),
     placement !== undefined,
   );
