@@ -1,13 +1,14 @@
 /** The directory of an instance, and what a driver is given to start its kernel. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Driver, DriverName, LaunchSpec, RootSource, SharedRegion } from '../driver/index.ts';
+import { removeLimits } from '../driver/limits.ts';
 import { killShim } from '../driver/shim.ts';
 import type { KernelImage } from '../image/index.ts';
 import { hostPlacement, type InstanceRecord } from '../instance/index.ts';
 import { asPolykernelError } from '../sys/errors.ts';
 import type { Layout } from '../sys/paths.ts';
+import { removeTree } from '../sys/remove-tree.ts';
 import { uidOfSlot } from './slots.ts';
 
 /** As much of the id as names the directory: sockets lie in it, and their paths are limited to 107 bytes. */
@@ -19,18 +20,18 @@ export const kernelDirectory = (paths: Layout, id: string): string => join(insta
 export const workloadLogPath = (paths: Layout, id: string): string => join(instanceDirectory(paths, id), 'log');
 
 /** An empty launch directory. What the console of the run before said is kept beside it. */
-function renewKernelDirectory(paths: Layout, id: string, consoleLog: string): string {
+async function renewKernelDirectory(paths: Layout, id: string, consoleLog: string): Promise<string> {
   const directory = kernelDirectory(paths, id);
   if (existsSync(directory)) {
     if (existsSync(consoleLog)) renameSync(consoleLog, join(instanceDirectory(paths, id), 'console.previous.log'));
-    rmSync(directory, { recursive: true, force: true });
+    await removeTree(directory);
   }
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   return directory;
 }
 
 /** Everything a driver needs for the next run of `record`. Throws `internal` when the directory cannot be made. */
-export function prepareLaunch(
+export async function prepareLaunch(
   paths: Layout,
   record: InstanceRecord,
   driver: Driver,
@@ -39,10 +40,10 @@ export function prepareLaunch(
   housekeepingCpus: readonly number[] | undefined,
   regions: readonly SharedRegion[],
   network: LaunchSpec['network'],
-): LaunchSpec {
+): Promise<LaunchSpec> {
   const { spec, id } = record;
   try {
-    const directory = renewKernelDirectory(paths, id, driver.consoleLog(kernelDirectory(paths, id)));
+    const directory = await renewKernelDirectory(paths, id, driver.consoleLog(kernelDirectory(paths, id)));
     const uid = record.slot === null ? undefined : uidOfSlot(paths.home, record.slot);
     const launch: LaunchSpec = {
       id,
@@ -79,6 +80,7 @@ export async function destroyLaunch(launch: LaunchSpec, driver: Driver | undefin
   await killShim(launch.directory);
   const found = await driver?.attach(launch).catch(() => undefined);
   if (found !== undefined && 'guest' in found) await found.kill();
+  await removeLimits(launch.directory);
 }
 
 /** Directories below instances/ that belong to none of `ids`: the kernels in them are ended and they are removed. */
@@ -98,7 +100,8 @@ export async function removeLeftovers(
         await killShim(join(directory, 'kernel'));
         const saved = readLaunch(directory);
         if (saved !== undefined) await destroyLaunch(saved.launch, driverOf(saved.driver));
-        await rm(directory, { recursive: true, force: true });
+        await removeLimits(join(directory, 'kernel'));
+        await removeTree(directory);
       } catch (error) {
         complain(`removing the leftover ${directory}`, error);
       }

@@ -1,5 +1,4 @@
 import { existsSync, mkdirSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
 import type { Driver, DriverName, Kernel, RootSource, SharedRegion } from '../driver/index.ts';
 import type { KernelImage } from '../image/index.ts';
 import {
@@ -19,6 +18,7 @@ import type { Observed } from '../stack/index.ts';
 import { type Clock, timestamp } from '../sys/clock.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import type { Layout } from '../sys/paths.ts';
+import { removeTree } from '../sys/remove-tree.ts';
 import type { Channels } from './channels.ts';
 import type { Drivers } from './drivers.ts';
 import type { EventLog } from './events.ts';
@@ -446,7 +446,7 @@ export class Supervisor {
       if (!record.spec.attached) store.put(record);
     } catch (error) {
       if (record.slot !== null) this.#slots.delete(record.slot);
-      void rm(instanceDirectory(paths, record.id), { recursive: true, force: true });
+      removeTree(instanceDirectory(paths, record.id)).catch(() => {});
       throw asPolykernelError(error, `recording ${record.spec.name}`);
     }
     const entry = this.#add(record);
@@ -532,7 +532,7 @@ export class Supervisor {
       await this.#options.network.leave(record);
       if (!record.spec.attached) store.delete(record.id);
       this.#unsaved.delete(record.id);
-      await rm(instanceDirectory(paths, record.id), { recursive: true, force: true, maxRetries: 3 });
+      await removeTree(instanceDirectory(paths, record.id));
     } catch (error) {
       journal.error(`removing ${instance.name}`, error);
     } finally {
