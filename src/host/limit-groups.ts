@@ -5,11 +5,18 @@
  * INVARIANTS: a group is read back after it was written. Groups are removed when nothing runs in them; then their counts
  * are gone, so read these first.
  */
+import { dirname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import { errnoOf, type HostFiles, hostFiles } from './files.ts';
 import type { GroupState } from './instance-groups.ts';
-import { LIMIT_CONTROLLERS, type LimitController, type LimitPlace, limitPlaces } from './limit-places.ts';
+import {
+  LIMIT_CONTROLLERS,
+  type LimitController,
+  type LimitPlace,
+  limitPlaces,
+  missingControllers,
+} from './limit-places.ts';
 
 export interface GroupLimits {
   /** Processes and threads. */
@@ -59,6 +66,7 @@ export class LimitGroups {
   /** Makes them, or changes them. Throws `permission` or `internal`, naming the file. */
   set(groups: readonly LimitGroup[], limits: GroupLimits): void {
     for (const { version, path, controllers } of groups) {
+      if (version === 2) this.#enable(dirname(path), controllers);
       this.#try(`making the control group ${path}`, () => this.#host.makeDirectory(path));
       for (const controller of controllers) {
         for (const [file, value, optional] of this.#values(version, path, controller, limits)) {
@@ -133,6 +141,15 @@ export class LimitGroups {
     return !left;
   }
 
+  #enable(parent: string, controllers: readonly string[]): void {
+    const off = missingControllers(this.#host, parent, controllers);
+    if (off.length === 0) return;
+    const file = `${parent}/cgroup.subtree_control`;
+    this.#try(`switching ${off.join(' and ')} on in ${parent}`, () =>
+      this.#host.write(file, off.map((name) => `+${name}`).join(' ')),
+    );
+  }
+
   /** In the order of writing; the last of the three says that not every host kernel has the file. */
   #values(
     version: 1 | 2,
@@ -178,7 +195,7 @@ export class LimitGroups {
   }
 }
 
-/** What bounds a kernel on this host, for people. */
+/** By what memory and processes of kernels can be bounded here, and why not by more. Reads only. */
 export function limitMechanism(host: HostFiles = hostFiles()): { groups: readonly LimitController[]; notes: string[] } {
   const { places, notes } = limitPlaces(host);
   const found = places.flatMap(({ controllers }) => controllers);

@@ -6,7 +6,7 @@
  * - Version 2: in the nearest group above the daemon that it may write and that has no processes of its own, which is
  *   the one systemd has delegated (`Delegate=`, user@UID.service); as root otherwise in the root group.
  */
-import { type HostFiles, reasonOf } from './files.ts';
+import type { HostFiles } from './files.ts';
 
 export type LimitController = 'pids' | 'memory';
 export const LIMIT_CONTROLLERS: readonly LimitController[] = ['memory', 'pids'];
@@ -31,7 +31,7 @@ interface Mount {
   options: readonly string[];
 }
 
-/** Switches controllers on where they are missing; changes nothing else. */
+/** Reads only: controllers may have to be switched on in `parent` (missingControllers). */
 export function limitPlaces(host: HostFiles, uid = process.getuid?.() ?? -1): LimitPlaces {
   const mounts = readMounts(host.read('/proc/self/mountinfo') ?? '');
   const own = memberships(host.read('/proc/self/cgroup') ?? '');
@@ -81,23 +81,27 @@ function placeVersion2(
   const above = parts.map((_, count) => [mount.point, ...parts.slice(0, parts.length - count)].join('/'));
   // Root may write everywhere: only a service's own group has been given to it, and the root group is nobody's.
   const candidates = uid === 0 ? above.filter((group) => /\.(service|scope)$/.test(group)) : above;
-  let why = '';
   for (const parent of [...candidates, mount.point]) {
     const has = words(host.read(`${parent}/cgroup.controllers`)).filter((name) => wanted.includes(name as never));
     if (has.length === 0 || host.read(`${parent}/cgroup.type`)?.includes('threaded')) continue;
     // To move a process there, the group that both places have in common must be writable: that is this one.
     if (!host.isWritable(parent) || !host.isWritable(`${parent}/cgroup.procs`)) continue;
-    try {
-      const on = words(host.read(`${parent}/cgroup.subtree_control`));
-      const off = has.filter((name) => !on.includes(name));
-      if (off.length > 0) host.write(`${parent}/cgroup.subtree_control`, off.map((name) => `+${name}`).join(' '));
+    if (missingControllers(host, parent, has).length === 0 || canEnable(host, parent))
       return { version: 2, parent, controllers: has as LimitController[] };
-    } catch (error) {
-      // EBUSY: it has processes of its own, and so cannot have groups with these controllers.
-      why = `: in ${parent}, ${reasonOf(error)}`;
-    }
   }
-  return `no control group for ${names} is delegated to this user${why}`;
+  return `no control group for ${names} is delegated to this user`;
+}
+
+/** Of `wanted`, those that the groups in a group of version 2 do not have. */
+export function missingControllers(host: HostFiles, group: string, wanted: readonly string[]): string[] {
+  const on = words(host.read(`${group}/cgroup.subtree_control`));
+  return wanted.filter((name) => !on.includes(name));
+}
+
+/** A group that has processes of its own cannot; the root group, which has no type, can. */
+function canEnable(host: HostFiles, group: string): boolean {
+  if (!host.isWritable(`${group}/cgroup.subtree_control`)) return false;
+  return host.read(`${group}/cgroup.type`) === undefined || host.read(`${group}/cgroup.procs`) === '';
 }
 
 /** By controller; '' is version 2. */
