@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
   existsSync,
@@ -13,6 +12,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { run } from './process.ts';
 import { removeTree } from './remove-tree.ts';
 
 const isRoot = process.getuid?.() === 0;
@@ -100,23 +100,13 @@ describe('removeTree', () => {
       await removeTree(tree);
       process.stdout.write('done');
     `;
-    const asNobody = (code: string) =>
-      execFileSync(
-        'setpriv',
-        [
-          '--reuid',
-          '65534',
-          '--regid',
-          '65534',
-          '--clear-groups',
-          process.execPath,
-          '--input-type=module',
-          '--eval',
-          code,
-        ],
-        { encoding: 'utf8' },
-      );
-    expect(asNobody(script)).toBe('done');
+    const asNobody = async (code: string) => {
+      const node = [process.execPath, '--input-type=module', '--eval', code];
+      const ran = await run(['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups', ...node]);
+      expect(ran.stderr).toBe('');
+      return ran.stdout;
+    };
+    expect(await asNobody(script)).toBe('done');
     expect(existsSync(tree)).toBe(false);
     // Not its own, so that it cannot be emptied.
     mkdirSync(join(tree, 'foreign'), { recursive: true });
@@ -126,7 +116,7 @@ describe('removeTree', () => {
       const { removeTree } = await import(${JSON.stringify(join(import.meta.dirname, 'remove-tree.ts'))});
       await removeTree(${JSON.stringify(tree)}).catch((error) => process.stdout.write(error.message));
     `;
-    expect(asNobody(refused)).toMatch(/foreign.* cannot be removed \(E(ACCES|PERM)\)/);
+    expect(await asNobody(refused)).toMatch(/foreign.* cannot be removed \(E(ACCES|PERM)\)/);
     expect(existsSync(join(tree, 'foreign', 'file'))).toBe(true);
   });
 });

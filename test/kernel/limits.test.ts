@@ -3,7 +3,16 @@
  * groups and in /proc.
  */
 import { randomBytes } from 'node:crypto';
-import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -211,6 +220,22 @@ describe('guest root', () => {
     await collect(greedy(kernel, 'memory'));
     expect(memoryPeak(groups)).toBeLessThanOrEqual(memoryBytes);
     expect((await collect(greedy(kernel, 'files'))).stdout).toContain('opened');
+  });
+
+  it.runIf(isRoot && hasGroups)('of UML is told why, when the host kills its kernel', async () => {
+    const [{ kernel, directory }, other] = await Promise.all([start(new UmlDriver()), start(new UmlDriver())]);
+    // A guest that is well within its bound, which shrinks.
+    const group = groupPaths(directory).find((path) => existsSync(`${path}/memory.limit_in_bytes`));
+    const files = group === undefined ? ['memory.max'] : ['memory.limit_in_bytes', 'memory.memsw.limit_in_bytes'];
+    for (const path of groupPaths(directory)) {
+      for (const file of files) if (existsSync(`${path}/${file}`)) writeFileSync(`${path}/${file}`, String(32 * MIB));
+    }
+    void greedy(kernel, 'memory').exited;
+    expect(await kernel.exited).toMatchObject({
+      reason: 'died',
+      message: 'killed by the host: it used more than its 64 MiB and 320 MiB of overhead',
+    });
+    expect((await collect(greedy(other.kernel, 'files'))).stdout).toContain('opened');
   });
 
   it.runIf(isRoot && hasGroups)(
