@@ -113,6 +113,8 @@ it('bounds processes and memory of a kernel, as root and where a group is delega
       expect(seen.kills).toBeGreaterThan(0);
       expect(seen.left).toEqual([]);
     }
+    // Threads in a cpuset partition are in no group that bounds memory: the pool wins, until it is left.
+    expect(root.pool).toEqual(['0::/polykernel-k', '0::/polykernel/k', '0::/polykernel-k']);
     expect(nobody.groups).toEqual([]);
     expect(nobody.notes).toEqual([
       expect.stringContaining('no control group for memory and pids is delegated to this user'),
