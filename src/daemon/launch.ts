@@ -19,20 +19,28 @@ export const instanceDirectory = (paths: Layout, id: string): string => paths.in
 export const kernelDirectory = (paths: Layout, id: string): string => join(instanceDirectory(paths, id), 'kernel');
 export const workloadLogPath = (paths: Layout, id: string): string => join(instanceDirectory(paths, id), 'log');
 
-/** An empty launch directory. What the console of the run before said is kept beside it. */
-async function renewKernelDirectory(paths: Layout, id: string, consoleLog: string): Promise<string> {
+/**
+ * Makes an empty launch directory. What the console of the run before said is kept beside it. Rejects with `internal` when
+ * it cannot be made.
+ */
+export async function renewKernelDirectory(paths: Layout, id: string, consoleLog: string): Promise<string> {
   const directory = kernelDirectory(paths, id);
-  if (existsSync(directory)) {
-    if (existsSync(consoleLog)) renameSync(consoleLog, join(instanceDirectory(paths, id), 'console.previous.log'));
-    await removeTree(directory);
+  try {
+    if (existsSync(directory)) {
+      if (existsSync(consoleLog)) renameSync(consoleLog, join(instanceDirectory(paths, id), 'console.previous.log'));
+      await removeTree(directory);
+    }
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    return directory;
+  } catch (error) {
+    throw asPolykernelError(error, 'preparing the launch directory');
   }
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
-  return directory;
 }
 
-/** Everything a driver needs for the next run of `record`. Throws `internal` when the directory cannot be made. */
-export async function prepareLaunch(
+/** Everything a driver needs for the next run of `record`, in `directory`. Throws `internal` when it cannot be written. */
+export function prepareLaunch(
   paths: Layout,
+  directory: string,
   record: InstanceRecord,
   driver: Driver,
   image: KernelImage,
@@ -40,10 +48,9 @@ export async function prepareLaunch(
   housekeepingCpus: readonly number[] | undefined,
   regions: readonly SharedRegion[],
   network: LaunchSpec['network'],
-): Promise<LaunchSpec> {
+): LaunchSpec {
   const { spec, id } = record;
   try {
-    const directory = await renewKernelDirectory(paths, id, driver.consoleLog(kernelDirectory(paths, id)));
     const uid = record.slot === null ? undefined : uidOfSlot(paths.home, record.slot);
     const launch: LaunchSpec = {
       id,

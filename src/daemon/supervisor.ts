@@ -31,6 +31,7 @@ import {
   kernelDirectory,
   prepareLaunch,
   removeLeftovers,
+  renewKernelDirectory,
   workloadLogPath,
 } from './launch.ts';
 import { type Following, type LogQuery, readConsole, readLog } from './log-reader.ts';
@@ -491,9 +492,11 @@ export class Supervisor {
       await destroyLaunch(record.launch, undefined);
     signal.throwIfAborted();
     const { hostPool, channels, network } = this.#options;
+    const consoleLog = driver.consoleLog(kernelDirectory(paths, record.id));
+    const directory = await renewKernelDirectory(paths, record.id, consoleLog);
     const regions = channels.regionsOf(record.spec.name);
     const joined = await network.join(record, driver.capabilities());
-    return prepareLaunch(paths, record, driver, image, source, hostPool.housekeepingCpus(), regions, joined);
+    return prepareLaunch(paths, directory, record, driver, image, source, hostPool.housekeepingCpus(), regions, joined);
   }
 
   /** Removes a foreground instance once it has ended and its client, if it still comes, has been told. */
