@@ -100,6 +100,37 @@ static void join_groups(char *list)
 	}
 }
 
+static const struct { const char *name; int resource; } limits[] = {
+	{"nofile", RLIMIT_NOFILE},
+	{"nproc", RLIMIT_NPROC},
+	{"data", RLIMIT_DATA},
+};
+
+/* NAME=N; for good. What is lower already stays. */
+static void limit(const char *setting)
+{
+	const char *value = strchr(setting, '=');
+
+	errno = 0;
+	for (size_t i = 0; value != NULL && i < sizeof limits / sizeof *limits; i++) {
+		struct rlimit now, wanted;
+
+		if (strlen(limits[i].name) != (size_t)(value - setting) ||
+		    strncmp(limits[i].name, setting, (size_t)(value - setting)) != 0)
+			continue;
+		wanted.rlim_max = number("--rlimit", value + 1, 1ul << 62);
+		if (getrlimit(limits[i].resource, &now) != 0)
+			fail("--rlimit %s", setting);
+		if (now.rlim_max < wanted.rlim_max)
+			wanted.rlim_max = now.rlim_max;
+		wanted.rlim_cur = wanted.rlim_max;
+		if (setrlimit(limits[i].resource, &wanted) != 0)
+			fail("--rlimit %s", setting);
+		return;
+	}
+	fail("--rlimit: %s is not nofile, nproc or data, and a number", setting);
+}
+
 static void set_identity(unsigned long uid, unsigned long gid)
 {
 	if (setresgid((gid_t)gid, (gid_t)gid, (gid_t)gid) != 0)
@@ -211,6 +242,8 @@ int main(int argc, char **argv)
 			mems = argv[at];
 		else if (strcmp(option, "--join") == 0)
 			joins = argv[at];
+		else if (strcmp(option, "--rlimit") == 0)
+			limit(argv[at]);
 		else if (strcmp(option, "--filter") == 0)
 			for (int i = 0; i < 3; i++)
 				filter = strcmp(argv[at], kinds[i]) == 0 ? i : filter;
@@ -220,7 +253,7 @@ int main(int argc, char **argv)
 	errno = 0;
 	if (at + 1 >= argc || (uid == NULL) != (gid == NULL) || (uid != NULL && userns != NULL) || filter < 0)
 		fail("usage: pk-jail --filter uml|qemu|tool [--userns FD|--uid N --gid N] [--groups N,..] [--caps none|files] "
-		     "[--umask OCTAL] [--join FD,..] [--cpus LIST] [--mems LIST] [--no-randomize] [--may-set-id] -- PROGRAM ARG...");
+		     "[--umask OCTAL] [--join FD,..] [--cpus LIST] [--mems LIST] [--rlimit NAME=N].. [--no-randomize] [--may-set-id] -- PROGRAM ARG...");
 	if (strcmp(capabilities, "none") != 0 && strcmp(capabilities, "files") != 0)
 		fail("--caps: none or files is wanted, not %s", capabilities);
 	kept = strcmp(capabilities, "files") == 0 ? FILE_CAPABILITIES : 0;

@@ -63,6 +63,8 @@ static long log_bytes = 1 << 20, log_size;
 static pid_t program;
 static int ended, status;
 static int64_t end_deadline;
+/* Files of control groups that the program writes itself into. */
+static int joins[4], join_count;
 
 static int64_t now_ms(void)
 {
@@ -512,6 +514,13 @@ static void start_program(char **argv, const int *passed, int count, mode_t mask
 			_exit(1);
 		signal(SIGHUP, SIG_DFL), signal(SIGPIPE, SIG_DFL), signal(SIGINT, SIG_DFL), signal(SIGTERM, SIG_DFL);
 		sigprocmask(SIG_SETMASK, &none, NULL);
+		/* Before it can start anything: 0 is the writer. */
+		for (i = 0; i < join_count; i++)
+			if (write(joins[i], "0", 1) != 1) {
+				error = errno;
+				(void)!write(report, &error, sizeof error);
+				_exit(127);
+			}
 		for (i = 0; i < count; i++)
 			fcntl(passed[i], F_SETFD, 0);
 		for (i = 0; i < 5; i++)
@@ -526,6 +535,8 @@ static void start_program(char **argv, const int *passed, int count, mode_t mask
 		close(theirs[i]);
 	for (i = 0; i < count; i++)
 		close(passed[i]);
+	for (i = 0; i < join_count; i++)
+		close(joins[i]);
 	if (read(failure[0], &error, sizeof error) == sizeof error) {
 		unlink("shim.sock"), unlink("shim.pid"), unlink("exit.new");
 		errno = error;
@@ -537,7 +548,7 @@ static void start_program(char **argv, const int *passed, int count, mode_t mask
 int main(int argc, char **argv)
 {
 	int passed[PASSED_MAX], count = 0, at, null;
-	const char *directory = NULL;
+	const char *directory = NULL, *groups[sizeof joins / sizeof *joins];
 	char *end, *packet = NULL, *save = NULL;
 	sigset_t child;
 	mode_t mask;
@@ -563,17 +574,29 @@ int main(int argc, char **argv)
 			count = parse_list(argv[at + 1], passed);
 		} else if (strcmp(argv[at], "--packet") == 0) {
 			packet = argv[at + 1];
+		} else if (strcmp(argv[at], "--join") == 0) {
+			if (join_count == sizeof joins / sizeof *joins)
+				die("--join: too many");
+			groups[join_count++] = argv[at + 1];
 		} else {
 			die("unknown option %s", argv[at]);
 		}
 	}
 	errno = 0;
 	if (directory == NULL || at + 1 >= argc)
-		die("usage: pk-shim --dir DIR [--log-bytes N] [--cpus LIST] [--fds LIST] [--packet NAMESPACE,INTERFACE,PEER] -- PROGRAM ARG...");
+		die("usage: pk-shim --dir DIR [--log-bytes N] [--cpus LIST] [--fds LIST] [--packet NAMESPACE,INTERFACE,PEER] [--join FILE].. -- PROGRAM ARG...");
 	if (chdir(directory) != 0)
 		die("%s", directory);
 	setsid(); /* fails when the caller has done it already */
 	close_inherited(passed, count);
+	/* Above the numbers that the program gets. */
+	for (int i = 0; i < join_count; i++) {
+		int file = open(groups[i], O_WRONLY | O_CLOEXEC);
+
+		if (file < 0 || (joins[i] = fcntl(file, F_DUPFD_CLOEXEC, 64)) < 0)
+			die("--join %s", groups[i]);
+		close(file);
+	}
 	if (packet != NULL) {
 		char *namespace = strtok_r(packet, ",", &save), *interface = strtok_r(NULL, ",", &save);
 		char *peer = strtok_r(NULL, ",", &save);

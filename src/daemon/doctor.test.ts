@@ -32,6 +32,7 @@ const GOOD: HostFacts = {
   cache: { path: '/cache', freeBytes: 9 * GIB, totalBytes: 9 * GIB },
   sharedMemory: { path: '/dev/shm', freeBytes: 9 * GIB, totalBytes: 9 * GIB },
   openFiles: { soft: 1024, hard: 524_288 },
+  limits: { groups: ['memory', 'pids'], notes: [] },
   cgroup: { kind: 'v2', controllers: ['cpu', 'memory'] },
 };
 
@@ -57,6 +58,8 @@ describe('hostChecks', () => {
     ['shared-memory', 'warn', { sharedMemory: { ...GOOD.home, freeBytes: 1 } }, /remount/],
     ['shared-memory', 'missing', { sharedMemory: undefined }, /mount -t tmpfs/],
     ['open-files', 'warn', { openFiles: { soft: 256, hard: 512 } }, /ulimit -n/],
+    ['limits', 'warn', { limits: { groups: [], notes: ['nothing is delegated'] } }, /systemd-run --user/],
+    ['limits', 'warn', { uid: 0, limits: { groups: ['pids'], notes: ['no memory'] } }, /controllers memory/],
     ['cgroup', 'warn', { cgroup: { kind: 'none', controllers: [] } }, /cgroup2/],
   ];
   it.each(faults)('%s: %s with a hint', (id, status, facts, hint) => {
@@ -92,6 +95,7 @@ describe('observeHost', () => {
         userNamespaces: { maximum: 77, debianClone: undefined },
         kvm: 'absent',
         openFiles: { soft: 1024, hard: 4096 },
+        limits: { groups: [], notes: ['this host offers no control groups for memory and pids'] },
         cgroup: { kind: 'v2', controllers: ['cpu', 'io', 'memory'] },
         home: { path: root },
         natives: { 'pk-init': false },

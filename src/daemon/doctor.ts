@@ -37,6 +37,7 @@ export function hostChecks(facts: HostFacts): DoctorCheck[] {
     checkSharedMemory(facts),
     checkOpenFiles(facts),
     checkCgroup(facts),
+    checkLimits(facts),
   ];
 }
 
@@ -165,4 +166,17 @@ function checkCgroup({ cgroup }: HostFacts): DoctorCheck {
     summary: 'no control groups are mounted',
     hint: 'As root: mount -t cgroup2 none /sys/fs/cgroup.',
   };
+}
+
+function checkLimits({ limits, uid }: HostFacts): DoctorCheck {
+  const id = 'limits';
+  const { groups, notes } = limits;
+  if (groups.length === 2) return ok(id, 'memory and processes of each kernel are bounded by control groups');
+  const held =
+    groups.length === 0 ? 'no control group bounds kernels' : `control groups bound the ${groups[0]} of kernels alone`;
+  const hint =
+    uid === 0
+      ? 'Mount control groups with the controllers memory and pids, and let the daemon write there.'
+      : 'Run the daemon below user@UID.service: systemd-run --user --unit polykernel pk daemon run';
+  return { id, status: 'warn', summary: `${held}, resource limits do: ${notes.join('; ')}`, hint };
 }

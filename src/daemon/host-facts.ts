@@ -2,6 +2,7 @@
 import { accessSync, constants, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { hostFiles, limitMechanism } from '../host/index.ts';
 import type { ImageStore, ImageSummary } from '../image/index.ts';
 import { cacheDirectory, type NativeProgram, nativePath } from '../sys/paths.ts';
 import { findTool } from '../sys/tools.ts';
@@ -34,6 +35,8 @@ export interface HostFacts {
   /** Undefined if /dev/shm is not mounted. */
   sharedMemory: Space | undefined;
   openFiles: { soft: number; hard: number };
+  /** Control groups that can bound kernels, and why there are no others. */
+  limits: { groups: readonly string[]; notes: readonly string[] };
   cgroup: { kind: 'v2' | 'v1' | 'hybrid' | 'none'; controllers: readonly string[] };
 }
 
@@ -81,6 +84,7 @@ export async function observeHost({
     cache: cacheSpace,
     sharedMemory: sharedMemory?.path === join(root, 'dev/shm') ? sharedMemory : undefined,
     openFiles: readOpenFiles(readText(join(root, 'proc/self/limits'))),
+    limits: limitMechanism(hostFiles(root)),
     cgroup: readCgroup(join(root, 'sys/fs/cgroup')),
   };
 }

@@ -1,21 +1,13 @@
 /** The directory of an instance, and what a driver is given to start its kernel. */
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { rm } from 'node:fs/promises';
+import { existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Driver, DriverName, LaunchSpec } from '../driver/index.ts';
+import { removeLimits } from '../driver/limits.ts';
 import { killShim } from '../driver/shim.ts';
 import { hostPlacement, type InstanceRecord } from '../instance/index.ts';
 import { asPolykernelError } from '../sys/errors.ts';
 import type { Layout } from '../sys/paths.ts';
+import { removeTree } from '../sys/remove-tree.ts';
 import { readSmallFile } from '../sys/small-file.ts';
 
 /** As much of the id as names the directory: sockets lie in it, and their paths are limited to 107 bytes. */
@@ -26,15 +18,22 @@ export const instanceDirectory = (paths: Layout, id: string): string => paths.in
 export const kernelDirectory = (paths: Layout, id: string): string => join(instanceDirectory(paths, id), 'kernel');
 export const workloadLogPath = (paths: Layout, id: string): string => join(instanceDirectory(paths, id), 'log');
 
-/** An empty launch directory. What the console of the run before said is kept beside it. */
-function renewKernelDirectory(paths: Layout, id: string, consoleLog: string): string {
+/**
+ * Makes an empty launch directory. What the console of the run before said is kept beside it. Rejects with `internal` when
+ * it cannot be made.
+ */
+export async function renewKernelDirectory(paths: Layout, id: string, consoleLog: string): Promise<string> {
   const directory = kernelDirectory(paths, id);
-  if (existsSync(directory)) {
-    if (existsSync(consoleLog)) renameSync(consoleLog, join(instanceDirectory(paths, id), 'console.previous.log'));
-    rmSync(directory, { recursive: true, force: true });
+  try {
+    if (existsSync(directory)) {
+      if (existsSync(consoleLog)) renameSync(consoleLog, join(instanceDirectory(paths, id), 'console.previous.log'));
+      await removeTree(directory);
+    }
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    return directory;
+  } catch (error) {
+    throw asPolykernelError(error, 'preparing the launch directory');
   }
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
-  return directory;
 }
 
 /** What an instance gets for one run besides what its record says. */
@@ -65,10 +64,15 @@ export function unmappedOf(paths: Layout, id: string): Unmapped[] {
 }
 
 /** Everything a driver needs for the next run of `record`, whose identity and sources are there. Throws `internal` when the directory cannot be made. */
-export function prepareLaunch(paths: Layout, record: InstanceRecord, driver: Driver, provided: Provided): LaunchSpec {
+export function prepareLaunch(
+  paths: Layout,
+  directory: string,
+  record: InstanceRecord,
+  driver: Driver,
+  provided: Provided,
+): LaunchSpec {
   const { spec, id } = record;
   try {
-    const directory = renewKernelDirectory(paths, id, driver.consoleLog(kernelDirectory(paths, id)));
     const launch: LaunchSpec = {
       id,
       name: spec.name,
@@ -101,6 +105,7 @@ export async function destroyLaunch(launch: LaunchSpec, driver: Driver | undefin
   await killShim(launch.directory);
   const found = await driver?.attach(launch).catch(() => undefined);
   if (found !== undefined && 'guest' in found) await found.kill();
+  await removeLimits(launch.directory);
 }
 
 /** Directories below instances/ that belong to none of `ids`: the kernels in them are ended and they are removed. */
@@ -120,7 +125,8 @@ export async function removeLeftovers(
         await killShim(join(directory, 'kernel'));
         const saved = readLaunch(directory);
         if (saved !== undefined) await destroyLaunch(saved.launch, driverOf(saved.driver));
-        await rm(directory, { recursive: true, force: true });
+        await removeLimits(join(directory, 'kernel'));
+        await removeTree(directory);
       } catch (error) {
         complain(`removing the leftover ${directory}`, error);
       }

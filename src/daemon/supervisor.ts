@@ -1,5 +1,4 @@
 import { existsSync, mkdirSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
 import type { Driver, DriverName, Kernel, RootSource, SharedRegion } from '../driver/index.ts';
 import type { KernelImage } from '../image/index.ts';
 import {
@@ -23,6 +22,7 @@ import { type Clock, timestamp } from '../sys/clock.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import type { Identity } from '../sys/identity.ts';
 import type { Layout } from '../sys/paths.ts';
+import { removeTree } from '../sys/remove-tree.ts';
 import type { Channels } from './channels.ts';
 import type { Drivers } from './drivers.ts';
 import type { EventLog } from './events.ts';
@@ -35,6 +35,7 @@ import {
   kernelDirectory,
   prepareLaunch,
   removeLeftovers,
+  renewKernelDirectory,
   unmappedOf,
   workloadLogPath,
 } from './launch.ts';
@@ -487,7 +488,7 @@ export class Supervisor {
     const { paths, store } = this.#options;
     const directory = instanceDirectory(paths, record.id);
     try {
-      taken.defer(() => rm(directory, { recursive: true, force: true }));
+      taken.defer(() => removeTree(directory));
       mkdirSync(directory, { recursive: true, mode: 0o700 });
       if (!record.spec.attached) store.instances.put(record);
       taken.defer(() => {
@@ -543,7 +544,9 @@ export class Supervisor {
     signal.throwIfAborted();
     const { hostPool, channels, network } = this.#options;
     const kept = { identity, sources };
-    const launch = prepareLaunch(paths, { ...record, ...kept }, driver, {
+    const consoleLog = driver.consoleLog(kernelDirectory(paths, record.id));
+    const directory = await renewKernelDirectory(paths, record.id, consoleLog);
+    const launch = prepareLaunch(paths, directory, { ...record, ...kept }, driver, {
       image,
       root,
       housekeepingCpus: hostPool.housekeepingCpus(),
@@ -615,7 +618,7 @@ export class Supervisor {
       () => channels.release(instance.name),
       () => network.leave(record),
       () => this.#noteUnmapped(record),
-      () => rm(instanceDirectory(paths, record.id), { recursive: true, force: true, maxRetries: 3 }),
+      () => removeTree(instanceDirectory(paths, record.id)),
     ];
     for (const step of steps) {
       try {

@@ -117,6 +117,25 @@ export interface RealPlacement {
   hugePageBytes: number | null;
   /** Control groups of the vCPUs; empty where affinity is all there is. */
   groups: readonly RealGroup[];
+  /** What bounds it; null for a kernel that was started without. */
+  limits: RealLimits | null;
+}
+
+/** What one kernel may take of the host at most. */
+export interface KernelLimits {
+  /** Processes and threads. */
+  processes: number;
+  /** The guest's, its channels' and its overhead's together. */
+  memoryBytes: number;
+  overheadBytes: number;
+  openFiles: number;
+  /** Private memory of each process. */
+  dataBytes: number;
+}
+
+/** Those of a launch, and the control groups that hold them, as the host kernel says now; none where there are none. */
+export interface RealLimits extends KernelLimits {
+  groups: readonly RealGroup[];
 }
 
 export interface RealGroup {

@@ -74,7 +74,7 @@ class FakeMachine {
   readonly guest: FakeGuest;
   readonly exited: Promise<KernelExit>;
   readonly consoles = new Set<PassThrough>();
-  placement: RealPlacement = { vcpus: [], others: [], memory: [], hugePageBytes: 0, groups: [] };
+  placement: RealPlacement = { vcpus: [], others: [], memory: [], hugePageBytes: 0, groups: [], limits: null };
   readonly #cpus: number;
   exit: KernelExit | undefined;
   #resolve!: (exit: KernelExit) => void;
@@ -119,7 +119,14 @@ class FakeMachine {
     const vcpus = placement?.vcpuCpus.map((cpu) => [cpu]) ?? Array.from({ length: this.#cpus }, () => others);
     const { memory = [], hugePageBytes = null } = placement ?? {};
     const bytes = memory.reduce((sum, each) => sum + each.bytes, 0);
-    this.placement = { vcpus, others, memory, hugePageBytes: hugePageBytes === null ? 0 : bytes, groups: [] };
+    this.placement = {
+      vcpus,
+      others,
+      memory,
+      hugePageBytes: hugePageBytes === null ? 0 : bytes,
+      groups: [],
+      limits: null,
+    };
   }
 
   print(text: string): void {

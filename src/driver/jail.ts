@@ -64,6 +64,8 @@ export interface JailSpec {
   memoryNodes: readonly number[] | undefined;
   /** Descriptors of control group files, open in the VMM's process, that it writes itself into. */
   joinFds: readonly number[];
+  /** Resource limits of every process in the jail, by name: `nofile`, `nproc`, `data`. */
+  rlimits?: Readonly<Record<string, number>>;
   /** Environment of the VMM besides PATH. */
   env?: Readonly<Record<string, string>>;
   binds: readonly Bind[];
@@ -248,6 +250,7 @@ function jailOptions(spec: JailSpec): string[] {
   if (spec.hostCpus !== undefined && spec.hostCpus.length > 0) options.push('--cpus', spec.hostCpus.join(','));
   if (spec.memoryNodes !== undefined && spec.memoryNodes.length > 0) options.push('--mems', spec.memoryNodes.join(','));
   if (spec.joinFds.length > 0) options.push('--join', spec.joinFds.join(','));
+  for (const [name, value] of Object.entries(spec.rlimits ?? {})) options.push('--rlimit', `${name}=${value}`);
   if (identity.kind === 'range' && spec.groups !== undefined && spec.groups.length > 0)
     options.push('--groups', spec.groups.join(','));
   return options;

@@ -24,6 +24,7 @@ import type {
   SharedRegion,
 } from './driver.ts';
 import { type HostThread, type LaunchThreads, launchThreads } from './launch-threads.ts';
+import { outOfMemory, realLimits, rejoinLimits, removeLimits } from './limits.ts';
 import { makeGroups, moveThreads, realPlacement, type Target } from './placement.ts';
 import { awaitProgramExit, connectShim, killShim, type ProgramExit, readConsoleTail, type ShimStatus } from './shim.ts';
 import { signalName } from './signals.ts';
@@ -94,6 +95,7 @@ export abstract class ShimKernel implements Kernel {
     housekeepingCpus: readonly number[] | undefined,
   ): Promise<void> {
     await this.move({ vcpus, others: housekeepingCpus ?? allowedCpus(), grouped: false });
+    rejoinLimits(this.directory);
     await new InstanceGroups().remove(this.id);
   }
 
@@ -102,7 +104,8 @@ export abstract class ShimKernel implements Kernel {
   }
 
   async placementNow(): Promise<RealPlacement> {
-    return realPlacement(this.id, this.threadsOf(launchThreads(this.directory)));
+    const real = realPlacement(this.id, this.threadsOf(launchThreads(this.directory)));
+    return { ...real, limits: realLimits(this.directory) ?? null };
   }
 
   usage(): HostUsage | undefined {
@@ -155,9 +158,10 @@ export abstract class ShimKernel implements Kernel {
   private async watch(): Promise<KernelExit> {
     const exit = await awaitProgramExit(this.directory, this.watcher.signal);
     if (this.detached) return await new Promise<never>(() => {});
-    await new InstanceGroups().remove(this.id);
     const observed = this.observedPanic();
     const ended = await explainExit(this.directory, exit, observed);
+    await new InstanceGroups().remove(this.id);
+    await removeLimits(this.directory);
     this.letGo(() =>
       this.guest.destroy(new PolykernelError(ended.reason === 'panic' ? 'panic' : 'kernel-died', ended.message)),
     );
@@ -189,9 +193,10 @@ export async function endOfLaunch(
   spec: Pick<LaunchSpec, 'id' | 'directory'>,
   status: Exclude<ShimStatus, { state: 'running' }> | undefined,
 ): Promise<KernelExit | undefined> {
+  const ended = status && (await explainExit(spec.directory, status.state === 'exited' ? status : undefined));
   await new InstanceGroups().remove(spec.id);
-  if (status === undefined) return undefined;
-  return await explainExit(spec.directory, status.state === 'exited' ? status : undefined);
+  await removeLimits(spec.directory);
+  return ended;
 }
 
 /**
@@ -205,6 +210,9 @@ export async function explainExit(
 ): Promise<KernelExit> {
   const status = exit === undefined ? { code: null, signal: 'SIGKILL' as const } : unwrapStatus(exit);
   if (existsSync(join(directory, STOP_MARK))) return { reason: 'stopped', ...status, message: 'stopped on request' };
+  // A kernel that lost a process to that may still have panicked, or ended in some other way.
+  const starved = status.code === 0 ? undefined : outOfMemory(directory);
+  if (starved !== undefined) return { reason: 'died', ...status, message: starved };
   const line = panic ?? findPanic(await readConsoleTail(directory, PANIC_TAIL_BYTES));
   if (line !== undefined) return { reason: 'panic', ...status, message: line };
   if (exit === undefined)

@@ -98,7 +98,7 @@ export function makeGroups(id: string, placement: HostPlacement): void {
 }
 
 /** What is real now. Throws `kernel-died`. */
-export function realPlacement(id: string, threads: LaunchThreads): RealPlacement {
+export function realPlacement(id: string, threads: LaunchThreads): Omit<RealPlacement, 'limits'> {
   const allowed = (tids: readonly number[]) => [...new Set(tids.flatMap((tid) => cpusOf(tid)))].sort((a, b) => a - b);
   return {
     vcpus: threads.vcpus.map(allowed),

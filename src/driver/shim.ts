@@ -35,6 +35,8 @@ export interface ShimLaunch {
   packet?: NetworkPort | undefined;
   /** Host CPUs of the shim, and of its program until that chooses others; undefined = those of this process. */
   cpus?: readonly number[] | undefined;
+  /** Files of control groups that the program joins before it runs; at most 4. */
+  joins?: readonly string[];
   /** The console log is rotated at this size. */
   logBytes?: number;
   env?: Readonly<Record<string, string>> | undefined;
@@ -62,6 +64,7 @@ export function launchShim(launch: ShimLaunch): Promise<{ pid: number }> {
   if (launch.logBytes !== undefined) options.push('--log-bytes', String(launch.logBytes));
   if (launch.cpus !== undefined && launch.cpus.length > 0) options.push('--cpus', launch.cpus.join(','));
   if (fds.length > 0) options.push('--fds', fds.map((_, index) => FIRST_PASSED_FD + index).join(','));
+  for (const path of launch.joins ?? []) options.push('--join', path);
   const { packet } = launch;
   if (packet) options.push('--packet', [packet.namespace, packet.interface, packet.peer].join(','));
   const program = nativeBinary('pk-shim');

@@ -4,6 +4,7 @@ import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import { formatDuration } from '../sys/units.ts';
 import type { LaunchSpec } from './driver.ts';
 import { explainExit } from './kernel.ts';
+import { removeLimits } from './limits.ts';
 import { awaitProgramExit, killShim, readConsoleTail } from './shim.ts';
 
 const TAIL_BYTES = 4096;
@@ -70,6 +71,7 @@ export async function startFailure(
   const ended = isLineLoss && !why.signal.aborted && !why.timeout.aborted ? await soonEnd(directory) : undefined;
   await killShim(directory);
   if (spec.id !== undefined) await new InstanceGroups().remove(spec.id);
+  await removeLimits(directory);
   if (why.signal.aborted) return why.signal.reason;
   if (why.timeout.aborted) {
     const patience = formatDuration(spec.readyTimeoutMs);

@@ -27,6 +27,7 @@ import { type Bind, jailArgv } from './jail.ts';
 import { hostCovers, libraryBinds } from './jail-host.ts';
 import { endOfLaunch, ShimKernel } from './kernel.ts';
 import { launchThreads, umlThreads } from './launch-threads.ts';
+import { applyLimits, umlLimits } from './limits.ts';
 import { makeGroups, realPlacement } from './placement.ts';
 import {
   askMonitor,
@@ -209,7 +210,8 @@ export class UmlDriver implements Driver {
       const lpj = await this.#lpj.get(spec.image.digest);
       if (spec.placement !== undefined) makeGroups(spec.id, spec.placement);
       const joins = spec.placement === undefined ? [] : new InstanceGroups().joinFiles(spec.id);
-      const argv = await this.#argv(spec, cpu, joins.length, lpj);
+      const limits = applyLimits(spec, umlLimits(spec), spec.placement !== undefined);
+      const argv = await this.#argv(spec, cpu, joins.length, limits.rlimits, lpj);
       progress('booting kernel');
 
       const launch = { directory: spec.directory, argv, env: findTool('bwrap')?.env, signal: both };
@@ -218,7 +220,13 @@ export class UmlDriver implements Driver {
       try {
         for (const path of joins) fds.push(openSync(path, 'w'));
         for (const { path } of spec.regions) fds.push(openSync(path, 'r+'));
-        ({ pid } = await launchShim({ ...launch, fds, packet: spec.network?.port, cpus: spec.housekeepingCpus }));
+        ({ pid } = await launchShim({
+          ...launch,
+          joins: limits.joins,
+          fds,
+          packet: spec.network?.port,
+          cpus: spec.housekeepingCpus,
+        }));
       } finally {
         for (const fd of fds) closeSync(fd);
       }
@@ -252,7 +260,13 @@ export class UmlDriver implements Driver {
     return new UmlKernel(spec, status.pid, guest, this.#cpus, cpu);
   }
 
-  async #argv(spec: LaunchSpec, cpu: number, joins: number, lpj: number | undefined): Promise<string[]> {
+  async #argv(
+    spec: LaunchSpec,
+    cpu: number,
+    joins: number,
+    rlimits: Record<string, number>,
+    lpj: number | undefined,
+  ): Promise<string[]> {
     const { directory, identity } = spec;
     const { kernel, initramfs } = spec.image;
     if (!this.#libraries.has(kernel)) this.#libraries.set(kernel, libraryBinds(kernel));
@@ -264,6 +278,7 @@ export class UmlDriver implements Driver {
       filter: 'uml',
       noRandomize: true,
       env: { LD_PRELOAD: UML_PRELOAD },
+      rlimits,
       hostCpus: [cpu],
       memoryNodes: spec.placement?.memory.map(({ node }) => node),
       joinFds: Array.from({ length: joins }, (_, index) => FIRST_PASSED_FD + index),

@@ -8,8 +8,8 @@ import type { LibraryFile } from './libraries.ts';
 /** Where the one writable place is seen inside. */
 export const TOOL_PLACE = '/out';
 const PROGRAMS = '/tool';
-/** Just below the first id that a kernel can have: nobody else's, so that its processes can be counted. */
-export const TOOL_ID = 0x6fff_ffff;
+/** Above all ids that a kernel can have: nobody else's, so that its processes can be counted. */
+export const TOOL_ID = 0x7fff_0001;
 /** Threads and processes of all tools that run at once. */
 const MAX_PROCESSES = 256;
 const CPU_GRACE_SECONDS = 5;

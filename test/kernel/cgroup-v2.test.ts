@@ -3,30 +3,31 @@
  * kernel is a guest of ours with two CPUs, in which Node runs our own code.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { QemuDriver } from '../../src/driver/qemu/index.ts';
 import { ImageStore } from '../../src/image/index.ts';
+import { run } from '../../src/sys/process.ts';
 import { collect } from '../collect.ts';
 import { testIdentity } from '../identity.ts';
 
 const FIXTURE = join(import.meta.dirname, '../fixtures/cgroup-v2.ts');
 
-it('takes a CPU away from all other groups, puts a process there, and gives it back', async () => {
-  const directory = await mkdtemp(join(tmpdir(), 'pk-v2-'));
+/** Runs `script` in a guest whose /sys/fs/cgroup is version 2, with `directory` at /fixture, and gives what it printed. */
+async function inGuest(directory: string, script: string): Promise<string> {
   const kernel = await new QemuDriver().start(
     {
       id: randomBytes(16).toString('hex'),
       name: 'cgroup-v2',
       hostname: 'cgroup-v2',
-      directory,
+      directory: await mkdtemp(join(directory, 'launch-')),
       cpus: 2,
       memoryBytes: 768 * 2 ** 20,
       image: await new ImageStore().resolve('debian:amd64'),
       root: { kind: 'host' },
-      volumes: [],
+      volumes: [{ source: directory, target: '/fixture', readOnly: true }],
       identity: testIdentity,
       placement: undefined,
       housekeepingCpus: undefined,
@@ -40,11 +41,20 @@ it('takes a CPU away from all other groups, puts a process there, and gives it b
     new AbortController().signal,
   );
   try {
-    const script = `mount -t cgroup2 none /sys/fs/cgroup && exec ${process.execPath} ${FIXTURE}`;
+    const command = ['sh', '-c', `mount -t cgroup2 none /sys/fs/cgroup && ${script}`];
     const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' };
-    const ran = await collect(kernel.guest.exec({ command: ['sh', '-c', script], env, cwd: '/', uid: 0, gid: 0 }));
+    const ran = await collect(kernel.guest.exec({ command, env, cwd: '/', uid: 0, gid: 0 }));
     expect(ran.exit, ran.stderr).toMatchObject({ value: 0 });
-    const seen = JSON.parse(ran.stdout);
+    return ran.stdout;
+  } finally {
+    await kernel.kill();
+  }
+}
+
+it('takes a CPU away from all other groups, puts a process there, and gives it back', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'pk-v2-'));
+  try {
+    const seen = JSON.parse(await inGuest(directory, `exec ${process.execPath} ${FIXTURE}`));
     expect(seen.notes).toEqual([]);
     // The timer and the cascade of the interrupt controller: nobody can move these.
     for (const { kind, note } of seen.refused) {
@@ -64,7 +74,54 @@ it('takes a CPU away from all other groups, puts a process there, and gives it b
     expect(seen.left).toEqual([]);
     expect(seen.after).toEqual(seen.before);
   } finally {
-    await kernel.kill();
+    await rm(directory, { recursive: true, force: true });
+  }
+});
+
+it('bounds processes and memory of a kernel, as root and where a group is delegated to an ordinary user', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'pk-v2-'));
+  try {
+    await chmod(directory, 0o755);
+    const source = join(import.meta.dirname, '../fixtures/greedy.c');
+    expect(await run(['musl-gcc', '-static', '-Os', '-o', join(directory, 'greedy'), source])).toMatchObject({
+      code: 0,
+    });
+    const fixture = `${process.execPath} ${join(import.meta.dirname, '../fixtures/limits-v2.ts')}`;
+    const script = [
+      `${fixture}`,
+      // As systemd delegates a group to user@UID.service, whose processes are in groups below it.
+      'cd /sys/fs/cgroup && mkdir user && chown 1000 user user/cgroup.procs user/cgroup.subtree_control',
+      'mkdir user/daemon && chown 1000 user/daemon user/daemon/cgroup.procs && echo $$ >user/daemon/cgroup.procs',
+      `setpriv --reuid 1000 --regid 1000 --clear-groups ${fixture}`,
+      'mkdir user/mine && chown 0 user && chmod 755 user',
+      `setpriv --reuid 1000 --regid 1000 --clear-groups ${fixture}`,
+    ].join(' && ');
+    const [root, user, nobody] = (await inGuest(directory, script))
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    for (const [seen, parent] of [
+      [root, '/sys/fs/cgroup'],
+      [user, '/sys/fs/cgroup/user'],
+    ]) {
+      expect(seen.groups).toEqual([{ version: 2, path: `${parent}/polykernel-k`, controllers: ['memory', 'pids'] }]);
+      expect(seen.values[0].values).toMatchObject({
+        'memory.max': String(48 * 2 ** 20),
+        'memory.swap.max': String(48 * 2 ** 20),
+        'pids.max': '20',
+      });
+      expect(seen.forked).toBe('forked 19 Resource temporarily unavailable');
+      expect(seen.killed).toBe('SIGKILL');
+      expect(seen.kills).toBeGreaterThan(0);
+      expect(seen.left).toEqual([]);
+    }
+    // Threads in a cpuset partition are in no group that bounds memory: the pool wins, until it is left.
+    expect(root.pool).toEqual(['0::/polykernel-k', '0::/polykernel/k', '0::/polykernel-k']);
+    expect(nobody.groups).toEqual([]);
+    expect(nobody.notes).toEqual([
+      expect.stringContaining('no control group for memory and pids is delegated to this user'),
+    ]);
+  } finally {
     await rm(directory, { recursive: true, force: true });
   }
 });

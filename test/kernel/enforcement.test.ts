@@ -188,6 +188,7 @@ describe.runIf(availableParallelism() >= 2)('kernels', () => {
       groups.sweep(new Set());
       return groupPaths(spec.id).length === 0;
     });
+    expect(await new UmlDriver().attach(spec)).toMatchObject({ reason: 'died' });
   });
 
   it('is found on its CPUs by a new manager', async () => {

@@ -7,6 +7,7 @@ import { GuestLink } from '../../guest/index.ts';
 import type { KernelImage } from '../../image/index.ts';
 import type { Identity } from '../../sys/identity.ts';
 import type { Bind } from '../jail.ts';
+import { removeLimits } from '../limits.ts';
 import { connectShim, killShim } from '../shim.ts';
 import { earlyEnd, startFailure } from '../start.ts';
 import { JAIL_RAM, type Machine } from './command.ts';
@@ -64,6 +65,7 @@ export async function buildTemplate(directory: string, request: TemplateRequest,
         machine,
         start: 'template',
         spec: {
+          id: randomBytes(16).toString('hex'),
           image,
           root: { kind: 'directory', path: empty },
           volumes: [],
@@ -91,6 +93,7 @@ export async function buildTemplate(directory: string, request: TemplateRequest,
     done.abort();
     guest.destroy();
     await killShim(run);
+    await removeLimits(run);
     if (identity.kind === 'range') await Promise.all([ram, state].map((path) => chown(path, 0, 0)));
     await Promise.all([run, empty].map((path) => rm(path, { recursive: true, force: true })));
   }
@@ -99,6 +102,7 @@ export async function buildTemplate(directory: string, request: TemplateRequest,
 /** Ends the kernel that a killed process left booting in `directory`. */
 export async function abandonTemplate(directory: string): Promise<void> {
   await killShim(join(directory, 'run'));
+  await removeLimits(join(directory, 'run'));
 }
 
 async function bootAndLoad(run: string, guest: GuestLink, image: KernelImage, signal: AbortSignal): Promise<void> {

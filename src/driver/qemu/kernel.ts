@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { LaunchSpec, SharedRegion } from '../driver.ts';
 import { ShimKernel } from '../kernel.ts';
 import { qemuThreads } from '../launch-threads.ts';
+import { allowRegion } from '../limits.ts';
 import { connectShim } from '../shim.ts';
 import { plugCard } from './card.ts';
 import { Qmp } from './qmp.ts';
@@ -20,8 +21,9 @@ export class QemuKernel extends ShimKernel {
     return this.withMonitor(async (monitor) => void (await monitor.execute('cont')));
   }
 
-  attachRegion(region: SharedRegion): Promise<void> {
-    return this.withMonitor((monitor) => plugRegion(monitor, this.directory, this.guest, region));
+  async attachRegion(region: SharedRegion): Promise<void> {
+    allowRegion(this.directory, region);
+    return await this.withMonitor((monitor) => plugRegion(monitor, this.directory, this.guest, region));
   }
 
   /** Plugs a network card in; once, at the start. Rejects as attachRegion(). */

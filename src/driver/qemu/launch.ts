@@ -4,6 +4,7 @@ import { findTool, toolPath } from '../../sys/tools.ts';
 import type { LaunchSpec } from '../driver.ts';
 import { type Bind, jailArgv } from '../jail.ts';
 import { hostCovers } from '../jail-host.ts';
+import { applyLimits, qemuLimits } from '../limits.ts';
 import { launchShim } from '../shim.ts';
 import { JAIL_INITRAMFS, JAIL_KERNEL, type Machine, qemuCommand, type Start } from './command.ts';
 import { kvmBind, type QemuProgram } from './program.ts';
@@ -16,8 +17,9 @@ export interface QemuLaunch {
   start: Start;
   spec: Pick<
     LaunchSpec,
-    'image' | 'root' | 'volumes' | 'identity' | 'placement' | 'housekeepingCpus' | 'hiddenPaths' | 'shownPaths'
-  >;
+    'id' | 'image' | 'root' | 'volumes' | 'identity' | 'placement' | 'housekeepingCpus' | 'hiddenPaths' | 'shownPaths'
+  > &
+    Partial<Pick<LaunchSpec, 'regions'>>;
   /** What this start needs in the jail besides QEMU and the kernel. */
   binds: readonly Bind[];
   env?: Readonly<Record<string, string>>;
@@ -41,6 +43,12 @@ export async function launchQemu(launch: QemuLaunch, signal: AbortSignal): Promi
           { source: spec.image.kernel, target: JAIL_KERNEL, access: 'read' },
           { source: spec.image.initramfs, target: JAIL_INITRAMFS, access: 'read' },
         ];
+  const { id, placement, regions } = spec;
+  const limits = applyLimits(
+    { id, regions, directory: launch.directory },
+    qemuLimits({ ...machine, regions }),
+    placement !== undefined,
+  );
   const argv = jailArgv({
     identity: spec.identity,
     bwrap: toolPath('bwrap').path,
@@ -53,6 +61,7 @@ export async function launchQemu(launch: QemuLaunch, signal: AbortSignal): Promi
     hostCpus: spec.housekeepingCpus,
     memoryNodes: spec.placement?.memory.map(({ node }) => node),
     joinFds: [],
+    rlimits: limits.rlimits,
     env: { ...qemu.env, ...launch.env },
     binds: [...qemu.binds, ...kernel, ...(kvm === undefined ? [] : [kvm.bind]), ...launch.binds],
     root: spec.root,
@@ -74,6 +83,7 @@ export async function launchQemu(launch: QemuLaunch, signal: AbortSignal): Promi
     directory: launch.directory,
     argv,
     fds: launch.fds ?? [],
+    joins: limits.joins,
     cpus: spec.housekeepingCpus,
     env,
     signal,
