@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import type { Duplex, Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
+import { type Clock, systemClock } from '../sys/clock.ts';
 import { PolykernelError } from '../sys/errors.ts';
-import { type LineSource, LineWriter } from './line.ts';
-import { fileError, type GuestHello, parseHello, type Snapshot, SnapshotAssembler, watchPayload } from './messages.ts';
+import { receiveFile, sendFile } from './files.ts';
+import { Inbox, type Turns } from './inbox.ts';
+import { type LineSource, LineWriter, type Request } from './line.ts';
+import { exitOf, type GuestHello, guestText, parseHello, type Snapshot, SnapshotAssembler, watchPayload } from './messages.ts';
 import { errnoText, type GuestExit, GuestProcess } from './process.ts';
 import {
   encodeFrame,
@@ -12,9 +14,8 @@ import {
   encodePairs,
   Flag,
   type Frame,
-  FrameDecoder,
   MAX_CHANNELS,
-  MAX_TO_HOST,
+  MAX_HELD,
   type Pair,
   PROTOCOL_VERSION,
   RESYNC_BYTES,
@@ -29,6 +30,10 @@ export interface GuestLinkOptions {
   name: string;
   /** Uniform 32-bit numbers for nonces and session ids; the default is the system's generator. */
   random?: () => number;
+  /** For deadlines. */
+  clock?: Clock;
+  /** With whom the time of this process is shared; default: all links. */
+  turns?: Turns;
 }
 
 export interface ExecRequest {
@@ -51,21 +56,28 @@ export interface FoundSession {
   exit: GuestExit | undefined;
 }
 
-interface Request {
+interface Waiting {
   resolve: () => void;
   reject: (error: PolykernelError) => void;
 }
 
 /** A guest that breaks the protocol this often is cut off. */
 const MAX_VIOLATIONS = 64;
+/** What has not been answered by then never will be, where no caller has a deadline of its own. */
+const ANSWER_MS = 60_000;
+/** A missing answer counts as so many violations. */
+const LATE = 4;
+/** A guest that has left its queue full, and read nothing, for so long is cut off. */
+const FULL_MS = 30_000;
 /** How often one attach answers a HELLO that the guest sent by itself (it opened the line after our first try). */
 const MAX_GREETINGS = 4;
 const MAX_SESSIONS = 64;
 
 /**
  * The host's end of the control line of one guest. It outlives streams: attach() may be called again after a stream was
- * lost, and running processes go on. INVARIANT: everything the guest sends is bounded and checked before it is used;
- * frames before the answer to the current nonce belong to an earlier connection.
+ * lost, and running processes go on. INVARIANTS: everything the guest sends is bounded and checked before it is used, at a
+ * bounded pace; what waits to be sent to it is bounded; no answer is waited for without end, and one that does not come
+ * counts against the guest; frames before the answer to the current nonce belong to an earlier connection.
  */
 export class GuestLink extends EventEmitter<{
   disconnect: [Error];
@@ -75,14 +87,24 @@ export class GuestLink extends EventEmitter<{
 }> {
   readonly name: string;
   readonly #random: () => number;
+  readonly #clock: Clock;
+  readonly #turns: Turns | undefined;
   readonly #line = new LineWriter((bytes) => this.#stream?.write(bytes));
   readonly #bells = new BellSource();
+  /** Slots of bells that came in this turn. */
+  #rung = 0;
   readonly #processes = new Map<number, GuestProcess>();
   readonly #found = new Map<number, GuestProcess>();
-  readonly #requests = new Map<number, Request>();
+  /** Sessions that were given up, of which the guest is still to be told. */
+  readonly #leaving = new Set<number>();
+  readonly #requests = new Map<number, Waiting>();
   #stream: Duplex | undefined;
   #release = () => {};
-  #decoder = new FrameDecoder(MAX_TO_HOST);
+  #inbox: Inbox | undefined;
+  /** Ends the wait for a guest that has left its queue full. */
+  #cancelFull: (() => void) | undefined;
+  #isResting = false;
+  #wokeAt = -Infinity;
   #greeting:
     | { nonce: number; tries: number; resolve: (hello: GuestHello) => void; reject: (error: Error) => void }
     | undefined;
@@ -93,14 +115,28 @@ export class GuestLink extends EventEmitter<{
   #watch:
     | { payload: Buffer; paths: ReadonlySet<string>; once: boolean; callback: (snapshot: Snapshot) => void }
     | undefined;
+  /** The last WATCH; a newer one replaces it while it waits. */
+  #watchRequest: Request | undefined;
   #snapshots = new SnapshotAssembler();
-  #poweroff: Request | undefined;
+  #poweroff: Waiting | undefined;
   #destroyed: PolykernelError | undefined;
 
   constructor(options: GuestLinkOptions) {
     super();
     this.name = options.name;
     this.#random = options.random ?? (() => randomBytes(4).readUInt32LE());
+    this.#clock = options.clock ?? systemClock;
+    this.#turns = options.turns;
+    this.#line.onProgress = () => {
+      this.#cancelFull?.();
+      this.#cancelFull = undefined;
+    };
+  }
+
+  /** Whether the guest is paused, so that its silence is no fault of its own. */
+  rest(isResting: boolean): void {
+    this.#isResting = isResting;
+    if (!isResting) this.#wokeAt = this.#clock.now();
   }
 
   /** What the guest said of itself at the last attach; undefined while not connected. */
@@ -119,21 +155,27 @@ export class GuestLink extends EventEmitter<{
     this.#lose(new PolykernelError('kernel-died', `the control line of ${this.name} was replaced`), false);
     if (previous !== undefined && previous !== stream) previous.destroy();
     this.#stream = stream;
-    this.#decoder = new FrameDecoder(MAX_TO_HOST);
-    const onData = (chunk: Buffer) => this.#receive(chunk);
-    const onClose = () =>
-      this.#lose(new PolykernelError('kernel-died', `the control line of ${this.name} closed`), true);
+    const inbox = this.#newInbox(stream);
+    this.#inbox = inbox;
+    const onData = (chunk: Buffer) => inbox.push(chunk);
+    const lose = (error: PolykernelError) => {
+      this.#hearOut();
+      this.#lose(error, true);
+    };
+    const onClose = () => lose(new PolykernelError('kernel-died', `the control line of ${this.name} closed`));
     const onError = (error: Error) =>
-      this.#lose(
+      lose(
         new PolykernelError('kernel-died', `the control line of ${this.name} failed: ${error.message}`, {
           cause: error,
         }),
-        true,
       );
     const onAbort = () => this.#lose(new PolykernelError('not-ready', `${this.name} did not answer in time`), true);
     signal?.addEventListener('abort', onAbort, { once: true });
     stream.on('data', onData).on('end', onClose).on('close', onClose).on('error', onError);
+    // An earlier connection may have held it.
+    stream.resume();
     this.#release = () => {
+      inbox.close();
       signal?.removeEventListener('abort', onAbort);
       stream.off('data', onData).off('end', onClose).off('close', onClose).off('error', onError);
       stream.on('error', () => {}); // nobody is interested in it any more, and an unheard error would end the daemon
@@ -155,20 +197,29 @@ export class GuestLink extends EventEmitter<{
   }
 
   /**
-   * Carries out set-up steps in the guest, in order.
-   * @throws PolykernelError `internal` naming the step that failed, `kernel-died` when the guest is lost meanwhile
+   * Carries out set-up steps in the guest, in order. Without a `signal`, which is a deadline, there is one of 60 s.
+   * @throws PolykernelError `internal` naming the step that failed, `kernel-died` when the guest is lost meanwhile,
+   * `not-ready` when it does not answer in time, `unavailable` when it has left too many requests unread
    */
   configure(ops: readonly Pair[], signal?: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#mustBeConnected();
       signal?.throwIfAborted();
       const id = this.#nextRequest++;
-      const onAbort = () => {
+      const request = this.#ask(encodeMessage(ToGuest.configure, id, encodePairs(ops)));
+      const give = (error: unknown) => {
         this.#requests.delete(id);
-        reject(signal?.reason);
+        this.#line.withdraw(request);
+        settled();
+        reject(error);
       };
+      const onAbort = () => give(signal?.reason);
+      const cancel = signal === undefined ? this.#after('a configuration', give) : () => {};
       signal?.addEventListener('abort', onAbort, { once: true });
-      const settled = () => signal?.removeEventListener('abort', onAbort);
+      const settled = () => {
+        cancel();
+        signal?.removeEventListener('abort', onAbort);
+      };
       this.#requests.set(id, {
         resolve: () => {
           settled();
@@ -179,13 +230,14 @@ export class GuestLink extends EventEmitter<{
           reject(error);
         },
       });
-      this.#line.control(...encodeMessage(ToGuest.configure, id, encodePairs(ops)));
     });
   }
 
   /**
-   * Starts a process. That it could not be started is told by `started` and `exited`.
-   * @throws PolykernelError `kernel-died` when not connected, `invalid` for a NUL or too long a command
+   * Starts a process. That it could not be started, or that the guest does not say within 60 s, is told by `started` and
+   * `exited`.
+   * @throws PolykernelError `kernel-died` when not connected, `invalid` for a NUL or too long a command, `unavailable` when
+   * the guest has left too many requests unread
    */
   exec(request: ExecRequest): GuestProcess {
     const pairs: Pair[] = [
@@ -198,7 +250,10 @@ export class GuestLink extends EventEmitter<{
     }
     for (const argument of request.command) pairs.push(['arg', argument]);
     for (const [key, value] of Object.entries(request.env)) pairs.push(['env', `${key}=${value}`]);
-    return this.#open(ToGuest.exec, pairs);
+    const process = this.#open(ToGuest.exec, pairs);
+    const cancel = this.#expect(process, () => process.pid === 0);
+    process.started.then(cancel, cancel);
+    return process;
   }
 
   /** Sessions that were in the guest at the last attach and belong to nobody yet. */
@@ -221,44 +276,24 @@ export class GuestLink extends EventEmitter<{
   }
 
   /**
-   * The content of a file in the guest; resolves once the guest has opened it.
+   * The content of a file in the guest; resolves once the guest has opened it. A guest that sends nothing for 60 s, with
+   * all read that came, has failed.
    * @throws PolykernelError `not-found`, `permission` or `invalid`, naming the path
    */
   async readFile(path: string): Promise<Readable> {
-    const transfer = this.#open(ToGuest.get, [['path', path]]);
-    transfer.stdin.end();
-    const { stdout } = transfer;
-    // Whether it ends well shows only at the end: the consumer learns of a read error or a lost guest as an error.
-    const settled = transfer.exited.then((exit) => {
-      if (exit.kind === 'failed') stdout.destroy(fileError('reading', path, exit));
-      transfer.forget();
-    });
-    await Promise.race([transfer.firstOutput, settled]);
-    if (transfer.exit?.kind === 'failed') {
-      stdout.on('error', () => {});
-      throw fileError('reading', path, transfer.exit);
-    }
-    stdout.once('close', () => transfer.forget());
-    return stdout;
+    return receiveFile(this.#transfer(ToGuest.get, [['path', path]]), path);
   }
 
   /**
-   * Writes a file in the guest, replacing what was there. `mode` as in chmod.
+   * Writes a file in the guest, replacing what was there. `mode` as in chmod. A guest that takes nothing for 60 s has failed.
    * @throws PolykernelError `not-found`, `permission`, `invalid`, or `internal` (no space), naming the path
    */
   async writeFile(path: string, mode: number, content: Readable | Uint8Array): Promise<void> {
-    const transfer = this.#open(ToGuest.put, [
+    const pairs: Pair[] = [
       ['path', path],
       ['mode', mode.toString(8)],
-    ]);
-    try {
-      if (content instanceof Uint8Array) transfer.stdin.end(content);
-      else await pipeline(content, transfer.stdin);
-      const exit = await transfer.exited;
-      if (exit.kind === 'failed') throw fileError('writing', path, exit);
-    } finally {
-      transfer.forget();
-    }
+    ];
+    return sendFile(this.#transfer(ToGuest.put, pairs), path, content);
   }
 
   /**
@@ -270,11 +305,11 @@ export class GuestLink extends EventEmitter<{
     this.#mustBeConnected();
     const watch = { payload: watchPayload(paths, intervalMs), paths: new Set(paths), once: intervalMs === 0, callback };
     this.#watch = watch;
-    this.#line.control(...encodeMessage(ToGuest.watch, 0, watch.payload));
+    this.#sendWatch(watch.payload);
     return () => {
       if (this.#watch !== watch) return;
       this.#watch = undefined;
-      this.#line.control(encodeFrame(ToGuest.watch, 0));
+      this.#sendWatch(Buffer.alloc(0));
     };
   }
 
@@ -286,8 +321,14 @@ export class GuestLink extends EventEmitter<{
     return new Promise((resolve, reject) => {
       this.#mustBeConnected();
       this.#poweroff?.reject(new PolykernelError('conflict', `${this.name} was told again to power off`));
-      this.#poweroff = { resolve, reject };
-      this.#line.control(encodeFrame(ToGuest.poweroff, 0, u32(graceMs, how === 'reboot' ? 1 : 0)));
+      this.#ask([encodeFrame(ToGuest.poweroff, 0, u32(graceMs, how === 'reboot' ? 1 : 0))]);
+      const cancel = this.#after('a request to power off', (error) => this.#poweroff?.reject(error), graceMs + ANSWER_MS);
+      const settle = (action: () => void) => {
+        cancel();
+        this.#poweroff = undefined;
+        action();
+      };
+      this.#poweroff = { resolve: () => settle(resolve), reject: (error) => settle(() => reject(error)) };
     });
   }
 
@@ -300,6 +341,12 @@ export class GuestLink extends EventEmitter<{
 
   /** Lets the stream go and fails everything that is under way. Later calls are refused with `error`. */
   destroy(error: PolykernelError = new PolykernelError('kernel-died', `${this.name} is gone`)): void {
+    if (this.#destroyed !== undefined) return;
+    this.#hearOut();
+    this.#end(error);
+  }
+
+  #end(error: PolykernelError): void {
     if (this.#destroyed !== undefined) return;
     this.#destroyed = error;
     const stream = this.#stream;
@@ -331,21 +378,104 @@ export class GuestLink extends EventEmitter<{
 
   #open(type: number, pairs: readonly Pair[]): GuestProcess {
     this.#mustBeConnected();
+    if (this.#processes.size + this.#found.size + this.#leaving.size >= MAX_HELD) throw this.#full(`${MAX_HELD} sessions`);
     let session = 0;
-    while (session === 0 || this.#processes.has(session) || this.#found.has(session)) session = this.#random() >>> 0;
+    while (session === 0 || this.#holds(session)) session = this.#random() >>> 0;
     const frames = encodeMessage(type, session, encodePairs(pairs));
-    const process = this.#process(session, this.#processes);
-    this.#line.control(...frames);
+    let request: Request | undefined;
+    const process = this.#process(session, this.#processes, () => request !== undefined && this.#line.withdraw(request));
+    try {
+      request = this.#ask(frames, () => process.markOpened());
+    } catch (error) {
+      process.forget();
+      this.#leaving.delete(session);
+      throw error;
+    }
     return process;
   }
 
-  #process(session: number, owner: Map<number, GuestProcess>): GuestProcess {
-    const process = new GuestProcess(session, this.#line, () => {
-      this.#processes.delete(session);
-      this.#found.delete(session);
+  #transfer(type: number, pairs: readonly Pair[]): GuestProcess {
+    const transfer = this.#open(type, pairs);
+    void transfer.exited.then(this.#expect(transfer, () => transfer.isGuestsTurn));
+    return transfer;
+  }
+
+  #holds(session: number): boolean {
+    return this.#processes.has(session) || this.#found.has(session) || this.#leaving.has(session);
+  }
+
+  /** `withdraw`: takes the request for it back; true when the guest never hears of it. */
+  #process(session: number, owner: Map<number, GuestProcess>, withdraw = () => false): GuestProcess {
+    const process = new GuestProcess(session, this.#line, {
+      onForget: () => {
+        this.#processes.delete(session);
+        this.#found.delete(session);
+        if (this.#hello !== undefined && !withdraw()) this.#leaving.add(session);
+      },
+      onTold: () => void this.#leaving.delete(session),
     });
     owner.set(session, process);
     return process;
+  }
+
+  /** @throws PolykernelError `unavailable` when too much waits already */
+  #ask(frames: Buffer[], onSent?: () => void): Request {
+    const request = this.#line.request(frames, onSent);
+    if (request === undefined) throw this.#full(`${this.#line.queued} bytes of requests`);
+    return request;
+  }
+
+  /** The guest has left all that may wait for it unread; when it goes on like that it is cut off. */
+  #full(what: string): PolykernelError {
+    this.#cancelFull ??= this.#after(
+      'what waits for it',
+      () => this.#cutOff(`it has read nothing for ${FULL_MS / 1000} s, and ${what} wait for it`),
+      FULL_MS,
+    );
+    return new PolykernelError('unavailable', `the guest ${this.name} does not read what it is sent: ${what} wait for it`, {
+      hint: 'Look at its console. Try again when it is less busy, or restart it.',
+    });
+  }
+
+  #sendWatch(payload: Buffer): void {
+    if (this.#watchRequest !== undefined) this.#line.withdraw(this.#watchRequest);
+    this.#watchRequest = this.#ask(encodeMessage(ToGuest.watch, 0, payload));
+  }
+
+  /**
+   * Calls `action` with an error in `milliseconds` and counts it against the guest, if it was awake all the time. Returns what
+   * cancels it.
+   */
+  #after(what: string, action: (error: PolykernelError) => void, milliseconds = ANSWER_MS): () => void {
+    const begun = this.#clock.now();
+    return this.#clock.after(milliseconds, () => {
+      action(this.#late());
+      if (!this.#isResting && this.#wokeAt <= begun) this.#violation(`no answer to ${what}`, LATE);
+    });
+  }
+
+  /** Ends a session whose guest does nothing for it for a while although `isDue`. Returns what cancels that. */
+  #expect(process: GuestProcess, isDue: () => boolean): () => void {
+    let cancel = () => {};
+    const watch = () => {
+      const { progress } = process;
+      const begun = this.#clock.now();
+      cancel = this.#clock.after(ANSWER_MS, () => {
+        if (process.exit !== undefined) return;
+        const isFault = isDue() && process.progress === progress && !this.#isResting && this.#wokeAt <= begun;
+        if (!isFault || this.#hello === undefined) return watch();
+        process.finish({ kind: 'failed', value: 0, message: this.#late().message });
+        this.#violation('no answer to a request', LATE);
+      });
+    };
+    watch();
+    return () => cancel();
+  }
+
+  #late(): PolykernelError {
+    return new PolykernelError('not-ready', `the guest ${this.name} did not answer in time`, {
+      hint: this.#isResting ? 'It is paused: resume it first.' : 'Look at its console; it may hang.',
+    });
   }
 
   #greet(): void {
@@ -358,45 +488,63 @@ export class GuestLink extends EventEmitter<{
     this.#stream?.write(Buffer.concat([Buffer.alloc(RESYNC_BYTES), encodeFrame(ToGuest.hello, 0, hello)]));
   }
 
+  #newInbox(stream: Duplex): Inbox {
+    return new Inbox({
+      turns: this.#turns,
+      handle: (frame) => {
+        if (this.#greeting !== undefined) this.#handshake(frame);
+        else if (this.#stream !== undefined && !this.#handle(frame)) this.#violation(`frame of type ${frame.type}`);
+      },
+      onGarbage: () => {
+        if (this.#greeting === undefined) this.#violation('bytes that are no frame');
+      },
+      onPause: () => this.#tellBells(),
+      hold: (held) => void (held ? stream.pause() : stream.resume()),
+    });
+  }
+
+  /** What has come already is handled although the line is gone. */
+  #hearOut(): void {
+    const [inbox, stream] = [this.#inbox, this.#stream];
+    if (stream === undefined) return;
+    inbox?.drain();
+    for (let rest = stream.read() as Buffer | null; rest !== null; rest = stream.read()) inbox?.push(rest);
+  }
+
   #lose(error: PolykernelError, tell: boolean): void {
     const greeting = this.#greeting;
     const connected = this.#hello !== undefined;
     if (this.#stream === undefined) return;
     this.#release();
     this.#stream = undefined;
+    this.#inbox = undefined;
     this.#greeting = undefined;
     this.#hello = undefined;
     this.#line.close();
+    this.#cancelFull?.();
+    this.#cancelFull = undefined;
     this.#bells.pending.clear();
+    this.#leaving.clear();
+    this.#watchRequest = undefined;
     this.#snapshots = new SnapshotAssembler();
     for (const request of this.#requests.values()) request.reject(error);
     this.#requests.clear();
     this.#poweroff?.reject(error);
-    this.#poweroff = undefined;
     greeting?.reject(error);
     if (tell && connected) this.emit('disconnect', error);
   }
 
-  #receive(chunk: Buffer): void {
-    const { skipped } = this.#decoder;
-    for (const frame of this.#decoder.push(chunk)) {
-      if (this.#greeting !== undefined) this.#handshake(frame);
-      else if (this.#stream !== undefined && !this.#handle(frame)) this.#violation(`frame of type ${frame.type}`);
-    }
-    if (this.#greeting === undefined && this.#decoder.skipped > skipped) this.#violation('bytes that are no frame');
+  #violation(what: string, weight = 1): void {
+    this.#violations += weight;
+    if (this.#violations > MAX_VIOLATIONS) this.#cutOff(`last: ${what}`);
   }
 
-  #violation(what: string): void {
-    this.#violations += 1;
-    if (this.#violations <= MAX_VIOLATIONS || this.#destroyed !== undefined) return;
-    const error = new PolykernelError(
-      'protocol',
-      `the guest ${this.name} keeps breaking the control protocol (last: ${what})`,
-      {
-        hint: 'Treat the guest as hostile or broken: look at its console, then remove it.',
-      },
-    );
-    this.destroy(error);
+  #cutOff(why: string): void {
+    if (this.#destroyed !== undefined) return;
+    const error = new PolykernelError('protocol', `the guest ${this.name} keeps breaking the control protocol (${why})`, {
+      hint: 'Treat the guest as hostile or broken: look at its console, then remove it.',
+    });
+    this.#end(error);
     this.emit('protocol-error', error);
   }
 
@@ -438,7 +586,7 @@ export class GuestLink extends EventEmitter<{
     this.#hello = hello;
     this.#line.open();
     this.#resume();
-    if (this.#watch !== undefined) this.#line.control(...encodeMessage(ToGuest.watch, 0, this.#watch.payload));
+    if (this.#watch !== undefined) this.#sendWatch(this.#watch.payload);
     greeting.resolve(hello);
   }
 
@@ -480,7 +628,7 @@ export class GuestLink extends EventEmitter<{
         return true;
       case ToHost.exited:
         if (payload.length < 8) return false;
-        process?.finish(exitOf(payload.readUInt32LE(), payload.readUInt32LE(4), text(payload.subarray(8))));
+        process?.finish(exitOf(payload.readUInt32LE(), payload.readUInt32LE(4), guestText(payload.subarray(8))));
         return true;
       case ToHost.result:
         return this.#result(session, payload);
@@ -488,11 +636,10 @@ export class GuestLink extends EventEmitter<{
         return this.#snapshot(payload, flags);
       case ToHost.goodbye:
         this.#poweroff?.resolve();
-        this.#poweroff = undefined;
         return true;
       case ToHost.bell:
         if (session >= MAX_CHANNELS) return false;
-        this.emit('bell', session);
+        this.#rung |= 1 << session;
         return true;
       default:
         return false;
@@ -505,7 +652,7 @@ export class GuestLink extends EventEmitter<{
     if (request === undefined) return true; // aborted meanwhile
     this.#requests.delete(id);
     const errno = payload.readUInt32LE();
-    const detail = text(payload.subarray(4));
+    const detail = guestText(payload.subarray(4));
     if (errno === 0) {
       const bootId = /^boot-id=([0-9a-f-]{36})$/.exec(detail)?.[1];
       if (bootId !== undefined && this.#hello !== undefined) this.#hello = { ...this.#hello, bootId };
@@ -515,6 +662,13 @@ export class GuestLink extends EventEmitter<{
       request.reject(new PolykernelError('internal', message, { value: detail }));
     }
     return true;
+  }
+
+  /** However often it rang in this turn. */
+  #tellBells(): void {
+    const rung = this.#rung;
+    this.#rung = 0;
+    for (let slot = 0; rung >> slot !== 0; slot++) if (((rung >> slot) & 1) !== 0) this.emit('bell', slot);
   }
 
   #snapshot(payload: Buffer, flags: number): boolean {
@@ -537,17 +691,4 @@ class BellSource implements LineSource {
     }
     return undefined;
   }
-}
-
-function text(bytes: Buffer): string {
-  return bytes
-    .subarray(0, 1024)
-    .toString('utf8')
-    .replace(/[^\x20-\x7e\u00a0-\uffff]/g, '?');
-}
-
-function exitOf(kind: number, value: number, what: string): GuestExit {
-  if (kind === 0) return { kind: 'exit', value: value & 0xff, message: '' };
-  if (kind === 1) return { kind: 'signal', value: value & 0x7f, message: '' };
-  return { kind: 'failed', value, message: `${what || 'starting'}: ${errnoText(value)}` };
 }

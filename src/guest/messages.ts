@@ -1,7 +1,8 @@
 /** Contents of single messages, checked. */
 import { constants } from 'node:os';
 import { type ErrorCode, PolykernelError } from '../sys/errors.ts';
-import type { GuestExit } from './process.ts';
+import { plainLine } from '../sys/text.ts';
+import { errnoText, type GuestExit } from './process.ts';
 import { decodePairs, encodePairs, MAX_SNAPSHOT, MAX_WATCHES } from './protocol.ts';
 
 /** What a guest says of itself. Hostile, but of bounded length and plain characters. */
@@ -41,22 +42,35 @@ export interface Snapshot {
   content: Buffer;
 }
 
-/** Puts SNAPSHOT messages together. Holds at most one, of bounded size. */
+/** Most of a text from the guest that is looked at, in bytes. */
+const MAX_TEXT = 1024;
+
+/** A text in a message, as people may see it. */
+export const guestText = (bytes: Buffer): string => plainLine(bytes.subarray(0, MAX_TEXT).toString('utf8'));
+
+/** How a session ended, in the numbers and the text of the protocol. */
+export function exitOf(kind: number, value: number, what: string): GuestExit {
+  if (kind === 0) return { kind: 'exit', value: value & 0xff, message: '' };
+  if (kind === 1) return { kind: 'signal', value: value & 0x7f, message: '' };
+  return { kind: 'failed', value, message: `${what || 'starting'}: ${errnoText(value)}` };
+}
+
+const LARGEST_SNAPSHOT = MAX_SNAPSHOT + 1024;
+
+/** Puts SNAPSHOT messages together. Holds at most one, in one piece: however small its parts, it takes no more memory. */
 export class SnapshotAssembler {
-  #parts: Buffer[] = [];
+  #message: Buffer = Buffer.alloc(0);
   #bytes = 0;
   #broken = false;
 
   /** A snapshot when this frame completes one; `broken` when the message is malformed or too long. */
   push(payload: Buffer, more: boolean): Snapshot | 'broken' | undefined {
-    this.#bytes += payload.length;
-    if (this.#bytes > MAX_SNAPSHOT + 1024 || (more && payload.length === 0)) this.#broken = true;
-    if (this.#broken) this.#parts = [];
-    else this.#parts.push(payload);
+    if (this.#bytes + payload.length > LARGEST_SNAPSHOT || (more && payload.length === 0)) this.#broken = true;
+    if (!this.#broken) this.#add(payload);
     if (more) return undefined;
-    const message = Buffer.concat(this.#parts);
+    const message = this.#message.subarray(0, this.#bytes);
     const broken = this.#broken;
-    this.#parts = [];
+    this.#message = Buffer.alloc(0);
     this.#bytes = 0;
     this.#broken = false;
     if (broken || message.length < 10) return 'broken';
@@ -67,6 +81,17 @@ export class SnapshotAssembler {
       monotonicNs: message.readBigUInt64LE(),
       content: message.subarray(end),
     };
+  }
+
+  #add(payload: Buffer): void {
+    const needed = this.#bytes + payload.length;
+    if (needed > this.#message.length) {
+      const grown = Buffer.alloc(Math.min(LARGEST_SNAPSHOT, Math.max(needed, 2 * this.#message.length)));
+      this.#message.copy(grown, 0, 0, this.#bytes);
+      this.#message = grown;
+    }
+    payload.copy(this.#message, this.#bytes);
+    this.#bytes = needed;
   }
 }
 
