@@ -33,7 +33,8 @@ import {
   removeLeftovers,
   workloadLogPath,
 } from './launch.ts';
-import { type Following, type LogQuery, readConsole, readLog } from './log-reader.ts';
+import type { Following } from './log-file.ts';
+import { type LogQuery, readConsole, readLog } from './log-reader.ts';
 import type { Network } from './network.ts';
 import { freeSlot } from './slots.ts';
 import type { Store } from './store.ts';

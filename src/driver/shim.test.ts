@@ -26,7 +26,6 @@ import {
   killShim,
   launchShim,
   parseProgramExit,
-  printable,
   readConsoleTail,
   shimStatus,
 } from './shim.ts';
@@ -292,8 +291,4 @@ it.each([
   ['code 9999\n', undefined],
 ])('reads the exit file %j', (text, exit) => {
   expect(parseProgramExit(text)).toEqual(exit);
-});
-
-it('makes console output harmless', () => {
-  expect(printable('a\x1b[31mred\x1b[0m\x1b]0;title\x07b\r\n\tc\x00\x9b\u202ed')).toBe('aredb\n\tcd');
 });

@@ -4,18 +4,20 @@
  */
 
 /**
- * Terminal escape sequences (ECMA-48: CSI, OSC and other strings, two-character ones), with every repeat bounded, so that
- * what goes on for longer is removed character by character.
+ * Terminal escape sequences (ECMA-48: CSI, strings such as OSC, two-character ones), with every repeat bounded: what goes on for
+ * longer is removed character by character.
  */
 const ESCAPES =
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is to be removed
   /(?:\x1b\[|\x9b)[0-?]{0,64}[ -/]{0,8}[@-~]|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x00-\x1f\x7f-\x9f]{0,512}(?:\x07|\x9c|\x1b\\)?|\x1b[ -/]{0,8}[0-~]/g;
 /**
- * Controls but tab and line feed, what turns or joins text without being seen, half surrogates, private use, line and
- * paragraph separators. `v` would be shorter, but `u` knows the same properties.
+ * Controls but tab and line feed; what joins, turns or hides text without being seen itself; half surrogates; private use;
+ * line and paragraph separators.
  */
 const UNSEEN =
   /(?![\t\n])[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\p{Noncharacter_Code_Point}]/gu;
+/** Colours, and what `--watch` clears the screen with: our own. */
+const OWN_OR_UNSEEN = new RegExp(`(\\x1b\\[(?:[\\d;]{0,16}m|[HJK]))|${UNSEEN.source}`, 'gu');
 const CUT = ' […]';
 
 /**
@@ -39,3 +41,6 @@ export const plainJson = (text: string): string =>
       (_, at) => `\\u${character.charCodeAt(at).toString(16).padStart(4, '0')}`,
     ).join(''),
   );
+
+/** Text of our own with colours in it, without anything else that plainText() would remove. */
+export const markedText = (text: string): string => text.replace(OWN_OR_UNSEEN, (_, own?: string) => own ?? '');

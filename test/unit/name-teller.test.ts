@@ -12,8 +12,9 @@ it('keeps at most one file on its way to a guest and the newest one waiting, how
       return new Promise<void>((resolve) => release.push(resolve));
     },
   };
+  const kernel = { guest } as unknown as Kernel;
   const teller = new NameTeller(() => {});
-  for (let at = 0; at < 1000; at++) teller.tell({ guest } as unknown as Kernel, Buffer.from(`hosts ${at}`));
+  for (let at = 0; at < 1000; at++) teller.tell(kernel, Buffer.from(`hosts ${at}`));
   expect(written).toEqual(['hosts 0']);
   release.shift()!();
   await new Promise((resolve) => setImmediate(resolve));

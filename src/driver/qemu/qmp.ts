@@ -11,6 +11,7 @@
 import { EventEmitter } from 'node:events';
 import type { Duplex } from 'node:stream';
 import { PolykernelError } from '../../sys/errors.ts';
+import { plainLine } from '../../sys/text.ts';
 
 export interface QmpEvent {
   name: string;
@@ -146,8 +147,8 @@ export class Qmp extends EventEmitter<{ event: [QmpEvent]; close: [] }> {
 }
 
 function refusal(command: string, error: Record<string, unknown>): PolykernelError {
-  const text = typeof error.desc === 'string' ? error.desc.slice(0, 1000) : 'no reason given';
-  const kind = typeof error.class === 'string' ? error.class.slice(0, 100) : '';
+  const text = typeof error.desc === 'string' ? plainLine(error.desc, 1000) : 'no reason given';
+  const kind = typeof error.class === 'string' ? plainLine(error.class, 100) : '';
   return new PolykernelError('unsupported', `QEMU refused ${command}: ${text}`, { value: kind });
 }
 
