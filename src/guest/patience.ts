@@ -6,7 +6,7 @@ import type { GuestProcess } from './process.ts';
 const MAX_VIOLATIONS = 64;
 /** What has not been answered by then never will be, where no caller has a deadline of its own. */
 const ANSWER_MS = 60_000;
-/** A missing answer counts as so many violations. */
+/** A while without an answer counts as so many violations, however many were waited for. */
 const LATE = 4;
 /** A guest that has left its queue full, and read nothing, for so long is cut off. */
 const FULL_MS = 30_000;
@@ -22,6 +22,7 @@ export class Patience {
   #violations = 0;
   #isResting = false;
   #wokeAt = -Infinity;
+  #lateAt = -Infinity;
   #cancelFull: (() => void) | undefined;
 
   /** `onEnd` is called when there is none left: the guest is to be cut off. */
@@ -46,7 +47,7 @@ export class Patience {
     const begun = this.#clock.now();
     return this.#clock.after(graceMs + ANSWER_MS, () => {
       action(this.#late());
-      if (this.#isToBlame(begun)) this.violation(`no answer to ${what}`, LATE);
+      if (this.#isToBlame(begun)) this.#countLate(what);
     });
   }
 
@@ -60,7 +61,7 @@ export class Patience {
         if (process.exit !== undefined) return;
         if (!isDue() || process.progress !== progress || !this.#isToBlame(begun)) return watch();
         process.finish({ kind: 'failed', value: 0, message: this.#late().message });
-        this.violation('no answer to a request', LATE);
+        this.#countLate('a request');
       });
     };
     watch();
@@ -88,6 +89,13 @@ export class Patience {
 
   #isToBlame(since: number): boolean {
     return !this.#isResting && this.#wokeAt <= since;
+  }
+
+  #countLate(what: string): void {
+    const now = this.#clock.now();
+    if (now - this.#lateAt < ANSWER_MS) return;
+    this.#lateAt = now;
+    this.violation(`no answer to ${what}`, LATE);
   }
 
   #late(): PolykernelError {
