@@ -6,12 +6,13 @@ import { appendFile } from 'node:fs/promises';
 import { cpus, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { channel } from './channel.ts';
+import { flood } from './flood.ts';
 import { plan } from './plan.ts';
 import type { Bench, Row } from './row.ts';
 import { run } from './run.ts';
 import { service } from './service.ts';
 
-const BENCHES: Record<string, Bench> = { channel, plan, run, service };
+const BENCHES: Record<string, Bench> = { channel, flood, plan, run, service };
 
 const args = process.argv.slice(2);
 const json = args.includes('--json');
