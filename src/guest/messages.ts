@@ -1,5 +1,6 @@
 /** Contents of single messages, checked. */
 import { constants } from 'node:os';
+import { Accumulator } from '../sys/accumulator.ts';
 import { type ErrorCode, PolykernelError } from '../sys/errors.ts';
 import { plainLine } from '../sys/text.ts';
 import { errnoText, type GuestExit } from './process.ts';
@@ -55,23 +56,17 @@ export function exitOf(kind: number, value: number, what: string): GuestExit {
   return { kind: 'failed', value, message: `${what || 'starting'}: ${errnoText(value)}` };
 }
 
-const LARGEST_SNAPSHOT = MAX_SNAPSHOT + 1024;
-
-/** Puts SNAPSHOT messages together. Holds at most one, in one piece: however small its parts, it takes no more memory. */
+/** Puts SNAPSHOT messages together. Holds at most one, of bounded size. */
 export class SnapshotAssembler {
-  #message: Buffer = Buffer.alloc(0);
-  #bytes = 0;
+  readonly #message = new Accumulator(MAX_SNAPSHOT + 1024);
   #broken = false;
 
   /** A snapshot when this frame completes one; `broken` when the message is malformed or too long. */
   push(payload: Buffer, more: boolean): Snapshot | 'broken' | undefined {
-    if (this.#bytes + payload.length > LARGEST_SNAPSHOT || (more && payload.length === 0)) this.#broken = true;
-    if (!this.#broken) this.#add(payload);
+    if ((more && payload.length === 0) || !this.#message.add(payload)) this.#broken = true;
     if (more) return undefined;
-    const message = this.#message.subarray(0, this.#bytes);
+    const message = this.#message.take();
     const broken = this.#broken;
-    this.#message = Buffer.alloc(0);
-    this.#bytes = 0;
     this.#broken = false;
     if (broken || message.length < 10) return 'broken';
     const end = 10 + message.readUInt16LE(8);
@@ -81,17 +76,6 @@ export class SnapshotAssembler {
       monotonicNs: message.readBigUInt64LE(),
       content: message.subarray(end),
     };
-  }
-
-  #add(payload: Buffer): void {
-    const needed = this.#bytes + payload.length;
-    if (needed > this.#message.length) {
-      const grown = Buffer.alloc(Math.min(LARGEST_SNAPSHOT, Math.max(needed, 2 * this.#message.length)));
-      this.#message.copy(grown, 0, 0, this.#bytes);
-      this.#message = grown;
-    }
-    payload.copy(this.#message, this.#bytes);
-    this.#bytes = needed;
   }
 }
 
