@@ -19,7 +19,7 @@ const WARM_UP_MS = 500;
 const FLOOD = [
   'sh',
   '-c',
-  'while [ ! -s /tmp/frames ]; do sleep 0.1; done; while :; do cat /tmp/frames; done > /dev/ttyS0',
+  'while [ ! -e /tmp/go ]; do sleep 0.1; done; while :; do cat /tmp/frames; done > /dev/ttyS0',
 ];
 const SPIN = ['sh', '-c', 'while :; do :; done'];
 
@@ -42,6 +42,7 @@ async function measure(home: string, client: Client, progress: (text: string) =>
   for (const name of kinds.flood) {
     await start(name, FLOOD);
     await client.putFile(name, '/tmp/frames', frames);
+    await client.putFile(name, '/tmp/go', Buffer.alloc(0));
     await client.pause(name);
   }
 
