@@ -147,7 +147,8 @@ export class Inbox {
     if (decoder.skipped > skipped && !this.#closed) this.#options.onGarbage();
     this.#options.onPause();
     if (this.#closed) return;
-    if (this.#units <= 0 && !this.#isBusy) {
+    // Before it has used up all: one that sends much, but no more than its share, is never held.
+    if (this.#units < BURST / 2 && !this.#isBusy) {
       this.#isBusy = true;
       this.#turns.join(this);
     }

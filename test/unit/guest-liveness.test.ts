@@ -169,6 +169,24 @@ describe('a guest that floods', () => {
     for (const each of flooding) each.link.destroy();
   });
 
+  it('no more than its share is never held', async () => {
+    const clock = new ManualClock();
+    const { guest, link } = await connected({ clock, turns: new Turns(clock) });
+    let rung = 0;
+    link.on('bell', () => {
+      rung += 1;
+    });
+    for (let at = 0; at < 2000; at++) {
+      // 20,000 a second, each in a turn of its own.
+      clock.advance(1);
+      for (let bell = 0; bell < 20; bell++) guest.send(ToHost.bell, bell % 16);
+      await new Promise((resolve) => setImmediate(resolve));
+      expect(guest.host.isPaused()).toBe(false);
+    }
+    await settle();
+    expect(rung).toBeGreaterThanOrEqual(2000 * 16);
+  });
+
   it('with headers whose content is none costs as much as it does', async () => {
     const clock = new ManualClock();
     const turns = new Turns(clock);
