@@ -50,6 +50,7 @@ async function measure(home: string, client: Client, progress: (text: string) =>
     spin: { exec: [] as number[], ps: [] as number[] },
     flood: { exec: [] as number[], ps: [] as number[] },
   };
+  const before = residentMiB(pid);
   let most = 0;
   const time = (...args: string[]) =>
     timeProcess([PK, ...args], { env: { ...process.env, POLYKERNEL_HOME: home }, cwd: '/' });
@@ -89,7 +90,7 @@ async function measure(home: string, client: Client, progress: (text: string) =>
       peer: 'goal',
       peerValue: 150,
       of: 'value',
-      note: 'the most seen',
+      note: `the most seen; ${before.toFixed(0)} MiB before they began`,
     }),
   ];
 }
