@@ -43,7 +43,7 @@ async function measure(home: string, client: Client, progress: (text: string) =>
     await start(name, FLOOD);
     await client.putFile(name, '/tmp/frames', frames);
     await client.putFile(name, '/tmp/go', Buffer.alloc(0));
-    await client.pause(name);
+    await pause(client, name);
   }
 
   const seen = {
@@ -66,7 +66,7 @@ async function measure(home: string, client: Client, progress: (text: string) =>
         seen[kind].ps.push(ps);
       }
       most = Math.max(most, residentMiB(pid));
-      for (const name of kinds[kind]) await client.pause(name);
+      for (const name of kinds[kind]) await pause(client, name);
     }
   }
   const running = (await client.list()).filter(({ state }) => state === 'paused').length;
@@ -93,6 +93,18 @@ async function measure(home: string, client: Client, progress: (text: string) =>
       note: `the most seen; ${before.toFixed(0)} MiB before they began`,
     }),
   ];
+}
+
+/** A kernel that is busy in its console driver may not hear of it in time. */
+async function pause(client: Client, name: string): Promise<void> {
+  for (let tries = 4; ; tries--) {
+    try {
+      await client.pause(name);
+      return;
+    } catch (error) {
+      if (tries === 0) throw error;
+    }
+  }
 }
 
 const residentMiB = (pid: number): number =>
