@@ -7,12 +7,13 @@ import { cpus, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { ownArguments } from '../src/sys/node.ts';
 import { channel } from './channel.ts';
+import { flood } from './flood.ts';
 import { plan } from './plan.ts';
 import type { Bench, Row } from './row.ts';
 import { run } from './run.ts';
 import { service } from './service.ts';
 
-const BENCHES: Record<string, Bench> = { channel, plan, run, service };
+const BENCHES: Record<string, Bench> = { channel, flood, plan, run, service };
 
 const args = ownArguments();
 const json = args.includes('--json');

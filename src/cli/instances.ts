@@ -2,7 +2,7 @@
 import { type Client, connect } from '../client/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import type { Command, Invocation } from './command.ts';
-import { print } from './output.ts';
+import { complain, print } from './output.ts';
 
 export { JSON_OPTION } from './command.ts';
 
@@ -28,7 +28,7 @@ export function onEach(
           failures.push(error);
         }
       }
-      for (const failure of failures.slice(1)) process.stderr.write(`pk: ${(failure as Error).message}\n`);
+      for (const failure of failures.slice(1)) complain((failure as Error).message);
       if (failures.length > 0) throw failures[0];
       return 0;
     },

@@ -1,4 +1,5 @@
 /** Runs something that takes a while: progress on a terminal, plain lines elsewhere. */
+import { plainLine } from '../sys/text.ts';
 import { Progress } from './output.ts';
 
 export async function withProgress<T>(work: (say: (text: string) => void) => Promise<T>): Promise<T> {
@@ -7,7 +8,7 @@ export async function withProgress<T>(work: (say: (text: string) => void) => Pro
   let last = '';
   try {
     return await work((text) => {
-      if (plain && text !== last) process.stderr.write(`${text}\n`);
+      if (plain && text !== last) process.stderr.write(`${plainLine(text)}\n`);
       last = text;
       progress.say(text);
     });

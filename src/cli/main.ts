@@ -1,9 +1,10 @@
 /** Entry of `pk`: finds the command, runs it, and turns any failure into a message and an exit code. */
 import { ERROR_TABLE, PolykernelError } from '../sys/errors.ts';
 import { ownArguments } from '../sys/node.ts';
+import { plainText } from '../sys/text.ts';
 import { parse } from './command.ts';
 import { COMMANDS, commandsOf } from './commands.ts';
-import { print } from './output.ts';
+import { complain, print } from './output.ts';
 
 async function main(args: string[]): Promise<number> {
   const word = args[0];
@@ -60,8 +61,8 @@ async function unknownCommand(name: string): Promise<PolykernelError> {
 function report(error: unknown): number {
   const known = error instanceof PolykernelError;
   const message = error instanceof Error ? error.message : String(error);
-  process.stderr.write(`pk: ${message}\n`);
-  if (known && error.hint !== undefined) process.stderr.write(`    ${error.hint}\n`);
+  complain(message);
+  if (known && error.hint !== undefined) process.stderr.write(`    ${plainText(error.hint)}\n`);
   if (process.env.POLYKERNEL_DEBUG === '1' && error instanceof Error) process.stderr.write(`${error.stack}\n`);
   return known ? ERROR_TABLE[error.code].exit : ERROR_TABLE.internal.exit;
 }

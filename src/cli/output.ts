@@ -1,20 +1,25 @@
 /** Standard output that respects its reader: waits for a slow one, ends quietly with one that is gone. */
 import { once } from 'node:events';
 import { asPolykernelError } from '../sys/errors.ts';
+import { markedText, plainJson, plainLine, plainText } from '../sys/text.ts';
 
 // A reader that closed the pipe (`pk logs web | head`) is not an error; the code is that of death by SIGPIPE.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(141);
-  process.stderr.write(`pk: ${asPolykernelError(error, 'writing standard output').message}\n`);
+  complain(asPolykernelError(error, 'writing standard output').message);
   process.exit(125);
 });
 process.stderr.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 141 : 125));
 
-/** Writes and waits until the reader has room again. */
+/**
+ * Writes and waits until the reader has room again. Of text only what is visible, and our colours; bytes as they are: they are
+ * the streams of workloads and consoles, for which there is no wrong content.
+ */
 export async function print(
-  data: string | Uint8Array,
+  content: string | Uint8Array,
   to: NodeJS.WriteStream & { fd: 1 | 2 } = process.stdout,
 ): Promise<void> {
+  const data = typeof content === 'string' ? markedText(content) : content;
   if (data.length > 0 && !to.write(data)) await once(to, 'drain');
 }
 
@@ -28,7 +33,17 @@ export function written(data: Uint8Array): Promise<void> {
 }
 
 export function printJson(value: unknown): Promise<void> {
-  return print(`${JSON.stringify(value, null, 2)}\n`);
+  return print(`${plainJson(JSON.stringify(value, null, 2))}\n`);
+}
+
+/** One value a line. */
+export function printJsonLine(value: unknown): Promise<void> {
+  return print(`${plainJson(JSON.stringify(value))}\n`);
+}
+
+/** On standard error, after `pk: `. Guests, VMMs and tools may have a say in the text. */
+export function complain(text: string): void {
+  process.stderr.write(`pk: ${plainText(text)}\n`);
 }
 
 /** Columns as wide as their widest cell, two spaces apart; numbers to the right where `right` names the column. */
@@ -37,7 +52,10 @@ export function table(
   rows: readonly (readonly string[])[],
   right: readonly string[] = [],
 ): string {
-  const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]!.length)));
+  const cells = rows.map((row) => row.map((cell) => plainLine(cell)));
+  const widths = head.map((title, column) =>
+    cells.reduce((width, row) => Math.max(width, row[column]!.length), title.length),
+  );
   const line = (row: readonly string[]) =>
     row
       .map((cell, column) =>
@@ -45,7 +63,7 @@ export function table(
       )
       .join('  ')
       .trimEnd();
-  return `${[head, ...rows].map(line).join('\n')}\n`;
+  return `${[head, ...cells].map(line).join('\n')}\n`;
 }
 
 /** `5s`, `12m`, `3h`, `2d` since an ISO time; `-` when there is none. */
@@ -73,7 +91,7 @@ export class Progress {
     this.#enabled = enabled;
   }
   say(text: string): void {
-    this.#text = text;
+    this.#text = plainLine(text);
     if (!this.#enabled) return;
     this.#timer ??= setInterval(() => this.#draw(), 250).unref();
     if (this.#shown) this.#draw();

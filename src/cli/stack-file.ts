@@ -4,6 +4,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import type { StackSource } from '../api/index.ts';
 import { type Problem, parseStack, problemsError, type Stack } from '../stack/index.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
+import { plainText } from '../sys/text.ts';
 
 const DEFAULT_FILE = 'polykernel.yaml';
 const MOST_BYTES = 1_048_576;
@@ -20,7 +21,7 @@ export async function loadStack(file = DEFAULT_FILE): Promise<StackFile> {
   const source = await readSource(file);
   const { stack, problems } = parseStack(source.text, source);
   if (stack !== undefined) return { source, stack };
-  process.stderr.write(problemsText(source, problems));
+  process.stderr.write(plainText(problemsText(source, problems)));
   const error = problemsError(problems, source.file);
   const count = problems.length === 1 ? 'a problem' : `${problems.length} problems`;
   throw new PolykernelError('invalid', `${source.file} has ${count}`, { field: error.field });

@@ -1,5 +1,6 @@
 /** The screen of `pk top`: what it shows, what keys do, and which lines have to be written. Pure. */
 import type { InstanceStats } from '../api/index.ts';
+import { plainLine } from '../sys/text.ts';
 import { formatBytes } from '../sys/units.ts';
 import { COLUMNS, percent, RIGHT, sparkline } from './stats-text.ts';
 
@@ -115,7 +116,7 @@ const PLAIN = '\x1b[0m';
 export function draw(state: TopState, { rows, columns }: Size, styled = true): string[] {
   const paint = (code: string, text: string) => (styled ? code + text + PLAIN : text);
   const order = sorted(state);
-  const cells = order.map((stats) => COLUMNS.map(({ text }) => text(stats)));
+  const cells = order.map((stats) => COLUMNS.map(({ text }) => plainLine(text(stats))));
   const arrow = state.reverse ? '▲' : '▼';
   const titles = COLUMNS.map(({ title }, index) => (index === state.sort ? title + arrow : title));
   const widths = titles.map((title, index) => Math.max(title.length, ...cells.map((row) => row[index]!.length)));

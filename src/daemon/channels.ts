@@ -30,6 +30,7 @@ import { openBellFifo } from './bell-fifo.ts';
 import { BellThrottle } from './bell-throttle.ts';
 import { describeChannel, forgetChannels } from './channel-descriptors.ts';
 import { channelStatus, faultOf, type Seen, sideOf, statisticsOf } from './channel-status.ts';
+import { KernelView, patiently } from './channel-view.ts';
 import type { EventLog } from './events.ts';
 import type { Journal } from './journal.ts';
 import { Mutex } from './mutex.ts';
@@ -53,15 +54,6 @@ export interface ChannelsOptions {
   journal: Journal;
 }
 
-/** A running kernel as far as channels matter. */
-interface KernelEntry {
-  kernel: Kernel;
-  /** Ids of channels that it sees. */
-  attached: Set<string>;
-  /** Why it does not see one, by id. */
-  refused: Map<string, string>;
-}
-
 interface Entry {
   record: ChannelRecord;
   /** undefined: it was lost with its keeper and this process' predecessor. */
@@ -80,12 +72,13 @@ interface Entry {
  * - A record is in the store before anything of its channel exists, and until all of it is gone: what a crash leaves half
  *   made or half removed is completed by recover().
  * - The memory of a channel is mapped here and kept by a keeper: either one may die without loss.
- * - Changes of records and memory run one after the other.
+ * - Changes of records and memory run one after the other. No guest is waited for meanwhile: what is asked of one has a
+ *   queue of its own, and whoever wants to see the answer waits for that, for a while.
  */
 export class Channels implements ChannelManager {
   readonly #options: ChannelsOptions;
   readonly #entries = new Map<string, Entry>();
-  readonly #kernels = new Map<string, KernelEntry>();
+  readonly #kernels = new Map<string, KernelView>();
   readonly #mutex = new Mutex();
   #closeFifo: (() => void) | undefined;
   #cancelKeeping: (() => void) | undefined;
@@ -104,18 +97,23 @@ export class Channels implements ChannelManager {
     return this.#status(this.#entry(name));
   }
 
-  create(body: unknown, stack: string | null = null): Promise<ChannelStatus> {
+  async create(body: unknown, stack: string | null = null): Promise<ChannelStatus> {
     const request = resolveChannel(validate(channelRequestSchema, body) as ChannelRequest);
     checkName(request.name);
     for (const field of ['from', 'to'] as const) checkName(request[field], field);
-    return this.#mutex.run(async () => {
+    const entry = await this.#mutex.run(async () => {
       const end = (owner: string): EndRecord => ({ owner, slot: this.#freeSlot(owner), claimed: false });
-      return this.#status(await this.#make(request, end(request.from), end(request.to), stack));
+      return await this.#make(request, end(request.from), end(request.to), stack);
     });
+    await patiently(
+      this.#options.clock,
+      SIDES.map((side) => this.#show(entry, endOf(entry.record, side).owner)),
+    );
+    return this.#status(entry);
   }
 
-  remove(name: string, force = false): Promise<void> {
-    return this.#mutex.run(async () => {
+  async remove(name: string, force = false): Promise<void> {
+    const told = await this.#mutex.run(async () => {
       const entry = this.#entry(name);
       const user = force ? undefined : SIDES.find((side) => this.#isInUse(entry, side));
       if (user !== undefined) {
@@ -130,8 +128,9 @@ export class Channels implements ChannelManager {
       const record = { ...entry.record, removing: true };
       this.#options.store.put(record);
       entry.record = record;
-      await this.#erase(entry);
+      return await this.#erase(entry);
     });
+    await patiently(this.#options.clock, told);
   }
 
   /**
@@ -182,8 +181,8 @@ export class Channels implements ChannelManager {
 
   /** A kernel of an instance runs, started with `regions` or found again: shows it what it does not see yet. */
   kernelUp(instance: string, kernel: Kernel, regions: readonly SharedRegion[], adopted: boolean): void {
-    const entry: KernelEntry = { kernel, attached: new Set(), refused: new Map() };
-    if (!adopted) for (const { id } of regions) entry.attached.add(id);
+    const attached = adopted ? [] : regions.map(({ id }) => id);
+    const entry = new KernelView(kernel, attached, this.#options.journal);
     this.#kernels.set(instance, entry);
     kernel.guest.on('bell', (slot) => this.#guestBell(instance, entry, slot));
     void kernel.exited.then(() => {
@@ -191,10 +190,9 @@ export class Channels implements ChannelManager {
     });
     const mine = [...this.#entries.values()].filter((each) => this.#regionFor(each, instance) !== undefined);
     if (mine.length === 0) return;
-    void this.#mutex.run(async () => {
-      for (const each of mine) await this.#show(each, instance);
+    void Promise.all(mine.map((each) => this.#show(each, instance))).then(() => {
       // Bells may have been lost while nobody relayed them.
-      for (const each of mine) for (const side of SIDES) each.throttles[side].ring();
+      for (const each of mine) if (this.#isThere(each)) for (const side of SIDES) each.throttles[side].ring();
     });
   }
 
@@ -297,7 +295,6 @@ export class Channels implements ChannelManager {
       throw asPolykernelError(error, `making the channel ${name}`);
     }
     this.#tell('channel-created', entry, `${from.owner} to ${to.owner}, ${formatBytes(sizeBytes)}`);
-    for (const side of SIDES) await this.#show(entry, endOf(record, side).owner);
     return entry;
   }
 
@@ -416,8 +413,15 @@ export class Channels implements ChannelManager {
         }
       })
       .finally(() => {
+        this.#showAgain();
         if (!this.#closed) this.#cancelKeeping = this.#options.clock.after(KEEP_MS, () => this.#keepAll());
       });
+  }
+
+  /** Asks again who did not answer: a guest may have been paused. */
+  #showAgain(): void {
+    for (const [instance, kernel] of this.#kernels)
+      for (const entry of this.#entries.values()) if (kernel.isDue(entry.record.id)) void this.#show(entry, instance);
   }
 
   /** Makes the channel known to the host's processes, for the sides that are the host's. */
@@ -434,25 +438,23 @@ export class Channels implements ChannelManager {
     return { id, name, slot: endOf(record, side).slot!, path, bytes: memory.bytes, side };
   }
 
-  /** Shows the channel to the kernel of an instance if it runs and does not see it. Never throws: the status tells. */
+  /** Shows the channel to the kernel of an instance if it runs and does not see it. Never with the lock held. */
   async #show(entry: Entry, instance: string): Promise<void> {
     const kernel = this.#kernels.get(instance);
-    const region = this.#regionFor(entry, instance);
-    if (kernel === undefined || region === undefined || kernel.attached.has(region.id)) return;
-    try {
-      if (entry.lostId !== undefined) await kernel.kernel.detachRegion({ id: entry.lostId, name: region.name });
-      await kernel.kernel.attachRegion(region);
-      kernel.attached.add(region.id);
-      kernel.refused.delete(region.id);
-    } catch (error) {
-      const { message, hint } = asPolykernelError(error, 'attaching shared memory');
-      kernel.refused.set(region.id, hint === undefined ? message : `${message}. ${hint}`);
-    }
+    await kernel?.show(() => {
+      const region =
+        this.#kernels.get(instance) === kernel && this.#isThere(entry) ? this.#regionFor(entry, instance) : undefined;
+      return region && { region, lostId: entry.lostId };
+    });
   }
 
-  /** `told`: whether its removal is news. */
-  async #erase(entry: Entry, told = true): Promise<void> {
-    const { store, keepers, directory, journal } = this.#options;
+  #isThere(entry: Entry): boolean {
+    return !this.#closed && !entry.record.removing && this.#entries.get(entry.record.name) === entry;
+  }
+
+  /** Removes all of it but what guests see, and asks them to let go of that. `told`: whether its removal is news. */
+  async #erase(entry: Entry, told = true): Promise<Promise<void>[]> {
+    const { store, keepers, directory } = this.#options;
     const { record } = entry;
     const { id, name } = record;
     if (entry.memory !== undefined) {
@@ -460,18 +462,16 @@ export class Channels implements ChannelManager {
       for (const side of SIDES) this.#wake(entry, side);
     }
     rmSync(join(directory, name), { force: true });
-    for (const side of SIDES) {
+    const hidden = SIDES.flatMap((side) => {
       const kernel = this.#kernels.get(endOf(record, side).owner);
-      if (!kernel?.attached.delete(id)) continue;
-      await kernel.kernel
-        .detachRegion({ id, name })
-        .catch((error) => journal.error(`taking the channel ${name} from ${endOf(record, side).owner}`, error));
-    }
+      return kernel === undefined ? [] : [kernel.hide(record)];
+    });
     this.#drop(entry);
     await keepers.end(id);
     store.delete(id);
     this.#entries.delete(name);
     if (told) this.#tell('channel-removed', entry, '');
+    return hidden;
   }
 
   #statistics({ memory }: Entry): RingStatistics | undefined {
@@ -492,8 +492,8 @@ export class Channels implements ChannelManager {
     if (owner === HOST) return { visible: 'attached', reason: null };
     const kernel = this.#kernels.get(owner);
     if (kernel === undefined) return { visible: 'absent', reason: `no kernel of ${owner} runs` };
-    if (kernel.attached.has(record.id)) return { visible: 'attached', reason: null };
-    return { visible: 'pending', reason: kernel.refused.get(record.id) ?? 'it is being attached' };
+    if (kernel.sees(record.id)) return { visible: 'attached', reason: null };
+    return { visible: 'pending', reason: kernel.reason(record.id) };
   }
 
   /** Whether a program has the side open, as far as can be told from the host. */
@@ -502,7 +502,7 @@ export class Channels implements ChannelManager {
     if (memory === undefined) return false;
     const { owner } = endOf(record, side);
     if (owner === HOST) return memory.isLocked(side === 'send' ? 0 : 1);
-    if (this.#kernels.get(owner)?.attached.has(record.id) !== true) return false;
+    if (this.#kernels.get(owner)?.sees(record.id) !== true) return false;
     return sideOf(this.#statistics(entry), side).state === 'open';
   }
 
@@ -515,7 +515,7 @@ export class Channels implements ChannelManager {
     if (side !== undefined && others.length === 0) entry.throttles[otherSide(side)].ring();
   }
 
-  #guestBell(instance: string, from: KernelEntry, slot: number): void {
+  #guestBell(instance: string, from: KernelView, slot: number): void {
     if (this.#kernels.get(instance) !== from) return;
     for (const entry of this.#entries.values()) {
       for (const side of SIDES) {

@@ -1,8 +1,11 @@
 /** The last events in memory, and those who listen. */
 import type { InstanceEvent } from '../instance/index.ts';
+import { plainText } from '../sys/text.ts';
 
 /** Kept for clients that come back with the number of the last event they saw. */
 const KEPT = 1024;
+/** Of the text of one: guests have a say in it, and all of these are kept. */
+const MAX_MESSAGE = 1000;
 
 export class EventLog {
   readonly #kept: InstanceEvent[] = [];
@@ -14,7 +17,8 @@ export class EventLog {
   }
 
   tell(event: Omit<InstanceEvent, 'sequence'>): void {
-    const full = { sequence: this.#nextSequence(), ...event };
+    const message = plainText(event.message, MAX_MESSAGE);
+    const full = { sequence: this.#nextSequence(), ...event, message };
     this.#kept.push(full);
     if (this.#kept.length > KEPT) this.#kept.shift();
     for (const listener of [...this.#listeners]) listener(full);

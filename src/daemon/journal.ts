@@ -1,5 +1,6 @@
 /** The daemon's own log: one JSON object per line in <home>/daemon.log, rotated. */
 import type { Clock } from '../sys/clock.ts';
+import { plainJson } from '../sys/text.ts';
 import { RotatingFile } from './rotate.ts';
 
 const JOURNAL_BYTES = 4 * 1024 * 1024;
@@ -13,7 +14,10 @@ export interface Journal {
 
 export function openJournal(path: string, clock: Clock): Journal {
   const line = (level: string, message: string, detail: object = {}) =>
-    Buffer.from(`${JSON.stringify({ time: new Date(clock.now()).toISOString(), level, message, ...detail })}\n`);
+    // What guests and tools said is in it: a terminal may be shown the file.
+    Buffer.from(
+      plainJson(`${JSON.stringify({ time: new Date(clock.now()).toISOString(), level, message, ...detail })}\n`),
+    );
   const file = new RotatingFile({
     path,
     maxBytes: JOURNAL_BYTES,

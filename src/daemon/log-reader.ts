@@ -1,8 +1,7 @@
 /** Reading logs back: the last lines, from a time on, and what is still to come. */
-import { closeSync, existsSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
+import { StringDecoder } from 'node:string_decoder';
+import { type Following, readBlocks } from './log-file.ts';
 import type { FileLog, LogRecord } from './workload-log.ts';
-
-const READ_BYTES = 64 * 1024;
 
 export interface LogQuery {
   /** Only the last N lines of text. */
@@ -13,11 +12,9 @@ export interface LogQuery {
   follow?: boolean | undefined;
 }
 
-/** What a reader may follow. `changed` resolves when there may be more; `over` says that nothing will come any more. */
-export interface Following {
-  changed(signal: AbortSignal): Promise<void>;
-  over(): boolean;
-}
+/** Longer than any record that is written: what goes on for longer is damaged, and left out. */
+const MAX_RECORD_BYTES = 1024 * 1024;
+const LINE_FEED = 10;
 
 /** The records of a workload's log, oldest first. */
 export async function* readLog(
@@ -26,12 +23,15 @@ export async function* readLog(
   following: Following,
   signal: AbortSignal,
 ): AsyncGenerator<LogRecord> {
+  const { path } = log.file;
   const since = query.since === undefined ? '' : new Date(query.since).toISOString();
-  const skip = query.tail === undefined ? 0 : Math.max(0, countLines(log.file.path, since) - query.tail);
-  let toSkip = skip;
-  for await (const text of tailFiles(log.file.path, query.follow === true, following, signal)) {
-    const record = parse(text);
-    if (record === undefined || record.t < since) continue;
+  let toSkip = 0;
+  if (query.tail !== undefined) {
+    for await (const record of records(readBlocks({ path }, signal), since)) toSkip += linesIn(record);
+    toSkip = Math.max(0, toSkip - query.tail);
+  }
+  const reading = { path, following: query.follow === true ? following : undefined };
+  for await (const record of records(readBlocks(reading, signal), since)) {
     if (toSkip === 0) {
       yield record;
       continue;
@@ -45,122 +45,50 @@ export async function* readLog(
   }
 }
 
-/** A console log, which the kernel's host process writes, as raw pieces. */
+/** A console log, which the kernel's host process writes, as raw pieces; the last one ends a line. */
 export async function* readConsole(
   path: string,
   query: LogQuery,
   following: Following,
   signal: AbortSignal,
 ): AsyncGenerator<LogRecord> {
-  let lines: string[] | undefined = query.tail === undefined ? undefined : [];
-  const pieces = tailFiles(path, query.follow === true, following, signal, () => {
-    // The end of what is there now: from here on everything is shown as it comes.
-    const shown = lines ?? [];
-    lines = undefined;
-    return shown;
-  });
-  for await (const text of pieces) {
-    if (lines === undefined) yield { t: '', s: 'out', d: `${text}\n` };
-    else {
-      lines.push(text);
-      if (lines.length > query.tail!) lines.shift();
-    }
+  const decoder = new StringDecoder('utf8');
+  let last = '';
+  const piece = (d: string): LogRecord => {
+    last = d;
+    return { t: '', s: 'out', d };
+  };
+  const reading = { path, tail: query.tail, following: query.follow === true ? following : undefined };
+  for await (const block of readBlocks(reading, signal)) {
+    const text = decoder.write(block);
+    if (text !== '') yield piece(text);
   }
-  for (const text of lines ?? []) yield { t: '', s: 'out', d: `${text}\n` };
+  const rest = decoder.end();
+  if (rest !== '') yield piece(rest);
+  if (last !== '' && !last.endsWith('\n')) yield piece('\n');
 }
 
-/**
- * The lines of FILE.1 and FILE, then of FILE as it grows. A file that is rotated away is read to its end first, through
- * the descriptor that still has it. `onEnd` is asked once, when all that was there has been read, for lines to give first.
- */
-async function* tailFiles(
-  path: string,
-  follow: boolean,
-  following: Following,
-  signal: AbortSignal,
-  onEnd: () => string[] = () => [],
-): AsyncGenerator<string> {
-  const older = `${path}.1`;
-  let asked = false;
-  if (existsSync(older)) yield* new LineFile(older).drainAndClose();
-  let file = existsSync(path) ? new LineFile(path) : undefined;
-  try {
-    while (!signal.aborted) {
-      // Asked before reading, so that what is written in between is not missed.
-      const over = following.over();
-      if (file !== undefined) yield* file.drain();
-      if (!asked) {
-        asked = true;
-        yield* onEnd();
-      }
-      if (file === undefined || file.isReplacedAt(path)) {
-        const next = existsSync(path) ? new LineFile(path) : undefined;
-        if (next !== undefined) {
-          yield* file?.drain() ?? [];
-          file?.close();
-          file = next;
-          continue;
-        }
-      }
-      if (!follow || over) break;
-      await following.changed(signal);
+/** The records from `since` on. What cannot be read was cut off by a crash or a full disk. */
+async function* records(blocks: AsyncIterable<Buffer>, since: string): AsyncGenerator<LogRecord> {
+  let parts: Buffer[] = [];
+  let bytes = 0;
+  for await (const block of blocks) {
+    let from = 0;
+    for (let end = block.indexOf(LINE_FEED); end >= 0; end = block.indexOf(LINE_FEED, from)) {
+      parts.push(block.subarray(from, end));
+      const record = bytes > MAX_RECORD_BYTES ? undefined : parse(Buffer.concat(parts).toString('utf8'));
+      parts = [];
+      bytes = 0;
+      from = end + 1;
+      if (record !== undefined && record.t >= since) yield record;
     }
-    const rest = file?.rest() ?? '';
-    if (rest !== '') yield rest;
-  } finally {
-    file?.close();
+    if (from === block.length) continue;
+    bytes += block.length - from;
+    if (bytes <= MAX_RECORD_BYTES) parts.push(block.subarray(from));
+    else parts = [];
   }
-}
-
-/** Lines of one open file, read as far as it goes. */
-class LineFile {
-  readonly #file: number;
-  readonly #inode: number;
-  #at = 0;
-  #rest: Buffer = Buffer.alloc(0);
-
-  constructor(path: string) {
-    this.#file = openSync(path, 'r');
-    this.#inode = fstatSync(this.#file).ino;
-  }
-
-  *drain(): Generator<string> {
-    const block = Buffer.allocUnsafe(READ_BYTES);
-    for (;;) {
-      const size = readSync(this.#file, block, 0, READ_BYTES, this.#at);
-      if (size === 0) return;
-      this.#at += size;
-      let data = Buffer.concat([this.#rest, block.subarray(0, size)]);
-      for (let end = data.indexOf(10); end >= 0; end = data.indexOf(10)) {
-        yield data.toString('utf8', 0, end);
-        data = data.subarray(end + 1);
-      }
-      this.#rest = Buffer.from(data);
-    }
-  }
-
-  *drainAndClose(): Generator<string> {
-    try {
-      yield* this.drain();
-    } finally {
-      this.close();
-    }
-  }
-
-  isReplacedAt(path: string): boolean {
-    const status = statSync(path, { throwIfNoEntry: false });
-    return status !== undefined && status.ino !== this.#inode;
-  }
-
-  rest(): string {
-    const text = this.#rest.toString('utf8');
-    this.#rest = Buffer.alloc(0);
-    return text;
-  }
-
-  close(): void {
-    closeSync(this.#file);
-  }
+  const record = bytes === 0 || bytes > MAX_RECORD_BYTES ? undefined : parse(Buffer.concat(parts).toString('utf8'));
+  if (record !== undefined && record.t >= since) yield record;
 }
 
 function parse(text: string): LogRecord | undefined {
@@ -168,21 +96,8 @@ function parse(text: string): LogRecord | undefined {
     const record = JSON.parse(text) as LogRecord;
     return typeof record.t === 'string' ? record : undefined;
   } catch {
-    // Cut off by a crash or a full disk.
     return undefined;
   }
-}
-
-function countLines(path: string, since: string): number {
-  let count = 0;
-  for (const file of [`${path}.1`, path]) {
-    if (!existsSync(file)) continue;
-    for (const text of new LineFile(file).drainAndClose()) {
-      const record = parse(text);
-      if (record !== undefined && record.t >= since) count += linesIn(record);
-    }
-  }
-  return count;
 }
 
 /** Lines that end in a record; output that is no text counts as one. */

@@ -17,6 +17,7 @@ import { PolykernelError } from '../sys/errors.ts';
 import type { Forwards } from './forwards.ts';
 import type { Journal } from './journal.ts';
 import { Mutex } from './mutex.ts';
+import { NameTeller } from './name-teller.ts';
 
 const NETMASK = '255.255.0.0';
 const PREFIX = 16;
@@ -40,11 +41,11 @@ export class Network {
   /** null without root: there is none. */
   readonly #uplink: Uplink | null;
   readonly #forwards: Forwards;
-  readonly #journal: Journal;
   readonly #members: () => readonly Member[];
   readonly #lost: (member: Member) => void;
   /** Of those that are in the network. */
   readonly #kernels = new Map<string, Kernel>();
+  readonly #teller: NameTeller;
   readonly #mutex = new Mutex();
   readonly #listeners = new Set<() => void>();
 
@@ -63,7 +64,7 @@ export class Network {
     this.#uplink = isRoot ? new Uplink(name, namespace) : null;
     this.#forwards = forwards;
     this.#members = members;
-    this.#journal = journal;
+    this.#teller = new NameTeller((text, error) => journal.error(text, error));
     this.#lost = lost;
   }
 
@@ -130,11 +131,7 @@ export class Network {
   /** Tells all kernels the names there are now. */
   tellNames(): void {
     const content = Buffer.from(this.#hosts());
-    for (const [name, kernel] of this.#kernels) {
-      kernel.guest
-        .writeFile('/etc/hosts', 0o644, content)
-        .catch((error) => this.#journal.error(`telling ${name} the names of the network`, error));
-    }
+    for (const kernel of this.#kernels.values()) this.#teller.tell(kernel, content);
   }
 
   /** After an instance is gone: takes its port and published ports away, and with the last the whole network. */

@@ -39,7 +39,8 @@ import {
   unmappedOf,
   workloadLogPath,
 } from './launch.ts';
-import { type Following, type LogQuery, readConsole, readLog } from './log-reader.ts';
+import type { Following } from './log-file.ts';
+import { type LogQuery, readConsole, readLog } from './log-reader.ts';
 import type { Network } from './network.ts';
 import type { Store } from './store.ts';
 import { FileLog, type LogRecord } from './workload-log.ts';

@@ -3,6 +3,7 @@ import { type Duplex, duplexPair } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { protocol } from '../guest/index.ts';
 import type { HostUsage } from './driver.ts';
+import { attack, hostilityOf } from './fake-hostile.ts';
 import { EACCES, type FakeProcess, findProgram } from './fake-programs.ts';
 
 const { encodeFrame, FrameDecoder, Flag, MAX_TO_GUEST, MAX_TO_HOST, OUTPUT_CREDIT, ToGuest, ToHost, u16, u32 } =
@@ -51,6 +52,7 @@ export class FakeGuest {
   #nextPid = 100;
   #paused = false;
   #stopped = false;
+  #attacks = false;
   readonly #resumed = new Set<() => void>();
 
   constructor(options: FakeGuestOptions) {
@@ -157,6 +159,7 @@ export class FakeGuest {
 
   #receive(chunk: Buffer): void {
     const frames = this.#decoder.push(chunk);
+    const hostility = hostilityOf(this.#options.hostname);
     let greeted = false;
     for (const { type, flags, session, payload } of frames) {
       if (type === ToGuest.hello) {
@@ -164,6 +167,11 @@ export class FakeGuest {
         this.#read = 0;
         this.#answerHello(payload.readUInt32LE(4));
         continue;
+      }
+      if (hostility === 'mute' || hostility === 'never-acks') continue;
+      if (type === ToGuest.exec && hostility !== undefined && !this.#attacks) {
+        this.#attacks = true;
+        attack(hostility, this.#line!);
       }
       const parts = this.#partial.get(session) ?? [];
       parts.push(payload);
@@ -173,7 +181,7 @@ export class FakeGuest {
         this.#handle(type, session, Buffer.concat(parts), (flags & Flag.eof) !== 0);
       }
     }
-    if (greeted) return;
+    if (greeted || hostility === 'never-acks') return;
     this.#read = (this.#read + chunk.length) >>> 0;
     this.#send(ToHost.ack, 0, u32(this.#read));
   }

@@ -8,6 +8,7 @@ import { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 
 import { join } from 'node:path';
 import { type Duplex, PassThrough } from 'node:stream';
 import { forgetRegion, GuestLink, showRegion } from '../guest/index.ts';
+import type { Clock } from '../sys/clock.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import type {
   Availability,
@@ -23,7 +24,7 @@ import type {
 } from './driver.ts';
 import { FakeGuest } from './fake-guest.ts';
 
-/** Host names that make a launch fail: no answer, a panic while booting, a process that dies. */
+/** Host names that make a launch fail (those of guests that mean harm: fake-hostile.ts): no answer, a panic while booting, a process that dies. */
 export const SENTINELS = { neverReady: 'never-ready', bootPanic: 'boot-panic', bootDeath: 'boot-death' } as const;
 
 const MIB = 1024 * 1024;
@@ -250,6 +251,8 @@ class FakeKernel implements Kernel {
 export interface FakeDriverOptions {
   capabilities?: Partial<Capabilities>;
   availability?: Availability;
+  /** For the deadlines of its links. */
+  clock?: Clock;
   /** How long a boot takes; default 0. */
   bootMs?: number;
 }
@@ -304,7 +307,7 @@ export class FakeDriver implements Driver {
 
   async #take(machine: FakeMachine, spec: LaunchSpec): Promise<Kernel> {
     machine.guest.resume();
-    const guest = new GuestLink({ name: spec.name });
+    const guest = new GuestLink({ name: spec.name, ...(this.#options.clock && { clock: this.#options.clock }) });
     await guest.attach(machine.guest.connect());
     const boot = this.capabilities().sharedMemory === 'boot';
     return new FakeKernel(machine, guest, boot ? new Set(spec.regions.map(({ id }) => id)) : undefined);

@@ -57,6 +57,11 @@ it.each([
   expect(findPanic(text)).toBe(message);
 });
 
+it('keeps little of a panic message that is none', () => {
+  expect(findPanic(`Kernel panic - not syncing: ${' '.repeat(32_000)}x`)).toBe('Kernel panic - not syncing:');
+  expect(findPanic(`Kernel panic - not syncing: \u2028${'x'.repeat(32_000)}`)!.length).toBe(500);
+});
+
 it('turns the status of bwrap back into a signal', () => {
   expect(unwrapStatus({ code: 134, signal: null })).toEqual({ code: null, signal: 'SIGABRT' });
   expect(unwrapStatus({ code: 128, signal: null })).toEqual({ code: 128, signal: null });

@@ -228,17 +228,21 @@ export function unwrapStatus(exit: ProgramExit): ProgramExit {
   return { code: null, signal: signalName(exit.code - 128) };
 }
 
+const PANIC = 'Kernel panic - not syncing';
+/** Of a panic message; what a guest writes in its place can be as long as its console. */
+const MAX_PANIC = 500;
+
 /** The last panic message of a console text, without time stamp and rule; undefined when there is none. */
 export function findPanic(text: string): string | undefined {
-  const lines = text.split('\n').filter((line) => /Kernel panic - not syncing/.test(line));
+  const lines = text.split('\n').flatMap((line) => {
+    const at = line.indexOf(PANIC);
+    return at < 0 ? [] : [{ line: line.slice(at, at + MAX_PANIC), isRule: line.includes('---[') }];
+  });
   // The line `---[ end Kernel panic ... ]---` repeats the message.
-  const line = lines.find((each) => !each.includes('---[')) ?? lines[0];
-  return line === undefined
-    ? undefined
-    : /Kernel panic.*$/
-        .exec(line)![0]
-        .replace(/\s*\]---\s*$/, '')
-        .trim();
+  const found = lines.find(({ isRule }) => !isRule) ?? lines[0];
+  if (found === undefined) return undefined;
+  const message = found.line.trimEnd();
+  return message.endsWith(']---') ? message.slice(0, -4).trimEnd() : message;
 }
 
 function deadline(milliseconds: number): { passed: Promise<undefined>; cancel: () => void } {

@@ -9,7 +9,6 @@ import {
   readFileSync,
   rmSync,
   statSync,
-  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { connect } from 'node:net';
@@ -26,7 +25,6 @@ import {
   killShim,
   launchShim,
   parseProgramExit,
-  printable,
   readConsoleTail,
   shimStatus,
 } from './shim.ts';
@@ -260,7 +258,6 @@ describe('requests', () => {
     expect(await askShim(directory, 'dance')).toBe('error unknown request\n');
     expect(await askShim(directory, 'x'.repeat(5000))).toBe('');
     expect(await askShim(directory, 'mconsole')).toBe('error unknown request\n');
-    expect(await askShim(directory, 'mconsole nowhere stop')).toMatch(/^error .*No such file/);
   });
 
   it('make room when many clients say nothing', async () => {
@@ -269,18 +266,6 @@ describe('requests', () => {
     await Promise.all(silent.map((socket) => once(socket, 'connect')));
     expect(await shimStatus(directory)).toMatchObject({ state: 'running' });
     for (const socket of silent) socket.destroy();
-  });
-
-  it('follow no symbolic link to a console socket', async () => {
-    mkdirSync(join(directory, 'reply'));
-    mkdirSync(join(directory, 'uml'));
-    symlinkSync('../target', join(directory, 'uml/mconsole'));
-    await sh('sleep 1000');
-    expect(await askShim(directory, 'mconsole uml/mconsole stop')).toMatch(/Not a socket/);
-    symlinkSync(directory, join(directory, 'link'));
-    expect(await askShim(directory, 'mconsole link/shim.sock stop')).toMatch(/symbolic link/i);
-    expect(await askShim(directory, 'mconsole ../x stop')).toMatch(/^error/);
-    expect(await askShim(directory, 'mconsole /dev/log stop')).toMatch(/^error/);
   });
 });
 
@@ -292,8 +277,4 @@ it.each([
   ['code 9999\n', undefined],
 ])('reads the exit file %j', (text, exit) => {
   expect(parseProgramExit(text)).toEqual(exit);
-});
-
-it('makes console output harmless', () => {
-  expect(printable('a\x1b[31mred\x1b[0m\x1b]0;title\x07b\r\n\tc\x00\x9b\u202ed')).toBe('aredb\n\tcd');
 });

@@ -12,6 +12,7 @@ import type { NetworkPort } from '../host/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { nativeBinary } from '../sys/paths.ts';
 import { withOpenUmask } from '../sys/process.ts';
+import { plainText } from '../sys/text.ts';
 import { readShimProcess, SHIM_PID_FILE, untilGone } from './shim-process.ts';
 import { signalName } from './signals.ts';
 
@@ -22,7 +23,8 @@ const LOG = 'console.log';
 export const FIRST_PASSED_FD = 5;
 const START_DEADLINE_MS = 10_000;
 const KILL_DEADLINE_MS = 10_000;
-const MAX_REPLY_BYTES = 64 * 1024;
+/** What a VMM answers is shown to people: longer ones are cut. */
+const MAX_REPLY = 1024;
 
 export interface ShimLaunch {
   /** Private directory (0700) for the shim's socket, logs and status files. */
@@ -123,7 +125,7 @@ export function launchShim(launch: ShimLaunch): Promise<{ pid: number }> {
     );
     shim.on('close', (code, signal) => {
       if (answer !== '' && launch.signal?.aborted) return;
-      const reason = complaint.trim() || `pk-shim ended with ${signal ?? `status ${code}`}`;
+      const reason = plainText(complaint).trim() || `pk-shim ended with ${signal ?? `status ${code}`}`;
       settle(() => reject(new PolykernelError('internal', `${launch.argv[0]} could not be started: ${reason}`)));
     });
   });
@@ -172,7 +174,7 @@ function noShim(directory: string, cause: unknown): PolykernelError {
 }
 
 /**
- * Sends a line and gathers the answer until the shim closes the connection.
+ * Sends a line and gathers the answer, as plain text and not beyond 1,024 characters, until the shim closes the connection.
  * Rejects with `kernel-died` (no shim) or `internal` (no end within the deadline).
  */
 export async function askShim(directory: string, line: string, deadlineMs = 6000): Promise<string> {
@@ -190,13 +192,13 @@ export async function askShim(directory: string, line: string, deadlineMs = 6000
     }, deadlineMs);
     socket.setEncoding('utf8');
     socket.on('data', (chunk: string) => {
-      text = (text + chunk).slice(0, MAX_REPLY_BYTES);
+      if (text.length <= MAX_REPLY) text += chunk.slice(0, MAX_REPLY + 1);
     });
     // An error comes before its close; what matters is that the connection is over.
     socket.on('error', () => {});
     socket.on('close', () => {
       clearTimeout(timer);
-      resolve(text);
+      resolve(plainText(text, MAX_REPLY));
     });
   });
 }
@@ -212,15 +214,16 @@ export async function askMonitor(directory: string, line: string, deadlineMs = 6
     const finish = (error: PolykernelError | undefined) => {
       clearTimeout(timer);
       socket.destroy();
-      if (error === undefined) resolve(text.slice(0, text.indexOf('\n')));
+      if (error === undefined) resolve(plainText(text.slice(0, text.indexOf('\n')), MAX_REPLY));
       else reject(error);
     };
     const fail = (what: string) => finish(new PolykernelError('internal', `${line} in ${directory}: ${what}`));
     const timer = setTimeout(() => fail(`no answer within ${deadlineMs} ms`), deadlineMs);
     socket.setEncoding('utf8');
     socket.on('data', (chunk: string) => {
-      text = (text + chunk).slice(0, MAX_REPLY_BYTES);
+      if (text.length <= MAX_REPLY) text += chunk.slice(0, MAX_REPLY + 1);
       if (text.includes('\n')) finish(undefined);
+      else if (text.length > MAX_REPLY) fail('the answer is too long');
     });
     socket.on('close', () => fail('the kernel ended meanwhile'));
     socket.write(`${line}\n`);
@@ -307,25 +310,13 @@ export async function killShim(directory: string): Promise<void> {
 export const consoleLogPath = (directory: string): string => join(directory, LOG);
 
 /**
- * The last bytes of the console as printable text: what the guest printed is hostile to a terminal, so that
- * everything but letters, spaces, tabs and line ends is removed. Empty when there is no log.
+ * The last bytes of the console as plain text: what the guest printed is hostile to a terminal. Empty when there is no log.
  */
 export async function readConsoleTail(directory: string, bytes: number): Promise<string> {
   const path = consoleLogPath(directory);
   let tail = await readTail(path, bytes);
   if (tail.length < bytes) tail = Buffer.concat([await readTail(`${path}.1`, bytes - tail.length), tail]);
-  return printable(tail.toString('utf8'));
-}
-
-/** Removes terminal escapes and control characters except tab and line feed. */
-export function printable(text: string): string {
-  return (
-    text
-      // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is to be removed
-      .replace(/\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])/g, '')
-      // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is to be removed
-      .replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/g, '')
-  );
+  return plainText(tail.toString('utf8'));
 }
 
 async function readTail(path: string, bytes: number): Promise<Buffer> {

@@ -43,9 +43,19 @@ export class LpjCache {
   }
 }
 
+const CALIBRATING = 'Calibrating delay loop';
+/** From that text to its end, the line of a kernel is much shorter. */
+const MOST_OF_LINE = 200;
+/** It stands among the first lines of a boot. */
+const MOST_TEXT = 64 * 1024;
+
 /** `lpj=` out of the kernel's "Calibrating delay loop" message. */
 export function parseLpj(console: string): number | undefined {
-  const match = /Calibrating delay loop[^\n]*\(lpj=(\d{3,12})\)/.exec(console);
+  const at = console.slice(0, MOST_TEXT).indexOf(CALIBRATING);
+  if (at < 0) return undefined;
+  const [line = ''] = console.slice(at, at + MOST_OF_LINE).split('\n', 1);
+  const digits = line.split('(lpj=', 2)[1] ?? '';
+  const match = /^(\d{3,12})\)/.exec(digits);
   return match === null ? undefined : Number(match[1]);
 }
 

@@ -7,6 +7,7 @@ export {
   rootOps,
   showRegion,
 } from './boot.ts';
+export type { ExecRequest } from './exec.ts';
 export {
   type BootModule,
   buildInitramfs,
@@ -15,8 +16,9 @@ export {
   type InitramfsEntry,
   MODULE_DIRECTORY,
 } from './initramfs.ts';
-export { type ExecRequest, type FoundSession, GuestLink, type GuestLinkOptions } from './link.ts';
+export { GuestLink, type GuestLinkOptions } from './link.ts';
 export type { GuestHello, Snapshot } from './messages.ts';
 export { errnoText, type GuestExit, GuestProcess } from './process.ts';
 export * as protocol from './protocol.ts';
 export { MAX_CHANNELS, type Pair } from './protocol.ts';
+export type { FoundSession } from './sessions.ts';

@@ -1,31 +1,51 @@
-import { LINE_WINDOW } from './protocol.ts';
+import { HEADER_BYTES, LINE_WINDOW, MAX_QUEUED } from './protocol.ts';
 
 /** Bulk data waits for this much room, so that headers do not eat the window. */
 const MIN_BULK_ROOM = 256;
+/** The largest frame of a state: a header and two numbers. */
+const MIN_STATE_ROOM = HEADER_BYTES + 8;
 
-/** Something with bulk bytes to send when the line has room: the stdin of a process. */
+/** Something with frames to send when the line has room, made only then: so that the newest state replaces older ones. */
 export interface LineSource {
-  /** The next frame of at most `room` bytes (at least 256), or undefined when there is nothing to send for now. */
+  /** The next frame of at most `room` bytes, or undefined when there is nothing to send for now. */
   nextFrame(room: number): Buffer | undefined;
+}
+
+/** A request that waits for room on the line, or has left. */
+export interface Request {
+  readonly frames: Buffer[];
+  /** Called when its last frame is on its way. */
+  readonly onSent: (() => void) | undefined;
+  begun: boolean;
 }
 
 /**
  * The way towards the guest. INVARIANTS: never more than LINE_WINDOW bytes are unacknowledged, because a UML line that
- * is left unread for longer stops for ever; control frames go before bulk data and in order; sources take turns.
+ * is left unread for longer stops for ever; what waits is at most MAX_QUEUED bytes of requests and one entry a source;
+ * states go before requests, these in order, and both before bulk data; sources take turns.
  */
 export class LineWriter {
   readonly #write: (bytes: Buffer) => void;
-  readonly #control: Buffer[] = [];
+  readonly #requests: Request[] = [];
+  readonly #states = new Set<LineSource>();
   readonly #sources = new Set<LineSource>();
+  #queued = 0;
   #sent = 0;
   #acked = 0;
   #open = false;
+  /** Told of every acknowledgement that tells something new. */
+  onProgress: () => void = () => {};
 
   constructor(write: (bytes: Buffer) => void) {
     this.#write = write;
   }
 
-  /** Starts anew after the guest answered a HELLO: counters at zero, nothing queued. */
+  /** Bytes of requests that wait. */
+  get queued(): number {
+    return this.#queued;
+  }
+
+  /** Starts anew after the guest answered a HELLO: counters at zero, no request or state queued. */
   open(): void {
     this.close();
     this.#open = true;
@@ -33,19 +53,43 @@ export class LineWriter {
 
   close(): void {
     this.#open = false;
-    this.#control.length = 0;
+    this.#requests.length = 0;
+    this.#states.clear();
+    this.#queued = 0;
     this.#sent = 0;
     this.#acked = 0;
   }
 
-  /** Queues control frames, to be sent whole and in this order. */
-  control(...frames: Buffer[]): void {
+  /** Queues a request, to be sent whole. Undefined when the queue has no room for it: nothing was queued then. */
+  request(frames: Buffer[], onSent?: () => void): Request | undefined {
+    const size = sizeOf(frames);
+    if (this.#queued + size > MAX_QUEUED) return undefined;
+    const request = { frames, onSent, begun: false };
+    if (!this.#open) return request;
+    this.#queued += size;
+    this.#requests.push(request);
+    this.pump();
+    return request;
+  }
+
+  /** Takes a request back. False when some of it is on its way: then all of it goes. */
+  withdraw(request: Request): boolean {
+    if (request.begun) return false;
+    const index = this.#requests.indexOf(request);
+    if (index < 0) return false;
+    this.#requests.splice(index, 1);
+    this.#queued -= sizeOf(request.frames);
+    return true;
+  }
+
+  /** Says that `source` has a state to tell, in frames of at most 24 bytes; it goes before all else. */
+  state(source: LineSource): void {
     if (!this.#open) return;
-    for (const frame of frames) this.#control.push(frame);
+    this.#states.add(source);
     this.pump();
   }
 
-  /** Says that `source` has (or may again have) something to send. */
+  /** Says that `source` has (or may again have) bulk data to send; it gets at least 256 bytes of room. */
   ready(source: LineSource): void {
     this.#sources.add(source);
     this.pump();
@@ -60,6 +104,7 @@ export class LineWriter {
     const delta = (count - this.#acked) >>> 0;
     if (delta > (this.#sent - this.#acked) >>> 0) return false;
     this.#acked = count;
+    if (delta > 0) this.onProgress();
     this.pump();
     return true;
   }
@@ -68,23 +113,39 @@ export class LineWriter {
   pump(): void {
     if (!this.#open) return;
     const batch: Buffer[] = [];
+    const sent: (() => void)[] = [];
     let room = LINE_WINDOW - ((this.#sent - this.#acked) >>> 0);
     const take = (frame: Buffer) => {
       batch.push(frame);
       room -= frame.length;
       this.#sent = (this.#sent + frame.length) >>> 0;
     };
-    while (this.#control.length > 0 && this.#control[0]!.length <= room) take(this.#control.shift()!);
-    if (this.#control.length === 0) {
-      for (const source of this.#sources) {
-        if (room < MIN_BULK_ROOM) break;
-        this.#sources.delete(source);
+    const takeTurns = (sources: Set<LineSource>, least: number) => {
+      for (const source of sources) {
+        if (room < least) break;
+        sources.delete(source);
         const frame = source.nextFrame(room);
         if (frame === undefined) continue;
         take(frame);
-        this.#sources.add(source); // to the end of the queue, and this loop comes round to it again
+        sources.add(source); // to the end of the queue, and this loop comes round to it again
       }
+    };
+    takeTurns(this.#states, MIN_STATE_ROOM);
+    for (let first = this.#requests[0]; first !== undefined; first = this.#requests[0]) {
+      const { frames } = first;
+      if (frames[0]!.length > room) break;
+      first.begun = true;
+      this.#queued -= frames[0]!.length;
+      take(frames.shift()!);
+      if (frames.length > 0) continue;
+      this.#requests.shift();
+      if (first.onSent !== undefined) sent.push(first.onSent);
     }
+    if (this.#requests.length === 0) takeTurns(this.#sources, MIN_BULK_ROOM);
     if (batch.length > 0) this.#write(batch.length === 1 ? batch[0]! : Buffer.concat(batch));
+    // These may have states to tell, which comes round here again.
+    for (const tell of sent) tell();
   }
 }
+
+const sizeOf = (frames: readonly Buffer[]): number => frames.reduce((sum, { length }) => sum + length, 0);

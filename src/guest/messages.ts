@@ -1,7 +1,9 @@
 /** Contents of single messages, checked. */
 import { constants } from 'node:os';
+import { Accumulator } from '../sys/accumulator.ts';
 import { type ErrorCode, PolykernelError } from '../sys/errors.ts';
-import type { GuestExit } from './process.ts';
+import { plainLine } from '../sys/text.ts';
+import { errnoText, type GuestExit } from './process.ts';
 import { decodePairs, encodePairs, MAX_SNAPSHOT, MAX_WATCHES } from './protocol.ts';
 
 /** What a guest says of itself. Hostile, but of bounded length and plain characters. */
@@ -41,23 +43,30 @@ export interface Snapshot {
   content: Buffer;
 }
 
+/** Most of a text from the guest that is looked at, in bytes. */
+const MAX_TEXT = 1024;
+
+/** A text in a message, as people may see it. */
+export const guestText = (bytes: Buffer): string => plainLine(bytes.subarray(0, MAX_TEXT).toString('utf8'));
+
+/** How a session ended, in the numbers and the text of the protocol. */
+export function exitOf(kind: number, value: number, what: string): GuestExit {
+  if (kind === 0) return { kind: 'exit', value: value & 0xff, message: '' };
+  if (kind === 1) return { kind: 'signal', value: value & 0x7f, message: '' };
+  return { kind: 'failed', value, message: `${what || 'starting'}: ${errnoText(value)}` };
+}
+
 /** Puts SNAPSHOT messages together. Holds at most one, of bounded size. */
 export class SnapshotAssembler {
-  #parts: Buffer[] = [];
-  #bytes = 0;
+  readonly #message = new Accumulator(MAX_SNAPSHOT + 1024);
   #broken = false;
 
   /** A snapshot when this frame completes one; `broken` when the message is malformed or too long. */
   push(payload: Buffer, more: boolean): Snapshot | 'broken' | undefined {
-    this.#bytes += payload.length;
-    if (this.#bytes > MAX_SNAPSHOT + 1024 || (more && payload.length === 0)) this.#broken = true;
-    if (this.#broken) this.#parts = [];
-    else this.#parts.push(payload);
+    if ((more && payload.length === 0) || !this.#message.add(payload)) this.#broken = true;
     if (more) return undefined;
-    const message = Buffer.concat(this.#parts);
+    const message = this.#message.take();
     const broken = this.#broken;
-    this.#parts = [];
-    this.#bytes = 0;
     this.#broken = false;
     if (broken || message.length < 10) return 'broken';
     const end = 10 + message.readUInt16LE(8);

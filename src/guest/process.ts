@@ -14,6 +14,14 @@ import {
 } from './protocol.ts';
 import { OutputStream } from './streams.ts';
 
+/** What a session tells whoever holds it. */
+export interface SessionOwner {
+  /** It is given up; the guest is still to be told. */
+  onForget(): void;
+  /** The guest is being told. */
+  onTold(): void;
+}
+
 /** How a guest process ended. `failed`: it never started (`value` is the errno) or the guest was lost (`value` is 0). */
 export interface GuestExit {
   kind: 'exit' | 'signal' | 'failed';
@@ -23,12 +31,16 @@ export interface GuestExit {
   message: string;
 }
 
+/** Most different signals that can wait to be sent: as many as there are. */
+const MAX_SIGNALS = 64;
+
 /** Output credit is given back in pieces of this size, to spare the narrow line towards the guest. */
 const CREDIT_STEP = 16_384;
 
 /**
  * A process (or a file transfer) in the guest. INVARIANTS: at most STDIN_CREDIT bytes of stdin are on their way or in
- * the guest; output that nobody reads stops the process, not the line; the streams end before `exited` resolves.
+ * the guest; output that nobody reads stops the process, not the line; the streams end before `exited` resolves; what waits
+ * to be told to the guest is the newest state: which signals, which size, how much credit, whether it is given up.
  */
 export class GuestProcess implements LineSource {
   readonly session: number;
@@ -44,7 +56,15 @@ export class GuestProcess implements LineSource {
   readonly firstOutput: Promise<void>;
 
   readonly #line: LineWriter;
-  readonly #onForget: () => void;
+  readonly #owner: SessionOwner;
+  /** What the guest is still to be told. */
+  readonly #signals = new Set<number>();
+  #size: Buffer | undefined;
+  #granted = 0;
+  readonly #states: LineSource = { nextFrame: () => this.#nextState() };
+  /** Whether the guest has been sent the request that makes the session. */
+  #opened = false;
+  #progress = 0;
   #resolveStarted!: (pid: number) => void;
   #rejectStarted!: (error: Error) => void;
   #resolveExited!: (exit: GuestExit) => void;
@@ -58,12 +78,13 @@ export class GuestProcess implements LineSource {
   #owed = 0;
   #buffered = 0;
   #forgotten = false;
+  #isToldForgotten = false;
 
-  /** Made by GuestLink only. `onForget` is told once when the session is given up. */
-  constructor(session: number, line: LineWriter, onForget: () => void) {
+  /** Made by GuestLink only. */
+  constructor(session: number, line: LineWriter, owner: SessionOwner) {
     this.session = session;
     this.#line = line;
-    this.#onForget = onForget;
+    this.#owner = owner;
     this.started = new Promise((resolve, reject) => {
       this.#resolveStarted = resolve;
       this.#rejectStarted = reject;
@@ -97,31 +118,50 @@ export class GuestProcess implements LineSource {
     return this.#pid;
   }
 
+  /** Grows with everything that the guest does for it. */
+  get progress(): number {
+    return this.#progress;
+  }
+  /** Whether the guest has to do the next thing: take input, send output, or end. Of file transfers only. */
+  get isGuestsTurn(): boolean {
+    return this.#buffered === 0 && (this.#pending !== undefined || this.stdin.writableEnded);
+  }
+
   /** How it ended, once it has. */
   get exit(): GuestExit | undefined {
     return this.#exit;
   }
 
-  /** Sends a signal (number) to the process group. Does nothing after the end. */
+  /** Sends a signal (number) to the process group; the same one again before it could be sent is one. Does nothing after the end. */
   signal(number: number): void {
-    if (this.#exit === undefined) this.#line.control(encodeFrame(ToGuest.signal, this.session, u32(number)));
+    if (this.#exit !== undefined || this.#signals.size >= MAX_SIGNALS) return;
+    this.#signals.add(number);
+    this.#tell();
   }
 
-  /** New size of the terminal, in characters. */
+  /** New size of the terminal, in characters; replaces one that could not be sent yet. */
   resize(rows: number, columns: number): void {
-    if (this.#exit === undefined) this.#line.control(encodeFrame(ToGuest.resize, this.session, u16(rows, columns)));
+    if (this.#exit !== undefined) return;
+    this.#size = u16(rows, columns);
+    this.#tell();
   }
 
   /** Gives the session up: frees it in the guest after its end; a live process group gets SIGHUP, after 2 s SIGKILL. */
   forget(): void {
     if (this.#forgotten) return;
     this.#forgotten = true;
-    this.#line.control(encodeFrame(ToGuest.forget, this.session));
-    this.#onForget();
+    this.#owner.onForget();
     this.finish({ kind: 'failed', value: 0, message: 'the session was given up' });
+    this.#tell();
   }
 
   // What follows is called by GuestLink.
+
+  /** The request that makes the session is on its way, or an earlier manager made it. */
+  markOpened(): void {
+    this.#opened = true;
+    this.#tell();
+  }
 
   nextFrame(room: number): Buffer | undefined {
     const pending = this.#pending;
@@ -148,6 +188,7 @@ export class GuestProcess implements LineSource {
   credit(bytes: number): boolean {
     if (bytes > STDIN_CREDIT - this.#stdinCredit) return false;
     this.#stdinCredit += bytes;
+    this.#progress += 1;
     this.#line.ready(this);
     return true;
   }
@@ -155,6 +196,7 @@ export class GuestProcess implements LineSource {
   /** Output from the guest. False when the guest had no credit for it; the excess is dropped. */
   output(stream: 'stdout' | 'stderr', data: Buffer, eof: boolean): boolean {
     this.#resolveFirstOutput();
+    this.#progress += 1;
     const allowed = data.length <= this.#outputAllowed && this.#exit === undefined;
     if (allowed && data.length > 0) {
       this.#outputAllowed -= data.length;
@@ -172,9 +214,13 @@ export class GuestProcess implements LineSource {
 
   /** A new connection: the guest forgot its credits and will tell its own. */
   connectionReset(): void {
+    this.#opened = true;
     this.#stdinCredit = 0;
     this.#outputAllowed = 0;
     this.#owed = 0;
+    this.#granted = 0;
+    this.#size = undefined;
+    this.#signals.clear();
   }
 
   /** Grants what the buffers here have room for; after a connection reset. */
@@ -182,8 +228,7 @@ export class GuestProcess implements LineSource {
     if (this.#exit !== undefined || this.#outputAllowed > 0) return;
     const room = OUTPUT_CREDIT - this.#buffered;
     if (room <= 0) return;
-    this.#outputAllowed = room;
-    this.#line.control(encodeFrame(ToGuest.credit, this.session, u32(room)));
+    this.#grant(room);
   }
 
   finish(exit: GuestExit): void {
@@ -206,9 +251,42 @@ export class GuestProcess implements LineSource {
     this.#buffered -= bytes;
     this.#owed += bytes;
     if (this.#owed < CREDIT_STEP || this.#exit !== undefined) return;
-    this.#outputAllowed += this.#owed;
-    this.#line.control(encodeFrame(ToGuest.credit, this.session, u32(this.#owed)));
+    this.#grant(this.#owed);
     this.#owed = 0;
+  }
+
+  #grant(bytes: number): void {
+    this.#outputAllowed += bytes;
+    this.#granted += bytes;
+    this.#tell();
+  }
+
+  #tell(): void {
+    if (this.#opened) this.#line.state(this.#states);
+  }
+
+  #nextState(): Buffer | undefined {
+    const { session } = this;
+    if (this.#forgotten) {
+      if (this.#isToldForgotten) return undefined;
+      this.#isToldForgotten = true;
+      this.#owner.onTold();
+      return encodeFrame(ToGuest.forget, session);
+    }
+    if (this.#exit !== undefined) return undefined;
+    for (const number of this.#signals) {
+      this.#signals.delete(number);
+      return encodeFrame(ToGuest.signal, session, u32(number));
+    }
+    if (this.#size !== undefined) {
+      const size = this.#size;
+      this.#size = undefined;
+      return encodeFrame(ToGuest.resize, session, size);
+    }
+    if (this.#granted === 0) return undefined;
+    const granted = this.#granted;
+    this.#granted = 0;
+    return encodeFrame(ToGuest.credit, session, u32(granted));
   }
 }
 

@@ -14,6 +14,10 @@ export const MAX_TO_HOST = 4096;
 export const MAX_MESSAGE = 256 * 1024;
 /** Most bytes towards the guest that may be unacknowledged. */
 export const LINE_WINDOW = 2048;
+/** Most bytes of requests that wait for the guest to read: one of the largest size, and again as many small ones. */
+export const MAX_QUEUED = 2 * MAX_MESSAGE;
+/** Most sessions that the host holds in one guest, with those given up of which the guest has not been told. */
+export const MAX_HELD = 128;
 /** Completes any frame that an earlier connection left half-written. */
 export const RESYNC_BYTES = HEADER_BYTES + MAX_TO_GUEST;
 export const STDIN_CREDIT = 16_384;
@@ -104,51 +108,82 @@ export function encodeMessage(
   return frames;
 }
 
-/** Finds frames in a byte stream, whatever stands between them. Keeps at most one frame of bytes between calls. */
+/** Most bytes whose checksum is computed in vain before next() comes back: a guest may write headers and nothing else. */
+const MAX_FUTILE = 64 * 1024;
+
+/**
+ * Finds frames in a byte stream, whatever stands between them. Keeps what it was fed until next() has gone through it, and
+ * then at most one frame of bytes.
+ */
 export class FrameDecoder {
   /** Bytes that belonged to no frame, since construction. */
   skipped = 0;
-  #rest: Buffer = Buffer.alloc(0);
+  /** Bytes whose checksum was computed, since construction: what decoding costs. */
+  work = 0;
+  #data: Buffer = Buffer.alloc(0);
+  #at = 0;
   readonly #max: number;
 
   constructor(maxPayload: number) {
     this.#max = maxPayload;
   }
 
-  /** The frames completed by `chunk`. Payloads are copies. */
-  push(chunk: Uint8Array): Frame[] {
-    const data =
-      this.#rest.length === 0
-        ? Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length)
-        : Buffer.concat([this.#rest, chunk]);
-    const frames: Frame[] = [];
-    let at = 0;
-    while (data.length - at >= HEADER_BYTES) {
+  feed(chunk: Uint8Array): void {
+    const rest = this.#data.subarray(this.#at);
+    const more = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);
+    this.#data = rest.length === 0 ? more : Buffer.concat([rest, more]);
+    this.#at = 0;
+  }
+
+  /**
+   * The next frame; its payload is a copy. Undefined: there is none in what was fed. `futile`: so far none, but much work was
+   * done; there may be one yet.
+   */
+  next(): Frame | 'futile' | undefined {
+    const data = this.#data;
+    const begun = this.work;
+    while (data.length - this.#at >= HEADER_BYTES) {
+      if (this.work - begun > MAX_FUTILE) return 'futile';
+      const at = this.#at;
       const length = data.readUInt16LE(at + 8);
       if (data[at] !== 0x50 || data[at + 1] !== 0x4b || length > this.#max || data.readUInt16LE(at + 10) !== 0) {
-        const next = data.indexOf(0x50, at + 1);
-        this.skipped += (next < 0 ? data.length : next) - at;
-        at = next < 0 ? data.length : next;
+        const found = data.indexOf(0x50, at + 1);
+        this.#skipTo(found < 0 ? data.length : found);
         continue;
       }
       const end = at + HEADER_BYTES + length;
       if (end > data.length) break;
       const payload = data.subarray(at + HEADER_BYTES, end);
+      this.work += length;
       if (crc32(payload, crc32(data.subarray(at, at + 12))) !== data.readUInt32LE(at + 12)) {
-        at += 1;
-        this.skipped += 1;
+        this.#skipTo(at + 1);
         continue;
       }
-      frames.push({
+      this.#at = end;
+      return {
         type: data[at + 2]!,
         flags: data[at + 3]!,
         session: data.readUInt32LE(at + 4),
         payload: Buffer.from(payload),
-      });
-      at = end;
+      };
     }
-    this.#rest = Buffer.from(data.subarray(at));
+    // What is left is short: it must not keep the chunk it came in.
+    this.#data = Buffer.from(data.subarray(this.#at));
+    this.#at = 0;
+    return undefined;
+  }
+
+  /** The frames completed by `chunk`. */
+  push(chunk: Uint8Array): Frame[] {
+    this.feed(chunk);
+    const frames: Frame[] = [];
+    for (let frame = this.next(); frame !== undefined; frame = this.next()) if (frame !== 'futile') frames.push(frame);
     return frames;
+  }
+
+  #skipTo(at: number): void {
+    this.skipped += at - this.#at;
+    this.#at = at;
   }
 }
 

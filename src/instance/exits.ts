@@ -3,9 +3,14 @@ import type { KernelExit } from '../driver/index.ts';
 import { signalName } from '../driver/signals.ts';
 import { errnoText, type GuestExit } from '../guest/index.ts';
 import { ERROR_TABLE, type PolykernelError } from '../sys/errors.ts';
+import { plainText } from '../sys/text.ts';
 import type { InstanceExit } from './spec.ts';
 
 const ENOENT = 2;
+/** Of what a record keeps of guests', VMMs' and tools' words: the end of a console is in it. */
+const MAX_MESSAGE = 8192;
+
+const told = (message: string): string => plainText(message, MAX_MESSAGE);
 
 /** The workload's end. The codes are those of a shell: 128 + n for signal n, 127 not found, 126 not executable. */
 export function exitOfWorkload(exit: GuestExit, command: readonly string[], at: string): InstanceExit {
@@ -36,18 +41,19 @@ export function exitOfProcess(exit: GuestExit, command: readonly string[]): Omit
 
 /** The session vanished although the kernel lives. */
 export function exitOfLostWorkload(message: string, at: string): InstanceExit {
-  return { reason: 'died', exitCode: ERROR_TABLE['kernel-died'].exit, message, at };
+  return { reason: 'died', exitCode: ERROR_TABLE['kernel-died'].exit, message: told(message), at };
 }
 
 /** The kernel's end, where nothing else ended the run first. */
 export function exitOfKernel(exit: KernelExit, at: string): InstanceExit {
+  const message = told(exit.message);
   switch (exit.reason) {
     case 'stopped':
-      return { reason: 'stopped', exitCode: 0, message: exit.message, at };
+      return { reason: 'stopped', exitCode: 0, message, at };
     case 'panic':
-      return { reason: 'panic', exitCode: ERROR_TABLE.panic.exit, message: exit.message, at };
+      return { reason: 'panic', exitCode: ERROR_TABLE.panic.exit, message, at };
     case 'died':
-      return { reason: 'died', exitCode: ERROR_TABLE['kernel-died'].exit, message: exit.message, at };
+      return { reason: 'died', exitCode: ERROR_TABLE['kernel-died'].exit, message, at };
   }
 }
 
@@ -61,7 +67,7 @@ export function exitOfFailedStart(error: PolykernelError, at: string): InstanceE
   return {
     reason: reasons[error.code] ?? 'failed',
     exitCode: ERROR_TABLE[error.code].exit,
-    message: error.message,
+    message: told(error.message),
     at,
   };
 }

@@ -287,7 +287,9 @@ export class Instance {
     if (machine.state === 'stopping') return void this.#endKernel(run, 'kill');
     this.#adoptSessions(run, kernel);
     // Attaching had to wake it.
-    if (this.state === 'paused') await kernel.pause();
+    if (this.state !== 'paused') return;
+    kernel.guest.rest(true);
+    await kernel.pause();
   }
 
   /** Lets go of everything without touching the kernel. A boot under way is given up; the next daemon repeats it. */
@@ -573,7 +575,15 @@ export class Instance {
     const run = this.#run!;
     const call = run.calls.then(() => run.kernel?.[verb]());
     run.calls = call.catch(() => {});
-    await call;
+    // What a paused guest leaves unread or unanswered is no fault of its own.
+    if (verb === 'pause') run.kernel?.guest.rest(true);
+    try {
+      await call;
+    } catch (error) {
+      run.kernel?.guest.rest(verb === 'resume');
+      throw error;
+    }
+    if (verb === 'resume') run.kernel?.guest.rest(false);
     if (this.#run === run) this.#dispatch({ type: done });
   }
 

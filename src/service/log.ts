@@ -34,7 +34,8 @@ export interface LoggedRequest {
   weight: number;
 }
 
-const LINE = /^pk (http|tcp) (\d+) (\S+) (\S+) (-?\d+) (\S+) (-?\d+|-) ([-+]?\d+) (\d+|-)\s*$/;
+const LINE =
+  /^pk (http|tcp) (\d{1,15}) (\S{1,128}) (\S{1,128}) (-?\d{1,9}) (\S{1,16}) (-?\d{1,18}|-) ([-+]?\d{1,15}) (\d{1,15}|-)\s{0,4}$/;
 
 /** undefined for a line about something else. */
 export function parseLine(line: string): LoggedRequest | undefined {

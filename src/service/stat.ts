@@ -1,4 +1,5 @@
 /** What HAProxy's `show stat` and `show servers state` say. */
+import { plainLine } from '../sys/text.ts';
 
 /** A row of `show stat`: a server, or the frontend or backend of a service. */
 export interface StatRow {
@@ -40,14 +41,15 @@ export function parseStat(csv: string): StatRow[] {
       status: text('status'),
       weight: number('weight'),
       checkStatus: text('check_status').replace(/^\* /, ''),
-      checkReason: [text('check_desc'), text('last_chk')].filter((part) => part !== '').join(': '),
+      // What an instance answered may be in it.
+      checkReason: plainLine([text('check_desc'), text('last_chk')].filter((part) => part !== '').join(': '), 300),
     };
   });
 }
 
 /** Cells may be quoted, with quotes in them doubled. */
 function cellsOf(line: string): string[] {
-  return [...line.matchAll(/(?:^|,)(?:"((?:[^"]|"")*)"|([^,]*))/g)].map(
+  return [...line.matchAll(/(?:^|,)(?:"((?:[^"]|""){0,4096})"|([^,]{0,4096}))/g)].map(
     ([, quoted, plain]) => quoted?.replaceAll('""', '"') ?? plain ?? '',
   );
 }

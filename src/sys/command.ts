@@ -1,8 +1,10 @@
 /** Programs that must succeed. Built on run(), which never judges the status. */
 import { PolykernelError } from './errors.ts';
 import { type RunOptions, type RunResult, run } from './process.ts';
+import { plainText } from './text.ts';
 
 const MESSAGE_LINES = 6;
+const MESSAGE_CHARACTERS = 4096;
 /** Downloads over a slow line take long; nothing here may take for ever. */
 const DEADLINE_MS = 30 * 60_000;
 
@@ -20,7 +22,9 @@ export async function runCommand(
 }
 
 function failure(argv: readonly string[], status: number | string | null, stderr: string, hint?: string) {
-  const tail = stderr.trim().split('\n').slice(-MESSAGE_LINES).join('\n') || 'it said nothing';
+  const tail =
+    plainText(stderr.slice(-MESSAGE_CHARACTERS)).trim().split('\n').slice(-MESSAGE_LINES).join('\n') ||
+    'it said nothing';
   const ending = typeof status === 'number' ? `with status ${status}` : `by ${status}`;
   return new PolykernelError('internal', `\`${argv.join(' ')}\` ended ${ending}: ${tail}`, { hint });
 }

@@ -98,7 +98,8 @@ export function parseFaults(content: Uint8Array): { minor: number; major: number
 }
 
 /** Not a disk of its own: a partition, or a device made of others. */
-const NO_DISK = /^(?:(?:loop|ram|zram|dm-|md|sr|fd|nbd)\d|(?:[hsv]d|xvd|ubd)[a-z]+\d|(?:nvme\d+n\d+|mmcblk\d+)p\d)/;
+const NO_DISK =
+  /^(?:(?:loop|ram|zram|dm-|md|sr|fd|nbd)\d|(?:[hsv]d|xvd|ubd)[a-z]{1,4}\d|(?:nvme\d{1,4}n\d{1,4}|mmcblk\d{1,4})p\d)/;
 
 /** /proc/diskstats, summed over whole disks; zeros when there is none. */
 export function parseDiskstats(content: Uint8Array): DiskCounters {

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { type BootModule, buildInitramfs, guestEntries } from '../../src/guest/index.ts';
+import { nativePath } from '../../src/sys/paths.ts';
 
 export interface RawUml {
   control: Duplex;
@@ -63,7 +64,11 @@ export function bootUml(directory: string, init: Uint8Array, modules: BootModule
       'initcall_blacklist=raid6_select_algo,calibrate_xor_blocks,init_zswap,init_btrfs_fs',
       'cryptomgr.notests=1',
     ],
-    { stdio: ['ignore', 'pipe', 'pipe', 'pipe'], detached: true },
+    {
+      stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+      detached: true,
+      env: { ...process.env, LD_PRELOAD: nativePath('pk-xstate.so') },
+    },
   );
   let text = '';
   for (const stream of [child.stdout!, child.stderr!]) {

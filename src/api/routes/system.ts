@@ -61,12 +61,15 @@ export function registerSystem(server: FastifyInstance, context: ApiContext): vo
       raw.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
       // Something must go out for the client to see that it is connected.
       raw.write(': connected\n\n');
+      const write = (event: { sequence: number }) =>
+        raw.write(`id: ${event.sequence}\ndata: ${JSON.stringify(event)}\n\n`);
       const send = (event: { sequence: number }) => {
         // A client that does not read is cut off rather than kept in memory.
-        if (raw.writableLength > 1024 * 1024) raw.destroy();
-        else raw.write(`id: ${event.sequence}\ndata: ${JSON.stringify(event)}\n\n`);
+        if (raw.writableLength > 4 * 1024 * 1024) raw.destroy();
+        else write(event);
       };
-      if (since !== undefined) for (const event of context.events.since(since)) send(event);
+      // However long the texts are: these are as many as are kept.
+      if (since !== undefined) for (const event of context.events.since(since)) write(event);
       const stopListening = context.events.listen(send);
       const timer = setInterval(() => raw.write(': alive\n\n'), KEEP_ALIVE_MS).unref();
       const finish = () => {

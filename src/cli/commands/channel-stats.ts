@@ -4,7 +4,7 @@ import { type ChannelRates, ratesLine, ratesOf, ratesText } from '../channels.ts
 import type { Command } from '../command.ts';
 import { inPlace } from '../every-second.ts';
 import { JSON_OPTION } from '../instances.ts';
-import { print, printJson } from '../output.ts';
+import { print, printJson, printJsonLine } from '../output.ts';
 import { interruptible } from '../signals.ts';
 
 const INTERVAL_MS = 1000;
@@ -36,7 +36,7 @@ export const command: Command = {
           await (json ? printJson(rates) : print(ratesText(rates)));
           return 0;
         }
-        await print(json ? `${JSON.stringify(rates)}\n` : watched(rates));
+        await (json ? printJsonLine(rates) : print(watched(rates)));
       }
       return 0;
     } catch (error) {

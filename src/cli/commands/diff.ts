@@ -1,7 +1,7 @@
 import { connect } from '../../client/index.ts';
 import type { Command } from '../command.ts';
 import { JSON_OPTION } from '../instances.ts';
-import { print, printJson } from '../output.ts';
+import { complain, print, printJson } from '../output.ts';
 import { wantsColor } from '../paint.ts';
 import { diffText } from '../plan-text.ts';
 import { loadStack } from '../stack-file.ts';
@@ -22,7 +22,7 @@ export const command: Command = {
     if (invocation.flag('json')) await printJson({ pool: pool.change, kernels: changed, refused });
     else {
       await print(diffText(plan, wantsColor()));
-      for (const { name, message } of refused) process.stderr.write(`pk: ${name}: ${message}\n`);
+      for (const { name, message } of refused) complain(`${name}: ${message}`);
     }
     return changed.length > 0 || pool.change !== null || refused.length > 0 ? 1 : 0;
   },

@@ -1,7 +1,8 @@
 import { connect } from '../../client/index.ts';
+import { plainText } from '../../sys/text.ts';
 import type { Command } from '../command.ts';
 import { JSON_OPTION } from '../instances.ts';
-import { print } from '../output.ts';
+import { print, printJsonLine } from '../output.ts';
 
 export const command: Command = {
   summary: 'show what happens, as it happens',
@@ -17,8 +18,8 @@ export const command: Command = {
     const since = invocation.integer('since', 0);
     const client = await connect();
     for await (const event of client.events(since === undefined ? {} : { since })) {
-      const text = `${event.at}  ${event.type.padEnd(10)}  ${event.name}  ${event.message}`;
-      await print(`${invocation.flag('json') ? JSON.stringify(event) : text.trimEnd()}\n`);
+      const text = `${event.at}  ${event.type.padEnd(10)}  ${event.name}  ${plainText(event.message)}`;
+      await (invocation.flag('json') ? printJsonLine(event) : print(`${text.trimEnd()}\n`));
     }
     return 0;
   },

@@ -1,6 +1,7 @@
 import { connect } from '../../client/index.ts';
 import type { Command } from '../command.ts';
 import { environmentEntry, userIds } from '../instances.ts';
+import { complain } from '../output.ts';
 import { join, terminalSize } from '../terminal.ts';
 
 export const command: Command = {
@@ -39,9 +40,8 @@ export const command: Command = {
       ...(tty ? terminalSize() : {}),
     });
     const exit = await join(remote, { tty, stdin: invocation.flag('interactive') });
-    if (exit.reason !== 'exit' && exit.reason !== 'signal') process.stderr.write(`pk: ${exit.message}\n`);
-    else if ((exit.exitCode === 126 || exit.exitCode === 127) && exit.message !== '')
-      process.stderr.write(`pk: ${exit.message}\n`);
+    if (exit.reason !== 'exit' && exit.reason !== 'signal') complain(exit.message);
+    else if ((exit.exitCode === 126 || exit.exitCode === 127) && exit.message !== '') complain(exit.message);
     return exit.exitCode;
   },
 };

@@ -2,7 +2,7 @@ import { connect } from '../../client/index.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import { parseDuration } from '../../sys/units.ts';
 import type { Command } from '../command.ts';
-import { print } from '../output.ts';
+import { print, printJsonLine } from '../output.ts';
 
 export const command: Command = {
   summary: 'show the output of a workload or the console',
@@ -33,7 +33,7 @@ export const command: Command = {
     });
     for await (const line of lines) {
       if (invocation.flag('json')) {
-        await print(`${JSON.stringify(line)}\n`);
+        await printJsonLine(line);
         continue;
       }
       const bytes = line.b === undefined ? Buffer.from(line.d ?? '') : Buffer.from(line.b, 'base64');

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { type Client, connect } from '../../client/index.ts';
 import { asPolykernelError } from '../../sys/errors.ts';
 import type { Command, Invocation } from '../command.ts';
-import { Progress, print } from '../output.ts';
+import { complain, Progress, print } from '../output.ts';
 import { runRequest } from '../run-request.ts';
 import { type Interruptible, interruptible } from '../signals.ts';
 import { join, terminalSize } from '../terminal.ts';
@@ -99,7 +99,7 @@ async function foreground(invocation: Invocation, request: Request, progress: Pr
   });
   if (typeof remote === 'number') return remote;
   const exit = await join(remote, { tty: request.tty === true, stdin: !invocation.flag('no-stdin') });
-  if (exit.reason !== 'exit' && exit.reason !== 'signal') process.stderr.write(`pk: ${exit.message}\n`);
+  if (exit.reason !== 'exit' && exit.reason !== 'signal') complain(exit.message);
   else if (exit.exitCode === 126 || exit.exitCode === 127) explain(exit.message);
   return exit.exitCode;
 }
@@ -126,7 +126,7 @@ async function starting<T>(
 
 /** A command that could not be started says why; one that ended with 127 by itself has already spoken. */
 function explain(message: string): void {
-  if (message !== '' && !/^exit/.test(message)) process.stderr.write(`pk: ${message}\n`);
+  if (message !== '' && !/^exit/.test(message)) complain(message);
 }
 
 /** Returns once the workload runs, so that a kernel that cannot start is reported here and now. */

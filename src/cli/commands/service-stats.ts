@@ -1,7 +1,7 @@
 import type { Command } from '../command.ts';
 import { everySecond, inPlace } from '../every-second.ts';
 import { JSON_OPTION } from '../instances.ts';
-import { print, printJson } from '../output.ts';
+import { print, printJson, printJsonLine } from '../output.ts';
 import { targetsTable } from '../services.ts';
 
 export const command: Command = {
@@ -20,7 +20,7 @@ export const command: Command = {
     return everySecond(watch, async (client, signal) => {
       const service = await client.service(name, signal);
       if (!json) await print((watch ? inPlace() : '') + targetsTable(service));
-      else await (watch ? print(`${JSON.stringify(service.targets)}\n`) : printJson(service.targets));
+      else await (watch ? printJsonLine(service.targets) : printJson(service.targets));
     });
   },
 };

@@ -5,7 +5,7 @@ import { parseDuration } from '../../sys/units.ts';
 import type { Command, Invocation } from '../command.ts';
 import { everySecond, inPlace } from '../every-second.ts';
 import { JSON_OPTION } from '../instances.ts';
-import { print, printJson } from '../output.ts';
+import { print, printJson, printJsonLine } from '../output.ts';
 import { CSV_HEAD, seriesCsv, seriesText, statsCsv, statsDetails, statsTable } from '../stats-text.ts';
 
 export const command: Command = {
@@ -56,7 +56,7 @@ async function show(client: Client, invocation: Invocation, first: boolean, sign
   const [name] = invocation.positionals;
   const [watch, json, csv] = ['watch', 'json', 'csv'].map((flag) => invocation.flag(flag));
   const since = invocation.value('since');
-  const put = (value: unknown) => (watch ? print(`${JSON.stringify(value)}\n`) : printJson(value));
+  const put = (value: unknown) => (watch ? printJsonLine(value) : printJson(value));
   const text = (what: string) => print((watch ? inPlace() : '') + what);
   if (since !== undefined) {
     const step = invocation.value('step');

@@ -1,4 +1,5 @@
 import { parseStack } from '../../stack/index.ts';
+import { plainText } from '../../sys/text.ts';
 import type { Command } from '../command.ts';
 import { JSON_OPTION } from '../instances.ts';
 import { print, printJson } from '../output.ts';
@@ -20,7 +21,7 @@ export const command: Command = {
     const { stack, problems } = parseStack(source.text, source);
     const count = stack?.kernels.length;
     if (invocation.flag('json')) await printJson({ file: source.file, valid: stack !== undefined, problems });
-    else if (stack === undefined) await print(problemsText(source, problems));
+    else if (stack === undefined) await print(plainText(problemsText(source, problems)));
     else await print(`${source.file}: valid (${count} kernel${count === 1 ? '' : 's'})\n`);
     return stack === undefined ? INVALID : 0;
   },

@@ -4,6 +4,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { PolykernelError } from '../../sys/errors.ts';
+import { plainLine } from '../../sys/text.ts';
 import { isRecord, type Qmp } from './qmp.ts';
 
 const DEADLINE_MS = 30_000;
@@ -23,7 +24,7 @@ export async function saveState(monitor: Qmp, uri: string, signal: AbortSignal):
     if (status === 'completed') return;
     if (status === 'failed' || status === 'cancelled' || Date.now() > deadline) {
       const reason = isRecord(answer) && typeof answer['error-desc'] === 'string' ? answer['error-desc'] : status;
-      throw new PolykernelError('internal', `QEMU did not write the guest's state: ${String(reason).slice(0, 300)}`);
+      throw new PolykernelError('internal', `QEMU did not write the guest's state: ${plainLine(String(reason), 300)}`);
     }
     await delay(POLL_MS, undefined, { signal });
   }

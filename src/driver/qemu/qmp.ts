@@ -10,14 +10,16 @@
  */
 import { EventEmitter } from 'node:events';
 import type { Duplex } from 'node:stream';
+import { Accumulator } from '../../sys/accumulator.ts';
 import { PolykernelError } from '../../sys/errors.ts';
+import { plainLine } from '../../sys/text.ts';
 
 export interface QmpEvent {
   name: string;
   data: Readonly<Record<string, unknown>>;
 }
 
-const MAX_LINE_BYTES = 1024 * 1024;
+const MAX_LINE_BYTES = 256 * 1024;
 const MAX_WAITING = 64;
 const DEFAULT_DEADLINE_MS = 5000;
 const RESET_PARSER = Buffer.from([0xff, 0x0a]);
@@ -33,8 +35,7 @@ export class Qmp extends EventEmitter<{ event: [QmpEvent]; close: [] }> {
   readonly #stream: Duplex;
   readonly #prefix: string;
   readonly #waiting = new Map<string, Waiting>();
-  #pieces: Buffer[] = [];
-  #length = 0;
+  readonly #begun = new Accumulator(MAX_LINE_BYTES);
   #next = 1;
   #closed: PolykernelError | undefined;
 
@@ -98,7 +99,7 @@ export class Qmp extends EventEmitter<{ event: [QmpEvent]; close: [] }> {
   #close(reason: PolykernelError): void {
     if (this.#closed !== undefined) return;
     this.#closed = reason;
-    this.#pieces = [];
+    this.#begun.take();
     for (const { reject, timer } of this.#waiting.values()) {
       clearTimeout(timer);
       reject(reason);
@@ -111,16 +112,16 @@ export class Qmp extends EventEmitter<{ event: [QmpEvent]; close: [] }> {
   #receive(chunk: Buffer): void {
     let start = 0;
     for (let end = chunk.indexOf(0x0a); end >= 0 && this.#closed === undefined; end = chunk.indexOf(0x0a, start)) {
-      this.#line(Buffer.concat([...this.#pieces, chunk.subarray(start, end)]).toString('utf8'));
-      this.#pieces = [];
-      this.#length = 0;
+      if (this.#gather(chunk.subarray(start, end))) this.#line(this.#begun.take().toString('utf8'));
       start = end + 1;
     }
-    if (this.#closed !== undefined || start === chunk.length) return;
-    this.#pieces.push(chunk.subarray(start));
-    this.#length += chunk.length - start;
-    if (this.#length > MAX_LINE_BYTES)
-      this.#close(new PolykernelError('protocol', `QEMU sent a line of more than ${MAX_LINE_BYTES} bytes`));
+    if (this.#closed === undefined) this.#gather(chunk.subarray(start));
+  }
+
+  #gather(piece: Buffer): boolean {
+    if (this.#begun.add(piece)) return true;
+    this.#close(new PolykernelError('protocol', `QEMU sent a line of more than ${MAX_LINE_BYTES} bytes`));
+    return false;
   }
 
   #line(text: string): void {
@@ -146,8 +147,8 @@ export class Qmp extends EventEmitter<{ event: [QmpEvent]; close: [] }> {
 }
 
 function refusal(command: string, error: Record<string, unknown>): PolykernelError {
-  const text = typeof error.desc === 'string' ? error.desc.slice(0, 1000) : 'no reason given';
-  const kind = typeof error.class === 'string' ? error.class.slice(0, 100) : '';
+  const text = typeof error.desc === 'string' ? plainLine(error.desc, 1000) : 'no reason given';
+  const kind = typeof error.class === 'string' ? plainLine(error.class, 100) : '';
   return new PolykernelError('unsupported', `QEMU refused ${command}: ${text}`, { value: kind });
 }
 

@@ -1,0 +1,49 @@
+import { exitOf, type GuestHello, parseHello } from './messages.ts';
+import { encodeFrame, type Frame, PROTOCOL_VERSION, RESYNC_BYTES, ToGuest, ToHost, u16, u32 } from './protocol.ts';
+import type { Listed } from './sessions.ts';
+
+/** How often one attach answers a HELLO that the guest sent by itself (it opened the line after our first try). */
+const MAX_GREETINGS = 4;
+const MAX_SESSIONS = 64;
+
+/** One handshake: a nonce, and what the guest lists before it answers it. Frames of earlier connections are dropped. */
+export class Greeting {
+  readonly #random: () => number;
+  readonly #send: (bytes: Buffer) => void;
+  readonly #listed = new Map<number, { pid: number; exit: ReturnType<typeof exitOf> | undefined }>();
+  #nonce = 0;
+  #tries = 0;
+
+  constructor(random: () => number, send: (bytes: Buffer) => void) {
+    this.#random = random;
+    this.#send = send;
+  }
+
+  get listed(): Listed {
+    return this.#listed;
+  }
+
+  greet(): void {
+    this.#tries += 1;
+    do this.#nonce = this.#random() >>> 0;
+    while (this.#nonce === 0);
+    this.#listed.clear();
+    const hello = Buffer.concat([u16(PROTOCOL_VERSION, 0), u32(this.#nonce)]);
+    this.#send(Buffer.concat([Buffer.alloc(RESYNC_BYTES), encodeFrame(ToGuest.hello, 0, hello)]));
+  }
+
+  /** The guest's answer, once it has come. */
+  receive(frame: Frame): GuestHello | undefined {
+    if (frame.type === ToHost.session) this.#list(frame);
+    const hello = frame.type === ToHost.hello ? parseHello(frame.payload) : undefined;
+    if (hello === undefined) return undefined;
+    if (hello.nonce === 0 && this.#tries < MAX_GREETINGS) this.greet();
+    return hello.nonce !== 0 && hello.nonce === this.#nonce ? hello : undefined;
+  }
+
+  #list({ session, payload }: Frame): void {
+    if (payload.length !== 16 || session === 0 || this.#listed.size >= MAX_SESSIONS) return;
+    const [state, pid, kind, value] = [0, 4, 8, 12].map((at) => payload.readUInt32LE(at));
+    this.#listed.set(session, { pid: pid!, exit: state === 1 ? exitOf(kind!, value!, '') : undefined });
+  }
+}

@@ -1,0 +1,82 @@
+/** No pattern that sees what a guest, a VMM or a tool wrote can take more than linear time. */
+import { globSync, readFileSync } from 'node:fs';
+import ts from 'typescript';
+import { describe, expect, it } from 'vitest';
+
+/** All that handles such text. */
+const SOURCES = ['src/{guest,driver,instance,daemon,telemetry,service,ring}/**/*.ts', 'src/sys/text.ts'];
+
+/** Sources whose patterns with several repeats, or one tried from anywhere, are over text of somebody else. */
+const OTHER_TEXT: Readonly<Record<string, string>> = {
+  'src/service/haproxy.ts': 'HAProxy, of our own configuration, before a guest has a say',
+  'src/daemon/channels.ts': 'the kernel of this host',
+  'src/daemon/host-facts.ts': 'the kernel of this host',
+  'src/daemon/telemetry-options.ts': 'who starts the daemon',
+  'src/instance/name.ts': 'who names an instance',
+  'src/driver/jail-host.ts': 'ldd, of the bounded list of libraries of one program',
+  'src/driver/launch-threads.ts': 'the kernel of this host',
+  'src/driver/placement.ts': 'the kernel of this host',
+  'src/driver/qemu/program.ts': 'ldd, of the libraries of QEMU',
+  'src/guest/initramfs.ts': 'paths of our own files',
+};
+
+interface Pattern {
+  where: string;
+  source: string;
+}
+
+function patternsOf(file: string): Pattern[] {
+  const patterns: Pattern[] = [];
+  const source = ts.createSourceFile(file, readFileSync(file, 'utf8'), ts.ScriptTarget.Latest, true);
+  const visit = (node: ts.Node) => {
+    if (ts.isRegularExpressionLiteral(node)) patterns.push({ where: file, source: node.text });
+    if (ts.isNewExpression(node) && node.expression.getText() === 'RegExp')
+      patterns.push({ where: file, source: node.arguments![0]!.getText() });
+    ts.forEachChild(node, visit);
+  };
+  visit(source);
+  return patterns;
+}
+
+/** Escapes and classes as one letter each, so that only the structure is left. */
+const structure = (source: string): string =>
+  source
+    .replaceAll(/\\\\?(?:[pP]\{[^}]*\}|.)/g, 'x')
+    .replaceAll(/\[(?:[^\]])*\]/g, 'c')
+    .replaceAll(/\$\{[^}]*\}/g, 'x')
+    .replaceAll(/\(\?(?:[:=!]|<[=!])/g, '(');
+
+/** Why it may take long; undefined when it cannot. */
+function risk(source: string): string | undefined {
+  const plain = structure(source);
+  const unbounded = plain.match(/[*+]|\{\d+,\}/g)?.length ?? 0;
+  if (unbounded > 1) return 'more than one repeat without a bound';
+  if (/\)(?:[*+]|\{\d+,\})/.test(plain)) return 'a repeated group';
+  const isAnchored = /^[/`'"]?\^/.test(plain);
+  // Alone and at the end of a pattern a repeat takes what it finds, and is not gone back over.
+  const isLast = /^.[*+]\)?\??[/`'"][a-z]*$/.test(plain.slice(plain.search(/.[*+]/)));
+  if (unbounded === 1 && !isAnchored && !isLast) return 'a repeat that is tried from anywhere';
+  return undefined;
+}
+
+describe('patterns over text of guests', () => {
+  it.each([
+    ['/\\s*\\]---\\s*$/', true],
+    ['/Calibrating[^\\n]*\\(lpj=(\\d{3,12})\\)/', true],
+    ['/(a+)+$/', true],
+    ['/^(\\d{1,5}) (\\S{1,9})$/', false],
+    ['/^0::(.*)$/m', false],
+    ['/[^a-z]+/g', false],
+  ])('%s is found: %s', (source, found) => {
+    expect(risk(source) !== undefined).toBe(found);
+  });
+
+  const files = SOURCES.flatMap((pattern) => globSync(pattern)).filter((file) => !file.endsWith('.test.ts'));
+  const risky = files.flatMap(patternsOf).filter(({ source }) => risk(source) !== undefined);
+
+  it('repeat without a bound at most once, and not from anywhere', () => {
+    expect(files.length).toBeGreaterThan(100);
+    const found = risky.filter(({ where }) => !(where in OTHER_TEXT)).map(({ where, source }) => `${where}: ${source}`);
+    expect(found).toEqual([]);
+  });
+});
