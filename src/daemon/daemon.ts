@@ -71,7 +71,7 @@ export interface Daemon {
  * database is damaged, `permission` when the directory cannot be written.
  */
 export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
-  const { home, clock = systemClock, journal = silentJournal } = options;
+  const { home, clock = systemClock, journal = silentJournal, privileged = process.getuid?.() === 0 } = options;
   const paths = layout(home);
   checkSocketPath(paths.socket);
   try {
@@ -98,6 +98,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   const drivers = new Drivers(options.drivers, options.defaultImage);
   const network: Network = new Network(
     home,
+    privileged,
     new Forwards(join(home, 'forwards')),
     () => supervisor.list().map(({ record }) => record),
     journal,
@@ -144,7 +145,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     drivers,
     resolveImage: (name) => options.images.resolve(name),
     prepareRoot: options.prepareRoot,
-    privileged: options.privileged ?? process.getuid?.() === 0,
+    privileged,
     logBytes: options.logBytes,
   });
   const ending = new AbortController();

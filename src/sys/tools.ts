@@ -36,6 +36,7 @@ export const TOOL_PACKAGES: Readonly<Record<string, string>> = {
   busybox: 'busybox-static',
   xz: 'xz-utils',
   ip: 'iproute2',
+  bridge: 'iproute2',
   nft: 'nftables',
   haproxy: 'haproxy',
   wrk: 'wrk',
