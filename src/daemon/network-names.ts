@@ -42,7 +42,8 @@ export function checkNames(spec: Named['spec'], others: readonly Named[], machin
     };
     if (RESERVED.test(name)) refuse('is reserved');
     if (isIP(name) !== 0 || NUMERIC.test(name)) refuse('is an address in the private network, and no name');
-    if (machineNames.includes(name)) refuse('is that of this machine');
+    // The name of an instance is no claim to be the machine, which no guest is told the name of.
+    if (field === 'hostname' && value !== spec.name && machineNames.includes(name)) refuse('is that of this machine');
     for (const other of others) {
       if (other.address === null || other.spec.tenant !== spec.tenant || other.spec.name === spec.name) continue;
       const theirs = [other.spec.name, other.spec.hostname].map((each) => each.toLowerCase());

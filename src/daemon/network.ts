@@ -68,7 +68,7 @@ export class Network {
   ) {
     const name = `pk-${createHash('sha256').update(home).digest('hex').slice(0, 8)}`;
     const namespace = privileged ? new NamedNamespace(name) : new KeptNamespace(join(home, KEEPER_FILE));
-    this.#host = new HostNetwork(namespace);
+    this.#host = new HostNetwork(namespace, `${addressOf(BRIDGE_NUMBER)}/${PREFIX}`);
     this.#uplink = privileged ? new Uplink(name, namespace) : null;
     this.#forwards = forwards;
     this.#privileged = privileged;
@@ -110,7 +110,7 @@ export class Network {
     // What fails a start is told as one text.
     if (tap !== null) throw new PolykernelError('unavailable', `${tap.reason}. ${tap.hint}`, { field: 'network' });
     return await this.#mutex.run(async () => {
-      const isNew = await this.#host.ensure(`${addressOf(BRIDGE_NUMBER)}/${PREFIX}`);
+      const isNew = await this.#host.ensure();
       if (isNew) {
         this.#lose(() => true);
         await this.#forwards.endAllBut([]);

@@ -37,9 +37,12 @@ export interface NetworkPort {
 export class HostNetwork {
   readonly #namespace: NetworkNamespace;
   readonly #tools: NetworkTools;
+  readonly #gateway: string;
 
-  constructor(namespace: NetworkNamespace) {
+  /** `gateway`: the bridge's own address with its prefix length, such as 10.9.0.1/16. */
+  constructor(namespace: NetworkNamespace, gateway: string) {
     this.#namespace = namespace;
+    this.#gateway = gateway;
     this.#tools = new NetworkTools(namespace);
   }
 
@@ -53,10 +56,9 @@ export class HostNetwork {
   }
 
   /**
-   * Makes namespace, bridge and filter. `gateway`: the bridge's own address with its prefix length, such as 10.9.0.1/16. Whether
-   * there was no such network: what was in one before is in none now.
+   * Makes namespace, bridge and filter. Whether there was no such network: what was in one before is in none now.
    */
-  async ensure(gateway: string): Promise<boolean> {
+  async ensure(): Promise<boolean> {
     if (this.exists && (await this.#isComplete())) return false;
     await this.remove();
     try {
@@ -64,12 +66,12 @@ export class HostNetwork {
       await this.#tools.batch([
         'link set lo up',
         // Without a fixed one it would take that of a port, and change with the ports under those who know it.
-        `link add ${BRIDGE} address ${macOf(gateway.split('/')[0]!)} type bridge ${BRIDGE_OPTIONS}`,
+        `link add ${BRIDGE} address ${macOf(this.#gateway.split('/')[0]!)} type bridge ${BRIDGE_OPTIONS}`,
         `link set ${BRIDGE} addrgenmode none`,
-        `addr add ${gateway} dev ${BRIDGE}`,
+        `addr add ${this.#gateway} dev ${BRIDGE}`,
         `link set ${BRIDGE} up`,
       ]);
-      await this.#tools.nft(`${groupFilter([])}\n${NO_DETOUR}`);
+      await this.#tools.nft(groupFilter([], this.#gateway));
       return true;
     } catch (error) {
       await this.remove();
@@ -96,7 +98,7 @@ export class HostNetwork {
   async #confine(rules: PortRules, groups: readonly (readonly string[])[]): Promise<void> {
     const { device, mac } = rules;
     try {
-      await this.#tools.nft(`${portFilter(rules)}\n${groupFilter(groups)}`);
+      await this.#tools.nft(`${portFilter(rules)}\n${groupFilter(groups, this.#gateway)}`);
       await this.#tools.batch([
         `link set ${device} master ${BRIDGE}`,
         `link set ${device} type bridge_slave ${PORT_OPTIONS}`,
@@ -122,7 +124,7 @@ export class HostNetwork {
   async removePort({ peer, interface: name }: NetworkPort, groups: readonly (readonly string[])[]): Promise<void> {
     if (!this.exists) return;
     await this.#removeInterfaces([peer, name]);
-    await this.#tools.nft(`${withoutTable(tableOf(peer))}\n${groupFilter(groups)}`);
+    await this.#tools.nft(`${withoutTable(tableOf(peer))}\n${groupFilter(groups, this.#gateway)}`);
   }
 
   /** Interfaces of ports, for finding what nobody owns any more. */
@@ -167,8 +169,7 @@ export class HostNetwork {
 
   async #isComplete(): Promise<boolean> {
     try {
-      await this.#tools.ip(['link', 'show', BRIDGE]);
-      await this.#tools.nft('list chain bridge pk forward\nlist chain ip pk-bridge forward');
+      await Promise.all([this.#tools.ip(['link', 'show', BRIDGE]), this.#tools.nft('list chain bridge pk input')]);
       return true;
     } catch {
       return false;
@@ -178,15 +179,6 @@ export class HostNetwork {
 
 /** It learns from no frame, neither where an address is nor who is in a group. */
 const BRIDGE_OPTIONS = 'ageing_time 0 mcast_snooping 0';
-/** What passes between ports passes the bridge: what one sends to the gateway for another is a way round its filter. */
-const NO_DETOUR = `
-table ip pk-bridge {
-  chain forward {
-    type filter hook forward priority -10; policy accept;
-    iifname "${BRIDGE}" oifname "${BRIDGE}" drop
-  }
-}`;
-
 /** Locally administered (bit 1 of the first byte), the rest is the IPv4 address. */
 const macOf = (address: string): string =>
   `02:50:${address

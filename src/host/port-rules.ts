@@ -54,8 +54,11 @@ const ownArp = (mac: string, address: string): string =>
   'ether type arp arp htype 1 arp ptype ip arp hlen 6 arp plen 4 arp operation { request, reply } ' +
   `arp saddr ether ${mac} arp saddr ip ${address} accept`;
 
-/** Replaces what passes between ports in one step: frames between the ports of a group and no others. */
-export function groupFilter(groups: readonly (readonly string[])[]): string {
+/**
+ * Replaces what passes between ports in one step: frames between the ports of a group and no others. What one sends to the
+ * gateway's hardware address for another would be routed back, past that: it is dropped. `gateway`: with its prefix length.
+ */
+export function groupFilter(groups: readonly (readonly string[])[], gateway: string): string {
   const quoted = groups.map((devices) => devices.map((device) => `"${device}"`));
   const jumps = quoted.flatMap((devices, index) => devices.map((device) => `${device} : jump group${index}`));
   const chains = quoted.map(
@@ -72,6 +75,10 @@ table bridge pk {${chains.join('')}
   chain forward {
     type filter hook forward priority 0; policy drop;
     iifname vmap @groups
+  }
+  chain input {
+    type filter hook input priority 0; policy accept;
+    ip daddr ${gateway} ip daddr != ${gateway.split('/')[0]} drop
   }
 }`;
 }
