@@ -10,6 +10,7 @@ import {
   type ChannelStatus,
   type ChannelUse,
   channelRequestSchema,
+  checkTenants,
   type EndRecord,
   endOf,
   HOST,
@@ -51,6 +52,8 @@ export interface ChannelsOptions {
     putChannel(record: ChannelRecord): void;
     deleteChannel(id: string): void;
   };
+  /** Of an instance that there is; undefined when there is none. */
+  tenantOf(instance: string): string | null | undefined;
   events: EventLog;
   clock: Clock;
   journal: Journal;
@@ -112,6 +115,8 @@ export class Channels implements ChannelManager {
     checkName(request.name);
     for (const field of ['from', 'to'] as const) checkName(request[field], field);
     return this.#mutex.run(async () => {
+      const { tenantOf } = this.#options;
+      checkTenants(request.name, 'to', [request.from, tenantOf(request.from)], [request.to, tenantOf(request.to)]);
       const end = (owner: string): EndRecord => ({ owner, slot: this.#freeSlot(owner), claimed: false });
       return this.#status(await this.#make(request, end(request.from), end(request.to), stack));
     });
@@ -138,18 +143,30 @@ export class Channels implements ChannelManager {
 
   /**
    * Gives an instance that is about to be created the ends it asks for: makes channels that are not there, and takes ends
-   * that are the host's. Throws `conflict` when an end is another's or in use; then nothing was taken.
+   * that are the host's. Throws `conflict` when an end is another's or in use, or the other end another tenant's; then nothing
+   * was taken.
    */
-  claim(instance: string, uses: readonly ChannelUse[]): Promise<void> {
-    if (uses.length === 0) return Promise.resolve();
+  claim(instance: string, tenant: string | null, uses: readonly ChannelUse[]): Promise<void> {
+    if (this.#entries.size + uses.length === 0) return Promise.resolve();
     return this.#mutex.run(async () => {
       try {
         for (const use of uses) await this.#claim(instance, use);
+        this.checkOwner(instance, tenant);
       } catch (error) {
         this.#release((owner) => owner === instance);
         throw error;
       }
     });
+  }
+
+  /** Throws `conflict` when a channel of an instance would lead to one of another tenant than `tenant`. */
+  checkOwner(instance: string, tenant: string | null, tenantOf = this.#options.tenantOf): void {
+    for (const { record } of this.#entries.values())
+      for (const side of SIDES) {
+        const other = endOf(record, otherSide(side)).owner;
+        if (endOf(record, side).owner !== instance) continue;
+        checkTenants(record.name, 'tenant', [instance, tenant], [other, tenantOf(other)]);
+      }
   }
 
   /** Gives back to the host what an instance that is gone had claimed. */

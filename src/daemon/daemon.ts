@@ -91,6 +91,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     directory: paths.channels,
     keepers: new Keepers(join(paths.channels, KEEPER_DIRECTORY)),
     store,
+    tenantOf: (instance) => supervisor.find(instance)?.record.spec.tenant,
     events,
     clock,
     journal,

@@ -14,7 +14,7 @@ import {
   Uplink,
 } from '../host/index.ts';
 import type { InstanceRecord, InstanceSpec, PublishedPort } from '../instance/index.ts';
-import { PolykernelError } from '../sys/errors.ts';
+import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import type { Forwards } from './forwards.ts';
 import type { Journal } from './journal.ts';
 import { Mutex } from './mutex.ts';
@@ -100,6 +100,28 @@ export class Network {
     const taken = new Set(this.#members().map(({ networkNumber }) => networkNumber));
     for (let number = BRIDGE_NUMBER + 1; number <= LAST_NUMBER; number++) if (!taken.has(number)) return number;
     throw new PolykernelError('conflict', 'all addresses of the private network are in use', { field: 'network' });
+  }
+
+  /**
+   * What would be wrong with the names of these, were they all there in place of those of the same names and of the instances
+   * that `isReplaced`: the error by name.
+   */
+  nameProblems(
+    specs: readonly InstanceSpec[],
+    isReplaced: (spec: InstanceSpec) => boolean,
+  ): Map<string, PolykernelError> {
+    const names = new Set(specs.map(({ name }) => name));
+    const planned = specs.map((spec) => ({ spec, address: spec.network === 'none' ? null : 'planned' }));
+    const stay = this.#named().filter(({ spec }) => !names.has(spec.name) && !isReplaced(spec));
+    const problems = new Map<string, PolykernelError>();
+    for (const { spec, address } of planned) {
+      try {
+        if (address !== null) checkNames(spec, [...planned, ...stay], hostname());
+      } catch (error) {
+        problems.set(spec.name, asPolykernelError(error, `naming ${spec.name}`));
+      }
+    }
+    return problems;
   }
 
   /** Before a start: makes the port of an instance and publishes its ports. null when it has no network. */
@@ -219,7 +241,7 @@ export class Network {
     return this.#all().filter(({ id }) => !this.#gone.has(id));
   }
 
-  #named(): Named[] {
+  #named(): (Named & Pick<Member, 'spec'>)[] {
     return this.#members().map(({ spec, networkNumber }) => ({
       spec,
       address: networkNumber === null ? null : addressOf(networkNumber),
