@@ -18,6 +18,7 @@ import { EventLog } from './events.ts';
 import { Forwards } from './forwards.ts';
 import { HostPool, type PoolEnforcement } from './host-pool.ts';
 import { type Journal, silentJournal } from './journal.ts';
+import { type MetricsAddress, type MetricsServer, serveMetrics } from './metrics-server.ts';
 import { Mutex } from './mutex.ts';
 import { Network } from './network.ts';
 import { Resources } from './resources.ts';
@@ -26,7 +27,6 @@ import { Stacks } from './stacks.ts';
 import { forgetHolder, Store } from './store.ts';
 import { Supervisor } from './supervisor.ts';
 import { Telemetry } from './telemetry.ts';
-import { type MetricsServer, serveMetrics } from './telemetry-options.ts';
 
 export interface DaemonOptions {
   /** Absolute path of the state directory; made if absent. */
@@ -46,7 +46,7 @@ export interface DaemonOptions {
   /** How often a second instances are measured, 1 to 10; default 2. */
   samplesPerSecond?: number;
   /** Where Prometheus may ask as well; default: the socket alone. */
-  metricsAddress?: { host: string; port: number } | undefined;
+  metricsAddress?: MetricsAddress | undefined;
   /** Version of the package. */
   version?: string;
   /** Whether kernels can be given other user ids; default: whether this is root. */
