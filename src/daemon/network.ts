@@ -227,6 +227,14 @@ export class Network {
       const { namespace } = this.#port(networkNumber!);
       return !this.#host.exists || launch?.network?.port.namespace !== namespace;
     });
+    const ports = members.map(({ networkNumber }) => this.#port(networkNumber!));
+    try {
+      await this.#host.takeOver(ports, this.#groups());
+    } catch (error) {
+      this.#journal.error('taking over the network of an earlier Polykernel', error);
+      await this.#host.remove();
+      this.#lose(() => true);
+    }
     const wanted = new Set(members.flatMap(({ networkNumber }) => [`k${networkNumber}`, `p${networkNumber}`]));
     for (const name of await this.#host.ports()) if (!wanted.has(name)) await this.#host.removeInterface(name);
     for (const { spec, networkNumber } of members) {
@@ -248,12 +256,13 @@ export class Network {
     }));
   }
 
-  /** Ports of those that may meet, by tenant. */
+  /** Ports of those that may meet, by tenant; an earlier Polykernel made a tap the port itself, with the name of that end. */
   #groups(): string[][] {
     const groups = new Map<string | null, string[]>();
     for (const { spec, networkNumber } of this.#members()) {
       if (networkNumber === null) continue;
-      groups.set(spec.tenant, [...(groups.get(spec.tenant) ?? []), this.#port(networkNumber).peer]);
+      const { peer, interface: end } = this.#port(networkNumber);
+      groups.set(spec.tenant, [...(groups.get(spec.tenant) ?? []), peer, end]);
     }
     return [...groups.values()];
   }

@@ -120,6 +120,22 @@ export class HostNetwork {
     }
   }
 
+  /**
+   * Confines what an earlier Polykernel left as its network, with these ports in it; nothing when it is one of this kind. Of a port
+   * that is held already, by its other end or as a tap, the bridge's side is confined all the same.
+   */
+  async takeOver(ports: readonly NetworkPort[], groups: readonly (readonly string[])[]): Promise<void> {
+    if (!this.exists || (await this.#isComplete())) return;
+    const there = new Set(await this.ports());
+    await this.#tools.ip(['link', 'set', BRIDGE, 'type', 'bridge', ...BRIDGE_OPTIONS.split(' ')]);
+    for (const { peer, interface: name, mac, address } of ports) {
+      const device = [peer, name].find((each) => there.has(each));
+      if (device !== undefined) await this.#confine({ device, mac, address }, groups);
+    }
+    await this.#tools.ip(['link', 'set', BRIDGE, 'type', 'bridge', 'fdb_flush']);
+    await this.#tools.nft(groupFilter(groups, this.#gateway));
+  }
+
   /** `groups`: those that are left. */
   async removePort({ peer, interface: name }: NetworkPort, groups: readonly (readonly string[])[]): Promise<void> {
     if (!this.exists) return;

@@ -66,6 +66,35 @@ describe.runIf(isPossible)('an end of the network', () => {
     await until('the port is gone', async () => (await peers()).length === 1);
   });
 
+  it('what an earlier Polykernel left is confined where it is', async () => {
+    const old = `${name}-old`;
+    const before = new HostNetwork(new NamedNamespace(old), '10.213.0.1/16');
+    const within = (...argv: string[]) =>
+      execFileSync('ip', ['netns', 'exec', old, ...argv], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+    const [first, second] = [2, 3].map((number) => before.port(number, `10.213.0.${number}`, '255.255.0.0'));
+    try {
+      execFileSync('ip', ['netns', 'add', old]);
+      within('ip', 'link', 'add', 'br0', 'type', 'bridge');
+      within('ip', 'link', 'add', first!.peer, 'type', 'veth', 'peer', 'name', first!.interface);
+      // A tap was the port itself.
+      within('ip', 'tuntap', 'add', second!.interface, 'mode', 'tap');
+      for (const device of [first!.peer, second!.interface]) within('ip', 'link', 'set', device, 'master', 'br0');
+      for (const device of ['br0', first!.interface, first!.peer]) within('ip', 'link', 'set', device, 'up');
+      within('nft', 'add', 'table', 'bridge', 'pk');
+      within('bridge', 'fdb', 'add', '02:66:00:00:00:01', 'dev', first!.peer, 'master', 'dynamic');
+      const group = [first!.peer, first!.interface, second!.peer, second!.interface];
+      await before.takeOver([first!, second!], [group]);
+      const facts = within('bridge', 'fdb', 'show', 'br', 'br0');
+      expect(facts).toMatch(new RegExp(`${first!.mac} dev ${first!.peer} .*static`));
+      expect(facts).toMatch(new RegExp(`${second!.mac} dev ${second!.interface} .*static`));
+      expect(facts).not.toContain('02:66:00:00:00:01');
+      expect(within('nft', 'list', 'table', 'netdev', `pk-${second!.interface}`)).toContain('policy drop');
+      expect(await before.ensure()).toBe(false);
+    } finally {
+      await before.remove();
+    }
+  });
+
   it('the filter of a port goes with it', async () => {
     await host.addPort(port, []);
     const table = inside('nft', 'list', 'table', 'netdev', `pk-${port.peer}`);
