@@ -51,6 +51,8 @@ export class Network {
   readonly #lost: (member: Member) => void;
   /** Of those that are in the network. */
   readonly #kernels = new Map<string, Kernel>();
+  /** By id: the names an instance was started with. */
+  readonly #told = new Map<string, string>();
   readonly #mutex = new Mutex();
   readonly #listeners = new Set<() => void>();
 
@@ -144,7 +146,9 @@ export class Network {
       for (const each of record.spec.publish)
         if (!this.#forwards.lives(each)) await this.#forwards.start(each, port.namespace, port.address);
       const wayOut = out ? { gateway: addressOf(BRIDGE_NUMBER), resolvConf: resolvConf() } : null;
-      return { port, hosts: hostsFile(this.#named(), record.spec.tenant), wayOut };
+      const hosts = hostsFile(this.#named(), record.spec.tenant);
+      this.#told.set(record.id, hosts);
+      return { port, hosts, wayOut };
     });
   }
 
@@ -154,6 +158,10 @@ export class Network {
     if (member?.networkNumber == null) return;
     this.#kernels.set(name, kernel);
     this.#changed();
+    // While it booted others may have come or gone.
+    const hosts = hostsFile(this.#named(), member.spec.tenant);
+    if (this.#told.get(member.id) !== hosts) this.#tell(name, kernel, hosts);
+    this.#told.delete(member.id);
     void kernel.exited.then(() => {
       if (this.#kernels.get(name) !== kernel) return;
       this.#kernels.delete(name);
@@ -166,10 +174,14 @@ export class Network {
     const named = this.#named();
     for (const { spec } of this.#members()) {
       const kernel = this.#kernels.get(spec.name);
-      kernel?.guest
-        .writeFile('/etc/hosts', 0o644, Buffer.from(hostsFile(named, spec.tenant)))
-        .catch((error) => this.#journal.error(`telling ${spec.name} the names of the network`, error));
+      if (kernel !== undefined) this.#tell(spec.name, kernel, hostsFile(named, spec.tenant));
     }
+  }
+
+  #tell(name: string, kernel: Kernel, hosts: string): void {
+    kernel.guest
+      .writeFile('/etc/hosts', 0o644, Buffer.from(hosts))
+      .catch((error) => this.#journal.error(`telling ${name} the names of the network`, error));
   }
 
   /** After an instance is gone: takes its port and published ports away, and with the last the whole network. */
@@ -180,6 +192,7 @@ export class Network {
       for (const gone of this.#gone) if (!known.has(gone)) this.#gone.delete(gone);
       // Nobody is to meet its port or its name from here on, also while the rest of it is removed.
       this.#gone.add(id);
+      this.#told.delete(id);
       for (const { hostAddress, hostPort } of spec.publish) await this.#forwards.end(hostAddress, hostPort);
       await this.#host.removePort(this.#port(networkNumber), this.#groups());
       if (spec.network === 'egress') await this.#keepUplink();
