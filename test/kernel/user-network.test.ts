@@ -84,6 +84,20 @@ describe.runIf(isPossible)('private network without root', () => {
     expect(readFileSync(`/proc/${keeper()}/status`, 'utf8')).toMatch(/^Uid:\s65534\s65534\s/m);
   });
 
+  it('confines each port as with root', async () => {
+    const enter = ['--preserve-credentials', '--user', '--net', '--target', String(keeper()), '--'];
+    const inside = (...argv: string[]) => execFileSync('nsenter', [...enter, ...argv], { encoding: 'utf8' });
+    for (const name of ['web', 'vm']) {
+      const { address } = await inspect(name);
+      const port = `p${address!.split('.').at(-1)}`;
+      expect(inside('nft', 'list', 'table', 'netdev', `pk-${port}`)).toMatch(/hook ingress .*policy drop/);
+      expect(inside('bridge', 'fdb', 'show', 'dev', port)).toMatch(/^02:50:0a:d5:\S+ master br0 static/m);
+      expect(inside('ip', '-d', 'link', 'show', port)).toMatch(/ learning off flood off /);
+    }
+    // The other ends are with who runs the kernels.
+    expect(inside('ip', '-o', 'link')).not.toMatch(/^\d+: k\d+/m);
+  });
+
   it('lets no frame through with an address that is another’s', async () => {
     const { address } = await inspect('vm');
     const reach = 'busybox ping -c 1 -W 2 10.213.0.1 >/dev/null && echo yes || echo no';
