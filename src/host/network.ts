@@ -86,24 +86,30 @@ export class HostNetwork {
   async addPort(port: NetworkPort, groups: readonly (readonly string[])[]): Promise<void> {
     const { peer, mac, address } = port;
     await this.#removeInterfaces([peer, port.interface]);
-    await this.#tools.batch([
+    await this.#confine({ device: peer, mac, address }, groups, [
       `link add ${peer} type veth peer name ${port.interface}`,
       ...[peer, port.interface].map((name) => `link set ${name} addrgenmode none`),
     ]);
-    await this.#confine({ device: peer, mac, address }, groups);
-    await this.#tools.ip(['link', 'set', peer, 'up']);
   }
 
-  /** The interface's way to the bridge, when nothing has passed yet. */
-  async #confine(rules: PortRules, groups: readonly (readonly string[])[]): Promise<void> {
+  /** Makes an interface a port, after `making` it: while its other end is down nothing passes. */
+  async #confine(
+    rules: PortRules,
+    groups: readonly (readonly string[])[],
+    making: readonly string[] = [],
+  ): Promise<void> {
     const { device, mac } = rules;
     try {
-      await this.#tools.nft(`${portFilter(rules)}\n${groupFilter(groups, this.#gateway)}`);
       await this.#tools.batch([
+        ...making,
         `link set ${device} master ${BRIDGE}`,
         `link set ${device} type bridge_slave ${PORT_OPTIONS}`,
+        `link set ${device} up`,
       ]);
-      await this.#tools.bridge(['fdb', 'replace', mac, 'dev', device, 'master', 'static']);
+      await Promise.all([
+        this.#tools.nft(`${portFilter(rules)}\n${groupFilter(groups, this.#gateway)}`),
+        this.#tools.bridge(['fdb', 'replace', mac, 'dev', device, 'master', 'static']),
+      ]);
       const [link, forwarding, filter] = await Promise.all([
         this.#tools.ip(['-j', '-d', 'link', 'show', device]),
         this.#tools.bridge(['-j', 'fdb', 'show', 'dev', device]),

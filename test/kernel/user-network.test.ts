@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { InstanceStatus } from '../../src/api/index.ts';
 import { cacheDirectory } from '../../src/sys/paths.ts';
+import { findTool } from '../../src/sys/tools.ts';
 import { freePort } from '../http.ts';
 import { PK, Sandbox, until } from '../pk.ts';
 
@@ -86,7 +87,8 @@ describe.runIf(isPossible)('private network without root', () => {
 
   it('confines each port as with root', async () => {
     const enter = ['--preserve-credentials', '--user', '--net', '--target', String(keeper()), '--'];
-    const inside = (...argv: string[]) => execFileSync('nsenter', [...enter, ...argv], { encoding: 'utf8' });
+    const inside = (...argv: string[]) =>
+      execFileSync(findTool('nsenter')!.path, [...enter, ...argv], { encoding: 'utf8' });
     for (const name of ['web', 'vm']) {
       const { address } = await inspect(name);
       const port = `p${address!.split('.').at(-1)}`;
