@@ -87,8 +87,8 @@ describe.runIf(isPossible)('private network without root', () => {
 
   it('confines each port as with root', async () => {
     const enter = ['--preserve-credentials', '--user', '--net', '--target', String(keeper()), '--'];
-    const inside = (...argv: string[]) =>
-      execFileSync(findTool('nsenter')!.path, [...enter, ...argv], { encoding: 'utf8' });
+    const asOwner = [...NOBODY.slice(1), findTool('nsenter')!.path, ...enter];
+    const inside = (...argv: string[]) => execFileSync(NOBODY[0]!, [...asOwner, ...argv], { encoding: 'utf8' });
     for (const name of ['web', 'vm']) {
       const { address } = await inspect(name);
       const port = `p${address!.split('.').at(-1)}`;
