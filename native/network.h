@@ -1,6 +1,8 @@
 /*
- * Ends of a network in another network namespace: what a VMM sends frames through without being in that namespace. The
- * namespace is named by a file of it; the process stays in its own.
+ * Ends of a network for a VMM, which is not in that network's namespace: one end of a veth pair, whose other end is the
+ * bridge's port, is taken from there into a namespace made for it. Nothing else is in it, and no process: the descriptor that
+ * is returned keeps it, and both ends of the pair go with the descriptor. So whatever a VMM makes of it (binds the socket anew,
+ * changes the tap) meets nobody else's frames.
  */
 #ifndef NETWORK_H
 #define NETWORK_H
@@ -19,6 +21,7 @@
 
 #include "descriptor.h"
 #include "namespace.h"
+#include "rtnetlink.h"
 
 /* From linux/if_tun.h, linux/if_ether.h, linux/if_packet.h, linux/ethtool.h and linux/sockios.h, which musl lacks. */
 #define TUN_SET_IFF 0x400454ca
@@ -32,11 +35,21 @@
 #define ETHTOOL_SET_GSO 0x24
 #define BRIDGE_ADD_INTERFACE 0x89a2
 
+#define NO_IPV6 "/proc/sys/net/ipv6/conf/default/disable_ipv6"
+/* Names in a tap's own namespace. */
+#define TAP "tap"
+#define BRIDGE "bridge"
+
 struct packet_address {
 	uint16_t family, protocol;
 	int32_t index;
 	uint16_t type;
 	uint8_t kind, length, address[8];
+};
+
+/* What is wanted of a namespace: `interface`, one end of a veth pair there. `peer`: the other end when a socket reads frames, else NULL. */
+struct network_end {
+	const char *namespace, *interface, *peer;
 };
 
 static int network_up(int control, const char *interface)
@@ -50,27 +63,6 @@ static int network_up(int control, const char *interface)
 	return ioctl(control, SIOCSIFFLAGS, &request);
 }
 
-/* What is wanted of a namespace: a tap as a port of `other`, or a packet socket on a veth end whose peer is `other`. */
-struct network_end {
-	const char *interface, *other;
-};
-
-static int network_open_tap(const struct network_end *end)
-{
-	struct ifreq request = {.ifr_flags = TUN_TAP_NO_PI_VNET_HDR};
-	int tap = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK), control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	snprintf(request.ifr_name, sizeof request.ifr_name, "%s", end->interface);
-	if (tap < 0 || control < 0 || ioctl(tap, TUN_SET_IFF, &request) != 0)
-		return -1;
-	memset(&request, 0, sizeof request);
-	snprintf(request.ifr_name, sizeof request.ifr_name, "%s", end->other);
-	request.ifr_ifindex = (int)if_nametoindex(end->interface);
-	if (ioctl(control, BRIDGE_ADD_INTERFACE, &request) != 0 || network_up(control, end->interface) != 0)
-		return -1;
-	return tap;
-}
-
 static void network_no_offload(int control, const char *interface, uint32_t command)
 {
 	uint32_t value[2] = {command, 0};
@@ -81,23 +73,75 @@ static void network_no_offload(int control, const char *interface, uint32_t comm
 	ioctl(control, ETHTOOL_REQUEST, &request);
 }
 
-static int network_open_packet(const struct network_end *end)
+/* In the network's namespace: leaves it for a new one, and takes the interface along. Returns a socket for control there, or -1. */
+static int network_take_away(const struct network_end *end)
+{
+	int control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), links = rtnetlink_open(), there, quiet;
+	unsigned index = if_nametoindex(end->interface);
+
+	if (control < 0 || links < 0 || index == 0)
+		return -1;
+	if (end->peer != NULL) {
+		network_no_offload(control, end->peer, ETHTOOL_SET_TX_CHECKSUM);
+		network_no_offload(control, end->peer, ETHTOOL_SET_TSO);
+		network_no_offload(control, end->peer, ETHTOOL_SET_GSO);
+	}
+	if (unshare(CLONE_NEWNET) != 0)
+		return -1;
+	/* Where it cannot be switched off, nothing of it passes the bridge all the same. */
+	quiet = open(NO_IPV6, O_WRONLY | O_CLOEXEC);
+	if (quiet >= 0 && write(quiet, "1", 1) == 1)
+		close(quiet);
+	there = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	close(control);
+	control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (there < 0 || control < 0 || rtnetlink_move(links, index, there) != 0 || network_up(control, end->interface) != 0)
+		return -1;
+	return control;
+}
+
+/* Joined with the interface by a bridge that learns nothing: it passes everything to the other of its two ports. */
+static int network_open_tap(int control, const char *interface)
+{
+	struct ifreq request = {.ifr_name = TAP, .ifr_flags = TUN_TAP_NO_PI_VNET_HDR};
+	int tap = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK), links = rtnetlink_open();
+	const char *ports[] = {TAP, interface};
+
+	if (tap < 0 || links < 0 || ioctl(tap, TUN_SET_IFF, &request) != 0 || rtnetlink_add_bridge(links, BRIDGE) != 0)
+		return -1;
+	for (int i = 0; i < 2; i++) {
+		memset(&request, 0, sizeof request);
+		snprintf(request.ifr_name, sizeof request.ifr_name, "%s", BRIDGE);
+		request.ifr_ifindex = (int)if_nametoindex(ports[i]);
+		if (ioctl(control, BRIDGE_ADD_INTERFACE, &request) != 0)
+			return -1;
+	}
+	return network_up(control, TAP) != 0 || network_up(control, BRIDGE) != 0 ? -1 : tap;
+}
+
+static int network_open_packet(const char *interface)
 {
 	struct packet_address address = {.family = AF_PACKET, .protocol = htons(ALL_PROTOCOLS)};
 	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), one = 1;
 
 	if (fd < 0)
 		return -1;
-	network_no_offload(fd, end->other, ETHTOOL_SET_TX_CHECKSUM);
-	network_no_offload(fd, end->other, ETHTOOL_SET_TSO);
-	network_no_offload(fd, end->other, ETHTOOL_SET_GSO);
 	setsockopt(fd, SOL_PACKET_LEVEL, PACKET_IGNORE_OUTGOING_OPTION, &one, sizeof one);
-	address.index = (int)if_nametoindex(end->interface);
+	address.index = (int)if_nametoindex(interface);
 	return address.index != 0 && bind(fd, (struct sockaddr *)&address, sizeof address) == 0 ? fd : -1;
 }
 
-/* Has a child open it in the namespace: who enters a user namespace cannot come back. Returns the descriptor, or -1. */
-static int network_fetch(const char *namespace, const struct network_end *end, int (*open_end)(const struct network_end *))
+static int network_open(const struct network_end *end)
+{
+	int control = namespace_enter(end->namespace) != 0 ? -1 : network_take_away(end);
+
+	if (control < 0)
+		return -1;
+	return end->peer == NULL ? network_open_tap(control, end->interface) : network_open_packet(end->interface);
+}
+
+/* Has a child open it: who enters a namespace of a user cannot come back. Returns the descriptor, or -1. */
+static int network_fetch(const struct network_end *end)
 {
 	int pair[2], fd, error;
 	char byte = 0;
@@ -107,7 +151,7 @@ static int network_fetch(const char *namespace, const struct network_end *end, i
 		return -1;
 	child = fork();
 	if (child == 0) {
-		fd = namespace_enter(namespace) != 0 ? -1 : open_end(end);
+		fd = network_open(end);
 		byte = (char)errno;
 		if (fd < 0 || send_descriptor(pair[1], fd, 0) != 0)
 			(void)!write(pair[1], &byte, 1);
@@ -126,10 +170,10 @@ static int network_fetch(const char *namespace, const struct network_end *end, i
 	return fd;
 }
 
-/* A new tap interface as a port of a bridge; it goes with the descriptor. */
-static int network_tap(const char *namespace, const char *interface, const char *bridge)
+/* A new tap, joined with `interface`, one end of a veth pair of which the other is the bridge's port. */
+static int network_tap(const char *namespace, const char *interface)
 {
-	return network_fetch(namespace, &(struct network_end){interface, bridge}, network_open_tap);
+	return network_fetch(&(struct network_end){namespace, interface, NULL});
 }
 
 /*
@@ -138,7 +182,7 @@ static int network_tap(const char *namespace, const char *interface, const char 
  */
 static int network_packet(const char *namespace, const char *interface, const char *peer)
 {
-	return network_fetch(namespace, &(struct network_end){interface, peer}, network_open_packet);
+	return network_fetch(&(struct network_end){namespace, interface, peer});
 }
 
 #endif

@@ -3,6 +3,10 @@
  *
  * Takes TCP connections of the host and joins each with one to a target in a network namespace. Says `ready` and detaches from
  * its standard streams; FILE then says `PID START_TIME`. Ends by SIGTERM, and when FILE is gone or names another process.
+ *
+ * So many connections at once. One more takes the place of another: of the address that has the most, where its own has fewer;
+ * else of one that never said anything or is long silent, or it is reset. So no address closes the port to others, and no silent
+ * clients close it to anybody.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -10,7 +14,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <string.h>
-#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -19,6 +23,20 @@
 
 #define PAIRS 1024
 #define BUFFER_BYTES 32768
+/* Besides those of connections. */
+#define OTHER_FILES 64
+/* For addresses of clients; two that share a place are counted as one. */
+#define PLACES 4096
+/* How long the target may take to answer, and how long a connection is silent before another of its client may take its place. */
+#define CONNECT_S 30
+#define SILENT_S 60
+/* Of peers that are gone without a word. */
+#define KEEP_IDLE_S 300
+#define KEEP_INTERVAL_S 60
+#define KEEP_COUNT 5
+/* After the kernel had no file or memory for another connection. */
+#define ACCEPT_AGAIN_MS 200
+#define ACCEPT_AT_ONCE 16
 
 /* One direction: what was read from one socket and not yet written to the other. */
 struct flow {
@@ -29,12 +47,16 @@ struct flow {
 
 struct pair {
 	int fd[2]; /* client, target; -1: the slot is free */
-	int connecting;
+	int connecting, spoke; /* spoke: the client sent something */
+	unsigned place; /* of the client's address */
+	time_t begun, moved; /* when something last moved */
 	struct flow flow[2]; /* [0] client to target */
 };
 
 static struct pair pairs[PAIRS];
 static char *memory;
+static unsigned count_of[PLACES];
+static time_t now;
 
 static _Noreturn void die(const char *what)
 {
@@ -42,33 +64,116 @@ static _Noreturn void die(const char *what)
 	exit(errno == EADDRINUSE ? 3 : 1);
 }
 
+static void allow_files(void)
+{
+	struct rlimit limit;
+	rlim_t wanted = 2 * PAIRS + OTHER_FILES;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		die("limit of open files");
+	if (limit.rlim_cur >= wanted)
+		return;
+	limit.rlim_cur = wanted;
+	if (limit.rlim_max < wanted)
+		limit.rlim_max = wanted;
+	if (setrlimit(RLIMIT_NOFILE, &limit) == 0)
+		return;
+	getrlimit(RLIMIT_NOFILE, &limit);
+	fprintf(stderr, "pk-forward: it needs %d open files, and the limit is %llu: raise it (ulimit -Hn, LimitNOFILE=)\n",
+		2 * PAIRS + OTHER_FILES, (unsigned long long)limit.rlim_max);
+	exit(1);
+}
+
 static void drop(struct pair *p)
 {
 	close(p->fd[0]), close(p->fd[1]);
 	p->fd[0] = p->fd[1] = -1;
+	count_of[p->place]--;
 }
 
-static void take(int listener, const struct sockaddr_in *target)
+/* Its client sees a reset, as it would without us. */
+static void hang_up(int client)
 {
-	int one = 1, client = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), other;
-	struct pair *p = pairs;
+	struct linger hard = { 1, 0 };
+
+	setsockopt(client, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+}
+
+static void drop_hard(struct pair *p)
+{
+	hang_up(p->fd[0]);
+	drop(p);
+}
+
+/* Of two connections the one that is missed less: that never spoke, and then that is silent longer. */
+static int is_less(const struct pair *a, const struct pair *b)
+{
+	if (a->spoke != b->spoke)
+		return !a->spoke;
+	return a->spoke ? a->moved < b->moved : a->begun < b->begun;
+}
+
+/* A place for one more connection of this address; NULL when it has to go itself. */
+static struct pair *make_room(unsigned place)
+{
+	struct pair *p, *victim = NULL;
+	unsigned heaviest = place;
+
+	for (p = pairs; p < pairs + PAIRS; p++) {
+		if (p->fd[0] < 0)
+			return p;
+		/* One more alone is no reason: two would drive each other out in turn. */
+		if (count_of[p->place] > count_of[heaviest] + (heaviest == place))
+			heaviest = p->place;
+	}
+	for (p = pairs; p < pairs + PAIRS; p++) {
+		int is_candidate = heaviest == place ? count_of[p->place] >= count_of[place] : p->place == heaviest;
+
+		if (is_candidate && (victim == NULL || is_less(p, victim)))
+			victim = p;
+	}
+	if (victim == NULL || (heaviest == place && victim->spoke && now - victim->moved < SILENT_S))
+		return NULL;
+	drop_hard(victim);
+	return victim;
+}
+
+static void set_number(int fd, int level, int option, int value)
+{
+	setsockopt(fd, level, option, &value, sizeof value);
+}
+
+/* Negative: there was no file or memory for it. */
+static int take(int listener, const struct sockaddr_in *target)
+{
+	struct sockaddr_in from = { 0 };
+	socklen_t size = sizeof from;
+	int client = accept4(listener, (struct sockaddr *)&from, &size, SOCK_NONBLOCK | SOCK_CLOEXEC), other;
+	unsigned place = ntohl(from.sin_addr.s_addr) * 2654435761u % PLACES;
+	struct pair *p;
 
 	if (client < 0)
-		return;
-	while (p < pairs + PAIRS && p->fd[0] >= 0)
-		p++;
-	other = p == pairs + PAIRS ? -1 : socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		return errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM ? -1 : 0;
+	p = make_room(place);
+	other = p == NULL ? -1 : socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (other < 0 || (connect(other, (const struct sockaddr *)target, sizeof *target) != 0 && errno != EINPROGRESS)) {
 		if (other >= 0)
 			close(other);
+		hang_up(client);
 		close(client);
-		return;
+		return 0;
 	}
-	setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-	setsockopt(other, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-	p->fd[0] = client, p->fd[1] = other, p->connecting = 1;
-	for (int i = 0; i < 2; i++)
+	*p = (struct pair){ .fd = { client, other }, .connecting = 1, .place = place, .begun = now, .moved = now };
+	count_of[place]++;
+	for (int i = 0; i < 2; i++) {
 		p->flow[i] = (struct flow){ .bytes = memory + ((size_t)(p - pairs) * 2 + (size_t)i) * BUFFER_BYTES };
+		set_number(p->fd[i], IPPROTO_TCP, TCP_NODELAY, 1);
+		set_number(p->fd[i], SOL_SOCKET, SO_KEEPALIVE, 1);
+		set_number(p->fd[i], IPPROTO_TCP, TCP_KEEPIDLE, KEEP_IDLE_S);
+		set_number(p->fd[i], IPPROTO_TCP, TCP_KEEPINTVL, KEEP_INTERVAL_S);
+		set_number(p->fd[i], IPPROTO_TCP, TCP_KEEPCNT, KEEP_COUNT);
+	}
+	return 0;
 }
 
 /* Moves what can be moved in one direction. Negative: the pair is over. */
@@ -82,7 +187,7 @@ static int move(struct pair *p, int way)
 		if (n == 0)
 			f->ended = 1;
 		else if (n > 0)
-			f->from = 0, f->to = (size_t)n;
+			f->from = 0, f->to = (size_t)n, p->moved = now, p->spoke |= way == 0;
 		else if (errno != EAGAIN && errno != EINTR)
 			return -1;
 	}
@@ -92,7 +197,7 @@ static int move(struct pair *p, int way)
 			continue;
 		if (n < 0)
 			return errno == EAGAIN ? 0 : -1;
-		f->from += (size_t)n;
+		f->from += (size_t)n, p->moved = now;
 	}
 	f->from = f->to = 0;
 	if (f->ended == 1) {
@@ -115,11 +220,7 @@ static void serve(struct pair *p, short client, short target)
 		if (!target)
 			return;
 		if (getsockopt(p->fd[1], SOL_SOCKET, SO_ERROR, &error, &length) != 0 || error) {
-			/* The client sees a reset, as it would without us. */
-			struct linger hard = { 1, 0 };
-
-			setsockopt(p->fd[0], SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
-			drop(p);
+			drop_hard(p);
 			return;
 		}
 		p->connecting = 0;
@@ -131,11 +232,12 @@ static void serve(struct pair *p, short client, short target)
 static _Noreturn void loop(int listener, const struct sockaddr_in *target, const char *file)
 {
 	static struct pollfd polls[1 + 2 * PAIRS];
-	struct timespec now;
+	struct timespec time;
 	time_t looked = 0;
+	int is_short = 0; /* of files or memory */
 
 	for (;;) {
-		polls[0] = (struct pollfd){ listener, POLLIN, 0 };
+		polls[0] = (struct pollfd){ is_short ? -1 : listener, POLLIN, 0 };
 		for (int i = 0; i < PAIRS; i++) {
 			struct pair *p = &pairs[i];
 			short want[2] = { 0, 0 };
@@ -151,19 +253,24 @@ static _Noreturn void loop(int listener, const struct sockaddr_in *target, const
 			for (int side = 0; side < 2; side++)
 				polls[1 + 2 * i + side] = (struct pollfd){ want[side] || p->connecting ? p->fd[side] : -1, want[side], 0 };
 		}
-		if (poll(polls, 1 + 2 * PAIRS, LOOK_MS) < 0 && errno != EINTR)
-			die("poll");
-		clock_gettime(CLOCK_MONOTONIC, &now);
-		if (now.tv_sec - looked >= LOOK_MS / 1000) {
-			looked = now.tv_sec;
+		if (poll(polls, 1 + 2 * PAIRS, is_short ? ACCEPT_AGAIN_MS : LOOK_MS) < 0 && errno != EINTR)
+			poll(NULL, 0, ACCEPT_AGAIN_MS);
+		is_short = 0;
+		clock_gettime(CLOCK_MONOTONIC, &time);
+		now = time.tv_sec;
+		if (now - looked >= LOOK_MS / 1000) {
+			looked = now;
 			if (!keep_is_wanted(file))
 				exit(0);
+			for (struct pair *p = pairs; p < pairs + PAIRS; p++)
+				if (p->fd[0] >= 0 && p->connecting && now - p->begun > CONNECT_S)
+					drop_hard(p);
 		}
 		for (int i = 0; i < PAIRS; i++)
 			if (pairs[i].fd[0] >= 0 && (polls[1 + 2 * i].revents || polls[2 + 2 * i].revents))
 				serve(&pairs[i], polls[1 + 2 * i].revents, polls[2 + 2 * i].revents);
-		if (polls[0].revents)
-			take(listener, target);
+		for (int i = 0; i < ACCEPT_AT_ONCE && polls[0].revents && !is_short; i++)
+			is_short = take(listener, target) < 0;
 	}
 }
 
@@ -185,6 +292,7 @@ int main(int argc, char **argv)
 	errno = EINVAL;
 	if (argc != 7 || address(argv[2], argv[3], &here) || address(argv[5], argv[6], &target))
 		die("usage: pk-forward FILE LISTEN_ADDRESS LISTEN_PORT NAMESPACE TARGET_ADDRESS TARGET_PORT");
+	allow_files();
 	memory = malloc((size_t)PAIRS * 2 * BUFFER_BYTES); /* touched only as far as connections use it */
 	listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (memory == NULL || listener < 0)

@@ -188,18 +188,17 @@ static void pass_file(struct client *c, const char *path)
 	pass_fd(c, fd, errno, path);
 }
 
-/* NAMESPACE INTERFACE BRIDGE */
+/* NAMESPACE INTERFACE */
 static void pass_tap(struct client *c, char *text)
 {
 	char *save = NULL, *namespace = strtok_r(text, " ", &save), *interface = strtok_r(NULL, " ", &save);
-	char *bridge = strtok_r(NULL, " ", &save);
 	int fd;
 
-	if (bridge == NULL) {
+	if (interface == NULL) {
 		answer(c, "error not a tap\n");
 		return;
 	}
-	fd = network_tap(namespace, interface, bridge);
+	fd = network_tap(namespace, interface);
 	pass_fd(c, fd, errno, interface);
 }
 

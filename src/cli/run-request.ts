@@ -52,7 +52,7 @@ export function runRequest(invocation: Invocation, around: Surroundings): Create
   if (stopGrace !== undefined) request.stopGraceMs = parseDuration(stopGrace, '--stop-grace');
   Object.assign(request, size(invocation));
   if (invocation.flag('cold')) request.cold = true;
-  for (const key of ['name', 'image', 'hostname', 'restart'] as const) {
+  for (const key of ['name', 'image', 'hostname', 'tenant', 'restart'] as const) {
     const value = invocation.value(key);
     if (value !== undefined) Object.assign(request, { [key]: value });
   }

@@ -10,6 +10,7 @@ import {
   type ChannelStatus,
   type ChannelUse,
   channelRequestSchema,
+  checkTenants,
   type EndRecord,
   endOf,
   HOST,
@@ -49,6 +50,8 @@ export interface ChannelsOptions {
   directory: string;
   keepers: Keepers;
   store: Records<ChannelRecord>;
+  /** Of an instance that there is; undefined when there is none. */
+  tenantOf(instance: string): string | null | undefined;
   events: EventLog;
   clock: Clock;
   journal: Journal;
@@ -102,6 +105,8 @@ export class Channels implements ChannelManager {
     checkName(request.name);
     for (const field of ['from', 'to'] as const) checkName(request[field], field);
     const entry = await this.#mutex.run(async () => {
+      const { tenantOf } = this.#options;
+      checkTenants(request.name, 'to', [request.from, tenantOf(request.from)], [request.to, tenantOf(request.to)]);
       const end = (owner: string): EndRecord => ({ owner, slot: this.#freeSlot(owner), claimed: false });
       return await this.#make(request, end(request.from), end(request.to), stack);
     });
@@ -135,10 +140,10 @@ export class Channels implements ChannelManager {
 
   /**
    * Gives an instance that is about to be created the ends it asks for: makes channels that are not there, and takes ends
-   * that are the host's. Resolves with what undoes that. Rejects with `conflict` when an end is another's or in use; then
-   * nothing was taken.
+   * that are the host's. Resolves with what undoes that. Rejects with `conflict` when an end is another's or in use, or the
+   * other end another tenant's; then nothing was taken.
    */
-  async claim(instance: string, uses: readonly ChannelUse[]): Promise<() => Promise<void>> {
+  async claim(instance: string, tenant: string | null, uses: readonly ChannelUse[]): Promise<() => Promise<void>> {
     const made: Entry[] = [];
     const undo = async () => {
       this.#release((owner) => owner === instance);
@@ -148,7 +153,7 @@ export class Channels implements ChannelManager {
         if (!isTaken) await this.#erase(entry);
       }
     };
-    if (uses.length > 0)
+    if (this.#entries.size + uses.length > 0)
       await this.#mutex.run(async () => {
         try {
           for (const use of uses) {
@@ -156,12 +161,23 @@ export class Channels implements ChannelManager {
             await this.#claim(instance, use);
             if (isNew) made.push(this.#entry(use.name));
           }
+          this.checkOwner(instance, tenant);
         } catch (error) {
           await undo();
           throw error;
         }
       });
     return () => (uses.length > 0 ? this.#mutex.run(undo) : Promise.resolve());
+  }
+
+  /** Throws `conflict` when a channel of an instance would lead to one of another tenant than `tenant`. */
+  checkOwner(instance: string, tenant: string | null, tenantOf = this.#options.tenantOf): void {
+    for (const { record } of this.#entries.values())
+      for (const side of SIDES) {
+        const other = endOf(record, otherSide(side)).owner;
+        if (endOf(record, side).owner !== instance) continue;
+        checkTenants(record.name, 'tenant', [instance, tenant], [other, tenantOf(other)]);
+      }
   }
 
   /** Gives back to the host what an instance that is gone had claimed. */

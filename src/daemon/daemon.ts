@@ -20,6 +20,7 @@ import { Forwards } from './forwards.ts';
 import { HostPool, type PoolEnforcement } from './host-pool.ts';
 import { type Identities, identitiesOf } from './identities.ts';
 import { type Journal, silentJournal } from './journal.ts';
+import { type MetricsAddress, type MetricsServer, serveMetrics } from './metrics-server.ts';
 import { Mutex } from './mutex.ts';
 import { Network } from './network.ts';
 import { Resources } from './resources.ts';
@@ -28,7 +29,6 @@ import { Stacks } from './stacks.ts';
 import { forgetHolder, Store } from './store.ts';
 import { Supervisor } from './supervisor.ts';
 import { Telemetry } from './telemetry.ts';
-import { type MetricsServer, serveMetrics } from './telemetry-options.ts';
 
 export interface DaemonOptions {
   /** Absolute path of the state directory; made if absent. */
@@ -48,11 +48,13 @@ export interface DaemonOptions {
   /** How often a second instances are measured, 1 to 10; default 2. */
   samplesPerSecond?: number;
   /** Where Prometheus may ask as well; default: the socket alone. */
-  metricsAddress?: { host: string; port: number } | undefined;
+  metricsAddress?: MetricsAddress | undefined;
   /** Version of the package. */
   version?: string;
   /** Whose kernels' processes are; default: as this user can give. */
   identities?: Identities;
+  /** Whether the network of the host may be used; default: whether this is root. */
+  privileged?: boolean;
   /** Rotation of workload logs. */
   logBytes?: number;
   /** Called when a client asked for the end. Default: close(). */
@@ -73,7 +75,7 @@ export interface Daemon {
  * database is damaged, `permission` when the directory cannot be written.
  */
 export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
-  const { home, clock = systemClock, journal = silentJournal } = options;
+  const { home, clock = systemClock, journal = silentJournal, privileged = process.getuid?.() === 0 } = options;
   const paths = layout(home);
   checkSocketPath(paths.socket);
   takePlace(home, STATE);
@@ -89,6 +91,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     directory: paths.channels,
     keepers: new Keepers(join(paths.channels, KEEPER_DIRECTORY)),
     store: store.channels,
+    tenantOf: (instance) => supervisor.find(instance)?.record.spec.tenant,
     events,
     clock,
     journal,
@@ -96,6 +99,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   const drivers = new Drivers(options.drivers, options.defaultImage);
   const network: Network = new Network(
     home,
+    privileged,
     new Forwards(join(home, 'forwards')),
     () => supervisor.list().map(({ record }) => record),
     journal,

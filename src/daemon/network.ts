@@ -1,5 +1,6 @@
 /** The private network of a daemon: addresses, names and published ports of its instances. */
 import { createHash } from 'node:crypto';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { Capabilities, Kernel, LaunchSpec } from '../driver/index.ts';
 import {
@@ -13,11 +14,12 @@ import {
   Uplink,
 } from '../host/index.ts';
 import type { InstanceRecord, InstanceSpec, PublishedPort } from '../instance/index.ts';
-import { PolykernelError } from '../sys/errors.ts';
+import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import type { Forwards } from './forwards.ts';
 import type { Journal } from './journal.ts';
 import { Mutex } from './mutex.ts';
 import { NameTeller } from './name-teller.ts';
+import { checkNames, hostsFile, type Named } from './network-names.ts';
 
 const NETMASK = '255.255.0.0';
 const PREFIX = 16;
@@ -35,42 +37,55 @@ type Member = Pick<InstanceRecord, 'id' | 'spec' | 'networkNumber' | 'launch'>;
  * - The namespace exists while an instance has a number in it; whoever takes the last away removes it.
  * - The way out exists while one of them has egress, and lets no other's address pass.
  * - A port is made before the kernel that has it starts, and lets only frames with its own addresses in.
+ * - Frames and names pass between instances of the same tenant alone; those without one are one tenant.
  */
 export class Network {
   readonly #host: HostNetwork;
   /** null without root: there is none. */
   readonly #uplink: Uplink | null;
   readonly #forwards: Forwards;
-  readonly #members: () => readonly Member[];
+  readonly #all: () => readonly Member[];
+  /** Ids of those that have left, and are still being removed. */
+  readonly #gone = new Set<string>();
+  readonly #privileged: boolean;
   readonly #lost: (member: Member) => void;
   /** Of those that are in the network. */
   readonly #kernels = new Map<string, Kernel>();
+  /** By id: the names an instance was started with. */
+  readonly #told = new Map<string, string>();
   readonly #teller: NameTeller;
+  readonly #journal: Journal;
   readonly #mutex = new Mutex();
   readonly #listeners = new Set<() => void>();
 
-  /** `home` names the namespace; `members`: all instances there are; `lost` is told of a running one that is in no network any more. */
+  /**
+   * `home` names the namespace; `privileged`: it is root's; `members`: all instances there are; `lost` is told of a running one
+   * that is in no network any more.
+   */
   constructor(
     home: string,
+    privileged: boolean,
     forwards: Forwards,
     members: () => readonly Member[],
     journal: Journal,
     lost: (member: Member) => void,
   ) {
     const name = `pk-${createHash('sha256').update(home).digest('hex').slice(0, 8)}`;
-    const isRoot = process.getuid?.() === 0;
-    const namespace = isRoot ? new NamedNamespace(name) : new KeptNamespace(join(home, KEEPER_FILE));
-    this.#host = new HostNetwork(namespace);
-    this.#uplink = isRoot ? new Uplink(name, namespace) : null;
+    const namespace = privileged ? new NamedNamespace(name) : new KeptNamespace(join(home, KEEPER_FILE));
+    this.#host = new HostNetwork(namespace, `${addressOf(BRIDGE_NUMBER)}/${PREFIX}`);
+    this.#uplink = privileged ? new Uplink(name, namespace) : null;
     this.#forwards = forwards;
-    this.#members = members;
+    this.#privileged = privileged;
+    this.#all = members;
+    this.#journal = journal;
     this.#teller = new NameTeller((text, error) => journal.error(text, error));
     this.#lost = lost;
   }
 
-  /** An address for a new instance. Throws `unavailable` where there can be no network, `conflict` for a port that is taken. */
-  take({ network, publish }: Pick<InstanceSpec, 'network' | 'publish'>): number {
-    const obstacle = networkObstacle(network === 'egress' ? 'egress' : 'private');
+  /** An address for a new instance. Throws `unavailable` where there can be no network, `conflict` for a port or a name that is taken. */
+  take(spec: Pick<InstanceSpec, 'network' | 'publish' | 'name' | 'hostname' | 'tenant'>): number {
+    const { network, publish } = spec;
+    const obstacle = networkObstacle(network === 'egress' ? 'egress' : 'private', this.#privileged);
     if (obstacle !== null) {
       const { reason, hint } = obstacle;
       const fields = { field: 'network', value: network, hint };
@@ -86,9 +101,32 @@ export class Network {
         });
       }
     }
+    checkNames(spec, this.#named(), hostname());
     const taken = new Set(this.#members().map(({ networkNumber }) => networkNumber));
     for (let number = BRIDGE_NUMBER + 1; number <= LAST_NUMBER; number++) if (!taken.has(number)) return number;
     throw new PolykernelError('conflict', 'all addresses of the private network are in use', { field: 'network' });
+  }
+
+  /**
+   * What would be wrong with the names of these, were they all there in place of those of the same names and of the instances
+   * that `isReplaced`: the error by name.
+   */
+  nameProblems(
+    specs: readonly InstanceSpec[],
+    isReplaced: (spec: InstanceSpec) => boolean,
+  ): Map<string, PolykernelError> {
+    const names = new Set(specs.map(({ name }) => name));
+    const planned = specs.map((spec) => ({ spec, address: spec.network === 'none' ? null : 'planned' }));
+    const stay = this.#named().filter(({ spec }) => !names.has(spec.name) && !isReplaced(spec));
+    const problems = new Map<string, PolykernelError>();
+    for (const { spec, address } of planned) {
+      try {
+        if (address !== null) checkNames(spec, [...planned, ...stay], hostname());
+      } catch (error) {
+        problems.set(spec.name, asPolykernelError(error, `naming ${spec.name}`));
+      }
+    }
+    return problems;
   }
 
   /** Before a start: makes the port of an instance and publishes its ports. null when it has no network. */
@@ -99,7 +137,7 @@ export class Network {
     // What fails a start is told as one text.
     if (tap !== null) throw new PolykernelError('unavailable', `${tap.reason}. ${tap.hint}`, { field: 'network' });
     return await this.#mutex.run(async () => {
-      const isNew = await this.#host.ensure(`${addressOf(BRIDGE_NUMBER)}/${PREFIX}`);
+      const isNew = await this.#host.ensure();
       if (isNew) {
         this.#lose(() => true);
         await this.#forwards.endAllBut([]);
@@ -107,11 +145,13 @@ export class Network {
       const port = this.#port(networkNumber);
       const out = record.spec.network === 'egress';
       if (out) await this.#uplink?.ensure(this.#egress());
-      if (networkPort !== 'none') await this.#host.addPort(port, networkPort === 'veth');
+      if (networkPort !== 'none') await this.#host.addPort(port, this.#groups());
       for (const each of record.spec.publish)
         if (!this.#forwards.lives(each)) await this.#forwards.start(each, port.namespace, port.address);
       const wayOut = out ? { gateway: addressOf(BRIDGE_NUMBER), resolvConf: resolvConf() } : null;
-      return { port, hosts: this.#hosts(), wayOut };
+      const hosts = hostsFile(this.#named(), record.spec.tenant);
+      this.#told.set(record.id, hosts);
+      return { port, hosts, wayOut };
     });
   }
 
@@ -121,6 +161,10 @@ export class Network {
     if (member?.networkNumber == null) return;
     this.#kernels.set(name, kernel);
     this.#changed();
+    // While it booted others may have come or gone.
+    const hosts = hostsFile(this.#named(), member.spec.tenant);
+    if (this.#told.get(member.id) !== hosts) this.#tell(kernel, hosts);
+    this.#told.delete(member.id);
     void kernel.exited.then(() => {
       if (this.#kernels.get(name) !== kernel) return;
       this.#kernels.delete(name);
@@ -130,19 +174,30 @@ export class Network {
 
   /** Tells all kernels the names there are now. */
   tellNames(): void {
-    const content = Buffer.from(this.#hosts());
-    for (const kernel of this.#kernels.values()) this.#teller.tell(kernel, content);
+    const named = this.#named();
+    for (const { spec } of this.#members()) {
+      const kernel = this.#kernels.get(spec.name);
+      if (kernel !== undefined) this.#tell(kernel, hostsFile(named, spec.tenant));
+    }
+  }
+
+  #tell(kernel: Kernel, hosts: string): void {
+    this.#teller.tell(kernel, Buffer.from(hosts));
   }
 
   /** After an instance is gone: takes its port and published ports away, and with the last the whole network. */
-  async leave({ networkNumber, spec }: Member): Promise<void> {
+  async leave({ id, networkNumber, spec }: Member): Promise<void> {
     if (networkNumber === null) return;
     await this.#mutex.run(async () => {
+      const known = new Set(this.#all().map((member) => member.id));
+      for (const gone of this.#gone) if (!known.has(gone)) this.#gone.delete(gone);
+      // Nobody is to meet its port or its name from here on, also while the rest of it is removed.
+      this.#gone.add(id);
+      this.#told.delete(id);
       for (const { hostAddress, hostPort } of spec.publish) await this.#forwards.end(hostAddress, hostPort);
-      await this.#host.removePort(this.#port(networkNumber));
-      if (spec.network === 'egress') await this.#keepUplink(spec.name);
-      const others = this.#members().some((each) => each.networkNumber !== null && each.spec.name !== spec.name);
-      if (!others) await this.#host.remove();
+      await this.#host.removePort(this.#port(networkNumber), this.#groups());
+      if (spec.network === 'egress') await this.#keepUplink();
+      if (!this.#members().some((each) => each.networkNumber !== null)) await this.#host.remove();
     });
     this.#changed();
     this.tellNames();
@@ -156,7 +211,7 @@ export class Network {
 
   /** Why no HAProxy can reach what is in it; null where one can. */
   obstacle(): string | null {
-    return process.getuid?.() === 0 ? null : 'HAProxy can enter the network only as root';
+    return this.#privileged ? null : 'HAProxy can enter the network only as root';
   }
 
   /** File of the network's namespace; null while there is none. */
@@ -186,6 +241,14 @@ export class Network {
       const { namespace } = this.#port(networkNumber!);
       return !this.#host.exists || launch?.network?.port.namespace !== namespace;
     });
+    const ports = members.map(({ networkNumber }) => this.#port(networkNumber!));
+    try {
+      await this.#host.takeOver(ports, this.#groups());
+    } catch (error) {
+      this.#journal.error('taking over the network of an earlier Polykernel', error);
+      await this.#host.remove();
+      this.#lose(() => true);
+    }
     const wanted = new Set(members.flatMap(({ networkNumber }) => [`k${networkNumber}`, `p${networkNumber}`]));
     for (const name of await this.#host.ports()) if (!wanted.has(name)) await this.#host.removeInterface(name);
     for (const { spec, networkNumber } of members) {
@@ -196,16 +259,38 @@ export class Network {
     await this.#keepUplink();
   }
 
-  /** Addresses that may get out; `but`: the name of one that is going. */
-  #egress(but?: string): string[] {
+  #members(): readonly Member[] {
+    return this.#all().filter(({ id }) => !this.#gone.has(id));
+  }
+
+  #named(): (Named & Pick<Member, 'spec'>)[] {
+    return this.#members().map(({ spec, networkNumber }) => ({
+      spec,
+      address: networkNumber === null ? null : addressOf(networkNumber),
+    }));
+  }
+
+  /** Ports of those that may meet, by tenant; an earlier Polykernel made a tap the port itself, with the name of that end. */
+  #groups(): string[][] {
+    const groups = new Map<string | null, string[]>();
+    for (const { spec, networkNumber } of this.#members()) {
+      if (networkNumber === null) continue;
+      const { peer, interface: end } = this.#port(networkNumber);
+      groups.set(spec.tenant, [...(groups.get(spec.tenant) ?? []), peer, end]);
+    }
+    return [...groups.values()];
+  }
+
+  /** Addresses that may get out. */
+  #egress(): string[] {
     return this.#members().flatMap(({ spec, networkNumber }) =>
-      spec.network === 'egress' && networkNumber !== null && spec.name !== but ? [addressOf(networkNumber)] : [],
+      spec.network === 'egress' && networkNumber !== null ? [addressOf(networkNumber)] : [],
     );
   }
 
   /** Closes the way out to all that may not use it, and removes it when nobody may. */
-  async #keepUplink(but?: string): Promise<void> {
-    const addresses = this.#egress(but);
+  async #keepUplink(): Promise<void> {
+    const addresses = this.#egress();
     if (addresses.length > 0 && this.#host.exists) await this.#uplink?.ensure(addresses);
     else await this.#uplink?.remove();
   }
@@ -221,16 +306,6 @@ export class Network {
 
   #port(number: number): NetworkPort {
     return this.#host.port(number, addressOf(number), NETMASK);
-  }
-
-  /** /etc/hosts of every guest: names come from here alone, so that none can take another's. */
-  #hosts(): string {
-    const lines = this.#members().flatMap(({ spec, networkNumber }) =>
-      networkNumber === null
-        ? []
-        : [`${addressOf(networkNumber)} ${[...new Set([spec.name, spec.hostname])].join(' ')}`],
-    );
-    return ['127.0.0.1 localhost', ...lines.sort(), ''].join('\n');
   }
 }
 

@@ -102,6 +102,8 @@ export class Stacks {
         specs.set(name, await resolved.catch((error) => asPolykernelError(error, `resolving ${name}`)));
       }),
     );
+    const resolved = [...specs.values()].filter((spec): spec is InstanceSpec => !(spec instanceof PolykernelError));
+    for (const [name, problem] of this.#supervisor.nameProblems(resolved, stack.name)) specs.set(name, problem);
     const facts = await this.#drivers.facts();
     return {
       plan: plan({

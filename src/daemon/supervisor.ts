@@ -59,8 +59,8 @@ export interface SupervisorOptions {
   journal: Journal;
   clock: Clock;
   hostPool: HostPool;
-  network: Pick<Network, 'take' | 'join' | 'leave' | 'tellNames'>;
-  channels: Pick<Channels, 'claim' | 'release' | 'regionsOf'>;
+  network: Pick<Network, 'take' | 'nameProblems' | 'join' | 'leave' | 'tellNames'>;
+  channels: Pick<Channels, 'claim' | 'checkOwner' | 'release' | 'regionsOf'>;
   /** A kernel of an instance is ready, started with `regions` of shared memory or found again. */
   kernelUp(record: InstanceRecord, kernel: Kernel, regions: readonly SharedRegion[], adopted: boolean): void;
   /** Uniform in [0, 1). */
@@ -152,6 +152,11 @@ export class Supervisor {
     return [...this.#entries.values()].map((entry) => entry.instance);
   }
 
+  /** By name; undefined when there is none. */
+  find(name: string): Instance | undefined {
+    return this.#entries.get(name)?.instance;
+  }
+
   /** By name or id. Throws `not-found`. */
   get(name: string): Instance {
     return this.#entry(name).instance;
@@ -194,7 +199,7 @@ export class Supervisor {
       const id = newInstanceId();
       this.#images.set(id, image ?? (await this.#options.resolveImage(spec.image)));
       taken.defer(() => void this.#images.delete(id));
-      const unclaim = await this.#options.channels.claim(name, spec.channels);
+      const unclaim = await this.#options.channels.claim(name, spec.tenant, spec.channels);
       taken.defer(unclaim);
       const identity = this.#options.identities.take(id);
       taken.defer(() => this.#options.identities.release(id));
@@ -264,7 +269,9 @@ export class Supervisor {
     changes: ReadonlyMap<string, Partial<Pick<InstanceRecord, 'spec' | 'placement' | 'definition'>>>,
     pool: Pool | null,
   ): void {
-    const { hostPool, store } = this.#options;
+    const { hostPool, store, channels } = this.#options;
+    const tenantOf = (name: string) => (changes.get(name)?.spec ?? this.find(name)?.record.spec)?.tenant;
+    for (const [name, { spec }] of changes) if (spec !== undefined) channels.checkOwner(name, spec.tenant, tenantOf);
     const partitions: Record<string, Partition | null> = {};
     const updates = [...changes].map(([name, change]) => {
       const { instance } = this.#entry(name);
@@ -320,6 +327,11 @@ export class Supervisor {
     );
     await acceptSources(spec.root, spec.volumes);
     return spec;
+  }
+
+  /** What would be wrong with the names of these as the kernels of a stack, by name. */
+  nameProblems(specs: readonly InstanceSpec[], stack: string): Map<string, PolykernelError> {
+    return this.#options.network.nameProblems(specs, (spec) => spec.stack === stack);
   }
 
   /** The output of an instance; follows until it has ended for good. */

@@ -59,9 +59,13 @@ export class NetworkTools {
     return await this.#run(neededTool('ip'), args);
   }
 
-  /** Commands of `ip`, one a line. */
-  async batch(lines: readonly string[]) {
-    return await this.#run(neededTool('ip'), ['-batch', '-'], lines.join('\n'));
+  /** Commands of `ip`, one a line; `options`: such as -force, to go on behind one that fails. */
+  async batch(lines: readonly string[], options: readonly string[] = []) {
+    return await this.#run(neededTool('ip'), [...options, '-batch', '-'], lines.join('\n'));
+  }
+
+  async bridge(args: readonly string[]) {
+    return await this.#run(neededTool('bridge'), args);
   }
 
   async nft(script: string) {
@@ -85,7 +89,7 @@ export class NetworkTools {
 const runIp = (args: readonly string[]) => new NetworkTools().ip(args);
 
 /** A program without which there is no network. Throws `unavailable`. */
-export function neededTool(name: 'ip' | 'nft' | 'nsenter'): Tool {
+export function neededTool(name: 'ip' | 'bridge' | 'nft' | 'nsenter'): Tool {
   const tool = findTool(name);
   if (tool !== undefined) return tool;
   throw new PolykernelError('unavailable', `a private network needs the program ${name}`, {

@@ -2,8 +2,8 @@ import { expect, it } from 'vitest';
 import { networkObstacle, tapObstacle } from './network.ts';
 
 it('a way out takes root, and says so', () => {
-  expect(networkObstacle('egress', 0)).toBeNull();
-  expect(networkObstacle('egress', 1000)).toMatchObject({
+  expect(networkObstacle('egress', true)).toBeNull();
+  expect(networkObstacle('egress', false)).toMatchObject({
     reason: expect.stringContaining('take root'),
     hint: expect.stringContaining('--network private'),
   });

@@ -1,12 +1,22 @@
 /**
- * The private network of a daemon: a network namespace with a bridge, in which each kernel has a port. Nothing of it is
- * reachable from outside, and a port carries only frames with the addresses that it was given. All acts are idempotent.
+ * The private network of a daemon: a network namespace with a bridge, in which each kernel has a port: one end of a veth pair,
+ * whose other end is taken away by who runs the kernel. Nothing of it is reachable from outside, and a port carries only frames
+ * with the addresses that it was given. All acts are idempotent.
  */
 import { accessSync, constants } from 'node:fs';
 import { asPolykernelError } from '../sys/errors.ts';
 import { findTool, toolHint } from '../sys/tools.ts';
 import { userNamespaceLimit } from './kept-namespace.ts';
 import { type NetworkNamespace, NetworkTools } from './namespace.ts';
+import {
+  checkPort,
+  groupFilter,
+  PORT_OPTIONS,
+  type PortRules,
+  portFilter,
+  tableOf,
+  withoutTable,
+} from './port-rules.ts';
 
 const BRIDGE = 'br0';
 
@@ -14,8 +24,7 @@ const BRIDGE = 'br0';
 export interface NetworkPort {
   /** File of the network namespace. */
   namespace: string;
-  bridge: string;
-  /** Of the kernel's end there, at most 15 characters; `peer`: the bridge's port, where that is another interface. */
+  /** Of the kernel's end there, at most 15 characters; `peer`: the bridge's port. */
   interface: string;
   peer: string;
   /** Of the kernel's network card. */
@@ -28,9 +37,12 @@ export interface NetworkPort {
 export class HostNetwork {
   readonly #namespace: NetworkNamespace;
   readonly #tools: NetworkTools;
+  readonly #gateway: string;
 
-  constructor(namespace: NetworkNamespace) {
+  /** `gateway`: the bridge's own address with its prefix length, such as 10.9.0.1/16. */
+  constructor(namespace: NetworkNamespace, gateway: string) {
     this.#namespace = namespace;
+    this.#gateway = gateway;
     this.#tools = new NetworkTools(namespace);
   }
 
@@ -44,10 +56,9 @@ export class HostNetwork {
   }
 
   /**
-   * Makes namespace, bridge and filter. `gateway`: the bridge's own address with its prefix length, such as 10.9.0.1/16. Whether
-   * there was no such network: what was in one before is in none now.
+   * Makes namespace, bridge and filter. Whether there was no such network: what was in one before is in none now.
    */
-  async ensure(gateway: string): Promise<boolean> {
+  async ensure(): Promise<boolean> {
     if (this.exists && (await this.#isComplete())) return false;
     await this.remove();
     try {
@@ -55,12 +66,12 @@ export class HostNetwork {
       await this.#tools.batch([
         'link set lo up',
         // Without a fixed one it would take that of a port, and change with the ports under those who know it.
-        `link add ${BRIDGE} address ${macOf(gateway.split('/')[0]!)} type bridge`,
+        `link add ${BRIDGE} address ${macOf(this.#gateway.split('/')[0]!)} type bridge ${BRIDGE_OPTIONS}`,
         `link set ${BRIDGE} addrgenmode none`,
-        `addr add ${gateway} dev ${BRIDGE}`,
+        `addr add ${this.#gateway} dev ${BRIDGE}`,
         `link set ${BRIDGE} up`,
       ]);
-      await this.#tools.nft(FILTER);
+      await this.#tools.nft(groupFilter([], this.#gateway));
       return true;
     } catch (error) {
       await this.remove();
@@ -68,24 +79,74 @@ export class HostNetwork {
     }
   }
 
-  /** Lets frames with these addresses in from the port; makes its interfaces when `veth`, which otherwise come with the VMM. */
-  async addPort(port: NetworkPort, veth: boolean): Promise<void> {
-    await this.removePort(port);
-    if (veth) {
-      await this.#tools.batch([
-        `link add ${port.peer} type veth peer name ${port.interface}`,
-        ...[port.peer, port.interface].map((name) => `link set ${name} addrgenmode none`),
-        `link set ${port.peer} master ${BRIDGE}`,
-        ...[port.peer, port.interface].map((name) => `link set ${name} up`),
-      ]);
-    }
-    await this.#tools.nft(`add element bridge pk sources { ${element(port)} }`);
+  /**
+   * Makes the port: both its interfaces, and what it may carry. Frames pass between it and those of its group in `groups`, each
+   * a list of the peers of ports. Rejects with `internal` unless the kernel shows all of it in force.
+   */
+  async addPort(port: NetworkPort, groups: readonly (readonly string[])[]): Promise<void> {
+    const { peer, mac, address } = port;
+    await this.#removeInterfaces([peer, port.interface]);
+    await this.#confine({ device: peer, mac, address }, groups, [
+      `link add ${peer} type veth peer name ${port.interface}`,
+      ...[peer, port.interface].map((name) => `link set ${name} addrgenmode none`),
+    ]);
   }
 
-  async removePort(port: NetworkPort): Promise<void> {
+  /** Makes an interface a port, after `making` it: while its other end is down nothing passes. */
+  async #confine(
+    rules: PortRules,
+    groups: readonly (readonly string[])[],
+    making: readonly string[] = [],
+  ): Promise<void> {
+    const { device, mac } = rules;
+    try {
+      await this.#tools.batch([
+        ...making,
+        `link set ${device} master ${BRIDGE}`,
+        `link set ${device} type bridge_slave ${PORT_OPTIONS}`,
+        `link set ${device} up`,
+      ]);
+      await Promise.all([
+        this.#tools.nft(`${portFilter(rules)}\n${groupFilter(groups, this.#gateway)}`),
+        this.#tools.bridge(['fdb', 'replace', mac, 'dev', device, 'master', 'static']),
+      ]);
+      const [link, forwarding, filter] = await Promise.all([
+        this.#tools.ip(['-j', '-d', 'link', 'show', device]),
+        this.#tools.bridge(['-j', 'fdb', 'show', 'dev', device]),
+        this.#tools.nft(`list table ${tableOf(device)}`),
+      ]);
+      checkPort(rules, {
+        link: JSON.parse(link.stdout),
+        forwarding: JSON.parse(forwarding.stdout),
+        filter: filter.stdout,
+      });
+    } catch (error) {
+      await this.#removeInterfaces([device]);
+      throw asPolykernelError(error, 'confining a port of the private network');
+    }
+  }
+
+  /**
+   * Confines what an earlier Polykernel left as its network, with these ports in it; nothing when it is one of this kind. Of a port
+   * that is held already, by its other end or as a tap, the bridge's side is confined all the same.
+   */
+  async takeOver(ports: readonly NetworkPort[], groups: readonly (readonly string[])[]): Promise<void> {
+    if (!this.exists || (await this.#isComplete())) return;
+    const there = new Set(await this.ports());
+    await this.#tools.ip(['link', 'set', BRIDGE, 'type', 'bridge', ...BRIDGE_OPTIONS.split(' ')]);
+    for (const { peer, interface: name, mac, address } of ports) {
+      const device = [peer, name].find((each) => there.has(each));
+      if (device !== undefined) await this.#confine({ device, mac, address }, groups);
+    }
+    await this.#tools.ip(['link', 'set', BRIDGE, 'type', 'bridge', 'fdb_flush']);
+    await this.#tools.nft(groupFilter(groups, this.#gateway));
+  }
+
+  /** `groups`: those that are left. */
+  async removePort({ peer, interface: name }: NetworkPort, groups: readonly (readonly string[])[]): Promise<void> {
     if (!this.exists) return;
-    await this.#tools.nft(`delete element bridge pk sources { ${element(port)} }`).catch(() => {});
-    for (const name of new Set([port.peer, port.interface])) await this.removeInterface(name);
+    await this.#removeInterfaces([peer, name]);
+    await this.#tools.nft(`${withoutTable(tableOf(peer))}\n${groupFilter(groups, this.#gateway)}`);
   }
 
   /** Interfaces of ports, for finding what nobody owns any more. */
@@ -96,8 +157,20 @@ export class HostNetwork {
     return names.filter((name) => /^[kp]\d+$/.test(name));
   }
 
+  /** For a port that nobody owns. */
   async removeInterface(name: string): Promise<void> {
-    await this.#tools.ip(['link', 'del', name]).catch(() => {});
+    await this.#removeInterfaces([name]);
+    await this.#tools.nft(withoutTable(tableOf(name)));
+  }
+
+  /** With one end of a pair goes the other, wherever it is. */
+  async #removeInterfaces(names: readonly string[]): Promise<void> {
+    await this.#tools
+      .batch(
+        names.map((name) => `link del ${name}`),
+        ['-force'],
+      )
+      .catch(() => {});
   }
 
   /** Takes the whole network away, with every port. */
@@ -108,7 +181,6 @@ export class HostNetwork {
   port(number: number, address: string, netmask: string): NetworkPort {
     return {
       namespace: this.#namespace.path,
-      bridge: BRIDGE,
       interface: `k${number}`,
       peer: `p${number}`,
       mac: macOf(address),
@@ -119,8 +191,7 @@ export class HostNetwork {
 
   async #isComplete(): Promise<boolean> {
     try {
-      await this.#tools.ip(['link', 'show', BRIDGE]);
-      await this.#tools.nft('list set bridge pk sources');
+      await Promise.all([this.#tools.ip(['link', 'show', BRIDGE]), this.#tools.nft('list chain bridge pk input')]);
       return true;
     } catch {
       return false;
@@ -128,17 +199,8 @@ export class HostNetwork {
   }
 }
 
-/** Frames from ports: those with a port's own addresses pass, IPv4 and ARP alone. */
-const FILTER = `
-table bridge pk {
-  set sources { type ifname . ether_addr . ipv4_addr; }
-  chain in {
-    type filter hook prerouting priority 0; policy drop;
-    ether type ip iifname . ether saddr . ip saddr @sources accept
-    ether type arp iifname . ether saddr . arp saddr ip @sources accept
-  }
-}`;
-
+/** It learns from no frame, neither where an address is nor who is in a group. */
+const BRIDGE_OPTIONS = 'ageing_time 0 mcast_snooping 0';
 /** Locally administered (bit 1 of the first byte), the rest is the IPv4 address. */
 const macOf = (address: string): string =>
   `02:50:${address
@@ -146,18 +208,14 @@ const macOf = (address: string): string =>
     .map((part) => Number(part).toString(16).padStart(2, '0'))
     .join(':')}`;
 
-/** A tap is the bridge's port itself; the end of a veth pair has its peer there. */
-const element = ({ peer, interface: name, mac, address }: NetworkPort): string =>
-  [...new Set([peer, name])].map((port) => `"${port}" . ${mac} . ${address}`).join(', ');
-
 /** Why there can be no such network here, and what to do; null when nothing speaks against it. */
 export function networkObstacle(
   network: 'private' | 'egress',
-  uid = process.getuid?.() ?? -1,
+  privileged: boolean,
 ): { reason: string; hint: string } | null {
-  for (const name of ['ip', 'nft', ...(uid === 0 ? [] : ['nsenter'])])
+  for (const name of ['ip', 'bridge', 'nft', ...(privileged ? [] : ['nsenter'])])
     if (findTool(name) === undefined) return { reason: `${name} is missing`, hint: toolHint(name) };
-  if (uid === 0) return null;
+  if (privileged) return null;
   if (network === 'egress') {
     const reason = 'a way out needs an interface and forwarding of the host, which take root';
     return { reason, hint: 'Run the daemon as root, or use --network private.' };

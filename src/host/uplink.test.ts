@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { nameservers, resolvConf } from './nameservers.ts';
-import { freePair } from './uplink.ts';
+import { freePair, metadataResolvers } from './uplink.ts';
 
 describe('the addresses of a way out', () => {
   it('are two neighbours that no route of the host covers', () => {
@@ -56,4 +56,10 @@ describe('the name servers of the host', () => {
     expect(nameservers(root)).toEqual([]);
     expect(resolvConf(join(root, 'nowhere'))).toBe('');
   });
+});
+
+it('opens an address of metadata for names only where the host asks it for names', () => {
+  expect(
+    metadataResolvers(['192.0.2.1', '168.63.129.16', '169.254.169.254', '168.63.129.17', '168.63.129.16']),
+  ).toEqual(['168.63.129.16', '169.254.169.254']);
 });

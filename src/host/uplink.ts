@@ -16,6 +16,11 @@ const NOTE_TEXT = 'Polykernel turned net.ipv4.ip_forward on, and turns it off wi
 const OWN_TABLE = /^table inet pk-[0-9a-f]{8}$/m;
 /** Connections at once of each kernel: the host remembers each, and its table is for all. */
 const FLOWS = 4096;
+/**
+ * Where clouds answer a machine with what is its own, such as keys: all link-local ones (169.254.169.254 of most, 169.254.170.2,
+ * 169.254.0.23), Azure's host, Alibaba's and Oracle's. IPv6 does not get out at all.
+ */
+const METADATA = ['169.254.0.0/16', '168.63.129.16', '100.100.100.200', '192.0.0.192'];
 /** Tried in this order. */
 const RANGES = ['10.214.0.0/16', '172.30.0.0/16', '192.168.214.0/24'];
 
@@ -25,6 +30,8 @@ export class Uplink {
   readonly #namespace: NetworkNamespace;
   readonly #host = new NetworkTools();
   readonly #inside: NetworkTools;
+  /** What was last told of them; undefined: it is not known. */
+  #resolvers: string | undefined;
 
   constructor(name: string, namespace: NetworkNamespace) {
     this.#name = name;
@@ -41,6 +48,7 @@ export class Uplink {
       throw asPolykernelError(error, 'making the way out of the private network');
     }
     await this.#inside.nft(`flush set ip pk egress\nadd element ip pk egress { ${addresses.join(', ')} }`);
+    await this.#tellResolvers();
   }
 
   /** Takes it away, also what is left of one whose namespace is gone. */
@@ -53,8 +61,19 @@ export class Uplink {
     rmSync(FORWARDING_NOTE, { force: true });
   }
 
+  /** Some clouds' name servers are at such an address: those the host itself asks are open for that. */
+  async #tellResolvers(): Promise<void> {
+    const set = `inet ${this.#name} resolvers`;
+    const resolvers = metadataResolvers(nameservers());
+    if (resolvers.join() === this.#resolvers) return;
+    const added = resolvers.length === 0 ? '' : `add element ${set} { ${resolvers.join(', ')} }`;
+    await this.#host.nft(`flush set ${set}\n${added}`);
+    this.#resolvers = resolvers.join();
+  }
+
   async #make(): Promise<void> {
     await this.remove();
+    this.#resolvers = undefined;
     const pair = freePair(await this.#taken(), Number.parseInt(this.#name.slice(-8), 16));
     const peer = `link add ${this.#name} type veth peer name ${INSIDE}`;
     await this.#host.batch([`${peer} netns ${this.#name}`, `link set ${this.#name} addrgenmode none`]);
@@ -77,7 +96,8 @@ export class Uplink {
   async #isComplete(): Promise<boolean> {
     if (!existsSync(`/sys/class/net/${this.#name}`) || readFileSync(FORWARDING, 'latin1').trim() !== '1') return false;
     try {
-      await this.#host.nft(`list table inet ${this.#name}`);
+      // One that an earlier Polykernel made has no such set.
+      await this.#host.nft(`list set inet ${this.#name} resolvers`);
       await this.#inside.nft('list set ip pk egress');
       const { stdout } = await this.#inside.ip(['route', 'show', 'default']);
       return stdout.includes(`dev ${INSIDE}`);
@@ -129,13 +149,16 @@ const NOBODY_ELSE = `meta iifkind "bridge" meta oifkind "bridge" accept
 /** `alone`: the host forwards for our sake only, and is to become nobody else's router. */
 const hostFilter = (name: string, inside: string, alone: boolean): string => `
 table inet ${name} {
+  set resolvers { type ipv4_addr; }
   chain input {
     type filter hook input priority filter; policy accept;
     iifname "${name}" drop
   }
   chain forward {
     type filter hook forward priority filter; policy accept;
-    iifname "${name}" ip saddr ${inside} ip daddr != 169.254.0.0/16 accept
+    iifname "${name}" ip saddr ${inside} ip daddr @resolvers meta l4proto { tcp, udp } th dport 53 accept
+    iifname "${name}" ip daddr { ${METADATA.join(', ')} } drop
+    iifname "${name}" ip saddr ${inside} accept
     iifname "${name}" drop
     oifname "${name}" ct state established,related accept
     oifname "${name}" drop
@@ -146,6 +169,16 @@ table inet ${name} {
     ip saddr ${inside} masquerade
   }
 }`;
+
+/** Of the name servers, those that are where metadata is. */
+export function metadataResolvers(servers: readonly string[]): string[] {
+  const networks = METADATA.map(parseNetwork);
+  const isThere = (server: string) => {
+    const { first } = parseNetwork(server);
+    return networks.some((network) => network.first <= first && first <= network.last);
+  };
+  return [...new Set(servers)].filter(isThere);
+}
 
 /**
  * The two addresses of a /30 that overlaps none of the networks `taken` (CIDR, or addresses). `seed` varies where the search

@@ -108,7 +108,12 @@ export const createRequestSchema = {
       ...partitionRequestSchema,
       description: 'What it is to own of the pool, instead of cpus and memoryBytes. Default: nothing',
     },
-    tenant: { type: 'string', pattern: '^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$', description: 'Whose it is' },
+    tenant: {
+      type: 'string',
+      pattern: '^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$',
+      description: 'Whose it is: only instances of one tenant meet. Default none, which is one tenant too',
+      'x-hint': 'Use lower-case letters, digits and inner dashes, such as "acme".',
+    },
     restart: {
       type: 'string',
       pattern: '^(no|always|on-failure(:[1-9][0-9]{0,5})?)$',

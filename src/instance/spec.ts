@@ -37,7 +37,7 @@ export interface InstanceSpec {
   columns: number;
   /** What it asks of the pool; null = it owns nothing and runs on the housekeeping CPUs. */
   partition: PartitionRequest | null;
-  /** Whose it is, for people and quotas. */
+  /** Whose it is: only instances of equal tenant meet, in the network and through channels; null is one tenant of its own. */
   tenant: string | null;
   /** The stack that described it; null = it was created by itself. */
   stack: string | null;

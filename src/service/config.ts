@@ -27,12 +27,12 @@ export interface ConfigOptions {
   threads: number;
   /** Name of the network namespace that ports are bound in; null: the one HAProxy runs in. */
   bindNamespace: string | null;
-  /** Directory to be confined to after the start, as nobody; null: not as root. */
+  /** Directory to be confined to after the start, as a user of its own; null: not as root. */
   chroot: string | null;
 }
 
-/** User and group of HAProxy once it has bound its ports. */
-export const NOBODY = 65_534;
+/** User and group of HAProxy once it has bound its ports: nobody else's, above those of kernels. */
+export const proxyUid = (): number => 0x7fff_0002;
 /** Where HAProxy writes its log. */
 export const LOG_RING = 'requests';
 /** An address that nothing has, for servers without one. */
@@ -76,7 +76,7 @@ defaults
 `;
 
 function global({ statsSocket, maxConnections, threads, chroot }: ConfigOptions): string {
-  const confined = chroot === null ? '' : `  chroot ${quoted(chroot)}\n  uid ${NOBODY}\n  gid ${NOBODY}\n`;
+  const confined = chroot === null ? '' : `  chroot ${quoted(chroot)}\n  uid ${proxyUid()}\n  gid ${proxyUid()}\n`;
   return `# Made by Polykernel; changes are lost.
 global
   maxconn ${maxConnections}

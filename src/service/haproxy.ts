@@ -28,7 +28,7 @@ import { PolykernelError } from '../sys/errors.ts';
 import { nativeBinary, ownShortDirectory } from '../sys/paths.ts';
 import { processStartTime } from '../sys/process.ts';
 import { toolPath } from '../sys/tools.ts';
-import { type ConfigOptions, LOG_RING, NOBODY, renderConfig, type ServedService } from './config.ts';
+import { type ConfigOptions, LOG_RING, proxyUid, renderConfig, type ServedService } from './config.ts';
 import { Link } from './link.ts';
 import { parseServers, parseStat, type ServerState, type StatRow } from './stat.ts';
 
@@ -37,6 +37,8 @@ const ANSWER_DEADLINE_MS = 5_000;
 const END_DEADLINE_MS = 3_000;
 const POLL_MS = 10;
 const LAST_LINES_MS = 200;
+/** Of HAProxy when it was nobody: one that an earlier Polykernel started is still found. */
+const FORMER_UID = 65_534;
 /** Name that pk-enter gives to the namespace it is called from. */
 const HOST_NAMESPACE = 'host';
 const MAX_CONNECTIONS = 10_000;
@@ -326,7 +328,7 @@ function isOurs(pid: number, config: string): boolean {
   try {
     const argv = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
     if (basename(argv[0]!) !== 'haproxy' || argv[1] !== '-f' || argv[2] !== config) return false;
-    return [process.getuid?.(), NOBODY].includes(statSync(`/proc/${pid}`).uid);
+    return [process.getuid?.(), proxyUid(), FORMER_UID].includes(statSync(`/proc/${pid}`).uid);
   } catch {
     return false;
   }

@@ -147,7 +147,7 @@ it('makes a configuration', () => {
     '  server web 10.213.0.2:80 weight 100',
     '  server gone 0.0.0.0:80 weight 0 disabled',
     "  chroot '/empty'",
-    '  uid 65534',
+    '  uid 2147418114',
   ])
     expect(text.split('\n')).toContain(line);
 });

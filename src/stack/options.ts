@@ -178,7 +178,7 @@ const ROWS: readonly Row[] = [
     'so many alike, named NAME-1, NAME-2 and so on',
     { type: 'integer', minimum: 1, maximum: 4096 },
   ],
-  ['kernels.*.tenant', 'name', 'none', true, 'whose it is', label],
+  ['kernels.*.tenant', 'name', 'none', false, 'whose it is: only instances of one tenant meet', label],
   ['kernels.*.cpus', 'number', '1', false, 'CPUs of a kernel without a partition', { type: 'integer', minimum: 1 }],
   ['kernels.*.memory', 'size', '256MiB', false, 'memory of a kernel without a partition', size],
   ['kernels.*.partition', 'map', 'none', false, 'what it owns of the pool; without one it owns nothing', object],

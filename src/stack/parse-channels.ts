@@ -61,8 +61,13 @@ export function checkChannels({ channels, kernels }: Stack, reader: YamlReader):
   const known = new Set([...names, HOST]);
   const ends = new Map<string, number>();
   let unknown = 0;
+  const tenants = new Map(kernels.map((kernel) => [kernel.name, kernel.tenant]));
   for (const { name, from, to } of channels) {
     if (reader.isFull) return;
+    if (tenants.has(from) && tenants.has(to) && tenants.get(from) !== tenants.get(to)) {
+      const hint = 'Give both the same tenant.';
+      reader.problemAt(`channels.${name}.to`, `${to} is of another tenant than ${from}`, hint);
+    }
     for (const [key, owner] of Object.entries({ from, to })) {
       const path = `channels.${name}.${key}`;
       if (!known.has(owner)) {

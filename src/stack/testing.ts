@@ -28,7 +28,7 @@ kernels:
       cpus: {count: 4, numa: 1, smt: any, cache: shared-l3, near: "0000:3b:00.0"}
       memory: {size: 2GiB, node: 1, hugePages: 2MiB}
       devices: ["0000:3b:00.0", {class: nvme, count: 2, function: virtual}]
-  db: {command: [db], partition: {cpus: "4-7", memory: {nodes: {0: 1GiB, 1: 1GiB}, hugePages: 1GiB}}}
+  db: {command: [db], tenant: acme, partition: {cpus: "4-7", memory: {nodes: {0: 1GiB, 1: 1GiB}, hugePages: 1GiB}}}
   job: {command: echo hi, partition: {cpus: {shared: 0.5, weight: 200}, memory: 64MiB}}
   plain: {command: [x], cpus: 2, memory: 512M, replicas: 2}
   many: {command: [x], network: private, replicas: 2}

@@ -42,6 +42,7 @@ export const TOOL_PACKAGES: Readonly<Record<string, string>> = {
   tar: 'tar',
   prlimit: 'util-linux',
   ip: 'iproute2',
+  bridge: 'iproute2',
   nft: 'nftables',
   haproxy: 'haproxy',
   wrk: 'wrk',

@@ -99,6 +99,23 @@ describe.runIf(process.getuid?.() === 0)('egress', () => {
     }
   });
 
+  it('does not lead to where clouds answer a machine with its own keys', async () => {
+    const addresses = ['169.254.169.254', '168.63.129.16', '100.100.100.200', '192.0.0.192'];
+    for (const address of addresses) {
+      ip('-n', outside, 'addr', 'add', `${address}/32`, 'dev', 'eth0');
+      ip('route', 'add', `${address}/32`, 'via', OUTSIDE, 'dev', veth);
+    }
+    try {
+      for (const address of addresses) {
+        expect(await connects([], address, PORT)).toBe('yes');
+        expect((await fetchFrom('out', `${address}:${PORT}`)).code).not.toBe(0);
+      }
+      expect((await fetchFrom('out', `${OUTSIDE}:${PORT}`)).stdout).toBe(HOST);
+    } finally {
+      for (const address of addresses) ip('route', 'del', `${address}/32`);
+    }
+  });
+
   it('lets nothing outside begin a connection to inside, whatever routes there are', async () => {
     const { address } = await inspect('out');
     const name = uplink()!;

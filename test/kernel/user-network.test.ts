@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { InstanceStatus } from '../../src/api/index.ts';
 import { cacheDirectory } from '../../src/sys/paths.ts';
+import { findTool } from '../../src/sys/tools.ts';
 import { freePort } from '../http.ts';
 import { PK, Sandbox, until } from '../pk.ts';
 
@@ -82,6 +83,21 @@ describe.runIf(isPossible)('private network without root', () => {
     expect((await fetchFrom('web', 'vm')).stdout).toBe('vm\n');
     expect((await fetchFrom('vm', 'web')).stdout).toBe('web\n');
     expect(readFileSync(`/proc/${keeper()}/status`, 'utf8')).toMatch(/^Uid:\s65534\s65534\s/m);
+  });
+
+  it('confines each port as with root', async () => {
+    const enter = ['--preserve-credentials', '--user', '--net', '--target', String(keeper()), '--'];
+    const asOwner = [...NOBODY.slice(1), findTool('nsenter')!.path, ...enter];
+    const inside = (...argv: string[]) => execFileSync(NOBODY[0]!, [...asOwner, ...argv], { encoding: 'utf8' });
+    for (const name of ['web', 'vm']) {
+      const { address } = await inspect(name);
+      const port = `p${address!.split('.').at(-1)}`;
+      expect(inside('nft', 'list', 'table', 'netdev', `pk-${port}`)).toMatch(/hook ingress .*policy drop/);
+      expect(inside('bridge', 'fdb', 'show', 'dev', port)).toMatch(/^02:50:0a:d5:\S+ master br0 static/m);
+      expect(inside('ip', '-d', 'link', 'show', port)).toMatch(/ learning off flood off /);
+    }
+    // The other ends are with who runs the kernels.
+    expect(inside('ip', '-o', 'link')).not.toMatch(/^\d+: k\d+/m);
   });
 
   it('lets no frame through with an address that is another’s', async () => {

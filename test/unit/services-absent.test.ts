@@ -8,7 +8,7 @@ vi.mock(import('../../src/sys/process.ts'), async (original) => {
 });
 
 test('names the package when HAProxy is absent', async () => {
-  const { client } = await startDaemon();
+  const { client } = await startDaemon({ privileged: true });
   await expect(client.createService({ name: 'api', port: 8080, targets: [{ instance: 'web' }] })).rejects.toMatchObject(
     {
       code: 'unavailable',

@@ -1,6 +1,6 @@
 /** Services as a daemon manages them: a real HAProxy before local HTTP servers. */
 import { once } from 'node:events';
-import { readdirSync, rmSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
@@ -31,6 +31,18 @@ async function untilUp(daemon: ServiceDaemon, name: string, count: number) {
     return status.targets.filter(({ state }) => state === 'up').length === count && status;
   });
 }
+
+test.runIf(process.getuid?.() === 0)('HAProxy is a user that nobody else is, without rights', async () => {
+  const daemon = await startServices();
+  const [web] = await backends(daemon, 1);
+  await daemon.client.createService({ name: 'api', port: await freePort(), targets: targets(1, web!.port) });
+  const { proxy } = await untilUp(daemon, 'api', 1);
+  const status = readFileSync(`/proc/${proxy!.pid}/status`, 'latin1');
+  const ids = Array.from({ length: 4 }, () => '2147418114').join('\t');
+  expect(status).toContain(`Uid:\t${ids}\nGid:\t${ids}\n`);
+  expect(status).toMatch(/^Groups:\s*$/m);
+  expect(status).toMatch(/^CapEff:\s+0+$/m);
+});
 
 test('balances requests between instances, counts them and measures how long they take', async () => {
   const daemon = await startServices();

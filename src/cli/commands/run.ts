@@ -48,6 +48,7 @@ export const command: Command = {
     'env-file': { value: 'FILE', multiple: true, complete: 'file', help: 'read variables from a file' },
     workdir: { short: 'w', value: 'DIR', help: 'working directory in the guest' },
     hostname: { value: 'NAME', help: 'host name in the guest (default: the name)' },
+    tenant: { value: 'NAME', help: 'whose it is: only instances of one tenant meet (default: none, one tenant too)' },
     user: { short: 'u', value: 'UID[:GID]', help: 'user in the guest (default 0)' },
     restart: {
       value: 'no|on-failure[:N]|always',

@@ -1,4 +1,4 @@
-/** The network card of a QEMU kernel: a tap in the network's namespace, and a virtio card plugged in for it. */
+/** The network card of a QEMU kernel: a tap joined to the network, and a virtio card plugged in for it. */
 import { type GuestLink, networkSteps } from '../../guest/index.ts';
 import type { LaunchSpec } from '../driver.ts';
 import { eventually, pass } from './plug.ts';
@@ -17,7 +17,7 @@ export async function plugCard(
   network: NonNullable<LaunchSpec['network']>,
 ): Promise<void> {
   const { port } = network;
-  await pass(directory, `pass-tap ${port.namespace} ${port.interface} ${port.bridge}`, 'its network card');
+  await pass(directory, `pass-tap ${port.namespace} ${port.interface}`, 'its network card');
   await monitor.execute('getfd', { fdname: NETDEV });
   await monitor.execute('netdev_add', { type: 'tap', id: NETDEV, fd: NETDEV });
   await monitor.execute('device_add', {

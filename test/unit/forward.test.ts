@@ -1,0 +1,116 @@
+/** pk-forward: what one client of a published port can do to the others. In its own network namespace, as root. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { freePort } from '../http.ts';
+import { nativeProgram } from '../native.ts';
+import { finished, until } from '../pk.ts';
+
+const PAIRS = 1024;
+
+describe.runIf(process.getuid?.() === 0)('pk-forward', () => {
+  let directory: string;
+  let program: string;
+  let port: number;
+  let server: Server;
+  const sockets = new Set<Socket>();
+  let child: ChildProcess | undefined;
+
+  beforeEach(async () => {
+    directory = mkdtempSync(join(tmpdir(), 'pk-forward-'));
+    program = await nativeProgram('pk-forward');
+    server = createServer((socket) => socket.on('error', () => {}).pipe(socket));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    port = await freePort();
+  });
+  afterEach(async () => {
+    for (const socket of sockets) socket.destroy();
+    sockets.clear();
+    server.close();
+    const pid = existsSync(join(directory, 'pid')) ? Number(readFileSync(join(directory, 'pid'), 'latin1')) : 0;
+    if (pid > 0 && existsSync(`/proc/${pid}`)) process.kill(pid, 'SIGKILL');
+    child?.kill('SIGKILL');
+    rmSync(directory, { recursive: true });
+  });
+
+  /** Starts it; `prefix`: a program that runs it. */
+  function start(...prefix: string[]): ChildProcess {
+    const target = String((server.address() as { port: number }).port);
+    const argv = [program, join(directory, 'pid'), '127.0.0.1', String(port), '/proc/self/ns/net', '127.0.0.1', target];
+    const [first, ...rest] = [...prefix, ...argv];
+    child = spawn(first!, rest, { stdio: ['ignore', 'pipe', 'pipe'] });
+    return child;
+  }
+
+  async function ready(...prefix: string[]): Promise<void> {
+    const started = start(...prefix);
+    const said = await Promise.race([once(started.stdout!, 'data'), once(started, 'close')]);
+    expect(String(said[0])).toBe('ready\n');
+  }
+
+  /** A connected client; undefined when it was reset before. */
+  function client(localAddress = '127.0.0.1'): Promise<Socket> {
+    return new Promise((resolve, reject) => {
+      const socket = connect({ port, host: '127.0.0.1', localAddress }, () => resolve(socket));
+      socket.on('error', reject);
+      sockets.add(socket);
+    });
+  }
+
+  /** Whether what it says comes back. */
+  async function echoes(socket: Socket): Promise<boolean> {
+    return await new Promise((resolve) => {
+      socket.once('data', (data) => resolve(String(data) === 'hello'));
+      socket.once('close', () => resolve(false)).once('error', () => resolve(false));
+      socket.write('hello');
+    });
+  }
+
+  const many = async (count: number, from?: string) =>
+    await Promise.all(Array.from({ length: count }, () => client(from)));
+
+  it('takes the open files it needs, whatever limit it was started with', async () => {
+    await ready('sh', '-c', 'ulimit -Sn 100; exec "$0" "$@"');
+    const clients = await many(300);
+    expect(await Promise.all(clients.map(echoes))).not.toContain(false);
+  });
+
+  it('says so before it is ready where it may not have them', async () => {
+    const poor = ['setpriv', '--bounding-set', '-sys_resource', 'sh', '-c', 'ulimit -n 1024; exec "$0" "$@"'];
+    const { code, stdout, stderr } = await finished(start(...poor));
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toBe(
+      'pk-forward: it needs 2112 open files, and the limit is 1024: raise it (ulimit -Hn, LimitNOFILE=)\n',
+    );
+  });
+
+  it('is not closed by clients that say nothing', async () => {
+    await ready();
+    const idle = await many(PAIRS);
+    const ended = Promise.race(idle.map((socket) => new Promise((resolve) => socket.on('error', resolve))));
+    // From the same address, as all on this machine are.
+    const late = await client();
+    expect(await echoes(late)).toBe(true);
+    await ended;
+    expect(await echoes(late)).toBe(true);
+  });
+
+  it('is not closed to others by one address, however busy, nor do those who are heard make room for it', async () => {
+    await ready();
+    const honest = await client('127.0.0.3');
+    expect(await echoes(honest)).toBe(true);
+    const busy = await many(PAIRS - 1, '127.0.0.2');
+    expect(await Promise.all(busy.map(echoes))).not.toContain(false);
+    const late = await client('127.0.0.4');
+    expect(await echoes(late)).toBe(true);
+    await until('one of the many made room', () => busy.filter(({ destroyed }) => destroyed).length === 1);
+    // Nobody is silent: one more of the many is itself reset.
+    const more = await client('127.0.0.2').then(echoes, () => false);
+    expect(more).toBe(false);
+    for (const socket of [honest, late]) expect(await echoes(socket)).toBe(true);
+  });
+});

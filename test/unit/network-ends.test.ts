@@ -1,0 +1,106 @@
+/** What a VMM holds of the network is worth nothing beyond its own port; and a port is confined before anybody holds it. As root. */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { HostNetwork, NamedNamespace } from '../../src/host/index.ts';
+import { findTool } from '../../src/sys/tools.ts';
+import { compileFixture } from '../frames.ts';
+import { until } from '../pk.ts';
+
+const isPossible = process.getuid?.() === 0 && ['ip', 'bridge', 'nft'].every((name) => findTool(name) !== undefined);
+
+describe.runIf(isPossible)('an end of the network', () => {
+  const name = `pkt-ends-${process.pid}`;
+  const host = new HostNetwork(new NamedNamespace(name), '10.213.0.1/16');
+  const ports = [2, 3].map((number) => host.port(number, `10.213.0.${number}`, '255.255.0.0'));
+  const [port, neighbour] = [ports[0]!, ports[1]!];
+  let directory: string;
+  const children: ChildProcess[] = [];
+
+  beforeAll(async () => {
+    directory = mkdtempSync(join(tmpdir(), 'pk-ends-'));
+    await compileFixture('network-end', join(directory, 'end'));
+    expect(await host.ensure()).toBe(true);
+    expect(await host.ensure()).toBe(false);
+    await host.addPort(neighbour, [[neighbour.peer]]);
+  });
+  afterAll(async () => {
+    for (const child of children) child.kill('SIGKILL');
+    await host.remove();
+    rmSync(directory, { recursive: true });
+  });
+
+  const peers = async () => (await host.ports()).filter((each) => each.startsWith('p'));
+  const inside = (...argv: string[]) => execFileSync('ip', ['netns', 'exec', name, ...argv], { encoding: 'utf8' });
+  const forwarding = () => inside('bridge', 'fdb', 'show', 'dev', neighbour.peer);
+
+  /** What the program says of the end it holds from here on. */
+  async function hold(...args: string[]): Promise<{ said: string[]; child: ChildProcess }> {
+    const env = { ...process.env, MAC: neighbour.mac };
+    const child = spawn(join(directory, 'end'), args, { stdio: ['pipe', 'pipe', 2], env });
+    children.push(child);
+    let text = '';
+    child.stdout!.setEncoding('utf8').on('data', (part: string) => {
+      text += part;
+    });
+    await until('it holds its end', () => text.includes('ready') || child.exitCode !== null);
+    return { said: text.trim().split('\n'), child };
+  }
+
+  it.each([
+    ['packet', [port.namespace, port.interface, port.peer], []],
+    ['tap', [port.namespace, port.interface], ['tap', 'bridge', 'address changed']],
+  ])('%s: nothing else is in its namespace, and it goes with who holds it', async (kind, args, more) => {
+    await host.addPort(port, [[port.peer, neighbour.peer]]);
+    const before = forwarding();
+    const { said, child } = await hold(kind, ...args);
+    // The kernel itself makes tunnels that lead nowhere in every namespace, where its modules are loaded.
+    const own = said.filter((each) => !/^(?:sit|tunl|gre|gretap|erspan|ip_vti|ip6_vti|ip6tnl|ip6gre)0$/.test(each));
+    expect(own.sort()).toEqual(['lo', port.interface, 'ready', ...more].sort());
+    expect(await peers()).toEqual([neighbour.peer, port.peer]);
+    // A tap's hardware address is for anybody to change who holds it: as a port of the bridge it would take the neighbour's.
+    expect(forwarding()).toBe(before);
+    child.stdin!.end();
+    await until('the port is gone', async () => (await peers()).length === 1);
+  });
+
+  it('what an earlier Polykernel left is confined where it is', async () => {
+    const old = `${name}-old`;
+    const before = new HostNetwork(new NamedNamespace(old), '10.213.0.1/16');
+    const within = (...argv: string[]) =>
+      execFileSync('ip', ['netns', 'exec', old, ...argv], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+    const [first, second] = [2, 3].map((number) => before.port(number, `10.213.0.${number}`, '255.255.0.0'));
+    try {
+      execFileSync('ip', ['netns', 'add', old]);
+      within('ip', 'link', 'add', 'br0', 'type', 'bridge');
+      within('ip', 'link', 'add', first!.peer, 'type', 'veth', 'peer', 'name', first!.interface);
+      // A tap was the port itself.
+      within('ip', 'tuntap', 'add', second!.interface, 'mode', 'tap');
+      for (const device of [first!.peer, second!.interface]) within('ip', 'link', 'set', device, 'master', 'br0');
+      for (const device of ['br0', first!.interface, first!.peer]) within('ip', 'link', 'set', device, 'up');
+      within('nft', 'add', 'table', 'bridge', 'pk');
+      within('bridge', 'fdb', 'add', '02:66:00:00:00:01', 'dev', first!.peer, 'master', 'dynamic');
+      const group = [first!.peer, first!.interface, second!.peer, second!.interface];
+      await before.takeOver([first!, second!], [group]);
+      const facts = within('bridge', 'fdb', 'show', 'br', 'br0');
+      expect(facts).toMatch(new RegExp(`${first!.mac} dev ${first!.peer} .*static`));
+      expect(facts).toMatch(new RegExp(`${second!.mac} dev ${second!.interface} .*static`));
+      expect(facts).not.toContain('02:66:00:00:00:01');
+      expect(within('nft', 'list', 'table', 'netdev', `pk-${second!.interface}`)).toContain('policy drop');
+      expect(await before.ensure()).toBe(false);
+    } finally {
+      await before.remove();
+    }
+  });
+
+  it('the filter of a port goes with it', async () => {
+    await host.addPort(port, []);
+    const table = inside('nft', 'list', 'table', 'netdev', `pk-${port.peer}`);
+    expect(table).toContain(`device "${port.peer}"`);
+    await host.removePort(port, []);
+    expect(() => inside('nft', 'list', 'table', 'netdev', `pk-${port.peer}`)).toThrow();
+    expect(await peers()).toEqual([neighbour.peer]);
+  });
+});
