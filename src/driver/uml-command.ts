@@ -4,6 +4,8 @@ import type { LaunchSpec, SharedRegion } from './driver.ts';
 import { JAIL_ROOT_IMAGE, JAIL_VMM } from './jail.ts';
 
 export const UML_KERNEL = `${JAIL_VMM}/linux`;
+/** See native/pk-xstate.so.c. */
+export const UML_PRELOAD = `${JAIL_VMM}/pk-xstate.so`;
 export const UML_INITRAMFS = `${JAIL_VMM}/initramfs`;
 /** Relative to the launch directory, which is the working directory on both sides of the jail. */
 export const UML_DIRECTORY = 'uml';

@@ -80,6 +80,7 @@ export type NativeProgram =
   | 'pk-shim'
   | 'pk-jail'
   | 'pk-ram.so'
+  | 'pk-xstate.so'
   | 'pk-ring'
   | 'pk-forward'
   | 'pk-enter'
