@@ -1,16 +1,14 @@
 /** Fuzzes decoders with inputs that no run has seen: `npm run fuzz [-- NAME... --seconds N --seed S]`. */
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
-import { fuzz } from '../test/fuzz/fuzzer.ts';
-import { TARGETS } from '../test/fuzz/targets/index.ts';
+import { fuzz, NAMES } from '../test/fuzz/fuzzer.ts';
 
-const known = TARGETS.map(({ name }) => name);
 const { values, positionals } = readArguments();
-const names = positionals.length > 0 ? positionals : known;
+const names = positionals.length > 0 ? positionals : NAMES;
 const seed = Number(values.seed ?? randomInt(2 ** 31));
 const seconds = Number(values.seconds ?? 10);
-const unknown = names.find((name) => !known.includes(name));
-if (unknown !== undefined) refuse(`there is no decoder ${unknown}; there are ${known.join(', ')}`);
+const unNAMES = names.find((name) => !NAMES.includes(name));
+if (unNAMES !== undefined) refuse(`there is no decoder ${unNAMES}; there are ${NAMES.join(', ')}`);
 if (!Number.isSafeInteger(seed) || seed < 0) refuse(`--seed: ${values.seed} is not a whole number`);
 if (!(seconds > 0)) refuse(`--seconds: ${values.seconds} is not a number of seconds`);
 

@@ -3,8 +3,9 @@ import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { fuzzNative, NATIVE_TARGETS } from './native.ts';
 import { corpusDirectory } from './target.ts';
-import { findTarget } from './targets/index.ts';
+import { findTarget, TARGETS } from './targets/index.ts';
 import type { Job, Report } from './worker.ts';
 
 /** An input that is still under way then hangs: they take microseconds, and one with a second of CPU fails by itself. */
@@ -24,8 +25,17 @@ export interface Outcome extends Omit<Report, 'failure'> {
   failure: string | undefined;
 }
 
+export const NAMES: readonly string[] = [...TARGETS, ...NATIVE_TARGETS].map(({ name }) => name);
+
 /** Throws RangeError when there is no target of that name. */
 export async function fuzz(campaign: Campaign): Promise<Outcome> {
+  const native = NATIVE_TARGETS.find(({ name }) => name === campaign.name);
+  const report = await (native === undefined ? inThread(campaign) : fuzzNative(native, campaign));
+  const { failure } = report;
+  return { ...report, failure: failure && describe(campaign, failure) };
+}
+
+async function inThread(campaign: Campaign): Promise<Report> {
   const { maxBytes = 4096 } = findTarget(campaign.name);
   const shared = new SharedArrayBuffer(8 + Math.max(maxBytes, 1 << 20));
   const job: Job = { ...campaign, shared };
@@ -48,12 +58,11 @@ export async function fuzz(campaign: Campaign): Promise<Outcome> {
     worker.on('error', (error) => fail(`ends the thread: ${(error as Error).stack}`));
     worker.on('exit', () => {
       clearInterval(look);
-      fail('ends the thread'); // without effect after a report
+      fail('never ends: it waits for what cannot come'); // without effect after a report
     });
   });
   await worker.terminate();
-  const { failure } = report;
-  return { ...report, failure: failure && describe(campaign, failure) };
+  return report;
 }
 
 function describe({ name, seed }: Campaign, { fault, input }: NonNullable<Report['failure']>): string {
