@@ -100,10 +100,14 @@ export async function fuzzNative(target: NativeTarget, job: Omit<Job, 'shared' |
     const program = await build(target.name, place);
     const present = join(place, 'present');
     const harness = spawn(program, [present], {
-      stdio: ['pipe', 'ignore', 'pipe'],
+      stdio: ['pipe', 'pipe', 'pipe'],
       env: { ASAN_OPTIONS: 'detect_leaks=0' },
     });
     let said = '';
+    let taken = '';
+    harness.stdout.setEncoding('latin1').on('data', (text: string) => {
+      taken += text;
+    });
     harness.stderr.setEncoding('latin1').on('data', (text: string) => {
       said = (said + text).slice(-16_384);
     });
@@ -113,9 +117,12 @@ export async function fuzzNative(target: NativeTarget, job: Omit<Job, 'shared' |
     await pipeline(Readable.from(inputsFor(target, job, fed)), harness.stdin).catch(() => {});
     const [code, signal] = await ended;
     const { inputs } = fed;
-    if (code === 0) return { inputs, steps: 0, bytes: 0, failure: undefined };
+    if (code === 0 && Number(taken) === inputs) return { inputs, steps: 0, bytes: 0, failure: undefined };
     const file = readFileSync(present);
-    const fault = signal === 'SIGPROF' ? 'hangs' : `ends with ${signal ?? `status ${code}`}:\n${said}`;
+    const fault =
+      signal === 'SIGPROF'
+        ? 'hangs'
+        : `ends with ${signal ?? `status ${code}`} after ${inputs} inputs:\n${taken}${said}`;
     return { inputs, steps: 0, bytes: 0, failure: { fault, input: file.subarray(4, 4 + file.readUInt32LE()) } };
   } finally {
     rmSync(place, { recursive: true });

@@ -94,7 +94,7 @@ int main(int argc, char **argv)
 	uint8_t *present = file < 0 || ftruncate(file, LONGEST + 4) != 0 ? MAP_FAILED
 		: mmap(NULL, LONGEST + 4, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
 	static FILE *volatile input;
-	static uint32_t length;
+	static uint32_t length, count;
 
 	if (present == MAP_FAILED) {
 		perror("harness: the file for the present input");
@@ -115,8 +115,11 @@ int main(int argc, char **argv)
 		if (setjmp(left) == 0)
 			one(data, length);
 		free(data);
+		count++;
 	}
-	return 0;
+	/* Whoever gave the inputs sees that all were taken. */
+	printf("%u\n", count);
+	return fflush(stdout) == 0 && feof(input) ? 0 : 2;
 }
 
 #define main program_main
