@@ -14,7 +14,7 @@ export default defineConfig({
           testTimeout: 20_000,
         },
       },
-      { test: { name: 'fuzz', include: ['test/fuzz/**/*.test.ts'], testTimeout: 240_000, hookTimeout: 60_000 } },
+      { test: { name: 'fuzz', include: ['test/fuzz/**/*.test.ts'], testTimeout: 600_000, maxConcurrency: 2 } },
       {
         test: {
           name: 'kernel',
