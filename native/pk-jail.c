@@ -287,9 +287,10 @@ int main(int argc, char **argv)
 	errno = 0;
 	if (at + 1 >= argc || (uid == NULL) != (gid == NULL))
 		fail("usage: pk-jail [--uid N --gid N [--groups N,..]] [--join FD,..] [--cpus LIST] [--mems LIST] "
-		     "[--no-randomize] [--filter uml|qemu] -- PROGRAM ARG...");
-	if (filter != NULL && strcmp(filter, "uml") != 0 && strcmp(filter, "qemu") != 0)
-		fail("--filter: uml or qemu is wanted, not %s", filter);
+		     "[--no-randomize] [--filter uml|qemu|tool] -- PROGRAM ARG...");
+	/* A tool that unpacks what others made needs nothing that QEMU may not do. */
+	if (filter != NULL && strcmp(filter, "uml") != 0 && strcmp(filter, "qemu") != 0 && strcmp(filter, "tool") != 0)
+		fail("--filter: uml, qemu or tool is wanted, not %s", filter);
 	for (char *item = group_list == NULL ? NULL : strtok(group_list, ","); item != NULL; item = strtok(NULL, ",")) {
 		if (count == sizeof groups / sizeof *groups)
 			fail("--groups: too many");

@@ -1,7 +1,7 @@
 /** What the jail must know of the host: which paths to hide, which libraries a program needs. */
 import { realpathSync, statSync } from 'node:fs';
+import { libraryFiles } from '../sys/libraries.ts';
 import { cacheDirectory, home } from '../sys/paths.ts';
-import { run } from '../sys/process.ts';
 import type { Bind, Cover } from './jail.ts';
 
 /** Places of control sockets and of the host kernel's own interfaces. */
@@ -27,21 +27,9 @@ export function hostCovers(more: readonly string[] = []): Cover[] {
 
 /**
  * Binds of the shared libraries and the loader that a program needs, at the paths where it looks for them; none for a
- * static program. `libraryPath` is searched first, as LD_LIBRARY_PATH.
+ * static program. `libraryPath` is searched first, as LD_LIBRARY_PATH. Nothing is run: the program may be hostile.
+ * Throws `invalid` when it is damaged or asks for an unknown loader, `unavailable` when a library is nowhere.
  */
 export async function libraryBinds(program: string, libraryPath?: string): Promise<Bind[]> {
-  const env = { ...process.env, ...(libraryPath === undefined ? {} : { LD_LIBRARY_PATH: libraryPath }) };
-  const listing = await run(['ldd', program], { deadlineMs: 10_000, env });
-  if (listing.code !== 0) return [];
-  return parseLibraries(listing.stdout).map((path) => ({ source: realpathSync(path), target: path, access: 'read' }));
-}
-
-/** Absolute paths out of what ldd prints. */
-export function parseLibraries(listing: string): string[] {
-  const paths = new Set<string>();
-  for (const line of listing.split('\n')) {
-    const path = /^\s+(?:\S+ => )?(\/.+) \(0x[0-9a-f]+\)$/.exec(line)?.[1];
-    if (path !== undefined) paths.add(path);
-  }
-  return [...paths];
+  return libraryFiles(program, libraryPath).map(({ path, real }) => ({ source: real, target: path, access: 'read' }));
 }

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
 import { type JailSpec, jailArgv } from './jail.ts';
-import { parseLibraries } from './jail-host.ts';
 
 const BASE: JailSpec = {
   callerUid: 0,
@@ -82,18 +81,4 @@ describe('jailArgv', () => {
     const binds = [{ source: '/l/libc.so.6', target: '/lib/x86_64-linux-gnu/libc.so.6', access: 'read' } as const];
     expect(text({ binds })).toContain(lines('--perms', '0755', '--dir', '/lib/x86_64-linux-gnu'));
   });
-});
-
-it('reads what ldd prints', () => {
-  const listing = `\tlinux-vdso.so.1 (0x00007f50)
-\tlibc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f51)
-\tlibodd.so => /opt/with space/libodd.so (0x00007f52)
-\tlibgone.so => not found
-\t/lib64/ld-linux-x86-64.so.2 (0x00007f53)
-`;
-  expect(parseLibraries(listing)).toEqual([
-    '/lib/x86_64-linux-gnu/libc.so.6',
-    '/opt/with space/libodd.so',
-    '/lib64/ld-linux-x86-64.so.2',
-  ]);
 });

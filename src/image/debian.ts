@@ -1,5 +1,5 @@
 /** Gets the distribution's own kernels through apt. They are unpacked, never installed: this machine's boot stays as is. */
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Apt } from '../sys/apt.ts';
 import { PolykernelError } from '../sys/errors.ts';
@@ -83,7 +83,10 @@ async function fetchAmd64({ apt, scratch, progress }: FetchContext): Promise<Ker
   const files = await apt.unpack([...parts], scratch);
   const file = files.find((name) => name.startsWith(`${image}_`)) ?? image;
   const boot = join(scratch, 'boot');
-  const kernel = existsSync(boot) && readdirSync(boot).find((name) => name.startsWith('vmlinuz-'));
+  // A file of the package itself: a link could lead to one of the host.
+  const inside = lstatSync(boot, { throwIfNoEntry: false })?.isDirectory();
+  const entries = inside ? readdirSync(boot, { withFileTypes: true }) : [];
+  const kernel = entries.find((entry) => entry.isFile() && entry.name.startsWith('vmlinuz-'))?.name;
   if (!kernel) throw new PolykernelError('internal', `the package ${image} holds no /boot/vmlinuz`);
   const modules = ['lib/modules', 'usr/lib/modules'].map((path) => join(scratch, path)).find(existsSync);
   return { kernel: join(boot, kernel), modules, source: describe(file) };

@@ -1,17 +1,19 @@
 /** The little of ELF64 that kernels and modules need: headers, notes and one section, read with bounds checked. */
-import { readSync } from 'node:fs';
+import { ELF_MAGIC } from '../sys/elf-links.ts';
+import { type ReadAt, readText } from '../sys/read-at.ts';
 
-/** Reads exactly `length` bytes at `offset`, or undefined if the file is shorter. */
-export type ReadAt = (offset: number, length: number) => Buffer | undefined;
-
-export const ELF_MAGIC = Buffer.from([0x7f, 0x45, 0x4c, 0x46]);
+export { readerOfBuffer } from '../sys/read-at.ts';
 
 const PT_INTERP = 3;
 const PT_NOTE = 4;
 /** XEN_ELFNOTE_PHYS32_ENTRY: the entry point a PVH loader such as QEMU's -kernel jumps to (xen/interface/elfnote.h). */
 const PVH_NOTE_TYPE = 18;
-/** Headers and notes of a kernel are small; more is not one. */
-const SMALL = 1024 * 1024;
+/** Headers and notes of a kernel are small; more is not one. Together they bound what a file can cost. */
+const MAX_SEGMENTS = 512;
+const MAX_SECTIONS = 8192;
+const MAX_NOTE_BYTES = 64 * 1024;
+const MAX_NOTE_SEGMENTS = 16;
+const MAX_SECTION_NAME_BYTES = 255;
 
 export const MACHINE_NAMES: Readonly<Record<number, string>> = { 3: 'i386', 62: 'x86_64', 183: 'arm64', 243: 'riscv' };
 
@@ -23,49 +25,49 @@ export interface ElfSummary {
   sections: ReadonlyMap<string, { offset: number; size: number }>;
 }
 
-export function readerOf(fd: number): ReadAt {
-  return (offset, length) => {
-    const buffer = Buffer.alloc(length);
-    return readSync(fd, buffer, 0, length, offset) === length ? buffer : undefined;
-  };
-}
-
-export function readerOfBuffer(bytes: Buffer): ReadAt {
-  return (offset, length) => (offset + length <= bytes.length ? bytes.subarray(offset, offset + length) : undefined);
-}
-
 /** Summary of a little-endian ELF64 file, or undefined if it is none or is cut short. */
 export function readElf(read: ReadAt): ElfSummary | undefined {
   const header = read(0, 64);
   if (!header?.subarray(0, 4).equals(ELF_MAGIC) || header[4] !== 2 || header[5] !== 1) return undefined;
-  const segments = readTable(read, header.readBigUInt64LE(32), header.readUInt16LE(54), header.readUInt16LE(56), 56);
-  const table = readTable(read, header.readBigUInt64LE(40), header.readUInt16LE(58), header.readUInt16LE(60), 64);
-  if (!segments || !table) return undefined;
-  const notes = segments.filter((segment) => segment.readUInt32LE(0) === PT_NOTE);
+  const table = (at: number, sizeAt: number, size: number, most: number) =>
+    readTable(read, number(header, at), header.readUInt16LE(sizeAt), header.readUInt16LE(sizeAt + 2), size, most);
+  const segments = table(32, 54, 56, MAX_SEGMENTS);
+  const sections = table(40, 58, 64, MAX_SECTIONS);
+  if (!segments || !sections) return undefined;
+  const notes = segments.filter((segment) => segment.readUInt32LE(0) === PT_NOTE).slice(0, MAX_NOTE_SEGMENTS);
   return {
     machine: header.readUInt16LE(18),
     interpreted: segments.some((segment) => segment.readUInt32LE(0) === PT_INTERP),
-    hasPvhNote: notes.some((segment) => holdsPvh(read(number(segment, 8), Math.min(number(segment, 32), SMALL)))),
-    sections: readSections(read, table, header.readUInt16LE(62)),
+    hasPvhNote: notes.some((segment) =>
+      holdsPvh(read(number(segment, 8), Math.min(number(segment, 32), MAX_NOTE_BYTES))),
+    ),
+    sections: readSections(read, sections, header.readUInt16LE(62)),
   };
 }
 
-function readTable(read: ReadAt, offset: bigint, size: number, count: number, least: number): Buffer[] | undefined {
+/** The records of a table; undefined when it is not of this form or lies outside the file. */
+function readTable(
+  read: ReadAt,
+  offset: number,
+  stated: number,
+  count: number,
+  size: number,
+  most: number,
+): Buffer[] | undefined {
   if (count === 0) return [];
-  const bytes = size < least ? undefined : read(Number(offset), size * count);
+  const bytes = stated === size && count <= most ? read(offset, size * count) : undefined;
   return bytes && Array.from({ length: count }, (_, index) => bytes.subarray(index * size, (index + 1) * size));
 }
 
 function readSections(read: ReadAt, table: Buffer[], nameIndex: number): ElfSummary['sections'] {
   const sections = new Map<string, { offset: number; size: number }>();
   const nameSection = table[nameIndex];
-  const names = nameSection && read(number(nameSection, 24), Math.min(number(nameSection, 32), SMALL));
-  if (!names) return sections;
+  if (nameSection === undefined) return sections;
+  const start = number(nameSection, 24);
+  const end = start + number(nameSection, 32);
   for (const section of table) {
-    const start = section.readUInt32LE(0);
-    const end = names.indexOf(0, start);
-    if (end < 0) continue;
-    sections.set(names.toString('latin1', start, end), { offset: number(section, 24), size: number(section, 32) });
+    const name = readText(read, start + section.readUInt32LE(0), MAX_SECTION_NAME_BYTES, end);
+    if (name !== undefined) sections.set(name, { offset: number(section, 24), size: number(section, 32) });
   }
   return sections;
 }
@@ -87,6 +89,7 @@ function holdsPvh(notes: Buffer | undefined): boolean {
   return false;
 }
 
+/** In floating point: in 32 bits, as `& ~3` computes, a size near 2^32 becomes negative and the cursor goes back. */
 function pad(size: number): number {
-  return (size + 3) & ~3;
+  return Math.ceil(size / 4) * 4;
 }

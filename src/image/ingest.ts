@@ -1,14 +1,15 @@
 /** Takes a kernel and its modules into the blob store. */
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PolykernelError } from '../sys/errors.ts';
 import type { BlobStore } from './blobs.ts';
 import type { KernelSource } from './debian.ts';
 import type { ModulePurpose } from './image.ts';
+import { MAX_TEXT_BYTES } from './kernel-bounds.ts';
 import { detectKernel, IMAGE_KIND, scanKernel } from './kernel-file.ts';
 import type { ImageContent, ModuleBlob } from './manifest.ts';
-import { chooseModules, parseBuiltin } from './modules.ts';
+import { chooseModules, parseBuiltin, readWhole } from './modules.ts';
 import { extractVmlinux } from './vmlinux.ts';
 
 /** What is lost without the modules of a purpose. */
@@ -53,7 +54,7 @@ export async function ingest(
   const builtin = readBuiltin(directory);
   for (const [name, marker] of Object.entries(BOOT_MARKERS)) if (found.has(marker)) builtin.add(name);
   progress(`choosing the modules of Linux ${version}`);
-  const chosen = await chooseModules(kind, version, directory, builtin);
+  const chosen = await chooseModules(kind, version, directory, builtin, signal);
   for (const [purpose, name] of chosen.absent) {
     if (purpose === 'boot') throw unreachable(name, source.modules);
     progress(`note: no module ${name}: ${LOSS[purpose]} unless it is built in`);
@@ -76,8 +77,9 @@ export function moduleDirectory(given: string, version: string): string {
 }
 
 function readBuiltin(directory: string | undefined): Set<string> {
-  if (directory === undefined || !readdirSync(directory).includes('modules.builtin')) return new Set();
-  return parseBuiltin(readFileSync(join(directory, 'modules.builtin'), 'utf8'));
+  const path = directory === undefined ? undefined : join(directory, 'modules.builtin');
+  if (path === undefined || !existsSync(path)) return new Set();
+  return parseBuiltin(readWhole(path, MAX_TEXT_BYTES).toString('utf8'));
 }
 
 function unreachable(name: string, given: string | undefined): PolykernelError {

@@ -1,9 +1,12 @@
 /** Finds out what a kernel file is, and gets the form that drivers boot out of it. */
-import { closeSync, openSync, statSync } from 'node:fs';
+import { closeSync, statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { PolykernelError } from '../sys/errors.ts';
-import { MACHINE_NAMES, readElf, readerOf } from './elf.ts';
+import { openRegular, readerOf } from '../sys/read-at.ts';
+import { formatBytes } from '../sys/units.ts';
+import { MACHINE_NAMES, readElf } from './elf.ts';
 import type { KernelImage } from './image.ts';
+import { MAX_KERNEL_BYTES } from './kernel-bounds.ts';
 import { isBzImage } from './vmlinux.ts';
 
 export type KernelFileKind = 'uml' | 'vmlinux' | 'bzImage';
@@ -23,8 +26,12 @@ export function detectKernel(path: string): KernelFileKind {
   if (status === undefined) {
     throw new PolykernelError('not-found', `there is no file ${path}`, { field: 'kernel', value: path });
   }
-  if (!status.isFile()) throw invalid(path, 'it is not a regular file');
-  const fd = openSync(path, 'r');
+  const fd = status.isFile() ? openRegular(path) : undefined;
+  if (fd === undefined) throw invalid(path, 'it is not a regular file');
+  if (status.size > MAX_KERNEL_BYTES) {
+    closeSync(fd);
+    throw invalid(path, `it is larger than ${formatBytes(MAX_KERNEL_BYTES)}`);
+  }
   try {
     const read = readerOf(fd);
     if (isBzImage(read)) return 'bzImage';

@@ -3,18 +3,38 @@
  * u32 compressed size and data, each holding up to 8 MiB. Format: lz4_Frame_format.md "Legacy frame" and
  * lz4_Block_format.md of the LZ4 project.
  */
+import { type ReadAt, readerOfBuffer } from '../sys/read-at.ts';
+
 export const LZ4_LEGACY_MAGIC = 0x184c2102;
 
 const BLOCK_BYTES = 8 * 1024 * 1024;
 
 /** Yields the decoded blocks of a legacy frame. @throws RangeError if the data is damaged. */
-export function* decodeLz4Legacy(frame: Buffer): Generator<Buffer> {
-  if (frame.length < 4 || frame.readUInt32LE(0) !== LZ4_LEGACY_MAGIC) throw new RangeError('no LZ4 legacy frame');
-  for (let at = 4; at + 4 <= frame.length; ) {
-    const size = frame.readUInt32LE(at);
+export function decodeLz4Legacy(frame: Buffer): Generator<Buffer> {
+  return decodeLz4File(readerOfBuffer(frame), 0, frame.length, Number.POSITIVE_INFINITY);
+}
+
+/**
+ * Yields the decoded blocks of the legacy frame in `length` bytes from `offset`.
+ * @param limit most bytes decoded
+ * @throws RangeError if the data is damaged or decodes to more than `limit` bytes.
+ */
+export function* decodeLz4File(read: ReadAt, offset: number, length: number, limit: number): Generator<Buffer> {
+  const end = offset + length;
+  if (length < 4 || read(offset, 4)?.readUInt32LE(0) !== LZ4_LEGACY_MAGIC) throw new RangeError('no LZ4 legacy frame');
+  let [total, full] = [0, true];
+  for (let at = offset + 4; at + 4 <= end; ) {
+    const size = read(at, 4)?.readUInt32LE(0) ?? 0;
     at += 4;
-    if (size === 0 || at + size > frame.length) throw new RangeError('an LZ4 block is cut short');
-    yield decodeLz4Block(frame.subarray(at, at + size), BLOCK_BYTES);
+    const block = size === 0 || at + size > end ? undefined : read(at, size);
+    if (block === undefined) throw new RangeError('an LZ4 block is cut short');
+    // Only the last one may hold less: many small ones would cost a whole buffer each.
+    if (!full) throw new RangeError('an LZ4 block in the middle is not full');
+    const decoded = decodeLz4Block(block, BLOCK_BYTES);
+    full = decoded.length === BLOCK_BYTES;
+    total += decoded.length;
+    if (total > limit) throw new RangeError(`it decodes to more than ${limit} bytes`);
+    yield decoded;
     at += size;
   }
 }

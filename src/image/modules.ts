@@ -2,14 +2,15 @@
  * Which kernel modules a guest needs and in which order they load. The facts come from the modules' own .modinfo
  * sections, as Debian's packages hold no modules.dep (depmod writes it at installation).
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { closeSync, fstatSync, opendirSync, readSync } from 'node:fs';
 import { join } from 'node:path';
-import { gunzipSync, zstdDecompressSync } from 'node:zlib';
+import { confinedOutput } from '../sys/confined-tool.ts';
 import { PolykernelError } from '../sys/errors.ts';
-import { run } from '../sys/process.ts';
-import { toolPath } from '../sys/tools.ts';
+import { openRegular } from '../sys/read-at.ts';
+import { formatBytes } from '../sys/units.ts';
 import { readElf, readerOfBuffer } from './elf.ts';
 import type { KernelImage, ModulePurpose } from './image.ts';
+import { MAX_MODULE_BYTES, MAX_MODULE_FILES, MAX_MODULES, MAX_MODULES_BYTES, MAX_TEXT_BYTES } from './kernel-bounds.ts';
 
 /**
  * The modules asked for by purpose; what they depend on is found out. `crc32c_generic` stands first for ext4, whose
@@ -31,7 +32,12 @@ export const WANTED_MODULES: Readonly<Record<KernelImage['kind'], Partial<Record
 
 /** Modules that newer kernels turned into library code: nothing is wrong when they are nowhere. */
 const OPTIONAL = new Set(['crc32c_generic']);
-const MAX_MODULE_BYTES = 64 * 1024 * 1024;
+const UNPACK_DEADLINE_MS = 60_000;
+const UNPACKERS: Readonly<Record<string, readonly string[]>> = {
+  '.gz': ['gzip', '-dc'],
+  '.zst': ['zstd', '-dcq'],
+  '.xz': ['xz', '-dc', '-T1'],
+};
 
 export interface ModuleInfo {
   /** Names of modules that must be loaded before. */
@@ -40,51 +46,92 @@ export interface ModuleInfo {
   version: string;
 }
 
-/** Every module below a directory: name, with `_` for `-` as the kernel does, to path. */
+/**
+ * Every module below a directory: name, with `_` for `-` as the kernel does, to path. Symbolic links are not followed.
+ * Throws `invalid` when there is too much below it.
+ */
 export function indexModules(directory: string): Map<string, string> {
   const index = new Map<string, string>();
-  for (const entry of readdirSync(directory, { recursive: true, withFileTypes: true })) {
-    const name = /^(.+)\.ko(\.xz|\.zst|\.gz)?$/.exec(entry.name)?.[1];
-    if (name !== undefined && entry.isFile()) index.set(canonical(name), join(entry.parentPath, entry.name));
+  const waiting = [directory];
+  let count = 0;
+  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+    const handle = opendirSync(next);
+    try {
+      for (let entry = handle.readSync(); entry !== null; entry = handle.readSync()) {
+        count += 1;
+        if (count > MAX_MODULE_FILES)
+          throw tooMuch(directory, `there are more than ${MAX_MODULE_FILES} files below it`);
+        const path = join(next, entry.name);
+        if (entry.isDirectory()) waiting.push(path);
+        const name = /^([\w-]{1,64})\.ko(?:\.xz|\.zst|\.gz)?$/.exec(entry.name)?.[1];
+        if (name !== undefined && entry.isFile()) index.set(canonical(name), path);
+      }
+    } finally {
+      handle.closeSync();
+    }
   }
   return index;
 }
 
 /** Names of the modules that modules.builtin says are part of the kernel. */
 export function parseBuiltin(text: string): Set<string> {
-  return new Set(text.split('\n').flatMap((line) => canonical(/([^/]+)\.ko$/.exec(line.trim())?.[1] ?? '') || []));
+  const names = text.split('\n').map((line) => line.trim().slice(line.trim().lastIndexOf('/') + 1));
+  return new Set(
+    names.filter((name) => name.length > 3 && name.endsWith('.ko')).map((name) => canonical(name.slice(0, -3))),
+  );
 }
 
 /** Contents of a module file, unpacked, so that the guest needs no decompressor. Throws `invalid` when it is damaged. */
-export async function readModule(path: string): Promise<Buffer> {
-  const bytes = readFileSync(path);
+export async function readModule(path: string, signal?: AbortSignal): Promise<Buffer> {
+  const bytes = readWhole(path, MAX_MODULE_BYTES);
+  const [program, ...args] = Object.entries(UNPACKERS).find(([ending]) => path.endsWith(ending))?.[1] ?? [];
+  if (program === undefined) return bytes;
+  const task = { subject: path, programs: [program], args, input: bytes, deadlineMs: UNPACK_DEADLINE_MS, signal };
+  return confinedOutput(task, MAX_MODULE_BYTES).catch((error: PolykernelError) => {
+    throw error.code === 'invalid' ? damaged(path, error.message, error) : error;
+  });
+}
+
+/** A whole regular file. Throws `invalid` when it is something else or larger than `most` bytes. */
+export function readWhole(path: string, most: number): Buffer {
+  const fd = openRegular(path);
+  if (fd === undefined) throw damaged(path, 'it is not a regular file');
   try {
-    if (path.endsWith('.gz')) return gunzipSync(bytes, { maxOutputLength: MAX_MODULE_BYTES });
-    if (path.endsWith('.zst')) return zstdDecompressSync(bytes, { maxOutputLength: MAX_MODULE_BYTES });
-  } catch (cause) {
-    throw damaged(path, (cause as Error).message, cause);
+    const { size } = fstatSync(fd);
+    if (size > most) throw damaged(path, `it is larger than ${formatBytes(most)}`);
+    const bytes = Buffer.alloc(size);
+    return bytes.subarray(0, readSync(fd, bytes, 0, size, 0));
+  } finally {
+    closeSync(fd);
   }
-  if (!path.endsWith('.xz')) return bytes;
-  const unpacked = await run([toolPath('xz').path, '-dc'], { input: bytes, maxOutputBytes: MAX_MODULE_BYTES });
-  if (unpacked.code !== 0) throw damaged(path, unpacked.stderr.trim());
-  return unpacked.stdoutBytes;
 }
 
 /** The facts a module states about itself in its .modinfo section, NUL-terminated `key=value` strings. */
 export function readModuleInfo(path: string, bytes: Buffer): ModuleInfo {
   const read = readerOfBuffer(bytes);
   const section = readElf(read)?.sections.get('.modinfo');
-  const text = section && read(section.offset, section.size)?.toString('latin1');
-  if (text === undefined) throw damaged(path, 'it has no .modinfo section');
+  const text = section && section.size <= MAX_TEXT_BYTES && read(section.offset, section.size)?.toString('latin1');
+  if (!text) throw damaged(path, 'it has no .modinfo section');
+  const lines = text.split('\0');
   const values = (key: string) =>
-    text.split('\0').flatMap((line) => (line.startsWith(`${key}=`) ? [line.slice(key.length + 1)] : []));
-  const before = values('softdep').flatMap((rule) => /\bpre:((?:\s+[\w-]+(?!:)\b)+)/.exec(rule)?.[1]?.trim() ?? []);
+    lines.flatMap((line) => (line.startsWith(`${key}=`) ? [line.slice(key.length + 1)] : []));
+  const depends = [
+    ...values('depends').flatMap((value) => value.split(',')),
+    ...values('softdep').flatMap(loadedBefore),
+  ];
   return {
-    depends: [...values('depends').join(',').split(','), ...before.join(' ').split(/\s+/)]
-      .filter(Boolean)
-      .map(canonical),
-    version: values('vermagic')[0]?.split(' ')[0] ?? '',
+    depends: [...new Set(depends.filter((name) => /^[\w-]{1,64}$/.test(name)).map(canonical))],
+    version: values('vermagic')[0]?.split(' ', 1)[0]?.slice(0, 256) ?? '',
   };
+}
+
+/** The names between `pre:` and the next `post:` of a rule such as `pre: a b post: c`. */
+function loadedBefore(rule: string): string[] {
+  let before = false;
+  return rule.split(/\s+/).filter((word) => {
+    if (word.endsWith(':')) before = word === 'pre:';
+    return before && !word.endsWith(':');
+  });
 }
 
 /**
@@ -97,15 +144,22 @@ export function loadOrder(
 ): string[] {
   const order: string[] = [];
   const seen = new Set<string>();
-  const visit = (name: string) => {
+  // A stack of our own: a chain of modules may be longer than calls can be nested.
+  const open: { name: string; rest: string[] }[] = [];
+  const enter = (name: string) => {
     if (seen.has(name)) return;
     seen.add(name);
     const depends = dependsOf(name);
-    if (depends === undefined) return;
-    for (const dependency of depends) visit(dependency);
-    order.push(name);
+    if (depends !== undefined) open.push({ name, rest: [...depends].reverse() });
   };
-  for (const root of roots) visit(root);
+  for (const root of roots) {
+    enter(root);
+    for (let top = open.at(-1); top !== undefined; top = open.at(-1)) {
+      const next = top.rest.pop();
+      if (next !== undefined) enter(next);
+      else order.push(open.pop()!.name);
+    }
+  }
   return order;
 }
 
@@ -129,19 +183,28 @@ export async function chooseModules(
   version: string,
   directory: string | undefined,
   builtin: ReadonlySet<string>,
+  signal?: AbortSignal,
 ): Promise<ChosenModules> {
   const index = directory === undefined ? new Map<string, string>() : indexModules(directory);
   const chosen: ChosenModules = { sets: {}, contents: new Map(), absent: new Map() };
   const facts = new Map<string, ModuleInfo>();
-  const learn = async (name: string): Promise<void> => {
-    const path = index.get(name);
-    if (path === undefined || facts.has(name)) return;
-    const bytes = await readModule(path);
-    const info = readModuleInfo(path, bytes);
-    if (info.version !== version) throw wrongVersion(path, info.version, version);
-    facts.set(name, info);
-    chosen.contents.set(name, bytes);
-    for (const dependency of info.depends) await learn(dependency);
+  let total = 0;
+  const learn = async (root: string): Promise<void> => {
+    const waiting = [root];
+    for (let name = waiting.pop(); name !== undefined; name = waiting.pop()) {
+      const path = index.get(name);
+      if (path === undefined || facts.has(name)) continue;
+      const bytes = await readModule(path, signal);
+      const info = readModuleInfo(path, bytes);
+      if (info.version !== version) throw wrongVersion(path, info.version, version);
+      facts.set(name, info);
+      chosen.contents.set(name, bytes);
+      total += bytes.length;
+      if (facts.size > MAX_MODULES) throw tooMuch(path, `more than ${MAX_MODULES} modules are needed`);
+      if (total > MAX_MODULES_BYTES)
+        throw tooMuch(path, `its modules are larger than ${formatBytes(MAX_MODULES_BYTES)}`);
+      waiting.push(...[...info.depends].reverse());
+    }
   };
   let boot: readonly string[] = [];
   for (const [purpose, roots] of Object.entries(WANTED_MODULES[kind]) as [ModulePurpose, readonly string[]][]) {
@@ -164,6 +227,10 @@ function canonical(name: string): string {
 
 function damaged(path: string, reason: string, cause?: unknown): PolykernelError {
   return new PolykernelError('invalid', `the kernel module ${path} is damaged: ${reason}`, { field: 'modules', cause });
+}
+
+function tooMuch(path: string, reason: string): PolykernelError {
+  return new PolykernelError('invalid', `the modules cannot be taken in: ${reason}`, { field: 'modules', value: path });
 }
 
 function wrongVersion(path: string, found: string, wanted: string): PolykernelError {

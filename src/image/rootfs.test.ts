@@ -1,10 +1,11 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import {
-  lstatSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
-  readlinkSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -14,12 +15,14 @@ import { join } from 'node:path';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { type Header, pack } from 'tar-stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { nativeProgram } from '../../test/native.ts';
 import { run } from '../sys/process.ts';
 import { detectRoot, prepareRoot } from './rootfs.ts';
 
 let directory: string;
 let cache: string;
-beforeEach(() => {
+beforeEach(async () => {
+  await nativeProgram('pk-jail');
   directory = mkdtempSync(join(tmpdir(), 'pk-rootfs-'));
   cache = join(directory, 'cache');
 });
@@ -42,14 +45,34 @@ function file(name: string, bytes: Buffer): string {
 }
 
 const SAMPLE: Entry[] = [
-  { name: './', type: 'directory', mode: 0o755 },
+  { name: './', type: 'directory', mode: 0o750, uid: 7, gid: 8 },
   { name: 'usr/', type: 'directory', mode: 0o555, mtime: new Date(1e12) },
   { name: 'usr/bin/', type: 'directory', mode: 0o755 },
   { name: 'bin', type: 'symlink', linkname: '/usr/bin' },
-  { name: 'bin/tool', mode: 0o4755, body: '#!tool', mtime: new Date(1e12) },
-  { name: 'usr/copy', type: 'link', linkname: 'bin/tool' },
+  { name: 'usr/bin/tool', mode: 0o4755, uid: 1000, gid: 1001, body: '#!tool', mtime: new Date(1e12) },
+  { name: 'usr/copy', type: 'link', linkname: 'usr/bin/tool' },
   { name: 'dev/null', type: 'character-device', devmajor: 1, devminor: 3 },
 ];
+
+/** Much of nothing. */
+async function bomb(): Promise<Buffer> {
+  const many = Array.from({ length: 20 }, (_, index) => ({ name: `zeros${index}`, body: '\0'.repeat(1 << 20) }));
+  return gzipSync(await tar([...SAMPLE, ...many]));
+}
+
+/** Images, finished or not, in the cache. */
+function left(): string[] {
+  return (existsSync(join(cache, 'rootfs')) ? readdirSync(join(cache, 'rootfs')) : []).filter(
+    (name) => !['known', 'locks'].includes(name),
+  );
+}
+
+/** Lines of `unsquashfs -ll` by name: mode, owner, size. */
+async function listed(image: string): Promise<Map<string, string[]>> {
+  const { stdout } = await run(['unsquashfs', '-lln', image]);
+  const lines = stdout.split('\n').map((line) => line.trim().split(/\s+/));
+  return new Map(lines.filter((fields) => fields.length > 5).map((fields) => [fields.slice(5).join(' '), fields]));
+}
 
 describe('prepareRoot', () => {
   const packers: [string, (bytes: Buffer) => Buffer | Promise<Buffer>][] = [
@@ -58,43 +81,75 @@ describe('prepareRoot', () => {
     ['tar.zst', (bytes) => zstdCompressSync(bytes)],
     ['tar.xz', async (bytes) => (await run(['xz', '-c'], { input: bytes })).stdoutBytes],
   ];
-  it.each(packers)('unpacks a %s once', async (format, packer) => {
+  it.each(packers)('makes a squashfs of a %s once', async (format, packer) => {
     const path = file('root', await packer(await tar(SAMPLE)));
     expect(detectRoot(readFileSync(path))).toBe(format);
     const lines: string[] = [];
     const root = await prepareRoot(path, { cache, progress: (line) => lines.push(line) });
-    expect(root.kind).toBe('directory');
-    const at = (name: string) => join((root as { path: string }).path, name);
-    expect(readFileSync(at('usr/bin/tool'), 'utf8')).toBe('#!tool');
-    expect(statSync(at('usr/bin/tool')).mode & 0o7777).toBe(0o4755);
-    expect(statSync(at('usr/bin/tool')).ino).toBe(statSync(at('usr/copy')).ino);
-    expect(readlinkSync(at('bin'))).toBe('/usr/bin');
-    expect(statSync(at('usr')).mode & 0o7777).toBe(0o555);
-    expect(statSync(at('usr')).mtimeMs).toBe(1e12);
-    expect(readdirSync(at('dev'))).toEqual([]);
+    expect(root.kind).toBe('squashfs');
+    const image = (root as { path: string }).path;
+    const found = await listed(image);
+    const of = (name: string) => found.get(`squashfs-root${name}`)?.slice(0, 2).join(' ');
+    expect(of('')).toMatch(/^drwxr-x--- (?:0\/0|7\/8)$/);
+    expect(of('/usr')).toBe('dr-xr-xr-x 0/0');
+    expect(of('/usr/bin/tool')).toBe('-rwsr-xr-x 1000/1001');
+    expect(found.has('squashfs-root/bin -> /usr/bin')).toBe(true);
+    expect((await run(['unsquashfs', '-cat', image, 'usr/copy'])).stdout).toBe('#!tool');
     expect(await prepareRoot(path, { cache, progress: (line) => lines.push(line) })).toEqual(root);
     expect(lines).toHaveLength(1);
   });
 
+  it('leaves no file of the archive on the host, and its image to its owner alone', async () => {
+    const { path } = (await prepareRoot(file('root', await tar(SAMPLE)), { cache })) as { path: string };
+    const store = join(cache, 'rootfs');
+    expect(statSync(store).mode & 0o777).toBe(0o700);
+    expect(statSync(path)).toMatchObject({ uid: process.getuid?.(), gid: process.getgid?.() });
+    expect(statSync(path).mode & 0o7022).toBe(0);
+    const files = readdirSync(cache, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+    expect(files.map(({ name }) => name.replace(/[0-9a-f]{64}/, 'HASH')).sort()).toEqual([
+      'HASH',
+      'HASH',
+      'HASH.squashfs',
+    ]);
+  });
+
+  it('removes what earlier versions unpacked, but for the root of a kernel that runs', async () => {
+    const store = join(cache, 'rootfs');
+    const [unused, partial] = ['a'.repeat(64), `${'b'.repeat(64)}.partial`];
+    for (const name of [unused, partial]) mkdirSync(join(store, name, 'bin'), { recursive: true });
+    const used = 'c'.repeat(64);
+    mkdirSync(join(store, used, 'bin'), { recursive: true });
+    const bind = ['--unshare-user-try', '--ro-bind', '/', '/', '--bind', join(store, used), '/mnt'];
+    const kernel = spawn('bwrap', [...bind, '--die-with-parent', 'sh', '-c', 'echo up; read line'], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    try {
+      await once(kernel.stdout!, 'data');
+      await prepareRoot(file('root', await tar(SAMPLE)), { cache });
+      expect(readdirSync(store).filter((name) => /^[abc]{64}/.test(name))).toEqual([used]);
+    } finally {
+      kernel.stdin!.end();
+      await once(kernel, 'exit');
+    }
+  });
+
   const hostile: [string, Entry[], RegExp][] = [
-    ['a name with ..', [{ name: '../escaped', body: 'x' }], /leaves the archive/],
-    ['a hard link out', [{ name: 'passwd', type: 'link', linkname: '../../../../etc/passwd' }], /leaves the archive/],
-    [
-      'a loop of links',
-      [
-        { name: 'a', type: 'symlink', linkname: 'b' },
-        { name: 'b', type: 'symlink', linkname: 'a' },
-        { name: 'a/x', body: 'x' },
-      ],
-      /loop of symbolic links/,
-    ],
+    ['a name with .. in the middle', [{ name: 'a/../../escaped', body: 'x' }], /pathname can't have/],
     [
       'an entry below a file',
       [
         { name: 'a', body: 'x' },
         { name: 'a/b', body: 'x' },
       ],
-      /which is a file/,
+      /non-directory/,
+    ],
+    [
+      'one name twice',
+      [
+        { name: 'a', body: 'x' },
+        { name: 'a', body: 'y' },
+      ],
+      /holds a twice/,
     ],
     [
       'a container image',
@@ -113,28 +168,57 @@ describe('prepareRoot', () => {
       field: '--rootfs',
       message: expect.stringMatching(reason),
     });
-    expect(readdirSync(directory).filter((name) => !['cache', 'root.tar'].includes(name))).toEqual([]);
+    expect(left()).toEqual([]);
   });
 
-  it('keeps what symbolic links point to inside', async () => {
-    const outside = join(directory, 'outside');
-    mkdirSync(outside);
-    const path = file(
-      'root.tar',
-      await tar([
-        { name: 'up', type: 'symlink', linkname: '../../../../../../..' },
-        { name: 'abs', type: 'symlink', linkname: outside },
-        { name: `up${outside}/one`, body: 'x' },
-        { name: 'abs/two', body: 'x' },
-        { name: 'self', type: 'symlink', linkname: join(outside, 'three') },
-        { name: 'self', body: 'replaced the link' },
-      ]),
-    );
-    const root = (await prepareRoot(path, { cache })) as { path: string };
-    expect(readdirSync(outside)).toEqual([]);
-    expect(readFileSync(join(root.path, outside, 'one'), 'utf8')).toBe('x');
-    expect(readFileSync(join(root.path, outside, 'two'), 'utf8')).toBe('x');
-    expect(lstatSync(join(root.path, 'self')).isFile()).toBe(true);
+  it.each([
+    ['bytes of the archive', { archiveBytes: 1000 }, /it is larger than 1000 B/],
+    ['bytes unpacked', { bytes: 4096 }, /it is larger than 4096 bytes unpacked/],
+    ['entries', { entries: 3 }, /more than 3 entries/],
+    ['time', { deadlineMs: 1 }, /takes longer than 1ms, which is the bound/],
+  ])('holds its bound of %s', async (_, bounds, reason) => {
+    const path = file('root.tar.gz', await bomb());
+    await expect(prepareRoot(path, { cache, bounds })).rejects.toMatchObject({
+      code: 'invalid',
+      field: '--rootfs',
+      message: expect.stringMatching(reason),
+    });
+    expect(left()).toEqual([]);
+  });
+
+  // A cut archive once kept the lock of the store for ever, and with it every other --rootfs.
+  it.each([100, 512, 700, 1536, 2048, 5000])(
+    'refuses an archive cut after %i bytes, and others go on',
+    async (length) => {
+      const whole = await tar([...SAMPLE, { name: 'large', body: 'x'.repeat(9000) }]);
+      const cut = prepareRoot(file('cut.tar', whole.subarray(0, length)), { cache });
+      await expect(cut).rejects.toMatchObject({ code: 'invalid', field: '--rootfs' });
+      expect(left()).toEqual([]);
+      expect(await prepareRoot(file('root.tar', whole), { cache })).toMatchObject({ kind: 'squashfs' });
+    },
+  );
+
+  it('refuses an archive that changes while it is read', async () => {
+    const path = file('root.tar', await tar(SAMPLE));
+    const other = await tar([...SAMPLE, { name: 'evil', body: 'x' }]);
+    const failure = prepareRoot(path, { cache, progress: () => writeFileSync(path, other) });
+    await expect(failure).rejects.toMatchObject({ code: 'invalid', message: /changed while it was read/ });
+    expect(left()).toEqual([]);
+  });
+
+  it('ends with its signal, and others need not wait for it', async () => {
+    const stop = new AbortController();
+    const path = file('root.tar.gz', await bomb());
+    const stopped = prepareRoot(path, { cache, signal: stop.signal, progress: () => stop.abort(new Error('stop')) });
+    await expect(stopped).rejects.toThrow('stop');
+    expect(left()).toEqual([]);
+    expect(await prepareRoot(path, { cache })).toMatchObject({ kind: 'squashfs' });
+  });
+
+  it('does not wait at a pipe', async () => {
+    const path = join(directory, 'pipe');
+    await run(['mkfifo', path]);
+    await expect(prepareRoot(path)).rejects.toMatchObject({ code: 'invalid', message: /neither a directory nor/ });
   });
 
   it('takes directories and disk images as they are', async () => {
@@ -149,7 +233,7 @@ describe('prepareRoot', () => {
   it.each([
     ['text', Buffer.from('hello'), 'invalid', /no tar, squashfs or ext4/],
     ['an empty file', Buffer.alloc(0), 'invalid', /no tar, squashfs or ext4/],
-    ['a damaged archive', gzipSync(Buffer.alloc(9999)).fill(3, 12, 30), 'invalid', /damaged/],
+    ['a damaged archive', gzipSync(Buffer.alloc(9999)).fill(3, 12, 30), 'invalid', /gzip: .*(?:invalid|format)/],
     ['a compressed non-archive', gzipSync(Buffer.from('hello '.repeat(500))), 'invalid', /damaged|empty/],
   ])('refuses %s', async (_, bytes, code, reason) => {
     const failure = prepareRoot(file('root', bytes), { cache });

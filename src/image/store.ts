@@ -17,11 +17,11 @@ import { Apt } from '../sys/apt.ts';
 import { closest } from '../sys/closest.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { cacheDirectory, nativeBinary } from '../sys/paths.ts';
+import { ingestApart } from './apart.ts';
 import { BlobStore, commitFile } from './blobs.ts';
 import { InitramfsCache, modulePaths, programsFingerprint } from './compose.ts';
 import { fetchKernel, type KernelSource, KNOWN_IMAGES } from './debian.ts';
 import type { KernelImage } from './image.ts';
-import { ingest } from './ingest.ts';
 import { withLock } from './lock.ts';
 import { blobsOf, imageDigest, isImageName, type Manifest, parseManifest } from './manifest.ts';
 
@@ -74,7 +74,7 @@ export class ImageStore {
         options.fetch ??
         ((name, scratch, progress, signal) => {
           const directory = join(cache, 'apt');
-          const apt = new Apt({ directory, root: process.getuid?.() === 0, progress, signal });
+          const apt = new Apt({ directory, root: process.getuid?.() === 0, progress, signal, confined: true });
           return fetchKernel(name, { apt, scratch, progress });
         }),
     };
@@ -201,7 +201,7 @@ export class ImageStore {
   }
 
   async #add(name: string, source: KernelSource, progress: Progress, signal?: AbortSignal): Promise<ImageSummary> {
-    const content = await ingest(source, this.#blobs, progress, signal);
+    const content = await ingestApart({ source, directory: this.#directory }, { progress, signal });
     const createdAt = this.#options.now().toISOString();
     const manifest: Manifest = { format: 1, name, ...content, source: source.source, createdAt };
     const temporary = await this.#blobs.scratch();

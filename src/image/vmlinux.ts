@@ -5,12 +5,12 @@
 import { closeSync, createReadStream, createWriteStream, openSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { createGunzip, createZstdDecompress } from 'node:zlib';
-import { filterToFile } from '../sys/command.ts';
+import { startConfined } from '../sys/confined-tool.ts';
+import { ELF_MAGIC } from '../sys/elf-links.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
-import { toolPath } from '../sys/tools.ts';
-import { ELF_MAGIC, type ReadAt, readerOf } from './elf.ts';
-import { decodeLz4Legacy } from './lz4.ts';
+import { openRegular, type ReadAt, readerOf } from '../sys/read-at.ts';
+import { MAX_KERNEL_BYTES } from './kernel-bounds.ts';
+import { decodeLz4File } from './lz4.ts';
 
 export type Compression = 'gzip' | 'xz' | 'lzma' | 'zstd' | 'lz4' | 'bzip2' | 'lzo' | 'none';
 
@@ -28,6 +28,15 @@ const SECTOR_BYTES = 512;
 /** The kernel's build appends the unpacked size, u32, to every format that does not end with it already. */
 const SIZE_TRAILER_BYTES = 4;
 const MAX_PAYLOAD_BYTES = 512 * 1024 * 1024;
+const UNPACK_DEADLINE_MS = 5 * 60_000;
+
+/** Which program unpacks what, from standard input to standard output, in a jail. */
+const TOOLS: Partial<Record<Compression, readonly string[]>> = {
+  gzip: ['gzip', '-dc'],
+  zstd: ['zstd', '-dcq'],
+  xz: ['xz', '-dc', '-T1', '--format=xz'],
+  lzma: ['xz', '-dc', '-T1', '--format=lzma'],
+};
 
 const MAGICS: readonly (readonly [Compression, readonly number[]])[] = [
   ['gzip', [0x1f, 0x8b]],
@@ -75,10 +84,11 @@ export function findPayload(read: ReadAt): Payload {
  * Throws `invalid` when there is none, `unavailable` when its compression needs a program that is missing.
  */
 export async function extractVmlinux(source: string, target: string, signal?: AbortSignal): Promise<void> {
-  const input = openSync(source, 'r');
+  const input = openRegular(source);
+  if (input === undefined) throw invalid('it is not a regular file');
   try {
     const payload = findPayload(readerOf(input));
-    await decompress(source, payload, readerOf(input), target, signal);
+    await decompress(input, payload, target, signal);
   } finally {
     closeSync(input);
   }
@@ -90,36 +100,38 @@ export async function extractVmlinux(source: string, target: string, signal?: Ab
   }
 }
 
-async function decompress(source: string, payload: Payload, read: ReadAt, target: string, signal?: AbortSignal) {
+async function decompress(input: number, payload: Payload, target: string, signal?: AbortSignal): Promise<void> {
   const { offset, compression } = payload;
   const trailer = compression === 'gzip' || compression === 'none' ? 0 : SIZE_TRAILER_BYTES;
   const length = payload.length - trailer;
-  const stream = () => createReadStream(source, { start: offset, end: offset + length - 1 });
-  const sink = () => createWriteStream(target, { flags: 'wx' });
+  const stream = () => createReadStream('', { fd: input, autoClose: false, start: offset, end: offset + length - 1 });
   const options = signal ? { signal } : {};
+  const tool = TOOLS[compression];
+  const output = openSync(target, 'wx', 0o600);
   try {
-    if (compression === 'gzip') await pipeline(stream(), createGunzip(), sink(), options);
-    else if (compression === 'zstd') await pipeline(stream(), createZstdDecompress(), sink(), options);
-    else if (compression === 'lz4') await pipeline(decodeLz4Legacy(read(offset, length)!), sink(), options);
-    else if (compression === 'none') await pipeline(stream(), sink(), options);
-    else if (compression === 'xz' || compression === 'lzma') await unxz(compression, stream(), target, signal);
-    else throw invalid(`it is compressed with ${compression}, which no current distribution does`);
+    if (tool !== undefined) await unpack(tool, stream(), output, signal);
+    else if (compression === 'lz4') {
+      const blocks = decodeLz4File(readerOf(input), offset, length, MAX_KERNEL_BYTES);
+      await pipeline(blocks, createWriteStream('', { fd: output, autoClose: false }), options);
+    } else if (compression === 'none') {
+      await pipeline(stream(), createWriteStream('', { fd: output, autoClose: false }), options);
+    } else throw invalid(`it is compressed with ${compression}, which no current distribution does`);
   } catch (error) {
-    if (error instanceof PolykernelError && error.code !== 'internal') throw error;
+    if (error instanceof PolykernelError && error.code !== 'invalid') throw error;
+    if (error instanceof PolykernelError && error.field !== undefined) throw error;
     signal?.throwIfAborted();
     // A system call that failed (a full disk) says nothing about the data.
     if ((error as NodeJS.ErrnoException).syscall !== undefined) throw asPolykernelError(error, 'unpacking the kernel');
     throw invalid(`its ${compression} data is damaged (${(error as Error).message})`);
-  }
-}
-
-async function unxz(format: string, input: Readable, target: string, signal?: AbortSignal): Promise<void> {
-  const output = openSync(target, 'wx');
-  try {
-    await filterToFile([toolPath('xz').path, '-dc', `--format=${format}`], input, output, signal);
   } finally {
     closeSync(output);
   }
+}
+
+async function unpack([program, ...args]: readonly string[], input: Readable, output: number, signal?: AbortSignal) {
+  const bounds = { fileBytes: MAX_KERNEL_BYTES, cpuSeconds: UNPACK_DEADLINE_MS / 1000 };
+  const task = { subject: 'the kernel', programs: [program!], args, input, output, bounds };
+  await startConfined({ ...task, deadlineMs: UNPACK_DEADLINE_MS, signal }).ended;
 }
 
 function invalid(reason: string): PolykernelError {

@@ -2,10 +2,12 @@
  * Debian's package tools, with and without root rights. Without them packages are downloaded and unpacked, never
  * installed, from the machine's own lists or, where those are empty, from lists kept in the cache.
  */
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { chownSync, createReadStream, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { runCommand } from './command.ts';
+import { startConfined } from './confined-tool.ts';
 import type { PolykernelError } from './errors.ts';
+import { TOOL_ID, TOOL_PLACE } from './tool-jail.ts';
 
 export interface AptOptions {
   /** Directory for private package lists and downloads of a user without root rights. */
@@ -14,11 +16,14 @@ export interface AptOptions {
   root: boolean;
   progress?: (line: string) => void;
   signal?: AbortSignal | undefined;
+  /** Packages are unpacked in a jail. Set-up cannot have that: it gets what jails are made of by this very way. */
+  confined?: boolean;
 }
 
 const LISTS = '/var/lib/apt/lists';
 const PREPARED = 'Debian or Ubuntu with working package sources is needed; see /etc/apt/sources.list.';
 const LOCK_TIMEOUT_S = 120;
+const UNPACK_DEADLINE_MS = 10 * 60_000;
 
 /** The package tools of one machine. Lists are refreshed at most once per object. */
 export class Apt {
@@ -80,12 +85,26 @@ export class Apt {
       mkdirSync(target, { recursive: true });
       for (const file of files) {
         this.#options.progress?.(`unpacking ${file}`);
-        await runCommand(['dpkg-deb', '-x', join(downloads, file), target], this.#abortable());
+        const unpacked = this.#options.confined ? this.#confined : this.#unconfined;
+        await unpacked.call(this, join(downloads, file), target);
       }
       return files.map((file) => basename(file, '.deb'));
     } finally {
       rmSync(downloads, { recursive: true, force: true });
     }
+  }
+
+  async #unconfined(file: string, target: string): Promise<void> {
+    await runCommand(['dpkg-deb', '-x', file, target], this.#abortable());
+  }
+
+  async #confined(file: string, target: string): Promise<void> {
+    // Beside other users' files nothing is taken from it: the id is the jail's alone.
+    if (process.getuid?.() === 0) chownSync(target, TOOL_ID, TOOL_ID);
+    const { signal } = this.#options;
+    const run = { programs: ['dpkg-deb', 'tar'], args: ['-x', '-', TOOL_PLACE], place: target };
+    const input = createReadStream(file);
+    await startConfined({ subject: basename(file), ...run, input, deadlineMs: UNPACK_DEADLINE_MS, signal }).ended;
   }
 
   /** Lists that are absent or older than the mirror fail in many ways: refresh them once and try again. */

@@ -110,7 +110,8 @@ export function run(argv: readonly string[], options: RunOptions = {}): Promise<
   });
 }
 
-function killGroup(pid: number | undefined): void {
+/** Kills a process started as the leader of its group, and the whole group. */
+export function killGroup(pid: number | undefined): void {
   if (pid === undefined) return;
   try {
     process.kill(-pid, 'SIGKILL');

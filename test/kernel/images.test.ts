@@ -73,7 +73,7 @@ it('boots the kernel out of the bzImage, and each purpose of modules loads', asy
 
 it('imports a bzImage with its modules to the very image that pull makes', async () => {
   const agent = readFileSync(await nativeProgram('pk-init'));
-  const apt = new Apt({ directory: join(directory, 'apt'), root: process.getuid?.() === 0 });
+  const apt = new Apt({ directory: join(directory, 'apt'), root: process.getuid?.() === 0, confined: true });
   const fetched = await fetchKernel('debian:amd64', { apt, scratch: join(directory, 'unpacked'), progress: () => {} });
   const options = {
     cache: directory,

@@ -1,0 +1,106 @@
+/**
+ * Reads kernels and modules of others in a process of its own, which has bounds on memory and time and is killed when it
+ * goes over one: whatever a parser makes of a hostile file, the daemon goes on. Not a thread: one that fills its heap can
+ * neither be counted on to end nor be ended. What it unpacks runs in jails, which die with it.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { type ErrorBody, PolykernelError } from '../sys/errors.ts';
+import { killGroup } from '../sys/process.ts';
+import { toolPath } from '../sys/tools.ts';
+import { formatDuration } from '../sys/units.ts';
+import type { KernelSource } from './debian.ts';
+import { INGEST_DEADLINE_MS } from './kernel-bounds.ts';
+import type { ImageContent } from './manifest.ts';
+
+const PROGRAM = fileURLToPath(new URL('./ingest-process.ts', import.meta.url));
+/** Of JavaScript's heap; modules and the pieces of a kernel lie outside of it, in what DATA_BYTES bounds. */
+const HEAP_MIB = 512;
+const DATA_BYTES = 2 ** 31;
+const SAID_BYTES = 2000;
+
+export interface IngestTask {
+  source: KernelSource;
+  /** Of the blob store. */
+  directory: string;
+}
+
+export type IngestMessage =
+  | { kind: 'progress'; line: string }
+  | { kind: 'content'; content: ImageContent }
+  | { kind: 'error'; body: ErrorBody };
+
+export interface ApartOptions {
+  progress?: (line: string) => void;
+  signal?: AbortSignal | undefined;
+  /** Milliseconds; default: INGEST_DEADLINE_MS. */
+  deadlineMs?: number;
+  /** Path of the process's program; default: ingest(). */
+  program?: string;
+}
+
+export const parseTask = (text: string): IngestTask => JSON.parse(text) as IngestTask;
+
+/**
+ * ingest() in a process. Throws as it does, `invalid` when a bound is reached, and the reason of `signal`.
+ * When it returns or throws the process is gone.
+ */
+export async function ingestApart(task: IngestTask, options: ApartOptions = {}): Promise<ImageContent> {
+  const { progress, signal, deadlineMs = INGEST_DEADLINE_MS } = options;
+  signal?.throwIfAborted();
+  const child = start(task, options.program ?? PROGRAM);
+  const { promise, resolve, reject } = Promise.withResolvers<ImageContent>();
+  const { promise: gone, resolve: ended } = Promise.withResolvers<void>();
+  let said = '';
+  child.stderr!.setEncoding('utf8').on('data', (text: string) => {
+    said = (said + text).slice(-SAID_BYTES);
+  });
+  child.stdin!.on('error', () => {});
+  createInterface({ input: child.stdout! }).on('line', (line) => {
+    const message = JSON.parse(line) as IngestMessage;
+    if (message.kind === 'progress') progress?.(message.line);
+    else if (message.kind === 'content') resolve(message.content);
+    else reject(PolykernelError.fromJSON(message.body));
+  });
+  child.once('error', (error) => {
+    reject(new PolykernelError('internal', `the process that reads kernels could not be started: ${error.message}`));
+    ended();
+  });
+  child.once('close', (code, killed) => {
+    reject(unreadable(`the process that reads it ended with ${code ?? killed}${outOfMemory(said)}`));
+    ended();
+  });
+  const late = `it takes longer than ${formatDuration(deadlineMs)}, which is the bound`;
+  const timer = setTimeout(() => reject(unreadable(late)), deadlineMs);
+  const onAbort = () => reject(signal?.reason);
+  signal?.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await promise;
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', onAbort);
+    killGroup(child.pid);
+    await gone;
+  }
+}
+
+function start(task: IngestTask, program: string): ChildProcess {
+  const seconds = Math.ceil(INGEST_DEADLINE_MS / 1000);
+  // Soft ones: jails below have others, and only root could raise what is final.
+  const limits = [`--data=${DATA_BYTES}:`, `--cpu=${seconds}:`, '--core=0'];
+  const node = [process.execPath, `--max-old-space-size=${HEAP_MIB}`, '--', program, JSON.stringify(task)];
+  const argv = [...limits, '--', ...node];
+  return spawn(toolPath('prlimit').path, argv, { stdio: ['pipe', 'pipe', 'pipe'], detached: true });
+}
+
+function outOfMemory(said: string): string {
+  return said.includes('out of memory') ? `: it takes more than ${HEAP_MIB} MiB of memory, which is the bound` : '';
+}
+
+function unreadable(reason: string): PolykernelError {
+  return new PolykernelError('invalid', `the kernel or one of its modules cannot be read: ${reason}`, {
+    field: 'kernel',
+    hint: 'Give the kernel as its distribution or its own build made it.',
+  });
+}

@@ -1,0 +1,184 @@
+/**
+ * Makes a squashfs of a tar archive. Decompressor and sqfstar run in jails of their own, what passes between them is
+ * counted, and nothing of the archive becomes a file of the host: owners, modes, attributes and set-uid bits live inside
+ * the image, where they mean something to the guest alone.
+ */
+import { createHash } from 'node:crypto';
+import { closeSync, createReadStream, fchmodSync, fchownSync, fstatSync, fsyncSync, openSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { Readable } from 'node:stream';
+import { type ConfinedRun, startConfined } from '../sys/confined-tool.ts';
+import { TOOL_ID, TOOL_PLACE } from '../sys/tool-jail.ts';
+import { giveRootTo } from './squashfs-ids.ts';
+import { TarMeter } from './tar-meter.ts';
+
+export type Packing = 'tar' | 'tar.gz' | 'tar.xz' | 'tar.zst';
+
+/** How much of an archive is taken. Reaching one is an error that names it. */
+export interface RootBounds {
+  /** Bytes of the archive as it is given. */
+  archiveBytes: number;
+  /** Bytes of it once decompressed. */
+  bytes: number;
+  entries: number;
+  /** Milliseconds for all of it. */
+  deadlineMs: number;
+}
+
+export const ROOT_BOUNDS: RootBounds = {
+  archiveBytes: 16 * 2 ** 30,
+  bytes: 64 * 2 ** 30,
+  entries: 2_000_000,
+  deadlineMs: 30 * 60_000,
+};
+
+const DECOMPRESSORS: Readonly<Record<Exclude<Packing, 'tar'>, readonly [string, ...string[]]>> = {
+  'tar.gz': ['gzip', '-dc'],
+  'tar.xz': ['xz', '-dc', '-T1'],
+  'tar.zst': ['zstd', '-dcq'],
+};
+/**
+ * Not compressed: packing is then as fast as the disk, and the guest has nothing to decompress. All kernels with squashfs
+ * know zlib, which the image names all the same.
+ */
+const PACK = ['-force', '-quiet', '-no-progress', '-comp', 'gzip', '-noI', '-noId', '-noD', '-noF', '-noX'];
+const RESOURCES = ['-processors', '2', '-mem', '256M'];
+const PACK_MEMORY_BYTES = 4 * 2 ** 30;
+/** VMMs open it under ids of their own; for others the directory above, which is its owner's alone, is in the way. */
+const IMAGE_MODE = 0o644;
+const DEFAULT_ROOT = { mode: 0o755, uid: 0, gid: 0, mtime: 0 };
+const READ_BYTES = 256 * 1024;
+
+export interface PackTask {
+  /** Descriptor of the archive, read from its start. */
+  archive: number;
+  packing: Packing;
+  /** For people. */
+  subject: string;
+  /** SHA-256 that the archive was found to have; another one is an error. */
+  hash: string;
+  /** The image: a path where nothing is yet. */
+  target: string;
+  bounds: RootBounds;
+  signal?: AbortSignal | undefined;
+}
+
+/**
+ * Packs an archive. Leaves a complete image, on disk, or nothing.
+ * Throws RangeError with the reason or the bound, PolykernelError as tools do, or the reason of `signal`.
+ */
+export async function packRoot(task: PackTask): Promise<TarMeter> {
+  const isRoot = process.getuid?.() === 0;
+  const output = openSync(task.target, 'wx+', 0o600);
+  try {
+    if (isRoot) fchownSync(output, TOOL_ID, TOOL_ID);
+    const meter = await pack(task);
+    if (isRoot) fchownSync(output, 0, 0);
+    fchmodSync(output, IMAGE_MODE);
+    giveRootTo(output, 0);
+    fsyncSync(output);
+    return meter;
+  } catch (error) {
+    await rm(task.target, { force: true });
+    throw error;
+  } finally {
+    closeSync(output);
+  }
+}
+
+async function pack(task: PackTask): Promise<TarMeter> {
+  const { bounds, subject, packing } = task;
+  const stop = new AbortController();
+  const signal = task.signal === undefined ? stop.signal : AbortSignal.any([task.signal, stop.signal]);
+  const limits = { deadlineMs: bounds.deadlineMs, signal };
+  const cpuSeconds = Math.ceil(bounds.deadlineMs / 1000);
+  const hash = createHash('sha256');
+  const archive = hashed(task, hash);
+  const meter = new TarMeter(bounds);
+  let unpacker: ConfinedRun | undefined;
+  try {
+    if (packing !== 'tar') {
+      const [program, ...args] = DECOMPRESSORS[packing];
+      const run = { programs: [program], args, input: Readable.from(archive), output: 'stream' as const };
+      unpacker = startConfined({ subject, ...run, bounds: { cpuSeconds }, ...limits });
+    }
+    const chunks = metered(unpacker === undefined ? archive : outputOf(unpacker), meter);
+    // The root's own entry comes first where there is one, and sqfstar wants it as options.
+    const head = await firstEntry(chunks, meter);
+    const root = meter.root ?? DEFAULT_ROOT;
+    const packer = startConfined({
+      subject,
+      programs: ['sqfstar'],
+      // For the end of its threads.
+      loads: ['libgcc_s.so.1'],
+      args: [
+        ...[...PACK, ...RESOURCES, '-root-mode', root.mode.toString(8), '-root-uid', String(root.uid)],
+        ...['-root-gid', String(root.gid), '-root-time', String(root.mtime), TOOL_PLACE],
+      ],
+      input: Readable.from(joined(head, chunks)),
+      place: task.target,
+      bounds: { memoryBytes: PACK_MEMORY_BYTES, fileBytes: bounds.bytes, cpuSeconds: 2 * cpuSeconds },
+      ...limits,
+    });
+    const said = await packer.ended;
+    meter.end();
+    if (hash.digest('hex') !== task.hash) throw new RangeError('it changed while it was read');
+    refuseDoubles(said);
+    return meter;
+  } catch (error) {
+    stop.abort(error);
+    await unpacker?.ended.catch(() => {});
+    throw error;
+  }
+}
+
+/** What a decompressor gives, and its own failure in place of a stream that ends early. */
+async function* outputOf(unpacker: ConfinedRun): AsyncGenerator<Buffer> {
+  try {
+    yield* unpacker.stdout!;
+  } catch (error) {
+    await unpacker.ended;
+    throw error;
+  }
+  await unpacker.ended;
+}
+
+/** The archive's bytes, up to the size that it has now. */
+async function* hashed({ archive }: PackTask, hash: ReturnType<typeof createHash>): AsyncGenerator<Buffer> {
+  const { size } = fstatSync(archive);
+  if (size === 0) return;
+  const options = { fd: archive, autoClose: false, start: 0, end: size - 1, highWaterMark: READ_BYTES };
+  for await (const chunk of createReadStream('', options)) {
+    hash.update(chunk);
+    yield chunk;
+  }
+}
+
+async function* metered(source: AsyncIterable<Buffer>, meter: TarMeter): AsyncGenerator<Buffer> {
+  for await (const chunk of source) {
+    meter.feed(chunk);
+    yield chunk;
+  }
+}
+
+async function firstEntry(chunks: AsyncGenerator<Buffer>, meter: TarMeter): Promise<Buffer[]> {
+  const head: Buffer[] = [];
+  while (meter.entries === 0) {
+    const next = await chunks.next();
+    if (next.done) break;
+    head.push(next.value);
+  }
+  return head;
+}
+
+async function* joined(head: readonly Buffer[], rest: AsyncGenerator<Buffer>): AsyncGenerator<Buffer> {
+  yield* head;
+  yield* rest;
+}
+
+/** sqfstar keeps the first of two entries with one name, tar the last: better none than the wrong one. */
+function refuseDoubles(said: string): void {
+  const name = /^(.*) already exists in the tar file, ignoring$/m.exec(said)?.[1];
+  if (name !== undefined)
+    throw new RangeError(`it holds ${name.slice(0, 200)} twice: pack it again from its unpacked files`);
+}

@@ -1,0 +1,147 @@
+import { chmodSync, chownSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
+import { gzipSync, zstdCompressSync } from 'node:zlib';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { nativeProgram } from '../../test/native.ts';
+import { type ConfinedTask, confinedOutput, startConfined } from './confined-tool.ts';
+import { TOOL_ID } from './tool-jail.ts';
+
+const isRoot = process.getuid?.() === 0;
+let directory: string;
+beforeEach(async () => {
+  await nativeProgram('pk-jail');
+  directory = mkdtempSync(join(tmpdir(), 'pk-tool-'));
+  chmodSync(directory, 0o700);
+  if (isRoot) chownSync(directory, TOOL_ID, TOOL_ID);
+});
+afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+/** A shell in place of a tool that a hostile archive took over. */
+function shell(script: string, more: Partial<ConfinedTask> = {}) {
+  const args = ['sh', '-c', script];
+  return { subject: 'x.tar', programs: ['busybox'], args, deadlineMs: 20_000, place: directory, ...more };
+}
+
+const say = async (script: string, more: Partial<ConfinedTask> = {}) =>
+  (await confinedOutput(shell(script, more), 65536)).toString().trim();
+
+/** Processes of the host with this text among their arguments. */
+function withArgument(text: string): string[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .filter((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes(text);
+      } catch {
+        return false;
+      }
+    });
+}
+
+describe('a confined tool', () => {
+  it('sees itself, its libraries and its place, and nothing else of the host', async () => {
+    expect((await say('busybox ls /')).split('\n')).toEqual(['out', 'tool']);
+    expect((await say('busybox ls /tool')).split('\n')).toEqual(['busybox', 'pk-jail']);
+    expect(await say('busybox env | busybox sort')).toBe('LC_ALL=C\nPATH=/tool\nPWD=/\nSHLVL=1');
+    expect(await say('echo *')).toBe('out tool');
+  });
+
+  it.runIf(isRoot)('is not root of the host', async () => {
+    expect(await say('busybox id -u; busybox id -g; busybox id -G')).toBe(`${TOOL_ID}\n${TOOL_ID}\n${TOOL_ID}`);
+  });
+
+  it('writes its place alone', async () => {
+    expect(await say('(echo no >/no) 2>/out/said || echo refused')).toBe('refused');
+    expect(readFileSync(join(directory, 'said'), 'utf8')).toMatch(/Read-only file system/);
+  });
+
+  it.each([
+    ['mount', 'busybox mount -t tmpfs none /out', /permission denied|not permitted/],
+    ['make a namespace', 'busybox unshare -U busybox true', /not permitted/],
+    ['reach the network', 'busybox nc 127.0.0.1 1', /not supported by protocol/],
+    ['give files away', 'busybox chown 0:1 /out/said', /not permitted/],
+  ])('has no right to %s', async (_, script, why) => {
+    expect(await say(`${script} 2>/out/said && echo done || echo refused`)).toBe('refused');
+    expect(readFileSync(join(directory, 'said'), 'utf8')).toMatch(why);
+  });
+
+  it('is stopped at the bound of a file', async () => {
+    const task = shell('busybox yes >/out/bomb', { bounds: { fileBytes: 1 << 20 } });
+    await expect(startConfined(task).ended).rejects.toMatchObject({
+      code: 'invalid',
+      message: 'x.tar is larger than 1 MiB when unpacked, which is the bound',
+    });
+  });
+
+  it('is stopped at the bound of its output', async () => {
+    const bomb = gzipSync(Buffer.alloc(8 << 20));
+    const task = { subject: 'b.gz', programs: ['gzip'], args: ['-dc'], input: bomb, deadlineMs: 20_000 };
+    await expect(confinedOutput(task, 1 << 20)).rejects.toMatchObject({
+      code: 'invalid',
+      message: 'b.gz is larger than 1 MiB when unpacked, which is the bound',
+    });
+  });
+
+  it('is stopped at the bound of its memory', async () => {
+    const task = shell('x=0123456789abcdef; while :; do x=$x$x; done', { bounds: { memoryBytes: 64 << 20 } });
+    await expect(startConfined(task).ended).rejects.toMatchObject({ code: 'invalid' });
+  });
+
+  it('is stopped at the bound of its CPU time', async () => {
+    await expect(
+      startConfined(shell('while :; do :; done', { bounds: { cpuSeconds: 1 } })).ended,
+    ).rejects.toMatchObject({
+      code: 'invalid',
+      message: 'x.tar takes more than 1s of a CPU, which is the bound',
+    });
+  });
+
+  it.each([
+    ['its deadline passes', () => ({ deadlineMs: 200 }), 'x.tar takes longer than 200ms, which is the bound'],
+    [
+      'it is no longer wanted',
+      () => ({ signal: AbortSignal.timeout(200) }),
+      'The operation was aborted due to timeout',
+    ],
+  ])('leaves no process when %s', async (name, more, message) => {
+    const mark = `mark-${process.pid}-${name.length}`;
+    const running = startConfined(shell(`busybox sh -c 'while :; do :; done' ${mark}; :`, more()));
+    await expect(running.ended).rejects.toMatchObject({ message });
+    const deadline = AbortSignal.timeout(10_000);
+    while (withArgument(mark).length > 0) await delay(5, undefined, { signal: deadline });
+  });
+
+  it('fails with what it said, harmless for a terminal', async () => {
+    const task = shell(`printf 'no: \\033[31mred\\342\\200\\256\\n' >&2; exit 3`);
+    await expect(startConfined(task).ended).rejects.toMatchObject({
+      code: 'invalid',
+      message: 'x.tar cannot be unpacked: busybox: no: \ufffd[31mred\ufffd',
+    });
+  });
+
+  it('may leave its input unread', async () => {
+    const endless = Readable.from(
+      (function* () {
+        for (;;) yield Buffer.alloc(65536);
+      })(),
+    );
+    expect(await say('busybox head -c 1 >/dev/null 2>&1; exit 0', { input: endless })).toBe('');
+  });
+
+  it.each([
+    ['gzip', ['-dc'], gzipSync],
+    ['zstd', ['-dcq'], zstdCompressSync],
+  ] as const)('unpacks with %s', async (program, args, pack) => {
+    const bytes = Buffer.from('hello '.repeat(100_000));
+    const task = { subject: 'x', programs: [program], args, input: pack(bytes), deadlineMs: 20_000 };
+    expect((await confinedOutput(task, 1 << 20)).equals(bytes)).toBe(true);
+  });
+
+  it('names a program that is missing', async () => {
+    const task = { subject: 'x', programs: ['no-such-tool'], args: [], deadlineMs: 1000 };
+    expect(() => startConfined(task)).toThrow(/the program no-such-tool is missing/);
+  });
+});

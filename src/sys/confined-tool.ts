@@ -1,0 +1,190 @@
+/**
+ * Runs decompressors and unpackers on what others made: each in a jail of its own (tool-jail.ts), with bounds on memory,
+ * output and time. A tool that a hostile archive takes over can write its one output, and nothing else.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { realpathSync } from 'node:fs';
+import { constants } from 'node:os';
+import type { Readable, Writable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { PolykernelError } from './errors.ts';
+import { libraryFiles } from './libraries.ts';
+import { nativeBinary } from './paths.ts';
+import { killGroup } from './process.ts';
+import { type ToolBounds, toolArgv } from './tool-jail.ts';
+import { toolPath } from './tools.ts';
+import { formatBytes, formatDuration } from './units.ts';
+
+export interface ConfinedTask {
+  /** For people, as in "it is too large for NAME": a path or what is unpacked. */
+  subject: string;
+  /** Programs by name; the first one runs, and may run the others. */
+  programs: readonly string[];
+  args: readonly string[];
+  /** Names of libraries that the program does not state, but asks for while it runs. */
+  loads?: readonly string[];
+  /** What it reads from standard input; default: nothing. */
+  input?: Readable | Uint8Array;
+  /** Where its standard output goes: an open descriptor, or back as a stream. Default: nowhere. */
+  output?: number | 'stream';
+  /** Absolute path of a file or directory that it may write, seen as TOOL_PLACE. */
+  place?: string;
+  bounds?: Partial<ToolBounds>;
+  /** It is killed after this long. */
+  deadlineMs: number;
+  signal?: AbortSignal | undefined;
+}
+
+export interface ConfinedRun {
+  /** With `output: 'stream'`. */
+  stdout: Readable | undefined;
+  /**
+   * Resolves with what it said, at most SAID_BYTES of it, when it ends well. Rejects with `invalid` when it fails or goes over a bound,
+   * `unavailable` when a program is missing, `internal` when there can be no jail, or the reason of `signal`.
+   */
+  ended: Promise<string>;
+  /** Kills it; `ended` then rejects with `reason`. */
+  stop(reason: unknown): void;
+}
+
+const DEFAULT_BOUNDS: ToolBounds = { memoryBytes: 2 ** 30, fileBytes: 2 ** 30, cpuSeconds: 600 };
+const SAID_BYTES = 8192;
+const SIGNAL_STATUS = 128;
+const { SIGKILL, SIGXCPU, SIGXFSZ } = constants.signals;
+
+/** Starts a tool. Throws `unavailable` when a program or library is missing. */
+export function startConfined(task: ConfinedTask): ConfinedRun {
+  task.signal?.throwIfAborted();
+  const bounds = { ...DEFAULT_BOUNDS, ...task.bounds };
+  const [program, ...args] = argvOf(task, bounds);
+  const child = spawn(program!, args, {
+    stdio: [task.input === undefined ? 'ignore' : 'pipe', outputOf(task), 'pipe'],
+    // A process group of its own, so that killing it takes all along that bwrap does not.
+    detached: true,
+    env: {},
+    cwd: '/',
+  });
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  let failure: unknown;
+  const stop = (reason: unknown) => {
+    failure ??= reason ?? new Error('stopped');
+    killGroup(child.pid);
+    // Unread output would keep it from being over.
+    child.stdout?.destroy();
+  };
+  const late = () => stop(overBound(task, `takes longer than ${formatDuration(task.deadlineMs)}`));
+  const timer = setTimeout(late, task.deadlineMs);
+  const onAbort = () => stop(task.signal?.reason);
+  task.signal?.addEventListener('abort', onAbort, { once: true });
+  let said = '';
+  child.stderr!.setEncoding('utf8').on('data', (text: string) => {
+    said = (said + text).slice(-SAID_BYTES);
+  });
+  const fed = feed(task, child, stop);
+  const release = () => {
+    clearTimeout(timer);
+    task.signal?.removeEventListener('abort', onAbort);
+  };
+  child.once('error', (error) => {
+    release();
+    reject(failure ?? new PolykernelError('internal', `${program} could not be started: ${error.message}`));
+  });
+  child.once('close', async (code, signal) => {
+    release();
+    await fed;
+    if (failure === undefined && code === 0) resolve(plain(said));
+    else reject(failure ?? failed(task, bounds, code ?? SIGNAL_STATUS + constants.signals[signal!], said));
+  });
+  // Awaited when the output was read, which may be later.
+  promise.catch(() => {});
+  return { stdout: child.stdout ?? undefined, ended: promise, stop };
+}
+
+/**
+ * Runs a tool and gives what it wrote to standard output.
+ * @param maxBytes more of it is an error, which names this bound
+ * Throws as `ConfinedRun.ended`.
+ */
+export async function confinedOutput(task: Omit<ConfinedTask, 'output'>, maxBytes: number): Promise<Buffer> {
+  const running = startConfined({ ...task, output: 'stream' });
+  const chunks: Buffer[] = [];
+  let room = maxBytes;
+  running.stdout!.on('data', (chunk: Buffer) => {
+    room -= chunk.length;
+    if (room < 0) running.stop(overBound(task, `is larger than ${formatBytes(maxBytes)} when unpacked`));
+    else chunks.push(chunk);
+  });
+  running.stdout!.on('error', () => {});
+  await running.ended;
+  return Buffer.concat(chunks);
+}
+
+function argvOf(task: ConfinedTask, bounds: ToolBounds): string[] {
+  const tools = task.programs.map((name) => ({ name, tool: toolPath(name) }));
+  const programs = tools.map(({ name, tool }) => ({ name, path: realpathSync(tool.path) }));
+  const libraryPath = tools.find(({ tool }) => tool.env.LD_LIBRARY_PATH !== undefined)?.tool.env.LD_LIBRARY_PATH;
+  const libraries = programs.flatMap(({ path }) => libraryFiles(path, libraryPath, task.loads));
+  return toolArgv({
+    callerUid: process.getuid?.() ?? -1,
+    prlimit: toolPath('prlimit').path,
+    bwrap: toolPath('bwrap').path,
+    pkJail: nativeBinary('pk-jail'),
+    programs,
+    libraries: [...new Map(libraries.map((library) => [library.path, library])).values()],
+    libraryPath,
+    place: task.place,
+    bounds,
+    args: task.args,
+  });
+}
+
+function outputOf({ output }: ConfinedTask): 'pipe' | 'ignore' | number {
+  return output === 'stream' ? 'pipe' : (output ?? 'ignore');
+}
+
+async function feed({ input }: ConfinedTask, child: ChildProcess, stop: (reason: unknown) => void): Promise<void> {
+  if (input === undefined) return;
+  const stdin = child.stdin as Writable;
+  try {
+    // An array: bytes alone would go out one by one.
+    await pipeline(input instanceof Uint8Array ? [input] : input, stdin);
+  } catch (error) {
+    // It may end without reading all of its input: its status says whether that was a failure.
+    const ended = child.exitCode !== null || child.signalCode !== null;
+    if (!ended && (error as NodeJS.ErrnoException).code !== 'EPIPE') stop(error);
+  }
+}
+
+function failed(task: ConfinedTask, bounds: ToolBounds, status: number, said: string): PolykernelError {
+  const tool = task.programs[0]!;
+  if (status === SIGNAL_STATUS + SIGXFSZ) {
+    return overBound(task, `is larger than ${formatBytes(bounds.fileBytes)} when unpacked`);
+  }
+  if (status === SIGNAL_STATUS + SIGXCPU) {
+    return overBound(task, `takes more than ${formatDuration(bounds.cpuSeconds * 1000)} of a CPU`);
+  }
+  if (status === SIGNAL_STATUS + SIGKILL) {
+    return new PolykernelError(
+      'invalid',
+      `${task.subject} cannot be unpacked: ${tool} was killed, as for want of memory`,
+    );
+  }
+  const text = plain(said).trim().split('\n').slice(-4).join('; ') || `it ended with status ${status}`;
+  // What comes before the tool itself says who it is.
+  if (/^(bwrap|pk-jail|prlimit): /.test(text)) {
+    const message = `${tool} cannot be confined, so that ${task.subject} is not unpacked: ${text}`;
+    return new PolykernelError('internal', message, { hint: 'See `pk doctor`: the jail of kernels needs the same.' });
+  }
+  return new PolykernelError('invalid', `${task.subject} cannot be unpacked: ${tool}: ${text}`);
+}
+
+function overBound(task: ConfinedTask, what: string): PolykernelError {
+  return new PolykernelError('invalid', `${task.subject} ${what}, which is the bound`, {
+    hint: 'Unpack it yourself and give what is in it.',
+  });
+}
+
+/** File names in what a tool says come from the archive, and end up on somebody's terminal. */
+function plain(text: string): string {
+  return text.replace(/[^\P{C}\n]/gu, '\ufffd');
+}

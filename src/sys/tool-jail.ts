@@ -1,0 +1,81 @@
+/**
+ * The command line that runs a decompressor or unpacker on what others made. Pure. Like a VMM's jail, and less: an empty
+ * root with the programs and their libraries, no network, no device, no /proc, no right, and bounds on all it may use.
+ */
+import { basename } from 'node:path';
+import type { LibraryFile } from './libraries.ts';
+
+/** Where the one writable place is seen inside. */
+export const TOOL_PLACE = '/out';
+const PROGRAMS = '/tool';
+/** Just below the first id that a kernel can have: nobody else's, so that its processes can be counted. */
+export const TOOL_ID = 0x6fff_ffff;
+/** Threads and processes of all tools that run at once. */
+const MAX_PROCESSES = 256;
+const CPU_GRACE_SECONDS = 5;
+const NEEDED_CAPABILITIES = ['CAP_SETUID', 'CAP_SETGID', 'CAP_SETPCAP'];
+
+export interface ToolBounds {
+  /** Address space of one process. */
+  memoryBytes: number;
+  /** One file that it writes. */
+  fileBytes: number;
+  /** Time of a CPU, of one process. */
+  cpuSeconds: number;
+}
+
+export interface ToolJail {
+  /** uid of the caller: root needs no user namespace, and has the tool run as TOOL_ID. */
+  callerUid: number;
+  /** Absolute paths on the host. */
+  prlimit: string;
+  bwrap: string;
+  pkJail: string;
+  /** The first one runs; others are found by name. */
+  programs: readonly { name: string; path: string }[];
+  libraries: readonly LibraryFile[];
+  libraryPath: string | undefined;
+  /** Absolute host path of a file or directory that it may write. */
+  place: string | undefined;
+  bounds: ToolBounds;
+  args: readonly string[];
+}
+
+/** The whole command line: `prlimit ... bwrap ... pk-jail ... PROGRAM ARG...`. */
+export function toolArgv(jail: ToolJail): string[] {
+  const root = jail.callerUid === 0;
+  const { memoryBytes, fileBytes, cpuSeconds } = jail.bounds;
+  // Two limits: the first one says by its signal that it was this one, the second is final.
+  const cpu = `--cpu=${cpuSeconds}:${cpuSeconds + CPU_GRACE_SECONDS}`;
+  return [
+    ...[jail.prlimit, `--as=${memoryBytes}`, `--fsize=${fileBytes}`, cpu, '--core=0', '--nofile=64'],
+    // Of another user this would count processes that have nothing to do with it.
+    ...(root ? [`--nproc=${MAX_PROCESSES}`] : []),
+    ...['--', jail.bwrap],
+    ...['--unshare-pid', '--unshare-net', '--unshare-ipc', '--unshare-uts', '--unshare-cgroup-try'],
+    // Like root's in this: what it makes belongs to nobody in particular.
+    ...(root ? [] : ['--unshare-user', '--uid', '0', '--gid', '0']),
+    ...['--die-with-parent', '--new-session', '--clearenv', '--setenv', 'PATH', PROGRAMS, '--setenv', 'LC_ALL', 'C'],
+    ...(jail.libraryPath === undefined ? [] : ['--setenv', 'LD_LIBRARY_PATH', jail.libraryPath]),
+    ...(root ? ['--cap-drop', 'ALL', ...NEEDED_CAPABILITIES.flatMap((name) => ['--cap-add', name])] : []),
+    ...parentsOf(jail.libraries.map(({ path }) => path)).flatMap((path) => ['--perms', '0755', '--dir', path]),
+    ...['--perms', '0755', '--dir', PROGRAMS],
+    ...jail.programs.flatMap(({ name, path }) => ['--ro-bind', path, `${PROGRAMS}/${basename(name)}`]),
+    ...['--ro-bind', jail.pkJail, `${PROGRAMS}/pk-jail`],
+    ...jail.libraries.flatMap(({ path, real }) => ['--ro-bind', real, path]),
+    ...(jail.place === undefined ? [] : ['--bind', jail.place, TOOL_PLACE]),
+    ...['--remount-ro', '/', '--chdir', '/', '--', `${PROGRAMS}/pk-jail`, '--filter', 'tool'],
+    ...(root ? ['--uid', String(TOOL_ID), '--gid', String(TOOL_ID)] : []),
+    ...['--', `${PROGRAMS}/${basename(jail.programs[0]!.name)}`, ...jail.args],
+  ];
+}
+
+/** Every directory above a file, outer ones first: bwrap would make them passable for root alone. */
+function parentsOf(paths: readonly string[]): string[] {
+  const parents = new Set<string>();
+  for (const path of paths) {
+    const names = path.split('/').slice(1, -1);
+    for (const index of names.keys()) parents.add(`/${names.slice(0, index + 1).join('/')}`);
+  }
+  return [...parents];
+}
