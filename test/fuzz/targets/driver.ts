@@ -1,6 +1,5 @@
 /** What VMMs, kernels' consoles and pk-shim say. */
 import { Duplex } from 'node:stream';
-import { parseLibraries } from '../../../src/driver/jail-host.ts';
 import { findPanic } from '../../../src/driver/kernel.ts';
 import { Qmp } from '../../../src/driver/qemu/qmp.ts';
 import { parseProgramExit, printable } from '../../../src/driver/shim.ts';
@@ -92,11 +91,4 @@ const shim: Target = {
   },
 };
 
-const libraries: Target = {
-  name: 'libraries',
-  dictionary: ['\tlibc.so.6 => /lib/libc.so.6 (0x00007f)\n', ' (0x', ' => ', '/', '\t', ')', '\n'],
-  maxBytes: 16_384,
-  run: (input) => parseLibraries(input.toString('utf8')),
-};
-
-export const driverTargets: readonly Target[] = [qmp, consoleText, shim, libraries];
+export const driverTargets: readonly Target[] = [qmp, consoleText, shim];
