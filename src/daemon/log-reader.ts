@@ -166,7 +166,8 @@ class LineFile {
 function parse(text: string): LogRecord | undefined {
   try {
     const record = JSON.parse(text) as LogRecord;
-    return typeof record.t === 'string' ? record : undefined;
+    const isText = (value: unknown) => value === undefined || typeof value === 'string';
+    return typeof record.t === 'string' && isText(record.d) && isText(record.b) ? record : undefined;
   } catch {
     // Cut off by a crash or a full disk.
     return undefined;

@@ -3,6 +3,7 @@ import type { Target } from '../target.ts';
 import { apiTargets } from './api.ts';
 import { cliTargets } from './cli.ts';
 import { driverTargets } from './driver.ts';
+import { fileTargets } from './files.ts';
 import { guestTargets } from './guest.ts';
 import { guestLinkTargets } from './guest-link.ts';
 import { imageTargets } from './image.ts';
@@ -18,6 +19,7 @@ export const TARGETS: readonly Target[] = [
   ...guestLinkTargets,
   ...driverTargets,
   ...imageTargets,
+  ...fileTargets,
   ...textTargets,
   ...topologyTargets,
   ...ringTargets,
