@@ -24,6 +24,8 @@ export interface Target {
   readonly output?: { readonly base: number; readonly perByte: number };
   /** Most steps (executed blocks of our code): this many, and so many for each byte of input. Default 20,000 and 200. */
   readonly steps?: { readonly base: number; readonly perByte: number };
+  /** Most milliseconds of own CPU time for one input, for what steps do not show, such as patterns. Default 2000. */
+  readonly cpuMs?: number;
 }
 
 const CORPUS = join(import.meta.dirname, 'corpus');

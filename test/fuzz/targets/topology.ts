@@ -54,6 +54,7 @@ const files: Target = {
   output: { base: 48 * 1024 * 1024, perByte: 4096 },
   // Lists may name all CPUs that there can be, and each gets a record.
   steps: { base: 10_000_000, perByte: 100_000 },
+  cpuMs: 20_000,
   run(input) {
     const found = readTree(new MemoryTree(entriesOf(input.toString('latin1'))), '/fuzz');
     // What was read, whatever the files said, is a machine that can be handed on.
