@@ -20,6 +20,8 @@ const TIME_WAIT = '06';
 const OURS = /polykernel|^pk[-.]/;
 /** Work files of caches; what is finished there is meant to stay. */
 const UNFINISHED = /\.(partial|tmp|new)$|^work-|\.\d+\.tmp$/;
+/** npm, tsc and vitest keep compiled code there for the next time. */
+const OF_TOOLS = /^\/[^/]+\/node-compile-cache(\/|$)/;
 const MOST_SHOWN = 20;
 
 /** Everything there is now, without this process and those it was started by. */
@@ -53,7 +55,7 @@ export function look(directories: readonly string[], caches: readonly string[] =
     'loop device': names('/sys/block').flatMap((name) =>
       lines(`/sys/block/${name}/loop/backing_file`).map((file) => `${name} ${file}`),
     ),
-    file: directories.flatMap((path) => below(path, { depth: 3 })),
+    file: directories.flatMap((path) => below(path, { depth: 3 })).filter((path) => !OF_TOOLS.test(path)),
     'work file': caches
       .flatMap((path) => below(path, { depth: 3 }))
       .filter((path) => UNFINISHED.test(path.split('/').at(-1)!)),
