@@ -22,6 +22,8 @@ const OURS = /polykernel|^pk[-.]/;
 const UNFINISHED = /\.(partial|tmp|new)$|^work-|\.\d+\.tmp$/;
 /** npm, tsc and vitest keep compiled code there for the next time. */
 const OF_TOOLS = /^\/[^/]+\/node-compile-cache(\/|$)/;
+/** The directory where daemons of root meet stays; what would be in it counts. */
+const MEETING = '/run/polykernel';
 const MOST_SHOWN = 20;
 
 /** Everything there is now, without this process and those it was started by. */
@@ -55,7 +57,9 @@ export function look(directories: readonly string[], caches: readonly string[] =
     'loop device': names('/sys/block').flatMap((name) =>
       lines(`/sys/block/${name}/loop/backing_file`).map((file) => `${name} ${file}`),
     ),
-    file: directories.flatMap((path) => below(path, { depth: 3 })).filter((path) => !OF_TOOLS.test(path)),
+    file: directories
+      .flatMap((path) => below(path, { depth: 3 }))
+      .filter((path) => !OF_TOOLS.test(path) && path !== MEETING),
     'work file': caches
       .flatMap((path) => below(path, { depth: 3 }))
       .filter((path) => UNFINISHED.test(path.split('/').at(-1)!)),
