@@ -54,7 +54,7 @@ async function fuzz(target: Target): Promise<Report> {
   let inputs = 0;
   for (; inputs < job.runs && (inputs % 256 !== 0 || performance.now() < end); inputs++) {
     const changed = inputs < seeds.length ? seeds[inputs]! : mutate(random, material);
-    const input = target.repair && inputs >= seeds.length && random.below(8) > 0 ? target.repair(changed) : changed;
+    const input = target.repair && inputs >= seeds.length ? target.repair(changed) : changed;
     const { fault, shape, cpu } = await watched(target, input);
     if (fault !== undefined)
       return { inputs, steps: 0, bytes: 0, failure: { fault, input: await smaller(target, input, fault) } };

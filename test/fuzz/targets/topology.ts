@@ -49,8 +49,8 @@ const files: Target = {
     ],
   ],
   maxBytes: 6000,
-  // A machine of 65,536 CPUs takes a second: one in a hundred inputs may be one.
-  repair: (input) => (input.length % 100 === 0 ? input : Buffer.from(withSmall(input.toString('latin1')), 'latin1')),
+  // A machine of 65,536 CPUs takes a second: one in a thousand inputs may be one.
+  repair: (input) => (input.length % 1000 === 0 ? input : Buffer.from(withSmall(input.toString('latin1')), 'latin1')),
   output: { base: 48 * 1024 * 1024, perByte: 4096 },
   // Lists may name all CPUs that there can be, and each gets a record.
   steps: { base: 10_000_000, perByte: 100_000 },
