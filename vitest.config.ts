@@ -1,10 +1,20 @@
 import { defineConfig } from 'vitest/config';
 
-/** `unit`: pure and on the fake driver, fast. `kernel`: boots real kernels, one file at a time on small machines. */
+/**
+ * `unit`: pure and on the fake driver, fast; `test/security` holds the tests of what SECURITY.md promises. `fuzz`: every
+ * decoder under mutated inputs. `kernel`: boots real kernels, one file at a time on small machines.
+ */
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: 'unit', include: ['src/**/*.test.ts', 'test/unit/**/*.test.ts'], testTimeout: 20_000 } },
+      {
+        test: {
+          name: 'unit',
+          include: ['src/**/*.test.ts', 'test/unit/**/*.test.ts', 'test/security/**/*.test.ts'],
+          testTimeout: 20_000,
+        },
+      },
+      { test: { name: 'fuzz', include: ['test/fuzz/**/*.test.ts'], testTimeout: 600_000, maxConcurrency: 2 } },
       {
         test: {
           name: 'kernel',

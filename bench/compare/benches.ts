@@ -1,10 +1,12 @@
 /** What two commits can be compared by. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Row } from '../row.ts';
 import type { Checkout } from './checkout.ts';
 import type { Trial } from './interleave.ts';
 
 /** Families of `bench/main.ts`; each commit runs its own, and each of its figures is compared. */
-const FAMILIES = ['channel', 'plan', 'run', 'service'];
+const FAMILIES = ['channel', 'flood', 'plan', 'run', 'service'];
 
 /** Time of `pk run -- true`, as a user waits for it: the daemon runs, QEMU's template is built. */
 const starts = (driver: string): Trial<Checkout> => ({
@@ -17,7 +19,11 @@ const starts = (driver: string): Trial<Checkout> => ({
 const family = (name: string): Trial<Checkout> => ({
   name,
   async take(checkout) {
-    const rows = JSON.parse(await checkout.run(process.execPath, 'bench/main.ts', name, '--json')) as Row[];
+    // Commits before the launcher start Node themselves.
+    const launcher = existsSync(join(checkout.tree, 'scripts/node.sh'))
+      ? ['sh', 'scripts/node.sh']
+      : [process.execPath, '--'];
+    const rows = JSON.parse(await checkout.run(...launcher, 'bench/main.ts', name, '--json')) as Row[];
     return Object.fromEntries(rows.map((row) => [`${row.name}, ${row.unit}`, row.value]));
   },
 });

@@ -58,7 +58,7 @@ export function send(socketPath: string, call: Call): Promise<IncomingMessage> {
 export async function json<T>(socketPath: string, call: Call): Promise<T> {
   const response = await send(socketPath, call);
   const text = await textOf(response);
-  return (text === '' ? undefined : JSON.parse(text)) as T;
+  return (text === '' ? undefined : parse(text)) as T;
 }
 
 /** Reads newline-delimited JSON as it comes. Ends with the response; rejects when the connection is cut. */
@@ -67,7 +67,7 @@ export async function* lines<T>(response: IncomingMessage): AsyncGenerator<T> {
   for await (const chunk of textChunks(response)) {
     const parts = (rest + chunk).split('\n');
     rest = parts.pop()!;
-    for (const part of parts) if (part !== '') yield JSON.parse(part) as T;
+    for (const part of parts) if (part !== '') yield parse(part) as T;
   }
 }
 
@@ -79,8 +79,20 @@ export async function* serverSentEvents<T>(response: IncomingMessage): AsyncGene
     rest = blocks.pop()!;
     for (const block of blocks) {
       const data = block.split('\n').filter((line) => line.startsWith('data:'));
-      if (data.length > 0) yield JSON.parse(data.map((line) => line.slice(5)).join('\n')) as T;
+      if (data.length > 0) yield parse(data.map((line) => line.slice(5)).join('\n')) as T;
     }
+  }
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new PolykernelError('protocol', 'the daemon answered with something that is not JSON', {
+      value: text.slice(0, 100),
+      hint: 'Another program may listen on its socket: see POLYKERNEL_HOME.',
+      cause,
+    });
   }
 }
 

@@ -216,7 +216,8 @@ function sender(socket: WebSocket): Writable {
 
 function parseNotice(data: Buffer): StreamNotice | undefined {
   try {
-    return JSON.parse(data.toString()) as StreamNotice;
+    const notice: unknown = JSON.parse(data.toString());
+    return typeof notice === 'object' && notice !== null ? (notice as StreamNotice) : undefined;
   } catch {
     return undefined;
   }

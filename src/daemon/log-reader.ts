@@ -94,7 +94,8 @@ async function* records(blocks: AsyncIterable<Buffer>, since: string): AsyncGene
 function parse(text: string): LogRecord | undefined {
   try {
     const record = JSON.parse(text) as LogRecord;
-    return typeof record.t === 'string' ? record : undefined;
+    const isText = (value: unknown) => value === undefined || typeof value === 'string';
+    return typeof record.t === 'string' && isText(record.d) && isText(record.b) ? record : undefined;
   } catch {
     return undefined;
   }

@@ -39,7 +39,12 @@ export interface ErrorDetail {
   cause?: unknown;
 }
 
-/** An error meant for people: says what failed and why; `hint` says what to do next. */
+/** Many errors repeat what they refuse, and are stored with events: characters of each of their texts. */
+const MOST_TEXT = 2000;
+
+const clipped = (text: string): string => (text.length > MOST_TEXT ? `${text.slice(0, MOST_TEXT)}…` : text);
+
+/** An error meant for people: says what failed and why; `hint` says what to do next. Its texts are cut to 2,000 characters. */
 export class PolykernelError extends Error {
   readonly code: ErrorCode;
   readonly field: string | undefined;
@@ -47,12 +52,12 @@ export class PolykernelError extends Error {
   readonly hint: string | undefined;
 
   constructor(code: ErrorCode, message: string, detail: ErrorDetail = {}) {
-    super(message, detail.cause === undefined ? undefined : { cause: detail.cause });
+    super(clipped(message), detail.cause === undefined ? undefined : { cause: detail.cause });
     this.name = 'PolykernelError';
     this.code = code;
     this.field = detail.field;
-    this.value = detail.value;
-    this.hint = detail.hint;
+    this.value = typeof detail.value === 'string' ? clipped(detail.value) : detail.value;
+    this.hint = detail.hint === undefined ? undefined : clipped(detail.hint);
   }
 
   /** The form sent over the API. Never contains a stack. */

@@ -64,6 +64,8 @@ function readFacts(sources: CpuSources, present: readonly number[], nodeOf: Node
   const performance = new Set(sets.read('sys/devices/cpu_core', 'cpus') ?? []);
   const efficiency = new Set(sets.read('sys/devices/cpu_atom', 'cpus') ?? []);
   const cpuinfo = once(() => readCpuinfo(files));
+  const cores = once(() => coresOf(cpuinfo()));
+  const known = new Set(nodeOf.values());
   const clamped = new Map<readonly number[], ReadonlySet<number>>();
 
   /** A set of present CPUs with `id` in it; the same object for the same text. */
@@ -85,7 +87,7 @@ function readFacts(sources: CpuSources, present: readonly number[], nodeOf: Node
     const topology = `${directory}/topology`;
     const isOnline = online.has(id);
     let core = setWith(id, topology, 'core_cpus_list', 'core_cpus', 'thread_siblings_list', 'thread_siblings');
-    if (core === undefined && isOnline) core = siblingsFromCpuinfo(cpuinfo(), id, isPresent);
+    if (core === undefined && isOnline) core = siblingsFromCpuinfo(cpuinfo(), cores(), id, isPresent);
     if (core === undefined) {
       warnings.cpu(
         id,
@@ -102,7 +104,7 @@ function readFacts(sources: CpuSources, present: readonly number[], nodeOf: Node
       // -1: firmware that names no packages (some arm64, ppc64 under a hypervisor).
       package: packageId >= 0 ? packageId : (cpuinfo().get(id)?.package ?? null),
       book: `${files.integer(`${topology}/drawer_id`) ?? ''}/${files.integer(`${topology}/book_id`) ?? ''}`,
-      node: nodeOf.get(id) ?? (isOnline ? null : offlineNode(sources, directory, nodeOf)),
+      node: nodeOf.get(id) ?? (isOnline ? null : offlineNode(sources, directory, known)),
       type: performance.has(id) ? 'performance' : efficiency.has(id) ? 'efficiency' : null,
       capacity: readCapacity(sources, id),
       core: core ?? new Set([id]),
@@ -129,20 +131,33 @@ function onlineCpus({ files, warnings, sets }: CpuSources, present: readonly num
 /** x86 without sysfs topology. undefined when cpuinfo does not place the CPU. */
 function siblingsFromCpuinfo(
   cpuinfo: ReadonlyMap<number, CpuinfoEntry>,
+  cores: ReadonlyMap<string, readonly number[]>,
   id: number,
   isPresent: ReadonlySet<number>,
 ): ReadonlySet<number> | undefined {
   const own = cpuinfo.get(id);
   if (own === undefined || own.core === null || own.package === null) return undefined;
-  const same = [...cpuinfo.values()].filter((other) => other.core === own.core && other.package === own.package);
-  return new Set(same.map((other) => other.id).filter((other) => isPresent.has(other)));
+  return new Set(cores.get(coreKey(own))!.filter((other) => isPresent.has(other)));
+}
+
+const coreKey = (entry: CpuinfoEntry): string => `${entry.package}/${entry.core}`;
+
+/** CPUs by core, so that a machine of many CPUs is not searched for each of them. */
+function coresOf(cpuinfo: ReadonlyMap<number, CpuinfoEntry>): Map<string, number[]> {
+  const cores = new Map<string, number[]>();
+  for (const entry of cpuinfo.values()) {
+    const cpus = cores.get(coreKey(entry));
+    if (cpus === undefined) cores.set(coreKey(entry), [entry.id]);
+    else cpus.push(entry.id);
+  }
+  return cores;
 }
 
 /** The link cpuN/nodeM outlives the CPU's going offline, while nodeM/cpulist no longer names it. */
-function offlineNode({ files }: CpuSources, directory: string, nodeOf: NodeOfCpu): number | null {
+function offlineNode({ files }: CpuSources, directory: string, known: ReadonlySet<number>): number | null {
   const names = files.names(directory).filter((name) => /^node\d{1,5}$/.test(name));
   const node = names.length === 1 ? Number(names[0]!.slice(4)) : null;
-  return node !== null && [...nodeOf.values()].includes(node) ? node : null;
+  return node !== null && known.has(node) ? node : null;
 }
 
 /** arm64, riscv, and x86 with cores of several types: 1-1024 (Documentation/scheduler/sched-capacity.rst). */
@@ -183,15 +198,19 @@ function withPackages({ warnings }: CpuSources, facts: readonly Read[]): CpuFact
   };
   const known = new Map<number, number>();
   for (const { id, package: pkg, book } of facts) if (pkg !== null) known.set(id, numberOf(pkg, book));
-  const ids = [...new Set(known.values())];
+  const all = new Set(known.values());
+  const ofNode = new Map<number, Set<number>>();
+  for (const { id, node } of facts) {
+    const pkg = known.get(id);
+    if (node !== null && pkg !== undefined) ofNode.set(node, (ofNode.get(node) ?? new Set()).add(pkg));
+  }
   return facts.map((cpu) => {
     const own = known.get(cpu.id);
     if (own !== undefined) return { ...cpu, package: own };
     // An offline CPU's node is known more often than its package.
-    const neighbours = facts.filter((other) => other.node === cpu.node && cpu.node !== null && known.has(other.id));
-    const candidates = neighbours.length > 0 ? [...new Set(neighbours.map(({ id }) => known.get(id)!))] : ids;
-    const guess = candidates[0] ?? 0;
-    if (candidates.length !== 1)
+    const candidates = (cpu.node === null ? undefined : ofNode.get(cpu.node)) ?? all;
+    const [guess = 0] = candidates;
+    if (candidates.size !== 1)
       warnings.cpu(cpu.id, `nothing says which package this is in; package ${guess} is assumed.`);
     return { ...cpu, package: guess };
   });

@@ -94,10 +94,19 @@ function divide(
     }
     if (conflict) onConflict(first);
   }
+  /** Of the groups inside each `around`: the first, and the first of each node. */
+  const groups = new Map<number, { first: CpuFacts; ofNode: Map<number | null, CpuFacts> }>();
+  const note = (leader: CpuFacts) => {
+    const inside = groups.get(around(leader)) ?? { first: leader, ofNode: new Map() };
+    groups.set(around(leader), inside);
+    if (!inside.ofNode.has(leader.node)) inside.ofNode.set(leader.node, leader);
+  };
+  for (const leader of new Set(leaders.values())) note(leader);
   for (const cpu of facts) {
     if (leaders.has(cpu.id)) continue;
-    const groups = [...new Set(leaders.values())].filter((leader) => around(leader) === around(cpu));
-    leaders.set(cpu.id, groups.find(({ node }) => node === cpu.node) ?? groups[0] ?? cpu);
+    const inside = groups.get(around(cpu));
+    leaders.set(cpu.id, inside?.ofNode.get(cpu.node) ?? inside?.first ?? cpu);
+    if (inside === undefined) note(cpu);
   }
   const numbers = new Map<CpuFacts, number>();
   return new Map(

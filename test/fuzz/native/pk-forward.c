@@ -1,0 +1,73 @@
+/* pk-forward's pairs, with a client and a target that do anything. */
+#include "harness.h"
+
+#include "../../../native/pk-forward.c"
+
+static void link_pair(int ends[2])
+{
+	int size = 2048;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0)
+		abort();
+	/* Full soon, so that waiting for room is seen. */
+	for (int i = 0; i < 2; i++)
+		setsockopt(ends[i], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+}
+
+/* One byte an act: which side, what, how much. Bytes of each direction count up, and must come in order. */
+static void transfer(const uint8_t *data, size_t size)
+{
+	struct pair *p = &pairs[0];
+	int ends[2][2];
+	uint8_t sent[2] = { 0, 0 }, came[2] = { 0, 0 }, bytes[4096];
+
+	for (int side = 0; side < 2; side++) {
+		link_pair(ends[side]);
+		p->fd[side] = ends[side][1];
+		p->flow[side] = (struct flow){ .bytes = memory + (size_t)side * BUFFER_BYTES };
+	}
+	p->connecting = 1;
+	for (size_t at = 0; at < size; at++) {
+		int side = data[at] & 1;
+		ssize_t n = 1 + (data[at] >> 4) * 273;
+
+		switch (data[at] >> 1 & 3) {
+		case 0:
+			for (ssize_t i = 0; i < n; i++)
+				bytes[i] = (uint8_t)(sent[side] + i);
+			n = send(ends[side][0], bytes, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
+			sent[side] = (uint8_t)(sent[side] + (n > 0 ? n : 0));
+			break;
+		case 1:
+			n = recv(ends[side][0], bytes, (size_t)n, MSG_DONTWAIT);
+			for (ssize_t i = 0; i < n; i++)
+				must(bytes[i] == came[side]++, "bytes come in the order they were sent");
+			break;
+		case 2: if (data[at] > 240) shutdown(ends[side][0], SHUT_WR); break;
+		default: if (data[at] > 240) shutdown(ends[side][0], SHUT_RDWR);
+		}
+		if (p->fd[0] >= 0)
+			serve(p, side ? 0 : POLLIN, side || p->connecting ? POLLOUT : 0);
+		for (int way = 0; way < 2; way++)
+			must(p->flow[way].from <= p->flow[way].to && p->flow[way].to <= BUFFER_BYTES, "a buffer is not overrun");
+	}
+	if (p->fd[0] >= 0)
+		drop(p);
+	close(ends[0][0]), close(ends[1][0]);
+}
+
+static void one(const uint8_t *data, size_t size)
+{
+	struct sockaddr_in at;
+	char text[64] = "", *port;
+
+	if (memory == NULL)
+		memory = malloc(2 * BUFFER_BYTES);
+	transfer(data, size);
+	memcpy(text, data, size < sizeof text ? size : sizeof text - 1);
+	port = strchr(text, ':');
+	if (port != NULL) {
+		*port++ = 0;
+		address(text, port, &at);
+	}
+}

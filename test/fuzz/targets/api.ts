@@ -1,0 +1,161 @@
+/** Bodies and queries of HTTP requests, and whole requests. */
+import type { FastifyInstance } from 'fastify';
+import type { ApiContext } from '../../../src/api/context.ts';
+import { queries, requests } from '../../../src/api/schemas.ts';
+import { createApi } from '../../../src/api/server.ts';
+import { type ChannelRequest, resolveChannel } from '../../../src/channel/index.ts';
+import { checked } from '../../../src/daemon/service-request.ts';
+import { checkCreateRequest } from '../../../src/instance/schema.ts';
+import { type Schema, validate } from '../../../src/instance/validate.ts';
+import { PolykernelError } from '../../../src/sys/errors.ts';
+import { must, type Target } from '../target.ts';
+
+const SCHEMAS: readonly Schema[] = Object.values(requests);
+const QUERIES: readonly Schema[] = Object.values(queries);
+const FIELDS = [...new Set([...SCHEMAS, ...QUERIES].flatMap((schema) => Object.keys(schema.properties ?? {})))];
+
+/** The first byte chooses what it is a body or query of. */
+const bodies: Target = {
+  name: 'api-bodies',
+  dictionary: [
+    ...FIELDS.map((field) => `"${field}":`),
+    ...[
+      '{"command":["true"]}',
+      '"kind":"size"',
+      '"volumes":[{"source":"/","target":"/data"}]',
+      '"partition":{"cpus":{"kind":"count","count":2}}',
+    ],
+    ...[
+      '{',
+      '}',
+      '[',
+      ']',
+      ',',
+      'null',
+      'true',
+      '-1',
+      '1e400',
+      '""',
+      '"\\u0000"',
+      '"__proto__":{"x":1},',
+      '"constructor":',
+      '"toString":',
+    ],
+  ],
+  run(input) {
+    const choice = input[0] ?? 0;
+    const json = input.toString('utf8', 1);
+    if (choice >= 200) return validate(QUERIES[choice % QUERIES.length]!, queryOf(json), { coerce: true });
+    const value = parsed(json);
+    if (choice >= 160) return checkCreateRequest(value);
+    if (choice >= 130) return checked(value);
+    if (choice >= 110) return resolveChannel(validate(requests.channel, value) as ChannelRequest);
+    const valid = validate(SCHEMAS[choice % SCHEMAS.length]!, value);
+    must(
+      JSON.stringify(validate(SCHEMAS[choice % SCHEMAS.length]!, valid)) === JSON.stringify(valid),
+      'valid is valid',
+    );
+    return valid;
+  },
+};
+
+let server: FastifyInstance | undefined;
+let complaint: unknown;
+
+/** Has nothing: what gets through the checks finds no instance, channel or image. */
+function emptyContext(): ApiContext {
+  const nothing = new Proxy(
+    {},
+    {
+      get: () => () => {
+        throw new PolykernelError('not-found', 'there is nothing');
+      },
+    },
+  );
+  const complain = (_text: string, error: unknown) => {
+    complaint = error;
+  };
+  return new Proxy({ complain, ending: new AbortController().signal, shutdown: () => {} } as unknown as ApiContext, {
+    get: (own, key) => (Reflect.get(own, key) as unknown) ?? nothing,
+    has: () => true,
+  });
+}
+
+/** `METHOD PATH\nBODY`. */
+const http: Target = {
+  name: 'api-http',
+  dictionary: [
+    ...[
+      'GET /v1/instances',
+      'POST /v1/instances\n{"command":["true"]}',
+      'PUT ',
+      'DELETE ',
+      '/v1/instances/web/files?path=/etc/motd',
+      '/v1/',
+    ],
+    ...[
+      '/stop',
+      '/kill',
+      '/stats?since=10m',
+      '/logs?follow=1&tail=5',
+      '/channels',
+      '/services/web',
+      '/images',
+      '/pool',
+      '/stacks',
+      '?',
+      '&',
+      '=',
+    ],
+    ...[
+      '%00',
+      '%2e%2e%2f',
+      '%ff',
+      '//',
+      '#',
+      '\n{',
+      '}',
+      '"graceMs":1',
+      '\n',
+      '/topology',
+
+      '/plan',
+      '/openapi.json',
+    ],
+  ],
+  output: { base: 1024 * 1024, perByte: 64 }, // /openapi.json
+  steps: { base: 20_000, perByte: 2000 },
+  async run(input) {
+    server ??= createApi(emptyContext());
+    const [line = '', ...rest] = input.toString('latin1').split('\n');
+    const [method = '', url = ''] = line.split(' ');
+    // The stream of events has no end.
+    if (/^\/v1\/.{0,20}(events|%)/.test(url)) return undefined;
+    if (!/^(GET|POST|PUT|DELETE|PATCH|HEAD|OPTIONS)$/.test(method) || !/^\/[!-~]*$/.test(url)) return undefined;
+    complaint = undefined;
+    const body = rest.join('\n');
+    const answer = await server.inject({
+      method: method as 'GET',
+      url,
+      ...(body !== '' && { payload: body, headers: { 'content-type': 'application/json' } }),
+    });
+    if (complaint !== undefined) throw complaint;
+    must(!/\n {4}at /.test(answer.payload), 'no stack in an answer');
+    must(answer.statusCode < 500, `status ${answer.statusCode}: ${answer.payload}`);
+    return [answer.statusCode, answer.payload];
+  },
+};
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function queryOf(text: string): unknown {
+  return Object.fromEntries(new URLSearchParams(text));
+}
+
+export const apiTargets: readonly Target[] = [bodies, http];
