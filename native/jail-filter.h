@@ -90,6 +90,19 @@ static const int denied[] = {
 #endif
 };
 
+/*
+ * What would change the device behind a network card's descriptor, or reach what lies behind it (linux/if_tun.h,
+ * linux/sockios.h), and what types into a terminal (asm/ioctls.h).
+ */
+static const uint32_t denied_requests[] = {
+	0x400454ca /* TUNSETIFF */, 0x400454da /* TUNSETIFINDEX */, 0x400454cb /* TUNSETPERSIST */, 0x400454cc /* TUNSETOWNER */,
+	0x400454ce /* TUNSETGROUP */, 0x400454cd /* TUNSETLINK */, 0x400454c9 /* TUNSETDEBUG */, 0x400454d9 /* TUNSETQUEUE */,
+	0x400454d1 /* TUNSETTXFILTER */, 0x401054d5 /* TUNATTACHFILTER */, 0x401054d6 /* TUNDETACHFILTER */,
+	0x800454e0 /* TUNSETSTEERINGEBPF */, 0x800454e1 /* TUNSETFILTEREBPF */, 0x400454e2 /* TUNSETCARRIER */,
+	0x54e3 /* TUNGETDEVNETNS */, 0x8924 /* SIOCSIFHWADDR */, 0x894c /* SIOCGSKNS */, 0x5412 /* TIOCSTI */,
+	0x541c /* TIOCLINUX */,
+};
+
 enum filter_kind { FILTER_UML, FILTER_QEMU, FILTER_TOOL, FILTER_INIT };
 
 static struct filter_step steps[512];
@@ -191,6 +204,18 @@ static void check_leases(void)
 	step(RETURN, ALLOW, 0, 0);
 }
 
+static void check_requests(void)
+{
+	uint8_t count = sizeof denied_requests / sizeof *denied_requests;
+
+	step(IF_EQUAL, SYS_ioctl, 0, (uint8_t)(count + 3));
+	step(LOAD, ARGUMENT(1), 0, 0);
+	for (uint8_t i = 0; i < count; i++)
+		step(IF_EQUAL, denied_requests[i], (uint8_t)(count - i), 0);
+	step(RETURN, ALLOW, 0, 0);
+	step(RETURN, REFUSE(EPERM), 0, 0);
+}
+
 /*
  * Filters this process and all it starts. `may_set_id`: modes are not looked at. Returns the descriptor of a listener for
  * a VMM, or -1 where this kernel has none: what it would be asked is refused then.
@@ -227,6 +252,7 @@ static int install_filter(enum filter_kind kind, int may_set_id)
 	step(RETURN, ALLOW, 0, 0);
 	check_sockets(kind);
 	check_leases();
+	check_requests();
 	if (!may_set_id)
 		check_modes(listens ? ASK : kind == FILTER_INIT ? ALLOW : REFUSE(EPERM));
 	step(RETURN, ALLOW, 0, 0);

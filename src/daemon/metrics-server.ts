@@ -89,7 +89,7 @@ const NOT_OURS = 'This machine does not know that host name: see POLYKERNEL_METR
  * it came from.
  */
 function asksFor({ headers }: IncomingMessage, known: ReadonlySet<string>): boolean {
-  const [, v6, name] = /^(?:\[([^\]]*)\]|([^:]*))(?::\d*)?$/.exec(headers.host ?? '') ?? [];
+  const [, v6, name] = /^(?:\[([^\]]{0,64})\]|([^:]{0,253}))(?::\d{0,5})?$/.exec(headers.host ?? '') ?? [];
   if (v6 !== undefined) return isIP(v6) === 6;
   return name !== undefined && (isIP(name) === 4 || known.has(name.toLowerCase().replace(/\.$/, '')));
 }

@@ -10,9 +10,9 @@ export interface Named {
 }
 
 /** What programs take for their own machine, whatever /etc/hosts says, and what Debian has there for IPv6. */
-const RESERVED = /^(?:(?:.*\.)?localhost|localhost\.localdomain|broadcasthost|host|ip6-[a-z]+)$/;
+const RESERVED = /^(?:(?:.{0,253}\.)?localhost|localhost\.localdomain|broadcasthost|host|ip6-[a-z]{1,63})$/;
 /** As inet_aton reads one: up to four numbers, decimal or hexadecimal. */
-const NUMERIC = /^(?:0x[0-9a-f]+|\d+)(?:\.(?:0x[0-9a-f]+|\d+)){0,3}$/;
+const NUMERIC = /^(?:0x[0-9a-f]{1,63}|\d{1,63})(?:\.(?:0x[0-9a-f]{1,63}|\d{1,63})){0,3}$/;
 
 /** /etc/hosts of the guests of a tenant; null: of those who have none. Names come from here alone. */
 export function hostsFile(members: readonly Named[], tenant: string | null): string {
