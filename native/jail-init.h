@@ -57,6 +57,12 @@ struct call_descriptor {
 #define CALL_GIVE _IOW('!', 3, struct call_descriptor)
 #define GIVE_AND_ANSWER 2 /* Linux 5.14 */
 
+/* Where a VMM runs and its memory comes from: control groups, CPUs, memory nodes; NULL = as its parent. */
+struct place {
+	char *joins;
+	const char *cpus, *mems;
+};
+
 static int console_socket = -1;
 
 /* Opens PART of a thread's directory in /proc, and makes sure that it is still the thread that asked. */
@@ -304,10 +310,11 @@ static void close_all_but(const int *kept, int count)
 }
 
 /*
- * Splits in two: returns in the VMM's process, filtered, about to become its program. The first process serves it and
- * does not come back.
+ * Splits in two: returns in the VMM's process, in its place, filtered, about to become its program. The first process
+ * serves it and does not come back.
  */
-static void become_init(enum filter_kind kind, int may_set_id, mode_t mask)
+static void become_init(enum filter_kind kind, int may_set_id, mode_t mask, const struct place *place,
+	void (*take_place)(const struct place *))
 {
 	/* Looked at before anything else is opened under these numbers. */
 	int control = is_socket(CONTROL_FD) ? CONTROL_FD : -1;
@@ -330,6 +337,7 @@ static void become_init(enum filter_kind kind, int may_set_id, mode_t mask)
 	if (vmm == 0) {
 		close(line[0]);
 		umask(mask);
+		take_place(place);
 		listener = install_filter(kind, may_set_id);
 		if (listener >= 0 ? send_descriptor(line[1], listener, 0) != 0 : write(line[1], "-", 1) != 1)
 			fail("the listener of the system call filter");

@@ -131,6 +131,17 @@ static void limit(const char *setting)
 	fail("--rlimit: %s is not nofile, nproc or data, and a number", setting);
 }
 
+/* The groups first: they may be what has the CPUs. */
+static void take_place(const struct place *place)
+{
+	if (place->joins != NULL)
+		join_groups(place->joins);
+	if (place->cpus != NULL)
+		pin(place->cpus);
+	if (place->mems != NULL)
+		bind_memory(place->mems);
+}
+
 static void set_identity(unsigned long uid, unsigned long gid)
 {
 	if (setresgid((gid_t)gid, (gid_t)gid, (gid_t)gid) != 0)
@@ -202,8 +213,9 @@ int main(int argc, char **argv)
 {
 	static const char *const kinds[] = {"uml", "qemu", "tool"};
 	const char *uid = NULL, *gid = NULL, *userns = NULL;
-	const char *cpus = NULL, *mems = NULL, *capabilities = "none", *umask_text = "077";
-	char *joins = NULL, *group_list = NULL;
+	const char *capabilities = "none", *umask_text = "077";
+	struct place place = {NULL, NULL, NULL};
+	char *group_list = NULL;
 	struct rlimit none = {0, 0};
 	int at, no_randomize = 0, may_set_id = 0, filter = -1;
 	uint32_t kept;
@@ -237,11 +249,11 @@ int main(int argc, char **argv)
 		else if (strcmp(option, "--umask") == 0)
 			umask_text = argv[at];
 		else if (strcmp(option, "--cpus") == 0)
-			cpus = argv[at];
+			place.cpus = argv[at];
 		else if (strcmp(option, "--mems") == 0)
-			mems = argv[at];
+			place.mems = argv[at];
 		else if (strcmp(option, "--join") == 0)
-			joins = argv[at];
+			place.joins = argv[at];
 		else if (strcmp(option, "--rlimit") == 0)
 			limit(argv[at]);
 		else if (strcmp(option, "--filter") == 0)
@@ -259,13 +271,6 @@ int main(int argc, char **argv)
 	kept = strcmp(capabilities, "files") == 0 ? FILE_CAPABILITIES : 0;
 	mask = (mode_t)strtoul(umask_text, NULL, 8) & 0777;
 
-	/* The groups first: they may be what has the CPUs. */
-	if (joins != NULL)
-		join_groups(joins);
-	if (cpus != NULL)
-		pin(cpus);
-	if (mems != NULL)
-		bind_memory(mems);
 	if (no_randomize && personality(ADDR_NO_RANDOMIZE) == -1)
 		fail("personality");
 	if (setrlimit(RLIMIT_CORE, &none) != 0)
@@ -278,10 +283,12 @@ int main(int argc, char **argv)
 	if (uid != NULL)
 		set_identity(number("--uid", uid, 0xfffffffe), number("--gid", gid, 0xfffffffe));
 	set_capabilities(kept);
+	/* The first process stays where its parent is. */
 	if (getpid() == 1) {
-		become_init((enum filter_kind)filter, may_set_id, mask);
+		become_init((enum filter_kind)filter, may_set_id, mask, &place, take_place);
 	} else {
 		umask(mask);
+		take_place(&place);
 		install_filter(filter == FILTER_TOOL ? FILTER_TOOL : FILTER_INIT, may_set_id);
 	}
 	execv(argv[at + 1], argv + at + 1);

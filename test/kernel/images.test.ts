@@ -1,8 +1,8 @@
 /** The images that set-up pulls, booted for real: QEMU on the kernel taken out of Debian's bzImage, with its modules. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { connect } from 'node:net';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -43,6 +43,19 @@ async function debian(): Promise<KernelImage> {
   return store.resolve('debian:amd64');
 }
 
+/** As soon as somebody listens there. */
+async function connected(path: string, signal: AbortSignal): Promise<Socket> {
+  for (;;) {
+    const socket = connect(path);
+    const isThere = await once(socket, 'connect').then(
+      () => true,
+      () => false,
+    );
+    if (isThere) return socket;
+    await delay(5, undefined, { signal });
+  }
+}
+
 /** Boots an image and shakes hands with its agent. */
 async function boot(image: KernelImage): Promise<GuestLink> {
   const socket = join(directory, 'control');
@@ -53,9 +66,8 @@ async function boot(image: KernelImage): Promise<GuestLink> {
   const arguments_ = [...machine, '-no-user-config', ...control, ...port, ...kernel];
   children.push(spawn('qemu-system-x86_64', arguments_, { stdio: ['ignore', 'inherit', 'inherit'] }));
   const deadline = AbortSignal.timeout(BOOT_DEADLINE_MS);
-  while (!existsSync(socket)) await delay(5, undefined, { signal: deadline });
   const link = new GuestLink({ name: image.name });
-  await link.attach(connect(socket), deadline);
+  await link.attach(await connected(socket, deadline), deadline);
   return link;
 }
 

@@ -214,7 +214,8 @@ describe('guest root', () => {
     expect(Number(said?.[1])).toBeLessThan(realLimits(one.directory)!.processes);
     expect(processesOf(one.directory)).toBeLessThanOrEqual(realLimits(one.directory)!.processes);
     expect((await collect(greedy(other.kernel, 'files'))).stdout).toContain('opened');
-    await until('its processes are gone', () => current(groups, 'pids.current') < 20);
+    // A UML keeps some of them for a while where it could not make their children.
+    await until('its processes are gone', () => current(groups, 'pids.current') < 60);
     expect((await collect(greedy(one.kernel, 'files'))).stdout).toContain('opened');
     await one.kernel.kill();
     for (const path of groups) expect(existsSync(path)).toBe(false);

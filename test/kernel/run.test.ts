@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { finished, Sandbox, until } from '../pk.ts';
 
@@ -88,10 +88,14 @@ describe.each(['uml', 'qemu'])('pk on %s', (driver) => {
     const directory = await mkdtemp(join(tmpdir(), 'pk-cwd-'));
     await chmod(directory, 0o755);
     await writeFile(join(directory, 'file'), 'host');
-    const script = `cd ${directory} && cat file && echo guest > file && cat file && rm -f /etc/hostname`;
-    const ran = await run('--', 'sh', '-c', script);
-    expect(ran).toMatchObject({ code: 0, stdout: 'hostguest\n' });
+    const other = await mkdtemp(join(tmpdir(), 'pk-other-'));
+    const script = `cat file && echo guest > file && cat file && rm -f /etc/hostname && ls ${other} || ls -A ${tmpdir()}`;
+    // Of /tmp only the directory that the caller works in is shown.
+    const there = new Sandbox(sandbox.home, sandbox.env, ['sh', '-c', 'cd "$0" && exec "$@"', directory]);
+    const ran = await there.pk(['run', '--driver', driver, '--', 'sh', '-c', script]);
+    expect(ran).toMatchObject({ code: 0, stdout: `hostguest\n${basename(directory)}\n` });
     expect(await readFile(join(directory, 'file'), 'utf8')).toBe('host');
+    await rm(other, { recursive: true });
     await rm(directory, { recursive: true });
   });
 

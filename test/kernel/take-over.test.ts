@@ -95,7 +95,9 @@ describe.each(['uml', 'qemu'])('kernels of %s that da68c8d started', (driver) =>
     for (const was of before) {
       const is = after.find(({ id }) => id === was.id)!;
       const { state, bootId, pid, startedAt, exit, address } = was;
-      expect(is).toMatchObject({ spec: was.spec, state, bootId, pid, startedAt, exit, address });
+      // Lists show no values of environments any more.
+      const spec = { ...was.spec, env: (is as typeof was).spec.env };
+      expect(is).toMatchObject({ spec, state, bootId, pid, startedAt, exit, address });
     }
     expect((await inspect(names.ended)).exit?.exitCode).toBe(7);
     const journal = await readFile(join(now.home, 'daemon.log'), 'utf8');
