@@ -1,0 +1,52 @@
+import {
+  mkdirSync,
+  mkdtempSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { acceptSources, checkSource } from './source.ts';
+
+let base: string;
+beforeEach(() => {
+  base = realpathSync(mkdtempSync(join(tmpdir(), 'pk-source-')));
+});
+afterEach(() => rmSync(base, { recursive: true }));
+
+it('settles what a path stands for: its real place, owner and inode', async () => {
+  mkdirSync(join(base, 'data'));
+  symlinkSync('data', join(base, 'link'));
+  const { root, volumes } = await acceptSources('host', [{ source: join(base, 'link') }]);
+  const { uid, ino } = statSync(join(base, 'data'), { bigint: true });
+  expect(root).toBeNull();
+  expect(volumes).toEqual([{ path: join(base, 'data'), uid: Number(uid), inode: String(ino) }]);
+});
+
+it('names the field of what is not there, and of what is neither file nor directory', async () => {
+  await expect(acceptSources(join(base, 'no'), [])).rejects.toMatchObject({ code: 'not-found', field: 'root' });
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(join(base, 'socket'), resolve));
+  const volumes = [{ source: base }, { source: join(base, 'socket') }];
+  await expect(acceptSources('host', volumes)).rejects.toMatchObject({ code: 'invalid', field: 'volumes[1].source' });
+  await new Promise((resolve) => server.close(resolve));
+});
+
+it('refuses a root that became a link', async () => {
+  const file = join(base, 'root.tar');
+  writeFileSync(file, 'x');
+  const { root } = await acceptSources(file, []);
+  await checkSource(root!);
+  renameSync(file, join(base, 'other.tar'));
+  symlinkSync('other.tar', file);
+  await expect(checkSource(root!)).rejects.toMatchObject({
+    code: 'conflict',
+    message: expect.stringMatching(/symbolic link/),
+  });
+});
