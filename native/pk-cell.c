@@ -151,6 +151,8 @@ int main(int argc, char **argv)
 		check_tree(&trees[i]);
 	if (count == 0)
 		become_root_inside(subids);
+	else
+		guest = mapping_namespace((struct range){0, base, count}, (struct range){0, base, count});
 	if (directory != NULL) {
 		if (chdir(directory) != 0)
 			fail("%s", directory);
@@ -160,8 +162,6 @@ int main(int argc, char **argv)
 			fail("%s", REPORT);
 		separate_mounts();
 		umask(0);
-		if (count != 0)
-			guest = mapping_namespace((struct range){0, base, count}, (struct range){0, base, count});
 		for (int i = 0; i < memories; i++)
 			make_memory_files(memory[i]);
 		for (int i = 0; i < tree_count; i++)

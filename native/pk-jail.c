@@ -142,14 +142,6 @@ static void take_place(const struct place *place)
 		bind_memory(place->mems);
 }
 
-static void set_identity(unsigned long uid, unsigned long gid)
-{
-	if (setresgid((gid_t)gid, (gid_t)gid, (gid_t)gid) != 0)
-		fail("gid %lu", gid);
-	if (setresuid((uid_t)uid, (uid_t)uid, (uid_t)uid) != 0)
-		fail("uid %lu", uid);
-}
-
 /* Its root is nobody outside. All rights that we have from here on are over what its ids own. */
 static void enter_guest_namespace(const char *text)
 {
@@ -158,7 +150,8 @@ static void enter_guest_namespace(const char *text)
 	if (setns(fd, CLONE_NEWUSER) != 0)
 		fail("entering the guest's user namespace");
 	close(fd);
-	set_identity(0, 0);
+	if (setresgid(0, 0, 0) != 0 || setresuid(0, 0, 0) != 0)
+		fail("becoming root of the guest's user namespace");
 }
 
 /* Of the identity that we have by now; what goes from the bounding set can never be had again. */
@@ -212,7 +205,7 @@ static void set_groups(char *list)
 int main(int argc, char **argv)
 {
 	static const char *const kinds[] = {"uml", "qemu", "tool"};
-	const char *uid = NULL, *gid = NULL, *userns = NULL;
+	const char *userns = NULL;
 	const char *capabilities = "none", *umask_text = "077";
 	struct place place = {NULL, NULL, NULL};
 	char *group_list = NULL;
@@ -236,11 +229,7 @@ int main(int argc, char **argv)
 		if (at + 1 >= argc)
 			fail("%s wants a value", option);
 		at++;
-		if (strcmp(option, "--uid") == 0)
-			uid = argv[at];
-		else if (strcmp(option, "--gid") == 0)
-			gid = argv[at];
-		else if (strcmp(option, "--groups") == 0)
+		if (strcmp(option, "--groups") == 0)
 			group_list = argv[at];
 		else if (strcmp(option, "--userns") == 0)
 			userns = argv[at];
@@ -263,8 +252,8 @@ int main(int argc, char **argv)
 			fail("unknown option %s", option);
 	}
 	errno = 0;
-	if (at + 1 >= argc || (uid == NULL) != (gid == NULL) || (uid != NULL && userns != NULL) || filter < 0)
-		fail("usage: pk-jail --filter uml|qemu|tool [--userns FD|--uid N --gid N] [--groups N,..] [--caps none|files] "
+	if (at + 1 >= argc || filter < 0)
+		fail("usage: pk-jail --filter uml|qemu|tool [--userns FD] [--groups N,..] [--caps none|files] "
 		     "[--umask OCTAL] [--join FD,..] [--cpus LIST] [--mems LIST] [--rlimit NAME=N].. [--no-randomize] [--may-set-id] -- PROGRAM ARG...");
 	if (strcmp(capabilities, "none") != 0 && strcmp(capabilities, "files") != 0)
 		fail("--caps: none or files is wanted, not %s", capabilities);
@@ -275,13 +264,11 @@ int main(int argc, char **argv)
 		fail("personality");
 	if (setrlimit(RLIMIT_CORE, &none) != 0)
 		fail("core limit");
-	if (userns != NULL || uid != NULL)
+	if (userns != NULL) {
 		set_groups(group_list);
-	if (userns != NULL)
 		enter_guest_namespace(userns);
+	}
 	drop_bounding_set(kept);
-	if (uid != NULL)
-		set_identity(number("--uid", uid, 0xfffffffe), number("--gid", gid, 0xfffffffe));
 	set_capabilities(kept);
 	/* The first process stays where its parent is. */
 	if (getpid() == 1) {

@@ -21,7 +21,7 @@ const OURS = /polykernel|^pk[-.]/;
 /** Work files of caches; what is finished there is meant to stay. */
 const UNFINISHED = /\.(partial|tmp|new)$|^work-|\.\d+\.tmp$/;
 /** npm, tsc and vitest keep compiled code there for the next time. */
-const OF_TOOLS = /^\/[^/]+\/node-compile-cache(\/|$)/;
+const OF_TOOLS = /\/node-compile-cache(\/|$)/;
 /** The directory where daemons of root meet stays; what would be in it counts. */
 const MEETING = '/run/polykernel';
 const MOST_SHOWN = 20;

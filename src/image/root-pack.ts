@@ -10,7 +10,6 @@ import { Readable } from 'node:stream';
 import { type ConfinedRun, startConfined } from '../sys/confined-tool.ts';
 import { readPieces } from '../sys/read-at.ts';
 import { TOOL_ID, TOOL_PLACE } from '../sys/tool-jail.ts';
-import { giveRootTo } from './squashfs-ids.ts';
 import { TarMeter } from './tar-meter.ts';
 
 export type Packing = 'tar' | 'tar.gz' | 'tar.xz' | 'tar.zst';
@@ -75,7 +74,6 @@ export async function packRoot(task: PackTask): Promise<TarMeter> {
     const meter = await pack(task);
     if (isRoot) fchownSync(output, 0, 0);
     fchmodSync(output, IMAGE_MODE);
-    giveRootTo(output, 0);
     fsyncSync(output);
     return meter;
   } catch (error) {

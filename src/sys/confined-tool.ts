@@ -128,6 +128,7 @@ function argvOf(task: ConfinedTask, bounds: ToolBounds): string[] {
     callerUid: process.getuid?.() ?? -1,
     prlimit: toolPath('prlimit').path,
     bwrap: toolPath('bwrap').path,
+    pkCell: nativeBinary('pk-cell'),
     pkJail: nativeBinary('pk-jail'),
     programs,
     libraries: [...new Map(libraries.map((library) => [library.path, library])).values()],

@@ -2,12 +2,13 @@ import { mkdtempSync, rmSync, truncateSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { afterEach, expect, test } from 'vitest';
+import { afterAll, afterEach, expect, test } from 'vitest';
 import { SharedMemory } from './memory.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'pk-memory-'));
 const path = join(directory, 'shared');
 afterEach(() => rmSync(path, { force: true }));
+afterAll(() => rmSync(directory, { recursive: true }));
 
 test('two mappings of a file are one memory', () => {
   using one = SharedMemory.create(path, 8192);

@@ -10,6 +10,8 @@ export const TOOL_PLACE = '/out';
 const PROGRAMS = '/tool';
 /** Above all ids that a kernel can have: nobody else's, so that its processes can be counted. */
 export const TOOL_ID = 0x7fff_0001;
+/** pk-cell's descriptor of the user namespace that pk-jail enters. */
+const GUEST_NAMESPACE_FD = 64;
 /** Threads and processes of all tools that run at once. */
 const MAX_PROCESSES = 256;
 const CPU_GRACE_SECONDS = 5;
@@ -30,6 +32,7 @@ export interface ToolJail {
   /** Absolute paths on the host. */
   prlimit: string;
   bwrap: string;
+  pkCell: string;
   pkJail: string;
   /** The first one runs; others are found by name. */
   programs: readonly { name: string; path: string }[];
@@ -41,18 +44,21 @@ export interface ToolJail {
   args: readonly string[];
 }
 
-/** The whole command line: `prlimit ... bwrap ... pk-jail ... PROGRAM ARG...`. */
+/** The whole command line: `prlimit ... [pk-cell ...] bwrap ... pk-jail ... PROGRAM ARG...`. */
 export function toolArgv(jail: ToolJail): string[] {
   const root = jail.callerUid === 0;
   const { memoryBytes, fileBytes, cpuSeconds } = jail.bounds;
   // Two limits: the first one says by its signal that it was this one, the second is final.
   const cpu = `--cpu=${cpuSeconds}:${cpuSeconds + CPU_GRACE_SECONDS}`;
   return [
-    ...[jail.prlimit, `--as=${memoryBytes}`, `--fsize=${fileBytes}`, cpu, '--core=0', '--nofile=64'],
+    ...[jail.prlimit, `--as=${memoryBytes}`, `--fsize=${fileBytes}`, cpu, '--core=0', '--nofile=128'],
     // Of another user this would count processes that have nothing to do with it.
     ...(root ? [`--nproc=${MAX_PROCESSES}`] : []),
-    ...['--', jail.bwrap],
-    ...['--unshare-pid', '--unshare-net', '--unshare-ipc', '--unshare-uts', '--unshare-cgroup-try'],
+    '--',
+    ...(root ? [jail.pkCell, '--range', `${TOOL_ID},1`, '--'] : []),
+    jail.bwrap,
+    // pk-jail is the first process as well, so that all are filtered and none is root's.
+    ...['--unshare-pid', '--as-pid-1', '--unshare-net', '--unshare-ipc', '--unshare-uts', '--unshare-cgroup-try'],
     // Like root's in this: what it makes belongs to nobody in particular.
     ...(root ? [] : ['--unshare-user', '--uid', '0', '--gid', '0']),
     ...['--die-with-parent', '--new-session', '--clearenv', '--setenv', 'PATH', PROGRAMS, '--setenv', 'LC_ALL', 'C'],
@@ -65,7 +71,7 @@ export function toolArgv(jail: ToolJail): string[] {
     ...jail.libraries.flatMap(({ path, real }) => ['--ro-bind', real, path]),
     ...(jail.place === undefined ? [] : ['--bind', jail.place, TOOL_PLACE]),
     ...['--remount-ro', '/', '--chdir', '/', '--', `${PROGRAMS}/pk-jail`, '--filter', 'tool'],
-    ...(root ? ['--uid', String(TOOL_ID), '--gid', String(TOOL_ID)] : []),
+    ...(root ? ['--userns', String(GUEST_NAMESPACE_FD)] : []),
     ...['--', `${PROGRAMS}/${basename(jail.programs[0]!.name)}`, ...jail.args],
   ];
 }

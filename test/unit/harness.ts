@@ -91,6 +91,7 @@ export async function startDaemon(options: Partial<DaemonOptions> = {}): Promise
       },
       prepareRoot: async (path) => ({ kind: 'directory', path }),
       identities: oneForAll({ kind: 'single' }),
+      privileged: false,
       host: HOST,
       journal: {
         info: (message) => void journal.push(message),
