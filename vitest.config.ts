@@ -1,8 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
 /**
- * `unit`: pure and on the fake driver, fast; `test/security` holds the tests of what SECURITY.md promises. `fuzz`: every
- * decoder under mutated inputs. `kernel`: boots real kernels, one file at a time on small machines.
+ * `unit`: pure and on the fake driver, fast. `fuzz`: every decoder under mutated inputs. `kernel`: boots real kernels, one file
+ * at a time on small machines. test/security holds the tests of what SECURITY.md promises, those with kernels in a folder of their own.
  */
 export default defineConfig({
   test: {
@@ -10,7 +10,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['src/**/*.test.ts', 'test/unit/**/*.test.ts', 'test/security/**/*.test.ts'],
+          include: ['src/**/*.test.ts', 'test/unit/**/*.test.ts', 'test/security/*.test.ts'],
           testTimeout: 20_000,
         },
       },
@@ -18,7 +18,7 @@ export default defineConfig({
       {
         test: {
           name: 'kernel',
-          include: ['test/kernel/**/*.test.ts'],
+          include: ['test/kernel/**/*.test.ts', 'test/security/kernel/**/*.test.ts'],
           testTimeout: 240_000,
           hookTimeout: 240_000,
           fileParallelism: false,

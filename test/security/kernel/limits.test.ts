@@ -17,22 +17,22 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import type { Kernel, KernelLimits, LaunchSpec } from '../../src/driver/index.ts';
-import { type JailSpec, jailArgv } from '../../src/driver/jail.ts';
-import { explainExit } from '../../src/driver/kernel.ts';
-import { launchThreads } from '../../src/driver/launch-threads.ts';
-import { applyLimits, realLimits, removeLimits } from '../../src/driver/limits.ts';
-import { QemuDriver } from '../../src/driver/qemu/index.ts';
-import { awaitProgramExit, killShim, launchShim, readConsoleTail } from '../../src/driver/shim.ts';
-import { UmlDriver } from '../../src/driver/uml.ts';
-import { limitMechanism } from '../../src/host/index.ts';
-import { ImageStore } from '../../src/image/index.ts';
-import { run } from '../../src/sys/process.ts';
-import { toolPath } from '../../src/sys/tools.ts';
-import { collect } from '../collect.ts';
-import { testIdentity } from '../identity.ts';
-import { nativeProgram } from '../native.ts';
-import { until } from '../pk.ts';
+import { nativeProgram } from '../../native.ts';
+import type { Kernel, KernelLimits, LaunchSpec } from '../../../src/driver/index.ts';
+import { type JailSpec, jailArgv } from '../../../src/driver/jail.ts';
+import { explainExit } from '../../../src/driver/kernel.ts';
+import { launchThreads } from '../../../src/driver/launch-threads.ts';
+import { applyLimits, realLimits, removeLimits } from '../../../src/driver/limits.ts';
+import { QemuDriver } from '../../../src/driver/qemu/index.ts';
+import { awaitProgramExit, killShim, launchShim, readConsoleTail } from '../../../src/driver/shim.ts';
+import { UmlDriver } from '../../../src/driver/uml.ts';
+import { limitMechanism } from '../../../src/host/index.ts';
+import { ImageStore } from '../../../src/image/index.ts';
+import { run } from '../../../src/sys/process.ts';
+import { toolPath } from '../../../src/sys/tools.ts';
+import { collect } from '../../collect.ts';
+import { testIdentity } from '../../identity.ts';
+import { until } from '../../pk.ts';
 
 const MIB = 2 ** 20;
 /** Of nobody else: the limit on processes of a user counts all of them. */
@@ -58,7 +58,7 @@ beforeAll(async () => {
   chmodSync(base, 0o755);
   root = join(base, 'root');
   for (const name of ['', 'proc', 'sys', 'dev', 'tmp', 'etc']) mkdirSync(join(root, name));
-  const source = join(import.meta.dirname, '../fixtures/greedy.c');
+  const source = join(import.meta.dirname, '../../fixtures/greedy.c');
   const compiled = await run(['musl-gcc', '-static', '-Os', '-Wall', '-Wextra', '-o', join(root, 'greedy'), source]);
   expect(compiled).toMatchObject({ code: 0, stderr: '' });
   pkJail = join(base, 'pk-jail');

@@ -20,13 +20,13 @@ import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type JailSpec, jailArgv } from '../../src/driver/jail.ts';
-import { hostCovers } from '../../src/driver/jail-host.ts';
-import type { Identity } from '../../src/sys/identity.ts';
-import { allowedCpus, run, which } from '../../src/sys/process.ts';
-import { TEST_RANGE } from '../identity.ts';
-import { nativeProgram } from '../native.ts';
-import { asUser, SUBIDS, USER } from '../other-user.ts';
+import { nativeProgram } from '../../native.ts';
+import { type JailSpec, jailArgv } from '../../../src/driver/jail.ts';
+import { hostCovers } from '../../../src/driver/jail-host.ts';
+import type { Identity } from '../../../src/sys/identity.ts';
+import { allowedCpus, run, which } from '../../../src/sys/process.ts';
+import { TEST_RANGE } from '../../identity.ts';
+import { asUser, SUBIDS, USER } from '../../other-user.ts';
 
 const isRoot = process.getuid?.() === 0;
 const busybox = which('busybox');
@@ -50,7 +50,7 @@ let built: Promise<string> | undefined;
 function probe(): Promise<string> {
   built ??= (async () => {
     const program = join(scratch, 'probe');
-    const source = join(import.meta.dirname, '../fixtures/probe.c');
+    const source = join(import.meta.dirname, '../../fixtures/probe.c');
     expect(await run(['musl-gcc', '-static', '-o', program, source])).toMatchObject({ code: 0, stderr: '' });
     return program;
   })();
@@ -112,7 +112,7 @@ describe.runIf(isRoot && busybox !== undefined).each(callers)(
       pkCell = join(base, 'pk-cell');
       copyFileSync(await nativeProgram('pk-cell'), pkCell);
       connector = join(base, 'connect');
-      const source = join(import.meta.dirname, '../fixtures/connect.c');
+      const source = join(import.meta.dirname, '../../fixtures/connect.c');
       expect(await run(['musl-gcc', '-static', '-o', connector, source])).toMatchObject({ code: 0, stderr: '' });
       hidden = join(base, 'hidden');
       mkdirSync(hidden);
