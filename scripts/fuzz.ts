@@ -1,6 +1,7 @@
 /** Fuzzes decoders with inputs that no run has seen: `npm run fuzz [-- NAME... --seconds N --seed S]`. */
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
+import { ownArguments } from '../src/sys/node.ts';
 import { fuzz, NAMES } from '../test/fuzz/fuzzer.ts';
 
 const { values, positionals } = readArguments();
@@ -22,7 +23,7 @@ for (const name of names) {
 function readArguments() {
   try {
     const options = { seconds: { type: 'string' }, seed: { type: 'string' } } as const;
-    return parseArgs({ allowPositionals: true, options });
+    return parseArgs({ args: ownArguments(), allowPositionals: true, options });
   } catch (error) {
     refuse((error as Error).message);
   }

@@ -56,7 +56,11 @@ export interface Unmapped {
 
 /** What pk-cell wrote of trees whose owners could not be mapped; none where there was no launch. */
 export function unmappedOf(paths: Layout, id: string): Unmapped[] {
-  const text = readSmallFile(join(kernelDirectory(paths, id), 'unmapped')) ?? '';
+  return parseUnmapped(readSmallFile(join(kernelDirectory(paths, id), 'unmapped')) ?? '');
+}
+
+/** Lines of `NAME ro|rw PATH: REASON`. */
+export function parseUnmapped(text: string): Unmapped[] {
   return text.split('\n').flatMap((line) => {
     const match = /^\S+ (ro|rw) (.{1,4096}): ([^:]{1,200})$/.exec(line);
     return match === null ? [] : [{ readOnly: match[1] === 'ro', path: match[2]!, reason: match[3]! }];

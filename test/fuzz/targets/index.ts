@@ -7,6 +7,7 @@ import { fileTargets } from './files.ts';
 import { guestTargets } from './guest.ts';
 import { guestLinkTargets } from './guest-link.ts';
 import { imageTargets } from './image.ts';
+import { recordTargets } from './records.ts';
 import { ringTargets } from './ring.ts';
 import { serviceTargets } from './service.ts';
 import { stackTargets } from './stack.ts';
@@ -20,6 +21,7 @@ export const TARGETS: readonly Target[] = [
   ...driverTargets,
   ...imageTargets,
   ...fileTargets,
+  ...recordTargets,
   ...textTargets,
   ...topologyTargets,
   ...ringTargets,

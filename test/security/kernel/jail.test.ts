@@ -20,12 +20,12 @@ import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { nativeProgram } from '../../native.ts';
 import { type JailSpec, jailArgv } from '../../../src/driver/jail.ts';
 import { hostCovers } from '../../../src/driver/jail-host.ts';
 import type { Identity } from '../../../src/sys/identity.ts';
 import { allowedCpus, run, which } from '../../../src/sys/process.ts';
 import { TEST_RANGE } from '../../identity.ts';
+import { nativeProgram } from '../../native.ts';
 import { asUser, SUBIDS, USER } from '../../other-user.ts';
 
 const isRoot = process.getuid?.() === 0;

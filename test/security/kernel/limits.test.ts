@@ -17,7 +17,6 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { nativeProgram } from '../../native.ts';
 import type { Kernel, KernelLimits, LaunchSpec } from '../../../src/driver/index.ts';
 import { type JailSpec, jailArgv } from '../../../src/driver/jail.ts';
 import { explainExit } from '../../../src/driver/kernel.ts';
@@ -32,6 +31,7 @@ import { run } from '../../../src/sys/process.ts';
 import { toolPath } from '../../../src/sys/tools.ts';
 import { collect } from '../../collect.ts';
 import { testIdentity } from '../../identity.ts';
+import { nativeProgram } from '../../native.ts';
 import { until } from '../../pk.ts';
 
 const MIB = 2 ** 20;
