@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { hostChecks } from './doctor.ts';
-import { type HostFacts, observeHost, readOpenFiles } from './host-facts.ts';
+import { type HostFacts, NATIVE_PROGRAMS, observeHost, readOpenFiles } from './host-facts.ts';
 
 const GIB = 1024 ** 3;
 const tool = { path: '/usr/bin/x', unpacked: false };
@@ -22,12 +22,13 @@ const GOOD: HostFacts = {
     xz: tool,
   },
   userNamespaces: { maximum: 100, debianClone: undefined, apparmorRestricts: undefined },
+  idsPerKernel: 65_536,
   kvm: 'accessible',
   images: [
     { ...image, name: 'debian:uml' },
     { ...image, name: 'debian:amd64' },
   ],
-  natives: { 'pk-init': true, 'pk-shim': true, 'pk-jail': true, 'pk-ram.so': true },
+  natives: Object.fromEntries(NATIVE_PROGRAMS.map((name) => [name, true])),
   home: { path: '/home', freeBytes: 9 * GIB, totalBytes: 9 * GIB },
   cache: { path: '/cache', freeBytes: 9 * GIB, totalBytes: 9 * GIB },
   sharedMemory: { path: '/dev/shm', freeBytes: 9 * GIB, totalBytes: 9 * GIB },
@@ -44,6 +45,7 @@ describe('hostChecks', () => {
   });
 
   const faults: [string, string, Partial<HostFacts>, RegExp][] = [
+    ['identity', 'warn', { idsPerKernel: 1 }, /apt-get install uidmap/],
     ['node', 'missing', { nodeVersion: '20.2.0' }, /pk setup/],
     ['bubblewrap', 'missing', { tools: { ...GOOD.tools, bwrap: undefined } }, /apt-get install bubblewrap/],
     ['user-namespaces', 'missing', { userNamespaces: { ...GOOD.userNamespaces, maximum: 0 } }, /max_user_namespaces/],

@@ -27,6 +27,7 @@ export function hostChecks(facts: HostFacts): DoctorCheck[] {
     ),
     checkTool(facts, 'bwrap', 'bubblewrap', 'guests can be confined'),
     checkUserNamespaces(facts),
+    checkIds(facts),
     checkTool(facts, 'linux.uml', 'user-mode-linux', 'User Mode Linux is installed'),
     checkTool(facts, 'qemu-system-x86_64', 'qemu', 'QEMU is installed'),
     checkKvm(facts),
@@ -88,6 +89,19 @@ function checkUserNamespaces({ uid, userNamespaces }: HostFacts): DoctorCheck {
     return { ...off(summary, 'kernel.apparmor_restrict_unprivileged_userns=0'), status: 'warn' };
   }
   return ok(id, `users may make ${maximum} of them`);
+}
+
+/** Files of more than one owner need more than one id. */
+function checkIds({ uid, idsPerKernel }: HostFacts): DoctorCheck {
+  const id = 'identity';
+  if (uid === 0) return ok(id, `each kernel has ${idsPerKernel} user ids of its own`);
+  if (idsPerKernel > 1) return ok(id, `kernels have your user id and ${idsPerKernel - 1} more of yours (/etc/subuid)`);
+  return {
+    id,
+    status: 'warn',
+    summary: 'kernels have your user id alone: all that they write to volumes is yours',
+    hint: 'For files of other owners, as root: apt-get install uidmap && usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER',
+  };
 }
 
 function checkKvm({ kvm, uid }: HostFacts): DoctorCheck {

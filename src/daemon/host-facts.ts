@@ -4,6 +4,7 @@ import { statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { hostFiles, limitMechanism } from '../host/index.ts';
 import type { ImageStore, ImageSummary } from '../image/index.ts';
+import { RANGE_IDS, userIdentity } from '../sys/identity.ts';
 import { cacheDirectory, type NativeProgram, nativePath } from '../sys/paths.ts';
 import { findTool } from '../sys/tools.ts';
 
@@ -18,7 +19,14 @@ export const DOCTOR_TOOLS = [
 ] as const;
 export type DoctorTool = (typeof DOCTOR_TOOLS)[number];
 
-export const NATIVE_PROGRAMS: readonly NativeProgram[] = ['pk-init', 'pk-shim', 'pk-jail', 'pk-ram.so'];
+export const NATIVE_PROGRAMS: readonly NativeProgram[] = [
+  'pk-init',
+  'pk-shim',
+  'pk-cell',
+  'pk-jail',
+  'pk-ram.so',
+  'pk-xstate.so',
+];
 
 export interface HostFacts {
   nodeVersion: string;
@@ -27,6 +35,8 @@ export interface HostFacts {
   tools: Record<DoctorTool, { path: string; unpacked: boolean } | undefined>;
   /** Contents of the kernel's switches for user namespaces; undefined where the kernel has no such switch. */
   userNamespaces: { maximum: number; debianClone: number | undefined; apparmorRestricts: number | undefined };
+  /** How many ids of the host a kernel of this user has. */
+  idsPerKernel: number;
   kvm: 'absent' | 'denied' | 'accessible';
   images: readonly ImageSummary[];
   natives: Record<string, boolean>;
@@ -83,6 +93,7 @@ export async function observeHost({
     home: homeSpace,
     cache: cacheSpace,
     sharedMemory: sharedMemory?.path === join(root, 'dev/shm') ? sharedMemory : undefined,
+    idsPerKernel: process.getuid?.() === 0 ? RANGE_IDS : await subordinateCount(),
     openFiles: readOpenFiles(readText(join(root, 'proc/self/limits'))),
     limits: limitMechanism(hostFiles(root)),
     cgroup: readCgroup(join(root, 'sys/fs/cgroup')),
@@ -105,6 +116,11 @@ function kvmAccess(path: string): HostFacts['kvm'] {
   } catch {
     return 'denied';
   }
+}
+
+async function subordinateCount(): Promise<number> {
+  const identity = await userIdentity();
+  return identity.kind === 'subids' ? 1 + identity.uids.count : 1;
 }
 
 /** The limit on open files out of /proc/PID/limits, proc(5). */
