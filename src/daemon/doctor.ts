@@ -68,11 +68,10 @@ function checkTool(
   return { id, status: 'missing', summary: `${tool} is not installed`, hint };
 }
 
-/** bubblewrap needs them when it is not started by root. */
+/** Each kernel is in one. */
 function checkUserNamespaces({ uid, userNamespaces }: HostFacts): DoctorCheck {
   const id = 'user-namespaces';
   const { maximum, debianClone, apparmorRestricts } = userNamespaces;
-  if (uid === 0) return ok(id, 'not needed, as Polykernel runs as root');
   const off = (summary: string, setting: string): DoctorCheck => {
     return {
       id,
@@ -82,6 +81,7 @@ function checkUserNamespaces({ uid, userNamespaces }: HostFacts): DoctorCheck {
     };
   };
   if (maximum === 0) return off('user namespaces are switched off', 'user.max_user_namespaces=15000');
+  if (uid === 0) return ok(id, `root may make ${maximum} of them, one for each kernel`);
   if (debianClone === 0) return off('only root may make user namespaces', 'kernel.unprivileged_userns_clone=1');
   if (apparmorRestricts === 1) {
     const summary =
