@@ -313,7 +313,7 @@ static void close_all_but(const int *kept, int count)
  * Splits in two: returns in the VMM's process, in its place, filtered, about to become its program. The first process
  * serves it and does not come back.
  */
-static void become_init(enum filter_kind kind, int may_set_id, mode_t mask, const struct place *place,
+static void become_init(enum filter_kind kind, struct may may, mode_t mask, const struct place *place,
 	void (*take_place)(const struct place *))
 {
 	/* Looked at before anything else is opened under these numbers. */
@@ -338,7 +338,7 @@ static void become_init(enum filter_kind kind, int may_set_id, mode_t mask, cons
 		close(line[0]);
 		umask(mask);
 		take_place(place);
-		listener = install_filter(kind, may_set_id);
+		listener = install_filter(kind, may);
 		if (listener >= 0 ? send_descriptor(line[1], listener, 0) != 0 : write(line[1], "-", 1) != 1)
 			fail("the listener of the system call filter");
 		/* Until it is being listened to. */
@@ -358,7 +358,7 @@ static void become_init(enum filter_kind kind, int may_set_id, mode_t mask, cons
 	if (signals < 0)
 		fail("signalfd");
 	umask(077);
-	install_filter(FILTER_INIT, 0);
+	install_filter(FILTER_INIT, (struct may){0, 0});
 	(void)!write(line[0], "", 1);
 	close_all_but((int[]){control, console, listener, signals}, 4);
 	serve(control, console, listener, signals, vmm);

@@ -215,9 +215,10 @@ int main(int argc, char **argv)
 	const char *uid = NULL, *gid = NULL, *userns = NULL;
 	const char *capabilities = "none", *umask_text = "077";
 	struct place place = {NULL, NULL, NULL};
+	struct may may = {0, 0};
 	char *group_list = NULL;
 	struct rlimit none = {0, 0};
-	int at, no_randomize = 0, may_set_id = 0, filter = -1;
+	int at, no_randomize = 0, filter = -1;
 	uint32_t kept;
 	mode_t mask;
 
@@ -230,7 +231,11 @@ int main(int argc, char **argv)
 			continue;
 		}
 		if (strcmp(option, "--may-set-id") == 0) {
-			may_set_id = 1;
+			may.set_id = 1;
+			continue;
+		}
+		if (strcmp(option, "--may-use-huge-pages") == 0) {
+			may.huge_pages = 1;
 			continue;
 		}
 		if (at + 1 >= argc)
@@ -265,7 +270,7 @@ int main(int argc, char **argv)
 	errno = 0;
 	if (at + 1 >= argc || (uid == NULL) != (gid == NULL) || (uid != NULL && userns != NULL) || filter < 0)
 		fail("usage: pk-jail --filter uml|qemu|tool [--userns FD|--uid N --gid N] [--groups N,..] [--caps none|files] "
-		     "[--umask OCTAL] [--join FD,..] [--cpus LIST] [--mems LIST] [--rlimit NAME=N].. [--no-randomize] [--may-set-id] -- PROGRAM ARG...");
+		     "[--umask OCTAL] [--join FD,..] [--cpus LIST] [--mems LIST] [--rlimit NAME=N].. [--no-randomize] [--may-set-id] [--may-use-huge-pages] -- PROGRAM ARG...");
 	if (strcmp(capabilities, "none") != 0 && strcmp(capabilities, "files") != 0)
 		fail("--caps: none or files is wanted, not %s", capabilities);
 	kept = strcmp(capabilities, "files") == 0 ? FILE_CAPABILITIES : 0;
@@ -285,11 +290,11 @@ int main(int argc, char **argv)
 	set_capabilities(kept);
 	/* The first process stays where its parent is. */
 	if (getpid() == 1) {
-		become_init((enum filter_kind)filter, may_set_id, mask, &place, take_place);
+		become_init((enum filter_kind)filter, may, mask, &place, take_place);
 	} else {
 		umask(mask);
 		take_place(&place);
-		install_filter(filter == FILTER_TOOL ? FILTER_TOOL : FILTER_INIT, may_set_id);
+		install_filter(filter == FILTER_TOOL ? FILTER_TOOL : FILTER_INIT, may);
 	}
 	execv(argv[at + 1], argv + at + 1);
 	fail("%s", argv[at + 1]);

@@ -109,6 +109,8 @@ describe('jailArgv', () => {
     expect(argv).toContain(lines('--bind', '/run/pk/one/trees/vol1', '/export/vol1'));
     expect(argv).not.toContain('--may-set-id');
     expect(text({ volumes: [{ ...volumes[0]!, maySetId: true }] })).toContain('--may-set-id');
+    expect(argv).not.toContain('--may-use-huge-pages');
+    expect(text({ hugePages: true })).toContain('--may-use-huge-pages');
   });
 
   it('makes parents of targets passable', () => {

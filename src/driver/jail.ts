@@ -66,6 +66,8 @@ export interface JailSpec {
   joinFds: readonly number[];
   /** Resource limits of every process in the jail, by name: `nofile`, `nproc`, `data`. */
   rlimits?: Readonly<Record<string, number>>;
+  /** Whether its memory may be of huge pages, which no memory group counts; default no. */
+  hugePages?: boolean;
   /** Environment of the VMM besides PATH. */
   env?: Readonly<Record<string, string>>;
   binds: readonly Bind[];
@@ -246,6 +248,7 @@ function jailOptions(spec: JailSpec): string[] {
     options.push('--umask', '0', '--caps', identity.kind === 'single' ? 'none' : 'files');
   }
   if (spec.volumes.some(({ maySetId }) => maySetId)) options.push('--may-set-id');
+  if (spec.hugePages === true) options.push('--may-use-huge-pages');
   if (spec.noRandomize) options.push('--no-randomize');
   if (spec.hostCpus !== undefined && spec.hostCpus.length > 0) options.push('--cpus', spec.hostCpus.join(','));
   if (spec.memoryNodes !== undefined && spec.memoryNodes.length > 0) options.push('--mems', spec.memoryNodes.join(','));
