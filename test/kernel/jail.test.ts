@@ -273,6 +273,27 @@ describe.runIf(isRoot && busybox !== undefined).each(callers)(
       rmSync(tries, { recursive: true });
     });
 
+    it('uses up little of what the host kernel counts for each user, and nothing of root', async () => {
+      const queued = () => Number(/^SigQ:\t(\d+)/m.exec(readFileSync('/proc/self/status', 'utf8'))![1]);
+      const before = queued();
+      const running = inside('', {
+        binds: [{ source: await probe(), target: '/vmm/probe', access: 'read' }],
+        program: ['/vmm/probe', '/export/vol0', 'counted'],
+      });
+      let most = 0;
+      const look = setInterval(() => {
+        most = Math.max(most, queued() - before);
+      }, 5);
+      setTimeout(() => writeFileSync(join(volume, 'stop'), ''), 500);
+      const { stdout } = await running;
+      clearInterval(look);
+      rmSync(join(volume, 'stop'));
+      const [timers, queue] = stdout.trim().split('\n');
+      expect(Number(timers!.split(' ')[1])).toBeLessThanOrEqual(1024);
+      expect(queue).not.toBe('queue ok');
+      expect(most).toBeLessThan(500);
+    });
+
     it('lets files become set-uid where that was asked for', async () => {
       const volumes = [{ source: volume, target: '/a', readOnly: false, maySetId: true }];
       expect(await said('cd /export/vol0; $B touch s; $B chmod 4755 s; $B stat -c %a s', { volumes })).toBe('4755\n');
