@@ -80,19 +80,21 @@ describe('jailArgv', () => {
       { path: '/runner', kind: 'file' } as const,
       { path: '/tmp', kind: 'directory' } as const,
     ];
-    const argv = text({ root: { kind: 'host' }, covers, uncovered: ['/tmp/a/b', '/home/me'] });
+    const argv = text({ root: { kind: 'host' }, covers, uncovered: [{ path: '/tmp/a/b', uid: 5, inode: '9' }, { path: '/home/me' }] });
+    expect(argv).toContain(lines('--tree', 'shown0', 'ro', 'plain', '5,9', '/tmp/a/b'));
+    expect(argv).not.toContain('shown1');
     expect(argv).toContain(lines('--perms', '0555', '--tmpfs', '/export/root/run', '--remount-ro', '/export/root/run'));
     expect(argv).toContain(lines('--ro-bind', '/dev/null', '/export/root/runner'));
     expect(argv).not.toContain('/export/root/run/pk');
     expect(argv).toContain(
       lines(
         ...['--perms', '0555', '--tmpfs', '/export/root/tmp', '--perms', '0755', '--dir', '/export/root/tmp/a'],
-        ...['--ro-bind', '/run/pk/one/trees/root/tmp/a/b', '/export/root/tmp/a/b', '--remount-ro', '/export/root/tmp'],
+        ...['--ro-bind', '/run/pk/one/trees/shown0', '/export/root/tmp/a/b', '--remount-ro', '/export/root/tmp'],
       ),
     );
     expect(argv).not.toContain('/export/root/home/me');
     const nested = [...covers, { path: '/tmp/a/b/secret', kind: 'directory' } as const];
-    expect(text({ root: { kind: 'host' }, covers: nested, uncovered: ['/tmp/a/b'] })).toContain(
+    expect(text({ root: { kind: 'host' }, covers: nested, uncovered: [{ path: '/tmp/a/b' }] })).toContain(
       lines('/export/root/tmp/a/b', '--perms', '0555', '--tmpfs', '/export/root/tmp/a/b/secret', '--remount-ro'),
     );
     expect(text({ covers })).not.toContain('/export/root/run');

@@ -75,8 +75,8 @@ export interface JailSpec {
   volumes: readonly Volume[];
   /** Hidden in a `host` root. */
   covers: readonly Cover[];
-  /** Shown in a `host` root although they lie below a cover. Real paths of directories. */
-  uncovered?: readonly string[];
+  /** Directories shown in a `host` root although they lie below a cover. */
+  uncovered?: readonly Source[];
   memoryFiles: readonly MemoryFiles[];
   /** Launch directory: becomes the working directory inside, holding only what is bound below it. */
   directory: string;
@@ -110,20 +110,21 @@ interface Tree {
 /** The whole command line: `pk-cell ... bwrap ... pk-jail ... PROGRAM`. */
 export function jailArgv(spec: JailSpec): string[] {
   const trees = treesOf(spec);
+  const shown = shownOf(spec);
   const memory = [TMP, ...spec.memoryFiles];
   return [
     spec.pkCell,
     ...identityOptions(spec.identity),
     ...['--dir', spec.directory],
     ...spec.covers.filter(({ kind }) => kind === 'directory').flatMap(({ path }) => ['--skip', path]),
-    ...trees.flatMap(treeOptions),
+    ...[...trees, ...shown].flatMap(treeOptions),
     ...memory.flatMap(({ bytes, inodes, mode }, index) => ['--memory-files', `mem${index},${bytes},${inodes},${mode}`]),
     '--',
     spec.bwrap,
     ...namespaces(spec),
     ...skeleton(spec),
     ...trees.flatMap(({ name, target, readOnly }) => [readOnly ? '--ro-bind' : '--bind', stage(spec, name), target]),
-    ...(spec.root.kind === 'host' ? coverOptions(spec, stage(spec, 'root')) : []),
+    ...(spec.root.kind === 'host' ? coverOptions(spec, shown) : []),
     ...spec.binds.flatMap(bindArguments),
     ...spec.memoryFiles.flatMap(({ target }, index) => ['--bind', stage(spec, `mem${index + 1}`), target]),
     ...['--remount-ro', '/dev', '--remount-ro', '/'],
@@ -163,6 +164,22 @@ function treesOf({ root, volumes }: JailSpec): Tree[] {
     trees.push({ name, readOnly, mapping: 'mapped', source: seen ?? { path: source }, target: jailVolume(index) });
   }
   return trees;
+}
+
+/**
+ * What is shown again below covers, each a tree of its own: who owns a directory on the way there could otherwise swap
+ * it for a link to what is covered.
+ */
+function shownOf({ root, covers, uncovered = [] }: JailSpec): Tree[] {
+  if (root.kind !== 'host') return [];
+  const isCovered = ({ path }: Source) => covers.some((cover) => path.startsWith(`${cover.path}/`));
+  return uncovered.filter(isCovered).map((source, index) => ({
+    name: `shown${index}`,
+    readOnly: true,
+    mapping: root.mapped ? 'mapped' : 'plain',
+    source,
+    target: JAIL_ROOT + source.path,
+  }));
 }
 
 function treeOptions({ name, readOnly, mapping, source }: Tree): string[] {
@@ -205,8 +222,9 @@ function parentsOf(targets: readonly string[]): string[] {
 }
 
 /** Covers a `host` root. What is shown again below a cover has covers of its own in it. */
-function coverOptions({ covers, uncovered = [] }: JailSpec, root: string): string[] {
-  const shownIn = (path: string) => uncovered.filter((each) => each.startsWith(`${path}/`));
+function coverOptions(spec: JailSpec, trees: readonly Tree[]): string[] {
+  const { covers } = spec;
+  const shownIn = (path: string) => trees.filter(({ source }) => source.path.startsWith(`${path}/`));
   const cover = (all: readonly Cover[]): string[] =>
     outermost(all).flatMap(({ path, kind }) => {
       const target = JAIL_ROOT + path;
@@ -214,12 +232,12 @@ function coverOptions({ covers, uncovered = [] }: JailSpec, root: string): strin
       const shown = shownIn(path);
       return [
         ...['--perms', '0555', '--tmpfs', target],
-        ...parentsOf(shown)
+        ...parentsOf(shown.map(({ source }) => source.path))
           .filter((parent) => parent.startsWith(`${path}/`))
           .flatMap((parent) => passable(JAIL_ROOT + parent)),
-        ...shown.flatMap((each) => ['--ro-bind', root + each, JAIL_ROOT + each]),
-        ...shown.flatMap((each) =>
-          cover(covers.filter((inner) => inner.path === each || inner.path.startsWith(`${each}/`))),
+        ...shown.flatMap((tree) => ['--ro-bind', stage(spec, tree.name), tree.target]),
+        ...shown.flatMap(({ source }) =>
+          cover(covers.filter((inner) => inner.path === source.path || inner.path.startsWith(`${source.path}/`))),
         ),
         ...['--remount-ro', target],
       ];

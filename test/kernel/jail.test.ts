@@ -151,7 +151,7 @@ describe.runIf(isRoot && busybox !== undefined).each(callers)(
         ],
         // An ordinary user's own list holds nothing that the user cannot reach.
         covers: hostCovers([hidden]).filter(({ path }) => !isUser || !path.startsWith('/root/')),
-        uncovered: [base],
+        uncovered: [{ path: base }],
         memoryFiles: [{ target: '/dev/shm', bytes: 1 << 20, inodes: 16, mode: '1777' }],
         directory: join(base, 'run dir'),
         program: ['/vmm/busybox', 'sh', '-c', script],
@@ -339,6 +339,25 @@ describe.runIf(isRoot && busybox !== undefined).each(callers)(
         code: 125,
         stderr: expect.stringMatching(/symbolic link now/),
       });
+      rmSync(place, { recursive: true });
+    });
+
+    it('shows a directory below a cover only while it is the one that was given', async () => {
+      const place = join(base, 'shared place');
+      mkdirSync(place);
+      chmodSync(place, 0o777);
+      const given = join(place, 'given');
+      mkdirSync(given);
+      const owner = isUser ? USER : 0;
+      chownSync(given, owner, owner);
+      writeFileSync(join(given, 'own'), '');
+      const seen = { path: given, uid: owner, inode: String(statSync(given, { bigint: true }).ino) };
+      const script = `/vmm/busybox ls "/export/root$GIVEN"`;
+      const look = () => inside(`GIVEN='${given.replaceAll("'", "'\\''")}'; ${script}`, { uncovered: [seen] });
+      expect(await look()).toMatchObject({ code: 0, stdout: 'own\n' });
+      renameSync(given, `${given}.old`);
+      symlinkSync(hidden, given);
+      expect(await look()).toMatchObject({ code: 125, stderr: expect.stringMatching(/symbolic link now/) });
       rmSync(place, { recursive: true });
     });
 
