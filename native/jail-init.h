@@ -65,6 +65,12 @@ struct place {
 
 static int console_socket = -1;
 
+static void close_fd(int *fd)
+{
+	close(*fd);
+	*fd = -1;
+}
+
 /* Opens PART of a thread's directory in /proc, and makes sure that it is still the thread that asked. */
 static int open_of_caller(int listener, const struct call *call, const char *part, int flags)
 {
@@ -230,9 +236,14 @@ static void serve_console(void)
 {
 	static char answer[8192];
 	static size_t used;
-	int failed;
+	int failed, result = mconsole_receive(console_socket, answer, &used, sizeof answer, &failed);
 
-	if (mconsole_receive(console_socket, answer, &used, sizeof answer, &failed) != 1)
+	/* Or it would be ready for ever, and we busy on a CPU that the kernel does not own. */
+	if (result == -2) {
+		close_fd(&console_socket);
+		used = 0;
+	}
+	if (result != 1)
 		return;
 	/* One line, whatever the guest put in it. */
 	for (char *at = answer; *at != 0; at++)
@@ -290,7 +301,7 @@ static void serve(int control, int line, int listener, int signals, pid_t vmm)
 		if (fds[4].fd >= 0 && fds[4].revents & POLLIN)
 			serve_console();
 		else if (fds[4].fd >= 0 && fds[4].revents)
-			console_socket = -1;
+			close_fd(&console_socket);
 	}
 }
 

@@ -294,6 +294,16 @@ describe.runIf(isRoot && busybox !== undefined).each(callers)(
       expect(most).toBeLessThan(500);
     });
 
+    it('has a first process that sleeps whatever is done to the management console', async () => {
+      const { stdout } = await inside('', {
+        filter: 'uml',
+        binds: [{ source: await probe(), target: '/vmm/probe', access: 'read' }],
+        program: ['/vmm/probe', '/export/vol0', 'console'],
+      });
+      expect(stdout).toContain('console ok\nshutdown ok\n');
+      expect(Number(/^ticks (\d+)$/m.exec(stdout)![1])).toBeLessThan(5);
+    });
+
     it('lets files become set-uid where that was asked for', async () => {
       const volumes = [{ source: volume, target: '/a', readOnly: false, maySetId: true }];
       expect(await said('cd /export/vol0; $B touch s; $B chmod 4755 s; $B stat -c %a s', { volumes })).toBe('4755\n');
