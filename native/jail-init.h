@@ -28,6 +28,7 @@
 
 #include "descriptor.h"
 #include "jail-filter.h"
+#include "jail-writes.h"
 #include "mconsole.h"
 
 #define CONTROL_FD 3
@@ -349,6 +350,7 @@ static void become_init(enum filter_kind kind, struct may may, mode_t mask, cons
 		close(line[0]);
 		umask(mask);
 		take_place(place);
+		confine_writes();
 		listener = install_filter(kind, may);
 		if (listener >= 0 ? send_descriptor(line[1], listener, 0) != 0 : write(line[1], "-", 1) != 1)
 			fail("the listener of the system call filter");

@@ -268,7 +268,11 @@ int main(int argc, char **argv)
 			place.mems = argv[at];
 		else if (strcmp(option, "--join") == 0)
 			place.joins = argv[at];
-		else if (strcmp(option, "--rlimit") == 0)
+		else if (strcmp(option, "--write") == 0) {
+			if (writable_count == WRITABLE_MAX)
+				fail("--write: too many");
+			writable[writable_count++] = argv[at];
+		} else if (strcmp(option, "--rlimit") == 0)
 			limit(argv[at]);
 		else if (strcmp(option, "--filter") == 0)
 			for (int i = 0; i < 3; i++)
@@ -279,7 +283,7 @@ int main(int argc, char **argv)
 	errno = 0;
 	if (at + 1 >= argc || (uid == NULL) != (gid == NULL) || (uid != NULL && userns != NULL) || filter < 0)
 		fail("usage: pk-jail --filter uml|qemu|tool [--userns FD|--uid N --gid N] [--groups N,..] [--caps none|files] "
-		     "[--umask OCTAL] [--join FD,..] [--cpus LIST] [--mems LIST] [--rlimit NAME=N].. [--no-randomize] [--may-set-id] [--may-use-huge-pages] -- PROGRAM ARG...");
+		     "[--umask OCTAL] [--join FD,..] [--cpus LIST] [--mems LIST] [--rlimit NAME=N].. [--write PATH].. [--no-randomize] [--may-set-id] [--may-use-huge-pages] -- PROGRAM ARG...");
 	if (strcmp(capabilities, "none") != 0 && strcmp(capabilities, "files") != 0)
 		fail("--caps: none or files is wanted, not %s", capabilities);
 	kept = strcmp(capabilities, "files") == 0 ? FILE_CAPABILITIES : 0;

@@ -34,7 +34,7 @@ describe('jailArgv', () => {
   it('runs the program through pk-cell, bubblewrap and pk-jail', () => {
     expect(text()).toMatch(/^\/cache\/native\/pk-cell\n--range\n1895825408,65536\n--dir\n\/run\/pk\/one\n/);
     expect(text()).toMatch(
-      /\n--\n\/vmm\/pk-jail\n--filter\numl\n--userns\n64\n--umask\n0\n--caps\nfiles\n--no-randomize\n--cpus\n3\n--\n\/vmm\/linux\nmem=64M$/,
+      /\n--\n\/vmm\/pk-jail\n--filter\numl\n--userns\n64\n--umask\n0\n--caps\nfiles\n--no-randomize\n--cpus\n3\n(?:--write\n\/\S+\n)+--\n\/vmm\/linux\nmem=64M$/,
     );
   });
 
@@ -109,6 +109,8 @@ describe('jailArgv', () => {
     expect(argv).toContain(lines('--tree', 'vol0', 'ro', 'mapped', '-', '/a'));
     expect(argv).toContain(lines('--tree', 'vol1', 'rw', 'mapped', '5,99', '/real'));
     expect(argv).toContain(lines('--bind', '/run/pk/one/trees/vol1', '/export/vol1'));
+    for (const path of ['/dev', '/tmp', '/export/vol1']) expect(argv).toContain(lines('--write', path));
+    expect(argv).not.toContain(lines('--write', '/export/vol0'));
     expect(argv).not.toContain('--may-set-id');
     expect(text({ volumes: [{ ...volumes[0]!, maySetId: true }] })).toContain('--may-set-id');
     expect(argv).not.toContain('--may-use-huge-pages');

@@ -257,6 +257,13 @@ function bindArguments(bind: Bind): string[] {
   return [option, bind.source, bind.target];
 }
 
+/** Where the VMM may open files for writing: all else is read-only, but a FIFO does not mind that. */
+function writableIn(spec: JailSpec): string[] {
+  const binds = spec.binds.filter(({ access }) => access !== 'read').map(({ target }) => target);
+  const volumes = [...spec.volumes.keys()].filter((index) => !spec.volumes[index]!.readOnly).map(jailVolume);
+  return ['/dev', TMP.target, ...spec.memoryFiles.map(({ target }) => target), ...binds, ...volumes];
+}
+
 function jailOptions(spec: JailSpec): string[] {
   const { identity } = spec;
   const options = ['--filter', spec.filter];
@@ -274,5 +281,6 @@ function jailOptions(spec: JailSpec): string[] {
   for (const [name, value] of Object.entries(spec.rlimits ?? {})) options.push('--rlimit', `${name}=${value}`);
   if (identity.kind === 'range' && spec.groups !== undefined && spec.groups.length > 0)
     options.push('--groups', spec.groups.join(','));
+  options.push(...writableIn(spec).flatMap((path) => ['--write', path]));
   return options;
 }

@@ -448,6 +448,23 @@ describe.runIf(isRoot && busybox !== undefined).each(callers)(
       rmSync(join(volume, 'x'));
     });
 
+    it('writes into no FIFO of the host but in its volumes, and renames and links there', async () => {
+      const fifo = join(base, 'fifo');
+      const own = join(volume, 'fifo');
+      for (const path of [fifo, own]) expect(await run(['mkfifo', '-m', '666', path])).toMatchObject({ code: 0 });
+      chmodSync(fifo, 0o666);
+      chmodSync(own, 0o666);
+      const root = `"/export/root$FIFO"`;
+      const tell = `FIFO='${fifo.replaceAll("'", "'\\''")}'; `;
+      expect(await said(`${tell}$B test -p ${root} && echo there; echo x 1<> ${root}`)).toMatch(
+        /^there\n.*Permission denied/,
+      );
+      expect(await said('(echo x >&7; $B head -c 2 <&7) 7<> /export/vol0/fifo')).toBe('x\n');
+      const moves = 'cd /export/vol0; $B mkdir a b; echo x > a/f; $B mv a/f b/g; $B ln b/g a/h; $B cat a/h; $B rm -r a b fifo';
+      expect(await said(moves)).toBe('x\n');
+      rmSync(fifo);
+    });
+
     it('cannot make namespaces, mounts or device nodes', async () => {
       for (const option of ['-U', '-m', '-n', '-p', '-i', '-u']) {
         expect(await said(`$B unshare ${option} $B true`), option).toMatch(/Operation not permitted/);
