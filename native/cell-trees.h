@@ -205,13 +205,13 @@ static int is_below(const char *path, const char *directory)
 	return strncmp(path, directory, length) == 0 && (path[length] == '/' || path[length] == 0);
 }
 
-/* The stage itself is part of a tree that holds our directory. */
-static int is_skipped(const char *path)
+/* The stage itself is part of a tree that holds our directory. What a tree lies in is not skipped in that. */
+static int is_skipped(const struct tree *tree, const char *path)
 {
 	if (is_below(path, stage))
 		return 1;
 	for (int i = 0; i < skip_count; i++)
-		if (is_below(path, skips[i]))
+		if (is_below(skips[i], tree->path) && is_below(path, skips[i]))
 			return 1;
 	return 0;
 }
@@ -251,7 +251,7 @@ static void attach_mounts_below(const struct tree *tree, int userns)
 		if (field == NULL)
 			continue;
 		unescape(field);
-		if (strcmp(field, tree->path) == 0 || strcmp(field, "/") == 0 || !is_below(field, tree->path) || is_skipped(field))
+		if (strcmp(field, tree->path) == 0 || strcmp(field, "/") == 0 || !is_below(field, tree->path) || is_skipped(tree, field))
 			continue;
 		if (found == MOUNTS_MAX)
 			REFUSE("%s: more than %d mounts lie below it", tree->path, MOUNTS_MAX);

@@ -18,6 +18,19 @@ struct range {
 	unsigned long inside, outside, count;
 };
 
+#define NO_SETUID_FIXUP 4 /* linux/securebits.h: SECBIT_NO_SETUID_FIXUP */
+
+/*
+ * The host kernel counts what is used in a user namespace (inotify instances, timers, queued signals, processes) for who made
+ * it, too: so a guest's is made by the guest's root, with our rights, or root of the host would lack what guests use up.
+ */
+static int make_user_namespace(unsigned long uid, unsigned long gid)
+{
+	return prctl(PR_SET_SECUREBITS, NO_SETUID_FIXUP, 0, 0, 0) != 0 || setresgid((gid_t)gid, (gid_t)gid, (gid_t)gid) != 0 ||
+	       setresuid((uid_t)uid, (uid_t)uid, (uid_t)uid) != 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || unshare(CLONE_NEWUSER) != 0
+	       ? -1 : 0;
+}
+
 /* A user namespace that nobody is in, with one range of ids for users and one for groups. */
 static int mapping_namespace(struct range uids, struct range gids)
 {
@@ -31,7 +44,7 @@ static int mapping_namespace(struct range uids, struct range gids)
 	if (child < 0)
 		fail("fork");
 	if (child == 0) {
-		if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || unshare(CLONE_NEWUSER) != 0)
+		if (make_user_namespace(uids.outside, gids.outside) != 0)
 			byte = (char)errno;
 		(void)!write(go[1], &byte, 1);
 		for (;;)

@@ -59,6 +59,11 @@ struct filter_program {
 #define SET_LEASE 1024 /* linux/fcntl.h: F_SETLEASE, F_NOTIFY */
 #define NOTIFY_DIRECTORY 1026
 #define TMPFILE_BIT 020000000
+#define PACKET_LEVEL 263 /* linux/socket.h: SOL_PACKET */
+/* linux/mman.h, linux/memfd.h, linux/shm.h: of huge pages. */
+#define MAP_HUGE 0x40000
+#define MEMFD_HUGE 4
+#define SHM_HUGE 04000
 
 /* What no VMM needs. Numbers above 423 are the same on all machines and may be missing from the C library's list. */
 static const int denied[] = {
@@ -80,19 +85,22 @@ static const int denied[] = {
 	SYS_sched_setaffinity, SYS_set_mempolicy, SYS_migrate_pages, SYS_move_pages, 450 /* set_mempolicy_home_node */,
 	/* other sockets */
 	SYS_connect,
+	/* of what the host counts for each user, there are 128 */
+	SYS_inotify_init1,
 	/* clock and names of the host */
 	SYS_settimeofday, SYS_clock_settime, SYS_clock_adjtime, SYS_adjtimex, SYS_sethostname, SYS_setdomainname, SYS_vhangup,
 #ifdef SYS_kexec_file_load
 	SYS_kexec_file_load,
 #endif
 #ifdef __x86_64__
-	SYS_iopl, SYS_ioperm, SYS_uselib, SYS_lookup_dcookie,
+	SYS_iopl, SYS_ioperm, SYS_uselib, SYS_lookup_dcookie, SYS_inotify_init,
 #endif
 };
 
 /*
  * What would change the device behind a network card's descriptor, or reach what lies behind it (linux/if_tun.h,
- * linux/sockios.h), and what types into a terminal (asm/ioctls.h).
+ * linux/sockios.h), what types into a terminal (asm/ioctls.h), and what makes of a read-only tree a writable one, with its set-uid
+ * programs and with what is covered in it (linux/btrfs.h).
  */
 static const uint32_t denied_requests[] = {
 	0x400454ca /* TUNSETIFF */, 0x400454da /* TUNSETIFINDEX */, 0x400454cb /* TUNSETPERSIST */, 0x400454cc /* TUNSETOWNER */,
@@ -100,10 +108,14 @@ static const uint32_t denied_requests[] = {
 	0x400454d1 /* TUNSETTXFILTER */, 0x401054d5 /* TUNATTACHFILTER */, 0x401054d6 /* TUNDETACHFILTER */,
 	0x800454e0 /* TUNSETSTEERINGEBPF */, 0x800454e1 /* TUNSETFILTEREBPF */, 0x400454e2 /* TUNSETCARRIER */,
 	0x54e3 /* TUNGETDEVNETNS */, 0x8924 /* SIOCSIFHWADDR */, 0x894c /* SIOCGSKNS */, 0x5412 /* TIOCSTI */,
-	0x541c /* TIOCLINUX */,
+	0x541c /* TIOCLINUX */, 0x50009401 /* BTRFS_IOC_SNAP_CREATE */, 0x50009417 /* BTRFS_IOC_SNAP_CREATE_V2 */,
 };
 
 enum filter_kind { FILTER_UML, FILTER_QEMU, FILTER_TOOL, FILTER_INIT };
+
+struct may {
+	int set_id, huge_pages;
+};
 
 static struct filter_step steps[512];
 static uint16_t length;
@@ -169,7 +181,8 @@ static void check_modes(uint32_t set_group)
 
 /*
  * No VMM makes a socket that could be pointed elsewhere: it has those that it was given. UML's management console wants a
- * datagram socket; the listener gives it one end of a pair. Datagram pairs could send to any name.
+ * datagram socket; the listener gives it one end of a pair. Of pairs those alone are let through that can send to nobody
+ * else: datagrams could go to any name, and SOCK_RAW is another word for them.
  */
 static void check_sockets(enum filter_kind kind)
 {
@@ -185,12 +198,39 @@ static void check_sockets(enum filter_kind kind)
 	} else {
 		answer_call(SYS_socket, REFUSE(EAFNOSUPPORT));
 	}
-	step(IF_EQUAL, SYS_socketpair, 0, 5);
+	step(IF_EQUAL, SYS_socketpair, 0, 8);
+	step(LOAD, ARGUMENT(0), 0, 0);
+	step(IF_EQUAL, AF_UNIX, 0, 5);
 	step(LOAD, ARGUMENT(1), 0, 0);
 	step(AND, 15, 0, 0);
-	step(IF_EQUAL, SOCK_DGRAM, 0, 1);
+	step(IF_EQUAL, SOCK_STREAM, 1, 0);
+	step(IF_EQUAL, SOCK_SEQPACKET, 0, 1);
+	step(RETURN, ALLOW, 0, 0);
+	step(RETURN, REFUSE(EPERM), 0, 0);
+	/* Rings of packets are memory that no control group counts. */
+	step(IF_EQUAL, SYS_setsockopt, 0, 4);
+	step(LOAD, ARGUMENT(1), 0, 0);
+	step(IF_EQUAL, PACKET_LEVEL, 0, 1);
 	step(RETURN, REFUSE(EPERM), 0, 0);
 	step(RETURN, ALLOW, 0, 0);
+}
+
+/* Refuses a call with one of these bits in an argument. */
+static void check_bits(int number, unsigned argument, uint32_t bits)
+{
+	step(IF_EQUAL, (uint32_t)number, 0, 4);
+	step(LOAD, ARGUMENT(argument), 0, 0);
+	step(IF_ANY_BIT, bits, 0, 1);
+	step(RETURN, REFUSE(EPERM), 0, 0);
+	step(RETURN, ALLOW, 0, 0);
+}
+
+/* Huge pages are few, reserved for the kernels that own them, and in no memory group. */
+static void check_huge_pages(void)
+{
+	check_bits(SYS_mmap, 3, MAP_HUGE);
+	check_bits(SYS_memfd_create, 1, MEMFD_HUGE);
+	check_bits(SYS_shmget, 2, SHM_HUGE);
 }
 
 /* A lease on a file of the host makes its programs wait. */
@@ -217,10 +257,10 @@ static void check_requests(void)
 }
 
 /*
- * Filters this process and all it starts. `may_set_id`: modes are not looked at. Returns the descriptor of a listener for
+ * Filters this process and all it starts. `may` is what it lets pass: modes as they are, huge pages. Returns the descriptor of a listener for
  * a VMM, or -1 where this kernel has none: what it would be asked is refused then.
  */
-static int install_filter(enum filter_kind kind, int may_set_id)
+static int install_filter(enum filter_kind kind, struct may may)
 {
 	int listens = kind == FILTER_UML || kind == FILTER_QEMU, result;
 	struct filter_program program;
@@ -236,6 +276,9 @@ static int install_filter(enum filter_kind kind, int may_set_id)
 #endif
 	step(IF_ABOVE, NEWEST_CALL, 0, 1);
 	step(RETURN, REFUSE(ENOSYS), 0, 0);
+	/* First, for UML maps memory all the time. */
+	if (!may.huge_pages)
+		check_huge_pages();
 	for (size_t i = 0; i < sizeof denied / sizeof *denied; i++)
 		answer_call(denied[i], REFUSE(EPERM));
 	if (kind != FILTER_UML)
@@ -253,7 +296,7 @@ static int install_filter(enum filter_kind kind, int may_set_id)
 	check_sockets(kind);
 	check_leases();
 	check_requests();
-	if (!may_set_id)
+	if (!may.set_id)
 		check_modes(listens ? ASK : kind == FILTER_INIT ? ALLOW : REFUSE(EPERM));
 	step(RETURN, ALLOW, 0, 0);
 	program = (struct filter_program){length, steps};

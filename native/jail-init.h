@@ -28,10 +28,12 @@
 
 #include "descriptor.h"
 #include "jail-filter.h"
+#include "jail-writes.h"
 #include "mconsole.h"
 
 #define CONTROL_FD 3
 #define LINE_FD 4
+#define STARTER_FD 65 /* pk-cell's, that became the process outside which started the jail */
 #define CLOSE_RANGE 436
 #define NAME_BYTES 4096
 
@@ -64,6 +66,12 @@ struct place {
 };
 
 static int console_socket = -1;
+
+static void close_fd(int *fd)
+{
+	close(*fd);
+	*fd = -1;
+}
 
 /* Opens PART of a thread's directory in /proc, and makes sure that it is still the thread that asked. */
 static int open_of_caller(int listener, const struct call *call, const char *part, int flags)
@@ -230,9 +238,14 @@ static void serve_console(void)
 {
 	static char answer[8192];
 	static size_t used;
-	int failed;
+	int failed, result = mconsole_receive(console_socket, answer, &used, sizeof answer, &failed);
 
-	if (mconsole_receive(console_socket, answer, &used, sizeof answer, &failed) != 1)
+	/* Or it would be ready for ever, and we busy on a CPU that the kernel does not own. */
+	if (result == -2) {
+		close_fd(&console_socket);
+		used = 0;
+	}
+	if (result != 1)
 		return;
 	/* One line, whatever the guest put in it. */
 	for (char *at = answer; *at != 0; at++)
@@ -267,19 +280,19 @@ static int is_socket(int fd)
 	return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
 }
 
-static void serve(int control, int line, int listener, int signals, pid_t vmm)
+static void serve(int control, int line, int listener, int signals, int starter, pid_t vmm)
 {
-	struct pollfd fds[5] = {
-		{signals, POLLIN, 0}, {control, 0, 0}, {listener, POLLIN, 0}, {line, POLLIN, 0}, {-1, POLLIN, 0},
+	struct pollfd fds[6] = {
+		{signals, POLLIN, 0}, {control, 0, 0}, {listener, POLLIN, 0}, {line, POLLIN, 0}, {-1, POLLIN, 0}, {starter, POLLIN, 0},
 	};
 
 	for (;;) {
 		fds[4].fd = console_socket;
-		if (poll(fds, 5, -1) < 0 && errno != EINTR)
+		if (poll(fds, 6, -1) < 0 && errno != EINTR)
 			exit(125);
 		if (fds[0].revents)
 			reap(signals, vmm);
-		if (fds[1].revents & (POLLHUP | POLLERR))
+		if (fds[1].revents & (POLLHUP | POLLERR) || fds[5].revents != 0)
 			exit(128 + SIGKILL);
 		if (fds[2].revents & POLLIN)
 			serve_call(listener);
@@ -290,7 +303,7 @@ static void serve(int control, int line, int listener, int signals, pid_t vmm)
 		if (fds[4].fd >= 0 && fds[4].revents & POLLIN)
 			serve_console();
 		else if (fds[4].fd >= 0 && fds[4].revents)
-			console_socket = -1;
+			close_fd(&console_socket);
 	}
 }
 
@@ -313,12 +326,13 @@ static void close_all_but(const int *kept, int count)
  * Splits in two: returns in the VMM's process, in its place, filtered, about to become its program. The first process
  * serves it and does not come back.
  */
-static void become_init(enum filter_kind kind, int may_set_id, mode_t mask, const struct place *place,
+static void become_init(enum filter_kind kind, struct may may, mode_t mask, const struct place *place,
 	void (*take_place)(const struct place *))
 {
 	/* Looked at before anything else is opened under these numbers. */
 	int control = is_socket(CONTROL_FD) ? CONTROL_FD : -1;
 	int console = kind == FILTER_UML && is_socket(LINE_FD) ? LINE_FD : -1;
+	int starter = fcntl(STARTER_FD, F_GETFD) < 0 ? -1 : STARTER_FD;
 	int line[2], signals, listener;
 	sigset_t all, before;
 	char byte;
@@ -338,7 +352,8 @@ static void become_init(enum filter_kind kind, int may_set_id, mode_t mask, cons
 		close(line[0]);
 		umask(mask);
 		take_place(place);
-		listener = install_filter(kind, may_set_id);
+		confine_writes();
+		listener = install_filter(kind, may);
 		if (listener >= 0 ? send_descriptor(line[1], listener, 0) != 0 : write(line[1], "-", 1) != 1)
 			fail("the listener of the system call filter");
 		/* Until it is being listened to. */
@@ -349,6 +364,8 @@ static void become_init(enum filter_kind kind, int may_set_id, mode_t mask, cons
 			close(listener);
 		if (console >= 0)
 			close(console);
+		if (starter >= 0)
+			close(starter);
 		sigprocmask(SIG_SETMASK, &before, NULL);
 		return;
 	}
@@ -358,10 +375,10 @@ static void become_init(enum filter_kind kind, int may_set_id, mode_t mask, cons
 	if (signals < 0)
 		fail("signalfd");
 	umask(077);
-	install_filter(FILTER_INIT, 0);
+	install_filter(FILTER_INIT, (struct may){0, 0});
 	(void)!write(line[0], "", 1);
-	close_all_but((int[]){control, console, listener, signals}, 4);
-	serve(control, console, listener, signals, vmm);
+	close_all_but((int[]){control, console, listener, signals, starter}, 5);
+	serve(control, console, listener, signals, starter, vmm);
 }
 
 #endif

@@ -37,13 +37,15 @@ static int mconsole_send(int socket, const char *command)
 	return send(socket, &request, sizeof request, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -1 : 0;
 }
 
-/* Takes one part of an answer into text[*length, size); 0: more follows, 1: this was the last, -1: nothing there. */
+/* Takes one part of an answer into text[*length, size); 0: more follows, 1: this was the last, -1: nothing there, -2: the other end is closed. */
 static int mconsole_receive(int socket, char *text, size_t *length, size_t size, int *failed)
 {
 	struct mconsole_reply reply;
 	ssize_t n = recv(socket, &reply, sizeof reply, MSG_DONTWAIT);
 	size_t header = sizeof reply - sizeof reply.data, part, room = size - 1 - *length;
 
+	if (n == 0)
+		return -2;
 	if (n < (ssize_t)header)
 		return -1;
 	part = (size_t)n - header < reply.length ? (size_t)n - header : reply.length;

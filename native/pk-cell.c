@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static void fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
@@ -25,6 +26,8 @@ static void write_text(const char *path, const char *text);
 #include "cell-trees.h"
 
 #define GUEST_FD 64
+#define STARTER_FD 65
+#define SYS_pidfd_open_call 434
 #define REPORT "unmapped"
 
 static void fail(const char *format, ...)
@@ -93,6 +96,18 @@ static void separate_mounts(void)
 		fail("making mounts private");
 	if (mount("trees", STAGE, "tmpfs", MS_NOSUID | MS_NODEV, "size=64k,nr_inodes=256,mode=0755") != 0)
 		fail("%s", STAGE);
+}
+
+/*
+ * By it the first process of the jail learns of our end, or of what we become: a signal from us would need rights over it
+ * that we do not have by then. Before Linux 5.3 there is none.
+ */
+static void watch_self(void)
+{
+	int self = (int)syscall(SYS_pidfd_open_call, getpid(), 0);
+
+	if (self >= 0 && (dup2(self, STARTER_FD) != STARTER_FD || close(self) != 0))
+		fail("watching over the jail");
 }
 
 static void parse_range(char *text)
@@ -170,6 +185,7 @@ int main(int argc, char **argv)
 	}
 	if (guest >= 0 && dup2(guest, GUEST_FD) != GUEST_FD)
 		fail("the guest's user namespace");
+	watch_self();
 	execv(argv[at + 1], argv + at + 1);
 	fail("%s", argv[at + 1]);
 }

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -25,10 +26,13 @@ static void fail(const char *format, ...) __attribute__((noreturn, format(printf
 
 #include "jail-init.h"
 
+#define NAMESPACE_OWNER _IO(0xb7, 4) /* linux/nsfs.h: NS_GET_OWNER_UID */
 #define CAPABILITY_VERSION_3 0x20080522
 #define LAST_CAPABILITY 63
 /* What a VMM needs that gives a guest files with their owners: CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER. */
 #define FILE_CAPABILITIES (1u << 0 | 1u << 1 | 1u << 3)
+/* Timers and queued signals: an ordinary user's kernels share his, some 1,000 for each 256 MiB of the host. */
+#define SIGNALS_MOST "1024"
 #define MPOL_BIND_MODE 2 /* linux/mempolicy.h */
 /* linux/securebits.h: NOROOT, NO_SETUID_FIXUP, KEEP_CAPS never, each locked */
 #define SECURE_BITS 0x2f
@@ -104,6 +108,7 @@ static const struct { const char *name; int resource; } limits[] = {
 	{"nofile", RLIMIT_NOFILE},
 	{"nproc", RLIMIT_NPROC},
 	{"data", RLIMIT_DATA},
+	{"sigpending", RLIMIT_SIGPENDING},
 };
 
 /* NAME=N; for good. What is lower already stays. */
@@ -128,7 +133,7 @@ static void limit(const char *setting)
 			fail("--rlimit %s", setting);
 		return;
 	}
-	fail("--rlimit: %s is not nofile, nproc or data, and a number", setting);
+	fail("--rlimit: %s is not nofile, nproc, data or sigpending, and a number", setting);
 }
 
 /* The groups first: they may be what has the CPUs. */
@@ -146,7 +151,11 @@ static void take_place(const struct place *place)
 static void enter_guest_namespace(const char *text)
 {
 	int fd = (int)number("--userns", text, 1023);
+	uid_t owner;
 
+	/* It lets its owner in, who is its root seen from here (pk-cell). */
+	if (ioctl(fd, NAMESPACE_OWNER, &owner) != 0 || setresuid(owner, owner, owner) != 0)
+		fail("the owner of the guest's user namespace");
 	if (setns(fd, CLONE_NEWUSER) != 0)
 		fail("entering the guest's user namespace");
 	close(fd);
@@ -208,9 +217,10 @@ int main(int argc, char **argv)
 	const char *userns = NULL;
 	const char *capabilities = "none", *umask_text = "077";
 	struct place place = {NULL, NULL, NULL};
+	struct may may = {0, 0};
 	char *group_list = NULL;
 	struct rlimit none = {0, 0};
-	int at, no_randomize = 0, may_set_id = 0, filter = -1;
+	int at, no_randomize = 0, filter = -1;
 	uint32_t kept;
 	mode_t mask;
 
@@ -223,7 +233,11 @@ int main(int argc, char **argv)
 			continue;
 		}
 		if (strcmp(option, "--may-set-id") == 0) {
-			may_set_id = 1;
+			may.set_id = 1;
+			continue;
+		}
+		if (strcmp(option, "--may-use-huge-pages") == 0) {
+			may.huge_pages = 1;
 			continue;
 		}
 		if (at + 1 >= argc)
@@ -243,7 +257,11 @@ int main(int argc, char **argv)
 			place.mems = argv[at];
 		else if (strcmp(option, "--join") == 0)
 			place.joins = argv[at];
-		else if (strcmp(option, "--rlimit") == 0)
+		else if (strcmp(option, "--write") == 0) {
+			if (writable_count == WRITABLE_MAX)
+				fail("--write: too many");
+			writable[writable_count++] = argv[at];
+		} else if (strcmp(option, "--rlimit") == 0)
 			limit(argv[at]);
 		else if (strcmp(option, "--filter") == 0)
 			for (int i = 0; i < 3; i++)
@@ -253,8 +271,8 @@ int main(int argc, char **argv)
 	}
 	errno = 0;
 	if (at + 1 >= argc || filter < 0)
-		fail("usage: pk-jail --filter uml|qemu|tool [--userns FD] [--groups N,..] [--caps none|files] "
-		     "[--umask OCTAL] [--join FD,..] [--cpus LIST] [--mems LIST] [--rlimit NAME=N].. [--no-randomize] [--may-set-id] -- PROGRAM ARG...");
+		fail("usage: pk-jail --filter uml|qemu|tool [--userns FD] [--groups N,..] [--caps none|files] [--umask OCTAL] [--join FD,..] "
+		     "[--cpus LIST] [--mems LIST] [--rlimit NAME=N].. [--write PATH].. [--no-randomize] [--may-set-id] [--may-use-huge-pages] -- PROGRAM ARG...");
 	if (strcmp(capabilities, "none") != 0 && strcmp(capabilities, "files") != 0)
 		fail("--caps: none or files is wanted, not %s", capabilities);
 	kept = strcmp(capabilities, "files") == 0 ? FILE_CAPABILITIES : 0;
@@ -262,8 +280,9 @@ int main(int argc, char **argv)
 
 	if (no_randomize && personality(ADDR_NO_RANDOMIZE) == -1)
 		fail("personality");
-	if (setrlimit(RLIMIT_CORE, &none) != 0)
+	if (setrlimit(RLIMIT_CORE, &none) != 0 || setrlimit(RLIMIT_MSGQUEUE, &none) != 0)
 		fail("core limit");
+	limit("sigpending=" SIGNALS_MOST);
 	if (userns != NULL) {
 		set_groups(group_list);
 		enter_guest_namespace(userns);
@@ -272,11 +291,11 @@ int main(int argc, char **argv)
 	set_capabilities(kept);
 	/* The first process stays where its parent is. */
 	if (getpid() == 1) {
-		become_init((enum filter_kind)filter, may_set_id, mask, &place, take_place);
+		become_init((enum filter_kind)filter, may, mask, &place, take_place);
 	} else {
 		umask(mask);
 		take_place(&place);
-		install_filter(filter == FILTER_TOOL ? FILTER_TOOL : FILTER_INIT, may_set_id);
+		install_filter(filter == FILTER_TOOL ? FILTER_TOOL : FILTER_INIT, may);
 	}
 	execv(argv[at + 1], argv + at + 1);
 	fail("%s", argv[at + 1]);

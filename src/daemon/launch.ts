@@ -1,7 +1,7 @@
 /** The directory of an instance, and what a driver is given to start its kernel. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Driver, DriverName, LaunchSpec } from '../driver/index.ts';
+import type { Driver, DriverName, LaunchSpec, Source } from '../driver/index.ts';
 import { removeLimits } from '../driver/limits.ts';
 import { killShim } from '../driver/shim.ts';
 import { hostPlacement, type InstanceRecord } from '../instance/index.ts';
@@ -39,14 +39,9 @@ export async function renewKernelDirectory(paths: Layout, id: string, consoleLog
 /** What an instance gets for one run besides what its record says. */
 export type Provided = Pick<LaunchSpec, 'image' | 'root' | 'housekeepingCpus' | 'regions' | 'network'>;
 
-/** The caller's working directory is his to show, wherever it lies. */
-function realDirectory(path: string): string[] {
-  try {
-    return [realpathSync(path)];
-  } catch {
-    return [];
-  }
-}
+/** Of one that is gone nothing is shown; whether it is still the same is pk-cell's to see. */
+const shownSources = ({ sources }: InstanceRecord): Source[] =>
+  sources?.shown && existsSync(sources.shown.path) ? [sources.shown] : [];
 
 export interface Unmapped {
   path: string;
@@ -91,7 +86,7 @@ export function prepareLaunch(
       cold: spec.cold,
       readyTimeoutMs: spec.readyTimeoutMs,
       hiddenPaths: [paths.home],
-      shownPaths: spec.root === 'host' ? realDirectory(spec.cwd) : [],
+      shownPaths: shownSources(record),
     };
     // For a later daemon that finds this directory and no record of it.
     writeFileSync(join(instanceDirectory(paths, id), LAUNCH_FILE), JSON.stringify({ driver: driver.name, launch }), {

@@ -101,8 +101,8 @@ function checkUser({ name, uid, volumes }: InstanceSpec, identity: Identity): vo
 }
 
 /** Other paths are looked at anew when they are first used. */
-const withSources = (record: InstanceRecord, { root, volumes }: InstanceSpec): InstanceRecord =>
-  JSON.stringify([root, volumes]) === JSON.stringify([record.spec.root, record.spec.volumes])
+const withSources = (record: InstanceRecord, { root, volumes, cwd }: InstanceSpec): InstanceRecord =>
+  JSON.stringify([root, volumes, cwd]) === JSON.stringify([record.spec.root, record.spec.volumes, record.spec.cwd])
     ? record
     : { ...record, sources: null };
 
@@ -195,7 +195,7 @@ export class Supervisor {
         await this.#options.drivers.hostFacts(request.driver ?? 'auto', image?.kind),
       );
       const spec = { ...resolved, stack: part?.stack ?? null };
-      const sources = await acceptSources(spec.root, spec.volumes);
+      const sources = await acceptSources(spec);
       const id = newInstanceId();
       this.#images.set(id, image ?? (await this.#options.resolveImage(spec.image)));
       taken.defer(() => void this.#images.delete(id));
@@ -325,7 +325,7 @@ export class Supervisor {
       name,
       await this.#options.drivers.hostFacts(request.driver ?? 'auto', image?.kind),
     );
-    await acceptSources(spec.root, spec.volumes);
+    await acceptSources(spec);
     return spec;
   }
 
@@ -548,7 +548,7 @@ export class Supervisor {
     const { spec } = record;
     // One from before there were such has neither.
     const identity = record.identity ?? identities.take(record.id);
-    const sources = record.sources ?? (await acceptSources(spec.root, spec.volumes));
+    const sources = record.sources?.shown === undefined ? await this.#accept(record) : record.sources;
     const root = await this.#root({ spec, identity, sources }, signal, progress);
     // Nothing of an earlier run may live on in the directory.
     if (existsSync(kernelDirectory(paths, record.id)) && record.launch !== null)
@@ -567,6 +567,12 @@ export class Supervisor {
       network: await network.join(record, driver.capabilities()),
     });
     return { launch, kept };
+  }
+
+  /** What a record from before it was looked at lacks. */
+  async #accept({ spec, sources }: InstanceRecord): Promise<Sources> {
+    if (sources === null) return await acceptSources(spec);
+    return { ...sources, shown: (await acceptSources({ ...spec, volumes: [] })).shown ?? null };
   }
 
   async #root(

@@ -190,8 +190,8 @@ export interface LaunchSpec {
   readyTimeoutMs: number;
   /** Host paths hidden from a `host` root besides the driver's own list (the state directory). */
   hiddenPaths: readonly string[];
-  /** Directories of the host that a `host` root shows although its driver hides where they lie. No symbolic links. */
-  shownPaths: readonly string[];
+  /** Directories of the host that a `host` root shows although its driver hides where they lie. */
+  shownPaths: readonly Source[];
 }
 
 /** How a kernel ended. */

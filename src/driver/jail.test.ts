@@ -34,7 +34,7 @@ describe('jailArgv', () => {
   it('runs the program through pk-cell, bubblewrap and pk-jail', () => {
     expect(text()).toMatch(/^\/cache\/native\/pk-cell\n--range\n1895825408,65536\n--dir\n\/run\/pk\/one\n/);
     expect(text()).toMatch(
-      /\n--\n\/vmm\/pk-jail\n--filter\numl\n--userns\n64\n--umask\n0\n--caps\nfiles\n--no-randomize\n--cpus\n3\n--\n\/vmm\/linux\nmem=64M$/,
+      /\n--\n\/vmm\/pk-jail\n--filter\numl\n--userns\n64\n--umask\n0\n--caps\nfiles\n--no-randomize\n--cpus\n3\n(?:--write\n\/\S+\n)+--\n\/vmm\/linux\nmem=64M$/,
     );
   });
 
@@ -80,19 +80,25 @@ describe('jailArgv', () => {
       { path: '/runner', kind: 'file' } as const,
       { path: '/tmp', kind: 'directory' } as const,
     ];
-    const argv = text({ root: { kind: 'host' }, covers, uncovered: ['/tmp/a/b', '/home/me'] });
+    const argv = text({
+      root: { kind: 'host' },
+      covers,
+      uncovered: [{ path: '/tmp/a/b', uid: 5, inode: '9' }, { path: '/home/me' }],
+    });
+    expect(argv).toContain(lines('--tree', 'shown0', 'ro', 'plain', '5,9', '/tmp/a/b'));
+    expect(argv).not.toContain('shown1');
     expect(argv).toContain(lines('--perms', '0555', '--tmpfs', '/export/root/run', '--remount-ro', '/export/root/run'));
     expect(argv).toContain(lines('--ro-bind', '/dev/null', '/export/root/runner'));
     expect(argv).not.toContain('/export/root/run/pk');
     expect(argv).toContain(
       lines(
         ...['--perms', '0555', '--tmpfs', '/export/root/tmp', '--perms', '0755', '--dir', '/export/root/tmp/a'],
-        ...['--ro-bind', '/run/pk/one/trees/root/tmp/a/b', '/export/root/tmp/a/b', '--remount-ro', '/export/root/tmp'],
+        ...['--ro-bind', '/run/pk/one/trees/shown0', '/export/root/tmp/a/b', '--remount-ro', '/export/root/tmp'],
       ),
     );
     expect(argv).not.toContain('/export/root/home/me');
     const nested = [...covers, { path: '/tmp/a/b/secret', kind: 'directory' } as const];
-    expect(text({ root: { kind: 'host' }, covers: nested, uncovered: ['/tmp/a/b'] })).toContain(
+    expect(text({ root: { kind: 'host' }, covers: nested, uncovered: [{ path: '/tmp/a/b' }] })).toContain(
       lines('/export/root/tmp/a/b', '--perms', '0555', '--tmpfs', '/export/root/tmp/a/b/secret', '--remount-ro'),
     );
     expect(text({ covers })).not.toContain('/export/root/run');
@@ -107,8 +113,12 @@ describe('jailArgv', () => {
     expect(argv).toContain(lines('--tree', 'vol0', 'ro', 'mapped', '-', '/a'));
     expect(argv).toContain(lines('--tree', 'vol1', 'rw', 'mapped', '5,99', '/real'));
     expect(argv).toContain(lines('--bind', '/run/pk/one/trees/vol1', '/export/vol1'));
+    for (const path of ['/dev', '/tmp', '/export/vol1']) expect(argv).toContain(lines('--write', path));
+    expect(argv).not.toContain(lines('--write', '/export/vol0'));
     expect(argv).not.toContain('--may-set-id');
     expect(text({ volumes: [{ ...volumes[0]!, maySetId: true }] })).toContain('--may-set-id');
+    expect(argv).not.toContain('--may-use-huge-pages');
+    expect(text({ hugePages: true })).toContain('--may-use-huge-pages');
   });
 
   it('makes parents of targets passable', () => {

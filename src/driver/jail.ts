@@ -66,6 +66,8 @@ export interface JailSpec {
   joinFds: readonly number[];
   /** Resource limits of every process in the jail, by name: `nofile`, `nproc`, `data`. */
   rlimits?: Readonly<Record<string, number>>;
+  /** Whether its memory may be of huge pages, which no memory group counts; default no. */
+  hugePages?: boolean;
   /** Environment of the VMM besides PATH. */
   env?: Readonly<Record<string, string>>;
   binds: readonly Bind[];
@@ -73,8 +75,8 @@ export interface JailSpec {
   volumes: readonly Volume[];
   /** Hidden in a `host` root. */
   covers: readonly Cover[];
-  /** Shown in a `host` root although they lie below a cover. Real paths of directories. */
-  uncovered?: readonly string[];
+  /** Directories shown in a `host` root although they lie below a cover. */
+  uncovered?: readonly Source[];
   memoryFiles: readonly MemoryFiles[];
   /** Launch directory: becomes the working directory inside, holding only what is bound below it. */
   directory: string;
@@ -108,20 +110,21 @@ interface Tree {
 /** The whole command line: `pk-cell ... bwrap ... pk-jail ... PROGRAM`. */
 export function jailArgv(spec: JailSpec): string[] {
   const trees = treesOf(spec);
+  const shown = shownOf(spec);
   const memory = [TMP, ...spec.memoryFiles];
   return [
     spec.pkCell,
     ...identityOptions(spec.identity),
     ...['--dir', spec.directory],
     ...spec.covers.filter(({ kind }) => kind === 'directory').flatMap(({ path }) => ['--skip', path]),
-    ...trees.flatMap(treeOptions),
+    ...[...trees, ...shown].flatMap(treeOptions),
     ...memory.flatMap(({ bytes, inodes, mode }, index) => ['--memory-files', `mem${index},${bytes},${inodes},${mode}`]),
     '--',
     spec.bwrap,
     ...namespaces(spec),
     ...skeleton(spec),
     ...trees.flatMap(({ name, target, readOnly }) => [readOnly ? '--ro-bind' : '--bind', stage(spec, name), target]),
-    ...(spec.root.kind === 'host' ? coverOptions(spec, stage(spec, 'root')) : []),
+    ...(spec.root.kind === 'host' ? coverOptions(spec, shown) : []),
     ...spec.binds.flatMap(bindArguments),
     ...spec.memoryFiles.flatMap(({ target }, index) => ['--bind', stage(spec, `mem${index + 1}`), target]),
     ...['--remount-ro', '/dev', '--remount-ro', '/'],
@@ -161,6 +164,22 @@ function treesOf({ root, volumes }: JailSpec): Tree[] {
     trees.push({ name, readOnly, mapping: 'mapped', source: seen ?? { path: source }, target: jailVolume(index) });
   }
   return trees;
+}
+
+/**
+ * What is shown again below covers, each a tree of its own: who owns a directory on the way there could otherwise swap
+ * it for a link to what is covered.
+ */
+function shownOf({ root, covers, uncovered = [] }: JailSpec): Tree[] {
+  if (root.kind !== 'host') return [];
+  const isCovered = ({ path }: Source) => covers.some((cover) => path.startsWith(`${cover.path}/`));
+  return uncovered.filter(isCovered).map((source, index) => ({
+    name: `shown${index}`,
+    readOnly: true,
+    mapping: root.mapped ? 'mapped' : 'plain',
+    source,
+    target: JAIL_ROOT + source.path,
+  }));
 }
 
 function treeOptions({ name, readOnly, mapping, source }: Tree): string[] {
@@ -203,8 +222,9 @@ function parentsOf(targets: readonly string[]): string[] {
 }
 
 /** Covers a `host` root. What is shown again below a cover has covers of its own in it. */
-function coverOptions({ covers, uncovered = [] }: JailSpec, root: string): string[] {
-  const shownIn = (path: string) => uncovered.filter((each) => each.startsWith(`${path}/`));
+function coverOptions(spec: JailSpec, trees: readonly Tree[]): string[] {
+  const { covers } = spec;
+  const shownIn = (path: string) => trees.filter(({ source }) => source.path.startsWith(`${path}/`));
   const cover = (all: readonly Cover[]): string[] =>
     outermost(all).flatMap(({ path, kind }) => {
       const target = JAIL_ROOT + path;
@@ -212,12 +232,12 @@ function coverOptions({ covers, uncovered = [] }: JailSpec, root: string): strin
       const shown = shownIn(path);
       return [
         ...['--perms', '0555', '--tmpfs', target],
-        ...parentsOf(shown)
+        ...parentsOf(shown.map(({ source }) => source.path))
           .filter((parent) => parent.startsWith(`${path}/`))
           .flatMap((parent) => passable(JAIL_ROOT + parent)),
-        ...shown.flatMap((each) => ['--ro-bind', root + each, JAIL_ROOT + each]),
-        ...shown.flatMap((each) =>
-          cover(covers.filter((inner) => inner.path === each || inner.path.startsWith(`${each}/`))),
+        ...shown.flatMap((tree) => ['--ro-bind', stage(spec, tree.name), tree.target]),
+        ...shown.flatMap(({ source }) =>
+          cover(covers.filter((inner) => inner.path === source.path || inner.path.startsWith(`${source.path}/`))),
         ),
         ...['--remount-ro', target],
       ];
@@ -237,6 +257,13 @@ function bindArguments(bind: Bind): string[] {
   return [option, bind.source, bind.target];
 }
 
+/** Where the VMM may open files for writing: all else is read-only, but a FIFO does not mind that. */
+function writableIn(spec: JailSpec): string[] {
+  const binds = spec.binds.filter(({ access }) => access !== 'read').map(({ target }) => target);
+  const volumes = [...spec.volumes.keys()].filter((index) => !spec.volumes[index]!.readOnly).map(jailVolume);
+  return ['/dev', TMP.target, ...spec.memoryFiles.map(({ target }) => target), ...binds, ...volumes];
+}
+
 function jailOptions(spec: JailSpec): string[] {
   const { identity } = spec;
   const options = ['--filter', spec.filter];
@@ -246,6 +273,7 @@ function jailOptions(spec: JailSpec): string[] {
     options.push('--umask', '0', '--caps', identity.kind === 'single' ? 'none' : 'files');
   }
   if (spec.volumes.some(({ maySetId }) => maySetId)) options.push('--may-set-id');
+  if (spec.hugePages === true) options.push('--may-use-huge-pages');
   if (spec.noRandomize) options.push('--no-randomize');
   if (spec.hostCpus !== undefined && spec.hostCpus.length > 0) options.push('--cpus', spec.hostCpus.join(','));
   if (spec.memoryNodes !== undefined && spec.memoryNodes.length > 0) options.push('--mems', spec.memoryNodes.join(','));
@@ -253,5 +281,6 @@ function jailOptions(spec: JailSpec): string[] {
   for (const [name, value] of Object.entries(spec.rlimits ?? {})) options.push('--rlimit', `${name}=${value}`);
   if (identity.kind === 'range' && spec.groups !== undefined && spec.groups.length > 0)
     options.push('--groups', spec.groups.join(','));
+  options.push(...writableIn(spec).flatMap((path) => ['--write', path]));
   return options;
 }

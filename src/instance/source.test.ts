@@ -20,28 +20,36 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(base, { recursive: true }));
 
+const given = (root: string, volumes: readonly string[]) => ({
+  root,
+  cwd: '/',
+  volumes: volumes.map((source) => ({ source, target: '/data', readOnly: false })),
+});
+
 it('settles what a path stands for: its real place, owner and inode', async () => {
   mkdirSync(join(base, 'data'));
   symlinkSync('data', join(base, 'link'));
-  const { root, volumes } = await acceptSources('host', [{ source: join(base, 'link') }]);
+  const { root, volumes } = await acceptSources(given('host', [join(base, 'link')]));
   const { uid, ino } = statSync(join(base, 'data'), { bigint: true });
   expect(root).toBeNull();
   expect(volumes).toEqual([{ path: join(base, 'data'), uid: Number(uid), inode: String(ino) }]);
 });
 
 it('names the field of what is not there, and of what is neither file nor directory', async () => {
-  await expect(acceptSources(join(base, 'no'), [])).rejects.toMatchObject({ code: 'not-found', field: 'root' });
+  await expect(acceptSources(given(join(base, 'no'), []))).rejects.toMatchObject({ code: 'not-found', field: 'root' });
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(join(base, 'socket'), resolve));
-  const volumes = [{ source: base }, { source: join(base, 'socket') }];
-  await expect(acceptSources('host', volumes)).rejects.toMatchObject({ code: 'invalid', field: 'volumes[1].source' });
+  await expect(acceptSources(given('host', [base, join(base, 'socket')]))).rejects.toMatchObject({
+    code: 'invalid',
+    field: 'volumes[1].source',
+  });
   await new Promise((resolve) => server.close(resolve));
 });
 
 it('refuses a root that became a link', async () => {
   const file = join(base, 'root.tar');
   writeFileSync(file, 'x');
-  const { root } = await acceptSources(file, []);
+  const { root } = await acceptSources(given(file, []));
   await checkSource(root!);
   renameSync(file, join(base, 'other.tar'));
   symlinkSync('other.tar', file);

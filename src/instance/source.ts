@@ -11,14 +11,34 @@ export interface Sources {
   /** null for the machine's own files. */
   root: Source | null;
   volumes: readonly Source[];
+  /** The caller's working directory, which the machine's own files show wherever it lies; undefined: never looked at. */
+  shown?: Source | null;
+}
+
+interface Paths {
+  root: string;
+  cwd: string;
+  volumes: readonly { source: string }[];
 }
 
 /** What a request's paths stand for now. Throws `not-found`, `permission` or `invalid` naming the field. */
-export async function acceptSources(root: string, volumes: readonly { source: string }[]): Promise<Sources> {
+export async function acceptSources({ root, cwd, volumes }: Paths): Promise<Sources> {
   return {
     root: root === 'host' ? null : await accept('root', root),
     volumes: await Promise.all(volumes.map(({ source }, index) => accept(`volumes[${index}].source`, source))),
+    shown: root === 'host' ? await acceptShown(cwd) : null,
   };
+}
+
+/** null where the machine has no such directory: it may be one of the guest's own. */
+async function acceptShown(cwd: string): Promise<Source | null> {
+  try {
+    const path = await realpath(cwd);
+    const status = await stat(path, { bigint: true });
+    return status.isDirectory() ? seen(path, status) : null;
+  } catch {
+    return null;
+  }
 }
 
 async function accept(field: string, given: string): Promise<Source> {

@@ -61,6 +61,7 @@ export async function launchQemu(launch: QemuLaunch, signal: AbortSignal): Promi
     hostCpus: spec.housekeepingCpus,
     memoryNodes: spec.placement?.memory.map(({ node }) => node),
     joinFds: [],
+    hugePages: spec.placement?.hugePageBytes != null,
     rlimits: limits.rlimits,
     env: { ...qemu.env, ...launch.env },
     binds: [...qemu.binds, ...kernel, ...(kvm === undefined ? [] : [kvm.bind]), ...launch.binds],

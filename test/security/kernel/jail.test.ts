@@ -151,7 +151,7 @@ describe.runIf(isRoot && busybox !== undefined).each(callers)(
         ],
         // An ordinary user's own list holds nothing that the user cannot reach.
         covers: hostCovers([hidden]).filter(({ path }) => !isUser || !path.startsWith('/root/')),
-        uncovered: [base],
+        uncovered: [{ path: base }],
         memoryFiles: [{ target: '/dev/shm', bytes: 1 << 20, inodes: 16, mode: '1777' }],
         directory: join(base, 'run dir'),
         program: ['/vmm/busybox', 'sh', '-c', script],
@@ -273,6 +273,37 @@ describe.runIf(isRoot && busybox !== undefined).each(callers)(
       rmSync(tries, { recursive: true });
     });
 
+    it('uses up little of what the host kernel counts for each user, and nothing of root', async () => {
+      const queued = () => Number(/^SigQ:\t(\d+)/m.exec(readFileSync('/proc/self/status', 'utf8'))![1]);
+      const before = queued();
+      const running = inside('', {
+        binds: [{ source: await probe(), target: '/vmm/probe', access: 'read' }],
+        program: ['/vmm/probe', '/export/vol0', 'counted'],
+      });
+      let most = 0;
+      const look = setInterval(() => {
+        most = Math.max(most, queued() - before);
+      }, 5);
+      setTimeout(() => writeFileSync(join(volume, 'stop'), ''), 500);
+      const { stdout } = await running;
+      clearInterval(look);
+      rmSync(join(volume, 'stop'));
+      const [timers, queue] = stdout.trim().split('\n');
+      expect(Number(timers!.split(' ')[1])).toBeLessThanOrEqual(1024);
+      expect(queue).not.toBe('queue ok');
+      expect(most).toBeLessThan(500);
+    });
+
+    it('has a first process that sleeps whatever is done to the management console', async () => {
+      const { stdout } = await inside('', {
+        filter: 'uml',
+        binds: [{ source: await probe(), target: '/vmm/probe', access: 'read' }],
+        program: ['/vmm/probe', '/export/vol0', 'console'],
+      });
+      expect(stdout).toContain('console ok\nshutdown ok\n');
+      expect(Number(/^ticks (\d+)$/m.exec(stdout)![1])).toBeLessThan(5);
+    });
+
     it('lets files become set-uid where that was asked for', async () => {
       const volumes = [{ source: volume, target: '/a', readOnly: false, maySetId: true }];
       expect(await said('cd /export/vol0; $B touch s; $B chmod 4755 s; $B stat -c %a s', { volumes })).toBe('4755\n');
@@ -318,6 +349,25 @@ describe.runIf(isRoot && busybox !== undefined).each(callers)(
         code: 125,
         stderr: expect.stringMatching(/symbolic link now/),
       });
+      rmSync(place, { recursive: true });
+    });
+
+    it('shows a directory below a cover only while it is the one that was given', async () => {
+      const place = join(base, 'shared place');
+      mkdirSync(place);
+      chmodSync(place, 0o777);
+      const given = join(place, 'given');
+      mkdirSync(given);
+      const owner = isUser ? USER : 0;
+      chownSync(given, owner, owner);
+      writeFileSync(join(given, 'own'), '');
+      const seen = { path: given, uid: owner, inode: String(statSync(given, { bigint: true }).ino) };
+      const script = `/vmm/busybox ls "/export/root$GIVEN"`;
+      const look = () => inside(`GIVEN='${given.replaceAll("'", "'\\''")}'; ${script}`, { uncovered: [seen] });
+      expect(await look()).toMatchObject({ code: 0, stdout: 'own\n' });
+      renameSync(given, `${given}.old`);
+      symlinkSync(hidden, given);
+      expect(await look()).toMatchObject({ code: 125, stderr: expect.stringMatching(/symbolic link now/) });
       rmSync(place, { recursive: true });
     });
 
@@ -396,6 +446,24 @@ describe.runIf(isRoot && busybox !== undefined).each(callers)(
       expect(await said('echo yes > /export/vol0/x && $B cat /export/vol1/x')).toBe('yes\n');
       expect(readdirSync(volume)).toEqual(['x']);
       rmSync(join(volume, 'x'));
+    });
+
+    it('writes into no FIFO of the host but in its volumes, and renames and links there', async () => {
+      const fifo = join(base, 'fifo');
+      const own = join(volume, 'fifo');
+      for (const path of [fifo, own]) expect(await run(['mkfifo', '-m', '666', path])).toMatchObject({ code: 0 });
+      chmodSync(fifo, 0o666);
+      chmodSync(own, 0o666);
+      const root = `"/export/root$FIFO"`;
+      const tell = `FIFO='${fifo.replaceAll("'", "'\\''")}'; `;
+      expect(await said(`${tell}$B test -p ${root} && echo there; echo x 1<> ${root}`)).toMatch(
+        /^there\n.*Permission denied/,
+      );
+      expect(await said('(echo x >&7; $B head -c 2 <&7) 7<> /export/vol0/fifo')).toBe('x\n');
+      const moves =
+        'cd /export/vol0; $B mkdir a b; echo x > a/f; $B mv a/f b/g; $B ln b/g a/h; $B cat a/h; $B rm -r a b fifo';
+      expect(await said(moves)).toBe('x\n');
+      rmSync(fifo);
     });
 
     it('cannot make namespaces, mounts or device nodes', async () => {
