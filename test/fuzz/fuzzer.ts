@@ -1,6 +1,6 @@
 /** Runs a target's fuzzer and keeps an eye on it. */
 import { createHash } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { globSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { fuzzNative, NATIVE_TARGETS } from './native.ts';
@@ -40,6 +40,7 @@ async function inThread(campaign: Campaign): Promise<Report> {
   const shared = new SharedArrayBuffer(8 + Math.max(maxBytes, 1 << 20));
   const job: Job = { ...campaign, shared };
   const worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData: job });
+  const thread = worker.threadId;
   const report = await new Promise<Report>((resolve) => {
     const begun = new Int32Array(shared, 0, 2);
     const fail = (fault: string) => {
@@ -62,6 +63,9 @@ async function inThread(campaign: Campaign): Promise<Report> {
     });
   });
   await worker.terminate();
+  // A thread that is ended runs no more code of its own.
+  for (const left of globSync(`/dev/shm/pk-fuzz-${process.pid}.${thread}-*`))
+    rmSync(left, { recursive: true, force: true });
   return report;
 }
 

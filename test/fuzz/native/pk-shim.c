@@ -1,6 +1,7 @@
-/* pk-shim's requests, relays, console answers and lists. The first byte of an input chooses. */
+/* pk-shim's requests, relays and lists, and the console answers that the first process of a jail reads. The first byte of an input chooses. */
 #include "harness.h"
 
+#include "../../../native/mconsole.h"
 #include "../../../native/pk-shim.c"
 
 /* A pair of sockets: what is written to the first end is read from the second. */
@@ -25,7 +26,7 @@ static void request(const uint8_t *data, size_t size)
 
 	link_pair(SOCK_STREAM, ends);
 	send_all(ends[0], data, size);
-	c->kind = READING, c->fd = ends[1], c->peer = -1, c->length = 0;
+	c->kind = READING, c->fd = ends[1], c->length = 0;
 	read_line(c);
 	must(c->length <= LINE_BYTES, "a request is bounded");
 	n = recv(ends[0], answers, sizeof answers, MSG_DONTWAIT);
@@ -40,11 +41,11 @@ static void request(const uint8_t *data, size_t size)
 /* A management console's answers: ERROR(1) MORE(1) LENGTH(4) SIZE(2), again and again. */
 static void console_answers(const uint8_t *data, size_t size)
 {
-	struct client *c = &clients[3];
+	static char text[8192];
+	size_t length = 0;
 	int ends[2], failed, result = 0;
 
 	link_pair(SOCK_DGRAM, ends);
-	c->length = 0;
 	for (size_t at = 0; at + 8 <= size && result == 0; at += 8) {
 		struct mconsole_reply reply = { data[at], data[at + 1], 0, { 0 } };
 		size_t part = (data[at + 6] | (size_t)data[at + 7] << 8) % (MCONSOLE_BYTES + 1);
@@ -53,8 +54,8 @@ static void console_answers(const uint8_t *data, size_t size)
 		memset(reply.data, 'a', part);
 		/* Some are cut short, even within their head. */
 		send_all(ends[0], &reply, part % 8 ? sizeof reply : part);
-		result = mconsole_receive(ends[1], c->text, &c->length, sizeof c->text, &failed);
-		must(c->length < sizeof c->text, "an answer has room");
+		result = mconsole_receive(ends[1], text, &length, sizeof text, &failed);
+		must(length < sizeof text, "an answer has room");
 	}
 	close(ends[0]), close(ends[1]);
 }

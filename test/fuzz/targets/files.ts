@@ -1,6 +1,7 @@
 /** What is read from files by their path: each input is one, in memory. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { threadId } from 'node:worker_threads';
 import type { Following } from '../../../src/daemon/log-file.ts';
 import { readConsole, readLog } from '../../../src/daemon/log-reader.ts';
 import type { FileLog } from '../../../src/daemon/workload-log.ts';
@@ -14,7 +15,7 @@ let made: string | undefined;
 /** A directory with the files that the targets read, which goes with the thread. */
 function place(): string {
   if (made !== undefined) return made;
-  const directory = mkdtempSync('/dev/shm/pk-fuzz-');
+  const directory = mkdtempSync(`/dev/shm/pk-fuzz-${process.pid}.${threadId}-`);
   process.on('exit', () => rmSync(directory, { recursive: true, force: true }));
   for (const path of ['proc/irq/24', 'etc']) mkdirSync(join(directory, path), { recursive: true });
   made = directory;
