@@ -2,6 +2,9 @@
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { fuzz, NAMES } from '../test/fuzz/fuzzer.ts';
+import { argumentsOrHelp } from './usage.ts';
+
+const USAGE = `usage: npm run fuzz -- [NAME]... [--seconds N] [--seed S]\nnames: ${NAMES.join(', ')}`;
 
 const { values, positionals } = readArguments();
 const names = positionals.length > 0 ? positionals : NAMES;
@@ -22,7 +25,7 @@ for (const name of names) {
 function readArguments() {
   try {
     const options = { seconds: { type: 'string' }, seed: { type: 'string' } } as const;
-    return parseArgs({ allowPositionals: true, options });
+    return parseArgs({ args: argumentsOrHelp(USAGE), allowPositionals: true, options });
   } catch (error) {
     refuse((error as Error).message);
   }
