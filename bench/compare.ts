@@ -8,8 +8,8 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { argumentsOrHelp } from '../scripts/usage.ts';
 import { PolykernelError } from '../src/sys/errors.ts';
-import { ownArguments } from '../src/sys/node.ts';
 import { BENCHES } from './compare/benches.ts';
 import { Checkout } from './compare/checkout.ts';
 import { type Compared, interleave } from './compare/interleave.ts';
@@ -55,7 +55,7 @@ for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
 
 let wanted: Wanted;
 try {
-  wanted = read(ownArguments());
+  wanted = read(argumentsOrHelp(USAGE));
 } catch (error) {
   console.error(`compare: ${(error as Error).message}\n${USAGE}`);
   process.exit(2);

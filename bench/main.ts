@@ -5,7 +5,7 @@
 import { appendFile } from 'node:fs/promises';
 import { cpus, release, totalmem } from 'node:os';
 import { join } from 'node:path';
-import { ownArguments } from '../src/sys/node.ts';
+import { argumentsOrHelp } from '../scripts/usage.ts';
 import { channel } from './channel.ts';
 import { flood } from './flood.ts';
 import { plan } from './plan.ts';
@@ -15,12 +15,13 @@ import { service } from './service.ts';
 
 const BENCHES: Record<string, Bench> = { channel, flood, plan, run, service };
 
-const args = ownArguments();
+const USAGE = `usage: npm run bench -- [${Object.keys(BENCHES).join('|')}]... [--json]`;
+const args = argumentsOrHelp(USAGE);
 const json = args.includes('--json');
 const names = args.filter((arg) => !arg.startsWith('-'));
 const unknown = names.filter((name) => !(name in BENCHES));
 if (unknown.length > 0 || args.some((arg) => arg.startsWith('-') && arg !== '--json')) {
-  console.error(`usage: npm run bench -- [${Object.keys(BENCHES).join('|')}]... [--json]`);
+  console.error(USAGE);
   process.exit(2);
 }
 

@@ -613,6 +613,7 @@ static int open_pipes(struct session *s, struct start *x) {
         x->fds[i] = p[i != 0];
         *(i ? &s->out[i - 1] : &s->in) = p[i == 0];
         if (fcntl(p[i == 0], F_SETFL, O_NONBLOCK)) return -1;
+        if (fchown(x->fds[i], x->uid, x->gid)) return -1; /* so that it may open /dev/stdin and the like */
     }
     return 0;
 }

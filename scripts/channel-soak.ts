@@ -10,11 +10,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Client, connect } from '../src/client/index.ts';
-import { ownArguments } from '../src/sys/node.ts';
+import { argumentsOrHelp } from './usage.ts';
 
 const PK = join(import.meta.dirname, '../bin/pk');
-const [messages = 100_000_000, seed = Date.now() % 1_000_000] = ownArguments().map(Number);
-const count = messages;
+const USAGE = 'usage: npm run soak -- [MESSAGES] [SEED]';
+const [count = 100_000_000, seed = Date.now() % 1_000_000, ...rest] = argumentsOrHelp(USAGE).map(Number);
+if (!Number.isSafeInteger(count) || count < 1 || !Number.isSafeInteger(seed) || rest.length > 0) {
+  console.error(USAGE);
+  process.exit(2);
+}
 let random = seed | 1;
 const LONGEST = '64';
 /** The ledger tells this many producers apart. */

@@ -1,8 +1,10 @@
 /** Fuzzes decoders with inputs that no run has seen: `npm run fuzz [-- NAME... --seconds N --seed S]`. */
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
-import { ownArguments } from '../src/sys/node.ts';
 import { fuzz, NAMES } from '../test/fuzz/fuzzer.ts';
+import { argumentsOrHelp } from './usage.ts';
+
+const USAGE = `usage: npm run fuzz -- [NAME]... [--seconds N] [--seed S]\nnames: ${NAMES.join(', ')}`;
 
 const { values, positionals } = readArguments();
 const names = positionals.length > 0 ? positionals : NAMES;
@@ -23,7 +25,7 @@ for (const name of names) {
 function readArguments() {
   try {
     const options = { seconds: { type: 'string' }, seed: { type: 'string' } } as const;
-    return parseArgs({ args: ownArguments(), allowPositionals: true, options });
+    return parseArgs({ args: argumentsOrHelp(USAGE), allowPositionals: true, options });
   } catch (error) {
     refuse((error as Error).message);
   }

@@ -1,11 +1,12 @@
 /** `npm run load -- [URL] [SECONDS]`: asks again and again on eight connections, and says who answered and what failed. */
 import { Agent, get } from 'node:http';
-import { ownArguments } from '../src/sys/node.ts';
+import { argumentsOrHelp } from './usage.ts';
 
 const CONNECTIONS = 8;
-const [url = 'http://127.0.0.1:8080/', seconds = '20'] = ownArguments();
+const USAGE = 'usage: npm run load -- [http://ADDRESS:PORT/] [SECONDS]';
+const [url = 'http://127.0.0.1:8080/', seconds = '20'] = argumentsOrHelp(USAGE);
 if (!URL.canParse(url) || !url.startsWith('http://') || !(Number(seconds) > 0)) {
-  console.error('usage: npm run load -- [http://ADDRESS:PORT/] [SECONDS]');
+  console.error(USAGE);
   process.exit(2);
 }
 

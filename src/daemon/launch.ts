@@ -1,11 +1,13 @@
 /** The directory of an instance, and what a driver is given to start its kernel. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import type { Driver, DriverName, LaunchSpec, Source } from '../driver/index.ts';
+import { dirname, join } from 'node:path';
+import type { Driver, DriverName, LaunchSpec, RootSource, Source } from '../driver/index.ts';
 import { removeLimits } from '../driver/limits.ts';
 import { killShim } from '../driver/shim.ts';
 import { hostPlacement, type InstanceRecord } from '../instance/index.ts';
 import { asPolykernelError } from '../sys/errors.ts';
+import type { Identity } from '../sys/identity.ts';
+import { closedOnTheWay, liesIn } from '../sys/others.ts';
 import type { Layout } from '../sys/paths.ts';
 import { removeTree } from '../sys/remove-tree.ts';
 import { readSmallFile } from '../sys/small-file.ts';
@@ -39,9 +41,33 @@ export async function renewKernelDirectory(paths: Layout, id: string, consoleLog
 /** What an instance gets for one run besides what its record says. */
 export type Provided = Pick<LaunchSpec, 'image' | 'root' | 'housekeepingCpus' | 'regions' | 'network'>;
 
-/** Of one that is gone nothing is shown; whether it is still the same is pk-cell's to see. */
-const shownSources = ({ sources }: InstanceRecord): Source[] =>
-  sources?.shown && existsSync(sources.shown.path) ? [sources.shown] : [];
+/**
+ * The caller's working directory is his to show, wherever it lies; but for one that is closed to the kernel: that would let
+ * it in from behind. Whether it is still the same is pk-cell's to see.
+ */
+function shown({ sources, identity }: InstanceRecord, root: RootSource): Source[] {
+  const source = sources?.shown;
+  if (!source || !existsSync(source.path)) return [];
+  // These are the guest's own.
+  if (liesIn(source.path, ['/proc', '/sys', '/dev', '/run'])) return [];
+  return closedTo(identity!, root, source.path) === undefined ? [source] : [];
+}
+
+/**
+ * Directories in which volumes are to be mounted and which the kernel may not enter: hidden, so that an empty one takes their
+ * place and the mount can be made.
+ */
+function closedAbove({ spec, identity }: InstanceRecord, root: RootSource): string[] {
+  if (root.kind !== 'host') return [];
+  const closed = spec.volumes.map(({ target }) => closedTo(identity!, root, dirname(target)));
+  return closed.filter((path) => path !== undefined);
+}
+
+/** The directory on the way to a path of the machine's files that keeps the kernel out. */
+function closedTo(identity: Identity, root: RootSource, path: string): string | undefined {
+  if (identity.kind !== 'range') return closedOnTheWay(path, 'this user');
+  return root.kind === 'host' && root.mapped ? undefined : closedOnTheWay(path, 'everybody');
+}
 
 export interface Unmapped {
   path: string;
@@ -85,8 +111,8 @@ export function prepareLaunch(
       placement: hostPlacement(record),
       cold: spec.cold,
       readyTimeoutMs: spec.readyTimeoutMs,
-      hiddenPaths: [paths.home],
-      shownPaths: shownSources(record),
+      hiddenPaths: [paths.home, ...closedAbove(record, provided.root)],
+      shownPaths: shown(record, provided.root),
     };
     // For a later daemon that finds this directory and no record of it.
     writeFileSync(join(instanceDirectory(paths, id), LAUNCH_FILE), JSON.stringify({ driver: driver.name, launch }), {

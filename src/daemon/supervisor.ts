@@ -21,6 +21,7 @@ import type { Observed } from '../stack/index.ts';
 import { type Clock, timestamp } from '../sys/clock.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import type { Identity } from '../sys/identity.ts';
+import { closedOnTheWay, liesIn } from '../sys/others.ts';
 import type { Layout } from '../sys/paths.ts';
 import { removeTree } from '../sys/remove-tree.ts';
 import type { Channels } from './channels.ts';
@@ -72,6 +73,19 @@ export interface SupervisorOptions {
   identities: Identities;
   /** Rotation of workload logs; default 8 MiB. */
   logBytes?: number | undefined;
+}
+
+/** Of the machine's files a detached kernel of root sees what everybody may, and can work nowhere else. Throws `permission`. */
+function checkWorkingDirectory({ name, cwd, root, attached, volumes }: InstanceSpec, identity: Identity): void {
+  if (root !== 'host' || attached || identity.kind !== 'range') return;
+  if (volumes.some(({ target }) => liesIn(cwd, [target]))) return;
+  const closed = closedOnTheWay(cwd, 'everybody');
+  if (closed === undefined) return;
+  throw new PolykernelError(
+    'permission',
+    `${name} is to work in ${cwd}, but not everybody may enter ${closed}, and detached instances see what everybody may`,
+    { field: 'cwd', value: cwd, hint: 'Share it with --volume, or give another directory with --workdir.' },
+  );
 }
 
 /** Without ids to give away, what a user of the guest other than its root writes would be the caller's own. Throws `unsupported`. */
@@ -204,6 +218,7 @@ export class Supervisor {
       const identity = this.#options.identities.take(id);
       taken.defer(() => this.#options.identities.release(id));
       checkUser(spec, identity);
+      checkWorkingDirectory(spec, identity);
       const now = timestamp(this.#options.clock);
       const record: InstanceRecord = {
         id,

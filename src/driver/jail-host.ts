@@ -4,8 +4,10 @@ import { libraryFiles } from '../sys/libraries.ts';
 import { cacheDirectory, home } from '../sys/paths.ts';
 import type { Bind, Cover } from './jail.ts';
 
-/** Places of control sockets, of the host kernel's own interfaces, and of what everybody may put there. */
-const ALWAYS_HIDDEN = ['/proc', '/sys', '/dev', '/run', '/var/run', '/tmp', '/var/tmp'];
+/** Places of control sockets and of the host kernel's own interfaces. */
+const ALWAYS_HIDDEN = ['/proc', '/sys', '/dev', '/run', '/var/run'];
+/** Where everybody may put something. */
+const TEMPORARY = ['/tmp', '/var/tmp'];
 
 /**
  * What a `host` root must not show: kernel interfaces, control sockets, Polykernel's own directories, and `more`.
@@ -13,11 +15,12 @@ const ALWAYS_HIDDEN = ['/proc', '/sys', '/dev', '/run', '/var/run', '/tmp', '/va
  */
 export function hostCovers(more: readonly string[] = []): Cover[] {
   const covers = new Map<string, Cover>();
-  for (const path of [...ALWAYS_HIDDEN, home(), cacheDirectory(), ...more]) {
+  for (const path of [...ALWAYS_HIDDEN, ...TEMPORARY, home(), cacheDirectory(), ...more]) {
     try {
       const real = realpathSync(path);
       if (real === '/') continue;
-      covers.set(real, { path: real, kind: statSync(real).isDirectory() ? 'directory' : 'file' });
+      const kind = statSync(real).isDirectory() ? 'directory' : 'file';
+      covers.set(real, { path: real, kind, ...(TEMPORARY.includes(path) && { isTemporary: true }) });
     } catch {
       // Not there.
     }

@@ -78,7 +78,7 @@ describe('jailArgv', () => {
       { path: '/run', kind: 'directory' } as const,
       { path: '/run/pk', kind: 'directory' } as const,
       { path: '/runner', kind: 'file' } as const,
-      { path: '/tmp', kind: 'directory' } as const,
+      { path: '/tmp', kind: 'directory', isTemporary: true } as const,
     ];
     const argv = text({
       root: { kind: 'host' },
@@ -92,7 +92,7 @@ describe('jailArgv', () => {
     expect(argv).not.toContain('/export/root/run/pk');
     expect(argv).toContain(
       lines(
-        ...['--perms', '0555', '--tmpfs', '/export/root/tmp', '--perms', '0755', '--dir', '/export/root/tmp/a'],
+        ...['--perms', '1777', '--tmpfs', '/export/root/tmp', '--perms', '0755', '--dir', '/export/root/tmp/a'],
         ...['--ro-bind', '/run/pk/one/trees/shown0', '/export/root/tmp/a/b', '--remount-ro', '/export/root/tmp'],
       ),
     );

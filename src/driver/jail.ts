@@ -35,6 +35,8 @@ export interface Bind {
 export interface Cover {
   path: string;
   kind: 'directory' | 'file';
+  /** Anybody may make files in it, as in /tmp; what is made lies in the guest's scratch layer. */
+  isTemporary?: boolean;
 }
 
 /** Files in memory, of the guest's root. */
@@ -226,12 +228,12 @@ function coverOptions(spec: JailSpec, trees: readonly Tree[]): string[] {
   const { covers } = spec;
   const shownIn = (path: string) => trees.filter(({ source }) => source.path.startsWith(`${path}/`));
   const cover = (all: readonly Cover[]): string[] =>
-    outermost(all).flatMap(({ path, kind }) => {
+    outermost(all).flatMap(({ path, kind, isTemporary }) => {
       const target = JAIL_ROOT + path;
       if (kind === 'file') return ['--ro-bind', '/dev/null', target];
       const shown = shownIn(path);
       return [
-        ...['--perms', '0555', '--tmpfs', target],
+        ...['--perms', isTemporary ? '1777' : '0555', '--tmpfs', target],
         ...parentsOf(shown.map(({ source }) => source.path))
           .filter((parent) => parent.startsWith(`${path}/`))
           .flatMap((parent) => passable(JAIL_ROOT + parent)),

@@ -56,7 +56,11 @@ async function accept(field: string, given: string): Promise<Source> {
   } catch (error) {
     if (error instanceof PolykernelError) throw error;
     if ((error as NodeJS.ErrnoException).code === 'ENOENT')
-      throw new PolykernelError('not-found', `${field}: there is no ${given} on this machine`, { field, value: given });
+      throw new PolykernelError('not-found', `${field}: there is no ${given} on this machine`, {
+        field,
+        value: given,
+        hint: 'Make it, or give the path of one that exists.',
+      });
     const { code, message } = asPolykernelError(error, `${field}: looking at ${given}`);
     throw new PolykernelError(code, message, { field, value: given, cause: error });
   }

@@ -1,7 +1,7 @@
 /** `pk` as a new user meets it, on real kernels, each behaviour on every driver of this machine. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -98,6 +98,37 @@ describe.each(['uml', 'qemu'])('pk on %s', (driver) => {
     await rm(other, { recursive: true });
     await rm(directory, { recursive: true });
   });
+
+  it('lets users other than root use /tmp and the names of their standard streams', async () => {
+    const script = 'rm "$(mktemp)" "$(mktemp -p /var/tmp)" && cat /dev/stdin > /dev/stdout && echo e > /dev/stderr';
+    const ran = await sandbox.pk(['run', '--driver', driver, '-u', '1000', '--', 'sh', '-c', script], 'hi\n');
+    expect(ran).toMatchObject({ code: 0, stdout: 'hi\n', stderr: 'e\n' });
+  });
+
+  it.runIf(process.getuid?.() === 0)(
+    'works detached where not everybody may enter, and shows nothing of it',
+    async () => {
+      const closed = await mkdtemp(join(tmpdir(), 'pk-closed-'));
+      const inner = join(closed, 'inner');
+      await mkdir(inner);
+      await writeFile(join(inner, 'file'), 'secret');
+      const there = new Sandbox(sandbox.home, sandbox.env, ['sh', '-c', 'cd "$0" && exec "$@"', inner]);
+      const name = `closed-${driver}`;
+      const detached = ['run', '-d', '--name', name, '--driver', driver];
+      const ran = await there.pk([...detached, '--', 'sleep', '1000']);
+      expect(ran).toMatchObject({ code: 0, stdout: `${name}\n`, stderr: expect.stringContaining(`enter ${closed}`) });
+      expect(await sandbox.ok('exec', name, '--', 'pwd')).toBe('/\n');
+      expect((await sandbox.pk(['exec', name, '--', 'cat', join(inner, 'file')])).stdout).toBe('');
+      await sandbox.ok('rm', '-f', name);
+      const refused = await there.pk([...detached, '-w', inner, '--', 'true']);
+      expect(refused).toMatchObject({ code: 125, stderr: expect.stringContaining('--workdir') });
+      // What is shared may be shared at the same place.
+      await there.ok(...detached, '-v', `${inner}:${inner}`, '--', 'sleep', '1000');
+      expect(await sandbox.ok('exec', name, '--', 'sh', '-c', 'pwd; cat file')).toBe(`${inner}\nsecret`);
+      await sandbox.ok('rm', '-f', name);
+      await rm(closed, { recursive: true });
+    },
+  );
 
   it('shares volumes, read-only where asked', async () => {
     const directory = await mkdtemp(join(tmpdir(), 'pk-vol-'));

@@ -115,6 +115,28 @@ it('an entry that is started without a launcher says how', () => {
   expect({ status, stderr }).toEqual({ status: 2, stderr: expect.stringContaining('Use bin/pk') });
 });
 
+it('what npm starts reads its arguments, and says how it is used', () => {
+  const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
+    scripts: Record<string, string>;
+  };
+  const started = Object.entries(scripts).flatMap(([name, text]) => {
+    const file = /node\.sh (\S+)/.exec(text)?.[1];
+    return file === undefined || name === 'start' ? [] : [{ name, file }];
+  });
+  expect(started.length).toBeGreaterThan(4);
+  for (const { name, file } of started) {
+    const { status, stdout, stderr } = spawnSync('sh', ['scripts/node.sh', file, '--help'], {
+      cwd: ROOT,
+      encoding: 'utf8',
+    });
+    expect({ status, stdout, stderr }).toEqual({
+      status: 0,
+      stdout: expect.stringMatching(`^usage: npm run ${name}`),
+      stderr: '',
+    });
+  }
+});
+
 it('every start of a program of ours goes through a launcher', () => {
   const sources = globSync('{src,scripts,bench}/**/*.ts', { cwd: ROOT }).filter((path) => !path.endsWith('.test.ts'));
   const bare = sources.filter((path) =>

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { type Client, connect } from '../../client/index.ts';
 import { asPolykernelError } from '../../sys/errors.ts';
+import { closedOnTheWay, liesIn } from '../../sys/others.ts';
 import type { Command, Invocation } from '../command.ts';
 import { complain, Progress, print } from '../output.ts';
 import { runRequest } from '../run-request.ts';
@@ -81,12 +82,28 @@ export const command: Command = {
       ...terminalSize(),
       envFiles: await Promise.all(invocation.values('env-file').map(readText)),
     });
+    if (invocation.value('workdir') === undefined) workWhereItMay(request, invocation.flag('quiet'));
     const progress = new Progress(invocation.flag('quiet') ? false : undefined);
     return request.attached ? foreground(invocation, request, progress) : detached(request, progress);
   },
 };
 
 type Request = ReturnType<typeof runRequest>;
+
+/** Root's directories are often closed to others, and so to detached instances: these begin in / then. */
+function workWhereItMay(request: Request, isQuiet: boolean): void {
+  const { attached, root, cwd = '/', volumes = [] } = request;
+  if (attached || root !== 'host' || process.getuid?.() !== 0) return;
+  if (volumes.some(({ target }) => liesIn(cwd, [target]))) return;
+  const closed = closedOnTheWay(cwd, 'everybody');
+  if (closed === undefined) return;
+  request.cwd = '/';
+  if (isQuiet) return;
+  complain(
+    `it works in / and not in ${cwd}: not everybody may enter ${closed}, and detached instances see what everybody may\n` +
+      '    Share the directory with --volume, or give one with --workdir.',
+  );
+}
 
 async function foreground(invocation: Invocation, request: Request, progress: Progress): Promise<number> {
   const remote = await starting(progress, async (client, { signal }) => {
