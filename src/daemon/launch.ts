@@ -53,7 +53,7 @@ export interface Unmapped {
 export function unmappedOf(paths: Layout, id: string): Unmapped[] {
   const text = readSmallFile(join(kernelDirectory(paths, id), 'unmapped')) ?? '';
   return text.split('\n').flatMap((line) => {
-    const match = /^\S+ (ro|rw) (.{1,4096}): ([^:]{1,200})$/.exec(line);
+    const match = /^\S+ (ro|rw) (.{1,4096}): ([^:]{1,200})$/s.exec(line);
     return match === null ? [] : [{ readOnly: match[1] === 'ro', path: match[2]!, reason: match[3]! }];
   });
 }

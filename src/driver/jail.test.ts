@@ -80,7 +80,11 @@ describe('jailArgv', () => {
       { path: '/runner', kind: 'file' } as const,
       { path: '/tmp', kind: 'directory' } as const,
     ];
-    const argv = text({ root: { kind: 'host' }, covers, uncovered: [{ path: '/tmp/a/b', uid: 5, inode: '9' }, { path: '/home/me' }] });
+    const argv = text({
+      root: { kind: 'host' },
+      covers,
+      uncovered: [{ path: '/tmp/a/b', uid: 5, inode: '9' }, { path: '/home/me' }],
+    });
     expect(argv).toContain(lines('--tree', 'shown0', 'ro', 'plain', '5,9', '/tmp/a/b'));
     expect(argv).not.toContain('shown1');
     expect(argv).toContain(lines('--perms', '0555', '--tmpfs', '/export/root/run', '--remount-ro', '/export/root/run'));

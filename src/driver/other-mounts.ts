@@ -16,13 +16,13 @@ const KERNEL_INTERFACES =
 export function parseMounts(mountinfo: string): Mount[] {
   return mountinfo.split('\n').flatMap((line) => {
     const [front = '', back = ''] = line.split(' - ', 2);
-    const [, , device, root, at] = front.split(' ').map(unescape);
+    const [, , device, root, at] = front.split(' ').map(decode);
     const [type = ''] = back.split(' ', 1);
     return device === undefined || root === undefined || at === undefined ? [] : [{ device, root, at, type }];
   });
 }
 
-const unescape = (text: string): string =>
+const decode = (text: string): string =>
   text.replace(/\\([0-3][0-7]{2})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
 
 /** Every place where something of `paths` is seen besides themselves, and every mount of a kernel interface. */
@@ -32,7 +32,10 @@ export function otherPlaces(paths: readonly string[], mounts: readonly Mount[]):
 }
 
 function aliases(path: string, mounts: readonly Mount[]): string[] {
-  const holder = mounts.filter(({ at }) => isWithin(path, at)).sort((a, b) => a.at.length - b.at.length).at(-1);
+  const holder = mounts
+    .filter(({ at }) => isWithin(path, at))
+    .sort((a, b) => a.at.length - b.at.length)
+    .at(-1);
   if (holder === undefined) return [];
   const inside = join(holder.root, path.slice(holder.at === '/' ? 0 : holder.at.length));
   return mounts

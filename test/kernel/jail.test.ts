@@ -460,7 +460,8 @@ describe.runIf(isRoot && busybox !== undefined).each(callers)(
         /^there\n.*Permission denied/,
       );
       expect(await said('(echo x >&7; $B head -c 2 <&7) 7<> /export/vol0/fifo')).toBe('x\n');
-      const moves = 'cd /export/vol0; $B mkdir a b; echo x > a/f; $B mv a/f b/g; $B ln b/g a/h; $B cat a/h; $B rm -r a b fifo';
+      const moves =
+        'cd /export/vol0; $B mkdir a b; echo x > a/f; $B mv a/f b/g; $B ln b/g a/h; $B cat a/h; $B rm -r a b fifo';
       expect(await said(moves)).toBe('x\n');
       rmSync(fifo);
     });
