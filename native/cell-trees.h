@@ -147,9 +147,16 @@ static void check_tree(struct tree *tree)
 		REFUSE("refused: %s is another file or directory than the one that was given, and others can write where it lies", tree->path);
 }
 
+/* A line each, whatever a path holds: who reads this must not miss one. */
 static void report_plain(const struct tree *tree, const char *path, int error)
 {
-	dprintf(report_fd, "%s %s %s: %s\n", tree->name, tree->access, path, strerror(error));
+	char line[4096];
+	size_t length = 0;
+
+	for (; path[length] != 0 && length < sizeof line - 1; length++)
+		line[length] = path[length] == '\n' || path[length] == '\r' ? '?' : path[length];
+	line[length] = 0;
+	dprintf(report_fd, "%s %s %s: %s\n", tree->name, tree->access, line, strerror(error));
 }
 
 /* Read-only where asked, without devices and set-uid programs, and known to no other mount namespace. */

@@ -83,7 +83,7 @@ export function unmappedOf(paths: Layout, id: string): Unmapped[] {
 /** Lines of `NAME ro|rw PATH: REASON`. */
 export function parseUnmapped(text: string): Unmapped[] {
   return text.split('\n').flatMap((line) => {
-    const match = /^\S+ (ro|rw) (.{1,4096}): ([^:]{1,200})$/.exec(line);
+    const match = /^\S+ (ro|rw) (.{1,4096}): ([^:]{1,200})$/s.exec(line);
     return match === null ? [] : [{ readOnly: match[1] === 'ro', path: match[2]!, reason: match[3]! }];
   });
 }

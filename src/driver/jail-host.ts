@@ -1,8 +1,9 @@
 /** What the jail must know of the host: which paths to hide, which libraries a program needs. */
-import { realpathSync, statSync } from 'node:fs';
+import { readFileSync, realpathSync, statSync } from 'node:fs';
 import { libraryFiles } from '../sys/libraries.ts';
 import { cacheDirectory, home } from '../sys/paths.ts';
 import type { Bind, Cover } from './jail.ts';
+import { otherPlaces, parseMounts } from './other-mounts.ts';
 
 /** Places of control sockets and of the host kernel's own interfaces. */
 const ALWAYS_HIDDEN = ['/proc', '/sys', '/dev', '/run', '/var/run'];
@@ -11,7 +12,8 @@ const TEMPORARY = ['/tmp', '/var/tmp'];
 
 /**
  * What a `host` root must not show: kernel interfaces, control sockets, Polykernel's own directories, and `more`.
- * Symbolic links are followed to what they hide; what does not exist needs no hiding.
+ * Symbolic links are followed to what they hide; what does not exist needs no hiding. Wherever else these are mounted they
+ * are hidden too, and so are all mounts of kernel interfaces.
  */
 export function hostCovers(more: readonly string[] = []): Cover[] {
   const covers = new Map<string, Cover>();
@@ -25,7 +27,22 @@ export function hostCovers(more: readonly string[] = []): Cover[] {
       // Not there.
     }
   }
+  const places = otherPlaces([...covers.keys()], parseMounts(readFileSync('/proc/self/mountinfo', 'utf8')));
+  for (const path of places) {
+    const kind = visibleKind(path);
+    if (kind !== undefined) covers.set(path, { path, kind });
+  }
   return [...covers.values()];
+}
+
+/** undefined for a mount that another one hides, or that this user cannot reach. */
+function visibleKind(path: string): Cover['kind'] | undefined {
+  try {
+    if (path === '/' || realpathSync(path) !== path) return undefined;
+    return statSync(path).isDirectory() ? 'directory' : 'file';
+  } catch {
+    return undefined;
+  }
 }
 
 /**

@@ -247,8 +247,10 @@ describe.runIf(isRoot && canHaveSubids).each(daemons)('kernels of $daemon', (row
 
   if (!row.isUser)
     it('shows what cannot be mapped as everybody sees it, says so, and gives its ids to nobody else', async () => {
-      const ram = join(base, 'ramfs');
-      mkdirSync(ram);
+      // Mounted where what is told of it in lines could break.
+      const volume = join(base, 'ramfs');
+      const ram = join(volume, 'in\nside');
+      mkdirSync(ram, { recursive: true });
       execFileSync('mount', ['-t', 'ramfs', 'pk-test', ram]);
       try {
         chmodSync(ram, 0o777);
@@ -260,18 +262,30 @@ describe.runIf(isRoot && canHaveSubids).each(daemons)('kernels of $daemon', (row
           '--driver',
           'uml',
           '-v',
-          `${ram}:/data`,
+          `${volume}:/data`,
           '--',
           'sleep',
           '1000',
         );
-        await sandbox.ok('exec', 'plain', '--', 'touch', '/data/left');
-        await told('unmapped', ram);
+        await sandbox.ok('exec', 'plain', '--', 'touch', '/data/in\nside/left');
+        await told('unmapped', volume);
         const left = statSync(join(ram, 'left')).uid;
         expect(left).toBeGreaterThanOrEqual(FIRST_RANGE);
         await sandbox.ok('rm', '-f', 'plain');
-        await sandbox.ok('run', '-d', '--name', 'next', '--driver', 'uml', '-v', `${ram}:/data`, '--', 'sleep', '1000');
-        await sandbox.ok('exec', 'next', '--', 'touch', '/data/other');
+        await sandbox.ok(
+          'run',
+          '-d',
+          '--name',
+          'next',
+          '--driver',
+          'uml',
+          '-v',
+          `${volume}:/data`,
+          '--',
+          'sleep',
+          '1000',
+        );
+        await sandbox.ok('exec', 'next', '--', 'touch', '/data/in\nside/other');
         expect(statSync(join(ram, 'other')).uid).not.toBe(left);
         await sandbox.ok('rm', '-f', 'next');
       } finally {
