@@ -561,8 +561,8 @@ export class Supervisor {
     const image = this.#images.get(record.id) ?? (await this.#options.resolveImage(record.spec.image));
     this.#images.delete(record.id);
     const { spec } = record;
-    // One from before there were such has neither.
-    const identity = record.identity ?? identities.take(record.id);
+    // The same as ever, unless somebody who could not see this daemon took it for gone.
+    const identity = identities.take(record.id);
     const sources = record.sources?.shown === undefined ? await this.#accept(record) : record.sources;
     const root = await this.#root({ spec, identity, sources }, signal, progress);
     // Nothing of an earlier run may live on in the directory.
