@@ -54,13 +54,15 @@ function shown({ sources, identity }: InstanceRecord, root: RootSource): Source[
 }
 
 /**
- * Directories in which volumes are to be mounted and which the kernel may not enter: hidden, so that an empty one takes their
- * place and the mount can be made.
+ * Directories that the kernel may not enter, and in which volumes are to be mounted or programs keep their settings: hidden, so
+ * that an empty one takes their place.
  */
 function closedAbove({ spec, identity }: InstanceRecord, root: RootSource): string[] {
   if (root.kind !== 'host') return [];
-  const closed = spec.volumes.map(({ target }) => closedTo(identity!, root, dirname(target)));
-  return closed.filter((path) => path !== undefined);
+  const entered = spec.volumes.map(({ target }) => dirname(target));
+  const { HOME } = spec.env;
+  if (HOME?.startsWith('/')) entered.push(HOME);
+  return entered.map((path) => closedTo(identity!, root, path)).filter((path) => path !== undefined);
 }
 
 /** The directory on the way to a path of the machine's files that keeps the kernel out. */

@@ -120,6 +120,14 @@ describe.each(['uml', 'qemu'])('pk on %s', (driver) => {
       expect(await sandbox.ok('exec', name, '--', 'pwd')).toBe('/\n');
       expect((await sandbox.pk(['exec', name, '--', 'cat', join(inner, 'file')])).stdout).toBe('');
       await sandbox.ok('rm', '-f', name);
+      // Programs keep their settings in an empty one. Not below /tmp, which is empty anyway.
+      const own = await mkdtemp('/var/lib/pk-home-');
+      await writeFile(join(own, 'file'), 'secret');
+      await sandbox.ok(...detached, '-w', '/', '-e', `HOME=${own}`, '--', 'sleep', '1000');
+      const settings = 'cd && touch .mine && ls -A';
+      expect(await sandbox.ok('exec', name, '--', 'sh', '-c', settings)).toBe('.mine\n');
+      await sandbox.ok('rm', '-f', name);
+      await rm(own, { recursive: true });
       const refused = await there.pk([...detached, '-w', inner, '--', 'true']);
       expect(refused).toMatchObject({ code: 125, stderr: expect.stringContaining('--workdir') });
       // What is shared may be shared at the same place.
