@@ -12,7 +12,7 @@ import { qemuCommand } from '../src/driver/qemu/command.ts';
 import { UML_INITRAMFS, UML_KERNEL, umlCommand } from '../src/driver/uml-command.ts';
 import { LpjCache } from '../src/driver/uml-lpj.ts';
 import type { KernelImage } from '../src/image/index.ts';
-import { cacheDirectory } from '../src/sys/paths.ts';
+import { cacheDirectory, nativePath } from '../src/sys/paths.ts';
 import { said } from './timing.ts';
 
 /** The agent's first frame: magic and the type of HELLO. */
@@ -33,6 +33,7 @@ export async function rawUml(image: KernelImage, cpu = 0): Promise<number> {
     directory,
     ['pipe', 'ignore', 'inherit', 'pipe'],
     (child) => said(child, child.stdio[3] as NodeJS.ReadableStream, HELLO),
+    { LD_PRELOAD: nativePath('pk-xstate.so') },
   );
 }
 
@@ -68,9 +69,15 @@ async function untilHello(
   directory: string,
   stdio: StdioOptions,
   hello: (child: ChildProcess) => Promise<void>,
+  env: NodeJS.ProcessEnv = {},
 ): Promise<number> {
   const began = performance.now();
-  const child = spawn(argv[0]!, argv.slice(1), { cwd: directory, stdio, detached: true });
+  const child = spawn(argv[0]!, argv.slice(1), {
+    cwd: directory,
+    stdio,
+    detached: true,
+    env: { ...process.env, ...env },
+  });
   const ended = once(child, 'exit');
   try {
     await hello(child);

@@ -47,7 +47,7 @@ async function jailFailure(directory: string): Promise<PolykernelError | undefin
   const [, program, refused, text] = match;
   if (refused === undefined) {
     return new PolykernelError('unavailable', `the jail of the kernel could not be made (${program}: ${text})`, {
-      hint: 'See what this machine lacks: pk doctor',
+      hint: 'See what this machine lacks: pk doctor. After an update of the checkout: npm run setup.',
     });
   }
   return new PolykernelError('conflict', text!, {
