@@ -26,7 +26,7 @@ async function inGuest(directory: string, script: string): Promise<string> {
       cpus: 2,
       memoryBytes: 768 * 2 ** 20,
       image: await new ImageStore().resolve('debian:amd64'),
-      root: { kind: 'host' },
+      root: { kind: 'host', mapped: true },
       volumes: [{ source: directory, target: '/fixture', readOnly: true }],
       identity: testIdentity,
       placement: undefined,
