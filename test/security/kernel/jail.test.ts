@@ -273,6 +273,17 @@ describe.runIf(isRoot && busybox !== undefined).each(callers)(
       rmSync(tries, { recursive: true });
     });
 
+    it('lets QEMU alone make system call filters, whose code takes from what the whole host has', async () => {
+      const change = {
+        binds: [{ source: await probe(), target: '/vmm/probe', access: 'read' as const }],
+        program: ['/vmm/probe', '/export/vol0', 'filters'],
+      };
+      expect((await inside('', { ...change, filter: 'uml' })).stdout).toBe(
+        'seccomp EPERM\nprctl-seccomp EPERM\nprctl ok\n',
+      );
+      expect((await inside('', change)).stdout).toBe('seccomp ok\nprctl-seccomp ok\nprctl ok\n');
+    });
+
     it('uses up little of what the host kernel counts for each user, and nothing of root', async () => {
       const queued = () => Number(/^SigQ:\t(\d+)/m.exec(readFileSync('/proc/self/status', 'utf8'))![1]);
       const before = queued();
