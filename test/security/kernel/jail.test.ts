@@ -273,6 +273,16 @@ describe.runIf(isRoot && busybox !== undefined).each(callers)(
       rmSync(tries, { recursive: true });
     });
 
+    it('shows no interface of the host kernel in a root or a volume that holds the whole machine', async () => {
+      const told = await said('for d in root vol0; do $B ls /export/$d/proc /export/$d/sys; $B ls /export/$d; done', {
+        root: { kind: 'directory', path: '/' },
+        volumes: [{ source: '/', target: '/host', readOnly: false }],
+        covers: [],
+      });
+      expect(told).toContain('usr\n');
+      expect(told).not.toMatch(/^(self|kernel)$/m);
+    });
+
     it('lets QEMU alone make system call filters, whose code takes from what the whole host has', async () => {
       const change = {
         binds: [{ source: await probe(), target: '/vmm/probe', access: 'read' as const }],
