@@ -49,9 +49,9 @@ struct tree {
 };
 
 static struct tree trees[TREES_MAX];
-static const char *skips[SKIPS_MAX];
+static const char *skips[SKIPS_MAX], *covers[SKIPS_MAX];
 static char stage[4096];
-static int tree_count, skip_count, report_fd = -1;
+static int tree_count, skip_count, cover_count, report_fd = -1;
 /* Ids of the guest on the host; count 0 = it has none of its own. */
 static unsigned long base, count;
 
@@ -253,7 +253,7 @@ static int is_kernel_interface(const char *type)
 	return 0;
 }
 
-/* An empty directory that nobody can write to, in the place of a mount that came with a tree. */
+/* An empty directory that nobody can write to, in the place of one that a tree holds. */
 static void cover(const struct tree *tree, const char *below)
 {
 	char place[8704], link[64];
@@ -344,6 +344,9 @@ static void show_mounts_below(const struct tree *tree, int userns)
 		attach_mounts_below(tree, userns, prefix);
 	for (int i = 0; userns < 0 && i < interface_count; i++)
 		cover(tree, interfaces[i] + prefix);
+	for (int i = 0; i < cover_count; i++)
+		if (strcmp(covers[i], tree->path) != 0 && is_below(covers[i], tree->path))
+			cover(tree, covers[i] + prefix);
 	while (below_count > 0)
 		free(below[--below_count]);
 	while (interface_count > 0)

@@ -283,6 +283,20 @@ describe.runIf(isRoot && busybox !== undefined).each(callers)(
       expect(told).not.toMatch(/^(self|kernel)$/m);
     });
 
+    it('shows what is its own empty in whatever holds it, and where a link stands in its place shows nothing', async () => {
+      const link = join(base, 'link');
+      symlinkSync('hidden', link);
+      const told = await said('$B ls /export/root/hidden; $B ls /export/vol0; $B ls /export/vol0/hidden', {
+        root: { kind: 'directory', path: base },
+        volumes: [{ source: base, target: '/base', readOnly: false }],
+        covers: [],
+        own: [hidden, join(base, 'never made'), link],
+      });
+      rmSync(link);
+      expect(told).toContain('volume\n');
+      expect(told).not.toContain('secret');
+    });
+
     it('lets QEMU alone make system call filters, whose code takes from what the whole host has', async () => {
       const change = {
         binds: [{ source: await probe(), target: '/vmm/probe', access: 'read' as const }],
