@@ -49,9 +49,9 @@ struct tree {
 };
 
 static struct tree trees[TREES_MAX];
-static const char *skips[SKIPS_MAX];
+static const char *skips[SKIPS_MAX], *covers[SKIPS_MAX];
 static char stage[4096];
-static int tree_count, skip_count, report_fd = -1;
+static int tree_count, skip_count, cover_count, report_fd = -1;
 /* Ids of the guest on the host; count 0 = it has none of its own. */
 static unsigned long base, count;
 
@@ -239,19 +239,58 @@ static void unescape(char *text)
 	*out = 0;
 }
 
-/* What is mounted below a tree, each with its owners mapped by itself: one that cannot be must not spoil the rest. */
-static void attach_mounts_below(const struct tree *tree, int userns)
+/* Through which the host's kernel and its devices are looked at: src/driver/other-mounts.ts has the same. */
+static int is_kernel_interface(const char *type)
+{
+	static const char *const types[] = {
+		"proc", "sysfs", "devtmpfs", "devpts", "cgroup", "cgroup2", "debugfs", "tracefs", "securityfs", "configfs", "bpf", "mqueue",
+		"efivarfs", "pstore", "fusectl", "binfmt_misc", "nfsd", "rpc_pipefs",
+	};
+
+	for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+		if (strcmp(type, types[i]) == 0)
+			return 1;
+	return 0;
+}
+
+/* An empty directory that nobody can write to, in the place of one that a tree holds. */
+static void cover(const struct tree *tree, const char *below)
+{
+	char place[8704], link[64];
+	int sheltered, fd;
+	struct stat st;
+
+	snprintf(place, sizeof place, "%s/%s%s", stage, tree->name, below);
+	fd = open_path(place, &sheltered);
+	/* Out of sight, below another mount, or a file. */
+	if (fd < 0 || fstat(fd, &st) != 0 || !S_ISDIR(st.st_mode)) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+	if (mount("covered", link, "tmpfs", MS_NOSUID | MS_NODEV | MS_RDONLY, "size=4k,nr_inodes=2,mode=0555") != 0)
+		fail("covering %s%s", tree->path, below);
+	close(fd);
+}
+
+static char *below[MOUNTS_MAX], *interfaces[MOUNTS_MAX];
+static int below_count, interface_count;
+
+/* What is mounted below a tree: interfaces of the kernel, and what lies in none. */
+static void find_mounts_below(const struct tree *tree)
 {
 	FILE *file = fopen("/proc/self/mountinfo", "re");
-	static char *below[MOUNTS_MAX];
 	char *line = NULL;
 	size_t room = 0;
-	int found = 0, sheltered;
 
+	below_count = interface_count = 0;
 	if (file == NULL)
 		fail("/proc/self/mountinfo");
 	while (getline(&line, &room, file) > 0) {
-		char *save = NULL, *field = strtok_r(line, " ", &save);
+		char *end = strstr(line, " - "), *save = NULL, *type = end == NULL ? NULL : strtok_r(end + 3, " ", &save);
+		char *field = strtok_r(line, " ", &save);
+		int is_interface = type != NULL && is_kernel_interface(type), lies_in = 0;
 
 		for (int i = 0; i < 4 && field != NULL; i++)
 			field = strtok_r(NULL, " ", &save);
@@ -260,26 +299,58 @@ static void attach_mounts_below(const struct tree *tree, int userns)
 		unescape(field);
 		if (strcmp(field, tree->path) == 0 || strcmp(field, "/") == 0 || !is_below(field, tree->path) || is_skipped(tree, field))
 			continue;
-		if (found == MOUNTS_MAX)
+		for (int i = 0; i < interface_count && !lies_in; i++)
+			lies_in = is_below(field, interfaces[i]);
+		if (lies_in)
+			continue;
+		if (below_count == MOUNTS_MAX || interface_count == MOUNTS_MAX)
 			REFUSE("%s: more than %d mounts lie below it", tree->path, MOUNTS_MAX);
-		if ((below[found++] = strdup(field)) == NULL)
+		if ((field = strdup(field)) == NULL)
 			fail("memory");
+		if (is_interface)
+			interfaces[interface_count++] = field;
+		else
+			below[below_count++] = field;
 	}
 	free(line);
 	fclose(file);
-	for (int i = 0; i < found; i++) {
+}
+
+/* Each with its owners mapped by itself: one that cannot be must not spoil the rest. */
+static void attach_mounts_below(const struct tree *tree, int userns, size_t prefix)
+{
+	int sheltered;
+
+	for (int i = 0; i < below_count; i++) {
 		int fd = -1, seen = 0;
 
-		for (int j = i + 1; j < found && !seen; j++)
+		for (int j = i + 1; j < below_count && !seen; j++)
 			seen = is_below(below[i], below[j]);
 		/* One that is mounted over later is out of sight. */
 		if (!seen && (fd = open_path(below[i], &sheltered)) >= 0) {
-			attach(tree, clone_mount(tree, below[i], fd, userns, 0), below[i] + (strlen(tree->path) == 1 ? 0 : strlen(tree->path)));
+			attach(tree, clone_mount(tree, below[i], fd, userns, 0), below[i] + prefix);
 			close(fd);
 		}
 	}
-	for (int i = 0; i < found; i++)
-		free(below[i]);
+}
+
+/* Interfaces of the host's kernel are not what a tree is given for: left out, or covered where all mounts came along. */
+static void show_mounts_below(const struct tree *tree, int userns)
+{
+	size_t prefix = strlen(tree->path) == 1 ? 0 : strlen(tree->path);
+
+	find_mounts_below(tree);
+	if (userns >= 0)
+		attach_mounts_below(tree, userns, prefix);
+	for (int i = 0; userns < 0 && i < interface_count; i++)
+		cover(tree, interfaces[i] + prefix);
+	for (int i = 0; i < cover_count; i++)
+		if (strcmp(covers[i], tree->path) != 0 && is_below(covers[i], tree->path))
+			cover(tree, covers[i] + prefix);
+	while (below_count > 0)
+		free(below[--below_count]);
+	while (interface_count > 0)
+		free(interfaces[--interface_count]);
 }
 
 /* Whose ids a mapped tree has: those of the guest's range; of a single file, its owner is the guest's root. */
@@ -313,8 +384,8 @@ static void show(const struct tree *tree, int guest)
 		close(made);
 	userns = owners(tree, fd, guest);
 	attach(tree, clone_mount(tree, tree->path, fd, userns, userns < 0 ? RECURSIVE : 0), "");
-	if (userns >= 0 && S_ISDIR(st.st_mode))
-		attach_mounts_below(tree, userns);
+	if (S_ISDIR(st.st_mode))
+		show_mounts_below(tree, userns);
 	if (userns >= 0 && userns != guest)
 		close(userns);
 	close(fd);

@@ -60,6 +60,12 @@ struct filter_program {
 #define NOTIFY_DIRECTORY 1026
 #define TMPFILE_BIT 020000000
 #define PACKET_LEVEL 263 /* linux/socket.h: SOL_PACKET */
+#define CORE_LIMIT 4 /* asm-generic/resource.h: RLIMIT_CORE */
+#define SET_FILTER 22 /* linux/prctl.h: PR_SET_SECCOMP */
+/* asm/socket.h: SO_ATTACH_FILTER, SO_ATTACH_BPF to SO_ATTACH_REUSEPORT_EBPF */
+#define ATTACH_FILTER 26
+#define ATTACH_PROGRAM 50
+#define ATTACH_REUSEPORT_PROGRAM 52
 /* linux/mman.h, linux/memfd.h, linux/shm.h: of huge pages. */
 #define MAP_HUGE 0x40000
 #define MEMFD_HUGE 4
@@ -85,8 +91,8 @@ static const int denied[] = {
 	SYS_sched_setaffinity, SYS_set_mempolicy, SYS_migrate_pages, SYS_move_pages, 450 /* set_mempolicy_home_node */,
 	/* other sockets */
 	SYS_connect,
-	/* of what the host counts for each user, there are 128 */
-	SYS_inotify_init1,
+	/* of what the host counts for each user, there are 128; of requests that files are read by, 65,536 for all of the host */
+	SYS_inotify_init1, SYS_io_setup,
 	/* clock and names of the host */
 	SYS_settimeofday, SYS_clock_settime, SYS_clock_adjtime, SYS_adjtimex, SYS_sethostname, SYS_setdomainname, SYS_vhangup,
 #ifdef SYS_kexec_file_load
@@ -207,10 +213,19 @@ static void check_sockets(enum filter_kind kind)
 	step(IF_EQUAL, SOCK_SEQPACKET, 0, 1);
 	step(RETURN, ALLOW, 0, 0);
 	step(RETURN, REFUSE(EPERM), 0, 0);
-	/* Rings of packets are memory that no control group counts. */
-	step(IF_EQUAL, SYS_setsockopt, 0, 4);
+	/*
+	 * Rings of packets are memory that no control group counts. So is the machine code of filters, of which the host has a
+	 * fixed amount: without any left nobody but its root can have a system call filter.
+	 */
+	step(IF_EQUAL, SYS_setsockopt, 0, 10);
 	step(LOAD, ARGUMENT(1), 0, 0);
-	step(IF_EQUAL, PACKET_LEVEL, 0, 1);
+	step(IF_EQUAL, PACKET_LEVEL, 6, 0);
+	step(IF_EQUAL, SOL_SOCKET, 1, 0);
+	step(RETURN, ALLOW, 0, 0);
+	step(LOAD, ARGUMENT(2), 0, 0);
+	step(IF_EQUAL, ATTACH_FILTER, 2, 0);
+	step(IF_AT_LEAST, ATTACH_PROGRAM, 0, 2);
+	step(IF_ABOVE, ATTACH_REUSEPORT_PROGRAM, 1, 0);
 	step(RETURN, REFUSE(EPERM), 0, 0);
 	step(RETURN, ALLOW, 0, 0);
 }
@@ -240,6 +255,41 @@ static void check_leases(void)
 	step(LOAD, ARGUMENT(1), 0, 0);
 	step(IF_EQUAL, SET_LEASE, 1, 0);
 	step(IF_EQUAL, NOTIFY_DIRECTORY, 0, 1);
+	step(RETURN, REFUSE(EPERM), 0, 0);
+	step(RETURN, ALLOW, 0, 0);
+}
+
+/*
+ * The machine code of system call filters, of up to 32,768 steps in each process, takes from the same fixed amount as that of
+ * sockets (check_sockets). QEMU makes one for its sandbox, and has few processes.
+ */
+static void check_filters(void)
+{
+	answer_call(SYS_seccomp, REFUSE(EPERM));
+	step(IF_EQUAL, SYS_prctl, 0, 4);
+	step(LOAD, ARGUMENT(0), 0, 0);
+	step(IF_EQUAL, SET_FILTER, 0, 1);
+	step(RETURN, REFUSE(EPERM), 0, 0);
+	step(RETURN, ALLOW, 0, 0);
+}
+
+/* It is 1, which alone keeps a core dump from a program of the host (core(5)); 0 does not. */
+static void check_core_limit(void)
+{
+	step(IF_EQUAL, SYS_setrlimit, 0, 4);
+	step(LOAD, ARGUMENT(0), 0, 0);
+	step(IF_EQUAL, CORE_LIMIT, 0, 1);
+	step(RETURN, REFUSE(EPERM), 0, 0);
+	step(RETURN, ALLOW, 0, 0);
+	/* A null pointer asks for it and changes nothing. */
+	step(IF_EQUAL, SYS_prlimit64, 0, 9);
+	step(LOAD, ARGUMENT(1), 0, 0);
+	step(IF_EQUAL, CORE_LIMIT, 1, 0);
+	step(RETURN, ALLOW, 0, 0);
+	step(LOAD, ARGUMENT(2), 0, 0);
+	step(IF_EQUAL, 0, 0, 2);
+	step(LOAD, ARGUMENT(2) + 4, 0, 0);
+	step(IF_EQUAL, 0, 1, 0);
 	step(RETURN, REFUSE(EPERM), 0, 0);
 	step(RETURN, ALLOW, 0, 0);
 }
@@ -294,7 +344,10 @@ static int install_filter(enum filter_kind kind, struct may may)
 	step(RETURN, REFUSE(EPERM), 0, 0);
 	step(RETURN, ALLOW, 0, 0);
 	check_sockets(kind);
+	if (kind != FILTER_QEMU)
+		check_filters();
 	check_leases();
+	check_core_limit();
 	check_requests();
 	if (!may.set_id)
 		check_modes(listens ? ASK : kind == FILTER_INIT ? ALLOW : REFUSE(EPERM));

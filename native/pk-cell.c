@@ -146,6 +146,10 @@ int main(int argc, char **argv)
 			if (skip_count == SKIPS_MAX)
 				REFUSE("--skip: too many");
 			skips[skip_count++] = argv[at + 1];
+		} else if (strcmp(option, "--cover") == 0) {
+			if (cover_count == SKIPS_MAX)
+				REFUSE("--cover: too many");
+			covers[cover_count++] = argv[at + 1];
 		} else if (strcmp(option, "--memory-files") == 0) {
 			if (memories == (int)(sizeof memory / sizeof *memory))
 				REFUSE("--memory-files: too many");
@@ -161,7 +165,7 @@ int main(int argc, char **argv)
 	}
 	if (at + 1 >= argc || (count != 0) + (subids != NULL) + single != 1)
 		REFUSE("usage: pk-cell --range BASE,COUNT|--subids LIST|--single [--dir DIR [--tree NAME ro|rw plain|mapped|owned "
-		       "EXPECTED PATH] [--skip PATH] [--memory-files NAME,BYTES,INODES,MODE]] -- PROGRAM ARG...");
+		       "EXPECTED PATH] [--skip PATH] [--cover PATH] [--memory-files NAME,BYTES,INODES,MODE]] -- PROGRAM ARG...");
 	for (int i = 0; i < tree_count; i++)
 		check_tree(&trees[i]);
 	if (count == 0)

@@ -219,7 +219,7 @@ int main(int argc, char **argv)
 	struct place place = {NULL, NULL, NULL};
 	struct may may = {0, 0};
 	char *group_list = NULL;
-	struct rlimit none = {0, 0};
+	struct rlimit none = {0, 0}, no_core = {1, 1};
 	int at, no_randomize = 0, filter = -1;
 	uint32_t kept;
 	mode_t mask;
@@ -280,7 +280,8 @@ int main(int argc, char **argv)
 
 	if (no_randomize && personality(ADDR_NO_RANDOMIZE) == -1)
 		fail("personality");
-	if (setrlimit(RLIMIT_CORE, &none) != 0 || setrlimit(RLIMIT_MSGQUEUE, &none) != 0)
+	/* core(5): with 0 a program of the host would still be given what crashes, as root; 1 is for nobody. */
+	if ((setrlimit(RLIMIT_CORE, &no_core) != 0 && setrlimit(RLIMIT_CORE, &none) != 0) || setrlimit(RLIMIT_MSGQUEUE, &none) != 0)
 		fail("core limit");
 	limit("sigpending=" SIGNALS_MOST);
 	if (userns != NULL) {

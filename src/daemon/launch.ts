@@ -10,7 +10,6 @@ import type { Identity } from '../sys/identity.ts';
 import { closedOnTheWay, liesIn } from '../sys/others.ts';
 import type { Layout } from '../sys/paths.ts';
 import { removeTree } from '../sys/remove-tree.ts';
-import { readSmallFile } from '../sys/small-file.ts';
 
 /** As much of the id as names the directory: sockets lie in it, and their paths are limited to 107 bytes. */
 const ID_DIGITS = 12;
@@ -79,7 +78,13 @@ export interface Unmapped {
 
 /** What pk-cell wrote of trees whose owners could not be mapped; none where there was no launch. */
 export function unmappedOf(paths: Layout, id: string): Unmapped[] {
-  return parseUnmapped(readSmallFile(join(kernelDirectory(paths, id), 'unmapped')) ?? '');
+  try {
+    // All of it: a volume comes last, after what may be many mounts of the machine's files.
+    return parseUnmapped(readFileSync(join(kernelDirectory(paths, id), 'unmapped'), 'latin1'));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw asPolykernelError(error, 'reading which owners could not be mapped');
+  }
 }
 
 /** Lines of `NAME ro|rw PATH: REASON`. */

@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync } from 'node:fs';
-import type { Driver, DriverName, Kernel, RootSource, SharedRegion } from '../driver/index.ts';
+import type { Driver, DriverName, Kernel, RootSource, SharedRegion, Source } from '../driver/index.ts';
 import type { KernelImage } from '../image/index.ts';
 import {
   acceptSources,
@@ -68,7 +68,10 @@ export interface SupervisorOptions {
   random: () => number;
   drivers: Drivers;
   resolveImage(name: string): Promise<KernelImage>;
-  prepareRoot(path: string, options: { progress?: (line: string) => void; signal?: AbortSignal }): Promise<RootSource>;
+  prepareRoot(
+    path: string,
+    options: { progress?: (line: string) => void; signal?: AbortSignal; seen?: Source },
+  ): Promise<RootSource>;
   /** Whether kernels can be given other user ids. */
   identities: Identities;
   /** Rotation of workload logs; default 8 MiB. */
@@ -598,8 +601,7 @@ export class Supervisor {
     // Who runs in the foreground is the one who asked, and sees what he may; others see what everybody may.
     if (sources.root === null) return { kind: 'host', mapped: spec.attached && identity.kind === 'range' };
     await checkSource(sources.root);
-    const root = await this.#options.prepareRoot(sources.root.path, { progress, signal });
-    return root.kind !== 'host' && root.path === sources.root.path ? { ...root, ...sources.root } : root;
+    return await this.#options.prepareRoot(sources.root.path, { progress, signal, seen: sources.root });
   }
 
   /** What the last launch could not show with the owners that its kernel has: told, and its ids are nobody else's any more. */

@@ -7,6 +7,8 @@ import { otherPlaces, parseMounts } from './other-mounts.ts';
 
 /** Places of control sockets and of the host kernel's own interfaces. */
 const ALWAYS_HIDDEN = ['/proc', '/sys', '/dev', '/run', '/var/run'];
+/** Of the ids of kernels: src/daemon/id-registry.ts. */
+const REGISTRY_DIRECTORY = '/var/lib/polykernel-ids';
 /** Where everybody may put something. */
 const TEMPORARY = ['/tmp', '/var/tmp'];
 
@@ -33,6 +35,17 @@ export function hostCovers(more: readonly string[] = []): Cover[] {
     if (kind !== undefined) covers.set(path, { path, kind });
   }
   return [...covers.values()];
+}
+
+/** Polykernel's own directories: other kernels' secrets, and the programs that all of them are started with. */
+export function ownPlaces(): string[] {
+  return [home(), cacheDirectory(), REGISTRY_DIRECTORY].flatMap((path) => {
+    try {
+      return [realpathSync(path)];
+    } catch {
+      return [];
+    }
+  });
 }
 
 /** undefined for a mount that another one hides, or that this user cannot reach. */

@@ -75,6 +75,8 @@ export interface JailSpec {
   binds: readonly Bind[];
   root: RootSource;
   volumes: readonly Volume[];
+  /** Directories that are empty in every root and volume that holds them. */
+  own?: readonly string[];
   /** Hidden in a `host` root. */
   covers: readonly Cover[];
   /** Directories shown in a `host` root although they lie below a cover. */
@@ -119,6 +121,7 @@ export function jailArgv(spec: JailSpec): string[] {
     ...identityOptions(spec.identity),
     ...['--dir', spec.directory],
     ...spec.covers.filter(({ kind }) => kind === 'directory').flatMap(({ path }) => ['--skip', path]),
+    ...(spec.own ?? []).flatMap((path) => ['--cover', path]),
     ...[...trees, ...shown].flatMap(treeOptions),
     ...memory.flatMap(({ bytes, inodes, mode }, index) => ['--memory-files', `mem${index},${bytes},${inodes},${mode}`]),
     '--',

@@ -24,7 +24,7 @@ import type {
   SharedRegion,
 } from './driver.ts';
 import { type Bind, jailArgv } from './jail.ts';
-import { hostCovers, libraryBinds } from './jail-host.ts';
+import { hostCovers, libraryBinds, ownPlaces } from './jail-host.ts';
 import { endOfLaunch, ShimKernel } from './kernel.ts';
 import { launchThreads, umlThreads } from './launch-threads.ts';
 import { applyLimits, umlLimits } from './limits.ts';
@@ -290,6 +290,7 @@ export class UmlDriver implements Driver {
       ],
       root: spec.root,
       volumes: spec.volumes,
+      own: ownPlaces(),
       covers: spec.root.kind === 'host' ? hostCovers(spec.hiddenPaths) : [],
       uncovered: spec.shownPaths,
       memoryFiles: [

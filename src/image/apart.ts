@@ -96,7 +96,7 @@ export async function ingestApart(task: IngestTask, options: ApartOptions = {}):
 function start(task: IngestTask, program: string, heapMib: number): ChildProcess {
   const seconds = Math.ceil(INGEST_DEADLINE_MS / 1000);
   // Soft ones: jails below have others, and only root could raise what is final.
-  const limits = [`--data=${DATA_BYTES}:`, `--cpu=${seconds}:`, '--core=0'];
+  const limits = [`--data=${DATA_BYTES}:`, `--cpu=${seconds}:`, '--core=1'];
   const node = nodeCommand(program, [JSON.stringify(task)], [`--max-old-space-size=${heapMib}`]);
   const argv = [...limits, '--', ...node];
   return spawn(toolPath('prlimit').path, argv, {

@@ -8,6 +8,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -73,6 +74,35 @@ async function listed(image: string): Promise<Map<string, string[]>> {
   const lines = stdout.split('\n').map((line) => line.trim().split(/\s+/));
   return new Map(lines.filter((fields) => fields.length > 5).map((fields) => [fields.slice(5).join(' '), fields]));
 }
+
+describe('a root that was given before', () => {
+  const seenAt = (path: string) => {
+    const { uid, ino } = statSync(path);
+    return { path, uid, inode: String(ino) };
+  };
+
+  it.each(['directory', 'image', 'archive'])('is no other %s that a link in its place leads to', async (kind) => {
+    const image = Buffer.alloc(4096);
+    image.write('hsqs');
+    for (const name of ['mine', 'secret']) {
+      if (kind === 'directory') mkdirSync(join(directory, name));
+      else file(name, kind === 'image' ? image : await tar(SAMPLE));
+    }
+    const path = join(directory, 'mine');
+    const seen = seenAt(path);
+    if (kind !== 'archive') expect(await prepareRoot(path, { cache, seen })).toMatchObject(seen);
+    rmSync(path, { recursive: true });
+    symlinkSync('secret', path);
+    await expect(prepareRoot(path, { cache, seen })).rejects.toMatchObject({ code: 'conflict', field: '--rootfs' });
+    expect(left()).toEqual([]);
+  });
+
+  it('is no archive of another owner', async () => {
+    const path = file('mine', await tar(SAMPLE));
+    const seen = { ...seenAt(path), uid: 4711 };
+    await expect(prepareRoot(path, { cache, seen })).rejects.toMatchObject({ code: 'conflict', field: '--rootfs' });
+  });
+});
 
 describe('prepareRoot', () => {
   const packers: [string, (bytes: Buffer) => Buffer | Promise<Buffer>][] = [

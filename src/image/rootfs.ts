@@ -1,9 +1,9 @@
 /** Makes what a person gives as --rootfs into a root a driver can mount. */
 import { createHash } from 'node:crypto';
-import { chmodSync, closeSync, existsSync, fstatSync, mkdirSync, readSync, type Stats } from 'node:fs';
+import { chmodSync, closeSync, existsSync, fstatSync, mkdirSync, readlinkSync, readSync, type Stats } from 'node:fs';
 import { mkdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { RootSource } from '../driver/index.ts';
+import type { RootSource, Source } from '../driver/index.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import { cacheDirectory } from '../sys/paths.ts';
 import { openRegular, readPieces } from '../sys/read-at.ts';
@@ -23,6 +23,8 @@ export interface RootOptions {
   signal?: AbortSignal | undefined;
   /** Default: ROOT_BOUNDS. */
   bounds?: Partial<RootBounds>;
+  /** What was given once: what is opened has to be that, and no link, whatever happens to the path meanwhile. */
+  seen?: Source;
 }
 
 /** The ext4 superblock begins at 1024; its magic is 0xEF53 at 56 from there. */
@@ -41,17 +43,21 @@ export function detectRoot(head: Buffer): RootFormat | undefined {
 
 /**
  * A directory, squashfs or ext4 file is used as it is; a tar file becomes a squashfs in the cache, once per content.
- * Throws `not-found`, `invalid` or `permission` naming --rootfs.
+ * Throws `not-found`, `invalid` or `permission` naming --rootfs, or `conflict` when it is not what was `seen`.
  */
 export async function prepareRoot(given: string, options: RootOptions = {}): Promise<RootSource> {
   const { path, status } = await locate(given);
-  if (status.isDirectory()) return { kind: 'directory', path };
+  const { seen } = options;
+  if (seen !== undefined && path !== seen.path) throw replaced(given);
+  // Whether a directory or an image still is what was seen is looked at again where it is opened for its kernel.
+  if (status.isDirectory()) return { kind: 'directory', ...(seen ?? { path }) };
   const archive = open(path, given);
   if (archive === undefined) throw unusable(given, 'it is neither a directory nor a regular file');
   try {
+    if (seen !== undefined && !isSeen(archive, seen)) throw replaced(given);
     const format = detectRoot(readHead(archive));
     if (format === undefined) throw unusable(given, 'its contents are no tar, squashfs or ext4 image');
-    if (format === 'squashfs' || format === 'ext4') return { kind: format, path };
+    if (format === 'squashfs' || format === 'ext4') return { kind: format, ...(seen ?? { path }) };
     return { kind: 'squashfs', path: await packOnce(archive, path, given, format, options) };
   } catch (error) {
     throw named(error, given);
@@ -79,6 +85,20 @@ async function locate(given: string): Promise<{ path: string; status: Stats }> {
     }
     throw named(cause, given);
   }
+}
+
+/** The path is that of the open file itself: a link that was followed on the way does not show in it. */
+function isSeen(archive: number, { path, uid }: Source): boolean {
+  const isOwners = uid === undefined || fstatSync(archive).uid === uid;
+  return isOwners && readlinkSync(`/proc/self/fd/${archive}`) === path;
+}
+
+function replaced(given: string): PolykernelError {
+  return new PolykernelError('conflict', `--rootfs: ${given} is not what it was when it was given`, {
+    field: '--rootfs',
+    value: given,
+    hint: 'If that is as it should be, remove the instance and create it anew.',
+  });
 }
 
 function readHead(archive: number): Buffer {

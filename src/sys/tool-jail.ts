@@ -51,7 +51,7 @@ export function toolArgv(jail: ToolJail): string[] {
   // Two limits: the first one says by its signal that it was this one, the second is final.
   const cpu = `--cpu=${cpuSeconds}:${cpuSeconds + CPU_GRACE_SECONDS}`;
   return [
-    ...[jail.prlimit, `--as=${memoryBytes}`, `--fsize=${fileBytes}`, cpu, '--core=0', '--nofile=128'],
+    ...[jail.prlimit, `--as=${memoryBytes}`, `--fsize=${fileBytes}`, cpu, '--core=1', '--nofile=128'],
     // Of another user this would count processes that have nothing to do with it.
     ...(root ? [`--nproc=${MAX_PROCESSES}`] : []),
     '--',

@@ -3,7 +3,7 @@ import { nativeBinary } from '../../sys/paths.ts';
 import { findTool, toolPath } from '../../sys/tools.ts';
 import type { LaunchSpec } from '../driver.ts';
 import { type Bind, jailArgv } from '../jail.ts';
-import { hostCovers } from '../jail-host.ts';
+import { hostCovers, ownPlaces } from '../jail-host.ts';
 import { applyLimits, qemuLimits } from '../limits.ts';
 import { launchShim } from '../shim.ts';
 import { JAIL_INITRAMFS, JAIL_KERNEL, type Machine, qemuCommand, type Start } from './command.ts';
@@ -67,6 +67,7 @@ export async function launchQemu(launch: QemuLaunch, signal: AbortSignal): Promi
     binds: [...qemu.binds, ...kernel, ...(kvm === undefined ? [] : [kvm.bind]), ...launch.binds],
     root: spec.root,
     volumes: spec.volumes,
+    own: ownPlaces(),
     covers: spec.root.kind === 'host' ? hostCovers(spec.hiddenPaths) : [],
     uncovered: spec.shownPaths,
     memoryFiles: [{ target: '/dev/shm', bytes: SHM_BYTES, inodes: 16, mode: '1777' }],

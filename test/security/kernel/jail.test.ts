@@ -273,6 +273,41 @@ describe.runIf(isRoot && busybox !== undefined).each(callers)(
       rmSync(tries, { recursive: true });
     });
 
+    it('shows no interface of the host kernel in a root or a volume that holds the whole machine', async () => {
+      const told = await said('for d in root vol0; do $B ls /export/$d/proc /export/$d/sys; $B ls /export/$d; done', {
+        root: { kind: 'directory', path: '/' },
+        volumes: [{ source: '/', target: '/host', readOnly: false }],
+        covers: [],
+      });
+      expect(told).toContain('usr\n');
+      expect(told).not.toMatch(/^(self|kernel)$/m);
+    });
+
+    it('shows what is its own empty in whatever holds it, and where a link stands in its place shows nothing', async () => {
+      const link = join(base, 'link');
+      symlinkSync('hidden', link);
+      const told = await said('$B ls /export/root/hidden; $B ls /export/vol0; $B ls /export/vol0/hidden', {
+        root: { kind: 'directory', path: base },
+        volumes: [{ source: base, target: '/base', readOnly: false }],
+        covers: [],
+        own: [hidden, join(base, 'never made'), link],
+      });
+      rmSync(link);
+      expect(told).toContain('volume\n');
+      expect(told).not.toContain('secret');
+    });
+
+    it('lets QEMU alone make system call filters, whose code takes from what the whole host has', async () => {
+      const change = {
+        binds: [{ source: await probe(), target: '/vmm/probe', access: 'read' as const }],
+        program: ['/vmm/probe', '/export/vol0', 'filters'],
+      };
+      expect((await inside('', { ...change, filter: 'uml' })).stdout).toBe(
+        'seccomp EPERM\nprctl-seccomp EPERM\nprctl ok\n',
+      );
+      expect((await inside('', change)).stdout).toBe('seccomp ok\nprctl-seccomp ok\nprctl ok\n');
+    });
+
     it('uses up little of what the host kernel counts for each user, and nothing of root', async () => {
       const queued = () => Number(/^SigQ:\t(\d+)/m.exec(readFileSync('/proc/self/status', 'utf8'))![1]);
       const before = queued();
