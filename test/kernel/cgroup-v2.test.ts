@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { expect, it } from 'vitest';
 import { QemuDriver } from '../../src/driver/qemu/index.ts';
 import { ImageStore } from '../../src/image/index.ts';
@@ -13,7 +13,11 @@ import { run } from '../../src/sys/process.ts';
 import { collect } from '../collect.ts';
 import { testIdentity } from '../identity.ts';
 
-const FIXTURE = join(import.meta.dirname, '../fixtures/cgroup-v2.ts');
+/** Where a guest finds this checkout and Node: under paths any user may enter, which those of the host may not be. */
+const VOLUMES = [
+  { source: join(import.meta.dirname, '../..'), target: '/checkout', readOnly: true },
+  { source: dirname(process.execPath), target: '/node', readOnly: true },
+];
 
 /** Runs `script` in a guest whose /sys/fs/cgroup is version 2, with `directory` at /fixture, and gives what it printed. */
 async function inGuest(directory: string, script: string): Promise<string> {
@@ -27,7 +31,7 @@ async function inGuest(directory: string, script: string): Promise<string> {
       memoryBytes: 768 * 2 ** 20,
       image: await new ImageStore().resolve('debian:amd64'),
       root: { kind: 'host', mapped: true },
-      volumes: [{ source: directory, target: '/fixture', readOnly: true }],
+      volumes: [{ source: directory, target: '/fixture', readOnly: true }, ...VOLUMES],
       identity: testIdentity,
       placement: undefined,
       housekeepingCpus: undefined,
@@ -54,7 +58,7 @@ async function inGuest(directory: string, script: string): Promise<string> {
 it('takes a CPU away from all other groups, puts a process there, and gives it back', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'pk-v2-'));
   try {
-    const seen = JSON.parse(await inGuest(directory, `exec ${process.execPath} ${FIXTURE}`));
+    const seen = JSON.parse(await inGuest(directory, 'exec /node/node /checkout/test/fixtures/cgroup-v2.ts'));
     expect(seen.notes).toEqual([]);
     // The timer and the cascade of the interrupt controller: nobody can move these.
     for (const { kind, note } of seen.refused) {
@@ -86,9 +90,9 @@ it('bounds processes and memory of a kernel, as root and where a group is delega
     expect(await run(['musl-gcc', '-static', '-Os', '-o', join(directory, 'greedy'), source])).toMatchObject({
       code: 0,
     });
-    const fixture = `${process.execPath} ${join(import.meta.dirname, '../fixtures/limits-v2.ts')}`;
+    const fixture = '/node/node /checkout/test/fixtures/limits-v2.ts';
     const script = [
-      `${fixture}`,
+      fixture,
       // As systemd delegates a group to user@UID.service, whose processes are in groups below it.
       'cd /sys/fs/cgroup && mkdir user && chown 1000 user user/cgroup.procs user/cgroup.subtree_control',
       'mkdir user/daemon && chown 1000 user/daemon user/daemon/cgroup.procs && echo $$ >user/daemon/cgroup.procs',
