@@ -106,7 +106,7 @@ describe('start', () => {
   });
 
   it('refuses a directory that another shim holds', async () => {
-    await sh('sleep 1000');
+    await sh('exec sleep 1000');
     await expect(sh('true')).rejects.toThrow(/another pk-shim/);
     expect(await shimStatus(directory)).toMatchObject({ state: 'running' });
   });
@@ -165,7 +165,7 @@ describe('control line', () => {
   });
 
   it('keeps what the program says while nobody listens', async () => {
-    await sh('echo kept >&3; echo said; sleep 1000');
+    await sh('echo kept >&3; echo said; exec sleep 1000');
     await until(() => statSync(join(directory, 'console.log')).size > 0);
     const control = await connectShim(directory, 'control');
     expect(await heard(control, '\n')).toBe('kept\n');
@@ -202,7 +202,7 @@ describe('control line', () => {
 
 describe('console', () => {
   it('passes output from now on, and input', async () => {
-    await sh('read name; echo hello $name; sleep 1000');
+    await sh('read name; echo hello $name; exec sleep 1000');
     const console = await connectShim(directory, 'console');
     console.write('you\n');
     expect(await heard(console, 'you\n')).toBe('hello you\n');
@@ -238,7 +238,7 @@ describe('kill', () => {
   });
 
   it('of the shim kills the program', async () => {
-    const { pid } = await sh('sleep 1000');
+    const { pid } = await sh('exec sleep 1000');
     process.kill(shimPid(), 'SIGKILL');
     await until(() => processStartTime(pid) === undefined);
     expect(await awaitProgramExit(directory)).toBeUndefined();
@@ -254,14 +254,14 @@ describe('kill', () => {
 
 describe('requests', () => {
   it('are refused when unknown or endless', async () => {
-    await sh('sleep 1000');
+    await sh('exec sleep 1000');
     expect(await askShim(directory, 'dance')).toBe('error unknown request\n');
     expect(await askShim(directory, 'x'.repeat(5000))).toBe('');
     expect(await askShim(directory, 'mconsole')).toBe('error unknown request\n');
   });
 
   it('make room when many clients say nothing', async () => {
-    await sh('sleep 1000');
+    await sh('exec sleep 1000');
     const silent = Array.from({ length: 40 }, () => connect(join(directory, 'shim.sock')));
     await Promise.all(silent.map((socket) => once(socket, 'connect')));
     expect(await shimStatus(directory)).toMatchObject({ state: 'running' });
