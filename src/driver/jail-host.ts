@@ -32,7 +32,7 @@ export function hostCovers(more: readonly string[] = []): Cover[] {
   const places = otherPlaces([...covers.keys()], parseMounts(readFileSync('/proc/self/mountinfo', 'utf8')));
   for (const path of places) {
     const kind = visibleKind(path);
-    if (kind !== undefined) covers.set(path, { path, kind });
+    if (kind !== undefined && !covers.has(path)) covers.set(path, { path, kind });
   }
   return [...covers.values()];
 }
