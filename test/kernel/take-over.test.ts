@@ -62,10 +62,35 @@ describe.each(['uml', 'qemu'])('kernels of %s that da68c8d started', (driver) =>
     [published, balanced] = [await freePort(), await freePort()];
     await old.ok('channel', 'create', channel, '--from', 'host', '--to', names.served);
     const script = `echo before; mkdir -p /run/www; echo ${driver} > /run/www/index.html; exec busybox httpd -f -p 80 -h /run/www`;
-    const options = ['--driver', driver, '--memory', '256M', '--network', 'private', '-p', `${published}:80`];
+    // Its jail enters no directory that only root may enter, as this checkout may lie in one.
+    const options = [
+      '-w',
+      '/',
+      '--driver',
+      driver,
+      '--memory',
+      '256M',
+      '--network',
+      'private',
+      '-p',
+      `${published}:80`,
+    ];
     await old.ok('run', '-d', '--name', names.served, ...options, '--restart', 'always', '--', 'sh', '-c', script);
-    await old.ok('run', '-d', '--name', names.ended, '--driver', driver, '--', 'sh', '-c', 'echo over; exit 7');
-    await old.ok('run', '-d', '--name', names.idle, '--driver', driver, '--', 'sleep', '100000');
+    await old.ok(
+      'run',
+      '-d',
+      '--name',
+      names.ended,
+      '-w',
+      '/',
+      '--driver',
+      driver,
+      '--',
+      'sh',
+      '-c',
+      'echo over; exit 7',
+    );
+    await old.ok('run', '-d', '--name', names.idle, '-w', '/', '--driver', driver, '--', 'sleep', '100000');
     expect(await old.ok('wait', names.ended)).toContain('7');
     if (isRoot) await old.ok('service', 'create', service, '--port', `${balanced}`, '--target', `${names.served}:80`);
     expect((await old.pk(['channel', 'send', channel], 'sent before\n')).code).toBe(0);
