@@ -111,7 +111,7 @@ static void become_root_inside(char *mappers)
 
 			if (item == NULL)
 				REFUSE("--subids: UIDMAP,GIDMAP,UID,COUNT,GID,COUNT are wanted");
-			ids[i] = number("--subids", item);
+			ids[i] = number("--subids", item, UINT32_MAX);
 		}
 		close(go[1]);
 		if (read(go[0], &byte, 1) != 1)

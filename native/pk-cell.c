@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
-#include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,10 +18,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static void fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
-static unsigned long number(const char *what, const char *text);
+#define PROGRAM "pk-cell"
+#include "fail.h"
+
 static void write_text(const char *path, const char *text);
-#define REFUSE(...) (errno = 0, fail(__VA_ARGS__))
 
 #include "cell-trees.h"
 
@@ -29,33 +29,6 @@ static void write_text(const char *path, const char *text);
 #define STARTER_FD 65
 #define SYS_pidfd_open_call 434
 #define REPORT "unmapped"
-
-static void fail(const char *format, ...)
-{
-	va_list list;
-	int error = errno;
-
-	fputs("pk-cell: ", stderr);
-	va_start(list, format);
-	vfprintf(stderr, format, list);
-	va_end(list);
-	if (error)
-		fprintf(stderr, ": %s", strerror(error));
-	fputc('\n', stderr);
-	exit(125);
-}
-
-static unsigned long number(const char *what, const char *text)
-{
-	char *end;
-	unsigned long value;
-
-	errno = 0;
-	value = strtoul(text, &end, 10);
-	if (end == text || *end != 0 || errno != 0 || *text == '-' || value > 0xffffffffu)
-		REFUSE("%s: %s is not a number up to 4294967295", what, text);
-	return value;
-}
 
 static void write_text(const char *path, const char *text)
 {
@@ -117,8 +90,8 @@ static void parse_range(char *text)
 	if (comma == NULL)
 		REFUSE("--range: BASE,COUNT are wanted");
 	*comma = 0;
-	base = number("--range", text);
-	count = number("--range", comma + 1);
+	base = number("--range", text, UINT32_MAX);
+	count = number("--range", comma + 1, UINT32_MAX);
 	if (base == 0 || count == 0 || base + count > 0xffffffffu)
 		REFUSE("--range: these ids cannot be a guest's");
 }

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <grp.h>
 #include <sched.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -22,7 +21,8 @@
 
 #include "numbers.h"
 
-static void fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
+#define PROGRAM "pk-jail"
+#include "fail.h"
 
 #include "jail-init.h"
 
@@ -36,35 +36,6 @@ static void fail(const char *format, ...) __attribute__((noreturn, format(printf
 #define MPOL_BIND_MODE 2 /* linux/mempolicy.h */
 /* linux/securebits.h: NOROOT, NO_SETUID_FIXUP, KEEP_CAPS never, each locked */
 #define SECURE_BITS 0x2f
-
-static void fail(const char *format, ...)
-{
-	va_list list;
-	int error = errno;
-
-	fputs("pk-jail: ", stderr);
-	va_start(list, format);
-	vfprintf(stderr, format, list);
-	va_end(list);
-	if (error)
-		fprintf(stderr, ": %s", strerror(error));
-	fputc('\n', stderr);
-	exit(125);
-}
-
-static unsigned long number(const char *option, const char *text, unsigned long most)
-{
-	char *end;
-	unsigned long value;
-
-	errno = 0;
-	value = strtoul(text, &end, 10);
-	if (end == text || *end != 0 || errno != 0 || value > most || *text == '-') {
-		errno = 0;
-		fail("%s: %s is not a number up to %lu", option, text, most);
-	}
-	return value;
-}
 
 static void pin(const char *list)
 {
