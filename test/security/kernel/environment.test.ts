@@ -35,21 +35,8 @@ describe('environments', () => {
     sandbox = await Sandbox.create({ SECRET, NODE_OPTIONS: '--no-warnings', LD_DEBUG_OUTPUT: SECRET });
     for (const [name, driver] of Object.entries({ web: 'uml', vm: 'qemu' })) {
       const options = ['--driver', driver, '--memory', '256M', '-p', `${await freePort()}:80`];
-      await sandbox.ok(
-        'run',
-        '-d',
-        '--name',
-        name,
-        ...options,
-        '--',
-        'busybox',
-        'httpd',
-        '-f',
-        '-p',
-        '80',
-        '-h',
-        '/etc',
-      );
+      const serve = ['busybox', 'httpd', '-f', '-p', '80', '-h', '/etc'];
+      await sandbox.ok('run', '-d', '--name', name, ...options, '--', ...serve);
     }
     await sandbox.ok('channel', 'create', 'orders', '--from', 'web', '--to', 'vm', '--size', '64K');
     await sandbox.ok('service', 'create', 'api', '--port', String(await freePort()), '--target', 'web,vm:80');

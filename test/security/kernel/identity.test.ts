@@ -252,39 +252,16 @@ describe.runIf(isRoot && canHaveSubids).each(daemons)('kernels of $daemon', (row
       const ram = join(volume, 'in\nside');
       mkdirSync(ram, { recursive: true });
       execFileSync('mount', ['-t', 'ramfs', 'pk-test', ram]);
+      const shown = ['--driver', 'uml', '-v', `${volume}:/data`, '--', 'sleep', '1000'];
       try {
         chmodSync(ram, 0o777);
-        await sandbox.ok(
-          'run',
-          '-d',
-          '--name',
-          'plain',
-          '--driver',
-          'uml',
-          '-v',
-          `${volume}:/data`,
-          '--',
-          'sleep',
-          '1000',
-        );
+        await sandbox.ok('run', '-d', '--name', 'plain', ...shown);
         await sandbox.ok('exec', 'plain', '--', 'touch', '/data/in\nside/left');
         await told('unmapped', volume);
         const left = statSync(join(ram, 'left')).uid;
         expect(left).toBeGreaterThanOrEqual(FIRST_RANGE);
         await sandbox.ok('rm', '-f', 'plain');
-        await sandbox.ok(
-          'run',
-          '-d',
-          '--name',
-          'next',
-          '--driver',
-          'uml',
-          '-v',
-          `${volume}:/data`,
-          '--',
-          'sleep',
-          '1000',
-        );
+        await sandbox.ok('run', '-d', '--name', 'next', ...shown);
         await sandbox.ok('exec', 'next', '--', 'touch', '/data/in\nside/other');
         expect(statSync(join(ram, 'other')).uid).not.toBe(left);
         await sandbox.ok('rm', '-f', 'next');
