@@ -21,6 +21,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -39,6 +40,10 @@
 #define CLIENTS 32
 /* How long what the program left behind may go on after its end, and how long its last words may take. */
 #define DRAIN_MS 1000
+#define JOINS_MAX 4
+/* From linux/sched.h and unistd.h, which musl lacks. */
+#define CLONE3 435
+#define CLONE_INTO_GROUP 0x200000000ull
 
 /* One end of a socket pair with the program, and at most one client that holds it. */
 struct relay {
@@ -63,8 +68,8 @@ static long log_bytes = 1 << 20, log_size;
 static pid_t program;
 static int ended, status;
 static int64_t end_deadline;
-/* Files of control groups that the program writes itself into. */
-static int joins[4], join_count;
+/* Files of control groups that the program writes itself into; the version 2 group that it is born in. */
+static int joins[JOINS_MAX], join_count, group = -1;
 
 static int64_t now_ms(void)
 {
@@ -489,6 +494,30 @@ static void listen_here(void)
 		die("shim.sock");
 }
 
+/*
+ * fork(), with the child in the version 2 control group whose directory is open as `directory`, as clone3(2) has it: to move
+ * a process later, the kernel first waits until no CPU is amid a fork or an exit, some 10 ms.
+ */
+static pid_t fork_into(int directory)
+{
+	/* struct clone_args of linux/sched.h: flags, pidfd, child_tid, parent_tid, exit_signal, ..., cgroup. */
+	uint64_t arguments[11] = {CLONE_INTO_GROUP, [4] = SIGCHLD, [10] = (uint64_t)directory};
+	pid_t child;
+	int file;
+
+	if (directory < 0)
+		return fork();
+	child = (pid_t)syscall(CLONE3, arguments, sizeof arguments);
+	if (child >= 0 || (errno != ENOSYS && errno != E2BIG && errno != EINVAL))
+		return child;
+	/* Before Linux 5.7. */
+	file = openat(directory, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+	if (file < 0 || join_count == JOINS_MAX)
+		return -1;
+	joins[join_count++] = file;
+	return fork();
+}
+
 static void start_program(char **argv, const int *passed, int count, mode_t mask)
 {
 	int theirs[3], failure[2], report, error = 0, i;
@@ -502,7 +531,7 @@ static void start_program(char **argv, const int *passed, int count, mode_t mask
 	if (pipe2(failure, O_CLOEXEC) != 0 || (report = fcntl(failure[1], F_DUPFD_CLOEXEC, 64)) < 0)
 		die("pipe");
 	close(failure[1]);
-	program = fork();
+	program = fork_into(group);
 	if (program < 0)
 		die("fork");
 	if (program == 0) {
@@ -536,6 +565,8 @@ static void start_program(char **argv, const int *passed, int count, mode_t mask
 		close(passed[i]);
 	for (i = 0; i < join_count; i++)
 		close(joins[i]);
+	if (group >= 0)
+		close(group);
 	if (read(failure[0], &error, sizeof error) == sizeof error) {
 		unlink("shim.sock"), unlink("shim.pid"), unlink("exit.new");
 		errno = error;
@@ -544,10 +575,26 @@ static void start_program(char **argv, const int *passed, int count, mode_t mask
 	close(failure[0]);
 }
 
+/* A directory is a version 2 group, a file takes the thread that writes 0 into it. Above the numbers that the program gets. */
+static void open_group(const char *path)
+{
+	int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int file = directory >= 0 ? directory : open(path, O_WRONLY | O_CLOEXEC);
+	int high = file < 0 ? -1 : fcntl(file, F_DUPFD_CLOEXEC, 64);
+
+	if (high < 0 || (directory >= 0 && group >= 0))
+		die("--join %s", path);
+	close(file);
+	if (directory >= 0)
+		group = high;
+	else
+		joins[join_count++] = high;
+}
+
 int main(int argc, char **argv)
 {
-	int passed[PASSED_MAX], count = 0, at, null;
-	const char *directory = NULL, *groups[sizeof joins / sizeof *joins];
+	int passed[PASSED_MAX], count = 0, at, null, to_join = 0;
+	const char *directory = NULL, *joined[JOINS_MAX];
 	char *end, *packet = NULL, *save = NULL;
 	sigset_t child;
 	mode_t mask;
@@ -574,28 +621,22 @@ int main(int argc, char **argv)
 		} else if (strcmp(argv[at], "--packet") == 0) {
 			packet = argv[at + 1];
 		} else if (strcmp(argv[at], "--join") == 0) {
-			if (join_count == sizeof joins / sizeof *joins)
+			if (to_join == JOINS_MAX)
 				die("--join: too many");
-			groups[join_count++] = argv[at + 1];
+			joined[to_join++] = argv[at + 1];
 		} else {
 			die("unknown option %s", argv[at]);
 		}
 	}
 	errno = 0;
 	if (directory == NULL || at + 1 >= argc)
-		die("usage: pk-shim --dir DIR [--log-bytes N] [--cpus LIST] [--fds LIST] [--packet NAMESPACE,INTERFACE,PEER] [--join FILE].. -- PROGRAM ARG...");
+		die("usage: pk-shim --dir DIR [--log-bytes N] [--cpus LIST] [--fds LIST] [--packet NAMESPACE,INTERFACE,PEER] [--join PATH].. -- PROGRAM ARG...");
 	if (chdir(directory) != 0)
 		die("%s", directory);
 	setsid(); /* fails when the caller has done it already */
 	close_inherited(passed, count);
-	/* Above the numbers that the program gets. */
-	for (int i = 0; i < join_count; i++) {
-		int file = open(groups[i], O_WRONLY | O_CLOEXEC);
-
-		if (file < 0 || (joins[i] = fcntl(file, F_DUPFD_CLOEXEC, 64)) < 0)
-			die("--join %s", groups[i]);
-		close(file);
-	}
+	for (int i = 0; i < to_join; i++)
+		open_group(joined[i]);
 	if (packet != NULL) {
 		char *namespace = strtok_r(packet, ",", &save), *interface = strtok_r(NULL, ",", &save);
 		char *peer = strtok_r(NULL, ",", &save);

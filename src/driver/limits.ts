@@ -68,7 +68,7 @@ export function qemuLimits(spec: Request & Pick<LaunchSpec, 'cpus'>): KernelLimi
 }
 
 /**
- * Makes the control groups of a launch and gives what its jail needs: files that its first process joins, resource limits by
+ * Makes the control groups of a launch and gives what its jail needs: where its first process joins, resource limits by
  * name. `ownCpus`: its threads belong in the pool's groups, which version 2 keeps apart from groups that bound memory.
  * Throws `permission` or `internal`; what was made is then removed by removeLimits().
  */
@@ -84,7 +84,7 @@ export function applyLimits(
   const joined = groups.filter(({ version }) => version === 1 || !ownCpus);
   const counted = joined.some(({ controllers }) => controllers.includes('pids'));
   return {
-    joins: host.joinFiles(joined),
+    joins: host.joinPaths(joined),
     rlimits: {
       nofile: limits.openFiles,
       data: limits.dataBytes,

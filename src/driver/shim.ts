@@ -37,7 +37,7 @@ export interface ShimLaunch {
   packet?: NetworkPort | undefined;
   /** Host CPUs of the shim, and of its program until that chooses others; undefined = those of this process. */
   cpus?: readonly number[] | undefined;
-  /** Files of control groups that the program joins before it runs; at most 4. */
+  /** Control groups in which the program starts, as LimitGroups.joinPaths() gives them; at most 4. */
   joins?: readonly string[];
   /** The console log is rotated at this size. */
   logBytes?: number;

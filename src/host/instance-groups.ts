@@ -69,11 +69,11 @@ export class InstanceGroups {
     }
   }
 
-  /** Files into which a process writes itself to join with all its threads. */
+  /** Files into which a process of one thread writes itself to join. */
   joinFiles(id: string): string[] {
     return this.#hierarchies()
       .filter(({ parent }) => this.#exists(`${parent}/${id}`))
-      .map(({ parent }) => `${parent}/${id}/cgroup.procs`);
+      .map(({ version, parent }) => `${parent}/${id}/${version === 1 ? 'tasks' : 'cgroup.procs'}`);
   }
 
   /** Moves threads into the group. Those that have ended are passed over. Throws as set(). */

@@ -83,9 +83,9 @@ export class LimitGroups {
     }
   }
 
-  /** Files into which a process writes itself to join. */
-  joinFiles(groups: readonly LimitGroup[]): string[] {
-    return groups.map(({ path }) => `${path}/cgroup.procs`);
+  /** What pk-shim takes to have its program start in them. In version 1 a single thread joins without a wait for all CPUs. */
+  joinPaths(groups: readonly LimitGroup[]): string[] {
+    return groups.map(({ version, path }) => (version === 1 ? `${path}/tasks` : path));
   }
 
   /** Moves processes there with all their threads. Those that have ended are passed over. Throws as set(). */

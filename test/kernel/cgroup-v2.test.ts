@@ -3,12 +3,13 @@
  * kernel is a guest of ours with two CPUs, in which Node runs our own code.
  */
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { expect, it } from 'vitest';
 import { QemuDriver } from '../../src/driver/qemu/index.ts';
 import { ImageStore } from '../../src/image/index.ts';
+import { nativeBinary } from '../../src/sys/paths.ts';
 import { run } from '../../src/sys/process.ts';
 import { collect } from '../collect.ts';
 import { testIdentity } from '../identity.ts';
@@ -90,6 +91,8 @@ it('bounds processes and memory of a kernel, as root and where a group is delega
     expect(await run(['musl-gcc', '-static', '-Os', '-o', join(directory, 'greedy'), source])).toMatchObject({
       code: 0,
     });
+    await mkdir(join(directory, 'native'));
+    await copyFile(nativeBinary('pk-shim'), join(directory, 'native/pk-shim'));
     const fixture = '/node/node /checkout/test/fixtures/limits-v2.ts';
     const script = [
       fixture,
