@@ -9,6 +9,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { qemuCommand } from '../src/driver/qemu/command.ts';
+import { tscKhz } from '../src/driver/qemu/host-clock.ts';
 import { UML_INITRAMFS, UML_KERNEL, umlCommand } from '../src/driver/uml-command.ts';
 import { LpjCache } from '../src/driver/uml-lpj.ts';
 import type { KernelImage } from '../src/image/index.ts';
@@ -44,6 +45,7 @@ export async function rawQemu(image: KernelImage, program: string): Promise<numb
   const words = qemuCommand({
     program,
     accelerator: 'tcg',
+    tscKhz: await tscKhz(join(cacheDirectory(), 'host-clock.json')),
     cpus: 1,
     memoryBytes: MEMORY_BYTES,
     start: 'boot',

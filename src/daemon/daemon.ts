@@ -131,6 +131,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     journal,
     samplesPerSecond: options.samplesPerSecond ?? 2,
   });
+  const identities = options.identities ?? (await identitiesOf(home));
   const supervisor: Supervisor = new Supervisor({
     network,
     kernelUp({ id, spec: { name } }, kernel, regions, adopted) {
@@ -149,7 +150,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     drivers,
     resolveImage: (name) => options.images.resolve(name),
     prepareRoot: options.prepareRoot,
-    identities: options.identities ?? (await identitiesOf(home)),
+    identities,
     logBytes: options.logBytes,
   });
   const ending = new AbortController();
@@ -192,6 +193,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
       services.close();
       channels.close();
       store.close();
+      identities.close();
       rmSync(paths.socket, { force: true });
       forgetHolder(paths);
     })();
@@ -230,6 +232,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
       services.close();
       channels.close();
       store.close(false);
+      identities.close();
       await release();
     })();
     return closing;

@@ -51,6 +51,14 @@ it('gives a range out again, but never one whose ids may be on files', () => {
   expect(start(ids.take('d'))).not.toBe(first);
 });
 
+it('goes on in the same file as others when somebody has removed it', () => {
+  const [one, other] = [registry('/one'), registry('/other')];
+  one.take('a');
+  rmSync(join(directory, 'private'), { recursive: true });
+  expect(start(other.take('a'))).toBe(FIRST);
+  expect(start(one.take('b'))).toBe(FIRST + RANGE_IDS);
+});
+
 it('passes over what others have, and what this system cannot map', () => {
   const taken = () => [
     { start: FIRST + 10, count: 1 },

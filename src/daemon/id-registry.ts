@@ -6,7 +6,7 @@
  * - A range whose ids may have been left on files is never given out again.
  * - No range meets ids that users of the machine have been given (/etc/subuid, /etc/subgid), or that this system cannot map.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
@@ -33,6 +33,9 @@ export interface IdRegistryOptions {
 export class IdRegistry implements Identities {
   readonly #home: string;
   readonly #options: Required<IdRegistryOptions>;
+  /** Starts of the ranges that this daemon's kernels have, by instance: nobody else changes these. */
+  readonly #held = new Map<string, number>();
+  #open: { database: DatabaseSync; inode: number } | undefined;
 
   /** `home`: the state directory of the daemon that asks. */
   constructor(home: string, options: IdRegistryOptions = {}) {
@@ -47,28 +50,28 @@ export class IdRegistry implements Identities {
   }
 
   take(id: string): Identity {
-    return this.#write((database) => {
-      const mine = database.prepare('SELECT start FROM ranges WHERE home = ? AND instance = ?').get(this.#home, id);
-      if (mine !== undefined) return { kind: 'range', start: Number(mine.start), count: RANGE_IDS };
-      const start = this.#free(database);
-      database.prepare('INSERT INTO ranges (start, home, instance) VALUES (?, ?, ?)').run(start, this.#home, id);
-      return { kind: 'range', start, count: RANGE_IDS };
-    });
+    const start = this.#held.get(id) ?? this.#write((database) => this.#startOf(database, id));
+    this.#held.set(id, start);
+    return { kind: 'range', start, count: RANGE_IDS };
   }
 
   release(id: string): void {
+    this.#held.delete(id);
     this.#write((database) => forget(database, this.#home, id));
   }
 
+  /** On the disk when this returns, unlike the rest: after a loss of power no kernel has a range, but files have owners. */
   spend(id: string): void {
-    this.#write((database) =>
-      database.prepare('UPDATE ranges SET spent = 1 WHERE home = ? AND instance = ?').run(this.#home, id),
+    this.#write(
+      (database) => database.prepare('UPDATE ranges SET spent = 1 WHERE home = ? AND instance = ?').run(this.#home, id),
+      'FULL',
     );
   }
 
   /** Also what state directories had that are not there any more, once none of their kernels runs. */
   releaseAllBut(ids: ReadonlySet<string>): void {
     const inUse = this.#options.inUse();
+    for (const id of this.#held.keys()) if (!ids.has(id)) this.#held.delete(id);
     this.#write((database) => {
       for (const row of database.prepare("SELECT start, home, instance FROM ranges WHERE instance <> ''").all()) {
         const [home, instance] = [String(row.home), String(row.instance)];
@@ -76,6 +79,14 @@ export class IdRegistry implements Identities {
         if (isGone && !inUse.has(Number(row.start))) forget(database, home, instance);
       }
     });
+  }
+
+  #startOf(database: DatabaseSync, id: string): number {
+    const mine = database.prepare('SELECT start FROM ranges WHERE home = ? AND instance = ?').get(this.#home, id);
+    if (mine !== undefined) return Number(mine.start);
+    const start = this.#free(database);
+    database.prepare('INSERT INTO ranges (start, home, instance) VALUES (?, ?, ?)').run(start, this.#home, id);
+    return start;
   }
 
   /** Throws `unavailable` when there is none. */
@@ -98,30 +109,47 @@ export class IdRegistry implements Identities {
     });
   }
 
-  /** Opened for each use: several daemons share it, and it is used a few times a minute. */
-  #write<T>(action: (database: DatabaseSync) => T): T {
-    const { file } = this.#options;
+  #write<T>(action: (database: DatabaseSync) => T, synchronous: 'NORMAL' | 'FULL' = 'NORMAL'): T {
     let database: DatabaseSync | undefined;
-    const mask = process.umask(0o077);
     try {
-      mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-      database = new DatabaseSync(file);
-      database.exec(`PRAGMA busy_timeout = ${BUSY_MS}; PRAGMA journal_mode = TRUNCATE`);
-      database.exec(
-        `BEGIN IMMEDIATE; CREATE TABLE IF NOT EXISTS ranges
-           (start INTEGER PRIMARY KEY, home TEXT NOT NULL, instance TEXT NOT NULL, spent INTEGER NOT NULL DEFAULT 0) STRICT`,
-      );
+      database = this.#database();
+      database.exec(`PRAGMA synchronous = ${synchronous}; BEGIN IMMEDIATE`);
       const result = action(database);
       database.exec('COMMIT');
       return result;
     } catch (error) {
-      throw asPolykernelError(error, `using the registry of user ids, ${file}`);
-    } finally {
-      process.umask(mask);
-      database?.close();
+      if (database?.isTransaction) database.exec('ROLLBACK');
+      throw asPolykernelError(error, `using the registry of user ids, ${this.#options.file}`);
     }
   }
+
+  /** Stays open, but is opened anew when it is another file by now, so that all daemons have the same. */
+  #database(): DatabaseSync {
+    const { file } = this.#options;
+    if (this.#open !== undefined && this.#open.inode === inodeOf(file)) return this.#open.database;
+    this.close();
+    const mask = process.umask(0o077);
+    try {
+      mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+      const database = new DatabaseSync(file, { timeout: BUSY_MS });
+      database.exec(
+        `PRAGMA journal_mode = WAL; CREATE TABLE IF NOT EXISTS ranges
+           (start INTEGER PRIMARY KEY, home TEXT NOT NULL, instance TEXT NOT NULL, spent INTEGER NOT NULL DEFAULT 0) STRICT`,
+      );
+      this.#open = { database, inode: inodeOf(file) ?? 0 };
+      return database;
+    } finally {
+      process.umask(mask);
+    }
+  }
+
+  close(): void {
+    this.#open?.database.close();
+    this.#open = undefined;
+  }
 }
+
+const inodeOf = (file: string): number | undefined => statSync(file, { throwIfNoEntry: false })?.ino;
 
 /** A spent range stays, as nobody's. */
 function forget(database: DatabaseSync, home: string, instance: string): void {

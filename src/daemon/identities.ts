@@ -14,6 +14,8 @@ export interface Identities {
   spend(id: string): void;
   /** Gives back what no instance of this state directory has. */
   releaseAllBut(ids: ReadonlySet<string>): void;
+  /** Lets go of its files; another use opens them again. */
+  close(): void;
 }
 
 /** The same for all: nothing is handed out. */
@@ -22,6 +24,7 @@ export const oneForAll = (identity: Identity): Identities => ({
   release: () => {},
   spend: () => {},
   releaseAllBut: () => {},
+  close: () => {},
 });
 
 /** Those of the daemon of `home`, as it is run by this user. */

@@ -94,7 +94,8 @@ export type NativeProgram =
   | 'pk-ring'
   | 'pk-forward'
   | 'pk-enter'
-  | 'pk-netns';
+  | 'pk-netns'
+  | 'pk-tsc';
 
 /** Where set-up puts a compiled program; it need not exist. */
 export function nativePath(name: NativeProgram, cache: string = cacheDirectory()): string {

@@ -3,15 +3,15 @@
  * gets anywhere. So a tiny guest (probe-firmware.ts) is run once per boot of the host, against a deadline.
  */
 import { accessSync, constants, existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { PolykernelError } from '../../sys/errors.ts';
 import { run } from '../../sys/process.ts';
 import type { Accelerator } from './command.ts';
+import { oncePerBoot } from './once-per-boot.ts';
 import { DEBUG_PORT, probeFirmware, SUCCESS_STATUS } from './probe-firmware.ts';
-import { hostBootId, type QemuProgram } from './program.ts';
-import { isRecord } from './qmp.ts';
+import type { QemuProgram } from './program.ts';
 
 const KVM = '/dev/kvm';
 const DEADLINE_MS = 3000;
@@ -33,14 +33,7 @@ export async function chooseAccelerator(
   } catch {
     return tcg(`this user may not open ${KVM} (a member of its group may)`);
   }
-  const identity = `${qemu.version}; host boot ${hostBootId()}`;
-  const known = await readResult(cache, identity);
-  if (known !== undefined) return known;
-  const choice = await tryKvm(qemu, signal);
-  await keepResult(cache, identity, choice).catch(() => {
-    // Not kept: the next process tries again.
-  });
-  return choice;
+  return await oncePerBoot(cache, qemu.version, readChoice, () => tryKvm(qemu, signal));
 }
 
 const tcg = (reason: string): AcceleratorChoice => ({
@@ -69,20 +62,7 @@ async function tryKvm(qemu: QemuProgram, signal?: AbortSignal): Promise<Accelera
   }
 }
 
-async function readResult(path: string, identity: string): Promise<AcceleratorChoice | undefined> {
-  try {
-    const kept: unknown = JSON.parse(await readFile(path, 'utf8'));
-    if (!isRecord(kept) || kept.identity !== identity || typeof kept.reason !== 'string') return undefined;
-    if (kept.accelerator !== 'kvm' && kept.accelerator !== 'tcg') return undefined;
-    return { accelerator: kept.accelerator, reason: kept.reason };
-  } catch {
-    return undefined;
-  }
-}
-
-async function keepResult(path: string, identity: string, choice: AcceleratorChoice): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
-  const temporary = `${path}.${process.pid}.tmp`;
-  await writeFile(temporary, JSON.stringify({ identity, ...choice }));
-  await rename(temporary, path);
+function readChoice({ accelerator, reason }: Record<string, unknown>): AcceleratorChoice | undefined {
+  if (typeof reason !== 'string' || (accelerator !== 'kvm' && accelerator !== 'tcg')) return undefined;
+  return { accelerator, reason };
 }

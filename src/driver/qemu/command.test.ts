@@ -2,7 +2,14 @@ import { describe, expect, it } from 'vitest';
 import { type CommandSpec, kernelCommandLine, qemuCommand } from './command.ts';
 
 const spec = (change: Partial<CommandSpec> = {}): CommandSpec => ({
-  ...{ program: '/usr/bin/qemu', accelerator: 'tcg', cpus: 2, memoryBytes: 256 * 2 ** 20, start: 'boot' },
+  ...{
+    program: '/usr/bin/qemu',
+    accelerator: 'tcg',
+    tscKhz: 2_600_000,
+    cpus: 2,
+    memoryBytes: 256 * 2 ** 20,
+    start: 'boot',
+  },
   ...{ rootImage: false, hugePageBytes: null, ...change },
 });
 const optionOf = (argv: readonly string[], option: string) => argv[argv.indexOf(option) + 1];
@@ -48,8 +55,14 @@ describe('qemuCommand', () => {
 
 describe('kernelCommandLine', () => {
   it('keeps the protections of the kernel where a real processor runs it', () => {
-    expect(kernelCommandLine('tcg')).toContain('mitigations=off');
-    for (const word of ['mitigations', 'rodata', 'lpj', 'tsc_early_khz'])
-      expect(kernelCommandLine('kvm')).not.toContain(word);
+    expect(kernelCommandLine(spec())).toContain('mitigations=off');
+    for (const word of ['mitigations', 'rodata', 'tsc_early_khz'])
+      expect(kernelCommandLine(spec({ accelerator: 'kvm' }))).not.toContain(word);
+  });
+
+  it('tells an emulated kernel the rate of the counter of this host, or lets it find a clock where that is of no use', () => {
+    expect(kernelCommandLine(spec({ tscKhz: 2_596_000 }))).toContain('tsc=reliable');
+    expect(kernelCommandLine(spec({ tscKhz: 2_596_000 }))).toContain('tsc_early_khz=2596000');
+    expect(kernelCommandLine(spec({ tscKhz: null }))).not.toContain('tsc');
   });
 });

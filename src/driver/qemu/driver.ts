@@ -27,6 +27,7 @@ import { type AcceleratorChoice, chooseAccelerator } from './accelerator.ts';
 import { abandonTemplate, buildTemplate } from './build-template.ts';
 import { type Accelerator, JAIL_RAM, type Machine } from './command.ts';
 import { guestModules, guestRoot } from './guest-root.ts';
+import { tscKhz } from './host-clock.ts';
 import { QemuKernel } from './kernel.ts';
 import { FIRST_FD, launchQemu, type QemuLaunch } from './launch.ts';
 import { loadState } from './migration.ts';
@@ -67,6 +68,7 @@ export class QemuDriver implements Driver {
   #program: Promise<QemuProgram> | undefined;
   #choice: Promise<AcceleratorChoice> | undefined;
   #accelerator: Accelerator = 'tcg';
+  #tscKhz: Promise<number | null> | undefined;
 
   constructor(options: QemuDriverOptions = {}) {
     this.#cache = options.cache ?? cacheDirectory();
@@ -83,7 +85,7 @@ export class QemuDriver implements Driver {
       return { available: false, reason: 'bubblewrap (bwrap) is missing', hint: toolHint('bwrap') };
     }
     try {
-      for (const name of ['pk-shim', 'pk-cell', 'pk-jail', 'pk-ram.so'] as const) nativeBinary(name);
+      for (const name of ['pk-shim', 'pk-cell', 'pk-jail', 'pk-ram.so', 'pk-tsc'] as const) nativeBinary(name);
       await this.#templates.sweep();
       const { accelerator, reason } = await this.#chosen(signal);
       return { available: true, reason, accelerator };
@@ -195,10 +197,19 @@ export class QemuDriver implements Driver {
     return choice;
   }
 
+  #hostClock(signal?: AbortSignal): Promise<number | null> {
+    this.#tscKhz ??= tscKhz(join(this.#cache, 'host-clock.json'), signal).catch((error) => {
+      this.#tscKhz = undefined;
+      throw error;
+    });
+    return this.#tscKhz;
+  }
+
   async #context(spec: Pick<LaunchSpec, 'cpus' | 'memoryBytes'>, signal: AbortSignal): Promise<Context> {
     const [qemu, { accelerator }] = await Promise.all([this.#qemu(), this.#chosen(signal)]);
     const memoryBytes = Math.floor(spec.memoryBytes / MIB) * MIB;
-    return { qemu, machine: { accelerator, cpus: spec.cpus, memoryBytes } };
+    const tscKhz = accelerator === 'tcg' ? await this.#hostClock(signal) : null;
+    return { qemu, machine: { accelerator, tscKhz, cpus: spec.cpus, memoryBytes } };
   }
 
   /** A clone, or undefined when that is not possible and the kernel has to be booted. */

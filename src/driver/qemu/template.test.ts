@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type TemplateKey, TemplateStore, templateKey } from './template.ts';
 
 const facts: TemplateKey = {
-  ...{ imageDigest: 'i', qemuVersion: 'q', accelerator: 'tcg', cpus: 1, memoryBytes: 256 * 2 ** 20 },
+  ...{ imageDigest: 'i', qemuVersion: 'q', accelerator: 'tcg', tscKhz: 2_600_000, cpus: 1, memoryBytes: 256 * 2 ** 20 },
 };
 const key = (cpus: number) => templateKey({ ...facts, cpus });
 
@@ -16,6 +16,7 @@ describe('templateKey', () => {
       { imageDigest: 'j' },
       { qemuVersion: 'r' },
       { accelerator: 'kvm' },
+      { tscKhz: 2_601_000 },
       { cpus: 2 },
       { memoryBytes: 2 ** 30 },
     ];

@@ -41,15 +41,7 @@ const SWEEP_PATIENCE_MS = 100;
 /** Names what a template depends on: kernel, QEMU, processor and memory, and the command line. */
 export function templateKey(key: TemplateKey): string {
   const { imageDigest, qemuVersion, accelerator, cpus, memoryBytes } = key;
-  const parts = [
-    COMMAND_VERSION,
-    kernelCommandLine(accelerator),
-    imageDigest,
-    qemuVersion,
-    accelerator,
-    cpus,
-    memoryBytes,
-  ];
+  const parts = [COMMAND_VERSION, kernelCommandLine(key), imageDigest, qemuVersion, accelerator, cpus, memoryBytes];
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
 }
 
