@@ -67,7 +67,7 @@ export async function tcpRoundTrip(image: KernelImage, count: number): Promise<n
 }
 
 const run = (guest: GuestLink, ...args: string[]) =>
-  guest.exec({ command: ['/run/pk/bin/pk-ring', ...args], env: {}, cwd: '/', uid: 0, gid: 0 });
+  guest.exec({ command: ['/run/pk/bin/pk-ring', ...args], env: {}, cwd: '/', user: '0' });
 
 async function ended(process: ReturnType<typeof run>, why: () => string): Promise<never> {
   const exit = await process.exited;

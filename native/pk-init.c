@@ -38,6 +38,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "guest-user.h"
+
 /* From linux/random.h and asm/ioctls.h, which musl does not carry. */
 #define RND_ADD_ENTROPY 0x40085203
 #define RND_RESEED_CRNG 0x5207
@@ -537,10 +539,10 @@ static void session_free(struct session *s) {
 struct start {
     char **argv, **env;
     const char *cwd;
-    const char *volatile failed; /* these two come from the child, behind the compiler's back */
-    u32 uid, gid;
-    volatile int error;
-    int fds[3], tty;
+    const char *volatile failed; /* these three come from the child, behind the compiler's back */
+    volatile int error, cwd_error; /* the latter: why it begins in /, where that will do */
+    const struct guest_user *user;
+    int fds[3], tty, cwd_optional;
 };
 
 /* Runs in the vforked child: shares memory with the parent, so it only makes system calls and notes why it failed. */
@@ -555,12 +557,17 @@ static void child(struct start *volatile x) {
     if (x->tty && ioctl(0, TIOCSCTTY, 0)) goto failed;
     x->failed = "cwd";
     int elsewhere = chdir(x->cwd); /* before the user is changed, and again after: either may be the one allowed to */
-    x->failed = "uid or gid";
+    x->failed = "user";
     /* The plain system calls: musl's wrappers would try to change every thread, and memory is shared with the parent. */
-    if (syscall(SYS_setgroups, 0, NULL) || syscall(SYS_setresgid, x->gid, x->gid, x->gid)) goto failed;
-    if (syscall(SYS_setresuid, x->uid, x->uid, x->uid)) goto failed;
+    const struct guest_user *u = x->user;
+    if (syscall(SYS_setgroups, u->group_count, u->groups) || syscall(SYS_setresgid, u->gid, u->gid, u->gid)) goto failed;
+    if (syscall(SYS_setresuid, u->uid, u->uid, u->uid)) goto failed;
     x->failed = "cwd";
-    if (elsewhere && chdir(x->cwd)) goto failed;
+    if (elsewhere && chdir(x->cwd)) {
+        if (!x->cwd_optional) goto failed;
+        x->cwd_error = errno;
+        if (chdir("/")) goto failed;
+    }
     umask(022);
     signal(SIGPIPE, SIG_DFL);
     signal(SIGCHLD, SIG_DFL);
@@ -602,7 +609,7 @@ static int open_pty(struct session *s, struct start *x, u32 rows, u32 columns) {
     int fd = ioctl(s->out[0], TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
     if (fd < 0) return -1;
     x->fds[0] = x->fds[1] = x->fds[2] = fd;
-    if (fchown(fd, x->uid, 5)) return -1; /* group tty */
+    if (fchown(fd, x->user->uid, 5)) return -1; /* group tty */
     s->in = fcntl(s->out[0], F_DUPFD_CLOEXEC, 3);
     return s->in < 0 ? -1 : 0;
 }
@@ -613,7 +620,7 @@ static int open_pipes(struct session *s, struct start *x) {
         x->fds[i] = p[i != 0];
         *(i ? &s->out[i - 1] : &s->in) = p[i == 0];
         if (fcntl(p[i == 0], F_SETFL, O_NONBLOCK)) return -1;
-        if (fchown(x->fds[i], x->uid, x->gid)) return -1; /* so that it may open /dev/stdin and the like */
+        if (fchown(x->fds[i], x->user->uid, x->user->gid)) return -1; /* so that it may open /dev/stdin and the like */
     }
     return 0;
 }
@@ -621,16 +628,20 @@ static int open_pipes(struct session *s, struct start *x) {
 static void exec_session(u32 id, u8 *p, u32 n) {
     struct session *s = session_new(id);
     if (!s) return;
-    struct start x = {.cwd = "/", .fds = {-1, -1, -1}};
+    static struct guest_user user;
+    static char home[sizeof user.home + 5], root[2];
+    struct start x = {.cwd = "/", .user = &user, .fds = {-1, -1, -1}};
     u32 rows = 24, columns = 80, args = 0, envs = 0;
     u8 *const end = p + n;
-    char *key, *value;
-    while ((key = next_pair(&p, end, &value)) && args + 1 < STRINGS && envs + 1 < STRINGS) {
+    char *key, *value, *who = strcpy(root, "0");
+    const char *part = "";
+    int has_home = 0, error;
+    while ((key = next_pair(&p, end, &value)) && args + 1 < STRINGS && envs + 2 < STRINGS) {
         if (!strcmp(key, "arg")) arguments[args++] = value;
-        else if (!strcmp(key, "env")) environment[envs++] = value;
+        else if (!strcmp(key, "env")) environment[envs++] = value, has_home |= !strncmp(value, "HOME=", 5);
         else if (!strcmp(key, "cwd")) x.cwd = value;
-        else if (!strcmp(key, "uid")) x.uid = (u32)strtoul(value, NULL, 10);
-        else if (!strcmp(key, "gid")) x.gid = (u32)strtoul(value, NULL, 10);
+        else if (!strcmp(key, "cwd-optional")) x.cwd_optional = *value == '1';
+        else if (!strcmp(key, "user")) who = value;
         else if (!strcmp(key, "tty")) x.tty = s->tty = *value == '1';
         else if (!strcmp(key, "rows")) rows = (u32)strtoul(value, NULL, 10);
         else if (!strcmp(key, "cols")) columns = (u32)strtoul(value, NULL, 10);
@@ -638,6 +649,14 @@ static void exec_session(u32 id, u8 *p, u32 n) {
     if (key || !args) {
         session_end(s, EXIT_NOT_STARTED, key ? E2BIG : EINVAL, key ? "arguments" : "command");
         return;
+    }
+    if ((error = guest_user_find(who, &user, &part))) {
+        session_end(s, EXIT_NOT_STARTED, (u32)error, part);
+        return;
+    }
+    if (!has_home) {
+        snprintf(home, sizeof home, "HOME=%s", user.home);
+        environment[envs++] = home;
     }
     arguments[args] = environment[envs] = NULL;
     x.argv = arguments, x.env = environment;
@@ -654,7 +673,7 @@ static void exec_session(u32 id, u8 *p, u32 n) {
     if (x.error) {
         close_fd(&s->out[0]), close_fd(&s->out[1]);
         session_end(s, EXIT_NOT_STARTED, (u32)x.error, x.failed);
-    } else frame32(G_STARTED, id, (u32)s->pid);
+    } else frame_text(G_STARTED, id, (u32)s->pid, x.cwd_error, "");
 }
 
 static void file_session(u32 id, u8 *p, u32 n, int put) {

@@ -89,9 +89,7 @@ export function conformance(name: string, target: ConformanceTarget): void {
       return kernel;
     }
     async function output(kernel: Kernel, ...command: string[]): Promise<string> {
-      const result = await collect(
-        kernel.guest.exec({ command, env: { PATH: '/usr/bin:/bin' }, cwd: '/', uid: 0, gid: 0 }),
-      );
+      const result = await collect(kernel.guest.exec({ command, env: { PATH: '/usr/bin:/bin' }, cwd: '/', user: '0' }));
       expect(result.exit).toEqual({ kind: 'exit', value: 0, message: expect.anything() });
       return result.stdout;
     }
@@ -131,23 +129,21 @@ export function conformance(name: string, target: ConformanceTarget): void {
 
     it('passes input, exit codes and signals', async () => {
       const kernel = await start();
-      const cat = kernel.guest.exec({ command: ['cat'], env: { PATH: '/usr/bin:/bin' }, cwd: '/', uid: 0, gid: 0 });
+      const cat = kernel.guest.exec({ command: ['cat'], env: { PATH: '/usr/bin:/bin' }, cwd: '/', user: '0' });
       cat.stdin.end('through the kernel');
       expect((await collect(cat)).stdout).toBe('through the kernel');
       const failing = kernel.guest.exec({
         command: ['sh', '-c', 'exit 42'],
         env: { PATH: '/usr/bin:/bin' },
         cwd: '/',
-        uid: 0,
-        gid: 0,
+        user: '0',
       });
       expect((await collect(failing)).exit).toMatchObject({ kind: 'exit', value: 42 });
       const sleeping = kernel.guest.exec({
         command: ['sleep', '1000'],
         env: { PATH: '/usr/bin:/bin' },
         cwd: '/',
-        uid: 0,
-        gid: 0,
+        user: '0',
       });
       await sleeping.started;
       sleeping.signal(15);
@@ -156,8 +152,7 @@ export function conformance(name: string, target: ConformanceTarget): void {
         command: ['no-such-program'],
         env: { PATH: '/usr/bin:/bin' },
         cwd: '/',
-        uid: 0,
-        gid: 0,
+        user: '0',
       });
       expect((await collect(absent)).exit).toMatchObject({ kind: 'failed', value: 2 });
     });
@@ -185,8 +180,7 @@ export function conformance(name: string, target: ConformanceTarget): void {
         command: ['sh', '-c', 'echo c > /proc/sysrq-trigger'],
         env: { PATH: '/usr/bin:/bin' },
         cwd: '/',
-        uid: 0,
-        gid: 0,
+        user: '0',
       });
       crash.exited.catch(() => {});
       const exit = await kernel.exited;
@@ -202,8 +196,7 @@ export function conformance(name: string, target: ConformanceTarget): void {
         command: ['echo', 'late'],
         env: { PATH: '/usr/bin:/bin' },
         cwd: '/',
-        uid: 0,
-        gid: 0,
+        user: '0',
       });
       let answered = false;
       void echo.exited.then(() => {
@@ -238,7 +231,7 @@ export function conformance(name: string, target: ConformanceTarget): void {
       const first = await spec();
       const kernel = await driver.start(first, new AbortController().signal);
       const bootId = kernel.guest.hello?.bootId;
-      const cat = kernel.guest.exec({ command: ['cat'], env: { PATH: '/usr/bin:/bin' }, cwd: '/', uid: 0, gid: 0 });
+      const cat = kernel.guest.exec({ command: ['cat'], env: { PATH: '/usr/bin:/bin' }, cwd: '/', user: '0' });
       await cat.started;
       kernel.detach();
       const second = await target.createDriver();

@@ -4,7 +4,7 @@ import type { Duplex, Readable, Writable } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { GuestProcess } from '../guest/index.ts';
 import type { Instance } from '../instance/index.ts';
-import { checkCommand, exitOfProcess, validate } from '../instance/index.ts';
+import { checkCommand, checkUser, exitOfProcess, validate } from '../instance/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import type { ApiContext } from './context.ts';
 import { errorAnswer, refuseRaw } from './errors.ts';
@@ -56,15 +56,15 @@ const SERVE: Record<Kind, (stream: Stream, instance: Instance, context: ApiConte
 
   async exec(stream, instance) {
     const request = validate(requests.exec, await stream.firstMessage(), { name: 'the exec request' }) as ExecRequest;
-    const env = { ...instance.record.spec.env, ...request.env };
-    checkCommand(request.command, env);
     const { spec } = instance.record;
+    const env = { ...(request.user === undefined ? spec.env : ofNobody(spec.env)), ...request.env };
+    checkCommand(request.command, env);
+    checkUser(request.user);
+    const asked = { command: request.command, cwd: request.cwd ?? spec.cwd, user: request.user ?? spec.user };
     const process = instance.exec({
-      command: request.command,
+      ...asked,
       env: request.tty ? { TERM: 'xterm', ...env } : env,
-      cwd: request.cwd ?? spec.cwd,
-      uid: request.uid ?? spec.uid,
-      gid: request.gid ?? spec.gid,
+      cwdOptional: request.cwd === undefined && spec.cwdOptional,
       tty: request.tty ? { rows: request.rows || 24, columns: request.columns || 80 } : undefined,
     });
     stream.onClose(() => process.forget());
@@ -74,7 +74,7 @@ const SERVE: Record<Kind, (stream: Stream, instance: Instance, context: ApiConte
     // What became of the kernel tells more than that the line is gone.
     if (lost) await instance.settled();
     const { exit: last } = instance.record.machine;
-    stream.exited(lost && last !== null ? last : exitOfProcess(exit, request.command));
+    stream.exited(lost && last !== null ? last : exitOfProcess(exit, asked));
   },
 
   async console(stream, instance) {
@@ -86,6 +86,11 @@ const SERVE: Record<Kind, (stream: Stream, instance: Instance, context: ApiConte
     stream.close();
   },
 };
+
+/** What an environment says of its user is not true of another one. */
+function ofNobody({ HOME: _, USER: __, LOGNAME: ___, ...rest }: Readonly<Record<string, string>>) {
+  return rest;
+}
 
 async function attachForeground(stream: Stream, instance: Instance, context: ApiContext): Promise<void> {
   const foreground = instance.attachForeground((phase) => stream.notify({ phase }));
@@ -119,7 +124,7 @@ async function watchDetached(stream: Stream, instance: Instance): Promise<void> 
   stream.onClose(stopWatching);
   if (instance.record.spec.tty) stream.onInput(main.stdin, { keepOpen: true });
   stream.onCommand(main);
-  main.started.then((pid) => stream.notify({ started: { pid } })).catch(() => {});
+  stream.tellStarted(main);
   await main.exited;
   await instance.settled();
   const exit = instance.record.machine.ending ?? instance.record.machine.exit;
@@ -205,8 +210,12 @@ class Stream {
   async carry(process: GuestProcess): Promise<void> {
     this.onInput(process.stdin);
     this.onCommand(process);
-    process.started.then((pid) => this.notify({ started: { pid } })).catch(() => {});
+    this.tellStarted(process);
     await Promise.all([this.send(CHANNEL.stdout, process.stdout), this.send(CHANNEL.stderr, process.stderr)]);
+  }
+
+  tellStarted(process: GuestProcess): void {
+    process.started.then((pid) => this.notify({ started: { pid, isElsewhere: process.isElsewhere } })).catch(() => {});
   }
 
   onCommand(process: Pick<GuestProcess, 'signal' | 'resize'>): void {

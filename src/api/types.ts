@@ -117,8 +117,7 @@ export interface ExecRequest {
   command: readonly string[];
   env?: Readonly<Record<string, string>>;
   cwd?: string;
-  uid?: number;
-  gid?: number;
+  user?: string;
   tty?: boolean;
   rows?: number;
   columns?: number;
@@ -160,7 +159,8 @@ export type StreamCommand = { signal: number } | { resize: { rows: number; colum
 /** Server to client on a stream, as JSON text. After `exited` or `error` the server closes with 1000. */
 export type StreamNotice =
   | { phase: string }
-  | { started: { pid: number } }
+  /** `isElsewhere`: it began in /, because it could not enter a directory that was only wished for. */
+  | { started: { pid: number; isElsewhere: boolean } }
   | { exited: StreamExit }
   | { error: ErrorBody };
 

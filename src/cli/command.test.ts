@@ -68,7 +68,18 @@ describe('runRequest', () => {
   });
 
   it('gives a root of its own a standard environment', () => {
-    expect(request('--rootfs', 'dir', 'true')).toMatchObject({ root: '/here/dir', cwd: '/', env: { HOME: '/root' } });
+    expect(request('--rootfs', 'dir', 'true')).toMatchObject({ root: '/here/dir', cwd: '/' });
+    // HOME is for the guest's own passwd to say.
+    expect(Object.keys(request('--rootfs', 'dir', 'true').env!)).toEqual(['PATH']);
+  });
+
+  it('says nothing of the caller to another user, and only wishes for the working directory', () => {
+    expect(request('true')).toMatchObject({ cwd: '/here', cwdOptional: true });
+    expect(request('-u', 'postgres:ssl', 'true')).toMatchObject({ user: 'postgres:ssl' });
+    expect(request('-u', '7', 'true').env).not.toHaveProperty('HOME');
+    expect(request('-u', '7', '-e', 'HOME=/x', 'true').env).toMatchObject({ HOME: '/x' });
+    expect(request('-w', 'sub', 'true')).toMatchObject({ cwd: '/here/sub' });
+    expect(request('-w', 'sub', 'true')).not.toHaveProperty('cwdOptional');
   });
 
   it('reads sizes, counts, durations and volumes', () => {
@@ -79,8 +90,7 @@ describe('runRequest', () => {
       memoryBytes: 512 * 2 ** 20,
       readyTimeoutMs: 5000,
       volumes: [{ source: '/here/d', target: '/data', readOnly: true }],
-      uid: 7,
-      gid: 7,
+      user: '7',
     });
   });
 
@@ -90,7 +100,8 @@ describe('runRequest', () => {
     [['--memory', 'lots', 'true'], /--memory: "lots" is not a size/],
     [['-v', 'data', 'true'], /--volume: "data"/],
     [['-v', 'data:/data', 'true'], /--volume/],
-    [['-u', 'root', 'true'], /--user: "root"/],
+    [['-u', '4294967295', 'true'], /--user: "4294967295" is not USER/],
+    [['-u', ':5', 'true'], /--user: ":5" is not USER/],
     [['-e', '=x', 'true'], /names no variable/],
     [['--restart', 'always', 'true'], /--restart is for detached/],
     [['--rootfs', '/x', '-w', 'rel', 'true'], /--workdir/],

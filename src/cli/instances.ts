@@ -1,6 +1,7 @@
 /** What the commands that act on named instances share. */
 import { type Client, connect } from '../client/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
+import { isUser, USER_HINT } from '../sys/user-text.ts';
 import type { Command, Invocation } from './command.ts';
 import { complain, print } from './output.ts';
 
@@ -50,16 +51,13 @@ export function environmentEntry(text: string, field: string, env: NodeJS.Proces
   return value === undefined ? undefined : [text, value];
 }
 
-/** `UID` or `UID:GID`, numbers. Throws `invalid`. */
-export function userIds(text: string | undefined): { uid?: number; gid?: number } {
+/** `USER` or `USER:GROUP`. Throws `invalid`. */
+export function userOption(text: string | undefined): { user?: string } {
   if (text === undefined) return {};
-  const match = /^(\d{1,10})(?::(\d{1,10}))?$/.exec(text);
-  if (match === null) {
-    throw new PolykernelError('invalid', `--user: ${JSON.stringify(text)} is not UID or UID:GID`, {
-      field: '--user',
-      value: text,
-      hint: 'Give numbers, such as 1000:1000; names are those of the guest and not known here.',
-    });
-  }
-  return { uid: Number(match[1]), gid: Number(match[2] ?? match[1]) };
+  if (isUser(text)) return { user: text };
+  throw new PolykernelError('invalid', `--user: ${JSON.stringify(text)} is not USER or USER:GROUP`, {
+    field: '--user',
+    value: text,
+    hint: USER_HINT,
+  });
 }

@@ -60,7 +60,9 @@ async function unknownCommand(name: string): Promise<PolykernelError> {
 
 function report(error: unknown): number {
   const known = error instanceof PolykernelError;
-  const message = error instanceof Error ? error.message : String(error);
+  const isLost = (error as NodeJS.ErrnoException | undefined)?.syscall === 'uv_cwd';
+  const what = error instanceof Error ? error.message : String(error);
+  const message = isLost ? 'the working directory is gone: give absolute paths, or cd to one that exists' : what;
   complain(message);
   if (known && error.hint !== undefined) process.stderr.write(`    ${plainText(error.hint)}\n`);
   if (process.env.POLYKERNEL_DEBUG === '1' && error instanceof Error) process.stderr.write(`${error.stack}\n`);

@@ -1,5 +1,5 @@
 /** Turns the options of `pk run` into a request to the API. Pure but for what is passed in. */
-import { isAbsolute, resolve } from 'node:path';
+import { isAbsolute } from 'node:path';
 import type { CreateRequest } from '../api/index.ts';
 import type { ChannelUse } from '../channel/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
@@ -7,10 +7,12 @@ import { PUBLISH_HINT, parsePublishedPort } from '../sys/published-port.ts';
 import { parseBytes, parseDuration } from '../sys/units.ts';
 import { parseVolume, type VolumeText } from '../sys/volume-text.ts';
 import type { Invocation } from './command.ts';
-import { environmentEntry, userIds } from './instances.ts';
+import { pathFrom } from './here.ts';
+import { environmentEntry, userOption } from './instances.ts';
 
 export interface Surroundings {
-  cwd: string;
+  /** undefined: it is there no more, or not to be read. */
+  cwd: string | undefined;
   env: NodeJS.ProcessEnv;
   /** Whether standard input and output are terminals. */
   terminal: boolean;
@@ -21,6 +23,8 @@ export interface Surroundings {
 }
 
 const PASSED = /^(PATH|HOME|LANG|LANGUAGE|LC_.*|TZ|USER|LOGNAME)$/;
+/** What is not true of another user. */
+const OF_USER = /^(HOME|USER|LOGNAME)$/;
 const DEFAULT_MEMORY_BYTES = 256 * 2 ** 20;
 const STANDARD_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
@@ -33,10 +37,10 @@ export function runRequest(invocation: Invocation, around: Surroundings): Create
   const request: CreateRequest = {
     command: [...invocation.positionals],
     env: environment(invocation, around, rootfs === undefined, tty),
-    cwd: workingDirectory(invocation.value('workdir'), rootfs, around.cwd),
-    ...userIds(invocation.value('user')),
+    ...workingDirectory(invocation.value('workdir'), rootfs, around.cwd),
+    ...userOption(invocation.value('user')),
     driver: (invocation.value('driver') ?? 'auto') as NonNullable<CreateRequest['driver']>,
-    root: rootfs === undefined ? 'host' : resolve(around.cwd, rootfs),
+    root: rootfs === undefined ? 'host' : pathFrom(around.cwd, rootfs, '--rootfs'),
     volumes: invocation.values('volume').map((text) => volume(text, around.cwd)),
     attached: !detached,
     tty,
@@ -118,10 +122,11 @@ function environment(
   host: boolean,
   tty: boolean,
 ): Record<string, string> {
-  const result: Record<string, string> = host ? {} : { PATH: STANDARD_PATH, HOME: '/root' };
+  const result: Record<string, string> = host ? {} : { PATH: STANDARD_PATH };
   if (host) {
+    const isOther = invocation.value('user') !== undefined;
     for (const [key, value] of Object.entries(around.env))
-      if (PASSED.test(key) && value !== undefined) result[key] = value;
+      if (PASSED.test(key) && !(isOther && OF_USER.test(key)) && value !== undefined) result[key] = value;
     result.PATH ??= STANDARD_PATH;
   }
   if (tty) result.TERM = around.env.TERM ?? 'xterm';
@@ -136,10 +141,15 @@ function environment(
   return result;
 }
 
-function workingDirectory(given: string | undefined, rootfs: string | undefined, cwd: string): string {
-  if (given === undefined) return rootfs === undefined ? cwd : '/';
-  if (rootfs === undefined) return resolve(cwd, given);
-  if (isAbsolute(given)) return given;
+/** One that is given is an order, the caller's own a wish. */
+function workingDirectory(
+  given: string | undefined,
+  rootfs: string | undefined,
+  cwd: string | undefined,
+): Pick<CreateRequest, 'cwd' | 'cwdOptional'> {
+  if (given === undefined) return rootfs === undefined && cwd !== undefined ? { cwd, cwdOptional: true } : { cwd: '/' };
+  if (rootfs === undefined) return { cwd: pathFrom(cwd, given, '--workdir') };
+  if (isAbsolute(given)) return { cwd: given };
   throw new PolykernelError(
     'invalid',
     `--workdir: ${JSON.stringify(given)} is relative, and the guest has a root of its own`,
@@ -163,7 +173,7 @@ function channelUse(text: string): ChannelUse {
 }
 
 /** A relative SRC is taken from the working directory when it begins with a dot. */
-function volume(text: string, cwd: string): VolumeText {
+function volume(text: string, cwd: string | undefined): VolumeText {
   const parsed = parseVolume(text);
   if (parsed === undefined || !/^[./]/.test(parsed.source)) {
     throw new PolykernelError(
@@ -176,7 +186,7 @@ function volume(text: string, cwd: string): VolumeText {
       },
     );
   }
-  return { ...parsed, source: resolve(cwd, parsed.source) };
+  return { ...parsed, source: pathFrom(cwd, parsed.source, '--volume') };
 }
 
 function publishedPort(text: string): NonNullable<CreateRequest['publish']>[number] {

@@ -17,8 +17,8 @@ export interface RemoteProcess {
   stdin: Writable;
   stdout: Readable;
   stderr: Readable;
-  /** Resolves with the pid in the guest once it runs. Rejects as `exited` does. */
-  started: Promise<number>;
+  /** Resolves once it runs, with its pid in the guest. Rejects as `exited` does. */
+  started: Promise<{ pid: number; isElsewhere: boolean }>;
   /** Resolves after the last output was queued; rejects with the daemon's error or when the connection is lost. */
   exited: Promise<StreamExit>;
   signal(number: number): void;
@@ -74,7 +74,7 @@ async function openProcess(
   const socket = create(socketPath, path);
   const stdout = receiver(socket, (readable) => new Readable(readable));
   const stderr = receiver(socket, (readable) => new Readable(readable));
-  const started = Promise.withResolvers<number>();
+  const started = Promise.withResolvers<{ pid: number; isElsewhere: boolean }>();
   const exited = Promise.withResolvers<StreamExit>();
   started.promise.catch(() => {});
   exited.promise.catch(() => {});
@@ -91,7 +91,7 @@ async function openProcess(
     const notice = parseNotice(data);
     if (notice === undefined) return;
     if ('phase' in notice) options.phase?.(notice.phase);
-    else if ('started' in notice) started.resolve(notice.started.pid);
+    else if ('started' in notice) started.resolve(notice.started);
     else if ('exited' in notice) {
       started.reject(new PolykernelError('internal', notice.exited.message));
       exited.resolve(notice.exited);

@@ -21,9 +21,9 @@ import type { Observed } from '../stack/index.ts';
 import { type Clock, timestamp } from '../sys/clock.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import type { Identity } from '../sys/identity.ts';
-import { closedOnTheWay, liesIn } from '../sys/others.ts';
 import type { Layout } from '../sys/paths.ts';
 import { removeTree } from '../sys/remove-tree.ts';
+import { isRootUser } from '../sys/user-text.ts';
 import type { Channels } from './channels.ts';
 import type { Drivers } from './drivers.ts';
 import type { EventLog } from './events.ts';
@@ -78,21 +78,8 @@ export interface SupervisorOptions {
   logBytes?: number | undefined;
 }
 
-/** Of the machine's files a detached kernel of root sees what everybody may, and can work nowhere else. Throws `permission`. */
-function checkWorkingDirectory({ name, cwd, root, attached, volumes }: InstanceSpec, identity: Identity): void {
-  if (root !== 'host' || attached || identity.kind !== 'range') return;
-  if (volumes.some(({ target }) => liesIn(cwd, [target]))) return;
-  const closed = closedOnTheWay(cwd, 'everybody');
-  if (closed === undefined) return;
-  throw new PolykernelError(
-    'permission',
-    `${name} is to work in ${cwd}, but not everybody may enter ${closed}, and detached instances see what everybody may`,
-    { field: 'cwd', value: cwd, hint: 'Share it with --volume, or give another directory with --workdir.' },
-  );
-}
-
 /** Without ids to give away, what a user of the guest other than its root writes would be the caller's own. Throws `unsupported`. */
-function checkUser({ name, uid, volumes }: InstanceSpec, identity: Identity): void {
+function checkUser({ name, user, volumes }: InstanceSpec, identity: Identity): void {
   const setId = volumes.findIndex(({ maySetId }) => maySetId);
   if (setId >= 0 && identity.kind !== 'range') {
     throw new PolykernelError(
@@ -105,13 +92,13 @@ function checkUser({ name, uid, volumes }: InstanceSpec, identity: Identity): vo
       },
     );
   }
-  if (identity.kind !== 'single' || uid === 0 || volumes.every(({ readOnly }) => readOnly)) return;
+  if (identity.kind !== 'single' || isRootUser(user) || volumes.every(({ readOnly }) => readOnly)) return;
   throw new PolykernelError(
     'unsupported',
-    `${name} is to run as user ${uid} with a writable volume, and its files could belong to nobody but you`,
+    `${name} is to run as user ${user} with a writable volume, and its files could belong to nobody but you`,
     {
-      field: 'uid',
-      value: uid,
+      field: 'user',
+      value: user,
       hint: 'Get ids for it, as root: apt-get install uidmap && usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER. Or run it as the root of its kernel.',
     },
   );
@@ -221,7 +208,6 @@ export class Supervisor {
       const identity = this.#options.identities.take(id);
       taken.defer(() => this.#options.identities.release(id));
       checkUser(spec, identity);
-      checkWorkingDirectory(spec, identity);
       const now = timestamp(this.#options.clock);
       const record: InstanceRecord = {
         id,
@@ -239,6 +225,7 @@ export class Supervisor {
         startedAt: null,
         readyAt: null,
         readyMs: null,
+        workingDirectory: null,
         restartAt: null,
         placement: null,
         definition: part?.definition ?? null,

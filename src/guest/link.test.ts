@@ -5,7 +5,7 @@ import { GuestLink } from './link.ts';
 import { decodePairs, encodeFrame, Flag, LINE_WINDOW, ToGuest, ToHost, u16, u32 } from './protocol.ts';
 import { connected, Guest } from './testing.ts';
 
-const request = { command: ['cat', 'x'], env: { A: '1' }, cwd: '/', uid: 1, gid: 2 };
+const request = { command: ['cat', 'x'], env: { A: '1' }, cwd: '/', user: '1:2' };
 
 describe('attach', () => {
   it('gives what the guest says of itself', async () => {
@@ -52,6 +52,7 @@ describe('exec', () => {
       ['cwd', '/'],
       ['uid', '1'],
       ['gid', '2'],
+      ['user', '1:2'],
       ['tty', '1'],
       ['rows', '3'],
       ['cols', '4'],

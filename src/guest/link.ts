@@ -419,8 +419,9 @@ export class GuestLink extends EventEmitter<{
       case ToHost.credit:
         return payload.length === 4 && (process?.credit(payload.readUInt32LE()) ?? true);
       case ToHost.started:
-        if (payload.length !== 4) return false;
-        process?.markStarted(payload.readUInt32LE());
+        // Without the errno of the directory from agents of Polykernel 0.1.
+        if (payload.length !== 8 && payload.length !== 4) return false;
+        process?.markStarted(payload.readUInt32LE(), payload.length === 8 && payload.readUInt32LE(4) !== 0);
         return true;
       case ToHost.exited:
         if (payload.length < 8) return false;

@@ -71,6 +71,7 @@ export class GuestProcess implements LineSource {
   #resolveFirstOutput!: () => void;
   #exit: GuestExit | undefined;
   #pid = 0;
+  #isElsewhere = false;
   #stdinCredit = STDIN_CREDIT;
   #pending: { data: Buffer; at: number; done: (error?: Error | null) => void } | undefined;
   #closing: ((error?: Error | null) => void) | undefined;
@@ -111,6 +112,11 @@ export class GuestProcess implements LineSource {
       },
     });
     this.stdin.on('error', () => {}); // a lost guest is told through `exited`
+  }
+
+  /** Whether it began in /, because it could not enter a directory that was only wished for. */
+  get isElsewhere(): boolean {
+    return this.#isElsewhere;
   }
 
   /** Process id in the guest; 0 before it started and for file transfers. */
@@ -207,8 +213,9 @@ export class GuestProcess implements LineSource {
     return allowed;
   }
 
-  markStarted(pid: number): void {
+  markStarted(pid: number, isElsewhere = false): void {
     this.#pid = pid;
+    this.#isElsewhere = isElsewhere;
     this.#resolveStarted(pid);
   }
 

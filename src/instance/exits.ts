@@ -1,19 +1,26 @@
 /** How ends are recorded: the one place where guest and kernel ends become exit codes. */
 import type { KernelExit } from '../driver/index.ts';
 import { signalName } from '../driver/signals.ts';
-import { errnoText, type GuestExit } from '../guest/index.ts';
+import { type ExecRequest, errnoText, type GuestExit } from '../guest/index.ts';
 import { ERROR_TABLE, type PolykernelError } from '../sys/errors.ts';
 import { plainText } from '../sys/text.ts';
 import type { InstanceExit } from './spec.ts';
 
 const ENOENT = 2;
+/** From the agent: in no file of the guest's. */
+const ESRCH = 3;
 /** Of what a record keeps of guests', VMMs' and tools' words: the end of a console is in it. */
 const MAX_MESSAGE = 8192;
 
 const told = (message: string): string => plainText(message, MAX_MESSAGE);
 
+/** What was to be run; of a workload also where. */
+type Asked = Pick<ExecRequest, 'command' | 'cwd' | 'user'> & { attached?: boolean; root?: string };
+
+const SEEN_DETACHED = 'of this machine, detached instances see what everybody may (share it with --volume)';
+
 /** The workload's end. The codes are those of a shell: 128 + n for signal n, 127 not found, 126 not executable. */
-export function exitOfWorkload(exit: GuestExit, command: readonly string[], at: string): InstanceExit {
+export function exitOfWorkload(exit: GuestExit, asked: Asked, at: string): InstanceExit {
   if (exit.kind === 'exit') {
     return {
       reason: 'exit',
@@ -25,18 +32,29 @@ export function exitOfWorkload(exit: GuestExit, command: readonly string[], at: 
   if (exit.kind === 'signal') {
     return { reason: 'signal', exitCode: 128 + exit.value, message: `ended by ${signalName(exit.value)}`, at };
   }
-  const exitCode = exit.value === ENOENT ? 127 : 126;
-  // The guest names the step that failed (`exec`, `chdir`), which tells a missing program from a missing directory.
-  const step = exit.message.includes(':') ? `${exit.message.slice(0, exit.message.indexOf(':'))}: ` : '';
-  const message = `${command[0]} could not be started: ${step === 'starting: ' ? '' : step}${errnoText(exit.value)}`;
-  return { reason: 'failed', exitCode, message, at };
+  const [step = ''] = exit.message.split(':', 1);
+  const isCommand = step === 'command' || step === 'starting';
+  const message = `${asked.command[0]} could not be started: ${isCommand ? errnoText(exit.value) : reason(step, exit.value, asked)}`;
+  return { reason: 'failed', exitCode: isCommand && exit.value === ENOENT ? 127 : 126, message: told(message), at };
+}
+
+/** The guest names the step that failed. */
+function reason(step: string, errno: number, { cwd, user, attached, root }: Asked): string {
+  const [name, group = ''] = user.split(':', 2);
+  if (step === 'cwd') {
+    const why = root === 'host' && attached === false ? `; ${SEEN_DETACHED}` : '';
+    return `its working directory ${cwd} cannot be entered: ${errnoText(errno)}${why}`;
+  }
+  if (errno === ESRCH && step === 'user') return `there is no user ${name} in the guest's /etc/passwd`;
+  if (errno === ESRCH && step === 'group') return `there is no group ${group} in the guest's /etc/group`;
+  return `${step}: ${errnoText(errno)}`;
 }
 
 /** The end of a further process. */
-export function exitOfProcess(exit: GuestExit, command: readonly string[]): Omit<InstanceExit, 'at'> {
+export function exitOfProcess(exit: GuestExit, asked: Asked): Omit<InstanceExit, 'at'> {
   return exit.kind === 'failed' && exit.value === 0
     ? exitOfLostWorkload(exit.message, '')
-    : exitOfWorkload(exit, command, '');
+    : exitOfWorkload(exit, asked, '');
 }
 
 /** The session vanished although the kernel lives. */

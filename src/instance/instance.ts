@@ -4,7 +4,7 @@ import type { Driver, Kernel, KernelExit, LaunchSpec, RealPlacement, SharedRegio
 import type { ExecRequest, GuestExit, GuestLink, GuestProcess } from '../guest/index.ts';
 import { type Clock, timestamp } from '../sys/clock.ts';
 import { cpusText } from '../sys/cpu-list.ts';
-import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
+import { asPolykernelError, type ErrorCode, PolykernelError } from '../sys/errors.ts';
 import {
   exitOfFailedStart,
   exitOfKernel,
@@ -149,17 +149,30 @@ export class Instance {
     this.#dispatch({ type: 'start' });
   }
 
-  /** Resolves once ready; rejects with what kept it from getting ready. Throws `conflict` if it runs already. */
+  /**
+   * Resolves once its workload was executed; rejects with what kept it from that: `not-ready`, `panic`, `kernel-died`,
+   * `not-executed`, `no-command` or `internal`. Throws `conflict` if it runs already.
+   */
   async start(signal?: AbortSignal): Promise<void> {
     this.begin();
-    await this.#until(() => this.state !== 'starting', signal);
+    await this.#until(() => !this.#isBeginning, signal);
     const { exit, state } = this.#record.machine;
     if (state === 'running' || state === 'paused' || exit === null) return;
-    const codes = { 'not-ready': 'not-ready', panic: 'panic', died: 'kernel-died' } as const;
-    const code = exit.reason in codes ? codes[exit.reason as keyof typeof codes] : undefined;
-    if (code !== undefined || (exit.reason === 'failed' && this.#record.readyAt === null)) {
-      throw new PolykernelError(code ?? 'internal', `${this.name} did not start: ${exit.message}`);
-    }
+    const code = startFailure(exit);
+    // What was executed has started, however it ended.
+    if (code === undefined || this.#record.workingDirectory !== null) return;
+    throw new PolykernelError(code, `${this.name} did not start: ${exit.message}`, {
+      ...(exit.reason === 'failed' && {
+        hint: `It is kept: pk start ${this.name} tries again, pk rm ${this.name} removes it.`,
+      }),
+    });
+  }
+
+  /** Whether it is to be seen yet if its workload can be executed. */
+  get #isBeginning(): boolean {
+    const { state, ending } = this.#record.machine;
+    if (state === 'stopping') return ending?.reason === 'failed';
+    return state === 'starting' || (this.#run?.main?.pid === 0 && (state === 'running' || state === 'paused'));
   }
 
   /** Resolves when it is down. Grace in ms; default that of the spec. */
@@ -443,6 +456,7 @@ export class Instance {
       cloned: null,
       readyAt: null,
       readyMs: null,
+      workingDirectory: null,
       startedAt: new Date(begun).toISOString(),
     };
     try {
@@ -510,10 +524,13 @@ export class Instance {
     const { spec } = this.#record;
     if (run?.kernel === undefined || run.main !== undefined) return;
     if (spec.attached && this.#foreground === undefined) return;
-    const { command, env, cwd, uid, gid, rows, columns } = spec;
+    const { command, env, cwd, cwdOptional, user, rows, columns } = spec;
     let main: GuestProcess;
     try {
-      main = run.kernel.guest.exec({ command, env, cwd, uid, gid, tty: spec.tty ? { rows, columns } : undefined });
+      main = run.kernel.guest.exec({
+        ...{ command, env, cwd, cwdOptional, user },
+        tty: spec.tty ? { rows, columns } : undefined,
+      });
     } catch (error) {
       const failure = asPolykernelError(error, 'starting the workload');
       this.#workloadEnded(run, exitOfFailedStart(failure, this.#now()));
@@ -533,10 +550,24 @@ export class Instance {
       const pumps = [pump(main.stdout, 'out', log, this.#watchers), pump(main.stderr, 'err', log, this.#watchers)];
       run.output = Promise.all(pumps);
     }
+    main.started.then(
+      () => this.#began(run, main),
+      () => {},
+    );
     void main.exited.then(async (exit) => {
       await run.output;
       await this.#mainEnded(run, main, exit);
     });
+  }
+
+  /** Also for one that was taken over, of which it is recorded already where it began. */
+  #began(run: Run, main: GuestProcess): void {
+    if (this.#run !== run || this.#detached) return;
+    if (this.#record.workingDirectory === null) {
+      this.#record = { ...this.#record, workingDirectory: main.isElsewhere ? '/' : this.#record.spec.cwd };
+      this.#environment.save(this.#record);
+    }
+    this.#changed();
   }
 
   async #mainEnded(run: Run, main: GuestProcess, exit: GuestExit): Promise<void> {
@@ -549,7 +580,7 @@ export class Instance {
       return;
     }
     main.forget();
-    const recorded = exitOfWorkload(exit, this.#record.spec.command, this.#now());
+    const recorded = exitOfWorkload(exit, this.#record.spec, this.#now());
     this.#workloadEnded(run, recorded);
     // What the guest wrote to the host's files is there only once its kernel has synced them.
     if (this.#record.spec.volumes.every((volume) => volume.readOnly))
@@ -605,6 +636,17 @@ export class Instance {
       );
     }
   }
+}
+
+/** As what a start is refused that ended so; undefined when that was no failure to start. */
+function startFailure({ reason, exitCode }: InstanceExit): ErrorCode | undefined {
+  const codes: Partial<Record<InstanceExit['reason'], ErrorCode>> = {
+    'not-ready': 'not-ready',
+    panic: 'panic',
+    died: 'kernel-died',
+    failed: exitCode === 127 ? 'no-command' : exitCode === 126 ? 'not-executed' : 'internal',
+  };
+  return codes[reason];
 }
 
 /** A new id: 32 lower-case hexadecimal digits. */

@@ -163,6 +163,9 @@ function kernelEnded(machine: Machine, exit: InstanceExit, ranMs: number, policy
   const news = tell(crashed ? 'crashed' : 'exited', final.message);
   const base = { ending: null, exit: final } as const;
   if (!machine.mayRestart) return to(machine, { ...base, state: 'exited' }, news);
+  // What could not be executed will not be the next time either; nor what never got going since a person wished it to.
+  const isHopeless = final.reason === 'failed' && (machine.ending !== null || machine.restarts === 0);
+  if (isHopeless) return to(machine, { ...base, state: 'exited' }, news);
   const next = decideRestart({ policy, exitCode: final.exitCode, restartsInRow: machine.restartsInRow, ranMs });
   const { restartsInRow } = next;
   if (next.delayMs === undefined) return to(machine, { ...base, restartsInRow, state: 'exited' }, news);

@@ -26,6 +26,8 @@ export interface InstanceRecord {
   startedAt: string | null;
   readyAt: string | null;
   readyMs: number | null;
+  /** Where the workload of the last run began. */
+  workingDirectory: string | null;
   restartAt: string | null;
   /** null unless the spec asks for a partition. */
   placement: Placement | null;
@@ -47,10 +49,23 @@ const withLaterParts: Migration = (record: OldRecord) => ({
 /** Ranges of ids in place of single ones, and paths that are held to what they were. */
 const withIdentity: Migration = ({ slot: _, ...record }: OldRecord) => ({ identity: null, sources: null, ...record });
 
+/** Users by name, and working directories that are only wished for. */
+const withUser: Migration = ({ spec: { uid = 0, gid = 0, ...spec }, definition, ...record }: OldRecord) => ({
+  workingDirectory: null,
+  ...record,
+  definition: definition === null ? null : JSON.stringify(definitionWithUser(JSON.parse(definition))),
+  spec: { cwdOptional: false, user: `${uid}:${gid}`, ...spec },
+});
+
+function definitionWithUser({ create: { uid, gid, ...create }, ...definition }: OldRecord): OldRecord {
+  const user = uid === undefined && gid === undefined ? {} : { user: `${uid ?? 0}:${gid ?? 0}` };
+  return { ...definition, create: { ...create, ...user } };
+}
+
 export const instanceTable: TableDefinition<InstanceRecord> = {
   name: 'instances',
   nameOf: ({ spec }) => spec.name,
-  migrations: [withLaterParts, withIdentity],
+  migrations: [withLaterParts, withIdentity, withUser],
 };
 
 /** What a driver is told of the placement. */
@@ -76,6 +91,7 @@ export function statusOf(record: InstanceRecord, pid: number | null): InstanceSt
     createdAt: record.createdAt,
     startedAt: record.startedAt,
     readyMs: record.readyMs,
+    workingDirectory: record.workingDirectory,
     restarts: machine.restarts,
     exit: machine.exit,
     restartAt: record.restartAt,

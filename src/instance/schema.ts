@@ -3,6 +3,7 @@ import type { XStatic } from 'typebox/schema';
 import { type ChannelUse, channelUsesSchema } from '../channel/index.ts';
 import { partitionRequestSchema } from '../ledger/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
+import { isUser, USER_HINT, USER_PATTERN } from '../sys/user-text.ts';
 import { checkInstanceName, checkName } from './name.ts';
 import { validate } from './validate.ts';
 
@@ -15,7 +16,8 @@ const absolutePath = {
   maxLength: 4096,
   'x-hint': 'Give an absolute path, such as /srv/data.',
 } as const;
-const identifier = { type: 'integer', minimum: 0, maximum: 4_294_967_294 } as const;
+
+export const userSchema = { type: 'string', pattern: USER_PATTERN, 'x-hint': USER_HINT } as const;
 
 export const volumeSchema = {
   type: 'object',
@@ -76,8 +78,15 @@ export const createRequestSchema = {
     command: { ...commandSchema, description: 'argv of the workload' },
     env: { ...environmentSchema, description: 'Environment of the workload' },
     cwd: { ...absolutePath, description: 'Working directory in the guest. Default /' },
-    uid: { ...identifier, description: 'User in the guest. Default 0' },
-    gid: { ...identifier, description: 'Group in the guest. Default 0' },
+    cwdOptional: {
+      type: 'boolean',
+      description: 'Where that cannot be entered, it begins in /; `workingDirectory` tells. Default false',
+    },
+    user: {
+      ...userSchema,
+      description:
+        "USER or USER:GROUP in the guest, numbers or names of its own passwd and group: also gives HOME, and without GROUP the user's groups. Default 0",
+    },
     hostname: { type: 'string', description: 'Default: the name' },
     driver: { enum: ['auto', 'uml', 'qemu', 'fake'], description: 'Default auto' },
     image: { type: 'string', maxLength: 200, description: "Name of a kernel image. Default: the driver's" },
@@ -140,6 +149,7 @@ export function checkCreateRequest(value: unknown): CreateRequest {
   if (request.name !== undefined) checkInstanceName(request.name);
   if (request.hostname !== undefined) checkHostname(request.hostname);
   checkCommand(request.command, request.env ?? {});
+  checkUser(request.user);
   for (const [index, volume] of (request.volumes ?? []).entries()) {
     if (volume.target === '/' || volume.target.split('/').includes('..')) {
       throw new PolykernelError(
@@ -178,6 +188,16 @@ export function checkCommand(command: readonly string[], env: Readonly<Record<st
       hint: 'Pass long data by standard input or in a file of a volume.',
     });
   }
+}
+
+/** Checks what the schema cannot say about a user. Throws `invalid`. */
+export function checkUser(user: string | undefined): void {
+  if (user === undefined || isUser(user)) return;
+  throw new PolykernelError('invalid', `user ${JSON.stringify(user)} has a number that no id has`, {
+    field: 'user',
+    value: user,
+    hint: USER_HINT,
+  });
 }
 
 function checkChannels(uses: readonly ChannelUse[]): void {

@@ -11,9 +11,10 @@ export interface InstanceSpec {
   env: Readonly<Record<string, string>>;
   /** Working directory in the guest. */
   cwd: string;
-  /** User and group in the guest. */
-  uid: number;
-  gid: number;
+  /** Where that cannot be entered, / will do. */
+  cwdOptional: boolean;
+  /** USER[:GROUP] in the guest: numbers, or names in its own passwd and group. */
+  user: string;
   hostname: string;
   /** `auto` is resolved at create time; `driverReason` says why. */
   driver: DriverName;
@@ -92,6 +93,8 @@ export interface InstanceStatus {
   startedAt: string | null;
   /** Spawn to ready of the last start, in ms. */
   readyMs: number | null;
+  /** Where the workload began; null until it runs. */
+  workingDirectory: string | null;
   restarts: number;
   exit: InstanceExit | null;
   /** When the next restart is due, in backoff. */

@@ -41,10 +41,9 @@ export function definitionChanges(stored: string, after: KernelDefinition): Fiel
 }
 
 function fields({ create, partition, tenant }: KernelDefinition): Map<string, unknown> {
-  const { env = {}, uid, gid, readyTimeoutMs, stopGraceMs, memoryBytes, ...same } = create;
+  const { env = {}, readyTimeoutMs, stopGraceMs, memoryBytes, ...same } = create;
   const all: Record<string, unknown> = {
     ...same,
-    user: uid === undefined && gid === undefined ? undefined : `${uid ?? 0}:${gid ?? 0}`,
     readyTimeout: readyTimeoutMs,
     stopGrace: stopGraceMs,
     memory: memoryBytes,

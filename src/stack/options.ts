@@ -2,6 +2,8 @@
  * Every option of a stack file, once: the parser takes its keys from here, docs/stack.md its table, polykernel.schema.json
  * its shape, and the planner what can change without a restart.
  */
+import { USER_PATTERN } from '../sys/user-text.ts';
+
 type JsonSchema = Readonly<Record<string, unknown>>;
 
 export interface Option {
@@ -145,11 +147,11 @@ const ROWS: readonly Row[] = [
   ['kernels.*.cwd', 'absolute path', '/', false, 'working directory in the guest', text],
   [
     'kernels.*.user',
-    'uid, or uid:gid',
-    '0:0',
+    'USER[:GROUP]',
+    '0',
     false,
-    'user in the guest',
-    { type: ['string', 'integer'], pattern: '^\\d+(:\\d+)?$', minimum: 0 },
+    'user in the guest: numbers, or names of its own passwd and group',
+    { type: ['string', 'integer', 'boolean'], pattern: USER_PATTERN, minimum: 0 },
   ],
   ['kernels.*.hostname', 'host name', 'the name', false, 'host name in the guest', text],
   [

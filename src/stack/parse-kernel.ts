@@ -4,6 +4,7 @@ import { checkInstanceName } from '../instance/name.ts';
 import { checkCreateRequest } from '../instance/schema.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { PUBLISH_HINT, parsePublishedPort } from '../sys/published-port.ts';
+import { USER_HINT } from '../sys/user-text.ts';
 import { parseVolume, type VolumeText } from '../sys/volume-text.ts';
 import { keysOf } from './options.ts';
 import type { StackContext } from './parse.ts';
@@ -19,8 +20,6 @@ type Entries = Map<string, Place>;
 /** As many as there can be kernels in a file. */
 const MOST_REPLICAS = 4096;
 const DRIVERS = ['auto', 'uml', 'qemu', 'fake'] as const;
-/** 2^32 - 1 means "no change" to chown(2) and setresuid(2). */
-const MOST_ID = 2 ** 32 - 2;
 const VOLUME_HINT = 'Write SOURCE:TARGET, SOURCE:TARGET:ro or SOURCE:TARGET:suid, such as ./data:/data:ro.';
 const LABEL_HINT = 'Use lower-case letters, digits and inner dashes, such as acme.';
 
@@ -109,8 +108,7 @@ function readCreate(reader: YamlReader, place: Place, entries: Entries, context:
   option('memory', 'memoryBytes', (at) => readSize(reader, at));
   option('network', 'network', (at) => reader.word(at, ['none', 'private', 'egress']));
   option('publish', 'publish', (at) => readPublish(reader, at));
-  const user = entries.get('user');
-  Object.assign(create, user && readUser(reader, user));
+  option('user', 'user', (at) => reader.text(at, 'a user', USER_HINT));
   // Together they may be too long where neither is.
   const { command, env } = create;
   if (command.length > 0 && env !== undefined) isAccepted(reader, entries.get('command')!, { command, env }, '');
@@ -153,15 +151,6 @@ function readEnvironment(reader: YamlReader, place: Place): Record<string, strin
   });
   // Unlike an assignment, this makes __proto__ a variable like any other.
   return Object.fromEntries(variables);
-}
-
-function readUser(reader: YamlReader, place: Place): { uid: number; gid: number } | undefined {
-  const hint = 'Write numbers: 1000, or "1000:1000".';
-  const text = reader.text(place, 'a user id', hint);
-  if (text === undefined) return undefined;
-  const [, uid, gid = '0'] = /^(\d{1,10})(?::(\d{1,10}))?$/.exec(text) ?? [];
-  if (uid !== undefined && Math.max(Number(uid), Number(gid)) <= MOST_ID) return { uid: Number(uid), gid: Number(gid) };
-  return reader.problem(place, `is ${JSON.stringify(text)}, not a user id of at most ${MOST_ID}`, hint);
 }
 
 function readPublish(reader: YamlReader, place: Place): Create['publish'] {

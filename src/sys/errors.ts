@@ -21,6 +21,10 @@ export const ERROR_TABLE = {
   panic: { http: 500, exit: 122 },
   /** The guest kernel's process ended without having been asked to. */
   'kernel-died': { http: 500, exit: 123 },
+  /** A command cannot be executed in the guest, as this user or in this directory. */
+  'not-executed': { http: 422, exit: 126 },
+  /** The guest has no such command. */
+  'no-command': { http: 422, exit: 127 },
   /** The other side of a protocol broke its rules. */
   protocol: { http: 502, exit: 125 },
   /** A fault of Polykernel itself or of the host (disk full, I/O error). */

@@ -48,7 +48,7 @@ async function inGuest(directory: string, script: string): Promise<string> {
   try {
     const command = ['sh', '-c', `mount -t cgroup2 none /sys/fs/cgroup && ${script}`];
     const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' };
-    const ran = await collect(kernel.guest.exec({ command, env, cwd: '/', uid: 0, gid: 0 }));
+    const ran = await collect(kernel.guest.exec({ command, env, cwd: '/', user: '0' }));
     expect(ran.exit, ran.stderr).toMatchObject({ value: 0 });
     return ran.stdout;
   } finally {

@@ -208,8 +208,7 @@ describe.runIf(availableParallelism() >= 2)('kernels', () => {
       command: ['sh', '-c', 'while :; do (:); done'],
       env: { PATH: '/usr/bin:/bin' },
       cwd: '/',
-      uid: 0,
-      gid: 0,
+      user: '0',
     });
     await busy.started;
     await kernel.repin(undefined, [0]);

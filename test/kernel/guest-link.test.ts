@@ -17,8 +17,7 @@ const request = (...command: string[]): ExecRequest => ({
   command,
   env: { PATH: '/usr/bin:/bin', WORD: 'a=b' },
   cwd: '/',
-  uid: 0,
-  gid: 0,
+  user: '0',
 });
 
 /** Runs a command to its end. */
@@ -83,7 +82,7 @@ it('gives a process its arguments, environment, directory, input and identity, a
       'x y\n=z',
     ],
     'from stdin;',
-    { cwd: '/usr', uid: 65534, gid: 65534 },
+    { cwd: '/usr', user: '65534:65534' },
   );
   expect(stdout).toBe('from stdin;x y\n=z|a=b|/usr|65534:65534|guesthost|0123456789abcdef0123456789abcdef\n');
   expect(stderr).toBe('oops\n');

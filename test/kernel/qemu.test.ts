@@ -81,7 +81,7 @@ describe('qemu', () => {
   }
 
   const launch = (kernel: Kernel, ...command: string[]) =>
-    kernel.guest.exec({ command, env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' }, cwd: '/', uid: 0, gid: 0 });
+    kernel.guest.exec({ command, env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' }, cwd: '/', user: '0' });
   const sh = async (kernel: Kernel, script: string) =>
     (await collect(launch(kernel, 'sh', '-c', script))).stdout.trim();
 

@@ -80,8 +80,7 @@ describe('uml', () => {
       command: ['sh', '-c', script],
       env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' },
       cwd: '/',
-      uid: 0,
-      gid: 0,
+      user: '0',
     };
     const { stdout, stderr } = await collect(kernel.guest.exec(request));
     return stdout + stderr;
@@ -142,8 +141,7 @@ describe('uml', () => {
         command: ['sh', '-c', 'read x < /file; echo $x'],
         env: { PATH: '/bin' },
         cwd: '/',
-        uid: 0,
-        gid: 0,
+        user: '0',
       };
       expect((await collect(kernel.guest.exec(request))).stdout).toBe('mine\n');
     });
@@ -155,8 +153,7 @@ describe('uml', () => {
         command: ['sh', '-c', 'while :; do cat /etc/services; done > /dev/console'],
         env: { PATH: '/bin:/usr/bin' },
         cwd: '/',
-        uid: 0,
-        gid: 0,
+        user: '0',
       });
       await flood.started;
       expect(await sh(kernel, 'echo alive')).toBe('alive\n');

@@ -6,7 +6,7 @@ import { encodeFrame, MAX_HELD, MAX_QUEUED, ToGuest, ToHost, u32 } from '../../s
 import { connected } from '../../src/guest/testing.ts';
 import { ManualClock } from '../unit/manual-clock.ts';
 
-const request = { command: ['cat'], env: {}, cwd: '/', uid: 0, gid: 0 };
+const request = { command: ['cat'], env: {}, cwd: '/', user: '0' };
 const settle = async () => {
   for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
 };

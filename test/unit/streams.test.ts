@@ -27,7 +27,7 @@ describe('exec', () => {
   it('tells the pid, passes signals and environment', async () => {
     const test = await running();
     const sleeping = await test.client.exec('web', { command: ['sleep'] });
-    expect(await sleeping.started).toBeGreaterThan(0);
+    expect((await sleeping.started).pid).toBeGreaterThan(0);
     sleeping.signal(15);
     expect((await gather(sleeping)).exit).toMatchObject({ reason: 'signal', exitCode: 143 });
     const env = await test.client.exec('web', { command: ['env'], env: { COLOUR: 'blue' } });

@@ -1,6 +1,6 @@
 import { connect } from '../../client/index.ts';
 import type { Command } from '../command.ts';
-import { environmentEntry, userIds } from '../instances.ts';
+import { environmentEntry, userOption } from '../instances.ts';
 import { complain } from '../output.ts';
 import { join, terminalSize } from '../terminal.ts';
 
@@ -12,7 +12,11 @@ export const command: Command = {
     tty: { short: 't', help: 'give it a terminal' },
     env: { short: 'e', value: 'KEY[=VALUE]', multiple: true, help: 'set a variable, or pass one on' },
     workdir: { short: 'w', value: 'DIR', help: 'working directory in the guest' },
-    user: { short: 'u', value: 'UID[:GID]', help: 'user in the guest (default 0)' },
+    user: {
+      short: 'u',
+      value: 'USER[:GROUP]',
+      help: "user in the guest, a number or a name of its own (default the workload's)",
+    },
   },
   arguments: [2, Number.POSITIVE_INFINITY],
   commandFrom: 1,
@@ -35,7 +39,7 @@ export const command: Command = {
       command: guestCommand,
       env: { ...(tty ? { TERM: process.env.TERM ?? 'xterm' } : {}), ...Object.fromEntries(entries) },
       ...(workdir === undefined ? {} : { cwd: workdir }),
-      ...userIds(invocation.value('user')),
+      ...userOption(invocation.value('user')),
       tty,
       ...(tty ? terminalSize() : {}),
     });

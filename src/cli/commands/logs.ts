@@ -1,8 +1,8 @@
-import { connect } from '../../client/index.ts';
+import { type Client, connect } from '../../client/index.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import { parseDuration } from '../../sys/units.ts';
 import type { Command } from '../command.ts';
-import { print, printJsonLine } from '../output.ts';
+import { complain, print, printJsonLine } from '../output.ts';
 
 export const command: Command = {
   summary: 'show the output of a workload or the console',
@@ -31,7 +31,9 @@ export const command: Command = {
       ...(since === undefined ? {} : { since: instant(since) }),
       source: invocation.flag('console') ? 'console' : 'workload',
     });
+    let isEmpty = true;
     for await (const line of lines) {
+      isEmpty = false;
       if (invocation.flag('json')) {
         await printJsonLine(line);
         continue;
@@ -40,9 +42,21 @@ export const command: Command = {
       if (invocation.flag('timestamps')) await print(`${line.t} `);
       await print(bytes, line.s === 'err' ? process.stderr : process.stdout);
     }
+    if (!invocation.flag('console'))
+      await explain(client, invocation.positionals[0]!, isEmpty && since === undefined && tail === undefined);
     return 0;
   },
 };
+
+/** Why there is nothing, or nothing of the last start. One that is gone meanwhile needs no explanation. */
+async function explain(client: Client, name: string, isEmpty: boolean): Promise<void> {
+  const status = await client.inspect(name).catch(() => undefined);
+  if (status === undefined) return;
+  const { state, exit, spec } = status;
+  if (state === 'exited' && exit !== null && exit.exitCode !== 0 && (isEmpty || status.workingDirectory === null))
+    complain(`${spec.name} ${isEmpty ? 'wrote nothing' : 'wrote nothing the last time'}: ${exit.message}`);
+  else if (isEmpty) complain(`${spec.name} ${state === 'created' ? 'was never started' : 'has written nothing'}`);
+}
 
 function instant(text: string): string {
   if (/^\d{4}-/.test(text) && !Number.isNaN(Date.parse(text))) return new Date(text).toISOString();

@@ -8,6 +8,7 @@ import { age, print, printJson, table } from '../output.ts';
 export const command: Command = {
   summary: 'list instances',
   usage: '[OPTION]...',
+  description: 'Without --all those that run, and those that failed in the last ten minutes.',
   options: {
     all: { short: 'a', help: 'also those that do not run' },
     quiet: { short: 'q', help: 'only names' },
@@ -21,13 +22,24 @@ export const command: Command = {
   async run(invocation) {
     const client = await connect();
     const all = await client.list();
-    const shown = invocation.flag('all') ? all : all.filter(({ state }) => state !== 'exited' && state !== 'created');
+    const since = Date.now() - RECENT_MS;
+    const shown = invocation.flag('all') ? all : all.filter((each) => isActive(each) || failedSince(each, since));
     if (invocation.flag('json')) await printJson(shown);
     else if (invocation.flag('quiet')) await print(shown.map(({ spec }) => `${spec.name}\n`).join(''));
     else await print(table(HEAD, shown.map(row), ['CPUS', 'MEMORY', 'PID']));
     return 0;
   },
 };
+
+/** How long what failed is shown among what runs. */
+const RECENT_MS = 10 * 60_000;
+
+const isActive = ({ state }: InstanceStatus): boolean => state !== 'exited' && state !== 'created';
+
+function failedSince({ exit }: InstanceStatus, sinceMs: number): boolean {
+  if (exit === null || exit.exitCode === 0 || exit.reason === 'stopped' || exit.reason === 'killed') return false;
+  return Date.parse(exit.at) >= sinceMs;
+}
 
 const HEAD = ['NAME', 'STATE', 'DRIVER', 'KERNEL', 'CPUS', 'MEMORY', 'PID', 'AGE', 'COMMAND'];
 

@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { type Client, connect } from '../../client/index.ts';
 import { asPolykernelError } from '../../sys/errors.ts';
-import { closedOnTheWay, liesIn } from '../../sys/others.ts';
 import type { Command, Invocation } from '../command.ts';
+import { callerDirectory } from '../here.ts';
 import { complain, Progress, print } from '../output.ts';
 import { runRequest } from '../run-request.ts';
 import { type Interruptible, interruptible } from '../signals.ts';
@@ -50,7 +50,7 @@ export const command: Command = {
     workdir: { short: 'w', value: 'DIR', help: 'working directory in the guest' },
     hostname: { value: 'NAME', help: 'host name in the guest (default: the name)' },
     tenant: { value: 'NAME', help: 'whose it is: only instances of one tenant meet (default: none, one tenant too)' },
-    user: { short: 'u', value: 'UID[:GID]', help: 'user in the guest (default 0)' },
+    user: { short: 'u', value: 'USER[:GROUP]', help: 'user in the guest, a number or a name of its own (default 0)' },
     restart: {
       value: 'no|on-failure[:N]|always',
       words: ['no', 'on-failure', 'always'],
@@ -76,32 +76,27 @@ export const command: Command = {
   ],
   async run(invocation) {
     const request = runRequest(invocation, {
-      cwd: process.cwd(),
+      cwd: callerDirectory(),
       env: process.env,
       terminal: process.stdin.isTTY === true && process.stdout.isTTY === true,
       ...terminalSize(),
       envFiles: await Promise.all(invocation.values('env-file').map(readText)),
     });
-    if (invocation.value('workdir') === undefined) workWhereItMay(request, invocation.flag('quiet'));
-    const progress = new Progress(invocation.flag('quiet') ? false : undefined);
-    return request.attached ? foreground(invocation, request, progress) : detached(request, progress);
+    const isQuiet = invocation.flag('quiet');
+    const isGone = request.root === 'host' && callerDirectory() === undefined;
+    if (isGone && invocation.value('workdir') === undefined && !isQuiet)
+      complain('it works in /: the working directory is gone');
+    const progress = new Progress(isQuiet ? false : undefined);
+    return request.attached ? foreground(invocation, request, progress) : detached(request, progress, isQuiet);
   },
 };
 
 type Request = ReturnType<typeof runRequest>;
 
-/** Root's directories are often closed to others, and so to detached instances: these begin in / then. */
-function workWhereItMay(request: Request, isQuiet: boolean): void {
-  const { attached, root, cwd = '/', volumes = [] } = request;
-  if (attached || root !== 'host' || process.getuid?.() !== 0) return;
-  if (volumes.some(({ target }) => liesIn(cwd, [target]))) return;
-  const closed = closedOnTheWay(cwd, 'everybody');
-  if (closed === undefined) return;
-  request.cwd = '/';
-  if (isQuiet) return;
+/** The caller's own directory is only a wish. */
+function tellElsewhere(wished: string | undefined): void {
   complain(
-    `it works in / and not in ${cwd}: not everybody may enter ${closed}, and detached instances see what everybody may\n` +
-      '    Share the directory with --volume, or give one with --workdir.',
+    `it works in / and not in ${wished}, which its kernel may not enter: share it with --volume, or use --workdir`,
   );
 }
 
@@ -110,9 +105,13 @@ async function foreground(invocation: Invocation, request: Request, progress: Pr
     const { spec } = await client.create(request, signal);
     const remote = await client.attach(spec.name, { signal, phase: (text) => progress.say(text) });
     // Why it never ran is for `exited` to tell, unless that is us.
-    await remote.started.catch((error) => {
+    const started = await remote.started.catch((error) => {
       if (signal.aborted) throw error;
     });
+    if (started?.isElsewhere && !invocation.flag('quiet')) {
+      progress.clear();
+      tellElsewhere(request.cwd);
+    }
     return remote;
   });
   if (typeof remote === 'number') return remote;
@@ -147,21 +146,29 @@ function explain(message: string): void {
   if (message !== '' && !/^exit/.test(message)) complain(message);
 }
 
-/** Returns once the workload runs, so that a kernel that cannot start is reported here and now. */
-async function detached(request: Request, progress: Progress): Promise<number> {
-  const name = await starting(progress, async (client, { signal }) => {
+/**
+ * Returns once the workload was executed, so that one that cannot be, or a kernel that cannot start, is reported here and now. What
+ * failed is kept, to be looked at; a kernel that did not get ready has said all there is to say.
+ */
+async function detached(request: Request, progress: Progress, isQuiet: boolean): Promise<number> {
+  const status = await starting(progress, async (client, { signal }) => {
     const { spec } = await client.create({ ...request, start: false });
     try {
-      await client.start(spec.name, signal);
+      return await client.start(spec.name, signal);
     } catch (error) {
+      const now = signal.aborted ? undefined : await client.inspect(spec.name).catch(() => undefined);
+      if (now?.state === 'exited' && now.exit?.reason === 'failed') throw error;
       progress.say('taking it back');
       await client.remove(spec.name, { force: true }).catch(() => {});
       throw error;
     }
-    return spec.name;
   });
-  if (typeof name === 'number') return name;
-  await print(`${name}\n`);
+  if (typeof status === 'number') return status;
+  const { spec, workingDirectory } = status;
+  if (spec.cwdOptional && workingDirectory !== null && workingDirectory !== spec.cwd && !isQuiet)
+    tellElsewhere(spec.cwd);
+  await print(`${spec.name}
+`);
   return 0;
 }
 

@@ -50,7 +50,7 @@ async function converse(input: Buffer) {
     if (begun || link.hello === undefined) continue;
     begun = true;
     link.configure([['hostname', 'fuzz']]).catch((error) => told.push(error.message));
-    const process = link.exec({ command: ['cat'], env: {}, cwd: '/', uid: 0, gid: 0 });
+    const process = link.exec({ command: ['cat'], env: {}, cwd: '/', user: '0' });
     process.stdin.write(Buffer.alloc(5000));
     process.stdout.on('data', ignore);
     link.readFile('/etc/motd').then((stream) => stream.resume().on('error', ignore), ignore);

@@ -22,7 +22,7 @@ class Connection extends Duplex {
 let complaint: unknown;
 const line = new LineWriter(() => {});
 const instance = {
-  record: { spec: { env: {}, cwd: '/', uid: 0, gid: 0, attached: false, tty: false }, machine: { exit: null } },
+  record: { spec: { env: {}, cwd: '/', user: '0', attached: false, tty: false }, machine: { exit: null } },
   exec: () => new GuestProcess(1, line, { onForget() {}, onTold() {} }),
   console: async () => new PassThrough(),
   settled: async () => {},

@@ -201,7 +201,7 @@ describe('guest root', () => {
     return { kernel, directory: spec.directory };
   }
   const greedy = (kernel: Kernel, ...args: string[]) =>
-    kernel.guest.exec({ command: ['/greedy', ...args], env: {}, cwd: '/', uid: 0, gid: 0 });
+    kernel.guest.exec({ command: ['/greedy', ...args], env: {}, cwd: '/', user: '0' });
 
   it.runIf(isRoot && hasGroups).each(['fork', 'maps'])('of UML has bounded host processes: %s', async (kind) => {
     const [one, other] = await Promise.all([start(new UmlDriver()), start(new UmlDriver())]);
