@@ -13,6 +13,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#ifndef USER_PASSWD
+#define USER_PASSWD "/etc/passwd"
+#define USER_GROUP "/etc/group"
+#endif
+
 enum { USER_FILE = 4 * 1024 * 1024, USER_LINE = 64 * 1024, USER_NAME = 256, USER_HOME = 4096, USER_GROUPS = 1024 };
 
 struct guest_user {
@@ -118,7 +123,7 @@ static int guest_user_find(char *text, struct guest_user *user, const char **par
     *part = "user";
     numeric = user_id(text, &id);
     if (!*text || (!numeric && strspn(text, "0123456789") == strlen(text))) return EINVAL;
-    if ((error = user_lines_open(&lines, "/etc/passwd"))) return error;
+    if ((error = user_lines_open(&lines, USER_PASSWD))) return error;
     while (!found && (line = user_line(&lines))) {
         if (user_fields(line, field, 7) < 6 || !*field[0] || !user_id(field[2], &user->uid) || !user_id(field[3], &user->gid)) continue;
         if (numeric ? user->uid != id : strcmp(field[0], text)) continue;
@@ -137,7 +142,7 @@ static int guest_user_find(char *text, struct guest_user *user, const char **par
         if (user_id(group, &user->gid)) return 0;
         if (!*group || strspn(group, "0123456789") == strlen(group)) return EINVAL;
     } else if (!*user->name) return 0;
-    if ((error = user_lines_open(&lines, "/etc/group"))) return error;
+    if ((error = user_lines_open(&lines, USER_GROUP))) return error;
     for (found = 0; !found && !error && (line = user_line(&lines));) {
         int fields = user_fields(line, field, 4);
         if (fields < 3 || !user_id(field[2], &gid)) continue;

@@ -1,0 +1,172 @@
+/**
+ * Whom a command in a guest runs as, and whose the files of its root are, on every form of root and on real kernels: the rule
+ * is the same in `pk run`, `pk exec`, the API and stack files.
+ */
+import { execFileSync } from 'node:child_process';
+import {
+  chmodSync,
+  chownSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { connect } from '../../src/client/index.ts';
+import { which } from '../../src/sys/process.ts';
+import { Sandbox } from '../pk.ts';
+
+const isRoot = process.getuid?.() === 0;
+/** Uid, gid, groups and HOME, a line. */
+const WHO =
+  'while read k v rest; do case $k in Uid:|Gid:) echo -n "$v ";; Groups:) echo -n "[$v $rest] ";; esac; done < /proc/self/status; echo "$HOME"';
+
+let sandbox: Sandbox;
+let base: string;
+const roots: { kind: string; path: string }[] = [];
+
+/** A line without the space that ends a list of groups. */
+const line = (text: string) => text.replace(/ *\]/, ']').trim();
+
+beforeAll(async () => {
+  sandbox = await Sandbox.create();
+  base = mkdtempSync(join(tmpdir(), 'pk-users-'));
+  chmodSync(base, 0o755);
+  const root = join(base, 'root');
+  for (const each of ['bin', 'etc', 'dev', 'proc', 'sys', 'run', 'tmp', 'root', 'home/app'])
+    mkdirSync(join(root, each), { recursive: true });
+  cpSync(which('busybox')!, join(root, 'bin/busybox'));
+  for (const each of ['sh', 'cat', 'sleep', 'httpd']) symlinkSync('busybox', join(root, 'bin', each));
+  writeFileSync(
+    join(root, 'etc/passwd'),
+    `${'+'.repeat(70_000)}\nroot:x:4294967295:0::/bad:\nroot:x:0:0:root:/root:/bin/sh\napp:x:1000:50:An App:/home/app:/bin/sh\n`,
+  );
+  writeFileSync(join(root, 'etc/group'), 'root:x:0:\nstaff:x:50:\nextra:x:60:nobody,app\nmore:x:70:app\n');
+  writeFileSync(join(root, 'etc/shadow'), 'root:secret\n', { mode: 0o640 });
+  writeFileSync(join(root, 'home/app/letter'), 'dear app\n', { mode: 0o600 });
+  chmodSync(join(root, 'root'), 0o700);
+  chmodSync(join(root, 'home/app'), 0o700);
+  if (isRoot) execFileSync('chown', ['-R', '1000:50', join(root, 'home/app')]);
+  const archive = join(base, 'root.tar');
+  execFileSync('tar', ['-C', root, '-cf', archive, '.']);
+  const squashfs = join(base, 'root.squashfs');
+  execFileSync('mksquashfs', [root, squashfs, '-quiet', '-no-progress'], { stdio: 'ignore' });
+  const ext4 = join(base, 'root.ext4');
+  execFileSync('truncate', ['-s', '16M', ext4]);
+  execFileSync('/sbin/mkfs.ext4', ['-q', '-d', root, ext4]);
+  roots.push({ kind: 'directory', path: root }, { kind: 'tar', path: archive });
+  roots.push({ kind: 'squashfs', path: squashfs }, { kind: 'ext4', path: ext4 });
+});
+afterAll(async () => {
+  await sandbox[Symbol.asyncDispose]();
+  rmSync(base, { recursive: true });
+});
+
+const pathOf = (kind: string) => roots.find((root) => root.kind === kind)!.path;
+
+describe.each(['uml', 'qemu'])('on %s', (driver) => {
+  it.each(['directory', 'tar', 'squashfs', 'ext4'])('users by number and by name of a %s', async (kind) => {
+    const name = `who-${driver}-${kind}`;
+    const common = ['--driver', driver, '--rootfs', pathOf(kind)];
+    await sandbox.ok('run', '-d', '--name', name, ...common, '-u', 'app', '--', 'sleep', '1000');
+    const who = async (...options: string[]) => line(await sandbox.ok('exec', ...options, name, '--', 'sh', '-c', WHO));
+    expect(await who()).toBe('1000 50 [60 70] /home/app');
+    expect(await who('-u', '1000')).toBe('1000 50 [60 70] /home/app');
+    expect(await who('-u', 'app:extra')).toBe('1000 60 [] /home/app');
+    expect(await who('-u', '1000:7')).toBe('1000 7 [] /home/app');
+    expect(await who('-u', '4242')).toBe('4242 0 [] /');
+    expect(await who('-u', 'root')).toBe('0 0 [] /root');
+    expect(await who('-u', '0', '-e', 'HOME=/x')).toBe('0 0 [] /x');
+    for (const [user, reason] of [
+      ['nosuch', /no user nosuch in the guest's \/etc\/passwd/],
+      ['app:nosuch', /no group nosuch in the guest's \/etc\/group/],
+    ] as const)
+      expect(await sandbox.pk(['exec', '-u', user, name, '--', 'true'])).toMatchObject({
+        code: 126,
+        stderr: expect.stringMatching(reason),
+      });
+    await sandbox.ok('rm', '-f', name);
+    expect(line((await sandbox.pk(['run', ...common, '-u', 'app:60', '--', 'sh', '-c', WHO])).stdout)).toBe(
+      '1000 60 [] /home/app',
+    );
+    expect(await sandbox.pk(['run', ...common, '-u', 'nosuch', '--', 'true'])).toMatchObject({ code: 126 });
+  });
+
+  it.runIf(isRoot).each(['directory', 'tar', 'squashfs', 'ext4'])('files of a %s are its own users’', async (kind) => {
+    const run = (...rest: string[]) => sandbox.pk(['run', '--driver', driver, '--rootfs', pathOf(kind), ...rest]);
+    const root = await run('--', 'sh', '-c', 'cat /etc/shadow /home/app/letter && echo hi > /root/x && cat /root/x');
+    expect(root).toMatchObject({ code: 0, stdout: 'root:secret\ndear app\nhi\n' });
+    const app = await run('-u', '1000', '--', 'sh', '-c', 'cat /home/app/letter; cat /etc/shadow; echo no > /root/x');
+    expect(app).toMatchObject({ code: 1, stdout: 'dear app\n' });
+  });
+
+  it.runIf(isRoot)(
+    'what its caller may read and write, guest root may through a volume, and a user what is his',
+    async () => {
+      const closed = join(base, `closed-${driver}`);
+      const theirs = join(base, `theirs-${driver}`);
+      for (const each of [closed, theirs]) {
+        mkdirSync(each, { mode: 0o700 });
+        writeFileSync(join(each, 'file'), 'kept\n', { mode: 0o600 });
+      }
+      for (const each of [theirs, join(theirs, 'file')]) chownSync(each, 104, 104);
+      const common = ['--driver', driver, '--rootfs', pathOf('tar')];
+      // As the help has it, and detached.
+      const volume = ['-v', `${closed}:/data`];
+      const here = await sandbox.pk([
+        'run',
+        ...common,
+        ...volume,
+        '--',
+        'sh',
+        '-c',
+        'echo hi > /data/x && cat /data/file',
+      ]);
+      expect(here).toMatchObject({ code: 0, stdout: 'kept\n', stderr: '' });
+      expect(statSync(join(closed, 'x')).uid).toBe(0);
+      const script = 'cat /data/file && echo more >> /data/file && cat /data/file';
+      const users = [
+        { name: `closed-${driver}`, options: volume },
+        { name: `theirs-${driver}`, options: ['-v', `${theirs}:/data`, '-u', '104'] },
+      ];
+      for (const { name, options } of users) {
+        await sandbox.ok('run', '-d', '--name', name, ...common, ...options, '--', 'sh', '-c', script);
+        expect(await sandbox.ok('wait', name)).toBe('0\n');
+        expect(await sandbox.ok('logs', name)).toBe('kept\nkept\nmore\n');
+      }
+      expect(statSync(join(theirs, 'file')).uid).toBe(104);
+    },
+  );
+});
+
+it('and so in the API, in a stack file, and of this machine', async () => {
+  const root = pathOf('tar');
+  const client = await connect({ home: sandbox.home });
+  const request = { driver: 'uml', root, env: {} } as const;
+  await client.create({ ...request, name: 'api', command: ['/bin/sh', '-c', WHO], user: 'app' });
+  await client.wait('api');
+  expect(line(await sandbox.ok('logs', 'api'))).toBe('1000 50 [60 70] /home/app');
+  await client.create({ ...request, name: 'api-root', command: ['/bin/sh', '-c', WHO] });
+  await client.wait('api-root');
+  expect(line(await sandbox.ok('logs', 'api-root'))).toBe('0 0 [] /root');
+
+  const stack = join(base, 'polykernel.yaml');
+  const kernel = { driver: 'uml', root, command: ['/bin/sh', '-c', WHO], user: 'app:70' };
+  writeFileSync(
+    stack,
+    JSON.stringify({ name: 'users', kernels: { named: kernel, number: { ...kernel, user: 1000 } } }),
+  );
+  await sandbox.ok('apply', '-f', stack);
+  for (const name of ['named', 'number']) await client.wait(name);
+  expect(line(await sandbox.ok('logs', 'named'))).toBe('1000 70 [] /home/app');
+  expect(line(await sandbox.ok('logs', 'number'))).toBe('1000 50 [60 70] /home/app');
+
+  const [name, , uid, gid, , home] = execFileSync('getent', ['passwd', 'daemon'], { encoding: 'utf8' }).split(':');
+  const ran = await sandbox.pk(['run', '--driver', 'uml', '-w', '/', '-u', name!, '--', 'sh', '-c', WHO]);
+  expect(line(ran.stdout)).toMatch(new RegExp(`^${uid} ${gid} \\[.*\\] ${home}$`));
+});
