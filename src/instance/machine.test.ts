@@ -75,6 +75,19 @@ describe('the state machine', () => {
     );
   });
 
+  it('restarts no workload that could not be executed, nor what never got going; a later start that fails is tried again', () => {
+    const notExecuted: MachineEvent = { type: 'workload-ended', exit: exit('failed', 127) };
+    expect(apply(CREATED, [START, READY, notExecuted, kernelEnded()], 'always').machine).toMatchObject({
+      state: 'exited',
+      exit: { reason: 'failed', exitCode: 127 },
+    });
+    expect(apply(CREATED, [START, kernelEnded('failed')], 'always').machine.state).toBe('exited');
+    expect(apply(CREATED, [START, kernelEnded('not-ready')], 'always').machine.state).toBe('backoff');
+    const again: MachineEvent[] = [START, READY, workloadEnded(1), kernelEnded(), { type: 'restart-due' }];
+    expect(apply(CREATED, [...again, kernelEnded('failed')], 'always').machine.state).toBe('backoff');
+    expect(apply(CREATED, [...again, READY, notExecuted, kernelEnded()], 'always').machine.state).toBe('exited');
+  });
+
   it.each<[InstanceState[], MachineEvent, MachineEvent[]]>([
     [['starting'], START, [START]],
     [['running'], START, [START, READY]],
@@ -95,7 +108,7 @@ describe('the state machine', () => {
       fc
         .record({
           ranMs: fc.nat(20_000),
-          reason: fc.constantFrom<InstanceExit['reason']>('panic', 'died', 'not-ready'),
+          reason: fc.constantFrom<InstanceExit['reason']>('panic', 'died', 'not-ready', 'failed'),
         })
         .map(({ reason, ranMs }) => kernelEnded(reason, ranMs)),
     );

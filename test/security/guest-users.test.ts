@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { run } from '../../src/sys/process.ts';
 
 const HEADER = join(import.meta.dirname, '../../native/guest-user.h');
 const PROGRAM = `#define USER_PASSWD "passwd"
@@ -33,13 +34,24 @@ const [ESRCH, E2BIG, EINVAL] = [3, 7, 22];
 let directory: string;
 const file = (name: string) => join(directory, name);
 const who = (...users: string[]) =>
-  execFileSync('./who', users, { cwd: directory, encoding: 'utf8' }).split('\n').slice(0, -1);
+  execFileSync(file('who'), users, { cwd: directory, encoding: 'utf8' }).split('\n').slice(0, -1);
 
-beforeAll(() => {
+beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'pk-users-'));
   writeFileSync(file('who.c'), PROGRAM);
   const sanitizers = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
-  execFileSync('gcc', ['-Wall', '-Wextra', '-Werror', '-g', ...sanitizers, '-o', file('who'), file('who.c')]);
+  const compiled = await run([
+    'gcc',
+    '-Wall',
+    '-Wextra',
+    '-Werror',
+    '-g',
+    ...sanitizers,
+    '-o',
+    file('who'),
+    file('who.c'),
+  ]);
+  expect(compiled.stderr).toBe('');
 });
 beforeEach(() => {
   for (const name of ['passwd', 'group']) rmSync(file(name), { recursive: true, force: true });
@@ -119,8 +131,8 @@ it('leaves out lines and names that do not fit, and reads no further than its bo
   expect(who('app', 'app:5')).toEqual([`group ${E2BIG}`, '3:5 /b']);
 });
 
-it('waits for no file that is none', () => {
-  execFileSync('mkfifo', [file('passwd')]);
+it('waits for no file that is none', async () => {
+  await run(['mkfifo', file('passwd')]);
   symlinkSync('group', file('group'));
   expect(who('5', 'app', '5:g')).toEqual(['5:0 /', `user ${ESRCH}`, `group ${ESRCH}`]);
 });

@@ -58,6 +58,19 @@ describe('life cycle', () => {
     await expect(again).rejects.toMatchObject({ code: reason === 'died' ? 'kernel-died' : reason });
   });
 
+  it.each([
+    ['nowhere', 'no-command', 127],
+    ['not-executable', 'not-executed', 126],
+  ])('answers a start once the command was executed, or why not: %s', async (command, code, exitCode) => {
+    const test = await startDaemon();
+    await test.create({ name: 'bad', command: [command], restart: 'always', start: false });
+    await expect(test.client.start('bad')).rejects.toMatchObject({ code, hint: expect.stringContaining('pk rm bad') });
+    const status = { state: 'exited', exit: { reason: 'failed', exitCode }, workingDirectory: null, restarts: 0 };
+    expect(await test.client.inspect('bad')).toMatchObject(status);
+    await test.create({ name: 'good', command: ['true'], cwd: '/srv', start: false });
+    expect(await test.client.start('good')).toMatchObject({ workingDirectory: '/srv' });
+  });
+
   it('stops, starts, restarts, kills', async () => {
     const test = await startDaemon();
     await test.create({ name: 'web', command: ['sleep'] });

@@ -43,6 +43,7 @@ it('every instance is taken over, with its partition, address and channels', asy
     { source: '/usr', target: '/data', readOnly: true },
     { source: '/tmp', target: '/scratch', readOnly: false },
   ]);
+  expect([of('volumes').spec.user, of('web').spec.user].sort()).toEqual(['0:0', '1000:1000']);
   expect(of('web').spec).toMatchObject({ network: 'private', restart: 'on-failure:3', publish: [{ hostPort: 18080 }] });
   expect(of('out').spec).toMatchObject({ network: 'egress', tenant: 'shop' });
   expect(daemon.supervisor.ledger().pool).toMatchObject({ cpus: [2, 3, 4, 5] });

@@ -48,12 +48,14 @@ export const command: Command = {
   },
 };
 
+const NEVER_RAN: ReadonlySet<string> = new Set(['failed', 'not-ready']);
+
 /** Why there is nothing, or nothing of the last start. One that is gone meanwhile needs no explanation. */
 async function explain(client: Client, name: string, isEmpty: boolean): Promise<void> {
   const status = await client.inspect(name).catch(() => undefined);
   if (status === undefined) return;
   const { state, exit, spec } = status;
-  if (state === 'exited' && exit !== null && exit.exitCode !== 0 && (isEmpty || status.workingDirectory === null))
+  if (state === 'exited' && exit !== null && exit.exitCode !== 0 && (isEmpty || NEVER_RAN.has(exit.reason)))
     complain(`${spec.name} ${isEmpty ? 'wrote nothing' : 'wrote nothing the last time'}: ${exit.message}`);
   else if (isEmpty) complain(`${spec.name} ${state === 'created' ? 'was never started' : 'has written nothing'}`);
 }

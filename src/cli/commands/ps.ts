@@ -22,8 +22,8 @@ export const command: Command = {
   async run(invocation) {
     const client = await connect();
     const all = await client.list();
-    const since = Date.now() - RECENT_MS;
-    const shown = invocation.flag('all') ? all : all.filter((each) => isActive(each) || failedSince(each, since));
+    const now = Date.now();
+    const shown = invocation.flag('all') ? all : all.filter((each) => isOfInterest(each, now));
     if (invocation.flag('json')) await printJson(shown);
     else if (invocation.flag('quiet')) await print(shown.map(({ spec }) => `${spec.name}\n`).join(''));
     else await print(table(HEAD, shown.map(row), ['CPUS', 'MEMORY', 'PID']));
@@ -34,11 +34,11 @@ export const command: Command = {
 /** How long what failed is shown among what runs. */
 const RECENT_MS = 10 * 60_000;
 
-const isActive = ({ state }: InstanceStatus): boolean => state !== 'exited' && state !== 'created';
-
-function failedSince({ exit }: InstanceStatus, sinceMs: number): boolean {
+/** Whether it runs, or has failed only lately. */
+export function isOfInterest({ state, exit }: Pick<InstanceStatus, 'state' | 'exit'>, nowMs: number): boolean {
+  if (state !== 'exited' && state !== 'created') return true;
   if (exit === null || exit.exitCode === 0 || exit.reason === 'stopped' || exit.reason === 'killed') return false;
-  return Date.parse(exit.at) >= sinceMs;
+  return nowMs - Date.parse(exit.at) < RECENT_MS;
 }
 
 const HEAD = ['NAME', 'STATE', 'DRIVER', 'KERNEL', 'CPUS', 'MEMORY', 'PID', 'AGE', 'COMMAND'];
