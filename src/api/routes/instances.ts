@@ -99,7 +99,7 @@ export function registerInstances(server: FastifyInstance, context: ApiContext):
     );
   }
 
-  verb('start', 'Start it; answers once it is ready', requests.empty, (instance, _body, signal) =>
+  verb('start', 'Start it; answers once its workload was executed', requests.empty, (instance, _body, signal) =>
     instance.start(signal),
   );
   verb<{ graceMs?: number }>(
