@@ -8,6 +8,7 @@ import { hostPlacement, type InstanceRecord } from '../instance/index.ts';
 import { asPolykernelError } from '../sys/errors.ts';
 import type { Identity } from '../sys/identity.ts';
 import { closedOnTheWay, liesIn } from '../sys/others.ts';
+import { homeOf } from '../sys/passwd.ts';
 import type { Layout } from '../sys/paths.ts';
 import { removeTree } from '../sys/remove-tree.ts';
 
@@ -59,7 +60,7 @@ function shown({ sources, identity }: InstanceRecord, root: RootSource): Source[
 function closedAbove({ spec, identity }: InstanceRecord, root: RootSource): string[] {
   if (root.kind !== 'host') return [];
   const entered = spec.volumes.map(({ target }) => dirname(target));
-  const { HOME } = spec.env;
+  const HOME = spec.env.HOME ?? homeOf(spec.user);
   if (HOME?.startsWith('/')) entered.push(HOME);
   return entered.map((path) => closedTo(identity!, root, path)).filter((path) => path !== undefined);
 }

@@ -135,6 +135,10 @@ describe.each(['uml', 'qemu'])('pk on %s', (driver) => {
       expect(await sandbox.ok('exec', name, '--', 'sh', '-c', settings)).toBe('.mine\n');
       await sandbox.ok('rm', '-f', name);
       await rm(own, { recursive: true });
+      // Also in the one that the guest's passwd says, which is this machine's.
+      await sandbox.ok(...detached, '-w', '/', '-u', 'root', '--', 'sleep', '1000');
+      expect(await sandbox.ok('exec', name, '--', 'sh', '-c', 'cd && touch .mine && ls .mine')).toBe('.mine\n');
+      await sandbox.ok('rm', '-f', name);
       const refused = await there.pk([...detached, '-w', inner, '--', 'true']);
       expect(refused).toMatchObject({ code: 126, stderr: expect.stringContaining('share it with --volume') });
       await sandbox.ok('rm', name);
