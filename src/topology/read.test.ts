@@ -232,6 +232,8 @@ const junk = fc.oneof(
     '1e99',
     '0x7fffffff',
     'Unified',
+    'toString',
+    '__proto__',
     '10 20',
   ),
   fc.string({ unit: 'binary-ascii', maxLength: 30 }),

@@ -2,11 +2,11 @@
 import type { Cache, Cpu } from '../topology.ts';
 import type { CpuSources } from './cpus.ts';
 
-const TYPES: Readonly<Record<string, Cache['type']>> = {
-  Data: 'data',
-  Instruction: 'instruction',
-  Unified: 'unified',
-};
+const TYPES: ReadonlyMap<string, Cache['type']> = new Map([
+  ['Data', 'data'],
+  ['Instruction', 'instruction'],
+  ['Unified', 'unified'],
+]);
 
 /** In Cache order. Of a CPU that is in two caches of one level and type, the one seen first counts. */
 export function readCaches(sources: CpuSources, cpus: readonly Cpu[]): Cache[] {
@@ -23,7 +23,7 @@ export function readCaches(sources: CpuSources, cpus: readonly Cpu[]): Cache[] {
       if (!/^index\d{1,2}$/.test(index) || seen.get(index)?.has(cpu.id)) continue;
       const path = `${directory}/${index}`;
       const level = files.integer(`${path}/level`) ?? 0;
-      const type = TYPES[files.text(`${path}/type`) ?? ''];
+      const type = TYPES.get(files.text(`${path}/type`) ?? '');
       if (level < 1 || level > 9 || type === undefined) {
         warnings.cpu(cpu.id, `cache/${index} does not say its level and type; it is left out.`);
         continue;

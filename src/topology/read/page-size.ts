@@ -4,14 +4,13 @@ import type { Warnings } from './warnings.ts';
 const KIB = 1024;
 /** AT_PAGESZ of getauxval(3). */
 const AT_PAGESZ = 6;
-const ONLY: Readonly<Record<string, number>> = { x86_64: 4 * KIB, i686: 4 * KIB, s390x: 4 * KIB, riscv64: 4 * KIB };
+const ONLY_4K: ReadonlySet<string> = new Set(['x86_64', 'i686', 's390x', 'riscv64']);
 /** arm64: the default huge page, which one page of page-table entries maps, gives the base page away. */
 const BY_HUGE_PAGE: Readonly<Record<number, number>> = { 2048: 4 * KIB, 32768: 16 * KIB, 524288: 64 * KIB };
 
 /** Base page size in bytes. Where nothing says it, what distributions build for the architecture, with a warning. */
 export function readPageBytes(files: MachineFiles, architecture: string, warnings: Warnings): number {
-  const only = ONLY[architecture];
-  if (only !== undefined) return only;
+  if (ONLY_4K.has(architecture)) return 4 * KIB;
   const told = fromAuxiliaryVector(files.bytes('proc/self/auxv', 4096), architecture);
   if (told !== undefined) return told;
   const huge = Number(/^Hugepagesize:\s*(\d{1,9}) kB$/m.exec(files.text('proc/meminfo') ?? '')?.[1]);
