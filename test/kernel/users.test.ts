@@ -13,7 +13,6 @@ import {
   rmSync,
   statSync,
   symlinkSync,
-  truncateSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -57,11 +56,9 @@ beforeAll(async () => {
   const archive = join(base, 'root.tar');
   execFileSync('tar', ['-C', root, '-cf', archive, '.']);
   const squashfs = join(base, 'root.squashfs');
-  execFileSync('mksquashfs', [root, squashfs, '-quiet', '-no-progress'], { stdio: 'ignore' });
+  execFileSync(which('mksquashfs')!, [root, squashfs, '-quiet', '-no-progress'], { stdio: 'ignore' });
   const ext4 = join(base, 'root.ext4');
-  writeFileSync(ext4, '');
-  truncateSync(ext4, 16 * 2 ** 20);
-  execFileSync('/sbin/mkfs.ext4', ['-q', '-d', root, ext4]);
+  execFileSync(which('mkfs.ext4')!, ['-q', '-d', root, ext4, '16M']);
   roots.push({ kind: 'directory', path: root }, { kind: 'tar', path: archive });
   roots.push({ kind: 'squashfs', path: squashfs }, { kind: 'ext4', path: ext4 });
 });
