@@ -120,8 +120,9 @@ describe.each(['uml', 'qemu'])('kernels of %s that da68c8d started', (driver) =>
     for (const was of before) {
       const is = after.find(({ id }) => id === was.id)!;
       const { state, bootId, pid, startedAt, exit, address } = was;
-      // Lists show no values of environments any more.
-      const spec = { ...was.spec, env: (is as typeof was).spec.env };
+      // Lists show no values of environments any more, and users are texts.
+      const { uid, gid, ...rest } = was.spec as typeof was.spec & { uid: number; gid: number };
+      const spec = { ...rest, user: `${uid}:${gid}`, env: (is as typeof was).spec.env };
       expect(is).toMatchObject({ spec, state, bootId, pid, startedAt, exit, address });
     }
     expect((await inspect(names.ended)).exit?.exitCode).toBe(7);
