@@ -581,6 +581,7 @@ export class Supervisor {
       image,
       root,
       housekeepingCpus: hostPool.housekeepingCpus(),
+      homes: identities.homes(),
       regions: channels.regionsOf(spec.name),
       network: await network.join(record, driver.capabilities()),
     });

@@ -17,7 +17,7 @@ export interface QemuLaunch {
   start: Start;
   spec: Pick<
     LaunchSpec,
-    'id' | 'image' | 'root' | 'volumes' | 'identity' | 'placement' | 'housekeepingCpus' | 'hiddenPaths' | 'shownPaths'
+    'id' | 'image' | 'root' | 'volumes' | 'identity' | 'placement' | 'housekeepingCpus' | 'hiddenPaths' | 'homes' | 'shownPaths'
   > &
     Partial<Pick<LaunchSpec, 'regions'>>;
   /** What this start needs in the jail besides QEMU and the kernel. */
@@ -67,8 +67,8 @@ export async function launchQemu(launch: QemuLaunch, signal: AbortSignal): Promi
     binds: [...qemu.binds, ...kernel, ...(kvm === undefined ? [] : [kvm.bind]), ...launch.binds],
     root: spec.root,
     volumes: spec.volumes,
-    own: ownPlaces(),
-    covers: spec.root.kind === 'host' ? hostCovers(spec.hiddenPaths) : [],
+    own: ownPlaces(spec.homes),
+    covers: spec.root.kind === 'host' ? hostCovers([...(spec.homes ?? []), ...spec.hiddenPaths]) : [],
     uncovered: spec.shownPaths,
     memoryFiles: [{ target: '/dev/shm', bytes: SHM_BYTES, inodes: 16, mode: '1777' }],
     directory: launch.directory,
