@@ -17,9 +17,9 @@ export interface QemuLaunch {
   start: Start;
   spec: Pick<
     LaunchSpec,
-    'id' | 'image' | 'root' | 'volumes' | 'identity' | 'placement' | 'housekeepingCpus' | 'hiddenPaths' | 'homes' | 'shownPaths'
+    'id' | 'image' | 'root' | 'volumes' | 'identity' | 'placement' | 'housekeepingCpus' | 'hiddenPaths' | 'shownPaths'
   > &
-    Partial<Pick<LaunchSpec, 'regions'>>;
+    Partial<Pick<LaunchSpec, 'homes' | 'regions'>>;
   /** What this start needs in the jail besides QEMU and the kernel. */
   binds: readonly Bind[];
   env?: Readonly<Record<string, string>>;
