@@ -9,7 +9,7 @@ import { rm } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { type ConfinedRun, startConfined } from '../sys/confined-tool.ts';
 import { readPieces } from '../sys/read-at.ts';
-import { TOOL_ID, TOOL_PLACE } from '../sys/tool-jail.ts';
+import { TOOL_PLACE } from '../sys/tool-jail.ts';
 import { TarMeter } from './tar-meter.ts';
 
 export type Packing = 'tar' | 'tar.gz' | 'tar.xz' | 'tar.zst';
@@ -44,6 +44,8 @@ const DECOMPRESSORS: Readonly<Record<Exclude<Packing, 'tar'>, readonly [string, 
 const PACK = ['-force', '-quiet', '-no-progress', '-comp', 'gzip', '-noI', '-noId', '-noD', '-noF', '-noX'];
 const RESOURCES = ['-processors', '2', '-mem', '256M'];
 const PACK_MEMORY_BYTES = 4 * 2 ** 30;
+/** It has some 12 threads, later versions more. */
+const PACK_PROCESSES = 64;
 /** VMMs open it under ids of their own; for others the directory above, which is its owner's alone, is in the way. */
 const IMAGE_MODE = 0o644;
 const DEFAULT_ROOT = { mode: 0o755, uid: 0, gid: 0, mtime: 0 };
@@ -70,7 +72,6 @@ export async function packRoot(task: PackTask): Promise<TarMeter> {
   const isRoot = process.getuid?.() === 0;
   const output = openSync(task.target, 'wx+', 0o600);
   try {
-    if (isRoot) fchownSync(output, TOOL_ID, TOOL_ID);
     const meter = await pack(task);
     if (isRoot) fchownSync(output, 0, 0);
     fchmodSync(output, IMAGE_MODE);
@@ -115,7 +116,12 @@ async function pack(task: PackTask): Promise<TarMeter> {
       ],
       input: Readable.from(joined(head, chunks)),
       place: task.target,
-      bounds: { memoryBytes: PACK_MEMORY_BYTES, fileBytes: bounds.bytes, cpuSeconds: 2 * cpuSeconds },
+      bounds: {
+        memoryBytes: PACK_MEMORY_BYTES,
+        processes: PACK_PROCESSES,
+        fileBytes: bounds.bytes,
+        cpuSeconds: 2 * cpuSeconds,
+      },
       ...limits,
     });
     const said = await packer.ended;
