@@ -21,6 +21,9 @@ export interface RootBounds {
   /** Bytes of it once decompressed. */
   bytes: number;
   entries: number;
+  /** Names in one directory, and all that are gone through: TarNames. */
+  names: number;
+  lookups: number;
   /** Milliseconds for all of it. */
   deadlineMs: number;
 }
@@ -29,6 +32,8 @@ export const ROOT_BOUNDS: RootBounds = {
   archiveBytes: 16 * 2 ** 30,
   bytes: 64 * 2 ** 30,
   entries: 2_000_000,
+  names: 65_536,
+  lookups: 2 ** 33,
   deadlineMs: 30 * 60_000,
 };
 

@@ -205,6 +205,7 @@ describe('prepareRoot', () => {
     ['bytes of the archive', { archiveBytes: 1000 }, /it is larger than 1000 B/],
     ['bytes unpacked', { bytes: 4096 }, /it is larger than 4096 bytes unpacked/],
     ['entries', { entries: 3 }, /more than 3 entries/],
+    ['names in one directory', { names: 5 }, /its directory \/ holds more than 5 names/],
     ['time', { deadlineMs: 1 }, /takes longer than 1ms, which is the bound/],
   ])('holds its bound of %s', async (_, bounds, reason) => {
     const path = file('root.tar.gz', await bomb());
