@@ -8,6 +8,7 @@ import { closeSync, fchmodSync, fchownSync, fstatSync, fsyncSync, openSync } fro
 import { rm } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { type ConfinedRun, startConfined } from '../sys/confined-tool.ts';
+import type { SpaceOf } from '../sys/free-space.ts';
 import { readPieces } from '../sys/read-at.ts';
 import { TOOL_PLACE } from '../sys/tool-jail.ts';
 import { TarMeter } from './tar-meter.ts';
@@ -66,6 +67,8 @@ export interface PackTask {
   /** The image: a path where nothing is yet. */
   target: string;
   bounds: RootBounds;
+  /** As in ConfinedTask. */
+  space?: SpaceOf | undefined;
   signal?: AbortSignal | undefined;
 }
 
@@ -121,6 +124,7 @@ async function pack(task: PackTask): Promise<TarMeter> {
       ],
       input: Readable.from(joined(head, chunks)),
       place: task.target,
+      space: task.space,
       bounds: {
         memoryBytes: PACK_MEMORY_BYTES,
         processes: PACK_PROCESSES,

@@ -99,6 +99,18 @@ describe('a confined tool', () => {
     });
   });
 
+  it('is stopped when the disk gets full, and not started on a full one', async () => {
+    const file = join(directory, 'large');
+    const space = () => ({ free: existsSync(file) ? 2 ** 20 : 2 ** 40, size: 2 ** 40 });
+    const refusal = {
+      code: 'internal',
+      value: directory,
+      message: `there is no room for what x.tar unpacks to in ${directory}: 1 MiB are free there, 1 GiB have to stay free`,
+    };
+    await expect(startConfined(shell('busybox yes >/out/large', { space })).ended).rejects.toMatchObject(refusal);
+    expect(() => startConfined(shell('echo', { space }))).toThrow(refusal.message);
+  });
+
   it('is stopped at the bound of its output', async () => {
     const bomb = gzipSync(Buffer.alloc(8 << 20));
     const task = { subject: 'b.gz', programs: ['gzip'], args: ['-dc'], input: bomb, deadlineMs: 20_000 };

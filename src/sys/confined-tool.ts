@@ -3,11 +3,12 @@
  * output and time. A tool that a hostile archive takes over can write its one output, and nothing else.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { lchownSync, realpathSync } from 'node:fs';
+import { lchownSync, readlinkSync, realpathSync } from 'node:fs';
 import { constants } from 'node:os';
 import type { Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { PolykernelError } from './errors.ts';
+import { checkRoom, type SpaceOf } from './free-space.ts';
 import { libraryFiles } from './libraries.ts';
 import { nativeBinary } from './paths.ts';
 import { killGroup } from './process.ts';
@@ -34,6 +35,8 @@ export interface ConfinedTask {
   place?: string;
   /** As root: the id that it runs as, out of takeToolId(), for runs that share a place. Default: one of its own. */
   uid?: number | undefined;
+  /** How full the disk is that it writes to; default: as it is. */
+  space?: SpaceOf | undefined;
   bounds?: Partial<ToolBounds>;
   /** It is killed after this long. */
   deadlineMs: number;
@@ -45,7 +48,7 @@ export interface ConfinedRun {
   stdout: Readable | undefined;
   /**
    * Resolves with what it said, at most SAID_BYTES of it, when it ends well. Rejects with `invalid` when it fails or goes over a bound,
-   * `unavailable` when a program is missing, `internal` when there can be no jail, or the reason of `signal`.
+   * `unavailable` when a program is missing, `internal` when there can be no jail or the disk gets full, or the reason of `signal`.
    */
   ended: Promise<string>;
   /** Kills it; `ended` then rejects with `reason`. */
@@ -56,15 +59,18 @@ const DEFAULT_BOUNDS: ToolBounds = { memoryBytes: 2 ** 30, processes: 16, fileBy
 /** How bwrap's descriptors continue behind the standard ones. */
 const FIRST_JOIN_FD = 3;
 const SAID_BYTES = 8192;
+/** A disk takes less than the room that stays free (free-space.ts) in that time. */
+const SPACE_CHECK_MS = 100;
 const SIGNAL_STATUS = 128;
 const { SIGKILL, SIGXCPU, SIGXFSZ } = constants.signals;
 
 /**
- * Starts a tool. Throws `unavailable` when a program or library is missing, `permission` or `internal` when its control groups
- * cannot be made.
+ * Starts a tool. Throws `unavailable` when a program or library is missing, `internal` when the disk that it writes to is full,
+ * `permission` or `internal` when its control groups cannot be made.
  */
 export function startConfined(task: ConfinedTask): ConfinedRun {
   task.signal?.throwIfAborted();
+  checkSpace(task);
   const bounds = { ...DEFAULT_BOUNDS, ...task.bounds };
   const { child, release: leave } = start(task, bounds, findPrograms(task));
   const { promise, resolve, reject } = Promise.withResolvers<string>();
@@ -77,6 +83,13 @@ export function startConfined(task: ConfinedTask): ConfinedRun {
   };
   const late = () => stop(overBound(task, `takes longer than ${formatDuration(task.deadlineMs)}`));
   const timer = setTimeout(late, task.deadlineMs);
+  const watch = setInterval(() => {
+    try {
+      checkSpace(task);
+    } catch (error) {
+      stop(error);
+    }
+  }, SPACE_CHECK_MS);
   const onAbort = () => stop(task.signal?.reason);
   task.signal?.addEventListener('abort', onAbort, { once: true });
   let said = '';
@@ -86,6 +99,7 @@ export function startConfined(task: ConfinedTask): ConfinedRun {
   const fed = feed(task, child, stop);
   const release = async () => {
     clearTimeout(timer);
+    clearInterval(watch);
     task.signal?.removeEventListener('abort', onAbort);
     await leave();
   };
@@ -168,6 +182,13 @@ function findPrograms(task: ConfinedTask): Found {
     libraries: [...new Map(libraries.map((library) => [library.path, library])).values()],
     libraryPath,
   };
+}
+
+/** Whether the disk has room left where it writes. */
+function checkSpace({ place, output, subject, space }: ConfinedTask): void {
+  const path = place ?? (typeof output === 'number' ? readlinkSync(`/proc/self/fd/${output}`) : undefined);
+  // A pipe has no path.
+  if (path?.startsWith('/')) checkRoom(path, 0, `what ${subject} unpacks to`, space);
 }
 
 function outputOf({ output }: ConfinedTask): 'pipe' | 'ignore' | number {
