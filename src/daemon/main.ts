@@ -14,6 +14,7 @@ import { asPolykernelError, ERROR_TABLE, type PolykernelError } from '../sys/err
 import { ownArguments } from '../sys/node.ts';
 import { cacheDirectory, home as defaultHome, layout } from '../sys/paths.ts';
 import { CACHE, STATE, takePlace } from '../sys/places.ts';
+import { sweepToolGroups } from '../sys/tool-groups.ts';
 import { readTopology } from '../topology/index.ts';
 import { createDaemon } from './daemon.ts';
 import { hostEnforcement } from './enforcement.ts';
@@ -50,6 +51,7 @@ async function start() {
   process.umask(0o077);
   takePlace(home, STATE);
   takePlace(cacheDirectory(), CACHE);
+  await sweepToolGroups();
   if (values['reset-state']) {
     const aside = Store.reset(paths, new Date());
     process.stderr.write(

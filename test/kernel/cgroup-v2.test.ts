@@ -98,7 +98,8 @@ it('bounds processes and memory of a kernel, as root and where a group is delega
       code: 0,
     });
     await mkdir(join(directory, 'native'));
-    await copyFile(nativeBinary('pk-shim'), join(directory, 'native/pk-shim'));
+    for (const name of ['pk-shim', 'pk-cell', 'pk-jail'] as const)
+      await copyFile(nativeBinary(name), join(directory, 'native', name));
     const fixture = `${NODE} /checkout/test/fixtures/limits-v2.ts`;
     const script = [
       fixture,
@@ -127,6 +128,10 @@ it('bounds processes and memory of a kernel, as root and where a group is delega
       expect(seen.killed).toBe('SIGKILL');
       expect(seen.kills).toBeGreaterThan(0);
       expect(seen.left).toEqual([]);
+      expect(seen.confined.values).toEqual([
+        expect.objectContaining({ 'memory.max': String(64 * 2 ** 20), 'pids.max': '16', 'pids.current': '1' }),
+      ]);
+      expect(seen.confined.left).toEqual([]);
     }
     // Threads in a cpuset partition are in no group that bounds memory: the pool wins, until it is left.
     expect(root.pool).toEqual(['0::/polykernel-k', '0::/polykernel/k', '0::/polykernel-k']);
