@@ -2,10 +2,12 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { GuestClocks } from '../../src/daemon/guest-clocks.ts';
 import { silentJournal } from '../../src/daemon/journal.ts';
+import { fakeGuest, fakeKernels } from '../../src/driver/fake.ts';
 import type { Kernel } from '../../src/driver/index.ts';
 import { decodePairs, ToGuest, ToHost, u32 } from '../../src/guest/protocol.ts';
 import { connected } from '../../src/guest/testing.ts';
-import { eventually } from './harness.ts';
+import { systemClock } from '../../src/sys/clock.ts';
+import { eventually, startDaemon, untilState } from './harness.ts';
 import { ManualClock } from './manual-clock.ts';
 
 const EINVAL = 22;
@@ -165,4 +167,25 @@ it('without a kernel there is no timer', async () => {
   });
   clocks.close();
   await clocks.resumed(kernel);
+});
+
+it('the daemon keeps the clock of each kernel', async () => {
+  vi.restoreAllMocks();
+  let set = 0;
+  const now = () => Date.now() + set;
+  const test = await startDaemon({ clock: { ...systemClock, now } });
+  await test.create({ name: 'web', command: ['sleep', '1000'] });
+  await untilState(test, 'web', 'running');
+  const guest = fakeGuest(fakeKernels().find((directory) => directory.startsWith(test.home))!)!;
+  const isRight = () => Math.abs(guest.clockAheadMs - set) < 500;
+  for (const jump of [60_000, -60_000]) {
+    set += jump;
+    await eventually(isRight);
+    guest.clockAheadMs += jump;
+    await eventually(isRight);
+  }
+  await test.client.pause('web');
+  set += 60_000;
+  await test.client.resume('web');
+  await eventually(isRight);
 });
