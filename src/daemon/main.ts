@@ -11,6 +11,7 @@ import { hostFiles, poolLease } from '../host/index.ts';
 import { defaultImage, ImageStore, type KernelImage, prepareRoot } from '../image/index.ts';
 import { systemClock } from '../sys/clock.ts';
 import { asPolykernelError, ERROR_TABLE, type PolykernelError } from '../sys/errors.ts';
+import { hostBootId } from '../sys/host-boot.ts';
 import { ownArguments } from '../sys/node.ts';
 import { cacheDirectory, home as defaultHome, layout } from '../sys/paths.ts';
 import { CACHE, STATE, takePlace } from '../sys/places.ts';
@@ -82,7 +83,7 @@ async function start() {
     prepareRoot,
     host: {
       readTopology: () => readTopology('/'),
-      bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim(),
+      bootId: hostBootId(),
       enforcement: hostEnforcement(hostFiles('/')),
       // Other users can only keep apart the CPUs of their own daemon's kernels.
       lease: poolLease(home, process.getuid?.() === 0 ? '/run/polykernel' : home),
