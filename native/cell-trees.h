@@ -20,7 +20,7 @@
 #include "cell-users.h"
 
 #define TREES_MAX 64
-#define SKIPS_MAX 256
+#define SKIPS_MAX 1024
 #define MOUNTS_MAX 4096
 #define STAGE "trees"
 

@@ -105,7 +105,7 @@ static const int denied[] = {
 
 /*
  * What would change the device behind a network card's descriptor, or reach what lies behind it (linux/if_tun.h,
- * linux/sockios.h), what types into a terminal (asm/ioctls.h), and what makes of a read-only tree a writable one, with its set-uid
+ * linux/sockios.h), what types into a terminal, takes the console's output or has the host load a line discipline (asm/ioctls.h), and what makes of a read-only tree a writable one, with its set-uid
  * programs and with what is covered in it (linux/btrfs.h).
  */
 static const uint32_t denied_requests[] = {
@@ -114,7 +114,7 @@ static const uint32_t denied_requests[] = {
 	0x400454d1 /* TUNSETTXFILTER */, 0x401054d5 /* TUNATTACHFILTER */, 0x401054d6 /* TUNDETACHFILTER */,
 	0x800454e0 /* TUNSETSTEERINGEBPF */, 0x800454e1 /* TUNSETFILTEREBPF */, 0x400454e2 /* TUNSETCARRIER */,
 	0x54e3 /* TUNGETDEVNETNS */, 0x8924 /* SIOCSIFHWADDR */, 0x894c /* SIOCGSKNS */, 0x5412 /* TIOCSTI */,
-	0x541c /* TIOCLINUX */, 0x50009401 /* BTRFS_IOC_SNAP_CREATE */, 0x50009417 /* BTRFS_IOC_SNAP_CREATE_V2 */,
+	0x541c /* TIOCLINUX */, 0x541d /* TIOCCONS */, 0x5423 /* TIOCSETD */, 0x50009401 /* BTRFS_IOC_SNAP_CREATE */, 0x50009417 /* BTRFS_IOC_SNAP_CREATE_V2 */,
 };
 
 enum filter_kind { FILTER_UML, FILTER_QEMU, FILTER_TOOL, FILTER_INIT };

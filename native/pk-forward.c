@@ -4,9 +4,12 @@
  * Takes TCP connections of the host and joins each with one to a target in a network namespace. Says `ready` and detaches from
  * its standard streams; FILE then says `PID START_TIME`. Ends by SIGTERM, and when FILE is gone or names another process.
  *
- * So many connections at once. One more takes the place of another: of the address that has the most, where its own has fewer;
- * else of one that never said anything or is long silent, or it is reset. So no address closes the port to others, and no silent
- * clients close it to anybody.
+ * So many connections at once. One more takes the place of another:
+ * - of the address that has the most, where its own has fewer by two;
+ * - else, where its own has none, so that all have one, of the longest silent;
+ * - else of one that never said anything or is long silent, or it is reset.
+ * So no address closes the port to others, no silent clients close it to anybody, and an address without a connection always
+ * gets one. Against more than a thousand addresses it lasts for as long as it is not the longest silent.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -25,8 +28,6 @@
 #define BUFFER_BYTES 32768
 /* Besides those of connections. */
 #define OTHER_FILES 64
-/* For addresses of clients; two that share a place are counted as one. */
-#define PLACES 4096
 /* How long the target may take to answer, and how long a connection is silent before another of its client may take its place. */
 #define CONNECT_S 30
 #define SILENT_S 60
@@ -37,6 +38,7 @@
 /* After the kernel had no file or memory for another connection. */
 #define ACCEPT_AGAIN_MS 200
 #define ACCEPT_AT_ONCE 16
+#define SECOND 1000000000LL
 
 /* One direction: what was read from one socket and not yet written to the other. */
 struct flow {
@@ -45,18 +47,24 @@ struct flow {
 	int ended; /* 1: its source has closed; 2: and the other side was told */
 };
 
+/* An address that has connections; without one the slot is free. */
+struct client {
+	in_addr_t address;
+	unsigned count;
+};
+
 struct pair {
 	int fd[2]; /* client, target; -1: the slot is free */
 	int connecting, spoke; /* spoke: the client sent something */
-	unsigned place; /* of the client's address */
-	time_t begun, moved; /* when something last moved */
+	int client; /* in clients */
+	int64_t begun, moved; /* when something last moved */
 	struct flow flow[2]; /* [0] client to target */
 };
 
 static struct pair pairs[PAIRS];
 static char *memory;
-static unsigned count_of[PLACES];
-static time_t now;
+static struct client clients[PAIRS];
+static int64_t now; /* nanoseconds; every new pair has one of its own */
 
 static _Noreturn void die(const char *what)
 {
@@ -88,7 +96,7 @@ static void drop(struct pair *p)
 {
 	close(p->fd[0]), close(p->fd[1]);
 	p->fd[0] = p->fd[1] = -1;
-	count_of[p->place]--;
+	clients[p->client].count--;
 }
 
 /* Its client sees a reset, as it would without us. */
@@ -113,26 +121,49 @@ static int is_less(const struct pair *a, const struct pair *b)
 	return a->spoke ? a->moved < b->moved : a->begun < b->begun;
 }
 
-/* A place for one more connection of this address; NULL when it has to go itself. */
-static struct pair *make_room(unsigned place)
+/* The slot of an address, or a free one for it; -1: others have them all. */
+static int client_of(in_addr_t address)
+{
+	int empty = -1;
+
+	for (int i = 0; i < PAIRS; i++) {
+		if (clients[i].count > 0 && clients[i].address == address)
+			return i;
+		if (clients[i].count == 0)
+			empty = i;
+	}
+	return empty;
+}
+
+static unsigned count_of(const struct pair *p)
+{
+	return clients[p->client].count;
+}
+
+/* A place for one more connection of an address that has so many; NULL when it has to go itself. */
+static struct pair *make_room(unsigned own)
 {
 	struct pair *p, *victim = NULL;
-	unsigned heaviest = place;
+	unsigned most = 0;
+	int is_other, is_first;
 
 	for (p = pairs; p < pairs + PAIRS; p++) {
 		if (p->fd[0] < 0)
 			return p;
-		/* One more alone is no reason: two would drive each other out in turn. */
-		if (count_of[p->place] > count_of[heaviest] + (heaviest == place))
-			heaviest = p->place;
+		if (count_of(p) > most)
+			most = count_of(p);
 	}
+	/* One more alone is no reason: two would drive each other out in turn. */
+	is_other = most > own + 1;
+	is_first = own == 0 && !is_other;
 	for (p = pairs; p < pairs + PAIRS; p++) {
-		int is_candidate = heaviest == place ? count_of[p->place] >= count_of[place] : p->place == heaviest;
-
-		if (is_candidate && (victim == NULL || is_less(p, victim)))
+		if (count_of(p) < (is_other ? most : own))
+			continue;
+		/* By silence alone, so that who came last has time to say something. */
+		if (victim == NULL || (is_first ? p->moved < victim->moved : is_less(p, victim)))
 			victim = p;
 	}
-	if (victim == NULL || (heaviest == place && victim->spoke && now - victim->moved < SILENT_S))
+	if (victim == NULL || (!is_other && !is_first && victim->spoke && now - victim->moved < SILENT_S * SECOND))
 		return NULL;
 	drop_hard(victim);
 	return victim;
@@ -149,12 +180,12 @@ static int take(int listener, const struct sockaddr_in *target)
 	struct sockaddr_in from = { 0 };
 	socklen_t size = sizeof from;
 	int client = accept4(listener, (struct sockaddr *)&from, &size, SOCK_NONBLOCK | SOCK_CLOEXEC), other;
-	unsigned place = ntohl(from.sin_addr.s_addr) * 2654435761u % PLACES;
+	int slot = client_of(from.sin_addr.s_addr);
 	struct pair *p;
 
 	if (client < 0)
 		return errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM ? -1 : 0;
-	p = make_room(place);
+	p = make_room(slot < 0 ? 0 : clients[slot].count);
 	other = p == NULL ? -1 : socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (other < 0 || (connect(other, (const struct sockaddr *)target, sizeof *target) != 0 && errno != EINPROGRESS)) {
 		if (other >= 0)
@@ -163,8 +194,11 @@ static int take(int listener, const struct sockaddr_in *target)
 		close(client);
 		return 0;
 	}
-	*p = (struct pair){ .fd = { client, other }, .connecting = 1, .place = place, .begun = now, .moved = now };
-	count_of[place]++;
+	/* Whoever made room may have been of that address, or freed a slot. */
+	slot = client_of(from.sin_addr.s_addr);
+	clients[slot] = (struct client){ from.sin_addr.s_addr, clients[slot].count + 1 };
+	now++;
+	*p = (struct pair){ .fd = { client, other }, .connecting = 1, .client = slot, .begun = now, .moved = now };
 	for (int i = 0; i < 2; i++) {
 		p->flow[i] = (struct flow){ .bytes = memory + ((size_t)(p - pairs) * 2 + (size_t)i) * BUFFER_BYTES };
 		set_number(p->fd[i], IPPROTO_TCP, TCP_NODELAY, 1);
@@ -233,7 +267,7 @@ static _Noreturn void loop(int listener, const struct sockaddr_in *target, const
 {
 	static struct pollfd polls[1 + 2 * PAIRS];
 	struct timespec time;
-	time_t looked = 0;
+	int64_t looked = 0;
 	int is_short = 0; /* of files or memory */
 
 	for (;;) {
@@ -257,13 +291,13 @@ static _Noreturn void loop(int listener, const struct sockaddr_in *target, const
 			poll(NULL, 0, ACCEPT_AGAIN_MS);
 		is_short = 0;
 		clock_gettime(CLOCK_MONOTONIC, &time);
-		now = time.tv_sec;
-		if (now - looked >= LOOK_MS / 1000) {
+		now = time.tv_sec * SECOND + time.tv_nsec;
+		if (now - looked >= LOOK_MS / 1000 * SECOND) {
 			looked = now;
 			if (!keep_is_wanted(file))
 				exit(0);
 			for (struct pair *p = pairs; p < pairs + PAIRS; p++)
-				if (p->fd[0] >= 0 && p->connecting && now - p->begun > CONNECT_S)
+				if (p->fd[0] >= 0 && p->connecting && now - p->begun > CONNECT_S * SECOND)
 					drop_hard(p);
 		}
 		for (int i = 0; i < PAIRS; i++)

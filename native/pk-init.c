@@ -32,6 +32,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/timex.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <termios.h>
@@ -58,8 +59,8 @@ enum {
     CHANNEL_PCI_SLOT = 0x10, /* of the channel in slot 0, where the channels are PCI functions */
 };
 enum { MORE = 1, FIN = 2 };
-enum { H_HELLO = 1, H_CONFIGURE, H_EXEC, H_STDIN, H_SIGNAL, H_RESIZE, H_CREDIT, H_FORGET, H_WATCH, H_PUT, H_GET, H_POWEROFF, H_BELL };
-enum { G_HELLO = 64, G_RESULT, G_STARTED, G_STDOUT, G_STDERR, G_EXITED, G_CREDIT, G_ACK, G_SNAPSHOT, G_SESSION, G_GOODBYE, G_BELL };
+enum { H_HELLO = 1, H_CONFIGURE, H_EXEC, H_STDIN, H_SIGNAL, H_RESIZE, H_CREDIT, H_FORGET, H_WATCH, H_PUT, H_GET, H_POWEROFF, H_BELL, H_TIME };
+enum { G_HELLO = 64, G_RESULT, G_STARTED, G_STDOUT, G_STDERR, G_EXITED, G_CREDIT, G_ACK, G_SNAPSHOT, G_SESSION, G_GOODBYE, G_BELL, G_TIME };
 enum { EXIT_CODE, EXIT_SIGNAL, EXIT_NOT_STARTED };
 
 typedef uint8_t u8;
@@ -433,6 +434,29 @@ static void bells_out(void) {
         if (rung >> slot & 1) frame(G_BELL, 0, slot, NULL, 0);
 }
 
+/* --- the wall clock --- */
+/* Moves it by so many nanoseconds in one step, however long it took them to come here. */
+static int step_clock(const char *text) {
+    long long ns = strtoll(text, NULL, 10), rest = ns % 1000000000;
+    struct timex x = {.modes = ADJ_SETOFFSET | ADJ_NANO};
+    x.time.tv_sec = ns / 1000000000 - (rest < 0);
+    x.time.tv_usec = rest < 0 ? rest + 1000000000 : rest;
+    return clock_adjtime(CLOCK_REALTIME, &x) < 0 ? errno : 0;
+}
+/* Moves it little by little, at most 0.5 ms a second; what an earlier one has left to do is forgotten. */
+static int slew_clock(const char *text) {
+    struct timex x = {.modes = ADJ_OFFSET_SINGLESHOT, .offset = (long)(strtoll(text, NULL, 10) / 1000)};
+    return clock_adjtime(CLOCK_REALTIME, &x) < 0 ? errno : 0;
+}
+static void tell_time(u32 request) {
+    struct timespec t;
+    u8 p[8];
+    clock_gettime(CLOCK_REALTIME, &t);
+    u64 ns = (u64)t.tv_sec * 1000000000u + (u64)t.tv_nsec;
+    put32(p, (u32)ns), put32(p + 4, (u32)(ns >> 32));
+    frame(G_TIME, 0, request, p, sizeof p);
+}
+
 /* --- CONFIGURE --- */
 static int configure_step(const char *key, char *value) {
     char *second = strchr(value, 0x1f);
@@ -448,6 +472,8 @@ static int configure_step(const char *key, char *value) {
         if (*dot == '.') t.tv_nsec = strtol(dot + 1, NULL, 10);
         return clock_settime(CLOCK_REALTIME, &t) ? errno : 0;
     }
+    if (!strcmp(key, "time-step")) return step_clock(value);
+    if (!strcmp(key, "time-slew")) return slew_clock(value);
     if (!strcmp(key, "seed")) return seed_random(value);
     if (!strcmp(key, "module")) return load_module(value);
     if (!strcmp(key, "mkdir")) return make_directory(value, second ? (mode_t)strtoul(second, NULL, 8) : 0755);
@@ -914,6 +940,7 @@ static void dispatch(u8 type, u8 flags, u32 id, u8 *p, u32 n, u32 unparsed) {
     case H_CREDIT: if (s && n == 4 && get32(p) <= OUTPUT_CREDIT && s->credit < (1u << 30)) s->credit += get32(p); break;
     case H_FORGET: if (s) session_forget(s); break;
     case H_BELL: bell_in(id); break;
+    case H_TIME: tell_time(id); break;
     case H_POWEROFF: if (n == 8) poweroff(get32(p), get32(p + 4)); break;
     }
 }

@@ -17,6 +17,7 @@ import { Channels, KEEPER_DIRECTORY } from './channels.ts';
 import { Drivers } from './drivers.ts';
 import { EventLog } from './events.ts';
 import { Forwards } from './forwards.ts';
+import { GuestClocks } from './guest-clocks.ts';
 import { HostPool, type PoolEnforcement } from './host-pool.ts';
 import { type Identities, identitiesOf } from './identities.ts';
 import { type Journal, silentJournal } from './journal.ts';
@@ -131,6 +132,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     journal,
     samplesPerSecond: options.samplesPerSecond ?? 2,
   });
+  const clocks = new GuestClocks(clock, journal);
   const identities = options.identities ?? (await identitiesOf(home));
   const supervisor: Supervisor = new Supervisor({
     network,
@@ -138,7 +140,9 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
       network.kernelUp(name, kernel);
       channels.kernelUp(name, kernel, regions, adopted);
       telemetry.kernelUp(id, kernel);
+      clocks.kernelUp(kernel, adopted);
     },
+    resumed: (kernel) => clocks.resumed(kernel),
     hostPool,
     channels,
     paths,
@@ -189,6 +193,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     closing ??= (async () => {
       await release();
       await supervisor.detach();
+      clocks.close();
       telemetry.close();
       services.close();
       channels.close();
@@ -228,6 +233,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   const drop = () => {
     closing ??= (async () => {
       await supervisor.detach(false);
+      clocks.close();
       telemetry.close(false);
       services.close();
       channels.close();

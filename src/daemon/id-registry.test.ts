@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { type IdBlock, RANGE_IDS } from '../sys/identity.ts';
+import { defaultHome } from '../sys/paths.ts';
 import { IdRegistry, type IdRegistryOptions, parseIdMap } from './id-registry.ts';
 
 const FIRST = 0x7100_0000;
@@ -57,6 +58,16 @@ it('goes on in the same file as others when somebody has removed it', () => {
   rmSync(join(directory, 'private'), { recursive: true });
   expect(start(other.take('a'))).toBe(FIRST);
   expect(start(one.take('b'))).toBe(FIRST + RANGE_IDS);
+});
+
+it('knows the other state directories in which there are kernels', () => {
+  const [one, other] = [registry('/one'), registry('/other')];
+  one.take('a');
+  other.take('a');
+  expect(one.homes()).toEqual([defaultHome(), '/other']);
+  one.release('a');
+  expect(other.homes()).toEqual([defaultHome()]);
+  expect(registry(defaultHome()).homes()).toEqual(['/other']);
 });
 
 it('passes over what others have, and what this system cannot map', () => {

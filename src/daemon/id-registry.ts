@@ -11,6 +11,7 @@ import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import { type IdBlock, type Identity, RANGE_IDS, readSubids } from '../sys/identity.ts';
+import { defaultHome } from '../sys/paths.ts';
 import type { Identities } from './identities.ts';
 
 /** Not in a state directory: those come and go, and there may be several. */
@@ -89,6 +90,16 @@ export class IdRegistry implements Identities {
     return start;
   }
 
+  homes(): readonly string[] {
+    try {
+      const rows = this.#database().prepare("SELECT DISTINCT home FROM ranges WHERE home <> ''").all();
+      const homes = new Set([defaultHome(), ...rows.map(({ home }) => String(home))]);
+      return [...homes].filter((home) => home !== this.#home);
+    } catch (error) {
+      throw this.#failed(error);
+    }
+  }
+
   /** Throws `unavailable` when there is none. */
   #free(database: DatabaseSync): number {
     const used = new Set(
@@ -119,8 +130,12 @@ export class IdRegistry implements Identities {
       return result;
     } catch (error) {
       if (database?.isTransaction) database.exec('ROLLBACK');
-      throw asPolykernelError(error, `using the registry of user ids, ${this.#options.file}`);
+      throw this.#failed(error);
     }
+  }
+
+  #failed(error: unknown): PolykernelError {
+    return asPolykernelError(error, `using the registry of user ids, ${this.#options.file}`);
   }
 
   /** Stays open, but is opened anew when it is another file by now, so that all daemons have the same. */

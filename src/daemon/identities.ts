@@ -3,6 +3,7 @@
  * registry for the machine. For others: what /etc/subuid and /etc/subgid give them, or their own id alone.
  */
 import { type Identity, userIdentity } from '../sys/identity.ts';
+import { defaultHome } from '../sys/paths.ts';
 import { IdRegistry } from './id-registry.ts';
 
 export interface Identities {
@@ -14,6 +15,8 @@ export interface Identities {
   spend(id: string): void;
   /** Gives back what no instance of this state directory has. */
   releaseAllBut(ids: ReadonlySet<string>): void;
+  /** Other state directories of this user, as far as they are known: what daemons of theirs keep is not for guests. */
+  homes(): readonly string[];
   /** Lets go of its files; another use opens them again. */
   close(): void;
 }
@@ -24,6 +27,7 @@ export const oneForAll = (identity: Identity): Identities => ({
   release: () => {},
   spend: () => {},
   releaseAllBut: () => {},
+  homes: () => [defaultHome()],
   close: () => {},
 });
 

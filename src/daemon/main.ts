@@ -11,9 +11,11 @@ import { hostFiles, poolLease } from '../host/index.ts';
 import { defaultImage, ImageStore, type KernelImage, prepareRoot } from '../image/index.ts';
 import { systemClock } from '../sys/clock.ts';
 import { asPolykernelError, ERROR_TABLE, type PolykernelError } from '../sys/errors.ts';
+import { hostBootId } from '../sys/host-boot.ts';
 import { ownArguments } from '../sys/node.ts';
 import { cacheDirectory, home as defaultHome, layout } from '../sys/paths.ts';
 import { CACHE, STATE, takePlace } from '../sys/places.ts';
+import { sweepToolGroups } from '../sys/tool-groups.ts';
 import { readTopology } from '../topology/index.ts';
 import { createDaemon } from './daemon.ts';
 import { hostEnforcement } from './enforcement.ts';
@@ -50,6 +52,7 @@ async function start() {
   process.umask(0o077);
   takePlace(home, STATE);
   takePlace(cacheDirectory(), CACHE);
+  await sweepToolGroups();
   if (values['reset-state']) {
     const aside = Store.reset(paths, new Date());
     process.stderr.write(
@@ -80,7 +83,7 @@ async function start() {
     prepareRoot,
     host: {
       readTopology: () => readTopology('/'),
-      bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim(),
+      bootId: hostBootId(),
       enforcement: hostEnforcement(hostFiles('/')),
       // Other users can only keep apart the CPUs of their own daemon's kernels.
       lease: poolLease(home, process.getuid?.() === 0 ? '/run/polykernel' : home),

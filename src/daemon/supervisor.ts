@@ -64,6 +64,8 @@ export interface SupervisorOptions {
   channels: Pick<Channels, 'claim' | 'checkOwner' | 'release' | 'regionsOf'>;
   /** A kernel of an instance is ready, started with `regions` of shared memory or found again. */
   kernelUp(record: InstanceRecord, kernel: Kernel, regions: readonly SharedRegion[], adopted: boolean): void;
+  /** A kernel runs again after a pause. */
+  resumed(kernel: Kernel): Promise<void>;
   /** Uniform in [0, 1). */
   random: () => number;
   drivers: Drivers;
@@ -532,6 +534,7 @@ export class Supervisor {
         this.#noteUnmapped(record, !adopted);
         this.#options.kernelUp(record, kernel, regions, adopted);
       },
+      resumed: (kernel) => this.#options.resumed(kernel),
       destroy: (launch) => destroyLaunch(launch, driver),
       save: (current) => this.#save(current),
       tell: (type, current, message) => this.#tell(type, current, message),
@@ -568,6 +571,7 @@ export class Supervisor {
       image,
       root,
       housekeepingCpus: hostPool.housekeepingCpus(),
+      homes: identities.homes(),
       regions: channels.regionsOf(spec.name),
       network: await network.join(record, driver.capabilities()),
     });

@@ -190,6 +190,8 @@ export interface LaunchSpec {
   readyTimeoutMs: number;
   /** Host paths hidden from a `host` root besides the driver's own list (the state directory). */
   hiddenPaths: readonly string[];
+  /** State directories of other daemons of this user, hidden in volumes too; default none. */
+  homes?: readonly string[];
   /** Directories of the host that a `host` root shows although its driver hides where they lie. */
   shownPaths: readonly Source[];
 }

@@ -50,6 +50,8 @@ export class FakeGuest {
   #decoder = new FrameDecoder(MAX_TO_GUEST);
   #read = 0;
   #nextPid = 100;
+  /** Milliseconds by which its clock is ahead of this process's. */
+  clockAheadMs = 0;
   #paused = false;
   #stopped = false;
   #attacks = false;
@@ -212,6 +214,7 @@ export class FakeGuest {
       const pairs = new Map(protocol.decodePairs(payload));
       this.#hostname = pairs.get('hostname') ?? this.#hostname;
       for (const [key, value] of protocol.decodePairs(payload)) this.#channel(key, value);
+      this.clockAheadMs += Number(pairs.get('time-step') ?? 0) / 1e6;
       this.#send(ToHost.result, id, Buffer.concat([u32(0), Buffer.from(`boot-id=${this.#options.bootId}`)]));
     } else if (type === ToGuest.exec) {
       const pairs = protocol.decodePairs(payload);
@@ -228,8 +231,15 @@ export class FakeGuest {
       void this.#transfer(type, id, pairs.get('path') ?? '', Number.parseInt(pairs.get('mode') ?? '644', 8));
     } else if (type === ToGuest.watch) this.#startWatch(payload);
     else if (type === ToGuest.bell) this.bells.push(id);
+    else if (type === ToGuest.time) this.#tellTime(id);
     else if (type === ToGuest.poweroff) void this.#poweroff(payload.readUInt32LE());
     else if (session !== undefined) this.#toSession(session, type, payload, eof);
+  }
+
+  #tellTime(id: number): void {
+    const payload = Buffer.allocUnsafe(8);
+    payload.writeBigUInt64LE(BigInt(Math.round((Date.now() + this.clockAheadMs) * 1000)) * 1000n);
+    this.#send(ToHost.time, id, payload);
   }
 
   #channel(key: string, value: string): void {

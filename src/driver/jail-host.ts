@@ -37,9 +37,9 @@ export function hostCovers(more: readonly string[] = []): Cover[] {
   return [...covers.values()];
 }
 
-/** Polykernel's own directories: other kernels' secrets, and the programs that all of them are started with. */
-export function ownPlaces(): string[] {
-  return [home(), cacheDirectory(), REGISTRY_DIRECTORY].flatMap((path) => {
+/** Polykernel's own directories: other kernels' secrets, in `homes` too, and the programs that all of them are started with. */
+export function ownPlaces(homes: readonly string[] = []): string[] {
+  return [home(), ...homes, cacheDirectory(), REGISTRY_DIRECTORY].flatMap((path) => {
     try {
       return [realpathSync(path)];
     } catch {

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -83,12 +83,15 @@ describe('delay-loop constant', () => {
     expect(parseLpj('Calibrating delay loop (skipped) preset value..')).toBeUndefined();
   });
 
-  it('is kept per image and CPU model', async () => {
+  it('is kept per image and boot of the host, of this boot alone', async () => {
     const path = join(directory, 'cache/lpj.json');
-    await new LpjCache(path, 'cpu a').set('digest', 4000);
-    expect(await new LpjCache(path, 'cpu a').get('digest')).toBe(4000);
-    expect(await new LpjCache(path, 'cpu b').get('digest')).toBeUndefined();
-    writeFileSync(path, '{"digest cpu a": "evil", broken');
-    expect(await new LpjCache(path, 'cpu a').get('digest')).toBeUndefined();
+    await new LpjCache(path, 'boot a').set('digest', 4000);
+    await new LpjCache(path, 'boot a').set('other', 4001);
+    expect(await new LpjCache(path, 'boot a').get('digest')).toBe(4000);
+    expect(await new LpjCache(path, 'boot b').get('digest')).toBeUndefined();
+    await new LpjCache(path, 'boot b').set('digest', 5000);
+    expect(readFileSync(path, 'utf8')).toBe('{"digest boot b":5000}');
+    writeFileSync(path, '{"digest boot b": "evil", broken');
+    expect(await new LpjCache(path, 'boot b').get('digest')).toBeUndefined();
   });
 });

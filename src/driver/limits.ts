@@ -7,9 +7,9 @@
  * real, and remove it.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { release } from 'node:os';
 import { join } from 'node:path';
 import { type LimitGroup, LimitGroups } from '../host/index.ts';
+import { countsByJail } from '../sys/process-count.ts';
 import { formatBytes } from '../sys/units.ts';
 import type { KernelLimits, LaunchSpec, RealLimits, SharedRegion } from './driver.ts';
 import { launchThreads } from './launch-threads.ts';
@@ -88,16 +88,9 @@ export function applyLimits(
     rlimits: {
       nofile: limits.openFiles,
       data: limits.dataBytes,
-      ...(!counted && countsByNamespace() ? { nproc: limits.processes } : {}),
+      ...(!counted && countsByJail() ? { nproc: limits.processes } : {}),
     },
   };
-}
-
-/** Before Linux 5.14 all processes of a user count, those outside of the jail too. As root, each kernel is a user. */
-function countsByNamespace(): boolean {
-  if (process.getuid?.() === 0) return true;
-  const [major = 0, minor = 0] = release().split('.').map(Number);
-  return major > 5 || (major === 5 && minor >= 14);
 }
 
 /** undefined for a launch without limits. */

@@ -1,23 +1,24 @@
 /**
- * The delay-loop constant (`lpj`) of UML kernels on this machine. Calibrating it takes a boot 0.1 s; it depends only on
- * the kernel and the CPU model, so it is taken from the first boot's messages and kept in the cache.
+ * The delay-loop constant (`lpj`) of UML kernels on this machine. Calibrating it takes a boot 0.1 s; it depends on the
+ * kernel and on how fast the machine is, which nothing names (the same model of CPU runs at many rates). So it is taken from
+ * the first boot of a kernel since the host booted, and kept in the cache.
  */
 import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
-import { cpus } from 'node:os';
 import { dirname } from 'node:path';
+import { hostBootId } from '../sys/host-boot.ts';
 
 export class LpjCache {
   readonly #path: string;
-  readonly #cpuModel: string;
+  readonly #bootId: string;
   #known: Promise<Record<string, number>> | undefined;
 
-  constructor(path: string, cpuModel: string = cpus()[0]?.model ?? 'unknown') {
+  constructor(path: string, bootId: string = hostBootId()) {
     this.#path = path;
-    this.#cpuModel = cpuModel;
+    this.#bootId = bootId;
   }
 
-  /** The constant for a kernel image, or undefined when it was never measured here. */
+  /** The constant for a kernel image, or undefined when it was not measured since the host booted. */
   async get(imageDigest: string): Promise<number | undefined> {
     this.#known ??= readTable(this.#path);
     return (await this.#known)[this.#key(imageDigest)];
@@ -25,8 +26,9 @@ export class LpjCache {
 
   /** Keeps a constant; a cache that cannot be written only costs time. */
   async set(imageDigest: string, lpj: number): Promise<void> {
-    // What other processes found meanwhile is kept.
-    const table = { ...(await readTable(this.#path)), [this.#key(imageDigest)]: lpj };
+    // What other processes found meanwhile is kept, but not what is of an earlier boot.
+    const found = Object.entries(await readTable(this.#path)).filter(([key]) => key.endsWith(` ${this.#bootId}`));
+    const table = { ...Object.fromEntries(found), [this.#key(imageDigest)]: lpj };
     this.#known = Promise.resolve(table);
     const temporary = `${this.#path}.${randomBytes(4).toString('hex')}`;
     try {
@@ -39,7 +41,7 @@ export class LpjCache {
   }
 
   #key(imageDigest: string): string {
-    return `${imageDigest} ${this.#cpuModel}`;
+    return `${imageDigest} ${this.#bootId}`;
   }
 }
 

@@ -290,8 +290,8 @@ export class UmlDriver implements Driver {
       ],
       root: spec.root,
       volumes: spec.volumes,
-      own: ownPlaces(),
-      covers: spec.root.kind === 'host' ? hostCovers(spec.hiddenPaths) : [],
+      own: ownPlaces(spec.homes),
+      covers: spec.root.kind === 'host' ? hostCovers([...(spec.homes ?? []), ...spec.hiddenPaths]) : [],
       uncovered: spec.shownPaths,
       memoryFiles: [
         { target: '/dev/shm', bytes: spec.memoryBytes + SHM_RESERVE_BYTES, inodes: SHM_FILES, mode: '1777' },

@@ -16,10 +16,10 @@ const shown = (input: Parameters<typeof rootOps>[0]) =>
 describe('rootOps', () => {
   it('lays a scratch layer over the share, then cleans up behind itself', () => {
     expect(shown({ ...base, timeMs: 1_700_000_000_123.456, modules: ['/lib/modules/overlay.ko'] })).toEqual([
-      'module /lib/modules/overlay.ko',
-      `seed ${'cd'.repeat(32)}`,
       'time 1700000000.123456000',
+      `seed ${'cd'.repeat(32)}`,
       'hostname web',
+      'module /lib/modules/overlay.ko',
       'mount 9p|export|/run/.pk/export||trans=virtio',
       'mount tmpfs|scratch|/run/.pk/scratch||mode=0755',
       'mkdir /run/.pk/scratch/upper/etc',

@@ -64,19 +64,19 @@ const NEW_ROOT = '/newroot';
 
 /** Name, time and entropy: all that makes one clone of a template differ from the next. */
 export function identityOps(identity: GuestIdentity): Pair[] {
-  const ops: Pair[] = [['seed', Buffer.from(identity.seed).toString('hex')]];
+  const ops: Pair[] = [];
   if (identity.timeMs !== undefined) {
     const microseconds = Math.round(identity.timeMs * 1000);
     const fraction = String(microseconds % 1_000_000).padStart(6, '0') + '000';
     ops.push(['time', `${Math.floor(microseconds / 1_000_000)}.${fraction}`]);
   }
-  ops.push(['hostname', identity.hostname]);
+  ops.push(['seed', Buffer.from(identity.seed).toString('hex')], ['hostname', identity.hostname]);
   return ops;
 }
 
 /**
  * The steps from a freshly booted (or cloned) guest to one whose root is the lower layer under a scratch layer in
- * memory, with its volumes and identity. `modules` are paths in the initramfs, loaded first.
+ * memory, with its volumes and identity. `modules` are paths in the initramfs, loaded before anything is mounted.
  *
  * Volumes come after switch-root, so that symbolic links in their paths resolve inside the new root.
  * @throws PolykernelError `invalid` for a volume target that is not an absolute path below /
@@ -89,7 +89,8 @@ export function rootOps(input: GuestRoot & GuestIdentity & { modules: readonly s
   const share = `${WORK}/export`;
   const scratch = `${WORK}/scratch`;
   const lower = root === 'export' ? `${share}/root` : `${WORK}/lower`;
-  const ops: Pair[] = [...input.modules.map((path): Pair => ['module', path]), ...identityOps(input)];
+  // The time first: it is no longer right once other steps have taken theirs.
+  const ops: Pair[] = [...identityOps(input), ...input.modules.map((path): Pair => ['module', path])];
   // Last mounted first taken away, once everything that uses them is in place.
   const cleanup: Pair[] = [];
   const mount = (fstype: string, source: string, target: string, flags: string, data: string) => {

@@ -22,3 +22,4 @@ export { errnoText, type GuestExit, GuestProcess } from './process.ts';
 export * as protocol from './protocol.ts';
 export { MAX_CHANNELS, type Pair } from './protocol.ts';
 export type { FoundSession } from './sessions.ts';
+export { type ClockLag, moveClock } from './wall-clock.ts';

@@ -28,6 +28,7 @@ import {
   u32,
 } from './protocol.ts';
 import { type FoundSession, Sessions } from './sessions.ts';
+import { type ClockLag, TimeQuestion } from './wall-clock.ts';
 import { FileWatch } from './watch.ts';
 
 export interface GuestLinkOptions {
@@ -65,6 +66,7 @@ export class GuestLink extends EventEmitter<{
   readonly #line = new LineWriter((bytes) => this.#stream?.write(bytes));
   readonly #sessions: Sessions;
   readonly #watch = new FileWatch(this.#line);
+  readonly #time = new TimeQuestion(this.#line);
   readonly #bells = new BellSource();
   readonly #rung = new RungBells();
   readonly #answers: Answers;
@@ -237,6 +239,18 @@ export class GuestLink extends EventEmitter<{
   }
 
   /**
+   * By how much the guest's wall clock differs from `now`, which is as Date.now. A question that was asked before and not
+   * answered is given up; an agent that is older than the question never answers.
+   * @throws PolykernelError `kernel-died` when the guest is not connected, or lost meanwhile
+   */
+  clockLag(now: () => number): Promise<ClockLag> {
+    return new Promise((resolve) => {
+      this.#mustBeConnected();
+      resolve(this.#time.ask(now));
+    });
+  }
+
+  /**
    * SIGTERM to everything in the guest, SIGKILL after `graceMs`, sync, unmount; resolves just before the power goes.
    * @throws PolykernelError `kernel-died` when the guest is lost first
    */
@@ -369,6 +383,7 @@ export class GuestLink extends EventEmitter<{
     this.#sessions.disconnect();
     this.#bells.pending.clear();
     this.#answers.fail(error);
+    this.#time.fail(error);
     this.#poweroff?.reject(error);
     greeting?.reject(error);
     if (tell && connected) this.emit('disconnect', error);
@@ -434,6 +449,8 @@ export class GuestLink extends EventEmitter<{
       case ToHost.goodbye:
         this.#poweroff?.resolve();
         return true;
+      case ToHost.time:
+        return this.#time.receive(session, payload);
       case ToHost.bell:
         if (session >= MAX_CHANNELS) return false;
         this.#rung.add(session);

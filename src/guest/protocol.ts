@@ -44,6 +44,7 @@ export const ToGuest = {
   get: 11,
   poweroff: 12,
   bell: 13,
+  time: 14,
 } as const;
 
 export const ToHost = {
@@ -59,6 +60,7 @@ export const ToHost = {
   session: 73,
   goodbye: 74,
   bell: 75,
+  time: 76,
 } as const;
 
 export interface Frame {

@@ -7,7 +7,7 @@
  * - undo touches nothing that somebody else has changed since.
  * - What the kernel refuses, and what needs rights this user lacks, is a note and no error.
  */
-import type { HostFiles } from './files.ts';
+import type { HostFiles } from '../sys/host-files.ts';
 import * as groups from './group-acts.ts';
 import * as hugePages from './huge-pages.ts';
 import * as interrupts from './interrupts.ts';

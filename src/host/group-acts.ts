@@ -9,8 +9,8 @@
  */
 
 import { formatCpuList } from '../sys/cpu-list.ts';
+import { type HostFiles, reasonOf } from '../sys/host-files.ts';
 import type { HostAct, HostPlan, Outcome, ReadBack } from './acts.ts';
-import { type HostFiles, reasonOf } from './files.ts';
 
 /** Directory of version 2, and of the controllers of version 1. */
 export const CGROUP = '/sys/fs/cgroup';

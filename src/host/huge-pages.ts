@@ -1,7 +1,8 @@
 /** Huge pages reserved per node (Documentation/admin-guide/mm/hugetlbpage.rst). */
+
+import { type HostFiles, reasonOf } from '../sys/host-files.ts';
 import { formatBytes } from '../sys/units.ts';
 import type { HostPlan, Outcome, ReadBack } from './acts.ts';
-import { type HostFiles, reasonOf } from './files.ts';
 
 export interface HugePagesWish {
   node: number;

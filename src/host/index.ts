@@ -1,8 +1,8 @@
+export { type HostFiles, hostFiles } from '../sys/host-files.ts';
+export { type GroupLimits, type LimitGroup, LimitGroups, limitMechanism } from '../sys/limit-groups.ts';
 export * from './acts.ts';
-export { type HostFiles, hostFiles } from './files.ts';
 export { type GroupSettings, type GroupState, InstanceGroups } from './instance-groups.ts';
 export { KeptNamespace } from './kept-namespace.ts';
-export { type GroupLimits, type LimitGroup, LimitGroups, limitMechanism } from './limit-groups.ts';
 export { resolvConf } from './nameservers.ts';
 export { NamedNamespace, type NetworkNamespace } from './namespace.ts';
 export { HostNetwork, type NetworkPort, networkObstacle, tapObstacle } from './network.ts';

@@ -7,7 +7,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { formatCpuList } from '../sys/cpu-list.ts';
 import { asPolykernelError } from '../sys/errors.ts';
-import { errnoOf, type HostFiles, hostFiles } from './files.ts';
+import { errnoOf, type HostFiles, hostFiles } from '../sys/host-files.ts';
 import { CGROUP, GROUP } from './group-acts.ts';
 
 export interface GroupSettings {

@@ -1,7 +1,7 @@
 /** Interrupts steered off the pool's CPUs (Documentation/core-api/irq/irq-affinity.rst). */
 import { formatCpuList, formatCpuMask, parseCpuList, parseCpuMask } from '../sys/cpu-list.ts';
+import { type HostFiles, reasonOf } from '../sys/host-files.ts';
 import type { HostPlan, Outcome, ReadBack } from './acts.ts';
-import { type HostFiles, reasonOf } from './files.ts';
 
 export interface InterruptAct {
   kind: 'irq';

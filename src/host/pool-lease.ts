@@ -5,7 +5,7 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
-import { errnoOf } from './files.ts';
+import { errnoOf } from '../sys/host-files.ts';
 
 export interface PoolLease {
   /** Throws `conflict` naming the state directory that has it. To take it again is fine. */

@@ -8,8 +8,9 @@ import { closeSync, fchmodSync, fchownSync, fstatSync, fsyncSync, openSync } fro
 import { rm } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { type ConfinedRun, startConfined } from '../sys/confined-tool.ts';
+import type { SpaceOf } from '../sys/free-space.ts';
 import { readPieces } from '../sys/read-at.ts';
-import { TOOL_ID, TOOL_PLACE } from '../sys/tool-jail.ts';
+import { TOOL_PLACE } from '../sys/tool-jail.ts';
 import { TarMeter } from './tar-meter.ts';
 
 export type Packing = 'tar' | 'tar.gz' | 'tar.xz' | 'tar.zst';
@@ -21,6 +22,9 @@ export interface RootBounds {
   /** Bytes of it once decompressed. */
   bytes: number;
   entries: number;
+  /** Names in one directory, and all that are gone through: TarNames. */
+  names: number;
+  lookups: number;
   /** Milliseconds for all of it. */
   deadlineMs: number;
 }
@@ -29,6 +33,8 @@ export const ROOT_BOUNDS: RootBounds = {
   archiveBytes: 16 * 2 ** 30,
   bytes: 64 * 2 ** 30,
   entries: 2_000_000,
+  names: 65_536,
+  lookups: 2 ** 33,
   deadlineMs: 30 * 60_000,
 };
 
@@ -44,6 +50,8 @@ const DECOMPRESSORS: Readonly<Record<Exclude<Packing, 'tar'>, readonly [string, 
 const PACK = ['-force', '-quiet', '-no-progress', '-comp', 'gzip', '-noI', '-noId', '-noD', '-noF', '-noX'];
 const RESOURCES = ['-processors', '2', '-mem', '256M'];
 const PACK_MEMORY_BYTES = 4 * 2 ** 30;
+/** It has some 12 threads, later versions more. */
+const PACK_PROCESSES = 64;
 /** VMMs open it under ids of their own; for others the directory above, which is its owner's alone, is in the way. */
 const IMAGE_MODE = 0o644;
 const DEFAULT_ROOT = { mode: 0o755, uid: 0, gid: 0, mtime: 0 };
@@ -59,6 +67,8 @@ export interface PackTask {
   /** The image: a path where nothing is yet. */
   target: string;
   bounds: RootBounds;
+  /** As in ConfinedTask. */
+  space?: SpaceOf | undefined;
   signal?: AbortSignal | undefined;
 }
 
@@ -70,7 +80,6 @@ export async function packRoot(task: PackTask): Promise<TarMeter> {
   const isRoot = process.getuid?.() === 0;
   const output = openSync(task.target, 'wx+', 0o600);
   try {
-    if (isRoot) fchownSync(output, TOOL_ID, TOOL_ID);
     const meter = await pack(task);
     if (isRoot) fchownSync(output, 0, 0);
     fchmodSync(output, IMAGE_MODE);
@@ -115,7 +124,13 @@ async function pack(task: PackTask): Promise<TarMeter> {
       ],
       input: Readable.from(joined(head, chunks)),
       place: task.target,
-      bounds: { memoryBytes: PACK_MEMORY_BYTES, fileBytes: bounds.bytes, cpuSeconds: 2 * cpuSeconds },
+      space: task.space,
+      bounds: {
+        memoryBytes: PACK_MEMORY_BYTES,
+        processes: PACK_PROCESSES,
+        fileBytes: bounds.bytes,
+        cpuSeconds: 2 * cpuSeconds,
+      },
       ...limits,
     });
     const said = await packer.ended;

@@ -16,7 +16,7 @@ export async function removeTrees(store: string): Promise<void> {
 }
 
 /** The mounts of every process, as text, in which a jail's root stands by its path on the host. */
-function mounts(): string[] {
+export function mounts(): string[] {
   return readdirSync('/proc').flatMap((pid) => {
     try {
       return /^\d+$/.test(pid) ? readFileSync(`/proc/${pid}/mountinfo`, 'utf8') : [];

@@ -9,10 +9,11 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { type Header, pack } from 'tar-stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -163,6 +164,53 @@ describe('prepareRoot', () => {
     }
   });
 
+  it('is refused where the disk has no room for it', async () => {
+    const path = file('root.tar', await tar([...SAMPLE, { name: 'large', body: 'x'.repeat(9000) }]));
+    const space = () => ({ free: 2 ** 30 + 4096, size: 2 ** 40 });
+    await expect(prepareRoot(path, { cache, space })).rejects.toMatchObject({
+      code: 'internal',
+      value: join(cache, 'rootfs'),
+      message: expect.stringMatching(
+        /^there is no room for .*root\.tar in .*rootfs: 1 GiB are free there, it needs [\d.]+ KiB, and 1 GiB have to stay free$/,
+      ),
+    });
+    expect(left()).toEqual([]);
+  });
+
+  it('evicts the roots that were given longest ago and that nobody uses, and makes them again', async () => {
+    const { path: first } = (await prepareRoot(file('root', await tar(SAMPLE)), { cache })) as { path: string };
+    const store = join(cache, 'rootfs');
+    const old = (name: string, hours: number) => {
+      const path = join(store, name);
+      if (!existsSync(path)) writeFileSync(path, Buffer.alloc(2 ** 20, 1));
+      utimesSync(path, 0, Date.now() / 1000 - hours * 3600);
+      return path;
+    };
+    const [used, older, newer] = ['a', 'b', 'c'].map((letter, index) =>
+      old(`${letter.repeat(64)}.squashfs`, 9 - index),
+    );
+    const [partial, packing] = [old(`${'d'.repeat(64)}.partial`, 3), old(`${'e'.repeat(64)}.partial`, 0)];
+    old(basename(first), 20);
+    const bind = ['--unshare-user-try', '--ro-bind', '/', '/', '--ro-bind', used!, used!];
+    const kernel = spawn('bwrap', [...bind, '--die-with-parent', 'sh', '-c', 'echo up; read line'], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    try {
+      await once(kernel.stdout!, 'data');
+      const room = { cache, space: () => ({ free: 2 ** 40, size: 10 * 2 ** 20 }) };
+      const { path: second } = (await prepareRoot(file('other', await tar(SAMPLE.slice(0, 5))), room)) as {
+        path: string;
+      };
+      const at = [used, older, newer, packing, first, second, partial].map((path) => existsSync(path!));
+      expect(at).toEqual([true, false, true, true, false, true, false]);
+      expect(await prepareRoot(join(directory, 'root'), { cache })).toEqual({ kind: 'squashfs', path: first });
+      expect(existsSync(first)).toBe(true);
+    } finally {
+      kernel.stdin!.end();
+      await once(kernel, 'exit');
+    }
+  });
+
   const hostile: [string, Entry[], RegExp][] = [
     ['a name with .. in the middle', [{ name: 'a/../../escaped', body: 'x' }], /pathname can't have/],
     [
@@ -205,6 +253,7 @@ describe('prepareRoot', () => {
     ['bytes of the archive', { archiveBytes: 1000 }, /it is larger than 1000 B/],
     ['bytes unpacked', { bytes: 4096 }, /it is larger than 4096 bytes unpacked/],
     ['entries', { entries: 3 }, /more than 3 entries/],
+    ['names in one directory', { names: 5 }, /its directory \/ holds more than 5 names/],
     ['time', { deadlineMs: 1 }, /takes longer than 1ms, which is the bound/],
   ])('holds its bound of %s', async (_, bounds, reason) => {
     const path = file('root.tar.gz', await bomb());

@@ -1,17 +1,20 @@
 /** Makes what a person gives as --rootfs into a root a driver can mount. */
 import { createHash } from 'node:crypto';
-import { chmodSync, closeSync, existsSync, fstatSync, mkdirSync, readlinkSync, readSync, type Stats } from 'node:fs';
+import { chmodSync, closeSync, fstatSync, mkdirSync, readlinkSync, readSync, type Stats } from 'node:fs';
 import { mkdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { RootSource, Source } from '../driver/index.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
+import { checkRoom, type SpaceOf } from '../sys/free-space.ts';
 import { cacheDirectory } from '../sys/paths.ts';
 import { openRegular, readPieces } from '../sys/read-at.ts';
 import { formatBytes } from '../sys/units.ts';
 import { withLock } from './lock.ts';
+import { makeRoom, noteGiven } from './root-cache.ts';
 import { type Packing, packRoot, ROOT_BOUNDS, type RootBounds } from './root-pack.ts';
 import { removeTrees } from './root-trees.ts';
 import { isTarHeader, type TarMeter } from './tar-meter.ts';
+import { Turns } from './turns.ts';
 import { detectCompression } from './vmlinux.ts';
 
 export type RootFormat = Packing | 'squashfs' | 'ext4';
@@ -21,6 +24,8 @@ export interface RootOptions {
   cache?: string;
   progress?: (line: string) => void;
   signal?: AbortSignal | undefined;
+  /** How full the disk is; default: as it is. */
+  space?: SpaceOf;
   /** Default: ROOT_BOUNDS. */
   bounds?: Partial<RootBounds>;
   /** What was given once: what is opened has to be that, and no link, whatever happens to the path meanwhile. */
@@ -30,6 +35,9 @@ export interface RootOptions {
 /** The ext4 superblock begins at 1024; its magic is 0xEF53 at 56 from there. */
 const EXT4_MAGIC_OFFSET = 1080;
 const HEAD_BYTES = 2048;
+/** Archives that one daemon packs at a time: each may take 5 GiB of memory. */
+const MOST_AT_ONCE = 4;
+const turns = new Turns(MOST_AT_ONCE);
 const COMPRESSED: Readonly<Record<string, Packing>> = { gzip: 'tar.gz', xz: 'tar.xz', zstd: 'tar.zst' };
 
 /** What kind of root file begins with these bytes (at least 2048 of them, if the file is that long). */
@@ -113,7 +121,7 @@ async function packOnce(
   packing: Packing,
   options: RootOptions,
 ): Promise<string> {
-  const { progress, signal } = options;
+  const { progress, signal, space } = options;
   const bounds = { ...ROOT_BOUNDS, ...options.bounds };
   const status = fstatSync(archive);
   if (status.size > bounds.archiveBytes) throw new RangeError(`it is larger than ${formatBytes(bounds.archiveBytes)}`);
@@ -123,26 +131,32 @@ async function packOnce(
   chmodSync(store, 0o700);
   const hash = await contentHash(archive, path, store, status, signal);
   const target = join(store, `${hash}.squashfs`);
-  if (existsSync(target)) return target;
+  if (noteGiven(target)) return target;
   const pack = async () => {
-    if (existsSync(target)) return target;
+    if (noteGiven(target)) return target;
     // Nobody else holds the lock of this content: what is unfinished was left by a crash.
     const partial = join(store, `${hash}.partial`);
     await rm(partial, { recursive: true, force: true });
+    await removeTrees(store);
+    // It is not compressed: never smaller than what was given, but for what is in there twice.
+    await makeRoom(store, status.size, space);
+    checkRoom(store, status.size, given, space);
     progress?.(`unpacking ${given}`);
-    const meter = await packRoot({ archive, packing, subject: given, hash, target: partial, bounds, signal });
+    const meter = await packRoot({ archive, packing, subject: given, hash, target: partial, bounds, space, signal });
     try {
       checkRoot(meter, given);
       await rename(partial, target);
     } finally {
       await rm(partial, { force: true });
     }
-    await removeTrees(store);
+    await makeRoom(store, 0, space);
     return target;
   };
+  const inTurn = () =>
+    turns.run(pack, () => progress?.(`waiting for ${MOST_AT_ONCE} other root file systems to be unpacked`), signal);
   // One lock per content: a hostile archive, which may take until its deadline, keeps nobody else waiting.
   const onWait = () => progress?.('waiting for another process that unpacks the same root file system');
-  return withLock(join(store, 'locks', hash), pack, { onWait, signal });
+  return withLock(join(store, 'locks', hash), inTurn, { onWait, signal });
 }
 
 /** SHA-256 of a file, remembered under what stat(2) says of it: large archives take seconds to read. */

@@ -3,7 +3,7 @@ import { type Header, pack } from 'tar-stream';
 import { describe, expect, it } from 'vitest';
 import { TarMeter } from './tar-meter.ts';
 
-const BOUNDS = { bytes: 2 ** 24, entries: 1000 };
+const BOUNDS = { bytes: 2 ** 24, entries: 1000, names: 100, lookups: 50_000 };
 
 async function tar(entries: readonly (Partial<Header> & { name: string; body?: string })[]): Promise<Buffer> {
   const archive = pack();
@@ -31,9 +31,59 @@ describe('TarMeter', () => {
       { name: 'home/\u00fc', pax: { 'SCHILY.xattr.user.x': 'z'.repeat(700) }, body: 'z' },
     ]);
     const meter = measure(bytes, piece);
-    expect(meter.entries).toBe(5);
+    // Five, and usr, usr/bin, etc, the long one and home, which are on the way to them.
+    expect(meter.entries).toBe(10);
     expect([...meter.names]).toEqual(['usr', 'etc', 'bin', 'home']);
     expect(meter.root).toEqual({ mode: 0o700, uid: 5, gid: 6, mtime: 9 });
+  });
+
+  const some = (count: number, name: (index: number) => string) =>
+    Array.from({ length: count }, (_, index) => ({ name: name(index) }));
+
+  it.each([
+    ['in one directory', (index: number) => `usr/doc/${index}`, /its directory \/usr\/doc holds more than 100 names/],
+    ['in the uppermost one', (index: number) => `./${index}`, /its directory \/ holds more than 100 names/],
+    [
+      'on the way to others',
+      (index: number) => `usr//./doc/${index}/x`,
+      /its directory \/usr\/doc holds more than 100/,
+    ],
+  ])('holds its bound of names %s', async (_, name, reason) => {
+    expect(measure(await tar(some(100, name))).entries).toBeGreaterThanOrEqual(100);
+    const bytes = await tar(some(101, name));
+    expect(() => measure(bytes)).toThrow(reason);
+  });
+
+  it('holds its bound of what is gone through', async () => {
+    const below = (index: number) => `usr/${index % 90}/${Math.floor(index / 90)}`;
+    expect(measure(await tar(some(400, below))).entries).toBe(491);
+    const bytes = await tar(some(800, below));
+    expect(() => measure(bytes)).toThrow(/too many names in and below large directories/);
+  });
+
+  it('tells names apart that are no text, and says where they are in text', async () => {
+    const bytes = await tar(
+      some(101, (index) => `\u001b/#${String(index).padStart(3, '0')}/`).map((entry) => ({
+        ...entry,
+        type: 'directory' as const,
+      })),
+    );
+    for (let at = 0; at < bytes.length; at += 512) {
+      if (bytes[at + 2] !== 0x23) continue;
+      for (let digit = at + 3; digit < at + 6; digit++) bytes[digit]! += 0x90;
+      repair(bytes.subarray(at, at + 512));
+    }
+    expect(() => measure(bytes)).toThrow('its directory / holds more than 100 names');
+  });
+
+  it('counts directories that no entry names', async () => {
+    const bytes = await tar(some(400, (index) => `${index % 20}/${index}/x/y`));
+    expect(() => measure(bytes)).toThrow(/more than 1000 entries/);
+  });
+
+  it('refuses a path without end', async () => {
+    const bytes = await tar([{ name: 'a/'.repeat(129), type: 'directory' }]);
+    expect(() => measure(bytes)).toThrow(/a path of more than 128 names/);
   });
 
   it('goes by the size that a pax header states', async () => {

@@ -2,11 +2,12 @@
  * Counts what is in a tar stream while it passes, so that bounds hold before an unpacker is through with it. It reads
  * headers alone; what the entries become is sqfstar's. Formats: POSIX ustar and pax, GNU tar(5).
  */
+import { type NameBounds, TarNames } from './tar-names.ts';
 
-export interface TarBounds {
+export interface TarBounds extends NameBounds {
   /** Bytes of the archive once decompressed. */
   bytes: number;
-  /** Files, directories and links. */
+  /** Files, directories and links, those directories included that are only on the way to others. */
   entries: number;
 }
 
@@ -33,6 +34,7 @@ export class TarMeter {
   readonly names = new Set<string>();
   entries = 0;
   root: TarRoot | undefined;
+  readonly #tree: TarNames;
   #bytes = 0;
   #block = Buffer.alloc(BLOCK);
   #filled = 0;
@@ -48,6 +50,7 @@ export class TarMeter {
 
   constructor(bounds: TarBounds) {
     this.#bounds = bounds;
+    this.#tree = new TarNames(bounds);
   }
 
   feed(chunk: Buffer): void {
@@ -107,7 +110,7 @@ export class TarMeter {
     const name = this.#nextName ?? (prefix === '' ? '' : `${prefix}/`) + text(block, 0, 100);
     this.#nextName = undefined;
     this.#nextSize = undefined;
-    this.entries += 1;
+    this.entries += 1 + this.#tree.add(name, type === '5');
     if (this.entries > this.#bounds.entries) throw new RangeError(`it holds more than ${this.#bounds.entries} entries`);
     const first = /^[./]*([^/]*)/.exec(name)?.[1] ?? '';
     if (first !== '' && this.names.size < MAX_NAMES) this.names.add(first);
@@ -163,9 +166,10 @@ function readNumber(block: Buffer, offset: number, length: number): number | und
   return /^[0-7]*$/.test(digits) ? Number.parseInt(digits || '0', 8) : undefined;
 }
 
+/** Bytes, each a character: names need not be UTF-8, and those that are not are different ones all the same. */
 function text(block: Buffer, offset: number, length: number): string {
   const end = block.indexOf(0, offset);
-  return block.toString('utf8', offset, end < 0 || end > offset + length ? offset + length : end);
+  return block.toString('latin1', offset, end < 0 || end > offset + length ? offset + length : end);
 }
 
 /** Records `LENGTH KEY=VALUE\n`, each with its own length in front. */
@@ -180,7 +184,7 @@ function readPax(bytes: Buffer): Map<string, string> {
     const record = bytes.subarray(at + length.length + 1, end - 1);
     const equals = record.indexOf('=');
     if (equals > 0 && equals < 256)
-      records.set(record.toString('utf8', 0, equals), record.toString('utf8', equals + 1));
+      records.set(record.toString('latin1', 0, equals), record.toString('latin1', equals + 1));
     at = end;
   }
   return records;

@@ -37,6 +37,8 @@ export interface InstanceEnvironment {
   ): Promise<{ launch: LaunchSpec; kept: Pick<InstanceRecord, 'identity' | 'sources'> }>;
   /** A kernel is ready, started with `regions` of shared memory or found again. */
   kernelUp(kernel: Kernel, regions: readonly SharedRegion[], adopted: boolean): void;
+  /** Time goes on for a kernel that was paused. Resolves when what has to know of it does; never rejects. */
+  resumed(kernel: Kernel): Promise<void>;
   /** Ends whatever a launch left running, without asking its guest. */
   destroy(launch: LaunchSpec): Promise<void>;
   /** Keeps the record; never throws. */
@@ -614,7 +616,10 @@ export class Instance {
       run.kernel?.guest.rest(verb === 'resume');
       throw error;
     }
-    if (verb === 'resume') run.kernel?.guest.rest(false);
+    if (verb === 'resume' && run.kernel !== undefined) {
+      run.kernel.guest.rest(false);
+      await this.#environment.resumed(run.kernel);
+    }
     if (this.#run === run) this.#dispatch({ type: done });
   }
 

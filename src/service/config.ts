@@ -21,9 +21,8 @@ export interface ServedService {
 
 export interface ConfigOptions {
   statsSocket: string;
-  maxConnections: number;
-  /** Of a service in tcp mode. */
-  maxTcpConnections: number;
+  /** How many files HAProxy may open for connections. */
+  files: number;
   threads: number;
   /** Name of the network namespace that ports are bound in; null: the one HAProxy runs in. */
   bindNamespace: string | null;
@@ -35,6 +34,9 @@ export interface ConfigOptions {
 export const proxyUid = (): number => 0x7fff_0002;
 /** Where HAProxy writes its log. */
 export const LOG_RING = 'requests';
+/** Clients at one time, shared evenly among the services, but no fewer for one than that. */
+const MAX_CLIENTS = 10_000;
+const LEAST_SHARE = 1_000;
 /** An address that nothing has, for servers without one. */
 const NO_ADDRESS = '0.0.0.0';
 
@@ -48,7 +50,18 @@ export const frontendOf = (service: string): string => `${service}.in`;
 export const bindText = (bind: string, port: number): string => `${isIPv6(bind) ? `[${bind}]` : bind}:${port}`;
 
 export function renderConfig(services: readonly ServedService[], options: ConfigOptions): string {
-  return [global(options), DEFAULTS, ...services.map((service) => section(service, options))].join('\n');
+  const shares = services.map(({ record }) => clientShare(record.mode, services.length, options.files));
+  const sections = services.map((service, at) => section(service, shares[at]!, options));
+  return [global(options, shares), DEFAULTS, ...sections].join('\n');
+}
+
+/**
+ * How many clients a service may have at one time, so that those of one leave every other its own. Each takes two files; in http
+ * mode those to servers are shared, which is relied upon only where there is no other service to suffer.
+ */
+function clientShare(mode: ServiceRecord['mode'], services: number, files: number): number {
+  const wanted = Math.max(LEAST_SHARE, Math.floor(MAX_CLIENTS / services));
+  return Math.max(1, Math.min(wanted, Math.floor(files / services / (mode === 'http' && services === 1 ? 1 : 2))));
 }
 
 // A dead kernel answers nothing, not even a reset: what was sent and is not acknowledged, and a connection on which nothing
@@ -61,10 +74,12 @@ ring ${LOG_RING}
 
 defaults
   log ring@${LOG_RING} format raw local0
+  backlog 4096
   timeout connect 1s
   timeout check 1s
   timeout queue 10s
-  timeout http-request 10s
+  timeout http-request 5s
+  timeout http-keep-alive 10s
   timeout tunnel 24h
   retries 3
   option redispatch 1
@@ -75,11 +90,11 @@ defaults
   default-server check inter 1s fastinter 200ms downinter 500ms fall 2 rise 1 tcp-ut 3s
 `;
 
-function global({ statsSocket, maxConnections, threads, chroot }: ConfigOptions): string {
+function global({ statsSocket, threads, chroot }: ConfigOptions, shares: readonly number[]): string {
   const confined = chroot === null ? '' : `  chroot ${quoted(chroot)}\n  uid ${proxyUid()}\n  gid ${proxyUid()}\n`;
   return `# Made by Polykernel; changes are lost.
 global
-  maxconn ${maxConnections}
+  maxconn ${shares.reduce((sum, share) => sum + share, 0)}
   no strict-limits
   nbthread ${threads}
   noreuseport
@@ -88,7 +103,7 @@ ${confined}  stats socket ${quoted(statsSocket)} mode 600 level admin expose-fd 
 `;
 }
 
-function section({ record, servers }: ServedService, { bindNamespace, maxTcpConnections }: ConfigOptions): string {
+function section({ record, servers }: ServedService, share: number, { bindNamespace }: ConfigOptions): string {
   const { name, bind, port, mode, balance, check } = record;
   const http = mode === 'http';
   const timeout = http ? '60s' : '1h';
@@ -96,11 +111,16 @@ function section({ record, servers }: ServedService, { bindNamespace, maxTcpConn
     `frontend ${frontendOf(name)}`,
     `bind ${bindText(bind, port)}${bindNamespace === null ? '' : ` namespace ${bindNamespace}`}`,
     `mode ${mode}`,
+    `maxconn ${share}`,
+    // One address has at most half, so that it does not close the service to others. Of IPv6 a network counts as one.
+    `stick-table type ipv6 size ${share} expire 1m store conn_cur`,
+    'tcp-request connection track-sc0 src,ipmask(32,64)',
+    `tcp-request connection reject if { sc0_conn_cur gt ${Math.ceil(share / 2)} }`,
     `timeout client ${timeout}`,
     // Idle connections outlive a reload: each ends with the answer to its next request.
     ...(http
       ? ['option idle-close-on-response', 'http-request set-var(txn.begin) date(0,us)', ...LOG_SAMPLING]
-      : ['option clitcpka', `maxconn ${maxTcpConnections}`]),
+      : ['option clitcpka']),
     `log-format "${LOG_FORMAT[mode]}"`,
     `default_backend ${name}`,
   ];

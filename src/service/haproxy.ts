@@ -14,15 +14,15 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   renameSync,
   rmSync,
-  statSync,
   writeFileSync,
 } from 'node:fs';
 import { basename, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { findProcess } from '../core/background.ts';
-import { endProcesses, isAlive, type ProcessId, signalProcess } from '../core/process-id.ts';
+import { commandLine, endProcesses, isAlive, type ProcessId, signalProcess } from '../core/process-id.ts';
 import { toolEnvironment } from '../sys/environment.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { nativeBinary, ownShortDirectory } from '../sys/paths.ts';
@@ -37,11 +37,8 @@ const ANSWER_DEADLINE_MS = 5_000;
 const END_DEADLINE_MS = 3_000;
 const POLL_MS = 10;
 const LAST_LINES_MS = 200;
-/** Of HAProxy when it was nobody: one that an earlier Polykernel started is still found. */
-const FORMER_UID = 65_534;
 /** Name that pk-enter gives to the namespace it is called from. */
 const HOST_NAMESPACE = 'host';
-const MAX_CONNECTIONS = 10_000;
 const MAX_THREADS = 4;
 /** Open files besides those of connections. */
 const CAP_SYS_RESOURCE = 24n;
@@ -138,7 +135,7 @@ export class HaProxy {
    * next.
    */
   adopt(): ProcessId | undefined {
-    this.#current = findProcess(join(this.#directory, 'current'), this.#config);
+    this.#current = this.#recorded();
     return this.#current;
   }
 
@@ -146,7 +143,7 @@ export class HaProxy {
   configure(services: readonly ServedService[]): void {
     const options: ConfigOptions = {
       statsSocket: this.#statsSocket,
-      ...connectionLimits(),
+      files: mostFiles() - OTHER_FILES,
       threads: this.#threads,
       bindNamespace: isRoot() ? HOST_NAMESPACE : null,
       chroot: isRoot() ? this.#emptyDirectory : null,
@@ -313,22 +310,38 @@ export class HaProxy {
     );
   }
 
-  /** All of this directory, the current one included. */
+  /** All of this directory, the current one included, and the one that is recorded whoever it runs as. */
   #processes(): ProcessId[] {
+    const recorded = this.#recorded();
     return readdirSync('/proc').flatMap((entry) => {
       const pid = Number(entry);
       if (!Number.isSafeInteger(pid)) return [];
+      if (pid === recorded?.pid) return recorded;
       const startTime = isOurs(pid, this.#config) ? processStartTime(pid) : undefined;
       return startTime === undefined ? [] : { pid, startTime };
     });
   }
+
+  #recorded(): ProcessId | undefined {
+    return findProcess(join(this.#directory, 'current'), this.#config);
+  }
 }
 
+/**
+ * Anybody can have this command line, and whoever may not be looked into has files in /proc that are root's. So it is one of
+ * the user that is HAProxy's alone, or one of ours that runs that program, as it does until it has its ports.
+ */
 function isOurs(pid: number, config: string): boolean {
   try {
-    const argv = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
-    if (basename(argv[0]!) !== 'haproxy' || argv[1] !== '-f' || argv[2] !== config) return false;
-    return [process.getuid?.(), proxyUid(), FORMER_UID].includes(statSync(`/proc/${pid}`).uid);
+    const [name, flag, file] = commandLine(pid);
+    if (basename(name!) !== 'haproxy' || flag !== '-f' || file !== config) return false;
+    const uids = /^Uid:\t(.*)$/m
+      .exec(readFileSync(`/proc/${pid}/status`, 'latin1'))![1]!
+      .split('\t')
+      .map(Number);
+    const isAll = (uid: number | undefined) => uids.every((each) => each === uid);
+    if (isRoot() && isAll(proxyUid())) return true;
+    return isAll(process.getuid?.()) && basename(readlinkSync(`/proc/${pid}/exe`)).startsWith('haproxy');
   } catch {
     return false;
   }
@@ -362,21 +375,11 @@ function alerts(text: string): string {
   return lines.filter((line) => !line.startsWith('Fatal errors') && !line.startsWith('config : Fatal')).join('\n');
 }
 
-/**
- * HAProxy raises its limit of open files as it needs, where it may; else that limit is what counts. Of connections in tcp mode
- * each takes two files; in http mode those to servers are shared.
- */
-function connectionLimits(): Pick<ConfigOptions, 'maxConnections' | 'maxTcpConnections'> {
-  const files = mostFiles() - OTHER_FILES;
-  return {
-    maxConnections: Math.min(MAX_CONNECTIONS, files),
-    maxTcpConnections: Math.min(MAX_CONNECTIONS, Math.floor(files / 2)),
-  };
-}
-
+/** HAProxy raises its limit of open files as it needs, where it may; else that limit is what counts. */
 function mostFiles(): number {
   const rights = /^CapEff:\s+(\S+)$/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1];
-  if (rights !== undefined && (BigInt(`0x${rights}`) >> CAP_SYS_RESOURCE) & 1n) return Number.POSITIVE_INFINITY;
+  if (rights !== undefined && (BigInt(`0x${rights}`) >> CAP_SYS_RESOURCE) & 1n)
+    return Number(readFileSync('/proc/sys/fs/nr_open', 'latin1'));
   const limit = /^Max open files\s+\S+\s+(\S+)/m.exec(readFileSync('/proc/self/limits', 'latin1'))?.[1];
   return limit === 'unlimited' ? Number.POSITIVE_INFINITY : Number(limit);
 }

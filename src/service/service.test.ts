@@ -6,6 +6,7 @@ import { Histogram, Slices } from './histogram.ts';
 import { parseLine } from './log.ts';
 import { Objective } from './slo.ts';
 import { parseServers, parseStat } from './stat.ts';
+import type { ServiceRecord } from './types.ts';
 
 describe('a histogram', () => {
   it('gives percentiles within 1 % of the exact ones', () => {
@@ -133,13 +134,13 @@ it('makes a configuration', () => {
   ];
   const text = renderConfig([{ record, servers }], {
     statsSocket: "/a b'c",
-    maxConnections: 10,
-    maxTcpConnections: 5,
+    files: 10,
     threads: 2,
     bindNamespace: 'host',
     chroot: '/empty',
   });
   for (const line of [
+    '  timeout http-request 5s',
     "  stats socket '/a b'\\''c' mode 600 level admin expose-fd listeners",
     '  bind [::1]:8080 namespace host',
     '  balance random(2)',
@@ -150,4 +151,29 @@ it('makes a configuration', () => {
     '  uid 2147418114',
   ])
     expect(text.split('\n')).toContain(line);
+});
+
+it('leaves every service clients of its own, whatever the others have', () => {
+  const options = { statsSocket: '/s', threads: 1, bindNamespace: null, chroot: null };
+  const limits = (modes: readonly ServiceRecord['mode'][], files: number) => {
+    const services = modes.map((mode, at) => {
+      const record = { ...serviceStatus({ name: `s${at}`, mode }), removing: false };
+      return { record, servers: [] };
+    });
+    const numbers = (text: string, pattern: RegExp) => [...text.matchAll(pattern)].map(([, number]) => Number(number));
+    const text = renderConfig(services, { ...options, files });
+    const [all, ...shares] = numbers(text, /^ {2}maxconn (\d+)$/gm);
+    const bounds = numbers(text, /^ {2}tcp-request connection reject if \{ sc0_conn_cur gt (\d+) \}$/gm);
+    expect(all).toBe(shares.reduce((sum, share) => sum + share, 0));
+    // Everybody is counted, and nobody has more than half.
+    expect(numbers(text, /^ {2}stick-table type ipv6 size (\d+) .*$/gm)).toEqual(shares);
+    expect(bounds).toEqual(shares.map((share) => Math.ceil(share / 2)));
+    return shares;
+  };
+  expect(limits(['http'], 1e6)).toEqual([10_000]);
+  expect(limits(['http', 'tcp'], 1e6)).toEqual([5_000, 5_000]);
+  expect(limits(Array(30).fill('http'), 1e6)).toEqual(Array(30).fill(1_000));
+  expect(limits(['http', 'tcp'], 800)).toEqual([200, 200]);
+  expect(limits(['http'], 800)).toEqual([800]);
+  expect(limits(['tcp', 'tcp'], -5)).toEqual([1, 1]);
 });

@@ -2,13 +2,14 @@
  * Debian's package tools, with and without root rights. Without them packages are downloaded and unpacked, never
  * installed, from the machine's own lists or, where those are empty, from lists kept in the cache.
  */
-import { chownSync, createReadStream, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { createReadStream, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { runCommand } from './command.ts';
 import { startConfined } from './confined-tool.ts';
 import { proxyEnvironment } from './environment.ts';
 import type { PolykernelError } from './errors.ts';
-import { TOOL_ID, TOOL_PLACE } from './tool-jail.ts';
+import { freeToolId, takeToolId } from './tool-ids.ts';
+import { TOOL_PLACE } from './tool-jail.ts';
 
 export interface AptOptions {
   /** Directory for private package lists and downloads of a user without root rights. */
@@ -24,6 +25,8 @@ export interface AptOptions {
 const LISTS = '/var/lib/apt/lists';
 const PREPARED = 'Debian or Ubuntu with working package sources is needed; see /etc/apt/sources.list.';
 const LOCK_TIMEOUT_S = 120;
+/** dpkg-deb decompresses with a thread for each CPU. */
+const UNPACK_PROCESSES = 256;
 const UNPACK_DEADLINE_MS = 10 * 60_000;
 
 /** The package tools of one machine. Lists are refreshed at most once per object. */
@@ -79,6 +82,8 @@ export class Apt {
    */
   async unpack(names: readonly string[], target: string): Promise<string[]> {
     mkdirSync(this.#options.directory, { recursive: true });
+    // One for all packages: they have directories in common.
+    const uid = takeToolId();
     const downloads = mkdtempSync(join(this.#options.directory, 'download-'));
     try {
       await this.#withFreshLists(() => this.#run('apt-get', ['download', ...names], undefined, downloads));
@@ -86,11 +91,12 @@ export class Apt {
       mkdirSync(target, { recursive: true });
       for (const file of files) {
         this.#options.progress?.(`unpacking ${file}`);
-        const unpacked = this.#options.confined ? this.#confined : this.#unconfined;
-        await unpacked.call(this, join(downloads, file), target);
+        if (this.#options.confined) await this.#confined(join(downloads, file), target, uid);
+        else await this.#unconfined(join(downloads, file), target);
       }
       return files.map((file) => basename(file, '.deb'));
     } finally {
+      freeToolId(uid);
       rmSync(downloads, { recursive: true, force: true });
     }
   }
@@ -99,13 +105,12 @@ export class Apt {
     await runCommand(['dpkg-deb', '-x', file, target], this.#abortable());
   }
 
-  async #confined(file: string, target: string): Promise<void> {
-    // Beside other users' files nothing is taken from it: the id is the jail's alone.
-    if (process.getuid?.() === 0) chownSync(target, TOOL_ID, TOOL_ID);
+  async #confined(file: string, target: string, uid: number | undefined): Promise<void> {
     const { signal } = this.#options;
-    const run = { programs: ['dpkg-deb', 'tar'], args: ['-x', '-', TOOL_PLACE], place: target };
+    const run = { programs: ['dpkg-deb', 'tar'], args: ['-x', '-', TOOL_PLACE], place: target, uid };
     const input = createReadStream(file);
-    await startConfined({ subject: basename(file), ...run, input, deadlineMs: UNPACK_DEADLINE_MS, signal }).ended;
+    const task = { subject: basename(file), ...run, input, bounds: { processes: UNPACK_PROCESSES } };
+    await startConfined({ ...task, deadlineMs: UNPACK_DEADLINE_MS, signal }).ended;
   }
 
   /** Lists that are absent or older than the mirror fail in many ways: refresh them once and try again. */

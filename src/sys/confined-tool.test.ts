@@ -1,4 +1,6 @@
-import { chmodSync, chownSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -7,15 +9,18 @@ import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { nativeProgram } from '../../test/native.ts';
 import { type ConfinedTask, confinedOutput, startConfined } from './confined-tool.ts';
-import { TOOL_ID } from './tool-jail.ts';
+import { type LimitGroup, limitMechanism } from './limit-groups.ts';
+import { cacheDirectory } from './paths.ts';
+import { sweepToolGroups } from './tool-groups.ts';
+import { FIRST_TOOL_ID, TOOL_IDS } from './tool-ids.ts';
 
 const isRoot = process.getuid?.() === 0;
+const hasGroups = limitMechanism().groups.length === 2;
 let directory: string;
 beforeEach(async () => {
   await nativeProgram('pk-jail');
   directory = mkdtempSync(join(tmpdir(), 'pk-tool-'));
   chmodSync(directory, 0o700);
-  if (isRoot) chownSync(directory, TOOL_ID, TOOL_ID);
 });
 afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
@@ -27,6 +32,20 @@ function shell(script: string, more: Partial<ConfinedTask> = {}) {
 
 const say = async (script: string, more: Partial<ConfinedTask> = {}) =>
   (await confinedOutput(shell(script, more), 65536)).toString().trim();
+
+/** What the control groups of a process's tools are, as it wrote them down. */
+function groupsOf(pid: number): LimitGroup[] {
+  const records = join(cacheDirectory(), 'tool-groups');
+  const names = existsSync(records) ? readdirSync(records) : [];
+  return names
+    .filter((name) => name.startsWith(`${pid}-`))
+    .flatMap((name) => JSON.parse(readFileSync(join(records, name), 'utf8')));
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  const deadline = AbortSignal.timeout(15_000);
+  while (!condition()) await delay(5, undefined, { signal: deadline });
+}
 
 /** Processes of the host with this text among their arguments. */
 function withArgument(text: string): string[] {
@@ -52,7 +71,9 @@ describe('a confined tool', () => {
   it.runIf(isRoot)('is not root of the host', async () => {
     // Root in a user namespace of its own, where nobody else is.
     expect(await say('busybox id -u; busybox touch /out/mine')).toBe('0');
-    expect(statSync(join(directory, 'mine')).uid).toBe(TOOL_ID);
+    const { uid } = statSync(join(directory, 'mine'));
+    expect(uid).toBeGreaterThanOrEqual(FIRST_TOOL_ID);
+    expect(uid).toBeLessThan(FIRST_TOOL_ID + TOOL_IDS);
   });
 
   it('writes its place alone', async () => {
@@ -76,6 +97,18 @@ describe('a confined tool', () => {
       code: 'invalid',
       message: 'x.tar is larger than 1 MiB when unpacked, which is the bound',
     });
+  });
+
+  it('is stopped when the disk gets full, and not started on a full one', async () => {
+    const file = join(directory, 'large');
+    const space = () => ({ free: existsSync(file) ? 2 ** 20 : 2 ** 40, size: 2 ** 40 });
+    const refusal = {
+      code: 'internal',
+      value: directory,
+      message: `there is no room for what x.tar unpacks to in ${directory}: 1 MiB are free there, 1 GiB have to stay free`,
+    };
+    await expect(startConfined(shell('busybox yes >/out/large', { space })).ended).rejects.toMatchObject(refusal);
+    expect(() => startConfined(shell('echo', { space }))).toThrow(refusal.message);
   });
 
   it('is stopped at the bound of its output', async () => {
@@ -112,8 +145,7 @@ describe('a confined tool', () => {
     const mark = `mark-${process.pid}-${name.length}`;
     const running = startConfined(shell(`busybox sh -c 'while :; do :; done' ${mark}; :`, more()));
     await expect(running.ended).rejects.toMatchObject({ message });
-    const deadline = AbortSignal.timeout(10_000);
-    while (withArgument(mark).length > 0) await delay(5, undefined, { signal: deadline });
+    await until(() => withArgument(mark).length === 0);
   });
 
   it('fails with what it said, harmless for a terminal', async () => {
@@ -131,6 +163,42 @@ describe('a confined tool', () => {
       })(),
     );
     expect(await say('busybox head -c 1 >/dev/null 2>&1; exit 0', { input: endless })).toBe('');
+  });
+
+  // Each is below the bound, all together are not.
+  it.runIf(hasGroups)('has one bound of memory for all its processes', async () => {
+    const hold = '(busybox yes | (busybox dd bs=60M count=1 iflag=fullblock; echo ended $? >>/out/said) >/out/pipe)';
+    const script = `busybox mkfifo /out/pipe; busybox sleep 1000 </out/pipe | ${Array(3).fill(hold).join(' | ')}`;
+    const running = startConfined(shell(script, { bounds: { memoryBytes: 128 << 20 } }));
+    const said = join(directory, 'said');
+    await until(() => existsSync(said) && readFileSync(said, 'utf8').includes('ended 137'));
+    running.stop(new Error('seen'));
+    await expect(running.ended).rejects.toThrow('seen');
+  });
+
+  it.runIf(hasGroups)('leaves no control group, even when what started it is killed', async () => {
+    await say('echo over');
+    expect(groupsOf(process.pid)).toEqual([]);
+    const mark = `mark-${process.pid}-orphan`;
+    const tool = new URL('./confined-tool.ts', import.meta.url).href;
+    const task = { ...shell('echo up; while :; do :; done', { place: undefined as never }), output: 'stream' };
+    const args = [...task.args, mark];
+    const code = `import { startConfined } from ${JSON.stringify(tool)};
+      startConfined(${JSON.stringify({ ...task, args })}).stdout.pipe(process.stdout);`;
+    const starter = spawn(process.execPath, ['--input-type=module', '-e', code], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    try {
+      await once(starter.stdout, 'data');
+    } finally {
+      starter.kill('SIGKILL');
+    }
+    const groups = groupsOf(starter.pid!);
+    expect(groups.flatMap(({ controllers }) => controllers).sort()).toEqual(['memory', 'pids']);
+    await until(() => withArgument(mark).length === 0);
+    await sweepToolGroups();
+    expect(groups.filter(({ path }) => existsSync(path))).toEqual([]);
+    expect(groupsOf(starter.pid!)).toEqual([]);
   });
 
   it.each([

@@ -3,15 +3,19 @@
  * output and time. A tool that a hostile archive takes over can write its one output, and nothing else.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { realpathSync } from 'node:fs';
+import { lchownSync, readlinkSync, realpathSync } from 'node:fs';
 import { constants } from 'node:os';
 import type { Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { PolykernelError } from './errors.ts';
+import { checkRoom, type SpaceOf } from './free-space.ts';
 import { libraryFiles } from './libraries.ts';
 import { nativeBinary } from './paths.ts';
 import { killGroup } from './process.ts';
-import { type ToolBounds, toolArgv } from './tool-jail.ts';
+import { countsByJail } from './process-count.ts';
+import { makeToolGroups, type ToolGroups } from './tool-groups.ts';
+import { freeToolId, takeToolId } from './tool-ids.ts';
+import { type ToolBounds, type ToolJail, toolArgv } from './tool-jail.ts';
 import { toolPath } from './tools.ts';
 import { formatBytes, formatDuration } from './units.ts';
 
@@ -27,8 +31,12 @@ export interface ConfinedTask {
   input?: Readable | Uint8Array;
   /** Where its standard output goes: an open descriptor, or back as a stream. Default: nowhere. */
   output?: number | 'stream';
-  /** Absolute path of a file or directory that it may write, seen as TOOL_PLACE. */
+  /** Absolute path of a file or directory that it may write, seen as TOOL_PLACE. As root it is given to the tool's id. */
   place?: string;
+  /** As root: the id that it runs as, out of takeToolId(), for runs that share a place. Default: one of its own. */
+  uid?: number | undefined;
+  /** How full the disk is that it writes to; default: as it is. */
+  space?: SpaceOf | undefined;
   bounds?: Partial<ToolBounds>;
   /** It is killed after this long. */
   deadlineMs: number;
@@ -40,30 +48,31 @@ export interface ConfinedRun {
   stdout: Readable | undefined;
   /**
    * Resolves with what it said, at most SAID_BYTES of it, when it ends well. Rejects with `invalid` when it fails or goes over a bound,
-   * `unavailable` when a program is missing, `internal` when there can be no jail, or the reason of `signal`.
+   * `unavailable` when a program is missing, `internal` when there can be no jail or the disk gets full, or the reason of `signal`.
    */
   ended: Promise<string>;
   /** Kills it; `ended` then rejects with `reason`. */
   stop(reason: unknown): void;
 }
 
-const DEFAULT_BOUNDS: ToolBounds = { memoryBytes: 2 ** 30, fileBytes: 2 ** 30, cpuSeconds: 600 };
+const DEFAULT_BOUNDS: ToolBounds = { memoryBytes: 2 ** 30, processes: 16, fileBytes: 2 ** 30, cpuSeconds: 600 };
+/** How bwrap's descriptors continue behind the standard ones. */
+const FIRST_JOIN_FD = 3;
 const SAID_BYTES = 8192;
+/** A disk takes less than the room that stays free (free-space.ts) in that time. */
+const SPACE_CHECK_MS = 100;
 const SIGNAL_STATUS = 128;
 const { SIGKILL, SIGXCPU, SIGXFSZ } = constants.signals;
 
-/** Starts a tool. Throws `unavailable` when a program or library is missing. */
+/**
+ * Starts a tool. Throws `unavailable` when a program or library is missing, `internal` when the disk that it writes to is full,
+ * `permission` or `internal` when its control groups cannot be made.
+ */
 export function startConfined(task: ConfinedTask): ConfinedRun {
   task.signal?.throwIfAborted();
+  checkSpace(task);
   const bounds = { ...DEFAULT_BOUNDS, ...task.bounds };
-  const [program, ...args] = argvOf(task, bounds);
-  const child = spawn(program!, args, {
-    stdio: [task.input === undefined ? 'ignore' : 'pipe', outputOf(task), 'pipe'],
-    // A process group of its own, so that killing it takes all along that bwrap does not.
-    detached: true,
-    env: {},
-    cwd: '/',
-  });
+  const { child, release: leave } = start(task, bounds, findPrograms(task));
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   let failure: unknown;
   const stop = (reason: unknown) => {
@@ -74,6 +83,13 @@ export function startConfined(task: ConfinedTask): ConfinedRun {
   };
   const late = () => stop(overBound(task, `takes longer than ${formatDuration(task.deadlineMs)}`));
   const timer = setTimeout(late, task.deadlineMs);
+  const watch = setInterval(() => {
+    try {
+      checkSpace(task);
+    } catch (error) {
+      stop(error);
+    }
+  }, SPACE_CHECK_MS);
   const onAbort = () => stop(task.signal?.reason);
   task.signal?.addEventListener('abort', onAbort, { once: true });
   let said = '';
@@ -81,16 +97,18 @@ export function startConfined(task: ConfinedTask): ConfinedRun {
     said = (said + text).slice(-SAID_BYTES);
   });
   const fed = feed(task, child, stop);
-  const release = () => {
+  const release = async () => {
     clearTimeout(timer);
+    clearInterval(watch);
     task.signal?.removeEventListener('abort', onAbort);
+    await leave();
   };
-  child.once('error', (error) => {
-    release();
-    reject(failure ?? new PolykernelError('internal', `${program} could not be started: ${error.message}`));
+  child.once('error', async (error) => {
+    await release();
+    reject(failure ?? new PolykernelError('internal', `${task.programs[0]} could not be started: ${error.message}`));
   });
   child.once('close', async (code, signal) => {
-    release();
+    await release();
     await fed;
     if (failure === undefined && code === 0) resolve(plain(said));
     else reject(failure ?? failed(task, bounds, code ?? SIGNAL_STATUS + constants.signals[signal!], said));
@@ -98,6 +116,35 @@ export function startConfined(task: ConfinedTask): ConfinedRun {
   // Awaited when the output was read, which may be later.
   promise.catch(() => {});
   return { stdout: child.stdout ?? undefined, ended: promise, stop };
+}
+
+/** `release`: once it has ended, for what it had. */
+function start(task: ConfinedTask, bounds: ToolBounds, found: Found) {
+  const uid = task.uid ?? takeToolId();
+  let groups: ToolGroups | undefined;
+  const release = async () => {
+    if (task.uid === undefined) freeToolId(uid);
+    await groups?.remove();
+  };
+  try {
+    if (uid !== undefined && task.place !== undefined) lchownSync(task.place, uid, uid);
+    groups = makeToolGroups(bounds);
+    const joinFds = groups.joins.map((_, index) => FIRST_JOIN_FD + index);
+    const { place, args } = task;
+    const argv = toolArgv({ ...found, uid, place, bounds, joinFds, countsByJail: countsByJail(), args });
+    const child = spawn(argv[0]!, argv.slice(1), {
+      stdio: [task.input === undefined ? 'ignore' : 'pipe', outputOf(task), 'pipe', ...groups.joins],
+      // A process group of its own, so that killing it takes all along that bwrap does not.
+      detached: true,
+      env: {},
+      cwd: '/',
+    });
+    groups.closeJoins();
+    return { child, release };
+  } catch (error) {
+    void release();
+    throw error;
+  }
 }
 
 /**
@@ -119,13 +166,14 @@ export async function confinedOutput(task: Omit<ConfinedTask, 'output'>, maxByte
   return Buffer.concat(chunks);
 }
 
-function argvOf(task: ConfinedTask, bounds: ToolBounds): string[] {
+type Found = Omit<ToolJail, 'uid' | 'place' | 'bounds' | 'joinFds' | 'countsByJail' | 'args'>;
+
+function findPrograms(task: ConfinedTask): Found {
   const tools = task.programs.map((name) => ({ name, tool: toolPath(name) }));
   const programs = tools.map(({ name, tool }) => ({ name, path: realpathSync(tool.path) }));
   const libraryPath = tools.find(({ tool }) => tool.env.LD_LIBRARY_PATH !== undefined)?.tool.env.LD_LIBRARY_PATH;
   const libraries = programs.flatMap(({ path }) => libraryFiles(path, libraryPath, task.loads));
-  return toolArgv({
-    callerUid: process.getuid?.() ?? -1,
+  return {
     prlimit: toolPath('prlimit').path,
     bwrap: toolPath('bwrap').path,
     pkCell: nativeBinary('pk-cell'),
@@ -133,10 +181,14 @@ function argvOf(task: ConfinedTask, bounds: ToolBounds): string[] {
     programs,
     libraries: [...new Map(libraries.map((library) => [library.path, library])).values()],
     libraryPath,
-    place: task.place,
-    bounds,
-    args: task.args,
-  });
+  };
+}
+
+/** Whether the disk has room left where it writes. */
+function checkSpace({ place, output, subject, space }: ConfinedTask): void {
+  const path = place ?? (typeof output === 'number' ? readlinkSync(`/proc/self/fd/${output}`) : undefined);
+  // A pipe has no path.
+  if (path?.startsWith('/')) checkRoom(path, 0, `what ${subject} unpacks to`, space);
 }
 
 function outputOf({ output }: ConfinedTask): 'pipe' | 'ignore' | number {
@@ -172,7 +224,7 @@ function failed(task: ConfinedTask, bounds: ToolBounds, status: number, said: st
   }
   const text = plain(said).trim().split('\n').slice(-4).join('; ') || `it ended with status ${status}`;
   // What comes before the tool itself says who it is.
-  if (/^(bwrap|pk-jail|prlimit): /.test(text)) {
+  if (/^(bwrap|pk-cell|pk-jail|prlimit): /.test(text)) {
     const message = `${tool} cannot be confined, so that ${task.subject} is not unpacked: ${text}`;
     return new PolykernelError('internal', message, { hint: 'See `pk doctor`: the jail of kernels needs the same.' });
   }

@@ -13,7 +13,11 @@ const callerUid = (): number => process.getuid?.() ?? -1;
 
 /** The state directory: $POLYKERNEL_HOME, else /var/lib/polykernel for root, else under $XDG_STATE_HOME. Absolute. */
 export function home(env: Environment = process.env, uid: number = callerUid()): string {
-  if (env.POLYKERNEL_HOME) return resolve(env.POLYKERNEL_HOME);
+  return env.POLYKERNEL_HOME ? resolve(env.POLYKERNEL_HOME) : defaultHome(env, uid);
+}
+
+/** The state directory where the environment names none. */
+export function defaultHome(env: Environment = process.env, uid: number = callerUid()): string {
   if (uid === 0) return '/var/lib/polykernel';
   return join(resolve(env.XDG_STATE_HOME || join(env.HOME || homedir(), '.local/state')), 'polykernel');
 }

@@ -8,18 +8,16 @@ import type { LibraryFile } from './libraries.ts';
 /** Where the one writable place is seen inside. */
 export const TOOL_PLACE = '/out';
 const PROGRAMS = '/tool';
-/** Above all ids that a kernel can have: nobody else's, so that its processes can be counted. */
-export const TOOL_ID = 0x7fff_0001;
 /** pk-cell's descriptor of the user namespace that pk-jail enters. */
 const GUEST_NAMESPACE_FD = 64;
-/** Threads and processes of all tools that run at once. */
-const MAX_PROCESSES = 256;
 const CPU_GRACE_SECONDS = 5;
 const NEEDED_CAPABILITIES = ['CAP_SETUID', 'CAP_SETGID', 'CAP_SETPCAP'];
 
 export interface ToolBounds {
-  /** Address space of one process. */
+  /** Of all its processes together where there are control groups, else the address space of each. Whole pages. */
   memoryBytes: number;
+  /** Processes and threads. */
+  processes: number;
   /** One file that it writes. */
   fileBytes: number;
   /** Time of a CPU, of one process. */
@@ -27,8 +25,8 @@ export interface ToolBounds {
 }
 
 export interface ToolJail {
-  /** uid of the caller: root needs no user namespace, and has the tool run as TOOL_ID. */
-  callerUid: number;
+  /** Whom root has the tool run as; other users need a user namespace for it. */
+  uid: number | undefined;
   /** Absolute paths on the host. */
   prlimit: string;
   bwrap: string;
@@ -41,21 +39,23 @@ export interface ToolJail {
   /** Absolute host path of a file or directory that it may write. */
   place: string | undefined;
   bounds: ToolBounds;
+  /** Descriptors of control group files that it writes itself into. */
+  joinFds: readonly number[];
+  /** Whether a limit on processes counts its own alone. */
+  countsByJail: boolean;
   args: readonly string[];
 }
 
 /** The whole command line: `prlimit ... [pk-cell ...] bwrap ... pk-jail ... PROGRAM ARG...`. */
 export function toolArgv(jail: ToolJail): string[] {
-  const root = jail.callerUid === 0;
-  const { memoryBytes, fileBytes, cpuSeconds } = jail.bounds;
+  const root = jail.uid !== undefined;
+  const { memoryBytes, processes, fileBytes, cpuSeconds } = jail.bounds;
   // Two limits: the first one says by its signal that it was this one, the second is final.
   const cpu = `--cpu=${cpuSeconds}:${cpuSeconds + CPU_GRACE_SECONDS}`;
   return [
     ...[jail.prlimit, `--as=${memoryBytes}`, `--fsize=${fileBytes}`, cpu, '--core=1', '--nofile=128'],
-    // Of another user this would count processes that have nothing to do with it.
-    ...(root ? [`--nproc=${MAX_PROCESSES}`] : []),
     '--',
-    ...(root ? [jail.pkCell, '--range', `${TOOL_ID},1`, '--'] : []),
+    ...(root ? [jail.pkCell, '--range', `${jail.uid},1`, '--'] : []),
     jail.bwrap,
     // pk-jail is the first process as well, so that all are filtered and none is root's.
     ...['--unshare-pid', '--as-pid-1', '--unshare-net', '--unshare-ipc', '--unshare-uts', '--unshare-cgroup-try'],
@@ -72,6 +72,9 @@ export function toolArgv(jail: ToolJail): string[] {
     ...(jail.place === undefined ? [] : ['--bind', jail.place, TOOL_PLACE]),
     ...['--remount-ro', '/', '--chdir', '/', '--', `${PROGRAMS}/pk-jail`, '--filter', 'tool'],
     ...(root ? ['--userns', String(GUEST_NAMESPACE_FD)] : []),
+    ...(jail.joinFds.length > 0 ? ['--join', jail.joinFds.join(',')] : []),
+    // In the jail: outside of it this would count what has nothing to do with it.
+    ...(jail.countsByJail ? ['--rlimit', `nproc=${processes}`] : []),
     ...['--', `${PROGRAMS}/${basename(jail.programs[0]!.name)}`, ...jail.args],
   ];
 }

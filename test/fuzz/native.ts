@@ -26,7 +26,7 @@ export const NATIVE_TARGETS: readonly NativeTarget[] = [
     maxBytes: 40_000,
     dictionary: [
       ...words(
-        'hostname=x\0 time=1700000000.5\0 seed=00ff\0 module=/m.ko\0 mkdir=/a/b_0755\0 sync=\0 switch-root=/r\0',
+        'hostname=x\0 time=1700000000.5\0 time-step=-1\0 time-slew=9\0 seed=00ff\0 module=/m.ko\0 mkdir=/a/b_0755\0 sync=\0 switch-root=/r\0',
       ),
       ...words(
         'mount=9p_src_/target_ro,bind_opt\0 write=/x_y\0 link=a_/b\0 channel=c_3_send_iomem_0_8192\0 no-channel=c\0',
@@ -41,6 +41,7 @@ export const NATIVE_TARGETS: readonly NativeTarget[] = [
       operation(8, 1),
       operation(12, 0, Buffer.alloc(8)),
       operation(13, 3),
+      operation(14, 1),
       bytes(0xfe, 4, 0, 0x33, 10, 0x31, 0x30),
       bytes(0xff, 5, 0, 0x50, 0x4b, 1, 2, 3),
       bytes(0xfd, 3, 0, 65, 66, 67),

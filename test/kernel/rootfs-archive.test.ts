@@ -1,10 +1,12 @@
 /** An archive as a root, on real kernels: what the guest sees of it is what the archive says. */
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { type Header, pack } from 'tar-stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { mounts } from '../../src/image/root-trees.ts';
+import { cacheDirectory } from '../../src/sys/paths.ts';
 import { run, which } from '../../src/sys/process.ts';
 import { Sandbox } from '../pk.ts';
 
@@ -87,6 +89,19 @@ describe.each(['uml', 'qemu'])('a root from an archive on %s', (driver) => {
       '1000000000',
       'dear guest',
     ]);
+  });
+
+  it('is seen to be in use while its kernel runs, so that it stays in the cache', async () => {
+    const name = `held-${driver}`;
+    const root = ['--driver', driver, '--rootfs', archive];
+    await sandbox.ok('run', '-d', '--name', name, ...root, '--', '/bin/sh', '-c', 'exec busybox sleep 1000');
+    try {
+      const images = readdirSync(join(cacheDirectory(), 'rootfs')).filter((each) => each.endsWith('.squashfs'));
+      const mounted = mounts();
+      expect(images.filter((image) => mounted.some((text) => text.includes(image)))).toHaveLength(1);
+    } finally {
+      await sandbox.ok('rm', '-f', name);
+    }
   });
 
   it('can be written, in its scratch layer', async () => {

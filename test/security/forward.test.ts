@@ -113,4 +113,27 @@ describe.runIf(process.getuid?.() === 0)('pk-forward', () => {
     expect(more).toBe(false);
     for (const socket of [honest, late]) expect(await echoes(socket)).toBe(true);
   });
+
+  it('tells addresses apart whose last bits are the same', async () => {
+    await ready();
+    const busy = await many(PAIRS, '127.0.16.1');
+    expect(await Promise.all(busy.map(echoes))).not.toContain(false);
+    expect(await client('127.0.0.1').then(echoes, () => false)).toBe(true);
+  });
+
+  it('has a place for an address that has none, also against as many busy ones as it has places', async () => {
+    await ready();
+    const busy = await Promise.all(Array.from({ length: PAIRS }, (_, at) => client(`127.1.${at >> 8}.${at & 255}`)));
+    expect(await Promise.all(busy.map(echoes))).not.toContain(false);
+    // The first is the longest silent.
+    expect(await Promise.all(busy.slice(1).map(echoes))).not.toContain(false);
+    const late = await client('127.0.0.1');
+    await until('the longest silent made room', () => busy[0]!.destroyed);
+    // Another newcomer does not take the place of one that has said nothing yet.
+    const later = await client('127.0.0.2');
+    await until('the next made room', () => busy.filter(({ destroyed }) => destroyed).length === 2);
+    for (const socket of [late, later]) expect(await echoes(socket)).toBe(true);
+    // That was its share while all are busy.
+    expect(await client('127.0.0.1').then(echoes, () => false)).toBe(false);
+  }, 60_000);
 });

@@ -9,6 +9,8 @@ import { eventually } from './harness.ts';
 import { startServices } from './service-harness.ts';
 
 const CONNECTIONS = 10_000;
+/** Each may have half of them. */
+const ADDRESSES = ['127.0.0.1', '127.0.0.2'];
 /** Fewer than the backlog of a listening socket. */
 const AT_ONCE = 200;
 
@@ -46,14 +48,16 @@ test(`holds ${CONNECTIONS} connections`, async () => {
     for (const socket of sockets) socket.destroy();
   });
   while (sockets.length < CONNECTIONS) {
-    const batch = Array.from({ length: AT_ONCE }, () => connect(port, '127.0.0.1'));
+    const batch = Array.from({ length: AT_ONCE }, (_, at) =>
+      connect({ port, host: '127.0.0.1', localAddress: ADDRESSES[at % ADDRESSES.length] }),
+    );
     sockets.push(...batch);
     await Promise.all(batch.map((socket) => answered(socket)));
   }
   const status = await daemon.client.service('many');
   expect(status).toMatchObject({ requests: CONNECTIONS, errors: 0, connectErrors: 0, retries: 0 });
   await Promise.all(sockets.filter((_, at) => at % 10 === 0).map((socket) => answered(socket)));
-  const late = connect(port, '127.0.0.1');
+  const late = connect({ port, host: '127.0.0.1', localAddress: '127.0.0.3' });
   sockets.push(late);
   let heard = false;
   late.on('data', () => {

@@ -19,7 +19,7 @@ export interface QemuLaunch {
     LaunchSpec,
     'id' | 'image' | 'root' | 'volumes' | 'identity' | 'placement' | 'housekeepingCpus' | 'hiddenPaths' | 'shownPaths'
   > &
-    Partial<Pick<LaunchSpec, 'regions'>>;
+    Partial<Pick<LaunchSpec, 'homes' | 'regions'>>;
   /** What this start needs in the jail besides QEMU and the kernel. */
   binds: readonly Bind[];
   env?: Readonly<Record<string, string>>;
@@ -67,8 +67,8 @@ export async function launchQemu(launch: QemuLaunch, signal: AbortSignal): Promi
     binds: [...qemu.binds, ...kernel, ...(kvm === undefined ? [] : [kvm.bind]), ...launch.binds],
     root: spec.root,
     volumes: spec.volumes,
-    own: ownPlaces(),
-    covers: spec.root.kind === 'host' ? hostCovers(spec.hiddenPaths) : [],
+    own: ownPlaces(spec.homes),
+    covers: spec.root.kind === 'host' ? hostCovers([...(spec.homes ?? []), ...spec.hiddenPaths]) : [],
     uncovered: spec.shownPaths,
     memoryFiles: [{ target: '/dev/shm', bytes: SHM_BYTES, inodes: 16, mode: '1777' }],
     directory: launch.directory,

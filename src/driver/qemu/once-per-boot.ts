@@ -1,7 +1,7 @@
 /** What is found out about this machine once per boot of it, and kept in a file of the cache. */
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { hostBootId } from './program.ts';
+import { hostBootId } from '../../sys/host-boot.ts';
 import { isRecord } from './qmp.ts';
 
 /**

@@ -1,7 +1,7 @@
 /**
  * The guest that tries KVM: firmware without an operating system that does a little of what every kernel does. Some
- * machines offer a /dev/kvm that is itself emulated: real mode works there, but the loop below takes 10 s and not 0.05 s,
- * and a kernel never gets through its boot.
+ * machines offer a /dev/kvm that is itself emulated: real mode works there, but the loop below takes dozens of times as
+ * long as under emulation, and a kernel never gets through its boot.
  */
 
 /** Writing `SUCCESS_VALUE` to this port ends QEMU (isa-debug-exit). */

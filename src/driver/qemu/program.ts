@@ -1,5 +1,5 @@
 /** The QEMU of this machine: where it is, which version, and which files of the host it needs to run in a jail. */
-import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { existsSync, realpathSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { PolykernelError } from '../../sys/errors.ts';
 import { run } from '../../sys/process.ts';
@@ -83,9 +83,4 @@ function existing(paths: readonly string[]): Bind[] {
 /** The device that KVM needs, and the group that may open it. */
 export function kvmBind(): { bind: Bind; group: number } {
   return { bind: { source: '/dev/kvm', target: '/dev/kvm', access: 'device' }, group: statSync('/dev/kvm').gid };
-}
-
-/** Tells one boot of the host from the next. */
-export function hostBootId(): string {
-  return readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
 }

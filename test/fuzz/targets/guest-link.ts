@@ -57,6 +57,7 @@ async function converse(input: Buffer) {
     link.writeFile('/x', 0o644, Buffer.from('text')).catch(ignore);
     link.watch(['/proc/stat', '/proc/meminfo'], 1000, ({ content }) => must(content.length <= 65_536, 'size'));
     link.poweroff(0).catch(ignore);
+    link.clockLag(Date.now).then(({ least, most }) => must(least <= most, 'an interval'), ignore);
     for (const { session } of link.sessions()) link.adopt(session);
   }
   must(link.sessions().length <= 64, 'sessions are bounded');
@@ -83,6 +84,7 @@ const link: Target = {
     [73, 0, 7, 16, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
     [74, 0, 0, 0, 0],
     [75, 0, 3, 0, 0],
+    [76, 0, 1, 8, 0, 0, 0, 0, 0, 0, 0, 0, 24],
     [RAW, 5, 0, 80, 75, 1, 2, 3],
   ].map((bytes) => Buffer.from(bytes)),
   run: converse,

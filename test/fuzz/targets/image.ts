@@ -170,7 +170,7 @@ const archive: Target = {
   refusal: RangeError,
   repair: withChecksums,
   run(input) {
-    const bounds = { bytes: 8192, entries: 64 };
+    const bounds = { bytes: 8192, entries: 64, names: 20, lookups: 200 };
     const whole = metered(input, input.length, bounds);
     must(whole.entries <= bounds.entries && whole.names.size <= 256, 'what is kept is bounded');
     const cut = metered(input, 1 + (input[0] ?? 0), bounds);

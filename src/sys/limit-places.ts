@@ -6,7 +6,7 @@
  * - Version 2: in the nearest group above the daemon that it may write and that has no processes of its own, which is
  *   the one systemd has delegated (`Delegate=`, user@UID.service); as root otherwise in the root group.
  */
-import type { HostFiles } from './files.ts';
+import type { HostFiles } from './host-files.ts';
 
 export type LimitController = 'pids' | 'memory';
 export const LIMIT_CONTROLLERS: readonly LimitController[] = ['memory', 'pids'];

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { hostFiles } from './files.ts';
+import { hostFiles } from './host-files.ts';
 import { limitPlaces } from './limit-places.ts';
 
 let root: string;

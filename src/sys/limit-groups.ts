@@ -1,15 +1,15 @@
 /**
- * The control groups that bound what one kernel takes of the host: memory and processes of its whole jail. Which groups
- * those are is data (LimitGroup), written down before they are made, so that whoever finds it can remove them.
+ * The control groups that bound what one jail takes of the host, memory and processes: a kernel's, or a tool's. Which
+ * groups those are is data (LimitGroup), written down before they are made, so that whoever finds it can remove them.
  *
  * INVARIANTS: a group is read back after it was written. Groups are removed when nothing runs in them; then their counts
  * are gone, so read these first.
  */
 import { dirname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
-import { errnoOf, type HostFiles, hostFiles } from './files.ts';
-import type { GroupState } from './instance-groups.ts';
+import type { GroupState } from '../host/instance-groups.ts';
+import { asPolykernelError, PolykernelError } from './errors.ts';
+import { errnoOf, type HostFiles, hostFiles } from './host-files.ts';
 import {
   LIMIT_CONTROLLERS,
   type LimitController,
@@ -53,7 +53,7 @@ export class LimitGroups {
     this.#host = host;
   }
 
-  /** The groups that kernel `id` is to have; none where this user may make none. Makes nothing. */
+  /** The groups that jail `id` is to have; none where this user may make none. Makes nothing. */
   plan(id: string): LimitGroup[] {
     this.#places ??= limitPlaces(this.#host).places;
     return this.#places.map(({ version, parent, controllers }) => ({
@@ -128,17 +128,16 @@ export class LimitGroups {
   /** Removes them; false when something still runs there after a while. */
   async remove(groups: readonly LimitGroup[]): Promise<boolean> {
     const deadline = Date.now() + REMOVE_DEADLINE_MS;
-    let left = false;
-    for (const { path } of groups) {
-      while (!this.#tryRemove(path)) {
-        if (Date.now() >= deadline) {
-          left = true;
-          break;
-        }
-        await delay(POLL_MS);
-      }
+    while (!this.removeEmpty(groups)) {
+      if (Date.now() >= deadline) return false;
+      await delay(POLL_MS);
     }
-    return !left;
+    return true;
+  }
+
+  /** Removes those in which nothing runs; false when something runs in another one. */
+  removeEmpty(groups: readonly LimitGroup[]): boolean {
+    return groups.map(({ path }) => this.#tryRemove(path)).every(Boolean);
   }
 
   #enable(parent: string, controllers: readonly string[]): void {
