@@ -82,6 +82,8 @@ struct session {
     u64 deadline;       /* forgotten: SIGKILL; ended: stop waiting for descendants */
     int budget[2];      /* after that deadline: bytes still to be forwarded; -1 no limit */
     const char *why;
+    u32 kills;          /* how many processes the kernel had killed when it began */
+    char killed[64];
     u8 buffer[STDIN_CREDIT];
 };
 
@@ -105,6 +107,9 @@ static u32 watch_count, watch_next, watch_interval;
 static u64 watch_due; /* 0: no watch */
 static u64 poweroff_due;
 static u32 poweroff_stage, poweroff_how;
+static int kernel_log = -1; /* read for processes that the kernel killed for want of memory: the last of them, and how many */
+static char last_killed[64];
+static u32 kills;
 static u8 *bells; /* a page that processes sleep on, one word per channel; NULL until there is a channel */
 static int bell_fifo = -1;
 
@@ -530,6 +535,22 @@ static void close_fd(int *fd) {
     if (*fd >= 0) close(*fd);
     *fd = -1;
 }
+/* Only the kernel writes records of facility 0, so nobody can make this up. One read gives one record. */
+static void kernel_log_read(void) {
+    char record[1024];
+    ssize_t n;
+    while (kernel_log >= 0 && ((n = read(kernel_log, record, sizeof record - 1)) > 0 || (n < 0 && errno == EPIPE))) {
+        record[n > 0 ? n : 0] = 0;
+        char *text = strchr(record, ';'), *name, *end;
+        char *killed = n > 0 && strtoul(record, NULL, 10) < 8 && text ? strstr(text, ": Killed process ") : NULL;
+        if (!killed) continue;
+        long pid = strtol(killed + 17, &name, 10);
+        if (strncmp(name, " (", 2) || !(end = strstr(name, ") total-vm"))) continue;
+        snprintf(last_killed, sizeof last_killed, "%.*s, process %d", (int)(end - name - 2), name + 2, (int)pid);
+        kills++;
+    }
+}
+
 static struct session *session_new(u32 id) {
     struct session *s = sessions;
     if (!id || session_find(id)) return NULL; /* the host never reuses an id: nothing sensible to answer */
@@ -541,6 +562,8 @@ static struct session *session_new(u32 id) {
     }
     memset(s, 0, offsetof(struct session, buffer));
     s->id = id, s->in = s->out[0] = s->out[1] = -1;
+    kernel_log_read();
+    s->kills = kills;
     s->credit = OUTPUT_CREDIT, s->budget[0] = s->budget[1] = -1, s->why = "";
     return s;
 }
@@ -826,8 +849,11 @@ static void reap(void) {
         for (struct session *s = sessions; s < sessions + SESSIONS; s++)
             if (s->id && s->pid == pid && !s->ended) {
                 if (s->forgotten) kill(-pid, SIGKILL); /* the leader went: its grace is over */
-                if (WIFSIGNALED(status)) session_end(s, EXIT_SIGNAL, (u32)WTERMSIG(status), "");
-                else session_end(s, EXIT_CODE, (u32)WEXITSTATUS(status), "");
+                int by_signal = WIFSIGNALED(status), value = by_signal ? WTERMSIG(status) : WEXITSTATUS(status);
+                if (value == (by_signal ? SIGKILL : 128 + SIGKILL)) kernel_log_read(); /* of a shell: what it ran was killed */
+                else s->kills = kills;
+                if (kills != s->kills) strcpy(s->killed, last_killed);
+                session_end(s, by_signal ? EXIT_SIGNAL : EXIT_CODE, (u32)value, s->killed);
                 break;
             }
     childless = pid < 0 && errno == ECHILD;
@@ -892,14 +918,16 @@ static void send_hello(u32 nonce) {
 }
 
 static void hello(u32 nonce, u32 abilities, u32 unparsed) {
-    u8 p[16];
+    u8 p[16 + sizeof sessions->killed];
     wide = abilities & WIDE, slots_in = slots_out = slots_taken = 0;
     line_base = line_read - unparsed, line_acked = 0, greeted = 1, message_type = 0, watch_due = 0;
     for (struct session *s = sessions; s < sessions + SESSIONS; s++) {
         if (!s->id || s->forgotten) continue;
         s->credit = 0;
+        u32 length = wide && s->ended ? (u32)strlen(s->killed) : 0;
         put32(p, s->reported), put32(p + 4, (u32)s->pid), put32(p + 8, s->kind), put32(p + 12, s->value);
-        frame(G_SESSION, 0, s->id, p, 16);
+        memcpy(p + 16, s->killed, length);
+        frame(G_SESSION, 0, s->id, p, 16 + length);
     }
     send_hello(nonce);
     for (struct session *s = sessions; s < sessions + SESSIONS; s++) {
@@ -1204,6 +1232,7 @@ int main(void) {
     boot_mounts();
     boot_modules();
     boot_loopback();
+    if ((kernel_log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC)) >= 0) lseek(kernel_log, 0, SEEK_END);
     crc_setup();
     sigemptyset(&while_waiting);
     sigemptyset(&blocked);

@@ -74,7 +74,9 @@ const SERVE: Record<Kind, (stream: Stream, instance: Instance, context: ApiConte
     // What became of the kernel tells more than that the line is gone.
     if (lost) await instance.settled();
     const { exit: last } = instance.record.machine;
-    stream.exited(lost && last !== null ? last : exitOfProcess(exit, request.command));
+    stream.exited(
+      lost && last !== null ? last : exitOfProcess(exit, { command: request.command, memoryBytes: spec.memoryBytes }),
+    );
   },
 
   async console(stream, instance) {

@@ -1,4 +1,4 @@
-import { exitOf, type GuestHello, parseHello } from './messages.ts';
+import { exitOf, type GuestHello, guestText, parseHello } from './messages.ts';
 import {
   encodeFrame,
   type Frame,
@@ -56,8 +56,11 @@ export class Greeting {
   }
 
   #list({ session, payload }: Frame): void {
-    if (payload.length !== 16 || session === 0 || this.#listed.size >= MAX_SESSIONS) return;
+    if (payload.length < 16 || session === 0 || this.#listed.size >= MAX_SESSIONS) return;
     const [state, pid, kind, value] = [0, 4, 8, 12].map((at) => payload.readUInt32LE(at));
-    this.#listed.set(session, { pid: pid!, exit: state === 1 ? exitOf(kind!, value!, '') : undefined });
+    this.#listed.set(session, {
+      pid: pid!,
+      exit: state === 1 ? exitOf(kind!, value!, guestText(payload.subarray(16))) : undefined,
+    });
   }
 }

@@ -81,8 +81,8 @@ export const guestText = (bytes: Buffer): string => plainLine(bytes.subarray(0, 
 
 /** How a session ended, in the numbers and the text of the protocol. */
 export function exitOf(kind: number, value: number, what: string): GuestExit {
-  if (kind === 0) return { kind: 'exit', value: value & 0xff, message: '' };
-  if (kind === 1) return { kind: 'signal', value: value & 0x7f, message: '' };
+  if (kind === 0) return { kind: 'exit', value: value & 0xff, message: what };
+  if (kind === 1) return { kind: 'signal', value: value & 0x7f, message: what };
   return { kind: 'failed', value, message: `${what || 'starting'}: ${errnoText(value)}` };
 }
 

@@ -4,7 +4,8 @@ import { signalName } from '../driver/signals.ts';
 import { errnoText, type GuestExit } from '../guest/index.ts';
 import { ERROR_TABLE, type PolykernelError } from '../sys/errors.ts';
 import { plainText } from '../sys/text.ts';
-import type { InstanceExit } from './spec.ts';
+import { formatBytes } from '../sys/units.ts';
+import type { InstanceExit, InstanceSpec } from './spec.ts';
 
 const ENOENT = 2;
 /** Of what a record keeps of guests', VMMs' and tools' words: the end of a console is in it. */
@@ -12,18 +13,21 @@ const MAX_MESSAGE = 8192;
 
 const told = (message: string): string => plainText(message, MAX_MESSAGE);
 
-/** The workload's end. The codes are those of a shell: 128 + n for signal n, 127 not found, 126 not executable. */
-export function exitOfWorkload(exit: GuestExit, command: readonly string[], at: string): InstanceExit {
-  if (exit.kind === 'exit') {
-    return {
-      reason: 'exit',
-      exitCode: exit.value,
-      message: exit.value === 0 ? '' : `exited with status ${exit.value}`,
-      at,
-    };
-  }
-  if (exit.kind === 'signal') {
-    return { reason: 'signal', exitCode: 128 + exit.value, message: `ended by ${signalName(exit.value)}`, at };
+/**
+ * The workload's end. The codes are those of a shell: 128 + n for signal n, 127 not found, 126 not executable. `memoryBytes`:
+ * what its kernel has.
+ */
+export function exitOfWorkload(
+  exit: GuestExit,
+  { command, memoryBytes }: Pick<InstanceSpec, 'command' | 'memoryBytes'>,
+  at: string,
+): InstanceExit {
+  if (exit.kind !== 'failed') {
+    const [reason, exitCode] =
+      exit.kind === 'exit' ? (['exit', exit.value] as const) : (['signal', 128 + exit.value] as const);
+    const how = reason === 'exit' ? `exited with status ${exitCode}` : `ended by ${signalName(exit.value)}`;
+    const killed = `${how}: killed inside its kernel for want of memory (${formatBytes(memoryBytes)}): ${exit.message}`;
+    return { reason, exitCode, message: exitCode === 0 ? '' : exit.message === '' ? how : told(killed), at };
   }
   const exitCode = exit.value === ENOENT ? 127 : 126;
   // The guest names the step that failed (`exec`, `chdir`), which tells a missing program from a missing directory.
@@ -33,10 +37,13 @@ export function exitOfWorkload(exit: GuestExit, command: readonly string[], at: 
 }
 
 /** The end of a further process. */
-export function exitOfProcess(exit: GuestExit, command: readonly string[]): Omit<InstanceExit, 'at'> {
+export function exitOfProcess(
+  exit: GuestExit,
+  spec: Pick<InstanceSpec, 'command' | 'memoryBytes'>,
+): Omit<InstanceExit, 'at'> {
   return exit.kind === 'failed' && exit.value === 0
     ? exitOfLostWorkload(exit.message, '')
-    : exitOfWorkload(exit, command, '');
+    : exitOfWorkload(exit, spec, '');
 }
 
 /** The session vanished although the kernel lives. */

@@ -549,7 +549,7 @@ export class Instance {
       return;
     }
     main.forget();
-    const recorded = exitOfWorkload(exit, this.#record.spec.command, this.#now());
+    const recorded = exitOfWorkload(exit, this.#record.spec, this.#now());
     this.#workloadEnded(run, recorded);
     // What the guest wrote to the host's files is there only once its kernel has synced them.
     if (this.#record.spec.volumes.every((volume) => volume.readOnly))

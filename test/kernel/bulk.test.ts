@@ -21,7 +21,9 @@ describe.each(['uml', 'qemu'])('%s', (driver) => {
     const child = sandbox.start('exec', '-i', 'bulk', '--', ...command);
     child.stdin!.on('error', () => {}); // the command may not want it all
     child.stdin!.end(input);
-    return buffer(child.stdout!);
+    const [output, complaint] = await Promise.all([buffer(child.stdout!), buffer(child.stderr!)]);
+    expect(complaint.toString()).toBe('');
+    return output;
   }
 
   it('carries several streams at once, each to its own', async () => {
@@ -49,5 +51,76 @@ describe.each(['uml', 'qemu'])('%s', (driver) => {
       expect(digest(await readFile(to))).toBe(digest(content));
       if (round === 0) process.kill((await sandbox.json<{ daemon: { pid: number } }>('version')).daemon.pid, 'SIGKILL');
     }
+  });
+
+  it('shows the time of each of 100,000 lines of a log', async () => {
+    await sandbox.ok('run', '-d', '--driver', driver, '--name', 'lines', '--', 'seq', '100000');
+    await sandbox.ok('wait', 'lines');
+    const lines = (await sandbox.ok('logs', '-t', 'lines')).split('\n').slice(0, -1);
+    const times = lines.map((line) => line.slice(0, line.indexOf(' ')));
+    expect(lines.map((line) => line.slice(line.indexOf(' ') + 1))).toEqual(
+      Array.from({ length: 100_000 }, (_, at) => `${at + 1}`),
+    );
+    expect(times.every((time) => /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/.test(time))).toBe(true);
+    expect(times).toEqual([...times].sort());
+  });
+
+  it('does not find a command behind a directory that may not be searched, and may not execute what is no program', async () => {
+    const script = 'mkdir -p /tmp/shut /tmp/open/not-found && chmod 700 /tmp/shut && echo hi > /tmp/open/no-program';
+    await sandbox.ok('exec', 'bulk', '--', 'sh', '-c', script);
+    for (const [command, code, message] of [
+      ['nowhere', 127, /nowhere/],
+      ['not-found', 127, /not-found/],
+      ['no-program', 126, /no-program/],
+    ] as const) {
+      const attached = await sandbox.pk([
+        'exec',
+        '-u',
+        '1000',
+        '-e',
+        'PATH=/tmp/shut:/tmp/open:/bin',
+        'bulk',
+        '--',
+        command,
+      ]);
+      expect(attached).toMatchObject({ code, stderr: expect.stringMatching(message) });
+    }
+    // The host's /root is such a directory.
+    const nowhere = ['--driver', driver, '-u', '1000', '-w', '/', '-e', 'PATH=/root:/bin'];
+    expect((await sandbox.pk(['run', ...nowhere, '--', 'nowhere'])).code).toBe(127);
+    await sandbox.ok('run', '-d', '--name', 'nowhere', ...nowhere, '--', 'nowhere');
+    expect(await sandbox.ok('wait', 'nowhere')).toMatch(/\b127\b/);
+  });
+
+  describe('out of memory', () => {
+    // At once, so that a kernel with little left does not first search its caches for long.
+    const allow = 'echo 1 > /proc/sys/vm/overcommit_memory';
+    const eat = 'dd if=/dev/zero of=/dev/null bs=1G count=1';
+    const said = /^[^\n]*killed inside its kernel for want of memory \(128 MiB\): dd, process \d+$/m;
+    const small = ['--driver', driver, '--memory', '128M'];
+
+    it('is said by a command that is waited for', async () => {
+      for (const script of [`${allow}; exec ${eat}`, `${allow}; ${eat}; exit $?`]) {
+        const ran = await sandbox.pk(['run', ...small, '--', 'sh', '-c', script]);
+        expect(ran).toMatchObject({ code: 137, stdout: '' });
+        expect(ran.stderr).toMatch(said);
+      }
+    });
+
+    it('is said by events and by inspect, and not of a mere signal', async () => {
+      await sandbox.ok('run', '-d', ...small, '--name', 'eater', '--', 'sh', '-c', `${allow}; exec ${eat}`);
+      expect(await sandbox.ok('wait', 'eater')).toMatch(/\b137\b/);
+      const { exit } = await sandbox.json<{ exit: { message: string } }>('inspect', 'eater');
+      expect(exit.message).toMatch(said);
+      const events = sandbox.start('events', '--since', '0');
+      let seen = '';
+      for await (const piece of events.stdout!) {
+        seen += piece;
+        if (/ eater {2}.*for want of memory \(128 MiB\)/.test(seen)) break;
+      }
+      events.kill();
+      const plain = await sandbox.pk(['run', ...small, '--', 'sh', '-c', 'kill -9 $$']);
+      expect(plain).toMatchObject({ code: 137, stderr: '' });
+    });
   });
 });
