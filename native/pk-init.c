@@ -5,6 +5,8 @@
  * INVARIANTS
  * - Frames towards the host are made only while `out` has room: session output stops at OUT_DATA, snapshots at OUT_SNAP,
  *   reading of the control line at OUT_PARSE. What is left above is more than all control frames of one turn need.
+ * - A slot of the shared memory has one owner: towards the guest the host, until this agent has acknowledged the frame that
+ *   tells of it; towards the host this agent, from the host's TAKEN on.
  * - SIGCHLD is blocked except inside ppoll, so a child's end always wakes the loop.
  * - Every descriptor of the agent is close-on-exec; children get exactly 0, 1 and 2.
  */
@@ -49,8 +51,11 @@
 #endif
 
 enum {
-    VERSION = 1, HEADER = 16, IN_PAYLOAD = 1024, OUT_PAYLOAD = 4096, MESSAGE = 256 * 1024, SESSIONS = 64,
-    STDIN_CREDIT = 16384, OUTPUT_CREDIT = 65536, WATCHES = 32, SNAPSHOT = 65536, STRINGS = 16384,
+    VERSION = 1, HEADER = 16, IN_PAYLOAD = 16384, OUT_PAYLOAD = 16384, MESSAGE = 256 * 1024, SESSIONS = 64,
+    OLD_PAYLOAD = 4096, /* to a host that has not said that it is `wide` */
+    IN_SIZE = 65536, TTY_WINDOW = 2048, TTY_PAYLOAD = 1024, PORT_WINDOW = 131072, /* of the line, towards the guest */
+    SLOT = 65536, SLOTS_MOST = 64, SLOT_LEAST = 1024, /* of shared memory; shorter pieces go in frames */
+    STDIN_CREDIT = 131072, OUTPUT_CREDIT = 65536, WATCHES = 32, SNAPSHOT = 65536, STRINGS = 16384,
     OUT_DATA = 64 * 1024, OUT_SNAP = 128 * 1024, OUT_PARSE = 256 * 1024, OUT_SIZE = 320 * 1024,
     HUP_GRACE_MS = 2000, /* FORGET: from SIGHUP to SIGKILL */
     LINGER_MS = 100,     /* how long descendants may keep outputs open after the process of a session ended */
@@ -58,8 +63,9 @@ enum {
     CHANNELS = 16, BELL_SPACING = 64, BELL_BYTES = 4096,
     CHANNEL_PCI_SLOT = 0x10, /* of the channel in slot 0, where the channels are PCI functions */
 };
-enum { MORE = 1, FIN = 2 };
-enum { H_HELLO = 1, H_CONFIGURE, H_EXEC, H_STDIN, H_SIGNAL, H_RESIZE, H_CREDIT, H_FORGET, H_WATCH, H_PUT, H_GET, H_POWEROFF, H_BELL, H_TIME };
+enum { MORE = 1, FIN = 2, MEMORY = 4 };
+enum { WIDE = 1 }; /* what a host can: frames of 16 KiB, and shared memory */
+enum { H_HELLO = 1, H_CONFIGURE, H_EXEC, H_STDIN, H_SIGNAL, H_RESIZE, H_CREDIT, H_FORGET, H_WATCH, H_PUT, H_GET, H_POWEROFF, H_BELL, H_TIME, H_TAKEN };
 enum { G_HELLO = 64, G_RESULT, G_STARTED, G_STDOUT, G_STDERR, G_EXITED, G_CREDIT, G_ACK, G_SNAPSHOT, G_SESSION, G_GOODBYE, G_BELL, G_TIME };
 enum { EXIT_CODE, EXIT_SIGNAL, EXIT_NOT_STARTED };
 
@@ -79,16 +85,22 @@ struct session {
     u64 deadline;       /* forgotten: SIGKILL; ended: stop waiting for descendants */
     int budget[2];      /* after that deadline: bytes still to be forwarded; -1 no limit */
     const char *why;
+    u32 kills;          /* how many processes the kernel had killed when it began */
+    char killed[64];
     u8 buffer[STDIN_CREDIT];
 };
 
 static struct session sessions[SESSIONS];
-static u8 in[4096], out[OUT_SIZE], message[MESSAGE], snapshot[SNAPSHOT];
+static u8 in[IN_SIZE], out[OUT_SIZE], message[MESSAGE], snapshot[SNAPSHOT];
 static u32 in_len, out_pos, out_len, message_len, message_session;
 static u8 message_type, message_bad; /* type 0: no split message is under way */
 static char *arguments[STRINGS], *environment[STRINGS];
-static u32 crc_table[256];
-static int line = -1, line_tty, greeted, seeded;
+static u32 crc_table[8][256];
+static int line = -1, line_tty, greeted, seeded, wide;
+static u8 *shared;         /* memory that the host shares: slots towards the guest, then as many towards the host; or NULL */
+static u32 slots;          /* in each direction */
+static u32 slots_in;       /* how many the host has filled since its HELLO */
+static u32 slots_out, slots_taken; /* how many were filled here since, and of these read by the host */
 static u32 line_read, line_base, line_acked;
 static u64 line_rest; /* until then the line is not looked at: its host end is closed */
 static volatile sig_atomic_t child_ended;
@@ -98,6 +110,9 @@ static u32 watch_count, watch_next, watch_interval;
 static u64 watch_due; /* 0: no watch */
 static u64 poweroff_due;
 static u32 poweroff_stage, poweroff_how;
+static int kernel_log = -1; /* read for processes that the kernel killed for want of memory: the last of them, and how many */
+static char last_killed[64];
+static u32 kills;
 static u8 *bells; /* a page that processes sleep on, one word per channel; NULL until there is a channel */
 static int bell_fifo = -1;
 
@@ -130,11 +145,21 @@ static void crc_setup(void) {
     for (u32 i = 0; i < 256; i++) {
         u32 c = i;
         for (int k = 0; k < 8; k++) c = c & 1 ? 0xedb88320u ^ c >> 1 : c >> 1;
-        crc_table[i] = c;
+        crc_table[0][i] = c;
     }
+    for (u32 i = 0; i < 256; i++)
+        for (int k = 1; k < 8; k++) crc_table[k][i] = crc_table[0][crc_table[k - 1][i] & 255] ^ crc_table[k - 1][i] >> 8;
 }
+/* Eight bytes at a time: byte by byte it takes as long as the rest of the way, where instructions are emulated. */
 static u32 crc(u32 c, const u8 *p, size_t n) {
-    for (c = ~c; n--; p++) c = crc_table[(c ^ *p) & 255] ^ c >> 8;
+    u32 (*t)[256] = crc_table;
+    for (c = ~c; n >= 8; n -= 8, p += 8) {
+        u64 v;
+        memcpy(&v, p, 8), v ^= c;
+        c = t[7][v & 255] ^ t[6][v >> 8 & 255] ^ t[5][v >> 16 & 255] ^ t[4][v >> 24 & 255] ^ t[3][v >> 32 & 255] ^ t[2][v >> 40 & 255] ^
+            t[1][v >> 48 & 255] ^ t[0][v >> 56];
+    }
+    for (; n--; p++) c = t[0][(c ^ *p) & 255] ^ c >> 8;
     return ~c;
 }
 
@@ -538,6 +563,22 @@ static void close_fd(int *fd) {
     if (*fd >= 0) close(*fd);
     *fd = -1;
 }
+/* Only the kernel writes records of facility 0, so nobody can make this up. One read gives one record. */
+static void kernel_log_read(void) {
+    char record[1024];
+    ssize_t n;
+    while (kernel_log >= 0 && ((n = read(kernel_log, record, sizeof record - 1)) > 0 || (n < 0 && errno == EPIPE))) {
+        record[n > 0 ? n : 0] = 0;
+        char *text = strchr(record, ';'), *name, *end;
+        char *killed = n > 0 && strtoul(record, NULL, 10) < 8 && text ? strstr(text, ": Killed process ") : NULL;
+        if (!killed) continue;
+        long pid = strtol(killed + 17, &name, 10);
+        if (strncmp(name, " (", 2) || !(end = strstr(name, ") total-vm"))) continue;
+        snprintf(last_killed, sizeof last_killed, "%.*s, process %d", (int)(end - name - 2), name + 2, (int)pid);
+        kills++;
+    }
+}
+
 static struct session *session_new(u32 id) {
     struct session *s = sessions;
     if (!id || session_find(id)) return NULL; /* the host never reuses an id: nothing sensible to answer */
@@ -549,6 +590,8 @@ static struct session *session_new(u32 id) {
     }
     memset(s, 0, offsetof(struct session, buffer));
     s->id = id, s->in = s->out[0] = s->out[1] = -1;
+    kernel_log_read();
+    s->kills = kills;
     s->credit = OUTPUT_CREDIT, s->budget[0] = s->budget[1] = -1, s->why = "";
     return s;
 }
@@ -606,17 +649,22 @@ static void child(struct start *volatile x) {
     }
     for (char **e = x->env; *e; e++)
         if (!strncmp(*e, "PATH=", 5)) search = *e + 5;
-    int denied = 0;
+    int denied = 0; /* as shells do it: only a file that is there counts, not a directory that may not be searched */
     errno = ENOENT;
     while (*name) {
         size_t n = strcspn(search, ":");
+        struct stat st;
         if (n + strlen(name) + 2 < sizeof path) {
             memcpy(path, search, n);
             if (n) path[n++] = '/';
             strcpy(path + n, name);
             execve(path, x->argv, x->env);
-            if (errno == EACCES) denied = 1;
-            else if (errno != ENOENT && errno != ENOTDIR) goto failed;
+            int error = errno;
+            if (error != ENOENT && !stat(path, &st) && !S_ISDIR(st.st_mode)) {
+                denied = 1;
+                errno = error;
+                if (error != EACCES) goto failed;
+            }
         }
         search += strcspn(search, ":");
         if (!*search++) break;
@@ -774,6 +822,9 @@ static void session_stdin(struct session *s, const u8 *p, u32 n, u8 flags) {
     session_feed(s);
 }
 
+/* Whether a piece of output may be as long as a slot, and there is none free. */
+static int slots_full(void) { return wide && shared && slots_out - slots_taken >= slots; }
+
 static void output_close(struct session *s, int i) {
     close_fd(&s->out[i]);
     if (!s->eof_sent[i]) frame((u8)(G_STDOUT + i), FIN, s->id, NULL, 0);
@@ -788,17 +839,25 @@ static void output_pump(struct session *s, int i, u64 now) {
         if (s->tty || ioctl(s->out[i], FIONREAD, &s->budget[i])) s->budget[i] = OUTPUT_CREDIT;
     }
     for (int turn = 0; turn < 4 && s->out[i] >= 0; turn++) {
-        u32 most = s->credit < OUT_PAYLOAD ? s->credit : OUT_PAYLOAD;
+        u32 longest = wide ? shared ? SLOT : OUT_PAYLOAD : OLD_PAYLOAD;
+        u32 most = s->credit < longest ? s->credit : longest;
         if (s->budget[i] >= 0 && (u32)s->budget[i] < most) most = (u32)s->budget[i];
         if (s->budget[i] == 0 || (!most && s->ended && !s->tty && !ioctl(s->out[i], FIONREAD, &waiting) && !waiting && now >= s->deadline)) {
             output_close(s, i);
             return;
         }
-        u8 *space = most && out_used() < OUT_DATA ? frame_space() : NULL;
+        u8 *space = most && out_used() < OUT_DATA && !slots_full() ? frame_space() : NULL;
         if (!space) return;
-        ssize_t n = read(s->out[i], space, most);
+        u8 *slot = longest == SLOT ? shared + (slots + slots_out % slots) * SLOT : NULL;
+        ssize_t n = read(s->out[i], slot ? slot : space, most);
         if (n > 0) {
-            frame_done((u8)(G_STDOUT + i), 0, s->id, (u32)n);
+            if (slot && n >= SLOT_LEAST) {
+                put32(space, (u32)n), slots_out++;
+                frame_done((u8)(G_STDOUT + i), MEMORY, s->id, 4);
+            } else {
+                if (slot) memcpy(space, slot, (size_t)n);
+                frame_done((u8)(G_STDOUT + i), 0, s->id, (u32)n);
+            }
             s->credit -= (u32)n;
             if (s->budget[i] >= 0) s->budget[i] -= (int)n;
         } else if (n < 0 && errno == EINTR) continue;
@@ -835,8 +894,11 @@ static void reap(void) {
         for (struct session *s = sessions; s < sessions + SESSIONS; s++)
             if (s->id && s->pid == pid && !s->ended) {
                 if (s->forgotten) kill(-pid, SIGKILL); /* the leader went: its grace is over */
-                if (WIFSIGNALED(status)) session_end(s, EXIT_SIGNAL, (u32)WTERMSIG(status), "");
-                else session_end(s, EXIT_CODE, (u32)WEXITSTATUS(status), "");
+                int by_signal = WIFSIGNALED(status), value = by_signal ? WTERMSIG(status) : WEXITSTATUS(status);
+                if (value == (by_signal ? SIGKILL : 128 + SIGKILL)) kernel_log_read(); /* of a shell: what it ran was killed */
+                else s->kills = kills;
+                if (kills != s->kills) strcpy(s->killed, last_killed);
+                session_end(s, by_signal ? EXIT_SIGNAL : EXIT_CODE, (u32)value, s->killed);
                 break;
             }
     childless = pid < 0 && errno == ECHILD;
@@ -864,7 +926,7 @@ static void watch_send(const char *path) {
     for (u32 sent = 0, first = 1; first || sent < length; first = 0) {
         u8 *space = frame_space();
         if (!space) return;
-        u32 n = OUT_PAYLOAD - (first ? head : 0);
+        u32 n = (wide ? OUT_PAYLOAD : OLD_PAYLOAD) - (first ? head : 0);
         if (n > length - sent) n = length - sent;
         if (first) put32(space, (u32)at), put32(space + 4, (u32)(at >> 32)), put16(space + 8, name), memcpy(space + 10, path, name);
         memcpy(space + (first ? head : 0), snapshot + sent, n);
@@ -892,18 +954,25 @@ static void send_hello(u32 nonce) {
     put16(p, VERSION), put16(p + 2, 0), put32(p + 4, nonce);
     n += snprintf((char *)p + n, 200, "release=%s", name.release) + 1;
     n += snprintf((char *)p + n, 50, "cpus=%d", cpus) + 1;
+    n += snprintf((char *)p + n, 50, "window=%d", line_tty ? TTY_WINDOW : PORT_WINDOW) + 1;
+    n += snprintf((char *)p + n, 50, "payload=%d", line_tty ? TTY_PAYLOAD : IN_PAYLOAD) + 1;
+    n += snprintf((char *)p + n, 50, "stdin=%d", STDIN_CREDIT) + 1;
+    n += snprintf((char *)p + n, 50, "slots=%u", slots) + 1;
     if (nonce && seeded) n += snprintf((char *)p + n, 100, "boot-id=%s", boot_id()) + 1;
     frame(G_HELLO, 0, 0, p, (u32)n);
 }
 
-static void hello(u32 nonce, u32 unparsed) {
-    u8 p[16];
+static void hello(u32 nonce, u32 abilities, u32 unparsed) {
+    u8 p[16 + sizeof sessions->killed];
+    wide = abilities & WIDE, slots_in = slots_out = slots_taken = 0;
     line_base = line_read - unparsed, line_acked = 0, greeted = 1, message_type = 0, watch_due = 0;
     for (struct session *s = sessions; s < sessions + SESSIONS; s++) {
         if (!s->id || s->forgotten) continue;
         s->credit = 0;
+        u32 length = wide && s->ended ? (u32)strlen(s->killed) : 0;
         put32(p, s->reported), put32(p + 4, (u32)s->pid), put32(p + 8, s->kind), put32(p + 12, s->value);
-        frame(G_SESSION, 0, s->id, p, 16);
+        memcpy(p + 16, s->killed, length);
+        frame(G_SESSION, 0, s->id, p, 16 + length);
     }
     send_hello(nonce);
     for (struct session *s = sessions; s < sessions + SESSIONS; s++) {
@@ -923,13 +992,20 @@ static void poweroff(u32 grace, u32 how) {
 static void dispatch(u8 type, u8 flags, u32 id, u8 *p, u32 n, u32 unparsed) {
     struct session *s = session_find(id);
     switch (type) {
-    case H_HELLO: if (n == 8 && get32(p + 4)) hello(get32(p + 4), unparsed); break;
+    case H_HELLO: if (n == 8 && get32(p + 4)) hello(get32(p + 4), get16(p + 2), unparsed); break;
+    case H_TAKEN: if (n == 4 && get32(p) - slots_taken <= slots_out - slots_taken) slots_taken = get32(p); break;
     case H_CONFIGURE: configure(id, p, n); break;
     case H_EXEC: exec_session(id, p, n); break;
     case H_PUT: file_session(id, p, n, 1); break;
     case H_GET: file_session(id, p, n, 0); break;
     case H_WATCH: watch(p, n); break;
-    case H_STDIN: if (s) session_stdin(s, p, n, flags); break;
+    case H_STDIN:
+        if (flags & MEMORY) {
+            if (!shared || n != 4 || get32(p) > SLOT) break;
+            n = get32(p), p = shared + slots_in++ % slots * SLOT;
+        }
+        if (s) session_stdin(s, p, n, flags);
+        break;
     case H_SIGNAL: if (s && n == 4 && s->pid && !s->ended && get32(p) < 65) kill(-s->pid, (int)get32(p)); break;
     case H_RESIZE:
         if (s && n == 4 && s->tty && s->out[0] >= 0) {
@@ -991,7 +1067,8 @@ static void line_input(u64 now) {
     in_len += (u32)n, line_read += (u32)n;
     line_parse();
     u32 count = line_read - line_base;
-    if (greeted && count != line_acked) frame32(G_ACK, 0, count), line_acked = count;
+    /* A wide line needs few acknowledgements: what is left open is far less than its window. */
+    if (greeted && count - line_acked > (line_tty || !wide ? 0 : PORT_WINDOW / 4)) frame32(G_ACK, 0, count), line_acked = count;
 }
 
 /* --- power off --- */
@@ -1088,6 +1165,22 @@ static void boot_loopback(void) {
     close(fd);
 }
 
+/*
+ * The memory that User Mode Linux shares under the name `mmapper`, where its serial line carries single bytes. `pk.slots=` on
+ * the command line says how many slots there are in each direction. A kernel without that device does without.
+ */
+static void open_shared(const char *cmdline) {
+    const char *given = strstr(cmdline, "pk.slots="), device[] = "/dev/mmapper";
+    u32 count = given ? (u32)strtoul(given + 9, NULL, 10) : 0;
+    int fd = count && count <= SLOTS_MOST ? open(device, O_RDWR | O_CLOEXEC) : -1;
+    if (fd < 0) return;
+    void *at = mmap(NULL, (size_t)count * 2 * SLOT, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    close(fd);
+    if (at == MAP_FAILED) return;
+    shared = at, slots = count;
+    unlink(device);
+}
+
 /* The virtio-serial port named `polykernel`. There is no udev, so its device node is found through sysfs. */
 static int open_virtio(void) {
     char path[300], name[32];
@@ -1113,6 +1206,7 @@ static void open_line(void) {
     int fd = open("/proc/cmdline", O_RDONLY | O_CLOEXEC);
     if (fd < 0 || read(fd, text, sizeof text - 1) < 0) die("cannot read", "/proc/cmdline");
     close(fd);
+    open_shared(text);
     control = strstr(text, "pk.control=");
     control = control ? control + 11 : "ttyS0";
     control[strcspn(control, " \n")] = 0;
@@ -1146,7 +1240,7 @@ static void loop(const sigset_t *while_waiting) {
     static struct pollfd polls[2 + 3 * SESSIONS];
     for (;;) {
         u64 now = now_ms(), wake = UINT64_MAX;
-        int count = 2, room = out_used() < OUT_DATA;
+        int count = 2, room = out_used() < OUT_DATA, fits = room && !slots_full();
         int rests = line_rest > now, hears = in_len < sizeof in && out_used() < OUT_PARSE;
         polls[0].fd = rests || !(hears || out_used()) ? -1 : line;
         polls[0].events = (short)((hears ? POLLIN : 0) | (out_used() ? POLLOUT : 0));
@@ -1159,7 +1253,7 @@ static void loop(const sigset_t *while_waiting) {
             if (s->forgotten || (s->ended && s->pid && now < s->deadline && !s->reported)) soonest(&wake, s->deadline);
             if (s->in >= 0 && s->in_len) polls[count++] = (struct pollfd){.fd = s->in, .events = POLLOUT};
             for (int i = 0; i < 2; i++)
-                if (s->out[i] >= 0 && s->credit && room) polls[count++] = (struct pollfd){.fd = s->out[i], .events = POLLIN};
+                if (s->out[i] >= 0 && s->credit && fits) polls[count++] = (struct pollfd){.fd = s->out[i], .events = POLLIN};
         }
         struct timespec timeout = {0};
         if (wake != UINT64_MAX && wake > now) timeout = (struct timespec){(time_t)((wake - now) / 1000), (long)((wake - now) % 1000) * 1000000};
@@ -1184,6 +1278,7 @@ int main(void) {
     boot_mounts();
     boot_modules();
     boot_loopback();
+    if ((kernel_log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC)) >= 0) lseek(kernel_log, 0, SEEK_END);
     crc_setup();
     sigemptyset(&while_waiting);
     sigemptyset(&blocked);

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -44,6 +45,9 @@
 /* From linux/sched.h and unistd.h, which musl lacks. */
 #define CLONE3 435
 #define CLONE_INTO_GROUP 0x200000000ull
+/* Our own descriptor of the memory that we share with the program; docs/shim.md says it to the daemon. */
+#define MEMORY_FD 100
+#define MEMORY_MOST (64 << 20)
 
 /* One end of a socket pair with the program, and at most one client that holds it. */
 struct relay {
@@ -591,9 +595,22 @@ static void open_group(const char *path)
 		joins[join_count++] = high;
 }
 
+/* Memory whose size nobody can change, for whoever may open our descriptor of it, and the program: the number of its copy. */
+static void share_memory(long bytes, int theirs)
+{
+	int fd = memfd_create("pk-line", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd < 0 || ftruncate(fd, bytes) != 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0 ||
+	    dup3(fd, MEMORY_FD, O_CLOEXEC) < 0 || dup2(fd, theirs) < 0)
+		die("--memory");
+	if (fd != theirs)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	int passed[PASSED_MAX], count = 0, at, null, to_join = 0;
+	long memory = 0;
 	const char *directory = NULL, *joined[JOINS_MAX];
 	char *end, *packet = NULL, *save = NULL;
 	sigset_t child;
@@ -620,6 +637,10 @@ int main(int argc, char **argv)
 			count = parse_list(argv[at + 1], passed);
 		} else if (strcmp(argv[at], "--packet") == 0) {
 			packet = argv[at + 1];
+		} else if (strcmp(argv[at], "--memory") == 0) {
+			memory = strtol(argv[at + 1], &end, 10);
+			if (*end != 0 || memory < 1 || memory > MEMORY_MOST)
+				die("--memory: %s is not a number of bytes", argv[at + 1]);
 		} else if (strcmp(argv[at], "--join") == 0) {
 			if (to_join == JOINS_MAX)
 				die("--join: too many");
@@ -630,7 +651,7 @@ int main(int argc, char **argv)
 	}
 	errno = 0;
 	if (directory == NULL || at + 1 >= argc)
-		die("usage: pk-shim --dir DIR [--log-bytes N] [--cpus LIST] [--fds LIST] [--packet NAMESPACE,INTERFACE,PEER] [--join PATH].. -- PROGRAM ARG...");
+		die("usage: pk-shim --dir DIR [--log-bytes N] [--cpus LIST] [--fds LIST] [--packet NAMESPACE,INTERFACE,PEER] [--memory BYTES] [--join PATH].. -- PROGRAM ARG...");
 	if (chdir(directory) != 0)
 		die("%s", directory);
 	setsid(); /* fails when the caller has done it already */
@@ -647,6 +668,13 @@ int main(int argc, char **argv)
 			die("--packet %s", packet);
 		if (fd != 5 + count)
 			close(fd);
+		passed[count] = 5 + count;
+		count++;
+	}
+	if (memory > 0) {
+		if (count == PASSED_MAX)
+			die("--memory: too many descriptors");
+		share_memory(memory, 5 + count);
 		passed[count] = 5 + count;
 		count++;
 	}

@@ -60,6 +60,7 @@ const SERVE: Record<Kind, (stream: Stream, instance: Instance, context: ApiConte
     const env = { ...(request.user === undefined ? spec.env : ofNobody(spec.env)), ...request.env };
     checkCommand(request.command, env);
     checkUser(request.user);
+    const { memoryBytes } = spec;
     const asked = { command: request.command, cwd: request.cwd ?? spec.cwd, user: request.user ?? spec.user };
     const process = instance.exec({
       ...asked,
@@ -74,7 +75,7 @@ const SERVE: Record<Kind, (stream: Stream, instance: Instance, context: ApiConte
     // What became of the kernel tells more than that the line is gone.
     if (lost) await instance.settled();
     const { exit: last } = instance.record.machine;
-    stream.exited(lost && last !== null ? last : exitOfProcess(exit, asked));
+    stream.exited(lost && last !== null ? last : exitOfProcess(exit, { ...asked, memoryBytes }));
   },
 
   async console(stream, instance) {

@@ -36,6 +36,11 @@ export function onEach(
   };
 }
 
+/** Says how a command ended, where its exit code does not say it all or the command itself has not. */
+export function explainEnd({ message }: { message: string }): void {
+  if (!/^(exited with status \d+|ended by \w+)?$/.test(message)) complain(message);
+}
+
 /** `KEY=VALUE`, or `KEY` to take the value from `env`. Throws `invalid`. */
 export function environmentEntry(text: string, field: string, env: NodeJS.ProcessEnv): [string, string] | undefined {
   const at = text.indexOf('=');

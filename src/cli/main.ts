@@ -4,7 +4,7 @@ import { ownArguments } from '../sys/node.ts';
 import { plainText } from '../sys/text.ts';
 import { parse } from './command.ts';
 import { COMMANDS, commandsOf } from './commands.ts';
-import { complain, print } from './output.ts';
+import { complain, flush, print } from './output.ts';
 
 async function main(args: string[]): Promise<number> {
   const word = args[0];
@@ -71,4 +71,6 @@ function report(error: unknown): number {
 
 process.on('uncaughtException', (error) => process.exit(report(error)));
 // The loop is not waited for: an open connection must not keep a finished command.
-process.exit(await main(ownArguments()).catch(report));
+const code = await main(ownArguments()).catch(report);
+await flush();
+process.exit(code);

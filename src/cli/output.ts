@@ -23,6 +23,12 @@ export async function print(
   if (data.length > 0 && !to.write(data)) await once(to, 'drain');
 }
 
+/** Waits until the system has all that was written: what a slow reader of a pipe has no room for is still in this process. */
+export async function flush(): Promise<void> {
+  const streams = [process.stdout, process.stderr].filter((stream) => stream.writableLength > 0);
+  await Promise.all(streams.map((stream) => new Promise((resolve) => stream.write('', resolve))));
+}
+
 /** Writes to standard output and waits until the system has it. Never settles when it cannot: the process ends then. */
 export function written(data: Uint8Array): Promise<void> {
   return new Promise((resolve) => {

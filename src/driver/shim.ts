@@ -3,7 +3,7 @@
  * became of it and of its program after any of the three was killed.
  */
 import { spawn } from 'node:child_process';
-import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
@@ -21,6 +21,8 @@ const EXIT_FILE = 'exit';
 const LOG = 'console.log';
 /** The program's descriptors 0-4 belong to the shim. */
 export const FIRST_PASSED_FD = 5;
+/** The shim's own descriptor of the memory that it shares. */
+const SHIM_MEMORY_FD = 100;
 const START_DEADLINE_MS = 10_000;
 const KILL_DEADLINE_MS = 10_000;
 /** What a VMM answers is shown to people: longer ones are cut. */
@@ -35,6 +37,8 @@ export interface ShimLaunch {
   fds?: readonly number[];
   /** A port whose frames the program gets through one more descriptor, behind `fds`. */
   packet?: NetworkPort | undefined;
+  /** Memory that the program gets through one more descriptor, behind that, and this process by openShimMemory(). */
+  memoryBytes?: number | undefined;
   /** Host CPUs of the shim, and of its program until that chooses others; undefined = those of this process. */
   cpus?: readonly number[] | undefined;
   /** Control groups in which the program starts, as LimitGroups.joinPaths() gives them; at most 4. */
@@ -69,6 +73,7 @@ export function launchShim(launch: ShimLaunch): Promise<{ pid: number }> {
   for (const path of launch.joins ?? []) options.push('--join', path);
   const { packet } = launch;
   if (packet) options.push('--packet', [packet.namespace, packet.interface, packet.peer].join(','));
+  if (launch.memoryBytes) options.push('--memory', String(launch.memoryBytes));
   const program = nativeBinary('pk-shim');
   return new Promise((resolve, reject) => {
     if (launch.signal?.aborted) return reject(launch.signal.reason);
@@ -228,6 +233,23 @@ export async function askMonitor(directory: string, line: string, deadlineMs = 6
     socket.on('close', () => fail('the kernel ended meanwhile'));
     socket.write(`${line}\n`);
   });
+}
+
+/**
+ * Opens the memory that the program in `directory` shares. Undefined when it was started without, or with another size.
+ */
+export function openShimMemory(directory: string, bytes: number): number | undefined {
+  const shim = readShimProcess(directory);
+  if (shim === undefined) return undefined;
+  let file: number | undefined;
+  try {
+    file = openSync(`/proc/${shim.pid}/fd/${SHIM_MEMORY_FD}`, 'r+');
+    if (fstatSync(file).size === bytes) return file;
+  } catch {
+    // An older shim has none.
+  }
+  if (file !== undefined) closeSync(file);
+  return undefined;
 }
 
 /** What became of the shim and its program; undefined when none was ever started in `directory`. */

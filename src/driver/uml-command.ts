@@ -23,12 +23,20 @@ const FAST_BOOT = [
   'cryptomgr.notests=1',
 ];
 
-/** `firstRegionFd`: descriptors of the shared regions, in their order, and of the network after them. `lpj` undefined: boots with its messages on, so that the constant can be read from them. */
+/** Slots in each direction of the memory beside the control line, which carries single bytes towards the guest. */
+export const UML_SLOTS = 4;
+
+/**
+ * `firstRegionFd`: descriptors of the shared regions, in their order, then of the network, then of the memory with `slots`.
+ * `lpj` undefined: boots with its messages on, so that the constant can be read from them.
+ */
 export function umlCommand(
   spec: Pick<LaunchSpec, 'memoryBytes' | 'root' | 'regions' | 'network'>,
   firstRegionFd: number,
   lpj: number | undefined,
+  slots = 0,
 ): string[] {
+  const networkFd = firstRegionFd + spec.regions.length;
   const hasDisk = spec.root.kind === 'squashfs' || spec.root.kind === 'ext4';
   return [
     UML_KERNEL,
@@ -38,8 +46,12 @@ export function umlCommand(
     ...['con=null', 'con0=fd:0,fd:1', 'ssl=null', 'ssl0=fd:3,fd:3', 'pk.control=ttyS0'],
     ...(hasDisk ? [`ubd0r=${JAIL_ROOT_IMAGE}`] : []),
     ...[`umid=${UMID}`, `uml_dir=${UML_DIRECTORY}`],
+    // First, and so behind the regions in memory: their places do not depend on it.
+    ...(slots === 0
+      ? []
+      : [`iomem=mmapper,/proc/self/fd/${networkFd + (spec.network === null ? 0 : 1)}`, `pk.slots=${slots}`]),
     ...spec.regions.map(({ slot }, index) => `iomem=c${slot},/proc/self/fd/${firstRegionFd + index}`),
-    ...(spec.network === null ? [] : [vector(spec.network.port.mac, firstRegionFd + spec.regions.length)]),
+    ...(spec.network === null ? [] : [vector(spec.network.port.mac, networkFd)]),
     ...FAST_BOOT,
     ...(lpj === undefined ? [] : ['quiet', 'loglevel=1', `lpj=${lpj}`]),
   ];

@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { closeSync, existsSync, openSync } from 'node:fs';
 import { join } from 'node:path';
-import { forgetRegion, GuestLink, networkSteps, rootOps } from '../guest/index.ts';
+import { forgetRegion, GuestLink, LineMemory, lineMemoryBytes, networkSteps, rootOps } from '../guest/index.ts';
 import { InstanceGroups } from '../host/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { cacheDirectory, nativeBinary } from '../sys/paths.ts';
@@ -36,6 +36,7 @@ import {
   consoleLogPath,
   FIRST_PASSED_FD,
   launchShim,
+  openShimMemory,
   readConsoleTail,
   shimStatus,
 } from './shim.ts';
@@ -47,6 +48,7 @@ import {
   UML_KERNEL,
   UML_MCONSOLE,
   UML_PRELOAD,
+  UML_SLOTS,
   umlCommand,
   umlGuestRoot,
   umlModules,
@@ -225,11 +227,13 @@ export class UmlDriver implements Driver {
           joins: limits.joins,
           fds,
           packet: spec.network?.port,
+          memoryBytes: lineMemoryBytes(UML_SLOTS),
           cpus: spec.housekeepingCpus,
         }));
       } finally {
         for (const fd of fds) closeSync(fd);
       }
+      shareMemory(spec, guest);
       const ended = earlyEnd(spec.directory, watch.signal);
       await Promise.race([this.#setUp(spec, guest, both, progress), ended]);
       if (lpj === undefined) await this.#measure(spec);
@@ -248,6 +252,7 @@ export class UmlDriver implements Driver {
     if (status?.state !== 'running') return await endOfLaunch(spec, status);
     const guest = new GuestLink({ name: spec.name });
     try {
+      shareMemory(spec, guest);
       await guest.attach(await connectShim(spec.directory, 'control'), AbortSignal.timeout(ATTACH_DEADLINE_MS));
     } catch (error) {
       guest.destroy();
@@ -299,7 +304,7 @@ export class UmlDriver implements Driver {
         { target: join(directory, UML_DIRECTORY), bytes: MIB, inodes: 64, mode: '0700' },
       ],
       directory,
-      program: umlCommand(spec, FIRST_PASSED_FD + joins, lpj),
+      program: umlCommand(spec, FIRST_PASSED_FD + joins, lpj, UML_SLOTS),
     });
   }
 
@@ -326,6 +331,11 @@ export class UmlDriver implements Driver {
     const lpj = parseLpj(await readConsoleTail(spec.directory, MIB));
     if (lpj !== undefined) await this.#lpj.set(spec.image.digest, lpj);
   }
+}
+
+function shareMemory({ directory }: LaunchSpec, guest: GuestLink): void {
+  const memory = openShimMemory(directory, lineMemoryBytes(UML_SLOTS));
+  if (memory !== undefined) guest.share(new LineMemory(memory, UML_SLOTS));
 }
 
 /** The CPU that an earlier manager chose. */

@@ -1,5 +1,16 @@
-import { exitOf, type GuestHello, parseHello } from './messages.ts';
-import { encodeFrame, type Frame, PROTOCOL_VERSION, RESYNC_BYTES, ToGuest, ToHost, u16, u32 } from './protocol.ts';
+import { exitOf, type GuestHello, guestText, parseHello } from './messages.ts';
+import {
+  encodeFrame,
+  type Frame,
+  HOST_IS_WIDE,
+  PROTOCOL_VERSION,
+  RESYNC_BYTES,
+  ToGuest,
+  ToHost,
+  u16,
+  u32,
+  WIDE_RESYNC_BYTES,
+} from './protocol.ts';
 import type { Listed } from './sessions.ts';
 
 /** How often one attach answers a HELLO that the guest sent by itself (it opened the line after our first try). */
@@ -11,11 +22,14 @@ export class Greeting {
   readonly #random: () => number;
   readonly #send: (bytes: Buffer) => void;
   readonly #listed = new Map<number, { pid: number; exit: ReturnType<typeof exitOf> | undefined }>();
+  readonly #resyncBytes: number;
   #nonce = 0;
   #tries = 0;
 
-  constructor(random: () => number, send: (bytes: Buffer) => void) {
+  /** `isPort`: a frame that an earlier connection left half-written may be long. */
+  constructor(random: () => number, send: (bytes: Buffer) => void, isPort = false) {
     this.#random = random;
+    this.#resyncBytes = isPort ? WIDE_RESYNC_BYTES : RESYNC_BYTES;
     this.#send = send;
   }
 
@@ -28,8 +42,8 @@ export class Greeting {
     do this.#nonce = this.#random() >>> 0;
     while (this.#nonce === 0);
     this.#listed.clear();
-    const hello = Buffer.concat([u16(PROTOCOL_VERSION, 0), u32(this.#nonce)]);
-    this.#send(Buffer.concat([Buffer.alloc(RESYNC_BYTES), encodeFrame(ToGuest.hello, 0, hello)]));
+    const hello = Buffer.concat([u16(PROTOCOL_VERSION, HOST_IS_WIDE), u32(this.#nonce)]);
+    this.#send(Buffer.concat([Buffer.alloc(this.#resyncBytes), encodeFrame(ToGuest.hello, 0, hello)]));
   }
 
   /** The guest's answer, once it has come. */
@@ -42,8 +56,11 @@ export class Greeting {
   }
 
   #list({ session, payload }: Frame): void {
-    if (payload.length !== 16 || session === 0 || this.#listed.size >= MAX_SESSIONS) return;
+    if (payload.length < 16 || session === 0 || this.#listed.size >= MAX_SESSIONS) return;
     const [state, pid, kind, value] = [0, 4, 8, 12].map((at) => payload.readUInt32LE(at));
-    this.#listed.set(session, { pid: pid!, exit: state === 1 ? exitOf(kind!, value!, '') : undefined });
+    this.#listed.set(session, {
+      pid: pid!,
+      exit: state === 1 ? exitOf(kind!, value!, guestText(payload.subarray(16))) : undefined,
+    });
   }
 }

@@ -3,10 +3,12 @@
  * that sends more is not read until its next turn. So a flood ends in the guest, in the buffers of its own line.
  */
 import { type Clock, systemClock } from '../sys/clock.ts';
-import { type Frame, FrameDecoder, MAX_TO_HOST } from './protocol.ts';
+import { Flag, type Frame, FrameDecoder, MAX_TO_HOST, SLOT_BYTES } from './protocol.ts';
 
-/** A frame costs one unit and one more for each KiB of it that was looked at: about two microseconds of work a unit. */
-const BYTES_PER_UNIT = 1024;
+/** A frame costs one unit and one more for so much of it that was looked at: about two microseconds of work a unit. */
+const BYTES_PER_UNIT = 4096;
+/** One that tells of a slot costs as much as copying it. */
+const SLOT_UNITS = SLOT_BYTES / 8192;
 /** What all guests that send much get together, in units a second: a tenth of a CPU. */
 const SHARED_RATE = 50_000;
 /** What any guest gets without having to share, in units a second. */
@@ -142,7 +144,10 @@ export class Inbox {
       const frame = decoder.next();
       this.#units -= 1 + (decoder.work - work) / BYTES_PER_UNIT;
       if (frame === undefined) isEmpty = true;
-      else if (frame !== 'futile') this.#options.handle(frame);
+      else if (frame !== 'futile') {
+        if (frame.flags & Flag.memory) this.#units -= SLOT_UNITS;
+        this.#options.handle(frame);
+      }
     }
     if (decoder.skipped > skipped && !this.#closed) this.#options.onGarbage();
     this.#options.onPause();

@@ -16,7 +16,9 @@ export {
   type InitramfsEntry,
   MODULE_DIRECTORY,
 } from './initramfs.ts';
-export { GuestLink, type GuestLinkOptions } from './link.ts';
+export { GuestLink } from './link.ts';
+export type { GuestLinkOptions } from './link-options.ts';
+export { LineMemory, lineMemoryBytes } from './memory.ts';
 export type { GuestHello, Snapshot } from './messages.ts';
 export { errnoText, type GuestExit, GuestProcess } from './process.ts';
 export * as protocol from './protocol.ts';

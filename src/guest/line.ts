@@ -1,4 +1,6 @@
-import { HEADER_BYTES, LINE_WINDOW, MAX_QUEUED } from './protocol.ts';
+import type { LineMemory } from './memory.ts';
+import { type LineShape, NARROW } from './messages.ts';
+import { HEADER_BYTES, MAX_QUEUED } from './protocol.ts';
 
 /** Bulk data waits for this much room, so that headers do not eat the window. */
 const MIN_BULK_ROOM = 256;
@@ -20,7 +22,7 @@ export interface Request {
 }
 
 /**
- * The way towards the guest. INVARIANTS: never more than LINE_WINDOW bytes are unacknowledged, because a UML line that
+ * The way towards the guest. INVARIANTS: never more bytes are unacknowledged than the guest takes, because a UML line that
  * is left unread for longer stops for ever; what waits is at most MAX_QUEUED bytes of requests and one entry a source;
  * states go before requests, these in order, and both before bulk data; sources take turns.
  */
@@ -29,6 +31,11 @@ export class LineWriter {
   readonly #requests: Request[] = [];
   readonly #states = new Set<LineSource>();
   readonly #sources = new Set<LineSource>();
+  /** Of `#sources`, those that wait for a free slot of the memory. */
+  readonly #waiting = new Set<LineSource>();
+  #memory: LineMemory | undefined;
+  #sharesMemory = false;
+  #takes = NARROW;
   #queued = 0;
   #sent = 0;
   #acked = 0;
@@ -45,9 +52,33 @@ export class LineWriter {
     return this.#queued;
   }
 
+  /** What the guest takes; before it was ever connected, what any does. */
+  get takes(): LineShape {
+    return this.#takes;
+  }
+
+  /** Whether there is memory for share(). */
+  get shares(): boolean {
+    return this.#sharesMemory;
+  }
+
+  /** Memory shared with the guest, from the next open() on; closed by letGo(). */
+  useMemory(memory: LineMemory): void {
+    this.letGo();
+    this.#memory = memory;
+  }
+
+  letGo(): void {
+    this.#memory?.close();
+    this.#memory = undefined;
+    this.#sharesMemory = false;
+  }
+
   /** Starts anew after the guest answered a HELLO: counters at zero, no request or state queued. */
-  open(): void {
+  open(takes = NARROW): void {
     this.close();
+    this.#takes = takes;
+    this.#sharesMemory = this.#memory?.open(takes.slots) === true;
     this.#open = true;
   }
 
@@ -55,6 +86,8 @@ export class LineWriter {
     this.#open = false;
     this.#requests.length = 0;
     this.#states.clear();
+    for (const source of this.#waiting) this.#sources.add(source);
+    this.#waiting.clear();
     this.#queued = 0;
     this.#sent = 0;
     this.#acked = 0;
@@ -95,8 +128,25 @@ export class LineWriter {
     this.pump();
   }
 
+  /** Puts bulk data into shared memory. False, and `source` is asked again later, when there is no room now. */
+  share(source: LineSource, data: Uint8Array): boolean {
+    const put = this.#memory?.put(data) === true;
+    if (!put) this.#waiting.add(source);
+    return put;
+  }
+
+  /** What a frame of the guest says is in shared memory. Undefined when there can be no such thing. */
+  take(payload: Buffer): Buffer | undefined {
+    const memory = this.#sharesMemory ? this.#memory : undefined;
+    if (memory === undefined || payload.length !== 4) return undefined;
+    const data = memory.take(payload.readUInt32LE());
+    this.state(memory);
+    return data;
+  }
+
   remove(source: LineSource): void {
     this.#sources.delete(source);
+    this.#waiting.delete(source);
   }
 
   /** Takes the guest's count of bytes read, modulo 2^32. False when it acknowledges what was never sent. */
@@ -105,6 +155,10 @@ export class LineWriter {
     if (delta > (this.#sent - this.#acked) >>> 0) return false;
     this.#acked = count;
     if (delta > 0) this.onProgress();
+    if (this.#memory?.acknowledged(count)) {
+      for (const source of this.#waiting) this.#sources.add(source);
+      this.#waiting.clear();
+    }
     this.pump();
     return true;
   }
@@ -114,11 +168,12 @@ export class LineWriter {
     if (!this.#open) return;
     const batch: Buffer[] = [];
     const sent: (() => void)[] = [];
-    let room = LINE_WINDOW - ((this.#sent - this.#acked) >>> 0);
+    let room = this.#takes.window - ((this.#sent - this.#acked) >>> 0);
     const take = (frame: Buffer) => {
       batch.push(frame);
       room -= frame.length;
       this.#sent = (this.#sent + frame.length) >>> 0;
+      this.#memory?.sent(this.#sent);
     };
     const takeTurns = (sources: Set<LineSource>, least: number) => {
       for (const source of sources) {

@@ -1,15 +1,16 @@
 import { randomBytes } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import type { Duplex, Readable } from 'node:stream';
-import type { Clock } from '../sys/clock.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { Answers } from './answers.ts';
 import { BellSource, RungBells } from './bells.ts';
 import { type ExecRequest, execPairs } from './exec.ts';
 import { receiveFile, sendFile } from './files.ts';
 import { Greeting } from './greeting.ts';
-import { Inbox, type Turns } from './inbox.ts';
+import { Inbox } from './inbox.ts';
 import { LineWriter, type Request } from './line.ts';
+import type { GuestLinkOptions } from './link-options.ts';
+import type { LineMemory } from './memory.ts';
 import { exitOf, type GuestHello, guestText, type Snapshot } from './messages.ts';
 import { Patience } from './patience.ts';
 import type { GuestProcess } from './process.ts';
@@ -31,17 +32,6 @@ import { type FoundSession, Sessions } from './sessions.ts';
 import { type ClockLag, TimeQuestion } from './wall-clock.ts';
 import { FileWatch } from './watch.ts';
 
-export interface GuestLinkOptions {
-  /** For error messages. */
-  name: string;
-  /** Uniform 32-bit numbers for nonces and session ids; the default is the system's generator. */
-  random?: () => number;
-  /** For deadlines. */
-  clock?: Clock;
-  /** With whom the time of this process is shared; default: all links. */
-  turns?: Turns;
-}
-
 interface Waiting {
   resolve: () => void;
   reject: (error: PolykernelError) => void;
@@ -61,7 +51,7 @@ export class GuestLink extends EventEmitter<{
 }> {
   readonly name: string;
   readonly #random: () => number;
-  readonly #turns: Turns | undefined;
+  readonly #options: GuestLinkOptions;
   readonly #patience: Patience;
   readonly #line = new LineWriter((bytes) => this.#stream?.write(bytes));
   readonly #sessions: Sessions;
@@ -82,7 +72,7 @@ export class GuestLink extends EventEmitter<{
     super();
     this.name = options.name;
     this.#random = options.random ?? (() => randomBytes(4).readUInt32LE());
-    this.#turns = options.turns;
+    this.#options = options;
     this.#patience = new Patience(options.name, options.clock, (error) => this.#cutOff(error));
     this.#answers = new Answers(options.name, this.#patience);
     this.#sessions = new Sessions(this.#line, this.#random);
@@ -97,6 +87,11 @@ export class GuestLink extends EventEmitter<{
   /** What the guest said of itself at the last attach; undefined while not connected. */
   get hello(): GuestHello | undefined {
     return this.#hello;
+  }
+
+  /** Memory shared with the guest, from the next attach on; closed with the link. */
+  share(memory: LineMemory): void {
+    this.#line.useMemory(memory);
   }
 
   /**
@@ -136,7 +131,7 @@ export class GuestLink extends EventEmitter<{
       stream.on('error', () => {}); // nobody is interested in it any more, and an unheard error would end the daemon
     };
     return new Promise((resolve, reject) => {
-      const exchange = new Greeting(this.#random, (bytes) => stream.write(bytes));
+      const exchange = new Greeting(this.#random, (bytes) => stream.write(bytes), this.#options.isPort);
       this.#greeting = {
         exchange,
         resolve: (hello) => {
@@ -295,6 +290,7 @@ export class GuestLink extends EventEmitter<{
     stream?.destroy();
     this.#sessions.end(error);
     this.#watch.end();
+    this.#line.letGo();
   }
 
   /** Lets the stream go without touching the guest or its processes: a later manager may attach. */
@@ -302,6 +298,7 @@ export class GuestLink extends EventEmitter<{
     const stream = this.#stream;
     this.#lose(new PolykernelError('kernel-died', `${this.name} was let go`), false);
     stream?.destroy();
+    this.#line.letGo();
   }
 
   #mustBeConnected(): void {
@@ -347,7 +344,7 @@ export class GuestLink extends EventEmitter<{
 
   #newInbox(stream: Duplex): Inbox {
     return new Inbox({
-      turns: this.#turns,
+      turns: this.#options.turns,
       handle: (frame) => {
         if (this.#greeting !== undefined) this.#handshake(frame);
         else if (this.#stream !== undefined && !this.#handle(frame))
@@ -416,7 +413,7 @@ export class GuestLink extends EventEmitter<{
     }
     this.#greeting = undefined;
     this.#hello = hello;
-    this.#line.open();
+    this.#line.open(hello.takes);
     this.#sessions.resume(greeting.exchange.listed);
     this.#watch.resume();
     greeting.resolve(hello);
@@ -429,8 +426,11 @@ export class GuestLink extends EventEmitter<{
       case ToHost.ack:
         return payload.length === 4 && this.#line.ack(payload.readUInt32LE());
       case ToHost.stdout:
-      case ToHost.stderr:
-        return process?.output(type === ToHost.stdout ? 'stdout' : 'stderr', payload, (flags & Flag.eof) !== 0) ?? true;
+      case ToHost.stderr: {
+        const data = flags & Flag.memory ? this.#line.take(payload) : payload;
+        if (data === undefined) return false;
+        return process?.output(type === ToHost.stdout ? 'stdout' : 'stderr', data, (flags & Flag.eof) !== 0) ?? true;
+      }
       case ToHost.credit:
         return payload.length === 4 && (process?.credit(payload.readUInt32LE()) ?? true);
       case ToHost.started:

@@ -4,7 +4,16 @@ import { Accumulator } from '../sys/accumulator.ts';
 import { type ErrorCode, PolykernelError } from '../sys/errors.ts';
 import { plainLine } from '../sys/text.ts';
 import { errnoText, type GuestExit } from './process.ts';
-import { decodePairs, encodePairs, MAX_SNAPSHOT, MAX_WATCHES } from './protocol.ts';
+import {
+  decodePairs,
+  encodePairs,
+  LINE_WINDOW,
+  MAX_SNAPSHOT,
+  MAX_TO_GUEST,
+  MAX_WATCHES,
+  STDIN_CREDIT,
+  WIDEST,
+} from './protocol.ts';
 
 /** What a guest says of itself. Hostile, but of bounded length and plain characters. */
 export interface GuestHello {
@@ -16,7 +25,23 @@ export interface GuestHello {
   cpus: number;
   /** Known once the guest was seeded. */
   bootId: string | undefined;
+  takes: LineShape;
 }
+
+/** What a guest takes at once. */
+export interface LineShape {
+  /** Bytes of a frame's payload. */
+  payload: number;
+  /** Unacknowledged bytes on the line. */
+  window: number;
+  /** Bytes of stdin of a session that its process has not read. */
+  stdin: number;
+  /** Slots of shared memory in each direction. */
+  slots: number;
+}
+
+/** Of agents that say nothing of it. */
+export const NARROW: LineShape = { payload: MAX_TO_GUEST, window: LINE_WINDOW, stdin: STDIN_CREDIT, slots: 0 };
 
 /** Undefined when it is none. */
 export function parseHello(payload: Buffer): GuestHello | undefined {
@@ -25,12 +50,17 @@ export function parseHello(payload: Buffer): GuestHello | undefined {
   const release = (pairs.get('release') ?? '').replace(/[^\w.+~-]/g, '?').slice(0, 128);
   const bootId = pairs.get('boot-id') ?? '';
   const cpus = Number(pairs.get('cpus'));
+  const within = (key: keyof LineShape) => {
+    const value = Number(pairs.get(key) ?? NaN);
+    return Number.isInteger(value) ? Math.min(WIDEST[key], Math.max(NARROW[key], value)) : NARROW[key];
+  };
   return {
     version: payload.readUInt16LE(0),
     nonce: payload.readUInt32LE(4),
     release,
     cpus: Number.isInteger(cpus) && cpus >= 1 && cpus <= 8192 ? cpus : 1,
     bootId: /^[0-9a-f-]{36}$/.test(bootId) ? bootId : undefined,
+    takes: { payload: within('payload'), window: within('window'), stdin: within('stdin'), slots: within('slots') },
   };
 }
 
@@ -51,8 +81,8 @@ export const guestText = (bytes: Buffer): string => plainLine(bytes.subarray(0, 
 
 /** How a session ended, in the numbers and the text of the protocol. */
 export function exitOf(kind: number, value: number, what: string): GuestExit {
-  if (kind === 0) return { kind: 'exit', value: value & 0xff, message: '' };
-  if (kind === 1) return { kind: 'signal', value: value & 0x7f, message: '' };
+  if (kind === 0) return { kind: 'exit', value: value & 0xff, message: what };
+  if (kind === 1) return { kind: 'signal', value: value & 0x7f, message: what };
   return { kind: 'failed', value, message: `${what || 'starting'}: ${errnoText(value)}` };
 }
 

@@ -5,9 +5,9 @@ import {
   encodeFrame,
   Flag,
   HEADER_BYTES,
-  MAX_TO_GUEST,
   OUTPUT_CREDIT,
-  STDIN_CREDIT,
+  SLOT_BYTES,
+  SLOT_LEAST,
   ToGuest,
   u16,
   u32,
@@ -38,7 +38,7 @@ const MAX_SIGNALS = 64;
 const CREDIT_STEP = 16_384;
 
 /**
- * A process (or a file transfer) in the guest. INVARIANTS: at most STDIN_CREDIT bytes of stdin are on their way or in
+ * A process (or a file transfer) in the guest. INVARIANTS: no more bytes of stdin than it takes are on their way or in
  * the guest; output that nobody reads stops the process, not the line; the streams end before `exited` resolves; what waits
  * to be told to the guest is the newest state: which signals, which size, how much credit, whether it is given up.
  */
@@ -72,7 +72,7 @@ export class GuestProcess implements LineSource {
   #exit: GuestExit | undefined;
   #pid = 0;
   #isElsewhere = false;
-  #stdinCredit = STDIN_CREDIT;
+  #stdinCredit: number;
   #pending: { data: Buffer; at: number; done: (error?: Error | null) => void } | undefined;
   #closing: ((error?: Error | null) => void) | undefined;
   #outputAllowed = OUTPUT_CREDIT;
@@ -86,6 +86,7 @@ export class GuestProcess implements LineSource {
     this.session = session;
     this.#line = line;
     this.#owner = owner;
+    this.#stdinCredit = line.takes.stdin;
     this.started = new Promise((resolve, reject) => {
       this.#resolveStarted = resolve;
       this.#rejectStarted = reject;
@@ -178,21 +179,26 @@ export class GuestProcess implements LineSource {
       process.nextTick(closing);
       return encodeFrame(ToGuest.stdin, this.session, undefined, Flag.eof);
     }
-    const size = Math.min(pending.data.length - pending.at, this.#stdinCredit, room - HEADER_BYTES, MAX_TO_GUEST);
+    const left = Math.min(pending.data.length - pending.at, this.#stdinCredit);
+    const shares = this.#line.shares && left >= SLOT_LEAST;
+    const size = Math.min(left, ...(shares ? [SLOT_BYTES] : [room - HEADER_BYTES, this.#line.takes.payload]));
     if (size <= 0) return undefined;
     const part = pending.data.subarray(pending.at, pending.at + size);
+    if (shares && !this.#line.share(this, part)) return undefined;
     pending.at += size;
     this.#stdinCredit -= size;
     if (pending.at === pending.data.length) {
       this.#pending = undefined;
       process.nextTick(pending.done);
     }
-    return encodeFrame(ToGuest.stdin, this.session, part);
+    return shares
+      ? encodeFrame(ToGuest.stdin, this.session, u32(size), Flag.memory)
+      : encodeFrame(ToGuest.stdin, this.session, part);
   }
 
   /** Stdin credit from the guest. False when it is more than there can be. */
   credit(bytes: number): boolean {
-    if (bytes > STDIN_CREDIT - this.#stdinCredit) return false;
+    if (bytes > this.#line.takes.stdin - this.#stdinCredit) return false;
     this.#stdinCredit += bytes;
     this.#progress += 1;
     this.#line.ready(this);

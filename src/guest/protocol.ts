@@ -7,19 +7,28 @@ import { PolykernelError } from '../sys/errors.ts';
 
 export const PROTOCOL_VERSION = 1;
 export const HEADER_BYTES = 16;
-/** Largest payload of one frame, towards the guest and towards the host. */
+/** Largest payload of one frame, towards a guest that has said nothing else and towards the host. */
 export const MAX_TO_GUEST = 1024;
-export const MAX_TO_HOST = 4096;
+export const MAX_TO_HOST = 16_384;
 /** Largest message, split or not. */
 export const MAX_MESSAGE = 256 * 1024;
-/** Most bytes towards the guest that may be unacknowledged. */
+/** Most bytes towards the guest that may be unacknowledged, where it has said nothing else. */
 export const LINE_WINDOW = 2048;
+/** In a host's HELLO: it takes frames of MAX_TO_HOST bytes, and slots of shared memory. */
+export const HOST_IS_WIDE = 1;
+/** The most that a guest may say it takes: frame payload and unacknowledged bytes of its line, stdin of a session, slots. */
+export const WIDEST = { payload: 16_384, window: 131_072, stdin: 131_072, slots: 64 } as const;
+/** A slot of shared memory, and the least for which it is used instead of a frame. */
+export const SLOT_BYTES = 65_536;
+export const SLOT_LEAST = 1024;
 /** Most bytes of requests that wait for the guest to read: one of the largest size, and again as many small ones. */
 export const MAX_QUEUED = 2 * MAX_MESSAGE;
 /** Most sessions that the host holds in one guest, with those given up of which the guest has not been told. */
 export const MAX_HELD = 128;
 /** Completes any frame that an earlier connection left half-written. */
 export const RESYNC_BYTES = HEADER_BYTES + MAX_TO_GUEST;
+/** The same on a line that may have long frames. */
+export const WIDE_RESYNC_BYTES = HEADER_BYTES + WIDEST.payload;
 export const STDIN_CREDIT = 16_384;
 export const OUTPUT_CREDIT = 65_536;
 /** Largest file content in a snapshot, and the most files one watch may have. */
@@ -28,7 +37,8 @@ export const MAX_WATCHES = 32;
 /** Most channels of one kernel. */
 export const MAX_CHANNELS = 16;
 
-export const Flag = { more: 1, eof: 2 } as const;
+/** `memory`: the payload is the number of bytes (u32) in the next slot of shared memory. */
+export const Flag = { more: 1, eof: 2, memory: 4 } as const;
 
 export const ToGuest = {
   hello: 1,
@@ -45,6 +55,7 @@ export const ToGuest = {
   poweroff: 12,
   bell: 13,
   time: 14,
+  taken: 15,
 } as const;
 
 export const ToHost = {

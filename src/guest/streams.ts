@@ -11,6 +11,7 @@ export class OutputStream extends Readable {
   readonly #consumed: (bytes: number) => void;
   #blocks: Buffer[] = [];
   #filled = 0; // bytes used of the last block
+  #size = 0;
   #wanted = false;
   #ended = false;
 
@@ -25,6 +26,20 @@ export class OutputStream extends Readable {
       this.#consumed(data.length);
       return;
     }
+    this.#size += data.length;
+    if (data.length >= BLOCK_BYTES) this.#append(data);
+    else this.#gather(data);
+    if (this.#wanted) this.#deliver();
+  }
+
+  /** A large piece is a block of its own. */
+  #append(data: Buffer): void {
+    if (this.#blocks.length > 0) this.#blocks.push(this.#blocks.pop()!.subarray(0, this.#filled));
+    this.#blocks.push(data);
+    this.#filled = data.length;
+  }
+
+  #gather(data: Buffer): void {
     for (let at = 0; at < data.length; ) {
       let last = this.#blocks.at(-1);
       if (last === undefined || this.#filled === last.length) {
@@ -36,7 +51,6 @@ export class OutputStream extends Readable {
       this.#filled += copied;
       at += copied;
     }
-    if (this.#wanted) this.#deliver();
   }
 
   /** No more will come; what waits can still be read. */
@@ -51,22 +65,20 @@ export class OutputStream extends Readable {
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
-    const waiting = this.#size();
+    const waiting = this.#size;
     this.#blocks = [];
+    this.#size = 0;
     if (waiting > 0) this.#consumed(waiting);
     callback(error);
   }
 
-  #size(): number {
-    return this.#blocks.length === 0 ? 0 : (this.#blocks.length - 1) * BLOCK_BYTES + this.#filled;
-  }
-
   #deliver(): void {
-    const size = this.#size();
+    const size = this.#size;
     if (size > 0) {
       const blocks = this.#blocks;
       blocks[blocks.length - 1] = blocks.at(-1)!.subarray(0, this.#filled);
       this.#blocks = [];
+      this.#size = 0;
       this.#wanted = false;
       this.push(blocks.length === 1 ? blocks[0] : Buffer.concat(blocks));
       this.#consumed(size);

@@ -1,6 +1,8 @@
 /** A guest at the end of a link, played by a test. */
 import { duplexPair } from 'node:stream';
-import { GuestLink, type GuestLinkOptions } from './link.ts';
+import { GuestLink } from './link.ts';
+import type { GuestLinkOptions } from './link-options.ts';
+import type { LineMemory } from './memory.ts';
 import {
   encodeFrame,
   encodePairs,
@@ -69,9 +71,13 @@ export class Guest {
   }
 }
 
-export async function connected(options: Partial<GuestLinkOptions> = {}): Promise<{ guest: Guest; link: GuestLink }> {
-  const guest = new Guest();
+export async function connected(
+  options: Partial<GuestLinkOptions> = {},
+  guest = new Guest(),
+  memory?: LineMemory,
+): Promise<{ guest: Guest; link: GuestLink }> {
   const link = new GuestLink({ name: 'test', ...options });
+  if (memory !== undefined) link.share(memory);
   await link.attach(guest.host);
   return { guest, link };
 }

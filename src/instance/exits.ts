@@ -4,6 +4,7 @@ import { signalName } from '../driver/signals.ts';
 import { type ExecRequest, errnoText, type GuestExit } from '../guest/index.ts';
 import { ERROR_TABLE, type PolykernelError } from '../sys/errors.ts';
 import { plainText } from '../sys/text.ts';
+import { formatBytes } from '../sys/units.ts';
 import type { InstanceExit } from './spec.ts';
 
 const ENOENT = 2;
@@ -14,23 +15,19 @@ const MAX_MESSAGE = 8192;
 
 const told = (message: string): string => plainText(message, MAX_MESSAGE);
 
-/** What was to be run; of a workload also where. */
-type Asked = Pick<ExecRequest, 'command' | 'cwd' | 'user'> & { attached?: boolean; root?: string };
+/** What was to be run; of a workload also where. `memoryBytes`: what its kernel has. */
+type Asked = Pick<ExecRequest, 'command' | 'cwd' | 'user'> & { memoryBytes: number; attached?: boolean; root?: string };
 
 const SEEN_DETACHED = 'of this machine, detached instances see what everybody may (share it with --volume)';
 
 /** The workload's end. The codes are those of a shell: 128 + n for signal n, 127 not found, 126 not executable. */
 export function exitOfWorkload(exit: GuestExit, asked: Asked, at: string): InstanceExit {
-  if (exit.kind === 'exit') {
-    return {
-      reason: 'exit',
-      exitCode: exit.value,
-      message: exit.value === 0 ? '' : `exited with status ${exit.value}`,
-      at,
-    };
-  }
-  if (exit.kind === 'signal') {
-    return { reason: 'signal', exitCode: 128 + exit.value, message: `ended by ${signalName(exit.value)}`, at };
+  if (exit.kind !== 'failed') {
+    const [reason, exitCode] =
+      exit.kind === 'exit' ? (['exit', exit.value] as const) : (['signal', 128 + exit.value] as const);
+    const how = reason === 'exit' ? `exited with status ${exitCode}` : `ended by ${signalName(exit.value)}`;
+    const killed = `${how}: killed inside its kernel for want of memory (${formatBytes(asked.memoryBytes)}): ${exit.message}`;
+    return { reason, exitCode, message: exitCode === 0 ? '' : exit.message === '' ? how : told(killed), at };
   }
   const [step = ''] = exit.message.split(':', 1);
   const isCommand = step === 'command' || step === 'starting';

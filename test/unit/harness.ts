@@ -14,6 +14,7 @@ import { FakeDriver, fakeKernels, killFakeKernel } from '../../src/driver/fake.t
 import type { KernelImage } from '../../src/image/index.ts';
 import { HaProxy } from '../../src/service/index.ts';
 import { PolykernelError } from '../../src/sys/errors.ts';
+import { hostProcesses } from '../host-processes.ts';
 import { modelHost } from '../model-host.ts';
 
 export const FAKE_IMAGE: KernelImage = {
@@ -115,12 +116,21 @@ export async function startDaemon(options: Partial<DaemonOptions> = {}): Promise
     create: (request) => client.create({ driver: 'fake', ...request }),
   };
   cleanups.push(async () => {
-    await test.daemon.close();
-    for (const directory of fakeKernels()) if (directory.startsWith(home)) killFakeKernel(directory);
-    const keepers = new Keepers(join(home, 'channels', KEEPER_DIRECTORY));
-    await keepers.endAllBut(new Set());
-    await new HaProxy(join(home, 'haproxy'), 1).stop();
-    await rm(home, { recursive: true, force: true });
+    // A step that fails must not leave the processes of the others.
+    try {
+      await test.daemon.close();
+      for (const directory of fakeKernels()) if (directory.startsWith(home)) killFakeKernel(directory);
+      const keepers = new Keepers(join(home, 'channels', KEEPER_DIRECTORY));
+      await keepers.endAllBut(new Set());
+      await new HaProxy(join(home, 'haproxy'), 1).stop();
+    } finally {
+      for (const pid of await hostProcesses(home)) {
+        try {
+          process.kill(pid, 'SIGKILL');
+        } catch {}
+      }
+      await rm(home, { recursive: true, force: true });
+    }
   });
   return test;
 }

@@ -1,7 +1,6 @@
 import { connect } from '../../client/index.ts';
 import type { Command } from '../command.ts';
-import { environmentEntry, userOption } from '../instances.ts';
-import { complain } from '../output.ts';
+import { environmentEntry, explainEnd, userOption } from '../instances.ts';
 import { join, terminalSize } from '../terminal.ts';
 
 export const command: Command = {
@@ -44,8 +43,7 @@ export const command: Command = {
       ...(tty ? terminalSize() : {}),
     });
     const exit = await join(remote, { tty, stdin: invocation.flag('interactive') });
-    if (exit.reason !== 'exit' && exit.reason !== 'signal') complain(exit.message);
-    else if ((exit.exitCode === 126 || exit.exitCode === 127) && exit.message !== '') complain(exit.message);
+    explainEnd(exit);
     return exit.exitCode;
   },
 };

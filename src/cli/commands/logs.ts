@@ -2,6 +2,7 @@ import { type Client, connect } from '../../client/index.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import { parseDuration } from '../../sys/units.ts';
 import type { Command } from '../command.ts';
+import { LineStamps } from '../line-stamps.ts';
 import { complain, print, printJsonLine } from '../output.ts';
 
 export const command: Command = {
@@ -9,9 +10,9 @@ export const command: Command = {
   usage: '[OPTION]... NAME',
   options: {
     follow: { short: 'f', help: 'go on as more comes' },
-    tail: { value: 'N', help: 'only the last N records' },
+    tail: { value: 'N', help: 'only the last N lines' },
     since: { value: 'TIME', help: 'only what came since, such as 10m or an ISO 8601 time' },
-    timestamps: { short: 't', help: 'put the time before each record' },
+    timestamps: { short: 't', help: 'put the time before each line' },
     console: { help: "the kernel's console instead of the workload" },
     json: { help: 'one JSON object a line: t (time), s (out or err), d (text) or b (base64)' },
   },
@@ -32,6 +33,9 @@ export const command: Command = {
       source: invocation.flag('console') ? 'console' : 'workload',
     });
     let isEmpty = true;
+    const stamps = invocation.flag('timestamps') ? new LineStamps() : undefined;
+    const show = (stream: 'out' | 'err', bytes: Buffer) =>
+      print(bytes, stream === 'err' ? process.stderr : process.stdout);
     for await (const line of lines) {
       isEmpty = false;
       if (invocation.flag('json')) {
@@ -39,9 +43,9 @@ export const command: Command = {
         continue;
       }
       const bytes = line.b === undefined ? Buffer.from(line.d ?? '') : Buffer.from(line.b, 'base64');
-      if (invocation.flag('timestamps')) await print(`${line.t} `);
-      await print(bytes, line.s === 'err' ? process.stderr : process.stdout);
+      await show(line.s, stamps?.push(line, bytes) ?? bytes);
     }
+    for (const [stream, bytes] of stamps?.rest() ?? []) await show(stream, bytes);
     if (!invocation.flag('console'))
       await explain(client, invocation.positionals[0]!, isEmpty && since === undefined && tail === undefined);
     return 0;

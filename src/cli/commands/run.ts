@@ -3,6 +3,7 @@ import { type Client, connect } from '../../client/index.ts';
 import { asPolykernelError } from '../../sys/errors.ts';
 import type { Command, Invocation } from '../command.ts';
 import { callerDirectory } from '../here.ts';
+import { explainEnd } from '../instances.ts';
 import { complain, Progress, print } from '../output.ts';
 import { runRequest } from '../run-request.ts';
 import { type Interruptible, interruptible } from '../signals.ts';
@@ -116,8 +117,7 @@ async function foreground(invocation: Invocation, request: Request, progress: Pr
   });
   if (typeof remote === 'number') return remote;
   const exit = await join(remote, { tty: request.tty === true, stdin: !invocation.flag('no-stdin') });
-  if (exit.reason !== 'exit' && exit.reason !== 'signal') complain(exit.message);
-  else if (exit.exitCode === 126 || exit.exitCode === 127) explain(exit.message);
+  explainEnd(exit);
   return exit.exitCode;
 }
 
@@ -139,11 +139,6 @@ async function starting<T>(
     progress.clear();
     interrupt.release();
   }
-}
-
-/** A command that could not be started says why; one that ended with 127 by itself has already spoken. */
-function explain(message: string): void {
-  if (message !== '' && !/^exit/.test(message)) complain(message);
 }
 
 /**

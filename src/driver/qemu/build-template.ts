@@ -56,7 +56,7 @@ export async function buildTemplate(directory: string, request: TemplateRequest,
   const timeout = AbortSignal.timeout(readyTimeoutMs);
   const both = AbortSignal.any([signal, timeout]);
   const done = new AbortController();
-  const guest = new GuestLink({ name: 'template' });
+  const guest = new GuestLink({ name: 'template', isPort: true });
   try {
     await launchQemu(
       {

@@ -158,7 +158,7 @@ export class QemuDriver implements Driver {
   async attach(spec: LaunchSpec): Promise<Kernel | KernelExit | undefined> {
     const status = await shimStatus(spec.directory);
     if (status?.state !== 'running') return await endOfLaunch(spec, status);
-    const guest = new GuestLink({ name: spec.name });
+    const guest = new GuestLink({ name: spec.name, isPort: true });
     const kernel = new QemuKernel({
       id: spec.id,
       directory: spec.directory,
@@ -255,7 +255,7 @@ export class QemuDriver implements Driver {
     progress: Progress,
   ): Promise<Kernel> {
     const signal = AbortSignal.any([why.signal, why.timeout]);
-    const guest = new GuestLink({ name: spec.name });
+    const guest = new GuestLink({ name: spec.name, isPort: true });
     const done = new AbortController();
     const state = template && (await open(template.state, 'r'));
     try {

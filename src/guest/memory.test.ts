@@ -1,0 +1,120 @@
+import { randomBytes } from 'node:crypto';
+import { closeSync, fstatSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { LineMemory } from './memory.ts';
+import { encodePairs, Flag, SLOT_BYTES, ToGuest, ToHost, u16, u32 } from './protocol.ts';
+import { connected, Guest } from './testing.ts';
+
+const SLOTS = 2;
+const request = { command: ['true'], env: {}, cwd: '/', user: '0' };
+let directory: string;
+/** The guest's side of the memory. */
+let file: number;
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'pk-memory-'));
+  file = openSync(join(directory, 'memory'), 'w+');
+});
+
+afterEach(() => {
+  closeSync(file);
+  rmSync(directory, { recursive: true });
+});
+
+async function sharing(slots = SLOTS) {
+  const guest = new Guest();
+  guest.hello = (nonce) =>
+    guest.send(
+      ToHost.hello,
+      0,
+      Buffer.concat([
+        u16(1, 0),
+        u32(nonce),
+        encodePairs(Object.entries({ slots, stdin: 131_072 }).map(([k, v]) => [k, `${v}`])),
+      ]),
+    );
+  const opened = openSync(join(directory, 'memory'), 'r+');
+  const { link } = await connected({}, guest, new LineMemory(opened, SLOTS));
+  return { guest, link, opened };
+}
+
+const turns = async () => {
+  for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+};
+
+const slot = (index: number, length: number): Buffer => {
+  const data = Buffer.alloc(length);
+  readSync(file, data, 0, length, index * SLOT_BYTES);
+  return data;
+};
+
+it('puts input into a slot only when the guest has acknowledged what was there before', async () => {
+  const { guest, link } = await sharing();
+  const process = link.exec(request);
+  await guest.next(ToGuest.exec);
+  guest.autoAck = false;
+  const input = randomBytes(2 * SLOT_BYTES + 5000);
+  process.stdin.write(input);
+  for (const index of [0, 1]) {
+    const frame = await guest.next(ToGuest.stdin);
+    expect([frame.flags, frame.payload.readUInt32LE()]).toEqual([Flag.memory, SLOT_BYTES]);
+    expect(slot(index, SLOT_BYTES).equals(input.subarray(index * SLOT_BYTES, (index + 1) * SLOT_BYTES))).toBe(true);
+  }
+  // Credit alone is not enough: the agent may not have looked at the slots yet.
+  guest.send(ToHost.credit, process.session, u32(131_072));
+  await turns();
+  expect(guest.frames.filter(({ type }) => type === ToGuest.stdin)).toEqual([]);
+  guest.send(ToHost.ack, 0, u32(guest.received));
+  expect((await guest.next(ToGuest.stdin)).payload.readUInt32LE()).toBe(5000);
+  expect(slot(0, 5000).equals(input.subarray(2 * SLOT_BYTES))).toBe(true);
+  process.stdin.write('short');
+  expect(await guest.next(ToGuest.stdin)).toMatchObject({ flags: 0, payload: Buffer.from('short') });
+});
+
+it('takes output out of the slots in their order and says so', async () => {
+  const { guest, link } = await sharing();
+  const process = link.exec(request);
+  const { session } = await guest.next(ToGuest.exec);
+  const output = randomBytes(3 * 10_000);
+  for (let piece = 0; piece < 3; piece++) {
+    writeSync(file, output, piece * 10_000, 10_000, (SLOTS + (piece % SLOTS)) * SLOT_BYTES);
+    guest.send(ToHost.stdout, session, u32(10_000), Flag.memory);
+    expect((await guest.next(ToGuest.taken)).payload.readUInt32LE()).toBe(piece + 1);
+  }
+  guest.send(ToHost.stdout, session, undefined, Flag.eof);
+  expect((await buffer(process.stdout)).equals(output)).toBe(true);
+});
+
+it('uses nothing when the guest has not the same memory, and then refuses to look at it', async () => {
+  const { guest, link } = await sharing(0);
+  const process = link.exec(request);
+  const { session } = await guest.next(ToGuest.exec);
+  process.stdin.write(Buffer.alloc(5000));
+  expect((await guest.next(ToGuest.stdin)).flags).toBe(0);
+  let faults = 0;
+  link.on('protocol-error', () => {
+    faults += 1;
+  });
+  for (let time = 0; time < 65; time++) guest.send(ToHost.stdout, session, u32(1), Flag.memory);
+  await expect.poll(() => faults).toBe(1);
+});
+
+it.each([0, SLOT_BYTES + 1, 0xffff_ffff])('drops output of %i bytes in a slot as a violation', async (bytes) => {
+  const { guest, link } = await sharing();
+  const process = link.exec(request);
+  const { session } = await guest.next(ToGuest.exec);
+  const refused = new Promise((resolve) => link.once('protocol-error', resolve));
+  for (let time = 0; time < 65; time++) guest.send(ToHost.stdout, session, u32(bytes), Flag.memory);
+  await refused;
+  expect((await buffer(process.stdout)).length).toBe(0);
+});
+
+it('closes the memory with the link', async () => {
+  const { link, opened } = await sharing();
+  expect(fstatSync(opened).isFile()).toBe(true);
+  link.destroy();
+  expect(() => fstatSync(opened)).toThrow('EBADF');
+});

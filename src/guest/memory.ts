@@ -1,0 +1,82 @@
+/**
+ * Memory that the host shares with a guest, for what is too much for its line: slots towards the guest, then as many
+ * towards the host. What is in them is told of by frames on the line, in order, so that a slot needs no name.
+ */
+import { closeSync, readSync, writeSync } from 'node:fs';
+import type { LineSource } from './line.ts';
+import { encodeFrame, SLOT_BYTES, ToGuest, u32 } from './protocol.ts';
+
+/** Bytes of memory with so many slots in each direction. */
+export const lineMemoryBytes = (slots: number): number => 2 * slots * SLOT_BYTES;
+
+/**
+ * The host's side. INVARIANTS: a slot towards the guest is written only when the guest has acknowledged the frame that told
+ * of what was in it; a slot towards the host is copied once, and only the copy is looked at: the guest may change it any time.
+ */
+export class LineMemory implements LineSource {
+  readonly #file: number;
+  readonly #slots: number;
+  #filled = 0;
+  #freed = 0;
+  #taken = 0;
+  #told = 0;
+  /** Where on the line the frames of filled slots end, oldest first. */
+  #ends: number[] = [];
+
+  /** `file`: an open descriptor of the memory, closed by close(). */
+  constructor(file: number, slots: number) {
+    this.#file = file;
+    this.#slots = slots;
+  }
+
+  /** A new connection: all slots are free. Whether the guest has this memory. */
+  open(slots: number): boolean {
+    this.#filled = this.#freed = this.#taken = this.#told = 0;
+    this.#ends = [];
+    return slots === this.#slots;
+  }
+
+  /** Tells how many slots were read since open(), modulo 2^32: the guest may fill them again. */
+  nextFrame(): Buffer | undefined {
+    if (this.#taken === this.#told) return undefined;
+    this.#told = this.#taken;
+    return encodeFrame(ToGuest.taken, 0, u32(this.#taken));
+  }
+
+  /** Copies `data`, at most a slot, for the guest. False: no slot is free. */
+  put(data: Uint8Array): boolean {
+    if (this.#filled - this.#freed >= this.#slots) return false;
+    writeSync(this.#file, data, 0, data.length, (this.#filled % this.#slots) * SLOT_BYTES);
+    this.#filled += 1;
+    return true;
+  }
+
+  /** What was put is told of on the line up to `position`. */
+  sent(position: number): void {
+    while (this.#ends.length < this.#filled - this.#freed) this.#ends.push(position);
+  }
+
+  /** The guest has read the line up to `position`, modulo 2^32. Whether a slot became free. */
+  acknowledged(position: number): boolean {
+    const before = this.#freed;
+    while (this.#ends.length > 0 && (position - this.#ends[0]!) >>> 0 < 2 ** 31) {
+      this.#ends.shift();
+      this.#freed += 1;
+    }
+    return this.#freed > before;
+  }
+
+  /** The first `length` bytes of the next slot from the guest. Undefined when there can be no such length. */
+  take(length: number): Buffer | undefined {
+    const slot = this.#slots + (this.#taken % this.#slots);
+    this.#taken = (this.#taken + 1) >>> 0;
+    if (length === 0 || length > SLOT_BYTES) return undefined;
+    const data = Buffer.allocUnsafeSlow(length);
+    readSync(this.#file, data, 0, length, slot * SLOT_BYTES);
+    return data;
+  }
+
+  close(): void {
+    closeSync(this.#file);
+  }
+}

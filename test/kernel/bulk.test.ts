@@ -1,0 +1,126 @@
+/** Much data into and out of real kernels: unharmed, in order, by several at once, over a change of the daemon. */
+import { createHash, randomBytes } from 'node:crypto';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Sandbox } from '../pk.ts';
+
+const digest = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
+
+describe.each(['uml', 'qemu'])('%s', (driver) => {
+  let sandbox: Sandbox;
+  beforeAll(async () => {
+    sandbox = await Sandbox.create();
+    await sandbox.ok('run', '-d', '--driver', driver, '--name', 'bulk', '--', 'sleep', '100000');
+  });
+  afterAll(() => sandbox[Symbol.asyncDispose]());
+
+  /** What `command` in the guest makes of `input`. */
+  async function through(input: Uint8Array, ...command: string[]): Promise<Buffer> {
+    const child = sandbox.start('exec', '-i', 'bulk', '--', ...command);
+    child.stdin!.on('error', () => {}); // the command may not want it all
+    child.stdin!.end(input);
+    const [output, complaint] = await Promise.all([buffer(child.stdout!), buffer(child.stderr!)]);
+    expect(complaint.toString()).toBe('');
+    return output;
+  }
+
+  it('carries several streams at once, each to its own', async () => {
+    const inputs = [6_000_001, 3_000_000, 1024, 1023].map((bytes) => randomBytes(bytes));
+    const outputs = await Promise.all(inputs.map((input) => through(input, 'cat')));
+    expect(outputs.map(digest)).toEqual(inputs.map(digest));
+  });
+
+  it('goes on after one that reads nothing, and one that nobody reads', async () => {
+    expect((await through(randomBytes(2_000_000), 'true')).length).toBe(0);
+    const unread = sandbox.start('exec', 'bulk', '--', 'cat', '/dev/zero');
+    await new Promise((resolve) => unread.stdout!.once('readable', resolve));
+    const input = randomBytes(2_000_000);
+    expect(digest(await through(input, 'cat'))).toBe(digest(input));
+    unread.kill('SIGKILL');
+  });
+
+  it('copies files in and out, also under a new daemon', async () => {
+    const [from, to] = [join(sandbox.home, 'from'), join(sandbox.home, 'to')];
+    for (const round of [0, 1]) {
+      const content = randomBytes(3_000_000);
+      await writeFile(from, content);
+      await sandbox.ok('cp', from, 'bulk:/tmp/file');
+      await sandbox.ok('cp', 'bulk:/tmp/file', to);
+      expect(digest(await readFile(to))).toBe(digest(content));
+      if (round === 0) process.kill((await sandbox.json<{ daemon: { pid: number } }>('version')).daemon.pid, 'SIGKILL');
+    }
+  });
+
+  it('shows the time of each of 100,000 lines of a log', async () => {
+    await sandbox.ok('run', '-d', '--driver', driver, '--name', 'lines', '--', 'seq', '100000');
+    await sandbox.ok('wait', 'lines');
+    const lines = (await sandbox.ok('logs', '-t', 'lines')).split('\n').slice(0, -1);
+    const times = lines.map((line) => line.slice(0, line.indexOf(' ')));
+    expect(lines.map((line) => line.slice(line.indexOf(' ') + 1))).toEqual(
+      Array.from({ length: 100_000 }, (_, at) => `${at + 1}`),
+    );
+    expect(times.every((time) => /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/.test(time))).toBe(true);
+    expect(times).toEqual([...times].sort());
+  });
+
+  it('does not find a command behind a directory that may not be searched, and may not execute what is no program', async () => {
+    const script = 'mkdir -p /tmp/shut /tmp/open/not-found && chmod 700 /tmp/shut && echo hi > /tmp/open/no-program';
+    await sandbox.ok('exec', 'bulk', '--', 'sh', '-c', script);
+    for (const [command, code, message] of [
+      ['nowhere', 127, /nowhere/],
+      ['not-found', 127, /not-found/],
+      ['no-program', 126, /no-program/],
+    ] as const) {
+      const attached = await sandbox.pk([
+        'exec',
+        '-u',
+        '1000',
+        '-e',
+        'PATH=/tmp/shut:/tmp/open:/bin',
+        'bulk',
+        '--',
+        command,
+      ]);
+      expect(attached).toMatchObject({ code, stderr: expect.stringMatching(message) });
+    }
+    // The host's /root is such a directory.
+    const nowhere = ['--driver', driver, '-u', '1000', '-w', '/', '-e', 'PATH=/root:/bin'];
+    expect((await sandbox.pk(['run', ...nowhere, '--', 'nowhere'])).code).toBe(127);
+    await sandbox.ok('run', '-d', '--name', 'nowhere', ...nowhere, '--', 'nowhere');
+    expect(await sandbox.ok('wait', 'nowhere')).toMatch(/\b127\b/);
+  });
+
+  describe('out of memory', () => {
+    // At once, so that a kernel with little left does not first search its caches for long.
+    const allow = 'echo 1 > /proc/sys/vm/overcommit_memory';
+    const eat = 'dd if=/dev/zero of=/dev/null bs=1G count=1';
+    const said = /^[^\n]*killed inside its kernel for want of memory \(128 MiB\): dd, process \d+$/m;
+    const small = ['--driver', driver, '--memory', '128M'];
+
+    it('is said by a command that is waited for', async () => {
+      for (const script of [`${allow}; exec ${eat}`, `${allow}; ${eat}; exit $?`]) {
+        const ran = await sandbox.pk(['run', ...small, '--', 'sh', '-c', script]);
+        expect(ran).toMatchObject({ code: 137, stdout: '' });
+        expect(ran.stderr).toMatch(said);
+      }
+    });
+
+    it('is said by events and by inspect, and not of a mere signal', async () => {
+      await sandbox.ok('run', '-d', ...small, '--name', 'eater', '--', 'sh', '-c', `${allow}; exec ${eat}`);
+      expect(await sandbox.ok('wait', 'eater')).toMatch(/\b137\b/);
+      const { exit } = await sandbox.json<{ exit: { message: string } }>('inspect', 'eater');
+      expect(exit.message).toMatch(said);
+      const events = sandbox.start('events', '--since', '0');
+      let seen = '';
+      for await (const piece of events.stdout!) {
+        seen += piece;
+        if (/ eater {2}.*for want of memory \(128 MiB\)/.test(seen)) break;
+      }
+      events.kill();
+      const plain = await sandbox.pk(['run', ...small, '--', 'sh', '-c', 'kill -9 $$']);
+      expect(plain).toMatchObject({ code: 137, stderr: '' });
+    });
+  });
+});
