@@ -945,6 +945,9 @@ static void watch_turn(u64 now) {
 }
 
 /* --- frames from the host --- */
+/* Of a frame towards the guest: what begins like a longer one is noise, and is not waited for. */
+static u32 longest_payload(void) { return line_tty ? TTY_PAYLOAD : IN_PAYLOAD; }
+
 static void send_hello(u32 nonce) {
     u8 p[512];
     struct utsname name;
@@ -955,7 +958,7 @@ static void send_hello(u32 nonce) {
     n += snprintf((char *)p + n, 200, "release=%s", name.release) + 1;
     n += snprintf((char *)p + n, 50, "cpus=%d", cpus) + 1;
     n += snprintf((char *)p + n, 50, "window=%d", line_tty ? TTY_WINDOW : PORT_WINDOW) + 1;
-    n += snprintf((char *)p + n, 50, "payload=%d", line_tty ? TTY_PAYLOAD : IN_PAYLOAD) + 1;
+    n += snprintf((char *)p + n, 50, "payload=%u", longest_payload()) + 1;
     n += snprintf((char *)p + n, 50, "stdin=%d", STDIN_CREDIT) + 1;
     n += snprintf((char *)p + n, 50, "slots=%u", slots) + 1;
     if (nonce && seeded) n += snprintf((char *)p + n, 100, "boot-id=%s", boot_id()) + 1;
@@ -1039,11 +1042,11 @@ static void frame_in(u8 type, u8 flags, u32 id, u8 *p, u32 n, u32 unparsed) {
 }
 
 static void line_parse(void) {
-    u32 at = 0;
+    u32 at = 0, longest = longest_payload();
     while (in_len - at >= HEADER && out_used() < OUT_PARSE) {
         u8 *p = in + at;
         u32 n = get16(p + 8);
-        if (p[0] != 'P' || p[1] != 'K' || n > IN_PAYLOAD || get16(p + 10)) {
+        if (p[0] != 'P' || p[1] != 'K' || n > longest || get16(p + 10)) {
             u8 *next = memchr(p + 1, 'P', in_len - at - 1);
             at = next ? (u32)(next - in) : in_len;
             continue;
