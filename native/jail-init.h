@@ -24,6 +24,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "descriptor.h"
@@ -36,6 +37,8 @@
 #define STARTER_FD 65 /* pk-cell's, that became the process outside which started the jail */
 #define CLOSE_RANGE 436
 #define NAME_BYTES 4096
+/* Calls and console messages of the VMM; what comes above waits. It runs where the VMM may not, on CPUs that are not the kernel's. */
+#define CALLS_A_SECOND 2000
 
 /* From linux/seccomp.h. */
 struct call {
@@ -76,10 +79,13 @@ static void close_fd(int *fd)
 /* Opens PART of a thread's directory in /proc, and makes sure that it is still the thread that asked. */
 static int open_of_caller(int listener, const struct call *call, const char *part, int flags)
 {
-	char path[64];
+	char path[NAME_BYTES + 32];
 	int fd;
 
-	snprintf(path, sizeof path, "/proc/%u/%s", call->pid, part);
+	if (snprintf(path, sizeof path, "/proc/%u/%s", call->pid, part) >= (int)sizeof path) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
 	fd = open(path, flags | O_CLOEXEC);
 	if (fd >= 0 && ioctl(listener, CALL_IS_VALID, &call->id) != 0) {
 		close(fd);
@@ -280,15 +286,37 @@ static int is_socket(int fd)
 	return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
 }
 
+/* After so many more calls and messages of the VMM: milliseconds until another is served, 0 = at once. */
+static int rest_ms(int served)
+{
+	static int64_t began;
+	static int count;
+	struct timespec time;
+	int64_t now;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	now = (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
+	if (now - began >= 1000) {
+		began = now;
+		count = 0;
+	}
+	count += served;
+	return count < CALLS_A_SECOND ? 0 : (int)(began + 1000 - now);
+}
+
 static void serve(int control, int line, int listener, int signals, int starter, pid_t vmm)
 {
+	int rest = 0;
 	struct pollfd fds[6] = {
 		{signals, POLLIN, 0}, {control, 0, 0}, {listener, POLLIN, 0}, {line, POLLIN, 0}, {-1, POLLIN, 0}, {starter, POLLIN, 0},
 	};
 
 	for (;;) {
-		fds[4].fd = console_socket;
-		if (poll(fds, 6, -1) < 0 && errno != EINTR)
+		fds[4].fd = rest > 0 ? -1 : console_socket;
+		if (listener >= 0)
+			fds[2].fd = rest > 0 ? -1 : listener;
+		fds[2].revents = 0;
+		if (poll(fds, 6, rest > 0 ? rest : -1) < 0 && errno != EINTR)
 			exit(125);
 		if (fds[0].revents)
 			reap(signals, vmm);
@@ -297,13 +325,14 @@ static void serve(int control, int line, int listener, int signals, int starter,
 		if (fds[2].revents & POLLIN)
 			serve_call(listener);
 		else if (fds[2].revents)
-			fds[2].fd = -1;
+			listener = fds[2].fd = -1;
 		if (fds[3].revents)
 			serve_line();
 		if (fds[4].fd >= 0 && fds[4].revents & POLLIN)
 			serve_console();
 		else if (fds[4].fd >= 0 && fds[4].revents)
 			close_fd(&console_socket);
+		rest = rest_ms(((fds[2].revents & POLLIN) != 0) + ((fds[4].fd >= 0 && fds[4].revents & POLLIN) != 0));
 	}
 }
 

@@ -254,6 +254,9 @@ int main(int argc, char **argv)
 	/* core(5): with 0 a program of the host would still be given what crashes, as root; 1 is for nobody. */
 	if ((setrlimit(RLIMIT_CORE, &no_core) != 0 && setrlimit(RLIMIT_CORE, &none) != 0) || setrlimit(RLIMIT_MSGQUEUE, &none) != 0)
 		fail("core limit");
+	/* Counted for each user: what one kernel locks, others could not. */
+	if (setrlimit(RLIMIT_MEMLOCK, &none) != 0)
+		fail("limit of locked memory");
 	limit("sigpending=" SIGNALS_MOST);
 	if (userns != NULL) {
 		set_groups(group_list);

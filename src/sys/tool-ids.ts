@@ -1,11 +1,11 @@
 /**
  * As whom root's tools run: each run under an id that is nobody else's, so that limits on processes count its own alone. The
- * ids are above all that a kernel can have (src/daemon/id-registry.ts). Chosen by chance out of many, as other daemons choose
+ * ids are above all that a kernel can have (src/daemon/id-registry.ts), and HAProxy's (src/service/config.ts). Chosen by chance out of many, as other daemons choose
  * too: two that meet would count together, and reach nothing of each other.
  */
 import { randomInt } from 'node:crypto';
 
-export const FIRST_TOOL_ID = 0x7fff_0001;
+export const FIRST_TOOL_ID = 0x7fff_1000;
 export const TOOL_IDS = 0xfff;
 
 const taken = new Set<number>();
