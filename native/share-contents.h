@@ -33,6 +33,7 @@ static int open_file(const struct call *call, int flags)
 {
 	struct open_answer out = {0};
 	struct node *node = call->node;
+	struct timespec mtime = node->mtime;
 	int64_t size = node->size;
 	int was_open = node->fd >= 0, error = open_node(node, flags);
 	struct stat st;
@@ -49,7 +50,7 @@ static int open_file(const struct call *call, int flags)
 			return error;
 		}
 		node->size = 0;
-	} else if (S_ISREG(node->mode)) {
+	} else if (S_ISREG(node->mode) && same_time(node->mtime, mtime)) {
 		out.flags = cache_flags(node);
 	}
 	if (!answer(call, 0, &out, sizeof out))
