@@ -179,14 +179,13 @@ static int give_link(struct node *node, const char *path, uid_t uid, gid_t gid)
 static int set_group_bit(const char *path, mode_t mode)
 {
 	struct stat st;
-	int root = mounts[NAMES], error = look(path, &st);
+	int root = mounts[NAMES], taken, error = look(path, &st);
 
 	if (error != 0)
 		return error;
-	if (st.st_gid != 0 && fchownat(root, path, (uid_t)-1, 0, 0) != 0)
-		return errno;
+	taken = st.st_gid != 0 && fchownat(root, path, (uid_t)-1, 0, 0) == 0;
 	error = fchmodat(root, path, mode, 0) != 0 ? errno : 0;
-	if (st.st_gid != 0 && fchownat(root, path, (uid_t)-1, st.st_gid, 0) != 0)
+	if (taken && fchownat(root, path, (uid_t)-1, st.st_gid, 0) != 0)
 		return errno;
 	return error;
 }
