@@ -287,7 +287,7 @@ static int add_share(char *spec) {
     if ((error = make_directory(target, 0755))) return error;
     if (pipe2(answer, O_CLOEXEC)) return errno;
     char *argv[] = {"pk-share", own, target, NULL}, *env[] = {NULL};
-    pid_t pid = vfork();
+    pid_t pid = fork();
     if (!pid) {
         sigset_t none;
         sigemptyset(&none);
