@@ -161,18 +161,27 @@ failed:;
 static int make(const struct call *call, const char *name, mode_t mode, dev_t number, const char *target)
 {
 	int root = mounts[NAMES], done, fd, error;
+	gid_t gid = call->head->gid;
 	char path[PATH_MAX];
+	struct stat st;
 
 	error = path_of(call->node, name, path);
 	if (error != 0)
 		return error;
+	if (S_ISLNK(mode) && call->node->mode & S_ISGID) {
+		/* It is made elsewhere, and gets its group with its name. */
+		error = attributes_of(call->node, &st);
+		if (error != 0)
+			return error;
+		gid = st.st_gid;
+	}
 	if (S_ISREG(mode)) {
 		fd = openat(root, path, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, mode & 0777);
 		done = fd < 0 ? -1 : close(fd);
 	} else if (S_ISDIR(mode)) {
 		done = mkdirat(root, path, mode & 01777);
 	} else if (S_ISLNK(mode)) {
-		done = place_link(target, path, call->head->uid, group_for(call), 0);
+		done = place_link(target, path, call->head->uid, gid, 0);
 	} else {
 		done = mknodat(root, path, mode & (S_IFMT | 0777), number);
 	}
@@ -269,7 +278,6 @@ static int rename_file(const struct call *call, uint64_t directory, unsigned fla
 		error = path_of(parent, to, new);
 	if (error != 0)
 		return error;
-	/* The plain call where it will do: it is one that every kernel's hostfs has. */
 	if (syscall(SYS_renameat2, mounts[NAMES], old, mounts[NAMES], new, flags) != 0)
 		return errno;
 	name = find_name(call->node, from);

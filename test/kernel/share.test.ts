@@ -3,6 +3,7 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ImageStore } from '../../src/image/index.ts';
 import { Sandbox, until } from '../pk.ts';
 
 /** Its pid in a guest, without tools that a root may lack. */
@@ -25,6 +26,20 @@ describe.runIf(process.getuid?.() === 0)('pk-share', () => {
   afterAll(async () => {
     await sandbox?.[Symbol.asyncDispose]();
     if (directory) rmSync(directory, { recursive: true, force: true });
+  });
+
+  it('is missed where the kernel has no FUSE, before anything is started', async () => {
+    const { kernel } = await new ImageStore().resolve('debian:uml');
+    const image = `bare-${process.pid}`;
+    await sandbox.ok('image', 'import', kernel, '--name', image);
+    try {
+      const options = ['--driver', 'uml', '--image', image, '-u', '1000', '-v', `${directory}:/d`];
+      const ran = await sandbox.pk(['run', ...options, '--', 'true']);
+      expect(ran.code).toBe(125);
+      expect(ran.stderr).toMatch(/has no FUSE[\s\S]*--driver qemu/);
+    } finally {
+      await sandbox.ok('image', 'rm', image);
+    }
   });
 
   it('cannot be ended by a user', async () => {
