@@ -75,11 +75,11 @@ describe.runIf(process.getuid?.() === 0)('pk-share', () => {
       SERVER,
       'size() { while read name value rest; do [ "$name" = VmData: ] && echo $value; done < /proc/$server/status; }',
       'cd /d; round() { mkdir many; i=0; while [ $i -lt 1500 ]; do : > many/file-with-a-name-of-some-length-$i; i=$((i+1)); done; ls -l many > /dev/null; rm -r many; echo 2 > /proc/sys/vm/drop_caches; }',
-      'round; first=$(size); round; round; echo $(($(size) - first))',
+      'round; first=$(size); round; round; round; round; echo $(($(size) - first))',
     ];
     const ran = await run('0', script.join('\n'));
     expect(ran.code, ran.stderr).toBe(0);
-    // KiB: 3,000 nodes and names would take some 500.
-    expect(Number(ran.stdout)).toBeLessThan(100);
+    // KiB: 6,000 nodes and names take some 1,300; those of one round may not be forgotten yet.
+    expect(Number(ran.stdout)).toBeLessThan(650);
   });
 });

@@ -16,7 +16,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { OPERATIONS, outcomeOf, SHARED, withVolumeTables } from '../../scripts/volume-table.ts';
+import { OPERATIONS, outcomeOf, SHARED } from '../../scripts/volume-table.ts';
 import { compileFixture } from '../frames.ts';
 import { finished, Sandbox } from '../pk.ts';
 
@@ -148,11 +148,6 @@ const shared: Record<string, (volume: Volume, path: (name: string) => string) =>
     return (await volume.ask('watched')) === '1';
   },
 };
-
-it('has the tables in docs/run.md', () => {
-  const page = readFileSync(join(import.meta.dirname, '../../docs/run.md'), 'utf8');
-  expect(page, 'run `node scripts/volume-reference.ts`').toBe(withVolumeTables(page));
-});
 
 describe.runIf(process.getuid?.() === 0).each(['uml', 'qemu'] as const)('a volume on %s', (driver) => {
   let sandbox: Sandbox;
