@@ -60,7 +60,7 @@ enum {
     HUP_GRACE_MS = 2000, /* FORGET: from SIGHUP to SIGKILL */
     LINGER_MS = 100,     /* how long descendants may keep outputs open after the process of a session ended */
     LINE_RETRY_MS = 50,  /* between looks at a line whose host end is closed */
-    CHANNELS = 16, BELL_SPACING = 64, BELL_BYTES = 4096,
+    SERVERS = 64, CHANNELS = 16, BELL_SPACING = 64, BELL_BYTES = 4096,
     CHANNEL_PCI_SLOT = 0x10, /* of the channel in slot 0, where the channels are PCI functions */
 };
 enum { MORE = 1, FIN = 2, MEMORY = 4 };
@@ -292,6 +292,45 @@ static int do_mount(char *spec) {
     return mount(field[1], target, field[0], flags, field[4]) ? errno : 0;
 }
 
+static pid_t servers[SERVERS]; /* of shares: they stay until nothing else is left */
+static int server_count;
+
+/*
+ * hostfs's directory as this kernel sees it, as the VMM does, and the target, separated by 0x1f: a program of ours serves
+ * it with true owners. What is no directory is shown as it is.
+ */
+static int add_share(char *spec) {
+    char *own = strchr(spec, 0x1f), *target = own ? strchr(own + 1, 0x1f) : NULL;
+    struct stat st;
+    int answer[2], error;
+    if (!target) return EINVAL;
+    *own++ = 0, *target++ = 0;
+    if (stat(spec, &st)) return errno;
+    if (!S_ISDIR(st.st_mode)) {
+        char bind[8300];
+        if (snprintf(bind, sizeof bind, "\x1f%s\x1f%s\x1f" "bind\x1f", spec, target) >= (int)sizeof bind) return ENAMETOOLONG;
+        return do_mount(bind);
+    }
+    if (server_count == SERVERS) return EMFILE;
+    if ((error = make_directory(target, 0755))) return error;
+    if (pipe2(answer, O_CLOEXEC)) return errno;
+    char *argv[] = {"pk-share", own, target, NULL}, *env[] = {NULL};
+    pid_t pid = fork();
+    if (!pid) {
+        sigset_t none;
+        sigemptyset(&none);
+        sigprocmask(SIG_SETMASK, &none, NULL);
+        if (dup2(answer[1], 1) == 1) execve("/run/pk/bin/pk-share", argv, env);
+        _exit(127);
+    }
+    error = pid < 0 ? errno : 0;
+    close(answer[1]);
+    if (!error && read(answer[0], &error, sizeof error) != sizeof error) error = ENOEXEC;
+    close(answer[0]);
+    if (pid > 0 && !error) servers[server_count++] = pid;
+    return error;
+}
+
 static int switch_root(const char *root) {
     static const char *const carried[] = {"/proc", "/sys", "/dev", "/run"};
     char target[4096];
@@ -486,6 +525,7 @@ static void tell_time(u32 request) {
 static int configure_step(const char *key, char *value) {
     char *second = strchr(value, 0x1f);
     if (!strcmp(key, "mount")) return do_mount(value);
+    if (!strcmp(key, "share")) return add_share(value);
     if (!strcmp(key, "channel")) return add_channel(value);
     if (!strcmp(key, "address")) return set_address(value);
     if (!strcmp(key, "no-channel")) return remove_channel(value);
@@ -887,10 +927,36 @@ static void session_turn(struct session *s, u64 now) {
     }
 }
 
+static int is_server(pid_t pid) {
+    int i = 0;
+    while (i < server_count && servers[i] != pid) i++;
+    return i < server_count;
+}
+
+/* Kills all processes but ours, or counts them. Those of the kernel itself have no program and do not end. */
+static int others(int number) {
+    char path[64], program[2];
+    struct dirent *entry;
+    int count = 0;
+    DIR *all = opendir("/proc");
+    while (all && (entry = readdir(all))) {
+        pid_t pid = (pid_t)atoi(entry->d_name);
+        if (pid <= 1 || is_server(pid)) continue;
+        snprintf(path, sizeof path, "/proc/%d/exe", (int)pid);
+        if (readlink(path, program, sizeof program) < 0) continue; /* a kernel thread, or one that has ended */
+        count++;
+        if (number) kill(pid, number);
+    }
+    if (all) closedir(all);
+    return count;
+}
+
 static void reap(void) {
     int status;
     pid_t pid;
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        for (int i = 0; i < server_count; i++)
+            if (servers[i] == pid) servers[i] = servers[--server_count];
         for (struct session *s = sessions; s < sessions + SESSIONS; s++)
             if (s->id && s->pid == pid && !s->ended) {
                 if (s->forgotten) kill(-pid, SIGKILL); /* the leader went: its grace is over */
@@ -901,7 +967,9 @@ static void reap(void) {
                 session_end(s, by_signal ? EXIT_SIGNAL : EXIT_CODE, (u32)value, s->killed);
                 break;
             }
+    }
     childless = pid < 0 && errno == ECHILD;
+    if (!pid && server_count && poweroff_stage) childless = !others(0);
 }
 
 /* --- watches --- */
@@ -1101,7 +1169,8 @@ static void poweroff_turn(u64 now) {
         if (now < poweroff_due) return;
         if (poweroff_stage == 1) {
             poweroff_stage = 2, poweroff_due = now + 2000;
-            kill(-1, SIGKILL);
+            if (server_count) others(SIGKILL); /* what they had open is still to be written */
+            else kill(-1, SIGKILL);
             return;
         }
     }

@@ -3,6 +3,9 @@
  * floating-point state (XSAVE with AVX-512). On a processor whose state is larger (AMX) the host gives them that much, but
  * takes back nothing but a whole one, and no program of the guest could ever run. This adds what is missing: state that
  * such a guest's programs cannot use, since its kernel never asks for the right to.
+ *
+ * And hostfs would change the owner of what a symbolic link points to: the guest has followed all links that it wants to be
+ * followed before it asks.
  */
 #include <errno.h>
 #include <stddef.h>
@@ -71,4 +74,9 @@ long ptrace(int request, int pid, void *address, void *data)
 	if (request == SET_REGISTERS && address == (void *)NT_XSTATE)
 		return set_state(pid, data);
 	return call(request, pid, address, data);
+}
+
+int chown(const char *path, uid_t uid, gid_t gid)
+{
+	return (int)syscall(SYS_lchown, path, uid, gid);
 }

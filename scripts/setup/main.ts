@@ -42,7 +42,7 @@ async function ensureImages(): Promise<void> {
     // resolve() also composes the initramfs, so that the first guest does not wait for it.
     const isThere = await store.resolve(name).then(
       // One that an earlier version took in has no modules for what came since.
-      (image) => image.kind === 'uml' || image.modules.network !== undefined,
+      (image) => image.modules[image.kind === 'uml' ? 'fuse' : 'network'] !== undefined,
       (error: PolykernelError) => error.code === 'unavailable' && Promise.reject(error),
     );
     if (isThere) continue;

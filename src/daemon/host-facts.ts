@@ -26,6 +26,7 @@ export const NATIVE_PROGRAMS: readonly NativeProgram[] = [
   'pk-jail',
   'pk-ram.so',
   'pk-xstate.so',
+  'pk-share',
 ];
 
 export interface HostFacts {

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import type { Driver, DriverName, Kernel, RootSource, SharedRegion, Source } from '../driver/index.ts';
-import type { KernelImage } from '../image/index.ts';
+import { defaultImage, type KernelImage } from '../image/index.ts';
 import {
   acceptSources,
   CREATED,
@@ -106,6 +106,21 @@ function checkUser({ name, user, volumes }: InstanceSpec, identity: Identity): v
   );
 }
 
+/** Without FUSE, what a user of a UML guest makes on a volume is its root's. Throws `unsupported`. */
+function checkOwners({ name, driver, user, volumes }: InstanceSpec, image: KernelImage): void {
+  if (driver !== 'uml' || /^(0|root)(:|$)/.test(user) || image.modules.fuse !== undefined) return;
+  if (volumes.every(({ readOnly }) => readOnly)) return;
+  const message = `${name} is to run as user ${user} with a writable volume, and what he makes there would be root's: the image ${image.name} has no FUSE`;
+  throw new PolykernelError('unsupported', message, {
+    field: 'image',
+    value: image.name,
+    hint:
+      image.name === defaultImage(driver)
+        ? `Get it anew: pk image pull ${image.name}. Or use --driver qemu.`
+        : 'Import it with its modules (`pk image import FILE --modules DIRECTORY`), or use --driver qemu.',
+  });
+}
+
 /** Other paths are looked at anew when they are first used. */
 const withSources = (record: InstanceRecord, { root, volumes, cwd }: InstanceSpec): InstanceRecord =>
   JSON.stringify([root, volumes, cwd]) === JSON.stringify([record.spec.root, record.spec.volumes, record.spec.cwd])
@@ -203,13 +218,15 @@ export class Supervisor {
       const spec = { ...resolved, stack: part?.stack ?? null };
       const sources = await acceptSources(spec);
       const id = newInstanceId();
-      this.#images.set(id, image ?? (await this.#options.resolveImage(spec.image)));
+      const chosen = image ?? (await this.#options.resolveImage(spec.image));
+      this.#images.set(id, chosen);
       taken.defer(() => void this.#images.delete(id));
       const unclaim = await this.#options.channels.claim(name, spec.tenant, spec.channels);
       taken.defer(unclaim);
       const identity = this.#options.identities.take(id);
       taken.defer(() => this.#options.identities.release(id));
       checkUser(spec, identity);
+      checkOwners(spec, chosen);
       const now = timestamp(this.#options.clock);
       const record: InstanceRecord = {
         id,

@@ -75,12 +75,17 @@ export function umlRegionSteps(regions: readonly SharedRegion[]): Map<string, Pa
   return steps;
 }
 
+/** In the jail. */
+const EXPORT = '/export';
+
 /** How the guest finds the root and the volumes that the jail shows. */
-export function umlGuestRoot(spec: Pick<LaunchSpec, 'root' | 'volumes'>): GuestRoot {
+export function umlGuestRoot(spec: Pick<LaunchSpec, 'image' | 'root' | 'volumes'>): GuestRoot {
   const disk = spec.root.kind === 'squashfs' || spec.root.kind === 'ext4' ? spec.root.kind : undefined;
   const needsShare = disk === undefined || spec.volumes.length > 0;
   return {
-    exportMount: needsShare ? { fstype: 'hostfs', source: 'export', data: '/export' } : undefined,
+    exportMount: needsShare ? { fstype: 'hostfs', source: 'export', data: EXPORT } : undefined,
+    // A kernel without FUSE leaves what other users make to root.
+    sharePath: spec.image.modules.fuse && EXPORT,
     ignoresSetId: spec.root.kind === 'host' && !spec.root.mapped,
     root: disk === undefined ? 'export' : { blockDevice: '/dev/ubda', fstype: disk },
     volumes: spec.volumes.map(({ target, readOnly }, index) => ({ index, target, readOnly })),
@@ -91,6 +96,13 @@ export function umlGuestRoot(spec: Pick<LaunchSpec, 'root' | 'volumes'>): GuestR
 export function umlModules(spec: Pick<LaunchSpec, 'image' | 'root' | 'volumes'>): string[] {
   const { modules } = spec.image;
   const disk = spec.root.kind === 'squashfs' || spec.root.kind === 'ext4' ? spec.root.kind : undefined;
-  const lists = [modules.overlay, disk && modules.block, disk && modules[disk], modules.share];
+  const isWritten = spec.volumes.some(({ readOnly }) => !readOnly);
+  const lists = [
+    modules.overlay,
+    disk && modules.block,
+    disk && modules[disk],
+    modules.share,
+    isWritten ? modules.fuse : [],
+  ];
   return [...new Set(lists.flatMap((list) => list ?? []))];
 }

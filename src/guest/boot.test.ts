@@ -59,6 +59,19 @@ describe('rootOps', () => {
     expect(after).toContain('mount |/run/.pk/export/vol1|/etc/x|bind,ro|');
   });
 
+  it('has writable volumes served with true owners where the share knows none', () => {
+    const ops = shown({
+      ...base,
+      sharePath: '/export',
+      volumes: [
+        { index: 0, target: '/data', readOnly: false },
+        { index: 1, target: '/etc/x', readOnly: true },
+      ],
+    });
+    expect(ops).toContain('share /run/.pk/export/vol0|/export/vol0|/data');
+    expect(ops).toContain('mount |/run/.pk/export/vol1|/etc/x|bind,ro|');
+  });
+
   it.each(['/', 'data', '/a/../../b', '/a\x1fb'])('refuses the volume target %j', (target) => {
     expect(() => rootOps({ ...base, volumes: [{ index: 0, target, readOnly: false }] })).toThrow(
       'a volume cannot be mounted at',

@@ -6,6 +6,11 @@ export interface GuestRoot {
   /** How the guest mounts the one share it is shown: `root/` (the lower layer), `vol0`, `vol1`... */
   exportMount: { fstype: string; source: string; data: string } | undefined;
   /**
+   * Where the share's file system does not give new files to who makes them: hostfs's own path of the share, by which
+   * pk-share serves the writable volumes that are directories.
+   */
+  sharePath?: string | undefined;
+  /**
    * The root's owners are not what they seem: who is root runs its set-uid programs as root, and nobody becomes nobody. For
    * others they give nothing either way.
    */
@@ -118,7 +123,10 @@ export function rootOps(input: GuestRoot & GuestIdentity & { modules: readonly s
         hint: 'Give an absolute path below / as its target.',
       });
     }
-    ops.push(['mount', ['', `${share}/vol${index}`, target, readOnly ? 'bind,ro' : 'bind', ''].join('\x1f')]);
+    const source = `${share}/vol${index}`;
+    if (input.sharePath === undefined || readOnly)
+      ops.push(['mount', ['', source, target, readOnly ? 'bind,ro' : 'bind', ''].join('\x1f')]);
+    else ops.push(['share', [source, `${input.sharePath}/vol${index}`, target].join('\x1f')]);
   }
   ops.push(['mkdir', '/tmp\x1f1777']);
   return [...ops, ...cleanup, ['rmdir', WORK]];

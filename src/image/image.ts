@@ -14,9 +14,10 @@ export interface KernelImage {
   initramfs: string;
   /**
    * Modules by purpose; paths inside the initramfs in load order, dependencies first. An absent purpose is built into
-   * the kernel or not offered. Purposes: `boot` (control port), `share` (9p), `overlay`, `squashfs`, `ext4`, `block`.
+   * the kernel or not offered. Purposes: `boot` (control port), `share` (9p), `overlay`, `squashfs`, `ext4`, `block`,
+   * `fuse` (for pk-share).
    */
   modules: Partial<Record<ModulePurpose, readonly string[]>>;
 }
 
-export type ModulePurpose = 'boot' | 'share' | 'overlay' | 'squashfs' | 'ext4' | 'block' | 'network';
+export type ModulePurpose = 'boot' | 'share' | 'overlay' | 'squashfs' | 'ext4' | 'block' | 'network' | 'fuse';

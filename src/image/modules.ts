@@ -18,7 +18,7 @@ import { MAX_MODULE_BYTES, MAX_MODULE_FILES, MAX_MODULES, MAX_MODULES_BYTES, MAX
  */
 export const WANTED_MODULES: Readonly<Record<KernelImage['kind'], Partial<Record<ModulePurpose, readonly string[]>>>> =
   {
-    uml: { overlay: ['overlay'], squashfs: ['squashfs'] },
+    uml: { overlay: ['overlay'], squashfs: ['squashfs'], fuse: ['fuse'] },
     x86_64: {
       boot: ['virtio_pci', 'virtio_console'],
       share: ['9pnet_virtio', '9p'],
@@ -213,8 +213,9 @@ export async function chooseModules(
     if (missing !== undefined) chosen.absent.set(purpose, missing);
     const order = loadOrder(roots, (name) => facts.get(name)?.depends).filter((name) => !boot.includes(name));
     if (purpose === 'boot') boot = order;
-    // An empty set says that all of it is built in; who must know that a network works looks for it.
-    if (missing === undefined && (order.length > 0 || purpose === 'network')) chosen.sets[purpose] = order;
+    // An empty set says that all of it is built in; who must know that a network or FUSE works looks for it.
+    const isLookedFor = purpose === 'network' || purpose === 'fuse';
+    if (missing === undefined && (order.length > 0 || isLookedFor)) chosen.sets[purpose] = order;
   }
   const used = new Set(Object.values(chosen.sets).flat());
   for (const name of chosen.contents.keys()) if (!used.has(name)) chosen.contents.delete(name);

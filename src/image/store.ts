@@ -279,9 +279,10 @@ function damaged(name: string, reason: string): PolykernelError {
 }
 
 async function readGuestPrograms(cache: string | undefined): Promise<GuestPrograms> {
-  const [init, ring] = await Promise.all([
+  const [init, ring, share] = await Promise.all([
     readFile(nativeBinary('pk-init', cache)),
     readFile(nativeBinary('pk-ring', cache)),
+    readFile(nativeBinary('pk-share', cache)),
   ]);
-  return { init, tools: { 'pk-ring': ring } };
+  return { init, tools: { 'pk-ring': ring, 'pk-share': share } };
 }

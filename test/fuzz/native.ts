@@ -15,7 +15,7 @@ import type { Job, Report } from './worker.ts';
 
 export interface NativeTarget {
   /** Of its harness and its corpus. */
-  readonly name: 'pk-init' | 'pk-shim' | 'pk-forward' | 'pk-ring';
+  readonly name: 'pk-init' | 'pk-shim' | 'pk-forward' | 'pk-ring' | 'pk-share';
   readonly dictionary: readonly (string | Uint8Array)[];
   readonly maxBytes: number;
 }
@@ -64,6 +64,25 @@ export const NATIVE_TARGETS: readonly NativeTarget[] = [
     dictionary: [bytes(0xf0, 0xf1, 0xf2, 0xf3), bytes(0xf4), bytes(0xf7), '127.0.0.1:80', ':65536'],
   },
   {
+    name: 'pk-share',
+    maxBytes: 4096,
+    dictionary: [
+      ...words('a\0 b\0 a\0b\0 .\0 ..\0 a/b\0 \0'),
+      ...[
+        1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 20, 26, 27, 28, 29, 30, 35, 36, 42, 44, 45,
+      ].flatMap((number) => [request(number, 1, Buffer.from('a\0')), request(number, 2, Buffer.alloc(64, 1))]),
+      request(1, 1, Buffer.from('dir\0')),
+      request(35, 1, Buffer.concat([Buffer.alloc(16), Buffer.from('new\0')])),
+      request(12, 1, Buffer.concat([bytes(1, 0, 0, 0, 0, 0, 0, 0), Buffer.from('a\0dir\0')])),
+      request(13, 1, Buffer.concat([bytes(2, 0, 0, 0, 0, 0, 0, 0), Buffer.from('link\0')])),
+      request(
+        42,
+        0,
+        Buffer.concat([bytes(2, 0, 0, 0, 0, 0, 0, 0), bytes(2, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0)]),
+      ),
+    ],
+  },
+  {
     name: 'pk-ring',
     maxBytes: 2048,
     dictionary: [
@@ -92,6 +111,11 @@ function bytes(...values: number[]): Uint8Array {
 /** TYPE FLAGS SESSION LENGTH(2) PAYLOAD. */
 function operation(type: number, session: number, payload: Uint8Array = bytes()): Uint8Array {
   return Buffer.concat([bytes(type, 0, session, payload.length & 255, payload.length >> 8), payload]);
+}
+
+/** LENGTH(2) OPERATION NODE BODY. */
+function request(number: number, node: number, body: Uint8Array): Uint8Array {
+  return Buffer.concat([bytes(body.length & 255, body.length >> 8, number, node), body]);
 }
 
 /** Compiles the harness, gives it inputs, and finds out with which it ended. */

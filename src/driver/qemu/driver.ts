@@ -262,7 +262,7 @@ export class QemuDriver implements Driver {
       const launch = { directory: spec.directory, ...context, spec };
       const { pid } =
         template === undefined
-          ? await launchQemu({ ...launch, start: 'boot', binds: [] }, signal)
+          ? await launchQemu({ ...launch, start: 'boot', ...preload() }, signal)
           : await launchQemu({ ...launch, start: 'clone', ...cloneParts(template), fds: [state!.fd] }, signal);
       const cloned = template !== undefined;
       if (cloned) await writeFile(join(spec.directory, CLONE_MARK), template.key);
@@ -327,15 +327,18 @@ async function pinVcpus({ id, directory, housekeepingCpus }: LaunchSpec, placeme
   await moveThreads(directory, id, qemuThreads, { vcpus, others, grouped: true });
 }
 
-/** What QEMU needs in order to start as a clone. */
-function cloneParts(template: Template): Pick<QemuLaunch, 'binds' | 'env'> {
+/** What is put right in each QEMU that runs a workload. */
+function preload(): Pick<QemuLaunch, 'binds' | 'env'> {
   return {
-    binds: [
-      { source: template.ram, target: JAIL_RAM, access: 'read' },
-      { source: nativeBinary('pk-ram.so'), target: JAIL_PRELOAD, access: 'read' },
-    ],
+    binds: [{ source: nativeBinary('pk-ram.so'), target: JAIL_PRELOAD, access: 'read' }],
     env: { LD_PRELOAD: JAIL_PRELOAD },
   };
+}
+
+/** What QEMU needs in order to start as a clone. */
+function cloneParts(template: Template): Pick<QemuLaunch, 'binds' | 'env'> {
+  const { binds, env } = preload();
+  return { binds: [{ source: template.ram, target: JAIL_RAM, access: 'read' }, ...binds], env };
 }
 
 /** Lets a clone read its state from the descriptor it has inherited. */
