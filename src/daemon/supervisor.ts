@@ -385,7 +385,8 @@ export class Supervisor {
           const stopListening = instance.onChange(finish);
           log.on('flushed', finish).on('closed', finish);
           abort.addEventListener('abort', finish, { once: true });
-          if (abort.aborted) finish();
+          // What came while it read was told to nobody: the last word above all.
+          if (abort.aborted || over()) finish();
         }),
     };
     return readLog(log, query, following, signal);
