@@ -30,8 +30,8 @@ static void die(const char *format, ...)
 	exit(1);
 }
 
-/* Closes every inherited descriptor above 2 that is not to be passed on. */
-static void close_inherited(const int *passed, int count)
+/* Closes every inherited descriptor above 2 that is neither to be passed on nor `held`. */
+static void close_inherited(const int *passed, int count, int held)
 {
 	DIR *directory = opendir("/proc/self/fd");
 	struct dirent *entry;
@@ -43,7 +43,7 @@ static void close_inherited(const int *passed, int count)
 		fd = atoi(entry->d_name);
 		for (i = 0; i < count && passed[i] != fd; i++)
 			;
-		if (fd > 2 && i == count && fd != dirfd(directory) && n < 1024)
+		if (fd > 2 && i == count && fd != held && fd != dirfd(directory) && n < 1024)
 			victims[n++] = fd;
 	}
 	closedir(directory);
@@ -62,8 +62,8 @@ static int pair(int *theirs)
 	return ends[0];
 }
 
-/* Reads --fds; the descriptors are marked so that only the program will keep them. */
-static int parse_list(char *list, int *numbers)
+/* Reads a list of inherited descriptors, `most` at most, which are marked so that a program does not get them unasked. */
+static int parse_list(const char *option, char *list, int *numbers, int most)
 {
 	int count = 0;
 	char *item, *end;
@@ -72,10 +72,10 @@ static int parse_list(char *list, int *numbers)
 		long fd = strtol(item, &end, 10);
 
 		errno = 0;
-		if (*end != 0 || fd < 5 || fd > 63 || count == PASSED_MAX)
-			die("--fds: a list of descriptors from 5 to 63 is wanted, not %s", item);
+		if (*end != 0 || fd < 5 || fd > 63 || count == most)
+			die("%s: %d descriptors from 5 to 63 are wanted, not %s", option, most, item);
 		if (fcntl((int)fd, F_GETFD) < 0 || fcntl((int)fd, F_SETFD, FD_CLOEXEC) != 0)
-			die("--fds: %ld", fd);
+			die("%s: %ld", option, fd);
 		numbers[count++] = (int)fd;
 	}
 	return count;

@@ -609,7 +609,7 @@ static void share_memory(long bytes, int theirs)
 
 int main(int argc, char **argv)
 {
-	int passed[PASSED_MAX], count = 0, at, null, to_join = 0;
+	int passed[PASSED_MAX], count = 0, at, null, to_join = 0, held = -1;
 	long memory = 0;
 	const char *directory = NULL, *joined[JOINS_MAX];
 	char *end, *packet = NULL, *save = NULL;
@@ -634,7 +634,9 @@ int main(int argc, char **argv)
 			if (sched_setaffinity(0, sizeof cpus, (cpu_set_t *)&cpus) != 0)
 				die("--cpus %s", argv[at + 1]);
 		} else if (strcmp(argv[at], "--fds") == 0) {
-			count = parse_list(argv[at + 1], passed);
+			count = parse_list(argv[at], argv[at + 1], passed, PASSED_MAX);
+		} else if (strcmp(argv[at], "--hold") == 0) {
+			parse_list(argv[at], argv[at + 1], &held, 1);
 		} else if (strcmp(argv[at], "--packet") == 0) {
 			packet = argv[at + 1];
 		} else if (strcmp(argv[at], "--memory") == 0) {
@@ -651,11 +653,17 @@ int main(int argc, char **argv)
 	}
 	errno = 0;
 	if (directory == NULL || at + 1 >= argc)
-		die("usage: pk-shim --dir DIR [--log-bytes N] [--cpus LIST] [--fds LIST] [--packet NAMESPACE,INTERFACE,PEER] [--memory BYTES] [--join PATH].. -- PROGRAM ARG...");
+		die("usage: pk-shim --dir DIR [--log-bytes N] [--cpus LIST] [--fds LIST] [--hold FD] [--packet NAMESPACE,INTERFACE,PEER] [--memory BYTES] [--join PATH].. -- PROGRAM ARG...");
 	if (chdir(directory) != 0)
 		die("%s", directory);
 	setsid(); /* fails when the caller has done it already */
-	close_inherited(passed, count);
+	close_inherited(passed, count, held);
+	if (held >= 0) {
+		/* Nobody reads or writes it: a lock on it lasts as long as we do. Out of the way of the numbers behind --fds. */
+		if (fcntl(held, F_DUPFD_CLOEXEC, 64) < 0)
+			die("--hold %d", held);
+		close(held);
+	}
 	for (int i = 0; i < to_join; i++)
 		open_group(joined[i]);
 	if (packet != NULL) {

@@ -1,11 +1,13 @@
 /** Processes by number and start time, which together name one for good; ending them, whatever they do about it. */
-import { readFileSync } from 'node:fs';
+import { closeSync, openSync, readSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { PolykernelError } from '../sys/errors.ts';
 import { processStartTime } from '../sys/process.ts';
 
 const PATIENCE_MS = 5_000;
 const POLL_MS = 5;
+/** More than ours have before what they are known by. */
+const COMMAND_LINE_BYTES = 64 * 1024;
 
 export interface ProcessId {
   pid: number;
@@ -57,11 +59,22 @@ export async function endProcesses(
   });
 }
 
-/** Command line of a process; empty when there is no such process. */
-export function commandLine(pid: number): string[] {
+/**
+ * Command line of a process, as far as its first `most` bytes hold it: a process can give itself one of gigabytes. Empty when
+ * there is no such process.
+ */
+export function commandLine(pid: number, most = COMMAND_LINE_BYTES): string[] {
+  let file: number | undefined;
   try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+    file = openSync(`/proc/${pid}/cmdline`, 'r');
+    const bytes = Buffer.allocUnsafe(most);
+    let length = 0;
+    for (let read = -1; read !== 0 && length < most; length += read)
+      read = readSync(file, bytes, length, most - length, null);
+    return bytes.toString('utf8', 0, length).split('\0');
   } catch {
     return [];
+  } finally {
+    if (file !== undefined) closeSync(file);
   }
 }

@@ -4,9 +4,9 @@ import type { Server } from 'node:http';
 import { join } from 'node:path';
 import { type ApiContext, createApi, type DoctorCheck, type Images, serveStreams } from '../api/index.ts';
 import { Keepers } from '../channel/index.ts';
-import type { Driver, DriverName, RootSource, Source } from '../driver/index.ts';
+import type { Driver, DriverName, RootSource } from '../driver/index.ts';
 import type { PoolLease } from '../host/index.ts';
-import type { KernelImage } from '../image/index.ts';
+import type { KernelImage, RootOptions } from '../image/index.ts';
 import type { Endpoints } from '../service/index.ts';
 import { type Clock, systemClock } from '../sys/clock.ts';
 import { asPolykernelError } from '../sys/errors.ts';
@@ -37,10 +37,7 @@ export interface DaemonOptions {
   drivers: readonly Driver[];
   images: Images & { resolve(name: string): Promise<KernelImage> };
   defaultImage(driver: DriverName): string;
-  prepareRoot(
-    path: string,
-    options: { progress?: (line: string) => void; signal?: AbortSignal; seen?: Source },
-  ): Promise<RootSource>;
+  prepareRoot(path: string, options: Pick<RootOptions, 'progress' | 'signal' | 'seen' | 'hold'>): Promise<RootSource>;
   doctor?(): Promise<DoctorCheck[]>;
   /** The machine whose CPUs and memory are given away, and what acts on its kernel. */
   host: { readTopology(): Topology; bootId: string; enforcement: PoolEnforcement; lease: PoolLease };

@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync } from 'node:fs';
-import type { Driver, DriverName, Kernel, RootSource, SharedRegion, Source } from '../driver/index.ts';
+import type { Driver, Driver, DriverName, DriverName, Kernel, Kernel, RootSource, RootSource, SharedRegion, SharedRegion, Source } from '../driver/index.ts';
+import type { KernelImage, RootOptions } from '../image/index.ts';
 import { defaultImage, type KernelImage } from '../image/index.ts';
 import {
   acceptSources,
@@ -70,10 +71,7 @@ export interface SupervisorOptions {
   random: () => number;
   drivers: Drivers;
   resolveImage(name: string): Promise<KernelImage>;
-  prepareRoot(
-    path: string,
-    options: { progress?: (line: string) => void; signal?: AbortSignal; seen?: Source },
-  ): Promise<RootSource>;
+  prepareRoot(path: string, options: Pick<RootOptions, 'progress' | 'signal' | 'seen' | 'hold'>): Promise<RootSource>;
   /** Whether kernels can be given other user ids. */
   identities: Identities;
   /** Rotation of workload logs; default 8 MiB. */
@@ -547,7 +545,7 @@ export class Supervisor {
       clock,
       driver,
       log,
-      prepareLaunch: (current, signal, progress) => this.#prepareLaunch(current, driver, signal, progress),
+      prepareLaunch: (current, ...rest) => this.#prepareLaunch(current, driver, ...rest),
       kernelUp: (kernel, regions, adopted) => {
         this.#noteUnmapped(record, !adopted);
         this.#options.kernelUp(record, kernel, regions, adopted);
@@ -567,7 +565,13 @@ export class Supervisor {
     return entry;
   }
 
-  async #prepareLaunch(record: InstanceRecord, driver: Driver, signal: AbortSignal, progress: (text: string) => void) {
+  async #prepareLaunch(
+    record: InstanceRecord,
+    driver: Driver,
+    signal: AbortSignal,
+    progress: (text: string) => void,
+    hold: (lease: number) => void,
+  ) {
     const { paths, identities } = this.#options;
     const image = this.#images.get(record.id) ?? (await this.#options.resolveImage(record.spec.image));
     this.#images.delete(record.id);
@@ -575,7 +579,7 @@ export class Supervisor {
     // The same as ever, unless somebody who could not see this daemon took it for gone.
     const identity = identities.take(record.id);
     const sources = record.sources?.shown === undefined ? await this.#accept(record) : record.sources;
-    const root = await this.#root({ spec, identity, sources }, signal, progress);
+    const root = await this.#root({ spec, identity, sources }, { signal, progress, hold });
     // Nothing of an earlier run may live on in the directory.
     if (existsSync(kernelDirectory(paths, record.id)) && record.launch !== null)
       await destroyLaunch(record.launch, undefined);
@@ -604,13 +608,12 @@ export class Supervisor {
 
   async #root(
     { spec, identity, sources }: { spec: InstanceSpec; identity: Identity; sources: Sources },
-    signal: AbortSignal,
-    progress: (text: string) => void,
+    options: Required<Pick<RootOptions, 'progress' | 'hold'>> & { signal: AbortSignal },
   ): Promise<RootSource> {
     // Who runs in the foreground is the one who asked, and sees what he may; others see what everybody may.
     if (sources.root === null) return { kind: 'host', mapped: spec.attached && identity.kind === 'range' };
     await checkSource(sources.root);
-    return await this.#options.prepareRoot(sources.root.path, { progress, signal, seen: sources.root });
+    return await this.#options.prepareRoot(sources.root.path, { ...options, seen: sources.root });
   }
 
   /** What the last launch could not show with the owners that its kernel has: told, and its ids are nobody else's any more. */

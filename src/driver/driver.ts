@@ -194,6 +194,11 @@ export interface LaunchSpec {
   homes?: readonly string[];
   /** Directories of the host that a `host` root shows although its driver hides where they lie. */
   shownPaths: readonly Source[];
+  /**
+   * Open descriptor by whose lock the root's image stays in the cache, for start() alone: who watches over the kernel's
+   * process keeps it as long as that runs, whatever becomes of this one.
+   */
+  rootLease?: number | undefined;
 }
 
 /** How a kernel ended. */

@@ -4,9 +4,14 @@ import { join } from 'node:path';
 import { findProcess } from '../core/background.ts';
 import { commandLine, isAlive, type ProcessId } from '../core/process-id.ts';
 import { PolykernelError } from '../sys/errors.ts';
+import { readSmallFile } from '../sys/small-file.ts';
 
 export const SHIM_PID_FILE = 'shim.pid';
 const POLL_MS = 5;
+/** Of a jail with many volumes: the host's kernel starts no program with more (a quarter of a stack of 8 MiB). */
+const JAIL_COMMAND_BYTES = 2 ** 21;
+/** Ids above those that systemd gives to containers and users; kernels of root's daemons have theirs there. */
+const FIRST_KERNEL_ID = 0x7000_0000;
 
 /** The shim of a directory, but only if the process that has its pid now is certainly that very process. */
 export function readShimProcess(directory: string): ProcessId | undefined {
@@ -36,8 +41,16 @@ export async function untilGone(directory: string, shim: ProcessId | undefined, 
 function processesNaming(directory: string): number[] {
   return readdirSync('/proc').flatMap((entry) => {
     if (!/^\d+$/.test(entry)) return [];
-    const argv = commandLine(Number(entry));
-    const isOurs = /(?:^|\/)(?:pk-shim|pk-cell|bwrap)$/.test(argv[0] ?? '');
-    return isOurs && argv.includes(directory) ? [Number(entry)] : [];
+    const pid = Number(entry);
+    if (!mayBeOurs(pid)) return [];
+    const isJail = /(?:^|\/)(?:pk-shim|pk-cell|bwrap)$/.test(commandLine(pid)[0] ?? '');
+    return isJail && commandLine(pid, JAIL_COMMAND_BYTES).includes(directory) ? [pid] : [];
   });
+}
+
+/** Anybody can have such a command line: it is to be of this user, or of the ids that root gives its kernels. */
+function mayBeOurs(pid: number): boolean {
+  const uid = Number(/^Uid:\t(\d+)/m.exec(readSmallFile(`/proc/${pid}/status`) ?? '')?.[1]);
+  const own = process.getuid?.();
+  return uid === own || (own === 0 && uid >= FIRST_KERNEL_ID);
 }

@@ -17,7 +17,7 @@ import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { nativeProgram } from '../../test/native.ts';
-import { processStartTime } from '../sys/process.ts';
+import { processStartTime, run } from '../sys/process.ts';
 import {
   askShim,
   awaitProgramExit,
@@ -94,6 +94,54 @@ describe('end of the program', () => {
     expect(await awaitProgramExit(directory)).toEqual({ code: 3, signal: null });
     const child = Number(await readConsoleTail(directory, 100));
     await until(() => processStartTime(child) === undefined);
+  });
+});
+
+describe('a lock that it holds', () => {
+  const lockPath = () => join(directory, 'lock');
+  const isLocked = async () => (await run(['flock', '--nonblock', lockPath(), 'true'])).code === 1;
+  /** Locked here, and given away. */
+  const launchHolding = async (script: string, fds: number[] = []) => {
+    const held = openSync(lockPath(), 'w');
+    try {
+      await run(['flock', '--shared', '3'], { fds: [held] });
+      await launchShim({ directory, argv: ['/bin/sh', '-c', script], fds, held, memoryBytes: 4096 });
+    } finally {
+      closeSync(held);
+    }
+  };
+
+  it('lasts as long as its program, which has other descriptors', async () => {
+    const passed = openSync('/dev/null', 'r');
+    await launchHolding('ls -l /proc/self/fd; echo .; read line', [passed]).finally(() => closeSync(passed));
+    expect(await isLocked()).toBe(true);
+    await until(() => readFileSync(join(directory, 'console.log'), 'latin1').includes('\n.'));
+    const shown = readFileSync(join(directory, 'console.log'), 'latin1');
+    expect(shown).toContain(' 5 -> /dev/null');
+    expect(shown).toContain(' 6 -> /memfd:');
+    expect(shown).not.toContain(lockPath());
+    const shim = shimPid();
+    await killShim(directory);
+    // It writes how its program ended, and then ends.
+    await until(() => processStartTime(shim) === undefined);
+    expect(await isLocked()).toBe(false);
+  });
+
+  it('ends with it when it is killed', async () => {
+    await launchHolding('exec sleep 1000');
+    const shim = shimPid();
+    process.kill(shim, 'SIGKILL');
+    await awaitProgramExit(directory);
+    await until(() => processStartTime(shim) === undefined);
+    expect(await isLocked()).toBe(false);
+  });
+
+  it('is none after a start that failed', async () => {
+    const held = openSync(lockPath(), 'w');
+    await run(['flock', '--shared', '3'], { fds: [held] });
+    await expect(launchShim({ directory, argv: ['/no/such/program'], held })).rejects.toThrow(/No such file/);
+    closeSync(held);
+    expect(await isLocked()).toBe(false);
   });
 });
 

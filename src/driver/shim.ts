@@ -37,6 +37,8 @@ export interface ShimLaunch {
   fds?: readonly number[];
   /** A port whose frames the program gets through one more descriptor, behind `fds`. */
   packet?: NetworkPort | undefined;
+  /** Open descriptor of a lock, which the shim keeps as long as its program runs. The program does not get it. */
+  held?: number | undefined;
   /** Memory that the program gets through one more descriptor, behind that, and this process by openShimMemory(). */
   memoryBytes?: number | undefined;
   /** Host CPUs of the shim, and of its program until that chooses others; undefined = those of this process. */
@@ -70,6 +72,8 @@ export function launchShim(launch: ShimLaunch): Promise<{ pid: number }> {
   if (launch.logBytes !== undefined) options.push('--log-bytes', String(launch.logBytes));
   if (launch.cpus !== undefined && launch.cpus.length > 0) options.push('--cpus', launch.cpus.join(','));
   if (fds.length > 0) options.push('--fds', fds.map((_, index) => FIRST_PASSED_FD + index).join(','));
+  const held = launch.held === undefined ? [] : [launch.held];
+  if (held.length > 0) options.push('--hold', String(FIRST_PASSED_FD + fds.length));
   for (const path of launch.joins ?? []) options.push('--join', path);
   const { packet } = launch;
   if (packet) options.push('--packet', [packet.namespace, packet.interface, packet.peer].join(','));
@@ -79,7 +83,7 @@ export function launchShim(launch: ShimLaunch): Promise<{ pid: number }> {
     if (launch.signal?.aborted) return reject(launch.signal.reason);
     const shim = withOpenUmask(() =>
       spawn(program, [...options, '--', ...launch.argv], {
-        stdio: ['ignore', 'pipe', 'pipe', 'ignore', 'ignore', ...fds],
+        stdio: ['ignore', 'pipe', 'pipe', 'ignore', 'ignore', ...fds, ...held],
         detached: true,
         // A jail shows it, as /proc/1/environ.
         env: launch.env ?? {},

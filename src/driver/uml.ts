@@ -227,6 +227,7 @@ export class UmlDriver implements Driver {
           joins: limits.joins,
           fds,
           packet: spec.network?.port,
+          held: spec.rootLease,
           memoryBytes: lineMemoryBytes(UML_SLOTS),
           cpus: spec.housekeepingCpus,
         }));

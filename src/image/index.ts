@@ -1,4 +1,4 @@
 /** Kernel images and root file systems: what guests boot from. */
 export type { KernelImage, ModulePurpose } from './image.ts';
-export { prepareRoot } from './rootfs.ts';
+export { prepareRoot, type RootOptions } from './rootfs.ts';
 export { defaultImage, ImageStore, type ImageStoreOptions, type ImageSummary } from './store.ts';

@@ -1,19 +1,17 @@
 /**
  * Keeps the roots in the cache from filling the disk. Each can be made again from its archive, so that any may go but those
- * that somebody uses: a running kernel shows them among its mounts, and who was only just given one is about to start.
+ * that somebody has a lease of (root-lease.ts).
  */
 import { readdirSync, statSync, utimesSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { roomAt, type SpaceOf, spaceOf } from '../sys/free-space.ts';
-import { mounts } from './root-trees.ts';
+import { whileUnleased } from './root-lease.ts';
 
 const IMAGE = /^[0-9a-f]{64}\.squashfs$/;
 const PARTIAL = /^[0-9a-f]{64}\.partial$/;
 /** Of the file system: all roots together. */
 const MOST_SHARE = 1 / 4;
-/** Longer than anybody takes from being given a root to having it mounted. */
-const RECENT_MS = 10 * 60_000;
 /** Longer than anybody packs. */
 const ABANDONED_MS = 2 * 60 * 60_000;
 
@@ -46,11 +44,9 @@ export async function makeRoom(store: string, need: number, space: SpaceOf = spa
   let total = images.reduce((sum, { bytes }) => sum + bytes, 0);
   const isOver = () => total + need > most || roomAt(store, space) < need;
   if (!isOver()) return;
-  const mounted = mounts();
-  for (const { name, bytes, at } of images) {
+  for (const { name, bytes } of images) {
     if (!isOver()) return;
-    if (now - at < RECENT_MS || mounted.some((text) => text.includes(name))) continue;
-    await rm(join(store, name), { force: true });
-    total -= bytes;
+    const remove = () => rm(join(store, name), { force: true });
+    if (await whileUnleased(store, name.slice(0, -'.squashfs'.length), remove)) total -= bytes;
   }
 }

@@ -1,6 +1,7 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
+  closeSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -13,13 +14,16 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { type Header, pack } from 'tar-stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { nativeProgram } from '../../test/native.ts';
 import { run } from '../sys/process.ts';
-import { detectRoot, prepareRoot } from './rootfs.ts';
+import { makeRoom } from './root-cache.ts';
+import { takeLease, whileUnleased } from './root-lease.ts';
+import { removeTrees } from './root-trees.ts';
+import { detectRoot, prepareRoot, type RootOptions } from './rootfs.ts';
 
 let directory: string;
 let cache: string;
@@ -65,7 +69,7 @@ async function bomb(): Promise<Buffer> {
 /** Images, finished or not, in the cache. */
 function left(): string[] {
   return (existsSync(join(cache, 'rootfs')) ? readdirSync(join(cache, 'rootfs')) : []).filter(
-    (name) => !['known', 'locks'].includes(name),
+    (name) => !['known', 'leases', 'locks'].includes(name),
   );
 }
 
@@ -140,28 +144,21 @@ describe('prepareRoot', () => {
     expect(files.map(({ name }) => name.replace(/[0-9a-f]{64}/, 'HASH')).sort()).toEqual([
       'HASH',
       'HASH',
+      'HASH',
       'HASH.squashfs',
     ]);
   });
 
-  it('removes what earlier versions unpacked, but for the root of a kernel that runs', async () => {
+  it('removes what earlier versions unpacked once the host has booted anew: a kernel may still use it', async () => {
     const store = join(cache, 'rootfs');
-    const [unused, partial] = ['a'.repeat(64), `${'b'.repeat(64)}.partial`];
-    for (const name of [unused, partial]) mkdirSync(join(store, name, 'bin'), { recursive: true });
-    const used = 'c'.repeat(64);
-    mkdirSync(join(store, used, 'bin'), { recursive: true });
-    const bind = ['--unshare-user-try', '--ro-bind', '/', '/', '--bind', join(store, used), '/mnt'];
-    const kernel = spawn('bwrap', [...bind, '--die-with-parent', 'sh', '-c', 'echo up; read line'], {
-      stdio: ['pipe', 'pipe', 'inherit'],
-    });
-    try {
-      await once(kernel.stdout!, 'data');
-      await prepareRoot(file('root', await tar(SAMPLE)), { cache });
-      expect(readdirSync(store).filter((name) => /^[abc]{64}/.test(name))).toEqual([used]);
-    } finally {
-      kernel.stdin!.end();
-      await once(kernel, 'exit');
-    }
+    const [tree, partial] = ['a'.repeat(64), `${'b'.repeat(64)}.partial`];
+    for (const name of [tree, partial]) mkdirSync(join(store, name, 'bin'), { recursive: true });
+    const trees = () => readdirSync(store).filter((name) => /^[ab]{64}/.test(name));
+    await prepareRoot(file('root', await tar(SAMPLE)), { cache });
+    await removeTrees(store);
+    expect(trees()).toEqual([tree, partial]);
+    await removeTrees(store, 'another boot');
+    expect(left()).toEqual([expect.stringMatching(/^[0-9a-f]{64}\.squashfs$/)]);
   });
 
   it('is refused where the disk has no room for it', async () => {
@@ -177,37 +174,105 @@ describe('prepareRoot', () => {
     expect(left()).toEqual([]);
   });
 
+  /** In the cache since long ago: enough of it to be over the bound of `room`. */
+  const oldImage = (letter: string, hours: number) => {
+    const path = join(cache, 'rootfs', `${letter.repeat(64)}.squashfs`);
+    mkdirSync(join(cache, 'rootfs'), { recursive: true });
+    writeFileSync(path, Buffer.alloc(2 ** 20, 1));
+    utimesSync(path, 0, Date.now() / 1000 - hours * 3600);
+    return path;
+  };
+  const room = { space: () => ({ free: 2 ** 40, size: 10 * 2 ** 20 }) };
+  const pathOf = async (archive: string, options: RootOptions) =>
+    ((await prepareRoot(archive, { cache, ...options })) as { path: string }).path;
+
   it('evicts the roots that were given longest ago and that nobody uses, and makes them again', async () => {
-    const { path: first } = (await prepareRoot(file('root', await tar(SAMPLE)), { cache })) as { path: string };
+    const first = await pathOf(file('root', await tar(SAMPLE)), {});
     const store = join(cache, 'rootfs');
-    const old = (name: string, hours: number) => {
-      const path = join(store, name);
-      if (!existsSync(path)) writeFileSync(path, Buffer.alloc(2 ** 20, 1));
-      utimesSync(path, 0, Date.now() / 1000 - hours * 3600);
-      return path;
-    };
-    const [used, older, newer] = ['a', 'b', 'c'].map((letter, index) =>
-      old(`${letter.repeat(64)}.squashfs`, 9 - index),
-    );
-    const [partial, packing] = [old(`${'d'.repeat(64)}.partial`, 3), old(`${'e'.repeat(64)}.partial`, 0)];
-    old(basename(first), 20);
-    const bind = ['--unshare-user-try', '--ro-bind', '/', '/', '--ro-bind', used!, used!];
-    const kernel = spawn('bwrap', [...bind, '--die-with-parent', 'sh', '-c', 'echo up; read line'], {
-      stdio: ['pipe', 'pipe', 'inherit'],
-    });
+    const old = Date.now() / 1000 - 20 * 3600;
+    utimesSync(first, 0, old);
+    const [used, older, newer] = ['a', 'b', 'c'].map((letter, index) => oldImage(letter, 9 - index));
+    const [partial, packing] = ['d', 'e'].map((letter) => join(store, `${letter.repeat(64)}.partial`));
+    for (const path of [partial!, packing!]) writeFileSync(path, '');
+    utimesSync(partial!, 0, old);
+    const lease = await takeLease(store, 'a'.repeat(64));
     try {
-      await once(kernel.stdout!, 'data');
-      const room = { cache, space: () => ({ free: 2 ** 40, size: 10 * 2 ** 20 }) };
-      const { path: second } = (await prepareRoot(file('other', await tar(SAMPLE.slice(0, 5))), room)) as {
-        path: string;
-      };
+      const second = await pathOf(file('other', await tar(SAMPLE.slice(0, 5))), room);
       const at = [used, older, newer, packing, first, second, partial].map((path) => existsSync(path!));
       expect(at).toEqual([true, false, true, true, false, true, false]);
       expect(await prepareRoot(join(directory, 'root'), { cache })).toEqual({ kind: 'squashfs', path: first });
       expect(existsSync(first)).toBe(true);
     } finally {
-      kernel.stdin!.end();
-      await once(kernel, 'exit');
+      closeSync(lease);
+    }
+  });
+
+  it('evicts none that was given, however long ago, until who holds it lets go', async () => {
+    const held: number[] = [];
+    const path = file('root', await tar(SAMPLE));
+    const given = await pathOf(path, { hold: (lease) => held.push(lease) });
+    const again = await pathOf(path, { hold: (lease) => held.push(lease) });
+    expect([again, held.length]).toEqual([given, 2]);
+    for (const letter of ['b', 'c', 'd']) oldImage(letter, 0);
+    const isEvicted = async () => {
+      utimesSync(given, 0, 0);
+      await makeRoom(join(cache, 'rootfs'), 2 ** 30, room.space);
+      return !existsSync(given);
+    };
+    expect(await isEvicted()).toBe(false);
+    closeSync(held.pop()!);
+    expect(await isEvicted()).toBe(false);
+    closeSync(held.pop()!);
+    expect(await isEvicted()).toBe(true);
+  });
+
+  it('evicts none that is given once it was looked at', async () => {
+    const [other, given] = [oldImage('b', 9), oldImage('c', 8)];
+    const lease = await takeLease(join(cache, 'rootfs'), 'c'.repeat(64));
+    await run(['flock', '--unlock', '3'], { fds: [lease] });
+    try {
+      // All images and their times are known when it asks for the space.
+      await makeRoom(join(cache, 'rootfs'), 2 ** 30, () => {
+        spawnSync('flock', ['--shared', '3'], { stdio: ['ignore', 'ignore', 'ignore', lease] });
+        return room.space();
+      });
+      expect([other, given].map((path) => existsSync(path))).toEqual([false, true]);
+    } finally {
+      closeSync(lease);
+    }
+  });
+
+  it('leaves no lease where a root could not be made, nor when its holder was killed', async () => {
+    const store = join(cache, 'rootfs');
+    const bytes = await tar([{ name: 'manifest.json', body: '[]' }]);
+    await expect(prepareRoot(file('root.tar', bytes), { cache })).rejects.toMatchObject({ code: 'invalid' });
+    const [hash] = readdirSync(join(store, 'leases'));
+    const isFree = () => whileUnleased(store, hash!, async () => {});
+    expect(await isFree()).toBe(true);
+    const lease = await takeLease(store, hash!);
+    const holder = spawn('sleep', ['1000'], { stdio: ['ignore', 'ignore', 'ignore', lease] });
+    const ended = once(holder, 'exit');
+    closeSync(lease);
+    expect(await isFree()).toBe(false);
+    holder.kill('SIGKILL');
+    await ended;
+    expect(await isFree()).toBe(true);
+  });
+
+  // A mount of that name in a namespace of his own once kept an image for any user, and looking for it read all of /proc.
+  it('takes no notice of what other processes mount', async () => {
+    const image = oldImage('a', 9);
+    const bind = ['--unshare-user-try', '--ro-bind', '/', '/', '--ro-bind', image, image];
+    const stranger = spawn('bwrap', [...bind, '--die-with-parent', 'sh', '-c', 'echo up; read line'], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    try {
+      await once(stranger.stdout!, 'data');
+      await makeRoom(join(cache, 'rootfs'), 2 ** 30, room.space);
+      expect(existsSync(image)).toBe(false);
+    } finally {
+      stranger.stdin!.end();
+      await once(stranger, 'exit');
     }
   });
 

@@ -11,6 +11,7 @@ import { openRegular, readPieces } from '../sys/read-at.ts';
 import { formatBytes } from '../sys/units.ts';
 import { withLock } from './lock.ts';
 import { makeRoom, noteGiven } from './root-cache.ts';
+import { takeLease } from './root-lease.ts';
 import { type Packing, packRoot, ROOT_BOUNDS, type RootBounds } from './root-pack.ts';
 import { removeTrees } from './root-trees.ts';
 import { isTarHeader, type TarMeter } from './tar-meter.ts';
@@ -28,6 +29,11 @@ export interface RootOptions {
   space?: SpaceOf;
   /** Default: ROOT_BOUNDS. */
   bounds?: Partial<RootBounds>;
+  /**
+   * Gets an open descriptor when the root is an image of the cache: that stays there until it is closed, and every copy of it
+   * that a process inherited. The caller closes it, even when this rejects. Default: the image may go at any time.
+   */
+  hold?: (lease: number) => void;
   /** What was given once: what is opened has to be that, and no link, whatever happens to the path meanwhile. */
   seen?: Source;
 }
@@ -118,10 +124,10 @@ async function packOnce(
   archive: number,
   path: string,
   given: string,
-  packing: Packing,
+  format: Packing,
   options: RootOptions,
 ): Promise<string> {
-  const { progress, signal, space } = options;
+  const { signal, hold } = options;
   const bounds = { ...ROOT_BOUNDS, ...options.bounds };
   const status = fstatSync(archive);
   if (status.size > bounds.archiveBytes) throw new RangeError(`it is larger than ${formatBytes(bounds.archiveBytes)}`);
@@ -130,6 +136,30 @@ async function packOnce(
   // One that an earlier version made may be open to all, with set-uid programs of an archive below it.
   chmodSync(store, 0o700);
   const hash = await contentHash(archive, path, store, status, signal);
+  // Before anybody is told of it: from now on nobody evicts it.
+  const lease = await takeLease(store, hash, signal);
+  hold?.(lease);
+  try {
+    const packing: PackRequest = { archive, given, format, store, hash, bytes: status.size, bounds };
+    return await findOrPack(packing, options);
+  } finally {
+    if (hold === undefined) closeSync(lease);
+  }
+}
+
+interface PackRequest {
+  archive: number;
+  given: string;
+  format: Packing;
+  store: string;
+  hash: string;
+  /** Of the archive. */
+  bytes: number;
+  bounds: RootBounds;
+}
+
+async function findOrPack(request: PackRequest, { progress, signal, space }: RootOptions): Promise<string> {
+  const { archive, given, format: packing, store, hash, bytes, bounds } = request;
   const target = join(store, `${hash}.squashfs`);
   if (noteGiven(target)) return target;
   const pack = async () => {
@@ -139,8 +169,8 @@ async function packOnce(
     await rm(partial, { recursive: true, force: true });
     await removeTrees(store);
     // It is not compressed: never smaller than what was given, but for what is in there twice.
-    await makeRoom(store, status.size, space);
-    checkRoom(store, status.size, given, space);
+    await makeRoom(store, bytes, space);
+    checkRoom(store, bytes, given, space);
     progress?.(`unpacking ${given}`);
     const meter = await packRoot({ archive, packing, subject: given, hash, target: partial, bounds, space, signal });
     try {

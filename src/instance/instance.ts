@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { closeSync } from 'node:fs';
 import type { Duplex } from 'node:stream';
 import type { Driver, Kernel, KernelExit, LaunchSpec, RealPlacement, SharedRegion } from '../driver/index.ts';
 import type { ExecRequest, GuestExit, GuestLink, GuestProcess } from '../guest/index.ts';
@@ -29,11 +30,15 @@ export interface InstanceEnvironment {
   clock: Clock;
   driver: Driver;
   log: WorkloadLog;
-  /** Makes the launch directory anew and gives all a driver needs, and what of it is kept in the record. */
+  /**
+   * Makes the launch directory anew and gives all a driver needs, and what of it is kept in the record. `hold` gets an open
+   * descriptor, LaunchSpec's `rootLease`, which the caller closes.
+   */
   prepareLaunch(
     record: InstanceRecord,
     signal: AbortSignal,
     progress: (text: string) => void,
+    hold: (lease: number) => void,
   ): Promise<{ launch: LaunchSpec; kept: Pick<InstanceRecord, 'identity' | 'sources'> }>;
   /** A kernel is ready, started with `regions` of shared memory or found again. */
   kernelUp(kernel: Kernel, regions: readonly SharedRegion[], adopted: boolean): void;
@@ -461,12 +466,16 @@ export class Instance {
       workingDirectory: null,
       startedAt: new Date(begun).toISOString(),
     };
+    let rootLease: number | undefined;
+    const hold = (lease: number) => {
+      rootLease = lease;
+    };
     try {
-      const { launch, kept } = await this.#environment.prepareLaunch(this.#record, signal, progress);
+      const { launch, kept } = await this.#environment.prepareLaunch(this.#record, signal, progress, hold);
       this.#record = { ...this.#record, ...kept, launch, imageDigest: launch.image.digest };
       this.#environment.save(this.#record);
       signal.throwIfAborted();
-      const kernel = await this.driver.start(launch, signal, progress);
+      const kernel = await this.driver.start({ ...launch, rootLease }, signal, progress);
       if (this.#detached) return void (await kernel.kill());
       run.kernel = kernel;
       this.#ready(run, kernel, begun);
@@ -474,6 +483,7 @@ export class Instance {
       if (!signal.aborted) this.#environment.complain(`starting ${this.name}`, error);
       this.#kernelEnded(run, exitOfFailedStart(asPolykernelError(error, `starting ${this.name}`), this.#now()));
     } finally {
+      if (rootLease !== undefined) closeSync(rootLease);
       resolve();
     }
   }

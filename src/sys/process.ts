@@ -19,6 +19,8 @@ export interface RunOptions {
   /** Besides toolEnvironment(). */
   env?: Readonly<Record<string, string | undefined>>;
   cwd?: string;
+  /** Open descriptors of this process; the program gets them as 3, 4, ... in this order. */
+  fds?: readonly number[];
   /** Most bytes kept of each output; the rest is read and dropped. Default: 4 MiB. */
   maxOutputBytes?: number;
 }
@@ -68,7 +70,7 @@ export function run(argv: readonly string[], options: RunOptions = {}): Promise<
     // detached: a process group of its own, so that killing it takes what it started along.
     const child = withOpenUmask(() =>
       spawn(program, args, {
-        stdio: [stdin, 'pipe', 'pipe'],
+        stdio: [stdin, 'pipe', 'pipe', ...(options.fds ?? [])],
         detached: true,
         env: toolEnvironment(options.env),
         cwd: options.cwd,

@@ -41,6 +41,7 @@ export const TOOL_PACKAGES: Readonly<Record<string, string>> = {
   'dpkg-deb': 'dpkg',
   tar: 'tar',
   prlimit: 'util-linux',
+  flock: 'util-linux',
   ip: 'iproute2',
   bridge: 'iproute2',
   nft: 'nftables',

@@ -1,14 +1,15 @@
 /** An archive as a root, on real kernels: what the guest sees of it is what the archive says. */
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { type Header, pack } from 'tar-stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { mounts } from '../../src/image/root-trees.ts';
+import { whileUnleased } from '../../src/image/root-lease.ts';
 import { cacheDirectory } from '../../src/sys/paths.ts';
-import { run, which } from '../../src/sys/process.ts';
-import { Sandbox } from '../pk.ts';
+import { processStartTime, run, which } from '../../src/sys/process.ts';
+import { Sandbox, until } from '../pk.ts';
 
 /** cap_net_raw, permitted and effective: struct vfs_cap_data of linux/capability.h, revision 2. */
 const NET_RAW = '\x01\0\0\x02\0\x20\0\0\0\0\0\0\0\0\0\0\0\0\0\0';
@@ -91,17 +92,25 @@ describe.each(['uml', 'qemu'])('a root from an archive on %s', (driver) => {
     ]);
   });
 
-  it('is seen to be in use while its kernel runs, so that it stays in the cache', async () => {
+  it('is seen to be in use while its kernel runs, whoever its daemon is, so that it stays in the cache', async () => {
     const name = `held-${driver}`;
     const root = ['--driver', driver, '--rootfs', archive];
+    const hash = createHash('sha256').update(readFileSync(archive)).digest('hex');
+    const store = join(cacheDirectory(), 'rootfs');
+    const isUnused = () => whileUnleased(store, hash, async () => {});
     await sandbox.ok('run', '-d', '--name', name, ...root, '--', '/bin/sh', '-c', 'exec busybox sleep 1000');
     try {
-      const images = readdirSync(join(cacheDirectory(), 'rootfs')).filter((each) => each.endsWith('.squashfs'));
-      const mounted = mounts();
-      expect(images.filter((image) => mounted.some((text) => text.includes(image)))).toHaveLength(1);
+      expect(await isUnused()).toBe(false);
+      const { pid } = await sandbox.json<{ pid: number }>('daemon', 'status');
+      process.kill(pid, 'SIGKILL');
+      await until('the daemon is gone', () => processStartTime(pid) === undefined);
+      expect(await isUnused()).toBe(false);
+      expect(await sandbox.json('inspect', name)).toMatchObject({ state: 'running' });
+      expect(await isUnused()).toBe(false);
     } finally {
       await sandbox.ok('rm', '-f', name);
     }
+    await until('nobody uses it', isUnused);
   });
 
   it('can be written, in its scratch layer', async () => {

@@ -19,7 +19,7 @@ export interface QemuLaunch {
     LaunchSpec,
     'id' | 'image' | 'root' | 'volumes' | 'identity' | 'placement' | 'housekeepingCpus' | 'hiddenPaths' | 'shownPaths'
   > &
-    Partial<Pick<LaunchSpec, 'homes' | 'regions'>>;
+    Partial<Pick<LaunchSpec, 'homes' | 'regions' | 'rootLease'>>;
   /** What this start needs in the jail besides QEMU and the kernel. */
   binds: readonly Bind[];
   env?: Readonly<Record<string, string>>;
@@ -85,6 +85,7 @@ export async function launchQemu(launch: QemuLaunch, signal: AbortSignal): Promi
     directory: launch.directory,
     argv,
     fds: launch.fds ?? [],
+    held: spec.rootLease,
     joins: limits.joins,
     cpus: spec.housekeepingCpus,
     env,
