@@ -37,6 +37,7 @@ function umlStreams(client: Client, progress: (text: string) => void): Promise<R
         value: rate(seen[way]),
         unit: 'MB/s',
         peer: 'cp through hostfs',
+        note: 'cp is one process; the stream passes a pipe, the agent, the daemon and a WebSocket, on the same CPUs',
         peerValue: rate(peerMs),
       });
     return [row('in', seen.copyIn), row('out', seen.copyOut)];
