@@ -38,23 +38,33 @@ export async function rawUml(image: KernelImage, cpu = 0): Promise<number> {
   );
 }
 
-export async function rawQemu(image: KernelImage, program: string): Promise<number> {
-  const directory = mkdtempSync(join(tmpdir(), 'pk-raw-'));
-  const server = createServer().listen(join(directory, 'control'));
-  await once(server, 'listening');
-  const words = qemuCommand({
+/** QEMU's command line with the control port on the socket `control` and the files of `share`, and without a monitor. */
+export async function rawQemuWords(
+  image: KernelImage,
+  program: string,
+  { control, share, memoryBytes }: { control: string; share: string; memoryBytes: number },
+): Promise<string[]> {
+  return qemuCommand({
     program,
     accelerator: 'tcg',
     tscKhz: await tscKhz(join(cacheDirectory(), 'host-clock.json')),
     cpus: 1,
-    memoryBytes: MEMORY_BYTES,
+    memoryBytes,
     start: 'boot',
     rootImage: false,
     hugePageBytes: null,
   })
     .map((word) => word.replace('/vmm/kernel', image.kernel).replace('/vmm/initramfs', image.initramfs))
-    .map((word) => (word.includes('id=ctl') ? `socket,id=ctl,path=${join(directory, 'control')}` : word))
-    .map((word) => (word.includes('id=mon,fd') ? 'null,id=mon' : word.replace('path=/export', `path=${directory}`)));
+    .map((word) => (word.includes('id=ctl') ? `socket,id=ctl,path=${control}` : word))
+    .map((word) => (word.includes('id=mon,fd') ? 'null,id=mon' : word.replace('path=/export', `path=${share}`)));
+}
+
+export async function rawQemu(image: KernelImage, program: string): Promise<number> {
+  const directory = mkdtempSync(join(tmpdir(), 'pk-raw-'));
+  const server = createServer().listen(join(directory, 'control'));
+  await once(server, 'listening');
+  const control = join(directory, 'control');
+  const words = await rawQemuWords(image, program, { control, share: directory, memoryBytes: MEMORY_BYTES });
   const connected = once(server, 'connection');
   try {
     return await untilHello(words, directory, ['ignore', 'ignore', 'inherit'], async (child) => {

@@ -54,6 +54,7 @@ enum {
     VERSION = 1, HEADER = 16, IN_PAYLOAD = 16384, OUT_PAYLOAD = 16384, MESSAGE = 256 * 1024, SESSIONS = 64,
     OLD_PAYLOAD = 4096, /* to a host that has not said that it is `wide` */
     IN_SIZE = 65536, TTY_WINDOW = 2048, TTY_PAYLOAD = 1024, PORT_WINDOW = 131072, /* of the line, towards the guest */
+    PIPE_BYTES = 262144, /* of standard streams: each time that one fills or runs dry, processes are switched */
     SLOT = 65536, SLOTS_MOST = 64, SLOT_LEAST = 1024, /* of shared memory; shorter pieces go in frames */
     STDIN_CREDIT = 131072, OUTPUT_CREDIT = 65536, WATCHES = 32, SNAPSHOT = 65536, STRINGS = 16384,
     OUT_DATA = 64 * 1024, OUT_SNAP = 128 * 1024, OUT_PARSE = 256 * 1024, OUT_SIZE = 320 * 1024,
@@ -90,7 +91,7 @@ struct session {
     u8 buffer[STDIN_CREDIT];
 };
 
-static struct session sessions[SESSIONS];
+static struct session sessions[SESSIONS], *sessions_end = sessions; /* behind the last that was ever used: each is far from the next */
 static u8 in[IN_SIZE], out[OUT_SIZE], message[MESSAGE], snapshot[SNAPSHOT];
 static u32 in_len, out_pos, out_len, message_len, message_session;
 static u8 message_type, message_bad; /* type 0: no split message is under way */
@@ -628,6 +629,7 @@ static struct session *session_new(u32 id) {
                    poweroff_stage ? "the guest is powering off" : "all sessions of the guest are in use");
         return NULL;
     }
+    if (s >= sessions_end) sessions_end = s + 1;
     memset(s, 0, offsetof(struct session, buffer));
     s->id = id, s->in = s->out[0] = s->out[1] = -1;
     kernel_log_read();
@@ -733,6 +735,7 @@ static int open_pipes(struct session *s, struct start *x) {
         if (pipe2(p, O_CLOEXEC)) return -1;
         x->fds[i] = p[i != 0];
         *(i ? &s->out[i - 1] : &s->in) = p[i == 0];
+        fcntl(p[0], F_SETPIPE_SZ, PIPE_BYTES); /* without it, it is only slower */
         if (fcntl(p[i == 0], F_SETFL, O_NONBLOCK)) return -1;
         if (fchown(x->fds[i], x->user->uid, x->user->gid)) return -1; /* so that it may open /dev/stdin and the like */
     }
@@ -851,6 +854,11 @@ static void session_feed(struct session *s) {
 
 static void session_stdin(struct session *s, const u8 *p, u32 n, u8 flags) {
     if (s->in_eof || s->ended) return;
+    while (!s->in_len && s->in >= 0 && n) { /* what the process takes at once is not copied; session_feed tells of errors */
+        ssize_t taken = write(s->in, p, n);
+        if (taken <= 0) break;
+        p += taken, n -= (u32)taken, s->freed += (u32)taken;
+    }
     if (s->in_pos && s->in_len + n > STDIN_CREDIT) {
         memmove(s->buffer, s->buffer + s->in_pos, s->in_len - s->in_pos);
         s->in_len -= s->in_pos, s->in_pos = 0;
@@ -954,10 +962,15 @@ static int others(int number) {
 static void reap(void) {
     int status;
     pid_t pid;
+<<<<<<< HEAD
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
         for (int i = 0; i < server_count; i++)
             if (servers[i] == pid) servers[i] = servers[--server_count];
         for (struct session *s = sessions; s < sessions + SESSIONS; s++)
+=======
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+        for (struct session *s = sessions; s < sessions_end; s++)
+>>>>>>> peer
             if (s->id && s->pid == pid && !s->ended) {
                 if (s->forgotten) kill(-pid, SIGKILL); /* the leader went: its grace is over */
                 int by_signal = WIFSIGNALED(status), value = by_signal ? WTERMSIG(status) : WEXITSTATUS(status);
@@ -1037,7 +1050,7 @@ static void hello(u32 nonce, u32 abilities, u32 unparsed) {
     u8 p[16 + sizeof sessions->killed];
     wide = abilities & WIDE, slots_in = slots_out = slots_taken = 0;
     line_base = line_read - unparsed, line_acked = 0, greeted = 1, message_type = 0, watch_due = 0;
-    for (struct session *s = sessions; s < sessions + SESSIONS; s++) {
+    for (struct session *s = sessions; s < sessions_end; s++) {
         if (!s->id || s->forgotten) continue;
         s->credit = 0;
         u32 length = wide && s->ended ? (u32)strlen(s->killed) : 0;
@@ -1046,7 +1059,7 @@ static void hello(u32 nonce, u32 abilities, u32 unparsed) {
         frame(G_SESSION, 0, s->id, p, 16 + length);
     }
     send_hello(nonce);
-    for (struct session *s = sessions; s < sessions + SESSIONS; s++) {
+    for (struct session *s = sessions; s < sessions_end; s++) {
         if (!s->id || s->forgotten || s->ended) continue;
         s->freed = 0;
         frame32(G_CREDIT, s->id, STDIN_CREDIT - (s->in_len - s->in_pos));
@@ -1136,6 +1149,8 @@ static void line_input(u64 now) {
     if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) line_rest = now + LINE_RETRY_MS;
     if (n <= 0) return;
     in_len += (u32)n, line_read += (u32)n;
+    /* A port gives a page at a time; a turn of the loop costs more than that. */
+    while (!line_tty && in_len < sizeof in && (n = read(line, in + in_len, sizeof in - in_len)) > 0) in_len += (u32)n, line_read += (u32)n;
     line_parse();
     u32 count = line_read - line_base;
     /* A wide line needs few acknowledgements: what is left open is far less than its window. */
@@ -1158,7 +1173,7 @@ static void unmount_all(void) {
 }
 
 static int output_waits(void) {
-    for (struct session *s = sessions; s < sessions + SESSIONS; s++)
+    for (struct session *s = sessions; s < sessions_end; s++)
         if (s->id && s->pid && !s->forgotten && !s->reported) return 1;
     return 0;
 }
@@ -1320,7 +1335,7 @@ static void loop(const sigset_t *while_waiting) {
         if (rests) soonest(&wake, line_rest);
         if (watch_due && out_used() < OUT_SNAP) soonest(&wake, watch_due);
         if (poweroff_stage) soonest(&wake, poweroff_due);
-        for (struct session *s = sessions; s < sessions + SESSIONS; s++) {
+        for (struct session *s = sessions; s < sessions_end; s++) {
             if (!s->id) continue;
             if (s->forgotten || (s->ended && s->pid && now < s->deadline && !s->reported)) soonest(&wake, s->deadline);
             if (s->in >= 0 && s->in_len) polls[count++] = (struct pollfd){.fd = s->in, .events = POLLOUT};
@@ -1334,7 +1349,7 @@ static void loop(const sigset_t *while_waiting) {
         if (child_ended) child_ended = 0, reap();
         if (polls[0].fd >= 0 && polls[0].revents & (POLLIN | POLLHUP | POLLERR)) line_input(now);
         else if (in_len && hears) line_parse(); /* left over from when there was no room for the answers */
-        for (struct session *s = sessions; s < sessions + SESSIONS; s++)
+        for (struct session *s = sessions; s < sessions_end; s++)
             if (s->id) session_turn(s, now);
         if (polls[1].fd >= 0 && polls[1].revents) bells_out();
         watch_turn(now);

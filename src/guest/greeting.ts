@@ -22,14 +22,14 @@ export class Greeting {
   readonly #random: () => number;
   readonly #send: (bytes: Buffer) => void;
   readonly #listed = new Map<number, { pid: number; exit: ReturnType<typeof exitOf> | undefined }>();
-  readonly #resyncBytes: number;
+  readonly #isPort: boolean;
   #nonce = 0;
   #tries = 0;
 
   /** `isPort`: a frame that an earlier connection left half-written may be long. */
   constructor(random: () => number, send: (bytes: Buffer) => void, isPort = false) {
     this.#random = random;
-    this.#resyncBytes = isPort ? WIDE_RESYNC_BYTES : RESYNC_BYTES;
+    this.#isPort = isPort;
     this.#send = send;
   }
 
@@ -43,13 +43,18 @@ export class Greeting {
     while (this.#nonce === 0);
     this.#listed.clear();
     const hello = Buffer.concat([u16(PROTOCOL_VERSION, HOST_IS_WIDE), u32(this.#nonce)]);
-    this.#send(Buffer.concat([Buffer.alloc(this.#resyncBytes), encodeFrame(ToGuest.hello, 0, hello)]));
+    this.#send(
+      Buffer.concat([
+        Buffer.alloc(this.#isPort ? WIDE_RESYNC_BYTES : RESYNC_BYTES),
+        encodeFrame(ToGuest.hello, 0, hello),
+      ]),
+    );
   }
 
   /** The guest's answer, once it has come. */
   receive(frame: Frame): GuestHello | undefined {
     if (frame.type === ToHost.session) this.#list(frame);
-    const hello = frame.type === ToHost.hello ? parseHello(frame.payload) : undefined;
+    const hello = frame.type === ToHost.hello ? parseHello(frame.payload, this.#isPort) : undefined;
     if (hello === undefined) return undefined;
     if (hello.nonce === 0 && this.#tries < MAX_GREETINGS) this.greet();
     return hello.nonce !== 0 && hello.nonce === this.#nonce ? hello : undefined;

@@ -43,8 +43,8 @@ export interface LineShape {
 /** Of agents that say nothing of it. */
 export const NARROW: LineShape = { payload: MAX_TO_GUEST, window: LINE_WINDOW, stdin: STDIN_CREDIT, slots: 0 };
 
-/** Undefined when it is none. */
-export function parseHello(payload: Buffer): GuestHello | undefined {
+/** Undefined when it is none. A serial line (not `isPort`) stops for ever if it gets more than NARROW, whatever the guest says. */
+export function parseHello(payload: Buffer, isPort: boolean): GuestHello | undefined {
   if (payload.length < 8) return undefined;
   const pairs = new Map(decodePairs(payload.subarray(8)));
   const release = (pairs.get('release') ?? '').replace(/[^\w.+~-]/g, '?').slice(0, 128);
@@ -60,7 +60,12 @@ export function parseHello(payload: Buffer): GuestHello | undefined {
     release,
     cpus: Number.isInteger(cpus) && cpus >= 1 && cpus <= 8192 ? cpus : 1,
     bootId: /^[0-9a-f-]{36}$/.test(bootId) ? bootId : undefined,
-    takes: { payload: within('payload'), window: within('window'), stdin: within('stdin'), slots: within('slots') },
+    takes: {
+      payload: isPort ? within('payload') : NARROW.payload,
+      window: isPort ? within('window') : NARROW.window,
+      stdin: within('stdin'),
+      slots: within('slots'),
+    },
   };
 }
 

@@ -20,6 +20,10 @@ export interface SessionOwner {
   onForget(): void;
   /** The guest is being told. */
   onTold(): void;
+  /** Whether it may have OUTPUT_CREDIT more on its way, because its output is read as it comes. */
+  lend(): boolean;
+  /** What was lent to it so many times is free again. */
+  onReturn(times: number): void;
 }
 
 /** How a guest process ended. `failed`: it never started (`value` is the errno) or the guest was lost (`value` is 0). */
@@ -36,6 +40,9 @@ const MAX_SIGNALS = 64;
 
 /** Output credit is given back in pieces of this size, to spare the narrow line towards the guest. */
 const CREDIT_STEP = 16_384;
+
+/** How often OUTPUT_CREDIT is lent to one session at most. */
+const MAX_LOANS = 3;
 
 /**
  * A process (or a file transfer) in the guest. INVARIANTS: no more bytes of stdin than it takes are on their way or in
@@ -78,6 +85,9 @@ export class GuestProcess implements LineSource {
   #outputAllowed = OUTPUT_CREDIT;
   #owed = 0;
   #buffered = 0;
+  /** Bytes of output that were read. */
+  #read = 0;
+  #loans = 0;
   #forgotten = false;
   #isToldForgotten = false;
 
@@ -239,7 +249,7 @@ export class GuestProcess implements LineSource {
   /** Grants what the buffers here have room for; after a connection reset. */
   grantOutput(): void {
     if (this.#exit !== undefined || this.#outputAllowed > 0) return;
-    const room = OUTPUT_CREDIT - this.#buffered;
+    const room = OUTPUT_CREDIT * (1 + this.#loans) - this.#buffered;
     if (room <= 0) return;
     this.#grant(room);
   }
@@ -257,15 +267,31 @@ export class GuestProcess implements LineSource {
     this.#closing = undefined;
     pending?.();
     closing?.();
+    this.#giveBack();
     this.#resolveExited(exit);
   }
 
   #consumed(bytes: number): void {
     this.#buffered -= bytes;
     this.#owed += bytes;
+    this.#read += bytes;
+    this.#giveBack();
+    if (this.#exit === undefined && this.#loans < MAX_LOANS && this.#read >= OUTPUT_CREDIT * (1 + this.#loans)) {
+      if (this.#owner.lend()) {
+        this.#loans += 1;
+        this.#owed += OUTPUT_CREDIT;
+      }
+    }
     if (this.#owed < CREDIT_STEP || this.#exit !== undefined) return;
     this.#grant(this.#owed);
     this.#owed = 0;
+  }
+
+  /** Only when nothing of it waits any more: what was lent bounds that. */
+  #giveBack(): void {
+    if (this.#exit === undefined || this.#buffered > 0 || this.#loans === 0) return;
+    this.#owner.onReturn(this.#loans);
+    this.#loans = 0;
   }
 
   #grant(bytes: number): void {
@@ -297,8 +323,8 @@ export class GuestProcess implements LineSource {
       return encodeFrame(ToGuest.resize, session, size);
     }
     if (this.#granted === 0) return undefined;
-    const granted = this.#granted;
-    this.#granted = 0;
+    const granted = Math.min(this.#granted, OUTPUT_CREDIT); // agents take no more at once
+    this.#granted -= granted;
     return encodeFrame(ToGuest.credit, session, u32(granted));
   }
 }

@@ -4,6 +4,9 @@ import type { GuestExit } from './process.ts';
 import { GuestProcess } from './process.ts';
 import { MAX_HELD } from './protocol.ts';
 
+/** How often OUTPUT_CREDIT is lent to all sessions of a guest together. */
+const MAX_LENT = 6;
+
 /** A session that an earlier manager left in the guest. */
 export interface FoundSession {
   session: number;
@@ -26,6 +29,7 @@ export class Sessions {
   /** Given up; the guest is still to be told. */
   readonly #leaving = new Set<number>();
   #isConnected = false;
+  #lent = 0;
 
   constructor(line: LineWriter, random: () => number) {
     this.#line = line;
@@ -104,6 +108,14 @@ export class Sessions {
         if (this.#isConnected && !withdraw()) this.#leaving.add(session);
       },
       onTold: () => void this.#leaving.delete(session),
+      lend: () => {
+        if (this.#lent >= MAX_LENT) return false;
+        this.#lent += 1;
+        return true;
+      },
+      onReturn: (times) => {
+        this.#lent -= times;
+      },
     });
     owner.set(session, process);
     return process;

@@ -186,6 +186,9 @@ describe.each(['uml', 'qemu'])('kernels of %s that da68c8d started', (driver) =>
     expect(await readdir(join(now.home, 'instances'))).toEqual([]);
     expect(await readdir(join(now.home, 'forwards'))).toEqual([]);
     const { pid } = await now.json<{ pid: number }>('daemon', 'status');
-    expect((await now.processes()).filter((each) => each !== pid)).toEqual([]);
+    // What was killed may need a moment to be gone.
+    await expect
+      .poll(async () => (await now.processes()).filter((each) => each !== pid), { timeout: 20_000 })
+      .toEqual([]);
   });
 });

@@ -55,7 +55,7 @@ const messages: Target = {
       const part = input.subarray(at, at + size);
       snapshots.push(assembler.push(part, (input[at - 1]! & 3) !== 0));
     }
-    return { pairs, hello: parseHello(input), snapshots };
+    return { pairs, hello: parseHello(input, input.length % 2 === 0), snapshots };
   },
 };
 

@@ -23,7 +23,7 @@ let complaint: unknown;
 const line = new LineWriter(() => {});
 const instance = {
   record: { spec: { env: {}, cwd: '/', user: '0', attached: false, tty: false }, machine: { exit: null } },
-  exec: () => new GuestProcess(1, line, { onForget() {}, onTold() {} }),
+  exec: () => new GuestProcess(1, line, { onForget() {}, onTold() {}, lend: () => false, onReturn() {} }),
   console: async () => new PassThrough(),
   settled: async () => {},
 };
