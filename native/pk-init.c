@@ -962,15 +962,10 @@ static int others(int number) {
 static void reap(void) {
     int status;
     pid_t pid;
-<<<<<<< HEAD
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
         for (int i = 0; i < server_count; i++)
             if (servers[i] == pid) servers[i] = servers[--server_count];
-        for (struct session *s = sessions; s < sessions + SESSIONS; s++)
-=======
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
         for (struct session *s = sessions; s < sessions_end; s++)
->>>>>>> peer
             if (s->id && s->pid == pid && !s->ended) {
                 if (s->forgotten) kill(-pid, SIGKILL); /* the leader went: its grace is over */
                 int by_signal = WIFSIGNALED(status), value = by_signal ? WTERMSIG(status) : WEXITSTATUS(status);

@@ -1,7 +1,6 @@
 import { existsSync, mkdirSync } from 'node:fs';
-import type { Driver, Driver, DriverName, DriverName, Kernel, Kernel, RootSource, RootSource, SharedRegion, SharedRegion, Source } from '../driver/index.ts';
-import type { KernelImage, RootOptions } from '../image/index.ts';
-import { defaultImage, type KernelImage } from '../image/index.ts';
+import type { Driver, DriverName, Kernel, RootSource, SharedRegion } from '../driver/index.ts';
+import { defaultImage, type KernelImage, type RootOptions } from '../image/index.ts';
 import {
   acceptSources,
   CREATED,
