@@ -136,4 +136,27 @@ describe.runIf(process.getuid?.() === 0)('pk-forward', () => {
     // That was its share while all are busy.
     expect(await client('127.0.0.1').then(echoes, () => false)).toBe(false);
   }, 60_000);
+
+  it('makes no connection to the target for clients that are gone before it looks', async () => {
+    await ready();
+    let reached = 0;
+    server.on('connection', () => reached++);
+    const pid = Number.parseInt(readFileSync(join(directory, 'pid'), 'latin1'), 10);
+    process.kill(pid, 'SIGSTOP');
+    const gone = await many(500, '127.0.0.2');
+    for (const socket of gone) socket.resetAndDestroy();
+    await until('the kernel reset them', () => gone.every(({ closed }) => closed) && established('127.0.0.2') === 0);
+    const late = await client('127.0.0.3');
+    process.kill(pid, 'SIGCONT');
+    expect(await echoes(late)).toBe(true);
+    expect(reached).toBe(1);
+  });
+
+  /** The server's ends of connections of an address to the port. */
+  function established(from: string): number {
+    const hex = (text: string) => Buffer.from(text.split('.').map(Number).reverse()).toString('hex').toUpperCase();
+    const local = `${hex('127.0.0.1')}:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+    const lines = readFileSync('/proc/net/tcp', 'latin1').split('\n');
+    return lines.filter((line) => line.includes(` ${local} ${hex(from)}:`)).length;
+  }
 });

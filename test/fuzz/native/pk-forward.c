@@ -17,16 +17,17 @@ static void link_pair(int ends[2])
 /* One byte an act: which side, what, how much. Bytes of each direction count up, and must come in order. */
 static void transfer(const uint8_t *data, size_t size)
 {
-	struct pair *p = &pairs[0];
+	struct pair *p;
 	int ends[2][2];
 	uint8_t sent[2] = { 0, 0 }, came[2] = { 0, 0 }, bytes[4096];
 
-	for (int side = 0; side < 2; side++) {
+	forget_all();
+	for (int side = 0; side < 2; side++)
 		link_pair(ends[side]);
-		p->fd[side] = ends[side][1];
-		p->flow[side] = (struct flow){ .bytes = memory + (size_t)side * BUFFER_BYTES };
-	}
+	p = seat(ends[0][1], htonl(INADDR_LOOPBACK));
+	p->fd[1] = ends[1][1];
 	p->connecting = 1;
+	must(watch(p) == 0, "a pair is watched");
 	for (size_t at = 0; at < size; at++) {
 		int side = data[at] & 1;
 		ssize_t n = 1 + (data[at] >> 4) * 273;
@@ -47,7 +48,7 @@ static void transfer(const uint8_t *data, size_t size)
 		default: if (data[at] > 240) shutdown(ends[side][0], SHUT_RDWR);
 		}
 		if (p->fd[0] >= 0)
-			serve(p, side ? 0 : POLLIN, side || p->connecting ? POLLOUT : 0);
+			serve(p, side ? 0 : EPOLLIN, side || p->connecting ? EPOLLOUT : 0);
 		for (int way = 0; way < 2; way++)
 			must(p->flow[way].from <= p->flow[way].to && p->flow[way].to <= BUFFER_BYTES, "a buffer is not overrun");
 	}
@@ -61,8 +62,10 @@ static void one(const uint8_t *data, size_t size)
 	struct sockaddr_in at;
 	char text[64] = "", *port;
 
-	if (memory == NULL)
+	if (memory == NULL) {
 		memory = malloc(2 * BUFFER_BYTES);
+		poller = epoll_create1(EPOLL_CLOEXEC);
+	}
 	transfer(data, size);
 	memcpy(text, data, size < sizeof text ? size : sizeof text - 1);
 	port = strchr(text, ':');
