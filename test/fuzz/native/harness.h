@@ -70,7 +70,7 @@ static void confine(void)
 		ALLOW(SYS_recvmsg), ALLOW(SYS_shutdown), ALLOW(SYS_getsockopt), ALLOW(SYS_setsockopt), ALLOW(SYS_setitimer),
 		ALLOW(SYS_newfstatat), ALLOW(SYS_fstat), ALLOW(SYS_readlinkat), ALLOW(SYS_clock_gettime), ALLOW(SYS_uname),
 		ALLOW(SYS_sched_getaffinity), ALLOW(SYS_prlimit64), ALLOW(SYS_getrandom), ALLOW(SYS_dup), ALLOW(SYS_pwrite64),
-		ALLOW(SYS_ftruncate), ALLOW(SYS_memfd_create),
+		ALLOW(SYS_ftruncate), ALLOW(SYS_memfd_create), ALLOW(SYS_epoll_create1), ALLOW(SYS_epoll_ctl),
 #ifdef SYS_poll
 		ALLOW(SYS_poll), ALLOW(SYS_stat), ALLOW(SYS_readlink),
 #endif
