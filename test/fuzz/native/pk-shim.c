@@ -122,6 +122,6 @@ static void one(const uint8_t *data, size_t size)
 		static char *kept;
 		free(kept);
 		kept = text;
-		must(parse_list(text, passed) <= PASSED_MAX, "a list is bounded");
+		must(parse_list("--fds", text, passed, PASSED_MAX) <= PASSED_MAX, "a list is bounded");
 	}
 }
