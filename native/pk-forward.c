@@ -13,6 +13,8 @@
  *
  * The kernel's queue of those not yet taken knows no addresses, so it is emptied first and cheaply: whoever is gone again costs
  * nothing more, and the others' connections to the target are begun in turns, so many at once for each address.
+ *
+ * SIGURG says that the target is gone without a word, as a kernel that was killed: all connections to it are reset.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -84,6 +86,7 @@ static struct client clients[PAIRS], *hashed[PAIRS], *free_client;
 static uint64_t hash_key;
 static unsigned round_number;
 static int poller;
+static volatile sig_atomic_t is_target_gone;
 static int64_t now; /* nanoseconds; every new pair has one of its own */
 
 static _Noreturn void die(const char *what)
@@ -392,6 +395,20 @@ static void serve(struct pair *p, uint32_t client, uint32_t target)
 		drop_hard(p);
 }
 
+static void on_target_gone(int number)
+{
+	(void)number;
+	is_target_gone = 1;
+}
+
+static void reset_all(void)
+{
+	is_target_gone = 0;
+	for (struct pair *p = pairs; p < pairs + PAIRS; p++)
+		if (p->fd[0] >= 0)
+			drop_hard(p);
+}
+
 /* Every LOOK_MS. */
 static void look(const char *file)
 {
@@ -408,9 +425,13 @@ static _Noreturn void loop(int listener, const struct sockaddr_in *target, const
 	struct timespec time;
 	int64_t looked = 0;
 	int more = 1; /* there may be clients to take; negative: and a lack of files or memory */
+	sigset_t none;
+
+	sigemptyset(&none);
 
 	for (;;) {
-		int n = epoll_wait(poller, events, EVENTS_AT_ONCE, waiting_count > 0 || more > 0 ? 0 : more < 0 ? ACCEPT_AGAIN_MS : LOOK_MS);
+		int wait = waiting_count > 0 || more > 0 ? 0 : more < 0 ? ACCEPT_AGAIN_MS : LOOK_MS;
+		int n = epoll_pwait(poller, events, EVENTS_AT_ONCE, wait, &none);
 
 		clock_gettime(CLOCK_MONOTONIC, &time);
 		now = time.tv_sec * SECOND + time.tv_nsec;
@@ -418,6 +439,8 @@ static _Noreturn void loop(int listener, const struct sockaddr_in *target, const
 			looked = now;
 			look(file);
 		}
+		if (is_target_gone)
+			reset_all();
 		for (int i = 0; i < n; i++) {
 			uint32_t at = events[i].data.u32, told = events[i].events;
 
@@ -447,6 +470,8 @@ int main(int argc, char **argv)
 {
 	struct sockaddr_in here = { 0 }, target = { 0 };
 	struct epoll_event arrival = { .events = EPOLLIN | EPOLLET, .data.u32 = LISTENER };
+	struct sigaction gone = { .sa_handler = on_target_gone };
+	sigset_t told;
 	int listener, one = 1;
 
 	errno = EINVAL;
@@ -470,6 +495,11 @@ int main(int argc, char **argv)
 	poller = epoll_create1(EPOLL_CLOEXEC);
 	if (poller < 0 || epoll_ctl(poller, EPOLL_CTL_ADD, listener, &arrival) != 0)
 		die("epoll");
+	/* Taken while it waits, and at no other time. */
+	sigemptyset(&told);
+	sigaddset(&told, SIGURG);
+	if (sigprocmask(SIG_BLOCK, &told, NULL) != 0 || sigaction(SIGURG, &gone, NULL) != 0)
+		die("signals");
 	if (keep_begin(argv[1], -1) != 0)
 		die(argv[1]);
 	loop(listener, &target, argv[1]);

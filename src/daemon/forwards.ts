@@ -1,6 +1,7 @@
 /** Ports of the host that lead into the private network: a small process each (`pk-forward`), which outlives the daemon. */
 import { join } from 'node:path';
 import { endAllBut, endBackground, findBackground, startBackground } from '../core/background.ts';
+import { signalProcess } from '../core/process-id.ts';
 import type { PublishedPort } from '../instance/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
 
@@ -38,6 +39,12 @@ export class Forwards {
   /** Resolves when the process is gone, at once when there is none. */
   async end(hostAddress: string, hostPort: number): Promise<void> {
     await endBackground(this.#file(hostAddress, hostPort));
+  }
+
+  /** Its kernel has ended, which tells nobody: resets what is connected. New clients are reset until there is another. */
+  reset({ hostAddress, hostPort }: PublishedPort): void {
+    const found = findBackground(this.#file(hostAddress, hostPort));
+    if (found !== undefined) signalProcess(found, 'SIGURG');
   }
 
   /** Whether its process lives. */

@@ -168,6 +168,7 @@ export class Network {
     void kernel.exited.then(() => {
       if (this.#kernels.get(name) !== kernel) return;
       this.#kernels.delete(name);
+      for (const port of member.spec.publish) this.#forwards.reset(port);
       this.#changed();
     });
   }

@@ -18,6 +18,7 @@ import { Foreground } from './foreground.ts';
 import { type MachineEvent, type Step, transition } from './machine.ts';
 import { pump, type Watcher, type WorkloadLog } from './output.ts';
 import { hostPlacement, type InstanceRecord, statusOf } from './record.ts';
+import { ownersAfterRun } from './source.ts';
 import type { InstanceEvent, InstanceExit, InstanceState, InstanceStatus } from './spec.ts';
 
 /** Once the workload is over, how long other processes in the guest may take to end. */
@@ -371,6 +372,8 @@ export class Instance {
     if ('refused' in result) throw this.#conflict(result.refused);
     const changed = result.machine !== this.#record.machine;
     this.#record = { ...this.#record, machine: result.machine };
+    const { sources, spec } = this.#record;
+    if (event.type === 'kernel-ended' && sources !== null) this.#record.sources = ownersAfterRun(sources, spec.volumes);
     if (result.machine.state !== 'backoff') this.#record.restartAt = null;
     for (const step of result.steps) this.#carryOut(step);
     if (!changed) return;

@@ -12,7 +12,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { acceptSources, checkSource } from './source.ts';
+import { acceptSources, checkSource, ownersAfterRun } from './source.ts';
 
 let base: string;
 beforeEach(() => {
@@ -33,6 +33,18 @@ it('settles what a path stands for: its real place, owner and inode', async () =
   const { uid, ino } = statSync(join(base, 'data'), { bigint: true });
   expect(root).toBeNull();
   expect(volumes).toEqual([{ path: join(base, 'data'), uid: Number(uid), inode: String(ino) }]);
+});
+
+it('takes the owner of a writable volume after a run for its own, if it is still the same', async () => {
+  for (const name of ['data', 'other']) mkdirSync(join(base, name));
+  const { uid } = statSync(join(base, 'data'));
+  const sources = await acceptSources(given('host', [join(base, 'data'), join(base, 'other'), join(base, 'data')]));
+  // As if each had had another owner before.
+  const before = { ...sources, volumes: sources.volumes.map((source) => ({ ...source, uid: uid + 1 })) };
+  renameSync(join(base, 'other'), join(base, 'moved'));
+  symlinkSync('moved', join(base, 'other'));
+  const after = ownersAfterRun(before, [{ readOnly: false }, { readOnly: false }, { readOnly: true }]);
+  expect(after.volumes.map((source) => source.uid)).toEqual([uid, uid + 1, uid + 1]);
 });
 
 it('names the field of what is not there, and of what is neither file nor directory', async () => {

@@ -2,7 +2,7 @@
  * What a path of the host stood for when somebody gave it as a root or a volume. A guest may own a directory on the way
  * there, so that the path alone proves nothing at the next start: see pk-cell, which opens it.
  */
-import type { BigIntStats } from 'node:fs';
+import { type BigIntStats, lstatSync } from 'node:fs';
 import { realpath, stat } from 'node:fs/promises';
 import type { Source } from '../driver/index.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
@@ -71,6 +71,26 @@ const seen = (path: string, status: BigIntStats): Source => ({
   uid: Number(status.uid),
   inode: String(status.ino),
 });
+
+/**
+ * After a run: to whom its writable volumes belong now, where they are still what was given. A guest may give them away, as
+ * images of databases do; what happens while no kernel of the instance runs is somebody else's doing.
+ */
+export function ownersAfterRun(sources: Sources, volumes: readonly { readOnly: boolean }[]): Sources {
+  return {
+    ...sources,
+    volumes: sources.volumes.map((source, index) => {
+      if (volumes[index]?.readOnly !== false) return source;
+      try {
+        const status = lstatSync(source.path, { bigint: true });
+        return String(status.ino) === source.inode ? { ...source, uid: Number(status.uid) } : source;
+      } catch {
+        // Gone, or out of reach: the next start says so.
+        return source;
+      }
+    }),
+  };
+}
 
 /**
  * That the file of a root is still the one that was given, for one that is read here and not by pk-cell.

@@ -170,3 +170,16 @@ it('and so in the API, in a stack file, and of this machine', async () => {
   const ran = await sandbox.pk(['run', '--driver', 'uml', '-w', '/', '-u', name!, '--', 'sh', '-c', WHO]);
   expect(line(ran.stdout)).toMatch(new RegExp(`^${uid} ${gid} \\[.*\\] ${home}$`));
 });
+
+describe.runIf(isRoot).each(['uml', 'qemu'])('a volume that its guest gives away, on %s', (driver) => {
+  it('is its own at the next start, as databases want it', async () => {
+    const volume = mkdtempSync(join(base, 'given-'));
+    const options = ['--driver', driver, '--name', 'giver', '-w', '/', '-v', `${volume}:/data`];
+    await sandbox.ok('run', '-d', ...options, '--', 'sh', '-c', 'chown 1000 /data; echo given; exec sleep 1000');
+    await expect.poll(() => sandbox.ok('logs', 'giver'), { timeout: 60_000 }).toContain('given');
+    expect(statSync(volume).uid).toBe(1000);
+    await sandbox.ok('kill', 'giver');
+    await sandbox.ok('start', 'giver');
+    await sandbox.ok('rm', '-f', 'giver');
+  });
+});

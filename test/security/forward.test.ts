@@ -152,6 +152,16 @@ describe.runIf(process.getuid?.() === 0)('pk-forward', () => {
     expect(reached).toBe(1);
   });
 
+  it('resets what is connected when it is told that the target is gone, and serves the next', async () => {
+    await ready();
+    const [one, other] = [await client('127.0.0.2'), await client('127.0.0.3')];
+    expect(await echoes(one)).toBe(true);
+    const pid = Number.parseInt(readFileSync(join(directory, 'pid'), 'latin1'), 10);
+    process.kill(pid, 'SIGURG');
+    await until('they are reset', () => one.closed && other.closed);
+    expect(await echoes(await client('127.0.0.2'))).toBe(true);
+  });
+
   /** The server's ends of connections of an address to the port. */
   function established(from: string): number {
     const hex = (text: string) => Buffer.from(text.split('.').map(Number).reverse()).toString('hex').toUpperCase();
