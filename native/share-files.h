@@ -27,21 +27,40 @@
 static int mounts[MOUNTS];
 static const char *mount_source, mount_place[] = "/hostfs";
 
+static int mount_again(void)
+{
+	return mount("share", mount_place, "hostfs", MS_NODEV | MS_NOSUID | MS_NOEXEC | MS_NOATIME | MS_NOSYMFOLLOW, mount_source);
+}
+
 /* The root of a mount, made when first asked for. -1 with errno. */
 static int mount_root(int index)
 {
 	if (mounts[index] > 0)
 		return mounts[index];
-	if (mount("share", mount_place, "hostfs", MS_NODEV | MS_NOSUID | MS_NOEXEC | MS_NOATIME | MS_NOSYMFOLLOW, mount_source) != 0)
+	if (mount_again() != 0)
 		return -1;
 	mounts[index] = open(mount_place, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	umount2(mount_place, MNT_DETACH);
 	return mounts[index];
 }
 
+/* Of the directory that is served: hostfs asks the host about its own root when it is mounted, and never again. */
+static int look_at_root(struct stat *st)
+{
+	int error = mount_again() == 0 ? 0 : errno;
+
+	if (error == 0) {
+		error = lstat(mount_place, st) == 0 ? 0 : errno;
+		umount2(mount_place, MNT_DETACH);
+	}
+	return error;
+}
+
 /* Fresh from the host. 0 or an errno. */
 static int look(const char *path, struct stat *st)
 {
+	if (strcmp(path, ".") == 0)
+		return look_at_root(st);
 	return fstatat(mounts[NAMES], path, st, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : errno;
 }
 

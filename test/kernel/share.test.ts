@@ -1,5 +1,5 @@
 /** pk-share, which serves the writable volumes of User Mode Linux from within the guest: how it lasts and ends. */
-import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -68,6 +68,23 @@ describe.runIf(process.getuid?.() === 0)('pk-share', () => {
     expect(readFileSync(join(directory, 'end'), 'utf8')).toBe('end\n');
     const [row] = await sandbox.json<{ exit: { reason: string } }[]>('ps', '-a');
     expect(row?.exit.reason).toBe('stopped');
+  });
+
+  it('sees what the host makes of the directory itself: its owner, mode and links', async () => {
+    const own = mkdtempSync(join(directory, 'own-'));
+    const options = ['--driver', 'uml', '-u', '1000', '-w', '/', '-v', `${own}:/d`];
+    await sandbox.ok('run', '-d', '--name', 'own', ...options, '--', 'sleep', '1000');
+    const seen = () => sandbox.ok('exec', 'own', '--', 'stat', '-c', '%u %a %h', '/d');
+    expect(await seen()).toBe('0 700 2\n');
+    chownSync(own, 1000, 1000);
+    mkdirSync(join(own, 'made'));
+    await until('the guest sees it', async () => (await seen()) === '1000 700 3\n');
+    await sandbox.ok('exec', 'own', '--', 'mkdir', '/d/another');
+    await until('and its own', async () => (await seen()) === '1000 700 4\n');
+    chmodSync(own, 0o500);
+    await until('others are kept out', async () => (await seen()) === '1000 500 4\n');
+    expect((await sandbox.pk(['exec', '-u', '1234', 'own', '--', 'ls', '/d'])).stderr).toContain('Permission denied');
+    await sandbox.ok('rm', '-f', 'own');
   });
 
   it('forgets files that the kernel has forgotten', async () => {
