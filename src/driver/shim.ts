@@ -214,9 +214,14 @@ export async function askShim(directory: string, line: string, deadlineMs = 6000
 
 /**
  * Sends a line to who serves the program's monitor, and gives the line that comes back. Rejects as askShim() does, and with
- * `internal` when the line is closed first.
+ * `internal` when the line is closed first. A line that `isLate` is the answer to an earlier one, whose asker has given up.
  */
-export async function askMonitor(directory: string, line: string, deadlineMs = 6000): Promise<string> {
+export async function askMonitor(
+  directory: string,
+  line: string,
+  isLate: (answer: string) => boolean = () => false,
+  deadlineMs = 6000,
+): Promise<string> {
   const socket = await connectShim(directory, 'monitor');
   return await new Promise((resolve, reject) => {
     let text = '';
@@ -231,6 +236,8 @@ export async function askMonitor(directory: string, line: string, deadlineMs = 6
     socket.setEncoding('utf8');
     socket.on('data', (chunk: string) => {
       if (text.length <= MAX_REPLY) text += chunk.slice(0, MAX_REPLY + 1);
+      while (text.includes('\n') && isLate(text.slice(0, text.indexOf('\n'))))
+        text = text.slice(text.indexOf('\n') + 1);
       if (text.includes('\n')) finish(undefined);
       else if (text.length > MAX_REPLY) fail('the answer is too long');
     });

@@ -150,12 +150,15 @@ class UmlKernel extends ShimKernel {
     const isOld = existsSync(join(this.directory, 'reply'));
     const answer = isOld
       ? await askShim(this.directory, `mconsole ${UML_MCONSOLE} ${command}`)
-      : await askMonitor(this.directory, command);
-    if (/^ok\b/.test(answer)) return;
+      : await askMonitor(this.directory, command, (line) => command === 'go' && STOPPED.test(line));
+    if (/^ok\b/.test(answer) || (command === 'stop' && STOPPED.test(answer))) return;
     const reason = answer.replace(/^error /, '').trim() || 'the kernel ended meanwhile';
     throw new PolykernelError('internal', `the management console refused "${command}": ${reason}`);
   }
 }
+
+/** The answers to `stop`: the second where an earlier one, nobody waited for it, was heard after all. */
+const STOPPED = /^(?:ok stopped|error Already stopped)/;
 
 export interface UmlDriverOptions {
   /** Keeps what was measured about kernels. */
