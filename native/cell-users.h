@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,53 +21,79 @@ struct range {
 
 #define NO_SETUID_FIXUP 4 /* linux/securebits.h: SECBIT_NO_SETUID_FIXUP */
 
-/*
- * The host kernel counts what is used in a user namespace (inotify instances, timers, queued signals, processes) for who made
- * it, too: so a guest's is made by the guest's root, with our rights, or root of the host would lack what guests use up.
- */
-static int make_user_namespace(unsigned long uid, unsigned long gid)
+static pid_t keeper; /* The one process in a namespace that mapping_namespace() made, until it is let go. */
+
+static void act_as(unsigned long uid, unsigned long gid)
 {
-	return prctl(PR_SET_SECUREBITS, NO_SETUID_FIXUP, 0, 0, 0) != 0 || setresgid((gid_t)gid, (gid_t)gid, (gid_t)gid) != 0 ||
-	       setresuid((uid_t)uid, (uid_t)uid, (uid_t)uid) != 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || unshare(CLONE_NEWUSER) != 0
-	       ? -1 : 0;
+	if (setresgid((gid_t)-1, (gid_t)gid, (gid_t)-1) != 0 || setresuid((uid_t)-1, (uid_t)uid, (uid_t)-1) != 0)
+		fail("acting as user %lu", uid);
 }
 
-/* A user namespace that nobody is in, with one range of ids for users and one for groups. */
-static int mapping_namespace(struct range uids, struct range gids)
+/*
+ * fork(), with the child in a new user namespace. The host kernel counts what is used in one (inotify instances, timers,
+ * queued signals, processes) for who made it, too: so a guest's is made by the guest's root, with our rights, or root of the
+ * host would lack what guests use up.
+ */
+static pid_t fork_into_namespace(unsigned long uid, unsigned long gid)
 {
-	char path[64], text[64], byte = 0;
-	int go[2], fd;
-	pid_t child;
+	pid_t self = getpid(), child;
+	int bits = prctl(PR_GET_SECUREBITS, 0, 0, 0, 0), error;
 
-	if (pipe2(go, O_CLOEXEC) != 0)
-		fail("pipe");
-	child = fork();
-	if (child < 0)
-		fail("fork");
+	if (bits < 0 || prctl(PR_SET_SECUREBITS, bits | NO_SETUID_FIXUP, 0, 0, 0) != 0)
+		fail("keeping rights");
+	act_as(uid, gid);
+	child = (pid_t)syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0);
+	error = errno;
 	if (child == 0) {
-		if (make_user_namespace(uids.outside, gids.outside) != 0)
-			byte = (char)errno;
-		(void)!write(go[1], &byte, 1);
+		/* It ends with us, who may have ended already. */
+		if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != self)
+			_exit(1);
 		for (;;)
 			pause();
 	}
-	if (read(go[0], &byte, 1) != 1 || byte != 0) {
-		errno = byte;
+	act_as(0, 0);
+	if (prctl(PR_SET_SECUREBITS, bits, 0, 0, 0) != 0)
+		fail("giving rights back");
+	errno = error;
+	return child;
+}
+
+static void write_range(pid_t pid, const char *map, struct range range)
+{
+	char path[64], text[64];
+
+	snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, map);
+	snprintf(text, sizeof text, "%lu %lu %lu\n", range.inside, range.outside, range.count);
+	write_text(path, text);
+}
+
+static void let_keeper_go(void)
+{
+	if (keeper > 0 && waitpid(keeper, NULL, 0) != keeper)
+		fail("waiting for the keeper of a user namespace");
+	keeper = 0;
+}
+
+/*
+ * A user namespace that nobody is in, with one range of ids for users and one for groups. Who kept it until it was open is
+ * waited for at the next call, or by let_keeper_go(): it never needs to have run, and CPUs may be busy.
+ */
+static int mapping_namespace(struct range uids, struct range gids)
+{
+	char path[64];
+	int fd;
+
+	let_keeper_go();
+	keeper = fork_into_namespace(uids.outside, gids.outside);
+	if (keeper < 0)
 		fail("making a user namespace");
-	}
-	close(go[0]), close(go[1]);
-	snprintf(path, sizeof path, "/proc/%d/uid_map", (int)child);
-	snprintf(text, sizeof text, "%lu %lu %lu\n", uids.inside, uids.outside, uids.count);
-	write_text(path, text);
-	snprintf(path, sizeof path, "/proc/%d/gid_map", (int)child);
-	snprintf(text, sizeof text, "%lu %lu %lu\n", gids.inside, gids.outside, gids.count);
-	write_text(path, text);
-	snprintf(path, sizeof path, "/proc/%d/ns/user", (int)child);
+	write_range(keeper, "uid_map", uids);
+	write_range(keeper, "gid_map", gids);
+	snprintf(path, sizeof path, "/proc/%d/ns/user", (int)keeper);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		fail("%s", path);
-	kill(child, SIGKILL);
-	waitpid(child, NULL, 0);
+	kill(keeper, SIGKILL);
 	return fd;
 }
 

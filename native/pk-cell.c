@@ -162,6 +162,7 @@ int main(int argc, char **argv)
 	}
 	if (guest >= 0 && dup2(guest, GUEST_FD) != GUEST_FD)
 		fail("the guest's user namespace");
+	let_keeper_go();
 	watch_self();
 	execv(argv[at + 1], argv + at + 1);
 	fail("%s", argv[at + 1]);

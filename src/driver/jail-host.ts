@@ -29,12 +29,27 @@ export function hostCovers(more: readonly string[] = []): Cover[] {
       // Not there.
     }
   }
-  const places = otherPlaces([...covers.keys()], parseMounts(readFileSync('/proc/self/mountinfo', 'utf8')));
-  for (const path of places) {
-    const kind = visibleKind(path);
-    if (kind !== undefined && !covers.has(path)) covers.set(path, { path, kind });
-  }
+  for (const cover of elsewhere([...covers.keys()])) if (!covers.has(cover.path)) covers.set(cover.path, cover);
   return [...covers.values()];
+}
+
+let lastElsewhere: { of: string; covers: Cover[] } | undefined;
+
+/**
+ * Where else `paths` are mounted, and the mounts of kernel interfaces: the same until a mount or a directory above one
+ * changes. What this user cannot reach he may reach later, so it is looked for each time.
+ */
+function elsewhere(paths: readonly string[]): Cover[] {
+  const mounts = readFileSync('/proc/self/mountinfo', 'utf8');
+  const of = [...paths, mounts].join('\0');
+  if (lastElsewhere?.of === of) return lastElsewhere.covers;
+  const places = otherPlaces(paths, parseMounts(mounts));
+  const covers = places.flatMap((path) => {
+    const kind = visibleKind(path);
+    return kind === undefined ? [] : [{ path, kind }];
+  });
+  lastElsewhere = covers.length === places.length ? { of, covers } : undefined;
+  return covers;
 }
 
 /** Polykernel's own directories: other kernels' secrets, in `homes` too, and the programs that all of them are started with. */

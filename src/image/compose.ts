@@ -20,11 +20,17 @@ function guestPath(name: string): string {
   return `${MODULE_DIRECTORY}/${name}.ko`;
 }
 
-/** Identifies our programs together with everything else that an initramfs without modules holds. */
+const fingerprints = new WeakMap<GuestPrograms, string>();
+
+/** Identifies our programs together with everything else that an initramfs without modules holds. Counted once for an object. */
 export function programsFingerprint(programs: GuestPrograms): string {
-  return createHash('sha256')
+  const known = fingerprints.get(programs);
+  if (known !== undefined) return known;
+  const fingerprint = createHash('sha256')
     .update(buildInitramfs(guestEntries(programs)))
     .digest('hex');
+  fingerprints.set(programs, fingerprint);
+  return fingerprint;
 }
 
 /** Composed initramfs files, named by the digest of the whole image. */

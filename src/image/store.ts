@@ -16,11 +16,12 @@ import type { GuestPrograms } from '../guest/index.ts';
 import { Apt } from '../sys/apt.ts';
 import { closest } from '../sys/closest.ts';
 import { PolykernelError } from '../sys/errors.ts';
-import { cacheDirectory, nativeBinary } from '../sys/paths.ts';
+import { cacheDirectory } from '../sys/paths.ts';
 import { ingestApart } from './apart.ts';
 import { BlobStore, commitFile } from './blobs.ts';
 import { InitramfsCache, modulePaths, programsFingerprint } from './compose.ts';
 import { fetchKernel, type KernelSource, KNOWN_IMAGES } from './debian.ts';
+import { guestProgramsReader } from './guest-programs.ts';
 import type { KernelImage } from './image.ts';
 import { withLock } from './lock.ts';
 import { blobsOf, imageDigest, isImageName, type Manifest, parseManifest } from './manifest.ts';
@@ -68,7 +69,7 @@ export class ImageStore {
     this.#blobs = new BlobStore(this.#directory);
     this.#initramfs = new InitramfsCache(this.#directory, this.#blobs);
     this.#options = {
-      readPrograms: options.readPrograms ?? (() => readGuestPrograms(cache)),
+      readPrograms: options.readPrograms ?? guestProgramsReader(cache),
       now: options.now ?? (() => new Date()),
       fetch:
         options.fetch ??
@@ -276,13 +277,4 @@ function damaged(name: string, reason: string): PolykernelError {
     value: name,
     hint: `Remove it with \`pk image rm ${name}\` and pull or import it again.`,
   });
-}
-
-async function readGuestPrograms(cache: string | undefined): Promise<GuestPrograms> {
-  const [init, ring, share] = await Promise.all([
-    readFile(nativeBinary('pk-init', cache)),
-    readFile(nativeBinary('pk-ring', cache)),
-    readFile(nativeBinary('pk-share', cache)),
-  ]);
-  return { init, tools: { 'pk-ring': ring, 'pk-share': share } };
 }
