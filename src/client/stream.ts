@@ -4,7 +4,7 @@ import { WebSocket } from 'ws';
 import type { ExecRequest, StreamCommand, StreamExit, StreamNotice } from '../api/index.ts';
 import { CHANNEL, frame, HIGH_WATER_BYTES, MESSAGE_BYTES } from '../api/stream-frames.ts';
 import { PolykernelError } from '../sys/errors.ts';
-import { connectionError } from './http.ts';
+import { connectionError, NO_SERVER_NAME } from './http.ts';
 
 export interface StreamOptions {
   signal?: AbortSignal;
@@ -131,6 +131,7 @@ function create(socketPath: string, path: string): WebSocket {
     perMessageDeflate: false,
     maxPayload: MESSAGE_BYTES + 1,
     skipUTF8Validation: true,
+    ...NO_SERVER_NAME,
   });
   socket.binaryType = 'nodebuffer';
   return socket;
