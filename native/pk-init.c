@@ -990,7 +990,8 @@ static void watch(u8 *p, u32 n) {
                  (!strncmp(value, "/proc/", 6) || !strncmp(value, "/sys/", 5)))
             strcpy(watch_paths[watch_count++], value);
     }
-    watch_due = watch_count ? now_ms() : 0;
+    /* Not at once: what is asked for next, mostly the workload's start, does not wait for it. */
+    watch_due = watch_count ? now_ms() + watch_interval : 0;
 }
 
 static void watch_send(const char *path) {
