@@ -42,6 +42,7 @@
 #include <unistd.h>
 
 #include "guest-user.h"
+#include "guest-workers.h"
 
 /* From linux/random.h and asm/ioctls.h, which musl does not carry. */
 #define RND_ADD_ENTROPY 0x40085203
@@ -522,6 +523,20 @@ static void tell_time(u32 request) {
     frame(G_TIME, 0, request, p, sizeof p);
 }
 
+/* --- worker threads --- */
+static u64 workers_due; /* 0: they are as always */
+
+static int prefer_workers(const char *milliseconds) {
+    workers_due = now_ms() + strtoul(milliseconds, NULL, 10);
+    return workers_first();
+}
+
+static void workers_turn(u64 now) {
+    if (!workers_due || now < workers_due) return;
+    workers_due = 0;
+    workers_as_always();
+}
+
 /* --- CONFIGURE --- */
 static int configure_step(const char *key, char *value) {
     char *second = strchr(value, 0x1f);
@@ -540,6 +555,7 @@ static int configure_step(const char *key, char *value) {
     }
     if (!strcmp(key, "time-step")) return step_clock(value);
     if (!strcmp(key, "time-slew")) return slew_clock(value);
+    if (!strcmp(key, "workers-first")) return prefer_workers(value);
     if (!strcmp(key, "seed")) return seed_random(value);
     if (!strcmp(key, "module")) return load_module(value);
     if (!strcmp(key, "mkdir")) return make_directory(value, second ? (mode_t)strtoul(second, NULL, 8) : 0755);
@@ -1330,6 +1346,7 @@ static void loop(const sigset_t *while_waiting) {
         polls[1] = (struct pollfd){.fd = room ? bell_fifo : -1, .events = POLLIN};
         if (rests) soonest(&wake, line_rest);
         if (watch_due && out_used() < OUT_SNAP) soonest(&wake, watch_due);
+        if (workers_due) soonest(&wake, workers_due);
         if (poweroff_stage) soonest(&wake, poweroff_due);
         for (struct session *s = sessions; s < sessions_end; s++) {
             if (!s->id) continue;
@@ -1349,6 +1366,7 @@ static void loop(const sigset_t *while_waiting) {
             if (s->id) session_turn(s, now);
         if (polls[1].fd >= 0 && polls[1].revents) bells_out();
         watch_turn(now);
+        workers_turn(now);
         line_flush();
         poweroff_turn(now);
     }

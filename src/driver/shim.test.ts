@@ -19,6 +19,7 @@ import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { nativeProgram } from '../../test/native.ts';
 import { processStartTime, run } from '../sys/process.ts';
 import {
+  askMonitor,
   askShim,
   awaitProgramExit,
   connectShim,
@@ -245,6 +246,14 @@ describe('control line', () => {
     monitor.write('qmp\n');
     expect(await heard(monitor, '\n')).toBe('qmp\n');
     monitor.destroy();
+  });
+
+  it('takes no late answer for that of another question', async () => {
+    await sh('read one <&4; echo first >&4; read two <&4; echo second >&4; echo third >&4; exec sleep 1000');
+    const early = await connectShim(directory, 'monitor');
+    early.write('one\n');
+    early.destroy();
+    expect(await askMonitor(directory, 'two', (line) => /^(first|second)$/.test(line))).toBe('third');
   });
 });
 

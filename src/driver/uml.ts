@@ -5,7 +5,15 @@
 import { randomBytes } from 'node:crypto';
 import { closeSync, existsSync, openSync } from 'node:fs';
 import { join } from 'node:path';
-import { forgetRegion, GuestLink, LineMemory, lineMemoryBytes, networkSteps, rootOps } from '../guest/index.ts';
+import {
+  forgetRegion,
+  GuestLink,
+  LineMemory,
+  lineMemoryBytes,
+  networkSteps,
+  rootOps,
+  workersFirst,
+} from '../guest/index.ts';
 import { InstanceGroups } from '../host/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { cacheDirectory, nativeBinary } from '../sys/paths.ts';
@@ -63,6 +71,10 @@ const SHM_FILES = 64;
 /** With more the kernel has no room left for what it maps itself, and panics as it boots. */
 const MOST_SHARED_BYTES = 1024 * MIB;
 const ATTACH_DEADLINE_MS = 10_000;
+/** How long the agent may take to hear of a pause. A kernel that hangs is paused all the same. */
+const PAUSE_PATIENCE_MS = 1_000;
+/** For the pause to come, on a host that is busy: as long as the management console is waited for, and more. */
+const WORKERS_FIRST_MS = 10_000;
 
 const CAPABILITIES: Capabilities = {
   maxCpus: 1,
@@ -138,27 +150,29 @@ class UmlKernel extends ShimKernel {
     this.#chosen = cpu;
   }
 
-  pause(): Promise<void> {
-    return this.mconsole('stop');
+  async pause(): Promise<void> {
+    const patience = AbortSignal.timeout(PAUSE_PATIENCE_MS);
+    await this.guest.configure([workersFirst(WORKERS_FIRST_MS)], patience).catch(() => {});
+    await this.mconsole('stop');
   }
 
   resume(): Promise<void> {
     return this.mconsole('go');
   }
 
-  private async mconsole(command: string): Promise<void> {
+  private async mconsole(command: 'stop' | 'go'): Promise<void> {
     const isOld = existsSync(join(this.directory, 'reply'));
     const answer = isOld
       ? await askShim(this.directory, `mconsole ${UML_MCONSOLE} ${command}`)
-      : await askMonitor(this.directory, command, (line) => command === 'go' && STOPPED.test(line));
-    if (/^ok\b/.test(answer) || (command === 'stop' && STOPPED.test(answer))) return;
+      : await askMonitor(this.directory, command, (line) => ANSWERS[command === 'go' ? 'stop' : 'go'].test(line));
+    if (ANSWERS[command].test(answer)) return;
     const reason = answer.replace(/^error /, '').trim() || 'the kernel ended meanwhile';
     throw new PolykernelError('internal', `the management console refused "${command}": ${reason}`);
   }
 }
 
-/** The answers to `stop`: the second where an earlier one, nobody waited for it, was heard after all. */
-const STOPPED = /^(?:ok stopped|error Already stopped)/;
+/** The second where an earlier command, nobody waited for it, was heard after all. */
+const ANSWERS = { stop: /^(?:ok stopped|error Already stopped)/, go: /^(?:ok\s*$|error Not stopped)/ };
 
 export interface UmlDriverOptions {
   /** Keeps what was measured about kernels. */

@@ -61,6 +61,12 @@ export const networkSteps = (card: string, { port, hosts, wayOut }: GuestNetwork
   ...(wayOut ? [['write', `/etc/resolv.conf\x1f${wayOut.resolvConf}`] satisfies Pair] : []),
 ];
 
+/**
+ * The step after which the guest kernel's worker threads come before all processes, for so long. User Mode Linux is paused by
+ * one of them, which would pay for the time of the pause afterwards, by waiting for as long.
+ */
+export const workersFirst = (milliseconds: number): Pair => ['workers-first', String(milliseconds)];
+
 export const forgetRegion = (name: string): Pair => ['no-channel', name];
 
 /** Where the share and the layers are mounted. Under /run, because switch-root carries that along. */

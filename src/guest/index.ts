@@ -6,6 +6,7 @@ export {
   networkSteps,
   rootOps,
   showRegion,
+  workersFirst,
 } from './boot.ts';
 export type { ExecRequest } from './exec.ts';
 export {

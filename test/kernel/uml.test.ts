@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Kernel, LaunchSpec } from '../../src/driver/driver.ts';
 import { UmlDriver } from '../../src/driver/uml.ts';
+import { workersFirst } from '../../src/guest/index.ts';
 import { ImageStore, type KernelImage } from '../../src/image/index.ts';
 import { allowedCpus, run, which } from '../../src/sys/process.ts';
 import { collect } from '../collect.ts';
@@ -159,6 +160,32 @@ describe('uml', () => {
       expect(await sh(kernel, 'echo alive')).toBe('alive\n');
       const sizes = await run(['du', '-sb', spec.directory]);
       expect(Number.parseInt(sizes.stdout, 10)).toBeLessThan(3 * 2 ** 20);
+    });
+  });
+
+  it('does what it is given after a pause before who has computed less', async () => {
+    await withKernel({}, async (kernel) => {
+      const asked: string[] = [];
+      const { guest } = kernel;
+      const configure = guest.configure.bind(guest);
+      guest.configure = (ops, signal) => {
+        asked.push(...ops.map(([key]) => key));
+        return configure(ops, signal);
+      };
+      await kernel.pause();
+      await kernel.resume();
+      expect(asked).toEqual(['workers-first']);
+
+      // Name and real-time priority of the threads that serve a CPU, and what such threads may take.
+      const workers = () =>
+        sh(
+          kernel,
+          "sed -En 's|.*\\((kworker/[0-9]+:[0-9]+)([^H)][^)]*)?\\) .*|&|p' /proc/[0-9]*/stat | awk '{print $40}' | sort -u; cat /proc/sys/kernel/sched_rt_runtime_us",
+        );
+      await guest.configure([workersFirst(3_600_000)]);
+      expect(await workers()).toBe('1\n-1\n');
+      await guest.configure([workersFirst(0)]);
+      await expect.poll(workers, { timeout: 20_000 }).toBe('0\n950000\n');
     });
   });
 
