@@ -1,6 +1,6 @@
 #!/bin/sh
 # sh scripts/node.sh FILE ARGUMENT...: runs a program of this checkout with arguments that Node must not act on itself.
-# Why, and who takes the mark off: src/sys/node.ts.
+# Why, why with that flag, and who takes the mark off: src/sys/node.ts.
 root=$(dirname "$0")/..
 file=$1
 shift
@@ -11,4 +11,4 @@ done
 # Only numbers are evaluated: "=${1}" "=${2}" ...
 marked= at=0
 for argument; do at=$((at + 1)) marked="$marked \"=\${$at}\""; done
-eval "exec \"\$node\" -- \"\$root/\$file\" $marked"
+eval "exec \"\$node\" --no-concurrent-recompilation -- \"\$root/\$file\" $marked"

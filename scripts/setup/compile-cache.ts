@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { runCommand } from '../../src/sys/command.ts';
 import { daemonEnvironment } from '../../src/sys/environment.ts';
-import { DAEMON_FLAGS, nodeCommand } from '../../src/sys/node.ts';
+import { DAEMON_FLAGS, NODE_FLAGS, nodeCommand } from '../../src/sys/node.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 /** Entries act when they are loaded: they are run for real, on a state directory of their own. */
@@ -35,7 +35,10 @@ export async function fillCompileCache(
   const env = { ...daemonEnvironment(), NODE_COMPILE_CACHE: join(cache, 'compile') };
   // The cache is keyed by V8's flags: once for the daemon's, once for the CLI's.
   for (const flags of [DAEMON_FLAGS, []]) {
-    await runCommand([process.execPath, ...flags, '--input-type=module', '--eval', script], { env, signal });
+    await runCommand([process.execPath, ...NODE_FLAGS, ...flags, '--input-type=module', '--eval', script], {
+      env,
+      signal,
+    });
   }
   const home = mkdtempSync(join(tmpdir(), 'pk-setup-'));
   try {

@@ -5,12 +5,18 @@
  */
 const ARGUMENT_MARK = '=';
 
+/**
+ * Flags of every program of ours. V8's threads that compile in the background may wait for the main thread to collect garbage,
+ * which a main thread that ends never does: after much work process.exit() hung for ever (nodejs/node#54918).
+ */
+export const NODE_FLAGS = ['--no-concurrent-recompilation'];
+
 /** Flags that keep the daemon small; its garbage is short-lived and its heap a few megabytes. */
 export const DAEMON_FLAGS = ['--max-semi-space-size=1', '--disable-warning=ExperimentalWarning'];
 
 /** Argument vector that runs `entry`, a file of ours, with `args`; `flags` are for Node. The entry reads ownArguments(). */
 export function nodeCommand(entry: string, args: readonly string[], flags: readonly string[] = []): string[] {
-  return [process.execPath, ...flags, '--', entry, ...args.map((text) => ARGUMENT_MARK + text)];
+  return [process.execPath, ...NODE_FLAGS, ...flags, '--', entry, ...args.map((text) => ARGUMENT_MARK + text)];
 }
 
 /** What the launcher was asked to pass on. Ends the program with status 2 when it was started in another way. */

@@ -15,7 +15,7 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { nodeCommand } from '../../src/sys/node.ts';
+import { NODE_FLAGS, nodeCommand } from '../../src/sys/node.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 /** Those that Node looks for everywhere; the others it takes before the name of the program alone. */
@@ -76,7 +76,7 @@ describe.each(Object.keys(launchers))('%s', (launcher) => {
   it.each(EVERYWHERE)('passes %s on and does not act on it', (option) => {
     const file = join(base, option.includes('config') ? 'node.config.json' : 'env');
     for (const given of [[`${option}=${file}`], ['run', '--', 'prog', option, file], [option]]) {
-      expect(arrived(launcher, given)).toEqual([given, []]);
+      expect(arrived(launcher, given)).toEqual([given, NODE_FLAGS]);
       expect(existsSync(marker)).toBe(false);
     }
   });
@@ -84,18 +84,18 @@ describe.each(Object.keys(launchers))('%s', (launcher) => {
   it('passes all other options of Node on', () => {
     const known = execFileSync(process.execPath, ['--help'], { encoding: 'utf8' }).match(/(?<=[ ,])--?[a-z][\w-]*/g)!;
     expect(known.length).toBeGreaterThan(200);
-    expect(arrived(launcher, known)).toEqual([known, []]);
+    expect(arrived(launcher, known)).toEqual([known, NODE_FLAGS]);
     const loading = OTHERS.flatMap((option) => [`${option}=${join(base, 'code.cjs')}`, option, join(base, 'code.cjs')]);
-    expect(arrived(launcher, loading)).toEqual([loading, []]);
+    expect(arrived(launcher, loading)).toEqual([loading, NODE_FLAGS]);
     expect(existsSync(marker)).toBe(false);
   });
 
   it('passes text on as it is', () => {
     const odd = ['', ' ', '=', '--', '-', "it's", '"', '$HOME', '`id`', '$(id)', '$1', '*', '\\', 'a\nb', 'ü', '='];
-    expect(arrived(launcher, odd)).toEqual([odd, []]);
+    expect(arrived(launcher, odd)).toEqual([odd, NODE_FLAGS]);
     const many = Array.from({ length: 3000 }, (_, index) => `--${index}`);
-    expect(arrived(launcher, many)).toEqual([many, []]);
-    expect(arrived(launcher, [])).toEqual([[], []]);
+    expect(arrived(launcher, many)).toEqual([many, NODE_FLAGS]);
+    expect(arrived(launcher, [])).toEqual([[], NODE_FLAGS]);
   });
 });
 
@@ -141,9 +141,7 @@ it('every start of a program of ours goes through a launcher', () => {
   const sources = globSync('{src,scripts,bench}/**/*.ts', { cwd: ROOT }).filter((path) => !path.endsWith('.test.ts'));
   const bare = sources.filter((path) =>
     // A script in the argument vector itself comes before all others.
-    /process\.execPath(?!, \.\.\.flags, '--|, '-|, \.\.\.flags, '--input-type)/.test(
-      readFileSync(join(ROOT, path), 'utf8'),
-    ),
+    /process\.execPath(?!, \.\.\.NODE_FLAGS, \.\.\.flags, '--|, '-)/.test(readFileSync(join(ROOT, path), 'utf8')),
   );
   expect(bare).toEqual([]);
   const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
