@@ -12,7 +12,7 @@ import { defaultImage, ImageStore, type KernelImage, prepareRoot } from '../imag
 import { systemClock } from '../sys/clock.ts';
 import { asPolykernelError, ERROR_TABLE, type PolykernelError } from '../sys/errors.ts';
 import { hostBootId } from '../sys/host-boot.ts';
-import { ownArguments } from '../sys/node.ts';
+import { compileInForeground, ownArguments } from '../sys/node.ts';
 import { cacheDirectory, home as defaultHome, layout } from '../sys/paths.ts';
 import { CACHE, STATE, takePlace } from '../sys/places.ts';
 import { sweepToolGroups } from '../sys/tool-groups.ts';
@@ -100,6 +100,7 @@ async function start() {
   function end(reason: string): void {
     if (ending) return;
     ending = true;
+    compileInForeground();
     journal.info('ending', { reason });
     // Whatever hangs must not keep it: kernels need no farewell.
     setTimeout(() => process.exit(0), 10_000).unref();

@@ -3,13 +3,21 @@
  * and even behind `--` --experimental-config-file, both of which can load code): so a launcher puts ARGUMENT_MARK before each
  * argument of the caller, and the program takes it off. The shell's part is in bin/polykernel and scripts/node.sh.
  */
+import { setFlagsFromString } from 'node:v8';
+
 const ARGUMENT_MARK = '=';
 
-/**
- * Flags of every program of ours. V8's threads that compile in the background may wait for the main thread to collect garbage,
- * which a main thread that ends never does: after much work process.exit() hung for ever (nodejs/node#54918).
- */
+/** Flags of every program of ours: a half of what compileInForeground() is for, which V8 takes at its start alone. */
 export const NODE_FLAGS = ['--no-concurrent-recompilation'];
+
+/**
+ * From now on V8 compiles nothing in the background. Its threads for that may wait for the main thread to collect garbage, which
+ * one that ends never does: after much work process.exit() hung for ever (nodejs/node#54918). So this is for a program that has
+ * worked for long, or will, some time before it ends. Not at its start: what V8 has stored of our code is for its usual flags.
+ */
+export function compileInForeground(): void {
+  for (const flag of ['--no-maglev', '--no-concurrent-sparkplug']) setFlagsFromString(flag);
+}
 
 /** Flags that keep the daemon small; its garbage is short-lived and its heap a few megabytes. */
 export const DAEMON_FLAGS = ['--max-semi-space-size=1', '--disable-warning=ExperimentalWarning'];

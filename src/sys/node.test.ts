@@ -1,0 +1,24 @@
+import { execFileSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { expect, it } from 'vitest';
+import { NODE_FLAGS } from './node.ts';
+
+it('compiles what is hot on the main thread once it was told to', () => {
+  const script = `
+    import { compileInForeground } from ${JSON.stringify(fileURLToPath(new URL('./node.ts', import.meta.url)))};
+    if (process.argv[1] === 'told') compileInForeground();
+    const add = (numbers) => { let sum = 0; for (const number of numbers) sum = (sum + number * 3) | 0; return sum; };
+    const numbers = Array.from({ length: 1000 }, (_, index) => index);
+    for (let round = 0; round < 20_000; round++) add(numbers);
+  `;
+  const trace = (...args: string[]) =>
+    execFileSync(process.execPath, [...args, '--trace-opt', '--input-type=module', '--eval', script, 'told'], {
+      encoding: 'utf8',
+      env: { PATH: process.env.PATH },
+    });
+  const told = trace(...NODE_FLAGS);
+  expect(told).toMatch(/TURBOFAN/);
+  expect(told).not.toMatch(/MAGLEV|kConcurrent/);
+  // Neither half is enough.
+  expect(trace()).toMatch(/kConcurrent/);
+});
