@@ -133,6 +133,8 @@ function create(socketPath: string, path: string): WebSocket {
     perMessageDeflate: false,
     maxPayload: MESSAGE_BYTES + 1,
     skipUTF8Validation: true,
+    // Against proxies that take content for requests (RFC 6455, 10.3): there is none on a Unix socket. Zeros cost nothing.
+    generateMask: (mask) => void mask.fill(0),
     ...NO_SERVER_NAME,
   });
   socket.binaryType = 'nodebuffer';
