@@ -20,7 +20,7 @@ beforeAll(async () => {
   for (const directory of ['bin', 'proc', 'sys', 'dev', 'tmp', 'etc']) await mkdir(join(root, directory));
   await copyFile('/bin/busybox', join(root, 'bin', 'busybox'));
   for (const applet of ['sh', 'cat']) await symlink('busybox', join(root, 'bin', applet));
-  for (const program of ['pk-jail', 'pk-cell'])
+  for (const program of ['pk-jail', 'pk-cell'] as const)
     await copyFile(await nativeProgram(program), join(root, 'bin', program));
   const source = join(import.meta.dirname, '../../fixtures/priority.c');
   const compiled = await run(['musl-gcc', '-static', '-Wall', '-Wextra', '-o', join(root, 'bin', 'priority'), source]);
