@@ -56,7 +56,12 @@ struct filter_program {
 #define NAMESPACE_FLAGS 0x7e020000u
 /* The last call that was looked at: mseal of Linux 6.10. What is newer answers as an older kernel would. */
 #define NEWEST_CALL 462
-#define SET_LEASE 1024 /* linux/fcntl.h: F_SETLEASE, F_NOTIFY */
+/* linux/fcntl.h: F_SETLK, F_SETLKW, F_OFD_SETLK, F_OFD_SETLKW, F_SETLEASE, F_NOTIFY */
+#define SET_LOCK 6
+#define SET_LOCK_WAIT 7
+#define SET_OPEN_FILE_LOCK 37
+#define SET_OPEN_FILE_LOCK_WAIT 38
+#define SET_LEASE 1024
 #define NOTIFY_DIRECTORY 1026
 #define TMPFILE_BIT 020000000
 #define PACKET_LEVEL 263 /* linux/socket.h: SOL_PACKET */
@@ -93,6 +98,8 @@ static const int denied[] = {
 	SYS_connect,
 	/* of what the host counts for each user, there are 128; of requests that files are read by, 65,536 for all of the host */
 	SYS_inotify_init1, SYS_io_setup,
+	/* of what no control group counts, as check_locks() */
+	SYS_flock, SYS_timerfd_create,
 	/* clock and names of the host */
 	SYS_settimeofday, SYS_clock_settime, SYS_clock_adjtime, SYS_adjtimex, SYS_sethostname, SYS_setdomainname, SYS_vhangup,
 #ifdef SYS_kexec_file_load
@@ -248,15 +255,23 @@ static void check_huge_pages(void)
 	check_bits(SYS_shmget, 2, SHM_HUGE);
 }
 
-/* A lease on a file of the host makes its programs wait. */
-static void check_leases(void)
+/*
+ * A lock or a lease on a file of the host makes its programs wait. And each byte that is locked costs the host's kernel
+ * memory that no control group counts and no limit bounds.
+ */
+static void check_locks(void)
 {
-	step(IF_EQUAL, SYS_fcntl, 0, 5);
+	static const uint32_t commands[] = {
+		SET_LOCK, SET_LOCK_WAIT, SET_OPEN_FILE_LOCK, SET_OPEN_FILE_LOCK_WAIT, SET_LEASE, NOTIFY_DIRECTORY,
+	};
+	uint8_t count = sizeof commands / sizeof *commands;
+
+	step(IF_EQUAL, SYS_fcntl, 0, (uint8_t)(count + 3));
 	step(LOAD, ARGUMENT(1), 0, 0);
-	step(IF_EQUAL, SET_LEASE, 1, 0);
-	step(IF_EQUAL, NOTIFY_DIRECTORY, 0, 1);
-	step(RETURN, REFUSE(EPERM), 0, 0);
+	for (uint8_t i = 0; i < count; i++)
+		step(IF_EQUAL, commands[i], (uint8_t)(count - i), 0);
 	step(RETURN, ALLOW, 0, 0);
+	step(RETURN, REFUSE(EPERM), 0, 0);
 }
 
 /*
@@ -346,7 +361,7 @@ static int install_filter(enum filter_kind kind, struct may may)
 	check_sockets(kind);
 	if (kind != FILTER_QEMU)
 		check_filters();
-	check_leases();
+	check_locks();
 	check_core_limit();
 	check_requests();
 	if (!may.set_id)

@@ -96,6 +96,19 @@ static void parse_range(char *text)
 		REFUSE("--range: these ids cannot be a guest's");
 }
 
+/* Its starter may be one that the host spares when memory is short: a guest is not. In the jail /proc cannot be written. */
+static void be_spared_by_nobody(void)
+{
+	int fd = open("/proc/self/oom_score_adj", O_RDONLY | O_CLOEXEC);
+	char text[16] = "";
+
+	if (fd < 0 || read(fd, text, sizeof text - 1) < 0)
+		fail("/proc/self/oom_score_adj");
+	close(fd);
+	if (*text == '-')
+		write_text("/proc/self/oom_score_adj", "0");
+}
+
 int main(int argc, char **argv)
 {
 	char *directory = NULL, *subids = NULL, *memory[8];
@@ -139,6 +152,7 @@ int main(int argc, char **argv)
 	if (at + 1 >= argc || (count != 0) + (subids != NULL) + single != 1)
 		REFUSE("usage: pk-cell --range BASE,COUNT|--subids LIST|--single [--dir DIR [--tree NAME ro|rw plain|mapped|owned "
 		       "EXPECTED PATH] [--skip PATH] [--cover PATH] [--memory-files NAME,BYTES,INODES,MODE]] -- PROGRAM ARG...");
+	be_spared_by_nobody();
 	for (int i = 0; i < tree_count; i++)
 		check_tree(&trees[i]);
 	if (count == 0)

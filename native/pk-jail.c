@@ -107,6 +107,33 @@ static void limit(const char *setting)
 	fail("--rlimit: %s is not nofile, nproc, data or sigpending, and a number", setting);
 }
 
+/* linux/sched.h, linux/ioprio.h */
+#define NORMAL_POLICY 0
+#define BATCH_POLICY 3
+#define IDLE_POLICY 5
+#define RESET_ON_FORK 0x40000000
+#define OF_PROCESS 1
+#define REAL_TIME_CLASS 1
+#define CLASS_OF(priority) ((priority) >> 13)
+
+/* Whatever its starter has or may have: no turn on a CPU or a disk before that of others, and no right to take one. */
+static void be_ordinary(void)
+{
+	struct rlimit none = {0, 0};
+	long policy = syscall(SYS_sched_getscheduler, 0) & ~RESET_ON_FORK;
+	int priority = 0;
+
+	if (policy != NORMAL_POLICY && policy != BATCH_POLICY && policy != IDLE_POLICY &&
+	    syscall(SYS_sched_setscheduler, 0, NORMAL_POLICY, &priority) != 0)
+		fail("scheduling policy");
+	if (getpriority(PRIO_PROCESS, 0) < 0 && setpriority(PRIO_PROCESS, 0, 0) != 0)
+		fail("priority");
+	if (CLASS_OF(syscall(SYS_ioprio_get, OF_PROCESS, 0)) == REAL_TIME_CLASS && syscall(SYS_ioprio_set, OF_PROCESS, 0, 0) != 0)
+		fail("priority of disk accesses");
+	if (setrlimit(RLIMIT_RTPRIO, &none) != 0 || setrlimit(RLIMIT_NICE, &none) != 0)
+		fail("limits of priorities");
+}
+
 /* The groups first: they may be what has the CPUs. */
 static void take_place(const struct place *place)
 {
@@ -258,6 +285,7 @@ int main(int argc, char **argv)
 	if (setrlimit(RLIMIT_MEMLOCK, &none) != 0)
 		fail("limit of locked memory");
 	limit("sigpending=" SIGNALS_MOST);
+	be_ordinary();
 	if (userns != NULL) {
 		set_groups(group_list);
 		enter_guest_namespace(userns);

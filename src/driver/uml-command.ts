@@ -44,7 +44,8 @@ export function umlCommand(
     `initrd=${UML_INITRAMFS}`,
     // Only these two lines exist: no xterm and no host terminal is ever opened.
     ...['con=null', 'con0=fd:0,fd:1', 'ssl=null', 'ssl0=fd:3,fd:3', 'pk.control=ttyS0'],
-    ...(hasDisk ? [`ubd0r=${JAIL_ROOT_IMAGE}`] : []),
+    // c, for more than one machine: it may not lock the file.
+    ...(hasDisk ? [`ubd0rc=${JAIL_ROOT_IMAGE}`] : []),
     ...[`umid=${UMID}`, `uml_dir=${UML_DIRECTORY}`],
     // First, and so behind the regions in memory: their places do not depend on it.
     ...(slots === 0
