@@ -68,7 +68,7 @@ export async function ensureTestPackages(
   for (const requirement of TEST_REQUIREMENTS)
     await ensure([requirement], cache, progress, signal).catch((error: Error) => {
       if (signal.aborted) throw error;
-      progress(`tests of ${requirement.package} are skipped: ${error.message}`);
+      progress(`tests of ${requirement.package} are skipped: ${error.message.split('\n', 1)[0]}`);
     });
 }
 
