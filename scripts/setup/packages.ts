@@ -37,11 +37,11 @@ const REQUIREMENTS: readonly Requirement[] = [
   { package: 'wrk', program: 'wrk' },
 ];
 
-/** What tests run in kernels, with about 65 MB to download: git and its like where root has none, and a database. */
+/** What tests run in kernels: tools of every day (20 MB to download where there are none), and a database (70 MB). */
 const TEST_REQUIREMENTS: readonly Requirement[] = [
   { package: 'git', program: 'git' },
   { package: 'make', program: 'make' },
-  { package: 'python3', file: '/usr/lib/python3.*/venv/__init__.py' },
+  { package: 'python3-venv', file: '/usr/lib/python3.*/ensurepip/__init__.py' },
   { package: 'postgresql', file: '/usr/lib/postgresql/*/bin/initdb', unpack: true },
 ];
 
