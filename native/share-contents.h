@@ -190,6 +190,36 @@ static int set_group_bit(const char *path, mode_t mode)
 	return error;
 }
 
+/*
+ * hostfs leaves a time as it is that is to become "now": it gets one by this kernel's clock. That of the host may be another
+ * by little, but what a file was given last may not seem older than what the host wrote before: the host stamps each change
+ * in whole seconds that we see, and the time is moved into that second. 0 or an errno.
+ */
+static int set_times(struct node *node, const char *path, const struct setattr_in *in)
+{
+	int fd = S_ISREG(node->mode) ? node->fd : -1, tries, error;
+	struct timespec now;
+	struct stat st;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	for (tries = 0; tries < 2; tries++) {
+		struct timespec times[2] = {
+			in->valid & SET_ATIME_NOW ? now : (struct timespec){(time_t)in->atime, in->valid & SET_ATIME ? (long)in->atime_ns : UTIME_OMIT},
+			in->valid & SET_MTIME_NOW ? now : (struct timespec){(time_t)in->mtime, in->valid & SET_MTIME ? (long)in->mtime_ns : UTIME_OMIT},
+		};
+
+		if (fd >= 0 ? futimens(fd, times) : utimensat(mounts[NAMES], path, times, AT_SYMLINK_NOFOLLOW))
+			return errno;
+		if (!(in->valid & (SET_ATIME_NOW | SET_MTIME_NOW)))
+			return 0;
+		error = attributes_of(node, &st);
+		if (error != 0 || st.st_ctime == now.tv_sec)
+			return error;
+		now = (struct timespec){st.st_ctime, now.tv_sec > st.st_ctime ? 999999000 : 0};
+	}
+	return 0;
+}
+
 static int set_attributes(const struct call *call, const struct setattr_in *in)
 {
 	struct node *node = call->node;
@@ -242,13 +272,9 @@ static int set_attributes(const struct call *call, const struct setattr_in *in)
 		}
 	}
 	if (in->valid & (SET_ATIME | SET_MTIME)) {
-		struct timespec times[2] = {
-			{(time_t)in->atime, in->valid & SET_ATIME_NOW ? UTIME_NOW : in->valid & SET_ATIME ? (long)in->atime_ns : UTIME_OMIT},
-			{(time_t)in->mtime, in->valid & SET_MTIME_NOW ? UTIME_NOW : in->valid & SET_MTIME ? (long)in->mtime_ns : UTIME_OMIT},
-		};
-
-		if (fd >= 0 ? futimens(fd, times) : utimensat(root, path, times, AT_SYMLINK_NOFOLLOW))
-			return errno;
+		error = set_times(node, path, in);
+		if (error != 0)
+			return error;
 	}
 	error = attributes_of(node, &st);
 	if (error != 0)

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes a checkout ready to use: npm packages, Debian packages, the native programs and the kernel images. Running it
-# again does only what is missing. Options: --quiet (only problems), --skip-images.
+# again does only what is missing. Options: --quiet (only problems), --skip-images, --tests (also programs that tests run).
 set -eu
 cd "$(dirname "$0")/.."
 : "${HOME:=$(getent passwd "$(id -u)" | cut -d: -f6)}"
@@ -11,8 +11,8 @@ quiet=
 for option; do
   case $option in
     --quiet) quiet=1 ;;
-    --skip-images) ;;
-    *) echo "setup: $option is not one of --quiet, --skip-images" >&2; exit 2 ;;
+    --skip-images | --tests) ;;
+    *) echo "setup: $option is not one of --quiet, --skip-images, --tests" >&2; exit 2 ;;
   esac
 done
 say() { [ -n "$quiet" ] || echo "setup: $*"; }

@@ -25,6 +25,7 @@ export const OPERATIONS: readonly VolumeRow[] = [
   { name: 'chown', operation: '`chown` by root', uml: 'yes', qemu: 'yes' },
   { name: 'lchown', operation: '`chown -h` of a symbolic link by root', uml: 'yes', qemu: 'yes' },
   { name: 'times', operation: 'setting times (`touch -d`, `cp -p`, `tar x`)', uml: 'yes', qemu: 'yes' },
+  { name: 'touched', operation: "`touch` of a file that is there, by the host's clock", uml: 'yes', qemu: 'yes' },
   {
     name: 'fractions',
     operation: 'parts of a second in times',

@@ -5,7 +5,7 @@ import { cacheDirectory } from '../../src/sys/paths.ts';
 import { CACHE, takePlace } from '../../src/sys/places.ts';
 import { fillCompileCache } from './compile-cache.ts';
 import { buildNative } from './native.ts';
-import { ensurePackages } from './packages.ts';
+import { ensurePackages, ensureTestPackages } from './packages.ts';
 
 const IMAGES = ['debian:uml', 'debian:amd64'];
 
@@ -24,6 +24,7 @@ const progress = (line: string) => {
 try {
   takePlace(cacheDirectory(), CACHE);
   await ensurePackages(cacheDirectory(), progress, stop.signal);
+  if (options.has('--tests')) await ensureTestPackages(cacheDirectory(), progress, stop.signal);
   await buildNative(cacheDirectory(), progress, stop.signal);
   await fillCompileCache(cacheDirectory(), progress, stop.signal);
   if (!options.has('--skip-images')) await ensureImages();

@@ -1,5 +1,5 @@
 /** Debian and Ubuntu packages: installed by root, unpacked into the cache for everybody else, or where that is better. */
-import { existsSync } from 'node:fs';
+import { globSync } from 'node:fs';
 import { join } from 'node:path';
 import { Apt } from '../../src/sys/apt.ts';
 import { PolykernelError } from '../../src/sys/errors.ts';
@@ -9,7 +9,7 @@ interface Requirement {
   package: string;
   /** There if this program is found, */
   program?: string;
-  /** or this file. Without root rights also below the unpacked packages. */
+  /** or this file (`*`: any). Without root rights also below the unpacked packages. */
   file?: string;
   /** Its installation would start a service of the system: root unpacks it as everybody else does. */
   unpack?: true;
@@ -37,6 +37,14 @@ const REQUIREMENTS: readonly Requirement[] = [
   { package: 'wrk', program: 'wrk' },
 ];
 
+/** What tests run in kernels: tools of every day (20 MB to download where there are none), and a database (70 MB). */
+const TEST_REQUIREMENTS: readonly Requirement[] = [
+  { package: 'git', program: 'git' },
+  { package: 'make', program: 'make' },
+  { package: 'python3-venv', file: '/usr/lib/python3.*/ensurepip/__init__.py' },
+  { package: 'postgresql', file: '/usr/lib/postgresql/*/bin/initdb', unpack: true },
+];
+
 /** The C library and what the system runs on must not be shadowed by another version through LD_LIBRARY_PATH. */
 const NEVER_UNPACKED = /^(libc6|libc-bin|locales|base-files|dpkg|bash|perl-base)$/;
 
@@ -46,7 +54,31 @@ export async function ensurePackages(
   progress: (line: string) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  const absent = REQUIREMENTS.filter((requirement) => !isThere(requirement));
+  await ensure(REQUIREMENTS, cache, progress, signal);
+}
+
+/** Gets programs that tests run in kernels. Tells what cannot be had: tests of that are skipped. */
+export async function ensureTestPackages(
+  cache: string,
+  progress: (line: string) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  // These tests need several users, which root alone has on every machine.
+  if (process.getuid?.() !== 0) return;
+  for (const requirement of TEST_REQUIREMENTS)
+    await ensure([requirement], cache, progress, signal).catch((error: Error) => {
+      if (signal.aborted) throw error;
+      progress(`tests of ${requirement.package} are skipped: ${error.message.split('\n', 1)[0]}`);
+    });
+}
+
+async function ensure(
+  requirements: readonly Requirement[],
+  cache: string,
+  progress: (line: string) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  const absent = requirements.filter((requirement) => !isThere(requirement));
   const missing = absent.map((requirement) => requirement.package);
   if (missing.length === 0) return;
   if (findTool('apt-get') === undefined) {
@@ -70,7 +102,7 @@ export async function ensurePackages(
       unpackedDirectory(),
     );
   }
-  const still = REQUIREMENTS.filter((requirement) => !isThere(requirement)).map((requirement) => requirement.package);
+  const still = requirements.filter((requirement) => !isThere(requirement)).map((requirement) => requirement.package);
   if (still.length === 0) return;
   throw new PolykernelError('unavailable', `these packages do not hold what they should: ${still.join(', ')}`, {
     hint: `Look at \`apt-cache policy ${still.join(' ')}\`, or install them by hand: apt-get install ${still.join(' ')}`,
@@ -79,6 +111,6 @@ export async function ensurePackages(
 
 function isThere(requirement: Requirement): boolean {
   if (requirement.program !== undefined) return findTool(requirement.program) !== undefined;
-  const file = requirement.file!;
-  return existsSync(file) || existsSync(join(unpackedDirectory(), file));
+  const file = requirement.file!.slice(1);
+  return ['/', unpackedDirectory()].some((cwd) => globSync(file, { cwd }).length > 0);
 }

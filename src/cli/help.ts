@@ -23,7 +23,7 @@ export function overview(): string {
 
 /** Help on a word that is no command by itself: `image`, which groups some, and `setup`, which needs no Node. */
 export function topicHelp(topic: string): string {
-  if (topic === 'setup') return `pk setup: ${SETUP_SUMMARY}\n\nUsage: pk setup [--quiet] [--skip-images]\n`;
+  if (topic === 'setup') return `pk setup: ${SETUP_SUMMARY}\n\nUsage: pk setup [--quiet] [--skip-images] [--tests]\n`;
   const entries = Object.entries(COMMANDS).filter(([name]) => name.startsWith(`${topic} `));
   return [
     `Usage: pk ${topic} COMMAND [OPTION]... [ARGUMENT]...`,
