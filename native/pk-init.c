@@ -41,6 +41,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "guest-inodes.h"
 #include "guest-user.h"
 #include "guest-workers.h"
 
@@ -555,6 +556,7 @@ static int configure_step(const char *key, char *value) {
     }
     if (!strcmp(key, "time-step")) return step_clock(value);
     if (!strcmp(key, "time-slew")) return slew_clock(value);
+    if (!strcmp(key, "inodes-most")) return inodes_most = strtol(value, NULL, 10), 0;
     if (!strcmp(key, "workers-first")) return prefer_workers(value);
     if (!strcmp(key, "seed")) return seed_random(value);
     if (!strcmp(key, "module")) return load_module(value);
@@ -1347,6 +1349,7 @@ static void loop(const sigset_t *while_waiting) {
         if (rests) soonest(&wake, line_rest);
         if (watch_due && out_used() < OUT_SNAP) soonest(&wake, watch_due);
         if (workers_due) soonest(&wake, workers_due);
+        if (inodes_most) soonest(&wake, inodes_due);
         if (poweroff_stage) soonest(&wake, poweroff_due);
         for (struct session *s = sessions; s < sessions_end; s++) {
             if (!s->id) continue;
@@ -1367,6 +1370,7 @@ static void loop(const sigset_t *while_waiting) {
         if (polls[1].fd >= 0 && polls[1].revents) bells_out();
         watch_turn(now);
         workers_turn(now);
+        inodes_turn(now);
         line_flush();
         poweroff_turn(now);
     }

@@ -2,8 +2,9 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { readOpenFiles } from '../sys/open-files.ts';
 import { hostChecks } from './doctor.ts';
-import { type HostFacts, NATIVE_PROGRAMS, observeHost, readOpenFiles } from './host-facts.ts';
+import { type HostFacts, NATIVE_PROGRAMS, observeHost } from './host-facts.ts';
 
 const GIB = 1024 ** 3;
 const tool = { path: '/usr/bin/x', unpacked: false };

@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { hostFiles, limitMechanism } from '../host/index.ts';
 import type { ImageStore, ImageSummary } from '../image/index.ts';
 import { RANGE_IDS, userIdentity } from '../sys/identity.ts';
+import { type OpenFiles, readOpenFiles } from '../sys/open-files.ts';
 import { cacheDirectory, type NativeProgram, nativePath } from '../sys/paths.ts';
 import { findTool } from '../sys/tools.ts';
 
@@ -45,7 +46,7 @@ export interface HostFacts {
   cache: Space;
   /** Undefined if /dev/shm is not mounted. */
   sharedMemory: Space | undefined;
-  openFiles: { soft: number; hard: number };
+  openFiles: OpenFiles;
   /** Control groups that can bound kernels, and why there are no others. */
   limits: { groups: readonly string[]; notes: readonly string[] };
   cgroup: { kind: 'v2' | 'v1' | 'hybrid' | 'none'; controllers: readonly string[] };
@@ -122,13 +123,6 @@ function kvmAccess(path: string): HostFacts['kvm'] {
 async function subordinateCount(): Promise<number> {
   const identity = await userIdentity();
   return identity.kind === 'subids' ? 1 + identity.uids.count : 1;
-}
-
-/** The limit on open files out of /proc/PID/limits, proc(5). */
-export function readOpenFiles(limits: string): HostFacts['openFiles'] {
-  const match = /^Max open files\s+(\S+)\s+(\S+)/m.exec(limits);
-  const value = (text: string | undefined) => (text === 'unlimited' ? Number.POSITIVE_INFINITY : Number(text ?? 0));
-  return { soft: value(match?.[1]), hard: value(match?.[2]) };
 }
 
 function readCgroup(path: string): HostFacts['cgroup'] {

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import {
   forgetRegion,
   GuestLink,
+  inodesMost,
   LineMemory,
   lineMemoryBytes,
   networkSteps,
@@ -16,6 +17,7 @@ import {
 } from '../guest/index.ts';
 import { InstanceGroups } from '../host/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
+import { ownOpenFiles } from '../sys/open-files.ts';
 import { cacheDirectory, nativeBinary } from '../sys/paths.ts';
 import { allowedCpus } from '../sys/process.ts';
 import { findTool, toolHint, toolPath } from '../sys/tools.ts';
@@ -342,7 +344,9 @@ export class UmlDriver implements Driver {
       seed: randomBytes(32),
     });
     const address = spec.network === null ? [] : networkSteps(UML_INTERFACE, spec.network);
-    await guest.configure([...ops, ...umlRegionSteps(spec.regions).values(), ...address], signal);
+    // Of half the files that it may open: between two looks it opens more.
+    const files = inodesMost(Math.floor(Math.min(umlLimits(spec).openFiles, ownOpenFiles().hard) / 2));
+    await guest.configure([...ops, files, ...umlRegionSteps(spec.regions).values(), ...address], signal);
   }
 
   async #measure(spec: LaunchSpec): Promise<void> {

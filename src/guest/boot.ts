@@ -67,6 +67,9 @@ export const networkSteps = (card: string, { port, hosts, wayOut }: GuestNetwork
  */
 export const workersFirst = (milliseconds: number): Pair => ['workers-first', String(milliseconds)];
 
+/** The step after which the guest kernel forgets files that nobody has open when it knows of so many more than are in use. */
+export const inodesMost = (count: number): Pair => ['inodes-most', String(count)];
+
 export const forgetRegion = (name: string): Pair => ['no-channel', name];
 
 /** Where the share and the layers are mounted. Under /run, because switch-root carries that along. */

@@ -3,6 +3,7 @@ export {
   type GuestIdentity,
   type GuestRegion,
   type GuestRoot,
+  inodesMost,
   networkSteps,
   rootOps,
   showRegion,

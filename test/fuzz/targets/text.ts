@@ -1,9 +1,10 @@
 /** Short texts that people, files and the kernel write. */
-import { readOpenFiles } from '../../../src/daemon/host-facts.ts';
+
 import { checkInstanceName, checkName } from '../../../src/instance/name.ts';
 import { parseLatencyPromise } from '../../../src/service/promise.ts';
 import { closest } from '../../../src/sys/closest.ts';
 import { formatCpuList, formatCpuMask, MAX_CPU, parseCpuList, parseCpuMask } from '../../../src/sys/cpu-list.ts';
+import { readOpenFiles } from '../../../src/sys/open-files.ts';
 import { parsePublishedPort } from '../../../src/sys/published-port.ts';
 import { formatDuration, parseBytes, parseDuration } from '../../../src/sys/units.ts';
 import { must, type Target } from '../target.ts';
