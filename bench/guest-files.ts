@@ -2,7 +2,8 @@
  * Many small files on a volume and on the host root, against the same file system mounted by hand in the same guest, where
  * there can be a second one, and against the host itself.
  */
-import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -13,14 +14,64 @@ import { atMost, median, type Row } from './row.ts';
 
 const FILES = 10_000;
 const DIRECTORIES = 100;
+const FILE_BYTES = 100;
 const ROUNDS = 3;
 const GOAL = 1.1;
-/** The volume as it is mounted by hand; QEMU's share can be mounted but once. */
-const BY_HAND = { uml: 'mkdir -p /peer && mount -t hostfs none /peer -o /export/vol0', qemu: undefined } as const;
-const NOTE = {
-  uml: 'pk-share, a server in the guest, gives files to who makes them, which hostfs cannot (docs/drivers.md)',
-  qemu: 'the share is mounted as by hand, with nothing in between, so that there is nothing to hold it against',
-} as const;
+/** Seen in a guest on the host root, unlike /tmp; made by root alone. */
+const SHOWN = '/srv';
+
+interface Place {
+  /** What the rows call it. */
+  name: string;
+  /** Where the guest has it; and the same mounted by hand, if it can be. */
+  inGuest: string;
+  byHand: { directory: string; commands: string[]; name: string } | undefined;
+  isReadOnly: boolean;
+  note: string;
+}
+
+const UML_VOLUME_NOTE =
+  'pk-share, a server in the guest, gives files to who makes them, which hostfs cannot (docs/drivers.md)';
+const QEMU_NOTE =
+  'the share is mounted as by hand, and can be mounted but once, so that there is nothing to hold it against';
+
+/** `seen`: the directory of files that are there already, on the host root. */
+function places(driver: 'uml' | 'qemu', seen: string | undefined): Place[] {
+  const volume: Place = {
+    ...{ name: 'a volume', inGuest: '/v/guest', isReadOnly: false },
+    ...(driver === 'qemu'
+      ? { byHand: undefined, note: QEMU_NOTE }
+      : {
+          byHand: {
+            directory: '/peer/guest',
+            commands: ['mkdir /peer', 'mount -t hostfs none /peer -o /export/vol0'],
+            name: 'hostfs mounted by hand',
+          },
+          note: UML_VOLUME_NOTE,
+        }),
+  };
+  if (seen === undefined) return [volume];
+  const root: Place = {
+    ...{ name: 'the host root', inGuest: seen, isReadOnly: true },
+    ...(driver === 'qemu'
+      ? { byHand: undefined, note: QEMU_NOTE }
+      : {
+          byHand: {
+            directory: `/layers${seen}`,
+            commands: [
+              'mkdir /lower /scratch /layers',
+              'mount -t hostfs none /lower -o /export/root',
+              'mount -t tmpfs none /scratch',
+              'mkdir /scratch/upper /scratch/work',
+              'mount -t overlay none /layers -o lowerdir=/lower,upperdir=/scratch/upper,workdir=/scratch/work',
+            ],
+            name: 'hostfs and overlay by hand',
+          },
+          note: 'a scratch layer over hostfs',
+        }),
+  };
+  return [volume, root];
+}
 
 type Times = Readonly<Record<string, number>>;
 
@@ -33,6 +84,7 @@ export const guestFiles = (progress: (text: string) => void): Promise<Row[]> =>
 async function rows(client: Client, driver: 'uml' | 'qemu', progress: (text: string) => void): Promise<Row[]> {
   progress(`${driver}: ${FILES} small files`);
   const directory = await mkdtemp(join(tmpdir(), 'pk-files-'));
+  const shown = process.getuid?.() === 0 && existsSync(SHOWN) ? await mkdtemp(join(SHOWN, 'pk-files-')) : undefined;
   const name = `files-${driver}`;
   try {
     await chmod(directory, 0o755);
@@ -41,44 +93,59 @@ async function rows(client: Client, driver: 'uml' | 'qemu', progress: (text: str
     if (built.code !== 0) throw new Error(built.stderr);
     for (const place of ['host', 'guest'])
       for (let at = 0; at < DIRECTORIES; at++) await mkdir(join(directory, place, String(at)), { recursive: true });
+    if (shown !== undefined) await fill(shown);
     const volumes = [{ source: directory, target: '/v', readOnly: false }];
     const memoryBytes = 512 * 2 ** 20;
     await client.create({ name, driver, volumes, memoryBytes, cwd: '/', command: ['sleep', '100000'], start: false });
     await client.start(name);
-    const inside = async (command: string) => {
-      const remote = await client.exec(name, { command: ['sh', '-c', command], cwd: '/', user: '0' });
-      remote.stdin.end();
-      const [said, complaint, { exitCode }] = await Promise.all([
-        text(remote.stdout),
-        text(remote.stderr),
-        remote.exited,
-      ]);
-      if (exitCode !== 0) throw new Error(`${command}: ${exitCode}: ${complaint}`);
-      return said;
-    };
-    const byHand = BY_HAND[driver];
-    if (byHand !== undefined) await inside(byHand);
-    const measure = {
-      volume: () => inside(`/v/small-files /v/guest ${FILES}`),
-      ...(byHand === undefined ? {} : { peer: () => inside(`/v/small-files /peer/guest ${FILES}`) }),
-      host: async () => (await run([program, join(directory, 'host'), String(FILES)])).stdout,
-    };
-    const seen = await rounds(measure);
-    return Object.entries(seen.volume!).map(([step, value]) => {
-      const row = { name: `${driver}: ${step} a small file on a volume`, value, unit: 'us' };
-      const host = seen.host![step]!;
-      if (seen.peer === undefined)
-        return {
-          ...{ ...row, peer: 'the host itself', peerValue: host, ratio: value / host },
-          ...{ goal: 'none', met: true, note: NOTE[driver] },
-        };
-      const note = `${NOTE[driver]}; the host itself: ${host.toFixed(1)} us`;
-      return atMost(GOAL, { ...row, peer: 'hostfs mounted by hand', peerValue: seen.peer[step]!, note });
-    });
+    const inside = (command: string) => runInside(client, name, command);
+    const rows: Row[] = [];
+    for (const { name, inGuest, byHand, isReadOnly, note } of places(driver, shown)) {
+      const last = isReadOnly ? ['read-only'] : [];
+      if (byHand !== undefined) await inside(byHand.commands.join(' && '));
+      const seen = await rounds({
+        guest: () => inside(['/v/small-files', inGuest, FILES, ...last].join(' ')),
+        ...(byHand && { peer: () => inside(['/v/small-files', byHand.directory, FILES, ...last].join(' ')) }),
+        host: async () =>
+          (await run([program, isReadOnly ? inGuest : join(directory, 'host'), String(FILES), ...last])).stdout,
+      });
+      for (const [step, value] of Object.entries(seen.guest!)) {
+        const row = { name: `${driver}: ${step} a small file on ${name}`, value, unit: 'us' };
+        const host = seen.host![step]!;
+        rows.push(
+          byHand === undefined
+            ? {
+                ...{ ...row, peer: 'the host itself', peerValue: host, ratio: value / host },
+                ...{ goal: 'none', met: true, note },
+              }
+            : atMost(GOAL, {
+                ...{ ...row, peer: byHand.name, peerValue: seen.peer![step]! },
+                note: `${note}; the host itself: ${host.toFixed(1)} us`,
+              }),
+        );
+      }
+    }
+    return rows;
   } finally {
     await client.remove(name, { force: true }).catch(() => {});
-    await rm(directory, { recursive: true, force: true });
+    for (const place of [directory, shown]) if (place !== undefined) await rm(place, { recursive: true, force: true });
   }
+}
+
+async function fill(directory: string): Promise<void> {
+  await chmod(directory, 0o755);
+  for (let at = 0; at < FILES; at++) {
+    if (at < DIRECTORIES) await mkdir(join(directory, String(at)));
+    await writeFile(join(directory, String(at % DIRECTORIES), String(at)), Buffer.alloc(FILE_BYTES));
+  }
+}
+
+async function runInside(client: Client, name: string, command: string): Promise<string> {
+  const remote = await client.exec(name, { command: ['sh', '-c', command], cwd: '/', user: '0' });
+  remote.stdin.end();
+  const [said, complaint, { exitCode }] = await Promise.all([text(remote.stdout), text(remote.stderr), remote.exited]);
+  if (exitCode !== 0) throw new Error(`${command}: ${exitCode}: ${complaint}`);
+  return said;
 }
 
 /** Medians of each step of each, taken in turn. */

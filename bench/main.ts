@@ -42,7 +42,7 @@ function table(rows: readonly Row[]): string {
   const head = '| figure | seen | peer | ratio | goal | met |\n| --- | --- | --- | --- | --- | --- |';
   const body = rows.map((row) => {
     const met = row.met ? 'yes' : `**no**`;
-    const note = row.note === undefined ? '' : `<br>${row.note}`;
+    const note = row.note === undefined ? '' : `<br>${row.note.replaceAll('|', '\\|')}`;
     return `| ${row.name}${note} | ${number(row.value)} ${row.unit} | ${row.peer}: ${number(row.peerValue)} ${row.unit} | ${number(row.ratio)} | ${row.goal} | ${met} |`;
   });
   return [head, ...body].join('\n');
