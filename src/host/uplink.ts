@@ -51,7 +51,10 @@ export class Uplink {
       await this.remove();
       throw asPolykernelError(error, 'making the way out of the private network');
     }
-    await this.#inside.nft(`flush set ip pk egress\nadd element ip pk egress { ${addresses.join(', ')} }`);
+    const gone = (await this.#counted()).filter((address) => !addresses.includes(address));
+    // Or who gets the address next could begin none while those of the one before last.
+    const forget = gone.length === 0 ? '' : `\ndelete element ip pk flows { ${gone.join(', ')} }`;
+    await this.#inside.nft(`flush set ip pk egress\nadd element ip pk egress { ${addresses.join(', ')} }${forget}`);
     await this.#tellResolvers();
   }
 
@@ -108,6 +111,12 @@ export class Uplink {
     } catch {
       return false;
     }
+  }
+
+  /** Addresses whose connections are counted. */
+  async #counted(): Promise<string[]> {
+    const { stdout } = await this.#inside.nft('list set ip pk flows');
+    return [...new Set(stdout.match(/\b\d+\.\d+\.\d+\.\d+\b/g) ?? [])];
   }
 
   async #tables(): Promise<string> {

@@ -186,6 +186,7 @@ describe.runIf(process.getuid?.() === 0)('egress', () => {
       const next = () => left-- > 0 ? socket.send('x', 10000 + left, '${OUTSIDE}', next) : socket.close();
       socket.on('error', () => {});
       next();`;
+    const { address } = await inspect('flood');
     const ran = await sandbox.pk(['exec', 'flood', '--', '/opt/node', '-e', script]);
     expect(ran).toMatchObject({ code: 0, stderr: '' });
     const flows = execFileSync('ip', [
@@ -196,6 +197,11 @@ describe.runIf(process.getuid?.() === 0)('egress', () => {
     expect(Number(flows)).toBeLessThan(4400);
     expect((await fetchFrom('vm', `${OUTSIDE}:${PORT}`)).stdout).toBe(HOST);
     await sandbox.ok('rm', '-f', 'flood');
+    // Nor does it close the way to whoever gets its address next.
+    await sandbox.ok('run', '-d', '--name', 'next', '--network', 'egress', '--', 'sleep', '1000');
+    expect((await inspect('next')).address).toBe(address);
+    expect((await fetchFrom('next', `${OUTSIDE}:${PORT}`)).stdout).toBe(HOST);
+    await sandbox.ok('rm', '-f', 'next');
   });
 
   it('lasts without its daemon, and is found again by the next', async () => {
