@@ -19,13 +19,44 @@ export function ipv4(to: string, from: string, target: string, source: string, w
   const payload = mark(word);
   const length = 28 + payload.length / 2;
   const header = [0x45, 0, length >> 8, length & 255, 0, 0, 0, 0, 64, 17, 0, 0, ...quad(source), ...quad(target)];
-  let sum = 0;
-  for (let at = 0; at < header.length; at += 2) sum += header[at]! * 256 + header[at + 1]!;
-  sum = ~((sum & 0xffff) + (sum >> 16)) & 0xffff;
-  header[10] = sum >> 8;
-  header[11] = sum & 255;
+  header.splice(10, 2, ...checksum(header));
   const size = length - 20;
   return hex(to) + hex(from) + tag + '0800' + bytes([...header, 0, 9, 0, 9, size >> 8, size & 255, 0, 0]) + payload;
+}
+
+/** The sum of 16-bit words, as Internet headers have it. */
+function checksum(octets: readonly number[]): [number, number] {
+  let sum = 0;
+  for (let at = 0; at < octets.length; at += 2) sum += octets[at]! * 256 + octets[at + 1]!;
+  while (sum > 0xffff) sum = (sum & 0xffff) + Math.floor(sum / 0x10000);
+  return [(~sum >> 8) & 255, ~sum & 255];
+}
+
+/** TCP in IPv4 without data, with right sums. `port` is that of the sender; `options` of IPv4 fill whole words. */
+export function tcp(
+  ends: { to: string; from: string; target: string; source: string },
+  { port, flags, number, ttl = 64, options = [] }: TcpSegment,
+): string {
+  const [source, target] = [quad(ends.source), quad(ends.target)];
+  const segment = [port >> 8, port & 255, 0, 9, 0, 0, 0, number, 0, 0, 0, 0, 0x50, flags, 4, 0, 0, 0, 0, 0];
+  segment.splice(16, 2, ...checksum([...source, ...target, 0, 6, 0, segment.length, ...segment]));
+  const words = 5 + options.length / 4;
+  const header = [0x40 + words, 0, 0, words * 4 + segment.length, 0, 0, 0, 0, ttl, 6, 0, 0, ...source, ...target];
+  header.push(...options);
+  header.splice(10, 2, ...checksum(header));
+  return `${hex(ends.to)}${hex(ends.from)}0800${bytes([...header, ...segment])}`;
+}
+
+export const SYN = 2;
+export const RST = 4;
+
+interface TcpSegment {
+  port: number;
+  flags: number;
+  /** The sequence number, below 256. */
+  number: number;
+  ttl?: number;
+  options?: readonly number[];
 }
 
 /** ARP: `sender` says of itself that it has this hardware address and this IP. */

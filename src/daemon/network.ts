@@ -72,8 +72,9 @@ export class Network {
   ) {
     const name = `pk-${createHash('sha256').update(home).digest('hex').slice(0, 8)}`;
     const namespace = privileged ? new NamedNamespace(name) : new KeptNamespace(join(home, KEEPER_FILE));
-    this.#host = new HostNetwork(namespace, `${addressOf(BRIDGE_NUMBER)}/${PREFIX}`);
-    this.#uplink = privileged ? new Uplink(name, namespace) : null;
+    const gateway = `${addressOf(BRIDGE_NUMBER)}/${PREFIX}`;
+    this.#host = new HostNetwork(namespace, gateway);
+    this.#uplink = privileged ? new Uplink(name, namespace, gateway) : null;
     this.#forwards = forwards;
     this.#privileged = privileged;
     this.#all = members;

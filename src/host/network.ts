@@ -202,7 +202,7 @@ export class HostNetwork {
 /** It learns from no frame, neither where an address is nor who is in a group. */
 const BRIDGE_OPTIONS = 'ageing_time 0 mcast_snooping 0';
 /** Locally administered (bit 1 of the first byte), the rest is the IPv4 address. */
-const macOf = (address: string): string =>
+export const macOf = (address: string): string =>
   `02:50:${address
     .split('.')
     .map((part) => Number(part).toString(16).padStart(2, '0'))

@@ -6,6 +6,7 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import { nameservers } from './nameservers.ts';
 import { type NetworkNamespace, NetworkTools } from './namespace.ts';
+import { macOf } from './network.ts';
 
 const INSIDE = 'up0';
 const FORWARDING = '/proc/sys/net/ipv4/ip_forward';
@@ -28,14 +29,17 @@ export class Uplink {
   /** Of the interface and of the table on the host. */
   readonly #name: string;
   readonly #namespace: NetworkNamespace;
+  readonly #gateway: string;
   readonly #host = new NetworkTools();
   readonly #inside: NetworkTools;
   /** What was last told of them; undefined: it is not known. */
   #resolvers: string | undefined;
 
-  constructor(name: string, namespace: NetworkNamespace) {
+  /** `gateway`: as that of HostNetwork. */
+  constructor(name: string, namespace: NetworkNamespace, gateway: string) {
     this.#name = name;
     this.#namespace = namespace;
+    this.#gateway = gateway;
     this.#inside = new NetworkTools(namespace);
   }
 
@@ -47,7 +51,10 @@ export class Uplink {
       await this.remove();
       throw asPolykernelError(error, 'making the way out of the private network');
     }
-    await this.#inside.nft(`flush set ip pk egress\nadd element ip pk egress { ${addresses.join(', ')} }`);
+    const gone = (await this.#counted()).filter((address) => !addresses.includes(address));
+    // Or who gets the address next could begin none while those of the one before last.
+    const forget = gone.length === 0 ? '' : `\ndelete element ip pk flows { ${gone.join(', ')} }`;
+    await this.#inside.nft(`flush set ip pk egress\nadd element ip pk egress { ${addresses.join(', ')} }${forget}`);
     await this.#tellResolvers();
   }
 
@@ -81,7 +88,7 @@ export class Uplink {
     if (!forwards) writeFileSync(FORWARDING_NOTE, NOTE_TEXT);
     // The filters are there before anything can pass.
     await this.#host.nft(hostFilter(this.#name, pair.inside, existsSync(FORWARDING_NOTE)));
-    await this.#inside.nft(INSIDE_FILTER);
+    await this.#inside.nft(insideFilter(this.#gateway));
     await this.#host.batch([`addr add ${pair.outside}/30 dev ${this.#name}`, `link set ${this.#name} up`]);
     await this.#inside.batch([
       `link set ${INSIDE} addrgenmode none`,
@@ -96,14 +103,20 @@ export class Uplink {
   async #isComplete(): Promise<boolean> {
     if (!existsSync(`/sys/class/net/${this.#name}`) || readFileSync(FORWARDING, 'latin1').trim() !== '1') return false;
     try {
-      // One that an earlier Polykernel made has no such set.
+      // One that an earlier Polykernel made has no such set, or no such chain.
       await this.#host.nft(`list set inet ${this.#name} resolvers`);
-      await this.#inside.nft('list set ip pk egress');
+      await this.#inside.nft('list chain ip pk remembered');
       const { stdout } = await this.#inside.ip(['route', 'show', 'default']);
       return stdout.includes(`dev ${INSIDE}`);
     } catch {
       return false;
     }
+  }
+
+  /** Addresses whose connections are counted. */
+  async #counted(): Promise<string[]> {
+    const { stdout } = await this.#inside.nft('list set ip pk flows');
+    return [...new Set(stdout.match(/\b\d+\.\d+\.\d+\.\d+\b/g) ?? [])];
   }
 
   async #tables(): Promise<string> {
@@ -118,20 +131,40 @@ export class Uplink {
   }
 }
 
-/** Forwards what may get out, under one address; nothing from outside reaches the bridge or a kernel unasked. */
-const INSIDE_FILTER = `
+/**
+ * Forwards what may get out, under one address; nothing from outside reaches the bridge or a kernel unasked. Connections are
+ * remembered of what gets out alone, and only by packets that reach the host's table too: so neither is filled by what is not
+ * counted here, nor forgotten here while the host still knows it. The gateway's own hardware address tells what is routed from
+ * what is bridged, which is seen here where br_netfilter is loaded.
+ */
+const insideFilter = (network: string, address = network.split('/')[0]!): string => `
 table ip pk {
   set egress { type ipv4_addr; }
   set flows { type ipv4_addr; size 65535; flags dynamic; }
+  chain remembered {
+    type filter hook prerouting priority raw; policy accept;
+    iifname "${INSIDE}" accept
+    ether daddr != ${macOf(address)} notrack accept
+    ip saddr != @egress notrack accept
+    ip daddr ${network} notrack accept
+    ip ttl < 2 notrack accept
+    ip hdrlength > 5 drop
+  }
+  chain remembered_own {
+    type filter hook output priority raw; policy accept;
+    oifname != "${INSIDE}" notrack
+  }
   chain input {
     type filter hook input priority filter; policy accept;
     iifname "${INSIDE}" ct state established,related accept
     iifname "${INSIDE}" drop
+    iifname != "lo" ip daddr != ${address} drop
   }
   chain forward {
     type filter hook forward priority filter; policy accept;
     iifname "${INSIDE}" ct state established,related accept
     iifname "${INSIDE}" drop
+    oifname "${INSIDE}" ct state invalid,untracked drop
     oifname "${INSIDE}" ip saddr @egress ct state new add @flows { ip saddr ct count over ${FLOWS} } drop
     oifname "${INSIDE}" ip saddr @egress accept
     oifname "${INSIDE}" drop

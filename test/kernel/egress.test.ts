@@ -1,13 +1,18 @@
 /** The way out of the private network. What is outside is a namespace of the test, which the host reaches by a veth pair. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { InstanceStatus } from '../../src/api/index.ts';
 import { resolvConf } from '../../src/host/index.ts';
+import { compileFrames, ipv4, RST, SYN, tcp } from '../frames.ts';
 import { Sandbox, until } from '../pk.ts';
 
 const OUTSIDE = '198.51.100.2';
+/** Nobody there, who would end what was begun. */
+const SILENT = '198.51.100.77';
 const HOST = '198.51.100.1';
 const PORT = 8080;
 const FORWARDING = '/proc/sys/net/ipv4/ip_forward';
@@ -130,6 +135,47 @@ describe.runIf(process.getuid?.() === 0)('egress', () => {
     ip('route', 'del', '10.213.0.0/16');
   });
 
+  it('remembers no connection but those it counts, and none shorter than the host does', async () => {
+    const shared = mkdtempSync(join(tmpdir(), 'pk-frames-'));
+    chmodSync(shared, 0o755);
+    await compileFrames(join(shared, 'frames'));
+    const options = ['--driver', 'uml', '--memory', '256M', '-v', `${shared}:/frames:ro`];
+    const shown = (...prefix: string[]) => {
+      const [program, ...args] = [...prefix, 'cat', '/proc/net/nf_conntrack'];
+      return execFileSync(program!, args, { encoding: 'utf8', maxBuffer: 1e8 });
+    };
+    try {
+      for (const network of ['egress', 'private']) {
+        await sandbox.ok('run', '-d', '--name', network, '--network', network, ...options, '--', 'sleep', '1000');
+        const source = (await inspect(network)).address!;
+        const from = `02:50:0a:d5:00:${Number(source.split('.')[3]).toString(16).padStart(2, '0')}`;
+        const ends = { to: '02:50:0a:d5:00:01', from, target: SILENT, source };
+        // The gateway sends these resets no further: one has come too far, the other asks for a way that is not gone.
+        const resets = [
+          { port: 40_001, ttl: 1 },
+          { port: 40_002, options: [0x89, 7, 4, 198, 51, 100, 9, 0] },
+        ];
+        const frames = resets.flatMap((way) => [
+          tcp(ends, { port: way.port, flags: SYN, number: 1 }),
+          tcp(ends, { ...way, flags: RST, number: 2 }),
+        ]);
+        const toItself = ['10.213.0.1', '224.0.0.1'].map((target) => ipv4(ends.to, from, target, source, 'x'));
+        await sandbox.ok('exec', network, '--', '/frames/frames', 'vec0', ...frames, ...toItself);
+        // What was sent before has arrived.
+        expect(await sh(network, 'busybox ping -c 1 -W 5 10.213.0.1')).toMatchObject({ code: 0 });
+        const ports = shown('ip', 'netns', 'exec', uplink()!)
+          .split('\n')
+          .flatMap((line) => (line.includes(`src=${source} `) ? (/sport=(\d+) dport=9 /.exec(line)?.[1] ?? []) : []))
+          .sort();
+        expect(ports).toEqual(network === 'egress' ? ['40001', '40002'] : []);
+        for (const port of ports) expect(shown()).toContain(`sport=${port} dport=9 `);
+      }
+    } finally {
+      await sandbox.pk(['rm', '-f', 'egress', 'private']);
+      rmSync(shared, { recursive: true });
+    }
+  });
+
   it('keeps what one kernel can open at once from filling the table of all', async () => {
     // The checkout may lie where not everybody may enter.
     const node = ['-v', `${process.execPath}:/opt/node:ro`];
@@ -140,6 +186,7 @@ describe.runIf(process.getuid?.() === 0)('egress', () => {
       const next = () => left-- > 0 ? socket.send('x', 10000 + left, '${OUTSIDE}', next) : socket.close();
       socket.on('error', () => {});
       next();`;
+    const { address } = await inspect('flood');
     const ran = await sandbox.pk(['exec', 'flood', '--', '/opt/node', '-e', script]);
     expect(ran).toMatchObject({ code: 0, stderr: '' });
     const flows = execFileSync('ip', [
@@ -150,6 +197,11 @@ describe.runIf(process.getuid?.() === 0)('egress', () => {
     expect(Number(flows)).toBeLessThan(4400);
     expect((await fetchFrom('vm', `${OUTSIDE}:${PORT}`)).stdout).toBe(HOST);
     await sandbox.ok('rm', '-f', 'flood');
+    // Nor does it close the way to whoever gets its address next.
+    await sandbox.ok('run', '-d', '--name', 'next', '--network', 'egress', '--', 'sleep', '1000');
+    expect((await inspect('next')).address).toBe(address);
+    expect((await fetchFrom('next', `${OUTSIDE}:${PORT}`)).stdout).toBe(HOST);
+    await sandbox.ok('rm', '-f', 'next');
   });
 
   it('lasts without its daemon, and is found again by the next', async () => {
