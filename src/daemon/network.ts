@@ -57,6 +57,8 @@ export class Network {
   readonly #journal: Journal;
   readonly #mutex = new Mutex();
   readonly #listeners = new Set<() => void>();
+  /** The last one given. */
+  #lastNumber: number | undefined;
 
   /**
    * `home` names the namespace; `privileged`: it is root's; `members`: all instances there are; `lost` is told of a running one
@@ -103,8 +105,20 @@ export class Network {
       }
     }
     checkNames(spec, this.#named(), hostname());
+    return this.#nextNumber();
+  }
+
+  /** As late as can be the one of a kernel that is gone: others may still know it by that. Throws `conflict`. */
+  #nextNumber(): number {
     const taken = new Set(this.#members().map(({ networkNumber }) => networkNumber));
-    for (let number = BRIDGE_NUMBER + 1; number <= LAST_NUMBER; number++) if (!taken.has(number)) return number;
+    const count = LAST_NUMBER - BRIDGE_NUMBER;
+    this.#lastNumber ??= Math.max(BRIDGE_NUMBER, ...[...taken].filter((number) => number !== null));
+    for (let step = 0; step < count; step++) {
+      const number = BRIDGE_NUMBER + 1 + ((this.#lastNumber - BRIDGE_NUMBER + step) % count);
+      if (taken.has(number)) continue;
+      this.#lastNumber = number;
+      return number;
+    }
     throw new PolykernelError('conflict', 'all addresses of the private network are in use', { field: 'network' });
   }
 

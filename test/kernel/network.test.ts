@@ -71,6 +71,12 @@ describe('private network', () => {
     expect(await until('web answers again', () => get(ports.web!).catch(() => undefined))).toBe('served\n');
   });
 
+  it('gives the address of a kernel that is gone to nobody soon', async () => {
+    const addressIn = async () =>
+      await sandbox.ok('run', '--driver', 'uml', '--network', 'private', '--', 'hostname', '-I');
+    expect(await addressIn()).not.toBe(await addressIn());
+  });
+
   it('lets no frame through with an address that is another’s', async () => {
     const reach = 'busybox ping -c 1 -W 2 10.213.0.1 >/dev/null && echo yes || echo no';
     for (const [name, card] of [
