@@ -63,10 +63,13 @@ struct filter_program {
 #define SET_OPEN_FILE_LOCK_WAIT 38
 #define SET_LEASE 1024
 #define NOTIFY_DIRECTORY 1026
+/* The last of them that was looked at: F_SET_FILE_RW_HINT. Linux 6.19 has leases of directories behind it. */
+#define NEWEST_FILE_COMMAND 1038
 #define TMPFILE_BIT 020000000
 #define PACKET_LEVEL 263 /* linux/socket.h: SOL_PACKET */
 #define CORE_LIMIT 4 /* asm-generic/resource.h: RLIMIT_CORE */
 #define SET_FILTER 22 /* linux/prctl.h: PR_SET_SECCOMP */
+#define NAME_MEMORY 0x53564d41 /* linux/prctl.h: PR_SET_VMA */
 /* asm/socket.h: SO_ATTACH_FILTER, SO_ATTACH_BPF to SO_ATTACH_REUSEPORT_EBPF */
 #define ATTACH_FILTER 26
 #define ATTACH_PROGRAM 50
@@ -112,15 +115,18 @@ static const int denied[] = {
 
 /*
  * What would change the device behind a network card's descriptor, or reach what lies behind it (linux/if_tun.h,
- * linux/sockios.h), what types into a terminal, takes the console's output or has the host load a line discipline (asm/ioctls.h), and what makes of a read-only tree a writable one, with its set-uid
- * programs and with what is covered in it (linux/btrfs.h).
+ * linux/sockios.h), what has the host load its bridge, its VLANs or a line discipline, for any socket or terminal will do
+ * for that, what types into a terminal or takes the console's output (asm/ioctls.h), and what makes of a read-only tree a
+ * writable one, with its set-uid programs and with what is covered in it (linux/btrfs.h).
  */
 static const uint32_t denied_requests[] = {
 	0x400454ca /* TUNSETIFF */, 0x400454da /* TUNSETIFINDEX */, 0x400454cb /* TUNSETPERSIST */, 0x400454cc /* TUNSETOWNER */,
 	0x400454ce /* TUNSETGROUP */, 0x400454cd /* TUNSETLINK */, 0x400454c9 /* TUNSETDEBUG */, 0x400454d9 /* TUNSETQUEUE */,
 	0x400454d1 /* TUNSETTXFILTER */, 0x401054d5 /* TUNATTACHFILTER */, 0x401054d6 /* TUNDETACHFILTER */,
 	0x800454e0 /* TUNSETSTEERINGEBPF */, 0x800454e1 /* TUNSETFILTEREBPF */, 0x400454e2 /* TUNSETCARRIER */,
-	0x54e3 /* TUNGETDEVNETNS */, 0x8924 /* SIOCSIFHWADDR */, 0x894c /* SIOCGSKNS */, 0x5412 /* TIOCSTI */,
+	0x54e3 /* TUNGETDEVNETNS */, 0x8924 /* SIOCSIFHWADDR */, 0x894c /* SIOCGSKNS */,
+	0x8940 /* SIOCGIFBR */, 0x8941 /* SIOCSIFBR */, 0x89a0 /* SIOCBRADDBR */, 0x89a1 /* SIOCBRDELBR */,
+	0x8982 /* SIOCGIFVLAN */, 0x8983 /* SIOCSIFVLAN */, 0x5412 /* TIOCSTI */,
 	0x541c /* TIOCLINUX */, 0x541d /* TIOCCONS */, 0x5423 /* TIOCSETD */, 0x50009401 /* BTRFS_IOC_SNAP_CREATE */, 0x50009417 /* BTRFS_IOC_SNAP_CREATE_V2 */,
 };
 
@@ -266,8 +272,9 @@ static void check_locks(void)
 	};
 	uint8_t count = sizeof commands / sizeof *commands;
 
-	step(IF_EQUAL, SYS_fcntl, 0, (uint8_t)(count + 3));
+	step(IF_EQUAL, SYS_fcntl, 0, (uint8_t)(count + 4));
 	step(LOAD, ARGUMENT(1), 0, 0);
+	step(IF_ABOVE, NEWEST_FILE_COMMAND, (uint8_t)(count + 1), 0);
 	for (uint8_t i = 0; i < count; i++)
 		step(IF_EQUAL, commands[i], (uint8_t)(count - i), 0);
 	step(RETURN, ALLOW, 0, 0);
@@ -276,16 +283,18 @@ static void check_locks(void)
 
 /*
  * The machine code of system call filters, of up to 32,768 steps in each process, takes from the same fixed amount as that of
- * sockets (check_sockets). QEMU makes one for its sandbox, and has few processes.
+ * sockets (check_sockets). QEMU makes one for its sandbox, and has few processes. Names of memory are in no control group.
  */
-static void check_filters(void)
+static void check_filters(enum filter_kind kind)
 {
-	answer_call(SYS_seccomp, REFUSE(EPERM));
-	step(IF_EQUAL, SYS_prctl, 0, 4);
+	if (kind != FILTER_QEMU)
+		answer_call(SYS_seccomp, REFUSE(EPERM));
+	step(IF_EQUAL, SYS_prctl, 0, 5);
 	step(LOAD, ARGUMENT(0), 0, 0);
-	step(IF_EQUAL, SET_FILTER, 0, 1);
-	step(RETURN, REFUSE(EPERM), 0, 0);
+	step(IF_EQUAL, NAME_MEMORY, 2, 0);
+	step(IF_EQUAL, kind == FILTER_QEMU ? NAME_MEMORY : SET_FILTER, 1, 0);
 	step(RETURN, ALLOW, 0, 0);
+	step(RETURN, REFUSE(EPERM), 0, 0);
 }
 
 /* It is 1, which alone keeps a core dump from a program of the host (core(5)); 0 does not. */
@@ -348,9 +357,11 @@ static int install_filter(enum filter_kind kind, struct may may)
 		answer_call(denied[i], REFUSE(EPERM));
 	if (kind != FILTER_UML)
 		answer_call(SYS_ptrace, REFUSE(EPERM));
-	/* QEMU binds the memory of the guest's nodes by itself. */
-	if (kind != FILTER_QEMU)
-		answer_call(SYS_mbind, REFUSE(EPERM));
+	/*
+	 * The policy of each page of shared memory is kept when it is no longer mapped, without bound, and in no control group.
+	 * pk-jail has bound all memory already; QEMU asks all the same, and takes no for an answer where a kernel has no nodes.
+	 */
+	answer_call(SYS_mbind, REFUSE(ENOSYS));
 	/* Its flags are behind a pointer; C libraries fall back to clone. */
 	answer_call(435 /* clone3 */, REFUSE(ENOSYS));
 	step(IF_EQUAL, SYS_clone, 0, 4);
@@ -359,8 +370,7 @@ static int install_filter(enum filter_kind kind, struct may may)
 	step(RETURN, REFUSE(EPERM), 0, 0);
 	step(RETURN, ALLOW, 0, 0);
 	check_sockets(kind);
-	if (kind != FILTER_QEMU)
-		check_filters();
+	check_filters(kind);
 	check_locks();
 	check_core_limit();
 	check_requests();
