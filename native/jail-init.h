@@ -69,6 +69,8 @@ struct place {
 };
 
 static int console_socket = -1;
+/* Commands of the management console that wait for their answer. */
+static unsigned asked;
 
 static void close_fd(int *fd)
 {
@@ -233,6 +235,8 @@ static void serve_line(void)
 		*end = 0;
 		if (console_socket < 0 || mconsole_send(console_socket, text) != 0)
 			dprintf(LINE_FD, "error the management console is not open\n");
+		else
+			asked++;
 		used -= (size_t)(end + 1 - text);
 		memmove(text, end + 1, used + 1);
 	}
@@ -240,6 +244,7 @@ static void serve_line(void)
 		used = 0;
 }
 
+/* Nobody may read what was not asked for, and we would wait with all that fills the line. */
 static void serve_console(void)
 {
 	static char answer[8192];
@@ -253,12 +258,15 @@ static void serve_console(void)
 	}
 	if (result != 1)
 		return;
+	used = 0;
+	if (asked == 0)
+		return;
+	asked--;
 	/* One line, whatever the guest put in it. */
 	for (char *at = answer; *at != 0; at++)
 		if (*at == '\n')
 			*at = ' ';
 	dprintf(LINE_FD, "%s %s\n", failed ? "error" : "ok", answer);
-	used = 0;
 }
 
 static int exit_status(int status)

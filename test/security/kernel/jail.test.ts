@@ -2,6 +2,8 @@
  * What a guest that has taken over its VMM's process can do: a shell in the very jail a VMM gets tries it. Real pk-cell,
  * bwrap and pk-jail, for each kind of identity: as root, as a user with subordinate ids, as a user without.
  */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import {
   chmodSync,
   chownSync,
@@ -19,6 +21,7 @@ import {
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type JailSpec, jailArgv } from '../../../src/driver/jail.ts';
 import { hostCovers } from '../../../src/driver/jail-host.ts';
@@ -132,7 +135,7 @@ describe.runIf(isRoot && busybox !== undefined).each(callers)(
       rmSync(base, { recursive: true });
     });
 
-    async function inside(script: string, change: Partial<JailSpec> = {}) {
+    function insideArgv(script: string, change: Partial<JailSpec>): string[] {
       const argv = jailArgv({
         identity,
         bwrap: which('bwrap')!,
@@ -158,8 +161,10 @@ describe.runIf(isRoot && busybox !== undefined).each(callers)(
         ...change,
       });
       const prefix = isUser ? asUser(true, join(base, 'etc')) : [];
-      return await run([...prefix, ...argv], { deadlineMs: 20_000 });
+      return [...prefix, ...argv];
     }
+    const inside = async (script: string, change: Partial<JailSpec> = {}) =>
+      await run(insideArgv(script, change), { deadlineMs: 20_000 });
     /** Output of a script in which `$B` runs a busybox applet. */
     async function said(script: string, change?: Partial<JailSpec>): Promise<string> {
       const { stdout, stderr } = await inside(`B=/vmm/busybox; R=/export/root; ${script}`, change);
@@ -344,6 +349,29 @@ describe.runIf(isRoot && busybox !== undefined).each(callers)(
       });
       expect(stdout).toContain('console ok\nshutdown ok\n');
       expect(Number(/^ticks (\d+)$/m.exec(stdout)![1])).toBeLessThan(5);
+    });
+
+    it('has a first process that passes on no answer of the management console that was not asked for', async () => {
+      const [file, ...args] = insideArgv('', {
+        filter: 'uml',
+        binds: [{ source: await probe(), target: '/vmm/probe', access: 'read' }],
+        program: ['/vmm/probe', '/export/vol0', 'answers'],
+      });
+      const jail = spawn(file!, args, { stdio: ['ignore', 'pipe', 'inherit', 'pipe', 'pipe'] });
+      const line = jail.stdio[4] as Duplex;
+      const ended = once(jail, 'close');
+      let told = '';
+      line.on('data', (chunk) => {
+        told += String(chunk);
+      });
+      let said = '';
+      jail.stdout!.on('data', (chunk) => {
+        if (!said.includes('early ok\n') && `${said}${chunk}`.includes('early ok\n')) line.write('version\n');
+        said += String(chunk);
+      });
+      await ended;
+      expect(said).toBe('early ok\ncommand ok\n');
+      expect(told).toBe('ok asked\n');
     });
 
     it('lets files become set-uid where that was asked for', async () => {
