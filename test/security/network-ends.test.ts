@@ -70,7 +70,7 @@ describe.runIf(isPossible)('an end of the network', () => {
     const old = `${name}-old`;
     const before = new HostNetwork(new NamedNamespace(old), '10.213.0.1/16');
     const within = (...argv: string[]) =>
-      execFileSync('ip', ['netns', 'exec', old, ...argv], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+      execFileSync('ip', ['netns', 'exec', old, ...argv], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
     const [first, second] = [2, 3].map((number) => before.port(number, `10.213.0.${number}`, '255.255.0.0'));
     try {
       execFileSync('ip', ['netns', 'add', old]);
