@@ -36,6 +36,7 @@ static void act_as(unsigned long uid, unsigned long gid)
  */
 static pid_t fork_into_namespace(unsigned long uid, unsigned long gid)
 {
+	unsigned long own_uid = geteuid(), own_gid = getegid();
 	pid_t self = getpid(), child;
 	int bits = prctl(PR_GET_SECUREBITS, 0, 0, 0, 0), error;
 
@@ -51,7 +52,7 @@ static pid_t fork_into_namespace(unsigned long uid, unsigned long gid)
 		for (;;)
 			pause();
 	}
-	act_as(0, 0);
+	act_as(own_uid, own_gid);
 	if (prctl(PR_SET_SECUREBITS, bits, 0, 0, 0) != 0)
 		fail("giving rights back");
 	errno = error;

@@ -55,10 +55,11 @@ static char workers_limit[32]; /* what it was; empty: they are as always */
 /* 0 or an errno. */
 static int workers_first(void) {
     char none[] = "-1";
-    if (*workers_limit) return 0;
-    if (workers_file(RUNTIME_LIMIT, O_RDONLY, workers_limit, sizeof workers_limit)) return ENOENT;
-    workers_file(RUNTIME_LIMIT, O_WRONLY, none, 0);
-    workers_schedule(SCHED_FIFO, 1);
+    if (!*workers_limit) {
+        if (workers_file(RUNTIME_LIMIT, O_RDONLY, workers_limit, sizeof workers_limit)) return ENOENT;
+        workers_file(RUNTIME_LIMIT, O_WRONLY, none, 0);
+    }
+    workers_schedule(SCHED_FIFO, 1); /* again, for those that came since */
     return 0;
 }
 
