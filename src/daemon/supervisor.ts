@@ -456,9 +456,10 @@ export class Supervisor {
     await Promise.race([Promise.all(adoptions), this.#pause(ADOPT_PATIENCE_MS)]);
   }
 
-  /** Lets go of all kernels; they run on. Without `farewell` nothing more is written, as after SIGKILL. */
+  /** Ends removals that are under way and lets go of all kernels; they run on. Without `farewell` nothing more is written, as after SIGKILL. */
   async detach(farewell = true): Promise<void> {
     this.#ending = true;
+    if (farewell) await Promise.all([...this.#erasing].map(({ gone }) => gone));
     await Promise.all([...this.#entries.values()].map((entry) => entry.instance.detach()));
     for (const { log } of this.#entries.values()) log.close(farewell);
     if (farewell) this.#saveAgain();
