@@ -27,7 +27,7 @@ export interface Request {
  * states go before requests, these in order, and both before bulk data; sources take turns.
  */
 export class LineWriter {
-  readonly #write: (bytes: Buffer) => void;
+  readonly #write: (batch: readonly Buffer[]) => void;
   readonly #requests: Request[] = [];
   readonly #states = new Set<LineSource>();
   readonly #sources = new Set<LineSource>();
@@ -43,7 +43,7 @@ export class LineWriter {
   /** Told of every acknowledgement that tells something new. */
   onProgress: () => void = () => {};
 
-  constructor(write: (bytes: Buffer) => void) {
+  constructor(write: (batch: readonly Buffer[]) => void) {
     this.#write = write;
   }
 
@@ -197,7 +197,7 @@ export class LineWriter {
       if (first.onSent !== undefined) sent.push(first.onSent);
     }
     if (this.#requests.length === 0) takeTurns(this.#sources, MIN_BULK_ROOM);
-    if (batch.length > 0) this.#write(batch.length === 1 ? batch[0]! : Buffer.concat(batch));
+    if (batch.length > 0) this.#write(batch);
     // These may have states to tell, which comes round here again.
     for (const tell of sent) tell();
   }
