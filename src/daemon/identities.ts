@@ -2,9 +2,8 @@
  * Whose processes the kernels of this daemon are on the host. For root: a range of ids for each kernel, out of one
  * registry for the machine. For others: what /etc/subuid and /etc/subgid give them, or their own id alone.
  */
-import { type Identity, userIdentity } from '../sys/identity.ts';
+import type { Identity } from '../sys/identity.ts';
 import { defaultHome } from '../sys/paths.ts';
-import { IdRegistry } from './id-registry.ts';
 
 export interface Identities {
   /** For a kernel, by the id of its instance; the same again for the same one. Throws `unavailable` when none is free. */
@@ -30,9 +29,3 @@ export const oneForAll = (identity: Identity): Identities => ({
   homes: () => [defaultHome()],
   close: () => {},
 });
-
-/** Those of the daemon of `home`, as it is run by this user. */
-export async function identitiesOf(home: string): Promise<Identities> {
-  if (process.getuid?.() === 0) return new IdRegistry(home);
-  return oneForAll(await userIdentity());
-}

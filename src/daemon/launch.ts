@@ -1,9 +1,10 @@
 /** The directory of an instance, and what a driver is given to start its kernel. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { Driver, DriverName, LaunchSpec, RootSource, Source } from '../driver/index.ts';
+import type { Driver, DriverName, LaunchSpec } from '../driver/index.ts';
 import { removeLimits } from '../driver/limits.ts';
 import { killShim } from '../driver/shim.ts';
+import type { RootSource, Source } from '../image/index.ts';
 import { hostPlacement, type InstanceRecord } from '../instance/index.ts';
 import { asPolykernelError } from '../sys/errors.ts';
 import type { Identity } from '../sys/identity.ts';

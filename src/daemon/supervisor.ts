@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync } from 'node:fs';
-import type { Driver, DriverName, Kernel, RootSource, SharedRegion } from '../driver/index.ts';
+import type { Driver, DriverName, Kernel, SharedRegion } from '../driver/index.ts';
+import type { RootSource } from '../image/index.ts';
 import { defaultImage, type KernelImage, type RootOptions } from '../image/index.ts';
 import {
   acceptSources,

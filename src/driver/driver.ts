@@ -5,7 +5,7 @@
 import type { Duplex } from 'node:stream';
 import type { GuestLink } from '../guest/index.ts';
 import type { NetworkPort } from '../host/index.ts';
-import type { KernelImage } from '../image/index.ts';
+import type { KernelImage, RootSource, Source } from '../image/index.ts';
 import type { NodeMemory } from '../ledger/types.ts';
 import type { Identity } from '../sys/identity.ts';
 
@@ -48,22 +48,6 @@ export interface Availability {
   hint?: string;
   /** qemu: the accelerator that really works. */
   accelerator?: 'kvm' | 'tcg';
-}
-
-/** Where the root file system's lower layer comes from. Paths are absolute host paths. */
-export type RootSource =
-  /** The machine's own files. mapped: seen with root's eyes and true owners; else as everybody sees them. */
-  | { kind: 'host'; mapped?: boolean }
-  | ({ kind: 'directory' } & Source)
-  | ({ kind: 'squashfs' } & Source)
-  | ({ kind: 'ext4' } & Source);
-
-/** A path without symbolic links, and what it stood for when somebody gave it; then nothing else may be there. */
-export interface Source {
-  path: string;
-  uid?: number;
-  /** Decimal. */
-  inode?: string;
 }
 
 export interface Volume {

@@ -1,17 +1,12 @@
+import { type LineShape, NARROW } from './line-shape.ts';
+import type { LineSource } from './line-source.ts';
 import type { LineMemory } from './memory.ts';
-import { type LineShape, NARROW } from './messages.ts';
 import { HEADER_BYTES, MAX_QUEUED } from './protocol.ts';
 
 /** Bulk data waits for this much room, so that headers do not eat the window. */
 const MIN_BULK_ROOM = 256;
 /** The largest frame of a state: a header and two numbers. */
 const MIN_STATE_ROOM = HEADER_BYTES + 8;
-
-/** Something with frames to send when the line has room, made only then: so that the newest state replaces older ones. */
-export interface LineSource {
-  /** The next frame of at most `room` bytes, or undefined when there is nothing to send for now. */
-  nextFrame(room: number): Buffer | undefined;
-}
 
 /** A request that waits for room on the line, or has left. */
 export interface Request {

@@ -3,7 +3,7 @@
  * towards the host. What is in them is told of by frames on the line, in order, so that a slot needs no name.
  */
 import { closeSync, readSync, writeSync } from 'node:fs';
-import type { LineSource } from './line.ts';
+import type { LineSource } from './line-source.ts';
 import { encodeFrame, SLOT_BYTES, ToGuest, u32 } from './protocol.ts';
 
 /** Bytes of memory with so many slots in each direction. */

@@ -8,6 +8,7 @@
  * - What the kernel refuses, and what needs rights this user lacks, is a note and no error.
  */
 import type { HostFiles } from '../sys/host-files.ts';
+import type { ActPlan, Outcome, ReadBack } from './act.ts';
 import * as groups from './group-acts.ts';
 import * as hugePages from './huge-pages.ts';
 import * as interrupts from './interrupts.ts';
@@ -25,34 +26,11 @@ export interface HostPlanRequest {
   previous?: readonly HostAct[];
 }
 
-export interface HostPlan {
-  acts: HostAct[];
-  /** Why less is done than could be, one sentence each. */
-  notes: string[];
-}
-
-export interface Outcome {
-  /** Whether the act is done, or undone, as far as this can be told from the host kernel afterwards. */
-  done: boolean;
-  /** What a person should know. */
-  note?: string;
-}
-
-/** One value of the host kernel beside what was asked for. */
-export interface ReadBack {
-  act: HostAct;
-  /** For people: `interrupt 24`, `huge pages of 2 MiB on node 0`. */
-  what: string;
-  wanted: string;
-  /** undefined when there is no such thing now. */
-  real: string | undefined;
-  /** Whether it is as wanted. */
-  holds: boolean;
-}
+export type HostPlan = ActPlan<HostAct>;
 
 /** What has to be done to the host for a pool, in order; undo goes backwards. Reads only. */
 export function planHostActs(host: HostFiles, request: HostPlanRequest): HostPlan {
-  const parts: HostPlan[] = [
+  const parts: ActPlan<HostAct>[] = [
     groups.plan(host, request.poolCpus, request.previous ?? []),
     interrupts.plan(host, request.poolCpus, request.housekeeping),
     hugePages.plan(host, request.hugePages ?? []),
@@ -89,10 +67,10 @@ export async function undo(host: HostFiles, act: HostAct): Promise<Outcome> {
 }
 
 /** What is real now, read from the host kernel. */
-export const readBack = (host: HostFiles, acts: readonly HostAct[]): ReadBack[] =>
+export const readBack = (host: HostFiles, acts: readonly HostAct[]): ReadBack<HostAct>[] =>
   acts.flatMap((act) => readAct(host, act));
 
-function readAct(host: HostFiles, act: HostAct): ReadBack[] {
+function readAct(host: HostFiles, act: HostAct): ReadBack<HostAct>[] {
   switch (act.kind) {
     case 'irq':
       return [interrupts.readBack(host, act)];

@@ -10,7 +10,7 @@
 
 import { formatCpuList } from '../sys/cpu-list.ts';
 import { type HostFiles, reasonOf } from '../sys/host-files.ts';
-import type { HostAct, HostPlan, Outcome, ReadBack } from './acts.ts';
+import type { Act, ActPlan, Outcome, ReadBack } from './act.ts';
 
 /** Directory of version 2, and of the controllers of version 1. */
 export const CGROUP = '/sys/fs/cgroup';
@@ -41,8 +41,8 @@ export interface GroupAct {
 export function plan(
   host: HostFiles,
   poolCpus: readonly number[],
-  previous: readonly HostAct[],
-): Pick<HostPlan, 'notes'> & { acts: (ControllersAct | GroupAct)[] } {
+  previous: readonly Act[],
+): ActPlan<ControllersAct | GroupAct> {
   const controllers = host.read(`${CGROUP}/cgroup.controllers`)?.split(' ') ?? [];
   if (controllers.includes('cpuset')) return planVersion2(host, controllers, poolCpus, previous);
   const hierarchies = ['cpuset', 'cpu'].filter(
@@ -76,13 +76,13 @@ function planVersion2(
   host: HostFiles,
   controllers: readonly string[],
   poolCpus: readonly number[],
-  previous: readonly HostAct[],
+  previous: readonly Act[],
 ) {
   if (!host.isWritable(CONTROL)) return { acts: [], notes: [NOT_ROOT] };
   const wanted = ['cpuset', 'cpu'].filter((name) => controllers.includes(name));
   const enabled = enabledControllers(host);
   // What we enabled for the pool before, and could not disable while a kernel runs, is still ours to disable.
-  const ours = previous.flatMap((act) => (act.kind === 'controllers' ? act.enable : []));
+  const ours = previous.filter(isControllers).flatMap(({ enable }) => enable);
   const enable = wanted.filter((name) => !enabled.includes(name) || ours.includes(name));
   const acts: (ControllersAct | GroupAct)[] = [
     {
@@ -101,6 +101,8 @@ function planVersion2(
   if (enable.length > 0) acts.unshift({ kind: 'controllers', enable });
   return { acts, notes: [] };
 }
+
+const isControllers = (act: Act): act is ControllersAct => act.kind === 'controllers';
 
 const enabledControllers = (host: HostFiles): string[] => host.read(CONTROL)?.split(' ') ?? [];
 
@@ -125,7 +127,7 @@ function toggle(host: HostFiles, { enable }: ControllersAct, sign: '+' | '-'): O
   }
 }
 
-export function readControllers(host: HostFiles, act: ControllersAct): ReadBack {
+export function readControllers(host: HostFiles, act: ControllersAct): ReadBack<ControllersAct> {
   const real = enabledControllers(host);
   const holds = act.enable.every((name) => real.includes(name));
   return { act, what: CONTROL, wanted: act.enable.join(' '), real: real.join(' '), holds };
@@ -175,7 +177,7 @@ export function undoGroup(host: HostFiles, { path }: GroupAct): Outcome {
   }
 }
 
-export function readGroup(host: HostFiles, act: GroupAct): ReadBack[] {
+export function readGroup(host: HostFiles, act: GroupAct): ReadBack<GroupAct>[] {
   const { path, values, partition } = act;
   const rows: [string, readonly string[]][] = values.map(([file, value]) => [file, [value]]);
   if (partition.length > 0) rows.push([PARTITION, partition]);

@@ -2,7 +2,7 @@
 
 import { type HostFiles, reasonOf } from '../sys/host-files.ts';
 import { formatBytes } from '../sys/units.ts';
-import type { HostPlan, Outcome, ReadBack } from './acts.ts';
+import type { ActPlan, Outcome, ReadBack } from './act.ts';
 
 export interface HugePagesWish {
   node: number;
@@ -23,10 +23,7 @@ export interface HugePagesAct {
 }
 
 /** Adds as many pages as are missing to those that are free. */
-export function plan(
-  host: HostFiles,
-  wishes: readonly HugePagesWish[],
-): Pick<HostPlan, 'notes'> & { acts: HugePagesAct[] } {
+export function plan(host: HostFiles, wishes: readonly HugePagesWish[]): ActPlan<HugePagesAct> {
   const acts: HugePagesAct[] = [];
   const notes: string[] = [];
   for (const { node, sizeBytes, count } of wishes) {
@@ -67,7 +64,7 @@ export function undo(host: HostFiles, act: HugePagesAct): Outcome {
   return set(host, act, act.before) ?? { done: true };
 }
 
-export function readBack(host: HostFiles, act: HugePagesAct): ReadBack {
+export function readBack(host: HostFiles, act: HugePagesAct): ReadBack<HugePagesAct> {
   const real = number(host, act, 'nr_hugepages');
   const holds = real !== undefined && real >= act.after;
   return { act, what: describe(act), wanted: String(act.after), real: real?.toString(), holds };

@@ -1,5 +1,6 @@
 export { type HostFiles, hostFiles } from '../sys/host-files.ts';
 export { type GroupLimits, type LimitGroup, LimitGroups, limitMechanism } from '../sys/limit-groups.ts';
+export type * from './act.ts';
 export * from './acts.ts';
 export { type GroupSettings, type GroupState, InstanceGroups } from './instance-groups.ts';
 export { KeptNamespace } from './kept-namespace.ts';

@@ -1,7 +1,7 @@
 /** Interrupts steered off the pool's CPUs (Documentation/core-api/irq/irq-affinity.rst). */
 import { formatCpuList, formatCpuMask, parseCpuList, parseCpuMask } from '../sys/cpu-list.ts';
 import { type HostFiles, reasonOf } from '../sys/host-files.ts';
-import type { HostPlan, Outcome, ReadBack } from './acts.ts';
+import type { ActPlan, Outcome, ReadBack } from './act.ts';
 
 export interface InterruptAct {
   kind: 'irq';
@@ -22,7 +22,7 @@ export function plan(
   host: HostFiles,
   poolCpus: readonly number[],
   housekeeping: readonly number[],
-): Pick<HostPlan, 'notes'> & { acts: InterruptAct[] } {
+): ActPlan<InterruptAct> {
   const pool = new Set(poolCpus);
   const numbers = host
     .list(DIRECTORY)
@@ -65,7 +65,7 @@ export function undo(host: HostFiles, act: InterruptAct): Outcome {
   return move(host, act, act.before);
 }
 
-export function readBack(host: HostFiles, act: InterruptAct): ReadBack {
+export function readBack(host: HostFiles, act: InterruptAct): ReadBack<InterruptAct> {
   const cpus = allowed(host, act.irq);
   const real = cpus === undefined ? undefined : formatCpuList(cpus);
   return { act, what: nameOf(act), wanted: act.after, real, holds: real === undefined || real === act.after };

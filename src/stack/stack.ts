@@ -38,3 +38,11 @@ export interface Problem {
   message: string;
   hint: string | undefined;
 }
+
+/** What a stack file is read beside. */
+export interface StackContext {
+  /** Absolute directory that relative paths in the file are below. */
+  directory: string;
+  /** Name of the stack where the file gives none. */
+  defaultName: string;
+}
