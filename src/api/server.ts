@@ -1,6 +1,6 @@
 /** The HTTP side of the API on fastify: routes, checks of input, errors as bodies. No answer ever holds a stack. */
 import { type FastifyInstance, type FastifyReply, fastify } from 'fastify';
-import { type Schema, validate } from '../instance/validate.ts';
+import { type Schema, validate } from '../core/validate.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import type { ApiContext } from './context.ts';
 import { BODY_BYTES, errorAnswer, refuseRaw } from './errors.ts';

@@ -2,9 +2,10 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex, Readable, Writable } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
+import { validate } from '../core/validate.ts';
 import type { GuestProcess } from '../guest/index.ts';
-import type { Instance } from '../instance/index.ts';
-import { checkCommand, checkUser, exitOfProcess, validate } from '../instance/index.ts';
+import type { Instance } from '../instance/contract.ts';
+import { checkCommand, checkUser, exitOfProcess } from '../instance/contract.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import type { ApiContext } from './context.ts';
 import { errorAnswer, refuseRaw } from './errors.ts';

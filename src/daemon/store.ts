@@ -4,14 +4,14 @@
  */
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
-import { type ChannelRecord, channelTable } from '../channel/index.ts';
+import { type ChannelRecord, channelTable } from '../channel/contract.ts';
 import { inTransaction, Table } from '../core/table.ts';
-import { type InstanceRecord, instanceTable } from '../instance/index.ts';
-import { type ServiceRecord, serviceTable } from '../service/index.ts';
+import { type InstanceRecord, instanceTable } from '../instance/contract.ts';
+import type { PoolRecord } from '../pool/host-pool.ts';
+import { type ServiceRecord, serviceTable } from '../service/contract.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import type { Layout } from '../sys/paths.ts';
 import { makeFile } from '../sys/places.ts';
-import type { PoolRecord } from './host-pool.ts';
 
 /** For versions that counted all tables' changes together, up to 3: so that they leave alone what they cannot read. */
 const FORMAT = 4;

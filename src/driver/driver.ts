@@ -4,10 +4,10 @@
  */
 import type { Duplex } from 'node:stream';
 import type { GuestLink } from '../guest/index.ts';
-import type { NetworkPort } from '../host/index.ts';
-import type { KernelImage, RootSource, Source } from '../image/index.ts';
+import type { KernelImage, RootSource, Source } from '../image/contract.ts';
 import type { NodeMemory } from '../ledger/types.ts';
 import type { Identity } from '../sys/identity.ts';
+import type { NetworkPort } from './network-port.ts';
 
 export type DriverName = 'uml' | 'qemu' | 'fake';
 
@@ -48,6 +48,13 @@ export interface Availability {
   hint?: string;
   /** qemu: the accelerator that really works. */
   accelerator?: 'kvm' | 'tcg';
+}
+
+/** What a driver can do on this machine. */
+export interface DriverFacts {
+  name: DriverName;
+  availability: Availability;
+  capabilities: Capabilities;
 }
 
 export interface Volume {

@@ -11,7 +11,7 @@
  * - The jail dies with the process that started it: the kernel kills the whole pid namespace.
  */
 
-import type { RootSource, Source } from '../image/index.ts';
+import type { RootSource, Source } from '../image/contract.ts';
 import { type Identity, identityOptions } from '../sys/identity.ts';
 import type { Volume } from './driver.ts';
 

@@ -15,7 +15,6 @@ import {
   rootOps,
   workersFirst,
 } from '../guest/index.ts';
-import { InstanceGroups } from '../host/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { ownOpenFiles } from '../sys/open-files.ts';
 import { cacheDirectory, nativeBinary } from '../sys/paths.ts';
@@ -33,6 +32,7 @@ import type {
   LaunchSpec,
   SharedRegion,
 } from './driver.ts';
+import { InstanceGroups } from './instance-groups.ts';
 import { type Bind, jailArgv } from './jail.ts';
 import { hostCovers, libraryBinds, ownPlaces } from './jail-host.ts';
 import { endOfLaunch, ShimKernel } from './kernel.ts';

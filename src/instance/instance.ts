@@ -19,7 +19,7 @@ import { type MachineEvent, type Step, transition } from './machine.ts';
 import { pump, type Watcher, type WorkloadLog } from './output.ts';
 import { hostPlacement, type InstanceRecord, statusOf } from './record.ts';
 import { ownersAfterRun } from './source.ts';
-import type { InstanceEvent, InstanceExit, InstanceState, InstanceStatus } from './spec.ts';
+import type { InstanceEventType, InstanceExit, InstanceState, InstanceStatus } from './spec.ts';
 
 /** Once the workload is over, how long other processes in the guest may take to end. */
 const END_GRACE_MS = 3_000;
@@ -49,7 +49,7 @@ export interface InstanceEnvironment {
   destroy(launch: LaunchSpec): Promise<void>;
   /** Keeps the record; never throws. */
   save(record: InstanceRecord): void;
-  tell(type: InstanceEvent['type'], record: InstanceRecord, message: string): void;
+  tell(type: InstanceEventType, record: InstanceRecord, message: string): void;
   /** For the daemon's own log. */
   complain(text: string, error: unknown): void;
 }

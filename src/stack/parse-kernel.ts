@@ -1,7 +1,6 @@
 /** One kernel of a stack file. */
 import { resolve } from 'node:path';
-import { checkInstanceName } from '../instance/name.ts';
-import { checkCreateRequest } from '../instance/schema.ts';
+import { checkCreateRequest, checkInstanceName } from '../instance/contract.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { PUBLISH_HINT, parsePublishedPort } from '../sys/published-port.ts';
 import { USER_HINT } from '../sys/user-text.ts';

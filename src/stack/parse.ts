@@ -1,5 +1,6 @@
 /** From the text of a stack file to a Stack, or to every problem in it. */
-import { checkInstanceName, checkName } from '../instance/name.ts';
+import { checkName } from '../core/name.ts';
+import { checkInstanceName } from '../instance/contract.ts';
 import { MAX_CPU } from '../sys/cpu-list.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { checkTogether } from './check.ts';

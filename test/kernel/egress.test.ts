@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { InstanceStatus } from '../../src/api/index.ts';
-import { resolvConf } from '../../src/host/index.ts';
+import { resolvConf } from '../../src/network/nameservers.ts';
 import { compileFrames, ipv4, RST, SYN, tcp } from '../frames.ts';
 import { Sandbox, until } from '../pk.ts';
 

@@ -48,7 +48,7 @@ export function registerSystem(server: FastifyInstance, context: ApiContext): vo
       schema: describe({
         summary: 'What happens to instances, as server-sent events',
         description:
-          'Each event has its sequence number as id and an InstanceEvent as JSON data. Kept: the last 1024 events of this daemon.',
+          'Each event has its sequence number as id and a DaemonEvent as JSON data. Kept: the last 1024 events of this daemon.',
         tags: ['system'],
         querystring: queries.events,
         produces: ['text/event-stream'],

@@ -30,7 +30,7 @@ export const command: Command = {
       const { connect } = await import('../../client/index.ts');
       plan = await (await connect()).plan(source);
     } else {
-      const [{ planFor }, { readHost }] = await Promise.all([import('../../stack/index.ts'), import('../host.ts')]);
+      const [{ planFor }, { readHost }] = await Promise.all([import('../../stack/contract.ts'), import('../host.ts')]);
       plan = planFor(stack, await readHost(host));
     }
     await (invocation.flag('json') ? printJson(plan) : print(planText(plan, wantsColor())));

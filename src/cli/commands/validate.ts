@@ -1,4 +1,4 @@
-import { parseStack } from '../../stack/index.ts';
+import { parseStack } from '../../stack/contract.ts';
 import { plainText } from '../../sys/text.ts';
 import type { Command } from '../command.ts';
 import { JSON_OPTION } from '../instances.ts';

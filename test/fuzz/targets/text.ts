@@ -1,6 +1,7 @@
 /** Short texts that people, files and the kernel write. */
 
-import { checkInstanceName, checkName } from '../../../src/instance/name.ts';
+import { checkName } from '../../../src/core/name.ts';
+import { checkInstanceName } from '../../../src/instance/contract.ts';
 import { parseLatencyPromise } from '../../../src/service/promise.ts';
 import { closest } from '../../../src/sys/closest.ts';
 import { formatCpuList, formatCpuMask, MAX_CPU, parseCpuList, parseCpuMask } from '../../../src/sys/cpu-list.ts';

@@ -1,8 +1,0 @@
-export { resolveChannel } from './check.ts';
-export { Keepers } from './keeper.ts';
-export type { ChannelRecord, EndRecord } from './record.ts';
-export { channelTable, endOf, otherSide, SIDES } from './record.ts';
-export { channelRequestSchema, channelUsesSchema } from './request.ts';
-export { checkTenants } from './tenants.ts';
-export type { ChannelEnd, ChannelManager, ChannelRequest, ChannelSide, ChannelStatus, ChannelUse } from './types.ts';
-export { HOST } from './types.ts';

@@ -1,0 +1,19 @@
+/** What the output of instances looks like to clients, and what of it they may ask for. */
+
+/** One piece of output, as it came. `d` is its text, or `b` its bytes in base64 when they are not valid UTF-8. */
+export interface LogLine {
+  /** ISO 8601 UTC with milliseconds; empty for the console, which keeps no times. */
+  t: string;
+  s: 'out' | 'err';
+  d?: string;
+  b?: string;
+}
+
+export interface LogQuery {
+  follow?: boolean;
+  /** Only the last N records. */
+  tail?: number;
+  /** Only records at or after this ISO 8601 time. */
+  since?: string;
+  source?: 'workload' | 'console';
+}
