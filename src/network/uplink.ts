@@ -103,8 +103,8 @@ export class Uplink {
   async #isComplete(): Promise<boolean> {
     if (!existsSync(`/sys/class/net/${this.#name}`) || readFileSync(FORWARDING, 'latin1').trim() !== '1') return false;
     try {
-      // One that an earlier Polykernel made has no such set, or no such chain.
-      await this.#host.nft(`list set inet ${this.#name} resolvers`);
+      // One that an earlier Polykernel made has no such chains.
+      await this.#host.nft(`list chain inet ${this.#name} closed`);
       await this.#inside.nft('list chain ip pk remembered');
       const { stdout } = await this.#inside.ip(['route', 'show', 'default']);
       return stdout.includes(`dev ${INSIDE}`);
@@ -179,18 +179,26 @@ table ip pk {
 const NOBODY_ELSE = `meta iifkind "bridge" meta oifkind "bridge" accept
     meta nfproto ipv4 iifname != "pk-*" oifname != "pk-*" drop`;
 
-/** `alone`: the host forwards for our sake only, and is to become nobody else's router. */
+/**
+ * `alone`: the host forwards for our sake only, and is to become nobody else's router. What is closed is so by the address that a
+ * packet comes with: the host may lead its own (published ports of containers) and those of metadata (its proxies) elsewhere.
+ */
 const hostFilter = (name: string, inside: string, alone: boolean): string => `
 table inet ${name} {
   set resolvers { type ipv4_addr; }
+  chain closed {
+    type filter hook prerouting priority raw; policy accept;
+    iifname != "${name}" accept
+    ip daddr @resolvers meta l4proto { tcp, udp } th dport 53 accept
+    ip daddr { ${METADATA.join(', ')} } drop
+    fib daddr type != unicast drop
+  }
   chain input {
     type filter hook input priority filter; policy accept;
     iifname "${name}" drop
   }
   chain forward {
     type filter hook forward priority filter; policy accept;
-    iifname "${name}" ip saddr ${inside} ip daddr @resolvers meta l4proto { tcp, udp } th dport 53 accept
-    iifname "${name}" ip daddr { ${METADATA.join(', ')} } drop
     iifname "${name}" ip saddr ${inside} accept
     iifname "${name}" drop
     oifname "${name}" ct state established,related accept

@@ -71,6 +71,26 @@ it('is held by no client that says nothing, or not enough', async () => {
   }
 });
 
+it('answers one request of a connection, however many come with it', async () => {
+  let written = 0;
+  const text = () => `up ${++written}\n`;
+  const server = await serveMetrics({ host: '127.0.0.1', port: 0 }, text);
+  try {
+    const socket = connect(server.port, '127.0.0.1').on('error', () => {});
+    let heard = '';
+    socket.setEncoding('latin1').on('data', (more: string) => {
+      heard += more;
+    });
+    const closed = new Promise((resolve) => socket.once('close', resolve));
+    socket.write('GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(1000));
+    await closed;
+    expect(written).toBe(1);
+    expect(heard.split('HTTP/1.1 ').length - 1).toBeLessThanOrEqual(1);
+  } finally {
+    server.close();
+  }
+});
+
 it('ends a connection after its time, whatever comes on it', async () => {
   const server = await serveMetrics({ host: '127.0.0.1', port: 0 }, () => 'up 1\n', { lifetimeMs: 50 });
   try {

@@ -29,6 +29,8 @@ const LIMITS = {
   requestMs: 5_000,
 };
 const LOOK_MS = 1_000;
+/** For so long a text is given again: who asks without end makes the daemon write few. It is of samples as old as that anyway. */
+const TEXT_MS = 250;
 
 /**
  * Serves GET /metrics and nothing else, to who asks for an address or a name of this machine. Rejects with `internal` or
@@ -47,13 +49,23 @@ export function serveMetrics(
     connectionsCheckingInterval: Math.min(LOOK_MS, requestMs),
     maxHeaderSize: 8192,
   };
+  let told: { text: string; at: number } | undefined;
+  const recent = () => {
+    const now = performance.now();
+    if (told === undefined || now - told.at > TEXT_MS) told = { text: text(), at: now };
+    return told.text;
+  };
+  const asked = new WeakSet<Socket>();
   const server = createServer(options, (request, response) => {
+    // The first answer ends the connection; thousands of requests may have come with it in one piece.
+    if (asked.has(request.socket)) return;
+    asked.add(request.socket);
     const path = (request.url ?? '').split('?', 1)[0];
     const found = path === '/metrics' && (request.method === 'GET' || request.method === 'HEAD');
     const isOurs = asksFor(request, known);
     const status = !isOurs ? 421 : found ? 200 : 404;
     response.writeHead(status, { 'content-type': METRICS_CONTENT_TYPE, connection: 'close' });
-    response.end(status === 200 ? text() : isOurs ? 'There is only GET /metrics.\n' : NOT_OURS);
+    response.end(status === 200 ? recent() : isOurs ? 'There is only GET /metrics.\n' : NOT_OURS);
   });
   const open = new Set<Socket>();
   server.on('connection', (socket: Socket) => {
