@@ -74,6 +74,7 @@ struct filter_program {
 #define ATTACH_FILTER 26
 #define ATTACH_PROGRAM 50
 #define ATTACH_REUSEPORT_PROGRAM 52
+#define NOTIFICATION_PIPE O_EXCL /* linux/watch_queue.h */
 /* linux/falloc.h: all modes but FALLOC_FL_KEEP_SIZE; asm-generic/mman-common.h: MADV_REMOVE */
 #define CHANGE_WITHIN (~1u)
 #define REMOVE_MEMORY 9
@@ -396,6 +397,8 @@ static int install_filter(enum filter_kind kind, struct may may)
 	check_filters(kind);
 	check_locks();
 	check_holes();
+	/* Has pages that no control group counts, and no limit of pipes if there is one of them. */
+	check_bits(SYS_pipe2, 1, NOTIFICATION_PIPE);
 	check_core_limit();
 	check_requests();
 	if (!may.set_id)

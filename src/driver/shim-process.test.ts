@@ -46,6 +46,15 @@ describe('what is left of a launch', () => {
     await untilGone(directory, undefined, 0);
   });
 
+  it.runIf(isRoot)('is nothing inside a jail, whose command line is not even read', async () => {
+    const like = 'exec -a bwrap sh -c "echo up; read line" sh "$0"';
+    child = spawn('unshare', ['--pid', '--fork', '--kill-child', 'bash', '-c', like, directory], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    await once(child.stdout!, 'data');
+    await untilGone(directory, undefined, 0);
+  });
+
   it.runIf(isRoot)('is one with the ids of a kernel', async () => {
     const pid = await likeJail(0x7100_0000);
     await expect(untilGone(directory, undefined, 0)).rejects.toMatchObject({ value: pid });
