@@ -61,8 +61,10 @@ function inodes(table: string, port: number): string[] {
   });
 }
 
+/** Not looked for in pid namespaces: all processes of one VMM may have millions of descriptors. */
 function holds(pid: string, links: ReadonlySet<string>): boolean {
   try {
+    if (/^NSpid:\t\d+\t/m.test(readFileSync(`/proc/${pid}/status`, 'latin1'))) return false;
     return readdirSync(`/proc/${pid}/fd`).some((fd) => links.has(readlinkSync(`/proc/${pid}/fd/${fd}`)));
   } catch {
     return false;
