@@ -239,7 +239,7 @@ static void unescape(char *text)
 	*out = 0;
 }
 
-/* Through which the host's kernel and its devices are looked at: src/driver/other-mounts.ts has the same. */
+/* Through which the host's kernel and its devices are looked at: src/driver/jail/other-mounts.ts has the same. */
 static int is_kernel_interface(const char *type)
 {
 	static const char *const types[] = {

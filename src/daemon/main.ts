@@ -129,11 +129,11 @@ async function start() {
 
 async function loadDrivers(): Promise<Driver[]> {
   if (process.env.POLYKERNEL_FAKE === '1') {
-    const { FakeDriver } = await import('../driver/fake.ts');
+    const { FakeDriver } = await import('../driver/fake/driver.ts');
     return [new FakeDriver()];
   }
   const [{ UmlDriver }, { QemuDriver }] = await Promise.all([
-    import('../driver/uml.ts'),
+    import('../driver/uml/driver.ts'),
     import('../driver/qemu/index.ts'),
   ]);
   return [new QemuDriver(), new UmlDriver()];

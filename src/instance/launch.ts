@@ -2,8 +2,8 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Driver, DriverName, LaunchSpec } from '../driver/index.ts';
-import { removeLimits } from '../driver/limits.ts';
-import { killShim } from '../driver/shim.ts';
+import { removeLimits } from '../driver/jail/limits.ts';
+import { killShim } from '../driver/shim/shim.ts';
 import type { RootSource, Source } from '../image/contract.ts';
 import { asPolykernelError } from '../sys/errors.ts';
 import type { Identity } from '../sys/identity.ts';

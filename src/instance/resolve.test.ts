@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { chooseDriver } from '../driver/choose.ts';
-import { FAKE_CAPABILITIES } from '../driver/fake.ts';
+import { FAKE_CAPABILITIES } from '../driver/fake/driver.ts';
 import type { Availability, Capabilities, DriverFacts, DriverName, HostFacts } from '../driver/index.ts';
 import { resolveSpec } from './resolve.ts';
 

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Kernel, LaunchSpec } from '../../src/driver/driver.ts';
-import { UmlDriver } from '../../src/driver/uml.ts';
+import { UmlDriver } from '../../src/driver/uml/driver.ts';
 import { workersFirst } from '../../src/guest/index.ts';
 import { ImageStore, type KernelImage } from '../../src/image/contract.ts';
 import { allowedCpus, run, which } from '../../src/sys/process.ts';

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { fakeKernels, killFakeKernel } from '../../src/driver/fake.ts';
+import { fakeKernels, killFakeKernel } from '../../src/driver/fake/driver.ts';
 import { eventually, gather, startDaemon, untilState } from './harness.ts';
 import { ManualClock } from './manual-clock.ts';
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { KEEPER_DIRECTORY } from '../../src/channel/channels.ts';
 import { Keepers } from '../../src/channel/contract.ts';
-import { FakeDriver, fakeGuest } from '../../src/driver/fake.ts';
+import { FakeDriver, fakeGuest } from '../../src/driver/fake/driver.ts';
 import { type Consumer, openChannel, type Producer, SharedMemory } from '../../src/ring/index.ts';
 import { eventually, startDaemon, type TestDaemon, untilState } from './harness.ts';
 import { ManualClock } from './manual-clock.ts';

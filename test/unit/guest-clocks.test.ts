@@ -1,7 +1,7 @@
 /** The daemon keeps the time of its guests: guests played by the test, and clocks that it moves. */
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { silentJournal } from '../../src/core/journal.ts';
-import { fakeGuest, fakeKernels } from '../../src/driver/fake.ts';
+import { fakeGuest, fakeKernels } from '../../src/driver/fake/driver.ts';
 import type { Kernel } from '../../src/driver/index.ts';
 import { decodePairs, ToGuest, ToHost, u32 } from '../../src/guest/protocol.ts';
 import { connected } from '../../src/guest/testing.ts';

@@ -8,7 +8,7 @@ import { KEEPER_DIRECTORY } from '../../src/channel/channels.ts';
 import { Keepers } from '../../src/channel/contract.ts';
 import { Client } from '../../src/client/index.ts';
 import { createDaemon, type Daemon, type DaemonOptions } from '../../src/daemon/index.ts';
-import { FakeDriver, fakeKernels, killFakeKernel } from '../../src/driver/fake.ts';
+import { FakeDriver, fakeKernels, killFakeKernel } from '../../src/driver/fake/driver.ts';
 import type { KernelImage } from '../../src/image/contract.ts';
 import { IdRegistry } from '../../src/instance/id-registry.ts';
 import { oneForAll } from '../../src/instance/identities.ts';

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { FakeDriver, fakeKernels, killFakeKernel } from '../../src/driver/fake.ts';
+import { FakeDriver, fakeKernels, killFakeKernel } from '../../src/driver/fake/driver.ts';
 import { eventually, startDaemon, testRegistry, untilState } from './harness.ts';
 
 describe('life cycle', () => {

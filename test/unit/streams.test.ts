@@ -1,6 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, it, vi } from 'vitest';
-import { fakeKernels } from '../../src/driver/fake.ts';
+import { fakeKernels } from '../../src/driver/fake/driver.ts';
 import { eventually, gather, startDaemon, untilState } from './harness.ts';
 
 async function running(options: { command?: string[]; tty?: boolean } = {}) {

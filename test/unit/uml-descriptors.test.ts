@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { LaunchSpec, SharedRegion } from '../../src/driver/driver.ts';
-import { UmlDriver } from '../../src/driver/uml.ts';
+import { UmlDriver } from '../../src/driver/uml/driver.ts';
 import { FAKE_IMAGE } from './harness.ts';
 
 /** Files that this process has open in a directory. */

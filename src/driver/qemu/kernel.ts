@@ -1,10 +1,10 @@
 /** A kernel in QEMU: pausing goes over the monitor, everything else as with every kernel under pk-shim. */
 import { randomBytes } from 'node:crypto';
 import type { LaunchSpec, SharedRegion } from '../driver.ts';
-import { ShimKernel } from '../kernel.ts';
-import { qemuThreads } from '../launch-threads.ts';
-import { allowRegion } from '../limits.ts';
-import { connectShim } from '../shim.ts';
+import { allowRegion } from '../jail/limits.ts';
+import { ShimKernel } from '../shim/kernel.ts';
+import { qemuThreads } from '../shim/launch-threads.ts';
+import { connectShim } from '../shim/shim.ts';
 import { plugCard } from './card.ts';
 import { Qmp } from './qmp.ts';
 import { plugRegion, unplugRegion } from './regions.ts';

@@ -4,9 +4,9 @@
  */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { PolykernelError } from '../sys/errors.ts';
-import { readSmallFile } from '../sys/small-file.ts';
-import { readShimProcess } from './shim-process.ts';
+import { PolykernelError } from '../../sys/errors.ts';
+import { readSmallFile } from '../../sys/small-file.ts';
+import { readShimProcess } from './process.ts';
 
 /** Numbers are the host's. */
 export interface HostThread {

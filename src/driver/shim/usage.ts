@@ -3,8 +3,8 @@
  * cannot change. All of it is cheap: the tree of processes is looked at far less often than the counters.
  */
 import { join } from 'node:path';
-import { readSmallFile } from '../sys/small-file.ts';
-import type { HostUsage } from './driver.ts';
+import { readSmallFile } from '../../sys/small-file.ts';
+import type { HostUsage } from '../driver.ts';
 import { type HostThread, type LaunchThreads, launchThreads, processTree } from './launch-threads.ts';
 
 /** Processes of a UML guest come and go; threads of a QEMU stay. */

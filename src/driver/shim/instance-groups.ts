@@ -5,10 +5,10 @@
  * Threads join either before they run anything (pk-jail writes itself into `joinFiles`) or while the guest is stopped (add).
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { CGROUP, GROUP, type GroupState } from '../sys/control-groups.ts';
-import { formatCpuList } from '../sys/cpu-list.ts';
-import { asPolykernelError } from '../sys/errors.ts';
-import { errnoOf, type HostFiles, hostFiles } from '../sys/host-files.ts';
+import { CGROUP, GROUP, type GroupState } from '../../sys/control-groups.ts';
+import { formatCpuList } from '../../sys/cpu-list.ts';
+import { asPolykernelError } from '../../sys/errors.ts';
+import { errnoOf, type HostFiles, hostFiles } from '../../sys/host-files.ts';
 
 export interface GroupSettings {
   cpus: readonly number[];

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { ModelKernel } from '../../test/model-kernel.ts';
-import { perform, planHostActs } from '../pool/acts.ts';
+import { ModelKernel } from '../../../test/model-kernel.ts';
+import { perform, planHostActs } from '../../pool/acts.ts';
 import { InstanceGroups } from './instance-groups.ts';
 
 const settings = { cpus: [2, 3], nodes: [0], weight: 200 };

@@ -1,10 +1,10 @@
 /** Which process is the shim of a launch directory, and whether anything of the launch still runs. */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { findProcess } from '../core/background.ts';
-import { commandLine, isAlive, type ProcessId } from '../core/process-id.ts';
-import { PolykernelError } from '../sys/errors.ts';
-import { readSmallFile } from '../sys/small-file.ts';
+import { findProcess } from '../../core/background.ts';
+import { commandLine, isAlive, type ProcessId } from '../../core/process-id.ts';
+import { PolykernelError } from '../../sys/errors.ts';
+import { readSmallFile } from '../../sys/small-file.ts';
 
 export const SHIM_PID_FILE = 'shim.pid';
 const POLL_MS = 5;

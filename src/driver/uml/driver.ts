@@ -14,15 +14,14 @@ import {
   networkSteps,
   rootOps,
   workersFirst,
-} from '../guest/index.ts';
-import { PolykernelError } from '../sys/errors.ts';
-import { SharedMemory } from '../sys/memory.ts';
-import { ownOpenFiles } from '../sys/open-files.ts';
-import { cacheDirectory, nativeBinary } from '../sys/paths.ts';
-import { allowedCpus } from '../sys/process.ts';
-import { findTool, toolHint, toolPath } from '../sys/tools.ts';
-import { formatBytes } from '../sys/units.ts';
-import { CpuChoice } from './cpu-choice.ts';
+} from '../../guest/index.ts';
+import { PolykernelError } from '../../sys/errors.ts';
+import { SharedMemory } from '../../sys/memory.ts';
+import { ownOpenFiles } from '../../sys/open-files.ts';
+import { cacheDirectory, nativeBinary } from '../../sys/paths.ts';
+import { allowedCpus } from '../../sys/process.ts';
+import { findTool, toolHint, toolPath } from '../../sys/tools.ts';
+import { formatBytes } from '../../sys/units.ts';
 import type {
   Availability,
   Capabilities,
@@ -32,14 +31,14 @@ import type {
   KernelExit,
   LaunchSpec,
   SharedRegion,
-} from './driver.ts';
-import { InstanceGroups } from './instance-groups.ts';
-import { type Bind, jailArgv } from './jail.ts';
-import { hostCovers, libraryBinds, ownPlaces } from './jail-host.ts';
-import { endOfLaunch, ShimKernel } from './kernel.ts';
-import { launchThreads, umlThreads } from './launch-threads.ts';
-import { applyLimits, umlLimits } from './limits.ts';
-import { makeGroups, realPlacement } from './placement.ts';
+} from '../driver.ts';
+import { hostCovers, libraryBinds, ownPlaces } from '../jail/host.ts';
+import { type Bind, jailArgv } from '../jail/jail.ts';
+import { applyLimits, umlLimits } from '../jail/limits.ts';
+import { InstanceGroups } from '../shim/instance-groups.ts';
+import { endOfLaunch, ShimKernel } from '../shim/kernel.ts';
+import { launchThreads, umlThreads } from '../shim/launch-threads.ts';
+import { makeGroups, realPlacement } from '../shim/placement.ts';
 import {
   askMonitor,
   askShim,
@@ -50,8 +49,8 @@ import {
   openShimMemory,
   readConsoleTail,
   shimStatus,
-} from './shim.ts';
-import { earlyEnd, startFailure } from './start.ts';
+} from '../shim/shim.ts';
+import { earlyEnd, startFailure } from '../shim/start.ts';
 import {
   UML_DIRECTORY,
   UML_INITRAMFS,
@@ -64,8 +63,9 @@ import {
   umlGuestRoot,
   umlModules,
   umlRegionSteps,
-} from './uml-command.ts';
-import { LpjCache, parseLpj } from './uml-lpj.ts';
+} from './command.ts';
+import { CpuChoice } from './cpu-choice.ts';
+import { LpjCache, parseLpj } from './lpj.ts';
 
 const MIB = 2 ** 20;
 /** Besides the guest's memory, the kernel keeps small files of its own there. */

@@ -4,9 +4,9 @@ import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { commandLine } from '../core/process-id.ts';
-import { which } from '../sys/process.ts';
-import { untilGone } from './shim-process.ts';
+import { commandLine } from '../../core/process-id.ts';
+import { which } from '../../sys/process.ts';
+import { untilGone } from './process.ts';
 
 const isRoot = process.getuid?.() === 0;
 /** nobody, of Debian. */

@@ -1,10 +1,10 @@
 /** A guest in memory that speaks the real control protocol, so that everything above the driver is tested for true. */
 import { type Duplex, duplexPair } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { protocol } from '../guest/index.ts';
-import type { HostUsage } from './driver.ts';
-import { attack, hostilityOf } from './fake-hostile.ts';
-import { EACCES, type FakeProcess, findProgram } from './fake-programs.ts';
+import { protocol } from '../../guest/index.ts';
+import type { HostUsage } from '../driver.ts';
+import { attack, hostilityOf } from './hostile.ts';
+import { EACCES, type FakeProcess, findProgram } from './programs.ts';
 
 const { encodeFrame, FrameDecoder, Flag, MAX_TO_GUEST, MAX_TO_HOST, OUTPUT_CREDIT, ToGuest, ToHost, u16, u32 } =
   protocol;

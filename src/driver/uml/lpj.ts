@@ -6,7 +6,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { hostBootId } from '../sys/host-boot.ts';
+import { hostBootId } from '../../sys/host-boot.ts';
 
 export class LpjCache {
   readonly #path: string;

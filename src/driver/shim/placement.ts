@@ -1,10 +1,10 @@
 /** Where the threads of a launch run and where its memory is: moved by pk-shim's `pin`, read from the host's /proc. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { NodeMemory } from '../ledger/types.ts';
-import { parseCpuList } from '../sys/cpu-list.ts';
-import { PolykernelError } from '../sys/errors.ts';
-import type { HostPlacement, RealPlacement } from './driver.ts';
+import type { NodeMemory } from '../../ledger/types.ts';
+import { parseCpuList } from '../../sys/cpu-list.ts';
+import { PolykernelError } from '../../sys/errors.ts';
+import type { HostPlacement, RealPlacement } from '../driver.ts';
 import { InstanceGroups } from './instance-groups.ts';
 import { type HostThread, type LaunchThreads, launchThreads } from './launch-threads.ts';
 import { askShim } from './shim.ts';

@@ -1,7 +1,7 @@
 /** The command line of a UML kernel inside its jail. Pure. */
-import { type GuestRoot, type Pair, showRegion } from '../guest/index.ts';
-import type { LaunchSpec, SharedRegion } from './driver.ts';
-import { JAIL_ROOT_IMAGE, JAIL_VMM } from './jail.ts';
+import { type GuestRoot, type Pair, showRegion } from '../../guest/index.ts';
+import type { LaunchSpec, SharedRegion } from '../driver.ts';
+import { JAIL_ROOT_IMAGE, JAIL_VMM } from '../jail/jail.ts';
 
 export const UML_KERNEL = `${JAIL_VMM}/linux`;
 /** See native/pk-xstate.so.c. */

@@ -9,9 +9,9 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
-import type { GuestLink } from '../guest/index.ts';
-import { PolykernelError } from '../sys/errors.ts';
-import { allowedCpus } from '../sys/process.ts';
+import type { GuestLink } from '../../guest/index.ts';
+import { PolykernelError } from '../../sys/errors.ts';
+import { allowedCpus } from '../../sys/process.ts';
 import type {
   DriverName,
   HostPlacement,
@@ -21,10 +21,10 @@ import type {
   LaunchSpec,
   RealPlacement,
   SharedRegion,
-} from './driver.ts';
+} from '../driver.ts';
+import { outOfMemory, realLimits, rejoinLimits, removeLimits } from '../jail/limits.ts';
 import { InstanceGroups } from './instance-groups.ts';
 import { type HostThread, type LaunchThreads, launchThreads } from './launch-threads.ts';
-import { outOfMemory, realLimits, rejoinLimits, removeLimits } from './limits.ts';
 import { makeGroups, moveThreads, realPlacement, type Target } from './placement.ts';
 import { awaitProgramExit, connectShim, killShim, type ProgramExit, readConsoleTail, type ShimStatus } from './shim.ts';
 import { signalName } from './signals.ts';

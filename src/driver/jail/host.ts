@@ -1,7 +1,7 @@
 /** What the jail must know of the host: which paths to hide, which libraries a program needs. */
 import { readFileSync, realpathSync, statSync } from 'node:fs';
-import { libraryFiles } from '../sys/libraries.ts';
-import { cacheDirectory, home } from '../sys/paths.ts';
+import { libraryFiles } from '../../sys/libraries.ts';
+import { cacheDirectory, home } from '../../sys/paths.ts';
 import type { Bind, Cover } from './jail.ts';
 import { otherPlaces, parseMounts } from './other-mounts.ts';
 

@@ -1,6 +1,6 @@
 /** Guests that mean harm, by their host name: for tests of what is above the driver. */
 import type { Duplex } from 'node:stream';
-import { protocol } from '../guest/index.ts';
+import { protocol } from '../../guest/index.ts';
 
 const { encodeFrame, MAX_TO_HOST, ToHost } = protocol;
 

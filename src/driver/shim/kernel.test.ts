@@ -2,9 +2,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { CpuChoice } from './cpu-choice.ts';
+import { CpuChoice } from '../uml/cpu-choice.ts';
+import { LpjCache, parseLpj } from '../uml/lpj.ts';
 import { explainExit, findPanic, unwrapStatus } from './kernel.ts';
-import { LpjCache, parseLpj } from './uml-lpj.ts';
 
 let directory: string;
 beforeEach(() => {

@@ -7,9 +7,9 @@ import { randomUUID } from 'node:crypto';
 import { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Duplex, PassThrough } from 'node:stream';
-import { forgetRegion, GuestLink, showRegion } from '../guest/index.ts';
-import type { Clock } from '../sys/clock.ts';
-import { PolykernelError } from '../sys/errors.ts';
+import { forgetRegion, GuestLink, showRegion } from '../../guest/index.ts';
+import type { Clock } from '../../sys/clock.ts';
+import { PolykernelError } from '../../sys/errors.ts';
 import type {
   Availability,
   Capabilities,
@@ -21,8 +21,8 @@ import type {
   LaunchSpec,
   RealPlacement,
   SharedRegion,
-} from './driver.ts';
-import { FakeGuest } from './fake-guest.ts';
+} from '../driver.ts';
+import { FakeGuest } from './guest.ts';
 
 /** Host names that make a launch fail (those of guests that mean harm: fake-hostile.ts): no answer, a panic while booting, a process that dies. */
 export const SENTINELS = { neverReady: 'never-ready', bootPanic: 'boot-panic', bootDeath: 'boot-death' } as const;

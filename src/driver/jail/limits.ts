@@ -8,11 +8,11 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type LimitGroup, LimitGroups } from '../sys/limit-groups.ts';
-import { countsByJail } from '../sys/process-count.ts';
-import { formatBytes } from '../sys/units.ts';
-import type { KernelLimits, LaunchSpec, RealLimits, SharedRegion } from './driver.ts';
-import { launchThreads } from './launch-threads.ts';
+import { type LimitGroup, LimitGroups } from '../../sys/limit-groups.ts';
+import { countsByJail } from '../../sys/process-count.ts';
+import { formatBytes } from '../../sys/units.ts';
+import type { KernelLimits, LaunchSpec, RealLimits, SharedRegion } from '../driver.ts';
+import { launchThreads } from '../shim/launch-threads.ts';
 
 const MIB = 2 ** 20;
 const FILE = 'limits.json';

@@ -1,6 +1,6 @@
 /**
  * Builds the command line that runs a VMM inside pk-cell, bubblewrap and pk-jail. Pure: what must be known of the host
- * (jail-host.ts) is passed in. Everything is an argument vector, so that names with spaces or quotes are only names.
+ * (host.ts) is passed in. Everything is an argument vector, so that names with spaces or quotes are only names.
  *
  * INVARIANTS
  * - The jail's root file system is an empty tmpfs plus what is listed here; nothing of the host appears by default, and
@@ -11,9 +11,9 @@
  * - The jail dies with the process that started it: the kernel kills the whole pid namespace.
  */
 
-import type { RootSource, Source } from '../image/contract.ts';
-import { type Identity, identityOptions } from '../sys/identity.ts';
-import type { Volume } from './driver.ts';
+import type { RootSource, Source } from '../../image/contract.ts';
+import { type Identity, identityOptions } from '../../sys/identity.ts';
+import type { Volume } from '../driver.ts';
 
 /** Where the guest's root source is found inside the jail: a directory, or a file system image. */
 export const JAIL_ROOT = '/export/root';

@@ -1,5 +1,5 @@
-import { conformance } from '../../test/conformance.ts';
-import { FakeDriver, fakeKernels } from './fake.ts';
+import { conformance } from '../../../test/conformance.ts';
+import { FakeDriver, fakeKernels } from './driver.ts';
 
 conformance('fake', {
   createDriver: () => new FakeDriver(),
