@@ -18,14 +18,9 @@ export interface Capabilities {
   /** Least and most memory in bytes one kernel may have. */
   minMemoryBytes: number;
   maxMemoryBytes: number;
-  cpuHotplug: boolean;
-  memoryHotplug: boolean;
-  deviceHotplug: boolean;
   pause: boolean;
   /** Starts from a snapshot of a booted kernel instead of booting. */
   templateClone: boolean;
-  /** Can write the kernel's memory as a crash dump. */
-  dump: boolean;
   /** When shared-memory regions can be attached. */
   sharedMemory: 'none' | 'boot' | 'hotplug';
   /** The kernel's memory can be made of huge pages of the host. */
@@ -205,8 +200,7 @@ export interface KernelExit {
 
 /** A running kernel, as the daemon holds it. All methods may be called in any state and are idempotent. */
 export interface Kernel {
-  readonly driver: DriverName;
-  /** Main process on the host, for `inspect`; 0 for fake. */
+  /** Main process on the host, for `inspect`; 0 for one that has none. */
   readonly pid: number;
   /** Whether it came from a template clone. */
   readonly cloned: boolean;

@@ -1,7 +1,8 @@
 /** What the clocks of a guest promise, on real kernels in a daemon whose own clock the test sets. */
 import { describe, expect, it } from 'vitest';
 import { QemuDriver } from '../../src/driver/qemu/index.ts';
-import { launchThreads, qemuThreads } from '../../src/driver/shim/launch-threads.ts';
+import { qemuThreads } from '../../src/driver/qemu/threads.ts';
+import { launchThreads } from '../../src/driver/shim/launch-threads.ts';
 import { UmlDriver } from '../../src/driver/uml/driver.ts';
 import { defaultImage, ImageStore, prepareRoot } from '../../src/image/contract.ts';
 import { oneForAll } from '../../src/instance/identities.ts';

@@ -34,13 +34,9 @@ export const FAKE_CAPABILITIES: Capabilities = {
   maxCpus: 64,
   minMemoryBytes: 1 * MIB,
   maxMemoryBytes: 1024 * 1024 * MIB,
-  cpuHotplug: false,
-  memoryHotplug: false,
-  deviceHotplug: false,
   pause: true,
   templateClone: false,
   hugePages: true,
-  dump: false,
   sharedMemory: 'hotplug',
   networks: ['none', 'private', 'egress'],
   networkPort: 'none',
@@ -164,7 +160,6 @@ const statePath = (directory: string) => join(directory, 'fake.json');
 const exitPath = (directory: string) => join(directory, 'exit.json');
 
 class FakeKernel implements Kernel {
-  readonly driver = 'fake';
   readonly pid = 0;
   readonly cloned = false;
   readonly guest: GuestLink;

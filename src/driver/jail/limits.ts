@@ -17,13 +17,7 @@ import { launchThreads } from '../shim/launch-threads.ts';
 const MIB = 2 ** 20;
 const FILE = 'limits.json';
 /** Below what the daemon itself has, where that is less. */
-const MOST_OPEN_FILES = 65_536;
-const MOST_PROCESSES = 32_768;
-/** bubblewrap outside and inside, the VMM with its helpers; thread pools of QEMU grow to 64. */
-const UML_HELPERS = 256;
-const QEMU_THREADS = 256;
-const UML_OVERHEAD = 256 * MIB;
-const QEMU_OVERHEAD = 512 * MIB;
+export const MOST_OPEN_FILES = 65_536;
 
 interface Saved {
   limits: KernelLimits;
@@ -32,40 +26,12 @@ interface Saved {
   channels: readonly string[];
 }
 
-type Request = Pick<LaunchSpec, 'memoryBytes'> & Partial<Pick<LaunchSpec, 'regions'>>;
+/** What limits follow from. */
+export type LimitedSpec = Pick<LaunchSpec, 'memoryBytes'> & Partial<Pick<LaunchSpec, 'regions'>>;
 
-const channelBytes = ({ regions = [] }: Request): number => regions.reduce((sum, { bytes }) => sum + bytes, 0);
-const wholeMib = (bytes: number): number => Math.ceil(bytes / MIB) * MIB;
-
-/**
- * User Mode Linux: each process of the guest is one of the host's, with page tables and mappings that the host kernel keeps
- * for it; the guest's memory itself is shared between them.
- */
-export function umlLimits(spec: Request): KernelLimits {
-  const guest = wholeMib(spec.memoryBytes);
-  const overheadBytes = UML_OVERHEAD + guest;
-  return {
-    processes: Math.min(MOST_PROCESSES, UML_HELPERS + guest / MIB),
-    memoryBytes: guest + wholeMib(channelBytes(spec)) + overheadBytes,
-    overheadBytes,
-    openFiles: MOST_OPEN_FILES,
-    dataBytes: UML_OVERHEAD,
-  };
-}
-
-/** QEMU: one process. Its overhead is translated code, its own heap, and page tables. */
-export function qemuLimits(spec: Request & Pick<LaunchSpec, 'cpus'>): KernelLimits {
-  const guest = wholeMib(spec.memoryBytes);
-  const overheadBytes = QEMU_OVERHEAD + wholeMib(spec.cpus * 4 * MIB + guest / 64);
-  return {
-    processes: QEMU_THREADS + spec.cpus,
-    memoryBytes: guest + wholeMib(channelBytes(spec)) + overheadBytes,
-    overheadBytes,
-    openFiles: MOST_OPEN_FILES,
-    // Stacks of 8 MiB that are hardly touched.
-    dataBytes: guest + overheadBytes + (QEMU_THREADS + spec.cpus) * 8 * MIB,
-  };
-}
+export const channelBytes = ({ regions = [] }: LimitedSpec): number =>
+  regions.reduce((sum, { bytes }) => sum + bytes, 0);
+export const wholeMib = (bytes: number): number => Math.ceil(bytes / MIB) * MIB;
 
 /**
  * Makes the control groups of a launch and gives what its jail needs: where its first process joins, resource limits by

@@ -19,7 +19,6 @@ import { formatBytes } from '../../sys/units.ts';
 import type { Availability, Capabilities, Driver, HostPlacement, Kernel, KernelExit, LaunchSpec } from '../driver.ts';
 import { JAIL_VMM } from '../jail/jail.ts';
 import { endOfLaunch } from '../shim/kernel.ts';
-import { qemuThreads } from '../shim/launch-threads.ts';
 import { makeGroups, memoryNodes, moveThreads } from '../shim/placement.ts';
 import { connectShim, consoleLogPath, shimStatus } from '../shim/shim.ts';
 import { earlyEnd, startFailure } from '../shim/start.ts';
@@ -34,6 +33,7 @@ import { loadState } from './migration.ts';
 import { findQemu, isInstalled, type QemuProgram } from './program.ts';
 import { Qmp } from './qmp.ts';
 import { type Template, TemplateStore, templateKey } from './template.ts';
+import { qemuThreads } from './threads.ts';
 
 const MIB = 2 ** 20;
 /** An emulated kernel may have more CPUs than the host; beyond this they only wait for each other. */
@@ -101,12 +101,6 @@ export class QemuDriver implements Driver {
       maxCpus: kvm ? allowedCpus().length : TCG_MAX_CPUS,
       minMemoryBytes: MIN_MEMORY_BYTES,
       maxMemoryBytes: totalmem(),
-      // QEMU 7.2 loses its head when an emulated CPU is taken away and another given.
-      cpuHotplug: false,
-      memoryHotplug: false,
-      // QEMU could do these two over its monitor; no operation of a Kernel asks for them yet.
-      deviceHotplug: false,
-      dump: false,
       sharedMemory: 'hotplug',
       pause: true,
       templateClone: true,

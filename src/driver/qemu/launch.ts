@@ -4,9 +4,10 @@ import { findTool, toolPath } from '../../sys/tools.ts';
 import type { LaunchSpec } from '../driver.ts';
 import { hostCovers, ownPlaces } from '../jail/host.ts';
 import { type Bind, jailArgv } from '../jail/jail.ts';
-import { applyLimits, qemuLimits } from '../jail/limits.ts';
+import { applyLimits } from '../jail/limits.ts';
 import { launchShim } from '../shim/shim.ts';
 import { JAIL_INITRAMFS, JAIL_KERNEL, type Machine, qemuCommand, type Start } from './command.ts';
+import { qemuLimits } from './limits.ts';
 import { kvmBind, type QemuProgram } from './program.ts';
 
 export interface QemuLaunch {

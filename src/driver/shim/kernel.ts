@@ -1,5 +1,5 @@
 /**
- * A kernel whose process runs under pk-shim: what `uml` and `qemu` have in common. A driver extends ShimKernel with
+ * A kernel whose process runs under pk-shim: what the drivers that start programs have in common. A driver extends ShimKernel with
  * pause() and resume(), and may override `observedPanic` where it learns of panics in another way than the console.
  *
  * INVARIANTS
@@ -13,7 +13,6 @@ import type { GuestLink } from '../../guest/index.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import { allowedCpus } from '../../sys/process.ts';
 import type {
-  DriverName,
   HostPlacement,
   HostUsage,
   Kernel,
@@ -47,7 +46,6 @@ export interface ShimKernelOptions {
 }
 
 export abstract class ShimKernel implements Kernel {
-  abstract readonly driver: DriverName;
   readonly pid: number;
   readonly cloned: boolean;
   readonly guest: GuestLink;
@@ -76,6 +74,9 @@ export abstract class ShimKernel implements Kernel {
   abstract detachRegion(region: Pick<SharedRegion, 'id' | 'name'>): Promise<void>;
   /** Which threads of the launch are vCPUs. */
   protected abstract readonly threadsOf: (threads: readonly HostThread[]) => LaunchThreads;
+
+  /** Processes below the VMM are the guest's, and take the place of a vCPU. */
+  protected abstract readonly childrenAreVcpu: boolean;
 
   /** The panic message, where the driver has seen one by itself; the console is searched otherwise. */
   protected observedPanic(): string | undefined {
@@ -112,7 +113,7 @@ export abstract class ShimKernel implements Kernel {
     this.usageReader ??= new UsageReader({
       directory: this.directory,
       threadsOf: this.threadsOf,
-      childrenAreVcpu: this.driver === 'uml',
+      childrenAreVcpu: this.childrenAreVcpu,
     });
     return this.usageReader.read();
   }

@@ -28,36 +28,11 @@ export interface LaunchThreads {
   vmm: number;
 }
 
-/** Told apart by name: QEMU with debug-threads=on calls a vCPU's thread `CPU 0/KVM` or `CPU 0/TCG`. */
-export function qemuThreads(threads: readonly HostThread[]): LaunchThreads {
-  const found = threads.map(({ tid, name, jailPid }) => {
-    const match = isInner(jailPid) ? /^CPU (\d{1,4})\//.exec(name) : null;
-    return { tid, vcpu: match === null ? -1 : Number(match[1]) };
-  });
-  const tidsOf = (wanted: number) => found.filter(({ vcpu }) => vcpu === wanted).map(({ tid }) => tid);
-  const count = Math.max(-1, ...found.map(({ vcpu }) => vcpu)) + 1;
-  return {
-    vcpus: Array.from({ length: count }, (_, vcpu) => tidsOf(vcpu)),
-    others: tidsOf(-1),
-    vmm: mainProcess(threads),
-  };
-}
-
-/** Whatever is in the jail and not the jail's own is the one CPU of the guest: its kernel, its processes, its helpers. */
-export function umlThreads(threads: readonly HostThread[]): LaunchThreads {
-  const inner = threads.filter(({ jailPid }) => isInner(jailPid));
-  const others = threads.filter(({ jailPid }) => !isInner(jailPid));
-  return {
-    vcpus: [inner.map(({ tid }) => tid)],
-    others: others.map(({ tid }) => tid),
-    vmm: mainProcess(threads),
-  };
-}
-
-const isInner = (jailPid: number | null): boolean => jailPid !== null && jailPid > 1;
+/** In the jail, and no process of the jail's own. */
+export const isInner = (jailPid: number | null): boolean => jailPid !== null && jailPid > 1;
 
 /** The first that the jail has started; what a guest starts comes later. */
-function mainProcess(threads: readonly HostThread[]): number {
+export function mainProcess(threads: readonly HostThread[]): number {
   let first: HostThread | undefined;
   for (const thread of threads) {
     if (isInner(thread.jailPid) && (first === undefined || thread.jailPid! < first.jailPid!)) first = thread;

@@ -2,7 +2,9 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type HostThread, qemuThreads, threadsBelow, umlThreads } from './launch-threads.ts';
+import { qemuThreads } from '../qemu/threads.ts';
+import { umlThreads } from '../uml/threads.ts';
+import { type HostThread, threadsBelow } from './launch-threads.ts';
 import { residentMemory } from './placement.ts';
 
 let proc: string;

@@ -2,7 +2,9 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { type HostThread, qemuThreads, umlThreads } from './launch-threads.ts';
+import { qemuThreads } from '../qemu/threads.ts';
+import { umlThreads } from '../uml/threads.ts';
+import type { HostThread } from './launch-threads.ts';
 import { type UsageOptions, UsageReader } from './usage.ts';
 
 let proc: string;

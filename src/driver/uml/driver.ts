@@ -34,10 +34,10 @@ import type {
 } from '../driver.ts';
 import { hostCovers, libraryBinds, ownPlaces } from '../jail/host.ts';
 import { type Bind, jailArgv } from '../jail/jail.ts';
-import { applyLimits, umlLimits } from '../jail/limits.ts';
+import { applyLimits } from '../jail/limits.ts';
 import { InstanceGroups } from '../shim/instance-groups.ts';
 import { endOfLaunch, ShimKernel } from '../shim/kernel.ts';
-import { launchThreads, umlThreads } from '../shim/launch-threads.ts';
+import { launchThreads } from '../shim/launch-threads.ts';
 import { makeGroups, realPlacement } from '../shim/placement.ts';
 import {
   askMonitor,
@@ -65,7 +65,9 @@ import {
   umlRegionSteps,
 } from './command.ts';
 import { CpuChoice } from './cpu-choice.ts';
+import { umlLimits } from './limits.ts';
 import { LpjCache, parseLpj } from './lpj.ts';
+import { umlThreads } from './threads.ts';
 
 const MIB = 2 ** 20;
 /** Besides the guest's memory, the kernel keeps small files of its own there. */
@@ -83,14 +85,10 @@ const CAPABILITIES: Capabilities = {
   maxCpus: 1,
   minMemoryBytes: 48 * MIB,
   maxMemoryBytes: 64 * 1024 * MIB,
-  cpuHotplug: false,
-  memoryHotplug: false,
-  deviceHotplug: false,
   pause: true,
   templateClone: false,
   // Its memory is a file in a tmpfs of its own, which has none.
   hugePages: false,
-  dump: false,
   sharedMemory: 'boot',
   networks: ['none', 'private', 'egress'],
   networkPort: 'veth',
@@ -105,8 +103,8 @@ const CAPABILITIES: Capabilities = {
 };
 
 class UmlKernel extends ShimKernel {
-  readonly driver = 'uml';
   protected readonly threadsOf = umlThreads;
+  protected readonly childrenAreVcpu = true;
   readonly #cpus: CpuChoice;
   /** The CPU it was given because it owns none. */
   #chosen: number | undefined;
