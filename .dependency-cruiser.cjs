@@ -42,7 +42,7 @@ module.exports = {
       from: { path: rooms(faces) },
       to: {
         path: '^src/(api|daemon|instance|driver|guest|image)/',
-        pathNot: '^src/instance/name[.]ts$',
+        pathNot: '^src/(instance/name|driver/registry)[.]ts$',
         dependencyTypesNot: ['type-only'],
       },
     },

@@ -7,7 +7,6 @@ import { ledger, machine, networkCard, partition, pool, range, share, withCpus }
 
 const GIB = 2 ** 30;
 const facts = (vcpus: number, more: Partial<InstanceFacts> = {}): InstanceFacts => ({
-  driver: 'qemu',
   accelerator: 'kvm',
   vcpus,
   memoryBytes: vcpus * GIB,

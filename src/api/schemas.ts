@@ -1,6 +1,8 @@
 /** JSON Schemas of requests and answers. Requests are checked by them, answers only described. */
 import { channelRequestSchema } from '../channel/contract.ts';
 import type { Schema } from '../core/validate.ts';
+import { driverNames } from '../driver/registry.ts';
+import { IMAGE_KINDS } from '../image/contract.ts';
 import {
   channelUsesSchema,
   commandSchema,
@@ -48,7 +50,7 @@ const spec = record({
   cwdOptional: { type: 'boolean' },
   user: text,
   hostname: text,
-  driver: { enum: ['uml', 'qemu', 'fake'] },
+  driver: { enum: driverNames },
   driverReason: text,
   image: text,
   cpus: count,
@@ -321,7 +323,7 @@ export const answers = {
       record({
         name: text,
         digest: text,
-        kind: { enum: ['uml', 'x86_64'] },
+        kind: { enum: IMAGE_KINDS },
         version: text,
         sizeBytes: count,
         source: text,

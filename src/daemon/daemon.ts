@@ -9,7 +9,7 @@ import { EventLog } from '../core/events.ts';
 import { type Journal, silentJournal } from '../core/journal.ts';
 import { Mutex } from '../core/mutex.ts';
 import { Drivers } from '../driver/drivers.ts';
-import type { Driver, DriverName } from '../driver/index.ts';
+import type { Driver } from '../driver/index.ts';
 import type { KernelImage, RootOptions, RootSource } from '../image/contract.ts';
 import { identitiesOf } from '../instance/choose-identities.ts';
 import { GuestClocks } from '../instance/guest-clocks.ts';
@@ -37,7 +37,6 @@ export interface DaemonOptions {
   home: string;
   drivers: readonly Driver[];
   images: Images & { resolve(name: string): Promise<KernelImage> };
-  defaultImage(driver: DriverName): string;
   prepareRoot(path: string, options: Pick<RootOptions, 'progress' | 'signal' | 'seen' | 'hold'>): Promise<RootSource>;
   doctor?(): Promise<DoctorCheck[]>;
   /** The machine whose CPUs and memory are given away, and what acts on its kernel. */
@@ -98,7 +97,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     clock,
     journal,
   });
-  const drivers = new Drivers(options.drivers, options.defaultImage);
+  const drivers = new Drivers(options.drivers);
   const network: Network = new Network(
     home,
     privileged,
@@ -169,8 +168,8 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     images: options.images,
     version: () => ({ version: options.version ?? '0.0.0', apiVersion: 1, pid: process.pid, startedAt, home }),
     async doctor() {
-      const [checks, facts] = await Promise.all([options.doctor?.() ?? [], drivers.facts()]);
-      return { checks, drivers: facts, auto: drivers.auto(facts) };
+      const [checks, report] = await Promise.all([options.doctor?.() ?? [], drivers.report()]);
+      return { checks, ...report };
     },
     shutdown: options.onShutdown ?? (() => void close()),
     ending: ending.signal,

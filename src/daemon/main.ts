@@ -7,8 +7,8 @@ import { closeSync, readFileSync, writeSync } from 'node:fs';
 import { flushCompileCache } from 'node:module';
 import { parseArgs } from 'node:util';
 import { openJournal } from '../core/journal.ts';
-import type { Driver } from '../driver/index.ts';
-import { defaultImage, ImageStore, type KernelImage, prepareRoot } from '../image/contract.ts';
+import { loadDrivers } from '../driver/registry.ts';
+import { ImageStore, prepareRoot } from '../image/contract.ts';
 import { hostEnforcement } from '../pool/enforcement.ts';
 import { poolLease } from '../pool/pool-lease.ts';
 import { systemClock } from '../sys/clock.ts';
@@ -23,17 +23,6 @@ import { metricsAddress, samplesPerSecond } from '../telemetry/telemetry-options
 import { readTopology } from '../topology/index.ts';
 import { createDaemon } from './daemon.ts';
 import { Store } from './store.ts';
-
-/** What the fake driver boots. */
-const FAKE_IMAGE: KernelImage = {
-  name: 'fake',
-  digest: '0'.repeat(64),
-  kind: 'uml',
-  version: '6.1.0-fake',
-  kernel: '/nonexistent',
-  initramfs: '/nonexistent',
-  modules: {},
-};
 
 const { values } = parseArgs({
   args: ownArguments(),
@@ -64,8 +53,8 @@ async function start() {
   }
   const journal = openJournal(paths.daemonLog, systemClock);
   const images = new ImageStore();
-  const drivers = await loadDrivers();
-  const fake = process.env.POLYKERNEL_FAKE === '1';
+  const drivers = await loadDrivers(process.env);
+  const own = drivers.flatMap(({ traits }) => traits.ownImages ?? []);
   const daemon = await createDaemon({
     home,
     drivers,
@@ -73,13 +62,12 @@ async function start() {
     version: packageVersion(),
     samplesPerSecond: samplesPerSecond(process.env),
     metricsAddress: metricsAddress(process.env),
-    defaultImage: (driver) => (driver === 'fake' ? FAKE_IMAGE.name : defaultImage(driver)),
     images: {
       list: () => images.list(),
       pull: (name, progress, signal) => images.pull(name, progress, signal),
       import: (request, progress, signal) => images.import(request, progress, signal),
       remove: (name, users) => images.remove(name, users),
-      resolve: async (name) => (fake && name === FAKE_IMAGE.name ? FAKE_IMAGE : images.resolve(name)),
+      resolve: async (name) => own.find((image) => image.name === name) ?? images.resolve(name),
     },
     prepareRoot,
     host: {
@@ -125,18 +113,6 @@ async function start() {
   process.on('unhandledRejection', (error) => journal.error('unhandled rejection', error));
   process.on('uncaughtException', (error) => journal.error('uncaught exception', error));
   return daemon;
-}
-
-async function loadDrivers(): Promise<Driver[]> {
-  if (process.env.POLYKERNEL_FAKE === '1') {
-    const { FakeDriver } = await import('../driver/fake/driver.ts');
-    return [new FakeDriver()];
-  }
-  const [{ UmlDriver }, { QemuDriver }] = await Promise.all([
-    import('../driver/uml/driver.ts'),
-    import('../driver/qemu/index.ts'),
-  ]);
-  return [new QemuDriver(), new UmlDriver()];
 }
 
 function packageVersion(): string {

@@ -1,5 +1,5 @@
 /** What others see of doctor. */
-import type { DriverFacts, DriverName } from '../driver/index.ts';
+import type { DriverFacts } from '../driver/index.ts';
 
 export interface DoctorCheck {
   id: string;
@@ -13,5 +13,5 @@ export interface DoctorReport {
   checks: DoctorCheck[];
   drivers: DriverFacts[];
   /** What `--driver auto` picks for one CPU, and why. */
-  auto: { driver: DriverName | null; reason: string };
+  auto: { driver: string | null; reason: string };
 }

@@ -1,7 +1,9 @@
+import type { ImageKind } from './image.ts';
+
 export interface ImageInfo {
   name: string;
   digest: string;
-  kind: 'uml' | 'x86_64';
+  kind: ImageKind;
   /** `uname -r`. */
   version: string;
   /** Bytes of kernel and modules together. */

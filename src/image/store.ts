@@ -22,13 +22,13 @@ import { BlobStore, commitFile } from './blobs.ts';
 import { InitramfsCache, modulePaths, programsFingerprint } from './compose.ts';
 import { fetchKernel, type KernelSource, KNOWN_IMAGES } from './debian.ts';
 import { guestProgramsReader } from './guest-programs.ts';
-import type { KernelImage } from './image.ts';
+import type { ImageKind, KernelImage } from './image.ts';
 import { withLock } from './lock.ts';
 import { blobsOf, imageDigest, isImageName, type Manifest, parseManifest } from './manifest.ts';
 
 export interface ImageSummary {
   name: string;
-  kind: KernelImage['kind'];
+  kind: ImageKind;
   /** `uname -r`. */
   version: string;
   /** The same as KernelImage.digest. */
@@ -253,11 +253,6 @@ export class ImageStore {
   async #fingerprint(): Promise<string> {
     return this.#options.readPrograms().then(programsFingerprint, () => '');
   }
-}
-
-/** The image a driver boots unless told otherwise. */
-export function defaultImage(driver: string): string {
-  return driver === 'uml' ? 'debian:uml' : 'debian:amd64';
 }
 
 function summarize(manifest: Manifest, fingerprint: string): ImageSummary {

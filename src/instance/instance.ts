@@ -206,7 +206,7 @@ export class Instance {
 
   async pause(): Promise<void> {
     if (!this.driver.capabilities().pause) {
-      throw new PolykernelError('unsupported', `the driver ${this.driver.name} lacks the capability "pause"`, {
+      throw new PolykernelError('unsupported', `the driver ${this.driver.traits.name} lacks the capability "pause"`, {
         field: 'driver',
       });
     }

@@ -1,9 +1,7 @@
-import type { DriverName } from '../driver/index.ts';
-
 export interface PrewarmRequest {
   /** Image name; the driver's default when absent. */
   name?: string;
-  driver?: DriverName | 'auto';
+  driver?: string;
   cpus?: number;
   memoryBytes?: number;
 }

@@ -2,6 +2,7 @@
 import type { XStatic } from 'typebox/schema';
 import { checkName, NAME_PATTERN } from '../core/name.ts';
 import { validate } from '../core/validate.ts';
+import { driverWords } from '../driver/registry.ts';
 import { partitionRequestSchema } from '../ledger/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { isUser, USER_HINT, USER_PATTERN } from '../sys/user-text.ts';
@@ -89,7 +90,7 @@ export const createRequestSchema = {
         "USER or USER:GROUP in the guest, numbers or names of its own passwd and group: also gives HOME, and without GROUP the user's groups. Default 0",
     },
     hostname: { type: 'string', description: 'Default: the name' },
-    driver: { enum: ['auto', 'uml', 'qemu', 'fake'], description: 'Default auto' },
+    driver: { enum: driverWords, description: 'Default auto' },
     image: { type: 'string', maxLength: 200, description: "Name of a kernel image. Default: the driver's" },
     cpus: {
       type: 'integer',

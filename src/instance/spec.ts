@@ -1,4 +1,4 @@
-import type { DriverName, NetworkKind, Volume } from '../driver/index.ts';
+import type { NetworkKind, Volume } from '../driver/index.ts';
 import type { Partition, PartitionRequest } from '../ledger/index.ts';
 import type { ChannelUse } from './channel-use.ts';
 
@@ -17,7 +17,7 @@ export interface InstanceSpec {
   user: string;
   hostname: string;
   /** `auto` is resolved at create time; `driverReason` says why. */
-  driver: DriverName;
+  driver: string;
   driverReason: string;
   /** Name of a kernel image; empty at the API = the driver's default. */
   image: string;

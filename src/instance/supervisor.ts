@@ -3,9 +3,8 @@ import type { EventLog } from '../core/events.ts';
 import type { Journal } from '../core/journal.ts';
 import type { Records } from '../core/table.ts';
 import type { Drivers } from '../driver/drivers.ts';
-import type { Driver, DriverName, Kernel, SharedRegion } from '../driver/index.ts';
-import type { RootSource } from '../image/contract.ts';
-import { defaultImage, type KernelImage, type RootOptions } from '../image/contract.ts';
+import type { Driver, DriverTraits, Kernel, SharedRegion } from '../driver/index.ts';
+import type { KernelImage, RootOptions, RootSource } from '../image/contract.ts';
 import { assign, type Ledger, type Partition, type Pool, place } from '../ledger/index.ts';
 import { type Clock, timestamp } from '../sys/clock.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
@@ -31,7 +30,6 @@ import {
 import type { Identities } from './identities.ts';
 import type { Instances, Observed, StackPart } from './instances.ts';
 import {
-  destroyLaunch,
   instanceDirectory,
   kernelDirectory,
   prepareLaunch,
@@ -103,18 +101,18 @@ function checkUser({ name, user, volumes }: InstanceSpec, identity: Identity): v
   );
 }
 
-/** Without FUSE, what a user of a UML guest makes on a volume is its root's. Throws `unsupported`. */
-function checkOwners({ name, driver, user, volumes }: InstanceSpec, image: KernelImage): void {
-  if (driver !== 'uml' || /^(0|root)(:|$)/.test(user) || image.modules.fuse !== undefined) return;
+/** Without FUSE, what a user of a guest makes on a volume is its root's with some drivers. Throws `unsupported`. */
+function checkOwners({ name, user, volumes }: InstanceSpec, image: KernelImage, driver: DriverTraits): void {
+  if (!driver.ownersNeedFuse || /^(0|root)(:|$)/.test(user) || image.modules.fuse !== undefined) return;
   if (volumes.every(({ readOnly }) => readOnly)) return;
   const message = `${name} is to run as user ${user} with a writable volume, and what he makes there would be root's: the image ${image.name} has no FUSE`;
   throw new PolykernelError('unsupported', message, {
     field: 'image',
     value: image.name,
     hint:
-      image.name === defaultImage(driver)
-        ? `Get it anew: pk image pull ${image.name}. Or use --driver qemu.`
-        : 'Import it with its modules (`pk image import FILE --modules DIRECTORY`), or use --driver qemu.',
+      image.name === driver.defaultImage
+        ? `Get it anew: pk image pull ${image.name}. Or use --driver ${driver.instead}.`
+        : `Import it with its modules (\`pk image import FILE --modules DIRECTORY\`), or use --driver ${driver.instead}.`,
   });
 }
 
@@ -214,7 +212,7 @@ export class Supervisor<P = unknown> implements Instances {
       const identity = this.#options.identities.take(id);
       taken.defer(() => this.#options.identities.release(id));
       checkUser(spec, identity);
-      checkOwners(spec, chosen);
+      checkOwners(spec, chosen, this.#options.drivers.find(spec.driver)!.traits);
       const now = timestamp(this.#options.clock);
       const record: InstanceRecord = {
         id,
@@ -393,9 +391,9 @@ export class Supervisor<P = unknown> implements Instances {
 
   /** The driver and image that a request without more would get. */
   async prewarm(
-    request: { name?: string; driver?: 'auto' | DriverName; cpus?: number; memoryBytes?: number },
+    request: { name?: string; driver?: string; cpus?: number; memoryBytes?: number },
     signal: AbortSignal,
-  ): Promise<{ driver: DriverName; image: string }> {
+  ): Promise<{ driver: string; image: string }> {
     const named = request.name ? await this.#options.resolveImage(request.name) : undefined;
     const create: CreateRequest = {
       command: ['true'],
@@ -429,7 +427,7 @@ export class Supervisor<P = unknown> implements Instances {
     const leftovers = await removeLeftovers(
       paths,
       records.map((record) => record.id),
-      (name) => this.#options.drivers.find(name),
+      this.#options.drivers.all,
       (text, error) => journal.error(text, error),
     );
     if (leftovers > 0) journal.info('removed leftovers', { count: leftovers });
@@ -542,7 +540,7 @@ export class Supervisor<P = unknown> implements Instances {
         this.#options.kernelUp(record, kernel, regions, adopted);
       },
       resumed: (kernel) => this.#options.resumed(kernel),
-      destroy: (launch) => destroyLaunch(launch, driver),
+      destroy: ({ directory, id }) => driver.destroy(directory, id),
       save: (current) => this.#save(current),
       tell: (type, current, message) => this.#tell(type, current, message),
       complain: (text, error) => journal.error(text, error),
@@ -573,7 +571,7 @@ export class Supervisor<P = unknown> implements Instances {
     const root = await this.#root({ spec, identity, sources }, { signal, progress, hold });
     // Nothing of an earlier run may live on in the directory.
     if (existsSync(kernelDirectory(paths, record.id)) && record.launch !== null)
-      await destroyLaunch(record.launch, undefined);
+      await driver.destroy(record.launch.directory, record.id);
     this.#noteUnmapped(record);
     signal.throwIfAborted();
     const { hostPool, channels, network } = this.#options;

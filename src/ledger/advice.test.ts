@@ -10,12 +10,11 @@ import { EMPTY_LEDGER } from './ledger.ts';
 
 const docs = fileURLToPath(new URL('../../docs/advice/', import.meta.url));
 const kvm = (vcpus: number, gib: number): InstanceFacts => ({
-  driver: 'qemu',
   accelerator: 'kvm',
   vcpus,
   memoryBytes: gib * 2 ** 30,
 });
-const uml: InstanceFacts = { driver: 'uml', accelerator: null, vcpus: 1, memoryBytes: 2 ** 28 };
+const uml: InstanceFacts = { accelerator: null, vcpus: 1, memoryBytes: 2 ** 28 };
 const found = (input: AdviceInput) => advise(input).map(({ severity, id, subject }) => `${severity} ${id} ${subject}`);
 
 describe('pages', () => {

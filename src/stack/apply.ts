@@ -113,7 +113,11 @@ export class Stacks {
         services: await this.#services.list(),
         sharedMemory: new Map(facts.map(({ name, capabilities }) => [name, capabilities.sharedMemory])),
         resolved: specs,
-        accelerator: facts.find(({ name }) => name === 'qemu')?.availability.accelerator ?? null,
+        accelerators: new Map(
+          facts.flatMap(({ name, availability: { accelerator } }) =>
+            accelerator ? [[name, accelerator] as const] : [],
+          ),
+        ),
         interrupts: readInterrupts('/'),
       }),
       definitions: new Map(stack.kernels.map((kernel) => [kernel.name, kernel])),

@@ -3,6 +3,7 @@
  * its shape, and the planner what can change without a restart.
  */
 import { NAME_PATTERN } from '../core/name.ts';
+import { driverWords } from '../driver/registry.ts';
 import { USER_PATTERN } from '../sys/user-text.ts';
 
 type JsonSchema = Readonly<Record<string, unknown>>;
@@ -79,11 +80,11 @@ const ROWS: readonly Row[] = [
   ['kernels', 'map of name to kernel', 'required', true, 'the kernels, by instance name', object],
   [
     'kernels.*.driver',
-    'auto, uml or qemu',
+    driverWords.join(', ').replace(/, (?=[^,]*$)/, ' or '),
     'auto',
     false,
     'how the kernel is run',
-    { enum: ['auto', 'uml', 'qemu', 'fake'] },
+    { enum: driverWords },
   ],
   ['kernels.*.image', 'name', "the driver's", false, 'kernel image', text],
   [

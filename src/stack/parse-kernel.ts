@@ -1,5 +1,6 @@
 /** One kernel of a stack file. */
 import { resolve } from 'node:path';
+import { driverWords } from '../driver/registry.ts';
 import { checkCreateRequest, checkInstanceName } from '../instance/contract.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { PUBLISH_HINT, parsePublishedPort } from '../sys/published-port.ts';
@@ -17,7 +18,6 @@ type Entries = Map<string, Place>;
 
 /** As many as there can be kernels in a file. */
 const MOST_REPLICAS = 4096;
-const DRIVERS = ['auto', 'uml', 'qemu', 'fake'] as const;
 const VOLUME_HINT = 'Write SOURCE:TARGET, SOURCE:TARGET:ro or SOURCE:TARGET:suid, such as ./data:/data:ro.';
 const LABEL_HINT = 'Use lower-case letters, digits and inner dashes, such as acme.';
 
@@ -88,7 +88,7 @@ function readCreate(reader: YamlReader, place: Place, entries: Entries, context:
   option('command', 'command', (at) => readCommand(reader, at) as Create['command']);
   if (!entries.has('command'))
     reader.problem(place, 'command is missing', 'Say what it runs: command: ["node", "server.js"]');
-  option('driver', 'driver', (at) => reader.word(at, DRIVERS));
+  option('driver', 'driver', (at) => reader.word(at, driverWords));
   option('image', 'image', word);
   option('root', 'root', (at) => {
     const root = word(at);

@@ -1,6 +1,6 @@
 /** What is to happen to the channels of a stack, and what that asks of its kernels. Pure. */
 import type { ChannelStatus } from '../channel/contract.ts';
-import type { Capabilities, DriverName } from '../driver/index.ts';
+import type { Capabilities } from '../driver/index.ts';
 import { HOST } from '../instance/contract.ts';
 import type { Refused } from '../ledger/index.ts';
 import { formatBytes } from '../sys/units.ts';
@@ -54,10 +54,10 @@ function changes(is: ChannelStatus, { from, to, sizeBytes }: ChannelDefinition):
 /** Why a running kernel has to be started again for the sake of its channels; empty when it need not. */
 export function restartsFor(
   kernel: string,
-  driver: DriverName,
+  driver: string,
   channels: readonly ChannelPlan[],
   present: readonly ChannelStatus[],
-  sharedMemory: ReadonlyMap<DriverName, Capabilities['sharedMemory']>,
+  sharedMemory: ReadonlyMap<string, Capabilities['sharedMemory']>,
 ): string[] {
   return channels.flatMap(({ name, action, channel }) => {
     const side = channel?.from === kernel ? 'from' : channel?.to === kernel ? 'to' : undefined;
@@ -81,8 +81,8 @@ const channelTaken = (name: string, stack: string | null): Refused => ({
 /** Kernels without shared memory cannot have ends. */
 export function refuseChannels(
   channels: readonly ChannelDefinition[],
-  driverOf: (kernel: string) => DriverName | undefined,
-  sharedMemory: ReadonlyMap<DriverName, Capabilities['sharedMemory']>,
+  driverOf: (kernel: string) => string | undefined,
+  sharedMemory: ReadonlyMap<string, Capabilities['sharedMemory']>,
   refused: Refused[],
 ): void {
   for (const { name, from, to } of channels) {

@@ -7,7 +7,7 @@ import { chmod, copyFile, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { expect, it } from 'vitest';
-import { QemuDriver } from '../../src/driver/qemu/index.ts';
+import { QemuDriver } from '../../src/driver/qemu/driver.ts';
 import { ImageStore } from '../../src/image/contract.ts';
 import { nativeBinary } from '../../src/sys/paths.ts';
 import { run } from '../../src/sys/process.ts';

@@ -1,10 +1,10 @@
 /** What the clocks of a guest promise, on real kernels in a daemon whose own clock the test sets. */
 import { describe, expect, it } from 'vitest';
-import { QemuDriver } from '../../src/driver/qemu/index.ts';
+import { QemuDriver } from '../../src/driver/qemu/driver.ts';
 import { qemuThreads } from '../../src/driver/qemu/threads.ts';
 import { launchThreads } from '../../src/driver/shim/launch-threads.ts';
 import { UmlDriver } from '../../src/driver/uml/driver.ts';
-import { defaultImage, ImageStore, prepareRoot } from '../../src/image/contract.ts';
+import { ImageStore, prepareRoot } from '../../src/image/contract.ts';
 import { oneForAll } from '../../src/instance/identities.ts';
 import { kernelDirectory } from '../../src/instance/launch.ts';
 import { systemClock } from '../../src/sys/clock.ts';
@@ -39,7 +39,6 @@ async function withGuest(
   const now = () => Date.now() + set;
   const test = await startDaemon({
     drivers: [new UmlDriver(), new QemuDriver()],
-    defaultImage,
     images,
     prepareRoot,
     clock: { ...systemClock, now },

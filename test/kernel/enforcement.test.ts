@@ -6,7 +6,7 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Driver, HostPlacement, Kernel, LaunchSpec } from '../../src/driver/index.ts';
-import { QemuDriver } from '../../src/driver/qemu/index.ts';
+import { QemuDriver } from '../../src/driver/qemu/driver.ts';
 import { InstanceGroups } from '../../src/driver/shim/instance-groups.ts';
 import { killShim } from '../../src/driver/shim/shim.ts';
 import { UmlDriver } from '../../src/driver/uml/driver.ts';

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Kernel, LaunchSpec } from '../../src/driver/driver.ts';
-import { QemuDriver } from '../../src/driver/qemu/index.ts';
+import { QemuDriver } from '../../src/driver/qemu/driver.ts';
 import { ImageStore, type KernelImage } from '../../src/image/contract.ts';
 import { cacheDirectory } from '../../src/sys/paths.ts';
 import { allowedCpus, processStartTime, run, which } from '../../src/sys/process.ts';
@@ -315,7 +315,7 @@ describe('qemu', () => {
     await mkdir(cache);
     const known = await readFile(join(cacheDirectory(), 'kvm-probe.json')).catch(() => undefined);
     if (known !== undefined) await writeFile(join(cache, 'kvm-probe.json'), known);
-    const driverModule = join(import.meta.dirname, '../../src/driver/qemu/index.ts');
+    const driverModule = join(import.meta.dirname, '../../src/driver/qemu/driver.ts');
     const script = `
       import { QemuDriver } from ${JSON.stringify(driverModule)};
       const driver = new QemuDriver({ cache: ${JSON.stringify(cache)} });

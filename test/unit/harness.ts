@@ -9,23 +9,13 @@ import { Keepers } from '../../src/channel/contract.ts';
 import { Client } from '../../src/client/index.ts';
 import { createDaemon, type Daemon, type DaemonOptions } from '../../src/daemon/index.ts';
 import { FakeDriver, fakeKernels, killFakeKernel } from '../../src/driver/fake/driver.ts';
-import type { KernelImage } from '../../src/image/contract.ts';
+import { FAKE_IMAGE } from '../../src/driver/fake/traits.ts';
 import { IdRegistry } from '../../src/instance/id-registry.ts';
 import { oneForAll } from '../../src/instance/identities.ts';
 import { HaProxy } from '../../src/service/contract.ts';
 import { PolykernelError } from '../../src/sys/errors.ts';
 import { hostProcesses } from '../host-processes.ts';
 import { modelHost } from '../model-host.ts';
-
-export const FAKE_IMAGE: KernelImage = {
-  name: 'fake',
-  digest: 'f'.repeat(64),
-  kind: 'uml',
-  version: '6.1.0-fake',
-  kernel: '/nonexistent',
-  initramfs: '/nonexistent',
-  modules: {},
-};
 
 /** A host of eight CPUs without SMT and 16 GiB, on which nothing has to be done. */
 const HOST: DaemonOptions['host'] = {
@@ -73,7 +63,6 @@ export async function startDaemon(options: Partial<DaemonOptions> = {}): Promise
   const start = () =>
     createDaemon({
       drivers: [new FakeDriver()],
-      defaultImage: () => 'fake',
       images: {
         list: async () => [],
         pull: async (name, progress) => {

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { LaunchSpec, SharedRegion } from '../../src/driver/driver.ts';
+import { FAKE_IMAGE } from '../../src/driver/fake/traits.ts';
 import { UmlDriver } from '../../src/driver/uml/driver.ts';
-import { FAKE_IMAGE } from './harness.ts';
 
 /** Files that this process has open in a directory. */
 function openFiles(directory: string): string[] {
@@ -38,7 +38,7 @@ test('a start that fails between two descriptors leaves none open', async () => 
       directory,
       cpus: 1,
       memoryBytes: 64 * 2 ** 20,
-      image: { ...FAKE_IMAGE, kernel: process.execPath },
+      image: { ...FAKE_IMAGE, kind: 'uml', kernel: process.execPath },
       root: { kind: 'directory', path: directory },
       volumes: [],
       identity: { kind: 'single' },

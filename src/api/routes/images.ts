@@ -1,5 +1,4 @@
 import type { FastifyInstance } from 'fastify';
-import type { DriverName } from '../../driver/index.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import type { ApiContext } from '../context.ts';
 import { describe } from '../describe.ts';
@@ -51,7 +50,7 @@ export function registerImages(server: FastifyInstance, context: ApiContext): vo
     requests.import,
     (body, progress, signal) => images.import(body, progress, signal),
   );
-  long<PrewarmRequest & { driver?: 'auto' | DriverName }, unknown>(
+  long<PrewarmRequest, unknown>(
     '/v1/images/prewarm',
     'Make the template that later starts are cloned from',
     requests.prewarm,

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { type Client, connect } from '../../client/index.ts';
+import { driverWords } from '../../driver/registry.ts';
 import { asPolykernelError } from '../../sys/errors.ts';
 import type { Command, Invocation } from '../command.ts';
 import { callerDirectory } from '../here.ts';
@@ -19,7 +20,7 @@ export const command: Command = {
   options: {
     detach: { short: 'd', help: 'leave it running and print its name' },
     name: { value: 'NAME', help: 'name of the instance (default: a generated one)' },
-    driver: { value: 'DRIVER', choices: ['auto', 'uml', 'qemu', 'fake'], help: 'how the kernel is run (default auto)' },
+    driver: { value: 'DRIVER', choices: driverWords, help: 'how the kernel is run (default auto)' },
     cpus: { value: 'N', help: 'CPUs of the kernel (default 1)' },
     dedicated: { help: 'own these CPUs and this memory, taken from the pool (see `pk pool`)' },
     share: { value: 'FRACTION', help: 'own a part of the shared CPUs instead, such as 0.5' },

@@ -1,18 +1,11 @@
 import { conformance } from '../../../test/conformance.ts';
 import { FakeDriver, fakeKernels } from './driver.ts';
+import { FAKE_IMAGE } from './traits.ts';
 
 conformance('fake', {
   createDriver: () => new FakeDriver(),
   cpus: [0, 1],
-  image: async () => ({
-    name: 'fake',
-    digest: '0'.repeat(64),
-    kind: 'uml',
-    version: '6.1.0-fake',
-    kernel: '/nonexistent',
-    initramfs: '/nonexistent',
-    modules: {},
-  }),
+  image: async () => FAKE_IMAGE,
   processesOf: async (directory) =>
     fakeKernels()
       .filter((running) => running === directory)

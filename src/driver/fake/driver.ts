@@ -1,7 +1,27 @@
 /**
  * Kernels in memory, for tests and for benches of everything above the drivers. They live in a registry of this process,
  * keyed by launch directory, so that a second FakeDriver finds them as a second daemon would find real ones; a state file
- * in the directory lets even another process play on. Names make failures: see SENTINELS.
+ * in the directory lets even another process play on. Names make what goes wrong:
+ *
+ * | host name of the guest | |
+ * | --- | --- |
+ * | `never-ready` | its agent never answers: `not-ready` at the deadline |
+ * | `boot-panic` | the kernel panics as it boots |
+ * | `boot-death` | the kernel's process dies as it boots |
+ * | `never-acks` | hears nothing after the handshake, and acknowledges nothing (hostile.ts) |
+ * | `mute` | hears nothing after the handshake, but acknowledges |
+ * | `floods`, `giant-replies`, `garbage` | from the first program on also writes bells, endless answers, or no frames |
+ *
+ * | program (programs.ts) | |
+ * | --- | --- |
+ * | `crash`, or `/proc/sysrq-trigger` in a line of `sh -c` | the kernel panics |
+ * | `die` | the kernel's process ends with status 1 |
+ * | `stubborn` | says `ready` and goes on after SIGTERM |
+ * | `not-executable`, any name it does not know | EACCES, ENOENT |
+ *
+ * | file of the guest | |
+ * | --- | --- |
+ * | below `/read-only/` | cannot be written: EACCES |
  */
 import { randomUUID } from 'node:crypto';
 import { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -11,8 +31,6 @@ import { forgetRegion, GuestLink, showRegion } from '../../guest/index.ts';
 import type { Clock } from '../../sys/clock.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import type {
-  Availability,
-  Capabilities,
   Driver,
   HostPlacement,
   HostUsage,
@@ -22,12 +40,15 @@ import type {
   RealPlacement,
   SharedRegion,
 } from '../driver.ts';
+import type { Availability, Capabilities } from '../traits.ts';
 import { FakeGuest } from './guest.ts';
+import { FAKE } from './traits.ts';
 
-/** Host names that make a launch fail (those of guests that mean harm: fake-hostile.ts): no answer, a panic while booting, a process that dies. */
-export const SENTINELS = { neverReady: 'never-ready', bootPanic: 'boot-panic', bootDeath: 'boot-death' } as const;
+/** Host names that make a launch fail. */
+const SENTINELS = { neverReady: 'never-ready', bootPanic: 'boot-panic', bootDeath: 'boot-death' } as const;
 
 const MIB = 1024 * 1024;
+const STOPPED: KernelExit = { reason: 'stopped', code: null, signal: 'SIGKILL', message: 'stopped on request' };
 const PANIC = 'Kernel panic - not syncing: sysrq triggered crash';
 
 export const FAKE_CAPABILITIES: Capabilities = {
@@ -193,7 +214,7 @@ class FakeKernel implements Kernel {
   }
 
   kill(): Promise<KernelExit> {
-    this.#machine.end({ reason: 'stopped', code: null, signal: 'SIGKILL', message: 'stopped on request' });
+    this.#machine.end(STOPPED);
     return this.#machine.exited;
   }
 
@@ -253,7 +274,7 @@ export interface FakeDriverOptions {
 }
 
 export class FakeDriver implements Driver {
-  readonly name = 'fake';
+  readonly traits = FAKE;
   readonly #options: FakeDriverOptions;
 
   constructor(options: FakeDriverOptions = {}) {
@@ -294,6 +315,12 @@ export class FakeDriver implements Driver {
     return JSON.parse(readFileSync(exitPath(spec.directory), 'utf8')) as KernelExit;
   }
 
+  async destroy(directory: string): Promise<void> {
+    machines.get(directory)?.end(STOPPED);
+    // That of another process that has ended.
+    rmSync(statePath(directory), { force: true });
+  }
+
   consoleLog(directory: string): string {
     return join(directory, 'console.log');
   }
@@ -310,7 +337,7 @@ export class FakeDriver implements Driver {
 
   /** Waits as long as a boot takes, up to the deadline. */
   #boot(spec: LaunchSpec, signal: AbortSignal): Promise<void> {
-    const never = spec.hostname === SENTINELS.neverReady || process.env.FAKE_NOT_READY !== undefined;
+    const never = spec.hostname === SENTINELS.neverReady;
     // A boot is never over within a millisecond, not even here: the conformance suite asks for one that is too slow.
     const bootMs = never ? Infinity : Math.max(this.#options.bootMs ?? 0, 2);
     return new Promise((resolve, reject) => {

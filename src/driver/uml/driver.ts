@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { closeSync, existsSync, openSync } from 'node:fs';
+import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import {
   forgetRegion,
@@ -22,19 +23,12 @@ import { cacheDirectory, nativeBinary } from '../../sys/paths.ts';
 import { allowedCpus } from '../../sys/process.ts';
 import { findTool, toolHint, toolPath } from '../../sys/tools.ts';
 import { formatBytes } from '../../sys/units.ts';
-import type {
-  Availability,
-  Capabilities,
-  Driver,
-  HostPlacement,
-  Kernel,
-  KernelExit,
-  LaunchSpec,
-  SharedRegion,
-} from '../driver.ts';
+import { checkLaunch } from '../check.ts';
+import type { Driver, HostPlacement, Kernel, KernelExit, LaunchSpec, SharedRegion } from '../driver.ts';
 import { hostCovers, libraryBinds, ownPlaces } from '../jail/host.ts';
 import { type Bind, jailArgv } from '../jail/jail.ts';
 import { applyLimits } from '../jail/limits.ts';
+import { destroyShimLaunch } from '../shim/destroy.ts';
 import { InstanceGroups } from '../shim/instance-groups.ts';
 import { endOfLaunch, ShimKernel } from '../shim/kernel.ts';
 import { launchThreads } from '../shim/launch-threads.ts';
@@ -51,6 +45,7 @@ import {
   shimStatus,
 } from '../shim/shim.ts';
 import { earlyEnd, startFailure } from '../shim/start.ts';
+import type { Availability, Capabilities } from '../traits.ts';
 import {
   UML_DIRECTORY,
   UML_INITRAMFS,
@@ -68,6 +63,7 @@ import { CpuChoice } from './cpu-choice.ts';
 import { umlLimits } from './limits.ts';
 import { LpjCache, parseLpj } from './lpj.ts';
 import { umlThreads } from './threads.ts';
+import { UML } from './traits.ts';
 
 const MIB = 2 ** 20;
 /** Besides the guest's memory, the kernel keeps small files of its own there. */
@@ -181,7 +177,7 @@ export interface UmlDriverOptions {
 }
 
 export class UmlDriver implements Driver {
-  readonly name = 'uml';
+  readonly traits = UML;
   readonly #cpus = new CpuChoice(allowedCpus);
   readonly #lpj: LpjCache;
   readonly #libraries = new Map<string, Promise<Bind[]>>();
@@ -219,7 +215,8 @@ export class UmlDriver implements Driver {
   async prewarm(): Promise<void> {}
 
   async start(spec: LaunchSpec, signal: AbortSignal, progress: (phase: string) => void = () => {}): Promise<Kernel> {
-    checkSpec(spec);
+    checkLaunch(spec, { traits: UML, capabilities: CAPABILITIES }, totalmem());
+    checkShared(spec);
     const timeout = AbortSignal.timeout(spec.readyTimeoutMs);
     const both = AbortSignal.any([signal, timeout]);
     const chosen = spec.placement === undefined ? this.#cpus.take(spec.housekeepingCpus) : undefined;
@@ -282,6 +279,10 @@ export class UmlDriver implements Driver {
     const cpu = spec.placement === undefined ? presentCpu(spec) : undefined;
     if (cpu !== undefined) this.#cpus.occupy(cpu);
     return new UmlKernel(spec, status.pid, guest, this.#cpus, cpu);
+  }
+
+  destroy(directory: string, id?: string): Promise<void> {
+    return destroyShimLaunch(directory, id);
   }
 
   async #argv(
@@ -371,45 +372,14 @@ function presentCpu({ directory, id }: LaunchSpec): number | undefined {
   }
 }
 
-function checkSpec(spec: LaunchSpec): void {
-  if (spec.placement?.hugePageBytes) {
-    throw new PolykernelError('unsupported', 'User Mode Linux cannot use huge pages', {
-      field: 'partition.memory.hugePages',
-      value: spec.placement.hugePageBytes,
-      hint: 'Leave hugePages out, or use --driver qemu.',
-    });
-  }
-  if (spec.image.kind !== 'uml') {
-    throw new PolykernelError('invalid', `the image ${spec.image.name} is not a User Mode Linux kernel`, {
-      field: 'image',
-      value: spec.image.name,
-      hint: 'Use an image of kind uml, such as debian:uml, or another driver.',
-    });
-  }
-  if (spec.cpus > CAPABILITIES.maxCpus) {
-    throw new PolykernelError('unsupported', `User Mode Linux has one CPU, and ${spec.cpus} were asked for`, {
-      field: 'cpus',
-      value: spec.cpus,
-      hint: 'Ask for one CPU, or use --driver qemu.',
-    });
-  }
-  const shared = spec.regions.reduce((sum, { bytes }) => sum + bytes, 0);
-  if (shared > MOST_SHARED_BYTES) {
-    const names = spec.regions.map(({ name }) => name).join(', ');
-    throw new PolykernelError(
-      'unsupported',
-      `User Mode Linux can see 1 GiB of shared memory, and the channels ${names} take ${formatBytes(shared)}`,
-      { field: 'channels', value: shared, hint: 'Make them smaller, or use --driver qemu.' },
-    );
-  }
-  if (spec.memoryBytes < CAPABILITIES.minMemoryBytes || spec.memoryBytes > CAPABILITIES.maxMemoryBytes) {
-    throw new PolykernelError(
-      'unsupported',
-      `User Mode Linux runs with 48 MiB to 64 GiB of memory, not ${spec.memoryBytes} bytes`,
-      {
-        field: 'memory',
-        value: spec.memoryBytes,
-      },
-    );
-  }
+/** What no other driver is short of. */
+function checkShared({ regions }: Pick<LaunchSpec, 'regions'>): void {
+  const shared = regions.reduce((sum, { bytes }) => sum + bytes, 0);
+  if (shared <= MOST_SHARED_BYTES) return;
+  const names = regions.map(({ name }) => name).join(', ');
+  throw new PolykernelError(
+    'unsupported',
+    `User Mode Linux can see 1 GiB of shared memory, and the channels ${names} take ${formatBytes(shared)}`,
+    { field: 'channels', value: shared, hint: `Make them smaller, or use --driver ${UML.instead}.` },
+  );
 }

@@ -20,7 +20,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Kernel, KernelLimits, LaunchSpec } from '../../../src/driver/index.ts';
 import { type JailSpec, jailArgv } from '../../../src/driver/jail/jail.ts';
 import { applyLimits, realLimits, removeLimits } from '../../../src/driver/jail/limits.ts';
-import { QemuDriver } from '../../../src/driver/qemu/index.ts';
+import { QemuDriver } from '../../../src/driver/qemu/driver.ts';
 import { explainExit } from '../../../src/driver/shim/kernel.ts';
 import { launchThreads } from '../../../src/driver/shim/launch-threads.ts';
 import { awaitProgramExit, killShim, launchShim, readConsoleTail } from '../../../src/driver/shim/shim.ts';
@@ -182,7 +182,7 @@ describe('guest root', () => {
       directory: launchDirectory(),
       cpus: 1,
       memoryBytes: 64 * MIB,
-      image: await new ImageStore().resolve(driver.name === 'uml' ? 'debian:uml' : 'debian:amd64'),
+      image: await new ImageStore().resolve(driver.traits.defaultImage),
       root: { kind: 'directory', path: root },
       volumes: [],
       identity: testIdentity,
