@@ -1,5 +1,5 @@
 /**
- * What every driver must do, run against each of them: `fake` in the unit project, `uml` and `qemu` on real kernels.
+ * What every driver must do, run against each of them: models in the unit project, the product's on real kernels.
  * A driver passes or it is not a driver; differences are allowed only where Capabilities declare them.
  */
 
@@ -12,7 +12,8 @@ import type { Driver, Kernel, KernelExit, LaunchSpec, SharedRegion } from '../sr
 import type { KernelImage } from '../src/image/contract.ts';
 import { createRing, ringBytes, SharedMemory } from '../src/ring/index.ts';
 import { collect } from './collect.ts';
-import { testIdentity } from './identity.ts';
+import { launchSpec } from './support/launch-spec.ts';
+import { ownNetwork } from './support/own-network.ts';
 
 export interface ConformanceTarget {
   /** A new manager process's view of the driver: re-attach must work through a second one. */
@@ -20,7 +21,7 @@ export interface ConformanceTarget {
   image(): Promise<KernelImage>;
   /** Host CPUs that kernels can be put on. */
   cpus: readonly number[];
-  /** Host processes that belong to a launch directory, for the leak check; empty for fake. */
+  /** Host processes that belong to a launch directory, for the leak check; empty where there are none. */
   processesOf(directory: string): Promise<number[]>;
 }
 
@@ -60,28 +61,8 @@ export function conformance(name: string, target: ConformanceTarget): void {
       const directory = join(home, randomBytes(4).toString('hex'));
       await mkdir(directory, { mode: 0o700 });
       launched.push(directory);
-      const capabilities = driver.capabilities();
-      return {
-        id: randomBytes(16).toString('hex'),
-        name: 'conf',
-        hostname: 'conf-host',
-        directory,
-        cpus: 1,
-        memoryBytes: Math.max(capabilities.minMemoryBytes, 256 * 2 ** 20),
-        image,
-        root: { kind: 'host' },
-        volumes: [],
-        identity: testIdentity,
-        placement: undefined,
-        housekeepingCpus: undefined,
-        cold: false,
-        readyTimeoutMs: 120_000,
-        regions: [],
-        network: null,
-        hiddenPaths: [],
-        shownPaths: [],
-        ...change,
-      };
+      const memoryBytes = Math.max(driver.capabilities().minMemoryBytes, 256 * 2 ** 20);
+      return launchSpec({ name: 'conf', hostname: 'conf-host', directory, memoryBytes, image, ...change });
     }
     async function start(change: Partial<LaunchSpec> = {}): Promise<Kernel> {
       const kernel = await driver.start(await spec(change), new AbortController().signal);
@@ -190,7 +171,7 @@ export function conformance(name: string, target: ConformanceTarget): void {
 
     it('pauses and resumes', async () => {
       if (!driver.capabilities().pause) return;
-      const kernel = await start();
+      const [kernel, other] = await Promise.all([start(), start()]);
       await kernel.pause();
       const echo = kernel.guest.exec({
         command: ['echo', 'late'],
@@ -202,7 +183,8 @@ export function conformance(name: string, target: ConformanceTarget): void {
       void echo.exited.then(() => {
         answered = true;
       });
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      // Others answer meanwhile.
+      for (const word of ['one', 'two', 'three']) expect(await output(other, 'echo', word)).toBe(`${word}\n`);
       expect(answered).toBe(false);
       await kernel.resume();
       expect((await collect(echo)).stdout).toBe('late\n');
@@ -225,6 +207,68 @@ export function conformance(name: string, target: ConformanceTarget): void {
       await kernel.kill();
       await expect(kernel.placementNow()).rejects.toMatchObject({ code: 'kernel-died' });
       await expect(kernel.repin(on(0), [0])).rejects.toMatchObject({ code: 'kernel-died' });
+    });
+
+    it('says what the host has accounted to it, until it has ended', async () => {
+      const kernel = await start();
+      const before = kernel.usage()!;
+      expect(before.vcpus).toHaveLength(1);
+      await output(kernel, 'echo', 'work');
+      const after = kernel.usage()!;
+      for (const field of ['ranNs', 'waitedNs'] as const)
+        expect(after.vcpus[0]![field]).toBeGreaterThanOrEqual(before.vcpus[0]![field]);
+      expect(after.othersRanNs).toBeGreaterThanOrEqual(before.othersRanNs);
+      await kernel.kill();
+      expect(kernel.usage()).toBeUndefined();
+    });
+
+    it('shows on its console what is written there from now on', async () => {
+      const kernel = await start();
+      const console = await kernel.console();
+      try {
+        const seen = new Promise<void>((resolve) => {
+          let text = '';
+          console.on('data', (data) => {
+            text += data;
+            if (text.includes('said on the console')) resolve();
+          });
+        });
+        await output(kernel, 'sh', '-c', 'echo said on the console > /dev/console');
+        await seen;
+      } finally {
+        console.destroy();
+      }
+    });
+
+    it('joins the network it is given, with its address and the names there are', async () => {
+      const { networks, networkPort } = driver.capabilities();
+      if (!networks.includes('private')) return;
+      await using network = await ownNetwork(home, networkPort);
+      const kernel = await start({ network: network.joined });
+      expect(await contentOf(kernel, '/etc/hosts')).toBe(network.joined.hosts);
+      expect(await contentOf(kernel, '/proc/net/fib_trie')).toContain(network.joined.port.address);
+      await kernel.kill();
+    });
+
+    it('is made fast beforehand where it can be', async () => {
+      const { image: wanted, cpus, memoryBytes, housekeepingCpus, identity } = await spec();
+      const request = { image: wanted, cpus, memoryBytes, housekeepingCpus, identity };
+      await driver.prewarm(request, new AbortController().signal);
+      expect((await start()).cloned).toBe(driver.capabilities().templateClone);
+    });
+
+    it('is ended by who knows its directory alone, more than once, and where there is nothing', async () => {
+      const launch = await spec();
+      const kernel = await driver.start(launch, new AbortController().signal);
+      live.add(kernel);
+      const second = await target.createDriver();
+      await second.destroy(launch.directory, launch.id);
+      await kernel.exited;
+      expect(await target.processesOf(launch.directory)).toEqual([]);
+      await second.destroy(launch.directory);
+      await second.destroy(join(home, 'nowhere'));
+      const found = await second.attach(launch);
+      expect(found === undefined || 'reason' in found).toBe(true);
     });
 
     it('is found again by a new manager, with its sessions', async () => {

@@ -15,6 +15,7 @@ import { conformance } from '../conformance.ts';
 import { hostProcesses } from '../host-processes.ts';
 import { TEST_RANGE, testIdentity } from '../identity.ts';
 import { nativeProgram } from '../native.ts';
+import { launchSpec } from '../support/launch-spec.ts';
 
 const MIB = 2 ** 20;
 const isRoot = process.getuid?.() === 0;
@@ -46,21 +47,7 @@ describe('qemu', () => {
   async function makeSpec(change: Partial<LaunchSpec>): Promise<LaunchSpec> {
     const directory = join(home, randomBytes(4).toString('hex'));
     await mkdir(directory, { mode: 0o700 });
-    return {
-      ...{ id: randomBytes(16).toString('hex'), name: 'test', hostname: 'guest', directory },
-      ...{ cpus: 1, memoryBytes: 256 * MIB, image, root: { kind: 'host' }, volumes: [], identity: testIdentity },
-      ...{
-        placement: undefined,
-        housekeepingCpus: undefined,
-        cold: false,
-        readyTimeoutMs: 120_000,
-        regions: [],
-        network: null,
-        hiddenPaths: [],
-        shownPaths: [],
-        ...change,
-      },
-    };
+    return launchSpec({ hostname: 'guest', directory, image, ...change });
   }
 
   /** Starts a kernel, lets `body` use it, and sees that nothing of it is left. */

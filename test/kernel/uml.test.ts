@@ -13,8 +13,8 @@ import { allowedCpus, run, which } from '../../src/sys/process.ts';
 import { collect } from '../collect.ts';
 import { conformance } from '../conformance.ts';
 import { hostProcesses } from '../host-processes.ts';
-import { testIdentity } from '../identity.ts';
 import { nativeProgram } from '../native.ts';
+import { launchSpec } from '../support/launch-spec.ts';
 
 async function umlImage(): Promise<KernelImage> {
   for (const name of ['pk-init', 'pk-shim', 'pk-jail'] as const) await nativeProgram(name);
@@ -47,27 +47,14 @@ describe('uml', () => {
   async function withKernel(change: Partial<LaunchSpec>, body: (kernel: Kernel, spec: LaunchSpec) => Promise<void>) {
     const directory = join(home, randomBytes(4).toString('hex'));
     await mkdir(directory, { mode: 0o700 });
-    const spec: LaunchSpec = {
-      id: randomBytes(16).toString('hex'),
-      name: 'test',
+    const spec = launchSpec({
       hostname: 'test-host',
       directory,
-      cpus: 1,
       memoryBytes: 64 * 2 ** 20,
       image,
-      root: { kind: 'host' },
-      volumes: [],
-      identity: testIdentity,
-      placement: undefined,
-      housekeepingCpus: undefined,
-      cold: false,
-      readyTimeoutMs: 60_000,
-      regions: [],
-      network: null,
       hiddenPaths: [home],
-      shownPaths: [],
       ...change,
-    };
+    });
     const kernel = await driver.start(spec, new AbortController().signal);
     try {
       await body(kernel, spec);

@@ -3,9 +3,10 @@ import { mkdtempSync, readdirSync, readlinkSync, realpathSync, rmSync, writeFile
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import type { LaunchSpec, SharedRegion } from '../../src/driver/driver.ts';
+import type { SharedRegion } from '../../src/driver/driver.ts';
 import { FAKE_IMAGE } from '../../src/driver/fake/traits.ts';
 import { UmlDriver } from '../../src/driver/uml/driver.ts';
+import { launchSpec } from '../support/launch-spec.ts';
 
 /** Files that this process has open in a directory. */
 function openFiles(directory: string): string[] {
@@ -31,26 +32,15 @@ test('a start that fails between two descriptors leaves none open', async () => 
       slot,
       side: 'send',
     });
-    const spec: LaunchSpec = {
-      id: 'a'.repeat(32),
-      name: 'test',
-      hostname: 'test',
+    const spec = launchSpec({
       directory,
-      cpus: 1,
       memoryBytes: 64 * 2 ** 20,
       image: { ...FAKE_IMAGE, kind: 'uml', kernel: process.execPath },
       root: { kind: 'directory', path: directory },
-      volumes: [],
       identity: { kind: 'single' },
-      placement: undefined,
-      housekeepingCpus: undefined,
-      cold: false,
       readyTimeoutMs: 10_000,
       regions: [region('memory', 0), region('missing', 1)],
-      network: null,
-      hiddenPaths: [],
-      shownPaths: [],
-    };
+    });
     await expect(new UmlDriver().start(spec, new AbortController().signal)).rejects.toThrow(/missing/);
     expect(openFiles(directory)).toEqual([]);
   } finally {

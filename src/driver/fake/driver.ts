@@ -27,7 +27,7 @@ import { randomUUID } from 'node:crypto';
 import { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Duplex, PassThrough } from 'node:stream';
-import { forgetRegion, GuestLink, showRegion } from '../../guest/index.ts';
+import { forgetRegion, GuestLink, networkSteps, showRegion } from '../../guest/index.ts';
 import type { Clock } from '../../sys/clock.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import type {
@@ -305,6 +305,7 @@ export class FakeDriver implements Driver {
     progress('preparing the guest');
     const kernel = await this.#take(machine, spec);
     for (const region of spec.regions) await kernel.attachRegion(region);
+    if (spec.network !== null) await kernel.guest.configure(networkSteps('eth0', spec.network));
     return kernel;
   }
 

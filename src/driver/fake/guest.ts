@@ -213,7 +213,7 @@ export class FakeGuest {
     if (type === ToGuest.configure) {
       const pairs = new Map(protocol.decodePairs(payload));
       this.#hostname = pairs.get('hostname') ?? this.#hostname;
-      for (const [key, value] of protocol.decodePairs(payload)) this.#channel(key, value);
+      for (const [key, value] of protocol.decodePairs(payload)) this.#take(key, value);
       this.clockAheadMs += Number(pairs.get('time-step') ?? 0) / 1e6;
       this.#send(ToHost.result, id, Buffer.concat([u32(0), Buffer.from(`boot-id=${this.#options.bootId}`)]));
     } else if (type === ToGuest.exec) {
@@ -242,11 +242,15 @@ export class FakeGuest {
     this.#send(ToHost.time, id, payload);
   }
 
-  #channel(key: string, value: string): void {
+  /** A step of CONFIGURE, as far as it shows in files. */
+  #take(key: string, value: string): void {
     const [name = '', ...rest] = value.split('\x1f');
     const path = `/run/pk/channels/${name}`;
-    if (key === 'channel') this.files.set(path, { mode: 0o600, content: Buffer.from(`${rest.join(' ')}\n`) });
+    const put = (at: string, text: string) => this.files.set(at, { mode: 0o600, content: Buffer.from(text) });
+    if (key === 'channel') put(path, `${rest.join(' ')}\n`);
     if (key === 'no-channel') this.files.delete(path);
+    if (key === 'write') put(name, rest.join('\x1f'));
+    if (key === 'address') put('/proc/net/fib_trie', `${rest[0]}\n`);
   }
 
   /** A process rings the bell of the channel in `slot`. */
@@ -384,6 +388,7 @@ export class FakeGuest {
       },
       kill: (signal) => session.end(1, signal),
       panic: () => this.#options.onPanic(),
+      console: (text) => this.#options.onConsole(text),
       die: () => this.#options.onDie(),
     };
   }

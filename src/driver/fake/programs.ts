@@ -16,6 +16,8 @@ export interface FakeProcess {
   /** Signals this process does not die of. */
   ignored: Set<number>;
   panic(): void;
+  /** Writes on the kernel's console. */
+  console(text: string): void;
   /** The kernel's process goes away. */
   die(): void;
 }
@@ -77,7 +79,7 @@ const PROGRAMS: Record<string, Program> = {
   sh: shell,
 };
 
-/** As much of a shell as tests want: `a; b && c`, echo with `>&2`, exit, kill of itself, the magic SysRq. */
+/** As much of a shell as tests want: `a; b && c`, echo with `>&2` or `> /dev/console`, exit, kill of itself, the magic SysRq. */
 async function shell(process: FakeProcess): Promise<number> {
   if (process.argv[1] !== '-c') return PROGRAMS.cat!(process);
   let status = 0;
@@ -90,6 +92,7 @@ async function shell(process: FakeProcess): Promise<number> {
     else if (name === 'kill') process.kill(Number((words.length > 2 ? first! : '-15').slice(1)));
     else if (name === 'echo' && words.at(-1) === '>&2')
       await process.write('stderr', `${words.slice(1, -1).join(' ')}\n`);
+    else if (name === 'echo' && words.at(-1) === '/dev/console') process.console(`${words.slice(1, -2).join(' ')}\n`);
     else {
       const program = findProgram(name);
       if (typeof program === 'number') {

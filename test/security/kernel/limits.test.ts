@@ -33,6 +33,7 @@ import { collect } from '../../collect.ts';
 import { testIdentity } from '../../identity.ts';
 import { nativeProgram } from '../../native.ts';
 import { until } from '../../pk.ts';
+import { launchSpec } from '../../support/launch-spec.ts';
 
 const MIB = 2 ** 20;
 /** Of nobody else: the limit on processes of a user counts all of them. */
@@ -175,27 +176,16 @@ describe('code in place of the VMM', () => {
 
 describe('guest root', () => {
   async function start(driver: UmlDriver | QemuDriver, change: Partial<LaunchSpec> = {}) {
-    const spec: LaunchSpec = {
-      id: randomBytes(16).toString('hex'),
+    const spec = launchSpec({
       name: 'greedy',
       hostname: 'greedy',
       directory: launchDirectory(),
-      cpus: 1,
       memoryBytes: 64 * MIB,
       image: await new ImageStore().resolve(driver.traits.defaultImage),
       root: { kind: 'directory', path: root },
-      volumes: [],
-      identity: testIdentity,
-      placement: undefined,
-      housekeepingCpus: undefined,
       cold: true,
-      readyTimeoutMs: 120_000,
-      regions: [],
-      network: null,
-      hiddenPaths: [],
-      shownPaths: [],
       ...change,
-    };
+    });
     const kernel = await driver.start(spec, new AbortController().signal);
     live.push(kernel);
     return { kernel, directory: spec.directory };
