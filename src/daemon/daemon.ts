@@ -149,7 +149,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     clock,
     random: options.random ?? Math.random,
     drivers,
-    resolveImage: (name) => options.images.resolve(name),
+    resolveImage: async (name) => drivers.ownImage(name) ?? options.images.resolve(name),
     prepareRoot: options.prepareRoot,
     identities,
     logBytes: options.logBytes,

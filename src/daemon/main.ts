@@ -54,7 +54,6 @@ async function start() {
   const journal = openJournal(paths.daemonLog, systemClock);
   const images = new ImageStore();
   const drivers = await loadDrivers(process.env);
-  const own = drivers.flatMap(({ traits }) => traits.ownImages ?? []);
   const daemon = await createDaemon({
     home,
     drivers,
@@ -62,13 +61,7 @@ async function start() {
     version: packageVersion(),
     samplesPerSecond: samplesPerSecond(process.env),
     metricsAddress: metricsAddress(process.env),
-    images: {
-      list: () => images.list(),
-      pull: (name, progress, signal) => images.pull(name, progress, signal),
-      import: (request, progress, signal) => images.import(request, progress, signal),
-      remove: (name, users) => images.remove(name, users),
-      resolve: async (name) => own.find((image) => image.name === name) ?? images.resolve(name),
-    },
+    images,
     prepareRoot,
     host: {
       readTopology: () => readTopology('/'),

@@ -1,5 +1,6 @@
 /** The drivers of a daemon: what they can do here, and which one a request gets. */
 import { totalmem } from 'node:os';
+import type { KernelImage } from '../image/contract.ts';
 import { asPolykernelError } from '../sys/errors.ts';
 import { chooseDriver, type HostFacts } from './choose.ts';
 import type { Driver, DriverFacts } from './index.ts';
@@ -7,15 +8,21 @@ import { admitDriver } from './registry.ts';
 import type { Candidate } from './traits.ts';
 
 export class Drivers {
+  /** In the order in which `auto` prefers them. */
   readonly all: readonly Driver[];
 
   constructor(drivers: readonly Driver[]) {
-    this.all = drivers;
+    this.all = [...drivers].sort((a, b) => b.traits.auto.bestRank - a.traits.auto.bestRank);
     for (const { traits } of drivers) admitDriver(traits.name);
   }
 
   find(name: string): Driver | undefined {
     return this.all.find(({ traits }) => traits.name === name);
+  }
+
+  /** The image of that name which comes with a driver. */
+  ownImage(name: string): KernelImage | undefined {
+    return this.all.flatMap(({ traits }) => traits.ownImages ?? []).find((image) => image.name === name);
   }
 
   /** What all drivers can do on this machine. */

@@ -9,7 +9,6 @@ import { Keepers } from '../../src/channel/contract.ts';
 import { Client } from '../../src/client/index.ts';
 import { createDaemon, type Daemon, type DaemonOptions } from '../../src/daemon/index.ts';
 import { FakeDriver, fakeKernels, killFakeKernel } from '../../src/driver/fake/driver.ts';
-import { FAKE_IMAGE } from '../../src/driver/fake/traits.ts';
 import { IdRegistry } from '../../src/instance/id-registry.ts';
 import { oneForAll } from '../../src/instance/identities.ts';
 import { HaProxy } from '../../src/service/contract.ts';
@@ -74,9 +73,7 @@ export async function startDaemon(options: Partial<DaemonOptions> = {}): Promise
         },
         remove: async () => {},
         resolve: async (name) => {
-          if (name !== 'fake')
-            throw new PolykernelError('not-found', `there is no image ${name} here`, { field: 'image', value: name });
-          return FAKE_IMAGE;
+          throw new PolykernelError('not-found', `there is no image ${name} here`, { field: 'image', value: name });
         },
       },
       prepareRoot: async (path) => ({ kind: 'directory', path }),
