@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { type ApiContext, createApi, type DoctorCheck, type Images, serveStreams } from '../api/index.ts';
 import { Channels, KEEPER_DIRECTORY } from '../channel/channels.ts';
 import { Keepers } from '../channel/contract.ts';
+import { endProvider } from '../channel/give-ends.ts';
 import { EventLog } from '../core/events.ts';
 import { type Journal, silentJournal } from '../core/journal.ts';
 import { Mutex } from '../core/mutex.ts';
@@ -16,7 +17,10 @@ import { GuestClocks } from '../instance/guest-clocks.ts';
 import type { Identities } from '../instance/identities.ts';
 import { Supervisor } from '../instance/supervisor.ts';
 import { Forwards } from '../network/forwards.ts';
+import { addressProvider } from '../network/give-address.ts';
 import { Network } from '../network/network.ts';
+import type { PoolRecord } from '../pool/contract.ts';
+import { partitionProvider } from '../pool/give-partition.ts';
 import { HostPool, type PoolEnforcement } from '../pool/host-pool.ts';
 import type { PoolLease } from '../pool/pool-lease.ts';
 import { Resources } from '../pool/resources.ts';
@@ -132,17 +136,19 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   });
   const clocks = new GuestClocks(clock, journal);
   const identities = options.identities ?? (await identitiesOf(home));
-  const supervisor: Supervisor = new Supervisor({
-    network,
-    kernelUp({ id, spec: { name } }, kernel, regions, adopted) {
-      network.kernelUp(name, kernel);
-      channels.kernelUp(name, kernel, regions, adopted);
-      telemetry.kernelUp(id, kernel);
-      clocks.kernelUp(kernel, adopted);
-    },
-    resumed: (kernel) => clocks.resumed(kernel),
+  const supervisor: Supervisor<PoolRecord> = new Supervisor<PoolRecord>({
+    providers: [
+      endProvider(channels),
+      addressProvider(network),
+      partitionProvider(hostPool, () => supervisor),
+      { name: 'its numbers', kernelUp: ({ id }, kernel) => telemetry.kernelUp(id, kernel) },
+      {
+        name: 'its clock',
+        kernelUp: (_record, kernel, _regions, adopted) => clocks.kernelUp(kernel, adopted),
+        resumed: (kernel) => clocks.resumed(kernel),
+      },
+    ],
     hostPool,
-    channels,
     paths,
     store,
     events,
@@ -208,10 +214,9 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     endStreams = serveStreams(api.server as Server, context);
     await hostPool.recover().catch((error) => journal.error('restoring the pool', error));
     await channels.recover().catch((error) => journal.error('taking up channels', error));
-    await supervisor.reconcile();
+    await supervisor.takeUp();
     await network.recover().catch((error) => journal.error('taking up the private network', error));
     telemetry.forgetAllBut(new Set(supervisor.list().map(({ record }) => record.id)));
-    await channels.releaseAllBut(new Set(supervisor.list().map(({ name }) => name)));
     await services.recover().catch((error) => journal.error('taking up services', error));
     // Whoever left this socket is gone: the lock on the database is ours.
     if (existsSync(paths.socket)) rmSync(paths.socket);
