@@ -6,15 +6,18 @@ import { type ApiContext, createApi, type DoctorCheck, type Images, serveStreams
 import { Channels, KEEPER_DIRECTORY } from '../channel/channels.ts';
 import { Keepers } from '../channel/contract.ts';
 import { endProvider } from '../channel/give-ends.ts';
+import { channelTable } from '../channel/record.ts';
 import { EventLog } from '../core/events.ts';
 import { type Journal, silentJournal } from '../core/journal.ts';
 import { Mutex } from '../core/mutex.ts';
+import { forgetHolder, Store } from '../core/store.ts';
 import { Drivers } from '../driver/drivers.ts';
 import type { Driver, DriverName } from '../driver/index.ts';
 import type { KernelImage, RootOptions, RootSource } from '../image/contract.ts';
 import { identitiesOf } from '../instance/choose-identities.ts';
 import { GuestClocks } from '../instance/guest-clocks.ts';
 import type { Identities } from '../instance/identities.ts';
+import { instanceTable } from '../instance/record.ts';
 import { Supervisor } from '../instance/supervisor.ts';
 import { Forwards } from '../network/forwards.ts';
 import { addressProvider } from '../network/give-address.ts';
@@ -25,6 +28,7 @@ import { HostPool, type PoolEnforcement } from '../pool/host-pool.ts';
 import type { PoolLease } from '../pool/pool-lease.ts';
 import { Resources } from '../pool/resources.ts';
 import type { Endpoints } from '../service/contract.ts';
+import { serviceTable } from '../service/record.ts';
 import { Services } from '../service/services.ts';
 import { Stacks } from '../stack/apply.ts';
 import { type Clock, systemClock } from '../sys/clock.ts';
@@ -34,7 +38,6 @@ import { STATE, takePlace } from '../sys/places.ts';
 import { type MetricsAddress, type MetricsServer, serveMetrics } from '../telemetry/metrics-server.ts';
 import { Telemetry } from '../telemetry/telemetry.ts';
 import type { Topology } from '../topology/index.ts';
-import { forgetHolder, Store } from './store.ts';
 
 export interface DaemonOptions {
   /** Absolute path of the state directory; made if absent. */
@@ -88,15 +91,14 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   const store = Store.open(paths);
   const events = new EventLog(() => store.nextSequence());
   const hostPool = new HostPool({
-    load: () => store.pool(),
-    save: (record) => store.putPool(record),
+    kept: store.value<PoolRecord>('pool', 'the record of the pool'),
     ...options.host,
     journal,
   });
   const channels = new Channels({
     directory: paths.channels,
     keepers: new Keepers(join(paths.channels, KEEPER_DIRECTORY)),
-    store: store.channels,
+    store: store.table(channelTable),
     tenantOf: (instance) => supervisor.find(instance)?.record.spec.tenant,
     events,
     clock,
@@ -118,7 +120,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   const services = new Services({
     directory: paths.haproxy,
     endpoints: options.endpoints ?? network,
-    store: store.services,
+    store: store.table(serviceTable),
     events,
     clock,
     journal,
@@ -150,7 +152,8 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     ],
     hostPool,
     paths,
-    store,
+    records: store.table(instanceTable),
+    transaction: (action) => store.transaction(action),
     events,
     journal,
     clock,

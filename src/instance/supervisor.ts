@@ -41,12 +41,16 @@ export interface PoolOfHost<P> {
   housekeepingCpus(): readonly number[] | undefined;
   /** The record to write for another pool, before adopt(). Throws `conflict`. */
   next(pool: Pool): P;
+  /** Into the store, within a transaction. */
+  write(record: P): void;
   adopt(record: P): void;
 }
 
 export interface SupervisorOptions<P> {
   paths: Layout;
-  store: { instances: Records<InstanceRecord>; putAll(records: readonly InstanceRecord[], pool?: P): void };
+  records: Records<InstanceRecord>;
+  /** Does all that `action` writes, or nothing. Throws `internal`. */
+  transaction(action: () => void): void;
   events: EventLog;
   journal: Journal;
   clock: Clock;
@@ -79,10 +83,10 @@ export class Supervisor<P = unknown> implements Instances {
   #ending = false;
 
   constructor(options: SupervisorOptions<P>) {
-    const { store, clock, journal, identities } = options;
+    const { records, clock, journal, identities } = options;
     this.#options = options;
     this.#providers = [identityProvider(identities), this.#directories(), ...options.providers];
-    this.#records = new RecordKeeper(store.instances, clock, journal);
+    this.#records = new RecordKeeper(records, clock, journal);
     this.#launcher = new Launcher({ ...options, providers: this.#providers });
   }
 
@@ -147,7 +151,7 @@ export class Supervisor<P = unknown> implements Instances {
     changes: ReadonlyMap<string, Partial<Pick<InstanceRecord, 'spec' | 'placement' | 'definition'>>>,
     pool: Pool | null,
   ): void {
-    const { hostPool, store } = this.#options;
+    const { hostPool, records, transaction } = this.#options;
     const tenantOf = (name: string) => (changes.get(name)?.spec ?? this.find(name)?.record.spec)?.tenant;
     for (const { spec } of changes.values())
       if (spec !== undefined) for (const provider of this.#providers) provider.check?.(spec, tenantOf);
@@ -160,8 +164,10 @@ export class Supervisor<P = unknown> implements Instances {
     const ledger = this.ledger();
     assign({ ...ledger, pool: pool ?? ledger.pool }, partitions);
     const poolRecord = pool === null ? undefined : hostPool.next(pool);
-    const records = updates.map(({ record }) => record);
-    store.putAll(records, poolRecord);
+    transaction(() => {
+      for (const { record } of updates) records.put(record);
+      if (poolRecord !== undefined) hostPool.write(poolRecord);
+    });
     if (poolRecord !== undefined) hostPool.adopt(poolRecord);
     for (const { instance, record } of updates) instance.replaceRecord(record);
   }
@@ -242,9 +248,9 @@ export class Supervisor<P = unknown> implements Instances {
 
   /** Takes up what an earlier daemon left and ends what it forgot. Resolves when nearly all of that is done. */
   async takeUp(): Promise<void> {
-    const { store, journal, paths, drivers, clock } = this.#options;
+    const { journal, paths, drivers, clock } = this.#options;
     mkdirSync(paths.instances, { recursive: true, mode: 0o700 });
-    const records = store.instances.all((_, name, error) =>
+    const records = this.#options.records.all((_, name, error) =>
       journal.error(`the record of ${name} cannot be read and is ignored; what it describes is ended`, error),
     );
     const leftovers = await removeLeftovers(
@@ -298,10 +304,10 @@ export class Supervisor<P = unknown> implements Instances {
 
   /** Directory, store and registry: all of it or nothing. Throws `internal`. */
   #establish(record: InstanceRecord): Instance {
-    const { paths, store } = this.#options;
+    const { paths, records } = this.#options;
     try {
       mkdirSync(instanceDirectory(paths, record.id), { recursive: true, mode: 0o700 });
-      if (!record.spec.attached) store.instances.put(record);
+      if (!record.spec.attached) records.put(record);
       return this.#add(record).instance;
     } catch (error) {
       throw asPolykernelError(error, `recording ${record.spec.name}`);
