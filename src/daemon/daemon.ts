@@ -54,8 +54,12 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     images: options.images,
     version: () => ({ version: options.version ?? '0.0.0', apiVersion: 1, pid: process.pid, startedAt, home }),
     async doctor() {
-      const [checks, facts] = await Promise.all([options.doctor?.() ?? [], drivers.facts()]);
-      return { checks, drivers: facts, auto: drivers.auto(facts) };
+      const [host, facts, ...others] = await Promise.all([
+        options.doctor?.() ?? [],
+        drivers.facts(),
+        ...all.capabilities.map(({ checks }) => checks?.() ?? []),
+      ]);
+      return { checks: [...host, ...others.flat()], drivers: facts, auto: drivers.auto(facts) };
     },
     shutdown: options.onShutdown ?? (() => void close()),
     ending: ending.signal,
