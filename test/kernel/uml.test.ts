@@ -186,7 +186,7 @@ describe('uml', () => {
   it.each([
     ['an image of another kind', { image: { kind: 'x86_64' } as KernelImage }, 'image'],
     ['two CPUs', { cpus: 2 }, 'cpus'],
-    ['too little memory', { memoryBytes: 2 ** 20 }, 'memory'],
+    ['too little memory', { memoryBytes: 2 ** 20 }, 'memoryBytes'],
   ])('refuses %s', async (_, change, field) => {
     await expect(withKernel(change, async () => {})).rejects.toMatchObject({ field });
   });

@@ -56,6 +56,7 @@ export abstract class ShimKernel implements Kernel {
   private readonly watcher = new AbortController();
   private detached = false;
   private released = false;
+  private ended = false;
   private usageReader: UsageReader | undefined;
 
   constructor(options: ShimKernelOptions) {
@@ -110,6 +111,7 @@ export abstract class ShimKernel implements Kernel {
   }
 
   usage(): HostUsage | undefined {
+    if (this.ended) return undefined;
     this.usageReader ??= new UsageReader({
       directory: this.directory,
       threadsOf: this.threadsOf,
@@ -159,6 +161,7 @@ export abstract class ShimKernel implements Kernel {
   private async watch(): Promise<KernelExit> {
     const exit = await awaitProgramExit(this.directory, this.watcher.signal);
     if (this.detached) return await new Promise<never>(() => {});
+    this.ended = true;
     const observed = this.observedPanic();
     const ended = await explainExit(this.directory, exit, observed);
     await new InstanceGroups().remove(this.id);
