@@ -24,6 +24,7 @@ type Parts = Pick<DaemonOptions, 'drivers' | 'images' | 'prepareRoot' | 'host' |
 export function compose(around: Surroundings, parts: Parts) {
   const images = imageCapability();
   const drivers = new Drivers(parts.drivers);
+  const driverCapability = { name: 'drivers', checks: async () => drivers.checks(await parts.images.list()) };
   // Those who give instances something look at them, later.
   const known = (): Instances => instances.supervisor;
   const pool = poolCapability(around, parts.host, known);
@@ -39,7 +40,16 @@ export function compose(around: Surroundings, parts: Parts) {
     resolveImage: async (name) => drivers.ownImage(name) ?? parts.images.resolve(name),
   });
   /** In the order in which they are taken up. */
-  const capabilities: readonly Capability[] = [images, pool, channels, instances, network, telemetry, services];
+  const capabilities: readonly Capability[] = [
+    driverCapability,
+    images,
+    pool,
+    channels,
+    instances,
+    network,
+    telemetry,
+    services,
+  ];
   return {
     capabilities,
     drivers,

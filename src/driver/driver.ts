@@ -3,6 +3,7 @@
  * (what it is) and `capabilities` (what it can do here), never at a driver's name.
  */
 import type { Duplex } from 'node:stream';
+import type { Check } from '../core/check.ts';
 import type { GuestLink } from '../guest/index.ts';
 import type { KernelImage, RootSource, Source } from '../image/contract.ts';
 import type { NodeMemory } from '../ledger/types.ts';
@@ -199,6 +200,8 @@ export interface Driver {
   /** Cheap after the first call; the first may boot a probe guest. */
   probe(signal?: AbortSignal): Promise<Availability>;
   capabilities(): Capabilities;
+  /** What doctor says of what it needs; quick, and starts nothing. `images`: those that are in the store. */
+  checks(images: readonly Pick<KernelImage, 'kind'>[]): Promise<readonly Check[]>;
   /**
    * Starts a kernel and resolves once its agent answered and the root file system is in place.
    * Rejects with `not-ready` (console tail in the message), `panic`, `kernel-died` or `unavailable`; then nothing is left.

@@ -1,5 +1,6 @@
 /** The drivers of a daemon: what they can do here, and which one a request gets. */
 import { totalmem } from 'node:os';
+import type { Check } from '../core/check.ts';
 import type { KernelImage } from '../image/contract.ts';
 import { asPolykernelError } from '../sys/errors.ts';
 import { chooseDriver, type HostFacts } from './choose.ts';
@@ -33,6 +34,11 @@ export class Drivers {
   /** What requests for `driver` with an image of that kind are resolved with. */
   async hostFacts(driver: string, imageKind: string | undefined): Promise<HostFacts> {
     return this.#hostFacts(await this.#candidates(driver === 'auto' ? undefined : driver), imageKind);
+  }
+
+  /** What doctor says of what they need. `images`: those that are in the store. */
+  async checks(images: readonly Pick<KernelImage, 'kind'>[]): Promise<Check[]> {
+    return (await Promise.all(this.all.map((driver) => driver.checks(images)))).flat();
   }
 
   /** For doctor: the same facts, and the driver that a request without more would get. */

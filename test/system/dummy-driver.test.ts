@@ -59,6 +59,7 @@ it('is in doctor, in stack files and among the words of the API', async () => {
   const test = await startDaemon({ drivers: [new DummyDriver()] });
   const doctor = await pk(test, 'doctor');
   expect(doctor).toMatchObject({ code: 0 });
+  expect(doctor.stdout).toMatch(/^✓ straw +it is dry$/m);
   expect(doctor.stdout).toMatch(/driver dummy +there is straw\n +isolation: none: it is of straw\n/);
   expect(doctor.stdout).toContain('--driver auto picks dummy: the dummy, because it is made of straw');
   const text = 'kernels:\n  straw: {driver: dummy, command: [sleep, inf]}\n';

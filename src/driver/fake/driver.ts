@@ -27,6 +27,7 @@ import { randomUUID } from 'node:crypto';
 import { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Duplex, PassThrough } from 'node:stream';
+import type { Check } from '../../core/check.ts';
 import { forgetRegion, GuestLink, networkSteps, showRegion } from '../../guest/index.ts';
 import type { Clock } from '../../sys/clock.ts';
 import { PolykernelError } from '../../sys/errors.ts';
@@ -320,6 +321,10 @@ export class FakeDriver implements Driver {
     machines.get(directory)?.end(STOPPED);
     // That of another process that has ended.
     rmSync(statePath(directory), { force: true });
+  }
+
+  async checks(): Promise<readonly Check[]> {
+    return [];
   }
 
   consoleLog(directory: string): string {

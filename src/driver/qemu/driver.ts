@@ -10,6 +10,7 @@ import { existsSync } from 'node:fs';
 import { open, rm, writeFile } from 'node:fs/promises';
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
+import type { Check } from '../../core/check.ts';
 import { GuestLink, rootOps } from '../../guest/index.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import { cacheDirectory, nativeBinary } from '../../sys/paths.ts';
@@ -27,6 +28,7 @@ import { earlyEnd, startFailure } from '../shim/start.ts';
 import type { Availability, Capabilities } from '../traits.ts';
 import { type AcceleratorChoice, chooseAccelerator } from './accelerator.ts';
 import { abandonTemplate, buildTemplate } from './build-template.ts';
+import { tapObstacle } from './checks.ts';
 import { type Accelerator, JAIL_RAM, type Machine } from './command.ts';
 import { guestModules, guestRoot } from './guest-root.ts';
 import { tscKhz } from './host-clock.ts';
@@ -121,6 +123,10 @@ export class QemuDriver implements Driver {
       ],
       isolation: kvm ? 'processor virtualisation (KVM)' : 'QEMU emulation, process boundary of the host kernel',
     };
+  }
+
+  async checks(): Promise<readonly Check[]> {
+    return (await import('./checks.ts')).qemuChecks();
   }
 
   consoleLog(directory: string): string {
@@ -371,6 +377,9 @@ function isBroken(error: unknown): boolean {
 
 /** What no other driver is short of. */
 function checkOwn({ image, network, placement, memoryBytes }: LaunchSpec): void {
+  const tap = network && tapObstacle();
+  // What fails a start is told as one text.
+  if (tap) throw new PolykernelError('unavailable', `${tap.reason}. ${tap.hint}`, { field: 'network' });
   if (network && image.modules.network === undefined) {
     throw new PolykernelError(
       'unsupported',

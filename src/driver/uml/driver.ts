@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { closeSync, existsSync, openSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
+import type { Check } from '../../core/check.ts';
 import {
   forgetRegion,
   GuestLink,
@@ -16,6 +17,7 @@ import {
   rootOps,
   workersFirst,
 } from '../../guest/index.ts';
+import type { KernelImage } from '../../image/contract.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import { SharedMemory } from '../../sys/memory.ts';
 import { ownOpenFiles } from '../../sys/open-files.ts';
@@ -206,6 +208,10 @@ export class UmlDriver implements Driver {
 
   capabilities(): Capabilities {
     return CAPABILITIES;
+  }
+
+  async checks(images: readonly Pick<KernelImage, 'kind'>[]): Promise<readonly Check[]> {
+    return (await import('./checks.ts')).umlChecks(images);
   }
 
   consoleLog(directory: string): string {

@@ -2,6 +2,7 @@
  * A driver that the product does not know, for the proof that nothing beside its folder has to: its kernels are the fake's, all
  * that is said of it is its own.
  */
+import type { Check } from '../../../src/core/check.ts';
 import { FAKE_CAPABILITIES, FakeDriver } from '../../../src/driver/fake/driver.ts';
 import type { Availability, Capabilities, Driver, DriverTraits, LaunchSpec } from '../../../src/driver/index.ts';
 import type { KernelImage } from '../../../src/image/contract.ts';
@@ -49,6 +50,10 @@ export class DummyDriver implements Driver {
       hugePages: false,
       isolation: 'none: it is of straw',
     };
+  }
+
+  async checks(): Promise<Check[]> {
+    return [{ id: 'straw', status: 'ok', summary: 'it is dry' }];
   }
 
   start(spec: LaunchSpec, signal: AbortSignal, progress?: (phase: string) => void) {
