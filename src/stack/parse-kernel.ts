@@ -2,8 +2,8 @@
 import { resolve } from 'node:path';
 import { driverWords } from '../driver/registry.ts';
 import { checkCreateRequest, checkInstanceName } from '../instance/contract.ts';
+import { PUBLISH_HINT, parsePublishedPort } from '../network/contract.ts';
 import { PolykernelError } from '../sys/errors.ts';
-import { PUBLISH_HINT, parsePublishedPort } from '../sys/published-port.ts';
 import { USER_HINT } from '../sys/user-text.ts';
 import { parseVolume, type VolumeText } from '../sys/volume-text.ts';
 import { keysOf } from './options.ts';
