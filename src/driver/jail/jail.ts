@@ -57,7 +57,8 @@ export interface JailSpec {
   bwrap: string;
   pkCell: string;
   pkJail: string;
-  filter: 'uml' | 'qemu';
+  /** Name of the system calls that pk-jail lets it make. */
+  filter: string;
   noRandomize: boolean;
   /** Supplementary groups inside, where the manager is root; default none. */
   groups?: readonly number[];

@@ -20,7 +20,7 @@ export interface HostThread {
 
 /** What the threads of a launch are for. */
 export interface LaunchThreads {
-  /** Threads of each vCPU, in vCPU order. UML has no vCPU thread: all processes of its kernel take the place of one. */
+  /** Threads of each vCPU, in vCPU order. Where there is no such thread, all processes of the kernel take the place of one. */
   vcpus: readonly (readonly number[])[];
   /** All other threads: of the shim, the jail and the VMM. */
   others: readonly number[];

@@ -7,7 +7,7 @@ import { readSmallFile } from '../../sys/small-file.ts';
 import type { HostUsage } from '../driver.ts';
 import { type HostThread, type LaunchThreads, launchThreads, processTree } from './launch-threads.ts';
 
-/** Processes of a UML guest come and go; threads of a QEMU stay. */
+/** Processes of a guest come and go; threads of a VMM stay. */
 const FIND_AGAIN_MS = { children: 2_000, threads: 10_000 };
 /** Of one CPU: when finding threads, or reading their counters, is expensive, it is done less often. */
 const MOST_CPU = 0.003;
