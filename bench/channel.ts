@@ -8,7 +8,7 @@ import { createRing, ringBytes, SharedMemory } from '../src/ring/index.ts';
 import { runCommand } from '../src/sys/command.ts';
 import { nodeCommand } from '../src/sys/node.ts';
 import { nativeBinary } from '../src/sys/paths.ts';
-import { freePort } from '../test/http.ts';
+import { freePort } from '../test/support/http.ts';
 import { channelKernels } from './channel-kernels.ts';
 import { atLeast, atMost, type Row } from './row.ts';
 import { interleaved } from './timing.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { channelEnd, channelStatus } from '../../test/channels.ts';
+import { channelEnd, channelStatus } from '../../test/support/channels.ts';
 import { channelState, channelTable, ratesBetween, ratesLine, ratesOf, ratesText } from './channels.ts';
 import { parse } from './command.ts';
 import { channelRequest, command as create } from './commands/channel-create.ts';

@@ -1,5 +1,5 @@
 /**
- * The one interface behind which kernels are run. What implements it passes test/conformance.ts; callers look at `traits`
+ * The one interface behind which kernels are run. What implements it passes test/support/conformance.ts; callers look at `traits`
  * (what it is) and `capabilities` (what it can do here), never at a driver's name.
  */
 import type { Duplex } from 'node:stream';

@@ -6,7 +6,7 @@ import { QemuDriver } from '../../src/driver/qemu/driver.ts';
 import { ImageStore } from '../../src/image/contract.ts';
 import { nativeBinary } from '../../src/sys/paths.ts';
 import { run } from '../../src/sys/process.ts';
-import { collect } from '../collect.ts';
+import { collect } from '../support/collect.ts';
 import { launchSpec } from '../support/launch-spec.ts';
 
 /** Where a guest finds this checkout and Node: under paths any user may enter, which those of the host may not be. */

@@ -9,9 +9,9 @@ import { oneForAll } from '../../src/instance/identities.ts';
 import { kernelDirectory } from '../../src/instance/launch.ts';
 import { systemClock } from '../../src/sys/clock.ts';
 import { layout } from '../../src/sys/paths.ts';
-import { behind, bestReading, clockReader, READ_CLOCKS, type Reading, tooFast } from '../guest-clock.ts';
-import { testIdentity } from '../identity.ts';
-import { eventually, startDaemon } from '../unit/harness.ts';
+import { behind, bestReading, clockReader, READ_CLOCKS, type Reading, tooFast } from '../support/guest-clock.ts';
+import { eventually, startDaemon } from '../support/harness.ts';
+import { testIdentity } from '../support/identity.ts';
 
 const IMAGES = { uml: 'debian:uml', qemu: 'debian:amd64' } as const;
 const DEADLINE_MS = 200_000;

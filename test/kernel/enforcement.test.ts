@@ -13,8 +13,8 @@ import { UmlDriver } from '../../src/driver/uml/driver.ts';
 import { ImageStore, type KernelImage } from '../../src/image/contract.ts';
 import { type HostAct, perform, planHostActs, readBack, undo } from '../../src/pool/acts.ts';
 import { hostFiles } from '../../src/sys/host-files.ts';
-import { until } from '../pk.ts';
 import { launchSpec } from '../support/launch-spec.ts';
+import { until } from '../support/pk.ts';
 
 const MIB = 2 ** 20;
 const isRoot = process.getuid?.() === 0;

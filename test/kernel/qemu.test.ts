@@ -10,12 +10,12 @@ import { QemuDriver } from '../../src/driver/qemu/driver.ts';
 import { ImageStore, type KernelImage } from '../../src/image/contract.ts';
 import { cacheDirectory } from '../../src/sys/paths.ts';
 import { allowedCpus, processStartTime, run, which } from '../../src/sys/process.ts';
-import { collect } from '../collect.ts';
-import { conformance } from '../conformance.ts';
-import { hostProcesses } from '../host-processes.ts';
-import { TEST_RANGE, testIdentity } from '../identity.ts';
-import { nativeProgram } from '../native.ts';
+import { collect } from '../support/collect.ts';
+import { conformance } from '../support/conformance.ts';
+import { hostProcesses } from '../support/host-processes.ts';
+import { TEST_RANGE, testIdentity } from '../support/identity.ts';
 import { launchSpec } from '../support/launch-spec.ts';
+import { nativeProgram } from '../support/native.ts';
 
 const MIB = 2 ** 20;
 const isRoot = process.getuid?.() === 0;

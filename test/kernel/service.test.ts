@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { DaemonEvent, InstanceStats, InstanceStatus, ServiceStatus } from '../../src/api/index.ts';
 import { parseNetDev, parsePressure } from '../../src/telemetry/proc.ts';
-import { fetchText, freePort, load } from '../http.ts';
-import { Sandbox, until } from '../pk.ts';
+import { fetchText, freePort, load } from '../support/http.ts';
+import { Sandbox, until } from '../support/pk.ts';
 
 const REPLICAS = { web1: 'uml', web2: 'uml', web3: 'qemu' } as const;
 

@@ -4,7 +4,7 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { InstanceDetails, Plan, PoolReport } from '../../src/api/index.ts';
-import { finished, Sandbox, until } from '../pk.ts';
+import { finished, Sandbox, until } from '../support/pk.ts';
 
 const EXAMPLE = join(import.meta.dirname, '../../examples/three-kernels');
 

@@ -10,11 +10,11 @@ import { UmlDriver } from '../../src/driver/uml/driver.ts';
 import { workersFirst } from '../../src/guest/index.ts';
 import { ImageStore, type KernelImage } from '../../src/image/contract.ts';
 import { allowedCpus, run, which } from '../../src/sys/process.ts';
-import { collect } from '../collect.ts';
-import { conformance } from '../conformance.ts';
-import { hostProcesses } from '../host-processes.ts';
-import { nativeProgram } from '../native.ts';
+import { collect } from '../support/collect.ts';
+import { conformance } from '../support/conformance.ts';
+import { hostProcesses } from '../support/host-processes.ts';
 import { launchSpec } from '../support/launch-spec.ts';
+import { nativeProgram } from '../support/native.ts';
 
 async function umlImage(): Promise<KernelImage> {
   for (const name of ['pk-init', 'pk-shim', 'pk-jail'] as const) await nativeProgram(name);

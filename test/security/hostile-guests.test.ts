@@ -2,8 +2,8 @@
 import { describe, expect, it } from 'vitest';
 import { FakeDriver } from '../../src/driver/fake/driver.ts';
 import { HOSTILE } from '../../src/driver/fake/hostile.ts';
-import { eventually, gather, startDaemon, type TestDaemon, untilState } from '../unit/harness.ts';
-import { ManualClock } from '../unit/manual-clock.ts';
+import { eventually, gather, startDaemon, type TestDaemon, untilState } from '../support/harness.ts';
+import { ManualClock } from '../support/manual-clock.ts';
 
 const FOREVER = ['sleep', '1000'];
 

@@ -1,7 +1,7 @@
 /** What a driver is given, for tests that start kernels by themselves. */
 import { randomBytes } from 'node:crypto';
 import type { LaunchSpec } from '../../src/driver/index.ts';
-import { testIdentity } from '../identity.ts';
+import { testIdentity } from './identity.ts';
 
 /** A launch of one CPU, 256 MiB and the machine's own files, as `change` says otherwise; of an id of its own. */
 export const launchSpec = (change: Partial<LaunchSpec> & Pick<LaunchSpec, 'directory' | 'image'>): LaunchSpec => ({

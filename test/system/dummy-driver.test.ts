@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { fakeKernels } from '../../src/driver/fake/driver.ts';
 import { nodeCommand } from '../../src/sys/node.ts';
-import { conformance } from '../conformance.ts';
-import { finished, type Ran } from '../pk.ts';
-import { startDaemon, type TestDaemon } from '../unit/harness.ts';
+import { conformance } from '../support/conformance.ts';
+import { startDaemon, type TestDaemon } from '../support/harness.ts';
+import { finished, type Ran } from '../support/pk.ts';
 import { DUMMY_IMAGE, DummyDriver } from './dummy/driver.ts';
 
 conformance('dummy', {

@@ -1,4 +1,4 @@
-import { conformance } from '../../../test/conformance.ts';
+import { conformance } from '../../../test/support/conformance.ts';
 import { FakeDriver, fakeKernels } from './driver.ts';
 import { FAKE_IMAGE } from './traits.ts';
 

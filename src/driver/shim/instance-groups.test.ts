@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { ModelKernel } from '../../../test/model-kernel.ts';
+import { ModelKernel } from '../../../test/support/model-kernel.ts';
 import { perform, planHostActs } from '../../pool/acts.ts';
 import { InstanceGroups } from './instance-groups.ts';
 

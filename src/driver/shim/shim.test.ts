@@ -16,7 +16,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { nativeProgram } from '../../../test/native.ts';
+import { nativeProgram } from '../../../test/support/native.ts';
 import { processStartTime, run } from '../../sys/process.ts';
 import {
   askMonitor,

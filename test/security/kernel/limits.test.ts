@@ -29,11 +29,11 @@ import { ImageStore } from '../../../src/image/contract.ts';
 import { limitMechanism } from '../../../src/sys/limit-groups.ts';
 import { run } from '../../../src/sys/process.ts';
 import { toolPath } from '../../../src/sys/tools.ts';
-import { collect } from '../../collect.ts';
-import { testIdentity } from '../../identity.ts';
-import { nativeProgram } from '../../native.ts';
-import { until } from '../../pk.ts';
+import { collect } from '../../support/collect.ts';
+import { testIdentity } from '../../support/identity.ts';
 import { launchSpec } from '../../support/launch-spec.ts';
+import { nativeProgram } from '../../support/native.ts';
+import { until } from '../../support/pk.ts';
 
 const MIB = 2 ** 20;
 /** Of nobody else: the limit on processes of a user counts all of them. */
