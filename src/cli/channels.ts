@@ -1,5 +1,5 @@
 /** Channels as text: tables, and rates made of two samples. Pure. */
-import type { ChannelEnd, ChannelStatus } from '../api/index.ts';
+import type { ChannelEnd, ChannelStatus } from '../channel/contract.ts';
 import { formatBytes } from '../sys/units.ts';
 import { table } from './output.ts';
 

@@ -1,5 +1,5 @@
 /** Plans as people read them. */
-import type { Plan } from '../api/index.ts';
+import type { Plan } from '../stack/contract.ts';
 import { cpusText } from '../sys/cpu-list.ts';
 import { formatBytes } from '../sys/units.ts';
 import { type Paint, painter } from './paint.ts';

@@ -1,6 +1,7 @@
 /** What the `pool` commands share: their options, and how a pool is shown. */
-import type { PoolReport, PoolRequest } from '../api/index.ts';
+
 import { totalBytes } from '../ledger/index.ts';
+import type { PoolReport, PoolRequest } from '../pool/contract.ts';
 import { formatCpuList, parseCpuList } from '../sys/cpu-list.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { formatBytes, parseBytes } from '../sys/units.ts';

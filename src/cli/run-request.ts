@@ -1,7 +1,6 @@
 /** Turns the options of `pk run` into a request to the API. Pure but for what is passed in. */
 import { isAbsolute } from 'node:path';
-import type { CreateRequest } from '../api/index.ts';
-import type { ChannelUse } from '../instance/contract.ts';
+import type { ChannelUse, CreateRequest } from '../instance/contract.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { PUBLISH_HINT, parsePublishedPort } from '../sys/published-port.ts';
 import { parseBytes, parseDuration } from '../sys/units.ts';

@@ -1,5 +1,5 @@
 /** Services in the words of the command line: what options ask for, and tables. Pure. */
-import type { ServiceRequest, ServiceStatus } from '../api/index.ts';
+import type { ServiceRequest, ServiceStatus } from '../service/contract.ts';
 import { parseLatencyPromise } from '../service/promise.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import type { Invocation, OptionSpec } from './command.ts';

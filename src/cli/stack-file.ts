@@ -1,7 +1,7 @@
 /** The stack file a command was given. */
 import { createReadStream } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import type { StackSource } from '../api/index.ts';
+import type { StackSource } from '../stack/contract.ts';
 import { type Problem, parseStack, problemsError, type Stack } from '../stack/contract.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import { plainText } from '../sys/text.ts';

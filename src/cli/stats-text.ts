@@ -1,6 +1,7 @@
 /** Measurements as text: tables, lists of one instance, series, CSV. Pure. */
-import type { InstanceStats, StatsSeries } from '../api/index.ts';
+
 import { formatBytes, formatDuration } from '../sys/units.ts';
+import type { InstanceStats, StatsSeries } from '../telemetry/contract.ts';
 import { METRICS } from '../telemetry/contract.ts';
 import { table } from './output.ts';
 

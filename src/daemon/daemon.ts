@@ -2,18 +2,21 @@
 import { chmodSync, existsSync, rmSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { join } from 'node:path';
-import { type ApiContext, createApi, type DoctorCheck, type Images, serveStreams } from '../api/index.ts';
 import { Channels, KEEPER_DIRECTORY } from '../channel/channels.ts';
 import { Keepers } from '../channel/contract.ts';
 import { EventLog } from '../core/events.ts';
 import { type Journal, silentJournal } from '../core/journal.ts';
 import { Mutex } from '../core/mutex.ts';
+import { serveStreams } from '../core/serve-streams.ts';
+import { createApi } from '../core/server.ts';
+import type { DoctorCheck } from '../doctor/contract.ts';
 import { Drivers } from '../driver/drivers.ts';
 import type { Driver, DriverName } from '../driver/index.ts';
-import type { KernelImage, RootOptions, RootSource } from '../image/contract.ts';
+import type { Images, KernelImage, RootOptions, RootSource } from '../image/contract.ts';
 import { identitiesOf } from '../instance/choose-identities.ts';
 import { GuestClocks } from '../instance/guest-clocks.ts';
 import type { Identities } from '../instance/identities.ts';
+import { instanceStreams } from '../instance/streams.ts';
 import { Supervisor } from '../instance/supervisor.ts';
 import { Forwards } from '../network/forwards.ts';
 import { Network } from '../network/network.ts';
@@ -30,6 +33,7 @@ import { STATE, takePlace } from '../sys/places.ts';
 import { type MetricsAddress, type MetricsServer, serveMetrics } from '../telemetry/metrics-server.ts';
 import { Telemetry } from '../telemetry/telemetry.ts';
 import type { Topology } from '../topology/index.ts';
+import { routesOf } from './routes.ts';
 import { forgetHolder, Store } from './store.ts';
 
 export interface DaemonOptions {
@@ -158,7 +162,8 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   const ending = new AbortController();
   const startedAt = new Date(clock.now()).toISOString();
   const mutex = new Mutex();
-  const context: ApiContext = {
+  const serving = { ending: ending.signal, complain: (text: string, error: unknown) => journal.error(text, error) };
+  const routes = routesOf({
     supervisor,
     resources: new Resources(supervisor, hostPool, mutex),
     stacks: new Stacks(supervisor, drivers, hostPool, channels, services, mutex),
@@ -173,10 +178,8 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
       return { checks, drivers: facts, auto: drivers.auto(facts) };
     },
     shutdown: options.onShutdown ?? (() => void close()),
-    ending: ending.signal,
-    complain: (text, error) => journal.error(text, error),
-  };
-  const api = createApi(context);
+  });
+  const api = createApi(routes, serving);
   let endStreams = () => {};
   let metricsServer: MetricsServer | undefined;
 
@@ -205,7 +208,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
 
   try {
     await api.ready();
-    endStreams = serveStreams(api.server as Server, context);
+    endStreams = serveStreams(api.server as Server, instanceStreams(supervisor, serving), serving);
     await hostPool.recover().catch((error) => journal.error('restoring the pool', error));
     await channels.recover().catch((error) => journal.error('taking up channels', error));
     await supervisor.reconcile();

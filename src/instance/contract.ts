@@ -1,15 +1,14 @@
-export { type ChannelUse, channelUsesSchema } from './channel-use.ts';
+export type { ChannelUse } from './channel-use.ts';
 export type { InstanceDetails } from './details.ts';
-export { exitOfProcess } from './exits.ts';
 export type { Foreground } from './foreground.ts';
 export { Instance, type InstanceEnvironment, newInstanceId } from './instance.ts';
 export type { Instances, Observed, StackPart } from './instances.ts';
-export type { LogLine, LogQuery } from './log-line.ts';
+export type { LogLine } from './log-line.ts';
 export { CREATED } from './machine.ts';
 export { checkInstanceName, generateName, HOST } from './name.ts';
 export type { Watcher, WorkloadLog } from './output.ts';
-export type { PrewarmRequest } from './prewarm-request.ts';
 export { hostPlacement, type InstanceRecord, instanceTable } from './record.ts';
+export type { ExecRequest, LogQuery, PrewarmRequest, StreamCommand } from './requests.ts';
 export { resolveSpec } from './resolve.ts';
 export * from './schema.ts';
 export { acceptSources, checkSource, type Sources } from './source.ts';

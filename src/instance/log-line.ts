@@ -1,4 +1,4 @@
-/** What the output of instances looks like to clients, and what of it they may ask for. */
+/** What the output of instances looks like to clients. */
 
 /** One piece of output, as it came. `d` is its text, or `b` its bytes in base64 when they are not valid UTF-8. */
 export interface LogLine {
@@ -7,13 +7,4 @@ export interface LogLine {
   s: 'out' | 'err';
   d?: string;
   b?: string;
-}
-
-export interface LogQuery {
-  follow?: boolean;
-  /** Only the last N records. */
-  tail?: number;
-  /** Only records at or after this ISO 8601 time. */
-  since?: string;
-  source?: 'workload' | 'console';
 }

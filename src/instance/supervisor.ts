@@ -23,6 +23,8 @@ import {
   Instance,
   type InstanceRecord,
   type InstanceSpec,
+  type LogLine,
+  type LogQuery,
   newInstanceId,
   type Placement,
   resolveSpec,
@@ -41,9 +43,9 @@ import {
   workloadLogPath,
 } from './launch.ts';
 import type { Following } from './log-file.ts';
-import { type LogQuery, readConsole, readLog } from './log-reader.ts';
+import { readConsole, readLog } from './log-reader.ts';
 import type { ChannelEnds, Network, PoolOfHost } from './needs.ts';
-import { FileLog, type LogRecord } from './workload-log.ts';
+import { FileLog } from './workload-log.ts';
 
 /** A foreground instance that no client comes for is removed after this long. */
 const CLIENT_PATIENCE_MS = 15_000;
@@ -347,11 +349,7 @@ export class Supervisor<P = unknown> implements Instances {
   }
 
   /** The output of an instance; follows until it has ended for good. */
-  logs(
-    name: string,
-    query: LogQuery & { source?: 'workload' | 'console' | undefined },
-    signal: AbortSignal,
-  ): AsyncGenerator<LogRecord> {
+  logs(name: string, query: LogQuery, signal: AbortSignal): AsyncGenerator<LogLine> {
     const entry = this.#entry(name);
     const { instance, log } = entry;
     const over = () => instance.state === 'exited' || instance.state === 'created' || !this.#entries.has(instance.name);

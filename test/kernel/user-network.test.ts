@@ -4,7 +4,7 @@ import { chmodSync, cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { InstanceStatus } from '../../src/api/index.ts';
+import type { InstanceStatus } from '../../src/instance/contract.ts';
 import { cacheDirectory } from '../../src/sys/paths.ts';
 import { findTool } from '../../src/sys/tools.ts';
 import { freePort } from '../http.ts';

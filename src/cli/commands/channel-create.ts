@@ -1,4 +1,4 @@
-import type { ChannelRequest } from '../../api/index.ts';
+import type { ChannelRequest } from '../../channel/contract.ts';
 import { connect } from '../../client/index.ts';
 import { parseBytes } from '../../sys/units.ts';
 import type { Command, Invocation } from '../command.ts';

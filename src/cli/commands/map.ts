@@ -1,4 +1,4 @@
-import type { MachineReport } from '../../api/index.ts';
+import type { MachineReport } from '../../pool/contract.ts';
 import type { Command } from '../command.ts';
 import { JSON_OPTION } from '../instances.ts';
 import { drawMap } from '../machine-map.ts';

@@ -1,4 +1,4 @@
-import type { Plan } from '../../api/index.ts';
+import type { Plan } from '../../stack/contract.ts';
 import type { Command } from '../command.ts';
 import { JSON_OPTION } from '../instances.ts';
 import { print, printJson } from '../output.ts';

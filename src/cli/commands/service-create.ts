@@ -1,5 +1,5 @@
-import type { ServiceRequest } from '../../api/index.ts';
 import { connect } from '../../client/index.ts';
+import type { ServiceRequest } from '../../service/contract.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import type { Command } from '../command.ts';
 import { JSON_OPTION } from '../instances.ts';

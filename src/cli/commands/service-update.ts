@@ -1,5 +1,5 @@
-import type { ServiceRequest, ServiceStatus } from '../../api/index.ts';
 import { connect } from '../../client/index.ts';
+import type { ServiceRequest, ServiceStatus } from '../../service/contract.ts';
 import type { Command } from '../command.ts';
 import { JSON_OPTION } from '../instances.ts';
 import { print, printJson } from '../output.ts';

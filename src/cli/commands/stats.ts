@@ -1,7 +1,7 @@
-import type { InstanceStats } from '../../api/index.ts';
 import type { Client } from '../../client/index.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import { parseDuration } from '../../sys/units.ts';
+import type { InstanceStats } from '../../telemetry/contract.ts';
 import type { Command, Invocation } from '../command.ts';
 import { everySecond, inPlace } from '../every-second.ts';
 import { JSON_OPTION } from '../instances.ts';

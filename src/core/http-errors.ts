@@ -1,7 +1,14 @@
 /** Errors as they go over the wire. */
 import type { Duplex } from 'node:stream';
 import { asPolykernelError, ERROR_TABLE, type ErrorBody, PolykernelError } from '../sys/errors.ts';
-import type { ApiContext } from './context.ts';
+
+/** What the server needs of the daemon. */
+export interface Serving {
+  /** Aborted when the daemon ends: open answers end with it. */
+  ending: AbortSignal;
+  /** For faults of the daemon itself. */
+  complain(text: string, error: unknown): void;
+}
 
 /** A command and its environment have at most 128 KiB; quoting and the rest need room too. */
 export const BODY_BYTES = 1024 * 1024;
@@ -9,10 +16,10 @@ export const BODY_BYTES = 1024 * 1024;
 /** The error as it goes over the wire. What is nobody's mistake but ours is told to the daemon's log. */
 export function errorAnswer(
   error: unknown,
-  context: Pick<ApiContext, 'complain'>,
+  serving: Pick<Serving, 'complain'>,
 ): { status: number; body: { error: ErrorBody } } {
   const known = asKnownError(error);
-  if (known.code === 'internal') context.complain('answering a request', error);
+  if (known.code === 'internal') serving.complain('answering a request', error);
   return { status: ERROR_TABLE[known.code].http, body: { error: known.toJSON() } };
 }
 
@@ -32,8 +39,8 @@ function asKnownError(error: unknown): PolykernelError {
 }
 
 /** Answers on a connection that no route has: a refused upgrade, or bytes that are no request. */
-export function refuseRaw(connection: Duplex, error: unknown, context: Pick<ApiContext, 'complain'>): void {
-  const answer = errorAnswer(error, context);
+export function refuseRaw(connection: Duplex, error: unknown, serving: Pick<Serving, 'complain'>): void {
+  const answer = errorAnswer(error, serving);
   const body = JSON.stringify(answer.body);
   const headers = `content-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close`;
   connection.on('error', () => {});
