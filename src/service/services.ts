@@ -49,7 +49,7 @@ export interface ServicesOptions {
   /** Of HAProxy's files. */
   directory: string;
   endpoints: Endpoints;
-  store: Records<ServiceRecord>;
+  records: Records<ServiceRecord>;
   events: EventLog;
   clock: Clock;
   journal: Journal;
@@ -110,7 +110,7 @@ export class Services implements ServiceManager {
   create(request: ServiceRequest, stack: string | null = null): Promise<ServiceStatus> {
     const resolved = checked(request);
     return this.#mutex.run(async () => {
-      const { store, clock, endpoints } = this.#options;
+      const { records: store, clock, endpoints } = this.#options;
       const obstacle = endpoints.obstacle();
       if (obstacle !== null) {
         throw new PolykernelError('unavailable', `services cannot be had here: ${obstacle}`, {
@@ -208,7 +208,7 @@ export class Services implements ServiceManager {
       if (known) this.#structure = notes.structure;
       this.#running = adopted?.pid;
       this.#restarts = notes?.restarts ?? 0;
-      const records = this.#options.store.all((_, name, error) =>
+      const records = this.#options.records.all((_, name, error) =>
         this.#complain(`the record of the service ${name} cannot be read and is ignored`, error),
       );
       for (const record of records) this.#add(record, notes?.totals[record.id]);
@@ -248,7 +248,7 @@ export class Services implements ServiceManager {
   }
 
   #become(entry: ServiceEntry, record: ServiceRecord): void {
-    this.#options.store.put(record);
+    this.#options.records.put(record);
     entry.become(record, this.#options.clock.now());
   }
 
@@ -317,7 +317,7 @@ export class Services implements ServiceManager {
     }
     for (const { record } of [...this.#entries.values()]) {
       if (!record.removing) continue;
-      this.#options.store.delete(record.id);
+      this.#options.records.delete(record.id);
       this.#entries.delete(record.name);
     }
     this.#settled = true;
