@@ -20,6 +20,7 @@ export function channelCapability(around: Surroundings, instances: () => Pick<In
     name: 'channels',
     channels,
     provider: endProvider(channels),
+    checks: async () => (await import('./checks.ts')).channelChecks(),
     recover: () => channels.recover(),
     close: () => channels.close(),
   };

@@ -2,6 +2,7 @@
 import { channelCapability } from '../channel/index.ts';
 import type { Surroundings } from '../core/surroundings.ts';
 import { Drivers } from '../driver/drivers.ts';
+import { imageCapability } from '../image/index.ts';
 import type { Instances } from '../instance/contract.ts';
 import type { Identities } from '../instance/identities.ts';
 import { instanceCapability } from '../instance/index.ts';
@@ -24,6 +25,7 @@ type Parts = Pick<
 };
 
 export function compose(around: Surroundings, parts: Parts) {
+  const images = imageCapability();
   const drivers = new Drivers(parts.drivers, parts.defaultImage);
   // Those who give instances something look at them, later.
   const known = (): Instances => instances.supervisor;
@@ -40,7 +42,7 @@ export function compose(around: Surroundings, parts: Parts) {
     resolveImage: (name) => parts.images.resolve(name),
   });
   /** In the order in which they are taken up. */
-  const capabilities: readonly Capability[] = [pool, channels, instances, network, telemetry, services];
+  const capabilities: readonly Capability[] = [images, pool, channels, instances, network, telemetry, services];
   return {
     capabilities,
     drivers,

@@ -18,7 +18,7 @@ import { STATE, takePlace } from '../sys/places.ts';
 import { type MetricsServer, serveMetrics } from '../telemetry/metrics-server.ts';
 import { compose } from './capabilities.ts';
 import type { DaemonOptions } from './options.ts';
-import { routesOf } from './routes.ts';
+import { type Parts, routesOf } from './routes.ts';
 
 export interface Daemon {
   socket: string;
@@ -52,20 +52,22 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   const ending = new AbortController();
   const startedAt = new Date(clock.now()).toISOString();
   const serving = { ending: ending.signal, complain: (text: string, error: unknown) => journal.error(text, error) };
-  const api = createApi(
-    routesOf({
-      ...all,
-      events,
-      images: options.images,
-      version: () => ({ version: options.version ?? '0.0.0', apiVersion: 1, pid: process.pid, startedAt, home }),
-      async doctor() {
-        const [checks, facts] = await Promise.all([options.doctor?.() ?? [], drivers.facts()]);
-        return { checks, drivers: facts, auto: drivers.auto(facts) };
-      },
-      shutdown: options.onShutdown ?? (() => void close()),
-    }),
-    serving,
-  );
+  const parts: Parts = {
+    ...all,
+    events,
+    images: options.images,
+    version: () => ({ version: options.version ?? '0.0.0', apiVersion: 1, pid: process.pid, startedAt, home }),
+    async doctor() {
+      const [host, facts, ...others] = await Promise.all([
+        options.doctor?.() ?? [],
+        drivers.facts(),
+        ...all.capabilities.map(({ checks }) => checks?.() ?? []),
+      ]);
+      return { checks: [...host, ...others.flat()], drivers: facts, auto: drivers.auto(facts) };
+    },
+    shutdown: options.onShutdown ?? (() => void close()),
+  };
+  const api = createApi(routesOf(parts), serving);
   let endStreams = () => {};
   let metricsServer: MetricsServer | undefined;
 

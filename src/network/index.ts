@@ -32,6 +32,7 @@ export function networkCapability(
     name: 'the private network',
     network,
     provider: addressProvider(network),
+    checks: async () => (await import('./checks.ts')).networkChecks(privileged),
     recover: () => network.recover(),
   };
 }

@@ -13,5 +13,11 @@ export function serviceCapability(around: Surroundings, endpoints: Endpoints) {
     endpoints,
     records: store.table(serviceTable),
   });
-  return { name: 'services', services, recover: () => services.recover(), close: () => services.close() };
+  return {
+    name: 'services',
+    services,
+    checks: async () => (await import('./checks.ts')).serviceChecks(),
+    recover: () => services.recover(),
+    close: () => services.close(),
+  };
 }
