@@ -1,80 +1,103 @@
-/** A machine as JSON Schema, as answers of the API hold it. */
-import { count, flag, listOf, named, numbers, oneOf, orNull, record, text, texts } from '../core/schema.ts';
+/** A machine as JSON Schema: what is read of files that describe one, and what answers of the API hold. */
+import { count, flag, listOf, named, oneOf, orNull, record } from '../core/schema.ts';
+import { MAX_CPU } from '../sys/cpu-list.ts';
 import type { Cache, Cpu, HugePages, NumaNode, PciFunction, Summary, Topology } from './topology.ts';
+
+const MOST_ITEMS = MAX_CPU + 1;
+const whole = (minimum: number, maximum: number) => ({ type: 'integer', minimum, maximum }) as const;
+const textOf = (maxLength: number) => ({ type: 'string', maxLength }) as const;
+const id = whole(0, MAX_CPU);
+const ids = { type: 'array', items: id, maxItems: MOST_ITEMS } as const;
+const pageBytes = whole(1024, 2 ** 40);
+const address = textOf(64);
 
 const cpu = named(
   'Cpu',
   record<Cpu>({
-    id: count,
+    id,
     online: flag,
     isolated: { ...flag, description: 'Kept free of ordinary tasks by isolcpus=' },
     package: count,
-    die: { ...count, description: 'Unique within the machine, as cluster and core' },
-    cluster: orNull(count),
-    core: { ...count, description: 'CPUs of one core are SMT siblings' },
-    thread: { ...count, description: 'Position among these' },
-    node: { ...orNull(count), description: 'NUMA node' },
+    die: { ...id, description: 'Unique within the machine, as cluster and core' },
+    cluster: orNull(id),
+    core: { ...id, description: 'CPUs of one core are SMT siblings' },
+    thread: { ...id, description: 'Position among these' },
+    node: { ...orNull(id), description: 'NUMA node' },
     type: { enum: ['performance', 'efficiency', null] },
-    capacity: { ...orNull(count), description: 'Relative strength; 1024 for the strongest core' },
+    capacity: { ...orNull(whole(1, 1024)), description: 'Relative strength; 1024 for the strongest core' },
   }),
 );
 
 const cache = named(
   'Cache',
   record<Cache>({
-    level: count,
+    level: whole(1, 9),
     type: oneOf('data', 'instruction', 'unified'),
     sizeBytes: count,
-    lineBytes: orNull(count),
-    cpus: numbers,
+    lineBytes: orNull({ type: 'integer', minimum: 1 }),
+    cpus: ids,
   }),
 );
 
 const node = named(
   'NumaNode',
   record<NumaNode>({
-    id: count,
-    cpus: numbers,
+    id,
+    cpus: ids,
     memoryBytes: count,
     freeBytes: orNull(count),
-    distances: { ...numbers, description: 'To each node in order; 10 = local' },
-    hugePages: listOf(record<HugePages>({ sizeBytes: count, total: count, free: count })),
+    distances: {
+      type: 'array',
+      items: whole(10, 255),
+      maxItems: MOST_ITEMS,
+      description: 'To each node in order; 10 = local',
+    },
+    hugePages: {
+      ...listOf(record<HugePages>({ sizeBytes: pageBytes, total: count, free: count })),
+      maxItems: 64,
+    },
   }),
 );
 
 const pciFunction = named(
   'PciFunction',
   record<PciFunction>({
-    address: { ...text, description: 'Such as 0000:3b:00.0' },
-    class: { ...count, description: '24 bits; 0x020000 for Ethernet' },
-    vendor: count,
-    device: count,
-    driver: { ...orNull(text), description: 'Bound on the host' },
-    node: orNull(count),
+    address: { ...address, description: 'Such as 0000:3b:00.0' },
+    class: { ...whole(0, 0xffffff), description: '0x020000 for Ethernet' },
+    vendor: whole(0, 0xffff),
+    device: whole(0, 0xffff),
+    driver: { ...orNull(textOf(64)), description: 'Bound on the host' },
+    node: orNull(id),
     iommuGroup: { ...orNull(count), description: 'Functions of one group can only be given away together' },
-    sriov: orNull(record<NonNullable<PciFunction['sriov']>>({ totalVfs: count, numVfs: count })),
-    physicalFunction: { ...orNull(text), description: 'Of a virtual one: its address' },
-    hostUse: { ...orNull(text), description: 'What the host uses it for, so that it cannot be given away' },
+    sriov: orNull(
+      record<NonNullable<PciFunction['sriov']>>({ totalVfs: { type: 'integer', minimum: 1 }, numVfs: count }),
+    ),
+    physicalFunction: { ...orNull(address), description: 'Of a virtual one: its address' },
+    hostUse: {
+      ...orNull(textOf(4096)),
+      description: 'What the host uses it for, so that it cannot be given away',
+    },
   }),
 );
 
-const limits = record<Topology['limits']>({
-  cpus: orNull(numbers),
-  nodes: orNull(numbers),
-  memoryBytes: orNull(count),
-});
+const limits = record<Topology['limits']>({ cpus: orNull(ids), nodes: orNull(ids), memoryBytes: orNull(count) });
 
 const parts = {
   format: { enum: [1] },
-  architecture: { ...text, description: 'As uname -m would say' },
-  cpus: { ...listOf(cpu), description: 'Present ones, offline ones too' },
-  caches: listOf(cache),
-  numaNodes: listOf(node),
-  pci: listOf(pciFunction),
-  pageBytes: count,
+  architecture: { ...textOf(64), description: 'As uname -m would say' },
+  cpus: { ...listOf(cpu), maxItems: MOST_ITEMS, description: 'Present ones, offline ones too' },
+  caches: { ...listOf(cache), maxItems: 16 * MOST_ITEMS },
+  numaNodes: { ...listOf(node), maxItems: MOST_ITEMS },
+  pci: { ...listOf(pciFunction), maxItems: MOST_ITEMS },
+  pageBytes,
   limits: { ...limits, description: 'Of the process that looked; null where nothing limits it' },
-  warnings: { ...texts, description: 'What was missing or contradictory, and what was assumed instead' },
-};
+  warnings: {
+    type: 'array',
+    items: textOf(4096),
+    maxItems: MOST_ITEMS,
+    description: 'What was missing or contradictory, and what was assumed instead',
+  },
+} as const;
 
 export const topology = named('Topology', record<Topology>(parts));
 
