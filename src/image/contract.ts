@@ -3,4 +3,4 @@ export type { KernelImage, ModulePurpose } from './image.ts';
 export type { ImageInfo, Images, ImportRequest } from './requests.ts';
 export type { RootSource, Source } from './root.ts';
 export { prepareRoot, type RootOptions } from './rootfs.ts';
-export { defaultImage, ImageStore, type ImageStoreOptions, type ImageSummary } from './store.ts';
+export { defaultImage, ImageStore, type ImageStoreOptions } from './store.ts';

@@ -3,6 +3,7 @@ import { request, type Value } from '../core/schema.ts';
 
 export interface ImageInfo {
   name: string;
+  /** The same as KernelImage.digest. */
   digest: string;
   kind: 'uml' | 'x86_64';
   /** `uname -r`. */
