@@ -2,12 +2,12 @@ import { expect, it } from 'vitest';
 import { programCheck } from './check.ts';
 
 it('names each program that is missing, and how to get it', () => {
-  const needs = { tools: ['sh', 'no-such-tool'], natives: ['pk-enter', 'pk-ring'] as const };
+  const needs = { tools: ['sh', 'pk-no-such-tool'], natives: ['pk-enter', 'pk-ring'] as const };
   expect(programCheck('services', 'services can be published', needs, '/nonexistent')).toEqual({
     id: 'services',
     status: 'missing',
-    summary: 'no-such-tool is not installed, pk-enter is not built, pk-ring is not built',
-    hint: expect.stringMatching(/no-such-tool.* Run `pk setup`\.$/),
+    summary: 'pk-no-such-tool is not installed, pk-enter is not built, pk-ring is not built',
+    hint: 'Run `pk setup` to get it. Run `pk setup`.',
   });
 });
 

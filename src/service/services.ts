@@ -1,5 +1,6 @@
 /** The services of a daemon: their records, the HAProxy that serves them, what it says of its targets, and promises. */
 import { randomBytes } from 'node:crypto';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { EventLog } from '../core/events.ts';
 import type { Journal } from '../core/journal.ts';
@@ -362,6 +363,7 @@ export class Services implements ServiceManager {
     this.#running = undefined;
     this.#structure = NO_STRUCTURE;
     await this.#proxy.stop();
+    rmSync(this.#notesPath, { force: true });
     if ([...this.#entries.values()].some(({ record }) => !record.removing)) return;
     this.#unlisten?.();
     this.#unlisten = undefined;

@@ -1,8 +1,8 @@
 /** One kernel of a stack file. */
 import { resolve } from 'node:path';
 import { checkCreateRequest, checkInstanceName } from '../instance/contract.ts';
+import { PUBLISH_HINT, parsePublishedPort } from '../network/contract.ts';
 import { PolykernelError } from '../sys/errors.ts';
-import { PUBLISH_HINT, parsePublishedPort } from '../sys/published-port.ts';
 import { USER_HINT } from '../sys/user-text.ts';
 import { parseVolume, type VolumeText } from '../sys/volume-text.ts';
 import { keysOf } from './options.ts';
