@@ -29,11 +29,14 @@ export const mapOf = (values: Schema): Schema => ({ type: 'object', additionalPr
 export const oneOf = <const T extends readonly unknown[]>(...words: T) => ({ enum: words }) as const;
 
 /** The same, or null. */
-export function orNull({ description, ...schema }: Schema): Schema {
+export function orNull<const S extends Schema>(given: S): SchemaOf<Value<S> | null> {
+  const { description, ...schema }: Schema = given;
   const words = description === undefined ? {} : { description };
-  return typeof schema.type === 'string' && schema.title === undefined
-    ? { ...words, ...schema, type: [schema.type, 'null'] }
-    : { ...words, anyOf: [schema, { type: 'null' }] };
+  return typed(
+    typeof schema.type === 'string' && schema.title === undefined
+      ? { ...words, ...schema, type: [schema.type, 'null'] }
+      : { ...words, anyOf: [schema, { type: 'null' }] },
+  );
 }
 
 /** A schema with a type that it is too loose to compute. */
