@@ -22,7 +22,7 @@ const source = named(
       pattern: '^/[^\\0]*$',
       maxLength: 4096,
       description: 'Absolute: what relative paths in it are below',
-      'x-hint': 'Give an absolute path in the guest.',
+      'x-hint': 'Give an absolute path of this machine.',
     },
     defaultName: { type: 'string', maxLength: 63, description: 'Name of the stack where the file gives none' },
   }),
