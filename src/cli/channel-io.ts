@@ -4,7 +4,7 @@ import type { Consumer, Producer } from '../ring/index.ts';
 import { openChannel } from '../ring/open.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { parseDuration } from '../sys/units.ts';
-import { interruptible } from './signals.ts';
+import { interruptible } from './kit/signals.ts';
 
 const NEWLINE = 10;
 

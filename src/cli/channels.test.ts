@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { channelEnd, channelStatus } from '../../test/channels.ts';
 import { channelState, channelTable, ratesBetween, ratesLine, ratesOf, ratesText } from './channels.ts';
-import { parse } from './command.ts';
 import { channelRequest, command as create } from './commands/channel-create.ts';
 import { command as run } from './commands/run.ts';
-import { candidates } from './complete.ts';
+import { parse } from './kit/command.ts';
+import { candidates } from './kit/complete.ts';
 import { runRequest } from './run-request.ts';
 
 it('completes the commands about channels', async () => {

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { type Command, parse } from './command.ts';
 import { command as exec } from './commands/exec.ts';
 import { command as ps } from './commands/ps.ts';
 import { command as run } from './commands/run.ts';
 import { COMMANDS } from './commands.ts';
-import { commandHelp, overview } from './help.ts';
+import { type Command, parse } from './kit/command.ts';
+import { commandHelp, overview } from './kit/help.ts';
 import { runRequest } from './run-request.ts';
 
 const AROUND = {

@@ -1,5 +1,5 @@
 /** All commands, in the order help shows them. Each is loaded only when it is used, since start-up time is felt. */
-import type { Command } from './command.ts';
+import type { Command } from './kit/command.ts';
 
 interface Entry {
   summary: string;

@@ -2,10 +2,10 @@
 import { type Client, connect } from '../client/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { isUser, USER_HINT } from '../sys/user-text.ts';
-import type { Command, Invocation } from './command.ts';
-import { complain, print } from './output.ts';
+import type { Command, Invocation } from './kit/command.ts';
+import { complain, print } from './kit/output.ts';
 
-export { JSON_OPTION } from './command.ts';
+export { JSON_OPTION } from './kit/command.ts';
 
 /** `VERB NAME...`: does `act` to each; the first failure is reported after the others were tried. */
 export function onEach(

@@ -2,25 +2,25 @@
 import { ERROR_TABLE, PolykernelError } from '../sys/errors.ts';
 import { ownArguments } from '../sys/node.ts';
 import { plainText } from '../sys/text.ts';
-import { parse } from './command.ts';
 import { COMMANDS, commandsOf } from './commands.ts';
-import { complain, flush, print } from './output.ts';
+import { parse } from './kit/command.ts';
+import { complain, flush, print } from './kit/output.ts';
 
 async function main(args: string[]): Promise<number> {
   const word = args[0];
   if (word === undefined || isHelp(word) || (word === 'help' && args.length === 1)) {
-    await print((await import('./help.ts')).overview());
+    await print((await import('./kit/help.ts')).overview());
     return word === undefined ? 2 : 0;
   }
   if (word === '--version' || word === '-V') return main(['version', ...args.slice(1)]);
-  if (word === '__complete') return (await import('./complete.ts')).complete(args.slice(1));
+  if (word === '__complete') return (await import('./kit/complete.ts')).complete(args.slice(1));
   if (word === 'help') return main([...args.slice(1), '--help']);
   const first = Object.hasOwn(ALIASES, word) ? ALIASES[word]! : word;
   // Set-up itself is done by bin/polykernel, which passes on only a question about it.
   const isGroup = commandsOf(first).length > 0;
   const isTopic = first === 'setup' || (isGroup && isHelp(args[1] ?? ''));
   if (isTopic) {
-    await print((await import('./help.ts')).topicHelp(first));
+    await print((await import('./kit/help.ts')).topicHelp(first));
     return 0;
   }
   const name = isGroup ? `${first} ${args[1] ?? ''}` : first;
@@ -30,7 +30,7 @@ async function main(args: string[]): Promise<number> {
   const { command } = await entry.load();
   const invocation = parse(name, command, rest);
   if (!invocation.flag('help')) return command.run(invocation);
-  await print((await import('./help.ts')).commandHelp(name, command));
+  await print((await import('./kit/help.ts')).commandHelp(name, command));
   return 0;
 }
 

@@ -2,7 +2,7 @@
 import type { Plan } from '../api/index.ts';
 import { cpusText } from '../sys/cpu-list.ts';
 import { formatBytes } from '../sys/units.ts';
-import { type Paint, painter } from './paint.ts';
+import { type Paint, painter } from './kit/paint.ts';
 
 type KernelPlan = Plan['kernels'][number];
 

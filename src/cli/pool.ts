@@ -5,8 +5,8 @@ import { formatCpuList, parseCpuList } from '../sys/cpu-list.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { formatBytes, parseBytes } from '../sys/units.ts';
 import { normalizePciAddress } from '../topology/index.ts';
-import type { Invocation, OptionSpec } from './command.ts';
-import { table } from './output.ts';
+import type { Invocation, OptionSpec } from './kit/command.ts';
+import { table } from './kit/output.ts';
 
 export const POOL_OPTIONS: Readonly<Record<string, OptionSpec>> = {
   cpus: { value: 'LIST', help: 'CPUs, such as 2-7,10' },

@@ -6,9 +6,9 @@ import { PolykernelError } from '../sys/errors.ts';
 import { PUBLISH_HINT, parsePublishedPort } from '../sys/published-port.ts';
 import { parseBytes, parseDuration } from '../sys/units.ts';
 import { parseVolume, type VolumeText } from '../sys/volume-text.ts';
-import type { Invocation } from './command.ts';
 import { pathFrom } from './here.ts';
 import { environmentEntry, userOption } from './instances.ts';
+import type { Invocation } from './kit/command.ts';
 
 export interface Surroundings {
   /** undefined: it is there no more, or not to be read. */

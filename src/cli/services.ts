@@ -2,8 +2,8 @@
 import type { ServiceRequest, ServiceStatus } from '../api/index.ts';
 import { parseLatencyPromise } from '../service/promise.ts';
 import { PolykernelError } from '../sys/errors.ts';
-import type { Invocation, OptionSpec } from './command.ts';
-import { table } from './output.ts';
+import type { Invocation, OptionSpec } from './kit/command.ts';
+import { table } from './kit/output.ts';
 
 type Slo = NonNullable<ServiceRequest['slo']>;
 

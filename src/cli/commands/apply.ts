@@ -1,11 +1,11 @@
 import { connect } from '../../client/index.ts';
-import type { Command } from '../command.ts';
 import { JSON_OPTION } from '../instances.ts';
-import { withProgress } from '../long-work.ts';
-import { print, printJson } from '../output.ts';
-import { wantsColor } from '../paint.ts';
+import type { Command } from '../kit/command.ts';
+import { withProgress } from '../kit/long-work.ts';
+import { print, printJson } from '../kit/output.ts';
+import { wantsColor } from '../kit/paint.ts';
+import { interruptible } from '../kit/signals.ts';
 import { described, diffText } from '../plan-text.ts';
-import { interruptible } from '../signals.ts';
 import { loadStack } from '../stack-file.ts';
 import { STACK_OPTION } from '../stack-options.ts';
 

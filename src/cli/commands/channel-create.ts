@@ -1,9 +1,9 @@
 import type { ChannelRequest } from '../../api/index.ts';
 import { connect } from '../../client/index.ts';
 import { parseBytes } from '../../sys/units.ts';
-import type { Command, Invocation } from '../command.ts';
 import { JSON_OPTION } from '../instances.ts';
-import { print, printJson } from '../output.ts';
+import type { Command, Invocation } from '../kit/command.ts';
+import { print, printJson } from '../kit/output.ts';
 
 export const command: Command = {
   summary: 'make a ring of shared memory between two ends',

@@ -1,8 +1,8 @@
 import { connect } from '../../client/index.ts';
 import { channelTable } from '../channels.ts';
-import type { Command } from '../command.ts';
 import { JSON_OPTION } from '../instances.ts';
-import { print, printJson } from '../output.ts';
+import type { Command } from '../kit/command.ts';
+import { print, printJson } from '../kit/output.ts';
 
 export const command: Command = {
   summary: 'list channels',

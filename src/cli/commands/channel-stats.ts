@@ -1,11 +1,11 @@
 import { connect } from '../../client/index.ts';
 import { pause } from '../channel-io.ts';
 import { type ChannelRates, ratesLine, ratesOf, ratesText } from '../channels.ts';
-import type { Command } from '../command.ts';
-import { inPlace } from '../every-second.ts';
 import { JSON_OPTION } from '../instances.ts';
-import { print, printJson, printJsonLine } from '../output.ts';
-import { interruptible } from '../signals.ts';
+import type { Command } from '../kit/command.ts';
+import { inPlace } from '../kit/every-second.ts';
+import { print, printJson, printJsonLine } from '../kit/output.ts';
+import { interruptible } from '../kit/signals.ts';
 
 const INTERVAL_MS = 1000;
 

@@ -1,6 +1,6 @@
 import { PolykernelError } from '../../sys/errors.ts';
-import type { Command } from '../command.ts';
-import { print } from '../output.ts';
+import type { Command } from '../kit/command.ts';
+import { print } from '../kit/output.ts';
 
 /** Each asks `pk __complete` and falls back to file names when that offers nothing. */
 const SCRIPTS: Readonly<Record<string, string>> = {

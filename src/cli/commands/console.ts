@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import type { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { connect } from '../../client/index.ts';
-import type { Command } from '../command.ts';
-import { rawMode } from '../signals.ts';
+import type { Command } from '../kit/command.ts';
+import { rawMode } from '../kit/signals.ts';
 
 const DETACH = 0x1d;
 

@@ -4,7 +4,7 @@ import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { connect } from '../../client/index.ts';
 import { asPolykernelError, PolykernelError } from '../../sys/errors.ts';
-import type { Command } from '../command.ts';
+import type { Command } from '../kit/command.ts';
 
 export const command: Command = {
   summary: 'copy a file into or out of an instance',

@@ -1,7 +1,7 @@
 import { connect } from '../../client/index.ts';
-import type { Command } from '../command.ts';
-import { withProgress } from '../long-work.ts';
-import { print } from '../output.ts';
+import type { Command } from '../kit/command.ts';
+import { withProgress } from '../kit/long-work.ts';
+import { print } from '../kit/output.ts';
 import { loadStack } from '../stack-file.ts';
 import { STACK_OPTION } from '../stack-options.ts';
 

@@ -1,8 +1,8 @@
 import { connect } from '../../client/index.ts';
-import type { Command } from '../command.ts';
 import { JSON_OPTION } from '../instances.ts';
-import { complain, print, printJson } from '../output.ts';
-import { wantsColor } from '../paint.ts';
+import type { Command } from '../kit/command.ts';
+import { complain, print, printJson } from '../kit/output.ts';
+import { wantsColor } from '../kit/paint.ts';
 import { diffText } from '../plan-text.ts';
 import { loadStack } from '../stack-file.ts';
 import { STACK_OPTION } from '../stack-options.ts';

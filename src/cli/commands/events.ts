@@ -1,8 +1,8 @@
 import { connect } from '../../client/index.ts';
 import { plainText } from '../../sys/text.ts';
-import type { Command } from '../command.ts';
 import { JSON_OPTION } from '../instances.ts';
-import { print, printJsonLine } from '../output.ts';
+import type { Command } from '../kit/command.ts';
+import { print, printJsonLine } from '../kit/output.ts';
 
 export const command: Command = {
   summary: 'show what happens, as it happens',

@@ -1,7 +1,7 @@
 import { connect } from '../../client/index.ts';
-import type { Command } from '../command.ts';
 import { environmentEntry, explainEnd, userOption } from '../instances.ts';
-import { join, terminalSize } from '../terminal.ts';
+import type { Command } from '../kit/command.ts';
+import { join, terminalSize } from '../kit/terminal.ts';
 
 export const command: Command = {
   summary: 'run another command in an instance',

@@ -1,10 +1,10 @@
 import { resolve } from 'node:path';
 import { connect } from '../../client/index.ts';
 import { PolykernelError } from '../../sys/errors.ts';
-import type { Command } from '../command.ts';
 import { JSON_OPTION } from '../instances.ts';
-import { withProgress } from '../long-work.ts';
-import { print, printJson } from '../output.ts';
+import type { Command } from '../kit/command.ts';
+import { withProgress } from '../kit/long-work.ts';
+import { print, printJson } from '../kit/output.ts';
 
 export const command: Command = {
   summary: 'add a kernel of your own',

@@ -1,8 +1,8 @@
 import { connect } from '../../client/index.ts';
 import { formatBytes } from '../../sys/units.ts';
-import type { Command } from '../command.ts';
 import { JSON_OPTION } from '../instances.ts';
-import { age, print, printJson, table } from '../output.ts';
+import type { Command } from '../kit/command.ts';
+import { age, print, printJson, table } from '../kit/output.ts';
 
 export const command: Command = {
   summary: 'list kernel images',

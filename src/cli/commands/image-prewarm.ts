@@ -1,8 +1,8 @@
 import { connect } from '../../client/index.ts';
 import { parseBytes } from '../../sys/units.ts';
-import type { Command } from '../command.ts';
-import { withProgress } from '../long-work.ts';
-import { print } from '../output.ts';
+import type { Command } from '../kit/command.ts';
+import { withProgress } from '../kit/long-work.ts';
+import { print } from '../kit/output.ts';
 
 export const command: Command = {
   summary: 'build the template that makes starts fast',

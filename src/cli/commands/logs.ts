@@ -1,9 +1,9 @@
 import { type Client, connect } from '../../client/index.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import { parseDuration } from '../../sys/units.ts';
-import type { Command } from '../command.ts';
+import type { Command } from '../kit/command.ts';
+import { complain, print, printJsonLine } from '../kit/output.ts';
 import { LineStamps } from '../line-stamps.ts';
-import { complain, print, printJsonLine } from '../output.ts';
 
 export const command: Command = {
   summary: 'show the output of a workload or the console',

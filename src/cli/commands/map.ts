@@ -1,12 +1,12 @@
 import type { MachineReport } from '../../api/index.ts';
-import type { Command } from '../command.ts';
 import { JSON_OPTION } from '../instances.ts';
+import type { Command } from '../kit/command.ts';
+import { print, printJson } from '../kit/output.ts';
+import { wantsColor } from '../kit/paint.ts';
+import { terminalSize } from '../kit/terminal.ts';
 import { drawMap } from '../machine-map.ts';
-import { print, printJson } from '../output.ts';
-import { wantsColor } from '../paint.ts';
 import { loadStack } from '../stack-file.ts';
 import { HOST_OPTION, STACK_OPTION } from '../stack-options.ts';
-import { terminalSize } from '../terminal.ts';
 
 export const command: Command = {
   summary: 'draw the machine, coloured by owner',

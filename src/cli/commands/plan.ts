@@ -1,8 +1,8 @@
 import type { Plan } from '../../api/index.ts';
-import type { Command } from '../command.ts';
 import { JSON_OPTION } from '../instances.ts';
-import { print, printJson } from '../output.ts';
-import { wantsColor } from '../paint.ts';
+import type { Command } from '../kit/command.ts';
+import { print, printJson } from '../kit/output.ts';
+import { wantsColor } from '../kit/paint.ts';
 import { planText } from '../plan-text.ts';
 import { loadStack } from '../stack-file.ts';
 import { HOST_OPTION, STACK_OPTION } from '../stack-options.ts';

@@ -1,5 +1,5 @@
 import { connect } from '../../client/index.ts';
-import type { Command } from '../command.ts';
+import type { Command } from '../kit/command.ts';
 
 export const command: Command = {
   summary: 'take everything back',

@@ -1,9 +1,9 @@
 import type { ServiceRequest } from '../../api/index.ts';
 import { connect } from '../../client/index.ts';
 import { PolykernelError } from '../../sys/errors.ts';
-import type { Command } from '../command.ts';
 import { JSON_OPTION } from '../instances.ts';
-import { print, printJson } from '../output.ts';
+import type { Command } from '../kit/command.ts';
+import { print, printJson } from '../kit/output.ts';
 import { SERVICE_OPTIONS, serviceOptions } from '../services.ts';
 
 export const command: Command = {

@@ -1,7 +1,7 @@
 import { connect } from '../../client/index.ts';
-import type { Command } from '../command.ts';
 import { JSON_OPTION } from '../instances.ts';
-import { printJson } from '../output.ts';
+import type { Command } from '../kit/command.ts';
+import { printJson } from '../kit/output.ts';
 
 export const command: Command = {
   summary: 'show everything about services',

@@ -1,7 +1,7 @@
-import type { Command } from '../command.ts';
-import { everySecond, inPlace } from '../every-second.ts';
 import { JSON_OPTION } from '../instances.ts';
-import { print, printJson, printJsonLine } from '../output.ts';
+import type { Command } from '../kit/command.ts';
+import { everySecond, inPlace } from '../kit/every-second.ts';
+import { print, printJson, printJsonLine } from '../kit/output.ts';
 import { targetsTable } from '../services.ts';
 
 export const command: Command = {

@@ -1,8 +1,8 @@
 import type { ServiceRequest, ServiceStatus } from '../../api/index.ts';
 import { connect } from '../../client/index.ts';
-import type { Command } from '../command.ts';
 import { JSON_OPTION } from '../instances.ts';
-import { print, printJson } from '../output.ts';
+import type { Command } from '../kit/command.ts';
+import { print, printJson } from '../kit/output.ts';
 import { SERVICE_OPTIONS, serviceOptions } from '../services.ts';
 
 export const command: Command = {

@@ -1,7 +1,7 @@
 import { connect } from '../../client/index.ts';
 import { PolykernelError } from '../../sys/errors.ts';
-import type { Command } from '../command.ts';
-import { print } from '../output.ts';
+import type { Command } from '../kit/command.ts';
+import { print } from '../kit/output.ts';
 
 export const command: Command = {
   summary: 'change how much a target of a service gets',

@@ -1,7 +1,7 @@
 import { connect } from '../../client/index.ts';
-import type { Command } from '../command.ts';
 import { JSON_OPTION } from '../instances.ts';
-import { print, printJson } from '../output.ts';
+import type { Command } from '../kit/command.ts';
+import { print, printJson } from '../kit/output.ts';
 import { sloTable } from '../services.ts';
 
 export const command: Command = {

@@ -2,10 +2,10 @@ import type { InstanceStats } from '../../api/index.ts';
 import type { Client } from '../../client/index.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import { parseDuration } from '../../sys/units.ts';
-import type { Command, Invocation } from '../command.ts';
-import { everySecond, inPlace } from '../every-second.ts';
 import { JSON_OPTION } from '../instances.ts';
-import { print, printJson, printJsonLine } from '../output.ts';
+import type { Command, Invocation } from '../kit/command.ts';
+import { everySecond, inPlace } from '../kit/every-second.ts';
+import { print, printJson, printJsonLine } from '../kit/output.ts';
 import { CSV_HEAD, seriesCsv, seriesText, statsCsv, statsDetails, statsTable } from '../stats-text.ts';
 
 export const command: Command = {

@@ -1,10 +1,10 @@
 import { type Client, connect } from '../../client/index.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import { parseDuration } from '../../sys/units.ts';
-import type { Command } from '../command.ts';
-import { fullScreen } from '../full-screen.ts';
 import { JSON_OPTION } from '../instances.ts';
-import { print, printJson } from '../output.ts';
+import type { Command } from '../kit/command.ts';
+import { fullScreen } from '../kit/full-screen.ts';
+import { print, printJson } from '../kit/output.ts';
 import { statsTable } from '../stats-text.ts';
 import { draw, HISTORY, initialState, keysOf, sorted, type TopState, update, withKey, withStats } from '../top-view.ts';
 

@@ -1,7 +1,7 @@
 import { readTopology } from '../../topology/read.ts';
 import { summarize } from '../../topology/summary.ts';
-import { type Command, JSON_OPTION } from '../command.ts';
-import { print, printJson } from '../output.ts';
+import { type Command, JSON_OPTION } from '../kit/command.ts';
+import { print, printJson } from '../kit/output.ts';
 
 // Asks no daemon and imports little: it is to take hardly longer than lstopo does (bench/topology.ts).
 export const command: Command = {

@@ -3,7 +3,7 @@ import { constants } from 'node:os';
 import { PolykernelError } from '../../sys/errors.ts';
 import { identityOptions, userIdentity } from '../../sys/identity.ts';
 import { nativeBinary } from '../../sys/paths.ts';
-import type { Command } from '../command.ts';
+import type { Command } from '../kit/command.ts';
 
 export const command: Command = {
   summary: 'run a command as the owner of what your kernels wrote',

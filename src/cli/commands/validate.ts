@@ -1,8 +1,8 @@
 import { parseStack } from '../../stack/index.ts';
 import { plainText } from '../../sys/text.ts';
-import type { Command } from '../command.ts';
 import { JSON_OPTION } from '../instances.ts';
-import { print, printJson } from '../output.ts';
+import type { Command } from '../kit/command.ts';
+import { print, printJson } from '../kit/output.ts';
 import { problemsText, readSource } from '../stack-file.ts';
 import { STACK_OPTION } from '../stack-options.ts';
 

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { connect } from '../../client/index.ts';
-import type { Command } from '../command.ts';
 import { JSON_OPTION } from '../instances.ts';
-import { print, printJson } from '../output.ts';
+import type { Command } from '../kit/command.ts';
+import { print, printJson } from '../kit/output.ts';
 
 export const command: Command = {
   summary: 'show the version of pk and of the daemon',

@@ -1,6 +1,6 @@
 import { connect } from '../../client/index.ts';
-import type { Command } from '../command.ts';
-import { print } from '../output.ts';
+import type { Command } from '../kit/command.ts';
+import { print } from '../kit/output.ts';
 
 export const command: Command = {
   summary: 'wait until instances end; print their exit codes',

@@ -1,7 +1,7 @@
 /** `pk __complete WORD...`: what the last word may become, one a line. Called by the shells' completion functions. */
-import { HOST } from '../channel/index.ts';
+import { HOST } from '../../channel/index.ts';
+import { COMMANDS, commandsOf } from '../commands.ts';
 import { type Command, type Completion, HELP_OPTION, type OptionSpec, ownArguments } from './command.ts';
-import { COMMANDS, commandsOf } from './commands.ts';
 import { print } from './output.ts';
 
 export async function complete(words: readonly string[]): Promise<number> {
@@ -56,7 +56,7 @@ async function valuesOf(option: OptionSpec): Promise<readonly string[]> {
 
 async function named(kind: Completion | undefined): Promise<readonly string[]> {
   if (kind === undefined || kind === 'file') return [];
-  const { connect } = await import('../client/index.ts');
+  const { connect } = await import('../../client/index.ts');
   const client = await connect({ start: false });
   if (kind === 'image') return (await client.images()).map((image) => image.name);
   if (kind === 'service') return (await client.services()).map(({ name }) => name);

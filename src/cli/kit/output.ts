@@ -1,7 +1,7 @@
 /** Standard output that respects its reader: waits for a slow one, ends quietly with one that is gone. */
 import { once } from 'node:events';
-import { asPolykernelError } from '../sys/errors.ts';
-import { markedText, plainJson, plainLine, plainText } from '../sys/text.ts';
+import { asPolykernelError } from '../../sys/errors.ts';
+import { markedText, plainJson, plainLine, plainText } from '../../sys/text.ts';
 
 // A reader that closed the pipe (`pk logs web | head`) is not an error; the code is that of death by SIGPIPE.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

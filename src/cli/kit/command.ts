@@ -1,7 +1,7 @@
 /** What a command is, as data: parsing, help and completion are all read from it. */
 import { parseArgs } from 'node:util';
-import { closest } from '../sys/closest.ts';
-import { PolykernelError } from '../sys/errors.ts';
+import { closest } from '../../sys/closest.ts';
+import { PolykernelError } from '../../sys/errors.ts';
 
 /** Kinds of names; `end` is an end of a channel, `channel-side` a channel's name with the side of an instance. */
 export type Completion = 'instance' | 'service' | 'image' | 'file' | 'channel' | 'channel-side' | 'end';

@@ -1,6 +1,7 @@
 /** Help texts, read off the command table. */
+
+import { COMMANDS, SETUP_SUMMARY } from '../commands.ts';
 import { type Command, HELP_OPTION, type OptionSpec } from './command.ts';
-import { COMMANDS, SETUP_SUMMARY } from './commands.ts';
 
 export function overview(): string {
   const entries = [...Object.entries(COMMANDS).map(([name, entry]) => [name, entry.summary]), ['setup', SETUP_SUMMARY]];

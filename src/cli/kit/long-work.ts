@@ -1,5 +1,5 @@
 /** Runs something that takes a while: progress on a terminal, plain lines elsewhere. */
-import { plainLine } from '../sys/text.ts';
+import { plainLine } from '../../sys/text.ts';
 import { Progress } from './output.ts';
 
 export async function withProgress<T>(work: (say: (text: string) => void) => Promise<T>): Promise<T> {

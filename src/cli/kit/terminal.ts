@@ -1,8 +1,8 @@
 /** Joins this process's own terminal or pipes to a process in a guest. */
 import { constants } from 'node:os';
 import { pipeline } from 'node:stream/promises';
-import type { StreamExit } from '../api/index.ts';
-import type { RemoteProcess } from '../client/index.ts';
+import type { StreamExit } from '../../api/index.ts';
+import type { RemoteProcess } from '../../client/index.ts';
 import { codeOf, rawMode } from './signals.ts';
 
 /** Always forwarded: of the first Node would open a debugger. */
