@@ -4,6 +4,7 @@ import type { Consumer, Producer } from '../ring/index.ts';
 import { openChannel } from '../ring/open.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { parseDuration } from '../sys/units.ts';
+import { pause } from './kit/pause.ts';
 import { interruptible } from './kit/signals.ts';
 
 const NEWLINE = 10;
@@ -172,22 +173,6 @@ async function nextMessage(
   } finally {
     clearTimeout(timer);
   }
-}
-
-/** Rejects with signal.reason. */
-export function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const stop = () => {
-    clearTimeout(timer);
-    reject(signal.reason);
-  };
-  const timer = setTimeout(() => {
-    signal.removeEventListener('abort', stop);
-    resolve();
-  }, milliseconds);
-  if (signal.aborted) stop();
-  else signal.addEventListener('abort', stop, { once: true });
-  return promise;
 }
 
 /** Milliseconds from a number of seconds, or from a duration with units. Throws `invalid` naming the option. */

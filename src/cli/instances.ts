@@ -1,40 +1,7 @@
-/** What the commands that act on named instances share. */
-import { type Client, connect } from '../client/index.ts';
+/** What the commands that run something in a guest share: its variables, its user, how it ended. */
 import { PolykernelError } from '../sys/errors.ts';
 import { isUser, USER_HINT } from '../sys/user-text.ts';
-import type { Command, Invocation } from './kit/command.ts';
-import { complain, print } from './kit/output.ts';
-
-export { JSON_OPTION } from './kit/command.ts';
-
-/** `VERB NAME...`: does `act` to each; the first failure is reported after the others were tried. */
-export function onEach(
-  describe: Pick<Command, 'summary' | 'examples' | 'description' | 'complete'> & { options?: Command['options'] },
-  act: (client: Client, name: string, invocation: Invocation) => Promise<unknown>,
-): Command {
-  return {
-    usage: '[OPTION]... NAME...',
-    ...describe,
-    options: describe.options ?? {},
-    arguments: [1, Number.POSITIVE_INFINITY],
-    complete: describe.complete ?? 'instance',
-    async run(invocation) {
-      const client = await connect();
-      const failures: unknown[] = [];
-      for (const name of invocation.positionals) {
-        try {
-          await act(client, name, invocation);
-          await print(`${name}\n`);
-        } catch (error) {
-          failures.push(error);
-        }
-      }
-      for (const failure of failures.slice(1)) complain((failure as Error).message);
-      if (failures.length > 0) throw failures[0];
-      return 0;
-    },
-  };
-}
+import { complain } from './kit/output.ts';
 
 /** Says how a command ended, where its exit code does not say it all or the command itself has not. */
 export function explainEnd({ message }: { message: string }): void {

@@ -6,7 +6,7 @@ import { PolykernelError } from '../sys/errors.ts';
 import { formatBytes, parseBytes } from '../sys/units.ts';
 import { normalizePciAddress } from '../topology/index.ts';
 import type { Invocation, OptionSpec } from './kit/command.ts';
-import { table } from './kit/output.ts';
+import { table } from './kit/table.ts';
 
 export const POOL_OPTIONS: Readonly<Record<string, OptionSpec>> = {
   cpus: { value: 'LIST', help: 'CPUs, such as 2-7,10' },

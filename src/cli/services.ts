@@ -3,7 +3,7 @@ import type { ServiceRequest, ServiceStatus } from '../api/index.ts';
 import { parseLatencyPromise } from '../service/promise.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import type { Invocation, OptionSpec } from './kit/command.ts';
-import { table } from './kit/output.ts';
+import { table } from './kit/table.ts';
 
 type Slo = NonNullable<ServiceRequest['slo']>;
 

@@ -2,7 +2,7 @@
 import type { InstanceStats, StatsSeries } from '../api/index.ts';
 import { formatBytes, formatDuration } from '../sys/units.ts';
 import { METRICS } from '../telemetry/index.ts';
-import { table } from './kit/output.ts';
+import { table } from './kit/table.ts';
 
 const BARS = '▁▂▃▄▅▆▇█';
 const GAP = ' ';

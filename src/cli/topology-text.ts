@@ -5,7 +5,7 @@ import { pciClassWord } from '../topology/pci-class.ts';
 import { dataCaches, groupBy, l3ByCpu } from '../topology/select.ts';
 import { summarize } from '../topology/summary.ts';
 import type { Cpu, NumaNode, PciFunction, Topology } from '../topology/topology.ts';
-import { table } from './kit/output.ts';
+import { table } from './kit/table.ts';
 import { wrap } from './kit/wrap.ts';
 
 const WIDTH = 80;

@@ -1,8 +1,7 @@
 import type { ChannelRequest } from '../../api/index.ts';
 import { connect } from '../../client/index.ts';
 import { parseBytes } from '../../sys/units.ts';
-import { JSON_OPTION } from '../instances.ts';
-import type { Command, Invocation } from '../kit/command.ts';
+import { type Command, type Invocation, JSON_OPTION } from '../kit/command.ts';
 import { print, printJson } from '../kit/output.ts';
 
 export const command: Command = {

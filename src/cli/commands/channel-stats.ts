@@ -1,10 +1,9 @@
 import { connect } from '../../client/index.ts';
-import { pause } from '../channel-io.ts';
 import { type ChannelRates, ratesLine, ratesOf, ratesText } from '../channels.ts';
-import { JSON_OPTION } from '../instances.ts';
-import type { Command } from '../kit/command.ts';
+import { type Command, JSON_OPTION } from '../kit/command.ts';
 import { inPlace } from '../kit/every-second.ts';
 import { print, printJson, printJsonLine } from '../kit/output.ts';
+import { pause } from '../kit/pause.ts';
 import { interruptible } from '../kit/signals.ts';
 
 const INTERVAL_MS = 1000;

@@ -6,8 +6,7 @@ import { PolykernelError } from '../../sys/errors.ts';
 import { DAEMON_FLAGS, nodeCommand } from '../../sys/node.ts';
 import { cacheDirectory } from '../../sys/paths.ts';
 import { CACHE, takePlace } from '../../sys/places.ts';
-import { JSON_OPTION } from '../instances.ts';
-import type { Command } from '../kit/command.ts';
+import { type Command, JSON_OPTION } from '../kit/command.ts';
 import { print, printJson } from '../kit/output.ts';
 
 export const command: Command = {

@@ -1,7 +1,6 @@
 import { connect } from '../../client/index.ts';
 import { plainText } from '../../sys/text.ts';
-import { JSON_OPTION } from '../instances.ts';
-import type { Command } from '../kit/command.ts';
+import { type Command, JSON_OPTION } from '../kit/command.ts';
 import { print, printJsonLine } from '../kit/output.ts';
 
 export const command: Command = {

@@ -1,8 +1,7 @@
 import { resolve } from 'node:path';
 import { connect } from '../../client/index.ts';
 import { PolykernelError } from '../../sys/errors.ts';
-import { JSON_OPTION } from '../instances.ts';
-import type { Command } from '../kit/command.ts';
+import { type Command, JSON_OPTION } from '../kit/command.ts';
 import { withProgress } from '../kit/long-work.ts';
 import { print, printJson } from '../kit/output.ts';
 

@@ -1,8 +1,8 @@
 import { connect } from '../../client/index.ts';
 import { formatBytes } from '../../sys/units.ts';
-import { JSON_OPTION } from '../instances.ts';
-import type { Command } from '../kit/command.ts';
-import { age, print, printJson, table } from '../kit/output.ts';
+import { type Command, JSON_OPTION } from '../kit/command.ts';
+import { print, printJson } from '../kit/output.ts';
+import { age, table } from '../kit/table.ts';
 
 export const command: Command = {
   summary: 'list kernel images',

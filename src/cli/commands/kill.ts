@@ -1,6 +1,6 @@
 import { constants } from 'node:os';
 import { PolykernelError } from '../../sys/errors.ts';
-import { onEach } from '../instances.ts';
+import { onEach } from '../kit/on-each.ts';
 
 /** The ones worth offering; any other is accepted. */
 const SIGNALS = ['HUP', 'INT', 'QUIT', 'TERM', 'USR1', 'USR2', 'STOP', 'CONT', 'KILL'];

@@ -1,6 +1,5 @@
 import { connect } from '../../client/index.ts';
-import { JSON_OPTION } from '../instances.ts';
-import type { Command } from '../kit/command.ts';
+import { type Command, JSON_OPTION } from '../kit/command.ts';
 import { print, printJson } from '../kit/output.ts';
 import { POOL_OPTIONS, poolRequest, poolText } from '../pool.ts';
 

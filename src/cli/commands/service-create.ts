@@ -1,8 +1,7 @@
 import type { ServiceRequest } from '../../api/index.ts';
 import { connect } from '../../client/index.ts';
 import { PolykernelError } from '../../sys/errors.ts';
-import { JSON_OPTION } from '../instances.ts';
-import type { Command } from '../kit/command.ts';
+import { type Command, JSON_OPTION } from '../kit/command.ts';
 import { print, printJson } from '../kit/output.ts';
 import { SERVICE_OPTIONS, serviceOptions } from '../services.ts';
 

@@ -1,5 +1,4 @@
-import { JSON_OPTION } from '../instances.ts';
-import type { Command } from '../kit/command.ts';
+import { type Command, JSON_OPTION } from '../kit/command.ts';
 import { everySecond, inPlace } from '../kit/every-second.ts';
 import { print, printJson, printJsonLine } from '../kit/output.ts';
 import { targetsTable } from '../services.ts';

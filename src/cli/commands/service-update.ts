@@ -1,7 +1,6 @@
 import type { ServiceRequest, ServiceStatus } from '../../api/index.ts';
 import { connect } from '../../client/index.ts';
-import { JSON_OPTION } from '../instances.ts';
-import type { Command } from '../kit/command.ts';
+import { type Command, JSON_OPTION } from '../kit/command.ts';
 import { print, printJson } from '../kit/output.ts';
 import { SERVICE_OPTIONS, serviceOptions } from '../services.ts';
 

@@ -1,4 +1,4 @@
-import { onEach } from '../instances.ts';
+import { onEach } from '../kit/on-each.ts';
 
 export const command = onEach(
   { summary: 'start instances', examples: [['pk start web', 'boot it again']] },

@@ -1,8 +1,7 @@
 import { type Client, connect } from '../../client/index.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import { parseDuration } from '../../sys/units.ts';
-import { JSON_OPTION } from '../instances.ts';
-import type { Command } from '../kit/command.ts';
+import { type Command, JSON_OPTION } from '../kit/command.ts';
 import { fullScreen } from '../kit/full-screen.ts';
 import { print, printJson } from '../kit/output.ts';
 import { statsTable } from '../stats-text.ts';

@@ -1,7 +1,6 @@
 import { parseStack } from '../../stack/index.ts';
 import { plainText } from '../../sys/text.ts';
-import { JSON_OPTION } from '../instances.ts';
-import type { Command } from '../kit/command.ts';
+import { type Command, JSON_OPTION } from '../kit/command.ts';
 import { print, printJson } from '../kit/output.ts';
 import { problemsText, readSource } from '../stack-file.ts';
 import { STACK_OPTION } from '../stack-options.ts';

@@ -1,6 +1,6 @@
 /** Commands with --watch. */
 import { type Client, connect } from '../../client/index.ts';
-import { pause } from '../channel-io.ts';
+import { pause } from './pause.ts';
 import { interruptible } from './signals.ts';
 
 const INTERVAL_MS = 1000;
