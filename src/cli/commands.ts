@@ -55,26 +55,26 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
   map: { summary: 'draw the machine, coloured by owner', load: () => import('./commands/map.ts') },
   'channel create': {
     summary: 'make a ring of shared memory between two ends',
-    load: () => import('./commands/channel-create.ts'),
+    load: () => import('./channel/create.ts'),
   },
-  'channel ls': { summary: 'list channels', load: () => import('./commands/channel-ls.ts') },
+  'channel ls': { summary: 'list channels', load: () => import('./channel/ls.ts') },
   'channel inspect': {
     summary: 'show everything about channels',
-    load: () => import('./commands/channel-inspect.ts'),
+    load: () => import('./channel/inspect.ts'),
   },
   'channel stats': {
     summary: 'what goes through a channel per second',
-    load: () => import('./commands/channel-stats.ts'),
+    load: () => import('./channel/stats.ts'),
   },
   'channel send': {
     summary: 'send lines of standard input through a channel',
-    load: () => import('./commands/channel-send.ts'),
+    load: () => import('./channel/send.ts'),
   },
   'channel recv': {
     summary: 'print what comes through a channel',
-    load: () => import('./commands/channel-recv.ts'),
+    load: () => import('./channel/recv.ts'),
   },
-  'channel rm': { summary: 'remove channels', load: () => import('./commands/channel-rm.ts') },
+  'channel rm': { summary: 'remove channels', load: () => import('./channel/rm.ts') },
   'service create': {
     summary: 'lead a port of this machine to several instances',
     load: () => import('./commands/service-create.ts'),

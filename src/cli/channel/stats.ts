@@ -1,10 +1,10 @@
 import { connect } from '../../client/index.ts';
-import { type ChannelRates, ratesLine, ratesOf, ratesText } from '../channels.ts';
 import { type Command, JSON_OPTION } from '../kit/command.ts';
 import { inPlace } from '../kit/every-second.ts';
 import { print, printJson, printJsonLine } from '../kit/output.ts';
 import { pause } from '../kit/pause.ts';
 import { interruptible } from '../kit/signals.ts';
+import { type ChannelRates, ratesLine, ratesOf, ratesText } from './text.ts';
 
 const INTERVAL_MS = 1000;
 

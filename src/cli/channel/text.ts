@@ -1,7 +1,7 @@
 /** Channels as text: tables, and rates made of two samples. Pure. */
-import type { ChannelEnd, ChannelStatus } from '../api/index.ts';
-import { formatBytes } from '../sys/units.ts';
-import { table } from './kit/table.ts';
+import type { ChannelEnd, ChannelStatus } from '../../api/index.ts';
+import { formatBytes } from '../../sys/units.ts';
+import { table } from '../kit/table.ts';
 
 /** What happened to one side between two samples. */
 export interface SideRates {

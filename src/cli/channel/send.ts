@@ -1,5 +1,5 @@
-import { sendAll, withChannel } from '../channel-io.ts';
 import type { Command } from '../kit/command.ts';
+import { sendAll, withChannel } from './io.ts';
 
 export const command: Command = {
   summary: 'send lines of standard input through a channel',

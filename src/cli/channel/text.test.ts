@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { channelEnd, channelStatus } from '../../test/channels.ts';
-import { channelState, channelTable, ratesBetween, ratesLine, ratesOf, ratesText } from './channels.ts';
-import { channelRequest, command as create } from './commands/channel-create.ts';
-import { command as run } from './commands/run.ts';
-import { parse } from './kit/command.ts';
-import { candidates } from './kit/complete.ts';
-import { runRequest } from './run-request.ts';
+import { channelEnd, channelStatus } from '../../../test/channels.ts';
+import { command as run } from '../commands/run.ts';
+import { parse } from '../kit/command.ts';
+import { candidates } from '../kit/complete.ts';
+import { runRequest } from '../run-request.ts';
+import { channelRequest, command as create } from './create.ts';
+import { channelState, channelTable, ratesBetween, ratesLine, ratesOf, ratesText } from './text.ts';
 
 it('completes the commands about channels', async () => {
   expect(await candidates(['channel', ''])).toEqual(['create', 'ls', 'inspect', 'stats', 'send', 'recv', 'rm']);

@@ -1,11 +1,11 @@
 /** Standard input into a channel, and a channel to standard output. */
 import { addAbortSignal, type Readable } from 'node:stream';
-import type { Consumer, Producer } from '../ring/index.ts';
-import { openChannel } from '../ring/open.ts';
-import { PolykernelError } from '../sys/errors.ts';
-import { parseDuration } from '../sys/units.ts';
-import { pause } from './kit/pause.ts';
-import { interruptible } from './kit/signals.ts';
+import type { Consumer, Producer } from '../../ring/index.ts';
+import { openChannel } from '../../ring/open.ts';
+import { PolykernelError } from '../../sys/errors.ts';
+import { parseDuration } from '../../sys/units.ts';
+import { pause } from '../kit/pause.ts';
+import { interruptible } from '../kit/signals.ts';
 
 const NEWLINE = 10;
 

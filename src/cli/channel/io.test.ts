@@ -9,8 +9,8 @@ import {
   readStatistics,
   ringBytes,
   SharedMemory,
-} from '../ring/index.ts';
-import { parseTimeout, type ReceiveOptions, receiveAll, sendAll } from './channel-io.ts';
+} from '../../ring/index.ts';
+import { parseTimeout, type ReceiveOptions, receiveAll, sendAll } from './io.ts';
 
 let memory: SharedMemory;
 let producer: Producer;

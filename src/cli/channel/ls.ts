@@ -1,7 +1,7 @@
 import { connect } from '../../client/index.ts';
-import { channelTable } from '../channels.ts';
 import { type Command, JSON_OPTION } from '../kit/command.ts';
 import { print, printJson } from '../kit/output.ts';
+import { channelTable } from './text.ts';
 
 export const command: Command = {
   summary: 'list channels',

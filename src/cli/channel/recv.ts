@@ -1,7 +1,7 @@
 import { formatDuration } from '../../sys/units.ts';
-import { parseTimeout, receiveAll, withChannel } from '../channel-io.ts';
 import type { Command } from '../kit/command.ts';
 import { written } from '../kit/output.ts';
+import { parseTimeout, receiveAll, withChannel } from './io.ts';
 
 /** As `timeout` of coreutils. */
 const TIMED_OUT = 124;
