@@ -1,7 +1,7 @@
 import { type Command, JSON_OPTION } from '../kit/command.ts';
 import { everySecond, inPlace } from '../kit/every-second.ts';
 import { print, printJson, printJsonLine } from '../kit/output.ts';
-import { targetsTable } from '../services.ts';
+import { targetsTable } from './text.ts';
 
 export const command: Command = {
   summary: 'what each target of a service gets, and how fast it answers',

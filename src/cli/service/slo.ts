@@ -1,7 +1,7 @@
 import { connect } from '../../client/index.ts';
 import { type Command, JSON_OPTION } from '../kit/command.ts';
 import { print, printJson } from '../kit/output.ts';
-import { sloTable } from '../services.ts';
+import { sloTable } from './text.ts';
 
 export const command: Command = {
   summary: 'whether services keep their promises',

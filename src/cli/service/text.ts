@@ -1,9 +1,9 @@
 /** Services in the words of the command line: what options ask for, and tables. Pure. */
-import type { ServiceRequest, ServiceStatus } from '../api/index.ts';
-import { parseLatencyPromise } from '../service/promise.ts';
-import { PolykernelError } from '../sys/errors.ts';
-import type { Invocation, OptionSpec } from './kit/command.ts';
-import { table } from './kit/table.ts';
+import type { ServiceRequest, ServiceStatus } from '../../api/index.ts';
+import { parseLatencyPromise } from '../../service/promise.ts';
+import { PolykernelError } from '../../sys/errors.ts';
+import type { Invocation, OptionSpec } from '../kit/command.ts';
+import { table } from '../kit/table.ts';
 
 type Slo = NonNullable<ServiceRequest['slo']>;
 
