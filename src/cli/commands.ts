@@ -35,15 +35,15 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
   },
   'pool init': {
     summary: 'give CPUs, memory and devices up for instances',
-    load: () => import('./commands/pool-init.ts'),
+    load: () => import('./pool/init.ts'),
   },
   'pool show': {
     summary: 'the pool, who owns what of it, what is free',
-    load: () => import('./commands/pool-show.ts'),
+    load: () => import('./pool/show.ts'),
   },
-  'pool grow': { summary: 'give up more', load: () => import('./commands/pool-grow.ts') },
-  'pool shrink': { summary: 'take back what nobody owns', load: () => import('./commands/pool-shrink.ts') },
-  'pool release': { summary: 'take everything back', load: () => import('./commands/pool-release.ts') },
+  'pool grow': { summary: 'give up more', load: () => import('./pool/grow.ts') },
+  'pool shrink': { summary: 'take back what nobody owns', load: () => import('./pool/shrink.ts') },
+  'pool release': { summary: 'take everything back', load: () => import('./pool/release.ts') },
   validate: {
     summary: 'check a stack file: every error, with line and column',
     load: () => import('./commands/validate.ts'),

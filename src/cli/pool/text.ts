@@ -1,12 +1,12 @@
 /** What the `pool` commands share: their options, and how a pool is shown. */
-import type { PoolReport, PoolRequest } from '../api/index.ts';
-import { totalBytes } from '../ledger/index.ts';
-import { formatCpuList, parseCpuList } from '../sys/cpu-list.ts';
-import { PolykernelError } from '../sys/errors.ts';
-import { formatBytes, parseBytes } from '../sys/units.ts';
-import { normalizePciAddress } from '../topology/index.ts';
-import type { Invocation, OptionSpec } from './kit/command.ts';
-import { table } from './kit/table.ts';
+import type { PoolReport, PoolRequest } from '../../api/index.ts';
+import { totalBytes } from '../../ledger/index.ts';
+import { formatCpuList, parseCpuList } from '../../sys/cpu-list.ts';
+import { PolykernelError } from '../../sys/errors.ts';
+import { formatBytes, parseBytes } from '../../sys/units.ts';
+import { normalizePciAddress } from '../../topology/index.ts';
+import type { Invocation, OptionSpec } from '../kit/command.ts';
+import { table } from '../kit/table.ts';
 
 export const POOL_OPTIONS: Readonly<Record<string, OptionSpec>> = {
   cpus: { value: 'LIST', help: 'CPUs, such as 2-7,10' },

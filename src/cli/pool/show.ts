@@ -1,7 +1,7 @@
 import { connect } from '../../client/index.ts';
 import { type Command, JSON_OPTION } from '../kit/command.ts';
 import { print, printJson } from '../kit/output.ts';
-import { poolText } from '../pool.ts';
+import { poolText } from './text.ts';
 
 export const command: Command = {
   summary: 'the pool, who owns what of it, what is free',
