@@ -102,13 +102,13 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
   },
   'service rm': { summary: 'remove services', load: () => import('./service/rm.ts') },
   slo: { summary: 'whether services keep their promises', load: () => import('./service/slo.ts') },
-  'image ls': { summary: 'list kernel images', load: () => import('./commands/image-ls.ts') },
-  'image pull': { summary: 'fetch a kernel from Debian or Ubuntu', load: () => import('./commands/image-pull.ts') },
-  'image import': { summary: 'add a kernel of your own', load: () => import('./commands/image-import.ts') },
-  'image rm': { summary: 'remove kernel images', load: () => import('./commands/image-rm.ts') },
+  'image ls': { summary: 'list kernel images', load: () => import('./image/ls.ts') },
+  'image pull': { summary: 'fetch a kernel from Debian or Ubuntu', load: () => import('./image/pull.ts') },
+  'image import': { summary: 'add a kernel of your own', load: () => import('./image/import.ts') },
+  'image rm': { summary: 'remove kernel images', load: () => import('./image/rm.ts') },
   'image prewarm': {
     summary: 'build the template that makes starts fast',
-    load: () => import('./commands/image-prewarm.ts'),
+    load: () => import('./image/prewarm.ts'),
   },
   doctor: {
     summary: 'what this machine can do, what is missing, how to get it',
