@@ -46,12 +46,12 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
   'pool release': { summary: 'take everything back', load: () => import('./pool/release.ts') },
   validate: {
     summary: 'check a stack file: every error, with line and column',
-    load: () => import('./commands/validate.ts'),
+    load: () => import('./stack/validate.ts'),
   },
-  plan: { summary: 'what applying a stack file would do, and why', load: () => import('./commands/plan.ts') },
-  apply: { summary: 'make the machine as a stack file says', load: () => import('./commands/apply.ts') },
-  diff: { summary: 'how the machine differs from a stack file', load: () => import('./commands/diff.ts') },
-  destroy: { summary: 'remove every instance of a stack', load: () => import('./commands/destroy.ts') },
+  plan: { summary: 'what applying a stack file would do, and why', load: () => import('./stack/plan.ts') },
+  apply: { summary: 'make the machine as a stack file says', load: () => import('./stack/apply.ts') },
+  diff: { summary: 'how the machine differs from a stack file', load: () => import('./stack/diff.ts') },
+  destroy: { summary: 'remove every instance of a stack', load: () => import('./stack/destroy.ts') },
   map: { summary: 'draw the machine, coloured by owner', load: () => import('./commands/map.ts') },
   'channel create': {
     summary: 'make a ring of shared memory between two ends',

@@ -4,8 +4,8 @@ import { print, printJson } from '../kit/output.ts';
 import { wantsColor } from '../kit/paint.ts';
 import { terminalSize } from '../kit/terminal.ts';
 import { drawMap } from '../machine-map.ts';
-import { loadStack } from '../stack-file.ts';
-import { HOST_OPTION, STACK_OPTION } from '../stack-options.ts';
+import { loadStack } from '../stack/file.ts';
+import { HOST_OPTION, STACK_OPTION } from '../stack/options.ts';
 
 export const command: Command = {
   summary: 'draw the machine, coloured by owner',

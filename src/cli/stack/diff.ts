@@ -2,9 +2,9 @@ import { connect } from '../../client/index.ts';
 import { type Command, JSON_OPTION } from '../kit/command.ts';
 import { complain, print, printJson } from '../kit/output.ts';
 import { wantsColor } from '../kit/paint.ts';
-import { diffText } from '../plan-text.ts';
-import { loadStack } from '../stack-file.ts';
-import { STACK_OPTION } from '../stack-options.ts';
+import { loadStack } from './file.ts';
+import { STACK_OPTION } from './options.ts';
+import { diffText } from './plan-text.ts';
 
 export const command: Command = {
   summary: 'how the machine differs from a stack file',

@@ -2,8 +2,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { parseStack } from '../stack/index.ts';
-import { problemsText, readSource } from './stack-file.ts';
+import { parseStack } from '../../stack/index.ts';
+import { problemsText, readSource } from './file.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'pk-My_Shop-'));
 afterAll(() => rmSync(directory, { recursive: true }));
@@ -24,7 +24,7 @@ describe('a problem on the terminal', () => {
   });
 
   it('looks as docs/stack.md says', () => {
-    const page = readFileSync(join(import.meta.dirname, '../../docs/stack.md'), 'utf8');
+    const page = readFileSync(join(import.meta.dirname, '../../../docs/stack.md'), 'utf8');
     expect(page).toContain(shown('pool:\n  cpus: 2-x\n  memori: 3G\nkernels: {a: {command: x}}\n'));
   });
 

@@ -1,5 +1,5 @@
 /** What `plan`, `apply`, `diff` and `destroy` share. */
-import type { OptionSpec } from './kit/command.ts';
+import type { OptionSpec } from '../kit/command.ts';
 
 export const STACK_OPTION: Readonly<Record<string, OptionSpec>> = {
   file: {

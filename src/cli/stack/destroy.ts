@@ -2,8 +2,8 @@ import { connect } from '../../client/index.ts';
 import type { Command } from '../kit/command.ts';
 import { withProgress } from '../kit/long-work.ts';
 import { print } from '../kit/output.ts';
-import { loadStack } from '../stack-file.ts';
-import { STACK_OPTION } from '../stack-options.ts';
+import { loadStack } from './file.ts';
+import { STACK_OPTION } from './options.ts';
 
 export const command: Command = {
   summary: 'remove every instance of a stack',

@@ -1,8 +1,8 @@
 /** Plans as people read them. */
-import type { Plan } from '../api/index.ts';
-import { cpusText } from '../sys/cpu-list.ts';
-import { formatBytes } from '../sys/units.ts';
-import { type Paint, painter } from './kit/paint.ts';
+import type { Plan } from '../../api/index.ts';
+import { cpusText } from '../../sys/cpu-list.ts';
+import { formatBytes } from '../../sys/units.ts';
+import { type Paint, painter } from '../kit/paint.ts';
 
 type KernelPlan = Plan['kernels'][number];
 

@@ -1,10 +1,10 @@
 /** The stack file a command was given. */
 import { createReadStream } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import type { StackSource } from '../api/index.ts';
-import { type Problem, parseStack, problemsError, type Stack } from '../stack/index.ts';
-import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
-import { plainText } from '../sys/text.ts';
+import type { StackSource } from '../../api/index.ts';
+import { type Problem, parseStack, problemsError, type Stack } from '../../stack/index.ts';
+import { asPolykernelError, PolykernelError } from '../../sys/errors.ts';
+import { plainText } from '../../sys/text.ts';
 
 const DEFAULT_FILE = 'polykernel.yaml';
 const MOST_BYTES = 1_048_576;

@@ -2,8 +2,8 @@ import { parseStack } from '../../stack/index.ts';
 import { plainText } from '../../sys/text.ts';
 import { type Command, JSON_OPTION } from '../kit/command.ts';
 import { print, printJson } from '../kit/output.ts';
-import { problemsText, readSource } from '../stack-file.ts';
-import { STACK_OPTION } from '../stack-options.ts';
+import { problemsText, readSource } from './file.ts';
+import { STACK_OPTION } from './options.ts';
 
 /** As for any other value that is not acceptable. */
 const INVALID = 2;

@@ -4,9 +4,9 @@ import { withProgress } from '../kit/long-work.ts';
 import { print, printJson } from '../kit/output.ts';
 import { wantsColor } from '../kit/paint.ts';
 import { interruptible } from '../kit/signals.ts';
-import { described, diffText } from '../plan-text.ts';
-import { loadStack } from '../stack-file.ts';
-import { STACK_OPTION } from '../stack-options.ts';
+import { loadStack } from './file.ts';
+import { STACK_OPTION } from './options.ts';
+import { described, diffText } from './plan-text.ts';
 
 export const command: Command = {
   summary: 'make the machine as a stack file says',
