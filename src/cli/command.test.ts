@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { command as exec } from './commands/exec.ts';
-import { command as ps } from './commands/ps.ts';
-import { command as run } from './commands/run.ts';
 import { COMMANDS } from './commands.ts';
+import { command as exec } from './instance/exec.ts';
+import { command as ps } from './instance/ps.ts';
+import { command as run } from './instance/run.ts';
+import { runRequest } from './instance/run-request.ts';
 import { type Command, parse } from './kit/command.ts';
 import { commandHelp, overview } from './kit/help.ts';
-import { runRequest } from './run-request.ts';
 
 const AROUND = {
   cwd: '/here',

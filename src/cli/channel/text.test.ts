@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { channelEnd, channelStatus } from '../../../test/channels.ts';
-import { command as run } from '../commands/run.ts';
+import { command as run } from '../instance/run.ts';
+import { runRequest } from '../instance/run-request.ts';
 import { parse } from '../kit/command.ts';
 import { candidates } from '../kit/complete.ts';
-import { runRequest } from '../run-request.ts';
 import { channelRequest, command as create } from './create.ts';
 import { channelState, channelTable, ratesBetween, ratesLine, ratesOf, ratesText } from './text.ts';
 

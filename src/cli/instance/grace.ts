@@ -1,5 +1,5 @@
-import { parseDuration } from '../sys/units.ts';
-import type { Invocation, OptionSpec } from './kit/command.ts';
+import { parseDuration } from '../../sys/units.ts';
+import type { Invocation, OptionSpec } from '../kit/command.ts';
 
 /** How long a stop may take before the kernel is killed. */
 export const GRACE_OPTION: Readonly<Record<string, OptionSpec>> = {

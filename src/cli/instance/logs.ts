@@ -3,7 +3,7 @@ import { PolykernelError } from '../../sys/errors.ts';
 import { parseDuration } from '../../sys/units.ts';
 import type { Command } from '../kit/command.ts';
 import { complain, print, printJsonLine } from '../kit/output.ts';
-import { LineStamps } from '../line-stamps.ts';
+import { LineStamps } from './line-stamps.ts';
 
 export const command: Command = {
   summary: 'show the output of a workload or the console',

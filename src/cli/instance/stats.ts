@@ -5,7 +5,7 @@ import { parseDuration } from '../../sys/units.ts';
 import { type Command, type Invocation, JSON_OPTION } from '../kit/command.ts';
 import { everySecond, inPlace } from '../kit/every-second.ts';
 import { print, printJson, printJsonLine } from '../kit/output.ts';
-import { CSV_HEAD, seriesCsv, seriesText, statsCsv, statsDetails, statsTable } from '../stats-text.ts';
+import { CSV_HEAD, seriesCsv, seriesText, statsCsv, statsDetails, statsTable } from './stats-text.ts';
 
 export const command: Command = {
   summary: 'what instances use: CPU, memory, disk, network',

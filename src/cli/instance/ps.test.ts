@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import type { InstanceExit, InstanceState } from '../instance/spec.ts';
-import { isOfInterest } from './commands/ps.ts';
+import type { InstanceExit, InstanceState } from '../../instance/spec.ts';
+import { isOfInterest } from './ps.ts';
 
 const AT = '2026-11-27T12:00:00.000Z';
 const after = (minutes: number) => Date.parse(AT) + minutes * 60_000;

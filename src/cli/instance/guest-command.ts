@@ -1,7 +1,7 @@
 /** What the commands that run something in a guest share: its variables, its user, how it ended. */
-import { PolykernelError } from '../sys/errors.ts';
-import { isUser, USER_HINT } from '../sys/user-text.ts';
-import { complain } from './kit/output.ts';
+import { PolykernelError } from '../../sys/errors.ts';
+import { isUser, USER_HINT } from '../../sys/user-text.ts';
+import { complain } from '../kit/output.ts';
 
 /** Says how a command ended, where its exit code does not say it all or the command itself has not. */
 export function explainEnd({ message }: { message: string }): void {

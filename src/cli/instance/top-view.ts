@@ -1,7 +1,7 @@
 /** The screen of `pk top`: what it shows, what keys do, and which lines have to be written. Pure. */
-import type { InstanceStats } from '../api/index.ts';
-import { plainLine } from '../sys/text.ts';
-import { formatBytes } from '../sys/units.ts';
+import type { InstanceStats } from '../../api/index.ts';
+import { plainLine } from '../../sys/text.ts';
+import { formatBytes } from '../../sys/units.ts';
 import { COLUMNS, percent, RIGHT, sparkline } from './stats-text.ts';
 
 /** Values of the sparkline per instance. */

@@ -1,5 +1,5 @@
-import { GRACE_OPTION, grace } from '../grace.ts';
 import { onEach } from '../kit/on-each.ts';
+import { GRACE_OPTION, grace } from './grace.ts';
 
 export const command = onEach(
   {

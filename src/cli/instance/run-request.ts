@@ -1,14 +1,14 @@
 /** Turns the options of `pk run` into a request to the API. Pure but for what is passed in. */
 import { isAbsolute } from 'node:path';
-import type { CreateRequest } from '../api/index.ts';
-import type { ChannelUse } from '../channel/index.ts';
-import { PolykernelError } from '../sys/errors.ts';
-import { PUBLISH_HINT, parsePublishedPort } from '../sys/published-port.ts';
-import { parseBytes, parseDuration } from '../sys/units.ts';
-import { parseVolume, type VolumeText } from '../sys/volume-text.ts';
+import type { CreateRequest } from '../../api/index.ts';
+import type { ChannelUse } from '../../channel/index.ts';
+import { PolykernelError } from '../../sys/errors.ts';
+import { PUBLISH_HINT, parsePublishedPort } from '../../sys/published-port.ts';
+import { parseBytes, parseDuration } from '../../sys/units.ts';
+import { parseVolume, type VolumeText } from '../../sys/volume-text.ts';
+import type { Invocation } from '../kit/command.ts';
+import { environmentEntry, userOption } from './guest-command.ts';
 import { pathFrom } from './here.ts';
-import { environmentEntry, userOption } from './instances.ts';
-import type { Invocation } from './kit/command.ts';
 
 export interface Surroundings {
   /** undefined: it is there no more, or not to be read. */

@@ -1,6 +1,6 @@
 /** The caller's working directory, which may be gone. */
 import { isAbsolute, resolve } from 'node:path';
-import { PolykernelError } from '../sys/errors.ts';
+import { PolykernelError } from '../../sys/errors.ts';
 
 /** undefined where it was removed, or may not be known. */
 export function callerDirectory(): string | undefined {

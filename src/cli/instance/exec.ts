@@ -1,7 +1,7 @@
 import { connect } from '../../client/index.ts';
-import { environmentEntry, explainEnd, userOption } from '../instances.ts';
 import type { Command } from '../kit/command.ts';
 import { join, terminalSize } from '../kit/terminal.ts';
+import { environmentEntry, explainEnd, userOption } from './guest-command.ts';
 
 export const command: Command = {
   summary: 'run another command in an instance',

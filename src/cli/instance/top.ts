@@ -4,8 +4,8 @@ import { parseDuration } from '../../sys/units.ts';
 import { type Command, JSON_OPTION } from '../kit/command.ts';
 import { fullScreen } from '../kit/full-screen.ts';
 import { print, printJson } from '../kit/output.ts';
-import { statsTable } from '../stats-text.ts';
-import { draw, HISTORY, initialState, keysOf, sorted, type TopState, update, withKey, withStats } from '../top-view.ts';
+import { statsTable } from './stats-text.ts';
+import { draw, HISTORY, initialState, keysOf, sorted, type TopState, update, withKey, withStats } from './top-view.ts';
 
 const LEAST_MS = 200;
 

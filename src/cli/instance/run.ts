@@ -1,13 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import { type Client, connect } from '../../client/index.ts';
 import { asPolykernelError } from '../../sys/errors.ts';
-import { callerDirectory } from '../here.ts';
-import { explainEnd } from '../instances.ts';
 import type { Command, Invocation } from '../kit/command.ts';
 import { complain, Progress, print } from '../kit/output.ts';
 import { type Interruptible, interruptible } from '../kit/signals.ts';
 import { join, terminalSize } from '../kit/terminal.ts';
-import { runRequest } from '../run-request.ts';
+import { explainEnd } from './guest-command.ts';
+import { callerDirectory } from './here.ts';
+import { runRequest } from './run-request.ts';
 
 export const command: Command = {
   summary: 'run a command in a kernel of its own',
