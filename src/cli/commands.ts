@@ -31,7 +31,7 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
   events: { summary: 'show what happens, as it happens', load: () => import('./instance/events.ts') },
   topology: {
     summary: 'show packages, cores, caches, memory and devices of a machine',
-    load: () => import('./commands/topology.ts'),
+    load: () => import('./topology/topology.ts'),
   },
   'pool init': {
     summary: 'give CPUs, memory and devices up for instances',

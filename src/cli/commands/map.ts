@@ -27,7 +27,10 @@ async function machine(host: string | undefined, file: string | undefined): Prom
     const { connect } = await import('../../client/index.ts');
     return (await connect()).machine();
   }
-  const [{ planFor }, { readHost }] = await Promise.all([import('../../stack/index.ts'), import('../host.ts')]);
+  const [{ planFor }, { readHost }] = await Promise.all([
+    import('../../stack/index.ts'),
+    import('../topology/host.ts'),
+  ]);
   const topology = await readHost(host);
   if (file === undefined) return { topology, ledger: { pool: null, partitions: {} } };
   const plan = planFor((await loadStack(file)).stack, topology);

@@ -29,7 +29,10 @@ export const command: Command = {
       const { connect } = await import('../../client/index.ts');
       plan = await (await connect()).plan(source);
     } else {
-      const [{ planFor }, { readHost }] = await Promise.all([import('../../stack/index.ts'), import('../host.ts')]);
+      const [{ planFor }, { readHost }] = await Promise.all([
+        import('../../stack/index.ts'),
+        import('../topology/host.ts'),
+      ]);
       plan = planFor(stack, await readHost(host));
     }
     await (invocation.flag('json') ? printJson(plan) : print(planText(plan, wantsColor())));

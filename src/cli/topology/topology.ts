@@ -20,7 +20,7 @@ export const command: Command = {
   async run(invocation) {
     const topology = readTopology(invocation.value('root'));
     if (invocation.flag('json')) await printJson({ summary: summarize(topology), ...topology });
-    else await print((await import('../topology-text.ts')).topologyText(topology));
+    else await print((await import('./text.ts')).topologyText(topology));
     return 0;
   },
 };

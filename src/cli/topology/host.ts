@@ -1,7 +1,7 @@
 /** Another machine, as `--host` names it. */
 import { readFile, stat } from 'node:fs/promises';
-import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
-import { parseTopology, readTopology, type Topology } from '../topology/index.ts';
+import { asPolykernelError, PolykernelError } from '../../sys/errors.ts';
+import { parseTopology, readTopology, type Topology } from '../../topology/index.ts';
 
 /** From a directory with its sys/ and proc/, or a file with its topology as JSON. Throws `not-found` and `invalid`. */
 export async function readHost(path: string): Promise<Topology> {

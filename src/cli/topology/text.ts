@@ -1,12 +1,12 @@
 /** A machine as text for people, at most 80 columns wide where names allow it. */
-import { formatCpuList } from '../sys/cpu-list.ts';
-import { formatBytes } from '../sys/units.ts';
-import { pciClassWord } from '../topology/pci-class.ts';
-import { dataCaches, groupBy, l3ByCpu } from '../topology/select.ts';
-import { summarize } from '../topology/summary.ts';
-import type { Cpu, NumaNode, PciFunction, Topology } from '../topology/topology.ts';
-import { table } from './kit/table.ts';
-import { wrap } from './kit/wrap.ts';
+import { formatCpuList } from '../../sys/cpu-list.ts';
+import { formatBytes } from '../../sys/units.ts';
+import { pciClassWord } from '../../topology/pci-class.ts';
+import { dataCaches, groupBy, l3ByCpu } from '../../topology/select.ts';
+import { summarize } from '../../topology/summary.ts';
+import type { Cpu, NumaNode, PciFunction, Topology } from '../../topology/topology.ts';
+import { table } from '../kit/table.ts';
+import { wrap } from '../kit/wrap.ts';
 
 const WIDTH = 80;
 

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
-import { hostNames, hostTopology } from '../../test/fixtures/hosts/index.ts';
-import { wrap } from './kit/wrap.ts';
-import { topologyText } from './topology-text.ts';
+import { hostNames, hostTopology } from '../../../test/fixtures/hosts/index.ts';
+import { wrap } from '../kit/wrap.ts';
+import { topologyText } from './text.ts';
 
 it.each(hostNames)('%s fits 80 columns', (name) => {
   for (const line of topologyText(hostTopology(name)).split('\n')) expect(line.length, line).toBeLessThanOrEqual(80);
