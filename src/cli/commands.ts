@@ -52,7 +52,7 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
   apply: { summary: 'make the machine as a stack file says', load: () => import('./stack/apply.ts') },
   diff: { summary: 'how the machine differs from a stack file', load: () => import('./stack/diff.ts') },
   destroy: { summary: 'remove every instance of a stack', load: () => import('./stack/destroy.ts') },
-  map: { summary: 'draw the machine, coloured by owner', load: () => import('./commands/map.ts') },
+  map: { summary: 'draw the machine, coloured by owner', load: () => import('./machine/map.ts') },
   'channel create': {
     summary: 'make a ring of shared memory between two ends',
     load: () => import('./channel/create.ts'),

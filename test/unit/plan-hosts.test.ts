@@ -1,6 +1,6 @@
 /** The same stack planned for every machine of the fixtures. */
 import { describe, expect, it } from 'vitest';
-import { drawMap } from '../../src/cli/machine-map.ts';
+import { drawMap } from '../../src/cli/machine/draw.ts';
 import { planText } from '../../src/cli/stack/plan-text.ts';
 import { checkLedger } from '../../src/ledger/index.ts';
 import { parseStack, planFor } from '../../src/stack/index.ts';

@@ -3,9 +3,9 @@ import { type Command, JSON_OPTION } from '../kit/command.ts';
 import { print, printJson } from '../kit/output.ts';
 import { wantsColor } from '../kit/paint.ts';
 import { terminalSize } from '../kit/terminal.ts';
-import { drawMap } from '../machine-map.ts';
 import { loadStack } from '../stack/file.ts';
 import { HOST_OPTION, STACK_OPTION } from '../stack/options.ts';
+import { drawMap } from './draw.ts';
 
 export const command: Command = {
   summary: 'draw the machine, coloured by owner',

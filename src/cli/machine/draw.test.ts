@@ -1,10 +1,10 @@
 import { stripVTControlCharacters } from 'node:util';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { ledger, machine, partition, pool, range, share, withCpus } from '../../test/machines.ts';
-import { EMPTY_LEDGER } from '../ledger/index.ts';
-import { bar } from './machine-map/memory.ts';
-import { drawMap } from './machine-map.ts';
+import { ledger, machine, partition, pool, range, share, withCpus } from '../../../test/machines.ts';
+import { EMPTY_LEDGER } from '../../ledger/index.ts';
+import { drawMap } from './draw.ts';
+import { bar } from './memory.ts';
 
 const plain = { color: false, width: 60 };
 

@@ -1,12 +1,12 @@
 /** The machine drawn in the terminal: who owns which thread of which core, and which part of each node's memory. */
-import { housekeepingCpus, type Ledger } from '../ledger/index.ts';
-import { formatBytes } from '../sys/units.ts';
-import type { Cpu, NumaNode, Topology } from '../topology/index.ts';
-import { cpuLines, cpuStyle } from './machine-map/cpus.ts';
-import { legend } from './machine-map/legend.ts';
-import { BOLD, box, clip, type Line, plain, render } from './machine-map/line.ts';
-import { memoryLines } from './machine-map/memory.ts';
-import { BARRED, FREE, HOST, type Mark, marksOf, OFFLINE, SHARED } from './machine-map/owners.ts';
+import { housekeepingCpus, type Ledger } from '../../ledger/index.ts';
+import { formatBytes } from '../../sys/units.ts';
+import type { Cpu, NumaNode, Topology } from '../../topology/index.ts';
+import { cpuLines, cpuStyle } from './cpus.ts';
+import { legend } from './legend.ts';
+import { BOLD, box, clip, type Line, plain, render } from './line.ts';
+import { memoryLines } from './memory.ts';
+import { BARRED, FREE, HOST, type Mark, marksOf, OFFLINE, SHARED } from './owners.ts';
 
 /** Narrower than this nothing can be drawn; then lines are this wide. */
 const LEAST_WIDTH = 40;
