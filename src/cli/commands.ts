@@ -112,17 +112,17 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
   },
   doctor: {
     summary: 'what this machine can do, what is missing, how to get it',
-    load: () => import('./commands/doctor.ts'),
+    load: () => import('./daemon/doctor.ts'),
   },
   daemon: {
     summary: 'run the daemon (it is started by itself when needed)',
-    load: () => import('./commands/daemon.ts'),
+    load: () => import('./daemon/daemon.ts'),
   },
   completion: {
     summary: 'print a completion script for bash, zsh or fish',
-    load: () => import('./commands/completion.ts'),
+    load: () => import('./daemon/completion.ts'),
   },
-  version: { summary: 'show the version of pk and of the daemon', load: () => import('./commands/version.ts') },
+  version: { summary: 'show the version of pk and of the daemon', load: () => import('./daemon/version.ts') },
 };
 
 /** The second words of the commands grouped under `word` (`image` gives `ls`, `pull`, ...); empty for any other word. */
