@@ -4,7 +4,8 @@ import { print, printJson } from '../kit/output.ts';
 import { wantsColor } from '../kit/paint.ts';
 import { terminalSize } from '../kit/terminal.ts';
 import { loadStack } from '../stack/file.ts';
-import { HOST_OPTION, STACK_OPTION } from '../stack/options.ts';
+import { STACK_OPTION } from '../stack/options.ts';
+import { HOST_OPTION } from '../topology/host-option.ts';
 import { drawMap } from './draw.ts';
 
 export const command: Command = {

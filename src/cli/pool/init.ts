@@ -1,7 +1,8 @@
 import { connect } from '../../client/index.ts';
 import { type Command, JSON_OPTION } from '../kit/command.ts';
 import { print, printJson } from '../kit/output.ts';
-import { POOL_OPTIONS, poolRequest, poolText } from './text.ts';
+import { POOL_OPTIONS, poolRequest } from './options.ts';
+import { poolText } from './text.ts';
 
 export const command: Command = {
   summary: 'give CPUs, memory and devices up for instances',

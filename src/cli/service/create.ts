@@ -3,7 +3,7 @@ import { connect } from '../../client/index.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import { type Command, JSON_OPTION } from '../kit/command.ts';
 import { print, printJson } from '../kit/output.ts';
-import { SERVICE_OPTIONS, serviceOptions } from './text.ts';
+import { SERVICE_OPTIONS, serviceOptions } from './options.ts';
 
 export const command: Command = {
   summary: 'lead a port of this machine to several instances',

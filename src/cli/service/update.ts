@@ -2,7 +2,7 @@ import type { ServiceRequest, ServiceStatus } from '../../api/index.ts';
 import { connect } from '../../client/index.ts';
 import { type Command, JSON_OPTION } from '../kit/command.ts';
 import { print, printJson } from '../kit/output.ts';
-import { SERVICE_OPTIONS, serviceOptions } from './text.ts';
+import { SERVICE_OPTIONS, serviceOptions } from './options.ts';
 
 export const command: Command = {
   summary: 'change a service while it serves',

@@ -9,10 +9,3 @@ export const STACK_OPTION: Readonly<Record<string, OptionSpec>> = {
     help: 'stack file, - for standard input (default polykernel.yaml)',
   },
 };
-export const HOST_OPTION: Readonly<Record<string, OptionSpec>> = {
-  host: {
-    value: 'DIR|FILE',
-    complete: 'file',
-    help: 'another machine: a snapshot of its /sys and /proc, or its `pk topology --json`',
-  },
-};

@@ -2,8 +2,9 @@ import type { Plan } from '../../api/index.ts';
 import { type Command, JSON_OPTION } from '../kit/command.ts';
 import { print, printJson } from '../kit/output.ts';
 import { wantsColor } from '../kit/paint.ts';
+import { HOST_OPTION } from '../topology/host-option.ts';
 import { loadStack } from './file.ts';
-import { HOST_OPTION, STACK_OPTION } from './options.ts';
+import { STACK_OPTION } from './options.ts';
 import { planText } from './plan-text.ts';
 
 /** As for any other conflict. */

@@ -2,7 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import { type Command, JSON_OPTION, parse } from '../../../src/cli/kit/command.ts';
-import { parseTargets } from '../../../src/cli/service/text.ts';
+import { parseTargets } from '../../../src/cli/service/options.ts';
 import { lines, serverSentEvents } from '../../../src/client/http.ts';
 import type { Target } from '../target.ts';
 

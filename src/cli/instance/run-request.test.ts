@@ -1,11 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { COMMANDS } from './commands.ts';
-import { command as exec } from './instance/exec.ts';
-import { command as ps } from './instance/ps.ts';
-import { command as run } from './instance/run.ts';
-import { runRequest } from './instance/run-request.ts';
-import { type Command, parse } from './kit/command.ts';
-import { commandHelp, overview } from './kit/help.ts';
+import { parse } from '../kit/command.ts';
+import { command as run } from './run.ts';
+import { runRequest } from './run-request.ts';
 
 const AROUND = {
   cwd: '/here',
@@ -16,43 +12,6 @@ const AROUND = {
   envFiles: [],
 };
 const request = (...args: string[]) => runRequest(parse('run', run, args), AROUND);
-
-describe('parse', () => {
-  it.each<[string[], string[]]>([
-    [
-      ['--', 'uname', '-a'],
-      ['uname', '-a'],
-    ],
-    [
-      ['uname', '-a'],
-      ['uname', '-a'],
-    ],
-    [
-      ['--cpus', '2', 'sh', '-c', 'echo', '--', 'x'],
-      ['sh', '-c', 'echo', '--', 'x'],
-    ],
-    [['-d', '--name', 'web', '--', '--odd'], ['--odd']],
-  ])('leaves the command of the guest alone: %j', (args, command) => {
-    expect(parse('run', run, args).positionals).toEqual(command);
-  });
-
-  it('takes the name before the command of exec', () => {
-    const invocation = parse('exec', exec, ['-it', 'web', 'ls', '-l']);
-    expect(invocation.positionals).toEqual(['web', 'ls', '-l']);
-    expect([invocation.flag('interactive'), invocation.flag('tty')]).toEqual([true, true]);
-  });
-
-  it.each<[string, Command, string[], RegExp]>([
-    ['run', run, ['--cpu', '2', 'true'], /--cpu; did you mean --cpus\?/],
-    ['run', run, ['--driver', 'warp', 'true'], /"warp" is not one of auto, uml, qemu/],
-    ['run', run, ['--name'], /--name wants a value/],
-    ['run', run, [], /an argument is missing: usage is pk run/],
-    ['ps', ps, ['--all=yes'], /takes no value/],
-    ['ps', ps, ['web'], /"web" is one argument too many/],
-  ])('%s refuses %#', (name, command, args, message) => {
-    expect(() => parse(name, command, args)).toThrow(message);
-  });
-});
 
 describe('runRequest', () => {
   it('passes a chosen environment and the working directory', () => {
@@ -107,17 +66,5 @@ describe('runRequest', () => {
     [['--rootfs', '/x', '-w', 'rel', 'true'], /--workdir/],
   ])('refuses %j', (args, message) => {
     expect(() => request(...args)).toThrow(message);
-  });
-});
-
-describe('help', () => {
-  it('names every command, and every option of each with an example', async () => {
-    for (const [name, entry] of Object.entries(COMMANDS)) {
-      const { command } = await entry.load();
-      expect(overview()).toContain(`  ${name} `);
-      expect(command.summary).toBe(entry.summary);
-      const help = commandHelp(name, command);
-      for (const option of Object.keys(command.options)) expect(help).toContain(`--${option}`);
-    }
   });
 });
