@@ -2,7 +2,8 @@
 import { ERROR_TABLE, PolykernelError } from '../sys/errors.ts';
 import { ownArguments } from '../sys/node.ts';
 import { plainText } from '../sys/text.ts';
-import { COMMANDS, commandsOf } from './commands.ts';
+import { loadCommand } from './commands.ts';
+import { CATALOG, commandsOf } from './kit/catalog.ts';
 import { parse } from './kit/command.ts';
 import { complain, flush, print } from './kit/output.ts';
 
@@ -25,12 +26,11 @@ async function main(args: string[]): Promise<number> {
   }
   const name = isGroup ? `${first} ${args[1] ?? ''}` : first;
   const rest = args.slice(isGroup ? 2 : 1);
-  const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
-  if (entry === undefined) throw await unknownCommand(name);
-  const { command } = await entry.load();
+  if (!Object.hasOwn(CATALOG, name)) throw await unknownCommand(name);
+  const command = await loadCommand(CATALOG[name]!.noun, name);
   const invocation = parse(name, command, rest);
   if (!invocation.flag('help')) return command.run(invocation);
-  await print((await import('./kit/help.ts')).commandHelp(name, command));
+  await print((await import('./kit/command-help.ts')).commandHelp(name, command));
   return 0;
 }
 
@@ -46,7 +46,7 @@ async function unknownCommand(name: string): Promise<PolykernelError> {
       hint: `See \`pk ${group} --help\`.`,
     });
   }
-  const guess = closest(name, Object.keys(COMMANDS));
+  const guess = closest(name, Object.keys(CATALOG));
   return new PolykernelError(
     'invalid',
     `there is no command ${JSON.stringify(name)}${guess === undefined ? '' : `; did you mean \`pk ${guess}\`?`}`,

@@ -19,7 +19,8 @@ export interface OptionSpec {
   help: string;
 }
 
-export interface Command {
+/** A command as help, completion and docs/commands.md know it: all but how it is done. */
+export interface Described {
   /** One line for the list of commands. */
   summary: string;
   /** What follows the command's name in its usage line. */
@@ -27,17 +28,23 @@ export interface Command {
   /** Further explanation, a paragraph. */
   description?: string;
   options: Readonly<Record<string, OptionSpec>>;
-  /** Fewest and most positional arguments. */
-  arguments: readonly [number, number];
   /** What the shell offers for positional arguments: these words, or names of a kind. */
   words?: readonly string[];
   complete?: Completion;
   /** Index of the argument from which everything belongs to the guest's command, options included. */
   commandFrom?: number;
   examples: readonly (readonly [string, string])[];
+}
+
+export interface Command extends Described {
+  /** Fewest and most positional arguments. */
+  arguments: readonly [number, number];
   /** Does it; gives the exit code. */
   run(invocation: Invocation): Promise<number>;
 }
+
+/** Commands by their names, such as `channel ls`; each in a file of its own. */
+export type Loaders = Readonly<Record<string, () => Promise<{ command: Command }>>>;
 
 export class Invocation {
   readonly positionals: readonly string[];
@@ -124,7 +131,7 @@ function forParseArgs(known: Command['options']) {
 }
 
 /** Splits off what belongs to the guest's command: after `--`, or from the first word that is no option of ours. */
-export function ownArguments(command: Command, args: readonly string[]): { args: string[]; rest: string[] } {
+export function ownArguments(command: Described, args: readonly string[]): { args: string[]; rest: string[] } {
   if (command.commandFrom === undefined) return { args: [...args], rest: [] };
   const options = forParseArgs({ ...command.options, help: HELP_OPTION });
   const { tokens } = parseArgs({ args: [...args], options, strict: false, allowPositionals: true, tokens: true });

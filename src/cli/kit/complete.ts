@@ -1,7 +1,7 @@
 /** `pk __complete WORD...`: what the last word may become, one a line. Called by the shells' completion functions. */
 import { HOST } from '../../channel/index.ts';
-import { COMMANDS, commandsOf } from '../commands.ts';
-import { type Command, type Completion, HELP_OPTION, type OptionSpec, ownArguments } from './command.ts';
+import { CATALOG, commandsOf } from './catalog.ts';
+import { type Completion, type Described, HELP_OPTION, type OptionSpec, ownArguments } from './command.ts';
 import { print } from './output.ts';
 
 export async function complete(words: readonly string[]): Promise<number> {
@@ -19,13 +19,13 @@ export async function complete(words: readonly string[]): Promise<number> {
 /** All that may stand in the place of the last of `words`; empty where the shell should offer file names. */
 export async function candidates(words: readonly string[]): Promise<readonly string[]> {
   if (words[0] === 'help' && words.length > 1) return candidates(words.slice(1));
-  if (words.length <= 1) return [...new Set(Object.keys(COMMANDS).map((name) => name.split(' ')[0]!)), 'help', 'setup'];
+  if (words.length <= 1) return [...new Set(Object.keys(CATALOG).map((name) => name.split(' ')[0]!)), 'help', 'setup'];
   const inGroup = commandsOf(words[0]!);
   const group = inGroup.length > 0;
   if (group && words.length === 2) return inGroup;
   const name = group ? `${words[0]} ${words[1]}` : words[0]!;
-  if (!Object.hasOwn(COMMANDS, name)) return [];
-  const { command } = await COMMANDS[name]!.load();
+  if (!Object.hasOwn(CATALOG, name)) return [];
+  const command = CATALOG[name]!;
   const own = words.slice(group ? 2 : 1);
   const last = own.at(-1)!;
   const before = own.slice(0, -1);
@@ -45,7 +45,7 @@ export async function candidates(words: readonly string[]): Promise<readonly str
   return command.words ?? named(command.complete);
 }
 
-function optionNamed(command: Command, word: string): OptionSpec | undefined {
+function optionNamed(command: Described, word: string): OptionSpec | undefined {
   const options = Object.entries<OptionSpec>({ ...command.options, help: HELP_OPTION });
   return options.find(([key, { short }]) => word === `--${key}` || (short !== undefined && word === `-${short}`))?.[1];
 }

@@ -1,10 +1,12 @@
-/** Help texts, read off the command table. */
+/** Help on all commands, on those of a group, and on set-up. */
 
-import { COMMANDS, SETUP_SUMMARY } from '../commands.ts';
-import { type Command, HELP_OPTION, type OptionSpec } from './command.ts';
+import { CATALOG } from './catalog.ts';
+
+/** Handled by bin/polykernel, before Node is known to be there. */
+const SETUP_SUMMARY = 'install what this machine lacks (idempotent)';
 
 export function overview(): string {
-  const entries = [...Object.entries(COMMANDS).map(([name, entry]) => [name, entry.summary]), ['setup', SETUP_SUMMARY]];
+  const entries = [...Object.entries(CATALOG).map(([name, entry]) => [name, entry.summary]), ['setup', SETUP_SUMMARY]];
   return [
     'pk gives any command a Linux kernel of its own.',
     '',
@@ -25,7 +27,7 @@ export function overview(): string {
 /** Help on a word that is no command by itself: `image`, which groups some, and `setup`, which needs no Node. */
 export function topicHelp(topic: string): string {
   if (topic === 'setup') return `pk setup: ${SETUP_SUMMARY}\n\nUsage: pk setup [--quiet] [--skip-images] [--tests]\n`;
-  const entries = Object.entries(COMMANDS).filter(([name]) => name.startsWith(`${topic} `));
+  const entries = Object.entries(CATALOG).filter(([name]) => name.startsWith(`${topic} `));
   return [
     `Usage: pk ${topic} COMMAND [OPTION]... [ARGUMENT]...`,
     '',
@@ -34,29 +36,4 @@ export function topicHelp(topic: string): string {
     `\`pk ${topic} COMMAND --help\` explains one of them.`,
     '',
   ].join('\n');
-}
-
-export function commandHelp(name: string, command: Command): string {
-  const options = { ...command.options, help: HELP_OPTION };
-  const rows = Object.entries<OptionSpec>(options).map(
-    ([key, option]) => [optionForm(key, option), option.help] as const,
-  );
-  const width = Math.max(...rows.map(([form]) => form.length)) + 2;
-  const examples = command.examples.map(([line, why]) => `  ${line}\n      ${why}`);
-  return [
-    `pk ${name}: ${command.summary}`,
-    '',
-    `Usage: pk ${name} ${command.usage}`,
-    ...(command.description === undefined ? [] : ['', command.description]),
-    '',
-    'Options:',
-    ...rows.map(([form, help]) => `  ${form.padEnd(width)}${help}`),
-    ...(examples.length === 0 ? [] : ['', 'Examples:', ...examples]),
-    '',
-  ].join('\n');
-}
-
-function optionForm(key: string, option: OptionSpec): string {
-  const value = option.value === undefined ? '' : ` ${option.choices?.join('|') ?? option.value}`;
-  return `${option.short === undefined ? '    ' : `-${option.short}, `}--${key}${value}`;
 }
