@@ -1,19 +1,7 @@
-import { connect } from '../../client/index.ts';
-import { type Command, JSON_OPTION } from '../kit/command.ts';
-import { printJson } from '../kit/output.ts';
+import { inspect } from '../kit/inspect.ts';
 
-export const command: Command = {
-  summary: 'show everything about channels',
-  usage: 'NAME...',
-  description: 'Prints JSON: an object for one name, an array for several.',
-  options: { json: JSON_OPTION },
-  arguments: [1, Number.POSITIVE_INFINITY],
-  complete: 'channel',
-  examples: [['pk channel inspect orders', 'both ends: who is attached, what they sent and took']],
-  async run(invocation) {
-    const client = await connect();
-    const all = await Promise.all(invocation.positionals.map((name) => client.channel(name)));
-    await printJson(all.length === 1 ? all[0] : all);
-    return 0;
-  },
-};
+export const command = inspect(
+  'channel',
+  ['pk channel inspect orders', 'both ends: who is attached, what they sent and took'],
+  (client, name) => client.channel(name),
+);
