@@ -1,11 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import { channelEnd, channelStatus } from '../../../test/channels.ts';
+import type { ChannelStatus } from '../../api/index.ts';
 import { command as run } from '../instance/run.ts';
 import { runRequest } from '../instance/run-request.ts';
 import { parse } from '../kit/command.ts';
 import { candidates } from '../kit/complete.ts';
+import { tableOf } from '../kit/table.ts';
 import { channelRequest, command as create } from './create.ts';
-import { channelState, channelTable, ratesBetween, ratesLine, ratesOf, ratesText } from './text.ts';
+import { CHANNEL_COLUMNS, channelState, ratesBetween, ratesLine, ratesOf, ratesText } from './text.ts';
+
+const channelTable = (channels: readonly ChannelStatus[]) => tableOf(CHANNEL_COLUMNS, channels);
 
 it('completes the commands about channels', async () => {
   expect(await candidates(['channel', ''])).toEqual(['create', 'ls', 'inspect', 'stats', 'send', 'recv', 'rm']);

@@ -1,7 +1,7 @@
 /** Channels as text: tables, and rates made of two samples. Pure. */
 import type { ChannelEnd, ChannelStatus } from '../../api/index.ts';
 import { formatBytes } from '../../sys/units.ts';
-import { table } from '../kit/table.ts';
+import { type Column, table } from '../kit/table.ts';
 
 /** What happened to one side between two samples. */
 export interface SideRates {
@@ -41,24 +41,16 @@ interface Sample {
   at: number;
 }
 
-export function channelTable(channels: readonly ChannelStatus[]): string {
-  const rows = channels.map((channel) => [
-    channel.name,
-    channel.from.owner,
-    channel.to.owner,
-    formatBytes(channel.sizeBytes),
-    formatBytes(channel.depthBytes),
-    String(channel.from.messages),
-    String(channel.to.messages),
-    channelState(channel),
-  ]);
-  return table(['NAME', 'FROM', 'TO', 'SIZE', 'DEPTH', 'SENT', 'RECEIVED', 'STATE'], rows, [
-    'SIZE',
-    'DEPTH',
-    'SENT',
-    'RECEIVED',
-  ]);
-}
+export const CHANNEL_COLUMNS: readonly Column<ChannelStatus>[] = [
+  ['NAME', ({ name }) => name],
+  ['FROM', ({ from }) => from.owner],
+  ['TO', ({ to }) => to.owner],
+  ['SIZE', ({ sizeBytes }) => formatBytes(sizeBytes), 'right'],
+  ['DEPTH', ({ depthBytes }) => formatBytes(depthBytes), 'right'],
+  ['SENT', ({ from }) => String(from.messages), 'right'],
+  ['RECEIVED', ({ to }) => String(to.messages), 'right'],
+  ['STATE', (channel) => channelState(channel)],
+];
 
 /** `ok`, `error`, `closed` by its sender, or the ends that do not see its memory: `to pending`. */
 export function channelState({ state, from, to }: ChannelStatus): string {

@@ -3,7 +3,7 @@ import type { InstanceStatus } from '../../instance/spec.ts';
 import { formatBytes } from '../../sys/units.ts';
 import { type Command, JSON_OPTION } from '../kit/command.ts';
 import { print, printJson } from '../kit/output.ts';
-import { age, table } from '../kit/table.ts';
+import { age, type Column, tableOf } from '../kit/table.ts';
 
 export const command: Command = {
   summary: 'list instances',
@@ -26,7 +26,7 @@ export const command: Command = {
     const shown = invocation.flag('all') ? all : all.filter((each) => isOfInterest(each, now));
     if (invocation.flag('json')) await printJson(shown);
     else if (invocation.flag('quiet')) await print(shown.map(({ spec }) => `${spec.name}\n`).join(''));
-    else await print(table(HEAD, shown.map(row), ['CPUS', 'MEMORY', 'PID']));
+    else await print(tableOf(COLUMNS, shown));
     return 0;
   },
 };
@@ -41,22 +41,21 @@ export function isOfInterest({ state, exit }: Pick<InstanceStatus, 'state' | 'ex
   return nowMs - Date.parse(exit.at) < RECENT_MS;
 }
 
-const HEAD = ['NAME', 'STATE', 'DRIVER', 'KERNEL', 'CPUS', 'MEMORY', 'PID', 'AGE', 'COMMAND'];
+const COLUMNS: readonly Column<InstanceStatus>[] = [
+  ['NAME', ({ spec }) => spec.name],
+  ['STATE', (status) => stateText(status)],
+  ['DRIVER', ({ spec }) => spec.driver],
+  ['KERNEL', ({ kernelRelease }) => kernelRelease ?? '-'],
+  ['CPUS', ({ spec }) => String(spec.cpus), 'right'],
+  ['MEMORY', ({ spec }) => formatBytes(spec.memoryBytes), 'right'],
+  ['PID', ({ pid }) => (pid === null ? '-' : String(pid)), 'right'],
+  ['AGE', ({ startedAt, createdAt }) => age(startedAt ?? createdAt)],
+  ['COMMAND', ({ spec }) => commandText(spec.command)],
+];
 
-function row(status: InstanceStatus): string[] {
-  const { spec } = status;
-  const text = spec.command.join(' ').replace(/[^\x20-\x7e\u00a0-\uffff]/g, '?');
-  return [
-    spec.name,
-    stateText(status),
-    spec.driver,
-    status.kernelRelease ?? '-',
-    String(spec.cpus),
-    formatBytes(spec.memoryBytes),
-    status.pid === null ? '-' : String(status.pid),
-    age(status.startedAt ?? status.createdAt),
-    text.length > 40 ? `${text.slice(0, 39)}…` : text,
-  ];
+function commandText(command: readonly string[]): string {
+  const text = command.join(' ').replace(/[^\x20-\x7e\u00a0-\uffff]/g, '?');
+  return text.length > 40 ? `${text.slice(0, 39)}…` : text;
 }
 
 function stateText({ state, exit, restarts }: InstanceStatus): string {

@@ -1,10 +1,8 @@
 import type { InstanceStats } from '../../api/index.ts';
-import type { Client } from '../../client/index.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import { parseDuration } from '../../sys/units.ts';
 import { type Command, type Invocation, JSON_OPTION } from '../kit/command.ts';
-import { everySecond, inPlace } from '../kit/every-second.ts';
-import { print, printJson, printJsonLine } from '../kit/output.ts';
+import { type Look, repeated, WATCH_OPTION, watched } from '../kit/watched.ts';
 import { CSV_HEAD, seriesCsv, seriesText, statsCsv, statsDetails, statsTable } from './stats-text.ts';
 
 export const command: Command = {
@@ -18,7 +16,7 @@ export const command: Command = {
     since: { value: 'DURATION', help: 'over the last 10m, 1h, 2d, ...', words: ['1m', '10m', '1h', '1d', '7d'] },
     step: { value: 'DURATION', help: 'length of a step of --since' },
     csv: { help: 'comma-separated values' },
-    watch: { short: 'w', help: 'again every second' },
+    watch: WATCH_OPTION,
     json: JSON_OPTION,
   },
   arguments: [0, 1],
@@ -30,7 +28,8 @@ export const command: Command = {
   ],
   async run(invocation) {
     check(invocation);
-    return everySecond(invocation.flag('watch'), (client, signal, first) => show(client, invocation, first, signal));
+    if (invocation.value('since') !== undefined) return overTime(invocation);
+    return invocation.positionals.length > 0 ? ofOne(invocation) : ofAll(invocation);
   },
 };
 
@@ -51,24 +50,28 @@ function check(invocation: Invocation): void {
     refuse('--watch with --since shows the same again', '--watch', 'Leave --since away to get a line every second.');
 }
 
-async function show(client: Client, invocation: Invocation, first: boolean, signal: AbortSignal): Promise<void> {
-  const [name] = invocation.positionals;
-  const [watch, json, csv] = ['watch', 'json', 'csv'].map((flag) => invocation.flag(flag));
-  const since = invocation.value('since');
-  const put = (value: unknown) => (watch ? printJsonLine(value) : printJson(value));
-  const text = (what: string) => print((watch ? inPlace() : '') + what);
-  if (since !== undefined) {
+const ofAll = watched(
+  repeated(({ client, signal }) => client.stats(signal)),
+  (all, look) => csv(all, look) ?? look.clear + statsTable(all),
+);
+
+const ofOne = watched(
+  repeated(async ({ client, invocation, signal }) => named(await client.stats(signal), invocation.positionals[0]!)),
+  (stats, look) => csv([stats], look) ?? look.clear + statsDetails(stats),
+);
+
+const overTime = watched(
+  repeated(({ client, invocation, signal }) => {
     const step = invocation.value('step');
-    const series = await client.statsSeries(name!, { since, ...(step === undefined ? {} : { step }) }, signal);
-    await (json ? put(series) : csv ? print(seriesCsv(series)) : text(seriesText(series)));
-    return;
-  }
-  const all = await client.stats(signal);
-  const shown = name === undefined ? all : [named(all, name)];
-  if (json) await put(name === undefined ? shown : shown[0]);
-  else if (csv) await print((first ? CSV_HEAD : '') + statsCsv(shown));
-  else await text(name === undefined ? statsTable(shown) : statsDetails(shown[0]!));
-}
+    const query = { since: invocation.value('since')!, ...(step === undefined ? {} : { step }) };
+    return client.statsSeries(invocation.positionals[0]!, query, signal);
+  }),
+  (series, { invocation, clear }) => (invocation.flag('csv') ? seriesCsv(series) : clear + seriesText(series)),
+);
+
+/** Where it is asked for; the names of its columns once. */
+const csv = (all: readonly InstanceStats[], { invocation, first }: Look): string | undefined =>
+  invocation.flag('csv') ? (first ? CSV_HEAD : '') + statsCsv(all) : undefined;
 
 function named(all: readonly InstanceStats[], name: string): InstanceStats {
   const found = all.find((stats) => stats.name === name || stats.id === name);

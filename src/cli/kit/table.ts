@@ -21,6 +21,18 @@ export function table(
   return `${[head, ...cells].map(line).join('\n')}\n`;
 }
 
+/** A column of a table: its title, what stands in it, and whether that is a number. */
+export type Column<Row> = readonly [title: string, cell: (row: Row) => string, align?: 'right'];
+
+/** A line for each of `rows`, below the titles. */
+export function tableOf<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): string {
+  return table(
+    columns.map(([title]) => title),
+    rows.map((row) => columns.map(([, cell]) => cell(row))),
+    columns.flatMap(([title, , align]) => (align === 'right' ? [title] : [])),
+  );
+}
+
 /** `5s`, `12m`, `3h`, `2d` since an ISO time; `-` when there is none. */
 export function age(iso: string | null, now: number = Date.now()): string {
   if (iso === null) return '-';

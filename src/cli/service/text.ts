@@ -1,46 +1,25 @@
 /** Services, their targets and promises as tables. Pure. */
 import type { ServiceStatus } from '../../api/index.ts';
-import { table } from '../kit/table.ts';
+import { type Column, tableOf } from '../kit/table.ts';
 
 const ms = (value: number | null): string =>
   value === null ? '-' : `${value < 10 ? value.toFixed(1) : value.toFixed(0)}ms`;
 const rate = (value: number): string => (value < 10 && !Number.isInteger(value) ? value.toFixed(1) : value.toFixed(0));
 const percent = (share: number | null): string => (share === null ? '-' : `${Number((share * 100).toFixed(4))}%`);
 
-const RIGHT = [
-  'REQUESTS',
-  'REQ/S',
-  'ERRORS',
-  'RETRIES',
-  'IN FLIGHT',
-  'P50',
-  'P90',
-  'P99',
-  'WEIGHT',
-  'LEFT',
-  'BURN 5M',
-  'BURN 1H',
+export const SERVICE_COLUMNS: readonly Column<ServiceStatus>[] = [
+  ['NAME', ({ name }) => name],
+  ['ADDRESS', ({ bind, port }) => `${bind.includes(':') ? `[${bind}]` : bind}:${port}`],
+  ['MODE', ({ mode }) => mode],
+  ['UP', ({ targets }) => `${targets.filter(({ state }) => state === 'up').length}/${targets.length}`],
+  ['REQUESTS', ({ requests }) => String(requests), 'right'],
+  ['REQ/S', ({ requestsPerSecond }) => rate(requestsPerSecond), 'right'],
+  ['ERRORS', ({ errors }) => String(errors), 'right'],
+  ['P50', ({ latency }) => ms(latency.p50), 'right'],
+  ['P99', ({ latency }) => ms(latency.p99), 'right'],
+  ['SLO', ({ objectives }) => sloState(objectives)],
+  ['STATE', ({ state }) => state],
 ];
-
-export function servicesTable(services: readonly ServiceStatus[]): string {
-  const head = ['NAME', 'ADDRESS', 'MODE', 'UP', 'REQUESTS', 'REQ/S', 'ERRORS', 'P50', 'P99', 'SLO', 'STATE'];
-  const rows = services.map(
-    ({ name, bind, port, mode, targets, requests, requestsPerSecond, errors, latency, ...rest }) => [
-      name,
-      `${bind.includes(':') ? `[${bind}]` : bind}:${port}`,
-      mode,
-      `${targets.filter(({ state }) => state === 'up').length}/${targets.length}`,
-      String(requests),
-      rate(requestsPerSecond),
-      String(errors),
-      ms(latency.p50),
-      ms(latency.p99),
-      sloState(rest.objectives),
-      rest.state,
-    ],
-  );
-  return table(head, rows, RIGHT);
-}
 
 function sloState(objectives: ServiceStatus['objectives']): string {
   if (objectives.length === 0) return '-';
@@ -48,53 +27,42 @@ function sloState(objectives: ServiceStatus['objectives']): string {
   return lost > 0 ? `${lost} lost` : 'met';
 }
 
-export function targetsTable({ targets }: Pick<ServiceStatus, 'targets'>): string {
-  const head = [
-    'TARGET',
-    'STATE',
-    'WEIGHT',
-    'IN FLIGHT',
-    'REQUESTS',
-    'REQ/S',
-    'ERRORS',
-    'RETRIES',
-    'P50',
-    'P90',
-    'P99',
-    'REASON',
-  ];
-  const rows = targets.map((target) => [
-    `${target.instance}:${target.port}`,
-    target.state,
-    String(target.weight),
-    String(target.inFlight),
-    String(target.requests),
-    rate(target.requestsPerSecond),
-    String(target.errors),
-    String(target.retries),
-    ms(target.latency.p50),
-    ms(target.latency.p90),
-    ms(target.latency.p99),
-    target.reason ?? '',
-  ]);
-  return table(head, rows, RIGHT);
+export const TARGET_COLUMNS: readonly Column<ServiceStatus['targets'][number]>[] = [
+  ['TARGET', ({ instance, port }) => `${instance}:${port}`],
+  ['STATE', ({ state }) => state],
+  ['WEIGHT', ({ weight }) => String(weight), 'right'],
+  ['IN FLIGHT', ({ inFlight }) => String(inFlight), 'right'],
+  ['REQUESTS', ({ requests }) => String(requests), 'right'],
+  ['REQ/S', ({ requestsPerSecond }) => rate(requestsPerSecond), 'right'],
+  ['ERRORS', ({ errors }) => String(errors), 'right'],
+  ['RETRIES', ({ retries }) => String(retries), 'right'],
+  ['P50', ({ latency }) => ms(latency.p50), 'right'],
+  ['P90', ({ latency }) => ms(latency.p90), 'right'],
+  ['P99', ({ latency }) => ms(latency.p99), 'right'],
+  ['REASON', ({ reason }) => reason ?? ''],
+];
+
+/** A promise, and whose it is. */
+interface Promised {
+  name: string;
+  objective: ServiceStatus['objectives'][number];
 }
 
-export function sloTable(services: readonly ServiceStatus[]): string {
-  const head = ['SERVICE', 'PROMISE', 'STATE', 'ATTAINED', 'BAD', 'ALLOWED', 'LEFT', 'BURN 5M', 'BURN 1H', 'SINCE'];
-  const rows = services.flatMap(({ name, objectives }) =>
-    objectives.map(({ text, state, attainment, budget, burn, since }) => [
-      name,
-      text,
-      state,
-      percent(attainment),
-      `${budget.spent} of ${burn[1]!.requests}`,
-      rate(budget.allowed),
-      percent(budget.left),
-      String(burn[0]!.burnRate),
-      String(burn[1]!.burnRate),
-      since,
-    ]),
+const SLO_COLUMNS: readonly Column<Promised>[] = [
+  ['SERVICE', ({ name }) => name],
+  ['PROMISE', ({ objective }) => objective.text],
+  ['STATE', ({ objective }) => objective.state],
+  ['ATTAINED', ({ objective }) => percent(objective.attainment)],
+  ['BAD', ({ objective: { budget, burn } }) => `${budget.spent} of ${burn[1]!.requests}`],
+  ['ALLOWED', ({ objective }) => rate(objective.budget.allowed)],
+  ['LEFT', ({ objective }) => percent(objective.budget.left), 'right'],
+  ['BURN 5M', ({ objective }) => String(objective.burn[0]!.burnRate), 'right'],
+  ['BURN 1H', ({ objective }) => String(objective.burn[1]!.burnRate), 'right'],
+  ['SINCE', ({ objective }) => objective.since],
+];
+
+export const sloTable = (services: readonly ServiceStatus[]): string =>
+  tableOf(
+    SLO_COLUMNS,
+    services.flatMap(({ name, objectives }) => objectives.map((objective) => ({ name, objective }))),
   );
-  return table(head, rows, RIGHT);
-}
