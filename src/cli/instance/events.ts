@@ -1,4 +1,5 @@
 import { connect } from '../../client/index.ts';
+import type { InstanceEvent } from '../../instance/spec.ts';
 import { plainText } from '../../sys/text.ts';
 import { type Command, JSON_OPTION } from '../kit/command.ts';
 import { print, printJsonLine } from '../kit/output.ts';
@@ -17,9 +18,16 @@ export const command: Command = {
     const since = invocation.integer('since', 0);
     const client = await connect();
     for await (const event of client.events(since === undefined ? {} : { since })) {
-      const text = `${event.at}  ${event.type.padEnd(10)}  ${event.name}  ${plainText(event.message)}`;
-      await (invocation.flag('json') ? printJsonLine(event) : print(`${text.trimEnd()}\n`));
+      await (invocation.flag('json') ? printJsonLine(event) : print(eventLine(event)));
     }
     return 0;
   },
 };
+
+/** As wide as the longest type, `service-restarted`: what comes later is not known, and its columns are to stand below. */
+const TYPE_COLUMNS = 17;
+
+/** One line: when, what, to whom, and what else is to say. */
+export function eventLine({ at, type, name, message }: InstanceEvent): string {
+  return `${`${at}  ${type.padEnd(TYPE_COLUMNS)}  ${name}  ${plainText(message)}`.trimEnd()}\n`;
+}
