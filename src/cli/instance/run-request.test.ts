@@ -68,3 +68,11 @@ describe('runRequest', () => {
     expect(() => request(...args)).toThrow(message);
   });
 });
+
+describe('--network', () => {
+  it('is refused before the daemon is asked when it is none of them', () => {
+    expect(() => parse('run', run, ['--network', 'eggress', 'true'])).toThrow(
+      /--network: "eggress" is not one of none, private, egress/,
+    );
+  });
+});

@@ -39,7 +39,11 @@ export const command: Command = {
       complete: 'channel-side',
       help: 'have this side of a channel (see `pk channel`)',
     },
-    network: { value: 'none|private|egress', help: 'what it can reach (default none; private with --publish)' },
+    network: {
+      value: 'NETWORK',
+      choices: ['none', 'private', 'egress'],
+      help: 'what it can reach (default none; private with --publish)',
+    },
     publish: {
       short: 'p',
       value: '[ADDRESS:]HOST:GUEST',

@@ -1,9 +1,10 @@
 /** Help on all commands, on those of a group, and on set-up. */
-
 import { CATALOG } from './catalog.ts';
 
 /** Handled by bin/polykernel, before Node is known to be there. */
 const SETUP_SUMMARY = 'install what this machine lacks (idempotent)';
+
+const NAME_COLUMNS = Math.max(...Object.keys(CATALOG).map((name) => name.length)) + 2;
 
 export function overview(): string {
   const entries = [...Object.entries(CATALOG).map(([name, entry]) => [name, entry.summary]), ['setup', SETUP_SUMMARY]];
@@ -12,7 +13,7 @@ export function overview(): string {
     '',
     'Usage: pk COMMAND [OPTION]... [ARGUMENT]...',
     '',
-    ...entries.map(([name, summary]) => `  ${name!.padEnd(17)}${summary}`),
+    ...entries.map(([name, summary]) => `  ${name!.padEnd(NAME_COLUMNS)}${summary}`),
     '',
     'Examples:',
     '  pk run -- uname -a',
@@ -31,7 +32,7 @@ export function topicHelp(topic: string): string {
   return [
     `Usage: pk ${topic} COMMAND [OPTION]... [ARGUMENT]...`,
     '',
-    ...entries.map(([name, entry]) => `  ${name.padEnd(17)}${entry.summary}`),
+    ...entries.map(([name, entry]) => `  ${name.padEnd(NAME_COLUMNS)}${entry.summary}`),
     '',
     `\`pk ${topic} COMMAND --help\` explains one of them.`,
     '',
