@@ -1,8 +1,9 @@
+/** A channel as its options describe it; what they leave open the daemon decides. */
 import type { ChannelRequest } from '../../api/index.ts';
 import { connect } from '../../client/index.ts';
 import { parseBytes } from '../../sys/units.ts';
 import { type Command, type Invocation, JSON_OPTION } from '../kit/command.ts';
-import { print, printJson } from '../kit/output.ts';
+import { answer } from '../kit/output.ts';
 
 export const command: Command = {
   summary: 'make a ring of shared memory between two ends',
@@ -24,8 +25,7 @@ export const command: Command = {
   async run(invocation) {
     const request = channelRequest(invocation);
     const channel = await (await connect()).createChannel(request);
-    await (invocation.flag('json') ? printJson(channel) : print(`${channel.name}\n`));
-    return 0;
+    return answer(invocation, channel, ({ name }) => `${name}\n`);
   },
 };
 

@@ -1,3 +1,4 @@
+/** Messages to standard output, and the ends a receiver can come to. */
 import { formatDuration } from '../../sys/units.ts';
 import type { Command } from '../kit/command.ts';
 import { written } from '../kit/output.ts';

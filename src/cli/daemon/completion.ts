@@ -1,3 +1,4 @@
+/** The functions of shells that ask `pk __complete` (kit/complete.ts). */
 import { PolykernelError } from '../../sys/errors.ts';
 import type { Command } from '../kit/command.ts';
 import { print } from '../kit/output.ts';

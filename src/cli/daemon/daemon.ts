@@ -1,3 +1,4 @@
+/** The daemon as a child in the foreground, or one that is told to start and to end. */
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { connect } from '../../client/index.ts';
@@ -7,7 +8,7 @@ import { DAEMON_FLAGS, nodeCommand } from '../../sys/node.ts';
 import { cacheDirectory } from '../../sys/paths.ts';
 import { CACHE, takePlace } from '../../sys/places.ts';
 import { type Command, JSON_OPTION } from '../kit/command.ts';
-import { print, printJson } from '../kit/output.ts';
+import { answer } from '../kit/output.ts';
 
 export const command: Command = {
   summary: 'run the daemon (it is started by itself when needed)',
@@ -35,9 +36,11 @@ export const command: Command = {
       case 'start':
       case 'status': {
         const version = await (await connect({ ...where, start: verb === 'start' })).version();
-        if (invocation.flag('json')) await printJson(version);
-        else await print(`running: pid ${version.pid}, since ${version.startedAt}, state in ${version.home}\n`);
-        return 0;
+        return answer(
+          invocation,
+          version,
+          ({ pid, startedAt, home }) => `running: pid ${pid}, since ${startedAt}, state in ${home}\n`,
+        );
       }
       case 'stop':
         return stop(where);

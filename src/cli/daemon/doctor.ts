@@ -1,3 +1,4 @@
+/** The daemon's report on this machine, check by check and driver by driver. */
 import { connect } from '../../client/index.ts';
 import { type Command, JSON_OPTION } from '../kit/command.ts';
 import { withProgress } from '../kit/long-work.ts';

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { connect } from '../../client/index.ts';
 import { type Command, JSON_OPTION } from '../kit/command.ts';
-import { print, printJson } from '../kit/output.ts';
+import { answer } from '../kit/output.ts';
 
 export const command: Command = {
   summary: 'show the version of pk and of the daemon',
@@ -17,11 +17,11 @@ export const command: Command = {
     const daemon = await connect({ start: false })
       .then((client) => client.version())
       .catch(() => null);
-    if (invocation.flag('json')) await printJson({ version, node: process.version, daemon });
-    else
-      await print(
-        `pk ${version}, Node ${process.version}, daemon ${daemon === null ? 'not running' : `${daemon.version} (pid ${daemon.pid})`}\n`,
-      );
-    return 0;
+    const running = daemon === null ? 'not running' : `${daemon.version} (pid ${daemon.pid})`;
+    return answer(
+      invocation,
+      { version, node: process.version, daemon },
+      ({ node }) => `pk ${version}, Node ${node}, daemon ${running}\n`,
+    );
   },
 };

@@ -1,9 +1,11 @@
+/** Paths are made absolute here, for the daemon has another working directory. */
 import { resolve } from 'node:path';
 import { connect } from '../../client/index.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import { type Command, JSON_OPTION } from '../kit/command.ts';
 import { withProgress } from '../kit/long-work.ts';
-import { print, printJson } from '../kit/output.ts';
+import { answer } from '../kit/output.ts';
+import { imageLine } from './text.ts';
 
 export const command: Command = {
   summary: 'add a kernel of your own',
@@ -38,8 +40,6 @@ export const command: Command = {
       ...(modules === undefined ? {} : { modules: resolve(modules) }),
     };
     const image = await withProgress((say) => client.importImage(request, say));
-    if (invocation.flag('json')) await printJson(image);
-    else await print(`${image.name}  ${image.version}  ${image.digest.slice(0, 12)}\n`);
-    return 0;
+    return answer(invocation, image, imageLine);
   },
 };

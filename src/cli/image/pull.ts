@@ -1,7 +1,8 @@
 import { connect } from '../../client/index.ts';
 import { type Command, JSON_OPTION } from '../kit/command.ts';
 import { withProgress } from '../kit/long-work.ts';
-import { print, printJson } from '../kit/output.ts';
+import { answer } from '../kit/output.ts';
+import { imageLine } from './text.ts';
 
 export const command: Command = {
   summary: 'fetch a kernel from Debian or Ubuntu',
@@ -16,8 +17,6 @@ export const command: Command = {
   async run(invocation) {
     const client = await connect();
     const image = await withProgress((say) => client.pullImage(invocation.positionals[0]!, say));
-    if (invocation.flag('json')) await printJson(image);
-    else await print(`${image.name}  ${image.version}  ${image.digest.slice(0, 12)}\n`);
-    return 0;
+    return answer(invocation, image, imageLine);
   },
 };

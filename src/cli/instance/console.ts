@@ -1,3 +1,4 @@
+/** The keys of this terminal to the console of a kernel, until the key that lets go. */
 import { once } from 'node:events';
 import type { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';

@@ -1,3 +1,4 @@
+/** One file between this machine and a guest, read and written while it travels. */
 import { createWriteStream } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';

@@ -1,3 +1,4 @@
+/** This process as the terminal of another command in a guest. */
 import { connect } from '../../client/index.ts';
 import type { Command } from '../kit/command.ts';
 import { join, terminalSize } from '../kit/terminal.ts';

@@ -1,3 +1,4 @@
+/** By default the kernel ends; with a signal, named or numbered, the workload gets it. */
 import { constants } from 'node:os';
 import { PolykernelError } from '../../sys/errors.ts';
 import { onEach } from '../kit/on-each.ts';

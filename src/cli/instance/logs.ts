@@ -1,3 +1,4 @@
+/** The log of a workload or console to the stream it came from, and why it is empty. */
 import { type Client, connect } from '../../client/index.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import { parseDuration } from '../../sys/units.ts';

@@ -1,3 +1,4 @@
+/** Which instances are of interest, and a line for each. */
 import { connect } from '../../client/index.ts';
 import type { InstanceStatus } from '../../instance/spec.ts';
 import { formatBytes } from '../../sys/units.ts';

@@ -1,3 +1,4 @@
+/** In the foreground this process is the terminal of the workload; detached it ends once the command was executed. */
 import { readFile } from 'node:fs/promises';
 import { type Client, connect } from '../../client/index.ts';
 import { asPolykernelError } from '../../sys/errors.ts';

@@ -1,3 +1,4 @@
+/** Numbers of all instances, of one, or of one over time; stats-text.ts lays them out. */
 import type { InstanceStats } from '../../api/index.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import { parseDuration } from '../../sys/units.ts';

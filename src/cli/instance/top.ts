@@ -1,3 +1,4 @@
+/** The terminal part of `pk top`; top-view.ts says what is on the screen. */
 import { type Client, connect } from '../../client/index.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import { parseDuration } from '../../sys/units.ts';

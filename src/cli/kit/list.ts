@@ -1,7 +1,7 @@
 /** The shape of `ls` commands: what there is as a table, or with --json as the daemon says it. */
 import { type Client, connect } from '../../client/index.ts';
 import { type Command, JSON_OPTION } from './command.ts';
-import { print, printJson } from './output.ts';
+import { answer } from './output.ts';
 import { type Column, tableOf } from './table.ts';
 
 export function list<Row>(
@@ -15,9 +15,7 @@ export function list<Row>(
     options: { json: JSON_OPTION },
     arguments: [0, 0],
     async run(invocation) {
-      const rows = await read(await connect());
-      await (invocation.flag('json') ? printJson(rows) : print(tableOf(columns, rows)));
-      return 0;
+      return answer(invocation, await read(await connect()), (rows) => tableOf(columns, rows));
     },
   };
 }

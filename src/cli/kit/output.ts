@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { asPolykernelError } from '../../sys/errors.ts';
 import { markedText, plainJson, plainLine, plainText } from '../../sys/text.ts';
+import type { Invocation } from './command.ts';
 
 // A reader that closed the pipe (`pk logs web | head`) is not an error; the code is that of death by SIGPIPE.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -45,6 +46,15 @@ export function printJson(value: unknown): Promise<void> {
 /** One value a line. */
 export function printJsonLine(value: unknown): Promise<void> {
   return print(`${plainJson(JSON.stringify(value))}\n`);
+}
+
+/**
+ * Shows `value` in words for people, or with --json as the daemon says it, and gives the exit code of a command that has done
+ * what it was asked.
+ */
+export async function answer<T>(invocation: Invocation, value: T, text: (value: T) => string): Promise<0> {
+  await (invocation.flag('json') ? printJson(value) : print(text(value)));
+  return 0;
 }
 
 /** On standard error, after `pk: `. Guests, VMMs and tools may have a say in the text. */

@@ -1,6 +1,7 @@
+/** Whose machine is drawn: this one, another, or another as a stack would make it. */
 import type { MachineReport } from '../../api/index.ts';
 import { type Command, JSON_OPTION } from '../kit/command.ts';
-import { print, printJson } from '../kit/output.ts';
+import { answer } from '../kit/output.ts';
 import { wantsColor } from '../kit/paint.ts';
 import { terminalSize } from '../kit/terminal.ts';
 import { loadStack } from '../stack/file.ts';
@@ -17,9 +18,9 @@ export const command: Command = {
   examples: [['pk map', 'this machine: who owns which CPUs and memory']],
   async run(invocation) {
     const { topology, ledger } = await machine(invocation.value('host'), invocation.value('file'));
-    if (invocation.flag('json')) await printJson({ topology, ledger });
-    else await print(drawMap(topology, ledger, { color: wantsColor(), width: terminalSize().columns || 80 }));
-    return 0;
+    return answer(invocation, { topology, ledger }, () =>
+      drawMap(topology, ledger, { color: wantsColor(), width: terminalSize().columns || 80 }),
+    );
   },
 };
 

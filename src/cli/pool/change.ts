@@ -2,7 +2,7 @@
 import type { PoolReport, PoolRequest } from '../../api/index.ts';
 import { type Client, connect } from '../../client/index.ts';
 import { type Command, JSON_OPTION } from '../kit/command.ts';
-import { print, printJson } from '../kit/output.ts';
+import { answer } from '../kit/output.ts';
 import { POOL_OPTIONS, poolRequest } from './options.ts';
 import { poolText } from './text.ts';
 
@@ -17,9 +17,7 @@ export function change(
     arguments: [0, 0],
     async run(invocation) {
       const request = poolRequest(invocation);
-      const report = await act(await connect(), request);
-      await (invocation.flag('json') ? printJson(report) : print(poolText(report)));
-      return 0;
+      return answer(invocation, await act(await connect(), request), poolText);
     },
   };
 }

@@ -1,6 +1,6 @@
 import { connect } from '../../client/index.ts';
 import { type Command, JSON_OPTION } from '../kit/command.ts';
-import { print, printJson } from '../kit/output.ts';
+import { answer } from '../kit/output.ts';
 import { poolText } from './text.ts';
 
 export const command: Command = {
@@ -11,8 +11,6 @@ export const command: Command = {
   arguments: [0, 0],
   examples: [],
   async run(invocation) {
-    const report = await (await connect()).pool();
-    await (invocation.flag('json') ? printJson(report) : print(poolText(report)));
-    return 0;
+    return answer(invocation, await (await connect()).pool(), poolText);
   },
 };

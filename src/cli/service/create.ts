@@ -2,7 +2,7 @@ import type { ServiceRequest } from '../../api/index.ts';
 import { connect } from '../../client/index.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import { type Command, JSON_OPTION } from '../kit/command.ts';
-import { print, printJson } from '../kit/output.ts';
+import { answer } from '../kit/output.ts';
 import { SERVICE_OPTIONS, serviceOptions } from './options.ts';
 
 export const command: Command = {
@@ -32,7 +32,6 @@ export const command: Command = {
       name: invocation.positionals[0]!,
       ...options,
     } as ServiceRequest);
-    await (invocation.flag('json') ? printJson(service) : print(`${service.name}\n`));
-    return 0;
+    return answer(invocation, service, ({ name }) => `${name}\n`);
   },
 };

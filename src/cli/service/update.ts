@@ -1,7 +1,7 @@
 import type { ServiceRequest, ServiceStatus } from '../../api/index.ts';
 import { connect } from '../../client/index.ts';
 import { type Command, JSON_OPTION } from '../kit/command.ts';
-import { print, printJson } from '../kit/output.ts';
+import { answer } from '../kit/output.ts';
 import { SERVICE_OPTIONS, serviceOptions } from './options.ts';
 
 export const command: Command = {
@@ -19,8 +19,7 @@ export const command: Command = {
     const client = await connect();
     const is = await client.service(invocation.positionals[0]!);
     const service = await client.replaceService({ ...requestOf(is), ...options });
-    await (invocation.flag('json') ? printJson(service) : print(`${service.name}\n`));
-    return 0;
+    return answer(invocation, service, ({ name }) => `${name}\n`);
   },
 };
 

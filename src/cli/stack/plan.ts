@@ -1,3 +1,4 @@
+/** The plan of the daemon, or one made here for a machine that is only described. */
 import type { Plan } from '../../api/index.ts';
 import { type Command, JSON_OPTION } from '../kit/command.ts';
 import { print, printJson } from '../kit/output.ts';
