@@ -74,6 +74,10 @@ struct filter_program {
 #define ATTACH_FILTER 26
 #define ATTACH_PROGRAM 50
 #define ATTACH_REUSEPORT_PROGRAM 52
+#define NOTIFICATION_PIPE O_EXCL /* linux/watch_queue.h */
+/* linux/falloc.h: all modes but FALLOC_FL_KEEP_SIZE; asm-generic/mman-common.h: MADV_REMOVE */
+#define CHANGE_WITHIN (~1u)
+#define REMOVE_MEMORY 9
 /* linux/mman.h, linux/memfd.h, linux/shm.h: of huge pages. */
 #define MAP_HUGE 0x40000
 #define MEMFD_HUGE 4
@@ -97,6 +101,8 @@ static const int denied[] = {
 	434 /* pidfd_open */, 438 /* pidfd_getfd */, 440 /* process_madvise */, 448 /* process_mrelease */,
 	/* where it runs and where its memory comes from: that was decided before it started */
 	SYS_sched_setaffinity, SYS_set_mempolicy, SYS_migrate_pages, SYS_move_pages, 450 /* set_mempolicy_home_node */,
+	/* a thread that gives all others the CPU keeps what it has locked in the host's kernel, and whoever waits for that */
+	SYS_sched_setscheduler, SYS_sched_setparam, SYS_sched_setattr, SYS_setpriority, SYS_ioprio_set,
 	/* other sockets */
 	SYS_connect,
 	/* of what the host counts for each user, there are 128; of requests that files are read by, 65,536 for all of the host */
@@ -262,6 +268,24 @@ static void check_huge_pages(void)
 }
 
 /*
+ * Whoever touches shared memory waits while another one makes a hole in it, and cannot be killed meanwhile: the daemon, and
+ * the peer of a channel.
+ */
+static void check_holes(void)
+{
+	step(IF_EQUAL, SYS_fallocate, 0, 4);
+	step(LOAD, ARGUMENT(1), 0, 0);
+	step(IF_ANY_BIT, CHANGE_WITHIN, 0, 1);
+	step(RETURN, REFUSE(EOPNOTSUPP), 0, 0);
+	step(RETURN, ALLOW, 0, 0);
+	step(IF_EQUAL, SYS_madvise, 0, 4);
+	step(LOAD, ARGUMENT(2), 0, 0);
+	step(IF_EQUAL, REMOVE_MEMORY, 0, 1);
+	step(RETURN, REFUSE(EPERM), 0, 0);
+	step(RETURN, ALLOW, 0, 0);
+}
+
+/*
  * A lock or a lease on a file of the host makes its programs wait. And each byte that is locked costs the host's kernel
  * memory that no control group counts and no limit bounds.
  */
@@ -372,6 +396,9 @@ static int install_filter(enum filter_kind kind, struct may may)
 	check_sockets(kind);
 	check_filters(kind);
 	check_locks();
+	check_holes();
+	/* Has pages that no control group counts, and no limit of pipes if there is one of them. */
+	check_bits(SYS_pipe2, 1, NOTIFICATION_PIPE);
 	check_core_limit();
 	check_requests();
 	if (!may.set_id)

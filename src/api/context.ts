@@ -1,11 +1,11 @@
 /** What the routes need; the daemon provides it. */
-import type { ChannelManager } from '../channel/index.ts';
-import type { EventLog } from '../daemon/events.ts';
-import type { Resources } from '../daemon/resources.ts';
-import type { Stacks } from '../daemon/stacks.ts';
-import type { Supervisor } from '../daemon/supervisor.ts';
-import type { Telemetry } from '../daemon/telemetry.ts';
-import type { ServiceManager } from '../service/index.ts';
+import type { ChannelManager } from '../channel/contract.ts';
+import type { EventLog } from '../core/events.ts';
+import type { Supervisor } from '../instance/supervisor.ts';
+import type { Resources } from '../pool/resources.ts';
+import type { ServiceManager } from '../service/contract.ts';
+import type { Stacks } from '../stack/apply.ts';
+import type { Telemetry } from '../telemetry/telemetry.ts';
 import type { DoctorReport, ImageInfo, ImportRequest, VersionInfo } from './types.ts';
 
 export interface ApiContext {

@@ -1,15 +1,16 @@
 /** JSON Schemas of requests and answers. Requests are checked by them, answers only described. */
-import { channelRequestSchema, channelUsesSchema } from '../channel/index.ts';
+import { channelRequestSchema } from '../channel/contract.ts';
+import type { Schema } from '../core/validate.ts';
 import {
+  channelUsesSchema,
   commandSchema,
   createRequestSchema,
   environmentSchema,
   publishSchema,
-  type Schema,
   volumeSchema,
-} from '../instance/index.ts';
+} from '../instance/contract.ts';
 import { nodeMemorySchema, partitionRequestSchema } from '../ledger/index.ts';
-import { serviceRequestSchema, targetChangeSchema } from '../service/index.ts';
+import { serviceRequestSchema, targetChangeSchema } from '../service/contract.ts';
 import { ERROR_TABLE } from '../sys/errors.ts';
 
 const text = { type: 'string' } as const;

@@ -1,6 +1,7 @@
 /** The HTTP side of the API on fastify: routes, checks of input, errors as bodies. No answer ever holds a stack. */
-import { type FastifyInstance, type FastifyReply, fastify } from 'fastify';
-import { type Schema, validate } from '../instance/validate.ts';
+import type { Socket } from 'node:net';
+import { type FastifyInstance, type FastifyReply, fastify, type onRequestHookHandler } from 'fastify';
+import { type Schema, validate } from '../core/validate.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import type { ApiContext } from './context.ts';
 import { BODY_BYTES, errorAnswer, refuseRaw } from './errors.ts';
@@ -13,6 +14,9 @@ import { registerMachine } from './routes/machine.ts';
 import { registerServices } from './routes/services.ts';
 import { registerStats } from './routes/stats.ts';
 import { registerSystem } from './routes/system.ts';
+
+/** Requests of one connection that wait for their answers: each may hold one in memory. */
+const MOST_WAITING = 8;
 
 /** Builds the server without listening. `prepare` runs before the routes are registered. */
 export function createApi(context: ApiContext, prepare: (server: FastifyInstance) => void = () => {}): FastifyInstance {
@@ -42,6 +46,7 @@ export function createApi(context: ApiContext, prepare: (server: FastifyInstance
       hint: 'GET /openapi.json lists what there is.',
     });
   });
+  server.addHook('onRequest', boundWaiting());
   prepare(server);
   void server.register(async (scope) => registerMachine(scope, context));
   void server.register(async (scope) => registerSystem(scope, context));
@@ -53,6 +58,20 @@ export function createApi(context: ApiContext, prepare: (server: FastifyInstance
   void server.register(async (scope) => registerFiles(scope, context));
   void server.register(async (scope) => registerImages(scope, context));
   return server;
+}
+
+/** Ends connections on which requests come faster than their answers are taken. */
+function boundWaiting(): onRequestHookHandler {
+  const waiting = new WeakMap<Socket, number>();
+  return ({ raw: { socket } }, reply, next) => {
+    const count = (waiting.get(socket) ?? 0) + 1;
+    waiting.set(socket, count);
+    reply.raw.once('close', () => waiting.set(socket, waiting.get(socket)! - 1));
+    if (count <= MOST_WAITING) return next();
+    // Those that were read with it are still to come, and get no further either.
+    reply.hijack();
+    socket.destroy();
+  };
 }
 
 /** Checks body and query by our own validator, which names field, value, reason and remedy. */

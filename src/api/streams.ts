@@ -2,9 +2,10 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex, Readable, Writable } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
+import { validate } from '../core/validate.ts';
 import type { GuestProcess } from '../guest/index.ts';
-import type { Instance } from '../instance/index.ts';
-import { checkCommand, checkUser, exitOfProcess, validate } from '../instance/index.ts';
+import type { Instance } from '../instance/contract.ts';
+import { checkCommand, checkUser, exitOfProcess } from '../instance/contract.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import type { ApiContext } from './context.ts';
 import { errorAnswer, refuseRaw } from './errors.ts';
@@ -126,11 +127,35 @@ async function watchDetached(stream: Stream, instance: Instance): Promise<void> 
   if (instance.record.spec.tty) stream.onInput(main.stdin, { keepOpen: true });
   stream.onCommand(main);
   stream.tellStarted(main);
-  await main.exited;
+  await new Promise<void>((resolve) => {
+    stream.onClose(resolve);
+    stream.onClose(onExit(main, resolve));
+  });
+  if (!stream.open) return;
   await instance.settled();
   const exit = instance.record.machine.ending ?? instance.record.machine.exit;
   if (exit !== null) stream.exited(exit);
   else stream.close();
+}
+
+const leavers = new WeakMap<GuestProcess, Set<() => void>>();
+
+/**
+ * Calls `action` once the process has ended, unless what it returns was called before: a promise would remember everybody who
+ * ever waited, for as long as the process runs.
+ */
+function onExit(process: GuestProcess, action: () => void): () => void {
+  let actions = leavers.get(process);
+  if (actions === undefined) {
+    const all = new Set<() => void>();
+    leavers.set(process, all);
+    actions = all;
+    void process.exited.then(() => {
+      for (const each of all) each();
+    });
+  }
+  actions.add(action);
+  return () => actions.delete(action);
 }
 
 /** One WebSocket as the server sees it. */
@@ -237,7 +262,10 @@ class Stream {
       if (target.writableNeedDrain && !target.writableEnded) this.#hold();
       else this.#release();
     };
-    target.on('drain', () => this.#release()).on('close', () => this.#release());
+    const release = () => this.#release();
+    target.on('drain', release).on('close', release);
+    // It may outlive many who look on.
+    this.onClose(() => target.off('drain', release).off('close', release));
     for (const bytes of this.#early.splice(0)) this.#input(bytes);
     if (!target.writableNeedDrain) this.#release();
   }

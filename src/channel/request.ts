@@ -24,18 +24,3 @@ export const channelRequestSchema = {
     },
   },
 } as const;
-
-export const channelUsesSchema = {
-  type: 'array',
-  maxItems: 16,
-  description: 'Channels at whose end this instance is; made when absent, with the host at the other end',
-  items: {
-    type: 'object',
-    additionalProperties: false,
-    required: ['name', 'side'],
-    properties: {
-      name: { type: 'string', description: 'Name of the channel' },
-      side: { enum: ['send', 'recv'] },
-    },
-  },
-} as const;

@@ -1,9 +1,6 @@
 /** What a channel is: a ring in memory of its own, between two ends, by a name. */
 import type { ChannelSide, RingStatistics, SideStatistics } from '../ring/index.ts';
 
-/** The end that is no instance; no instance can have this name. */
-export const HOST = 'host';
-
 export type { ChannelSide };
 
 /** What a person asks for. */
@@ -15,12 +12,6 @@ export interface ChannelRequest {
   to?: string;
   /** Bytes for messages under way: a power of two from 4 KiB to 512 MiB. Default 1 MiB. */
   sizeBytes?: number;
-}
-
-/** A channel that an instance asks for at its creation: made when absent, with the host at its other end. */
-export interface ChannelUse {
-  name: string;
-  side: ChannelSide;
 }
 
 /** One end, as far as can be seen from the host. */

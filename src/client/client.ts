@@ -5,12 +5,12 @@ import type {
   ChannelRequest,
   ChannelStatus,
   CreateRequest,
+  DaemonEvent,
   DoctorReport,
   ExecRequest,
   ImageInfo,
   ImportRequest,
   InstanceDetails,
-  InstanceEvent,
   InstanceStats,
   InstanceStatus,
   LogLine,
@@ -89,8 +89,8 @@ export class Client {
     yield* lines<LogLine>(await this.#send({ path: `${instancePath(name)}/logs`, query: { ...query }, signal }));
   }
   /** Events from now on, or from after the event numbered `since`. Ends only by the signal or with the daemon. */
-  async *events(options: { since?: number } = {}, signal?: AbortSignal): AsyncGenerator<InstanceEvent> {
-    yield* serverSentEvents<InstanceEvent>(await this.#send({ path: '/v1/events', query: options, signal }));
+  async *events(options: { since?: number } = {}, signal?: AbortSignal): AsyncGenerator<DaemonEvent> {
+    yield* serverSentEvents<DaemonEvent>(await this.#send({ path: '/v1/events', query: options, signal }));
   }
 
   /** The latest numbers of all instances. */

@@ -19,7 +19,7 @@ import { type MachineEvent, type Step, transition } from './machine.ts';
 import { pump, type Watcher, type WorkloadLog } from './output.ts';
 import { hostPlacement, type InstanceRecord, statusOf } from './record.ts';
 import { ownersAfterRun } from './source.ts';
-import type { InstanceEvent, InstanceExit, InstanceState, InstanceStatus } from './spec.ts';
+import type { InstanceEventType, InstanceExit, InstanceState, InstanceStatus } from './spec.ts';
 
 /** Once the workload is over, how long other processes in the guest may take to end. */
 const END_GRACE_MS = 3_000;
@@ -49,7 +49,7 @@ export interface InstanceEnvironment {
   destroy(launch: LaunchSpec): Promise<void>;
   /** Keeps the record; never throws. */
   save(record: InstanceRecord): void;
-  tell(type: InstanceEvent['type'], record: InstanceRecord, message: string): void;
+  tell(type: InstanceEventType, record: InstanceRecord, message: string): void;
   /** For the daemon's own log. */
   complain(text: string, error: unknown): void;
 }
@@ -166,7 +166,7 @@ export class Instance {
     await this.#until(() => !this.#isBeginning, signal);
     const { exit, state } = this.#record.machine;
     if (state === 'running' || state === 'paused' || exit === null) return;
-    const code = startFailure(exit);
+    const code = codeOfFailedStart(exit);
     // What was executed has started, however it ended.
     if (code === undefined || this.#record.workingDirectory !== null) return;
     throw new PolykernelError(code, `${this.name} did not start: ${exit.message}`, {
@@ -657,7 +657,7 @@ export class Instance {
 }
 
 /** As what a start is refused that ended so; undefined when that was no failure to start. */
-function startFailure({ reason, exitCode }: InstanceExit): ErrorCode | undefined {
+function codeOfFailedStart({ reason, exitCode }: InstanceExit): ErrorCode | undefined {
   const codes: Partial<Record<InstanceExit['reason'], ErrorCode>> = {
     'not-ready': 'not-ready',
     panic: 'panic',

@@ -3,7 +3,7 @@
  * is instance.ts' business; everything that may happen in any order is decided here and tested by random events.
  */
 import { decideRestart } from './restart.ts';
-import type { InstanceEvent, InstanceExit, InstanceState, RestartPolicy } from './spec.ts';
+import type { InstanceEventType, InstanceExit, InstanceState, RestartPolicy } from './spec.ts';
 
 export interface Machine {
   readonly state: InstanceState;
@@ -47,7 +47,7 @@ export type Step =
   | { do: 'resume' }
   | { do: 'arm-restart'; delayMs: number }
   | { do: 'disarm-restart' }
-  | { do: 'tell'; event: InstanceEvent['type']; message: string };
+  | { do: 'tell'; event: InstanceEventType; message: string };
 
 export type Transition = { machine: Machine; steps: readonly Step[] } | { refused: string };
 
@@ -177,7 +177,7 @@ const to = (machine: Machine, change: Partial<Machine>, ...steps: Step[]): Trans
   steps,
 });
 
-const tell = (event: InstanceEvent['type'], message = ''): Step => ({ do: 'tell', event, message });
+const tell = (event: InstanceEventType, message = ''): Step => ({ do: 'tell', event, message });
 
 function cannot(done: string, state: InstanceState): string {
   const is: Record<InstanceState, string> = {

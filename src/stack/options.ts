@@ -2,6 +2,7 @@
  * Every option of a stack file, once: the parser takes its keys from here, docs/stack.md its table, polykernel.schema.json
  * its shape, and the planner what can change without a restart.
  */
+import { NAME_PATTERN } from '../core/name.ts';
 import { USER_PATTERN } from '../sys/user-text.ts';
 
 type JsonSchema = Readonly<Record<string, unknown>>;
@@ -48,7 +49,7 @@ const perNode: JsonSchema = {
   propertyNames: { pattern: '^\\d+$' },
   additionalProperties: size,
 };
-const label: JsonSchema = { ...text, pattern: '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$' };
+const label: JsonSchema = { ...text, pattern: NAME_PATTERN };
 /** The properties of an object stand in the table themselves. */
 const object: JsonSchema = { type: 'object' };
 

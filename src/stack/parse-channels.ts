@@ -1,6 +1,7 @@
 /** The channels of a stack file, and what is wrong between them and the kernels. */
-import { HOST, resolveChannel } from '../channel/index.ts';
-import { checkName } from '../instance/name.ts';
+import { resolveChannel } from '../channel/contract.ts';
+import { checkName } from '../core/name.ts';
+import { HOST } from '../instance/contract.ts';
 import { closest } from '../sys/closest.ts';
 import { keysOf } from './options.ts';
 import { readSize, readWord } from './parse-values.ts';

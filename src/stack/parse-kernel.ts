@@ -1,16 +1,14 @@
 /** One kernel of a stack file. */
 import { resolve } from 'node:path';
-import { checkInstanceName } from '../instance/name.ts';
-import { checkCreateRequest } from '../instance/schema.ts';
+import { checkCreateRequest, checkInstanceName } from '../instance/contract.ts';
+import { PUBLISH_HINT, parsePublishedPort } from '../network/contract.ts';
 import { PolykernelError } from '../sys/errors.ts';
-import { PUBLISH_HINT, parsePublishedPort } from '../sys/published-port.ts';
 import { USER_HINT } from '../sys/user-text.ts';
 import { parseVolume, type VolumeText } from '../sys/volume-text.ts';
 import { keysOf } from './options.ts';
-import type { StackContext } from './parse.ts';
 import { readPartition } from './parse-partition.ts';
 import { readDuration, readSize, readWord } from './parse-values.ts';
-import type { KernelDefinition } from './stack.ts';
+import type { KernelDefinition, StackContext } from './stack.ts';
 import { type Place, withoutField, type YamlReader } from './yaml-reader.ts';
 
 type Create = KernelDefinition['create'];

@@ -1,9 +1,8 @@
 /** The services of a stack file, and what is wrong between them and the kernels. */
 
-import { validate } from '../instance/index.ts';
-import { checkName } from '../instance/name.ts';
-import { resolveService, type ServiceRequest, serviceRequestSchema } from '../service/index.ts';
-import { parseLatencyPromise } from '../service/promise.ts';
+import { checkName } from '../core/name.ts';
+import { validate } from '../core/validate.ts';
+import { parseLatencyPromise, resolveService, type ServiceRequest, serviceRequestSchema } from '../service/contract.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { keysOf } from './options.ts';
 import { readWord } from './parse-values.ts';

@@ -1,5 +1,6 @@
 /** From the text of a stack file to a Stack, or to every problem in it. */
-import { checkInstanceName, checkName } from '../instance/name.ts';
+import { checkName } from '../core/name.ts';
+import { checkInstanceName } from '../instance/contract.ts';
 import { MAX_CPU } from '../sys/cpu-list.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { checkTogether } from './check.ts';
@@ -8,18 +9,11 @@ import { readChannels } from './parse-channels.ts';
 import { readKernel } from './parse-kernel.ts';
 import { readServices } from './parse-services.ts';
 import { readCpuList, readMemoryPerNode, readPciAddress, readSize } from './parse-values.ts';
-import type { KernelDefinition, Problem, Stack } from './stack.ts';
+import type { KernelDefinition, Problem, Stack, StackContext } from './stack.ts';
 import { type Place, YamlReader } from './yaml-reader.ts';
 
 /** More than one host has ever been asked to run, and few enough that reading them takes no time to speak of. */
 const MOST_KERNELS = 4096;
-
-export interface StackContext {
-  /** Absolute directory that relative paths in the file are below. */
-  directory: string;
-  /** Name of the stack where the file gives none. */
-  defaultName: string;
-}
 
 export type ParsedStack = { stack: Stack; problems: readonly [] } | { stack: undefined; problems: readonly Problem[] };
 

@@ -1,7 +1,7 @@
 /** What is to happen to the channels of a stack, and what that asks of its kernels. Pure. */
-import type { ChannelStatus } from '../channel/index.ts';
-import { HOST } from '../channel/index.ts';
+import type { ChannelStatus } from '../channel/contract.ts';
 import type { Capabilities, DriverName } from '../driver/index.ts';
+import { HOST } from '../instance/contract.ts';
 import type { Refused } from '../ledger/index.ts';
 import { formatBytes } from '../sys/units.ts';
 import type { ChannelDefinition } from './stack.ts';

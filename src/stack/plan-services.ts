@@ -1,6 +1,6 @@
 /** What is to happen to the services of a stack. Pure. */
 import type { Refused } from '../ledger/index.ts';
-import { type ResolvedService, resolveService, type ServiceRequest, type ServiceStatus } from '../service/index.ts';
+import { type ResolvedService, resolveService, type ServiceRequest, type ServiceStatus } from '../service/contract.ts';
 
 export interface ServicePlan {
   name: string;

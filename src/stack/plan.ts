@@ -2,9 +2,9 @@
  * Desired state minus what is gives typed steps, with a reason for each. Pure: the same input gives the same plan, byte
  * for byte. What carries the steps out is the daemon's business.
  */
-import type { ChannelStatus } from '../channel/index.ts';
+import type { ChannelStatus } from '../channel/contract.ts';
 import type { Capabilities, DriverName } from '../driver/index.ts';
-import type { InstanceSpec, InstanceStatus, Placement } from '../instance/index.ts';
+import type { InstanceSpec, InstanceStatus, Observed, Placement } from '../instance/contract.ts';
 import {
   type Advice,
   advise,
@@ -18,7 +18,7 @@ import {
   resolvePool,
   vcpusOf,
 } from '../ledger/index.ts';
-import type { ServiceStatus } from '../service/index.ts';
+import type { ServiceStatus } from '../service/contract.ts';
 import { cpusText, formatCpuList } from '../sys/cpu-list.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { formatBytes } from '../sys/units.ts';
@@ -74,15 +74,6 @@ export interface Plan {
   /** What cannot be; with any of these the plan is not carried out. */
   refused: Refused[];
   advice: readonly Advice[];
-}
-
-/** An instance as it is. */
-export interface Observed {
-  status: InstanceStatus;
-  /** JSON of the definition it was made from; null without a stack. */
-  definition: string | null;
-  /** How its kernel really sits where the ledger says; null when that holds or nothing runs. */
-  misplaced: string | null;
 }
 
 export interface PlanInput {

@@ -1,8 +1,8 @@
 /** What a stack file says, as data. */
-import type { ChannelRequest } from '../channel/index.ts';
-import type { CreateRequest } from '../instance/index.ts';
+import type { ChannelRequest } from '../channel/contract.ts';
+import type { CreateRequest } from '../instance/contract.ts';
 import type { PartitionRequest, PoolRequest } from '../ledger/index.ts';
-import type { ServiceRequest } from '../service/index.ts';
+import type { ServiceRequest } from '../service/contract.ts';
 
 export interface Stack {
   name: string;
@@ -37,4 +37,23 @@ export interface Problem {
   column: number;
   message: string;
   hint: string | undefined;
+}
+
+/** A stack file as sent: the daemon parses it itself. */
+export interface StackSource {
+  text: string;
+  /** Its name, for messages. */
+  file: string;
+  /** Absolute directory that relative paths in it are below. */
+  directory: string;
+  /** Name of the stack where the file gives none. */
+  defaultName: string;
+}
+
+/** What a stack file is read beside. */
+export interface StackContext {
+  /** Absolute directory that relative paths in the file are below. */
+  directory: string;
+  /** Name of the stack where the file gives none. */
+  defaultName: string;
 }

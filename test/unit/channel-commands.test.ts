@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { type ApiContext, createApi } from '../../src/api/index.ts';
-import type { ChannelManager, ChannelStatus } from '../../src/channel/index.ts';
+import type { ChannelManager, ChannelStatus } from '../../src/channel/contract.ts';
 import { layout } from '../../src/sys/paths.ts';
 import { fakeChannels } from '../channels.ts';
 import { finished, Sandbox } from '../pk.ts';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type ApiContext, createApi } from '../../src/api/index.ts';
-import type { ChannelManager } from '../../src/channel/index.ts';
+import type { ChannelManager } from '../../src/channel/contract.ts';
 import { Client } from '../../src/client/index.ts';
 import { fakeChannels } from '../channels.ts';
 import { startDaemon } from './harness.ts';

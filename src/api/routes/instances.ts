@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
-import type { Instance } from '../../instance/index.ts';
+import type { Instance } from '../../instance/contract.ts';
 import type { ApiContext } from '../context.ts';
 import { describe } from '../describe.ts';
 import { answers, queries, requests } from '../schemas.ts';

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { PolykernelError } from '../../sys/errors.ts';
 import { formatDuration, parseDuration } from '../../sys/units.ts';
-import { METRICS_CONTENT_TYPE } from '../../telemetry/index.ts';
+import { METRICS_CONTENT_TYPE } from '../../telemetry/contract.ts';
 import type { ApiContext } from '../context.ts';
 import { describe } from '../describe.ts';
 import { answers, queries } from '../schemas.ts';

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import type { FastifyInstance } from 'fastify';
 import { PolykernelError } from '../../sys/errors.ts';
 import type { ApiContext } from '../context.ts';
@@ -36,10 +36,11 @@ export function registerSystem(server: FastifyInstance, context: ApiContext): vo
     },
   );
   server.get('/openapi.json', { schema: describe({ hide: true }) }, async (_request, reply) => {
-    const text = await readFile(OPENAPI).catch((cause) => {
+    // As it is read, not all of it in memory for each client that does not.
+    const file = await open(OPENAPI).catch((cause) => {
       throw new PolykernelError('internal', 'the description of the API is missing from this installation', { cause });
     });
-    return reply.type('application/json').send(text);
+    return reply.type('application/json').send(file.createReadStream());
   });
 
   server.get<{ Querystring: { since?: number } }>(
@@ -48,7 +49,7 @@ export function registerSystem(server: FastifyInstance, context: ApiContext): vo
       schema: describe({
         summary: 'What happens to instances, as server-sent events',
         description:
-          'Each event has its sequence number as id and an InstanceEvent as JSON data. Kept: the last 1024 events of this daemon.',
+          'Each event has its sequence number as id and a DaemonEvent as JSON data. Kept: the last 1024 events of this daemon.',
         tags: ['system'],
         querystring: queries.events,
         produces: ['text/event-stream'],

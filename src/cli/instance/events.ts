@@ -1,5 +1,5 @@
+import type { DaemonEvent } from '../../api/index.ts';
 import { connect } from '../../client/index.ts';
-import type { InstanceEvent } from '../../instance/spec.ts';
 import { plainText } from '../../sys/text.ts';
 import { type Command, JSON_OPTION } from '../kit/command.ts';
 import { print, printJsonLine } from '../kit/output.ts';
@@ -28,6 +28,6 @@ export const command: Command = {
 const TYPE_COLUMNS = 17;
 
 /** One line: when, what, to whom, and what else is to say. */
-export function eventLine({ at, type, name, message }: InstanceEvent): string {
+export function eventLine({ at, type, name, message }: DaemonEvent): string {
   return `${`${at}  ${type.padEnd(TYPE_COLUMNS)}  ${name}  ${plainText(message)}`.trimEnd()}\n`;
 }

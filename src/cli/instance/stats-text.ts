@@ -1,7 +1,7 @@
 /** Measurements as text: tables, lists of one instance, series, CSV. Pure. */
 import type { InstanceStats, StatsSeries } from '../../api/index.ts';
 import { formatBytes, formatDuration } from '../../sys/units.ts';
-import { METRICS } from '../../telemetry/index.ts';
+import { METRICS } from '../../telemetry/contract.ts';
 import { table } from '../kit/table.ts';
 
 const BARS = '▁▂▃▄▅▆▇█';

@@ -1,5 +1,5 @@
 /** `pk __complete WORD...`: what the last word may become, one a line. Called by the shells' completion functions. */
-import { HOST } from '../../channel/index.ts';
+import { HOST } from '../../instance/name.ts';
 import { CATALOG, commandsOf } from './catalog.ts';
 import { type Completion, type Described, HELP_OPTION, type OptionSpec, ownArguments } from './command.ts';
 import { print } from './output.ts';

@@ -30,7 +30,7 @@ async function machine(host: string | undefined, file: string | undefined): Prom
     return (await connect()).machine();
   }
   const [{ planFor }, { readHost }] = await Promise.all([
-    import('../../stack/index.ts'),
+    import('../../stack/contract.ts'),
     import('../topology/host.ts'),
   ]);
   const topology = await readHost(host);

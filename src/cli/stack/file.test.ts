@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { parseStack } from '../../stack/index.ts';
+import { parseStack } from '../../stack/contract.ts';
 import { problemsText, readSource } from './file.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'pk-My_Shop-'));

@@ -2,7 +2,7 @@
 import { createReadStream } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { StackSource } from '../../api/index.ts';
-import { type Problem, parseStack, problemsError, type Stack } from '../../stack/index.ts';
+import { type Problem, parseStack, problemsError, type Stack } from '../../stack/contract.ts';
 import { asPolykernelError, PolykernelError } from '../../sys/errors.ts';
 import { plainText } from '../../sys/text.ts';
 

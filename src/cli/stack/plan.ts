@@ -32,7 +32,7 @@ export const command: Command = {
       plan = await (await connect()).plan(source);
     } else {
       const [{ planFor }, { readHost }] = await Promise.all([
-        import('../../stack/index.ts'),
+        import('../../stack/contract.ts'),
         import('../topology/host.ts'),
       ]);
       plan = planFor(stack, await readHost(host));

@@ -1,4 +1,4 @@
-import { parseStack } from '../../stack/index.ts';
+import { parseStack } from '../../stack/contract.ts';
 import { plainText } from '../../sys/text.ts';
 import { type Command, JSON_OPTION } from '../kit/command.ts';
 import { print, printJson } from '../kit/output.ts';

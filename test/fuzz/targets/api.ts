@@ -3,10 +3,10 @@ import type { FastifyInstance } from 'fastify';
 import type { ApiContext } from '../../../src/api/context.ts';
 import { queries, requests } from '../../../src/api/schemas.ts';
 import { createApi } from '../../../src/api/server.ts';
-import { type ChannelRequest, resolveChannel } from '../../../src/channel/index.ts';
-import { checked } from '../../../src/daemon/service-request.ts';
+import { type ChannelRequest, resolveChannel } from '../../../src/channel/contract.ts';
+import { type Schema, validate } from '../../../src/core/validate.ts';
 import { checkCreateRequest } from '../../../src/instance/schema.ts';
-import { type Schema, validate } from '../../../src/instance/validate.ts';
+import { checked } from '../../../src/service/service-request.ts';
 import { PolykernelError } from '../../../src/sys/errors.ts';
 import { must, type Target } from '../target.ts';
 

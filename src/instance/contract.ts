@@ -1,0 +1,15 @@
+export { type ChannelUse, channelUsesSchema } from './channel-use.ts';
+export type { InstanceDetails } from './details.ts';
+export { exitOfProcess } from './exits.ts';
+export type { Foreground } from './foreground.ts';
+export { Instance, type InstanceEnvironment } from './instance.ts';
+export type { Instances, Observed, StackPart } from './instances.ts';
+export type { LogLine, LogQuery } from './log-line.ts';
+export { checkInstanceName, HOST } from './name.ts';
+export type { Watcher, WorkloadLog } from './output.ts';
+export type { PrewarmRequest } from './prewarm-request.ts';
+export type { Draft, Owner, Provided, Provider } from './provider.ts';
+export { hostPlacement, type InstanceRecord, instanceTable } from './record.ts';
+export * from './schema.ts';
+export type * from './spec.ts';
+export type * from './stream-messages.ts';

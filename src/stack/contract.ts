@@ -1,0 +1,6 @@
+export { type FieldChange, storedDefinition } from './definition.ts';
+export { OPTIONS, type Option, stackJsonSchema } from './options.ts';
+export { type ParsedStack, parseStack, problemsError } from './parse.ts';
+export * from './plan.ts';
+export type { ChannelAction, ChannelPlan } from './plan-channels.ts';
+export type * from './stack.ts';
