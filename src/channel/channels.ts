@@ -7,7 +7,6 @@ import type { Journal } from '../core/journal.ts';
 import { Mutex } from '../core/mutex.ts';
 import { checkName } from '../core/name.ts';
 import type { Records } from '../core/table.ts';
-import { validate } from '../core/validate.ts';
 import type { Kernel, SharedRegion } from '../driver/index.ts';
 import { MAX_CHANNELS } from '../guest/index.ts';
 import { type ChannelUse, HOST } from '../instance/contract.ts';
@@ -26,7 +25,6 @@ import {
   type ChannelRequest,
   type ChannelSide,
   type ChannelStatus,
-  channelRequestSchema,
   checkTenants,
   type EndRecord,
   endOf,
@@ -99,8 +97,8 @@ export class Channels implements ChannelManager {
     return this.#status(this.#entry(name));
   }
 
-  async create(body: unknown, stack: string | null = null): Promise<ChannelStatus> {
-    const request = resolveChannel(validate(channelRequestSchema, body) as ChannelRequest);
+  async create(asked: ChannelRequest, stack: string | null = null): Promise<ChannelStatus> {
+    const request = resolveChannel(asked);
     checkName(request.name);
     for (const field of ['from', 'to'] as const) checkName(request[field], field);
     const entry = await this.#mutex.run(async () => {

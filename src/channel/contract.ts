@@ -1,6 +1,5 @@
 export { resolveChannel } from './check.ts';
 export type { ChannelRecord, EndRecord } from './record.ts';
 export { channelTable, endOf, otherSide, SIDES } from './record.ts';
-export { channelRequestSchema } from './request.ts';
 export { checkTenants } from './tenants.ts';
 export type { ChannelEnd, ChannelManager, ChannelRequest, ChannelSide, ChannelStatus } from './types.ts';

@@ -1,4 +1,5 @@
-/** The checks of what people ask for, as JSON Schema: the API's contract too. */
+/** What people ask for, as JSON Schema: the check, the API's contract and the type in one. */
+import type { Value } from '../core/schema.ts';
 
 const endName = {
   type: 'string',
@@ -8,6 +9,7 @@ const endName = {
 } as const;
 
 export const channelRequestSchema = {
+  title: 'ChannelRequest',
   type: 'object',
   additionalProperties: false,
   required: ['name'],
@@ -24,3 +26,6 @@ export const channelRequestSchema = {
     },
   },
 } as const;
+
+/** What a person asks for. */
+export type ChannelRequest = Value<typeof channelRequestSchema>;

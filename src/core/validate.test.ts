@@ -88,3 +88,19 @@ it('coerces what a query holds', () => {
   expect(() => validate(schema, { n: 'twelve' }, { coerce: true })).toThrow('n must be a whole number, not "twelve"');
   expect(() => validate(schema, { n: '12' })).toThrow('n must be a whole number');
 });
+
+describe('what only answers are described with', () => {
+  const schema = {
+    properties: { one: { anyOf: [{ type: 'object', properties: { a: { type: 'integer' } } }, { type: 'null' }] } },
+    additionalProperties: true,
+  } as const;
+
+  it.each([{ one: null }, { one: { a: 1 } }, { other: { deep: [1] } }])('takes %j as it is', (value) => {
+    expect(validate(schema, value)).toEqual(value);
+  });
+
+  it('null or something is not anything', () => {
+    expect(refusal(() => validate(schema, { one: { a: 'b' } }))).toMatchObject({ field: 'one.a' });
+    expect(refusal(() => validate(schema, { one: 1 }))).toMatchObject({ field: 'one' });
+  });
+});

@@ -9,6 +9,8 @@ import { PolykernelError } from '../sys/errors.ts';
 /** The keywords understood; `x-hint` is the remedy shown with an error at this place. */
 export interface Schema {
   readonly type?: 'object' | 'array' | 'string' | 'integer' | 'number' | 'boolean' | 'null' | readonly string[];
+  /** Under which OpenAPI states it once. */
+  readonly title?: string;
   readonly description?: string;
   readonly properties?: Readonly<Record<string, Schema>>;
   readonly required?: readonly string[];
@@ -21,7 +23,7 @@ export interface Schema {
   readonly maxLength?: number;
   readonly pattern?: string;
   readonly enum?: readonly unknown[];
-  /** Objects told apart by their property `kind`, which is an enum of one in each. */
+  /** Objects told apart by their property `kind`, which is an enum of one in each; or null and something else. */
   readonly anyOf?: readonly Schema[];
   readonly minimum?: number;
   readonly maximum?: number;
@@ -39,7 +41,10 @@ export function validate(schema: Schema, value: unknown, options: { coerce?: boo
 }
 
 /** The alternative of the value's kind; for a value of no kind one that says which there are. */
-function ofKind(alternatives: readonly Schema[], value: unknown): Schema {
+function ofKind(all: readonly Schema[], value: unknown): Schema {
+  const isNull = (schema: Schema) => schema.type === 'null';
+  const alternatives = all.filter((schema) => isNull(schema) === (value === null && all.some(isNull)));
+  if (alternatives.length === 1) return alternatives[0]!;
   const kindsOf = (schema: Schema) => schema.properties?.kind?.enum ?? [];
   const kind = isType('object', value) ? (value as { kind?: unknown }).kind : undefined;
   const kinds = alternatives.flatMap(kindsOf);
@@ -107,12 +112,13 @@ function checkObject(
   for (const key of keys) {
     const known =
       schema.properties !== undefined && Object.hasOwn(schema.properties, key) ? schema.properties[key] : undefined;
-    const inner = known ?? (typeof schema.additionalProperties === 'object' ? schema.additionalProperties : undefined);
-    if (inner !== undefined) {
+    const { additionalProperties: others } = schema;
+    const inner = known ?? (typeof others === 'object' ? others : undefined);
+    if (inner !== undefined || others === true) {
       // A key set to undefined in the sender is absent in JSON; null is a value and is checked.
-      const item = check(inner, value[key], at(key), coerce, name);
+      const item = inner === undefined ? value[key] : check(inner, value[key], at(key), coerce, name);
       Object.defineProperty(result, key, { value: item, enumerable: true, writable: true, configurable: true });
-    } else if (schema.additionalProperties === false) {
+    } else if (others === false) {
       const close = closest(key, Object.keys(schema.properties ?? {}));
       throw new PolykernelError('invalid', `${at(key)} is not a known field`, {
         field: at(key),

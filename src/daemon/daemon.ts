@@ -1,13 +1,15 @@
 /** The composition root: store, supervisor, API and socket make one daemon. */
 import { chmodSync, existsSync, rmSync } from 'node:fs';
 import type { Server } from 'node:http';
-import { type ApiContext, createApi, serveStreams } from '../api/index.ts';
 import { EventLog } from '../core/events.ts';
 import { silentJournal } from '../core/journal.ts';
 import { Mutex } from '../core/mutex.ts';
+import { serveStreams } from '../core/serve-streams.ts';
+import { createApi } from '../core/server.ts';
 import { forgetHolder, Store } from '../core/store.ts';
 import type { Surroundings } from '../core/surroundings.ts';
 import { identitiesOf } from '../instance/choose-identities.ts';
+import { instanceStreams } from '../instance/streams.ts';
 import type { Supervisor } from '../instance/supervisor.ts';
 import { systemClock } from '../sys/clock.ts';
 import { asPolykernelError } from '../sys/errors.ts';
@@ -16,6 +18,7 @@ import { STATE, takePlace } from '../sys/places.ts';
 import { type MetricsServer, serveMetrics } from '../telemetry/metrics-server.ts';
 import { compose } from './capabilities.ts';
 import type { DaemonOptions } from './options.ts';
+import { type Parts, routesOf } from './routes.ts';
 
 export interface Daemon {
   socket: string;
@@ -48,7 +51,8 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   const { supervisor, drivers, telemetry } = all;
   const ending = new AbortController();
   const startedAt = new Date(clock.now()).toISOString();
-  const context: ApiContext = {
+  const serving = { ending: ending.signal, complain: (text: string, error: unknown) => journal.error(text, error) };
+  const parts: Parts = {
     ...all,
     events,
     images: options.images,
@@ -62,10 +66,8 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
       return { checks: [...host, ...others.flat()], ...report };
     },
     shutdown: options.onShutdown ?? (() => void close()),
-    ending: ending.signal,
-    complain: (text, error) => journal.error(text, error),
   };
-  const api = createApi(context);
+  const api = createApi(routesOf(parts), serving);
   let endStreams = () => {};
   let metricsServer: MetricsServer | undefined;
 
@@ -93,7 +95,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
 
   try {
     await api.ready();
-    endStreams = serveStreams(api.server as Server, context);
+    endStreams = serveStreams(api.server as Server, instanceStreams(supervisor, serving), serving);
     for (const { name, isVital, recover } of all.capabilities) {
       const recovered = recover?.();
       await (isVital ? recovered : recovered?.catch((error) => journal.error(`taking up ${name}`, error)));

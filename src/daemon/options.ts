@@ -1,8 +1,8 @@
 /** What a daemon is made of. */
-import type { DoctorCheck, Images } from '../api/index.ts';
 import type { Journal } from '../core/journal.ts';
+import type { DoctorCheck } from '../doctor/contract.ts';
 import type { Driver } from '../driver/index.ts';
-import type { KernelImage } from '../image/contract.ts';
+import type { Images, KernelImage } from '../image/contract.ts';
 import type { Identities } from '../instance/identities.ts';
 import type { PrepareRoot } from '../instance/launcher.ts';
 import type { HostMachine } from '../pool/index.ts';

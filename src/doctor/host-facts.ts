@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { ImageStore, ImageSummary } from '../image/contract.ts';
+import type { ImageInfo, ImageStore } from '../image/contract.ts';
 import { hostFiles } from '../sys/host-files.ts';
 import { RANGE_IDS, userIdentity } from '../sys/identity.ts';
 import { limitMechanism } from '../sys/limit-groups.ts';
@@ -32,7 +32,7 @@ export interface HostFacts {
   userNamespaces: { maximum: number; debianClone: number | undefined; apparmorRestricts: number | undefined };
   /** How many ids of the host a kernel of this user has. */
   idsPerKernel: number;
-  images: readonly ImageSummary[];
+  images: readonly ImageInfo[];
   natives: Record<string, boolean>;
   home: Space;
   cache: Space;

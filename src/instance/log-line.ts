@@ -1,4 +1,4 @@
-/** What the output of instances looks like to clients, and what of it they may ask for. */
+/** What the output of instances looks like to clients. */
 
 /** One piece of output, as it came. `d` is its text, or `b` its bytes in base64 when they are not valid UTF-8. */
 export interface LogLine {
@@ -7,14 +7,4 @@ export interface LogLine {
   s: 'out' | 'err';
   d?: string;
   b?: string;
-}
-
-export interface LogQuery {
-  /** Goes on with what comes, until the instance has ended for good. */
-  follow?: boolean | undefined;
-  /** Only the last N lines of text. */
-  tail?: number | undefined;
-  /** ISO 8601: only what came at that time or later. */
-  since?: string | undefined;
-  source?: 'workload' | 'console' | undefined;
 }

@@ -1,8 +1,9 @@
 /** Reading logs back: the last lines, from a time on, and what is still to come. */
 import { StringDecoder } from 'node:string_decoder';
 import { type Following, readBlocks } from './log-file.ts';
-import type { LogQuery } from './log-line.ts';
-import type { FileLog, LogRecord } from './workload-log.ts';
+import type { LogLine } from './log-line.ts';
+import type { LogQuery } from './requests.ts';
+import type { FileLog } from './workload-log.ts';
 
 /** Longer than any record that is written: what goes on for longer is damaged, and left out. */
 const MAX_RECORD_BYTES = 1024 * 1024;
@@ -14,7 +15,7 @@ export async function* readLog(
   query: LogQuery,
   following: Following,
   signal: AbortSignal,
-): AsyncGenerator<LogRecord> {
+): AsyncGenerator<LogLine> {
   const { path } = log.file;
   const since = query.since === undefined ? '' : new Date(query.since).toISOString();
   let toSkip = 0;
@@ -43,10 +44,10 @@ export async function* readConsole(
   query: LogQuery,
   following: Following,
   signal: AbortSignal,
-): AsyncGenerator<LogRecord> {
+): AsyncGenerator<LogLine> {
   const decoder = new StringDecoder('utf8');
   let last = '';
-  const piece = (d: string): LogRecord => {
+  const piece = (d: string): LogLine => {
     last = d;
     return { t: '', s: 'out', d };
   };
@@ -61,7 +62,7 @@ export async function* readConsole(
 }
 
 /** The records from `since` on. What cannot be read was cut off by a crash or a full disk. */
-async function* records(blocks: AsyncIterable<Buffer>, since: string): AsyncGenerator<LogRecord> {
+async function* records(blocks: AsyncIterable<Buffer>, since: string): AsyncGenerator<LogLine> {
   let parts: Buffer[] = [];
   let bytes = 0;
   for await (const block of blocks) {
@@ -83,9 +84,9 @@ async function* records(blocks: AsyncIterable<Buffer>, since: string): AsyncGene
   if (record !== undefined && record.t >= since) yield record;
 }
 
-function parse(text: string): LogRecord | undefined {
+function parse(text: string): LogLine | undefined {
   try {
-    const record = JSON.parse(text) as LogRecord;
+    const record = JSON.parse(text) as LogLine;
     const isText = (value: unknown) => value === undefined || typeof value === 'string';
     return typeof record.t === 'string' && isText(record.d) && isText(record.b) ? record : undefined;
   } catch {
@@ -94,14 +95,14 @@ function parse(text: string): LogRecord | undefined {
 }
 
 /** Lines that end in a record; output that is no text counts as one. */
-function linesIn(record: LogRecord): number {
+function linesIn(record: LogLine): number {
   if (record.d === undefined) return 1;
   let count = 0;
   for (let at = record.d.indexOf('\n'); at >= 0; at = record.d.indexOf('\n', at + 1)) count += 1;
   return count;
 }
 
-function withoutFirstLines(record: LogRecord, lines: number): LogRecord {
+function withoutFirstLines(record: LogLine, lines: number): LogLine {
   if (record.d === undefined) return record;
   let at = 0;
   for (let left = lines; left > 0; left--) at = record.d.indexOf('\n', at) + 1;

@@ -1,10 +1,10 @@
 /** The output of an instance: what is kept of it, and what comes. */
 import type { Clock } from '../sys/clock.ts';
 import type { Following } from './log-file.ts';
-import type { LogQuery } from './log-line.ts';
+import type { LogLine } from './log-line.ts';
 import { readConsole, readLog } from './log-reader.ts';
 import type { Entry } from './registry.ts';
-import type { LogRecord } from './workload-log.ts';
+import type { LogQuery } from './requests.ts';
 
 const CONSOLE_POLL_MS = 200;
 
@@ -14,7 +14,7 @@ export function logsOf(
   query: LogQuery,
   { consoleLog, isGone, clock }: { consoleLog: string; isGone: () => boolean; clock: Clock },
   signal: AbortSignal,
-): AsyncGenerator<LogRecord> {
+): AsyncGenerator<LogLine> {
   const over = () => instance.state === 'exited' || instance.state === 'created' || isGone();
   if (query.source === 'console')
     return readConsole(consoleLog, query, { over, changed: (abort) => pause(clock, CONSOLE_POLL_MS, abort) }, signal);

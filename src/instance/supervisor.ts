@@ -18,17 +18,17 @@ import { Instance, newInstanceId } from './instance.ts';
 import type { Instances, Observed, StackPart } from './instances.ts';
 import { instanceDirectory, kernelDirectory, removeLeftovers, workloadLogPath } from './launch.ts';
 import { Launcher, type PrepareRoot } from './launcher.ts';
-import type { LogQuery } from './log-line.ts';
+import type { LogLine } from './log-line.ts';
 import { logsOf, pause } from './logs.ts';
-import type { PrewarmRequest } from './prewarm-request.ts';
 import { type Provider, releaseAll } from './provider.ts';
 import type { InstanceRecord } from './record.ts';
 import { RecordKeeper } from './record-keeper.ts';
 import { type Entry, Registry } from './registry.ts';
+import type { LogQuery, PrewarmRequest } from './requests.ts';
 import { type CreateRequest, checkCreateRequest } from './schema.ts';
 import { acceptSources } from './source.ts';
 import type { InstanceEventType, InstanceSpec } from './spec.ts';
-import { FileLog, type LogRecord } from './workload-log.ts';
+import { FileLog } from './workload-log.ts';
 
 /** A foreground instance that no client comes for is removed after this long. */
 const CLIENT_PATIENCE_MS = 15_000;
@@ -211,7 +211,7 @@ export class Supervisor<P = unknown> implements Instances {
   }
 
   /** The output of an instance; follows until it has ended for good. */
-  logs(name: string, query: LogQuery, signal: AbortSignal): AsyncGenerator<LogRecord> {
+  logs(name: string, query: LogQuery, signal: AbortSignal): AsyncGenerator<LogLine> {
     const entry = this.#registry.get(name);
     const { consoleLog } = this.paths(entry.instance);
     const isGone = () => this.#registry.find(entry.instance.name) !== entry;

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { ManualClock } from '../../test/support/manual-clock.ts';
-import { FileLog, type LogRecord } from './workload-log.ts';
+import type { LogLine } from './log-line.ts';
+import { FileLog } from './workload-log.ts';
 
 let directory: string;
 beforeEach(() => {
@@ -12,13 +13,12 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
-const records = (path: string): LogRecord[] =>
+const records = (path: string): LogLine[] =>
   readFileSync(path, 'utf8')
     .split('\n')
     .filter(Boolean)
     .map((line) => JSON.parse(line));
-const bytes = (record: LogRecord) =>
-  record.b === undefined ? Buffer.from(record.d!) : Buffer.from(record.b, 'base64');
+const bytes = (record: LogLine) => (record.b === undefined ? Buffer.from(record.d!) : Buffer.from(record.b, 'base64'));
 
 it('writes within the gathering time', () => {
   const clock = new ManualClock();

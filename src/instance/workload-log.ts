@@ -3,15 +3,7 @@ import { isUtf8 } from 'node:buffer';
 import { EventEmitter } from 'node:events';
 import { RotatingFile } from '../core/rotate.ts';
 import type { Clock } from '../sys/clock.ts';
-import type { WorkloadLog } from './contract.ts';
-
-/** One piece of output: `d` text, or `b` base64 where it is no valid UTF-8. */
-export interface LogRecord {
-  t: string;
-  s: 'out' | 'err';
-  d?: string;
-  b?: string;
-}
+import type { LogLine, WorkloadLog } from './contract.ts';
 
 export const LOG_BYTES = 8 * 1024 * 1024;
 /** Pieces are gathered for this long or up to this size before they are written. */
@@ -84,7 +76,7 @@ export class FileLog extends EventEmitter<{ flushed: []; closed: [] }> implement
   #line(s: 'out' | 'err', data: Buffer | string): string {
     const t = new Date(this.#clock.now()).toISOString();
     const text = typeof data === 'string' ? data : isUtf8(data) ? data.toString('utf8') : undefined;
-    const record: LogRecord = text === undefined ? { t, s, b: (data as Buffer).toString('base64') } : { t, s, d: text };
+    const record: LogLine = text === undefined ? { t, s, b: (data as Buffer).toString('base64') } : { t, s, d: text };
     return `${JSON.stringify(record)}\n`;
   }
 

@@ -4,7 +4,6 @@ export { type Counts, HaProxy, StartFailure } from './haproxy.ts';
 export { parseLine } from './log.ts';
 export { parseLatencyPromise } from './promise.ts';
 export { serviceTable } from './record.ts';
-export { serviceRequestSchema, targetChangeSchema } from './request.ts';
 export type { ServerState, StatRow } from './stat.ts';
 export { type SavedTotals, Traffic } from './traffic.ts';
 export type * from './types.ts';

@@ -1,19 +1,10 @@
-/** What a person asks of a service, checked; and what is said when it cannot be had. */
+/** What a person asks of a service, completed; and what is said when it cannot be had. */
 import { checkName } from '../core/name.ts';
-import { validate } from '../core/validate.ts';
 import { PolykernelError } from '../sys/errors.ts';
-import {
-  bindText,
-  type ResolvedService,
-  resolveService,
-  type ServiceRecord,
-  type ServiceRequest,
-  serviceRequestSchema,
-} from './contract.ts';
+import { bindText, type ResolvedService, resolveService, type ServiceRecord, type ServiceRequest } from './contract.ts';
 
-/** Throws `invalid` naming the field. */
-export function checked(body: unknown): ResolvedService {
-  const request = validate(serviceRequestSchema, body) as ServiceRequest;
+/** What a schema cannot say of it. Throws `invalid` naming the field. */
+export function checked(request: ServiceRequest): ResolvedService {
   checkName(request.name);
   for (const [index, { instance }] of request.targets.entries()) checkName(instance, `targets[${index}].instance`);
   return resolveService(request);

@@ -6,7 +6,6 @@ import type { EventLog } from '../core/events.ts';
 import type { Journal } from '../core/journal.ts';
 import { Mutex } from '../core/mutex.ts';
 import type { Records } from '../core/table.ts';
-import { validate } from '../core/validate.ts';
 import { type Clock, timestamp } from '../sys/clock.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import { allowedCpus } from '../sys/process.ts';
@@ -20,10 +19,10 @@ import {
   type ServedService,
   type ServiceManager,
   type ServiceRecord,
+  type ServiceRequest,
   type ServiceStatus,
   StartFailure,
   type TargetChange,
-  targetChangeSchema,
 } from './contract.ts';
 import { bindFailure, checkPortFree } from './port-holder.ts';
 import { type News, ServiceEntry } from './service-entry.ts';
@@ -109,8 +108,8 @@ export class Services implements ServiceManager {
     return this.#status(this.#entry(name));
   }
 
-  create(body: unknown, stack: string | null = null): Promise<ServiceStatus> {
-    const resolved = checked(body);
+  create(request: ServiceRequest, stack: string | null = null): Promise<ServiceStatus> {
+    const resolved = checked(request);
     return this.#mutex.run(async () => {
       const { records: store, clock, endpoints } = this.#options;
       const obstacle = endpoints.obstacle();
@@ -142,8 +141,8 @@ export class Services implements ServiceManager {
     });
   }
 
-  replace(body: unknown): Promise<ServiceStatus> {
-    const resolved = checked(body);
+  replace(request: ServiceRequest): Promise<ServiceStatus> {
+    const resolved = checked(request);
     return this.#mutex.run(async () => {
       const entry = this.#entry(resolved.name);
       const before = entry.record;
@@ -176,8 +175,7 @@ export class Services implements ServiceManager {
     });
   }
 
-  change(name: string, instance: string, body: unknown): Promise<ServiceStatus> {
-    const { weight, drain } = validate(targetChangeSchema, body) as TargetChange;
+  change(name: string, instance: string, { weight, drain }: TargetChange): Promise<ServiceStatus> {
     return this.#mutex.run(async () => {
       const entry = this.#entry(name);
       const { targets } = entry.record;

@@ -172,7 +172,7 @@ export class Stacks {
       case 'create-channel': {
         const { plan } = work;
         const { channel } = plan.channels.find(({ name }) => name === step.name)!;
-        return void (await this.#channels.create(channel, plan.stack));
+        return void (await this.#channels.create(channel!, plan.stack));
       }
       case 'remove-service':
         return this.#services.remove(step.name);
@@ -218,7 +218,7 @@ function planned({ plan }: Work, name: string): Plan['kernels'][number] {
   return plan.kernels.find((kernel) => kernel.name === name)!;
 }
 
-const serviceOf = ({ plan }: Work, name: string) => plan.services.find((each) => each.name === name)!.service;
+const serviceOf = ({ plan }: Work, name: string) => plan.services.find((each) => each.name === name)!.service!;
 
 function specOf({ plan, specs }: Work, name: string): InstanceSpec {
   const spec = specs.get(name)!;

@@ -2,7 +2,8 @@
 
 import { checkName } from '../core/name.ts';
 import { validate } from '../core/validate.ts';
-import { parseLatencyPromise, resolveService, type ServiceRequest, serviceRequestSchema } from '../service/contract.ts';
+import { serviceRequestSchema } from '../service/api.ts';
+import { parseLatencyPromise, resolveService, type ServiceRequest } from '../service/contract.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { keysOf } from './options.ts';
 import { readWord } from './parse-values.ts';

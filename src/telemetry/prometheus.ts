@@ -3,8 +3,6 @@ import type { ChannelStatus } from '../channel/contract.ts';
 import type { ServiceStatus } from '../service/contract.ts';
 import { CPU_STATES, type InstanceStats } from './types.ts';
 
-export const METRICS_CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
-
 type Labels = Readonly<Record<string, string | number>>;
 type Sample = readonly [labels: Labels, value: number | null | undefined];
 

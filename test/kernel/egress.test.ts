@@ -5,7 +5,7 @@ import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { InstanceStatus } from '../../src/api/index.ts';
+import type { InstanceStatus } from '../../src/instance/contract.ts';
 import { resolvConf } from '../../src/network/nameservers.ts';
 import { compileFrames, ipv4, RST, SYN, tcp } from '../support/frames.ts';
 import { Sandbox, until } from '../support/pk.ts';

@@ -5,13 +5,13 @@ import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { type ApiContext, createApi } from '../../src/api/index.ts';
+import { apiOf } from '../support/api.ts';
 
 const request = (path: string) => `GET ${path} HTTP/1.1\r\nHost: daemon\r\n\r\n`;
 
 let directory: string;
 let asked: number;
-let server: ReturnType<typeof createApi>;
+let server: ReturnType<typeof apiOf>;
 let socket: Socket;
 
 beforeEach(async () => {
@@ -21,7 +21,7 @@ beforeEach(async () => {
     asked += 1;
     return new Promise(() => {});
   };
-  server = createApi({ version } as unknown as ApiContext);
+  server = apiOf({ version });
   await server.listen({ path: join(directory, 'socket') });
   socket = connect(join(directory, 'socket'));
   await once(socket, 'connect');
