@@ -4,4 +4,11 @@ export type { ChannelRecord, EndRecord } from './record.ts';
 export { channelTable, endOf, otherSide, SIDES } from './record.ts';
 export { channelRequestSchema } from './request.ts';
 export { checkTenants } from './tenants.ts';
-export type { ChannelEnd, ChannelManager, ChannelRequest, ChannelSide, ChannelStatus } from './types.ts';
+export type {
+  ChannelDefinition,
+  ChannelEnd,
+  ChannelManager,
+  ChannelRequest,
+  ChannelSide,
+  ChannelStatus,
+} from './types.ts';

@@ -5,24 +5,30 @@ import { join } from 'node:path';
 import { type ApiContext, createApi, type DoctorCheck, type Images, serveStreams } from '../api/index.ts';
 import { Channels, KEEPER_DIRECTORY } from '../channel/channels.ts';
 import { Keepers } from '../channel/contract.ts';
+import { channelExecutors } from '../channel/steps.ts';
 import { EventLog } from '../core/events.ts';
 import { type Journal, silentJournal } from '../core/journal.ts';
 import { Mutex } from '../core/mutex.ts';
+import { Steps } from '../core/steps.ts';
 import { Drivers } from '../driver/drivers.ts';
 import type { Driver, DriverName } from '../driver/index.ts';
 import type { KernelImage, RootOptions, RootSource } from '../image/contract.ts';
 import { identitiesOf } from '../instance/choose-identities.ts';
 import { GuestClocks } from '../instance/guest-clocks.ts';
 import type { Identities } from '../instance/identities.ts';
+import { instanceExecutors } from '../instance/steps.ts';
 import { Supervisor } from '../instance/supervisor.ts';
 import { Forwards } from '../network/forwards.ts';
 import { Network } from '../network/network.ts';
 import { HostPool, type PoolEnforcement } from '../pool/host-pool.ts';
 import type { PoolLease } from '../pool/pool-lease.ts';
 import { Resources } from '../pool/resources.ts';
+import { poolExecutors } from '../pool/steps.ts';
 import type { Endpoints } from '../service/contract.ts';
 import { Services } from '../service/services.ts';
+import { serviceExecutors } from '../service/steps.ts';
 import { Stacks } from '../stack/apply.ts';
+import type { StackStep } from '../stack/contract.ts';
 import { type Clock, systemClock } from '../sys/clock.ts';
 import { asPolykernelError } from '../sys/errors.ts';
 import { checkSocketPath, layout } from '../sys/paths.ts';
@@ -158,10 +164,20 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   const ending = new AbortController();
   const startedAt = new Date(clock.now()).toISOString();
   const mutex = new Mutex();
+  const steps = new Steps<StackStep>({
+    executors: {
+      ...serviceExecutors(services),
+      ...channelExecutors(channels),
+      ...instanceExecutors(supervisor),
+      ...poolExecutors(supervisor, hostPool),
+    },
+    table: store.steps,
+    journal,
+  });
   const context: ApiContext = {
     supervisor,
     resources: new Resources(supervisor, hostPool, mutex),
-    stacks: new Stacks(supervisor, drivers, hostPool, channels, services, mutex),
+    stacks: new Stacks(supervisor, drivers, hostPool, channels, services, steps, mutex),
     channels,
     telemetry,
     services,
@@ -181,6 +197,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   let metricsServer: MetricsServer | undefined;
 
   async function release(): Promise<void> {
+    steps.close();
     ending.abort();
     metricsServer?.close();
     endStreams();
@@ -213,6 +230,8 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     telemetry.forgetAllBut(new Set(supervisor.list().map(({ record }) => record.id)));
     await channels.releaseAllBut(new Set(supervisor.list().map(({ name }) => name)));
     await services.recover().catch((error) => journal.error('taking up services', error));
+    // Kernels may have to be started for it, for which nobody else has to wait.
+    void mutex.run(() => steps.recover()).catch((error) => journal.error('taking up steps', error));
     // Whoever left this socket is gone: the lock on the database is ours.
     if (existsSync(paths.socket)) rmSync(paths.socket);
     const mask = process.umask(0o177);
@@ -230,6 +249,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   }
   const drop = () => {
     closing ??= (async () => {
+      steps.close();
       await supervisor.detach(false);
       clocks.close();
       telemetry.close(false);

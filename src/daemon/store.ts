@@ -5,6 +5,7 @@
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { type ChannelRecord, channelTable } from '../channel/contract.ts';
+import { type StepRecord, stepTable } from '../core/step-journal.ts';
 import { inTransaction, Table } from '../core/table.ts';
 import { type InstanceRecord, instanceTable } from '../instance/contract.ts';
 import type { PoolRecord } from '../pool/host-pool.ts';
@@ -27,6 +28,7 @@ export class Store {
   readonly instances: Table<InstanceRecord>;
   readonly channels: Table<ChannelRecord>;
   readonly services: Table<ServiceRecord>;
+  readonly steps: Table<StepRecord>;
   readonly #setMeta: StatementSync;
   #sequence: number;
   #reserved: number;
@@ -36,6 +38,7 @@ export class Store {
     this.instances = new Table(database, instanceTable);
     this.channels = new Table(database, channelTable);
     this.services = new Table(database, serviceTable);
+    this.steps = new Table(database, stepTable);
     this.#setMeta = database.prepare(
       'INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value',
     );

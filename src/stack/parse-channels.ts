@@ -1,11 +1,11 @@
 /** The channels of a stack file, and what is wrong between them and the kernels. */
-import { resolveChannel } from '../channel/contract.ts';
+import { type ChannelDefinition, resolveChannel } from '../channel/contract.ts';
 import { checkName } from '../core/name.ts';
 import { HOST } from '../instance/contract.ts';
 import { closest } from '../sys/closest.ts';
 import { keysOf } from './options.ts';
 import { readSize, readWord } from './parse-values.ts';
-import type { ChannelDefinition, Stack } from './stack.ts';
+import type { Stack } from './stack.ts';
 import type { Place, YamlReader } from './yaml-reader.ts';
 
 /** Ends of channels that one kernel can have. */

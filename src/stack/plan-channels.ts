@@ -1,10 +1,10 @@
 /** What is to happen to the channels of a stack, and what that asks of its kernels. Pure. */
-import type { ChannelStatus } from '../channel/contract.ts';
+import type { ChannelDefinition, ChannelStatus } from '../channel/contract.ts';
+import { type ChannelStep, createChannel, removeChannel } from '../channel/steps.ts';
 import type { Capabilities, DriverName } from '../driver/index.ts';
 import { HOST } from '../instance/contract.ts';
 import type { Refused } from '../ledger/index.ts';
 import { formatBytes } from '../sys/units.ts';
-import type { ChannelDefinition } from './stack.ts';
 
 /** `replace`: removed and made anew, so that messages in it are lost. */
 export type ChannelAction = 'create' | 'replace' | 'remove' | 'keep';
@@ -68,8 +68,20 @@ export function restartsFor(
   });
 }
 
-export const channelText = ({ name, from, to, sizeBytes }: ChannelDefinition): string =>
-  `channel ${name} from ${from} to ${to}, ${formatBytes(sizeBytes)}`;
+/** `replace` is both: taken away, and made anew once nothing of it is left. */
+export function channelSteps(
+  plans: readonly ChannelPlan[],
+  present: readonly ChannelStatus[],
+  stack: string,
+): ChannelStep[] {
+  return plans.flatMap(({ name, action, channel }) => {
+    const before = action === 'create' ? undefined : present.find((each) => each.name === name);
+    return [
+      ...(before === undefined || action === 'keep' ? [] : [removeChannel(before, stack)]),
+      ...(channel === null || action === 'keep' ? [] : [createChannel(channel, stack)]),
+    ];
+  });
+}
 
 const channelTaken = (name: string, stack: string | null): Refused => ({
   name: `channel ${name}`,

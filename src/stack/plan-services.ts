@@ -1,6 +1,7 @@
 /** What is to happen to the services of a stack. Pure. */
 import type { Refused } from '../ledger/index.ts';
 import { type ResolvedService, resolveService, type ServiceRequest, type ServiceStatus } from '../service/contract.ts';
+import { changeService, createService, removeService, type ServiceStep } from '../service/steps.ts';
 
 export interface ServicePlan {
   name: string;
@@ -55,9 +56,17 @@ function changes(is: ServiceStatus, wanted: ResolvedService): string[] {
   return why;
 }
 
-export function serviceText(service: ServiceRequest): string {
-  const { name, bind, port, targets } = resolveService(service);
-  return `service ${name} on ${bind}:${port} to ${targets.map((target) => `${target.instance}:${target.port}`).join(', ')}`;
+export function serviceSteps(
+  plans: readonly ServicePlan[],
+  present: readonly ServiceStatus[],
+  stack: string,
+): ServiceStep[] {
+  const before = new Map(present.map((service) => [service.name, service]));
+  return plans.flatMap(({ name, action, why, service }) => {
+    if (action === 'keep') return [];
+    if (service === null) return [removeService(before.get(name)!, stack)];
+    return [action === 'change' ? changeService(service, before.get(name)!, why[0]!) : createService(service, stack)];
+  });
 }
 
 const taken = (name: string, stack: string | null): Refused => ({

@@ -3,8 +3,17 @@
  * for byte. What carries the steps out is the daemon's business.
  */
 import type { ChannelStatus } from '../channel/contract.ts';
+import { byPhase } from '../core/step.ts';
 import type { Capabilities, DriverName } from '../driver/index.ts';
 import type { InstanceSpec, InstanceStatus, Observed, Placement } from '../instance/contract.ts';
+import {
+  createInstance,
+  removeInstance,
+  repinInstance,
+  resumeInstance,
+  startInstance,
+  stopInstance,
+} from '../instance/steps.ts';
 import {
   type Advice,
   advise,
@@ -18,17 +27,17 @@ import {
   resolvePool,
   vcpusOf,
 } from '../ledger/index.ts';
+import { type Assignment, assignPool } from '../pool/steps.ts';
 import type { ServiceStatus } from '../service/contract.ts';
 import { cpusText, formatCpuList } from '../sys/cpu-list.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { formatBytes } from '../sys/units.ts';
 import type { Topology } from '../topology/index.ts';
-import { definitionChanges, type FieldChange } from './definition.ts';
-import { type ChannelPlan, channelText, planChannels, refuseChannels, restartsFor } from './plan-channels.ts';
-import { planServices, type ServicePlan, serviceText } from './plan-services.ts';
+import { definitionChanges, type FieldChange, storedDefinition } from './definition.ts';
+import { type ChannelPlan, channelSteps, planChannels, refuseChannels, restartsFor } from './plan-channels.ts';
+import { planServices, type ServicePlan, serviceSteps } from './plan-services.ts';
 import type { KernelDefinition, Stack } from './stack.ts';
-
-const UNDO = 'apply the stack file as it was';
+import { type ShownStep, type StackStep, showStep } from './steps.ts';
 
 /** What is to happen to one kernel. `change`: live. `replace`: stopped, changed, started. */
 export type Action = 'create' | 'change' | 'replace' | 'start' | 'resume' | 'repin' | 'remove' | 'keep';
@@ -43,25 +52,6 @@ export interface KernelPlan {
   placement: Placement | null;
 }
 
-export type Step =
-  /** Take an instance away for good. */
-  | { do: 'remove'; name: string }
-  | { do: 'stop'; name: string }
-  /** Record the pool and who owns what of it, in one transaction; then make the pool real on the host kernel. */
-  | { do: 'assign'; pool: Pool | null; kernels: readonly string[] }
-  /** Move a running kernel to the CPUs it owns now. */
-  | { do: 'repin'; name: string }
-  /** Make, or take away, the memory of a channel; running kernels that can be given memory see it at once. */
-  | { do: 'remove-channel'; name: string }
-  | { do: 'create-channel'; name: string }
-  | { do: 'remove-service'; name: string }
-  /** Make it as planned, while it serves. */
-  | { do: 'change-service'; name: string }
-  | { do: 'create-service'; name: string }
-  | { do: 'create'; name: string }
-  | { do: 'start'; name: string }
-  | { do: 'resume'; name: string };
-
 export interface Plan {
   format: 1;
   stack: string;
@@ -70,7 +60,7 @@ export interface Plan {
   kernels: KernelPlan[];
   channels: ChannelPlan[];
   services: ServicePlan[];
-  steps: { step: Step; text: string; undo: string }[];
+  steps: ShownStep[];
   /** What cannot be; with any of these the plan is not carried out. */
   refused: Refused[];
   advice: readonly Advice[];
@@ -92,7 +82,14 @@ export interface PlanInput {
   interrupts: readonly Interrupt[] | undefined;
 }
 
-export function plan(input: PlanInput): Plan {
+/** A plan for people, and the steps that carry it out. */
+export interface Planned {
+  plan: Plan;
+  /** None with anything refused. */
+  steps: StackStep[];
+}
+
+export function plan(input: PlanInput): Planned {
   const { stack, ledger, topology } = input;
   const refused: Refused[] = [];
   const pool = desiredPool(input, refused);
@@ -142,14 +139,22 @@ export function plan(input: PlanInput): Plan {
   const after: Record<string, Partition> = {};
   for (const { status } of others) if (status.placement !== null) after[status.spec.name] = status.placement.partition;
   for (const { name, placement } of kernels) if (placement !== null) after[name] = placement.partition;
-  return {
+  const steps =
+    refused.length > 0
+      ? []
+      : byPhase([
+          ...serviceSteps(services, input.services, stack.name),
+          ...channelSteps(channels, input.channels, stack.name),
+          ...kernelSteps(input, kernels, mine, { after: pool, change }),
+        ]);
+  const shown: Plan = {
     format: 1,
     stack: stack.name,
     pool: { after: pool, change },
     kernels,
     channels,
     services,
-    steps: refused.length > 0 ? [] : stepsOf(kernels, channels, services, mine, { after: pool, change }),
+    steps: steps.map(showStep),
     refused,
     advice: advise({
       topology,
@@ -162,6 +167,7 @@ export function plan(input: PlanInput): Plan {
       irqs: change === null && pool !== null ? input.interrupts : undefined,
     }),
   };
+  return { plan: shown, steps };
 }
 
 /** The plan that takes a whole stack away. */
@@ -171,7 +177,7 @@ export function planDestroy(
   instances: readonly Observed[],
   present: readonly ChannelStatus[],
   served: readonly ServiceStatus[],
-): Plan {
+): Planned {
   const names = instances
     .filter(({ status }) => status.spec.stack === stack)
     .map(({ status }) => status.spec.name)
@@ -185,17 +191,23 @@ export function planDestroy(
   const services = served
     .filter((service) => service.stack === stack)
     .map(({ name }): ServicePlan => ({ name, action: 'remove', why: ['the stack is destroyed'], service: null }));
-  return {
+  const steps = byPhase([
+    ...serviceSteps(services, served, stack),
+    ...channelSteps(channels, present, stack),
+    ...names.map((name) => removeInstance(name, stack)),
+  ]);
+  const shown: Plan = {
     format: 1,
     stack,
     pool: { after: pool, change: null },
     kernels,
     channels,
     services,
-    steps: stepsOf(kernels, channels, services, new Map(), { after: pool, change: null }),
+    steps: steps.map(showStep),
     refused: [],
     advice: [],
   };
+  return { plan: shown, steps };
 }
 
 function desiredPool({ stack, ledger, topology }: PlanInput, refused: Refused[]): Pool | null {
@@ -297,67 +309,63 @@ function driftOf(status: InstanceStatus): { action: Action; why: string[] } | nu
   }
 }
 
-function stepsOf(
+/** Steps for kernels and pool; those of one phase in the order in which they are to go. */
+function kernelSteps(
+  { stack, ledger, resolved }: PlanInput,
   kernels: readonly KernelPlan[],
-  channels: readonly ChannelPlan[],
-  services: readonly ServicePlan[],
   mine: ReadonlyMap<string, Observed>,
   { after: pool, change }: Plan['pool'],
-): Plan['steps'] {
-  const steps: Plan['steps'] = [];
-  const add = (step: Step, text: string, undo: string) => steps.push({ step, text, undo });
+): StackStep[] {
+  const definitions = new Map(stack.kernels.map((kernel) => [kernel.name, kernel]));
   const of = (...actions: Action[]) => kernels.filter(({ action }) => actions.includes(action));
-  const active = (name: string) => ACTIVE.has(mine.get(name)?.status.state ?? 'exited');
-  for (const { name, action } of services)
-    if (action === 'remove') add({ do: 'remove-service', name }, `remove service ${name}`, UNDO);
-  // Before kernels go, so that nothing is sent to them any more; those to come get requests as soon as they can.
-  for (const { name, action, why } of services)
-    if (action === 'change') add({ do: 'change-service', name }, `change service ${name}: ${why[0]}`, UNDO);
-  for (const { name } of of('remove'))
-    add({ do: 'remove', name }, `remove ${name}`, 'none: apply the stack file it was in');
+  const status = (name: string) => mine.get(name)?.status;
+  const active = (name: string) => ACTIVE.has(status(name)?.state ?? 'exited');
+  const startedAt = (name: string) => status(name)?.startedAt ?? null;
   const replaced = of('replace');
-  for (const { name } of replaced) if (active(name)) add({ do: 'stop', name }, `stop ${name}`, `pk start ${name}`);
-  for (const { name, action } of channels) {
-    if (action !== 'remove' && action !== 'replace') continue;
-    add(
-      { do: 'remove-channel', name },
-      `remove channel ${name}`,
-      'apply the stack file as it was; its messages are lost',
-    );
-  }
-  for (const { name, action, channel } of channels) {
-    if (channel === null || action === 'keep') continue;
-    add({ do: 'create-channel', name }, `create ${channelText(channel)}`, `pk channel rm ${name}`);
-  }
-  const assigned = of('change', 'replace').map(({ name }) => name);
+  const steps: StackStep[] = [
+    ...of('remove').map(({ name }) => removeInstance(name, stack.name)),
+    ...replaced.filter(({ name }) => active(name)).map(({ name }) => stopInstance(name, startedAt(name))),
+  ];
+  const assigned = of('change', 'replace');
   if (change !== null || assigned.length > 0) {
     const parts = [
       ...(change === null ? [] : [`${change.before === null ? 'make' : 'change'} the pool: ${change.text}`]),
-      ...(assigned.length === 0 ? [] : [`record ${assigned.join(', ')}`]),
+      ...(assigned.length === 0 ? [] : [`record ${assigned.map(({ name }) => name).join(', ')}`]),
     ];
-    const undo = change?.before === null ? 'pk pool release' : 'apply the stack file as it was';
-    add({ do: 'assign', pool: change === null ? null : pool, kernels: assigned }, parts.join('; '), undo);
+    const after = assigned.map(({ name, placement }): Assignment => {
+      const spec = { ...(resolved.get(name) as InstanceSpec), stack: stack.name };
+      return { name, spec, placement, definition: storedDefinition(definitions.get(name)!) };
+    });
+    const before = assigned.map(({ name }): Assignment => {
+      const { status, definition } = mine.get(name)!;
+      return { name, spec: status.spec, placement: status.placement, definition };
+    });
+    const isChanged = change !== null;
+    steps.push(
+      assignPool(
+        { pool: isChanged ? pool : null, kernels: after },
+        { pool: ledger.pool, kernels: before },
+        parts.join('; '),
+      ),
+    );
   }
   for (const { name, action, placement } of of('change', 'repin')) {
-    const before = mine.get(name)?.status.placement ?? null;
-    const isElsewhere = action === 'repin' || !same(partOf(before), partOf(placement));
-    if (placement !== null && isElsewhere && active(name)) {
-      add({ do: 'repin', name }, `move ${name} to ${cpusText(cpusOf(placement))}`, 'apply the stack file as it was');
-    }
+    const isElsewhere = action === 'repin' || !same(partOf(status(name)?.placement ?? null), partOf(placement));
+    if (placement !== null && isElsewhere && active(name)) steps.push(repinInstance(name, cpusText(cpusOf(placement))));
   }
-  for (const { name } of replaced) add({ do: 'start', name }, `start ${name}`, `pk stop ${name}`);
-  for (const { name, why } of of('start')) add({ do: 'start', name }, `start ${name}: ${why[0]}`, `pk stop ${name}`);
-  const paused = of('change', 'repin').filter(({ name }) => mine.get(name)?.status.state === 'paused');
-  for (const { name } of [...of('resume'), ...paused])
-    add({ do: 'resume', name }, `resume ${name}`, `pk pause ${name}`);
-  for (const { name, placement } of of('create')) {
-    const where = placement === null ? '' : ` on ${cpusText(cpusOf(placement))}`;
-    add({ do: 'create', name }, `create and start ${name}${where}`, `pk rm -f ${name}`);
-  }
-  for (const { name, service, action } of services) {
-    if (service !== null && action === 'create')
-      add({ do: 'create-service', name }, `create ${serviceText(service)}`, `pk service rm ${name}`);
-  }
+  const paused = of('change', 'repin').filter(({ name }) => status(name)?.state === 'paused');
+  steps.push(
+    ...replaced.map(({ name }) => startInstance(name, startedAt(name))),
+    ...of('start').map(({ name, why }) => startInstance(name, startedAt(name), `: ${why[0]}`)),
+    ...[...of('resume'), ...paused].map(({ name, why }) => resumeInstance(name, why[0]!)),
+    ...of('create').map(({ name, placement }) => {
+      const { create, partition, tenant, ...rest } = definitions.get(name)!;
+      const request = { ...create, name, start: false, ...(partition && { partition }), ...(tenant && { tenant }) };
+      const definition = storedDefinition({ create, partition, tenant, ...rest });
+      const where = placement === null ? '' : ` on ${cpusText(cpusOf(placement))}`;
+      return createInstance(name, request, { stack: stack.name, definition, placement }, where);
+    }),
+  );
   return steps;
 }
 
@@ -425,7 +433,7 @@ const nameTaken = (name: string, stack: string | null): Refused => ({
 
 /** The plan for a machine that is only described: nothing runs on it and it has no pool but the stack's own. */
 export function planFor(stack: Stack, topology: Topology): Plan {
-  return plan({
+  const input: PlanInput = {
     stack,
     topology,
     ledger: { pool: null, partitions: {} },
@@ -436,5 +444,6 @@ export function planFor(stack: Stack, topology: Topology): Plan {
     resolved: new Map(),
     accelerator: null,
     interrupts: undefined,
-  });
+  };
+  return plan(input).plan;
 }

@@ -1,5 +1,5 @@
 /** What a stack file says, as data. */
-import type { ChannelRequest } from '../channel/contract.ts';
+import type { ChannelDefinition } from '../channel/contract.ts';
 import type { CreateRequest } from '../instance/contract.ts';
 import type { PartitionRequest, PoolRequest } from '../ledger/index.ts';
 import type { ServiceRequest } from '../service/contract.ts';
@@ -15,8 +15,6 @@ export interface Stack {
   /** In the file's order; names are unique. Targets are kernels of the file. */
   services: readonly ServiceRequest[];
 }
-
-export type ChannelDefinition = Required<ChannelRequest>;
 
 export interface KernelDefinition {
   name: string;
