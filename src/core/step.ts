@@ -58,7 +58,10 @@ export interface Executor<S extends BareStep> {
   run(step: S, signal: AbortSignal): Promise<void>;
   /** Reads back whether what it wants is so. */
   verify(step: S): boolean | Promise<boolean>;
-  /** What becomes of one that the end of the daemon cut off: the rest of it is done, or what was done is taken back. */
+  /**
+   * What becomes of it when the end of the daemon cuts its batch off. `finish`: where it was under way the rest is done.
+   * `undo`: it is taken back, also when it was done, for it has no sense without the steps after it.
+   */
   afterCrash: 'finish' | 'undo';
 }
 

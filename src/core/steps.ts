@@ -156,24 +156,26 @@ export class Steps<S extends AnyStep> {
         batch.map(({ step }) => step),
         signal,
       ));
-    for (const { step, state } of batch) if (state === 'begun') await this.#settle(step, signal);
+    const back: AnyStep[] = [];
+    for (const { step, state } of batch) {
+      if (this.#executors[step.kind]?.afterCrash === 'undo') back.push(step);
+      else if (state === 'begun' && !(await this.#complete(step, signal))) back.push(step);
+    }
+    await this.#takeBack(back, signal);
   }
 
-  /** One that was cut off. */
-  async #settle(step: AnyStep, signal: AbortSignal): Promise<void> {
+  /** One that was cut off. Resolves with whether it is as it was to be. */
+  async #complete(step: AnyStep, signal: AbortSignal): Promise<boolean> {
     const what = `${step.text}, which was under way when the daemon ended,`;
     try {
-      const executor = this.#executor(step);
-      if (await executor.verify(step)) return this.#journal.info(`${what} was done`);
-      if (executor.afterCrash === 'finish' || step.undo === null) {
-        await this.#run(step, signal);
-        return this.#journal.info(`${what} is done now`);
-      }
+      const isDone = await this.#executor(step).verify(step);
+      if (!isDone) await this.#run(step, signal);
+      this.#journal.info(`${what} ${isDone ? 'was done' : 'is done now'}`);
+      return true;
     } catch (error) {
-      if (signal.aborted) return;
-      this.#journal.error(`${what} cannot be completed`, error);
+      if (!signal.aborted) this.#journal.error(`${what} cannot be completed`, error);
+      return false;
     }
-    await this.#takeBack([step], signal);
   }
 
   /** Steps that were begun, in the order of the phases of what takes them back. Resolves with what could not be. */
@@ -184,7 +186,8 @@ export class Steps<S extends AnyStep> {
       if (signal.aborted) break;
       const step = back.get(undo)!;
       try {
-        if (!(await this.#executor(undo).verify(undo))) await this.#run(undo, signal);
+        if (await this.#executor(undo).verify(undo)) continue;
+        await this.#run(undo, signal);
         this.#journal.info(`${step.text} was taken back: ${undo.text}`);
       } catch (error) {
         this.#journal.error(`taking back: ${step.text}`, error);

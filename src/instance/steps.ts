@@ -129,7 +129,7 @@ export function instanceExecutors(instances: Instances): Executors<InstanceStep>
       check: exists,
       run: ({ name }) => instances.get(name).stop(),
       verify: ({ name }) => !instances.get(name).active,
-      // It was to be started again after what did not come: what ran runs on.
+      // It was to be started again after steps that did not come: what ran is to run.
       afterCrash: 'undo',
     },
     'instance.start': {
