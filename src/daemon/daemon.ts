@@ -5,26 +5,35 @@ import { join } from 'node:path';
 import { type ApiContext, createApi, type DoctorCheck, type Images, serveStreams } from '../api/index.ts';
 import { Channels, KEEPER_DIRECTORY } from '../channel/channels.ts';
 import { Keepers } from '../channel/contract.ts';
+import { endProvider } from '../channel/give-ends.ts';
+import { channelTable } from '../channel/record.ts';
 import { channelExecutors } from '../channel/steps.ts';
 import { EventLog } from '../core/events.ts';
 import { type Journal, silentJournal } from '../core/journal.ts';
 import { Mutex } from '../core/mutex.ts';
+import { stepTable } from '../core/step-journal.ts';
 import { Steps } from '../core/steps.ts';
+import { forgetHolder, Store } from '../core/store.ts';
 import { Drivers } from '../driver/drivers.ts';
 import type { Driver, DriverName } from '../driver/index.ts';
 import type { KernelImage, RootOptions, RootSource } from '../image/contract.ts';
 import { identitiesOf } from '../instance/choose-identities.ts';
 import { GuestClocks } from '../instance/guest-clocks.ts';
 import type { Identities } from '../instance/identities.ts';
+import { instanceTable } from '../instance/record.ts';
 import { instanceExecutors } from '../instance/steps.ts';
 import { Supervisor } from '../instance/supervisor.ts';
 import { Forwards } from '../network/forwards.ts';
+import { addressProvider } from '../network/give-address.ts';
 import { Network } from '../network/network.ts';
+import type { PoolRecord } from '../pool/contract.ts';
+import { partitionProvider } from '../pool/give-partition.ts';
 import { HostPool, type PoolEnforcement } from '../pool/host-pool.ts';
 import type { PoolLease } from '../pool/pool-lease.ts';
 import { Resources } from '../pool/resources.ts';
 import { poolExecutors } from '../pool/steps.ts';
 import type { Endpoints } from '../service/contract.ts';
+import { serviceTable } from '../service/record.ts';
 import { Services } from '../service/services.ts';
 import { serviceExecutors } from '../service/steps.ts';
 import { Stacks } from '../stack/apply.ts';
@@ -36,7 +45,6 @@ import { STATE, takePlace } from '../sys/places.ts';
 import { type MetricsAddress, type MetricsServer, serveMetrics } from '../telemetry/metrics-server.ts';
 import { Telemetry } from '../telemetry/telemetry.ts';
 import type { Topology } from '../topology/index.ts';
-import { forgetHolder, Store } from './store.ts';
 
 export interface DaemonOptions {
   /** Absolute path of the state directory; made if absent. */
@@ -90,15 +98,14 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   const store = Store.open(paths);
   const events = new EventLog(() => store.nextSequence());
   const hostPool = new HostPool({
-    load: () => store.pool(),
-    save: (record) => store.putPool(record),
+    kept: store.value<PoolRecord>('pool', 'the record of the pool'),
     ...options.host,
     journal,
   });
   const channels = new Channels({
     directory: paths.channels,
     keepers: new Keepers(join(paths.channels, KEEPER_DIRECTORY)),
-    store: store.channels,
+    store: store.table(channelTable),
     tenantOf: (instance) => supervisor.find(instance)?.record.spec.tenant,
     events,
     clock,
@@ -120,7 +127,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   const services = new Services({
     directory: paths.haproxy,
     endpoints: options.endpoints ?? network,
-    store: store.services,
+    store: store.table(serviceTable),
     events,
     clock,
     journal,
@@ -138,19 +145,22 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   });
   const clocks = new GuestClocks(clock, journal);
   const identities = options.identities ?? (await identitiesOf(home));
-  const supervisor: Supervisor = new Supervisor({
-    network,
-    kernelUp({ id, spec: { name } }, kernel, regions, adopted) {
-      network.kernelUp(name, kernel);
-      channels.kernelUp(name, kernel, regions, adopted);
-      telemetry.kernelUp(id, kernel);
-      clocks.kernelUp(kernel, adopted);
-    },
-    resumed: (kernel) => clocks.resumed(kernel),
+  const supervisor: Supervisor<PoolRecord> = new Supervisor<PoolRecord>({
+    providers: [
+      endProvider(channels),
+      addressProvider(network),
+      partitionProvider(hostPool, () => supervisor),
+      { name: 'its numbers', kernelUp: ({ id }, kernel) => telemetry.kernelUp(id, kernel) },
+      {
+        name: 'its clock',
+        kernelUp: (_record, kernel, _regions, adopted) => clocks.kernelUp(kernel, adopted),
+        resumed: (kernel) => clocks.resumed(kernel),
+      },
+    ],
     hostPool,
-    channels,
     paths,
-    store,
+    records: store.table(instanceTable),
+    transaction: (action) => store.transaction(action),
     events,
     journal,
     clock,
@@ -171,7 +181,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
       ...instanceExecutors(supervisor),
       ...poolExecutors(supervisor, hostPool),
     },
-    table: store.steps,
+    table: store.table(stepTable),
     journal,
   });
   const context: ApiContext = {
@@ -225,10 +235,9 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     endStreams = serveStreams(api.server as Server, context);
     await hostPool.recover().catch((error) => journal.error('restoring the pool', error));
     await channels.recover().catch((error) => journal.error('taking up channels', error));
-    await supervisor.reconcile();
+    await supervisor.takeUp();
     await network.recover().catch((error) => journal.error('taking up the private network', error));
     telemetry.forgetAllBut(new Set(supervisor.list().map(({ record }) => record.id)));
-    await channels.releaseAllBut(new Set(supervisor.list().map(({ name }) => name)));
     await services.recover().catch((error) => journal.error('taking up services', error));
     // Kernels may have to be started for it, for which nobody else has to wait.
     void mutex.run(() => steps.recover()).catch((error) => journal.error('taking up steps', error));

@@ -1,2 +1,1 @@
 export { createDaemon, type Daemon, type DaemonOptions } from './daemon.ts';
-export { Store } from './store.ts';

@@ -7,6 +7,7 @@ import { closeSync, readFileSync, writeSync } from 'node:fs';
 import { flushCompileCache } from 'node:module';
 import { parseArgs } from 'node:util';
 import { openJournal } from '../core/journal.ts';
+import { Store } from '../core/store.ts';
 import type { Driver } from '../driver/index.ts';
 import { defaultImage, ImageStore, type KernelImage, prepareRoot } from '../image/contract.ts';
 import { hostEnforcement } from '../pool/enforcement.ts';
@@ -22,7 +23,6 @@ import { sweepToolGroups } from '../sys/tool-groups.ts';
 import { metricsAddress, samplesPerSecond } from '../telemetry/telemetry-options.ts';
 import { readTopology } from '../topology/index.ts';
 import { createDaemon } from './daemon.ts';
-import { Store } from './store.ts';
 
 /** What the fake driver boots. */
 const FAKE_IMAGE: KernelImage = {

@@ -10,10 +10,11 @@ export interface LogLine {
 }
 
 export interface LogQuery {
-  follow?: boolean;
-  /** Only the last N records. */
-  tail?: number;
-  /** Only records at or after this ISO 8601 time. */
-  since?: string;
-  source?: 'workload' | 'console';
+  /** Goes on with what comes, until the instance has ended for good. */
+  follow?: boolean | undefined;
+  /** Only the last N lines of text. */
+  tail?: number | undefined;
+  /** ISO 8601: only what came at that time or later. */
+  since?: string | undefined;
+  source?: 'workload' | 'console' | undefined;
 }

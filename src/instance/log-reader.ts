@@ -1,16 +1,8 @@
 /** Reading logs back: the last lines, from a time on, and what is still to come. */
 import { StringDecoder } from 'node:string_decoder';
 import { type Following, readBlocks } from './log-file.ts';
+import type { LogQuery } from './log-line.ts';
 import type { FileLog, LogRecord } from './workload-log.ts';
-
-export interface LogQuery {
-  /** Only the last N lines of text. */
-  tail?: number | undefined;
-  /** ISO 8601: only what came at that time or later. */
-  since?: string | undefined;
-  /** Goes on until `ended` says so. */
-  follow?: boolean | undefined;
-}
 
 /** Longer than any record that is written: what goes on for longer is damaged, and left out. */
 const MAX_RECORD_BYTES = 1024 * 1024;

@@ -73,10 +73,12 @@ class World {
       readBack: () => ({ holds: [], lost: [] }),
     };
     return new HostPool({
-      load: () => JSON.parse(this.disk) as PoolRecord | null,
-      save: (record) => {
-        this.#step();
-        this.disk = JSON.stringify(record);
+      kept: {
+        get: () => JSON.parse(this.disk) as PoolRecord | null,
+        put: (record) => {
+          this.#step();
+          this.disk = JSON.stringify(record);
+        },
       },
       readTopology: () => topology,
       bootId: this.bootId,

@@ -29,8 +29,7 @@ export interface PoolEnforcement {
 }
 
 export interface HostPoolOptions {
-  load(): PoolRecord | null;
-  save(record: PoolRecord | null): void;
+  kept: { get(): PoolRecord | null; put(record: PoolRecord | null): void };
   readTopology(): Topology;
   /** /proc/sys/kernel/random/boot_id of the host. */
   bootId: string;
@@ -53,7 +52,7 @@ export class HostPool {
 
   constructor(options: HostPoolOptions) {
     this.#options = options;
-    this.#record = options.load();
+    this.#record = options.kept.get();
   }
 
   get pool(): Pool | null {
@@ -106,7 +105,11 @@ export class HostPool {
     const { bootId } = this.#options;
     return { pool, acts: this.#record?.acts ?? [], stage: 'changing', bootId };
   }
-  /** Takes over a record that the caller has stored. */
+  /** Stores a record that next() gave. Throws `internal`. */
+  write(record: PoolRecord): void {
+    this.#options.kept.put(record);
+  }
+  /** Takes over a record that was stored. */
   adopt(record: PoolRecord): void {
     this.#record = record;
   }
@@ -146,7 +149,7 @@ export class HostPool {
   }
 
   #keep(record: PoolRecord | null): void {
-    this.#options.save(record);
+    this.#options.kept.put(record);
     this.#record = record;
   }
 }

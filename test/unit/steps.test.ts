@@ -5,8 +5,8 @@ import type { StackSource } from '../../src/api/index.ts';
 import { silentJournal } from '../../src/core/journal.ts';
 import { type StepRecord, stepTable } from '../../src/core/step-journal.ts';
 import { Steps } from '../../src/core/steps.ts';
+import { Store } from '../../src/core/store.ts';
 import { Table } from '../../src/core/table.ts';
-import { Store } from '../../src/daemon/store.ts';
 import { type InstanceStep, instanceExecutors, resumeInstance, stopInstance } from '../../src/instance/steps.ts';
 import { layout } from '../../src/sys/paths.ts';
 import { modelHost } from '../model-host.ts';
@@ -37,7 +37,7 @@ async function leftSteps({ home, daemon }: TestDaemon): Promise<StepRecord[]> {
   await daemon.close();
   const store = Store.open(layout(home));
   try {
-    return store.steps.all((id) => expect.unreachable(`${id} cannot be read`));
+    return store.table(stepTable).all((id) => expect.unreachable(`${id} cannot be read`));
   } finally {
     store.close();
   }
@@ -79,7 +79,12 @@ it('what an orderly end of the daemon cuts off is taken up too', async () => {
   const isStarting = async () => (await test.client.list()).some(({ state }) => state === 'starting');
   await Promise.all([expect(applying).rejects.toThrow(), eventually(isStarting).then(() => test.daemon.close())]);
   const left = Store.open(layout(test.home));
-  expect(left.steps.all(() => {}).map(({ state, step }) => [state, step.kind])).toEqual([['begun', 'instance.create']]);
+  expect(
+    left
+      .table(stepTable)
+      .all(() => {})
+      .map(({ state, step }) => [state, step.kind]),
+  ).toEqual([['begun', 'instance.create']]);
   left.close();
   await test.crashAndRestart();
   await takenUp(test);

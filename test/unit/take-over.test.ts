@@ -4,7 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, expect, it } from 'vitest';
-import { Store } from '../../src/daemon/index.ts';
+import { Store } from '../../src/core/store.ts';
+import { instanceTable } from '../../src/instance/record.ts';
+import { serviceTable } from '../../src/service/record.ts';
 import { layout } from '../../src/sys/paths.ts';
 import { startDaemon, testRegistry, untilState } from './harness.ts';
 
@@ -65,7 +67,7 @@ it('every instance is taken over, with its partition, address and channels', asy
 it('every service is known', () => {
   const store = Store.open(layout(oldHome()));
   const told: string[] = [];
-  const [api, ...others] = store.services.all((_id, name) => told.push(name));
+  const [api, ...others] = store.table(serviceTable).all((_id, name) => told.push(name));
   expect(api).toMatchObject({
     name: 'api',
     port: 18_081,
@@ -82,7 +84,7 @@ it('a record from before stacks, channels and networks is understood as well', (
   const ofSpec = ['partition', 'tenant', 'stack', 'channels', 'network', 'publish'].map((key) => `'$.spec.${key}'`);
   const strip = `UPDATE instances SET record = json_remove(record, ${[...parts, ...ofSpec].join()})`;
   const store = Store.open(layout(oldHome(strip)));
-  const all = store.instances.all((_id, name, error) => {
+  const all = store.table(instanceTable).all((_id, name, error) => {
     throw new Error(`${name}: ${error}`);
   });
   expect(all.map(({ spec }) => spec.name)).toEqual(INSTANCES);

@@ -4,15 +4,10 @@
  */
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
-import { type ChannelRecord, channelTable } from '../channel/contract.ts';
-import { type StepRecord, stepTable } from '../core/step-journal.ts';
-import { inTransaction, Table } from '../core/table.ts';
-import { type InstanceRecord, instanceTable } from '../instance/contract.ts';
-import type { PoolRecord } from '../pool/host-pool.ts';
-import { type ServiceRecord, serviceTable } from '../service/contract.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import type { Layout } from '../sys/paths.ts';
 import { makeFile } from '../sys/places.ts';
+import { inTransaction, Table, type TableDefinition } from './table.ts';
 
 /** For versions that counted all tables' changes together, up to 3: so that they leave alone what they cannot read. */
 const FORMAT = 4;
@@ -25,20 +20,12 @@ const SQLITE_NOTADB = 26;
 
 export class Store {
   readonly #database: DatabaseSync;
-  readonly instances: Table<InstanceRecord>;
-  readonly channels: Table<ChannelRecord>;
-  readonly services: Table<ServiceRecord>;
-  readonly steps: Table<StepRecord>;
   readonly #setMeta: StatementSync;
   #sequence: number;
   #reserved: number;
 
   private constructor(database: DatabaseSync) {
     this.#database = database;
-    this.instances = new Table(database, instanceTable);
-    this.channels = new Table(database, channelTable);
-    this.services = new Table(database, serviceTable);
-    this.steps = new Table(database, stepTable);
     this.#setMeta = database.prepare(
       'INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value',
     );
@@ -94,31 +81,35 @@ export class Store {
     return aside;
   }
 
-  /** Writes all of `records`, and the pool's if given, or nothing. Throws `internal` when they cannot be written. */
-  putAll(records: readonly InstanceRecord[], pool?: PoolRecord): void {
-    inTransaction(this.#database, () => {
-      for (const record of records) this.instances.put(record);
-      if (pool !== undefined) this.putPool(pool);
-    });
+  /** Makes the table if it is not there. Throws `unavailable` when a later version wrote to it, and what SQLite throws. */
+  table<R extends { id: string }>(definition: TableDefinition<R>): Table<R> {
+    return new Table(this.#database, definition);
   }
 
-  /** The pool; null when nothing was given up. Throws `internal` for a record that cannot be read. */
-  pool(): PoolRecord | null {
-    const text = this.#meta('pool');
-    try {
-      return text === undefined ? null : (JSON.parse(text) as PoolRecord | null);
-    } catch (error) {
-      throw asPolykernelError(error, 'reading the record of the pool');
-    }
+  /** Does all that `action` writes, or nothing. Throws `internal` when it cannot be written. */
+  transaction(action: () => void): void {
+    inTransaction(this.#database, action);
   }
 
-  /** Throws `internal` when it cannot be written. */
-  putPool(record: PoolRecord | null): void {
-    try {
-      this.#setMeta.run('pool', JSON.stringify(record));
-    } catch (error) {
-      throw asPolykernelError(error, 'writing the state database');
-    }
+  /** A single thing that is kept under `key`; null when there is none. `what` is for messages. */
+  value<T>(key: string, what: string): { get(): T | null; put(value: T | null): void } {
+    return {
+      get: () => {
+        const text = this.#meta(key);
+        try {
+          return text === undefined ? null : (JSON.parse(text) as T | null);
+        } catch (error) {
+          throw asPolykernelError(error, `reading ${what}`);
+        }
+      },
+      put: (value) => {
+        try {
+          this.#setMeta.run(key, JSON.stringify(value));
+        } catch (error) {
+          throw asPolykernelError(error, 'writing the state database');
+        }
+      },
+    };
   }
 
   /** The next event's number: grows by one per event; after a crash there may be a gap. */
