@@ -9,7 +9,7 @@ const rooms = (names) => `^src/(${names.join('|')})/`;
 /** What a room shows to others. */
 const contracts = '^src/[a-z]+/(contract|index)[.]ts$';
 /** What a room gives to stack files, for the one room that collects it. */
-const stackParts = '^src/[a-z]+/steps[.]ts$';
+const stackParts = '^src/[a-z]+/stack[.]ts$';
 const rule = (from, to, comment, more = {}) => ({
   name: `${from.join('-')}`.slice(0, 60),
   severity: 'error',

@@ -187,7 +187,14 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   const context: ApiContext = {
     supervisor,
     resources: new Resources(supervisor, hostPool, mutex),
-    stacks: new Stacks(supervisor, drivers, hostPool, channels, services, steps, mutex),
+    stacks: new Stacks({
+      instances: supervisor,
+      drivers,
+      hostPool,
+      present: async () => ({ channels: channels.list(), services: await services.list() }),
+      steps,
+      mutex,
+    }),
     channels,
     telemetry,
     services,

@@ -1,4 +1,5 @@
 export { type ChannelUse, channelUsesSchema } from './channel-use.ts';
+export type { FieldChange, KernelDefinition, StackContext } from './definition.ts';
 export type { InstanceDetails } from './details.ts';
 export { exitOfProcess } from './exits.ts';
 export type { Foreground } from './foreground.ts';

@@ -1,41 +1,30 @@
 /** Plans for stack files, made from what is, and carried out. */
-import type { ChannelManager } from '../channel/contract.ts';
 import type { Mutex } from '../core/mutex.ts';
 import type { Steps } from '../core/steps.ts';
 import type { Drivers } from '../driver/drivers.ts';
 import type { InstanceSpec, Instances } from '../instance/contract.ts';
 import type { HostPool } from '../pool/contract.ts';
-import type { ServiceManager } from '../service/contract.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
-import type { Plan, Planned, StackSource, StackStep } from './contract.ts';
+import type { Plan, Planned, Present, StackSource, StackStep } from './contract.ts';
 
 type Progress = (text: string) => void;
 
-export class Stacks {
-  readonly #instances: Instances;
-  readonly #drivers: Drivers;
-  readonly #hostPool: HostPool;
-  readonly #channels: ChannelManager;
-  readonly #services: ServiceManager;
-  readonly #steps: Pick<Steps<StackStep>, 'submit'>;
-  readonly #mutex: Mutex;
+export interface StacksOptions {
+  instances: Instances;
+  drivers: Drivers;
+  hostPool: HostPool;
+  /** What there is of all that a stack file may name beside kernels and pool. */
+  present(): Promise<Present>;
+  steps: Pick<Steps<StackStep>, 'submit'>;
+  /** Of all changes of the whole machine. */
+  mutex: Mutex;
+}
 
-  constructor(
-    instances: Instances,
-    drivers: Drivers,
-    hostPool: HostPool,
-    channels: ChannelManager,
-    services: ServiceManager,
-    steps: Pick<Steps<StackStep>, 'submit'>,
-    mutex: Mutex,
-  ) {
-    this.#steps = steps;
-    this.#services = services;
-    this.#instances = instances;
-    this.#drivers = drivers;
-    this.#hostPool = hostPool;
-    this.#channels = channels;
-    this.#mutex = mutex;
+export class Stacks {
+  readonly #options: StacksOptions;
+
+  constructor(options: StacksOptions) {
+    this.#options = options;
   }
 
   /** What apply() would do now. Touches nothing. Throws `invalid` for a bad stack file. */
@@ -49,36 +38,33 @@ export class Stacks {
    * was done stays, is in the ledger, and the next apply goes on from there.
    */
   async apply(source: StackSource, progress: Progress, signal: AbortSignal): Promise<Plan> {
-    if (this.#mutex.busy) progress('waiting for another change of the machine to end');
-    return this.#mutex.run(async () => {
+    const { mutex } = this.#options;
+    if (mutex.busy) progress('waiting for another change of the machine to end');
+    return mutex.run(async () => {
       signal.throwIfAborted();
       progress('planning');
       const { plan, steps } = await this.#plan(source);
       if (plan.refused.length > 0) throw refusedError(plan);
-      await this.#steps.submit(steps, { progress, signal });
+      await this.#options.steps.submit(steps, { progress, signal });
       return plan;
     });
   }
 
   /** Removes every instance, channel and service of a stack. The pool stays. */
   async destroy(stack: string, progress: Progress, signal: AbortSignal): Promise<Plan> {
-    if (this.#mutex.busy) progress('waiting for another change of the machine to end');
-    return this.#mutex.run(async () => {
+    const { mutex, hostPool, instances, present } = this.#options;
+    if (mutex.busy) progress('waiting for another change of the machine to end');
+    return mutex.run(async () => {
       const { planDestroy } = await import('./contract.ts');
-      const { plan, steps } = planDestroy(
-        stack,
-        this.#hostPool.pool,
-        await this.#instances.observe(),
-        this.#channels.list(),
-        await this.#services.list(),
-      );
-      await this.#steps.submit(steps, { progress, signal });
+      const { plan, steps } = planDestroy(stack, hostPool.pool, await instances.observe(), await present());
+      await this.#options.steps.submit(steps, { progress, signal });
       return plan;
     });
   }
 
   // The YAML parser and the planner are loaded by the first plan: most daemons never need them.
   async #plan(source: StackSource): Promise<Planned> {
+    const { instances, drivers, hostPool, present } = this.#options;
     const [{ parseStack, plan, problemsError }, { readInterrupts }] = await Promise.all([
       import('./contract.ts'),
       import('../topology/index.ts'),
@@ -90,20 +76,19 @@ export class Stacks {
     await Promise.all(
       stack.kernels.map(async ({ name, create, partition, tenant }) => {
         const request = { ...create, name, ...(partition && { partition }), ...(tenant && { tenant }) };
-        const resolved = this.#instances.resolve(request, name);
+        const resolved = instances.resolve(request, name);
         specs.set(name, await resolved.catch((error) => asPolykernelError(error, `resolving ${name}`)));
       }),
     );
     const resolved = [...specs.values()].filter((spec): spec is InstanceSpec => !(spec instanceof PolykernelError));
-    for (const [name, problem] of this.#instances.nameProblems(resolved, stack.name)) specs.set(name, problem);
-    const facts = await this.#drivers.facts();
+    for (const [name, problem] of instances.nameProblems(resolved, stack.name)) specs.set(name, problem);
+    const facts = await drivers.facts();
     return plan({
       stack,
-      topology: this.#hostPool.topology(true),
-      ledger: this.#instances.ledger(),
-      instances: await this.#instances.observe(),
-      channels: this.#channels.list(),
-      services: await this.#services.list(),
+      topology: hostPool.topology(true),
+      ledger: instances.ledger(),
+      instances: await instances.observe(),
+      present: await present(),
       sharedMemory: new Map(facts.map(({ name, capabilities }) => [name, capabilities.sharedMemory])),
       resolved: specs,
       accelerator: facts.find(({ name }) => name === 'qemu')?.availability.accelerator ?? null,

@@ -2,18 +2,18 @@
  * Desired state minus what is gives typed steps, with a reason for each. Pure: the same input gives the same plan, byte
  * for byte. What carries the steps out is the daemon's business.
  */
-import type { ChannelStatus } from '../channel/contract.ts';
+import { refuseChannels, restartsFor } from '../channel/stack.ts';
 import { byPhase } from '../core/step.ts';
 import type { Capabilities, DriverName } from '../driver/index.ts';
-import type { InstanceSpec, InstanceStatus, Observed, Placement } from '../instance/contract.ts';
+import type { InstanceSpec, Observed, Placement } from '../instance/contract.ts';
 import {
-  createInstance,
+  ACTIVE,
+  type KernelPlan,
+  kernelSteps,
+  planKernel,
   removeInstance,
-  repinInstance,
-  resumeInstance,
-  startInstance,
-  stopInstance,
-} from '../instance/steps.ts';
+  storedDefinition,
+} from '../instance/stack.ts';
 import {
   type Advice,
   advise,
@@ -27,39 +27,21 @@ import {
   resolvePool,
   vcpusOf,
 } from '../ledger/index.ts';
-import { type Assignment, assignPool } from '../pool/steps.ts';
-import type { ServiceStatus } from '../service/contract.ts';
+import { type Assignment, assignPool, type PoolStep } from '../pool/stack.ts';
 import { cpusText, formatCpuList } from '../sys/cpu-list.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { formatBytes } from '../sys/units.ts';
 import type { Topology } from '../topology/index.ts';
-import { definitionChanges, type FieldChange, storedDefinition } from './definition.ts';
-import { type ChannelPlan, channelSteps, planChannels, refuseChannels, restartsFor } from './plan-channels.ts';
-import { planServices, type ServicePlan, serviceSteps } from './plan-services.ts';
-import type { KernelDefinition, Stack } from './stack.ts';
+import { type Present, planSections, type SectionPlans, sectionSteps } from './sections.ts';
+import type { Stack } from './stack.ts';
 import { type ShownStep, type StackStep, showStep } from './steps.ts';
 
-/** What is to happen to one kernel. `change`: live. `replace`: stopped, changed, started. */
-export type Action = 'create' | 'change' | 'replace' | 'start' | 'resume' | 'repin' | 'remove' | 'keep';
-
-export interface KernelPlan {
-  name: string;
-  action: Action;
-  /** Why, one sentence each; for `keep` empty. */
-  why: string[];
-  changes: FieldChange[];
-  /** Where it will be; null = unpartitioned, or it goes. */
-  placement: Placement | null;
-}
-
-export interface Plan {
+export interface Plan extends SectionPlans {
   format: 1;
   stack: string;
   /** The pool as it will be; `change` is null when it stays as it is. */
   pool: { after: Pool | null; change: { before: Pool | null; text: string } | null };
   kernels: KernelPlan[];
-  channels: ChannelPlan[];
-  services: ServicePlan[];
   steps: ShownStep[];
   /** What cannot be; with any of these the plan is not carried out. */
   refused: Refused[];
@@ -71,8 +53,7 @@ export interface PlanInput {
   topology: Topology;
   ledger: Ledger;
   instances: readonly Observed[];
-  channels: readonly ChannelStatus[];
-  services: readonly ServiceStatus[];
+  present: Present;
   /** When kernels of each driver can be given shared memory. */
   sharedMemory: ReadonlyMap<DriverName, Capabilities['sharedMemory']>;
   /** What each kernel would be, or why it cannot be; for a machine that is only described, nothing. */
@@ -106,8 +87,13 @@ export function plan(input: PlanInput): Planned {
     if (holder !== undefined) refused.push(nameTaken(name, holder.status.spec.stack));
   }
   const placements = placeAll(input, pool, mine, refused);
-  const channels = planChannels(stack.name, stack.channels, input.channels, refused);
-  const services = planServices(stack.name, stack.services, input.services, refused);
+  const question = {
+    stack: stack.name,
+    wanted: stack,
+    present: input.present,
+    gone: 'it is no longer in the stack file',
+  };
+  const plans = planSections(question, refused);
   const driverOf = (name: string) => {
     const spec = input.resolved.get(name);
     return spec === undefined || spec instanceof PolykernelError ? undefined : spec.driver;
@@ -116,7 +102,7 @@ export function plan(input: PlanInput): Planned {
   const restarts = (name: string) => {
     const status = mine.get(name)?.status;
     if (status === undefined || !ACTIVE.has(status.state)) return [];
-    return restartsFor(name, status.spec.driver, channels, input.channels, input.sharedMemory);
+    return restartsFor(name, status.spec.driver, plans.channels, input.present.channels, input.sharedMemory);
   };
   const kernels = [
     ...stack.kernels.map((kernel) =>
@@ -143,17 +129,16 @@ export function plan(input: PlanInput): Planned {
     refused.length > 0
       ? []
       : byPhase([
-          ...serviceSteps(services, input.services, stack.name),
-          ...channelSteps(channels, input.channels, stack.name),
-          ...kernelSteps(input, kernels, mine, { after: pool, change }),
+          ...sectionSteps(plans, input.present, stack.name),
+          ...kernelSteps(stack, kernels, mine),
+          ...assignSteps(input, kernels, mine, { after: pool, change }),
         ]);
   const shown: Plan = {
     format: 1,
     stack: stack.name,
     pool: { after: pool, change },
     kernels,
-    channels,
-    services,
+    ...plans,
     steps: steps.map(showStep),
     refused,
     advice: advise({
@@ -175,8 +160,7 @@ export function planDestroy(
   stack: string,
   pool: Pool | null,
   instances: readonly Observed[],
-  present: readonly ChannelStatus[],
-  served: readonly ServiceStatus[],
+  present: Present,
 ): Planned {
   const names = instances
     .filter(({ status }) => status.spec.stack === stack)
@@ -185,24 +169,14 @@ export function planDestroy(
   const kernels = names.map(
     (name): KernelPlan => ({ name, action: 'remove', why: ['the stack is destroyed'], changes: [], placement: null }),
   );
-  const channels = present
-    .filter((channel) => channel.stack === stack)
-    .map(({ name }): ChannelPlan => ({ name, action: 'remove', why: ['the stack is destroyed'], channel: null }));
-  const services = served
-    .filter((service) => service.stack === stack)
-    .map(({ name }): ServicePlan => ({ name, action: 'remove', why: ['the stack is destroyed'], service: null }));
-  const steps = byPhase([
-    ...serviceSteps(services, served, stack),
-    ...channelSteps(channels, present, stack),
-    ...names.map((name) => removeInstance(name, stack)),
-  ]);
+  const plans = planSections({ stack, present, gone: 'the stack is destroyed' }, []);
+  const steps = byPhase([...sectionSteps(plans, present, stack), ...names.map((name) => removeInstance(name, stack))]);
   const shown: Plan = {
     format: 1,
     stack,
     pool: { after: pool, change: null },
     kernels,
-    channels,
-    services,
+    ...plans,
     steps: steps.map(showStep),
     refused: [],
     advice: [],
@@ -259,114 +233,30 @@ function placeAll(
   return placements;
 }
 
-function planKernel(
-  kernel: KernelDefinition,
-  observed: Observed | undefined,
-  placement: Placement | null,
-  restarts: readonly string[],
-): KernelPlan {
-  const { name } = kernel;
-  if (observed === undefined) return { name, action: 'create', why: ['it does not exist'], changes: [], placement };
-  const { status, misplaced } = observed;
-  const changes = observed.definition === null ? [] : definitionChanges(observed.definition, kernel);
-  const before = status.placement;
-  const why = changes.map(({ path, live }) => `${path} changes${live ? '' : ', which needs a restart'}`);
-  const movesMemory =
-    placement !== null && before !== null && !same(before.partition.memory, placement.partition.memory);
-  if (movesMemory && !changes.some(({ path }) => path === 'partition.memory'))
-    why.push('its memory moves to other nodes, which needs a restart');
-  why.push(...restarts);
-  const moves = placement !== null && !same(partOf(before), partOf(placement));
-  if (changes.some(({ live }) => !live) || movesMemory || restarts.length > 0)
-    return { name, action: 'replace', why, changes, placement };
-  const drift = driftOf(status);
-  if (changes.length > 0 || moves) {
-    if (changes.length === 0) why.push('it moves to other CPUs');
-    // What has to be started anyway is started changed.
-    const action = drift?.action === 'start' ? 'replace' : 'change';
-    return { name, action, why: [...why, ...(drift?.why ?? [])], changes, placement };
-  }
-  if (drift !== null) return { name, ...drift, changes, placement };
-  if (misplaced !== null) return { name, action: 'repin', why: [misplaced], changes, placement };
-  return { name, action: 'keep', why: [], changes, placement };
-}
-
-/** How the life of an instance differs from what its definition wants. */
-function driftOf(status: InstanceStatus): { action: Action; why: string[] } | null {
-  switch (status.state) {
-    case 'created':
-      return { action: 'start', why: ['it was never started'] };
-    case 'paused':
-      return { action: 'resume', why: ['it is paused'] };
-    case 'stopping':
-      return { action: 'start', why: ['it is stopping'] };
-    case 'exited':
-      // A job that is done stays done; anything else was ended from outside or failed.
-      if (status.exit?.reason === 'exit' && status.exit.exitCode === 0) return null;
-      return { action: 'start', why: [`it has ended: ${status.exit?.message ?? 'unknown'}`] };
-    default:
-      return null;
-  }
-}
-
-/** Steps for kernels and pool; those of one phase in the order in which they are to go. */
-function kernelSteps(
+/** Who owns what, recorded in one step with the pool; none when that stays. */
+function assignSteps(
   { stack, ledger, resolved }: PlanInput,
   kernels: readonly KernelPlan[],
   mine: ReadonlyMap<string, Observed>,
   { after: pool, change }: Plan['pool'],
-): StackStep[] {
+): PoolStep[] {
   const definitions = new Map(stack.kernels.map((kernel) => [kernel.name, kernel]));
-  const of = (...actions: Action[]) => kernels.filter(({ action }) => actions.includes(action));
-  const status = (name: string) => mine.get(name)?.status;
-  const active = (name: string) => ACTIVE.has(status(name)?.state ?? 'exited');
-  const startedAt = (name: string) => status(name)?.startedAt ?? null;
-  const replaced = of('replace');
-  const steps: StackStep[] = [
-    ...of('remove').map(({ name }) => removeInstance(name, stack.name)),
-    ...replaced.filter(({ name }) => active(name)).map(({ name }) => stopInstance(name, startedAt(name))),
+  const assigned = kernels.filter(({ action }) => action === 'change' || action === 'replace');
+  if (change === null && assigned.length === 0) return [];
+  const parts = [
+    ...(change === null ? [] : [`${change.before === null ? 'make' : 'change'} the pool: ${change.text}`]),
+    ...(assigned.length === 0 ? [] : [`record ${assigned.map(({ name }) => name).join(', ')}`]),
   ];
-  const assigned = of('change', 'replace');
-  if (change !== null || assigned.length > 0) {
-    const parts = [
-      ...(change === null ? [] : [`${change.before === null ? 'make' : 'change'} the pool: ${change.text}`]),
-      ...(assigned.length === 0 ? [] : [`record ${assigned.map(({ name }) => name).join(', ')}`]),
-    ];
-    const after = assigned.map(({ name, placement }): Assignment => {
-      const spec = { ...(resolved.get(name) as InstanceSpec), stack: stack.name };
-      return { name, spec, placement, definition: storedDefinition(definitions.get(name)!) };
-    });
-    const before = assigned.map(({ name }): Assignment => {
-      const { status, definition } = mine.get(name)!;
-      return { name, spec: status.spec, placement: status.placement, definition };
-    });
-    const isChanged = change !== null;
-    steps.push(
-      assignPool(
-        { pool: isChanged ? pool : null, kernels: after },
-        { pool: ledger.pool, kernels: before },
-        parts.join('; '),
-      ),
-    );
-  }
-  for (const { name, action, placement } of of('change', 'repin')) {
-    const isElsewhere = action === 'repin' || !same(partOf(status(name)?.placement ?? null), partOf(placement));
-    if (placement !== null && isElsewhere && active(name)) steps.push(repinInstance(name, cpusText(cpusOf(placement))));
-  }
-  const paused = of('change', 'repin').filter(({ name }) => status(name)?.state === 'paused');
-  steps.push(
-    ...replaced.map(({ name }) => startInstance(name, startedAt(name))),
-    ...of('start').map(({ name, why }) => startInstance(name, startedAt(name), `: ${why[0]}`)),
-    ...[...of('resume'), ...paused].map(({ name, why }) => resumeInstance(name, why[0]!)),
-    ...of('create').map(({ name, placement }) => {
-      const { create, partition, tenant, ...rest } = definitions.get(name)!;
-      const request = { ...create, name, start: false, ...(partition && { partition }), ...(tenant && { tenant }) };
-      const definition = storedDefinition({ create, partition, tenant, ...rest });
-      const where = placement === null ? '' : ` on ${cpusText(cpusOf(placement))}`;
-      return createInstance(name, request, { stack: stack.name, definition, placement }, where);
-    }),
-  );
-  return steps;
+  const after = assigned.map(({ name, placement }): Assignment => {
+    const spec = { ...(resolved.get(name) as InstanceSpec), stack: stack.name };
+    return { name, spec, placement, definition: storedDefinition(definitions.get(name)!) };
+  });
+  const before = assigned.map(({ name }): Assignment => {
+    const { status, definition } = mine.get(name)!;
+    return { name, spec: status.spec, placement: status.placement, definition };
+  });
+  const changed = change === null ? null : pool;
+  return [assignPool({ pool: changed, kernels: after }, { pool: ledger.pool, kernels: before }, parts.join('; '))];
 }
 
 function poolChange(before: Pool | null, after: Pool | null): Plan['pool']['change'] {
@@ -410,11 +300,6 @@ function adviceInstances({ stack, resolved, accelerator }: PlanInput, others: re
   return instances;
 }
 
-/** States in which there is a kernel, or one is due. */
-const ACTIVE: ReadonlySet<InstanceStatus['state']> = new Set(['starting', 'running', 'paused', 'stopping', 'backoff']);
-
-const cpusOf = ({ partition }: Placement): readonly number[] => partition.shared?.cpus ?? partition.cpus;
-const partOf = (placement: Placement | null) => placement && [placement.partition, placement.vcpuCpus];
 const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
 
 const refusal = (name: string, error: PolykernelError): Refused => ({
@@ -438,8 +323,7 @@ export function planFor(stack: Stack, topology: Topology): Plan {
     topology,
     ledger: { pool: null, partitions: {} },
     instances: [],
-    channels: [],
-    services: [],
+    present: { channels: [], services: [] },
     sharedMemory: new Map(),
     resolved: new Map(),
     accelerator: null,

@@ -1,10 +1,9 @@
 /** All kinds of step that a plan may have, and how a plan shows them. */
-import type { ChannelStep } from '../channel/steps.ts';
-import type { InstanceStep } from '../instance/steps.ts';
-import type { PoolStep } from '../pool/steps.ts';
-import type { ServiceStep } from '../service/steps.ts';
+import type { InstanceStep } from '../instance/stack.ts';
+import type { PoolStep } from '../pool/stack.ts';
+import type { SectionStep } from './sections.ts';
 
-export type StackStep = ServiceStep | ChannelStep | InstanceStep | PoolStep;
+export type StackStep = SectionStep | InstanceStep | PoolStep;
 
 /** Of instances and the pool the verb alone: `create`, `assign`; else `create-channel`. */
 type Word<Kind extends string> = Kind extends `${'instance' | 'pool'}.${infer Verb}`
