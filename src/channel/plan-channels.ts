@@ -73,8 +73,9 @@ export function channelSteps(
   present: readonly ChannelStatus[],
   stack: string,
 ): ChannelStep[] {
+  const byName = new Map(present.map((channel) => [channel.name, channel]));
   return plans.flatMap(({ name, action, channel }) => {
-    const before = action === 'create' ? undefined : present.find((each) => each.name === name);
+    const before = byName.get(name);
     return [
       ...(before === undefined || action === 'keep' ? [] : [removeChannel(before, stack)]),
       ...(channel === null || action === 'keep' ? [] : [createChannel(channel, stack)]),

@@ -7,7 +7,7 @@ import type { CpuRequest, DeviceClass, DeviceRequest, MemoryRequest, PartitionRe
 import { readMemoryPerNode, readPciAddress } from '../ledger/yaml-values.ts';
 import { parseCpuList } from '../sys/cpu-list.ts';
 import { formatBytes } from '../sys/units.ts';
-import { kernelOptions } from './stack-options.ts';
+import { partitionOptions } from './partition-options.ts';
 
 const MOST_CPUS = 65_536;
 const DEFAULT_BYTES = 256 * 2 ** 20;
@@ -23,7 +23,7 @@ const counted = (count: number): CpuRequest => ({
 });
 
 export function readPartition(reader: YamlReader, place: Place): PartitionRequest | undefined {
-  const entries = reader.map(place, keysOf(kernelOptions.options, 'kernels.*.partition'));
+  const entries = reader.map(place, keysOf(partitionOptions.options, 'kernels.*.partition'));
   if (entries === undefined) return undefined;
   const [cpus, memory, devices] = ['cpus', 'memory', 'devices'].map((key) => entries.get(key));
   return {
@@ -51,7 +51,7 @@ function readCpus(reader: YamlReader, place: Place): CpuRequest | undefined {
 }
 
 function readCpuMap(reader: YamlReader, place: Place): CpuRequest | undefined {
-  const entries = reader.map(place, keysOf(kernelOptions.options, 'kernels.*.partition.cpus'));
+  const entries = reader.map(place, keysOf(partitionOptions.options, 'kernels.*.partition.cpus'));
   if (entries === undefined) return undefined;
   const get = (key: string) => entries.get(key);
   const shared = get('shared');
@@ -86,7 +86,7 @@ function readMemory(reader: YamlReader, place: Place): MemoryRequest | undefined
     const bytes = readSize(reader, place);
     return bytes === undefined ? undefined : { kind: 'size', bytes, node: null, hugePageBytes: null };
   }
-  const entries = reader.map(place, keysOf(kernelOptions.options, 'kernels.*.partition.memory'));
+  const entries = reader.map(place, keysOf(partitionOptions.options, 'kernels.*.partition.memory'));
   if (entries === undefined) return undefined;
   const [size, node, nodes, huge] = ['size', 'node', 'nodes', 'hugePages'].map((key) => entries.get(key));
   const page = huge && readSize(reader, huge);
@@ -127,7 +127,7 @@ function readDevices(reader: YamlReader, place: Place): DeviceRequest[] | undefi
       const address = readPciAddress(reader, item);
       return address === undefined ? [] : [{ kind: 'address', address }];
     }
-    const entries = reader.map(item, keysOf(kernelOptions.options, 'kernels.*.partition.devices[]'));
+    const entries = reader.map(item, keysOf(partitionOptions.options, 'kernels.*.partition.devices[]'));
     const [kind, count, which] = ['class', 'count', 'function'].map((key) => entries?.get(key));
     if (kind === undefined) reader.problem(item, 'class is missing', `Choose from ${CLASSES.join(', ')}.`);
     const word = kind && reader.word(kind, CLASSES);

@@ -43,6 +43,45 @@ async function leftSteps({ home, daemon }: TestDaemon): Promise<StepRecord[]> {
   }
 }
 
+it('killed at any step, it leaves none half done, every kernel running, and nothing owned twice', async () => {
+  const before = `
+pool: {cpus: 2-7, shared: 7, memory: 2GiB}
+kernels:
+  web: {driver: fake, command: [sleep, inf], partition: {cpus: 2, memory: 512MiB}, environment: {MODE: a}}
+  db: {driver: fake, command: [sleep, inf], partition: {cpus: "5", memory: 256MiB}}
+  job: {driver: fake, command: [sleep, inf], partition: {cpus: {shared: 0.5}, memory: 128MiB}}
+channels: {orders: {from: web, to: db, size: 64KiB}}
+`;
+  const after =
+    before
+      .replace('MODE: a', 'MODE: b')
+      .replace('cpus: "5"', 'cpus: "6"')
+      .replace(/ {2}job.*\n/, '')
+      .replace('64KiB', '128KiB') + 'name: shop\n';
+  const shop = stack(after.replace('channels:', '  new: {driver: fake, command: [sleep, inf]}\nchannels:'));
+  for (let at = 1; ; at++) {
+    const test = await startDaemon();
+    await test.client.apply(stack(before));
+    let crash: Promise<void> | undefined;
+    const applying = test.client.apply(shop, (text) => {
+      if (text.startsWith(`[${at}/`)) crash = test.crashAndRestart();
+    });
+    await applying.catch(() => {});
+    if (crash === undefined) break;
+    await crash;
+    await takenUp(test);
+    await eventually(async () => (await test.client.list()).every(({ state }) => state === 'running'));
+    const { partitions } = await test.client.pool();
+    const owners = (await test.client.list()).flatMap(({ spec, placement }) =>
+      placement === null ? [] : [[spec.name, placement.partition]],
+    );
+    expect(partitions).toEqual(Object.fromEntries(owners));
+    const cpus = Object.values(partitions).flatMap((partition) => partition.cpus);
+    expect(new Set(cpus).size).toBe(cpus.length);
+    expect(await leftSteps(test)).toEqual([]);
+  }
+});
+
 it('a kernel whose stop was cut off runs again, for what it was stopped for did not come', async () => {
   const test = await startDaemon();
   const file = (mode: string) =>
