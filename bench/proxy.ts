@@ -43,7 +43,7 @@ async function fast(progress: (text: string) => void): Promise<Row[]> {
   const services = new Services({
     directory: join(directory, 'ours'),
     endpoints: { address: () => '127.0.0.1', namespace: () => null, obstacle: () => null, onChange: () => () => {} },
-    store: { all: () => [], put() {}, delete() {} },
+    records: { all: () => [], put() {}, delete() {} },
     events: new EventLog(() => 0),
     clock: systemClock,
     journal: silentJournal,

@@ -30,11 +30,11 @@ import {
   checkTenants,
   type EndRecord,
   endOf,
-  type Keepers,
   otherSide,
   resolveChannel,
   SIDES,
 } from './contract.ts';
+import type { Keepers } from './keeper.ts';
 
 /** Left to the machine beyond what a channel takes. */
 const SPARE_BYTES = 64 * 2 ** 20;
@@ -43,13 +43,12 @@ const NEWS_MS = 1000;
 /** How often it is looked whether all keepers live. */
 const KEEP_MS = 5000;
 const BELL_FIFO = '.bell';
-export const KEEPER_DIRECTORY = '.keepers';
 
 export interface ChannelsOptions {
   /** Of the descriptors for the host's processes. */
   directory: string;
   keepers: Keepers;
-  store: Records<ChannelRecord>;
+  records: Records<ChannelRecord>;
   /** Of an instance that there is; undefined when there is none. */
   tenantOf(instance: string): string | null | undefined;
   events: EventLog;
@@ -131,7 +130,7 @@ export class Channels implements ChannelManager {
         });
       }
       const record = { ...entry.record, removing: true };
-      this.#options.store.put(record);
+      this.#options.records.put(record);
       entry.record = record;
       return await this.#erase(entry);
     });
@@ -214,7 +213,7 @@ export class Channels implements ChannelManager {
 
   /** Takes up what an earlier daemon left; before any kernel is taken up. */
   async recover(): Promise<void> {
-    const { store, keepers, journal } = this.#options;
+    const { records: store, keepers, journal } = this.#options;
     // Of one that cannot be read the memory stays: a later version may read it.
     const known = new Set<string>();
     const records = store.all((id, name, error) => {
@@ -284,7 +283,7 @@ export class Channels implements ChannelManager {
   }
 
   async #make(request: Required<ChannelRequest>, from: EndRecord, to: EndRecord, stack: string | null): Promise<Entry> {
-    const { store, keepers, clock } = this.#options;
+    const { records: store, keepers, clock } = this.#options;
     const { name, sizeBytes } = request;
     if (this.#entries.has(name)) {
       throw new PolykernelError('conflict', `there is a channel ${name} already`, {
@@ -356,7 +355,7 @@ export class Channels implements ChannelManager {
 
   #setEnd(entry: Entry, side: ChannelSide, end: EndRecord): void {
     const record = { ...entry.record, [side === 'send' ? 'from' : 'to']: end };
-    this.#options.store.put(record);
+    this.#options.records.put(record);
     entry.record = record;
     this.#describe(entry);
   }
@@ -389,7 +388,7 @@ export class Channels implements ChannelManager {
 
   /** After a restart: its memory is with its keeper, or it is gone and made anew. */
   async #findMemory(entry: Entry): Promise<void> {
-    const { keepers, store } = this.#options;
+    const { keepers, records: store } = this.#options;
     if (keepers.find(entry.record.id) === undefined) {
       await keepers.end(entry.record.id);
       // Another id: what kernels may still have mapped is not this memory.
@@ -470,7 +469,7 @@ export class Channels implements ChannelManager {
 
   /** Removes all of it but what guests see, and asks them to let go of that. `told`: whether its removal is news. */
   async #erase(entry: Entry, told = true): Promise<Promise<void>[]> {
-    const { store, keepers, directory } = this.#options;
+    const { records: store, keepers, directory } = this.#options;
     const { record } = entry;
     const { id, name } = record;
     if (entry.memory !== undefined) {

@@ -1,5 +1,4 @@
 export { resolveChannel } from './check.ts';
-export { Keepers } from './keeper.ts';
 export type { ChannelRecord, EndRecord } from './record.ts';
 export { channelTable, endOf, otherSide, SIDES } from './record.ts';
 export { channelRequestSchema } from './request.ts';

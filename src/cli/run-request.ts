@@ -2,8 +2,8 @@
 import { isAbsolute } from 'node:path';
 import type { CreateRequest } from '../api/index.ts';
 import type { ChannelUse } from '../instance/contract.ts';
+import { PUBLISH_HINT, parsePublishedPort } from '../network/published-port.ts';
 import { PolykernelError } from '../sys/errors.ts';
-import { PUBLISH_HINT, parsePublishedPort } from '../sys/published-port.ts';
 import { parseBytes, parseDuration } from '../sys/units.ts';
 import { parseVolume, type VolumeText } from '../sys/volume-text.ts';
 import type { Invocation } from './command.ts';

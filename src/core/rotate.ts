@@ -17,8 +17,6 @@ export class RotatingFile {
   #file: number | undefined;
   #size = 0;
   #dropped = 0;
-  /** Grows with every rotation. */
-  generation = 0;
 
   constructor(options: RotatingFileOptions) {
     this.#options = options;
@@ -60,7 +58,6 @@ export class RotatingFile {
     if (this.#size === 0 || this.#size + bytes <= maxBytes) return;
     this.close();
     renameSync(path, `${path}.1`);
-    this.generation += 1;
     this.#file = openSync(path, 'a', 0o600);
     this.#size = 0;
   }

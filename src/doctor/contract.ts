@@ -1,16 +1,11 @@
 /** What others see of doctor. */
+import type { Check } from '../core/check.ts';
 import type { DriverFacts, DriverName } from '../driver/index.ts';
 
-export interface DoctorCheck {
-  id: string;
-  status: 'ok' | 'warn' | 'missing';
-  summary: string;
-  /** How to get what is missing, as a full sentence. */
-  hint?: string;
-}
+export type { Check as DoctorCheck } from '../core/check.ts';
 
 export interface DoctorReport {
-  checks: DoctorCheck[];
+  checks: Check[];
   drivers: DriverFacts[];
   /** What `--driver auto` picks for one CPU, and why. */
   auto: { driver: DriverName | null; reason: string };

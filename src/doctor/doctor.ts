@@ -1,8 +1,8 @@
 /** What doctor says of a machine. Pure: facts in, checks out; each that is not `ok` says how to get there. */
 
+import type { Check } from '../core/check.ts';
 import { toolHint } from '../sys/tools.ts';
 import { formatBytes } from '../sys/units.ts';
-import type { DoctorCheck } from './contract.ts';
 import { type DoctorTool, type HostFacts, NATIVE_PROGRAMS, type Space } from './host-facts.ts';
 
 const OLDEST_NODE = 24;
@@ -16,7 +16,7 @@ const ENOUGH_FILES = 1024;
 const KNOWN_IMAGES = ['debian:uml', 'debian:amd64'];
 
 /** All checks of the machine, in the order people should read them. The drivers' own probes come elsewhere. */
-export function hostChecks(facts: HostFacts): DoctorCheck[] {
+export function hostChecks(facts: HostFacts): Check[] {
   return [
     checkNode(facts),
     checkTool(
@@ -43,23 +43,17 @@ export function hostChecks(facts: HostFacts): DoctorCheck[] {
   ];
 }
 
-function ok(id: string, summary: string): DoctorCheck {
+function ok(id: string, summary: string): Check {
   return { id, status: 'ok', summary };
 }
 
-function checkNode({ nodeVersion }: HostFacts): DoctorCheck {
+function checkNode({ nodeVersion }: HostFacts): Check {
   if (Number.parseInt(nodeVersion, 10) >= OLDEST_NODE) return ok('node', `Node.js ${nodeVersion}`);
   const hint = 'Run `pk setup`, which brings its own Node.js through npm.';
   return { id: 'node', status: 'missing', summary: `Node.js ${nodeVersion} is older than ${OLDEST_NODE}`, hint };
 }
 
-function checkTool(
-  facts: HostFacts,
-  tool: DoctorTool,
-  id: string,
-  meaning: string,
-  hint = toolHint(tool),
-): DoctorCheck {
+function checkTool(facts: HostFacts, tool: DoctorTool, id: string, meaning: string, hint = toolHint(tool)): Check {
   const found = facts.tools[tool];
   if (found !== undefined) return ok(id, `${meaning} (${found.path}${found.unpacked ? ', unpacked by set-up' : ''})`);
   // The kernel program is in the image store as well: without the package only an image must be pulled.
@@ -70,10 +64,10 @@ function checkTool(
 }
 
 /** Each kernel is in one. */
-function checkUserNamespaces({ uid, userNamespaces }: HostFacts): DoctorCheck {
+function checkUserNamespaces({ uid, userNamespaces }: HostFacts): Check {
   const id = 'user-namespaces';
   const { maximum, debianClone, apparmorRestricts } = userNamespaces;
-  const off = (summary: string, setting: string): DoctorCheck => {
+  const off = (summary: string, setting: string): Check => {
     return {
       id,
       status: 'missing',
@@ -93,7 +87,7 @@ function checkUserNamespaces({ uid, userNamespaces }: HostFacts): DoctorCheck {
 }
 
 /** Files of more than one owner need more than one id. */
-function checkIds({ uid, idsPerKernel }: HostFacts): DoctorCheck {
+function checkIds({ uid, idsPerKernel }: HostFacts): Check {
   const id = 'identity';
   if (uid === 0) return ok(id, `each kernel has ${idsPerKernel} user ids of its own`);
   if (idsPerKernel > 1) return ok(id, `kernels have your user id and ${idsPerKernel - 1} more of yours (/etc/subuid)`);
@@ -105,7 +99,7 @@ function checkIds({ uid, idsPerKernel }: HostFacts): DoctorCheck {
   };
 }
 
-function checkKvm({ kvm, uid }: HostFacts): DoctorCheck {
+function checkKvm({ kvm, uid }: HostFacts): Check {
   if (kvm === 'accessible')
     return ok('kvm', '/dev/kvm is there and may be opened; whether it works shows when a guest starts');
   if (kvm === 'denied') {
@@ -122,13 +116,13 @@ function checkKvm({ kvm, uid }: HostFacts): DoctorCheck {
   return { id: 'kvm', status: 'warn', summary: 'there is no /dev/kvm: QEMU emulates, slowly', hint };
 }
 
-function checkNatives({ natives }: HostFacts): DoctorCheck {
+function checkNatives({ natives }: HostFacts): Check {
   const absent = NATIVE_PROGRAMS.filter((name) => !natives[name]);
   if (absent.length === 0) return ok('native', `${NATIVE_PROGRAMS.join(', ')} are built`);
   return { id: 'native', status: 'missing', summary: `not built: ${absent.join(', ')}`, hint: 'Run `pk setup`.' };
 }
 
-function checkImages({ images }: HostFacts): DoctorCheck {
+function checkImages({ images }: HostFacts): Check {
   const names = images.map((image) => `${image.name} (Linux ${image.version})`);
   const absent = KNOWN_IMAGES.filter((name) => !images.some((image) => image.name === name));
   if (absent.length === 0) return ok('images', names.join(', '));
@@ -137,14 +131,14 @@ function checkImages({ images }: HostFacts): DoctorCheck {
   return { id: 'images', status: images.length === 0 ? 'missing' : 'warn', summary, hint };
 }
 
-function checkSpace(id: string, what: string, { path, freeBytes }: Space): DoctorCheck {
+function checkSpace(id: string, what: string, { path, freeBytes }: Space): Check {
   const summary = `${formatBytes(freeBytes)} free for ${what} (${path})`;
   if (freeBytes >= ENOUGH_DISK_BYTES) return ok(id, summary);
   const hint = `Free some space: ${formatBytes(ENOUGH_DISK_BYTES)} are a good minimum. POLYKERNEL_HOME and POLYKERNEL_CACHE choose other places.`;
   return { id, status: 'warn', summary, hint };
 }
 
-function checkSharedMemory({ sharedMemory }: HostFacts): DoctorCheck {
+function checkSharedMemory({ sharedMemory }: HostFacts): Check {
   const id = 'shared-memory';
   const mount = 'As root: mount -o remount,size=50% /dev/shm (in a container: start it with a larger --shm-size).';
   if (sharedMemory === undefined) {
@@ -160,7 +154,7 @@ function checkSharedMemory({ sharedMemory }: HostFacts): DoctorCheck {
   return freeBytes >= ENOUGH_SHARED_BYTES ? ok(id, summary) : { id, status: 'warn', summary, hint: mount };
 }
 
-function checkOpenFiles({ openFiles }: HostFacts): DoctorCheck {
+function checkOpenFiles({ openFiles }: HostFacts): Check {
   // Node raises the soft limit to the hard one by itself, so only the hard one binds.
   const limit = Math.max(openFiles.soft, openFiles.hard);
   if (limit >= ENOUGH_FILES)
@@ -169,7 +163,7 @@ function checkOpenFiles({ openFiles }: HostFacts): DoctorCheck {
   return { id: 'open-files', status: 'warn', summary: `only ${limit} files may be open`, hint };
 }
 
-function checkCgroup({ cgroup }: HostFacts): DoctorCheck {
+function checkCgroup({ cgroup }: HostFacts): Check {
   const id = 'cgroup';
   const controllers = cgroup.controllers.join(' ') || 'no controllers';
   if (cgroup.kind === 'v2') return ok(id, `cgroup v2 (${controllers})`);
@@ -183,7 +177,7 @@ function checkCgroup({ cgroup }: HostFacts): DoctorCheck {
   };
 }
 
-function checkLimits({ limits, uid }: HostFacts): DoctorCheck {
+function checkLimits({ limits, uid }: HostFacts): Check {
   const id = 'limits';
   const { groups, notes } = limits;
   if (groups.length === 2) return ok(id, 'memory and processes of each kernel are bounded by control groups');

@@ -8,6 +8,7 @@ import type { Kernel } from '../driver/index.ts';
 import { type ClockLag, moveClock } from '../guest/index.ts';
 import type { Clock } from '../sys/clock.ts';
 import { asPolykernelError } from '../sys/errors.ts';
+import type { Provider } from './provider.ts';
 
 /** A clock that is wrong is so for about as long. */
 const INTERVAL_MS = 1_000;
@@ -125,3 +126,10 @@ const width = ({ least, most }: ClockLag): number => most - least;
 /** Whether a clock is certainly wrong by more than that. */
 const isBeyond = ({ least, most }: ClockLag, milliseconds: number): boolean =>
   least > milliseconds || most < -milliseconds;
+
+/** Their clocks are set when they begin, and when they go on. */
+export const clockProvider = (clocks: GuestClocks): Provider => ({
+  name: 'its clock',
+  kernelUp: (_record, kernel, _regions, adopted) => clocks.kernelUp(kernel, adopted),
+  resumed: (kernel) => clocks.resumed(kernel),
+});

@@ -166,7 +166,7 @@ export class Instance {
     await this.#until(() => !this.#isBeginning, signal);
     const { exit, state } = this.#record.machine;
     if (state === 'running' || state === 'paused' || exit === null) return;
-    const code = startFailure(exit);
+    const code = codeOfFailedStart(exit);
     // What was executed has started, however it ended.
     if (code === undefined || this.#record.workingDirectory !== null) return;
     throw new PolykernelError(code, `${this.name} did not start: ${exit.message}`, {
@@ -656,7 +656,7 @@ export class Instance {
 }
 
 /** As what a start is refused that ended so; undefined when that was no failure to start. */
-function startFailure({ reason, exitCode }: InstanceExit): ErrorCode | undefined {
+function codeOfFailedStart({ reason, exitCode }: InstanceExit): ErrorCode | undefined {
   const codes: Partial<Record<InstanceExit['reason'], ErrorCode>> = {
     'not-ready': 'not-ready',
     panic: 'panic',

@@ -28,6 +28,19 @@ const addressOf = (number: number): string => `10.213.${number >> 8}.${number & 
 
 type Member = Pick<InstanceRecord, 'id' | 'spec' | 'networkNumber' | 'launch'>;
 
+export interface NetworkOptions {
+  /** State directory: names the namespace. */
+  home: string;
+  /** It is root's. */
+  privileged: boolean;
+  forwards: Forwards;
+  /** All instances there are. */
+  members(): readonly Member[];
+  journal: Journal;
+  /** Told of a running one that is in no network any more. */
+  lost(member: Member): void;
+}
+
 /**
  * INVARIANTS
  * - The namespace exists while an instance has a number in it; whoever takes the last away removes it.
@@ -56,18 +69,7 @@ export class Network {
   /** The last one given. */
   #lastNumber: number | undefined;
 
-  /**
-   * `home` names the namespace; `privileged`: it is root's; `members`: all instances there are; `lost` is told of a running one
-   * that is in no network any more.
-   */
-  constructor(
-    home: string,
-    privileged: boolean,
-    forwards: Forwards,
-    members: () => readonly Member[],
-    journal: Journal,
-    lost: (member: Member) => void,
-  ) {
+  constructor({ home, privileged, forwards, members, journal, lost }: NetworkOptions) {
     const name = `pk-${createHash('sha256').update(home).digest('hex').slice(0, 8)}`;
     const namespace = privileged ? new NamedNamespace(name) : new KeptNamespace(join(home, KEEPER_FILE));
     const gateway = `${addressOf(BRIDGE_NUMBER)}/${PREFIX}`;

@@ -21,12 +21,12 @@ import type { MachineReport, PoolReport } from './contract.ts';
 import type { HostPool } from './host-pool.ts';
 
 export class Resources {
-  readonly #instances: Instances;
+  readonly #instances: () => Instances;
   readonly #hostPool: HostPool;
   /** What plans and changes of the pool exclude each other by. */
   readonly #mutex: Mutex;
 
-  constructor(instances: Instances, hostPool: HostPool, mutex: Mutex) {
+  constructor(instances: () => Instances, hostPool: HostPool, mutex: Mutex) {
     this.#instances = instances;
     this.#hostPool = hostPool;
     this.#mutex = mutex;
@@ -38,12 +38,12 @@ export class Resources {
   }
 
   machine(): MachineReport {
-    return { topology: this.#hostPool.topology(true), ledger: this.#instances.ledger() };
+    return { topology: this.#hostPool.topology(true), ledger: this.#instances().ledger() };
   }
 
   /** Throws `not-found` without a pool. */
   pool(): PoolReport {
-    const ledger = this.#instances.ledger();
+    const ledger = this.#instances().ledger();
     if (ledger.pool === null) {
       throw new PolykernelError('not-found', 'there is no pool', {
         field: 'pool',
@@ -74,17 +74,17 @@ export class Resources {
   }
   async release(): Promise<void> {
     await this.#mutex.run(async () => {
-      releasePool(this.#instances.ledger());
+      releasePool(this.#instances().ledger());
       await this.#hostPool.set(null);
-      await this.#instances.repinAll();
+      await this.#instances().repinAll();
     });
   }
 
   #change(next: (ledger: Ledger, topology: Topology) => Pool | null): Promise<PoolReport> {
     return this.#mutex.run(async () => {
       const topology = this.#hostPool.topology(true);
-      await this.#hostPool.set(next(this.#instances.ledger(), topology));
-      await this.#instances.repinAll();
+      await this.#hostPool.set(next(this.#instances().ledger(), topology));
+      await this.#instances().repinAll();
       return this.pool();
     });
   }

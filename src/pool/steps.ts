@@ -34,27 +34,27 @@ export const assignPool = (
   };
 };
 
-export function poolExecutors(instances: Instances, hostPool: HostPool): Executors<PoolStep> {
+export function poolExecutors(instances: () => Instances, hostPool: HostPool): Executors<PoolStep> {
   const poolIs = (pool: Assign['pool']) => pool === null || same(hostPool.pool, pool === 'released' ? null : pool);
   return {
     'pool.assign': {
       check({ kernels }) {
-        for (const { name } of kernels) instances.get(name);
+        for (const { name } of kernels) instances().get(name);
       },
       async run({ pool, kernels }) {
-        instances.update(
+        instances().update(
           new Map(kernels.map(({ name, ...change }) => [name, change])),
           pool === 'released' ? null : pool,
         );
         if (pool === null) return;
         if (pool === 'released') await hostPool.set(null);
         else await hostPool.recover();
-        await instances.repinAll();
+        await instances().repinAll();
       },
       verify: ({ pool, kernels }) =>
         poolIs(pool) &&
         kernels.every(({ name, placement, definition }) => {
-          const record = instances.find(name)?.record;
+          const record = instances().find(name)?.record;
           return record !== undefined && same([record.placement, record.definition], [placement, definition]);
         }),
       afterCrash: 'finish',

@@ -185,7 +185,7 @@ export class HaProxy {
     this.#logs.clear();
     for (const link of links) link?.close();
     await endProcesses(() => this.#processes(), `the HAProxy of ${this.#directory}`, END_DEADLINE_MS);
-    for (const name of ['haproxy.cfg', 'haproxy.cfg.new', 'stats.sock', 'pid', 'current', 'services.json'])
+    for (const name of ['haproxy.cfg', 'haproxy.cfg.new', 'stats.sock', 'pid', 'current'])
       rmSync(join(this.#directory, name), { force: true });
     rmSync(this.#emptyDirectory, { recursive: true, force: true });
   }

@@ -1,5 +1,6 @@
 /** The services of a daemon: their records, the HAProxy that serves them, what it says of its targets, and promises. */
 import { randomBytes } from 'node:crypto';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { EventLog } from '../core/events.ts';
 import type { Journal } from '../core/journal.ts';
@@ -50,7 +51,7 @@ export interface ServicesOptions {
   /** Of HAProxy's files. */
   directory: string;
   endpoints: Endpoints;
-  store: Records<ServiceRecord>;
+  records: Records<ServiceRecord>;
   events: EventLog;
   clock: Clock;
   journal: Journal;
@@ -111,7 +112,7 @@ export class Services implements ServiceManager {
   create(body: unknown, stack: string | null = null): Promise<ServiceStatus> {
     const resolved = checked(body);
     return this.#mutex.run(async () => {
-      const { store, clock, endpoints } = this.#options;
+      const { records: store, clock, endpoints } = this.#options;
       const obstacle = endpoints.obstacle();
       if (obstacle !== null) {
         throw new PolykernelError('unavailable', `services cannot be had here: ${obstacle}`, {
@@ -210,7 +211,7 @@ export class Services implements ServiceManager {
       if (known) this.#structure = notes.structure;
       this.#running = adopted?.pid;
       this.#restarts = notes?.restarts ?? 0;
-      const records = this.#options.store.all((_, name, error) =>
+      const records = this.#options.records.all((_, name, error) =>
         this.#complain(`the record of the service ${name} cannot be read and is ignored`, error),
       );
       for (const record of records) this.#add(record, notes?.totals[record.id]);
@@ -250,7 +251,7 @@ export class Services implements ServiceManager {
   }
 
   #become(entry: ServiceEntry, record: ServiceRecord): void {
-    this.#options.store.put(record);
+    this.#options.records.put(record);
     entry.become(record, this.#options.clock.now());
   }
 
@@ -319,7 +320,7 @@ export class Services implements ServiceManager {
     }
     for (const { record } of [...this.#entries.values()]) {
       if (!record.removing) continue;
-      this.#options.store.delete(record.id);
+      this.#options.records.delete(record.id);
       this.#entries.delete(record.name);
     }
     this.#settled = true;
@@ -364,6 +365,7 @@ export class Services implements ServiceManager {
     this.#running = undefined;
     this.#structure = NO_STRUCTURE;
     await this.#proxy.stop();
+    rmSync(this.#notesPath, { force: true });
     if ([...this.#entries.values()].some(({ record }) => !record.removing)) return;
     this.#unlisten?.();
     this.#unlisten = undefined;

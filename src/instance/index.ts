@@ -1,0 +1,50 @@
+/** Instances, as one thing that a daemon can do. */
+import type { Surroundings } from '../core/surroundings.ts';
+import type { Drivers } from '../driver/drivers.ts';
+import type { KernelImage } from '../image/contract.ts';
+import { clockProvider, GuestClocks } from './guest-clocks.ts';
+import type { Identities } from './identities.ts';
+import type { PrepareRoot } from './launcher.ts';
+import type { Provider } from './provider.ts';
+import { instanceTable } from './record.ts';
+import { instanceExecutors } from './steps.ts';
+import { type PoolOfHost, Supervisor } from './supervisor.ts';
+
+interface Given<P> {
+  /** In the order of taking. */
+  providers: readonly Provider[];
+  hostPool: PoolOfHost<P>;
+  drivers: Drivers;
+  resolveImage(name: string): Promise<KernelImage>;
+  prepareRoot: PrepareRoot;
+  /** Whose kernels' processes are. */
+  identities: Identities;
+  /** Uniform in [0, 1). */
+  random: () => number;
+  /** Rotation of workload logs; default 8 MiB. */
+  logBytes?: number | undefined;
+}
+
+export function instanceCapability<P>(around: Surroundings, given: Given<P>) {
+  const { clock, journal, store } = around;
+  const clocks = new GuestClocks(clock, journal);
+  const supervisor = new Supervisor<P>({
+    ...around,
+    ...given,
+    providers: [...given.providers, clockProvider(clocks)],
+    records: store.table(instanceTable),
+    transaction: (action) => store.transaction(action),
+  });
+  return {
+    name: 'instances',
+    isVital: true,
+    supervisor,
+    executors: instanceExecutors(supervisor),
+    recover: () => supervisor.takeUp(),
+    async close(farewell: boolean) {
+      await supervisor.detach(farewell);
+      clocks.close();
+      given.identities.close();
+    },
+  };
+}
