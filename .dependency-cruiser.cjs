@@ -50,6 +50,13 @@ module.exports = {
     },
     { name: 'no-circular', severity: 'error', from: {}, to: { circular: true } },
     {
+      name: 'cli-kit-knows-no-noun',
+      severity: 'error',
+      comment: 'what all commands share asks none of them; index.json tells what they say of themselves',
+      from: { path: '^src/cli/kit/', pathNot: '[.]test[.]ts$' },
+      to: { path: '^src/cli/', pathNot: '^src/cli/(kit/|index[.]json$)' },
+    },
+    {
       name: 'not-to-dev-dep',
       severity: 'error',
       from: { path: '^src/', pathNot: '[.]test[.]ts$' },

@@ -41,6 +41,8 @@ const { values } = parseArgs({
 });
 const home = values.home ?? defaultHome();
 const readyFd = values['ready-fd'] === undefined ? undefined : Number(values['ready-fd']);
+// Until end(): while it starts and ends there may be nothing else that Node waits for, and it would end in the midst of that.
+setInterval(() => {}, 2 ** 31 - 1);
 const started = await start().catch((error) => fail(asPolykernelError(error, 'starting the daemon')));
 say({ ready: true });
 // Now, because a daemon may end without a word; loading from the cache takes 17 MiB less than compiling.
