@@ -23,7 +23,7 @@ export const kernelOptions: OptionTable = {
       ],
       [
         'kernels.*.driver',
-        driverWords.join(', ').replace(/, (?=[^,]*$)/, ' or '),
+        `${driverWords.slice(0, -1).join(', ')} or ${driverWords.at(-1)}`,
         'auto',
         false,
         'how the kernel is run',
