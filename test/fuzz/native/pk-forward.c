@@ -1,7 +1,7 @@
 /* pk-forward's pairs, with a client and a target that do anything. */
 #include "harness.h"
 
-#include "../../../native/pk-forward.c"
+#include "../../../native/forward/main.c"
 
 static void link_pair(int ends[2])
 {

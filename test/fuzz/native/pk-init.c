@@ -53,7 +53,7 @@ static int open_file(const char *path, int flags, ...)
 #define chmod(path, mode) 0
 #define mkfifo(path, mode) 0
 #define rename(from, to) 0
-#include "../../../native/pk-init.c"
+#include "../../../native/init/main.c"
 
 /* What is to be sent must be sound frames; then it is gone, as a host would read it. */
 static void take_output(void)

@@ -145,7 +145,7 @@ static ssize_t fake_answer(const struct iovec *parts, int count)
 	return ++turn % 19 == 0 ? -1 : (ssize_t)all;
 }
 
-#include "../../../native/pk-share.c"
+#include "../../../native/share/main.c"
 
 static void one(const uint8_t *input, size_t size)
 {

@@ -1,8 +1,8 @@
 /* pk-shim's requests, relays and lists, and the console answers that the first process of a jail reads. The first byte of an input chooses. */
 #include "harness.h"
 
-#include "../../../native/mconsole.h"
-#include "../../../native/pk-shim.c"
+#include "../../../native/jail/mconsole.h"
+#include "../../../native/shim/main.c"
 
 /* A pair of sockets: what is written to the first end is read from the second. */
 static void link_pair(int type, int ends[2])

@@ -19,11 +19,11 @@
 #include <unistd.h>
 
 #define PROGRAM "pk-cell"
-#include "fail.h"
+#include "../common/fail.h"
 
 static void write_text(const char *path, const char *text);
 
-#include "cell-trees.h"
+#include "trees.h"
 
 #define GUEST_FD 64
 #define STARTER_FD 65

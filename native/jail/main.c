@@ -19,12 +19,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "numbers.h"
+#include "../common/numbers.h"
 
 #define PROGRAM "pk-jail"
-#include "fail.h"
+#include "../common/fail.h"
 
-#include "jail-init.h"
+#include "init.h"
 
 #define NAMESPACE_OWNER _IO(0xb7, 4) /* linux/nsfs.h: NS_GET_OWNER_UID */
 #define CAPABILITY_VERSION_3 0x20080522

@@ -1,4 +1,4 @@
-/* Figures of pk-ring: the ring against what else there is, within one kernel and between two. Part of pk-ring.c. */
+/* Figures of pk-ring: the ring against what else there is, within one kernel and between two. Part of pk-ring. */
 #include <arpa/inet.h>
 #include <net/if.h>
 #include <netinet/tcp.h>

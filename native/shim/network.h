@@ -19,8 +19,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "descriptor.h"
-#include "namespace.h"
+#include "../common/descriptor.h"
+#include "../common/namespace.h"
 #include "rtnetlink.h"
 
 /* From linux/if_tun.h, linux/if_ether.h, linux/if_packet.h, linux/ethtool.h and linux/sockios.h, which musl lacks. */

@@ -22,7 +22,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-#include "keep.h"
+#include "../common/keep.h"
 
 static _Noreturn void die(const char *what)
 {
@@ -292,7 +292,7 @@ static int check_receive(const char *path, uint32_t count, const char *ledger_pa
 	return 0;
 }
 
-#include "ring-figures.h"
+#include "figures.h"
 
 static uint32_t number(const char *text)
 {

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/uio.h>
 
-#include "share-nodes.h"
+#include "nodes.h"
 
 enum {
 	TRANSFER = 1 << 20, /* bytes of one read or write */

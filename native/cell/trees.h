@@ -17,7 +17,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "cell-users.h"
+#include "users.h"
 
 #define TREES_MAX 64
 #define SKIPS_MAX 1024

@@ -29,11 +29,11 @@
 #include <unistd.h>
 
 #include "buffer.h"
-#include "descriptor.h"
+#include "../common/descriptor.h"
 #include "launch.h"
-#include "start-time.h"
+#include "../common/start-time.h"
 #include "network.h"
-#include "numbers.h"
+#include "../common/numbers.h"
 
 #define CONSOLE_BYTES 65536
 #define LINE_BYTES 4096

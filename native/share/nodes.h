@@ -17,7 +17,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "share-protocol.h"
+#include "protocol.h"
 
 /* Chains get longer beyond this number of files; it must be a power of two. */
 #define BUCKETS 65536

@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "share-names.h"
+#include "names.h"
 
 static void tell_attributes(const struct node *node)
 {

@@ -19,7 +19,7 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 
-#include "share-contents.h"
+#include "contents.h"
 
 #define PR_IO_FLUSHER 57
 #ifndef AT_STATX_DONT_SYNC

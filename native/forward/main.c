@@ -27,8 +27,8 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#include "keep.h"
-#include "namespace.h"
+#include "../common/keep.h"
+#include "../common/namespace.h"
 
 #define PAIRS 1024
 #define BUFFER_BYTES 32768

@@ -1,5 +1,5 @@
 /*
- * The files behind the nodes of pk-share.c, as hostfs gives them.
+ * The files behind the nodes of pk-share, as hostfs gives them.
  *
  * hostfs asks the host afresh for a name that nobody in this kernel has open, and never again while somebody has it. So
  * names and attributes are looked at through one mount of it, where nothing is kept open, and contents through others:
@@ -14,7 +14,7 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
-#include "share-nodes.h"
+#include "nodes.h"
 
 #ifndef MS_NOSYMFOLLOW
 #define MS_NOSYMFOLLOW 256

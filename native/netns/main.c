@@ -13,7 +13,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-#include "keep.h"
+#include "../common/keep.h"
 
 static _Noreturn void die(const char *what)
 {

@@ -41,9 +41,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "guest-inodes.h"
-#include "guest-user.h"
-#include "guest-workers.h"
+#include "inodes.h"
+#include "users.h"
+#include "workers.h"
 
 /* From linux/random.h and asm/ioctls.h, which musl does not carry. */
 #define RND_ADD_ENTROPY 0x40085203

@@ -1,5 +1,5 @@
 /*
- * The system call filters of a jail: of the VMM, and of the jail's first process, which serves it (jail-init.h).
+ * The system call filters of a jail: of the VMM, and of the jail's first process, which serves it (init.h).
  *
  * What a VMM may not do at all is in `denied`. Modes are looked at because its volumes are written with real owners: a
  * set-uid bit would make a guest's file the host's program.
@@ -34,7 +34,7 @@ struct filter_program {
 #define IF_ANY_BIT 0x45
 #define RETURN 0x06
 #define ALLOW 0x7fff0000u
-#define ASK 0x7fc00000u /* the listener: jail-init.h */
+#define ASK 0x7fc00000u /* the listener: init.h */
 #define REFUSE(error) (0x00050000u | (error))
 #define KILL 0x80000000u
 #define OFFSET_NUMBER 0

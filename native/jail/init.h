@@ -27,9 +27,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "descriptor.h"
-#include "jail-filter.h"
-#include "jail-writes.h"
+#include "../common/descriptor.h"
+#include "filter.h"
+#include "writes.h"
 #include "mconsole.h"
 
 #define CONTROL_FD 3

@@ -1,4 +1,4 @@
-/* What pk-share.c uses of the kernel's FUSE protocol, version 7 (linux/fuse.h, which musl does not carry). */
+/* What pk-share uses of the kernel's FUSE protocol, version 7 (linux/fuse.h, which musl does not carry). */
 #ifndef SHARE_PROTOCOL_H
 #define SHARE_PROTOCOL_H
 

@@ -8,8 +8,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "share-call.h"
-#include "share-files.h"
+#include "call.h"
+#include "files.h"
 
 static void fill(struct attributes *to, const struct stat *st)
 {
