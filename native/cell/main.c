@@ -5,7 +5,6 @@
  * As root it stays root, in a mount namespace of its own; a user namespace for the guest is open as descriptor GUEST_FD,
  * for pk-jail to enter. As an ordinary user it is root of a user namespace in which PROGRAM stays.
  */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -18,26 +17,17 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define PROGRAM "pk-cell"
 #include "../common/fail.h"
-
-static void write_text(const char *path, const char *text);
-
+#include "../common/numbers.h"
+#include "../common/text.h"
 #include "trees.h"
+
+const char program_name[] = "pk-cell";
 
 #define GUEST_FD 64
 #define STARTER_FD 65
 #define SYS_pidfd_open_call 434
 #define REPORT "unmapped"
-
-static void write_text(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text))
-		fail("%s", path);
-	close(fd);
-}
 
 /* NAME,BYTES,INODES,MODE */
 static void make_memory_files(char *text)
@@ -46,7 +36,7 @@ static void make_memory_files(char *text)
 	char *inodes = strtok_r(NULL, ",", &save), *mode = strtok_r(NULL, ",", &save), place[512], options[256];
 
 	if (mode == NULL)
-		REFUSE("--memory-files: NAME,BYTES,INODES,MODE are wanted");
+		refuse("--memory-files: NAME,BYTES,INODES,MODE are wanted");
 	snprintf(place, sizeof place, STAGE "/%s", name);
 	snprintf(options, sizeof options, "size=%s,nr_inodes=%s,mode=%s", bytes, inodes, mode);
 	if (mkdir(place, 0755) != 0 || mount("memory", place, "tmpfs", MS_NOSUID | MS_NODEV, options) != 0)
@@ -88,25 +78,23 @@ static void parse_range(char *text)
 	char *comma = strchr(text, ',');
 
 	if (comma == NULL)
-		REFUSE("--range: BASE,COUNT are wanted");
+		refuse("--range: BASE,COUNT are wanted");
 	*comma = 0;
 	base = number("--range", text, UINT32_MAX);
 	count = number("--range", comma + 1, UINT32_MAX);
 	if (base == 0 || count == 0 || base + count > 0xffffffffu)
-		REFUSE("--range: these ids cannot be a guest's");
+		refuse("--range: these ids cannot be a guest's");
 }
 
 /* Its starter may be one that the host spares when memory is short: a guest is not. In the jail /proc cannot be written. */
 static void be_spared_by_nobody(void)
 {
-	int fd = open("/proc/self/oom_score_adj", O_RDONLY | O_CLOEXEC);
-	char text[16] = "";
+	char text[16];
 
-	if (fd < 0 || read(fd, text, sizeof text - 1) < 0)
+	if (read_text("/proc/self/oom_score_adj", text, sizeof text) < 0)
 		fail("/proc/self/oom_score_adj");
-	close(fd);
 	if (*text == '-')
-		write_text("/proc/self/oom_score_adj", "0");
+		set_text("/proc/self/oom_score_adj", "0");
 }
 
 int main(int argc, char **argv)
@@ -114,12 +102,13 @@ int main(int argc, char **argv)
 	char *directory = NULL, *subids = NULL, *memory[8];
 	int at, guest = -1, memories = 0, single = 0;
 
+	fail_status = FAILED;
 	for (at = 1; at < argc && strcmp(argv[at], "--") != 0; at++) {
 		char *option = argv[at];
 		int wanted = strcmp(option, "--single") == 0 ? 0 : strcmp(option, "--tree") == 0 ? 5 : 1;
 
 		if (at + wanted >= argc)
-			REFUSE("%s wants %d values", option, wanted);
+			refuse("%s wants %d values", option, wanted);
 		if (wanted == 0) {
 			single = 1;
 		} else if (strcmp(option, "--dir") == 0) {
@@ -130,27 +119,27 @@ int main(int argc, char **argv)
 			subids = argv[at + 1];
 		} else if (strcmp(option, "--skip") == 0) {
 			if (skip_count == SKIPS_MAX)
-				REFUSE("--skip: too many");
+				refuse("--skip: too many");
 			skips[skip_count++] = argv[at + 1];
 		} else if (strcmp(option, "--cover") == 0) {
 			if (cover_count == SKIPS_MAX)
-				REFUSE("--cover: too many");
+				refuse("--cover: too many");
 			covers[cover_count++] = argv[at + 1];
 		} else if (strcmp(option, "--memory-files") == 0) {
 			if (memories == (int)(sizeof memory / sizeof *memory))
-				REFUSE("--memory-files: too many");
+				refuse("--memory-files: too many");
 			memory[memories++] = argv[at + 1];
 		} else if (wanted == 5) {
 			if (tree_count == TREES_MAX)
-				REFUSE("--tree: too many");
+				refuse("--tree: too many");
 			trees[tree_count++] = (struct tree){argv[at + 1], argv[at + 2], argv[at + 3], argv[at + 4], argv[at + 5], 0, 0};
 		} else {
-			REFUSE("unknown option %s", option);
+			refuse("unknown option %s", option);
 		}
 		at += wanted;
 	}
 	if (at + 1 >= argc || (count != 0) + (subids != NULL) + single != 1)
-		REFUSE("usage: pk-cell --range BASE,COUNT|--subids LIST|--single [--dir DIR [--tree NAME ro|rw plain|mapped|owned "
+		refuse("usage: pk-cell --range BASE,COUNT|--subids LIST|--single [--dir DIR [--tree NAME ro|rw plain|mapped|owned "
 		       "EXPECTED PATH] [--skip PATH] [--cover PATH] [--memory-files NAME,BYTES,INODES,MODE]] -- PROGRAM ARG...");
 	be_spared_by_nobody();
 	for (int i = 0; i < tree_count; i++)

@@ -73,7 +73,7 @@ static int open_path(const char *path, int *sheltered)
 
 	*sheltered = 1;
 	if (*path != '/' || at < 0)
-		REFUSE("%s is not an absolute path", path);
+		refuse("%s is not an absolute path", path);
 	for (;;) {
 		size_t length;
 
@@ -112,7 +112,7 @@ static int open_tree_path(const struct tree *tree, struct stat *st, int *shelter
 	int fd = open_path(tree->path, sheltered);
 
 	if (fd < 0 && errno == ELOOP)
-		REFUSE("refused: a part of %s is a symbolic link now", tree->path);
+		refuse("refused: a part of %s is a symbolic link now", tree->path);
 	if (fd < 0 || fstat(fd, st) != 0)
 		fail("refused: %s", tree->path);
 	return fd;
@@ -134,17 +134,17 @@ static void check_tree(struct tree *tree)
 	tree->device = st.st_dev;
 	tree->inode = st.st_ino;
 	if (S_ISSOCK(st.st_mode) || S_ISBLK(st.st_mode) || S_ISCHR(st.st_mode) || S_ISFIFO(st.st_mode))
-		REFUSE("refused: %s is neither a directory nor a file", tree->path);
+		refuse("refused: %s is neither a directory nor a file", tree->path);
 	if (strcmp(tree->expected, "-") == 0)
 		return;
 	uid = strtoul(tree->expected, &end, 10);
 	if (*end != ',')
-		REFUSE("%s: UID,INODE is wanted", tree->expected);
+		refuse("%s: UID,INODE is wanted", tree->expected);
 	inode = strtoull(end + 1, &end, 10);
 	if (st.st_uid != uid)
-		REFUSE("refused: %s belonged to user %lu when it was given, and belongs to user %lu now", tree->path, uid, (unsigned long)st.st_uid);
+		refuse("refused: %s belonged to user %lu when it was given, and belongs to user %lu now", tree->path, uid, (unsigned long)st.st_uid);
 	if (st.st_ino != inode && !sheltered)
-		REFUSE("refused: %s is another file or directory than the one that was given, and others can write where it lies", tree->path);
+		refuse("refused: %s is another file or directory than the one that was given, and others can write where it lies", tree->path);
 }
 
 /* A line each, whatever a path holds: who reads this must not miss one. */
@@ -304,7 +304,7 @@ static void find_mounts_below(const struct tree *tree)
 		if (lies_in)
 			continue;
 		if (below_count == MOUNTS_MAX || interface_count == MOUNTS_MAX)
-			REFUSE("%s: more than %d mounts lie below it", tree->path, MOUNTS_MAX);
+			refuse("%s: more than %d mounts lie below it", tree->path, MOUNTS_MAX);
 		if ((field = strdup(field)) == NULL)
 			fail("memory");
 		if (is_interface)
@@ -375,7 +375,7 @@ static void show(const struct tree *tree, int guest)
 
 	fd = open_tree_path(tree, &st, &sheltered);
 	if (st.st_dev != tree->device || st.st_ino != tree->inode)
-		REFUSE("refused: %s was replaced just now", tree->path);
+		refuse("refused: %s was replaced just now", tree->path);
 	snprintf(place, sizeof place, STAGE "/%s", tree->name);
 	made = S_ISDIR(st.st_mode) ? mkdir(place, 0755) : open(place, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
 	if (made < 0)

@@ -14,6 +14,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../common/fail.h"
+#include "../common/numbers.h"
+#include "../common/text.h"
+
+/* How pk-cell ends when a jail cannot be as it should. */
+#define FAILED 125
+
 /* An id outside that is `first` inside, and how many follow. */
 struct range {
 	unsigned long inside, outside, count;
@@ -59,13 +66,19 @@ static pid_t fork_into_namespace(unsigned long uid, unsigned long gid)
 	return child;
 }
 
+static void set_text(const char *path, const char *text)
+{
+	if (write_text(path, text) != 0)
+		fail("%s", path);
+}
+
 static void write_range(pid_t pid, const char *map, struct range range)
 {
 	char path[64], text[64];
 
 	snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, map);
 	snprintf(text, sizeof text, "%lu %lu %lu\n", range.inside, range.outside, range.count);
-	write_text(path, text);
+	set_text(path, text);
 }
 
 static void let_keeper_go(void)
@@ -113,7 +126,7 @@ static void run_mapper(const char *program, const char *pid, unsigned long own, 
 		fail("%s", program);
 	}
 	if (child < 0 || waitpid(child, &status, 0) != child || status != 0)
-		REFUSE("%s refused the ids %lu to %lu", program, start, start + length - 1);
+		refuse("%s refused the ids %lu to %lu", program, start, start + length - 1);
 }
 
 /*
@@ -138,12 +151,12 @@ static void become_root_inside(char *mappers)
 			char *item = strtok_r(NULL, ",", &save);
 
 			if (item == NULL)
-				REFUSE("--subids: UIDMAP,GIDMAP,UID,COUNT,GID,COUNT are wanted");
+				refuse("--subids: UIDMAP,GIDMAP,UID,COUNT,GID,COUNT are wanted");
 			ids[i] = number("--subids", item, UINT32_MAX);
 		}
 		close(go[1]);
 		if (read(go[0], &byte, 1) != 1)
-			_exit(125);
+			_exit(FAILED);
 		run_mapper(uid_program, pid, uid, ids[0], ids[1]);
 		run_mapper(gid_program, pid, gid, ids[2], ids[3]);
 		_exit(0);
@@ -152,13 +165,13 @@ static void become_root_inside(char *mappers)
 		fail("making a user namespace (see `pk doctor`)");
 	if (mappers != NULL) {
 		if (helper < 0 || write(go[1], &byte, 1) != 1 || waitpid(helper, &status, 0) != helper || status != 0)
-			exit(125);
+			exit(FAILED);
 	} else {
-		write_text("/proc/self/setgroups", "deny");
+		set_text("/proc/self/setgroups", "deny");
 		snprintf(text, sizeof text, "0 %lu 1\n", uid);
-		write_text("/proc/self/uid_map", text);
+		set_text("/proc/self/uid_map", text);
 		snprintf(text, sizeof text, "0 %lu 1\n", gid);
-		write_text("/proc/self/gid_map", text);
+		set_text("/proc/self/gid_map", text);
 	}
 	close(go[0]), close(go[1]);
 	if (setresgid(0, 0, 0) != 0 || setresuid(0, 0, 0) != 0)

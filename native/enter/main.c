@@ -4,7 +4,6 @@
  * Runs a program in a network namespace (a file, or `-` for the own one), with the namespace it was called from under the name
  * `host` for those who look namespaces up in /run/netns: a mount namespace of the program's own has it there, and nothing else.
  */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -15,13 +14,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../common/fail.h"
+
 #define NAMESPACES "/run/netns"
 
-static void fail(const char *what)
-{
-	fprintf(stderr, "pk-enter: %s: %s\n", what, strerror(errno));
-	exit(1);
-}
+const char program_name[] = "pk-enter";
 
 int main(int argc, char **argv)
 {
@@ -37,7 +34,7 @@ int main(int argc, char **argv)
 		fail("the own network namespace");
 	file = strcmp(argv[1], "-") == 0 ? -1 : open(argv[1], O_RDONLY | O_CLOEXEC);
 	if (file < 0 && strcmp(argv[1], "-") != 0)
-		fail(argv[1]);
+		fail("%s", argv[1]);
 	if (mkdir(NAMESPACES, 0755) != 0 && errno != EEXIST)
 		fail(NAMESPACES);
 	if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_SLAVE, NULL) != 0)
@@ -49,7 +46,7 @@ int main(int argc, char **argv)
 	if (mount(own, NAMESPACES "/host", NULL, MS_BIND, NULL) != 0)
 		fail(NAMESPACES "/host");
 	if (file >= 0 && setns(file, CLONE_NEWNET) != 0)
-		fail(argv[1]);
+		fail("%s", argv[1]);
 	execv(argv[2], argv + 2);
-	fail(argv[2]);
+	fail("%s", argv[2]);
 }

@@ -16,17 +16,20 @@
  *
  * SIGURG says that the target is gone without a word, as a kernel that was killed: all connections to it are reset.
  */
-#define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/tcp.h>
-#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
+#include "../common/fail.h"
 #include "../common/keep.h"
 #include "../common/namespace.h"
 
@@ -48,8 +51,12 @@
 /* Begun in one round for one address. */
 #define CONNECT_AT_ONCE 16
 #define EVENTS_AT_ONCE 256
+/* How it ends when somebody else listens there. */
+#define ADDRESS_TAKEN 3
 #define LISTENER UINT32_MAX
 #define SECOND 1000000000LL
+
+const char program_name[] = "pk-forward";
 
 /* One direction: what was read from one socket and not yet written to the other. */
 struct flow {
@@ -89,19 +96,13 @@ static int poller;
 static volatile sig_atomic_t is_target_gone;
 static int64_t now; /* nanoseconds; every new pair has one of its own */
 
-static _Noreturn void die(const char *what)
-{
-	fprintf(stderr, "pk-forward: %s: %s\n", what, strerror(errno));
-	exit(errno == EADDRINUSE ? 3 : 1);
-}
-
 static void allow_files(void)
 {
 	struct rlimit limit;
 	rlim_t wanted = 2 * PAIRS + OTHER_FILES;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-		die("limit of open files");
+		fail("limit of open files");
 	if (limit.rlim_cur >= wanted)
 		return;
 	limit.rlim_cur = wanted;
@@ -110,9 +111,8 @@ static void allow_files(void)
 	if (setrlimit(RLIMIT_NOFILE, &limit) == 0)
 		return;
 	getrlimit(RLIMIT_NOFILE, &limit);
-	fprintf(stderr, "pk-forward: it needs %d open files, and the limit is %llu: raise it (ulimit -Hn, LimitNOFILE=)\n",
-		2 * PAIRS + OTHER_FILES, (unsigned long long)limit.rlim_max);
-	exit(1);
+	refuse("it needs %d open files, and the limit is %llu: raise it (ulimit -Hn, LimitNOFILE=)", 2 * PAIRS + OTHER_FILES,
+		(unsigned long long)limit.rlim_max);
 }
 
 static void forget_all(void)
@@ -476,31 +476,33 @@ int main(int argc, char **argv)
 
 	errno = EINVAL;
 	if (argc != 7 || address(argv[2], argv[3], &here) || address(argv[5], argv[6], &target))
-		die("usage: pk-forward FILE LISTEN_ADDRESS LISTEN_PORT NAMESPACE TARGET_ADDRESS TARGET_PORT");
+		fail("usage: pk-forward FILE LISTEN_ADDRESS LISTEN_PORT NAMESPACE TARGET_ADDRESS TARGET_PORT");
 	allow_files();
 	memory = malloc((size_t)PAIRS * 2 * BUFFER_BYTES); /* touched only as far as connections use it */
 	listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (memory == NULL || listener < 0)
-		die("socket");
+		fail("socket");
 	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-	if (bind(listener, (struct sockaddr *)&here, sizeof here) != 0 || listen(listener, 1024) != 0)
-		die("listen");
+	if (bind(listener, (struct sockaddr *)&here, sizeof here) != 0 || listen(listener, 1024) != 0) {
+		fail_status = errno == EADDRINUSE ? ADDRESS_TAKEN : 1;
+		fail("listen");
+	}
 	/* The listener stays where it was made; every later socket is in there. */
 	if (namespace_enter(argv[4]) != 0)
-		die(argv[4]);
+		fail("%s", argv[4]);
 	forget_all();
 	if (getrandom(&hash_key, sizeof hash_key, 0) != sizeof hash_key)
-		die("random");
+		fail("random");
 	/* Told once for each that comes: until then there is none. */
 	poller = epoll_create1(EPOLL_CLOEXEC);
 	if (poller < 0 || epoll_ctl(poller, EPOLL_CTL_ADD, listener, &arrival) != 0)
-		die("epoll");
+		fail("epoll");
 	/* Taken while it waits, and at no other time. */
 	sigemptyset(&told);
 	sigaddset(&told, SIGURG);
 	if (sigprocmask(SIG_BLOCK, &told, NULL) != 0 || sigaction(SIGURG, &gone, NULL) != 0)
-		die("signals");
+		fail("signals");
 	if (keep_begin(argv[1], -1) != 0)
-		die(argv[1]);
+		fail("%s", argv[1]);
 	loop(listener, &target, argv[1]);
 }

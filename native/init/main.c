@@ -10,7 +10,6 @@
  * - SIGCHLD is blocked except inside ppoll, so a child's end always wakes the loop.
  * - Every descriptor of the agent is close-on-exec; children get exactly 0, 1 and 2.
  */
-#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>

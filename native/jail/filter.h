@@ -16,6 +16,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "../common/fail.h"
+
 /* From linux/filter.h, linux/seccomp.h, linux/audit.h, which musl does not bring. */
 struct filter_step {
 	uint16_t code;

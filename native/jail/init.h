@@ -27,11 +27,15 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../common/clock.h"
 #include "../common/descriptor.h"
+#include "../common/fail.h"
 #include "filter.h"
 #include "writes.h"
 #include "mconsole.h"
 
+/* How pk-jail ends when the jail cannot be as it should. */
+#define FAILED 125
 #define CONTROL_FD 3
 #define LINE_FD 4
 #define STARTER_FD 65 /* pk-cell's, that became the process outside which started the jail */
@@ -71,12 +75,6 @@ struct place {
 static int console_socket = -1;
 /* Commands of the management console that wait for their answer. */
 static unsigned asked;
-
-static void close_fd(int *fd)
-{
-	close(*fd);
-	*fd = -1;
-}
 
 /* Opens PART of a thread's directory in /proc, and makes sure that it is still the thread that asked. */
 static int open_of_caller(int listener, const struct call *call, const char *part, int flags)
@@ -299,11 +297,8 @@ static int rest_ms(int served)
 {
 	static int64_t began;
 	static int count;
-	struct timespec time;
-	int64_t now;
+	int64_t now = (int64_t)now_ms();
 
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	now = (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
 	if (now - began >= 1000) {
 		began = now;
 		count = 0;
@@ -325,7 +320,7 @@ static void serve(int control, int line, int listener, int signals, int starter,
 			fds[2].fd = rest > 0 ? -1 : listener;
 		fds[2].revents = 0;
 		if (poll(fds, 6, rest > 0 ? rest : -1) < 0 && errno != EINTR)
-			exit(125);
+			exit(FAILED);
 		if (fds[0].revents)
 			reap(signals, vmm);
 		if (fds[1].revents & (POLLHUP | POLLERR) || fds[5].revents != 0)

@@ -2,7 +2,6 @@
  * pk-jail: the last step before a VMM's own program. Pins it, gives up every right and installs a system call filter.
  * docs/shim.md is its contract. Any step that fails ends it with status 125: nothing runs half confined.
  */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <grp.h>
 #include <sched.h>
@@ -19,12 +18,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "../common/numbers.h"
-
-#define PROGRAM "pk-jail"
 #include "../common/fail.h"
-
+#include "../common/numbers.h"
 #include "init.h"
+
+const char program_name[] = "pk-jail";
 
 #define NAMESPACE_OWNER _IO(0xb7, 4) /* linux/nsfs.h: NS_GET_OWNER_UID */
 #define CAPABILITY_VERSION_3 0x20080522
@@ -222,6 +220,7 @@ int main(int argc, char **argv)
 	uint32_t kept;
 	mode_t mask;
 
+	fail_status = FAILED;
 	for (at = 1; at < argc && strcmp(argv[at], "--") != 0; at++) {
 		const char *option = argv[at];
 

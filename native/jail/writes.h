@@ -12,6 +12,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "../common/fail.h"
+
 /* From linux/landlock.h. */
 #define LANDLOCK_CREATE 444
 #define LANDLOCK_ADD 445

@@ -9,7 +9,6 @@
  * set its mode: by O_PATH, which opens nothing. So such a descriptor says that it is an ordinary file's; the looks at
  * files by name, of which the guest is told, do not come through here.
  */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>

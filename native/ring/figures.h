@@ -55,7 +55,7 @@ static void *fresh(uint32_t data)
 	void *memory = mmap(NULL, data + PK_RING_HEADER_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	if (memory == MAP_FAILED)
-		die("mmap");
+		fail("mmap");
 	memset(memory, 1, data + PK_RING_HEADER_BYTES); /* page faults now, not while measuring */
 	pk_ring_format(memory, data + PK_RING_HEADER_BYTES, "bench");
 	return memory;
@@ -67,7 +67,7 @@ static struct pk_channel end_of(void *memory, uint32_t data, enum pk_channel_sid
 				 .spins = PK_CHANNEL_SPINS };
 
 	if (pk_channel_attach(&ch, side, "bench") != 0)
-		refuse(&ch);
+		give_up(&ch);
 	return ch;
 }
 
@@ -77,13 +77,13 @@ static void expect(struct pk_channel *ring, uint32_t number, uint32_t bytes, voi
 	const void *message = wait_message(ring, &length);
 
 	if (message == NULL || length != bytes)
-		die("a message is missing");
+		fail("a message is missing");
 	pk_ring_copy(copy, message, length);
 	release(ring, length);
 	memcpy(head, copy, 4);
 	memcpy(head + 1, (char *)copy + bytes - 4, 4);
 	if (head[0] != number || head[1] != ~number)
-		die("a message is wrong");
+		fail("a message is wrong");
 }
 
 static void put(struct pk_channel *ring, uint32_t number, uint32_t bytes, void *scratch)
@@ -277,7 +277,7 @@ static int fill(const char *name, uint32_t count, uint32_t bytes)
 	static char scratch[4096];
 
 	if (bytes < 8 || bytes > sizeof scratch)
-		die("from 8 to 4096 bytes");
+		fail("from 8 to 4096 bytes");
 	for (uint32_t i = 0; i <= count; i++)
 		put(&ch, i, bytes, scratch);
 	pk_channel_leave(&ch, PK_RING_CLOSED);
@@ -291,7 +291,7 @@ static int drain(const char *name, uint32_t count, uint32_t bytes)
 	struct laps fastest = { 0 };
 
 	if (bytes < 8 || bytes > sizeof scratch)
-		die("from 8 to 4096 bytes");
+		fail("from 8 to 4096 bytes");
 	expect(&ch, 0, bytes, scratch);
 	for (uint32_t i = 1; i <= count; i++) {
 		lap(&fastest, i - 1);
@@ -321,7 +321,7 @@ static int bench(const char *figure, uint32_t count)
 		return 2;
 	wait(&status);
 	if (status != 0)
-		die("the other end failed");
+		fail("the other end failed");
 	printf("%.1f\n", result);
 	return 0;
 }
@@ -335,13 +335,13 @@ static void set_address(const char *interface, const char *address)
 
 	snprintf(request.ifr_name, sizeof request.ifr_name, "%s", interface);
 	if (fd < 0 || inet_pton(AF_INET, address, &at.sin_addr) != 1)
-		die(address);
+		fail("%s", address);
 	memcpy(&request.ifr_addr, &at, sizeof at);
 	if (ioctl(fd, SIOCSIFADDR, &request) != 0)
-		die(interface);
+		fail("%s", interface);
 	request.ifr_flags = IFF_UP | IFF_RUNNING;
 	if (ioctl(fd, SIOCSIFFLAGS, &request) != 0)
-		die(interface);
+		fail("%s", interface);
 	close(fd);
 }
 
@@ -354,26 +354,26 @@ static int tcp_end(const char *interface, const char *address, const char *peer,
 
 	set_address(interface, address);
 	if (inet_pton(AF_INET, peer ? peer : address, &to.sin_addr) != 1)
-		die("the address");
+		fail("the address");
 	if (peer == NULL) {
 		if (bind(fd, (struct sockaddr *)&to, sizeof to) != 0 || listen(fd, 1) != 0)
-			die("listen");
+			fail("listen");
 		puts("ready");
 		fflush(stdout);
 		fd = accept(fd, NULL, NULL);
 	} else if (connect(fd, (struct sockaddr *)&to, sizeof to) != 0) {
-		die("connect");
+		fail("connect");
 	}
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 	for (uint32_t i = 0; peer == NULL || i < count; i++) {
 		if (peer != NULL)
 			lap_of(&fastest, i, 200);
 		if (peer != NULL && send(fd, bytes, sizeof bytes, 0) != sizeof bytes)
-			die("send");
+			fail("send");
 		if (recv(fd, bytes, sizeof bytes, MSG_WAITALL) != sizeof bytes)
 			break;
 		if (peer == NULL && send(fd, bytes, sizeof bytes, 0) != sizeof bytes)
-			die("send");
+			fail("send");
 	}
 	if (peer != NULL)
 		printf("%.1f\n", fastest.nanoseconds);

@@ -15,25 +15,23 @@
  *   pk-ring create PATH BYTES        make a ring with BYTES of data
  *   pk-ring keep NAME BYTES FILE [MEMORY]    hold memory for a channel until SIGTERM: see keep()
  */
-#define _GNU_SOURCE
 #include "pk-channel.h"
 
 #include <sched.h>
 #include <signal.h>
 #include <sys/wait.h>
 
+#include "../common/fail.h"
 #include "../common/keep.h"
+#include "../common/numbers.h"
 
-static _Noreturn void die(const char *what)
-{
-	fprintf(stderr, "pk-ring: %s%s%s\n", what, errno ? ": " : "", errno ? strerror(errno) : "");
-	exit(1);
-}
+const char program_name[] = "pk-ring";
 
-static _Noreturn void refuse(const struct pk_channel *ch)
+/* Its channel is of no more use. */
+static _Noreturn void give_up(const struct pk_channel *ch)
 {
-	fprintf(stderr, "pk-ring: %s\n", ch->error);
-	exit(3);
+	fail_status = 3;
+	refuse("%s", ch->error);
 }
 
 /* A ring in a file of its own: no daemon knows of it, and both ends are in one kernel. */
@@ -44,11 +42,11 @@ static struct pk_channel map_path(const char *path, int flags, uint64_t bytes)
 
 	ch.fd = open(path, flags | O_RDWR | O_CLOEXEC, 0600);
 	if (ch.fd < 0 || ((flags & O_CREAT) && ftruncate(ch.fd, (off_t)bytes) < 0) || fstat(ch.fd, &stat) < 0)
-		die(path);
+		fail("%s", path);
 	ch.bytes = (uint64_t)stat.st_size;
 	ch.memory = mmap(NULL, ch.bytes, PROT_READ | PROT_WRITE, MAP_SHARED, ch.fd, 0);
 	if (ch.memory == MAP_FAILED)
-		die(path);
+		fail("%s", path);
 	return ch;
 }
 
@@ -64,7 +62,7 @@ static struct pk_channel attach(const char *name, enum pk_channel_side side)
 		result = pk_channel_open(&ch, name, side);
 	}
 	if (result != 0)
-		refuse(&ch);
+		give_up(&ch);
 	return ch;
 }
 
@@ -75,20 +73,20 @@ static const void *wait_message(struct pk_channel *ch, uint32_t *length)
 	const void *bytes = pk_channel_next(ch, length, -1, &result);
 
 	if (bytes == NULL && result != PK_RING_ENDED)
-		refuse(ch);
+		give_up(ch);
 	return bytes;
 }
 
 static void release(struct pk_channel *ch, uint32_t length)
 {
 	if (pk_channel_release(ch, length) != 0)
-		refuse(ch);
+		give_up(ch);
 }
 
 static void send_message(struct pk_channel *ch, const void *bytes, uint32_t length, uint32_t tag)
 {
 	if (pk_channel_send(ch, bytes, length, tag) != 0)
-		refuse(ch);
+		give_up(ch);
 }
 
 static int create(const char *path, uint32_t data)
@@ -98,7 +96,7 @@ static int create(const char *path, uint32_t data)
 	errno = 0;
 	if (pk_ring_format(ch.memory, (uint32_t)ch.bytes, "pk-ring") != 0) {
 		unlink(path);
-		die("the size must be a power of two from 4096 to 1073741824");
+		fail("the size must be a power of two from 4096 to 1073741824");
 	}
 	return 0;
 }
@@ -124,7 +122,7 @@ static int keep(const char *name, uint32_t data, const char *file, const char *m
 	sigprocmask(SIG_BLOCK, &signals, NULL);
 	fd = memory != NULL ? open(memory, O_RDWR | O_CLOEXEC) : memfd_create(title, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
-		die(memory ? memory : "memfd_create");
+		fail("%s", memory ? memory : "memfd_create");
 	if (memory == NULL) {
 		void *ring;
 
@@ -132,18 +130,18 @@ static int keep(const char *name, uint32_t data, const char *file, const char *m
 		while (whole < bytes)
 			whole *= 2;
 		if (ftruncate(fd, (off_t)whole) < 0 || (errno = posix_fallocate(fd, 0, (off_t)bytes)) != 0)
-			die("there is not enough memory");
+			fail("there is not enough memory");
 		ring = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 		if (ring == MAP_FAILED)
-			die("mmap");
+			fail("mmap");
 		if (pk_ring_format(ring, (uint32_t)bytes, name) != 0)
-			die("the size must be a power of two from 4096 to 1073741824");
+			fail("the size must be a power of two from 4096 to 1073741824");
 		munmap(ring, bytes);
 		if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
-			die("sealing the memory");
+			fail("sealing the memory");
 	}
 	if (keep_begin(file, fd) != 0)
-		die(file);
+		fail("%s", file);
 	while (sigtimedwait(&signals, NULL, &patience) < 0)
 		if (!keep_is_wanted(file))
 			return 0;
@@ -176,7 +174,7 @@ static int receive_lines(const char *name)
 	while ((bytes = wait_message(&ch, &length)) != NULL) {
 		/* Flushed before the release: a message is either still in the ring or written. */
 		if (fwrite(bytes, 1, length, stdout) != length || putchar('\n') < 0 || fflush(stdout) != 0)
-			die("standard output");
+			fail("standard output");
 		release(&ch, length);
 	}
 	pk_channel_leave(&ch, PK_RING_DETACHED);
@@ -210,9 +208,9 @@ static struct ledger *map_ledger(const char *name)
 	if (is_file)
 		ch = map_path(name, 0, 0);
 	else if (pk_channel_find(&ch, name, sides) != 0)
-		refuse(&ch);
+		give_up(&ch);
 	if (ch.bytes < sizeof(struct ledger) + (is_file ? 0 : PK_RING_HEADER_BYTES))
-		die("the ledger is too short");
+		fail("the ledger is too short");
 	return (struct ledger *)((char *)ch.memory + (is_file ? 0 : PK_RING_HEADER_BYTES));
 }
 
@@ -224,7 +222,7 @@ static int check_send(const char *path, uint32_t count, uint32_t longest, const 
 	unsigned char *message = malloc(longest);
 
 	if (longest < 8 || longest > ch.ring.largest)
-		die("no such length");
+		fail("no such length");
 	atomic_store(committed, 0);
 	for (uint32_t number = 0; number < count; number++) {
 		uint32_t length = 8 + (number * 2654435761u >> 8) % (longest - 7), head[2] = { epoch, number };
@@ -268,7 +266,7 @@ static int check_receive(const char *path, uint32_t count, const char *ledger_pa
 		uint32_t head[2];
 
 		if (length < 8)
-			die("a message is too short");
+			fail("a message is too short");
 		memcpy(head, bytes, 8);
 		/* In the record already: a predecessor died between its note and the release. */
 		if (last.taken > 0 && (int32_t)(last.position - (ring->position + ring->span)) >= 0) {
@@ -281,7 +279,7 @@ static int check_receive(const char *path, uint32_t count, const char *ledger_pa
 		}
 		for (uint32_t i = 8; i < length; i++)
 			if (bytes[i] != (unsigned char)(head[0] * 7 + head[1] * 31 + i))
-				die("a message is torn");
+				fail("a message is torn");
 		last = (struct record){ head[0], head[1], ring->position + ring->span, last.taken + 1 };
 		ledger->records[(ledger->valid + 1) & 1] = last;
 		atomic_store_explicit(&ledger->valid, ledger->valid + 1, memory_order_release);
@@ -294,14 +292,9 @@ static int check_receive(const char *path, uint32_t count, const char *ledger_pa
 
 #include "figures.h"
 
-static uint32_t number(const char *text)
+static uint32_t count(const char *text)
 {
-	char *end;
-	unsigned long value = strtoul(text, &end, 10);
-
-	if (*text < '0' || *text > '9' || *end != '\0' || value > UINT_MAX)
-		die("a number is expected");
-	return (uint32_t)value;
+	return (uint32_t)number("argument", text, UINT_MAX);
 }
 
 int main(int argc, char **argv)
@@ -310,31 +303,31 @@ int main(int argc, char **argv)
 
 	errno = 0;
 	if (argc == 4 && strcmp(command, "create") == 0)
-		return create(argv[2], number(argv[3]));
+		return create(argv[2], count(argv[3]));
 	if (argc == 3 && strcmp(command, "send") == 0)
 		return send_lines(argv[2]);
 	if (argc == 3 && strcmp(command, "recv") == 0)
 		return receive_lines(argv[2]);
 	if ((argc == 4 || argc == 5) && strcmp(command, "echo") == 0)
-		return echo(argv[2], argv[3], argc == 5 ? number(argv[4]) : 0);
+		return echo(argv[2], argv[3], argc == 5 ? count(argv[4]) : 0);
 	if ((argc == 5 || argc == 6) && strcmp(command, "ping") == 0)
-		return ping(argv[2], argv[3], number(argv[4]), argc == 6 ? number(argv[5]) : 0);
+		return ping(argv[2], argv[3], count(argv[4]), argc == 6 ? count(argv[5]) : 0);
 	if (argc == 5 && strcmp(command, "fill") == 0)
-		return fill(argv[2], number(argv[3]), number(argv[4]));
+		return fill(argv[2], count(argv[3]), count(argv[4]));
 	if (argc == 5 && strcmp(command, "drain") == 0)
-		return drain(argv[2], number(argv[3]), number(argv[4]));
+		return drain(argv[2], count(argv[3]), count(argv[4]));
 	if (argc == 4 && strcmp(command, "tcp-echo") == 0)
 		return tcp_end(argv[2], argv[3], NULL, 0);
 	if (argc == 6 && strcmp(command, "tcp-ping") == 0)
-		return tcp_end(argv[2], argv[3], argv[4], number(argv[5]));
+		return tcp_end(argv[2], argv[3], argv[4], count(argv[5]));
 	if ((argc == 5 || argc == 6) && strcmp(command, "keep") == 0)
-		return keep(argv[2], number(argv[3]), argv[4], argc == 6 ? argv[5] : NULL);
+		return keep(argv[2], count(argv[3]), argv[4], argc == 6 ? argv[5] : NULL);
 	if (argc == 6 && strcmp(command, "check-send") == 0)
-		return check_send(argv[2], number(argv[3]), number(argv[4]), argv[5]);
+		return check_send(argv[2], count(argv[3]), count(argv[4]), argv[5]);
 	if (argc == 5 && strcmp(command, "check-recv") == 0)
-		return check_receive(argv[2], number(argv[3]), argv[4]);
+		return check_receive(argv[2], count(argv[3]), argv[4]);
 	if (argc == 4 && strcmp(command, "bench") == 0)
-		return bench(argv[2], number(argv[3]));
+		return bench(argv[2], count(argv[3]));
 	fputs("usage: pk-ring send CHANNEL | recv CHANNEL | echo IN OUT [COUNT] | ping OUT IN COUNT [WAIT] |\n"
 	      "       fill CHANNEL COUNT BYTES | drain CHANNEL COUNT BYTES |\n"
 	      "       check-send CHANNEL COUNT LONGEST LEDGER | check-recv CHANNEL COUNT LEDGER |\n"

@@ -10,7 +10,6 @@
  *
  * Nothing is kept for longer than VALID_NS that the host can change; writes reach the host at once.
  */
-#define _GNU_SOURCE
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>

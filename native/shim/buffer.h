@@ -14,13 +14,6 @@ struct buffer {
 	char bytes[RELAY_BYTES];
 };
 
-static void close_fd(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
-}
-
 static int is_empty(const struct buffer *b)
 {
 	return b->from == b->to;

@@ -1,4 +1,4 @@
-/* What pk-shim needs to start a program: errors before it runs, inherited descriptors, its own identity. */
+/* What pk-shim needs to start a program: inherited descriptors and pairs of sockets. */
 #ifndef LAUNCH_H
 #define LAUNCH_H
 
@@ -13,22 +13,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../common/fail.h"
+
 #define PASSED_MAX 32
-
-static void die(const char *format, ...)
-{
-	va_list list;
-	int error = errno;
-
-	fputs("pk-shim: ", stderr);
-	va_start(list, format);
-	vfprintf(stderr, format, list);
-	va_end(list);
-	if (error)
-		fprintf(stderr, ": %s", strerror(error));
-	fputc('\n', stderr);
-	exit(1);
-}
 
 /* Closes every inherited descriptor above 2 that is neither to be passed on nor `held`. */
 static void close_inherited(const int *passed, int count, int held)
@@ -38,7 +25,7 @@ static void close_inherited(const int *passed, int count, int held)
 	int fd, i, victims[1024], n = 0;
 
 	if (directory == NULL)
-		die("/proc/self/fd");
+		fail("/proc/self/fd");
 	while ((entry = readdir(directory)) != NULL) {
 		fd = atoi(entry->d_name);
 		for (i = 0; i < count && passed[i] != fd; i++)
@@ -57,7 +44,7 @@ static int pair(int *theirs)
 	int ends[2];
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0 || (*theirs = fcntl(ends[1], F_DUPFD_CLOEXEC, 64)) < 0)
-		die("socketpair");
+		fail("socketpair");
 	close(ends[1]);
 	return ends[0];
 }
@@ -73,9 +60,9 @@ static int parse_list(const char *option, char *list, int *numbers, int most)
 
 		errno = 0;
 		if (*end != 0 || fd < 5 || fd > 63 || count == most)
-			die("%s: %d descriptors from 5 to 63 are wanted, not %s", option, most, item);
+			fail("%s: %d descriptors from 5 to 63 are wanted, not %s", option, most, item);
 		if (fcntl((int)fd, F_GETFD) < 0 || fcntl((int)fd, F_SETFD, FD_CLOEXEC) != 0)
-			die("%s: %ld", option, fd);
+			fail("%s: %ld", option, fd);
 		numbers[count++] = (int)fd;
 	}
 	return count;

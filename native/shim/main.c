@@ -5,7 +5,6 @@
  * Everything is one poll loop over non-blocking descriptors; memory is static and bounded. Nothing that the program or a
  * client does may block the loop, except that the program waits while nobody takes its data.
  */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -28,6 +27,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../common/clock.h"
+#include "../common/fail.h"
 #include "buffer.h"
 #include "../common/descriptor.h"
 #include "launch.h"
@@ -64,6 +65,8 @@ struct client {
 	char text[LINE_BYTES + 1]; /* the request line */
 };
 
+const char program_name[] = "pk-shim";
+
 static struct relay relays[2]; /* control, monitor */
 static struct client clients[CLIENTS];
 static struct buffer console_in;
@@ -71,17 +74,9 @@ static int console = -1, listener = -1, signals = -1, log_fd = -1, exit_fd = -1;
 static long log_bytes = 1 << 20, log_size;
 static pid_t program;
 static int ended, status;
-static int64_t end_deadline;
+static uint64_t end_deadline;
 /* Files of control groups that the program writes itself into; the version 2 group that it is born in. */
 static int joins[JOINS_MAX], join_count, group = -1;
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 /* ---- console log ---- */
 
@@ -408,7 +403,7 @@ static void watch(struct pollfd *fds, int *n, int fd, int wanted)
 static void loop(void)
 {
 	struct pollfd fds[3 + 4 + CLIENTS];
-	int64_t now, next;
+	uint64_t now, next;
 	int i, n;
 
 	for (;;) {
@@ -419,7 +414,7 @@ static void loop(void)
 		now = now_ms();
 		if (ended && (now >= end_deadline || is_drained()))
 			return;
-		next = ended ? end_deadline : INT64_MAX;
+		next = ended ? end_deadline : UINT64_MAX;
 		n = 0;
 		watch(fds, &n, signals, POLLIN);
 		watch(fds, &n, listener, POLLIN);
@@ -435,8 +430,8 @@ static void loop(void)
 
 			watch(fds, &n, c->fd, c->kind != CONSOLE || is_empty(&console_in) ? POLLIN : 0);
 		}
-		if (poll(fds, (nfds_t)n, next == INT64_MAX ? -1 : next > now ? (int)(next - now) : 0) < 0 && errno != EINTR)
-			die("poll");
+		if (poll(fds, (nfds_t)n, next == UINT64_MAX ? -1 : next > now ? (int)(next - now) : 0) < 0 && errno != EINTR)
+			fail("poll");
 		if (fds[0].revents)
 			reap();
 		if (fds[2].revents)
@@ -476,15 +471,15 @@ static void claim_directory(void)
 	int fd = open("shim.pid", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
 	if (fd < 0)
-		die("shim.pid");
+		fail("shim.pid");
 	if (flock(fd, LOCK_EX | LOCK_NB) != 0)
-		die("another pk-shim holds this directory");
+		fail("another pk-shim holds this directory");
 	if (ftruncate(fd, 0) != 0 || dprintf(fd, "%d %llu\n", (int)getpid(), (unsigned long long)own_start_time()) < 0)
-		die("shim.pid");
+		fail("shim.pid");
 	unlink("exit");
 	exit_fd = open("exit.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (exit_fd < 0 || write(exit_fd, "                               \n", 32) != 32)
-		die("exit.new");
+		fail("exit.new");
 }
 
 static void listen_here(void)
@@ -495,7 +490,7 @@ static void listen_here(void)
 	listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (listener < 0 || bind(listener, (struct sockaddr *)&address, sizeof address) != 0 ||
 	    chmod(address.sun_path, 0600) != 0 || listen(listener, 64) != 0)
-		die("shim.sock");
+		fail("shim.sock");
 }
 
 /*
@@ -533,11 +528,11 @@ static void start_program(char **argv, const int *passed, int count, mode_t mask
 	relays[0].program = pair(&theirs[1]);
 	relays[1].program = pair(&theirs[2]);
 	if (pipe2(failure, O_CLOEXEC) != 0 || (report = fcntl(failure[1], F_DUPFD_CLOEXEC, 64)) < 0)
-		die("pipe");
+		fail("pipe");
 	close(failure[1]);
 	program = fork_into(group);
 	if (program < 0)
-		die("fork");
+		fail("fork");
 	if (program == 0) {
 		sigemptyset(&none);
 		setsid();
@@ -574,7 +569,7 @@ static void start_program(char **argv, const int *passed, int count, mode_t mask
 	if (read(failure[0], &error, sizeof error) == sizeof error) {
 		unlink("shim.sock"), unlink("shim.pid"), unlink("exit.new");
 		errno = error;
-		die("%s", argv[0]);
+		fail("%s", argv[0]);
 	}
 	close(failure[0]);
 }
@@ -587,7 +582,7 @@ static void open_group(const char *path)
 	int high = file < 0 ? -1 : fcntl(file, F_DUPFD_CLOEXEC, 64);
 
 	if (high < 0 || (directory >= 0 && group >= 0))
-		die("--join %s", path);
+		fail("--join %s", path);
 	close(file);
 	if (directory >= 0)
 		group = high;
@@ -602,7 +597,7 @@ static void share_memory(long bytes, int theirs)
 
 	if (fd < 0 || ftruncate(fd, bytes) != 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0 ||
 	    dup3(fd, MEMORY_FD, O_CLOEXEC) < 0 || dup2(fd, theirs) < 0)
-		die("--memory");
+		fail("--memory");
 	if (fd != theirs)
 		close(fd);
 }
@@ -619,20 +614,20 @@ int main(int argc, char **argv)
 	for (at = 1; at < argc && strcmp(argv[at], "--") != 0; at += 2) {
 		errno = 0;
 		if (at + 1 >= argc)
-			die("%s wants a value", argv[at]);
+			fail("%s wants a value", argv[at]);
 		if (strcmp(argv[at], "--dir") == 0) {
 			directory = argv[at + 1];
 		} else if (strcmp(argv[at], "--log-bytes") == 0) {
 			log_bytes = strtol(argv[at + 1], &end, 10);
 			if (*end != 0 || log_bytes < 1)
-				die("--log-bytes: %s is not a number of bytes", argv[at + 1]);
+				fail("--log-bytes: %s is not a number of bytes", argv[at + 1]);
 		} else if (strcmp(argv[at], "--cpus") == 0) {
 			struct numbers cpus;
 
 			if (parse_numbers(argv[at + 1], &cpus) != 0)
-				die("--cpus: %s is not a list of CPUs", argv[at + 1]);
+				fail("--cpus: %s is not a list of CPUs", argv[at + 1]);
 			if (sched_setaffinity(0, sizeof cpus, (cpu_set_t *)&cpus) != 0)
-				die("--cpus %s", argv[at + 1]);
+				fail("--cpus %s", argv[at + 1]);
 		} else if (strcmp(argv[at], "--fds") == 0) {
 			count = parse_list(argv[at], argv[at + 1], passed, PASSED_MAX);
 		} else if (strcmp(argv[at], "--hold") == 0) {
@@ -642,26 +637,26 @@ int main(int argc, char **argv)
 		} else if (strcmp(argv[at], "--memory") == 0) {
 			memory = strtol(argv[at + 1], &end, 10);
 			if (*end != 0 || memory < 1 || memory > MEMORY_MOST)
-				die("--memory: %s is not a number of bytes", argv[at + 1]);
+				fail("--memory: %s is not a number of bytes", argv[at + 1]);
 		} else if (strcmp(argv[at], "--join") == 0) {
 			if (to_join == JOINS_MAX)
-				die("--join: too many");
+				fail("--join: too many");
 			joined[to_join++] = argv[at + 1];
 		} else {
-			die("unknown option %s", argv[at]);
+			fail("unknown option %s", argv[at]);
 		}
 	}
 	errno = 0;
 	if (directory == NULL || at + 1 >= argc)
-		die("usage: pk-shim --dir DIR [--log-bytes N] [--cpus LIST] [--fds LIST] [--hold FD] [--packet NAMESPACE,INTERFACE,PEER] [--memory BYTES] [--join PATH].. -- PROGRAM ARG...");
+		fail("usage: pk-shim --dir DIR [--log-bytes N] [--cpus LIST] [--fds LIST] [--hold FD] [--packet NAMESPACE,INTERFACE,PEER] [--memory BYTES] [--join PATH].. -- PROGRAM ARG...");
 	if (chdir(directory) != 0)
-		die("%s", directory);
+		fail("%s", directory);
 	setsid(); /* fails when the caller has done it already */
 	close_inherited(passed, count, held);
 	if (held >= 0) {
 		/* Nobody reads or writes it: a lock on it lasts as long as we do. Out of the way of the numbers behind --fds. */
 		if (fcntl(held, F_DUPFD_CLOEXEC, 64) < 0)
-			die("--hold %d", held);
+			fail("--hold %d", held);
 		close(held);
 	}
 	for (int i = 0; i < to_join; i++)
@@ -673,7 +668,7 @@ int main(int argc, char **argv)
 
 		/* Behind the descriptors that were inherited, which begin at 5. */
 		if (fd < 0 || dup2(fd, 5 + count) < 0)
-			die("--packet %s", packet);
+			fail("--packet %s", packet);
 		if (fd != 5 + count)
 			close(fd);
 		passed[count] = 5 + count;
@@ -681,7 +676,7 @@ int main(int argc, char **argv)
 	}
 	if (memory > 0) {
 		if (count == PASSED_MAX)
-			die("--memory: too many descriptors");
+			fail("--memory: too many descriptors");
 		share_memory(memory, 5 + count);
 		passed[count] = 5 + count;
 		count++;

@@ -8,7 +8,16 @@ import { join } from 'node:path';
 
 const SOURCES = join(import.meta.dirname, '../../native');
 const COMMON = 'common';
-const FLAGS = ['-std=gnu11', '-s', '-Wall', '-Wextra', '-ffunction-sections', '-fdata-sections', '-Wl,--gc-sections'];
+const FLAGS = [
+  '-std=gnu11',
+  '-D_GNU_SOURCE',
+  '-s',
+  '-Wall',
+  '-Wextra',
+  '-ffunction-sections',
+  '-fdata-sections',
+  '-Wl,--gc-sections',
+];
 /** For these nanoseconds count and not bytes. */
 const FAST: ReadonlySet<string> = new Set(['pk-ring', 'pk-ring-bench']);
 /** Raised when the way of compiling changes in a way that the flags do not show. */

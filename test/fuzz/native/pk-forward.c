@@ -1,6 +1,9 @@
 /* pk-forward's pairs, with a client and a target that do anything. */
 #include "harness.h"
 
+#include "kit.h"
+#include <sched.h>
+
 #include "../../../native/forward/main.c"
 
 static void link_pair(int ends[2])

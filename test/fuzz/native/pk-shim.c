@@ -1,6 +1,8 @@
 /* pk-shim's requests, relays and lists, and the console answers that the first process of a jail reads. The first byte of an input chooses. */
 #include "harness.h"
 
+#include "kit.h"
+
 #include "../../../native/jail/mconsole.h"
 #include "../../../native/shim/main.c"
 
@@ -118,7 +120,7 @@ static void one(const uint8_t *data, size_t size)
 		memcpy(text, data, size - 1);
 		text[size - 1] = 0;
 		parse_numbers(text, &set);
-		/* It leaves through die(), and the text behind: the harness ends with the last input. */
+		/* It leaves through fail(), and the text behind: the harness ends with the last input. */
 		static char *kept;
 		free(kept);
 		kept = text;
