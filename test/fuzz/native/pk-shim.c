@@ -4,7 +4,20 @@
 #include "kit.h"
 
 #include "../../../native/jail/mconsole.h"
+#include "../../../native/shim/buffer.c"
+#include "../../../native/shim/clients.c"
+#include "../../../native/shim/console.c"
+#include "../../../native/shim/descriptors.c"
+#include "../../../native/shim/directory.c"
+#include "../../../native/shim/loop.c"
 #include "../../../native/shim/main.c"
+#include "../../../native/shim/memory.c"
+#include "../../../native/shim/network.c"
+#include "../../../native/shim/options.c"
+#include "../../../native/shim/program.c"
+#include "../../../native/shim/relays.c"
+#include "../../../native/shim/requests.c"
+#include "../../../native/shim/rtnetlink.c"
 
 /* A pair of sockets: what is written to the first end is read from the second. */
 static void link_pair(int type, int ends[2])
