@@ -4,7 +4,12 @@
 #include "kit.h"
 #include <sched.h>
 
+#include "../../../native/forward/arrivals.c"
+#include "../../../native/forward/loop.c"
 #include "../../../native/forward/main.c"
+#include "../../../native/forward/pairs.c"
+#include "../../../native/forward/room.c"
+#include "../../../native/forward/transfer.c"
 
 static void link_pair(int ends[2])
 {
