@@ -3,7 +3,7 @@
 
 #include "kit.h"
 
-#include "../../../native/jail/mconsole.h"
+#include "../../../native/jail/mconsole.c"
 #include "../../../native/shim/buffer.c"
 #include "../../../native/shim/clients.c"
 #include "../../../native/shim/console.c"
