@@ -1,4 +1,4 @@
-/* The numbers of docs/guest-protocol.md; src/guest/frames.ts has the same. */
+/* The numbers of docs/guest-protocol.md; src/guest/protocol.ts has the same. */
 #ifndef PK_INIT_PROTOCOL_H
 #define PK_INIT_PROTOCOL_H
 

@@ -71,16 +71,11 @@ static inline int pk_channel_refuse(struct pk_channel *ch, int result, const cha
 
 static inline int pk_channel_explain(struct pk_channel *ch, const char *what, int result)
 {
-	static const char *const faults[] = { "no fault", "a commit word that no producer writes",
-		"a position outside of what is possible", "an unknown state",
-		"another process attached as the same side", "removed by its owner" };
-	uint32_t fault = ch->ring.fault & 0x7fffffffu;
-
 	return pk_channel_refuse(ch, result, what,
 		result == PK_RING_ENDED ? "the other side has closed" :
 		result == PK_RING_TOO_LONG ? "the message is too long" :
 		result == PK_RING_NOT_A_RING ? "the memory holds no ring" :
-		result == PK_RING_BROKEN && fault > 0 && fault < 6 ? faults[fault] : "the ring is in error");
+		pk_ring_fault_text(result == PK_RING_BROKEN ? ch->ring.fault & 0x7fffffffu : PK_RING_NO_FAULT));
 }
 
 /* Tells who manages the channel; it relays to the other side and looks at the header. A full FIFO has been told enough. */

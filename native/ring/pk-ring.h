@@ -36,8 +36,22 @@ enum pk_ring_fault {
 	PK_RING_BAD_COMMIT = 1,   /* a commit word that no producer writes */
 	PK_RING_BAD_POSITION = 2, /* a position outside of what is possible */
 	PK_RING_BAD_STATE = 3,    /* an attention or state word with an unknown value */
-	PK_RING_USURPED = 4       /* another process attached as the same side */
+	PK_RING_USURPED = 4,      /* another process attached as the same side */
+	PK_RING_REMOVED = 5       /* its owner has removed it */
 };
+
+static inline const char *pk_ring_fault_text(uint32_t fault)
+{
+	static const char *const texts[] = {
+		[PK_RING_BAD_COMMIT] = "a commit word that no producer writes",
+		[PK_RING_BAD_POSITION] = "a position outside of what is possible",
+		[PK_RING_BAD_STATE] = "an unknown state",
+		[PK_RING_USURPED] = "another process attached as the same side",
+		[PK_RING_REMOVED] = "removed by its owner",
+	};
+
+	return fault >= PK_RING_BAD_COMMIT && fault <= PK_RING_REMOVED ? texts[fault] : "the ring is in error";
+}
 
 /* What calls return besides lengths: all below zero but 0 and 1. */
 #define PK_RING_EMPTY (-1)     /* nothing to receive now */

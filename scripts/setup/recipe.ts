@@ -20,6 +20,8 @@ const FLAGS = [
 ];
 /** For these nanoseconds count and not bytes. */
 const FAST: ReadonlySet<string> = new Set(['pk-ring', 'pk-ring-bench']);
+/** Files of another program that one has too. */
+const SHARED: Readonly<Record<string, readonly string[]>> = { 'pk-ring-bench': ['ring/ends.c', 'ring/laps.c'] };
 /** Raised when the way of compiling changes in a way that the flags do not show. */
 const RECIPE = 2;
 
@@ -53,8 +55,7 @@ function flags(name: string): string[] {
 
 function sources(name: string): string[] {
   const folders = [name.slice('pk-'.length), ...(isLibrary(name) ? [] : [COMMON])];
-  return folders.flatMap((folder) => {
-    const files = readdirSync(join(SOURCES, folder)).filter((file) => file.endsWith('.c'));
-    return files.sort().map((file) => join(SOURCES, folder, file));
-  });
+  const files = folders.flatMap((folder) => readdirSync(join(SOURCES, folder)).map((file) => join(folder, file)));
+  const own = files.filter((file) => file.endsWith('.c')).sort();
+  return [...own, ...(SHARED[name] ?? [])].map((file) => join(SOURCES, file));
 }

@@ -96,6 +96,7 @@ export type NativeProgram =
   | 'pk-ram.so'
   | 'pk-xstate.so'
   | 'pk-ring'
+  | 'pk-ring-bench'
   | 'pk-share'
   | 'pk-forward'
   | 'pk-enter'
