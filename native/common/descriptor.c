@@ -1,3 +1,4 @@
+/* See descriptor.h: open files. */
 #include "descriptor.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* See interface.h: addresses of network interfaces. */
 #include "interface.h"
 
 #include <arpa/inet.h>

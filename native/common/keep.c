@@ -1,3 +1,4 @@
+/* See keep.h: processes that outlive who started them. */
 #include "keep.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* See numbers.h: numbers in arguments. */
 #include "numbers.h"
 
 #include <errno.h>

@@ -15,8 +15,6 @@
 #include "files.h"
 #include "protocol.h"
 
-enum { CHANNEL_PCI_SLOT = 0x10 }; /* of the channel in slot 0, where the channels are PCI functions */
-
 /* Where User Mode Linux has put the memory of its `iomem=` arguments: a page behind the end of its RAM. */
 static u64 iomem_base(void)
 {

@@ -17,9 +17,15 @@ enum {
 	SLOT = 65536, /* of shared memory; shorter pieces go in frames */
 	SLOT_LEAST = 1024,
 	SLOTS_MOST = 64,
+	MESSAGE = 256 * 1024, /* of one that came in several frames, too */
+	SNAPSHOT = 65536, /* of one watched file */
 };
 
+enum { WATCHES = 32 };
+
 enum { CHANNELS = 16, BELL_SPACING = 64, BELL_BYTES = 4096 };
+
+enum { CHANNEL_PCI_SLOT = 0x10 }; /* of the channel in slot 0, where the channels are PCI functions */
 
 enum { FIELD = 0x1f }; /* between the fields of a value */
 

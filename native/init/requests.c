@@ -23,8 +23,6 @@
 #include "wall-clock.h"
 #include "watch.h"
 
-enum { MESSAGE = 256 * 1024 }; /* bytes of a message that came in several frames */
-
 static u8 message[MESSAGE];
 static u32 message_len, message_session;
 static u8 message_type, message_bad; /* type 0: no split message is under way */

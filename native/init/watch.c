@@ -13,8 +13,6 @@
 #include "protocol.h"
 #include "requests.h"
 
-enum { WATCHES = 32, SNAPSHOT = 65536 };
-
 static u8 snapshot[SNAPSHOT];
 static char watch_paths[WATCHES][256];
 static u32 watch_count, watch_next, watch_interval;

@@ -6,9 +6,6 @@
 
 #include "../common/fail.h"
 
-/* Our own descriptor of the memory that we share with the program; docs/shim.md says it to the daemon. */
-#define MEMORY_FD 100
-
 /* Memory whose size nobody can change, for whoever may open our descriptor of it, and the program. */
 int share_memory(long bytes)
 {
