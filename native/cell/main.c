@@ -5,6 +5,7 @@
  * As root it stays root, in a mount namespace of its own; a user namespace for the guest is open as descriptor GUEST_FD,
  * for pk-jail to enter. As an ordinary user it is root of a user namespace in which PROGRAM stays.
  */
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -14,13 +15,13 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "../common/fail.h"
 #include "../common/numbers.h"
 #include "../common/text.h"
 #include "trees.h"
+#include "users.h"
 
 const char program_name[] = "pk-cell";
 
