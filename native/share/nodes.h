@@ -1,3 +1,4 @@
+/* What the kernel knows of files: nodes and their names. See nodes.c. */
 #ifndef PK_SHARE_NODES_H
 #define PK_SHARE_NODES_H
 
