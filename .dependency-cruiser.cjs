@@ -1,57 +1,60 @@
-/** Imports go only downwards, as ARCHITECTURE.md draws it. Each layer may use those after it in the list. */
-const layers = [
-  'cli',
-  'client',
-  'api',
-  'daemon',
-  'stack',
-  'instance',
-  'driver',
-  'host',
-  'channel',
-  'service',
-  'image',
-  'guest',
-  'ledger',
-  'topology',
-  'ring',
-  'telemetry',
-  'core',
-  'sys',
-];
+/** Who may import whom, by role. ARCHITECTURE.md draws it. Types count as code does. */
+const faces = ['cli'];
+const capabilities = ['stack', 'doctor', 'telemetry', 'service', 'network', 'channel', 'pool', 'image', 'instance'];
+// What tests of one room take of others is no arrow of the product.
+const pure = ['ledger', 'topology', 'ring'];
+const floor = ['core', 'sys'];
 
-// The daemon is the composition root: it mounts the API's routes, and nothing else looks upwards.
-const exceptions = { daemon: ['api'] };
-// Types cross freely towards the contract they describe; code does not.
-const upward = layers.flatMap((from, index) =>
-  layers
-    .slice(0, index)
-    .filter((to) => !(exceptions[from] ?? []).includes(to))
-    .map((to) => ({
-      name: `${from}-not-to-${to}`,
-      severity: 'error',
-      comment: 'imports go downwards only',
-      from: { path: `^src/${from}/` },
-      to: { path: `^src/${to}/`, dependencyTypesNot: ['type-only'] },
-    })),
-);
+const rooms = (names) => `^src/(${names.join('|')})/`;
+/** What a room shows to others: its code, and its part of the API. */
+const contracts = '^src/[a-z]+/(contract|index|api)[.]ts$';
+/** What a room gives to stack files, for the one room that collects it. */
+const stackParts = '^src/[a-z]+/stack[.]ts$';
+const rule = (from, to, comment, more = {}) => ({
+  name: `${from.join('-')}`.slice(0, 60),
+  severity: 'error',
+  comment,
+  from: { path: rooms(from), pathNot: '[.]test[.]ts$' },
+  to: { path: '^src/', pathNot: [rooms(to), ...(more.also ?? [])], ...more.to },
+});
 
 module.exports = {
   forbidden: [
-    ...upward,
+    rule(['sys'], ['sys'], 'the floor knows nobody'),
+    rule(['core'], floor, 'mechanisms know no capability'),
+    rule(pure, [...pure, ...floor], 'the machine as data'),
+    rule(['guest'], ['guest', ...pure, ...floor], 'frames and boot know no capability'),
+    rule(['driver'], ['driver', 'guest', 'image', ...pure, ...floor], 'how a kernel is run'),
+    ...capabilities.map((name) => ({
+      ...rule([name], [name, 'driver', 'guest', ...pure, ...floor], 'capabilities see contracts of each other', {
+        also: name === 'stack' ? [contracts, stackParts] : [contracts],
+      }),
+    })),
     {
-      name: 'no-circular',
+      name: 'nobody-above',
       severity: 'error',
-      from: {},
-      to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
+      comment: 'nobody looks up to the daemon and the faces',
+      from: { path: '^src/', pathNot: rooms([...faces, 'client', 'daemon']) },
+      to: { path: rooms([...faces, 'client', 'daemon']), dependencyTypesNot: ['type-only'] },
     },
     {
       name: 'faces-only-through-client',
       severity: 'error',
-      comment:
-        'people-facing code speaks to the API through the client; it shares only types and pure tables with the rest',
-      from: { path: '^src/cli/' },
-      to: { path: '^src/(api|daemon|instance|driver|guest|image)/', dependencyTypesNot: ['type-only'] },
+      comment: 'faces speak to the API through the client; they share types and pure tables with the rest',
+      from: { path: rooms(faces) },
+      to: {
+        path: '^src/(daemon|instance|driver|guest|image)/',
+        pathNot: '^src/instance/name[.]ts$',
+        dependencyTypesNot: ['type-only'],
+      },
+    },
+    { name: 'no-circular', severity: 'error', from: {}, to: { circular: true } },
+    {
+      name: 'cli-kit-knows-no-noun',
+      severity: 'error',
+      comment: 'what all commands share asks none of them; index.json tells what they say of themselves',
+      from: { path: '^src/cli/kit/', pathNot: '[.]test[.]ts$' },
+      to: { path: '^src/cli/', pathNot: '^src/cli/(kit/|index[.]json$)' },
     },
     {
       name: 'not-to-dev-dep',

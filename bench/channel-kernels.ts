@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { type Client, connect } from '../src/client/index.ts';
-import { ImageStore } from '../src/image/index.ts';
+import { ImageStore } from '../src/image/contract.ts';
 import { nodeCommand } from '../src/sys/node.ts';
 import { nativeBinary } from '../src/sys/paths.ts';
 import { withDaemon } from './daemon.ts';

@@ -26,14 +26,27 @@ interface Place {
   /** Where the guest has it; and the same mounted by hand, if it can be. */
   inGuest: string;
   byHand: { directory: string; commands: string[]; name: string } | undefined;
+  /** What it lies on, which cannot do what it does. */
+  beneath?: { directory: string; name: string };
   isReadOnly: boolean;
   note: string;
 }
 
 const UML_VOLUME_NOTE =
-  'pk-share, a server in the guest, gives files to who makes them, which hostfs cannot (docs/drivers.md)';
+  'pk-share, a server in the guest over hostfs, gives files to who makes them, which hostfs cannot (docs/drivers.md)';
 const QEMU_NOTE =
   'the share is mounted as by hand, and can be mounted but once, so that there is nothing to hold it against';
+
+/** Where a guest on the host root sees it too. */
+const BINDFS = '/usr/bin/bindfs';
+
+function umlByHand(): Pick<Place, 'byHand' | 'beneath'> {
+  const hostfs = { directory: '/files/guest', name: 'hostfs alone' };
+  const commands = ['mkdir /files /peer', 'mount -t hostfs none /files -o /export/vol0'];
+  if (!existsSync(BINDFS)) return { byHand: { ...hostfs, commands } };
+  const server = { directory: '/peer/guest', name: 'such a server by hand (bindfs)' };
+  return { byHand: { ...server, commands: [...commands, `${BINDFS} /files /peer`] }, beneath: hostfs };
+}
 
 /** `seen`: the directory of files that are there already, on the host root. */
 function places(driver: 'uml' | 'qemu', seen: string | undefined): Place[] {
@@ -42,11 +55,7 @@ function places(driver: 'uml' | 'qemu', seen: string | undefined): Place[] {
     ...(driver === 'qemu'
       ? { byHand: undefined, note: QEMU_NOTE }
       : {
-          byHand: {
-            directory: '/peer/guest',
-            commands: ['mkdir /peer', 'mount -t hostfs none /peer -o /export/vol0'],
-            name: 'hostfs mounted by hand',
-          },
+          ...umlByHand(),
           note: UML_VOLUME_NOTE,
         }),
   };
@@ -100,18 +109,24 @@ async function rows(client: Client, driver: 'uml' | 'qemu', progress: (text: str
     await client.start(name);
     const inside = (command: string) => runInside(client, name, command);
     const rows: Row[] = [];
-    for (const { name, inGuest, byHand, isReadOnly, note } of places(driver, shown)) {
+    for (const { name, inGuest, byHand, beneath, isReadOnly, note } of places(driver, shown)) {
       const last = isReadOnly ? ['read-only'] : [];
       if (byHand !== undefined) await inside(byHand.commands.join(' && '));
+      const smallFiles = (directory: string) => inside(['/v/small-files', directory, FILES, ...last].join(' '));
       const seen = await rounds({
-        guest: () => inside(['/v/small-files', inGuest, FILES, ...last].join(' ')),
-        ...(byHand && { peer: () => inside(['/v/small-files', byHand.directory, FILES, ...last].join(' ')) }),
+        guest: () => smallFiles(inGuest),
+        ...(byHand && { peer: () => smallFiles(byHand.directory) }),
+        ...(beneath && { beneath: () => smallFiles(beneath.directory) }),
         host: async () =>
           (await run([program, isReadOnly ? inGuest : join(directory, 'host'), String(FILES), ...last])).stdout,
       });
       for (const [step, value] of Object.entries(seen.guest!)) {
         const row = { name: `${driver}: ${step} a small file on ${name}`, value, unit: 'us' };
         const host = seen.host![step]!;
+        const others = [
+          ...(beneath ? [`${beneath.name}: ${seen.beneath![step]!.toFixed(1)} us`] : []),
+          `the host itself: ${host.toFixed(1)} us`,
+        ];
         rows.push(
           byHand === undefined
             ? {
@@ -120,7 +135,7 @@ async function rows(client: Client, driver: 'uml' | 'qemu', progress: (text: str
               }
             : atMost(GOAL, {
                 ...{ ...row, peer: byHand.name, peerValue: seen.peer![step]! },
-                note: `${note}; the host itself: ${host.toFixed(1)} us`,
+                note: [note, ...others].join('; '),
               }),
         );
       }

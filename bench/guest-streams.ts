@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import type { Client } from '../src/client/index.ts';
-import { ImageStore } from '../src/image/index.ts';
+import { ImageStore } from '../src/image/contract.ts';
 import { withDaemon } from './daemon.ts';
 import { rawPort } from './raw-port.ts';
 import { atLeast, type Row } from './row.ts';

@@ -6,9 +6,9 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Client } from '../src/client/index.ts';
-import { EventLog } from '../src/daemon/events.ts';
-import { silentJournal } from '../src/daemon/journal.ts';
-import { Services } from '../src/daemon/services.ts';
+import { EventLog } from '../src/core/events.ts';
+import { silentJournal } from '../src/core/journal.ts';
+import { Services } from '../src/service/services.ts';
 import { systemClock } from '../src/sys/clock.ts';
 import { toolPath } from '../src/sys/tools.ts';
 import { freePort } from '../test/http.ts';
@@ -43,7 +43,7 @@ async function fast(progress: (text: string) => void): Promise<Row[]> {
   const services = new Services({
     directory: join(directory, 'ours'),
     endpoints: { address: () => '127.0.0.1', namespace: () => null, obstacle: () => null, onChange: () => () => {} },
-    store: { all: () => [], put() {}, delete() {} },
+    records: { all: () => [], put() {}, delete() {} },
     events: new EventLog(() => 0),
     clock: systemClock,
     journal: silentJournal,

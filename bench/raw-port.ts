@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { SHARE_TAG } from '../src/driver/qemu/command.ts';
 import { GuestLink, type Pair } from '../src/guest/index.ts';
-import type { KernelImage } from '../src/image/index.ts';
+import type { KernelImage } from '../src/image/contract.ts';
 import { toolPath } from '../src/sys/tools.ts';
 import { rawQemuWords } from './raw.ts';
 

@@ -12,7 +12,7 @@ import { qemuCommand } from '../src/driver/qemu/command.ts';
 import { tscKhz } from '../src/driver/qemu/host-clock.ts';
 import { UML_INITRAMFS, UML_KERNEL, umlCommand } from '../src/driver/uml-command.ts';
 import { LpjCache } from '../src/driver/uml-lpj.ts';
-import type { KernelImage } from '../src/image/index.ts';
+import type { KernelImage } from '../src/image/contract.ts';
 import { cacheDirectory, nativePath } from '../src/sys/paths.ts';
 import { said } from './timing.ts';
 

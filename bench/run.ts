@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Client } from '../src/client/index.ts';
-import { ImageStore, type KernelImage } from '../src/image/index.ts';
+import { ImageStore, type KernelImage } from '../src/image/contract.ts';
 import { toolPath } from '../src/sys/tools.ts';
 import { hostProcesses } from '../test/host-processes.ts';
 import { withDaemon } from './daemon.ts';

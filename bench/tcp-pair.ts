@@ -12,7 +12,7 @@ import type { Duplex } from 'node:stream';
 import { UML_INITRAMFS, UML_KERNEL, umlCommand } from '../src/driver/uml-command.ts';
 import { LpjCache } from '../src/driver/uml-lpj.ts';
 import { GuestLink } from '../src/guest/index.ts';
-import type { KernelImage } from '../src/image/index.ts';
+import type { KernelImage } from '../src/image/contract.ts';
 import { cacheDirectory, nativeBinary } from '../src/sys/paths.ts';
 
 /** Where each kernel gets it: no guest has it of itself. */

@@ -1,6 +1,6 @@
 /** What it costs to measure kernels and to show what was measured. */
 import { readFileSync } from 'node:fs';
-import { draw, initialState, type TopState, update, withStats } from '../src/cli/top-view.ts';
+import { draw, initialState, type TopState, update, withStats } from '../src/cli/instance/top-view.ts';
 import type { Client } from '../src/client/index.ts';
 import { withDaemon } from './daemon.ts';
 import { atMost, median, type Row } from './row.ts';

@@ -1,5 +1,5 @@
 /** What is written about the options of a stack file, made from their table. */
-import { OPTIONS, stackJsonSchema } from '../src/stack/index.ts';
+import { OPTIONS, stackJsonSchema } from '../src/stack/contract.ts';
 
 const BEGIN = '<!-- options: written by scripts/stack-reference.ts -->';
 const END = '<!-- end of options -->';

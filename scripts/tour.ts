@@ -5,8 +5,8 @@
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { release, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { drawMap } from '../src/cli/machine-map.ts';
-import { age, table } from '../src/cli/output.ts';
+import { age, table } from '../src/cli/kit/table.ts';
+import { drawMap } from '../src/cli/machine/draw.ts';
 import { type Client, connect } from '../src/client/index.ts';
 import type { InstanceStatus } from '../src/instance/spec.ts';
 import { allowedCpus } from '../src/sys/process.ts';

@@ -1,5 +1,5 @@
 /** Channels for tests: a status to vary, and a manager that keeps them in memory. */
-import type { ChannelEnd, ChannelManager, ChannelRequest, ChannelStatus } from '../src/channel/index.ts';
+import type { ChannelEnd, ChannelManager, ChannelRequest, ChannelStatus } from '../src/channel/contract.ts';
 import { PolykernelError } from '../src/sys/errors.ts';
 
 export function channelEnd(change: Partial<ChannelEnd> = {}): ChannelEnd {

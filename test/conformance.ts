@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Driver, Kernel, KernelExit, LaunchSpec, SharedRegion } from '../src/driver/index.ts';
-import type { KernelImage } from '../src/image/index.ts';
+import type { KernelImage } from '../src/image/contract.ts';
 import { createRing, ringBytes, SharedMemory } from '../src/ring/index.ts';
 import { collect } from './collect.ts';
 import { testIdentity } from './identity.ts';

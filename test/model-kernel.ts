@@ -1,5 +1,5 @@
 /** A host kernel's control files in memory, with the kernel's own behaviour: what it refuses, what it makes of a value. */
-import type { HostFiles } from '../src/host/index.ts';
+import type { HostFiles } from '../src/sys/host-files.ts';
 
 export interface ModelKernelOptions {
   cpus: number;

@@ -1,5 +1,5 @@
 /** Services for tests: one to vary. */
-import type { ServiceStatus } from '../src/service/index.ts';
+import type { ServiceStatus } from '../src/service/contract.ts';
 
 const TOTALS = { requests: 10, errors: 1, connectErrors: 2, retries: 3 };
 const LATENCY = { samples: 10, p50: 1, p90: 5, p99: 20, p999: 30, max: 40 };

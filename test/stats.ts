@@ -1,5 +1,5 @@
 /** Measurements for tests: one instance to vary. */
-import type { InstanceStats } from '../src/telemetry/index.ts';
+import type { InstanceStats } from '../src/telemetry/contract.ts';
 
 export function instanceStats(change: Partial<InstanceStats> = {}): InstanceStats {
   return {

@@ -29,6 +29,10 @@
 #define ATTACH_FILTER 26
 #define ATTACH_PROGRAM 50
 #define ATTACH_REUSEPORT_PROGRAM 52
+#define NOTIFICATION_PIPE O_EXCL /* linux/watch_queue.h */
+/* linux/falloc.h: all modes but FALLOC_FL_KEEP_SIZE; asm-generic/mman-common.h: MADV_REMOVE */
+#define CHANGE_WITHIN (~1u)
+#define REMOVE_MEMORY 9
 
 /* linux/mman.h, linux/memfd.h, linux/shm.h: of huge pages. */
 #define MAP_HUGE 0x40000
@@ -140,6 +144,30 @@ void check_huge_pages(void)
 	check_bits(SYS_mmap, 3, MAP_HUGE);
 	check_bits(SYS_memfd_create, 1, MEMFD_HUGE);
 	check_bits(SYS_shmget, 2, SHM_HUGE);
+}
+
+/*
+ * Whoever touches shared memory waits while another one makes a hole in it, and cannot be killed meanwhile: the daemon, and
+ * the peer of a channel.
+ */
+void check_holes(void)
+{
+	step(IF_EQUAL, SYS_fallocate, 0, 4);
+	step(LOAD, ARGUMENT(1), 0, 0);
+	step(IF_ANY_BIT, CHANGE_WITHIN, 0, 1);
+	step(RETURN, REFUSE(EOPNOTSUPP), 0, 0);
+	step(RETURN, ALLOW, 0, 0);
+	step(IF_EQUAL, SYS_madvise, 0, 4);
+	step(LOAD, ARGUMENT(2), 0, 0);
+	step(IF_EQUAL, REMOVE_MEMORY, 0, 1);
+	step(RETURN, REFUSE(EPERM), 0, 0);
+	step(RETURN, ALLOW, 0, 0);
+}
+
+/* One for notifications has pages that no control group counts, and no limit of pipes if there is one of them. */
+void check_pipes(void)
+{
+	check_bits(SYS_pipe2, 1, NOTIFICATION_PIPE);
 }
 
 /*

@@ -25,6 +25,8 @@ static const int denied[] = {
 	434 /* pidfd_open */, 438 /* pidfd_getfd */, 440 /* process_madvise */, 448 /* process_mrelease */,
 	/* where it runs and where its memory comes from: that was decided before it started */
 	SYS_sched_setaffinity, SYS_set_mempolicy, SYS_migrate_pages, SYS_move_pages, 450 /* set_mempolicy_home_node */,
+	/* a thread that gives all others the CPU keeps what it has locked in the host's kernel, and whoever waits for that */
+	SYS_sched_setscheduler, SYS_sched_setparam, SYS_sched_setattr, SYS_setpriority, SYS_ioprio_set,
 	/* other sockets */
 	SYS_connect,
 	/* of what the host counts for each user, there are 128; of requests that files are read by, 65,536 for all of the host */

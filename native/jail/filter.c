@@ -66,6 +66,8 @@ int install_filter(enum filter_kind kind, struct may may)
 	check_sockets(kind);
 	check_filters(kind);
 	check_locks();
+	check_holes();
+	check_pipes();
 	check_core_limit();
 	check_requests();
 	if (!may.set_id)

@@ -1,5 +1,5 @@
 /** The part of set-up that runs once Node is there: packages, native programs, kernel images. See scripts/setup.sh. */
-import { ImageStore } from '../../src/image/index.ts';
+import { ImageStore } from '../../src/image/contract.ts';
 import { PolykernelError } from '../../src/sys/errors.ts';
 import { cacheDirectory } from '../../src/sys/paths.ts';
 import { CACHE, takePlace } from '../../src/sys/places.ts';

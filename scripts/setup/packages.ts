@@ -32,9 +32,11 @@ const REQUIREMENTS: readonly Requirement[] = [
   { package: 'iproute2', program: 'ip' },
   { package: 'nftables', program: 'nft' },
   { package: 'haproxy', program: 'haproxy', unpack: true },
-  // Only for tests and benchmarks: lstopo is what `pk topology` is held against, wrk asks services.
+  // Only for tests and benchmarks: lstopo is what `pk topology` is held against, wrk asks services, and
+  // bindfs serves files as a guest's own server does.
   { package: 'hwloc', program: 'lstopo-no-graphics' },
   { package: 'wrk', program: 'wrk' },
+  { package: 'bindfs', program: 'bindfs' },
 ];
 
 /** What tests run in kernels: tools of every day (20 MB to download where there are none), and a database (70 MB). */

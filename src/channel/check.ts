@@ -1,6 +1,8 @@
 /** What of a request a schema cannot say. */
+
+import { HOST } from '../instance/contract.ts';
 import { PolykernelError } from '../sys/errors.ts';
-import { type ChannelRequest, HOST } from './types.ts';
+import type { ChannelRequest } from './types.ts';
 
 const DEFAULT_SIZE_BYTES = 2 ** 20;
 

@@ -1,8 +1,29 @@
-export { resolveChannel } from './check.ts';
-export { Keepers } from './keeper.ts';
-export type { ChannelRecord, EndRecord } from './record.ts';
-export { channelTable, endOf, otherSide, SIDES } from './record.ts';
-export { channelRequestSchema, channelUsesSchema } from './request.ts';
-export { checkTenants } from './tenants.ts';
-export type { ChannelEnd, ChannelManager, ChannelRequest, ChannelSide, ChannelStatus, ChannelUse } from './types.ts';
-export { HOST } from './types.ts';
+/** Channels, as one thing that a daemon can do. */
+import { join } from 'node:path';
+import type { Surroundings } from '../core/surroundings.ts';
+import type { Instances } from '../instance/contract.ts';
+import { Channels } from './channels.ts';
+import { endProvider } from './give-ends.ts';
+import { KEEPER_DIRECTORY, Keepers } from './keeper.ts';
+import { channelTable } from './record.ts';
+import { channelExecutors } from './steps.ts';
+
+export function channelCapability(around: Surroundings, instances: () => Pick<Instances, 'find'>) {
+  const directory = around.paths.channels;
+  const channels = new Channels({
+    ...around,
+    directory,
+    keepers: new Keepers(join(directory, KEEPER_DIRECTORY)),
+    records: around.store.table(channelTable),
+    tenantOf: (instance) => instances().find(instance)?.record.spec.tenant,
+  });
+  return {
+    name: 'channels',
+    channels,
+    provider: endProvider(channels),
+    executors: channelExecutors(channels),
+    checks: async () => (await import('./checks.ts')).channelChecks(),
+    recover: () => channels.recover(),
+    close: () => channels.close(),
+  };
+}

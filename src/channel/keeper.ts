@@ -17,6 +17,9 @@ const ID = /^[0-9a-f]{32}$/;
 /** A keeper's file names the descriptor of the memory. */
 const NUMBERS = 1;
 
+/** Of the keepers' own files, within that of the channels. */
+export const KEEPER_DIRECTORY = '.keepers';
+
 export class Keepers {
   readonly #directory: string;
 

@@ -1,4 +1,5 @@
-/** The checks of what people ask for, as JSON Schema: the API's contract too. */
+/** What people ask for, as JSON Schema: the check, the API's contract and the type in one. */
+import type { Value } from '../core/schema.ts';
 
 const endName = {
   type: 'string',
@@ -8,6 +9,7 @@ const endName = {
 } as const;
 
 export const channelRequestSchema = {
+  title: 'ChannelRequest',
   type: 'object',
   additionalProperties: false,
   required: ['name'],
@@ -25,17 +27,5 @@ export const channelRequestSchema = {
   },
 } as const;
 
-export const channelUsesSchema = {
-  type: 'array',
-  maxItems: 16,
-  description: 'Channels at whose end this instance is; made when absent, with the host at the other end',
-  items: {
-    type: 'object',
-    additionalProperties: false,
-    required: ['name', 'side'],
-    properties: {
-      name: { type: 'string', description: 'Name of the channel' },
-      side: { enum: ['send', 'recv'] },
-    },
-  },
-} as const;
+/** What a person asks for. */
+export type ChannelRequest = Value<typeof channelRequestSchema>;

@@ -1,6 +1,7 @@
 /** Who may be at the two ends of a channel. */
+
+import { HOST } from '../instance/contract.ts';
 import { PolykernelError } from '../sys/errors.ts';
-import { HOST } from './types.ts';
 
 /** An owner of an end and its tenant; undefined: it is not there yet. */
 export type TenantEnd = readonly [owner: string, tenant: string | null | undefined];

@@ -1,27 +1,11 @@
 /** What a channel is: a ring in memory of its own, between two ends, by a name. */
 import type { ChannelSide, RingStatistics, SideStatistics } from '../ring/index.ts';
+import type { ChannelRequest } from './request.ts';
 
-/** The end that is no instance; no instance can have this name. */
-export const HOST = 'host';
+export type { ChannelRequest, ChannelSide };
 
-export type { ChannelSide };
-
-/** What a person asks for. */
-export interface ChannelRequest {
-  /** As an instance's name: [a-z0-9] and inner dashes, at most 63 characters; unique among channels. */
-  name: string;
-  /** Who sends and who receives: the name of an instance, which need not exist yet, or `host`. Default `host`. */
-  from?: string;
-  to?: string;
-  /** Bytes for messages under way: a power of two from 4 KiB to 512 MiB. Default 1 MiB. */
-  sizeBytes?: number;
-}
-
-/** A channel that an instance asks for at its creation: made when absent, with the host at its other end. */
-export interface ChannelUse {
-  name: string;
-  side: ChannelSide;
-}
+/** With everything that may be left out. */
+export type ChannelDefinition = Required<ChannelRequest>;
 
 /** One end, as far as can be seen from the host. */
 export interface ChannelEnd extends Omit<SideStatistics, 'messages' | 'bytes' | 'stalls' | 'drops' | 'bells'> {
@@ -68,7 +52,7 @@ export interface ChannelManager {
    * Makes its memory and shows it to the kernels at its ends that can be given memory while they run.
    * Throws `invalid` (`field` names what), `conflict` (name taken), `unavailable` (not enough memory).
    */
-  create(request: unknown, stack?: string): Promise<ChannelStatus>;
+  create(request: ChannelRequest, stack?: string): Promise<ChannelStatus>;
   /** Throws `not-found`, and `conflict` while a program is attached to an end, unless forced: it then gets an error. */
   remove(name: string, force?: boolean): Promise<void>;
 }

@@ -1,133 +1,20 @@
-/** All commands, in the order help shows them. Each is loaded only when it is used, since start-up time is felt. */
-import type { Command } from './command.ts';
+/** What commands are about, in the order in which help shows them. Loaded when used, since start-up time is felt. */
+import type { Command, Loaders } from './kit/command.ts';
 
-interface Entry {
-  summary: string;
-  load(): Promise<{ command: Command }>;
-}
-
-export const COMMANDS: Readonly<Record<string, Entry>> = {
-  run: { summary: 'run a command in a kernel of its own', load: () => import('./commands/run.ts') },
-  ps: { summary: 'list instances', load: () => import('./commands/ps.ts') },
-  logs: { summary: 'show the output of a workload or the console', load: () => import('./commands/logs.ts') },
-  exec: { summary: 'run another command in an instance', load: () => import('./commands/exec.ts') },
-  console: { summary: "connect to an instance's kernel console", load: () => import('./commands/console.ts') },
-  inspect: { summary: 'show everything about instances', load: () => import('./commands/inspect.ts') },
-  start: { summary: 'start instances', load: () => import('./commands/start.ts') },
-  stop: { summary: 'stop instances: power off, then kill', load: () => import('./commands/stop.ts') },
-  restart: { summary: 'stop and start instances', load: () => import('./commands/restart.ts') },
-  kill: { summary: 'kill kernels at once, or signal workloads', load: () => import('./commands/kill.ts') },
-  pause: { summary: 'freeze instances', load: () => import('./commands/pause.ts') },
-  resume: { summary: 'let paused instances go on', load: () => import('./commands/resume.ts') },
-  wait: { summary: 'wait until instances end; print their exit codes', load: () => import('./commands/wait.ts') },
-  rm: { summary: 'remove instances', load: () => import('./commands/rm.ts') },
-  unshare: {
-    summary: 'run a command as the owner of what your kernels wrote',
-    load: () => import('./commands/unshare.ts'),
-  },
-  top: { summary: 'what instances use, live', load: () => import('./commands/top.ts') },
-  stats: { summary: 'what instances use: CPU, memory, disk, network', load: () => import('./commands/stats.ts') },
-  cp: { summary: 'copy a file into or out of an instance', load: () => import('./commands/cp.ts') },
-  events: { summary: 'show what happens, as it happens', load: () => import('./commands/events.ts') },
-  topology: {
-    summary: 'show packages, cores, caches, memory and devices of a machine',
-    load: () => import('./commands/topology.ts'),
-  },
-  'pool init': {
-    summary: 'give CPUs, memory and devices up for instances',
-    load: () => import('./commands/pool-init.ts'),
-  },
-  'pool show': {
-    summary: 'the pool, who owns what of it, what is free',
-    load: () => import('./commands/pool-show.ts'),
-  },
-  'pool grow': { summary: 'give up more', load: () => import('./commands/pool-grow.ts') },
-  'pool shrink': { summary: 'take back what nobody owns', load: () => import('./commands/pool-shrink.ts') },
-  'pool release': { summary: 'take everything back', load: () => import('./commands/pool-release.ts') },
-  validate: {
-    summary: 'check a stack file: every error, with line and column',
-    load: () => import('./commands/validate.ts'),
-  },
-  plan: { summary: 'what applying a stack file would do, and why', load: () => import('./commands/plan.ts') },
-  apply: { summary: 'make the machine as a stack file says', load: () => import('./commands/apply.ts') },
-  diff: { summary: 'how the machine differs from a stack file', load: () => import('./commands/diff.ts') },
-  destroy: { summary: 'remove every instance of a stack', load: () => import('./commands/destroy.ts') },
-  map: { summary: 'draw the machine, coloured by owner', load: () => import('./commands/map.ts') },
-  'channel create': {
-    summary: 'make a ring of shared memory between two ends',
-    load: () => import('./commands/channel-create.ts'),
-  },
-  'channel ls': { summary: 'list channels', load: () => import('./commands/channel-ls.ts') },
-  'channel inspect': {
-    summary: 'show everything about channels',
-    load: () => import('./commands/channel-inspect.ts'),
-  },
-  'channel stats': {
-    summary: 'what goes through a channel per second',
-    load: () => import('./commands/channel-stats.ts'),
-  },
-  'channel send': {
-    summary: 'send lines of standard input through a channel',
-    load: () => import('./commands/channel-send.ts'),
-  },
-  'channel recv': {
-    summary: 'print what comes through a channel',
-    load: () => import('./commands/channel-recv.ts'),
-  },
-  'channel rm': { summary: 'remove channels', load: () => import('./commands/channel-rm.ts') },
-  'service create': {
-    summary: 'lead a port of this machine to several instances',
-    load: () => import('./commands/service-create.ts'),
-  },
-  'service ls': { summary: 'list services', load: () => import('./commands/service-ls.ts') },
-  'service stats': {
-    summary: 'what each target of a service gets, and how fast it answers',
-    load: () => import('./commands/service-stats.ts'),
-  },
-  'service inspect': {
-    summary: 'show everything about services',
-    load: () => import('./commands/service-inspect.ts'),
-  },
-  'service update': {
-    summary: 'change a service while it serves',
-    load: () => import('./commands/service-update.ts'),
-  },
-  'service drain': {
-    summary: 'give targets of a service no new connections',
-    load: () => import('./commands/service-drain.ts'),
-  },
-  'service weight': {
-    summary: 'change how much a target of a service gets',
-    load: () => import('./commands/service-weight.ts'),
-  },
-  'service rm': { summary: 'remove services', load: () => import('./commands/service-rm.ts') },
-  slo: { summary: 'whether services keep their promises', load: () => import('./commands/slo.ts') },
-  'image ls': { summary: 'list kernel images', load: () => import('./commands/image-ls.ts') },
-  'image pull': { summary: 'fetch a kernel from Debian or Ubuntu', load: () => import('./commands/image-pull.ts') },
-  'image import': { summary: 'add a kernel of your own', load: () => import('./commands/image-import.ts') },
-  'image rm': { summary: 'remove kernel images', load: () => import('./commands/image-rm.ts') },
-  'image prewarm': {
-    summary: 'build the template that makes starts fast',
-    load: () => import('./commands/image-prewarm.ts'),
-  },
-  doctor: {
-    summary: 'what this machine can do, what is missing, how to get it',
-    load: () => import('./commands/doctor.ts'),
-  },
-  daemon: {
-    summary: 'run the daemon (it is started by itself when needed)',
-    load: () => import('./commands/daemon.ts'),
-  },
-  completion: {
-    summary: 'print a completion script for bash, zsh or fish',
-    load: () => import('./commands/completion.ts'),
-  },
-  version: { summary: 'show the version of pk and of the daemon', load: () => import('./commands/version.ts') },
+export const NOUNS: Readonly<Record<string, () => Promise<{ COMMANDS: Loaders }>>> = {
+  instance: () => import('./instance/index.ts'),
+  topology: () => import('./topology/index.ts'),
+  pool: () => import('./pool/index.ts'),
+  stack: () => import('./stack/index.ts'),
+  machine: () => import('./machine/index.ts'),
+  channel: () => import('./channel/index.ts'),
+  service: () => import('./service/index.ts'),
+  image: () => import('./image/index.ts'),
+  daemon: () => import('./daemon/index.ts'),
 };
 
-/** The second words of the commands grouped under `word` (`image` gives `ls`, `pull`, ...); empty for any other word. */
-export const commandsOf = (word: string): string[] =>
-  Object.keys(COMMANDS).flatMap((name) => (name.startsWith(`${word} `) ? [name.slice(word.length + 1)] : []));
-
-/** Handled by bin/polykernel, before Node is known to be there. */
-export const SETUP_SUMMARY = 'install what this machine lacks (idempotent)';
+/** The command `name`, which `noun` lists. */
+export async function loadCommand(noun: string, name: string): Promise<Command> {
+  const { COMMANDS } = await NOUNS[noun]!();
+  return (await COMMANDS[name]!()).command;
+}

@@ -2,35 +2,35 @@
 import { ERROR_TABLE, PolykernelError } from '../sys/errors.ts';
 import { ownArguments } from '../sys/node.ts';
 import { plainText } from '../sys/text.ts';
-import { parse } from './command.ts';
-import { COMMANDS, commandsOf } from './commands.ts';
-import { complain, flush, print } from './output.ts';
+import { loadCommand } from './commands.ts';
+import { CATALOG, commandsOf } from './kit/catalog.ts';
+import { parse } from './kit/command.ts';
+import { complain, flush, print } from './kit/output.ts';
 
 async function main(args: string[]): Promise<number> {
   const word = args[0];
   if (word === undefined || isHelp(word) || (word === 'help' && args.length === 1)) {
-    await print((await import('./help.ts')).overview());
+    await print((await import('./kit/help.ts')).overview());
     return word === undefined ? 2 : 0;
   }
   if (word === '--version' || word === '-V') return main(['version', ...args.slice(1)]);
-  if (word === '__complete') return (await import('./complete.ts')).complete(args.slice(1));
+  if (word === '__complete') return (await import('./kit/complete.ts')).complete(args.slice(1));
   if (word === 'help') return main([...args.slice(1), '--help']);
   const first = Object.hasOwn(ALIASES, word) ? ALIASES[word]! : word;
   // Set-up itself is done by bin/polykernel, which passes on only a question about it.
   const isGroup = commandsOf(first).length > 0;
   const isTopic = first === 'setup' || (isGroup && isHelp(args[1] ?? ''));
   if (isTopic) {
-    await print((await import('./help.ts')).topicHelp(first));
+    await print((await import('./kit/help.ts')).topicHelp(first));
     return 0;
   }
   const name = isGroup ? `${first} ${args[1] ?? ''}` : first;
   const rest = args.slice(isGroup ? 2 : 1);
-  const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
-  if (entry === undefined) throw await unknownCommand(name);
-  const { command } = await entry.load();
+  if (!Object.hasOwn(CATALOG, name)) throw await unknownCommand(name);
+  const command = await loadCommand(CATALOG[name]!.noun, name);
   const invocation = parse(name, command, rest);
   if (!invocation.flag('help')) return command.run(invocation);
-  await print((await import('./help.ts')).commandHelp(name, command));
+  await print((await import('./kit/command-help.ts')).commandHelp(name, command));
   return 0;
 }
 
@@ -46,7 +46,7 @@ async function unknownCommand(name: string): Promise<PolykernelError> {
       hint: `See \`pk ${group} --help\`.`,
     });
   }
-  const guess = closest(name, Object.keys(COMMANDS));
+  const guess = closest(name, Object.keys(CATALOG));
   return new PolykernelError(
     'invalid',
     `there is no command ${JSON.stringify(name)}${guess === undefined ? '' : `; did you mean \`pk ${guess}\`?`}`,

@@ -1,8 +1,8 @@
 /** The WebSocket streams of the API as Node streams. Loaded on demand: it brings `ws` along. */
 import { Duplex, Readable, type ReadableOptions, Writable } from 'node:stream';
 import { WebSocket } from 'ws';
-import type { ExecRequest, StreamCommand, StreamExit, StreamNotice } from '../api/index.ts';
-import { CHANNEL, frame, HIGH_WATER_BYTES, MESSAGE_BYTES } from '../api/stream-frames.ts';
+import { CHANNEL, frame, HIGH_WATER_BYTES, MESSAGE_BYTES } from '../core/stream-frames.ts';
+import type { ExecRequest, StreamCommand, StreamExit, StreamNotice } from '../instance/contract.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { compileInForeground } from '../sys/node.ts';
 import { connectionError, NO_SERVER_NAME } from './http.ts';

@@ -101,9 +101,10 @@ export function findProcess(file: string, mark: string, numbers = 0): Background
   const [pid, ...rest] = read(file);
   // One that an earlier version started may not have written its start time: then the argument alone tells.
   const written = rest.length > numbers ? rest.shift() : undefined;
-  if (pid === undefined || rest.length !== numbers || !commandLine(pid).includes(mark)) return undefined;
+  if (pid === undefined || rest.length !== numbers) return undefined;
+  // First: a VMM that has the number by now can keep its command line from being read.
   const startTime = processStartTime(pid);
-  return startTime === undefined || (written ?? startTime) !== startTime
+  return startTime === undefined || (written ?? startTime) !== startTime || !commandLine(pid).includes(mark)
     ? undefined
     : { pid, startTime, numbers: rest };
 }

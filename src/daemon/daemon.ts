@@ -1,66 +1,24 @@
 /** The composition root: store, supervisor, API and socket make one daemon. */
 import { chmodSync, existsSync, rmSync } from 'node:fs';
 import type { Server } from 'node:http';
-import { join } from 'node:path';
-import { type ApiContext, createApi, type DoctorCheck, type Images, serveStreams } from '../api/index.ts';
-import { Keepers } from '../channel/index.ts';
-import type { Driver, DriverName, RootSource } from '../driver/index.ts';
-import type { PoolLease } from '../host/index.ts';
-import type { KernelImage, RootOptions } from '../image/index.ts';
-import type { Endpoints } from '../service/index.ts';
-import { type Clock, systemClock } from '../sys/clock.ts';
+import { EventLog } from '../core/events.ts';
+import { silentJournal } from '../core/journal.ts';
+import { Mutex } from '../core/mutex.ts';
+import { serveStreams } from '../core/serve-streams.ts';
+import { createApi } from '../core/server.ts';
+import { forgetHolder, Store } from '../core/store.ts';
+import type { Surroundings } from '../core/surroundings.ts';
+import { identitiesOf } from '../instance/choose-identities.ts';
+import { instanceStreams } from '../instance/streams.ts';
+import type { Supervisor } from '../instance/supervisor.ts';
+import { systemClock } from '../sys/clock.ts';
 import { asPolykernelError } from '../sys/errors.ts';
 import { checkSocketPath, layout } from '../sys/paths.ts';
 import { STATE, takePlace } from '../sys/places.ts';
-import type { Topology } from '../topology/index.ts';
-import { Channels, KEEPER_DIRECTORY } from './channels.ts';
-import { Drivers } from './drivers.ts';
-import { EventLog } from './events.ts';
-import { Forwards } from './forwards.ts';
-import { GuestClocks } from './guest-clocks.ts';
-import { HostPool, type PoolEnforcement } from './host-pool.ts';
-import { type Identities, identitiesOf } from './identities.ts';
-import { type Journal, silentJournal } from './journal.ts';
-import { type MetricsAddress, type MetricsServer, serveMetrics } from './metrics-server.ts';
-import { Mutex } from './mutex.ts';
-import { Network } from './network.ts';
-import { Resources } from './resources.ts';
-import { Services } from './services.ts';
-import { Stacks } from './stacks.ts';
-import { forgetHolder, Store } from './store.ts';
-import { Supervisor } from './supervisor.ts';
-import { Telemetry } from './telemetry.ts';
-
-export interface DaemonOptions {
-  /** Absolute path of the state directory; made if absent. */
-  home: string;
-  drivers: readonly Driver[];
-  images: Images & { resolve(name: string): Promise<KernelImage> };
-  defaultImage(driver: DriverName): string;
-  prepareRoot(path: string, options: Pick<RootOptions, 'progress' | 'signal' | 'seen' | 'hold'>): Promise<RootSource>;
-  doctor?(): Promise<DoctorCheck[]>;
-  /** The machine whose CPUs and memory are given away, and what acts on its kernel. */
-  host: { readTopology(): Topology; bootId: string; enforcement: PoolEnforcement; lease: PoolLease };
-  /** Where instances can be reached. Default: nowhere. */
-  endpoints?: Endpoints;
-  clock?: Clock;
-  random?: () => number;
-  journal?: Journal;
-  /** How often a second instances are measured, 1 to 10; default 2. */
-  samplesPerSecond?: number;
-  /** Where Prometheus may ask as well; default: the socket alone. */
-  metricsAddress?: MetricsAddress | undefined;
-  /** Version of the package. */
-  version?: string;
-  /** Whose kernels' processes are; default: as this user can give. */
-  identities?: Identities;
-  /** Whether the network of the host may be used; default: whether this is root. */
-  privileged?: boolean;
-  /** Rotation of workload logs. */
-  logBytes?: number;
-  /** Called when a client asked for the end. Default: close(). */
-  onShutdown?(): void;
-}
+import { type MetricsServer, serveMetrics } from '../telemetry/metrics-server.ts';
+import { compose } from './capabilities.ts';
+import type { DaemonOptions } from './options.ts';
+import { type Parts, routesOf } from './routes.ts';
 
 export interface Daemon {
   socket: string;
@@ -82,120 +40,55 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   takePlace(home, STATE);
   const store = Store.open(paths);
   const events = new EventLog(() => store.nextSequence());
-  const hostPool = new HostPool({
-    load: () => store.pool(),
-    save: (record) => store.putPool(record),
-    ...options.host,
-    journal,
-  });
-  const channels = new Channels({
-    directory: paths.channels,
-    keepers: new Keepers(join(paths.channels, KEEPER_DIRECTORY)),
-    store: store.channels,
-    tenantOf: (instance) => supervisor.find(instance)?.record.spec.tenant,
-    events,
-    clock,
-    journal,
-  });
-  const drivers = new Drivers(options.drivers, options.defaultImage);
-  const network: Network = new Network(
-    home,
+  const around: Surroundings = { paths, store, events, clock, journal, mutex: new Mutex() };
+  const all = compose(around, {
+    ...options,
     privileged,
-    new Forwards(join(home, 'forwards')),
-    () => supervisor.list().map(({ record }) => record),
-    journal,
-    ({ id, spec: { name } }) => {
-      const message = `${name} is in no network any more: what kept it ended; restart ${name} to join it again`;
-      journal.info(message);
-      events.tell({ at: new Date(clock.now()).toISOString(), type: 'network-lost', name, id, message });
-    },
-  );
-  const services = new Services({
-    directory: paths.haproxy,
-    endpoints: options.endpoints ?? network,
-    store: store.services,
-    events,
-    clock,
-    journal,
-  });
-  const telemetry: Telemetry = new Telemetry({
-    path: paths.telemetry,
-    instances: () => supervisor.list().map(({ status }) => status),
-    channels,
-    services: () => services.known(),
-    requestsOf: (instance) => services.trafficOf(instance),
-    events,
-    clock,
-    journal,
+    identities: options.identities ?? (await identitiesOf(home)),
+    random: options.random ?? Math.random,
     samplesPerSecond: options.samplesPerSecond ?? 2,
   });
-  const clocks = new GuestClocks(clock, journal);
-  const identities = options.identities ?? (await identitiesOf(home));
-  const supervisor: Supervisor = new Supervisor({
-    network,
-    kernelUp({ id, spec: { name } }, kernel, regions, adopted) {
-      network.kernelUp(name, kernel);
-      channels.kernelUp(name, kernel, regions, adopted);
-      telemetry.kernelUp(id, kernel);
-      clocks.kernelUp(kernel, adopted);
-    },
-    resumed: (kernel) => clocks.resumed(kernel),
-    hostPool,
-    channels,
-    paths,
-    store,
-    events,
-    journal,
-    clock,
-    random: options.random ?? Math.random,
-    drivers,
-    resolveImage: (name) => options.images.resolve(name),
-    prepareRoot: options.prepareRoot,
-    identities,
-    logBytes: options.logBytes,
-  });
+  const { supervisor, drivers, telemetry } = all;
   const ending = new AbortController();
   const startedAt = new Date(clock.now()).toISOString();
-  const mutex = new Mutex();
-  const context: ApiContext = {
-    supervisor,
-    resources: new Resources(supervisor, hostPool, mutex),
-    stacks: new Stacks(supervisor, drivers, hostPool, channels, services, mutex),
-    channels,
-    telemetry,
-    services,
+  const serving = { ending: ending.signal, complain: (text: string, error: unknown) => journal.error(text, error) };
+  const parts: Parts = {
+    ...all,
     events,
     images: options.images,
     version: () => ({ version: options.version ?? '0.0.0', apiVersion: 1, pid: process.pid, startedAt, home }),
     async doctor() {
-      const [checks, facts] = await Promise.all([options.doctor?.() ?? [], drivers.facts()]);
-      return { checks, drivers: facts, auto: drivers.auto(facts) };
+      const [host, facts, ...others] = await Promise.all([
+        options.doctor?.() ?? [],
+        drivers.facts(),
+        ...all.capabilities.map(({ checks }) => checks?.() ?? []),
+      ]);
+      return { checks: [...host, ...others.flat()], drivers: facts, auto: drivers.auto(facts) };
     },
     shutdown: options.onShutdown ?? (() => void close()),
-    ending: ending.signal,
-    complain: (text, error) => journal.error(text, error),
   };
-  const api = createApi(context);
+  const api = createApi(routesOf(parts), serving);
   let endStreams = () => {};
   let metricsServer: MetricsServer | undefined;
 
   async function release(): Promise<void> {
+    // First, so that what is given up now is left to the next daemon.
+    all.steps.close();
     ending.abort();
     metricsServer?.close();
     endStreams();
     await api.close();
   }
   let closing: Promise<void> | undefined;
+  /** In the reverse order of taking up. */
+  const letGo = async (farewell: boolean) => {
+    for (const { close } of [...all.capabilities].reverse()) await close?.(farewell);
+    store.close(farewell);
+  };
   const close = () => {
     closing ??= (async () => {
       await release();
-      await supervisor.detach();
-      clocks.close();
-      telemetry.close();
-      services.close();
-      channels.close();
-      store.close();
-      identities.close();
+      await letGo(true);
       rmSync(paths.socket, { force: true });
       forgetHolder(paths);
     })();
@@ -204,14 +97,11 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
 
   try {
     await api.ready();
-    endStreams = serveStreams(api.server as Server, context);
-    await hostPool.recover().catch((error) => journal.error('restoring the pool', error));
-    await channels.recover().catch((error) => journal.error('taking up channels', error));
-    await supervisor.reconcile();
-    await network.recover().catch((error) => journal.error('taking up the private network', error));
-    telemetry.forgetAllBut(new Set(supervisor.list().map(({ record }) => record.id)));
-    await channels.releaseAllBut(new Set(supervisor.list().map(({ name }) => name)));
-    await services.recover().catch((error) => journal.error('taking up services', error));
+    endStreams = serveStreams(api.server as Server, instanceStreams(supervisor, serving), serving);
+    for (const { name, isVital, recover } of all.capabilities) {
+      const recovered = recover?.();
+      await (isVital ? recovered : recovered?.catch((error) => journal.error(`taking up ${name}`, error)));
+    }
     // Whoever left this socket is gone: the lock on the database is ours.
     if (existsSync(paths.socket)) rmSync(paths.socket);
     const mask = process.umask(0o177);
@@ -229,13 +119,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   }
   const drop = () => {
     closing ??= (async () => {
-      await supervisor.detach(false);
-      clocks.close();
-      telemetry.close(false);
-      services.close();
-      channels.close();
-      store.close(false);
-      identities.close();
+      await letGo(false);
       await release();
     })();
     return closing;

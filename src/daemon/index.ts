@@ -1,2 +1,2 @@
-export { createDaemon, type Daemon, type DaemonOptions } from './daemon.ts';
-export { Store } from './store.ts';
+export { createDaemon, type Daemon } from './daemon.ts';
+export type { DaemonOptions } from './options.ts';

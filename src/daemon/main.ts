@@ -6,22 +6,23 @@
 import { closeSync, readFileSync, writeSync } from 'node:fs';
 import { flushCompileCache } from 'node:module';
 import { parseArgs } from 'node:util';
+import { openJournal } from '../core/journal.ts';
+import { Store } from '../core/store.ts';
 import type { Driver } from '../driver/index.ts';
-import { hostFiles, poolLease } from '../host/index.ts';
-import { defaultImage, ImageStore, type KernelImage, prepareRoot } from '../image/index.ts';
+import { defaultImage, ImageStore, type KernelImage, prepareRoot } from '../image/contract.ts';
+import { hostEnforcement } from '../pool/enforcement.ts';
+import { poolLease } from '../pool/pool-lease.ts';
 import { systemClock } from '../sys/clock.ts';
 import { asPolykernelError, ERROR_TABLE, type PolykernelError } from '../sys/errors.ts';
 import { hostBootId } from '../sys/host-boot.ts';
+import { hostFiles } from '../sys/host-files.ts';
 import { compileInForeground, ownArguments } from '../sys/node.ts';
 import { cacheDirectory, home as defaultHome, layout } from '../sys/paths.ts';
 import { CACHE, STATE, takePlace } from '../sys/places.ts';
 import { sweepToolGroups } from '../sys/tool-groups.ts';
+import { metricsAddress, samplesPerSecond } from '../telemetry/telemetry-options.ts';
 import { readTopology } from '../topology/index.ts';
 import { createDaemon } from './daemon.ts';
-import { hostEnforcement } from './enforcement.ts';
-import { openJournal } from './journal.ts';
-import { Store } from './store.ts';
-import { metricsAddress, samplesPerSecond } from './telemetry-options.ts';
 
 /** What the fake driver boots. */
 const FAKE_IMAGE: KernelImage = {
@@ -40,6 +41,8 @@ const { values } = parseArgs({
 });
 const home = values.home ?? defaultHome();
 const readyFd = values['ready-fd'] === undefined ? undefined : Number(values['ready-fd']);
+// Until end(): while it starts and ends there may be nothing else that Node waits for, and it would end in the midst of that.
+setInterval(() => {}, 2 ** 31 - 1);
 const started = await start().catch((error) => fail(asPolykernelError(error, 'starting the daemon')));
 say({ ready: true });
 // Now, because a daemon may end without a word; loading from the cache takes 17 MiB less than compiling.
@@ -89,7 +92,10 @@ async function start() {
       lease: poolLease(home, process.getuid?.() === 0 ? '/run/polykernel' : home),
     },
     async doctor() {
-      const [{ hostChecks }, { observeHost }] = await Promise.all([import('./doctor.ts'), import('./host-facts.ts')]);
+      const [{ hostChecks }, { observeHost }] = await Promise.all([
+        import('../doctor/doctor.ts'),
+        import('../doctor/host-facts.ts'),
+      ]);
       return hostChecks(await observeHost({ home, images }));
     },
     onShutdown: () => end('a client asked for it'),

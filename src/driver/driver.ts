@@ -4,10 +4,10 @@
  */
 import type { Duplex } from 'node:stream';
 import type { GuestLink } from '../guest/index.ts';
-import type { NetworkPort } from '../host/index.ts';
-import type { KernelImage } from '../image/index.ts';
+import type { KernelImage, RootSource, Source } from '../image/contract.ts';
 import type { NodeMemory } from '../ledger/types.ts';
 import type { Identity } from '../sys/identity.ts';
+import type { NetworkPort } from './network-port.ts';
 
 export type DriverName = 'uml' | 'qemu' | 'fake';
 
@@ -50,20 +50,11 @@ export interface Availability {
   accelerator?: 'kvm' | 'tcg';
 }
 
-/** Where the root file system's lower layer comes from. Paths are absolute host paths. */
-export type RootSource =
-  /** The machine's own files. mapped: seen with root's eyes and true owners; else as everybody sees them. */
-  | { kind: 'host'; mapped?: boolean }
-  | ({ kind: 'directory' } & Source)
-  | ({ kind: 'squashfs' } & Source)
-  | ({ kind: 'ext4' } & Source);
-
-/** A path without symbolic links, and what it stood for when somebody gave it; then nothing else may be there. */
-export interface Source {
-  path: string;
-  uid?: number;
-  /** Decimal. */
-  inode?: string;
+/** What a driver can do on this machine. */
+export interface DriverFacts {
+  name: DriverName;
+  availability: Availability;
+  capabilities: Capabilities;
 }
 
 export interface Volume {

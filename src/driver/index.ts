@@ -1,1 +1,2 @@
+export type { HostFacts } from './choose.ts';
 export type * from './driver.ts';

@@ -7,7 +7,7 @@ import { otherPlaces, parseMounts } from './other-mounts.ts';
 
 /** Places of control sockets and of the host kernel's own interfaces. */
 const ALWAYS_HIDDEN = ['/proc', '/sys', '/dev', '/run', '/var/run'];
-/** Of the ids of kernels: src/daemon/id-registry.ts. */
+/** Of the ids of kernels: src/instance/id-registry.ts. */
 const REGISTRY_DIRECTORY = '/var/lib/polykernel-ids';
 /** Where everybody may put something. */
 const TEMPORARY = ['/tmp', '/var/tmp'];

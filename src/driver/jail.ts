@@ -11,8 +11,9 @@
  * - The jail dies with the process that started it: the kernel kills the whole pid namespace.
  */
 
+import type { RootSource, Source } from '../image/contract.ts';
 import { type Identity, identityOptions } from '../sys/identity.ts';
-import type { RootSource, Source, Volume } from './driver.ts';
+import type { Volume } from './driver.ts';
 
 /** Where the guest's root source is found inside the jail: a directory, or a file system image. */
 export const JAIL_ROOT = '/export/root';

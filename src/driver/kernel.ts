@@ -10,7 +10,6 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import type { GuestLink } from '../guest/index.ts';
-import { InstanceGroups } from '../host/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { allowedCpus } from '../sys/process.ts';
 import type {
@@ -23,6 +22,7 @@ import type {
   RealPlacement,
   SharedRegion,
 } from './driver.ts';
+import { InstanceGroups } from './instance-groups.ts';
 import { type HostThread, type LaunchThreads, launchThreads } from './launch-threads.ts';
 import { outOfMemory, realLimits, rejoinLimits, removeLimits } from './limits.ts';
 import { makeGroups, moveThreads, realPlacement, type Target } from './placement.ts';

@@ -8,7 +8,7 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type LimitGroup, LimitGroups } from '../host/index.ts';
+import { type LimitGroup, LimitGroups } from '../sys/limit-groups.ts';
 import { countsByJail } from '../sys/process-count.ts';
 import { formatBytes } from '../sys/units.ts';
 import type { KernelLimits, LaunchSpec, RealLimits, SharedRegion } from './driver.ts';

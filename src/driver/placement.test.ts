@@ -74,7 +74,7 @@ describe('resident memory', () => {
         '',
       ].join('\n'),
     );
-    expect(residentMemory(7, proc)).toEqual({
+    expect(residentMemory(7, proc, [0, 1])).toEqual({
       memory: [
         { node: 0, bytes: 60 * 4096 },
         { node: 1, bytes: 42 * 4096 + 3 * 2 ** 21 },
@@ -83,9 +83,10 @@ describe('resident memory', () => {
     });
   });
 
-  it('is that of the one node on a kernel without NUMA', () => {
-    write('7/smaps', 'Rss:    8 kB\nShared_Hugetlb:     0 kB\nPrivate_Hugetlb:  2048 kB\nRss:   4 kB\n');
-    expect(residentMemory(7, proc)).toEqual({
+  it('is that of the one node where there is one, without a look at mappings, which a VMM may have any number of', () => {
+    write('7/numa_maps', '55d0 default anon=1 N0=1 kernelpagesize_kB=4\n');
+    write('7/status', 'Name:\tx\nVmRSS:\t      12 kB\nHugetlbPages:\t    2048 kB\n');
+    expect(residentMemory(7, proc, [0])).toEqual({
       memory: [{ node: 0, bytes: 12 * 1024 + 2 ** 21 }],
       hugePageBytes: 2 ** 21,
     });

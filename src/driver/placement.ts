@@ -1,11 +1,11 @@
 /** Where the threads of a launch run and where its memory is: moved by pk-shim's `pin`, read from the host's /proc. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { InstanceGroups } from '../host/index.ts';
 import type { NodeMemory } from '../ledger/types.ts';
 import { parseCpuList } from '../sys/cpu-list.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import type { HostPlacement, RealPlacement } from './driver.ts';
+import { InstanceGroups } from './instance-groups.ts';
 import { type HostThread, type LaunchThreads, launchThreads } from './launch-threads.ts';
 import { askShim } from './shim.ts';
 
@@ -126,17 +126,23 @@ export function memoryNodes(): number[] {
 }
 
 /**
- * Memory of a process by node: from numa_maps (Documentation/filesystems/proc.rst), which counts pages by mapping, each in
- * its own page size; from smaps of a host kernel without NUMA, where all is on node 0. Null where neither may be read.
+ * Memory of a process by node: from numa_maps (proc_pid_numa_maps(5)), which counts pages by mapping, each in its own page
+ * size. Where all is on one node from status, which has sums: a VMM can have any number of mappings, and keep others from
+ * reading them. Null where neither may be read.
  */
-export function residentMemory(pid: number, proc = '/proc'): Pick<RealPlacement, 'memory' | 'hugePageBytes'> {
-  const maps = read(join(proc, String(pid), 'numa_maps'));
+export function residentMemory(
+  pid: number,
+  proc = '/proc',
+  nodes: readonly number[] = memoryNodes(),
+): Pick<RealPlacement, 'memory' | 'hugePageBytes'> {
+  const maps = nodes.length > 1 ? read(join(proc, String(pid), 'numa_maps')) : undefined;
   if (maps !== undefined && maps !== '') return fromNumaMaps(maps);
-  const smaps = read(join(proc, String(pid), 'smaps'));
-  if (smaps === undefined || smaps === '') return { memory: null, hugePageBytes: null };
-  const hugePageBytes = sumOf(smaps, /^(?:Private|Shared)_Hugetlb:\s+(\d+) kB$/gm);
-  // Rss leaves huge pages out.
-  return { memory: [{ node: 0, bytes: sumOf(smaps, /^Rss:\s+(\d+) kB$/gm) + hugePageBytes }], hugePageBytes };
+  const status = read(join(proc, String(pid), 'status')) ?? '';
+  if (!status.includes('\nVmRSS:')) return { memory: null, hugePageBytes: null };
+  const hugePageBytes = sumOf(status, /^HugetlbPages:\s+(\d+) kB$/gm);
+  // It leaves huge pages out.
+  const bytes = sumOf(status, /^VmRSS:\s+(\d+) kB$/gm) + hugePageBytes;
+  return { memory: [{ node: nodes[0] ?? 0, bytes }], hugePageBytes };
 }
 
 function fromNumaMaps(maps: string): Pick<RealPlacement, 'memory' | 'hugePageBytes'> {

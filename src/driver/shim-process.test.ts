@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { commandLine } from '../core/process-id.ts';
+import { which } from '../sys/process.ts';
 import { untilGone } from './shim-process.ts';
 
 const isRoot = process.getuid?.() === 0;
@@ -43,6 +44,15 @@ describe('what is left of a launch', () => {
 
   it.runIf(isRoot)('is no process of another user, whatever its command line says', async () => {
     await likeJail(OTHER);
+    await untilGone(directory, undefined, 0);
+  });
+
+  it.runIf(isRoot)('is nothing inside a jail, whose command line is not even read', async () => {
+    const like = 'exec -a bwrap sh -c "echo up; read line" sh "$0"';
+    child = spawn(which('unshare')!, ['--pid', '--fork', '--kill-child', 'bash', '-c', like, directory], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    await once(child.stdout!, 'data');
     await untilGone(directory, undefined, 0);
   });
 

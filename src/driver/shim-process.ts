@@ -48,9 +48,13 @@ function processesNaming(directory: string): number[] {
   });
 }
 
-/** Anybody can have such a command line: it is to be of this user, or of the ids that root gives its kernels. */
+/**
+ * Anybody can have such a command line: it is to be of this user, or of the ids that root gives its kernels. And not of the
+ * inside of a jail, which has other process numbers there: who reads the command line of such a one waits as long as it likes.
+ */
 function mayBeOurs(pid: number): boolean {
-  const uid = Number(/^Uid:\t(\d+)/m.exec(readSmallFile(`/proc/${pid}/status`) ?? '')?.[1]);
+  const status = readSmallFile(`/proc/${pid}/status`) ?? '';
+  const uid = Number(/^Uid:\t(\d+)/m.exec(status)?.[1]);
   const own = process.getuid?.();
-  return uid === own || (own === 0 && uid >= FIRST_KERNEL_ID);
+  return (uid === own || (own === 0 && uid >= FIRST_KERNEL_ID)) && !/^NSpid:\t\d+\t/m.test(status);
 }

@@ -8,11 +8,11 @@ import { open } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { signalProcess } from '../core/process-id.ts';
-import type { NetworkPort } from '../host/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { nativeBinary } from '../sys/paths.ts';
 import { withOpenUmask } from '../sys/process.ts';
 import { plainText } from '../sys/text.ts';
+import type { NetworkPort } from './network-port.ts';
 import { readShimProcess, SHIM_PID_FILE, untilGone } from './shim-process.ts';
 import { signalName } from './signals.ts';
 

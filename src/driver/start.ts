@@ -1,8 +1,9 @@
 /** What goes wrong between starting a kernel's process and its agent's answer, told so that a person can act on it. */
-import { InstanceGroups } from '../host/index.ts';
+
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import { formatDuration } from '../sys/units.ts';
 import type { LaunchSpec } from './driver.ts';
+import { InstanceGroups } from './instance-groups.ts';
 import { explainExit } from './kernel.ts';
 import { removeLimits } from './limits.ts';
 import { awaitProgramExit, killShim, readConsoleTail } from './shim.ts';

@@ -15,8 +15,8 @@ import {
   rootOps,
   workersFirst,
 } from '../guest/index.ts';
-import { InstanceGroups } from '../host/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
+import { SharedMemory } from '../sys/memory.ts';
 import { ownOpenFiles } from '../sys/open-files.ts';
 import { cacheDirectory, nativeBinary } from '../sys/paths.ts';
 import { allowedCpus } from '../sys/process.ts';
@@ -33,6 +33,7 @@ import type {
   LaunchSpec,
   SharedRegion,
 } from './driver.ts';
+import { InstanceGroups } from './instance-groups.ts';
 import { type Bind, jailArgv } from './jail.ts';
 import { hostCovers, libraryBinds, ownPlaces } from './jail-host.ts';
 import { endOfLaunch, ShimKernel } from './kernel.ts';
@@ -247,7 +248,7 @@ export class UmlDriver implements Driver {
           fds,
           packet: spec.network?.port,
           held: spec.rootLease,
-          memoryBytes: lineMemoryBytes(UML_SLOTS),
+          memoryBytes: lineSlots() === 0 ? undefined : lineMemoryBytes(UML_SLOTS),
           cpus: spec.housekeepingCpus,
         }));
       } finally {
@@ -324,7 +325,7 @@ export class UmlDriver implements Driver {
         { target: join(directory, UML_DIRECTORY), bytes: MIB, inodes: 64, mode: '0700' },
       ],
       directory,
-      program: umlCommand(spec, FIRST_PASSED_FD + joins, lpj, UML_SLOTS),
+      program: umlCommand(spec, FIRST_PASSED_FD + joins, lpj, lineSlots()),
     });
   }
 
@@ -354,6 +355,9 @@ export class UmlDriver implements Driver {
     if (lpj !== undefined) await this.#lpj.set(spec.image.digest, lpj);
   }
 }
+
+/** None where the daemon could not map them. */
+const lineSlots = (): number => (SharedMemory.isAvailable() ? UML_SLOTS : 0);
 
 function shareMemory({ directory }: LaunchSpec, guest: GuestLink): void {
   const memory = openShimMemory(directory, lineMemoryBytes(UML_SLOTS));

@@ -1,4 +1,4 @@
-import type { LineSource } from './line.ts';
+import type { LineSource } from './line-source.ts';
 import { encodeFrame, ToGuest } from './protocol.ts';
 
 /** Bells that wait for room on the line: several for one slot are one. */

@@ -1,17 +1,12 @@
+import { type LineShape, NARROW } from './line-shape.ts';
+import type { LineSource } from './line-source.ts';
 import type { LineMemory } from './memory.ts';
-import { type LineShape, NARROW } from './messages.ts';
 import { HEADER_BYTES, MAX_QUEUED } from './protocol.ts';
 
 /** Bulk data waits for this much room, so that headers do not eat the window. */
 const MIN_BULK_ROOM = 256;
 /** The largest frame of a state: a header and two numbers. */
 const MIN_STATE_ROOM = HEADER_BYTES + 8;
-
-/** Something with frames to send when the line has room, made only then: so that the newest state replaces older ones. */
-export interface LineSource {
-  /** The next frame of at most `room` bytes, or undefined when there is nothing to send for now. */
-  nextFrame(room: number): Buffer | undefined;
-}
 
 /** A request that waits for room on the line, or has left. */
 export interface Request {
@@ -27,7 +22,7 @@ export interface Request {
  * states go before requests, these in order, and both before bulk data; sources take turns.
  */
 export class LineWriter {
-  readonly #write: (bytes: Buffer) => void;
+  readonly #write: (batch: readonly Buffer[]) => void;
   readonly #requests: Request[] = [];
   readonly #states = new Set<LineSource>();
   readonly #sources = new Set<LineSource>();
@@ -43,7 +38,7 @@ export class LineWriter {
   /** Told of every acknowledgement that tells something new. */
   onProgress: () => void = () => {};
 
-  constructor(write: (bytes: Buffer) => void) {
+  constructor(write: (batch: readonly Buffer[]) => void) {
     this.#write = write;
   }
 
@@ -197,7 +192,7 @@ export class LineWriter {
       if (first.onSent !== undefined) sent.push(first.onSent);
     }
     if (this.#requests.length === 0) takeTurns(this.#sources, MIN_BULK_ROOM);
-    if (batch.length > 0) this.#write(batch.length === 1 ? batch[0]! : Buffer.concat(batch));
+    if (batch.length > 0) this.#write(batch);
     // These may have states to tell, which comes round here again.
     for (const tell of sent) tell();
   }

@@ -53,7 +53,7 @@ export class GuestLink extends EventEmitter<{
   readonly #random: () => number;
   readonly #options: GuestLinkOptions;
   readonly #patience: Patience;
-  readonly #line = new LineWriter((bytes) => this.#stream?.write(bytes));
+  readonly #line = new LineWriter((batch) => this.#write(batch));
   readonly #sessions: Sessions;
   readonly #watch = new FileWatch(this.#line);
   readonly #time = new TimeQuestion(this.#line);
@@ -280,6 +280,14 @@ export class GuestLink extends EventEmitter<{
     if (this.#destroyed !== undefined) return;
     this.#hearOut();
     this.#end(error);
+  }
+
+  /** At once, and without copying what may be long. */
+  #write(batch: readonly Buffer[]): void {
+    const stream = this.#stream;
+    stream?.cork();
+    for (const bytes of batch) stream?.write(bytes);
+    stream?.uncork();
   }
 
   #end(error: PolykernelError): void {

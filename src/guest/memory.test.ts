@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { closeSync, fstatSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, ftruncateSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
+import koffi from 'koffi';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { LineMemory } from './memory.ts';
+import { LineMemory, lineMemoryBytes } from './memory.ts';
 import { encodePairs, Flag, SLOT_BYTES, ToGuest, ToHost, u16, u32 } from './protocol.ts';
 import { connected, Guest } from './testing.ts';
 
@@ -17,6 +18,7 @@ let file: number;
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 'pk-memory-'));
   file = openSync(join(directory, 'memory'), 'w+');
+  ftruncateSync(file, lineMemoryBytes(SLOTS));
 });
 
 afterEach(() => {
@@ -117,4 +119,19 @@ it('closes the memory with the link', async () => {
   expect(fstatSync(opened).isFile()).toBe(true);
   link.destroy();
   expect(() => fstatSync(opened)).toThrow('EBADF');
+});
+
+// A guest whose VMM writes there, by a thread that it leaves no CPU, keeps the file's lock for minutes.
+it('neither writes to the file nor reads it, which it would have to wait for', () => {
+  const opened = openSync(join(directory, 'memory'), 'r+');
+  const memory = new LineMemory(opened, SLOTS);
+  // The same number is another file from here on, which cannot be written to and is empty.
+  const other = openSync('/dev/null', 'r');
+  koffi.load(null).func('int dup2(int from, int to)')(other, opened);
+  expect(memory.put(Buffer.from('input'))).toBe(true);
+  expect(slot(0, 5).toString()).toBe('input');
+  writeSync(file, 'output', SLOTS * SLOT_BYTES);
+  expect(memory.take(6)?.toString()).toBe('output');
+  memory.close();
+  closeSync(other);
 });

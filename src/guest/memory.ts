@@ -2,8 +2,8 @@
  * Memory that the host shares with a guest, for what is too much for its line: slots towards the guest, then as many
  * towards the host. What is in them is told of by frames on the line, in order, so that a slot needs no name.
  */
-import { closeSync, readSync, writeSync } from 'node:fs';
-import type { LineSource } from './line.ts';
+import { SharedMemory } from '../sys/memory.ts';
+import type { LineSource } from './line-source.ts';
 import { encodeFrame, SLOT_BYTES, ToGuest, u32 } from './protocol.ts';
 
 /** Bytes of memory with so many slots in each direction. */
@@ -12,9 +12,11 @@ export const lineMemoryBytes = (slots: number): number => 2 * slots * SLOT_BYTES
 /**
  * The host's side. INVARIANTS: a slot towards the guest is written only when the guest has acknowledged the frame that told
  * of what was in it; a slot towards the host is copied once, and only the copy is looked at: the guest may change it any time.
+ * It is reached through a mapping and never by read or write: who writes locks the file, as long as a guest likes.
  */
 export class LineMemory implements LineSource {
-  readonly #file: number;
+  readonly #memory: SharedMemory;
+  readonly #bytes: Uint8Array;
   readonly #slots: number;
   #filled = 0;
   #freed = 0;
@@ -23,9 +25,13 @@ export class LineMemory implements LineSource {
   /** Where on the line the frames of filled slots end, oldest first. */
   #ends: number[] = [];
 
-  /** `file`: an open descriptor of the memory, closed by close(). */
+  /**
+   * `file`: an open descriptor of the memory, of lineMemoryBytes(slots), closed by close() or with an error.
+   * @throws PolykernelError `unavailable` when this process cannot map memory
+   */
   constructor(file: number, slots: number) {
-    this.#file = file;
+    this.#memory = SharedMemory.own(file);
+    this.#bytes = new Uint8Array(this.#memory.buffer);
     this.#slots = slots;
   }
 
@@ -46,7 +52,7 @@ export class LineMemory implements LineSource {
   /** Copies `data`, at most a slot, for the guest. False: no slot is free. */
   put(data: Uint8Array): boolean {
     if (this.#filled - this.#freed >= this.#slots) return false;
-    writeSync(this.#file, data, 0, data.length, (this.#filled % this.#slots) * SLOT_BYTES);
+    this.#bytes.set(data, (this.#filled % this.#slots) * SLOT_BYTES);
     this.#filled += 1;
     return true;
   }
@@ -71,12 +77,10 @@ export class LineMemory implements LineSource {
     const slot = this.#slots + (this.#taken % this.#slots);
     this.#taken = (this.#taken + 1) >>> 0;
     if (length === 0 || length > SLOT_BYTES) return undefined;
-    const data = Buffer.allocUnsafeSlow(length);
-    readSync(this.#file, data, 0, length, slot * SLOT_BYTES);
-    return data;
+    return Buffer.from(this.#bytes.subarray(slot * SLOT_BYTES, slot * SLOT_BYTES + length));
   }
 
   close(): void {
-    closeSync(this.#file);
+    this.#memory[Symbol.dispose]();
   }
 }

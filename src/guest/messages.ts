@@ -3,17 +3,9 @@ import { constants } from 'node:os';
 import { Accumulator } from '../sys/accumulator.ts';
 import { type ErrorCode, PolykernelError } from '../sys/errors.ts';
 import { plainLine } from '../sys/text.ts';
+import { type LineShape, NARROW } from './line-shape.ts';
 import { errnoText, type GuestExit } from './process.ts';
-import {
-  decodePairs,
-  encodePairs,
-  LINE_WINDOW,
-  MAX_SNAPSHOT,
-  MAX_TO_GUEST,
-  MAX_WATCHES,
-  STDIN_CREDIT,
-  WIDEST,
-} from './protocol.ts';
+import { decodePairs, encodePairs, MAX_SNAPSHOT, MAX_WATCHES, WIDEST } from './protocol.ts';
 
 /** What a guest says of itself. Hostile, but of bounded length and plain characters. */
 export interface GuestHello {
@@ -27,21 +19,6 @@ export interface GuestHello {
   bootId: string | undefined;
   takes: LineShape;
 }
-
-/** What a guest takes at once. */
-export interface LineShape {
-  /** Bytes of a frame's payload. */
-  payload: number;
-  /** Unacknowledged bytes on the line. */
-  window: number;
-  /** Bytes of stdin of a session that its process has not read. */
-  stdin: number;
-  /** Slots of shared memory in each direction. */
-  slots: number;
-}
-
-/** Of agents that say nothing of it. */
-export const NARROW: LineShape = { payload: MAX_TO_GUEST, window: LINE_WINDOW, stdin: STDIN_CREDIT, slots: 0 };
 
 /** Undefined when it is none. A serial line (not `isPort`) stops for ever if it gets more than NARROW, whatever the guest says. */
 export function parseHello(payload: Buffer, isPort: boolean): GuestHello | undefined {

@@ -1,6 +1,7 @@
 import { Writable } from 'node:stream';
 import { getSystemErrorMap } from 'node:util';
-import type { LineSource, LineWriter } from './line.ts';
+import type { LineWriter } from './line.ts';
+import type { LineSource } from './line-source.ts';
 import {
   encodeFrame,
   Flag,

@@ -124,17 +124,23 @@ export function encodeMessage(
 /** Most bytes whose checksum is computed in vain before next() comes back: a guest may write headers and nothing else. */
 const MAX_FUTILE = 64 * 1024;
 
+/** A payload that is less than this part of what it came in is copied, so that it does not keep all of that. */
+const SMALL_PART = 1 / 4;
+
 /**
  * Finds frames in a byte stream, whatever stands between them. Keeps what it was fed until next() has gone through it, and
- * then at most one frame of bytes.
+ * then at most one frame of bytes. What it is fed belongs to it: large payloads are not copied.
  */
 export class FrameDecoder {
   /** Bytes that belonged to no frame, since construction. */
   skipped = 0;
   /** Bytes whose checksum was computed, since construction: what decoding costs. */
   work = 0;
+  /** What is looked at. Where a frame may reach from one chunk into the next, both around its border, and then the next. */
   #data: Buffer = Buffer.alloc(0);
   #at = 0;
+  #border = 0;
+  #next: Buffer | undefined;
   readonly #max: number;
 
   constructor(maxPayload: number) {
@@ -142,22 +148,26 @@ export class FrameDecoder {
   }
 
   feed(chunk: Uint8Array): void {
-    const rest = this.#data.subarray(this.#at);
+    const rest = this.#rest();
     const more = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);
-    this.#data = rest.length === 0 ? more : Buffer.concat([rest, more]);
+    const longest = HEADER_BYTES + this.#max;
     this.#at = 0;
+    this.#border = rest.length;
+    this.#data = rest.length === 0 ? more : Buffer.concat([rest, more.subarray(0, longest)]);
+    this.#next = rest.length === 0 || more.length <= longest ? undefined : more;
   }
 
   /**
-   * The next frame; its payload is a copy. Undefined: there is none in what was fed. `futile`: so far none, but much work was
-   * done; there may be one yet.
+   * The next frame. Undefined: there is none in what was fed. `futile`: so far none, but much work was done; there may be one
+   * yet.
    */
   next(): Frame | 'futile' | undefined {
-    const data = this.#data;
     const begun = this.work;
-    while (data.length - this.#at >= HEADER_BYTES) {
+    for (;;) {
+      if (this.#next !== undefined && this.#at >= this.#border) this.#goOn(this.#next);
+      const [data, at] = [this.#data, this.#at];
+      if (data.length - at < HEADER_BYTES) break;
       if (this.work - begun > MAX_FUTILE) return 'futile';
-      const at = this.#at;
       const length = data.readUInt16LE(at + 8);
       if (data[at] !== 0x50 || data[at + 1] !== 0x4b || length > this.#max || data.readUInt16LE(at + 10) !== 0) {
         const found = data.indexOf(0x50, at + 1);
@@ -173,15 +183,17 @@ export class FrameDecoder {
         continue;
       }
       this.#at = end;
+      const isSmall = length < payload.buffer.byteLength * SMALL_PART;
       return {
         type: data[at + 2]!,
         flags: data[at + 3]!,
         session: data.readUInt32LE(at + 4),
-        payload: Buffer.from(payload),
+        payload: isSmall ? Buffer.from(payload) : payload,
       };
     }
     // What is left is short: it must not keep the chunk it came in.
-    this.#data = Buffer.from(data.subarray(this.#at));
+    this.#data = Buffer.from(this.#rest());
+    this.#next = undefined;
     this.#at = 0;
     return undefined;
   }
@@ -192,6 +204,21 @@ export class FrameDecoder {
     const frames: Frame[] = [];
     for (let frame = this.next(); frame !== undefined; frame = this.next()) if (frame !== 'futile') frames.push(frame);
     return frames;
+  }
+
+  /** All that was fed and not gone through. */
+  #rest(): Buffer {
+    const next = this.#next;
+    if (next === undefined) return this.#data.subarray(this.#at);
+    if (this.#at >= this.#border) return next.subarray(this.#at - this.#border);
+    return Buffer.concat([this.#data.subarray(this.#at, this.#border), next]);
+  }
+
+  /** Past the border: there is nothing left of the chunk before. */
+  #goOn(next: Buffer): void {
+    this.#at -= this.#border;
+    this.#data = next;
+    this.#next = undefined;
   }
 
   #skipTo(at: number): void {

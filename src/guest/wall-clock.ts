@@ -1,5 +1,6 @@
 import { PolykernelError } from '../sys/errors.ts';
-import type { LineSource, LineWriter } from './line.ts';
+import type { LineWriter } from './line.ts';
+import type { LineSource } from './line-source.ts';
 import { encodeFrame, type Pair, ToGuest } from './protocol.ts';
 
 /** By how many milliseconds the clock of the host is ahead of the guest's: somewhere between the two. */

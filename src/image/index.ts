@@ -1,4 +1,6 @@
-/** Kernel images and root file systems: what guests boot from. */
-export type { KernelImage, ModulePurpose } from './image.ts';
-export { prepareRoot, type RootOptions } from './rootfs.ts';
-export { defaultImage, ImageStore, type ImageStoreOptions, type ImageSummary } from './store.ts';
+/** Kernel images and roots, as one thing that a daemon can do. */
+
+export const imageCapability = () => ({
+  name: 'images',
+  checks: async () => (await import('./checks.ts')).imageChecks(),
+});

@@ -25,20 +25,7 @@ import { guestProgramsReader } from './guest-programs.ts';
 import type { KernelImage } from './image.ts';
 import { withLock } from './lock.ts';
 import { blobsOf, imageDigest, isImageName, type Manifest, parseManifest } from './manifest.ts';
-
-export interface ImageSummary {
-  name: string;
-  kind: KernelImage['kind'];
-  /** `uname -r`. */
-  version: string;
-  /** The same as KernelImage.digest. */
-  digest: string;
-  /** Bytes of kernel and modules together. */
-  sizeBytes: number;
-  source: string;
-  /** ISO 8601 UTC. */
-  createdAt: string;
-}
+import type { ImageInfo } from './requests.ts';
 
 export type Progress = (line: string) => void;
 
@@ -82,7 +69,7 @@ export class ImageStore {
   }
 
   /** All images, sorted by name. */
-  async list(): Promise<ImageSummary[]> {
+  async list(): Promise<ImageInfo[]> {
     const manifests = await this.#manifests();
     const fingerprint = manifests.length === 0 ? '' : await this.#fingerprint();
     return manifests.map((manifest) => summarize(manifest, fingerprint));
@@ -109,7 +96,7 @@ export class ImageStore {
    * Gets one of the distribution's kernels, or its newest version.
    * Throws `not-found` for a name that cannot be pulled, `unavailable` when the package sources lack it.
    */
-  async pull(name: string, progress: Progress = () => {}, signal?: AbortSignal): Promise<ImageSummary> {
+  async pull(name: string, progress: Progress = () => {}, signal?: AbortSignal): Promise<ImageInfo> {
     const known = KNOWN_IMAGES.find((candidate) => candidate === name);
     if (known === undefined) {
       throw new PolykernelError('not-found', `there is no image ${name} to pull${suggest(name, KNOWN_IMAGES)}`, {
@@ -132,7 +119,7 @@ export class ImageStore {
     request: { name: string; kernel: string; modules?: string | undefined },
     progress: Progress = () => {},
     signal?: AbortSignal,
-  ): Promise<ImageSummary> {
+  ): Promise<ImageInfo> {
     const { name } = request;
     if (!isImageName(name)) {
       throw new PolykernelError('invalid', `${JSON.stringify(name)} is not a name for an image`, {
@@ -201,7 +188,7 @@ export class ImageStore {
     return withLock(join(this.#directory, 'lock'), guarded, { onWait, signal });
   }
 
-  async #add(name: string, source: KernelSource, progress: Progress, signal?: AbortSignal): Promise<ImageSummary> {
+  async #add(name: string, source: KernelSource, progress: Progress, signal?: AbortSignal): Promise<ImageInfo> {
     const content = await ingestApart({ source, directory: this.#directory }, { progress, signal });
     const createdAt = this.#options.now().toISOString();
     const manifest: Manifest = { format: 1, name, ...content, source: source.source, createdAt };
@@ -260,7 +247,7 @@ export function defaultImage(driver: string): string {
   return driver === 'uml' ? 'debian:uml' : 'debian:amd64';
 }
 
-function summarize(manifest: Manifest, fingerprint: string): ImageSummary {
+function summarize(manifest: Manifest, fingerprint: string): ImageInfo {
   const { name, kind, version, source, createdAt, kernel, modules } = manifest;
   const sizeBytes = modules.reduce((sum, module) => sum + module.size, kernel.size);
   return { name, kind, version, digest: imageDigest(manifest, fingerprint), sizeBytes, source, createdAt };

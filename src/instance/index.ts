@@ -1,12 +1,50 @@
-export { exitOfProcess } from './exits.ts';
-export type { Foreground } from './foreground.ts';
-export { Instance, type InstanceEnvironment, newInstanceId } from './instance.ts';
-export { CREATED } from './machine.ts';
-export { checkName, generateName } from './name.ts';
-export type { Watcher, WorkloadLog } from './output.ts';
-export { hostPlacement, type InstanceRecord, instanceTable } from './record.ts';
-export { chooseDriver, type DriverFacts, type HostFacts, resolveSpec } from './resolve.ts';
-export * from './schema.ts';
-export { acceptSources, checkSource, type Sources } from './source.ts';
-export type * from './spec.ts';
-export { type Schema, validate } from './validate.ts';
+/** Instances, as one thing that a daemon can do. */
+import type { Surroundings } from '../core/surroundings.ts';
+import type { Drivers } from '../driver/drivers.ts';
+import type { KernelImage } from '../image/contract.ts';
+import { clockProvider, GuestClocks } from './guest-clocks.ts';
+import type { Identities } from './identities.ts';
+import type { PrepareRoot } from './launcher.ts';
+import type { Provider } from './provider.ts';
+import { instanceTable } from './record.ts';
+import { instanceExecutors } from './steps.ts';
+import { type PoolOfHost, Supervisor } from './supervisor.ts';
+
+interface Given<P> {
+  /** In the order of taking. */
+  providers: readonly Provider[];
+  hostPool: PoolOfHost<P>;
+  drivers: Drivers;
+  resolveImage(name: string): Promise<KernelImage>;
+  prepareRoot: PrepareRoot;
+  /** Whose kernels' processes are. */
+  identities: Identities;
+  /** Uniform in [0, 1). */
+  random: () => number;
+  /** Rotation of workload logs; default 8 MiB. */
+  logBytes?: number | undefined;
+}
+
+export function instanceCapability<P>(around: Surroundings, given: Given<P>) {
+  const { clock, journal, store } = around;
+  const clocks = new GuestClocks(clock, journal);
+  const supervisor = new Supervisor<P>({
+    ...around,
+    ...given,
+    providers: [...given.providers, clockProvider(clocks)],
+    records: store.table(instanceTable),
+    transaction: (action) => store.transaction(action),
+  });
+  return {
+    name: 'instances',
+    isVital: true,
+    supervisor,
+    executors: instanceExecutors(supervisor),
+    recover: () => supervisor.takeUp(),
+    async close(farewell: boolean) {
+      await supervisor.detach(farewell);
+      clocks.close();
+      given.identities.close();
+    },
+  };
+}

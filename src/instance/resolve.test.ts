@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { chooseDriver } from '../driver/choose.ts';
 import { FAKE_CAPABILITIES } from '../driver/fake.ts';
-import type { Availability, Capabilities, DriverName } from '../driver/index.ts';
-import { chooseDriver, type DriverFacts, type HostFacts, resolveSpec } from './resolve.ts';
+import type { Availability, Capabilities, DriverFacts, DriverName, HostFacts } from '../driver/index.ts';
+import { resolveSpec } from './resolve.ts';
 
 const MIB = 2 ** 20;
 const driver = (

@@ -1,11 +1,12 @@
 /** What a person may ask for when creating an instance, as JSON Schema: the API's contract and the check of it. */
 import type { XStatic } from 'typebox/schema';
-import { type ChannelUse, channelUsesSchema } from '../channel/index.ts';
+import { checkName, NAME_PATTERN } from '../core/name.ts';
+import { validate } from '../core/validate.ts';
 import { partitionRequestSchema } from '../ledger/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { isUser, USER_HINT, USER_PATTERN } from '../sys/user-text.ts';
-import { checkInstanceName, checkName } from './name.ts';
-import { validate } from './validate.ts';
+import { type ChannelUse, channelUsesSchema } from './channel-use.ts';
+import { checkInstanceName } from './name.ts';
 
 /** Linux' ARG_MAX with room to spare; the guest protocol carries a command in one 256 KiB message. */
 const COMMAND_BYTES = 128 * 1024;
@@ -119,7 +120,7 @@ export const createRequestSchema = {
     },
     tenant: {
       type: 'string',
-      pattern: '^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$',
+      pattern: NAME_PATTERN,
       description: 'Whose it is: only instances of one tenant meet. Default none, which is one tenant too',
       'x-hint': 'Use lower-case letters, digits and inner dashes, such as "acme".',
     },

@@ -4,7 +4,7 @@
  */
 import { type BigIntStats, lstatSync } from 'node:fs';
 import { realpath, stat } from 'node:fs/promises';
-import type { Source } from '../driver/index.ts';
+import type { Source } from '../image/contract.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 
 export interface Sources {

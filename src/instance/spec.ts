@@ -1,6 +1,6 @@
-import type { ChannelUse } from '../channel/index.ts';
 import type { DriverName, NetworkKind, Volume } from '../driver/index.ts';
 import type { Partition, PartitionRequest } from '../ledger/index.ts';
+import type { ChannelUse } from './channel-use.ts';
 
 /** What a person asks for. Sizes in bytes, durations in milliseconds, paths absolute host paths. */
 export interface InstanceSpec {
@@ -114,40 +114,16 @@ export interface Placement {
   reasons: readonly string[];
 }
 
-export interface InstanceEvent {
-  /** Grows by one per event within a state directory. */
-  sequence: number;
-  at: string;
-  type:
-    | 'created'
-    | 'starting'
-    | 'ready'
-    | 'paused'
-    | 'resumed'
-    | 'stopping'
-    | 'exited'
-    | 'restarting'
-    | 'removed'
-    | 'crashed'
-    | 'adopted'
-    | 'network-lost'
-    | 'unmapped'
-    | 'channel-created'
-    | 'channel-removed'
-    | 'channel-attached'
-    | 'channel-detached'
-    | 'channel-closed'
-    | 'channel-error'
-    | 'service-created'
-    | 'service-changed'
-    | 'service-removed'
-    | 'service-restarted'
-    | 'target-up'
-    | 'target-down'
-    | 'slo-lost'
-    | 'slo-regained';
-  /** Of the instance, the channel or the service. */
-  name: string;
-  id: string;
-  message: string;
-}
+export type InstanceEventType =
+  | 'created'
+  | 'starting'
+  | 'ready'
+  | 'paused'
+  | 'resumed'
+  | 'stopping'
+  | 'exited'
+  | 'restarting'
+  | 'removed'
+  | 'crashed'
+  | 'adopted'
+  | 'unmapped';

@@ -6,7 +6,8 @@ import { modelHost, modelPool } from '../../test/model-host.ts';
 import { cores, sharedPart, size, threads, wants } from '../../test/placement-request.ts';
 import { randomPlacement } from '../../test/random-placement.ts';
 import { checkLedger } from './ledger.ts';
-import { type Placed, type PlacementInput, type PlacementRequest, place, placementCost } from './planner.ts';
+import type { Placed, PlacementInput, PlacementRequest } from './planner/types.ts';
+import { place, placementCost } from './planner.ts';
 import { requestedBytes, vcpusOf } from './request.ts';
 import type { DeviceRequest } from './types.ts';
 

@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { modelHost, modelPool } from '../../test/model-host.ts';
 import { cores, GIB, owns, sharedPart, size, threads, wants } from '../../test/placement-request.ts';
 import type { Topology } from '../topology/topology.ts';
-import { type PlacementInput, type PlacementRequest, place } from './planner.ts';
+import type { PlacementInput, PlacementRequest } from './planner/types.ts';
+import { place } from './planner.ts';
 
 /** 2 nodes x 2 L3s x 4 cores x 2 threads: CPUs 0-7, 8-15 on node 0; 16-23, 24-31 on node 1. 8 GiB each. */
 const host = modelHost({ packages: 2, l3PerNode: 2, memoryBytesPerNode: 8 * GIB });

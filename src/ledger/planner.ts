@@ -10,7 +10,6 @@
  *   satisfies it in part (CPUs, memory or devices), the parts that do are kept.
  * - P4 The result does not depend on the order of keys, only on values and the order of `requests`.
  */
-import type { Topology } from '../topology/topology.ts';
 import { costOf } from './planner/cost.ts';
 import { whatMovingAllows } from './planner/moving.ts';
 import { opening, partitionOf } from './planner/opening.ts';
@@ -19,57 +18,9 @@ import { Room } from './planner/room.ts';
 import { search } from './planner/search.ts';
 import { isSamePartition, settle } from './planner/settle.ts';
 import { siteOf } from './planner/site.ts';
+import type { PlacementInput, PlacementResult, Refused } from './planner/types.ts';
 import { vcpusOf } from './request.ts';
-import type { Partition, PartitionRequest, Pool } from './types.ts';
-
-export interface PlacementRequest {
-  name: string;
-  request: PartitionRequest;
-  /** What it has now; null = nothing. */
-  current: Partition | null;
-}
-
-export interface PlacementInput {
-  topology: Topology;
-  pool: Pool;
-  /** Names are unique. */
-  requests: readonly PlacementRequest[];
-  /** Owners that are not to be touched, by name. */
-  fixed: Readonly<Record<string, Partition>>;
-  /** Names of those that may lose their present place. */
-  move?: ReadonlySet<string>;
-}
-
-export interface Placed {
-  name: string;
-  partition: Partition;
-  /** The host CPU of each vCPU. */
-  vcpuCpus: readonly number[];
-  /** Why here, one sentence for each of CPUs, memory and devices. */
-  reasons: readonly string[];
-  /** Whether it stays exactly what it was. */
-  kept: boolean;
-}
-
-export interface Refused {
-  name: string;
-  /** Where in the request: `cpus`, `cpus.numa`, `memory`, `devices.0`, ... */
-  field: string;
-  message: string;
-  hint: string;
-}
-
-/**
- * In a result with refusals, a refused instance that has a `current` holds on to the parts that it would keep, and the rest
- * of it is treated as given up: such a plan is to be read, not to be applied.
- */
-export interface PlacementResult {
-  /** In the order of the requests. */
-  placed: readonly Placed[];
-  refused: readonly Refused[];
-  /** Points; see planner/points.ts. */
-  cost: number;
-}
+import type { Partition } from './types.ts';
 
 /** Places many requests at once. Throws nothing: what cannot be placed is in `refused`. */
 export function place(input: PlacementInput): PlacementResult {

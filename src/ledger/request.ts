@@ -118,6 +118,7 @@ const deviceRequestSchema = {
 
 /** A PartitionRequest as JSON Schema: the API's contract. */
 export const partitionRequestSchema = {
+  title: 'PartitionRequest',
   type: 'object',
   additionalProperties: false,
   required: ['cpus', 'memory', 'devices'],

@@ -185,7 +185,7 @@ export class HaProxy {
     this.#logs.clear();
     for (const link of links) link?.close();
     await endProcesses(() => this.#processes(), `the HAProxy of ${this.#directory}`, END_DEADLINE_MS);
-    for (const name of ['haproxy.cfg', 'haproxy.cfg.new', 'stats.sock', 'pid', 'current', 'services.json'])
+    for (const name of ['haproxy.cfg', 'haproxy.cfg.new', 'stats.sock', 'pid', 'current'])
       rmSync(join(this.#directory, name), { force: true });
     rmSync(this.#emptyDirectory, { recursive: true, force: true });
   }
@@ -333,15 +333,17 @@ export class HaProxy {
  */
 function isOurs(pid: number, config: string): boolean {
   try {
-    const [name, flag, file] = commandLine(pid);
-    if (basename(name!) !== 'haproxy' || flag !== '-f' || file !== config) return false;
     const uids = /^Uid:\t(.*)$/m
       .exec(readFileSync(`/proc/${pid}/status`, 'latin1'))![1]!
       .split('\t')
       .map(Number);
     const isAll = (uid: number | undefined) => uids.every((each) => each === uid);
-    if (isRoot() && isAll(proxyUid())) return true;
-    return isAll(process.getuid?.()) && basename(readlinkSync(`/proc/${pid}/exe`)).startsWith('haproxy');
+    const isProxy = isRoot() && isAll(proxyUid());
+    // Before anything else of it: a VMM can keep its command line from being read.
+    if (!isProxy && !isAll(process.getuid?.())) return false;
+    const [name, flag, file] = commandLine(pid);
+    if (basename(name!) !== 'haproxy' || flag !== '-f' || file !== config) return false;
+    return isProxy || basename(readlinkSync(`/proc/${pid}/exe`)).startsWith('haproxy');
   } catch {
     return false;
   }

@@ -1,9 +1,25 @@
-export { type ResolvedService, resolveService } from './check.ts';
-export { bindText, frontendOf, type ServedService, type Server } from './config.ts';
-export { type Counts, HaProxy, StartFailure } from './haproxy.ts';
-export { parseLine } from './log.ts';
-export { serviceTable } from './record.ts';
-export { serviceRequestSchema, targetChangeSchema } from './request.ts';
-export type { ServerState, StatRow } from './stat.ts';
-export { type SavedTotals, Traffic } from './traffic.ts';
-export type * from './types.ts';
+/** Services, as one thing that a daemon can do. */
+import type { Surroundings } from '../core/surroundings.ts';
+import type { Endpoints } from './contract.ts';
+import { serviceTable } from './record.ts';
+import { Services } from './services.ts';
+import { serviceExecutors } from './steps.ts';
+
+/** `endpoints`: where instances can be reached. */
+export function serviceCapability(around: Surroundings, endpoints: Endpoints) {
+  const { paths, store } = around;
+  const services = new Services({
+    ...around,
+    directory: paths.haproxy,
+    endpoints,
+    records: store.table(serviceTable),
+  });
+  return {
+    name: 'services',
+    services,
+    executors: serviceExecutors(services),
+    checks: async () => (await import('./checks.ts')).serviceChecks(),
+    recover: () => services.recover(),
+    close: () => services.close(),
+  };
+}

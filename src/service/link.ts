@@ -5,6 +5,8 @@ import { PolykernelError } from '../sys/errors.ts';
 const ANSWER_DEADLINE_MS = 5_000;
 /** What HAProxy ends the answer to every command with, also to those of one line. */
 const PROMPT = '\n> ';
+/** Above it, what comes is no answer: four thousand targets take 3 MiB. HAProxy may be another's by now, for what it was sent. */
+const LONGEST_ANSWERS = 16 * 2 ** 20;
 /** Above it, what comes is no line of a log. */
 const LONGEST_LINE = 4096;
 
@@ -85,6 +87,7 @@ export class Link {
   #answer(): void {
     for (;;) {
       const end = this.#heard.indexOf(PROMPT);
+      if (end < 0 && this.#heard.length > LONGEST_ANSWERS) this.#socket.destroy();
       if (end < 0) return;
       const [question] = this.#waiting;
       question?.answers.push(this.#heard.slice(0, end));

@@ -1,4 +1,5 @@
-/** The checks of what people ask for, as JSON Schema: the API's contract too. */
+/** What people ask for, as JSON Schema: the check, the API's contract and the type in one. */
+import type { Value } from '../core/schema.ts';
 
 const port = {
   type: 'integer',
@@ -17,6 +18,7 @@ const weight = {
 const MOST_TARGETS = 256;
 
 export const serviceRequestSchema = {
+  title: 'ServiceRequest',
   type: 'object',
   additionalProperties: false,
   required: ['name', 'port', 'targets'],
@@ -92,3 +94,11 @@ export const targetChangeSchema = {
   additionalProperties: false,
   properties: { weight, drain: { type: 'boolean', description: 'No new connections' } },
 } as const;
+
+/** What a person asks for. */
+export type ServiceRequest = Value<typeof serviceRequestSchema>;
+export type TargetRequest = ServiceRequest['targets'][number];
+/** What is promised. */
+export type Slo = NonNullable<ServiceRequest['slo']>;
+/** A change of one target; what is absent stays. */
+export type TargetChange = Value<typeof targetChangeSchema>;

@@ -1,4 +1,7 @@
 /** What a service is: a port of this machine whose connections go to several instances. */
+import type { ServiceRequest, TargetChange } from './request.ts';
+
+export type { ServiceRequest, Slo, TargetChange, TargetRequest } from './request.ts';
 
 /** Where instances can be reached; the network of the daemon provides it. */
 export interface Endpoints {
@@ -14,45 +17,6 @@ export interface Endpoints {
 
 export type Balance = 'random2' | 'roundrobin' | 'leastconn';
 export type ServiceMode = 'http' | 'tcp';
-
-/** What is promised. */
-export interface Slo {
-  /** So many per cent of the requests take at most so long. */
-  latency?: { percentile: number; milliseconds: number };
-  /** So many per cent of the requests are answered, in http mode by a status below 500. */
-  availability?: number;
-}
-
-export interface TargetRequest {
-  /** Name of an instance, which need not exist yet. */
-  instance: string;
-  /** Default: that of the service. */
-  port?: number;
-  /** 0 to 256. Default 100. */
-  weight?: number;
-}
-
-/** What a person asks for. */
-export interface ServiceRequest {
-  /** As an instance's name; unique among services. */
-  name: string;
-  port: number;
-  /** Address of this machine. Default 127.0.0.1. */
-  bind?: string;
-  targets: readonly TargetRequest[];
-  mode?: ServiceMode;
-  balance?: Balance;
-  /** Path that a healthy instance answers with 200 to 399. Without it one that accepts connections is healthy. */
-  check?: string;
-  slo?: Slo;
-}
-
-/** A change of one target; what is absent stays. */
-export interface TargetChange {
-  weight?: number;
-  /** No new connections; those there are stay. */
-  drain?: boolean;
-}
 
 export interface TargetRecord {
   instance: string;
@@ -168,14 +132,14 @@ export interface ServiceManager {
   /** Rejects with `not-found`. */
   get(name: string): Promise<ServiceStatus>;
   /** Rejects with `invalid` (`field` names what), `conflict` (name or port taken), `unavailable` (no HAProxy). */
-  create(request: unknown, stack?: string | null): Promise<ServiceStatus>;
+  create(request: ServiceRequest, stack?: string | null): Promise<ServiceStatus>;
   /**
    * Makes the service of that name as asked, without a connection lost unless its target goes; drained targets stay so.
    * Rejects as create(), and with `not-found`; it is then as it was.
    */
-  replace(request: unknown): Promise<ServiceStatus>;
+  replace(request: ServiceRequest): Promise<ServiceStatus>;
   /** Cuts its connections. Rejects with `not-found`. */
   remove(name: string): Promise<void>;
   /** At once, without any connection lost. Rejects with `not-found`, `invalid`. */
-  change(name: string, instance: string, change: unknown): Promise<ServiceStatus>;
+  change(name: string, instance: string, change: TargetChange): Promise<ServiceStatus>;
 }

@@ -42,9 +42,9 @@ export function formatCpuList(cpus: readonly number[]): string {
   return ranges.join(',');
 }
 
-/** `CPU 3`, `CPUs 4-7`, for people. */
+/** `CPU 3`, `CPUs 4-7`, for people, whatever their order. */
 export const cpusText = (cpus: readonly number[]): string =>
-  `CPU${cpus.length === 1 ? '' : 's'} ${formatCpuList(cpus)}`;
+  `CPU${cpus.length === 1 ? '' : 's'} ${formatCpuList([...cpus].sort((a, b) => a - b))}`;
 
 /** Parses the mask format: words of 32 bits in hexadecimal, the highest first. Throws RangeError on anything else. */
 export function parseCpuMask(text: string): number[] {

@@ -7,7 +7,7 @@
  */
 import { dirname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { GroupState } from '../host/instance-groups.ts';
+import type { GroupState } from './control-groups.ts';
 import { asPolykernelError, PolykernelError } from './errors.ts';
 import { errnoOf, type HostFiles, hostFiles } from './host-files.ts';
 import {

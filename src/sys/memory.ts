@@ -112,6 +112,16 @@ export class SharedMemory implements Disposable {
     this.mapped = view(address, bytes);
   }
 
+  /** Whether this process can map memory at all. */
+  static isAvailable(): boolean {
+    try {
+      library();
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
   /** Makes the file `path` of `bytes` zero bytes, mode 0600. Throws `conflict` when it exists. */
   static create(path: string, bytes: number): SharedMemory {
     const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;

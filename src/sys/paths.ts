@@ -47,8 +47,6 @@ export interface Layout {
   channels: string;
   /** HAProxy's files. */
   haproxy: string;
-  /** Booted snapshots that later starts are cloned from. */
-  templates: string;
 }
 
 export function layout(root: string = home()): Layout {
@@ -63,7 +61,6 @@ export function layout(root: string = home()): Layout {
     instance: (name) => join(root, 'instances', name),
     channels: join(root, 'channels'),
     haproxy: join(root, 'haproxy'),
-    templates: join(root, 'templates'),
   };
 }
 

@@ -1,6 +1,6 @@
 /**
  * As whom root's tools run: each run under an id that is nobody else's, so that limits on processes count its own alone. The
- * ids are above all that a kernel can have (src/daemon/id-registry.ts), and HAProxy's (src/service/config.ts). Chosen by chance out of many, as other daemons choose
+ * ids are above all that a kernel can have (src/instance/id-registry.ts), and HAProxy's (src/service/config.ts). Chosen by chance out of many, as other daemons choose
  * too: two that meet would count together, and reach nothing of each other.
  */
 import { randomInt } from 'node:crypto';

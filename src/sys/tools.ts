@@ -47,6 +47,7 @@ export const TOOL_PACKAGES: Readonly<Record<string, string>> = {
   nft: 'nftables',
   haproxy: 'haproxy',
   wrk: 'wrk',
+  bindfs: 'bindfs',
   nsenter: 'util-linux',
   setarch: 'util-linux',
   taskset: 'util-linux',

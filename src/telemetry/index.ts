@@ -1,7 +1,41 @@
-export { Downsampler, type Point, resample, seriesOf } from './downsample.ts';
-export { GUEST_FILES, GUEST_FILES_WITH_PSI, GuestReader } from './guest.ts';
-export { METRIC_NAMES, METRICS, rowOf } from './metrics.ts';
-export { METRICS_CONTENT_TYPE, metricsText, type SelfMetrics } from './prometheus.ts';
-export { busyOf, guestRates, hostRates } from './rates.ts';
-export { SampleRing } from './ring.ts';
-export type * from './types.ts';
+/** Telemetry, as one thing that a daemon can do. */
+import type { ChannelManager } from '../channel/contract.ts';
+import type { Surroundings } from '../core/surroundings.ts';
+import type { Instances, Provider } from '../instance/contract.ts';
+import type { ServiceStatus } from '../service/contract.ts';
+import type { RequestStats } from './contract.ts';
+import { Telemetry } from './telemetry.ts';
+
+interface Measured {
+  instances(): Pick<Instances, 'list'>;
+  channels: Pick<ChannelManager, 'list'>;
+  services: {
+    /** As last looked at. */
+    known(): readonly ServiceStatus[];
+    /** What came to an instance; null when nothing counts it. */
+    trafficOf(instance: string): RequestStats | null;
+  };
+}
+
+/** `samplesPerSecond`: 1 to 10. */
+export function telemetryCapability(around: Surroundings, measured: Measured, samplesPerSecond: number) {
+  const telemetry = new Telemetry({
+    ...around,
+    path: around.paths.telemetry,
+    instances: () =>
+      measured
+        .instances()
+        .list()
+        .map(({ status }) => status),
+    channels: measured.channels,
+    services: () => measured.services.known(),
+    requestsOf: (instance) => measured.services.trafficOf(instance),
+    samplesPerSecond,
+  });
+  const provider: Provider = {
+    name: 'its numbers',
+    kernelUp: ({ id }, kernel) => telemetry.kernelUp(id, kernel),
+    releaseAllBut: (records) => telemetry.forgetAllBut(new Set(records.map(({ id }) => id))),
+  };
+  return { name: 'telemetry', telemetry, provider, close: (farewell: boolean) => telemetry.close(farewell) };
+}

@@ -1,9 +1,7 @@
 /** The Prometheus text format 0.0.4. Names and units follow prometheus.io/docs/practices/naming. */
-import type { ChannelStatus } from '../channel/index.ts';
-import type { ServiceStatus } from '../service/index.ts';
+import type { ChannelStatus } from '../channel/contract.ts';
+import type { ServiceStatus } from '../service/contract.ts';
 import { CPU_STATES, type InstanceStats } from './types.ts';
-
-export const METRICS_CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
 type Labels = Readonly<Record<string, string | number>>;
 type Sample = readonly [labels: Labels, value: number | null | undefined];

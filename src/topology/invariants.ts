@@ -1,14 +1,14 @@
 /**
  * What holds for every Topology, however broken the machine's own files are:
  *
- * 1. CPUs, nodes, functions and caches are in the order their type says, without duplicates; there is at least one of the
+ * 1. Lists of numbers ascend without duplicates; pages are powers of two; PCI addresses have their form. CPUs, nodes, functions and caches are in the order their type says, without duplicates; there is at least one of the
  *    first two.
  * 2. A core lies in one cluster, die and package; a cluster in one die; a die in one package. Threads of a core count from 0.
  * 3. A CPU and its node name each other. Caches hold existing CPUs; of one level and type a CPU has one.
  * 4. Every node has a distance to each node; no more memory or huge pages are free than there are.
  * 5. A virtual function's physical function exists. So do the CPUs and nodes in `limits`.
  */
-import { comparePciAddresses } from './pci-address.ts';
+import { comparePciAddresses, isPciAddress } from './pci-address.ts';
 import type { Topology } from './topology.ts';
 
 export interface Contradiction {
@@ -24,6 +24,7 @@ export function contradiction(topology: Topology): Contradiction | undefined {
 }
 
 function* contradictions(topology: Topology): Generator<Contradiction> {
+  yield* ofForm(topology);
   yield* ofCpus(topology);
   yield* ofNodes(topology);
   yield* ofCaches(topology);
@@ -32,6 +33,37 @@ function* contradictions(topology: Topology): Generator<Contradiction> {
   const nodeIds = new Set(topology.numaNodes.map(({ id }) => id));
   yield* unknownIds('limits.cpus', topology.limits.cpus ?? [], cpuIds);
   yield* unknownIds('limits.nodes', topology.limits.nodes ?? [], nodeIds);
+}
+
+/** What a value is by itself. */
+function* ofForm({ caches, numaNodes, limits, pci, pageBytes }: Topology): Generator<Contradiction> {
+  yield* unlessPages('pageBytes', pageBytes);
+  for (const [index, { cpus }] of caches.entries()) yield* unlessAscending(`caches[${index}].cpus`, cpus);
+  for (const [index, { cpus, hugePages }] of numaNodes.entries()) {
+    const at = `numaNodes[${index}]`;
+    yield* unlessAscending(`${at}.cpus`, cpus);
+    for (const [pool, { sizeBytes }] of hugePages.entries())
+      yield* unlessPages(`${at}.hugePages[${pool}].sizeBytes`, sizeBytes);
+  }
+  for (const [index, { address, physicalFunction }] of pci.entries()) {
+    for (const [field, value] of Object.entries({ address, physicalFunction })) {
+      if (value !== null && !isPciAddress(value))
+        yield { field: `pci[${index}].${field}`, value, reason: 'is not a PCI address such as 0000:3b:00.0' };
+    }
+  }
+  yield* unlessAscending('limits.cpus', limits.cpus ?? []);
+  yield* unlessAscending('limits.nodes', limits.nodes ?? []);
+}
+
+function* unlessAscending(field: string, ids: readonly number[]): Generator<Contradiction> {
+  for (const [index, id] of ids.entries()) {
+    if (index > 0 && id <= ids[index - 1]!)
+      yield { field: `${field}[${index}]`, value: id, reason: 'is not above the one before it' };
+  }
+}
+
+function* unlessPages(field: string, bytes: number): Generator<Contradiction> {
+  if (!Number.isInteger(Math.log2(bytes))) yield { field, value: bytes, reason: 'is not a power of two' };
 }
 
 function* ofCpus({ cpus, numaNodes }: Topology): Generator<Contradiction> {

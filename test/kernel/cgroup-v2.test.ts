@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { expect, it } from 'vitest';
 import { QemuDriver } from '../../src/driver/qemu/index.ts';
-import { ImageStore } from '../../src/image/index.ts';
+import { ImageStore } from '../../src/image/contract.ts';
 import { nativeBinary } from '../../src/sys/paths.ts';
 import { run } from '../../src/sys/process.ts';
 import { collect } from '../collect.ts';

@@ -4,7 +4,7 @@ import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { ChannelStatus } from '../../src/api/index.ts';
+import type { ChannelStatus } from '../../src/channel/contract.ts';
 import { nativeProgram } from '../native.ts';
 import { finished, Sandbox, until } from '../pk.ts';
 

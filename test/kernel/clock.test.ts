@@ -1,11 +1,11 @@
 /** What the clocks of a guest promise, on real kernels in a daemon whose own clock the test sets. */
 import { describe, expect, it } from 'vitest';
-import { oneForAll } from '../../src/daemon/identities.ts';
-import { kernelDirectory } from '../../src/daemon/launch.ts';
 import { launchThreads, qemuThreads } from '../../src/driver/launch-threads.ts';
 import { QemuDriver } from '../../src/driver/qemu/index.ts';
 import { UmlDriver } from '../../src/driver/uml.ts';
-import { defaultImage, ImageStore, prepareRoot } from '../../src/image/index.ts';
+import { defaultImage, ImageStore, prepareRoot } from '../../src/image/contract.ts';
+import { oneForAll } from '../../src/instance/identities.ts';
+import { kernelDirectory } from '../../src/instance/launch.ts';
 import { systemClock } from '../../src/sys/clock.ts';
 import { layout } from '../../src/sys/paths.ts';
 import { behind, bestReading, clockReader, READ_CLOCKS, type Reading, tooFast } from '../guest-clock.ts';

@@ -5,8 +5,8 @@ import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { InstanceStatus } from '../../src/api/index.ts';
-import { resolvConf } from '../../src/host/index.ts';
+import type { InstanceStatus } from '../../src/instance/contract.ts';
+import { resolvConf } from '../../src/network/nameservers.ts';
 import { compileFrames, ipv4, RST, SYN, tcp } from '../frames.ts';
 import { Sandbox, until } from '../pk.ts';
 
@@ -118,6 +118,22 @@ describe.runIf(process.getuid?.() === 0)('egress', () => {
       expect((await fetchFrom('out', `${OUTSIDE}:${PORT}`)).stdout).toBe(HOST);
     } finally {
       for (const address of addresses) ip('route', 'del', `${address}/32`);
+    }
+  });
+
+  it('does not lead there where the host leads those addresses elsewhere, as for containers and proxies of metadata', async () => {
+    const led = ['169.254.169.254', HOST, '198.51.100.9'].map(
+      (address) => `iifname "${uplink()}" ip daddr ${address} tcp dport ${PORT} dnat to ${OUTSIDE}`,
+    );
+    const table = `pkt-${process.pid}`;
+    const chain = `type nat hook prerouting priority dstnat;\n${led.join('\n')}`;
+    execFileSync('nft', ['-f', '-'], { input: `table ip ${table} {\nchain led {\n${chain}\n}\n}` });
+    try {
+      expect((await fetchFrom('out', `198.51.100.9:${PORT}`)).stdout).toBe(HOST);
+      expect((await fetchFrom('out', `169.254.169.254:${PORT}`)).code).not.toBe(0);
+      expect((await fetchFrom('out', `${HOST}:${PORT}`)).code).not.toBe(0);
+    } finally {
+      execFileSync('nft', ['delete', 'table', 'ip', table]);
     }
   });
 

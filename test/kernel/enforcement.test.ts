@@ -6,19 +6,13 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Driver, HostPlacement, Kernel, LaunchSpec } from '../../src/driver/index.ts';
+import { InstanceGroups } from '../../src/driver/instance-groups.ts';
 import { QemuDriver } from '../../src/driver/qemu/index.ts';
 import { killShim } from '../../src/driver/shim.ts';
 import { UmlDriver } from '../../src/driver/uml.ts';
-import {
-  type HostAct,
-  hostFiles,
-  InstanceGroups,
-  perform,
-  planHostActs,
-  readBack,
-  undo,
-} from '../../src/host/index.ts';
-import { ImageStore, type KernelImage } from '../../src/image/index.ts';
+import { ImageStore, type KernelImage } from '../../src/image/contract.ts';
+import { type HostAct, perform, planHostActs, readBack, undo } from '../../src/pool/acts.ts';
+import { hostFiles } from '../../src/sys/host-files.ts';
 import { testIdentity } from '../identity.ts';
 import { until } from '../pk.ts';
 

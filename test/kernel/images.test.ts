@@ -8,8 +8,8 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { GuestLink } from '../../src/guest/index.ts';
+import { ImageStore, type KernelImage } from '../../src/image/contract.ts';
 import { fetchKernel } from '../../src/image/debian.ts';
-import { ImageStore, type KernelImage } from '../../src/image/index.ts';
 import { Apt } from '../../src/sys/apt.ts';
 import { nativeProgram } from '../native.ts';
 

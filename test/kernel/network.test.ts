@@ -6,7 +6,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { InstanceStatus } from '../../src/api/index.ts';
+import type { InstanceStatus } from '../../src/instance/contract.ts';
 import { freePort } from '../http.ts';
 import { Sandbox, until } from '../pk.ts';
 

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Kernel, LaunchSpec } from '../../src/driver/driver.ts';
 import { QemuDriver } from '../../src/driver/qemu/index.ts';
-import { ImageStore, type KernelImage } from '../../src/image/index.ts';
+import { ImageStore, type KernelImage } from '../../src/image/contract.ts';
 import { cacheDirectory } from '../../src/sys/paths.ts';
 import { allowedCpus, processStartTime, run, which } from '../../src/sys/process.ts';
 import { collect } from '../collect.ts';

@@ -5,7 +5,10 @@ import { Agent } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { InstanceEvent, InstanceStats, InstanceStatus, ServiceStatus } from '../../src/api/index.ts';
+import type { DaemonEvent } from '../../src/core/events.ts';
+import type { InstanceStatus } from '../../src/instance/contract.ts';
+import type { ServiceStatus } from '../../src/service/contract.ts';
+import type { InstanceStats } from '../../src/telemetry/contract.ts';
 import { parseNetDev, parsePressure } from '../../src/telemetry/proc.ts';
 import { fetchText, freePort, load } from '../http.ts';
 import { Sandbox, until } from '../pk.ts';
@@ -43,12 +46,12 @@ describe('a service', () => {
   const target = async (name: string) => (await service()).targets.find(({ instance }) => instance === name)!;
   const events = async () => {
     const child = sandbox.start('events', '--since', '0', '--json');
-    const all: InstanceEvent[] = [];
+    const all: DaemonEvent[] = [];
     let rest = '';
     child.stdout!.setEncoding('utf8').on('data', (text: string) => {
       const lines = (rest + text).split('\n');
       rest = lines.pop()!;
-      for (const line of lines) all.push(JSON.parse(line) as InstanceEvent);
+      for (const line of lines) all.push(JSON.parse(line) as DaemonEvent);
     });
     return { all, stop: () => child.kill('SIGINT') };
   };
@@ -337,8 +340,8 @@ services:
 });
 
 const isAbout =
-  (type: InstanceEvent['type'], instance: string) =>
-  (event: InstanceEvent): boolean =>
+  (type: DaemonEvent['type'], instance: string) =>
+  (event: DaemonEvent): boolean =>
     event.type === type && event.message.startsWith(instance);
 
 function proxiesOf(home: string): string[] {

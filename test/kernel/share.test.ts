@@ -3,7 +3,7 @@ import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, sta
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ImageStore } from '../../src/image/index.ts';
+import { ImageStore } from '../../src/image/contract.ts';
 import { Sandbox, until } from '../pk.ts';
 
 /** Its pid in a guest, without tools that a root may lack. */

@@ -3,7 +3,9 @@ import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { InstanceDetails, Plan, PoolReport } from '../../src/api/index.ts';
+import type { InstanceDetails } from '../../src/instance/contract.ts';
+import type { PoolReport } from '../../src/pool/contract.ts';
+import type { Plan } from '../../src/stack/contract.ts';
 import { finished, Sandbox, until } from '../pk.ts';
 
 const EXAMPLE = join(import.meta.dirname, '../../examples/three-kernels');

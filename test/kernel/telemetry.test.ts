@@ -1,7 +1,7 @@
 /** The numbers of `pk stats` against their sources: the guest's own /proc and the host's schedstat, on User Mode Linux. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { InstanceStats, StatsSeries } from '../../src/telemetry/index.ts';
+import type { InstanceStats, StatsSeries } from '../../src/telemetry/contract.ts';
 import { parseFaults, parseMeminfo, parseStat } from '../../src/telemetry/proc.ts';
 import { Sandbox, until } from '../pk.ts';
 

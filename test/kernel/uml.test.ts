@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Kernel, LaunchSpec } from '../../src/driver/driver.ts';
 import { UmlDriver } from '../../src/driver/uml.ts';
 import { workersFirst } from '../../src/guest/index.ts';
-import { ImageStore, type KernelImage } from '../../src/image/index.ts';
+import { ImageStore, type KernelImage } from '../../src/image/contract.ts';
 import { allowedCpus, run, which } from '../../src/sys/process.ts';
 import { collect } from '../collect.ts';
 import { conformance } from '../conformance.ts';

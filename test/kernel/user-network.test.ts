@@ -4,7 +4,7 @@ import { chmodSync, cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { InstanceStatus } from '../../src/api/index.ts';
+import type { InstanceStatus } from '../../src/instance/contract.ts';
 import { cacheDirectory } from '../../src/sys/paths.ts';
 import { findTool } from '../../src/sys/tools.ts';
 import { freePort } from '../http.ts';
@@ -136,7 +136,7 @@ describe.runIf(isPossible)('private network without root', () => {
     });
     process.kill(keeper(), 'SIGKILL');
     await sandbox.ok('restart', 'web');
-    await until('vm is told of', () => /network-lost {2}vm {2}.*restart vm/.test(told));
+    await until('vm is told of', () => /network-lost +vm {2}.*restart vm/.test(told));
     events.kill('SIGKILL');
     expect((await fetchFrom('web', 'vm')).code).not.toBe(0);
     await sandbox.ok('restart', 'vm');

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { renderConfig } from '../../src/service/config.ts';
-import { HaProxy } from '../../src/service/index.ts';
+import { HaProxy } from '../../src/service/contract.ts';
 import { toolPath } from '../../src/sys/tools.ts';
 import { freePort } from '../http.ts';
 import { until } from '../pk.ts';

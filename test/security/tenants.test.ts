@@ -1,6 +1,6 @@
 /** Who meets whom, as far as it is decided before a kernel runs: through a whole daemon, on the fake driver. */
 import { describe, expect, it } from 'vitest';
-import type { StackSource } from '../../src/api/index.ts';
+import type { StackSource } from '../../src/stack/contract.ts';
 import { parse } from '../../src/stack/testing.ts';
 import { startDaemon } from '../unit/harness.ts';
 

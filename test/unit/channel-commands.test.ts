@@ -3,9 +3,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { type ApiContext, createApi } from '../../src/api/index.ts';
-import type { ChannelManager, ChannelStatus } from '../../src/channel/index.ts';
+import type { ChannelManager, ChannelStatus } from '../../src/channel/contract.ts';
 import { layout } from '../../src/sys/paths.ts';
+import { apiOf } from '../api.ts';
 import { fakeChannels } from '../channels.ts';
 import { finished, Sandbox } from '../pk.ts';
 
@@ -16,7 +16,7 @@ let close: () => Promise<void>;
 beforeEach(async () => {
   const home = mkdtempSync(join(tmpdir(), 'pk-unit-'));
   channels = fakeChannels();
-  const server = createApi({ channels, version: () => ({}) } as ApiContext);
+  const server = apiOf({ channels, version: () => ({}) });
   await server.listen({ path: layout(home).socket });
   sandbox = new Sandbox(home, { ...process.env, POLYKERNEL_HOME: home, NO_COLOR: '1' });
   close = async () => {

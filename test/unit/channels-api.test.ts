@@ -3,9 +3,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type ApiContext, createApi } from '../../src/api/index.ts';
-import type { ChannelManager } from '../../src/channel/index.ts';
+import type { ChannelManager } from '../../src/channel/contract.ts';
 import { Client } from '../../src/client/index.ts';
+import { apiOf } from '../api.ts';
 import { fakeChannels } from '../channels.ts';
 import { startDaemon } from './harness.ts';
 
@@ -17,7 +17,7 @@ describe('the routes', () => {
   beforeEach(async () => {
     channels = fakeChannels();
     const directory = mkdtempSync(join(tmpdir(), 'pk-unit-'));
-    const server = createApi({ channels } as ApiContext);
+    const server = apiOf({ channels });
     const socket = join(directory, 'socket');
     await server.listen({ path: socket });
     client = new Client(socket);

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
-import { metricsText } from '../../src/telemetry/index.ts';
+import { metricsText } from '../../src/telemetry/contract.ts';
 import { channelStatus } from '../channels.ts';
 import { serviceStatus } from '../services.ts';
 import { instanceStats } from '../stats.ts';

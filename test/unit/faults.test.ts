@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { Client } from '../../src/client/index.ts';
-import { createDaemon, Store } from '../../src/daemon/index.ts';
+import { Store } from '../../src/core/store.ts';
+import { createDaemon } from '../../src/daemon/index.ts';
 import { layout } from '../../src/sys/paths.ts';
 import { startDaemon } from './harness.ts';
 

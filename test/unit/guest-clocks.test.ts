@@ -1,11 +1,11 @@
 /** The daemon keeps the time of its guests: guests played by the test, and clocks that it moves. */
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { GuestClocks } from '../../src/daemon/guest-clocks.ts';
-import { silentJournal } from '../../src/daemon/journal.ts';
+import { silentJournal } from '../../src/core/journal.ts';
 import { fakeGuest, fakeKernels } from '../../src/driver/fake.ts';
 import type { Kernel } from '../../src/driver/index.ts';
 import { decodePairs, ToGuest, ToHost, u32 } from '../../src/guest/protocol.ts';
 import { connected } from '../../src/guest/testing.ts';
+import { GuestClocks } from '../../src/instance/guest-clocks.ts';
 import { systemClock } from '../../src/sys/clock.ts';
 import { eventually, startDaemon, untilState } from './harness.ts';
 import { ManualClock } from './manual-clock.ts';

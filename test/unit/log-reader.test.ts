@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import type { Following } from '../../src/daemon/log-file.ts';
-import { readConsole } from '../../src/daemon/log-reader.ts';
+import type { Following } from '../../src/instance/log-file.ts';
+import { readConsole } from '../../src/instance/log-reader.ts';
 
 const MIB = 2 ** 20;
 const ended: Following = { over: () => true, changed: async () => {} };

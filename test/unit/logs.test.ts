@@ -1,6 +1,6 @@
 import { existsSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import type { LogLine, LogQuery } from '../../src/api/index.ts';
+import type { LogLine, LogQuery } from '../../src/instance/contract.ts';
 import { startDaemon, untilState } from './harness.ts';
 
 type Test = Awaited<ReturnType<typeof startDaemon>>;

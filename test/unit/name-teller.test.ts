@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { NameTeller } from '../../src/daemon/name-teller.ts';
 import type { Kernel } from '../../src/driver/index.ts';
+import { NameTeller } from '../../src/network/name-teller.ts';
 
 it('keeps at most one file on its way to a guest and the newest one waiting, however often names change', async () => {
   const written: string[] = [];

@@ -1,9 +1,9 @@
 /** The same stack planned for every machine of the fixtures. */
 import { describe, expect, it } from 'vitest';
-import { drawMap } from '../../src/cli/machine-map.ts';
-import { planText } from '../../src/cli/plan-text.ts';
+import { drawMap } from '../../src/cli/machine/draw.ts';
+import { planText } from '../../src/cli/stack/plan-text.ts';
 import { checkLedger } from '../../src/ledger/index.ts';
-import { parseStack, planFor } from '../../src/stack/index.ts';
+import { parseStack, planFor } from '../../src/stack/contract.ts';
 import { formatCpuList } from '../../src/sys/cpu-list.ts';
 import type { Topology } from '../../src/topology/index.ts';
 import { hostNames, hostTopology } from '../fixtures/hosts/index.ts';

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { connect } from '../../src/client/index.ts';
+import { freePort } from '../http.ts';
 import { eventually } from './harness.ts';
 
 let home: string;
@@ -43,6 +44,18 @@ it('starts when needed, once for clients that race, and again after SIGKILL with
   expect((await again.version()).pid).not.toBe(first);
   expect(await again.inspect('web')).toMatchObject({ state: 'running', bootId: before.bootId });
   expect(readFileSync(join(home, 'daemon.log'), 'utf8')).toContain('"serving"');
+});
+
+it('starts again where nothing but a service is there to be taken up', async () => {
+  const client = await connect({ home });
+  const port = await freePort();
+  await client.createService({ name: 'api', port, targets: [{ instance: 'nobody', port: 80 }] });
+  const { pid } = await client.version();
+  await client.shutdown();
+  await eventually(() => !isAlive(pid));
+  const again = await connect({ home });
+  expect((await again.services()).map(({ name }) => name)).toEqual(['api']);
+  await again.removeService('api');
 });
 
 it('tells why a daemon cannot start', async () => {

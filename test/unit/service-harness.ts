@@ -5,7 +5,7 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import type { Endpoints } from '../../src/service/index.ts';
+import type { Endpoints } from '../../src/service/contract.ts';
 import { startDaemon, type TestDaemon } from './harness.ts';
 
 /** All on loopback addresses of their own, so that instances can have the same port. */

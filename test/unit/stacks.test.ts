@@ -1,7 +1,7 @@
 /** Pool, plan, apply and destroy through the API of a whole daemon, on the fake driver. */
 import { describe, expect, it } from 'vitest';
-import type { Plan, StackSource } from '../../src/api/index.ts';
 import { FakeDriver } from '../../src/driver/fake.ts';
+import type { Plan, StackSource } from '../../src/stack/contract.ts';
 import { eventually, startDaemon, type TestDaemon, untilState } from './harness.ts';
 
 const stack = (text: string): StackSource => ({ text, file: 'test.yaml', directory: '/tmp', defaultName: 'shop' });

@@ -1,5 +1,5 @@
 import { setImmediate as turn } from 'node:timers/promises';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { fakeKernels } from '../../src/driver/fake.ts';
 import { eventually, gather, startDaemon, untilState } from './harness.ts';
 
@@ -228,6 +228,23 @@ describe('attach to a detached instance', () => {
     });
     const late = await test.client.attach('web');
     await expect(late.exited).rejects.toMatchObject({ code: 'conflict', hint: expect.stringContaining('pk logs web') });
+  });
+
+  it('leaves nothing of those that looked on while the workload runs on', async () => {
+    const test = await running({ command: ['cat'], tty: true });
+    const main = test.daemon.supervisor.get('web').main!;
+    const listeners = () => main.stdin.listenerCount('drain') + main.stdin.listenerCount('close');
+    const waiting = vi.spyOn(main.exited, 'then');
+    const before = listeners();
+    for (let count = 0; count < 3; count++) {
+      const process = await test.client.attach('web');
+      process.exited.catch(() => {});
+      await process.started;
+      process.close();
+      await eventually(() => listeners() === before);
+    }
+    // Once for all of them: a promise remembers who waits for it.
+    expect(waiting.mock.calls.length).toBeLessThanOrEqual(1);
   });
 
   it('types into one that has a terminal', async () => {

@@ -4,11 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, expect, it } from 'vitest';
-import { Store } from '../../src/daemon/index.ts';
+import { Store } from '../../src/core/store.ts';
+import { instanceTable } from '../../src/instance/record.ts';
+import { serviceTable } from '../../src/service/record.ts';
 import { layout } from '../../src/sys/paths.ts';
 import { startDaemon, testRegistry, untilState } from './harness.ts';
 
-const FIXTURE = join(import.meta.dirname, '../fixtures/da68c8d/state.sql');
+const FIXTURES = join(import.meta.dirname, '../fixtures');
 const INSTANCES = ['created', 'parted', 'volumes', 'web', 'out', 'done', 'running'];
 
 const homes: string[] = [];
@@ -16,18 +18,20 @@ afterEach(() => {
   for (const home of homes.splice(0)) rmSync(home, { recursive: true, force: true });
 });
 
-/** Changes made to the fixture before anyone opens it. */
-function oldHome(...changes: string[]): string {
+/** `changes` are made to what that version wrote before anyone opens it. */
+function homeOf(version: string, ...changes: string[]): string {
   const home = mkdtempSync(join(tmpdir(), 'pk-unit-'));
   homes.push(home);
   const { database: path } = layout(home);
   const database = new DatabaseSync(path);
-  database.exec(readFileSync(FIXTURE, 'utf8').replaceAll('@HOME@', home));
+  database.exec(readFileSync(join(FIXTURES, version, 'state.sql'), 'utf8').replaceAll('@HOME@', home));
   for (const change of changes) database.exec(change);
   database.close();
   chmodSync(path, 0o600);
   return home;
 }
+
+const oldHome = (...changes: string[]) => homeOf('da68c8d', ...changes);
 
 it('every instance is taken over, with its partition, address and channels', async () => {
   // Services need a port of this machine.
@@ -65,7 +69,7 @@ it('every instance is taken over, with its partition, address and channels', asy
 it('every service is known', () => {
   const store = Store.open(layout(oldHome()));
   const told: string[] = [];
-  const [api, ...others] = store.services.all((_id, name) => told.push(name));
+  const [api, ...others] = store.table(serviceTable).all((_id, name) => told.push(name));
   expect(api).toMatchObject({
     name: 'api',
     port: 18_081,
@@ -82,7 +86,7 @@ it('a record from before stacks, channels and networks is understood as well', (
   const ofSpec = ['partition', 'tenant', 'stack', 'channels', 'network', 'publish'].map((key) => `'$.spec.${key}'`);
   const strip = `UPDATE instances SET record = json_remove(record, ${[...parts, ...ofSpec].join()})`;
   const store = Store.open(layout(oldHome(strip)));
-  const all = store.instances.all((_id, name, error) => {
+  const all = store.table(instanceTable).all((_id, name, error) => {
     throw new Error(`${name}: ${error}`);
   });
   expect(all.map(({ spec }) => spec.name)).toEqual(INSTANCES);
@@ -114,4 +118,22 @@ it('the version before leaves alone what this one has written', () => {
   database.exec('PRAGMA user_version = 5');
   database.close();
   expect(() => Store.open(layout(home))).toThrow(/was written by a newer Polykernel/);
+});
+
+it('what the version before the present layout wrote is understood as it was', async () => {
+  const home = homeOf('d2307a3', 'DELETE FROM services');
+  const test = await startDaemon({ identities: await testRegistry(), home });
+  const { client, journal } = test;
+  const all = await client.list();
+  const of = (name: string) => all.find(({ spec }) => spec.name === name)!;
+  expect(all.map(({ spec }) => spec.name)).toEqual(['created', 'volumes', 'web', 'out', 'done', 'running']);
+  expect(of('volumes').spec).toMatchObject({ user: 'daemon:daemon', cwdOptional: true });
+  expect(of('web').spec).toMatchObject({ network: 'private', channels: [{ name: 'orders', side: 'recv' }] });
+  expect(of('out').spec).toMatchObject({ network: 'egress', tenant: 'shop', hostname: 'gate' });
+  expect(of('done')).toMatchObject({ state: 'exited', exit: { exitCode: 7 } });
+  await untilState(test, 'running', 'running');
+  expect((await client.channels()).map(({ name }) => name)).toEqual(['answers', 'orders']);
+  expect(journal.filter((line) => /cannot be read|taking over/.test(line))).toEqual([]);
+  for (const { spec } of all) await client.remove(spec.name, { force: true });
+  for (const name of ['answers', 'orders']) await client.removeChannel(name, { force: true });
 });

@@ -2,10 +2,10 @@
 import { statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { COARSE, FINE, TelemetryStore } from '../../src/daemon/telemetry-store.ts';
 import { fakeGuest, fakeKernels } from '../../src/driver/fake.ts';
 import type { FakeGuest } from '../../src/driver/fake-guest.ts';
-import { METRIC_NAMES } from '../../src/telemetry/index.ts';
+import { METRIC_NAMES } from '../../src/telemetry/contract.ts';
+import { COARSE, FINE, TelemetryStore } from '../../src/telemetry/telemetry-store.ts';
 import { eventually, startDaemon, type TestDaemon, untilState } from './harness.ts';
 import { ManualClock } from './manual-clock.ts';
 

@@ -4,7 +4,7 @@ import { chown, mkdir, open, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { GuestLink } from '../../guest/index.ts';
-import type { KernelImage } from '../../image/index.ts';
+import type { KernelImage } from '../../image/contract.ts';
 import type { Identity } from '../../sys/identity.ts';
 import type { Bind } from '../jail.ts';
 import { removeLimits } from '../limits.ts';

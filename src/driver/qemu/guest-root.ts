@@ -1,6 +1,6 @@
 /** How a guest in QEMU finds its files: a 9p share with directories, and a disk where the root is an image. Pure. */
 import type { GuestRoot } from '../../guest/index.ts';
-import type { KernelImage } from '../../image/index.ts';
+import type { KernelImage } from '../../image/contract.ts';
 import type { LaunchSpec } from '../driver.ts';
 import { ROOT_DEVICE, SHARE_TAG } from './command.ts';
 

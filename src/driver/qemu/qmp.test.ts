@@ -48,6 +48,22 @@ describe('Qmp', () => {
     client.close();
   });
 
+  it.each(['', 'x', '{"event": "A"}', '{"return": {}, "id": "another"}'])(
+    'hears no flood of %j to its end',
+    async (line) => {
+      const { near, far } = monitor((request) => (request.execute === 'stop' ? undefined : accept(request)));
+      const client = await Qmp.open(near, 'a');
+      let events = 0;
+      client.on('event', () => {
+        events += 1;
+      });
+      const refused = client.execute('stop');
+      far.write(`${line}\n`.repeat(20_000));
+      await expect(refused).rejects.toMatchObject({ code: 'protocol', message: 'QEMU sent more than 10000 lines' });
+      expect(events).toBeLessThanOrEqual(10_000);
+    },
+  );
+
   it('tells what QEMU refused, and why', async () => {
     const { near } = monitor(({ execute }) =>
       execute === 'migrate' ? { error: { class: 'GenericError', desc: 'no such file' } } : { return: {} },

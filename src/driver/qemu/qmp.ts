@@ -5,7 +5,7 @@
  * written and its last answers unread. A 0xff byte makes QEMU drop what was half written, and only answers that carry
  * an id of this client count.
  *
- * INVARIANT: QEMU itself may have been taken over by its guest, so a line and the number of waiting requests are bounded,
+ * INVARIANT: QEMU itself may have been taken over by its guest, so a line, their number and that of waiting requests are bounded,
  * and nothing it sends is trusted to have the right type.
  */
 import { EventEmitter } from 'node:events';
@@ -21,6 +21,8 @@ export interface QmpEvent {
 
 const MAX_LINE_BYTES = 256 * 1024;
 const MAX_WAITING = 64;
+/** Of one client, which has a few commands. An honest QEMU sends some lines for each. */
+const MAX_LINES = 10_000;
 const DEFAULT_DEADLINE_MS = 5000;
 const RESET_PARSER = Buffer.from([0xff, 0x0a]);
 
@@ -37,6 +39,7 @@ export class Qmp extends EventEmitter<{ event: [QmpEvent]; close: [] }> {
   readonly #waiting = new Map<string, Waiting>();
   readonly #begun = new Accumulator(MAX_LINE_BYTES);
   #next = 1;
+  #lines = 0;
   #closed: PolykernelError | undefined;
 
   private constructor(stream: Duplex, prefix: string) {
@@ -125,6 +128,11 @@ export class Qmp extends EventEmitter<{ event: [QmpEvent]; close: [] }> {
   }
 
   #line(text: string): void {
+    this.#lines += 1;
+    if (this.#lines > MAX_LINES) {
+      this.#close(new PolykernelError('protocol', `QEMU sent more than ${MAX_LINES} lines`));
+      return;
+    }
     let message: unknown;
     try {
       message = JSON.parse(text);

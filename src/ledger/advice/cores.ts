@@ -1,8 +1,8 @@
 /** Rules about which CPUs are whose. */
-import { formatCpuList } from '../../sys/cpu-list.ts';
+import { cpusText, formatCpuList } from '../../sys/cpu-list.ts';
 import type { Cpu } from '../../topology/index.ts';
 import type { Finding, Rule } from './rule.ts';
-import { count, cpusText, few } from './text.ts';
+import { count, few } from './text.ts';
 import { holderText, onlineSiblings } from './view.ts';
 
 /** SMT siblings share caches, execution units and their timing: CPU c of core k is with o and a sibling of c is not. */

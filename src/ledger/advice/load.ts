@@ -1,9 +1,10 @@
 /** Rules about how much is asked of the CPUs and by whom. */
+import { cpusText } from '../../sys/cpu-list.ts';
 import { formatBytes } from '../../sys/units.ts';
 import { promisedMilliCpus } from '../ledger.ts';
 import { crowdedNodes } from './memory.ts';
 import type { Finding, Rule } from './rule.ts';
-import { cpusText, few } from './text.ts';
+import { few } from './text.ts';
 import { cpusOf } from './view.ts';
 
 /** Thousandths of a shared CPU beyond which a burst of one instance is felt by the others at once. */

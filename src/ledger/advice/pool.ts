@@ -1,9 +1,9 @@
 /** Rules about the line between the pool and the host kernel. */
-import { formatCpuList } from '../../sys/cpu-list.ts';
+import { cpusText, formatCpuList } from '../../sys/cpu-list.ts';
 import { formatBytes } from '../../sys/units.ts';
 import { totalBytes } from '../memory.ts';
 import type { Finding, Rule } from './rule.ts';
-import { count, cpusText, nodesText } from './text.ts';
+import { count, nodesText } from './text.ts';
 import { onlineSiblings } from './view.ts';
 
 /** CPU 0 boots the machine, cannot be taken offline on x86, and is where work goes that nobody sends elsewhere. */

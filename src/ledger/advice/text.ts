@@ -1,11 +1,4 @@
 /** How advice names things. */
-import { formatCpuList } from '../../sys/cpu-list.ts';
-
-/** `CPU 3`, `CPUs 2-5`. */
-export function cpusText(cpus: readonly number[]): string {
-  return `CPU${cpus.length === 1 ? '' : 's'} ${formatCpuList([...cpus].sort((a, b) => a - b))}`;
-}
-
 /** `1 core`, `2 cores`. */
 export function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? '' : 's'}`;

@@ -1,10 +1,11 @@
 /** What a plan could do if it were allowed to move what runs; only ever advice. */
-import type { Placed, PlacementInput } from '../planner.ts';
+
 import type { Need } from './choices.ts';
 import { opening } from './opening.ts';
 import { search } from './search.ts';
 import { isSamePartition, settle } from './settle.ts';
 import type { Site } from './site.ts';
+import type { Placed, PlacementInput } from './types.ts';
 
 /** Up to so many instances are tried one by one, to name the only one that has to move. */
 const MOST_TRIED_ALONE = 16;

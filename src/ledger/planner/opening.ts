@@ -1,10 +1,11 @@
 /** Where planning begins: what is fixed or kept is taken, and what is left to decide of each request is known. */
-import type { PlacementInput } from '../planner.ts';
+
 import type { Partition } from '../types.ts';
 import type { Need } from './choices.ts';
 import { cpusSatisfy, devicesSatisfy, memorySatisfies } from './keep.ts';
 import { Room } from './room.ts';
 import type { Site } from './site.ts';
+import type { PlacementInput } from './types.ts';
 
 export function opening(site: Site, { requests, fixed, move }: PlacementInput): { room: Room; needs: Need[] } {
   const room = Room.beside(site, fixed);

@@ -5,17 +5,10 @@
 import type { Partition } from '../types.ts';
 import { freeOfClass, isOfClass, whyNotDevice } from './allot.ts';
 import type { Need } from './choices.ts';
+import type { Owners, Refusal } from './refusal-types.ts';
 import { cpuRefusal } from './refused-cpus.ts';
 import type { Room } from './room.ts';
 import { counted, exactBytes, listText, sentence, sizeLike } from './words.ts';
-
-export interface Refusal {
-  field: string;
-  message: string;
-  hint: string;
-}
-
-export type Owners = Readonly<Record<string, Partition>>;
 
 /** `room` is what `owners` leave; `moving` names those whose moving would make a place. */
 export function refusalOf(room: Room, need: Need, owners: Owners, moving: readonly string[]): Refusal {

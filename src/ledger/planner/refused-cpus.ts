@@ -1,7 +1,7 @@
 /** Why a request's CPUs are not to be had, and what would free them. */
 import type { CpuRequest } from '../types.ts';
 import { allowedLeaves, type CountRequest, capacity, cpuOptions } from './cpu-options.ts';
-import type { Owners, Refusal } from './refusal.ts';
+import type { Owners, Refusal } from './refusal-types.ts';
 import type { Room } from './room.ts';
 import { nodeOfDevice } from './site.ts';
 import { counted, l3Text, listText, sentence } from './words.ts';

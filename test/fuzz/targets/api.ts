@@ -1,17 +1,25 @@
 /** Bodies and queries of HTTP requests, and whole requests. */
 import type { FastifyInstance } from 'fastify';
-import type { ApiContext } from '../../../src/api/context.ts';
-import { queries, requests } from '../../../src/api/schemas.ts';
-import { createApi } from '../../../src/api/server.ts';
-import { type ChannelRequest, resolveChannel } from '../../../src/channel/index.ts';
-import { checked } from '../../../src/daemon/service-request.ts';
+import { channelRequestSchema } from '../../../src/channel/api.ts';
+import { type ChannelRequest, resolveChannel } from '../../../src/channel/contract.ts';
+import { CONTRACTS } from '../../../src/client/contracts.ts';
+import type { Route } from '../../../src/core/route.ts';
+import { createApi } from '../../../src/core/server.ts';
+import { type Schema, validate } from '../../../src/core/validate.ts';
+import { type Parts, routesOf } from '../../../src/daemon/routes.ts';
+import { execRequest, streamCommand } from '../../../src/instance/requests.ts';
 import { checkCreateRequest } from '../../../src/instance/schema.ts';
-import { type Schema, validate } from '../../../src/instance/validate.ts';
+import { serviceRequestSchema } from '../../../src/service/api.ts';
+import type { ServiceRequest } from '../../../src/service/contract.ts';
+import { checked } from '../../../src/service/service-request.ts';
 import { PolykernelError } from '../../../src/sys/errors.ts';
 import { must, type Target } from '../target.ts';
 
-const SCHEMAS: readonly Schema[] = Object.values(requests);
-const QUERIES: readonly Schema[] = Object.values(queries);
+const ROUTES: readonly Route[] = CONTRACTS.flatMap(({ routes }) => Object.values<Route>(routes));
+const SCHEMAS: readonly Schema[] = [
+  ...new Set([...ROUTES.flatMap(({ body }) => body ?? []), execRequest, streamCommand]),
+];
+const QUERIES: readonly Schema[] = [...new Set(ROUTES.flatMap(({ query }) => query ?? []))];
 const FIELDS = [...new Set([...SCHEMAS, ...QUERIES].flatMap((schema) => Object.keys(schema.properties ?? {})))];
 
 /** The first byte chooses what it is a body or query of. */
@@ -48,8 +56,8 @@ const bodies: Target = {
     if (choice >= 200) return validate(QUERIES[choice % QUERIES.length]!, queryOf(json), { coerce: true });
     const value = parsed(json);
     if (choice >= 160) return checkCreateRequest(value);
-    if (choice >= 130) return checked(value);
-    if (choice >= 110) return resolveChannel(validate(requests.channel, value) as ChannelRequest);
+    if (choice >= 130) return checked(validate(serviceRequestSchema, value) as ServiceRequest);
+    if (choice >= 110) return resolveChannel(validate(channelRequestSchema, value) as ChannelRequest);
     const valid = validate(SCHEMAS[choice % SCHEMAS.length]!, value);
     must(
       JSON.stringify(validate(SCHEMAS[choice % SCHEMAS.length]!, valid)) === JSON.stringify(valid),
@@ -63,7 +71,7 @@ let server: FastifyInstance | undefined;
 let complaint: unknown;
 
 /** Has nothing: what gets through the checks finds no instance, channel or image. */
-function emptyContext(): ApiContext {
+function emptyParts(): Parts {
   const nothing = new Proxy(
     {},
     {
@@ -72,10 +80,7 @@ function emptyContext(): ApiContext {
       },
     },
   );
-  const complain = (_text: string, error: unknown) => {
-    complaint = error;
-  };
-  return new Proxy({ complain, ending: new AbortController().signal, shutdown: () => {} } as unknown as ApiContext, {
+  return new Proxy({ shutdown: () => {} } as unknown as Parts, {
     get: (own, key) => (Reflect.get(own, key) as unknown) ?? nothing,
     has: () => true,
   });
@@ -126,7 +131,12 @@ const http: Target = {
   output: { base: 1024 * 1024, perByte: 64 }, // /openapi.json
   steps: { base: 20_000, perByte: 2000 },
   async run(input) {
-    server ??= createApi(emptyContext());
+    server ??= createApi(routesOf(emptyParts()), {
+      ending: new AbortController().signal,
+      complain: (_text, error) => {
+        complaint = error;
+      },
+    });
     const [line = '', ...rest] = input.toString('latin1').split('\n');
     const [method = '', url = ''] = line.split(' ');
     // The stream of events has no end.

@@ -1,8 +1,8 @@
 /** Command lines, and what a daemon answers to them. */
 import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
-import { type Command, JSON_OPTION, parse } from '../../../src/cli/command.ts';
-import { parseTargets } from '../../../src/cli/services.ts';
+import { type Command, JSON_OPTION, parse } from '../../../src/cli/kit/command.ts';
+import { parseTargets } from '../../../src/cli/service/options.ts';
 import { lines, serverSentEvents } from '../../../src/client/http.ts';
 import type { Target } from '../target.ts';
 

@@ -2,11 +2,11 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { threadId } from 'node:worker_threads';
-import type { Following } from '../../../src/daemon/log-file.ts';
-import { readConsole, readLog } from '../../../src/daemon/log-reader.ts';
-import type { FileLog } from '../../../src/daemon/workload-log.ts';
-import { nameservers } from '../../../src/host/nameservers.ts';
 import { detectKernel, scanKernel } from '../../../src/image/kernel-file.ts';
+import type { Following } from '../../../src/instance/log-file.ts';
+import { readConsole, readLog } from '../../../src/instance/log-reader.ts';
+import type { FileLog } from '../../../src/instance/workload-log.ts';
+import { nameservers } from '../../../src/network/nameservers.ts';
 import { readInterrupts } from '../../../src/topology/interrupts.ts';
 import { must, type Target } from '../target.ts';
 

@@ -1,11 +1,11 @@
 /** What is kept across daemons, and what tells of ids: records of tables, /etc/subuid, uid_map, what pk-cell could not map. */
 import { DatabaseSync } from 'node:sqlite';
-import { channelTable } from '../../../src/channel/index.ts';
+import { channelTable } from '../../../src/channel/contract.ts';
 import { Table, type TableDefinition } from '../../../src/core/table.ts';
-import { parseIdMap } from '../../../src/daemon/id-registry.ts';
-import { parseUnmapped } from '../../../src/daemon/launch.ts';
-import { instanceTable } from '../../../src/instance/index.ts';
-import { serviceTable } from '../../../src/service/index.ts';
+import { instanceTable } from '../../../src/instance/contract.ts';
+import { parseIdMap } from '../../../src/instance/id-registry.ts';
+import { parseUnmapped } from '../../../src/instance/launch.ts';
+import { serviceTable } from '../../../src/service/contract.ts';
 import { parseSubids } from '../../../src/sys/identity.ts';
 import { parseVolume } from '../../../src/sys/volume-text.ts';
 import { must, type Target } from '../target.ts';

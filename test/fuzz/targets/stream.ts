@@ -2,10 +2,11 @@
 import { EventEmitter } from 'node:events';
 import type { IncomingMessage, Server } from 'node:http';
 import { Duplex, PassThrough } from 'node:stream';
-import type { ApiContext } from '../../../src/api/context.ts';
-import { serveStreams } from '../../../src/api/streams.ts';
+import { serveStreams } from '../../../src/core/serve-streams.ts';
 import { LineWriter } from '../../../src/guest/line.ts';
 import { GuestProcess } from '../../../src/guest/process.ts';
+import { instanceStreams } from '../../../src/instance/streams.ts';
+import type { Supervisor } from '../../../src/instance/supervisor.ts';
 import { must, type Target } from '../target.ts';
 
 class Connection extends Duplex {
@@ -27,14 +28,14 @@ const instance = {
   console: async () => new PassThrough(),
   settled: async () => {},
 };
-const context = {
-  supervisor: { get: () => instance },
+const supervisor = { get: () => instance } as unknown as Supervisor;
+const serving = {
   complain: (_text: string, error: unknown) => {
     complaint = error;
   },
-} as unknown as ApiContext;
+};
 const server = new EventEmitter();
-serveStreams(server as Server, context);
+serveStreams(server as Server, instanceStreams(supervisor, serving), serving);
 
 /** In an input this stands for bytes as they are: a length follows. */
 const RAW = 0xff;

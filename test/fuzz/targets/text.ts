@@ -1,11 +1,12 @@
 /** Short texts that people, files and the kernel write. */
 
-import { checkInstanceName, checkName } from '../../../src/instance/name.ts';
+import { checkName } from '../../../src/core/name.ts';
+import { checkInstanceName } from '../../../src/instance/contract.ts';
+import { parsePublishedPort } from '../../../src/network/published-port.ts';
 import { parseLatencyPromise } from '../../../src/service/promise.ts';
 import { closest } from '../../../src/sys/closest.ts';
 import { formatCpuList, formatCpuMask, MAX_CPU, parseCpuList, parseCpuMask } from '../../../src/sys/cpu-list.ts';
 import { readOpenFiles } from '../../../src/sys/open-files.ts';
-import { parsePublishedPort } from '../../../src/sys/published-port.ts';
 import { formatDuration, parseBytes, parseDuration } from '../../../src/sys/units.ts';
 import { must, type Target } from '../target.ts';
 

@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
-import type { InstanceStatus } from '../../../src/api/index.ts';
 import { protocol } from '../../../src/guest/index.ts';
+import type { InstanceStatus } from '../../../src/instance/contract.ts';
 import { Sandbox, until } from '../../pk.ts';
 
 const { encodeFrame, ToHost } = protocol;

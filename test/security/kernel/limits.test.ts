@@ -25,8 +25,8 @@ import { applyLimits, realLimits, removeLimits } from '../../../src/driver/limit
 import { QemuDriver } from '../../../src/driver/qemu/index.ts';
 import { awaitProgramExit, killShim, launchShim, readConsoleTail } from '../../../src/driver/shim.ts';
 import { UmlDriver } from '../../../src/driver/uml.ts';
-import { limitMechanism } from '../../../src/host/index.ts';
-import { ImageStore } from '../../../src/image/index.ts';
+import { ImageStore } from '../../../src/image/contract.ts';
+import { limitMechanism } from '../../../src/sys/limit-groups.ts';
 import { run } from '../../../src/sys/process.ts';
 import { toolPath } from '../../../src/sys/tools.ts';
 import { collect } from '../../collect.ts';

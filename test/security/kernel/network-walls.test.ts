@@ -5,7 +5,7 @@ import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { InstanceStatus } from '../../../src/api/index.ts';
+import type { InstanceStatus } from '../../../src/instance/contract.ts';
 import { arp, BROADCAST, compileFrames, frame, ipv4, LINK_LOCAL_GROUP } from '../../frames.ts';
 import { Sandbox, until } from '../../pk.ts';
 

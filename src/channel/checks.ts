@@ -1,0 +1,6 @@
+/** What channels need. */
+import { type Check, programCheck } from '../core/check.ts';
+
+export const channelChecks = (): Check[] => [
+  programCheck('channels', 'channels can be made', { natives: ['pk-ring'] }),
+];

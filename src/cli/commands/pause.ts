@@ -1,6 +1,0 @@
-import { onEach } from '../instances.ts';
-
-export const command = onEach(
-  { summary: 'freeze instances', examples: [['pk pause web', 'its CPUs stop; memory stays']] },
-  (client, name) => client.pause(name),
-);

@@ -1,6 +1,0 @@
-import { onEach } from '../instances.ts';
-
-export const command = onEach(
-  { summary: 'start instances', examples: [['pk start web', 'boot it again']] },
-  (client, name) => client.start(name),
-);

@@ -1,0 +1,83 @@
+/** The daemon as a child in the foreground, or one that is told to start and to end. */
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { connect } from '../../client/index.ts';
+import { daemonEnvironment } from '../../sys/environment.ts';
+import { PolykernelError } from '../../sys/errors.ts';
+import { DAEMON_FLAGS, nodeCommand } from '../../sys/node.ts';
+import { cacheDirectory } from '../../sys/paths.ts';
+import { CACHE, takePlace } from '../../sys/places.ts';
+import { type Command, JSON_OPTION } from '../kit/command.ts';
+import { answer } from '../kit/output.ts';
+
+export const command: Command = {
+  summary: 'run the daemon (it is started by itself when needed)',
+  usage: '[OPTION]... [run|start|stop|status]',
+  description:
+    'Without a word it runs in the foreground. Stopping it leaves all kernels running: the next daemon finds them again.',
+  options: {
+    home: { value: 'DIR', complete: 'file', help: 'state directory (default: POLYKERNEL_HOME)' },
+    'reset-state': { help: 'put a corrupt state database aside and begin a new one' },
+    json: JSON_OPTION,
+  },
+  arguments: [0, 1],
+  words: ['run', 'start', 'stop', 'status'],
+  examples: [
+    ['pk daemon', 'in the foreground, for a service manager'],
+    ['pk daemon stop', 'the kernels go on'],
+  ],
+  async run(invocation) {
+    const verb = invocation.positionals[0] ?? 'run';
+    const home = invocation.value('home');
+    const where = home === undefined ? {} : { home };
+    switch (verb) {
+      case 'run':
+        return foreground(home, invocation.flag('reset-state'));
+      case 'start':
+      case 'status': {
+        const version = await (await connect({ ...where, start: verb === 'start' })).version();
+        return answer(
+          invocation,
+          version,
+          ({ pid, startedAt, home }) => `running: pid ${pid}, since ${startedAt}, state in ${home}\n`,
+        );
+      }
+      case 'stop':
+        return stop(where);
+      default:
+        throw new PolykernelError('invalid', `${JSON.stringify(verb)} is not one of run, start, stop, status`, {
+          value: verb,
+        });
+    }
+  },
+};
+
+/** Waits until it is gone, so that a following start meets no leftover. */
+async function stop(where: { home?: string }): Promise<number> {
+  const client = await connect({ ...where, start: false }).catch((error: PolykernelError) => {
+    if (error.code === 'unavailable') return undefined;
+    throw error;
+  });
+  if (client === undefined) return 0;
+  const { pid } = await client.version();
+  await client.shutdown();
+  for (let deadline = Date.now() + 10_000; Date.now() < deadline; ) {
+    try {
+      process.kill(pid, 0);
+    } catch {
+      return 0;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  throw new PolykernelError('internal', `the daemon (pid ${pid}) did not end in 10 s`);
+}
+
+function foreground(home: string | undefined, reset: boolean): Promise<number> {
+  const main = fileURLToPath(new URL('../../daemon/main.ts', import.meta.url));
+  takePlace(cacheDirectory(), CACHE);
+  const args = [...(home === undefined ? [] : ['--home', home]), ...(reset ? ['--reset-state'] : [])];
+  const [node, ...rest] = nodeCommand(main, args, DAEMON_FLAGS);
+  const child = spawn(node!, rest, { stdio: 'inherit', env: daemonEnvironment() });
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => child.kill(name));
+  return new Promise((resolve) => child.on('exit', (code) => resolve(code ?? 125)));
+}

@@ -1,0 +1,42 @@
+/** The keys of this terminal to the console of a kernel, until the key that lets go. */
+import { once } from 'node:events';
+import type { Writable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { connect } from '../../client/index.ts';
+import type { Command } from '../kit/command.ts';
+import { rawMode } from '../kit/signals.ts';
+
+const DETACH = 0x1d;
+
+export const command: Command = {
+  summary: "connect to an instance's kernel console",
+  usage: 'NAME',
+  description: 'Shows what the kernel says from now on and sends what is typed. Ctrl-] lets go; the instance goes on.',
+  options: {},
+  arguments: [1, 1],
+  complete: 'instance',
+  examples: [['pk console web', 'watch the kernel; Ctrl-] leaves']],
+  async run(invocation) {
+    const client = await connect();
+    const console = await client.console(invocation.positionals[0]!);
+    const terminal = process.stdin.isTTY === true;
+    if (terminal) process.stderr.write('connected; Ctrl-] leaves\n');
+    const restore = rawMode();
+    try {
+      await Promise.race([copyInput(console, terminal), pipeline(console, process.stdout, { end: false })]);
+      return 0;
+    } finally {
+      restore();
+    }
+  },
+};
+
+/** Resolves when the detach key was typed. The end of an input that is no terminal leaves the output going. */
+async function copyInput(console: Writable, terminal: boolean): Promise<void> {
+  for await (const bytes of process.stdin as AsyncIterable<Buffer>) {
+    const at = terminal ? bytes.indexOf(DETACH) : -1;
+    if (!console.write(at === -1 ? bytes : bytes.subarray(0, at))) await once(console, 'drain');
+    if (at !== -1) return;
+  }
+  await new Promise(() => {});
+}

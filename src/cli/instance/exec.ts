@@ -1,0 +1,50 @@
+/** This process as the terminal of another command in a guest. */
+import { connect } from '../../client/index.ts';
+import type { Command } from '../kit/command.ts';
+import { join, terminalSize } from '../kit/terminal.ts';
+import { environmentEntry, explainEnd, userOption } from './guest-command.ts';
+
+export const command: Command = {
+  summary: 'run another command in an instance',
+  usage: '[OPTION]... NAME [--] COMMAND [ARGUMENT]...',
+  options: {
+    interactive: { short: 'i', help: 'pass standard input' },
+    tty: { short: 't', help: 'give it a terminal' },
+    env: { short: 'e', value: 'KEY[=VALUE]', multiple: true, help: 'set a variable, or pass one on' },
+    workdir: { short: 'w', value: 'DIR', help: 'working directory in the guest' },
+    user: {
+      short: 'u',
+      value: 'USER[:GROUP]',
+      help: "user in the guest, a number or a name of its own (default the workload's)",
+    },
+  },
+  arguments: [2, Number.POSITIVE_INFINITY],
+  commandFrom: 1,
+  complete: 'instance',
+  examples: [
+    ['pk exec -it web sh', 'a shell beside the workload'],
+    ['pk exec web cat /proc/loadavg', 'one command'],
+  ],
+  async run(invocation) {
+    const [name, ...words] = invocation.positionals;
+    const guestCommand = words[0] === '--' ? words.slice(1) : words;
+    const tty = invocation.flag('tty');
+    const entries = invocation
+      .values('env')
+      .map((text) => environmentEntry(text, '--env', process.env))
+      .filter((entry) => entry !== undefined);
+    const workdir = invocation.value('workdir');
+    const client = await connect();
+    const remote = await client.exec(name!, {
+      command: guestCommand,
+      env: { ...(tty ? { TERM: process.env.TERM ?? 'xterm' } : {}), ...Object.fromEntries(entries) },
+      ...(workdir === undefined ? {} : { cwd: workdir }),
+      ...userOption(invocation.value('user')),
+      tty,
+      ...(tty ? terminalSize() : {}),
+    });
+    const exit = await join(remote, { tty, stdin: invocation.flag('interactive') });
+    explainEnd(exit);
+    return exit.exitCode;
+  },
+};

@@ -1,0 +1,5 @@
+import { inspect } from '../kit/inspect.ts';
+
+export const command = inspect('instance', ['pk inspect web', 'what was asked for and what is'], (client, name) =>
+  client.inspect(name),
+);

@@ -1,0 +1,10 @@
+import { onEach } from '../kit/on-each.ts';
+
+export const command = onEach(
+  {
+    summary: 'remove instances',
+    options: { force: { short: 'f', help: 'also when it runs: kill it first' } },
+    examples: [['pk rm -f web', 'whatever it does']],
+  },
+  (client, name, invocation) => client.remove(name, { force: invocation.flag('force') }),
+);

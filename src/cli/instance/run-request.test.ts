@@ -1,0 +1,78 @@
+import { describe, expect, it } from 'vitest';
+import { parse } from '../kit/command.ts';
+import { command as run } from './run.ts';
+import { runRequest } from './run-request.ts';
+
+const AROUND = {
+  cwd: '/here',
+  env: { PATH: '/bin', HOME: '/me', SECRET: 'x', LC_ALL: 'C' },
+  terminal: false,
+  rows: 0,
+  columns: 0,
+  envFiles: [],
+};
+const request = (...args: string[]) => runRequest(parse('run', run, args), AROUND);
+
+describe('runRequest', () => {
+  it('passes a chosen environment and the working directory', () => {
+    expect(request('true')).toMatchObject({
+      command: ['true'],
+      cwd: '/here',
+      root: 'host',
+      attached: true,
+      env: { PATH: '/bin', HOME: '/me', LC_ALL: 'C' },
+    });
+    expect(request('true').env).not.toHaveProperty('SECRET');
+    expect(request('-e', 'SECRET', '-e', 'A=b=c', 'true').env).toMatchObject({ SECRET: 'x', A: 'b=c' });
+  });
+
+  it('gives a root of its own a standard environment', () => {
+    expect(request('--rootfs', 'dir', 'true')).toMatchObject({ root: '/here/dir', cwd: '/' });
+    // HOME is for the guest's own passwd to say.
+    expect(Object.keys(request('--rootfs', 'dir', 'true').env!)).toEqual(['PATH']);
+  });
+
+  it('says nothing of the caller to another user, and only wishes for the working directory', () => {
+    expect(request('true')).toMatchObject({ cwd: '/here', cwdOptional: true });
+    expect(request('-u', 'postgres:ssl', 'true')).toMatchObject({ user: 'postgres:ssl' });
+    expect(request('-u', '7', 'true').env).not.toHaveProperty('HOME');
+    expect(request('-u', '7', '-e', 'HOME=/x', 'true').env).toMatchObject({ HOME: '/x' });
+    expect(request('-w', 'sub', 'true')).toMatchObject({ cwd: '/here/sub' });
+    expect(request('-w', 'sub', 'true')).not.toHaveProperty('cwdOptional');
+  });
+
+  it('reads sizes, counts, durations and volumes', () => {
+    expect(
+      request('--cpus', '2', '--memory', '512M', '--ready-timeout', '5s', '-v', './d:/data:ro', '-u', '7', 'true'),
+    ).toMatchObject({
+      cpus: 2,
+      memoryBytes: 512 * 2 ** 20,
+      readyTimeoutMs: 5000,
+      volumes: [{ source: '/here/d', target: '/data', readOnly: true }],
+      user: '7',
+    });
+  });
+
+  it.each<[string[], RegExp]>([
+    [['--cpus', 'abc', 'true'], /--cpus: "abc" is not a whole number/],
+    [['--cpus', '0', 'true'], /--cpus: "0"/],
+    [['--memory', 'lots', 'true'], /--memory: "lots" is not a size/],
+    [['-v', 'data', 'true'], /--volume: "data"/],
+    [['-v', 'data:/data', 'true'], /--volume/],
+    [['-u', '4294967295', 'true'], /--user: "4294967295" is not USER/],
+    [['-u', ':5', 'true'], /--user: ":5" is not USER/],
+    [['-e', '=x', 'true'], /names no variable/],
+    [['--restart', 'always', 'true'], /--restart is for detached/],
+    [['--rootfs', '/x', '-w', 'rel', 'true'], /--workdir/],
+  ])('refuses %j', (args, message) => {
+    expect(() => request(...args)).toThrow(message);
+  });
+});
+
+describe('--network', () => {
+  it('is refused before the daemon is asked when it is none of them', () => {
+    expect(() => parse('run', run, ['--network', 'eggress', 'true'])).toThrow(
+      /--network: "eggress" is not one of none, private, egress/,
+    );
+  });
+});

@@ -1,0 +1,199 @@
+/** Turns the options of `pk run` into a request to the API. Pure but for what is passed in. */
+import { isAbsolute } from 'node:path';
+import type { ChannelUse, CreateRequest } from '../../instance/contract.ts';
+import { PUBLISH_HINT, parsePublishedPort } from '../../network/published-port.ts';
+import { PolykernelError } from '../../sys/errors.ts';
+import { parseBytes, parseDuration } from '../../sys/units.ts';
+import { parseVolume, type VolumeText } from '../../sys/volume-text.ts';
+import type { Invocation } from '../kit/command.ts';
+import { environmentEntry, userOption } from './guest-command.ts';
+import { pathFrom } from './here.ts';
+
+export interface Surroundings {
+  /** undefined: it is there no more, or not to be read. */
+  cwd: string | undefined;
+  env: NodeJS.ProcessEnv;
+  /** Whether standard input and output are terminals. */
+  terminal: boolean;
+  rows: number;
+  columns: number;
+  /** Lines of the files given by --env-file. */
+  envFiles: readonly string[];
+}
+
+const PASSED = /^(PATH|HOME|LANG|LANGUAGE|LC_.*|TZ|USER|LOGNAME)$/;
+/** What is not true of another user. */
+const OF_USER = /^(HOME|USER|LOGNAME)$/;
+const DEFAULT_MEMORY_BYTES = 256 * 2 ** 20;
+const STANDARD_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+export function runRequest(invocation: Invocation, around: Surroundings): CreateRequest {
+  const rootfs = invocation.value('rootfs');
+  const detached = invocation.flag('detach');
+  const tty = !detached && !invocation.flag('no-tty') && (invocation.flag('tty') || around.terminal);
+  const readyTimeout = invocation.value('ready-timeout');
+  const stopGrace = invocation.value('stop-grace');
+  const request: CreateRequest = {
+    command: [...invocation.positionals],
+    env: environment(invocation, around, rootfs === undefined, tty),
+    ...workingDirectory(invocation.value('workdir'), rootfs, around.cwd),
+    ...userOption(invocation.value('user')),
+    driver: (invocation.value('driver') ?? 'auto') as NonNullable<CreateRequest['driver']>,
+    root: rootfs === undefined ? 'host' : pathFrom(around.cwd, rootfs, '--rootfs'),
+    volumes: invocation.values('volume').map((text) => volume(text, around.cwd)),
+    attached: !detached,
+    tty,
+  };
+  const channels = invocation.values('channel').map(channelUse);
+  if (channels.length > 0) request.channels = channels;
+  const publish = invocation.values('publish').map(publishedPort);
+  if (publish.length > 0) request.publish = publish;
+  const network = invocation.value('network');
+  if (network !== undefined) request.network = network as NonNullable<CreateRequest['network']>;
+  if (tty) Object.assign(request, { rows: around.rows, columns: around.columns });
+  if (readyTimeout !== undefined) request.readyTimeoutMs = parseDuration(readyTimeout, '--ready-timeout');
+  if (stopGrace !== undefined) request.stopGraceMs = parseDuration(stopGrace, '--stop-grace');
+  Object.assign(request, size(invocation));
+  if (invocation.flag('cold')) request.cold = true;
+  for (const key of ['name', 'image', 'hostname', 'tenant', 'restart'] as const) {
+    const value = invocation.value(key);
+    if (value !== undefined) Object.assign(request, { [key]: value });
+  }
+  if (request.restart !== undefined && request.restart !== 'no' && !detached) {
+    throw new PolykernelError(
+      'invalid',
+      '--restart is for detached instances: a foreground one ends with its command',
+      {
+        field: '--restart',
+        value: request.restart,
+        hint: 'Add --detach.',
+      },
+    );
+  }
+  return request;
+}
+
+/** CPUs and memory: owned ones, or just so many. */
+function size(invocation: Invocation): Pick<CreateRequest, 'cpus' | 'memoryBytes' | 'partition'> {
+  const cpus = invocation.integer('cpus', 1);
+  const memory = invocation.value('memory');
+  const bytes = memory === undefined ? undefined : parseBytes(memory, '--memory');
+  const share = invocation.value('share');
+  if (share === undefined && !invocation.flag('dedicated')) {
+    return { ...(cpus !== undefined && { cpus }), ...(bytes !== undefined && { memoryBytes: bytes }) };
+  }
+  if (share !== undefined && (cpus !== undefined || invocation.flag('dedicated'))) {
+    throw new PolykernelError(
+      'invalid',
+      '--share is a part of shared CPUs; --cpus and --dedicated are about whole ones',
+      {
+        field: '--share',
+        value: share,
+        hint: 'Leave --share out, or the others.',
+      },
+    );
+  }
+  return {
+    partition: {
+      cpus:
+        share === undefined
+          ? { kind: 'count', count: cpus ?? 1, numa: null, smt: 'whole-core', cache: 'any', near: null }
+          : { kind: 'shared', milliCpus: milliCpus(share), weight: 100 },
+      memory: { kind: 'size', bytes: bytes ?? DEFAULT_MEMORY_BYTES, node: null, hugePageBytes: null },
+      devices: [],
+    },
+  };
+}
+
+function milliCpus(text: string): number {
+  const value = Math.round(Number(text) * 1000);
+  if (/^\d{1,5}(\.\d{1,3})?$/.test(text) && value > 0) return value;
+  throw new PolykernelError('invalid', `--share: ${JSON.stringify(text)} is not a number of CPUs`, {
+    field: '--share',
+    value: text,
+    hint: 'Give a number above 0 with at most three decimals, such as 0.5.',
+  });
+}
+
+function environment(
+  invocation: Invocation,
+  around: Surroundings,
+  host: boolean,
+  tty: boolean,
+): Record<string, string> {
+  const result: Record<string, string> = host ? {} : { PATH: STANDARD_PATH };
+  if (host) {
+    const isOther = invocation.value('user') !== undefined;
+    for (const [key, value] of Object.entries(around.env))
+      if (PASSED.test(key) && !(isOther && OF_USER.test(key)) && value !== undefined) result[key] = value;
+    result.PATH ??= STANDARD_PATH;
+  }
+  if (tty) result.TERM = around.env.TERM ?? 'xterm';
+  const lines = around.envFiles
+    .flatMap((text) => text.split('\n'))
+    .filter((line) => line.trim() !== '' && !line.startsWith('#'));
+  const given = [
+    ...lines.map((line) => environmentEntry(line, '--env-file', around.env)),
+    ...invocation.values('env').map((text) => environmentEntry(text, '--env', around.env)),
+  ];
+  for (const entry of given) if (entry !== undefined) result[entry[0]] = entry[1];
+  return result;
+}
+
+/** One that is given is an order, the caller's own a wish. */
+function workingDirectory(
+  given: string | undefined,
+  rootfs: string | undefined,
+  cwd: string | undefined,
+): Pick<CreateRequest, 'cwd' | 'cwdOptional'> {
+  if (given === undefined) return rootfs === undefined && cwd !== undefined ? { cwd, cwdOptional: true } : { cwd: '/' };
+  if (rootfs === undefined) return { cwd: pathFrom(cwd, given, '--workdir') };
+  if (isAbsolute(given)) return { cwd: given };
+  throw new PolykernelError(
+    'invalid',
+    `--workdir: ${JSON.stringify(given)} is relative, and the guest has a root of its own`,
+    {
+      field: '--workdir',
+      value: given,
+      hint: 'Give an absolute path.',
+    },
+  );
+}
+
+/** `NAME:send` or `NAME:recv`. */
+function channelUse(text: string): ChannelUse {
+  const match = /^([^:]+):(send|recv)$/.exec(text);
+  if (match !== null) return { name: match[1]!, side: match[2] as ChannelUse['side'] };
+  throw new PolykernelError('invalid', `--channel: ${JSON.stringify(text)} is not NAME:send or NAME:recv`, {
+    field: '--channel',
+    value: text,
+    hint: 'Say which side this kernel has: orders:recv receives from the channel orders.',
+  });
+}
+
+/** A relative SRC is taken from the working directory when it begins with a dot. */
+function volume(text: string, cwd: string | undefined): VolumeText {
+  const parsed = parseVolume(text);
+  if (parsed === undefined || !/^[./]/.test(parsed.source)) {
+    throw new PolykernelError(
+      'invalid',
+      `--volume: ${JSON.stringify(text)} is not SRC:DST, SRC:DST:ro or SRC:DST:suid`,
+      {
+        field: '--volume',
+        value: text,
+        hint: 'SRC is a path on this machine (absolute, or beginning with "."), DST an absolute path in the guest: ./data:/data:ro.',
+      },
+    );
+  }
+  return { ...parsed, source: pathFrom(cwd, parsed.source, '--volume') };
+}
+
+function publishedPort(text: string): NonNullable<CreateRequest['publish']>[number] {
+  const port = parsePublishedPort(text);
+  if (port !== undefined) return port;
+  throw new PolykernelError('invalid', `--publish ${JSON.stringify(text)} is not HOST:GUEST`, {
+    field: '--publish',
+    value: text,
+    hint: PUBLISH_HINT,
+  });
+}

@@ -1,0 +1,179 @@
+/** In the foreground this process is the terminal of the workload; detached it ends once the command was executed. */
+import { readFile } from 'node:fs/promises';
+import { type Client, connect } from '../../client/index.ts';
+import { asPolykernelError } from '../../sys/errors.ts';
+import type { Command, Invocation } from '../kit/command.ts';
+import { complain, Progress, print } from '../kit/output.ts';
+import { type Interruptible, interruptible } from '../kit/signals.ts';
+import { join, terminalSize } from '../kit/terminal.ts';
+import { explainEnd } from './guest-command.ts';
+import { callerDirectory } from './here.ts';
+import { runRequest } from './run-request.ts';
+
+export const command: Command = {
+  summary: 'run a command in a kernel of its own',
+  usage: '[OPTION]... [--] COMMAND [ARGUMENT]...',
+  description:
+    "Without --rootfs the guest sees this machine's files, read-only, with a scratch layer on top that ends with the\n" +
+    "kernel. Ends with the command's exit code; 128+N for signal N; 122 when the kernel panicked, 123 when it died, 124\n" +
+    'when it was not ready in time, 125 when Polykernel failed, 126 and 127 when the command cannot run or is not found.',
+  options: {
+    detach: { short: 'd', help: 'leave it running and print its name' },
+    name: { value: 'NAME', help: 'name of the instance (default: a generated one)' },
+    driver: { value: 'DRIVER', choices: ['auto', 'uml', 'qemu', 'fake'], help: 'how the kernel is run (default auto)' },
+    cpus: { value: 'N', help: 'CPUs of the kernel (default 1)' },
+    dedicated: { help: 'own these CPUs and this memory, taken from the pool (see `pk pool`)' },
+    share: { value: 'FRACTION', help: 'own a part of the shared CPUs instead, such as 0.5' },
+    memory: { short: 'm', value: 'SIZE', help: 'memory of the kernel, such as 512M' },
+    image: { value: 'NAME', complete: 'image', help: "kernel image (default: the driver's)" },
+    rootfs: { value: 'PATH', complete: 'file', help: 'root: a directory, tar, squashfs or ext4 file' },
+    volume: {
+      short: 'v',
+      value: 'SRC:DST[:ro|suid]',
+      multiple: true,
+      complete: 'file',
+      help: 'share a directory or file',
+    },
+    channel: {
+      value: 'NAME:send|recv',
+      multiple: true,
+      complete: 'channel-side',
+      help: 'have this side of a channel (see `pk channel`)',
+    },
+    network: {
+      value: 'NETWORK',
+      choices: ['none', 'private', 'egress'],
+      help: 'what it can reach (default none; private with --publish)',
+    },
+    publish: {
+      short: 'p',
+      value: '[ADDRESS:]HOST:GUEST',
+      multiple: true,
+      help: 'lead a TCP port of this machine to it',
+    },
+    env: { short: 'e', value: 'KEY[=VALUE]', multiple: true, help: 'set a variable, or pass one on' },
+    'env-file': { value: 'FILE', multiple: true, complete: 'file', help: 'read variables from a file' },
+    workdir: { short: 'w', value: 'DIR', help: 'working directory in the guest' },
+    hostname: { value: 'NAME', help: 'host name in the guest (default: the name)' },
+    tenant: { value: 'NAME', help: 'whose it is: only instances of one tenant meet (default: none, one tenant too)' },
+    user: { short: 'u', value: 'USER[:GROUP]', help: 'user in the guest, a number or a name of its own (default 0)' },
+    restart: {
+      value: 'no|on-failure[:N]|always',
+      words: ['no', 'on-failure', 'always'],
+      help: 'what to do when it ends (with --detach)',
+    },
+    cold: { help: 'boot even where a template clone is possible' },
+    tty: { short: 't', help: 'give it a terminal (default: when this is one)' },
+    'no-tty': { short: 'T', help: 'give it no terminal' },
+    interactive: { short: 'i', help: 'as always; accepted for habit' },
+    'no-stdin': { short: 'n', help: 'do not pass standard input' },
+    'ready-timeout': { value: 'TIME', help: 'how long the kernel may take to be ready (default 60s)' },
+    'stop-grace': { value: 'TIME', help: 'how long `pk stop` waits before it kills (default 10s)' },
+    quiet: { short: 'q', help: 'no progress' },
+  },
+  arguments: [1, Number.POSITIVE_INFINITY],
+  commandFrom: 0,
+  examples: [
+    ['pk run -- uname -a', "this machine's files under another kernel"],
+    ['echo hi | pk run -- cat', 'input, output, exit code and signals pass'],
+    ["pk run --driver qemu --cpus 2 --memory 512M -- sh -c 'nproc; free -m'", 'a virtual machine with two CPUs'],
+    ['pk run -d --name web --restart on-failure -- node server.js', 'a service; see `pk logs -f web`'],
+    ['pk run --rootfs ./alpine.tar -v ./data:/data -- /bin/sh', 'other files, and a shared directory'],
+  ],
+  async run(invocation) {
+    const request = runRequest(invocation, {
+      cwd: callerDirectory(),
+      env: process.env,
+      terminal: process.stdin.isTTY === true && process.stdout.isTTY === true,
+      ...terminalSize(),
+      envFiles: await Promise.all(invocation.values('env-file').map(readText)),
+    });
+    const isQuiet = invocation.flag('quiet');
+    const isGone = request.root === 'host' && callerDirectory() === undefined;
+    if (isGone && invocation.value('workdir') === undefined && !isQuiet)
+      complain('it works in /: the working directory is gone');
+    const progress = new Progress(isQuiet ? false : undefined);
+    return request.attached ? foreground(invocation, request, progress) : detached(request, progress, isQuiet);
+  },
+};
+
+type Request = ReturnType<typeof runRequest>;
+
+/** The caller's own directory is only a wish. */
+function tellElsewhere(wished: string | undefined): void {
+  complain(
+    `it works in / and not in ${wished}, which its kernel may not enter: share it with --volume, or use --workdir`,
+  );
+}
+
+async function foreground(invocation: Invocation, request: Request, progress: Progress): Promise<number> {
+  const remote = await starting(progress, async (client, { signal }) => {
+    const { spec } = await client.create(request, signal);
+    const remote = await client.attach(spec.name, { signal, phase: (text) => progress.say(text) });
+    // Why it never ran is for `exited` to tell, unless that is us.
+    const started = await remote.started.catch((error) => {
+      if (signal.aborted) throw error;
+    });
+    if (started?.isElsewhere && !invocation.flag('quiet')) {
+      progress.clear();
+      tellElsewhere(request.cwd);
+    }
+    return remote;
+  });
+  if (typeof remote === 'number') return remote;
+  const exit = await join(remote, { tty: request.tty === true, stdin: !invocation.flag('no-stdin') });
+  explainEnd(exit);
+  return exit.exitCode;
+}
+
+/** Does `work` while the progress line shows; gives the exit code instead when a signal came first. */
+async function starting<T>(
+  progress: Progress,
+  work: (client: Client, interrupt: Interruptible) => Promise<T>,
+): Promise<T | number> {
+  progress.say('starting');
+  const interrupt = interruptible();
+  try {
+    // A daemon that is there and does not answer must not hold anybody.
+    const client = await interrupt.unlessInterrupted(connect({ signal: interrupt.signal }));
+    return await work(client, interrupt);
+  } catch (error) {
+    if (interrupt.signal.aborted) return interrupt.code();
+    throw error;
+  } finally {
+    progress.clear();
+    interrupt.release();
+  }
+}
+
+/**
+ * Returns once the workload was executed, so that one that cannot be, or a kernel that cannot start, is reported here and now. What
+ * failed is kept, to be looked at; a kernel that did not get ready has said all there is to say.
+ */
+async function detached(request: Request, progress: Progress, isQuiet: boolean): Promise<number> {
+  const status = await starting(progress, async (client, { signal }) => {
+    const { spec } = await client.create({ ...request, start: false });
+    try {
+      return await client.start(spec.name, signal);
+    } catch (error) {
+      const now = signal.aborted ? undefined : await client.inspect(spec.name).catch(() => undefined);
+      if (now?.state === 'exited' && now.exit?.reason === 'failed') throw error;
+      progress.say('taking it back');
+      await client.remove(spec.name, { force: true }).catch(() => {});
+      throw error;
+    }
+  });
+  if (typeof status === 'number') return status;
+  const { spec, workingDirectory } = status;
+  if (spec.cwdOptional && workingDirectory !== null && workingDirectory !== spec.cwd && !isQuiet)
+    tellElsewhere(spec.cwd);
+  await print(`${spec.name}
+`);
+  return 0;
+}
+
+async function readText(path: string): Promise<string> {
+  return readFile(path, 'utf8').catch((error) => {
+    throw asPolykernelError(error, `--env-file: reading ${path}`);
+  });
+}

@@ -1,0 +1,42 @@
+import { describe, expect, it } from 'vitest';
+import { command as exec } from '../instance/exec.ts';
+import { command as ps } from '../instance/ps.ts';
+import { command as run } from '../instance/run.ts';
+import { type Command, parse } from './command.ts';
+
+describe('parse', () => {
+  it.each<[string[], string[]]>([
+    [
+      ['--', 'uname', '-a'],
+      ['uname', '-a'],
+    ],
+    [
+      ['uname', '-a'],
+      ['uname', '-a'],
+    ],
+    [
+      ['--cpus', '2', 'sh', '-c', 'echo', '--', 'x'],
+      ['sh', '-c', 'echo', '--', 'x'],
+    ],
+    [['-d', '--name', 'web', '--', '--odd'], ['--odd']],
+  ])('leaves the command of the guest alone: %j', (args, command) => {
+    expect(parse('run', run, args).positionals).toEqual(command);
+  });
+
+  it('takes the name before the command of exec', () => {
+    const invocation = parse('exec', exec, ['-it', 'web', 'ls', '-l']);
+    expect(invocation.positionals).toEqual(['web', 'ls', '-l']);
+    expect([invocation.flag('interactive'), invocation.flag('tty')]).toEqual([true, true]);
+  });
+
+  it.each<[string, Command, string[], RegExp]>([
+    ['run', run, ['--cpu', '2', 'true'], /--cpu; did you mean --cpus\?/],
+    ['run', run, ['--driver', 'warp', 'true'], /"warp" is not one of auto, uml, qemu/],
+    ['run', run, ['--name'], /--name wants a value/],
+    ['run', run, [], /an argument is missing: usage is pk run/],
+    ['ps', ps, ['--all=yes'], /takes no value/],
+    ['ps', ps, ['web'], /"web" is one argument too many/],
+  ])('%s refuses %#', (name, command, args, message) => {
+    expect(() => parse(name, command, args)).toThrow(message);
+  });
+});

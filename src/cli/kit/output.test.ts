@@ -1,0 +1,18 @@
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
+import { pathToFileURL } from 'node:url';
+import { expect, it } from 'vitest';
+
+it('has given all to a slow reader before the process ends', async () => {
+  const output = pathToFileURL(join(import.meta.dirname, 'output.ts')).href;
+  const script = `import { flush } from ${JSON.stringify(output)};
+    process.stdout.write(Buffer.alloc(3_000_000));
+    await flush();
+    process.exit(0);`;
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', script], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  // Far more than what the system keeps for a reader.
+  expect((await buffer(child.stdout)).length).toBe(3_000_000);
+});

@@ -1,0 +1,79 @@
+/** Joins this process's own terminal or pipes to a process in a guest. */
+import { constants } from 'node:os';
+import { pipeline } from 'node:stream/promises';
+import type { RemoteProcess } from '../../client/index.ts';
+import type { StreamExit } from '../../instance/contract.ts';
+import { codeOf, rawMode } from './signals.ts';
+
+/** Always forwarded: of the first Node would open a debugger. */
+const USER = ['SIGUSR1', 'SIGUSR2'] as const;
+/** Forwarded without a terminal; with one, its keys do this, and the signals mean this process. */
+const ENDING = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
+
+export interface TerminalOptions {
+  tty: boolean;
+  /** Pass standard input; else it is closed at once. */
+  stdin: boolean;
+}
+
+/** Size of the terminal, or zeros when there is none. */
+export function terminalSize(): { rows: number; columns: number } {
+  return { rows: process.stdout.rows ?? 0, columns: process.stdout.columns ?? 0 };
+}
+
+/**
+ * Carries bytes, signals and the terminal's size until the guest's process ends; the terminal's mode is restored on every
+ * way out.
+ */
+export async function join(remote: RemoteProcess, options: TerminalOptions): Promise<StreamExit> {
+  const undo = [
+    forwardSignals(remote, options.tty ? USER : [...USER, ...ENDING]),
+    ...(options.tty ? [rawMode(), followSize(remote)] : []),
+  ];
+  if (options.stdin) {
+    process.stdin.on('error', () => remote.stdin.end());
+    process.stdin.pipe(remote.stdin);
+  } else {
+    remote.stdin.end();
+  }
+  remote.stdin.on('error', () => {});
+  try {
+    const outputs = [copy(remote.stdout, process.stdout), copy(remote.stderr, process.stderr)];
+    const exit = await remote.exited;
+    await Promise.all(outputs);
+    return exit;
+  } finally {
+    for (const each of undo) each();
+    process.stdin.unpipe();
+    process.stdin.pause();
+  }
+}
+
+async function copy(from: NodeJS.ReadableStream, to: NodeJS.WritableStream): Promise<void> {
+  await pipeline(from, to, { end: false }).catch(() => {});
+}
+
+/** Signals go to the guest's process; a third interrupt lets go of it by force. */
+function forwardSignals(remote: RemoteProcess, names: readonly NodeJS.Signals[]): () => void {
+  let interrupts = 0;
+  const handler = (name: NodeJS.Signals) => {
+    if (name === 'SIGINT' && ++interrupts >= 3) {
+      remote.close();
+      process.exit(codeOf(name));
+    }
+    remote.signal(constants.signals[name]);
+  };
+  for (const name of names) process.on(name, handler);
+  return () => {
+    for (const name of names) process.off(name, handler);
+  };
+}
+
+function followSize(remote: RemoteProcess): () => void {
+  const resize = () => {
+    const { rows, columns } = terminalSize();
+    remote.resize(rows, columns);
+  };
+  process.on('SIGWINCH', resize);
+  return () => void process.off('SIGWINCH', resize);
+}

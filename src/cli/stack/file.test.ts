@@ -1,0 +1,76 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { parseStack } from '../../stack/contract.ts';
+import { problemsText, readSource } from './file.ts';
+
+const directory = mkdtempSync(join(tmpdir(), 'pk-My_Shop-'));
+afterAll(() => rmSync(directory, { recursive: true }));
+
+const shown = (text: string) => {
+  const source = { text, file: 'shop.yaml', directory: '/srv/shop', defaultName: 'shop' };
+  return problemsText(source, parseStack(text, source).problems);
+};
+
+describe('a problem on the terminal', () => {
+  it('shows where it is and what to do', () => {
+    expect(shown('kernels:\n  web:\n    command: [x]\n    restart: sometimes\n')).toBe(
+      'shop.yaml:4:14: kernels.web.restart: is "sometimes", which is malformed\n' +
+        '    4 |     restart: sometimes\n' +
+        '      |              ^\n' +
+        '        Use no, on-failure, on-failure:N or always.\n',
+    );
+  });
+
+  it('looks as docs/stack.md says', () => {
+    const page = readFileSync(join(import.meta.dirname, '../../../docs/stack.md'), 'utf8');
+    expect(page).toContain(shown('pool:\n  cpus: 2-x\n  memori: 3G\nkernels: {a: {command: x}}\n'));
+  });
+
+  it('shows the part of a long line that matters, its caret below it', () => {
+    const [, excerpt = '', caret = ''] = shown(`kernels: {a: {command: [${'x, '.repeat(200)}x], cold: maybe}}`).split(
+      '\n',
+    );
+    expect(excerpt.length).toBeLessThan(140);
+    expect(excerpt.slice(caret.indexOf('^'))).toMatch(/^maybe/);
+  });
+
+  it('keeps tabs above each other', () => {
+    const [, excerpt = '', caret = ''] = shown('kernels: {a: {command: x,\tcold:\tmaybe}}').split('\n');
+    expect(excerpt.slice(caret.indexOf('^'))).toMatch(/^maybe/);
+    expect(caret.match(/\t/g)).toHaveLength(2);
+  });
+
+  it('does not let the file steer the terminal', () => {
+    const text = shown('"\u001b[2J\u202e\u009b1m": 1\r\n');
+    expect(text).toContain('[2J');
+    expect(text.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}]/u);
+  });
+});
+
+describe('a file that cannot be read', () => {
+  const write = (name: string, content: string | Uint8Array) => {
+    const path = join(directory, name);
+    writeFileSync(path, content);
+    return path;
+  };
+  it.each<[string, () => string, object]>([
+    ['is not there', () => join(directory, 'none.yaml'), { code: 'not-found', hint: /-f/ }],
+    ['is a directory', () => directory, { code: 'invalid', message: /is a directory/ }],
+    ['never ends', () => '/dev/zero', { code: 'invalid', message: /larger than 1 MiB/ }],
+    ['is no text', () => write('binary', Uint8Array.of(0xff, 0xfe)), { code: 'invalid', message: /not UTF-8/ }],
+  ])('%s', async (_what, path, expected) => {
+    const patterns = Object.entries(expected).map(([key, value]) => [
+      key,
+      value instanceof RegExp ? expect.stringMatching(value) : value,
+    ]);
+    await expect(readSource(path())).rejects.toMatchObject(Object.fromEntries(patterns));
+  });
+
+  it('and one that can gives the stack its name and its directory', async () => {
+    const source = await readSource(write('polykernel.yaml', '\ufeffkernels: {}'));
+    expect(source).toMatchObject({ text: 'kernels: {}', directory });
+    expect(source.defaultName).toMatch(/^pk-my-shop-[a-z0-9-]*[a-z0-9]$/);
+  });
+});

@@ -1,0 +1,113 @@
+/** The stack file a command was given. */
+import { createReadStream } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+import type { StackSource } from '../../stack/contract.ts';
+import { type Problem, parseStack, problemsError, type Stack } from '../../stack/contract.ts';
+import { asPolykernelError, PolykernelError } from '../../sys/errors.ts';
+import { plainText } from '../../sys/text.ts';
+
+const DEFAULT_FILE = 'polykernel.yaml';
+const MOST_BYTES = 1_048_576;
+/** Columns of a line shown with a problem. */
+const EXCERPT = 120;
+
+export interface StackFile {
+  source: StackSource;
+  stack: Stack;
+}
+
+/** Reads and checks it. Prints every problem to standard error, then throws `invalid`. */
+export async function loadStack(file = DEFAULT_FILE): Promise<StackFile> {
+  const source = await readSource(file);
+  const { stack, problems } = parseStack(source.text, source);
+  if (stack !== undefined) return { source, stack };
+  process.stderr.write(plainText(problemsText(source, problems)));
+  const error = problemsError(problems, source.file);
+  const count = problems.length === 1 ? 'a problem' : `${problems.length} problems`;
+  throw new PolykernelError('invalid', `${source.file} has ${count}`, { field: error.field });
+}
+
+/** `-` is standard input. Throws `not-found`, `invalid` or `permission` naming the file. */
+export async function readSource(file = DEFAULT_FILE): Promise<StackSource> {
+  const path = resolve(file);
+  const isInput = file === '-';
+  const shown = isInput ? 'standard input' : file;
+  const text = await readBounded(isInput ? process.stdin : createReadStream(path), shown).catch((error: unknown) => {
+    throw readingError(error, shown);
+  });
+  const directory = isInput ? process.cwd() : dirname(path);
+  return { text, file: shown, directory, defaultName: nameOf(directory) };
+}
+
+/** Reads no further than a stack file can be: the name may be that of a disk or of an endless pipe. */
+async function readBounded(stream: AsyncIterable<Buffer>, file: string): Promise<string> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of stream) {
+    chunks.push(chunk);
+    bytes += chunk.length;
+    if (bytes > MOST_BYTES) throw invalid(file, 'is larger than 1 MiB', 'Give a YAML text file.');
+  }
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks));
+  } catch {
+    throw invalid(file, 'is not UTF-8 text', 'Give a YAML text file, saved as UTF-8.');
+  }
+}
+
+function readingError(error: unknown, file: string): PolykernelError {
+  switch ((error as NodeJS.ErrnoException).code) {
+    case 'ENOENT':
+      return new PolykernelError('not-found', `there is no stack file ${file}`, {
+        field: '--file',
+        value: file,
+        hint: 'Name one with -f, or go to the directory of a polykernel.yaml.',
+      });
+    case 'EISDIR':
+      return invalid(file, 'is a directory', `Name the file in it: -f ${join(file, DEFAULT_FILE)}`);
+    default:
+      return asPolykernelError(error, `reading ${file}`);
+  }
+}
+
+const invalid = (file: string, reason: string, hint: string): PolykernelError =>
+  new PolykernelError('invalid', `${file} ${reason}`, { field: '--file', value: file, hint });
+
+/** A name of the kind instances have, made of the directory's. */
+function nameOf(directory: string): string {
+  const name = basename(directory)
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .slice(0, 63)
+    .replace(/^-+|-+$/g, '');
+  return name === '' ? 'stack' : name;
+}
+
+/** Each problem with its place, the line it is in, and what to do. */
+export function problemsText(source: StackSource, problems: readonly Problem[]): string {
+  const lines = source.text.split(/\r?\n/);
+  return problems
+    .map(({ path, line, column, message, hint }) => {
+      const { excerpt, caret } = excerptOf(lines[line - 1] ?? '', column);
+      return [
+        `${source.file}:${line}:${column}: ${visible(path === '' ? message : `${path}: ${message}`)}`,
+        ...(excerpt.trim() === '' ? [] : [`${String(line).padStart(5)} | ${excerpt}`, `      | ${caret}`]),
+        ...(hint === undefined ? [] : [`        ${visible(hint)}`]),
+        '',
+      ].join('\n');
+    })
+    .join('');
+}
+
+/** The part of a line around a column, and what to print below it so that the caret stands under that column. */
+function excerptOf(line: string, column: number): { excerpt: string; caret: string } {
+  const start = column <= EXCERPT ? 0 : column - 1 - EXCERPT / 2;
+  const before = start === 0 ? '' : '…';
+  const after = line.length > start + EXCERPT ? '…' : '';
+  const excerpt = visible(`${before}${line.slice(start, start + EXCERPT)}${after}`);
+  const indent = excerpt.slice(0, before.length + column - 1 - start).replace(/[^\t]/g, ' ');
+  return { excerpt, caret: `${indent}^` };
+}
+
+/** Each character that would steer the terminal, or reorder the line, replaced by one that shows. */
+const visible = (text: string): string => text.replace(/(?!\t)[\p{Cc}\p{Cf}\u2028\u2029]/gu, '\ufffd');

@@ -1,0 +1,11 @@
+/** What `plan`, `apply`, `diff` and `destroy` share. */
+import type { OptionSpec } from '../kit/command.ts';
+
+export const STACK_OPTION: Readonly<Record<string, OptionSpec>> = {
+  file: {
+    short: 'f',
+    value: 'FILE',
+    complete: 'file',
+    help: 'stack file, - for standard input (default polykernel.yaml)',
+  },
+};

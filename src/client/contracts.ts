@@ -1,0 +1,28 @@
+/** The contracts of all routes: one line for each room that has some. The client's methods, OpenAPI and docs/api.md are made from them. */
+import { channelApi } from '../channel/api.ts';
+import { daemonApi } from '../daemon/api.ts';
+import { doctorApi } from '../doctor/api.ts';
+import { imageApi } from '../image/api.ts';
+import { instanceApi } from '../instance/api.ts';
+import { poolApi } from '../pool/api.ts';
+import { serviceApi } from '../service/api.ts';
+import { stackApi } from '../stack/api.ts';
+import { telemetryApi } from '../telemetry/api.ts';
+
+export const CONTRACTS = [
+  instanceApi,
+  channelApi,
+  serviceApi,
+  telemetryApi,
+  poolApi,
+  stackApi,
+  imageApi,
+  doctorApi,
+  daemonApi,
+] as const;
+
+type Each = (typeof CONTRACTS)[number]['routes'];
+type Intersection<T> = (T extends unknown ? (each: T) => void : never) extends (all: infer All) => void ? All : never;
+
+/** Every route by the name of the client's method. */
+export type Routes = Intersection<Each>;

@@ -1,0 +1,48 @@
+/** What happened, for people and programs: the last events in memory, and those who listen. */
+import { plainText } from '../sys/text.ts';
+
+/** Kept for clients that come back with the number of the last event they saw. */
+const KEPT = 1024;
+/** Of the text of one: guests have a say in it, and all of these are kept. */
+const MAX_MESSAGE = 1000;
+
+/** Which types there are is told by those who tell them: each capability in its contract. */
+export interface DaemonEvent {
+  /** Grows by one per event within a state directory. */
+  sequence: number;
+  at: string;
+  type: string;
+  /** Of the instance, the channel or the service. */
+  name: string;
+  id: string;
+  message: string;
+}
+
+export class EventLog {
+  readonly #kept: DaemonEvent[] = [];
+  readonly #listeners = new Set<(event: DaemonEvent) => void>();
+  readonly #nextSequence: () => number;
+
+  constructor(nextSequence: () => number) {
+    this.#nextSequence = nextSequence;
+  }
+
+  tell(event: Omit<DaemonEvent, 'sequence'>): void {
+    const message = plainText(event.message, MAX_MESSAGE);
+    const full = { sequence: this.#nextSequence(), ...event, message };
+    this.#kept.push(full);
+    if (this.#kept.length > KEPT) this.#kept.shift();
+    for (const listener of [...this.#listeners]) listener(full);
+  }
+
+  /** Events kept with a number above `sequence`. */
+  since(sequence: number): DaemonEvent[] {
+    return this.#kept.filter((event) => event.sequence > sequence);
+  }
+
+  /** Returns what ends it. */
+  listen(listener: (event: DaemonEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+}

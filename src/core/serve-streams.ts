@@ -1,0 +1,36 @@
+/** WebSocket streams beside the routes: which there are is told by who serves them. */
+import type { IncomingMessage, Server } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { type WebSocket, WebSocketServer } from 'ws';
+import { refuseRaw, type Serving } from './http-errors.ts';
+import { MESSAGE_BYTES } from './stream-frames.ts';
+
+/** What serves the stream at a URL's path and query. Throws `not-found` where there is none, `invalid`. */
+export type FindStream = (url: string) => (socket: WebSocket) => void;
+
+/** Serves streams on `server`. Returns what ends all of them. */
+export function serveStreams(server: Server, find: FindStream, serving: Pick<Serving, 'complain'>): () => void {
+  const sockets = new WebSocketServer({
+    noServer: true,
+    perMessageDeflate: false,
+    maxPayload: MESSAGE_BYTES + 1,
+    skipUTF8Validation: true,
+  });
+  server.on('upgrade', (request: IncomingMessage, connection: Duplex, head: Buffer) => {
+    connection.on('error', () => {});
+    let serve: (socket: WebSocket) => void;
+    try {
+      serve = find(request.url ?? '');
+    } catch (error) {
+      return refuseRaw(connection, error, serving);
+    }
+    sockets.handleUpgrade(request, connection, head, (socket) => {
+      socket.on('error', () => {});
+      serve(socket);
+    });
+  });
+  return () => {
+    for (const socket of sockets.clients) socket.terminate();
+    sockets.close();
+  };
+}

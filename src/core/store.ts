@@ -1,0 +1,194 @@
+/**
+ * Desired and last known state, in SQLite. Opening takes an exclusive lock on the database that the kernel drops with the
+ * process, however it ends: that lock is what makes this daemon the only one of its state directory.
+ */
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
+import type { Layout } from '../sys/paths.ts';
+import { makeFile } from '../sys/places.ts';
+import { inTransaction, Table, type TableDefinition } from './table.ts';
+
+/** For versions that counted all tables' changes together, up to 3: so that they leave alone what they cannot read. */
+const FORMAT = 4;
+/** Event numbers are reserved in blocks, to spare a write per event; a crash leaves a gap of at most this many. */
+const SEQUENCE_BLOCK = 1024;
+
+const SQLITE_BUSY = 5;
+const SQLITE_CORRUPT = 11;
+const SQLITE_NOTADB = 26;
+
+export class Store {
+  readonly #database: DatabaseSync;
+  readonly #setMeta: StatementSync;
+  #sequence: number;
+  #reserved: number;
+
+  private constructor(database: DatabaseSync) {
+    this.#database = database;
+    this.#setMeta = database.prepare(
+      'INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value',
+    );
+    this.#sequence = Number(this.#meta('sequence') ?? 0);
+    this.#reserved = this.#sequence;
+  }
+
+  /**
+   * Opens or creates the database and locks it.
+   * Throws `conflict` naming the pid of the daemon that has it, or `internal` naming a damaged file and the remedy.
+   */
+  static open(paths: Layout): Store {
+    let database: DatabaseSync | undefined;
+    try {
+      makeFile(paths.database);
+      database = new DatabaseSync(paths.database);
+      database.exec(
+        'PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -512',
+      );
+      // In exclusive mode the first write takes the lock for good.
+      database.exec(
+        'BEGIN EXCLUSIVE; CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT; COMMIT',
+      );
+      checkFormat(database, paths.database);
+      const [{ quick_check: check } = {}] = database.prepare('PRAGMA quick_check(1)').all();
+      if (check !== 'ok') throw damaged(paths.database, String(check));
+      const store = new Store(database);
+      database.exec(`PRAGMA user_version = ${FORMAT}`);
+      writeFileSync(paths.lock, `${process.pid}\n`, { mode: 0o600 });
+      return store;
+    } catch (error) {
+      database?.close();
+      throw openError(paths, error);
+    }
+  }
+
+  /**
+   * Moves a damaged database aside, so that the next open() starts with none. Returns where it went.
+   * Throws `conflict` when a daemon uses it.
+   */
+  static reset(paths: Layout, now: Date): string | undefined {
+    if (!existsSync(paths.database)) return undefined;
+    try {
+      Store.open(paths).close();
+    } catch (error) {
+      if (error instanceof PolykernelError && error.code === 'conflict') throw error;
+    }
+    const aside = `${paths.database}.damaged-${now.toISOString().replace(/[:.]/g, '-')}`;
+    renameSync(paths.database, aside);
+    for (const suffix of ['-wal', '-shm', '-journal']) {
+      if (existsSync(paths.database + suffix)) renameSync(paths.database + suffix, aside + suffix);
+    }
+    return aside;
+  }
+
+  /** Makes the table if it is not there. Throws `unavailable` when a later version wrote to it, and what SQLite throws. */
+  table<R extends { id: string }>(definition: TableDefinition<R>): Table<R> {
+    return new Table(this.#database, definition);
+  }
+
+  /** Does all that `action` writes, or nothing. Throws `internal` when it cannot be written. */
+  transaction(action: () => void): void {
+    inTransaction(this.#database, action);
+  }
+
+  /** A single thing that is kept under `key`; null when there is none. `what` is for messages. */
+  value<T>(key: string, what: string): { get(): T | null; put(value: T | null): void } {
+    return {
+      get: () => {
+        const text = this.#meta(key);
+        try {
+          return text === undefined ? null : (JSON.parse(text) as T | null);
+        } catch (error) {
+          throw asPolykernelError(error, `reading ${what}`);
+        }
+      },
+      put: (value) => {
+        try {
+          this.#setMeta.run(key, JSON.stringify(value));
+        } catch (error) {
+          throw asPolykernelError(error, 'writing the state database');
+        }
+      },
+    };
+  }
+
+  /** The next event's number: grows by one per event; after a crash there may be a gap. */
+  nextSequence(): number {
+    if (this.#sequence === this.#reserved) {
+      this.#reserved += SEQUENCE_BLOCK;
+      try {
+        this.#setMeta.run('sequence', String(this.#reserved));
+      } catch {
+        // A full disk must not stop events; numbers may come again after a crash now.
+      }
+    }
+    this.#sequence += 1;
+    return this.#sequence;
+  }
+
+  /** Without `farewell` the number of the last event is not kept, as after SIGKILL. */
+  close(farewell = true): void {
+    try {
+      if (farewell) this.#setMeta.run('sequence', String(this.#sequence));
+    } catch {
+      // A gap then.
+    }
+    this.#database.close();
+  }
+
+  #meta(key: string): string | undefined {
+    return this.#database.prepare('SELECT value FROM meta WHERE key = ?').get(key)?.value as string | undefined;
+  }
+}
+
+function checkFormat(database: DatabaseSync, path: string): void {
+  const format = Number(database.prepare('PRAGMA user_version').get()?.user_version ?? 0);
+  if (format <= FORMAT) return;
+  throw new PolykernelError(
+    'unavailable',
+    `${path} was written by a newer Polykernel (format ${format}, this one knows ${FORMAT})`,
+    { hint: 'Update this Polykernel, or set POLYKERNEL_HOME to another directory.' },
+  );
+}
+
+function openError(paths: Layout, error: unknown): PolykernelError {
+  if (error instanceof PolykernelError) return error;
+  const code = (error as { errcode?: number }).errcode;
+  const primary = code === undefined ? undefined : code & 0xff;
+  if (primary === SQLITE_BUSY) {
+    const pid = holder(paths.lock);
+    return new PolykernelError(
+      'conflict',
+      `a daemon ${pid === undefined ? '' : `(pid ${pid}) `}already runs for ${paths.home}`,
+      {
+        field: 'home',
+        value: paths.home,
+        hint: 'Use that one, end it with SIGTERM, or set POLYKERNEL_HOME to another directory.',
+      },
+    );
+  }
+  if (primary === SQLITE_CORRUPT || primary === SQLITE_NOTADB || /no such table|no such column/.test(String(error))) {
+    return damaged(paths.database, (error as Error).message);
+  }
+  return asPolykernelError(error, `opening the state database ${paths.database}`);
+}
+
+function damaged(path: string, reason: string): PolykernelError {
+  return new PolykernelError('internal', `the state database ${path} is damaged: ${reason}`, {
+    hint: 'Move it aside and start with an empty one: pk daemon --reset-state. Instances it knew are ended then.',
+  });
+}
+
+function holder(lock: string): number | undefined {
+  try {
+    const pid = Number(readFileSync(lock, 'latin1'));
+    return pid > 0 ? pid : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Removes what says who holds the directory; for an orderly end. */
+export function forgetHolder(paths: Layout): void {
+  rmSync(paths.lock, { force: true });
+}

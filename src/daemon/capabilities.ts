@@ -1,0 +1,72 @@
+/** All that a daemon can do, and which of it needs which. To add a capability: make it here, and put it into the list. */
+import { channelCapability } from '../channel/index.ts';
+import { stepTable } from '../core/step-journal.ts';
+import { Steps } from '../core/steps.ts';
+import type { Surroundings } from '../core/surroundings.ts';
+import { Drivers } from '../driver/drivers.ts';
+import { imageCapability } from '../image/index.ts';
+import type { Instances } from '../instance/contract.ts';
+import type { Identities } from '../instance/identities.ts';
+import { instanceCapability } from '../instance/index.ts';
+import { networkCapability } from '../network/index.ts';
+import { poolCapability } from '../pool/index.ts';
+import { serviceCapability } from '../service/index.ts';
+import type { StackStep } from '../stack/contract.ts';
+import { stackCapability } from '../stack/index.ts';
+import { telemetryCapability } from '../telemetry/index.ts';
+import type { Capability } from './capability.ts';
+import type { DaemonOptions } from './options.ts';
+
+type Parts = Pick<
+  DaemonOptions,
+  'drivers' | 'defaultImage' | 'images' | 'prepareRoot' | 'host' | 'endpoints' | 'logBytes'
+> & {
+  privileged: boolean;
+  identities: Identities;
+  random: () => number;
+  samplesPerSecond: number;
+};
+
+export function compose(around: Surroundings, parts: Parts) {
+  const images = imageCapability();
+  const drivers = new Drivers(parts.drivers, parts.defaultImage);
+  // Those who give instances something look at them, later.
+  const known = (): Instances => instances.supervisor;
+  const pool = poolCapability(around, parts.host, known);
+  const channels = channelCapability(around, known);
+  const network = networkCapability(around, parts.privileged, known);
+  const services = serviceCapability(around, parts.endpoints ?? network.network);
+  const telemetry = telemetryCapability(around, { instances: known, ...channels, ...services }, parts.samplesPerSecond);
+  const instances = instanceCapability(around, {
+    ...parts,
+    providers: [channels, network, pool, telemetry].map(({ provider }) => provider),
+    hostPool: pool.hostPool,
+    drivers,
+    resolveImage: (name) => parts.images.resolve(name),
+  });
+  const steps = new Steps<StackStep>({
+    executors: { ...channels.executors, ...services.executors, ...instances.executors, ...pool.executors },
+    table: around.store.table(stepTable),
+    journal: around.journal,
+  });
+  const stacks = stackCapability(around, {
+    steps,
+    instances: instances.supervisor,
+    drivers,
+    hostPool: pool.hostPool,
+    present: async () => ({ channels: channels.channels.list(), services: await services.services.list() }),
+  });
+  /** In the order in which they are taken up. */
+  const capabilities: readonly Capability[] = [images, pool, channels, instances, network, telemetry, services, stacks];
+  return {
+    capabilities,
+    drivers,
+    supervisor: instances.supervisor,
+    resources: pool.resources,
+    channels: channels.channels,
+    services: services.services,
+    telemetry: telemetry.telemetry,
+    steps,
+    stacks: stacks.stacks,
+  };
+}

@@ -1,0 +1,52 @@
+/** What drivers can do and say, as JSON Schema, as answers of the API hold it. */
+import { count, flag, listOf, mapOf, named, numbers, oneOf, orNull, record, text, texts } from '../core/schema.ts';
+import { nodeMemory } from '../ledger/schema.ts';
+import type { Capabilities, RealGroup, RealLimits, RealPlacement } from './driver.ts';
+
+export const networkKind = oneOf('none', 'private', 'egress');
+
+export const capabilities = named(
+  'Capabilities',
+  record<Capabilities>({
+    maxCpus: count,
+    minMemoryBytes: count,
+    maxMemoryBytes: count,
+    cpuHotplug: flag,
+    memoryHotplug: flag,
+    deviceHotplug: flag,
+    pause: flag,
+    templateClone: flag,
+    hugePages: flag,
+    dump: flag,
+    sharedMemory: oneOf('none', 'boot', 'hotplug'),
+    networks: listOf(networkKind),
+    networkPort: oneOf('none', 'veth', 'tap'),
+    confinement: texts,
+    isolation: text,
+  }),
+);
+
+const groups = listOf(
+  record<RealGroup>({ path: text, values: { ...mapOf(text), description: 'Of its control files' } }),
+);
+
+export const realPlacement = named(
+  'RealPlacement',
+  record<RealPlacement>({
+    vcpus: { ...listOf(numbers), description: 'Host CPUs that each vCPU may run on' },
+    others: { ...numbers, description: 'Host CPUs of all other threads' },
+    memory: { ...orNull(listOf(nodeMemory)), description: 'Resident bytes of the VMM' },
+    hugePageBytes: orNull(count),
+    groups,
+    limits: orNull(
+      record<RealLimits>({
+        processes: count,
+        memoryBytes: count,
+        overheadBytes: count,
+        openFiles: count,
+        dataBytes: count,
+        groups,
+      }),
+    ),
+  }),
+);

@@ -1,0 +1,178 @@
+/** The directory of an instance, and what a driver is given to start its kernel. */
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { Driver, DriverName, LaunchSpec } from '../driver/index.ts';
+import { removeLimits } from '../driver/limits.ts';
+import { killShim } from '../driver/shim.ts';
+import type { RootSource, Source } from '../image/contract.ts';
+import { asPolykernelError } from '../sys/errors.ts';
+import type { Identity } from '../sys/identity.ts';
+import { closedOnTheWay, liesIn } from '../sys/others.ts';
+import { homeOf } from '../sys/passwd.ts';
+import type { Layout } from '../sys/paths.ts';
+import { removeTree } from '../sys/remove-tree.ts';
+import { hostPlacement, type InstanceRecord } from './contract.ts';
+
+/** As much of the id as names the directory: sockets lie in it, and their paths are limited to 107 bytes. */
+const ID_DIGITS = 12;
+const LAUNCH_FILE = 'launch.json';
+
+export const instanceDirectory = (paths: Layout, id: string): string => paths.instance(id.slice(0, ID_DIGITS));
+export const kernelDirectory = (paths: Layout, id: string): string => join(instanceDirectory(paths, id), 'kernel');
+export const workloadLogPath = (paths: Layout, id: string): string => join(instanceDirectory(paths, id), 'log');
+
+/**
+ * Makes an empty launch directory. What the console of the run before said is kept beside it. Rejects with `internal` when
+ * it cannot be made.
+ */
+export async function renewKernelDirectory(paths: Layout, id: string, consoleLog: string): Promise<string> {
+  const directory = kernelDirectory(paths, id);
+  try {
+    if (existsSync(directory)) {
+      if (existsSync(consoleLog)) renameSync(consoleLog, join(instanceDirectory(paths, id), 'console.previous.log'));
+      await removeTree(directory);
+    }
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    return directory;
+  } catch (error) {
+    throw asPolykernelError(error, 'preparing the launch directory');
+  }
+}
+
+/** What an instance gets for one run besides what its record says. */
+export type Provided = Pick<LaunchSpec, 'image' | 'root' | 'housekeepingCpus' | 'homes' | 'regions' | 'network'>;
+
+/**
+ * The caller's working directory is his to show, wherever it lies; but for one that is closed to the kernel: that would let
+ * it in from behind. Whether it is still the same is pk-cell's to see.
+ */
+function shown({ sources, identity }: InstanceRecord, root: RootSource): Source[] {
+  const source = sources?.shown;
+  if (!source || !existsSync(source.path)) return [];
+  // These are the guest's own.
+  if (liesIn(source.path, ['/proc', '/sys', '/dev', '/run'])) return [];
+  return closedTo(identity!, root, source.path) === undefined ? [source] : [];
+}
+
+/**
+ * Directories that the kernel may not enter, and in which volumes are to be mounted or programs keep their settings: hidden, so
+ * that an empty one takes their place.
+ */
+function closedAbove({ spec, identity }: InstanceRecord, root: RootSource): string[] {
+  if (root.kind !== 'host') return [];
+  const entered = spec.volumes.map(({ target }) => dirname(target));
+  const HOME = spec.env.HOME ?? homeOf(spec.user);
+  if (HOME?.startsWith('/')) entered.push(HOME);
+  return entered.map((path) => closedTo(identity!, root, path)).filter((path) => path !== undefined);
+}
+
+/** The directory on the way to a path of the machine's files that keeps the kernel out. */
+function closedTo(identity: Identity, root: RootSource, path: string): string | undefined {
+  if (identity.kind !== 'range') return closedOnTheWay(path, 'this user');
+  return root.kind === 'host' && root.mapped ? undefined : closedOnTheWay(path, 'everybody');
+}
+
+export interface Unmapped {
+  path: string;
+  readOnly: boolean;
+  reason: string;
+}
+
+/** What pk-cell wrote of trees whose owners could not be mapped; none where there was no launch. */
+export function unmappedOf(paths: Layout, id: string): Unmapped[] {
+  try {
+    // All of it: a volume comes last, after what may be many mounts of the machine's files.
+    return parseUnmapped(readFileSync(join(kernelDirectory(paths, id), 'unmapped'), 'latin1'));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw asPolykernelError(error, 'reading which owners could not be mapped');
+  }
+}
+
+/** Lines of `NAME ro|rw PATH: REASON`. */
+export function parseUnmapped(text: string): Unmapped[] {
+  return text.split('\n').flatMap((line) => {
+    const match = /^\S+ (ro|rw) (.{1,4096}): ([^:]{1,200})$/s.exec(line);
+    return match === null ? [] : [{ readOnly: match[1] === 'ro', path: match[2]!, reason: match[3]! }];
+  });
+}
+
+/** Everything a driver needs for the next run of `record`, whose identity and sources are there. Throws `internal` when the directory cannot be made. */
+export function prepareLaunch(
+  paths: Layout,
+  directory: string,
+  record: InstanceRecord,
+  driver: Driver,
+  provided: Provided,
+): LaunchSpec {
+  const { spec, id } = record;
+  try {
+    const launch: LaunchSpec = {
+      id,
+      name: spec.name,
+      hostname: spec.hostname,
+      directory,
+      cpus: spec.cpus,
+      memoryBytes: spec.memoryBytes,
+      ...provided,
+      volumes: spec.volumes.map((volume, index) => ({ ...volume, seen: record.sources!.volumes[index]! })),
+      identity: record.identity!,
+      placement: hostPlacement(record),
+      cold: spec.cold,
+      readyTimeoutMs: spec.readyTimeoutMs,
+      hiddenPaths: [paths.home, ...closedAbove(record, provided.root)],
+      shownPaths: shown(record, provided.root),
+    };
+    // For a later daemon that finds this directory and no record of it.
+    writeFileSync(join(instanceDirectory(paths, id), LAUNCH_FILE), JSON.stringify({ driver: driver.name, launch }), {
+      mode: 0o600,
+    });
+    return launch;
+  } catch (error) {
+    throw asPolykernelError(error, 'preparing the launch directory');
+  }
+}
+
+/** Ends whatever a launch left running and removes nothing. */
+export async function destroyLaunch(launch: LaunchSpec, driver: Driver | undefined): Promise<void> {
+  // The shim first: a guest that hangs cannot delay that.
+  await killShim(launch.directory);
+  const found = await driver?.attach(launch).catch(() => undefined);
+  if (found !== undefined && 'guest' in found) await found.kill();
+  await removeLimits(launch.directory);
+}
+
+/** Directories below instances/ that belong to none of `ids`: the kernels in them are ended and they are removed. */
+export async function removeLeftovers(
+  paths: Layout,
+  ids: readonly string[],
+  driverOf: (name: DriverName) => Driver | undefined,
+  complain: (text: string, error: unknown) => void,
+): Promise<number> {
+  const known = new Set(ids.map((id) => id.slice(0, ID_DIGITS)));
+  const entries = existsSync(paths.instances) ? readdirSync(paths.instances) : [];
+  const strangers = entries.filter((entry) => !known.has(entry));
+  await Promise.all(
+    strangers.map(async (entry) => {
+      const directory = paths.instance(entry);
+      try {
+        await killShim(join(directory, 'kernel'));
+        const saved = readLaunch(directory);
+        if (saved !== undefined) await destroyLaunch(saved.launch, driverOf(saved.driver));
+        await removeLimits(join(directory, 'kernel'));
+        await removeTree(directory);
+      } catch (error) {
+        complain(`removing the leftover ${directory}`, error);
+      }
+    }),
+  );
+  return strangers.length;
+}
+
+function readLaunch(directory: string): { driver: DriverName; launch: LaunchSpec } | undefined {
+  try {
+    return JSON.parse(readFileSync(join(directory, LAUNCH_FILE), 'utf8'));
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,195 @@
+/** One kernel of a stack file. */
+import { resolve } from 'node:path';
+import { keysOf } from '../core/stack-options.ts';
+import { type Place, withoutField, type YamlReader } from '../core/yaml-reader.ts';
+import { readDuration, readSize, readWord } from '../core/yaml-values.ts';
+import { PUBLISH_HINT, parsePublishedPort } from '../network/contract.ts';
+import { PolykernelError } from '../sys/errors.ts';
+import { USER_HINT } from '../sys/user-text.ts';
+import { parseVolume, type VolumeText } from '../sys/volume-text.ts';
+import { checkCreateRequest, checkInstanceName } from './contract.ts';
+import type { KernelDefinition, StackContext } from './definition.ts';
+import { readPartition } from './parse-partition.ts';
+import { kernelOptions } from './stack-options.ts';
+
+type Create = KernelDefinition['create'];
+type Volume = VolumeText;
+type Entries = Map<string, Place>;
+
+/** As many as there can be kernels in a file. */
+const MOST_REPLICAS = 4096;
+const DRIVERS = ['auto', 'uml', 'qemu', 'fake'] as const;
+const VOLUME_HINT = 'Write SOURCE:TARGET, SOURCE:TARGET:ro or SOURCE:TARGET:suid, such as ./data:/data:ro.';
+const LABEL_HINT = 'Use lower-case letters, digits and inner dashes, such as acme.';
+
+/** The kernels that an entry stands for: one of its name, or so many replicas. Empty when it cannot be read. */
+export function readKernel(reader: YamlReader, name: string, place: Place, context: StackContext): KernelDefinition[] {
+  const entries = reader.map(place, keysOf(kernelOptions.options, 'kernels.*'));
+  if (entries === undefined) return [];
+  const create = readCreate(reader, place, entries, context);
+  const partition = entries.get('partition');
+  const tenant = entries.get('tenant');
+  for (const key of ['cpus', 'memory']) {
+    const both = entries.get(key);
+    if (both !== undefined && partition !== undefined)
+      reader.problem(
+        both,
+        `${key} is given beside a partition, which says that already`,
+        `Leave ${key} out, or the partition.`,
+      );
+  }
+  const owner = tenant && readWord(reader, tenant);
+  if (owner !== undefined) isAccepted(reader, tenant!, { tenant: owner }, 'tenant', LABEL_HINT);
+  const kernel = {
+    entry: name,
+    create,
+    partition: partition === undefined ? null : (readPartition(reader, partition) ?? null),
+    tenant: owner ?? null,
+  };
+  const names = replicaNames(reader, name, entries);
+  const only = names.length > 1 ? ofOneKernel(kernel) : undefined;
+  if (only === undefined) return names.map((each) => ({ name: each, ...kernel }));
+  reader.problemAt(`${place.path}.${only.path}`, `${only.what}, and there are ${names.length} replicas`, only.hint);
+  return [{ name, ...kernel }];
+}
+
+/** What only one kernel can have. */
+function ofOneKernel({ create, partition }: Pick<KernelDefinition, 'create' | 'partition'>) {
+  if (create.publish?.length) {
+    const hint = 'Make a service with them as targets: it spreads what comes to one port.';
+    return { path: 'publish', what: 'a port of this machine leads to one kernel', hint };
+  }
+  if (partition?.cpus.kind === 'exact')
+    return { path: 'partition.cpus', what: 'CPUs have one owner', hint: 'Give a number of CPUs instead of a list.' };
+  if (partition?.devices.some(({ kind }) => kind === 'address')) {
+    const hint = 'Ask for a class instead of an address.';
+    return { path: 'partition.devices', what: 'a function has one owner', hint };
+  }
+  return undefined;
+}
+
+function replicaNames(reader: YamlReader, name: string, entries: Entries): string[] {
+  const at = entries.get('replicas');
+  if (at === undefined) return [name];
+  const count = reader.number(at, 1, MOST_REPLICAS) ?? 1;
+  const names = Array.from({ length: count }, (_, index) => `${name}-${index + 1}`);
+  reader.attempt(at, () => checkInstanceName(names.at(-1)!));
+  return names;
+}
+
+/** What cannot be read, or would be refused by the API, is told and left out. */
+function readCreate(reader: YamlReader, place: Place, entries: Entries, context: StackContext): Create {
+  const create: { -readonly [Key in keyof Create]: Create[Key] } = { command: [] };
+  const option = <Key extends keyof Create>(name: string, key: Key, read: (at: Place) => Create[Key]): void => {
+    const at = entries.get(name);
+    const value = at && read(at);
+    if (value !== undefined && isAccepted(reader, at!, { [key]: value }, key)) create[key] = value;
+  };
+  const word = (at: Place) => readWord(reader, at);
+  option('command', 'command', (at) => readCommand(reader, at) as Create['command']);
+  if (!entries.has('command'))
+    reader.problem(place, 'command is missing', 'Say what it runs: command: ["node", "server.js"]');
+  option('driver', 'driver', (at) => reader.word(at, DRIVERS));
+  option('image', 'image', word);
+  option('root', 'root', (at) => {
+    const root = word(at);
+    return root === undefined || root === 'host' ? undefined : resolve(context.directory, root);
+  });
+  option('environment', 'env', (at) => readEnvironment(reader, at));
+  option('volumes', 'volumes', (at) => readVolumes(reader, at, context));
+  option('cwd', 'cwd', word);
+  option('hostname', 'hostname', word);
+  option('restart', 'restart', word);
+  option('readyTimeout', 'readyTimeoutMs', (at) => readDuration(reader, at, 1));
+  option('stopGrace', 'stopGraceMs', (at) => readDuration(reader, at));
+  option('cold', 'cold', (at) => reader.boolean(at));
+  option('cpus', 'cpus', (at) => reader.number(at, 1, 4096));
+  option('memory', 'memoryBytes', (at) => readSize(reader, at));
+  option('network', 'network', (at) => reader.word(at, ['none', 'private', 'egress']));
+  option('publish', 'publish', (at) => readPublish(reader, at));
+  option('user', 'user', (at) => reader.text(at, 'a user', USER_HINT));
+  // Together they may be too long where neither is.
+  const { command, env } = create;
+  if (command.length > 0 && env !== undefined) isAccepted(reader, entries.get('command')!, { command, env }, '');
+  return create;
+}
+
+/**
+ * Whether the API would take these fields; what it refuses is a problem at `place`, or at the part of it that the error
+ * names beyond `field`.
+ */
+function isAccepted(reader: YamlReader, place: Place, fields: object, field: string, hint?: string): boolean {
+  try {
+    checkCreateRequest({ command: ['true'], ...fields });
+    return true;
+  } catch (error) {
+    if (!(error instanceof PolykernelError)) throw error;
+    const below = field !== '' && error.field?.startsWith(field) ? error.field.slice(field.length) : '';
+    reader.problemAt(`${place.path}${below}`, withoutField(error).replace(/^env: /, ''), error.hint ?? hint);
+    return false;
+  }
+}
+
+/** A text goes to the shell, as people expect of it; a list is run as it is. */
+function readCommand(reader: YamlReader, place: Place): string[] | undefined {
+  const hint = 'Write a list such as ["node", "server.js"], or a text for the shell.';
+  if (reader.isList(place)) {
+    const words = reader.list(place, hint)?.map((item) => reader.text(item, 'a word') ?? '');
+    return words?.length === 0 ? reader.problem(place, 'must have at least one word', hint) : words;
+  }
+  const text = readWord(reader, place, 'a list of words, or a text', hint);
+  return text === undefined ? undefined : ['/bin/sh', '-c', text];
+}
+
+function readEnvironment(reader: YamlReader, place: Place): Record<string, string> | undefined {
+  const hint = 'Write a value, such as "" for none.';
+  const variables = [...(reader.map(place) ?? [])].flatMap(([name, at]) => {
+    const value = reader.text(at, 'a text', hint);
+    const isGood = value !== undefined && isAccepted(reader, at, { env: { [name]: value } }, '');
+    return isGood ? [[name, value] as const] : [];
+  });
+  // Unlike an assignment, this makes __proto__ a variable like any other.
+  return Object.fromEntries(variables);
+}
+
+function readPublish(reader: YamlReader, place: Place): Create['publish'] {
+  return reader.list(place, PUBLISH_HINT)?.flatMap((item) => {
+    const text = reader.text(item, 'HOST:GUEST', PUBLISH_HINT);
+    const port = text === undefined ? undefined : parsePublishedPort(text);
+    if (text !== undefined && port === undefined)
+      reader.problem(item, `is ${JSON.stringify(text)}, not HOST:GUEST`, PUBLISH_HINT);
+    return port !== undefined && isAccepted(reader, item, { publish: [port] }, 'publish[0]') ? [port] : [];
+  });
+}
+
+function readVolumes(reader: YamlReader, place: Place, { directory }: StackContext): Create['volumes'] {
+  return reader.list(place, VOLUME_HINT)?.flatMap((item) => {
+    const volume = reader.isMap(item) ? readVolumeMap(reader, item) : readVolumeText(reader, item);
+    if (volume === undefined) return [];
+    const whole = { ...volume, source: resolve(directory, volume.source) };
+    return isAccepted(reader, item, { volumes: [whole] }, 'volumes[0]') ? [whole] : [];
+  });
+}
+
+function readVolumeText(reader: YamlReader, place: Place): Volume | undefined {
+  const text = reader.text(place, 'SOURCE:TARGET', VOLUME_HINT);
+  if (text === undefined) return undefined;
+  return parseVolume(text) ?? reader.problem(place, `is ${JSON.stringify(text)}, not SOURCE:TARGET`, VOLUME_HINT);
+}
+
+function readVolumeMap(reader: YamlReader, place: Place): Volume | undefined {
+  const entries = reader.map(place, keysOf(kernelOptions.options, 'kernels.*.volumes[]'));
+  const [source, target] = ['source', 'target'].map((key) => {
+    const at = entries?.get(key);
+    return at
+      ? readWord(reader, at)
+      : reader.problem(place, `${key} is missing`, 'Write {source: ./data, target: /data}.');
+  });
+  const readOnly = entries?.get('readOnly');
+  const isReadOnly = readOnly ? reader.boolean(readOnly) : false;
+  const setId = entries?.get('maySetId');
+  const maySetId = setId ? reader.boolean(setId) : false;
+  if (source === undefined || target === undefined || isReadOnly === undefined || maySetId === undefined)
+    return undefined;
+  return { source, target, readOnly: isReadOnly, ...(maySetId ? { maySetId } : {}) };
+}

@@ -1,0 +1,94 @@
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import type { Drivers } from '../driver/drivers.ts';
+import { FAKE_CAPABILITIES } from '../driver/fake.ts';
+import type { KernelImage } from '../image/contract.ts';
+import { systemClock } from '../sys/clock.ts';
+import { PolykernelError } from '../sys/errors.ts';
+import { createInstance } from './create.ts';
+import { type Owner, type Provider, releaseAll } from './provider.ts';
+
+const image = { name: 'image', modules: {} } as unknown as KernelImage;
+const driver = {
+  name: 'fake' as const,
+  availability: { available: true, reason: 'works' },
+  capabilities: FAKE_CAPABILITIES,
+};
+const drivers = {
+  hostFacts: async () => ({ drivers: [driver], memoryBytes: 2 ** 33, defaultImage: () => 'image' }),
+} as unknown as Drivers;
+
+const CALLS = ['prepare', 'reserve', 'establish', 'release'] as const;
+
+/** Providers of one thing each, of which the one numbered `at` fails in `call`, before or after it has taken it. */
+function world(count: number, failing: { at: number; call: string; late: boolean }) {
+  const given = Array.from({ length: count }, () => new Set<string>());
+  const order: number[] = [];
+  const providers = given.map((held, number): Provider => {
+    const may = (call: string) => {
+      if (failing.at === number && failing.call === call) throw new PolykernelError('conflict', `${number} fails`);
+    };
+    const take = (call: string, id: string) => {
+      if (!failing.late) may(call);
+      held.add(id);
+      may(call);
+    };
+    return {
+      name: `thing ${number}`,
+      async prepare({ id }) {
+        if (number % 2 === 0) take('prepare', id);
+        else may('prepare');
+      },
+      reserve({ id }) {
+        take('reserve', id);
+        return {};
+      },
+      release({ id }) {
+        order.push(number);
+        held.delete(id);
+        may('release');
+      },
+    };
+  });
+  return { given, order, providers };
+}
+
+it('everything is free again whichever provider fails at whichever call, and is taken back in reverse order', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.integer({ min: 1, max: 6 }),
+      fc.nat(5),
+      fc.constantFrom(...CALLS),
+      fc.boolean(),
+      fc.boolean(),
+      async (count, at, call, late, isErased) => {
+        const failing = { at: at % count, call, late };
+        const { given, order, providers } = world(count, failing);
+        const complaints: string[] = [];
+        const complain = (doing: string) => void complaints.push(doing);
+        const create = createInstance(
+          { command: ['true'] },
+          'web',
+          undefined,
+          { drivers, resolveImage: async () => image, providers, clock: systemClock, complain },
+          (record): Owner => {
+            if (call === 'establish') throw new PolykernelError('internal', 'the disk is full');
+            return record;
+          },
+        );
+        const made = await create.catch((error: PolykernelError) => error);
+        if (call === 'release') {
+          expect(given.every((held) => held.size === 1)).toBe(true);
+          if (!isErased) return;
+          await releaseAll(providers, made as Owner, complain);
+          expect(complaints).toEqual([`removing web: taking back thing ${failing.at}`]);
+        } else {
+          expect(made).toBeInstanceOf(PolykernelError);
+          expect(complaints).toEqual([]);
+        }
+        expect(given.every((held) => held.size === 0)).toBe(true);
+        expect(order).toEqual(providers.map((_, number) => number).reverse());
+      },
+    ),
+  );
+});

@@ -1,0 +1,68 @@
+/** Those who give an instance something it owns, and take it back; and those who want to know that its kernel runs. */
+import type { Capabilities, Kernel, LaunchSpec, SharedRegion } from '../driver/index.ts';
+import type { KernelImage } from '../image/contract.ts';
+import type { PolykernelError } from '../sys/errors.ts';
+import type { StackPart } from './instances.ts';
+import type { InstanceRecord } from './record.ts';
+import type { InstanceSpec } from './spec.ts';
+
+/** An instance that is being created. */
+export interface Draft {
+  id: string;
+  spec: InstanceSpec;
+  image: KernelImage;
+  part: StackPart | undefined;
+}
+
+/** Of an instance that is being created, as much as it was given so far. */
+export type Owner = Pick<InstanceRecord, 'id' | 'spec'> & Partial<InstanceRecord>;
+
+/** What a kernel is started with besides what its record says. */
+export type Provided = Pick<LaunchSpec, 'regions' | 'network' | 'housekeepingCpus'>;
+
+/**
+ * The order of providers is that of taking; what they gave is taken back in the reverse order, also when one of them throws.
+ * Each method that is not there does nothing.
+ */
+export interface Provider {
+  /** What it gives, for messages. */
+  readonly name: string;
+  /** Before the first reserve(); others may be waited for. */
+  prepare?(draft: Draft): Promise<void>;
+  /**
+   * What the record is to hold of it. From the first provider's until the record is there nothing is awaited: what is free stays
+   * free. Throws `conflict` or `unavailable` when it cannot be had, and `unsupported` when it is of no use.
+   */
+  reserve?(draft: Draft): Partial<InstanceRecord>;
+  /** The instance is there. */
+  created?(record: InstanceRecord): void;
+  /** Throws `conflict` when what it has speaks against its becoming `spec`; `tenantOf` tells of all as they are to be. */
+  check?(spec: InstanceSpec, tenantOf: (instance: string) => string | null | undefined): void;
+  /** What would be wrong, by name, were these there in place of those of the same names and of all that `isReplaced`. */
+  problems?(specs: readonly InstanceSpec[], isReplaced: (spec: InstanceSpec) => boolean): Map<string, PolykernelError>;
+  /** For its next kernel. */
+  launch?(record: InstanceRecord, can: Capabilities): Promise<Partial<Provided>>;
+  /** A kernel of it is ready, started with `regions` of shared memory or, `adopted`, found again. */
+  kernelUp?(record: InstanceRecord, kernel: Kernel, regions: readonly SharedRegion[], adopted: boolean): void;
+  /** Its time goes on after a pause. */
+  resumed?(kernel: Kernel): Promise<void>;
+  /** All it was given, in part too, while nothing of it runs. Idempotent. */
+  release?(owner: Owner): Promise<void> | void;
+  /** At start: what belongs to none of these is free again. */
+  releaseAllBut?(records: readonly InstanceRecord[]): Promise<void> | void;
+}
+
+/** Takes back what `owner` was given, whoever fails: that is told by `complain`. */
+export async function releaseAll(
+  providers: readonly Provider[],
+  owner: Owner,
+  complain: (doing: string, error: unknown) => void,
+): Promise<void> {
+  for (const provider of [...providers].reverse()) {
+    try {
+      await provider.release?.(owner);
+    } catch (error) {
+      complain(`removing ${owner.spec.name}: taking back ${provider.name}`, error);
+    }
+  }
+}

@@ -1,0 +1,390 @@
+/** All instances: their creation, their removal, and what is done to many at once. */
+import { mkdirSync } from 'node:fs';
+import type { EventLog } from '../core/events.ts';
+import type { Journal } from '../core/journal.ts';
+import type { Records } from '../core/table.ts';
+import type { Drivers } from '../driver/drivers.ts';
+import type { Kernel, SharedRegion } from '../driver/index.ts';
+import type { KernelImage } from '../image/contract.ts';
+import { assign, type Ledger, type Partition, type Pool } from '../ledger/index.ts';
+import { type Clock, timestamp } from '../sys/clock.ts';
+import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
+import type { Layout } from '../sys/paths.ts';
+import { removeTree } from '../sys/remove-tree.ts';
+import { createInstance, createRequestOf, specOf } from './create.ts';
+import { identityProvider } from './give-identity.ts';
+import type { Identities } from './identities.ts';
+import { Instance, newInstanceId } from './instance.ts';
+import type { Instances, Observed, StackPart } from './instances.ts';
+import { destroyLaunch, instanceDirectory, kernelDirectory, removeLeftovers, workloadLogPath } from './launch.ts';
+import { Launcher, type PrepareRoot } from './launcher.ts';
+import type { LogLine } from './log-line.ts';
+import { logsOf, pause } from './logs.ts';
+import { type Provider, releaseAll } from './provider.ts';
+import type { InstanceRecord } from './record.ts';
+import { RecordKeeper } from './record-keeper.ts';
+import { type Entry, Registry } from './registry.ts';
+import type { LogQuery, PrewarmRequest } from './requests.ts';
+import { type CreateRequest, checkCreateRequest } from './schema.ts';
+import { acceptSources } from './source.ts';
+import type { InstanceEventType, InstanceSpec } from './spec.ts';
+import { FileLog } from './workload-log.ts';
+
+/** A foreground instance that no client comes for is removed after this long. */
+const CLIENT_PATIENCE_MS = 15_000;
+/** How long taking up may delay the daemon's readiness. */
+const ADOPT_PATIENCE_MS = 10_000;
+
+/** What the machine's pool is to instances; `P` is its record. */
+export interface PoolOfHost<P> {
+  readonly pool: Pool | null;
+  housekeepingCpus(): readonly number[] | undefined;
+  /** The record to write for another pool, before adopt(). Throws `conflict`. */
+  next(pool: Pool): P;
+  /** Into the store, within a transaction. */
+  write(record: P): void;
+  adopt(record: P): void;
+}
+
+export interface SupervisorOptions<P> {
+  paths: Layout;
+  records: Records<InstanceRecord>;
+  /** Does all that `action` writes, or nothing. Throws `internal`. */
+  transaction(action: () => void): void;
+  events: EventLog;
+  journal: Journal;
+  clock: Clock;
+  hostPool: PoolOfHost<P>;
+  /** In the order of taking. */
+  providers: readonly Provider[];
+  /** Uniform in [0, 1). */
+  random: () => number;
+  drivers: Drivers;
+  resolveImage(name: string): Promise<KernelImage>;
+  prepareRoot: PrepareRoot;
+  identities: Identities;
+  /** Rotation of workload logs; default 8 MiB. */
+  logBytes?: number | undefined;
+}
+
+/**
+ * INVARIANTS
+ * - Detached instances are in the store before their kernel is started; foreground ones never are, so that a new daemon
+ *   sees their directories as leftovers and ends them.
+ * - An instance owns what its providers gave it from #establish to the end of #erase; the ledger is made of the instances'
+ *   placements and the pool, so that there is no second record to agree with.
+ */
+export class Supervisor<P = unknown> implements Instances {
+  readonly #options: SupervisorOptions<P>;
+  readonly #registry = new Registry();
+  readonly #providers: readonly Provider[];
+  readonly #records: RecordKeeper;
+  readonly #launcher: Launcher;
+  #ending = false;
+
+  constructor(options: SupervisorOptions<P>) {
+    const { records, clock, journal, identities } = options;
+    this.#options = options;
+    this.#providers = [identityProvider(identities), this.#directories(), ...options.providers];
+    this.#records = new RecordKeeper(records, clock, journal);
+    this.#launcher = new Launcher({ ...options, providers: this.#providers });
+  }
+
+  list(): Instance[] {
+    return this.#registry.list().map(({ instance }) => instance);
+  }
+
+  find(name: string): Instance | undefined {
+    return this.#registry.find(name)?.instance;
+  }
+
+  get(name: string): Instance {
+    return this.#registry.get(name).instance;
+  }
+
+  ledger(): Ledger {
+    const partitions: Record<string, Partition> = {};
+    for (const { name, record } of this.list()) {
+      if (record.placement !== null) partitions[name] = record.placement.partition;
+    }
+    return { pool: this.#options.hostPool.pool, partitions };
+  }
+
+  async create(body: unknown, part?: StackPart): Promise<Instance> {
+    const request = createRequestOf(body);
+    if (this.#ending) throw new PolykernelError('unavailable', 'the daemon is ending', { hint: 'Try again.' });
+    const name = await this.#registry.reserve(request.name, this.#options.random);
+    try {
+      const options = { ...this.#options, providers: this.#providers, complain: this.#complain };
+      const instance = await createInstance(request, name, part, options, (record, image) => {
+        const made = this.#establish(record);
+        this.#launcher.expect(record.id, image);
+        return made;
+      });
+      const { record } = instance;
+      this.#tell('created', record, '');
+      if (record.spec.attached) this.#expectClient(this.#registry.get(name));
+      for (const provider of this.#providers) provider.created?.(record);
+      if (request.start !== false) instance.begin();
+      return instance;
+    } finally {
+      this.#registry.free(name);
+    }
+  }
+
+  async remove(name: string, force = false): Promise<void> {
+    const entry = this.#registry.get(name);
+    const { instance } = entry;
+    if (instance.active && !force) {
+      throw new PolykernelError('conflict', `${instance.name} is ${instance.state}`, {
+        field: 'name',
+        value: instance.name,
+        hint: `Stop it first (pk stop ${instance.name}), or remove it by force (pk rm -f ${instance.name}).`,
+      });
+    }
+    if (instance.active) await instance.kill('removed by force');
+    else if (instance.state === 'backoff') await instance.stop();
+    await this.#erase(entry);
+  }
+
+  update(
+    changes: ReadonlyMap<string, Partial<Pick<InstanceRecord, 'spec' | 'placement' | 'definition'>>>,
+    pool: Pool | null,
+  ): void {
+    const { hostPool, records, transaction } = this.#options;
+    const tenantOf = (name: string) => (changes.get(name)?.spec ?? this.find(name)?.record.spec)?.tenant;
+    for (const { spec } of changes.values())
+      if (spec !== undefined) for (const provider of this.#providers) provider.check?.(spec, tenantOf);
+    const partitions: Record<string, Partition | null> = {};
+    const updates = [...changes].map(([name, change]) => {
+      const instance = this.get(name);
+      if (change.placement !== undefined) partitions[name] = change.placement?.partition ?? null;
+      return { instance, record: withSources({ ...instance.record, ...change }, instance.record.spec) };
+    });
+    const ledger = this.ledger();
+    assign({ ...ledger, pool: pool ?? ledger.pool }, partitions);
+    const poolRecord = pool === null ? undefined : hostPool.next(pool);
+    transaction(() => {
+      for (const { record } of updates) records.put(record);
+      if (poolRecord !== undefined) hostPool.write(poolRecord);
+    });
+    if (poolRecord !== undefined) hostPool.adopt(poolRecord);
+    for (const { instance, record } of updates) instance.replaceRecord(record);
+  }
+
+  async repin(name: string): Promise<void> {
+    await this.get(name).repin(this.#options.hostPool.housekeepingCpus());
+  }
+
+  async repinAll(): Promise<void> {
+    const { hostPool, journal } = this.#options;
+    await Promise.all(
+      this.list().map((instance) =>
+        instance
+          .repin(hostPool.housekeepingCpus())
+          .catch((error) => journal.error(`moving ${instance.name} to its CPUs`, error)),
+      ),
+    );
+  }
+
+  async observe(): Promise<Observed[]> {
+    return Promise.all(
+      this.list().map(async (instance) => ({
+        status: instance.status,
+        definition: instance.record.definition,
+        misplaced: await instance.misplaced(),
+      })),
+    );
+  }
+
+  async resolve(body: unknown, name: string): Promise<InstanceSpec> {
+    const { spec } = await specOf(checkCreateRequest(body), name, this.#options);
+    await acceptSources(spec);
+    return spec;
+  }
+
+  nameProblems(specs: readonly InstanceSpec[], stack: string): Map<string, PolykernelError> {
+    const problems = this.#providers.flatMap(({ problems }) =>
+      problems === undefined ? [] : [...problems(specs, (spec) => spec.stack === stack)],
+    );
+    return new Map(problems);
+  }
+
+  /** The output of an instance; follows until it has ended for good. */
+  logs(name: string, query: LogQuery, signal: AbortSignal): AsyncGenerator<LogLine> {
+    const entry = this.#registry.get(name);
+    const { consoleLog } = this.paths(entry.instance);
+    const isGone = () => this.#registry.find(entry.instance.name) !== entry;
+    return logsOf(entry, query, { consoleLog, isGone, clock: this.#options.clock }, signal);
+  }
+
+  /** Paths and the log of one instance, for `inspect`. */
+  paths(instance: Instance): { directory: string; consoleLog: string; log: string } {
+    const { id } = instance.record;
+    const { paths } = this.#options;
+    return {
+      directory: instanceDirectory(paths, id),
+      consoleLog: instance.driver.consoleLog(kernelDirectory(paths, id)),
+      log: workloadLogPath(paths, id),
+    };
+  }
+
+  /** Makes what later kernels of this kind are cloned from. Resolves with the driver and image that such a request gets. */
+  async prewarm(request: PrewarmRequest, signal: AbortSignal): Promise<{ driver: string; image: string }> {
+    const { driver: wanted = 'auto', cpus, memoryBytes, name } = request;
+    const create: CreateRequest = { command: ['true'], driver: wanted, cpus, memoryBytes, image: name };
+    const { spec, image: named } = await specOf(create, 'prewarm', this.#options);
+    const image = named ?? (await this.#options.resolveImage(spec.image));
+    const { drivers, hostPool, identities } = this.#options;
+    const id = newInstanceId();
+    try {
+      const kernel = { image, cpus: spec.cpus, memoryBytes: spec.memoryBytes, identity: identities.take(id) };
+      await drivers.find(spec.driver)!.prewarm({ ...kernel, housekeepingCpus: hostPool.housekeepingCpus() }, signal);
+    } finally {
+      identities.release(id);
+    }
+    return { driver: spec.driver, image: image.name };
+  }
+
+  /** Takes up what an earlier daemon left and ends what it forgot. Resolves when nearly all of that is done. */
+  async takeUp(): Promise<void> {
+    const { journal, paths, drivers, clock } = this.#options;
+    mkdirSync(paths.instances, { recursive: true, mode: 0o700 });
+    const records = this.#options.records.all((_, name, error) =>
+      journal.error(`the record of ${name} cannot be read and is ignored; what it describes is ended`, error),
+    );
+    const leftovers = await removeLeftovers(
+      paths,
+      records.map((record) => record.id),
+      (name) => drivers.find(name),
+      this.#complain,
+    );
+    if (leftovers > 0) journal.info('removed leftovers', { count: leftovers });
+    for (const provider of this.#providers) await provider.releaseAllBut?.(records);
+    const adoptions = records.map(async (record) => {
+      if (drivers.find(record.spec.driver) === undefined) {
+        journal.error(
+          `${record.spec.name} needs the driver ${record.spec.driver}, which this daemon does not have; it is left alone`,
+        );
+        return;
+      }
+      const { instance } = this.#add(record);
+      await instance.adopt().catch((error) => journal.error(`taking over ${record.spec.name}`, error));
+    });
+    await Promise.race([Promise.all(adoptions), pause(clock, ADOPT_PATIENCE_MS)]);
+  }
+
+  /** Ends removals that are under way and lets go of all kernels; they run on. Without `farewell` nothing more is written, as after SIGKILL. */
+  async detach(farewell = true): Promise<void> {
+    this.#ending = true;
+    const entries = this.#registry.list();
+    if (farewell) await Promise.all(entries.filter(({ isErased }) => isErased).map(({ gone }) => gone));
+    await Promise.all(this.#registry.list().map(({ instance }) => instance.detach()));
+    for (const { log } of this.#registry.list()) log.close(farewell);
+    if (farewell) this.#records.saveAgain();
+  }
+
+  /** A client that attaches to a foreground instance that has ended already is what its removal waited for. */
+  clientServed(instance: Instance): void {
+    const entry = this.#registry.find(instance.name);
+    if (entry?.instance === instance && instance.record.spec.attached && instance.state === 'exited')
+      void this.#erase(entry);
+  }
+
+  /** Where all of an instance lies. What could not be mapped is noted in there, so it goes before the ids do. */
+  #directories(): Provider {
+    return {
+      name: 'its directory',
+      release: async ({ id }) => {
+        this.#launcher.noteUnmapped(id);
+        await removeTree(instanceDirectory(this.#options.paths, id));
+      },
+    };
+  }
+
+  /** Directory, store and registry: all of it or nothing. Throws `internal`. */
+  #establish(record: InstanceRecord): Instance {
+    const { paths, records } = this.#options;
+    try {
+      mkdirSync(instanceDirectory(paths, record.id), { recursive: true, mode: 0o700 });
+      if (!record.spec.attached) records.put(record);
+      return this.#add(record).instance;
+    } catch (error) {
+      throw asPolykernelError(error, `recording ${record.spec.name}`);
+    }
+  }
+
+  #add(record: InstanceRecord): Entry {
+    const { paths, clock, journal, drivers, logBytes } = this.#options;
+    const driver = drivers.find(record.spec.driver)!;
+    const log = new FileLog(workloadLogPath(paths, record.id), clock, logBytes);
+    const instance = new Instance(record, {
+      clock,
+      driver,
+      log,
+      prepareLaunch: (current, signal, progress, hold) =>
+        this.#launcher.prepare(current, driver, { signal, progress, hold }),
+      kernelUp: (kernel, regions, adopted) => this.#kernelUp(record, kernel, regions, adopted),
+      resumed: async (kernel) => void (await Promise.all(this.#providers.map((each) => each.resumed?.(kernel)))),
+      destroy: (launch) => destroyLaunch(launch, driver),
+      save: (current) => {
+        if (!entry.isErased) this.#records.save(current);
+      },
+      tell: (type, current, message) => this.#tell(type, current, message),
+      complain: (text, error) => journal.error(text, error),
+    });
+    const { promise: gone, resolve: removed } = Promise.withResolvers<void>();
+    const entry: Entry = { instance, log, gone, removed, isErased: false };
+    this.#registry.add(entry);
+    instance.onChange(() => {
+      if (!instance.active) log.flush();
+    });
+    return entry;
+  }
+
+  #kernelUp(record: InstanceRecord, kernel: Kernel, regions: readonly SharedRegion[], adopted: boolean): void {
+    for (const news of this.#launcher.noteUnmapped(record.id)) if (!adopted) this.#tell('unmapped', record, news);
+    for (const provider of this.#providers) provider.kernelUp?.(record, kernel, regions, adopted);
+  }
+
+  /** Removes a foreground instance once it has ended and its client, if it still comes, has been told. */
+  #expectClient(entry: Entry): void {
+    const { instance } = entry;
+    instance.onChange(() => {
+      if (instance.state === 'exited' && instance.hasClient) void this.#erase(entry);
+    });
+    this.#options.clock.after(CLIENT_PATIENCE_MS, () => {
+      if (this.#ending || instance.hasClient || this.#registry.find(instance.name) === undefined) return;
+      this.remove(instance.name, true).catch((error) => this.#complain(`removing ${instance.name}`, error));
+    });
+  }
+
+  /** All of it, its record first: what is left after a crash is then a leftover and no instance. Throws `internal` when that cannot be written; it is all there still. */
+  async #erase(entry: Entry): Promise<void> {
+    if (entry.isErased) return entry.gone;
+    const { instance, log } = entry;
+    const { record } = instance;
+    this.#records.delete(record);
+    entry.isErased = true;
+    for (const step of [() => instance.detach(), () => log.close()])
+      await Promise.try(step).catch((error) => this.#complain(`removing ${instance.name}`, error));
+    this.#launcher.forget(record.id);
+    await releaseAll(this.#providers, record, this.#complain);
+    this.#registry.delete(instance.name);
+    this.#tell('removed', record, '');
+    entry.removed();
+  }
+
+  readonly #complain = (doing: string, error: unknown): void => this.#options.journal.error(doing, error);
+
+  #tell(type: InstanceEventType, { id, spec }: InstanceRecord, message: string): void {
+    const { events, clock } = this.#options;
+    events.tell({ at: timestamp(clock), type, name: spec.name, id, message });
+  }
+}
+
+/** Other paths are looked at anew when they are first used. */
+const withSources = (record: InstanceRecord, { root, volumes, cwd }: InstanceSpec): InstanceRecord =>
+  JSON.stringify([root, volumes, cwd]) === JSON.stringify([record.spec.root, record.spec.volumes, record.spec.cwd])
+    ? record
+    : { ...record, sources: null };

@@ -1,0 +1,68 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { ManualClock } from '../../test/unit/manual-clock.ts';
+import type { LogLine } from './log-line.ts';
+import { FileLog } from './workload-log.ts';
+
+let directory: string;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'pk-unit-'));
+});
+afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+const records = (path: string): LogLine[] =>
+  readFileSync(path, 'utf8')
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line));
+const bytes = (record: LogLine) => (record.b === undefined ? Buffer.from(record.d!) : Buffer.from(record.b, 'base64'));
+
+it('writes within the gathering time', () => {
+  const clock = new ManualClock();
+  const log = new FileLog(join(directory, 'log'), clock);
+  log.write('out', Buffer.from('a'));
+  log.write('out', Buffer.from('b'));
+  expect(clock.pending()).toEqual([20]);
+  clock.advance(20);
+  expect(records(log.file.path).map((record) => record.d)).toEqual(['a', 'b']);
+  log.close();
+});
+
+it('puts split characters together and keeps bytes that are no text', () => {
+  const log = new FileLog(join(directory, 'log'), new ManualClock());
+  const euro = Buffer.from('€');
+  log.write('out', euro.subarray(0, 1));
+  log.write('err', Buffer.from('between'));
+  log.write('out', euro.subarray(1));
+  log.write('out', Buffer.from([0xff, 0xfe]));
+  log.write('out', euro.subarray(0, 2));
+  log.close();
+  const read = records(log.file.path);
+  expect(read.map((record) => record.d ?? record.b)).toEqual(['between', '€', '//4=', '4oI=']);
+});
+
+it('keeps every byte, however it is cut', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.uint8Array({ minLength: 1, maxLength: 40 }), { maxLength: 20 }),
+      fc.string({ unit: 'grapheme' }),
+      (chunks, text) => {
+        const path = join(directory, 'log');
+        rmSync(path, { force: true });
+        const log = new FileLog(path, new ManualClock());
+        const all = [...chunks, ...cut(Buffer.from(text))];
+        for (const chunk of all) log.write('out', Buffer.from(chunk));
+        log.close();
+        const kept = all.length === 0 ? [] : records(path).map(bytes);
+        expect(Buffer.concat(kept).equals(Buffer.concat(all))).toBe(true);
+      },
+    ),
+    { numRuns: 200 },
+  );
+});
+
+const cut = (data: Buffer): Buffer[] =>
+  Array.from({ length: Math.ceil(data.length / 3) }, (_, index) => data.subarray(index * 3, index * 3 + 3));

@@ -1,0 +1,2 @@
+/** What others see of the private network. */
+export { PUBLISH_HINT, parsePublishedPort } from './published-port.ts';

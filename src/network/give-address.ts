@@ -1,0 +1,16 @@
+/** The address in the private network, the port and the published ports that an instance is to have. */
+import type { Provider } from '../instance/contract.ts';
+import type { Network } from './network.ts';
+
+export const addressProvider = (network: Network): Provider => ({
+  name: 'its network',
+  reserve: ({ spec }) => ({ networkNumber: spec.network === 'none' ? null : network.take(spec) }),
+  created({ networkNumber }) {
+    if (networkNumber !== null) network.tellNames();
+  },
+  problems: (specs, isReplaced) => network.nameProblems(specs, isReplaced),
+  launch: async (record, can) => ({ network: await network.join(record, can) }),
+  kernelUp: ({ spec }, kernel) => network.kernelUp(spec.name, kernel),
+  release: async ({ id, spec, networkNumber = null, launch = null }) =>
+    network.leave({ id, spec, networkNumber, launch }),
+});

@@ -1,0 +1,328 @@
+/** The private network of a daemon: addresses, names and published ports of its instances. */
+import { createHash } from 'node:crypto';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import type { Journal } from '../core/journal.ts';
+import { Mutex } from '../core/mutex.ts';
+import type { Capabilities, Kernel, LaunchSpec } from '../driver/index.ts';
+import type { NetworkPort } from '../driver/network-port.ts';
+import type { InstanceRecord, InstanceSpec, PublishedPort } from '../instance/contract.ts';
+import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
+import { HostNetwork, networkObstacle, tapObstacle } from './bridge.ts';
+import type { Forwards } from './forwards.ts';
+import { KeptNamespace } from './kept-namespace.ts';
+import { NameTeller } from './name-teller.ts';
+import { resolvConf } from './nameservers.ts';
+import { NamedNamespace } from './namespace.ts';
+import { checkNames, hostsFile, type Named } from './network-names.ts';
+import { Uplink } from './uplink.ts';
+
+const NETMASK = '255.255.0.0';
+const PREFIX = 16;
+const BRIDGE_NUMBER = 1;
+const LAST_NUMBER = 65_533;
+const KEEPER_FILE = 'network.keeper';
+
+/** The private network is 10.213.0.0/16 in a namespace of its own: outside it nobody sees these addresses. */
+const addressOf = (number: number): string => `10.213.${number >> 8}.${number & 255}`;
+
+type Member = Pick<InstanceRecord, 'id' | 'spec' | 'networkNumber' | 'launch'>;
+
+export interface NetworkOptions {
+  /** State directory: names the namespace. */
+  home: string;
+  /** It is root's. */
+  privileged: boolean;
+  forwards: Forwards;
+  /** All instances there are. */
+  members(): readonly Member[];
+  journal: Journal;
+  /** Told of a running one that is in no network any more. */
+  lost(member: Member): void;
+}
+
+/**
+ * INVARIANTS
+ * - The namespace exists while an instance has a number in it; whoever takes the last away removes it.
+ * - The way out exists while one of them has egress, and lets no other's address pass.
+ * - A port is made before the kernel that has it starts, and lets only frames with its own addresses in.
+ * - Frames and names pass between instances of the same tenant alone; those without one are one tenant.
+ */
+export class Network {
+  readonly #host: HostNetwork;
+  /** null without root: there is none. */
+  readonly #uplink: Uplink | null;
+  readonly #forwards: Forwards;
+  readonly #all: () => readonly Member[];
+  /** Ids of those that have left, and are still being removed. */
+  readonly #gone = new Set<string>();
+  readonly #privileged: boolean;
+  readonly #lost: (member: Member) => void;
+  /** Of those that are in the network. */
+  readonly #kernels = new Map<string, Kernel>();
+  /** By id: the names an instance was started with. */
+  readonly #told = new Map<string, string>();
+  readonly #teller: NameTeller;
+  readonly #journal: Journal;
+  readonly #mutex = new Mutex();
+  readonly #listeners = new Set<() => void>();
+  /** The last one given. */
+  #lastNumber: number | undefined;
+
+  constructor({ home, privileged, forwards, members, journal, lost }: NetworkOptions) {
+    const name = `pk-${createHash('sha256').update(home).digest('hex').slice(0, 8)}`;
+    const namespace = privileged ? new NamedNamespace(name) : new KeptNamespace(join(home, KEEPER_FILE));
+    const gateway = `${addressOf(BRIDGE_NUMBER)}/${PREFIX}`;
+    this.#host = new HostNetwork(namespace, gateway);
+    this.#uplink = privileged ? new Uplink(name, namespace, gateway) : null;
+    this.#forwards = forwards;
+    this.#privileged = privileged;
+    this.#all = members;
+    this.#journal = journal;
+    this.#teller = new NameTeller((text, error) => journal.error(text, error));
+    this.#lost = lost;
+  }
+
+  /** An address for a new instance. Throws `unavailable` where there can be no network, `conflict` for a port or a name that is taken. */
+  take(spec: Pick<InstanceSpec, 'network' | 'publish' | 'name' | 'hostname' | 'tenant'>): number {
+    const { network, publish } = spec;
+    const obstacle = networkObstacle(network === 'egress' ? 'egress' : 'private', this.#privileged);
+    if (obstacle !== null) {
+      const { reason, hint } = obstacle;
+      const fields = { field: 'network', value: network, hint };
+      throw new PolykernelError('unavailable', `the network ${network} cannot be had here: ${reason}`, fields);
+    }
+    for (const member of this.#members()) {
+      const clash = member.spec.publish.find((theirs) => publish.some((each) => samePort(each, theirs)));
+      if (clash !== undefined) {
+        throw new PolykernelError('conflict', `port ${clash.hostPort} is published by ${member.spec.name} already`, {
+          field: 'publish',
+          value: clash.hostPort,
+          hint: 'Choose another port, or remove that instance.',
+        });
+      }
+    }
+    checkNames(spec, this.#named(), hostname());
+    return this.#nextNumber();
+  }
+
+  /** As late as can be the one of a kernel that is gone: others may still know it by that. Throws `conflict`. */
+  #nextNumber(): number {
+    const taken = new Set(this.#members().map(({ networkNumber }) => networkNumber));
+    const count = LAST_NUMBER - BRIDGE_NUMBER;
+    this.#lastNumber ??= Math.max(BRIDGE_NUMBER, ...[...taken].filter((number) => number !== null));
+    for (let step = 0; step < count; step++) {
+      const number = BRIDGE_NUMBER + 1 + ((this.#lastNumber - BRIDGE_NUMBER + step) % count);
+      if (taken.has(number)) continue;
+      this.#lastNumber = number;
+      return number;
+    }
+    throw new PolykernelError('conflict', 'all addresses of the private network are in use', { field: 'network' });
+  }
+
+  /**
+   * What would be wrong with the names of these, were they all there in place of those of the same names and of the instances
+   * that `isReplaced`: the error by name.
+   */
+  nameProblems(
+    specs: readonly InstanceSpec[],
+    isReplaced: (spec: InstanceSpec) => boolean,
+  ): Map<string, PolykernelError> {
+    const names = new Set(specs.map(({ name }) => name));
+    const planned = specs.map((spec) => ({ spec, address: spec.network === 'none' ? null : 'planned' }));
+    const stay = this.#named().filter(({ spec }) => !names.has(spec.name) && !isReplaced(spec));
+    const problems = new Map<string, PolykernelError>();
+    for (const { spec, address } of planned) {
+      try {
+        if (address !== null) checkNames(spec, [...planned, ...stay], hostname());
+      } catch (error) {
+        problems.set(spec.name, asPolykernelError(error, `naming ${spec.name}`));
+      }
+    }
+    return problems;
+  }
+
+  /** Before a start: makes the port of an instance and publishes its ports. null when it has no network. */
+  async join(record: InstanceRecord, { networkPort }: Capabilities): Promise<LaunchSpec['network']> {
+    if (record.networkNumber === null) return null;
+    const { networkNumber } = record;
+    const tap = networkPort === 'tap' ? tapObstacle() : null;
+    // What fails a start is told as one text.
+    if (tap !== null) throw new PolykernelError('unavailable', `${tap.reason}. ${tap.hint}`, { field: 'network' });
+    return await this.#mutex.run(async () => {
+      const isNew = await this.#host.ensure();
+      if (isNew) {
+        this.#lose(() => true);
+        await this.#forwards.endAllBut([]);
+      }
+      const port = this.#port(networkNumber);
+      const out = record.spec.network === 'egress';
+      if (out) await this.#uplink?.ensure(this.#egress());
+      if (networkPort !== 'none') await this.#host.addPort(port, this.#groups());
+      for (const each of record.spec.publish)
+        if (!this.#forwards.lives(each)) await this.#forwards.start(each, port.namespace, port.address);
+      const wayOut = out ? { gateway: addressOf(BRIDGE_NUMBER), resolvConf: resolvConf() } : null;
+      const hosts = hostsFile(this.#named(), record.spec.tenant);
+      this.#told.set(record.id, hosts);
+      return { port, hosts, wayOut };
+    });
+  }
+
+  /** A kernel runs: it is told of names that come and go. */
+  kernelUp(name: string, kernel: Kernel): void {
+    const member = this.#members().find(({ spec }) => spec.name === name);
+    if (member?.networkNumber == null) return;
+    this.#kernels.set(name, kernel);
+    this.#changed();
+    // While it booted others may have come or gone.
+    const hosts = hostsFile(this.#named(), member.spec.tenant);
+    if (this.#told.get(member.id) !== hosts) this.#tell(kernel, hosts);
+    this.#told.delete(member.id);
+    void kernel.exited.then(() => {
+      if (this.#kernels.get(name) !== kernel) return;
+      this.#kernels.delete(name);
+      for (const port of member.spec.publish) this.#forwards.reset(port);
+      this.#changed();
+    });
+  }
+
+  /** Tells all kernels the names there are now. */
+  tellNames(): void {
+    const named = this.#named();
+    for (const { spec } of this.#members()) {
+      const kernel = this.#kernels.get(spec.name);
+      if (kernel !== undefined) this.#tell(kernel, hostsFile(named, spec.tenant));
+    }
+  }
+
+  #tell(kernel: Kernel, hosts: string): void {
+    this.#teller.tell(kernel, Buffer.from(hosts));
+  }
+
+  /** After an instance is gone: takes its port and published ports away, and with the last the whole network. */
+  async leave({ id, networkNumber, spec }: Member): Promise<void> {
+    if (networkNumber === null) return;
+    await this.#mutex.run(async () => {
+      const known = new Set(this.#all().map((member) => member.id));
+      for (const gone of this.#gone) if (!known.has(gone)) this.#gone.delete(gone);
+      // Nobody is to meet its port or its name from here on, also while the rest of it is removed.
+      this.#gone.add(id);
+      this.#told.delete(id);
+      for (const { hostAddress, hostPort } of spec.publish) await this.#forwards.end(hostAddress, hostPort);
+      await this.#host.removePort(this.#port(networkNumber), this.#groups());
+      if (spec.network === 'egress') await this.#keepUplink();
+      if (!this.#members().some((each) => each.networkNumber !== null)) await this.#host.remove();
+    });
+    this.#changed();
+    this.tellNames();
+  }
+
+  /** Where a running kernel can be reached from the namespace; null when it cannot. */
+  address(name: string): string | null {
+    const member = this.#members().find(({ spec }) => spec.name === name);
+    return member?.networkNumber == null || !this.#kernels.has(name) ? null : addressOf(member.networkNumber);
+  }
+
+  /** Why no HAProxy can reach what is in it; null where one can. */
+  obstacle(): string | null {
+    return this.#privileged ? null : 'HAProxy can enter the network only as root';
+  }
+
+  /** File of the network's namespace; null while there is none. */
+  namespace(): string | null {
+    return this.#host.exists ? this.#host.path : null;
+  }
+
+  /** Calls `listener` when an endpoint has come or gone. Returns what ends it. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  #changed(): void {
+    for (const listener of this.#listeners) listener();
+  }
+
+  /** After a restart of the daemon, with all instances known: ends what belongs to none. */
+  async recover(): Promise<void> {
+    const members = this.#members().filter(({ networkNumber }) => networkNumber !== null);
+    await this.#forwards.endAllBut(this.#host.exists ? members.flatMap(({ spec }) => spec.publish) : []);
+    if (members.length === 0) {
+      await this.#uplink?.remove();
+      return await this.#host.remove();
+    }
+    this.#lose(({ launch, networkNumber }) => {
+      const { namespace } = this.#port(networkNumber!);
+      return !this.#host.exists || launch?.network?.port.namespace !== namespace;
+    });
+    const ports = members.map(({ networkNumber }) => this.#port(networkNumber!));
+    try {
+      await this.#host.takeOver(ports, this.#groups());
+    } catch (error) {
+      this.#journal.error('taking over the network of an earlier Polykernel', error);
+      await this.#host.remove();
+      this.#lose(() => true);
+    }
+    const wanted = new Set(members.flatMap(({ networkNumber }) => [`k${networkNumber}`, `p${networkNumber}`]));
+    for (const name of await this.#host.ports()) if (!wanted.has(name)) await this.#host.removeInterface(name);
+    for (const { spec, networkNumber } of members) {
+      const { namespace, address } = this.#port(networkNumber!);
+      for (const port of spec.publish)
+        if (!this.#forwards.lives(port) && this.#host.exists) await this.#forwards.start(port, namespace, address);
+    }
+    await this.#keepUplink();
+  }
+
+  #members(): readonly Member[] {
+    return this.#all().filter(({ id }) => !this.#gone.has(id));
+  }
+
+  #named(): (Named & Pick<Member, 'spec'>)[] {
+    return this.#members().map(({ spec, networkNumber }) => ({
+      spec,
+      address: networkNumber === null ? null : addressOf(networkNumber),
+    }));
+  }
+
+  /** Ports of those that may meet, by tenant; an earlier Polykernel made a tap the port itself, with the name of that end. */
+  #groups(): string[][] {
+    const groups = new Map<string | null, string[]>();
+    for (const { spec, networkNumber } of this.#members()) {
+      if (networkNumber === null) continue;
+      const { peer, interface: end } = this.#port(networkNumber);
+      groups.set(spec.tenant, [...(groups.get(spec.tenant) ?? []), peer, end]);
+    }
+    return [...groups.values()];
+  }
+
+  /** Addresses that may get out. */
+  #egress(): string[] {
+    return this.#members().flatMap(({ spec, networkNumber }) =>
+      spec.network === 'egress' && networkNumber !== null ? [addressOf(networkNumber)] : [],
+    );
+  }
+
+  /** Closes the way out to all that may not use it, and removes it when nobody may. */
+  async #keepUplink(): Promise<void> {
+    const addresses = this.#egress();
+    if (addresses.length > 0 && this.#host.exists) await this.#uplink?.ensure(addresses);
+    else await this.#uplink?.remove();
+  }
+
+  /** Forgets the running kernels that are in no network any more, and says so. */
+  #lose(isLost: (member: Member) => boolean): void {
+    for (const member of this.#members())
+      if (this.#kernels.has(member.spec.name) && isLost(member)) {
+        this.#kernels.delete(member.spec.name);
+        this.#lost(member);
+      }
+  }
+
+  #port(number: number): NetworkPort {
+    return this.#host.port(number, addressOf(number), NETMASK);
+  }
+}
+
+const samePort = (a: PublishedPort, b: PublishedPort): boolean =>
+  a.hostPort === b.hostPort &&
+  (a.hostAddress === b.hostAddress || [a, b].some((each) => each.hostAddress === '0.0.0.0'));

@@ -1,0 +1,32 @@
+/** The pool, as one thing that a daemon can do. */
+import type { Surroundings } from '../core/surroundings.ts';
+import type { Instances } from '../instance/contract.ts';
+import type { Topology } from '../topology/index.ts';
+import type { PoolRecord } from './contract.ts';
+import { partitionProvider } from './give-partition.ts';
+import { HostPool, type PoolEnforcement } from './host-pool.ts';
+import type { PoolLease } from './pool-lease.ts';
+import { Resources } from './resources.ts';
+import { poolExecutors } from './steps.ts';
+
+/** The machine whose CPUs and memory are given away, and what acts on its kernel. */
+export interface HostMachine {
+  readTopology(): Topology;
+  /** /proc/sys/kernel/random/boot_id. */
+  bootId: string;
+  enforcement: PoolEnforcement;
+  lease: PoolLease;
+}
+
+export function poolCapability({ store, journal, mutex }: Surroundings, host: HostMachine, instances: () => Instances) {
+  const kept = store.value<PoolRecord>('pool', 'the record of the pool');
+  const hostPool = new HostPool({ kept, ...host, journal });
+  return {
+    name: 'the pool',
+    hostPool,
+    resources: new Resources(instances, hostPool, mutex),
+    provider: partitionProvider(hostPool, instances),
+    executors: poolExecutors(instances, hostPool),
+    recover: () => hostPool.recover(),
+  };
+}

@@ -1,0 +1,80 @@
+/** What HAProxy is to have of each target, what a running one cannot change, and what is noted of it for a later daemon. */
+import { readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import type { Endpoints, SavedTotals, Server, ServerState, ServiceRecord } from './contract.ts';
+
+/** What a running HAProxy cannot change. */
+export interface Structure {
+  /** Tells the namespace it runs in from a later one of the same name; null: this machine's. */
+  namespace: string | null;
+  /** By service. */
+  shapes: Record<string, string>;
+}
+
+export const NO_STRUCTURE: Structure = { namespace: null, shapes: {} };
+
+/** What a later daemon has to know of the process it takes up. */
+export interface Notes {
+  pid: number;
+  startTime: number;
+  structure: Structure;
+  restarts: number;
+  /** By id of the service: what was counted before this process. */
+  totals: Record<string, { totals: SavedTotals; lostConnections: number }>;
+}
+
+export function serversOf({ targets }: ServiceRecord, endpoints: Endpoints): Server[] {
+  return targets.map(({ instance, port, weight, drain }) => ({
+    name: instance,
+    address: endpoints.address(instance),
+    port,
+    weight: drain ? 0 : weight,
+  }));
+}
+
+export function structureOf(records: readonly ServiceRecord[], endpoints: Endpoints): Structure {
+  const shapes = records.map(({ name, id, bind, port, mode, balance, check, targets }) => {
+    const servers = targets.map(({ instance }) => instance);
+    return [name, JSON.stringify([id, bind, port, mode, balance, check, servers])] as const;
+  });
+  return { namespace: namespaceKey(endpoints.namespace()), shapes: Object.fromEntries(shapes) };
+}
+
+/** Commands that bring the servers of a service from `states`, by `backend/server`, to `servers`. */
+export function adjustments(
+  service: string,
+  servers: readonly Server[],
+  states: ReadonlyMap<string, ServerState>,
+): string[] {
+  return servers.flatMap(({ name, address, port, weight }) => {
+    const server = `${service}/${name}`;
+    const state = states.get(server);
+    if (state === undefined) return [];
+    const commands: string[] = [];
+    const moved = address !== null && (state.address !== address || state.port !== port);
+    if (address === null && !state.maintenance) commands.push(`state maint`);
+    if (moved) commands.push(`addr ${address} port ${port}`);
+    if (state.weight !== weight) commands.push(`weight ${weight}`);
+    if (address !== null && state.maintenance) commands.push('state ready');
+    // Its first check says whether it is up.
+    if (moved || (address !== null && state.maintenance)) commands.push('health down');
+    return commands.map((command) => `set server ${server} ${command}`);
+  });
+}
+
+export function readNotes(path: string): Notes | undefined {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')) as Notes;
+  } catch {
+    return undefined;
+  }
+}
+
+export function writeNotes(path: string, notes: Notes): void {
+  writeFileSync(`${path}.new`, JSON.stringify(notes), { mode: 0o600 });
+  renameSync(`${path}.new`, path);
+}
+
+function namespaceKey(file: string | null): string | null {
+  const inode = file === null ? undefined : statSync(file, { throwIfNoEntry: false })?.ino;
+  return inode === undefined ? null : `${file}@${inode}`;
+}

@@ -1,0 +1,74 @@
+/** What people are told of a service: its record, what HAProxy counts, and what was logged, put together. Pure. */
+import type { ServiceRecord, ServiceStatus, StatRow, TargetStatus, Traffic } from './contract.ts';
+
+export interface ServiceView {
+  record: ServiceRecord;
+  traffic: Traffic;
+  fault: string | null;
+  /** What HAProxy last said of its backend. */
+  rows: readonly StatRow[];
+  proxy: ServiceStatus['proxy'];
+}
+
+export function serviceStatus(
+  view: ServiceView,
+  address: (instance: string) => string | null,
+  now: number,
+): ServiceStatus {
+  const { record, traffic, fault, proxy } = view;
+  const { removing: _removing, ...rest } = record;
+  const targets = record.targets.map((target) => targetStatus(view, target, address, now));
+  const serving = targets.filter(({ state }) => state === 'up').length;
+  const fine = serving > 0 && targets.every(({ state }) => state === 'up' || state === 'drained');
+  const state = fault !== null ? 'error' : serving === 0 ? 'down' : fine ? 'ok' : 'degraded';
+  return {
+    ...rest,
+    ...traffic.whole.totals,
+    state,
+    fault,
+    targets,
+    inFlight: traffic.whole.inFlight,
+    requestsPerSecond: traffic.whole.perSecond(now),
+    latency: traffic.latency(now),
+    objectives: traffic.objectives.map((objective) => objective.status(now)),
+    proxy,
+  };
+}
+
+export function targetStatus(
+  { traffic, rows }: ServiceView,
+  target: ServiceRecord['targets'][number],
+  address: (instance: string) => string | null,
+  now: number,
+): TargetStatus {
+  const reached = address(target.instance);
+  const row = rows.find(({ server }) => server === target.instance);
+  const counter = traffic.target(target.instance);
+  return {
+    ...target,
+    address: reached,
+    ...health(target, reached, row),
+    ...counter.totals,
+    inFlight: counter.inFlight,
+    requestsPerSecond: counter.perSecond(now),
+    latency: traffic.latency(now, target.instance),
+  };
+}
+
+function health(
+  { drain, weight }: ServiceRecord['targets'][number],
+  reached: string | null,
+  row: StatRow | undefined,
+): Pick<TargetStatus, 'state' | 'reason'> {
+  if (reached === null) return { state: 'absent', reason: 'it does not run, or has no network' };
+  if (row === undefined || row.status.startsWith('MAINT')) return { state: 'checking', reason: 'it was not asked yet' };
+  if (row.status.startsWith('DOWN')) {
+    return row.checkStatus === 'INI'
+      ? { state: 'checking', reason: 'it was not asked yet' }
+      : { state: 'down', reason: row.checkReason === '' ? 'its health check fails' : row.checkReason };
+  }
+  if (drain) return { state: 'drained', reason: 'on request' };
+  if (weight === 0) return { state: 'drained', reason: 'its weight is 0' };
+  if (row.checkStatus === 'INI') return { state: 'checking', reason: 'its first check has not ended' };
+  return { state: 'up', reason: null };
+}

@@ -1,0 +1,107 @@
+/** Plans for stack files, made from what is, and carried out. */
+import type { Mutex } from '../core/mutex.ts';
+import type { Steps } from '../core/steps.ts';
+import type { Drivers } from '../driver/drivers.ts';
+import type { InstanceSpec, Instances } from '../instance/contract.ts';
+import type { HostPool } from '../pool/contract.ts';
+import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
+import type { Plan, Planned, Present, StackSource, StackStep } from './contract.ts';
+
+type Progress = (text: string) => void;
+
+export interface StacksOptions {
+  instances: Instances;
+  drivers: Drivers;
+  hostPool: HostPool;
+  /** What there is of all that a stack file may name beside kernels and pool. */
+  present(): Promise<Present>;
+  steps: Pick<Steps<StackStep>, 'submit'>;
+  /** Of all changes of the whole machine. */
+  mutex: Mutex;
+}
+
+export class Stacks {
+  readonly #options: StacksOptions;
+
+  constructor(options: StacksOptions) {
+    this.#options = options;
+  }
+
+  /** What apply() would do now. Touches nothing. Throws `invalid` for a bad stack file. */
+  async plan(source: StackSource): Promise<Plan> {
+    return (await this.#plan(source)).plan;
+  }
+
+  /**
+   * Carries out the plan; resolves with it. One at a time: a second one waits and plans on what the first has left.
+   * Throws `conflict` when something is refused (then nothing was done), and the first failure of a step otherwise: what
+   * was done stays, is in the ledger, and the next apply goes on from there.
+   */
+  async apply(source: StackSource, progress: Progress, signal: AbortSignal): Promise<Plan> {
+    const { mutex } = this.#options;
+    if (mutex.busy) progress('waiting for another change of the machine to end');
+    return mutex.run(async () => {
+      signal.throwIfAborted();
+      progress('planning');
+      const { plan, steps } = await this.#plan(source);
+      if (plan.refused.length > 0) throw refusedError(plan);
+      await this.#options.steps.submit(steps, { progress, signal });
+      return plan;
+    });
+  }
+
+  /** Removes every instance, channel and service of a stack. The pool stays. */
+  async destroy(stack: string, progress: Progress, signal: AbortSignal): Promise<Plan> {
+    const { mutex, hostPool, instances, present } = this.#options;
+    if (mutex.busy) progress('waiting for another change of the machine to end');
+    return mutex.run(async () => {
+      const { planDestroy } = await import('./contract.ts');
+      const { plan, steps } = planDestroy(stack, hostPool.pool, await instances.observe(), await present());
+      await this.#options.steps.submit(steps, { progress, signal });
+      return plan;
+    });
+  }
+
+  // The YAML parser and the planner are loaded by the first plan: most daemons never need them.
+  async #plan(source: StackSource): Promise<Planned> {
+    const { instances, drivers, hostPool, present } = this.#options;
+    const [{ parseStack, plan, problemsError }, { readInterrupts }] = await Promise.all([
+      import('./contract.ts'),
+      import('../topology/index.ts'),
+    ]);
+    const parsed = parseStack(source.text, source);
+    if (parsed.stack === undefined) throw problemsError(parsed.problems, source.file);
+    const { stack } = parsed;
+    const specs = new Map<string, InstanceSpec | PolykernelError>();
+    await Promise.all(
+      stack.kernels.map(async ({ name, create, partition, tenant }) => {
+        const request = { ...create, name, ...(partition && { partition }), ...(tenant && { tenant }) };
+        const resolved = instances.resolve(request, name);
+        specs.set(name, await resolved.catch((error) => asPolykernelError(error, `resolving ${name}`)));
+      }),
+    );
+    const resolved = [...specs.values()].filter((spec): spec is InstanceSpec => !(spec instanceof PolykernelError));
+    for (const [name, problem] of instances.nameProblems(resolved, stack.name)) specs.set(name, problem);
+    const facts = await drivers.facts();
+    return plan({
+      stack,
+      topology: hostPool.topology(true),
+      ledger: instances.ledger(),
+      instances: await instances.observe(),
+      present: await present(),
+      sharedMemory: new Map(facts.map(({ name, capabilities }) => [name, capabilities.sharedMemory])),
+      resolved: specs,
+      accelerator: facts.find(({ name }) => name === 'qemu')?.availability.accelerator ?? null,
+      interrupts: readInterrupts('/'),
+    });
+  }
+}
+
+function refusedError({ refused }: Plan): PolykernelError {
+  const [first] = refused;
+  const rest = refused.length > 1 ? ` (and ${refused.length - 1} more: see \`pk plan\`)` : '';
+  return new PolykernelError('conflict', `nothing was done: ${first!.name}: ${first!.message}${rest}`, {
+    field: first!.field,
+    hint: first!.hint,
+  });
+}
