@@ -8,12 +8,14 @@ const floor = ['core', 'sys'];
 const rooms = (names) => `^src/(${names.join('|')})/`;
 /** What a room shows to others: its code, and its part of the API. */
 const contracts = '^src/[a-z]+/(contract|index|api)[.]ts$';
+/** What a room gives to stack files, for the one room that collects it. */
+const stackParts = '^src/[a-z]+/stack[.]ts$';
 const rule = (from, to, comment, more = {}) => ({
   name: `${from.join('-')}`.slice(0, 60),
   severity: 'error',
   comment,
   from: { path: rooms(from), pathNot: '[.]test[.]ts$' },
-  to: { path: '^src/', pathNot: [rooms(to), ...(more.contracts ? [contracts] : [])], ...more.to },
+  to: { path: '^src/', pathNot: [rooms(to), ...(more.also ?? [])], ...more.to },
 });
 
 module.exports = {
@@ -25,7 +27,7 @@ module.exports = {
     rule(['driver'], ['driver', 'guest', 'image', ...pure, ...floor], 'how a kernel is run'),
     ...capabilities.map((name) => ({
       ...rule([name], [name, 'driver', 'guest', ...pure, ...floor], 'capabilities see contracts of each other', {
-        contracts: true,
+        also: name === 'stack' ? [contracts, stackParts] : [contracts],
       }),
     })),
     {

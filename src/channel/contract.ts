@@ -2,4 +2,11 @@ export { resolveChannel } from './check.ts';
 export type { ChannelRecord, EndRecord } from './record.ts';
 export { channelTable, endOf, otherSide, SIDES } from './record.ts';
 export { checkTenants } from './tenants.ts';
-export type { ChannelEnd, ChannelManager, ChannelRequest, ChannelSide, ChannelStatus } from './types.ts';
+export type {
+  ChannelDefinition,
+  ChannelEnd,
+  ChannelManager,
+  ChannelRequest,
+  ChannelSide,
+  ChannelStatus,
+} from './types.ts';

@@ -6,6 +6,7 @@ import { Channels } from './channels.ts';
 import { endProvider } from './give-ends.ts';
 import { KEEPER_DIRECTORY, Keepers } from './keeper.ts';
 import { channelTable } from './record.ts';
+import { channelExecutors } from './steps.ts';
 
 export function channelCapability(around: Surroundings, instances: () => Pick<Instances, 'find'>) {
   const directory = around.paths.channels;
@@ -20,6 +21,7 @@ export function channelCapability(around: Surroundings, instances: () => Pick<In
     name: 'channels',
     channels,
     provider: endProvider(channels),
+    executors: channelExecutors(channels),
     checks: async () => (await import('./checks.ts')).channelChecks(),
     recover: () => channels.recover(),
     close: () => channels.close(),

@@ -4,6 +4,9 @@ import type { ChannelRequest } from './request.ts';
 
 export type { ChannelRequest, ChannelSide };
 
+/** With everything that may be left out. */
+export type ChannelDefinition = Required<ChannelRequest>;
+
 /** One end, as far as can be seen from the host. */
 export interface ChannelEnd extends Omit<SideStatistics, 'messages' | 'bytes' | 'stalls' | 'drops' | 'bells'> {
   /** Name of an instance, or `host`. */

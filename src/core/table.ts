@@ -82,6 +82,14 @@ export class Table<R extends { id: string }> {
     inTransaction(this.#database, () => this.#delete.run(id));
   }
 
+  /** Several at once, or none of them. Throws as put() does. */
+  change(put: readonly R[], remove: readonly string[] = []): void {
+    inTransaction(this.#database, () => {
+      for (const record of put) this.put(record);
+      for (const id of remove) this.delete(id);
+    });
+  }
+
   #read(row: Record<string, unknown>): R {
     let record = asRecord(JSON.parse(String(row.record)));
     for (const migrate of this.#definition.migrations.slice(Number(row.version))) record = asRecord(migrate(record));

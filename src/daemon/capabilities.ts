@@ -1,5 +1,7 @@
 /** All that a daemon can do, and which of it needs which. To add a capability: make it here, and put it into the list. */
 import { channelCapability } from '../channel/index.ts';
+import { stepTable } from '../core/step-journal.ts';
+import { Steps } from '../core/steps.ts';
 import type { Surroundings } from '../core/surroundings.ts';
 import { Drivers } from '../driver/drivers.ts';
 import { imageCapability } from '../image/index.ts';
@@ -9,7 +11,8 @@ import { instanceCapability } from '../instance/index.ts';
 import { networkCapability } from '../network/index.ts';
 import { poolCapability } from '../pool/index.ts';
 import { serviceCapability } from '../service/index.ts';
-import { Stacks } from '../stack/apply.ts';
+import type { StackStep } from '../stack/contract.ts';
+import { stackCapability } from '../stack/index.ts';
 import { telemetryCapability } from '../telemetry/index.ts';
 import type { Capability } from './capability.ts';
 import type { DaemonOptions } from './options.ts';
@@ -41,8 +44,20 @@ export function compose(around: Surroundings, parts: Parts) {
     drivers,
     resolveImage: (name) => parts.images.resolve(name),
   });
+  const steps = new Steps<StackStep>({
+    executors: { ...channels.executors, ...services.executors, ...instances.executors, ...pool.executors },
+    table: around.store.table(stepTable),
+    journal: around.journal,
+  });
+  const stacks = stackCapability(around, {
+    steps,
+    instances: instances.supervisor,
+    drivers,
+    hostPool: pool.hostPool,
+    present: async () => ({ channels: channels.channels.list(), services: await services.services.list() }),
+  });
   /** In the order in which they are taken up. */
-  const capabilities: readonly Capability[] = [images, pool, channels, instances, network, telemetry, services];
+  const capabilities: readonly Capability[] = [images, pool, channels, instances, network, telemetry, services, stacks];
   return {
     capabilities,
     drivers,
@@ -51,6 +66,7 @@ export function compose(around: Surroundings, parts: Parts) {
     channels: channels.channels,
     services: services.services,
     telemetry: telemetry.telemetry,
-    stacks: new Stacks(known(), drivers, pool.hostPool, channels.channels, services.services, around.mutex),
+    steps,
+    stacks: stacks.stacks,
   };
 }

@@ -72,6 +72,8 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   let metricsServer: MetricsServer | undefined;
 
   async function release(): Promise<void> {
+    // First, so that what is given up now is left to the next daemon.
+    all.steps.close();
     ending.abort();
     metricsServer?.close();
     endStreams();

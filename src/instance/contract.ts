@@ -1,4 +1,5 @@
 export type { ChannelUse } from './channel-use.ts';
+export type { FieldChange, KernelDefinition, StackContext } from './definition.ts';
 export type { InstanceDetails } from './details.ts';
 export type { Foreground } from './foreground.ts';
 export type { Instance, InstanceEnvironment } from './instance.ts';

@@ -7,6 +7,7 @@ import type { Identities } from './identities.ts';
 import type { PrepareRoot } from './launcher.ts';
 import type { Provider } from './provider.ts';
 import { instanceTable } from './record.ts';
+import { instanceExecutors } from './steps.ts';
 import { type PoolOfHost, Supervisor } from './supervisor.ts';
 
 interface Given<P> {
@@ -38,6 +39,7 @@ export function instanceCapability<P>(around: Surroundings, given: Given<P>) {
     name: 'instances',
     isVital: true,
     supervisor,
+    executors: instanceExecutors(supervisor),
     recover: () => supervisor.takeUp(),
     async close(farewell: boolean) {
       await supervisor.detach(farewell);

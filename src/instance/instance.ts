@@ -15,7 +15,7 @@ import {
   stoppedExit,
 } from './exits.ts';
 import { Foreground } from './foreground.ts';
-import { type MachineEvent, type Step, transition } from './machine.ts';
+import { type Effect, type MachineEvent, transition } from './machine.ts';
 import { pump, type Watcher, type WorkloadLog } from './output.ts';
 import { hostPlacement, type InstanceRecord, statusOf } from './record.ts';
 import { ownersAfterRun } from './source.ts';
@@ -70,7 +70,7 @@ const newRun = (kernel: Kernel | undefined): Run => {
 };
 
 /**
- * One instance: carries out the steps of its state machine.
+ * One instance: carries out the effects of its state machine.
  *
  * INVARIANTS
  * - The machine changes only in #dispatch, which is synchronous and saves: so no two operations are ever half done.
@@ -238,7 +238,7 @@ export class Instance {
   exec(request: ExecRequest): GuestProcess {
     return this.#guest('run a command').exec(request);
   }
-  /** Throws `conflict` unless running. */
+  /** For files. Throws `conflict` unless running. */
   guest(): GuestLink {
     return this.#guest('transfer a file');
   }
@@ -371,11 +371,14 @@ export class Instance {
     const result = transition(this.#record.machine, event, this.#record.spec.restart);
     if ('refused' in result) throw this.#conflict(result.refused);
     const changed = result.machine !== this.#record.machine;
-    this.#record = { ...this.#record, machine: result.machine };
-    const { sources, spec } = this.#record;
-    if (event.type === 'kernel-ended' && sources !== null) this.#record.sources = ownersAfterRun(sources, spec.volumes);
-    if (result.machine.state !== 'backoff') this.#record.restartAt = null;
-    for (const step of result.steps) this.#carryOut(step);
+    const { sources, spec, restartAt } = this.#record;
+    this.#record = {
+      ...this.#record,
+      machine: result.machine,
+      sources: event.type === 'kernel-ended' && sources !== null ? ownersAfterRun(sources, spec.volumes) : sources,
+      restartAt: result.machine.state === 'backoff' ? restartAt : null,
+    };
+    for (const effect of result.effects) this.#carryOut(effect);
     if (!changed) return;
     this.#environment.save(this.#record);
     this.#changed();
@@ -408,9 +411,9 @@ export class Instance {
     });
   }
 
-  #carryOut(step: Step): void {
+  #carryOut(effect: Effect): void {
     const run = this.#run;
-    switch (step.do) {
+    switch (effect.do) {
       case 'boot':
         void this.#boot();
         break;
@@ -421,20 +424,16 @@ export class Instance {
         this.#beginWorkload();
         break;
       case 'end-kernel':
-        if (run !== undefined) void this.#endKernel(run, step.how);
+        if (run !== undefined) void this.#endKernel(run, effect.how);
         break;
       case 'arm-restart':
-        this.#armRestart(step.delayMs);
+        this.#armRestart(effect.delayMs);
         break;
       case 'disarm-restart':
         this.#cancelTimer();
         break;
       case 'tell':
-        this.#environment.tell(step.event, this.#record, step.message);
-        break;
-      case 'pause':
-      case 'resume':
-        // Carried out by #call, whose caller waits for it.
+        this.#environment.tell(effect.event, this.#record, effect.message);
         break;
     }
   }
@@ -446,7 +445,7 @@ export class Instance {
   #armRestart(delayMs: number): void {
     const { clock } = this.#environment;
     this.#cancelTimer();
-    this.#record.restartAt = new Date(clock.now() + delayMs).toISOString();
+    this.#record = { ...this.#record, restartAt: new Date(clock.now() + delayMs).toISOString() };
     this.#cancelTimer = clock.after(delayMs, () => this.#dispatch({ type: 'restart-due' }));
   }
 

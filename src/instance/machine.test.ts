@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { CREATED, type Machine, type MachineEvent, type Step, transition } from './machine.ts';
+import { CREATED, type Effect, type Machine, type MachineEvent, transition } from './machine.ts';
 import type { InstanceExit, InstanceState, RestartPolicy } from './spec.ts';
 
 const exit = (reason: InstanceExit['reason'], exitCode = 1): InstanceExit => ({
@@ -14,17 +14,17 @@ function apply(
   machine: Machine,
   events: MachineEvent[],
   policy: RestartPolicy = 'no',
-): { machine: Machine; steps: Step[] } {
-  const steps: Step[] = [];
+): { machine: Machine; steps: Effect[] } {
+  const steps: Effect[] = [];
   for (const event of events) {
     const result = transition(machine, event, policy);
     if ('refused' in result) throw new Error(result.refused);
     machine = result.machine;
-    steps.push(...result.steps);
+    steps.push(...result.effects);
   }
   return { machine, steps };
 }
-const acts = (steps: readonly Step[]) => steps.filter((step) => step.do !== 'tell' && step.do !== 'disarm-restart');
+const acts = (steps: readonly Effect[]) => steps.filter((step) => step.do !== 'tell' && step.do !== 'disarm-restart');
 
 const START: MachineEvent = { type: 'start' };
 const READY: MachineEvent = { type: 'ready' };
@@ -128,7 +128,7 @@ describe('the state machine', () => {
           }
           machine = result.machine;
           if (each.type === 'kernel-ended' && kernels > 0) kernels -= 1;
-          for (const step of result.steps) {
+          for (const step of result.effects) {
             if (step.do === 'boot') kernels += 1;
             if (step.do === 'disarm-restart' || step.do === 'boot') armed = false;
             if (step.do === 'arm-restart') {

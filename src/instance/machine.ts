@@ -1,5 +1,5 @@
 /**
- * The life cycle as a pure state machine: state and event give the next state and the steps to carry out. What steps do
+ * The life cycle as a pure state machine: state and event give the next state and the effects to carry out. What they do
  * is instance.ts' business; everything that may happen in any order is decided here and tested by random events.
  */
 import { decideRestart } from './restart.ts';
@@ -37,21 +37,20 @@ export type MachineEvent =
   | { type: 'workload-ended'; exit: InstanceExit }
   | { type: 'kernel-ended'; exit: InstanceExit; ranMs: number };
 
-export type Step =
+/** What is to be done because of an event, at once and in this order. */
+export type Effect =
   | { do: 'boot' }
   | { do: 'cancel-boot' }
   | { do: 'begin-workload' }
   /** `stop`: as a person asked, with the instance's grace. `end`: the workload is over. */
   | { do: 'end-kernel'; how: 'stop' | 'end' | 'kill' }
-  | { do: 'pause' }
-  | { do: 'resume' }
   | { do: 'arm-restart'; delayMs: number }
   | { do: 'disarm-restart' }
   | { do: 'tell'; event: InstanceEventType; message: string };
 
-export type Transition = { machine: Machine; steps: readonly Step[] } | { refused: string };
+export type Transition = { machine: Machine; effects: readonly Effect[] } | { refused: string };
 
-/** The next state and its steps, or why the event cannot be now. Late news from the kernel are never refused. */
+/** The next state and its effects, or why the event cannot be now. Late news from the kernel are never refused. */
 export function transition(machine: Machine, event: MachineEvent, policy: RestartPolicy): Transition {
   switch (event.type) {
     case 'start':
@@ -61,13 +60,10 @@ export function transition(machine: Machine, event: MachineEvent, policy: Restar
     case 'kill':
       return kill(machine, event.exit);
     case 'pause':
-      return machine.state === 'running'
-        ? to(machine, {}, { do: 'pause' })
-        : { refused: cannot('paused', machine.state) };
+      // Whoever wishes it asks the kernel, and tells when it is so.
+      return machine.state === 'running' ? to(machine, {}) : { refused: cannot('paused', machine.state) };
     case 'resume':
-      return machine.state === 'paused'
-        ? to(machine, {}, { do: 'resume' })
-        : { refused: cannot('resumed', machine.state) };
+      return machine.state === 'paused' ? to(machine, {}) : { refused: cannot('resumed', machine.state) };
     case 'ready':
       if (machine.state === 'starting')
         return to(machine, { state: 'running' }, tell('ready'), { do: 'begin-workload' });
@@ -172,12 +168,12 @@ function kernelEnded(machine: Machine, exit: InstanceExit, ranMs: number, policy
   return to(machine, { ...base, restartsInRow, state: 'backoff' }, news, { do: 'arm-restart', delayMs: next.delayMs });
 }
 
-const to = (machine: Machine, change: Partial<Machine>, ...steps: Step[]): Transition => ({
+const to = (machine: Machine, change: Partial<Machine>, ...effects: Effect[]): Transition => ({
   machine: { ...machine, ...change },
-  steps,
+  effects,
 });
 
-const tell = (event: InstanceEventType, message = ''): Step => ({ do: 'tell', event, message });
+const tell = (event: InstanceEventType, message = ''): Effect => ({ do: 'tell', event, message });
 
 function cannot(done: string, state: InstanceState): string {
   const is: Record<InstanceState, string> = {

@@ -7,6 +7,7 @@ import { partitionProvider } from './give-partition.ts';
 import { HostPool, type PoolEnforcement } from './host-pool.ts';
 import type { PoolLease } from './pool-lease.ts';
 import { Resources } from './resources.ts';
+import { poolExecutors } from './steps.ts';
 
 /** The machine whose CPUs and memory are given away, and what acts on its kernel. */
 export interface HostMachine {
@@ -25,6 +26,7 @@ export function poolCapability({ store, journal, mutex }: Surroundings, host: Ho
     hostPool,
     resources: new Resources(instances, hostPool, mutex),
     provider: partitionProvider(hostPool, instances),
+    executors: poolExecutors(instances, hostPool),
     recover: () => hostPool.recover(),
   };
 }

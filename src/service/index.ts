@@ -3,6 +3,7 @@ import type { Surroundings } from '../core/surroundings.ts';
 import type { Endpoints } from './contract.ts';
 import { serviceTable } from './record.ts';
 import { Services } from './services.ts';
+import { serviceExecutors } from './steps.ts';
 
 /** `endpoints`: where instances can be reached. */
 export function serviceCapability(around: Surroundings, endpoints: Endpoints) {
@@ -16,6 +17,7 @@ export function serviceCapability(around: Surroundings, endpoints: Endpoints) {
   return {
     name: 'services',
     services,
+    executors: serviceExecutors(services),
     checks: async () => (await import('./checks.ts')).serviceChecks(),
     recover: () => services.recover(),
     close: () => services.close(),

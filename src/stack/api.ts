@@ -1,15 +1,16 @@
 /** Stacks in the API: what is asked, what is answered, and the routes. */
 import { channelRequestSchema } from '../channel/api.ts';
+import type { ChannelPlan } from '../channel/stack.ts';
 import { long, post, routes } from '../core/route.ts';
 import { flag, listOf, named, oneOf, orNull, record, request, text, texts } from '../core/schema.ts';
 import type { Schema } from '../core/validate.ts';
 import { placement } from '../instance/api.ts';
+import type { FieldChange } from '../instance/contract.ts';
+import type { KernelPlan } from '../instance/stack.ts';
 import { pool, refused } from '../ledger/schema.ts';
 import { serviceRequestSchema } from '../service/api.ts';
-import type { FieldChange } from './definition.ts';
-import type { KernelPlan, Plan } from './plan.ts';
-import type { ChannelPlan } from './plan-channels.ts';
-import type { ServicePlan } from './plan-services.ts';
+import type { ServicePlan } from '../service/stack.ts';
+import type { Plan } from './plan.ts';
 import type { StackSource } from './stack.ts';
 
 const source = named(

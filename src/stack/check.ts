@@ -1,8 +1,10 @@
 /** What no single value shows: contradictions between options, as far as the file alone tells. */
+
+import type { YamlReader } from '../core/yaml-reader.ts';
+import type { KernelDefinition } from '../instance/contract.ts';
 import { formatCpuList } from '../sys/cpu-list.ts';
-import { checkChannels } from './parse-channels.ts';
-import type { KernelDefinition, Stack } from './stack.ts';
-import type { YamlReader } from './yaml-reader.ts';
+import { checkSections } from './sections.ts';
+import type { Stack } from './stack.ts';
 
 type Pool = NonNullable<Stack['pool']>;
 
@@ -12,7 +14,7 @@ export function checkTogether(stack: Stack, reader: YamlReader): void {
   if (pool !== null) checkPool(pool, reader);
   checkCpus(kernels, pool, reader);
   checkDevices(kernels, pool, reader);
-  checkChannels(stack, reader);
+  checkSections(reader, stack, kernels);
 }
 
 function checkPool({ cpus, sharedCpus, devices }: Pool, reader: YamlReader): void {

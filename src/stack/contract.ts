@@ -1,6 +1,7 @@
-export { type FieldChange, storedDefinition } from './definition.ts';
-export { OPTIONS, type Option, stackJsonSchema } from './options.ts';
+export type { Problem } from '../core/yaml-reader.ts';
+export { OPTIONS, stackJsonSchema } from './options.ts';
 export { type ParsedStack, parseStack, problemsError } from './parse.ts';
 export * from './plan.ts';
-export type { ChannelAction, ChannelPlan } from './plan-channels.ts';
+export type { Present } from './sections.ts';
 export type * from './stack.ts';
+export type { StackStep } from './steps.ts';

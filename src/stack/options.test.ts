@@ -4,7 +4,8 @@ import { Compile } from 'typebox/schema';
 import { describe, expect, it } from 'vitest';
 import { parse as parseYaml } from 'yaml';
 import { schemaText, withOptionTable } from '../../scripts/stack-documents.ts';
-import { keysOf, liveChange, OPTIONS, stackJsonSchema } from './options.ts';
+import { liveChange } from '../instance/stack-options.ts';
+import { keysOf, OPTIONS, stackJsonSchema } from './options.ts';
 import { FULL, parse } from './testing.ts';
 
 const ROOT = join(import.meta.dirname, '../..');

@@ -2,9 +2,18 @@
  * Desired state minus what is gives typed steps, with a reason for each. Pure: the same input gives the same plan, byte
  * for byte. What carries the steps out is the daemon's business.
  */
-import type { ChannelStatus } from '../channel/contract.ts';
+import { refuseChannels, restartsFor } from '../channel/stack.ts';
+import { byPhase } from '../core/step.ts';
 import type { Capabilities, DriverName } from '../driver/index.ts';
-import type { InstanceSpec, InstanceStatus, Observed, Placement } from '../instance/contract.ts';
+import type { InstanceSpec, Observed, Placement } from '../instance/contract.ts';
+import {
+  ACTIVE,
+  type KernelPlan,
+  kernelSteps,
+  planKernel,
+  removeInstance,
+  storedDefinition,
+} from '../instance/stack.ts';
 import {
   type Advice,
   advise,
@@ -18,59 +27,22 @@ import {
   resolvePool,
   vcpusOf,
 } from '../ledger/index.ts';
-import type { ServiceStatus } from '../service/contract.ts';
+import { type Assignment, assignPool, type PoolStep } from '../pool/stack.ts';
 import { cpusText, formatCpuList } from '../sys/cpu-list.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { formatBytes } from '../sys/units.ts';
 import type { Topology } from '../topology/index.ts';
-import { definitionChanges, type FieldChange } from './definition.ts';
-import { type ChannelPlan, channelText, planChannels, refuseChannels, restartsFor } from './plan-channels.ts';
-import { planServices, type ServicePlan, serviceText } from './plan-services.ts';
-import type { KernelDefinition, Stack } from './stack.ts';
+import { type Present, planSections, type SectionPlans, sectionSteps } from './sections.ts';
+import type { Stack } from './stack.ts';
+import { type ShownStep, type StackStep, showStep } from './steps.ts';
 
-const UNDO = 'apply the stack file as it was';
-
-/** What is to happen to one kernel. `change`: live. `replace`: stopped, changed, started. */
-export type Action = 'create' | 'change' | 'replace' | 'start' | 'resume' | 'repin' | 'remove' | 'keep';
-
-export interface KernelPlan {
-  name: string;
-  action: Action;
-  /** Why, one sentence each; for `keep` empty. */
-  why: string[];
-  changes: FieldChange[];
-  /** Where it will be; null = unpartitioned, or it goes. */
-  placement: Placement | null;
-}
-
-export type Step =
-  /** Take an instance away for good. */
-  | { do: 'remove'; name: string }
-  | { do: 'stop'; name: string }
-  /** Record the pool and who owns what of it, in one transaction; then make the pool real on the host kernel. */
-  | { do: 'assign'; pool: Pool | null; kernels: readonly string[] }
-  /** Move a running kernel to the CPUs it owns now. */
-  | { do: 'repin'; name: string }
-  /** Make, or take away, the memory of a channel; running kernels that can be given memory see it at once. */
-  | { do: 'remove-channel'; name: string }
-  | { do: 'create-channel'; name: string }
-  | { do: 'remove-service'; name: string }
-  /** Make it as planned, while it serves. */
-  | { do: 'change-service'; name: string }
-  | { do: 'create-service'; name: string }
-  | { do: 'create'; name: string }
-  | { do: 'start'; name: string }
-  | { do: 'resume'; name: string };
-
-export interface Plan {
+export interface Plan extends SectionPlans {
   format: 1;
   stack: string;
   /** The pool as it will be; `change` is null when it stays as it is. */
   pool: { after: Pool | null; change: { before: Pool | null; text: string } | null };
   kernels: KernelPlan[];
-  channels: ChannelPlan[];
-  services: ServicePlan[];
-  steps: { step: Step; text: string; undo: string }[];
+  steps: ShownStep[];
   /** What cannot be; with any of these the plan is not carried out. */
   refused: Refused[];
   advice: readonly Advice[];
@@ -81,8 +53,7 @@ export interface PlanInput {
   topology: Topology;
   ledger: Ledger;
   instances: readonly Observed[];
-  channels: readonly ChannelStatus[];
-  services: readonly ServiceStatus[];
+  present: Present;
   /** When kernels of each driver can be given shared memory. */
   sharedMemory: ReadonlyMap<DriverName, Capabilities['sharedMemory']>;
   /** What each kernel would be, or why it cannot be; for a machine that is only described, nothing. */
@@ -92,7 +63,14 @@ export interface PlanInput {
   interrupts: readonly Interrupt[] | undefined;
 }
 
-export function plan(input: PlanInput): Plan {
+/** A plan for people, and the steps that carry it out. */
+export interface Planned {
+  plan: Plan;
+  /** None with anything refused. */
+  steps: StackStep[];
+}
+
+export function plan(input: PlanInput): Planned {
   const { stack, ledger, topology } = input;
   const refused: Refused[] = [];
   const pool = desiredPool(input, refused);
@@ -109,8 +87,13 @@ export function plan(input: PlanInput): Plan {
     if (holder !== undefined) refused.push(nameTaken(name, holder.status.spec.stack));
   }
   const placements = placeAll(input, pool, mine, refused);
-  const channels = planChannels(stack.name, stack.channels, input.channels, refused);
-  const services = planServices(stack.name, stack.services, input.services, refused);
+  const question = {
+    stack: stack.name,
+    wanted: stack,
+    present: input.present,
+    gone: 'it is no longer in the stack file',
+  };
+  const plans = planSections(question, refused);
   const driverOf = (name: string) => {
     const spec = input.resolved.get(name);
     return spec === undefined || spec instanceof PolykernelError ? undefined : spec.driver;
@@ -119,7 +102,7 @@ export function plan(input: PlanInput): Plan {
   const restarts = (name: string) => {
     const status = mine.get(name)?.status;
     if (status === undefined || !ACTIVE.has(status.state)) return [];
-    return restartsFor(name, status.spec.driver, channels, input.channels, input.sharedMemory);
+    return restartsFor(name, status.spec.driver, plans.channels, input.present.channels, input.sharedMemory);
   };
   const kernels = [
     ...stack.kernels.map((kernel) =>
@@ -142,14 +125,21 @@ export function plan(input: PlanInput): Plan {
   const after: Record<string, Partition> = {};
   for (const { status } of others) if (status.placement !== null) after[status.spec.name] = status.placement.partition;
   for (const { name, placement } of kernels) if (placement !== null) after[name] = placement.partition;
-  return {
+  const steps =
+    refused.length > 0
+      ? []
+      : byPhase([
+          ...sectionSteps(plans, input.present, stack.name),
+          ...kernelSteps(stack, kernels, mine),
+          ...assignSteps(input, kernels, mine, { after: pool, change }),
+        ]);
+  const shown: Plan = {
     format: 1,
     stack: stack.name,
     pool: { after: pool, change },
     kernels,
-    channels,
-    services,
-    steps: refused.length > 0 ? [] : stepsOf(kernels, channels, services, mine, { after: pool, change }),
+    ...plans,
+    steps: steps.map(showStep),
     refused,
     advice: advise({
       topology,
@@ -162,6 +152,7 @@ export function plan(input: PlanInput): Plan {
       irqs: change === null && pool !== null ? input.interrupts : undefined,
     }),
   };
+  return { plan: shown, steps };
 }
 
 /** The plan that takes a whole stack away. */
@@ -169,9 +160,8 @@ export function planDestroy(
   stack: string,
   pool: Pool | null,
   instances: readonly Observed[],
-  present: readonly ChannelStatus[],
-  served: readonly ServiceStatus[],
-): Plan {
+  present: Present,
+): Planned {
   const names = instances
     .filter(({ status }) => status.spec.stack === stack)
     .map(({ status }) => status.spec.name)
@@ -179,23 +169,19 @@ export function planDestroy(
   const kernels = names.map(
     (name): KernelPlan => ({ name, action: 'remove', why: ['the stack is destroyed'], changes: [], placement: null }),
   );
-  const channels = present
-    .filter((channel) => channel.stack === stack)
-    .map(({ name }): ChannelPlan => ({ name, action: 'remove', why: ['the stack is destroyed'], channel: null }));
-  const services = served
-    .filter((service) => service.stack === stack)
-    .map(({ name }): ServicePlan => ({ name, action: 'remove', why: ['the stack is destroyed'], service: null }));
-  return {
+  const plans = planSections({ stack, present, gone: 'the stack is destroyed' }, []);
+  const steps = byPhase([...sectionSteps(plans, present, stack), ...names.map((name) => removeInstance(name, stack))]);
+  const shown: Plan = {
     format: 1,
     stack,
     pool: { after: pool, change: null },
     kernels,
-    channels,
-    services,
-    steps: stepsOf(kernels, channels, services, new Map(), { after: pool, change: null }),
+    ...plans,
+    steps: steps.map(showStep),
     refused: [],
     advice: [],
   };
+  return { plan: shown, steps };
 }
 
 function desiredPool({ stack, ledger, topology }: PlanInput, refused: Refused[]): Pool | null {
@@ -247,118 +233,30 @@ function placeAll(
   return placements;
 }
 
-function planKernel(
-  kernel: KernelDefinition,
-  observed: Observed | undefined,
-  placement: Placement | null,
-  restarts: readonly string[],
-): KernelPlan {
-  const { name } = kernel;
-  if (observed === undefined) return { name, action: 'create', why: ['it does not exist'], changes: [], placement };
-  const { status, misplaced } = observed;
-  const changes = observed.definition === null ? [] : definitionChanges(observed.definition, kernel);
-  const before = status.placement;
-  const why = changes.map(({ path, live }) => `${path} changes${live ? '' : ', which needs a restart'}`);
-  const movesMemory =
-    placement !== null && before !== null && !same(before.partition.memory, placement.partition.memory);
-  if (movesMemory && !changes.some(({ path }) => path === 'partition.memory'))
-    why.push('its memory moves to other nodes, which needs a restart');
-  why.push(...restarts);
-  const moves = placement !== null && !same(partOf(before), partOf(placement));
-  if (changes.some(({ live }) => !live) || movesMemory || restarts.length > 0)
-    return { name, action: 'replace', why, changes, placement };
-  const drift = driftOf(status);
-  if (changes.length > 0 || moves) {
-    if (changes.length === 0) why.push('it moves to other CPUs');
-    // What has to be started anyway is started changed.
-    const action = drift?.action === 'start' ? 'replace' : 'change';
-    return { name, action, why: [...why, ...(drift?.why ?? [])], changes, placement };
-  }
-  if (drift !== null) return { name, ...drift, changes, placement };
-  if (misplaced !== null) return { name, action: 'repin', why: [misplaced], changes, placement };
-  return { name, action: 'keep', why: [], changes, placement };
-}
-
-/** How the life of an instance differs from what its definition wants. */
-function driftOf(status: InstanceStatus): { action: Action; why: string[] } | null {
-  switch (status.state) {
-    case 'created':
-      return { action: 'start', why: ['it was never started'] };
-    case 'paused':
-      return { action: 'resume', why: ['it is paused'] };
-    case 'stopping':
-      return { action: 'start', why: ['it is stopping'] };
-    case 'exited':
-      // A job that is done stays done; anything else was ended from outside or failed.
-      if (status.exit?.reason === 'exit' && status.exit.exitCode === 0) return null;
-      return { action: 'start', why: [`it has ended: ${status.exit?.message ?? 'unknown'}`] };
-    default:
-      return null;
-  }
-}
-
-function stepsOf(
+/** Who owns what, recorded in one step with the pool; none when that stays. */
+function assignSteps(
+  { stack, ledger, resolved }: PlanInput,
   kernels: readonly KernelPlan[],
-  channels: readonly ChannelPlan[],
-  services: readonly ServicePlan[],
   mine: ReadonlyMap<string, Observed>,
   { after: pool, change }: Plan['pool'],
-): Plan['steps'] {
-  const steps: Plan['steps'] = [];
-  const add = (step: Step, text: string, undo: string) => steps.push({ step, text, undo });
-  const of = (...actions: Action[]) => kernels.filter(({ action }) => actions.includes(action));
-  const active = (name: string) => ACTIVE.has(mine.get(name)?.status.state ?? 'exited');
-  for (const { name, action } of services)
-    if (action === 'remove') add({ do: 'remove-service', name }, `remove service ${name}`, UNDO);
-  // Before kernels go, so that nothing is sent to them any more; those to come get requests as soon as they can.
-  for (const { name, action, why } of services)
-    if (action === 'change') add({ do: 'change-service', name }, `change service ${name}: ${why[0]}`, UNDO);
-  for (const { name } of of('remove'))
-    add({ do: 'remove', name }, `remove ${name}`, 'none: apply the stack file it was in');
-  const replaced = of('replace');
-  for (const { name } of replaced) if (active(name)) add({ do: 'stop', name }, `stop ${name}`, `pk start ${name}`);
-  for (const { name, action } of channels) {
-    if (action !== 'remove' && action !== 'replace') continue;
-    add(
-      { do: 'remove-channel', name },
-      `remove channel ${name}`,
-      'apply the stack file as it was; its messages are lost',
-    );
-  }
-  for (const { name, action, channel } of channels) {
-    if (channel === null || action === 'keep') continue;
-    add({ do: 'create-channel', name }, `create ${channelText(channel)}`, `pk channel rm ${name}`);
-  }
-  const assigned = of('change', 'replace').map(({ name }) => name);
-  if (change !== null || assigned.length > 0) {
-    const parts = [
-      ...(change === null ? [] : [`${change.before === null ? 'make' : 'change'} the pool: ${change.text}`]),
-      ...(assigned.length === 0 ? [] : [`record ${assigned.join(', ')}`]),
-    ];
-    const undo = change?.before === null ? 'pk pool release' : 'apply the stack file as it was';
-    add({ do: 'assign', pool: change === null ? null : pool, kernels: assigned }, parts.join('; '), undo);
-  }
-  for (const { name, action, placement } of of('change', 'repin')) {
-    const before = mine.get(name)?.status.placement ?? null;
-    const isElsewhere = action === 'repin' || !same(partOf(before), partOf(placement));
-    if (placement !== null && isElsewhere && active(name)) {
-      add({ do: 'repin', name }, `move ${name} to ${cpusText(cpusOf(placement))}`, 'apply the stack file as it was');
-    }
-  }
-  for (const { name } of replaced) add({ do: 'start', name }, `start ${name}`, `pk stop ${name}`);
-  for (const { name, why } of of('start')) add({ do: 'start', name }, `start ${name}: ${why[0]}`, `pk stop ${name}`);
-  const paused = of('change', 'repin').filter(({ name }) => mine.get(name)?.status.state === 'paused');
-  for (const { name } of [...of('resume'), ...paused])
-    add({ do: 'resume', name }, `resume ${name}`, `pk pause ${name}`);
-  for (const { name, placement } of of('create')) {
-    const where = placement === null ? '' : ` on ${cpusText(cpusOf(placement))}`;
-    add({ do: 'create', name }, `create and start ${name}${where}`, `pk rm -f ${name}`);
-  }
-  for (const { name, service, action } of services) {
-    if (service !== null && action === 'create')
-      add({ do: 'create-service', name }, `create ${serviceText(service)}`, `pk service rm ${name}`);
-  }
-  return steps;
+): PoolStep[] {
+  const definitions = new Map(stack.kernels.map((kernel) => [kernel.name, kernel]));
+  const assigned = kernels.filter(({ action }) => action === 'change' || action === 'replace');
+  if (change === null && assigned.length === 0) return [];
+  const parts = [
+    ...(change === null ? [] : [`${change.before === null ? 'make' : 'change'} the pool: ${change.text}`]),
+    ...(assigned.length === 0 ? [] : [`record ${assigned.map(({ name }) => name).join(', ')}`]),
+  ];
+  const after = assigned.map(({ name, placement }): Assignment => {
+    const spec = { ...(resolved.get(name) as InstanceSpec), stack: stack.name };
+    return { name, spec, placement, definition: storedDefinition(definitions.get(name)!) };
+  });
+  const before = assigned.map(({ name }): Assignment => {
+    const { status, definition } = mine.get(name)!;
+    return { name, spec: status.spec, placement: status.placement, definition };
+  });
+  const changed = change === null ? null : pool;
+  return [assignPool({ pool: changed, kernels: after }, { pool: ledger.pool, kernels: before }, parts.join('; '))];
 }
 
 function poolChange(before: Pool | null, after: Pool | null): Plan['pool']['change'] {
@@ -402,11 +300,6 @@ function adviceInstances({ stack, resolved, accelerator }: PlanInput, others: re
   return instances;
 }
 
-/** States in which there is a kernel, or one is due. */
-const ACTIVE: ReadonlySet<InstanceStatus['state']> = new Set(['starting', 'running', 'paused', 'stopping', 'backoff']);
-
-const cpusOf = ({ partition }: Placement): readonly number[] => partition.shared?.cpus ?? partition.cpus;
-const partOf = (placement: Placement | null) => placement && [placement.partition, placement.vcpuCpus];
 const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
 
 const refusal = (name: string, error: PolykernelError): Refused => ({
@@ -425,16 +318,16 @@ const nameTaken = (name: string, stack: string | null): Refused => ({
 
 /** The plan for a machine that is only described: nothing runs on it and it has no pool but the stack's own. */
 export function planFor(stack: Stack, topology: Topology): Plan {
-  return plan({
+  const input: PlanInput = {
     stack,
     topology,
     ledger: { pool: null, partitions: {} },
     instances: [],
-    channels: [],
-    services: [],
+    present: { channels: [], services: [] },
     sharedMemory: new Map(),
     resolved: new Map(),
     accelerator: null,
     interrupts: undefined,
-  });
+  };
+  return plan(input).plan;
 }

@@ -1,5 +1,5 @@
 /** Stack files, and the definitions that are kept of them. */
-import { definitionChanges, storedDefinition } from '../../../src/stack/definition.ts';
+import { definitionChanges, storedDefinition } from '../../../src/instance/definition.ts';
 import { parseStack } from '../../../src/stack/parse.ts';
 import { must, type Target } from '../target.ts';
 

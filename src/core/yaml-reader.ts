@@ -2,13 +2,22 @@
 import { type Document, isAlias, isMap, isScalar, isSeq, type Node, parseDocument, visit, type YAMLError } from 'yaml';
 import { closest } from '../sys/closest.ts';
 import { PolykernelError } from '../sys/errors.ts';
-import type { Problem } from './stack.ts';
 
 /** More than this is no stack file. */
 const MOST_CHARACTERS = 1_048_576;
 const MOST_PROBLEMS = 200;
 const MOST_PATH = 200;
 const MOST_MESSAGE = 400;
+
+/** Something wrong in a file. Lines and columns count from 1. */
+export interface Problem {
+  /** `kernels.web.partition.cpus`; empty for the file as a whole. */
+  path: string;
+  line: number;
+  column: number;
+  message: string;
+  hint: string | undefined;
+}
 
 /** A value and where it stands. `node` is null for an empty value (`cpus:`). */
 export interface Place {

@@ -1,8 +1,6 @@
 /** Values that several options share. Each reader gives undefined after it has told the problem. */
-import type { NodeMemory } from '../ledger/index.ts';
 import { parseCpuList } from '../sys/cpu-list.ts';
 import { parseBytes, parseDuration } from '../sys/units.ts';
-import { normalizePciAddress } from '../topology/pci-address.ts';
 import type { Place, YamlReader } from './yaml-reader.ts';
 
 /** The least page of every machine: what is no multiple of it can never be given. */
@@ -45,29 +43,4 @@ export function readDuration(reader: YamlReader, place: Place, least = 0): numbe
   if (milliseconds < least) return reader.problem(place, `${text} is too short`, `Give at least ${least} ms.`);
   if (milliseconds > 3_600_000) return reader.problem(place, `${text} is longer than an hour`, 'Give at most 1h.');
   return milliseconds;
-}
-
-export function readPciAddress(reader: YamlReader, place: Place): string | undefined {
-  const text = reader.text(place, 'a PCI address', 'Write it in quotes, such as "0000:3b:00.0".');
-  return text === undefined ? undefined : reader.attempt(place, () => normalizePciAddress(text));
-}
-
-/** `{0: 12GiB, 1: 12GiB}`, ascending by node. */
-export function readMemoryPerNode(reader: YamlReader, place: Place): NodeMemory[] | undefined {
-  const entries = reader.map(place);
-  if (entries === undefined) return undefined;
-  if (entries.size === 0) return reader.problem(place, 'must name at least one NUMA node');
-  const memory = [...entries].map(([key, value]) => {
-    if (!/^(0|[1-9]\d{0,4})$/.test(key) || Number(key) > MOST_NODE) {
-      return reader.problem(
-        { ...value, offset: value.keyOffset },
-        `${JSON.stringify(key)} is not the number of a NUMA node`,
-        'Write a map such as {0: 12GiB, 1: 12GiB}.',
-      );
-    }
-    const bytes = readSize(reader, value);
-    return bytes === undefined ? undefined : { node: Number(key), bytes };
-  });
-  if (memory.includes(undefined)) return undefined;
-  return (memory as NodeMemory[]).sort((a, b) => a.node - b.node);
 }

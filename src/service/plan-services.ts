@@ -1,6 +1,7 @@
 /** What is to happen to the services of a stack. Pure. */
-import type { Refused } from '../ledger/index.ts';
-import { type ResolvedService, resolveService, type ServiceRequest, type ServiceStatus } from '../service/contract.ts';
+import type { SectionQuestion, SectionRefusal } from '../core/stack-section.ts';
+import { type ResolvedService, resolveService, type ServiceRequest, type ServiceStatus } from './contract.ts';
+import { changeService, createService, removeService, type ServiceStep } from './steps.ts';
 
 export interface ServicePlan {
   name: string;
@@ -14,10 +15,8 @@ export interface ServicePlan {
 
 /** The services of `stack`, in the order of the file, then those that go. Names and ports that others have are refused. */
 export function planServices(
-  stack: string,
-  wanted: readonly ServiceRequest[],
-  present: readonly ServiceStatus[],
-  refused: Refused[],
+  { stack, wanted, present, gone }: SectionQuestion<ServiceRequest, ServiceStatus>,
+  refused: SectionRefusal[],
 ): ServicePlan[] {
   const byName = new Map(present.map((service) => [service.name, service]));
   const plans = wanted.map((service): ServicePlan => {
@@ -35,7 +34,7 @@ export function planServices(
   });
   const names = new Set(wanted.map(({ name }) => name));
   for (const { name } of present.filter((each) => each.stack === stack && !names.has(each.name)))
-    plans.push({ name, action: 'remove', why: ['it is no longer in the stack file'], service: null });
+    plans.push({ name, action: 'remove', why: [gone], service: null });
   return plans;
 }
 
@@ -55,19 +54,27 @@ function changes(is: ServiceStatus, wanted: ResolvedService): string[] {
   return why;
 }
 
-export function serviceText(service: ServiceRequest): string {
-  const { name, bind, port, targets } = resolveService(service);
-  return `service ${name} on ${bind}:${port} to ${targets.map((target) => `${target.instance}:${target.port}`).join(', ')}`;
+export function serviceSteps(
+  plans: readonly ServicePlan[],
+  present: readonly ServiceStatus[],
+  stack: string,
+): ServiceStep[] {
+  const before = new Map(present.map((service) => [service.name, service]));
+  return plans.flatMap(({ name, action, why, service }) => {
+    if (action === 'keep') return [];
+    if (service === null) return [removeService(before.get(name)!, stack)];
+    return [action === 'change' ? changeService(service, before.get(name)!, why[0]!) : createService(service, stack)];
+  });
 }
 
-const taken = (name: string, stack: string | null): Refused => ({
+const taken = (name: string, stack: string | null): SectionRefusal => ({
   name: `service ${name}`,
   field: 'name',
   message: `the name is taken by a service ${stack === null ? 'that no stack owns' : `of the stack ${stack}`}`,
   hint: `Rename it in the file, or remove that one: pk service rm ${name}`,
 });
 
-const portTaken = (name: string, rival: ServiceStatus): Refused => ({
+const portTaken = (name: string, rival: ServiceStatus): SectionRefusal => ({
   name: `service ${name}`,
   field: 'port',
   message: `port ${rival.port} is that of the service ${rival.name}`,

@@ -1,7 +1,28 @@
-/** Two definitions of one kernel, compared in the words of the stack file. */
+/** What a stack file says of one kernel, and two such definitions compared in its words. */
+
+import type { PartitionRequest } from '../ledger/index.ts';
 import { vcpusOf } from '../ledger/index.ts';
-import { liveChange } from './options.ts';
-import type { KernelDefinition } from './stack.ts';
+import type { CreateRequest } from './schema.ts';
+import { liveChange } from './stack-options.ts';
+
+export interface KernelDefinition {
+  name: string;
+  /** Its name in the file, which replicas have in common. */
+  entry: string;
+  /** Everything but name, partition and tenant, as the API takes it. */
+  create: Omit<CreateRequest, 'name' | 'partition' | 'tenant'>;
+  /** null = it owns nothing and runs on the housekeeping CPUs. */
+  partition: PartitionRequest | null;
+  tenant: string | null;
+}
+
+/** What a stack file is read beside. */
+export interface StackContext {
+  /** Absolute directory that relative paths in the file are below. */
+  directory: string;
+  /** Name of the stack where the file gives none. */
+  defaultName: string;
+}
 
 export interface FieldChange {
   /** As in the file, below the kernel: `environment.MODE`, `partition.cpus`. */

@@ -1,12 +1,13 @@
 /** The channels of a stack file, and what is wrong between them and the kernels. */
-import { resolveChannel } from '../channel/contract.ts';
+
 import { checkName } from '../core/name.ts';
+import { keysOf } from '../core/stack-options.ts';
+import type { Place, YamlReader } from '../core/yaml-reader.ts';
+import { readSize, readWord } from '../core/yaml-values.ts';
 import { HOST } from '../instance/contract.ts';
 import { closest } from '../sys/closest.ts';
-import { keysOf } from './options.ts';
-import { readSize, readWord } from './parse-values.ts';
-import type { ChannelDefinition, Stack } from './stack.ts';
-import type { Place, YamlReader } from './yaml-reader.ts';
+import { type ChannelDefinition, resolveChannel } from './contract.ts';
+import { channelOptions } from './stack-options.ts';
 
 /** Ends of channels that one kernel can have. */
 const MOST_PER_KERNEL = 16;
@@ -16,6 +17,12 @@ const MOST_COMPARED = 16;
 const LEAST_BYTES = 4096;
 const MOST_BYTES = 2 ** 29;
 const SIZE_HINT = 'Give a power of two from 4KiB to 512MiB, such as 1MiB.';
+
+/** What matters of a kernel to a channel. */
+export interface KernelOfFile {
+  name: string;
+  tenant: string | null;
+}
 
 export function readChannels(reader: YamlReader, place: Place): ChannelDefinition[] {
   const entries = reader.map(place);
@@ -33,7 +40,7 @@ export function readChannels(reader: YamlReader, place: Place): ChannelDefinitio
 
 function readChannel(reader: YamlReader, name: string, place: Place): ChannelDefinition | undefined {
   reader.attempt({ ...place, offset: place.keyOffset }, () => checkName(name));
-  const entries = reader.map(place, keysOf('channels.*'));
+  const entries = reader.map(place, keysOf(channelOptions.options, 'channels.*'));
   if (entries === undefined) return undefined;
   const end = (key: 'from' | 'to') => {
     const at = entries.get(key);
@@ -57,7 +64,11 @@ function readChannel(reader: YamlReader, name: string, place: Place): ChannelDef
 }
 
 /** Ends must be kernels of the file or the host, and no kernel can have more than so many. */
-export function checkChannels({ channels, kernels }: Stack, reader: YamlReader): void {
+export function checkChannels(
+  reader: YamlReader,
+  channels: readonly ChannelDefinition[],
+  kernels: readonly KernelOfFile[],
+): void {
   const names = kernels.map(({ name }) => name);
   const known = new Set([...names, HOST]);
   const ends = new Map<string, number>();

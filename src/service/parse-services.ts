@@ -1,24 +1,21 @@
 /** The services of a stack file, and what is wrong between them and the kernels. */
 
 import { checkName } from '../core/name.ts';
+import { keysOf } from '../core/stack-options.ts';
 import { validate } from '../core/validate.ts';
-import { serviceRequestSchema } from '../service/api.ts';
-import { parseLatencyPromise, resolveService, type ServiceRequest } from '../service/contract.ts';
+import { type Place, withoutField, type YamlReader } from '../core/yaml-reader.ts';
+import { readWord } from '../core/yaml-values.ts';
+import type { KernelDefinition } from '../instance/contract.ts';
 import { PolykernelError } from '../sys/errors.ts';
-import { keysOf } from './options.ts';
-import { readWord } from './parse-values.ts';
-import type { KernelDefinition, Stack } from './stack.ts';
-import { type Place, withoutField, type YamlReader } from './yaml-reader.ts';
+import { serviceRequestSchema } from './api.ts';
+import { parseLatencyPromise, resolveService, type ServiceRequest } from './contract.ts';
+import { serviceOptions } from './stack-options.ts';
 
 const MOST_SERVICES = 1024;
 const MOST_PORT = 65_535;
 const TARGET_HINT = 'Write names of kernels, with a port where it is not that of the service: [web, "db:5432"].';
 
-export function readServices(
-  reader: YamlReader,
-  place: Place,
-  kernels: readonly KernelDefinition[],
-): Stack['services'] {
+export function readServices(reader: YamlReader, place: Place, kernels: readonly KernelDefinition[]): ServiceRequest[] {
   const entries = reader.map(place);
   if (entries === undefined) return [];
   if (entries.size > MOST_SERVICES) {
@@ -41,7 +38,7 @@ function readService(
   kernels: ReadonlyMap<string, readonly KernelDefinition[]>,
 ): ServiceRequest | undefined {
   reader.attempt({ ...place, offset: place.keyOffset }, () => checkName(name));
-  const entries = reader.map(place, keysOf('services.*'));
+  const entries = reader.map(place, keysOf(serviceOptions.options, 'services.*'));
   if (entries === undefined) return undefined;
   const read = <Key extends keyof ServiceRequest>(key: Key, of: (at: Place) => ServiceRequest[Key] | undefined) => {
     const at = entries.get(key);
@@ -97,7 +94,7 @@ function readTargets(
 }
 
 function readSlo(reader: YamlReader, place: Place): ServiceRequest['slo'] | undefined {
-  const entries = reader.map(place, keysOf('services.*.slo'));
+  const entries = reader.map(place, keysOf(serviceOptions.options, 'services.*.slo'));
   const [latency, availability] = ['latency', 'availability'].map((key) => entries?.get(key));
   const text = latency && readWord(reader, latency);
   const promise = text === undefined ? undefined : parseLatencyPromise(text);

@@ -1,10 +1,13 @@
 /** What a kernel asks of the pool. */
+
+import { keysOf } from '../core/stack-options.ts';
+import type { Place, YamlReader } from '../core/yaml-reader.ts';
+import { MOST_NODE, PAGE_BYTES, readSize } from '../core/yaml-values.ts';
 import type { CpuRequest, DeviceClass, DeviceRequest, MemoryRequest, PartitionRequest } from '../ledger/index.ts';
+import { readMemoryPerNode, readPciAddress } from '../ledger/yaml-values.ts';
 import { parseCpuList } from '../sys/cpu-list.ts';
 import { formatBytes } from '../sys/units.ts';
-import { keysOf } from './options.ts';
-import { MOST_NODE, PAGE_BYTES, readMemoryPerNode, readPciAddress, readSize } from './parse-values.ts';
-import type { Place, YamlReader } from './yaml-reader.ts';
+import { partitionOptions } from './partition-options.ts';
 
 const MOST_CPUS = 65_536;
 const DEFAULT_BYTES = 256 * 2 ** 20;
@@ -20,7 +23,7 @@ const counted = (count: number): CpuRequest => ({
 });
 
 export function readPartition(reader: YamlReader, place: Place): PartitionRequest | undefined {
-  const entries = reader.map(place, keysOf('kernels.*.partition'));
+  const entries = reader.map(place, keysOf(partitionOptions.options, 'kernels.*.partition'));
   if (entries === undefined) return undefined;
   const [cpus, memory, devices] = ['cpus', 'memory', 'devices'].map((key) => entries.get(key));
   return {
@@ -48,7 +51,7 @@ function readCpus(reader: YamlReader, place: Place): CpuRequest | undefined {
 }
 
 function readCpuMap(reader: YamlReader, place: Place): CpuRequest | undefined {
-  const entries = reader.map(place, keysOf('kernels.*.partition.cpus'));
+  const entries = reader.map(place, keysOf(partitionOptions.options, 'kernels.*.partition.cpus'));
   if (entries === undefined) return undefined;
   const get = (key: string) => entries.get(key);
   const shared = get('shared');
@@ -83,7 +86,7 @@ function readMemory(reader: YamlReader, place: Place): MemoryRequest | undefined
     const bytes = readSize(reader, place);
     return bytes === undefined ? undefined : { kind: 'size', bytes, node: null, hugePageBytes: null };
   }
-  const entries = reader.map(place, keysOf('kernels.*.partition.memory'));
+  const entries = reader.map(place, keysOf(partitionOptions.options, 'kernels.*.partition.memory'));
   if (entries === undefined) return undefined;
   const [size, node, nodes, huge] = ['size', 'node', 'nodes', 'hugePages'].map((key) => entries.get(key));
   const page = huge && readSize(reader, huge);
@@ -124,7 +127,7 @@ function readDevices(reader: YamlReader, place: Place): DeviceRequest[] | undefi
       const address = readPciAddress(reader, item);
       return address === undefined ? [] : [{ kind: 'address', address }];
     }
-    const entries = reader.map(item, keysOf('kernels.*.partition.devices[]'));
+    const entries = reader.map(item, keysOf(partitionOptions.options, 'kernels.*.partition.devices[]'));
     const [kind, count, which] = ['class', 'count', 'function'].map((key) => entries?.get(key));
     if (kind === undefined) reader.problem(item, 'class is missing', `Choose from ${CLASSES.join(', ')}.`);
     const word = kind && reader.word(kind, CLASSES);

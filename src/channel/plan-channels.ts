@@ -1,10 +1,11 @@
 /** What is to happen to the channels of a stack, and what that asks of its kernels. Pure. */
-import type { ChannelStatus } from '../channel/contract.ts';
+
+import type { SectionQuestion, SectionRefusal } from '../core/stack-section.ts';
 import type { Capabilities, DriverName } from '../driver/index.ts';
 import { HOST } from '../instance/contract.ts';
-import type { Refused } from '../ledger/index.ts';
 import { formatBytes } from '../sys/units.ts';
-import type { ChannelDefinition } from './stack.ts';
+import type { ChannelDefinition, ChannelStatus } from './contract.ts';
+import { type ChannelStep, createChannel, removeChannel } from './steps.ts';
 
 /** `replace`: removed and made anew, so that messages in it are lost. */
 export type ChannelAction = 'create' | 'replace' | 'remove' | 'keep';
@@ -20,10 +21,8 @@ export interface ChannelPlan {
 
 /** The channels of `stack`, in the order of the file, then those that go. Names that others have are refused. */
 export function planChannels(
-  stack: string,
-  wanted: readonly ChannelDefinition[],
-  present: readonly ChannelStatus[],
-  refused: Refused[],
+  { stack, wanted, present, gone }: SectionQuestion<ChannelDefinition, ChannelStatus>,
+  refused: SectionRefusal[],
 ): ChannelPlan[] {
   const byName = new Map(present.map((channel) => [channel.name, channel]));
   const plans = wanted.map((channel): ChannelPlan => {
@@ -36,7 +35,7 @@ export function planChannels(
   });
   const names = new Set(wanted.map(({ name }) => name));
   for (const { name } of present.filter((each) => each.stack === stack && !names.has(each.name)))
-    plans.push({ name, action: 'remove', why: ['it is no longer in the stack file'], channel: null });
+    plans.push({ name, action: 'remove', why: [gone], channel: null });
   return plans;
 }
 
@@ -68,10 +67,23 @@ export function restartsFor(
   });
 }
 
-export const channelText = ({ name, from, to, sizeBytes }: ChannelDefinition): string =>
-  `channel ${name} from ${from} to ${to}, ${formatBytes(sizeBytes)}`;
+/** `replace` is both: taken away, and made anew once nothing of it is left. */
+export function channelSteps(
+  plans: readonly ChannelPlan[],
+  present: readonly ChannelStatus[],
+  stack: string,
+): ChannelStep[] {
+  const byName = new Map(present.map((channel) => [channel.name, channel]));
+  return plans.flatMap(({ name, action, channel }) => {
+    const before = byName.get(name);
+    return [
+      ...(before === undefined || action === 'keep' ? [] : [removeChannel(before, stack)]),
+      ...(channel === null || action === 'keep' ? [] : [createChannel(channel, stack)]),
+    ];
+  });
+}
 
-const channelTaken = (name: string, stack: string | null): Refused => ({
+const channelTaken = (name: string, stack: string | null): SectionRefusal => ({
   name: `channel ${name}`,
   field: 'name',
   message: `the name is taken by a channel ${stack === null ? 'that no stack owns' : `of the stack ${stack}`}`,
@@ -83,7 +95,7 @@ export function refuseChannels(
   channels: readonly ChannelDefinition[],
   driverOf: (kernel: string) => DriverName | undefined,
   sharedMemory: ReadonlyMap<DriverName, Capabilities['sharedMemory']>,
-  refused: Refused[],
+  refused: SectionRefusal[],
 ): void {
   for (const { name, from, to } of channels) {
     for (const owner of [from, to]) {

@@ -1,15 +1,16 @@
 /** One kernel of a stack file. */
 import { resolve } from 'node:path';
-import { checkCreateRequest, checkInstanceName } from '../instance/contract.ts';
+import { keysOf } from '../core/stack-options.ts';
+import { type Place, withoutField, type YamlReader } from '../core/yaml-reader.ts';
+import { readDuration, readSize, readWord } from '../core/yaml-values.ts';
 import { PUBLISH_HINT, parsePublishedPort } from '../network/contract.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { USER_HINT } from '../sys/user-text.ts';
 import { parseVolume, type VolumeText } from '../sys/volume-text.ts';
-import { keysOf } from './options.ts';
+import { checkCreateRequest, checkInstanceName } from './contract.ts';
+import type { KernelDefinition, StackContext } from './definition.ts';
 import { readPartition } from './parse-partition.ts';
-import { readDuration, readSize, readWord } from './parse-values.ts';
-import type { KernelDefinition, StackContext } from './stack.ts';
-import { type Place, withoutField, type YamlReader } from './yaml-reader.ts';
+import { kernelOptions } from './stack-options.ts';
 
 type Create = KernelDefinition['create'];
 type Volume = VolumeText;
@@ -23,7 +24,7 @@ const LABEL_HINT = 'Use lower-case letters, digits and inner dashes, such as acm
 
 /** The kernels that an entry stands for: one of its name, or so many replicas. Empty when it cannot be read. */
 export function readKernel(reader: YamlReader, name: string, place: Place, context: StackContext): KernelDefinition[] {
-  const entries = reader.map(place, keysOf('kernels.*'));
+  const entries = reader.map(place, keysOf(kernelOptions.options, 'kernels.*'));
   if (entries === undefined) return [];
   const create = readCreate(reader, place, entries, context);
   const partition = entries.get('partition');
@@ -177,7 +178,7 @@ function readVolumeText(reader: YamlReader, place: Place): Volume | undefined {
 }
 
 function readVolumeMap(reader: YamlReader, place: Place): Volume | undefined {
-  const entries = reader.map(place, keysOf('kernels.*.volumes[]'));
+  const entries = reader.map(place, keysOf(kernelOptions.options, 'kernels.*.volumes[]'));
   const [source, target] = ['source', 'target'].map((key) => {
     const at = entries?.get(key);
     return at

@@ -1,0 +1,246 @@
+/** Carries out steps, whoever planned them, and takes up what a crash cut off. */
+import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
+import { Claims } from './claims.ts';
+import type { Journal } from './journal.ts';
+import { type AnyStep, type BareStep, byPhase, type Executor, type Executors, thingsOf } from './step.ts';
+import { BatchJournal, type OnFailure, type StepRecord, type StepTable } from './step-journal.ts';
+
+/** Steps of one kind that are carried out at once. */
+const AT_ONCE = 8;
+
+export interface SubmitOptions {
+  /** Told each step as it is begun. */
+  progress?(text: string): void;
+  /** No step is begun after it, and those that can be are given up. */
+  signal?: AbortSignal;
+  /** `keep`, the default: what was done stays. `undo`: it is taken back, also after a crash, so that it is all or nothing. */
+  onFailure?: OnFailure;
+  /** While another batch acts on one of the same things. Default `wait`. */
+  whenBusy?: 'wait' | 'refuse';
+}
+
+export interface StepsOptions<S extends AnyStep> {
+  executors: Executors<S>;
+  table: StepTable;
+  journal: Journal;
+}
+
+interface Failure {
+  step: AnyStep;
+  error: unknown;
+}
+
+/**
+ * INVARIANTS
+ * - A step is in the table, with what takes it back, before it is begun, and until its batch is over.
+ * - No two batches act on one thing at once: neither two submitted ones, nor one and recover().
+ * - A batch costs one write for each run of steps that go at once, and one more; nothing else of the machine is looked at.
+ */
+export class Steps<S extends AnyStep> {
+  readonly #executors: Readonly<Record<string, Executor<BareStep>>>;
+  readonly #table: StepTable;
+  readonly #journal: Journal;
+  readonly #claims = new Claims();
+  readonly #ending = new AbortController();
+
+  constructor({ executors, table, journal }: StepsOptions<S>) {
+    // Steps reach the executor of their own kind alone.
+    this.#executors = executors as unknown as Readonly<Record<string, Executor<BareStep>>>;
+    this.#table = table;
+    this.#journal = journal;
+  }
+
+  /**
+   * Carries out `steps` by their phases; of those of one kind beside each other several go at once. Rejects with the first
+   * failure, after those that went beside it, with `conflict` when it is to be refused, and with the signal's reason.
+   */
+  async submit(steps: readonly S[], options: SubmitOptions = {}): Promise<void> {
+    if (steps.length === 0) return;
+    const { onFailure = 'keep', whenBusy = 'wait', progress = () => {} } = options;
+    const ending = this.#ending.signal;
+    const signal = options.signal === undefined ? ending : AbortSignal.any([options.signal, ending]);
+    const giveBack = await this.#claims.take(thingsOf(steps), whenBusy, signal);
+    const batch = new BatchJournal(this.#table, onFailure);
+    try {
+      await this.#carryOut(byPhase(steps), batch, progress, signal);
+    } catch (error) {
+      if (onFailure === 'keep' || ending.aborted) throw error;
+      throw takenBack(error, await this.#takeBack(batch.steps, ending));
+    } finally {
+      this.#end(() => batch.end());
+      giveBack();
+    }
+  }
+
+  /**
+   * Completes, or takes back, what an earlier daemon had begun; others wait who would act on the same. What cannot be is told
+   * in the journal and forgotten: the next plan sees it. Never rejects but for a table that cannot be read.
+   */
+  async recover(): Promise<void> {
+    const records = this.#table.all((id, _, error) =>
+      this.#journal.error(`the record of the step ${id} cannot be read and is ignored`, error),
+    );
+    if (records.length === 0) return;
+    const ending = this.#ending.signal;
+    const giveBack = await this.#claims.take(thingsOf(records.map(({ step }) => step)), 'wait', ending);
+    try {
+      for (const batch of Map.groupBy(records, (record) => record.batch).values()) {
+        await this.#takeUp(batch, ending);
+        this.#end(() =>
+          this.#table.change(
+            [],
+            batch.map(({ id }) => id),
+          ),
+        );
+      }
+    } finally {
+      giveBack();
+    }
+  }
+
+  /** Begins no step any more, and writes nothing: what is under way is left to the next daemon. */
+  close(): void {
+    this.#ending.abort(new PolykernelError('unavailable', 'the daemon is ending', { hint: 'Try again.' }));
+  }
+
+  async #carryOut(
+    steps: readonly AnyStep[],
+    batch: BatchJournal,
+    progress: (text: string) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    for (let first = 0; first < steps.length; ) {
+      signal.throwIfAborted();
+      let last = first + 1;
+      while (last < steps.length && last - first < AT_ONCE && steps[last]!.kind === steps[first]!.kind) last += 1;
+      const group = steps.slice(first, last);
+      for (const [index, { text }] of group.entries()) progress(`[${first + index + 1}/${steps.length}] ${text}`);
+      const failed = await this.#group(group, batch, signal);
+      if (failed[0] !== undefined) {
+        signal.throwIfAborted();
+        throw stepError(failed, steps.length - last, batch.onFailure);
+      }
+      first = last;
+    }
+  }
+
+  async #group(group: readonly AnyStep[], batch: BatchJournal, signal: AbortSignal): Promise<Failure[]> {
+    const refused = await each(group, async (step) => this.#executor(step).check(step));
+    const able = group.filter((step) => !refused.some((failure) => failure.step === step));
+    if (able.length > 0) {
+      signal.throwIfAborted();
+      batch.begin(able);
+      refused.push(...(await each(able, (step) => this.#run(step, signal))));
+    }
+    return group.flatMap((step) => refused.find((failure) => failure.step === step) ?? []);
+  }
+
+  async #run(step: BareStep, signal: AbortSignal): Promise<void> {
+    const executor = this.#executor(step);
+    await executor.run(step, signal);
+    if (await executor.verify(step)) return;
+    throw new PolykernelError('internal', 'it was carried out, but what is read back is something else', {
+      hint: 'Somebody else may have changed it meanwhile. Run the command again to go on from there.',
+    });
+  }
+
+  #executor({ kind }: BareStep): Executor<BareStep> {
+    const executor = this.#executors[kind];
+    if (executor !== undefined) return executor;
+    throw new PolykernelError('unsupported', `this version knows no step ${kind}`);
+  }
+
+  async #takeUp(batch: readonly StepRecord[], signal: AbortSignal): Promise<void> {
+    if (batch[0]!.onFailure === 'undo')
+      return void (await this.#takeBack(
+        batch.map(({ step }) => step),
+        signal,
+      ));
+    const back: AnyStep[] = [];
+    for (const { step, state } of batch) {
+      if (this.#executors[step.kind]?.afterCrash === 'undo') back.push(step);
+      else if (state === 'begun' && !(await this.#complete(step, signal))) back.push(step);
+    }
+    await this.#takeBack(back, signal);
+  }
+
+  /** One that was cut off. Resolves with whether it is as it was to be. */
+  async #complete(step: AnyStep, signal: AbortSignal): Promise<boolean> {
+    const what = `${step.text}, which was under way when the daemon ended,`;
+    try {
+      const isDone = await this.#executor(step).verify(step);
+      if (!isDone) await this.#run(step, signal);
+      this.#journal.info(`${what} ${isDone ? 'was done' : 'is done now'}`);
+      return true;
+    } catch (error) {
+      if (!signal.aborted) this.#journal.error(`${what} cannot be completed`, error);
+      return false;
+    }
+  }
+
+  /** Steps that were begun, in the order of the phases of what takes them back. Resolves with what could not be. */
+  async #takeBack(steps: readonly AnyStep[], signal: AbortSignal): Promise<Failure[]> {
+    const failed: Failure[] = [];
+    const back = new Map(steps.flatMap((step) => (step.undo === null ? [] : [[step.undo, step] as const])));
+    for (const undo of byPhase([...back.keys()].reverse())) {
+      if (signal.aborted) break;
+      const step = back.get(undo)!;
+      try {
+        if (await this.#executor(undo).verify(undo)) continue;
+        await this.#run(undo, signal);
+        this.#journal.info(`${step.text} was taken back: ${undo.text}`);
+      } catch (error) {
+        this.#journal.error(`taking back: ${step.text}`, error);
+        failed.push({ step, error });
+      }
+    }
+    for (const step of steps) {
+      if (step.undo !== null) continue;
+      this.#journal.info(`${step.text} cannot be taken back`);
+      failed.push({ step, error: new Error('nothing takes it back') });
+    }
+    return failed;
+  }
+
+  /** What cannot be forgotten now is looked at again by the next daemon. */
+  #end(write: () => void): void {
+    if (this.#ending.signal.aborted) return;
+    try {
+      write();
+    } catch (error) {
+      this.#journal.error('forgetting steps that are over', error);
+    }
+  }
+}
+
+const GO_ON = 'What was done stays. Run the command again to go on from there.';
+
+async function each(steps: readonly AnyStep[], action: (step: AnyStep) => Promise<void>): Promise<Failure[]> {
+  const results = await Promise.allSettled(steps.map((step) => action(step)));
+  return results.flatMap((result, index) =>
+    result.status === 'rejected' ? [{ step: steps[index]!, error: result.reason as unknown }] : [],
+  );
+}
+
+function stepError(failed: readonly Failure[], left: number, onFailure: OnFailure): PolykernelError {
+  const errors = failed.map(({ step: { text }, error }) => ({ text, error: asPolykernelError(error, text) }));
+  const { error } = errors[0]!;
+  const others = errors.slice(1).map((other) => `; ${other.text}: ${other.error.message}`);
+  const rest = left > 0 ? `; ${left} steps were not begun` : '';
+  return new PolykernelError(error.code, `${errors[0]!.text}: ${error.message}${others.join('')}${rest}`, {
+    field: error.field,
+    value: error.value,
+    hint: error.hint ?? (onFailure === 'keep' ? GO_ON : undefined),
+    cause: error,
+  });
+}
+
+/** The failure of a batch that is all or nothing. */
+function takenBack(cause: unknown, failed: readonly Failure[]): PolykernelError {
+  const error = asPolykernelError(cause, 'carrying out steps');
+  const left = failed.map(({ step }) => step.text).join(', ');
+  const end =
+    left === '' ? 'what was done before was taken back' : `what was done before could not be taken back: ${left}`;
+  const { field, value, hint } = error;
+  return new PolykernelError(error.code, `${error.message}; ${end}`, { field, value, hint, cause: error });
+}

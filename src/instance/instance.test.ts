@@ -1,0 +1,19 @@
+import { expect, it } from 'vitest';
+import { systemClock } from '../sys/clock.ts';
+import { Instance, type InstanceEnvironment } from './instance.ts';
+import { CREATED } from './machine.ts';
+import type { InstanceRecord } from './record.ts';
+
+// What was handed out, and what was saved, is what it was then.
+it('replaces its record and changes none', async () => {
+  const record = Object.freeze({
+    spec: { name: 'web', stopGraceMs: 0 },
+    machine: { ...CREATED, state: 'backoff' },
+    restartAt: '2026-01-01T00:00:00.000Z',
+  }) as InstanceRecord;
+  const environment: Pick<InstanceEnvironment, 'clock'> = { clock: { ...systemClock, after: () => () => {} } };
+  const instance = new Instance(record, environment as InstanceEnvironment);
+  await instance.adopt();
+  expect(instance.record.restartAt).not.toBe(record.restartAt);
+  await instance.detach();
+});

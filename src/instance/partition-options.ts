@@ -1,0 +1,125 @@
+/** The options of a stack file that say what of the pool a kernel asks for. */
+import {
+  cpuList,
+  type JsonSchema,
+  type OptionTable,
+  object,
+  optionsOf,
+  pciAddress,
+  perNode,
+  size,
+} from '../core/stack-options.ts';
+
+const whole: JsonSchema = { type: 'integer', minimum: 0 };
+
+export const partitionOptions: OptionTable = {
+  options: optionsOf([
+    ['kernels.*.partition', 'map', 'none', false, 'what it owns of the pool; without one it owns nothing', object],
+    [
+      'kernels.*.partition.cpus',
+      'number, CPU list in quotes, or map',
+      '1',
+      true,
+      'CPUs nobody else has; live while their number stays the same',
+      { anyOf: [{ type: 'integer', minimum: 1 }, { type: 'string', pattern: cpuList.pattern }, object] },
+    ],
+    ['kernels.*.partition.cpus.count', 'number', 'required', false, 'how many', { type: 'integer', minimum: 1 }],
+    ['kernels.*.partition.cpus.numa', 'number', 'any', true, 'the NUMA node they must be on', whole],
+    [
+      'kernels.*.partition.cpus.smt',
+      'whole-core or any',
+      'whole-core',
+      true,
+      "whether siblings on a core may be others'",
+      { enum: ['whole-core', 'any'] },
+    ],
+    [
+      'kernels.*.partition.cpus.cache',
+      'any or shared-l3',
+      'any',
+      true,
+      'whether all must be on one L3',
+      { enum: ['any', 'shared-l3'] },
+    ],
+    ['kernels.*.partition.cpus.near', 'PCI address', 'none', true, 'on the NUMA node of this device', pciAddress],
+    [
+      'kernels.*.partition.cpus.shared',
+      'number',
+      'none',
+      true,
+      'instead of a count: part in shared CPUs, such as 0.5; live while it rounds up to the same number',
+      { type: 'number', exclusiveMinimum: 0 },
+    ],
+    [
+      'kernels.*.partition.cpus.weight',
+      'number',
+      '100',
+      true,
+      'weight among those that share, 1 to 10000',
+      { type: 'integer', minimum: 1, maximum: 10_000 },
+    ],
+    [
+      'kernels.*.partition.memory',
+      'size, or map',
+      '256MiB',
+      false,
+      'memory nobody else has',
+      { anyOf: [size, object] },
+    ],
+    ['kernels.*.partition.memory.size', 'size', 'required', false, 'how much, on the nodes of the CPUs', size],
+    ['kernels.*.partition.memory.node', 'number', "the CPUs'", false, 'the NUMA node it must be on', whole],
+    [
+      'kernels.*.partition.memory.nodes',
+      'map of NUMA node to size',
+      'none',
+      false,
+      'instead of a size: so much on each node',
+      perNode,
+    ],
+    [
+      'kernels.*.partition.memory.hugePages',
+      'size',
+      'none',
+      false,
+      'size of the pages it is made of, such as 2MiB',
+      size,
+    ],
+    [
+      'kernels.*.partition.devices',
+      'list of PCI addresses or maps',
+      'none',
+      false,
+      'PCI functions nobody else has',
+      { type: 'array' },
+    ],
+    [
+      'kernels.*.partition.devices[].class',
+      'network, nvme, storage, gpu, accelerator or usb',
+      'required',
+      false,
+      'instead of an address: any of this kind',
+      { enum: ['network', 'nvme', 'storage', 'gpu', 'accelerator', 'usb'] },
+    ],
+    ['kernels.*.partition.devices[].count', 'number', '1', false, 'how many', { type: 'integer', minimum: 1 }],
+    [
+      'kernels.*.partition.devices[].function',
+      'any, virtual or physical',
+      'any',
+      false,
+      'SR-IOV virtual functions, or physical ones',
+      { enum: ['any', 'virtual', 'physical'] },
+    ],
+  ]),
+  either: {
+    'kernels.*.partition.cpus': {
+      oneOf: [{ required: ['count'], properties: { weight: false } }, { required: ['shared'] }],
+      dependentSchemas: {
+        shared: { properties: { count: false, numa: false, smt: false, cache: false, near: false } },
+      },
+    },
+    'kernels.*.partition.memory': {
+      oneOf: [{ required: ['size'] }, { required: ['nodes'], properties: { node: false } }],
+    },
+  },
+  textItems: { 'kernels.*.partition.devices': pciAddress },
+};

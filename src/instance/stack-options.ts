@@ -1,0 +1,152 @@
+/** The options of kernels in a stack file. */
+import { type JsonSchema, label, type OptionTable, optionsOf, size, text } from '../core/stack-options.ts';
+import { USER_PATTERN } from '../sys/user-text.ts';
+import { partitionOptions } from './partition-options.ts';
+
+const duration: JsonSchema = {
+  type: ['string', 'integer'],
+  pattern: '^\\s*((\\d+(\\.\\d+)?(d|h|m|s|ms))+|0)\\s*$',
+  maximum: 0,
+};
+
+export const kernelOptions: OptionTable = {
+  options: [
+    ...optionsOf([
+      [
+        'kernels',
+        'map of name to kernel',
+        'required',
+        true,
+        'the kernels, by instance name',
+        { type: 'object', minProperties: 1 },
+      ],
+      [
+        'kernels.*.driver',
+        'auto, uml or qemu',
+        'auto',
+        false,
+        'how the kernel is run',
+        { enum: ['auto', 'uml', 'qemu', 'fake'] },
+      ],
+      ['kernels.*.image', 'name', "the driver's", false, 'kernel image', text],
+      [
+        'kernels.*.root',
+        'host, or path',
+        'host',
+        false,
+        "root file system: the host's files, a directory, tar, squashfs or ext4 file",
+        text,
+      ],
+      [
+        'kernels.*.command',
+        'list of words, or text for sh -c',
+        'required',
+        false,
+        'the workload',
+        { anyOf: [text, { type: 'array', items: { type: ['string', 'number', 'boolean'] }, minItems: 1 }] },
+      ],
+      [
+        'kernels.*.environment',
+        'map of name to text',
+        'none',
+        false,
+        "variables of the workload; not the caller's",
+        { type: 'object', additionalProperties: { type: ['string', 'number', 'boolean'] } },
+      ],
+      [
+        'kernels.*.volumes',
+        'list of SOURCE:TARGET[:ro|suid] or maps',
+        'none',
+        false,
+        'host directories and files to share',
+        { type: 'array' },
+      ],
+      ['kernels.*.volumes[].source', 'path', 'required', false, 'on this machine', text],
+      ['kernels.*.volumes[].target', 'absolute path', 'required', false, 'in the guest', text],
+      ['kernels.*.volumes[].readOnly', 'true or false', 'false', false, 'the guest cannot write', { type: 'boolean' }],
+      [
+        'kernels.*.volumes[].maySetId',
+        'true or false',
+        'false',
+        false,
+        'its files may become set-uid and set-gid; for root alone',
+        { type: 'boolean' },
+      ],
+      [
+        'kernels.*.network',
+        'none, private or egress',
+        'private with publish, else none',
+        false,
+        'what it can reach: its own loopback, the other instances in the private network, or these and out of this machine',
+        { enum: ['none', 'private', 'egress'] },
+      ],
+      [
+        'kernels.*.publish',
+        'list of [ADDRESS:]HOST:GUEST',
+        'none',
+        false,
+        'TCP ports of this machine that lead to it',
+        {
+          type: 'array',
+          items: { type: ['string', 'integer'], pattern: '^\\s*(\\d+(\\.\\d+){3}:)?\\d+(:\\d+)?\\s*$' },
+        },
+      ],
+      ['kernels.*.cwd', 'absolute path', '/', false, 'working directory in the guest', text],
+      [
+        'kernels.*.user',
+        'USER[:GROUP]',
+        '0',
+        false,
+        'user in the guest: numbers, or names of its own passwd and group',
+        { type: ['string', 'integer', 'boolean'], pattern: USER_PATTERN, minimum: 0 },
+      ],
+      ['kernels.*.hostname', 'host name', 'the name', false, 'host name in the guest', text],
+      [
+        'kernels.*.restart',
+        'no, on-failure[:N] or always',
+        'no',
+        true,
+        'what to do when the workload or the kernel ends',
+        { type: 'string', pattern: '^(no|always|on-failure(:[1-9]\\d{0,5})?)$' },
+      ],
+      ['kernels.*.readyTimeout', 'duration', '60s', true, 'how long it may take to be ready', duration],
+      ['kernels.*.stopGrace', 'duration', '10s', true, 'how long a stop waits before it kills', duration],
+      [
+        'kernels.*.cold',
+        'true or false',
+        'false',
+        false,
+        'boot even where a template clone is possible',
+        { type: 'boolean' },
+      ],
+      [
+        'kernels.*.replicas',
+        'number',
+        'one, without a number',
+        true,
+        'so many alike, named NAME-1, NAME-2 and so on',
+        { type: 'integer', minimum: 1, maximum: 4096 },
+      ],
+      ['kernels.*.tenant', 'name', 'none', false, 'whose it is: only instances of one tenant meet', label],
+      ['kernels.*.cpus', 'number', '1', false, 'CPUs of a kernel without a partition', { type: 'integer', minimum: 1 }],
+      ['kernels.*.memory', 'size', '256MiB', false, 'memory of a kernel without a partition', size],
+    ]),
+    ...partitionOptions.options,
+  ],
+  either: {
+    'kernels.*': { dependentSchemas: { partition: { properties: { cpus: false, memory: false } } } },
+    ...partitionOptions.either,
+  },
+  textItems: { 'kernels.*.volumes': text, ...partitionOptions.textItems },
+};
+
+/** Whether a change of `path`, below a kernel (`environment.MODE`, `restart`), takes effect without a restart. */
+export function liveChange(path: string): boolean {
+  const words = path.split('.');
+  for (let length = words.length; length > 0; length--) {
+    const sought = `kernels.*.${words.slice(0, length).join('.')}`;
+    const option = kernelOptions.options.find((each) => each.path === sought);
+    if (option !== undefined) return option.live;
+  }
+  return false;
+}

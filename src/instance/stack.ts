@@ -1,0 +1,6 @@
+/** The kernels of a stack file. */
+export { storedDefinition } from './definition.ts';
+export { readKernels } from './parse-kernels.ts';
+export { ACTIVE, type Action, type KernelPlan, kernelSteps, planKernel } from './plan-kernel.ts';
+export { kernelOptions } from './stack-options.ts';
+export { type InstanceStep, removeInstance } from './steps.ts';

@@ -1,0 +1,192 @@
+/** What is done to instances in steps. */
+import type { BareStep, Executors, Step } from '../core/step.ts';
+import type { PartitionRequest } from '../ledger/index.ts';
+import { PolykernelError } from '../sys/errors.ts';
+import type { Instance } from './instance.ts';
+import type { Instances, StackPart } from './instances.ts';
+import type { CreateRequest } from './schema.ts';
+
+/** What an instance is created from. */
+type Creation = Omit<CreateRequest, 'partition'> & { partition?: PartitionRequest };
+
+/** Makes an instance and starts it. */
+interface CreateInstance extends BareStep<'instance.create'> {
+  request: Creation;
+  part: StackPart;
+}
+
+/** Takes an instance away for good. */
+interface RemoveInstance extends BareStep<'instance.remove'> {
+  /** The stack it belongs to: one of another stack stays. */
+  stack: string;
+}
+
+interface StopInstance extends BareStep<'instance.stop'> {}
+
+interface StartInstance extends BareStep<'instance.start'> {
+  /** When it was last started before. */
+  before: string | null;
+}
+
+interface PauseInstance extends BareStep<'instance.pause'> {}
+interface ResumeInstance extends BareStep<'instance.resume'> {}
+
+/** Moves a running kernel to the CPUs that its instance owns now. */
+interface RepinInstance extends BareStep<'instance.repin'> {}
+
+/**
+ * Each kind, and what takes it back. A repin follows what is recorded: what takes the record back takes it back too, and
+ * the repin again.
+ */
+export type InstanceStep =
+  | Step<CreateInstance, RemoveInstance>
+  | Step<RemoveInstance, null>
+  | Step<StopInstance, StartInstance>
+  | Step<StartInstance, StopInstance>
+  | Step<ResumeInstance, PauseInstance>
+  | Step<RepinInstance, RepinInstance>;
+
+/** `where`: ` on CPU 2`, or nothing. */
+export const createInstance = (name: string, request: Creation, part: StackPart, where: string): InstanceStep => ({
+  kind: 'instance.create',
+  name,
+  phase: 'create',
+  text: `create and start ${name}${where}`,
+  request,
+  part,
+  undo: removal(name, part.stack),
+  byHand: `pk rm -f ${name}`,
+});
+
+export const removeInstance = (name: string, stack: string): InstanceStep => ({
+  ...removal(name, stack),
+  undo: null,
+  byHand: 'none: apply the stack file it was in',
+});
+
+/** `startedAt`: of the start that is ended. */
+export const stopInstance = (name: string, startedAt: string | null): InstanceStep => ({
+  ...stop(name),
+  undo: start(name, startedAt, ''),
+  byHand: `pk start ${name}`,
+});
+
+/** `startedAt`: of the start before; `why`: `: it has ended`, or nothing. */
+export const startInstance = (name: string, startedAt: string | null, why = ''): InstanceStep => ({
+  ...start(name, startedAt, why),
+  undo: stop(name),
+  byHand: `pk stop ${name}`,
+});
+
+export const resumeInstance = (name: string, why: string): InstanceStep => ({
+  kind: 'instance.resume',
+  name,
+  phase: 'resume',
+  text: `resume ${name}: ${why}`,
+  undo: { kind: 'instance.pause', name, phase: 'halt', text: `pause ${name}` },
+  byHand: `pk pause ${name}`,
+});
+
+/** `where`: `CPU 2`. */
+export const repinInstance = (name: string, where: string): InstanceStep => {
+  const step = { kind: 'instance.repin', name, phase: 'move' } as const;
+  const undo: RepinInstance = { ...step, text: `move ${name} to the CPUs it owns` };
+  return { ...step, text: `move ${name} to ${where}`, undo, byHand: 'apply the stack file as it was' };
+};
+
+export function instanceExecutors(instances: Instances): Executors<InstanceStep> {
+  const exists = ({ name }: BareStep) => void instances.get(name);
+  /** Throws `conflict` for one that is not as the step made it: it is somebody else's. */
+  const ofStack = (name: string, stack: string): Instance | undefined => {
+    const instance = instances.find(name);
+    if (instance === undefined || instance.record.spec.stack === stack) return instance;
+    throw taken(name);
+  };
+  return {
+    'instance.create': {
+      check({ name }) {
+        if (instances.find(name) !== undefined) throw taken(name);
+      },
+      async run({ name, request, part }, signal) {
+        const instance = ofStack(name, part.stack) ?? (await instances.create(request, part));
+        if (instance.record.startedAt === null) await instance.start(signal);
+      },
+      verify({ name, part }) {
+        const record = instances.find(name)?.record;
+        return record?.spec.stack === part.stack && record.definition === part.definition && record.startedAt !== null;
+      },
+      afterCrash: 'finish',
+    },
+    'instance.remove': {
+      check: exists,
+      async run({ name, stack }) {
+        if (ofStack(name, stack) !== undefined) await instances.remove(name, true);
+      },
+      verify: ({ name, stack }) => instances.find(name)?.record.spec.stack !== stack,
+      afterCrash: 'finish',
+    },
+    'instance.stop': {
+      check: exists,
+      run: ({ name }) => instances.get(name).stop(),
+      verify: ({ name }) => !instances.get(name).active,
+      // It was to be started again after steps that did not come: what ran is to run.
+      afterCrash: 'undo',
+    },
+    'instance.start': {
+      check: exists,
+      async run({ name }, signal) {
+        const instance = instances.get(name);
+        if (instance.state === 'stopping') await instance.ended(signal);
+        await instance.start(signal);
+      },
+      verify({ name, before }) {
+        const { active, state, record } = instances.get(name);
+        return (active && state !== 'stopping') || record.startedAt !== before;
+      },
+      afterCrash: 'finish',
+    },
+    'instance.pause': {
+      check: exists,
+      run: ({ name }) => instances.get(name).pause(),
+      verify: ({ name }) => instances.get(name).state !== 'running',
+      afterCrash: 'finish',
+    },
+    'instance.resume': {
+      check: exists,
+      run: ({ name }) => instances.get(name).resume(),
+      verify: ({ name }) => instances.get(name).state !== 'paused',
+      afterCrash: 'finish',
+    },
+    'instance.repin': {
+      check: exists,
+      run: ({ name }) => instances.repin(name),
+      verify: async ({ name }) => (await instances.get(name).misplaced()) === null,
+      afterCrash: 'finish',
+    },
+  };
+}
+
+const removal = (name: string, stack: string): RemoveInstance => ({
+  kind: 'instance.remove',
+  name,
+  phase: 'remove',
+  text: `remove ${name}`,
+  stack,
+});
+
+const stop = (name: string): StopInstance => ({ kind: 'instance.stop', name, phase: 'halt', text: `stop ${name}` });
+
+const start = (name: string, before: string | null, why: string): StartInstance => ({
+  kind: 'instance.start',
+  name,
+  phase: 'start',
+  text: `start ${name}${why}`,
+  before,
+});
+
+const taken = (name: string): PolykernelError =>
+  new PolykernelError('conflict', `the name ${name} is taken`, {
+    field: 'name',
+    value: name,
+    hint: `Choose another one, or remove it: pk rm -f ${name}`,
+  });

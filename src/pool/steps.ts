@@ -1,0 +1,75 @@
+/** Who owns what of the machine, changed in a step. */
+import type { BareStep, Executors, Step } from '../core/step.ts';
+import type { InstanceRecord, Instances } from '../instance/contract.ts';
+import type { Pool } from '../ledger/index.ts';
+import type { HostPool } from './host-pool.ts';
+
+/** What an instance becomes. */
+export interface Assignment extends Pick<InstanceRecord, 'spec' | 'placement' | 'definition'> {
+  name: string;
+}
+
+/** Records the pool and who owns what of it, in one transaction; then makes the pool real on the host kernel. */
+interface Assign extends BareStep<'pool.assign'> {
+  /** null = it stays as it is; `released` = there is none any more. */
+  pool: Pool | 'released' | null;
+  kernels: readonly Assignment[];
+}
+
+/** The kind, and what takes it back. */
+export type PoolStep = Step<Assign, Assign>;
+
+/** `text` says what is made of the pool and of whom. */
+export const assignPool = (
+  after: { pool: Pool | null; kernels: readonly Assignment[] },
+  before: { pool: Pool | null; kernels: readonly Assignment[] },
+  text: string,
+): PoolStep => {
+  const made = after.pool !== null && before.pool === null;
+  const was = after.pool === null ? null : (before.pool ?? 'released');
+  return {
+    ...assignment(after.pool, after.kernels, text),
+    undo: assignment(was, before.kernels, 'record pool and kernels as they were'),
+    byHand: made ? 'pk pool release' : 'apply the stack file as it was',
+  };
+};
+
+export function poolExecutors(instances: () => Instances, hostPool: HostPool): Executors<PoolStep> {
+  const poolIs = (pool: Assign['pool']) => pool === null || same(hostPool.pool, pool === 'released' ? null : pool);
+  return {
+    'pool.assign': {
+      check({ kernels }) {
+        for (const { name } of kernels) instances().get(name);
+      },
+      async run({ pool, kernels }) {
+        instances().update(
+          new Map(kernels.map(({ name, ...change }) => [name, change])),
+          pool === 'released' ? null : pool,
+        );
+        if (pool === null) return;
+        if (pool === 'released') await hostPool.set(null);
+        else await hostPool.recover();
+        await instances().repinAll();
+      },
+      verify: ({ pool, kernels }) =>
+        poolIs(pool) &&
+        kernels.every(({ name, placement, definition }) => {
+          const record = instances().find(name)?.record;
+          return record !== undefined && same([record.placement, record.definition], [placement, definition]);
+        }),
+      afterCrash: 'finish',
+    },
+  };
+}
+
+const assignment = (pool: Assign['pool'], kernels: readonly Assignment[], text: string): Assign => ({
+  kind: 'pool.assign',
+  name: 'pool',
+  phase: 'assign',
+  text,
+  also: kernels.map(({ name }) => `instance ${name}`),
+  pool,
+  kernels,
+});
+
+const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);

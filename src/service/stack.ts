@@ -1,0 +1,18 @@
+/** The services of a stack file. */
+import type { StackSection } from '../core/stack-section.ts';
+import type { KernelDefinition } from '../instance/contract.ts';
+import { readServices } from './parse-services.ts';
+import { planServices, type ServicePlan, serviceSteps } from './plan-services.ts';
+import { serviceOptions } from './stack-options.ts';
+import type { ServiceStep } from './steps.ts';
+import type { ServiceRequest, ServiceStatus } from './types.ts';
+
+export type { ServicePlan } from './plan-services.ts';
+export type { ServiceStep } from './steps.ts';
+
+export const serviceSection: StackSection<KernelDefinition, ServiceRequest, ServiceStatus, ServicePlan, ServiceStep> = {
+  ...serviceOptions,
+  read: readServices,
+  plan: planServices,
+  steps: serviceSteps,
+};

@@ -1,0 +1,22 @@
+/** Stack files and the steps that carry them out, as one thing that a daemon can do. */
+import type { Steps } from '../core/steps.ts';
+import type { Surroundings } from '../core/surroundings.ts';
+import { Stacks, type StacksOptions } from './apply.ts';
+import type { StackStep } from './contract.ts';
+
+interface Given extends Omit<StacksOptions, 'steps' | 'mutex'> {
+  steps: Steps<StackStep>;
+}
+
+export function stackCapability({ mutex, journal }: Surroundings, given: Given) {
+  const { steps } = given;
+  return {
+    name: 'steps',
+    stacks: new Stacks({ ...given, mutex }),
+    /** Kernels may have to be started for it, for which nobody waits but who is to change the machine. */
+    async recover() {
+      void mutex.run(() => steps.recover()).catch((error) => journal.error('taking up steps', error));
+    },
+    close: () => steps.close(),
+  };
+}
