@@ -26,7 +26,7 @@ const LARGE = 4096;
 export async function channel(progress: (text: string) => void): Promise<Row[]> {
   progress('channels');
   const c = (figure: string, count: number) => async () =>
-    Number((await runCommand([nativeBinary('pk-ring'), 'bench', figure, String(count)])).stdout);
+    Number((await runCommand([nativeBinary('pk-ring-bench'), figure, String(count)])).stdout);
   const seen = await interleaved(ROUNDS, {
     roundTrip: () => rings(2, ROUND_TRIPS, 'answer', 'ask'),
     cRoundTrip: c('rtt', ROUND_TRIPS),

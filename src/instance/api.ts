@@ -16,6 +16,7 @@ import {
   text,
   texts,
   time,
+  typed,
 } from '../core/schema.ts';
 import { capabilities, networkKind, realPlacement } from '../driver/schema.ts';
 import { partitionRequestSchema } from '../ledger/request.ts';
@@ -24,7 +25,7 @@ import { channelUsesSchema } from './channel-use.ts';
 import type { InstanceDetails } from './details.ts';
 import type { LogLine } from './log-line.ts';
 import { guestPath, killRequest, logQuery, prewarmRequest, stopRequest } from './requests.ts';
-import { createRequestSchema, publishSchema, volumeSchema } from './schema.ts';
+import { type CreateRequest, createRequestSchema, publishSchema, volumeSchema } from './schema.ts';
 import type { InstanceExit, InstanceSpec, InstanceStatus, Placement } from './spec.ts';
 
 export { prewarmRequest };
@@ -135,7 +136,7 @@ export const instanceApi = routes('instances', {
   /** Returns once the instance is recorded; booting goes on (see `wait` and `events`). */
   create: post('/v1/instances', {
     summary: 'Create an instance and begin to start it',
-    body: named('CreateRequest', createRequestSchema),
+    body: typed<CreateRequest>(named('CreateRequest', createRequestSchema)),
     answer: status,
     status: 201,
   }),

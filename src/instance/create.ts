@@ -11,7 +11,7 @@ import type { Draft, Owner, Provider } from './provider.ts';
 import { releaseAll } from './provider.ts';
 import type { InstanceRecord } from './record.ts';
 import { resolveSpec } from './resolve.ts';
-import { type CreateRequest, checkCreateRequest } from './schema.ts';
+import { type CreateRequest, checkRequest } from './schema.ts';
 import { acceptSources } from './source.ts';
 import type { InstanceSpec } from './spec.ts';
 
@@ -24,8 +24,8 @@ export interface CreateOptions {
 }
 
 /** Checked, and for itself possible. Throws `invalid`. */
-export function createRequestOf(body: unknown): CreateRequest {
-  const request = checkCreateRequest(body);
+export function possibleRequest(asked: CreateRequest): CreateRequest {
+  const request = checkRequest(asked);
   if (!request.attached || request.start !== false) return request;
   throw new PolykernelError('invalid', 'start is false, but a foreground instance starts at once', {
     field: 'start',

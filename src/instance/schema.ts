@@ -3,7 +3,7 @@ import type { XStatic } from 'typebox/schema';
 import { checkName, NAME_PATTERN } from '../core/name.ts';
 import { validate } from '../core/validate.ts';
 import { driverWords } from '../driver/registry.ts';
-import { partitionRequestSchema } from '../ledger/index.ts';
+import { type PartitionRequest, partitionRequestSchema } from '../ledger/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { isUser, USER_HINT, USER_PATTERN } from '../sys/user-text.ts';
 import { type ChannelUse, channelUsesSchema } from './channel-use.ts';
@@ -143,11 +143,15 @@ export const createRequestSchema = {
 } as const;
 
 /** The request as sent; everything but `command` may be left out. */
-export type CreateRequest = XStatic<typeof createRequestSchema>;
+export type CreateRequest = Omit<XStatic<typeof createRequestSchema>, 'partition'> & { partition?: PartitionRequest };
 
 /** Throws `invalid` naming field, value, reason and remedy. */
 export function checkCreateRequest(value: unknown): CreateRequest {
-  const request = validate(createRequestSchema, value, { name: 'the request' }) as CreateRequest;
+  return checkRequest(validate(createRequestSchema, value, { name: 'the request' }) as CreateRequest);
+}
+
+/** Checks what the schema cannot say of a request, and returns it. Throws as above. */
+export function checkRequest(request: CreateRequest): CreateRequest {
   if (request.name !== undefined) checkInstanceName(request.name);
   if (request.hostname !== undefined) checkHostname(request.hostname);
   checkCommand(request.command, request.env ?? {});

@@ -11,7 +11,7 @@ import { type Clock, timestamp } from '../sys/clock.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import type { Layout } from '../sys/paths.ts';
 import { removeTree } from '../sys/remove-tree.ts';
-import { createInstance, createRequestOf, specOf } from './create.ts';
+import { createInstance, possibleRequest, specOf } from './create.ts';
 import { identityProvider } from './give-identity.ts';
 import type { Identities } from './identities.ts';
 import { Instance, newInstanceId } from './instance.ts';
@@ -25,7 +25,7 @@ import type { InstanceRecord } from './record.ts';
 import { RecordKeeper } from './record-keeper.ts';
 import { type Entry, Registry } from './registry.ts';
 import type { LogQuery, PrewarmRequest } from './requests.ts';
-import { type CreateRequest, checkCreateRequest } from './schema.ts';
+import { type CreateRequest, checkRequest } from './schema.ts';
 import { acceptSources } from './source.ts';
 import type { InstanceEventType, InstanceSpec } from './spec.ts';
 import { FileLog } from './workload-log.ts';
@@ -110,8 +110,8 @@ export class Supervisor<P = unknown> implements Instances {
     return { pool: this.#options.hostPool.pool, partitions };
   }
 
-  async create(body: unknown, part?: StackPart): Promise<Instance> {
-    const request = createRequestOf(body);
+  async create(asked: CreateRequest, part?: StackPart): Promise<Instance> {
+    const request = possibleRequest(asked);
     if (this.#ending) throw new PolykernelError('unavailable', 'the daemon is ending', { hint: 'Try again.' });
     const name = await this.#registry.reserve(request.name, this.#options.random);
     try {
@@ -197,8 +197,8 @@ export class Supervisor<P = unknown> implements Instances {
     );
   }
 
-  async resolve(body: unknown, name: string): Promise<InstanceSpec> {
-    const { spec } = await specOf(checkCreateRequest(body), name, this.#options);
+  async resolve(request: CreateRequest, name: string): Promise<InstanceSpec> {
+    const { spec } = await specOf(checkRequest(request), name, this.#options);
     await acceptSources(spec);
     return spec;
   }

@@ -87,7 +87,7 @@ export async function compileFrames(path: string): Promise<void> {
 /** Compiles test/fixtures/NAME.c to a static program. */
 export async function compileFixture(name: string, path: string): Promise<void> {
   const fixtures = join(import.meta.dirname, '../fixtures');
-  const argv = ['musl-gcc', '-static', '-O1', '-I', join(import.meta.dirname, '../../native'), '-o', path];
+  const argv = ['musl-gcc', '-static', '-O1', '-o', path];
   const compiled = await run([...argv, join(fixtures, `${name}.c`)]);
   if (compiled.code !== 0) throw new Error(`${name}: ${compiled.stderr}`);
 }

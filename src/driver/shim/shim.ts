@@ -22,7 +22,7 @@ const LOG = 'console.log';
 /** The program's descriptors 0-4 belong to the shim. */
 export const FIRST_PASSED_FD = 5;
 /** The shim's own descriptor of the memory that it shares. */
-const SHIM_MEMORY_FD = 100;
+export const SHIM_MEMORY_FD = 100;
 const START_DEADLINE_MS = 10_000;
 const KILL_DEADLINE_MS = 10_000;
 /** What a VMM answers is shown to people: longer ones are cut. */

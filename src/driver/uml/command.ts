@@ -4,7 +4,7 @@ import type { LaunchSpec, SharedRegion } from '../driver.ts';
 import { JAIL_ROOT_IMAGE, JAIL_VMM } from '../jail/jail.ts';
 
 export const UML_KERNEL = `${JAIL_VMM}/linux`;
-/** See native/pk-xstate.so.c. */
+/** See native/xstate.so. */
 export const UML_PRELOAD = `${JAIL_VMM}/pk-xstate.so`;
 export const UML_INITRAMFS = `${JAIL_VMM}/initramfs`;
 /** Relative to the launch directory, which is the working directory on both sides of the jail. */
