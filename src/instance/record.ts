@@ -2,6 +2,7 @@
 import type { Migration, OldRecord, TableDefinition } from '../core/table.ts';
 import type { HostPlacement, LaunchSpec } from '../driver/index.ts';
 import type { Identity } from '../sys/identity.ts';
+import { fieldDefaults } from './fields.ts';
 import type { Machine } from './machine.ts';
 import type { Sources } from './source.ts';
 import type { InstanceSpec, InstanceStatus, Placement } from './spec.ts';
@@ -66,6 +67,7 @@ export const instanceTable: TableDefinition<InstanceRecord> = {
   name: 'instances',
   nameOf: ({ spec }) => spec.name,
   migrations: [withLaterParts, withIdentity, withUser],
+  complete: ({ spec, ...record }) => ({ ...record, spec: { ...fieldDefaults, ...spec } }),
 };
 
 /** What a driver is told of the placement. */

@@ -4,6 +4,7 @@ import { chooseDriver } from '../driver/choose.ts';
 import type { Candidate, HostFacts } from '../driver/index.ts';
 import { type PartitionRequest, requestedBytes, vcpusOf } from '../ledger/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
+import { type FieldKey, type FieldSpec, fieldDefaults, fieldRows } from './fields.ts';
 import type { CreateRequest } from './schema.ts';
 import type { InstanceSpec } from './spec.ts';
 
@@ -34,7 +35,8 @@ export function resolveSpec(request: CreateRequest, name: string, facts: HostFac
   checkMemory(memoryBytes, driver, facts.memoryBytes);
   if (partition !== null) checkPartition(partition, driver);
   const attached = request.attached ?? false;
-  const restart = (request.restart ?? 'no') as InstanceSpec['restart'];
+  const fields = fieldsOf(request);
+  const restart = (fields.restart ?? 'no') as InstanceSpec['restart'];
   if (attached && restart !== 'no') {
     throw new PolykernelError(
       'invalid',
@@ -51,6 +53,7 @@ export function resolveSpec(request: CreateRequest, name: string, facts: HostFac
   checkNetwork(network, publish, driver);
   const tty = request.tty ?? false;
   return {
+    ...fields,
     name,
     command: request.command,
     env: {
@@ -70,15 +73,11 @@ export function resolveSpec(request: CreateRequest, name: string, facts: HostFac
     root: request.root ?? 'host',
     volumes: (request.volumes ?? []).map((volume) => ({ ...volume, readOnly: volume.readOnly ?? false })),
     restart,
-    cold: request.cold ?? false,
-    readyTimeoutMs: request.readyTimeoutMs ?? 60_000,
-    stopGraceMs: request.stopGraceMs ?? 10_000,
     attached,
     tty,
     rows: request.rows || 24,
     columns: request.columns || 80,
     partition,
-    tenant: request.tenant ?? null,
     stack: null,
     channels: request.channels ?? [],
     network,
@@ -106,4 +105,12 @@ function checkPartition(partition: PartitionRequest, driver: Candidate): void {
     });
   }
   checkHugePages(partition.memory.hugePageBytes, driver);
+}
+
+type Resolved = Pick<FieldSpec, Exclude<FieldKey, 'image' | 'network' | 'hostname'>>;
+
+/** The plain fields: as asked for, else as their rows say. */
+function fieldsOf(request: CreateRequest): Resolved {
+  const given = fieldRows.flatMap(([key]) => (request[key] === undefined ? [] : [[key, request[key]]]));
+  return { ...fieldDefaults, ...Object.fromEntries(given) } as Resolved;
 }
