@@ -6,6 +6,7 @@ import type { ExecRequest, GuestExit, GuestLink, GuestProcess } from '../guest/i
 import { type Clock, timestamp } from '../sys/clock.ts';
 import { cpusText } from '../sys/cpu-list.ts';
 import { asPolykernelError, type ErrorCode, PolykernelError } from '../sys/errors.ts';
+import type { InstanceEventType } from './events.ts';
 import {
   exitOfFailedStart,
   exitOfKernel,
@@ -19,7 +20,7 @@ import { type Effect, type MachineEvent, transition } from './machine.ts';
 import { pump, type Watcher, type WorkloadLog } from './output.ts';
 import { hostPlacement, type InstanceRecord, statusOf } from './record.ts';
 import { ownersAfterRun } from './source.ts';
-import type { InstanceEventType, InstanceExit, InstanceState, InstanceStatus } from './spec.ts';
+import type { InstanceExit, InstanceState, InstanceStatus } from './spec.ts';
 
 /** Once the workload is over, how long other processes in the guest may take to end. */
 const END_GRACE_MS = 3_000;
