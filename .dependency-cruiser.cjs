@@ -44,7 +44,8 @@ module.exports = {
       from: { path: rooms(faces) },
       to: {
         path: '^src/(daemon|instance|driver|guest|image)/',
-        pathNot: '^src/instance/name[.]ts$',
+        // Light ones that commands need before they ask anybody.
+        pathNot: '^src/(instance/(name|fields)|driver/registry)[.]ts$',
         dependencyTypesNot: ['type-only'],
       },
     },

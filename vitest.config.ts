@@ -10,7 +10,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['src/**/*.test.ts', 'test/unit/**/*.test.ts', 'test/security/*.test.ts'],
+          include: ['src/**/*.test.ts', 'test/system/**/*.test.ts', 'test/security/*.test.ts'],
           testTimeout: 20_000,
         },
       },

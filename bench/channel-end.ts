@@ -14,7 +14,7 @@ import {
 import { ownArguments } from '../src/sys/node.ts';
 import { median } from './row.ts';
 
-/** As in native/pk-ring.c: the fastest lap counts. */
+/** As in native/ring: the fastest lap counts. */
 const LAP = 2000;
 const SOCKET_LAP = 200;
 const BATCH = 16;

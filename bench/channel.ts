@@ -8,7 +8,7 @@ import { createRing, ringBytes, SharedMemory } from '../src/ring/index.ts';
 import { runCommand } from '../src/sys/command.ts';
 import { nodeCommand } from '../src/sys/node.ts';
 import { nativeBinary } from '../src/sys/paths.ts';
-import { freePort } from '../test/http.ts';
+import { freePort } from '../test/support/http.ts';
 import { channelKernels } from './channel-kernels.ts';
 import { atLeast, atMost, type Row } from './row.ts';
 import { interleaved } from './timing.ts';
@@ -26,7 +26,7 @@ const LARGE = 4096;
 export async function channel(progress: (text: string) => void): Promise<Row[]> {
   progress('channels');
   const c = (figure: string, count: number) => async () =>
-    Number((await runCommand([nativeBinary('pk-ring'), 'bench', figure, String(count)])).stdout);
+    Number((await runCommand([nativeBinary('pk-ring-bench'), figure, String(count)])).stdout);
   const seen = await interleaved(ROUNDS, {
     roundTrip: () => rings(2, ROUND_TRIPS, 'answer', 'ask'),
     cRoundTrip: c('rtt', ROUND_TRIPS),

@@ -1,6 +1,6 @@
 /** How fast the clocks of a guest run against those of its host, and how far its time is off. */
 import type { Client } from '../src/client/index.ts';
-import { type Between, behind, bestReading, clockReader, READ_CLOCKS, tooFast } from '../test/guest-clock.ts';
+import { type Between, behind, bestReading, clockReader, READ_CLOCKS, tooFast } from '../test/support/guest-clock.ts';
 import { withDaemon } from './daemon.ts';
 import { atMost, type Row } from './row.ts';
 

@@ -1,9 +1,9 @@
 /** The planner on a large modelled host, and how close it comes to the cheapest plan on small ones. */
 import { type CpuRequest, type PlacementInput, place, placementCost } from '../src/ledger/index.ts';
-import { exactPlacement } from '../test/exact-placement.ts';
-import { modelHost, modelPool } from '../test/model-host.ts';
-import { cores, GIB, sharedPart, size, threads, wants } from '../test/placement-request.ts';
-import { randomPlacement } from '../test/random-placement.ts';
+import { exactPlacement } from '../test/support/exact-placement.ts';
+import { modelHost, modelPool } from '../test/support/model-host.ts';
+import { cores, GIB, sharedPart, size, threads, wants } from '../test/support/placement-request.ts';
+import { randomPlacement } from '../test/support/random-placement.ts';
 import { atMost, type Bench, median } from './row.ts';
 import { topologyRows } from './topology.ts';
 

@@ -11,7 +11,7 @@ import { silentJournal } from '../src/core/journal.ts';
 import { Services } from '../src/service/services.ts';
 import { systemClock } from '../src/sys/clock.ts';
 import { toolPath } from '../src/sys/tools.ts';
-import { freePort } from '../test/http.ts';
+import { freePort } from '../test/support/http.ts';
 import { withDaemon } from './daemon.ts';
 import { atLeast, atMost, median, type Row } from './row.ts';
 

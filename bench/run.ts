@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Client } from '../src/client/index.ts';
 import { ImageStore, type KernelImage } from '../src/image/contract.ts';
 import { toolPath } from '../src/sys/tools.ts';
-import { hostProcesses } from '../test/host-processes.ts';
+import { hostProcesses } from '../test/support/host-processes.ts';
 import { withDaemon } from './daemon.ts';
 import { rawQemu, rawUml } from './raw.ts';
 import { atMost, type Row } from './row.ts';

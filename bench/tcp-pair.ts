@@ -4,17 +4,19 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, mkdtempSync, rmSync } from 'node:fs';
+import { closeSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
-import { UML_INITRAMFS, UML_KERNEL, umlCommand } from '../src/driver/uml-command.ts';
-import { LpjCache } from '../src/driver/uml-lpj.ts';
+import { UML_INITRAMFS, UML_KERNEL, umlCommand } from '../src/driver/uml/command.ts';
+import { LpjCache } from '../src/driver/uml/lpj.ts';
 import { GuestLink } from '../src/guest/index.ts';
 import type { KernelImage } from '../src/image/contract.ts';
-import { cacheDirectory } from '../src/sys/paths.ts';
+import { cacheDirectory, nativeBinary } from '../src/sys/paths.ts';
 
+/** Where each kernel gets it: no guest has it of itself. */
+const PROGRAM = '/run/pk-ring-bench';
 const LINK_FD = 4;
 const AF_UNIX = 1;
 const SOCK_DGRAM = 2;
@@ -67,7 +69,7 @@ export async function tcpRoundTrip(image: KernelImage, count: number): Promise<n
 }
 
 const run = (guest: GuestLink, ...args: string[]) =>
-  guest.exec({ command: ['/run/pk/bin/pk-ring', ...args], env: {}, cwd: '/', user: '0' });
+  guest.exec({ command: [PROGRAM, ...args], env: {}, cwd: '/', user: '0' });
 
 async function ended(process: ReturnType<typeof run>, why: () => string): Promise<never> {
   const exit = await process.exited;
@@ -87,8 +89,10 @@ async function boot(image: KernelImage, directory: string, cpu: number, link: nu
     cwd: directory,
     stdio: ['pipe', 'ignore', 'inherit', 'pipe', link],
     detached: true,
+    env: { ...process.env, LD_PRELOAD: nativeBinary('pk-xstate.so') },
   });
   const guest = new GuestLink({ name: `tcp${cpu}` });
   await guest.attach(child.stdio[3] as Duplex, AbortSignal.timeout(30_000));
+  await guest.writeFile(PROGRAM, 0o755, readFileSync(nativeBinary('pk-ring-bench')));
   return { child, guest };
 }

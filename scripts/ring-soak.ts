@@ -2,7 +2,7 @@
  * `node scripts/ring-soak.ts [COUNT]`: verifies COUNT messages (default 10^8) through rings between TypeScript and C, with
  * consumers that stall and ends that are killed and come back. Exit code 1 when one is lost, doubled or torn.
  */
-import { type Language, soak } from '../test/ring-soak.ts';
+import { type Language, soak } from '../test/support/ring-soak.ts';
 
 const count = Number(process.argv[2] ?? 1e8);
 const pairs: [Language, Language][] = [

@@ -54,6 +54,7 @@ if [ -e "$installed" ] && [ ! -e "$stamp" ] && [ -z "$(find package-lock.json -n
   cp package-lock.json "$stamp"
 fi
 if [ ! -e "$installed" ] || ! cmp -s package-lock.json "$stamp"; then
+  [ -h node_modules ] && fail "node_modules leads to $(readlink -f node_modules), which npm would empty: run set-up there, or remove the link"
   command -v npm >/dev/null || fail "npm is missing: apt-get install npm, or install Node.js from https://nodejs.org"
   say "installing npm packages (npm ci)"
   if ! npm ci --include=dev --include=optional --no-audit --no-fund --loglevel=error >&2; then

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { runCommand } from '../../src/sys/command.ts';
 import { PolykernelError } from '../../src/sys/errors.ts';
 import { cacheDirectory } from '../../src/sys/paths.ts';
-import { hostProcesses } from '../../test/host-processes.ts';
+import { hostProcesses } from '../../test/support/host-processes.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 /** Of the cache, what a commit's set-up need not get again: it is checked there by content. */

@@ -1,39 +1,12 @@
-/** Compiles native/*.c into static programs (and *.so.c into libraries) in the cache, each only when its source or this recipe changed. */
-import { createHash } from 'node:crypto';
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { basename, join } from 'node:path';
+/** Compiles the programs of native/ into the cache, side by side, each only when its sources or the recipe changed. */
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
 import { runCommand } from '../../src/sys/command.ts';
 import { PolykernelError } from '../../src/sys/errors.ts';
 import { findTool, type Tool, toolHint, unpackedDirectory } from '../../src/sys/tools.ts';
+import { compileArguments, programNames, sourceDigest } from './recipe.ts';
 
-const SOURCES = join(import.meta.dirname, '../../native');
-const COMMON = [
-  '-std=gnu11',
-  '-Os',
-  '-s',
-  '-Wall',
-  '-Wextra',
-  '-ffunction-sections',
-  '-fdata-sections',
-  '-Wl,--gc-sections',
-];
-/** NAME.so.c becomes a library for a program of the machine: its C library is that program's. */
-const flagsFor = (name: string): string[] => {
-  if (name.endsWith('.so')) return [...COMMON, '-shared', '-fPIC', '-nostdlib'];
-  // Where nanoseconds count and not bytes; the later -O wins.
-  return [...COMMON, '-static', ...(name === 'pk-ring' ? ['-O2'] : [])];
-};
-/** Raised when the way of compiling changes in a way that the flags do not show. */
-const RECIPE = 1;
 const MUSL_SPECS = 'usr/lib/x86_64-linux-musl/musl-gcc.specs';
 
 interface Compiler {
@@ -47,39 +20,37 @@ interface Compiler {
 export async function buildNative(cache: string, progress: (line: string) => void, signal: AbortSignal): Promise<void> {
   const target = join(cache, 'native');
   mkdirSync(target, { recursive: true });
-  const headers = list('.h').map((file) => readFileSync(join(SOURCES, file)));
-  let compiler: Compiler | undefined;
-  for (const file of list('.c')) {
-    const name = basename(file, '.c');
-    const hash = createHash('sha256')
-      .update(JSON.stringify([RECIPE, flagsFor(name)]))
-      .update(readFileSync(join(SOURCES, file)));
-    for (const header of headers) hash.update(header);
-    const digest = hash.digest('hex');
-    const program = join(target, name);
-    const stamp = `${program}.source-sha256`;
-    if (existsSync(program) && existsSync(stamp) && readFileSync(stamp, 'utf8') === digest) continue;
-    compiler ??= findCompiler(target);
-    progress(`compiling native/${file} with ${compiler.name}`);
-    const temporary = `${program}.${process.pid}.tmp`;
-    try {
-      const argv = [...compiler.argv, ...flagsFor(name), '-o', temporary, join(SOURCES, file)];
-      await runCommand(argv, { env: compiler.env, signal });
-      chmodSync(temporary, 0o755);
-      // The program first: a crash in between only compiles it once more.
-      renameSync(temporary, program);
-      writeFileSync(temporary, digest);
-      renameSync(temporary, stamp);
-    } finally {
-      rmSync(temporary, { force: true });
+  const changed = programNames().filter((name) => !isCurrent(join(target, name), sourceDigest(name)));
+  if (changed.length === 0) return;
+  const compiler = findCompiler(target);
+  const compileRest = async () => {
+    for (let name = changed.shift(); name !== undefined; name = changed.shift()) {
+      progress(`compiling ${name} with ${compiler.name}`);
+      await build(name, join(target, name), compiler, signal);
     }
-  }
+  };
+  await Promise.all(Array.from({ length: availableParallelism() }, compileRest));
 }
 
-function list(ending: string): string[] {
-  return readdirSync(SOURCES)
-    .filter((file) => file.endsWith(ending))
-    .sort();
+const stampOf = (program: string): string => `${program}.source-sha256`;
+
+function isCurrent(program: string, digest: string): boolean {
+  return existsSync(program) && existsSync(stampOf(program)) && readFileSync(stampOf(program), 'utf8') === digest;
+}
+
+async function build(name: string, program: string, compiler: Compiler, signal: AbortSignal): Promise<void> {
+  const digest = sourceDigest(name);
+  const temporary = `${program}.${process.pid}.tmp`;
+  try {
+    await runCommand([...compiler.argv, ...compileArguments(name, temporary)], { env: compiler.env, signal });
+    chmodSync(temporary, 0o755);
+    // The program first: a crash in between only compiles it once more.
+    renameSync(temporary, program);
+    writeFileSync(temporary, digest);
+    renameSync(temporary, stampOf(program));
+  } finally {
+    rmSync(temporary, { force: true });
+  }
 }
 
 /** musl makes the smallest programs; glibc's static library does as well. */

@@ -1,7 +1,7 @@
 /** What is to happen to the channels of a stack, and what that asks of its kernels. Pure. */
 
 import type { SectionQuestion, SectionRefusal } from '../core/stack-section.ts';
-import type { Capabilities, DriverName } from '../driver/index.ts';
+import type { Capabilities } from '../driver/index.ts';
 import { HOST } from '../instance/contract.ts';
 import { formatBytes } from '../sys/units.ts';
 import type { ChannelDefinition, ChannelStatus } from './contract.ts';
@@ -53,10 +53,10 @@ function changes(is: ChannelStatus, { from, to, sizeBytes }: ChannelDefinition):
 /** Why a running kernel has to be started again for the sake of its channels; empty when it need not. */
 export function restartsFor(
   kernel: string,
-  driver: DriverName,
+  driver: string,
   channels: readonly ChannelPlan[],
   present: readonly ChannelStatus[],
-  sharedMemory: ReadonlyMap<DriverName, Capabilities['sharedMemory']>,
+  sharedMemory: ReadonlyMap<string, Capabilities['sharedMemory']>,
 ): string[] {
   return channels.flatMap(({ name, action, channel }) => {
     const side = channel?.from === kernel ? 'from' : channel?.to === kernel ? 'to' : undefined;
@@ -93,8 +93,8 @@ const channelTaken = (name: string, stack: string | null): SectionRefusal => ({
 /** Kernels without shared memory cannot have ends. */
 export function refuseChannels(
   channels: readonly ChannelDefinition[],
-  driverOf: (kernel: string) => DriverName | undefined,
-  sharedMemory: ReadonlyMap<DriverName, Capabilities['sharedMemory']>,
+  driverOf: (kernel: string) => string | undefined,
+  sharedMemory: ReadonlyMap<string, Capabilities['sharedMemory']>,
   refused: SectionRefusal[],
 ): void {
   for (const { name, from, to } of channels) {

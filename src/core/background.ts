@@ -1,7 +1,7 @@
 /**
  * Processes that outlive the daemon. Each has a file, in which it writes `PID START_TIME` when it is ready, and after these
  * numbers of its own; by it a later daemon finds it again. The file stands on its command line too: after a reboot of the host
- * another process may have both numbers, but not that. native/keep.h is the other side.
+ * another process may have both numbers, but not that. native/common/keep.h is the other side.
  */
 import { spawn } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';

@@ -1,7 +1,7 @@
 /** What doctor says of one thing that a machine needs. */
 import { existsSync } from 'node:fs';
 import { cacheDirectory, type NativeProgram, nativePath } from '../sys/paths.ts';
-import { findTool, toolHint } from '../sys/tools.ts';
+import { findTool, type Tool, toolHint } from '../sys/tools.ts';
 
 export interface Check {
   id: string;
@@ -27,4 +27,17 @@ export function programCheck(
     ...unbuilt.map((name) => `${name} is not built`),
   ];
   return { id, status: 'missing', summary: lacking.join(', '), hint: hints.join(' ') };
+}
+
+/** Whether a program of the machine is there, and where. `meaning`: what it is for; `found`: where it was found. */
+export function toolCheck(
+  id: string,
+  tool: string,
+  meaning: string,
+  found: Pick<Tool, 'path' | 'unpacked'> | null = findTool(tool) ?? null,
+  hint = toolHint(tool),
+): Check {
+  if (found === null) return { id, status: 'missing', summary: `${tool} is not installed`, hint };
+  const where = `${found.path}${found.unpacked ? ', unpacked by set-up' : ''}`;
+  return { id, status: 'ok', summary: `${meaning} (${where})` };
 }

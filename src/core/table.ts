@@ -20,6 +20,8 @@ export interface TableDefinition<R extends { id: string }> {
   nameOf: (record: R) => string;
   /** In order. A row of version n has been through the first n. */
   migrations: readonly Migration[];
+  /** Adds what a record of today has and this one lacks, where a default will do. */
+  complete?: (record: OldRecord) => OldRecord;
 }
 
 /** What a capability needs of its table. */
@@ -93,6 +95,7 @@ export class Table<R extends { id: string }> {
   #read(row: Record<string, unknown>): R {
     let record = asRecord(JSON.parse(String(row.record)));
     for (const migrate of this.#definition.migrations.slice(Number(row.version))) record = asRecord(migrate(record));
+    record = this.#definition.complete?.(record) ?? record;
     if (record.id !== row.id || this.#definition.nameOf(record as R) !== row.name)
       throw new TypeError('its id and name are not those of its row');
     return record as R;

@@ -17,10 +17,7 @@ import { telemetryCapability } from '../telemetry/index.ts';
 import type { Capability } from './capability.ts';
 import type { DaemonOptions } from './options.ts';
 
-type Parts = Pick<
-  DaemonOptions,
-  'drivers' | 'defaultImage' | 'images' | 'prepareRoot' | 'host' | 'endpoints' | 'logBytes'
-> & {
+type Parts = Pick<DaemonOptions, 'drivers' | 'images' | 'prepareRoot' | 'host' | 'endpoints' | 'logBytes'> & {
   privileged: boolean;
   identities: Identities;
   random: () => number;
@@ -29,7 +26,8 @@ type Parts = Pick<
 
 export function compose(around: Surroundings, parts: Parts) {
   const images = imageCapability();
-  const drivers = new Drivers(parts.drivers, parts.defaultImage);
+  const drivers = new Drivers(parts.drivers);
+  const driverCapability = { name: 'drivers', checks: async () => drivers.checks(await parts.images.list()) };
   // Those who give instances something look at them, later.
   const known = (): Instances => instances.supervisor;
   const pool = poolCapability(around, parts.host, known);
@@ -42,7 +40,7 @@ export function compose(around: Surroundings, parts: Parts) {
     providers: [channels, network, pool, telemetry].map(({ provider }) => provider),
     hostPool: pool.hostPool,
     drivers,
-    resolveImage: (name) => parts.images.resolve(name),
+    resolveImage: async (name) => drivers.ownImage(name) ?? parts.images.resolve(name),
   });
   const steps = new Steps<StackStep>({
     executors: { ...channels.executors, ...services.executors, ...instances.executors, ...pool.executors },
@@ -57,7 +55,17 @@ export function compose(around: Surroundings, parts: Parts) {
     present: async () => ({ channels: channels.channels.list(), services: await services.services.list() }),
   });
   /** In the order in which they are taken up. */
-  const capabilities: readonly Capability[] = [images, pool, channels, instances, network, telemetry, services, stacks];
+  const capabilities: readonly Capability[] = [
+    driverCapability,
+    images,
+    pool,
+    channels,
+    instances,
+    network,
+    telemetry,
+    services,
+    stacks,
+  ];
   return {
     capabilities,
     drivers,

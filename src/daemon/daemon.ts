@@ -58,12 +58,12 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     images: options.images,
     version: () => ({ version: options.version ?? '0.0.0', apiVersion: 1, pid: process.pid, startedAt, home }),
     async doctor() {
-      const [host, facts, ...others] = await Promise.all([
+      const [host, report, ...others] = await Promise.all([
         options.doctor?.() ?? [],
-        drivers.facts(),
+        drivers.report(),
         ...all.capabilities.map(({ checks }) => checks?.() ?? []),
       ]);
-      return { checks: [...host, ...others.flat()], drivers: facts, auto: drivers.auto(facts) };
+      return { checks: [...host, ...others.flat()], ...report };
     },
     shutdown: options.onShutdown ?? (() => void close()),
   };

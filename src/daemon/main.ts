@@ -8,8 +8,8 @@ import { flushCompileCache } from 'node:module';
 import { parseArgs } from 'node:util';
 import { openJournal } from '../core/journal.ts';
 import { Store } from '../core/store.ts';
-import type { Driver } from '../driver/index.ts';
-import { defaultImage, ImageStore, type KernelImage, prepareRoot } from '../image/contract.ts';
+import { loadDrivers } from '../driver/registry.ts';
+import { ImageStore, prepareRoot } from '../image/contract.ts';
 import { hostEnforcement } from '../pool/enforcement.ts';
 import { poolLease } from '../pool/pool-lease.ts';
 import { systemClock } from '../sys/clock.ts';
@@ -23,17 +23,6 @@ import { sweepToolGroups } from '../sys/tool-groups.ts';
 import { metricsAddress, samplesPerSecond } from '../telemetry/telemetry-options.ts';
 import { readTopology } from '../topology/index.ts';
 import { createDaemon } from './daemon.ts';
-
-/** What the fake driver boots. */
-const FAKE_IMAGE: KernelImage = {
-  name: 'fake',
-  digest: '0'.repeat(64),
-  kind: 'uml',
-  version: '6.1.0-fake',
-  kernel: '/nonexistent',
-  initramfs: '/nonexistent',
-  modules: {},
-};
 
 const { values } = parseArgs({
   args: ownArguments(),
@@ -66,8 +55,7 @@ async function start() {
   }
   const journal = openJournal(paths.daemonLog, systemClock);
   const images = new ImageStore();
-  const drivers = await loadDrivers();
-  const fake = process.env.POLYKERNEL_FAKE === '1';
+  const drivers = await loadDrivers(process.env);
   const daemon = await createDaemon({
     home,
     drivers,
@@ -75,14 +63,7 @@ async function start() {
     version: packageVersion(),
     samplesPerSecond: samplesPerSecond(process.env),
     metricsAddress: metricsAddress(process.env),
-    defaultImage: (driver) => (driver === 'fake' ? FAKE_IMAGE.name : defaultImage(driver)),
-    images: {
-      list: () => images.list(),
-      pull: (name, progress, signal) => images.pull(name, progress, signal),
-      import: (request, progress, signal) => images.import(request, progress, signal),
-      remove: (name, users) => images.remove(name, users),
-      resolve: async (name) => (fake && name === FAKE_IMAGE.name ? FAKE_IMAGE : images.resolve(name)),
-    },
+    images,
     prepareRoot,
     host: {
       readTopology: () => readTopology('/'),
@@ -127,18 +108,6 @@ async function start() {
   process.on('unhandledRejection', (error) => journal.error('unhandled rejection', error));
   process.on('uncaughtException', (error) => journal.error('uncaught exception', error));
   return daemon;
-}
-
-async function loadDrivers(): Promise<Driver[]> {
-  if (process.env.POLYKERNEL_FAKE === '1') {
-    const { FakeDriver } = await import('../driver/fake.ts');
-    return [new FakeDriver()];
-  }
-  const [{ UmlDriver }, { QemuDriver }] = await Promise.all([
-    import('../driver/uml.ts'),
-    import('../driver/qemu/index.ts'),
-  ]);
-  return [new QemuDriver(), new UmlDriver()];
 }
 
 function packageVersion(): string {

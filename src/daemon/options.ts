@@ -1,7 +1,7 @@
 /** What a daemon is made of. */
 import type { Journal } from '../core/journal.ts';
 import type { DoctorCheck } from '../doctor/contract.ts';
-import type { Driver, DriverName } from '../driver/index.ts';
+import type { Driver } from '../driver/index.ts';
 import type { Images, KernelImage } from '../image/contract.ts';
 import type { Identities } from '../instance/identities.ts';
 import type { PrepareRoot } from '../instance/launcher.ts';
@@ -15,7 +15,6 @@ export interface DaemonOptions {
   home: string;
   drivers: readonly Driver[];
   images: Images & { resolve(name: string): Promise<KernelImage> };
-  defaultImage(driver: DriverName): string;
   prepareRoot: PrepareRoot;
   doctor?(): Promise<DoctorCheck[]>;
   host: HostMachine;

@@ -1,6 +1,6 @@
 /** What others see of doctor. */
 import type { Check } from '../core/check.ts';
-import type { DriverFacts, DriverName } from '../driver/index.ts';
+import type { DriverFacts } from '../driver/index.ts';
 
 export type { Check as DoctorCheck } from '../core/check.ts';
 
@@ -8,5 +8,5 @@ export interface DoctorReport {
   checks: Check[];
   drivers: DriverFacts[];
   /** What `--driver auto` picks for one CPU, and why. */
-  auto: { driver: DriverName | null; reason: string };
+  auto: { driver: string | null; reason: string };
 }

@@ -16,15 +16,12 @@ const GOOD: HostFacts = {
   tools: {
     'apt-get': tool,
     bwrap: tool,
-    'linux.uml': tool,
-    'qemu-system-x86_64': { ...tool, unpacked: true },
     setarch: tool,
     taskset: tool,
     xz: tool,
   },
   userNamespaces: { maximum: 100, debianClone: undefined, apparmorRestricts: undefined },
   idsPerKernel: 65_536,
-  kvm: 'accessible',
   images: [
     { ...image, name: 'debian:uml' },
     { ...image, name: 'debian:amd64' },
@@ -52,8 +49,6 @@ describe('hostChecks', () => {
     ['user-namespaces', 'missing', { userNamespaces: { ...GOOD.userNamespaces, maximum: 0 } }, /max_user_namespaces/],
     ['user-namespaces', 'missing', { userNamespaces: { ...GOOD.userNamespaces, debianClone: 0 } }, /userns_clone=1/],
     ['user-namespaces', 'warn', { userNamespaces: { ...GOOD.userNamespaces, apparmorRestricts: 1 } }, /apparmor/],
-    ['kvm', 'warn', { kvm: 'denied' }, /usermod -aG kvm/],
-    ['kvm', 'warn', { kvm: 'absent' }, /firmware/],
     ['images', 'warn', { images: [GOOD.images[0]!] }, /pk image pull debian:amd64`\.$/],
     ['images', 'missing', { images: [] }, /debian:uml` and `pk image pull debian:amd64/],
     ['native', 'missing', { natives: { 'pk-init': true } }, /pk setup/],
@@ -99,7 +94,6 @@ describe('observeHost', () => {
       });
       expect(facts).toMatchObject({
         userNamespaces: { maximum: 77, debianClone: undefined },
-        kvm: 'absent',
         openFiles: { soft: 1024, hard: 4096 },
         limits: { groups: [], notes: ['this host offers no control groups for memory and pids'] },
         cgroup: { kind: 'v2', controllers: ['cpu', 'io', 'memory'] },

@@ -1,37 +1,33 @@
 /** What doctor says of a machine. Pure: facts in, checks out; each that is not `ok` says how to get there. */
 
-import type { Check } from '../core/check.ts';
-import { toolHint } from '../sys/tools.ts';
+import { type Check, toolCheck } from '../core/check.ts';
+import { KNOWN_IMAGES } from '../image/contract.ts';
 import { formatBytes } from '../sys/units.ts';
-import { type DoctorTool, type HostFacts, NATIVE_PROGRAMS, type Space } from './host-facts.ts';
+import { type HostFacts, NATIVE_PROGRAMS, type Space } from './host-facts.ts';
 
 const OLDEST_NODE = 24;
 const GIB = 1024 ** 3;
 /** Below this, logs and scratch files soon fill the disk. */
 const ENOUGH_DISK_BYTES = 2 * GIB;
-/** Guest memory of UML and of QEMU templates lies in /dev/shm: room for a handful of guests. */
+/** Guest memory lies in /dev/shm, for one, and that of templates: room for a handful of guests. */
 const ENOUGH_SHARED_BYTES = GIB;
 /** A manager with a hundred guests holds some ten descriptors for each. */
 const ENOUGH_FILES = 1024;
-const KNOWN_IMAGES = ['debian:uml', 'debian:amd64'];
 
 /** All checks of the machine, in the order people should read them. The drivers' own probes come elsewhere. */
 export function hostChecks(facts: HostFacts): Check[] {
   return [
     checkNode(facts),
-    checkTool(
-      facts,
-      'apt-get',
+    toolCheck(
       'apt',
+      'apt-get',
       'packages and kernels can be fetched',
+      facts.tools['apt-get'] ?? null,
       'Polykernel sets itself up on Debian and Ubuntu only.',
     ),
-    checkTool(facts, 'bwrap', 'bubblewrap', 'guests can be confined'),
+    toolCheck('bubblewrap', 'bwrap', 'guests can be confined', facts.tools.bwrap ?? null),
     checkUserNamespaces(facts),
     checkIds(facts),
-    checkTool(facts, 'linux.uml', 'user-mode-linux', 'User Mode Linux is installed'),
-    checkTool(facts, 'qemu-system-x86_64', 'qemu', 'QEMU is installed'),
-    checkKvm(facts),
     checkNatives(facts),
     checkImages(facts),
     checkSpace('home-space', 'the state directory', facts.home),
@@ -51,16 +47,6 @@ function checkNode({ nodeVersion }: HostFacts): Check {
   if (Number.parseInt(nodeVersion, 10) >= OLDEST_NODE) return ok('node', `Node.js ${nodeVersion}`);
   const hint = 'Run `pk setup`, which brings its own Node.js through npm.';
   return { id: 'node', status: 'missing', summary: `Node.js ${nodeVersion} is older than ${OLDEST_NODE}`, hint };
-}
-
-function checkTool(facts: HostFacts, tool: DoctorTool, id: string, meaning: string, hint = toolHint(tool)): Check {
-  const found = facts.tools[tool];
-  if (found !== undefined) return ok(id, `${meaning} (${found.path}${found.unpacked ? ', unpacked by set-up' : ''})`);
-  // The kernel program is in the image store as well: without the package only an image must be pulled.
-  if (tool === 'linux.uml' && facts.images.some((image) => image.kind === 'uml')) {
-    return ok(id, 'User Mode Linux is in the image store');
-  }
-  return { id, status: 'missing', summary: `${tool} is not installed`, hint };
 }
 
 /** Each kernel is in one. */
@@ -97,23 +83,6 @@ function checkIds({ uid, idsPerKernel }: HostFacts): Check {
     summary: 'kernels have your user id alone: all that they write to volumes is yours',
     hint: 'For files of other owners, as root: apt-get install uidmap && usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER',
   };
-}
-
-function checkKvm({ kvm, uid }: HostFacts): Check {
-  if (kvm === 'accessible')
-    return ok('kvm', '/dev/kvm is there and may be opened; whether it works shows when a guest starts');
-  if (kvm === 'denied') {
-    const hint = `As root: usermod -aG kvm "$(id -un ${uid})", then log in again.`;
-    return {
-      id: 'kvm',
-      status: 'warn',
-      summary: '/dev/kvm is there, but you may not open it: QEMU emulates, slowly',
-      hint,
-    };
-  }
-  const hint =
-    'Switch virtualisation on in the firmware, or nested virtualisation in the hypervisor; then `modprobe kvm_intel` or `kvm_amd`.';
-  return { id: 'kvm', status: 'warn', summary: 'there is no /dev/kvm: QEMU emulates, slowly', hint };
 }
 
 function checkNatives({ natives }: HostFacts): Check {

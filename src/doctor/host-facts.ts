@@ -1,5 +1,5 @@
 /** Looks at the machine for doctor: quick, changes nothing, and starts no guest. */
-import { accessSync, constants, existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { ImageInfo, ImageStore } from '../image/contract.ts';
@@ -10,16 +10,8 @@ import { type OpenFiles, readOpenFiles } from '../sys/open-files.ts';
 import { cacheDirectory, type NativeProgram, nativePath } from '../sys/paths.ts';
 import { findTool } from '../sys/tools.ts';
 
-export const DOCTOR_TOOLS = [
-  'apt-get',
-  'bwrap',
-  'linux.uml',
-  'qemu-system-x86_64',
-  'setarch',
-  'taskset',
-  'xz',
-] as const;
-export type DoctorTool = (typeof DOCTOR_TOOLS)[number];
+const DOCTOR_TOOLS = ['apt-get', 'bwrap', 'setarch', 'taskset', 'xz'] as const;
+type DoctorTool = (typeof DOCTOR_TOOLS)[number];
 
 export const NATIVE_PROGRAMS: readonly NativeProgram[] = [
   'pk-init',
@@ -40,7 +32,6 @@ export interface HostFacts {
   userNamespaces: { maximum: number; debianClone: number | undefined; apparmorRestricts: number | undefined };
   /** How many ids of the host a kernel of this user has. */
   idsPerKernel: number;
-  kvm: 'absent' | 'denied' | 'accessible';
   images: readonly ImageInfo[];
   natives: Record<string, boolean>;
   home: Space;
@@ -90,7 +81,6 @@ export async function observeHost({
       debianClone: readNumber(join(root, 'proc/sys/kernel/unprivileged_userns_clone')),
       apparmorRestricts: readNumber(join(root, 'proc/sys/kernel/apparmor_restrict_unprivileged_userns')),
     },
-    kvm: kvmAccess(join(root, 'dev/kvm')),
     images: await images.list(),
     natives: Object.fromEntries(NATIVE_PROGRAMS.map((name) => [name, existsSync(nativePath(name, cache))])),
     home: homeSpace,
@@ -109,16 +99,6 @@ async function spaceOf(path: string): Promise<Space> {
   while (!existsSync(existing)) existing = dirname(existing);
   const { bsize, bavail, blocks } = await statfs(existing);
   return { path: existing, freeBytes: bsize * bavail, totalBytes: bsize * blocks };
-}
-
-function kvmAccess(path: string): HostFacts['kvm'] {
-  if (!existsSync(path)) return 'absent';
-  try {
-    accessSync(path, constants.R_OK | constants.W_OK);
-    return 'accessible';
-  } catch {
-    return 'denied';
-  }
 }
 
 async function subordinateCount(): Promise<number> {

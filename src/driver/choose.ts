@@ -1,114 +1,87 @@
 /** Which driver a request gets, and why: pure. */
-import type { KernelImage } from '../image/contract.ts';
 import { PolykernelError } from '../sys/errors.ts';
-import type { DriverFacts, DriverName } from './driver.ts';
+import { checkCpus, checkImageKind } from './check.ts';
+import type { Candidate, DriverTraits } from './traits.ts';
 
 export interface HostFacts {
   /** The drivers that were asked; `auto` needs them all. */
-  drivers: readonly DriverFacts[];
+  drivers: readonly Candidate[];
+  /** What all drivers are, those that were not asked too. */
+  all: readonly DriverTraits[];
   /** Memory of the host in bytes. */
   memoryBytes: number;
   /** Kind of the image that was named, if one was. */
-  imageKind?: KernelImage['kind'] | undefined;
-  /** The image a driver boots unless told otherwise. */
-  defaultImage(driver: DriverName): string;
+  imageKind?: string | undefined;
 }
 
-/** A linux.uml runs only under UML, a vmlinux only in a virtual machine. */
-const DRIVER_OF_KIND: Record<KernelImage['kind'], DriverName> = { uml: 'uml', x86_64: 'qemu' };
+interface Choice {
+  driver: Candidate;
+  reason: string;
+}
 
 /**
- * The driver to use and why. `auto`: QEMU with KVM that really works, else UML when one CPU is enough, else QEMU's own
- * emulation; an image that was named narrows it to the driver that can boot it.
+ * The driver to use and why; for `auto` the one of the highest rank of those that can boot the image, if one was named, and
+ * give the CPUs. Throws `unavailable`, or `invalid` for an image or CPUs that it cannot take.
  */
-export function chooseDriver(
-  wanted: 'auto' | DriverName,
-  cpus: number,
-  facts: HostFacts,
-): { driver: DriverFacts; reason: string } {
-  const find = (name: DriverName) => facts.drivers.find((driver) => driver.name === name);
-  const needed = facts.imageKind === undefined ? undefined : DRIVER_OF_KIND[facts.imageKind];
-  if (wanted !== 'auto') {
-    const driver = find(wanted);
-    if (driver === undefined) {
-      const names = facts.drivers.map((each) => each.name).join(', ');
-      throw new PolykernelError('unavailable', `there is no driver ${wanted} here`, {
-        field: 'driver',
-        value: wanted,
-        hint: names === '' ? undefined : `Drivers: ${names}.`,
-      });
-    }
-    if (needed !== undefined && needed !== wanted && wanted !== 'fake') {
-      throw new PolykernelError(
-        'invalid',
-        `the image is a kernel for the ${needed} driver, which ${wanted} cannot boot`,
-        {
-          field: 'image',
-          hint: `Use --driver ${needed}, or leave --image out.`,
-        },
-      );
-    }
-    if (!driver.availability.available) throw unavailable(driver);
-    return { driver, reason: 'as asked' };
-  }
-  const allowed = (name: DriverName) => {
-    const driver = find(name);
-    return driver?.availability.available === true && (needed === undefined || needed === name) ? driver : undefined;
-  };
-  const qemu = allowed('qemu');
-  const uml = allowed('uml');
-  if (qemu?.availability.accelerator === 'kvm') return { driver: qemu, reason: 'QEMU, because KVM works here' };
-  const noKvm = find('qemu')?.availability.available ? 'KVM does not work here' : 'QEMU is not usable here';
-  if (uml !== undefined && cpus <= uml.capabilities.maxCpus) {
-    return {
-      driver: uml,
-      reason:
-        needed === 'uml' ? 'UML, because the image is made for it' : `UML, because ${noKvm} and one CPU is enough`,
-    };
-  }
-  if (qemu !== undefined) {
-    const why =
-      needed === 'qemu'
-        ? 'the image needs a virtual machine'
-        : uml === undefined
-          ? 'UML is not usable here'
-          : `UML has one CPU and ${cpus} are wanted`;
-    return { driver: qemu, reason: `QEMU with emulation, because ${why} and KVM does not work here` };
-  }
-  if (uml !== undefined) throw tooManyCpus(cpus, uml);
-  const fake = needed === undefined ? allowed('fake') : undefined;
-  if (fake !== undefined) return { driver: fake, reason: 'fake, because no real driver is usable here' };
-  const candidates = facts.drivers.filter((driver) => needed === undefined || needed === driver.name);
-  throw new PolykernelError(
-    'unavailable',
-    `no driver can run a kernel here: ${candidates.map((driver) => `${driver.name}: ${driver.availability.reason}`).join('; ') || 'none is built in'}`,
-    {
+export function chooseDriver(wanted: string, cpus: number, facts: HostFacts): Choice {
+  if (wanted === 'auto') return chooseBest(cpus, facts);
+  const driver = facts.drivers.find(({ name }) => name === wanted);
+  if (driver === undefined) {
+    const names = facts.drivers.map((each) => each.name).join(', ');
+    throw new PolykernelError('unavailable', `there is no driver ${wanted} here`, {
       field: 'driver',
-      value: 'auto',
-      hint: candidates.find((driver) => driver.availability.hint)?.availability.hint ?? 'See `pk doctor`.',
-    },
-  );
+      value: wanted,
+      hint: names === '' ? undefined : `Drivers: ${names}.`,
+    });
+  }
+  if (facts.imageKind !== undefined) checkImageKind(facts.imageKind, driver.traits, facts.all);
+  if (!driver.availability.available) throw unavailable(driver);
+  return { driver, reason: 'as asked' };
 }
 
-function unavailable(driver: DriverFacts): PolykernelError {
-  const { reason, hint } = driver.availability;
-  return new PolykernelError('unavailable', `the driver ${driver.name} cannot be used here: ${reason}`, {
+function chooseBest(cpus: number, { drivers, imageKind }: HostFacts): Choice {
+  const candidates = drivers.filter(({ traits }) => imageKind === undefined || traits.imageKinds.includes(imageKind));
+  const usable = candidates.filter(({ availability }) => availability.available);
+  const driver = highest(
+    usable.filter(({ capabilities }) => cpus <= capabilities.maxCpus),
+    rankOf,
+  );
+  if (driver !== undefined)
+    return { driver, reason: reasonFor(driver, drivers, { cpus, byImage: imageKind !== undefined }) };
+  const largest = highest(usable, ({ capabilities }) => capabilities.maxCpus);
+  if (largest !== undefined) checkCpus(cpus, largest);
+  const reasons = candidates.map(({ name, availability }) => `${name}: ${availability.reason}`).join('; ');
+  throw new PolykernelError('unavailable', `no driver can run a kernel here: ${reasons || 'none is built in'}`, {
     field: 'driver',
-    value: driver.name,
-    hint: hint ?? 'See `pk doctor`.',
+    value: 'auto',
+    hint: candidates.find(({ availability }) => availability.hint)?.availability.hint ?? 'See `pk doctor`.',
   });
 }
 
-/** Refuses more CPUs than the driver gives one kernel. */
-export function tooManyCpus(cpus: number, driver: DriverFacts): PolykernelError {
-  const { maxCpus } = driver.capabilities;
-  return new PolykernelError(
-    'invalid',
-    `cpus is ${cpus}; the most the ${driver.name} driver gives one kernel here is ${maxCpus}`,
-    {
-      field: 'cpus',
-      value: cpus,
-      hint: driver.name === 'uml' ? 'Use --driver qemu for more CPUs, or --cpus 1.' : `Use --cpus ${maxCpus} or less.`,
-    },
-  );
+const rankOf = ({ traits, availability }: Candidate): number => traits.auto.rank(availability);
+
+/** The first of those with most of something; undefined when there is none. */
+function highest(candidates: readonly Candidate[], amount: (candidate: Candidate) => number): Candidate | undefined {
+  return [...candidates].sort((a, b) => amount(b) - amount(a))[0];
+}
+
+function reasonFor(
+  chosen: Candidate,
+  drivers: readonly Candidate[],
+  asked: { cpus: number; byImage: boolean },
+): string {
+  const lacks = drivers
+    .filter((each) => each !== chosen && each.traits.auto.bestRank > rankOf(chosen))
+    .map(({ traits, availability }) =>
+      availability.available ? traits.auto.lack(asked) : `${traits.title} is not usable here`,
+    );
+  return chosen.traits.auto.why(chosen.availability, asked, lacks);
+}
+
+function unavailable({ name, availability: { reason, hint } }: Candidate): PolykernelError {
+  return new PolykernelError('unavailable', `the driver ${name} cannot be used here: ${reason}`, {
+    field: 'driver',
+    value: name,
+    hint: hint ?? 'See `pk doctor`.',
+  });
 }

@@ -1,61 +1,15 @@
 /**
- * The one interface behind which kernels are run. `uml`, `qemu` and `fake` implement it and all pass
- * test/conformance.ts; callers look at `capabilities`, never at a driver's name.
+ * The one interface behind which kernels are run. What implements it passes test/support/conformance.ts; callers look at `traits`
+ * (what it is) and `capabilities` (what it can do here), never at a driver's name.
  */
 import type { Duplex } from 'node:stream';
+import type { Check } from '../core/check.ts';
 import type { GuestLink } from '../guest/index.ts';
 import type { KernelImage, RootSource, Source } from '../image/contract.ts';
 import type { NodeMemory } from '../ledger/types.ts';
 import type { Identity } from '../sys/identity.ts';
 import type { NetworkPort } from './network-port.ts';
-
-export type DriverName = 'uml' | 'qemu' | 'fake';
-
-/** What a driver can do, as data. */
-export interface Capabilities {
-  /** Most CPUs one kernel may have. */
-  maxCpus: number;
-  /** Least and most memory in bytes one kernel may have. */
-  minMemoryBytes: number;
-  maxMemoryBytes: number;
-  cpuHotplug: boolean;
-  memoryHotplug: boolean;
-  deviceHotplug: boolean;
-  pause: boolean;
-  /** Starts from a snapshot of a booted kernel instead of booting. */
-  templateClone: boolean;
-  /** Can write the kernel's memory as a crash dump. */
-  dump: boolean;
-  /** When shared-memory regions can be attached. */
-  sharedMemory: 'none' | 'boot' | 'hotplug';
-  /** The kernel's memory can be made of huge pages of the host. */
-  hugePages: boolean;
-  networks: readonly NetworkKind[];
-  /** What of a network a kernel is given: its port is one end of a veth pair, or a tap that comes with the VMM. */
-  networkPort: 'none' | 'veth' | 'tap';
-  /** The layers that hold a hostile guest, outermost last. */
-  confinement: readonly string[];
-  /** What enforces isolation between this kernel and the host. */
-  isolation: string;
-}
-
-export type NetworkKind = 'none' | 'private' | 'egress';
-
-/** Whether a driver can be used on this machine, why (not), and how to get it. */
-export interface Availability {
-  available: boolean;
-  reason: string;
-  hint?: string;
-  /** qemu: the accelerator that really works. */
-  accelerator?: 'kvm' | 'tcg';
-}
-
-/** What a driver can do on this machine. */
-export interface DriverFacts {
-  name: DriverName;
-  availability: Availability;
-  capabilities: Capabilities;
-}
+import type { Availability, Capabilities, DriverTraits } from './traits.ts';
 
 export interface Volume {
   /** Absolute host path. */
@@ -205,8 +159,7 @@ export interface KernelExit {
 
 /** A running kernel, as the daemon holds it. All methods may be called in any state and are idempotent. */
 export interface Kernel {
-  readonly driver: DriverName;
-  /** Main process on the host, for `inspect`; 0 for fake. */
+  /** Main process on the host, for `inspect`; 0 for one that has none. */
   readonly pid: number;
   /** Whether it came from a template clone. */
   readonly cloned: boolean;
@@ -243,10 +196,12 @@ export interface Kernel {
 }
 
 export interface Driver {
-  readonly name: DriverName;
+  readonly traits: DriverTraits;
   /** Cheap after the first call; the first may boot a probe guest. */
   probe(signal?: AbortSignal): Promise<Availability>;
   capabilities(): Capabilities;
+  /** What doctor says of what it needs; quick, and starts nothing. `images`: those that are in the store. */
+  checks(images: readonly Pick<KernelImage, 'kind'>[]): Promise<readonly Check[]>;
   /**
    * Starts a kernel and resolves once its agent answered and the root file system is in place.
    * Rejects with `not-ready` (console tail in the message), `panic`, `kernel-died` or `unavailable`; then nothing is left.
@@ -257,6 +212,11 @@ export interface Driver {
    * KernelExit, and undefined means nothing of it is left. A paused one is resumed, for it could not answer otherwise.
    */
   attach(spec: LaunchSpec): Promise<Kernel | KernelExit | undefined>;
+  /**
+   * Ends whatever a launch in `directory`, this driver's or not, has left running, and gives back what it held of the host;
+   * removes none of its files. `id`: the instance's, where it is known. Idempotent.
+   */
+  destroy(directory: string, id?: string): Promise<void>;
   /** Path of the console log of a launch, which the host process keeps and rotates. */
   consoleLog(directory: string): string;
   /** Builds what makes later starts fast (a template); a no-op where capabilities say there is none. */

@@ -1,2 +1,3 @@
 export type { HostFacts } from './choose.ts';
 export type * from './driver.ts';
+export type * from './traits.ts';

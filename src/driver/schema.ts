@@ -1,7 +1,8 @@
 /** What drivers can do and say, as JSON Schema, as answers of the API hold it. */
 import { count, flag, listOf, mapOf, named, numbers, oneOf, orNull, record, text, texts } from '../core/schema.ts';
 import { nodeMemory } from '../ledger/schema.ts';
-import type { Capabilities, RealGroup, RealLimits, RealPlacement } from './driver.ts';
+import type { RealGroup, RealLimits, RealPlacement } from './driver.ts';
+import type { Capabilities } from './traits.ts';
 
 export const networkKind = oneOf('none', 'private', 'egress');
 
@@ -11,13 +12,9 @@ export const capabilities = named(
     maxCpus: count,
     minMemoryBytes: count,
     maxMemoryBytes: count,
-    cpuHotplug: flag,
-    memoryHotplug: flag,
-    deviceHotplug: flag,
     pause: flag,
     templateClone: flag,
     hugePages: flag,
-    dump: flag,
     sharedMemory: oneOf('none', 'boot', 'hotplug'),
     networks: listOf(networkKind),
     networkPort: oneOf('none', 'veth', 'tap'),

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { nativeProgram } from '../../test/native.ts';
+import { nativeProgram } from '../../test/support/native.ts';
 import { ingestApart } from './apart.ts';
 import { elfKernel } from './testing.ts';
 

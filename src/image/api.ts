@@ -2,6 +2,7 @@
 import { del, get, long, routes } from '../core/route.ts';
 import { count, named, nothing, oneOf, record, text, time } from '../core/schema.ts';
 import { prewarmRequest } from '../instance/api.ts';
+import { IMAGE_KINDS } from './image.ts';
 import { type ImageInfo, importRequest, pullRequest } from './requests.ts';
 
 const image = named(
@@ -9,7 +10,7 @@ const image = named(
   record<ImageInfo>({
     name: text,
     digest: text,
-    kind: oneOf('uml', 'x86_64'),
+    kind: oneOf(...IMAGE_KINDS),
     version: text,
     sizeBytes: count,
     source: text,

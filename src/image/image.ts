@@ -1,11 +1,15 @@
+/** Kinds of kernel that the store knows: `uml`, an executable Linux; `x86_64`, an uncompressed vmlinux with a PVH note. */
+export const IMAGE_KINDS = ['uml', 'x86_64'] as const;
+export type ImageKind = (typeof IMAGE_KINDS)[number];
+
 /** A kernel image as drivers see it: resolved absolute paths into the content-addressed store. */
 export interface KernelImage {
   /** The name it was asked for by: `debian:uml`, `debian:amd64`, `mine`. */
   name: string;
   /** sha256 (hex) over the manifest: identifies kernel, modules and initramfs together. */
   digest: string;
-  /** `uml`: an executable Linux; `x86_64`: an uncompressed vmlinux with a PVH note. */
-  kind: 'uml' | 'x86_64';
+  /** By which drivers know whether they can boot it: one of the store's, or of a driver's own. */
+  kind: string;
   /** `uname -r` of the kernel. */
   version: string;
   /** The bootable file: linux.uml or vmlinux. */

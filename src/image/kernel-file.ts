@@ -5,14 +5,14 @@ import { PolykernelError } from '../sys/errors.ts';
 import { openRegular, readerOf } from '../sys/read-at.ts';
 import { formatBytes } from '../sys/units.ts';
 import { MACHINE_NAMES, readElf } from './elf.ts';
-import type { KernelImage } from './image.ts';
+import type { ImageKind } from './image.ts';
 import { MAX_KERNEL_BYTES } from './kernel-bounds.ts';
 import { isBzImage } from './vmlinux.ts';
 
 export type KernelFileKind = 'uml' | 'vmlinux' | 'bzImage';
 
 /** Kinds of image as the store knows them. */
-export const IMAGE_KIND: Readonly<Record<KernelFileKind, KernelImage['kind']>> = {
+export const IMAGE_KIND: Readonly<Record<KernelFileKind, ImageKind>> = {
   uml: 'uml',
   vmlinux: 'x86_64',
   bzImage: 'x86_64',

@@ -1,7 +1,7 @@
 /** What the store knows of an image, as one JSON file per name. */
 import { createHash } from 'node:crypto';
 import type { Blob } from './blobs.ts';
-import type { KernelImage } from './image.ts';
+import { IMAGE_KINDS, type ImageKind } from './image.ts';
 import type { ModuleSets } from './modules.ts';
 
 export interface ModuleBlob extends Blob {
@@ -10,7 +10,7 @@ export interface ModuleBlob extends Blob {
 
 /** The part that decides what boots. */
 export interface ImageContent {
-  kind: KernelImage['kind'];
+  kind: ImageKind;
   version: string;
   kernel: Blob;
   modules: readonly ModuleBlob[];
@@ -51,7 +51,7 @@ export function parseManifest(text: string): Manifest | undefined {
     const value = JSON.parse(text) as Manifest;
     const sound =
       value.format === 1 &&
-      (value.kind === 'uml' || value.kind === 'x86_64') &&
+      IMAGE_KINDS.includes(value.kind) &&
       [value.name, value.version, value.source, value.createdAt].every((text) => typeof text === 'string') &&
       [value.kernel, ...value.modules].every(isBlob) &&
       value.modules.every((module) => MODULE.test(module.name)) &&

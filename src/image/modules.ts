@@ -9,26 +9,25 @@ import { PolykernelError } from '../sys/errors.ts';
 import { openRegular } from '../sys/read-at.ts';
 import { formatBytes } from '../sys/units.ts';
 import { readElf, readerOfBuffer } from './elf.ts';
-import type { KernelImage, ModulePurpose } from './image.ts';
+import type { ImageKind, ModulePurpose } from './image.ts';
 import { MAX_MODULE_BYTES, MAX_MODULE_FILES, MAX_MODULES, MAX_MODULES_BYTES, MAX_TEXT_BYTES } from './kernel-bounds.ts';
 
 /**
  * The modules asked for by purpose; what they depend on is found out. `crc32c_generic` stands first for ext4, whose
  * journal asks the crypto layer for it by name, which no dependency records.
  */
-export const WANTED_MODULES: Readonly<Record<KernelImage['kind'], Partial<Record<ModulePurpose, readonly string[]>>>> =
-  {
-    uml: { overlay: ['overlay'], squashfs: ['squashfs'], fuse: ['fuse'] },
-    x86_64: {
-      boot: ['virtio_pci', 'virtio_console'],
-      share: ['9pnet_virtio', '9p'],
-      overlay: ['overlay'],
-      squashfs: ['squashfs'],
-      ext4: ['crc32c_generic', 'ext4'],
-      block: ['virtio_blk'],
-      network: ['virtio_net'],
-    },
-  };
+export const WANTED_MODULES: Readonly<Record<ImageKind, Partial<Record<ModulePurpose, readonly string[]>>>> = {
+  uml: { overlay: ['overlay'], squashfs: ['squashfs'], fuse: ['fuse'] },
+  x86_64: {
+    boot: ['virtio_pci', 'virtio_console'],
+    share: ['9pnet_virtio', '9p'],
+    overlay: ['overlay'],
+    squashfs: ['squashfs'],
+    ext4: ['crc32c_generic', 'ext4'],
+    block: ['virtio_blk'],
+    network: ['virtio_net'],
+  },
+};
 
 /** Modules that newer kernels turned into library code: nothing is wrong when they are nowhere. */
 const OPTIONAL = new Set(['crc32c_generic']);
@@ -179,7 +178,7 @@ export interface ChosenModules {
  * Throws `invalid` when one was built for another kernel than `version`.
  */
 export async function chooseModules(
-  kind: KernelImage['kind'],
+  kind: ImageKind,
   version: string,
   directory: string | undefined,
   builtin: ReadonlySet<string>,

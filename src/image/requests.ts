@@ -1,11 +1,12 @@
 /** What is asked and answered of kernel images. */
 import { request, type Value } from '../core/schema.ts';
+import type { ImageKind } from './image.ts';
 
 export interface ImageInfo {
   name: string;
   /** The same as KernelImage.digest. */
   digest: string;
-  kind: 'uml' | 'x86_64';
+  kind: ImageKind;
   /** `uname -r`. */
   version: string;
   /** Bytes of kernel and modules together. */

@@ -18,7 +18,7 @@ import { join } from 'node:path';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { type Header, pack } from 'tar-stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { nativeProgram } from '../../test/native.ts';
+import { nativeProgram } from '../../test/support/native.ts';
 import { run } from '../sys/process.ts';
 import { makeRoom } from './root-cache.ts';
 import { takeLease, whileUnleased } from './root-lease.ts';

@@ -242,11 +242,6 @@ export class ImageStore {
   }
 }
 
-/** The image a driver boots unless told otherwise. */
-export function defaultImage(driver: string): string {
-  return driver === 'uml' ? 'debian:uml' : 'debian:amd64';
-}
-
 function summarize(manifest: Manifest, fingerprint: string): ImageInfo {
   const { name, kind, version, source, createdAt, kernel, modules } = manifest;
   const sizeBytes = modules.reduce((sum, module) => sum + module.size, kernel.size);

@@ -16,15 +16,18 @@ import {
   text,
   texts,
   time,
+  typed,
 } from '../core/schema.ts';
+import type { Schema } from '../core/validate.ts';
 import { capabilities, networkKind, realPlacement } from '../driver/schema.ts';
 import { partitionRequestSchema } from '../ledger/request.ts';
 import { partition } from '../ledger/schema.ts';
 import { channelUsesSchema } from './channel-use.ts';
 import type { InstanceDetails } from './details.ts';
+import { type FieldKey, fieldRows } from './fields.ts';
 import type { LogLine } from './log-line.ts';
 import { guestPath, killRequest, logQuery, prewarmRequest, stopRequest } from './requests.ts';
-import { createRequestSchema, publishSchema, volumeSchema } from './schema.ts';
+import { type CreateRequest, createRequestSchema, publishSchema, volumeSchema } from './schema.ts';
 import type { InstanceExit, InstanceSpec, InstanceStatus, Placement } from './spec.ts';
 
 export { prewarmRequest };
@@ -48,33 +51,35 @@ export const placement = named(
   }),
 );
 
+/** Of the plain fields, by their rows. */
+const fieldAnswers = Object.fromEntries(
+  fieldRows.map(([key, field]) => {
+    const value = field.kind === 'flag' ? flag : field.kind === 'duration' ? count : text;
+    return [key, field.default === null ? orNull(value) : value];
+  }),
+) as Record<FieldKey, Schema>;
+
 const spec = named(
   'InstanceSpec',
   record<InstanceSpec>({
+    ...fieldAnswers,
     name: text,
     command: texts,
     env: mapOf(text),
     cwd: text,
     cwdOptional: flag,
     user: text,
-    hostname: text,
     driver: text,
     driverReason: text,
-    image: text,
     cpus: count,
     memoryBytes: count,
     root: text,
     volumes: listOf(volumeSchema),
-    restart: text,
-    cold: flag,
-    readyTimeoutMs: count,
-    stopGraceMs: count,
     attached: flag,
     tty: flag,
     rows: count,
     columns: count,
     partition: orNull(partitionRequestSchema),
-    tenant: orNull(text),
     stack: orNull(text),
     channels: channelUsesSchema,
     network: networkKind,
@@ -135,7 +140,7 @@ export const instanceApi = routes('instances', {
   /** Returns once the instance is recorded; booting goes on (see `wait` and `events`). */
   create: post('/v1/instances', {
     summary: 'Create an instance and begin to start it',
-    body: named('CreateRequest', createRequestSchema),
+    body: typed<CreateRequest>(named('CreateRequest', createRequestSchema)),
     answer: status,
     status: 201,
   }),

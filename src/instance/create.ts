@@ -1,6 +1,7 @@
 /** From a request to an instance that has everything it owns: all of it, or nothing. */
 import type { Drivers } from '../driver/drivers.ts';
-import { defaultImage, type KernelImage } from '../image/contract.ts';
+import type { DriverTraits } from '../driver/index.ts';
+import type { KernelImage } from '../image/contract.ts';
 import { type Clock, timestamp } from '../sys/clock.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import type { StackPart } from './instances.ts';
@@ -9,7 +10,7 @@ import type { Draft, Owner, Provider } from './provider.ts';
 import { releaseAll } from './provider.ts';
 import { type InstanceRecord, newInstanceId } from './record.ts';
 import { resolveSpec } from './resolve.ts';
-import { type CreateRequest, checkCreateRequest } from './schema.ts';
+import { type CreateRequest, checkRequest } from './schema.ts';
 import { acceptSources } from './source.ts';
 import type { InstanceSpec } from './spec.ts';
 
@@ -22,8 +23,8 @@ export interface CreateOptions {
 }
 
 /** Checked, and for itself possible. Throws `invalid`. */
-export function createRequestOf(body: unknown): CreateRequest {
-  const request = checkCreateRequest(body);
+export function possibleRequest(asked: CreateRequest): CreateRequest {
+  const request = checkRequest(asked);
   if (!request.attached || request.start !== false) return request;
   throw new PolykernelError('invalid', 'start is false, but a foreground instance starts at once', {
     field: 'start',
@@ -58,7 +59,7 @@ export async function createInstance<T>(
   const spec = { ...resolved, stack: part?.stack ?? null };
   const sources = await acceptSources(spec);
   const image = named ?? (await options.resolveImage(spec.image));
-  checkOwners(spec, image);
+  checkOwners(spec, image, options.drivers.find(spec.driver)!.traits);
   const draft: Draft = { id: newInstanceId(), spec, image, part };
   let owner: Owner = { id: draft.id, spec };
   try {
@@ -95,17 +96,17 @@ const emptyRecord = ({ id, spec, part }: Draft, createdAt: string): InstanceReco
   networkNumber: null,
 });
 
-/** Without FUSE, what a user of a UML guest makes on a volume is its root's. Throws `unsupported`. */
-function checkOwners({ name, driver, user, volumes }: InstanceSpec, image: KernelImage): void {
-  if (driver !== 'uml' || /^(0|root)(:|$)/.test(user) || image.modules.fuse !== undefined) return;
+/** Without FUSE, what a user of a guest makes on a volume is its root's with some drivers. Throws `unsupported`. */
+function checkOwners({ name, user, volumes }: InstanceSpec, image: KernelImage, driver: DriverTraits): void {
+  if (!driver.ownersNeedFuse || /^(0|root)(:|$)/.test(user) || image.modules.fuse !== undefined) return;
   if (volumes.every(({ readOnly }) => readOnly)) return;
   const message = `${name} is to run as user ${user} with a writable volume, and what he makes there would be root's: the image ${image.name} has no FUSE`;
   throw new PolykernelError('unsupported', message, {
     field: 'image',
     value: image.name,
     hint:
-      image.name === defaultImage(driver)
-        ? `Get it anew: pk image pull ${image.name}. Or use --driver qemu.`
-        : 'Import it with its modules (`pk image import FILE --modules DIRECTORY`), or use --driver qemu.',
+      image.name === driver.defaultImage
+        ? `Get it anew: pk image pull ${image.name}. Or use --driver ${driver.instead}.`
+        : `Import it with its modules (\`pk image import FILE --modules DIRECTORY\`), or use --driver ${driver.instead}.`,
   });
 }

@@ -2,6 +2,7 @@
 
 import type { PartitionRequest } from '../ledger/index.ts';
 import { vcpusOf } from '../ledger/index.ts';
+import { fieldRows } from './fields.ts';
 import type { CreateRequest } from './schema.ts';
 import { liveChange } from './stack-options.ts';
 
@@ -62,11 +63,10 @@ export function definitionChanges(stored: string, after: KernelDefinition): Fiel
 }
 
 function fields({ create, partition, tenant }: KernelDefinition): Map<string, unknown> {
-  const { env = {}, readyTimeoutMs, stopGraceMs, memoryBytes, ...same } = create;
+  const { env = {}, memoryBytes, ...others } = create;
+  const names = Object.fromEntries(fieldRows.map(([key, { stack }]) => [key, stack.key]));
   const all: Record<string, unknown> = {
-    ...same,
-    readyTimeout: readyTimeoutMs,
-    stopGrace: stopGraceMs,
+    ...Object.fromEntries(Object.entries(others).map(([key, value]) => [names[key] ?? key, value])),
     memory: memoryBytes,
     tenant: tenant ?? undefined,
     'partition.cpus': partition?.cpus,

@@ -1,6 +1,6 @@
 /** How ends are recorded: the one place where guest and kernel ends become exit codes. */
 import type { KernelExit } from '../driver/index.ts';
-import { signalName } from '../driver/signals.ts';
+import { signalName } from '../driver/shim/signals.ts';
 import { type ExecRequest, errnoText, type GuestExit } from '../guest/index.ts';
 import { ERROR_TABLE, type PolykernelError } from '../sys/errors.ts';
 import { plainText } from '../sys/text.ts';

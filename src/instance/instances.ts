@@ -3,6 +3,7 @@ import type { Ledger, Pool } from '../ledger/index.ts';
 import type { PolykernelError } from '../sys/errors.ts';
 import type { Instance } from './instance.ts';
 import type { InstanceRecord } from './record.ts';
+import type { CreateRequest } from './schema.ts';
 import type { InstanceSpec, InstanceStatus, Placement } from './spec.ts';
 
 /** What a stack adds to a request. */
@@ -34,11 +35,11 @@ export interface Instances {
   /** All of them with what plans are made from. */
   observe(): Promise<Observed[]>;
   /** The spec a request would give an instance called `name`. Throws as create() does. */
-  resolve(body: unknown, name: string): Promise<InstanceSpec>;
+  resolve(request: CreateRequest, name: string): Promise<InstanceSpec>;
   /** What would be wrong with the names of these as the kernels of a stack, by name. */
   nameProblems(specs: readonly InstanceSpec[], stack: string): Map<string, PolykernelError>;
   /** Records an instance and, unless told otherwise, begins to start it. Throws `invalid`, `conflict`, `unavailable`. */
-  create(body: unknown, part?: StackPart): Promise<Instance>;
+  create(request: CreateRequest, part?: StackPart): Promise<Instance>;
   /** Throws `conflict` for one that runs, unless forced. */
   remove(name: string, force?: boolean): Promise<void>;
   /** Gives instances other specs and placements, and the machine another pool unless it is null: all of it or nothing. Throws `conflict`. */

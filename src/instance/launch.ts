@@ -1,9 +1,7 @@
 /** The directory of an instance, and what a driver is given to start its kernel. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { Driver, DriverName, LaunchSpec } from '../driver/index.ts';
-import { removeLimits } from '../driver/limits.ts';
-import { killShim } from '../driver/shim.ts';
+import type { Driver, LaunchSpec } from '../driver/index.ts';
 import type { RootSource, Source } from '../image/contract.ts';
 import { asPolykernelError } from '../sys/errors.ts';
 import type { Identity } from '../sys/identity.ts';
@@ -124,29 +122,24 @@ export function prepareLaunch(
       shownPaths: shown(record, provided.root),
     };
     // For a later daemon that finds this directory and no record of it.
-    writeFileSync(join(instanceDirectory(paths, id), LAUNCH_FILE), JSON.stringify({ driver: driver.name, launch }), {
-      mode: 0o600,
-    });
+    writeFileSync(
+      join(instanceDirectory(paths, id), LAUNCH_FILE),
+      JSON.stringify({ driver: driver.traits.name, launch }),
+      {
+        mode: 0o600,
+      },
+    );
     return launch;
   } catch (error) {
     throw asPolykernelError(error, 'preparing the launch directory');
   }
 }
 
-/** Ends whatever a launch left running and removes nothing. */
-export async function destroyLaunch(launch: LaunchSpec, driver: Driver | undefined): Promise<void> {
-  // The shim first: a guest that hangs cannot delay that.
-  await killShim(launch.directory);
-  const found = await driver?.attach(launch).catch(() => undefined);
-  if (found !== undefined && 'guest' in found) await found.kill();
-  await removeLimits(launch.directory);
-}
-
 /** Directories below instances/ that belong to none of `ids`: the kernels in them are ended and they are removed. */
 export async function removeLeftovers(
   paths: Layout,
   ids: readonly string[],
-  driverOf: (name: DriverName) => Driver | undefined,
+  drivers: readonly Driver[],
   complain: (text: string, error: unknown) => void,
 ): Promise<number> {
   const known = new Set(ids.map((id) => id.slice(0, ID_DIGITS)));
@@ -156,10 +149,9 @@ export async function removeLeftovers(
     strangers.map(async (entry) => {
       const directory = paths.instance(entry);
       try {
-        await killShim(join(directory, 'kernel'));
-        const saved = readLaunch(directory);
-        if (saved !== undefined) await destroyLaunch(saved.launch, driverOf(saved.driver));
-        await removeLimits(join(directory, 'kernel'));
+        // What says whose launch it was may be damaged.
+        const id = readLaunchId(directory);
+        for (const driver of drivers) await driver.destroy(join(directory, 'kernel'), id);
         await removeTree(directory);
       } catch (error) {
         complain(`removing the leftover ${directory}`, error);
@@ -169,9 +161,10 @@ export async function removeLeftovers(
   return strangers.length;
 }
 
-function readLaunch(directory: string): { driver: DriverName; launch: LaunchSpec } | undefined {
+function readLaunchId(directory: string): string | undefined {
   try {
-    return JSON.parse(readFileSync(join(directory, LAUNCH_FILE), 'utf8'));
+    const { launch } = JSON.parse(readFileSync(join(directory, LAUNCH_FILE), 'utf8')) as { launch?: { id?: unknown } };
+    return typeof launch?.id === 'string' ? launch.id : undefined;
   } catch {
     return undefined;
   }

@@ -4,7 +4,7 @@ import type { Driver, LaunchSpec } from '../driver/index.ts';
 import type { KernelImage, RootOptions, RootSource } from '../image/contract.ts';
 import type { Layout } from '../sys/paths.ts';
 import type { Identities } from './identities.ts';
-import { destroyLaunch, kernelDirectory, prepareLaunch, renewKernelDirectory, unmappedOf } from './launch.ts';
+import { kernelDirectory, prepareLaunch, renewKernelDirectory, unmappedOf } from './launch.ts';
 import type { Provided, Provider } from './provider.ts';
 import type { InstanceRecord } from './record.ts';
 import { acceptSources, checkSource, type Sources } from './source.ts';
@@ -62,7 +62,8 @@ export class Launcher {
     const kept = { identity, sources };
     const root = await this.#root({ ...record, ...kept }, sources, attempt);
     // Nothing of an earlier run may live on in the directory.
-    if (existsSync(kernelDirectory(paths, id)) && record.launch !== null) await destroyLaunch(record.launch, undefined);
+    if (existsSync(kernelDirectory(paths, id)) && record.launch !== null)
+      await driver.destroy(record.launch.directory, id);
     this.noteUnmapped(id);
     attempt.signal.throwIfAborted();
     const directory = await renewKernelDirectory(paths, id, driver.consoleLog(kernelDirectory(paths, id)));

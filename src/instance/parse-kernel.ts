@@ -3,12 +3,14 @@ import { resolve } from 'node:path';
 import { keysOf } from '../core/stack-options.ts';
 import { type Place, withoutField, type YamlReader } from '../core/yaml-reader.ts';
 import { readDuration, readSize, readWord } from '../core/yaml-values.ts';
+import { driverWords } from '../driver/registry.ts';
 import { PUBLISH_HINT, parsePublishedPort } from '../network/contract.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { USER_HINT } from '../sys/user-text.ts';
 import { parseVolume, type VolumeText } from '../sys/volume-text.ts';
 import { checkCreateRequest, checkInstanceName } from './contract.ts';
 import type { KernelDefinition, StackContext } from './definition.ts';
+import { type FieldRow, fieldRows } from './fields.ts';
 import { readPartition } from './parse-partition.ts';
 import { kernelOptions } from './stack-options.ts';
 
@@ -18,7 +20,6 @@ type Entries = Map<string, Place>;
 
 /** As many as there can be kernels in a file. */
 const MOST_REPLICAS = 4096;
-const DRIVERS = ['auto', 'uml', 'qemu', 'fake'] as const;
 const VOLUME_HINT = 'Write SOURCE:TARGET, SOURCE:TARGET:ro or SOURCE:TARGET:suid, such as ./data:/data:ro.';
 const LABEL_HINT = 'Use lower-case letters, digits and inner dashes, such as acme.';
 
@@ -89,8 +90,7 @@ function readCreate(reader: YamlReader, place: Place, entries: Entries, context:
   option('command', 'command', (at) => readCommand(reader, at) as Create['command']);
   if (!entries.has('command'))
     reader.problem(place, 'command is missing', 'Say what it runs: command: ["node", "server.js"]');
-  option('driver', 'driver', (at) => reader.word(at, DRIVERS));
-  option('image', 'image', word);
+  option('driver', 'driver', (at) => reader.word(at, driverWords));
   option('root', 'root', (at) => {
     const root = word(at);
     return root === undefined || root === 'host' ? undefined : resolve(context.directory, root);
@@ -98,20 +98,30 @@ function readCreate(reader: YamlReader, place: Place, entries: Entries, context:
   option('environment', 'env', (at) => readEnvironment(reader, at));
   option('volumes', 'volumes', (at) => readVolumes(reader, at, context));
   option('cwd', 'cwd', word);
-  option('hostname', 'hostname', word);
-  option('restart', 'restart', word);
-  option('readyTimeout', 'readyTimeoutMs', (at) => readDuration(reader, at, 1));
-  option('stopGrace', 'stopGraceMs', (at) => readDuration(reader, at));
-  option('cold', 'cold', (at) => reader.boolean(at));
   option('cpus', 'cpus', (at) => reader.number(at, 1, 4096));
   option('memory', 'memoryBytes', (at) => readSize(reader, at));
-  option('network', 'network', (at) => reader.word(at, ['none', 'private', 'egress']));
   option('publish', 'publish', (at) => readPublish(reader, at));
   option('user', 'user', (at) => reader.text(at, 'a user', USER_HINT));
+  for (const [key, field] of fieldRows)
+    if (key !== 'tenant') option(field.stack.key, key, (at) => readField(reader, at, field) as Create[typeof key]);
   // Together they may be too long where neither is.
   const { command, env } = create;
   if (command.length > 0 && env !== undefined) isAccepted(reader, entries.get('command')!, { command, env }, '');
   return create;
+}
+
+/** The tenant is none of these: a definition has it beside what it creates. */
+function readField(reader: YamlReader, at: Place, { kind, words, schema }: FieldRow): unknown {
+  switch (kind) {
+    case 'flag':
+      return reader.boolean(at);
+    case 'word':
+      return reader.word(at, words!);
+    case 'duration':
+      return readDuration(reader, at, schema.minimum);
+    case 'text':
+      return readWord(reader, at);
+  }
 }
 
 /**

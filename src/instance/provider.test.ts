@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import type { Drivers } from '../driver/drivers.ts';
-import { FAKE_CAPABILITIES } from '../driver/fake.ts';
+import { FAKE_CAPABILITIES } from '../driver/fake/driver.ts';
+import { FAKE } from '../driver/fake/traits.ts';
 import type { KernelImage } from '../image/contract.ts';
 import { systemClock } from '../sys/clock.ts';
 import { PolykernelError } from '../sys/errors.ts';
@@ -10,12 +11,14 @@ import { type Owner, type Provider, releaseAll } from './provider.ts';
 
 const image = { name: 'image', modules: {} } as unknown as KernelImage;
 const driver = {
-  name: 'fake' as const,
+  traits: FAKE,
+  name: FAKE.name,
   availability: { available: true, reason: 'works' },
   capabilities: FAKE_CAPABILITIES,
 };
 const drivers = {
-  hostFacts: async () => ({ drivers: [driver], memoryBytes: 2 ** 33, defaultImage: () => 'image' }),
+  find: () => driver,
+  hostFacts: async () => ({ drivers: [driver], all: [FAKE], memoryBytes: 2 ** 33 }),
 } as unknown as Drivers;
 
 const CALLS = ['prepare', 'reserve', 'establish', 'release'] as const;

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { Migration, OldRecord, TableDefinition } from '../core/table.ts';
 import type { LaunchSpec } from '../driver/index.ts';
 import type { Identity } from '../sys/identity.ts';
+import { fieldDefaults } from './fields.ts';
 import type { Machine } from './machine.ts';
 import type { Sources } from './source.ts';
 import type { InstanceSpec, InstanceStatus, Placement } from './spec.ts';
@@ -67,6 +68,7 @@ export const instanceTable: TableDefinition<InstanceRecord> = {
   name: 'instances',
   nameOf: ({ spec }) => spec.name,
   migrations: [withLaterParts, withIdentity, withUser],
+  complete: ({ spec, ...record }) => ({ ...record, spec: { ...fieldDefaults, ...spec } }),
 };
 
 /** A new id: 32 lower-case hexadecimal digits. */

@@ -19,7 +19,7 @@ export function notRunning(name: string, state: InstanceState, active: boolean, 
 /** Throws `unsupported`. */
 export function checkPause(driver: Driver): void {
   if (driver.capabilities().pause) return;
-  throw new PolykernelError('unsupported', `the driver ${driver.name} lacks the capability "pause"`, {
+  throw new PolykernelError('unsupported', `the driver ${driver.traits.name} lacks the capability "pause"`, {
     field: 'driver',
   });
 }

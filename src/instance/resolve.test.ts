@@ -1,15 +1,20 @@
 import { describe, expect, it } from 'vitest';
 import { chooseDriver } from '../driver/choose.ts';
-import { FAKE_CAPABILITIES } from '../driver/fake.ts';
-import type { Availability, Capabilities, DriverFacts, DriverName, HostFacts } from '../driver/index.ts';
+import { FAKE_CAPABILITIES } from '../driver/fake/driver.ts';
+import { FAKE as FAKE_TRAITS } from '../driver/fake/traits.ts';
+import type { Availability, Candidate, Capabilities, DriverTraits, HostFacts } from '../driver/index.ts';
+import { QEMU as QEMU_TRAITS } from '../driver/qemu/traits.ts';
+import { UML as UML_TRAITS } from '../driver/uml/traits.ts';
 import { resolveSpec } from './resolve.ts';
 
 const MIB = 2 ** 20;
+const TRAITS: DriverTraits[] = [UML_TRAITS, QEMU_TRAITS, FAKE_TRAITS];
 const driver = (
-  name: DriverName,
+  name: string,
   availability: Partial<Availability>,
   capabilities: Partial<Capabilities> = {},
-): DriverFacts => ({
+): Candidate => ({
+  traits: { ...TRAITS.find((traits) => traits.name === name)!, defaultImage: `default-${name}` },
   name,
   availability: { available: true, reason: 'works', ...availability },
   capabilities: { ...FAKE_CAPABILITIES, minMemoryBytes: 64 * MIB, maxMemoryBytes: 4096 * MIB, ...capabilities },
@@ -25,15 +30,15 @@ const UML = driver('uml', {}, { maxCpus: 1 });
 const NO_UML = driver('uml', { available: false, reason: 'linux.uml is missing' });
 const FAKE = driver('fake', {});
 
-const facts = (drivers: DriverFacts[], more: Partial<HostFacts> = {}): HostFacts => ({
+const facts = (drivers: Candidate[], more: Partial<HostFacts> = {}): HostFacts => ({
   drivers,
   memoryBytes: 8192 * MIB,
-  defaultImage: (name) => `default-${name}`,
+  all: TRAITS,
   ...more,
 });
 
 describe('auto', () => {
-  it.each<[string, DriverFacts[], number, DriverName, string]>([
+  it.each<[string, Candidate[], number, string, string]>([
     ['KVM works', [KVM, UML], 1, 'qemu', 'KVM works here'],
     ['no KVM, one CPU', [TCG, UML], 1, 'uml', 'KVM does not work here and one CPU is enough'],
     ['no KVM, two CPUs', [TCG, UML], 2, 'qemu', 'UML has one CPU and 2 are wanted'],
@@ -146,7 +151,7 @@ describe('a partition', () => {
     devices: [],
   } as const;
   const machine = facts([driver('uml', {}, { maxCpus: 1, hugePages: false }), driver('fake', {})]);
-  const resolve = (change: object, name: DriverName = 'fake') =>
+  const resolve = (change: object, name = 'fake') =>
     resolveSpec({ command: ['x'], driver: name, partition: { ...partition, ...change } } as never, 'web', machine);
 
   it('says how many vCPUs and how much memory', () => {

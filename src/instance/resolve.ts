@@ -1,9 +1,10 @@
 /** From what was asked and what the machine can do to what will be: pure. */
-import { chooseDriver, tooManyCpus } from '../driver/choose.ts';
-import type { DriverFacts, HostFacts } from '../driver/index.ts';
+import { checkCpus, checkHugePages, checkMemory, checkNetworkKind } from '../driver/check.ts';
+import { chooseDriver } from '../driver/choose.ts';
+import type { Candidate, HostFacts } from '../driver/index.ts';
 import { type PartitionRequest, requestedBytes, vcpusOf } from '../ledger/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
-import { formatBytes } from '../sys/units.ts';
+import { type FieldKey, type FieldSpec, fieldDefaults, fieldRows } from './fields.ts';
 import type { CreateRequest } from './schema.ts';
 import type { InstanceSpec } from './spec.ts';
 
@@ -28,16 +29,14 @@ export function resolveSpec(request: CreateRequest, name: string, facts: HostFac
   }
   const cpus = partition === null ? (request.cpus ?? 1) : vcpusOf(partition.cpus);
   const { driver, reason } = chooseDriver(request.driver ?? 'auto', cpus, facts);
-  const { capabilities } = driver;
-  if (cpus > capabilities.maxCpus) throw tooManyCpus(cpus, driver);
-  const memoryBytes = checkMemory(
-    partition === null ? (request.memoryBytes ?? DEFAULT_MEMORY_BYTES) : requestedBytes(partition.memory),
-    driver,
-    facts.memoryBytes,
-  );
+  checkCpus(cpus, driver);
+  const memoryBytes =
+    partition === null ? (request.memoryBytes ?? DEFAULT_MEMORY_BYTES) : requestedBytes(partition.memory);
+  checkMemory(memoryBytes, driver, facts.memoryBytes);
   if (partition !== null) checkPartition(partition, driver);
   const attached = request.attached ?? false;
-  const restart = (request.restart ?? 'no') as InstanceSpec['restart'];
+  const fields = fieldsOf(request);
+  const restart = (fields.restart ?? 'no') as InstanceSpec['restart'];
   if (attached && restart !== 'no') {
     throw new PolykernelError(
       'invalid',
@@ -54,6 +53,7 @@ export function resolveSpec(request: CreateRequest, name: string, facts: HostFac
   checkNetwork(network, publish, driver);
   const tty = request.tty ?? false;
   return {
+    ...fields,
     name,
     command: request.command,
     env: {
@@ -67,21 +67,17 @@ export function resolveSpec(request: CreateRequest, name: string, facts: HostFac
     hostname: request.hostname ?? name,
     driver: driver.name,
     driverReason: reason,
-    image: request.image || facts.defaultImage(driver.name),
+    image: request.image || driver.traits.defaultImage,
     cpus,
     memoryBytes,
     root: request.root ?? 'host',
     volumes: (request.volumes ?? []).map((volume) => ({ ...volume, readOnly: volume.readOnly ?? false })),
     restart,
-    cold: request.cold ?? false,
-    readyTimeoutMs: request.readyTimeoutMs ?? 60_000,
-    stopGraceMs: request.stopGraceMs ?? 10_000,
     attached,
     tty,
     rows: request.rows || 24,
     columns: request.columns || 80,
     partition,
-    tenant: request.tenant ?? null,
     stack: null,
     channels: request.channels ?? [],
     network,
@@ -89,7 +85,7 @@ export function resolveSpec(request: CreateRequest, name: string, facts: HostFac
   };
 }
 
-function checkNetwork(network: InstanceSpec['network'], publish: InstanceSpec['publish'], driver: DriverFacts): void {
+function checkNetwork(network: InstanceSpec['network'], publish: InstanceSpec['publish'], driver: Candidate): void {
   if (network === 'none' && publish.length > 0) {
     throw new PolykernelError('invalid', 'ports are published, and the instance has no network', {
       field: 'network',
@@ -97,45 +93,24 @@ function checkNetwork(network: InstanceSpec['network'], publish: InstanceSpec['p
       hint: 'Leave --network out, or use --network private.',
     });
   }
-  if (!driver.capabilities.networks.includes(network)) {
-    throw new PolykernelError('unsupported', `the driver ${driver.name} has no ${network} network`, {
-      field: 'network',
-      value: network,
-    });
-  }
-}
-
-function checkMemory(bytes: number, driver: DriverFacts, hostBytes: number): number {
-  const { minMemoryBytes, maxMemoryBytes } = driver.capabilities;
-  const most = driver.name === 'fake' ? maxMemoryBytes : Math.min(maxMemoryBytes, hostBytes);
-  if (bytes >= minMemoryBytes && bytes <= most) return bytes;
-  const limit =
-    bytes < minMemoryBytes
-      ? `the least the ${driver.name} driver can boot with is ${formatBytes(minMemoryBytes)}`
-      : null;
-  const upper =
-    hostBytes < maxMemoryBytes
-      ? `this machine has ${formatBytes(hostBytes)}`
-      : `the most the ${driver.name} driver can give is ${formatBytes(most)}`;
-  throw new PolykernelError('invalid', `memory is ${formatBytes(bytes)}; ${limit ?? upper}`, {
-    field: 'memoryBytes',
-    value: bytes,
-    hint: `Choose a size from ${formatBytes(minMemoryBytes)} to ${formatBytes(most)}.`,
-  });
+  checkNetworkKind(network, driver);
 }
 
 /** What the driver cannot make true is refused, rather than owned in vain. */
-function checkPartition(partition: PartitionRequest, driver: DriverFacts): void {
+function checkPartition(partition: PartitionRequest, driver: Candidate): void {
   if (partition.devices.length > 0) {
     throw new PolykernelError('unsupported', `the ${driver.name} driver cannot give PCI functions to a kernel`, {
       field: 'partition.devices',
       hint: 'Leave the devices out.',
     });
   }
-  if (partition.memory.hugePageBytes !== null && !driver.capabilities.hugePages) {
-    throw new PolykernelError('unsupported', `the ${driver.name} driver cannot use huge pages`, {
-      field: 'partition.memory.hugePages',
-      hint: 'Leave hugePages out, or use --driver qemu.',
-    });
-  }
+  checkHugePages(partition.memory.hugePageBytes, driver);
+}
+
+type Resolved = Pick<FieldSpec, Exclude<FieldKey, 'image' | 'network' | 'hostname'>>;
+
+/** The plain fields: as asked for, else as their rows say. */
+function fieldsOf(request: CreateRequest): Resolved {
+  const given = fieldRows.flatMap(([key]) => (request[key] === undefined ? [] : [[key, request[key]]]));
+  return { ...fieldDefaults, ...Object.fromEntries(given) } as Resolved;
 }

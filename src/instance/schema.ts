@@ -1,11 +1,13 @@
 /** What a person may ask for when creating an instance, as JSON Schema: the API's contract and the check of it. */
 import type { XStatic } from 'typebox/schema';
-import { checkName, NAME_PATTERN } from '../core/name.ts';
-import { validate } from '../core/validate.ts';
-import { partitionRequestSchema } from '../ledger/index.ts';
+import { checkName } from '../core/name.ts';
+import { type Schema, validate } from '../core/validate.ts';
+import { driverWords } from '../driver/registry.ts';
+import { type PartitionRequest, partitionRequestSchema } from '../ledger/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { isUser, USER_HINT, USER_PATTERN } from '../sys/user-text.ts';
 import { type ChannelUse, channelUsesSchema } from './channel-use.ts';
+import { type FieldKey, type FieldRequest, fieldRows } from './fields.ts';
 import { checkInstanceName } from './name.ts';
 
 /** Linux' ARG_MAX with room to spare; the guest protocol carries a command in one 256 KiB message. */
@@ -70,7 +72,8 @@ export const commandSchema = {
   'x-hint': 'Give the program and its arguments, such as ["uname", "-a"].',
 } as const;
 
-export const createRequestSchema = {
+/** The fields that are more than one plain value; the others are in fields.ts. */
+const ownSchema = {
   type: 'object',
   additionalProperties: false,
   required: ['command'],
@@ -88,9 +91,7 @@ export const createRequestSchema = {
       description:
         "USER or USER:GROUP in the guest, numbers or names of its own passwd and group: also gives HOME, and without GROUP the user's groups. Default 0",
     },
-    hostname: { type: 'string', description: 'Default: the name' },
-    driver: { enum: ['auto', 'uml', 'qemu', 'fake'], description: 'Default auto' },
-    image: { type: 'string', maxLength: 200, description: "Name of a kernel image. Default: the driver's" },
+    driver: { enum: driverWords, description: 'Default auto' },
     cpus: {
       type: 'integer',
       minimum: 1,
@@ -108,31 +109,11 @@ export const createRequestSchema = {
     },
     volumes: { type: 'array', items: volumeSchema, maxItems: 64 },
     channels: channelUsesSchema,
-    network: {
-      enum: ['none', 'private', 'egress'],
-      description:
-        'none: its own loopback. private: the instances of this daemon that are in it. egress: these, and out through this machine. Default none, with published ports private',
-    },
     publish: publishSchema,
     partition: {
       ...partitionRequestSchema,
       description: 'What it is to own of the pool, instead of cpus and memoryBytes. Default: nothing',
     },
-    tenant: {
-      type: 'string',
-      pattern: NAME_PATTERN,
-      description: 'Whose it is: only instances of one tenant meet. Default none, which is one tenant too',
-      'x-hint': 'Use lower-case letters, digits and inner dashes, such as "acme".',
-    },
-    restart: {
-      type: 'string',
-      pattern: '^(no|always|on-failure(:[1-9][0-9]{0,5})?)$',
-      description: 'Default no',
-      'x-hint': 'Use no, on-failure, on-failure:N or always.',
-    },
-    cold: { type: 'boolean', description: 'Boot even where a template clone is possible' },
-    readyTimeoutMs: { type: 'integer', minimum: 1, maximum: 3_600_000, description: 'Default 60000' },
-    stopGraceMs: { type: 'integer', minimum: 0, maximum: 3_600_000, description: 'Default 10000' },
     attached: { type: 'boolean', description: 'Foreground: ends with the client that attaches' },
     tty: { type: 'boolean' },
     rows: { type: 'integer', minimum: 0, maximum: 65_535 },
@@ -141,12 +122,24 @@ export const createRequestSchema = {
   },
 } as const;
 
+const fieldSchemas = Object.fromEntries(fieldRows.map(([key, { schema }]) => [key, schema])) as Readonly<
+  Record<FieldKey, Schema>
+>;
+
+export const createRequestSchema = { ...ownSchema, properties: { ...ownSchema.properties, ...fieldSchemas } };
+
 /** The request as sent; everything but `command` may be left out. */
-export type CreateRequest = XStatic<typeof createRequestSchema>;
+export type CreateRequest = Omit<XStatic<typeof ownSchema>, 'partition'> & {
+  partition?: PartitionRequest;
+} & FieldRequest;
 
 /** Throws `invalid` naming field, value, reason and remedy. */
 export function checkCreateRequest(value: unknown): CreateRequest {
-  const request = validate(createRequestSchema, value, { name: 'the request' }) as CreateRequest;
+  return checkRequest(validate(createRequestSchema, value, { name: 'the request' }) as CreateRequest);
+}
+
+/** Checks what the schema cannot say of a request, and returns it. Throws as above. */
+export function checkRequest(request: CreateRequest): CreateRequest {
   if (request.name !== undefined) checkInstanceName(request.name);
   if (request.hostname !== undefined) checkHostname(request.hostname);
   checkCommand(request.command, request.env ?? {});

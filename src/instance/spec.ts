@@ -1,9 +1,11 @@
-import type { DriverName, NetworkKind, Volume } from '../driver/index.ts';
+import type { Volume } from '../driver/index.ts';
 import type { Partition, PartitionRequest } from '../ledger/index.ts';
 import type { ChannelUse } from './channel-use.ts';
+import type { FieldSpec } from './fields.ts';
 
 /** What a person asks for. Sizes in bytes, durations in milliseconds, paths absolute host paths. */
-export interface InstanceSpec {
+export interface InstanceSpec extends Omit<FieldSpec, 'restart'> {
+  restart: RestartPolicy;
   /** [a-z0-9] and inner dashes, at most 63 characters; unique. */
   name: string;
   /** argv of the workload; never empty. */
@@ -15,21 +17,14 @@ export interface InstanceSpec {
   cwdOptional: boolean;
   /** USER[:GROUP] in the guest: numbers, or names in its own passwd and group. */
   user: string;
-  hostname: string;
   /** `auto` is resolved at create time; `driverReason` says why. */
-  driver: DriverName;
+  driver: string;
   driverReason: string;
-  /** Name of a kernel image; empty at the API = the driver's default. */
-  image: string;
   cpus: number;
   memoryBytes: number;
   /** `host`, or an absolute path of a directory, tar, squashfs or ext4 file. */
   root: string;
   volumes: readonly Volume[];
-  restart: RestartPolicy;
-  cold: boolean;
-  readyTimeoutMs: number;
-  stopGraceMs: number;
   /** Foreground: the workload starts when a client attaches, and the instance is removed when it ends or the client goes. */
   attached: boolean;
   /** The workload gets a pseudo-terminal. */
@@ -38,15 +33,8 @@ export interface InstanceSpec {
   columns: number;
   /** What it asks of the pool; null = it owns nothing and runs on the housekeeping CPUs. */
   partition: PartitionRequest | null;
-  /** Whose it is: only instances of equal tenant meet, in the network and through channels; null is one tenant of its own. */
-  tenant: string | null;
   /** The stack that described it; null = it was created by itself. */
   stack: string | null;
-  /**
-   * What it can reach. `none`: its own loopback. `private`: the other instances of this daemon that are in the network.
-   * `egress`: these, and what this machine can reach, but not the machine itself.
-   */
-  network: NetworkKind;
   /** TCP ports of the host that lead to it. */
   publish: readonly PublishedPort[];
   /** Channels at whose end it is. */

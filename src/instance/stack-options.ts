@@ -1,6 +1,8 @@
 /** The options of kernels in a stack file. */
-import { type JsonSchema, label, type OptionTable, optionsOf, size, text } from '../core/stack-options.ts';
+import { type JsonSchema, type OptionTable, optionsOf, type Row, size, text } from '../core/stack-options.ts';
+import { driverWords } from '../driver/registry.ts';
 import { USER_PATTERN } from '../sys/user-text.ts';
+import { fieldRows, type Kind } from './fields.ts';
 import { partitionOptions } from './partition-options.ts';
 
 const duration: JsonSchema = {
@@ -8,6 +10,16 @@ const duration: JsonSchema = {
   pattern: '^\\s*((\\d+(\\.\\d+)?(d|h|m|s|ms))+|0)\\s*$',
   maximum: 0,
 };
+
+const SCHEMAS: Readonly<Record<Kind, JsonSchema>> = { flag: { type: 'boolean' }, text, word: {}, duration };
+
+/** The plain fields. */
+const fieldOptions = optionsOf(
+  fieldRows.map(([, { kind, words, stack }]): Row => {
+    const schema = stack.schema ?? (words === undefined ? SCHEMAS[kind] : { enum: words });
+    return [`kernels.*.${stack.key}`, stack.type, stack.default, stack.live, stack.description, schema as JsonSchema];
+  }),
+);
 
 export const kernelOptions: OptionTable = {
   options: [
@@ -22,13 +34,12 @@ export const kernelOptions: OptionTable = {
       ],
       [
         'kernels.*.driver',
-        'auto, uml or qemu',
+        `${driverWords.slice(0, -1).join(', ')} or ${driverWords.at(-1)}`,
         'auto',
         false,
         'how the kernel is run',
-        { enum: ['auto', 'uml', 'qemu', 'fake'] },
+        { enum: driverWords },
       ],
-      ['kernels.*.image', 'name', "the driver's", false, 'kernel image', text],
       [
         'kernels.*.root',
         'host, or path',
@@ -73,14 +84,6 @@ export const kernelOptions: OptionTable = {
         { type: 'boolean' },
       ],
       [
-        'kernels.*.network',
-        'none, private or egress',
-        'private with publish, else none',
-        false,
-        'what it can reach: its own loopback, the other instances in the private network, or these and out of this machine',
-        { enum: ['none', 'private', 'egress'] },
-      ],
-      [
         'kernels.*.publish',
         'list of [ADDRESS:]HOST:GUEST',
         'none',
@@ -100,25 +103,6 @@ export const kernelOptions: OptionTable = {
         'user in the guest: numbers, or names of its own passwd and group',
         { type: ['string', 'integer', 'boolean'], pattern: USER_PATTERN, minimum: 0 },
       ],
-      ['kernels.*.hostname', 'host name', 'the name', false, 'host name in the guest', text],
-      [
-        'kernels.*.restart',
-        'no, on-failure[:N] or always',
-        'no',
-        true,
-        'what to do when the workload or the kernel ends',
-        { type: 'string', pattern: '^(no|always|on-failure(:[1-9]\\d{0,5})?)$' },
-      ],
-      ['kernels.*.readyTimeout', 'duration', '60s', true, 'how long it may take to be ready', duration],
-      ['kernels.*.stopGrace', 'duration', '10s', true, 'how long a stop waits before it kills', duration],
-      [
-        'kernels.*.cold',
-        'true or false',
-        'false',
-        false,
-        'boot even where a template clone is possible',
-        { type: 'boolean' },
-      ],
       [
         'kernels.*.replicas',
         'number',
@@ -127,10 +111,10 @@ export const kernelOptions: OptionTable = {
         'so many alike, named NAME-1, NAME-2 and so on',
         { type: 'integer', minimum: 1, maximum: 4096 },
       ],
-      ['kernels.*.tenant', 'name', 'none', false, 'whose it is: only instances of one tenant meet', label],
       ['kernels.*.cpus', 'number', '1', false, 'CPUs of a kernel without a partition', { type: 'integer', minimum: 1 }],
       ['kernels.*.memory', 'size', '256MiB', false, 'memory of a kernel without a partition', size],
     ]),
+    ...fieldOptions,
     ...partitionOptions.options,
   ],
   either: {

@@ -11,12 +11,12 @@ import { type Clock, timestamp } from '../sys/clock.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import type { Layout } from '../sys/paths.ts';
 import { removeTree } from '../sys/remove-tree.ts';
-import { createInstance, createRequestOf, specOf } from './create.ts';
+import { createInstance, possibleRequest, specOf } from './create.ts';
 import { identityProvider } from './give-identity.ts';
 import type { Identities } from './identities.ts';
 import { Instance } from './instance.ts';
 import type { Instances, Observed, StackPart } from './instances.ts';
-import { destroyLaunch, instanceDirectory, kernelDirectory, removeLeftovers, workloadLogPath } from './launch.ts';
+import { instanceDirectory, kernelDirectory, removeLeftovers, workloadLogPath } from './launch.ts';
 import { Launcher, type PrepareRoot } from './launcher.ts';
 import type { LogLine } from './log-line.ts';
 import { logsOf, pause } from './logs.ts';
@@ -25,7 +25,7 @@ import { type InstanceRecord, newInstanceId } from './record.ts';
 import { RecordKeeper } from './record-keeper.ts';
 import { type Entry, Registry } from './registry.ts';
 import type { LogQuery, PrewarmRequest } from './requests.ts';
-import { type CreateRequest, checkCreateRequest } from './schema.ts';
+import { type CreateRequest, checkRequest } from './schema.ts';
 import { acceptSources } from './source.ts';
 import type { InstanceEventType, InstanceSpec } from './spec.ts';
 import { FileLog } from './workload-log.ts';
@@ -110,8 +110,8 @@ export class Supervisor<P = unknown> implements Instances {
     return { pool: this.#options.hostPool.pool, partitions };
   }
 
-  async create(body: unknown, part?: StackPart): Promise<Instance> {
-    const request = createRequestOf(body);
+  async create(asked: CreateRequest, part?: StackPart): Promise<Instance> {
+    const request = possibleRequest(asked);
     if (this.#ending) throw new PolykernelError('unavailable', 'the daemon is ending', { hint: 'Try again.' });
     const name = await this.#registry.reserve(request.name, this.#options.random);
     try {
@@ -197,8 +197,8 @@ export class Supervisor<P = unknown> implements Instances {
     );
   }
 
-  async resolve(body: unknown, name: string): Promise<InstanceSpec> {
-    const { spec } = await specOf(checkCreateRequest(body), name, this.#options);
+  async resolve(request: CreateRequest, name: string): Promise<InstanceSpec> {
+    const { spec } = await specOf(checkRequest(request), name, this.#options);
     await acceptSources(spec);
     return spec;
   }
@@ -256,7 +256,7 @@ export class Supervisor<P = unknown> implements Instances {
     const leftovers = await removeLeftovers(
       paths,
       records.map((record) => record.id),
-      (name) => drivers.find(name),
+      drivers.all,
       this.#complain,
     );
     if (leftovers > 0) journal.info('removed leftovers', { count: leftovers });
@@ -326,7 +326,7 @@ export class Supervisor<P = unknown> implements Instances {
         this.#launcher.prepare(current, driver, { signal, progress, hold }),
       kernelUp: (kernel, regions, adopted) => this.#kernelUp(record, kernel, regions, adopted),
       resumed: async (kernel) => void (await Promise.all(this.#providers.map((each) => each.resumed?.(kernel)))),
-      destroy: (launch) => destroyLaunch(launch, driver),
+      destroy: ({ directory, id }) => driver.destroy(directory, id),
       save: (current) => {
         if (!entry.isErased) this.#records.save(current);
       },

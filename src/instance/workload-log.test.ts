@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { ManualClock } from '../../test/unit/manual-clock.ts';
+import { ManualClock } from '../../test/support/manual-clock.ts';
 import type { LogLine } from './log-line.ts';
 import { FileLog } from './workload-log.ts';
 

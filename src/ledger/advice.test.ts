@@ -2,20 +2,19 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { EXAMPLES } from '../../test/advice-examples.ts';
-import { ledger, machine, networkCard, partition, pool, range, share, withCpus } from '../../test/machines.ts';
+import { EXAMPLES } from '../../test/support/advice-examples.ts';
+import { ledger, machine, networkCard, partition, pool, range, share, withCpus } from '../../test/support/machines.ts';
 import type { InstanceFacts } from './advice/rule.ts';
 import { ADVICE_IDS, type AdviceInput, advise } from './advice.ts';
 import { EMPTY_LEDGER } from './ledger.ts';
 
 const docs = fileURLToPath(new URL('../../docs/advice/', import.meta.url));
 const kvm = (vcpus: number, gib: number): InstanceFacts => ({
-  driver: 'qemu',
   accelerator: 'kvm',
   vcpus,
   memoryBytes: gib * 2 ** 30,
 });
-const uml: InstanceFacts = { driver: 'uml', accelerator: null, vcpus: 1, memoryBytes: 2 ** 28 };
+const uml: InstanceFacts = { accelerator: null, vcpus: 1, memoryBytes: 2 ** 28 };
 const found = (input: AdviceInput) => advise(input).map(({ severity, id, subject }) => `${severity} ${id} ${subject}`);
 
 describe('pages', () => {

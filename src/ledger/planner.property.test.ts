@@ -1,10 +1,10 @@
 /** Properties of every plan (P1-P4 of planner.ts), and its distance from the cheapest plan there is. */
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { exactPlacement } from '../../test/exact-placement.ts';
-import { modelHost, modelPool } from '../../test/model-host.ts';
-import { cores, sharedPart, size, threads, wants } from '../../test/placement-request.ts';
-import { randomPlacement } from '../../test/random-placement.ts';
+import { exactPlacement } from '../../test/support/exact-placement.ts';
+import { modelHost, modelPool } from '../../test/support/model-host.ts';
+import { cores, sharedPart, size, threads, wants } from '../../test/support/placement-request.ts';
+import { randomPlacement } from '../../test/support/random-placement.ts';
 import { checkLedger } from './ledger.ts';
 import type { Placed, PlacementInput, PlacementRequest } from './planner/types.ts';
 import { place, placementCost } from './planner.ts';

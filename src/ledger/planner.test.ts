@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { modelHost, modelPool } from '../../test/model-host.ts';
-import { cores, GIB, owns, sharedPart, size, threads, wants } from '../../test/placement-request.ts';
+import { modelHost, modelPool } from '../../test/support/model-host.ts';
+import { cores, GIB, owns, sharedPart, size, threads, wants } from '../../test/support/placement-request.ts';
 import type { Topology } from '../topology/topology.ts';
 import type { PlacementInput, PlacementRequest } from './planner/types.ts';
 import { place } from './planner.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { modelHost } from '../../test/model-host.ts';
+import { modelHost } from '../../test/support/model-host.ts';
 import type { Topology } from '../topology/index.ts';
 import { grownPool, housekeepingCpus, type PoolRequest, resolvePool, shrunkPool } from './pool.ts';
 

@@ -3,7 +3,6 @@
  * whose other end is taken away by who runs the kernel. Nothing of it is reachable from outside, and a port carries only frames
  * with the addresses that it was given. All acts are idempotent.
  */
-import { accessSync, constants } from 'node:fs';
 import type { NetworkPort } from '../driver/network-port.ts';
 import { asPolykernelError } from '../sys/errors.ts';
 import { findTool, toolHint } from '../sys/tools.ts';
@@ -209,22 +208,4 @@ export function networkObstacle(
   }
   const limit = userNamespaceLimit();
   return limit?.sure ? limit : null;
-}
-
-/** Why a VMM could get no tap in a network; null when nothing speaks against it. */
-export function tapObstacle(device = '/dev/net/tun'): { reason: string; hint: string } | null {
-  try {
-    accessSync(device, constants.R_OK | constants.W_OK);
-    return null;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT')
-      return {
-        reason: `the network card of QEMU needs ${device}, and there is none`,
-        hint: 'As root: modprobe tun. Or use --driver uml.',
-      };
-    return {
-      reason: `the network card of QEMU needs ${device}, which this user may not open`,
-      hint: `As root: chmod 0666 ${device}. Or use --driver uml.`,
-    };
-  }
 }

@@ -8,7 +8,7 @@ import type { Capabilities, Kernel, LaunchSpec } from '../driver/index.ts';
 import type { NetworkPort } from '../driver/network-port.ts';
 import type { InstanceRecord, InstanceSpec, PublishedPort } from '../instance/contract.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
-import { HostNetwork, networkObstacle, tapObstacle } from './bridge.ts';
+import { HostNetwork, networkObstacle } from './bridge.ts';
 import type { Forwards } from './forwards.ts';
 import { KeptNamespace } from './kept-namespace.ts';
 import { NameTeller } from './name-teller.ts';
@@ -146,9 +146,6 @@ export class Network {
   async join(record: InstanceRecord, { networkPort }: Capabilities): Promise<LaunchSpec['network']> {
     if (record.networkNumber === null) return null;
     const { networkNumber } = record;
-    const tap = networkPort === 'tap' ? tapObstacle() : null;
-    // What fails a start is told as one text.
-    if (tap !== null) throw new PolykernelError('unavailable', `${tap.reason}. ${tap.hint}`, { field: 'network' });
     return await this.#mutex.run(async () => {
       const isNew = await this.#host.ensure();
       if (isNew) {

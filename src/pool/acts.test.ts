@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ModelKernel, type ModelKernelOptions } from '../../test/model-kernel.ts';
+import { ModelKernel, type ModelKernelOptions } from '../../test/support/model-kernel.ts';
 import { type HostAct, perform, planHostActs, readBack, undo } from './acts.ts';
 
 const MIB = 2 ** 20;

@@ -1,4 +1,4 @@
-/** Where everything is in a ring, version 1. docs/ring.md is its contract and native/pk-ring.h the same in C. */
+/** Where everything is in a ring, version 1. docs/ring.md is its contract and native/ring/pk-ring.h the same in C. */
 import { PolykernelError } from '../sys/errors.ts';
 
 export const VERSION = 1;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { serviceStatus } from '../../test/services.ts';
+import { serviceStatus } from '../../test/support/services.ts';
 import { renderConfig } from './config.ts';
 import { Histogram, Slices } from './histogram.ts';
 import { parseLine } from './log.ts';

@@ -91,7 +91,9 @@ export class Stacks {
       present: await present(),
       sharedMemory: new Map(facts.map(({ name, capabilities }) => [name, capabilities.sharedMemory])),
       resolved: specs,
-      accelerator: facts.find(({ name }) => name === 'qemu')?.availability.accelerator ?? null,
+      accelerators: new Map(
+        facts.flatMap(({ name, availability: { accelerator } }) => (accelerator ? [[name, accelerator] as const] : [])),
+      ),
       interrupts: readInterrupts('/'),
     });
   }

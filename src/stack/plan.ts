@@ -4,7 +4,7 @@
  */
 import { refuseChannels, restartsFor } from '../channel/stack.ts';
 import { byPhase } from '../core/step.ts';
-import type { Capabilities, DriverName } from '../driver/index.ts';
+import type { Availability, Capabilities } from '../driver/index.ts';
 import type { InstanceSpec, Observed, Placement } from '../instance/contract.ts';
 import {
   ACTIVE,
@@ -55,11 +55,11 @@ export interface PlanInput {
   instances: readonly Observed[];
   present: Present;
   /** When kernels of each driver can be given shared memory. */
-  sharedMemory: ReadonlyMap<DriverName, Capabilities['sharedMemory']>;
+  sharedMemory: ReadonlyMap<string, Capabilities['sharedMemory']>;
   /** What each kernel would be, or why it cannot be; for a machine that is only described, nothing. */
   resolved: ReadonlyMap<string, InstanceSpec | PolykernelError>;
-  /** The accelerator QEMU would use. */
-  accelerator: 'kvm' | 'tcg' | null;
+  /** What drivers use, of those that use any. */
+  accelerators: ReadonlyMap<string, NonNullable<Availability['accelerator']>>;
   interrupts: readonly Interrupt[] | undefined;
 }
 
@@ -267,12 +267,11 @@ function poolChange(before: Pool | null, after: Pool | null): Plan['pool']['chan
   return { before, text: `${cpusText(after.cpus)}${shared}, ${memory}${devices}` };
 }
 
-function adviceInstances({ stack, resolved, accelerator }: PlanInput, others: readonly Observed[]) {
+function adviceInstances({ stack, resolved, accelerators }: PlanInput, others: readonly Observed[]) {
   type Facts = Parameters<typeof advise>[0]['instances'][string];
   const instances: Record<string, Facts> = {};
-  const facts = (driver: Facts['driver'], vcpus: number, memoryBytes: number): Facts => ({
-    driver,
-    accelerator: driver === 'qemu' ? accelerator : null,
+  const facts = (driver: string, vcpus: number, memoryBytes: number): Facts => ({
+    accelerator: accelerators.get(driver) ?? null,
     vcpus,
     memoryBytes,
   });
@@ -287,15 +286,13 @@ function adviceInstances({ stack, resolved, accelerator }: PlanInput, others: re
       continue;
     }
     const vcpus = partition === null ? (create.cpus ?? 1) : vcpusOf(partition.cpus);
-    const wanted = create.driver ?? 'auto';
-    const driver = wanted === 'auto' ? (vcpus > 1 ? 'qemu' : 'uml') : wanted;
     const memory =
       partition === null
         ? (create.memoryBytes ?? 0)
         : partition.memory.kind === 'size'
           ? partition.memory.bytes
           : partition.memory.memory.reduce((sum, { bytes }) => sum + bytes, 0);
-    instances[name] = facts(driver, vcpus, memory);
+    instances[name] = facts(create.driver ?? 'auto', vcpus, memory);
   }
   return instances;
 }
@@ -326,7 +323,7 @@ export function planFor(stack: Stack, topology: Topology): Plan {
     present: { channels: [], services: [] },
     sharedMemory: new Map(),
     resolved: new Map(),
-    accelerator: null,
+    accelerators: new Map(),
     interrupts: undefined,
   };
   return plan(input).plan;

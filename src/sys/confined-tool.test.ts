@@ -7,7 +7,7 @@ import { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { nativeProgram } from '../../test/native.ts';
+import { nativeProgram } from '../../test/support/native.ts';
 import { type ConfinedTask, confinedOutput, startConfined } from './confined-tool.ts';
 import { type LimitGroup, limitMechanism } from './limit-groups.ts';
 import { cacheDirectory } from './paths.ts';

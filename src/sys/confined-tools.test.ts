@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { nativeProgram } from '../../test/native.ts';
+import { nativeProgram } from '../../test/support/native.ts';
 import { confinedOutput, startConfined } from './confined-tool.ts';
 import type * as toolGroups from './tool-groups.ts';
 

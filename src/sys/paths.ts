@@ -93,6 +93,7 @@ export type NativeProgram =
   | 'pk-ram.so'
   | 'pk-xstate.so'
   | 'pk-ring'
+  | 'pk-ring-bench'
   | 'pk-share'
   | 'pk-forward'
   | 'pk-enter'

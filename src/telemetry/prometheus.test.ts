@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
-import { channelStatus } from '../../test/channels.ts';
-import { serviceStatus } from '../../test/services.ts';
-import { instanceStats } from '../../test/stats.ts';
+import { channelStatus } from '../../test/support/channels.ts';
+import { serviceStatus } from '../../test/support/services.ts';
+import { instanceStats } from '../../test/support/stats.ts';
 import { labelsText, metricsText } from './prometheus.ts';
 
 const self = { cpuSeconds: 1, residentBytes: 2, startedSeconds: 3, samplingSeconds: 4, samples: 5, historyBytes: 6 };

@@ -1,18 +1,13 @@
-/**
- * The acts on cgroup v2, on a real kernel that has it: most machines of today do, and the one that tests may not. The
- * kernel is a guest of ours with two CPUs, in which Node runs our own code.
- */
-import { randomBytes } from 'node:crypto';
 import { chmod, copyFile, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { expect, it } from 'vitest';
-import { QemuDriver } from '../../src/driver/qemu/index.ts';
+import { QemuDriver } from '../../src/driver/qemu/driver.ts';
 import { ImageStore } from '../../src/image/contract.ts';
 import { nativeBinary } from '../../src/sys/paths.ts';
 import { run } from '../../src/sys/process.ts';
-import { collect } from '../collect.ts';
-import { testIdentity } from '../identity.ts';
+import { collect } from '../support/collect.ts';
+import { launchSpec } from '../support/launch-spec.ts';
 
 /** Where a guest finds this checkout and Node: under paths any user may enter, which those of the host may not be. */
 const VOLUMES = [
@@ -29,8 +24,7 @@ const NODE = 'taskset -c 0 /node/node';
 /** Runs `script` in a guest whose /sys/fs/cgroup is version 2, with `directory` at /fixture, and gives what it printed. */
 async function inGuest(directory: string, script: string): Promise<string> {
   const kernel = await new QemuDriver().start(
-    {
-      id: randomBytes(16).toString('hex'),
+    launchSpec({
       name: 'cgroup-v2',
       hostname: 'cgroup-v2',
       directory: await mkdtemp(join(directory, 'launch-')),
@@ -39,16 +33,7 @@ async function inGuest(directory: string, script: string): Promise<string> {
       image: await new ImageStore().resolve('debian:amd64'),
       root: { kind: 'host', mapped: true },
       volumes: [{ source: directory, target: '/fixture', readOnly: true }, ...VOLUMES],
-      identity: testIdentity,
-      placement: undefined,
-      housekeepingCpus: undefined,
-      cold: false,
-      readyTimeoutMs: 120_000,
-      regions: [],
-      network: null,
-      hiddenPaths: [],
-      shownPaths: [],
-    },
+    }),
     new AbortController().signal,
   );
   try {

@@ -5,12 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ChannelStatus } from '../../src/channel/contract.ts';
-import { nativeProgram } from '../native.ts';
-import { finished, Sandbox, until } from '../pk.ts';
+import { nativeProgram } from '../support/native.ts';
+import { finished, Sandbox, until } from '../support/pk.ts';
 
 const CHECKOUT = join(import.meta.dirname, '../..');
 const RING = join(CHECKOUT, 'src/ring/index.ts');
-const CHECK = join(CHECKOUT, 'test/ring-check.ts');
+const CHECK = join(CHECKOUT, 'test/support/ring-check.ts');
 
 describe('channels', () => {
   let sandbox: Sandbox;
@@ -50,7 +50,7 @@ describe('channels', () => {
     const { home } = sandbox;
     await sandbox[Symbol.asyncDispose]();
     await rm(shared, { recursive: true });
-    const { hostProcesses } = await import('../host-processes.ts');
+    const { hostProcesses } = await import('../support/host-processes.ts');
     expect(await hostProcesses(home)).toEqual([]);
   });
 

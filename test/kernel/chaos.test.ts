@@ -5,8 +5,8 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { hostProcesses } from '../host-processes.ts';
-import { Sandbox, until } from '../pk.ts';
+import { hostProcesses } from '../support/host-processes.ts';
+import { Sandbox, until } from '../support/pk.ts';
 
 const KILLS = Number(process.env.POLYKERNEL_CHAOS_KILLS ?? 200);
 

@@ -1,16 +1,17 @@
 /** What the clocks of a guest promise, on real kernels in a daemon whose own clock the test sets. */
 import { describe, expect, it } from 'vitest';
-import { launchThreads, qemuThreads } from '../../src/driver/launch-threads.ts';
-import { QemuDriver } from '../../src/driver/qemu/index.ts';
-import { UmlDriver } from '../../src/driver/uml.ts';
-import { defaultImage, ImageStore, prepareRoot } from '../../src/image/contract.ts';
+import { QemuDriver } from '../../src/driver/qemu/driver.ts';
+import { qemuThreads } from '../../src/driver/qemu/threads.ts';
+import { launchThreads } from '../../src/driver/shim/launch-threads.ts';
+import { UmlDriver } from '../../src/driver/uml/driver.ts';
+import { ImageStore, prepareRoot } from '../../src/image/contract.ts';
 import { oneForAll } from '../../src/instance/identities.ts';
 import { kernelDirectory } from '../../src/instance/launch.ts';
 import { systemClock } from '../../src/sys/clock.ts';
 import { layout } from '../../src/sys/paths.ts';
-import { behind, bestReading, clockReader, READ_CLOCKS, type Reading, tooFast } from '../guest-clock.ts';
-import { testIdentity } from '../identity.ts';
-import { eventually, startDaemon } from '../unit/harness.ts';
+import { behind, bestReading, clockReader, READ_CLOCKS, type Reading, tooFast } from '../support/guest-clock.ts';
+import { eventually, startDaemon } from '../support/harness.ts';
+import { testIdentity } from '../support/identity.ts';
 
 const IMAGES = { uml: 'debian:uml', qemu: 'debian:amd64' } as const;
 const DEADLINE_MS = 200_000;
@@ -38,7 +39,6 @@ async function withGuest(
   const now = () => Date.now() + set;
   const test = await startDaemon({
     drivers: [new UmlDriver(), new QemuDriver()],
-    defaultImage,
     images,
     prepareRoot,
     clock: { ...systemClock, now },

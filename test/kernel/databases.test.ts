@@ -6,8 +6,8 @@ import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { run } from '../../src/sys/process.ts';
 import { unpackedDirectory } from '../../src/sys/tools.ts';
-import { freePort } from '../http.ts';
-import { Sandbox } from '../pk.ts';
+import { freePort } from '../support/http.ts';
+import { Sandbox } from '../support/pk.ts';
 
 /** For a database to answer, also where its processor is emulated and the machine is busy. */
 const PATIENCE_MS = 180_000;

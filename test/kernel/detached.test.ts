@@ -5,7 +5,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Sandbox, until } from '../pk.ts';
+import { Sandbox, until } from '../support/pk.ts';
 
 interface Status {
   state: string;

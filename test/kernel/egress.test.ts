@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { InstanceStatus } from '../../src/instance/contract.ts';
 import { resolvConf } from '../../src/network/nameservers.ts';
-import { compileFrames, ipv4, RST, SYN, tcp } from '../frames.ts';
-import { Sandbox, until } from '../pk.ts';
+import { compileFrames, ipv4, RST, SYN, tcp } from '../support/frames.ts';
+import { Sandbox, until } from '../support/pk.ts';
 
 const OUTSIDE = '198.51.100.2';
 /** Nobody there, who would end what was begun. */

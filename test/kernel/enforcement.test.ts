@@ -6,15 +6,15 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Driver, HostPlacement, Kernel, LaunchSpec } from '../../src/driver/index.ts';
-import { InstanceGroups } from '../../src/driver/instance-groups.ts';
-import { QemuDriver } from '../../src/driver/qemu/index.ts';
-import { killShim } from '../../src/driver/shim.ts';
-import { UmlDriver } from '../../src/driver/uml.ts';
+import { QemuDriver } from '../../src/driver/qemu/driver.ts';
+import { InstanceGroups } from '../../src/driver/shim/instance-groups.ts';
+import { killShim } from '../../src/driver/shim/shim.ts';
+import { UmlDriver } from '../../src/driver/uml/driver.ts';
 import { ImageStore, type KernelImage } from '../../src/image/contract.ts';
 import { type HostAct, perform, planHostActs, readBack, undo } from '../../src/pool/acts.ts';
 import { hostFiles } from '../../src/sys/host-files.ts';
-import { testIdentity } from '../identity.ts';
-import { until } from '../pk.ts';
+import { launchSpec } from '../support/launch-spec.ts';
+import { until } from '../support/pk.ts';
 
 const MIB = 2 ** 20;
 const isRoot = process.getuid?.() === 0;
@@ -75,27 +75,16 @@ describe.runIf(availableParallelism() >= 2)('kernels', () => {
   async function start(driver: string, placement: HostPlacement, change: Partial<LaunchSpec> = {}) {
     const directory = join(home, randomBytes(4).toString('hex'));
     await mkdir(directory, { mode: 0o700 });
-    const spec: LaunchSpec = {
-      id: randomBytes(16).toString('hex'),
-      name: 'test',
-      hostname: 'test',
+    const spec = launchSpec({
       directory,
       cpus: placement.vcpuCpus.length,
       memoryBytes: 128 * MIB,
       image: images[driver]!,
-      root: { kind: 'host' },
-      volumes: [],
-      identity: testIdentity,
       placement,
       housekeepingCpus: [0],
-      cold: false,
-      readyTimeoutMs: 120_000,
-      regions: [],
-      network: null,
       hiddenPaths: [home],
-      shownPaths: [],
       ...change,
-    };
+    });
     const kernel = await drivers[driver]!.start(spec, new AbortController().signal);
     live.push(kernel);
     return { kernel, spec };

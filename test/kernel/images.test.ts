@@ -11,7 +11,7 @@ import { GuestLink } from '../../src/guest/index.ts';
 import { ImageStore, type KernelImage } from '../../src/image/contract.ts';
 import { fetchKernel } from '../../src/image/debian.ts';
 import { Apt } from '../../src/sys/apt.ts';
-import { nativeProgram } from '../native.ts';
+import { nativeProgram } from '../support/native.ts';
 
 const BOOT_DEADLINE_MS = 60_000;
 const KERNEL_LINE = [

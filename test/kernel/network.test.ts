@@ -7,8 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { InstanceStatus } from '../../src/instance/contract.ts';
-import { freePort } from '../http.ts';
-import { Sandbox, until } from '../pk.ts';
+import { freePort } from '../support/http.ts';
+import { Sandbox, until } from '../support/pk.ts';
 
 async function get(port: number): Promise<string> {
   const answer = await fetch(`http://127.0.0.1:${port}/`, { signal: AbortSignal.timeout(5000) });

@@ -3,7 +3,7 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { Sandbox } from '../pk.ts';
+import { Sandbox } from '../support/pk.ts';
 
 const MOST_OPEN = 4096;
 const FILES = 3 * MOST_OPEN;

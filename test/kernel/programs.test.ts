@@ -14,8 +14,8 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { makeDebianRoot } from '../debian-root.ts';
-import { Sandbox } from '../pk.ts';
+import { makeDebianRoot } from '../support/debian-root.ts';
+import { Sandbox } from '../support/pk.ts';
 
 const USER = 1000;
 /** The system's own, not what its user has in his home. */

@@ -6,15 +6,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Kernel, LaunchSpec } from '../../src/driver/driver.ts';
-import { QemuDriver } from '../../src/driver/qemu/index.ts';
+import { QemuDriver } from '../../src/driver/qemu/driver.ts';
 import { ImageStore, type KernelImage } from '../../src/image/contract.ts';
 import { cacheDirectory } from '../../src/sys/paths.ts';
 import { allowedCpus, processStartTime, run, which } from '../../src/sys/process.ts';
-import { collect } from '../collect.ts';
-import { conformance } from '../conformance.ts';
-import { hostProcesses } from '../host-processes.ts';
-import { TEST_RANGE, testIdentity } from '../identity.ts';
-import { nativeProgram } from '../native.ts';
+import { collect } from '../support/collect.ts';
+import { conformance } from '../support/conformance.ts';
+import { hostProcesses } from '../support/host-processes.ts';
+import { TEST_RANGE, testIdentity } from '../support/identity.ts';
+import { launchSpec } from '../support/launch-spec.ts';
+import { nativeProgram } from '../support/native.ts';
 
 const MIB = 2 ** 20;
 const isRoot = process.getuid?.() === 0;
@@ -46,21 +47,7 @@ describe('qemu', () => {
   async function makeSpec(change: Partial<LaunchSpec>): Promise<LaunchSpec> {
     const directory = join(home, randomBytes(4).toString('hex'));
     await mkdir(directory, { mode: 0o700 });
-    return {
-      ...{ id: randomBytes(16).toString('hex'), name: 'test', hostname: 'guest', directory },
-      ...{ cpus: 1, memoryBytes: 256 * MIB, image, root: { kind: 'host' }, volumes: [], identity: testIdentity },
-      ...{
-        placement: undefined,
-        housekeepingCpus: undefined,
-        cold: false,
-        readyTimeoutMs: 120_000,
-        regions: [],
-        network: null,
-        hiddenPaths: [],
-        shownPaths: [],
-        ...change,
-      },
-    };
+    return launchSpec({ hostname: 'guest', directory, image, ...change });
   }
 
   /** Starts a kernel, lets `body` use it, and sees that nothing of it is left. */
@@ -315,7 +302,7 @@ describe('qemu', () => {
     await mkdir(cache);
     const known = await readFile(join(cacheDirectory(), 'kvm-probe.json')).catch(() => undefined);
     if (known !== undefined) await writeFile(join(cache, 'kvm-probe.json'), known);
-    const driverModule = join(import.meta.dirname, '../../src/driver/qemu/index.ts');
+    const driverModule = join(import.meta.dirname, '../../src/driver/qemu/driver.ts');
     const script = `
       import { QemuDriver } from ${JSON.stringify(driverModule)};
       const driver = new QemuDriver({ cache: ${JSON.stringify(cache)} });

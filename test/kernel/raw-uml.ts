@@ -5,6 +5,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
+import { compileArguments } from '../../scripts/setup/recipe.ts';
 import { type BootModule, buildInitramfs, guestEntries } from '../../src/guest/index.ts';
 import { nativePath } from '../../src/sys/paths.ts';
 
@@ -23,8 +24,7 @@ export function temporaryDirectory(): string {
 /** Compiles pk-init into `directory` and returns its bytes. */
 export function compileInit(directory: string): Buffer {
   const out = join(directory, 'pk-init');
-  const source = new URL('../../native/pk-init.c', import.meta.url).pathname;
-  execFileSync('musl-gcc', ['-static', '-Os', '-s', '-Wall', '-Wextra', '-Werror', '-o', out, source]);
+  execFileSync('musl-gcc', ['-Werror', ...compileArguments('pk-init', out)]);
   return readFileSync(out);
 }
 

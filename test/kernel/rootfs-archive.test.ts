@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { whileUnleased } from '../../src/image/root-lease.ts';
 import { cacheDirectory } from '../../src/sys/paths.ts';
 import { processStartTime, run, which } from '../../src/sys/process.ts';
-import { Sandbox, until } from '../pk.ts';
+import { Sandbox, until } from '../support/pk.ts';
 
 /** cap_net_raw, permitted and effective: struct vfs_cap_data of linux/capability.h, revision 2. */
 const NET_RAW = '\x01\0\0\x02\0\x20\0\0\0\0\0\0\0\0\0\0\0\0\0\0';

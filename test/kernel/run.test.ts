@@ -5,7 +5,7 @@ import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { finished, Sandbox, until } from '../pk.ts';
+import { finished, Sandbox, until } from '../support/pk.ts';
 
 interface Row {
   spec: { name: string; driver: string };

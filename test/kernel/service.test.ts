@@ -10,8 +10,8 @@ import type { InstanceStatus } from '../../src/instance/contract.ts';
 import type { ServiceStatus } from '../../src/service/contract.ts';
 import type { InstanceStats } from '../../src/telemetry/contract.ts';
 import { parseNetDev, parsePressure } from '../../src/telemetry/proc.ts';
-import { fetchText, freePort, load } from '../http.ts';
-import { Sandbox, until } from '../pk.ts';
+import { fetchText, freePort, load } from '../support/http.ts';
+import { Sandbox, until } from '../support/pk.ts';
 
 const REPLICAS = { web1: 'uml', web2: 'uml', web3: 'qemu' } as const;
 

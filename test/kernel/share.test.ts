@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ImageStore } from '../../src/image/contract.ts';
-import { Sandbox, until } from '../pk.ts';
+import { Sandbox, until } from '../support/pk.ts';
 
 /** Its pid in a guest, without tools that a root may lack. */
 const SERVER =

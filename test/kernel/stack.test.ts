@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { InstanceDetails } from '../../src/instance/contract.ts';
 import type { PoolReport } from '../../src/pool/contract.ts';
 import type { Plan } from '../../src/stack/contract.ts';
-import { finished, Sandbox, until } from '../pk.ts';
+import { finished, Sandbox, until } from '../support/pk.ts';
 
 const EXAMPLE = join(import.meta.dirname, '../../examples/three-kernels');
 

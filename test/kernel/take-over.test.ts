@@ -9,10 +9,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ChannelStatus } from '../../src/channel/contract.ts';
 import type { InstanceStatus } from '../../src/instance/contract.ts';
 import type { ServiceStatus } from '../../src/service/contract.ts';
-import { hostProcesses } from '../host-processes.ts';
-import { fetchText, freePort } from '../http.ts';
-import { installOldVersion, type OldVersion } from '../old-version.ts';
-import { Sandbox, until } from '../pk.ts';
+import { hostProcesses } from '../support/host-processes.ts';
+import { fetchText, freePort } from '../support/http.ts';
+import { installOldVersion, type OldVersion } from '../support/old-version.ts';
+import { Sandbox, until } from '../support/pk.ts';
 
 const isRoot = process.getuid?.() === 0;
 let directory: string;

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { InstanceStats, StatsSeries } from '../../src/telemetry/contract.ts';
 import { parseFaults, parseMeminfo, parseStat } from '../../src/telemetry/proc.ts';
-import { Sandbox, until } from '../pk.ts';
+import { Sandbox, until } from '../support/pk.ts';
 
 describe('telemetry', () => {
   let sandbox: Sandbox;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { readTopology, summarize } from '../../src/topology/index.ts';
 import { hostNames, hostTopology, writeHost } from '../fixtures/hosts/index.ts';
-import { lstopoSummary } from '../lstopo.ts';
+import { lstopoSummary } from '../support/lstopo.ts';
 
 let directory: string;
 

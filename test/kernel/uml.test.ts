@@ -6,15 +6,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Kernel, LaunchSpec } from '../../src/driver/driver.ts';
-import { UmlDriver } from '../../src/driver/uml.ts';
+import { UmlDriver } from '../../src/driver/uml/driver.ts';
 import { workersFirst } from '../../src/guest/index.ts';
 import { ImageStore, type KernelImage } from '../../src/image/contract.ts';
 import { allowedCpus, run, which } from '../../src/sys/process.ts';
-import { collect } from '../collect.ts';
-import { conformance } from '../conformance.ts';
-import { hostProcesses } from '../host-processes.ts';
-import { testIdentity } from '../identity.ts';
-import { nativeProgram } from '../native.ts';
+import { collect } from '../support/collect.ts';
+import { conformance } from '../support/conformance.ts';
+import { hostProcesses } from '../support/host-processes.ts';
+import { launchSpec } from '../support/launch-spec.ts';
+import { nativeProgram } from '../support/native.ts';
 
 async function umlImage(): Promise<KernelImage> {
   for (const name of ['pk-init', 'pk-shim', 'pk-jail'] as const) await nativeProgram(name);
@@ -47,27 +47,14 @@ describe('uml', () => {
   async function withKernel(change: Partial<LaunchSpec>, body: (kernel: Kernel, spec: LaunchSpec) => Promise<void>) {
     const directory = join(home, randomBytes(4).toString('hex'));
     await mkdir(directory, { mode: 0o700 });
-    const spec: LaunchSpec = {
-      id: randomBytes(16).toString('hex'),
-      name: 'test',
+    const spec = launchSpec({
       hostname: 'test-host',
       directory,
-      cpus: 1,
       memoryBytes: 64 * 2 ** 20,
       image,
-      root: { kind: 'host' },
-      volumes: [],
-      identity: testIdentity,
-      placement: undefined,
-      housekeepingCpus: undefined,
-      cold: false,
-      readyTimeoutMs: 60_000,
-      regions: [],
-      network: null,
       hiddenPaths: [home],
-      shownPaths: [],
       ...change,
-    };
+    });
     const kernel = await driver.start(spec, new AbortController().signal);
     try {
       await body(kernel, spec);
@@ -199,7 +186,7 @@ describe('uml', () => {
   it.each([
     ['an image of another kind', { image: { kind: 'x86_64' } as KernelImage }, 'image'],
     ['two CPUs', { cpus: 2 }, 'cpus'],
-    ['too little memory', { memoryBytes: 2 ** 20 }, 'memory'],
+    ['too little memory', { memoryBytes: 2 ** 20 }, 'memoryBytes'],
   ])('refuses %s', async (_, change, field) => {
     await expect(withKernel(change, async () => {})).rejects.toMatchObject({ field });
   });

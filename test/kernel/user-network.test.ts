@@ -7,8 +7,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { InstanceStatus } from '../../src/instance/contract.ts';
 import { cacheDirectory } from '../../src/sys/paths.ts';
 import { findTool } from '../../src/sys/tools.ts';
-import { freePort } from '../http.ts';
-import { PK, Sandbox, until } from '../pk.ts';
+import { freePort } from '../support/http.ts';
+import { PK, Sandbox, until } from '../support/pk.ts';
 
 const NOBODY = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups'];
 /** As nobody, with a /dev/net/tun that everybody may open, as nearly all machines have it. */

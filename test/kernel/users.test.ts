@@ -20,7 +20,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connect } from '../../src/client/index.ts';
 import { which } from '../../src/sys/process.ts';
-import { Sandbox } from '../pk.ts';
+import { Sandbox } from '../support/pk.ts';
 
 const isRoot = process.getuid?.() === 0;
 /** Uid, gid, groups and HOME, a line. */

@@ -17,8 +17,8 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { OPERATIONS, outcomeOf, SHARED } from '../../scripts/volume-table.ts';
-import { compileFixture } from '../frames.ts';
-import { finished, Sandbox } from '../pk.ts';
+import { compileFixture } from '../support/frames.ts';
+import { finished, Sandbox } from '../support/pk.ts';
 
 const USER = 1000;
 /** For what is seen later than at once, on any machine. */

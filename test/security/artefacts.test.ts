@@ -3,7 +3,7 @@ import { chmodSync, existsSync, globSync, mkdtempSync, readFileSync, rmSync, wri
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { libraryBinds } from '../../src/driver/jail-host.ts';
+import { libraryBinds } from '../../src/driver/jail/host.ts';
 import { run, which } from '../../src/sys/process.ts';
 
 const SOURCES = join(import.meta.dirname, '../../src');

@@ -6,9 +6,9 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { freePort } from '../http.ts';
-import { nativeProgram } from '../native.ts';
-import { finished, until } from '../pk.ts';
+import { freePort } from '../support/http.ts';
+import { nativeProgram } from '../support/native.ts';
+import { finished, until } from '../support/pk.ts';
 
 const PAIRS = 1024;
 

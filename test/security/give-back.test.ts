@@ -4,7 +4,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { afterEach, expect, test, vi } from 'vitest';
 import { Table } from '../../src/core/table.ts';
 import { layout } from '../../src/sys/paths.ts';
-import { eventually, startDaemon, type TestDaemon, testRegistry } from '../unit/harness.ts';
+import { eventually, startDaemon, type TestDaemon, testRegistry } from '../support/harness.ts';
 
 afterEach(() => {
   vi.restoreAllMocks();

@@ -4,7 +4,7 @@ import { Turns } from '../../src/guest/inbox.ts';
 import { SnapshotAssembler } from '../../src/guest/messages.ts';
 import { encodeFrame, MAX_HELD, MAX_QUEUED, ToGuest, ToHost, u32 } from '../../src/guest/protocol.ts';
 import { connected } from '../../src/guest/testing.ts';
-import { ManualClock } from '../unit/manual-clock.ts';
+import { ManualClock } from '../support/manual-clock.ts';
 
 const request = { command: ['cat'], env: {}, cwd: '/', user: '0' };
 const settle = async () => {

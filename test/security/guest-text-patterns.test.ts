@@ -13,9 +13,9 @@ const OTHER_TEXT: Readonly<Record<string, string>> = {
   'src/doctor/host-facts.ts': 'the kernel of this host',
   'src/telemetry/telemetry-options.ts': 'who starts the daemon',
   'src/core/name.ts': 'who names an instance',
-  'src/driver/jail-host.ts': 'ldd, of the bounded list of libraries of one program',
-  'src/driver/launch-threads.ts': 'the kernel of this host',
-  'src/driver/placement.ts': 'the kernel of this host',
+  'src/driver/jail/host.ts': 'ldd, of the bounded list of libraries of one program',
+  'src/driver/shim/launch-threads.ts': 'the kernel of this host',
+  'src/driver/shim/placement.ts': 'the kernel of this host',
   'src/driver/qemu/program.ts': 'ldd, of the libraries of QEMU',
   'src/guest/initramfs.ts': 'paths of our own files',
 };

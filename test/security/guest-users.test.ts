@@ -1,4 +1,4 @@
-/** Who a user is by a guest's own passwd and group, which may say anything: native/guest-user.h by itself, with sanitizers. */
+/** Who a user is by a guest's own passwd and group, which may say anything: native/init/users.c by itself, with sanitizers. */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -6,10 +6,11 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { run } from '../../src/sys/process.ts';
 
-const HEADER = join(import.meta.dirname, '../../native/guest-user.h');
+const NATIVE = join(import.meta.dirname, '../../native');
 const PROGRAM = `#define USER_PASSWD "passwd"
 #define USER_GROUP "group"
-#include "${HEADER}"
+#include "${NATIVE}/common/fields.c"
+#include "${NATIVE}/init/users.c"
 #include <stdio.h>
 int main(int argc, char **argv)
 {

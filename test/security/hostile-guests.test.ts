@@ -1,9 +1,9 @@
 /** One guest that means harm beside others: it costs them nothing but a bounded share, and its end is its own. */
 import { describe, expect, it } from 'vitest';
-import { FakeDriver } from '../../src/driver/fake.ts';
-import { HOSTILE } from '../../src/driver/fake-hostile.ts';
-import { eventually, gather, startDaemon, type TestDaemon, untilState } from '../unit/harness.ts';
-import { ManualClock } from '../unit/manual-clock.ts';
+import { FakeDriver } from '../../src/driver/fake/driver.ts';
+import { HOSTILE } from '../../src/driver/fake/hostile.ts';
+import { eventually, gather, startDaemon, type TestDaemon, untilState } from '../support/harness.ts';
+import { ManualClock } from '../support/manual-clock.ts';
 
 const FOREVER = ['sleep', '1000'];
 

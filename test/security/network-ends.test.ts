@@ -7,8 +7,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { HostNetwork } from '../../src/network/bridge.ts';
 import { NamedNamespace } from '../../src/network/namespace.ts';
 import { findTool } from '../../src/sys/tools.ts';
-import { compileFixture } from '../frames.ts';
-import { until } from '../pk.ts';
+import { compileFixture } from '../support/frames.ts';
+import { until } from '../support/pk.ts';
 
 const isPossible = process.getuid?.() === 0 && ['ip', 'bridge', 'nft'].every((name) => findTool(name) !== undefined);
 

@@ -14,8 +14,8 @@ import {
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { hostProcesses } from '../host-processes.ts';
-import { Sandbox } from '../pk.ts';
+import { hostProcesses } from '../support/host-processes.ts';
+import { Sandbox } from '../support/pk.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const SECRET = 'hunter2-hunter2';

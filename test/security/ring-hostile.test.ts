@@ -3,10 +3,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { createRing, ringBytes, SharedMemory } from '../../src/ring/index.ts';
-import { nativeProgram } from '../native.ts';
-import { LEDGER_BYTES } from '../ring-check.ts';
+import { nativeProgram } from '../support/native.ts';
+import { LEDGER_BYTES } from '../support/ring-check.ts';
 
-const CHECK = join(import.meta.dirname, '../ring-check.ts');
+const CHECK = join(import.meta.dirname, '../support/ring-check.ts');
 const DATA = 4096;
 /** Bytes of the header that mean something. */
 const HEADER = 0x480;

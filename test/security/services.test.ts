@@ -9,10 +9,10 @@ import { expect, onTestFinished, test } from 'vitest';
 import { renderConfig } from '../../src/service/config.ts';
 import { HaProxy } from '../../src/service/contract.ts';
 import { toolPath } from '../../src/sys/tools.ts';
-import { freePort } from '../http.ts';
-import { until } from '../pk.ts';
-import { serviceStatus } from '../services.ts';
-import { startEcho } from '../unit/service-harness.ts';
+import { freePort } from '../support/http.ts';
+import { until } from '../support/pk.ts';
+import { startEcho } from '../support/service-harness.ts';
+import { serviceStatus } from '../support/services.ts';
 
 /** As many clients as each of the two services may have below. */
 const SHARE = 40;

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { StackSource } from '../../src/stack/contract.ts';
 import { parse } from '../../src/stack/testing.ts';
-import { startDaemon } from '../unit/harness.ts';
+import { startDaemon } from '../support/harness.ts';
 
 const stack = (text: string): StackSource => ({ text, file: 'test.yaml', directory: '/tmp', defaultName: 'shop' });
 const command = ['sleep', 'inf'];

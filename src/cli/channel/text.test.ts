@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { channelEnd, channelStatus } from '../../../test/channels.ts';
+import { channelEnd, channelStatus } from '../../../test/support/channels.ts';
 import type { ChannelStatus } from '../../channel/contract.ts';
 import { command as run } from '../instance/run.ts';
 import { runRequest } from '../instance/run-request.ts';

@@ -1,4 +1,5 @@
 import { connect } from '../../client/index.ts';
+import { driverWords, TEMPLATE_DRIVER } from '../../driver/registry.ts';
 import { parseBytes } from '../../sys/units.ts';
 import type { Command } from '../kit/command.ts';
 import { withProgress } from '../kit/long-work.ts';
@@ -8,7 +9,7 @@ export const command: Command = {
   summary: 'build the template that makes starts fast',
   usage: '[OPTION]... [IMAGE]',
   options: {
-    driver: { value: 'DRIVER', choices: ['auto', 'uml', 'qemu'], help: 'default qemu' },
+    driver: { value: 'DRIVER', choices: driverWords, help: `default ${TEMPLATE_DRIVER}` },
     cpus: { value: 'N', help: 'CPUs of the instances to come (default 1)' },
     memory: { short: 'm', value: 'SIZE', help: 'their memory' },
   },
@@ -22,7 +23,7 @@ export const command: Command = {
     const memory = invocation.value('memory');
     const name = invocation.positionals[0];
     const request = {
-      driver: (invocation.value('driver') ?? 'qemu') as 'auto' | 'uml' | 'qemu',
+      driver: invocation.value('driver') ?? TEMPLATE_DRIVER,
       ...(name === undefined ? {} : { name }),
       ...(cpus === undefined ? {} : { cpus }),
       ...(memory === undefined ? {} : { memoryBytes: parseBytes(memory, '--memory') }),

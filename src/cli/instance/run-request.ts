@@ -1,11 +1,12 @@
 /** Turns the options of `pk run` into a request to the API. Pure but for what is passed in. */
 import { isAbsolute } from 'node:path';
 import type { ChannelUse, CreateRequest } from '../../instance/contract.ts';
+import { type FieldRequest, fieldRows } from '../../instance/fields.ts';
 import { PUBLISH_HINT, parsePublishedPort } from '../../network/published-port.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import { parseBytes, parseDuration } from '../../sys/units.ts';
 import { parseVolume, type VolumeText } from '../../sys/volume-text.ts';
-import type { Invocation } from '../kit/command.ts';
+import type { Invocation, OptionSpec } from '../kit/command.ts';
 import { environmentEntry, userOption } from './guest-command.ts';
 import { pathFrom } from './here.ts';
 
@@ -31,8 +32,6 @@ export function runRequest(invocation: Invocation, around: Surroundings): Create
   const rootfs = invocation.value('rootfs');
   const detached = invocation.flag('detach');
   const tty = !detached && !invocation.flag('no-tty') && (invocation.flag('tty') || around.terminal);
-  const readyTimeout = invocation.value('ready-timeout');
-  const stopGrace = invocation.value('stop-grace');
   const request: CreateRequest = {
     command: [...invocation.positionals],
     env: environment(invocation, around, rootfs === undefined, tty),
@@ -48,17 +47,11 @@ export function runRequest(invocation: Invocation, around: Surroundings): Create
   if (channels.length > 0) request.channels = channels;
   const publish = invocation.values('publish').map(publishedPort);
   if (publish.length > 0) request.publish = publish;
-  const network = invocation.value('network');
-  if (network !== undefined) request.network = network as NonNullable<CreateRequest['network']>;
   if (tty) Object.assign(request, { rows: around.rows, columns: around.columns });
-  if (readyTimeout !== undefined) request.readyTimeoutMs = parseDuration(readyTimeout, '--ready-timeout');
-  if (stopGrace !== undefined) request.stopGraceMs = parseDuration(stopGrace, '--stop-grace');
   Object.assign(request, size(invocation));
-  if (invocation.flag('cold')) request.cold = true;
-  for (const key of ['name', 'image', 'hostname', 'tenant', 'restart'] as const) {
-    const value = invocation.value(key);
-    if (value !== undefined) Object.assign(request, { [key]: value });
-  }
+  const name = invocation.value('name');
+  if (name !== undefined) request.name = name;
+  Object.assign(request, fields(invocation));
   if (request.restart !== undefined && request.restart !== 'no' && !detached) {
     throw new PolykernelError(
       'invalid',
@@ -71,6 +64,29 @@ export function runRequest(invocation: Invocation, around: Surroundings): Create
     );
   }
   return request;
+}
+
+/** Of the plain fields. */
+export const fieldOptions: Readonly<Record<string, OptionSpec>> = Object.fromEntries(
+  fieldRows.map(
+    ([
+      ,
+      {
+        words: choices,
+        cli: { option, ...spec },
+      },
+    ]) => [option, { ...spec, ...(choices && { choices }) }],
+  ),
+);
+
+function fields(invocation: Invocation): FieldRequest {
+  const given = fieldRows.flatMap(([key, { kind, cli }]): [string, unknown][] => {
+    if (kind === 'flag') return invocation.flag(cli.option) ? [[key, true]] : [];
+    const text = invocation.value(cli.option);
+    if (text === undefined) return [];
+    return [[key, kind === 'duration' ? parseDuration(text, `--${cli.option}`) : text]];
+  });
+  return Object.fromEntries(given);
 }
 
 /** CPUs and memory: owned ones, or just so many. */

@@ -1,6 +1,7 @@
 /** In the foreground this process is the terminal of the workload; detached it ends once the command was executed. */
 import { readFile } from 'node:fs/promises';
 import { type Client, connect } from '../../client/index.ts';
+import { driverWords } from '../../driver/registry.ts';
 import { asPolykernelError } from '../../sys/errors.ts';
 import type { Command, Invocation } from '../kit/command.ts';
 import { complain, Progress, print } from '../kit/output.ts';
@@ -8,7 +9,7 @@ import { type Interruptible, interruptible } from '../kit/signals.ts';
 import { join, terminalSize } from '../kit/terminal.ts';
 import { explainEnd } from './guest-command.ts';
 import { callerDirectory } from './here.ts';
-import { runRequest } from './run-request.ts';
+import { fieldOptions, runRequest } from './run-request.ts';
 
 export const command: Command = {
   summary: 'run a command in a kernel of its own',
@@ -20,12 +21,11 @@ export const command: Command = {
   options: {
     detach: { short: 'd', help: 'leave it running and print its name' },
     name: { value: 'NAME', help: 'name of the instance (default: a generated one)' },
-    driver: { value: 'DRIVER', choices: ['auto', 'uml', 'qemu', 'fake'], help: 'how the kernel is run (default auto)' },
+    driver: { value: 'DRIVER', choices: driverWords, help: 'how the kernel is run (default auto)' },
     cpus: { value: 'N', help: 'CPUs of the kernel (default 1)' },
     dedicated: { help: 'own these CPUs and this memory, taken from the pool (see `pk pool`)' },
     share: { value: 'FRACTION', help: 'own a part of the shared CPUs instead, such as 0.5' },
     memory: { short: 'm', value: 'SIZE', help: 'memory of the kernel, such as 512M' },
-    image: { value: 'NAME', complete: 'image', help: "kernel image (default: the driver's)" },
     rootfs: { value: 'PATH', complete: 'file', help: 'root: a directory, tar, squashfs or ext4 file' },
     volume: {
       short: 'v',
@@ -40,11 +40,6 @@ export const command: Command = {
       complete: 'channel-side',
       help: 'have this side of a channel (see `pk channel`)',
     },
-    network: {
-      value: 'NETWORK',
-      choices: ['none', 'private', 'egress'],
-      help: 'what it can reach (default none; private with --publish)',
-    },
     publish: {
       short: 'p',
       value: '[ADDRESS:]HOST:GUEST',
@@ -54,21 +49,12 @@ export const command: Command = {
     env: { short: 'e', value: 'KEY[=VALUE]', multiple: true, help: 'set a variable, or pass one on' },
     'env-file': { value: 'FILE', multiple: true, complete: 'file', help: 'read variables from a file' },
     workdir: { short: 'w', value: 'DIR', help: 'working directory in the guest' },
-    hostname: { value: 'NAME', help: 'host name in the guest (default: the name)' },
-    tenant: { value: 'NAME', help: 'whose it is: only instances of one tenant meet (default: none, one tenant too)' },
     user: { short: 'u', value: 'USER[:GROUP]', help: 'user in the guest, a number or a name of its own (default 0)' },
-    restart: {
-      value: 'no|on-failure[:N]|always',
-      words: ['no', 'on-failure', 'always'],
-      help: 'what to do when it ends (with --detach)',
-    },
-    cold: { help: 'boot even where a template clone is possible' },
+    ...fieldOptions,
     tty: { short: 't', help: 'give it a terminal (default: when this is one)' },
     'no-tty': { short: 'T', help: 'give it no terminal' },
     interactive: { short: 'i', help: 'as always; accepted for habit' },
     'no-stdin': { short: 'n', help: 'do not pass standard input' },
-    'ready-timeout': { value: 'TIME', help: 'how long the kernel may take to be ready (default 60s)' },
-    'stop-grace': { value: 'TIME', help: 'how long `pk stop` waits before it kills (default 10s)' },
     quiet: { short: 'q', help: 'no progress' },
   },
   arguments: [1, Number.POSITIVE_INFINITY],

@@ -1,6 +1,6 @@
 import { stripVTControlCharacters } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import { instanceStats } from '../../../test/stats.ts';
+import { instanceStats } from '../../../test/support/stats.ts';
 import { COLUMNS, seriesCsv, seriesText, sparkline, statsCsv, statsDetails, statsTable } from './stats-text.ts';
 import { draw, initialState, keysOf, sorted, type TopState, update, withKey, withStats } from './top-view.ts';
 

@@ -1,7 +1,7 @@
 import { stripVTControlCharacters } from 'node:util';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { ledger, machine, partition, pool, range, share, withCpus } from '../../../test/machines.ts';
+import { ledger, machine, partition, pool, range, share, withCpus } from '../../../test/support/machines.ts';
 import { EMPTY_LEDGER } from '../../ledger/index.ts';
 import { drawMap } from './draw.ts';
 import { bar } from './memory.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { ledger, partition, pool, range } from '../../../test/machines.ts';
+import { ledger, partition, pool, range } from '../../../test/support/machines.ts';
 import { marksOf, OTHERS, PALETTE } from './owners.ts';
 
 const owned = (names: readonly string[]) =>

@@ -5,7 +5,7 @@
  * kernel has every device, whether it needs it or not: the control port, one 9p share, and one read-only disk that is
  * empty unless the root is a file system image.
  */
-import { JAIL_ROOT_IMAGE, JAIL_VMM } from '../jail.ts';
+import { JAIL_ROOT_IMAGE, JAIL_VMM } from '../jail/jail.ts';
 
 export type Accelerator = 'kvm' | 'tcg';
 

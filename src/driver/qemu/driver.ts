@@ -10,21 +10,25 @@ import { existsSync } from 'node:fs';
 import { open, rm, writeFile } from 'node:fs/promises';
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
+import type { Check } from '../../core/check.ts';
 import { GuestLink, rootOps } from '../../guest/index.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import { cacheDirectory, nativeBinary } from '../../sys/paths.ts';
 import { allowedCpus } from '../../sys/process.ts';
 import { findTool, toolHint } from '../../sys/tools.ts';
 import { formatBytes } from '../../sys/units.ts';
-import type { Availability, Capabilities, Driver, HostPlacement, Kernel, KernelExit, LaunchSpec } from '../driver.ts';
-import { JAIL_VMM } from '../jail.ts';
-import { endOfLaunch } from '../kernel.ts';
-import { qemuThreads } from '../launch-threads.ts';
-import { makeGroups, memoryNodes, moveThreads } from '../placement.ts';
-import { connectShim, consoleLogPath, shimStatus } from '../shim.ts';
-import { earlyEnd, startFailure } from '../start.ts';
+import { checkLaunch } from '../check.ts';
+import type { Driver, HostPlacement, Kernel, KernelExit, LaunchSpec } from '../driver.ts';
+import { JAIL_VMM } from '../jail/jail.ts';
+import { destroyShimLaunch } from '../shim/destroy.ts';
+import { endOfLaunch } from '../shim/kernel.ts';
+import { makeGroups, memoryNodes, moveThreads } from '../shim/placement.ts';
+import { connectShim, consoleLogPath, shimStatus } from '../shim/shim.ts';
+import { earlyEnd, startFailure } from '../shim/start.ts';
+import type { Availability, Capabilities } from '../traits.ts';
 import { type AcceleratorChoice, chooseAccelerator } from './accelerator.ts';
 import { abandonTemplate, buildTemplate } from './build-template.ts';
+import { tapObstacle } from './checks.ts';
 import { type Accelerator, JAIL_RAM, type Machine } from './command.ts';
 import { guestModules, guestRoot } from './guest-root.ts';
 import { tscKhz } from './host-clock.ts';
@@ -34,6 +38,8 @@ import { loadState } from './migration.ts';
 import { findQemu, isInstalled, type QemuProgram } from './program.ts';
 import { Qmp } from './qmp.ts';
 import { type Template, TemplateStore, templateKey } from './template.ts';
+import { qemuThreads } from './threads.ts';
+import { QEMU } from './traits.ts';
 
 const MIB = 2 ** 20;
 /** An emulated kernel may have more CPUs than the host; beyond this they only wait for each other. */
@@ -62,7 +68,7 @@ export interface QemuDriverOptions {
 type Progress = (phase: string) => void;
 
 export class QemuDriver implements Driver {
-  readonly name = 'qemu';
+  readonly traits = QEMU;
   readonly #cache: string;
   readonly #templates: TemplateStore;
   #program: Promise<QemuProgram> | undefined;
@@ -101,12 +107,6 @@ export class QemuDriver implements Driver {
       maxCpus: kvm ? allowedCpus().length : TCG_MAX_CPUS,
       minMemoryBytes: MIN_MEMORY_BYTES,
       maxMemoryBytes: totalmem(),
-      // QEMU 7.2 loses its head when an emulated CPU is taken away and another given.
-      cpuHotplug: false,
-      memoryHotplug: false,
-      // QEMU could do these two over its monitor; no operation of a Kernel asks for them yet.
-      deviceHotplug: false,
-      dump: false,
       sharedMemory: 'hotplug',
       pause: true,
       templateClone: true,
@@ -125,6 +125,10 @@ export class QemuDriver implements Driver {
     };
   }
 
+  async checks(): Promise<readonly Check[]> {
+    return (await import('./checks.ts')).qemuChecks();
+  }
+
   consoleLog(directory: string): string {
     return consoleLogPath(directory);
   }
@@ -134,7 +138,7 @@ export class QemuDriver implements Driver {
     signal: AbortSignal,
   ): Promise<void> {
     const context = await this.#context(spec, signal);
-    checkSpec(spec, this.capabilities());
+    this.#check(spec);
     await this.#template({ ...spec, readyTimeoutMs: PREWARM_TIMEOUT_MS }, context, signal, () => {});
   }
 
@@ -142,7 +146,8 @@ export class QemuDriver implements Driver {
     const timeout = AbortSignal.timeout(spec.readyTimeoutMs);
     try {
       const context = await this.#context(spec, AbortSignal.any([signal, timeout]));
-      checkSpec(spec, this.capabilities());
+      this.#check(spec);
+      checkOwn(spec);
       if (canClone(spec)) {
         const kernel = await this.#clone(spec, context, { signal, timeout }, progress);
         if (kernel !== undefined) return kernel;
@@ -176,6 +181,14 @@ export class QemuDriver implements Driver {
       if (now?.state === 'exited') return await endOfLaunch(spec, now);
       throw error;
     }
+  }
+
+  destroy(directory: string, id?: string): Promise<void> {
+    return destroyShimLaunch(directory, id);
+  }
+
+  #check(spec: Parameters<typeof checkLaunch>[0]): void {
+    checkLaunch(spec, { traits: QEMU, capabilities: this.capabilities() }, totalmem());
   }
 
   #qemu(): Promise<QemuProgram> {
@@ -362,58 +375,24 @@ function isBroken(error: unknown): boolean {
   return error instanceof PolykernelError && ['kernel-died', 'panic', 'not-ready', 'protocol'].includes(error.code);
 }
 
-function checkSpec(
-  spec: Pick<LaunchSpec, 'image' | 'cpus' | 'memoryBytes'> & Partial<Pick<LaunchSpec, 'placement' | 'network'>>,
-  capabilities: Capabilities,
-): void {
-  const { maxCpus, minMemoryBytes, maxMemoryBytes } = capabilities;
-  if (spec.image.kind !== 'x86_64') {
-    throw new PolykernelError('invalid', `the image ${spec.image.name} is not a kernel for a virtual machine`, {
-      field: 'image',
-      value: spec.image.name,
-      hint: 'Use an image of kind x86_64, such as debian:amd64, or another driver.',
-    });
-  }
-  if (spec.cpus > maxCpus) {
+/** What no other driver is short of. */
+function checkOwn({ image, network, placement, memoryBytes }: LaunchSpec): void {
+  const tap = network && tapObstacle();
+  // What fails a start is told as one text.
+  if (tap) throw new PolykernelError('unavailable', `${tap.reason}. ${tap.hint}`, { field: 'network' });
+  if (network && image.modules.network === undefined) {
     throw new PolykernelError(
       'unsupported',
-      `QEMU runs at most ${maxCpus} CPUs here, and ${spec.cpus} were asked for`,
-      {
-        field: 'cpus',
-        value: spec.cpus,
-        hint: `Ask for ${maxCpus} CPUs or fewer.`,
-      },
+      `the image ${image.name} has no module for the network card (virtio_net)`,
+      { field: 'network', value: image.name, hint: `Get it anew: pk image pull ${image.name}` },
     );
   }
-  if (spec.network && spec.image.modules.network === undefined) {
-    throw new PolykernelError(
-      'unsupported',
-      `the image ${spec.image.name} has no module for the network card (virtio_net)`,
-      {
-        field: 'network',
-        value: spec.image.name,
-        hint: `Get it anew: pk image pull ${spec.image.name}`,
-      },
-    );
-  }
-  const hugePageBytes = spec.placement?.hugePageBytes ?? null;
-  if (hugePageBytes !== null && spec.memoryBytes % hugePageBytes !== 0) {
-    const size = formatBytes(hugePageBytes);
-    throw new PolykernelError('invalid', `${formatBytes(spec.memoryBytes)} are no whole huge pages of ${size}`, {
-      field: 'partition.memory',
-      value: spec.memoryBytes,
-      hint: `Ask for a multiple of ${size}.`,
-    });
-  }
-  if (spec.memoryBytes < minMemoryBytes || spec.memoryBytes > maxMemoryBytes) {
-    const range = `${formatBytes(minMemoryBytes)} to ${formatBytes(maxMemoryBytes)}`;
-    throw new PolykernelError(
-      'unsupported',
-      `QEMU runs with ${range} of memory here, not ${formatBytes(spec.memoryBytes)}`,
-      {
-        field: 'memory',
-        value: spec.memoryBytes,
-      },
-    );
-  }
+  const hugePageBytes = placement?.hugePageBytes ?? null;
+  if (hugePageBytes === null || memoryBytes % hugePageBytes === 0) return;
+  const size = formatBytes(hugePageBytes);
+  throw new PolykernelError('invalid', `${formatBytes(memoryBytes)} are no whole huge pages of ${size}`, {
+    field: 'partition.memory',
+    value: memoryBytes,
+    hint: `Ask for a multiple of ${size}.`,
+  });
 }

@@ -1,16 +1,15 @@
 /** A kernel in QEMU: pausing goes over the monitor, everything else as with every kernel under pk-shim. */
 import { randomBytes } from 'node:crypto';
 import type { LaunchSpec, SharedRegion } from '../driver.ts';
-import { ShimKernel } from '../kernel.ts';
-import { qemuThreads } from '../launch-threads.ts';
-import { allowRegion } from '../limits.ts';
-import { connectShim } from '../shim.ts';
+import { allowRegion } from '../jail/limits.ts';
+import { ShimKernel } from '../shim/kernel.ts';
+import { connectShim } from '../shim/shim.ts';
 import { plugCard } from './card.ts';
 import { Qmp } from './qmp.ts';
 import { plugRegion, unplugRegion } from './regions.ts';
+import { qemuThreads } from './threads.ts';
 
 export class QemuKernel extends ShimKernel {
-  readonly driver = 'qemu';
   private turn: Promise<void> = Promise.resolve();
 
   pause(): Promise<void> {
@@ -36,6 +35,7 @@ export class QemuKernel extends ShimKernel {
   }
 
   protected readonly threadsOf = qemuThreads;
+  protected readonly childrenAreVcpu = false;
 
   /** The monitor is opened for each use, one after the other: an idle kernel costs the manager no connection. */
   private withMonitor(use: (monitor: Qmp) => Promise<void>): Promise<void> {

@@ -2,11 +2,12 @@
 import { nativeBinary } from '../../sys/paths.ts';
 import { findTool, toolPath } from '../../sys/tools.ts';
 import type { LaunchSpec } from '../driver.ts';
-import { type Bind, jailArgv } from '../jail.ts';
-import { hostCovers, ownPlaces } from '../jail-host.ts';
-import { applyLimits, qemuLimits } from '../limits.ts';
-import { launchShim } from '../shim.ts';
+import { hostCovers, ownPlaces } from '../jail/host.ts';
+import { type Bind, jailArgv } from '../jail/jail.ts';
+import { applyLimits } from '../jail/limits.ts';
+import { launchShim } from '../shim/shim.ts';
 import { JAIL_INITRAMFS, JAIL_KERNEL, type Machine, qemuCommand, type Start } from './command.ts';
+import { qemuLimits } from './limits.ts';
 import { kvmBind, type QemuProgram } from './program.ts';
 
 export interface QemuLaunch {

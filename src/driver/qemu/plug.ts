@@ -1,7 +1,7 @@
 /** What plugging things into a running QEMU has in common. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { PolykernelError } from '../../sys/errors.ts';
-import { askShim } from '../shim.ts';
+import { askShim } from '../shim/shim.ts';
 
 /** Under TCG on a busy machine the guest's hotplug handling takes a second. */
 const PLUG_DEADLINE_MS = 15_000;

@@ -4,8 +4,8 @@ import { dirname, join } from 'node:path';
 import { PolykernelError } from '../../sys/errors.ts';
 import { run } from '../../sys/process.ts';
 import { findTool, toolPath } from '../../sys/tools.ts';
-import type { Bind } from '../jail.ts';
-import { libraryBinds } from '../jail-host.ts';
+import { libraryBinds } from '../jail/host.ts';
+import type { Bind } from '../jail/jail.ts';
 
 const NAME = 'qemu-system-x86_64';
 /** Firmware lies beside the program, below `share`; which of these exist depends on the distribution. */

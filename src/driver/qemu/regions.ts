@@ -6,7 +6,7 @@ import { eventually, pass } from './plug.ts';
 import { isRecord, type Qmp } from './qmp.ts';
 
 /** Of the region in slot 0 on the PCI bus; pk-init counts from there too. */
-const FIRST_PCI_SLOT = 0x10;
+export const FIRST_PCI_SLOT = 0x10;
 
 /** Ids in QEMU; that of the channel makes an earlier region in the same slot another one. */
 const deviceId = (id: string) => `channel-${id.slice(0, 16)}`;

@@ -15,8 +15,7 @@ export interface AdviceInput {
 }
 
 export interface InstanceFacts {
-  driver: 'uml' | 'qemu' | 'fake';
-  /** null when the driver needs none. */
+  /** null where none is used. */
   accelerator: 'kvm' | 'tcg' | null;
   vcpus: number;
   memoryBytes: number;

@@ -1,7 +1,15 @@
 /* pk-forward's pairs, with a client and a target that do anything. */
 #include "harness.h"
 
-#include "../../../native/pk-forward.c"
+#include "kit.h"
+#include <sched.h>
+
+#include "../../../native/forward/arrivals.c"
+#include "../../../native/forward/loop.c"
+#include "../../../native/forward/main.c"
+#include "../../../native/forward/pairs.c"
+#include "../../../native/forward/room.c"
+#include "../../../native/forward/transfer.c"
 
 static void link_pair(int ends[2])
 {

@@ -53,7 +53,32 @@ static int open_file(const char *path, int flags, ...)
 #define chmod(path, mode) 0
 #define mkfifo(path, mode) 0
 #define rename(from, to) 0
-#include "../../../native/pk-init.c"
+#include "kit.h"
+const char program_name[] = "pk-init";
+#include "../../../native/init/bells.c"
+#include "../../../native/init/boot.c"
+#include "../../../native/init/channels.c"
+#include "../../../native/init/configure.c"
+#include "../../../native/init/exec.c"
+#include "../../../native/init/files.c"
+#include "../../../native/init/frames.c"
+#include "../../../native/init/inodes.c"
+#include "../../../native/init/line.c"
+#include "../../../native/init/main.c"
+#include "../../../native/init/mounts.c"
+#include "../../../native/init/network.c"
+#include "../../../native/init/power.c"
+#include "../../../native/init/processes.c"
+#include "../../../native/init/requests.c"
+#include "../../../native/init/say.c"
+#include "../../../native/init/sessions.c"
+#include "../../../native/init/shares.c"
+#include "../../../native/init/streams.c"
+#include "../../../native/init/transfer.c"
+#include "../../../native/init/users.c"
+#include "../../../native/init/wall-clock.c"
+#include "../../../native/init/watch.c"
+#include "../../../native/init/workers.c"
 
 /* What is to be sent must be sound frames; then it is gone, as a host would read it. */
 static void take_output(void)

@@ -8,7 +8,7 @@
 static int fuzz_open(const char *path, int flags, ...);
 static int described = -1;
 #define open fuzz_open
-#include "../../../native/pk-channel.h"
+#include "../../../native/ring/pk-channel.h"
 #undef open
 
 enum { DATA = 4096, BYTES = PK_RING_HEADER_BYTES + DATA, MEANING = 0x480 };

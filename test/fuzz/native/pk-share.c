@@ -21,7 +21,6 @@
 #pragma GCC diagnostic ignored "-Wunused-variable"
 #pragma GCC diagnostic ignored "-Wunused-value"
 
-#define FUZZING
 #define fstatat(at, path, st, flags) fake_look(path, st)
 #define fstat(fd, st) fake_look(opened, st)
 #define openat(at, path, ...) fake_open(path)
@@ -145,7 +144,16 @@ static ssize_t fake_answer(const struct iovec *parts, int count)
 	return ++turn % 19 == 0 ? -1 : (ssize_t)all;
 }
 
-#include "../../../native/pk-share.c"
+#include "../../../native/share/attributes.c"
+#include "../../../native/share/call.c"
+#include "../../../native/share/contents.c"
+#include "../../../native/share/files.c"
+#include "../../../native/share/listing.c"
+#include "../../../native/share/lookup.c"
+#include "../../../native/share/make.c"
+#include "../../../native/share/names.c"
+#include "../../../native/share/nodes.c"
+#include "../../../native/share/requests.c"
 
 static void one(const uint8_t *input, size_t size)
 {

@@ -1,8 +1,23 @@
 /* pk-shim's requests, relays and lists, and the console answers that the first process of a jail reads. The first byte of an input chooses. */
 #include "harness.h"
 
-#include "../../../native/mconsole.h"
-#include "../../../native/pk-shim.c"
+#include "kit.h"
+
+#include "../../../native/jail/mconsole.c"
+#include "../../../native/shim/buffer.c"
+#include "../../../native/shim/clients.c"
+#include "../../../native/shim/console.c"
+#include "../../../native/shim/descriptors.c"
+#include "../../../native/shim/directory.c"
+#include "../../../native/shim/loop.c"
+#include "../../../native/shim/main.c"
+#include "../../../native/shim/memory.c"
+#include "../../../native/shim/network.c"
+#include "../../../native/shim/options.c"
+#include "../../../native/shim/program.c"
+#include "../../../native/shim/relays.c"
+#include "../../../native/shim/requests.c"
+#include "../../../native/shim/rtnetlink.c"
 
 /* A pair of sockets: what is written to the first end is read from the second. */
 static void link_pair(int type, int ends[2])
@@ -118,7 +133,7 @@ static void one(const uint8_t *data, size_t size)
 		memcpy(text, data, size - 1);
 		text[size - 1] = 0;
 		parse_numbers(text, &set);
-		/* It leaves through die(), and the text behind: the harness ends with the last input. */
+		/* It leaves through fail(), and the text behind: the harness ends with the last input. */
 		static char *kept;
 		free(kept);
 		kept = text;

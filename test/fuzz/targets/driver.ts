@@ -1,9 +1,9 @@
 /** What VMMs, kernels' consoles and pk-shim say. */
 import { Duplex } from 'node:stream';
-import { findPanic } from '../../../src/driver/kernel.ts';
 import { Qmp } from '../../../src/driver/qemu/qmp.ts';
-import { parseProgramExit } from '../../../src/driver/shim.ts';
-import { parseLpj } from '../../../src/driver/uml-lpj.ts';
+import { findPanic } from '../../../src/driver/shim/kernel.ts';
+import { parseProgramExit } from '../../../src/driver/shim/shim.ts';
+import { parseLpj } from '../../../src/driver/uml/lpj.ts';
 import { plainText } from '../../../src/sys/text.ts';
 import { must, type Target } from '../target.ts';
 

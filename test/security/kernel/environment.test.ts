@@ -1,9 +1,9 @@
 /** What a client has in its environment is to be read in no process of the host that comes of it, and in no guest. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { hostProcesses } from '../../host-processes.ts';
-import { freePort } from '../../http.ts';
-import { Sandbox } from '../../pk.ts';
+import { hostProcesses } from '../../support/host-processes.ts';
+import { freePort } from '../../support/http.ts';
+import { Sandbox } from '../../support/pk.ts';
 
 const SECRET = 'hunter2-hunter2';
 const readable = (pid: number, file: string) => {

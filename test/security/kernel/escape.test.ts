@@ -3,7 +3,7 @@ import { access, chmod, copyFile, mkdir, mkdtemp, rm, symlink, writeFile } from 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Sandbox } from '../../pk.ts';
+import { Sandbox } from '../../support/pk.ts';
 
 const APPLETS = ['sh', 'cat', 'ls', 'mount', 'mkdir', 'id', 'echo', 'head', 'touch', 'nproc', 'true', 'sleep'];
 

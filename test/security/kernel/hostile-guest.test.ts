@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { protocol } from '../../../src/guest/index.ts';
 import type { InstanceStatus } from '../../../src/instance/contract.ts';
-import { Sandbox, until } from '../../pk.ts';
+import { Sandbox, until } from '../../support/pk.ts';
 
 const { encodeFrame, ToHost } = protocol;
 const files = mkdtempSync(join(tmpdir(), 'pk-hostile-'));

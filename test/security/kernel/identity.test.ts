@@ -18,10 +18,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { processTree } from '../../../src/driver/launch-threads.ts';
+import { processTree } from '../../../src/driver/shim/launch-threads.ts';
 import { cacheDirectory } from '../../../src/sys/paths.ts';
-import { asUser, canHaveSubids, SUBIDS, USER } from '../../other-user.ts';
-import { Sandbox } from '../../pk.ts';
+import { asUser, canHaveSubids, SUBIDS, USER } from '../../support/other-user.ts';
+import { Sandbox } from '../../support/pk.ts';
 
 const FIRST_RANGE = 0x7100_0000;
 const FILES = '000000000000000b';

@@ -23,13 +23,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type JailSpec, jailArgv } from '../../../src/driver/jail.ts';
-import { hostCovers } from '../../../src/driver/jail-host.ts';
+import { hostCovers } from '../../../src/driver/jail/host.ts';
+import { type JailSpec, jailArgv } from '../../../src/driver/jail/jail.ts';
 import type { Identity } from '../../../src/sys/identity.ts';
 import { allowedCpus, run, which } from '../../../src/sys/process.ts';
-import { TEST_RANGE } from '../../identity.ts';
-import { nativeProgram } from '../../native.ts';
-import { asUser, SUBIDS, USER } from '../../other-user.ts';
+import { TEST_RANGE } from '../../support/identity.ts';
+import { nativeProgram } from '../../support/native.ts';
+import { asUser, SUBIDS, USER } from '../../support/other-user.ts';
 
 const isRoot = process.getuid?.() === 0;
 const busybox = which('busybox');

@@ -18,21 +18,22 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Kernel, KernelLimits, LaunchSpec } from '../../../src/driver/index.ts';
-import { type JailSpec, jailArgv } from '../../../src/driver/jail.ts';
-import { explainExit } from '../../../src/driver/kernel.ts';
-import { launchThreads } from '../../../src/driver/launch-threads.ts';
-import { applyLimits, realLimits, removeLimits } from '../../../src/driver/limits.ts';
-import { QemuDriver } from '../../../src/driver/qemu/index.ts';
-import { awaitProgramExit, killShim, launchShim, readConsoleTail } from '../../../src/driver/shim.ts';
-import { UmlDriver } from '../../../src/driver/uml.ts';
+import { type JailSpec, jailArgv } from '../../../src/driver/jail/jail.ts';
+import { applyLimits, realLimits, removeLimits } from '../../../src/driver/jail/limits.ts';
+import { QemuDriver } from '../../../src/driver/qemu/driver.ts';
+import { explainExit } from '../../../src/driver/shim/kernel.ts';
+import { launchThreads } from '../../../src/driver/shim/launch-threads.ts';
+import { awaitProgramExit, killShim, launchShim, readConsoleTail } from '../../../src/driver/shim/shim.ts';
+import { UmlDriver } from '../../../src/driver/uml/driver.ts';
 import { ImageStore } from '../../../src/image/contract.ts';
 import { limitMechanism } from '../../../src/sys/limit-groups.ts';
 import { run } from '../../../src/sys/process.ts';
 import { toolPath } from '../../../src/sys/tools.ts';
-import { collect } from '../../collect.ts';
-import { testIdentity } from '../../identity.ts';
-import { nativeProgram } from '../../native.ts';
-import { until } from '../../pk.ts';
+import { collect } from '../../support/collect.ts';
+import { testIdentity } from '../../support/identity.ts';
+import { launchSpec } from '../../support/launch-spec.ts';
+import { nativeProgram } from '../../support/native.ts';
+import { until } from '../../support/pk.ts';
 
 const MIB = 2 ** 20;
 /** Of nobody else: the limit on processes of a user counts all of them. */
@@ -175,27 +176,16 @@ describe('code in place of the VMM', () => {
 
 describe('guest root', () => {
   async function start(driver: UmlDriver | QemuDriver, change: Partial<LaunchSpec> = {}) {
-    const spec: LaunchSpec = {
-      id: randomBytes(16).toString('hex'),
+    const spec = launchSpec({
       name: 'greedy',
       hostname: 'greedy',
       directory: launchDirectory(),
-      cpus: 1,
       memoryBytes: 64 * MIB,
-      image: await new ImageStore().resolve(driver.name === 'uml' ? 'debian:uml' : 'debian:amd64'),
+      image: await new ImageStore().resolve(driver.traits.defaultImage),
       root: { kind: 'directory', path: root },
-      volumes: [],
-      identity: testIdentity,
-      placement: undefined,
-      housekeepingCpus: undefined,
       cold: true,
-      readyTimeoutMs: 120_000,
-      regions: [],
-      network: null,
-      hiddenPaths: [],
-      shownPaths: [],
       ...change,
-    };
+    });
     const kernel = await driver.start(spec, new AbortController().signal);
     live.push(kernel);
     return { kernel, directory: spec.directory };

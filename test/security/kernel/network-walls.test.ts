@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { InstanceStatus } from '../../../src/instance/contract.ts';
-import { arp, BROADCAST, compileFrames, frame, ipv4, LINK_LOCAL_GROUP } from '../../frames.ts';
-import { Sandbox, until } from '../../pk.ts';
+import { arp, BROADCAST, compileFrames, frame, ipv4, LINK_LOCAL_GROUP } from '../../support/frames.ts';
+import { Sandbox, until } from '../../support/pk.ts';
 
 const GATEWAY = { mac: '02:50:0a:d5:00:01', ip: '10.213.0.1' };
 const NOWHERE = { mac: '02:50:0a:d5:77:77', ip: '10.213.119.119' };

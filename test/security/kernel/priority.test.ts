@@ -7,8 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { run } from '../../../src/sys/process.ts';
-import { nativeProgram } from '../../native.ts';
-import { Sandbox } from '../../pk.ts';
+import { nativeProgram } from '../../support/native.ts';
+import { Sandbox } from '../../support/pk.ts';
 
 let sandbox: Sandbox;
 let root: string;

@@ -1,0 +1,52 @@
+/* Connections: each a client joined with the target, and the addresses that clients come from. */
+#ifndef PK_FORWARD_PAIRS_H
+#define PK_FORWARD_PAIRS_H
+
+#include <netinet/in.h>
+
+#define PAIRS 1024
+#define BUFFER_BYTES 32768
+#define SECOND 1000000000LL
+
+/* One direction: what was read from one socket and not yet written to the other. */
+struct flow {
+	char *bytes;
+	size_t from, to;
+	int ended; /* 1: its source has closed; 2: and the other side was told */
+};
+
+/* An address that has connections. */
+struct client {
+	in_addr_t address;
+	unsigned count;
+	unsigned round, begun; /* so many were begun in that round */
+	struct client *next; /* of the same hash, or free */
+};
+
+struct pair {
+	int fd[2]; /* client, target; -1: the slot is free, or there is no target yet */
+	uint32_t watched[2]; /* events; 0: the poller does not know it */
+	int connecting, spoke; /* spoke: the client sent something */
+	struct client *client;
+	int64_t begun, moved; /* when something last moved */
+	struct flow flow[2]; /* [0] client to target */
+};
+
+extern struct pair pairs[PAIRS], *unused[PAIRS];
+/* Those without a target; who left may still be in it, but none twice. */
+extern struct pair *waiting[PAIRS];
+extern char is_listed[PAIRS];
+extern size_t unused_count, waiting_count;
+extern char *memory;
+/* By a hash that nobody can guess. */
+extern struct client clients[PAIRS], *hashed[PAIRS], *free_client;
+extern uint64_t hash_key;
+extern int64_t now; /* nanoseconds; every new pair has one of its own */
+
+void forget_all(void);
+void drop(struct pair *p);
+void hang_up(int fd);
+void drop_hard(struct pair *p);
+struct pair *seat(int fd, in_addr_t address);
+
+#endif

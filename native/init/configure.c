@@ -1,0 +1,120 @@
+/* CONFIGURE: what the host wants of this machine, a step after the other up to the first that fails. */
+#include "configure.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../common/fields.h"
+#include "../common/text.h"
+#include "boot.h"
+#include "bytes.h"
+#include "channels.h"
+#include "files.h"
+#include "frames.h"
+#include "inodes.h"
+#include "mounts.h"
+#include "network.h"
+#include "protocol.h"
+#include "shares.h"
+#include "wall-clock.h"
+#include "workers.h"
+
+/* From linux/random.h and asm/ioctls.h, which musl does not carry. */
+#define RND_ADD_ENTROPY 0x40085203
+#define RND_RESEED_CRNG 0x5207
+
+int seeded; /* the random number generator, by the host */
+
+static int seed_random(const char *hex)
+{
+	struct { int bits, size; u8 bytes[512]; } pool;
+	size_t n = 0;
+	for (unsigned byte; n < sizeof pool.bytes && hex[2 * n] && sscanf(hex + 2 * n, "%2x", &byte) == 1; n++) pool.bytes[n] = (u8)byte;
+	if (!n) return EINVAL;
+	pool.bits = (int)n * 8, pool.size = (int)n;
+	int fd = open("/dev/urandom", O_RDWR | O_CLOEXEC), error = 0;
+	if (fd < 0) return errno;
+	if (ioctl(fd, RND_ADD_ENTROPY, &pool) || ioctl(fd, RND_RESEED_CRNG)) error = errno;
+	close(fd);
+	if (!error) seeded = 1;
+	return error;
+}
+
+static int configure_step(const char *key, char *value)
+{
+	char *part[2], *second;
+	if (!strcmp(key, "mount")) return do_mount(value);
+	if (!strcmp(key, "share")) return add_share(value);
+	if (!strcmp(key, "channel")) return add_channel(value);
+	if (!strcmp(key, "address")) return set_address(value);
+	if (!strcmp(key, "no-channel")) return remove_channel(value);
+	second = split_fields(value, FIELD, part, 2) == 2 ? part[1] : NULL;
+	if (!strcmp(key, "hostname")) return sethostname(value, strlen(value)) ? errno : 0;
+	if (!strcmp(key, "time")) {
+		char *dot;
+		struct timespec t = {.tv_sec = strtoll(value, &dot, 10)};
+		if (*dot == '.') t.tv_nsec = strtol(dot + 1, NULL, 10);
+		return clock_settime(CLOCK_REALTIME, &t) ? errno : 0;
+	}
+	if (!strcmp(key, "time-step")) return step_clock(value);
+	if (!strcmp(key, "time-slew")) return slew_clock(value);
+	if (!strcmp(key, "inodes-most")) return inodes_most = strtol(value, NULL, 10), 0;
+	if (!strcmp(key, "workers-first")) return prefer_workers(value);
+	if (!strcmp(key, "seed")) return seed_random(value);
+	if (!strcmp(key, "module")) return load_module(value);
+	if (!strcmp(key, "mkdir")) return make_directory(value, second ? (mode_t)strtoul(second, NULL, 8) : 0755);
+	if (!strcmp(key, "rmdir")) return rmdir(value) ? errno : 0;
+	if (!strcmp(key, "write")) return second ? write_file(value, second) : EINVAL;
+	if (!strcmp(key, "umount")) return umount2(value, MNT_DETACH) ? errno : 0;
+	if (!strcmp(key, "link")) return !second ? EINVAL : symlink(value, second) ? errno : 0;
+	if (!strcmp(key, "switch-root")) return switch_root(value);
+	if (!strcmp(key, "sync")) return sync(), 0;
+	return ENOSYS;
+}
+
+const char *boot_id(void)
+{
+	static char id[64];
+	read_text("/proc/sys/kernel/random/boot_id", id, sizeof id);
+	id[strcspn(id, "\n")] = 0;
+	return id;
+}
+
+/* Steps through the NUL-terminated `key=value` strings of a payload. */
+char *next_pair(u8 **at, u8 *end, char **value)
+{
+	while (*at < end) {
+		u8 *nul = memchr(*at, 0, (size_t)(end - *at));
+		if (!nul) return NULL;
+		char *key = (char *)*at, *equals = strchr(key, '=');
+		*at = nul + 1;
+		if (!equals) continue;
+		*equals = 0, *value = equals + 1;
+		return key;
+	}
+	return NULL;
+}
+
+void configure(u32 request, u8 *p, u32 n)
+{
+	char *key, *value, text[512];
+	int with_seed = 0;
+	for (u8 *end = p + n; (key = next_pair(&p, end, &value));) {
+		snprintf(text, sizeof text, "%s=%s", key, value);
+		for (char *c = text; *c; c++)
+			if (*c == FIELD) *c = ' ';
+		int error = configure_step(key, value);
+		if (error) {
+			frame_text(G_RESULT, request, (u32)error, -1, text);
+			return;
+		}
+		with_seed |= !strcmp(key, "seed");
+	}
+	snprintf(text, sizeof text, "boot-id=%s", with_seed ? boot_id() : "");
+	frame_text(G_RESULT, request, 0, -1, with_seed ? text : "");
+}

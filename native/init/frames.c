@@ -1,0 +1,83 @@
+/* Frames towards the host: made in one buffer, with their sums. What is sent from there is the line's part. */
+#include "frames.h"
+
+#include <string.h>
+
+#include "bytes.h"
+#include "protocol.h"
+
+u8 out[OUT_SIZE];
+u32 out_pos, out_len;
+static u32 crc_table[8][256];
+
+void crc_setup(void)
+{
+	for (u32 i = 0; i < 256; i++) {
+		u32 c = i;
+		for (int k = 0; k < 8; k++) c = c & 1 ? 0xedb88320u ^ c >> 1 : c >> 1;
+		crc_table[0][i] = c;
+	}
+	for (u32 i = 0; i < 256; i++)
+		for (int k = 1; k < 8; k++) crc_table[k][i] = crc_table[0][crc_table[k - 1][i] & 255] ^ crc_table[k - 1][i] >> 8;
+}
+
+/* Eight bytes at a time: byte by byte it takes as long as the rest of the way, where instructions are emulated. */
+u32 crc(u32 c, const u8 *p, size_t n)
+{
+	u32 (*t)[256] = crc_table;
+	for (c = ~c; n >= 8; n -= 8, p += 8) {
+		u64 v;
+		memcpy(&v, p, 8), v ^= c;
+		c = t[7][v & 255] ^ t[6][v >> 8 & 255] ^ t[5][v >> 16 & 255] ^ t[4][v >> 24 & 255] ^ t[3][v >> 32 & 255] ^ t[2][v >> 40 & 255] ^
+			t[1][v >> 48 & 255] ^ t[0][v >> 56];
+	}
+	for (; n--; p++) c = t[0][(c ^ *p) & 255] ^ c >> 8;
+	return ~c;
+}
+
+u32 out_used(void) { return out_len - out_pos; }
+
+/* Where the payload of the next frame goes; at least OUT_PAYLOAD bytes. NULL when the line has been stuck for long. */
+u8 *frame_space(void)
+{
+	if (out_pos && out_len + HEADER + OUT_PAYLOAD > OUT_SIZE) {
+		memmove(out, out + out_pos, out_used());
+		out_len -= out_pos, out_pos = 0;
+	}
+	return out_len + HEADER + OUT_PAYLOAD > OUT_SIZE ? NULL : out + out_len + HEADER;
+}
+
+/* Completes the frame whose payload already stands in frame_space(). */
+void frame_done(u8 type, u8 flags, u32 session, u32 length)
+{
+	u8 *p = out + out_len;
+	p[0] = 'P', p[1] = 'K', p[2] = type, p[3] = flags;
+	put32(p + 4, session), put16(p + 8, length), put16(p + 10, 0);
+	put32(p + 12, crc(crc(0, p, 12), p + HEADER, length));
+	out_len += HEADER + length;
+}
+
+void frame(u8 type, u8 flags, u32 session, const void *payload, u32 length)
+{
+	u8 *p = frame_space();
+	if (!p) return;
+	if (length) memcpy(p, payload, length);
+	frame_done(type, flags, session, length);
+}
+
+void frame32(u8 type, u32 session, u32 value)
+{
+	u8 p[4];
+	put32(p, value);
+	frame(type, 0, session, p, 4);
+}
+
+void frame_text(u8 type, u32 session, u32 a, int b, const char *text)
+{
+	u8 p[OUT_PAYLOAD];
+	u32 n = 4, length = (u32)strnlen(text, 1000);
+	put32(p, a);
+	if (b >= 0) put32(p + 4, (u32)b), n = 8;
+	memcpy(p + n, text, length);
+	frame(type, 0, session, p, n + length);
+}

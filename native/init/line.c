@@ -1,0 +1,122 @@
+/* The control line: how it is found, what comes from it and what goes to it, and memory that the host shares beside it. */
+#include "line.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "../common/text.h"
+#include "bytes.h"
+#include "frames.h"
+#include "protocol.h"
+#include "requests.h"
+#include "say.h"
+
+enum { LINE_RETRY_MS = 50 }; /* between looks at a line whose host end is closed */
+
+u8 in[IN_SIZE];
+u32 in_len;
+int line = -1, line_tty;
+u8 *shared;         /* memory that the host shares: slots towards the guest, then as many towards the host; or NULL */
+u32 slots;          /* in each direction */
+u32 slots_in; /* how many the host has filled since its HELLO */
+u32 slots_out, slots_taken; /* how many were filled here since, and of these read by the host */
+u32 line_read, line_base, line_acked;
+u64 line_rest; /* until then the line is not looked at: its host end is closed */
+
+void line_flush(void)
+{
+	while (out_used()) {
+		ssize_t n = write(line, out + out_pos, out_used());
+		if (n > 0) out_pos += (u32)n;
+		else if (n < 0 && errno == EINTR) continue;
+		else if (n < 0 && errno == EAGAIN) return;
+		else out_pos = out_len; /* the other end is gone; whoever comes next asks afresh */
+	}
+	out_pos = out_len = 0;
+}
+
+/* Whether a piece of output may be as long as a slot, and there is none free. */
+int slots_full(void) { return wide && shared && slots_out - slots_taken >= slots; }
+
+/* The longest that a frame towards the guest has: what begins like a longer one is noise, and is not waited for. */
+u32 longest_payload(void) { return line_tty ? TTY_PAYLOAD : IN_PAYLOAD; }
+
+void line_input(u64 now)
+{
+	ssize_t n = read(line, in + in_len, sizeof in - in_len);
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) line_rest = now + LINE_RETRY_MS;
+	if (n <= 0) return;
+	in_len += (u32)n, line_read += (u32)n;
+	/* A port gives a page at a time; a turn of the loop costs more than that. */
+	while (!line_tty && in_len < sizeof in && (n = read(line, in + in_len, sizeof in - in_len)) > 0) in_len += (u32)n, line_read += (u32)n;
+	line_parse();
+	u32 count = line_read - line_base;
+	/* A wide line needs few acknowledgements: what is left open is far less than its window. */
+	if (greeted && count - line_acked > (line_tty || !wide ? 0 : PORT_WINDOW / 4)) frame32(G_ACK, 0, count), line_acked = count;
+}
+
+/*
+ * The memory that User Mode Linux shares under the name `mmapper`, where its serial line carries single bytes. `pk.slots=` on
+ * the command line says how many slots there are in each direction. A kernel without that device does without.
+ */
+static void open_shared(const char *cmdline)
+{
+	const char *given = strstr(cmdline, "pk.slots="), device[] = "/dev/mmapper";
+	u32 count = given ? (u32)strtoul(given + 9, NULL, 10) : 0;
+	int fd = count && count <= SLOTS_MOST ? open(device, O_RDWR | O_CLOEXEC) : -1;
+	if (fd < 0) return;
+	void *at = mmap(NULL, (size_t)count * 2 * SLOT, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	close(fd);
+	if (at == MAP_FAILED) return;
+	shared = at, slots = count;
+	unlink(device);
+}
+
+/* The virtio-serial port named `polykernel`. There is no udev, so its device node is found through sysfs. */
+static int open_virtio(void)
+{
+	char path[300], name[32];
+	struct dirent *entry;
+	int found = -1;
+	DIR *ports = opendir("/sys/class/virtio-ports");
+	while (ports && found < 0 && (entry = readdir(ports))) {
+		if (entry->d_name[0] == '.') continue;
+		snprintf(path, sizeof path, "/sys/class/virtio-ports/%s/name", entry->d_name);
+		if (read_text(path, name, sizeof name) < 0 || strcmp(name, "polykernel\n")) continue;
+		snprintf(path, sizeof path, "/dev/%s", entry->d_name);
+		found = open(path, O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	}
+	if (ports) closedir(ports);
+	return found;
+}
+
+void open_line(void)
+{
+	char text[4096], *control, path[80];
+	if (read_text("/proc/cmdline", text, sizeof text) < 0) die("cannot read", "/proc/cmdline");
+	open_shared(text);
+	control = strstr(text, "pk.control=");
+	control = control ? control + 11 : "ttyS0";
+	control[strcspn(control, " \n")] = 0;
+	if (!strcmp(control, "virtio")) {
+		for (int i = 0; (line = open_virtio()) < 0 && i < 15000; i++) usleep(2000);
+		if (line < 0) die("cannot find the virtio-serial port", "polykernel");
+		return;
+	}
+	struct termios raw;
+	snprintf(path, sizeof path, "/dev/%.64s", control);
+	line = open(path, O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (line < 0) die("cannot open the control line", path);
+	if (!tcgetattr(line, &raw)) {
+		line_tty = 1;
+		cfmakeraw(&raw);
+		tcsetattr(line, TCSANOW, &raw);
+	}
+}

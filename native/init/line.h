@@ -1,0 +1,24 @@
+#ifndef PK_INIT_LINE_H
+#define PK_INIT_LINE_H
+
+#include "bytes.h"
+
+enum { IN_SIZE = 65536 }; /* bytes from the line that are not parsed yet */
+
+extern u8 in[IN_SIZE];
+extern u32 in_len;
+extern int line, line_tty;
+extern u8 *shared; /* memory that the host shares: slots towards the guest, then as many towards the host; or NULL */
+extern u32 slots; /* in each direction */
+extern u32 slots_in; /* how many the host has filled since its HELLO */
+extern u32 slots_out, slots_taken; /* how many were filled here since, and of these read by the host */
+extern u32 line_read, line_base, line_acked;
+extern u64 line_rest; /* until then the line is not looked at: its host end is closed */
+
+void line_flush(void);
+int slots_full(void);
+u32 longest_payload(void);
+void line_input(u64 now);
+void open_line(void);
+
+#endif

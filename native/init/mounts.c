@@ -1,0 +1,63 @@
+/* What is mounted where, and the change to the root that the workload sees. */
+#include "mounts.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../common/fields.h"
+#include "files.h"
+#include "protocol.h"
+
+int do_mount(char *spec)
+{
+	static const struct { const char *name; unsigned long flag; } names[] = {
+		{"ro", MS_RDONLY}, {"nosuid", MS_NOSUID}, {"nodev", MS_NODEV}, {"noexec", MS_NOEXEC},
+		{"bind", MS_BIND}, {"rec", MS_REC}, {"move", MS_MOVE}, {"remount", MS_REMOUNT},
+	};
+	char *field[5], *save = NULL;
+	unsigned long flags = 0;
+	struct stat st;
+	split_fields(spec, FIELD, field, 5);
+	char *target = field[2];
+	if (!*target) return EINVAL;
+	for (char *f = strtok_r(field[3], ",", &save); f; f = strtok_r(NULL, ",", &save)) {
+		size_t i = 0;
+		while (i < sizeof names / sizeof *names && strcmp(f, names[i].name)) i++;
+		if (i == sizeof names / sizeof *names) return EINVAL;
+		flags |= names[i].flag;
+	}
+	if (!(flags & MS_REMOUNT)) {
+		int error = 0;
+		if (flags & MS_BIND && !stat(field[1], &st) && !S_ISDIR(st.st_mode)) {
+			char *slash = strrchr(target, '/');
+			if (slash > target) *slash = 0, error = make_directory(target, 0755), *slash = '/';
+			int fd = error ? -1 : open(target, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0644);
+			if (fd >= 0) close(fd);
+		} else error = make_directory(target, 0755);
+		if (error) return error;
+	}
+	if (flags & MS_BIND && !(flags & MS_REMOUNT)) { /* the kernel takes restrictions of a bind only as a remount */
+		if (mount(field[1], target, NULL, flags & (MS_BIND | MS_REC), NULL)) return errno;
+		if (!(flags & (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC))) return 0;
+		flags |= MS_REMOUNT, flags &= ~(unsigned long)MS_REC;
+	}
+	return mount(field[1], target, field[0], flags, field[4]) ? errno : 0;
+}
+
+int switch_root(const char *root)
+{
+	static const char *const carried[] = {"/proc", "/sys", "/dev", "/run"};
+	char target[4096];
+	for (int i = 0; i < 4; i++) {
+		int error;
+		snprintf(target, sizeof target, "%s%s", root, carried[i]);
+		if ((error = make_directory(target, 0755))) return error;
+		if (mount(carried[i], target, NULL, MS_MOVE, NULL)) return errno;
+	}
+	if (chdir(root) || mount(".", "/", NULL, MS_MOVE, NULL) || chroot(".") || chdir("/")) return errno;
+	return 0;
+}

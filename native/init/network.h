@@ -1,0 +1,6 @@
+#ifndef PK_INIT_NETWORK_H
+#define PK_INIT_NETWORK_H
+
+int set_address(char *spec);
+
+#endif

@@ -1,0 +1,82 @@
+/* The end of the machine: processes first, then what they wrote, then the kernel. */
+#include "power.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <unistd.h>
+
+#include "../common/clock.h"
+#include "bytes.h"
+#include "frames.h"
+#include "line.h"
+#include "processes.h"
+#include "protocol.h"
+#include "say.h"
+#include "sessions.h"
+#include "shares.h"
+
+u64 poweroff_due;
+u32 poweroff_stage, poweroff_how;
+
+void poweroff(u32 grace, u32 how)
+{
+	if (poweroff_stage) return;
+	poweroff_stage = 1, poweroff_how = how, poweroff_due = now_ms() + grace;
+	kill(-1, SIGTERM), kill(-1, SIGCONT);
+	reap(); /* finds out whether there is anybody to wait for */
+}
+
+static void unmount_all(void)
+{
+	FILE *f = fopen("/proc/self/mounts", "re"); /* the only stdio stream, at the very end */
+	static char lines[128][512];
+	int n = 0;
+	while (f && n < 128 && fgets(lines[n], sizeof *lines, f)) n++;
+	while (n-- > 0) {
+		char *target = strchr(lines[n], ' ');
+		if (!target) continue;
+		target[1 + strcspn(target + 1, " ")] = 0;
+		if (target[2] && strncmp(target + 1, "/dev", 4) && strncmp(target + 1, "/proc", 5)) umount2(target + 1, 0);
+	}
+	mount(NULL, "/", NULL, MS_REMOUNT | MS_RDONLY, NULL);
+}
+
+static int output_waits(void)
+{
+	for (struct session *s = sessions; s < sessions_end; s++)
+		if (s->id && s->pid && !s->forgotten && !s->reported) return 1;
+	return 0;
+}
+
+void poweroff_turn(u64 now)
+{
+	if (!poweroff_stage) return;
+	if (poweroff_stage < 3 && !childless) {
+		if (now < poweroff_due) return;
+		if (poweroff_stage == 1) {
+			poweroff_stage = 2, poweroff_due = now + 2000;
+			if (server_count) others(SIGKILL); /* what they had open is still to be written */
+			else kill(-1, SIGKILL);
+			return;
+		}
+	}
+	if (poweroff_stage < 3) poweroff_stage = 3, poweroff_due = now + 300; /* for last output to reach the host */
+	if (output_waits() && now < poweroff_due) return;
+	sync();
+	unmount_all();
+	sync();
+	frame(G_GOODBYE, 0, 0, NULL, 0);
+	for (u64 end = now_ms() + 500; out_used() && now_ms() < end;) {
+		struct pollfd p = {.fd = line, .events = POLLOUT};
+		line_flush();
+		if (out_used()) poll(&p, 1, 20);
+	}
+	for (int left = 1, i = 0; line_tty && left && i < 50; i++) /* what the tty driver still holds */
+		if (ioctl(line, TIOCOUTQ, &left) || left) usleep(2000);
+	reboot(poweroff_how == 1 ? RB_AUTOBOOT : RB_POWER_OFF);
+	die("cannot power off", NULL);
+}

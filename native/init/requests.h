@@ -1,0 +1,12 @@
+#ifndef PK_INIT_REQUESTS_H
+#define PK_INIT_REQUESTS_H
+
+#include "bytes.h"
+
+extern int greeted; /* by a host, since when it gets acknowledgements */
+extern int wide; /* what it said of itself */
+
+void send_hello(u32 nonce);
+void line_parse(void);
+
+#endif

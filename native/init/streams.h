@@ -1,0 +1,12 @@
+#ifndef PK_INIT_STREAMS_H
+#define PK_INIT_STREAMS_H
+
+#include "bytes.h"
+#include "sessions.h"
+
+void session_feed(struct session *s);
+void session_stdin(struct session *s, const u8 *p, u32 n, u8 flags);
+void output_close(struct session *s, int i);
+void output_pump(struct session *s, int i, u64 now);
+
+#endif

@@ -1,0 +1,181 @@
+/* What the filter asks about: the few calls that are harmless when looked at closely are made for the VMM. */
+#include "calls.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define NAME_BYTES 4096
+
+/* From linux/seccomp.h. */
+struct call {
+	uint64_t id;
+	uint32_t pid, flags;
+	struct { int32_t number; uint32_t arch; uint64_t instruction, arguments[6]; } data;
+};
+
+struct call_answer {
+	uint64_t id;
+	int64_t value;
+	int32_t error;
+	uint32_t flags;
+};
+
+struct call_descriptor {
+	uint64_t id;
+	uint32_t flags, ours, theirs, theirs_flags;
+};
+
+#define CALL_RECEIVE _IOWR('!', 0, struct call)
+#define CALL_ANSWER _IOWR('!', 1, struct call_answer)
+#define CALL_IS_VALID _IOW('!', 2, uint64_t)
+#define CALL_GIVE _IOW('!', 3, struct call_descriptor)
+#define GIVE_AND_ANSWER 2 /* Linux 5.14 */
+
+int console_socket = -1;
+
+/* Opens PART of a thread's directory in /proc, and makes sure that it is still the thread that asked. */
+static int open_of_caller(int listener, const struct call *call, const char *part, int flags)
+{
+	char path[NAME_BYTES + 32];
+	int fd;
+
+	if (snprintf(path, sizeof path, "/proc/%u/%s", call->pid, part) >= (int)sizeof path) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	fd = open(path, flags | O_CLOEXEC);
+	if (fd >= 0 && ioctl(listener, CALL_IS_VALID, &call->id) != 0) {
+		close(fd);
+		errno = ENOENT;
+		return -1;
+	}
+	return fd;
+}
+
+static int read_name(int listener, const struct call *call, uint64_t address, char name[NAME_BYTES])
+{
+	int memory = open_of_caller(listener, call, "mem", O_RDONLY);
+	ssize_t n = memory < 0 ? -1 : pread(memory, name, NAME_BYTES - 1, (off_t)address);
+
+	if (memory >= 0)
+		close(memory);
+	if (n < 0)
+		n = 0;
+	name[n] = 0;
+	if (strlen(name) == (size_t)n) {
+		errno = EFAULT;
+		return -1;
+	}
+	return 0;
+}
+
+/* What `name`, relative to descriptor `at` of the caller, stands for, as an O_PATH descriptor; a directory or nothing. */
+static int open_directory(int listener, const struct call *call, int at, const char *name, int flags)
+{
+	char part[NAME_BYTES + 16];
+	int base, fd;
+
+	/* These two are other things for each process. */
+	if (strncmp(name, "/proc/self/", 11) == 0)
+		return open_of_caller(listener, call, name + 11, O_PATH | O_DIRECTORY | flags);
+	if (*name == '/')
+		return open(name, O_PATH | O_DIRECTORY | O_CLOEXEC | flags);
+	snprintf(part, sizeof part, at == AT_FDCWD ? "cwd" : "fd/%d", at);
+	base = open_of_caller(listener, call, part, O_PATH);
+	if (base < 0 || *name == 0)
+		return base;
+	fd = openat(base, name, O_PATH | O_DIRECTORY | O_CLOEXEC | flags);
+	close(base);
+	return fd;
+}
+
+/* A set-gid bit is for directories, where it gives files the directory's group. */
+static int set_directory_mode(int listener, const struct call *call)
+{
+	const uint64_t *arguments = call->data.arguments;
+	char name[NAME_BYTES] = "", path[64];
+	int number = call->data.number, fd, result, flags = 0, at = AT_FDCWD;
+	mode_t mode = (mode_t)arguments[2] & 07777;
+	struct stat st;
+
+	if (number == SYS_fchmod) {
+		mode = (mode_t)arguments[1] & 07777;
+		at = (int)arguments[0];
+	} else {
+		uint64_t address = arguments[1];
+
+#ifdef __x86_64__
+		if (number == SYS_chmod) {
+			address = arguments[0];
+			mode = (mode_t)arguments[1] & 07777;
+		} else
+#endif
+			at = (int)arguments[0];
+		if (number == 452 && (arguments[3] & AT_SYMLINK_NOFOLLOW) != 0)
+			flags = O_NOFOLLOW;
+		if (read_name(listener, call, address, name) != 0)
+			return -1;
+	}
+	fd = open_directory(listener, call, at, name, flags);
+	if (fd < 0 || fstat(fd, &st) != 0 || !S_ISDIR(st.st_mode) || (mode & S_ISUID) != 0) {
+		if (fd >= 0)
+			close(fd);
+		errno = EPERM;
+		return -1;
+	}
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	result = chmod(path, mode);
+	close(fd);
+	return result;
+}
+
+/*
+ * UML's management console gets one end of a pair and we keep the other: it can send to nobody else. Given and answered in
+ * one step, for a signal may interrupt the caller, who then asks again. Returns 0 when the call is answered.
+ */
+static int give_console(int listener, const struct call *call)
+{
+	int pair[2], given;
+	struct call_descriptor descriptor = {.id = call->id, .flags = GIVE_AND_ANSWER};
+
+	if (console_socket >= 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
+		errno = EPERM;
+		return -1;
+	}
+	descriptor.ours = (uint32_t)pair[1];
+	descriptor.theirs_flags = (uint32_t)call->data.arguments[1] & O_CLOEXEC;
+	given = ioctl(listener, CALL_GIVE, &descriptor);
+	close(pair[1]);
+	if (given >= 0)
+		console_socket = pair[0];
+	else
+		close(pair[0]);
+	return given < 0 ? -1 : 0;
+}
+
+void serve_call(int listener)
+{
+	struct call call = {0};
+	struct call_answer answer = {0};
+
+	if (ioctl(listener, CALL_RECEIVE, &call) != 0)
+		return;
+	errno = 0;
+	if (call.data.number == SYS_socket) {
+		if (give_console(listener, &call) == 0)
+			return;
+		answer.error = -EPERM;
+	} else if (set_directory_mode(listener, &call) != 0) {
+		answer.error = -(errno == 0 ? EPERM : errno);
+	}
+	answer.id = call.id;
+	ioctl(listener, CALL_ANSWER, &answer); /* fails when the caller was killed meanwhile */
+}

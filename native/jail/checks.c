@@ -1,0 +1,228 @@
+/* Calls that a VMM may make with some arguments and not with others. */
+#include "checks.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+#include "bpf.h"
+#include "filter.h"
+
+/* linux/fcntl.h: F_SETLK, F_SETLKW, F_OFD_SETLK, F_OFD_SETLKW, F_SETLEASE, F_NOTIFY */
+#define SET_LOCK 6
+#define SET_LOCK_WAIT 7
+#define SET_OPEN_FILE_LOCK 37
+#define SET_OPEN_FILE_LOCK_WAIT 38
+#define SET_LEASE 1024
+#define NOTIFY_DIRECTORY 1026
+
+/* The last of them that was looked at: F_SET_FILE_RW_HINT. Linux 6.19 has leases of directories behind it. */
+#define NEWEST_FILE_COMMAND 1038
+#define TMPFILE_BIT 020000000
+#define PACKET_LEVEL 263 /* linux/socket.h: SOL_PACKET */
+#define CORE_LIMIT 4 /* asm-generic/resource.h: RLIMIT_CORE */
+#define SET_FILTER 22 /* linux/prctl.h: PR_SET_SECCOMP */
+#define NAME_MEMORY 0x53564d41 /* linux/prctl.h: PR_SET_VMA */
+
+/* asm/socket.h: SO_ATTACH_FILTER, SO_ATTACH_BPF to SO_ATTACH_REUSEPORT_EBPF */
+#define ATTACH_FILTER 26
+#define ATTACH_PROGRAM 50
+#define ATTACH_REUSEPORT_PROGRAM 52
+#define NOTIFICATION_PIPE O_EXCL /* linux/watch_queue.h */
+/* linux/falloc.h: all modes but FALLOC_FL_KEEP_SIZE; asm-generic/mman-common.h: MADV_REMOVE */
+#define CHANGE_WITHIN (~1u)
+#define REMOVE_MEMORY 9
+
+/* linux/mman.h, linux/memfd.h, linux/shm.h: of huge pages. */
+#define MAP_HUGE 0x40000
+#define MEMFD_HUGE 4
+#define SHM_HUGE 04000
+
+/* Refuses set-uid in argument `mode`, and gives `set_group` as the answer to set-gid alone. */
+static void check_mode(int number, unsigned mode, uint32_t set_group)
+{
+	step(IF_EQUAL, (uint32_t)number, 0, 6);
+	step(LOAD, ARGUMENT(mode), 0, 0);
+	step(IF_ANY_BIT, S_ISUID, 0, 1);
+	step(RETURN, REFUSE(EPERM), 0, 0);
+	step(IF_ANY_BIT, S_ISGID, 0, 1);
+	step(RETURN, set_group, 0, 0);
+	step(RETURN, ALLOW, 0, 0);
+}
+
+/* The mode counts only where a file is made. */
+static void check_open(int number, unsigned flags)
+{
+	step(IF_EQUAL, (uint32_t)number, 0, 7);
+	step(LOAD, ARGUMENT(flags), 0, 0);
+	step(IF_ANY_BIT, O_CREAT | TMPFILE_BIT, 1, 0);
+	step(RETURN, ALLOW, 0, 0);
+	step(LOAD, ARGUMENT(flags + 1), 0, 0);
+	step(IF_ANY_BIT, S_ISUID | S_ISGID, 0, 1);
+	step(RETURN, REFUSE(EPERM), 0, 0);
+	step(RETURN, ALLOW, 0, 0);
+}
+
+/* `set_group`: what a set-gid bit answers. A directory may have it, and only the listener can tell what a name stands for. */
+void check_modes(uint32_t set_group)
+{
+#ifdef __x86_64__
+	check_mode(SYS_chmod, 1, set_group);
+	check_mode(SYS_mkdir, 1, ALLOW); /* the kernel takes no set-gid bit from mkdir */
+	check_mode(SYS_mknod, 1, REFUSE(EPERM));
+	check_mode(SYS_creat, 1, REFUSE(EPERM));
+	check_open(SYS_open, 1);
+#endif
+	check_mode(SYS_fchmod, 1, set_group);
+	check_mode(SYS_fchmodat, 2, set_group);
+	check_mode(452 /* fchmodat2 */, 2, set_group);
+	check_mode(SYS_mkdirat, 2, ALLOW);
+	check_mode(SYS_mknodat, 2, REFUSE(EPERM));
+	check_open(SYS_openat, 2);
+	answer_call(437 /* openat2: its mode is behind a pointer */, REFUSE(ENOSYS));
+}
+
+/*
+ * No VMM makes a socket that could be pointed elsewhere: it has those that it was given. UML's management console wants a
+ * datagram socket; the listener gives it one end of a pair. Of pairs those alone are let through that can send to nobody
+ * else: datagrams could go to any name, and SOCK_RAW is another word for them.
+ */
+void check_sockets(enum filter_kind kind)
+{
+	if (kind == FILTER_UML) {
+		step(IF_EQUAL, SYS_socket, 0, 7);
+		step(LOAD, ARGUMENT(0), 0, 0);
+		step(IF_EQUAL, AF_UNIX, 0, 4);
+		step(LOAD, ARGUMENT(1), 0, 0);
+		step(AND, 15, 0, 0);
+		step(IF_EQUAL, SOCK_DGRAM, 0, 1);
+		step(RETURN, ASK, 0, 0);
+		step(RETURN, REFUSE(EAFNOSUPPORT), 0, 0);
+	} else {
+		answer_call(SYS_socket, REFUSE(EAFNOSUPPORT));
+	}
+	step(IF_EQUAL, SYS_socketpair, 0, 8);
+	step(LOAD, ARGUMENT(0), 0, 0);
+	step(IF_EQUAL, AF_UNIX, 0, 5);
+	step(LOAD, ARGUMENT(1), 0, 0);
+	step(AND, 15, 0, 0);
+	step(IF_EQUAL, SOCK_STREAM, 1, 0);
+	step(IF_EQUAL, SOCK_SEQPACKET, 0, 1);
+	step(RETURN, ALLOW, 0, 0);
+	step(RETURN, REFUSE(EPERM), 0, 0);
+	/*
+	 * Rings of packets are memory that no control group counts. So is the machine code of filters, of which the host has a
+	 * fixed amount: without any left nobody but its root can have a system call filter.
+	 */
+	step(IF_EQUAL, SYS_setsockopt, 0, 10);
+	step(LOAD, ARGUMENT(1), 0, 0);
+	step(IF_EQUAL, PACKET_LEVEL, 6, 0);
+	step(IF_EQUAL, SOL_SOCKET, 1, 0);
+	step(RETURN, ALLOW, 0, 0);
+	step(LOAD, ARGUMENT(2), 0, 0);
+	step(IF_EQUAL, ATTACH_FILTER, 2, 0);
+	step(IF_AT_LEAST, ATTACH_PROGRAM, 0, 2);
+	step(IF_ABOVE, ATTACH_REUSEPORT_PROGRAM, 1, 0);
+	step(RETURN, REFUSE(EPERM), 0, 0);
+	step(RETURN, ALLOW, 0, 0);
+}
+
+/* Refuses a call with one of these bits in an argument. */
+static void check_bits(int number, unsigned argument, uint32_t bits)
+{
+	step(IF_EQUAL, (uint32_t)number, 0, 4);
+	step(LOAD, ARGUMENT(argument), 0, 0);
+	step(IF_ANY_BIT, bits, 0, 1);
+	step(RETURN, REFUSE(EPERM), 0, 0);
+	step(RETURN, ALLOW, 0, 0);
+}
+
+/* Huge pages are few, reserved for the kernels that own them, and in no memory group. */
+void check_huge_pages(void)
+{
+	check_bits(SYS_mmap, 3, MAP_HUGE);
+	check_bits(SYS_memfd_create, 1, MEMFD_HUGE);
+	check_bits(SYS_shmget, 2, SHM_HUGE);
+}
+
+/*
+ * Whoever touches shared memory waits while another one makes a hole in it, and cannot be killed meanwhile: the daemon, and
+ * the peer of a channel.
+ */
+void check_holes(void)
+{
+	step(IF_EQUAL, SYS_fallocate, 0, 4);
+	step(LOAD, ARGUMENT(1), 0, 0);
+	step(IF_ANY_BIT, CHANGE_WITHIN, 0, 1);
+	step(RETURN, REFUSE(EOPNOTSUPP), 0, 0);
+	step(RETURN, ALLOW, 0, 0);
+	step(IF_EQUAL, SYS_madvise, 0, 4);
+	step(LOAD, ARGUMENT(2), 0, 0);
+	step(IF_EQUAL, REMOVE_MEMORY, 0, 1);
+	step(RETURN, REFUSE(EPERM), 0, 0);
+	step(RETURN, ALLOW, 0, 0);
+}
+
+/* One for notifications has pages that no control group counts, and no limit of pipes if there is one of them. */
+void check_pipes(void)
+{
+	check_bits(SYS_pipe2, 1, NOTIFICATION_PIPE);
+}
+
+/*
+ * A lock or a lease on a file of the host makes its programs wait. And each byte that is locked costs the host's kernel
+ * memory that no control group counts and no limit bounds.
+ */
+void check_locks(void)
+{
+	static const uint32_t commands[] = {
+		SET_LOCK, SET_LOCK_WAIT, SET_OPEN_FILE_LOCK, SET_OPEN_FILE_LOCK_WAIT, SET_LEASE, NOTIFY_DIRECTORY,
+	};
+	uint8_t count = sizeof commands / sizeof *commands;
+
+	step(IF_EQUAL, SYS_fcntl, 0, (uint8_t)(count + 4));
+	step(LOAD, ARGUMENT(1), 0, 0);
+	step(IF_ABOVE, NEWEST_FILE_COMMAND, (uint8_t)(count + 1), 0);
+	for (uint8_t i = 0; i < count; i++)
+		step(IF_EQUAL, commands[i], (uint8_t)(count - i), 0);
+	step(RETURN, ALLOW, 0, 0);
+	step(RETURN, REFUSE(EPERM), 0, 0);
+}
+
+/*
+ * The machine code of system call filters, of up to 32,768 steps in each process, takes from the same fixed amount as that of
+ * sockets (check_sockets). QEMU makes one for its sandbox, and has few processes. Names of memory are in no control group.
+ */
+void check_filters(enum filter_kind kind)
+{
+	if (kind != FILTER_QEMU)
+		answer_call(SYS_seccomp, REFUSE(EPERM));
+	step(IF_EQUAL, SYS_prctl, 0, 5);
+	step(LOAD, ARGUMENT(0), 0, 0);
+	step(IF_EQUAL, NAME_MEMORY, 2, 0);
+	step(IF_EQUAL, kind == FILTER_QEMU ? NAME_MEMORY : SET_FILTER, 1, 0);
+	step(RETURN, ALLOW, 0, 0);
+	step(RETURN, REFUSE(EPERM), 0, 0);
+}
+
+/* It is 1, which alone keeps a core dump from a program of the host (core(5)); 0 does not. */
+void check_core_limit(void)
+{
+	step(IF_EQUAL, SYS_setrlimit, 0, 4);
+	step(LOAD, ARGUMENT(0), 0, 0);
+	step(IF_EQUAL, CORE_LIMIT, 0, 1);
+	step(RETURN, REFUSE(EPERM), 0, 0);
+	step(RETURN, ALLOW, 0, 0);
+	/* A null pointer asks for it and changes nothing. */
+	step(IF_EQUAL, SYS_prlimit64, 0, 9);
+	step(LOAD, ARGUMENT(1), 0, 0);
+	step(IF_EQUAL, CORE_LIMIT, 1, 0);
+	step(RETURN, ALLOW, 0, 0);
+	step(LOAD, ARGUMENT(2), 0, 0);
+	step(IF_EQUAL, 0, 0, 2);
+	step(LOAD, ARGUMENT(2) + 4, 0, 0);
+	step(IF_EQUAL, 0, 1, 0);
+	step(RETURN, REFUSE(EPERM), 0, 0);
+	step(RETURN, ALLOW, 0, 0);
+}

@@ -1,0 +1,17 @@
+#ifndef PK_JAIL_CHECKS_H
+#define PK_JAIL_CHECKS_H
+
+#include <stdint.h>
+
+#include "filter.h"
+
+void check_modes(uint32_t set_group);
+void check_sockets(enum filter_kind kind);
+void check_huge_pages(void);
+void check_locks(void);
+void check_holes(void);
+void check_pipes(void);
+void check_filters(enum filter_kind kind);
+void check_core_limit(void);
+
+#endif

@@ -1,0 +1,79 @@
+/* What a VMM may not do at all: the calls and the requests to devices that no VMM needs. */
+#include "denied.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <sys/syscall.h>
+
+#include "bpf.h"
+
+/* What no VMM needs. Numbers above 423 are the same on all machines and may be missing from the C library's list. */
+static const int denied[] = {
+	/* namespaces and mounts */
+	SYS_unshare, SYS_setns, SYS_mount, SYS_umount2, SYS_pivot_root, SYS_chroot,
+	428 /* open_tree */, 429 /* move_mount */, 430 /* fsopen */, 431 /* fsconfig */, 432 /* fsmount */, 433 /* fspick */,
+	442 /* mount_setattr */,
+	/* the host kernel's inside */
+	SYS_bpf, SYS_perf_event_open, SYS_kexec_load, SYS_init_module, SYS_finit_module,
+	SYS_delete_module, SYS_userfaultfd, 425 /* io_uring_setup */, 426 /* io_uring_enter */, 427 /* io_uring_register */,
+	SYS_syslog, SYS_acct, SYS_swapon, SYS_swapoff, SYS_reboot, SYS_quotactl, 443 /* quotactl_fd */, SYS_fanotify_init,
+	447 /* memfd_secret */, 457 /* statmount */, 458 /* listmount */, 459 /* lsm_* */, 460, 461,
+	/* keys */
+	SYS_add_key, SYS_request_key, SYS_keyctl,
+	/* other processes and files out of sight */
+	SYS_name_to_handle_at, SYS_open_by_handle_at, SYS_process_vm_readv, SYS_process_vm_writev, SYS_kcmp,
+	434 /* pidfd_open */, 438 /* pidfd_getfd */, 440 /* process_madvise */, 448 /* process_mrelease */,
+	/* where it runs and where its memory comes from: that was decided before it started */
+	SYS_sched_setaffinity, SYS_set_mempolicy, SYS_migrate_pages, SYS_move_pages, 450 /* set_mempolicy_home_node */,
+	/* a thread that gives all others the CPU keeps what it has locked in the host's kernel, and whoever waits for that */
+	SYS_sched_setscheduler, SYS_sched_setparam, SYS_sched_setattr, SYS_setpriority, SYS_ioprio_set,
+	/* other sockets */
+	SYS_connect,
+	/* of what the host counts for each user, there are 128; of requests that files are read by, 65,536 for all of the host */
+	SYS_inotify_init1, SYS_io_setup,
+	/* of what no control group counts, as check_locks() */
+	SYS_flock, SYS_timerfd_create,
+	/* clock and names of the host */
+	SYS_settimeofday, SYS_clock_settime, SYS_clock_adjtime, SYS_adjtimex, SYS_sethostname, SYS_setdomainname, SYS_vhangup,
+#ifdef SYS_kexec_file_load
+	SYS_kexec_file_load,
+#endif
+#ifdef __x86_64__
+	SYS_iopl, SYS_ioperm, SYS_uselib, SYS_lookup_dcookie, SYS_inotify_init,
+#endif
+};
+
+/*
+ * What would change the device behind a network card's descriptor, or reach what lies behind it (linux/if_tun.h,
+ * linux/sockios.h), what has the host load its bridge, its VLANs or a line discipline, for any socket or terminal will do
+ * for that, what types into a terminal or takes the console's output (asm/ioctls.h), and what makes of a read-only tree a
+ * writable one, with its set-uid programs and with what is covered in it (linux/btrfs.h).
+ */
+static const uint32_t denied_requests[] = {
+	0x400454ca /* TUNSETIFF */, 0x400454da /* TUNSETIFINDEX */, 0x400454cb /* TUNSETPERSIST */, 0x400454cc /* TUNSETOWNER */,
+	0x400454ce /* TUNSETGROUP */, 0x400454cd /* TUNSETLINK */, 0x400454c9 /* TUNSETDEBUG */, 0x400454d9 /* TUNSETQUEUE */,
+	0x400454d1 /* TUNSETTXFILTER */, 0x401054d5 /* TUNATTACHFILTER */, 0x401054d6 /* TUNDETACHFILTER */,
+	0x800454e0 /* TUNSETSTEERINGEBPF */, 0x800454e1 /* TUNSETFILTEREBPF */, 0x400454e2 /* TUNSETCARRIER */,
+	0x54e3 /* TUNGETDEVNETNS */, 0x8924 /* SIOCSIFHWADDR */, 0x894c /* SIOCGSKNS */,
+	0x8940 /* SIOCGIFBR */, 0x8941 /* SIOCSIFBR */, 0x89a0 /* SIOCBRADDBR */, 0x89a1 /* SIOCBRDELBR */,
+	0x8982 /* SIOCGIFVLAN */, 0x8983 /* SIOCSIFVLAN */, 0x5412 /* TIOCSTI */,
+	0x541c /* TIOCLINUX */, 0x541d /* TIOCCONS */, 0x5423 /* TIOCSETD */, 0x50009401 /* BTRFS_IOC_SNAP_CREATE */, 0x50009417 /* BTRFS_IOC_SNAP_CREATE_V2 */,
+};
+
+void deny_calls(void)
+{
+	for (size_t i = 0; i < sizeof denied / sizeof *denied; i++)
+		answer_call(denied[i], REFUSE(EPERM));
+}
+
+void check_requests(void)
+{
+	uint8_t count = sizeof denied_requests / sizeof *denied_requests;
+
+	step(IF_EQUAL, SYS_ioctl, 0, (uint8_t)(count + 3));
+	step(LOAD, ARGUMENT(1), 0, 0);
+	for (uint8_t i = 0; i < count; i++)
+		step(IF_EQUAL, denied_requests[i], (uint8_t)(count - i), 0);
+	step(RETURN, ALLOW, 0, 0);
+	step(RETURN, REFUSE(EPERM), 0, 0);
+}

@@ -1,0 +1,88 @@
+/*
+ * The system call filters of a jail: of the VMM, and of the jail's first process, which serves it (init.c).
+ *
+ * Modes are looked at because a VMM's volumes are written with real owners: a set-uid bit would make a guest's file the
+ * host's program.
+ */
+#include "filter.h"
+
+#include <errno.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "../common/fail.h"
+#include "bpf.h"
+#include "checks.h"
+#include "denied.h"
+
+#define SECCOMP_MODE_FILTER_CALL 1
+#define FLAG_SPEC_ALLOW 4 /* no speculation penalty for the filtered process */
+#define FLAG_NEW_LISTENER 8
+
+/* CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET */
+#define NAMESPACE_FLAGS 0x7e020000u
+
+/* The last call that was looked at: mseal of Linux 6.10. What is newer answers as an older kernel would. */
+#define NEWEST_CALL 462
+
+/*
+ * Filters this process and all it starts. `may` is what it lets pass: modes as they are, huge pages. Returns the descriptor of a listener for
+ * a VMM, or -1 where this kernel has none: what it would be asked is refused then.
+ */
+int install_filter(enum filter_kind kind, struct may may)
+{
+	int listens = kind == FILTER_UML || kind == FILTER_QEMU, result;
+	struct filter_program program;
+
+	length = 0;
+	step(LOAD, OFFSET_ARCH, 0, 0);
+	step(IF_EQUAL, ARCH, 1, 0);
+	step(RETURN, KILL, 0, 0);
+	step(LOAD, OFFSET_NUMBER, 0, 0);
+#ifdef __x86_64__
+	step(IF_AT_LEAST, 0x40000000, 0, 1); /* x32 has every call under a second number */
+	step(RETURN, KILL, 0, 0);
+#endif
+	step(IF_ABOVE, NEWEST_CALL, 0, 1);
+	step(RETURN, REFUSE(ENOSYS), 0, 0);
+	/* First, for UML maps memory all the time. */
+	if (!may.huge_pages)
+		check_huge_pages();
+	deny_calls();
+	if (kind != FILTER_UML)
+		answer_call(SYS_ptrace, REFUSE(EPERM));
+	/*
+	 * The policy of each page of shared memory is kept when it is no longer mapped, without bound, and in no control group.
+	 * pk-jail has bound all memory already; QEMU asks all the same, and takes no for an answer where a kernel has no nodes.
+	 */
+	answer_call(SYS_mbind, REFUSE(ENOSYS));
+	/* Its flags are behind a pointer; C libraries fall back to clone. */
+	answer_call(435 /* clone3 */, REFUSE(ENOSYS));
+	step(IF_EQUAL, SYS_clone, 0, 4);
+	step(LOAD, ARGUMENT(0), 0, 0);
+	step(IF_ANY_BIT, NAMESPACE_FLAGS, 0, 1);
+	step(RETURN, REFUSE(EPERM), 0, 0);
+	step(RETURN, ALLOW, 0, 0);
+	check_sockets(kind);
+	check_filters(kind);
+	check_locks();
+	check_holes();
+	check_pipes();
+	check_core_limit();
+	check_requests();
+	if (!may.set_id)
+		check_modes(listens ? ASK : kind == FILTER_INIT ? ALLOW : REFUSE(EPERM));
+	step(RETURN, ALLOW, 0, 0);
+	program = (struct filter_program){length, steps};
+	if (listens) {
+		result = (int)syscall(SYS_seccomp, SECCOMP_MODE_FILTER_CALL, FLAG_SPEC_ALLOW | FLAG_NEW_LISTENER, &program);
+		if (result >= 0)
+			return result;
+		/* Before 5.0, or in a jail in a jail: nobody answers, and such calls say ENOSYS. */
+	}
+	/* Kernels before 4.17 do not know the flag. */
+	if (syscall(SYS_seccomp, SECCOMP_MODE_FILTER_CALL, FLAG_SPEC_ALLOW, &program) != 0 &&
+	    syscall(SYS_seccomp, SECCOMP_MODE_FILTER_CALL, 0, &program) != 0)
+		fail("seccomp");
+	return -1;
+}

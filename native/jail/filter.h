@@ -1,0 +1,12 @@
+#ifndef PK_JAIL_FILTER_H
+#define PK_JAIL_FILTER_H
+
+enum filter_kind { FILTER_UML, FILTER_QEMU, FILTER_TOOL, FILTER_INIT };
+
+struct may {
+	int set_id, huge_pages;
+};
+
+int install_filter(enum filter_kind kind, struct may may);
+
+#endif

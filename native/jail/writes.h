@@ -1,0 +1,12 @@
+#ifndef PK_JAIL_WRITES_H
+#define PK_JAIL_WRITES_H
+
+#define WRITABLE_MAX 80
+
+/* The places given. */
+extern const char *writable[WRITABLE_MAX];
+extern int writable_count;
+
+void confine_writes(void);
+
+#endif

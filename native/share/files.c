@@ -1,0 +1,236 @@
+/*
+ * The files behind the nodes of pk-share, as hostfs gives them.
+ *
+ * hostfs asks the host afresh for a name that nobody in this kernel has open, and never again while somebody has it. So
+ * names and attributes are looked at through one mount of it, where nothing is kept open, and contents through others:
+ * a path that is open in one of these is opened a second time in another, and what the host has changed is seen.
+ * Symbolic links are followed in none of them: the kernel above has done that.
+ */
+#include "files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include "nodes.h"
+
+#ifndef MS_NOSYMFOLLOW
+#define MS_NOSYMFOLLOW 256
+#endif
+
+int mounts[MOUNTS];
+const char *mount_source, mount_place[] = "/hostfs";
+
+static int mount_again(void)
+{
+	return mount("share", mount_place, "hostfs", MS_NODEV | MS_NOSUID | MS_NOEXEC | MS_NOATIME | MS_NOSYMFOLLOW, mount_source);
+}
+
+/* The root of a mount, made when first asked for. -1 with errno. */
+int mount_root(int index)
+{
+	if (mounts[index] > 0)
+		return mounts[index];
+	if (mount_again() != 0)
+		return -1;
+	mounts[index] = open(mount_place, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	umount2(mount_place, MNT_DETACH);
+	return mounts[index];
+}
+
+/* Of the directory that is served: hostfs asks the host about its own root when it is mounted, and never again. */
+static int look_at_root(struct stat *st)
+{
+	int error = mount_again() == 0 ? 0 : errno;
+
+	if (error == 0) {
+		error = lstat(mount_place, st) == 0 ? 0 : errno;
+		umount2(mount_place, MNT_DETACH);
+	}
+	return error;
+}
+
+/* Fresh from the host. 0 or an errno. */
+int look(const char *path, struct stat *st)
+{
+	if (strcmp(path, ".") == 0)
+		return look_at_root(st);
+	return fstatat(mounts[NAMES], path, st, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : errno;
+}
+
+int same_time(struct timespec a, struct timespec b)
+{
+	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+void remember(struct node *node, const struct stat *st)
+{
+	if (node->size != st->st_size || !same_time(node->mtime, st->st_mtim))
+		node->stale = 1;
+	node->mode = st->st_mode, node->size = st->st_size, node->mtime = st->st_mtim;
+}
+
+int is_it(const struct node *node, const struct stat *st)
+{
+	return node->ino == st->st_ino && (node->mode & S_IFMT) == (st->st_mode & S_IFMT);
+}
+
+/* Of a node, whether it still has a name or is only open. 0 or an errno. */
+int attributes_of(struct node *node, struct stat *st)
+{
+	char path[PATH_MAX];
+	int error = path_of(node, NULL, path);
+
+	if (error == 0)
+		error = look(path, st);
+	if (error != 0 || !is_it(node, st)) {
+		if (node->fd < 0)
+			return error != 0 && error != ENOENT ? error : ESTALE;
+		if (fstat(node->fd, st) != 0)
+			return errno;
+		st->st_nlink = S_ISDIR(node->mode) ? 0 : st->st_nlink - (st->st_nlink > 0);
+	}
+	remember(node, st);
+	return 0;
+}
+
+static void leave_place(struct node *node)
+{
+	struct node **at = &places[node->place % BUCKETS];
+
+	while (*at != node)
+		at = &(*at)->same_place;
+	*at = node->same_place;
+}
+
+void take_place(struct node *node, uint64_t place, int mount)
+{
+	node->place = place, node->mount = (uint8_t)mount;
+	node->same_place = places[place % BUCKETS], places[place % BUCKETS] = node;
+}
+
+uint64_t place_of(const char *path)
+{
+	return hash_bytes(0xcbf29ce484222325ull, path, strlen(path));
+}
+
+/* The next mount after `mount` where nobody has the path open; MOUNTS when there is none. */
+static int free_mount(uint64_t place, int mount)
+{
+	while (++mount < MOUNTS) {
+		struct node *node = places[place % BUCKETS];
+
+		while (node != NULL && (node->place != place || node->mount != mount))
+			node = node->same_place;
+		if (node == NULL)
+			break;
+	}
+	return mount;
+}
+
+/* Opens a path where nobody has it open. Gives the descriptor and the mount, or -1 with errno. */
+int open_afresh(const char *path, uint64_t place, int flags, mode_t mode, int *mount)
+{
+	int at = LISTINGS, fd = -1, root;
+
+	errno = EBUSY;
+	while ((at = free_mount(place, at)) < MOUNTS) {
+		root = mount_root(at);
+		if (root < 0)
+			return -1;
+		fd = openat(root, path, flags | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC | O_NONBLOCK, mode);
+		/* A directory above it that is open there may have become something else. */
+		if (fd >= 0 || (errno != EISDIR && errno != ENOTDIR && errno != ELOOP && errno != ENOENT))
+			break;
+		if (at > LISTINGS + 2)
+			break;
+	}
+	*mount = at;
+	return fd;
+}
+
+/* Opens a node's file through a mount of its own for reading, or for both; what was open of it before is closed. 0 or an errno. */
+static int open_anew(struct node *node, int flags)
+{
+	char path[PATH_MAX];
+	struct stat st;
+	uint64_t place;
+	int mount, fd, error = path_of(node, NULL, path);
+
+	if (error != 0)
+		return error;
+	place = place_of(path);
+	fd = open_afresh(path, place, (flags & O_ACCMODE) == O_RDONLY ? O_RDONLY : O_RDWR, 0, &mount);
+	if (fd < 0 && errno == EACCES && (flags & O_ACCMODE) == O_WRONLY && node->fd < 0)
+		fd = open_afresh(path, place, O_WRONLY, 0, &mount);
+	if (fd < 0)
+		return errno == ENOENT ? ESTALE : errno;
+	if (fstat(fd, &st) != 0 || !is_it(node, &st)) {
+		close(fd);
+		return ESTALE; /* the kernel looks its name up once more */
+	}
+	if (node->fd >= 0) {
+		leave_place(node);
+		close(node->fd);
+	}
+	take_place(node, place, mount);
+	remember(node, &st);
+	node->fd = fd, node->stale = 0, node->writable = (flags & O_ACCMODE) != O_RDONLY;
+	return 0;
+}
+
+static int open_directory(struct node *node)
+{
+	char path[PATH_MAX];
+	int error = path_of(node, NULL, path), root = mount_root(LISTINGS);
+
+	if (error != 0)
+		return error;
+	node->fd = root < 0 ? -1 : openat(root, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (node->fd < 0)
+		return errno;
+	take_place(node, place_of(path), LISTINGS);
+	return 0;
+}
+
+/* Has the node's file open for what `flags` ask, once more. 0 or an errno. */
+int open_node(struct node *node, int flags)
+{
+	int error = 0;
+
+	if (!S_ISDIR(node->mode) && !S_ISREG(node->mode))
+		return EINVAL;
+	if (node->fd < 0 || ((flags & O_ACCMODE) != O_RDONLY && !node->writable))
+		error = S_ISDIR(node->mode) ? open_directory(node) : open_anew(node, flags);
+	if (error == 0)
+		node->opens++;
+	return error;
+}
+
+void close_node(struct node *node)
+{
+	if (node->opens == 0)
+		return;
+	if (--node->opens == 0) {
+		leave_place(node);
+		close(node->fd);
+		node->fd = -1, node->writable = 0;
+	}
+	drop_node(node);
+}
+
+/* Before contents are read: what the host has changed since they were is let go of, and a new end of the file seen. */
+void freshen(struct node *node)
+{
+	struct stat own;
+
+	if (!node->stale)
+		return;
+	node->stale = 0;
+	if (fstat(node->fd, &own) == 0 && own.st_size == node->size)
+		posix_fadvise(node->fd, 0, 0, POSIX_FADV_DONTNEED);
+	else
+		open_anew(node, node->writable ? O_RDWR : O_RDONLY); /* where it cannot be, what was open goes on */
+}

@@ -1,0 +1,103 @@
+/* What all is waited for, and whose turn it is. */
+#include "loop.h"
+
+#include <errno.h>
+#include <poll.h>
+
+#include "../common/clock.h"
+#include "../common/fail.h"
+#include "buffer.h"
+#include "clients.h"
+#include "console.h"
+#include "program.h"
+#include "relays.h"
+
+/* The places of what is waited for. */
+enum {
+	AT_SIGNALS,
+	AT_LISTENER,
+	AT_CONSOLE,
+	AT_PROGRAMS, /* their ends of the relays */
+	AT_HOLDERS = AT_PROGRAMS + RELAYS,
+	AT_CLIENTS = AT_HOLDERS + RELAYS,
+	PLACES = AT_CLIENTS + CLIENTS,
+};
+
+static struct pollfd places[PLACES];
+
+static int is_drained(void)
+{
+	int i;
+
+	if (console >= 0)
+		return 0;
+	for (i = 0; i < RELAYS; i++)
+		if (relays[i].holder >= 0 && (relays[i].program >= 0 || !is_empty(&relays[i].out)))
+			return 0;
+	return 1;
+}
+
+/* One that nothing is wanted of is left out, or its hangup would spin the loop. */
+static void watch(int place, int fd, int wanted)
+{
+	places[place] = (struct pollfd){wanted ? fd : -1, (short)wanted, 0};
+}
+
+static void watch_all(void)
+{
+	watch(AT_SIGNALS, signals, POLLIN);
+	watch(AT_LISTENER, listener, POLLIN);
+	watch(AT_CONSOLE, console, POLLIN | (is_empty(&console_in) ? 0 : POLLOUT));
+	for (int i = 0; i < RELAYS; i++) {
+		struct relay *r = &relays[i];
+
+		watch(AT_PROGRAMS + i, r->program, (r->holder >= 0 && is_empty(&r->out) ? POLLIN : 0) | (is_empty(&r->in) ? 0 : POLLOUT));
+		watch(AT_HOLDERS + i, r->holder, (is_empty(&r->in) ? POLLIN : 0) | (is_empty(&r->out) ? 0 : POLLOUT));
+	}
+	for (int i = 0; i < CLIENTS; i++)
+		watch(AT_CLIENTS + i, clients[i].fd, clients[i].kind != CONSOLE || is_empty(&console_in) ? POLLIN : 0);
+}
+
+static void serve(void)
+{
+	if (places[AT_SIGNALS].revents)
+		reap();
+	if (places[AT_CONSOLE].revents)
+		pump_console();
+	for (int i = 0; i < CLIENTS; i++) {
+		struct client *c = &clients[i];
+
+		/* A slot that was freed and taken again in this round has another descriptor or waits for the next. */
+		if (places[AT_CLIENTS + i].revents && c->kind != FREE && c->fd == places[AT_CLIENTS + i].fd)
+			read_client(c);
+	}
+	if (places[AT_LISTENER].revents)
+		accept_client();
+}
+
+/* Milliseconds for poll(). */
+static int patience(uint64_t now)
+{
+	if (!ended)
+		return -1;
+	return end_deadline > now ? (int)(end_deadline - now) : 0;
+}
+
+void loop(void)
+{
+	for (;;) {
+		uint64_t now;
+
+		for (int i = 0; i < RELAYS; i++)
+			pump_relay(&relays[i]);
+		if (console >= 0 && flush_to(&console_in, console) < 0)
+			discard(&console_in);
+		now = now_ms();
+		if (ended && (now >= end_deadline || is_drained()))
+			return;
+		watch_all();
+		if (poll(places, PLACES, patience(now)) < 0 && errno != EINTR)
+			fail("poll");
+		serve();
+	}
+}

@@ -1,0 +1,8 @@
+#ifndef PK_SHIM_RTNETLINK_H
+#define PK_SHIM_RTNETLINK_H
+
+int rtnetlink_open(void);
+int rtnetlink_move(int socket, unsigned index, int namespace);
+int rtnetlink_add_bridge(int socket, const char *name);
+
+#endif

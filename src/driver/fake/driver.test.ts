@@ -1,0 +1,13 @@
+import { conformance } from '../../../test/support/conformance.ts';
+import { FakeDriver, fakeKernels } from './driver.ts';
+import { FAKE_IMAGE } from './traits.ts';
+
+conformance('fake', {
+  createDriver: () => new FakeDriver(),
+  cpus: [0, 1],
+  image: async () => FAKE_IMAGE,
+  processesOf: async (directory) =>
+    fakeKernels()
+      .filter((running) => running === directory)
+      .map(() => 1),
+});

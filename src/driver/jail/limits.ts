@@ -1,0 +1,116 @@
+/**
+ * What one kernel may take of the host at most (docs/enforcement.md, "Limits"): its jail's processes, memory and open
+ * files. Control groups hold the first two where this user may make some, over all processes together; resource limits
+ * hold in any case, for each process or user id. Files outside volumes lie on memory file systems of a fixed size.
+ *
+ * `limits.json` in the launch directory says what was made, from before it is made: so any later process can read what is
+ * real, and remove it.
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type LimitGroup, LimitGroups } from '../../sys/limit-groups.ts';
+import { countsByJail } from '../../sys/process-count.ts';
+import { formatBytes } from '../../sys/units.ts';
+import type { KernelLimits, LaunchSpec, RealLimits, SharedRegion } from '../driver.ts';
+import { launchThreads } from '../shim/launch-threads.ts';
+
+const MIB = 2 ** 20;
+const FILE = 'limits.json';
+/** Below what the daemon itself has, where that is less. */
+export const MOST_OPEN_FILES = 65_536;
+
+interface Saved {
+  limits: KernelLimits;
+  groups: readonly LimitGroup[];
+  /** Whose memory is in the limit. */
+  channels: readonly string[];
+}
+
+/** What limits follow from. */
+export type LimitedSpec = Pick<LaunchSpec, 'memoryBytes'> & Partial<Pick<LaunchSpec, 'regions'>>;
+
+export const channelBytes = ({ regions = [] }: LimitedSpec): number =>
+  regions.reduce((sum, { bytes }) => sum + bytes, 0);
+export const wholeMib = (bytes: number): number => Math.ceil(bytes / MIB) * MIB;
+
+/**
+ * Makes the control groups of a launch and gives what its jail needs: where its first process joins, resource limits by
+ * name. `ownCpus`: its threads belong in the pool's groups, which version 2 keeps apart from groups that bound memory.
+ * Throws `permission` or `internal`; what was made is then removed by removeLimits().
+ */
+export function applyLimits(
+  spec: Pick<LaunchSpec, 'id' | 'directory'> & Partial<Pick<LaunchSpec, 'regions'>>,
+  limits: KernelLimits,
+  ownCpus: boolean,
+): { joins: string[]; rlimits: Record<string, number> } {
+  const host = new LimitGroups();
+  const groups = host.plan(spec.id);
+  save(spec.directory, { limits, groups, channels: (spec.regions ?? []).map(({ id }) => id) });
+  host.set(groups, limits);
+  const joined = groups.filter(({ version }) => version === 1 || !ownCpus);
+  const counted = joined.some(({ controllers }) => controllers.includes('pids'));
+  return {
+    joins: host.joinPaths(joined),
+    rlimits: {
+      nofile: limits.openFiles,
+      data: limits.dataBytes,
+      ...(!counted && countsByJail() ? { nproc: limits.processes } : {}),
+    },
+  };
+}
+
+/** undefined for a launch without limits. */
+export function realLimits(directory: string): RealLimits | undefined {
+  const saved = load(directory);
+  return saved && { ...saved.limits, groups: new LimitGroups().read(saved.groups) };
+}
+
+/**
+ * Lets a running kernel have a channel's memory on top; idempotent. It is not taken back when the channel is: what was
+ * touched stays accounted to the kernel. Throws as applyLimits().
+ */
+export function allowRegion(directory: string, { id, bytes }: Pick<SharedRegion, 'id' | 'bytes'>): void {
+  const saved = load(directory);
+  if (saved === undefined || saved.channels.includes(id)) return;
+  const memoryBytes = saved.limits.memoryBytes + wholeMib(bytes);
+  const limits = { ...saved.limits, memoryBytes };
+  new LimitGroups().set(saved.groups, limits);
+  save(directory, { ...saved, limits, channels: [...saved.channels, id] });
+}
+
+/** Takes the jail of a kernel back into the groups that it had to leave for those of the pool. Throws as applyLimits(). */
+export function rejoinLimits(directory: string): void {
+  const groups = load(directory)?.groups.filter(({ version }) => version === 2) ?? [];
+  if (groups.length === 0) return;
+  const threads = launchThreads(directory);
+  const shim = threads[0]?.pid;
+  const pids = new Set(threads.map(({ pid }) => pid).filter((pid) => pid !== shim));
+  new LimitGroups().add(groups, [...pids]);
+}
+
+/** For people: that the kernel was killed because it used more memory than it may; undefined when it was not. */
+export function outOfMemory(directory: string): string | undefined {
+  const saved = load(directory);
+  if (saved === undefined || new LimitGroups().outOfMemoryKills(saved.groups) === 0) return undefined;
+  const { memoryBytes, overheadBytes } = saved.limits;
+  const own = formatBytes(memoryBytes - overheadBytes);
+  return `killed by the host: it used more than its ${own} and ${formatBytes(overheadBytes)} of overhead`;
+}
+
+/** Removes the control groups of a launch whose processes are gone. */
+export async function removeLimits(directory: string): Promise<void> {
+  const saved = load(directory);
+  if (saved !== undefined) await new LimitGroups().remove(saved.groups);
+}
+
+function save(directory: string, saved: Saved): void {
+  writeFileSync(join(directory, FILE), JSON.stringify(saved), { mode: 0o600 });
+}
+
+function load(directory: string): Saved | undefined {
+  try {
+    return JSON.parse(readFileSync(join(directory, FILE), 'utf8'));
+  } catch {
+    return undefined;
+  }
+}

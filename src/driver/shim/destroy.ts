@@ -1,0 +1,12 @@
+/** The end of a launch of which nothing else may be known. */
+import { removeLimits } from '../jail/limits.ts';
+import { InstanceGroups } from './instance-groups.ts';
+import { killShim } from './shim.ts';
+
+/** Kills what runs in `directory` and gives back the control groups; `id`: the instance's, where it is known. Idempotent. */
+export async function destroyShimLaunch(directory: string, id?: string): Promise<void> {
+  // The shim first: a guest that hangs cannot delay that.
+  await killShim(directory);
+  if (id !== undefined) await new InstanceGroups().remove(id);
+  await removeLimits(directory);
+}

@@ -1,0 +1,101 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { ModelKernel } from '../../../test/support/model-kernel.ts';
+import { perform, planHostActs } from '../../pool/acts.ts';
+import { InstanceGroups } from './instance-groups.ts';
+
+const settings = { cpus: [2, 3], nodes: [0], weight: 200 };
+
+function machine(cgroups: 'v1' | 'v2' | 'none', root = true): ModelKernel {
+  return new ModelKernel({
+    cpus: 4,
+    interrupts: [],
+    cgroups,
+    partitions: { valid: ['isolated'], unknown: [] },
+    enabled: [],
+    hugePages: { now: 0, free: 0, most: 0 },
+    root,
+  });
+}
+
+describe.each(['v1', 'v2'] as const)('on a host with cgroup %s', (version) => {
+  let kernel: ModelKernel;
+  let groups: InstanceGroups;
+  const pool = version === 'v1' ? '/sys/fs/cgroup/cpuset/polykernel' : '/sys/fs/cgroup/polykernel';
+
+  beforeEach(() => {
+    kernel = machine(version);
+    groups = new InstanceGroups(kernel);
+  });
+  const givePool = async () => {
+    for (const act of planHostActs(kernel, { poolCpus: [2, 3], housekeeping: [0, 1] }).acts) await perform(kernel, act);
+  };
+
+  it('does nothing while there is no pool', () => {
+    const before = kernel.snapshot();
+    groups.set('a', settings);
+    groups.add('a', [{ pid: 1, tid: 1 }]);
+    expect(groups.joinFiles('a')).toEqual([]);
+    expect(groups.read('a')).toEqual([]);
+    expect(kernel.snapshot()).toEqual(before);
+  });
+
+  it('makes a group for each kernel, changes it and removes it', async () => {
+    await givePool();
+    const before = kernel.snapshot();
+    groups.set('a', settings);
+    expect(Object.assign({}, ...groups.read('a').map(({ values }) => values))).toMatchObject(
+      version === 'v1'
+        ? { 'cpuset.cpus': '2-3', 'cpuset.mems': '0', 'cpu.shares': '2048' }
+        : { 'cpuset.cpus': '2-3', 'cpuset.mems': '0', 'cpu.weight': '200' },
+    );
+    groups.set('a', { cpus: [3], nodes: [], weight: null });
+    expect(kernel.read(`${pool}/a/cpuset.cpus`)).toBe('3');
+    // All nodes: version 2 has a word for it, version 1 wants a list.
+    expect(kernel.read(`${pool}/a/cpuset.mems`)).toBe(version === 'v1' ? '0' : '');
+    await groups.remove('a');
+    expect(kernel.snapshot()).toEqual(before);
+  });
+
+  it('sweeps the groups in which nothing runs, but those of known kernels', async () => {
+    await givePool();
+    for (const id of ['known', 'lost', 'busy']) groups.set(id, settings);
+    kernel.busy.add(`${pool}/busy`);
+    expect(groups.sweep(new Set(['known']))).toContain(`${pool}/lost`);
+    expect(kernel.directories(pool)).toEqual(['busy', 'known']);
+  });
+
+  it('names the file when the host kernel refuses', async () => {
+    await givePool();
+    groups.set('a', settings);
+    kernel.files.delete(`${pool}/a/cpuset.cpus`);
+    expect(() => groups.set('a', settings)).toThrow(
+      expect.objectContaining({ message: expect.stringContaining(`writing 2-3 to ${pool}/a/cpuset.cpus failed`) }),
+    );
+  });
+});
+
+it('lets a process into the domain of a threaded group first, unless it is there', async () => {
+  const kernel = machine('v2');
+  const groups = new InstanceGroups(kernel);
+  for (const act of planHostActs(kernel, { poolCpus: [2], housekeeping: [0] }).acts) await perform(kernel, act);
+  groups.set('a', settings);
+  kernel.files.set('/proc/10/cgroup', '0::/system.slice/polykernel.service');
+  groups.add('a', [
+    { pid: 10, tid: 11 },
+    { pid: 10, tid: 12 },
+  ]);
+  expect(kernel.read('/sys/fs/cgroup/cgroup.procs')).toBe('10');
+  expect(kernel.read('/sys/fs/cgroup/polykernel/a/cgroup.threads')).toBe('12');
+  kernel.write('/sys/fs/cgroup/cgroup.procs', '');
+  kernel.files.set('/proc/10/cgroup', '0::/');
+  groups.add('a', [{ pid: 10, tid: 13 }]);
+  expect(kernel.read('/sys/fs/cgroup/cgroup.procs')).toBe('');
+});
+
+it('has affinity alone where there are no control groups, or no right to make any', () => {
+  for (const kernel of [machine('none'), machine('v1', false)]) {
+    const groups = new InstanceGroups(kernel);
+    groups.set('a', settings);
+    expect(groups.read('a')).toEqual([]);
+  }
+});

@@ -1,0 +1,173 @@
+/**
+ * The control group of each kernel, polykernel/ID, in every hierarchy where the pool has made its own (group-acts.ts).
+ * Without that, or without the right to write there, there is none and affinity is all that holds a kernel.
+ *
+ * Threads join either before they run anything (pk-jail writes itself into `joinFiles`) or while the guest is stopped (add).
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { CGROUP, GROUP, type GroupState } from '../../sys/control-groups.ts';
+import { formatCpuList } from '../../sys/cpu-list.ts';
+import { asPolykernelError } from '../../sys/errors.ts';
+import { errnoOf, type HostFiles, hostFiles } from '../../sys/host-files.ts';
+
+export interface GroupSettings {
+  cpus: readonly number[];
+  /** Memory nodes; empty = all. */
+  nodes: readonly number[];
+  /** 1-10000, 100 = usual; null = usual. */
+  weight: number | null;
+}
+
+interface Hierarchy {
+  version: 1 | 2;
+  /** The group of the pool. */
+  parent: string;
+  /** Takes thread ids. */
+  threads: 'tasks' | 'cgroup.threads';
+  controllers: readonly ('cpuset' | 'cpu')[];
+}
+
+const HIERARCHIES: readonly Hierarchy[] = [
+  { version: 2, parent: `${CGROUP}/${GROUP}`, threads: 'cgroup.threads', controllers: ['cpuset', 'cpu'] },
+  { version: 1, parent: `${CGROUP}/cpuset/${GROUP}`, threads: 'tasks', controllers: ['cpuset'] },
+  { version: 1, parent: `${CGROUP}/cpu/${GROUP}`, threads: 'tasks', controllers: ['cpu'] },
+];
+const SHOWN = [
+  'cpuset.cpus',
+  'cpuset.cpus.effective',
+  'cpuset.mems',
+  'cpuset.mems.effective',
+  'cpu.weight',
+  'cpu.shares',
+];
+/** A group is in use until the host kernel has let go of the last thread, a moment after its end was seen. */
+const REMOVE_DEADLINE_MS = 2000;
+const POLL_MS = 5;
+
+export class InstanceGroups {
+  readonly #host: HostFiles;
+
+  constructor(host: HostFiles = hostFiles()) {
+    this.#host = host;
+  }
+
+  /** Makes the group of kernel `id`, or changes it. Throws `permission` or `internal`, naming the file. */
+  set(id: string, settings: GroupSettings): void {
+    for (const hierarchy of this.#hierarchies()) {
+      const group = `${hierarchy.parent}/${id}`;
+      this.#host.makeDirectory(group);
+      if (hierarchy.version === 2) this.#write(group, 'cgroup.type', 'threaded');
+      for (const controller of hierarchy.controllers) {
+        for (const [file, value] of this.#values(hierarchy, controller, settings)) this.#write(group, file, value);
+      }
+    }
+  }
+
+  /** Files into which a process of one thread writes itself to join. */
+  joinFiles(id: string): string[] {
+    return this.#hierarchies()
+      .filter(({ parent }) => this.#exists(`${parent}/${id}`))
+      .map(({ version, parent }) => `${parent}/${id}/${version === 1 ? 'tasks' : 'cgroup.procs'}`);
+  }
+
+  /** Moves threads into the group. Those that have ended are passed over. Throws as set(). */
+  add(id: string, threads: readonly { pid: number; tid: number }[]): void {
+    for (const { version, parent, threads: file } of this.#hierarchies()) {
+      const group = `${parent}/${id}`;
+      if (!this.#exists(group)) continue;
+      if (version === 2) for (const pid of new Set(threads.map((thread) => thread.pid))) this.#enterDomain(pid);
+      for (const { tid } of threads) this.#write(group, file, String(tid), 'ESRCH');
+    }
+  }
+
+  /** Moves threads out of the group, to the root of its hierarchy, if there is a group. Throws as set(). */
+  expel(id: string, threads: readonly number[]): void {
+    for (const { parent, threads: file } of this.#hierarchies()) {
+      if (!this.#exists(`${parent}/${id}`)) continue;
+      for (const tid of threads) this.#write(parent.slice(0, -GROUP.length - 1), file, String(tid), 'ESRCH');
+    }
+  }
+
+  /** What the host kernel says of the group now. */
+  read(id: string): GroupState[] {
+    return HIERARCHIES.flatMap(({ parent }) => {
+      const path = `${parent}/${id}`;
+      const values = SHOWN.flatMap((file) => {
+        const value = this.#host.read(`${path}/${file}`);
+        return value === undefined ? [] : [[file, value] as const];
+      });
+      return values.length === 0 ? [] : [{ path, values: Object.fromEntries(values) }];
+    });
+  }
+
+  /** Removes the group, unless something still runs in it after a while: then it stays for the next sweep. */
+  async remove(id: string): Promise<void> {
+    const deadline = Date.now() + REMOVE_DEADLINE_MS;
+    for (const { parent } of this.#hierarchies()) {
+      while (!this.#tryRemove(`${parent}/${id}`) && Date.now() < deadline) await delay(POLL_MS);
+    }
+  }
+
+  /** Removes groups in which nothing runs and whose kernel is not among `keep`; returns their paths. */
+  sweep(keep: ReadonlySet<string>): string[] {
+    return this.#hierarchies().flatMap(({ parent }) =>
+      this.#host
+        .directories(parent)
+        .filter((id) => !keep.has(id))
+        .map((id) => `${parent}/${id}`)
+        .filter((path) => this.#tryRemove(path)),
+    );
+  }
+
+  /** Threads join a threaded group only from its own domain, which is the root group (cgroup-v2.rst, Threads). */
+  #enterDomain(pid: number): void {
+    const at = /^0::(.*)$/m.exec(this.#host.read(`/proc/${pid}/cgroup`) ?? '')?.[1] ?? '/';
+    if (at === '/' || at.startsWith(`/${GROUP}/`)) return;
+    this.#write(CGROUP, 'cgroup.procs', String(pid), 'ESRCH');
+  }
+
+  #hierarchies(): readonly Hierarchy[] {
+    return HIERARCHIES.filter(({ parent }) => this.#exists(parent) && this.#host.isWritable(parent));
+  }
+
+  #exists(group: string): boolean {
+    return (
+      this.#host.read(`${group}/cgroup.procs`) !== undefined || this.#host.read(`${group}/cgroup.type`) !== undefined
+    );
+  }
+
+  #values(hierarchy: Hierarchy, controller: 'cpuset' | 'cpu', settings: GroupSettings): [string, string][] {
+    const { cpus, nodes } = settings;
+    const weight = settings.weight ?? 100;
+    if (controller === 'cpu') {
+      // 100 of version 2 is 1024 of version 1, whose least is 2.
+      if (hierarchy.version === 2) return [['cpu.weight', String(weight)]];
+      return [['cpu.shares', String(Math.max(2, Math.round((weight * 1024) / 100)))]];
+    }
+    // No list means all nodes in version 2 (an empty line: empty writes do not arrive), and takes no task in version 1.
+    const all = hierarchy.version === 2 ? '\n' : (this.#host.read(`${hierarchy.parent}/cpuset.mems`) ?? '0');
+    return [
+      ['cpuset.mems', nodes.length > 0 ? formatCpuList(nodes) : all],
+      ['cpuset.cpus', formatCpuList(cpus)],
+    ];
+  }
+
+  #write(group: string, file: string, value: string, pardoned?: string): void {
+    try {
+      this.#host.write(`${group}/${file}`, value);
+    } catch (error) {
+      if (errnoOf(error) === pardoned) return;
+      throw asPolykernelError(error, `writing ${value} to ${group}/${file}`);
+    }
+  }
+
+  /** False while it is in use. */
+  #tryRemove(path: string): boolean {
+    try {
+      this.#host.removeDirectory(path);
+      return true;
+    } catch (error) {
+      return !['EBUSY', 'ENOTEMPTY'].includes(errnoOf(error));
+    }
+  }
+}

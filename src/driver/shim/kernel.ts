@@ -1,0 +1,262 @@
+/**
+ * A kernel whose process runs under pk-shim: what the drivers that start programs have in common. A driver extends ShimKernel with
+ * pause() and resume(), and may override `observedPanic` where it learns of panics in another way than the console.
+ *
+ * INVARIANTS
+ * - `exited` resolves exactly once, after the shim, the VMM and all its helpers are gone; or never, after detach().
+ * - Whoever asks for the end first decides the reason: after stop() or kill() it is `stopped`, panic or not.
+ */
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
+import type { GuestLink } from '../../guest/index.ts';
+import { PolykernelError } from '../../sys/errors.ts';
+import { allowedCpus } from '../../sys/process.ts';
+import type {
+  HostPlacement,
+  HostUsage,
+  Kernel,
+  KernelExit,
+  LaunchSpec,
+  RealPlacement,
+  SharedRegion,
+} from '../driver.ts';
+import { outOfMemory, realLimits, rejoinLimits, removeLimits } from '../jail/limits.ts';
+import { InstanceGroups } from './instance-groups.ts';
+import { type HostThread, type LaunchThreads, launchThreads } from './launch-threads.ts';
+import { makeGroups, moveThreads, realPlacement, type Target } from './placement.ts';
+import { awaitProgramExit, connectShim, killShim, type ProgramExit, readConsoleTail, type ShimStatus } from './shim.ts';
+import { signalName } from './signals.ts';
+import { UsageReader } from './usage.ts';
+
+/** Enough for a panic message and what led to it. */
+const PANIC_TAIL_BYTES = 32 * 1024;
+const STOP_MARK = 'stop-requested';
+
+export interface ShimKernelOptions {
+  /** Of the instance. */
+  id: string;
+  directory: string;
+  /** The program's pid, as launchShim() or shimStatus() gave it. */
+  pid: number;
+  cloned: boolean;
+  guest: GuestLink;
+  /** Called once when the kernel is gone or let go of: close what the driver holds for it. */
+  release?: () => void;
+}
+
+export abstract class ShimKernel implements Kernel {
+  readonly pid: number;
+  readonly cloned: boolean;
+  readonly guest: GuestLink;
+  readonly exited: Promise<KernelExit>;
+  protected readonly id: string;
+  protected readonly directory: string;
+  private readonly release: () => void;
+  private readonly watcher = new AbortController();
+  private detached = false;
+  private released = false;
+  private ended = false;
+  private usageReader: UsageReader | undefined;
+
+  constructor(options: ShimKernelOptions) {
+    this.id = options.id;
+    this.directory = options.directory;
+    this.pid = options.pid;
+    this.cloned = options.cloned;
+    this.guest = options.guest;
+    this.release = options.release ?? (() => {});
+    this.exited = this.watch();
+  }
+
+  abstract pause(): Promise<void>;
+  abstract resume(): Promise<void>;
+  abstract attachRegion(region: SharedRegion): Promise<void>;
+  abstract detachRegion(region: Pick<SharedRegion, 'id' | 'name'>): Promise<void>;
+  /** Which threads of the launch are vCPUs. */
+  protected abstract readonly threadsOf: (threads: readonly HostThread[]) => LaunchThreads;
+
+  /** Processes below the VMM are the guest's, and take the place of a vCPU. */
+  protected abstract readonly childrenAreVcpu: boolean;
+
+  /** The panic message, where the driver has seen one by itself; the console is searched otherwise. */
+  protected observedPanic(): string | undefined {
+    return undefined;
+  }
+
+  async repin(placement: HostPlacement | undefined, housekeepingCpus: readonly number[] | undefined): Promise<void> {
+    if (placement === undefined) return await this.disown(undefined, housekeepingCpus);
+    makeGroups(this.id, placement);
+    const vcpus = placement.vcpuCpus.map((cpu) => [cpu]);
+    await this.move({ vcpus, others: housekeepingCpus ?? allowedCpus(), grouped: true });
+  }
+
+  /** Takes it off the CPUs it owned: to `vcpus`, one list per vCPU, or to where all other threads are. */
+  protected async disown(
+    vcpus: readonly (readonly number[])[] | undefined,
+    housekeepingCpus: readonly number[] | undefined,
+  ): Promise<void> {
+    await this.move({ vcpus, others: housekeepingCpus ?? allowedCpus(), grouped: false });
+    rejoinLimits(this.directory);
+    await new InstanceGroups().remove(this.id);
+  }
+
+  private move(target: Target): Promise<void> {
+    return moveThreads(this.directory, this.id, this.threadsOf, target);
+  }
+
+  async placementNow(): Promise<RealPlacement> {
+    const real = realPlacement(this.id, this.threadsOf(launchThreads(this.directory)));
+    return { ...real, limits: realLimits(this.directory) ?? null };
+  }
+
+  usage(): HostUsage | undefined {
+    if (this.ended) return undefined;
+    this.usageReader ??= new UsageReader({
+      directory: this.directory,
+      threadsOf: this.threadsOf,
+      childrenAreVcpu: this.childrenAreVcpu,
+    });
+    return this.usageReader.read();
+  }
+
+  async stop(graceMs: number): Promise<KernelExit> {
+    this.markStop();
+    const patience = deadline(graceMs);
+    const exit = await Promise.race([this.exited, this.askToPowerOff(graceMs), patience.passed]);
+    patience.cancel();
+    return exit ?? (await this.kill());
+  }
+
+  async kill(): Promise<KernelExit> {
+    this.markStop();
+    await killShim(this.directory);
+    return await this.exited;
+  }
+
+  console(): Promise<Duplex> {
+    return connectShim(this.directory, 'console');
+  }
+
+  detach(): void {
+    this.detached = true;
+    this.watcher.abort();
+    this.letGo(() => this.guest.detach());
+  }
+
+  /** Resolves when asking is of no use: the guest cannot be reached. */
+  private async askToPowerOff(graceMs: number): Promise<undefined> {
+    try {
+      // A paused guest could not hear the request.
+      await this.resume().catch(() => {});
+      // The guest kills what ignores SIGTERM a little before the host would, and so still goes down cleanly.
+      await this.guest.poweroff(Math.max(0, Math.round(graceMs - Math.min(1000, graceMs / 4))));
+    } catch {
+      return undefined;
+    }
+    // The guest said goodbye; what follows is its end or the deadline.
+    return await new Promise<never>(() => {});
+  }
+
+  private async watch(): Promise<KernelExit> {
+    const exit = await awaitProgramExit(this.directory, this.watcher.signal);
+    if (this.detached) return await new Promise<never>(() => {});
+    this.ended = true;
+    const observed = this.observedPanic();
+    const ended = await explainExit(this.directory, exit, observed);
+    await new InstanceGroups().remove(this.id);
+    await removeLimits(this.directory);
+    this.letGo(() =>
+      this.guest.destroy(new PolykernelError(ended.reason === 'panic' ? 'panic' : 'kernel-died', ended.message)),
+    );
+    return ended;
+  }
+
+  private letGo(leaveGuest: () => void): void {
+    if (this.released) return;
+    this.released = true;
+    leaveGuest();
+    this.release();
+  }
+
+  /** On disk, so that a manager that finds the ended kernel later knows that the end was asked for. */
+  private markStop(): void {
+    try {
+      writeFileSync(join(this.directory, STOP_MARK), '', { mode: 0o600 });
+    } catch {
+      // A full disk costs the reason, not the stop.
+    }
+  }
+}
+
+/**
+ * What to tell of a launch whose shim does not run: undefined when it never did. Its control groups are removed, which a
+ * manager that was killed could not do.
+ */
+export async function endOfLaunch(
+  spec: Pick<LaunchSpec, 'id' | 'directory'>,
+  status: Exclude<ShimStatus, { state: 'running' }> | undefined,
+): Promise<KernelExit | undefined> {
+  const ended = status && (await explainExit(spec.directory, status.state === 'exited' ? status : undefined));
+  await new InstanceGroups().remove(spec.id);
+  await removeLimits(spec.directory);
+  return ended;
+}
+
+/**
+ * Why the kernel of a launch directory ended, from its exit status, its console and whether a stop was requested.
+ * `exit` undefined: the shim was killed, and everything below it with it.
+ */
+export async function explainExit(
+  directory: string,
+  exit: ProgramExit | undefined,
+  panic?: string,
+): Promise<KernelExit> {
+  const status = exit === undefined ? { code: null, signal: 'SIGKILL' as const } : unwrapStatus(exit);
+  if (existsSync(join(directory, STOP_MARK))) return { reason: 'stopped', ...status, message: 'stopped on request' };
+  // A kernel that lost a process to that may still have panicked, or ended in some other way.
+  const starved = status.code === 0 ? undefined : outOfMemory(directory);
+  if (starved !== undefined) return { reason: 'died', ...status, message: starved };
+  const line = panic ?? findPanic(await readConsoleTail(directory, PANIC_TAIL_BYTES));
+  if (line !== undefined) return { reason: 'panic', ...status, message: line };
+  if (exit === undefined)
+    return { reason: 'died', ...status, message: 'the process that holds the kernel (pk-shim) was killed' };
+  if (status.code === 0) return { reason: 'stopped', ...status, message: 'the guest powered itself off' };
+  const how = status.signal === null ? `ended with status ${status.code}` : `was killed by ${status.signal}`;
+  return { reason: 'died', ...status, message: `the kernel's process ${how}` };
+}
+
+/** bwrap ends with 128 + n when the program inside was killed by signal n: turns that back into the signal. */
+export function unwrapStatus(exit: ProgramExit): ProgramExit {
+  if (exit.code === null || exit.code <= 128 || exit.code > 128 + 64) return exit;
+  return { code: null, signal: signalName(exit.code - 128) };
+}
+
+const PANIC = 'Kernel panic - not syncing';
+/** Of a panic message; what a guest writes in its place can be as long as its console. */
+const MAX_PANIC = 500;
+
+/** The last panic message of a console text, without time stamp and rule; undefined when there is none. */
+export function findPanic(text: string): string | undefined {
+  const lines = text.split('\n').flatMap((line) => {
+    const at = line.indexOf(PANIC);
+    return at < 0 ? [] : [{ line: line.slice(at, at + MAX_PANIC), isRule: line.includes('---[') }];
+  });
+  // The line `---[ end Kernel panic ... ]---` repeats the message.
+  const found = lines.find(({ isRule }) => !isRule) ?? lines[0];
+  if (found === undefined) return undefined;
+  const message = found.line.trimEnd();
+  return message.endsWith(']---') ? message.slice(0, -4).trimEnd() : message;
+}
+
+function deadline(milliseconds: number): { passed: Promise<undefined>; cancel: () => void } {
+  let cancel = () => {};
+  const passed = new Promise<undefined>((resolve) => {
+    const timer = setTimeout(() => resolve(undefined), milliseconds);
+    cancel = () => {
+      clearTimeout(timer);
+      resolve(undefined);
+    };
+  });
+  return { passed, cancel };
+}

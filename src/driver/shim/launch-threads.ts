@@ -1,0 +1,101 @@
+/**
+ * The threads of a launch, found from outside: from the shim downwards in the host's /proc. Which of them are vCPUs is
+ * told by what a compromised VMM cannot change to its advantage: a wrong name only moves its own threads among its own CPUs.
+ */
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { PolykernelError } from '../../sys/errors.ts';
+import { readSmallFile } from '../../sys/small-file.ts';
+import { readShimProcess } from './process.ts';
+
+/** Numbers are the host's. */
+export interface HostThread {
+  pid: number;
+  tid: number;
+  /** As /proc has it. */
+  name: string;
+  /** Number of its process in the jail, whose first process, bwrap's own, is 1; null outside. */
+  jailPid: number | null;
+}
+
+/** What the threads of a launch are for. */
+export interface LaunchThreads {
+  /** Threads of each vCPU, in vCPU order. Where there is no such thread, all processes of the kernel take the place of one. */
+  vcpus: readonly (readonly number[])[];
+  /** All other threads: of the shim, the jail and the VMM. */
+  others: readonly number[];
+  /** The VMM's main process, which maps the guest's memory; 0 when it is not there. */
+  vmm: number;
+}
+
+/** In the jail, and no process of the jail's own. */
+export const isInner = (jailPid: number | null): boolean => jailPid !== null && jailPid > 1;
+
+/** The first that the jail has started; what a guest starts comes later. */
+export function mainProcess(threads: readonly HostThread[]): number {
+  let first: HostThread | undefined;
+  for (const thread of threads) {
+    if (isInner(thread.jailPid) && (first === undefined || thread.jailPid! < first.jailPid!)) first = thread;
+  }
+  return first?.pid ?? 0;
+}
+
+/** Every thread of the shim of `directory` and of what it started, parents before children. Throws `kernel-died` when there is none. */
+export function launchThreads(
+  directory: string,
+  proc = '/proc',
+  children?: ReadonlyMap<number, readonly number[]>,
+): HostThread[] {
+  const shim = readShimProcess(directory);
+  if (shim === undefined) throw new PolykernelError('kernel-died', `no kernel runs in ${directory}`);
+  return threadsBelow(shim.pid, proc, children);
+}
+
+/** The children of every process. */
+export function processTree(proc = '/proc'): ReadonlyMap<number, readonly number[]> {
+  const children = new Map<number, number[]>();
+  for (const entry of list(proc)) {
+    if (!/^\d+$/.test(entry)) continue;
+    const parent = parentOf(join(proc, entry));
+    if (parent === undefined) continue;
+    const siblings = children.get(parent);
+    if (siblings === undefined) children.set(parent, [Number(entry)]);
+    else siblings.push(Number(entry));
+  }
+  return children;
+}
+
+/** Every thread of process `root` and its descendants; those that end meanwhile are left out. */
+export function threadsBelow(root: number, proc = '/proc', children = processTree(proc)): HostThread[] {
+  const threads: HostThread[] = [];
+  for (const pids = [root]; pids.length > 0; ) {
+    const pid = pids.shift()!;
+    pids.push(...(children.get(pid) ?? []));
+    const jailPid = jailPidOf(join(proc, String(pid)));
+    for (const tid of list(join(proc, String(pid), 'task'))) {
+      const name = readSmallFile(join(proc, String(pid), 'task', tid, 'comm'));
+      if (name !== undefined) threads.push({ pid, tid: Number(tid), name: name.trim(), jailPid });
+    }
+  }
+  return threads;
+}
+
+/** Field 4 of proc(5) stat; the name in field 2 may hold spaces and parentheses. */
+function parentOf(process: string): number | undefined {
+  const stat = readSmallFile(join(process, 'stat'));
+  return stat === undefined ? undefined : Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+}
+
+/** NSpid lists the numbers of a process from our namespace inwards. */
+function jailPidOf(process: string): number | null {
+  const numbers = /^NSpid:\s*(.*)$/m.exec(readSmallFile(join(process, 'status')) ?? '')?.[1]?.split(/\s+/) ?? [];
+  return numbers.length > 1 ? Number(numbers.at(-1)) : null;
+}
+
+function list(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,173 @@
+/** Where the threads of a launch run and where its memory is: moved by pk-shim's `pin`, read from the host's /proc. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { NodeMemory } from '../../ledger/types.ts';
+import { parseCpuList } from '../../sys/cpu-list.ts';
+import { PolykernelError } from '../../sys/errors.ts';
+import type { HostPlacement, RealPlacement } from '../driver.ts';
+import { InstanceGroups } from './instance-groups.ts';
+import { type HostThread, type LaunchThreads, launchThreads } from './launch-threads.ts';
+import { askShim } from './shim.ts';
+
+/** Their line stays below the 4 KiB that the shim reads. */
+const THREADS_PER_LINE = 256;
+
+export interface Target {
+  /** CPUs of the thread of each vCPU; undefined = those of all other threads. */
+  vcpus: readonly (readonly number[])[] | undefined;
+  /** CPUs of all other threads. */
+  others: readonly number[];
+  /** Whether the vCPUs belong in the control groups of the kernel, or out of them. */
+  grouped: boolean;
+}
+
+/**
+ * Moves the threads of a launch, and goes on until none is left where it was. Throws `kernel-died`, `invalid` for another
+ * number of vCPUs, and `permission` or `internal` with the reason of the host kernel.
+ */
+export async function moveThreads(
+  directory: string,
+  id: string,
+  find: (threads: readonly HostThread[]) => LaunchThreads,
+  target: Target,
+): Promise<void> {
+  const groups = new InstanceGroups();
+  const done = new Set<number>();
+  const moveFresh = async (threads: readonly number[], cpus: readonly number[], place: (fresh: number[]) => void) => {
+    // On the way, threads that have been moved make others: those are where they belong, and a guest that goes on making
+    // them must not keep us. A thread that one not yet moved had made is found in the next round.
+    const first = done.size === 0;
+    const fresh = threads.filter((thread) => !done.has(thread) && (first || !isOn(thread, cpus)));
+    if (fresh.length === 0) return 0;
+    // Joining a cpuset sets the affinity to all of it, so the pin comes after.
+    place(fresh);
+    await pinThreads(directory, fresh, cpus);
+    return fresh.length;
+  };
+  for (let moved = 1; moved > 0; ) {
+    moved = 0;
+    const all = launchThreads(directory);
+    const { vcpus, others } = find(all);
+    if (target.vcpus !== undefined && vcpus.length !== target.vcpus.length) {
+      throw new PolykernelError('invalid', `the kernel has ${vcpus.length} vCPUs, not ${target.vcpus.length}`, {
+        field: 'placement.vcpuCpus',
+        value: target.vcpus,
+      });
+    }
+    const place = (threads: number[]) => {
+      if (!target.grouped) return groups.expel(id, threads);
+      const joining = new Set(threads);
+      groups.add(
+        id,
+        all.filter(({ tid }) => joining.has(tid)),
+      );
+    };
+    const seen: number[] = [];
+    for (const [index, threads] of vcpus.entries()) {
+      moved += await moveFresh(threads, target.vcpus?.[index] ?? target.others, place);
+      seen.push(...threads);
+    }
+    moved += await moveFresh(others, target.others, () => {});
+    for (const thread of [...seen, ...others]) done.add(thread);
+  }
+}
+
+/** Binds threads to `cpus`; those that have ended are passed over. Throws `internal` with the host kernel's reason. */
+async function pinThreads(directory: string, threads: readonly number[], cpus: readonly number[]): Promise<void> {
+  for (let first = 0; first < threads.length; first += THREADS_PER_LINE) {
+    const line = `pin ${cpus.join(',')} ${threads.slice(first, first + THREADS_PER_LINE).join(' ')}`;
+    const answer = (await askShim(directory, line)).trim();
+    if (answer === 'ok') continue;
+    const reason = answer.replace(/^error /, '') || 'the kernel ended meanwhile';
+    throw new PolykernelError(
+      'internal',
+      `the host kernel does not let threads run on CPUs ${cpus.join(',')}: ${reason}`,
+      {
+        field: 'placement',
+        value: cpus,
+        hint: 'See whether these CPUs are online and allowed to the daemon.',
+      },
+    );
+  }
+}
+
+/** Makes the control groups that `placement` needs, if the pool has any. Throws `permission` or `internal`. */
+export function makeGroups(id: string, placement: HostPlacement): void {
+  const { vcpuCpus, memory, weight } = placement;
+  new InstanceGroups().set(id, { cpus: vcpuCpus, nodes: memory.map(({ node }) => node), weight });
+}
+
+/** What is real now. Throws `kernel-died`. */
+export function realPlacement(id: string, threads: LaunchThreads): Omit<RealPlacement, 'limits'> {
+  const allowed = (tids: readonly number[]) => [...new Set(tids.flatMap((tid) => cpusOf(tid)))].sort((a, b) => a - b);
+  return {
+    vcpus: threads.vcpus.map(allowed),
+    others: allowed(threads.others),
+    ...residentMemory(threads.vmm),
+    groups: new InstanceGroups().read(id),
+  };
+}
+
+/** CPUs a thread may run on; none when it has ended. */
+function cpusOf(tid: number): number[] {
+  const cpus = /^Cpus_allowed_list:\s*(\S+)$/m.exec(read(`/proc/${tid}/status`) ?? '')?.[1];
+  return cpus === undefined ? [] : parseCpuList(cpus);
+}
+
+/** True also for a thread that has ended. */
+function isOn(tid: number, cpus: readonly number[]): boolean {
+  const now = cpusOf(tid);
+  return now.length === 0 || (now.length === cpus.length && now.every((cpu) => cpus.includes(cpu)));
+}
+
+/** Nodes of the host that have memory; a kernel without NUMA has one. */
+export function memoryNodes(): number[] {
+  return parseCpuList(read('/sys/devices/system/node/has_memory') ?? '0');
+}
+
+/**
+ * Memory of a process by node: from numa_maps (proc_pid_numa_maps(5)), which counts pages by mapping, each in its own page
+ * size. Where all is on one node from status, which has sums: a VMM can have any number of mappings, and keep others from
+ * reading them. Null where neither may be read.
+ */
+export function residentMemory(
+  pid: number,
+  proc = '/proc',
+  nodes: readonly number[] = memoryNodes(),
+): Pick<RealPlacement, 'memory' | 'hugePageBytes'> {
+  const maps = nodes.length > 1 ? read(join(proc, String(pid), 'numa_maps')) : undefined;
+  if (maps !== undefined && maps !== '') return fromNumaMaps(maps);
+  const status = read(join(proc, String(pid), 'status')) ?? '';
+  if (!status.includes('\nVmRSS:')) return { memory: null, hugePageBytes: null };
+  const hugePageBytes = sumOf(status, /^HugetlbPages:\s+(\d+) kB$/gm);
+  // It leaves huge pages out.
+  const bytes = sumOf(status, /^VmRSS:\s+(\d+) kB$/gm) + hugePageBytes;
+  return { memory: [{ node: nodes[0] ?? 0, bytes }], hugePageBytes };
+}
+
+function fromNumaMaps(maps: string): Pick<RealPlacement, 'memory' | 'hugePageBytes'> {
+  const nodes = new Map<number, number>();
+  let hugePageBytes = 0;
+  for (const line of maps.split('\n')) {
+    const pageBytes = Number(/ kernelpagesize_kB=(\d+)/.exec(line)?.[1] ?? 4) * 1024;
+    for (const [, node, pages] of line.matchAll(/ N(\d+)=(\d+)/g)) {
+      const bytes = Number(pages) * pageBytes;
+      nodes.set(Number(node), (nodes.get(Number(node)) ?? 0) + bytes);
+      if (/ huge( |$)/.test(line)) hugePageBytes += bytes;
+    }
+  }
+  const memory = [...nodes].map(([node, bytes]): NodeMemory => ({ node, bytes })).sort((a, b) => a.node - b.node);
+  return { memory, hugePageBytes };
+}
+
+/** Bytes out of lines in kB. */
+const sumOf = (text: string, lines: RegExp): number =>
+  [...text.matchAll(lines)].reduce((sum, [, kilobytes]) => sum + Number(kilobytes) * 1024, 0);
+
+function read(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'latin1');
+  } catch {
+    return undefined;
+  }
+}

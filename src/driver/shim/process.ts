@@ -1,0 +1,60 @@
+/** Which process is the shim of a launch directory, and whether anything of the launch still runs. */
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { findProcess } from '../../core/background.ts';
+import { commandLine, isAlive, type ProcessId } from '../../core/process-id.ts';
+import { PolykernelError } from '../../sys/errors.ts';
+import { readSmallFile } from '../../sys/small-file.ts';
+
+export const SHIM_PID_FILE = 'shim.pid';
+const POLL_MS = 5;
+/** Of a jail with many volumes: the host's kernel starts no program with more (a quarter of a stack of 8 MiB). */
+const JAIL_COMMAND_BYTES = 2 ** 21;
+/** Ids above those that systemd gives to containers and users; kernels of root's daemons have theirs there. */
+const FIRST_KERNEL_ID = 0x7000_0000;
+
+/** The shim of a directory, but only if the process that has its pid now is certainly that very process. */
+export function readShimProcess(directory: string): ProcessId | undefined {
+  return findProcess(join(directory, SHIM_PID_FILE), directory);
+}
+
+/**
+ * Resolves when the shim is gone and no process names the directory on its command line, as the outer processes of a
+ * jail do. Rejects with `internal` after the deadline.
+ */
+export async function untilGone(directory: string, shim: ProcessId | undefined, deadlineMs: number): Promise<void> {
+  const deadline = Date.now() + deadlineMs;
+  for (;;) {
+    const left = shim !== undefined && isAlive(shim) ? shim.pid : processesNaming(directory)[0];
+    if (left === undefined) return;
+    if (Date.now() > deadline) {
+      throw new PolykernelError('internal', `process ${left} of ${directory} does not die`, {
+        value: left,
+        hint: `Look at /proc/${left}/status: a process in state D waits for the host's hardware.`,
+      });
+    }
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+}
+
+/** Shims and jails of a directory. Other programs may name it too (an editor, a shell): only these are ours. */
+function processesNaming(directory: string): number[] {
+  return readdirSync('/proc').flatMap((entry) => {
+    if (!/^\d+$/.test(entry)) return [];
+    const pid = Number(entry);
+    if (!mayBeOurs(pid)) return [];
+    const isJail = /(?:^|\/)(?:pk-shim|pk-cell|bwrap)$/.test(commandLine(pid)[0] ?? '');
+    return isJail && commandLine(pid, JAIL_COMMAND_BYTES).includes(directory) ? [pid] : [];
+  });
+}
+
+/**
+ * Anybody can have such a command line: it is to be of this user, or of the ids that root gives its kernels. And not of the
+ * inside of a jail, which has other process numbers there: who reads the command line of such a one waits as long as it likes.
+ */
+function mayBeOurs(pid: number): boolean {
+  const status = readSmallFile(`/proc/${pid}/status`) ?? '';
+  const uid = Number(/^Uid:\t(\d+)/m.exec(status)?.[1]);
+  const own = process.getuid?.();
+  return (uid === own || (own === 0 && uid >= FIRST_KERNEL_ID)) && !/^NSpid:\t\d+\t/m.test(status);
+}

@@ -1,0 +1,153 @@
+/**
+ * CPU time and memory of a launch, as the host kernel accounts them: from schedstat of its vCPU threads, which a guest
+ * cannot change. All of it is cheap: the tree of processes is looked at far less often than the counters.
+ */
+import { join } from 'node:path';
+import { readSmallFile } from '../../sys/small-file.ts';
+import type { HostUsage } from '../driver.ts';
+import { type HostThread, type LaunchThreads, launchThreads, processTree } from './launch-threads.ts';
+
+/** Processes of a guest come and go; threads of a VMM stay. */
+const FIND_AGAIN_MS = { children: 2_000, threads: 10_000 };
+/** Of one CPU: when finding threads, or reading their counters, is expensive, it is done less often. */
+const MOST_CPU = 0.003;
+/** USER_HZ and the page size of the host's /proc; both are the same on all hosts we run on. */
+const TICK_NS = 10_000_000;
+const PAGE_BYTES = 4096;
+
+export interface UsageOptions {
+  directory: string;
+  threadsOf(threads: readonly HostThread[]): LaunchThreads;
+  /** Processes below the VMM are the guest's, and take the place of a vCPU. */
+  childrenAreVcpu: boolean;
+  proc?: string;
+  /** Milliseconds, and CPU time of this thread in milliseconds. */
+  now?: () => number;
+  cpuNow?: () => number;
+  find?(directory: string): HostThread[];
+}
+
+/** One look at all processes serves all launches. */
+let recent = { atMs: -Infinity, proc: '', tree: processTree('/nonexistent') };
+
+function recentTree(proc: string): typeof recent.tree {
+  const atMs = performance.now();
+  if (atMs - recent.atMs > FIND_AGAIN_MS.children / 2 || recent.proc !== proc)
+    recent = { atMs, proc, tree: processTree(proc) };
+  return recent.tree;
+}
+
+export class UsageReader {
+  readonly #options: Required<UsageOptions>;
+  #threads: LaunchThreads | undefined;
+  #processes = new Map<number, number[]>();
+  #findNotBefore = -Infinity;
+  #notBefore = -Infinity;
+  #last: HostUsage | undefined;
+
+  constructor(options: UsageOptions) {
+    const proc = options.proc ?? '/proc';
+    this.#options = {
+      proc,
+      now: () => performance.now(),
+      cpuNow: threadCpuMs,
+      find: (directory) => launchThreads(directory, proc, recentTree(proc)),
+      ...options,
+    };
+  }
+
+  /** The last one again when it is too early for another; undefined when the launch has ended. */
+  read(): HostUsage | undefined {
+    const begun = this.#options.now();
+    if (begun < this.#notBefore) return this.#last;
+    try {
+      if (this.#threads === undefined || begun >= this.#findNotBefore) this.#find(begun);
+      const cpu = this.#options.cpuNow();
+      this.#last = this.#read();
+      this.#notBefore = begun + (this.#options.cpuNow() - cpu) / MOST_CPU;
+    } catch {
+      // The launch has ended.
+      this.#threads = undefined;
+      this.#last = undefined;
+    }
+    return this.#last;
+  }
+
+  #read(): HostUsage | undefined {
+    const { childrenAreVcpu } = this.#options;
+    const threads = this.#threads;
+    if (threads === undefined || threads.vmm === 0) return undefined;
+    const ran = new Map<number, number>();
+    const vcpus = threads.vcpus.map((tids) => {
+      const total = { ranNs: 0, waitedNs: 0 };
+      for (const tid of tids) {
+        const times = this.#schedstat(tid);
+        ran.set(tid, times?.ranNs ?? 0);
+        total.ranNs += times?.ranNs ?? 0;
+        total.waitedNs += times?.waitedNs ?? 0;
+      }
+      return total;
+    });
+    const vmm = this.#stat(threads.vmm);
+    if (vmm === undefined) {
+      this.#threads = undefined;
+      return undefined;
+    }
+    // Processes of the guest that have ended.
+    if (childrenAreVcpu && vcpus[0] !== undefined) vcpus[0].ranNs += vmm.reapedNs;
+    let othersRanNs = 0;
+    for (const [pid, tids] of this.#processes) {
+      const own = tids.reduce((sum, tid) => sum + (ran.get(tid) ?? 0), 0);
+      if (childrenAreVcpu && own > 0) continue;
+      othersRanNs += Math.max(0, (this.#stat(pid)?.ranNs ?? 0) - own);
+    }
+    return {
+      vcpus: vcpus.map(({ ranNs, waitedNs }, at) => ({
+        ranNs: Math.max(ranNs, this.#last?.vcpus[at]?.ranNs ?? 0),
+        waitedNs: Math.max(waitedNs, this.#last?.vcpus[at]?.waitedNs ?? 0),
+      })),
+      othersRanNs: Math.max(othersRanNs, this.#last?.othersRanNs ?? 0),
+      residentBytes: this.#resident(threads.vmm),
+    };
+  }
+
+  #find(nowMs: number): void {
+    const { cpuNow, find, directory, threadsOf, childrenAreVcpu } = this.#options;
+    const cpu = cpuNow();
+    const all = find(directory);
+    this.#threads = threadsOf(all);
+    this.#processes = new Map();
+    for (const { pid, tid } of all) this.#processes.set(pid, [...(this.#processes.get(pid) ?? []), tid]);
+    const pause = childrenAreVcpu ? FIND_AGAIN_MS.children : FIND_AGAIN_MS.threads;
+    this.#findNotBefore = nowMs + Math.max(pause, (cpuNow() - cpu) / MOST_CPU);
+  }
+
+  /** Time on a CPU and time waiting for one, in nanoseconds: sched-stats of the kernel's documentation. */
+  #schedstat(tid: number): { ranNs: number; waitedNs: number } | undefined {
+    const match = /^(\d{1,18}) (\d{1,18}) /.exec(this.#file(String(tid), 'schedstat') ?? '');
+    return match === null ? undefined : { ranNs: Number(match[1]), waitedNs: Number(match[2]) };
+  }
+
+  /** Of all threads of a process that there ever were, and of its children that have ended. */
+  #stat(pid: number): { ranNs: number; reapedNs: number } | undefined {
+    const text = this.#file(String(pid), 'stat');
+    if (text === undefined) return undefined;
+    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+    const [user = 0, system = 0, childUser = 0, childSystem = 0] = fields.slice(11, 15).map(Number);
+    return { ranNs: (user + system) * TICK_NS, reapedNs: (childUser + childSystem) * TICK_NS };
+  }
+
+  #resident(pid: number): number | null {
+    const pages = /^\d+ (\d{1,15}) /.exec(this.#file(String(pid), 'statm') ?? '')?.[1];
+    return pages === undefined ? null : Number(pages) * PAGE_BYTES;
+  }
+
+  #file(...path: string[]): string | undefined {
+    return readSmallFile(join(this.#options.proc, ...path));
+  }
+}
+
+function threadCpuMs(): number {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1000;
+}

@@ -1,0 +1,16 @@
+/** What User Mode Linux needs of a machine, for doctor. */
+import { type Check, toolCheck } from '../../core/check.ts';
+import { findTool, type Tool } from '../../sys/tools.ts';
+import { UML } from './traits.ts';
+
+const PROGRAM = 'linux.uml';
+
+/** The kernel program is in the image store as well: without the package only an image must be pulled. */
+export function umlChecks(
+  images: readonly { kind: string }[],
+  found: Pick<Tool, 'path' | 'unpacked'> | null = findTool(PROGRAM) ?? null,
+): Check[] {
+  const check = toolCheck('user-mode-linux', PROGRAM, 'User Mode Linux is installed', found);
+  if (check.status === 'ok' || !images.some(({ kind }) => UML.imageKinds.includes(kind))) return [check];
+  return [{ id: check.id, status: 'ok', summary: 'User Mode Linux is in the image store' }];
+}

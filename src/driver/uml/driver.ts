@@ -1,0 +1,391 @@
+/**
+ * User Mode Linux: the guest kernel is an ordinary process of the host, so it needs no virtualisation and boots in well
+ * under 0.2 s. It has one CPU. Its process runs in a jail (jail.ts), because UML's own hostfs confines nothing.
+ */
+import { randomBytes } from 'node:crypto';
+import { closeSync, existsSync, openSync } from 'node:fs';
+import { totalmem } from 'node:os';
+import { join } from 'node:path';
+import type { Check } from '../../core/check.ts';
+import {
+  forgetRegion,
+  GuestLink,
+  inodesMost,
+  LineMemory,
+  lineMemoryBytes,
+  networkSteps,
+  rootOps,
+  workersFirst,
+} from '../../guest/index.ts';
+import type { KernelImage } from '../../image/contract.ts';
+import { PolykernelError } from '../../sys/errors.ts';
+import { SharedMemory } from '../../sys/memory.ts';
+import { ownOpenFiles } from '../../sys/open-files.ts';
+import { cacheDirectory, nativeBinary } from '../../sys/paths.ts';
+import { allowedCpus } from '../../sys/process.ts';
+import { findTool, toolHint, toolPath } from '../../sys/tools.ts';
+import { formatBytes } from '../../sys/units.ts';
+import { checkLaunch } from '../check.ts';
+import type { Driver, HostPlacement, Kernel, KernelExit, LaunchSpec, SharedRegion } from '../driver.ts';
+import { hostCovers, libraryBinds, ownPlaces } from '../jail/host.ts';
+import { type Bind, jailArgv } from '../jail/jail.ts';
+import { applyLimits } from '../jail/limits.ts';
+import { destroyShimLaunch } from '../shim/destroy.ts';
+import { InstanceGroups } from '../shim/instance-groups.ts';
+import { endOfLaunch, ShimKernel } from '../shim/kernel.ts';
+import { launchThreads } from '../shim/launch-threads.ts';
+import { makeGroups, realPlacement } from '../shim/placement.ts';
+import {
+  askMonitor,
+  askShim,
+  connectShim,
+  consoleLogPath,
+  FIRST_PASSED_FD,
+  launchShim,
+  openShimMemory,
+  readConsoleTail,
+  shimStatus,
+} from '../shim/shim.ts';
+import { earlyEnd, startFailure } from '../shim/start.ts';
+import type { Availability, Capabilities } from '../traits.ts';
+import {
+  UML_DIRECTORY,
+  UML_INITRAMFS,
+  UML_INTERFACE,
+  UML_KERNEL,
+  UML_MCONSOLE,
+  UML_PRELOAD,
+  UML_SLOTS,
+  umlCommand,
+  umlGuestRoot,
+  umlModules,
+  umlRegionSteps,
+} from './command.ts';
+import { CpuChoice } from './cpu-choice.ts';
+import { umlLimits } from './limits.ts';
+import { LpjCache, parseLpj } from './lpj.ts';
+import { umlThreads } from './threads.ts';
+import { UML } from './traits.ts';
+
+const MIB = 2 ** 20;
+/** Besides the guest's memory, the kernel keeps small files of its own there. */
+const SHM_RESERVE_BYTES = 16 * MIB;
+const SHM_FILES = 64;
+/** With more the kernel has no room left for what it maps itself, and panics as it boots. */
+const MOST_SHARED_BYTES = 1024 * MIB;
+const ATTACH_DEADLINE_MS = 10_000;
+/** How long the agent may take to hear of a pause. A kernel that hangs is paused all the same. */
+const PAUSE_PATIENCE_MS = 1_000;
+/** For the pause to come, on a host that is busy: as long as the management console is waited for, and more. */
+const WORKERS_FIRST_MS = 10_000;
+
+const CAPABILITIES: Capabilities = {
+  maxCpus: 1,
+  minMemoryBytes: 48 * MIB,
+  maxMemoryBytes: 64 * 1024 * MIB,
+  pause: true,
+  templateClone: false,
+  // Its memory is a file in a tmpfs of its own, which has none.
+  hugePages: false,
+  sharedMemory: 'boot',
+  networks: ['none', 'private', 'egress'],
+  networkPort: 'veth',
+  confinement: [
+    'guest kernel in user space',
+    'seccomp',
+    'no capabilities over anything of the host',
+    'own namespaces, private root',
+    'ids of its own',
+  ],
+  isolation: 'process boundary of the host kernel',
+};
+
+class UmlKernel extends ShimKernel {
+  protected readonly threadsOf = umlThreads;
+  protected readonly childrenAreVcpu = true;
+  readonly #cpus: CpuChoice;
+  /** The CPU it was given because it owns none. */
+  #chosen: number | undefined;
+  readonly #regions: readonly SharedRegion[];
+
+  constructor(spec: LaunchSpec, pid: number, guest: GuestLink, cpus: CpuChoice, chosen: number | undefined) {
+    const { id, directory } = spec;
+    super({ id, directory, pid, cloned: false, guest, release: () => this.#choose(undefined) });
+    this.#cpus = cpus;
+    this.#chosen = chosen;
+    this.#regions = spec.regions;
+  }
+
+  async attachRegion(region: SharedRegion): Promise<void> {
+    const step = umlRegionSteps(this.#regions).get(region.id);
+    if (step === undefined) {
+      throw new PolykernelError('unsupported', 'User Mode Linux gets shared memory at its start alone', {
+        hint: 'Restart the instance.',
+      });
+    }
+    await this.guest.configure([step]);
+  }
+
+  async detachRegion({ name }: Pick<SharedRegion, 'name'>): Promise<void> {
+    await this.guest.configure([forgetRegion(name)]);
+  }
+
+  override async repin(
+    placement: HostPlacement | undefined,
+    housekeepingCpus: readonly number[] | undefined,
+  ): Promise<void> {
+    if (placement !== undefined) {
+      this.#choose(undefined);
+      return super.repin(placement, housekeepingCpus);
+    }
+    // One CPU in any case: a UML kernel that wanders between CPUs is several times slower.
+    const stays = this.#chosen !== undefined && (housekeepingCpus?.includes(this.#chosen) ?? true);
+    if (!stays) this.#choose(this.#cpus.take(housekeepingCpus));
+    await this.disown([[this.#chosen!]], housekeepingCpus);
+  }
+
+  #choose(cpu: number | undefined): void {
+    if (this.#chosen !== undefined) this.#cpus.release(this.#chosen);
+    this.#chosen = cpu;
+  }
+
+  async pause(): Promise<void> {
+    const patience = AbortSignal.timeout(PAUSE_PATIENCE_MS);
+    await this.guest.configure([workersFirst(WORKERS_FIRST_MS)], patience).catch(() => {});
+    await this.mconsole('stop');
+  }
+
+  resume(): Promise<void> {
+    return this.mconsole('go');
+  }
+
+  private async mconsole(command: 'stop' | 'go'): Promise<void> {
+    const isOld = existsSync(join(this.directory, 'reply'));
+    const answer = isOld
+      ? await askShim(this.directory, `mconsole ${UML_MCONSOLE} ${command}`)
+      : await askMonitor(this.directory, command, (line) => ANSWERS[command === 'go' ? 'stop' : 'go'].test(line));
+    if (ANSWERS[command].test(answer)) return;
+    const reason = answer.replace(/^error /, '').trim() || 'the kernel ended meanwhile';
+    throw new PolykernelError('internal', `the management console refused "${command}": ${reason}`);
+  }
+}
+
+/** The second where an earlier command, nobody waited for it, was heard after all. */
+const ANSWERS = { stop: /^(?:ok stopped|error Already stopped)/, go: /^(?:ok\s*$|error Not stopped)/ };
+
+export interface UmlDriverOptions {
+  /** Keeps what was measured about kernels. */
+  cache?: string;
+}
+
+export class UmlDriver implements Driver {
+  readonly traits = UML;
+  readonly #cpus = new CpuChoice(allowedCpus);
+  readonly #lpj: LpjCache;
+  readonly #libraries = new Map<string, Promise<Bind[]>>();
+
+  constructor(options: UmlDriverOptions = {}) {
+    this.#lpj = new LpjCache(join(options.cache ?? cacheDirectory(), 'uml-lpj.json'));
+  }
+
+  async probe(): Promise<Availability> {
+    if (process.arch !== 'x64') {
+      return { available: false, reason: `User Mode Linux runs on x86-64 only, and this machine is ${process.arch}` };
+    }
+    if (findTool('bwrap') === undefined) {
+      return { available: false, reason: 'bubblewrap (bwrap) is missing', hint: toolHint('bwrap') };
+    }
+    try {
+      nativeBinary('pk-shim');
+      nativeBinary('pk-cell');
+      nativeBinary('pk-jail');
+    } catch (error) {
+      const { message, hint } = error as PolykernelError;
+      return { available: false, reason: message, hint };
+    }
+    return { available: true, reason: 'runs as a jailed process, needs no virtualisation' };
+  }
+
+  capabilities(): Capabilities {
+    return CAPABILITIES;
+  }
+
+  async checks(images: readonly Pick<KernelImage, 'kind'>[]): Promise<readonly Check[]> {
+    return (await import('./checks.ts')).umlChecks(images);
+  }
+
+  consoleLog(directory: string): string {
+    return consoleLogPath(directory);
+  }
+
+  async prewarm(): Promise<void> {}
+
+  async start(spec: LaunchSpec, signal: AbortSignal, progress: (phase: string) => void = () => {}): Promise<Kernel> {
+    checkLaunch(spec, { traits: UML, capabilities: CAPABILITIES }, totalmem());
+    checkShared(spec);
+    const timeout = AbortSignal.timeout(spec.readyTimeoutMs);
+    const both = AbortSignal.any([signal, timeout]);
+    const chosen = spec.placement === undefined ? this.#cpus.take(spec.housekeepingCpus) : undefined;
+    const cpu = chosen ?? spec.placement!.vcpuCpus[0]!;
+    const guest = new GuestLink({ name: spec.name });
+    const watch = new AbortController();
+    try {
+      const lpj = await this.#lpj.get(spec.image.digest);
+      if (spec.placement !== undefined) makeGroups(spec.id, spec.placement);
+      const joins = spec.placement === undefined ? [] : new InstanceGroups().joinFiles(spec.id);
+      const limits = applyLimits(spec, umlLimits(spec), spec.placement !== undefined);
+      const argv = await this.#argv(spec, cpu, joins.length, limits.rlimits, lpj);
+      progress('booting kernel');
+
+      const launch = { directory: spec.directory, argv, env: findTool('bwrap')?.env, signal: both };
+      const fds: number[] = [];
+      let pid: number;
+      try {
+        for (const path of joins) fds.push(openSync(path, 'w'));
+        for (const { path } of spec.regions) fds.push(openSync(path, 'r+'));
+        ({ pid } = await launchShim({
+          ...launch,
+          joins: limits.joins,
+          fds,
+          packet: spec.network?.port,
+          held: spec.rootLease,
+          memoryBytes: lineSlots() === 0 ? undefined : lineMemoryBytes(UML_SLOTS),
+          cpus: spec.housekeepingCpus,
+        }));
+      } finally {
+        for (const fd of fds) closeSync(fd);
+      }
+      shareMemory(spec, guest);
+      const ended = earlyEnd(spec.directory, watch.signal);
+      await Promise.race([this.#setUp(spec, guest, both, progress), ended]);
+      if (lpj === undefined) await this.#measure(spec);
+      return new UmlKernel(spec, pid, guest, this.#cpus, chosen);
+    } catch (error) {
+      guest.destroy();
+      if (chosen !== undefined) this.#cpus.release(chosen);
+      throw await startFailure(spec, error, { signal, timeout });
+    } finally {
+      watch.abort();
+    }
+  }
+
+  async attach(spec: LaunchSpec): Promise<Kernel | KernelExit | undefined> {
+    const status = await shimStatus(spec.directory);
+    if (status?.state !== 'running') return await endOfLaunch(spec, status);
+    const guest = new GuestLink({ name: spec.name });
+    try {
+      shareMemory(spec, guest);
+      await guest.attach(await connectShim(spec.directory, 'control'), AbortSignal.timeout(ATTACH_DEADLINE_MS));
+    } catch (error) {
+      guest.destroy();
+      const now = await shimStatus(spec.directory);
+      if (now?.state === 'exited') return await endOfLaunch(spec, now);
+      throw error;
+    }
+    const cpu = spec.placement === undefined ? presentCpu(spec) : undefined;
+    if (cpu !== undefined) this.#cpus.occupy(cpu);
+    return new UmlKernel(spec, status.pid, guest, this.#cpus, cpu);
+  }
+
+  destroy(directory: string, id?: string): Promise<void> {
+    return destroyShimLaunch(directory, id);
+  }
+
+  async #argv(
+    spec: LaunchSpec,
+    cpu: number,
+    joins: number,
+    rlimits: Record<string, number>,
+    lpj: number | undefined,
+  ): Promise<string[]> {
+    const { directory, identity } = spec;
+    const { kernel, initramfs } = spec.image;
+    if (!this.#libraries.has(kernel)) this.#libraries.set(kernel, libraryBinds(kernel));
+    return jailArgv({
+      identity,
+      bwrap: toolPath('bwrap').path,
+      pkCell: nativeBinary('pk-cell'),
+      pkJail: nativeBinary('pk-jail'),
+      filter: 'uml',
+      noRandomize: true,
+      env: { LD_PRELOAD: UML_PRELOAD },
+      rlimits,
+      hostCpus: [cpu],
+      memoryNodes: spec.placement?.memory.map(({ node }) => node),
+      joinFds: Array.from({ length: joins }, (_, index) => FIRST_PASSED_FD + index),
+      binds: [
+        { source: kernel, target: UML_KERNEL, access: 'read' },
+        { source: initramfs, target: UML_INITRAMFS, access: 'read' },
+        ...(await this.#libraries.get(kernel)!),
+        { source: nativeBinary('pk-xstate.so'), target: UML_PRELOAD, access: 'read' },
+      ],
+      root: spec.root,
+      volumes: spec.volumes,
+      own: ownPlaces(spec.homes),
+      covers: spec.root.kind === 'host' ? hostCovers([...(spec.homes ?? []), ...spec.hiddenPaths]) : [],
+      uncovered: spec.shownPaths,
+      memoryFiles: [
+        { target: '/dev/shm', bytes: spec.memoryBytes + SHM_RESERVE_BYTES, inodes: SHM_FILES, mode: '1777' },
+        // Its management console; the rest is a file with its number.
+        { target: join(directory, UML_DIRECTORY), bytes: MIB, inodes: 64, mode: '0700' },
+      ],
+      directory,
+      program: umlCommand(spec, FIRST_PASSED_FD + joins, lpj, lineSlots()),
+    });
+  }
+
+  async #setUp(
+    spec: LaunchSpec,
+    guest: GuestLink,
+    signal: AbortSignal,
+    progress: (phase: string) => void,
+  ): Promise<void> {
+    await guest.attach(await connectShim(spec.directory, 'control'), signal);
+    progress('setting up files');
+    const ops = rootOps({
+      ...umlGuestRoot(spec),
+      modules: umlModules(spec),
+      hostname: spec.hostname,
+      machineId: spec.id,
+      seed: randomBytes(32),
+    });
+    const address = spec.network === null ? [] : networkSteps(UML_INTERFACE, spec.network);
+    // Of half the files that it may open: between two looks it opens more.
+    const files = inodesMost(Math.floor(Math.min(umlLimits(spec).openFiles, ownOpenFiles().hard) / 2));
+    await guest.configure([...ops, files, ...umlRegionSteps(spec.regions).values(), ...address], signal);
+  }
+
+  async #measure(spec: LaunchSpec): Promise<void> {
+    const lpj = parseLpj(await readConsoleTail(spec.directory, MIB));
+    if (lpj !== undefined) await this.#lpj.set(spec.image.digest, lpj);
+  }
+}
+
+/** None where the daemon could not map them. */
+const lineSlots = (): number => (SharedMemory.isAvailable() ? UML_SLOTS : 0);
+
+function shareMemory({ directory }: LaunchSpec, guest: GuestLink): void {
+  const memory = openShimMemory(directory, lineMemoryBytes(UML_SLOTS));
+  if (memory !== undefined) guest.share(new LineMemory(memory, UML_SLOTS));
+}
+
+/** The CPU that an earlier manager chose. */
+function presentCpu({ directory, id }: LaunchSpec): number | undefined {
+  try {
+    return realPlacement(id, umlThreads(launchThreads(directory))).vcpus[0]?.[0];
+  } catch {
+    return undefined;
+  }
+}
+
+/** What no other driver is short of. */
+function checkShared({ regions }: Pick<LaunchSpec, 'regions'>): void {
+  const shared = regions.reduce((sum, { bytes }) => sum + bytes, 0);
+  if (shared <= MOST_SHARED_BYTES) return;
+  const names = regions.map(({ name }) => name).join(', ');
+  throw new PolykernelError(
+    'unsupported',
+    `User Mode Linux can see 1 GiB of shared memory, and the channels ${names} take ${formatBytes(shared)}`,
+    { field: 'channels', value: shared, hint: `Make them smaller, or use --driver ${UML.instead}.` },
+  );
+}

@@ -1,0 +1,193 @@
+/**
+ * Fields of an instance that are one plain value from the request to its use: each is stated here and nowhere else. From its row
+ * come the request's schema and type, the spec's type and default, records of versions that knew no such field, the option of
+ * `pk run`, the key in stack files with its place in the reference, completion and the schema of answers.
+ *
+ * To add one: a row here, and the place that uses `spec.KEY`.
+ */
+import { NAME_PATTERN } from '../core/name.ts';
+import type { Schema } from '../core/validate.ts';
+
+/** What a value is: how it is written in a terminal and in a stack file follows from that. */
+export type Kind = 'flag' | 'text' | 'word' | 'duration';
+
+export interface FieldRow {
+  kind: Kind;
+  /** For a `word`: which there are. */
+  words?: readonly string[];
+  /** What the request's schema says beyond the kind. */
+  schema: Schema;
+  /** In the spec where the request says nothing; without it resolve.ts decides. */
+  default?: boolean | string | number | null;
+  /** The option of `pk run`. */
+  cli: {
+    option: string;
+    value?: string;
+    words?: readonly string[];
+    complete?: 'image';
+    help: string;
+  };
+  /** The key of a kernel in a stack file: what may stand there and the default, for people; `live`: a change needs no restart. */
+  stack: { key: string; type: string; default: string; live: boolean; description: string; schema?: Schema };
+}
+
+/** In milliseconds. */
+const span = (least: number, description: string) =>
+  ({ type: 'integer', minimum: least, maximum: 3_600_000, description }) as const;
+
+export const FIELDS = {
+  image: {
+    kind: 'text',
+    schema: { type: 'string', maxLength: 200, description: "Name of a kernel image. Default: the driver's" },
+    cli: { option: 'image', value: 'NAME', complete: 'image', help: "kernel image (default: the driver's)" },
+    stack: { key: 'image', type: 'name', default: "the driver's", live: false, description: 'kernel image' },
+  },
+  network: {
+    kind: 'word',
+    words: ['none', 'private', 'egress'],
+    schema: {
+      enum: ['none', 'private', 'egress'],
+      description:
+        'none: its own loopback. private: the instances of this daemon that are in it. egress: these, and out through this machine. Default none, with published ports private',
+    },
+    cli: {
+      option: 'network',
+      value: 'NETWORK',
+      help: 'what it can reach (default none; private with --publish)',
+    },
+    stack: {
+      key: 'network',
+      type: 'none, private or egress',
+      default: 'private with publish, else none',
+      live: false,
+      description:
+        'what it can reach: its own loopback, the other instances in the private network, or these and out of this machine',
+    },
+  },
+  hostname: {
+    kind: 'text',
+    schema: { type: 'string', description: 'Default: the name' },
+    cli: { option: 'hostname', value: 'NAME', help: 'host name in the guest (default: the name)' },
+    stack: {
+      key: 'hostname',
+      type: 'host name',
+      default: 'the name',
+      live: false,
+      description: 'host name in the guest',
+    },
+  },
+  tenant: {
+    kind: 'text',
+    schema: {
+      type: 'string',
+      pattern: NAME_PATTERN,
+      description: 'Whose it is: only instances of one tenant meet. Default none, which is one tenant too',
+      'x-hint': 'Use lower-case letters, digits and inner dashes, such as "acme".',
+    },
+    default: null,
+    cli: {
+      option: 'tenant',
+      value: 'NAME',
+      help: 'whose it is: only instances of one tenant meet (default: none, one tenant too)',
+    },
+    stack: {
+      key: 'tenant',
+      type: 'name',
+      default: 'none',
+      live: false,
+      description: 'whose it is: only instances of one tenant meet',
+      schema: { type: ['string', 'number', 'boolean'], minLength: 1, pattern: NAME_PATTERN },
+    },
+  },
+  restart: {
+    kind: 'text',
+    schema: {
+      type: 'string',
+      pattern: '^(no|always|on-failure(:[1-9][0-9]{0,5})?)$',
+      description: 'Default no',
+      'x-hint': 'Use no, on-failure, on-failure:N or always.',
+    },
+    default: 'no',
+    cli: {
+      option: 'restart',
+      value: 'no|on-failure[:N]|always',
+      words: ['no', 'on-failure', 'always'],
+      help: 'what to do when it ends (with --detach)',
+    },
+    stack: {
+      key: 'restart',
+      type: 'no, on-failure[:N] or always',
+      default: 'no',
+      live: true,
+      description: 'what to do when the workload or the kernel ends',
+      schema: { type: 'string', pattern: '^(no|always|on-failure(:[1-9]\\d{0,5})?)$' },
+    },
+  },
+  readyTimeoutMs: {
+    kind: 'duration',
+    schema: span(1, 'Default 60000'),
+    default: 60_000,
+    cli: {
+      option: 'ready-timeout',
+      value: 'TIME',
+      help: 'how long the kernel may take to be ready (default 60s)',
+    },
+    stack: {
+      key: 'readyTimeout',
+      type: 'duration',
+      default: '60s',
+      live: true,
+      description: 'how long it may take to be ready',
+    },
+  },
+  stopGraceMs: {
+    kind: 'duration',
+    schema: span(0, 'Default 10000'),
+    default: 10_000,
+    cli: { option: 'stop-grace', value: 'TIME', help: 'how long `pk stop` waits before it kills (default 10s)' },
+    stack: {
+      key: 'stopGrace',
+      type: 'duration',
+      default: '10s',
+      live: true,
+      description: 'how long a stop waits before it kills',
+    },
+  },
+  cold: {
+    kind: 'flag',
+    schema: { type: 'boolean', description: 'Boot even where a template clone is possible' },
+    default: false,
+    cli: { option: 'cold', help: 'boot even where a template clone is possible' },
+    stack: {
+      key: 'cold',
+      type: 'true or false',
+      default: 'false',
+      live: false,
+      description: 'boot even where a template clone is possible',
+    },
+  },
+} as const satisfies Readonly<Record<string, FieldRow>>;
+
+type Fields = typeof FIELDS;
+export type FieldKey = keyof Fields;
+
+type Value<F extends FieldRow> = F extends { kind: 'flag' }
+  ? boolean
+  : F extends { kind: 'duration' }
+    ? number
+    : F extends { words: readonly (infer W)[] }
+      ? W
+      : string;
+
+/** These fields of a request, as sent. */
+export type FieldRequest = { -readonly [K in FieldKey]?: Value<Fields[K]> | undefined };
+/** The same of a spec; null where that is the default. */
+export type FieldSpec = { [K in FieldKey]: Value<Fields[K]> | (Fields[K] extends { default: null } ? null : never) };
+
+/** The rows, by the key in the request. */
+export const fieldRows: readonly (readonly [FieldKey, FieldRow])[] = Object.entries(FIELDS) as [FieldKey, FieldRow][];
+
+/** What the spec has of them where the request says nothing; those that resolve.ts decides are absent. */
+export const fieldDefaults = Object.fromEntries(
+  fieldRows.flatMap(([key, field]) => (field.default === undefined ? [] : [[key, field.default]])),
+) as Partial<FieldSpec>;

@@ -1,0 +1,11 @@
+/* What the programs share, with what a harness puts in the place of the machine's calls. */
+#include "../../../native/common/clock.c"
+#include "../../../native/common/descriptor.c"
+#include "../../../native/common/fail.c"
+#include "../../../native/common/fields.c"
+#include "../../../native/common/interface.c"
+#include "../../../native/common/keep.c"
+#include "../../../native/common/namespace.c"
+#include "../../../native/common/numbers.c"
+#include "../../../native/common/start-time.c"
+#include "../../../native/common/text.c"

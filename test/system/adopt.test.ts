@@ -1,0 +1,137 @@
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { fakeKernels, killFakeKernel } from '../../src/driver/fake/driver.ts';
+import { eventually, gather, startDaemon, untilState } from '../support/harness.ts';
+import { ManualClock } from '../support/manual-clock.ts';
+
+describe('a daemon that comes after another was killed', () => {
+  it('goes on with the same kernels, sessions and logs', async () => {
+    const test = await startDaemon();
+    await test.create({ name: 'web', command: ['sh', '-c', 'echo before; sleep 0.3; echo after; exit 9'] });
+    const before = await untilState(test, 'web', 'running');
+    await eventually(async () => (await logText(test, 'web')) === 'before\n');
+    await test.crashAndRestart();
+    expect(await test.client.inspect('web')).toMatchObject({
+      state: 'running',
+      bootId: before.bootId,
+      startedAt: before.startedAt,
+    });
+    const echo = await test.client.exec('web', { command: ['echo', 'still here'] });
+    expect((await gather(echo)).stdout).toBe('still here\n');
+    expect(await test.client.wait('web')).toMatchObject({ exit: { reason: 'exit', exitCode: 9 } });
+    expect(await logText(test, 'web')).toBe('before\nafter\n');
+  });
+
+  it('ends the processes of clients that are gone', async () => {
+    const test = await startDaemon();
+    await test.create({ name: 'web', command: ['sleep'] });
+    await untilState(test, 'web', 'running');
+    const exec = await test.client.exec('web', { command: ['sleep'] });
+    await exec.started;
+    exec.exited.catch(() => {});
+    await test.crashAndRestart();
+    await expect(exec.exited).rejects.toMatchObject({ code: 'unavailable' });
+    const guest = test.daemon.supervisor.get('web').guest();
+    expect(guest.sessions()).toEqual([]);
+  });
+
+  it('records what ended meanwhile and restarts by policy', async () => {
+    const clock = new ManualClock();
+    const test = await startDaemon({ clock });
+    for (const [name, restart] of [
+      ['once', 'no'],
+      ['again', 'always'],
+    ] as const) {
+      await test.create({ name, command: ['sleep'], restart });
+      await untilState(test, name, 'running');
+    }
+    await test.daemon.drop();
+    for (const directory of fakeKernels()) if (directory.startsWith(test.home)) killFakeKernel(directory);
+    await test.crashAndRestart();
+    expect(await test.client.inspect('once')).toMatchObject({ state: 'exited', exit: { reason: 'died' } });
+    expect(await test.client.inspect('again')).toMatchObject({ state: 'backoff' });
+    await test.crashAndRestart();
+    clock.advance(1000);
+    expect(await untilState(test, 'again', 'running')).toMatchObject({ restarts: 1 });
+  });
+
+  it('boots anew what was starting and ends what was stopping', async () => {
+    const test = await startDaemon();
+    await test.create({ name: 'mule', command: ['stubborn'] });
+    await untilState(test, 'mule', 'running');
+    await eventually(async () => (await logText(test, 'mule')) === 'ready\n');
+    test.client.stop('mule', { graceMs: 60_000 }).catch(() => {});
+    await untilState(test, 'mule', 'stopping');
+    await test.create({ name: 'slow', hostname: 'never-ready', command: ['true'], readyTimeoutMs: 60_000 });
+    await test.crashAndRestart();
+    expect(await test.client.inspect('slow')).toMatchObject({ state: 'starting' });
+    expect(await untilState(test, 'mule', 'exited')).toMatchObject({ exit: { reason: 'stopped' } });
+    expect(fakeKernels().filter((directory) => directory.startsWith(test.home))).toEqual([]);
+  });
+
+  it('keeps what is paused paused', async () => {
+    const test = await startDaemon();
+    await test.create({ name: 'web', command: ['sleep'] });
+    await untilState(test, 'web', 'running');
+    await test.client.pause('web');
+    await test.crashAndRestart();
+    expect(await test.client.inspect('web')).toMatchObject({ state: 'paused' });
+    expect(await test.client.resume('web')).toMatchObject({ state: 'running' });
+    const echo = await test.client.exec('web', { command: ['true'] });
+    expect((await gather(echo)).exit).toMatchObject({ exitCode: 0 });
+  });
+
+  it('ends foreground instances and whatever has no record', async () => {
+    const test = await startDaemon();
+    const { spec } = await test.create({ command: ['sleep'], attached: true });
+    const process = await test.client.attach(spec.name);
+    await process.started;
+    process.exited.catch(() => {});
+    mkdirSync(join(test.home, 'instances', 'litter'));
+    writeFileSync(join(test.home, 'instances', 'litter', 'launch.json'), 'not JSON');
+    await test.crashAndRestart();
+    await expect(process.exited).rejects.toMatchObject({ code: 'unavailable' });
+    expect(await test.client.list()).toEqual([]);
+    expect(readdirSync(join(test.home, 'instances'))).toEqual([]);
+    expect(fakeKernels().filter((directory) => directory.startsWith(test.home))).toEqual([]);
+  });
+
+  it('keeps event numbers growing', async () => {
+    const test = await startDaemon();
+    await test.create({ name: 'job', command: ['true'] });
+    await test.client.wait('job');
+    const last = await lastSequence(test);
+    await test.crashAndRestart();
+    await test.client.start('job');
+    expect(await lastSequence(test)).toBeGreaterThan(last);
+  });
+
+  it('finds everything again after an orderly end too', async () => {
+    const test = await startDaemon();
+    await test.create({ name: 'web', command: ['sleep'] });
+    const before = await untilState(test, 'web', 'running');
+    await test.daemon.close();
+    expect(existsSync(join(test.home, 'daemon.lock'))).toBe(false);
+    expect(fakeKernels().some((directory) => directory.startsWith(test.home))).toBe(true);
+    const second = await startDaemon({ home: test.home });
+    expect(await second.client.inspect('web')).toMatchObject({ state: 'running', bootId: before.bootId });
+  });
+});
+
+async function lastSequence(test: Awaited<ReturnType<typeof startDaemon>>): Promise<number> {
+  let last = 0;
+  await test.create({ name: 'marker', command: ['true'], start: false });
+  for await (const event of test.client.events({ since: 0 })) {
+    last = event.sequence;
+    if (event.name === 'marker') break;
+  }
+  await test.client.remove('marker');
+  return last;
+}
+
+async function logText(test: Awaited<ReturnType<typeof startDaemon>>, name: string): Promise<string> {
+  let text = '';
+  for await (const line of test.client.logs(name)) text += line.d;
+  return text;
+}

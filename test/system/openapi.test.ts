@@ -1,0 +1,52 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Validator } from '@seriousme/openapi-schema-validator';
+import { expect, it } from 'vitest';
+import { clientRoutesText, openapiText, withRouteTable } from '../../scripts/api-documents.ts';
+import { CONTRACTS } from '../../src/client/contracts.ts';
+import { routesOf } from '../../src/daemon/routes.ts';
+import { startDaemon } from '../support/harness.ts';
+
+const text = (path: string) => readFileSync(join(import.meta.dirname, '../..', path), 'utf8');
+const STALE = 'run `node scripts/api-reference.ts`';
+
+it('the checked-in description of the API is current', () => {
+  expect(text('src/daemon/openapi.json'), STALE).toBe(openapiText());
+});
+
+it("so are the client's table and that of docs/api.md", () => {
+  expect(text('src/client/routes.ts'), STALE).toBe(clientRoutesText());
+  const page = text('docs/api.md');
+  expect(page, STALE).toBe(withRouteTable(page));
+});
+
+it('is OpenAPI 3.1', async () => {
+  const validator = new Validator();
+  const { valid, errors } = await validator.validate(JSON.parse(openapiText()));
+  expect(errors ?? []).toEqual([]);
+  expect(valid).toBe(true);
+  expect(validator.version).toBe('3.1');
+});
+
+it('has valid JSON Schemas with types that there are', () => {
+  const types = new Set(['object', 'array', 'string', 'integer', 'number', 'boolean', 'null']);
+  const told: unknown[] = [];
+  JSON.parse(openapiText(), (key, value) => {
+    const isType = key === 'type' && (typeof value === 'string' || Array.isArray(value));
+    if (isType) told.push(...[value].flat().filter((type) => !types.has(type)));
+    return value;
+  });
+  expect(told).toEqual([]);
+});
+
+it('tells of every route that is served', () => {
+  const none = new Proxy({}, { get: () => () => {} });
+  const served = routesOf(none as Parameters<typeof routesOf>[0]).map(({ api }) => api);
+  expect(new Set(served)).toEqual(new Set(CONTRACTS));
+});
+
+it('is served', async () => {
+  const test = await startDaemon();
+  const document = (await test.client.openapi()) as { paths: Record<string, unknown> };
+  expect(Object.keys(document.paths)).toContain('/v1/instances/{name}');
+});
