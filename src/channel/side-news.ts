@@ -1,14 +1,14 @@
 /** What programs do with the two sides of a channel, as events: it is read from the header of its ring. */
-import type { EventLog } from '../core/events.ts';
 import type { RingStatistics, SharedMemory } from '../ring/index.ts';
 import type { Clock } from '../sys/clock.ts';
 import { faultOf, sideOf, statisticsOf } from './channel-status.ts';
 import { type ChannelRecord, type ChannelSide, endOf, SIDES } from './contract.ts';
+import type { channelEvents } from './events.ts';
 
 /** Changes within this time of the last that was told are told together. */
 const NEWS_MS = 1000;
 
-export type ChannelEvent = Parameters<EventLog['tell']>[0]['type'];
+export type ChannelEvent = keyof typeof channelEvents;
 
 /** The channel, as it is at the moment. */
 interface Watched {

@@ -1,9 +1,9 @@
 /** What an instance needs of the daemon: its driver, its launch directory, and whom to tell. */
 import type { Driver, Kernel, LaunchSpec, SharedRegion } from '../driver/index.ts';
 import type { Clock } from '../sys/clock.ts';
+import type { InstanceEventType } from './events.ts';
 import type { WorkloadLog } from './output.ts';
 import type { InstanceRecord } from './record.ts';
-import type { InstanceEventType } from './spec.ts';
 
 export interface InstanceEnvironment {
   clock: Clock;

@@ -2,8 +2,10 @@
  * The life cycle as a pure state machine: state and event give the next state and the effects to carry out. What they do
  * is instance.ts' business; everything that may happen in any order is decided here and tested by random events.
  */
+
+import type { InstanceEventType } from './events.ts';
 import { decideRestart } from './restart.ts';
-import type { InstanceEventType, InstanceExit, InstanceState, RestartPolicy } from './spec.ts';
+import type { InstanceExit, InstanceState, RestartPolicy } from './spec.ts';
 
 export interface Machine {
   readonly state: InstanceState;

@@ -101,17 +101,3 @@ export interface Placement {
   /** Why there, one sentence each. */
   reasons: readonly string[];
 }
-
-export type InstanceEventType =
-  | 'created'
-  | 'starting'
-  | 'ready'
-  | 'paused'
-  | 'resumed'
-  | 'stopping'
-  | 'exited'
-  | 'restarting'
-  | 'removed'
-  | 'crashed'
-  | 'adopted'
-  | 'unmapped';

@@ -12,6 +12,7 @@ import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import type { Layout } from '../sys/paths.ts';
 import { removeTree } from '../sys/remove-tree.ts';
 import { createInstance, possibleRequest, specOf } from './create.ts';
+import type { InstanceEventType } from './events.ts';
 import { identityProvider } from './give-identity.ts';
 import type { Identities } from './identities.ts';
 import { Instance } from './instance.ts';
@@ -27,7 +28,7 @@ import { type Entry, Registry } from './registry.ts';
 import type { LogQuery, PrewarmRequest } from './requests.ts';
 import { type CreateRequest, checkRequest } from './schema.ts';
 import { acceptSources } from './source.ts';
-import type { InstanceEventType, InstanceSpec } from './spec.ts';
+import type { InstanceSpec } from './spec.ts';
 import { FileLog } from './workload-log.ts';
 
 /** A foreground instance that no client comes for is removed after this long. */

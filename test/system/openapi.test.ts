@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { expect, it } from 'vitest';
-import { clientRoutesText, openapiText, withRouteTable } from '../../scripts/api-documents.ts';
+import { clientRoutesText, openapiText, withEventTable, withRouteTable } from '../../scripts/api-documents.ts';
 import { CONTRACTS } from '../../src/client/contracts.ts';
 import { routesOf } from '../../src/daemon/routes.ts';
 import { startDaemon } from '../support/harness.ts';
@@ -17,7 +17,7 @@ it('the checked-in description of the API is current', () => {
 it("so are the client's table and that of docs/api.md", () => {
   expect(text('src/client/routes.ts'), STALE).toBe(clientRoutesText());
   const page = text('docs/api.md');
-  expect(page, STALE).toBe(withRouteTable(page));
+  expect(page, STALE).toBe(withEventTable(withRouteTable(page)));
 });
 
 it('is OpenAPI 3.1', async () => {

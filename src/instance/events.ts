@@ -1,0 +1,17 @@
+/** What is told of instances, and when. */
+export const instanceEvents = {
+  created: 'it was recorded',
+  starting: 'its kernel is booting, at first or again',
+  ready: 'its kernel is up, and its workload is being executed',
+  paused: 'its time stands still',
+  resumed: 'its time goes on',
+  stopping: 'it is ending: on request, or because its workload ended',
+  exited: 'it is down, and no restart is due',
+  restarting: 'it was down, and is started again by its policy',
+  crashed: 'its kernel panicked, died or was not ready in time',
+  removed: 'all of it is gone',
+  adopted: 'a daemon that came back found its kernel running',
+  unmapped: 'a tree of the host is shown to it as everybody may see it: its owners cannot be mapped',
+} as const;
+
+export type InstanceEventType = keyof typeof instanceEvents;
