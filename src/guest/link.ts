@@ -1,13 +1,13 @@
+/** What the host can have a guest do: the requests on its control line, and what comes of them. */
 import { randomBytes } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import type { Duplex, Readable } from 'node:stream';
 import { PolykernelError } from '../sys/errors.ts';
 import { Answers } from './answers.ts';
 import { BellSource, RungBells } from './bells.ts';
+import { Connection } from './connection.ts';
 import { type ExecRequest, execPairs } from './exec.ts';
 import { receiveFile, sendFile } from './files.ts';
-import { Greeting } from './greeting.ts';
-import { Inbox } from './inbox.ts';
 import { LineWriter, type Request } from './line.ts';
 import type { GuestLinkOptions } from './link-options.ts';
 import type { LineMemory } from './memory.ts';
@@ -23,12 +23,11 @@ import {
   MAX_CHANNELS,
   MAX_HELD,
   type Pair,
-  PROTOCOL_VERSION,
   ToGuest,
   ToHost,
   u32,
 } from './protocol.ts';
-import { type FoundSession, Sessions } from './sessions.ts';
+import { type FoundSession, type Listed, Sessions } from './sessions.ts';
 import { type ClockLag, TimeQuestion } from './wall-clock.ts';
 import { FileWatch } from './watch.ts';
 
@@ -41,7 +40,7 @@ interface Waiting {
  * The host's end of the control line of one guest. It outlives streams: attach() may be called again after a stream was
  * lost, and running processes go on. INVARIANTS: everything the guest sends is bounded and checked before it is used, at a
  * bounded pace; what waits to be sent to it is bounded; no answer is waited for without end, and one that does not come
- * counts against the guest; frames before the answer to the current nonce belong to an earlier connection.
+ * counts against the guest.
  */
 export class GuestLink extends EventEmitter<{
   disconnect: [Error];
@@ -53,17 +52,14 @@ export class GuestLink extends EventEmitter<{
   readonly #random: () => number;
   readonly #options: GuestLinkOptions;
   readonly #patience: Patience;
-  readonly #line = new LineWriter((batch) => this.#write(batch));
+  readonly #line = new LineWriter((batch) => this.#connection?.write(batch));
   readonly #sessions: Sessions;
   readonly #watch = new FileWatch(this.#line);
   readonly #time = new TimeQuestion(this.#line);
   readonly #bells = new BellSource();
   readonly #rung = new RungBells();
   readonly #answers: Answers;
-  #stream: Duplex | undefined;
-  #release = () => {};
-  #inbox: Inbox | undefined;
-  #greeting: { exchange: Greeting; resolve: (hello: GuestHello) => void; reject: (error: Error) => void } | undefined;
+  #connection: Connection | undefined;
   #hello: GuestHello | undefined;
   #poweroff: Waiting | undefined;
   #destroyed: PolykernelError | undefined;
@@ -101,49 +97,20 @@ export class GuestLink extends EventEmitter<{
    */
   attach(stream: Duplex, signal?: AbortSignal): Promise<GuestHello> {
     if (this.#destroyed !== undefined) return Promise.reject(this.#destroyed);
-    const previous = this.#stream;
+    const previous = this.#connection?.stream;
     this.#lose(new PolykernelError('kernel-died', `the control line of ${this.name} was replaced`), false);
     if (previous !== undefined && previous !== stream) previous.destroy();
-    this.#stream = stream;
-    const inbox = this.#newInbox(stream);
-    this.#inbox = inbox;
-    const onData = (chunk: Buffer) => inbox.push(chunk);
-    const lose = (error: PolykernelError) => {
-      this.#hearOut();
-      this.#lose(error, true);
-    };
-    const onClose = () => lose(new PolykernelError('kernel-died', `the control line of ${this.name} closed`));
-    const onError = (error: Error) =>
-      lose(
-        new PolykernelError('kernel-died', `the control line of ${this.name} failed: ${error.message}`, {
-          cause: error,
-        }),
-      );
-    const onAbort = () => this.#lose(new PolykernelError('not-ready', `${this.name} did not answer in time`), true);
-    signal?.addEventListener('abort', onAbort, { once: true });
-    stream.on('data', onData).on('end', onClose).on('close', onClose).on('error', onError);
-    // An earlier connection may have held it.
-    stream.resume();
-    this.#release = () => {
-      inbox.close();
-      signal?.removeEventListener('abort', onAbort);
-      stream.off('data', onData).off('end', onClose).off('close', onClose).off('error', onError);
-      stream.on('error', () => {}); // nobody is interested in it any more, and an unheard error would end the daemon
-    };
-    return new Promise((resolve, reject) => {
-      const exchange = new Greeting(this.#random, (bytes) => stream.write(bytes), this.#options.isPort);
-      this.#greeting = {
-        exchange,
-        resolve: (hello) => {
-          signal?.removeEventListener('abort', onAbort);
-          resolve(hello);
-        },
-        reject,
-      };
-      if (signal?.aborted) onAbort();
-      else if (stream.destroyed || stream.readableEnded) onClose();
-      else exchange.greet();
+    const connection = new Connection(stream, this.#options, this.#random, {
+      greeted: (hello, listed) => this.#greeted(hello, listed),
+      frame: (frame) => {
+        if (!this.#handle(frame)) this.#patience.violation(`frame of type ${frame.type}`);
+      },
+      garbage: () => this.#patience.violation('bytes that are no frame'),
+      paused: () => this.#rung.take((slot) => this.emit('bell', slot)),
+      lost: (error) => this.#lose(error, true),
     });
+    this.#connection = connection;
+    return connection.greet(signal);
   }
 
   /**
@@ -278,22 +245,14 @@ export class GuestLink extends EventEmitter<{
   /** Lets the stream go and fails everything that is under way. Later calls are refused with `error`. */
   destroy(error: PolykernelError = new PolykernelError('kernel-died', `${this.name} is gone`)): void {
     if (this.#destroyed !== undefined) return;
-    this.#hearOut();
+    this.#connection?.hearOut();
     this.#end(error);
-  }
-
-  /** At once, and without copying what may be long. */
-  #write(batch: readonly Buffer[]): void {
-    const stream = this.#stream;
-    stream?.cork();
-    for (const bytes of batch) stream?.write(bytes);
-    stream?.uncork();
   }
 
   #end(error: PolykernelError): void {
     if (this.#destroyed !== undefined) return;
     this.#destroyed = error;
-    const stream = this.#stream;
+    const stream = this.#connection?.stream;
     this.#lose(error, false);
     stream?.destroy();
     this.#sessions.end(error);
@@ -303,7 +262,7 @@ export class GuestLink extends EventEmitter<{
 
   /** Lets the stream go without touching the guest or its processes: a later manager may attach. */
   detach(): void {
-    const stream = this.#stream;
+    const stream = this.#connection?.stream;
     this.#lose(new PolykernelError('kernel-died', `${this.name} was let go`), false);
     stream?.destroy();
     this.#line.letGo();
@@ -350,39 +309,21 @@ export class GuestLink extends EventEmitter<{
     return this.#patience.full(`${this.#line.queued} bytes of requests`);
   }
 
-  #newInbox(stream: Duplex): Inbox {
-    return new Inbox({
-      turns: this.#options.turns,
-      handle: (frame) => {
-        if (this.#greeting !== undefined) this.#handshake(frame);
-        else if (this.#stream !== undefined && !this.#handle(frame))
-          this.#patience.violation(`frame of type ${frame.type}`);
-      },
-      onGarbage: () => {
-        if (this.#greeting === undefined) this.#patience.violation('bytes that are no frame');
-      },
-      onPause: () => this.#rung.take((slot) => this.emit('bell', slot)),
-      hold: (held) => void (held ? stream.pause() : stream.resume()),
-    });
+  #greeted(hello: GuestHello, listed: Listed): void {
+    this.#hello = hello;
+    this.#line.open(hello.takes);
+    this.#sessions.resume(listed);
+    this.#watch.resume();
   }
 
-  /** What has come already is handled although the line is gone. */
-  #hearOut(): void {
-    const [inbox, stream] = [this.#inbox, this.#stream];
-    if (stream === undefined) return;
-    inbox?.drain();
-    for (let rest = stream.read() as Buffer | null; rest !== null; rest = stream.read()) inbox?.push(rest);
-  }
-
+  /** Lets go of the connection and fails what waits for answers. `tell`: whether that is news. */
   #lose(error: PolykernelError, tell: boolean): void {
-    const greeting = this.#greeting;
+    const connection = this.#connection;
     const connected = this.#hello !== undefined;
-    if (this.#stream === undefined) return;
-    this.#release();
-    this.#stream = undefined;
-    this.#inbox = undefined;
-    this.#greeting = undefined;
+    if (connection === undefined) return;
+    this.#connection = undefined;
     this.#hello = undefined;
+    connection.letGo(error);
     this.#line.close();
     this.#patience.notFull();
     this.#sessions.disconnect();
@@ -390,7 +331,6 @@ export class GuestLink extends EventEmitter<{
     this.#answers.fail(error);
     this.#time.fail(error);
     this.#poweroff?.reject(error);
-    greeting?.reject(error);
     if (tell && connected) this.emit('disconnect', error);
   }
 
@@ -398,33 +338,6 @@ export class GuestLink extends EventEmitter<{
     if (this.#destroyed !== undefined) return;
     this.#end(error);
     this.emit('protocol-error', error);
-  }
-
-  #handshake(frame: Frame): void {
-    const greeting = this.#greeting!;
-    const hello = greeting.exchange.receive(frame);
-    if (hello === undefined) return;
-    if (hello.version !== PROTOCOL_VERSION) {
-      const stream = this.#stream;
-      this.#lose(
-        new PolykernelError(
-          'protocol',
-          `${this.name} speaks guest protocol ${hello.version}, not ${PROTOCOL_VERSION}`,
-          {
-            hint: 'Restart the instance, so that its kernel boots the current pk-init.',
-          },
-        ),
-        false,
-      );
-      stream?.destroy();
-      return;
-    }
-    this.#greeting = undefined;
-    this.#hello = hello;
-    this.#line.open(hello.takes);
-    this.#sessions.resume(greeting.exchange.listed);
-    this.#watch.resume();
-    greeting.resolve(hello);
   }
 
   /** False when the frame breaks a rule. Frames of sessions given up are still under way for a while and are no fault. */

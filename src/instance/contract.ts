@@ -1,14 +1,16 @@
 export type { ChannelUse } from './channel-use.ts';
 export type { FieldChange, KernelDefinition, StackContext } from './definition.ts';
 export type { InstanceDetails } from './details.ts';
+export type { InstanceEnvironment } from './environment.ts';
 export type { Foreground } from './foreground.ts';
-export type { Instance, InstanceEnvironment } from './instance.ts';
+export type { Instance } from './instance.ts';
 export type { Instances, Observed, StackPart } from './instances.ts';
 export type { LogLine } from './log-line.ts';
 export { checkInstanceName, HOST } from './name.ts';
 export type { Watcher, WorkloadLog } from './output.ts';
+export { hostPlacement } from './placement.ts';
 export type { Draft, Owner, Provided, Provider } from './provider.ts';
-export { hostPlacement, type InstanceRecord, instanceTable } from './record.ts';
+export { type InstanceRecord, instanceTable } from './record.ts';
 export type { ExecRequest, LogQuery, PrewarmRequest, StreamCommand } from './requests.ts';
 export * from './schema.ts';
 export type * from './spec.ts';

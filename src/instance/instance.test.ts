@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { systemClock } from '../sys/clock.ts';
-import { Instance, type InstanceEnvironment } from './instance.ts';
+import type { InstanceEnvironment } from './environment.ts';
+import { Instance } from './instance.ts';
 import { CREATED } from './machine.ts';
 import type { InstanceRecord } from './record.ts';
 

@@ -1,6 +1,7 @@
 /** What is kept of an instance across daemons. */
+import { randomBytes } from 'node:crypto';
 import type { Migration, OldRecord, TableDefinition } from '../core/table.ts';
-import type { HostPlacement, LaunchSpec } from '../driver/index.ts';
+import type { LaunchSpec } from '../driver/index.ts';
 import type { Identity } from '../sys/identity.ts';
 import { fieldDefaults } from './fields.ts';
 import type { Machine } from './machine.ts';
@@ -70,13 +71,8 @@ export const instanceTable: TableDefinition<InstanceRecord> = {
   complete: ({ spec, ...record }) => ({ ...record, spec: { ...fieldDefaults, ...spec } }),
 };
 
-/** What a driver is told of the placement. */
-export function hostPlacement({ placement }: InstanceRecord): HostPlacement | undefined {
-  if (placement === null) return undefined;
-  const { partition, vcpuCpus } = placement;
-  const { memory, hugePageBytes, shared } = partition;
-  return { vcpuCpus, memory, hugePageBytes, weight: shared?.weight ?? null };
-}
+/** A new id: 32 lower-case hexadecimal digits. */
+export const newInstanceId = (): string => randomBytes(16).toString('hex');
 
 /** The record as the API shows it. */
 export function statusOf(record: InstanceRecord, pid: number | null): InstanceStatus {

@@ -2,23 +2,16 @@
 import type { ChannelManager, ChannelStatus } from '../channel/contract.ts';
 import type { EventLog } from '../core/events.ts';
 import type { Journal } from '../core/journal.ts';
-import type { HostUsage, Kernel } from '../driver/index.ts';
+import type { Kernel } from '../driver/index.ts';
 import type { InstanceStatus } from '../instance/contract.ts';
 import type { ServiceStatus } from '../service/contract.ts';
 import type { Clock } from '../sys/clock.ts';
 import {
-  busyOf,
   type ChannelStats,
   Downsampler,
   GUEST_FILES,
   GUEST_FILES_WITH_PSI,
-  type GuestCounters,
   GuestReader,
-  type GuestStats,
-  guestRates,
-  type HostCounters,
-  type HostStats,
-  hostRates,
   type InstanceStats,
   METRIC_NAMES,
   metricsText,
@@ -30,17 +23,11 @@ import {
   type StatsSeries,
   seriesOf,
 } from './contract.ts';
+import { type Measured, Readings } from './readings.ts';
 import { COARSE, FINE, type Level, type StoredPoint, TelemetryStore } from './telemetry-store.ts';
 
 /** Kept at full grain. */
 const RING_MS = 10 * 60_000;
-/** What is shown as the latest is the mean of so long. */
-const WINDOW_MS = 2_000;
-/** Of the substitute for PSI. */
-const QUEUE_WINDOW_MS = 10_000;
-/** A reading older than this, or than so many intervals, says nothing of now. */
-const STALE_MS = 3_000;
-const STALE_INTERVALS = 3;
 /** About so many points when nobody asks for a step. */
 const POINTS = 300;
 
@@ -65,17 +52,7 @@ export interface TelemetryOptions {
 /** A kernel that runs. */
 interface Source {
   kernel: Kernel;
-  vcpus: number;
-  /** Readings of the last WINDOW_MS and the one before. */
-  guest: GuestCounters[];
-  host: HostCounters[];
-  usage: HostUsage | undefined;
-  /** The readings that the last row was made up to. */
-  rowGuest: GuestCounters | undefined;
-  rowHost: HostCounters | undefined;
-  lastRow: Pick<InstanceStats, 'guest' | 'host'> | undefined;
-  /** Whether more tasks wanted to run than there are CPUs, at each reading. */
-  crowded: { atMs: number; value: boolean }[];
+  readings: Readings;
   stopWatch(): void;
 }
 
@@ -123,18 +100,8 @@ export class Telemetry {
   kernelUp(id: string, kernel: Kernel): void {
     const entry = this.#entries.get(id) ?? this.#add(id);
     entry.source?.stopWatch();
-    const source: Source = {
-      kernel,
-      vcpus: kernel.guest.hello?.cpus ?? 1,
-      guest: [],
-      host: [],
-      usage: undefined,
-      rowGuest: undefined,
-      rowHost: undefined,
-      lastRow: undefined,
-      crowded: [],
-      stopWatch: () => {},
-    };
+    const readings = new Readings(kernel.guest.hello?.cpus ?? 1, this.#intervalMs);
+    const source: Source = { kernel, readings, stopWatch: () => {} };
     entry.source = source;
     this.#watch(source, GUEST_FILES_WITH_PSI);
     void kernel.exited.then(() => {
@@ -151,7 +118,10 @@ export class Telemetry {
   /** The latest of all instances, in the order they were made. */
   stats(): InstanceStats[] {
     this.#readChannels();
-    return this.#options.instances().map((status) => this.#statsOf(status, WINDOW_MS));
+    const now = this.#options.clock.now();
+    return this.#options
+      .instances()
+      .map((status) => this.#statsOf(status, this.#entries.get(status.id)?.source?.readings.latest(now)));
   }
 
   /** The last `sinceMs` milliseconds of an instance, in steps of about `stepMs`. */
@@ -222,7 +192,7 @@ export class Telemetry {
         this.#timed(() => {
           const reading = reader.push(snapshot, clock.now());
           if (reading === undefined) return;
-          this.#received(source, reading);
+          source.readings.addGuest(reading);
           // Files that are not there need not be asked for at every sample.
           if (reading.pressure === null && paths === GUEST_FILES_WITH_PSI) this.#watch(source, GUEST_FILES);
         }),
@@ -231,13 +201,6 @@ export class Telemetry {
       // It ended already, or its line is down.
       journal.error(`measuring ${source.kernel.guest.name}`, error);
     }
-  }
-
-  #received(source: Source, reading: GuestCounters): void {
-    const { atMs, runnable, cpus } = reading;
-    keep(source.guest, reading);
-    const value = runnable !== null && runnable > (cpus ?? source.vcpus);
-    source.crowded = [...source.crowded.filter((each) => atMs - each.atMs < QUEUE_WINDOW_MS), { atMs, value }];
   }
 
   #arm(): void {
@@ -263,11 +226,8 @@ export class Telemetry {
       const { source } = entry;
       const status = statuses.get(id);
       if (source === undefined || status === undefined) continue;
-      const usage = source.kernel.usage();
-      // The same again: reading it was put off.
-      if (usage !== undefined && usage !== source.usage) keep(source.host, hostCounters(usage, atMs));
-      source.usage = usage;
-      const row = rowOf(this.#statsOf(status, 0));
+      source.readings.addHost(source.kernel.usage(), atMs);
+      const row = rowOf(this.#statsOf(status, source.readings.row(atMs)));
       this.#samples += 1;
       entry.ring.push(atMs, row);
       const fine = entry.fine.add(atMs, row);
@@ -290,13 +250,9 @@ export class Telemetry {
     this.#channels = byOwner;
   }
 
-  /** Rates over the last `windowMs`; 0: since the last row, which this makes. */
-  #statsOf(status: InstanceStatus, windowMs: number): InstanceStats {
+  /** `measured`: undefined when no kernel runs. */
+  #statsOf(status: InstanceStatus, measured: Measured | undefined): InstanceStats {
     const { id, spec, state, restarts, readyMs } = status;
-    const source = this.#entries.get(id)?.source;
-    const now = this.#options.clock.now();
-    const measured =
-      source === undefined ? undefined : windowMs > 0 ? this.#latest(source, now) : this.#row(source, now);
     const { guest = null, host = null } = measured ?? {};
     const at = host?.at ?? guest?.at ?? null;
     if (host !== null && guest?.busy != null) host.overGuest = Math.max(0, host.cpu - guest.busy);
@@ -315,36 +271,6 @@ export class Telemetry {
       channels: this.#channels.get(spec.name) ?? [],
       requests: this.#options.requestsOf(spec.name),
     };
-  }
-
-  #latest(source: Source, now: number): Pick<InstanceStats, 'guest' | 'host'> {
-    const [guest, host] = [source.guest.at(-1), source.host.at(-1)];
-    const crowded = source.crowded.filter(({ value }) => value).length / Math.max(1, source.crowded.length);
-    return {
-      guest: guest && this.#isFresh(guest, now) ? guestStats(source.guest[0]!, guest, crowded) : null,
-      host: host && this.#isFresh(host, now) ? hostStats(source.host[0]!, host) : null,
-    };
-  }
-
-  /** From the reading of the last row to the newest; the same again when there is no newer one yet. */
-  #row(source: Source, now: number): Pick<InstanceStats, 'guest' | 'host'> {
-    const { rowGuest, rowHost, lastRow } = source;
-    const [guest, host] = [source.guest.at(-1), source.host.at(-1)];
-    // Of one sample the share is 0 or 1: the mean of many rows is the share.
-    const crowded = Number(source.crowded.at(-1)?.value ?? false);
-    const row: Pick<InstanceStats, 'guest' | 'host'> = { guest: null, host: null };
-    if (guest !== undefined && this.#isFresh(guest, now))
-      row.guest = guest === rowGuest && lastRow ? lastRow.guest : guestStats(rowGuest ?? guest, guest, crowded);
-    if (host !== undefined && this.#isFresh(host, now))
-      row.host = host === rowHost && lastRow ? lastRow.host : hostStats(rowHost ?? host, host);
-    source.rowGuest = guest;
-    source.rowHost = host;
-    source.lastRow = row;
-    return row;
-  }
-
-  #isFresh({ atMs }: { atMs: number }, now: number): boolean {
-    return now - atMs <= Math.max(STALE_MS, STALE_INTERVALS * this.#intervalMs);
   }
 
   /** Minutes: the ring, and before its begin what an earlier daemon left on disk. */
@@ -369,76 +295,6 @@ export class Telemetry {
     const { user, system } = process.threadCpuUsage();
     this.#samplingMs += (user + system - before.user - before.system) / 1000;
   }
-}
-
-/** Keeps those of the window, and one before it so that the window has a begin. */
-function keep<T extends { atMs: number }>(readings: T[], reading: T): void {
-  // A clock that was set back: no rate can be told across it.
-  if ((readings.at(-1)?.atMs ?? 0) > reading.atMs) readings.length = 0;
-  readings.push(reading);
-  while (readings.length > 2 && reading.atMs - readings[1]!.atMs >= WINDOW_MS) readings.shift();
-}
-
-const iso = (atMs: number): string => new Date(atMs).toISOString();
-
-/** `crowded`: share of samples with more runnable tasks than CPUs. */
-function guestStats(before: GuestCounters, now: GuestCounters, crowded: number): GuestStats {
-  const rates = guestRates(before, now);
-  return {
-    at: iso(now.atMs),
-    cpus: now.cpus,
-    cpuSeconds: now.cpuSeconds,
-    cpu: rates.cpu,
-    busy: rates.cpu && busyOf(rates.cpu),
-    runQueue: now.runnable,
-    blocked: now.blocked,
-    pressure: {
-      source: now.pressure === null ? 'run-queue' : 'psi',
-      cpu: now.pressure === null ? (now.runnable === null ? null : crowded) : (rates.pressure?.cpu?.some ?? null),
-      memory: rates.pressure?.memory?.some ?? null,
-      io: rates.pressure?.io?.some ?? null,
-      seconds: now.pressure,
-    },
-    memory: now.memory,
-    faults: now.faults && { ...now.faults, ...(rates.faults ?? { minorPerSecond: 0, majorPerSecond: 0 }) },
-    disk: now.disk && {
-      ...now.disk,
-      ...(rates.disk ?? { readBytesPerSecond: 0, writtenBytesPerSecond: 0, readsPerSecond: 0, writesPerSecond: 0 }),
-    },
-    network: now.network && {
-      ...now.network,
-      ...(rates.network ?? {
-        receivedBytesPerSecond: 0,
-        sentBytesPerSecond: 0,
-        receivedPacketsPerSecond: 0,
-        sentPacketsPerSecond: 0,
-        faultsPerSecond: 0,
-      }),
-    },
-  };
-}
-
-function hostCounters({ vcpus, othersRanNs, residentBytes }: HostUsage, atMs: number): HostCounters {
-  return {
-    atMs,
-    vcpus: vcpus.map(({ ranNs, waitedNs }) => ({ ranSeconds: ranNs / 1e9, delaySeconds: waitedNs / 1e9 })),
-    othersSeconds: othersRanNs / 1e9,
-    residentBytes,
-  };
-}
-
-function hostStats(before: HostCounters, now: HostCounters): HostStats {
-  const rates = hostRates(before, now);
-  return {
-    at: iso(now.atMs),
-    cpu: rates?.cpu ?? 0,
-    delay: rates?.delay ?? 0,
-    overGuest: null,
-    others: rates?.others ?? 0,
-    othersSeconds: now.othersSeconds,
-    vcpus: now.vcpus.map((counters, at) => ({ ...counters, ...(rates?.vcpus[at] ?? { cpu: 0, delay: 0 }) })),
-    residentBytes: now.residentBytes,
-  };
 }
 
 function channelStats(channel: ChannelStatus, side: 'send' | 'recv'): { owner: string; channel: ChannelStats } {

@@ -9,7 +9,7 @@ const SOURCES = ['src/{guest,driver,instance,daemon,telemetry,service,ring}/**/*
 /** Sources whose patterns with several repeats, or one tried from anywhere, are over text of somebody else. */
 const OTHER_TEXT: Readonly<Record<string, string>> = {
   'src/service/haproxy.ts': 'HAProxy, of our own configuration, before a guest has a say',
-  'src/channel/channels.ts': 'the kernel of this host',
+  'src/channel/channel-memory.ts': 'the kernel of this host',
   'src/doctor/host-facts.ts': 'the kernel of this host',
   'src/telemetry/telemetry-options.ts': 'who starts the daemon',
   'src/core/name.ts': 'who names an instance',

@@ -1,0 +1,26 @@
+/** Kernels that an earlier daemon left. */
+import type { Kernel, KernelExit, LaunchSpec } from '../driver/index.ts';
+import { asPolykernelError } from '../sys/errors.ts';
+import type { InstanceEnvironment } from './environment.ts';
+
+const died = (message: string): KernelExit => ({ reason: 'died', code: null, signal: null, message });
+
+/**
+ * The kernel of an instance, or how it ended. One that cannot be taken over is ended: nobody could reach it. Never rejects.
+ * `launch`: what it was started with, if that is known.
+ */
+export async function findKernel(
+  name: string,
+  launch: LaunchSpec | null,
+  environment: InstanceEnvironment,
+): Promise<Kernel | KernelExit> {
+  const gone = died('the kernel was gone when the daemon came back');
+  if (launch === null) return gone;
+  try {
+    return (await environment.driver.attach(launch)) ?? gone;
+  } catch (error) {
+    environment.complain(`taking over ${name}`, error);
+    await environment.destroy(launch).catch((failure) => environment.complain(`ending ${name}`, failure));
+    return died(`the kernel could not be taken over: ${asPolykernelError(error, 'that').message}`);
+  }
+}

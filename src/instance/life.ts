@@ -1,0 +1,357 @@
+/** The life of one instance: its state machine, and what that has done to its kernel and its workload. */
+import { closeSync } from 'node:fs';
+import type { Kernel } from '../driver/index.ts';
+import type { GuestExit, GuestProcess } from '../guest/index.ts';
+import { timestamp } from '../sys/clock.ts';
+import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
+import { Changes } from './changes.ts';
+import type { InstanceEnvironment } from './environment.ts';
+import { exitOfFailedStart, exitOfKernel, exitOfLostWorkload, exitOfWorkload } from './exits.ts';
+import { findKernel } from './find-kernel.ts';
+import type { Foreground } from './foreground.ts';
+import { type Effect, type MachineEvent, transition } from './machine.ts';
+import type { Watcher } from './output.ts';
+import type { InstanceRecord } from './record.ts';
+import { conflict } from './refusals.ts';
+import { Run } from './run.ts';
+import { ownersAfterRun } from './source.ts';
+import type { InstanceExit, InstanceState } from './spec.ts';
+import { adoptWorkload, execWorkload, Workload } from './workload.ts';
+
+/** Once the workload is over, how long other processes in the guest may take to end. */
+const END_GRACE_MS = 3_000;
+/** How long a lost workload waits for news of its kernel, which usually is what went. */
+export const LOST_PATIENCE_MS = 3_000;
+
+/** What is not known of a run that begins. */
+const UNKNOWN = {
+  session: null,
+  bootId: null,
+  kernelRelease: null,
+  cloned: null,
+  readyAt: null,
+  readyMs: null,
+  workingDirectory: null,
+};
+
+/**
+ * INVARIANTS
+ * - The machine changes only in dispatch(), which is synchronous and saves: so no two operations are ever half done.
+ * - At most one Run exists, and none in created, exited and backoff. News of an earlier run are dropped.
+ * - A kernel that was started is either in the Run or being killed; nothing else holds one.
+ * - After detach() nothing here touches the kernel, the record or the timers again.
+ */
+export class Life {
+  readonly environment: InstanceEnvironment;
+  /** Of its state, among others. */
+  readonly changes = new Changes();
+  /** Of the output of a detached workload. */
+  readonly watchers = new Set<Watcher>();
+  /** For the next stop. */
+  stopGraceMs: number;
+  #record: InstanceRecord;
+  #run: Run | undefined;
+  #foreground: Foreground | undefined;
+  #cancelTimer = () => {};
+  #detached = false;
+
+  constructor(record: InstanceRecord, environment: InstanceEnvironment) {
+    this.#record = record;
+    this.environment = environment;
+    this.stopGraceMs = record.spec.stopGraceMs;
+  }
+
+  get record(): InstanceRecord {
+    return this.#record;
+  }
+  get name(): string {
+    return this.#record.spec.name;
+  }
+  get state(): InstanceState {
+    return this.#record.machine.state;
+  }
+  get run(): Run | undefined {
+    return this.#run;
+  }
+  get foreground(): Foreground | undefined {
+    return this.#foreground;
+  }
+  get detached(): boolean {
+    return this.#detached;
+  }
+  /** The present moment, as records have it. */
+  get now(): string {
+    return timestamp(this.environment.clock);
+  }
+
+  /** What somebody else has decided and stored. */
+  replaceRecord(record: InstanceRecord): void {
+    this.#record = record;
+    this.#changed();
+  }
+
+  /** Keeps what became known of the instance, whose state stays. */
+  keep(part: Partial<Omit<InstanceRecord, 'machine'>>): void {
+    this.#record = { ...this.#record, ...part };
+    this.environment.save(this.#record);
+  }
+
+  /** Goes on to the state that `event` leads to. Throws `conflict` when that is not to be. */
+  dispatch(event: MachineEvent): void {
+    if (this.#detached) return;
+    const result = transition(this.#record.machine, event, this.#record.spec.restart);
+    if ('refused' in result) throw conflict(this.name, result.refused);
+    const changed = result.machine !== this.#record.machine;
+    const { sources, spec, restartAt } = this.#record;
+    this.#record = {
+      ...this.#record,
+      machine: result.machine,
+      sources: event.type === 'kernel-ended' && sources !== null ? ownersAfterRun(sources, spec.volumes) : sources,
+      restartAt: result.machine.state === 'backoff' ? restartAt : null,
+    };
+    for (const effect of result.effects) this.#carryOut(effect);
+    if (!changed) return;
+    this.environment.save(this.#record);
+    this.#changed();
+  }
+
+  /** The client of a foreground instance is there, for which its workload waits. */
+  attach(foreground: Foreground): void {
+    this.#foreground = foreground;
+    const { exit, ending } = this.#record.machine;
+    if (this.state === 'exited' && exit !== null) foreground.end(exit);
+    else if (this.state === 'stopping' && ending !== null) foreground.end(ending);
+    else if (this.state === 'running') this.#beginWorkload();
+  }
+
+  /** Takes up what an earlier daemon left: finds the kernel again or draws the conclusion from its end. */
+  async adopt(): Promise<void> {
+    const { machine, launch, restartAt } = this.#record;
+    if (machine.state === 'created' || machine.state === 'exited') return;
+    if (machine.state === 'backoff') {
+      const due = restartAt === null ? 0 : Date.parse(restartAt) - this.environment.clock.now();
+      return this.#armRestart(Math.min(Math.max(due, 0), 60_000));
+    }
+    const found = await findKernel(this.name, launch, this.environment);
+    const kernel = 'guest' in found ? found : undefined;
+    if (machine.state === 'starting') {
+      // Half set up: what was done to it is not known, so it is booted anew.
+      await kernel?.kill();
+      return void this.#boot();
+    }
+    const run = new Run(kernel);
+    this.#run = run;
+    if (!('guest' in found)) return this.#kernelEnded(run, exitOfKernel(found, this.now));
+    this.#watchKernel(run, found, true);
+    this.environment.tell('adopted', this.#record, '');
+    if (machine.state === 'stopping') return void this.#endKernel(run, 'kill');
+    this.#adoptWorkload(run, found);
+    // Attaching had to wake it.
+    if (this.state !== 'paused') return;
+    found.guest.rest(true);
+    await found.pause();
+  }
+
+  /** Lets go of everything without touching the kernel. A boot under way is given up; the next daemon repeats it. */
+  async detach(): Promise<void> {
+    this.#detached = true;
+    this.#cancelTimer();
+    const run = this.#run;
+    this.#changed();
+    await run?.detach();
+  }
+
+  #changed(): void {
+    this.changes.tell();
+    const { machine } = this.#record;
+    if (machine.state === 'exited' && machine.exit !== null) this.#foreground?.end(machine.exit);
+  }
+
+  #isCurrent(run: Run): boolean {
+    return this.#run === run && !this.#detached;
+  }
+
+  #carryOut(effect: Effect): void {
+    const run = this.#run;
+    switch (effect.do) {
+      case 'boot':
+        void this.#boot();
+        break;
+      case 'cancel-boot':
+        if (run !== undefined) this.#cancelBoot(run);
+        break;
+      case 'begin-workload':
+        this.#beginWorkload();
+        break;
+      case 'end-kernel':
+        if (run !== undefined) void this.#endKernel(run, effect.how);
+        break;
+      case 'arm-restart':
+        this.#armRestart(effect.delayMs);
+        break;
+      case 'disarm-restart':
+        this.#cancelTimer();
+        break;
+      case 'tell':
+        this.environment.tell(effect.event, this.#record, effect.message);
+        break;
+    }
+  }
+
+  #cancelBoot(run: Run): void {
+    run.cancelBoot(new PolykernelError('conflict', `the start of ${this.name} was cancelled`));
+  }
+
+  #armRestart(delayMs: number): void {
+    const { clock } = this.environment;
+    this.#cancelTimer();
+    this.#record = { ...this.#record, restartAt: new Date(clock.now() + delayMs).toISOString() };
+    this.#cancelTimer = clock.after(delayMs, () => this.dispatch({ type: 'restart-due' }));
+  }
+
+  #boot(): Promise<void> {
+    const run = new Run();
+    this.#run = run;
+    return run.boot(() => this.#bootKernel(run));
+  }
+
+  async #bootKernel(run: Run): Promise<void> {
+    const { signal } = run;
+    const begun = this.environment.clock.now();
+    const progress = (text: string) => this.#foreground?.phase(text);
+    this.#record = { ...this.#record, ...UNKNOWN, startedAt: new Date(begun).toISOString() };
+    let rootLease: number | undefined;
+    const hold = (lease: number) => {
+      rootLease = lease;
+    };
+    try {
+      const { launch, kept } = await this.environment.prepareLaunch(this.#record, signal, progress, hold);
+      this.keep({ ...kept, launch, imageDigest: launch.image.digest });
+      signal.throwIfAborted();
+      const kernel = await this.environment.driver.start({ ...launch, rootLease }, signal, progress);
+      if (this.#detached) return void (await kernel.kill());
+      run.kernel = kernel;
+      this.#ready(run, kernel, begun);
+    } catch (error) {
+      if (!signal.aborted) this.environment.complain(`starting ${this.name}`, error);
+      this.#kernelEnded(run, exitOfFailedStart(asPolykernelError(error, `starting ${this.name}`), this.now));
+    } finally {
+      if (rootLease !== undefined) closeSync(rootLease);
+    }
+  }
+
+  #ready(run: Run, kernel: Kernel, begun: number): void {
+    const now = this.environment.clock.now();
+    this.#record = {
+      ...this.#record,
+      bootId: kernel.guest.hello?.bootId ?? null,
+      kernelRelease: kernel.guest.hello?.release ?? null,
+      cloned: kernel.cloned,
+      readyAt: new Date(now).toISOString(),
+      readyMs: now - begun,
+    };
+    this.#watchKernel(run, kernel, false);
+    this.dispatch({ type: 'ready' });
+  }
+
+  #watchKernel(run: Run, kernel: Kernel, adopted: boolean): void {
+    this.environment.kernelUp(kernel, this.#record.launch?.regions ?? [], adopted);
+    void kernel.exited.then(async (exit) => {
+      // Ends the streams of all its processes, so that the last output is logged before the end is told.
+      kernel.guest.destroy();
+      await run.workload?.output;
+      this.#kernelEnded(run, exitOfKernel(exit, this.now));
+    });
+    kernel.guest.once('protocol-error', (error) => {
+      // A guest that cannot be spoken to cannot be run: its kernel goes.
+      this.#workloadEnded(run, exitOfLostWorkload(error.message, this.now));
+      void this.#endKernel(run, 'kill');
+    });
+  }
+
+  async #endKernel(run: Run, how: 'stop' | 'end' | 'kill'): Promise<void> {
+    if (run.kernel === undefined) return this.#cancelBoot(run);
+    try {
+      if (how === 'kill') await run.kill();
+      else await run.stop(how === 'stop' ? () => this.stopGraceMs : () => Math.min(this.stopGraceMs, END_GRACE_MS));
+    } catch (error) {
+      this.environment.complain(`ending the kernel of ${this.name}`, error);
+    }
+  }
+
+  #kernelEnded(run: Run, exit: InstanceExit): void {
+    if (!this.#isCurrent(run)) return;
+    this.#run = undefined;
+    const { readyAt } = this.#record;
+    const ranMs = readyAt === null ? 0 : this.environment.clock.now() - Date.parse(readyAt);
+    this.dispatch({ type: 'kernel-ended', exit, ranMs });
+  }
+
+  #workloadEnded(run: Run, exit: InstanceExit): void {
+    if (this.#isCurrent(run)) this.dispatch({ type: 'workload-ended', exit });
+  }
+
+  /** Detached: at once. Foreground: as soon as both the kernel and the client are there. */
+  #beginWorkload(): void {
+    const run = this.#run;
+    const { spec } = this.#record;
+    if (run?.kernel === undefined || run.workload !== undefined) return;
+    if (spec.attached && this.#foreground === undefined) return;
+    let main: GuestProcess;
+    try {
+      main = execWorkload(run.kernel.guest, spec);
+    } catch (error) {
+      const failure = asPolykernelError(error, 'starting the workload');
+      this.#workloadEnded(run, exitOfFailedStart(failure, this.now));
+      return;
+    }
+    this.#takeMain(run, main);
+    this.#record = { ...this.#record, session: main.session };
+    if (this.#foreground !== undefined) this.#foreground.begun(main);
+    else if (!spec.tty) main.stdin.end();
+  }
+
+  #adoptWorkload(run: Run, kernel: Kernel): void {
+    const { session } = this.#record;
+    const main = adoptWorkload(kernel.guest, session);
+    if (main !== undefined) this.#takeMain(run, main);
+    else if (session === null) this.#beginWorkload();
+    else {
+      const message = 'the workload had ended when the daemon came back; how is not known';
+      this.#workloadEnded(run, exitOfLostWorkload(message, this.now));
+    }
+  }
+
+  #takeMain(run: Run, main: GuestProcess): void {
+    const { log } = this.environment;
+    run.workload = new Workload(main, this.#record.spec.attached ? undefined : { log, watchers: this.watchers }, {
+      began: () => this.#began(run, main),
+      ended: (exit) => this.#mainEnded(run, main, exit),
+    });
+  }
+
+  /** Also for one that was taken over, of which it is recorded already where it began. */
+  #began(run: Run, main: GuestProcess): void {
+    if (!this.#isCurrent(run)) return;
+    if (this.#record.workingDirectory === null)
+      this.keep({ workingDirectory: main.isElsewhere ? '/' : this.#record.spec.cwd });
+    this.#changed();
+  }
+
+  #mainEnded(run: Run, main: GuestProcess, exit: GuestExit): void {
+    if (!this.#isCurrent(run)) return;
+    if (exit.kind === 'failed' && exit.value === 0) {
+      // The guest was lost: its kernel's end, which is about to be known, says why.
+      this.environment.clock.after(LOST_PATIENCE_MS, () =>
+        this.#workloadEnded(run, exitOfLostWorkload(`the workload was lost: ${exit.message}`, this.now)),
+      );
+      return;
+    }
+    main.forget();
+    const recorded = exitOfWorkload(exit, this.#record.spec, this.now);
+    this.#workloadEnded(run, recorded);
+    // What the guest wrote to the host's files is there only once its kernel has synced them.
+    if (this.#record.spec.volumes.every((volume) => volume.readOnly))
+      this.#foreground?.end(this.#record.machine.ending ?? recorded);
+  }
+}

@@ -1,0 +1,43 @@
+/** What is refused of an instance, and how that is said. */
+import type { Driver } from '../driver/index.ts';
+import { type ErrorCode, PolykernelError } from '../sys/errors.ts';
+import type { InstanceExit, InstanceState } from './spec.ts';
+
+/** `reason` goes on a sentence that begins with the name. */
+export const conflict = (name: string, reason: string): PolykernelError =>
+  new PolykernelError('conflict', `${name} ${reason}`, { field: 'name', value: name });
+
+/** Of an instance that must run for `purpose`. `active`: whether a kernel of it runs or is about to. */
+export function notRunning(name: string, state: InstanceState, active: boolean, purpose: string): PolykernelError {
+  return new PolykernelError('conflict', `${name} is ${state}; it must be running to ${purpose} in it`, {
+    field: 'name',
+    value: name,
+    hint: state === 'paused' ? `Resume it: pk resume ${name}` : active ? undefined : `Start it: pk start ${name}`,
+  });
+}
+
+/** Throws `unsupported`. */
+export function checkPause(driver: Driver): void {
+  if (driver.capabilities().pause) return;
+  throw new PolykernelError('unsupported', `the driver ${driver.traits.name} lacks the capability "pause"`, {
+    field: 'driver',
+  });
+}
+
+/** As what a start is refused that ended so; undefined when that was no failure to start. */
+export function failedStart(name: string, exit: InstanceExit): PolykernelError | undefined {
+  const { reason, exitCode, message } = exit;
+  const codes: Partial<Record<InstanceExit['reason'], ErrorCode>> = {
+    'not-ready': 'not-ready',
+    panic: 'panic',
+    died: 'kernel-died',
+    failed: exitCode === 127 ? 'no-command' : exitCode === 126 ? 'not-executed' : 'internal',
+  };
+  const code = codes[reason];
+  if (code === undefined) return undefined;
+  return new PolykernelError(code, `${name} did not start: ${message}`, {
+    ...(reason === 'failed' && {
+      hint: `It is kept: pk start ${name} tries again, pk rm ${name} removes it.`,
+    }),
+  });
+}

@@ -1,0 +1,68 @@
+/** One start of a kernel until its end. */
+import type { Kernel } from '../driver/index.ts';
+import { PolykernelError } from '../sys/errors.ts';
+import type { Workload } from './workload.ts';
+
+/** INVARIANT: what is asked of the kernel is asked one after the other, and not before it has booted; only killing waits for nothing. */
+export class Run {
+  kernel: Kernel | undefined;
+  workload: Workload | undefined;
+  readonly #abort = new AbortController();
+  #calls: Promise<unknown> = Promise.resolve();
+
+  /** `kernel`: one that was found again. */
+  constructor(kernel?: Kernel) {
+    this.kernel = kernel;
+  }
+
+  /** Aborted when the boot is cancelled. */
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  /** Does `work`, which sets the kernel; whatever else is asked of it waits for that. */
+  async boot(work: () => Promise<void>): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#calls = promise;
+    try {
+      await work();
+    } finally {
+      resolve();
+    }
+  }
+
+  cancelBoot(reason: PolykernelError): void {
+    this.#abort.abort(reason);
+  }
+
+  /** Pauses the kernel or lets it go on. What a paused guest leaves unread or unanswered is no fault of its own. */
+  async call(verb: 'pause' | 'resume'): Promise<void> {
+    const call = this.#calls.then(() => this.kernel?.[verb]());
+    this.#calls = call.catch(() => {});
+    if (verb === 'pause') this.kernel?.guest.rest(true);
+    try {
+      await call;
+    } catch (error) {
+      this.kernel?.guest.rest(verb === 'resume');
+      throw error;
+    }
+    if (verb === 'resume') this.kernel?.guest.rest(false);
+  }
+
+  /** Asks the guest to end, and ends it after `graceMs`, which is asked for when this has its turn. */
+  async stop(graceMs: () => number): Promise<void> {
+    await this.#calls;
+    await this.kernel?.stop(graceMs());
+  }
+
+  async kill(): Promise<void> {
+    await this.kernel?.kill();
+  }
+
+  /** Lets go of the kernel without touching it. A boot under way is given up. */
+  async detach(): Promise<void> {
+    if (this.kernel !== undefined) return this.kernel.detach();
+    this.cancelBoot(new PolykernelError('unavailable', 'the daemon is ending'));
+    await this.#calls;
+  }
+}

@@ -1,0 +1,50 @@
+/** The workload of one run: begun in its guest or found there again, and its output brought to the log. */
+import type { GuestExit, GuestLink, GuestProcess } from '../guest/index.ts';
+import { pump, type Watcher, type WorkloadLog } from './output.ts';
+import type { InstanceSpec } from './spec.ts';
+
+/** Hands it to the guest. Throws as GuestLink.exec. */
+export function execWorkload(guest: GuestLink, spec: InstanceSpec): GuestProcess {
+  const { command, env, cwd, cwdOptional, user, rows, columns } = spec;
+  return guest.exec({
+    ...{ command, env, cwd, cwdOptional, user },
+    tty: spec.tty ? { rows, columns } : undefined,
+  });
+}
+
+/** Takes it over from an earlier daemon, and gives up all other sessions. undefined when it is not there. */
+export function adoptWorkload(guest: GuestLink, session: number | null): GuestProcess | undefined {
+  const found = guest.sessions();
+  for (const other of found) if (other.session !== session) guest.adopt(other.session).forget();
+  return session !== null && found.some((each) => each.session === session) ? guest.adopt(session) : undefined;
+}
+
+/** Where the output of a detached workload goes. */
+interface Readers {
+  readonly log: WorkloadLog;
+  readonly watchers: ReadonlySet<Watcher>;
+}
+
+/** INVARIANT: its end is told when all of its output was read. */
+export class Workload {
+  readonly main: GuestProcess;
+  /** Until its output is in its log. Never rejects. */
+  readonly output: Promise<unknown>;
+
+  /** `readers`: undefined in the foreground, where the client reads. */
+  constructor(main: GuestProcess, readers: Readers | undefined, tell: { began(): void; ended(exit: GuestExit): void }) {
+    this.main = main;
+    this.output =
+      readers === undefined
+        ? Promise.resolve()
+        : Promise.all([
+            pump(main.stdout, 'out', readers.log, readers.watchers),
+            pump(main.stderr, 'err', readers.log, readers.watchers),
+          ]);
+    main.started.then(tell.began, () => {});
+    void main.exited.then(async (exit) => {
+      await this.output;
+      tell.ended(exit);
+    });
+  }
+}
