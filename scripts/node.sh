@@ -11,4 +11,4 @@ done
 # Only numbers are evaluated: "=${1}" "=${2}" ...
 marked= at=0
 for argument; do at=$((at + 1)) marked="$marked \"=\${$at}\""; done
-eval "exec \"\$node\" --no-concurrent-recompilation --external-memory-accounted-in-global-limit -- \"\$root/\$file\" $marked"
+eval "exec \"\$node\" --no-concurrent-recompilation -- \"\$root/\$file\" $marked"

@@ -4,7 +4,7 @@ import { WebSocket } from 'ws';
 import { CHANNEL, frame, HIGH_WATER_BYTES, MESSAGE_BYTES } from '../core/stream-frames.ts';
 import type { ExecRequest, StreamCommand, StreamExit, StreamNotice } from '../instance/contract.ts';
 import { PolykernelError } from '../sys/errors.ts';
-import { compileInForeground } from '../sys/node.ts';
+import { compileInForeground, expectStreams } from '../sys/node.ts';
 import { connectionError, NO_SERVER_NAME } from './http.ts';
 
 export interface StreamOptions {
@@ -129,6 +129,7 @@ async function openProcess(
 /** Listeners must be there before it opens: the first message may come with the handshake's answer. */
 function create(socketPath: string, path: string): WebSocket {
   compileInForeground();
+  expectStreams();
   const socket = new WebSocket(`ws+unix:${socketPath}:${path}`, {
     perMessageDeflate: false,
     maxPayload: MESSAGE_BYTES + 1,
