@@ -6,6 +6,8 @@ import { defineConfig } from 'vitest/config';
  */
 export default defineConfig({
   test: {
+    // Left to itself vitest leaves a CPU free, of two the half.
+    maxWorkers: '100%',
     projects: [
       {
         test: {
