@@ -2,16 +2,13 @@
 
 import { readFileSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
-import { channelEvents } from '../src/channel/events.ts';
 import { CONTRACTS } from '../src/client/contracts.ts';
 import type { ClientRoute } from '../src/client/routes.ts';
 import type { Api, Route } from '../src/core/route.ts';
 import { listOf, named, record, text } from '../src/core/schema.ts';
 import type { Schema } from '../src/core/validate.ts';
-import { instanceEvents } from '../src/instance/events.ts';
-import { networkEvents } from '../src/network/events.ts';
-import { serviceEvents } from '../src/service/events.ts';
 import { ERROR_TABLE, type ErrorBody } from '../src/sys/errors.ts';
+import { partsOf } from './room-lists.ts';
 
 const BEGIN = '<!-- routes: written by scripts/api-reference.ts -->';
 const END = '<!-- end of routes -->';
@@ -229,9 +226,9 @@ const literal = (row: object): string =>
 const [EVENTS_BEGIN, EVENTS_END] = ['<!-- events: node scripts/api-reference.ts -->', '<!-- end of events -->'];
 
 /** `page`, docs/api.md, with the table of events as the rooms have them. */
-export function withEventTable(page: string): string {
+export async function withEventTable(page: string): Promise<string> {
   const [before, after] = [page.split(EVENTS_BEGIN)[0]!, page.split(EVENTS_END)[1]!];
-  const all = { ...instanceEvents, ...networkEvents, ...channelEvents, ...serviceEvents };
-  const rows = Object.entries(all).map(([type, when]) => `| \`${type}\` | ${when} |`);
+  const all = (await partsOf('events.ts', 'Events')).flatMap(({ value }) => Object.entries(value as object));
+  const rows = all.map(([type, when]) => `| \`${type}\` | ${when} |`);
   return `${before}${EVENTS_BEGIN}\n${['| event | when |', '| --- | --- |', ...rows].join('\n')}\n${EVENTS_END}${after}`;
 }

@@ -1,7 +1,10 @@
 /** Services, as one thing that a daemon can do. */
+import { served } from '../core/route.ts';
 import type { Surroundings } from '../core/surroundings.ts';
+import { serviceApi } from './api.ts';
 import type { Endpoints } from './contract.ts';
 import { serviceTable } from './record.ts';
+import { serviceHandlers } from './routes.ts';
 import { Services } from './services.ts';
 import { serviceExecutors } from './steps.ts';
 
@@ -17,6 +20,7 @@ export function serviceCapability(around: Surroundings, endpoints: Endpoints) {
   return {
     name: 'services',
     services,
+    routes: served(serviceApi, serviceHandlers(services)),
     executors: serviceExecutors(services),
     checks: async () => (await import('./checks.ts')).serviceChecks(),
     recover: () => services.recover(),

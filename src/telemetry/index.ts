@@ -1,13 +1,16 @@
 /** Telemetry, as one thing that a daemon can do. */
 import type { ChannelManager } from '../channel/contract.ts';
+import { served } from '../core/route.ts';
 import type { Surroundings } from '../core/surroundings.ts';
 import type { Instances, Provider } from '../instance/contract.ts';
 import type { ServiceStatus } from '../service/contract.ts';
+import { telemetryApi } from './api.ts';
 import type { RequestStats } from './contract.ts';
+import { telemetryHandlers } from './routes.ts';
 import { Telemetry } from './telemetry.ts';
 
 interface Measured {
-  instances(): Pick<Instances, 'list'>;
+  instances(): Pick<Instances, 'list' | 'get'>;
   channels: Pick<ChannelManager, 'list'>;
   services: {
     /** As last looked at. */
@@ -37,5 +40,11 @@ export function telemetryCapability(around: Surroundings, measured: Measured, sa
     kernelUp: ({ id }, kernel) => telemetry.kernelUp(id, kernel),
     releaseAllBut: (records) => telemetry.forgetAllBut(new Set(records.map(({ id }) => id))),
   };
-  return { name: 'telemetry', telemetry, provider, close: (farewell: boolean) => telemetry.close(farewell) };
+  return {
+    name: 'telemetry',
+    telemetry,
+    routes: served(telemetryApi, telemetryHandlers(telemetry, measured.instances)),
+    provider,
+    close: (farewell: boolean) => telemetry.close(farewell),
+  };
 }
