@@ -14,13 +14,14 @@ interface Part {
   value: unknown;
 }
 
-/** What rooms export from their `file` by names that end in `suffix`; sorted by room. */
+/** What rooms export from their `file` by names that end in `suffix`; sorted by room and name. */
 export async function partsOf(file: string, suffix: string): Promise<Part[]> {
   const parts: Part[] = [];
   for (const room of readdirSync(SRC).sort()) {
     const path = join(SRC, room, file);
     if (!existsSync(path)) continue;
-    for (const [name, value] of Object.entries((await import(path)) as Record<string, unknown>))
+    const exported = Object.entries((await import(path)) as Record<string, unknown>);
+    for (const [name, value] of exported.sort(([a], [b]) => (a < b ? -1 : 1)))
       if (name.endsWith(suffix)) parts.push({ room, name, value });
   }
   return parts;

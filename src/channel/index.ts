@@ -1,5 +1,6 @@
 /** Channels, as one thing that a daemon can do. */
 import { join } from 'node:path';
+import { familiesOf } from '../core/metric.ts';
 import { served } from '../core/route.ts';
 import type { Surroundings } from '../core/surroundings.ts';
 import type { Instances } from '../instance/contract.ts';
@@ -7,6 +8,7 @@ import { channelApi } from './api.ts';
 import { Channels } from './channels.ts';
 import { endProvider } from './give-ends.ts';
 import { KEEPER_DIRECTORY, Keepers } from './keeper.ts';
+import { channelMetrics } from './metrics.ts';
 import { channelTable } from './record.ts';
 import { channelHandlers } from './routes.ts';
 import { channelExecutors } from './steps.ts';
@@ -27,6 +29,7 @@ export function channelCapability(around: Surroundings, instances: () => Pick<In
     provider: endProvider(channels),
     executors: channelExecutors(channels),
     checks: async () => (await import('./checks.ts')).channelChecks(),
+    metrics: () => familiesOf(channelMetrics, channels.list()),
     recover: () => channels.recover(),
     close: () => channels.close(),
   };

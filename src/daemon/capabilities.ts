@@ -43,7 +43,16 @@ export function compose(around: Surroundings, parts: Parts) {
   const channels = channelCapability(around, known);
   const network = networkCapability(around, parts.privileged, known);
   const services = serviceCapability(around, parts.endpoints ?? network.network);
-  const telemetry = telemetryCapability(around, { instances: known, ...channels, ...services }, parts.samplesPerSecond);
+  const telemetry = telemetryCapability(
+    around,
+    {
+      instances: known,
+      ...channels,
+      ...services,
+      families: () => capabilities.flatMap(({ metrics }) => metrics?.() ?? []),
+    },
+    parts.samplesPerSecond,
+  );
   const instances = instanceCapability(around, {
     ...parts,
     providers: [channels, network, pool, telemetry].map(({ provider }) => provider),
