@@ -5,7 +5,7 @@ import { tableOf, withMarked } from './marked.ts';
 type Outcome = 'yes' | 'no' | { outcome: 'yes' | 'no'; text: string };
 
 export interface VolumeRow {
-  /** As test/fixtures/volume.c and the test call it. */
+  /** As test/fixtures/volume and the test call it. */
   name: string;
   operation: string;
   uml: Outcome;
