@@ -10,7 +10,9 @@ import { Stream } from './stream.ts';
 import { frame } from './stream-frames.ts';
 
 /** A client, which reads nothing yet, and the server's end of its stream. */
-async function connected(): Promise<{ client: WebSocket; socket: WebSocket; stream: Stream<unknown> } & AsyncDisposable> {
+async function connected(): Promise<
+  { client: WebSocket; socket: WebSocket; stream: Stream<unknown> } & AsyncDisposable
+> {
   const directory = mkdtempSync(join(tmpdir(), 'pk-stream-'));
   const server = createServer().listen(join(directory, 'socket'));
   const sockets = new WebSocketServer({ server });
