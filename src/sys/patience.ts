@@ -26,18 +26,26 @@ const [openAsync, fstatAsync, closeAsync, readAsync] = [
  * answer in time, else as `look` does. @param patienceMs in which it has to get its turn and end
  */
 export async function patiently<T>(path: string, look: () => Promise<T>, patienceMs = PATIENCE_MS): Promise<T> {
-  const late = Promise.withResolvers<never>();
-  const waiting = new AbortController();
-  const timer = setTimeout(() => {
-    const error = silent(path);
-    waiting.abort(error);
-    late.reject(error);
-  }, patienceMs);
-  try {
-    return await Promise.race([inTurn(mountOf(path), look, waiting.signal), late.promise]);
-  } finally {
-    clearTimeout(timer);
-  }
+  return await patienceWith(path, patienceMs)(look);
+}
+
+/** patiently() for many looks at one path: finding its mount takes longer than most of them. */
+export function patienceWith(path: string, patienceMs = PATIENCE_MS): <T>(look: () => Promise<T>) => Promise<T> {
+  const mount = mountOf(path);
+  return async (look) => {
+    const late = Promise.withResolvers<never>();
+    const waiting = new AbortController();
+    const timer = setTimeout(() => {
+      const error = silent(path);
+      waiting.abort(error);
+      late.reject(error);
+    }, patienceMs);
+    try {
+      return await Promise.race([inTurn(mount, look, waiting.signal), late.promise]);
+    } finally {
+      clearTimeout(timer);
+    }
+  };
 }
 
 async function inTurn<T>(mount: string, look: () => Promise<T>, signal: AbortSignal): Promise<T> {

@@ -13,7 +13,7 @@ import {
   write as writeFile,
 } from 'node:fs';
 import { promisify } from 'node:util';
-import { patiently } from './patience.ts';
+import { patienceWith } from './patience.ts';
 
 const readAsync = promisify(readFile);
 const writeAsync = promisify(writeFile);
@@ -73,13 +73,13 @@ export function openRegular(path: string): number | undefined {
 
 /**
  * The bytes of an open file from `start` to before `end`, in pieces. Never closes it, as a stream over a descriptor does
- * when it is left early, whatever it was told. Ends early where the file does. Rejects as patiently().
+ * when it is left early, whatever it was told. Ends early where the file does. Rejects as patiently() of patience.ts.
  */
 export async function* readPieces(fd: number, start: number, end: number, size = 256 * 1024): AsyncGenerator<Buffer> {
-  const path = readlinkSync(`/proc/self/fd/${fd}`);
+  const patiently = patienceWith(readlinkSync(`/proc/self/fd/${fd}`));
   for (let at = start; at < end; ) {
     const buffer = Buffer.allocUnsafe(Math.min(size, end - at));
-    const { bytesRead } = await patiently(path, () => readAsync(fd, buffer, 0, buffer.length, at));
+    const { bytesRead } = await patiently(() => readAsync(fd, buffer, 0, buffer.length, at));
     if (bytesRead === 0) return;
     at += bytesRead;
     yield buffer.subarray(0, bytesRead);
