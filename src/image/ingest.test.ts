@@ -1,8 +1,8 @@
-import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { run } from '../sys/process.ts';
 import { BlobStore } from './blobs.ts';
 import { ingest } from './ingest.ts';
 import { MAX_KERNEL_BYTES } from './kernel-bounds.ts';
@@ -41,6 +41,6 @@ it('copies no kernel that is no file, or larger than one may be', async () => {
   truncateSync(source, MAX_KERNEL_BYTES + 1);
   await expect(copyKernel(source, target)).rejects.toMatchObject({ code: 'invalid', field: 'kernel' });
   renameSync(source, join(directory, 'large'));
-  execFileSync('mkfifo', [source]);
+  await run(['mkfifo', source]);
   await expect(copyKernel(source, target)).rejects.toMatchObject({ code: 'invalid', field: 'kernel' });
 });
