@@ -441,6 +441,21 @@ describe.runIf(isRoot && busybox !== undefined).each(callers)(
       rmSync(place, { recursive: true });
     });
 
+    it('follows no symbolic link in roots and volumes: what a VMM opens lies where its guest looked', async () => {
+      symlinkSync('/proc', join(volume, 'way'));
+      symlinkSync('/proc/version', join(volume, 'end'));
+      mkdirSync(join(volume, 'real'));
+      symlinkSync('volume/real', join(base, 'inner'));
+      const script = `cd /export/vol0; $B readlink end; $B cat end; $B cat way/version; $B cat /export/vol1/end; $B ls -d real;
+        cd "$R/${base.replaceAll(/["$]/g, '\\$&')}"; $B readlink inner; $B ls inner/`;
+      const told = (await said(script)).split('\n').filter(Boolean);
+      for (const name of ['end', 'way', 'real']) rmSync(join(volume, name), { recursive: true });
+      rmSync(join(base, 'inner'));
+      const refused = told.filter((each) => /Symbolic link loop|Too many levels/.test(each));
+      expect(told.filter((each) => !refused.includes(each))).toEqual(['/proc/version', 'real', 'volume/real']);
+      expect(refused).toHaveLength(4);
+    });
+
     it('leaves no mount, and shows none that is made later', async () => {
       const before = (await run(['cat', '/proc/self/mountinfo'])).stdout;
       await inside('exit 0');
