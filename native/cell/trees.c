@@ -130,6 +130,12 @@ int clone_mount(const struct tree *tree, const char *path, int fd, int userns, i
 	return clone;
 }
 
+/* 0, or -1 with errno. */
+int move_to(int clone, int target)
+{
+	return (int)syscall(MOVE_MOUNT, clone, "", target, "", MOVE_MOUNT_F_EMPTY | MOVE_MOUNT_T_EMPTY);
+}
+
 void attach(const struct tree *tree, int clone, const char *below)
 {
 	char place[4352];
@@ -143,7 +149,7 @@ void attach(const struct tree *tree, int clone, const char *below)
 		snprintf(absolute, sizeof absolute, "%s/%s%s", stage, tree->name, below);
 		target = open_path(absolute, &sheltered);
 	}
-	if (target < 0 || syscall(MOVE_MOUNT, clone, "", target, "", MOVE_MOUNT_F_EMPTY | MOVE_MOUNT_T_EMPTY) != 0)
+	if (target < 0 || move_to(clone, target) != 0)
 		fail("showing %s at %s", tree->path, place);
 	close(target);
 	close(clone);

@@ -293,6 +293,23 @@ describe.runIf(isRoot && busybox !== undefined).each(callers)(
       });
       expect(told).toContain('usr\n');
       expect(told).not.toMatch(/^(self|kernel)$/m);
+      // Nor in one that holds what a host root covers.
+      const beside = await said('$B ls /export/vol0/proc /export/vol0/sys', {
+        volumes: [{ source: '/', target: '/host', readOnly: true }],
+      });
+      expect(beside).toContain('/export/vol0/proc:');
+      expect(beside).not.toMatch(/^(self|kernel)$/m);
+    });
+
+    it('cannot unmount what it is not shown by removing what that is mounted on', async () => {
+      const host = `mkdir "$0/way" && : > "$0/name" && mount -t proc proc "$0/way" && mount --bind /proc/version "$0/name" || exit
+        "$@"; test -e "$0/way/self" && grep -q Linux "$0/name" && echo kept`;
+      const guest = `cd /export/vol0; /vmm/busybox ls way; /vmm/busybox cat name
+        /vmm/busybox rmdir way || echo no; /vmm/busybox rm name || echo no`;
+      const argv = ['unshare', '-m', '--propagation', 'private', 'sh', '-c', host, volume, ...insideArgv(guest, {})];
+      const { stdout } = await run(argv, { deadlineMs: 20_000 });
+      for (const name of ['way', 'name']) rmSync(join(volume, name), { recursive: true, force: true });
+      expect(stdout).toBe('no\nno\nkept\n');
     });
 
     it('shows what is its own empty in whatever holds it, and where a link stands in its place shows nothing', async () => {
