@@ -74,12 +74,11 @@ static void cover_file(const struct tree *tree, int fd)
 /* An empty directory or file that nobody can write to, in the place of one that a tree holds. */
 static void cover(const struct tree *tree, const char *below)
 {
-	char place[8704], link[64];
-	int sheltered, fd;
+	char *place = staged(tree, below), link[64];
+	int sheltered, fd = open_path(place, &sheltered);
 	struct stat st;
 
-	snprintf(place, sizeof place, "%s/%s%s", stage, tree->name, below);
-	fd = open_path(place, &sheltered);
+	free(place);
 	if (fd < 0) /* out of sight, below another mount */
 		return;
 	if (fstat(fd, &st) != 0)

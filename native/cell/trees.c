@@ -130,6 +130,16 @@ int clone_mount(const struct tree *tree, const char *path, int fd, int userns, i
 	return clone;
 }
 
+/* Where something below a tree is staged: however long, since guests can move directories deeper than a path may be. To be freed. */
+char *staged(const struct tree *tree, const char *below)
+{
+	char *path;
+
+	if (asprintf(&path, "%s/%s%s", stage, tree->name, below) < 0)
+		fail("memory");
+	return path;
+}
+
 /* 0, or -1 with errno. */
 int move_to(int clone, int target)
 {
@@ -144,10 +154,10 @@ void attach(const struct tree *tree, int clone, const char *below)
 	snprintf(place, sizeof place, STAGE "/%s%s", tree->name, below);
 	target = *below == 0 ? open(place, O_PATH | O_NOFOLLOW | O_CLOEXEC) : -1;
 	if (*below != 0) {
-		char absolute[8704];
+		char *absolute = staged(tree, below);
 
-		snprintf(absolute, sizeof absolute, "%s/%s%s", stage, tree->name, below);
 		target = open_path(absolute, &sheltered);
+		free(absolute);
 	}
 	if (target < 0 || move_to(clone, target) != 0)
 		fail("showing %s at %s", tree->path, place);

@@ -301,6 +301,17 @@ describe.runIf(isRoot && busybox !== undefined).each(callers)(
       expect(beside).not.toMatch(/^(self|kernel)$/m);
     });
 
+    it('covers an interface of the kernel however deep in a volume it lies', async () => {
+      const host = `cd "$0" && n=$(printf '%0250d' 0) && i=0
+        while [ $i -lt 40 ]; do mkdir $n && cd $n || exit; i=$((i + 1)); done
+        mount -i -t proc proc . || busybox mount -t proc proc . || exit; cd "$0"; "$@"`;
+      const guest = '/vmm/busybox grep /0000 /proc/self/mountinfo | /vmm/busybox grep -c " covered "';
+      const argv = ['unshare', '-m', '--propagation', 'private', 'bash', '-c', host, volume, ...insideArgv(guest, {})];
+      const ended = await run(argv, { deadlineMs: 20_000 });
+      await run(['rm', '-rf', join(volume, '0'.repeat(250))]);
+      expect(ended).toMatchObject({ code: 0, stdout: expect.stringMatching(/^[1-9]/) });
+    });
+
     it('cannot unmount what it is not shown by removing what that is mounted on', async () => {
       const host = `mkdir "$0/way" && : > "$0/name" && mount -t proc proc "$0/way" && mount --bind /proc/version "$0/name" || exit
         "$@"; test -e "$0/way/self" && grep -q Linux "$0/name" && echo kept`;
