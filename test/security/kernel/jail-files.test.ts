@@ -52,6 +52,52 @@ describe.runIf(jailsRun).each(callers)('jail of $caller', (caller) => {
     });
     expect(told).toContain('usr\n');
     expect(told).not.toMatch(/^(self|kernel)$/m);
+    // Nor in one that holds what a host root covers.
+    const beside = await said('$B ls /export/vol0/proc /export/vol0/sys', {
+      volumes: [{ source: '/', target: '/host', readOnly: true }],
+    });
+    expect(beside).toContain('/export/vol0/proc:');
+    expect(beside).not.toMatch(/^(self|kernel)$/m);
+  });
+
+  it('covers an interface of the kernel however deep in a volume it lies', async () => {
+    const { insideArgv, volume } = jail;
+    const host = `cd "$0" && n=$(printf '%0250d' 0) && i=0
+      while [ $i -lt 40 ]; do mkdir $n && cd $n || exit; i=$((i + 1)); done
+      mount -i -t proc proc . || busybox mount -t proc proc . || exit; cd "$0"; "$@"`;
+    const guest = '/vmm/busybox grep /0000 /proc/self/mountinfo | /vmm/busybox grep -c " covered "';
+    const argv = ['unshare', '-m', '--propagation', 'private', 'bash', '-c', host, volume, ...insideArgv(guest, {})];
+    const ended = await run(argv, { deadlineMs: 20_000 });
+    await run(['rm', '-rf', join(volume, '0'.repeat(250))]);
+    expect(ended).toMatchObject({ code: 0, stdout: expect.stringMatching(/^[1-9]/) });
+  });
+
+  it('cannot unmount what it is not shown by removing what that is mounted on', async () => {
+    const { insideArgv, volume } = jail;
+    const host = `mkdir "$0/way" && : > "$0/name" && mount -t proc proc "$0/way" && mount --bind /proc/version "$0/name" || exit
+      "$@"; test -e "$0/way/self" && grep -q Linux "$0/name" && echo kept`;
+    const guest = `cd /export/vol0; /vmm/busybox ls way; /vmm/busybox cat name
+      /vmm/busybox rmdir way || echo no; /vmm/busybox rm name || echo no`;
+    const argv = ['unshare', '-m', '--propagation', 'private', 'sh', '-c', host, volume, ...insideArgv(guest, {})];
+    const { stdout } = await run(argv, { deadlineMs: 20_000 });
+    for (const name of ['way', 'name']) rmSync(join(volume, name), { recursive: true, force: true });
+    expect(stdout).toBe('no\nno\nkept\n');
+  });
+
+  it('follows no symbolic link in roots and volumes: what a VMM opens lies where its guest looked', async () => {
+    const { base, volume, said } = jail;
+    symlinkSync('/proc', join(volume, 'way'));
+    symlinkSync('/proc/version', join(volume, 'end'));
+    mkdirSync(join(volume, 'real'));
+    symlinkSync('volume/real', join(base, 'inner'));
+    const script = `cd /export/vol0; $B readlink end; $B cat end; $B cat way/version; $B cat /export/vol1/end; $B ls -d real;
+      cd "$R/${base.replaceAll(/["$]/g, '\\$&')}"; $B readlink inner; $B ls inner/`;
+    const told = (await said(script)).split('\n').filter(Boolean);
+    for (const name of ['end', 'way', 'real']) rmSync(join(volume, name), { recursive: true });
+    rmSync(join(base, 'inner'));
+    const refused = told.filter((each) => /Symbolic link loop|Too many levels/.test(each));
+    expect(told.filter((each) => !refused.includes(each))).toEqual(['/proc/version', 'real', 'volume/real']);
+    expect(refused).toHaveLength(4);
   });
 
   it('shows what is its own empty in whatever holds it, and where a link stands in its place shows nothing', async () => {
