@@ -15,16 +15,16 @@ import {
 const WINDOW_MS = 2_000;
 /** Of the substitute for PSI. */
 const QUEUE_WINDOW_MS = 10_000;
-/** A reading older than this, or than so many intervals, says nothing of now. */
+/** A reading older than this says nothing of now; of a guest that is read seldom, when the next is late by so much. */
 const STALE_MS = 3_000;
-const STALE_INTERVALS = 3;
+const freshFor = (intervalMs: number): number => (intervalMs <= STALE_MS / 3 ? STALE_MS : STALE_MS + intervalMs);
 
 export type Measured = Pick<InstanceStats, 'guest' | 'host'>;
 
 /** INVARIANT: no more readings are held than those of a window and the one before. */
 export class Readings {
   readonly #vcpus: number;
-  readonly #freshMs: number;
+  #freshMs: number;
   /** Of the last WINDOW_MS and the one before. */
   readonly #guest: GuestCounters[] = [];
   readonly #host: HostCounters[] = [];
@@ -39,7 +39,42 @@ export class Readings {
   /** `vcpus`: what a guest has that does not say; `intervalMs`: how often it is read. */
   constructor(vcpus: number, intervalMs: number) {
     this.#vcpus = vcpus;
-    this.#freshMs = Math.max(STALE_MS, STALE_INTERVALS * intervalMs);
+    this.#freshMs = freshFor(intervalMs);
+  }
+
+  /** From now on the guest is read at another interval. */
+  set intervalMs(intervalMs: number) {
+    this.#freshMs = freshFor(intervalMs);
+  }
+
+  /** Whether there is a reading of the guest that no row was made of, or what there is says nothing of now. */
+  hasNews(now: number): boolean {
+    const guest = this.#guest.at(-1);
+    return guest === undefined || guest !== this.#rowGuest || !this.#isFresh(guest, now);
+  }
+
+  /**
+   * The kernel did not run until `atMs`: all it had counted by then is what it had counted at its last reading. So what it
+   * counts next was done since then.
+   */
+  wasStill(atMs: number): void {
+    const [guest, host] = [this.#guest.at(-1), this.#host.at(-1)];
+    if (guest !== undefined && guest.atMs < atMs) {
+      const elapsedMs = atMs - guest.atMs;
+      const { cpuSeconds, cpus } = guest;
+      const idle = (cpuSeconds?.idle ?? 0) + (elapsedMs / 1000) * (cpus ?? this.#vcpus);
+      this.#rowGuest = {
+        ...guest,
+        atMs,
+        guestMs: guest.guestMs + elapsedMs,
+        cpuSeconds: cpuSeconds && { ...cpuSeconds, idle },
+      };
+      keep(this.#guest, this.#rowGuest);
+    }
+    if (host !== undefined && host.atMs < atMs) {
+      this.#rowHost = { ...host, atMs };
+      keep(this.#host, this.#rowHost);
+    }
   }
 
   addGuest(reading: GuestCounters): void {
