@@ -23,10 +23,14 @@ it('gives back once it has grown, and only while there is time', () => {
   expect(look()).toBe(0);
   state.busy = 0.1;
   expect([look(), look()]).toEqual([1, 1]);
+  for (let count = 0; count < 10; count++) look();
   state.resident += MIB;
   expect(look()).toBe(1);
-  state.resident += 2 * MIB;
+  state.resident += MIB;
   expect([look(), look()]).toEqual([2, 2]);
+  state.resident += 20 * MIB;
+  // Not again and again.
+  expect([look(), look(), look(), look()]).toEqual([2, 2, 2, 3]);
   state.resident += 10 * MIB;
   stop();
   expect(look()).toBe(2);
