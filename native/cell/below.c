@@ -1,4 +1,4 @@
-/* What is mounted below a tree: shown with it, but for interfaces of the host's kernel. */
+/* Shows what is mounted below a tree with it, but for interfaces of the host's kernel. */
 #include "below.h"
 
 #include <stdio.h>
