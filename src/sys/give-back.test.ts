@@ -33,7 +33,7 @@ it('gives back once it has grown, and only while there is time', () => {
   expect([look(), look(), look(), look()]).toEqual([2, 2, 2, 3]);
   state.resident += 10 * MIB;
   stop();
-  expect(look()).toBe(2);
+  expect(look()).toBe(3);
 });
 
 it('does it in this process', () => {

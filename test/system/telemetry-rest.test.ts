@@ -92,7 +92,7 @@ function measured(requestsOf: () => number = () => 0) {
     path: join(mkdtempSync(join(directory, 'of-')), 'telemetry.db'),
     instances: () => [status as unknown as InstanceStatus],
     channels: { list: () => [] },
-    services: () => [],
+    families: () => [],
     requestsOf: () => ({
       ratePerSecond: requestsOf(),
       errorsPerSecond: 0,
