@@ -35,6 +35,8 @@ export class Readings {
   #rowGuest: GuestCounters | undefined;
   #rowHost: HostCounters | undefined;
   #lastRow: Measured | undefined;
+  /** Until when the kernel did not run, as far as there is no reading after that. */
+  #stillMs: { guest: number | undefined; host: number | undefined } = { guest: undefined, host: undefined };
 
   /** `vcpus`: what a guest has that does not say; `intervalMs`: how often it is read. */
   constructor(vcpus: number, intervalMs: number) {
@@ -58,27 +60,12 @@ export class Readings {
    * counts next was done since then.
    */
   wasStill(atMs: number): void {
-    const [guest, host] = [this.#guest.at(-1), this.#host.at(-1)];
-    if (guest !== undefined && guest.atMs < atMs) {
-      const elapsedMs = atMs - guest.atMs;
-      const { cpuSeconds, cpus } = guest;
-      const idle = (cpuSeconds?.idle ?? 0) + (elapsedMs / 1000) * (cpus ?? this.#vcpus);
-      this.#rowGuest = {
-        ...guest,
-        atMs,
-        guestMs: guest.guestMs + elapsedMs,
-        cpuSeconds: cpuSeconds && { ...cpuSeconds, idle },
-      };
-      keep(this.#guest, this.#rowGuest);
-    }
-    if (host !== undefined && host.atMs < atMs) {
-      this.#rowHost = { ...host, atMs };
-      keep(this.#host, this.#rowHost);
-    }
+    this.#stillMs = { guest: atMs, host: atMs };
   }
 
   addGuest(reading: GuestCounters): void {
     const { atMs, runnable, cpus } = reading;
+    this.#beginAtStill(reading.atMs);
     keep(this.#guest, reading);
     const value = runnable !== null && runnable > (cpus ?? this.#vcpus);
     this.#crowded = [...this.#crowded.filter((each) => atMs - each.atMs < QUEUE_WINDOW_MS), { atMs, value }];
@@ -86,8 +73,33 @@ export class Readings {
 
   addHost(usage: HostUsage | undefined, atMs: number): void {
     // The same again: reading it was put off.
-    if (usage !== undefined && usage !== this.#usage) keep(this.#host, hostCounters(usage, atMs));
+    if (usage !== undefined && usage !== this.#usage) {
+      const [last, stillMs] = [this.#host.at(-1), this.#stillMs.host];
+      this.#stillMs.host = undefined;
+      if (last !== undefined && stillMs !== undefined && last.atMs < stillMs && stillMs < atMs) {
+        this.#rowHost = { ...last, atMs: stillMs };
+        keep(this.#host, this.#rowHost);
+      }
+      keep(this.#host, hostCounters(usage, atMs));
+    }
     this.#usage = usage;
+  }
+
+  /** Before the first reading after it was still: never the last there is, for nobody has read it. */
+  #beginAtStill(nextMs: number): void {
+    const [last, atMs] = [this.#guest.at(-1), this.#stillMs.guest];
+    this.#stillMs.guest = undefined;
+    if (last === undefined || atMs === undefined || last.atMs >= atMs || atMs >= nextMs) return;
+    const elapsedMs = atMs - last.atMs;
+    const { cpuSeconds, cpus } = last;
+    const idle = (cpuSeconds?.idle ?? 0) + (elapsedMs / 1000) * (cpus ?? this.#vcpus);
+    this.#rowGuest = {
+      ...last,
+      atMs,
+      guestMs: last.guestMs + elapsedMs,
+      cpuSeconds: cpuSeconds && { ...cpuSeconds, idle },
+    };
+    keep(this.#guest, this.#rowGuest);
   }
 
   /** Over the last WINDOW_MS. */
@@ -117,7 +129,7 @@ export class Readings {
   }
 
   #isFresh({ atMs }: { atMs: number }, now: number): boolean {
-    return now - atMs <= this.#freshMs;
+    return now - Math.max(atMs, this.#stillMs.guest ?? atMs) <= this.#freshMs;
   }
 }
 
