@@ -180,8 +180,16 @@ export interface Kernel {
   repin(placement: HostPlacement | undefined, housekeepingCpus: readonly number[] | undefined): Promise<void>;
   /** Asks the host kernel where this kernel is; never from memory of what was asked for. Rejects with `kernel-died`. */
   placementNow(): Promise<RealPlacement>;
-  /** For telemetry: cheap enough for several times a second. undefined when it has ended. */
-  usage(): HostUsage | undefined;
+  /**
+   * For telemetry: cheap enough for several times a second. undefined when it has ended. Of one `atRest`, which has not run
+   * since the last call, threads are not looked for anew.
+   */
+  usage(atRest?: boolean): HostUsage | undefined;
+  /**
+   * CPU time in nanoseconds of its vCPUs, or of so many of their threads that one that stirs is told from one at rest: far cheaper
+   * than usage(). undefined when it is not known, or has ended. A kernel without it never counts as at rest.
+   */
+  ranNs?(): number | undefined;
   /**
    * Shows the guest a region by its name; idempotent. Rejects with `unsupported` where a kernel gets shared memory at boot
    * alone and this region was not among it, `internal` when kernel or guest refuse, or `kernel-died`.

@@ -240,6 +240,10 @@ class FakeKernel implements Kernel {
     return this.#machine.exit === undefined ? { ...this.#machine.guest.usage } : undefined;
   }
 
+  ranNs(): number | undefined {
+    return this.usage()?.vcpus.reduce((sum, { ranNs }) => sum + ranNs, 0);
+  }
+
   async attachRegion(region: SharedRegion): Promise<void> {
     if (this.#bootRegions?.has(region.id) === false)
       throw new PolykernelError('unsupported', 'this kernel gets shared memory at its start alone');

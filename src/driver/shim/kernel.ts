@@ -110,14 +110,18 @@ export abstract class ShimKernel implements Kernel {
     return { ...real, limits: realLimits(this.directory) ?? null };
   }
 
-  usage(): HostUsage | undefined {
-    if (this.ended) return undefined;
+  usage(atRest = false): HostUsage | undefined {
+    if (this.ended || this.released) return undefined;
     this.usageReader ??= new UsageReader({
       directory: this.directory,
       threadsOf: this.threadsOf,
       childrenAreVcpu: this.childrenAreVcpu,
     });
-    return this.usageReader.read();
+    return this.usageReader.read(atRest);
+  }
+
+  ranNs(): number | undefined {
+    return this.ended || this.released ? undefined : this.usageReader?.ranNs();
   }
 
   async stop(graceMs: number): Promise<KernelExit> {
@@ -175,6 +179,7 @@ export abstract class ShimKernel implements Kernel {
   private letGo(leaveGuest: () => void): void {
     if (this.released) return;
     this.released = true;
+    this.usageReader?.close();
     leaveGuest();
     this.release();
   }
