@@ -1,4 +1,5 @@
 /** The contracts of all routes: one line for each room that has some. The client's methods, OpenAPI and docs/api.md are made from them. */
+import { balanceApi } from '../balance/api.ts';
 import { channelApi } from '../channel/api.ts';
 import { daemonApi } from '../daemon/api.ts';
 import { doctorApi } from '../doctor/api.ts';
@@ -16,6 +17,7 @@ export const CONTRACTS = [
   telemetryApi,
   poolApi,
   stackApi,
+  balanceApi,
   imageApi,
   doctorApi,
   daemonApi,

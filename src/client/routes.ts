@@ -44,6 +44,8 @@ export const ROUTES: Readonly<Record<string, ClientRoute>> = {
   plan: { method: 'POST', path: '/v1/plan', kind: 'json', input: 'body' },
   apply: { method: 'POST', path: '/v1/apply', kind: 'long', input: 'body' },
   destroy: { method: 'POST', path: '/v1/destroy', kind: 'long', input: 'body', argument: 'stack' },
+  resize: { method: 'POST', path: '/v1/instances/:name/size', kind: 'long', input: 'body' },
+  move: { method: 'POST', path: '/v1/moves', kind: 'long', input: 'body' },
   images: { method: 'GET', path: '/v1/images', kind: 'json', list: 'images' },
   removeImage: { method: 'DELETE', path: '/v1/images/:name', kind: 'json' },
   pullImage: { method: 'POST', path: '/v1/images/pull', kind: 'long', input: 'body', argument: 'name' },

@@ -1,4 +1,5 @@
 /** All that a daemon can do, and which of it needs which. To add a capability: make it here, and put it into the list. */
+import { balanceCapability } from '../balance/index.ts';
 import { channelCapability } from '../channel/index.ts';
 import { stepTable } from '../core/step-journal.ts';
 import { Steps } from '../core/steps.ts';
@@ -54,6 +55,7 @@ export function compose(around: Surroundings, parts: Parts) {
     hostPool: pool.hostPool,
     present: async () => ({ channels: channels.channels.list(), services: await services.services.list() }),
   });
+  const balance = balanceCapability(around, { steps, instances: instances.supervisor, hostPool: pool.hostPool });
   /** In the order in which they are taken up. */
   const capabilities: readonly Capability[] = [
     driverCapability,
@@ -65,6 +67,7 @@ export function compose(around: Surroundings, parts: Parts) {
     telemetry,
     services,
     stacks,
+    balance,
   ];
   return {
     capabilities,
@@ -76,5 +79,6 @@ export function compose(around: Surroundings, parts: Parts) {
     telemetry: telemetry.telemetry,
     steps,
     stacks: stacks.stacks,
+    moves: balance.moves,
   };
 }

@@ -1,5 +1,8 @@
 /** The routes of the API: each room's contract with what carries it out. */
 import { open } from 'node:fs/promises';
+import { balanceApi } from '../balance/api.ts';
+import type { Moves } from '../balance/moves.ts';
+import { balanceHandlers } from '../balance/routes.ts';
 import { channelApi } from '../channel/api.ts';
 import type { ChannelManager } from '../channel/contract.ts';
 import { channelHandlers } from '../channel/routes.ts';
@@ -35,6 +38,7 @@ export interface Parts {
   supervisor: Supervisor;
   resources: Resources;
   stacks: Stacks;
+  moves: Moves;
   channels: ChannelManager;
   telemetry: Pick<Telemetry, 'stats' | 'series' | 'metrics'>;
   services: ServiceManager;
@@ -56,6 +60,7 @@ export const routesOf = (parts: Parts): Served[] => [
   served(telemetryApi, telemetryHandlers(parts.telemetry, parts.supervisor)),
   served(poolApi, poolHandlers(parts.resources)),
   served(stackApi, stackHandlers(parts.stacks)),
+  served(balanceApi, balanceHandlers(parts.moves)),
 ];
 
 const OPENAPI = new URL('./openapi.json', import.meta.url);

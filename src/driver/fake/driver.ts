@@ -37,6 +37,7 @@ import type {
   HostUsage,
   Kernel,
   KernelExit,
+  KernelSize,
   LaunchSpec,
   RealPlacement,
   SharedRegion,
@@ -58,6 +59,8 @@ export const FAKE_CAPABILITIES: Capabilities = {
   maxMemoryBytes: 1024 * 1024 * MIB,
   pause: true,
   templateClone: false,
+  cpuResize: 'online',
+  memoryResize: 'balloon',
   hugePages: true,
   sharedMemory: 'hotplug',
   networks: ['none', 'private', 'egress'],
@@ -95,6 +98,7 @@ class FakeMachine {
   readonly consoles = new Set<PassThrough>();
   placement: RealPlacement = { vcpus: [], others: [], memory: [], hugePageBytes: 0, groups: [], limits: null };
   readonly #cpus: number;
+  size: KernelSize;
   exit: KernelExit | undefined;
   #resolve!: (exit: KernelExit) => void;
   readonly #directory: string;
@@ -104,6 +108,7 @@ class FakeMachine {
     this.#directory = spec.directory;
     this.#bootId = bootId;
     this.#cpus = spec.cpus;
+    this.size = spec.size ?? { cpus: spec.cpus, memoryBytes: spec.memoryBytes };
     this.place(spec.placement, spec.housekeepingCpus);
     this.exited = new Promise((resolve) => {
       this.#resolve = resolve;
@@ -224,6 +229,14 @@ class FakeKernel implements Kernel {
   }
   async resume(): Promise<void> {
     this.#machine.guest.resume();
+  }
+
+  async resize(size: KernelSize): Promise<void> {
+    this.#machine.size = size;
+  }
+
+  async size(): Promise<KernelSize> {
+    return this.#machine.size;
   }
 
   async repin(placement: HostPlacement | undefined, housekeepingCpus: readonly number[] | undefined): Promise<void> {
