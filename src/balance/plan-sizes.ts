@@ -2,6 +2,7 @@
  * Kernels that become larger and smaller at once, as steps: who loses something gives it up within and on the host, then the ledger
  * changes hands, then who gains it has it on the host and within. Pure: the same input gives the same steps.
  */
+import { byPhase } from '../core/step.ts';
 import type { InstanceStatus, Placement, Size } from '../instance/contract.ts';
 import { checkSize, type InstanceStep, repinInstance, resizeInstance, sizedRequest } from '../instance/stack.ts';
 import { bytesOn, type Ledger, place } from '../ledger/index.ts';
@@ -45,13 +46,14 @@ export function planSizes(resized: readonly Resized[], machine: Machine): SizeSt
     const few = cpus && size.cpus > status.size.cpus ? { ...cpus, after: cpus.before } : cpus;
     return [
       ...(same(least, status.size) ? [] : [resizeInstance(name, status.size, least, few)]),
-      ...(after && isUp(status) && !same(after.vcpuCpus, status.placement!.vcpuCpus)
+      // Who gains or loses CPUs is put on those he has by that step.
+      ...(after && isUp(status) && size.cpus === status.size.cpus && !same(after.vcpuCpus, status.placement!.vcpuCpus)
         ? [repinInstance(name, cpusText(after.partition.cpus))]
         : []),
       ...(same(least, size) ? [] : [resizeInstance(name, least, size, cpus)]),
     ];
   });
-  return placements.size === 0 ? steps : [...steps, assignment(changed, placements, machine.ledger)];
+  return byPhase<SizeStep>(placements.size === 0 ? steps : [...steps, assignment(changed, placements, machine.ledger)]);
 }
 
 function check({ status, size }: Resized): void {

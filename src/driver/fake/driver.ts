@@ -128,8 +128,15 @@ class FakeMachine {
       onConsole: (text) => this.print(text),
       onSessions: () => this.save(),
     });
+    this.resize(this.size);
     this.print('Linux version 6.1.0-fake\n');
     this.save();
+  }
+
+  resize(size: KernelSize): void {
+    this.size = { cpus: size.cpus, memoryBytes: size.memoryBytes };
+    const online = size.cpus === 1 ? '0' : `0-${size.cpus - 1}`;
+    this.guest.files.set('/sys/devices/system/cpu/online', { mode: 0o444, content: Buffer.from(`${online}\n`) });
   }
 
   place(placement: HostPlacement | undefined, housekeepingCpus: readonly number[] | undefined): void {
@@ -232,10 +239,12 @@ class FakeKernel implements Kernel {
   }
 
   async resize(size: KernelSize): Promise<void> {
-    this.#machine.size = size;
+    if (this.#machine.exit !== undefined) throw new PolykernelError('kernel-died', 'the kernel has ended');
+    this.#machine.resize(size);
   }
 
   async size(): Promise<KernelSize> {
+    if (this.#machine.exit !== undefined) throw new PolykernelError('kernel-died', 'the kernel has ended');
     return this.#machine.size;
   }
 
