@@ -1,3 +1,4 @@
+/** What an instance is: what was asked for, and what has become of it. These types are what the API answers. */
 import type { KernelSize, Volume } from '../driver/index.ts';
 import type { Partition, PartitionRequest } from '../ledger/index.ts';
 import type { ChannelUse } from './channel-use.ts';

@@ -1,4 +1,4 @@
-/** What is done to instances in steps. */
+/** The kinds of step that change instances, and how each is carried out. */
 import type { BareStep, Executors, Step } from '../core/step.ts';
 import type { PartitionRequest } from '../ledger/index.ts';
 import { PolykernelError } from '../sys/errors.ts';

@@ -35,7 +35,7 @@ import { cpusText, formatCpuList } from '../sys/cpu-list.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { formatBytes } from '../sys/units.ts';
 import type { Topology } from '../topology/index.ts';
-import { type Present, planSections, type SectionPlans, sectionSteps } from './sections.ts';
+import { nothingPresent, type Present, planSections, type SectionPlans, sectionSteps } from './sections.ts';
 import type { Stack } from './stack.ts';
 import { type ShownStep, type StackStep, showStep } from './steps.ts';
 
@@ -333,7 +333,7 @@ export function planFor(stack: Stack, topology: Topology): Plan {
     topology,
     ledger: { pool: null, partitions: {} },
     instances: [],
-    present: { channels: [], services: [] },
+    present: nothingPresent,
     sharedMemory: new Map(),
     resolved: new Map(),
     accelerators: new Map(),

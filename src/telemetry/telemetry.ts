@@ -2,9 +2,9 @@
 import type { ChannelManager, ChannelStatus } from '../channel/contract.ts';
 import type { EventLog } from '../core/events.ts';
 import type { Journal } from '../core/journal.ts';
+import { type Family, familiesOf, metricsText } from '../core/metric.ts';
 import type { Kernel } from '../driver/index.ts';
 import type { InstanceStatus } from '../instance/contract.ts';
-import type { ServiceStatus } from '../service/contract.ts';
 import type { Clock } from '../sys/clock.ts';
 import {
   type ChannelStats,
@@ -14,7 +14,6 @@ import {
   GuestReader,
   type InstanceStats,
   METRIC_NAMES,
-  metricsText,
   type Point,
   type RequestStats,
   resample,
@@ -23,6 +22,7 @@ import {
   type StatsSeries,
   seriesOf,
 } from './contract.ts';
+import { daemonMetrics, instanceMetrics } from './metrics.ts';
 import { type Measured, Readings } from './readings.ts';
 import { COARSE, FINE, type Level, type StoredPoint, TelemetryStore } from './telemetry-store.ts';
 
@@ -36,8 +36,8 @@ export interface TelemetryOptions {
   path: string;
   instances(): InstanceStatus[];
   channels: Pick<ChannelManager, 'list'>;
-  /** As last looked at. */
-  services(): readonly ServiceStatus[];
+  /** What other capabilities have to say to Prometheus. */
+  families(): Iterable<Family>;
   /** What came to an instance; null when nothing counts it. */
   requestsOf(instance: string): RequestStats | null;
   events: Pick<EventLog, 'listen'>;
@@ -140,7 +140,7 @@ export class Telemetry {
   /** For Prometheus. */
   metrics(): string {
     const { user, system } = process.cpuUsage();
-    const now = this.#options.clock.now();
+    const nowMs = this.#options.clock.now();
     const self = {
       cpuSeconds: (user + system) / 1e6,
       residentBytes: process.memoryUsage.rss(),
@@ -149,7 +149,12 @@ export class Telemetry {
       samples: this.#samples,
       historyBytes: this.#store.bytes(),
     };
-    return metricsText(this.stats(), this.#options.channels.list(), this.#options.services(), self, now);
+    const instances = this.stats().map((stats) => ({ ...stats, nowMs }));
+    return metricsText([
+      ...familiesOf(instanceMetrics, instances),
+      ...this.#options.families(),
+      ...familiesOf(daemonMetrics, [self]),
+    ]);
   }
 
   /** Without `farewell` the steps under way are lost, as after SIGKILL. */
