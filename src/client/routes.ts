@@ -10,6 +10,8 @@ export interface ClientRoute extends Pick<Route, 'method' | 'path' | 'list' | 'a
 }
 
 export const ROUTES: Readonly<Record<string, ClientRoute>> = {
+  resize: { method: 'POST', path: '/v1/instances/:name/size', kind: 'long', input: 'body' },
+  move: { method: 'POST', path: '/v1/moves', kind: 'long', input: 'body' },
   channels: { method: 'GET', path: '/v1/channels', kind: 'json', list: 'channels' },
   createChannel: { method: 'POST', path: '/v1/channels', kind: 'json', input: 'body' },
   channel: { method: 'GET', path: '/v1/channels/:name', kind: 'json' },

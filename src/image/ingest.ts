@@ -21,6 +21,7 @@ const LOSS: Readonly<Record<ModulePurpose, string>> = {
   ext4: 'ext4 root files cannot be mounted',
   block: 'root files cannot be attached as disks',
   network: 'QEMU guests cannot join a private network',
+  balloon: 'the memory of QEMU guests stays as large as it was at their start',
   fuse: "files that a guest's users make on volumes belong to its root",
 };
 

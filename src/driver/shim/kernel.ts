@@ -17,6 +17,7 @@ import type {
   HostUsage,
   Kernel,
   KernelExit,
+  KernelSize,
   LaunchSpec,
   RealPlacement,
   SharedRegion,
@@ -73,6 +74,8 @@ export abstract class ShimKernel implements Kernel {
   abstract resume(): Promise<void>;
   abstract attachRegion(region: SharedRegion): Promise<void>;
   abstract detachRegion(region: Pick<SharedRegion, 'id' | 'name'>): Promise<void>;
+  abstract resize(size: KernelSize): Promise<void>;
+  abstract size(): Promise<KernelSize>;
   /** Which threads of the launch are vCPUs. */
   protected abstract readonly threadsOf: (threads: readonly HostThread[]) => LaunchThreads;
 
