@@ -1,6 +1,17 @@
 /** Who may import whom, by role. ARCHITECTURE.md draws it. Types count as code does. */
 const faces = ['cli'];
-const capabilities = ['stack', 'doctor', 'telemetry', 'service', 'network', 'channel', 'pool', 'image', 'instance'];
+const capabilities = [
+  'balance',
+  'stack',
+  'doctor',
+  'telemetry',
+  'service',
+  'network',
+  'channel',
+  'pool',
+  'image',
+  'instance',
+];
 // What tests of one room take of others is no arrow of the product.
 const pure = ['ledger', 'topology', 'ring'];
 const floor = ['core', 'sys'];
@@ -30,6 +41,14 @@ module.exports = {
         also: name === 'stack' ? [contracts, stackParts] : [contracts],
       }),
     })),
+    {
+      name: 'policies-are-pure',
+      severity: 'error',
+      comment:
+        'a policy is a function of what it is shown: it knows words, and neither clock, nor files, nor who carries it out',
+      from: { path: '^src/[a-z]+/policy/', pathNot: '[.]test[.]ts$' },
+      to: { pathNot: '^src/[a-z]+/(policy/|types[.]ts$)' },
+    },
     {
       name: 'nobody-above',
       severity: 'error',

@@ -1,0 +1,144 @@
+/** What `slo` knows of one service: what its requests cost, where demand goes, how many CPUs that takes. */
+import type { Kernel, Observation } from '../types.ts';
+import { pieces } from './allot.ts';
+import { HighestOf } from './highest.ts';
+import { Jumps } from './jumps.ts';
+import { waitsLonger } from './queue.ts';
+import type { SloParameters } from './slo-parameters.ts';
+import { Usable } from './usable.ts';
+
+/** Windows in which its own word and the host's count have to differ before it is not believed. */
+const DISTRUST_AFTER = 10;
+/** Share of the past kept each second: of costs, of level and slope of the demand. */
+const COST_MEMORY = 0.97;
+const LEVEL_MEMORY = 0.5;
+const SLOPE_MEMORY = 0.8;
+/** What more load a model that proved too rosy is given at once, and at most; and how it comes down again. */
+const STRICTER = 1.1;
+const STRICTEST = 2;
+const LENIENCE = 0.998;
+
+export class ServiceState {
+  /** CPUs it needs to keep its promise, in pieces, with what is waiting; the highest of the quiet window. */
+  need = 0;
+  recentNeed = 0;
+  /** Requests per second that it is prepared for, beyond those that came. */
+  headroom = 0;
+  /** CPU-seconds of entitlement lent (above 0) or borrowed. */
+  credits = 0;
+  /** When it next may give a piece. */
+  shrinkAt = 0;
+  readonly usable = new Usable();
+  readonly #parameters: SloParameters;
+  readonly #jumps: Jumps;
+  readonly #highest: HighestOf;
+  #busy = 0;
+  #answered = 0;
+  #level = Number.NaN;
+  #slope = 0;
+  /** What the last window was foreseen to bring, before headroom. */
+  #prepared = 0;
+  #strictness = 1;
+  #lied = 0;
+  /** When it last gave a piece, and how long pieces it gave stayed away, as far as one can say. */
+  #gaveAt = Number.NEGATIVE_INFINITY;
+  #away = Number.POSITIVE_INFINITY;
+
+  constructor(parameters: SloParameters) {
+    this.#parameters = parameters;
+    this.#jumps = new Jumps(parameters.halfLife);
+    this.#highest = new HighestOf(parameters.quiet);
+  }
+
+  /** CPU-seconds of a request; 0 while none was answered. */
+  get service(): number {
+    return this.#answered > 0 ? this.#busy / this.#answered : 0;
+  }
+  /** It says that tasks wait where the host knows of no request that does. */
+  get distrusted(): boolean {
+    return this.#lied >= DISTRUST_AFTER;
+  }
+
+  /** Takes what was seen, and works out what is needed now. */
+  learn(at: number, seconds: number, kernel: Kernel, seen: Observation, grain: number): void {
+    const contradicts = seen.waiting > seen.queued + seen.cpus && seen.late <= 0.01;
+    this.#lied = contradicts ? Math.min(3 * DISTRUST_AFTER, this.#lied + 1) : Math.max(0, this.#lied - 1);
+    const kept = COST_MEMORY ** seconds;
+    this.#busy = kept * this.#busy + seen.busy * seconds;
+    this.#answered = kept * this.#answered + seen.finished * seconds;
+    const foreseen = this.#foresee(seen.arrivals, seconds);
+    const promise = (kernel.promiseMs ?? Number.POSITIVE_INFINITY) / 1000;
+    const waits = (seen.queued * this.service) / Math.max(grain, seen.cpus);
+    const overloaded = waits > promise / 2;
+    this.usable.learn(at, overloaded, seen.busyPeak, seen.cpus, grain);
+    if (kernel.promiseMs === null) {
+      // Nothing was promised and only its own word speaks for it: what it uses and what waits, up to its entitlement.
+      this.need = pieces(Math.min(kernel.entitlement, (seen.busy + seen.waiting) * 1.2), grain);
+    } else {
+      this.#judge(seen, promise, overloaded);
+      const drain = overloaded ? (seen.queued * this.service) / this.#parameters.drain : 0;
+      this.need = Math.ceil(this.#cpusFor(foreseen, promise, grain, kernel.max) + drain / grain - 1e-9);
+    }
+    this.recentNeed = this.#highest.add(at, this.need);
+  }
+
+  /** Demand of the next window: level and slope (Holt's linear smoothing), never below what just came, and the jumps seen lately. */
+  #foresee(arrivals: number, seconds: number): number {
+    if (Number.isNaN(this.#level)) this.#level = this.#prepared = arrivals;
+    this.#jumps.add(arrivals / Math.max(1, this.#prepared), seconds);
+    const kept = LEVEL_MEMORY ** seconds;
+    const level = kept * (this.#level + this.#slope * seconds) + (1 - kept) * arrivals;
+    const steady = SLOPE_MEMORY ** seconds;
+    this.#slope = steady * this.#slope + (1 - steady) * ((level - this.#level) / seconds);
+    this.#level = level;
+    const ahead = level + this.#slope * this.#parameters.lead;
+    this.#prepared = Math.max(arrivals, ahead);
+    const foreseen = this.#prepared * this.#jumps.quantile(this.#parameters.jumps);
+    this.headroom = foreseen - arrivals;
+    return foreseen;
+  }
+
+  /** The model is too rosy when requests are late though nothing piles up; that is forgotten slowly. */
+  #judge(seen: Observation, promise: number, overloaded: boolean): void {
+    const expected = this.#late(seen.arrivals, seen.cpus, promise);
+    if (seen.late > 0.01 && expected < 0.01 && !overloaded && this.usable.most > seen.cpus)
+      this.#strictness = Math.min(STRICTEST, this.#strictness * STRICTER);
+    else this.#strictness = Math.max(1, this.#strictness * LENIENCE);
+  }
+
+  #late(arrivals: number, cpus: number, promise: number): number {
+    const { service } = this;
+    if (service === 0) return 0;
+    const load = { arrivals: arrivals * this.#strictness, service, variation: 1 };
+    // What the request itself takes is taken off the promise, within reason.
+    return waitsLonger(load, cpus, Math.max(promise / 4, promise - 3 * service));
+  }
+
+  /** Fewest pieces on which no more than `risk` of the requests wait too long. */
+  #cpusFor(arrivals: number, promise: number, grain: number, max: number): number {
+    const { risk } = this.#parameters;
+    const most = Math.max(1, Math.floor(max / grain + 1e-9));
+    let size = Math.max(1, Math.ceil((arrivals * this.service * this.#strictness) / grain));
+    while (size < most && this.#late(arrivals, size * grain, promise) > risk) size++;
+    return size;
+  }
+
+  /** It gave a piece: the next one may go after `pace`, later when pieces are soon asked back. */
+  gave(at: number): void {
+    this.#gaveAt = at;
+    this.shrinkAt = at + this.#parameters.pace * this.#dearness();
+  }
+
+  /** It takes pieces: if one was given lately, that cost two moves. */
+  took(at: number): void {
+    const away = at - this.#gaveAt;
+    this.#away = Math.min(away, (Math.min(this.#away, 4 * this.#parameters.charge) + away) / 2);
+    this.shrinkAt = at + this.#parameters.quiet * this.#dearness();
+    this.#gaveAt = Number.NEGATIVE_INFINITY;
+  }
+
+  /** 1, or more when what is given does not stay away for as long as the moves there and back have to pay for. */
+  #dearness(): number {
+    return Math.min(8, Math.max(1, this.#parameters.charge / this.#away));
+  }
+}
