@@ -1,5 +1,10 @@
 /** What others may know of balancing: its words, the policies, the simulator. */
 export { POLICIES } from './policy/policies.ts';
-export { settle } from './policy/settle.ts';
+export { clairvoyant, regret } from './simulate/clairvoyant.ts';
+export { readTrace } from './simulate/csv.ts';
+export { caseOf, readHost } from './simulate/host.ts';
+export { report } from './simulate/report.ts';
+export { run } from './simulate/run.ts';
+export { Timeline } from './simulate/timeline.ts';
+export type * from './simulate/types.ts';
 export type * from './types.ts';
-export { why } from './why.ts';

@@ -1,6 +1,7 @@
 /** What `slo` knows of one service: what its requests cost, where demand goes, how many CPUs that takes. */
 import type { Kernel, Observation } from '../types.ts';
 import { pieces } from './allot.ts';
+import { Calibration } from './calibration.ts';
 import { HighestOf } from './highest.ts';
 import { Jumps } from './jumps.ts';
 import { waitsLonger } from './queue.ts';
@@ -13,15 +14,17 @@ const DISTRUST_AFTER = 10;
 const COST_MEMORY = 0.97;
 const LEVEL_MEMORY = 0.5;
 const SLOPE_MEMORY = 0.8;
-/** What more load a model that proved too rosy is given at once, and at most; and how it comes down again. */
-const STRICTER = 1.1;
-const STRICTEST = 2;
-const LENIENCE = 0.998;
+/** Below this part of its CPUs busy, what is late is not so for want of them. */
+const IDLE = 0.4;
+/** Share of requests that may be late by the promise, less what the model may be wrong by. */
+const PROMISED = 0.007;
 
 export class ServiceState {
   /** CPUs it needs to keep its promise, in pieces, with what is waiting; the highest of the quiet window. */
   need = 0;
   recentNeed = 0;
+  /** The same without anything kept free: what just keeps the promise. */
+  bare = 0;
   /** Requests per second that it is prepared for, beyond those that came. */
   headroom = 0;
   /** CPU-seconds of entitlement lent (above 0) or borrowed. */
@@ -29,6 +32,7 @@ export class ServiceState {
   /** When it next may give a piece. */
   shrinkAt = 0;
   readonly usable = new Usable();
+  readonly #calibration = new Calibration();
   readonly #parameters: SloParameters;
   readonly #jumps: Jumps;
   readonly #highest: HighestOf;
@@ -38,7 +42,6 @@ export class ServiceState {
   #slope = 0;
   /** What the last window was foreseen to bring, before headroom. */
   #prepared = 0;
-  #strictness = 1;
   #lied = 0;
   /** When it last gave a piece, and how long pieces it gave stayed away, as far as one can say. */
   #gaveAt = Number.NEGATIVE_INFINITY;
@@ -73,11 +76,16 @@ export class ServiceState {
     this.usable.learn(at, overloaded, seen.busyPeak, seen.cpus, grain);
     if (kernel.promiseMs === null) {
       // Nothing was promised and only its own word speaks for it: what it uses and what waits, up to its entitlement.
-      this.need = pieces(Math.min(kernel.entitlement, (seen.busy + seen.waiting) * 1.2), grain);
+      this.need = this.bare = pieces(Math.min(kernel.entitlement, (seen.busy + seen.waiting) * 1.2), grain);
     } else {
-      this.#judge(seen, promise, overloaded);
+      const foretold = this.#late(seen.arrivals, seen.cpus, promise);
+      if (!overloaded && foretold < 0.2 && seen.busy > IDLE * seen.cpus && seen.cpus <= this.usable.most)
+        this.#calibration.learn(seen.arrivals * seconds, seen.late, foretold, seconds);
       const drain = overloaded ? (seen.queued * this.service) / this.#parameters.drain : 0;
-      this.need = Math.ceil(this.#cpusFor(foreseen, promise, grain, kernel.max) + drain / grain - 1e-9);
+      const size = (demand: number, risk: number) =>
+        Math.ceil(this.#cpusFor(demand, promise, risk, grain, kernel.max) + drain / grain - 1e-9);
+      this.need = size(foreseen, this.#parameters.risk);
+      this.bare = this.need === 1 ? 1 : size(foreseen - this.headroom, PROMISED);
     }
     this.recentNeed = this.#highest.add(at, this.need);
   }
@@ -98,27 +106,18 @@ export class ServiceState {
     return foreseen;
   }
 
-  /** The model is too rosy when requests are late though nothing piles up; that is forgotten slowly. */
-  #judge(seen: Observation, promise: number, overloaded: boolean): void {
-    const expected = this.#late(seen.arrivals, seen.cpus, promise);
-    if (seen.late > 0.01 && expected < 0.01 && !overloaded && this.usable.most > seen.cpus)
-      this.#strictness = Math.min(STRICTEST, this.#strictness * STRICTER);
-    else this.#strictness = Math.max(1, this.#strictness * LENIENCE);
-  }
-
   #late(arrivals: number, cpus: number, promise: number): number {
     const { service } = this;
     if (service === 0) return 0;
-    const load = { arrivals: arrivals * this.#strictness, service, variation: 1 };
+    const load = { arrivals: arrivals * this.#calibration.factor, service, variation: 1 };
     // What the request itself takes is taken off the promise, within reason.
     return waitsLonger(load, cpus, Math.max(promise / 4, promise - 3 * service));
   }
 
   /** Fewest pieces on which no more than `risk` of the requests wait too long. */
-  #cpusFor(arrivals: number, promise: number, grain: number, max: number): number {
-    const { risk } = this.#parameters;
+  #cpusFor(arrivals: number, promise: number, risk: number, grain: number, max: number): number {
     const most = Math.max(1, Math.floor(max / grain + 1e-9));
-    let size = Math.max(1, Math.ceil((arrivals * this.service * this.#strictness) / grain));
+    let size = Math.max(1, Math.ceil((arrivals * this.service * this.#calibration.factor) / grain));
     while (size < most && this.#late(arrivals, size * grain, promise) > risk) size++;
     return size;
   }

@@ -2,9 +2,10 @@
 import { level } from './level.ts';
 
 export interface Shortage {
-  /** In pieces, of services: what none falls below, what each needs, and what is its own. */
+  /** In pieces, of services: what none falls below, what each needs at the least and would have, and what is its own. */
   floors: ArrayLike<number>;
   needs: ArrayLike<number>;
+  wishes: ArrayLike<number>;
   entitlements: ArrayLike<number>;
   /** Higher ones are served first. */
   credits: ArrayLike<number>;
@@ -15,9 +16,9 @@ export interface Shortage {
 /**
  * Nobody who needs no more than its entitlement gets less than it needs, as long as entitlements fit. What is left goes to whole
  * needs, in the order of credits, and among equal ones the smaller lack first: half of what it lacks helps no service to keep its
- * promise, so a lack that does not fit is passed over. Only what then remains is spread evenly.
+ * promise, so a lack that does not fit is passed over. What then remains is spread evenly, over those first who keep their promise with it.
  */
-export function divide({ floors, needs, entitlements, credits, supply }: Shortage): Float64Array {
+export function divide({ floors, needs, wishes, entitlements, credits, supply }: Shortage): Float64Array {
   const count = needs.length;
   const sizes = Float64Array.from({ length: count }, (_, index) => floors[index]!);
   let left = supply - sizes.reduce((a, b) => a + b, 0);
@@ -38,10 +39,13 @@ export function divide({ floors, needs, entitlements, credits, supply }: Shortag
     left -= missing;
   }
   if (left <= 0) return sizes;
-  const rest = level(
-    new Float64Array(count),
-    sizes.map((_, index) => lack(index)),
-    left,
-  );
+  const kept = sizes.map((size, index) => (lack(index) === 0 ? Math.max(0, wishes[index]! - size) : 0));
+  const comfort = level(new Float64Array(count), kept, left);
+  for (let index = 0; index < count; index++) {
+    sizes[index]! += comfort[index]!;
+    left -= comfort[index]!;
+  }
+  const lost = sizes.map((_, index) => lack(index));
+  const rest = level(new Float64Array(count), lost, Math.max(0, left));
   return sizes.map((size, index) => size + rest[index]!);
 }

@@ -80,10 +80,12 @@ class Slo implements Controller {
     const divided = divide({
       floors: services.map((index) => boundsNow(window, index)[0]),
       // Here nothing is kept out of caution: what is not needed now, another one needs.
-      needs: services.map((index) => {
-        const [least, most] = boundsNow(window, index);
-        return Math.max(least, Math.min(most, sizes[index]!, states[index]!.need));
-      }),
+      needs: services.map((index) =>
+        Math.max(boundsNow(window, index)[0], Math.min(sizes[index]!, states[index]!.bare)),
+      ),
+      wishes: services.map((index) =>
+        Math.max(boundsNow(window, index)[0], Math.min(sizes[index]!, states[index]!.need)),
+      ),
       entitlements: services.map((index) => pieces(kernels[index]!.entitlement, grain)),
       credits: services.map((index) => {
         const { entitlement } = kernels[index]!;

@@ -8,7 +8,8 @@ import { Fluid } from './fluid.ts';
 import { Gathered } from './gathered.ts';
 import { Latencies } from './latencies.ts';
 import { startSizes } from './start-sizes.ts';
-import type { Case, Outcome, Timeline } from './types.ts';
+import type { Timeline } from './timeline.ts';
+import type { Case, Outcome } from './types.ts';
 
 export interface RunOptions {
   /** Requests one by one instead of a fluid: for spans up to an hour. */
@@ -52,10 +53,10 @@ export function run(policy: Policy, scene: Case, options: RunOptions = {}): Outc
       if (tenants[index]!.kind === 'batch') outcome.bestEffortWork += engine.work;
       else outcome.serviceCoreSeconds += owned;
     }
-    if (options.timeline !== undefined && (tick + 1) % perSecond === 0) note(options.timeline, engines, second);
+    if ((tick + 1) % perSecond === 0) options.timeline?.note(second, engines);
     for (const decision of deciding.after(tick)) {
       actuator.apply(decision, (tick + 1) * step);
-      options.timeline?.decisions.push(decision);
+      options.timeline?.decided(decision);
       if (decision.move.kind === 'cpu') outcome.moves += decision.move.count / grain;
     }
   }
@@ -63,13 +64,6 @@ export function run(policy: Policy, scene: Case, options: RunOptions = {}): Outc
   outcome.violationSeconds = engines.reduce((sum, { violated }) => sum + violated, 0);
   outcome.p99Ms = latencies.quantile(0.99) * 1000;
   return outcome;
-}
-
-function note(timeline: Timeline, engines: readonly Engine[], second: number): void {
-  for (const [index, engine] of engines.entries()) {
-    timeline.cpus[index]![second] = engine.cpus;
-    timeline.late[index]![second] = engine.late;
-  }
 }
 
 /** Shows a policy windows of the length that it wants. */

@@ -1,5 +1,5 @@
 /** What is simulated, and what comes out. */
-import type { Decision, Kernel } from '../types.ts';
+import type { Kernel } from '../types.ts';
 
 /** A kernel with what a policy is not told: how its requests really behave. */
 export interface Tenant extends Kernel {
@@ -47,11 +47,4 @@ export interface Outcome {
   moves: number;
   /** (V − V*) / (V of static − V*): 0 = as good as one who knows the future, 1 = as bad as the equal split. `null`: V* was not asked. */
   regret: number | null;
-}
-
-/** What happened in each second, for charts: [tenant][second]. */
-export interface Timeline {
-  cpus: Float32Array[];
-  late: Float32Array[];
-  decisions: Decision[];
 }

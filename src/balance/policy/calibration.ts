@@ -1,0 +1,51 @@
+/**
+ * How much heavier or lighter a service is than the model has it: a factor on its load, from requests that the model said would be
+ * late and those that were. Requests that are late with a rising queue say nothing about a model of steady ones, and are left out.
+ *
+ * What proved too light is not tried again at such a load: else a model that is too gloomy on three CPUs and too rosy on two would send
+ * a CPU to and fro for ever.
+ */
+const MEMORY = 0.97;
+/** Late requests there have to be, seen or foretold, before they say anything. */
+const ENOUGH = 4;
+const LIGHTEST = 0.8;
+const HEAVIEST = 2;
+/** Change a second: a rosy model breaks promises, so it is mended faster than a gloomy one. */
+const HEAVIER = 1.03;
+const LIGHTER = 0.995;
+/** Seen against foretold, outside of which the factor moves. */
+const BAND = [0.5, 1.5] as const;
+/** Shares below which nothing is learned: too few are late to matter, or too few were foretold to miss them. */
+const HURTS = 0.008;
+const SAYS = 0.002;
+/** Loads within this factor are alike. */
+const ALIKE = 1.25;
+
+export class Calibration {
+  factor = 1;
+  /** The factor that was found too light, and the requests per second at which it was. */
+  #proven = LIGHTEST;
+  #provenAt = 0;
+  #count = 0;
+  #seen = 0;
+  #foretold = 0;
+
+  /** Of `count` requests in `seconds`, shares that were late and that the model, with this factor, said would be. */
+  learn(count: number, late: number, foretold: number, seconds: number): void {
+    const kept = MEMORY ** seconds;
+    this.#seen = kept * this.#seen + count * late;
+    this.#foretold = kept * this.#foretold + count * foretold;
+    this.#count = kept * this.#count + count;
+    if (Math.max(this.#seen, this.#foretold) < ENOUGH) return;
+    const ratio = this.#seen / this.#foretold;
+    const rate = count / seconds;
+    if (ratio > BAND[1] && this.#seen > HURTS * this.#count) {
+      this.factor = Math.min(HEAVIEST, this.factor * HEAVIER ** seconds);
+      this.#proven = this.factor;
+      this.#provenAt = rate;
+    } else if (ratio < BAND[0] && this.#foretold > SAYS * this.#count) {
+      const isAlike = rate < this.#provenAt * ALIKE && rate * ALIKE > this.#provenAt;
+      this.factor = Math.max(isAlike ? this.#proven : LIGHTEST, this.factor * LIGHTER ** seconds);
+    }
+  }
+}
