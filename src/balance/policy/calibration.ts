@@ -5,9 +5,9 @@
  * What proved too light is not tried again at such a load: else a model that is too gloomy on three CPUs and too rosy on two would send
  * a CPU to and fro for ever.
  */
-const MEMORY = 0.97;
+const MEMORY = 0.985;
 /** Late requests there have to be, seen or foretold, before they say anything. */
-const ENOUGH = 4;
+const ENOUGH = 10;
 const LIGHTEST = 0.8;
 const HEAVIEST = 2;
 /** Change a second: a rosy model breaks promises, so it is mended faster than a gloomy one. */

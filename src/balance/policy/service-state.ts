@@ -2,18 +2,18 @@
 import type { Kernel, Observation } from '../types.ts';
 import { pieces } from './allot.ts';
 import { Calibration } from './calibration.ts';
+import { Demand } from './demand.ts';
 import { HighestOf } from './highest.ts';
-import { Jumps } from './jumps.ts';
 import { waitsLonger } from './queue.ts';
 import type { SloParameters } from './slo-parameters.ts';
 import { Usable } from './usable.ts';
 
 /** Windows in which its own word and the host's count have to differ before it is not believed. */
 const DISTRUST_AFTER = 10;
-/** Share of the past kept each second: of costs, of level and slope of the demand. */
+/** Share of the past kept each second: of what requests cost. */
 const COST_MEMORY = 0.97;
-const LEVEL_MEMORY = 0.5;
-const SLOPE_MEMORY = 0.8;
+/** Seconds for which a queue of half the promise has to stay to mean something. */
+const STAYS = 0.6;
 /** Below this part of its CPUs busy, what is late is not so for want of them. */
 const IDLE = 0.4;
 /** Share of requests that may be late by the promise, less what the model may be wrong by. */
@@ -25,8 +25,6 @@ export class ServiceState {
   recentNeed = 0;
   /** The same without anything kept free: what just keeps the promise. */
   bare = 0;
-  /** Requests per second that it is prepared for, beyond those that came. */
-  headroom = 0;
   /** CPU-seconds of entitlement lent (above 0) or borrowed. */
   credits = 0;
   /** When it next may give a piece. */
@@ -34,14 +32,11 @@ export class ServiceState {
   readonly usable = new Usable();
   readonly #calibration = new Calibration();
   readonly #parameters: SloParameters;
-  readonly #jumps: Jumps;
+  readonly demand: Demand;
   readonly #highest: HighestOf;
   #busy = 0;
   #answered = 0;
-  #level = Number.NaN;
-  #slope = 0;
-  /** What the last window was foreseen to bring, before headroom. */
-  #prepared = 0;
+  #waited = 0;
   #lied = 0;
   /** When it last gave a piece, and how long pieces it gave stayed away, as far as one can say. */
   #gaveAt = Number.NEGATIVE_INFINITY;
@@ -49,7 +44,7 @@ export class ServiceState {
 
   constructor(parameters: SloParameters) {
     this.#parameters = parameters;
-    this.#jumps = new Jumps(parameters.halfLife);
+    this.demand = new Demand(parameters.lead, parameters.jumps, parameters.halfLife);
     this.#highest = new HighestOf(parameters.quiet);
   }
 
@@ -69,41 +64,29 @@ export class ServiceState {
     const kept = COST_MEMORY ** seconds;
     this.#busy = kept * this.#busy + seen.busy * seconds;
     this.#answered = kept * this.#answered + seen.finished * seconds;
-    const foreseen = this.#foresee(seen.arrivals, seconds);
+    this.demand.learn(seen.arrivals, seconds);
+    const { foreseen, headroom } = this.demand;
     const promise = (kernel.promiseMs ?? Number.POSITIVE_INFINITY) / 1000;
     const waits = (seen.queued * this.service) / Math.max(grain, seen.cpus);
-    const overloaded = waits > promise / 2;
+    // A queue of half the promise comes by chance now and then; one that stays, or is a whole promise long, does not.
+    this.#waited = waits > promise / 2 ? this.#waited + seconds : 0;
+    const overloaded = waits > promise || this.#waited > STAYS;
     this.usable.learn(at, overloaded, seen.busyPeak, seen.cpus, grain);
     if (kernel.promiseMs === null) {
       // Nothing was promised and only its own word speaks for it: what it uses and what waits, up to its entitlement.
       this.need = this.bare = pieces(Math.min(kernel.entitlement, (seen.busy + seen.waiting) * 1.2), grain);
     } else {
-      const foretold = this.#late(seen.arrivals, seen.cpus, promise);
+      const foretold = this.#late(foreseen, seen.cpus, promise);
       if (!overloaded && foretold < 0.2 && seen.busy > IDLE * seen.cpus && seen.cpus <= this.usable.most)
         this.#calibration.learn(seen.arrivals * seconds, seen.late, foretold, seconds);
-      const drain = overloaded ? (seen.queued * this.service) / this.#parameters.drain : 0;
+      const excess = Math.max(0, seen.queued * this.service - (seen.cpus * promise) / 4);
+      const drain = overloaded ? excess / this.#parameters.drain : 0;
       const size = (demand: number, risk: number) =>
         Math.ceil(this.#cpusFor(demand, promise, risk, grain, kernel.max) + drain / grain - 1e-9);
-      this.need = size(foreseen, this.#parameters.risk);
-      this.bare = this.need === 1 ? 1 : size(foreseen - this.headroom, PROMISED);
+      this.need = size(foreseen + headroom, this.#parameters.risk);
+      this.bare = this.need === 1 ? 1 : size(foreseen, PROMISED);
     }
     this.recentNeed = this.#highest.add(at, this.need);
-  }
-
-  /** Demand of the next window: level and slope (Holt's linear smoothing), never below what just came, and the jumps seen lately. */
-  #foresee(arrivals: number, seconds: number): number {
-    if (Number.isNaN(this.#level)) this.#level = this.#prepared = arrivals;
-    this.#jumps.add(arrivals / Math.max(1, this.#prepared), seconds);
-    const kept = LEVEL_MEMORY ** seconds;
-    const level = kept * (this.#level + this.#slope * seconds) + (1 - kept) * arrivals;
-    const steady = SLOPE_MEMORY ** seconds;
-    this.#slope = steady * this.#slope + (1 - steady) * ((level - this.#level) / seconds);
-    this.#level = level;
-    const ahead = level + this.#slope * this.#parameters.lead;
-    this.#prepared = Math.max(arrivals, ahead);
-    const foreseen = this.#prepared * this.#jumps.quantile(this.#parameters.jumps);
-    this.headroom = foreseen - arrivals;
-    return foreseen;
   }
 
   #late(arrivals: number, cpus: number, promise: number): number {

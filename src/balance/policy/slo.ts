@@ -128,7 +128,7 @@ class Slo implements Controller {
     return {
       rule: 'need',
       arrivals,
-      headroom: state.headroom,
+      headroom: state.demand.headroom,
       serviceMs: state.service * 1000,
       queued,
       need,
@@ -142,11 +142,6 @@ export const slo: Policy = {
   summary: 'what a queueing model says the promise takes, for the demand that is foreseen',
   interval: 0.25,
   defaults: SLO_DEFAULTS,
-  grid: {
-    risk: [0.001, 0.003, 0.008],
-    jumps: [0.95, 0.98, 0.995],
-    quiet: [5, 10, 20],
-    pace: [1, 3],
-  },
+  grid: { risk: [0.003, 0.006, 0.009], jumps: [0.9, 0.95, 0.98], quiet: [5, 10], pace: [1, 2] },
   begin: (parameters) => new Slo({ ...SLO_DEFAULTS, ...parameters }),
 };
