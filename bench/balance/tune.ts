@@ -1,7 +1,7 @@
 /**
  * `sh scripts/node.sh bench/balance/tune.ts [POLICY...]`: tries each policy's grid on the tuning half and writes the choices to tuned.json, from which
- * the benchmark takes them. One rule for all, ours included: the fewest violated seconds among settings that leave best effort at least
- * what the equal split leaves it; where none does, the one that leaves it most.
+ * the benchmark takes them. One rule for all, ours included: the fewest violated seconds among settings that leave best effort nine
+ * tenths of what the equal split leaves it; where none does, the one that leaves it most.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -44,7 +44,7 @@ for (const policy of POLICIES) {
 writeFileSync(FILE, `${JSON.stringify(tuned, null, 2)}\n`);
 
 function isBetter(a: Sum, b: Sum): boolean {
-  const enough = (sum: Sum) => sum.bestEffort >= least;
+  const enough = (sum: Sum) => sum.bestEffort >= 0.9 * least;
   if (enough(a) !== enough(b)) return enough(a);
   return enough(a) ? a.violated < b.violated : a.bestEffort > b.bestEffort;
 }

@@ -11,6 +11,8 @@ import { Jumps } from './jumps.ts';
 /** Share of the past kept each second, of level and slope. */
 const LEVEL_MEMORY = 0.5;
 const SLOPE_MEMORY = 0.8;
+/** Seconds that weigh in the level: 2 / (−ln LEVEL_MEMORY). */
+const ESTIMATED_OVER = 2.9;
 /** Of the cumulative sum: what each deviation has to exceed, and the bound. */
 const DRIFT = 0.75;
 const BOUND = 4;
@@ -57,6 +59,11 @@ export class Demand {
     }
     this.foreseen = Math.max(this.#level, this.#level + this.#slope * this.#lead);
     this.headroom = this.foreseen * (this.#jumps.quantile(this.#quantile) - 1);
+  }
+
+  /** Requests per second by which the level may be off, since those that it was estimated from came by chance. */
+  get uncertainty(): number {
+    return CHANCE * Math.sqrt(Math.max(0, this.#level) / ESTIMATED_OVER);
   }
 
   #hasRisen(count: number, expected: number, seconds: number): boolean {

@@ -4,7 +4,7 @@ import { pieces } from './allot.ts';
 import { Calibration } from './calibration.ts';
 import { Demand } from './demand.ts';
 import { HighestOf } from './highest.ts';
-import { waitsLonger } from './queue.ts';
+import { waitProbability, waitsLonger } from './queue.ts';
 import type { SloParameters } from './slo-parameters.ts';
 import { Usable } from './usable.ts';
 
@@ -14,21 +14,19 @@ const DISTRUST_AFTER = 10;
 const COST_MEMORY = 0.97;
 /** Seconds for which a queue of half the promise has to stay to mean something. */
 const STAYS = 0.6;
-/** Below this part of its CPUs busy, what is late is not so for want of them. */
-const IDLE = 0.4;
 /** Share of requests that may be late by the promise, less what the model may be wrong by. */
 const PROMISED = 0.007;
 
 export class ServiceState {
-  /** CPUs it needs to keep its promise, in pieces, with what is waiting; the highest of the quiet window. */
+  /** CPUs it needs to keep its promise, in pieces, with what is waiting; the highest of the quiet window, of careful estimates. */
   need = 0;
   recentNeed = 0;
   /** The same without anything kept free: what just keeps the promise. */
   bare = 0;
   /** CPU-seconds of entitlement lent (above 0) or borrowed. */
   credits = 0;
-  /** When it next may give a piece. */
-  shrinkAt = 0;
+  /** When it next may give a piece: not before it was seen for a quiet window. */
+  shrinkAt = Number.NaN;
   readonly usable = new Usable();
   readonly #calibration = new Calibration();
   readonly #parameters: SloParameters;
@@ -59,6 +57,7 @@ export class ServiceState {
 
   /** Takes what was seen, and works out what is needed now. */
   learn(at: number, seconds: number, kernel: Kernel, seen: Observation, grain: number): void {
+    if (Number.isNaN(this.shrinkAt)) this.shrinkAt = at + this.#parameters.quiet;
     const contradicts = seen.waiting > seen.queued + seen.cpus && seen.late <= 0.01;
     this.#lied = contradicts ? Math.min(3 * DISTRUST_AFTER, this.#lied + 1) : Math.max(0, this.#lied - 1);
     const kept = COST_MEMORY ** seconds;
@@ -72,21 +71,25 @@ export class ServiceState {
     this.#waited = waits > promise / 2 ? this.#waited + seconds : 0;
     const overloaded = waits > promise || this.#waited > STAYS;
     this.usable.learn(at, overloaded, seen.busyPeak, seen.cpus, grain);
+    let careful = 0;
     if (kernel.promiseMs === null) {
       // Nothing was promised and only its own word speaks for it: what it uses and what waits, up to its entitlement.
       this.need = this.bare = pieces(Math.min(kernel.entitlement, (seen.busy + seen.waiting) * 1.2), grain);
     } else {
       const foretold = this.#late(foreseen, seen.cpus, promise);
-      if (!overloaded && foretold < 0.2 && seen.busy > IDLE * seen.cpus && seen.cpus <= this.usable.most)
-        this.#calibration.learn(seen.arrivals * seconds, seen.late, foretold, seconds);
+      if (!overloaded && foretold < 0.2 && seen.cpus <= this.usable.most) {
+        const chance = waitProbability(Math.max(1, seen.cpus), (foreseen * this.service) / Math.max(grain, seen.cpus));
+        this.#calibration.learn(seen.arrivals * seconds, seen.late, foretold, chance, seconds);
+      }
       const excess = Math.max(0, seen.queued * this.service - (seen.cpus * promise) / 4);
       const drain = overloaded ? excess / this.#parameters.drain : 0;
       const size = (demand: number, risk: number) =>
         Math.ceil(this.#cpusFor(demand, promise, risk, grain, kernel.max) + drain / grain - 1e-9);
       this.need = size(foreseen + headroom, this.#parameters.risk);
+      careful = size(foreseen + headroom + this.demand.uncertainty, this.#parameters.risk);
       this.bare = this.need === 1 ? 1 : size(foreseen, PROMISED);
     }
-    this.recentNeed = this.#highest.add(at, this.need);
+    this.recentNeed = this.#highest.add(at, Math.max(careful, this.need));
   }
 
   #late(arrivals: number, cpus: number, promise: number): number {

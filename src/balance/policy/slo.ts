@@ -75,7 +75,7 @@ class Slo implements Controller {
   }
 
   #divide(window: Window, states: readonly ServiceState[], sizes: Float64Array, supply: number): void {
-    const { kernels, grain } = window;
+    const { kernels, observations, grain } = window;
     const services = kernels.flatMap(({ kind }, index) => (kind === 'service' ? [index] : []));
     const divided = divide({
       floors: services.map((index) => boundsNow(window, index)[0]),
@@ -89,7 +89,9 @@ class Slo implements Controller {
       entitlements: services.map((index) => pieces(kernels[index]!.entitlement, grain)),
       credits: services.map((index) => {
         const { entitlement } = kernels[index]!;
-        return Math.round(states[index]!.credits / (Math.max(grain, entitlement) * CREDIT_STEP));
+        // Who has the turn keeps it for a step.
+        const turn = observations[index]!.cpus > entitlement ? 1 : 0;
+        return Math.round(states[index]!.credits / (Math.max(grain, entitlement) * CREDIT_STEP)) + turn;
       }),
       supply,
     });
@@ -142,6 +144,6 @@ export const slo: Policy = {
   summary: 'what a queueing model says the promise takes, for the demand that is foreseen',
   interval: 0.25,
   defaults: SLO_DEFAULTS,
-  grid: { risk: [0.003, 0.006, 0.009], jumps: [0.9, 0.95, 0.98], quiet: [5, 10], pace: [1, 2] },
+  grid: { risk: [0.003, 0.006], jumps: [0.9, 0.95, 0.98], quiet: [5, 10], charge: [20, 60] },
   begin: (parameters) => new Slo({ ...SLO_DEFAULTS, ...parameters }),
 };

@@ -56,6 +56,6 @@ const variant = (name: string, summary: string, defaults: typeof SLOW, targets: 
   begin: (parameters) => new Threshold({ ...defaults, ...parameters }),
 });
 
-const TARGETS = [0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
+const TARGETS = [0.3, 0.4, 0.5, 0.6, 0.65, 0.7, 0.75, 0.8];
 export const threshold = variant('threshold', "Kubernetes' autoscaler: utilisation against a target", SLOW, TARGETS);
 export const thresholdFast = variant('threshold-fast', 'the same each second, over 20 s', FAST, TARGETS);

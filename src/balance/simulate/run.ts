@@ -63,6 +63,8 @@ export function run(policy: Policy, scene: Case, options: RunOptions = {}): Outc
   for (const engine of engines) engine.finish();
   outcome.violationSeconds = engines.reduce((sum, { violated }) => sum + violated, 0);
   outcome.p99Ms = latencies.quantile(0.99) * 1000;
+  for (const name of ['coreSeconds', 'serviceCoreSeconds', 'bestEffortWork', 'p99Ms', 'moves'] as const)
+    outcome[name] = Math.round(outcome[name] * 1000) / 1000;
   return outcome;
 }
 
