@@ -18,6 +18,13 @@ export const smallCases = (): Case[] =>
     SEEDS.map((seed) => generate(family, seed, { seconds: 300, services: 2, cpus: 8, step: 1 })),
   );
 
+/** The same with CPUs for everybody: what is violated then, requests do by themselves. */
+export const unlimited = (scene: Case): Case => {
+  const most = scene.cpus * scene.tenants.length;
+  const tenants = scene.tenants.map((tenant) => ({ ...tenant, min: scene.cpus, max: most }));
+  return { ...scene, cpus: most, tenants };
+};
+
 export interface Sum {
   violated: number;
   bestEffort: number;

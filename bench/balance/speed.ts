@@ -19,9 +19,11 @@ export function speedRows(progress: (text: string) => void): Row[] {
   const seconds = [1, 4, 24].map((hours) => {
     progress(`balance: 100 tenants for ${hours} h`);
     const scene = manyTenants(100, (hours * DAY) / 24);
-    const began = performance.now();
+    // Of the CPU: how long others make it wait says nothing about it.
+    const before = process.cpuUsage();
     run(slo, scene);
-    return (performance.now() - began) / 1000;
+    const { user, system } = process.cpuUsage(before);
+    return (user + system) / 1e6;
   });
   const [hour, , day] = seconds as [number, number, number];
   return [
@@ -37,11 +39,17 @@ export function speedRows(progress: (text: string) => void): Row[] {
       of: 'value',
       name: '100 tenants for 24 h in steps of a second under slo',
       value: day,
-      unit: 's',
+      unit: 's of CPU',
       peer: 'goal',
       peerValue: 60,
     }),
-    atMost(1.3, { name: 'an hour of the 24', value: day / 24, unit: 's', peer: 'an hour alone', peerValue: hour }),
+    atMost(1.3, {
+      name: 'an hour of the 24',
+      value: day / 24,
+      unit: 's of CPU',
+      peer: 'an hour alone',
+      peerValue: hour,
+    }),
   ];
 }
 
