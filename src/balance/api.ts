@@ -2,7 +2,7 @@
 import { long, routes } from '../core/route.ts';
 import { flag, listOf, named, oneOf, record, request, text, typed } from '../core/schema.ts';
 import { size } from '../instance/api.ts';
-import type { MoveReport, MoveRequest, SizeRequest } from './contract.ts';
+import type { MoveReport, MoveRequest, SizeRequest } from './requests.ts';
 
 const dryRun = { ...flag, description: 'Say what would be done, and do nothing' };
 const name = { type: 'string', minLength: 1, maxLength: 63 } as const;
