@@ -7,7 +7,6 @@ export const NOUNS: Readonly<Record<string, () => Promise<{ COMMANDS: Loaders }>
   pool: () => import('./pool/index.ts'),
   stack: () => import('./stack/index.ts'),
   machine: () => import('./machine/index.ts'),
-  balance: () => import('./balance/index.ts'),
   channel: () => import('./channel/index.ts'),
   service: () => import('./service/index.ts'),
   balance: () => import('./balance/index.ts'),
