@@ -191,11 +191,14 @@ export class Balancer {
     const part = { at: timestamp(clock), policy: policy.name, decision };
     const isOn = this.#settings.mode === 'on' && this.#settings.suspended === null;
     if (!isOn || decision.move.kind !== 'cpu') {
-      decisions.add({ ...part, outcome: 'observed', note: this.#settings.suspended ?? '' });
+      // What is wished again at each interval is told once.
+      if (!decisions.isLast(decision, 'observed'))
+        decisions.add({ ...part, outcome: 'observed', note: this.#settings.suspended ?? '' });
       return false;
     }
     if (decisions.count('kept', clock.now() - MINUTE_MS) >= MOST_MOVES) {
-      decisions.add({ ...part, outcome: 'held', note: `${MOST_MOVES} moves a minute are the most` });
+      if (!decisions.isLast(decision, 'held'))
+        decisions.add({ ...part, outcome: 'held', note: `${MOST_MOVES} moves a minute are the most` });
       return false;
     }
     const record = decisions.add({ ...part, outcome: 'moving', note: '' });

@@ -59,6 +59,12 @@ export class DecisionLog {
     return record;
   }
 
+  /** Whether the newest one is of the same move, and came to the same. */
+  isLast({ move }: Decision, outcome: Outcome): boolean {
+    const last = this.#all.at(-1);
+    return last?.outcome === outcome && JSON.stringify(last.decision.move) === JSON.stringify(move);
+  }
+
   /** What became of one. */
   close(record: DecisionRecord, outcome: Outcome, note = ''): void {
     const at = this.#all.findIndex(({ id }) => id === record.id);
