@@ -137,6 +137,7 @@ it('fills in the rest', () => {
     columns: 80,
     partition: null,
     tenant: null,
+    labels: {},
     stack: null,
     channels: [],
     network: 'none',

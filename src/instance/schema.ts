@@ -157,6 +157,7 @@ export function checkRequest(request: CreateRequest): CreateRequest {
       );
     }
   }
+  for (const label of Object.keys(request.labels ?? {})) checkLabel(label);
   checkChannels(request.channels ?? []);
   return request;
 }
@@ -205,6 +206,15 @@ function checkChannels(uses: readonly ChannelUse[]): void {
       hint: 'An instance is at one end of a channel. Name it once, or use a second channel for the other direction.',
     });
   }
+}
+
+function checkLabel(label: string): void {
+  if (/^[^=\s\p{C}]{1,128}$/u.test(label)) return;
+  const field = `labels.${label.slice(0, 60)}`;
+  throw new PolykernelError('invalid', `labels: ${JSON.stringify(label.slice(0, 60))} is no name of a label`, {
+    field,
+    hint: 'Use at most 128 characters without spaces and "=", such as team or org.example/role.',
+  });
 }
 
 function checkHostname(hostname: string): void {

@@ -48,7 +48,7 @@ export interface PublishedPort {
   guestPort: number;
 }
 
-export type RestartPolicy = 'no' | 'on-failure' | 'always' | `on-failure:${number}`;
+export type RestartPolicy = 'no' | 'on-failure' | 'always' | 'unless-stopped' | `on-failure:${number}`;
 
 /**
  * created: never started. starting: kernel is booting. running. paused. stopping. exited: the workload or kernel ended,

@@ -1,7 +1,7 @@
 /** Turns the options of `pk run` into a request to the API. Pure but for what is passed in. */
 import { isAbsolute } from 'node:path';
 import type { ChannelUse, CreateRequest } from '../../instance/contract.ts';
-import { type FieldRequest, fieldRows } from '../../instance/fields.ts';
+import { type FieldRequest, fieldRows, labelOf } from '../../instance/fields.ts';
 import { PUBLISH_HINT, parsePublishedPort } from '../../network/published-port.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import { parseBytes, parseDuration } from '../../sys/units.ts';
@@ -82,6 +82,10 @@ export const fieldOptions: Readonly<Record<string, OptionSpec>> = Object.fromEnt
 function fields(invocation: Invocation): FieldRequest {
   const given = fieldRows.flatMap(([key, { kind, cli }]): [string, unknown][] => {
     if (kind === 'flag') return invocation.flag(cli.option) ? [[key, true]] : [];
+    if (kind === 'labels') {
+      const labels = invocation.values(cli.option).map(labelOf);
+      return labels.length > 0 ? [[key, Object.fromEntries(labels)]] : [];
+    }
     const text = invocation.value(cli.option);
     if (text === undefined) return [];
     return [[key, kind === 'duration' ? parseDuration(text, `--${cli.option}`) : text]];
