@@ -68,6 +68,7 @@ const spec = named(
     command: texts,
     env: mapOf(text),
     cwd: text,
+    autoRemove: flag,
     cwdOptional: flag,
     user: text,
     driver: text,

@@ -132,6 +132,7 @@ it('fills in the rest', () => {
     readyTimeoutMs: 60_000,
     stopGraceMs: 10_000,
     attached: false,
+    autoRemove: false,
     tty: true,
     rows: 24,
     columns: 80,

@@ -115,6 +115,10 @@ const ownSchema = {
       description: 'What it is to own of the pool, instead of cpus and memoryBytes. Default: nothing',
     },
     attached: { type: 'boolean', description: 'Foreground: ends with the client that attaches' },
+    autoRemove: {
+      type: 'boolean',
+      description: 'Removed once it has ended, however it did; as it is in the foreground anyway. Default false',
+    },
     tty: { type: 'boolean' },
     rows: { type: 'integer', minimum: 0, maximum: 65_535 },
     columns: { type: 'integer', minimum: 0, maximum: 65_535 },

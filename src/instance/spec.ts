@@ -27,6 +27,8 @@ export interface InstanceSpec extends Omit<FieldSpec, 'restart'> {
   volumes: readonly Volume[];
   /** Foreground: the workload starts when a client attaches, and the instance is removed when it ends or the client goes. */
   attached: boolean;
+  /** Removed once it has ended, however it did. */
+  autoRemove: boolean;
   /** The workload gets a pseudo-terminal. */
   tty: boolean;
   rows: number;

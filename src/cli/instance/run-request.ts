@@ -7,7 +7,7 @@ import { PolykernelError } from '../../sys/errors.ts';
 import { parseBytes, parseDuration } from '../../sys/units.ts';
 import { parseVolume, type VolumeText } from '../../sys/volume-text.ts';
 import type { Invocation, OptionSpec } from '../kit/command.ts';
-import { environmentEntry, userOption } from './guest-command.ts';
+import { givenEnvironment, userOption } from './guest-command.ts';
 import { pathFrom } from './here.ts';
 
 export interface Surroundings {
@@ -41,6 +41,7 @@ export function runRequest(invocation: Invocation, around: Surroundings): Create
     root: rootfs === undefined ? 'host' : pathFrom(around.cwd, rootfs, '--rootfs'),
     volumes: invocation.values('volume').map((text) => volume(text, around.cwd)),
     attached: !detached,
+    ...(invocation.flag('rm') && { autoRemove: true }),
     tty,
   };
   const channels = invocation.values('channel').map(channelUse);
@@ -149,15 +150,7 @@ function environment(
     result.PATH ??= STANDARD_PATH;
   }
   if (tty) result.TERM = around.env.TERM ?? 'xterm';
-  const lines = around.envFiles
-    .flatMap((text) => text.split('\n'))
-    .filter((line) => line.trim() !== '' && !line.startsWith('#'));
-  const given = [
-    ...lines.map((line) => environmentEntry(line, '--env-file', around.env)),
-    ...invocation.values('env').map((text) => environmentEntry(text, '--env', around.env)),
-  ];
-  for (const entry of given) if (entry !== undefined) result[entry[0]] = entry[1];
-  return result;
+  return { ...result, ...givenEnvironment(invocation, around.envFiles, around.env) };
 }
 
 /** One that is given is an order, the caller's own a wish. */

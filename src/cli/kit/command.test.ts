@@ -29,6 +29,13 @@ describe('parse', () => {
     expect([invocation.flag('interactive'), invocation.flag('tty')]).toEqual([true, true]);
   });
 
+  it('leaves alone what looks like an option of ours behind the first word, and takes flags with true and false', () => {
+    const words = ['--rm=true', '--detach=false', '-e', 'A=1', 'sh', '-c', 'echo', '--name', 'x', '-h'];
+    const invocation = parse('run', run, words);
+    expect(invocation.positionals).toEqual(words.slice(4));
+    expect([invocation.flag('rm'), invocation.flag('detach')]).toEqual([true, false]);
+  });
+
   it.each<[string, Command, string[], RegExp]>([
     ['run', run, ['--cpu', '2', 'true'], /--cpu; did you mean --cpus\?/],
     ['run', run, ['--driver', 'warp', 'true'], /"warp" is not one of auto, uml, qemu/],

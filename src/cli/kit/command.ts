@@ -86,6 +86,19 @@ export const JSON_OPTION: OptionSpec = { help: 'machine-readable output' };
 /** Every command has it. With it, arguments may be missing. */
 export const HELP_OPTION: OptionSpec = { short: 'h', help: 'show this' };
 
+/** An option that the command does not have; `option` as it was typed, without a value. */
+export class UnknownOption extends PolykernelError {
+  readonly option: string;
+
+  constructor(option: string, guess: string | undefined, hint: string) {
+    super('invalid', `there is no option ${option}${guess === undefined ? '' : `; did you mean --${guess}?`}`, {
+      field: option,
+      hint,
+    });
+    this.option = option;
+  }
+}
+
 /** Parses `args` after the command's name. Throws `invalid` naming the argument and the remedy. */
 export function parse(name: string, command: Command, args: readonly string[]): Invocation {
   const hint = `See \`pk ${name} --help\`.`;
@@ -100,10 +113,16 @@ export function parse(name: string, command: Command, args: readonly string[]): 
     if (token.kind !== 'option') continue;
     // Only what the table itself has: `--constructor` is no option, though every object answers to it.
     const option = Object.hasOwn(known, token.name) ? known[token.name] : undefined;
-    const problem = optionProblem(token, option, Object.keys(known));
+    if (option === undefined) throw new UnknownOption(token.rawName, closest(token.name, Object.keys(known)), hint);
+    // As in `--rm=true`.
+    if (option.value === undefined && token.value === 'false') {
+      values.delete(token.name);
+      continue;
+    }
+    const problem = optionProblem(token, option);
     if (problem !== undefined)
       throw new PolykernelError('invalid', problem, { field: token.rawName, value: token.value, hint });
-    if (!option!.multiple) values.delete(token.name);
+    if (!option.multiple) values.delete(token.name);
     values.set(token.name, [...(values.get(token.name) ?? []), token.value ?? '']);
   }
   positionals.push(...own.rest);
@@ -148,14 +167,11 @@ export function ownArguments(command: Described, args: readonly string[]): { arg
 
 function optionProblem(
   token: { name: string; rawName: string; value: string | undefined },
-  option: OptionSpec | undefined,
-  known: readonly string[],
+  option: OptionSpec,
 ): string | undefined {
-  if (option === undefined) {
-    const guess = closest(token.name, known);
-    return `there is no option ${token.rawName}${guess === undefined ? '' : `; did you mean --${guess}?`}`;
-  }
-  if (option.value === undefined) return token.value === undefined ? undefined : `${token.rawName} takes no value`;
+  const isFlag = option.value === undefined;
+  if (isFlag)
+    return token.value === undefined || token.value === 'true' ? undefined : `${token.rawName} takes no value`;
   if (token.value === undefined) return `${token.rawName} wants a value: ${option.value}`;
   if (option.choices !== undefined && !option.choices.includes(token.value)) {
     return `${token.rawName}: ${JSON.stringify(token.value)} is not one of ${option.choices.join(', ')}`;
