@@ -70,7 +70,12 @@ it('reads every option', () => {
       ...['plain-1', 'plain-2'].map((name) => ({
         name,
         entry: 'plain',
-        create: { command: ['x'], cpus: 2, memoryBytes: 2 ** 29 },
+        create: {
+          command: ['x'],
+          cpus: 2,
+          memoryBytes: 2 ** 29,
+          elastic: { cpus: { min: 1, max: 4 }, memoryBytes: { min: 2 ** 28, max: 2 ** 30 } },
+        },
         partition: null,
         tenant: null,
       })),

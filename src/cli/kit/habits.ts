@@ -158,6 +158,12 @@ const OPTIONS: Readonly<Record<string, Habits>> = {
     '--digests': 'Write --no-trunc.',
   },
   'image rm': { '--force': 'Remove the instances that use it first.', '-f': 'Remove the instances that use it first.' },
+  update: {
+    '--restart': 'Change it in its stack file, and pk apply.',
+    '--cpu-shares': 'Write --cpus N, or change its share in its stack file, and pk apply.',
+    '-c': 'Write --cpus N, or change its share in its stack file, and pk apply.',
+    '--cpuset-cpus': 'Write --cpus N; pk move cpu gives CPUs of one to another.',
+  },
   events: {
     '--filter': 'Write pk events --json, and filter with jq \'select(.name == "web")\'.',
     '--until': 'End it with Ctrl-C.',
@@ -187,7 +193,6 @@ const WORDS: Habits = {
   network: 'There are none, private and egress: pk run --network.',
   volume: 'Volumes are directories and files of this machine: pk run --volume.',
   rename: 'Names stay: make it anew with pk run --name.',
-  update: 'Change it in its stack file, and pk apply.',
   info: 'Write pk doctor, or pk version.',
   system: 'Write pk doctor, or pk version.',
   prune: 'Write pk rm $(pk ps -aq --filter status=exited).',
