@@ -15,7 +15,7 @@ export interface KernelDefinition {
   /** null = it owns nothing and runs on the housekeeping CPUs. */
   partition: PartitionRequest | null;
   tenant: string | null;
-  /** Paths of what comes from variables, as in FieldChange; absent where nothing does. */
+  /** Its keys in the file below which something comes from variables; absent where nothing does. */
   hidden?: readonly string[];
 }
 
@@ -49,7 +49,7 @@ export function definitionChanges(stored: string, after: KernelDefinition): Fiel
   const before = JSON.parse(stored) as KernelDefinition;
   const old = fields(before);
   const now = fields(after);
-  const secret = new Set([...(before.hidden ?? []), ...(after.hidden ?? [])]);
+  const secret = [...(before.hidden ?? []), ...(after.hidden ?? [])];
   const paths = [...new Set([...old.keys(), ...now.keys()])].sort();
   return paths
     .filter((path) => JSON.stringify(old.get(path)) !== JSON.stringify(now.get(path)))
@@ -61,7 +61,7 @@ export function definitionChanges(stored: string, after: KernelDefinition): Fiel
             after.partition !== null &&
             vcpusOf(before.partition.cpus) === vcpusOf(after.partition.cpus)
           : liveChange(path);
-      const hidden = path.startsWith('environment.') || secret.has(path);
+      const hidden = path.startsWith('environment.') || secret.some((key) => `${path}.`.startsWith(`${key}.`));
       const shown = (value: unknown) => (value === undefined ? null : hidden ? '(hidden)' : value);
       return { path, before: shown(old.get(path)), after: shown(now.get(path)), live: isLive };
     });

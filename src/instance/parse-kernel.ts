@@ -46,7 +46,7 @@ export function readKernel(reader: YamlReader, name: string, place: Place, conte
     create,
     partition: partition === undefined ? null : (readPartition(reader, partition) ?? null),
     tenant: owner ?? null,
-    ...hiddenPaths(reader, entries),
+    ...hiddenKeys(reader, entries),
   };
   const names = replicaNames(reader, name, entries);
   const only = names.length > 1 ? ofOneKernel(kernel) : undefined;
@@ -55,12 +55,9 @@ export function readKernel(reader: YamlReader, name: string, place: Place, conte
   return [{ name, ...kernel }];
 }
 
-/** Paths of changes in which values of variables would be seen; those of the environment never are. */
-function hiddenPaths(reader: YamlReader, entries: Entries): { hidden?: string[] } {
-  const hidden = [...entries].flatMap(([key, place]) => {
-    if (!reader.hasVariables(place)) return [];
-    return key === 'partition' ? ['cpus', 'memory', 'devices'].map((part) => `partition.${part}`) : [key];
-  });
+/** Keys of changes in which values of variables would be seen; those of the environment never are. */
+function hiddenKeys(reader: YamlReader, entries: Entries): { hidden?: string[] } {
+  const hidden = [...entries].flatMap(([key, place]) => (reader.hasVariables(place) ? [key] : []));
   return hidden.length > 0 ? { hidden } : {};
 }
 
