@@ -25,7 +25,7 @@ export const command: Command = {
     json: JSON_OPTION,
   },
   arguments: [0, Number.POSITIVE_INFINITY],
-  commandFrom: 1,
+  commandAfter: 1,
   complete: 'instance',
   examples: [
     ['pk top', 'until q'],

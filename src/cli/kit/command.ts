@@ -33,6 +33,8 @@ export interface Described {
   complete?: Completion;
   /** Index of the argument from which everything belongs to the guest's command, options included. */
   commandFrom?: number;
+  /** Instead of that: after so many arguments everything is of the guest's command, also what looks like an option of ours. */
+  commandAfter?: number;
   examples: readonly (readonly [string, string])[];
 }
 
@@ -151,16 +153,18 @@ function forParseArgs(known: Command['options']) {
 
 /** Splits off what belongs to the guest's command: after `--`, or from the first word that is no option of ours. */
 export function ownArguments(command: Described, args: readonly string[]): { args: string[]; rest: string[] } {
-  if (command.commandFrom === undefined) return { args: [...args], rest: [] };
+  const { commandFrom, commandAfter } = command;
+  if (commandFrom === undefined && commandAfter === undefined) return { args: [...args], rest: [] };
   const options = forParseArgs({ ...command.options, help: HELP_OPTION });
   const { tokens } = parseArgs({ args: [...args], options, strict: false, allowPositionals: true, tokens: true });
   let seen = 0;
   for (const token of tokens) {
     if (token.kind === 'option-terminator')
       return { args: args.slice(0, token.index), rest: args.slice(token.index + 1) };
-    if (token.kind === 'positional' && seen++ === command.commandFrom) {
-      return { args: args.slice(0, token.index), rest: args.slice(token.index) };
-    }
+    if (token.kind !== 'positional') continue;
+    const isFirst = seen++ === commandFrom;
+    const begin = isFirst ? token.index : token.index + 1;
+    if (isFirst || seen === commandAfter) return { args: args.slice(0, begin), rest: args.slice(begin) };
   }
   return { args: [...args], rest: [] };
 }
