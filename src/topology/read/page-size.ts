@@ -1,3 +1,4 @@
+/** How large a page of memory is: what the kernel tells programs, else what each architecture has. */
 import type { MachineFiles } from './files.ts';
 import type { Warnings } from './warnings.ts';
 
