@@ -64,10 +64,16 @@ function definitionWithUser({ create: { uid, gid, ...create }, ...definition }: 
   return { ...definition, create: { ...create, ...user } };
 }
 
+/** UDP beside TCP. */
+const withProtocols: Migration = (record: OldRecord) => ({
+  ...record,
+  spec: { ...record.spec, publish: record.spec.publish.map((port: OldRecord) => ({ protocol: 'tcp', ...port })) },
+});
+
 export const instanceTable: TableDefinition<InstanceRecord> = {
   name: 'instances',
   nameOf: ({ spec }) => spec.name,
-  migrations: [withLaterParts, withIdentity, withUser],
+  migrations: [withLaterParts, withIdentity, withUser, withProtocols],
   complete: ({ spec, ...record }) => ({ ...record, spec: { ...fieldDefaults, ...spec } }),
 };
 

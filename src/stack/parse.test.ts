@@ -224,7 +224,7 @@ describe('a problem has its place', () => {
     ['a relative cwd', kernel('cwd: data'), '4:10', /is "data"/],
     ['a user that is none', kernel('user: 4294967295'), '4:11', /a number that no id has/],
     ['no time at all', kernel('readyTimeout: 0'), '4:19', /0 is too short/],
-    ['a port that is none', kernel('publish: ["80:http"]'), '4:15', /not HOST:GUEST/],
+    ['a port that is none', kernel('publish: ["80:http"]'), '4:15', /"http" is no port/],
     ['a port out of range', kernel('publish: ["80:70000"]'), '4:15', /70000/],
     ['an unknown end', channel('{from: wbe}'), '4:13', /there is no kernel "wbe"/],
     ['one end twice', channel('{from: web, to: web}'), '4:6', /has web at both ends/],

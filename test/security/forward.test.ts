@@ -40,7 +40,16 @@ describe.runIf(process.getuid?.() === 0)('pk-forward', () => {
   /** Starts it; `prefix`: a program that runs it. */
   function start(...prefix: string[]): ChildProcess {
     const target = String((server.address() as { port: number }).port);
-    const argv = [program, join(directory, 'pid'), '127.0.0.1', String(port), '/proc/self/ns/net', '127.0.0.1', target];
+    const argv = [
+      program,
+      join(directory, 'pid'),
+      '127.0.0.1',
+      String(port),
+      '/proc/self/ns/net',
+      '127.0.0.1',
+      target,
+      'tcp',
+    ];
     const [first, ...rest] = [...prefix, ...argv];
     child = spawn(first!, rest, { stdio: ['ignore', 'pipe', 'pipe'] });
     return child;
