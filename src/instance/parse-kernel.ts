@@ -56,8 +56,10 @@ export function readKernel(reader: YamlReader, name: string, place: Place, conte
 
 /** What only one kernel can have. */
 function ofOneKernel({ create, partition }: Pick<KernelDefinition, 'create' | 'partition'>) {
-  if (create.publish?.length) {
-    const hint = 'Make a service with them as targets: it spreads what comes to one port.';
+  // A port that is chosen is another one for each.
+  if (create.publish?.some(({ hostPort }) => hostPort !== 0)) {
+    const hint =
+      'Make a service with them as targets: it spreads what comes to one port. Or leave the port here out: "80".';
     return { path: 'publish', what: 'a port of this machine leads to one kernel', hint };
   }
   if (partition?.cpus.kind === 'exact')

@@ -36,6 +36,10 @@ it('reads every option', () => {
           publish: [
             { hostPort: 8080, guestPort: 80 },
             { hostAddress: '0.0.0.0', hostPort: 9000, guestPort: 90 },
+            { hostAddress: '::1', hostPort: 8053, guestPort: 53, protocol: 'udp' },
+            { hostPort: 7000, guestPort: 70 },
+            { hostPort: 7001, guestPort: 71 },
+            { hostPort: 0, guestPort: 75 },
           ],
           cwd: '/data',
           user: '1000:100',
@@ -150,7 +154,7 @@ describe('a problem has its place', () => {
     ],
     [
       'replicas of one port',
-      kernel('publish: ["80"]\n    replicas: 2'),
+      kernel('publish: ["80:80"]\n    replicas: 2'),
       '4:14',
       /one kernel, and there are 2 replicas/,
     ],
@@ -225,6 +229,7 @@ describe('a problem has its place', () => {
     ['a user that is none', kernel('user: 4294967295'), '4:11', /a number that no id has/],
     ['no time at all', kernel('readyTimeout: 0'), '4:19', /0 is too short/],
     ['a port that is none', kernel('publish: ["80:http"]'), '4:15', /"http" is no port/],
+    ['too many ports', kernel('publish: ["1-40:1-40", "51-90:51-90"]'), '4:14', /64/],
     ['a port out of range', kernel('publish: ["80:70000"]'), '4:15', /70000/],
     ['an unknown end', channel('{from: wbe}'), '4:13', /there is no kernel "wbe"/],
     ['one end twice', channel('{from: web, to: web}'), '4:6', /has web at both ends/],
