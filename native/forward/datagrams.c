@@ -25,7 +25,7 @@
 #define QUEUE_BYTES (4 << 20)
 
 static char bytes[DATAGRAM_BYTES];
-static int64_t now;
+static int64_t moment; /* nanoseconds */
 
 void prepare_datagrams(int listener, int family)
 {
@@ -62,7 +62,7 @@ static void note_address(struct spoken_to *to, struct msghdr *message)
 }
 
 /* The flow of a client that has none yet; NULL when there is no file or memory for it. */
-static struct datagram_flow *begin(const struct sockaddr_storage *from, socklen_t length, const struct sockaddr_in *target, int poller)
+static struct datagram_flow *begin_flow(const struct sockaddr_storage *from, socklen_t length, const struct sockaddr_in *target, int poller)
 {
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	struct epoll_event event = { .events = EPOLLIN };
@@ -74,7 +74,7 @@ static struct datagram_flow *begin(const struct sockaddr_storage *from, socklen_
 		close(fd);
 		return NULL;
 	}
-	f = open_flow(from, length, fd, now);
+	f = open_flow(from, length, fd, moment);
 	event.data.u32 = (uint32_t)(f - flows);
 	if (epoll_ctl(poller, EPOLL_CTL_ADD, fd, &event) == 0)
 		return f;
@@ -98,10 +98,10 @@ static int take_datagram(int listener, const struct sockaddr_in *target, int pol
 	if (message.msg_flags & MSG_TRUNC)
 		return 1;
 	f = find_flow(&from);
-	if (f == NULL && (f = begin(&from, message.msg_namelen, target, poller)) == NULL)
+	if (f == NULL && (f = begin_flow(&from, message.msg_namelen, target, poller)) == NULL)
 		return 1;
 	note_address(&f->to, &message);
-	f->moved = now;
+	f->moved = moment;
 	if (f->said < 2 && (f->answered || f->said == 0))
 		f->said++;
 	/* The first may only be told that an earlier one was refused. */
@@ -124,7 +124,7 @@ static void answer(int listener, struct datagram_flow *f)
 		/* Nobody listens there. */
 		if (n < 0)
 			continue;
-		f->answered = 1, f->moved = now;
+		f->answered = 1, f->moved = moment;
 		/* What the client's way has no room for is lost, as it may be anywhere. */
 		(void)!sendmsg(listener, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 	}
@@ -146,12 +146,12 @@ _Noreturn void forward_datagrams(int listener, const struct sockaddr_in *target,
 		int n = epoll_pwait(poller, events, EVENTS_AT_ONCE, LOOK_MS, &none), has_arrivals = 0;
 
 		clock_gettime(CLOCK_MONOTONIC, &time);
-		now = time.tv_sec * SECOND + time.tv_nsec;
-		if (now - looked >= LOOK_MS / 1000 * SECOND) {
-			looked = now;
+		moment = time.tv_sec * SECOND + time.tv_nsec;
+		if (moment - looked >= LOOK_MS / 1000 * SECOND) {
+			looked = moment;
 			if (!keep_is_wanted(file))
 				exit(0);
-			close_silent_flows(now);
+			close_silent_flows(moment);
 		}
 		if (take_target_gone())
 			for (struct datagram_flow *f = flows; f < flows + FLOWS; f++)

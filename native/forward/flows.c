@@ -15,7 +15,7 @@
 #define STRANGE_S 30
 
 struct datagram_flow flows[FLOWS];
-static struct datagram_flow *hashed[FLOWS], *free_flow;
+static struct datagram_flow *hashed_flows[FLOWS], *free_flow;
 static uint64_t keys[4];
 
 void forget_flows(void)
@@ -23,6 +23,8 @@ void forget_flows(void)
 	if (getrandom(keys, sizeof keys, 0) != sizeof keys)
 		fail("random");
 	forget_clients();
+	memset(hashed_flows, 0, sizeof hashed_flows);
+	free_flow = NULL;
 	for (int i = FLOWS - 1; i >= 0; i--) {
 		flows[i] = (struct datagram_flow){ .fd = -1, .next = free_flow };
 		free_flow = &flows[i];
@@ -51,7 +53,7 @@ static struct datagram_flow **place_of(const struct sockaddr_storage *from)
 	parts_of(from, part);
 	for (int i = 0; i < 3; i++)
 		sum += part[i] * (keys[i] | 1);
-	for (at = &hashed[sum >> (64 - PLACES_BITS)]; *at != NULL; at = &(*at)->next) {
+	for (at = &hashed_flows[sum >> (64 - PLACES_BITS)]; *at != NULL; at = &(*at)->next) {
 		parts_of(&(*at)->from, other);
 		if (memcmp(part, other, sizeof part) == 0)
 			break;
@@ -71,7 +73,7 @@ static int is_known(const struct datagram_flow *f)
 }
 
 /* Of two flows the one that is missed less. */
-static int is_less(const struct datagram_flow *a, const struct datagram_flow *b)
+static int is_missed_less(const struct datagram_flow *a, const struct datagram_flow *b)
 {
 	return is_known(a) != is_known(b) ? !is_known(a) : a->moved < b->moved;
 }
@@ -98,14 +100,14 @@ static struct datagram_flow *find_victim(const struct search *s, int of_anybody)
 			continue;
 		if (!of_anybody && (s->most > s->own + 1 ? f->client->count < s->most : s->own > 0 && f->client->origin != s->origin))
 			continue;
-		if (victim == NULL || is_less(f, victim))
+		if (victim == NULL || is_missed_less(f, victim))
 			victim = f;
 	}
 	return victim;
 }
 
 /* Makes a place for one more flow of an origin: the rules in main.c. */
-static void make_room(uint64_t origin)
+static void make_flow_room(uint64_t origin)
 {
 	struct search s = { .origin = origin, .own = places_of(origin) };
 	struct datagram_flow *victim;
@@ -128,7 +130,7 @@ struct datagram_flow *open_flow(const struct sockaddr_storage *from, socklen_t l
 	struct datagram_flow *f, **at;
 	uint64_t origin = origin_of(from);
 
-	make_room(origin);
+	make_flow_room(origin);
 	f = free_flow;
 	free_flow = f->next;
 	*f = (struct datagram_flow){ .from = *from, .from_length = length, .fd = fd, .moved = now, .client = take_place(origin) };

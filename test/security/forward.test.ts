@@ -171,6 +171,15 @@ describe.runIf(process.getuid?.() === 0)('pk-forward', () => {
     expect(await echoes(await client('127.0.0.2'))).toBe(true);
   });
 
+  it('counts all addresses of an IPv6 network as one', async () => {
+    const network =
+      'ip link set lo up && ip -6 route add local fd00::/16 dev lo && echo 1 > /proc/sys/net/ipv6/ip_nonlocal_bind && exec "$0" "$@"';
+    const script = [process.execPath, join(import.meta.dirname, '../support/prefix-clients.ts')];
+    child = spawn('unshare', ['--net', 'sh', '-c', network, ...script, program, join(directory, 'pid')]);
+    const { stdout, stderr } = await finished(child);
+    expect({ stdout, stderr }).toEqual({ stdout: '{"late":true,"dropped":1}\n', stderr: '' });
+  }, 120_000);
+
   /** The server's ends of connections of an address to the port. */
   function established(from: string): number {
     const hex = (text: string) => Buffer.from(text.split('.').map(Number).reverse()).toString('hex').toUpperCase();
