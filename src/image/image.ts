@@ -26,4 +26,13 @@ export interface KernelImage {
   moduleTree?: string | undefined;
 }
 
-export type ModulePurpose = 'boot' | 'share' | 'overlay' | 'squashfs' | 'ext4' | 'block' | 'network' | 'fuse';
+export type ModulePurpose =
+  | 'boot'
+  | 'share'
+  | 'overlay'
+  | 'squashfs'
+  | 'ext4'
+  | 'block'
+  | 'network'
+  | 'fuse'
+  | 'balloon';
