@@ -174,8 +174,8 @@ describe.runIf(process.getuid?.() === 0)('pk-forward', () => {
   it('counts all addresses of an IPv6 network as one', async () => {
     const network =
       'ip link set lo up && ip -6 route add local fd00::/16 dev lo && echo 1 > /proc/sys/net/ipv6/ip_nonlocal_bind && exec "$0" "$@"';
-    const script = [process.execPath, join(import.meta.dirname, '../support/prefix-clients.ts')];
-    child = spawn('unshare', ['--net', 'sh', '-c', network, ...script, program, join(directory, 'pid')]);
+    const script = [process.execPath, join(import.meta.dirname, '../fixtures/prefix-clients.ts')];
+    child = spawn('unshare', ['--net', '--', 'sh', '-c', network, ...script, program, join(directory, 'pid')]);
     const { stdout, stderr } = await finished(child);
     expect({ stdout, stderr }).toEqual({ stdout: '{"late":true,"dropped":1}\n', stderr: '' });
   }, 120_000);
