@@ -18,7 +18,7 @@ const STATUS = {
     image: 'debian:uml',
     command: ['sh', '-c', 'x'.repeat(60)],
     labels: { team: 'shop', tier: '1' },
-    publish: [{ hostAddress: '127.0.0.1', hostPort: 8080, guestPort: 80 }],
+    publish: [{ hostAddress: '127.0.0.1', hostPort: 8080, guestPort: 80, protocol: 'tcp' }],
     volumes: [{ source: '/srv', target: '/data', readOnly: true }],
     network: 'private',
     driver: 'uml',

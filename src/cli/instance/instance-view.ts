@@ -1,5 +1,6 @@
 /** An instance as templates of `--format` see it: by docker's names, and a few of ours. Pure. */
 import type { InstanceStatus } from '../../instance/spec.ts';
+import { portsText } from '../../network/published-port.ts';
 import { formatBytes } from '../../sys/units.ts';
 import { age } from '../kit/table.ts';
 
@@ -18,9 +19,7 @@ export function listFields(status: InstanceStatus, whole: boolean, nowMs = Date.
     RunningFor: `${age(createdAt, nowMs)} ago`,
     Status: statusText(status, nowMs),
     State: state,
-    Ports: spec.publish
-      .map(({ hostAddress, hostPort, guestPort }) => `${hostAddress}:${hostPort}->${guestPort}/tcp`)
-      .join(', '),
+    Ports: portsText(spec.publish),
     Labels: Object.entries(spec.labels)
       .map(([name, text]) => `${name}=${text}`)
       .join(),

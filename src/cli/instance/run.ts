@@ -1,6 +1,8 @@
 /** In the foreground this process is the terminal of the workload; detached it ends once the command was executed. */
 import { type Client, connect } from '../../client/index.ts';
 import { driverWords } from '../../driver/registry.ts';
+import type { InstanceSpec } from '../../instance/spec.ts';
+import { PUBLISH_FORM, portsText } from '../../network/published-port.ts';
 import type { Command, Invocation } from '../kit/command.ts';
 import { complain, Progress, print } from '../kit/output.ts';
 import { type Interruptible, interruptible } from '../kit/signals.ts';
@@ -43,9 +45,9 @@ export const command: Command = {
     },
     publish: {
       short: 'p',
-      value: '[ADDRESS:]HOST:GUEST',
+      value: PUBLISH_FORM,
       multiple: true,
-      help: 'lead a TCP port of this machine to it',
+      help: 'lead a port of this machine to it; HOST 0 or none: one that is free',
     },
     ...ENV_OPTIONS,
     workdir: { short: 'w', value: 'DIR', help: 'working directory in the guest' },
@@ -92,9 +94,18 @@ function tellElsewhere(wished: string | undefined): void {
   );
 }
 
+/** Those that were chosen: nobody can know them. */
+function tellPorts(request: Request, { publish }: InstanceSpec, isQuiet: boolean, progress: Progress): void {
+  const chosen = publish.filter((_, index) => request.publish?.[index]?.hostPort === 0);
+  if (isQuiet || chosen.length === 0) return;
+  progress.clear();
+  complain(`published: ${portsText(chosen)}`);
+}
+
 async function foreground(invocation: Invocation, request: Request, progress: Progress): Promise<number> {
   const remote = await starting(progress, async (client, { signal }) => {
     const { spec } = await client.create(request, signal);
+    tellPorts(request, spec, invocation.flag('quiet'), progress);
     const remote = await client.attach(spec.name, { signal, phase: (text) => progress.say(text) });
     // Why it never ran is for `exited` to tell, unless that is us.
     const started = await remote.started.catch((error) => {
@@ -151,6 +162,7 @@ async function detached(request: Request, progress: Progress, isQuiet: boolean):
   });
   if (typeof status === 'number') return status;
   const { spec, workingDirectory } = status;
+  tellPorts(request, spec, isQuiet, progress);
   if (spec.cwdOptional && workingDirectory !== null && workingDirectory !== spec.cwd && !isQuiet)
     tellElsewhere(spec.cwd);
   await print(`${spec.name}
