@@ -244,8 +244,3 @@ it('refuses a policy that there is not, naming those there are', async () => {
     hint: expect.stringContaining('slo'),
   });
 });
-
-it('offers all policies by name where none is loaded', async () => {
-  const { POLICY_NAMES } = await import('../cli/balance/policy-names.ts');
-  expect(POLICY_NAMES).toEqual(POLICIES.map(({ name }) => name));
-});

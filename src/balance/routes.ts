@@ -1,3 +1,4 @@
+/** Sizes of kernels, what moves between them and who decides on it, as the API asks for them. */
 import type { Handlers } from '../core/route.ts';
 import type { Clock } from '../sys/clock.ts';
 import type { balanceApi } from './api.ts';
