@@ -154,6 +154,17 @@ it('shows a policy what is, and carries out what it wishes', async () => {
   expect(world.told).toEqual(['balance-moved: 1 CPU from batch to web']);
 });
 
+it('has one timer, whatever it is told while it looks', async () => {
+  await balancer.set({ mode: 'on' });
+  world.clock.advance(1000);
+  await balancer.set({ mode: 'observe' });
+  await world.pass(3);
+  expect(world.clock.pending()).toHaveLength(1);
+  await balancer.set({ mode: 'off' });
+  await world.pass(3);
+  expect(world.clock.pending()).toEqual([]);
+});
+
 it('observes without acting', async () => {
   world.wish = 2;
   await balancer.set({ mode: 'observe' });
