@@ -46,7 +46,8 @@ const ROOT = { HOME: '/root', PATH: SYSTEM_PATH, LANG: 'C.UTF-8', DEBIAN_FRONTEN
 
 /** The environment that somebody has after logging in, and what npm needs on this machine. */
 export function environmentOf(home: string, ways: Ways): Record<string, string> {
-  const authorities: Record<string, string> = ways.authorities === null ? {} : { npm_config_cafile: AUTHORITIES };
+  const authorities: Record<string, string> =
+    ways.authorities === null ? {} : { npm_config_cafile: AUTHORITIES, NODE_EXTRA_CA_CERTS: AUTHORITIES };
   return {
     ...{ HOME: home, PATH: SYSTEM_PATH, LANG: 'C.UTF-8', NO_COLOR: '1' },
     ...{ npm_config_registry: ways.registry, npm_config_update_notifier: 'false' },
