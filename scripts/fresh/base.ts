@@ -32,7 +32,7 @@ export async function baseOf(system: System, ways: Ways, log: Log, signal: Abort
 }
 
 /** The machine's name servers, proxies and authorities. */
-async function configure(root: string, ways: Ways): Promise<void> {
+export async function configure(root: string, ways: Ways): Promise<void> {
   for (const file of ['etc/resolv.conf', 'etc/hosts'])
     await cp(join('/', file), join(root, file), { dereference: true });
   await writeFile(join(root, 'etc/apt/apt.conf.d/90host'), `${ways.apt}\n`);

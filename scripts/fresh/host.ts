@@ -9,7 +9,7 @@ export interface Ways {
   /** Lines of apt's configuration: proxies. */
   apt: string;
   registry: string;
-  /** File with certificates of authorities that npm trusts here; null: those it brings. */
+  /** File with certificates of authorities that npm and Node trust here; null: those they bring. */
   authorities: string | null;
 }
 
@@ -23,7 +23,9 @@ export async function waysOfHost(): Promise<Ways> {
   ]);
   const mirror = uris.split('\n').find((uri) => /^https?:.*\/debian\/?$/.test(uri)) ?? DEBIAN;
   const apt = config.split('\n').filter((line) => /^Acquire::(\w+::)+Proxy /i.test(line));
-  return { mirror, apt: apt.join('\n'), registry, authorities: cafile === 'null' || cafile === '' ? null : cafile };
+  // npm reads its own settings where its Node lies.
+  const authorities = cafile === 'null' || cafile === '' ? (process.env.NODE_EXTRA_CA_CERTS ?? null) : cafile;
+  return { mirror, apt: apt.join('\n'), registry, authorities };
 }
 
 async function output(argv: readonly string[]): Promise<string> {

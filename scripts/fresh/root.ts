@@ -4,7 +4,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { runCommand } from '../../src/sys/command.ts';
 import { run } from '../../src/sys/process.ts';
-import { argvInside, environmentOf, keptDirectory } from './base.ts';
+import { argvInside, configure, environmentOf, keptDirectory } from './base.ts';
 import type { Ways } from './host.ts';
 import { type Log, programRuns } from './inside.ts';
 import type { User } from './options.ts';
@@ -30,6 +30,7 @@ export class FreshSystem implements AsyncDisposable {
   async make(base: string, signal: AbortSignal): Promise<void> {
     await runCommand(['cp', '-a', base, this.#root], { signal });
     chmodSync(this.#root, 0o755);
+    await configure(this.#root, this.#ways);
     if (this.#as !== 'root') await runCommand(['chroot', this.#root, 'useradd', '--create-home', this.#as], { signal });
     const checkout = join(this.#root, this.#home, 'polykernel');
     mkdirSync(checkout);
