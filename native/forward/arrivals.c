@@ -1,4 +1,4 @@
-/* Clients are taken, and their connections to the target begun. */
+/* Accepts clients, and begins their connections to the target. */
 #include "arrivals.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* Who has to go when there is no place for one more: the rules in main.c. */
+/* Decides which connection ends when there is no place for one more: the rules in main.c. */
 #include "room.h"
 
 #include <stddef.h>

@@ -24,4 +24,13 @@ export interface KernelImage {
   modules: Partial<Record<ModulePurpose, readonly string[]>>;
 }
 
-export type ModulePurpose = 'boot' | 'share' | 'overlay' | 'squashfs' | 'ext4' | 'block' | 'network' | 'fuse';
+export type ModulePurpose =
+  | 'boot'
+  | 'share'
+  | 'overlay'
+  | 'squashfs'
+  | 'ext4'
+  | 'block'
+  | 'network'
+  | 'fuse'
+  | 'balloon';

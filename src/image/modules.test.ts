@@ -83,6 +83,7 @@ describe('chooseModules', () => {
       new Map([
         ['share', '9pnet_virtio'],
         ['network', 'virtio_net'],
+        ['balloon', 'virtio_balloon'],
         ['ext4', 'ext4'],
       ]),
     );

@@ -26,6 +26,7 @@ export const WANTED_MODULES: Readonly<Record<ImageKind, Partial<Record<ModulePur
     ext4: ['crc32c_generic', 'ext4'],
     block: ['virtio_blk'],
     network: ['virtio_net'],
+    balloon: ['virtio_balloon'],
   },
 };
 

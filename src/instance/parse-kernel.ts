@@ -100,6 +100,7 @@ function readCreate(reader: YamlReader, place: Place, entries: Entries, context:
   option('cwd', 'cwd', word);
   option('cpus', 'cpus', (at) => reader.number(at, 1, 4096));
   option('memory', 'memoryBytes', (at) => readSize(reader, at));
+  option('elastic', 'elastic', (at) => readElastic(reader, at));
   option('publish', 'publish', (at) => readPublish(reader, at));
   option('user', 'user', (at) => reader.text(at, 'a user', USER_HINT));
   for (const [key, field] of fieldRows)
@@ -160,6 +161,23 @@ function readEnvironment(reader: YamlReader, place: Place): Record<string, strin
   });
   // Unlike an assignment, this makes __proto__ a variable like any other.
   return Object.fromEntries(variables);
+}
+
+function readElastic(reader: YamlReader, place: Place): Create['elastic'] {
+  const parts = reader.map(place, keysOf(kernelOptions.options, 'kernels.*.elastic'));
+  const bounds = (key: 'cpus' | 'memory', read: (at: Place) => number | undefined) => {
+    const at = parts?.get(key);
+    const ends = at && reader.map(at, keysOf(kernelOptions.options, `kernels.*.elastic.${key}`));
+    if (at === undefined || ends === undefined) return undefined;
+    const [least, most] = [ends.get('min'), ends.get('max')];
+    if (least === undefined || most === undefined)
+      return reader.problem(at, 'needs min and max', 'Write {min: 1, max: 4}, or sizes for memory.');
+    const [min, max] = [read(least), read(most)];
+    return min === undefined || max === undefined ? undefined : { min, max };
+  };
+  const cpus = bounds('cpus', (at) => reader.number(at, 1, 4096));
+  const memoryBytes = bounds('memory', (at) => readSize(reader, at));
+  return { ...(cpus && { cpus }), ...(memoryBytes && { memoryBytes }) };
 }
 
 function readPublish(reader: YamlReader, place: Place): Create['publish'] {

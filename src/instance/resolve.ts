@@ -6,7 +6,8 @@ import { type PartitionRequest, requestedBytes, vcpusOf } from '../ledger/index.
 import { PolykernelError } from '../sys/errors.ts';
 import { type FieldKey, type FieldSpec, fieldDefaults, fieldRows } from './fields.ts';
 import type { CreateRequest } from './schema.ts';
-import type { InstanceSpec } from './spec.ts';
+import { checkElastic } from './size.ts';
+import type { Elastic, InstanceSpec } from './spec.ts';
 
 const MIB = 1024 * 1024;
 const DEFAULT_MEMORY_BYTES = 256 * MIB;
@@ -28,11 +29,15 @@ export function resolveSpec(request: CreateRequest, name: string, facts: HostFac
     });
   }
   const cpus = partition === null ? (request.cpus ?? 1) : vcpusOf(partition.cpus);
-  const { driver, reason } = chooseDriver(request.driver ?? 'auto', cpus, facts);
-  checkCpus(cpus, driver);
+  const elastic = elasticOf(request);
+  const mostCpus = elastic?.cpus?.max ?? cpus;
+  const { driver, reason } = chooseDriver(request.driver ?? 'auto', mostCpus, facts);
+  checkCpus(mostCpus, driver);
   const memoryBytes =
     partition === null ? (request.memoryBytes ?? DEFAULT_MEMORY_BYTES) : requestedBytes(partition.memory);
   checkMemory(memoryBytes, driver, facts.memoryBytes);
+  checkElastic({ cpus, memoryBytes, elastic });
+  if (elastic !== null) checkResize(elastic, driver, facts.memoryBytes);
   if (partition !== null) checkPartition(partition, driver);
   const attached = request.attached ?? false;
   const fields = fieldsOf(request);
@@ -70,6 +75,7 @@ export function resolveSpec(request: CreateRequest, name: string, facts: HostFac
     image: request.image || driver.traits.defaultImage,
     cpus,
     memoryBytes,
+    elastic,
     root: request.root ?? 'host',
     volumes: (request.volumes ?? []).map((volume) => ({ ...volume, readOnly: volume.readOnly ?? false })),
     restart,
@@ -83,6 +89,28 @@ export function resolveSpec(request: CreateRequest, name: string, facts: HostFac
     network,
     publish,
   };
+}
+
+function elasticOf({ elastic }: CreateRequest): Elastic | null {
+  const { cpus = null, memoryBytes = null } = elastic ?? {};
+  return cpus === null && memoryBytes === null ? null : { cpus, memoryBytes };
+}
+
+/** Bounds within which the driver cannot change anything are refused, rather than stated in vain. */
+function checkResize({ cpus, memoryBytes }: Elastic, driver: Candidate, hostBytes: number): void {
+  const { name, instead } = driver.traits;
+  const { cpuResize, memoryResize } = driver.capabilities;
+  const refuse = (field: string, what: string) => {
+    throw new PolykernelError('unsupported', `the ${name} driver cannot change the ${what} of a kernel that runs`, {
+      field: `elastic.${field}`,
+      hint: `Leave it out${instead === null ? '' : `, or use --driver ${instead}`}.`,
+    });
+  };
+  if (cpus !== null && cpus.max > 1 && cpuResize === 'none') refuse('cpus', 'number of CPUs');
+  if (memoryBytes === null) return;
+  if (memoryResize === 'none') refuse('memoryBytes', 'memory');
+  checkMemory(memoryBytes.max, driver, hostBytes);
+  checkMemory(memoryBytes.min, driver, hostBytes);
 }
 
 function checkNetwork(network: InstanceSpec['network'], publish: InstanceSpec['publish'], driver: Candidate): void {

@@ -37,6 +37,15 @@ export const volumeSchema = {
   },
 } as const;
 
+const boundsSchema = <const Most extends number>(maximum: Most, description: string) =>
+  ({
+    type: 'object',
+    additionalProperties: false,
+    required: ['min', 'max'],
+    description,
+    properties: { min: { type: 'integer', minimum: 1, maximum }, max: { type: 'integer', minimum: 1, maximum } },
+  }) as const;
+
 export const publishSchema = {
   type: 'array',
   maxItems: 64,
@@ -100,6 +109,15 @@ const ownSchema = {
       'x-hint': 'Give a whole number of CPUs, such as 2.',
     },
     memoryBytes: { type: 'integer', minimum: 1, description: 'Default 256 MiB', 'x-hint': 'Give a size such as 512M.' },
+    elastic: {
+      type: 'object',
+      additionalProperties: false,
+      description: 'Within which its size may change while it runs. Default: it stays as it is',
+      properties: {
+        cpus: boundsSchema(4096, 'CPUs that are online; the machine has the most of them'),
+        memoryBytes: boundsSchema(Number.MAX_SAFE_INTEGER, 'Whole MiB; the machine has the most of it'),
+      },
+    },
     root: {
       type: 'string',
       pattern: '^(host|/[^\\0]*)$',
@@ -157,6 +175,7 @@ export function checkRequest(request: CreateRequest): CreateRequest {
       );
     }
   }
+  for (const [field, bounds] of Object.entries(request.elastic ?? {})) checkBounds(`elastic.${field}`, bounds);
   checkChannels(request.channels ?? []);
   return request;
 }
@@ -191,6 +210,18 @@ export function checkUser(user: string | undefined): void {
     field: 'user',
     value: user,
     hint: USER_HINT,
+  });
+}
+
+function checkBounds(field: string, { min, max }: { min: number; max: number }): void {
+  const MIB = 2 ** 20;
+  const isWhole = !field.endsWith('Bytes') || (min % MIB === 0 && max % MIB === 0);
+  if (min <= max && isWhole) return;
+  const reason = isWhole ? `min is above max` : 'memory changes in whole MiB';
+  throw new PolykernelError('invalid', `${field}: ${reason}`, {
+    field,
+    value: { min, max },
+    hint: 'Give min and max, such as 256M and 1G of memory, or 1 and 4 CPUs.',
   });
 }
 

@@ -1,5 +1,5 @@
 /** The options of kernels in a stack file. */
-import { type JsonSchema, type OptionTable, optionsOf, type Row, size, text } from '../core/stack-options.ts';
+import { type JsonSchema, type OptionTable, object, optionsOf, type Row, size, text } from '../core/stack-options.ts';
 import { driverWords } from '../driver/registry.ts';
 import { USER_PATTERN } from '../sys/user-text.ts';
 import { fieldRows, type Kind } from './fields.ts';
@@ -113,6 +113,20 @@ export const kernelOptions: OptionTable = {
       ],
       ['kernels.*.cpus', 'number', '1', false, 'CPUs of a kernel without a partition', { type: 'integer', minimum: 1 }],
       ['kernels.*.memory', 'size', '256MiB', false, 'memory of a kernel without a partition', size],
+      [
+        'kernels.*.elastic',
+        'map',
+        'its size stays',
+        false,
+        'bounds within which its size may change while it runs',
+        object,
+      ],
+      ['kernels.*.elastic.cpus', 'map', 'their number stays', false, 'CPUs that are online', object],
+      ['kernels.*.elastic.cpus.min', 'number', 'required', false, 'never fewer', { type: 'integer', minimum: 1 }],
+      ['kernels.*.elastic.cpus.max', 'number', 'required', false, 'never more', { type: 'integer', minimum: 1 }],
+      ['kernels.*.elastic.memory', 'map', 'it stays', false, 'memory, in whole MiB', object],
+      ['kernels.*.elastic.memory.min', 'size', 'required', false, 'never less', size],
+      ['kernels.*.elastic.memory.max', 'size', 'required', false, 'never more', size],
     ]),
     ...fieldOptions,
     ...partitionOptions.options,

@@ -30,7 +30,12 @@ kernels:
       devices: ["0000:3b:00.0", {class: nvme, count: 2, function: virtual}]
   db: {command: [db], tenant: acme, partition: {cpus: "4-7", memory: {nodes: {0: 1GiB, 1: 1GiB}, hugePages: 1GiB}}}
   job: {command: echo hi, partition: {cpus: {shared: 0.5, weight: 200}, memory: 64MiB}}
-  plain: {command: [x], cpus: 2, memory: 512M, replicas: 2}
+  plain:
+    command: [x]
+    cpus: 2
+    memory: 512M
+    elastic: {cpus: {min: 1, max: 4}, memory: {min: 256M, max: 1GiB}}
+    replicas: 2
   many: {command: [x], network: private, replicas: 2}
 channels:
   orders: {from: web, to: db, size: 64KiB}

@@ -27,7 +27,7 @@ export function guestRoot(spec: Pick<LaunchSpec, 'root' | 'volumes'>): GuestRoot
 }
 
 /** Modules still to be loaded, in load order. */
-export function guestModules(spec: Pick<LaunchSpec, 'image' | 'root' | 'network'>, cloned: boolean): string[] {
+export function guestModules(spec: Pick<LaunchSpec, 'image' | 'root' | 'network' | 'size'>, cloned: boolean): string[] {
   const { modules } = spec.image;
   const disk = spec.root.kind === 'squashfs' || spec.root.kind === 'ext4' ? spec.root.kind : undefined;
   const lists = [
@@ -35,6 +35,7 @@ export function guestModules(spec: Pick<LaunchSpec, 'image' | 'root' | 'network'
     disk && modules.block,
     disk && modules[disk],
     spec.network && modules.network,
+    spec.size?.memoryChanges ? modules.balloon : undefined,
   ];
   return [...new Set(lists.flatMap((list) => list ?? []))];
 }
