@@ -4,7 +4,7 @@ import { keysOf } from '../core/stack-options.ts';
 import { type Place, withoutField, type YamlReader } from '../core/yaml-reader.ts';
 import { readDuration, readSize, readWord } from '../core/yaml-values.ts';
 import { driverWords } from '../driver/registry.ts';
-import { PUBLISH_HINT, parsePublishedPort } from '../network/contract.ts';
+import { PUBLISH_FORM, PUBLISH_HINT, parsePublished } from '../network/contract.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { USER_HINT } from '../sys/user-text.ts';
 import { parseVolume, type VolumeText } from '../sys/volume-text.ts';
@@ -56,8 +56,10 @@ export function readKernel(reader: YamlReader, name: string, place: Place, conte
 
 /** What only one kernel can have. */
 function ofOneKernel({ create, partition }: Pick<KernelDefinition, 'create' | 'partition'>) {
-  if (create.publish?.length) {
-    const hint = 'Make a service with them as targets: it spreads what comes to one port.';
+  // A port that is chosen is another one for each.
+  if (create.publish?.some(({ hostPort }) => hostPort !== 0)) {
+    const hint =
+      'Make a service with them as targets: it spreads what comes to one port. Or leave the port here out: "80".';
     return { path: 'publish', what: 'a port of this machine leads to one kernel', hint };
   }
   if (partition?.cpus.kind === 'exact')
@@ -182,11 +184,12 @@ function readElastic(reader: YamlReader, place: Place): Create['elastic'] {
 
 function readPublish(reader: YamlReader, place: Place): Create['publish'] {
   return reader.list(place, PUBLISH_HINT)?.flatMap((item) => {
-    const text = reader.text(item, 'HOST:GUEST', PUBLISH_HINT);
-    const port = text === undefined ? undefined : parsePublishedPort(text);
-    if (text !== undefined && port === undefined)
-      reader.problem(item, `is ${JSON.stringify(text)}, not HOST:GUEST`, PUBLISH_HINT);
-    return port !== undefined && isAccepted(reader, item, { publish: [port] }, 'publish[0]') ? [port] : [];
+    const text = reader.text(item, PUBLISH_FORM, PUBLISH_HINT);
+    if (text === undefined) return [];
+    const parsed = parsePublished(text);
+    if ('ports' in parsed) return parsed.ports;
+    reader.problem(item, `is ${JSON.stringify(text)}: ${parsed.reason}`, PUBLISH_HINT);
+    return [];
   });
 }
 

@@ -74,10 +74,16 @@ const withSize: Migration = ({ spec, ...record }: OldRecord) => ({
   spec: { elastic: null, ...spec },
 });
 
+/** UDP beside TCP. */
+const withProtocols: Migration = (record: OldRecord) => ({
+  ...record,
+  spec: { ...record.spec, publish: record.spec.publish.map((port: OldRecord) => ({ protocol: 'tcp', ...port })) },
+});
+
 export const instanceTable: TableDefinition<InstanceRecord> = {
   name: 'instances',
   nameOf: ({ spec }) => spec.name,
-  migrations: [withLaterParts, withIdentity, withUser, withSize],
+  migrations: [withLaterParts, withIdentity, withUser, withSize, withProtocols],
   complete: ({ spec, ...record }) => ({ ...record, spec: { ...fieldDefaults, ...spec } }),
 };
 

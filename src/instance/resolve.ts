@@ -3,11 +3,12 @@ import { checkCpus, checkHugePages, checkMemory, checkNetworkKind } from '../dri
 import { chooseDriver } from '../driver/choose.ts';
 import type { Candidate, HostFacts } from '../driver/index.ts';
 import { type PartitionRequest, requestedBytes, vcpusOf } from '../ledger/index.ts';
+import { addressProblem, canonicalAddress } from '../network/contract.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { type FieldKey, type FieldSpec, fieldDefaults, fieldRows } from './fields.ts';
 import type { CreateRequest } from './schema.ts';
 import { checkElastic } from './size.ts';
-import type { Elastic, InstanceSpec } from './spec.ts';
+import type { Elastic, InstanceSpec, PublishedPort } from './spec.ts';
 
 const MIB = 1024 * 1024;
 const DEFAULT_MEMORY_BYTES = 256 * MIB;
@@ -53,7 +54,7 @@ export function resolveSpec(request: CreateRequest, name: string, facts: HostFac
       },
     );
   }
-  const publish = (request.publish ?? []).map((port) => ({ ...port, hostAddress: port.hostAddress ?? '127.0.0.1' }));
+  const publish = (request.publish ?? []).map(publishedPort);
   const network = request.network ?? (publish.length > 0 ? 'private' : 'none');
   checkNetwork(network, publish, driver);
   const tty = request.tty ?? false;
@@ -89,6 +90,19 @@ export function resolveSpec(request: CreateRequest, name: string, facts: HostFac
     network,
     publish,
   };
+}
+
+function publishedPort(port: NonNullable<CreateRequest['publish']>[number], index: number): PublishedPort {
+  const { hostAddress = '127.0.0.1', hostPort, guestPort, protocol = 'tcp' } = port;
+  const reason = addressProblem(hostAddress);
+  if (reason !== undefined) {
+    throw new PolykernelError('invalid', `${JSON.stringify(hostAddress)} ${reason}`, {
+      field: `publish[${index}].hostAddress`,
+      value: hostAddress,
+      hint: 'Give an address of this machine, such as 127.0.0.1 or ::1.',
+    });
+  }
+  return { hostAddress: canonicalAddress(hostAddress), hostPort, guestPort, protocol };
 }
 
 function elasticOf({ elastic }: CreateRequest): Elastic | null {

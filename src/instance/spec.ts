@@ -38,7 +38,7 @@ export interface InstanceSpec extends Omit<FieldSpec, 'restart'> {
   partition: PartitionRequest | null;
   /** The stack that described it; null = it was created by itself. */
   stack: string | null;
-  /** TCP ports of the host that lead to it. */
+  /** Ports of the host that lead to it. */
   publish: readonly PublishedPort[];
   /** Channels at whose end it is. */
   channels: readonly ChannelUse[];
@@ -58,10 +58,12 @@ export interface Elastic {
 export type Size = KernelSize;
 
 export interface PublishedPort {
-  /** IPv4 address of the host that is listened on. */
+  /** Address of the host that is listened on, IPv4 or IPv6. */
   hostAddress: string;
+  /** 0 only until it is chosen, before the instance is there. */
   hostPort: number;
   guestPort: number;
+  protocol: 'tcp' | 'udp';
 }
 
 export type RestartPolicy = 'no' | 'on-failure' | 'always' | `on-failure:${number}`;

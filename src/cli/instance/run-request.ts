@@ -2,7 +2,7 @@
 import { isAbsolute } from 'node:path';
 import type { ChannelUse, CreateRequest } from '../../instance/contract.ts';
 import { type FieldRequest, fieldRows } from '../../instance/fields.ts';
-import { PUBLISH_HINT, parsePublishedPort } from '../../network/published-port.ts';
+import { PUBLISH_HINT, parsePublished } from '../../network/published-port.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import { parseBytes, parseDuration } from '../../sys/units.ts';
 import { parseVolume, type VolumeText } from '../../sys/volume-text.ts';
@@ -45,7 +45,7 @@ export function runRequest(invocation: Invocation, around: Surroundings): Create
   };
   const channels = invocation.values('channel').map(channelUse);
   if (channels.length > 0) request.channels = channels;
-  const publish = invocation.values('publish').map(publishedPort);
+  const publish = invocation.values('publish').flatMap(publishedPorts);
   if (publish.length > 0) request.publish = publish;
   if (tty) Object.assign(request, { rows: around.rows, columns: around.columns });
   Object.assign(request, size(invocation), elastic(invocation));
@@ -232,10 +232,10 @@ function volume(text: string, cwd: string | undefined): VolumeText {
   return { ...parsed, source: pathFrom(cwd, parsed.source, '--volume') };
 }
 
-function publishedPort(text: string): NonNullable<CreateRequest['publish']>[number] {
-  const port = parsePublishedPort(text);
-  if (port !== undefined) return port;
-  throw new PolykernelError('invalid', `--publish ${JSON.stringify(text)} is not HOST:GUEST`, {
+function publishedPorts(text: string): NonNullable<CreateRequest['publish']> {
+  const parsed = parsePublished(text);
+  if ('ports' in parsed) return parsed.ports;
+  throw new PolykernelError('invalid', `--publish ${JSON.stringify(text)}: ${parsed.reason}`, {
     field: '--publish',
     value: text,
     hint: PUBLISH_HINT,
