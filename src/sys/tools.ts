@@ -50,6 +50,7 @@ export const TOOL_PACKAGES: Readonly<Record<string, string>> = {
   bindfs: 'bindfs',
   nsenter: 'util-linux',
   mkfifo: 'coreutils',
+  sync: 'coreutils',
   'dpkg-query': 'dpkg',
   newuidmap: 'uidmap',
   newgidmap: 'uidmap',
