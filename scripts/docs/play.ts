@@ -1,7 +1,7 @@
 /** Runs examples: each in a shell of its own at the top of the checkout, with a state directory of its own. */
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from '../../src/client/index.ts';
 import type { Example, Step } from './examples.ts';
@@ -115,7 +115,19 @@ async function cleanUp(home: string): Promise<void> {
     for (const { spec } of await client.list()) await client.remove(spec.name, { force: true });
     for (const { name } of await client.channels()) await client.removeChannel(name, { force: true });
     await client.releasePool().catch(() => {});
+    const { pid } = await client.version();
     await client.shutdown();
+    // Until it is gone it writes there.
+    while (isAlive(pid)) await new Promise((resolve) => setTimeout(resolve, 20));
   }
   rmSync(home, { recursive: true, force: true });
+}
+
+/** One that is over and that nobody has asked for, as in a namespace of processes without an init, is gone as well. */
+function isAlive(pid: number): boolean {
+  try {
+    return !readFileSync(`/proc/${pid}/stat`, 'latin1').includes(') Z ');
+  } catch {
+    return false;
+  }
 }
