@@ -10,8 +10,9 @@ import { Usable } from './usable.ts';
 
 /** Windows in which its own word and the host's count have to differ before it is not believed. */
 const DISTRUST_AFTER = 10;
-/** Share of the past kept each second: of what requests cost. */
+/** Share of the past kept each second: of what requests cost, of how many are late now. */
 const COST_MEMORY = 0.97;
+const RECENT_MEMORY = 0.7;
 /** Seconds for which a queue of half the promise has to stay to mean something. */
 const STAYS = 0.6;
 /** Share of requests that may be late by the promise, less what the model may be wrong by. */
@@ -25,6 +26,8 @@ export class ServiceState {
   bare = 0;
   /** CPU-seconds of entitlement lent (above 0) or borrowed. */
   credits = 0;
+  /** What it has keeps the promise, whatever the model says: hardly any request was late in the last seconds. */
+  suffices = false;
   /** When it next may give a piece: not before it was seen for a quiet window. */
   shrinkAt = Number.NaN;
   readonly usable = new Usable();
@@ -35,6 +38,7 @@ export class ServiceState {
   #busy = 0;
   #answered = 0;
   #waited = 0;
+  #lately = 0;
   #lied = 0;
   /** When it last gave a piece, and how long pieces it gave stayed away, as far as one can say. */
   #gaveAt = Number.NEGATIVE_INFINITY;
@@ -70,6 +74,9 @@ export class ServiceState {
     // A queue of half the promise comes by chance now and then; one that stays, or is a whole promise long, does not.
     this.#waited = waits > promise / 2 ? this.#waited + seconds : 0;
     const overloaded = waits > promise || this.#waited > STAYS;
+    const recent = RECENT_MEMORY ** seconds;
+    this.#lately = recent * this.#lately + (1 - recent) * seen.late;
+    this.suffices = !overloaded && this.#lately < PROMISED;
     this.usable.learn(at, overloaded, seen.busyPeak, seen.cpus, grain);
     let careful = 0;
     if (kernel.promiseMs === null) {
