@@ -1,26 +1,19 @@
 /** Who may import whom, by role. ARCHITECTURE.md draws it. Types count as code does. */
+const { readdirSync } = require('node:fs');
+
 const faces = ['cli'];
-const capabilities = [
-  'balance',
-  'stack',
-  'doctor',
-  'telemetry',
-  'service',
-  'network',
-  'channel',
-  'pool',
-  'image',
-  'instance',
-];
-// What tests of one room take of others is no arrow of the product.
 const pure = ['ledger', 'topology', 'ring'];
 const floor = ['core', 'sys'];
+// Every other room of src is a capability.
+const others = [...faces, 'client', 'daemon', 'driver', 'guest', ...pure, ...floor];
+const capabilities = readdirSync(`${__dirname}/src`).filter((room) => !others.includes(room));
 
 const rooms = (names) => `^src/(${names.join('|')})/`;
 /** What a room shows to others: its code, and its part of the API. */
 const contracts = '^src/[a-z]+/(contract|index|api)[.]ts$';
-/** What a room gives to stack files, for the one room that collects it. */
+/** What a room gives to stack files and moves: its steps among them. For the rooms that put such together. */
 const stackParts = '^src/[a-z]+/stack[.]ts$';
+// What tests of one room take of others is no arrow of the product.
 const rule = (from, to, comment, more = {}) => ({
   name: `${from.join('-')}`.slice(0, 60),
   severity: 'error',
@@ -38,7 +31,7 @@ module.exports = {
     rule(['driver'], ['driver', 'guest', 'image', ...pure, ...floor], 'how a kernel is run'),
     ...capabilities.map((name) => ({
       ...rule([name], [name, 'driver', 'guest', ...pure, ...floor], 'capabilities see contracts of each other', {
-        also: name === 'stack' ? [contracts, stackParts] : [contracts],
+        also: name === 'stack' || name === 'balance' ? [contracts, stackParts] : [contracts],
       }),
     })),
     {

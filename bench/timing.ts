@@ -1,3 +1,4 @@
+/** Measuring processes by the wall clock, so that all measures see the same machine. */
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { median } from './row.ts';

@@ -2,19 +2,15 @@
 
 import { readFileSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
-import { channelEvents } from '../src/channel/events.ts';
 import { CONTRACTS } from '../src/client/contracts.ts';
 import type { ClientRoute } from '../src/client/routes.ts';
 import type { Api, Route } from '../src/core/route.ts';
 import { listOf, named, record, text } from '../src/core/schema.ts';
 import type { Schema } from '../src/core/validate.ts';
-import { instanceEvents } from '../src/instance/events.ts';
-import { networkEvents } from '../src/network/events.ts';
-import { serviceEvents } from '../src/service/events.ts';
 import { ERROR_TABLE, type ErrorBody } from '../src/sys/errors.ts';
+import { tableOf, withMarked } from './marked.ts';
+import { partsOf } from './room-lists.ts';
 
-const BEGIN = '<!-- routes: written by scripts/api-reference.ts -->';
-const END = '<!-- end of routes -->';
 const MOST_COLUMNS = 120;
 /** Routes of contracts, by the name of the client's method. */
 const ROWS = CONTRACTS.flatMap(({ tag, routes }: Api) =>
@@ -179,15 +175,15 @@ function formatted(value: unknown): string {
   return `${text(value, '', 0)}\n`;
 }
 
-/** `page` with the table between its marks renewed. */
+/** `page`, docs/api.md, with its table of routes. */
 export function withRouteTable(page: string): string {
-  const [before, after] = [page.split(BEGIN)[0]!, page.split(END)[1]!];
-  const rows = ROWS.map(
-    ({ method, path, query, name, summary }) =>
-      `| \`${method} ${path.replaceAll(/:(\w+)/g, (_, parameter: string) => parameter.toUpperCase())}${questions(query)}\` | \`${name}\` | ${summary} |`,
-  );
-  const head = ['| route | method of the client | |', '| --- | --- | --- |'];
-  return `${before}${BEGIN}\n${[...head, ...rows].join('\n')}\n${END}${after}`;
+  const named = (path: string) => path.replaceAll(/:(\w+)/g, (_, parameter: string) => parameter.toUpperCase());
+  const rows = ROWS.map(({ method, path, query, name, summary }) => [
+    `\`${method} ${named(path)}${questions(query)}\``,
+    `\`${name}\``,
+    summary,
+  ]);
+  return withMarked(page, 'routes', tableOf(['route', 'method of the client', ''], rows));
 }
 
 function questions(query: Schema | undefined): string {
@@ -226,12 +222,9 @@ const literal = (row: object): string =>
     .map(([key, value]) => `${key}: ${Array.isArray(value) ? `['${value.join("', '")}']` : `'${value}'`}`)
     .join(', ')} }`;
 
-const [EVENTS_BEGIN, EVENTS_END] = ['<!-- events: node scripts/api-reference.ts -->', '<!-- end of events -->'];
-
 /** `page`, docs/api.md, with the table of events as the rooms have them. */
-export function withEventTable(page: string): string {
-  const [before, after] = [page.split(EVENTS_BEGIN)[0]!, page.split(EVENTS_END)[1]!];
-  const all = { ...instanceEvents, ...networkEvents, ...channelEvents, ...serviceEvents };
-  const rows = Object.entries(all).map(([type, when]) => `| \`${type}\` | ${when} |`);
-  return `${before}${EVENTS_BEGIN}\n${['| event | when |', '| --- | --- |', ...rows].join('\n')}\n${EVENTS_END}${after}`;
+export async function withEventTable(page: string): Promise<string> {
+  const all = (await partsOf('events.ts', 'Events')).flatMap(({ value }) => Object.entries(value as object));
+  const rows = all.map(([type, when]) => [`\`${type}\``, String(when)]);
+  return withMarked(page, 'events', tableOf(['event', 'when'], rows));
 }

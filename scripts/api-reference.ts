@@ -7,4 +7,4 @@ const root = join(import.meta.dirname, '..');
 const page = join(root, 'docs/api.md');
 writeFileSync(join(root, 'src/daemon/openapi.json'), openapiText());
 writeFileSync(join(root, 'src/client/routes.ts'), clientRoutesText());
-writeFileSync(page, withEventTable(withRouteTable(readFileSync(page, 'utf8'))));
+writeFileSync(page, await withEventTable(withRouteTable(readFileSync(page, 'utf8'))));

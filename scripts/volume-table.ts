@@ -1,10 +1,11 @@
 /** What files on a volume can do, by driver: docs/run.md has it as a table, and test/kernel/volume.test.ts tries each row. */
+import { tableOf, withMarked } from './marked.ts';
 
 /** `yes`, or `no`; what is said instead of it in the table where that is not all. */
 type Outcome = 'yes' | 'no' | { outcome: 'yes' | 'no'; text: string };
 
 export interface VolumeRow {
-  /** As test/fixtures/volume.c and the test call it. */
+  /** As test/fixtures/volume and the test call it. */
   name: string;
   operation: string;
   uml: Outcome;
@@ -159,25 +160,21 @@ export const SHARED: readonly VolumeRow[] = [
   },
 ];
 
-const BEGIN = '<!-- volumes: written by scripts/volume-reference.ts -->';
-const END = '<!-- end of volumes -->';
-
 /** What a row says of a driver, and what the test must find. */
 export const outcomeOf = (outcome: Outcome): 'yes' | 'no' => (typeof outcome === 'string' ? outcome : outcome.outcome);
 const textOf = (outcome: Outcome): string => (typeof outcome === 'string' ? outcome : outcome.text);
 
 /** `page` with the tables between its marks renewed. */
 export function withVolumeTables(page: string): string {
-  const [before, after] = [page.split(BEGIN)[0]!, page.split(END)[1]!];
-  const table = (title: string, rows: readonly VolumeRow[]) => [
-    `| ${title} | uml | qemu | what to use instead |`,
-    '| --- | --- | --- | --- |',
-    ...rows.map((row) => `| ${row.operation} | ${textOf(row.uml)} | ${textOf(row.qemu)} | ${row.instead ?? ''} |`),
-  ];
+  const table = (title: string, rows: readonly VolumeRow[]) =>
+    tableOf(
+      [title, 'uml', 'qemu', 'what to use instead'],
+      rows.map(({ operation, uml, qemu, instead = '' }) => [operation, textOf(uml), textOf(qemu), instead]),
+    );
   const tables = [
     ...table('within a guest', OPERATIONS),
     '',
     ...table('between a guest and the host, or two guests', SHARED),
   ];
-  return `${before}${BEGIN}\n${tables.join('\n')}\n${END}${after}`;
+  return withMarked(page, 'volumes', tables);
 }

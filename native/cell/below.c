@@ -1,6 +1,7 @@
-/* What is mounted below a tree: shown with it, but for interfaces of the host's kernel. */
+/* Shows what is mounted below a tree with it, but for interfaces of the host's kernel. */
 #include "below.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,14 +15,12 @@
 
 #define MOUNTS_MAX 4096
 
-static char *below[MOUNTS_MAX], *interfaces[MOUNTS_MAX];
-static int below_count, interface_count;
+static char *below[MOUNTS_MAX], *left_out[MOUNTS_MAX];
+static int below_count, left_out_count;
 
-/* The stage itself is part of a tree that holds our directory. What a tree lies in is not skipped in that. */
+/* What a tree lies in is not skipped in that. */
 static int is_skipped(const struct tree *tree, const char *path)
 {
-	if (is_below(path, stage))
-		return 1;
 	for (int i = 0; i < skip_count; i++)
 		if (is_below(skips[i], tree->path) && is_below(path, skips[i]))
 			return 1;
@@ -58,19 +57,35 @@ static int is_kernel_interface(const char *type)
 	return 0;
 }
 
-/* An empty directory that nobody can write to, in the place of one that a tree holds. */
+/* An empty file over what is no directory. */
+static void cover_file(const struct tree *tree, int fd)
+{
+	int clone, made = open(STAGE "/nothing", O_RDONLY | O_CREAT | O_CLOEXEC, 0444);
+
+	if (made < 0)
+		fail("%s/nothing", STAGE);
+	clone = clone_mount(&(struct tree){.access = "ro", .path = tree->path}, "nothing", made, -1, 0);
+	if (move_to(clone, fd) != 0)
+		fail("covering a file in %s", tree->path);
+	close(made);
+	close(clone);
+}
+
+/* An empty directory or file that nobody can write to, in the place of one that a tree holds. */
 static void cover(const struct tree *tree, const char *below)
 {
-	char place[8704], link[64];
-	int sheltered, fd;
+	char *place = staged(tree, below), link[64];
+	int sheltered, fd = open_path(place, &sheltered);
 	struct stat st;
 
-	snprintf(place, sizeof place, "%s/%s%s", stage, tree->name, below);
-	fd = open_path(place, &sheltered);
-	/* Out of sight, below another mount, or a file. */
-	if (fd < 0 || fstat(fd, &st) != 0 || !S_ISDIR(st.st_mode)) {
-		if (fd >= 0)
-			close(fd);
+	free(place);
+	if (fd < 0) /* out of sight, below another mount */
+		return;
+	if (fstat(fd, &st) != 0)
+		fail("covering %s%s", tree->path, below);
+	if (!S_ISDIR(st.st_mode)) {
+		cover_file(tree, fd);
+		close(fd);
 		return;
 	}
 	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
@@ -79,38 +94,43 @@ static void cover(const struct tree *tree, const char *below)
 	close(fd);
 }
 
-/* What is mounted below a tree: interfaces of the kernel, and what lies in none. */
-static void find_mounts_below(const struct tree *tree)
+/* What is mounted below a tree: what is left out of it, and what lies in none of that. */
+static void find_mounts_below(const struct tree *tree, int is_mapped)
 {
 	FILE *file = fopen("/proc/self/mountinfo", "re");
 	char *line = NULL;
 	size_t room = 0;
 
-	below_count = interface_count = 0;
+	below_count = left_out_count = 0;
 	if (file == NULL)
 		fail("/proc/self/mountinfo");
 	while (getline(&line, &room, file) > 0) {
 		char *end = strstr(line, " - "), *save = NULL, *type = end == NULL ? NULL : strtok_r(end + 3, " ", &save);
 		char *field = strtok_r(line, " ", &save);
-		int is_interface = type != NULL && is_kernel_interface(type), lies_in = 0;
+		int is_left_out = type != NULL && is_kernel_interface(type), lies_in = 0;
 
 		for (int i = 0; i < 4 && field != NULL; i++)
 			field = strtok_r(NULL, " ", &save);
 		if (field == NULL)
 			continue;
 		unescape(field);
-		if (strcmp(field, tree->path) == 0 || strcmp(field, "/") == 0 || !is_below(field, tree->path) || is_skipped(tree, field))
+		if (strcmp(field, tree->path) == 0 || strcmp(field, "/") == 0 || !is_below(field, tree->path) || is_below(field, stage))
 			continue;
-		for (int i = 0; i < interface_count && !lies_in; i++)
-			lies_in = is_below(field, interfaces[i]);
+		if (!is_left_out && is_skipped(tree, field)) {
+			if (!is_mapped) /* it came along */
+				continue;
+			is_left_out = 1;
+		}
+		for (int i = 0; i < left_out_count && !lies_in; i++)
+			lies_in = is_below(field, left_out[i]);
 		if (lies_in)
 			continue;
-		if (below_count == MOUNTS_MAX || interface_count == MOUNTS_MAX)
+		if (below_count == MOUNTS_MAX || left_out_count == MOUNTS_MAX)
 			refuse("%s: more than %d mounts lie below it", tree->path, MOUNTS_MAX);
 		if ((field = strdup(field)) == NULL)
 			fail("memory");
-		if (is_interface)
-			interfaces[interface_count++] = field;
+		if (is_left_out)
+			left_out[left_out_count++] = field;
 		else
 			below[below_count++] = field;
 	}
@@ -136,21 +156,26 @@ static void attach_mounts_below(const struct tree *tree, int userns, size_t pref
 	}
 }
 
-/* Interfaces of the host's kernel are not what a tree is given for: left out, or covered where all mounts came along. */
+/*
+ * Interfaces of the host's kernel are not what a tree is given for: left out, or covered where all mounts came along. In what can
+ * be written all that is left out is covered: whoever removes a directory on which nothing is mounted in his own namespace
+ * unmounts what others have there.
+ */
 void show_mounts_below(const struct tree *tree, int userns)
 {
 	size_t prefix = strlen(tree->path) == 1 ? 0 : strlen(tree->path);
+	int is_mapped = userns >= 0;
 
-	find_mounts_below(tree);
-	if (userns >= 0)
+	find_mounts_below(tree, is_mapped);
+	if (is_mapped)
 		attach_mounts_below(tree, userns, prefix);
-	for (int i = 0; userns < 0 && i < interface_count; i++)
-		cover(tree, interfaces[i] + prefix);
+	for (int i = 0; (!is_mapped || strcmp(tree->access, "rw") == 0) && i < left_out_count; i++)
+		cover(tree, left_out[i] + prefix);
 	for (int i = 0; i < cover_count; i++)
 		if (strcmp(covers[i], tree->path) != 0 && is_below(covers[i], tree->path))
 			cover(tree, covers[i] + prefix);
 	while (below_count > 0)
 		free(below[--below_count]);
-	while (interface_count > 0)
-		free(interfaces[--interface_count]);
+	while (left_out_count > 0)
+		free(left_out[--left_out_count]);
 }

@@ -32,6 +32,7 @@
 #define ATTR_NOSUID 0x02
 #define ATTR_NODEV 0x04
 #define ATTR_IDMAP 0x00100000
+#define ATTR_NOSYMFOLLOW 0x00200000
 
 struct mount_attributes {
 	uint64_t set, clear, propagation, userns;
@@ -97,14 +98,21 @@ static void report_plain(const struct tree *tree, const char *path, int error)
 	dprintf(report_fd, "%s %s %s: %s\n", tree->name, tree->access, line, strerror(error));
 }
 
-/* Read-only where asked, without devices and set-uid programs, and known to no other mount namespace. */
+/*
+ * Read-only where asked, without devices and set-uid programs, and known to no other mount namespace. Nor are symbolic links
+ * followed in it: the guest's kernel has done that, and one that is put there between its look and the VMM's (hostfs asks by
+ * path) would lead to what the jail holds besides: other volumes, the VMM's own memory in /proc.
+ */
 static void set_attributes(const struct tree *tree, int fd, int flags)
 {
-	struct mount_attributes attributes = {ATTR_NOSUID | ATTR_NODEV, 0, MS_PRIVATE, 0};
+	struct mount_attributes attributes = {ATTR_NOSUID | ATTR_NODEV | ATTR_NOSYMFOLLOW, 0, MS_PRIVATE, 0};
 
 	if (strcmp(tree->access, "ro") == 0)
 		attributes.set |= ATTR_RDONLY;
-	if (syscall(MOUNT_SETATTR, fd, "", AT_EMPTY_PATH | flags, &attributes, sizeof attributes) != 0)
+	if (syscall(MOUNT_SETATTR, fd, "", AT_EMPTY_PATH | flags, &attributes, sizeof attributes) == 0)
+		return;
+	attributes.set &= ~(uint64_t)ATTR_NOSYMFOLLOW; /* which Linux before 5.14 does not know here */
+	if (errno != EINVAL || syscall(MOUNT_SETATTR, fd, "", AT_EMPTY_PATH | flags, &attributes, sizeof attributes) != 0)
 		fail("attributes of %s", tree->path);
 }
 
@@ -122,6 +130,22 @@ int clone_mount(const struct tree *tree, const char *path, int fd, int userns, i
 	return clone;
 }
 
+/* Where something below a tree is staged: however long, since guests can move directories deeper than a path may be. To be freed. */
+char *staged(const struct tree *tree, const char *below)
+{
+	char *path;
+
+	if (asprintf(&path, "%s/%s%s", stage, tree->name, below) < 0)
+		fail("memory");
+	return path;
+}
+
+/* 0, or -1 with errno. */
+int move_to(int clone, int target)
+{
+	return (int)syscall(MOVE_MOUNT, clone, "", target, "", MOVE_MOUNT_F_EMPTY | MOVE_MOUNT_T_EMPTY);
+}
+
 void attach(const struct tree *tree, int clone, const char *below)
 {
 	char place[4352];
@@ -130,12 +154,12 @@ void attach(const struct tree *tree, int clone, const char *below)
 	snprintf(place, sizeof place, STAGE "/%s%s", tree->name, below);
 	target = *below == 0 ? open(place, O_PATH | O_NOFOLLOW | O_CLOEXEC) : -1;
 	if (*below != 0) {
-		char absolute[8704];
+		char *absolute = staged(tree, below);
 
-		snprintf(absolute, sizeof absolute, "%s/%s%s", stage, tree->name, below);
 		target = open_path(absolute, &sheltered);
+		free(absolute);
 	}
-	if (target < 0 || syscall(MOVE_MOUNT, clone, "", target, "", MOVE_MOUNT_F_EMPTY | MOVE_MOUNT_T_EMPTY) != 0)
+	if (target < 0 || move_to(clone, target) != 0)
 		fail("showing %s at %s", tree->path, place);
 	close(target);
 	close(clone);

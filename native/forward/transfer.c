@@ -1,4 +1,4 @@
-/* What goes through a connection, and what is asked of the poller for it. */
+/* Moves bytes between the two ends of a connection, and asks the poller for what each still waits for. */
 #include "transfer.h"
 
 #include <errno.h>

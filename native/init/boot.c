@@ -1,4 +1,4 @@
-/* What is there before the host is heard: mounts, modules. */
+/* Prepares the guest before the host is heard: mounts file systems and loads modules. */
 #include "boot.h"
 
 #include <errno.h>

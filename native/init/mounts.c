@@ -1,4 +1,4 @@
-/* What is mounted where, and the change to the root that the workload sees. */
+/* Mounts what the host asks for, and changes to the root that the workload sees. */
 #include "mounts.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* What goes through a session: bytes from the host to its process, and what that says. */
+/* Moves the bytes of a session: from the host to its process, and what that says back to the host. */
 #include "streams.h"
 
 #include <errno.h>

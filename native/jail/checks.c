@@ -128,22 +128,22 @@ void check_sockets(enum filter_kind kind)
 	step(RETURN, ALLOW, 0, 0);
 }
 
-/* Refuses a call with one of these bits in an argument. */
-static void check_bits(int number, unsigned argument, uint32_t bits)
+/* Refuses a call for which the test of one argument is true: IF_EQUAL, or IF_ANY_BIT of `value`. */
+static void check_argument(int number, unsigned argument, uint16_t test, uint32_t value, int error)
 {
 	step(IF_EQUAL, (uint32_t)number, 0, 4);
 	step(LOAD, ARGUMENT(argument), 0, 0);
-	step(IF_ANY_BIT, bits, 0, 1);
-	step(RETURN, REFUSE(EPERM), 0, 0);
+	step(test, value, 0, 1);
+	step(RETURN, REFUSE(error), 0, 0);
 	step(RETURN, ALLOW, 0, 0);
 }
 
 /* Huge pages are few, reserved for the kernels that own them, and in no memory group. */
 void check_huge_pages(void)
 {
-	check_bits(SYS_mmap, 3, MAP_HUGE);
-	check_bits(SYS_memfd_create, 1, MEMFD_HUGE);
-	check_bits(SYS_shmget, 2, SHM_HUGE);
+	check_argument(SYS_mmap, 3, IF_ANY_BIT, MAP_HUGE, EPERM);
+	check_argument(SYS_memfd_create, 1, IF_ANY_BIT, MEMFD_HUGE, EPERM);
+	check_argument(SYS_shmget, 2, IF_ANY_BIT, SHM_HUGE, EPERM);
 }
 
 /*
@@ -152,22 +152,14 @@ void check_huge_pages(void)
  */
 void check_holes(void)
 {
-	step(IF_EQUAL, SYS_fallocate, 0, 4);
-	step(LOAD, ARGUMENT(1), 0, 0);
-	step(IF_ANY_BIT, CHANGE_WITHIN, 0, 1);
-	step(RETURN, REFUSE(EOPNOTSUPP), 0, 0);
-	step(RETURN, ALLOW, 0, 0);
-	step(IF_EQUAL, SYS_madvise, 0, 4);
-	step(LOAD, ARGUMENT(2), 0, 0);
-	step(IF_EQUAL, REMOVE_MEMORY, 0, 1);
-	step(RETURN, REFUSE(EPERM), 0, 0);
-	step(RETURN, ALLOW, 0, 0);
+	check_argument(SYS_fallocate, 1, IF_ANY_BIT, CHANGE_WITHIN, EOPNOTSUPP);
+	check_argument(SYS_madvise, 2, IF_EQUAL, REMOVE_MEMORY, EPERM);
 }
 
 /* One for notifications has pages that no control group counts, and no limit of pipes if there is one of them. */
 void check_pipes(void)
 {
-	check_bits(SYS_pipe2, 1, NOTIFICATION_PIPE);
+	check_argument(SYS_pipe2, 1, IF_ANY_BIT, NOTIFICATION_PIPE, EPERM);
 }
 
 /*
@@ -209,11 +201,7 @@ void check_filters(enum filter_kind kind)
 /* It is 1, which alone keeps a core dump from a program of the host (core(5)); 0 does not. */
 void check_core_limit(void)
 {
-	step(IF_EQUAL, SYS_setrlimit, 0, 4);
-	step(LOAD, ARGUMENT(0), 0, 0);
-	step(IF_EQUAL, CORE_LIMIT, 0, 1);
-	step(RETURN, REFUSE(EPERM), 0, 0);
-	step(RETURN, ALLOW, 0, 0);
+	check_argument(SYS_setrlimit, 0, IF_EQUAL, CORE_LIMIT, EPERM);
 	/* A null pointer asks for it and changes nothing. */
 	step(IF_EQUAL, SYS_prlimit64, 0, 9);
 	step(LOAD, ARGUMENT(1), 0, 0);

@@ -1,4 +1,4 @@
-/* What is given up: users, groups, capabilities. */
+/* Gives up rights: users, groups and capabilities. */
 #include "rights.h"
 
 #include <errno.h>

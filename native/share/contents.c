@@ -1,4 +1,4 @@
-/* Contents of files that were found. */
+/* Reads and writes the contents of files that were found. */
 #include "contents.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* Contents of directories that were found. */
+/* Lists directories that were found. */
 #include "listing.h"
 
 #include <dirent.h>

@@ -1,4 +1,4 @@
-/* How files are found by their names. */
+/* Finds files by their names. */
 #include "lookup.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* How files are made, for who asks. */
+/* Makes files that belong to the user who asks. */
 #include "make.h"
 
 #include <errno.h>

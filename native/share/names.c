@@ -1,4 +1,4 @@
-/* How names are given, moved and removed, and links read. */
+/* Gives, moves and removes names of files, and reads symbolic links. */
 #include "names.h"
 
 #include <errno.h>

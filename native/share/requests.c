@@ -1,4 +1,4 @@
-/* What the kernel asks for. */
+/* Takes the kernel's requests, and calls what answers each kind. */
 #include "requests.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* The files of the instance's directory that say which process this is and how the program ended. */
+/* Writes the files of the instance's directory that say which process this is and how the program ended. */
 #include "directory.h"
 
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-/* What all is waited for, and whose turn it is. */
+/* The poll loop: waits for all descriptors, and calls whoever has something to do. */
 #include "loop.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/** Whose the ends of channels are, and whose they may become. */
+/** Which instance has which end of a channel, and which end an instance may still take. */
 import { MAX_CHANNELS } from '../guest/index.ts';
 import { type ChannelUse, HOST } from '../instance/contract.ts';
 import { PolykernelError } from '../sys/errors.ts';

@@ -1,4 +1,4 @@
-/** What of a request a schema cannot say. */
+/** Checks of a request for a channel that its schema cannot express. */
 
 import { HOST } from '../instance/contract.ts';
 import { PolykernelError } from '../sys/errors.ts';

@@ -1,4 +1,4 @@
-/** What channels need. */
+/** Doctor's checks of what channels need on this machine. */
 import { type Check, programCheck } from '../core/check.ts';
 
 export const channelChecks = (): Check[] => [

@@ -1,4 +1,4 @@
-/** What is done to channels in steps. */
+/** The kinds of step that change channels, and how each is carried out. */
 import type { BareStep, Executors, Step } from '../core/step.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { formatBytes } from '../sys/units.ts';

@@ -1,4 +1,8 @@
-/** The contracts of all routes: one line for each room that has some. The client's methods, OpenAPI and docs/api.md are made from them. */
+/**
+ * The contracts of all routes, from which the client's methods, OpenAPI and docs/api.md are made. The list is written by
+ * `node scripts/room-references.ts` from the rooms that have an api.ts.
+ */
+import { balanceApi } from '../balance/api.ts';
 import { channelApi } from '../channel/api.ts';
 import { daemonApi } from '../daemon/api.ts';
 import { doctorApi } from '../doctor/api.ts';
@@ -10,16 +14,18 @@ import { stackApi } from '../stack/api.ts';
 import { telemetryApi } from '../telemetry/api.ts';
 
 export const CONTRACTS = [
-  instanceApi,
+  balanceApi,
   channelApi,
-  serviceApi,
-  telemetryApi,
-  poolApi,
-  stackApi,
-  imageApi,
-  doctorApi,
   daemonApi,
+  doctorApi,
+  imageApi,
+  instanceApi,
+  poolApi,
+  serviceApi,
+  stackApi,
+  telemetryApi,
 ] as const;
+// end of the list
 
 type Each = (typeof CONTRACTS)[number]['routes'];
 type Intersection<T> = (T extends unknown ? (each: T) => void : never) extends (all: infer All) => void ? All : never;

@@ -1,4 +1,4 @@
-/** Things that one at a time may act on: whoever wants several gets all of them at once, or waits. */
+/** Locks on named things: whoever acts on several of them gets all at once, or waits. */
 import { PolykernelError } from '../sys/errors.ts';
 
 interface Claim {

@@ -1,4 +1,4 @@
-/** Work that must not overlap, one after the other in the order it was asked for. */
+/** A mutex: pieces of work run one after the other, in the order in which they were asked for. */
 export class Mutex {
   #last: Promise<unknown> = Promise.resolve();
   #waiting = 0;

@@ -16,6 +16,7 @@ export class Stream<Command> {
   readonly #asCommand: (message: unknown) => Command;
   readonly #serving: Pick<Serving, 'complain'>;
   #held = false;
+  #closing = false;
   #probe: NodeJS.Timeout | undefined;
   #input: ((bytes: Buffer) => void) | undefined;
   #command: ((command: Command) => void) | undefined;
@@ -76,7 +77,9 @@ export class Stream<Command> {
   }
 
   close(): void {
-    // The client's answer to it must be read.
+    // The client's answer to it must be read, and what it sent before: nothing may hold it back again.
+    this.#closing = true;
+    this.#early = [];
     this.#release();
     this.#socket.close(1000);
   }
@@ -141,6 +144,7 @@ export class Stream<Command> {
   }
 
   #receive(data: Buffer, binary: boolean): void {
+    if (this.#closing) return;
     if (binary) {
       if (data[0] !== CHANNEL.stdin) throw new PolykernelError('protocol', `clients send on channel 0, not ${data[0]}`);
       const bytes = data.subarray(1);
@@ -163,7 +167,7 @@ export class Stream<Command> {
   }
 
   #hold(): void {
-    if (this.#held) return;
+    if (this.#held || this.#closing) return;
     this.#held = true;
     this.#socket.pause();
     // The end of a client cannot be read while nothing is read: writing to it tells.

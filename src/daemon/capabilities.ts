@@ -1,8 +1,11 @@
 /** All that a daemon can do, and which of it needs which. To add a capability: make it here, and put it into the list. */
+import { balanceCapability } from '../balance/index.ts';
 import { channelCapability } from '../channel/index.ts';
+import { served } from '../core/route.ts';
 import { stepTable } from '../core/step-journal.ts';
 import { Steps } from '../core/steps.ts';
 import type { Surroundings } from '../core/surroundings.ts';
+import { doctorCapability } from '../doctor/index.ts';
 import { Drivers } from '../driver/drivers.ts';
 import { imageCapability } from '../image/index.ts';
 import type { Instances } from '../instance/contract.ts';
@@ -14,27 +17,43 @@ import { serviceCapability } from '../service/index.ts';
 import type { StackStep } from '../stack/contract.ts';
 import { stackCapability } from '../stack/index.ts';
 import { telemetryCapability } from '../telemetry/index.ts';
+import { daemonApi } from './api.ts';
 import type { Capability } from './capability.ts';
 import type { DaemonOptions } from './options.ts';
+import { daemonHandlers, type Itself } from './routes.ts';
 
-type Parts = Pick<DaemonOptions, 'drivers' | 'images' | 'prepareRoot' | 'host' | 'endpoints' | 'logBytes'> & {
+type Parts = Pick<
+  DaemonOptions,
+  'drivers' | 'images' | 'prepareRoot' | 'host' | 'endpoints' | 'logBytes' | 'doctor'
+> & {
   privileged: boolean;
   identities: Identities;
   random: () => number;
   samplesPerSecond: number;
+  itself: Itself;
 };
 
 export function compose(around: Surroundings, parts: Parts) {
-  const images = imageCapability();
+  const itself = { name: 'the daemon', routes: served(daemonApi, daemonHandlers(parts.itself)) };
   const drivers = new Drivers(parts.drivers);
   const driverCapability = { name: 'drivers', checks: async () => drivers.checks(await parts.images.list()) };
   // Those who give instances something look at them, later.
   const known = (): Instances => instances.supervisor;
+  const images = imageCapability(parts.images, () => instances.supervisor);
   const pool = poolCapability(around, parts.host, known);
   const channels = channelCapability(around, known);
   const network = networkCapability(around, parts.privileged, known);
   const services = serviceCapability(around, parts.endpoints ?? network.network);
-  const telemetry = telemetryCapability(around, { instances: known, ...channels, ...services }, parts.samplesPerSecond);
+  const telemetry = telemetryCapability(
+    around,
+    {
+      instances: known,
+      ...channels,
+      ...services,
+      families: () => capabilities.flatMap(({ metrics }) => metrics?.() ?? []),
+    },
+    parts.samplesPerSecond,
+  );
   const instances = instanceCapability(around, {
     ...parts,
     providers: [channels, network, pool, telemetry].map(({ provider }) => provider),
@@ -54,8 +73,16 @@ export function compose(around: Surroundings, parts: Parts) {
     hostPool: pool.hostPool,
     present: async () => ({ channels: channels.channels.list(), services: await services.services.list() }),
   });
+  const balance = balanceCapability(around, { steps, instances: instances.supervisor, hostPool: pool.hostPool });
+  const doctor = doctorCapability({
+    host: async () => parts.doctor?.() ?? [],
+    drivers,
+    others: () => capabilities,
+  });
   /** In the order in which they are taken up. */
   const capabilities: readonly Capability[] = [
+    itself,
+    doctor,
     driverCapability,
     images,
     pool,
@@ -65,16 +92,7 @@ export function compose(around: Surroundings, parts: Parts) {
     telemetry,
     services,
     stacks,
+    balance,
   ];
-  return {
-    capabilities,
-    drivers,
-    supervisor: instances.supervisor,
-    resources: pool.resources,
-    channels: channels.channels,
-    services: services.services,
-    telemetry: telemetry.telemetry,
-    steps,
-    stacks: stacks.stacks,
-  };
+  return { capabilities, supervisor: instances.supervisor, telemetry: telemetry.telemetry, steps };
 }

@@ -4,6 +4,7 @@ import type { Server } from 'node:http';
 import { EventLog } from '../core/events.ts';
 import { silentJournal } from '../core/journal.ts';
 import { Mutex } from '../core/mutex.ts';
+import type { Api } from '../core/route.ts';
 import { serveStreams } from '../core/serve-streams.ts';
 import { createApi } from '../core/server.ts';
 import { forgetHolder, Store } from '../core/store.ts';
@@ -18,11 +19,12 @@ import { STATE, takePlace } from '../sys/places.ts';
 import { type MetricsServer, serveMetrics } from '../telemetry/metrics-server.ts';
 import { compose } from './capabilities.ts';
 import type { DaemonOptions } from './options.ts';
-import { type Parts, routesOf } from './routes.ts';
 
 export interface Daemon {
   socket: string;
   supervisor: Supervisor;
+  /** The contracts it serves. */
+  apis: readonly Api[];
   /** Stops serving and lets go of all kernels, which run on. */
   close(): Promise<void>;
   /** For tests: the end as SIGKILL makes it, without any farewell to store or clients. */
@@ -41,33 +43,24 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   const store = Store.open(paths);
   const events = new EventLog(() => store.nextSequence());
   const around: Surroundings = { paths, store, events, clock, journal, mutex: new Mutex() };
+  const startedAt = new Date(clock.now()).toISOString();
   const all = compose(around, {
     ...options,
     privileged,
     identities: options.identities ?? (await identitiesOf(home)),
     random: options.random ?? Math.random,
     samplesPerSecond: options.samplesPerSecond ?? 2,
-  });
-  const { supervisor, drivers, telemetry } = all;
-  const ending = new AbortController();
-  const startedAt = new Date(clock.now()).toISOString();
-  const serving = { ending: ending.signal, complain: (text: string, error: unknown) => journal.error(text, error) };
-  const parts: Parts = {
-    ...all,
-    events,
-    images: options.images,
-    version: () => ({ version: options.version ?? '0.0.0', apiVersion: 1, pid: process.pid, startedAt, home }),
-    async doctor() {
-      const [host, report, ...others] = await Promise.all([
-        options.doctor?.() ?? [],
-        drivers.report(),
-        ...all.capabilities.map(({ checks }) => checks?.() ?? []),
-      ]);
-      return { checks: [...host, ...others.flat()], ...report };
+    itself: {
+      events,
+      version: () => ({ version: options.version ?? '0.0.0', apiVersion: 1, pid: process.pid, startedAt, home }),
+      shutdown: options.onShutdown ?? (() => void close()),
     },
-    shutdown: options.onShutdown ?? (() => void close()),
-  };
-  const api = createApi(routesOf(parts), serving);
+  });
+  const { supervisor, telemetry } = all;
+  const ending = new AbortController();
+  const serving = { ending: ending.signal, complain: (text: string, error: unknown) => journal.error(text, error) };
+  const served = all.capabilities.flatMap(({ routes }) => routes ?? []);
+  const api = createApi(served, serving);
   let endStreams = () => {};
   let metricsServer: MetricsServer | undefined;
 
@@ -124,5 +117,5 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     })();
     return closing;
   };
-  return { socket: paths.socket, supervisor, close, drop };
+  return { socket: paths.socket, supervisor, apis: served.map(({ api }) => api), close, drop };
 }

@@ -1,4 +1,4 @@
-/** What a daemon is made of. */
+/** The options of createDaemon(): what a daemon is made of. */
 import type { Journal } from '../core/journal.ts';
 import type { DoctorCheck } from '../doctor/contract.ts';
 import type { Driver } from '../driver/index.ts';

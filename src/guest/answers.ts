@@ -1,3 +1,4 @@
+/** Waiting for what a guest answers to CONFIGURE. */
 import { PolykernelError } from '../sys/errors.ts';
 import { guestText } from './messages.ts';
 import type { Patience } from './patience.ts';

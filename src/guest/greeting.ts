@@ -1,3 +1,4 @@
+/** The handshake at the start of a control line: who is there, and what it still holds for an earlier daemon. */
 import { exitOf, type GuestHello, guestText, parseHello } from './messages.ts';
 import {
   encodeFrame,

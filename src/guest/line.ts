@@ -1,3 +1,4 @@
+/** What the host sends on a guest's control line: in which order, and never more than the guest takes. */
 import { type LineShape, NARROW } from './line-shape.ts';
 import type { LineSource } from './line-source.ts';
 import type { LineMemory } from './memory.ts';

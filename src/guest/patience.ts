@@ -1,3 +1,4 @@
+/** When a guest that breaks the protocol, or does not answer, is cut off. */
 import { type Clock, systemClock } from '../sys/clock.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import type { GuestProcess } from './process.ts';

@@ -1,3 +1,4 @@
+/** A process in a guest as Node code sees it: streams, signals, its exit. */
 import { Writable } from 'node:stream';
 import { getSystemErrorMap } from 'node:util';
 import type { LineWriter } from './line.ts';

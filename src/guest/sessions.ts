@@ -1,3 +1,4 @@
+/** The processes that run in one guest: found again after a daemon's restart, and bounded in number. */
 import type { PolykernelError } from '../sys/errors.ts';
 import type { LineWriter } from './line.ts';
 import type { GuestExit } from './process.ts';

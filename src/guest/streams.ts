@@ -1,3 +1,4 @@
+/** The output of a guest's process as a Node stream whose reader sets the pace. */
 import { Readable } from 'node:stream';
 
 /** Small pieces are gathered into blocks of this size, so that a guest sending single bytes costs no more memory. */

@@ -1,3 +1,4 @@
+/** How far a guest's clock is from the host's, and how it is moved. src/instance/guest-clocks.ts decides when. */
 import { PolykernelError } from '../sys/errors.ts';
 import type { LineWriter } from './line.ts';
 import type { LineSource } from './line-source.ts';

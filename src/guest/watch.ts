@@ -1,3 +1,4 @@
+/** Files of a guest that it sends again and again, for telemetry. */
 import type { LineWriter, Request } from './line.ts';
 import { type Snapshot, SnapshotAssembler, watchPayload } from './messages.ts';
 import { encodeMessage, Flag, ToGuest } from './protocol.ts';

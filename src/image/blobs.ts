@@ -5,11 +5,9 @@
  * end. Whatever lies in tmp/ while nobody holds the lock was left by a crash.
  */
 import { createHash, randomBytes } from 'node:crypto';
-import { createReadStream, createWriteStream } from 'node:fs';
+import { createReadStream, realpathSync } from 'node:fs';
 import { chmod, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Transform } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 
 export interface Blob {
   sha256: string;
@@ -42,26 +40,22 @@ export class BlobStore {
     return join(this.#temporary, randomBytes(8).toString('hex'));
   }
 
-  /** Copies a file in. */
-  async putFile(source: string, mode = 0o644, signal?: AbortSignal): Promise<Blob> {
+  /** Whether a path, without links, lies where scratch() gives places. */
+  isTemporary(path: string): boolean {
+    const directory = realpathSync(this.#temporary);
+    return path.startsWith(`${directory}/`);
+  }
+
+  /** Takes over a file made at a path of scratch(). */
+  async adopt(scratch: string, mode = 0o644, signal?: AbortSignal): Promise<Blob> {
     const hash = createHash('sha256');
     let size = 0;
-    const measure = new Transform({
-      transform(chunk: Buffer, _encoding, done) {
-        hash.update(chunk);
-        size += chunk.length;
-        done(null, chunk);
-      },
-    });
-    const temporary = await this.scratch();
-    await pipeline(
-      createReadStream(source),
-      measure,
-      createWriteStream(temporary, { flags: 'wx' }),
-      signal ? { signal } : {},
-    );
+    for await (const chunk of createReadStream(scratch, signal ? { signal } : {})) {
+      hash.update(chunk);
+      size += chunk.length;
+    }
     const blob = { sha256: hash.digest('hex'), size };
-    await this.#commit(temporary, blob.sha256, mode);
+    await this.#commit(scratch, blob.sha256, mode);
     return blob;
   }
 

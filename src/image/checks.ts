@@ -1,4 +1,4 @@
-/** What kernel images and roots need. */
+/** Doctor's checks of what kernel images and roots need on this machine. */
 import { type Check, programCheck } from '../core/check.ts';
 
 const TOOLS = ['sqfstar', 'tar', 'xz', 'gzip', 'zstd', 'flock', 'prlimit', 'dpkg-deb'];

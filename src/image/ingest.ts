@@ -1,14 +1,15 @@
 /** Takes a kernel and its modules into the blob store. */
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, realpathSync, statSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PolykernelError } from '../sys/errors.ts';
-import type { BlobStore } from './blobs.ts';
+import type { Blob, BlobStore } from './blobs.ts';
 import type { KernelSource } from './debian.ts';
 import type { ModulePurpose } from './image.ts';
 import { MAX_TEXT_BYTES } from './kernel-bounds.ts';
-import { detectKernel, IMAGE_KIND, scanKernel } from './kernel-file.ts';
+import { copyKernel, detectKernel, IMAGE_KIND, scanKernel } from './kernel-file.ts';
 import type { ImageContent, ModuleBlob } from './manifest.ts';
+import type { ModuleTrees, TreeTask } from './module-tree.ts';
 import { chooseModules, parseBuiltin, readWhole } from './modules.ts';
 import { extractVmlinux } from './vmlinux.ts';
 
@@ -21,6 +22,7 @@ const LOSS: Readonly<Record<ModulePurpose, string>> = {
   ext4: 'ext4 root files cannot be mounted',
   block: 'root files cannot be attached as disks',
   network: 'QEMU guests cannot join a private network',
+  balloon: 'the memory of QEMU guests stays as large as it was at their start',
   fuse: "files that a guest's users make on volumes belong to its root",
 };
 
@@ -37,20 +39,25 @@ const BOOT_MARKERS: Readonly<Record<string, string>> = { virtio_pci: 'virtio-pci
  */
 export async function ingest(
   source: KernelSource,
-  blobs: BlobStore,
+  { blobs, trees }: { blobs: BlobStore; trees: ModuleTrees },
   progress: (line: string) => void,
   signal?: AbortSignal,
 ): Promise<ImageContent> {
-  const file = detectKernel(source.kernel);
+  // First where it lies, for its errors; but all that counts is asked of a copy that nobody else can change.
+  detectKernel(source.kernel);
+  let bootable = await blobs.scratch();
+  await copyKernel(source.kernel, bootable, signal);
+  const file = detectKernel(bootable);
   const kind = IMAGE_KIND[file];
-  let bootable = source.kernel;
   if (file === 'bzImage') {
     progress('unpacking the kernel out of its bzImage');
+    const packed = bootable;
     bootable = await blobs.scratch();
-    await extractVmlinux(source.kernel, bootable, signal);
+    await extractVmlinux(packed, bootable, signal);
+    await rm(packed, { force: true });
     if (detectKernel(bootable) !== 'vmlinux') throw new PolykernelError('invalid', 'the bzImage holds no plain kernel');
   }
-  const { version, found } = await scanKernel(bootable, Object.values(BOOT_MARKERS));
+  const { version, found } = await scanKernel(bootable, Object.values(BOOT_MARKERS), source.kernel);
   const directory = source.modules === undefined ? undefined : moduleDirectory(source.modules, version);
   const builtin = readBuiltin(directory);
   for (const [name, marker] of Object.entries(BOOT_MARKERS)) if (found.has(marker)) builtin.add(name);
@@ -61,11 +68,28 @@ export async function ingest(
     progress(`note: no module ${name}: ${LOSS[purpose]} unless it is built in`);
   }
   progress('storing');
-  const kernel = await blobs.putFile(bootable, 0o755, signal);
-  if (bootable !== source.kernel) await rm(bootable, { force: true });
+  const kernel = await blobs.adopt(bootable, 0o755, signal);
   const modules: ModuleBlob[] = [];
   for (const [name, bytes] of chosen.contents) modules.push({ name, ...(await blobs.putBytes(bytes)) });
-  return { kind, version, kernel, modules, sets: chosen.sets };
+  const isOurs = directory !== undefined && blobs.isTemporary(realpathSync(directory));
+  const tree = directory && (await layOut({ directory, version, builtin, isOurs, signal }, { blobs, trees }, progress));
+  return { kind, version, kernel, modules, sets: chosen.sets, ...(tree && { tree }) };
+}
+
+/** All modules, for guests to load. An image without them boots all the same: why there are none is told. */
+async function layOut(
+  task: TreeTask,
+  { blobs, trees }: { blobs: BlobStore; trees: ModuleTrees },
+  progress: (line: string) => void,
+): Promise<Blob | undefined> {
+  progress('laying out all modules for modprobe');
+  try {
+    return await trees.make(task, await blobs.scratch());
+  } catch (error) {
+    task.signal?.throwIfAborted();
+    progress(`note: guests can load no modules of this image: ${(error as Error).message}`);
+    return undefined;
+  }
 }
 
 /** People give the directory of one kernel, of all kernels, or of an unpacked package. */

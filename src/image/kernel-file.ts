@@ -1,8 +1,8 @@
 /** Finds out what a kernel file is, and gets the form that drivers boot out of it. */
-import { closeSync, statSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { PolykernelError } from '../sys/errors.ts';
-import { openRegular, readerOf } from '../sys/read-at.ts';
+import { openRegular, readerOf, readPieces, writePieces } from '../sys/read-at.ts';
 import { formatBytes } from '../sys/units.ts';
 import { MACHINE_NAMES, readElf } from './elf.ts';
 import type { ImageKind } from './image.ts';
@@ -20,6 +20,27 @@ export const IMAGE_KIND: Readonly<Record<KernelFileKind, ImageKind>> = {
 
 const X86_64 = 62;
 
+/**
+ * Copies a kernel to the new file `target`: what somebody else owns may be another file each time it is opened, or have no end.
+ * Throws `invalid` when it is no regular file or too large.
+ */
+export async function copyKernel(path: string, target: string, signal?: AbortSignal): Promise<void> {
+  const input = openRegular(path);
+  if (input === undefined) throw invalid(path, 'it is not a regular file');
+  try {
+    const { size } = fstatSync(input);
+    if (size > MAX_KERNEL_BYTES) throw tooLarge(path);
+    const output = openSync(target, 'wx', 0o600);
+    try {
+      await writePieces(output, readPieces(input, 0, size), signal);
+    } finally {
+      closeSync(output);
+    }
+  } finally {
+    closeSync(input);
+  }
+}
+
 /** What the file is, by its contents. Throws `not-found` or `invalid` with the reason it cannot be booted. */
 export function detectKernel(path: string): KernelFileKind {
   const status = statSync(path, { throwIfNoEntry: false });
@@ -30,7 +51,7 @@ export function detectKernel(path: string): KernelFileKind {
   if (fd === undefined) throw invalid(path, 'it is not a regular file');
   if (status.size > MAX_KERNEL_BYTES) {
     closeSync(fd);
-    throw invalid(path, `it is larger than ${formatBytes(MAX_KERNEL_BYTES)}`);
+    throw tooLarge(path);
   }
   try {
     const read = readerOf(fd);
@@ -63,8 +84,11 @@ const PIECE_BYTES = 256 * 1024;
 const BANNER = 'Linux version ';
 const RELEASE = /^Linux version (\d[\w.+~-]*) \(/;
 
-/** Reads an uncompressed kernel once, for its version banner and for `needles`. Throws `invalid` without a banner. */
-export async function scanKernel(path: string, needles: readonly string[]): Promise<KernelFacts> {
+/**
+ * Reads an uncompressed kernel once, for its version banner and for `needles`. Throws `invalid` without a banner, naming `given`:
+ * where the kernel came from.
+ */
+export async function scanKernel(path: string, needles: readonly string[], given = path): Promise<KernelFacts> {
   const found = new Set<string>();
   let version: string | undefined;
   const file = await open(path, 'r');
@@ -81,7 +105,7 @@ export async function scanKernel(path: string, needles: readonly string[]): Prom
   } finally {
     await file.close();
   }
-  if (version === undefined) throw invalid(path, `it holds no "${BANNER}" banner`);
+  if (version === undefined) throw invalid(given, `it holds no "${BANNER}" banner`);
   return { version, found };
 }
 
@@ -93,6 +117,8 @@ function findRelease(piece: Buffer): string | undefined {
   }
   return undefined;
 }
+
+const tooLarge = (path: string) => invalid(path, `it is larger than ${formatBytes(MAX_KERNEL_BYTES)}`);
 
 function invalid(path: string, reason: string): PolykernelError {
   return new PolykernelError('invalid', `${path} is not a kernel that can be booted: ${reason}`, {

@@ -5,6 +5,7 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { asPolykernelError } from '../sys/errors.ts';
 
 const RETRY_MS = 50;
 const SQLITE_BUSY = 5;
@@ -28,7 +29,8 @@ export async function withLock<T>(path: string, action: () => Promise<T>, option
         database.exec('BEGIN EXCLUSIVE');
         break;
       } catch (error) {
-        if ((error as { errcode?: number }).errcode !== SQLITE_BUSY) throw error;
+        if ((error as { errcode?: number }).errcode !== SQLITE_BUSY)
+          throw asPolykernelError(error, `taking the lock ${path}`);
       }
       if (!waited) options.onWait?.();
       await delay(RETRY_MS, undefined, { signal: options.signal });

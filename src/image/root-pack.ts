@@ -4,7 +4,7 @@
  * the image, where they mean something to the guest alone.
  */
 import { createHash } from 'node:crypto';
-import { closeSync, fchmodSync, fchownSync, fstatSync, fsyncSync, openSync } from 'node:fs';
+import { closeSync, fchmodSync, fchownSync, fsyncSync, openSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { type ConfinedRun, startConfined } from '../sys/confined-tool.ts';
@@ -59,6 +59,8 @@ const DEFAULT_ROOT = { mode: 0o755, uid: 0, gid: 0, mtime: 0 };
 export interface PackTask {
   /** Descriptor of the archive, read from its start. */
   archive: number;
+  /** Of it. */
+  bytes: number;
   packing: Packing;
   /** For people. */
   subject: string;
@@ -99,7 +101,7 @@ async function pack(task: PackTask): Promise<TarMeter> {
   const signal = task.signal === undefined ? stop.signal : AbortSignal.any([task.signal, stop.signal]);
   const limits = { deadlineMs: bounds.deadlineMs, signal };
   const cpuSeconds = Math.ceil(bounds.deadlineMs / 1000);
-  const reading = new HashedFile(task.archive);
+  const reading = new HashedFile(task.archive, task.bytes);
   const archive = reading.chunks();
   const meter = new TarMeter(bounds);
   let unpacker: ConfinedRun | undefined;
@@ -156,16 +158,16 @@ async function* outputOf(unpacker: ConfinedRun): AsyncGenerator<Buffer> {
   await unpacker.ended;
 }
 
-/** A file's bytes, up to the size that it has at the start, and the hash of all of them whoever stops reading early. */
+/** A file's bytes, up to the size that it had at the start, and the hash of all of them whoever stops reading early. */
 class HashedFile {
   readonly #file: number;
   readonly #size: number;
   readonly #hash = createHash('sha256');
   #position = 0;
 
-  constructor(file: number) {
+  constructor(file: number, size: number) {
     this.#file = file;
-    this.#size = fstatSync(file).size;
+    this.#size = size;
   }
 
   async *chunks(): AsyncGenerator<Buffer> {

@@ -1,12 +1,14 @@
 /** Makes what a person gives as --rootfs into a root a driver can mount. */
 import { createHash } from 'node:crypto';
-import { chmodSync, closeSync, fstatSync, mkdirSync, readlinkSync, readSync, type Stats } from 'node:fs';
+import { chmodSync, closeSync, mkdirSync, readlinkSync, type Stats } from 'node:fs';
 import { mkdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import { checkRoom, type SpaceOf } from '../sys/free-space.ts';
 import { cacheDirectory } from '../sys/paths.ts';
-import { openRegular, readPieces } from '../sys/read-at.ts';
+import { closePatiently, type OpenFile, openPatiently, patiently } from '../sys/patience.ts';
+import { readPieces } from '../sys/read-at.ts';
+import { Turns } from '../sys/turns.ts';
 import { formatBytes } from '../sys/units.ts';
 import { withLock } from './lock.ts';
 import type { RootSource, Source } from './root.ts';
@@ -15,7 +17,6 @@ import { takeLease } from './root-lease.ts';
 import { type Packing, packRoot, ROOT_BOUNDS, type RootBounds } from './root-pack.ts';
 import { removeTrees } from './root-trees.ts';
 import { isTarHeader, type TarMeter } from './tar-meter.ts';
-import { Turns } from './turns.ts';
 import { detectCompression } from './vmlinux.ts';
 
 export type RootFormat = Packing | 'squashfs' | 'ext4';
@@ -65,24 +66,24 @@ export async function prepareRoot(given: string, options: RootOptions = {}): Pro
   if (seen !== undefined && path !== seen.path) throw replaced(given);
   // Whether a directory or an image still is what was seen is looked at again where it is opened for its kernel.
   if (status.isDirectory()) return { kind: 'directory', ...(seen ?? { path }) };
-  const archive = open(path, given);
+  const archive = await open(path, given);
   if (archive === undefined) throw unusable(given, 'it is neither a directory nor a regular file');
   try {
     if (seen !== undefined && !isSeen(archive, seen)) throw replaced(given);
-    const format = detectRoot(readHead(archive));
+    const format = detectRoot(archive.head);
     if (format === undefined) throw unusable(given, 'its contents are no tar, squashfs or ext4 image');
     if (format === 'squashfs' || format === 'ext4') return { kind: format, ...(seen ?? { path }) };
     return { kind: 'squashfs', path: await packOnce(archive, path, given, format, options) };
   } catch (error) {
     throw named(error, given);
   } finally {
-    closeSync(archive);
+    await closePatiently(path, archive.fd);
   }
 }
 
-function open(path: string, given: string): number | undefined {
+async function open(path: string, given: string): Promise<OpenFile | undefined> {
   try {
-    return openRegular(path);
+    return await openPatiently(path, HEAD_BYTES);
   } catch (error) {
     throw named(error, given);
   }
@@ -90,8 +91,10 @@ function open(path: string, given: string): number | undefined {
 
 async function locate(given: string): Promise<{ path: string; status: Stats }> {
   try {
-    const path = await realpath(given);
-    return { path, status: await stat(path) };
+    return await patiently(given, async () => {
+      const path = await realpath(given);
+      return { path, status: await stat(path) };
+    });
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') {
       const message = `--rootfs: there is no file or directory ${given}`;
@@ -102,9 +105,9 @@ async function locate(given: string): Promise<{ path: string; status: Stats }> {
 }
 
 /** The path is that of the open file itself: a link that was followed on the way does not show in it. */
-function isSeen(archive: number, { path, uid }: Source): boolean {
-  const isOwners = uid === undefined || fstatSync(archive).uid === uid;
-  return isOwners && readlinkSync(`/proc/self/fd/${archive}`) === path;
+function isSeen({ fd, status }: OpenFile, { path, uid }: Source): boolean {
+  const isOwners = uid === undefined || status.uid === uid;
+  return isOwners && readlinkSync(`/proc/self/fd/${fd}`) === path;
 }
 
 function replaced(given: string): PolykernelError {
@@ -115,13 +118,8 @@ function replaced(given: string): PolykernelError {
   });
 }
 
-function readHead(archive: number): Buffer {
-  const head = Buffer.alloc(HEAD_BYTES);
-  return head.subarray(0, readSync(archive, head, 0, HEAD_BYTES, 0));
-}
-
 async function packOnce(
-  archive: number,
+  { fd: archive, status }: OpenFile,
   path: string,
   given: string,
   format: Packing,
@@ -129,7 +127,6 @@ async function packOnce(
 ): Promise<string> {
   const { signal, hold } = options;
   const bounds = { ...ROOT_BOUNDS, ...options.bounds };
-  const status = fstatSync(archive);
   if (status.size > bounds.archiveBytes) throw new RangeError(`it is larger than ${formatBytes(bounds.archiveBytes)}`);
   const store = join(options.cache ?? cacheDirectory(), 'rootfs');
   mkdirSync(store, { recursive: true, mode: 0o700 });
@@ -172,7 +169,17 @@ async function findOrPack(request: PackRequest, { progress, signal, space }: Roo
     await makeRoom(store, bytes, space);
     checkRoom(store, bytes, given, space);
     progress?.(`unpacking ${given}`);
-    const meter = await packRoot({ archive, packing, subject: given, hash, target: partial, bounds, space, signal });
+    const meter = await packRoot({
+      archive,
+      bytes,
+      packing,
+      subject: given,
+      hash,
+      target: partial,
+      bounds,
+      space,
+      signal,
+    });
     try {
       checkRoot(meter, given);
       await rename(partial, target);

@@ -28,7 +28,7 @@ import { type FieldKey, fieldRows } from './fields.ts';
 import type { LogLine } from './log-line.ts';
 import { guestPath, killRequest, logQuery, prewarmRequest, stopRequest } from './requests.ts';
 import { type CreateRequest, createRequestSchema, publishSchema, volumeSchema } from './schema.ts';
-import type { InstanceExit, InstanceSpec, InstanceStatus, Placement } from './spec.ts';
+import type { Bounds, Elastic, InstanceExit, InstanceSpec, InstanceStatus, Placement, Size } from './spec.ts';
 
 export { prewarmRequest };
 
@@ -59,6 +59,10 @@ const fieldAnswers = Object.fromEntries(
   }),
 ) as Record<FieldKey, Schema>;
 
+const bounds = record<Bounds>({ min: count, max: count });
+const elastic = record<Elastic>({ cpus: orNull(bounds), memoryBytes: orNull(bounds) });
+export const size = record<Size>({ cpus: count, memoryBytes: count });
+
 const spec = named(
   'InstanceSpec',
   record<InstanceSpec>({
@@ -73,6 +77,7 @@ const spec = named(
     driverReason: text,
     cpus: count,
     memoryBytes: count,
+    elastic: orNull(elastic),
     root: text,
     volumes: listOf(volumeSchema),
     attached: flag,
@@ -90,6 +95,7 @@ const spec = named(
 const statusFields = {
   id,
   spec,
+  size: { ...size, description: 'What its kernel has of its machine now, or begins with at its next start' },
   state: oneOf('created', 'starting', 'running', 'paused', 'stopping', 'exited', 'backoff'),
   bootId: orNull(text),
   kernelRelease: orNull(text),

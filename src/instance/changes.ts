@@ -1,4 +1,4 @@
-/** Who wants to know that something has changed, and who waits until it is as wanted. */
+/** Listeners that are told when something has changed, and waiting until a condition holds. */
 export class Changes {
   readonly #listeners = new Set<() => void>();
 

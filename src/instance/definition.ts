@@ -63,11 +63,13 @@ export function definitionChanges(stored: string, after: KernelDefinition): Fiel
 }
 
 function fields({ create, partition, tenant }: KernelDefinition): Map<string, unknown> {
-  const { env = {}, memoryBytes, ...others } = create;
+  const { env = {}, memoryBytes, elastic, ...others } = create;
   const names = Object.fromEntries(fieldRows.map(([key, { stack }]) => [key, stack.key]));
   const all: Record<string, unknown> = {
     ...Object.fromEntries(Object.entries(others).map(([key, value]) => [names[key] ?? key, value])),
     memory: memoryBytes,
+    'elastic.cpus': elastic?.cpus,
+    'elastic.memory': elastic?.memoryBytes,
     tenant: tenant ?? undefined,
     'partition.cpus': partition?.cpus,
     'partition.memory': partition?.memory,

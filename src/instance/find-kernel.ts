@@ -1,4 +1,4 @@
-/** Kernels that an earlier daemon left. */
+/** Finds the kernel of an instance that an earlier daemon left running. */
 import type { Kernel, KernelExit, LaunchSpec } from '../driver/index.ts';
 import { asPolykernelError } from '../sys/errors.ts';
 import type { InstanceEnvironment } from './environment.ts';

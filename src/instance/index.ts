@@ -1,12 +1,15 @@
 /** Instances, as one thing that a daemon can do. */
+import { served } from '../core/route.ts';
 import type { Surroundings } from '../core/surroundings.ts';
 import type { Drivers } from '../driver/drivers.ts';
 import type { KernelImage } from '../image/contract.ts';
+import { instanceApi } from './api.ts';
 import { clockProvider, GuestClocks } from './guest-clocks.ts';
 import type { Identities } from './identities.ts';
 import type { PrepareRoot } from './launcher.ts';
 import type { Provider } from './provider.ts';
 import { instanceTable } from './record.ts';
+import { instanceHandlers } from './routes.ts';
 import { instanceExecutors } from './steps.ts';
 import { type PoolOfHost, Supervisor } from './supervisor.ts';
 
@@ -39,6 +42,7 @@ export function instanceCapability<P>(around: Surroundings, given: Given<P>) {
     name: 'instances',
     isVital: true,
     supervisor,
+    routes: served(instanceApi, instanceHandlers(supervisor)),
     executors: instanceExecutors(supervisor),
     recover: () => supervisor.takeUp(),
     async close(farewell: boolean) {

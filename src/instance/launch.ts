@@ -1,5 +1,6 @@
 /** The directory of an instance, and what a driver is given to start its kernel. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { access } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Driver, LaunchSpec } from '../driver/index.ts';
 import type { RootSource, Source } from '../image/contract.ts';
@@ -8,8 +9,10 @@ import type { Identity } from '../sys/identity.ts';
 import { closedOnTheWay, liesIn } from '../sys/others.ts';
 import { homeOf } from '../sys/passwd.ts';
 import type { Layout } from '../sys/paths.ts';
+import { patiently } from '../sys/patience.ts';
 import { removeTree } from '../sys/remove-tree.ts';
 import { hostPlacement, type InstanceRecord } from './contract.ts';
+import { machineSize, sizeOf } from './size.ts';
 
 /** As much of the id as names the directory: sockets lie in it, and their paths are limited to 107 bytes. */
 const ID_DIGITS = 12;
@@ -44,30 +47,37 @@ export type Provided = Pick<LaunchSpec, 'image' | 'root' | 'housekeepingCpus' | 
  * The caller's working directory is his to show, wherever it lies; but for one that is closed to the kernel: that would let
  * it in from behind. Whether it is still the same is pk-cell's to see.
  */
-function shown({ sources, identity }: InstanceRecord, root: RootSource): Source[] {
+async function shown({ sources, identity }: InstanceRecord, root: RootSource): Promise<Source[]> {
   const source = sources?.shown;
-  if (!source || !existsSync(source.path)) return [];
+  if (!source) return [];
   // These are the guest's own.
   if (liesIn(source.path, ['/proc', '/sys', '/dev', '/run'])) return [];
-  return closedTo(identity!, root, source.path) === undefined ? [source] : [];
+  const exists = () =>
+    access(source.path).then(
+      () => true,
+      () => false,
+    );
+  if (!(await patiently(source.path, exists))) return [];
+  return (await closedTo(identity!, root, source.path)) === undefined ? [source] : [];
 }
 
 /**
  * Directories that the kernel may not enter, and in which volumes are to be mounted or programs keep their settings: hidden, so
  * that an empty one takes their place.
  */
-function closedAbove({ spec, identity }: InstanceRecord, root: RootSource): string[] {
+async function closedAbove({ spec, identity }: InstanceRecord, root: RootSource): Promise<string[]> {
   if (root.kind !== 'host') return [];
   const entered = spec.volumes.map(({ target }) => dirname(target));
   const HOME = spec.env.HOME ?? homeOf(spec.user);
   if (HOME?.startsWith('/')) entered.push(HOME);
-  return entered.map((path) => closedTo(identity!, root, path)).filter((path) => path !== undefined);
+  const closed = await Promise.all(entered.map((path) => closedTo(identity!, root, path)));
+  return closed.filter((path) => path !== undefined);
 }
 
 /** The directory on the way to a path of the machine's files that keeps the kernel out. */
-function closedTo(identity: Identity, root: RootSource, path: string): string | undefined {
-  if (identity.kind !== 'range') return closedOnTheWay(path, 'this user');
-  return root.kind === 'host' && root.mapped ? undefined : closedOnTheWay(path, 'everybody');
+async function closedTo(identity: Identity, root: RootSource, path: string): Promise<string | undefined> {
+  if (identity.kind !== 'range') return await closedOnTheWay(path, 'this user');
+  return root.kind === 'host' && root.mapped ? undefined : await closedOnTheWay(path, 'everybody');
 }
 
 export interface Unmapped {
@@ -95,14 +105,14 @@ export function parseUnmapped(text: string): Unmapped[] {
   });
 }
 
-/** Everything a driver needs for the next run of `record`, whose identity and sources are there. Throws `internal` when the directory cannot be made. */
-export function prepareLaunch(
+/** Everything a driver needs for the next run of `record`, whose identity and sources are there. Rejects with `internal` when the directory cannot be made. */
+export async function prepareLaunch(
   paths: Layout,
   directory: string,
   record: InstanceRecord,
   driver: Driver,
   provided: Provided,
-): LaunchSpec {
+): Promise<LaunchSpec> {
   const { spec, id } = record;
   try {
     const launch: LaunchSpec = {
@@ -110,16 +120,16 @@ export function prepareLaunch(
       name: spec.name,
       hostname: spec.hostname,
       directory,
-      cpus: spec.cpus,
-      memoryBytes: spec.memoryBytes,
+      ...machineSize(spec),
+      ...(spec.elastic !== null && { size: { ...sizeOf(record), memoryChanges: spec.elastic.memoryBytes !== null } }),
       ...provided,
       volumes: spec.volumes.map((volume, index) => ({ ...volume, seen: record.sources!.volumes[index]! })),
       identity: record.identity!,
       placement: hostPlacement(record),
       cold: spec.cold,
       readyTimeoutMs: spec.readyTimeoutMs,
-      hiddenPaths: [paths.home, ...closedAbove(record, provided.root)],
-      shownPaths: shown(record, provided.root),
+      hiddenPaths: [paths.home, ...(await closedAbove(record, provided.root))],
+      shownPaths: await shown(record, provided.root),
     };
     // For a later daemon that finds this directory and no record of it.
     writeFileSync(

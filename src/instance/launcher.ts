@@ -71,7 +71,7 @@ export class Launcher {
     for (const provider of this.#options.providers)
       Object.assign(provided, await provider.launch?.(record, driver.capabilities()));
     const given = { image, root, homes: identities.homes(), ...provided };
-    return { launch: prepareLaunch(paths, directory, { ...record, ...kept }, driver, given), kept };
+    return { launch: await prepareLaunch(paths, directory, { ...record, ...kept }, driver, given), kept };
   }
 
   /** What the last launch could not show with the owners that its kernel has, for people; its ids are nobody else's any more. */

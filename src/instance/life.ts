@@ -102,11 +102,10 @@ export class Life {
     const result = transition(this.#record.machine, event, this.#record.spec.restart);
     if ('refused' in result) throw conflict(this.name, result.refused);
     const changed = result.machine !== this.#record.machine;
-    const { sources, spec, restartAt } = this.#record;
+    const { restartAt } = this.#record;
     this.#record = {
       ...this.#record,
       machine: result.machine,
-      sources: event.type === 'kernel-ended' && sources !== null ? ownersAfterRun(sources, spec.volumes) : sources,
       restartAt: result.machine.state === 'backoff' ? restartAt : null,
     };
     for (const effect of result.effects) this.#carryOut(effect);
@@ -141,7 +140,7 @@ export class Life {
     }
     const run = new Run(kernel);
     this.#run = run;
-    if (!('guest' in found)) return this.#kernelEnded(run, exitOfKernel(found, this.now));
+    if (!('guest' in found)) return await this.#kernelEnded(run, exitOfKernel(found, this.now));
     this.#watchKernel(run, found, true);
     this.environment.tell('adopted', this.#record, '');
     if (machine.state === 'stopping') return void this.#endKernel(run, 'kill');
@@ -234,7 +233,7 @@ export class Life {
       this.#ready(run, kernel, begun);
     } catch (error) {
       if (!signal.aborted) this.environment.complain(`starting ${this.name}`, error);
-      this.#kernelEnded(run, exitOfFailedStart(asPolykernelError(error, `starting ${this.name}`), this.now));
+      await this.#kernelEnded(run, exitOfFailedStart(asPolykernelError(error, `starting ${this.name}`), this.now));
     } finally {
       if (rootLease !== undefined) closeSync(rootLease);
     }
@@ -260,7 +259,7 @@ export class Life {
       // Ends the streams of all its processes, so that the last output is logged before the end is told.
       kernel.guest.destroy();
       await run.workload?.output;
-      this.#kernelEnded(run, exitOfKernel(exit, this.now));
+      await this.#kernelEnded(run, exitOfKernel(exit, this.now));
     });
     kernel.guest.once('protocol-error', (error) => {
       // A guest that cannot be spoken to cannot be run: its kernel goes.
@@ -279,10 +278,15 @@ export class Life {
     }
   }
 
-  #kernelEnded(run: Run, exit: InstanceExit): void {
+  async #kernelEnded(run: Run, exit: InstanceExit): Promise<void> {
     if (!this.#isCurrent(run)) return;
+    const { sources, spec, readyAt } = this.#record;
+    if (sources !== null && spec.volumes.some((volume) => !volume.readOnly)) {
+      const after = await ownersAfterRun(sources, spec.volumes);
+      if (!this.#isCurrent(run)) return;
+      this.#record = { ...this.#record, sources: after };
+    }
     this.#run = undefined;
-    const { readyAt } = this.#record;
     const ranMs = readyAt === null ? 0 : this.environment.clock.now() - Date.parse(readyAt);
     this.dispatch({ type: 'kernel-ended', exit, ranMs });
   }

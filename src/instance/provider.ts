@@ -1,4 +1,4 @@
-/** Those who give an instance something it owns, and take it back; and those who want to know that its kernel runs. */
+/** Providers: each gives an instance something that it owns, and takes it back. Some are told as well when its kernel runs. */
 import type { Capabilities, Kernel, LaunchSpec, SharedRegion } from '../driver/index.ts';
 import type { KernelImage } from '../image/contract.ts';
 import type { PolykernelError } from '../sys/errors.ts';

@@ -125,6 +125,7 @@ it('fills in the rest', () => {
     image: 'default-uml',
     cpus: 1,
     memoryBytes: 256 * MIB,
+    elastic: null,
     root: 'host',
     volumes: [],
     restart: 'no',

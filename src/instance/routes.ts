@@ -1,3 +1,4 @@
+/** What carries out the routes of instances. */
 import type { Handlers } from '../core/route.ts';
 import type { instanceApi } from './api.ts';
 import type { Instance } from './instance.ts';

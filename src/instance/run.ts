@@ -1,4 +1,4 @@
-/** One start of a kernel until its end. */
+/** One run of an instance: from the start of its kernel to its end. */
 import type { Kernel } from '../driver/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import type { Workload } from './workload.ts';

@@ -43,7 +43,7 @@ it('takes the owner of a writable volume after a run for its own, if it is still
   const before = { ...sources, volumes: sources.volumes.map((source) => ({ ...source, uid: uid + 1 })) };
   renameSync(join(base, 'other'), join(base, 'moved'));
   symlinkSync('moved', join(base, 'other'));
-  const after = ownersAfterRun(before, [{ readOnly: false }, { readOnly: false }, { readOnly: true }]);
+  const after = await ownersAfterRun(before, [{ readOnly: false }, { readOnly: false }, { readOnly: true }]);
   expect(after.volumes.map((source) => source.uid)).toEqual([uid, uid + 1, uid + 1]);
 });
 

@@ -2,10 +2,11 @@
  * What a path of the host stood for when somebody gave it as a root or a volume. A guest may own a directory on the way
  * there, so that the path alone proves nothing at the next start: see pk-cell, which opens it.
  */
-import { type BigIntStats, lstatSync } from 'node:fs';
-import { realpath, stat } from 'node:fs/promises';
+import type { BigIntStats } from 'node:fs';
+import { lstat, realpath, stat } from 'node:fs/promises';
 import type { Source } from '../image/contract.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
+import { patiently } from '../sys/patience.ts';
 
 export interface Sources {
   /** null for the machine's own files. */
@@ -21,7 +22,10 @@ interface Paths {
   volumes: readonly { source: string }[];
 }
 
-/** What a request's paths stand for now. Throws `not-found`, `permission` or `invalid` naming the field. */
+/**
+ * What a request's paths stand for now. Throws `not-found`, `permission` or `invalid` naming the field, `unavailable` where a file
+ * system does not answer.
+ */
 export async function acceptSources({ root, cwd, volumes }: Paths): Promise<Sources> {
   return {
     root: root === 'host' ? null : await accept('root', root),
@@ -33,18 +37,17 @@ export async function acceptSources({ root, cwd, volumes }: Paths): Promise<Sour
 /** null where the machine has no such directory: it may be one of the guest's own. */
 async function acceptShown(cwd: string): Promise<Source | null> {
   try {
-    const path = await realpath(cwd);
-    const status = await stat(path, { bigint: true });
+    const { path, status } = await look(cwd);
     return status.isDirectory() ? seen(path, status) : null;
-  } catch {
+  } catch (error) {
+    if (error instanceof PolykernelError) throw error;
     return null;
   }
 }
 
 async function accept(field: string, given: string): Promise<Source> {
   try {
-    const path = await realpath(given);
-    const status = await stat(path, { bigint: true });
+    const { path, status } = await look(given);
     if (!status.isDirectory() && !status.isFile()) {
       throw new PolykernelError('invalid', `${field}: ${given} is neither a directory nor a file`, {
         field,
@@ -66,6 +69,12 @@ async function accept(field: string, given: string): Promise<Source> {
   }
 }
 
+const look = (given: string) =>
+  patiently(given, async () => {
+    const path = await realpath(given);
+    return { path, status: await stat(path, { bigint: true }) };
+  });
+
 const seen = (path: string, status: BigIntStats): Source => ({
   path,
   uid: Number(status.uid),
@@ -76,20 +85,18 @@ const seen = (path: string, status: BigIntStats): Source => ({
  * After a run: to whom its writable volumes belong now, where they are still what was given. A guest may give them away, as
  * images of databases do; what happens while no kernel of the instance runs is somebody else's doing.
  */
-export function ownersAfterRun(sources: Sources, volumes: readonly { readOnly: boolean }[]): Sources {
-  return {
-    ...sources,
-    volumes: sources.volumes.map((source, index) => {
-      if (volumes[index]?.readOnly !== false) return source;
-      try {
-        const status = lstatSync(source.path, { bigint: true });
-        return String(status.ino) === source.inode ? { ...source, uid: Number(status.uid) } : source;
-      } catch {
-        // Gone, or out of reach: the next start says so.
-        return source;
-      }
-    }),
+export async function ownersAfterRun(sources: Sources, volumes: readonly { readOnly: boolean }[]): Promise<Sources> {
+  const afterRun = async (source: Source, index: number): Promise<Source> => {
+    if (volumes[index]?.readOnly !== false) return source;
+    try {
+      const status = await patiently(source.path, () => lstat(source.path, { bigint: true }));
+      return String(status.ino) === source.inode ? { ...source, uid: Number(status.uid) } : source;
+    } catch {
+      // Gone, or out of reach: the next start says so.
+      return source;
+    }
   };
+  return { ...sources, volumes: await Promise.all(sources.volumes.map(afterRun)) };
 }
 
 /**

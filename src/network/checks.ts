@@ -1,4 +1,4 @@
-/** What instances need to have a network. */
+/** Doctor's checks of what instances need to have a network. */
 import { type Check, programCheck } from '../core/check.ts';
 import { networkObstacle } from './bridge.ts';
 

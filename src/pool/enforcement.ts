@@ -1,4 +1,4 @@
-/** The acts of src/host, as the pool uses them. */
+/** Carries out the acts that make the pool real on the host kernel: control groups, huge pages, interrupts. */
 
 import { cpusText, parseCpuList } from '../sys/cpu-list.ts';
 import type { HostFiles } from '../sys/host-files.ts';

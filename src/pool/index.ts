@@ -1,12 +1,15 @@
 /** The pool, as one thing that a daemon can do. */
+import { served } from '../core/route.ts';
 import type { Surroundings } from '../core/surroundings.ts';
 import type { Instances } from '../instance/contract.ts';
 import type { Topology } from '../topology/index.ts';
+import { poolApi } from './api.ts';
 import type { PoolRecord } from './contract.ts';
 import { partitionProvider } from './give-partition.ts';
 import { HostPool, type PoolEnforcement } from './host-pool.ts';
 import type { PoolLease } from './pool-lease.ts';
 import { Resources } from './resources.ts';
+import { poolHandlers } from './routes.ts';
 import { poolExecutors } from './steps.ts';
 
 /** The machine whose CPUs and memory are given away, and what acts on its kernel. */
@@ -24,7 +27,7 @@ export function poolCapability({ store, journal, mutex }: Surroundings, host: Ho
   return {
     name: 'the pool',
     hostPool,
-    resources: new Resources(instances, hostPool, mutex),
+    routes: served(poolApi, poolHandlers(new Resources(instances, hostPool, mutex))),
     provider: partitionProvider(hostPool, instances),
     executors: poolExecutors(instances, hostPool),
     recover: () => hostPool.recover(),

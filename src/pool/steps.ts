@@ -1,4 +1,4 @@
-/** Who owns what of the machine, changed in a step. */
+/** The kind of step that changes who owns what of the machine, and how it is carried out. */
 import type { BareStep, Executors, Step } from '../core/step.ts';
 import type { InstanceRecord, Instances } from '../instance/contract.ts';
 import type { Pool } from '../ledger/index.ts';

@@ -1,4 +1,4 @@
-/** What schemas cannot say of a service. */
+/** Checks of a request for a service that its schema cannot express. */
 import { isIP } from 'node:net';
 import { PolykernelError } from '../sys/errors.ts';
 import type { ServiceRecord, ServiceRequest } from './types.ts';

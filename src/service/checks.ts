@@ -1,4 +1,4 @@
-/** What services need. */
+/** Doctor's checks of what services need on this machine. */
 import { type Check, programCheck } from '../core/check.ts';
 
 export const serviceChecks = (): Check[] => [

@@ -1,4 +1,4 @@
-/** Promises as people write them. */
+/** What is promised of a service (`--slo`), as people write it. */
 
 /** `p99=20ms`, `p99.9=1.5s`; undefined for anything else. */
 export function parseLatencyPromise(text: string): { percentile: number; milliseconds: number } | undefined {

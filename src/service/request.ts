@@ -1,4 +1,4 @@
-/** What people ask for, as JSON Schema: the check, the API's contract and the type in one. */
+/** The request for a service as JSON Schema: its check, the API's contract and its type in one. */
 import type { Value } from '../core/schema.ts';
 
 const port = {

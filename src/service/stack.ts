@@ -1,6 +1,8 @@
 /** The services of a stack file. */
-import type { StackSection } from '../core/stack-section.ts';
+import { oneOf, orNull, record, text } from '../core/schema.ts';
+import { reasons, type StackSection } from '../core/stack-section.ts';
 import type { KernelDefinition } from '../instance/contract.ts';
+import { serviceRequestSchema } from './api.ts';
 import { readServices } from './parse-services.ts';
 import { planServices, type ServicePlan, serviceSteps } from './plan-services.ts';
 import { serviceOptions } from './stack-options.ts';
@@ -12,6 +14,12 @@ export type { ServiceStep } from './steps.ts';
 
 export const serviceSection: StackSection<KernelDefinition, ServiceRequest, ServiceStatus, ServicePlan, ServiceStep> = {
   ...serviceOptions,
+  planned: record<ServicePlan>({
+    name: text,
+    action: oneOf('create', 'change', 'remove', 'keep'),
+    why: reasons,
+    service: { ...orNull(serviceRequestSchema), description: 'null = it goes' },
+  }),
   read: readServices,
   plan: planServices,
   steps: serviceSteps,

@@ -1,4 +1,4 @@
-/** What is done to services in steps. */
+/** The kinds of step that change services, and how each is carried out. */
 import type { BareStep, Executors, Step } from '../core/step.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { resolveService } from './check.ts';

@@ -1,16 +1,14 @@
 /** Stacks in the API: what is asked, what is answered, and the routes. */
-import { channelRequestSchema } from '../channel/api.ts';
-import type { ChannelPlan } from '../channel/stack.ts';
 import { long, post, routes } from '../core/route.ts';
 import { flag, listOf, named, oneOf, orNull, record, request, text, texts } from '../core/schema.ts';
+import { reasons } from '../core/stack-section.ts';
 import type { Schema } from '../core/validate.ts';
 import { placement } from '../instance/api.ts';
 import type { FieldChange } from '../instance/contract.ts';
 import type { KernelPlan } from '../instance/stack.ts';
 import { pool, refused } from '../ledger/schema.ts';
-import { serviceRequestSchema } from '../service/api.ts';
-import type { ServicePlan } from '../service/stack.ts';
 import type { Plan } from './plan.ts';
+import { sectionSchemas } from './sections.ts';
 import type { StackSource } from './stack.ts';
 
 const source = named(
@@ -30,7 +28,6 @@ const source = named(
 );
 const sourceRequest = { ...source, additionalProperties: false };
 
-const why = { ...texts, description: 'One sentence each; for keep empty' };
 const anything: Schema = { additionalProperties: true };
 const change = record<FieldChange>({
   path: { ...text, description: 'As in the file, below the kernel' },
@@ -42,23 +39,9 @@ const change = record<FieldChange>({
 const kernel = record<KernelPlan>({
   name: text,
   action: oneOf('create', 'change', 'replace', 'start', 'resume', 'repin', 'remove', 'keep'),
-  why,
+  why: reasons,
   changes: listOf(change),
   placement: { ...orNull(placement), description: 'null = unpartitioned, or it goes' },
-});
-
-const channel = record<ChannelPlan>({
-  name: text,
-  action: oneOf('create', 'replace', 'remove', 'keep'),
-  why,
-  channel: { ...orNull(channelRequestSchema), description: 'null = it goes' },
-});
-
-const service = record<ServicePlan>({
-  name: text,
-  action: oneOf('create', 'change', 'remove', 'keep'),
-  why,
-  service: { ...orNull(serviceRequestSchema), description: 'null = it goes' },
 });
 
 const step = record<Plan['steps'][number]>({
@@ -91,8 +74,7 @@ const plan = named(
       change: { ...orNull(poolChange), description: 'null = it stays as it is' },
     }),
     kernels: listOf(kernel),
-    channels: listOf(channel),
-    services: listOf(service),
+    ...sectionSchemas,
     steps: listOf(step),
     refused: { ...listOf(refused), description: 'With any of these the plan is not carried out' },
     advice: listOf(advice),

@@ -1,4 +1,4 @@
-/** Plans for stack files, made from what is, and carried out. */
+/** Makes plans for stack files from the present state of the machine, and carries them out. */
 import type { Mutex } from '../core/mutex.ts';
 import type { Steps } from '../core/steps.ts';
 import type { Drivers } from '../driver/drivers.ts';

@@ -1,4 +1,4 @@
-/** What no single value shows: contradictions between options, as far as the file alone tells. */
+/** Finds contradictions between the options of a stack file, as far as the file alone tells. */
 
 import type { YamlReader } from '../core/yaml-reader.ts';
 import type { KernelDefinition } from '../instance/contract.ts';

@@ -1,8 +1,11 @@
 /** Stack files and the steps that carry them out, as one thing that a daemon can do. */
+import { served } from '../core/route.ts';
 import type { Steps } from '../core/steps.ts';
 import type { Surroundings } from '../core/surroundings.ts';
+import { stackApi } from './api.ts';
 import { Stacks, type StacksOptions } from './apply.ts';
 import type { StackStep } from './contract.ts';
+import { stackHandlers } from './routes.ts';
 
 interface Given extends Omit<StacksOptions, 'steps' | 'mutex'> {
   steps: Steps<StackStep>;
@@ -12,7 +15,7 @@ export function stackCapability({ mutex, journal }: Surroundings, given: Given) 
   const { steps } = given;
   return {
     name: 'steps',
-    stacks: new Stacks({ ...given, mutex }),
+    routes: served(stackApi, stackHandlers(new Stacks({ ...given, mutex }))),
     /** Kernels may have to be started for it, for which nobody waits but who is to change the machine. */
     async recover() {
       void mutex.run(() => steps.recover()).catch((error) => journal.error('taking up steps', error));

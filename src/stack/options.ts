@@ -10,7 +10,7 @@ import {
 } from '../core/stack-options.ts';
 import { kernelOptions } from '../instance/stack.ts';
 import { poolOptions } from '../pool/stack.ts';
-import { sections } from './sections.ts';
+import { sections } from './section-list.ts';
 
 const TOP: OptionTable = {
   options: optionsOf([

@@ -1,12 +1,11 @@
-/** The parts of a stack file beside kernels and pool, by their keys. One more is a line here. */
-import { channelSection } from '../channel/stack.ts';
+/** What is done with the parts of a stack file beside kernels and pool, whichever there are. */
+import { listOf } from '../core/schema.ts';
 import type { SectionRefusal, StackSection } from '../core/stack-section.ts';
 import type { AnyStep } from '../core/step.ts';
+import type { Schema } from '../core/validate.ts';
 import type { Place, YamlReader } from '../core/yaml-reader.ts';
 import type { KernelDefinition } from '../instance/contract.ts';
-import { serviceSection } from '../service/stack.ts';
-
-export const sections = { channels: channelSection, services: serviceSection };
+import { sections } from './section-list.ts';
 
 type Sections = typeof sections;
 type Key = keyof Sections;
@@ -28,6 +27,14 @@ type Lists = Readonly<Record<string, readonly unknown[]>>;
 const all = Object.entries(sections) as unknown as [Key, AnySection][];
 const each = (make: (key: Key, section: AnySection) => unknown[]): Record<string, unknown[]> =>
   Object.fromEntries(all.map(([key, section]) => [key, make(key, section)]));
+
+/** How the answer tells of their plans. */
+export const sectionSchemas = Object.fromEntries(all.map(([key, { planned }]) => [key, listOf(planned)])) as {
+  [K in Key]: Schema;
+};
+
+/** There is nothing of any. */
+export const nothingPresent = each(() => []) as unknown as Present;
 
 export function readSections(
   reader: YamlReader,

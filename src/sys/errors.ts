@@ -1,35 +1,42 @@
 /**
  * Every failure a person can meet, as one class with a code. The table maps each code to the HTTP status the API
- * answers with and the exit code the CLI ends with, so that the same fault looks the same through every face.
+ * answers with and the exit code the CLI ends with, so that the same fault looks the same through every face. docs/api.md
+ * shows it.
  */
 export const ERROR_TABLE = {
-  /** A field's value is not acceptable: syntax, range, combination. */
-  invalid: { http: 400, exit: 2 },
-  /** The named instance, image, session or file does not exist. */
-  'not-found': { http: 404, exit: 125 },
-  /** The name or resource is taken, or the state forbids the act. */
-  conflict: { http: 409, exit: 125 },
-  /** The calling user may not do this. */
-  permission: { http: 403, exit: 125 },
-  /** The driver cannot do this; the message names the missing capability. */
-  unsupported: { http: 422, exit: 125 },
-  /** The machine lacks a program, package or feature; the hint says how to get it. */
-  unavailable: { http: 503, exit: 125 },
-  /** The guest did not become ready before its deadline. */
-  'not-ready': { http: 504, exit: 124 },
-  /** The guest kernel panicked. */
-  panic: { http: 500, exit: 122 },
-  /** The guest kernel's process ended without having been asked to. */
-  'kernel-died': { http: 500, exit: 123 },
-  /** A command cannot be executed in the guest, as this user or in this directory. */
-  'not-executed': { http: 422, exit: 126 },
-  /** The guest has no such command. */
-  'no-command': { http: 422, exit: 127 },
-  /** The other side of a protocol broke its rules. */
-  protocol: { http: 502, exit: 125 },
-  /** A fault of Polykernel itself or of the host (disk full, I/O error). */
-  internal: { http: 500, exit: 125 },
+  invalid: { http: 400, exit: 2, meaning: "a field's value is not acceptable: syntax, range, combination" },
+  'not-found': { http: 404, exit: 125, meaning: 'the named instance, image, session or file does not exist' },
+  conflict: { http: 409, exit: 125, meaning: 'the name or resource is taken, or the state forbids the act' },
+  permission: { http: 403, exit: 125, meaning: 'the calling user may not do this' },
+  unsupported: { http: 422, exit: 125, meaning: 'the driver cannot do this; the message names the missing capability' },
+  unavailable: {
+    http: 503,
+    exit: 125,
+    meaning: 'the machine lacks a program, package or feature; the hint says how to get it',
+  },
+  'not-ready': { http: 504, exit: 124, meaning: 'the guest did not become ready before its deadline' },
+  panic: { http: 500, exit: 122, meaning: 'the guest kernel panicked' },
+  'kernel-died': { http: 500, exit: 123, meaning: "the guest kernel's process ended without having been asked to" },
+  'not-executed': {
+    http: 422,
+    exit: 126,
+    meaning: 'a command cannot be executed in the guest, as this user or in this directory',
+  },
+  'no-command': { http: 422, exit: 127, meaning: 'the guest has no such command' },
+  protocol: { http: 502, exit: 125, meaning: 'the other side of a protocol broke its rules' },
+  internal: { http: 500, exit: 125, meaning: 'a fault of Polykernel itself or of the host (disk full, I/O error)' },
 } as const;
+
+/** What the exit codes of `pk` mean; docs/run.md shows them. */
+export const EXIT_CODES: Readonly<Record<(typeof ERROR_TABLE)[ErrorCode]['exit'], string>> = {
+  2: 'wrong usage',
+  122: "the kernel panicked; the message has the panic's own line",
+  123: "the kernel's process died",
+  124: 'the kernel was not ready in time; the message has the end of its console',
+  125: 'Polykernel refused or failed',
+  126: 'the command cannot be executed, or not as this user or in this directory',
+  127: 'the command is not found',
+};
 
 export type ErrorCode = keyof typeof ERROR_TABLE;
 

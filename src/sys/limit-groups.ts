@@ -7,7 +7,7 @@
  */
 import { dirname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { GroupState } from './control-groups.ts';
+import { type GroupState, groupState, removeGroup } from './control-groups.ts';
 import { asPolykernelError, PolykernelError } from './errors.ts';
 import { errnoOf, type HostFiles, hostFiles } from './host-files.ts';
 import {
@@ -105,14 +105,9 @@ export class LimitGroups {
 
   /** What the host kernel says of those in which something runs. */
   read(groups: readonly LimitGroup[]): GroupState[] {
-    return groups.flatMap(({ path }) => {
-      if (!this.#host.read(`${path}/cgroup.procs`)) return [];
-      const values = SHOWN.flatMap((file) => {
-        const value = this.#host.read(`${path}/${file}`);
-        return value === undefined ? [] : [[file, value] as const];
-      });
-      return values.length === 0 ? [] : [{ path, values: Object.fromEntries(values) }];
-    });
+    return groups.flatMap(({ path }) =>
+      this.#host.read(`${path}/cgroup.procs`) ? groupState(this.#host, path, SHOWN) : [],
+    );
   }
 
   /** How many processes the host kernel has killed because the groups were full. */
@@ -137,7 +132,7 @@ export class LimitGroups {
 
   /** Removes those in which nothing runs; false when something runs in another one. */
   removeEmpty(groups: readonly LimitGroup[]): boolean {
-    return groups.map(({ path }) => this.#tryRemove(path)).every(Boolean);
+    return groups.map(({ path }) => removeGroup(this.#host, path)).every(Boolean);
   }
 
   #enable(parent: string, controllers: readonly string[]): void {
@@ -184,14 +179,6 @@ export class LimitGroups {
   }
 
   /** False while it is in use. */
-  #tryRemove(path: string): boolean {
-    try {
-      this.#host.removeDirectory(path);
-      return true;
-    } catch (error) {
-      return !['EBUSY', 'ENOTEMPTY'].includes(errnoOf(error));
-    }
-  }
 }
 
 /** By what memory and processes of kernels can be bounded here, and why not by more. Reads only. */

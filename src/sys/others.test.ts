@@ -12,15 +12,15 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(base, { recursive: true }));
 
-it('finds the outermost directory that not everybody may enter', () => {
-  expect(closedOnTheWay(join(base, 'a/b/c'), 'everybody')).toBeUndefined();
+it('finds the outermost directory that not everybody may enter', async () => {
+  expect(await closedOnTheWay(join(base, 'a/b/c'), 'everybody')).toBeUndefined();
   chmodSync(join(base, 'a/b'), 0o750);
-  expect(closedOnTheWay(join(base, 'a'), 'everybody')).toBeUndefined();
-  expect(closedOnTheWay(join(base, 'a/b'), 'everybody')).toBe(join(base, 'a/b'));
-  expect(closedOnTheWay(join(base, 'a/b/c/none/such'), 'everybody')).toBe(join(base, 'a/b'));
+  expect(await closedOnTheWay(join(base, 'a'), 'everybody')).toBeUndefined();
+  expect(await closedOnTheWay(join(base, 'a/b'), 'everybody')).toBe(join(base, 'a/b'));
+  expect(await closedOnTheWay(join(base, 'a/b/c/none/such'), 'everybody')).toBe(join(base, 'a/b'));
   chmodSync(join(base, 'a'), 0o700);
   symlinkSync(join(base, 'a/b'), join(base, 'link'));
-  expect(closedOnTheWay(join(base, 'link/c'), 'everybody')).toBe(join(base, 'a'));
+  expect(await closedOnTheWay(join(base, 'link/c'), 'everybody')).toBe(join(base, 'a'));
 });
 
 it('tells what lies in a directory from what is only called alike', () => {

@@ -1,20 +1,24 @@
 /** What others may reach of the host's files: a kernel's processes are nobody there, or this user. */
-import { accessSync, constants, realpathSync, statSync } from 'node:fs';
+import { constants } from 'node:fs';
+import { access, realpath, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { patiently } from './patience.ts';
 
 const OTHERS_ENTER = 0o001;
 
 /**
  * The outermost directory on the way to `path`, itself included, that `who` may not enter; undefined where there is none.
- * Symbolic links are followed; what does not exist stops nobody.
+ * Symbolic links are followed; what does not exist stops nobody. Rejects as patiently().
  */
-export function closedOnTheWay(path: string, who: 'everybody' | 'this user'): string | undefined {
-  const mayEnter = who === 'everybody' ? everybodyMayEnter : thisUserMayEnter;
-  let closed: string | undefined;
-  for (let each = deepest(path); ; each = dirname(each)) {
-    if (!mayEnter(each)) closed = each;
-    if (each === '/') return closed;
-  }
+export async function closedOnTheWay(path: string, who: 'everybody' | 'this user'): Promise<string | undefined> {
+  return await patiently(path, async () => {
+    const mayEnter = who === 'everybody' ? everybodyMayEnter : thisUserMayEnter;
+    let closed: string | undefined;
+    for (let each = await deepest(path); ; each = dirname(each)) {
+      if (!(await mayEnter(each))) closed = each;
+      if (each === '/') return closed;
+    }
+  });
 }
 
 /** Whether a path of the guest lies in one of these directories of it, or is one. */
@@ -22,10 +26,10 @@ export const liesIn = (path: string, directories: readonly string[]): boolean =>
   directories.some((each) => path === each || path.startsWith(`${each}/`));
 
 /** As much of the way as there is, or can be looked at. */
-function deepest(path: string): string {
+async function deepest(path: string): Promise<string> {
   for (let each = path; each !== '/'; each = dirname(each)) {
     try {
-      return realpathSync(each);
+      return await realpath(each);
     } catch {
       // Perhaps what it lies in.
     }
@@ -33,14 +37,19 @@ function deepest(path: string): string {
   return '/';
 }
 
-function everybodyMayEnter(path: string): boolean {
-  const status = statSync(path, { throwIfNoEntry: false });
-  return status === undefined || !status.isDirectory() || (status.mode & OTHERS_ENTER) !== 0;
+async function everybodyMayEnter(path: string): Promise<boolean> {
+  try {
+    const status = await stat(path);
+    return !status.isDirectory() || (status.mode & OTHERS_ENTER) !== 0;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return true;
+    throw error;
+  }
 }
 
-function thisUserMayEnter(path: string): boolean {
+async function thisUserMayEnter(path: string): Promise<boolean> {
   try {
-    if (statSync(path).isDirectory()) accessSync(path, constants.X_OK);
+    if ((await stat(path)).isDirectory()) await access(path, constants.X_OK);
     return true;
   } catch {
     return false;

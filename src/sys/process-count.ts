@@ -1,4 +1,4 @@
-/** Whom a bound on the number of processes (RLIMIT_NPROC) counts. */
+/** Which processes a bound on their number (RLIMIT_NPROC) counts. */
 import { release } from 'node:os';
 
 /**

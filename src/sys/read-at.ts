@@ -2,8 +2,18 @@
  * Reading files whose contents are hostile: at any offset, of any stated length, and never more than there is. What a
  * header claims is only a number until the bytes behind it were seen.
  */
-import { closeSync, constants, fstatSync, openSync, read as readFile, readSync, write as writeFile } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  openSync,
+  read as readFile,
+  readlinkSync,
+  readSync,
+  write as writeFile,
+} from 'node:fs';
 import { promisify } from 'node:util';
+import { patienceWith } from './patience.ts';
 
 const readAsync = promisify(readFile);
 const writeAsync = promisify(writeFile);
@@ -63,12 +73,13 @@ export function openRegular(path: string): number | undefined {
 
 /**
  * The bytes of an open file from `start` to before `end`, in pieces. Never closes it, as a stream over a descriptor does
- * when it is left early, whatever it was told. Ends early where the file does.
+ * when it is left early, whatever it was told. Ends early where the file does. Rejects as patiently() of patience.ts.
  */
 export async function* readPieces(fd: number, start: number, end: number, size = 256 * 1024): AsyncGenerator<Buffer> {
+  const patiently = patienceWith(readlinkSync(`/proc/self/fd/${fd}`));
   for (let at = start; at < end; ) {
     const buffer = Buffer.allocUnsafe(Math.min(size, end - at));
-    const { bytesRead } = await readAsync(fd, buffer, 0, buffer.length, at);
+    const { bytesRead } = await patiently(() => readAsync(fd, buffer, 0, buffer.length, at));
     if (bytesRead === 0) return;
     at += bytesRead;
     yield buffer.subarray(0, bytesRead);

@@ -1,20 +1,23 @@
 /** Telemetry, as one thing that a daemon can do. */
 import type { ChannelManager } from '../channel/contract.ts';
+import type { Family } from '../core/metric.ts';
+import { served } from '../core/route.ts';
 import type { Surroundings } from '../core/surroundings.ts';
 import type { Instances, Provider } from '../instance/contract.ts';
-import type { ServiceStatus } from '../service/contract.ts';
+import { telemetryApi } from './api.ts';
 import type { RequestStats } from './contract.ts';
+import { telemetryHandlers } from './routes.ts';
 import { Telemetry } from './telemetry.ts';
 
 interface Measured {
-  instances(): Pick<Instances, 'list'>;
+  instances(): Pick<Instances, 'list' | 'get'>;
   channels: Pick<ChannelManager, 'list'>;
   services: {
-    /** As last looked at. */
-    known(): readonly ServiceStatus[];
     /** What came to an instance; null when nothing counts it. */
     trafficOf(instance: string): RequestStats | null;
   };
+  /** What other capabilities have to say to Prometheus. */
+  families(): Iterable<Family>;
 }
 
 /** `samplesPerSecond`: 1 to 10. */
@@ -28,7 +31,7 @@ export function telemetryCapability(around: Surroundings, measured: Measured, sa
         .list()
         .map(({ status }) => status),
     channels: measured.channels,
-    services: () => measured.services.known(),
+    families: () => measured.families(),
     requestsOf: (instance) => measured.services.trafficOf(instance),
     samplesPerSecond,
   });
@@ -37,5 +40,11 @@ export function telemetryCapability(around: Surroundings, measured: Measured, sa
     kernelUp: ({ id }, kernel) => telemetry.kernelUp(id, kernel),
     releaseAllBut: (records) => telemetry.forgetAllBut(new Set(records.map(({ id }) => id))),
   };
-  return { name: 'telemetry', telemetry, provider, close: (farewell: boolean) => telemetry.close(farewell) };
+  return {
+    name: 'telemetry',
+    telemetry,
+    routes: served(telemetryApi, telemetryHandlers(telemetry, measured.instances)),
+    provider,
+    close: (farewell: boolean) => telemetry.close(farewell),
+  };
 }

@@ -1,59 +1,102 @@
-/** The numbers kept over time: one column each. */
-import type { CpuState, InstanceStats } from './types.ts';
+/** Numbers of instances and of the daemon itself for Prometheus: a row for each family. */
+import { type FamilyOf, familiesFor } from '../core/metric.ts';
+import { CPU_STATES, type InstanceStats } from './types.ts';
 
-export interface Metric {
-  unit: 'CPUs' | 'tasks' | 'share' | 'bytes' | 'bytes/s' | '1/s' | 'ms' | 'requests';
-  /** Null when it is not known. */
-  of(stats: InstanceStats): number | null | undefined;
+/** An instance, looked at at this time in milliseconds since 1970. */
+type Looked = InstanceStats & { nowMs: number };
+
+const { row, gauge, counter } = familiesFor<Looked>('polykernel_instance_', ({ name }) => ({ instance: name }));
+
+export const instanceMetrics: readonly FamilyOf<Looked>[] = [
+  row('gauge', 'info', 'What the instance is; always 1.', ({ id, driver, state }) => [[{ id, driver, state }, 1]]),
+  gauge('up', 'Whether its kernel runs.', ({ state }) => (state === 'running' || state === 'paused' ? 1 : 0)),
+  gauge('vcpus', 'CPUs it was given.', ({ vcpus }) => vcpus),
+  gauge('memory_limit_bytes', 'Memory it was given.', ({ memoryBytes }) => memoryBytes),
+  counter('restarts_total', 'Restarts by its restart policy.', ({ restarts }) => restarts),
+  gauge('ready_seconds', 'Spawn to ready of the last start.', ({ readyMs }) =>
+    readyMs === null ? null : readyMs / 1000,
+  ),
+  gauge('sample_age_seconds', 'Age of the newest reading of the guest.', ({ guest, nowMs }) =>
+    guest === null ? null : Math.max(0, (nowMs - Date.parse(guest.at)) / 1000),
+  ),
+
+  row('counter', 'cpu_seconds_total', 'CPU time as the guest accounts it, by state.', ({ guest }) =>
+    CPU_STATES.map((state) => [{ state }, guest?.cpuSeconds?.[state]]),
+  ),
+  gauge('run_queue_tasks', 'Tasks that run or want to.', ({ guest }) => guest?.runQueue),
+  gauge('blocked_tasks', 'Tasks that wait for a disk.', ({ guest }) => guest?.blocked),
+  row('counter', 'pressure_stalled_seconds_total', 'PSI: time in which some or all tasks waited.', ({ guest }) =>
+    Object.entries(guest?.pressure.seconds ?? {}).flatMap(([resource, stall]) => [
+      [{ resource, kind: 'some' }, stall?.some],
+      [{ resource, kind: 'full' }, stall?.full],
+    ]),
+  ),
+  row(
+    'gauge',
+    'cpu_pressure_ratio',
+    'Share of the time in which tasks waited for a CPU, by PSI or its substitute.',
+    ({ guest }) => (guest === null ? [] : [[{ source: guest.pressure.source }, guest.pressure.cpu]]),
+  ),
+  row('gauge', 'memory_bytes', 'Memory as the guest sees it.', ({ guest }) => [
+    [{ type: 'total' }, guest?.memory?.totalBytes],
+    [{ type: 'used' }, guest?.memory?.usedBytes],
+    [{ type: 'available' }, guest?.memory?.availableBytes],
+    [{ type: 'cached' }, guest?.memory?.cachedBytes],
+  ]),
+  row('counter', 'page_faults_total', 'Page faults in the guest.', ({ guest }) => [
+    [{ type: 'minor' }, guest?.faults?.minor],
+    [{ type: 'major' }, guest?.faults?.major],
+  ]),
+  counter('disk_read_bytes_total', 'Read from its disks.', ({ guest }) => guest?.disk?.readBytes),
+  counter('disk_written_bytes_total', 'Written to its disks.', ({ guest }) => guest?.disk?.writtenBytes),
+  counter('disk_reads_total', 'Reads its disks completed.', ({ guest }) => guest?.disk?.reads),
+  counter('disk_writes_total', 'Writes its disks completed.', ({ guest }) => guest?.disk?.writes),
+  counter(
+    'network_receive_bytes_total',
+    'Received, without the loopback.',
+    ({ guest }) => guest?.network?.receivedBytes,
+  ),
+  counter('network_transmit_bytes_total', 'Sent, without the loopback.', ({ guest }) => guest?.network?.sentBytes),
+  counter('network_receive_packets_total', 'Packets received.', ({ guest }) => guest?.network?.receivedPackets),
+  counter('network_transmit_packets_total', 'Packets sent.', ({ guest }) => guest?.network?.sentPackets),
+  counter('network_faults_total', 'Errors and drops of both directions.', ({ guest }) => guest?.network?.faults),
+
+  row('counter', 'host_cpu_seconds_total', 'Real CPU time of each vCPU on the host.', ({ host }) =>
+    (host?.vcpus ?? []).map(({ ranSeconds }, vcpu) => [{ vcpu }, ranSeconds]),
+  ),
+  row('counter', 'host_run_delay_seconds_total', 'Time each vCPU waited for a CPU of the host.', ({ host }) =>
+    (host?.vcpus ?? []).map(({ delaySeconds }, vcpu) => [{ vcpu }, delaySeconds]),
+  ),
+  counter(
+    'host_other_cpu_seconds_total',
+    'CPU time of its VMM, jail and shim besides vCPUs.',
+    ({ host }) => host?.othersSeconds,
+  ),
+  gauge('host_resident_bytes', 'Memory of the host that its VMM has touched.', ({ host }) => host?.residentBytes),
+];
+
+/** What the daemon says of itself. */
+export interface SelfMetrics {
+  cpuSeconds: number;
+  residentBytes: number;
+  startedSeconds: number;
+  /** CPU time of sampling, and how often. */
+  samplingSeconds: number;
+  samples: number;
+  historyBytes: number;
 }
 
-const cpu = (state: CpuState): Metric => ({ unit: 'CPUs', of: ({ guest }) => guest?.cpu?.[state] });
-const metric = (unit: Metric['unit'], of: Metric['of']): Metric => ({ unit, of });
+const self = familiesFor<SelfMetrics>('', () => ({}));
 
-/** By name, in the order they are stored; docs/telemetry.md explains each. Changing it empties the history. */
-export const METRICS: Readonly<Record<string, Metric>> = {
-  cpuBusy: metric('CPUs', ({ guest }) => guest?.busy),
-  cpuUser: cpu('user'),
-  cpuSystem: cpu('system'),
-  cpuIdle: cpu('idle'),
-  cpuIowait: cpu('iowait'),
-  cpuIrq: cpu('irq'),
-  cpuSteal: cpu('steal'),
-  hostCpu: metric('CPUs', ({ host }) => host?.cpu),
-  hostDelay: metric('CPUs', ({ host }) => host?.delay),
-  hostOthers: metric('CPUs', ({ host }) => host?.others),
-  runQueue: metric('tasks', ({ guest }) => guest?.runQueue),
-  blocked: metric('tasks', ({ guest }) => guest?.blocked),
-  pressureCpu: metric('share', ({ guest }) => guest?.pressure.cpu),
-  pressureMemory: metric('share', ({ guest }) => guest?.pressure.memory),
-  pressureIo: metric('share', ({ guest }) => guest?.pressure.io),
-  memoryUsedBytes: metric('bytes', ({ guest }) => guest?.memory?.usedBytes),
-  memoryAvailableBytes: metric('bytes', ({ guest }) => guest?.memory?.availableBytes),
-  memoryCachedBytes: metric('bytes', ({ guest }) => guest?.memory?.cachedBytes),
-  hostResidentBytes: metric('bytes', ({ host }) => host?.residentBytes),
-  minorFaults: metric('1/s', ({ guest }) => guest?.faults?.minorPerSecond),
-  majorFaults: metric('1/s', ({ guest }) => guest?.faults?.majorPerSecond),
-  diskReadBytes: metric('bytes/s', ({ guest }) => guest?.disk?.readBytesPerSecond),
-  diskWrittenBytes: metric('bytes/s', ({ guest }) => guest?.disk?.writtenBytesPerSecond),
-  diskReads: metric('1/s', ({ guest }) => guest?.disk?.readsPerSecond),
-  diskWrites: metric('1/s', ({ guest }) => guest?.disk?.writesPerSecond),
-  networkReceivedBytes: metric('bytes/s', ({ guest }) => guest?.network?.receivedBytesPerSecond),
-  networkSentBytes: metric('bytes/s', ({ guest }) => guest?.network?.sentBytesPerSecond),
-  networkReceivedPackets: metric('1/s', ({ guest }) => guest?.network?.receivedPacketsPerSecond),
-  networkSentPackets: metric('1/s', ({ guest }) => guest?.network?.sentPacketsPerSecond),
-  channelDepthBytes: metric('bytes', ({ channels }) => channels.reduce((sum, { depthBytes }) => sum + depthBytes, 0)),
-  requests: metric('1/s', ({ requests }) => requests?.ratePerSecond),
-  requestErrors: metric('1/s', ({ requests }) => requests?.errorsPerSecond),
-  requestsInFlight: metric('requests', ({ requests }) => requests?.inFlight),
-  latencyP50: metric('ms', ({ requests }) => requests?.latencyMs.p50),
-  latencyP90: metric('ms', ({ requests }) => requests?.latencyMs.p90),
-  latencyP99: metric('ms', ({ requests }) => requests?.latencyMs.p99),
-};
-
-export const METRIC_NAMES: readonly string[] = Object.keys(METRICS);
-const METRIC_LIST: readonly Metric[] = Object.values(METRICS);
-
-/** One row: a number per metric, NaN where it is not known. */
-export function rowOf(stats: InstanceStats): Float32Array {
-  return Float32Array.from(METRIC_LIST, ({ of }) => of(stats) ?? Number.NaN);
-}
+export const daemonMetrics: readonly FamilyOf<SelfMetrics>[] = [
+  self.counter('polykernel_telemetry_samples_total', 'Samples taken of instances.', ({ samples }) => samples),
+  self.counter(
+    'polykernel_telemetry_cpu_seconds_total',
+    'CPU time of the daemon for sampling.',
+    ({ samplingSeconds }) => samplingSeconds,
+  ),
+  self.gauge('polykernel_telemetry_history_bytes', 'Size of the history on disk.', ({ historyBytes }) => historyBytes),
+  self.counter('process_cpu_seconds_total', 'CPU time of the daemon.', ({ cpuSeconds }) => cpuSeconds),
+  self.gauge('process_resident_memory_bytes', 'Memory of the daemon.', ({ residentBytes }) => residentBytes),
+  self.gauge('process_start_time_seconds', 'Start of the daemon since 1970.', ({ startedSeconds }) => startedSeconds),
+];

@@ -11,11 +11,11 @@ const MOST_MS = 31 * 24 * 3600 * 1000;
 /** What instances do, in numbers. */
 export const telemetryHandlers = (
   telemetry: Pick<Telemetry, 'stats' | 'series' | 'metrics'>,
-  instances: Pick<Instances, 'get'>,
+  instances: () => Pick<Instances, 'get'>,
 ): Handlers<typeof telemetryApi> => ({
   stats: () => telemetry.stats(),
   statsSeries({ params, query: { since = DEFAULT_SINCE, step } }) {
-    const { record, name } = instances.get(params.name);
+    const { record, name } = instances().get(params.name);
     const stepMs = step === undefined ? undefined : duration(step, 'step');
     return telemetry.series(name, record.id, duration(since, 'since'), stepMs);
   },

@@ -2,9 +2,9 @@
 import type { ChannelManager, ChannelStatus } from '../channel/contract.ts';
 import type { EventLog } from '../core/events.ts';
 import type { Journal } from '../core/journal.ts';
+import { type Family, familiesOf, metricsText } from '../core/metric.ts';
 import type { Kernel } from '../driver/index.ts';
 import type { InstanceStatus } from '../instance/contract.ts';
-import type { ServiceStatus } from '../service/contract.ts';
 import type { Clock } from '../sys/clock.ts';
 import {
   type ChannelStats,
@@ -14,7 +14,6 @@ import {
   GuestReader,
   type InstanceStats,
   METRIC_NAMES,
-  metricsText,
   type Point,
   type RequestStats,
   resample,
@@ -23,7 +22,9 @@ import {
   type StatsSeries,
   seriesOf,
 } from './contract.ts';
+import { daemonMetrics, instanceMetrics } from './metrics.ts';
 import { type Measured, Readings } from './readings.ts';
+import { REST_INTERVAL_MS, Rest } from './rest.ts';
 import { COARSE, FINE, type Level, type StoredPoint, TelemetryStore } from './telemetry-store.ts';
 
 /** Kept at full grain. */
@@ -36,8 +37,8 @@ export interface TelemetryOptions {
   path: string;
   instances(): InstanceStatus[];
   channels: Pick<ChannelManager, 'list'>;
-  /** As last looked at. */
-  services(): readonly ServiceStatus[];
+  /** What other capabilities have to say to Prometheus. */
+  families(): Iterable<Family>;
   /** What came to an instance; null when nothing counts it. */
   requestsOf(instance: string): RequestStats | null;
   events: Pick<EventLog, 'listen'>;
@@ -53,6 +54,12 @@ export interface TelemetryOptions {
 interface Source {
   kernel: Kernel;
   readings: Readings;
+  rest: Rest;
+  /** Of the last sample. */
+  row: Float32Array | undefined;
+  /** What its guest was asked for, and how often. */
+  paths: readonly string[];
+  askedMs: number;
   stopWatch(): void;
 }
 
@@ -79,6 +86,7 @@ export class Telemetry {
   #cancelTick: (() => void) | undefined;
   #closed = false;
   #samples = 0;
+  #rests = 0;
   #samplingMs = 0;
 
   constructor(options: TelemetryOptions) {
@@ -101,9 +109,19 @@ export class Telemetry {
     const entry = this.#entries.get(id) ?? this.#add(id);
     entry.source?.stopWatch();
     const readings = new Readings(kernel.guest.hello?.cpus ?? 1, this.#intervalMs);
-    const source: Source = { kernel, readings, stopWatch: () => {} };
+    const source: Source = {
+      kernel,
+      readings,
+      rest: new Rest(),
+      row: undefined,
+      paths: GUEST_FILES_WITH_PSI,
+      askedMs: 0,
+      stopWatch: () => {},
+    };
     entry.source = source;
-    this.#watch(source, GUEST_FILES_WITH_PSI);
+    this.#ask(source, this.#intervalMs, (error) =>
+      this.#options.journal.error(`measuring ${kernel.guest.name}`, error),
+    );
     void kernel.exited.then(() => {
       if (entry.source === source) entry.source = undefined;
     });
@@ -140,7 +158,7 @@ export class Telemetry {
   /** For Prometheus. */
   metrics(): string {
     const { user, system } = process.cpuUsage();
-    const now = this.#options.clock.now();
+    const nowMs = this.#options.clock.now();
     const self = {
       cpuSeconds: (user + system) / 1e6,
       residentBytes: process.memoryUsage.rss(),
@@ -149,7 +167,12 @@ export class Telemetry {
       samples: this.#samples,
       historyBytes: this.#store.bytes(),
     };
-    return metricsText(this.stats(), this.#options.channels.list(), this.#options.services(), self, now);
+    const instances = this.stats().map((stats) => ({ ...stats, nowMs }));
+    return metricsText([
+      ...familiesOf(instanceMetrics, instances),
+      ...this.#options.families(),
+      ...familiesOf(daemonMetrics, [self]),
+    ]);
   }
 
   /** Without `farewell` the steps under way are lost, as after SIGKILL. */
@@ -184,22 +207,27 @@ export class Telemetry {
     return entry;
   }
 
-  #watch(source: Source, paths: readonly string[]): void {
-    const reader = new GuestReader(paths, this.#intervalMs);
-    const { clock, journal } = this.#options;
+  /** From now on the guest is read every `intervalMs`; `failed` when it ended already, or its line is down. */
+  #ask(source: Source, intervalMs: number, failed: (error: unknown) => void): void {
+    const { clock } = this.#options;
+    const { paths } = source;
+    const reader = new GuestReader(paths, intervalMs);
     try {
-      source.stopWatch = source.kernel.guest.watch(paths, this.#intervalMs, (snapshot) =>
+      source.stopWatch = source.kernel.guest.watch(paths, intervalMs, (snapshot) =>
         this.#timed(() => {
           const reading = reader.push(snapshot, clock.now());
           if (reading === undefined) return;
           source.readings.addGuest(reading);
           // Files that are not there need not be asked for at every sample.
-          if (reading.pressure === null && paths === GUEST_FILES_WITH_PSI) this.#watch(source, GUEST_FILES);
+          if (reading.pressure !== null || source.paths === GUEST_FILES) return;
+          source.paths = GUEST_FILES;
+          this.#ask(source, intervalMs, failed);
         }),
       );
+      source.askedMs = intervalMs;
+      source.readings.intervalMs = intervalMs;
     } catch (error) {
-      // It ended already, or its line is down.
-      journal.error(`measuring ${source.kernel.guest.name}`, error);
+      failed(error);
     }
   }
 
@@ -226,8 +254,7 @@ export class Telemetry {
       const { source } = entry;
       const status = statuses.get(id);
       if (source === undefined || status === undefined) continue;
-      source.readings.addHost(source.kernel.usage(), atMs);
-      const row = rowOf(this.#statsOf(status, source.readings.row(atMs)));
+      const row = this.#row(source, status, atMs);
       this.#samples += 1;
       entry.ring.push(atMs, row);
       const fine = entry.fine.add(atMs, row);
@@ -237,6 +264,35 @@ export class Telemetry {
       if (coarse !== undefined) points.push({ id, level: COARSE, point: coarse });
     }
     this.#store.put(points, atMs);
+  }
+
+  /** Of one at rest the last row again, unless there is more to say. */
+  #row(source: Source, status: InstanceStatus, atMs: number): Float32Array {
+    const { kernel, readings, rest } = source;
+    if (rest.isResting) {
+      const { name } = status.spec;
+      const shared = { channels: this.#channels.get(name) ?? [], requests: this.#options.requestsOf(name) };
+      const still = !rest.stirs(kernel.ranNs?.(), shared, atMs);
+      if (still && source.row !== undefined && !readings.hasNews(atMs)) return source.row;
+      if (!still) {
+        readings.wasStill(rest.stillMs);
+        rest.end();
+      }
+    }
+    // Asked again until that succeeds: the line may be down for a while.
+    if (!rest.isResting && source.askedMs !== this.#intervalMs) this.#ask(source, this.#intervalMs, () => {});
+    readings.addHost(kernel.usage(rest.isResting), atMs);
+    const stats = this.#statsOf(status, readings.row(atMs));
+    if (!rest.isResting && rest.begins(stats, () => kernel.ranNs?.(), atMs))
+      this.#ask(source, this.#restMs(), () => {});
+    source.row = rowOf(stats);
+    return source.row;
+  }
+
+  /** Not the same for all, so that they do not answer all at once. */
+  #restMs(): number {
+    this.#rests += 1;
+    return Math.max(this.#intervalMs, REST_INTERVAL_MS + (this.#rests % 16) * 40);
   }
 
   #readChannels(): void {

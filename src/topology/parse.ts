@@ -1,3 +1,4 @@
+/** Reads a machine from JSON that somebody else wrote, and refuses one that cannot be. */
 import type { Schema } from '../core/validate.ts';
 import { validate } from '../core/validate.ts';
 import { PolykernelError } from '../sys/errors.ts';

@@ -1,3 +1,4 @@
+/** Reads a machine from the files of its kernel: this one, or a snapshot of another one. */
 import { PolykernelError } from '../sys/errors.ts';
 import { readCaches } from './read/caches.ts';
 import { readArchitecture } from './read/cpuinfo.ts';

@@ -24,7 +24,7 @@ const USER = 1000;
 /** For what is seen later than at once, on any machine. */
 const PATIENCE_MS = 30_000;
 
-/** test/fixtures/volume.c in a guest. */
+/** test/fixtures/volume in a guest. */
 class Volume {
   readonly outcomes = new Map<string, string>();
   readonly #child: ChildProcess;

@@ -1,4 +1,5 @@
 /** Ethernet frames as a guest may forge them, in hexadecimal, and what sends them: test/fixtures/frames.c. */
+import { globSync } from 'node:fs';
 import { join } from 'node:path';
 import { run } from '../../src/sys/process.ts';
 
@@ -84,10 +85,11 @@ export async function compileFrames(path: string): Promise<void> {
   await compileFixture('frames', path);
 }
 
-/** Compiles test/fixtures/NAME.c to a static program. */
+/** Compiles test/fixtures/NAME.c, or all C files of the folder NAME, to a static program. */
 export async function compileFixture(name: string, path: string): Promise<void> {
   const fixtures = join(import.meta.dirname, '../fixtures');
   const argv = ['musl-gcc', '-static', '-O1', '-o', path];
-  const compiled = await run([...argv, join(fixtures, `${name}.c`)]);
+  const sources = globSync(`{${name}.c,${name}/*.c}`, { cwd: fixtures }).map((file) => join(fixtures, file));
+  const compiled = await run([...argv, ...sources]);
   if (compiled.code !== 0) throw new Error(`${name}: ${compiled.stderr}`);
 }

@@ -1,3 +1,4 @@
+/** Machines of a regular shape, for tests of the planner and of the pool. */
 import type { Cpu, PciFunction, Topology } from '../../src/topology/topology.ts';
 
 /** Shape of a regular machine; every part has the same number of the next one. */

@@ -1,3 +1,4 @@
+/** Random planning problems, small enough to be solved by trying everything. */
 import type { Partition, PlacementInput, PlacementRequest } from '../../src/ledger/index.ts';
 import { modelHost, modelPool } from './model-host.ts';
 

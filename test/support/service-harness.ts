@@ -2,11 +2,11 @@
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { createServer, type RequestListener, type Server } from 'node:http';
-import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net';
+import { type AddressInfo, connect, createServer as createTcpServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import type { Endpoints } from '../../src/service/contract.ts';
-import { startDaemon, type TestDaemon } from './harness.ts';
+import { eventually, startDaemon, type TestDaemon } from './harness.ts';
 
 /** All on loopback addresses of their own, so that instances can have the same port. */
 export class FakeEndpoints implements Endpoints {
@@ -125,4 +125,61 @@ function proxiesOf(home: string): number[] {
       return [];
     }
   });
+}
+
+/** web1 to webN, each at an address of its own, all at the same port. */
+export async function backends(daemon: ServiceDaemon, count: number) {
+  const first = await startBackend('web1', '127.0.1.1');
+  const others = Array.from({ length: count - 1 }, (_, at) =>
+    startBackend(`web${at + 2}`, `127.0.1.${at + 2}`, first.port),
+  );
+  const all = [first, ...(await Promise.all(others))];
+  for (const [at, { address }] of all.entries()) daemon.endpoints.set(`web${at + 1}`, address);
+  return all;
+}
+
+/** The same as targets of a service. */
+export const targets = (count: number, port: number) =>
+  Array.from({ length: count }, (_, at) => ({ instance: `web${at + 1}`, port }));
+
+/** Resolves with the service once so many of its targets are up. */
+export async function untilUp(daemon: ServiceDaemon, name: string, count: number) {
+  return eventually(async () => {
+    const status = await daemon.client.service(name);
+    return status.targets.filter(({ state }) => state === 'up').length === count && status;
+  });
+}
+
+/** A TCP connection through a service: says what came, and sends. */
+export async function dial(port: number) {
+  const socket = connect(port, '127.0.0.1');
+  let heard = '';
+  let open = true;
+  socket.setEncoding('utf8').on('data', (text) => {
+    heard += text;
+  });
+  socket.on('error', () => {});
+  socket.on('close', () => {
+    open = false;
+  });
+  onTestFinished(() => void socket.destroy());
+  await eventually(() => heard.includes('\n'));
+  return {
+    name: heard.trim(),
+    isOpen: () => open,
+    async echo(text: string) {
+      heard = '';
+      socket.write(text);
+      await eventually(() => heard === text);
+    },
+  };
+}
+
+/** web1 and web2, which send back what comes; gives the port of both. */
+export async function echoes(daemon: ServiceDaemon) {
+  const web1 = await startEcho('web1', '127.0.1.1');
+  const web2 = await startEcho('web2', '127.0.1.2', web1.port);
+  daemon.endpoints.set('web1', web1.address);
+  daemon.endpoints.set('web2', web2.address);
+  return web1.port;
 }

@@ -1,5 +1,28 @@
-/** Measurements for tests: one instance to vary. */
+/** Measurements for tests: one instance to vary, and what Prometheus is told. */
+import type { ChannelStatus } from '../../src/channel/contract.ts';
+import { channelMetrics } from '../../src/channel/metrics.ts';
+import { familiesOf, metricsText as textOf } from '../../src/core/metric.ts';
+import type { ServiceStatus } from '../../src/service/contract.ts';
+import { serviceMetrics } from '../../src/service/metrics.ts';
 import type { InstanceStats } from '../../src/telemetry/contract.ts';
+import { daemonMetrics, instanceMetrics, type SelfMetrics } from '../../src/telemetry/metrics.ts';
+
+export const metricsText = (
+  instances: readonly InstanceStats[],
+  channels: readonly ChannelStatus[],
+  services: readonly ServiceStatus[],
+  self: SelfMetrics,
+  nowMs: number,
+): string =>
+  textOf([
+    ...familiesOf(
+      instanceMetrics,
+      instances.map((stats) => ({ ...stats, nowMs })),
+    ),
+    ...familiesOf(channelMetrics, channels),
+    ...familiesOf(serviceMetrics, services),
+    ...familiesOf(daemonMetrics, [self]),
+  ]);
 
 export function instanceStats(change: Partial<InstanceStats> = {}): InstanceStats {
   return {

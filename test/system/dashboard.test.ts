@@ -1,9 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
-import { metricsText } from '../../src/telemetry/contract.ts';
 import { channelStatus } from '../support/channels.ts';
 import { serviceStatus } from '../support/services.ts';
-import { instanceStats } from '../support/stats.ts';
+import { instanceStats, metricsText } from '../support/stats.ts';
 
 it('the dashboard asks only for metrics that there are', () => {
   const { panels } = JSON.parse(readFileSync(new URL('../../grafana/polykernel.json', import.meta.url), 'utf8')) as {

@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { expect, it } from 'vitest';
 import { clientRoutesText, openapiText, withEventTable, withRouteTable } from '../../scripts/api-documents.ts';
+import { contractsText, sectionsText } from '../../scripts/room-lists.ts';
 import { CONTRACTS } from '../../src/client/contracts.ts';
-import { routesOf } from '../../src/daemon/routes.ts';
+import type { Api } from '../../src/core/route.ts';
 import { startDaemon } from '../support/harness.ts';
 
 const text = (path: string) => readFileSync(join(import.meta.dirname, '../..', path), 'utf8');
@@ -14,10 +15,16 @@ it('the checked-in description of the API is current', () => {
   expect(text('src/daemon/openapi.json'), STALE).toBe(openapiText());
 });
 
-it("so are the client's table and that of docs/api.md", () => {
+it("so are the client's table and that of docs/api.md", async () => {
   expect(text('src/client/routes.ts'), STALE).toBe(clientRoutesText());
   const page = text('docs/api.md');
-  expect(page, STALE).toBe(withEventTable(withRouteTable(page)));
+  expect(page, STALE).toBe(await withEventTable(withRouteTable(page)));
+});
+
+it('so are the lists of what rooms have', async () => {
+  const stale = 'run `node scripts/room-references.ts`';
+  expect(text('src/client/contracts.ts'), stale).toBe(await contractsText());
+  expect(text('src/stack/section-list.ts'), stale).toBe(await sectionsText());
 });
 
 it('is OpenAPI 3.1', async () => {
@@ -39,10 +46,9 @@ it('has valid JSON Schemas with types that there are', () => {
   expect(told).toEqual([]);
 });
 
-it('tells of every route that is served', () => {
-  const none = new Proxy({}, { get: () => () => {} });
-  const served = routesOf(none as Parameters<typeof routesOf>[0]).map(({ api }) => api);
-  expect(new Set(served)).toEqual(new Set(CONTRACTS));
+it('tells of every route that is served', async () => {
+  const { daemon } = await startDaemon();
+  expect(new Set<Api>(daemon.apis)).toEqual(new Set(CONTRACTS));
 });
 
 it('is served', async () => {

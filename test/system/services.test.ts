@@ -1,37 +1,19 @@
 /** Services as a daemon manages them: a real HAProxy before local HTTP servers. */
-import { once } from 'node:events';
-import { readdirSync, readFileSync, rmSync } from 'node:fs';
-import { createServer } from 'node:http';
+import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
-import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { Store } from '../../src/core/store.ts';
-import { serviceTable } from '../../src/service/record.ts';
-import { layout } from '../../src/sys/paths.ts';
 import { eventually } from '../support/harness.ts';
 import { fetchText, freePort, load } from '../support/http.ts';
-import { type ServiceDaemon, startBackend, startEcho, startServices } from '../support/service-harness.ts';
-
-/** web1 to webN, each at an address of its own, all at the same port. */
-async function backends(daemon: ServiceDaemon, count: number) {
-  const first = await startBackend('web1', '127.0.1.1');
-  const others = Array.from({ length: count - 1 }, (_, at) =>
-    startBackend(`web${at + 2}`, `127.0.1.${at + 2}`, first.port),
-  );
-  const all = [first, ...(await Promise.all(others))];
-  for (const [at, { address }] of all.entries()) daemon.endpoints.set(`web${at + 1}`, address);
-  return all;
-}
-
-const targets = (count: number, port: number) =>
-  Array.from({ length: count }, (_, at) => ({ instance: `web${at + 1}`, port }));
-
-async function untilUp(daemon: ServiceDaemon, name: string, count: number) {
-  return eventually(async () => {
-    const status = await daemon.client.service(name);
-    return status.targets.filter(({ state }) => state === 'up').length === count && status;
-  });
-}
+import {
+  backends,
+  dial,
+  echoes,
+  startBackend,
+  startEcho,
+  startServices,
+  targets,
+  untilUp,
+} from '../support/service-harness.ts';
 
 test.runIf(process.getuid?.() === 0)('HAProxy is a user that nobody else is, without rights', async () => {
   const daemon = await startServices();
@@ -123,39 +105,6 @@ test('a killed backend costs no request', async () => {
   expect(running.failures).toEqual([]);
 });
 
-/** A TCP connection through a service: says what came, and sends. */
-async function dial(port: number) {
-  const socket = connect(port, '127.0.0.1');
-  let heard = '';
-  let open = true;
-  socket.setEncoding('utf8').on('data', (text) => {
-    heard += text;
-  });
-  socket.on('error', () => {});
-  socket.on('close', () => {
-    open = false;
-  });
-  onTestFinished(() => void socket.destroy());
-  await eventually(() => heard.includes('\n'));
-  return {
-    name: heard.trim(),
-    isOpen: () => open,
-    async echo(text: string) {
-      heard = '';
-      socket.write(text);
-      await eventually(() => heard === text);
-    },
-  };
-}
-
-async function echoes(daemon: ServiceDaemon) {
-  const web1 = await startEcho('web1', '127.0.1.1');
-  const web2 = await startEcho('web2', '127.0.1.2', web1.port);
-  daemon.endpoints.set('web1', web1.address);
-  daemon.endpoints.set('web2', web2.address);
-  return web1.port;
-}
-
 test('changes of targets and other services cost no connection', async () => {
   const daemon = await startServices();
   const backendPort = await echoes(daemon);
@@ -224,182 +173,6 @@ test('adding and removing services under load costs no request', async () => {
   const sent = running.sent();
   await eventually(async () => (await daemon.client.service('api')).latency.samples === sent);
   expect((await daemon.client.service('api')).requests).toBeGreaterThan(sent * 0.9);
-});
-
-test('a killed HAProxy is back at once, and that is told with what it cost', async () => {
-  const daemon = await startServices();
-  const port = await freePort();
-  const backendPort = await echoes(daemon);
-  await daemon.client.createService({ name: 'echo', port, mode: 'tcp', targets: targets(2, backendPort) });
-  const { proxy } = await untilUp(daemon, 'echo', 2);
-  const connections = await Promise.all([dial(port), dial(port), dial(port)]);
-  expect(await daemon.client.service('echo')).toMatchObject({ inFlight: 3 });
-  process.kill(proxy!.pid, 'SIGKILL');
-  const again = await eventually(async () => {
-    const status = await daemon.client.service('echo');
-    return status.proxy !== null && status.proxy.pid !== proxy!.pid && status;
-  });
-  expect(again.proxy).toMatchObject({ restarts: 1, lostConnections: 3 });
-  await eventually(() => connections.every(({ isOpen }) => !isOpen()));
-  expect(['web1', 'web2']).toContain((await dial(port)).name);
-  const told = await eventually(() => daemon.told.find((line) => line.startsWith('service-restarted echo: ')));
-  expect(told).toMatch(/HAProxy had ended; 3 connections were cut; anew in \d+ ms/);
-  // The counts of the one that was killed go on.
-  await eventually(async () => (await daemon.client.service('echo')).requests >= 4);
-});
-
-test('outlives the daemon; the next one takes it over', async () => {
-  const daemon = await startServices();
-  const port = await freePort();
-  const backendPort = await echoes(daemon);
-  await daemon.client.createService({ name: 'echo', port, mode: 'tcp', targets: targets(2, backendPort) });
-  const { proxy } = await untilUp(daemon, 'echo', 2);
-  const connection = await dial(port);
-  await daemon.client.service('echo');
-  await daemon.crashAndRestart();
-  await connection.echo('hello');
-  expect(await untilUp(daemon, 'echo', 2)).toMatchObject({ proxy, requests: 1, inFlight: 1 });
-  // Its end is noticed by the new one as well.
-  process.kill(proxy!.pid, 'SIGKILL');
-  await eventually(async () => (await daemon.client.service('echo')).proxy?.restarts === 1);
-  // What nobody noted is replaced.
-  rmSync(join(daemon.home, 'haproxy', 'current'));
-  const other = await dial(port);
-  await daemon.crashAndRestart();
-  await other.echo('hello');
-  await untilUp(daemon, 'echo', 2);
-  expect(daemon.proxies()).toHaveLength(2);
-  await daemon.client.removeService('echo');
-  expect(daemon.proxies()).toEqual([]);
-  expect(readdirSync(join(daemon.home, 'haproxy'))).toEqual([]);
-});
-
-test('a service can be made while HAProxy hangs, which is replaced', async () => {
-  const daemon = await startServices();
-  const [web1] = await backends(daemon, 1);
-  const ports = [await freePort(), await freePort()] as const;
-  await daemon.client.createService({ name: 'api', port: ports[0], targets: targets(1, web1!.port) });
-  const { proxy } = await untilUp(daemon, 'api', 1);
-  process.kill(proxy!.pid, 'SIGSTOP');
-  const made = await daemon.client.createService({ name: 'other', port: ports[1], targets: targets(1, web1!.port) });
-  expect(made).toMatchObject({ fault: null });
-  expect(daemon.proxies()).not.toContain(proxy!.pid);
-  for (const port of ports) expect(await eventually(() => fetchText(port).catch(() => undefined))).toBe('web1');
-}, 60_000);
-
-test('a removal that a crash cut short is completed', async () => {
-  const daemon = await startServices();
-  const port = await freePort();
-  await daemon.client.createService({ name: 'api', port, targets: targets(1, 80) });
-  const pids = daemon.proxies();
-  expect(pids).toHaveLength(1);
-  await daemon.daemon.drop();
-  const store = Store.open(layout(daemon.home));
-  const services = store.table(serviceTable);
-  for (const record of services.all(() => {})) services.put({ ...record, removing: true });
-  store.close();
-  await daemon.crashAndRestart();
-  expect(await daemon.client.services()).toEqual([]);
-  expect(daemon.proxies()).toEqual([]);
-});
-
-test('an address that is taken while no daemon looks is reported, and had again', async () => {
-  const daemon = await startServices();
-  const [web1] = await backends(daemon, 1);
-  const [port, otherPort] = [await freePort(), await freePort()];
-  for (const [name, at] of [
-    ['api', port],
-    ['other', otherPort],
-  ] as const)
-    await daemon.client.createService({ name, port: at, targets: targets(1, web1!.port) });
-  await daemon.daemon.drop();
-  for (const pid of daemon.proxies()) process.kill(pid, 'SIGKILL');
-  await eventually(() => daemon.proxies().length === 0);
-  // A process is off the list a little before its ports are free.
-  const taker = await eventually(async () => {
-    const server = createServer((_request, response) => response.end('taker')).listen(port, '127.0.0.1');
-    return once(server, 'listening').then(
-      () => server,
-      () => undefined,
-    );
-  });
-  await daemon.crashAndRestart();
-  const faulty = await daemon.client.service('api');
-  expect(faulty).toMatchObject({ state: 'error', fault: expect.stringContaining(`127.0.0.1:${port}`) });
-  await untilUp(daemon, 'other', 1);
-  expect(await fetchText(otherPort)).toBe('web1');
-  taker.close();
-  await untilUp(daemon, 'api', 1);
-  expect(await fetchText(port)).toBe('web1');
-}, 30_000);
-
-test('targets need not exist', async () => {
-  const daemon = await startServices();
-  const port = await freePort();
-  const made = await daemon.client.createService({ name: 'api', port, targets: [{ instance: 'later' }] });
-  expect(made).toMatchObject({
-    state: 'down',
-    targets: [{ state: 'absent', reason: expect.stringContaining('does not run') }],
-  });
-  await expect(fetchText(port)).rejects.toThrow('status 503');
-  const later = await startBackend('later', '127.0.1.1', port);
-  daemon.endpoints.set('later', later.address);
-  expect(await eventually(() => fetchText(port).catch(() => undefined))).toBe('later');
-});
-
-test.each([
-  [{ name: 'Api' }, 'name'],
-  [{ port: 0 }, 'port'],
-  [{ port: 65_536 }, 'port'],
-  [{ bind: 'localhost' }, 'bind'],
-  [{ bind: '192.0.2.1' }, 'bind'],
-  [{ targets: [] }, 'targets'],
-  [{ targets: [{ instance: '../x' }] }, 'targets[0].instance'],
-  [{ targets: [{ instance: 'a' }, { instance: 'a' }] }, 'targets[1].instance'],
-  [{ targets: [{ instance: 'a', weight: 257 }] }, 'targets[0].weight'],
-  [{ check: "/x'\n" }, 'check'],
-  [{ check: '/x', mode: 'tcp' }, 'check'],
-  [{ balance: 'roundrobbin' }, 'balance'],
-  [{ slo: { availability: 100 } }, 'slo.availability'],
-  [{ slo: { latency: { percentile: 99, milliseconds: 0 } } }, 'slo.latency.milliseconds'],
-])('refuses %j', async (part, field) => {
-  const daemon = await startServices();
-  const request = { name: 'api', port: await freePort(), targets: [{ instance: 'web' }], ...part } as never;
-  const refused = daemon.client.createService(request);
-  await expect(refused).rejects.toMatchObject({ code: 'invalid', field, hint: expect.any(String) });
-  expect(await daemon.client.services()).toEqual([]);
-  expect(daemon.proxies()).toEqual([]);
-});
-
-test('refuses names and ports that are taken, and says by whom', async () => {
-  const daemon = await startServices();
-  const { client } = daemon;
-  const request = { name: 'api', port: await freePort(), targets: [{ instance: 'web' }] };
-  await client.createService(request);
-  await expect(client.createService(request)).rejects.toMatchObject({ code: 'conflict', field: 'name', value: 'api' });
-  await expect(client.createService({ ...request, name: 'b', bind: '0.0.0.0' })).rejects.toMatchObject({
-    code: 'conflict',
-    field: 'port',
-    message: expect.stringContaining('service api'),
-  });
-  const { port } = await startBackend('web', '127.0.0.1');
-  await expect(client.createService({ ...request, name: 'b', port })).rejects.toMatchObject({
-    code: 'conflict',
-    field: 'port',
-    value: port,
-    message: expect.stringMatching(new RegExp(`in use by .+ \\(pid ${process.pid}\\)`)),
-  });
-  // Another home's HAProxy does not share the port either.
-  const other = await startServices();
-  await expect(other.client.createService(request)).rejects.toMatchObject({
-    field: 'port',
-    message: expect.stringContaining('in use by haproxy (pid '),
-  });
-  expect(await client.services()).toHaveLength(1);
-  await expect(client.service('b')).rejects.toMatchObject({ code: 'not-found', field: 'name', value: 'b' });
-  await expect(client.removeService('b')).rejects.toMatchObject({ code: 'not-found' });
-  await expect(client.changeTarget('api', 'x', {})).rejects.toMatchObject({ code: 'not-found', field: 'instance' });
-  await expect(client.changeTarget('api', 'web', { weight: -1 })).rejects.toMatchObject({ field: 'weight' });
 });
 
 test('tells when a promise is broken and kept again', async () => {

@@ -1,6 +1,7 @@
 /** Which instances are of interest, and a line for each. */
 import { connect } from '../../client/index.ts';
 import type { InstanceStatus } from '../../instance/spec.ts';
+import { portsText } from '../../network/published-port.ts';
 import { formatBytes } from '../../sys/units.ts';
 import { type Command, JSON_OPTION } from '../kit/command.ts';
 import { print, printJson } from '../kit/output.ts';
@@ -47,10 +48,11 @@ const COLUMNS: readonly Column<InstanceStatus>[] = [
   ['STATE', (status) => stateText(status)],
   ['DRIVER', ({ spec }) => spec.driver],
   ['KERNEL', ({ kernelRelease }) => kernelRelease ?? '-'],
-  ['CPUS', ({ spec }) => String(spec.cpus), 'right'],
-  ['MEMORY', ({ spec }) => formatBytes(spec.memoryBytes), 'right'],
+  ['CPUS', ({ size }) => String(size.cpus), 'right'],
+  ['MEMORY', ({ size }) => formatBytes(size.memoryBytes), 'right'],
   ['PID', ({ pid }) => (pid === null ? '-' : String(pid)), 'right'],
   ['AGE', ({ startedAt, createdAt }) => age(startedAt ?? createdAt)],
+  ['PORTS', ({ spec }) => portsText(spec.publish) || '-'],
   ['COMMAND', ({ spec }) => commandText(spec.command)],
 ];
 

@@ -2,7 +2,7 @@
 import { isAbsolute } from 'node:path';
 import type { ChannelUse, CreateRequest } from '../../instance/contract.ts';
 import { type FieldRequest, fieldRows } from '../../instance/fields.ts';
-import { PUBLISH_HINT, parsePublishedPort } from '../../network/published-port.ts';
+import { PUBLISH_HINT, parsePublished } from '../../network/published-port.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import { parseBytes, parseDuration } from '../../sys/units.ts';
 import { parseVolume, type VolumeText } from '../../sys/volume-text.ts';
@@ -45,10 +45,10 @@ export function runRequest(invocation: Invocation, around: Surroundings): Create
   };
   const channels = invocation.values('channel').map(channelUse);
   if (channels.length > 0) request.channels = channels;
-  const publish = invocation.values('publish').map(publishedPort);
+  const publish = invocation.values('publish').flatMap(publishedPorts);
   if (publish.length > 0) request.publish = publish;
   if (tty) Object.assign(request, { rows: around.rows, columns: around.columns });
-  Object.assign(request, size(invocation));
+  Object.assign(request, size(invocation), elastic(invocation));
   const name = invocation.value('name');
   if (name !== undefined) request.name = name;
   Object.assign(request, fields(invocation));
@@ -119,6 +119,34 @@ function size(invocation: Invocation): Pick<CreateRequest, 'cpus' | 'memoryBytes
       devices: [],
     },
   };
+}
+
+/** Bounds within which its size may change. */
+function elastic(invocation: Invocation): Pick<CreateRequest, 'elastic'> {
+  const bounds = (option: string, read: (text: string, field: string) => number, example: string) => {
+    const text = invocation.value(option);
+    if (text === undefined) return undefined;
+    const [min, max, ...more] = text.split('-');
+    if (min && max && more.length === 0) return { min: read(min, `--${option}`), max: read(max, `--${option}`) };
+    throw new PolykernelError('invalid', `--${option}: ${JSON.stringify(text)} is not MIN-MAX`, {
+      field: `--${option}`,
+      value: text,
+      hint: `Give both, such as ${example}.`,
+    });
+  };
+  const cpus = bounds('elastic-cpus', cpuCount, '1-4');
+  const memoryBytes = bounds('elastic-memory', parseBytes, '256M-2G');
+  if (cpus === undefined && memoryBytes === undefined) return {};
+  return { elastic: { ...(cpus && { cpus }), ...(memoryBytes && { memoryBytes }) } };
+}
+
+function cpuCount(text: string, field: string): number {
+  if (/^[1-9]\d{0,3}$/.test(text)) return Number(text);
+  throw new PolykernelError('invalid', `${field}: ${JSON.stringify(text)} is no number of CPUs`, {
+    field,
+    value: text,
+    hint: 'Give whole numbers, such as 1-4.',
+  });
 }
 
 function milliCpus(text: string): number {
@@ -204,10 +232,10 @@ function volume(text: string, cwd: string | undefined): VolumeText {
   return { ...parsed, source: pathFrom(cwd, parsed.source, '--volume') };
 }
 
-function publishedPort(text: string): NonNullable<CreateRequest['publish']>[number] {
-  const port = parsePublishedPort(text);
-  if (port !== undefined) return port;
-  throw new PolykernelError('invalid', `--publish ${JSON.stringify(text)} is not HOST:GUEST`, {
+function publishedPorts(text: string): NonNullable<CreateRequest['publish']> {
+  const parsed = parsePublished(text);
+  if ('ports' in parsed) return parsed.ports;
+  throw new PolykernelError('invalid', `--publish ${JSON.stringify(text)}: ${parsed.reason}`, {
     field: '--publish',
     value: text,
     hint: PUBLISH_HINT,

@@ -2,6 +2,8 @@
 import { readFile } from 'node:fs/promises';
 import { type Client, connect } from '../../client/index.ts';
 import { driverWords } from '../../driver/registry.ts';
+import type { InstanceSpec } from '../../instance/spec.ts';
+import { PUBLISH_FORM, portsText } from '../../network/published-port.ts';
 import { asPolykernelError } from '../../sys/errors.ts';
 import type { Command, Invocation } from '../kit/command.ts';
 import { complain, Progress, print } from '../kit/output.ts';
@@ -26,6 +28,8 @@ export const command: Command = {
     dedicated: { help: 'own these CPUs and this memory, taken from the pool (see `pk pool`)' },
     share: { value: 'FRACTION', help: 'own a part of the shared CPUs instead, such as 0.5' },
     memory: { short: 'm', value: 'SIZE', help: 'memory of the kernel, such as 512M' },
+    'elastic-cpus': { value: 'MIN-MAX', help: 'how many CPUs it may have later, while it runs, such as 1-4' },
+    'elastic-memory': { value: 'MIN-MAX', help: 'and how much memory, such as 256M-2G' },
     rootfs: { value: 'PATH', complete: 'file', help: 'root: a directory, tar, squashfs or ext4 file' },
     volume: {
       short: 'v',
@@ -42,9 +46,9 @@ export const command: Command = {
     },
     publish: {
       short: 'p',
-      value: '[ADDRESS:]HOST:GUEST',
+      value: PUBLISH_FORM,
       multiple: true,
-      help: 'lead a TCP port of this machine to it',
+      help: 'lead a port of this machine to it; HOST 0 or none: one that is free',
     },
     env: { short: 'e', value: 'KEY[=VALUE]', multiple: true, help: 'set a variable, or pass one on' },
     'env-file': { value: 'FILE', multiple: true, complete: 'file', help: 'read variables from a file' },
@@ -92,9 +96,18 @@ function tellElsewhere(wished: string | undefined): void {
   );
 }
 
+/** Those that were chosen: nobody can know them. */
+function tellPorts(request: Request, { publish }: InstanceSpec, isQuiet: boolean, progress: Progress): void {
+  const chosen = publish.filter((_, index) => request.publish?.[index]?.hostPort === 0);
+  if (isQuiet || chosen.length === 0) return;
+  progress.clear();
+  complain(`published: ${portsText(chosen)}`);
+}
+
 async function foreground(invocation: Invocation, request: Request, progress: Progress): Promise<number> {
   const remote = await starting(progress, async (client, { signal }) => {
     const { spec } = await client.create(request, signal);
+    tellPorts(request, spec, invocation.flag('quiet'), progress);
     const remote = await client.attach(spec.name, { signal, phase: (text) => progress.say(text) });
     // Why it never ran is for `exited` to tell, unless that is us.
     const started = await remote.started.catch((error) => {
@@ -151,6 +164,7 @@ async function detached(request: Request, progress: Progress, isQuiet: boolean):
   });
   if (typeof status === 'number') return status;
   const { spec, workingDirectory } = status;
+  tellPorts(request, spec, isQuiet, progress);
   if (spec.cwdOptional && workingDirectory !== null && workingDirectory !== spec.cwd && !isQuiet)
     tellElsewhere(spec.cwd);
   await print(`${spec.name}

@@ -1,8 +1,9 @@
 /** Plans as people read them. */
-import type { Plan } from '../../stack/contract.ts';
+import type { Plan, SectionPlans } from '../../stack/contract.ts';
 import { cpusText } from '../../sys/cpu-list.ts';
 import { formatBytes } from '../../sys/units.ts';
 import { type Paint, painter } from '../kit/paint.ts';
+import { sectionsOf } from './section-text.ts';
 
 type KernelPlan = Plan['kernels'][number];
 
@@ -24,12 +25,9 @@ export function planText(plan: Plan, color: boolean): string {
   for (const kernel of plan.kernels) {
     if (kernel.action === 'keep') lines.push(`  ${kernel.name}: ${paint('dim', 'keep')}`, ...placementLines(kernel));
   }
-  for (const [kind, each] of [
-    ['channel', plan.channels],
-    ['service', plan.services],
-  ] as const)
-    for (const { name, action } of each)
-      if (action === 'keep') lines.push(`  ${kind} ${name}: ${paint('dim', 'keep')}`);
+  for (const { noun, plans } of sectionsOf(plan))
+    for (const { name, action } of plans)
+      if (action === 'keep') lines.push(`  ${noun} ${name}: ${paint('dim', 'keep')}`);
   if (plan.refused.length > 0) {
     lines.push('', 'Refused:');
     for (const { name, message, hint } of plan.refused) {
@@ -80,20 +78,15 @@ function changeLines(plan: Plan, color: boolean, place: (kernel: KernelPlan) => 
     }
     lines.push(...place(kernel));
   }
-  for (const { name, action, why, channel } of plan.channels) {
-    if (action === 'keep') continue;
-    const { mark, paint: hue } = MARKS[action];
-    const ends = channel && ` from ${channel.from} to ${channel.to}, ${formatBytes(channel.sizeBytes)}`;
-    lines.push(`${paint(hue, mark)} channel ${name}: ${action === 'replace' ? 'make anew' : action}${ends ?? ''}`);
-    if (action === 'replace') lines.push(...why.map((text) => `      ${text}`));
-  }
-  for (const { name, action, why, service } of plan.services) {
-    if (action === 'keep') continue;
-    const { mark, paint: hue, word } = MARKS[action];
-    const way =
-      service && ` from port ${service.port} to ${service.targets.map(({ instance }) => instance).join(', ')}`;
-    lines.push(`${paint(hue, mark)} service ${name}: ${word}${way ?? ''}`);
-    if (action === 'change') lines.push(...why.map((text) => `      ${text}`));
+  for (const { noun, explained, words, about, plans } of sectionsOf(plan)) {
+    for (const each of plans) {
+      const { name, action, why } = each;
+      if (action === 'keep') continue;
+      const { mark, paint: hue, word } = MARKS[action];
+      const text = about(each);
+      lines.push(`${paint(hue, mark)} ${noun} ${name}: ${words?.[action] ?? word}${text === null ? '' : ` ${text}`}`);
+      if (action === explained) lines.push(...why.map((reason) => `      ${reason}`));
+    }
   }
   return lines;
 }
@@ -119,28 +112,29 @@ function placementLines({ placement }: KernelPlan): string[] {
 }
 
 /** `3 kernels, 1 channel, and 1 service`: what there is once the plan is carried out. */
-export function described({ kernels, channels, services }: Pick<Plan, 'kernels' | 'channels' | 'services'>): string {
-  const parts = Object.entries({ kernel: kernels, channel: channels, service: services }).flatMap(([what, all]) => {
-    const count = all.filter(({ action }) => action !== 'remove').length;
-    return count === 0 && what !== 'kernel' ? [] : [counted(count, what)];
+export function described(plan: Pick<Plan, 'kernels' | keyof SectionPlans>): string {
+  const kernels = { noun: 'kernel', plans: plan.kernels };
+  const parts = [kernels, ...sectionsOf(plan)].flatMap(({ noun, plans }) => {
+    const count = plans.filter(({ action }) => action !== 'remove').length;
+    return count === 0 && noun !== 'kernel' ? [] : [counted(count, noun)];
   });
   return new Intl.ListFormat('en').format(parts);
 }
 
-function summaryLine({ kernels, channels, services, pool, refused }: Plan): string {
+function summaryLine(plan: Plan): string {
+  const { kernels, pool, refused } = plan;
   if (refused.length > 0) return `Refused: ${refused.length}. Nothing would be done.`;
   const counts = new Map<string, number>();
   for (const { action } of kernels) counts.set(action, (counts.get(action) ?? 0) + 1);
   const keep = counts.get('keep') ?? 0;
   counts.delete('keep');
-  const rings = channels.filter(({ action }) => action !== 'keep').length;
-  const ports = services.filter(({ action }) => action !== 'keep').length;
-  if (counts.size === 0 && rings + ports === 0 && pool.change === null) {
-    return `Nothing to do: ${described({ kernels, channels, services })} as described.`;
-  }
-  const parts = [...counts].map(([action, count]) => `${count} to ${action}`);
-  if (rings > 0) parts.push(`${counted(rings, 'channel')} to change`);
-  if (ports > 0) parts.push(`${counted(ports, 'service')} to change`);
+  const sections = sectionsOf(plan).flatMap(({ noun, plans }) => {
+    const changed = plans.filter(({ action }) => action !== 'keep').length;
+    return changed === 0 ? [] : [`${counted(changed, noun)} to change`];
+  });
+  if (counts.size === 0 && sections.length === 0 && pool.change === null)
+    return `Nothing to do: ${described(plan)} as described.`;
+  const parts = [...[...counts].map(([action, count]) => `${count} to ${action}`), ...sections];
   return [...(pool.change === null ? [] : ['pool to change']), ...parts, `${keep} to keep`].join(', ') + '.';
 }
 

@@ -1,4 +1,4 @@
-/** The end of a launch of which nothing else may be known. */
+/** Ends whatever is left of a launch, even when nothing else is known of it. */
 import { removeLimits } from '../jail/limits.ts';
 import { InstanceGroups } from './instance-groups.ts';
 import { killShim } from './shim.ts';

@@ -5,7 +5,7 @@
  * Threads join either before they run anything (pk-jail writes itself into `joinFiles`) or while the guest is stopped (add).
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { CGROUP, GROUP, type GroupState } from '../../sys/control-groups.ts';
+import { CGROUP, GROUP, type GroupState, groupState, removeGroup } from '../../sys/control-groups.ts';
 import { formatCpuList } from '../../sys/cpu-list.ts';
 import { asPolykernelError } from '../../sys/errors.ts';
 import { errnoOf, type HostFiles, hostFiles } from '../../sys/host-files.ts';
@@ -90,21 +90,14 @@ export class InstanceGroups {
 
   /** What the host kernel says of the group now. */
   read(id: string): GroupState[] {
-    return HIERARCHIES.flatMap(({ parent }) => {
-      const path = `${parent}/${id}`;
-      const values = SHOWN.flatMap((file) => {
-        const value = this.#host.read(`${path}/${file}`);
-        return value === undefined ? [] : [[file, value] as const];
-      });
-      return values.length === 0 ? [] : [{ path, values: Object.fromEntries(values) }];
-    });
+    return HIERARCHIES.flatMap(({ parent }) => groupState(this.#host, `${parent}/${id}`, SHOWN));
   }
 
   /** Removes the group, unless something still runs in it after a while: then it stays for the next sweep. */
   async remove(id: string): Promise<void> {
     const deadline = Date.now() + REMOVE_DEADLINE_MS;
     for (const { parent } of this.#hierarchies()) {
-      while (!this.#tryRemove(`${parent}/${id}`) && Date.now() < deadline) await delay(POLL_MS);
+      while (!removeGroup(this.#host, `${parent}/${id}`) && Date.now() < deadline) await delay(POLL_MS);
     }
   }
 
@@ -115,7 +108,7 @@ export class InstanceGroups {
         .directories(parent)
         .filter((id) => !keep.has(id))
         .map((id) => `${parent}/${id}`)
-        .filter((path) => this.#tryRemove(path)),
+        .filter((path) => removeGroup(this.#host, path)),
     );
   }
 
@@ -162,12 +155,4 @@ export class InstanceGroups {
   }
 
   /** False while it is in use. */
-  #tryRemove(path: string): boolean {
-    try {
-      this.#host.removeDirectory(path);
-      return true;
-    } catch (error) {
-      return !['EBUSY', 'ENOTEMPTY'].includes(errnoOf(error));
-    }
-  }
 }

@@ -1,3 +1,4 @@
+/** The files below the root of a machine or a snapshot, so that no link leads out of it. */
 import type { FileTree } from './tree.ts';
 
 /** As Linux: path_resolution(7), MAXSYMLINKS. */

@@ -1,3 +1,4 @@
+/** Which file systems a machine has mounted, and where. */
 import type { MachineFiles } from './files.ts';
 
 export interface Mount {

@@ -6,13 +6,13 @@ import { CONTRACTS } from '../../../src/client/contracts.ts';
 import type { Route } from '../../../src/core/route.ts';
 import { createApi } from '../../../src/core/server.ts';
 import { type Schema, validate } from '../../../src/core/validate.ts';
-import { type Parts, routesOf } from '../../../src/daemon/routes.ts';
 import { execRequest, streamCommand } from '../../../src/instance/requests.ts';
 import { checkCreateRequest } from '../../../src/instance/schema.ts';
 import { serviceRequestSchema } from '../../../src/service/api.ts';
 import type { ServiceRequest } from '../../../src/service/contract.ts';
 import { checked } from '../../../src/service/service-request.ts';
 import { PolykernelError } from '../../../src/sys/errors.ts';
+import { type Parts, servedOf } from '../../support/api.ts';
 import { must, type Target } from '../target.ts';
 
 const ROUTES: readonly Route[] = CONTRACTS.flatMap(({ routes }) => Object.values<Route>(routes));
@@ -131,7 +131,7 @@ const http: Target = {
   output: { base: 1024 * 1024, perByte: 64 }, // /openapi.json
   steps: { base: 20_000, perByte: 2000 },
   async run(input) {
-    server ??= createApi(routesOf(emptyParts()), {
+    server ??= createApi(servedOf(emptyParts()), {
       ending: new AbortController().signal,
       complain: (_text, error) => {
         complaint = error;

@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
 import { channelStatus } from '../../test/support/channels.ts';
 import { serviceStatus } from '../../test/support/services.ts';
-import { instanceStats } from '../../test/support/stats.ts';
-import { labelsText, metricsText } from './prometheus.ts';
+import { instanceStats, metricsText } from '../../test/support/stats.ts';
+import { labelsText } from '../core/metric.ts';
 
 const self = { cpuSeconds: 1, residentBytes: 2, startedSeconds: 3, samplingSeconds: 4, samples: 5, historyBytes: 6 };
 const nowMs = Date.parse('2026-11-23T10:00:02Z');

@@ -1,0 +1,133 @@
+/** Which system calls a program in the jail gets through, and what its first process does for it. A shell in the jail of a VMM tries. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chownSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { callers, type Jail, jailsRun, openJail, probe } from '../../support/jail.ts';
+import { USER } from '../../support/other-user.ts';
+
+describe.runIf(jailsRun).each(callers)('jail of $caller', (caller) => {
+  const { isUser } = caller;
+  let jail: Jail;
+  beforeAll(async () => {
+    jail = await openJail(caller);
+  });
+  afterAll(() => jail.close());
+
+  it('refuses what a program in place of the VMM would try', async () => {
+    const { volume, inside } = jail;
+    const tries = join(volume, 'tries');
+    mkdirSync(tries);
+    if (isUser) chownSync(tries, USER, USER);
+    const ran = await inside('', {
+      binds: [{ source: await probe(), target: '/vmm/probe', access: 'read' }],
+      program: ['/vmm/probe', '/export/vol0/tries'],
+    });
+    const found = Object.fromEntries(
+      ran.stdout
+        .trim()
+        .split('\n')
+        .map((line) => line.split(' ')),
+    );
+    const { mkdir, ...others } = found;
+    expect(mkdir).toBe('ok');
+    const allowed = [
+      'chmod-plain',
+      'chmod-sgid-dir',
+      'fchmod-sgid-dir',
+      'fchmodat-sgid-dir',
+      'chmod-sgid-long',
+      'chmod-sgid-many',
+    ];
+    for (const [name, result] of Object.entries(others)) {
+      if (allowed.includes(name)) expect(result, name).toBe('ok');
+      else if (name === 'mkdir-suid') expect(['EPERM', 'ok']).toContain(result);
+      else expect(result, name).toMatch(/^(EPERM|ENOSYS|EACCES|EAFNOSUPPORT|ESRCH|ENOENT|EOPNOTSUPP)$/);
+    }
+    for (const name of ['unknown-call', 'newer-call', 'openat2-suid', 'clone3'])
+      expect(others[name], name).toBe('ENOSYS');
+    expect(Object.keys(others).length).toBeGreaterThan(45);
+    // Whatever was answered, nothing of it is there.
+    for (const name of readdirSync(tries)) {
+      const { mode, isDirectory } = {
+        mode: statSync(join(tries, name)).mode,
+        isDirectory: statSync(join(tries, name)).isDirectory(),
+      };
+      expect(mode & 0o4000, name).toBe(0);
+      if (!isDirectory) expect(mode & 0o2000, name).toBe(0);
+    }
+    expect(statSync(join(tries, 'dir')).mode & 0o7777).toBe(0o2755);
+    rmSync(tries, { recursive: true });
+  });
+
+  it('lets QEMU alone make system call filters, whose code takes from what the whole host has', async () => {
+    const { inside } = jail;
+    const change = {
+      binds: [{ source: await probe(), target: '/vmm/probe', access: 'read' as const }],
+      program: ['/vmm/probe', '/export/vol0', 'filters'],
+    };
+    expect((await inside('', { ...change, filter: 'uml' })).stdout).toBe(
+      'seccomp EPERM\nprctl-seccomp EPERM\nprctl ok\n',
+    );
+    expect((await inside('', change)).stdout).toBe('seccomp ok\nprctl-seccomp ok\nprctl ok\n');
+  });
+
+  it('uses up little of what the host kernel counts for each user, and nothing of root', async () => {
+    const { volume, inside } = jail;
+    const queued = () => Number(/^SigQ:\t(\d+)/m.exec(readFileSync('/proc/self/status', 'utf8'))![1]);
+    const before = queued();
+    const running = inside('', {
+      binds: [{ source: await probe(), target: '/vmm/probe', access: 'read' }],
+      program: ['/vmm/probe', '/export/vol0', 'counted'],
+    });
+    let most = 0;
+    const look = setInterval(() => {
+      most = Math.max(most, queued() - before);
+    }, 5);
+    setTimeout(() => writeFileSync(join(volume, 'stop'), ''), 500);
+    const { stdout } = await running;
+    clearInterval(look);
+    rmSync(join(volume, 'stop'));
+    const [timers, queue] = stdout.trim().split('\n');
+    expect(Number(timers!.split(' ')[1])).toBeLessThanOrEqual(1024);
+    expect(queue).not.toBe('queue ok');
+    expect(most).toBeLessThan(500);
+  });
+
+  it('has a first process that sleeps whatever is done to the management console', async () => {
+    const { inside } = jail;
+    const { stdout } = await inside('', {
+      filter: 'uml',
+      binds: [{ source: await probe(), target: '/vmm/probe', access: 'read' }],
+      program: ['/vmm/probe', '/export/vol0', 'console'],
+    });
+    expect(stdout).toContain('console ok\nshutdown ok\n');
+    expect(Number(/^ticks (\d+)$/m.exec(stdout)![1])).toBeLessThan(5);
+  });
+
+  it('has a first process that passes on no answer of the management console that was not asked for', async () => {
+    const { insideArgv } = jail;
+    const [file, ...args] = insideArgv('', {
+      filter: 'uml',
+      binds: [{ source: await probe(), target: '/vmm/probe', access: 'read' }],
+      program: ['/vmm/probe', '/export/vol0', 'answers'],
+    });
+    const child = spawn(file!, args, { stdio: ['ignore', 'pipe', 'inherit', 'pipe', 'pipe'] });
+    const line = child.stdio[4] as Duplex;
+    const ended = once(child, 'close');
+    let told = '';
+    line.on('data', (chunk) => {
+      told += String(chunk);
+    });
+    let said = '';
+    child.stdout!.on('data', (chunk) => {
+      if (!said.includes('early ok\n') && `${said}${chunk}`.includes('early ok\n')) line.write('version\n');
+      said += String(chunk);
+    });
+    await ended;
+    expect(said).toBe('early ok\ncommand ok\n');
+    expect(told).toBe('ok asked\n');
+  });
+});
