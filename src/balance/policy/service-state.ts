@@ -13,6 +13,8 @@ const DISTRUST_AFTER = 10;
 /** Share of the past kept each second: of what requests cost, of how many are late now. */
 const COST_MEMORY = 0.97;
 const RECENT_MEMORY = 0.7;
+/** Seconds for which a claim on what is short stands, so that chance does not send a CPU to and fro between two that are. */
+const CLAIM_SECONDS = 5;
 /** A model that says more than this share will be late speaks of an overload, in which no queue is steady. */
 const TELLS = 0.2;
 /** Seconds for which a queue of half the promise has to stay to mean something. */
@@ -24,7 +26,7 @@ export class ServiceState {
   /** CPUs it needs to keep its promise, in pieces, with what is waiting; the highest of the quiet window, of careful estimates. */
   need = 0;
   recentNeed = 0;
-  /** The same without anything kept free: what just keeps the promise. */
+  /** The same without anything kept free: what just kept the promise in the last seconds. */
   bare = 0;
   /** CPU-seconds of entitlement lent (above 0) or borrowed. */
   credits = 0;
@@ -37,6 +39,7 @@ export class ServiceState {
   readonly #parameters: SloParameters;
   readonly demand: Demand;
   readonly #highest: HighestOf;
+  readonly #claims = new HighestOf(CLAIM_SECONDS);
   #busy = 0;
   #answered = 0;
   #waited = 0;
@@ -89,7 +92,7 @@ export class ServiceState {
       Math.ceil(this.#cpusFor(demand, promise, risk, grain, kernel.max) + drain / grain - 1e-9);
     const { risk } = this.#parameters;
     this.need = size(foreseen + headroom, risk);
-    this.bare = this.need === 1 ? 1 : size(foreseen, PROMISED);
+    this.bare = this.#claims.add(at, this.need === 1 ? 1 : size(foreseen, PROMISED));
     this.recentNeed = this.#highest.add(at, Math.max(this.need, size(foreseen + headroom + uncertainty, risk)));
   }
 
