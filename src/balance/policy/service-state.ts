@@ -15,6 +15,12 @@ const COST_MEMORY = 0.97;
 const RECENT_MEMORY = 0.7;
 /** Seconds for which a claim on what is short stands, so that chance does not send a CPU to and fro between two that are. */
 const CLAIM_SECONDS = 5;
+/** Share of late requests in the last seconds, and how many they have to be, to ask for a CPU; and the chance of waiting that this takes. */
+const TOO_LATE = 0.01;
+const RECENT_SECONDS = 3;
+const STEADY_SECONDS = 6;
+const ENOUGH_LATE = 4;
+const CPUS_HELP = 0.1;
 /** A model that says more than this share will be late speaks of an overload, in which no queue is steady. */
 const TELLS = 0.2;
 /** Seconds for which a queue of half the promise has to stay to mean something. */
@@ -44,6 +50,8 @@ export class ServiceState {
   #answered = 0;
   #waited = 0;
   #lately = 0;
+  #size = 0;
+  #steadySince = 0;
   #lied = 0;
   /** When it last gave a piece, and how long pieces it gave stayed away, as far as one can say. */
   #gaveAt = Number.NEGATIVE_INFINITY;
@@ -91,7 +99,12 @@ export class ServiceState {
     const size = (demand: number, risk: number) =>
       Math.ceil(this.#cpusFor(demand, promise, risk, grain, kernel.max) + drain / grain - 1e-9);
     const { risk } = this.#parameters;
-    this.need = size(foreseen + headroom, risk);
+    // Where the model says enough and requests are late for want of CPUs, one more, whatever it says.
+    if (seen.cpus !== this.#size || overloaded) this.#steadySince = at;
+    this.#size = seen.cpus;
+    const isSteady = at - this.#steadySince > STEADY_SECONDS;
+    const least = isSteady && this.#isLate(seen, grain) ? pieces(seen.cpus, grain) + 1 : 1;
+    this.need = Math.max(least, size(foreseen + headroom, risk));
     this.bare = this.#claims.add(at, this.need === 1 ? 1 : size(foreseen, PROMISED));
     this.recentNeed = this.#highest.add(at, Math.max(this.need, size(foreseen + headroom + uncertainty, risk)));
   }
@@ -107,6 +120,13 @@ export class ServiceState {
     const waits = (seen.queued * this.service) / Math.max(grain, seen.cpus);
     this.#waited = waits > promise / 2 ? this.#waited + seconds : 0;
     return waits > promise || this.#waited > STAYS;
+  }
+
+  /** More than the promise allows were late in the last seconds, enough of them to be no chance, and not by themselves. */
+  #isLate({ arrivals, cpus }: Observation, grain: number): boolean {
+    if (this.#lately < TOO_LATE || this.#lately * arrivals * RECENT_SECONDS < ENOUGH_LATE) return false;
+    const use = (this.demand.foreseen * this.service) / Math.max(grain, cpus);
+    return cpus < this.usable.most && waitProbability(Math.max(1, cpus), use) > CPUS_HELP;
   }
 
   #calibrate(seconds: number, promise: number, seen: Observation, grain: number): void {
