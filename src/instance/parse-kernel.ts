@@ -10,7 +10,7 @@ import { USER_HINT } from '../sys/user-text.ts';
 import { parseVolume, type VolumeText } from '../sys/volume-text.ts';
 import { checkCreateRequest, checkInstanceName } from './contract.ts';
 import type { KernelDefinition, StackContext } from './definition.ts';
-import { type FieldRow, fieldRows } from './fields.ts';
+import { type FieldRow, fieldRows, labelOf } from './fields.ts';
 import { readPartition } from './parse-partition.ts';
 import { kernelOptions } from './stack-options.ts';
 
@@ -46,12 +46,19 @@ export function readKernel(reader: YamlReader, name: string, place: Place, conte
     create,
     partition: partition === undefined ? null : (readPartition(reader, partition) ?? null),
     tenant: owner ?? null,
+    ...hiddenKeys(reader, entries),
   };
   const names = replicaNames(reader, name, entries);
   const only = names.length > 1 ? ofOneKernel(kernel) : undefined;
   if (only === undefined) return names.map((each) => ({ name: each, ...kernel }));
   reader.problemAt(`${place.path}.${only.path}`, `${only.what}, and there are ${names.length} replicas`, only.hint);
   return [{ name, ...kernel }];
+}
+
+/** Keys of changes in which values of variables would be seen; those of the environment never are. */
+function hiddenKeys(reader: YamlReader, entries: Entries): { hidden?: string[] } {
+  const hidden = [...entries].flatMap(([key, place]) => (reader.hasVariables(place) ? [key] : []));
+  return hidden.length > 0 ? { hidden } : {};
 }
 
 /** What only one kernel can have. */
@@ -122,9 +129,25 @@ function readField(reader: YamlReader, at: Place, { kind, words, schema }: Field
       return reader.word(at, words!);
     case 'duration':
       return readDuration(reader, at, schema.minimum);
+    case 'labels':
+      return readLabels(reader, at);
     case 'text':
       return readWord(reader, at);
   }
+}
+
+/** As Compose takes them: a map, or a list of `NAME=TEXT`. */
+function readLabels(reader: YamlReader, place: Place): Record<string, string> | undefined {
+  const hint = 'Write {NAME: TEXT}, or a list of NAME=TEXT.';
+  if (!reader.isList(place)) {
+    const all = [...(reader.map(place) ?? [])].map(([name, at]) => [name, reader.text(at, 'a text', hint)]);
+    return Object.fromEntries(all.filter(([, text]) => text !== undefined));
+  }
+  const all = reader.list(place, hint)?.flatMap((item) => {
+    const text = reader.text(item, 'NAME=TEXT', hint);
+    return text === undefined ? [] : [labelOf(text)];
+  });
+  return all && Object.fromEntries(all);
 }
 
 /**

@@ -84,7 +84,7 @@ export const instanceTable: TableDefinition<InstanceRecord> = {
   name: 'instances',
   nameOf: ({ spec }) => spec.name,
   migrations: [withLaterParts, withIdentity, withUser, withSize, withProtocols],
-  complete: ({ spec, ...record }) => ({ ...record, spec: { ...fieldDefaults, ...spec } }),
+  complete: ({ spec, ...record }) => ({ ...record, spec: { ...fieldDefaults, autoRemove: false, ...spec } }),
 };
 
 /** A new id: 32 lower-case hexadecimal digits. */

@@ -54,6 +54,14 @@ export function resolveSpec(request: CreateRequest, name: string, facts: HostFac
       },
     );
   }
+  const autoRemove = request.autoRemove ?? false;
+  if (autoRemove && restart !== 'no') {
+    throw new PolykernelError('invalid', `it is to be removed at its end, and to be restarted: ${restart}`, {
+      field: 'autoRemove',
+      value: autoRemove,
+      hint: 'Leave --rm out, or --restart.',
+    });
+  }
   const publish = (request.publish ?? []).map(publishedPort);
   const network = request.network ?? (publish.length > 0 ? 'private' : 'none');
   checkNetwork(network, publish, driver);
@@ -81,6 +89,7 @@ export function resolveSpec(request: CreateRequest, name: string, facts: HostFac
     volumes: (request.volumes ?? []).map((volume) => ({ ...volume, readOnly: volume.readOnly ?? false })),
     restart,
     attached,
+    autoRemove,
     tty,
     rows: request.rows || 24,
     columns: request.columns || 80,

@@ -140,6 +140,10 @@ const ownSchema = {
       description: 'What it is to own of the pool, instead of cpus and memoryBytes. Default: nothing',
     },
     attached: { type: 'boolean', description: 'Foreground: ends with the client that attaches' },
+    autoRemove: {
+      type: 'boolean',
+      description: 'Removed once it has ended, however it did; as it is in the foreground anyway. Default false',
+    },
     tty: { type: 'boolean' },
     rows: { type: 'integer', minimum: 0, maximum: 65_535 },
     columns: { type: 'integer', minimum: 0, maximum: 65_535 },
@@ -182,6 +186,7 @@ export function checkRequest(request: CreateRequest): CreateRequest {
       );
     }
   }
+  for (const label of Object.keys(request.labels ?? {})) checkLabel(label);
   for (const [field, bounds] of Object.entries(request.elastic ?? {})) checkBounds(`elastic.${field}`, bounds);
   checkChannels(request.channels ?? []);
   return request;
@@ -243,6 +248,15 @@ function checkChannels(uses: readonly ChannelUse[]): void {
       hint: 'An instance is at one end of a channel. Name it once, or use a second channel for the other direction.',
     });
   }
+}
+
+function checkLabel(label: string): void {
+  if (/^[^=\s\p{C}]{1,128}$/u.test(label)) return;
+  const field = `labels.${label.slice(0, 60)}`;
+  throw new PolykernelError('invalid', `labels: ${JSON.stringify(label.slice(0, 60))} is no name of a label`, {
+    field,
+    hint: 'Use at most 128 characters without spaces and "=", such as team or org.example/role.',
+  });
 }
 
 function checkHostname(hostname: string): void {

@@ -30,6 +30,8 @@ export interface InstanceSpec extends Omit<FieldSpec, 'restart'> {
   volumes: readonly Volume[];
   /** Foreground: the workload starts when a client attaches, and the instance is removed when it ends or the client goes. */
   attached: boolean;
+  /** Removed once it has ended, however it did. */
+  autoRemove: boolean;
   /** The workload gets a pseudo-terminal. */
   tty: boolean;
   rows: number;
@@ -66,7 +68,7 @@ export interface PublishedPort {
   protocol: 'tcp' | 'udp';
 }
 
-export type RestartPolicy = 'no' | 'on-failure' | 'always' | `on-failure:${number}`;
+export type RestartPolicy = 'no' | 'on-failure' | 'always' | 'unless-stopped' | `on-failure:${number}`;
 
 /**
  * created: never started. starting: kernel is booting. running. paused. stopping. exited: the workload or kernel ended,

@@ -12,7 +12,7 @@ const duration: JsonSchema = {
   maximum: 0,
 };
 
-const SCHEMAS: Readonly<Record<Kind, JsonSchema>> = { flag: { type: 'boolean' }, text, word: {}, duration };
+const SCHEMAS: Readonly<Record<Kind, JsonSchema>> = { flag: { type: 'boolean' }, text, word: {}, duration, labels: {} };
 
 /** The plain fields. */
 const fieldOptions = optionsOf(

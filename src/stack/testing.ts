@@ -24,6 +24,7 @@ kernels:
     stopGrace: 5s
     cold: true
     tenant: acme
+    labels: {team: shop, tier: 1}
     partition:
       cpus: {count: 4, numa: 1, smt: any, cache: shared-l3, near: "0000:3b:00.0"}
       memory: {size: 2GiB, node: 1, hugePages: 2MiB}
