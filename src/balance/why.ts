@@ -8,7 +8,7 @@ export function why({ move, giver, taker }: Decision): string {
   return [moveText(move), sides.map(sideText).join('; ')].filter((text) => text !== '').join(': ');
 }
 
-function moveText(move: Move): string {
+export function moveText(move: Move): string {
   if (move.kind === 'weight') return `weight ${move.weight} for ${move.kernel} in service ${move.service}`;
   const amount = move.kind === 'cpu' ? cpus(move.count) : formatBytes(move.bytes);
   if (move.from === null) return `${amount} from the free ones to ${move.to}`;
@@ -53,7 +53,7 @@ const RULES: Rules = {
   rest: () => 'batch kernels have what services leave',
 };
 
-function because(reason: Reason): string {
+export function because(reason: Reason): string {
   return (RULES[reason.rule] as (reason: Reason) => string)(reason);
 }
 

@@ -7,9 +7,9 @@ export const NOUNS: Readonly<Record<string, () => Promise<{ COMMANDS: Loaders }>
   pool: () => import('./pool/index.ts'),
   stack: () => import('./stack/index.ts'),
   machine: () => import('./machine/index.ts'),
-  balance: () => import('./balance/index.ts'),
   channel: () => import('./channel/index.ts'),
   service: () => import('./service/index.ts'),
+  balance: () => import('./balance/index.ts'),
   image: () => import('./image/index.ts'),
   daemon: () => import('./daemon/index.ts'),
 };

@@ -16,10 +16,13 @@ export class Roster<State> {
   of(kernels: readonly Kernel[]): readonly State[] {
     if (kernels === this.#kernels) return this.#states;
     const states: State[] = [];
-    for (const kernel of kernels) states.push(this.#byName.get(kernel.name) ?? this.#fresh(kernel, states));
-    this.#byName = new Map(kernels.map((kernel, index) => [kernel.name, states[index]!]));
+    for (const kernel of kernels) states.push(this.#byName.get(keyOf(kernel)) ?? this.#fresh(kernel, states));
+    this.#byName = new Map(kernels.map((kernel, index) => [keyOf(kernel), states[index]!]));
     this.#kernels = kernels;
     this.#states = states;
     return states;
   }
 }
+
+/** What was learnt of a batch kernel says nothing of the service that it has become. */
+const keyOf = ({ kind, name }: Kernel): string => `${kind} ${name}`;

@@ -11,6 +11,7 @@ export class Usable {
   /** CPUs, or infinity while no limit was seen. */
   most = Number.POSITIVE_INFINITY;
   #since = 0;
+  #fullSince = Number.NaN;
   #size = 0;
   #highest = 0;
   #trialAt = 0;
@@ -23,7 +24,15 @@ export class Usable {
       this.#since = at;
       this.#highest = 0;
     }
+    // One that works with all of as much as it was said to use can use more.
+    const isFull = wants && cpus >= this.most - 1e-9 && cpus - peak < 0.1 * grain && cpus === this.#size;
+    this.#fullSince = isFull ? (Number.isNaN(this.#fullSince) ? at : this.#fullSince) : Number.NaN;
     this.#size = cpus;
+    if (isFull && at - this.#fullSince >= CERTAIN) {
+      this.most = cpus + grain;
+      this.#fullSince = Number.NaN;
+      return;
+    }
     if (idles) {
       this.#highest = Math.max(this.#highest, peak);
       if (at - this.#since < CERTAIN) return;

@@ -5,14 +5,14 @@ import {
   clairvoyant,
   type Outcome,
   POLICIES,
+  type Policy,
   readHost,
   readTrace,
   regret,
   report,
   run,
   Timeline,
-} from '../../balance/simulate/index.ts';
-import type { Policy } from '../../balance/types.ts';
+} from '../../balance/contract.ts';
 import { closest } from '../../sys/closest.ts';
 import { asPolykernelError, PolykernelError } from '../../sys/errors.ts';
 import { parseDuration } from '../../sys/units.ts';
