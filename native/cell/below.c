@@ -1,7 +1,9 @@
 /* Shows what is mounted below a tree with it, but for interfaces of the host's kernel. */
 #include "below.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,12 +12,18 @@
 #include <unistd.h>
 
 #include "../common/fail.h"
+#include "answers.h"
 #include "paths.h"
 #include "trees.h"
 
 #define MOUNTS_MAX 4096
 
-static char *below[MOUNTS_MAX], *left_out[MOUNTS_MAX];
+static struct {
+	char *path;
+	uint64_t mount; /* as in mountinfo */
+	int is_patient; /* it, or what it lies in, may not answer */
+} below[MOUNTS_MAX];
+static char *left_out[MOUNTS_MAX];
 static int below_count, left_out_count;
 
 /* What a tree lies in is not skipped in that. */
@@ -94,6 +102,15 @@ static void cover(const struct tree *tree, const char *below)
 	close(fd);
 }
 
+static void add_below(char *path, uint64_t mount, int is_patient)
+{
+	for (int i = 0; i < below_count && !is_patient; i++)
+		is_patient = below[i].is_patient && is_below(path, below[i].path);
+	below[below_count].path = path;
+	below[below_count].mount = mount;
+	below[below_count++].is_patient = is_patient;
+}
+
 /* What is mounted below a tree: what is left out of it, and what lies in none of that. */
 static void find_mounts_below(const struct tree *tree, int is_mapped)
 {
@@ -107,6 +124,7 @@ static void find_mounts_below(const struct tree *tree, int is_mapped)
 	while (getline(&line, &room, file) > 0) {
 		char *end = strstr(line, " - "), *save = NULL, *type = end == NULL ? NULL : strtok_r(end + 3, " ", &save);
 		char *field = strtok_r(line, " ", &save);
+		uint64_t mount = strtoull(line, NULL, 10);
 		int is_left_out = type != NULL && is_kernel_interface(type), lies_in = 0;
 
 		for (int i = 0; i < 4 && field != NULL; i++)
@@ -132,25 +150,44 @@ static void find_mounts_below(const struct tree *tree, int is_mapped)
 		if (is_left_out)
 			left_out[left_out_count++] = field;
 		else
-			below[below_count++] = field;
+			add_below(field, mount, may_be_silent(type == NULL ? "" : type));
 	}
 	free(line);
 	fclose(file);
 }
 
+/* A descriptor of what is mounted there, or -1 where that is out of sight, or moved away just now. */
+static int open_below(const struct tree *tree, int number)
+{
+	const char *path = below[number].path;
+	struct glance glance;
+	int sheltered, fd = below[number].is_patient ? open_path_in_time(path) : open_path(path, &sheltered);
+
+	if (fd < 0 && errno == ETIMEDOUT) {
+		if (strcmp(tree->access, "ro") != 0)
+			refuse("refused: what is mounted at %s does not answer", path);
+		report(tree, path, "does not answer");
+		return -1;
+	}
+	/* Whoever can write to a directory on the way can put another mount there. */
+	if (fd < 0 || (glance_at(fd, &glance) == 0 && (glance.mount == 0 || glance.mount == below[number].mount)))
+		return fd;
+	close(fd);
+	return -1;
+}
+
 /* Each with its owners mapped by itself: one that cannot be must not spoil the rest. */
 static void attach_mounts_below(const struct tree *tree, int userns, size_t prefix)
 {
-	int sheltered;
-
 	for (int i = 0; i < below_count; i++) {
+		const char *path = below[i].path;
 		int fd = -1, seen = 0;
 
 		for (int j = i + 1; j < below_count && !seen; j++)
-			seen = is_below(below[i], below[j]);
+			seen = is_below(path, below[j].path);
 		/* One that is mounted over later is out of sight. */
-		if (!seen && (fd = open_path(below[i], &sheltered)) >= 0) {
-			attach(tree, clone_mount(tree, below[i], fd, userns, 0), below[i] + prefix);
+		if (!seen && (fd = open_below(tree, i)) >= 0) {
+			attach(tree, clone_mount(tree, path, fd, userns, 0), path + prefix);
 			close(fd);
 		}
 	}
@@ -175,7 +212,7 @@ void show_mounts_below(const struct tree *tree, int userns)
 		if (strcmp(covers[i], tree->path) != 0 && is_below(covers[i], tree->path))
 			cover(tree, covers[i] + prefix);
 	while (below_count > 0)
-		free(below[--below_count]);
+		free(below[--below_count].path);
 	while (left_out_count > 0)
 		free(left_out[--left_out_count]);
 }

@@ -1,42 +1,8 @@
 /** File systems that others serve, and that never answer. */
-import { spawnSync } from 'node:child_process';
-import { closeSync, mkdtempSync, openSync, rmdirSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { startDaemon, untilState } from '../support/harness.ts';
-
-/** A mount whose server says nothing; once `end` is called all who wait for it get an error. */
-function silentMount(): { path: string; end(): void } {
-  const path = mkdtempSync(join(tmpdir(), 'pk-silent-'));
-  const server = openSync('/dev/fuse', 'r+');
-  const options = 'fd=3,rootmode=40000,user_id=0,group_id=0,allow_other';
-  const mount = spawnSync('mount', ['-i', '-t', 'fuse', '-o', options, 'silent', path], {
-    stdio: ['ignore', 'ignore', 'pipe', server],
-  });
-  let isOpen = true;
-  const end = () => {
-    if (!isOpen) return;
-    isOpen = false;
-    closeSync(server);
-    spawnSync('umount', ['-l', path]);
-    rmdirSync(path);
-  };
-  if (mount.status !== 0) {
-    end();
-    throw new Error(String(mount.stderr));
-  }
-  return { path, end };
-}
-
-function canServe(): boolean {
-  try {
-    closeSync(openSync('/dev/fuse', 'r+'));
-    return process.getuid?.() === 0;
-  } catch {
-    return false;
-  }
-}
+import { canServe, silentMount } from '../support/silent-mount.ts';
 
 it.runIf(canServe())(
   'keep from others neither the daemon nor its files, as roots, volumes and working directories',

@@ -16,6 +16,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { run } from '../../../src/sys/process.ts';
 import { callers, type Jail, jailsRun, openJail } from '../../support/jail.ts';
 import { SUBIDS, USER } from '../../support/other-user.ts';
+import { canServe, silentAround, silentMount } from '../../support/silent-mount.ts';
 
 describe.runIf(jailsRun).each(callers)('jail of $caller', (caller) => {
   const { files, isUser } = caller;
@@ -82,6 +83,16 @@ describe.runIf(jailsRun).each(callers)('jail of $caller', (caller) => {
     const { stdout } = await run(argv, { deadlineMs: 20_000 });
     for (const name of ['way', 'name']) rmSync(join(volume, name), { recursive: true, force: true });
     expect(stdout).toBe('no\nno\nkept\n');
+  });
+
+  it.runIf(canServe())('is not kept from starting by what is mounted on the machine and does not answer', async () => {
+    const { base, said } = jail;
+    const mounts = [silentMount(base), await silentAround(base)];
+    try {
+      expect(await said('$B echo started')).toBe('started\n');
+    } finally {
+      for (const mount of mounts) mount.end();
+    }
   });
 
   it('follows no symbolic link in roots and volumes: what a VMM opens lies where its guest looked', async () => {
