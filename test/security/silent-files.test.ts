@@ -1,8 +1,13 @@
 /** File systems that others serve, and that never answer. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it } from 'vitest';
+import { ingestApart } from '../../src/image/apart.ts';
+import { ImageStore } from '../../src/image/store.ts';
 import { startDaemon, untilState } from '../support/harness.ts';
-import { canServe, silentMount } from '../support/silent-mount.ts';
+import { canServe, silentAround, silentMount } from '../support/silent-mount.ts';
 
 it.runIf(canServe())(
   'keep from others neither the daemon nor its files, as roots, volumes and working directories',
@@ -26,3 +31,45 @@ it.runIf(canServe())(
     }
   },
 );
+
+it.runIf(canServe())('keep nobody else from images where a kernel is imported from one', async () => {
+  const cache = mkdtempSync(join(tmpdir(), 'pk-silent-images-'));
+  const store = new ImageStore({ cache });
+  const { path, end } = silentMount();
+  try {
+    const stuck = [{ kernel: join(path, 'vmlinux') }, { kernel: '/dev/null', modules: path }].map((request) =>
+      store.import({ name: 'stuck', ...request }),
+    );
+    const outcomes = Promise.allSettled(stuck);
+    const said: string[] = [];
+    await expect(store.import({ name: 'free', kernel: '/dev/null' }, (line) => said.push(line))).rejects.toMatchObject({
+      message: expect.stringContaining('not a regular file'),
+    });
+    expect(said).toEqual([]);
+    end();
+    expect((await outcomes).map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+  } finally {
+    end();
+    rmSync(cache, { recursive: true });
+  }
+});
+
+it.runIf(canServe())('cannot hold who waits for the reader of a kernel, though that cannot be killed', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'pk-silent-reader-'));
+  const { path, swallow, end } = await silentAround();
+  try {
+    const program = join(directory, 'reader.mjs');
+    writeFileSync(program, `import { statSync } from 'node:fs'; statSync(${JSON.stringify(path)});`);
+    const source = { kernel: path, modules: undefined, source: 'test' };
+    const stop = new AbortController();
+    const reading = ingestApart({ source, directory }, { program, signal: stop.signal });
+    reading.catch(() => {});
+    const deadline = AbortSignal.timeout(30_000);
+    while (!swallow()) await delay(5, undefined, { signal: deadline });
+    stop.abort(new Error('no longer wanted'));
+    await expect(reading).rejects.toThrow('no longer wanted');
+  } finally {
+    end();
+    rmSync(directory, { recursive: true });
+  }
+});

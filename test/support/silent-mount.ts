@@ -33,8 +33,13 @@ export function silentMount(parent = tmpdir()): SilentMount {
   return { path, end };
 }
 
+export interface LateSilentMount extends SilentMount {
+  /** Takes a request that waits, and leaves it: who made it cannot be killed until `end`. False when there is none. */
+  swallow(): boolean;
+}
+
 /** The same, but it holds directories of all names for as long as a memory file system is mounted on its `in`: silent from then on. */
-export async function silentAround(parent = tmpdir()): Promise<SilentMount> {
+export async function silentAround(parent = tmpdir()): Promise<LateSilentMount> {
   const { server, options, path, end } = prepare(parent);
   const inner = join(path, 'in');
   const undo = () => {
@@ -56,7 +61,7 @@ export async function silentAround(parent = tmpdir()): Promise<SilentMount> {
     undo();
     throw error;
   }
-  return { path, end: undo };
+  return { path, swallow: () => take(server) !== undefined, end: undo };
 }
 
 const argv = (options: string, path: string) => ['-i', '-t', 'fuse', '-o', options, 'silent', path];
@@ -79,21 +84,26 @@ function prepare(parent: string): { server: number; options: string; path: strin
 const INIT = 26;
 const LOOKUP = 1;
 const GETATTR = 3;
+/** FORGET, INTERRUPT, BATCH_FORGET. */
+const NO_ANSWER = [2, 36, 42];
 const ENOSYS = 38;
+
+/** The next request; undefined when none waits, or it is not mounted yet. */
+function take(server: number): Buffer | undefined {
+  const request = Buffer.alloc(1 << 18);
+  try {
+    return request.subarray(0, readSync(server, request, 0, request.length, null));
+  } catch {
+    return undefined;
+  }
+}
 
 /** Answers what waits, in FUSE's protocol (linux/fuse.h): everything is a directory, and nothing may be remembered. */
 function answer(server: number): void {
-  const request = Buffer.alloc(1 << 18);
-  for (;;) {
-    try {
-      readSync(server, request, 0, request.length, null);
-    } catch {
-      // Nothing waits, or it is not mounted yet.
-      return;
-    }
+  for (let request = take(server); request !== undefined; request = take(server)) {
     const opcode = request.readUInt32LE(4);
     const body = reply(opcode, request.readBigUInt64LE(16));
-    if (opcode === 2 || opcode === 42) continue;
+    if (NO_ANSWER.includes(opcode)) continue;
     const head = Buffer.alloc(16);
     head.writeUInt32LE(16 + (body?.length ?? 0), 0);
     head.writeInt32LE(body === undefined ? -ENOSYS : 0, 4);
