@@ -73,6 +73,29 @@ describe.runIf(jailsRun).each(callers)('jail of $caller', (caller) => {
     expect(ended).toMatchObject({ code: 0, stdout: expect.stringMatching(/^[1-9]/) });
   });
 
+  it('takes nothing else for what is mounted out of sight', async () => {
+    const { insideArgv, volume } = jail;
+    // Where all mounts come along, an interface lies below another mount; else a file system, in what was the volume.
+    const [host, guest] = isUser
+      ? [
+          'mkdir proc && mount -t proc proc proc && mount -t tmpfs x "$0" && cd "$0" && mkdir proc && : > proc/kept',
+          '/vmm/busybox ls /export/vol0/way/proc',
+        ]
+      : [
+          'mkdir inner && mount -t tmpfs x inner && mount --bind "$0" "$0" && echo kept',
+          '/vmm/busybox grep /export/vol0/inner /proc/self/mountinfo',
+        ];
+    const way = join(volume, 'way');
+    mkdirSync(way);
+    const script = `cd "$0" && ${host} || exit; cd /; "$@"`;
+    const change = isUser ? {} : { volumes: [{ source: way, target: '/a', readOnly: false }] };
+    const inside = insideArgv(guest, change);
+    const argv = ['unshare', '-m', '--propagation', 'private', 'sh', '-c', script, way, ...inside];
+    const { stdout } = await run(argv, { deadlineMs: 20_000 });
+    rmSync(way, { recursive: true, force: true });
+    expect(stdout).toBe('kept\n');
+  });
+
   it('cannot unmount what it is not shown by removing what that is mounted on', async () => {
     const { insideArgv, volume } = jail;
     const host = `mkdir "$0/way" && : > "$0/name" && mount -t proc proc "$0/way" && mount --bind /proc/version "$0/name" || exit
