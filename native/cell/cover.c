@@ -1,6 +1,7 @@
 /* Puts something empty, that nobody can write to, over what a tree holds and must not show. */
 #include "cover.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,14 +11,18 @@
 #include <unistd.h>
 
 #include "../common/fail.h"
+#include "answers.h"
 #include "mounts.h"
 #include "paths.h"
 
 /* A guest can exchange what lies on the way to a mount: not each time between two looks. */
 #define LOOKS_MAX 32
 
-/* Of the tree in hand, all mounts; of types those of interfaces alone. */
-static struct mounted mounts[MOUNTS_MAX];
+/* Of the tree in hand, all mounts. */
+static struct {
+	struct mounted at;
+	int is_interface, may_be_silent;
+} mounts[MOUNTS_MAX];
 static int mount_count;
 
 /* An empty file over what is no directory. */
@@ -69,37 +74,56 @@ static void find_mounts(const struct tree *tree)
 	struct mounted found;
 
 	while (mount_count > 0)
-		free(mounts[--mount_count].path);
+		free(mounts[--mount_count].at.path);
 	while (next_mount(file, &found)) {
 		if (!is_below(found.path, place))
 			continue;
 		if (mount_count == MOUNTS_MAX)
 			refuse("%s: more than %d mounts lie below it", tree->path, MOUNTS_MAX);
+		mounts[mount_count].is_interface = strcmp(found.path, place) != 0 && is_kernel_interface(found.type);
+		mounts[mount_count].may_be_silent = may_be_silent(found.type);
 		if ((found.path = strdup(found.path)) == NULL)
 			fail("memory");
-		found.type = strcmp(found.path, place) != 0 && is_kernel_interface(found.type) ? "interface" : NULL;
-		mounts[mount_count++] = found;
+		mounts[mount_count++].at = found;
 	}
 	fclose(file);
 	free(place);
 }
 
 /* Whether something else is mounted on it, or on a directory above: as it was when the mounts were listed. */
-static int is_out_of_sight(const struct mounted *which)
+static int is_out_of_sight(int number)
 {
-	const struct mounted *above = NULL;
+	const struct mounted *which = &mounts[number].at;
+	int above = -1;
 
 	for (int i = 0; i < mount_count; i++) {
-		const struct mounted *other = &mounts[i];
+		const struct mounted *other = &mounts[i].at;
 
 		if (other->parent == which->number && strcmp(other->path, which->path) == 0)
 			return 1;
 		if (other != which && other->parent == which->parent && is_below(which->path, other->path))
 			return 1;
 		if (other->number == which->parent)
-			above = other;
+			above = i;
 	}
-	return above != NULL && (above->type != NULL || is_out_of_sight(above));
+	return above >= 0 && (mounts[above].is_interface || is_out_of_sight(above));
+}
+
+/* Through what may not answer: covered it cannot be then, and left out neither. */
+static int open_mounted(const struct tree *tree, int number)
+{
+	const char *path = mounts[number].at.path;
+	int sheltered, fd;
+
+	for (int i = 0; i < mount_count; i++) {
+		if (!mounts[i].may_be_silent || !is_below(path, mounts[i].at.path))
+			continue;
+		fd = open_path_in_time(path);
+		if (fd < 0 && errno == ETIMEDOUT)
+			refuse("refused: a file system in %s does not answer, in which %s lies", tree->path, path);
+		return fd;
+	}
+	return open_path(path, &sheltered);
 }
 
 /*
@@ -117,14 +141,14 @@ void cover_interfaces(const struct tree *tree)
 		left = 0;
 		for (int i = 0; i < mount_count; i++) {
 			struct glance glance;
-			int sheltered, fd;
+			int fd;
 
-			if (mounts[i].type == NULL || is_out_of_sight(&mounts[i]))
+			if (!mounts[i].is_interface || is_out_of_sight(i))
 				continue;
 			left++;
-			fd = open_path(mounts[i].path, &sheltered);
-			if (fd >= 0 && glance_at(fd, &glance) == 0 && (glance.mount == 0 || glance.mount == mounts[i].number))
-				cover_descriptor(tree, fd, mounts[i].path);
+			fd = open_mounted(tree, i);
+			if (fd >= 0 && glance_at(fd, &glance) == 0 && (glance.mount == 0 || glance.mount == mounts[i].at.number))
+				cover_descriptor(tree, fd, mounts[i].at.path);
 			if (fd >= 0)
 				close(fd);
 		}

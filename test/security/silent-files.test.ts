@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { ingestApart } from '../../src/image/apart.ts';
 import { ImageStore } from '../../src/image/store.ts';
+import { run } from '../../src/sys/process.ts';
 import { startDaemon, untilState } from '../support/harness.ts';
 import { canServe, silentAround, silentMount } from '../support/silent-mount.ts';
 
@@ -73,3 +74,21 @@ it.runIf(canServe())('cannot hold who waits for the reader of a kernel, though t
     rmSync(directory, { recursive: true });
   }
 });
+
+it.runIf(canServe())(
+  'keep nobody from finding what a host root must not show, also where the kernel is seen in one',
+  async () => {
+    const { end } = await silentAround(tmpdir(), 'proc');
+    try {
+      const host = new URL('../../src/driver/jail/host.ts', import.meta.url).href;
+      const script = `import { hostCovers } from ${JSON.stringify(host)};
+      setImmediate(() => console.log('goes on'));
+      console.log((await hostCovers()).some(({ path }) => path === '/proc') && 'found');
+      process.kill(process.pid, 'SIGKILL');`;
+      const argv = [process.execPath, '--input-type=module-typescript', '--eval', script];
+      expect((await run(argv, { deadlineMs: 30_000 })).stdout).toBe('goes on\nfound\n');
+    } finally {
+      end();
+    }
+  },
+);

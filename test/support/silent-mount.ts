@@ -38,8 +38,8 @@ export interface LateSilentMount extends SilentMount {
   swallow(): boolean;
 }
 
-/** The same, but it holds directories of all names for as long as a memory file system is mounted on its `in`: silent from then on. */
-export async function silentAround(parent = tmpdir()): Promise<LateSilentMount> {
+/** The same, but it holds directories of all names until a file system of `type` is mounted on its `in`: silent from then on. */
+export async function silentAround(parent = tmpdir(), type = 'tmpfs'): Promise<LateSilentMount> {
   const { server, options, path, end } = prepare(parent);
   const inner = join(path, 'in');
   const undo = () => {
@@ -47,7 +47,7 @@ export async function silentAround(parent = tmpdir()): Promise<LateSilentMount> 
     spawnSync('umount', ['-l', inner]);
   };
   try {
-    for (const args of [argv(options, path), ['-t', 'tmpfs', 'inner', inner]]) {
+    for (const args of [argv(options, path), ['-i', '-t', type, 'inner', inner]]) {
       const mount = spawn('mount', args, { stdio: ['ignore', 'ignore', 'inherit', server] });
       const ended = once(mount, 'close');
       while (mount.exitCode === null) {

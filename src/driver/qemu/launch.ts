@@ -69,7 +69,7 @@ export async function launchQemu(launch: QemuLaunch, signal: AbortSignal): Promi
     root: spec.root,
     volumes: spec.volumes,
     own: ownPlaces(spec.homes),
-    covers: spec.root.kind === 'host' ? hostCovers([...(spec.homes ?? []), ...spec.hiddenPaths]) : [],
+    covers: spec.root.kind === 'host' ? await hostCovers([...(spec.homes ?? []), ...spec.hiddenPaths]) : [],
     uncovered: spec.shownPaths,
     memoryFiles: [{ target: '/dev/shm', bytes: SHM_BYTES, inodes: 16, mode: '1777' }],
     directory: launch.directory,

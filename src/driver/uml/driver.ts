@@ -322,7 +322,7 @@ export class UmlDriver implements Driver {
       root: spec.root,
       volumes: spec.volumes,
       own: ownPlaces(spec.homes),
-      covers: spec.root.kind === 'host' ? hostCovers([...(spec.homes ?? []), ...spec.hiddenPaths]) : [],
+      covers: spec.root.kind === 'host' ? await hostCovers([...(spec.homes ?? []), ...spec.hiddenPaths]) : [],
       uncovered: spec.shownPaths,
       memoryFiles: [
         { target: '/dev/shm', bytes: spec.memoryBytes + SHM_RESERVE_BYTES, inodes: SHM_FILES, mode: '1777' },

@@ -113,6 +113,10 @@ describe.runIf(jailsRun).each(callers)('jail of $caller', (caller) => {
     const mounts = [silentMount(base), await silentAround(base)];
     try {
       expect(await said('$B echo started')).toBe('started\n');
+      // What must be covered, and cannot be, is not shown to those to whom all mounts come along.
+      mounts.push(await silentAround(base, 'proc'));
+      const told = await said('$B echo started');
+      expect(told).toMatch(isUser ? /^pk-cell: refused: a file system in .* does not answer/ : /^started\n$/);
     } finally {
       for (const mount of mounts) mount.end();
     }
