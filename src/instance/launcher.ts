@@ -98,6 +98,6 @@ export class Launcher {
 
 /** What a record from before it was looked at lacks. */
 async function accept({ spec, sources }: InstanceRecord): Promise<Sources> {
-  if (sources === null) return await acceptSources(spec);
-  return { ...sources, shown: (await acceptSources({ ...spec, volumes: [] })).shown ?? null };
+  if (sources === null) return await acceptSources(spec, []);
+  return { ...sources, shown: (await acceptSources({ ...spec, volumes: [] }, [])).shown ?? null };
 }
