@@ -78,6 +78,7 @@ export async function launchQemu(launch: QemuLaunch, signal: AbortSignal): Promi
     program: qemuCommand({
       ...machine,
       program: qemu.path,
+      firmware: qemu.firmware,
       start,
       hugePageBytes: spec.placement?.hugePageBytes ?? null,
       rootImage: spec.root.kind === 'squashfs' || spec.root.kind === 'ext4',
