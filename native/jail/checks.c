@@ -24,15 +24,17 @@
 #define CORE_LIMIT 4 /* asm-generic/resource.h: RLIMIT_CORE */
 #define SET_FILTER 22 /* linux/prctl.h: PR_SET_SECCOMP */
 #define NAME_MEMORY 0x53564d41 /* linux/prctl.h: PR_SET_VMA */
+#define MERGE_ALL_MEMORY 67 /* linux/prctl.h: PR_SET_MEMORY_MERGE */
 
 /* asm/socket.h: SO_ATTACH_FILTER, SO_ATTACH_BPF to SO_ATTACH_REUSEPORT_EBPF */
 #define ATTACH_FILTER 26
 #define ATTACH_PROGRAM 50
 #define ATTACH_REUSEPORT_PROGRAM 52
 #define NOTIFICATION_PIPE O_EXCL /* linux/watch_queue.h */
-/* linux/falloc.h: all modes but FALLOC_FL_KEEP_SIZE; asm-generic/mman-common.h: MADV_REMOVE */
+/* linux/falloc.h: all modes but FALLOC_FL_KEEP_SIZE; asm-generic/mman-common.h: MADV_REMOVE, MADV_MERGEABLE */
 #define CHANGE_WITHIN (~1u)
 #define REMOVE_MEMORY 9
+#define MERGE_MEMORY 12
 
 /* linux/mman.h, linux/memfd.h, linux/shm.h: of huge pages. */
 #define MAP_HUGE 0x40000
@@ -148,12 +150,18 @@ void check_huge_pages(void)
 
 /*
  * Whoever touches shared memory waits while another one makes a hole in it, and cannot be killed meanwhile: the daemon, and
- * the peer of a channel.
+ * the peer of a channel. And where the host merges equal pages, a write that takes longer tells what is in others' memory,
+ * and each page costs 64 bytes that no control group counts, while of the merged ones it counts but one.
  */
-void check_holes(void)
+void check_memory(void)
 {
 	check_argument(SYS_fallocate, 1, IF_ANY_BIT, CHANGE_WITHIN, EOPNOTSUPP);
-	check_argument(SYS_madvise, 2, IF_EQUAL, REMOVE_MEMORY, EPERM);
+	step(IF_EQUAL, SYS_madvise, 0, 5);
+	step(LOAD, ARGUMENT(2), 0, 0);
+	step(IF_EQUAL, REMOVE_MEMORY, 1, 0);
+	step(IF_EQUAL, MERGE_MEMORY, 0, 1);
+	step(RETURN, REFUSE(EPERM), 0, 0);
+	step(RETURN, ALLOW, 0, 0);
 }
 
 /* One for notifications has pages that no control group counts, and no limit of pipes if there is one of them. */
@@ -184,15 +192,17 @@ void check_locks(void)
 
 /*
  * The machine code of system call filters, of up to 32,768 steps in each process, takes from the same fixed amount as that of
- * sockets (check_sockets). QEMU makes one for its sandbox, and has few processes. Names of memory are in no control group.
+ * sockets (check_sockets). QEMU makes one for its sandbox, and has few processes. Names of memory are in no control group;
+ * of merging, see check_memory().
  */
 void check_filters(enum filter_kind kind)
 {
 	if (kind != FILTER_QEMU)
 		answer_call(SYS_seccomp, REFUSE(EPERM));
-	step(IF_EQUAL, SYS_prctl, 0, 5);
+	step(IF_EQUAL, SYS_prctl, 0, 6);
 	step(LOAD, ARGUMENT(0), 0, 0);
-	step(IF_EQUAL, NAME_MEMORY, 2, 0);
+	step(IF_EQUAL, NAME_MEMORY, 3, 0);
+	step(IF_EQUAL, MERGE_ALL_MEMORY, 2, 0);
 	step(IF_EQUAL, kind == FILTER_QEMU ? NAME_MEMORY : SET_FILTER, 1, 0);
 	step(RETURN, ALLOW, 0, 0);
 	step(RETURN, REFUSE(EPERM), 0, 0);

@@ -1,7 +1,11 @@
 #ifndef PK_JAIL_DENIED_H
 #define PK_JAIL_DENIED_H
 
+#include "filter.h"
+
 void deny_calls(void);
-void check_requests(void);
+void check_requests(enum filter_kind kind);
+/* Where nobody listens QEMU still wants its machine. */
+void count_no_machines(void);
 
 #endif

@@ -66,10 +66,10 @@ int install_filter(enum filter_kind kind, struct may may)
 	check_sockets(kind);
 	check_filters(kind);
 	check_locks();
-	check_holes();
+	check_memory();
 	check_pipes();
 	check_core_limit();
-	check_requests();
+	check_requests(kind);
 	if (!may.set_id)
 		check_modes(listens ? ASK : kind == FILTER_INIT ? ALLOW : REFUSE(EPERM));
 	step(RETURN, ALLOW, 0, 0);
@@ -79,6 +79,7 @@ int install_filter(enum filter_kind kind, struct may may)
 		if (result >= 0)
 			return result;
 		/* Before 5.0, or in a jail in a jail: nobody answers, and such calls say ENOSYS. */
+		count_no_machines();
 	}
 	/* Kernels before 4.17 do not know the flag. */
 	if (syscall(SYS_seccomp, SECCOMP_MODE_FILTER_CALL, FLAG_SPEC_ALLOW, &program) != 0 &&

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -27,6 +28,7 @@ static const struct { const char *name; int resource; } limits[] = {
 #define RESET_ON_FORK 0x40000000
 #define OF_PROCESS 1
 #define REAL_TIME_CLASS 1
+#define MERGE_ALL_MEMORY 67 /* linux/prctl.h: PR_SET_MEMORY_MERGE */
 #define CLASS_OF(priority) ((priority) >> 13)
 
 static void pin(const char *list)
@@ -92,7 +94,10 @@ void limit(const char *setting)
 	fail("--rlimit: %s is not nofile, nproc, data or sigpending, and a number", setting);
 }
 
-/* Whatever its starter has or may have: no turn on a CPU or a disk before that of others, and no right to take one. */
+/*
+ * Whatever its starter has or may have: no turn on a CPU or a disk before that of others, and no right to take one; nor
+ * memory that is merged with others', as a service manager may have it.
+ */
 void be_ordinary(void)
 {
 	struct rlimit none = {0, 0};
@@ -108,6 +113,9 @@ void be_ordinary(void)
 		fail("priority of disk accesses");
 	if (setrlimit(RLIMIT_RTPRIO, &none) != 0 || setrlimit(RLIMIT_NICE, &none) != 0)
 		fail("limits of priorities");
+	/* EINVAL: Linux before 6.4, or one that merges nothing. */
+	if (prctl(MERGE_ALL_MEMORY, 0, 0, 0, 0) != 0 && errno != EINVAL)
+		fail("merging of memory");
 }
 
 /* The groups first: they may be what has the CPUs. */

@@ -54,6 +54,11 @@ describe('qemuCommand', () => {
     expect(argv).not.toContain('-kernel');
   });
 
+  it('has no memory that the host merges with that of others', () => {
+    for (const start of ['boot', 'template', 'clone'] as const)
+      expect(optionOf(qemuCommand(spec({ start })), '-machine')).toContain(',mem-merge=off');
+  });
+
   it('uses KVM with the host processor', () => {
     const argv = qemuCommand(spec({ accelerator: 'kvm' }));
     expect(optionOf(argv, '-accel')).toBe('kvm');

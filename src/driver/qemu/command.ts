@@ -69,7 +69,8 @@ export function qemuCommand(spec: CommandSpec): string[] {
 function machineArguments(spec: CommandSpec): string[] {
   const memory = `${Math.floor(spec.memoryBytes / 2 ** 20)}M`;
   const shared = memoryBackend(spec, memory);
-  const machine = `pc,usb=off,vmport=off,graphics=off${shared.length > 0 ? ',memory-backend=ram' : ''}`;
+  // mem-merge: equal pages of two tenants would tell each what the other has.
+  const machine = `pc,usb=off,vmport=off,graphics=off,mem-merge=off${shared.length > 0 ? ',memory-backend=ram' : ''}`;
   return [
     ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-name', 'polykernel,debug-threads=on'],
     ...(spec.accelerator === 'kvm'

@@ -5,6 +5,7 @@ import { chownSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writ
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { run } from '../../../src/sys/process.ts';
 import { callers, type Jail, jailsRun, openJail, probe } from '../../support/jail.ts';
 import { USER } from '../../support/other-user.ts';
 
@@ -72,6 +73,26 @@ describe.runIf(jailsRun).each(callers)('jail of $caller', (caller) => {
       'seccomp EPERM\nprctl-seccomp EPERM\nprctl ok\n',
     );
     expect((await inside('', change)).stdout).toBe('seccomp ok\nprctl-seccomp ok\nprctl ok\n');
+  });
+
+  it('has no memory that the host merges with that of others, even where its starter has', async () => {
+    const { insideArgv } = jail;
+    const argv = insideArgv('', {
+      binds: [{ source: await probe(), target: '/vmm/probe', access: 'read' }],
+      program: ['/vmm/probe', '/export/vol0', 'merging'],
+    });
+    // -1: this kernel merges nothing.
+    expect((await run([await probe(), '/', 'merging', ...argv])).stdout).toMatch(/^merged (0|-1)\n$/);
+  });
+
+  it('lets QEMU alone make machines of KVM, whose threads nobody counts, and few', async () => {
+    const { inside } = jail;
+    const change = {
+      binds: [{ source: await probe(), target: '/vmm/probe', access: 'read' as const }],
+      program: ['/vmm/probe', '/export/vol0', 'machines'],
+    };
+    expect((await inside('', { ...change, filter: 'uml' })).stdout).toBe('machines 0\n');
+    expect((await inside('', change)).stdout).toBe('machines 8\n');
   });
 
   it('uses up little of what the host kernel counts for each user, and nothing of root', async () => {
