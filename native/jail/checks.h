@@ -10,6 +10,7 @@ void check_sockets(enum filter_kind kind);
 void check_huge_pages(void);
 void check_locks(void);
 void check_memory(void);
+void check_waits(enum filter_kind kind);
 void check_pipes(void);
 void check_filters(enum filter_kind kind);
 void check_core_limit(void);

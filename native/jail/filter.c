@@ -67,6 +67,7 @@ int install_filter(enum filter_kind kind, struct may may)
 	check_filters(kind);
 	check_locks();
 	check_memory();
+	check_waits(kind);
 	check_pipes();
 	check_core_limit();
 	check_requests(kind);
