@@ -10,7 +10,8 @@ import { latin1, nodeAt, propertyOf, u32Of } from './tree.ts';
  */
 export function printDts(tree: DeviceTree): string {
   const lines = ['/dts-v1/;', ''];
-  const guess = u32Of(propertyOf(nodeAt(tree.root, '/cpus')?.children[0] ?? tree.root, 'reg')) ?? 0;
+  const first = nodeAt(tree.root, '/cpus')?.children[0];
+  const guess = (first === undefined ? undefined : u32Of(propertyOf(first, 'reg'))) ?? 0;
   if (tree.bootCpu !== guess) lines.push(`/* boot CPU ${tree.bootCpu}: \`--boot-cpu\`, \`dtc -b\` */`, '');
   for (const { address, size } of tree.reservations) lines.push(`/memreserve/\t${wide(address)} ${wide(size)};`);
   if (tree.reservations.length > 0) lines.push('');

@@ -50,7 +50,8 @@ export function readHeader(blob: Uint8Array): Blocks {
   const struct = at('structOffset', 4);
   const strings = at('stringsOffset', 1);
   return {
-    bytes: blob,
+    // Of a Buffer, slice() would be no copy.
+    bytes: new Uint8Array(blob.buffer, blob.byteOffset, blob.byteLength),
     view,
     total,
     reservations: at('reservationsOffset', 8),

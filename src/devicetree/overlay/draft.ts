@@ -19,7 +19,7 @@ export function draftOf(node: DeviceNode, depth = 0): Draft {
   within('depth', depth);
   return {
     name: node.name,
-    properties: node.properties.map(({ name, value }) => ({ name, value: value.slice() })),
+    properties: node.properties.map(({ name, value }) => ({ name, value: new Uint8Array(value) })),
     children: node.children.map((child) => draftOf(child, depth + 1)),
   };
 }
