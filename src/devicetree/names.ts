@@ -2,8 +2,8 @@
 import { PolykernelError } from '../sys/errors.ts';
 import { LIMITS } from './limits.ts';
 
-/** 2.2.1 and table 2.1, and `?` and `#`, which dtc allows too. A second `@` is refused by dtc. */
-const NODE = /^[0-9a-zA-Z,._+*#?-]*(?:@[0-9a-zA-Z,._+*#?-]*)?$/;
+/** 2.2.1 and table 2.1. A second `@` is refused by dtc as well. */
+const NODE = /^[0-9a-zA-Z,._+-]*(?:@[0-9a-zA-Z,._+-]*)?$/;
 /** 2.2.4.1 and table 2.2, with what dtc allows. */
 const PROPERTY = /^[0-9a-zA-Z,._+*#?-]+$/;
 
