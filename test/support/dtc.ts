@@ -17,7 +17,7 @@ export interface Compiled {
 
 /** Feeds `input` to `dtc ARGUMENTS -`, in the directory `cwd`. */
 export const dtc = (input: string | Uint8Array, args: readonly string[], cwd = '/'): Promise<Compiled> =>
-  ran('dtc', ['-q', '-q', ...args, '-'], input, cwd);
+  ran('dtc', ['-q', ...args, '-'], input, cwd);
 
 /** `base` with overlays applied by `fdtoverlay`, and written again by dtc: its own keeps names that nothing has any more. */
 export async function fdtoverlay(base: Uint8Array, overlays: readonly Uint8Array[]): Promise<Compiled> {
@@ -29,7 +29,7 @@ export async function fdtoverlay(base: Uint8Array, overlays: readonly Uint8Array
     });
     const applied = await ran('fdtoverlay', ['-i', files[0]!, '-o', 'out', ...files.slice(1)], '', directory);
     if (applied.output === undefined) return applied;
-    return await ran('dtc', ['-q', '-q', '-I', 'dtb', '-O', 'dtb', 'out'], '', directory);
+    return await ran('dtc', ['-q', '-I', 'dtb', '-O', 'dtb', 'out'], '', directory);
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }

@@ -14,7 +14,7 @@ export interface Place {
 }
 
 /** What cpp leaves at the beginnings of lines: `# 12 "board.dts" 1`, `#line 12 "board.dts"`. */
-export const LINE_DIRECTIVE = /#(?:line)?[ \t]+(\d+)[ \t]+"((?:[^\\"\n]|\\.)*)"(?:[ \t]+\d+)*[ \t]*(?=\r?\n|$)/y;
+export const LINE_DIRECTIVE = /#(?:line)?[ \t]+(\d{1,9})[ \t]+"((?:[^\\"\n]|\\.)*)"(?:[ \t]+\d+)*/y;
 /** Columns of a source line that an error shows around its place. */
 const SHOWN = 120;
 
