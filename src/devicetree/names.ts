@@ -21,6 +21,21 @@ function problem(name: string, allowed: RegExp, what: string): string | undefine
   return allowed.test(name) ? undefined : `${JSON.stringify(name)} is no name of ${what}`;
 }
 
+/** Few names are compared with each other, many looked up. */
+const FEW = 12;
+
+/** The first of `items` that has the name of one before it (2.2.1, 2.2.4: they differ). */
+export function repeated<Item extends { readonly name: string }>(items: readonly Item[]): Item | undefined {
+  if (items.length <= FEW) return items.find(({ name }, index) => isBefore(items, index, name));
+  const seen = new Set<string>();
+  return items.find(({ name }) => seen.size === seen.add(name).size);
+}
+
+function isBefore(items: readonly { readonly name: string }[], end: number, name: string): boolean {
+  for (let index = 0; index < end; index++) if (items[index]!.name === name) return true;
+  return false;
+}
+
 /** An error about `path`, a node's or property's place in a tree or blob. */
 export function treeError(path: string, problem: string): PolykernelError {
   const place = path.length > 200 ? `${path.slice(0, 200)}…` : path;

@@ -7,7 +7,7 @@ import { addFixups, addLabels, addLocalFixups } from './source/overlay-nodes.ts'
 import { parse } from './source/parser.ts';
 import { bootCpuOf, resolve } from './source/resolve.ts';
 import { Scanner } from './source/scanner.ts';
-import { type DeviceNode, type DeviceTree, latin1 } from './tree.ts';
+import { type DeviceNode, type DeviceProperty, type DeviceTree, latin1 } from './tree.ts';
 
 export interface ParseOptions {
   /** What errors call the source, and where the files it names are searched from; default `<source>`. */
@@ -44,7 +44,10 @@ export function parseDts(source: string | Uint8Array, options: ParseOptions = {}
 }
 
 function publicNode(node: SourceNode, budget: Budget): DeviceNode {
-  const properties = node.liveProperties.map(({ name, value }) => ({ name, value }));
-  for (const { value } of properties) budget.add(value.length);
+  const properties: DeviceProperty[] = [];
+  node.eachProperty(({ name, value }) => {
+    budget.add(value.length);
+    properties.push({ name, value });
+  });
   return { name: node.name, properties, children: node.liveChildren.map((child) => publicNode(child, budget)) };
 }

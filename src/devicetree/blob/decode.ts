@@ -1,19 +1,18 @@
 /** From a flattened blob to a tree. The blob may come from anywhere: nothing in it is believed before it was checked. */
 import { LIMITS, within } from '../limits.ts';
-import { nodeNameProblem, propertyNameProblem, treeError } from '../names.ts';
+import { nodeNameProblem, propertyNameProblem, repeated, treeError } from '../names.ts';
 import type { DeviceNode, DeviceProperty, DeviceTree, Reservation } from '../tree.ts';
 import { latin1 } from '../tree.ts';
-import { repeated } from './encode.ts';
 import { type Blocks, blobError, readHeader } from './header.ts';
 import { aligned, RESERVATION_BYTES, TOKEN } from './layout.ts';
 
 /**
  * The tree of a blob of version 16 or 17, or of a later one that says it can be read as 17. Bytes behind `totalsize` are not
- * looked at. Values are copies. Throws `invalid` naming the offset of what is wrong.
+ * looked at. Values are parts of a copy. Throws `invalid` naming the offset of what is wrong.
  */
 export function decode(blob: Uint8Array): DeviceTree {
   within('blobBytes', blob.length);
-  const blocks = readHeader(blob);
+  const blocks = readHeader(new Uint8Array(blob));
   return { reservations: readReservations(blocks), bootCpu: blocks.bootCpu, root: new Structure(blocks).root() };
 }
 
@@ -65,7 +64,7 @@ class Structure {
         inside.properties.push(this.#property(inside));
       } else if (token === TOKEN.endNode && inside !== undefined) {
         const twice = repeated(inside.properties) ?? repeated(inside.children);
-        if (twice !== undefined) throw treeError(inside.path, `${JSON.stringify(twice)} is there twice`);
+        if (twice !== undefined) throw treeError(inside.path, `${JSON.stringify(twice.name)} is there twice`);
         open.pop();
         const node = { name: inside.name, properties: inside.properties, children: inside.children };
         const parent = open.at(-1);
@@ -114,7 +113,7 @@ class Structure {
     if (length > this.#blocks.structEnd - start)
       throw blobError(start - 8, `the value of ${inside.path}:${name} is longer than the block`);
     this.#at = start + aligned(length, 4);
-    return { name, value: this.#blocks.bytes.slice(start, start + length) };
+    return { name, value: this.#blocks.bytes.subarray(start, start + length) };
   }
 
   /** 5.5: a name by its offset. */

@@ -1,7 +1,7 @@
 /** From a tree to a flattened blob, byte for byte what `dtc -O dtb` writes. */
 import { PolykernelError } from '../../sys/errors.ts';
 import { within } from '../limits.ts';
-import { nodeNameProblem, propertyNameProblem, treeError } from '../names.ts';
+import { nodeNameProblem, propertyNameProblem, repeated, treeError } from '../names.ts';
 import type { DeviceNode, DeviceTree } from '../tree.ts';
 import { aligned, HEADER, HEADER_BYTES, LAST_COMPATIBLE, MAGIC, RESERVATION_BYTES, TOKEN } from './layout.ts';
 import { StringTable } from './strings.ts';
@@ -66,14 +66,15 @@ class Survey {
     if (problem !== undefined) throw treeError(path, problem);
     this.structBytes += 8 + aligned(node.name.length + 1, 4);
     for (const { name, value } of node.properties) {
-      const wrong = propertyNameProblem(name);
+      // What is in the table was looked at before.
+      const wrong = this.strings.has(name) ? undefined : propertyNameProblem(name);
       if (wrong !== undefined) throw treeError(path, wrong);
       this.strings.offsetOf(name);
       this.structBytes += 12 + aligned(value.length, 4);
     }
     within('blobBytes', this.structBytes);
     const twice = repeated(node.properties) ?? repeated(node.children);
-    if (twice !== undefined) throw treeError(path, `${JSON.stringify(twice)} is there twice`);
+    if (twice !== undefined) throw treeError(path, `${JSON.stringify(twice.name)} is there twice`);
     const prefix = depth === 0 ? '/' : `${path}/`;
     for (const child of node.children) this.node(child, prefix + child.name, depth + 1);
   }
@@ -81,13 +82,6 @@ class Survey {
 
 const rootProblem = ({ name }: DeviceNode): string | undefined =>
   name === '' ? undefined : 'the name of the root is empty';
-
-/** A name that two of `items` have (2.2.1: siblings differ). */
-export function repeated(items: readonly { readonly name: string }[]): string | undefined {
-  if (items.length < 2) return undefined;
-  const seen = new Set<string>();
-  return items.find(({ name }) => seen.size === seen.add(name).size)?.name;
-}
 
 /** Second walk: the structure block (5.4). */
 class Writer {

@@ -50,8 +50,7 @@ export function readHeader(blob: Uint8Array): Blocks {
   const struct = at('structOffset', 4);
   const strings = at('stringsOffset', 1);
   return {
-    // Of a Buffer, slice() would be no copy.
-    bytes: new Uint8Array(blob.buffer, blob.byteOffset, blob.byteLength),
+    bytes: blob,
     view,
     total,
     reservations: at('reservationsOffset', 8),

@@ -19,6 +19,11 @@ export class StringTable {
     return this.#text;
   }
 
+  /** Whether `name` got its place before. */
+  has(name: string): boolean {
+    return this.#places.has(name);
+  }
+
   /** Offset of `name` in the block, where it is put when it is in none. */
   offsetOf(name: string): number {
     const known = this.#places.get(name);

@@ -1,18 +1,22 @@
 /** What dtc refuses in the tree of a whole source, and the `name` properties that it leaves out. */
-import { nodeNameProblem, propertyNameProblem } from '../names.ts';
+import { nodeNameProblem, propertyNameProblem, repeated } from '../names.ts';
 import type { Label, SourceNode, SourceProperty } from './nodes.ts';
 import { type Place, sourceError } from './place.ts';
 
 export function check(root: SourceNode): void {
   const labels = new Map<string, Place>();
   visit(root, (node) => {
-    const properties = node.liveProperties;
-    refuseTwice(properties, 'property');
-    refuseTwice(withVain(node.children.all), 'node');
+    const { all: properties } = node.properties;
+    if (properties.length > 1)
+      refuseTwice(
+        properties.filter(({ deleted }) => !deleted),
+        'property',
+      );
+    if (node.children.all.length > 1) refuseTwice(withVain(node.children.all), 'node');
     const problem = node === root ? undefined : nodeNameProblem(node.name);
     if (problem !== undefined) throw sourceError(node.place, problem);
     claim(labels, node.labels, node.place);
-    for (const property of properties) checkProperty(node, property, labels);
+    for (const property of [...properties]) if (!property.deleted) checkProperty(node, property, labels);
   });
 }
 
@@ -25,12 +29,9 @@ export function visit(node: SourceNode, act: (node: SourceNode) => void): void {
 
 /** 2.2.1, 2.2.4: names of siblings differ. */
 function refuseTwice(items: readonly { readonly name: string; readonly place: Place }[], what: string): void {
-  if (items.length < 2) return;
-  const seen = new Set<string>();
-  for (const { name, place } of items) {
-    if (seen.has(name)) throw sourceError(place, `a second ${what} ${JSON.stringify(name)} in one node`);
-    seen.add(name);
-  }
+  const second = repeated(items);
+  if (second !== undefined)
+    throw sourceError(second.place, `a second ${what} ${JSON.stringify(second.name)} in one node`);
 }
 
 /** Those that live, and orders to delete one that live on in vain, as they stand in the body that has the node. */

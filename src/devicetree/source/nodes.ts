@@ -99,8 +99,8 @@ export class SourceNode {
     const above = this.parent.path;
     return above === '/' ? `/${this.name}` : `${above}/${this.name}`;
   }
-  get liveProperties(): SourceProperty[] {
-    return this.properties.all.filter(({ deleted }) => !deleted);
+  eachProperty(act: (property: SourceProperty) => void): void {
+    for (const property of this.properties.all) if (!property.deleted) act(property);
   }
   get liveChildren(): SourceNode[] {
     return this.children.all.filter(({ deleted }) => !deleted);
@@ -133,7 +133,7 @@ type OnLabels = (node: SourceNode, from: SourceNode) => void;
 export function deleteNode(node: SourceNode): void {
   node.deleted = true;
   for (const child of node.liveChildren) deleteNode(child);
-  for (const property of node.liveProperties) deleteProperty(property);
+  node.eachProperty(deleteProperty);
   deleteLabels(node.labels);
 }
 

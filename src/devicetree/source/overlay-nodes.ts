@@ -60,8 +60,9 @@ export function addLocalFixups(root: Node, lookup: Lookup): void {
 function references(root: Node): Use[] {
   const uses: Use[] = [];
   visit(root, (node) => {
-    for (const property of node.liveProperties)
+    node.eachProperty((property) => {
       for (const marker of property.markers) if (marker.kind === 'phandle') uses.push({ node, property, marker });
+    });
   });
   return uses;
 }

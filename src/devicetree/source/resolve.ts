@@ -19,11 +19,11 @@ export interface Resolution {
 export function resolve(root: SourceNode, lookup: Lookup, how: Resolution): Phandles {
   const phandles = new Phandles(root, lookup);
   visit(root, (node) => {
-    for (const property of node.liveProperties) fillPhandles(property, lookup, phandles, how);
+    node.eachProperty((property) => fillPhandles(property, lookup, phandles, how));
   });
   const budget = new Budget();
   visit(root, (node) => {
-    for (const property of node.liveProperties) fillPaths(property, lookup, budget);
+    node.eachProperty((property) => fillPaths(property, lookup, budget));
   });
   visit(root, (node) => {
     if (node.omitIfUnused && !node.referenced && !(how.keepLabelled && node.labels.length > 0)) deleteNode(node);

@@ -118,8 +118,8 @@ export class Scanner {
 
   /** Whether `word` is next; if it is, goes behind it. */
   take(word: string): boolean {
-    this.skip();
-    if (!this.#text.startsWith(word, this.at)) return false;
+    if (this.skip() !== word.charCodeAt(0)) return false;
+    if (word.length > 1 && !this.#text.startsWith(word, this.at)) return false;
     this.at += word.length;
     return true;
   }

@@ -5,12 +5,18 @@ import type { Marker } from './nodes.ts';
 import type { Place } from './place.ts';
 import type { Scanner } from './scanner.ts';
 
+const SLAB = 65_536;
 const U64 = 0xffff_ffff_ffff_ffffn;
+
+type Bits = 8 | 16 | 32 | 64;
 
 /** Reads values, one after the other; counts what all of them hold. */
 export class ValueReader {
   readonly #scanner: Scanner;
-  #bytes = new Uint8Array(4096);
+  /** Values lie in it one behind the other: an array of its own for each would take half of the time. */
+  #bytes = new Uint8Array(SLAB);
+  /** Where the present value begins, and what of it was read. */
+  #start = 0;
   #length = 0;
   #markers: Marker[] = [];
   #allBytes = 0;
@@ -31,7 +37,9 @@ export class ValueReader {
     } while (this.#scanner.take(','));
     this.#allBytes += this.#length;
     if (this.#allBytes > LIMITS.blobBytes) this.#scanner.fail(tooMany('blobBytes'));
-    return { value: this.#bytes.slice(0, this.#length), markers: this.#markers };
+    const value = this.#bytes.subarray(this.#start, this.#start + this.#length);
+    this.#start += this.#length;
+    return { value, markers: this.#markers };
   }
 
   #item(): void {
@@ -64,10 +72,9 @@ export class ValueReader {
   }
 
   #text(text: string): void {
-    this.#reserve(text.length + 1);
-    for (let index = 0; index < text.length; index++) this.#bytes[this.#length + index] = text.charCodeAt(index);
-    this.#bytes[this.#length + text.length] = 0;
-    this.#length += text.length + 1;
+    const at = this.#grow(text.length + 1);
+    for (let index = 0; index < text.length; index++) this.#bytes[at + index] = text.charCodeAt(index);
+    // What was not written yet is zero.
   }
 
   #bits(): void {
@@ -80,51 +87,39 @@ export class ValueReader {
     this.#array(bits);
   }
 
-  #array(bits: 8 | 16 | 32 | 64): void {
+  #array(bits: Bits): void {
     const scanner: Scanner = this.#scanner;
     while (!scanner.take('>')) {
-      const { place } = scanner;
+      const { file, at } = scanner;
       const reference = scanner.reference();
       if (reference !== undefined) {
-        if (bits !== 32) scanner.fail('references are only allowed in arrays with elements of 32 bits', place);
-        this.#mark('phandle', reference, place);
-        this.#cell(0xffff_ffff, 32, place);
+        if (bits !== 32) scanner.fail('references are only allowed in arrays with elements of 32 bits', { file, at });
+        this.#mark('phandle', reference, { file, at });
+        this.#put(0xffff_ffff, 32);
         continue;
       }
       const value = readInteger(scanner);
-      if (value !== undefined) this.#cell(value, bits, place);
-      else if (!this.#label()) scanner.fail(`"<" has no end, or no cell is next; here is ${scanner.found()}`, place);
+      if (value !== undefined) this.#put(fitting(value, bits) ?? tooWide(scanner, value, bits, { file, at }), bits);
+      else if (!this.#label())
+        scanner.fail(`"<" has no end, or no cell is next; here is ${scanner.found()}`, { file, at });
     }
   }
 
   #label(): boolean {
-    const { place } = this.#scanner;
+    const { file, at } = this.#scanner;
     const name = this.#scanner.label();
-    if (name !== undefined) this.#mark('label', name, place);
+    if (name !== undefined) this.#mark('label', name, { file, at });
     return name !== undefined;
   }
 
-  /** Also a negative number in its 64 bits, when that fits the element with its sign. */
-  #cell(value: number | bigint, bits: 8 | 16 | 32 | 64, place: Place): void {
-    const bytes = bits / 8;
-    this.#reserve(bytes);
-    if (typeof value === 'number' && bits === 32 && value <= 0xffff_ffff) this.#put32(value);
-    else {
-      const mask = (1n << BigInt(bits)) - 1n;
-      const exact = BigInt(value);
-      if (exact > mask && (exact | mask) !== U64)
-        this.#scanner.fail(`0x${exact.toString(16)} has more than ${bits} bits`, place);
-      for (let shift = bits - 8, at = this.#length; shift >= 0; shift -= 8, at++)
-        this.#bytes[at] = Number((exact >> BigInt(shift)) & 0xffn);
+  #put(value: number | bigint, bits: Bits): void {
+    const at = this.#grow(bits / 8);
+    if (typeof value === 'bigint' || bits === 64) {
+      for (let shift = bits - 8, next = at; shift >= 0; shift -= 8, next++)
+        this.#bytes[next] = Number((BigInt(value) >> BigInt(shift)) & 0xffn);
+    } else {
+      for (let shift = bits - 8, next = at; shift >= 0; shift -= 8, next++) this.#bytes[next] = value >>> shift;
     }
-    this.#length += bytes;
-  }
-
-  #put32(value: number): void {
-    this.#bytes[this.#length] = value >>> 24;
-    this.#bytes[this.#length + 1] = value >>> 16;
-    this.#bytes[this.#length + 2] = value >>> 8;
-    this.#bytes[this.#length + 3] = value;
   }
 
   #byteString(): void {
@@ -133,8 +128,7 @@ export class ValueReader {
       const byte = this.#scanner.byte();
       if (byte === undefined)
         this.#scanner.fail(`two hexadecimal digits or "]" must be here, not ${this.#scanner.found()}`);
-      this.#reserve(1);
-      this.#bytes[this.#length++] = byte;
+      this.#bytes[this.#grow(1)] = byte;
     }
   }
 
@@ -153,9 +147,7 @@ export class ValueReader {
     scanner.expect(')', 'behind /incbin/');
     const { bytes } = scanner.fileNamed(name, place);
     const part = bytes.subarray(Math.min(range[0], bytes.length), Math.min(range[0] + range[1], bytes.length));
-    this.#reserve(part.length);
-    this.#bytes.set(part, this.#length);
-    this.#length += part.length;
+    this.#bytes.set(part, this.#grow(part.length));
   }
 
   #number(): number {
@@ -164,12 +156,30 @@ export class ValueReader {
     return Number(value);
   }
 
-  #reserve(more: number): void {
+  /** Makes the value so many bytes longer, and gives the offset of these. */
+  #grow(more: number): number {
     const needed = this.#length + more;
-    if (needed <= this.#bytes.length) return;
     if (needed > LIMITS.blobBytes) this.#scanner.fail(tooMany('blobBytes'));
-    const larger = new Uint8Array(Math.max(needed, this.#bytes.length * 2));
-    larger.set(this.#bytes);
-    this.#bytes = larger;
+    if (this.#start + needed > this.#bytes.length) {
+      const larger = new Uint8Array(Math.max(SLAB, needed * 2));
+      larger.set(this.#bytes.subarray(this.#start, this.#start + this.#length));
+      this.#bytes = larger;
+      this.#start = 0;
+    }
+    const at = this.#start + this.#length;
+    this.#length = needed;
+    return at;
   }
+}
+
+/** `value` in so many bits; also a negative number in its 64 bits, when it fits with its sign. Else undefined. */
+function fitting(value: number | bigint, bits: Bits): number | bigint | undefined {
+  if (typeof value === 'number' && value <= (bits === 64 ? Number.MAX_SAFE_INTEGER : 2 ** bits - 1)) return value;
+  const mask = (1n << BigInt(bits)) - 1n;
+  const exact = BigInt(value);
+  return exact <= mask || (exact | mask) === U64 ? exact & mask : undefined;
+}
+
+function tooWide(scanner: Scanner, value: number | bigint, bits: Bits, place: Place): never {
+  scanner.fail(`0x${value.toString(16)} has more than ${bits} bits`, place);
 }
