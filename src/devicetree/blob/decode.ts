@@ -2,7 +2,6 @@
 import { LIMITS, within } from '../limits.ts';
 import { nodeNameProblem, propertyNameProblem, repeated, treeError } from '../names.ts';
 import type { DeviceNode, DeviceProperty, DeviceTree, Reservation } from '../tree.ts';
-import { latin1 } from '../tree.ts';
 import { type Blocks, blobError, readHeader } from './header.ts';
 import { aligned, RESERVATION_BYTES, TOKEN } from './layout.ts';
 
@@ -31,12 +30,12 @@ interface Open {
   readonly name: string;
   readonly properties: DeviceProperty[];
   readonly children: DeviceNode[];
-  readonly path: string;
 }
 
 /** 5.4: the structure block, token by token. */
 class Structure {
   readonly #blocks: Blocks;
+  readonly #characters: Buffer;
   /** Names by their offset in the strings block: most occur often. */
   readonly #names = new Map<number, string>();
   #at: number;
@@ -45,6 +44,7 @@ class Structure {
 
   constructor(blocks: Blocks) {
     this.#blocks = blocks;
+    this.#characters = Buffer.from(blocks.bytes.buffer, blocks.bytes.byteOffset, blocks.bytes.byteLength);
     this.#at = blocks.struct;
   }
 
@@ -61,10 +61,10 @@ class Structure {
       } else if (token === TOKEN.property && inside !== undefined) {
         // 5.4.2. Readers disagree on what such a property would be, so that it must not be.
         if (inside.children.length > 0) throw blobError(start, 'a property follows a child of its node');
-        inside.properties.push(this.#property(inside));
+        inside.properties.push(this.#property(open));
       } else if (token === TOKEN.endNode && inside !== undefined) {
         const twice = repeated(inside.properties) ?? repeated(inside.children);
-        if (twice !== undefined) throw treeError(inside.path, `${JSON.stringify(twice.name)} is there twice`);
+        if (twice !== undefined) throw treeError(pathOf(open), `${JSON.stringify(twice.name)} is there twice`);
         open.pop();
         const node = { name: inside.name, properties: inside.properties, children: inside.children };
         const parent = open.at(-1);
@@ -101,17 +101,16 @@ class Structure {
     this.#at = start + aligned(name.length + 1, 4);
     const problem = parent !== undefined ? nodeNameProblem(name) : name === '' ? undefined : 'the root has a name';
     if (problem !== undefined) throw blobError(start, problem);
-    const path = parent === undefined ? '/' : `${parent.path === '/' ? '' : parent.path}/${name}`;
-    return { name, properties: [], children: [], path };
+    return { name, properties: [], children: [] };
   }
 
-  #property(inside: Open): DeviceProperty {
+  #property(open: readonly Open[]): DeviceProperty {
     within('properties', ++this.#properties);
     const length = this.#word();
     const name = this.#name(this.#word());
     const start = this.#at;
     if (length > this.#blocks.structEnd - start)
-      throw blobError(start - 8, `the value of ${inside.path}:${name} is longer than the block`);
+      throw blobError(start - 8, `the value of ${pathOf(open)}:${name} is longer than the block`);
     this.#at = start + aligned(length, 4);
     return { name, value: this.#blocks.bytes.subarray(start, start + length) };
   }
@@ -132,8 +131,12 @@ class Structure {
 
   #text(start: number, end: number): string {
     const { bytes } = this.#blocks;
-    const stop = bytes.subarray(start, Math.min(end, start + LIMITS.nameBytes + 1)).indexOf(0);
-    if (stop < 0) throw blobError(start, `a name has no end within ${LIMITS.nameBytes} bytes`);
-    return latin1(bytes.subarray(start, start + stop));
+    const most = Math.min(end, start + LIMITS.nameBytes + 1);
+    let stop = start;
+    while (stop < most && bytes[stop] !== 0) stop++;
+    if (stop >= most) throw blobError(start, `a name has no end within ${LIMITS.nameBytes} bytes`);
+    return this.#characters.toString('latin1', start, stop);
   }
 }
+
+const pathOf = (open: readonly Open[]): string => open.map(({ name }) => name).join('/') || '/';
