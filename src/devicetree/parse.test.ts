@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { PolykernelError } from '../sys/errors.ts';
-import { filesBelow, parseDts } from './index.ts';
+import { filesBelow, parseDts, readRegular } from './index.ts';
 import { LIMITS } from './limits.ts';
 
 const root = (body: string) => `/dts-v1/;\n/ { ${body} };\n`;
@@ -128,6 +128,13 @@ describe('files', () => {
   it('a link to elsewhere is not followed', () => {
     symlinkSync('../out/secret', join(directory, 'in/link'));
     expect(() => parse('a = /incbin/("link");')).toThrow('there is no file "link"');
+  });
+
+  it('that are elsewhere once they are open are not read', () => {
+    symlinkSync('../out/secret', join(directory, 'in/link'));
+    const isAllowed = (path: string) => path.startsWith(join(directory, 'in'));
+    expect(() => readRegular(join(directory, 'in/link'), 100, isAllowed)).toThrow(/no longer where it was/);
+    expect(() => readRegular(join(directory, 'out/secret'), 5)).toThrow(/larger than 5 bytes/);
   });
 
   it('that include themselves are refused', () => {

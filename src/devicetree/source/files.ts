@@ -1,5 +1,5 @@
 /** How a source gets at other files: not at all, unless its reader is given this. */
-import { closeSync, constants, fstatSync, openSync, readSync, realpathSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readlinkSync, readSync, realpathSync } from 'node:fs';
 import { dirname, join, resolve, sep } from 'node:path';
 import { PolykernelError } from '../../sys/errors.ts';
 
@@ -18,13 +18,14 @@ export interface SourceFiles {
  */
 export function filesBelow(directories: readonly string[]): SourceFiles {
   const roots = directories.map((directory) => realpathSync(resolve(directory)));
+  const isBelow = (path: string) => roots.some((root) => path.startsWith(root === sep ? sep : root + sep));
   return {
     read(name, from, most) {
       for (const directory of [dirname(from), ...directories]) {
         const path = join(resolve(directory, name));
         const real = realPath(path);
-        if (real === undefined || !roots.some((root) => real.startsWith(root === sep ? sep : root + sep))) continue;
-        return { path: name.startsWith(sep) ? name : join(directory, name), bytes: readRegular(real, most) };
+        if (real === undefined || !isBelow(real)) continue;
+        return { path: name.startsWith(sep) ? name : join(directory, name), bytes: readRegular(real, most, isBelow) };
       }
       return undefined;
     },
@@ -39,8 +40,11 @@ function realPath(path: string): string | undefined {
   }
 }
 
-/** All of a regular file. Neither FIFOs nor devices are opened for good, which could wait or have no end. */
-export function readRegular(path: string, most: number): Uint8Array {
+/**
+ * All of a regular file of at most so many bytes, when `isAllowed` says so of where it is once it is open: somebody may have
+ * put a link in its place. Neither FIFOs nor devices are read, which could wait or have no end. Throws `not-found` and `invalid`.
+ */
+export function readRegular(path: string, most: number, isAllowed = (_: string) => true): Uint8Array {
   let fd: number;
   try {
     fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
@@ -52,9 +56,11 @@ export function readRegular(path: string, most: number): Uint8Array {
     const found = fstatSync(fd);
     const problem = !found.isFile()
       ? 'not a regular file'
-      : found.size > most
-        ? `larger than ${most} bytes`
-        : undefined;
+      : !isAllowed(readlinkSync(`/proc/self/fd/${fd}`))
+        ? 'no longer where it was'
+        : found.size > most
+          ? `larger than ${most} bytes`
+          : undefined;
     if (problem !== undefined)
       throw new PolykernelError('invalid', `${path} is ${problem}`, { field: 'file', value: path });
     const bytes = new Uint8Array(found.size);
