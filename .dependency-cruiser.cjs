@@ -35,6 +35,14 @@ module.exports = {
       }),
     })),
     {
+      name: 'policies-are-pure',
+      severity: 'error',
+      comment:
+        'a policy is a function of what it is shown: it knows words, and neither clock, nor files, nor who carries it out',
+      from: { path: '^src/[a-z]+/policy/', pathNot: '[.]test[.]ts$' },
+      to: { pathNot: '^src/[a-z]+/(policy/|types[.]ts$)' },
+    },
+    {
       name: 'nobody-above',
       severity: 'error',
       comment: 'nobody looks up to the daemon and the faces',

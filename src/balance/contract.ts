@@ -1,26 +1,15 @@
-/** What others see of balancing. */
-import type { Size } from '../instance/contract.ts';
+/** What others may know of balancing: its words, the policies, the simulator. */
 
-/** Another size for one kernel; what is left out stays. */
-export interface SizeRequest {
-  cpus?: number;
-  memoryBytes?: number;
-  /** Say what would be done, and do nothing. */
-  dryRun?: boolean;
-}
-
-export interface MoveRequest {
-  resource: 'cpu' | 'memory';
-  /** Name of an instance, or `pool` for what nobody owns. */
-  from: string;
-  to: string;
-  /** CPUs, or bytes in whole MiB. */
-  amount: number;
-  dryRun?: boolean;
-}
-
-export interface MoveReport {
-  /** In the order in which they were planned. */
-  steps: { text: string; undo: string }[];
-  sizes: { name: string; before: Size; after: Size }[];
-}
+export type { ToldDecision } from './decision-log.ts';
+export { POLICIES } from './policy/policies.ts';
+export type { Replay } from './replay.ts';
+export type * from './requests.ts';
+export { clairvoyant, regret } from './simulate/clairvoyant.ts';
+export { readTrace } from './simulate/csv.ts';
+export { caseOf, readHost } from './simulate/host.ts';
+export { report } from './simulate/report.ts';
+export { run } from './simulate/run.ts';
+export { Timeline } from './simulate/timeline.ts';
+export type * from './simulate/types.ts';
+export type { BalanceStatus } from './status.ts';
+export type * from './types.ts';

@@ -4,8 +4,8 @@ import type { Steps } from '../core/steps.ts';
 import type { InstanceStatus, Instances, Size } from '../instance/contract.ts';
 import type { HostPool } from '../pool/contract.ts';
 import { PolykernelError } from '../sys/errors.ts';
-import type { MoveReport, MoveRequest, SizeRequest } from './contract.ts';
 import type { SizeStep } from './plan-sizes.ts';
+import type { MoveReport, MoveRequest, SizeRequest } from './requests.ts';
 
 export interface MovesOptions {
   instances: Instances;

@@ -73,7 +73,10 @@ export function compose(around: Surroundings, parts: Parts) {
     hostPool: pool.hostPool,
     present: async () => ({ channels: channels.channels.list(), services: await services.services.list() }),
   });
-  const balance = balanceCapability(around, { steps, instances: instances.supervisor, hostPool: pool.hostPool });
+  const balance = balanceCapability(around, {
+    ...{ steps, instances: instances.supervisor, hostPool: pool.hostPool, services: services.services },
+    stats: () => telemetry.telemetry.stats(),
+  });
   const doctor = doctorCapability({
     host: async () => parts.doctor?.() ?? [],
     drivers,

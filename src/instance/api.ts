@@ -54,7 +54,8 @@ export const placement = named(
 /** Of the plain fields, by their rows. */
 const fieldAnswers = Object.fromEntries(
   fieldRows.map(([key, field]) => {
-    const value = field.kind === 'flag' ? flag : field.kind === 'duration' ? count : text;
+    const value =
+      field.kind === 'flag' ? flag : field.kind === 'duration' ? count : field.kind === 'labels' ? mapOf(text) : text;
     return [key, field.default === null ? orNull(value) : value];
   }),
 ) as Record<FieldKey, Schema>;
@@ -71,6 +72,7 @@ const spec = named(
     command: texts,
     env: mapOf(text),
     cwd: text,
+    autoRemove: flag,
     cwdOptional: flag,
     user: text,
     driver: text,

@@ -74,11 +74,17 @@ const withSize: Migration = ({ spec, ...record }: OldRecord) => ({
   spec: { elastic: null, ...spec },
 });
 
+/** UDP beside TCP. */
+const withProtocols: Migration = (record: OldRecord) => ({
+  ...record,
+  spec: { ...record.spec, publish: record.spec.publish.map((port: OldRecord) => ({ protocol: 'tcp', ...port })) },
+});
+
 export const instanceTable: TableDefinition<InstanceRecord> = {
   name: 'instances',
   nameOf: ({ spec }) => spec.name,
-  migrations: [withLaterParts, withIdentity, withUser, withSize],
-  complete: ({ spec, ...record }) => ({ ...record, spec: { ...fieldDefaults, ...spec } }),
+  migrations: [withLaterParts, withIdentity, withUser, withSize, withProtocols],
+  complete: ({ spec, ...record }) => ({ ...record, spec: { ...fieldDefaults, autoRemove: false, ...spec } }),
 };
 
 /** A new id: 32 lower-case hexadecimal digits. */

@@ -3,11 +3,12 @@ import { checkCpus, checkHugePages, checkMemory, checkNetworkKind } from '../dri
 import { chooseDriver } from '../driver/choose.ts';
 import type { Candidate, HostFacts } from '../driver/index.ts';
 import { type PartitionRequest, requestedBytes, vcpusOf } from '../ledger/index.ts';
+import { addressProblem, canonicalAddress } from '../network/contract.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { type FieldKey, type FieldSpec, fieldDefaults, fieldRows } from './fields.ts';
 import type { CreateRequest } from './schema.ts';
 import { checkElastic } from './size.ts';
-import type { Elastic, InstanceSpec } from './spec.ts';
+import type { Elastic, InstanceSpec, PublishedPort } from './spec.ts';
 
 const MIB = 1024 * 1024;
 const DEFAULT_MEMORY_BYTES = 256 * MIB;
@@ -31,7 +32,7 @@ export function resolveSpec(request: CreateRequest, name: string, facts: HostFac
   const cpus = partition === null ? (request.cpus ?? 1) : vcpusOf(partition.cpus);
   const elastic = elasticOf(request);
   const mostCpus = elastic?.cpus?.max ?? cpus;
-  const { driver, reason } = chooseDriver(request.driver ?? 'auto', mostCpus, facts);
+  const { driver, reason } = chooseDriver(request.driver ?? 'auto', mostCpus, ableTo(elastic, request, facts));
   checkCpus(mostCpus, driver);
   const memoryBytes =
     partition === null ? (request.memoryBytes ?? DEFAULT_MEMORY_BYTES) : requestedBytes(partition.memory);
@@ -53,7 +54,15 @@ export function resolveSpec(request: CreateRequest, name: string, facts: HostFac
       },
     );
   }
-  const publish = (request.publish ?? []).map((port) => ({ ...port, hostAddress: port.hostAddress ?? '127.0.0.1' }));
+  const autoRemove = request.autoRemove ?? false;
+  if (autoRemove && restart !== 'no') {
+    throw new PolykernelError('invalid', `it is to be removed at its end, and to be restarted: ${restart}`, {
+      field: 'autoRemove',
+      value: autoRemove,
+      hint: 'Leave --rm out, or --restart.',
+    });
+  }
+  const publish = (request.publish ?? []).map(publishedPort);
   const network = request.network ?? (publish.length > 0 ? 'private' : 'none');
   checkNetwork(network, publish, driver);
   const tty = request.tty ?? false;
@@ -80,6 +89,7 @@ export function resolveSpec(request: CreateRequest, name: string, facts: HostFac
     volumes: (request.volumes ?? []).map((volume) => ({ ...volume, readOnly: volume.readOnly ?? false })),
     restart,
     attached,
+    autoRemove,
     tty,
     rows: request.rows || 24,
     columns: request.columns || 80,
@@ -91,9 +101,29 @@ export function resolveSpec(request: CreateRequest, name: string, facts: HostFac
   };
 }
 
+function publishedPort(port: NonNullable<CreateRequest['publish']>[number], index: number): PublishedPort {
+  const { hostAddress = '127.0.0.1', hostPort, guestPort, protocol = 'tcp' } = port;
+  const reason = addressProblem(hostAddress);
+  if (reason !== undefined) {
+    throw new PolykernelError('invalid', `${JSON.stringify(hostAddress)} ${reason}`, {
+      field: `publish[${index}].hostAddress`,
+      value: hostAddress,
+      hint: 'Give an address of this machine, such as 127.0.0.1 or ::1.',
+    });
+  }
+  return { hostAddress: canonicalAddress(hostAddress), hostPort, guestPort, protocol };
+}
+
 function elasticOf({ elastic }: CreateRequest): Elastic | null {
   const { cpus = null, memoryBytes = null } = elastic ?? {};
   return cpus === null && memoryBytes === null ? null : { cpus, memoryBytes };
+}
+
+/** For `auto` those drivers that can change memory, where that is wanted and there are some. */
+function ableTo(elastic: Elastic | null, { driver = 'auto' }: CreateRequest, facts: HostFacts): HostFacts {
+  if (driver !== 'auto' || elastic?.memoryBytes == null) return facts;
+  const drivers = facts.drivers.filter(({ capabilities }) => capabilities.memoryResize !== 'none');
+  return drivers.length === 0 ? facts : { ...facts, drivers };
 }
 
 /** Bounds within which the driver cannot change anything are refused, rather than stated in vain. */

@@ -4,6 +4,7 @@ import { checkName } from '../core/name.ts';
 import { type Schema, validate } from '../core/validate.ts';
 import { driverWords } from '../driver/registry.ts';
 import { type PartitionRequest, partitionRequestSchema } from '../ledger/index.ts';
+import { MOST_PORTS } from '../network/contract.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { isUser, USER_HINT, USER_PATTERN } from '../sys/user-text.ts';
 import { type ChannelUse, channelUsesSchema } from './channel-use.ts';
@@ -48,8 +49,8 @@ const boundsSchema = <const Most extends number>(maximum: Most, description: str
 
 export const publishSchema = {
   type: 'array',
-  maxItems: 64,
-  description: 'TCP ports of the host that lead to the instance',
+  maxItems: MOST_PORTS,
+  description: 'Ports of the host that lead to the instance',
   items: {
     type: 'object',
     additionalProperties: false,
@@ -57,12 +58,18 @@ export const publishSchema = {
     properties: {
       hostAddress: {
         type: 'string',
-        pattern: '^\\d{1,3}(\\.\\d{1,3}){3}$',
-        description: 'IPv4 address to listen on. Default 127.0.0.1',
-        'x-hint': 'Give an address of this machine, such as 127.0.0.1.',
+        pattern: '^(\\d{1,3}(\\.\\d{1,3}){3}|[0-9a-fA-F:.]{2,45})$',
+        description: 'Address to listen on, IPv4 or IPv6. Default 127.0.0.1',
+        'x-hint': 'Give an address of this machine, such as 127.0.0.1 or ::1.',
       },
-      hostPort: { type: 'integer', minimum: 1, maximum: 65_535 },
+      hostPort: {
+        type: 'integer',
+        minimum: 0,
+        maximum: 65_535,
+        description: '0: one that is free, chosen once, as the instance is created',
+      },
       guestPort: { type: 'integer', minimum: 1, maximum: 65_535 },
+      protocol: { enum: ['tcp', 'udp'], description: 'Default tcp' },
     },
   },
 } as const;
@@ -133,6 +140,10 @@ const ownSchema = {
       description: 'What it is to own of the pool, instead of cpus and memoryBytes. Default: nothing',
     },
     attached: { type: 'boolean', description: 'Foreground: ends with the client that attaches' },
+    autoRemove: {
+      type: 'boolean',
+      description: 'Removed once it has ended, however it did; as it is in the foreground anyway. Default false',
+    },
     tty: { type: 'boolean' },
     rows: { type: 'integer', minimum: 0, maximum: 65_535 },
     columns: { type: 'integer', minimum: 0, maximum: 65_535 },
@@ -175,6 +186,7 @@ export function checkRequest(request: CreateRequest): CreateRequest {
       );
     }
   }
+  for (const label of Object.keys(request.labels ?? {})) checkLabel(label);
   for (const [field, bounds] of Object.entries(request.elastic ?? {})) checkBounds(`elastic.${field}`, bounds);
   checkChannels(request.channels ?? []);
   return request;
@@ -236,6 +248,15 @@ function checkChannels(uses: readonly ChannelUse[]): void {
       hint: 'An instance is at one end of a channel. Name it once, or use a second channel for the other direction.',
     });
   }
+}
+
+function checkLabel(label: string): void {
+  if (/^[^=\s\p{C}]{1,128}$/u.test(label)) return;
+  const field = `labels.${label.slice(0, 60)}`;
+  throw new PolykernelError('invalid', `labels: ${JSON.stringify(label.slice(0, 60))} is no name of a label`, {
+    field,
+    hint: 'Use at most 128 characters without spaces and "=", such as team or org.example/role.',
+  });
 }
 
 function checkHostname(hostname: string): void {

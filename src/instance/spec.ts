@@ -30,6 +30,8 @@ export interface InstanceSpec extends Omit<FieldSpec, 'restart'> {
   volumes: readonly Volume[];
   /** Foreground: the workload starts when a client attaches, and the instance is removed when it ends or the client goes. */
   attached: boolean;
+  /** Removed once it has ended, however it did. */
+  autoRemove: boolean;
   /** The workload gets a pseudo-terminal. */
   tty: boolean;
   rows: number;
@@ -38,7 +40,7 @@ export interface InstanceSpec extends Omit<FieldSpec, 'restart'> {
   partition: PartitionRequest | null;
   /** The stack that described it; null = it was created by itself. */
   stack: string | null;
-  /** TCP ports of the host that lead to it. */
+  /** Ports of the host that lead to it. */
   publish: readonly PublishedPort[];
   /** Channels at whose end it is. */
   channels: readonly ChannelUse[];
@@ -58,13 +60,15 @@ export interface Elastic {
 export type Size = KernelSize;
 
 export interface PublishedPort {
-  /** IPv4 address of the host that is listened on. */
+  /** Address of the host that is listened on, IPv4 or IPv6. */
   hostAddress: string;
+  /** 0 only until it is chosen, before the instance is there. */
   hostPort: number;
   guestPort: number;
+  protocol: 'tcp' | 'udp';
 }
 
-export type RestartPolicy = 'no' | 'on-failure' | 'always' | `on-failure:${number}`;
+export type RestartPolicy = 'no' | 'on-failure' | 'always' | 'unless-stopped' | `on-failure:${number}`;
 
 /**
  * created: never started. starting: kernel is booting. running. paused. stopping. exited: the workload or kernel ended,

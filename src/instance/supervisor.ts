@@ -275,8 +275,10 @@ export class Supervisor<P = unknown> implements Instances {
         );
         return;
       }
-      const { instance } = this.#add(record);
+      const entry = this.#add(record);
+      const { instance } = entry;
       await instance.adopt().catch((error) => journal.error(`taking over ${record.spec.name}`, error));
+      this.#eraseIfDone(entry);
     });
     await Promise.race([Promise.all(adoptions), pause(clock, ADOPT_PATIENCE_MS)]);
   }
@@ -345,8 +347,18 @@ export class Supervisor<P = unknown> implements Instances {
     this.#registry.add(entry);
     instance.onChange(() => {
       if (!instance.active) log.flush();
+      this.#eraseIfDone(entry);
     });
     return entry;
+  }
+
+  /** What was to be removed at its end, and has ended. */
+  #eraseIfDone(entry: Entry): void {
+    const { instance } = entry;
+    if (this.#ending || !instance.record.spec.autoRemove || instance.state !== 'exited') return;
+    // The client of one in the foreground is told first.
+    if (instance.record.spec.attached || entry.isErased) return;
+    this.#erase(entry).catch((error) => this.#complain(`removing ${instance.name}`, error));
   }
 
   #kernelUp(record: InstanceRecord, kernel: Kernel, regions: readonly SharedRegion[], adopted: boolean): void {

@@ -15,7 +15,7 @@ kernels:
     environment: {PORT: 8080, DEBUG: true, EMPTY: ""}
     volumes: ["./data:/data:ro", {source: /srv/x, target: /x, readOnly: false, maySetId: true}]
     network: private
-    publish: ["8080:80", "0.0.0.0:9000:90"]
+    publish: ["8080:80", "0.0.0.0:9000:90", "[::1]:8053:53/udp", "7000-7001:70-71", 75]
     cwd: /data
     user: 1000:100
     hostname: web.example
@@ -24,6 +24,7 @@ kernels:
     stopGrace: 5s
     cold: true
     tenant: acme
+    labels: {team: shop, tier: 1}
     partition:
       cpus: {count: 4, numa: 1, smt: any, cache: shared-l3, near: "0000:3b:00.0"}
       memory: {size: 2GiB, node: 1, hugePages: 2MiB}

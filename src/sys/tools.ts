@@ -51,8 +51,11 @@ export const TOOL_PACKAGES: Readonly<Record<string, string>> = {
   dtc: 'device-tree-compiler',
   fdtoverlay: 'device-tree-compiler',
   nsenter: 'util-linux',
-  setarch: 'util-linux',
-  taskset: 'util-linux',
+  mkfifo: 'coreutils',
+  sync: 'coreutils',
+  'dpkg-query': 'dpkg',
+  newuidmap: 'uidmap',
+  newgidmap: 'uidmap',
   'lstopo-no-graphics': 'hwloc',
 };
 

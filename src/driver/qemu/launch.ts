@@ -68,6 +68,8 @@ export async function launchQemu(launch: QemuLaunch, signal: AbortSignal): Promi
     binds: [...qemu.binds, ...kernel, ...(kvm === undefined ? [] : [kvm.bind]), ...launch.binds],
     root: spec.root,
     volumes: spec.volumes,
+    // A template boots for all that its kernel is given later.
+    moduleTree: start === 'template' ? undefined : spec.image.moduleTree,
     own: ownPlaces(spec.homes),
     covers: spec.root.kind === 'host' ? hostCovers([...(spec.homes ?? []), ...spec.hiddenPaths]) : [],
     uncovered: spec.shownPaths,
@@ -76,6 +78,7 @@ export async function launchQemu(launch: QemuLaunch, signal: AbortSignal): Promi
     program: qemuCommand({
       ...machine,
       program: qemu.path,
+      firmware: qemu.firmware,
       start,
       hugePageBytes: spec.placement?.hugePageBytes ?? null,
       rootImage: spec.root.kind === 'squashfs' || spec.root.kind === 'ext4',

@@ -338,6 +338,7 @@ export class UmlDriver implements Driver {
       ],
       root: spec.root,
       volumes: spec.volumes,
+      moduleTree: spec.image.moduleTree,
       own: ownPlaces(spec.homes),
       covers: spec.root.kind === 'host' ? hostCovers([...(spec.homes ?? []), ...spec.hiddenPaths]) : [],
       uncovered: spec.shownPaths,
