@@ -71,7 +71,7 @@ export async function launchQemu(launch: QemuLaunch, signal: AbortSignal): Promi
     // A template boots for all that its kernel is given later.
     moduleTree: start === 'template' ? undefined : spec.image.moduleTree,
     own: ownPlaces(spec.homes),
-    covers: spec.root.kind === 'host' ? hostCovers([...(spec.homes ?? []), ...spec.hiddenPaths]) : [],
+    covers: spec.root.kind === 'host' ? await hostCovers([...(spec.homes ?? []), ...spec.hiddenPaths]) : [],
     uncovered: spec.shownPaths,
     memoryFiles: [{ target: '/dev/shm', bytes: SHM_BYTES, inodes: 16, mode: '1777' }],
     directory: launch.directory,
