@@ -11,6 +11,7 @@ export const NOUNS: Readonly<Record<string, () => Promise<{ COMMANDS: Loaders }>
   service: () => import('./service/index.ts'),
   balance: () => import('./balance/index.ts'),
   image: () => import('./image/index.ts'),
+  devicetree: () => import('./devicetree/index.ts'),
   daemon: () => import('./daemon/index.ts'),
 };
 

@@ -2,6 +2,7 @@
 import type { Target } from '../target.ts';
 import { apiTargets } from './api.ts';
 import { cliTargets } from './cli.ts';
+import { deviceTreeTargets } from './devicetree.ts';
 import { driverTargets } from './driver.ts';
 import { fileTargets } from './files.ts';
 import { guestTargets } from './guest.ts';
@@ -30,6 +31,7 @@ export const TARGETS: readonly Target[] = [
   ...apiTargets,
   ...streamTargets,
   ...cliTargets,
+  ...deviceTreeTargets,
 ];
 
 /** Throws RangeError for a name that is not there. */
