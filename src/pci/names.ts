@@ -40,9 +40,8 @@ export class PciNames {
     for (const line of linesFrom(this.#text, start + 1)) {
       const [, tabs, id, name] = /^(\t*)((?:C )?[\da-f]{2,4}(?: [\da-f]{4})?) {2}(.*)$/.exec(line) ?? [];
       if (tabs === undefined) continue;
-      if (tabs.length === 0) found.set('', name!);
-      else if (tabs.length === 1) found.set((device = id!), name!);
-      else found.set(`${device} ${id}`, name!);
+      if (tabs.length === 1) device = id!;
+      found.set(tabs.length === 0 ? '' : tabs.length === 1 ? device : `${device} ${id}`, name!);
     }
     return found;
   }

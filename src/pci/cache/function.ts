@@ -257,8 +257,12 @@ export class CachedFunction implements Source {
         return value;
       },
     };
-    const layout = readLayout(new Reading(source), this.#hasList);
-    if (layout === undefined || generation !== this.#generation) return undefined;
+    const reading = new Reading(source);
+    const layout = readLayout(reading, this.#hasList);
+    if (layout === undefined) return undefined;
+    // What a proof after a reset is held against has to be known before.
+    for (const place of this.#identity(layout)) reading.read(place, 4);
+    if (generation !== this.#generation) return undefined;
     this.#shadow.classify(layout.classes);
     for (const each of taken) this.#keep(...each);
     // All ones, as every virtual function says (PCIe 9.3.4.1.1).
@@ -286,12 +290,8 @@ export class CachedFunction implements Source {
       this.forgetAll();
       return;
     }
-    const places = [0x08, ...(this.#layout.headerType === 0 ? [0x2c] : [])];
-    if (this.access.physicalFunction === undefined) places.unshift(0);
-    const serial = serialNumber(this.#layout.capabilities);
-    if (serial !== undefined) places.push(serial.offset + 4, serial.offset + 8);
     const generation = this.#generation;
-    for (const place of places) {
+    for (const place of this.#identity(this.#layout)) {
       const value = this.#ask(place, 4);
       if (value === allOnes(4) || value === RETRY || generation !== this.#generation) return;
       if (this.#shadow.isValid(place, 4) && this.#shadow.value(place, 4) === value) continue;
@@ -299,6 +299,17 @@ export class CachedFunction implements Source {
       return;
     }
     this.#isDoubtful = false;
+  }
+
+  /** Dwords by which a function is known again: ids, class and revision, subsystem, serial number. */
+  #identity(layout: Layout): number[] {
+    const serial = serialNumber(layout.capabilities);
+    return [
+      ...(this.access.physicalFunction === undefined ? [0x00] : []),
+      0x08,
+      ...(layout.headerType === 0 ? [0x2c] : []),
+      ...(serial === undefined ? [] : [serial.offset + 4, serial.offset + 8]),
+    ];
   }
 
   #forget(offset: number, width: number, { drops, does }: Effects): void {

@@ -31,7 +31,14 @@ function aer(look: Look): Shape {
     registers: [
       ...registers,
       register('RootCmd', 0x2c, 4, 'W', flags('CERptEn NFERptEn FERptEn')),
-      register('RootSta', 0x30, 4, 'N'),
+      register(
+        'RootSta',
+        0x30,
+        4,
+        'N',
+        flags('CERcvd MultCERcvd UERcvd MultUERcvd FirstFatal NonFatalMsg FatalMsg'),
+        value('IntMsg', 27, 5),
+      ),
       bytes('ErrorSrc', 0x34, 4, 'N'),
     ],
   };

@@ -76,7 +76,7 @@ const LINK: readonly Register[] = [
     2,
     'W',
     value('ASPM', 0, 2, aspm),
-    flags('. Disabled . CommClk ExtSynch ClockPM AutWidDis BWInt AutBWInt', 2),
+    flags('. . Disabled . CommClk ExtSynch ClockPM AutWidDis BWInt AutBWInt', 2),
   ),
   register(
     'LnkSta',
@@ -116,8 +116,7 @@ const SLOT: readonly Register[] = [
     0x1a,
     2,
     'N',
-    flags('AttnBtn PowerFlt MRL . CmdCplt . PresDet Interlock LinkState'),
-    flags('PresChange', 3),
+    flags('AttnBtn PowerFlt MRLChanged PresDetChanged CmdCplt MRL PresDet Interlock LinkStateChanged'),
   ),
 ];
 

@@ -228,12 +228,13 @@ export const EXTENDED: readonly CapabilityRule[] = [
   opaque(0x2b, 'Alternate Protocol', 'PCIe 7.9.21', SELECTS),
   opaque(0x2c, 'System Firmware Intermediary', 'PCIe 7.9.22', STATUS),
   opaque(0x2d, 'Shadow Functions', 'PCIe 7.9.25', 'one function answers in the name of another'),
-  opaque(
-    0x2e,
-    'Data Object Exchange',
-    'PCIe 7.9.24',
-    'a mailbox: busy and ready change, each write shows the next dword',
-  ),
+  // A mailbox: busy and ready change, and each write to the read mailbox shows its next dword. Nothing of it is kept.
+  fixed(0x2e, 'Data Object Exchange', 'PCIe 7.9.24', 0x18, [
+    register('DOECap', 0x04, 4, 'N', flags('IntSup'), value('IntMsg', 1, 11)),
+    register('DOECtl', 0x08, 4, 'N', flags('Abort IntEn')),
+    register('DOESta', 0x0c, 4, 'N', flags('Busy IntSta Error'), flags('ObjectReady', 31)),
+    bytes('Mailboxes', 0x10, 8, 'N'),
+  ]),
   opaque(0x2f, 'Device 3', 'PCIe 7.7.9', STATUS),
   opaque(0x30, 'Integrity and Data Encryption', 'PCIe 7.9.26', STATUS),
   opaque(0x31, 'Physical Layer 64.0 GT/s', 'PCIe 7.7.8', STATUS),
