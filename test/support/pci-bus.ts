@@ -291,7 +291,7 @@ export class ModelFunction implements Access {
   }
 }
 
-const physicalOnly = (at: number): boolean => (at >= 0x10 && at < 0x28) || at >= AT.sriov;
+const physicalOnly = (at: number): boolean => (at >= 0x0c && at < 0x40) || at >= AT.sriov;
 
 export class ModelBus {
   readonly functions = new Map<string, ModelFunction>();
@@ -358,7 +358,7 @@ export const physicalImage = (): Uint8Array => image({ standard: STANDARD, exten
 export function virtualImage(): Uint8Array {
   const bytes = image({ standard: STANDARD, extended: [EXTENDED[0]!] });
   bytes.fill(0xff, 0, 4);
-  bytes[0x3d] = 0;
+  bytes.fill(0, 0x3c, 0x40);
   return bytes;
 }
 

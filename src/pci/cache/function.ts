@@ -5,7 +5,7 @@
  */
 import type { Access, Signal } from '../access.ts';
 import { type Decoded, type DecodeOptions, decode } from '../decode.ts';
-import { CLASS_S, type Layout, readLayout } from '../layout.ts';
+import { type Layout, readLayout } from '../layout.ts';
 import { EXTENDED_ID, ID } from '../rules/index.ts';
 import { allOnes, Reading, type Source, type Width } from '../source.ts';
 import { find, serialNumber } from '../walk.ts';
@@ -192,11 +192,7 @@ export class CachedFunction implements Source {
     const now = this.access.signal?.();
     if (now === undefined || now.device !== signal.device || now.state !== signal.state) return false;
     if (runs.some(({ offset, bytes }) => offset + bytes.length > this.size)) return false;
-    const classes = new Uint8Array(this.size);
-    for (const { offset, bytes } of runs) classes.fill(CLASS_S, offset, offset + bytes.length);
-    this.#shadow.classify(classes);
-    for (const { offset, bytes } of runs)
-      for (const [index, byte] of bytes.entries()) this.#shadow.put(offset + index, 1, byte, 0);
+    this.#shadow.takeOver(runs);
     this.#hasList = hasList;
     this.#signal = now;
     this.#looked = this.#options.now();
@@ -258,12 +254,12 @@ export class CachedFunction implements Source {
       },
     };
     const reading = new Reading(source);
-    const layout = readLayout(reading, this.#hasList);
+    const layout = readLayout(reading, { hasList: this.#hasList, virtual: this.access.physicalFunction !== undefined });
     if (layout === undefined) return undefined;
     // What a proof after a reset is held against has to be known before.
     for (const place of this.#identity(layout)) reading.read(place, 4);
     if (generation !== this.#generation) return undefined;
-    this.#shadow.classify(layout.classes);
+    this.#shadow.classify(layout);
     for (const each of taken) this.#keep(...each);
     // All ones, as every virtual function says (PCIe 9.3.4.1.1).
     if (this.access.physicalFunction !== undefined) this.#shadow.put(0, 4, 0xffffffff, 0);

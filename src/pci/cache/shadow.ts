@@ -1,5 +1,5 @@
 /** What is known of one configuration space: a copy, and a bit for each byte that says whether it may be kept, and whether it is. */
-import { CLASS_N, CLASS_S, CLASS_W } from '../layout.ts';
+import { CLASS_N, CLASS_S, CLASS_W, type Layout } from '../layout.ts';
 import type { Width } from '../source.ts';
 
 const bit = (at: number): number => 1 << (at & 7);
@@ -8,8 +8,8 @@ export class Shadow {
   readonly size: number;
   readonly #view: DataView;
   /** Bytes of class S or W, those of class S, and those whose value is known. */
-  readonly #cacheable: Uint8Array;
-  readonly #constant: Uint8Array;
+  #cacheable: Uint8Array;
+  #constant: Uint8Array;
   readonly #valid: Uint8Array;
   /** When the hardware was last asked for bytes of class W, by dword. */
   readonly #asked = new Map<number, number>();
@@ -17,19 +17,16 @@ export class Shadow {
   constructor(size: number) {
     this.size = size;
     this.#view = new DataView(new ArrayBuffer(size));
-    const bitmap = () => new Uint8Array(Math.ceil(size / 8));
-    [this.#cacheable, this.#constant, this.#valid] = [bitmap(), bitmap(), bitmap()];
+    this.#valid = new Uint8Array(Math.ceil(size / 8));
+    // Nothing, until the layout is known.
+    this.#cacheable = this.#constant = new Uint8Array(this.#valid.length);
   }
 
-  /** Sets what may be kept, by the classes of layout.ts; bytes that may not be any more are dropped. */
-  classify(classes: Uint8Array): void {
-    this.#cacheable.fill(0);
-    this.#constant.fill(0);
-    for (let at = 0; at < this.size; at++) {
-      if (classes[at] !== CLASS_N) this.#cacheable[at >> 3]! |= bit(at);
-      if (classes[at] === CLASS_S) this.#constant[at >> 3]! |= bit(at);
-    }
-    for (let at = 0; at < this.#valid.length; at++) this.#valid[at]! &= this.#cacheable[at]!;
+  /** Sets what may be kept, as bitmaps that others may share; bytes that may not be any more are dropped. */
+  classify({ cacheable, constant }: Pick<Layout, 'cacheable' | 'constant'>): void {
+    this.#cacheable = cacheable;
+    this.#constant = constant;
+    for (let at = 0; at < this.#valid.length; at++) this.#valid[at]! &= cacheable[at]!;
   }
 
   /** Whether all these bytes have one of the classes that may be kept. */
@@ -96,11 +93,25 @@ export class Shadow {
     this.#asked.clear();
   }
 
+  /** Takes over what constants() of another process gave. */
+  takeOver(runs: readonly { offset: number; bytes: Uint8Array }[]): void {
+    for (const { offset, bytes } of runs) {
+      new Uint8Array(this.#view.buffer).set(bytes, offset);
+      for (let at = offset; at < offset + bytes.length; at++) this.#valid[at >> 3]! |= bit(at);
+    }
+    this.#cacheable = this.#constant = this.#valid.slice();
+  }
+
   /** Known constant bytes, as runs. */
   constants(): { offset: number; bytes: Uint8Array }[] {
     const runs: { offset: number; bytes: Uint8Array }[] = [];
     let start: number | undefined;
     for (let at = 0; at <= this.size; at++) {
+      // Most of a space is empty: eight bytes at a step.
+      if (start === undefined && (at & 7) === 0 && at < this.size && this.#valid[at >> 3] === 0) {
+        at += 7;
+        continue;
+      }
       const isKept = at < this.size && this.isValid(at) && this.isConstant(at, 1);
       if (isKept) start ??= at;
       else if (start !== undefined) {

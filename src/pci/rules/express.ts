@@ -203,16 +203,21 @@ const FLAGS = register(
   value('IntMsgNum', 9, 5),
 );
 
+const hidden = (registers: readonly Register[]): Register[] => registers.map((each) => ({ ...each, hidden: true }));
+
 function shape(look: Look): Shape {
   const of = look.u16(2);
   const type = (of >> 4) & 0xf;
-  if ((of & 0xf) >= 2) return { bytes: 0x3c, registers: [FLAGS, ...DEVICE, ...LINK, ...SLOT, ...ROOT, ...SECOND] };
-  // Version 1 ends where the registers that its type has no use for would begin (PCIe 1.1, 7.8).
   const root = type === ROOT_PORT || type === EVENT_COLLECTOR;
-  const slot = root || (type === DOWNSTREAM_PORT && (of & 0x100) !== 0);
+  const slot = (type === ROOT_PORT || type === DOWNSTREAM_PORT) && (of & 0x100) !== 0;
+  // What a function has no use for says nothing, and is not read.
+  const slots = slot ? SLOT : hidden(SLOT);
+  const roots = root ? ROOT : hidden(ROOT);
+  if ((of & 0xf) >= 2) return { bytes: 0x3c, registers: [FLAGS, ...DEVICE, ...LINK, ...slots, ...roots, ...SECOND] };
+  // Version 1 ends where the registers that its type has no use for would begin (PCIe 1.1, 7.8).
   return {
     bytes: root ? 0x24 : slot ? 0x1c : 0x14,
-    registers: [FLAGS, ...DEVICE, ...LINK, ...(slot ? SLOT : []), ...(root ? ROOT : [])],
+    registers: [FLAGS, ...DEVICE, ...LINK, ...(root || slot ? slots : []), ...(root ? roots : [])],
   };
 }
 
