@@ -11,7 +11,7 @@ export const PLACE_OPTIONS: Readonly<Record<string, OptionSpec>> = {
 };
 
 /** This machine with what is stored of it, or another without. Throws `invalid`, and `not-found` for a file that is not there. */
-export async function openPlace(invocation: Invocation): Promise<ConfigSpace> {
+async function openPlace(invocation: Invocation): Promise<ConfigSpace> {
   const [root, from] = [invocation.value('root'), invocation.value('from')];
   if (root !== undefined && from !== undefined)
     throw new PolykernelError('invalid', '--root and --from both say which machine: give one of them', {
