@@ -11,7 +11,7 @@ const capabilities = readdirSync(`${__dirname}/src`).filter((room) => !others.in
 const rooms = (names) => `^src/(${names.join('|')})/`;
 /** What a room shows to others: its code, and its part of the API. */
 const contracts = '^src/[a-z]+/(contract|index|api)[.]ts$';
-/** What a room gives to stack files, for the one room that collects it. */
+/** What a room gives to stack files and moves: its steps among them. For the rooms that put such together. */
 const stackParts = '^src/[a-z]+/stack[.]ts$';
 // What tests of one room take of others is no arrow of the product.
 const rule = (from, to, comment, more = {}) => ({
@@ -31,9 +31,17 @@ module.exports = {
     rule(['driver'], ['driver', 'guest', 'image', ...pure, ...floor], 'how a kernel is run'),
     ...capabilities.map((name) => ({
       ...rule([name], [name, 'driver', 'guest', ...pure, ...floor], 'capabilities see contracts of each other', {
-        also: name === 'stack' ? [contracts, stackParts] : [contracts],
+        also: name === 'stack' || name === 'balance' ? [contracts, stackParts] : [contracts],
       }),
     })),
+    {
+      name: 'policies-are-pure',
+      severity: 'error',
+      comment:
+        'a policy is a function of what it is shown: it knows words, and neither clock, nor files, nor who carries it out',
+      from: { path: '^src/[a-z]+/policy/', pathNot: '[.]test[.]ts$' },
+      to: { pathNot: '^src/[a-z]+/(policy/|types[.]ts$)' },
+    },
     {
       name: 'nobody-above',
       severity: 'error',

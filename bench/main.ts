@@ -6,6 +6,7 @@ import { appendFile } from 'node:fs/promises';
 import { cpus, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { argumentsOrHelp } from '../scripts/usage.ts';
+import { balance } from './balance.ts';
 import { channel } from './channel.ts';
 import { flood } from './flood.ts';
 import { guest } from './guest.ts';
@@ -15,7 +16,7 @@ import type { Bench, Row } from './row.ts';
 import { run } from './run.ts';
 import { service } from './service.ts';
 
-const BENCHES: Record<string, Bench> = { channel, flood, guest, pci, plan, run, service };
+const BENCHES: Record<string, Bench> = { balance, channel, flood, guest, pci, plan, run, service };
 
 const USAGE = `usage: npm run bench -- [${Object.keys(BENCHES).join('|')}]... [--json]`;
 const args = argumentsOrHelp(USAGE);

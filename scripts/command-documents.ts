@@ -1,8 +1,9 @@
-/** What is written about the commands of `pk`, made from the commands themselves: src/cli/index.json and docs/commands.md. */
+/** What is written about the commands of `pk`, made from the commands themselves: src/cli/index.json, docs/commands.md, tables of docs/docker.md. */
 import { NOUNS } from '../src/cli/commands.ts';
 import type { Entry } from '../src/cli/kit/catalog.ts';
 import type { Described } from '../src/cli/kit/command.ts';
 import { commandHelp } from '../src/cli/kit/command-help.ts';
+import { habits } from '../src/cli/kit/habits.ts';
 
 /** All commands by name, in the order in which help shows them. */
 export async function catalog(): Promise<Record<string, Entry>> {
@@ -46,4 +47,26 @@ export function commandsPage(commands: Readonly<Record<string, Entry>>): string 
 
 function section(name: string, entry: Entry): string[] {
   return [`### pk ${name}`, '', '```', commandHelp(name, entry).trimEnd(), '```', ''];
+}
+
+const BEGIN = '<!-- habits: written by scripts/command-reference.ts -->';
+const END = '<!-- end of habits -->';
+
+/** docs/docker.md with what to type instead renewed. */
+export function withHabits(page: string): string {
+  const [before, after] = [page.split(BEGIN)[0]!, page.split(END)[1]!];
+  const cell = (text: string) => text.replaceAll('|', '\\|');
+  const rows = Object.entries(habits.options).flatMap(([name, options]) =>
+    [...Map.groupBy(Object.keys(options), (option) => options[option]!)].map(
+      ([hint, names]) => `| \`${name}\` | ${names.map((each) => `\`${each}\``).join(', ')} | ${cell(hint)} |`,
+    ),
+  );
+  const words = [...Map.groupBy(Object.keys(habits.words), (word) => habits.words[word]!)].map(
+    ([hint, names]) => `| ${names.map((each) => `\`${each}\``).join(', ')} | ${cell(hint)} |`,
+  );
+  const tables = [
+    ...['| command | option | |', '| --- | --- | --- |', ...rows, ''],
+    ...['| command | |', '| --- | --- |', ...words],
+  ];
+  return `${before}${BEGIN}\n${tables.join('\n')}\n${END}${after}`;
 }

@@ -5,6 +5,7 @@
 #include <netinet/tcp.h>
 #include <unistd.h>
 
+#include "origin.h"
 #include "pairs.h"
 #include "transfer.h"
 
@@ -35,7 +36,7 @@ int has_failed(int fd)
 /* Takes one client. 1: there may be more; 0: there is none; negative: there was no file or memory for it. */
 int take(int listener)
 {
-	struct sockaddr_in from = { 0 };
+	struct sockaddr_storage from = { 0 };
 	socklen_t size = sizeof from;
 	int fd = accept4(listener, (struct sockaddr *)&from, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
@@ -44,7 +45,7 @@ int take(int listener)
 	/* Before anybody makes room for it. */
 	if (has_failed(fd)) {
 		close(fd);
-	} else if (seat(fd, from.sin_addr.s_addr) == NULL) {
+	} else if (seat(fd, origin_of(&from)) == NULL) {
 		hang_up(fd);
 		close(fd);
 	}

@@ -29,9 +29,16 @@ void on_target_gone(int number)
 	is_target_gone = 1;
 }
 
+int take_target_gone(void)
+{
+	int was = is_target_gone;
+
+	is_target_gone = 0;
+	return was;
+}
+
 static void reset_all(void)
 {
-	is_target_gone = 0;
 	for (struct pair *p = pairs; p < pairs + PAIRS; p++)
 		if (p->fd[0] >= 0)
 			drop_hard(p);
@@ -67,7 +74,7 @@ _Noreturn void loop(int listener, const struct sockaddr_in *target, const char *
 			looked = now;
 			look(file);
 		}
-		if (is_target_gone)
+		if (take_target_gone())
 			reset_all();
 		for (int i = 0; i < n; i++) {
 			uint32_t at = events[i].data.u32, told = events[i].events;

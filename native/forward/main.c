@@ -1,10 +1,10 @@
 /*
- * pk-forward FILE LISTEN_ADDRESS LISTEN_PORT NAMESPACE TARGET_ADDRESS TARGET_PORT
+ * pk-forward FILE LISTEN_ADDRESS LISTEN_PORT NAMESPACE TARGET_ADDRESS TARGET_PORT tcp|udp
  *
- * Takes TCP connections of the host and joins each with one to a target in a network namespace. Says `ready` and detaches from
+ * Takes TCP connections of the host, or datagrams, and joins each client with a target in a network namespace. Says `ready` and detaches from
  * its standard streams; FILE then says `PID START_TIME`. Ends by SIGTERM, and when FILE is gone or names another process.
  *
- * So many connections at once. One more takes the place of another:
+ * So many connections at once (places are counted for each origin.h: an IPv4 address, or a /64 of IPv6). One more takes the place of another:
  * - of the address that has the most, where its own has fewer by two;
  * - else, where its own has none, so that all have one, of the longest silent;
  * - else of one that never said anything or is long silent, or it is reset.
@@ -14,19 +14,29 @@
  * The kernel's queue of those not yet taken knows no addresses, so it is emptied first and cheaply: whoever is gone again costs
  * nothing more, and the others' connections to the target are begun in turns, so many at once for each address.
  *
- * SIGURG says that the target is gone without a word, as a kernel that was killed: all connections to it are reset.
+ * Of UDP there are as many flows, each with a socket towards the target, for 30 s after the last datagram, or 180 s once it is known: its
+ * client went on after an answer, which who forges addresses does not see. One more takes the place of another:
+ * - of the origin that has the most, where its own has fewer by two;
+ * - else of one of its own; else, where it has none, of any;
+ * - strangers before known ones, and the longest silent first. While more than half are strangers, of those alone: addresses that are
+ *   forged, however many, take no place of one that is known.
+ * A place is all that can be taken: the kernel's queue of datagrams not yet read is one for all, and is emptied as fast as can be.
+ *
+ * SIGURG says that the target is gone without a word, as a kernel that was killed: all connections to it are reset, and flows forgotten.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
-#include <sys/random.h>
 #include <sys/resource.h>
 
 #include "../common/fail.h"
 #include "../common/keep.h"
 #include "../common/namespace.h"
+#include "datagrams.h"
+#include "flows.h"
 #include "loop.h"
 #include "pairs.h"
 #include "transfer.h"
@@ -39,10 +49,9 @@
 
 const char program_name[] = "pk-forward";
 
-static void allow_files(void)
+static void allow_files(rlim_t wanted)
 {
 	struct rlimit limit;
-	rlim_t wanted = 2 * PAIRS + OTHER_FILES;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
 		fail("limit of open files");
@@ -54,56 +63,98 @@ static void allow_files(void)
 	if (setrlimit(RLIMIT_NOFILE, &limit) == 0)
 		return;
 	getrlimit(RLIMIT_NOFILE, &limit);
-	refuse("it needs %d open files, and the limit is %llu: raise it (ulimit -Hn, LimitNOFILE=)", 2 * PAIRS + OTHER_FILES,
+	refuse("it needs %llu open files, and the limit is %llu: raise it (ulimit -Hn, LimitNOFILE=)", (unsigned long long)wanted,
 		(unsigned long long)limit.rlim_max);
 }
 
-static int address(const char *text, const char *port, struct sockaddr_in *at)
+static unsigned port_number(const char *text)
 {
 	char *end;
-	unsigned long number = strtoul(port, &end, 10);
+	unsigned long number = strtoul(text, &end, 10);
 
-	at->sin_family = AF_INET;
-	at->sin_port = htons((uint16_t)number);
-	return *port < '0' || *port > '9' || *end != 0 || number == 0 || number > 65535 || inet_pton(AF_INET, text, &at->sin_addr) != 1;
+	return *text < '0' || *text > '9' || *end != 0 || number > 65535 ? 0 : (unsigned)number;
+}
+
+/* Where to listen, IPv4 or IPv6. Returns its length; 0 when it is no address. */
+static socklen_t listen_address(const char *text, const char *port, struct sockaddr_storage *at)
+{
+	struct sockaddr_in *four = (struct sockaddr_in *)at;
+	struct sockaddr_in6 *six = (struct sockaddr_in6 *)at;
+	in_port_t number = htons((uint16_t)port_number(port));
+
+	if (number == 0)
+		return 0;
+	if (inet_pton(AF_INET, text, &four->sin_addr) == 1) {
+		at->ss_family = AF_INET, four->sin_port = number;
+		return sizeof *four;
+	}
+	if (inet_pton(AF_INET6, text, &six->sin6_addr) != 1)
+		return 0;
+	at->ss_family = AF_INET6, six->sin6_port = number;
+	return sizeof *six;
+}
+
+static int listen_at(const struct sockaddr_storage *here, socklen_t length, int is_datagram)
+{
+	int type = is_datagram ? SOCK_DGRAM : SOCK_STREAM, one = 1;
+	int listener = socket(here->ss_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (listener < 0)
+		fail("socket");
+	/* Of UDP it would let others listen there too. */
+	if (!is_datagram)
+		setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+	/* [::] is all of IPv6, and no more. */
+	if (here->ss_family == AF_INET6 && setsockopt(listener, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one) != 0)
+		fail("socket");
+	if (is_datagram)
+		prepare_datagrams(listener, here->ss_family);
+	if (bind(listener, (const struct sockaddr *)here, length) != 0 || (!is_datagram && listen(listener, 1024) != 0)) {
+		fail_status = errno == EADDRINUSE ? ADDRESS_TAKEN : 1;
+		fail("listen");
+	}
+	return listener;
 }
 
 int main(int argc, char **argv)
 {
-	struct sockaddr_in here = { 0 }, target = { 0 };
+	struct sockaddr_storage here = { 0 };
+	struct sockaddr_in target = { .sin_family = AF_INET };
 	struct epoll_event arrival = { .events = EPOLLIN | EPOLLET, .data.u32 = LISTENER };
 	struct sigaction gone = { .sa_handler = on_target_gone };
 	sigset_t told;
-	int listener, one = 1;
+	socklen_t length;
+	int listener, is_datagram;
 
 	errno = EINVAL;
-	if (argc != 7 || address(argv[2], argv[3], &here) || address(argv[5], argv[6], &target))
-		fail("usage: pk-forward FILE LISTEN_ADDRESS LISTEN_PORT NAMESPACE TARGET_ADDRESS TARGET_PORT");
-	allow_files();
-	memory = malloc((size_t)PAIRS * 2 * BUFFER_BYTES); /* touched only as far as connections use it */
-	listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (memory == NULL || listener < 0)
-		fail("socket");
-	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-	if (bind(listener, (struct sockaddr *)&here, sizeof here) != 0 || listen(listener, 1024) != 0) {
-		fail_status = errno == EADDRINUSE ? ADDRESS_TAKEN : 1;
-		fail("listen");
-	}
+	if (argc != 8 || (length = listen_address(argv[2], argv[3], &here)) == 0 || inet_pton(AF_INET, argv[5], &target.sin_addr) != 1 ||
+	    (target.sin_port = htons((uint16_t)port_number(argv[6]))) == 0 || (strcmp(argv[7], "tcp") != 0 && strcmp(argv[7], "udp") != 0))
+		fail("usage: pk-forward FILE LISTEN_ADDRESS LISTEN_PORT NAMESPACE TARGET_ADDRESS TARGET_PORT tcp|udp");
+	is_datagram = strcmp(argv[7], "udp") == 0;
+	allow_files(is_datagram ? FLOWS + OTHER_FILES : 2 * PAIRS + OTHER_FILES);
+	listener = listen_at(&here, length, is_datagram);
 	/* The listener stays where it was made; every later socket is in there. */
 	if (namespace_enter(argv[4]) != 0)
 		fail("%s", argv[4]);
-	forget_all();
-	if (getrandom(&hash_key, sizeof hash_key, 0) != sizeof hash_key)
-		fail("random");
-	/* Told once for each that comes: until then there is none. */
-	poller = epoll_create1(EPOLL_CLOEXEC);
-	if (poller < 0 || epoll_ctl(poller, EPOLL_CTL_ADD, listener, &arrival) != 0)
-		fail("epoll");
 	/* Taken while it waits, and at no other time. */
 	sigemptyset(&told);
 	sigaddset(&told, SIGURG);
 	if (sigprocmask(SIG_BLOCK, &told, NULL) != 0 || sigaction(SIGURG, &gone, NULL) != 0)
 		fail("signals");
+	if (is_datagram) {
+		forget_flows();
+		if (keep_begin(argv[1], -1) != 0)
+			fail("%s", argv[1]);
+		forward_datagrams(listener, &target, argv[1]);
+	}
+	memory = malloc((size_t)PAIRS * 2 * BUFFER_BYTES); /* touched only as far as connections use it */
+	if (memory == NULL)
+		fail("memory");
+	forget_all();
+	/* Told once for each that comes: until then there is none. */
+	poller = epoll_create1(EPOLL_CLOEXEC);
+	if (poller < 0 || epoll_ctl(poller, EPOLL_CTL_ADD, listener, &arrival) != 0)
+		fail("epoll");
 	if (keep_begin(argv[1], -1) != 0)
 		fail("%s", argv[1]);
 	loop(listener, &target, argv[1]);

@@ -1,10 +1,13 @@
-/* Connections: each a client joined with the target, and the addresses that clients come from. */
+/* Connections: each a client joined with the target. */
 #ifndef PK_FORWARD_PAIRS_H
 #define PK_FORWARD_PAIRS_H
 
-#include <netinet/in.h>
+#include <stddef.h>
+#include <stdint.h>
 
-#define PAIRS 1024
+#include "clients.h"
+
+#define PAIRS PLACES
 #define BUFFER_BYTES 32768
 #define SECOND 1000000000LL
 
@@ -13,14 +16,6 @@ struct flow {
 	char *bytes;
 	size_t from, to;
 	int ended; /* 1: its source has closed; 2: and the other side was told */
-};
-
-/* An address that has connections. */
-struct client {
-	in_addr_t address;
-	unsigned count;
-	unsigned round, begun; /* so many were begun in that round */
-	struct client *next; /* of the same hash, or free */
 };
 
 struct pair {
@@ -38,15 +33,12 @@ extern struct pair *waiting[PAIRS];
 extern char is_listed[PAIRS];
 extern size_t unused_count, waiting_count;
 extern char *memory;
-/* By a hash that nobody can guess. */
-extern struct client clients[PAIRS], *hashed[PAIRS], *free_client;
-extern uint64_t hash_key;
 extern int64_t now; /* nanoseconds; every new pair has one of its own */
 
 void forget_all(void);
 void drop(struct pair *p);
 void hang_up(int fd);
 void drop_hard(struct pair *p);
-struct pair *seat(int fd, in_addr_t address);
+struct pair *seat(int fd, uint64_t origin);
 
 #endif

@@ -24,14 +24,12 @@ static unsigned count_of(const struct pair *p)
 int make_room(unsigned own)
 {
 	struct pair *p, *victim = NULL;
-	unsigned most = 0;
+	unsigned most;
 	int is_other, is_first;
 
 	if (unused_count > 0)
 		return 0;
-	for (struct client *c = clients; c < clients + PAIRS; c++)
-		if (c->count > most)
-			most = c->count;
+	most = most_places();
 	/* One more alone is no reason: two would drive each other out in turn. */
 	is_other = most > own + 1;
 	is_first = own == 0 && !is_other;

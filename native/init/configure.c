@@ -17,6 +17,7 @@
 #include "files.h"
 #include "frames.h"
 #include "inodes.h"
+#include "modules.h"
 #include "mounts.h"
 #include "network.h"
 #include "protocol.h"
@@ -50,6 +51,8 @@ static int configure_step(const char *key, char *value)
 	char *part[2], *second;
 	if (!strcmp(key, "mount")) return do_mount(value);
 	if (!strcmp(key, "share")) return add_share(value);
+	if (!strcmp(key, "modules-room")) return modules_room(value);
+	if (!strcmp(key, "modules")) return modules_show(value);
 	if (!strcmp(key, "channel")) return add_channel(value);
 	if (!strcmp(key, "address")) return set_address(value);
 	if (!strcmp(key, "no-channel")) return remove_channel(value);

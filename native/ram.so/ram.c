@@ -5,6 +5,9 @@
  * where the file cannot be written; but a template's memory must not be writable by its clones. This makes it ask for what
  * it needs.
  *
+ * Nor can it make holes in that file, which it wants to before it lets go of what a balloon took out of its view: there
+ * is nothing to make, for the view alone is what takes memory.
+ *
  * And before version 9.2 its 9p server takes the FIFO or socket that it has just made for an attack, when it opens it to
  * set its mode: by O_PATH, which opens nothing. So such a descriptor says that it is an ordinary file's; the looks at
  * files by name, of which the guest is told, do not come through here.
@@ -19,11 +22,30 @@
 
 #define TEMPLATE_RAM "/vmm/ram"
 
+#define MAKE_HOLE 3 /* linux/falloc.h: FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE */
+
+static int template_ram = -1;
+
 static int open_file(const char *path, int flags, int mode)
 {
-	if (strcmp(path, TEMPLATE_RAM) == 0)
+	int is_template = strcmp(path, TEMPLATE_RAM) == 0, fd;
+
+	if (is_template)
 		flags = (flags & ~O_ACCMODE) | O_RDONLY;
-	return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+	fd = (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+	if (is_template)
+		template_ram = fd;
+	return fd;
+}
+
+/* The name of glibc's with 64 bits, as below. */
+int make_room(int fd, int mode, off_t offset, off_t length) __asm__("fallocate64");
+
+int make_room(int fd, int mode, off_t offset, off_t length)
+{
+	if (fd >= 0 && fd == template_ram && mode == MAKE_HOLE)
+		return 0;
+	return (int)syscall(SYS_fallocate, fd, mode, offset, length);
 }
 
 int open64(const char *path, int flags, ...)

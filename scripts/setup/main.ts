@@ -42,8 +42,9 @@ async function ensureImages(): Promise<void> {
   for (const name of IMAGES) {
     // resolve() also composes the initramfs, so that the first guest does not wait for it.
     const isThere = await store.resolve(name).then(
-      // One that an earlier version took in has no modules for what came since.
-      (image) => image.modules[image.kind === 'uml' ? 'fuse' : 'network'] !== undefined,
+      // One that an earlier version took in has no modules for what came since, or none for guests to load.
+      ({ kind, modules, moduleTree }) =>
+        modules[kind === 'uml' ? 'fuse' : 'network'] !== undefined && moduleTree !== undefined,
       (error: PolykernelError) => error.code === 'unavailable' && Promise.reject(error),
     );
     if (isThere) continue;

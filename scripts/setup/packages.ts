@@ -44,6 +44,8 @@ const REQUIREMENTS: readonly Requirement[] = [
 const TEST_REQUIREMENTS: readonly Requirement[] = [
   { package: 'git', program: 'git' },
   { package: 'make', program: 'make' },
+  // What the lists of modules are held against.
+  { package: 'kmod', program: 'modprobe' },
   { package: 'python3-venv', file: '/usr/lib/python3.*/ensurepip/__init__.py' },
   { package: 'postgresql', file: '/usr/lib/postgresql/*/bin/initdb', unpack: true },
 ];

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { catalog, catalogText, commandsPage } from '../../scripts/command-documents.ts';
+import { catalog, catalogText, commandsPage, withHabits } from '../../scripts/command-documents.ts';
 import { loadCommand } from './commands.ts';
 import { CATALOG } from './kit/catalog.ts';
 import { commandHelp } from './kit/command-help.ts';
@@ -13,6 +13,11 @@ describe('what is written about the commands', () => {
     ['their page', 'docs/commands.md', commandsPage],
   ] as const)('%s is current', async (_, path, make) => {
     expect(readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8')).toBe(make(await catalog()));
+  });
+
+  it('the tables for those who know docker are current', () => {
+    const page = readFileSync(new URL('../../docs/docker.md', import.meta.url), 'utf8');
+    expect(page).toBe(withHabits(page));
   });
 });
 

@@ -4,7 +4,7 @@ import { ownArguments } from '../sys/node.ts';
 import { plainText } from '../sys/text.ts';
 import { loadCommand } from './commands.ts';
 import { CATALOG, commandsOf } from './kit/catalog.ts';
-import { parse } from './kit/command.ts';
+import { type Command, type Invocation, parse, UnknownOption } from './kit/command.ts';
 import { complain, flush, print } from './kit/output.ts';
 
 async function main(args: string[]): Promise<number> {
@@ -16,7 +16,11 @@ async function main(args: string[]): Promise<number> {
   if (word === '--version' || word === '-V') return main(['version', ...args.slice(1)]);
   if (word === '__complete') return (await import('./kit/complete.ts')).complete(args.slice(1));
   if (word === 'help') return main([...args.slice(1), '--help']);
-  const first = Object.hasOwn(ALIASES, word) ? ALIASES[word]! : word;
+  if (word === 'container' && args.length > 1) return main(args.slice(1));
+  if (Object.hasOwn(ALIASES, word)) return main([...ALIASES[word]!.split(' '), ...args.slice(1)]);
+  const first = word === 'images' ? 'image' : word;
+  if (word === 'images' && !commandsOf(first).includes(args[1] ?? '') && !isHelp(args[1] ?? ''))
+    return main(['image', 'ls', ...args.slice(1)]);
   // Set-up itself is done by bin/polykernel, which passes on only a question about it.
   const isGroup = commandsOf(first).length > 0;
   const isTopic = first === 'setup' || (isGroup && isHelp(args[1] ?? ''));
@@ -28,13 +32,34 @@ async function main(args: string[]): Promise<number> {
   const rest = args.slice(isGroup ? 2 : 1);
   if (!Object.hasOwn(CATALOG, name)) throw await unknownCommand(name);
   const command = await loadCommand(CATALOG[name]!.noun, name);
-  const invocation = parse(name, command, rest);
+  const invocation = await parsed(name, command, rest);
   if (!invocation.flag('help')) return command.run(invocation);
   await print((await import('./kit/command-help.ts')).commandHelp(name, command));
   return 0;
 }
 
-const ALIASES: Readonly<Record<string, string>> = { unpause: 'resume', ls: 'ps', images: 'image' };
+/** What docker's and podman's commands of the same meaning are called. */
+const ALIASES: Readonly<Record<string, string>> = {
+  unpause: 'resume',
+  ls: 'ps',
+  list: 'ps',
+  rmi: 'image rm',
+  pull: 'image pull',
+};
+
+/** What was typed; for an option of another tool's command of this name, with a word on what to type instead. */
+async function parsed(name: string, command: Command, args: readonly string[]): Promise<Invocation> {
+  try {
+    return parse(name, command, args);
+  } catch (error) {
+    if (!(error instanceof UnknownOption)) throw error;
+    const { optionHabit } = await import('./kit/habits.ts');
+    const hint = optionHabit(name, error.option);
+    throw hint === undefined
+      ? error
+      : new PolykernelError('invalid', `\`pk ${name}\` has no ${error.option}`, { field: error.option, hint });
+  }
+}
 
 const isHelp = (word: string): boolean => word === '--help' || word === '-h';
 
@@ -46,6 +71,14 @@ async function unknownCommand(name: string): Promise<PolykernelError> {
       hint: `See \`pk ${group} --help\`.`,
     });
   }
+  const { wordHabit } = await import('./kit/habits.ts');
+  const habit = name.includes(' ') ? undefined : wordHabit(name);
+  if (habit !== undefined)
+    return new PolykernelError('invalid', `there is no command ${JSON.stringify(name)}`, {
+      field: 'command',
+      value: name,
+      hint: habit,
+    });
   const guess = closest(name, Object.keys(CATALOG));
   return new PolykernelError(
     'invalid',

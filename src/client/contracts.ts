@@ -2,6 +2,7 @@
  * The contracts of all routes, from which the client's methods, OpenAPI and docs/api.md are made. The list is written by
  * `node scripts/room-references.ts` from the rooms that have an api.ts.
  */
+import { balanceApi } from '../balance/api.ts';
 import { channelApi } from '../channel/api.ts';
 import { daemonApi } from '../daemon/api.ts';
 import { doctorApi } from '../doctor/api.ts';
@@ -13,6 +14,7 @@ import { stackApi } from '../stack/api.ts';
 import { telemetryApi } from '../telemetry/api.ts';
 
 export const CONTRACTS = [
+  balanceApi,
   channelApi,
   daemonApi,
   doctorApi,

@@ -10,6 +10,13 @@ export interface ClientRoute extends Pick<Route, 'method' | 'path' | 'list' | 'a
 }
 
 export const ROUTES: Readonly<Record<string, ClientRoute>> = {
+  balance: { method: 'GET', path: '/v1/balance', kind: 'json' },
+  setBalance: { method: 'PUT', path: '/v1/balance', kind: 'json', input: 'body' },
+  decisions: { method: 'GET', path: '/v1/balance/decisions', kind: 'json', input: 'query', list: 'decisions' },
+  holdSize: { method: 'PUT', path: '/v1/balance/holds/:name', kind: 'json', input: 'body' },
+  replay: { method: 'POST', path: '/v1/balance/replay', kind: 'json', input: 'body' },
+  resize: { method: 'POST', path: '/v1/instances/:name/size', kind: 'long', input: 'body' },
+  move: { method: 'POST', path: '/v1/moves', kind: 'long', input: 'body' },
   channels: { method: 'GET', path: '/v1/channels', kind: 'json', list: 'channels' },
   createChannel: { method: 'POST', path: '/v1/channels', kind: 'json', input: 'body' },
   channel: { method: 'GET', path: '/v1/channels/:name', kind: 'json' },

@@ -13,6 +13,8 @@ export const PHASES = [
   'reroute',
   'remove',
   'halt',
+  /** Take out of kernels what they are to lose. */
+  'shrink',
   /** Take away, then give, what kernels share. */
   'detach',
   'attach',
@@ -20,6 +22,8 @@ export const PHASES = [
   'assign',
   /** Make what runs sit where it was recorded. */
   'move',
+  /** Bring in what kernels gain. */
+  'grow',
   'start',
   'resume',
   'create',

@@ -5,7 +5,7 @@ import type { Journal } from './journal.ts';
 import { type AnyStep, type BareStep, byPhase, type Executor, type Executors, thingsOf } from './step.ts';
 import { BatchJournal, type OnFailure, type StepRecord, type StepTable } from './step-journal.ts';
 
-/** Steps of one kind that are carried out at once. */
+/** Steps of one kind and phase that are carried out at once. */
 const AT_ONCE = 8;
 
 export interface SubmitOptions {
@@ -112,7 +112,7 @@ export class Steps<S extends AnyStep> {
     for (let first = 0; first < steps.length; ) {
       signal.throwIfAborted();
       let last = first + 1;
-      while (last < steps.length && last - first < AT_ONCE && steps[last]!.kind === steps[first]!.kind) last += 1;
+      while (last < steps.length && last - first < AT_ONCE && goBeside(steps[first]!, steps[last]!)) last += 1;
       const group = steps.slice(first, last);
       for (const [index, { text }] of group.entries()) progress(`[${first + index + 1}/${steps.length}] ${text}`);
       const failed = await this.#group(group, batch, signal);
@@ -212,6 +212,9 @@ export class Steps<S extends AnyStep> {
     }
   }
 }
+
+/** One thing may be acted on in several phases by steps of one kind. */
+const goBeside = (one: AnyStep, other: AnyStep): boolean => one.kind === other.kind && one.phase === other.phase;
 
 const GO_ON = 'What was done stays. Run the command again to go on from there.';
 

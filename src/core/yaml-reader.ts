@@ -1,7 +1,21 @@
 /** Reads a YAML document piece by piece, keeping the place of every value and gathering problems instead of stopping. */
-import { type Document, isAlias, isMap, isScalar, isSeq, type Node, parseDocument, visit, type YAMLError } from 'yaml';
+import {
+  type Document,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  type Node,
+  type Pair,
+  parseDocument,
+  visit,
+  type YAMLError,
+} from 'yaml';
 import { closest } from '../sys/closest.ts';
 import { PolykernelError } from '../sys/errors.ts';
+import type { Variables } from './interpolate.ts';
+import { isMergeKey, Merges } from './yaml-merge.ts';
+import { VariableFiller } from './yaml-variables.ts';
 
 /** More than this is no stack file. */
 const MOST_CHARACTERS = 1_048_576;
@@ -39,8 +53,12 @@ export class YamlReader {
   readonly #aliased = new Map<Node, Node>();
   /** Where each path was seen, for problems found later. */
   readonly #offsets = new Map<string, number>();
+  readonly #filler: VariableFiller;
+  readonly #merges = new Merges((node) => this.#target(node));
 
-  constructor(source: string) {
+  /** `variables`: what `$NAME` in values stands for. */
+  constructor(source: string, variables: Variables = () => undefined) {
+    this.#filler = new VariableFiller(source, variables, (...problem) => this.#push('', ...problem));
     this.#length = source.length;
     this.#lines = lineStarts(source);
     if (source.length > MOST_CHARACTERS || source.includes('\0')) {
@@ -60,7 +78,7 @@ export class YamlReader {
     const told = tooDeep === undefined ? [...document.errors, ...document.warnings] : [tooDeep];
     for (const error of told) {
       // Every tag is refused below, at its value.
-      if (error.code !== 'TAG_RESOLVE_FAILED') this.#push('', error.pos[0], ...wordsOf(error));
+      if (error.code !== 'TAG_RESOLVE_FAILED') this.#push('', error.pos[0], ...wordsOf(error, source));
     }
     const { yaml } = document.directives;
     if (yaml.explicit === true && yaml.version !== '1.2') {
@@ -69,7 +87,10 @@ export class YamlReader {
     } else if (document.errors.length === 0) {
       this.#document = document;
       this.#inspect(document);
-    } else if (this.problems.length === 0) this.#push('', document.errors[0]!.pos[0], ...wordsOf(document.errors[0]!));
+    } else if (this.problems.length === 0) {
+      const error = document.errors[0]!;
+      this.#push('', error.pos[0], ...wordsOf(error, source));
+    }
   }
 
   /** Resolves aliases, to the last anchor of their name above them, and refuses tags. */
@@ -112,7 +133,9 @@ export class YamlReader {
     return this.problems.length >= MOST_PROBLEMS;
   }
 
+  /** What follows from a variable that is not set is not told. */
   problem(place: Place, message: string, hint?: string): undefined {
+    if (this.#filler.hasFailed(this.resolve(place))) return;
     this.#push(place.path, place.offset, message, hint);
   }
 
@@ -148,24 +171,16 @@ export class YamlReader {
       return this.problem(place, `must be a map, not ${describe(node)}`, keys && `Its keys: ${keys.join(', ')}.`);
     const entries = new Map<string, Place>();
     const first = new Map<string, number>();
-    for (const { key, value } of node.items) {
+    const merges: Node[] = [];
+    for (const pair of node.items) {
       if (this.isFull) break;
-      const keyNode = this.#target(key as Node | null);
-      const offset = (key as Node | null)?.range?.[0] ?? place.offset;
-      if (!isScalar(keyNode) || keyNode.value === null || typeof keyNode.value === 'object') {
-        this.#push(place.path, offset, 'a key must be a plain word', undefined);
-        continue;
-      }
-      const name = typeof keyNode.value === 'string' ? keyNode.value : (keyNode.source ?? String(keyNode.value));
-      const path = place.path === '' ? name : `${place.path}.${name}`;
-      if (name === '<<' && keyNode.type === 'PLAIN') {
-        this.#push(path, offset, 'merge keys are not understood', 'Write the options out here.');
-        continue;
-      }
+      const name = this.#keyOf(place, pair);
+      if (name === undefined) continue;
+      const offset = (pair.key as Node).range?.[0] ?? place.offset;
       if (first.has(name)) {
         const { line, column } = this.#position(first.get(name)!);
         this.#push(
-          path,
+          below(place, name),
           offset,
           `${quoted(name)} is given twice, first in line ${line}, column ${column}`,
           'Remove or rename one of them.',
@@ -173,20 +188,69 @@ export class YamlReader {
         continue;
       }
       first.set(name, offset);
-      if (keys !== undefined && !keys.includes(name)) {
-        const guess = closest(name, keys);
-        this.#push(
-          path,
-          offset,
-          `there is no option ${quoted(name)} here`,
-          guess ? `Did you mean ${guess}?` : `There is ${keys.join(', ')}.`,
-        );
-        continue;
+      if (isMergeKey(this.#target(pair.key as Node))) merges.push(pair.value as Node);
+      else this.#enter(entries, place, name, pair, keys);
+    }
+    for (const value of merges) {
+      for (const pair of this.#merged(place, value)) {
+        if (this.isFull) break;
+        const name = this.#keyOf(place, pair);
+        if (name === undefined || first.has(name)) continue;
+        first.set(name, place.offset);
+        this.#enter(entries, place, name, pair, keys);
       }
-      const node = value as Node | null;
-      entries.set(name, this.#place(path, node, node?.range && !isEmpty(node) ? node.range[0] : offset, offset));
     }
     return entries;
+  }
+
+  /** The name that a key is, or undefined with a problem. */
+  #keyOf(place: Place, { key }: Pair<unknown, unknown>): string | undefined {
+    const node = this.#target(key as Node | null);
+    const offset = (key as Node | null)?.range?.[0] ?? place.offset;
+    if (!isScalar(node) || node.value === null || typeof node.value === 'object') {
+      this.#push(place.path, offset, 'a key must be a plain word', undefined);
+      return undefined;
+    }
+    const name = typeof node.value === 'string' ? node.value : (node.source ?? String(node.value));
+    if (!/\$[{A-Za-z_]/.test(name)) return name;
+    this.#push(below(place, name), offset, `the key ${quoted(name)} holds a variable`, 'Only values may hold them.');
+    return undefined;
+  }
+
+  /** Makes it an entry, unless it is none of `keys`. What begins with `x-` beside known keys is the writer's own. */
+  #enter(
+    entries: Map<string, Place>,
+    place: Place,
+    name: string,
+    { key, value }: Pair<unknown, unknown>,
+    keys: readonly string[] | undefined,
+  ): void {
+    const path = below(place, name);
+    const offset = (key as Node | null)?.range?.[0] ?? place.offset;
+    if (keys !== undefined && !keys.includes(name)) {
+      if (name.startsWith('x-')) return;
+      const guess = closest(name, keys);
+      this.#push(
+        path,
+        offset,
+        `there is no option ${quoted(name)} here`,
+        guess ? `Did you mean ${guess}?` : `There is ${keys.join(', ')}.`,
+      );
+      return;
+    }
+    const node = value as Node | null;
+    entries.set(name, this.#place(path, node, node?.range && !isEmpty(node) ? node.range[0] : offset, offset));
+  }
+
+  #merged(place: Place, value: Node | null): readonly Pair<unknown, unknown>[] {
+    const pairs = this.#merges.pairs(value);
+    if (Array.isArray(pairs)) return pairs;
+    const path = below(place, '<<');
+    const offset = value?.range?.[0] ?? place.offset;
+    if (pairs === undefined)
+      this.#push(path, offset, 'a merge key stands for a map or a list of maps', 'Write <<: *name or <<: [*a, *b].');
+    else this.#push(path, offset, 'merge keys bring in too much', 'Write some of it out.');
+    return [];
   }
 
   /** The items of a list. Undefined, with a problem, for anything that is no list. */
@@ -209,14 +273,15 @@ export class YamlReader {
 
   boolean(place: Place): boolean | undefined {
     const node = this.resolve(place);
-    if (isScalar(node) && typeof node.value === 'boolean') return node.value;
+    const value = this.#filler.typed(node);
+    if (typeof value === 'boolean') return value;
     return this.problem(place, `must be true or false, not ${describe(node)}`);
   }
 
   /** A number from `least` to `most`; whole unless `fraction`. */
   number(place: Place, least: number, most: number, fraction = false): number | undefined {
     const node = this.resolve(place);
-    const value = isScalar(node) ? node.value : undefined;
+    const value = this.#filler.typed(node);
     const kind = fraction ? 'a number' : 'a whole number';
     if (typeof value !== 'number' || !Number.isFinite(value) || (!fraction && !Number.isInteger(value))) {
       return this.problem(place, `must be ${kind}, not ${describe(node)}`);
@@ -246,9 +311,17 @@ export class YamlReader {
     return isScalar(node) && typeof node.value === 'number';
   }
 
-  /** The node an alias stands for; reading goes only as deep as the options do, so aliases cannot pile up. */
+  /** Whether anything there comes from a variable. */
+  hasVariables({ node }: Place): boolean {
+    return this.#filler.holds(node, (each) => this.#target(each));
+  }
+
+  /**
+   * The node an alias stands for, with its variables filled in; reading goes only as deep as the options do, so aliases cannot
+   * pile up.
+   */
   resolve({ node }: Place): Node | null {
-    return this.#target(node);
+    return this.#filler.resolve(this.#target(node));
   }
 
   #target(node: Node | null): Node | null {
@@ -287,7 +360,7 @@ function lineStarts(source: string): number[] {
 }
 
 /** What the parser found, with what to do; the library's own words where they are meant for people. */
-function wordsOf({ code, message }: YAMLError): [message: string, hint: string | undefined] {
+function wordsOf({ code, message, pos }: YAMLError, source: string): [message: string, hint: string | undefined] {
   switch (code) {
     case 'MULTIPLE_DOCS':
       return ['the file holds a second document', 'Keep one; give every other stack a file of its own.'];
@@ -296,9 +369,17 @@ function wordsOf({ code, message }: YAMLError): [message: string, hint: string |
     case 'TAB_AS_INDENT':
       return ['not valid YAML: a tab indents this line', 'Indent with spaces.'];
     default:
-      return [`not valid YAML: ${message.split('\n')[0]}`, undefined];
+      return [`not valid YAML: ${message.split('\n')[0]}`, hasVariableBefore(source, pos[0]) ? QUOTE_HINT : undefined];
   }
 }
+
+const QUOTE_HINT = 'Within [] and {}, and with ": " in it, a value with a variable must be quoted: "$\u007bNAME}".';
+
+/** Whether a variable in braces begins at `offset`, or before it in its line: its braces may be what was misread. */
+const hasVariableBefore = (source: string, offset: number): boolean =>
+  source.slice(source.lastIndexOf('\n', offset - 1) + 1, offset + 8).includes('${');
+
+const below = ({ path }: Place, name: string): string => (path === '' ? name : `${path}.${name}`);
 
 const isEmpty = (node: Node): boolean => isScalar(node) && node.value === null && !node.source;
 const clipped = (text: string, most: number): string => (text.length > most ? `${text.slice(0, most)}…` : text);

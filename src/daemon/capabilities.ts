@@ -1,4 +1,5 @@
 /** All that a daemon can do, and which of it needs which. To add a capability: make it here, and put it into the list. */
+import { balanceCapability } from '../balance/index.ts';
 import { channelCapability } from '../channel/index.ts';
 import { served } from '../core/route.ts';
 import { stepTable } from '../core/step-journal.ts';
@@ -72,6 +73,10 @@ export function compose(around: Surroundings, parts: Parts) {
     hostPool: pool.hostPool,
     present: async () => ({ channels: channels.channels.list(), services: await services.services.list() }),
   });
+  const balance = balanceCapability(around, {
+    ...{ steps, instances: instances.supervisor, hostPool: pool.hostPool, services: services.services },
+    stats: () => telemetry.telemetry.stats(),
+  });
   const doctor = doctorCapability({
     host: async () => parts.doctor?.() ?? [],
     drivers,
@@ -90,6 +95,7 @@ export function compose(around: Surroundings, parts: Parts) {
     telemetry,
     services,
     stacks,
+    balance,
   ];
   return { capabilities, supervisor: instances.supervisor, telemetry: telemetry.telemetry, steps };
 }

@@ -14,6 +14,7 @@ import { hostEnforcement } from '../pool/enforcement.ts';
 import { poolLease } from '../pool/pool-lease.ts';
 import { systemClock } from '../sys/clock.ts';
 import { asPolykernelError, ERROR_TABLE, type PolykernelError } from '../sys/errors.ts';
+import { giveBackMemory } from '../sys/give-back.ts';
 import { hostBootId } from '../sys/host-boot.ts';
 import { hostFiles } from '../sys/host-files.ts';
 import { compileInForeground, ownArguments } from '../sys/node.ts';
@@ -36,6 +37,7 @@ const started = await start().catch((error) => fail(asPolykernelError(error, 'st
 say({ ready: true });
 // Now, because a daemon may end without a word; loading from the cache takes 17 MiB less than compiling.
 flushCompileCache();
+giveBackMemory();
 if (readyFd === undefined) process.stderr.write(`polykernel: serving ${started.socket} (pid ${process.pid})\n`);
 
 async function start() {

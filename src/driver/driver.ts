@@ -40,7 +40,7 @@ export interface SharedRegion {
 
 /** What of the host one kernel owns. Numbers are those of the host kernel. */
 export interface HostPlacement {
-  /** Host CPU of each vCPU, in vCPU order; vCPU threads are pinned one to one. */
+  /** Host CPU of each vCPU, in vCPU order; vCPU threads are pinned one to one. Those that are offline have no CPU of their own: they are with the first, should they run. */
   vcpuCpus: readonly number[];
   /** Memory per node in bytes; bound (MPOL_BIND). */
   memory: readonly NodeMemory[];
@@ -100,6 +100,17 @@ export interface HostUsage {
   residentBytes: number | null;
 }
 
+/** What a kernel has of its machine: CPUs that are online, memory that is in. */
+export interface KernelSize {
+  cpus: number;
+  memoryBytes: number;
+}
+
+export interface StartSize extends KernelSize {
+  /** Its memory may change later, and not only its CPUs. */
+  memoryChanges: boolean;
+}
+
 /** Everything a driver needs to run one kernel. Already validated; paths absolute. */
 export interface LaunchSpec {
   /** Stable id of the instance: 32 lower-case hex digits; becomes the guest's machine id. */
@@ -108,8 +119,11 @@ export interface LaunchSpec {
   hostname: string;
   /** Existing, empty, private (0700) directory for sockets, logs and status files of this launch. */
   directory: string;
+  /** Of the machine: the most that the kernel may ever have of it. */
   cpus: number;
   memoryBytes: number;
+  /** What it begins with of these; undefined = all, for good. */
+  size?: StartSize;
   image: KernelImage;
   root: RootSource;
   volumes: readonly Volume[];
@@ -178,10 +192,26 @@ export interface Kernel {
    * is. Rejects with `invalid` (another number of CPUs), `kernel-died`, or `permission`/`internal` when the host kernel refuses.
    */
   repin(placement: HostPlacement | undefined, housekeepingCpus: readonly number[] | undefined): Promise<void>;
+  /**
+   * Gives the kernel another size, at most that of its machine: what it loses is taken out within first, and what it gains is there
+   * when this resolves. A later size replaces an earlier one. Where its vCPUs run is repin()'s to say, before or after. Rejects with
+   * `unsupported`, `not-ready` when the guest does not let go in time (it then has what size() says), `kernel-died` or `internal`.
+   */
+  resize(size: KernelSize): Promise<void>;
+  /** What guest and VMM say that it has now. Rejects as resize() does. */
+  size(): Promise<KernelSize>;
   /** Asks the host kernel where this kernel is; never from memory of what was asked for. Rejects with `kernel-died`. */
   placementNow(): Promise<RealPlacement>;
-  /** For telemetry: cheap enough for several times a second. undefined when it has ended. */
-  usage(): HostUsage | undefined;
+  /**
+   * For telemetry: cheap enough for several times a second. undefined when it has ended. Of one `atRest`, which has not run
+   * since the last call, threads are not looked for anew.
+   */
+  usage(atRest?: boolean): HostUsage | undefined;
+  /**
+   * CPU time in nanoseconds of its vCPUs, or of so many of their threads that one that stirs is told from one at rest: far cheaper
+   * than usage(). undefined when it is not known, or has ended. A kernel without it never counts as at rest.
+   */
+  ranNs?(): number | undefined;
   /**
    * Shows the guest a region by its name; idempotent. Rejects with `unsupported` where a kernel gets shared memory at boot
    * alone and this region was not among it, `internal` when kernel or guest refuse, or `kernel-died`.

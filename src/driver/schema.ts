@@ -14,6 +14,8 @@ export const capabilities = named(
     maxMemoryBytes: count,
     pause: flag,
     templateClone: flag,
+    cpuResize: oneOf('none', 'online'),
+    memoryResize: oneOf('none', 'balloon', 'unplug'),
     hugePages: flag,
     sharedMemory: oneOf('none', 'boot', 'hotplug'),
     networks: listOf(networkKind),

@@ -13,6 +13,10 @@ export interface Capabilities {
   templateClone: boolean;
   /** When shared-memory regions can be attached. */
   sharedMemory: 'none' | 'boot' | 'hotplug';
+  /** How the number of CPUs of a running kernel changes: by taking them offline and online within. */
+  cpuResize: 'none' | 'online';
+  /** How its memory does: a balloon in the guest takes it, or it is unplugged. */
+  memoryResize: 'none' | 'balloon' | 'unplug';
   /** The kernel's memory can be made of huge pages of the host. */
   hugePages: boolean;
   networks: readonly NetworkKind[];

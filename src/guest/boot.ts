@@ -3,7 +3,7 @@ import { PolykernelError } from '../sys/errors.ts';
 import type { Pair } from './protocol.ts';
 
 export interface GuestRoot {
-  /** How the guest mounts the one share it is shown: `root/` (the lower layer), `vol0`, `vol1`... */
+  /** How the guest mounts the one share it is shown: `root/` (the lower layer), `vol0`, `vol1`..., `modules/`. */
   exportMount: { fstype: string; source: string; data: string } | undefined;
   /**
    * Where the share's file system does not give new files to who makes them: hostfs's own path of the share, by which
@@ -19,6 +19,8 @@ export interface GuestRoot {
   root: 'export' | { blockDevice: string; fstype: string };
   /** `index`: which volN of the share; `target`: absolute path in the guest. */
   volumes: readonly { index: number; target: string; readOnly: boolean }[];
+  /** The release of the kernel whose modules are in the share; undefined: none are. */
+  modulesOf?: string | undefined;
 }
 
 export interface GuestIdentity {
@@ -70,6 +72,12 @@ export const workersFirst = (milliseconds: number): Pair => ['workers-first', St
 /** The step after which the guest kernel forgets files that nobody has open when it knows of so many more than are in use. */
 export const inodesMost = (count: number): Pair => ['inodes-most', String(count)];
 
+/** The step that tells programs in the guest what its kernel has now: those that size themselves by it can watch the file. */
+export const tellSize = ({ cpus, memoryBytes }: { cpus: number; memoryBytes: number }): Pair => [
+  'write',
+  `/run/pk/size\x1fcpus=${cpus}\nmemory_bytes=${memoryBytes}\n`,
+];
+
 export const forgetRegion = (name: string): Pair => ['no-channel', name];
 
 /** Where the share and the layers are mounted. Under /run, because switch-root carries that along. */
@@ -96,9 +104,10 @@ export function identityOps(identity: GuestIdentity): Pair[] {
  * @throws PolykernelError `invalid` for a volume target that is not an absolute path below /
  */
 export function rootOps(input: GuestRoot & GuestIdentity & { modules: readonly string[] }): Pair[] {
-  const { exportMount, root, volumes } = input;
-  if (exportMount === undefined && (root === 'export' || volumes.length > 0)) {
-    throw new PolykernelError('internal', 'a root or volumes on the share were asked for without a share');
+  const { exportMount, root, volumes, modulesOf } = input;
+  const needsShare = root === 'export' || volumes.length > 0 || modulesOf !== undefined;
+  if (exportMount === undefined && needsShare) {
+    throw new PolykernelError('internal', 'a root, volumes or modules on the share were asked for without a share');
   }
   const share = `${WORK}/export`;
   const scratch = `${WORK}/scratch`;
@@ -120,9 +129,12 @@ export function rootOps(input: GuestRoot & GuestIdentity & { modules: readonly s
   const etc = `${scratch}/upper/etc`;
   ops.push(['mkdir', etc], ['mkdir', `${scratch}/work`]);
   ops.push(['write', `${etc}/hostname\x1f${input.hostname}\n`], ['write', `${etc}/machine-id\x1f${input.machineId}\n`]);
+  if (modulesOf !== undefined) ops.push(['modules-room', [lower, `${scratch}/upper`, modulesOf].join('\x1f')]);
   const layers = `lowerdir=${lower},upperdir=${scratch}/upper,workdir=${scratch}/work`;
   const flags = input.ignoresSetId ? 'nosuid' : '';
   ops.push(['mount', ['overlay', 'root', NEW_ROOT, flags, layers].join('\x1f')], ['switch-root', NEW_ROOT]);
+  // Before the volumes, one of which may be somebody's own modules.
+  if (modulesOf !== undefined) ops.push(['modules', `${share}/modules\x1f${modulesOf}`]);
 
   for (const { index, target, readOnly } of volumes) {
     if (!/^\/./.test(target) || target.includes('\x1f') || target.split('/').includes('..')) {

@@ -5,7 +5,7 @@
  * end. Whatever lies in tmp/ while nobody holds the lock was left by a crash.
  */
 import { createHash, randomBytes } from 'node:crypto';
-import { createReadStream } from 'node:fs';
+import { createReadStream, realpathSync } from 'node:fs';
 import { chmod, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -38,6 +38,12 @@ export class BlobStore {
   async scratch(): Promise<string> {
     await mkdir(this.#temporary, { recursive: true });
     return join(this.#temporary, randomBytes(8).toString('hex'));
+  }
+
+  /** Whether a path, without links, lies where scratch() gives places. */
+  isTemporary(path: string): boolean {
+    const directory = realpathSync(this.#temporary);
+    return path.startsWith(`${directory}/`);
   }
 
   /** Takes over a file made at a path of scratch(). */

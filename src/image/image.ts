@@ -22,6 +22,17 @@ export interface KernelImage {
    * `fuse` (for pk-share).
    */
   modules: Partial<Record<ModulePurpose, readonly string[]>>;
+  /** Directory with all modules and their lists, as it belongs at /lib/modules/VERSION; undefined: it offers none. */
+  moduleTree?: string | undefined;
 }
 
-export type ModulePurpose = 'boot' | 'share' | 'overlay' | 'squashfs' | 'ext4' | 'block' | 'network' | 'fuse';
+export type ModulePurpose =
+  | 'boot'
+  | 'share'
+  | 'overlay'
+  | 'squashfs'
+  | 'ext4'
+  | 'block'
+  | 'network'
+  | 'fuse'
+  | 'balloon';

@@ -7,6 +7,7 @@ import { BlobStore } from './blobs.ts';
 import { ingest } from './ingest.ts';
 import { MAX_KERNEL_BYTES } from './kernel-bounds.ts';
 import { copyKernel } from './kernel-file.ts';
+import { ModuleTrees } from './module-tree.ts';
 import { elfKernel } from './testing.ts';
 
 let directory: string;
@@ -19,7 +20,9 @@ it('stores the kernel that it looked at, whatever its owner puts in its place me
   const kernel = join(directory, 'vmlinux');
   const bytes = elfKernel({ text: 'virtio-pci\0virtio_console' });
   writeFileSync(kernel, bytes);
-  const blobs = new BlobStore(join(directory, 'store'));
+  const store = join(directory, 'store');
+  const blobs = new BlobStore(store);
+  const trees = new ModuleTrees(store);
   const swap = () => {
     rmSync(kernel);
     // Of no end.
@@ -30,7 +33,7 @@ it('stores the kernel that it looked at, whatever its owner puts in its place me
     if (!isSwapped) swap();
     isSwapped = true;
   };
-  const content = await ingest({ kernel, modules: undefined, source: kernel }, blobs, progress);
+  const content = await ingest({ kernel, modules: undefined, source: kernel }, { blobs, trees }, progress);
   expect(isSwapped).toBe(true);
   expect(readFileSync(blobs.path(content.kernel.sha256)).equals(bytes)).toBe(true);
 });

@@ -1,14 +1,15 @@
 /** Takes a kernel and its modules into the blob store. */
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, realpathSync, statSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PolykernelError } from '../sys/errors.ts';
-import type { BlobStore } from './blobs.ts';
+import type { Blob, BlobStore } from './blobs.ts';
 import type { KernelSource } from './debian.ts';
 import type { ModulePurpose } from './image.ts';
 import { MAX_TEXT_BYTES } from './kernel-bounds.ts';
 import { copyKernel, detectKernel, IMAGE_KIND, scanKernel } from './kernel-file.ts';
 import type { ImageContent, ModuleBlob } from './manifest.ts';
+import type { ModuleTrees, TreeTask } from './module-tree.ts';
 import { chooseModules, parseBuiltin, readWhole } from './modules.ts';
 import { extractVmlinux } from './vmlinux.ts';
 
@@ -21,6 +22,7 @@ const LOSS: Readonly<Record<ModulePurpose, string>> = {
   ext4: 'ext4 root files cannot be mounted',
   block: 'root files cannot be attached as disks',
   network: 'QEMU guests cannot join a private network',
+  balloon: 'the memory of QEMU guests stays as large as it was at their start',
   fuse: "files that a guest's users make on volumes belong to its root",
 };
 
@@ -37,7 +39,7 @@ const BOOT_MARKERS: Readonly<Record<string, string>> = { virtio_pci: 'virtio-pci
  */
 export async function ingest(
   source: KernelSource,
-  blobs: BlobStore,
+  { blobs, trees }: { blobs: BlobStore; trees: ModuleTrees },
   progress: (line: string) => void,
   signal?: AbortSignal,
 ): Promise<ImageContent> {
@@ -69,7 +71,25 @@ export async function ingest(
   const kernel = await blobs.adopt(bootable, 0o755, signal);
   const modules: ModuleBlob[] = [];
   for (const [name, bytes] of chosen.contents) modules.push({ name, ...(await blobs.putBytes(bytes)) });
-  return { kind, version, kernel, modules, sets: chosen.sets };
+  const isOurs = directory !== undefined && blobs.isTemporary(realpathSync(directory));
+  const tree = directory && (await layOut({ directory, version, builtin, isOurs, signal }, { blobs, trees }, progress));
+  return { kind, version, kernel, modules, sets: chosen.sets, ...(tree && { tree }) };
+}
+
+/** All modules, for guests to load. An image without them boots all the same: why there are none is told. */
+async function layOut(
+  task: TreeTask,
+  { blobs, trees }: { blobs: BlobStore; trees: ModuleTrees },
+  progress: (line: string) => void,
+): Promise<Blob | undefined> {
+  progress('laying out all modules for modprobe');
+  try {
+    return await trees.make(task, await blobs.scratch());
+  } catch (error) {
+    task.signal?.throwIfAborted();
+    progress(`note: guests can load no modules of this image: ${(error as Error).message}`);
+    return undefined;
+  }
 }
 
 /** People give the directory of one kernel, of all kernels, or of an unpacked package. */

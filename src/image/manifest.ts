@@ -15,6 +15,8 @@ export interface ImageContent {
   kernel: Blob;
   modules: readonly ModuleBlob[];
   sets: ModuleSets;
+  /** All modules, for modprobe; undefined: guests are offered none. */
+  tree?: Blob | undefined;
 }
 
 export interface Manifest extends ImageContent {
@@ -39,8 +41,9 @@ export function isImageName(name: string): boolean {
 
 /** SHA-256 over what boots, with the agent that goes into the initramfs: equal digests boot the same bytes. */
 export function imageDigest(content: ImageContent, agentFingerprint: string): string {
-  const { kind, version, kernel, modules, sets } = content;
-  const canonical = [kind, version, kernel.sha256, modules.map((m) => [m.name, m.sha256]), sets, agentFingerprint];
+  const { kind, version, kernel, modules, sets, tree } = content;
+  const boots = [kind, version, kernel.sha256, modules.map((m) => [m.name, m.sha256]), sets, agentFingerprint];
+  const canonical = tree === undefined ? boots : [...boots, tree.sha256];
   return createHash('sha256').update(JSON.stringify(canonical)).digest('hex');
 }
 
@@ -53,7 +56,7 @@ export function parseManifest(text: string): Manifest | undefined {
       value.format === 1 &&
       IMAGE_KINDS.includes(value.kind) &&
       [value.name, value.version, value.source, value.createdAt].every((text) => typeof text === 'string') &&
-      [value.kernel, ...value.modules].every(isBlob) &&
+      [value.kernel, ...value.modules, ...(value.tree ? [value.tree] : [])].every(isBlob) &&
       value.modules.every((module) => MODULE.test(module.name)) &&
       Object.values(value.sets).every((names) => Array.isArray(names) && names.every((name) => MODULE.test(name)));
     return sound ? value : undefined;

@@ -40,6 +40,9 @@ describe('readModuleInfo', () => {
     const bytes = kernelModule('jbd2,mbcache', '6.1.0-9', ['softdep=pre: crc32c foo-bar post: late', 'alias=fs-ext4']);
     expect(readModuleInfo('ext4.ko', bytes)).toEqual({
       depends: ['jbd2', 'mbcache', 'crc32c', 'foo_bar'],
+      needs: ['jbd2', 'mbcache'],
+      softDepends: ['pre: crc32c foo-bar post: late'],
+      aliases: ['fs-ext4'],
       version: '6.1.0-9',
     });
   });
@@ -83,6 +86,7 @@ describe('chooseModules', () => {
       new Map([
         ['share', '9pnet_virtio'],
         ['network', 'virtio_net'],
+        ['balloon', 'virtio_balloon'],
         ['ext4', 'ext4'],
       ]),
     );

@@ -26,21 +26,29 @@ export const WANTED_MODULES: Readonly<Record<ImageKind, Partial<Record<ModulePur
     ext4: ['crc32c_generic', 'ext4'],
     block: ['virtio_blk'],
     network: ['virtio_net'],
+    balloon: ['virtio_balloon'],
   },
 };
 
 /** Modules that newer kernels turned into library code: nothing is wrong when they are nowhere. */
 const OPTIONAL = new Set(['crc32c_generic']);
-const UNPACK_DEADLINE_MS = 60_000;
-const UNPACKERS: Readonly<Record<string, readonly string[]>> = {
+export const UNPACK_DEADLINE_MS = 60_000;
+/** By the ending of a file's name. All of them take several packed files one after the other for one. */
+export const UNPACKERS: Readonly<Record<string, readonly string[]>> = {
   '.gz': ['gzip', '-dc'],
   '.zst': ['zstd', '-dcq'],
   '.xz': ['xz', '-dc', '-T1'],
 };
 
 export interface ModuleInfo {
-  /** Names of modules that must be loaded before. */
+  /** Names of modules that must be loaded before, or are wished to be. */
   depends: readonly string[];
+  /** Those alone without which it cannot be loaded. */
+  needs: readonly string[];
+  /** Rules such as `pre: a b post: c`. */
+  softDepends: readonly string[];
+  /** What else it is asked for by, as `fs-ext4`. */
+  aliases: readonly string[];
   /** `uname -r` of the kernel it was built for. */
   version: string;
 }
@@ -114,18 +122,23 @@ export function readModuleInfo(path: string, bytes: Buffer): ModuleInfo {
   const lines = text.split('\0');
   const values = (key: string) =>
     lines.flatMap((line) => (line.startsWith(`${key}=`) ? [line.slice(key.length + 1)] : []));
-  const depends = [
-    ...values('depends').flatMap((value) => value.split(',')),
-    ...values('softdep').flatMap(loadedBefore),
-  ];
+  const needs = values('depends').flatMap((value) => value.split(','));
+  const softDepends = values('softdep').filter((rule) => /^[\w\-: ]{1,1024}$/.test(rule));
   return {
-    depends: [...new Set(depends.filter((name) => /^[\w-]{1,64}$/.test(name)).map(canonical))],
+    depends: moduleNames([...needs, ...softDepends.flatMap(loadedBefore)]),
+    needs: moduleNames(needs),
+    softDepends,
+    aliases: values('alias'),
     version: values('vermagic')[0]?.split(' ', 1)[0]?.slice(0, 256) ?? '',
   };
 }
 
+function moduleNames(names: readonly string[]): string[] {
+  return [...new Set(names.filter((name) => /^[\w-]{1,64}$/.test(name)).map(canonical))];
+}
+
 /** The names between `pre:` and the next `post:` of a rule such as `pre: a b post: c`. */
-function loadedBefore(rule: string): string[] {
+export function loadedBefore(rule: string): string[] {
   let before = false;
   return rule.split(/\s+/).filter((word) => {
     if (word.endsWith(':')) before = word === 'pre:';
@@ -221,15 +234,15 @@ export async function chooseModules(
   return chosen;
 }
 
-function canonical(name: string): string {
+export function canonical(name: string): string {
   return name.replaceAll('-', '_');
 }
 
-function damaged(path: string, reason: string, cause?: unknown): PolykernelError {
+export function damaged(path: string, reason: string, cause?: unknown): PolykernelError {
   return new PolykernelError('invalid', `the kernel module ${path} is damaged: ${reason}`, { field: 'modules', cause });
 }
 
-function tooMuch(path: string, reason: string): PolykernelError {
+export function tooMuch(path: string, reason: string): PolykernelError {
   return new PolykernelError('invalid', `the modules cannot be taken in: ${reason}`, { field: 'modules', value: path });
 }
 

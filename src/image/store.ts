@@ -3,6 +3,7 @@
  *
  *   names/NAME.json         what an image consists of
  *   blobs/sha256/HEX        kernels and modules
+ *   modules/HEX/            all modules of a kernel, for its guests to load
  *   initramfs/DIGEST.cpio   composed when first asked for, again when the programs of ours changed
  *   tmp/, lock              of the process that changes the store
  *
@@ -25,6 +26,7 @@ import { guestProgramsReader } from './guest-programs.ts';
 import type { KernelImage } from './image.ts';
 import { withLock } from './lock.ts';
 import { blobsOf, imageDigest, isImageName, type Manifest, parseManifest } from './manifest.ts';
+import { ModuleTrees, treesOf } from './module-tree.ts';
 import type { ImageInfo } from './requests.ts';
 
 export type Progress = (line: string) => void;
@@ -48,6 +50,7 @@ export class ImageStore {
   readonly #directory: string;
   readonly #blobs: BlobStore;
   readonly #initramfs: InitramfsCache;
+  readonly #trees: ModuleTrees;
   readonly #options: Required<Omit<ImageStoreOptions, 'cache'>>;
 
   constructor(options: ImageStoreOptions = {}) {
@@ -55,6 +58,7 @@ export class ImageStore {
     this.#directory = join(cache, 'images');
     this.#blobs = new BlobStore(this.#directory);
     this.#initramfs = new InitramfsCache(this.#directory, this.#blobs);
+    this.#trees = new ModuleTrees(this.#directory);
     this.#options = {
       readPrograms: options.readPrograms ?? guestProgramsReader(cache),
       now: options.now ?? (() => new Date()),
@@ -89,7 +93,8 @@ export class ImageStore {
     });
     const { kind, version } = manifest;
     const kernel = this.#blobs.path(manifest.kernel.sha256);
-    return { name, digest, kind, version, kernel, initramfs, modules: modulePaths(manifest) };
+    const moduleTree = this.#trees.find(manifest.tree);
+    return { name, digest, kind, version, kernel, initramfs, modules: modulePaths(manifest), moduleTree };
   }
 
   /**
@@ -173,6 +178,7 @@ export class ImageStore {
         await rm(this.#manifestPath(name));
         const left = await this.#manifests();
         await this.#blobs.collect(new Set(left.flatMap(blobsOf)));
+        await this.#trees.collect(treesOf(left));
         const fingerprint = await this.#fingerprint();
         await this.#initramfs.collect(new Set(left.map((manifest) => imageDigest(manifest, fingerprint))));
       },
@@ -243,8 +249,8 @@ export class ImageStore {
 }
 
 function summarize(manifest: Manifest, fingerprint: string): ImageInfo {
-  const { name, kind, version, source, createdAt, kernel, modules } = manifest;
-  const sizeBytes = modules.reduce((sum, module) => sum + module.size, kernel.size);
+  const { name, kind, version, source, createdAt, kernel, modules, tree } = manifest;
+  const sizeBytes = modules.reduce((sum, module) => sum + module.size, kernel.size + (tree?.size ?? 0));
   return { name, kind, version, digest: imageDigest(manifest, fingerprint), sizeBytes, source, createdAt };
 }
 

@@ -28,7 +28,7 @@ import { type FieldKey, fieldRows } from './fields.ts';
 import type { LogLine } from './log-line.ts';
 import { guestPath, killRequest, logQuery, prewarmRequest, stopRequest } from './requests.ts';
 import { type CreateRequest, createRequestSchema, publishSchema, volumeSchema } from './schema.ts';
-import type { InstanceExit, InstanceSpec, InstanceStatus, Placement } from './spec.ts';
+import type { Bounds, Elastic, InstanceExit, InstanceSpec, InstanceStatus, Placement, Size } from './spec.ts';
 
 export { prewarmRequest };
 
@@ -54,10 +54,15 @@ export const placement = named(
 /** Of the plain fields, by their rows. */
 const fieldAnswers = Object.fromEntries(
   fieldRows.map(([key, field]) => {
-    const value = field.kind === 'flag' ? flag : field.kind === 'duration' ? count : text;
+    const value =
+      field.kind === 'flag' ? flag : field.kind === 'duration' ? count : field.kind === 'labels' ? mapOf(text) : text;
     return [key, field.default === null ? orNull(value) : value];
   }),
 ) as Record<FieldKey, Schema>;
+
+const bounds = record<Bounds>({ min: count, max: count });
+const elastic = record<Elastic>({ cpus: orNull(bounds), memoryBytes: orNull(bounds) });
+export const size = record<Size>({ cpus: count, memoryBytes: count });
 
 const spec = named(
   'InstanceSpec',
@@ -67,12 +72,14 @@ const spec = named(
     command: texts,
     env: mapOf(text),
     cwd: text,
+    autoRemove: flag,
     cwdOptional: flag,
     user: text,
     driver: text,
     driverReason: text,
     cpus: count,
     memoryBytes: count,
+    elastic: orNull(elastic),
     root: text,
     volumes: listOf(volumeSchema),
     attached: flag,
@@ -90,6 +97,7 @@ const spec = named(
 const statusFields = {
   id,
   spec,
+  size: { ...size, description: 'What its kernel has of its machine now, or begins with at its next start' },
   state: oneOf('created', 'starting', 'running', 'paused', 'stopping', 'exited', 'backoff'),
   bootId: orNull(text),
   kernelRelease: orNull(text),

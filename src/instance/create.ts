@@ -76,6 +76,7 @@ export async function createInstance<T>(
 const emptyRecord = ({ id, spec, part }: Draft, createdAt: string): InstanceRecord => ({
   id,
   spec,
+  size: null,
   machine: CREATED,
   launch: null,
   session: null,

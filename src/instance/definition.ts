@@ -15,6 +15,8 @@ export interface KernelDefinition {
   /** null = it owns nothing and runs on the housekeeping CPUs. */
   partition: PartitionRequest | null;
   tenant: string | null;
+  /** Its keys in the file below which something comes from variables; absent where nothing does. */
+  hidden?: readonly string[];
 }
 
 /** What a stack file is read beside. */
@@ -23,12 +25,14 @@ export interface StackContext {
   directory: string;
   /** Name of the stack where the file gives none. */
   defaultName: string;
+  /** What `$NAME` in the file stands for, by name; values may be secrets. */
+  variables?: Readonly<Record<string, string>>;
 }
 
 export interface FieldChange {
   /** As in the file, below the kernel: `environment.MODE`, `partition.cpus`. */
   path: string;
-  /** null = absent. Values of the environment may be secrets and are not shown. */
+  /** null = absent. Values of the environment, and what comes from variables, may be secrets and are not shown. */
   before: unknown;
   after: unknown;
   /** Whether it takes effect without a restart of the instance. */
@@ -36,8 +40,8 @@ export interface FieldChange {
 }
 
 /** What is kept of a definition with its instance: everything but where it stands in the file. */
-export function storedDefinition({ name, create, partition, tenant }: KernelDefinition): string {
-  return JSON.stringify({ name, create, partition, tenant });
+export function storedDefinition({ name, create, partition, tenant, hidden }: KernelDefinition): string {
+  return JSON.stringify({ name, create, partition, tenant, hidden });
 }
 
 /** Every field in which `after` differs from what was stored, ascending by path. */
@@ -45,6 +49,7 @@ export function definitionChanges(stored: string, after: KernelDefinition): Fiel
   const before = JSON.parse(stored) as KernelDefinition;
   const old = fields(before);
   const now = fields(after);
+  const secret = [...(before.hidden ?? []), ...(after.hidden ?? [])];
   const paths = [...new Set([...old.keys(), ...now.keys()])].sort();
   return paths
     .filter((path) => JSON.stringify(old.get(path)) !== JSON.stringify(now.get(path)))
@@ -56,18 +61,20 @@ export function definitionChanges(stored: string, after: KernelDefinition): Fiel
             after.partition !== null &&
             vcpusOf(before.partition.cpus) === vcpusOf(after.partition.cpus)
           : liveChange(path);
-      const hidden = path.startsWith('environment.');
+      const hidden = path.startsWith('environment.') || secret.some((key) => `${path}.`.startsWith(`${key}.`));
       const shown = (value: unknown) => (value === undefined ? null : hidden ? '(hidden)' : value);
       return { path, before: shown(old.get(path)), after: shown(now.get(path)), live: isLive };
     });
 }
 
 function fields({ create, partition, tenant }: KernelDefinition): Map<string, unknown> {
-  const { env = {}, memoryBytes, ...others } = create;
+  const { env = {}, memoryBytes, elastic, ...others } = create;
   const names = Object.fromEntries(fieldRows.map(([key, { stack }]) => [key, stack.key]));
   const all: Record<string, unknown> = {
     ...Object.fromEntries(Object.entries(others).map(([key, value]) => [names[key] ?? key, value])),
     memory: memoryBytes,
+    'elastic.cpus': elastic?.cpus,
+    'elastic.memory': elastic?.memoryBytes,
     tenant: tenant ?? undefined,
     'partition.cpus': partition?.cpus,
     'partition.memory': partition?.memory,

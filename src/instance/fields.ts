@@ -9,7 +9,7 @@ import { NAME_PATTERN } from '../core/name.ts';
 import type { Schema } from '../core/validate.ts';
 
 /** What a value is: how it is written in a terminal and in a stack file follows from that. */
-export type Kind = 'flag' | 'text' | 'word' | 'duration';
+export type Kind = 'flag' | 'text' | 'word' | 'duration' | 'labels';
 
 export interface FieldRow {
   kind: Kind;
@@ -18,11 +18,13 @@ export interface FieldRow {
   /** What the request's schema says beyond the kind. */
   schema: Schema;
   /** In the spec where the request says nothing; without it resolve.ts decides. */
-  default?: boolean | string | number | null;
+  default?: boolean | string | number | null | Readonly<Record<string, string>>;
   /** The option of `pk run`. */
   cli: {
     option: string;
+    short?: string;
     value?: string;
+    multiple?: boolean;
     words?: readonly string[];
     complete?: 'image';
     help: string;
@@ -103,24 +105,55 @@ export const FIELDS = {
     kind: 'text',
     schema: {
       type: 'string',
-      pattern: '^(no|always|on-failure(:[1-9][0-9]{0,5})?)$',
-      description: 'Default no',
-      'x-hint': 'Use no, on-failure, on-failure:N or always.',
+      pattern: '^(no|always|unless-stopped|on-failure(:[1-9][0-9]{0,5})?)$',
+      description:
+        'What was stopped on request stays so with each: unless-stopped is always by another name. Default no',
+      'x-hint': 'Use no, on-failure, on-failure:N, always or unless-stopped.',
     },
     default: 'no',
     cli: {
       option: 'restart',
-      value: 'no|on-failure[:N]|always',
-      words: ['no', 'on-failure', 'always'],
+      value: 'no|on-failure[:N]|always|unless-stopped',
+      words: ['no', 'on-failure', 'always', 'unless-stopped'],
       help: 'what to do when it ends (with --detach)',
     },
     stack: {
       key: 'restart',
-      type: 'no, on-failure[:N] or always',
+      type: 'no, on-failure[:N], always or unless-stopped',
       default: 'no',
       live: true,
       description: 'what to do when the workload or the kernel ends',
-      schema: { type: 'string', pattern: '^(no|always|on-failure(:[1-9]\\d{0,5})?)$' },
+      schema: { type: 'string', pattern: '^(no|always|unless-stopped|on-failure(:[1-9]\\d{0,5})?)$' },
+    },
+  },
+  labels: {
+    kind: 'labels',
+    schema: {
+      type: 'object',
+      additionalProperties: { type: 'string', maxLength: 4096 },
+      maxProperties: 256,
+      description: 'Words on it, to find it by: `pk ps --filter label=NAME=VALUE`. Default none',
+    },
+    default: {},
+    cli: {
+      option: 'label',
+      short: 'l',
+      value: 'NAME[=VALUE]',
+      multiple: true,
+      help: 'a word on it, to find it by (see `pk ps --filter`)',
+    },
+    stack: {
+      key: 'labels',
+      type: 'map of name to text, or list of NAME=TEXT',
+      default: 'none',
+      live: true,
+      description: 'words on it, to find it by',
+      schema: {
+        anyOf: [
+          { type: 'object', additionalProperties: { type: ['string', 'number', 'boolean'] } },
+          { type: 'array', items: { type: ['string', 'number', 'boolean'] } },
+        ],
+      } as Schema,
     },
   },
   readyTimeoutMs: {
@@ -175,9 +208,11 @@ type Value<F extends FieldRow> = F extends { kind: 'flag' }
   ? boolean
   : F extends { kind: 'duration' }
     ? number
-    : F extends { words: readonly (infer W)[] }
-      ? W
-      : string;
+    : F extends { kind: 'labels' }
+      ? Readonly<Record<string, string>>
+      : F extends { words: readonly (infer W)[] }
+        ? W
+        : string;
 
 /** These fields of a request, as sent. */
 export type FieldRequest = { -readonly [K in FieldKey]?: Value<Fields[K]> | undefined };
@@ -191,3 +226,9 @@ export const fieldRows: readonly (readonly [FieldKey, FieldRow])[] = Object.entr
 export const fieldDefaults = Object.fromEntries(
   fieldRows.flatMap(([key, field]) => (field.default === undefined ? [] : [[key, field.default]])),
 ) as Partial<FieldSpec>;
+
+/** `NAME=TEXT`, or `NAME` with an empty text. */
+export function labelOf(text: string): [name: string, text: string] {
+  const at = text.indexOf('=');
+  return at === -1 ? [text, ''] : [text.slice(0, at), text.slice(at + 1)];
+}

@@ -12,6 +12,9 @@ import type { Provider } from './provider.ts';
 
 /** A clock that is wrong is so for about as long. */
 const INTERVAL_MS = 1_000;
+/** Of a guest whose clock was right so many times in a row: only somebody in it can put it wrong, and it is asked so many times less often. */
+const SETTLED = 10;
+const SELDOM = 2;
 /** A difference above this is taken away at once. Smaller ones go little by little, so that time does not run backwards. */
 const STEP_MS = 250;
 /** Below this a clock is right: the question itself takes about as long on a busy machine. */
@@ -28,6 +31,8 @@ interface Entry {
   busy: Promise<void> | undefined;
   /** Its agent knows the question. */
   answers: boolean;
+  /** So many times in a row its clock was right. */
+  right: number;
 }
 
 /** INVARIANTS: at most one question and one correction of each guest are under way; without a kernel there is no timer. */
@@ -37,6 +42,9 @@ export class GuestClocks {
   readonly #entries = new Map<Kernel, Entry>();
   #cancelTick: (() => void) | undefined;
   #closed = false;
+  #ticks = 0;
+  /** By how much the host's clock is ahead of one that nobody sets. */
+  #ahead: number | undefined;
 
   constructor(clock: Clock, journal: Journal) {
     this.#clock = clock;
@@ -45,7 +53,7 @@ export class GuestClocks {
 
   /** A kernel is ready or was found again: its clock is kept until it ends. */
   kernelUp(kernel: Kernel, adopted: boolean): void {
-    const entry: Entry = { kernel, busy: undefined, answers: false };
+    const entry: Entry = { kernel, busy: undefined, answers: false, right: 0 };
     this.#entries.set(kernel, entry);
     void kernel.exited.then(() => this.#entries.delete(kernel));
     // A fresh one has no past that a step could break.
@@ -76,9 +84,24 @@ export class GuestClocks {
     this.#cancelTick = this.#clock.after(INTERVAL_MS, () => {
       this.#cancelTick = undefined;
       if (this.#entries.size === 0) return;
-      for (const entry of this.#entries.values()) if (entry.busy === undefined) void this.#look(entry, STEP_MS);
+      const wasSet = this.#wasSet();
+      let place = this.#ticks++;
+      for (const entry of this.#entries.values()) {
+        // Those that are asked seldom are not asked all at once.
+        const due = place++ % SELDOM === 0 || entry.right < SETTLED || wasSet;
+        if (due && entry.busy === undefined) void this.#look(entry, STEP_MS);
+      }
       this.#arm();
     });
+  }
+
+  /** Whether the host's clock was set since the last call, or stood still with the machine. */
+  #wasSet(): boolean {
+    const ahead = this.#clock.now() - performance.now();
+    const moved = Math.abs(ahead - (this.#ahead ?? ahead));
+    // A slow change adds up.
+    if (this.#ahead === undefined || moved > RIGHT_MS) this.#ahead = ahead;
+    return moved > RIGHT_MS;
   }
 
   /** Sets the clock right: in one step from `stepMs` on. Never rejects; with an agent that knows no answer it never ends. */
@@ -97,6 +120,7 @@ export class GuestClocks {
     try {
       const lag = await this.#lagOf(entry);
       const middle = (lag.least + lag.most) / 2;
+      entry.right = isBeyond(lag, RIGHT_MS) ? 0 : entry.right + 1;
       if (isBeyond(lag, stepMs)) await guest.configure([moveClock(middle, 'step')]);
       else if (isBeyond(lag, RIGHT_MS)) await guest.configure([moveClock(middle, 'slew')]);
     } catch (error) {

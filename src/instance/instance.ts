@@ -7,10 +7,11 @@ import { killedExit, stoppedExit } from './exits.ts';
 import { Foreground } from './foreground.ts';
 import { Life, LOST_PATIENCE_MS } from './life.ts';
 import type { Watcher } from './output.ts';
-import { hostPlacement, misplacementOf } from './placement.ts';
+import { hostPlacement, misplacementOf, vcpusOfMachine } from './placement.ts';
 import { type InstanceRecord, statusOf } from './record.ts';
 import { checkPause, conflict, failedStart, notRunning } from './refusals.ts';
-import type { InstanceState, InstanceStatus } from './spec.ts';
+import { sizeOf } from './size.ts';
+import type { InstanceState, InstanceStatus, Size } from './spec.ts';
 
 /** INVARIANT: asks its life to go on and waits for what comes of it; decides nothing of its state. */
 export class Instance {
@@ -196,13 +197,38 @@ export class Instance {
     if (launch === null || this.#life.detached) return;
     this.#life.keep({ launch: { ...launch, placement, housekeepingCpus } });
   }
+  /**
+   * Has its kernel, if one runs, become as large as the record says: what it is to lose goes out within before it is kept, from the
+   * host, to `vcpuCpus` (null = it owns none); what it gains is its own on the host before it comes in. Rejects as Kernel.resize().
+   */
+  async resize(vcpuCpus: readonly number[] | null, housekeepingCpus: readonly number[] | undefined): Promise<void> {
+    const kernel = this.#liveKernel();
+    if (kernel === undefined) return;
+    const { placement, spec } = this.record;
+    const size = sizeOf(this.record);
+    const isLess = (await kernel.size()).cpus > size.cpus;
+    if (!isLess && placement !== null) await this.repin(housekeepingCpus);
+    await kernel.resize(size);
+    if (isLess && placement !== null && vcpuCpus !== null) {
+      const left = hostPlacement({ spec, placement: { ...placement, vcpuCpus } });
+      await kernel.repin(left, housekeepingCpus);
+    }
+    const { launch } = this.record;
+    if (launch?.size === undefined || this.#life.detached) return;
+    this.#life.keep({ launch: { ...launch, size: { ...launch.size, ...size } } });
+  }
+  /** What guest and VMM say that its kernel has; null when none runs. */
+  async sizeNow(): Promise<Size | null> {
+    return (await this.#liveKernel()?.size()) ?? null;
+  }
   /** Where the kernel really is, read from the host kernel; null when none runs. */
   async placementNow(): Promise<RealPlacement | null> {
     return (await this.#liveKernel()?.placementNow()) ?? null;
   }
   /** How the kernel sits elsewhere than the record says, as a sentence; null when it does not or none runs. */
   async misplaced(): Promise<string | null> {
-    const wanted = this.record.placement?.vcpuCpus;
+    const { placement, spec } = this.record;
+    const wanted = placement === null ? undefined : vcpusOfMachine(spec, placement);
     // A kernel that ends meanwhile is in no wrong place.
     const real = wanted && (await this.placementNow().catch(() => null));
     return real ? misplacementOf(wanted, real) : null;

@@ -44,11 +44,13 @@ export interface Instances {
   remove(name: string, force?: boolean): Promise<void>;
   /** Gives instances other specs and placements, and the machine another pool unless it is null: all of it or nothing. Throws `conflict`. */
   update(
-    changes: ReadonlyMap<string, Partial<Pick<InstanceRecord, 'spec' | 'placement' | 'definition'>>>,
+    changes: ReadonlyMap<string, Partial<Pick<InstanceRecord, 'spec' | 'size' | 'placement' | 'definition'>>>,
     pool: Pool | null,
   ): void;
   /** Moves a running kernel to the CPUs its instance owns now; for any other there is nothing to do. */
   repin(name: string): Promise<void>;
+  /** Has a kernel become as large as recorded; `vcpuCpus` as Instance.resize() has it. */
+  resize(name: string, vcpuCpus: readonly number[] | null): Promise<void>;
   /** Moves what is no vCPU with a CPU of its own to the housekeeping CPUs, which may have changed. */
   repinAll(): Promise<void>;
 }

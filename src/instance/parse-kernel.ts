@@ -4,13 +4,13 @@ import { keysOf } from '../core/stack-options.ts';
 import { type Place, withoutField, type YamlReader } from '../core/yaml-reader.ts';
 import { readDuration, readSize, readWord } from '../core/yaml-values.ts';
 import { driverWords } from '../driver/registry.ts';
-import { PUBLISH_HINT, parsePublishedPort } from '../network/contract.ts';
+import { PUBLISH_FORM, PUBLISH_HINT, parsePublished } from '../network/contract.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { USER_HINT } from '../sys/user-text.ts';
 import { parseVolume, type VolumeText } from '../sys/volume-text.ts';
 import { checkCreateRequest, checkInstanceName } from './contract.ts';
 import type { KernelDefinition, StackContext } from './definition.ts';
-import { type FieldRow, fieldRows } from './fields.ts';
+import { type FieldRow, fieldRows, labelOf } from './fields.ts';
 import { readPartition } from './parse-partition.ts';
 import { kernelOptions } from './stack-options.ts';
 
@@ -46,6 +46,7 @@ export function readKernel(reader: YamlReader, name: string, place: Place, conte
     create,
     partition: partition === undefined ? null : (readPartition(reader, partition) ?? null),
     tenant: owner ?? null,
+    ...hiddenKeys(reader, entries),
   };
   const names = replicaNames(reader, name, entries);
   const only = names.length > 1 ? ofOneKernel(kernel) : undefined;
@@ -54,10 +55,18 @@ export function readKernel(reader: YamlReader, name: string, place: Place, conte
   return [{ name, ...kernel }];
 }
 
+/** Keys of changes in which values of variables would be seen; those of the environment never are. */
+function hiddenKeys(reader: YamlReader, entries: Entries): { hidden?: string[] } {
+  const hidden = [...entries].flatMap(([key, place]) => (reader.hasVariables(place) ? [key] : []));
+  return hidden.length > 0 ? { hidden } : {};
+}
+
 /** What only one kernel can have. */
 function ofOneKernel({ create, partition }: Pick<KernelDefinition, 'create' | 'partition'>) {
-  if (create.publish?.length) {
-    const hint = 'Make a service with them as targets: it spreads what comes to one port.';
+  // A port that is chosen is another one for each.
+  if (create.publish?.some(({ hostPort }) => hostPort !== 0)) {
+    const hint =
+      'Make a service with them as targets: it spreads what comes to one port. Or leave the port here out: "80".';
     return { path: 'publish', what: 'a port of this machine leads to one kernel', hint };
   }
   if (partition?.cpus.kind === 'exact')
@@ -100,6 +109,7 @@ function readCreate(reader: YamlReader, place: Place, entries: Entries, context:
   option('cwd', 'cwd', word);
   option('cpus', 'cpus', (at) => reader.number(at, 1, 4096));
   option('memory', 'memoryBytes', (at) => readSize(reader, at));
+  option('elastic', 'elastic', (at) => readElastic(reader, at));
   option('publish', 'publish', (at) => readPublish(reader, at));
   option('user', 'user', (at) => reader.text(at, 'a user', USER_HINT));
   for (const [key, field] of fieldRows)
@@ -119,9 +129,25 @@ function readField(reader: YamlReader, at: Place, { kind, words, schema }: Field
       return reader.word(at, words!);
     case 'duration':
       return readDuration(reader, at, schema.minimum);
+    case 'labels':
+      return readLabels(reader, at);
     case 'text':
       return readWord(reader, at);
   }
+}
+
+/** As Compose takes them: a map, or a list of `NAME=TEXT`. */
+function readLabels(reader: YamlReader, place: Place): Record<string, string> | undefined {
+  const hint = 'Write {NAME: TEXT}, or a list of NAME=TEXT.';
+  if (!reader.isList(place)) {
+    const all = [...(reader.map(place) ?? [])].map(([name, at]) => [name, reader.text(at, 'a text', hint)]);
+    return Object.fromEntries(all.filter(([, text]) => text !== undefined));
+  }
+  const all = reader.list(place, hint)?.flatMap((item) => {
+    const text = reader.text(item, 'NAME=TEXT', hint);
+    return text === undefined ? [] : [labelOf(text)];
+  });
+  return all && Object.fromEntries(all);
 }
 
 /**
@@ -162,13 +188,31 @@ function readEnvironment(reader: YamlReader, place: Place): Record<string, strin
   return Object.fromEntries(variables);
 }
 
+function readElastic(reader: YamlReader, place: Place): Create['elastic'] {
+  const parts = reader.map(place, keysOf(kernelOptions.options, 'kernels.*.elastic'));
+  const bounds = (key: 'cpus' | 'memory', read: (at: Place) => number | undefined) => {
+    const at = parts?.get(key);
+    const ends = at && reader.map(at, keysOf(kernelOptions.options, `kernels.*.elastic.${key}`));
+    if (at === undefined || ends === undefined) return undefined;
+    const [least, most] = [ends.get('min'), ends.get('max')];
+    if (least === undefined || most === undefined)
+      return reader.problem(at, 'needs min and max', 'Write {min: 1, max: 4}, or sizes for memory.');
+    const [min, max] = [read(least), read(most)];
+    return min === undefined || max === undefined ? undefined : { min, max };
+  };
+  const cpus = bounds('cpus', (at) => reader.number(at, 1, 4096));
+  const memoryBytes = bounds('memory', (at) => readSize(reader, at));
+  return { ...(cpus && { cpus }), ...(memoryBytes && { memoryBytes }) };
+}
+
 function readPublish(reader: YamlReader, place: Place): Create['publish'] {
   return reader.list(place, PUBLISH_HINT)?.flatMap((item) => {
-    const text = reader.text(item, 'HOST:GUEST', PUBLISH_HINT);
-    const port = text === undefined ? undefined : parsePublishedPort(text);
-    if (text !== undefined && port === undefined)
-      reader.problem(item, `is ${JSON.stringify(text)}, not HOST:GUEST`, PUBLISH_HINT);
-    return port !== undefined && isAccepted(reader, item, { publish: [port] }, 'publish[0]') ? [port] : [];
+    const text = reader.text(item, PUBLISH_FORM, PUBLISH_HINT);
+    if (text === undefined) return [];
+    const parsed = parsePublished(text);
+    if ('ports' in parsed) return parsed.ports;
+    reader.problem(item, `is ${JSON.stringify(text)}: ${parsed.reason}`, PUBLISH_HINT);
+    return [];
   });
 }
 

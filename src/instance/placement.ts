@@ -2,13 +2,26 @@
 import type { HostPlacement, RealPlacement } from '../driver/index.ts';
 import { cpusText } from '../sys/cpu-list.ts';
 import type { InstanceRecord } from './record.ts';
+import { machineSize } from './size.ts';
+import type { InstanceSpec, Placement } from './spec.ts';
 
 /** What a driver is told of the placement; undefined without a partition. */
-export function hostPlacement({ placement }: InstanceRecord): HostPlacement | undefined {
+export function hostPlacement({
+  placement,
+  spec,
+}: Pick<InstanceRecord, 'placement' | 'spec'>): HostPlacement | undefined {
   if (placement === null) return undefined;
-  const { partition, vcpuCpus } = placement;
+  const { partition } = placement;
   const { memory, hugePageBytes, shared } = partition;
-  return { vcpuCpus, memory, hugePageBytes, weight: shared?.weight ?? null };
+  return { vcpuCpus: vcpusOfMachine(spec, placement), memory, hugePageBytes, weight: shared?.weight ?? null };
+}
+
+/**
+ * Of all vCPUs of its machine: those that are offline have no CPU of their own, and are with the first, so that a guest that keeps
+ * them online gains nothing by it.
+ */
+export function vcpusOfMachine(spec: InstanceSpec, { vcpuCpus }: Placement): readonly number[] {
+  return Array.from({ length: machineSize(spec).cpus }, (_, vcpu) => vcpuCpus[vcpu] ?? vcpuCpus[0]!);
 }
 
 /** The first vCPU that is elsewhere than on its CPU of `wanted`, as a sentence; null when each is where it should be. */

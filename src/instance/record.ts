@@ -5,12 +5,15 @@ import type { LaunchSpec } from '../driver/index.ts';
 import type { Identity } from '../sys/identity.ts';
 import { fieldDefaults } from './fields.ts';
 import type { Machine } from './machine.ts';
+import { sizeOf } from './size.ts';
 import type { Sources } from './source.ts';
-import type { InstanceSpec, InstanceStatus, Placement } from './spec.ts';
+import type { InstanceSpec, InstanceStatus, Placement, Size } from './spec.ts';
 
 export interface InstanceRecord {
   id: string;
   spec: InstanceSpec;
+  /** As it was last changed; null = as declared. */
+  size: Size | null;
   machine: Machine;
   /** What the present or last kernel was started with: what a later daemon finds it by. */
   launch: LaunchSpec | null;
@@ -64,11 +67,24 @@ function definitionWithUser({ create: { uid, gid, ...create }, ...definition }: 
   return { ...definition, create: { ...create, ...user } };
 }
 
+/** Sizes that change. */
+const withSize: Migration = ({ spec, ...record }: OldRecord) => ({
+  size: null,
+  ...record,
+  spec: { elastic: null, ...spec },
+});
+
+/** UDP beside TCP. */
+const withProtocols: Migration = (record: OldRecord) => ({
+  ...record,
+  spec: { ...record.spec, publish: record.spec.publish.map((port: OldRecord) => ({ protocol: 'tcp', ...port })) },
+});
+
 export const instanceTable: TableDefinition<InstanceRecord> = {
   name: 'instances',
   nameOf: ({ spec }) => spec.name,
-  migrations: [withLaterParts, withIdentity, withUser],
-  complete: ({ spec, ...record }) => ({ ...record, spec: { ...fieldDefaults, ...spec } }),
+  migrations: [withLaterParts, withIdentity, withUser, withSize, withProtocols],
+  complete: ({ spec, ...record }) => ({ ...record, spec: { ...fieldDefaults, autoRemove: false, ...spec } }),
 };
 
 /** A new id: 32 lower-case hexadecimal digits. */
@@ -80,6 +96,7 @@ export function statusOf(record: InstanceRecord, pid: number | null): InstanceSt
   return {
     id: record.id,
     spec: record.spec,
+    size: sizeOf(record),
     state: machine.state,
     bootId: record.bootId,
     kernelRelease: record.kernelRelease,

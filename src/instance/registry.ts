@@ -52,7 +52,7 @@ export class Registry {
       throw new PolykernelError('conflict', `the name ${name} is taken`, {
         field: 'name',
         value: name,
-        hint: `Choose another one, or remove it: pk rm -f ${name}`,
+        hint: `Start it again (pk start ${name}), choose another name, or free this one: pk rm -f ${name}.`,
       });
     }
     this.#reserved.add(name);

@@ -3,10 +3,12 @@ import { checkCpus, checkHugePages, checkMemory, checkNetworkKind } from '../dri
 import { chooseDriver } from '../driver/choose.ts';
 import type { Candidate, HostFacts } from '../driver/index.ts';
 import { type PartitionRequest, requestedBytes, vcpusOf } from '../ledger/index.ts';
+import { addressProblem, canonicalAddress } from '../network/contract.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { type FieldKey, type FieldSpec, fieldDefaults, fieldRows } from './fields.ts';
 import type { CreateRequest } from './schema.ts';
-import type { InstanceSpec } from './spec.ts';
+import { checkElastic } from './size.ts';
+import type { Elastic, InstanceSpec, PublishedPort } from './spec.ts';
 
 const MIB = 1024 * 1024;
 const DEFAULT_MEMORY_BYTES = 256 * MIB;
@@ -28,11 +30,15 @@ export function resolveSpec(request: CreateRequest, name: string, facts: HostFac
     });
   }
   const cpus = partition === null ? (request.cpus ?? 1) : vcpusOf(partition.cpus);
-  const { driver, reason } = chooseDriver(request.driver ?? 'auto', cpus, facts);
-  checkCpus(cpus, driver);
+  const elastic = elasticOf(request);
+  const mostCpus = elastic?.cpus?.max ?? cpus;
+  const { driver, reason } = chooseDriver(request.driver ?? 'auto', mostCpus, facts);
+  checkCpus(mostCpus, driver);
   const memoryBytes =
     partition === null ? (request.memoryBytes ?? DEFAULT_MEMORY_BYTES) : requestedBytes(partition.memory);
   checkMemory(memoryBytes, driver, facts.memoryBytes);
+  checkElastic({ cpus, memoryBytes, elastic });
+  if (elastic !== null) checkResize(elastic, driver, facts.memoryBytes);
   if (partition !== null) checkPartition(partition, driver);
   const attached = request.attached ?? false;
   const fields = fieldsOf(request);
@@ -48,7 +54,15 @@ export function resolveSpec(request: CreateRequest, name: string, facts: HostFac
       },
     );
   }
-  const publish = (request.publish ?? []).map((port) => ({ ...port, hostAddress: port.hostAddress ?? '127.0.0.1' }));
+  const autoRemove = request.autoRemove ?? false;
+  if (autoRemove && restart !== 'no') {
+    throw new PolykernelError('invalid', `it is to be removed at its end, and to be restarted: ${restart}`, {
+      field: 'autoRemove',
+      value: autoRemove,
+      hint: 'Leave --rm out, or --restart.',
+    });
+  }
+  const publish = (request.publish ?? []).map(publishedPort);
   const network = request.network ?? (publish.length > 0 ? 'private' : 'none');
   checkNetwork(network, publish, driver);
   const tty = request.tty ?? false;
@@ -70,10 +84,12 @@ export function resolveSpec(request: CreateRequest, name: string, facts: HostFac
     image: request.image || driver.traits.defaultImage,
     cpus,
     memoryBytes,
+    elastic,
     root: request.root ?? 'host',
     volumes: (request.volumes ?? []).map((volume) => ({ ...volume, readOnly: volume.readOnly ?? false })),
     restart,
     attached,
+    autoRemove,
     tty,
     rows: request.rows || 24,
     columns: request.columns || 80,
@@ -83,6 +99,41 @@ export function resolveSpec(request: CreateRequest, name: string, facts: HostFac
     network,
     publish,
   };
+}
+
+function publishedPort(port: NonNullable<CreateRequest['publish']>[number], index: number): PublishedPort {
+  const { hostAddress = '127.0.0.1', hostPort, guestPort, protocol = 'tcp' } = port;
+  const reason = addressProblem(hostAddress);
+  if (reason !== undefined) {
+    throw new PolykernelError('invalid', `${JSON.stringify(hostAddress)} ${reason}`, {
+      field: `publish[${index}].hostAddress`,
+      value: hostAddress,
+      hint: 'Give an address of this machine, such as 127.0.0.1 or ::1.',
+    });
+  }
+  return { hostAddress: canonicalAddress(hostAddress), hostPort, guestPort, protocol };
+}
+
+function elasticOf({ elastic }: CreateRequest): Elastic | null {
+  const { cpus = null, memoryBytes = null } = elastic ?? {};
+  return cpus === null && memoryBytes === null ? null : { cpus, memoryBytes };
+}
+
+/** Bounds within which the driver cannot change anything are refused, rather than stated in vain. */
+function checkResize({ cpus, memoryBytes }: Elastic, driver: Candidate, hostBytes: number): void {
+  const { name, instead } = driver.traits;
+  const { cpuResize, memoryResize } = driver.capabilities;
+  const refuse = (field: string, what: string) => {
+    throw new PolykernelError('unsupported', `the ${name} driver cannot change the ${what} of a kernel that runs`, {
+      field: `elastic.${field}`,
+      hint: `Leave it out${instead === null ? '' : `, or use --driver ${instead}`}.`,
+    });
+  };
+  if (cpus !== null && cpus.max > 1 && cpuResize === 'none') refuse('cpus', 'number of CPUs');
+  if (memoryBytes === null) return;
+  if (memoryResize === 'none') refuse('memoryBytes', 'memory');
+  checkMemory(memoryBytes.max, driver, hostBytes);
+  checkMemory(memoryBytes.min, driver, hostBytes);
 }
 
 function checkNetwork(network: InstanceSpec['network'], publish: InstanceSpec['publish'], driver: Candidate): void {

@@ -9,6 +9,8 @@ it.each([
   ['always', 1, 6, 0, 60_000],
   ['always', 1, 1_000_000, 0, 60_000],
   ['always', 1, 6, 10_000, 1000],
+  ['unless-stopped', 0, 0, 0, 1000],
+  ['unless-stopped', 1, 6, 0, 60_000],
   ['on-failure', 0, 0, 0, undefined],
   ['on-failure', 1, 9, 0, 60_000],
   ['on-failure:2', 1, 1, 0, 2000],

@@ -15,11 +15,14 @@ export interface RestartInput {
   ranMs: number;
 }
 
+const ALWAYS: ReadonlySet<RestartPolicy> = new Set(['always', 'unless-stopped']);
+
 /** `delayMs` until the next start, or undefined: it stays exited. `restartsInRow` is the count to keep. */
 export function decideRestart(input: RestartInput): { delayMs: number | undefined; restartsInRow: number } {
   const before = input.ranMs >= GOOD_RUN_MS ? 0 : input.restartsInRow;
   const most = mostRestarts(input.policy);
-  const due = input.policy === 'always' || (input.exitCode !== 0 && before < most);
+  // Whoever stopped it has set mayRestart in machine.ts, whatever the policy: so both words mean the same here.
+  const due = ALWAYS.has(input.policy) || (input.exitCode !== 0 && before < most);
   if (!due) return { delayMs: undefined, restartsInRow: before };
   // 1 s, 2 s, 4 s … 60 s; the exponent is capped so that it stays a finite number.
   const delayMs = Math.min(FIRST_DELAY_MS * 2 ** Math.min(before, 16), MOST_DELAY_MS);
@@ -28,6 +31,6 @@ export function decideRestart(input: RestartInput): { delayMs: number | undefine
 
 function mostRestarts(policy: RestartPolicy): number {
   if (policy === 'no') return 0;
-  if (policy === 'on-failure' || policy === 'always') return Infinity;
+  if (policy === 'on-failure' || ALWAYS.has(policy)) return Infinity;
   return Number(policy.slice('on-failure:'.length));
 }

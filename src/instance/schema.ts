@@ -4,6 +4,7 @@ import { checkName } from '../core/name.ts';
 import { type Schema, validate } from '../core/validate.ts';
 import { driverWords } from '../driver/registry.ts';
 import { type PartitionRequest, partitionRequestSchema } from '../ledger/index.ts';
+import { MOST_PORTS } from '../network/contract.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { isUser, USER_HINT, USER_PATTERN } from '../sys/user-text.ts';
 import { type ChannelUse, channelUsesSchema } from './channel-use.ts';
@@ -37,10 +38,19 @@ export const volumeSchema = {
   },
 } as const;
 
+const boundsSchema = <const Most extends number>(maximum: Most, description: string) =>
+  ({
+    type: 'object',
+    additionalProperties: false,
+    required: ['min', 'max'],
+    description,
+    properties: { min: { type: 'integer', minimum: 1, maximum }, max: { type: 'integer', minimum: 1, maximum } },
+  }) as const;
+
 export const publishSchema = {
   type: 'array',
-  maxItems: 64,
-  description: 'TCP ports of the host that lead to the instance',
+  maxItems: MOST_PORTS,
+  description: 'Ports of the host that lead to the instance',
   items: {
     type: 'object',
     additionalProperties: false,
@@ -48,12 +58,18 @@ export const publishSchema = {
     properties: {
       hostAddress: {
         type: 'string',
-        pattern: '^\\d{1,3}(\\.\\d{1,3}){3}$',
-        description: 'IPv4 address to listen on. Default 127.0.0.1',
-        'x-hint': 'Give an address of this machine, such as 127.0.0.1.',
+        pattern: '^(\\d{1,3}(\\.\\d{1,3}){3}|[0-9a-fA-F:.]{2,45})$',
+        description: 'Address to listen on, IPv4 or IPv6. Default 127.0.0.1',
+        'x-hint': 'Give an address of this machine, such as 127.0.0.1 or ::1.',
       },
-      hostPort: { type: 'integer', minimum: 1, maximum: 65_535 },
+      hostPort: {
+        type: 'integer',
+        minimum: 0,
+        maximum: 65_535,
+        description: '0: one that is free, chosen once, as the instance is created',
+      },
       guestPort: { type: 'integer', minimum: 1, maximum: 65_535 },
+      protocol: { enum: ['tcp', 'udp'], description: 'Default tcp' },
     },
   },
 } as const;
@@ -100,6 +116,15 @@ const ownSchema = {
       'x-hint': 'Give a whole number of CPUs, such as 2.',
     },
     memoryBytes: { type: 'integer', minimum: 1, description: 'Default 256 MiB', 'x-hint': 'Give a size such as 512M.' },
+    elastic: {
+      type: 'object',
+      additionalProperties: false,
+      description: 'Within which its size may change while it runs. Default: it stays as it is',
+      properties: {
+        cpus: boundsSchema(4096, 'CPUs that are online; the machine has the most of them'),
+        memoryBytes: boundsSchema(Number.MAX_SAFE_INTEGER, 'Whole MiB; the machine has the most of it'),
+      },
+    },
     root: {
       type: 'string',
       pattern: '^(host|/[^\\0]*)$',
@@ -115,6 +140,10 @@ const ownSchema = {
       description: 'What it is to own of the pool, instead of cpus and memoryBytes. Default: nothing',
     },
     attached: { type: 'boolean', description: 'Foreground: ends with the client that attaches' },
+    autoRemove: {
+      type: 'boolean',
+      description: 'Removed once it has ended, however it did; as it is in the foreground anyway. Default false',
+    },
     tty: { type: 'boolean' },
     rows: { type: 'integer', minimum: 0, maximum: 65_535 },
     columns: { type: 'integer', minimum: 0, maximum: 65_535 },
@@ -157,6 +186,8 @@ export function checkRequest(request: CreateRequest): CreateRequest {
       );
     }
   }
+  for (const label of Object.keys(request.labels ?? {})) checkLabel(label);
+  for (const [field, bounds] of Object.entries(request.elastic ?? {})) checkBounds(`elastic.${field}`, bounds);
   checkChannels(request.channels ?? []);
   return request;
 }
@@ -194,6 +225,18 @@ export function checkUser(user: string | undefined): void {
   });
 }
 
+function checkBounds(field: string, { min, max }: { min: number; max: number }): void {
+  const MIB = 2 ** 20;
+  const isWhole = !field.endsWith('Bytes') || (min % MIB === 0 && max % MIB === 0);
+  if (min <= max && isWhole) return;
+  const reason = isWhole ? `min is above max` : 'memory changes in whole MiB';
+  throw new PolykernelError('invalid', `${field}: ${reason}`, {
+    field,
+    value: { min, max },
+    hint: 'Give min and max, such as 256M and 1G of memory, or 1 and 4 CPUs.',
+  });
+}
+
 function checkChannels(uses: readonly ChannelUse[]): void {
   for (const [index, { name }] of uses.entries()) {
     const field = `channels[${index}].name`;
@@ -205,6 +248,15 @@ function checkChannels(uses: readonly ChannelUse[]): void {
       hint: 'An instance is at one end of a channel. Name it once, or use a second channel for the other direction.',
     });
   }
+}
+
+function checkLabel(label: string): void {
+  if (/^[^=\s\p{C}]{1,128}$/u.test(label)) return;
+  const field = `labels.${label.slice(0, 60)}`;
+  throw new PolykernelError('invalid', `labels: ${JSON.stringify(label.slice(0, 60))} is no name of a label`, {
+    field,
+    hint: 'Use at most 128 characters without spaces and "=", such as team or org.example/role.',
+  });
 }
 
 function checkHostname(hostname: string): void {

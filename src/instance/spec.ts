@@ -1,5 +1,5 @@
 /** What an instance is: what was asked for, and what has become of it. These types are what the API answers. */
-import type { Volume } from '../driver/index.ts';
+import type { KernelSize, Volume } from '../driver/index.ts';
 import type { Partition, PartitionRequest } from '../ledger/index.ts';
 import type { ChannelUse } from './channel-use.ts';
 import type { FieldSpec } from './fields.ts';
@@ -23,11 +23,15 @@ export interface InstanceSpec extends Omit<FieldSpec, 'restart'> {
   driverReason: string;
   cpus: number;
   memoryBytes: number;
+  /** Within which its size may change while it runs; null = it stays as it is. */
+  elastic: Elastic | null;
   /** `host`, or an absolute path of a directory, tar, squashfs or ext4 file. */
   root: string;
   volumes: readonly Volume[];
   /** Foreground: the workload starts when a client attaches, and the instance is removed when it ends or the client goes. */
   attached: boolean;
+  /** Removed once it has ended, however it did. */
+  autoRemove: boolean;
   /** The workload gets a pseudo-terminal. */
   tty: boolean;
   rows: number;
@@ -36,20 +40,35 @@ export interface InstanceSpec extends Omit<FieldSpec, 'restart'> {
   partition: PartitionRequest | null;
   /** The stack that described it; null = it was created by itself. */
   stack: string | null;
-  /** TCP ports of the host that lead to it. */
+  /** Ports of the host that lead to it. */
   publish: readonly PublishedPort[];
   /** Channels at whose end it is. */
   channels: readonly ChannelUse[];
 }
 
-export interface PublishedPort {
-  /** IPv4 address of the host that is listened on. */
-  hostAddress: string;
-  hostPort: number;
-  guestPort: number;
+export interface Bounds {
+  min: number;
+  max: number;
 }
 
-export type RestartPolicy = 'no' | 'on-failure' | 'always' | `on-failure:${number}`;
+/** null = that does not change. */
+export interface Elastic {
+  cpus: Bounds | null;
+  memoryBytes: Bounds | null;
+}
+
+export type Size = KernelSize;
+
+export interface PublishedPort {
+  /** Address of the host that is listened on, IPv4 or IPv6. */
+  hostAddress: string;
+  /** 0 only until it is chosen, before the instance is there. */
+  hostPort: number;
+  guestPort: number;
+  protocol: 'tcp' | 'udp';
+}
+
+export type RestartPolicy = 'no' | 'on-failure' | 'always' | 'unless-stopped' | `on-failure:${number}`;
 
 /**
  * created: never started. starting: kernel is booting. running. paused. stopping. exited: the workload or kernel ended,
@@ -71,6 +90,8 @@ export interface InstanceExit {
 export interface InstanceStatus {
   id: string;
   spec: InstanceSpec;
+  /** What it has now, or begins with at its next start. */
+  size: Size;
   state: InstanceState;
   /** Bytes-per-boot identity inside the guest; null until ready. */
   bootId: string | null;

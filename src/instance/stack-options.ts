@@ -1,6 +1,7 @@
 /** The options of kernels in a stack file. */
-import { type JsonSchema, type OptionTable, optionsOf, type Row, size, text } from '../core/stack-options.ts';
+import { type JsonSchema, type OptionTable, object, optionsOf, type Row, size, text } from '../core/stack-options.ts';
 import { driverWords } from '../driver/registry.ts';
+import { PUBLISH_FORM } from '../network/contract.ts';
 import { USER_PATTERN } from '../sys/user-text.ts';
 import { fieldRows, type Kind } from './fields.ts';
 import { partitionOptions } from './partition-options.ts';
@@ -11,7 +12,7 @@ const duration: JsonSchema = {
   maximum: 0,
 };
 
-const SCHEMAS: Readonly<Record<Kind, JsonSchema>> = { flag: { type: 'boolean' }, text, word: {}, duration };
+const SCHEMAS: Readonly<Record<Kind, JsonSchema>> = { flag: { type: 'boolean' }, text, word: {}, duration, labels: {} };
 
 /** The plain fields. */
 const fieldOptions = optionsOf(
@@ -85,13 +86,17 @@ export const kernelOptions: OptionTable = {
       ],
       [
         'kernels.*.publish',
-        'list of [ADDRESS:]HOST:GUEST',
+        `list of ${PUBLISH_FORM}`,
         'none',
         false,
-        'TCP ports of this machine that lead to it',
+        'ports of this machine that lead to it; see network.md',
         {
           type: 'array',
-          items: { type: ['string', 'integer'], pattern: '^\\s*(\\d+(\\.\\d+){3}:)?\\d+(:\\d+)?\\s*$' },
+          items: {
+            type: ['string', 'integer'],
+            pattern:
+              '^\\s*((\\d+(\\.\\d+){3}|\\[[0-9a-fA-F:.]+\\]):(?=.*:))?(\\d*(-\\d+)?:)?\\d+(-\\d+)?(/[a-zA-Z]+)?\\s*$',
+          },
         },
       ],
       ['kernels.*.cwd', 'absolute path', '/', false, 'working directory in the guest', text],
@@ -113,6 +118,20 @@ export const kernelOptions: OptionTable = {
       ],
       ['kernels.*.cpus', 'number', '1', false, 'CPUs of a kernel without a partition', { type: 'integer', minimum: 1 }],
       ['kernels.*.memory', 'size', '256MiB', false, 'memory of a kernel without a partition', size],
+      [
+        'kernels.*.elastic',
+        'map',
+        'its size stays',
+        false,
+        'bounds within which its size may change while it runs',
+        object,
+      ],
+      ['kernels.*.elastic.cpus', 'map', 'their number stays', false, 'CPUs that are online', object],
+      ['kernels.*.elastic.cpus.min', 'number', 'required', false, 'never fewer', { type: 'integer', minimum: 1 }],
+      ['kernels.*.elastic.cpus.max', 'number', 'required', false, 'never more', { type: 'integer', minimum: 1 }],
+      ['kernels.*.elastic.memory', 'map', 'it stays', false, 'memory, in whole MiB', object],
+      ['kernels.*.elastic.memory.min', 'size', 'required', false, 'never less', size],
+      ['kernels.*.elastic.memory.max', 'size', 'required', false, 'never more', size],
     ]),
     ...fieldOptions,
     ...partitionOptions.options,

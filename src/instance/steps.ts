@@ -2,9 +2,12 @@
 import type { BareStep, Executors, Step } from '../core/step.ts';
 import type { PartitionRequest } from '../ledger/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
+import { formatBytes } from '../sys/units.ts';
 import type { Instance } from './instance.ts';
 import type { Instances, StackPart } from './instances.ts';
 import type { CreateRequest } from './schema.ts';
+import { checkSize, sizeOf } from './size.ts';
+import type { Size } from './spec.ts';
 
 /** What an instance is created from. */
 type Creation = Omit<CreateRequest, 'partition'> & { partition?: PartitionRequest };
@@ -31,6 +34,13 @@ interface StartInstance extends BareStep<'instance.start'> {
 interface PauseInstance extends BareStep<'instance.pause'> {}
 interface ResumeInstance extends BareStep<'instance.resume'> {}
 
+/** Gives a kernel another size within its bounds: CPUs and memory that it is to have from now on, whether it runs or not. */
+interface ResizeInstance extends BareStep<'instance.resize'> {
+  size: Size;
+  /** CPUs of the host that it still has when it was made smaller, in vCPU order; null = it owns none, or has all it is given. */
+  vcpuCpus: readonly number[] | null;
+}
+
 /** Moves a running kernel to the CPUs that its instance owns now. */
 interface RepinInstance extends BareStep<'instance.repin'> {}
 
@@ -44,6 +54,7 @@ export type InstanceStep =
   | Step<StopInstance, StartInstance>
   | Step<StartInstance, StopInstance>
   | Step<ResumeInstance, PauseInstance>
+  | Step<ResizeInstance, ResizeInstance>
   | Step<RepinInstance, RepinInstance>;
 
 /** `where`: ` on CPU 2`, or nothing. */
@@ -93,6 +104,43 @@ export const repinInstance = (name: string, where: string): InstanceStep => {
   const undo: RepinInstance = { ...step, text: `move ${name} to the CPUs it owns` };
   return { ...step, text: `move ${name} to ${where}`, undo, byHand: 'apply the stack file as it was' };
 };
+
+/**
+ * `before`: its size now. `vcpuCpus`: CPUs of the host that it owns before and after, in vCPU order; null without a partition. What is given up goes out before anybody else owns it, what is gained
+ * comes in after.
+ */
+export const resizeInstance = (
+  name: string,
+  before: Size,
+  size: Size,
+  vcpuCpus: { before: readonly number[]; after: readonly number[] } | null = null,
+): InstanceStep => {
+  const to = (target: Size, other: Size, left: readonly number[] | null) => ({
+    kind: 'instance.resize' as const,
+    name,
+    phase: isSmaller(target, other) ? ('shrink' as const) : ('grow' as const),
+    text: `${isSmaller(target, other) ? 'shrink' : 'grow'} ${name} to ${sizeText(target, other)}`,
+    size: target,
+    vcpuCpus: isSmaller(target, other) ? left : null,
+  });
+  return {
+    ...to(size, before, vcpuCpus?.after ?? null),
+    undo: to(before, size, vcpuCpus?.before ?? null),
+    byHand: `pk update ${name} --cpus ${before.cpus} --memory ${before.memoryBytes / 2 ** 20}M`,
+  };
+};
+
+const isSmaller = (size: Size, before: Size): boolean =>
+  size.cpus < before.cpus || size.memoryBytes < before.memoryBytes;
+
+/** What is another than before: `2 CPUs`, `512 MiB`. */
+function sizeText(size: Size, before: Size): string {
+  const parts = [
+    ...(size.cpus === before.cpus ? [] : [`${size.cpus} ${size.cpus === 1 ? 'CPU' : 'CPUs'}`]),
+    ...(size.memoryBytes === before.memoryBytes ? [] : [formatBytes(size.memoryBytes)]),
+  ];
+  return parts.join(' and ');
+}
 
 export function instanceExecutors(instances: Instances): Executors<InstanceStep> {
   const exists = ({ name }: BareStep) => void instances.get(name);
@@ -157,6 +205,20 @@ export function instanceExecutors(instances: Instances): Executors<InstanceStep>
       verify: ({ name }) => instances.get(name).state !== 'paused',
       afterCrash: 'finish',
     },
+    'instance.resize': {
+      check: ({ name, size }) => checkSize(name, instances.get(name).record.spec, size),
+      async run({ name, size, vcpuCpus }) {
+        instances.update(new Map([[name, { size }]]), null);
+        await instances.resize(name, vcpuCpus);
+      },
+      async verify({ name, size }) {
+        const instance = instances.get(name);
+        if (!same(sizeOf(instance.record), size)) return false;
+        const now = await instance.sizeNow();
+        return now === null || same(now, size);
+      },
+      afterCrash: 'finish',
+    },
     'instance.repin': {
       check: exists,
       run: ({ name }) => instances.repin(name),
@@ -165,6 +227,8 @@ export function instanceExecutors(instances: Instances): Executors<InstanceStep>
     },
   };
 }
+
+const same = (one: Size, other: Size): boolean => one.cpus === other.cpus && one.memoryBytes === other.memoryBytes;
 
 const removal = (name: string, stack: string): RemoveInstance => ({
   kind: 'instance.remove',

@@ -149,7 +149,7 @@ export class Supervisor<P = unknown> implements Instances {
   }
 
   update(
-    changes: ReadonlyMap<string, Partial<Pick<InstanceRecord, 'spec' | 'placement' | 'definition'>>>,
+    changes: ReadonlyMap<string, Partial<Pick<InstanceRecord, 'spec' | 'size' | 'placement' | 'definition'>>>,
     pool: Pool | null,
   ): void {
     const { hostPool, records, transaction } = this.#options;
@@ -160,7 +160,9 @@ export class Supervisor<P = unknown> implements Instances {
     const updates = [...changes].map(([name, change]) => {
       const instance = this.get(name);
       if (change.placement !== undefined) partitions[name] = change.placement?.partition ?? null;
-      return { instance, record: withSources({ ...instance.record, ...change }, instance.record.spec) };
+      const { spec: before, size } = instance.record;
+      const record = { ...instance.record, size: isResized(before, change.spec) ? null : size, ...change };
+      return { instance, record: withSources(record, before) };
     });
     const ledger = this.ledger();
     assign({ ...ledger, pool: pool ?? ledger.pool }, partitions);
@@ -175,6 +177,10 @@ export class Supervisor<P = unknown> implements Instances {
 
   async repin(name: string): Promise<void> {
     await this.get(name).repin(this.#options.hostPool.housekeepingCpus());
+  }
+
+  async resize(name: string, vcpuCpus: readonly number[] | null): Promise<void> {
+    await this.get(name).resize(vcpuCpus, this.#options.hostPool.housekeepingCpus());
   }
 
   async repinAll(): Promise<void> {
@@ -269,8 +275,10 @@ export class Supervisor<P = unknown> implements Instances {
         );
         return;
       }
-      const { instance } = this.#add(record);
+      const entry = this.#add(record);
+      const { instance } = entry;
       await instance.adopt().catch((error) => journal.error(`taking over ${record.spec.name}`, error));
+      this.#eraseIfDone(entry);
     });
     await Promise.race([Promise.all(adoptions), pause(clock, ADOPT_PATIENCE_MS)]);
   }
@@ -339,8 +347,18 @@ export class Supervisor<P = unknown> implements Instances {
     this.#registry.add(entry);
     instance.onChange(() => {
       if (!instance.active) log.flush();
+      this.#eraseIfDone(entry);
     });
     return entry;
+  }
+
+  /** What was to be removed at its end, and has ended. */
+  #eraseIfDone(entry: Entry): void {
+    const { instance } = entry;
+    if (this.#ending || !instance.record.spec.autoRemove || instance.state !== 'exited') return;
+    // The client of one in the foreground is told first.
+    if (instance.record.spec.attached || entry.isErased) return;
+    this.#erase(entry).catch((error) => this.#complain(`removing ${instance.name}`, error));
   }
 
   #kernelUp(record: InstanceRecord, kernel: Kernel, regions: readonly SharedRegion[], adopted: boolean): void {
@@ -383,6 +401,10 @@ export class Supervisor<P = unknown> implements Instances {
     events.tell({ at: timestamp(clock), type, name: spec.name, id, message });
   }
 }
+
+/** A size that is declared anew is what it gets. */
+const isResized = (before: InstanceSpec, after: InstanceSpec | undefined): boolean =>
+  after !== undefined && (after.cpus !== before.cpus || after.memoryBytes !== before.memoryBytes);
 
 /** Other paths are looked at anew when they are first used. */
 const withSources = (record: InstanceRecord, { root, volumes, cwd }: InstanceSpec): InstanceRecord =>

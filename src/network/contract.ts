@@ -1,2 +1,9 @@
 /** What others see of the private network. */
-export { PUBLISH_HINT, parsePublishedPort } from './published-port.ts';
+export {
+  addressProblem,
+  canonicalAddress,
+  MOST_PORTS,
+  PUBLISH_FORM,
+  PUBLISH_HINT,
+  parsePublished,
+} from './published-port.ts';

@@ -20,9 +20,9 @@ export class Forwards {
 
   /** Leads a port of the host to `address` in a network namespace. Rejects with `conflict` when it is in use. */
   async start(port: PublishedPort, namespace: string, address: string): Promise<void> {
-    const { hostAddress, hostPort, guestPort } = port;
-    const file = this.#file(hostAddress, hostPort);
-    const args = [file, hostAddress, String(hostPort), namespace, address, String(guestPort)];
+    const { hostAddress, hostPort, guestPort, protocol } = port;
+    const file = this.#file(port);
+    const args = [file, hostAddress, String(hostPort), namespace, address, String(guestPort), protocol];
     const failed = await startBackground({ program: 'pk-forward', file, args });
     if (!('reason' in failed)) return;
     if (failed.code === IN_USE) throw inUse(port);
@@ -32,39 +32,43 @@ export class Forwards {
       : '';
     throw new PolykernelError(
       isLow ? 'permission' : 'internal',
-      `publishing port ${hostPort} failed: ${failed.reason}${remedy}`,
+      `publishing port ${hostPort}/${protocol} of ${hostAddress} failed: ${failed.reason}${remedy}`,
     );
   }
 
   /** Resolves when the process is gone, at once when there is none. */
-  async end(hostAddress: string, hostPort: number): Promise<void> {
-    await endBackground(this.#file(hostAddress, hostPort));
+  async end(port: PublishedPort): Promise<void> {
+    await endBackground(this.#file(port));
   }
 
   /** Its kernel has ended, which tells nobody: resets what is connected. New clients are reset until there is another. */
-  reset({ hostAddress, hostPort }: PublishedPort): void {
-    const found = findBackground(this.#file(hostAddress, hostPort));
+  reset(port: PublishedPort): void {
+    const found = findBackground(this.#file(port));
     if (found !== undefined) signalProcess(found, 'SIGURG');
   }
 
   /** Whether its process lives. */
-  lives({ hostAddress, hostPort }: PublishedPort): boolean {
-    return findBackground(this.#file(hostAddress, hostPort)) !== undefined;
+  lives(port: PublishedPort): boolean {
+    return findBackground(this.#file(port)) !== undefined;
   }
 
   /** Ends all that lead nowhere. */
   async endAllBut(wanted: readonly PublishedPort[]): Promise<void> {
-    await endAllBut(this.#directory, new Set(wanted.map(({ hostAddress, hostPort }) => `${hostAddress}:${hostPort}`)));
+    await endAllBut(this.#directory, new Set(wanted.map(nameOf)));
   }
 
-  #file(hostAddress: string, hostPort: number): string {
-    return join(this.#directory, `${hostAddress}:${hostPort}`);
+  #file(port: PublishedPort): string {
+    return join(this.#directory, nameOf(port));
   }
 }
 
-const inUse = ({ hostAddress, hostPort }: PublishedPort): PolykernelError =>
-  new PolykernelError('conflict', `port ${hostPort} of ${hostAddress} is in use by another program`, {
+/** Of TCP as an earlier Polykernel named it. */
+const nameOf = ({ hostAddress, hostPort, protocol }: PublishedPort): string =>
+  `${hostAddress}:${hostPort}${protocol === 'udp' ? '.udp' : ''}`;
+
+const inUse = ({ hostAddress, hostPort, protocol }: PublishedPort): PolykernelError =>
+  new PolykernelError('conflict', `port ${hostPort}/${protocol} of ${hostAddress} is in use by another program`, {
     field: 'publish',
     value: hostPort,
-    hint: `Choose another port, or see who has it: ss -ltnp 'sport = :${hostPort}'`,
+    hint: `Choose another port, or see who has it: ss -l${protocol[0]}np 'sport = :${hostPort}'`,
   });

@@ -4,7 +4,11 @@ import type { Network } from './network.ts';
 
 export const addressProvider = (network: Network): Provider => ({
   name: 'its network',
-  reserve: ({ spec }) => ({ networkNumber: spec.network === 'none' ? null : network.take(spec) }),
+  prepare: (draft) => network.choosePorts(draft),
+  reserve(draft) {
+    const spec = { ...draft.spec, publish: network.portsOf(draft) };
+    return { spec, networkNumber: spec.network === 'none' ? null : network.take(spec) };
+  },
   created({ networkNumber }) {
     if (networkNumber !== null) network.tellNames();
   },

@@ -10,11 +10,13 @@ import type { InstanceRecord, InstanceSpec, PublishedPort } from '../instance/co
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import { HostNetwork, networkObstacle } from './bridge.ts';
 import type { Forwards } from './forwards.ts';
+import { withFreePorts } from './free-port.ts';
 import { KeptNamespace } from './kept-namespace.ts';
 import { NameTeller } from './name-teller.ts';
 import { resolvConf } from './nameservers.ts';
 import { NamedNamespace } from './namespace.ts';
 import { checkNames, hostsFile, type Named } from './network-names.ts';
+import { hostText, meets } from './published-port.ts';
 import { Uplink } from './uplink.ts';
 
 const NETMASK = '255.255.0.0';
@@ -65,6 +67,9 @@ export class Network {
   readonly #teller: NameTeller;
   readonly #journal: Journal;
   readonly #mutex = new Mutex();
+  readonly #choosing = new Mutex();
+  /** By id: ports of instances that are not recorded yet. */
+  readonly #chosen = new Map<string, readonly PublishedPort[]>();
   readonly #listeners = new Set<() => void>();
   /** The last one given. */
   #lastNumber: number | undefined;
@@ -83,6 +88,22 @@ export class Network {
     this.#lost = lost;
   }
 
+  /** Chooses the ports of a new instance that may be any: nobody else is given them. Rejects as withFreePorts(). */
+  async choosePorts({ id, spec }: Pick<Member, 'id' | 'spec'>): Promise<void> {
+    if (spec.publish.every(({ hostPort }) => hostPort !== 0)) return;
+    await this.#choosing.run(async () => {
+      const taken = [...this.#members().map((member) => member.spec.publish), ...this.#chosen.values()].flat();
+      this.#chosen.set(id, await withFreePorts(spec.publish, taken));
+    });
+  }
+
+  /** What the instance publishes, now that its ports are chosen. */
+  portsOf({ id, spec }: Pick<Member, 'id' | 'spec'>): readonly PublishedPort[] {
+    const chosen = this.#chosen.get(id);
+    this.#chosen.delete(id);
+    return chosen ?? spec.publish;
+  }
+
   /** An address for a new instance. Throws `unavailable` where there can be no network, `conflict` for a port or a name that is taken. */
   take(spec: Pick<InstanceSpec, 'network' | 'publish' | 'name' | 'hostname' | 'tenant'>): number {
     const { network, publish } = spec;
@@ -92,10 +113,19 @@ export class Network {
       const fields = { field: 'network', value: network, hint };
       throw new PolykernelError('unavailable', `the network ${network} cannot be had here: ${reason}`, fields);
     }
+    const twice = publish.find((port, index) => publish.some((each, at) => at < index && meets(each, port)));
+    if (twice !== undefined) {
+      throw new PolykernelError('invalid', `${hostText(twice)}/${twice.protocol} is published twice`, {
+        field: 'publish',
+        value: twice.hostPort,
+        hint: 'Lead one port to it, or use two.',
+      });
+    }
     for (const member of this.#members()) {
-      const clash = member.spec.publish.find((theirs) => publish.some((each) => samePort(each, theirs)));
+      const clash = member.spec.publish.find((theirs) => publish.some((each) => meets(each, theirs)));
       if (clash !== undefined) {
-        throw new PolykernelError('conflict', `port ${clash.hostPort} is published by ${member.spec.name} already`, {
+        const port = `${clash.hostPort}/${clash.protocol}`;
+        throw new PolykernelError('conflict', `port ${port} is published by ${member.spec.name} already`, {
           field: 'publish',
           value: clash.hostPort,
           hint: 'Choose another port, or remove that instance.',
@@ -198,6 +228,7 @@ export class Network {
 
   /** After an instance is gone: takes its port and published ports away, and with the last the whole network. */
   async leave({ id, networkNumber, spec }: Member): Promise<void> {
+    this.#chosen.delete(id);
     if (networkNumber === null) return;
     await this.#mutex.run(async () => {
       const known = new Set(this.#all().map((member) => member.id));
@@ -205,7 +236,7 @@ export class Network {
       // Nobody is to meet its port or its name from here on, also while the rest of it is removed.
       this.#gone.add(id);
       this.#told.delete(id);
-      for (const { hostAddress, hostPort } of spec.publish) await this.#forwards.end(hostAddress, hostPort);
+      for (const port of spec.publish) await this.#forwards.end(port);
       await this.#host.removePort(this.#port(networkNumber), this.#groups());
       if (spec.network === 'egress') await this.#keepUplink();
       if (!this.#members().some((each) => each.networkNumber !== null)) await this.#host.remove();
@@ -319,7 +350,3 @@ export class Network {
     return this.#host.port(number, addressOf(number), NETMASK);
   }
 }
-
-const samePort = (a: PublishedPort, b: PublishedPort): boolean =>
-  a.hostPort === b.hostPort &&
-  (a.hostAddress === b.hostAddress || [a, b].some((each) => each.hostAddress === '0.0.0.0'));

@@ -13,18 +13,27 @@ import type { StackSource } from './stack.ts';
 
 const source = named(
   'StackSource',
-  record<StackSource>({
-    text: { type: 'string', maxLength: 1_048_576, description: 'The stack file' },
-    file: { type: 'string', maxLength: 4096, description: 'Its name, for messages' },
-    directory: {
-      type: 'string',
-      pattern: '^/[^\\0]*$',
-      maxLength: 4096,
-      description: 'Absolute: what relative paths in it are below',
-      'x-hint': 'Give an absolute path of this machine.',
+  record<StackSource>(
+    {
+      text: { type: 'string', maxLength: 1_048_576, description: 'The stack file' },
+      file: { type: 'string', maxLength: 4096, description: 'Its name, for messages' },
+      directory: {
+        type: 'string',
+        pattern: '^/[^\\0]*$',
+        maxLength: 4096,
+        description: 'Absolute: what relative paths in it are below',
+        'x-hint': 'Give an absolute path of this machine.',
+      },
+      defaultName: { type: 'string', maxLength: 63, description: 'Name of the stack where the file gives none' },
+      variables: {
+        type: 'object',
+        maxProperties: 4096,
+        additionalProperties: { type: 'string', maxLength: 131_072 },
+        description: 'Values of the variables in it, by name. Default: none is set',
+      },
     },
-    defaultName: { type: 'string', maxLength: 63, description: 'Name of the stack where the file gives none' },
-  }),
+    ['variables'],
+  ),
 );
 const sourceRequest = { ...source, additionalProperties: false };
 

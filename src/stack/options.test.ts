@@ -133,6 +133,7 @@ const VALUES = [
     '["8080:80"]',
   ],
   ...['{A: 1, B: x, C: true}', '{0: 1GiB}', '{0: 1GiB, 17: 64m}', '{a: 1GiB}', '{size: 1GiB}', '{nodes: {0: 1GiB}}'],
+  ...['{min: 1, max: 4}', '{min: 64m, max: 1GiB}', '{cpus: {min: 1, max: 2}}', '{max: 2}'],
   ...['{count: 2}', '{shared: 1.5}', '{cpus: 2}', '{command: y}', '" 1GiB "', '" 10s "', '" 3b:00.0 "'],
 ];
 
@@ -141,6 +142,8 @@ const BESIDE: Readonly<Record<string, string>> = {
   'kernels.*': 'command: x',
   'kernels.*.partition.cpus': 'count: 1',
   'kernels.*.partition.memory': 'size: 1GiB',
+  'kernels.*.elastic.cpus': 'min: 1, max: 4096',
+  'kernels.*.elastic.memory': 'min: 1MiB, max: 8GiB',
   'kernels.*.volumes[]': 'source: a, target: /b',
   'kernels.*.partition.devices[]': 'class: nvme',
   pool: 'cpus: 2-3',

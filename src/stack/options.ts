@@ -48,6 +48,7 @@ function schemaOf(path: string): JsonSchema {
   return {
     type: 'object',
     additionalProperties: false,
+    patternProperties: { '^x-': true },
     properties,
     ...(required.length > 0 && { required }),
     ...EITHER[path],
@@ -66,8 +67,16 @@ function filled({ path, schema }: Option): JsonSchema {
     return { ...schema, propertyNames: label, additionalProperties: schemaOf(`${path}.*`) };
   const items = TEXT_ITEMS[path];
   if (items !== undefined) return { type: 'array', items: { anyOf: [items, schemaOf(`${path}[]`)] } };
-  if (keysOf(path).length === 0) return schema;
+  if (keysOf(path).length === 0) return orVariable(schema);
   if (schema === object) return schemaOf(path);
   const alternatives = schema.anyOf as readonly JsonSchema[];
   return { anyOf: alternatives.map((each) => (each === object ? schemaOf(path) : each)) };
+}
+
+const VARIABLE: JsonSchema = { type: 'string', pattern: '\\$' };
+
+/** Where not any text may stand, a text with a variable may. */
+function orVariable(schema: JsonSchema): JsonSchema {
+  const isText = Array.isArray(schema.type) && schema.type.includes('string') && schema.pattern === undefined;
+  return isText ? schema : { anyOf: [schema, VARIABLE] };
 }

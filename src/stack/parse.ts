@@ -14,7 +14,8 @@ export type ParsedStack = { stack: Stack; problems: readonly [] } | { stack: und
 
 /** Never throws: whatever is wrong is among the problems, in the order of the file, each with its place. */
 export function parseStack(text: string, context: StackContext): ParsedStack {
-  const reader = new YamlReader(text);
+  const { variables = {} } = context;
+  const reader = new YamlReader(text, (name) => (Object.hasOwn(variables, name) ? variables[name] : undefined));
   const stack = readStack(reader, context);
   if (stack !== undefined) checkTogether(stack, reader);
   if (stack !== undefined && reader.problems.length === 0) return { stack, problems: [] };

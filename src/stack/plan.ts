@@ -5,13 +5,14 @@
 import { refuseChannels, restartsFor } from '../channel/stack.ts';
 import { byPhase } from '../core/step.ts';
 import type { Availability, Capabilities } from '../driver/index.ts';
-import type { InstanceSpec, Observed, Placement } from '../instance/contract.ts';
+import type { InstanceSpec, InstanceStatus, Observed, Placement } from '../instance/contract.ts';
 import {
   ACTIVE,
   type KernelPlan,
   kernelSteps,
   planKernel,
   removeInstance,
+  sizedRequest,
   storedDefinition,
 } from '../instance/stack.ts';
 import {
@@ -20,10 +21,12 @@ import {
   type Interrupt,
   type Ledger,
   type Partition,
+  type PartitionRequest,
   type PlacementRequest,
   type Pool,
   place,
   type Refused,
+  requestedBytes,
   resolvePool,
   vcpusOf,
 } from '../ledger/index.ts';
@@ -203,8 +206,7 @@ function placeAll(
 ): Map<string, Placement> {
   const requests: PlacementRequest[] = [];
   for (const { name, partition } of stack.kernels) {
-    if (partition !== null)
-      requests.push({ name, request: partition, current: mine.get(name)?.status.placement?.partition ?? null });
+    if (partition !== null) requests.push({ name, ...asItIs(partition, mine.get(name)?.status) });
   }
   const placements = new Map<string, Placement>();
   if (requests.length === 0) return placements;
@@ -231,6 +233,17 @@ function placeAll(
     placements.set(name, kept && current ? current : { partition, vcpuCpus, reasons });
   }
   return placements;
+}
+
+/** What it has become within its bounds is no drift, unless the file now says another size. */
+function asItIs(
+  request: PartitionRequest,
+  status: InstanceStatus | undefined,
+): Pick<PlacementRequest, 'request' | 'current'> {
+  if (status === undefined) return { request, current: null };
+  const { spec, size, placement } = status;
+  const isSame = vcpusOf(request.cpus) === spec.cpus && requestedBytes(request.memory) === spec.memoryBytes;
+  return { request: isSame ? sizedRequest(request, size) : request, current: placement?.partition ?? null };
 }
 
 /** Who owns what, recorded in one step with the pool; none when that stays. */

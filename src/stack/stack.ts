@@ -20,4 +20,6 @@ export interface StackSource {
   directory: string;
   /** Name of the stack where the file gives none. */
   defaultName: string;
+  /** Values of the variables in it. They may be secrets: they are not shown, and kept only as parts of what the file says. */
+  variables?: Readonly<Record<string, string>>;
 }

@@ -15,7 +15,7 @@ kernels:
     environment: {PORT: 8080, DEBUG: true, EMPTY: ""}
     volumes: ["./data:/data:ro", {source: /srv/x, target: /x, readOnly: false, maySetId: true}]
     network: private
-    publish: ["8080:80", "0.0.0.0:9000:90"]
+    publish: ["8080:80", "0.0.0.0:9000:90", "[::1]:8053:53/udp", "7000-7001:70-71", 75]
     cwd: /data
     user: 1000:100
     hostname: web.example
@@ -24,13 +24,19 @@ kernels:
     stopGrace: 5s
     cold: true
     tenant: acme
+    labels: {team: shop, tier: 1}
     partition:
       cpus: {count: 4, numa: 1, smt: any, cache: shared-l3, near: "0000:3b:00.0"}
       memory: {size: 2GiB, node: 1, hugePages: 2MiB}
       devices: ["0000:3b:00.0", {class: nvme, count: 2, function: virtual}]
   db: {command: [db], tenant: acme, partition: {cpus: "4-7", memory: {nodes: {0: 1GiB, 1: 1GiB}, hugePages: 1GiB}}}
   job: {command: echo hi, partition: {cpus: {shared: 0.5, weight: 200}, memory: 64MiB}}
-  plain: {command: [x], cpus: 2, memory: 512M, replicas: 2}
+  plain:
+    command: [x]
+    cpus: 2
+    memory: 512M
+    elastic: {cpus: {min: 1, max: 4}, memory: {min: 256M, max: 1GiB}}
+    replicas: 2
   many: {command: [x], network: private, replicas: 2}
 channels:
   orders: {from: web, to: db, size: 64KiB}

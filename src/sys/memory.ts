@@ -1,5 +1,5 @@
 /**
- * Memory shared between processes: the only door to mmap(2), memfd_create(2) and futex(2). koffi is loaded by the first
+ * Memory shared between processes: the only door to mmap(2), memfd_create(2), futex(2) and malloc_trim(3). koffi is loaded by the first
  * use, because it costs 30 ms of start-up.
  */
 import { closeSync, constants, fstatSync, ftruncateSync, openSync } from 'node:fs';
@@ -32,6 +32,8 @@ interface Library {
   lock(fd: number, command: number, lock: Uint8Array): number;
   /** futex(2) on the word at an address. A null timeout is for ever. */
   futex(call: number, word: bigint, operation: number, value: number, timeout: BigInt64Array | null): number;
+  /** malloc_trim(3); musl has none. */
+  trim: ((keep: number) => number) | undefined;
   errno(): number;
   view(at: bigint, bytes: number): ArrayBuffer;
 }
@@ -57,10 +59,24 @@ function library(): Library {
     seal: c.func('int fcntl(int fd, int command, int seals)'),
     lock: c.func('int fcntl(int fd, int command, uint8_t *lock)'),
     futex: c.func('long syscall(long call, void *word, long operation, long value, int64_t *timeout)'),
+    trim: optional(() => c.func('int malloc_trim(size_t keep)')),
     errno: koffi.errno,
     view: koffi.view,
   } as unknown as Library;
   return loaded;
+}
+
+function optional<T>(find: () => T): T | undefined {
+  try {
+    return find();
+  } catch {
+    return undefined;
+  }
+}
+
+/** Gives what malloc(3) holds free back to the host kernel, as far as that can be done here. */
+export function releaseFreeMemory(): void {
+  optional(library)?.trim?.(0);
 }
 
 function failure(doing: string): PolykernelError {

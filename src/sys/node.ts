@@ -26,7 +26,13 @@ export function compileInForeground(): void {
 }
 
 /** Flags that keep the daemon small; its garbage is short-lived and its heap a few megabytes. */
-export const DAEMON_FLAGS = ['--max-semi-space-size=1', BUFFERS_FLAG, '--disable-warning=ExperimentalWarning'];
+export const DAEMON_FLAGS = [
+  '--max-semi-space-size=1',
+  BUFFERS_FLAG,
+  // For giveBackMemory().
+  '--expose-gc',
+  '--disable-warning=ExperimentalWarning',
+];
 
 /** Argument vector that runs `entry`, a file of ours, with `args`; `flags` are for Node. The entry reads ownArguments(). */
 export function nodeCommand(entry: string, args: readonly string[], flags: readonly string[] = []): string[] {

@@ -15,3 +15,32 @@ export function readSmallFile(path: string): string | undefined {
     if (file !== undefined) closeSync(file);
   }
 }
+
+/** Files of /proc that are read again and again, for as long as they can be: one system call each. */
+export class HeldFiles {
+  readonly #files: number[] = [];
+  #complete = true;
+
+  constructor(paths: readonly string[]) {
+    try {
+      for (const path of paths) this.#files.push(openSync(path, 'r'));
+    } catch {
+      this.#complete = false;
+    }
+  }
+
+  /** Their texts as of now, as readSmallFile(); undefined when one of them cannot be read. */
+  read(): string[] | undefined {
+    if (!this.#complete) return undefined;
+    try {
+      return this.#files.map((file) => buffer.toString('latin1', 0, readSync(file, buffer, 0, buffer.length, 0)));
+    } catch {
+      return undefined;
+    }
+  }
+
+  close(): void {
+    for (const file of this.#files.splice(0)) closeSync(file);
+    this.#complete = false;
+  }
+}

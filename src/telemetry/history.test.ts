@@ -17,6 +17,26 @@ describe('a ring', () => {
     ]);
     expect([...ring.since(450)]).toHaveLength(1);
   });
+  it('keeps the last samples also over many blocks', () => {
+    const ring = new SampleRing(150, 2);
+    for (let at = 1; at <= 1000; at++) ring.push(at * 500, row(at, nan));
+    expect(ring.count).toBe(150);
+    expect([...ring.since(0)].map(({ atMs, row }) => [atMs, ...row])).toEqual(
+      Array.from({ length: 150 }, (_, index) => [(851 + index) * 500, 851 + index, nan]),
+    );
+  });
+  it('of an idle instance takes a few bytes a sample, and of none more than all its rows', () => {
+    const [idle, busy, columns] = [new SampleRing(1200, 36), new SampleRing(1200, 36), 36];
+    for (let at = 1; at <= 5000; at++) {
+      // Asked ten times less often than sampled.
+      idle.push(at * 500, new Float32Array(columns).fill(Math.floor(at / 10)));
+      busy.push(at * 500, new Float32Array(columns).fill(at));
+    }
+    expect([idle.count, busy.count]).toEqual([1200, 1200]);
+    expect(idle.bytes).toBeLessThan(32 * 1024);
+    expect(busy.bytes).toBeLessThan(200 * 1024);
+    expect([...idle.since(0)].at(-1)).toEqual({ atMs: 2_500_000, row: new Float32Array(columns).fill(500) });
+  });
   it('drops what it has when the clock is set back', () => {
     const ring = new SampleRing(3, 1);
     ring.push(100, row(1));

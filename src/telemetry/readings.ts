@@ -15,16 +15,16 @@ import {
 const WINDOW_MS = 2_000;
 /** Of the substitute for PSI. */
 const QUEUE_WINDOW_MS = 10_000;
-/** A reading older than this, or than so many intervals, says nothing of now. */
+/** A reading older than this says nothing of now; of a guest that is read seldom, when the next is late by so much. */
 const STALE_MS = 3_000;
-const STALE_INTERVALS = 3;
+const freshFor = (intervalMs: number): number => (intervalMs <= STALE_MS / 3 ? STALE_MS : STALE_MS + intervalMs);
 
 export type Measured = Pick<InstanceStats, 'guest' | 'host'>;
 
 /** INVARIANT: no more readings are held than those of a window and the one before. */
 export class Readings {
   readonly #vcpus: number;
-  readonly #freshMs: number;
+  #freshMs: number;
   /** Of the last WINDOW_MS and the one before. */
   readonly #guest: GuestCounters[] = [];
   readonly #host: HostCounters[] = [];
@@ -35,15 +35,37 @@ export class Readings {
   #rowGuest: GuestCounters | undefined;
   #rowHost: HostCounters | undefined;
   #lastRow: Measured | undefined;
+  /** Until when the kernel did not run, as far as there is no reading after that. */
+  #stillMs: { guest: number | undefined; host: number | undefined } = { guest: undefined, host: undefined };
 
   /** `vcpus`: what a guest has that does not say; `intervalMs`: how often it is read. */
   constructor(vcpus: number, intervalMs: number) {
     this.#vcpus = vcpus;
-    this.#freshMs = Math.max(STALE_MS, STALE_INTERVALS * intervalMs);
+    this.#freshMs = freshFor(intervalMs);
+  }
+
+  /** From now on the guest is read at another interval. */
+  set intervalMs(intervalMs: number) {
+    this.#freshMs = freshFor(intervalMs);
+  }
+
+  /** Whether there is a reading of the guest that no row was made of, or what there is says nothing of now. */
+  hasNews(now: number): boolean {
+    const guest = this.#guest.at(-1);
+    return guest === undefined || guest !== this.#rowGuest || !this.#isFresh(guest, now);
+  }
+
+  /**
+   * The kernel did not run until `atMs`: all it had counted by then is what it had counted at its last reading. So what it
+   * counts next was done since then.
+   */
+  wasStill(atMs: number): void {
+    this.#stillMs = { guest: atMs, host: atMs };
   }
 
   addGuest(reading: GuestCounters): void {
     const { atMs, runnable, cpus } = reading;
+    this.#beginAtStill(reading.atMs);
     keep(this.#guest, reading);
     const value = runnable !== null && runnable > (cpus ?? this.#vcpus);
     this.#crowded = [...this.#crowded.filter((each) => atMs - each.atMs < QUEUE_WINDOW_MS), { atMs, value }];
@@ -51,8 +73,33 @@ export class Readings {
 
   addHost(usage: HostUsage | undefined, atMs: number): void {
     // The same again: reading it was put off.
-    if (usage !== undefined && usage !== this.#usage) keep(this.#host, hostCounters(usage, atMs));
+    if (usage !== undefined && usage !== this.#usage) {
+      const [last, stillMs] = [this.#host.at(-1), this.#stillMs.host];
+      this.#stillMs.host = undefined;
+      if (last !== undefined && stillMs !== undefined && last.atMs < stillMs && stillMs < atMs) {
+        this.#rowHost = { ...last, atMs: stillMs };
+        keep(this.#host, this.#rowHost);
+      }
+      keep(this.#host, hostCounters(usage, atMs));
+    }
     this.#usage = usage;
+  }
+
+  /** Before the first reading after it was still: never the last there is, for nobody has read it. */
+  #beginAtStill(nextMs: number): void {
+    const [last, atMs] = [this.#guest.at(-1), this.#stillMs.guest];
+    this.#stillMs.guest = undefined;
+    if (last === undefined || atMs === undefined || last.atMs >= atMs || atMs >= nextMs) return;
+    const elapsedMs = atMs - last.atMs;
+    const { cpuSeconds, cpus } = last;
+    const idle = (cpuSeconds?.idle ?? 0) + (elapsedMs / 1000) * (cpus ?? this.#vcpus);
+    this.#rowGuest = {
+      ...last,
+      atMs,
+      guestMs: last.guestMs + elapsedMs,
+      cpuSeconds: cpuSeconds && { ...cpuSeconds, idle },
+    };
+    keep(this.#guest, this.#rowGuest);
   }
 
   /** Over the last WINDOW_MS. */
@@ -82,7 +129,7 @@ export class Readings {
   }
 
   #isFresh({ atMs }: { atMs: number }, now: number): boolean {
-    return now - atMs <= this.#freshMs;
+    return now - Math.max(atMs, this.#stillMs.guest ?? atMs) <= this.#freshMs;
   }
 }
 

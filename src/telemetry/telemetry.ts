@@ -24,6 +24,7 @@ import {
 } from './contract.ts';
 import { daemonMetrics, instanceMetrics } from './metrics.ts';
 import { type Measured, Readings } from './readings.ts';
+import { REST_INTERVAL_MS, Rest } from './rest.ts';
 import { COARSE, FINE, type Level, type StoredPoint, TelemetryStore } from './telemetry-store.ts';
 
 /** Kept at full grain. */
@@ -53,6 +54,12 @@ export interface TelemetryOptions {
 interface Source {
   kernel: Kernel;
   readings: Readings;
+  rest: Rest;
+  /** Of the last sample. */
+  row: Float32Array | undefined;
+  /** What its guest was asked for, and how often. */
+  paths: readonly string[];
+  askedMs: number;
   stopWatch(): void;
 }
 
@@ -79,6 +86,7 @@ export class Telemetry {
   #cancelTick: (() => void) | undefined;
   #closed = false;
   #samples = 0;
+  #rests = 0;
   #samplingMs = 0;
 
   constructor(options: TelemetryOptions) {
@@ -101,9 +109,19 @@ export class Telemetry {
     const entry = this.#entries.get(id) ?? this.#add(id);
     entry.source?.stopWatch();
     const readings = new Readings(kernel.guest.hello?.cpus ?? 1, this.#intervalMs);
-    const source: Source = { kernel, readings, stopWatch: () => {} };
+    const source: Source = {
+      kernel,
+      readings,
+      rest: new Rest(),
+      row: undefined,
+      paths: GUEST_FILES_WITH_PSI,
+      askedMs: 0,
+      stopWatch: () => {},
+    };
     entry.source = source;
-    this.#watch(source, GUEST_FILES_WITH_PSI);
+    this.#ask(source, this.#intervalMs, (error) =>
+      this.#options.journal.error(`measuring ${kernel.guest.name}`, error),
+    );
     void kernel.exited.then(() => {
       if (entry.source === source) entry.source = undefined;
     });
@@ -189,22 +207,27 @@ export class Telemetry {
     return entry;
   }
 
-  #watch(source: Source, paths: readonly string[]): void {
-    const reader = new GuestReader(paths, this.#intervalMs);
-    const { clock, journal } = this.#options;
+  /** From now on the guest is read every `intervalMs`; `failed` when it ended already, or its line is down. */
+  #ask(source: Source, intervalMs: number, failed: (error: unknown) => void): void {
+    const { clock } = this.#options;
+    const { paths } = source;
+    const reader = new GuestReader(paths, intervalMs);
     try {
-      source.stopWatch = source.kernel.guest.watch(paths, this.#intervalMs, (snapshot) =>
+      source.stopWatch = source.kernel.guest.watch(paths, intervalMs, (snapshot) =>
         this.#timed(() => {
           const reading = reader.push(snapshot, clock.now());
           if (reading === undefined) return;
           source.readings.addGuest(reading);
           // Files that are not there need not be asked for at every sample.
-          if (reading.pressure === null && paths === GUEST_FILES_WITH_PSI) this.#watch(source, GUEST_FILES);
+          if (reading.pressure !== null || source.paths === GUEST_FILES) return;
+          source.paths = GUEST_FILES;
+          this.#ask(source, intervalMs, failed);
         }),
       );
+      source.askedMs = intervalMs;
+      source.readings.intervalMs = intervalMs;
     } catch (error) {
-      // It ended already, or its line is down.
-      journal.error(`measuring ${source.kernel.guest.name}`, error);
+      failed(error);
     }
   }
 
@@ -231,8 +254,7 @@ export class Telemetry {
       const { source } = entry;
       const status = statuses.get(id);
       if (source === undefined || status === undefined) continue;
-      source.readings.addHost(source.kernel.usage(), atMs);
-      const row = rowOf(this.#statsOf(status, source.readings.row(atMs)));
+      const row = this.#row(source, status, atMs);
       this.#samples += 1;
       entry.ring.push(atMs, row);
       const fine = entry.fine.add(atMs, row);
@@ -242,6 +264,35 @@ export class Telemetry {
       if (coarse !== undefined) points.push({ id, level: COARSE, point: coarse });
     }
     this.#store.put(points, atMs);
+  }
+
+  /** Of one at rest the last row again, unless there is more to say. */
+  #row(source: Source, status: InstanceStatus, atMs: number): Float32Array {
+    const { kernel, readings, rest } = source;
+    if (rest.isResting) {
+      const { name } = status.spec;
+      const shared = { channels: this.#channels.get(name) ?? [], requests: this.#options.requestsOf(name) };
+      const still = !rest.stirs(kernel.ranNs?.(), shared, atMs);
+      if (still && source.row !== undefined && !readings.hasNews(atMs)) return source.row;
+      if (!still) {
+        readings.wasStill(rest.stillMs);
+        rest.end();
+      }
+    }
+    // Asked again until that succeeds: the line may be down for a while.
+    if (!rest.isResting && source.askedMs !== this.#intervalMs) this.#ask(source, this.#intervalMs, () => {});
+    readings.addHost(kernel.usage(rest.isResting), atMs);
+    const stats = this.#statsOf(status, readings.row(atMs));
+    if (!rest.isResting && rest.begins(stats, () => kernel.ranNs?.(), atMs))
+      this.#ask(source, this.#restMs(), () => {});
+    source.row = rowOf(stats);
+    return source.row;
+  }
+
+  /** Not the same for all, so that they do not answer all at once. */
+  #restMs(): number {
+    this.#rests += 1;
+    return Math.max(this.#intervalMs, REST_INTERVAL_MS + (this.#rests % 16) * 40);
   }
 
   #readChannels(): void {

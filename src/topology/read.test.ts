@@ -52,6 +52,46 @@ describe('machines of other kinds', () => {
     expect(new Set(hostTopology('s390x').cpus.map((cpu) => cpu.package))).toEqual(new Set([0, 1, 2, 3]));
   });
 
+  it.each([
+    ['power7', 16, 'ids are -1'],
+    ['ia64', 8, 'ids repeat in every node'],
+    ['sparc64', 2, 'there are no ids'],
+    ['s390x-no-books', 6, 'ids repeat, and no book tells'],
+    ['arm-no-ids', 1, 'ids are -1, and one mask holds all'],
+  ])('%s has %i packages by its masks: %s', (name, count) => {
+    const machine = hostTopology(name);
+    expect(new Set(machine.cpus.map((cpu) => cpu.package)).size).toBe(count);
+    expect(machine.warnings).toEqual([]);
+    expect(contradiction(machine)).toBeUndefined();
+  });
+
+  it('keeps the ids of x86, which are unique, where masks end at the node', () => {
+    const machine = hostTopology('x86-masks-of-nodes');
+    expect(new Set(machine.cpus.map((cpu) => cpu.package))).toEqual(new Set([0, 1]));
+    expect(machine.warnings.join()).toMatch(/does not hold all CPUs with its id; the id is believed/);
+  });
+
+  it('knows core types by cpufreq where nothing else tells, and takes favoured cores for no type', () => {
+    const types = (machine: Topology) => machine.cpus.map(({ type }) => type?.[0] ?? '-').join('');
+    expect(types(hostTopology('arm-no-ids'))).toBe('eeeepppp');
+    const at = (kHz: readonly [string, string]) =>
+      read({
+        ...SMALL,
+        [`${CPU}/cpu0/cpufreq/cpuinfo_max_freq`]: kHz[0],
+        [`${CPU}/cpu1/cpufreq/cpuinfo_max_freq`]: kHz[1],
+      });
+    expect(types(at(['5000000', '4800000']))).toBe('--');
+    expect(types(at(['5000000', '3700000']))).toBe('pe');
+    expect(types(at(['5000000', 'what']))).toBe('--');
+    expect(types(at(['0', '3700000']))).toBe('--');
+  });
+
+  it('says that a balloon is why a node counts less than proc/meminfo', () => {
+    const told = hostTopology('vm-balloon').warnings.join();
+    expect(told).toMatch(/speaks of 23.5 GiB, the NUMA nodes together of 9.7 GiB; the nodes are believed/);
+    expect(told).toMatch(/A balloon \(virtio_balloon\)/);
+  });
+
   it('keeps sparse ids', () => {
     const { cpus, numaNodes } = hostTopology('power9');
     expect(cpus.map(({ id }) => id)).toEqual(expect.arrayContaining([0, 7, 16, 127]));
@@ -196,6 +236,102 @@ describe('bad machines', () => {
     expect(place(machine)).toEqual(expected);
     expect(machine.warnings.join('\n')).toMatch(warning);
     expect(contradiction(machine)).toBeUndefined();
+  });
+
+  /** Four CPUs without ids, whose packages and cores are these. */
+  const masked = (siblings: readonly string[], cores: readonly string[], ids: readonly string[] = []): Files => ({
+    ...SMALL,
+    [`${CPU}/present`]: '0-3',
+    [`${CPU}/online`]: '0-3',
+    ...Object.fromEntries(
+      siblings.flatMap((list, cpu): [string, string][] => [
+        [`${CPU}/cpu${cpu}/topology/physical_package_id`, ids[cpu] ?? '-1'],
+        [`${CPU}/cpu${cpu}/topology/core_siblings_list`, list],
+        [`${CPU}/cpu${cpu}/topology/core_cpus_list`, cores[cpu]!],
+      ]),
+    ),
+  });
+  const OWN = ['0', '1', '2', '3'];
+  const PAIRS = ['0-1', '0-1', '2-3', '2-3'];
+
+  it.each([
+    ['masks alone', masked(PAIRS, OWN), [0, 0, 1, 1], /^$/],
+    [
+      'ids that repeat',
+      { ...masked(PAIRS, OWN, ['7', '7', '7', '7']), 'proc/sys/kernel/arch': 's390x' },
+      [7, 7, 0, 0],
+      /^$/,
+    ],
+    ['some ids', masked(PAIRS, OWN, ['-1', '-1', '0', '0']), [1, 1, 0, 0], /^$/],
+    ['masks that divide a core', masked(OWN, PAIRS), [0, 0, 0, 0], /mask of its package divides its core/],
+    [
+      'masks that disagree',
+      masked(['0-1', '0-2', '1-2', '3'], OWN),
+      [0, 0, 1, 2],
+      /masks disagree about the package; the lowest/,
+    ],
+    [
+      'masks that disagree, beside ids',
+      masked(['0-1', '0-2', '1-2', '3'], OWN, ['4', '4', '5', '5']),
+      [4, 4, 5, 5],
+      /masks disagree about the package; physical_package_id/,
+    ],
+    ['ids within one mask', masked(Array(4).fill('0-3'), OWN, ['0', '0', '1', '1']), [0, 0, 1, 1], /has several ids/],
+  ] as const)('%s say the packages', (_, files, packages, warning) => {
+    const machine = read(files);
+    expect(machine.cpus.map((cpu) => cpu.package)).toEqual(packages);
+    expect(machine.warnings.filter((each) => !each.startsWith('Nothing says how large')).join()).toMatch(warning);
+    expect(contradiction(machine)).toBeUndefined();
+  });
+
+  it.each([
+    [
+      'the mask is impossible',
+      { core_cpus_list: '0-1', core_cpus: '2' },
+      [[0, 1]],
+      /core_cpus_list and core_cpus disagree; the list/,
+    ],
+    ['the list is impossible', { core_cpus_list: '1', core_cpus: '3' }, [[0, 1]], /disagree; the mask is believed/],
+    [
+      'the list names CPUs there are not',
+      { core_cpus_list: '0-9', core_cpus: '3' },
+      [[0, 1]],
+      /disagree; the mask is believed/,
+    ],
+    ['both are possible', { core_cpus_list: '0-1', core_cpus: '1' }, [[0, 1]], /disagree; the list is believed/],
+  ])('of a list and a mask that disagree the possible one wins: %s', (_, first, cores, warning) => {
+    const topology = `${CPU}/cpu0/topology`;
+    const files = {
+      ...SMALL,
+      [`${topology}/core_cpus_list`]: first.core_cpus_list,
+      [`${topology}/core_cpus`]: first.core_cpus,
+      [`${CPU}/cpu1/topology/core_cpus_list`]: '0-1',
+    };
+    const machine = read(files);
+    expect([...Map.groupBy(machine.cpus, (cpu) => cpu.core).values()].map((cpus) => cpus.map(({ id }) => id))).toEqual(
+      cores,
+    );
+    expect(machine.warnings.join('\n')).toMatch(warning);
+    expect(contradiction(machine)).toBeUndefined();
+  });
+
+  it('of caches and nodes too', () => {
+    const cache = `${CPU}/cpu0/cache/index0`;
+    const machine = read({
+      ...SMALL,
+      [`${cache}/level`]: '2',
+      [`${cache}/type`]: 'Unified',
+      [`${cache}/size`]: '512K',
+      [`${cache}/shared_cpu_list`]: '1',
+      [`${cache}/shared_cpu_map`]: '3',
+      'sys/devices/system/node/online': '0',
+      'sys/devices/system/node/node0/cpulist': '0-7',
+      'sys/devices/system/node/node0/cpumap': '3',
+      'sys/devices/system/node/node0/meminfo': 'Node 0 MemTotal: 1024 kB',
+    });
+    expect(machine.caches).toMatchObject([{ level: 2, cpus: [0, 1] }]);
+    expect(machine.warnings.join('\n')).toMatch(/cache L2: shared_cpu_list and shared_cpu_map disagree; the mask/);
+    expect(machine.warnings.join('\n')).toMatch(/node0: cpulist and cpumap disagree; the mask/);
   });
 
   it('believes the first of two nodes that claim a CPU', () => {

@@ -46,8 +46,8 @@ function read(tree: FileTree, root: string): Topology {
   const files = new MachineFiles(tree);
   const warnings = new Warnings();
   const look = { files, warnings };
-  const sources: CpuSources = { ...look, sets: new SetReader(look), root };
   const architecture = readArchitecture(files);
+  const sources: CpuSources = { ...look, sets: new SetReader(look), root, architecture };
   const present = presentCpus(sources);
   const { nodes, nodeOf } = readNodes(sources, present);
   const cpus = readCpus(sources, present, nodeOf);

@@ -61,7 +61,15 @@ export const NATIVE_TARGETS: readonly NativeTarget[] = [
   {
     name: 'pk-forward',
     maxBytes: 512,
-    dictionary: [bytes(0xf0, 0xf1, 0xf2, 0xf3), bytes(0xf4), bytes(0xf7), '127.0.0.1:80', ':65536'],
+    dictionary: [
+      bytes(0xf0, 0xf1, 0xf2, 0xf3),
+      bytes(0xf4),
+      bytes(0xf7),
+      '127.0.0.1:80',
+      ':65536',
+      bytes(5, 0, 64, 65, 0x80, 66, 0xff),
+      bytes(0x82, 0x41, 0x01),
+    ],
   },
   {
     name: 'pk-share',

@@ -106,13 +106,13 @@ describe('private network', () => {
 
   it('names a port that is taken, by an instance or by another program', async () => {
     const taken = await sandbox.pk(['run', '--driver', 'uml', '-p', `${ports.web}:80`, '--', 'true']);
-    expect(taken).toMatchObject({ code: 125, stderr: expect.stringContaining(`${ports.web} is published by web`) });
+    expect(taken).toMatchObject({ code: 125, stderr: expect.stringContaining(`${ports.web}/tcp is published by web`) });
     const server = createServer().listen(0, '127.0.0.1');
     await new Promise((resolve) => server.once('listening', resolve));
     const { port } = server.address() as { port: number };
     const inUse = await sandbox.pk(['run', '--driver', 'uml', '-p', `${port}:80`, '--', 'true']);
     expect(inUse.code).toBe(125);
-    expect(inUse.stderr).toContain(`port ${port} of 127.0.0.1 is in use`);
+    expect(inUse.stderr).toContain(`port ${port}/tcp of 127.0.0.1 is in use`);
     server.close();
   });
 

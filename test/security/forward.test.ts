@@ -40,7 +40,16 @@ describe.runIf(process.getuid?.() === 0)('pk-forward', () => {
   /** Starts it; `prefix`: a program that runs it. */
   function start(...prefix: string[]): ChildProcess {
     const target = String((server.address() as { port: number }).port);
-    const argv = [program, join(directory, 'pid'), '127.0.0.1', String(port), '/proc/self/ns/net', '127.0.0.1', target];
+    const argv = [
+      program,
+      join(directory, 'pid'),
+      '127.0.0.1',
+      String(port),
+      '/proc/self/ns/net',
+      '127.0.0.1',
+      target,
+      'tcp',
+    ];
     const [first, ...rest] = [...prefix, ...argv];
     child = spawn(first!, rest, { stdio: ['ignore', 'pipe', 'pipe'] });
     return child;
@@ -161,6 +170,15 @@ describe.runIf(process.getuid?.() === 0)('pk-forward', () => {
     await until('they are reset', () => one.closed && other.closed);
     expect(await echoes(await client('127.0.0.2'))).toBe(true);
   });
+
+  it('counts all addresses of an IPv6 network as one', async () => {
+    const network =
+      'ip link set lo up && ip -6 route add local fd00::/16 dev lo && echo 1 > /proc/sys/net/ipv6/ip_nonlocal_bind && exec "$0" "$@"';
+    const script = [process.execPath, join(import.meta.dirname, '../fixtures/prefix-clients.ts')];
+    child = spawn('unshare', ['--net', '--', 'sh', '-c', network, ...script, program, join(directory, 'pid')]);
+    const { stdout, stderr } = await finished(child);
+    expect({ stdout, stderr }).toEqual({ stdout: '{"late":true,"dropped":1}\n', stderr: '' });
+  }, 120_000);
 
   /** The server's ends of connections of an address to the port. */
   function established(from: string): number {

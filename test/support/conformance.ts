@@ -11,6 +11,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Driver, Kernel, KernelExit, LaunchSpec, SharedRegion } from '../../src/driver/index.ts';
 import type { KernelImage } from '../../src/image/contract.ts';
 import { createRing, ringBytes, SharedMemory } from '../../src/ring/index.ts';
+import { parseCpuList } from '../../src/sys/cpu-list.ts';
 import { collect } from './collect.ts';
 import { launchSpec } from './launch-spec.ts';
 import { ownNetwork } from './own-network.ts';
@@ -35,6 +36,11 @@ async function contentOf(kernel: Kernel, path: string): Promise<string> {
   let text = '';
   for await (const chunk of await kernel.guest.readFile(path)) text += chunk;
   return text;
+}
+
+/** How many CPUs the guest's own programs see. */
+async function onlineIn(kernel: Kernel): Promise<number> {
+  return parseCpuList(await contentOf(kernel, '/sys/devices/system/cpu/online')).length;
 }
 
 export function conformance(name: string, target: ConformanceTarget): void {
@@ -207,6 +213,23 @@ export function conformance(name: string, target: ConformanceTarget): void {
       await kernel.kill();
       await expect(kernel.placementNow()).rejects.toMatchObject({ code: 'kernel-died' });
       await expect(kernel.repin(on(0), [0])).rejects.toMatchObject({ code: 'kernel-died' });
+    });
+
+    it('changes its size while it runs, and says what it has', async () => {
+      const { cpuResize, memoryResize } = driver.capabilities();
+      const { memoryBytes } = await spec();
+      const whole = { cpus: cpuResize === 'none' ? 1 : 2, memoryBytes };
+      const memoryChanges = memoryResize !== 'none';
+      const less = { cpus: 1, memoryBytes: memoryChanges ? memoryBytes - 32 * 2 ** 20 : memoryBytes };
+      const kernel = await start({ cpus: whole.cpus, size: { ...less, memoryChanges } });
+      expect(await kernel.size()).toEqual(less);
+      for (const size of [whole, less, whole]) {
+        await kernel.resize(size);
+        expect(await kernel.size()).toEqual(size);
+        if (cpuResize === 'online') expect(await onlineIn(kernel)).toBe(size.cpus);
+      }
+      await kernel.kill();
+      await expect(kernel.resize(less)).rejects.toThrow();
     });
 
     it('says what the host has accounted to it, until it has ended', async () => {

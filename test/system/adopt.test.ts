@@ -8,7 +8,7 @@ import { ManualClock } from '../support/manual-clock.ts';
 describe('a daemon that comes after another was killed', () => {
   it('goes on with the same kernels, sessions and logs', async () => {
     const test = await startDaemon();
-    await test.create({ name: 'web', command: ['sh', '-c', 'echo before; sleep 0.3; echo after; exit 9'] });
+    await test.create({ name: 'web', command: ['sh', '-c', 'echo before; sleep 3; echo after; exit 9'] });
     const before = await untilState(test, 'web', 'running');
     await eventually(async () => (await logText(test, 'web')) === 'before\n');
     await test.crashAndRestart();

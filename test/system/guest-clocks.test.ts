@@ -86,6 +86,35 @@ it('a fresh guest is set right at once, one found again little by little', async
   other.clocks.close();
 });
 
+it('one that is right is asked seldom, until the clock of the host is set or its own is wrong', async () => {
+  const { clock, clocks, kernel, state, until, asked } = await setUp();
+  clocks.kernelUp(kernel, false);
+  await asked(15);
+  /** Both clocks of the host go on alike. */
+  const pass = async (seconds: number) => {
+    const before = state.asked;
+    for (let second = 0; second < seconds; second++) {
+      measured += 1_000;
+      clock.advance(1_000);
+      // The answer is handled before another question may be due.
+      for (let turn = 0; turn < 3; turn++) {
+        await new Promise((resolve) => setImmediate(resolve));
+        await until(() => true);
+      }
+    }
+    return state.asked - before;
+  };
+  expect(await pass(50)).toBeLessThanOrEqual(26);
+  state.behind = 60_000;
+  await until(() => {
+    measured += 1_000;
+    clock.advance(1_000);
+    return state.corrections.length > 0;
+  });
+  expect(state.corrections).toEqual(['time-step 60000']);
+  clocks.close();
+});
+
 it.each([60_000, -60_000, 300, 1e12])('a clock that is %d ms behind is noticed and set', async (behind) => {
   const { clocks, kernel, state, asked, until } = await setUp();
   clocks.kernelUp(kernel, true);

@@ -8,5 +8,5 @@ export const command = list(
     examples: [['pk channel ls', 'who sends to whom, and how much is under way']],
   },
   (client) => client.channels(),
-  CHANNEL_COLUMNS,
+  { columns: CHANNEL_COLUMNS, name: ({ name }) => name },
 );

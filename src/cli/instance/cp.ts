@@ -8,10 +8,15 @@ import { asPolykernelError, PolykernelError } from '../../sys/errors.ts';
 import type { Command } from '../kit/command.ts';
 
 export const command: Command = {
-  summary: 'copy a file into or out of an instance',
-  usage: 'SOURCE DESTINATION',
-  description: 'One of the two is NAME:/path in an instance; `-` is standard input or output.',
-  options: {},
+  summary: 'copy a file into, out of or between instances',
+  usage: '[OPTION]... SOURCE DESTINATION',
+  description:
+    'NAME:/path is in an instance, and NAME:path too, below its root; what is here and has a colon is written ./a:b. `-` is the\n' +
+    'content by standard input or output. For a directory: tar -c DIR | pk exec -i NAME tar -x -C /.',
+  options: {
+    quiet: { short: 'q', help: 'as always; accepted for habit' },
+    'follow-link': { short: 'L', help: 'as always: of a link what it leads to; accepted for habit' },
+  },
   arguments: [2, 2],
   complete: 'file',
   examples: [
@@ -20,8 +25,8 @@ export const command: Command = {
   ],
   async run(invocation) {
     const [from, to] = invocation.positionals.map(place);
-    if ((from!.name === undefined) === (to!.name === undefined)) {
-      throw new PolykernelError('invalid', 'one of the two must be NAME:/path in an instance, the other a path here', {
+    if (from!.name === undefined && to!.name === undefined) {
+      throw new PolykernelError('invalid', 'one of the two must be NAME:/path in an instance', {
         hint: 'Such as `pk cp file web:/tmp/file`.',
       });
     }
@@ -29,6 +34,10 @@ export const command: Command = {
     if (to!.name !== undefined) {
       const local = from!.path;
       const path = to!.path.endsWith('/') && local !== '-' ? to!.path + basename(local) : to!.path;
+      if (from!.name !== undefined) {
+        await client.putFile(to!.name, path, await client.getFile(from!.name, local), {});
+        return 0;
+      }
       if (local === '-') {
         await client.putFile(to!.name, path, process.stdin, {});
         return 0;
@@ -51,9 +60,11 @@ export const command: Command = {
   },
 };
 
-function place(text: string): { name?: string; path: string } {
-  const match = /^([a-z0-9][a-z0-9-]*):(\/.*)$/.exec(text);
-  return match === null ? { path: text } : { name: match[1]!, path: match[2]! };
+/** As docker tells them apart. */
+export function place(text: string): { name?: string; path: string } {
+  const match = /^([a-z0-9][a-z0-9-]*):(.+)$/s.exec(text);
+  if (match === null) return { path: text };
+  return { name: match[1]!, path: match[2]!.startsWith('/') ? match[2]! : `/${match[2]}` };
 }
 
 async function isDirectory(path: string): Promise<boolean> {
@@ -66,7 +77,7 @@ async function modeOf(path: string, file: FileHandle): Promise<string> {
   if (!found.isFile())
     throw new PolykernelError('invalid', `${path} is not a file`, {
       value: path,
-      hint: 'Directories are shared with `pk run --volume`.',
+      hint: `Write \`tar -c ${path} | pk exec -i NAME tar -x -C /\`, or share it with \`pk run --volume\`.`,
     });
   return `0${(found.mode & 0o777).toString(8)}`;
 }

@@ -2,7 +2,7 @@
 import { connect } from '../../client/index.ts';
 import type { Command } from '../kit/command.ts';
 import { join, terminalSize } from '../kit/terminal.ts';
-import { environmentEntry, explainEnd, userOption } from './guest-command.ts';
+import { ENV_OPTIONS, explainEnd, givenEnvironment, readEnvFiles, userOption } from './guest-command.ts';
 
 export const command: Command = {
   summary: 'run another command in an instance',
@@ -10,7 +10,7 @@ export const command: Command = {
   options: {
     interactive: { short: 'i', help: 'pass standard input' },
     tty: { short: 't', help: 'give it a terminal' },
-    env: { short: 'e', value: 'KEY[=VALUE]', multiple: true, help: 'set a variable, or pass one on' },
+    ...ENV_OPTIONS,
     workdir: { short: 'w', value: 'DIR', help: 'working directory in the guest' },
     user: {
       short: 'u',
@@ -29,15 +29,12 @@ export const command: Command = {
     const [name, ...words] = invocation.positionals;
     const guestCommand = words[0] === '--' ? words.slice(1) : words;
     const tty = invocation.flag('tty');
-    const entries = invocation
-      .values('env')
-      .map((text) => environmentEntry(text, '--env', process.env))
-      .filter((entry) => entry !== undefined);
+    const given = givenEnvironment(invocation, await readEnvFiles(invocation), process.env);
     const workdir = invocation.value('workdir');
     const client = await connect();
     const remote = await client.exec(name!, {
       command: guestCommand,
-      env: { ...(tty ? { TERM: process.env.TERM ?? 'xterm' } : {}), ...Object.fromEntries(entries) },
+      env: { ...(tty ? { TERM: process.env.TERM ?? 'xterm' } : {}), ...given },
       ...(workdir === undefined ? {} : { cwd: workdir }),
       ...userOption(invocation.value('user')),
       tty,

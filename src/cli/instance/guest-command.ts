@@ -1,6 +1,8 @@
 /** What the commands that run something in a guest share: its variables, its user, how it ended. */
-import { PolykernelError } from '../../sys/errors.ts';
+import { readFile } from 'node:fs/promises';
+import { asPolykernelError, PolykernelError } from '../../sys/errors.ts';
 import { isUser, USER_HINT } from '../../sys/user-text.ts';
+import type { Invocation, OptionSpec } from '../kit/command.ts';
 import { complain } from '../kit/output.ts';
 
 /** Says how a command ended, where its exit code does not say it all or the command itself has not. */
@@ -8,8 +10,36 @@ export function explainEnd({ message }: { message: string }): void {
   if (!/^(exited with status \d+|ended by \w+)?$/.test(message)) complain(message);
 }
 
+export const ENV_OPTIONS: Readonly<Record<string, OptionSpec>> = {
+  env: { short: 'e', value: 'KEY[=VALUE]', multiple: true, help: 'set a variable, or pass one on' },
+  'env-file': { value: 'FILE', multiple: true, complete: 'file', help: 'read variables from a file' },
+};
+
+/** What the files of --env-file hold. */
+export function readEnvFiles(invocation: Invocation): Promise<string[]> {
+  const read = (path: string) =>
+    readFile(path, 'utf8').catch((error) => {
+      throw asPolykernelError(error, `--env-file: reading ${path}`);
+    });
+  return Promise.all(invocation.values('env-file').map(read));
+}
+
+/** What --env-file and then --env set. `files`: what the first hold. Throws `invalid`. */
+export function givenEnvironment(
+  invocation: Invocation,
+  files: readonly string[],
+  env: NodeJS.ProcessEnv,
+): Record<string, string> {
+  const lines = files.flatMap((text) => text.split('\n')).filter((line) => line.trim() !== '' && !line.startsWith('#'));
+  const given = [
+    ...lines.map((line) => environmentEntry(line, '--env-file', env)),
+    ...invocation.values('env').map((text) => environmentEntry(text, '--env', env)),
+  ];
+  return Object.fromEntries(given.filter((entry) => entry !== undefined));
+}
+
 /** `KEY=VALUE`, or `KEY` to take the value from `env`. Throws `invalid`. */
-export function environmentEntry(text: string, field: string, env: NodeJS.ProcessEnv): [string, string] | undefined {
+function environmentEntry(text: string, field: string, env: NodeJS.ProcessEnv): [string, string] | undefined {
   const at = text.indexOf('=');
   if (at === 0 || text === '') {
     // What follows the sign may be a secret.

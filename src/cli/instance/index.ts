@@ -8,6 +8,7 @@ export const COMMANDS: Loaders = {
   exec: () => import('./exec.ts'),
   console: () => import('./console.ts'),
   inspect: () => import('./inspect.ts'),
+  port: () => import('./port.ts'),
   start: () => import('./start.ts'),
   stop: () => import('./stop.ts'),
   restart: () => import('./restart.ts'),

@@ -1,18 +1,18 @@
 /** The log of a workload or console to the stream it came from, and why it is empty. */
 import { type Client, connect } from '../../client/index.ts';
-import { PolykernelError } from '../../sys/errors.ts';
-import { parseDuration } from '../../sys/units.ts';
 import type { Command } from '../kit/command.ts';
 import { complain, print, printJsonLine } from '../kit/output.ts';
 import { LineStamps } from './line-stamps.ts';
+import { before, instant } from './log-times.ts';
 
 export const command: Command = {
   summary: 'show the output of a workload or the console',
   usage: '[OPTION]... NAME',
   options: {
     follow: { short: 'f', help: 'go on as more comes' },
-    tail: { value: 'N', help: 'only the last N lines' },
-    since: { value: 'TIME', help: 'only what came since, such as 10m or an ISO 8601 time' },
+    tail: { short: 'n', value: 'N|all', help: 'only the last N lines' },
+    since: { value: 'TIME', help: 'only what came since: 10m, an ISO 8601 time, or seconds since 1970' },
+    until: { value: 'TIME', help: 'only what came before' },
     timestamps: { short: 't', help: 'put the time before each line' },
     console: { help: "the kernel's console instead of the workload" },
     json: { help: 'one JSON object a line: t (time), s (out or err), d (text) or b (base64)' },
@@ -24,20 +24,22 @@ export const command: Command = {
     ['pk logs --console web', "the kernel's own messages"],
   ],
   async run(invocation) {
-    const tail = invocation.integer('tail', 0);
+    const tail = invocation.value('tail') === 'all' ? undefined : invocation.integer('tail', 0);
     const since = invocation.value('since');
+    const until = invocation.value('until');
+    const untilMs = until === undefined ? undefined : Date.parse(instant(until, '--until'));
     const client = await connect();
     const lines = client.logs(invocation.positionals[0]!, {
-      follow: invocation.flag('follow'),
+      follow: invocation.flag('follow') && (untilMs === undefined || untilMs > Date.now()),
       ...(tail === undefined ? {} : { tail }),
-      ...(since === undefined ? {} : { since: instant(since) }),
+      ...(since === undefined ? {} : { since: instant(since, '--since') }),
       source: invocation.flag('console') ? 'console' : 'workload',
     });
     let isEmpty = true;
     const stamps = invocation.flag('timestamps') ? new LineStamps() : undefined;
     const show = (stream: 'out' | 'err', bytes: Buffer) =>
       print(bytes, stream === 'err' ? process.stderr : process.stdout);
-    for await (const line of lines) {
+    for await (const line of untilMs === undefined ? lines : before(lines, untilMs)) {
       isEmpty = false;
       if (invocation.flag('json')) {
         await printJsonLine(line);
@@ -48,7 +50,11 @@ export const command: Command = {
     }
     for (const [stream, bytes] of stamps?.rest() ?? []) await show(stream, bytes);
     if (!invocation.flag('console'))
-      await explain(client, invocation.positionals[0]!, isEmpty && since === undefined && tail === undefined);
+      await explain(
+        client,
+        invocation.positionals[0]!,
+        isEmpty && since === undefined && tail === undefined && until === undefined,
+      );
     return 0;
   },
 };
@@ -63,17 +69,4 @@ async function explain(client: Client, name: string, isEmpty: boolean): Promise<
   if (state === 'exited' && exit !== null && exit.exitCode !== 0 && (isEmpty || NEVER_RAN.has(exit.reason)))
     complain(`${spec.name} ${isEmpty ? 'wrote nothing' : 'wrote nothing the last time'}: ${exit.message}`);
   else if (isEmpty) complain(`${spec.name} ${state === 'created' ? 'was never started' : 'has written nothing'}`);
-}
-
-function instant(text: string): string {
-  if (/^\d{4}-/.test(text) && !Number.isNaN(Date.parse(text))) return new Date(text).toISOString();
-  try {
-    return new Date(Date.now() - parseDuration(text, '--since')).toISOString();
-  } catch {
-    throw new PolykernelError('invalid', `--since: ${JSON.stringify(text)} is neither a duration nor a time`, {
-      field: '--since',
-      value: text,
-      hint: 'Write a duration such as 10m, or an ISO 8601 time such as 2026-11-23T10:00:00Z.',
-    });
-  }
 }

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
-import type { InstanceExit, InstanceState } from '../../instance/spec.ts';
-import { isOfInterest } from './ps.ts';
+import type { InstanceExit, InstanceState, InstanceStatus } from '../../instance/spec.ts';
+import { parse } from '../kit/command.ts';
+import { command, isOfInterest, selected } from './ps.ts';
 
 const AT = '2026-11-27T12:00:00.000Z';
 const after = (minutes: number) => Date.parse(AT) + minutes * 60_000;
@@ -19,4 +20,25 @@ it.each<[InstanceState, InstanceExit['reason'] | null, number, number, boolean]>
 ])('%s, %s %i, %i minutes later: listed %s', (state, reason, exitCode, minutes, isListed) => {
   const exit = reason && { reason, exitCode, message: '', at: AT };
   expect(isOfInterest({ state, exit }, after(minutes))).toBe(isListed);
+});
+
+const made = (name: string, state: InstanceState, minute: number) =>
+  ({ spec: { name }, state, exit: null, createdAt: new Date(after(minute)).toISOString() }) as InstanceStatus;
+const ALL = [made('old', 'running', 0), made('new', 'created', 2), made('mid', 'exited', 1)];
+
+it.each([
+  [[], ['old']],
+  [['-a'], ['old', 'new', 'mid']],
+  [
+    ['-n', '2'],
+    ['new', 'mid'],
+  ],
+  [['--latest'], ['new']],
+  [
+    ['--filter', 'status=exited'],
+    ['old', 'new', 'mid'],
+  ],
+  [['-f', 'name=x'], ['old']],
+])('of all, %j are looked at', (args, names) => {
+  expect(selected(ALL, parse('ps', command, args), after(3)).map(({ spec }) => spec.name)).toEqual(names);
 });

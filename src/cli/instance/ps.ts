@@ -1,36 +1,81 @@
 /** Which instances are of interest, and a line for each. */
 import { connect } from '../../client/index.ts';
 import type { InstanceStatus } from '../../instance/spec.ts';
+import { portsText } from '../../network/published-port.ts';
 import { formatBytes } from '../../sys/units.ts';
-import { type Command, JSON_OPTION } from '../kit/command.ts';
-import { print, printJson } from '../kit/output.ts';
-import { age, type Column, tableOf } from '../kit/table.ts';
+import type { Command, Invocation } from '../kit/command.ts';
+import { type Filters, filterError, hasLabel } from '../kit/filter.ts';
+import { LIST_OPTIONS, type Listed, showRows } from '../kit/list.ts';
+import { age, type Column } from '../kit/table.ts';
+import { commandText, listFields } from './instance-view.ts';
 
 export const command: Command = {
   summary: 'list instances',
   usage: '[OPTION]...',
-  description: 'Without --all those that run, and those that failed in the last ten minutes.',
+  description:
+    'Without --all those that run, and those that failed in the last ten minutes. Filters: name, id, label, status, exited,\n' +
+    'driver, image, network, tenant, stack; of several of one key one must match, of labels all.',
   options: {
     all: { short: 'a', help: 'also those that do not run' },
-    quiet: { short: 'q', help: 'only names' },
-    json: JSON_OPTION,
+    last: { short: 'n', value: 'N', help: 'the N made last, whatever they do' },
+    latest: { help: 'the one made last' },
+    ...LIST_OPTIONS,
   },
   arguments: [0, 0],
   examples: [
     ['pk ps -a', 'all instances'],
     ['pk ps --json', 'for programs'],
+    ['pk ps -q --filter label=team=shop', 'names of those with a label'],
+    ["pk ps --format 'table {{.Names}}\\t{{.Status}}'", 'what docker would show'],
   ],
   async run(invocation) {
     const client = await connect();
-    const all = await client.list();
-    const now = Date.now();
-    const shown = invocation.flag('all') ? all : all.filter((each) => isOfInterest(each, now));
-    if (invocation.flag('json')) await printJson(shown);
-    else if (invocation.flag('quiet')) await print(shown.map(({ spec }) => `${spec.name}\n`).join(''));
-    else await print(tableOf(COLUMNS, shown));
-    return 0;
+    return showRows(invocation, selected(await client.list(), invocation, Date.now()), LISTED);
   },
 };
+
+/** Those that --all, --last and --latest leave; whoever asks for a status means all of it. */
+export function selected(
+  all: readonly InstanceStatus[],
+  invocation: Invocation,
+  nowMs: number,
+): readonly InstanceStatus[] {
+  const last = invocation.flag('latest') ? 1 : invocation.integer('last', 0);
+  if (last !== undefined)
+    return all.toSorted((a, b) => Date.parse(b.createdAt) - Date.parse(a.createdAt)).slice(0, last);
+  const asksForStatus = invocation.values('filter').some((text) => /^(status|exited)=/.test(text));
+  return invocation.flag('all') || asksForStatus ? all : all.filter((each) => isOfInterest(each, nowMs));
+}
+
+const FILTERS: Filters<InstanceStatus> = {
+  id: ({ id }, value) => id.startsWith(value),
+  label: ({ spec }, value) => hasLabel(spec.labels, value),
+  status: ({ state }, value) => state === stateOf(value),
+  exited: ({ state, exit }, value) => state === 'exited' && String(exit?.exitCode) === value,
+  driver: ({ spec }, value) => spec.driver === value,
+  image: ({ spec }, value) => spec.image === value,
+  ancestor: ({ spec }, value) => spec.image === value,
+  network: ({ spec }, value) => spec.network === value,
+  tenant: ({ spec }, value) => (spec.tenant ?? '') === value,
+  stack: ({ spec }, value) => (spec.stack ?? '') === value,
+};
+
+const STATES: readonly InstanceStatus['state'][] = [
+  'created',
+  'starting',
+  'running',
+  'paused',
+  'stopping',
+  'exited',
+  'backoff',
+];
+
+/** `restarting` is docker's word. Throws `invalid`. */
+function stateOf(value: string): string {
+  if (value === 'restarting') return 'backoff';
+  if (STATES.some((state) => state === value)) return value;
+  throw filterError(`status=${value}`, `${JSON.stringify(value)} is no state`, `There is ${STATES.join(', ')}.`);
+}
 
 /** How long what failed is shown among what runs. */
 const RECENT_MS = 10 * 60_000;
@@ -47,17 +92,20 @@ const COLUMNS: readonly Column<InstanceStatus>[] = [
   ['STATE', (status) => stateText(status)],
   ['DRIVER', ({ spec }) => spec.driver],
   ['KERNEL', ({ kernelRelease }) => kernelRelease ?? '-'],
-  ['CPUS', ({ spec }) => String(spec.cpus), 'right'],
-  ['MEMORY', ({ spec }) => formatBytes(spec.memoryBytes), 'right'],
+  ['CPUS', ({ size }) => String(size.cpus), 'right'],
+  ['MEMORY', ({ size }) => formatBytes(size.memoryBytes), 'right'],
   ['PID', ({ pid }) => (pid === null ? '-' : String(pid)), 'right'],
   ['AGE', ({ startedAt, createdAt }) => age(startedAt ?? createdAt)],
-  ['COMMAND', ({ spec }) => commandText(spec.command)],
+  ['PORTS', ({ spec }) => portsText(spec.publish) || '-'],
+  ['COMMAND', ({ spec }, whole) => commandText(spec.command, whole)],
 ];
 
-function commandText(command: readonly string[]): string {
-  const text = command.join(' ').replace(/[^\x20-\x7e\u00a0-\uffff]/g, '?');
-  return text.length > 40 ? `${text.slice(0, 39)}…` : text;
-}
+const LISTED: Listed<InstanceStatus> = {
+  columns: COLUMNS,
+  name: ({ spec }) => spec.name,
+  fields: (status, whole) => listFields(status, whole),
+  filters: FILTERS,
+};
 
 function stateText({ state, exit, restarts }: InstanceStatus): string {
   const again = restarts > 0 ? `, ${restarts} restart${restarts === 1 ? '' : 's'}` : '';

@@ -1,13 +1,13 @@
 /** Turns the options of `pk run` into a request to the API. Pure but for what is passed in. */
 import { isAbsolute } from 'node:path';
 import type { ChannelUse, CreateRequest } from '../../instance/contract.ts';
-import { type FieldRequest, fieldRows } from '../../instance/fields.ts';
-import { PUBLISH_HINT, parsePublishedPort } from '../../network/published-port.ts';
+import { type FieldRequest, fieldRows, labelOf } from '../../instance/fields.ts';
+import { PUBLISH_HINT, parsePublished } from '../../network/published-port.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import { parseBytes, parseDuration } from '../../sys/units.ts';
 import { parseVolume, type VolumeText } from '../../sys/volume-text.ts';
 import type { Invocation, OptionSpec } from '../kit/command.ts';
-import { environmentEntry, userOption } from './guest-command.ts';
+import { givenEnvironment, userOption } from './guest-command.ts';
 import { pathFrom } from './here.ts';
 
 export interface Surroundings {
@@ -41,14 +41,15 @@ export function runRequest(invocation: Invocation, around: Surroundings): Create
     root: rootfs === undefined ? 'host' : pathFrom(around.cwd, rootfs, '--rootfs'),
     volumes: invocation.values('volume').map((text) => volume(text, around.cwd)),
     attached: !detached,
+    ...(invocation.flag('rm') && { autoRemove: true }),
     tty,
   };
   const channels = invocation.values('channel').map(channelUse);
   if (channels.length > 0) request.channels = channels;
-  const publish = invocation.values('publish').map(publishedPort);
+  const publish = invocation.values('publish').flatMap(publishedPorts);
   if (publish.length > 0) request.publish = publish;
   if (tty) Object.assign(request, { rows: around.rows, columns: around.columns });
-  Object.assign(request, size(invocation));
+  Object.assign(request, size(invocation), elastic(invocation));
   const name = invocation.value('name');
   if (name !== undefined) request.name = name;
   Object.assign(request, fields(invocation));
@@ -82,6 +83,10 @@ export const fieldOptions: Readonly<Record<string, OptionSpec>> = Object.fromEnt
 function fields(invocation: Invocation): FieldRequest {
   const given = fieldRows.flatMap(([key, { kind, cli }]): [string, unknown][] => {
     if (kind === 'flag') return invocation.flag(cli.option) ? [[key, true]] : [];
+    if (kind === 'labels') {
+      const labels = invocation.values(cli.option).map(labelOf);
+      return labels.length > 0 ? [[key, Object.fromEntries(labels)]] : [];
+    }
     const text = invocation.value(cli.option);
     if (text === undefined) return [];
     return [[key, kind === 'duration' ? parseDuration(text, `--${cli.option}`) : text]];
@@ -121,6 +126,34 @@ function size(invocation: Invocation): Pick<CreateRequest, 'cpus' | 'memoryBytes
   };
 }
 
+/** Bounds within which its size may change. */
+function elastic(invocation: Invocation): Pick<CreateRequest, 'elastic'> {
+  const bounds = (option: string, read: (text: string, field: string) => number, example: string) => {
+    const text = invocation.value(option);
+    if (text === undefined) return undefined;
+    const [min, max, ...more] = text.split('-');
+    if (min && max && more.length === 0) return { min: read(min, `--${option}`), max: read(max, `--${option}`) };
+    throw new PolykernelError('invalid', `--${option}: ${JSON.stringify(text)} is not MIN-MAX`, {
+      field: `--${option}`,
+      value: text,
+      hint: `Give both, such as ${example}.`,
+    });
+  };
+  const cpus = bounds('elastic-cpus', cpuCount, '1-4');
+  const memoryBytes = bounds('elastic-memory', parseBytes, '256M-2G');
+  if (cpus === undefined && memoryBytes === undefined) return {};
+  return { elastic: { ...(cpus && { cpus }), ...(memoryBytes && { memoryBytes }) } };
+}
+
+function cpuCount(text: string, field: string): number {
+  if (/^[1-9]\d{0,3}$/.test(text)) return Number(text);
+  throw new PolykernelError('invalid', `${field}: ${JSON.stringify(text)} is no number of CPUs`, {
+    field,
+    value: text,
+    hint: 'Give whole numbers, such as 1-4.',
+  });
+}
+
 function milliCpus(text: string): number {
   const value = Math.round(Number(text) * 1000);
   if (/^\d{1,5}(\.\d{1,3})?$/.test(text) && value > 0) return value;
@@ -145,15 +178,7 @@ function environment(
     result.PATH ??= STANDARD_PATH;
   }
   if (tty) result.TERM = around.env.TERM ?? 'xterm';
-  const lines = around.envFiles
-    .flatMap((text) => text.split('\n'))
-    .filter((line) => line.trim() !== '' && !line.startsWith('#'));
-  const given = [
-    ...lines.map((line) => environmentEntry(line, '--env-file', around.env)),
-    ...invocation.values('env').map((text) => environmentEntry(text, '--env', around.env)),
-  ];
-  for (const entry of given) if (entry !== undefined) result[entry[0]] = entry[1];
-  return result;
+  return { ...result, ...givenEnvironment(invocation, around.envFiles, around.env) };
 }
 
 /** One that is given is an order, the caller's own a wish. */
@@ -204,10 +229,10 @@ function volume(text: string, cwd: string | undefined): VolumeText {
   return { ...parsed, source: pathFrom(cwd, parsed.source, '--volume') };
 }
 
-function publishedPort(text: string): NonNullable<CreateRequest['publish']>[number] {
-  const port = parsePublishedPort(text);
-  if (port !== undefined) return port;
-  throw new PolykernelError('invalid', `--publish ${JSON.stringify(text)} is not HOST:GUEST`, {
+function publishedPorts(text: string): NonNullable<CreateRequest['publish']> {
+  const parsed = parsePublished(text);
+  if ('ports' in parsed) return parsed.ports;
+  throw new PolykernelError('invalid', `--publish ${JSON.stringify(text)}: ${parsed.reason}`, {
     field: '--publish',
     value: text,
     hint: PUBLISH_HINT,

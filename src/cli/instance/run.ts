@@ -1,13 +1,13 @@
 /** In the foreground this process is the terminal of the workload; detached it ends once the command was executed. */
-import { readFile } from 'node:fs/promises';
 import { type Client, connect } from '../../client/index.ts';
 import { driverWords } from '../../driver/registry.ts';
-import { asPolykernelError } from '../../sys/errors.ts';
+import type { InstanceSpec } from '../../instance/spec.ts';
+import { PUBLISH_FORM, portsText } from '../../network/published-port.ts';
 import type { Command, Invocation } from '../kit/command.ts';
 import { complain, Progress, print } from '../kit/output.ts';
 import { type Interruptible, interruptible } from '../kit/signals.ts';
 import { join, terminalSize } from '../kit/terminal.ts';
-import { explainEnd } from './guest-command.ts';
+import { ENV_OPTIONS, explainEnd, readEnvFiles } from './guest-command.ts';
 import { callerDirectory } from './here.ts';
 import { fieldOptions, runRequest } from './run-request.ts';
 
@@ -21,11 +21,14 @@ export const command: Command = {
   options: {
     detach: { short: 'd', help: 'leave it running and print its name' },
     name: { value: 'NAME', help: 'name of the instance (default: a generated one)' },
+    rm: { help: 'remove it once it has ended: with --detach too, in the foreground it is so anyway' },
     driver: { value: 'DRIVER', choices: driverWords, help: 'how the kernel is run (default auto)' },
     cpus: { value: 'N', help: 'CPUs of the kernel (default 1)' },
     dedicated: { help: 'own these CPUs and this memory, taken from the pool (see `pk pool`)' },
     share: { value: 'FRACTION', help: 'own a part of the shared CPUs instead, such as 0.5' },
     memory: { short: 'm', value: 'SIZE', help: 'memory of the kernel, such as 512M' },
+    'elastic-cpus': { value: 'MIN-MAX', help: 'how many CPUs it may have later, while it runs, such as 1-4' },
+    'elastic-memory': { value: 'MIN-MAX', help: 'and how much memory, such as 256M-2G' },
     rootfs: { value: 'PATH', complete: 'file', help: 'root: a directory, tar, squashfs or ext4 file' },
     volume: {
       short: 'v',
@@ -42,12 +45,11 @@ export const command: Command = {
     },
     publish: {
       short: 'p',
-      value: '[ADDRESS:]HOST:GUEST',
+      value: PUBLISH_FORM,
       multiple: true,
-      help: 'lead a TCP port of this machine to it',
+      help: 'lead a port of this machine to it; HOST 0 or none: one that is free',
     },
-    env: { short: 'e', value: 'KEY[=VALUE]', multiple: true, help: 'set a variable, or pass one on' },
-    'env-file': { value: 'FILE', multiple: true, complete: 'file', help: 'read variables from a file' },
+    ...ENV_OPTIONS,
     workdir: { short: 'w', value: 'DIR', help: 'working directory in the guest' },
     user: { short: 'u', value: 'USER[:GROUP]', help: 'user in the guest, a number or a name of its own (default 0)' },
     ...fieldOptions,
@@ -72,7 +74,7 @@ export const command: Command = {
       env: process.env,
       terminal: process.stdin.isTTY === true && process.stdout.isTTY === true,
       ...terminalSize(),
-      envFiles: await Promise.all(invocation.values('env-file').map(readText)),
+      envFiles: await readEnvFiles(invocation),
     });
     const isQuiet = invocation.flag('quiet');
     const isGone = request.root === 'host' && callerDirectory() === undefined;
@@ -92,9 +94,18 @@ function tellElsewhere(wished: string | undefined): void {
   );
 }
 
+/** Those that were chosen: nobody can know them. */
+function tellPorts(request: Request, { publish }: InstanceSpec, isQuiet: boolean, progress: Progress): void {
+  const chosen = publish.filter((_, index) => request.publish?.[index]?.hostPort === 0);
+  if (isQuiet || chosen.length === 0) return;
+  progress.clear();
+  complain(`published: ${portsText(chosen)}`);
+}
+
 async function foreground(invocation: Invocation, request: Request, progress: Progress): Promise<number> {
   const remote = await starting(progress, async (client, { signal }) => {
     const { spec } = await client.create(request, signal);
+    tellPorts(request, spec, invocation.flag('quiet'), progress);
     const remote = await client.attach(spec.name, { signal, phase: (text) => progress.say(text) });
     // Why it never ran is for `exited` to tell, unless that is us.
     const started = await remote.started.catch((error) => {
@@ -151,15 +162,10 @@ async function detached(request: Request, progress: Progress, isQuiet: boolean):
   });
   if (typeof status === 'number') return status;
   const { spec, workingDirectory } = status;
+  tellPorts(request, spec, isQuiet, progress);
   if (spec.cwdOptional && workingDirectory !== null && workingDirectory !== spec.cwd && !isQuiet)
     tellElsewhere(spec.cwd);
   await print(`${spec.name}
 `);
   return 0;
-}
-
-async function readText(path: string): Promise<string> {
-  return readFile(path, 'utf8').catch((error) => {
-    throw asPolykernelError(error, `--env-file: reading ${path}`);
-  });
 }

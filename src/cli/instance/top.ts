@@ -4,31 +4,40 @@ import { PolykernelError } from '../../sys/errors.ts';
 import { parseDuration } from '../../sys/units.ts';
 import { type Command, JSON_OPTION } from '../kit/command.ts';
 import { fullScreen } from '../kit/full-screen.ts';
-import { print, printJson } from '../kit/output.ts';
+import { complain, print, printJson } from '../kit/output.ts';
+import { join } from '../kit/terminal.ts';
+import { explainEnd } from './guest-command.ts';
 import { statsTable } from './stats-text.ts';
 import { draw, HISTORY, initialState, keysOf, sorted, type TopState, update, withKey, withStats } from './top-view.ts';
 
 const LEAST_MS = 200;
 
 export const command: Command = {
-  summary: 'what instances use, live',
-  usage: '[OPTION]...',
+  summary: 'what instances use, live; with a name, its processes',
+  usage: '[OPTION]... [NAME [PS-OPTION]...]',
   description:
     'Keys: q ends, left and right choose the column to sort by, r turns the order round, up and down select.\n' +
-    'The columns are those of pk stats; the curve is HOST, up to all its vCPUs. Without a terminal the table once.',
+    'The columns are those of pk stats; the curve is HOST, up to all its vCPUs. Without a terminal the table once.\n' +
+    'With NAME the processes of that instance, as its own ps shows them with these options (default -ef).',
   options: {
     once: { help: 'the table once' },
     interval: { value: 'DURATION', help: 'between two looks (default 1s)' },
     json: JSON_OPTION,
   },
-  arguments: [0, 0],
+  arguments: [0, Number.POSITIVE_INFINITY],
+  commandAfter: 1,
+  complete: 'instance',
   examples: [
     ['pk top', 'until q'],
     ['pk top --once', 'the table'],
+    ['pk top web', 'the processes in web'],
+    ['pk top web -o pid,rss,args', 'some columns of them'],
   ],
   async run(invocation) {
     const intervalMs = interval(invocation.value('interval'));
     const client = await connect();
+    const [name, ...psOptions] = invocation.positionals;
+    if (name !== undefined) return processes(client, name, psOptions);
     if (invocation.flag('json')) await printJson(await client.stats());
     else if (invocation.flag('once') || !isScreen())
       await print(statsTable(sorted(withStats(initialState(), await client.stats(), ''))));
@@ -36,6 +45,15 @@ export const command: Command = {
     return 0;
   },
 };
+
+/** As docker does it: the guest's own ps, with the options given to it. */
+async function processes(client: Client, name: string, psOptions: readonly string[]): Promise<number> {
+  const command = ['ps', ...(psOptions.length > 0 ? psOptions : ['-ef'])];
+  const exit = await join(await client.exec(name, { command, user: '0' }), { tty: false, stdin: false });
+  if (exit.exitCode === 127) complain(`the root of ${name} has no ps; pk stats ${name} says what it uses`);
+  else explainEnd(exit);
+  return exit.exitCode;
+}
 
 const isScreen = (): boolean =>
   process.stdin.isTTY === true && process.stdout.isTTY === true && process.env.TERM !== 'dumb';

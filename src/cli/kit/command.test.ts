@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { command as exec } from '../instance/exec.ts';
 import { command as ps } from '../instance/ps.ts';
 import { command as run } from '../instance/run.ts';
+import { command as top } from '../instance/top.ts';
 import { type Command, parse } from './command.ts';
 
 describe('parse', () => {
@@ -27,6 +28,19 @@ describe('parse', () => {
     const invocation = parse('exec', exec, ['-it', 'web', 'ls', '-l']);
     expect(invocation.positionals).toEqual(['web', 'ls', '-l']);
     expect([invocation.flag('interactive'), invocation.flag('tty')]).toEqual([true, true]);
+  });
+
+  it('leaves alone what looks like an option of ours behind the first word, and takes flags with true and false', () => {
+    const words = ['--rm=true', '--detach=false', '-e', 'A=1', 'sh', '-c', 'echo', '--name', 'x', '-h'];
+    const invocation = parse('run', run, words);
+    expect(invocation.positionals).toEqual(words.slice(4));
+    expect([invocation.flag('rm'), invocation.flag('detach')]).toEqual([true, false]);
+  });
+
+  it('leaves to ps what comes after the name of top', () => {
+    const invocation = parse('top', top, ['--interval', '2s', 'web', '-o', 'pid,args', '--once']);
+    expect(invocation.positionals).toEqual(['web', '-o', 'pid,args', '--once']);
+    expect([invocation.value('interval'), invocation.flag('once')]).toEqual(['2s', false]);
   });
 
   it.each<[string, Command, string[], RegExp]>([

@@ -33,6 +33,8 @@ export interface Described {
   complete?: Completion;
   /** Index of the argument from which everything belongs to the guest's command, options included. */
   commandFrom?: number;
+  /** Instead of that: after so many arguments everything is of the guest's command, also what looks like an option of ours. */
+  commandAfter?: number;
   examples: readonly (readonly [string, string])[];
 }
 
@@ -86,6 +88,19 @@ export const JSON_OPTION: OptionSpec = { help: 'machine-readable output' };
 /** Every command has it. With it, arguments may be missing. */
 export const HELP_OPTION: OptionSpec = { short: 'h', help: 'show this' };
 
+/** An option that the command does not have; `option` as it was typed, without a value. */
+export class UnknownOption extends PolykernelError {
+  readonly option: string;
+
+  constructor(option: string, guess: string | undefined, hint: string) {
+    super('invalid', `there is no option ${option}${guess === undefined ? '' : `; did you mean --${guess}?`}`, {
+      field: option,
+      hint,
+    });
+    this.option = option;
+  }
+}
+
 /** Parses `args` after the command's name. Throws `invalid` naming the argument and the remedy. */
 export function parse(name: string, command: Command, args: readonly string[]): Invocation {
   const hint = `See \`pk ${name} --help\`.`;
@@ -100,10 +115,16 @@ export function parse(name: string, command: Command, args: readonly string[]): 
     if (token.kind !== 'option') continue;
     // Only what the table itself has: `--constructor` is no option, though every object answers to it.
     const option = Object.hasOwn(known, token.name) ? known[token.name] : undefined;
-    const problem = optionProblem(token, option, Object.keys(known));
+    if (option === undefined) throw new UnknownOption(token.rawName, closest(token.name, Object.keys(known)), hint);
+    // As in `--rm=true`.
+    if (option.value === undefined && token.value === 'false') {
+      values.delete(token.name);
+      continue;
+    }
+    const problem = optionProblem(token, option);
     if (problem !== undefined)
       throw new PolykernelError('invalid', problem, { field: token.rawName, value: token.value, hint });
-    if (!option!.multiple) values.delete(token.name);
+    if (!option.multiple) values.delete(token.name);
     values.set(token.name, [...(values.get(token.name) ?? []), token.value ?? '']);
   }
   positionals.push(...own.rest);
@@ -132,30 +153,29 @@ function forParseArgs(known: Command['options']) {
 
 /** Splits off what belongs to the guest's command: after `--`, or from the first word that is no option of ours. */
 export function ownArguments(command: Described, args: readonly string[]): { args: string[]; rest: string[] } {
-  if (command.commandFrom === undefined) return { args: [...args], rest: [] };
+  const { commandFrom, commandAfter } = command;
+  if (commandFrom === undefined && commandAfter === undefined) return { args: [...args], rest: [] };
   const options = forParseArgs({ ...command.options, help: HELP_OPTION });
   const { tokens } = parseArgs({ args: [...args], options, strict: false, allowPositionals: true, tokens: true });
   let seen = 0;
   for (const token of tokens) {
     if (token.kind === 'option-terminator')
       return { args: args.slice(0, token.index), rest: args.slice(token.index + 1) };
-    if (token.kind === 'positional' && seen++ === command.commandFrom) {
-      return { args: args.slice(0, token.index), rest: args.slice(token.index) };
-    }
+    if (token.kind !== 'positional') continue;
+    const isFirst = seen++ === commandFrom;
+    const begin = isFirst ? token.index : token.index + 1;
+    if (isFirst || seen === commandAfter) return { args: args.slice(0, begin), rest: args.slice(begin) };
   }
   return { args: [...args], rest: [] };
 }
 
 function optionProblem(
   token: { name: string; rawName: string; value: string | undefined },
-  option: OptionSpec | undefined,
-  known: readonly string[],
+  option: OptionSpec,
 ): string | undefined {
-  if (option === undefined) {
-    const guess = closest(token.name, known);
-    return `there is no option ${token.rawName}${guess === undefined ? '' : `; did you mean --${guess}?`}`;
-  }
-  if (option.value === undefined) return token.value === undefined ? undefined : `${token.rawName} takes no value`;
+  const isFlag = option.value === undefined;
+  if (isFlag)
+    return token.value === undefined || token.value === 'true' ? undefined : `${token.rawName} takes no value`;
   if (token.value === undefined) return `${token.rawName} wants a value: ${option.value}`;
   if (option.choices !== undefined && !option.choices.includes(token.value)) {
     return `${token.rawName}: ${JSON.stringify(token.value)} is not one of ${option.choices.join(', ')}`;

@@ -21,14 +21,14 @@ export function table(
   return `${[head, ...cells].map(line).join('\n')}\n`;
 }
 
-/** A column of a table: its title, what stands in it, and whether that is a number. */
-export type Column<Row> = readonly [title: string, cell: (row: Row) => string, align?: 'right'];
+/** A column of a table: its title, what stands in it (`whole`: all of it, however long), and whether that is a number. */
+export type Column<Row> = readonly [title: string, cell: (row: Row, whole: boolean) => string, align?: 'right'];
 
 /** A line for each of `rows`, below the titles. */
-export function tableOf<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): string {
+export function tableOf<Row>(columns: readonly Column<Row>[], rows: readonly Row[], whole = false): string {
   return table(
     columns.map(([title]) => title),
-    rows.map((row) => columns.map(([, cell]) => cell(row))),
+    rows.map((row) => columns.map(([, cell]) => cell(row, whole))),
     columns.flatMap(([title, , align]) => (align === 'right' ? [title] : [])),
   );
 }

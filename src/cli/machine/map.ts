@@ -1,6 +1,6 @@
 /** Whose machine is drawn: this one, another, or another as a stack would make it. */
 import type { MachineReport } from '../../pool/contract.ts';
-import { type Command, JSON_OPTION } from '../kit/command.ts';
+import { type Command, type Invocation, JSON_OPTION } from '../kit/command.ts';
 import { answer } from '../kit/output.ts';
 import { wantsColor } from '../kit/paint.ts';
 import { terminalSize } from '../kit/terminal.ts';
@@ -17,14 +17,15 @@ export const command: Command = {
   arguments: [0, 0],
   examples: [['pk map', 'this machine: who owns which CPUs and memory']],
   async run(invocation) {
-    const { topology, ledger } = await machine(invocation.value('host'), invocation.value('file'));
+    const { topology, ledger } = await machine(invocation);
     return answer(invocation, { topology, ledger }, () =>
       drawMap(topology, ledger, { color: wantsColor(), width: terminalSize().columns || 80 }),
     );
   },
 };
 
-async function machine(host: string | undefined, file: string | undefined): Promise<MachineReport> {
+async function machine(invocation: Invocation): Promise<MachineReport> {
+  const host = invocation.value('host');
   if (host === undefined) {
     const { connect } = await import('../../client/index.ts');
     return (await connect()).machine();
@@ -34,8 +35,8 @@ async function machine(host: string | undefined, file: string | undefined): Prom
     import('../topology/host.ts'),
   ]);
   const topology = await readHost(host);
-  if (file === undefined) return { topology, ledger: { pool: null, partitions: {} } };
-  const plan = planFor((await loadStack(file)).stack, topology);
+  if (invocation.value('file') === undefined) return { topology, ledger: { pool: null, partitions: {} } };
+  const plan = planFor((await loadStack(invocation)).stack, topology);
   const placed = plan.kernels.flatMap(({ name, placement }) =>
     placement === null ? [] : [[name, placement.partition] as const],
   );

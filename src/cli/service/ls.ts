@@ -8,5 +8,5 @@ export const command = list(
     examples: [['pk service ls', 'what is served, and how well']],
   },
   (client) => client.services(),
-  SERVICE_COLUMNS,
+  { columns: SERVICE_COLUMNS, name: ({ name }) => name },
 );

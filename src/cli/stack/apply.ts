@@ -18,7 +18,7 @@ export const command: Command = {
   arguments: [0, 0],
   examples: [['pk apply -f polykernel.yaml', 'twice does no more than once']],
   async run(invocation) {
-    const { source } = await loadStack(invocation.value('file'));
+    const { source } = await loadStack(invocation);
     const interrupt = interruptible();
     try {
       const client = await interrupt.unlessInterrupted(connect({ signal: interrupt.signal }));

@@ -16,7 +16,7 @@ export const command: Command = {
     ['pk destroy shop', 'by the name of the stack'],
   ],
   async run(invocation) {
-    const name = invocation.positionals[0] ?? (await loadStack(invocation.value('file'))).stack.name;
+    const name = invocation.positionals[0] ?? (await loadStack(invocation)).stack.name;
     const client = await connect();
     const { kernels } = await withProgress((say) => client.destroy(name, say));
     const count = kernels.length;

@@ -14,7 +14,7 @@ export const command: Command = {
   arguments: [0, 0],
   examples: [['pk diff', 'changed fields, missing and ended kernels, kernels on CPUs that are not theirs']],
   async run(invocation) {
-    const { source } = await loadStack(invocation.value('file'));
+    const { source } = await loadStack(invocation);
     const plan = await (await connect()).plan(source);
     const { kernels, pool, refused } = plan;
     const changed = kernels.filter(({ action }) => action !== 'keep');

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { parseStack } from '../../stack/contract.ts';
-import { problemsText, readSource } from './file.ts';
+import { problemsText, readSource, readVariables } from './file.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'pk-My_Shop-'));
 afterAll(() => rmSync(directory, { recursive: true }));
@@ -19,7 +19,7 @@ describe('a problem on the terminal', () => {
       'shop.yaml:4:14: kernels.web.restart: is "sometimes", which is malformed\n' +
         '    4 |     restart: sometimes\n' +
         '      |              ^\n' +
-        '        Use no, on-failure, on-failure:N or always.\n',
+        '        Use no, on-failure, on-failure:N, always or unless-stopped.\n',
     );
   });
 
@@ -72,5 +72,34 @@ describe('a file that cannot be read', () => {
     const source = await readSource(write('polykernel.yaml', '\ufeffkernels: {}'));
     expect(source).toMatchObject({ text: 'kernels: {}', directory });
     expect(source.defaultName).toMatch(/^pk-my-shop-[a-z0-9-]*[a-z0-9]$/);
+  });
+});
+
+describe('the values of variables', () => {
+  const path = (name: string) => join(directory, name);
+  const read = async (files: string[], environment: NodeJS.ProcessEnv = {}) =>
+    Object.fromEntries(await readVariables(files, directory, environment));
+
+  it('are those of the environment, then of the files, the last first, then of .env', async () => {
+    expect(await read([])).toEqual({});
+    writeFileSync(path('.env'), 'A=dot\nB=dot\n');
+    writeFileSync(path('one'), 'A=one\nB=one\nC=$HOME\n');
+    writeFileSync(path('two'), 'B=two-$A\n');
+    expect(await read([], { B: 'here' })).toEqual({ A: 'dot', B: 'here' });
+    // As Compose has it, a file that is named stands instead of .env.
+    expect(await read([path('one'), path('two')], { HOME: '/root' })).toEqual({
+      A: 'one',
+      B: 'two-one',
+      C: '/root',
+      HOME: '/root',
+    });
+  });
+
+  it('come from files that are there and can be read', async () => {
+    await expect(read([path('missing')])).rejects.toMatchObject({ code: 'not-found' });
+    writeFileSync(path('bad'), 'A=1\nwhat is this\n');
+    await expect(read([path('bad')])).rejects.toThrow(/bad:2: this is no NAME=VALUE/);
+    writeFileSync(path('binary'), Buffer.from([0xff, 0xfe]));
+    await expect(read([path('binary')])).rejects.toMatchObject({ field: '--env-file' });
   });
 });

@@ -1,10 +1,11 @@
 /** The stack file a command was given. */
 import { createReadStream } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import type { StackSource } from '../../stack/contract.ts';
-import { type Problem, parseStack, problemsError, type Stack } from '../../stack/contract.ts';
+import { type Problem, parseStack, problemsError, type Stack, type StackSource } from '../../stack/contract.ts';
 import { asPolykernelError, PolykernelError } from '../../sys/errors.ts';
 import { plainText } from '../../sys/text.ts';
+import type { Invocation } from '../kit/command.ts';
+import { parseEnvFile } from './env-file.ts';
 
 const DEFAULT_FILE = 'polykernel.yaml';
 const MOST_BYTES = 1_048_576;
@@ -16,15 +17,55 @@ export interface StackFile {
   stack: Stack;
 }
 
-/** Reads and checks it. Prints every problem to standard error, then throws `invalid`. */
-export async function loadStack(file = DEFAULT_FILE): Promise<StackFile> {
-  const source = await readSource(file);
+/** Reads and checks what the options name. Prints every problem to standard error, then throws `invalid`. */
+export async function loadStack(invocation: Invocation): Promise<StackFile> {
+  const source = await givenSource(invocation);
   const { stack, problems } = parseStack(source.text, source);
   if (stack !== undefined) return { source, stack };
   process.stderr.write(plainText(problemsText(source, problems)));
   const error = problemsError(problems, source.file);
   const count = problems.length === 1 ? 'a problem' : `${problems.length} problems`;
   throw new PolykernelError('invalid', `${source.file} has ${count}`, { field: error.field });
+}
+
+/** The file that --file names, with the values of its variables. Throws as readSource() does. */
+export async function givenSource(invocation: Invocation): Promise<StackSource> {
+  const source = await readSource(invocation.value('file'));
+  const variables = await readVariables(invocation.values('env-file'), source.directory, process.env);
+  return { ...source, variables: mentioned(source.text, variables) };
+}
+
+/**
+ * What the environment says, and where it says nothing `files`, the last first; without any of these the `.env` beside the stack
+ * file, if there is one. Throws `not-found`, `invalid` or `permission` naming the file.
+ */
+export async function readVariables(
+  files: readonly string[],
+  directory: string,
+  environment: NodeJS.ProcessEnv,
+): Promise<Map<string, string>> {
+  const outside = new Map(
+    Object.entries(environment).flatMap(([name, value]) => (value === undefined ? [] : [[name, value] as const])),
+  );
+  const found = new Map<string, string>();
+  const beside = join(directory, '.env');
+  for (const file of files.length > 0 ? files : [beside]) {
+    const text = await readBounded(createReadStream(resolve(file)), file, '--env-file').catch((error: unknown) => {
+      const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT';
+      if (isMissing && files.length === 0) return '';
+      if (!isMissing) throw asPolykernelError(error, `--env-file: reading ${file}`);
+      throw new PolykernelError('not-found', `there is no file ${file}`, { field: '--env-file', value: file });
+    });
+    const lookup = (name: string) => outside.get(name) ?? found.get(name);
+    for (const [name, value] of parseEnvFile(text, file, lookup)) found.set(name, value);
+  }
+  return new Map([...found, ...outside]);
+}
+
+/** Of these no others than the text may mean: the rest of the environment is nobody's business. */
+function mentioned(text: string, variables: ReadonlyMap<string, string>): Record<string, string> {
+  const names = new Set(Array.from(text.matchAll(/\$\{?([A-Za-z_][A-Za-z0-9_]*)/g), ([, name]) => name!));
+  return Object.fromEntries([...names].flatMap((name) => (variables.has(name) ? [[name, variables.get(name)!]] : [])));
 }
 
 /** `-` is standard input. Throws `not-found`, `invalid` or `permission` naming the file. */
@@ -40,18 +81,18 @@ export async function readSource(file = DEFAULT_FILE): Promise<StackSource> {
 }
 
 /** Reads no further than a stack file can be: the name may be that of a disk or of an endless pipe. */
-async function readBounded(stream: AsyncIterable<Buffer>, file: string): Promise<string> {
+async function readBounded(stream: AsyncIterable<Buffer>, file: string, field = '--file'): Promise<string> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of stream) {
     chunks.push(chunk);
     bytes += chunk.length;
-    if (bytes > MOST_BYTES) throw invalid(file, 'is larger than 1 MiB', 'Give a YAML text file.');
+    if (bytes > MOST_BYTES) throw invalid(file, 'is larger than 1 MiB', 'Give a text file.', field);
   }
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks));
   } catch {
-    throw invalid(file, 'is not UTF-8 text', 'Give a YAML text file, saved as UTF-8.');
+    throw invalid(file, 'is not UTF-8 text', 'Give a text file, saved as UTF-8.', field);
   }
 }
 
@@ -70,8 +111,8 @@ function readingError(error: unknown, file: string): PolykernelError {
   }
 }
 
-const invalid = (file: string, reason: string, hint: string): PolykernelError =>
-  new PolykernelError('invalid', `${file} ${reason}`, { field: '--file', value: file, hint });
+const invalid = (file: string, reason: string, hint: string, field = '--file'): PolykernelError =>
+  new PolykernelError('invalid', `${file} ${reason}`, { field, value: file, hint });
 
 /** A name of the kind instances have, made of the directory's. */
 function nameOf(directory: string): string {

@@ -8,4 +8,10 @@ export const STACK_OPTION: Readonly<Record<string, OptionSpec>> = {
     complete: 'file',
     help: 'stack file, - for standard input (default polykernel.yaml)',
   },
+  'env-file': {
+    value: 'FILE',
+    multiple: true,
+    complete: 'file',
+    help: 'values of variables that are not in the environment (default: .env beside the stack file)',
+  },
 };

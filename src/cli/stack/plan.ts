@@ -24,7 +24,7 @@ export const command: Command = {
     ['pk plan --host snapshot/', 'on another machine'],
   ],
   async run(invocation) {
-    const { source, stack } = await loadStack(invocation.value('file'));
+    const { source, stack } = await loadStack(invocation);
     const host = invocation.value('host');
     let plan: Plan;
     if (host === undefined) {

@@ -2,7 +2,7 @@ import { parseStack } from '../../stack/contract.ts';
 import { plainText } from '../../sys/text.ts';
 import { type Command, JSON_OPTION } from '../kit/command.ts';
 import { print, printJson } from '../kit/output.ts';
-import { problemsText, readSource } from './file.ts';
+import { givenSource, problemsText } from './file.ts';
 import { STACK_OPTION } from './options.ts';
 
 /** As for any other value that is not acceptable. */
@@ -16,7 +16,7 @@ export const command: Command = {
   arguments: [0, 0],
   examples: [['pk validate -f polykernel.yaml', 'before it is committed']],
   async run(invocation) {
-    const source = await readSource(invocation.value('file'));
+    const source = await givenSource(invocation);
     const { stack, problems } = parseStack(source.text, source);
     const count = stack?.kernels.length;
     if (invocation.flag('json')) await printJson({ file: source.file, valid: stack !== undefined, problems });

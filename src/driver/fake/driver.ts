@@ -37,6 +37,7 @@ import type {
   HostUsage,
   Kernel,
   KernelExit,
+  KernelSize,
   LaunchSpec,
   RealPlacement,
   SharedRegion,
@@ -58,6 +59,8 @@ export const FAKE_CAPABILITIES: Capabilities = {
   maxMemoryBytes: 1024 * 1024 * MIB,
   pause: true,
   templateClone: false,
+  cpuResize: 'online',
+  memoryResize: 'balloon',
   hugePages: true,
   sharedMemory: 'hotplug',
   networks: ['none', 'private', 'egress'],
@@ -95,6 +98,7 @@ class FakeMachine {
   readonly consoles = new Set<PassThrough>();
   placement: RealPlacement = { vcpus: [], others: [], memory: [], hugePageBytes: 0, groups: [], limits: null };
   readonly #cpus: number;
+  size: KernelSize;
   exit: KernelExit | undefined;
   #resolve!: (exit: KernelExit) => void;
   readonly #directory: string;
@@ -104,6 +108,7 @@ class FakeMachine {
     this.#directory = spec.directory;
     this.#bootId = bootId;
     this.#cpus = spec.cpus;
+    this.size = spec.size ?? { cpus: spec.cpus, memoryBytes: spec.memoryBytes };
     this.place(spec.placement, spec.housekeepingCpus);
     this.exited = new Promise((resolve) => {
       this.#resolve = resolve;
@@ -123,8 +128,15 @@ class FakeMachine {
       onConsole: (text) => this.print(text),
       onSessions: () => this.save(),
     });
+    this.resize(this.size);
     this.print('Linux version 6.1.0-fake\n');
     this.save();
+  }
+
+  resize(size: KernelSize): void {
+    this.size = { cpus: size.cpus, memoryBytes: size.memoryBytes };
+    const online = size.cpus === 1 ? '0' : `0-${size.cpus - 1}`;
+    this.guest.files.set('/sys/devices/system/cpu/online', { mode: 0o444, content: Buffer.from(`${online}\n`) });
   }
 
   place(placement: HostPlacement | undefined, housekeepingCpus: readonly number[] | undefined): void {
@@ -226,6 +238,16 @@ class FakeKernel implements Kernel {
     this.#machine.guest.resume();
   }
 
+  async resize(size: KernelSize): Promise<void> {
+    if (this.#machine.exit !== undefined) throw new PolykernelError('kernel-died', 'the kernel has ended');
+    this.#machine.resize(size);
+  }
+
+  async size(): Promise<KernelSize> {
+    if (this.#machine.exit !== undefined) throw new PolykernelError('kernel-died', 'the kernel has ended');
+    return this.#machine.size;
+  }
+
   async repin(placement: HostPlacement | undefined, housekeepingCpus: readonly number[] | undefined): Promise<void> {
     if (this.#machine.exit !== undefined) throw new PolykernelError('kernel-died', 'the kernel has ended');
     this.#machine.place(placement, housekeepingCpus);
@@ -238,6 +260,10 @@ class FakeKernel implements Kernel {
 
   usage(): HostUsage | undefined {
     return this.#machine.exit === undefined ? { ...this.#machine.guest.usage } : undefined;
+  }
+
+  ranNs(): number | undefined {
+    return this.usage()?.vcpus.reduce((sum, { ranNs }) => sum + ranNs, 0);
   }
 
   async attachRegion(region: SharedRegion): Promise<void> {

@@ -52,6 +52,15 @@ describe('jailArgv', () => {
     for (const name of ['CAP_SETFCAP', 'CAP_MKNOD', 'CAP_SYS_ADMIN', 'CAP_FSETID']) expect(argv).not.toContain(name);
   });
 
+  it('shows the modules of the kernel, read-only, beside any root', () => {
+    for (const root of [BASE.root, { kind: 'host' }, { kind: 'ext4', path: '/a.img' }] as const) {
+      const argv = text({ root, moduleTree: '/cache/images/modules/ab' });
+      expect(argv).toContain(lines('--tree', 'modules', 'ro', 'plain', '-', '/cache/images/modules/ab'));
+      expect(argv).toContain(lines('--ro-bind', '/run/pk/one/trees/modules', '/export/modules'));
+    }
+    expect(text()).not.toContain('modules');
+  });
+
   it.each([
     [
       { kind: 'directory', path: '/srv/my root', uid: 7, inode: '8' } as const,

@@ -20,6 +20,8 @@ export const JAIL_ROOT = '/export/root';
 export const JAIL_ROOT_IMAGE = '/export/root.img';
 /** Where volume number `index` is found inside the jail. */
 export const jailVolume = (index: number): string => `/export/vol${index}`;
+/** Where the modules of the guest's kernel are found inside the jail. */
+const JAIL_MODULES = '/export/modules';
 /** Directory of the VMM's files inside the jail. */
 export const JAIL_VMM = '/vmm';
 
@@ -77,6 +79,8 @@ export interface JailSpec {
   binds: readonly Bind[];
   root: RootSource;
   volumes: readonly Volume[];
+  /** Directory of the host with the modules of the guest's kernel; default: it is shown none. */
+  moduleTree?: string | undefined;
   /** Directories that are empty in every root and volume that holds them. */
   own?: readonly string[];
   /** Hidden in a `host` root. */
@@ -147,7 +151,7 @@ export function jailArgv(spec: JailSpec): string[] {
 const servesFiles = ({ root, volumes }: Pick<JailSpec, 'root' | 'volumes'>): boolean =>
   root.kind === 'host' || root.kind === 'directory' || volumes.length > 0;
 
-function treesOf({ root, volumes }: JailSpec): Tree[] {
+function treesOf({ root, volumes, moduleTree }: JailSpec): Tree[] {
   const trees: Tree[] = [];
   switch (root.kind) {
     case 'directory':
@@ -170,6 +174,15 @@ function treesOf({ root, volumes }: JailSpec): Tree[] {
     const name = `vol${index}`;
     trees.push({ name, readOnly, mapping: 'mapped', source: seen ?? { path: source }, target: jailVolume(index) });
   }
+  // Everybody may read them: whose they are says nothing.
+  if (moduleTree !== undefined)
+    trees.push({
+      name: 'modules',
+      readOnly: true,
+      mapping: 'plain',
+      source: { path: moduleTree },
+      target: JAIL_MODULES,
+    });
   return trees;
 }
 

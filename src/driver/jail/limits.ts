@@ -24,6 +24,8 @@ interface Saved {
   groups: readonly LimitGroup[];
   /** Whose memory is in the limit. */
   channels: readonly string[];
+  /** Of the guest's memory what it does not have now, which is not in the limit; none where it is absent. */
+  outBytes?: number;
 }
 
 /** What limits follow from. */
@@ -76,6 +78,16 @@ export function allowRegion(directory: string, { id, bytes }: Pick<SharedRegion,
   const limits = { ...saved.limits, memoryBytes };
   new LimitGroups().set(saved.groups, limits);
   save(directory, { ...saved, limits, channels: [...saved.channels, id] });
+}
+
+/** So much of the guest's memory is out of it, and bounds it no longer. Idempotent. Throws as applyLimits(). */
+export function limitToSize(directory: string, outBytes: number): void {
+  const saved = load(directory);
+  const change = (saved?.outBytes ?? 0) - outBytes;
+  if (saved === undefined || change === 0) return;
+  const limits = { ...saved.limits, memoryBytes: saved.limits.memoryBytes + change };
+  new LimitGroups().set(saved.groups, limits);
+  save(directory, { ...saved, limits, outBytes });
 }
 
 /** Takes the jail of a kernel back into the groups that it had to leave for those of the pool. Throws as applyLimits(). */

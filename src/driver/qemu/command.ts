@@ -30,6 +30,8 @@ export interface Machine {
   tscKhz: number | null;
   cpus: number;
   memoryBytes: number;
+  /** Memory can be taken out of the guest; default not. */
+  balloon?: boolean;
 }
 
 /**
@@ -110,6 +112,7 @@ function deviceArguments(spec: CommandSpec): string[] {
     ...['-fsdev', `local,id=share,path=${JAIL_EXPORT},security_model=none,multidevs=remap`],
     ...['-device', `virtio-9p-pci,fsdev=share,mount_tag=${SHARE_TAG}`],
     ...['-blockdev', disk, '-device', 'virtio-blk-pci,drive=root'],
+    ...(spec.balloon ? ['-device', 'virtio-balloon-pci,id=balloon'] : []),
   ];
 }
 

@@ -110,6 +110,8 @@ export class QemuDriver implements Driver {
       sharedMemory: 'hotplug',
       pause: true,
       templateClone: true,
+      cpuResize: 'online',
+      memoryResize: 'balloon',
       hugePages: true,
       networks: ['none', 'private', 'egress'],
       networkPort: 'tap',
@@ -170,6 +172,7 @@ export class QemuDriver implements Driver {
       pid: status.pid,
       cloned: existsSync(join(spec.directory, CLONE_MARK)),
       guest,
+      ...machineOf(spec),
     });
     try {
       await kernel.resume();
@@ -218,11 +221,17 @@ export class QemuDriver implements Driver {
     return this.#tscKhz;
   }
 
-  async #context(spec: Pick<LaunchSpec, 'cpus' | 'memoryBytes'>, signal: AbortSignal): Promise<Context> {
+  async #context(
+    spec: Pick<LaunchSpec, 'cpus' | 'memoryBytes'> & Partial<Pick<LaunchSpec, 'size'>>,
+    signal: AbortSignal,
+  ): Promise<Context> {
     const [qemu, { accelerator }] = await Promise.all([this.#qemu(), this.#chosen(signal)]);
     const memoryBytes = Math.floor(spec.memoryBytes / MIB) * MIB;
     const tscKhz = accelerator === 'tcg' ? await this.#hostClock(signal) : null;
-    return { qemu, machine: { accelerator, tscKhz, cpus: spec.cpus, memoryBytes } };
+    return {
+      qemu,
+      machine: { accelerator, tscKhz, cpus: spec.cpus, memoryBytes, balloon: spec.size?.memoryChanges ?? false },
+    };
   }
 
   /** A clone, or undefined when that is not possible and the kernel has to be booted. */
@@ -282,7 +291,8 @@ export class QemuDriver implements Driver {
       const ended = earlyEnd(spec.directory, done.signal);
       if (cloned) await Promise.race([ended, load(spec.directory)]);
       await Promise.race([ended, this.#setUp(spec, guest, cloned, signal, progress)]);
-      const kernel = new QemuKernel({ id: spec.id, directory: spec.directory, pid, cloned, guest });
+      const kernel = new QemuKernel({ id: spec.id, directory: spec.directory, pid, cloned, guest, ...machineOf(spec) });
+      if (spec.size !== undefined) await Promise.race([ended, kernel.resize(spec.size)]);
       if (spec.regions.length > 0) progress('attaching shared memory');
       for (const region of spec.regions) await Promise.race([ended, kernel.attachRegion(region)]);
       if (spec.network !== null) {
@@ -321,6 +331,11 @@ export class QemuDriver implements Driver {
     await guest.configure(ops, signal);
   }
 }
+
+const machineOf = ({ cpus, memoryBytes, size }: LaunchSpec) => ({
+  machine: { cpus, memoryBytes: Math.floor(memoryBytes / MIB) * MIB },
+  hasBalloon: size?.memoryChanges ?? false,
+});
 
 interface Context {
   qemu: QemuProgram;
@@ -376,7 +391,24 @@ function isBroken(error: unknown): boolean {
 }
 
 /** What no other driver is short of. */
-function checkOwn({ image, network, placement, memoryBytes }: LaunchSpec): void {
+function checkOwn({ image, network, placement, memoryBytes, size: asked }: LaunchSpec): void {
+  if (asked?.memoryChanges && placement?.hugePageBytes) {
+    throw new PolykernelError('unsupported', 'huge pages cannot be taken out of a kernel that runs', {
+      field: 'elastic.memoryBytes',
+      hint: 'Leave the bounds of its memory out, or the huge pages.',
+    });
+  }
+  if (asked?.memoryChanges && image.modules.balloon === undefined) {
+    throw new PolykernelError(
+      'unsupported',
+      `the image ${image.name} has no module for changing memory (virtio_balloon)`,
+      {
+        field: 'elastic.memoryBytes',
+        value: image.name,
+        hint: `Get it anew: pk image pull ${image.name}`,
+      },
+    );
+  }
   const tap = network && tapObstacle();
   // What fails a start is told as one text.
   if (tap) throw new PolykernelError('unavailable', `${tap.reason}. ${tap.hint}`, { field: 'network' });

@@ -12,22 +12,24 @@ export function templateModules(image: KernelImage): string[] {
 }
 
 /** How the guest finds its root and volumes. */
-export function guestRoot(spec: Pick<LaunchSpec, 'root' | 'volumes'>): GuestRoot {
+export function guestRoot(spec: Pick<LaunchSpec, 'image' | 'root' | 'volumes'>): GuestRoot {
   const { root, volumes } = spec;
+  const { moduleTree, version } = spec.image;
   const disk = root.kind === 'squashfs' || root.kind === 'ext4' ? root.kind : undefined;
   // What else is on the share is read-only: only with volumes must both sides see each other's writes at once.
   const cache = volumes.length > 0 ? 'mmap' : 'loose';
   const share = { fstype: '9p', source: SHARE_TAG, data: `${SHARE_OPTIONS},cache=${cache}` };
   return {
-    exportMount: disk === undefined || volumes.length > 0 ? share : undefined,
+    exportMount: disk === undefined || volumes.length > 0 || moduleTree !== undefined ? share : undefined,
     ignoresSetId: root.kind === 'host' && !root.mapped,
     root: disk === undefined ? 'export' : { blockDevice: ROOT_DEVICE, fstype: disk },
     volumes: volumes.map(({ target, readOnly }, index) => ({ index, target, readOnly })),
+    modulesOf: moduleTree && version,
   };
 }
 
 /** Modules still to be loaded, in load order. */
-export function guestModules(spec: Pick<LaunchSpec, 'image' | 'root' | 'network'>, cloned: boolean): string[] {
+export function guestModules(spec: Pick<LaunchSpec, 'image' | 'root' | 'network' | 'size'>, cloned: boolean): string[] {
   const { modules } = spec.image;
   const disk = spec.root.kind === 'squashfs' || spec.root.kind === 'ext4' ? spec.root.kind : undefined;
   const lists = [
@@ -35,6 +37,7 @@ export function guestModules(spec: Pick<LaunchSpec, 'image' | 'root' | 'network'
     disk && modules.block,
     disk && modules[disk],
     spec.network && modules.network,
+    spec.size?.memoryChanges ? modules.balloon : undefined,
   ];
   return [...new Set(lists.flatMap((list) => list ?? []))];
 }

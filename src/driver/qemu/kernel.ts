@@ -1,16 +1,48 @@
 /** A kernel in QEMU: pausing goes over the monitor, everything else as with every kernel under pk-shim. */
 import { randomBytes } from 'node:crypto';
-import type { LaunchSpec, SharedRegion } from '../driver.ts';
-import { allowRegion } from '../jail/limits.ts';
-import { ShimKernel } from '../shim/kernel.ts';
+import { tellSize } from '../../guest/index.ts';
+import type { KernelSize, LaunchSpec, SharedRegion } from '../driver.ts';
+import { allowRegion, limitToSize } from '../jail/limits.ts';
+import { ShimKernel, type ShimKernelOptions } from '../shim/kernel.ts';
 import { connectShim } from '../shim/shim.ts';
 import { plugCard } from './card.ts';
 import { Qmp } from './qmp.ts';
 import { plugRegion, unplugRegion } from './regions.ts';
+import { cpuSteps, memoryIn, onlineCpus, setMemory } from './resize.ts';
 import { qemuThreads } from './threads.ts';
+
+interface QemuKernelOptions extends ShimKernelOptions {
+  machine: KernelSize;
+  /** Memory can be taken out. */
+  hasBalloon: boolean;
+}
 
 export class QemuKernel extends ShimKernel {
   private turn: Promise<void> = Promise.resolve();
+  readonly #machine: KernelSize;
+  readonly #hasBalloon: boolean;
+
+  constructor(options: QemuKernelOptions) {
+    super(options);
+    this.#machine = options.machine;
+    this.#hasBalloon = options.hasBalloon;
+  }
+
+  async size(): Promise<KernelSize> {
+    const cpus = this.#machine.cpus === 1 ? 1 : await onlineCpus(this.guest);
+    return { cpus, memoryBytes: this.#hasBalloon ? await this.withMonitor(memoryIn) : this.#machine.memoryBytes };
+  }
+
+  async resize({ cpus, memoryBytes }: KernelSize): Promise<void> {
+    const now = await this.size();
+    if (cpus !== now.cpus) await this.guest.configure(cpuSteps(this.#machine.cpus, cpus));
+    const outBytes = this.#machine.memoryBytes - memoryBytes;
+    // What comes in is allowed first, what goes out afterwards.
+    if (memoryBytes > now.memoryBytes) limitToSize(this.directory, outBytes);
+    if (memoryBytes !== now.memoryBytes) await this.withMonitor((monitor) => setMemory(monitor, memoryBytes));
+    limitToSize(this.directory, outBytes);
+    await this.guest.configure([tellSize({ cpus, memoryBytes })]);
+  }
 
   pause(): Promise<void> {
     return this.withMonitor(async (monitor) => void (await monitor.execute('stop')));
@@ -38,16 +70,19 @@ export class QemuKernel extends ShimKernel {
   protected readonly childrenAreVcpu = false;
 
   /** The monitor is opened for each use, one after the other: an idle kernel costs the manager no connection. */
-  private withMonitor(use: (monitor: Qmp) => Promise<void>): Promise<void> {
-    const turn = this.turn.then(async () => {
+  private withMonitor<T>(use: (monitor: Qmp) => Promise<T>): Promise<T> {
+    const result = this.turn.then(async () => {
       const monitor = await Qmp.open(await connectShim(this.directory, 'monitor'), randomBytes(4).toString('hex'));
       try {
-        await use(monitor);
+        return await use(monitor);
       } finally {
         monitor.close();
       }
     });
-    this.turn = turn.catch(() => {});
-    return turn;
+    this.turn = result.then(
+      () => {},
+      () => {},
+    );
+    return result;
   }
 }

@@ -68,6 +68,8 @@ export async function launchQemu(launch: QemuLaunch, signal: AbortSignal): Promi
     binds: [...qemu.binds, ...kernel, ...(kvm === undefined ? [] : [kvm.bind]), ...launch.binds],
     root: spec.root,
     volumes: spec.volumes,
+    // A template boots for all that its kernel is given later.
+    moduleTree: start === 'template' ? undefined : spec.image.moduleTree,
     own: ownPlaces(spec.homes),
     covers: spec.root.kind === 'host' ? hostCovers([...(spec.homes ?? []), ...spec.hiddenPaths]) : [],
     uncovered: spec.shownPaths,

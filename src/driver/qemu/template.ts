@@ -40,8 +40,9 @@ const SWEEP_PATIENCE_MS = 100;
 
 /** Names what a template depends on: kernel, QEMU, processor and memory, and the command line. */
 export function templateKey(key: TemplateKey): string {
-  const { imageDigest, qemuVersion, accelerator, cpus, memoryBytes } = key;
-  const parts = [COMMAND_VERSION, kernelCommandLine(key), imageDigest, qemuVersion, accelerator, cpus, memoryBytes];
+  const { imageDigest, qemuVersion, accelerator, cpus, memoryBytes, balloon } = key;
+  const machine = [accelerator, cpus, memoryBytes, ...(balloon ? ['balloon'] : [])];
+  const parts = [COMMAND_VERSION, kernelCommandLine(key), imageDigest, qemuVersion, ...machine];
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
 }
 

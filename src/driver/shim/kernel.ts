@@ -17,6 +17,7 @@ import type {
   HostUsage,
   Kernel,
   KernelExit,
+  KernelSize,
   LaunchSpec,
   RealPlacement,
   SharedRegion,
@@ -73,6 +74,8 @@ export abstract class ShimKernel implements Kernel {
   abstract resume(): Promise<void>;
   abstract attachRegion(region: SharedRegion): Promise<void>;
   abstract detachRegion(region: Pick<SharedRegion, 'id' | 'name'>): Promise<void>;
+  abstract resize(size: KernelSize): Promise<void>;
+  abstract size(): Promise<KernelSize>;
   /** Which threads of the launch are vCPUs. */
   protected abstract readonly threadsOf: (threads: readonly HostThread[]) => LaunchThreads;
 
@@ -110,14 +113,18 @@ export abstract class ShimKernel implements Kernel {
     return { ...real, limits: realLimits(this.directory) ?? null };
   }
 
-  usage(): HostUsage | undefined {
-    if (this.ended) return undefined;
+  usage(atRest = false): HostUsage | undefined {
+    if (this.ended || this.released) return undefined;
     this.usageReader ??= new UsageReader({
       directory: this.directory,
       threadsOf: this.threadsOf,
       childrenAreVcpu: this.childrenAreVcpu,
     });
-    return this.usageReader.read();
+    return this.usageReader.read(atRest);
+  }
+
+  ranNs(): number | undefined {
+    return this.ended || this.released ? undefined : this.usageReader?.ranNs();
   }
 
   async stop(graceMs: number): Promise<KernelExit> {
@@ -175,6 +182,7 @@ export abstract class ShimKernel implements Kernel {
   private letGo(leaveGuest: () => void): void {
     if (this.released) return;
     this.released = true;
+    this.usageReader?.close();
     leaveGuest();
     this.release();
   }

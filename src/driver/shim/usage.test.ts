@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -102,4 +102,35 @@ it('reads less often what is expensive to read', () => {
   expect(usage.read()).toBe(first);
   nowMs = 1000;
   expect(usage.read()).not.toBe(first);
+});
+
+it('of one at rest: what its vCPUs ran, from files held open, without a look for new threads', () => {
+  put(20, 50_000_000, 1, 5);
+  put(30, 40_000_000, 2, 4);
+  let found = 0;
+  const usage = reader(
+    () => {
+      found += 1;
+      return [thread(20, 20, 'linux', 2), thread(30, 30, 'linux', 9)];
+    },
+    { threadsOf: umlThreads, childrenAreVcpu: true },
+  );
+  expect(usage.ranNs()).toBeUndefined();
+  usage.read();
+  const before = readdirSync('/proc/self/fd').length;
+  expect(usage.ranNs()).toBe(90_000_000);
+  put(30, 47_000_000, 2, 4);
+  expect(usage.ranNs()).toBe(97_000_000);
+  nowMs += 100_000;
+  expect(usage.read(true)?.vcpus[0]?.ranNs).toBe(97_000_000);
+  expect(found).toBe(1);
+  expect(readdirSync('/proc/self/fd').length).toBe(before + 2);
+  nowMs += 100_000;
+  usage.read();
+  expect([found, readdirSync('/proc/self/fd').length]).toEqual([2, before]);
+  // A thread that has ended: it is not known what its kernel did.
+  rmSync(join(proc, '30'), { recursive: true });
+  expect(usage.ranNs()).toBeUndefined();
+  usage.close();
+  expect(readdirSync('/proc/self/fd').length).toBe(before);
 });

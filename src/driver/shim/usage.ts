@@ -3,7 +3,7 @@
  * cannot change. All of it is cheap: the tree of processes is looked at far less often than the counters.
  */
 import { join } from 'node:path';
-import { readSmallFile } from '../../sys/small-file.ts';
+import { HeldFiles, readSmallFile } from '../../sys/small-file.ts';
 import type { HostUsage } from '../driver.ts';
 import { type HostThread, type LaunchThreads, launchThreads, processTree } from './launch-threads.ts';
 
@@ -11,6 +11,8 @@ import { type HostThread, type LaunchThreads, launchThreads, processTree } from 
 const FIND_AGAIN_MS = { children: 2_000, threads: 10_000 };
 /** Of one CPU: when finding threads, or reading their counters, is expensive, it is done less often. */
 const MOST_CPU = 0.003;
+/** Of one at rest: whatever its others do, these do something as well. */
+const MOST_HELD = 16;
 /** USER_HZ and the page size of the host's /proc; both are the same on all hosts we run on. */
 const TICK_NS = 10_000_000;
 const PAGE_BYTES = 4096;
@@ -44,6 +46,8 @@ export class UsageReader {
   #findNotBefore = -Infinity;
   #notBefore = -Infinity;
   #last: HostUsage | undefined;
+  /** Held open while it is at rest. */
+  #held: HeldFiles | undefined;
 
   constructor(options: UsageOptions) {
     const proc = options.proc ?? '/proc';
@@ -56,12 +60,16 @@ export class UsageReader {
     };
   }
 
-  /** The last one again when it is too early for another; undefined when the launch has ended. */
-  read(): HostUsage | undefined {
+  /**
+   * The last one again when it is too early for another; undefined when the launch has ended. One `atRest` has started no
+   * threads since the last call.
+   */
+  read(atRest = false): HostUsage | undefined {
     const begun = this.#options.now();
+    if (!atRest) this.close();
     if (begun < this.#notBefore) return this.#last;
     try {
-      if (this.#threads === undefined || begun >= this.#findNotBefore) this.#find(begun);
+      if (this.#threads === undefined || (!atRest && begun >= this.#findNotBefore)) this.#find(begun);
       const cpu = this.#options.cpuNow();
       this.#last = this.#read();
       this.#notBefore = begun + (this.#options.cpuNow() - cpu) / MOST_CPU;
@@ -71,6 +79,25 @@ export class UsageReader {
       this.#last = undefined;
     }
     return this.#last;
+  }
+
+  /** CPU time of the first of its vCPU threads, as last found; undefined when one of them has ended. Until close() or read(). */
+  ranNs(): number | undefined {
+    if (this.#threads === undefined) return undefined;
+    this.#held ??= new HeldFiles(
+      this.#threads.vcpus
+        .flat()
+        .slice(0, MOST_HELD)
+        .map((tid) => join(this.#options.proc, String(tid), 'schedstat')),
+    );
+    const ran = this.#held.read()?.reduce((sum, text) => sum + Number.parseInt(text, 10), 0);
+    return Number.isFinite(ran) ? ran : undefined;
+  }
+
+  /** Lets go of what ranNs() holds open. */
+  close(): void {
+    this.#held?.close();
+    this.#held = undefined;
   }
 
   #read(): HostUsage | undefined {

@@ -81,8 +81,9 @@ const EXPORT = '/export';
 
 /** How the guest finds the root and the volumes that the jail shows. */
 export function umlGuestRoot(spec: Pick<LaunchSpec, 'image' | 'root' | 'volumes'>): GuestRoot {
+  const { moduleTree, version } = spec.image;
   const disk = spec.root.kind === 'squashfs' || spec.root.kind === 'ext4' ? spec.root.kind : undefined;
-  const needsShare = disk === undefined || spec.volumes.length > 0;
+  const needsShare = disk === undefined || spec.volumes.length > 0 || moduleTree !== undefined;
   return {
     exportMount: needsShare ? { fstype: 'hostfs', source: 'export', data: EXPORT } : undefined,
     // A kernel without FUSE leaves what other users make to root.
@@ -90,6 +91,7 @@ export function umlGuestRoot(spec: Pick<LaunchSpec, 'image' | 'root' | 'volumes'
     ignoresSetId: spec.root.kind === 'host' && !spec.root.mapped,
     root: disk === undefined ? 'export' : { blockDevice: '/dev/ubda', fstype: disk },
     volumes: spec.volumes.map(({ target, readOnly }, index) => ({ index, target, readOnly })),
+    modulesOf: moduleTree && version,
   };
 }
 

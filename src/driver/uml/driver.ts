@@ -26,7 +26,7 @@ import { allowedCpus } from '../../sys/process.ts';
 import { findTool, toolHint, toolPath } from '../../sys/tools.ts';
 import { formatBytes } from '../../sys/units.ts';
 import { checkLaunch } from '../check.ts';
-import type { Driver, HostPlacement, Kernel, KernelExit, LaunchSpec, SharedRegion } from '../driver.ts';
+import type { Driver, HostPlacement, Kernel, KernelExit, KernelSize, LaunchSpec, SharedRegion } from '../driver.ts';
 import { hostCovers, libraryBinds, ownPlaces } from '../jail/host.ts';
 import { type Bind, jailArgv } from '../jail/jail.ts';
 import { applyLimits } from '../jail/limits.ts';
@@ -85,6 +85,8 @@ const CAPABILITIES: Capabilities = {
   maxMemoryBytes: 64 * 1024 * MIB,
   pause: true,
   templateClone: false,
+  cpuResize: 'none',
+  memoryResize: 'none',
   // Its memory is a file in a tmpfs of its own, which has none.
   hugePages: false,
   sharedMemory: 'boot',
@@ -107,6 +109,7 @@ class UmlKernel extends ShimKernel {
   /** The CPU it was given because it owns none. */
   #chosen: number | undefined;
   readonly #regions: readonly SharedRegion[];
+  readonly #size: KernelSize;
 
   constructor(spec: LaunchSpec, pid: number, guest: GuestLink, cpus: CpuChoice, chosen: number | undefined) {
     const { id, directory } = spec;
@@ -114,6 +117,7 @@ class UmlKernel extends ShimKernel {
     this.#cpus = cpus;
     this.#chosen = chosen;
     this.#regions = spec.regions;
+    this.#size = { cpus: spec.cpus, memoryBytes: spec.memoryBytes };
   }
 
   async attachRegion(region: SharedRegion): Promise<void> {
@@ -128,6 +132,19 @@ class UmlKernel extends ShimKernel {
 
   async detachRegion({ name }: Pick<SharedRegion, 'name'>): Promise<void> {
     await this.guest.configure([forgetRegion(name)]);
+  }
+
+  async size(): Promise<KernelSize> {
+    return this.#size;
+  }
+
+  async resize({ cpus, memoryBytes }: KernelSize): Promise<void> {
+    const { cpus: mostCpus, memoryBytes: mostBytes } = this.#size;
+    if (cpus === mostCpus && memoryBytes === mostBytes) return;
+    throw new PolykernelError(
+      'unsupported',
+      'a kernel of User Mode Linux has one CPU, and the memory it was started with',
+    );
   }
 
   override async repin(
@@ -321,6 +338,7 @@ export class UmlDriver implements Driver {
       ],
       root: spec.root,
       volumes: spec.volumes,
+      moduleTree: spec.image.moduleTree,
       own: ownPlaces(spec.homes),
       covers: spec.root.kind === 'host' ? hostCovers([...(spec.homes ?? []), ...spec.hiddenPaths]) : [],
       uncovered: spec.shownPaths,

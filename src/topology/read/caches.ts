@@ -28,7 +28,7 @@ export function readCaches(sources: CpuSources, cpus: readonly Cpu[]): Cache[] {
         warnings.cpu(cpu.id, `cache/${index} does not say its level and type; it is left out.`);
         continue;
       }
-      const shared = sharers(sources, cpus, cpu, path, level).filter((id) => present.has(id));
+      const shared = sharers(sources, cpus, present, cpu, path, level).filter((id) => present.has(id));
       const taken = setOf(claimed, `${level} ${type}`);
       const own = shared.filter((id) => !taken.has(id));
       if (own.length < shared.length) {
@@ -58,8 +58,20 @@ export function readCaches(sources: CpuSources, cpus: readonly Cpu[]): Cache[] {
   );
 }
 
-function sharers(sources: CpuSources, cpus: readonly Cpu[], cpu: Cpu, path: string, level: number): readonly number[] {
-  const listed = sources.sets.read(path, 'shared_cpu_list', 'shared_cpu_map');
+function sharers(
+  sources: CpuSources,
+  cpus: readonly Cpu[],
+  present: ReadonlySet<number>,
+  cpu: Cpu,
+  path: string,
+  level: number,
+): readonly number[] {
+  const listed = sources.sets.pair(
+    path,
+    ['shared_cpu_list', 'shared_cpu_map'],
+    (set) => set.includes(cpu.id) && set.every((id) => present.has(id)),
+    (what) => sources.warnings.cpu(cpu.id, `cache L${level}: ${what}`),
+  );
   if (listed === undefined) {
     // Small caches belong to a core, large ones to a package, on nearly every machine.
     const same =

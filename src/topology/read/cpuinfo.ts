@@ -49,6 +49,8 @@ const SIGNS: readonly (readonly [string, RegExp])[] = [
   // Linux runs POWER8 and later little-endian nearly everywhere; cpuinfo does not tell.
   ['ppc64le', /^cpu\s*:\s*POWER(8|9|1\d)/m],
   ['ppc64', /^cpu\s*:\s*(POWER|PPC)/m],
+  ['ia64', /^arch\s*:\s*IA-64/m],
+  ['sparc64', /^type\s*:\s*sun4[uv]/m],
   ['riscv64', /^isa\s*:\s*rv64/m],
   ['loongarch64', /^CPU Family\s*:\s*Loongson-64bit/im],
 ];

@@ -2,6 +2,7 @@
 import { PolykernelError } from '../../sys/errors.ts';
 import type { Cpu } from '../topology.ts';
 import { type CpuinfoEntry, readCpuinfo } from './cpuinfo.ts';
+import { type PackageFacts, packagesOf } from './packages.ts';
 import { type CpuFacts, place } from './place.ts';
 import type { Look, SetReader } from './sets.ts';
 
@@ -11,6 +12,8 @@ export interface CpuSources extends Look {
   sets: SetReader;
   /** As the user wrote it, for messages. */
   root: string;
+  /** As `uname -m`. */
+  architecture: string;
 }
 
 /** NUMA node of each CPU that is in one. */
@@ -51,10 +54,25 @@ export function presentCpus({ files, warnings, sets, root }: CpuSources): number
 
 /** Every present CPU. */
 export function readCpus(sources: CpuSources, present: readonly number[], nodeOf: NodeOfCpu): Cpu[] {
-  return place(withPackages(sources, readFacts(sources, present, nodeOf)), sources.warnings);
+  const facts = readFacts(sources, present, nodeOf);
+  const packages = packagesOf(facts, /^(x86_64|i686)$/.test(sources.architecture), sources.warnings);
+  return place(
+    facts.map((cpu) => ({ ...cpu, package: packages.get(cpu.id)! })),
+    sources.warnings,
+  );
 }
 
-type Read = Omit<CpuFacts, 'package'> & { package: number | null; book: string };
+/** The same set as a list and as a mask. */
+type Pair = readonly [list: string, mask: string];
+const CORE: Pair = ['core_cpus_list', 'core_cpus'];
+const CLUSTER: Pair = ['cluster_cpus_list', 'cluster_cpus'];
+const DIE: Pair = ['die_cpus_list', 'die_cpus'];
+const PACKAGE: Pair = ['package_cpus_list', 'package_cpus'];
+/** As Linux called them before 5.2. */
+const THREADS: Pair = ['thread_siblings_list', 'thread_siblings'];
+const SIBLINGS: Pair = ['core_siblings_list', 'core_siblings'];
+
+type Read = Omit<CpuFacts, 'package'> & PackageFacts;
 
 function readFacts(sources: CpuSources, present: readonly number[], nodeOf: NodeOfCpu): Read[] {
   const { files, warnings, sets } = sources;
@@ -68,10 +86,34 @@ function readFacts(sources: CpuSources, present: readonly number[], nodeOf: Node
   const known = new Set(nodeOf.values());
   const clamped = new Map<readonly number[], ReadonlySet<number>>();
 
-  /** A set of present CPUs with `id` in it; the same object for the same text. */
-  const setWith = (id: number, directory: string, ...names: string[]): ReadonlySet<number> | undefined => {
-    const cpus = sets.read(directory, ...names);
-    if (cpus === undefined) return undefined;
+  /** Whether CPU `id` may share `names` with all of these: it is one of them, all are there, and they say the same. */
+  const isPossible = (id: number, names: Pair, cpus: readonly number[]): boolean =>
+    cpus.includes(id) &&
+    cpus.every((other) => {
+      if (other === id || !isPresent.has(other)) return other === id;
+      const theirs = names.map((name) => sets.read(`${CPU}/cpu${other}/topology`, name)?.join());
+      return theirs.every((text) => text === undefined) || theirs.includes(cpus.join());
+    });
+
+  /** A set of present CPUs with `id` in it, of the first pair of files that there is; the same object for the same text. */
+  const lists = new Map<string, readonly number[]>();
+  const setWith = (id: number, directory: string, ...pairs: Pair[]): ReadonlySet<number> | undefined => {
+    const found = firstOf(pairs, (names) => {
+      const set = sets.pair(
+        directory,
+        names,
+        (cpus) => isPossible(id, names, cpus),
+        (what) => warnings.cpu(id, what),
+        // On a large machine to read masks as well takes half as long again.
+        (cpus) => {
+          lists.set(`${names[0]} ${id}`, cpus);
+          return cpus[0] !== id && lists.get(`${names[0]} ${cpus[0]}`) === cpus;
+        },
+      );
+      return set && { cpus: set, names };
+    });
+    if (found === undefined) return undefined;
+    const { cpus, names } = found;
     let set = clamped.get(cpus);
     if (set === undefined) {
       set = new Set(cpus.filter((cpu) => isPresent.has(cpu)));
@@ -86,7 +128,7 @@ function readFacts(sources: CpuSources, present: readonly number[], nodeOf: Node
     const directory = `${CPU}/cpu${id}`;
     const topology = `${directory}/topology`;
     const isOnline = online.has(id);
-    let core = setWith(id, topology, 'core_cpus_list', 'core_cpus', 'thread_siblings_list', 'thread_siblings');
+    let core = setWith(id, topology, CORE, THREADS);
     if (core === undefined && isOnline) core = siblingsFromCpuinfo(cpuinfo(), cores(), id, isPresent);
     if (core === undefined) {
       warnings.cpu(
@@ -108,11 +150,14 @@ function readFacts(sources: CpuSources, present: readonly number[], nodeOf: Node
       type: performance.has(id) ? 'performance' : efficiency.has(id) ? 'efficiency' : null,
       capacity: readCapacity(sources, id),
       core: core ?? new Set([id]),
-      cluster: setWith(id, topology, 'cluster_cpus_list', 'cluster_cpus'),
-      die: setWith(id, topology, 'die_cpus_list', 'die_cpus'),
+      cluster: setWith(id, topology, CLUSTER),
+      die: setWith(id, topology, DIE),
+      siblings: setWith(id, topology, PACKAGE, SIBLINGS),
     };
   });
-  return performance.size + efficiency.size > 0 ? facts : typesByCapacity(facts);
+  if (performance.size + efficiency.size > 0) return facts;
+  const typed = typesByCapacity(facts);
+  return typed.some(({ type }) => type !== null) ? typed : typesByFrequency(sources, facts);
 }
 
 function onlineCpus({ files, warnings, sets }: CpuSources, present: readonly number[]): Set<number> {
@@ -171,6 +216,30 @@ function readCapacity({ files, warnings }: CpuSources, id: number): number | nul
   return null;
 }
 
+/** Cores of one type differ by a few per cent at most (favoured cores); those of another by more. */
+const SAME_TYPE = 1.1;
+
+/** Where nothing else tells cores apart, what cpufreq says they reach: the slowest are the efficient ones. */
+function typesByFrequency({ files }: CpuSources, facts: Read[]): Read[] {
+  const frequencyOf = (id: number) => files.integer(`${CPU}/cpu${id}/cpufreq/cpuinfo_max_freq`);
+  const first = facts.find(({ online }) => online);
+  if (first === undefined || frequencyOf(first.id) === undefined) return facts;
+  const known = new Map(
+    facts.flatMap(({ id }) => {
+      const kHz = frequencyOf(id) ?? 0;
+      return kHz > 0 ? [[id, kHz] as const] : [];
+    }),
+  );
+  const rates = [...known.values()].sort((a, b) => a - b);
+  const [least = 0, most = 0] = [rates[0], rates.at(-1)];
+  if (most <= least * SAME_TYPE) return facts;
+  return facts.map((cpu) => {
+    const kHz = known.get(cpu.id);
+    if (kHz === undefined) return cpu;
+    return { ...cpu, type: kHz <= least * SAME_TYPE ? 'efficiency' : 'performance' };
+  });
+}
+
 /** Where only capacities tell cores apart (arm64 big.LITTLE), the weakest are the efficient ones. */
 function typesByCapacity(facts: Read[]): Read[] {
   const capacities = facts.flatMap(({ capacity }) => (capacity === null ? [] : [capacity]));
@@ -181,39 +250,12 @@ function typesByCapacity(facts: Read[]): Read[] {
   );
 }
 
-/** Fills in packages nobody names, and tells apart those that s390 numbers anew in every book. */
-function withPackages({ warnings }: CpuSources, facts: readonly Read[]): CpuFacts[] {
-  const books = new Map<number, Set<string>>();
-  for (const { package: id, book } of facts) {
-    if (id !== null) books.set(id, (books.get(id) ?? new Set()).add(book));
+function firstOf<A, B>(all: readonly A[], read: (each: A) => B | undefined): B | undefined {
+  for (const each of all) {
+    const found = read(each);
+    if (found !== undefined) return found;
   }
-  const repeated = [...books.values()].some((set) => set.size > 1);
-  const numbers = new Map<string, number>();
-  const numberOf = (id: number, book: string): number => {
-    if (!repeated) return id;
-    const key = `${book}/${id}`;
-    const number = numbers.get(key) ?? numbers.size;
-    numbers.set(key, number);
-    return number;
-  };
-  const known = new Map<number, number>();
-  for (const { id, package: pkg, book } of facts) if (pkg !== null) known.set(id, numberOf(pkg, book));
-  const all = new Set(known.values());
-  const ofNode = new Map<number, Set<number>>();
-  for (const { id, node } of facts) {
-    const pkg = known.get(id);
-    if (node !== null && pkg !== undefined) ofNode.set(node, (ofNode.get(node) ?? new Set()).add(pkg));
-  }
-  return facts.map((cpu) => {
-    const own = known.get(cpu.id);
-    if (own !== undefined) return { ...cpu, package: own };
-    // An offline CPU's node is known more often than its package.
-    const candidates = (cpu.node === null ? undefined : ofNode.get(cpu.node)) ?? all;
-    const [guess = 0] = candidates;
-    if (candidates.size !== 1)
-      warnings.cpu(cpu.id, `nothing says which package this is in; package ${guess} is assumed.`);
-    return { ...cpu, package: guess };
-  });
+  return undefined;
 }
 
 function once<T>(make: () => T): () => T {

@@ -68,7 +68,12 @@ function nodeCpus(
   isPresent: ReadonlySet<number>,
   nodeOf: Map<number, number>,
 ): number[] {
-  const listed = sets.read(`${NODE}/node${id}`, 'cpulist', 'cpumap');
+  const listed = sets.pair(
+    `${NODE}/node${id}`,
+    ['cpulist', 'cpumap'],
+    (set) => set.every((cpu) => isPresent.has(cpu)),
+    (what) => warnings.add(`${NODE}/node${id}: ${what}`),
+  );
   if (listed === undefined) warnings.add(`${NODE}/node${id} does not say which CPUs it has; none are taken.`);
   const cpus: number[] = [];
   for (const cpu of listed ?? []) {
@@ -139,7 +144,23 @@ function compareWithWhole(sources: CpuSources, nodes: readonly NumaNode[]): void
   const { total } = wholeMemory(sources);
   const sum = nodes.reduce((bytes, node) => bytes + node.memoryBytes, 0);
   if (total === undefined || Math.abs(total - sum) <= sum / 50) return;
+  const driver = BALLOONS.find((directory) => sources.files.names(directory).some((name) => !OWN_FILES.has(name)));
+  const why =
+    driver === undefined
+      ? ''
+      : ` A balloon (${driver.split('/').at(-1)}) moves memory between this machine and its host.`;
   sources.warnings.add(
-    `proc/meminfo speaks of ${formatBytes(total)}, the NUMA nodes together of ${formatBytes(sum)}; the nodes are believed.`,
+    `proc/meminfo speaks of ${formatBytes(total)}, the NUMA nodes together of ${formatBytes(sum)}; the nodes are believed.${why}`,
   );
 }
+
+/** Drivers by which a hypervisor takes memory back, and gives it: with a device bound to them there is a balloon. */
+const BALLOONS = [
+  'sys/bus/virtio/drivers/virtio_balloon',
+  'sys/bus/virtio/drivers/virtio_mem',
+  'sys/bus/vmbus/drivers/hv_balloon',
+  'sys/bus/xen/drivers/xen_memory',
+  'sys/devices/system/xen_memory',
+];
+/** What is in a driver's directory without any device. */
+const OWN_FILES: ReadonlySet<string> = new Set(['bind', 'unbind', 'uevent', 'module', 'new_id', 'remove_id']);

@@ -1,5 +1,6 @@
 /** From what the kernel says of each CPU to packages, dies, clusters, cores and threads that nest. Pure. */
 import type { Cpu } from '../topology.ts';
+import { sameSet } from './same-set.ts';
 import type { Warnings } from './warnings.ts';
 
 /** What was read of one CPU. Sets hold present CPUs and the CPU itself. */
@@ -117,10 +118,6 @@ function divide(
       return [id, number];
     }),
   );
-}
-
-function sameSet(a: ReadonlySet<number> | undefined, b: ReadonlySet<number>): boolean {
-  return a === b || (a !== undefined && a.size === b.size && [...a].every((id) => b.has(id)));
 }
 
 /** x86 and arm64 name a cluster for every CPU; it means something only if one is more than a core and less than a die. */

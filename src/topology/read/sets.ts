@@ -29,6 +29,27 @@ export class SetReader {
     return undefined;
   }
 
+  /**
+   * The set that is in `directory` as a list and as a mask. Where these disagree the one that is possible is believed, the list
+   * if both are, and `tell` is given which. `isSure`: whether others say the same as the list, so that the mask need not be read.
+   */
+  pair(
+    directory: string,
+    [list, mask]: readonly [list: string, mask: string],
+    isPossible: (set: readonly number[]) => boolean,
+    tell: (what: string) => void,
+    isSure: (set: readonly number[]) => boolean = () => false,
+  ): readonly number[] | undefined {
+    const listed = this.read(directory, list);
+    if (listed !== undefined && isSure(listed)) return listed;
+    const masked = this.read(directory, mask);
+    if (listed === undefined || masked === undefined) return listed ?? masked;
+    if (listed.length === masked.length && listed.every((id, index) => id === masked[index])) return listed;
+    const believed = !isPossible(listed) && isPossible(masked) ? 'mask' : 'list';
+    tell(`${list} and ${mask} disagree; the ${believed} is believed.`);
+    return believed === 'mask' ? masked : listed;
+  }
+
   /** Empty text is the empty set: of a node without CPUs, of a machine without isolated ones. */
   parse(text: string, parser: (text: string) => number[] = parseCpuList): readonly number[] | undefined {
     if (text === '') return [];
@@ -43,7 +64,7 @@ export class SetReader {
 }
 
 /** Files that hold a mask; all others that are read hold a list. */
-const MASKS = /^((core|cluster|die)_cpus|(thread|core)_siblings|shared_cpu_map|cpumap)$/;
+const MASKS = /^((core|cluster|die|package)_cpus|(thread|core)_siblings|shared_cpu_map|cpumap)$/;
 
 function attempt(parse: () => number[]): number[] | null {
   try {

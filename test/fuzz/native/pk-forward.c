@@ -1,12 +1,16 @@
-/* pk-forward's pairs, with a client and a target that do anything. */
+/* pk-forward's pairs, with a client and a target that do anything, and its table of flows. */
 #include "harness.h"
 
 #include "kit.h"
 #include <sched.h>
 
 #include "../../../native/forward/arrivals.c"
+#include "../../../native/forward/clients.c"
+#include "../../../native/forward/datagrams.c"
+#include "../../../native/forward/flows.c"
 #include "../../../native/forward/loop.c"
 #include "../../../native/forward/main.c"
+#include "../../../native/forward/origin.c"
 #include "../../../native/forward/pairs.c"
 #include "../../../native/forward/room.c"
 #include "../../../native/forward/transfer.c"
@@ -65,9 +69,68 @@ static void transfer(const uint8_t *data, size_t size)
 	close(ends[0][0]), close(ends[1][0]);
 }
 
+/* Whom datagrams come from: `many` tells origins apart, `port` flows of one. */
+static struct sockaddr_storage sender(unsigned many, unsigned port)
+{
+	struct sockaddr_storage from = { 0 };
+	struct sockaddr_in6 *six = (struct sockaddr_in6 *)&from;
+
+	*six = (struct sockaddr_in6){ .sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port) };
+	six->sin6_addr.s6_addr[0] = 0xfd;
+	memcpy(six->sin6_addr.s6_addr + 1, &many, sizeof many);
+	return from;
+}
+
+/* What holds whatever came: every flow is found, and places are counted right. */
+static void check_flows(void)
+{
+	unsigned used = 0, of_client = 0, counted = 0;
+
+	for (struct datagram_flow *f = flows; f < flows + FLOWS; f++) {
+		if (f->fd < 0)
+			continue;
+		used++;
+		must(find_flow(&f->from) == f, "a flow is found by its client");
+		must(f->client->count > 0 && f->client->origin == origin_of(&f->from), "a flow counts for its client");
+	}
+	for (struct datagram_flow *f = free_flow; f != NULL; f = f->next)
+		counted++;
+	for (struct client *c = clients; c < clients + PLACES; c++)
+		of_client += c->count;
+	must(used + counted == FLOWS, "no place is lost");
+	must(of_client == used, "places are counted right");
+}
+
+/* One byte an act: flows of one client, of as many, what is known of them, and time. No descriptor is that large. */
+static void flow_table(const uint8_t *data, size_t size)
+{
+	int64_t at = 0;
+	unsigned next = 0;
+	int fd = 1 << 20;
+
+	forget_flows();
+	for (size_t i = 0; i < size && i < 40; i++) {
+		unsigned what = data[i] & 63;
+
+		for (unsigned n = 0; n < 64; n++) {
+			struct sockaddr_storage from = data[i] >> 6 == 0 ? sender(what, next++) : sender(next++ << 8, 1);
+			struct datagram_flow *f = find_flow(&from);
+
+			if (data[i] >> 6 < 2 && f == NULL)
+				open_flow(&from, sizeof(struct sockaddr_in6), fd++, ++at);
+		}
+		if (data[i] >> 6 == 2)
+			for (unsigned n = 0; n < FLOWS; n += what + 1)
+				flows[n].answered = 1, flows[n].said = flows[n].fd < 0 ? 0 : 2;
+		if (data[i] >> 6 == 3)
+			close_silent_flows(at += what * SECOND);
+	}
+	check_flows();
+}
+
 static void one(const uint8_t *data, size_t size)
 {
-	struct sockaddr_in at;
+	struct sockaddr_storage at = { 0 };
 	char text[64] = "", *port;
 
 	if (memory == NULL) {
@@ -75,10 +138,12 @@ static void one(const uint8_t *data, size_t size)
 		poller = epoll_create1(EPOLL_CLOEXEC);
 	}
 	transfer(data, size);
+	if (size > 0 && data[0] % 32 == 5)
+		flow_table(data + 1, size - 1);
 	memcpy(text, data, size < sizeof text ? size : sizeof text - 1);
 	port = strchr(text, ':');
 	if (port != NULL) {
 		*port++ = 0;
-		address(text, port, &at);
+		(void)listen_address(text, port, &at);
 	}
 }

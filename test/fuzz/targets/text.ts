@@ -2,7 +2,7 @@
 
 import { checkName } from '../../../src/core/name.ts';
 import { checkInstanceName } from '../../../src/instance/contract.ts';
-import { parsePublishedPort } from '../../../src/network/published-port.ts';
+import { parsePublished } from '../../../src/network/published-port.ts';
 import { parseLatencyPromise } from '../../../src/service/promise.ts';
 import { closest } from '../../../src/sys/closest.ts';
 import { formatCpuList, formatCpuMask, MAX_CPU, parseCpuList, parseCpuMask } from '../../../src/sys/cpu-list.ts';
@@ -49,7 +49,7 @@ const units: Target = {
   dictionary: ['KiB', 'k', 'M', 'GiB', 'T', 'ms', 's', 'm', 'h', 'd', '.', '-', ' ', '1h30m', '999999999999999'],
   run(input) {
     const text = input.toString('utf8');
-    const outcomes: unknown[] = [attempt(() => parseBytes(text)), parsePublishedPort(text), parseLatencyPromise(text)];
+    const outcomes: unknown[] = [attempt(() => parseBytes(text)), parsePublished(text), parseLatencyPromise(text)];
     const duration = attempt(() => parseDuration(text));
     if (duration !== undefined) {
       must(Number.isSafeInteger(duration) && duration >= 0, 'whole milliseconds');

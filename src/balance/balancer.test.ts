@@ -1,0 +1,257 @@
+/** The balancer on a world of numbers: a policy that wishes what it is told to, and moves that may fail. */
+import { setImmediate as turn } from 'node:timers/promises';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { ManualClock } from '../../test/support/manual-clock.ts';
+import type { InstanceStatus } from '../instance/contract.ts';
+import type { InstanceStats } from '../telemetry/contract.ts';
+import { Balancer, type BalancerOptions, MOST_MOVES } from './balancer.ts';
+import { DecisionLog, type DecisionRecord } from './decision-log.ts';
+import { POLICIES } from './policy/policies.ts';
+import { settle } from './policy/settle.ts';
+import type { Settings } from './settings.ts';
+import type { Policy, Window } from './types.ts';
+
+class World {
+  readonly clock = new ManualClock();
+  readonly sizes = new Map([
+    ['web', 1],
+    ['batch', 3],
+  ]);
+  readonly moves: string[] = [];
+  readonly told: string[] = [];
+  readonly windows: Window[] = [];
+  settings: Settings | null = null;
+  records: DecisionRecord[] = [];
+  p99Ms = 10;
+  isSilent = false;
+  failure: Error | undefined;
+  /** CPUs that web is wished. */
+  wish = 1;
+
+  readonly policy: Policy = {
+    ...{ name: 'told', summary: '', interval: 1, defaults: {}, grid: {} },
+    begin: () => ({
+      decide: (window) => {
+        this.windows.push(window);
+        const web = window.observations[0]!;
+        if (!web.known || web.cpus === this.wish) return [];
+        const reason = { rule: 'rest' } as const;
+        const others = window.cpus - this.wish;
+        return [
+          { index: 0, cpus: this.wish, reason },
+          { index: 1, cpus: others, reason },
+        ];
+      },
+    }),
+  };
+
+  open(): Balancer {
+    const { clock } = this;
+    const table = {
+      all: () => [...this.records],
+      put: (record: DecisionRecord) => {
+        this.records = [...this.records.filter(({ id }) => id !== record.id), record];
+      },
+      delete: (id: string) => {
+        this.records = this.records.filter((record) => record.id !== id);
+      },
+    };
+    const names = () => [...this.sizes.keys()];
+    const options: BalancerOptions = {
+      instances: {
+        list: () => names().map((name) => ({ status: this.#status(name) })) as never,
+        get: (name: string) => {
+          if (this.sizes.has(name)) return { name } as never;
+          throw new Error(`there is no ${name}`);
+        },
+        ledger: () => ({ pool: null, partitions: {} }),
+      },
+      stats: () => names().map((name) => this.#stats(name)),
+      promises: async () => new Map([['web', 100]]),
+      moves: {
+        move: async ({ from, to, amount }) => {
+          if (this.failure !== undefined) throw this.failure;
+          this.moves.push(`${amount} from ${from} to ${to}`);
+          this.sizes.set(from, this.sizes.get(from)! - amount);
+          this.sizes.set(to, this.sizes.get(to)! + amount);
+          return { steps: [], sizes: [] };
+        },
+      },
+      policies: async () => [this.policy, ...POLICIES],
+      settle: async (window, wishes) => settle(window, wishes),
+      kept: {
+        get: () => this.settings,
+        put: (value) => {
+          this.settings = value;
+        },
+      },
+      decisions: new DecisionLog(table, () => {}),
+      events: { tell: ({ type, message }) => void this.told.push(`${type}: ${message}`) },
+      clock,
+      journal: { info: () => {}, error: (text, error) => void this.told.push(`${text}: ${error}`), close: () => {} },
+    };
+    return new Balancer(options);
+  }
+
+  #status(name: string): InstanceStatus {
+    const elastic = { cpus: { min: 1, max: 4 }, memoryBytes: null };
+    const size = { cpus: this.sizes.get(name)!, memoryBytes: 1 };
+    return { id: name, spec: { name, cpus: 2, elastic }, size, state: 'running', placement: null } as never;
+  }
+
+  #stats(name: string): InstanceStats {
+    const at = new Date(this.clock.now() - (this.isSilent ? 60_000 : 0)).toISOString();
+    const latencyMs = { p50: 1, p90: 2, p99: this.p99Ms };
+    const requests = name === 'web' ? { ratePerSecond: 5, errorsPerSecond: 0, inFlight: 0, latencyMs } : null;
+    return { id: name, name, guest: { at, busy: 0.5, runQueue: 1 }, requests } as never;
+  }
+
+  /** Lets so many intervals pass. */
+  async pass(seconds: number): Promise<void> {
+    for (let second = 0; second < seconds; second++) {
+      this.clock.advance(1000);
+      for (let turns = 0; turns < 20; turns++) await turn();
+    }
+  }
+}
+
+let world: World;
+let balancer: Balancer;
+beforeEach(async () => {
+  world = new World();
+  balancer = world.open();
+  await balancer.set({ policy: 'told' });
+});
+
+const outcomes = () => world.records.map(({ outcome }) => outcome);
+
+it('does nothing until it is told to, and has no timer', async () => {
+  world.wish = 2;
+  await world.pass(5);
+  expect(world.windows).toEqual([]);
+  expect(world.clock.pending()).toEqual([]);
+});
+
+it('shows a policy what is, and carries out what it wishes', async () => {
+  world.wish = 2;
+  await balancer.set({ mode: 'on' });
+  await world.pass(2);
+  expect(world.moves).toEqual(['1 from batch to web']);
+  expect(world.windows[0]).toMatchObject({
+    cpus: 4,
+    kernels: [
+      { name: 'web', kind: 'service', min: 1, max: 4, entitlement: 2, promiseMs: 100 },
+      { name: 'batch', kind: 'batch', promiseMs: null },
+    ],
+    observations: [
+      { known: true, cpus: 1, busy: 0.5, arrivals: 5, late: 0, p99Ms: 10 },
+      { known: true, cpus: 3, waiting: 0 },
+    ],
+  });
+  await world.pass(5);
+  expect(world.moves).toHaveLength(1);
+  expect(outcomes()).toEqual(['kept']);
+  expect(world.told).toEqual(['balance-moved: 1 CPU from batch to web']);
+});
+
+it('has one timer, whatever it is told while it looks', async () => {
+  await balancer.set({ mode: 'on' });
+  world.clock.advance(1000);
+  await balancer.set({ mode: 'observe' });
+  await world.pass(3);
+  expect(world.clock.pending()).toHaveLength(1);
+  await balancer.set({ mode: 'off' });
+  await world.pass(3);
+  expect(world.clock.pending()).toEqual([]);
+});
+
+it('observes without acting', async () => {
+  world.wish = 2;
+  await balancer.set({ mode: 'observe' });
+  await world.pass(2);
+  expect(world.moves).toEqual([]);
+  expect(outcomes()).toEqual(['observed']);
+});
+
+it('freezes what is held, and what nothing is known of', async () => {
+  world.wish = 2;
+  balancer.hold('web', world.clock.now() + 3_000);
+  await balancer.set({ mode: 'on' });
+  await world.pass(2);
+  expect(world.moves).toEqual([]);
+  world.isSilent = true;
+  await world.pass(5);
+  expect(world.moves).toEqual([]);
+  expect(balancer.settings.holds).toEqual({});
+  world.isSilent = false;
+  await world.pass(1);
+  expect(world.moves).toHaveLength(1);
+});
+
+describe('safety', () => {
+  it('takes a move back after which latency got worse twice, and suspends after three', async () => {
+    await balancer.set({ mode: 'on' });
+    for (let round = 1; round <= 3; round++) {
+      world.p99Ms = 10;
+      world.wish = 2;
+      await world.pass(1);
+      world.p99Ms = 500;
+      await world.pass(2);
+      world.wish = 1;
+      expect(world.moves).toHaveLength(2 * round);
+    }
+    expect(outcomes()).toEqual(['undone', 'undone', 'undone']);
+    expect(world.moves.slice(-2)).toEqual(['1 from batch to web', '1 from web to batch']);
+    expect(balancer.settings).toMatchObject({ mode: 'on', suspended: expect.stringContaining('3 moves of told') });
+    expect(world.told.at(-1)).toMatch(/^balance-suspended: 3 moves of told/);
+    world.wish = 3;
+    await world.pass(3);
+    expect(world.moves).toHaveLength(6);
+    await balancer.set({ mode: 'on' });
+    await world.pass(2);
+    expect(world.moves).toHaveLength(7);
+  });
+
+  it('makes no more moves a minute than it may', async () => {
+    await balancer.set({ mode: 'on' });
+    for (let second = 0; second < MOST_MOVES + 10; second++) {
+      world.wish = second % 2 === 0 ? 2 : 1;
+      await world.pass(1);
+    }
+    expect(world.moves).toHaveLength(MOST_MOVES);
+    expect(outcomes().at(-1)).toBe('held');
+  });
+
+  it('goes on after a move that failed, and says why', async () => {
+    world.wish = 2;
+    world.failure = new Error('batch does not let go');
+    await balancer.set({ mode: 'on' });
+    await world.pass(1);
+    expect(world.records.at(-1)).toMatchObject({ outcome: 'failed', note: 'batch does not let go' });
+    world.failure = undefined;
+    await world.pass(1);
+    expect(world.moves).toHaveLength(1);
+  });
+});
+
+it('goes on as it was told after a restart; what was under way has failed', async () => {
+  world.wish = 2;
+  await balancer.set({ mode: 'on' });
+  await world.pass(1);
+  balancer.close();
+  world.records = world.records.map((record) => ({ ...record, outcome: 'moving' }));
+  const next = world.open();
+  await next.recover();
+  expect(next.settings).toMatchObject({ mode: 'on', policy: 'told' });
+  expect(outcomes()).toEqual(['failed']);
+  world.wish = 3;
+  await world.pass(1);
+  expect(world.moves).toHaveLength(2);
+});
+
+it('refuses a policy that there is not, naming those there are', async () => {
+  await expect(balancer.set({ policy: 'nonsense' })).rejects.toMatchObject({
+    code: 'invalid',
+    hint: expect.stringContaining('slo'),
+  });
+});

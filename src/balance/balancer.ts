@@ -1,0 +1,260 @@
+/**
+ * CPUs go where live metrics say they are needed: at each interval a policy is shown what is, and what it wishes becomes moves.
+ *
+ * INVARIANTS
+ * - Nothing is moved but within bounds that owners stated, by transactions that leave all as it was when they fail.
+ * - One decision is carried out at a time; what is seen meanwhile is not decided on.
+ * - While it is off there is no timer, else one; while no kernel is elastic nothing is looked at.
+ */
+import type { EventLog } from '../core/events.ts';
+import type { Journal } from '../core/journal.ts';
+import type { Instances } from '../instance/contract.ts';
+import { type Clock, timestamp } from '../sys/clock.ts';
+import { PolykernelError } from '../sys/errors.ts';
+import type { InstanceStats } from '../telemetry/contract.ts';
+import type { DecisionLog, DecisionRecord } from './decision-log.ts';
+import type { BalanceEvent } from './events.ts';
+import { Judge } from './judge.ts';
+import type { Moves } from './moves.ts';
+import { Observer } from './observer.ts';
+import { Recorder } from './recorder.ts';
+import { DEFAULT_SETTINGS, type Mode, type Settings } from './settings.ts';
+import type { Controller, Decision, Policy, Window } from './types.ts';
+import { type Promised, windowOf } from './watch.ts';
+
+/** Telemetry has news no more often. */
+const LEAST_INTERVAL_MS = 500;
+const MINUTE_MS = 60_000;
+/** Moves a minute: each costs both kernels some of their time. */
+export const MOST_MOVES = 30;
+/** After so many moves within the time that had to be taken back a policy does not know what it does. */
+const MOST_UNDONE = 3;
+const UNDONE_WITHIN_MS = 10 * MINUTE_MS;
+
+export interface BalancerOptions {
+  instances: Pick<Instances, 'list' | 'ledger' | 'get'>;
+  /** The latest of each. */
+  stats(): readonly InstanceStats[];
+  promises(): Promise<Promised['promises']>;
+  moves: Pick<Moves, 'move'>;
+  /** Loaded with the first window: most daemons never balance. */
+  policies(): Promise<readonly Policy[]>;
+  settle(window: Window, wishes: ReturnType<Controller['decide']>): Promise<Decision[]>;
+  kept: { get(): Settings | null; put(value: Settings): void };
+  decisions: DecisionLog;
+  events: Pick<EventLog, 'tell'>;
+  clock: Clock;
+  journal: Journal;
+}
+
+/** Kernels that own something of the pool are one group, those that own nothing the other: CPUs stay within. */
+interface Group {
+  owners: boolean;
+  controller: Controller | undefined;
+  window: Window | undefined;
+  /** Of the last move, until it is known whether it did harm. */
+  trial: { judge: Judge; record: DecisionRecord } | undefined;
+}
+
+export class Balancer {
+  readonly recorder = new Recorder();
+  readonly #options: BalancerOptions;
+  readonly #observer = new Observer();
+  #settings: Settings;
+  #policy: Policy | undefined;
+  #groups: Group[] = [];
+  #cancel: (() => void) | undefined;
+  /** Counts what it was told; a look that was begun before arms no other. */
+  #turn = 0;
+  #ending = new AbortController();
+
+  constructor(options: BalancerOptions) {
+    this.#options = options;
+    this.#settings = options.kept.get() ?? DEFAULT_SETTINGS;
+  }
+
+  get settings(): Settings {
+    const now = this.#options.clock.now();
+    const holds = Object.entries(this.#settings.holds).filter(([, until]) => Date.parse(until) > now);
+    return { ...this.#settings, holds: Object.fromEntries(holds) };
+  }
+
+  /** The last windows, of those who own and those who do not. */
+  windows(): Window[] {
+    return this.#groups.flatMap(({ window }) => window ?? []);
+  }
+
+  /** Goes on as it was told before. */
+  async recover(): Promise<void> {
+    for (const record of this.#options.decisions.open())
+      this.#options.decisions.close(record, 'failed', 'the daemon ended meanwhile; what was done is taken back');
+    this.#arm();
+  }
+
+  close(): void {
+    this.#ending.abort(new PolykernelError('unavailable', 'the daemon is ending'));
+    this.#cancel?.();
+  }
+
+  /** Throws `invalid` for a policy that there is not. */
+  async set(change: { mode?: Mode; policy?: string }): Promise<void> {
+    const { policy } = change;
+    if (policy !== undefined) await this.policy(policy);
+    this.#keep({ ...this.settings, ...change, suspended: null });
+    this.#policy = undefined;
+    this.#groups = [];
+    this.#turn += 1;
+    this.#cancel?.();
+    this.#cancel = undefined;
+    this.#arm();
+  }
+
+  /** An instance's size stays until then; null ends that. Throws `not-found`. */
+  hold(name: string, untilMs: number | null): void {
+    const { name: known } = this.#options.instances.get(name);
+    const { [known]: _, ...holds } = this.settings.holds;
+    const until = untilMs === null ? {} : { [known]: new Date(untilMs).toISOString() };
+    this.#keep({ ...this.settings, holds: { ...holds, ...until } });
+  }
+
+  #keep(settings: Settings): void {
+    this.#options.kept.put(settings);
+    this.#settings = settings;
+  }
+
+  /** By its name. Throws `invalid`. */
+  async policy(name: string): Promise<Policy> {
+    const all = await this.#options.policies();
+    const found = all.find((policy) => policy.name === name);
+    if (found !== undefined) return found;
+    throw new PolykernelError('invalid', `there is no policy ${JSON.stringify(name)}`, {
+      field: 'policy',
+      value: name,
+      hint: `Choose one of ${all.map((policy) => policy.name).join(', ')}.`,
+    });
+  }
+
+  /** Looks again after an interval, while there may be something to balance. */
+  #arm(): void {
+    if (this.#settings.mode === 'off' || this.#cancel !== undefined || this.#ending.signal.aborted) return;
+    const turn = this.#turn;
+    const intervalMs = Math.max(LEAST_INTERVAL_MS, (this.#policy?.interval ?? 0) * 1000);
+    this.#cancel = this.#options.clock.after(intervalMs, () => {
+      void this.#tick(intervalMs / 1000)
+        .catch((error) => this.#options.journal.error('balancing', error))
+        .then(() => {
+          if (turn !== this.#turn) return;
+          this.#cancel = undefined;
+          this.#arm();
+        });
+    });
+  }
+
+  async #tick(seconds: number): Promise<void> {
+    const { instances, stats, promises, clock } = this.#options;
+    const list = instances.list().map(({ status }) => status);
+    if (!list.some(({ spec }) => spec.elastic?.cpus != null)) return;
+    this.#policy ??= await this.policy(this.#settings.policy);
+    const policy = this.#policy;
+    if (this.#groups.length === 0)
+      this.#groups = [true, false].map((owners) => ({
+        owners,
+        controller: undefined,
+        window: undefined,
+        trial: undefined,
+      }));
+    const { holds } = this.settings;
+    const present = {
+      instances: list,
+      stats: new Map(stats().map((each) => [each.name, each])),
+      promises: await promises(),
+      ledger: instances.ledger(),
+      isHeld: (name: string) => name in holds,
+      nowMs: clock.now(),
+    };
+    this.#observer.forgetAllBut(new Set(list.map(({ id }) => id)));
+    for (const group of this.#groups) {
+      const window = windowOf(present, group.owners, seconds, this.#observer, group.window);
+      group.window = window;
+      if (window !== undefined) await this.#group(group, window, policy);
+    }
+  }
+
+  async #group(group: Group, window: Window, policy: Policy): Promise<void> {
+    this.recorder.add(window);
+    const isHarm = group.trial?.judge.hear(window);
+    if (isHarm === 'harm') return this.#takeBack(group, policy);
+    if (isHarm === 'none') group.trial = undefined;
+    group.controller ??= policy.begin();
+    const decisions = await this.#options.settle(window, group.controller.decide(window));
+    for (const decision of decisions) if (!(await this.#decided(group, window, decision, policy))) return;
+  }
+
+  /** Resolves with whether it is carried out, so that the next one of the same window makes sense. */
+  async #decided(group: Group, window: Window, decision: Decision, policy: Policy): Promise<boolean> {
+    const { decisions, clock } = this.#options;
+    const part = { at: timestamp(clock), policy: policy.name, decision };
+    const isOn = this.#settings.mode === 'on' && this.#settings.suspended === null;
+    if (!isOn || decision.move.kind !== 'cpu') {
+      // What is wished again at each interval is told once.
+      if (!decisions.isLast(decision, 'observed'))
+        decisions.add({ ...part, outcome: 'observed', note: this.#settings.suspended ?? '' });
+      return false;
+    }
+    if (decisions.count('kept', clock.now() - MINUTE_MS) >= MOST_MOVES) {
+      if (!decisions.isLast(decision, 'held'))
+        decisions.add({ ...part, outcome: 'held', note: `${MOST_MOVES} moves a minute are the most` });
+      return false;
+    }
+    const record = decisions.add({ ...part, outcome: 'moving', note: '' });
+    const names = [decision.taker?.kernel, decision.giver?.kernel].filter((name) => name !== undefined);
+    try {
+      await this.#move(decision);
+    } catch (error) {
+      decisions.close(record, 'failed', error instanceof Error ? error.message : String(error));
+      this.#tell('balance-failed', names, `${tellMove(decision)}: ${error instanceof Error ? error.message : error}`);
+      return false;
+    }
+    decisions.close(record, 'kept');
+    this.#tell('balance-moved', names, tellMove(decision));
+    group.trial = { judge: new Judge(window, names), record };
+    return true;
+  }
+
+  async #move({ move }: Decision, isBack = false): Promise<void> {
+    if (move.kind !== 'cpu') return;
+    const [from, to] = isBack ? [move.to, move.from] : [move.from, move.to];
+    const request = { resource: 'cpu', from: from ?? 'pool', to: to ?? 'pool', amount: move.count } as const;
+    await this.#options.moves.move(request, () => {}, this.#ending.signal);
+  }
+
+  /** A move that did harm goes back; of too many of these the policy is told by what follows. */
+  async #takeBack(group: Group, policy: Policy): Promise<void> {
+    const { decisions, clock } = this.#options;
+    const { record } = group.trial!;
+    group.trial = undefined;
+    const names = [record.decision.taker?.kernel, record.decision.giver?.kernel].filter((name) => name !== undefined);
+    const note = 'latency got worse in both windows after it';
+    try {
+      await this.#move(record.decision, true);
+      decisions.close(record, 'undone', note);
+      this.#tell('balance-undone', names, `${tellMove(record.decision)}: ${note}`);
+    } catch (error) {
+      this.#options.journal.error('taking back a move', error);
+    }
+    if (decisions.count('undone', clock.now() - UNDONE_WITHIN_MS) < MOST_UNDONE) return;
+    const suspended = `${MOST_UNDONE} moves of ${policy.name} had to be taken back within ten minutes`;
+    this.#keep({ ...this.settings, suspended });
+    this.#tell('balance-suspended', ['balance'], suspended);
+  }
+
+  #tell(type: BalanceEvent, names: readonly string[], message: string): void {
+    const { events, clock } = this.#options;
+    events.tell({ at: timestamp(clock), type, name: names[0] ?? 'balance', id: '', message });
+  }
+}
+
+function tellMove({ move }: Decision): string {
+  if (move.kind !== 'cpu') return move.kind;
+  return `${move.count} ${move.count === 1 ? 'CPU' : 'CPUs'} from ${move.from ?? 'the pool'} to ${move.to ?? 'the pool'}`;
+}

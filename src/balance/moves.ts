@@ -1,0 +1,101 @@
+/** CPUs and memory that change hands while kernels run: planned on what is, and carried out all or nothing. */
+import type { Mutex } from '../core/mutex.ts';
+import type { Steps } from '../core/steps.ts';
+import type { InstanceStatus, Instances, Size } from '../instance/contract.ts';
+import type { HostPool } from '../pool/contract.ts';
+import { PolykernelError } from '../sys/errors.ts';
+import type { SizeStep } from './plan-sizes.ts';
+import type { MoveReport, MoveRequest, SizeRequest } from './requests.ts';
+
+export interface MovesOptions {
+  instances: Instances;
+  hostPool: HostPool;
+  steps: Pick<Steps<SizeStep>, 'submit'>;
+  /** Of all changes of the whole machine. */
+  mutex: Mutex;
+}
+
+type Progress = (text: string) => void;
+
+/** Who is asked, and what he is to have. */
+interface Wanted {
+  name: string;
+  size(now: Size): Size;
+}
+
+/** What is nobody's: CPUs and memory of the pool come from there and go there. */
+const POOL = 'pool';
+
+export class Moves {
+  readonly #options: MovesOptions;
+
+  constructor(options: MovesOptions) {
+    this.#options = options;
+  }
+
+  /** Gives a kernel another size. Throws `invalid`, `conflict` or `not-found`; a failure of a step leaves all as it was. */
+  resize(name: string, request: SizeRequest, progress: Progress, signal: AbortSignal): Promise<MoveReport> {
+    const size = ({ cpus, memoryBytes }: Size): Size => ({
+      cpus: request.cpus ?? cpus,
+      memoryBytes: request.memoryBytes ?? memoryBytes,
+    });
+    return this.#change([{ name, size }], request.dryRun ?? false, progress, signal);
+  }
+
+  /** Moves CPUs or memory from one kernel to another; either one may be the pool. Throws as resize(). */
+  move(request: MoveRequest, progress: Progress, signal: AbortSignal): Promise<MoveReport> {
+    const { from, to, resource, amount } = request;
+    if (from === to) {
+      throw new PolykernelError('invalid', `${from} is both who gives and who gets`, {
+        field: 'to',
+        value: to,
+        hint: 'Name two kernels, or `pool` for what nobody owns.',
+      });
+    }
+    const wanted = [
+      { name: from, size: (now: Size) => changed(now, resource, -amount) },
+      { name: to, size: (now: Size) => changed(now, resource, amount) },
+    ];
+    return this.#change(
+      wanted.filter(({ name }) => name !== POOL),
+      request.dryRun ?? false,
+      progress,
+      signal,
+    );
+  }
+
+  #change(wanted: readonly Wanted[], dryRun: boolean, progress: Progress, signal: AbortSignal): Promise<MoveReport> {
+    const { mutex, instances, hostPool, steps } = this.#options;
+    if (mutex.busy) progress('waiting for another change of the machine to end');
+    return mutex.run(async () => {
+      signal.throwIfAborted();
+      const { planSizes } = await import('./plan-sizes.ts');
+      const resized = wanted.map(({ name, size }) => {
+        const { status, record } = instances.get(name);
+        return { status, definition: record.definition, size: size(status.size) };
+      });
+      checkAlike(resized.map(({ status }) => status));
+      const planned = planSizes(resized, { ledger: instances.ledger(), topology: hostPool.topology() });
+      if (!dryRun) await steps.submit(planned, { progress, signal, onFailure: 'undo' });
+      return {
+        steps: planned.map(({ text, byHand }) => ({ text, undo: byHand })),
+        sizes: resized.map(({ status, size }) => ({ name: status.spec.name, before: status.size, after: size })),
+      };
+    });
+  }
+}
+
+const changed = (now: Size, resource: MoveRequest['resource'], by: number): Size =>
+  resource === 'cpu' ? { ...now, cpus: now.cpus + by } : { ...now, memoryBytes: now.memoryBytes + by };
+
+/** What one owns and the other only has cannot pass between them. */
+function checkAlike(statuses: readonly InstanceStatus[]): void {
+  const owner = statuses.find(({ placement }) => placement !== null)?.spec.name;
+  const other = statuses.find(({ placement }) => placement === null)?.spec.name;
+  if (owner === undefined || other === undefined) return;
+  throw new PolykernelError('conflict', `${owner} owns a part of the pool, and ${other} owns nothing`, {
+    field: 'to',
+    value: other,
+    hint: 'Move between two that own something, or two that do not; `pool` stands for what nobody owns.',
+  });
+}

@@ -1,0 +1,153 @@
+/**
+ * Kernels that become larger and smaller at once, as steps: who loses something gives it up within and on the host, then the ledger
+ * changes hands, then who gains it has it on the host and within. Pure: the same input gives the same steps.
+ */
+import { byPhase } from '../core/step.ts';
+import type { InstanceStatus, Placement, Size } from '../instance/contract.ts';
+import { checkSize, type InstanceStep, repinInstance, resizeInstance, sizedRequest } from '../instance/stack.ts';
+import { bytesOn, type Ledger, place } from '../ledger/index.ts';
+import { type Assignment, assignPool, type PoolStep } from '../pool/stack.ts';
+import { cpusText } from '../sys/cpu-list.ts';
+import { PolykernelError } from '../sys/errors.ts';
+import { formatBytes } from '../sys/units.ts';
+import type { Topology } from '../topology/index.ts';
+
+export type SizeStep = InstanceStep | PoolStep;
+
+/** A kernel that is to have another size. */
+export interface Resized {
+  status: InstanceStatus;
+  /** JSON of what a stack file says of it; null without one. */
+  definition: string | null;
+  size: Size;
+}
+
+interface Machine {
+  ledger: Ledger;
+  topology: Topology;
+}
+
+/**
+ * The steps that give all of these their sizes, those that change nothing left out. Throws `invalid` for a size beyond a kernel's
+ * bounds, `conflict` when the pool cannot give what is asked, with the planner's reason, or a kernel is neither up nor down.
+ */
+export function planSizes(resized: readonly Resized[], machine: Machine): SizeStep[] {
+  const changed = resized.filter(({ status, size }) => !same(status.size, size));
+  for (const each of changed) check(each);
+  const placements = placeAll(changed, machine);
+  const steps = changed.flatMap(({ status, size }): InstanceStep[] => {
+    const { name } = status.spec;
+    const after = placements.get(name);
+    const cpus = after && { before: status.placement!.vcpuCpus, after: after.vcpuCpus };
+    const least = {
+      cpus: Math.min(size.cpus, status.size.cpus),
+      memoryBytes: Math.min(size.memoryBytes, status.size.memoryBytes),
+    };
+    const few = cpus && size.cpus > status.size.cpus ? { ...cpus, after: cpus.before } : cpus;
+    return [
+      ...(same(least, status.size) ? [] : [resizeInstance(name, status.size, least, few)]),
+      // Who gains or loses CPUs is put on those he has by that step.
+      ...(after && isUp(status) && size.cpus === status.size.cpus && !same(after.vcpuCpus, status.placement!.vcpuCpus)
+        ? [repinInstance(name, cpusText(after.partition.cpus))]
+        : []),
+      ...(same(least, size) ? [] : [resizeInstance(name, least, size, cpus)]),
+    ];
+  });
+  return byPhase<SizeStep>(placements.size === 0 ? steps : [...steps, assignment(changed, placements, machine.ledger)]);
+}
+
+function check({ status, size }: Resized): void {
+  const { spec, state } = status;
+  checkSize(spec.name, spec, size);
+  if (!['running', 'created', 'exited', 'backoff'].includes(state)) {
+    throw new PolykernelError('conflict', `${spec.name} is ${state}`, {
+      field: 'name',
+      value: spec.name,
+      hint: state === 'paused' ? `Resume it first: pk resume ${spec.name}` : 'Try again when it is up or down.',
+    });
+  }
+  const kind = spec.partition?.cpus.kind ?? 'count';
+  if (size.cpus === status.size.cpus || kind === 'count') return;
+  throw new PolykernelError(
+    'conflict',
+    kind === 'exact'
+      ? `${spec.name} asks for these CPUs and no others`
+      : `${spec.name} has a part of shared CPUs, and none of its own`,
+    { field: 'cpus', value: size.cpus, hint: 'Ask for a number of CPUs in its partition instead.' },
+  );
+}
+
+/** Where the planner puts those that own something, everybody else staying where he is. */
+function placeAll(changed: readonly Resized[], { ledger, topology }: Machine): Map<string, Placement> {
+  const owners = changed.filter(({ status }) => status.placement !== null);
+  if (owners.length === 0 || ledger.pool === null) return new Map();
+  const names = new Set(owners.map(({ status }) => status.spec.name));
+  const result = place({
+    topology,
+    pool: ledger.pool,
+    requests: owners.map(({ status: { spec, placement }, size }) => ({
+      name: spec.name,
+      request: sizedRequest(spec.partition!, size),
+      current: placement!.partition,
+    })),
+    fixed: Object.fromEntries(Object.entries(ledger.partitions).filter(([owner]) => !names.has(owner))),
+  });
+  const [refusal] = result.refused;
+  if (refusal !== undefined)
+    throw new PolykernelError('conflict', `${refusal.name} ${refusal.message}`, {
+      field: refusal.field,
+      hint: refusal.hint,
+    });
+  return new Map(
+    result.placed.map(({ name, partition, vcpuCpus, reasons, kept }) => {
+      const { status } = owners.find((each) => each.status.spec.name === name)!;
+      const before = status.placement!;
+      if (kept) return [name, before];
+      checkMemoryStays(status, partition.memory);
+      return [name, { partition, vcpuCpus: keepingOrder(before.vcpuCpus, vcpuCpus), reasons }];
+    }),
+  );
+}
+
+/** What stays keeps its vCPU where it can: those that are lost are the last, those that are new come behind. */
+function keepingOrder(before: readonly number[], after: readonly number[]): number[] {
+  const kept = before.filter((cpu) => after.includes(cpu));
+  return [...kept, ...after.filter((cpu) => !before.includes(cpu))];
+}
+
+/** Memory of a kernel that runs is where it is: it can have more of a node or less, and not other nodes. */
+function checkMemoryStays({ spec, placement, state }: InstanceStatus, memory: Placement['partition']['memory']): void {
+  const before = placement!.partition.memory;
+  const moved = before.find(({ node, bytes }) => {
+    const change = bytesOn(memory, node) - bytes;
+    const whole = sum(memory) - sum(before);
+    return change !== 0 && Math.sign(change) !== Math.sign(whole);
+  });
+  if (moved === undefined || !isUp({ state })) return;
+  throw new PolykernelError('conflict', `the memory of ${spec.name} would have to leave node ${moved.node}`, {
+    field: 'memoryBytes',
+    hint: 'Give it less, or restart it on another node: `pk apply` plans that.',
+  });
+}
+
+const sum = (memory: Placement['partition']['memory']): number => memory.reduce((total, { bytes }) => total + bytes, 0);
+
+function assignment(changed: readonly Resized[], placements: ReadonlyMap<string, Placement>, ledger: Ledger): PoolStep {
+  const owners = changed.filter(({ status }) => placements.has(status.spec.name));
+  const before = owners.map(
+    ({ status: { spec, placement }, definition }): Assignment => ({ name: spec.name, spec, placement, definition }),
+  );
+  const after = before.map((each) => ({ ...each, placement: placements.get(each.name)! }));
+  const text = after.map(
+    ({ name, placement }) =>
+      `${name}: ${cpusText(placement.partition.cpus)}, ${formatBytes(sum(placement.partition.memory))}`,
+  );
+  return assignPool(
+    { pool: null, kernels: after },
+    { pool: ledger.pool, kernels: before },
+    `record ${text.join('; ')}`,
+  );
+}
+
+const isUp = ({ state }: Pick<InstanceStatus, 'state'>): boolean => state === 'running';
+const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);

@@ -1,0 +1,79 @@
+/**
+ * Where the demand of a service goes. Requests come by chance, so a count n where m were expected says little while n − m is within a few
+ * √m; what chance does from moment to moment is the queueing model's business, not a change of demand.
+ *
+ * Level and slope are smoothed (Holt's linear method). A change that chance does not explain is taken at once: a cumulative sum of the
+ * deviations in units of √m (Page, Biometrika 1954, https://doi.org/10.1093/biomet/41.1-2.100) that exceeds its bound makes what was
+ * counted since it began to rise the new level.
+ */
+import { Jumps } from './jumps.ts';
+
+/** Share of the past kept each second, of level and slope. */
+const LEVEL_MEMORY = 0.5;
+const SLOPE_MEMORY = 0.8;
+/** Seconds that weigh in the level: 2 / (−ln LEVEL_MEMORY). */
+const ESTIMATED_OVER = 2.9;
+/** Of the cumulative sum: what each deviation has to exceed, and the bound. */
+const DRIFT = 0.75;
+const BOUND = 4;
+/** Deviations that chance may explain in a single count. */
+const CHANCE = 2;
+
+export class Demand {
+  /** Requests per second foreseen, before headroom, and the headroom: what demand lately jumped by beyond that. */
+  foreseen = Number.NaN;
+  headroom = 0;
+  readonly #lead: number;
+  readonly #quantile: number;
+  readonly #jumps: Jumps;
+  #level = 0;
+  #slope = 0;
+  /** Upwards: the sum, and the requests and seconds that it is made of. */
+  #sum = 0;
+  #counted = 0;
+  #during = 0;
+
+  /** `lead`: seconds ahead that it foresees; `quantile` of the jumps is kept free, which count half after `halfLife` seconds. */
+  constructor(lead: number, quantile: number, halfLife: number) {
+    this.#lead = lead;
+    this.#quantile = quantile;
+    this.#jumps = new Jumps(halfLife);
+  }
+
+  /** `arrivals` per second came during the last `seconds`. */
+  learn(arrivals: number, seconds: number): void {
+    if (Number.isNaN(this.foreseen)) this.#level = this.foreseen = arrivals;
+    const expected = Math.max(1, this.foreseen);
+    this.#jumps.add((arrivals - CHANCE * Math.sqrt(expected / seconds)) / expected, seconds);
+    const ahead = Math.max(0, this.#level + this.#slope * seconds);
+    if (this.#hasRisen(arrivals * seconds, Math.max(1, ahead * seconds), seconds)) {
+      this.#level = this.#counted / this.#during;
+      this.#slope = Math.max(0, this.#slope);
+      this.#sum = this.#counted = this.#during = 0;
+    } else {
+      const kept = LEVEL_MEMORY ** seconds;
+      const level = kept * ahead + (1 - kept) * arrivals;
+      const steady = SLOPE_MEMORY ** seconds;
+      this.#slope = steady * this.#slope + (1 - steady) * ((level - this.#level) / seconds);
+      this.#level = level;
+    }
+    this.foreseen = Math.max(this.#level, this.#level + this.#slope * this.#lead);
+    this.headroom = this.foreseen * (this.#jumps.quantile(this.#quantile) - 1);
+  }
+
+  /** Requests per second by which the level may be off, since those that it was estimated from came by chance. */
+  get uncertainty(): number {
+    return CHANCE * Math.sqrt(Math.max(0, this.#level) / ESTIMATED_OVER);
+  }
+
+  #hasRisen(count: number, expected: number, seconds: number): boolean {
+    this.#sum = Math.max(0, this.#sum + (count - expected) / Math.sqrt(expected) - DRIFT);
+    if (this.#sum === 0) {
+      this.#counted = this.#during = 0;
+      return false;
+    }
+    this.#counted += count;
+    this.#during += seconds;
+    return this.#sum > BOUND;
+  }
+}

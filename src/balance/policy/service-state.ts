@@ -1,0 +1,129 @@
+/** What `slo` knows of one service: what its requests cost, where demand goes, how many CPUs that takes. */
+import type { Kernel, Observation } from '../types.ts';
+import { pieces } from './allot.ts';
+import { Calibration } from './calibration.ts';
+import { Demand } from './demand.ts';
+import { HighestOf } from './highest.ts';
+import { waitProbability, waitsLonger } from './queue.ts';
+import type { SloParameters } from './slo-parameters.ts';
+import { Usable } from './usable.ts';
+
+/** Windows in which its own word and the host's count have to differ before it is not believed. */
+const DISTRUST_AFTER = 10;
+/** Share of the past kept each second: of what requests cost. */
+const COST_MEMORY = 0.97;
+/** Seconds for which a queue of half the promise has to stay to mean something. */
+const STAYS = 0.6;
+/** Share of requests that may be late by the promise, less what the model may be wrong by. */
+const PROMISED = 0.007;
+
+export class ServiceState {
+  /** CPUs it needs to keep its promise, in pieces, with what is waiting; the highest of the quiet window, of careful estimates. */
+  need = 0;
+  recentNeed = 0;
+  /** The same without anything kept free: what just keeps the promise. */
+  bare = 0;
+  /** CPU-seconds of entitlement lent (above 0) or borrowed. */
+  credits = 0;
+  /** When it next may give a piece: not before it was seen for a quiet window. */
+  shrinkAt = Number.NaN;
+  readonly usable = new Usable();
+  readonly #calibration = new Calibration();
+  readonly #parameters: SloParameters;
+  readonly demand: Demand;
+  readonly #highest: HighestOf;
+  #busy = 0;
+  #answered = 0;
+  #waited = 0;
+  #lied = 0;
+  /** When it last gave a piece, and how long pieces it gave stayed away, as far as one can say. */
+  #gaveAt = Number.NEGATIVE_INFINITY;
+  #away = Number.POSITIVE_INFINITY;
+
+  constructor(parameters: SloParameters) {
+    this.#parameters = parameters;
+    this.demand = new Demand(parameters.lead, parameters.jumps, parameters.halfLife);
+    this.#highest = new HighestOf(parameters.quiet);
+  }
+
+  /** CPU-seconds of a request; 0 while none was answered. */
+  get service(): number {
+    return this.#answered > 0 ? this.#busy / this.#answered : 0;
+  }
+  /** It says that tasks wait where the host knows of no request that does. */
+  get distrusted(): boolean {
+    return this.#lied >= DISTRUST_AFTER;
+  }
+
+  /** Takes what was seen, and works out what is needed now. */
+  learn(at: number, seconds: number, kernel: Kernel, seen: Observation, grain: number): void {
+    if (Number.isNaN(this.shrinkAt)) this.shrinkAt = at + this.#parameters.quiet;
+    const contradicts = seen.waiting > seen.queued + seen.cpus && seen.late <= 0.01;
+    this.#lied = contradicts ? Math.min(3 * DISTRUST_AFTER, this.#lied + 1) : Math.max(0, this.#lied - 1);
+    const kept = COST_MEMORY ** seconds;
+    this.#busy = kept * this.#busy + seen.busy * seconds;
+    this.#answered = kept * this.#answered + seen.finished * seconds;
+    this.demand.learn(seen.arrivals, seconds);
+    const { foreseen, headroom } = this.demand;
+    const promise = (kernel.promiseMs ?? Number.POSITIVE_INFINITY) / 1000;
+    const waits = (seen.queued * this.service) / Math.max(grain, seen.cpus);
+    // A queue of half the promise comes by chance now and then; one that stays, or is a whole promise long, does not.
+    this.#waited = waits > promise / 2 ? this.#waited + seconds : 0;
+    const overloaded = waits > promise || this.#waited > STAYS;
+    this.usable.learn(at, overloaded, seen.busyPeak, seen.cpus, grain);
+    let careful = 0;
+    if (kernel.promiseMs === null) {
+      // Nothing was promised and only its own word speaks for it: what it uses and what waits, up to its entitlement.
+      this.need = this.bare = pieces(Math.min(kernel.entitlement, (seen.busy + seen.waiting) * 1.2), grain);
+    } else {
+      const foretold = this.#late(foreseen, seen.cpus, promise);
+      if (!overloaded && foretold < 0.2 && seen.cpus <= this.usable.most) {
+        const chance = waitProbability(Math.max(1, seen.cpus), (foreseen * this.service) / Math.max(grain, seen.cpus));
+        this.#calibration.learn(seen.arrivals * seconds, seen.late, foretold, chance, seconds);
+      }
+      const excess = Math.max(0, seen.queued * this.service - (seen.cpus * promise) / 4);
+      const drain = overloaded ? excess / this.#parameters.drain : 0;
+      const size = (demand: number, risk: number) =>
+        Math.ceil(this.#cpusFor(demand, promise, risk, grain, kernel.max) + drain / grain - 1e-9);
+      this.need = size(foreseen + headroom, this.#parameters.risk);
+      careful = size(foreseen + headroom + this.demand.uncertainty, this.#parameters.risk);
+      this.bare = this.need === 1 ? 1 : size(foreseen, PROMISED);
+    }
+    this.recentNeed = this.#highest.add(at, Math.max(careful, this.need));
+  }
+
+  #late(arrivals: number, cpus: number, promise: number): number {
+    const { service } = this;
+    if (service === 0) return 0;
+    const load = { arrivals: arrivals * this.#calibration.factor, service, variation: 1 };
+    // What the request itself takes is taken off the promise, within reason.
+    return waitsLonger(load, cpus, Math.max(promise / 4, promise - 3 * service));
+  }
+
+  /** Fewest pieces on which no more than `risk` of the requests wait too long. */
+  #cpusFor(arrivals: number, promise: number, risk: number, grain: number, max: number): number {
+    const most = Math.max(1, Math.floor(max / grain + 1e-9));
+    let size = Math.max(1, Math.ceil((arrivals * this.service * this.#calibration.factor) / grain));
+    while (size < most && this.#late(arrivals, size * grain, promise) > risk) size++;
+    return size;
+  }
+
+  /** It gave a piece: the next one may go after `pace`, later when pieces are soon asked back. */
+  gave(at: number): void {
+    this.#gaveAt = at;
+    this.shrinkAt = at + this.#parameters.pace * this.#dearness();
+  }
+
+  /** It takes pieces: if one was given lately, that cost two moves. */
+  took(at: number): void {
+    const away = at - this.#gaveAt;
+    this.#away = Math.min(away, (Math.min(this.#away, 4 * this.#parameters.charge) + away) / 2);
+    this.shrinkAt = at + this.#parameters.quiet * this.#dearness();
+    this.#gaveAt = Number.NEGATIVE_INFINITY;
+  }
+
+  /** 1, or more when what is given does not stay away for as long as the moves there and back have to pay for. */
+  #dearness(): number {
+    return Math.min(8, Math.max(1, this.#parameters.charge / this.#away));
+  }
+}

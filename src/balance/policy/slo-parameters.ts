@@ -1,0 +1,19 @@
+/** The numbers of `slo`. All times in seconds. */
+export const SLO_DEFAULTS = {
+  /** Share of requests that may wait too long by the model; the promise allows 0.01. */
+  risk: 0.006,
+  /** How far ahead demand is foreseen: a window, and the move. */
+  lead: 1.5,
+  /** Quantile of the jumps of demand that is kept free, and the half-life of their histogram. */
+  jumps: 0.98,
+  halfLife: 120,
+  /** What was not needed for `quiet` is given, a piece every `pace`. */
+  quiet: 10,
+  pace: 1,
+  /** What waits is to be gone within. */
+  drain: 1,
+  /** A given piece has to stay away for so long to be worth its two moves. */
+  charge: 60,
+};
+
+export type SloParameters = typeof SLO_DEFAULTS;

@@ -1,0 +1,72 @@
+import { describe, expect, it } from 'vitest';
+import { readTrace } from './csv.ts';
+import { caseOf, readHost } from './host.ts';
+
+const loads = (text: string, interval?: number) => readTrace(text, interval).load.map((values) => [...values]);
+
+describe('readTrace', () => {
+  it.each<[string, string, number | undefined, number[][]]>([
+    ['a value a line', '3\n4\n\n5\n', undefined, [[3, 4, 5]]],
+    ['a value every two seconds', '3\r\n4\r\n', 2, [[3, 3, 4, 4]]],
+    ['values finer than a second', '1\n3\n5\n7', 0.5, [[2, 6]]],
+    ['times, with a heading', 'timestamp,value\n10,1\n12,2\n', undefined, [[1, 1, 2, 2]]],
+    ['ISO times', '2014-02-14 14:30:00,1\n2014-02-14 14:30:02,2\n', undefined, [[1, 1, 2, 2]]],
+    [
+      'tenants',
+      '0,a,1\n0,b,5\n1,a,2\n',
+      undefined,
+      [
+        [1, 2],
+        [5, 5],
+      ],
+    ],
+  ])('reads %s', (_, text, interval, expected) => {
+    expect(loads(text, interval)).toEqual(expected);
+  });
+
+  it.each([
+    ['1\nx\n', /line 2 has no value/],
+    ['1\n-1\n', /line 2 has no value from 0/],
+    ['1,2\n3\n', /line 2 has 1 columns, not 2/],
+    ['5,1\n4,1\n', /line 2 is earlier/],
+    ['yesterday,1\n', /line 1 has no time/],
+    ['0,1\n1e9,1\n', /too many values/],
+    ['time,value\n', /there is no value/],
+    ['', /there is no value/],
+  ])('refuses %j', (text, message) => {
+    expect(() => readTrace(text)).toThrow(message);
+  });
+});
+
+describe('a host', () => {
+  const trace = readTrace('0,web,100\n1,web,200\n');
+  it('is just large enough when nothing is said of it', () => {
+    const scene = caseOf(trace);
+    // 200 requests/s of 20 ms are 4 CPUs; a quarter more, and one for the batch kernel.
+    expect(scene).toMatchObject({ cpus: 6, seconds: 2 });
+    expect(scene.tenants.map(({ name, entitlement }) => [name, entitlement])).toEqual([
+      ['web', 3],
+      ['batch', 3],
+    ]);
+  });
+
+  it('is as its file says', () => {
+    const host = readHost(
+      '{"cpus": 8, "batch": false, "all": {"serviceMs": 5}, "tenants": {"web": {"max": 3, "scale": 2}}}',
+    );
+    const scene = caseOf(trace, host);
+    expect(scene.tenants).toHaveLength(1);
+    expect(scene.tenants[0]).toMatchObject({ serviceMs: 5, promiseMs: 50, max: 3 });
+    expect([...scene.load[0]!]).toEqual([200, 400]);
+  });
+
+  it.each([
+    ['{', /is not JSON/],
+    ['{"cpus": "8"}', /cpus must be a number/],
+    ['{"cpus": 8, "tenants": {"web": {"serviceMS": 1}}}', /serviceM/],
+    ['{"cpus": 8, "tenants": {"db": {}}}', /no tenant "db"/],
+    ['{"cpus": 1, "grain": 1, "all": {"min": 1}}', /at least, of 1/],
+  ])('is refused: %s', (text, message) => {
+    expect(() => caseOf(trace, readHost(text))).toThrow(message);
+  });
+});

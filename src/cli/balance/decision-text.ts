@@ -1,0 +1,18 @@
+/** A decision in a few lines, for people. */
+import type { ToldDecision } from '../../balance/contract.ts';
+import { plainLine } from '../../sys/text.ts';
+
+const OUTCOMES: Readonly<Record<ToldDecision['outcome'], string>> = {
+  observed: 'not carried out',
+  held: 'kept back',
+  moving: 'under way',
+  kept: 'done',
+  undone: 'taken back',
+  failed: 'failed',
+};
+
+export function decisionText({ at, policy, move, kernels, outcome, note }: ToldDecision): string {
+  const end = note === '' ? OUTCOMES[outcome] : `${OUTCOMES[outcome]}: ${plainLine(note)}`;
+  const sides = kernels.map(({ name, before, after, why }) => `    ${name} ${before} -> ${after}: ${why}\n`);
+  return `${at}  ${move}  (${policy}; ${end})\n${sides.join('')}`;
+}

@@ -1,0 +1,108 @@
+/** An instance as templates of `--format` see it: by docker's names, and a few of ours. Pure. */
+import type { InstanceStatus } from '../../instance/spec.ts';
+import { portsText } from '../../network/published-port.ts';
+import { formatBytes } from '../../sys/units.ts';
+import { age } from '../kit/table.ts';
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** Of `pk ps`. `nowMs`: the time ages are counted to. */
+export function listFields(status: InstanceStatus, whole: boolean, nowMs = Date.now()): Fields {
+  const { id, spec, state, createdAt } = status;
+  return {
+    ID: whole ? id : id.slice(0, 12),
+    Name: spec.name,
+    Names: spec.name,
+    Image: spec.image,
+    Command: JSON.stringify(commandText(spec.command, whole)),
+    CreatedAt: createdAt,
+    RunningFor: `${age(createdAt, nowMs)} ago`,
+    Status: statusText(status, nowMs),
+    State: state,
+    Ports: portsText(spec.publish),
+    Labels: Object.entries(spec.labels)
+      .map(([name, text]) => `${name}=${text}`)
+      .join(),
+    Label: (name: unknown) => (Object.hasOwn(spec.labels, String(name)) ? spec.labels[String(name)] : ''),
+    Mounts: spec.volumes.map(({ target }) => target).join(),
+    Networks: spec.network,
+    Address: status.address ?? '',
+    Driver: spec.driver,
+    Kernel: status.kernelRelease ?? '',
+    CPUs: spec.cpus,
+    Memory: formatBytes(spec.memoryBytes),
+    PID: status.pid ?? 0,
+    ExitCode: status.exit?.exitCode ?? 0,
+    Restarts: status.restarts,
+    Tenant: spec.tenant ?? '',
+    Stack: spec.stack ?? '',
+  };
+}
+
+/** Of `pk inspect`: what scripts ask docker for most. */
+export function inspectFields(status: InstanceStatus): Fields {
+  const { spec, state, exit, startedAt } = status;
+  return {
+    Id: status.id,
+    Name: spec.name,
+    Created: status.createdAt,
+    Image: spec.image,
+    Path: spec.command[0],
+    Args: spec.command.slice(1),
+    RestartCount: status.restarts,
+    State: {
+      Status: state,
+      Running: state === 'running' || state === 'paused',
+      Paused: state === 'paused',
+      Restarting: state === 'backoff',
+      Pid: status.pid ?? 0,
+      ExitCode: exit?.exitCode ?? 0,
+      Error: exit?.message ?? '',
+      StartedAt: startedAt ?? '',
+      FinishedAt: exit?.at ?? '',
+    },
+    Config: {
+      Hostname: spec.hostname,
+      User: spec.user,
+      Tty: spec.tty,
+      Env: Object.entries(spec.env).map(([name, value]) => `${name}=${value}`),
+      Cmd: spec.command,
+      WorkingDir: spec.cwd,
+      Labels: spec.labels,
+    },
+    HostConfig: {
+      Memory: spec.memoryBytes,
+      NanoCpus: spec.cpus * 1e9,
+      NetworkMode: spec.network,
+      RestartPolicy: { Name: spec.restart.split(':')[0], MaximumRetryCount: Number(spec.restart.split(':')[1] ?? 0) },
+    },
+    NetworkSettings: { IPAddress: status.address ?? '' },
+    Mounts: spec.volumes.map(({ source, target, readOnly }) => ({
+      Source: source,
+      Destination: target,
+      RW: !readOnly,
+    })),
+  };
+}
+
+/** In docker's words, which scripts look for. */
+export function statusText({ state, exit, startedAt, createdAt }: InstanceStatus, nowMs: number): string {
+  const up = `Up ${age(startedAt ?? createdAt, nowMs)}`;
+  switch (state) {
+    case 'running':
+      return up;
+    case 'paused':
+      return `${up} (Paused)`;
+    case 'exited':
+      return exit === null ? 'Exited' : `Exited (${exit.exitCode}) ${age(exit.at, nowMs)} ago`;
+    case 'backoff':
+      return exit === null ? 'Restarting' : `Restarting (${exit.exitCode}) ${age(exit.at, nowMs)} ago`;
+    default:
+      return state[0]!.toUpperCase() + state.slice(1);
+  }
+}
+
+export function commandText(command: readonly string[], whole: boolean): string {
+  const text = command.join(' ').replace(/[^\x20-\x7e\u00a0-\uffff]/g, '?');
+  return !whole && text.length > 40 ? `${text.slice(0, 39)}…` : text;
+}

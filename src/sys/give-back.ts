@@ -1,0 +1,56 @@
+/**
+ * Memory that is no longer needed, given back to the host kernel. V8 collects when its heap is full and the C library keeps what
+ * it was given in pieces: so a daemon that has started, or has done much, would hold many megabytes for nothing.
+ */
+import { releaseFreeMemory } from './memory.ts';
+
+const LOOK_MS = 2_000;
+/** After it gave back, for so many looks it does not: the work takes some 50 ms. */
+const PAUSE_LOOKS = 5;
+/** Growth below that is not worth it. */
+const WORTH_BYTES = 2 * 2 ** 20;
+/** Share of the time that the program may be busy: one that is busier needs its memory, and its time, itself. */
+const MOST_BUSY = 0.5;
+
+export interface GiveBackOptions {
+  lookMs?: number;
+  /** Of the program, in bytes. */
+  resident?(): number;
+  /** Share of the time since the last call, from 0 to 1. */
+  busy?(): number;
+  release?(): void;
+}
+
+/** From now on looks every two seconds; returns what ends that. Keeps no program alive. */
+export function giveBackMemory(options: GiveBackOptions = {}): () => void {
+  const { lookMs = LOOK_MS, resident = process.memoryUsage.rss, busy = busyShare(), release = releaseAll } = options;
+  /** What it held when it last gave back: what has come since may be garbage. */
+  let held = 0;
+  let pause = 0;
+  const timer = setInterval(() => {
+    const isBusy = busy() > MOST_BUSY;
+    if (--pause > 0 || isBusy || resident() < held + WORTH_BYTES) return;
+    release();
+    held = resident();
+    pause = PAUSE_LOOKS;
+  }, lookMs);
+  timer.unref();
+  return () => clearInterval(timer);
+}
+
+function busyShare(): () => number {
+  let before = performance.eventLoopUtilization();
+  return () => {
+    const now = performance.eventLoopUtilization();
+    const { utilization } = performance.eventLoopUtilization(now, before);
+    before = now;
+    return utilization;
+  };
+}
+
+/** Without --expose-gc (DAEMON_FLAGS) the heap stays as it is. */
+function releaseAll(): void {
+  // As V8 does before it would run out of memory: what is left is moved together, which frees three times as much.
+  globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' });
+  releaseFreeMemory();
+}

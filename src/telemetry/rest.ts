@@ -1,0 +1,66 @@
+/**
+ * Which kernels are at rest. One that is idle for a while is asked for its numbers less often; whether it stirs is looked at as
+ * often as any is measured, from the host and for almost nothing, and then it is asked as before.
+ */
+import type { InstanceStats } from './types.ts';
+
+/** How long it must have been idle. */
+const IDLE_MS = 10_000;
+/** How often one at rest is asked: at most. */
+export const REST_INTERVAL_MS = 5_000;
+/** Of one CPU: a kernel that uses less is idle. */
+const IDLE_SHARE = 0.02;
+/** One at rest that uses more between two looks stirs: a share of one CPU, and what being asked itself takes. */
+const STIR_SHARE = 0.01;
+const STIR_NS = 5_000_000;
+
+export class Rest {
+  #idleSince: number | undefined;
+  #ranNs: number | undefined;
+  #shared = 0;
+  /** When it was last seen to be still. */
+  stillMs = 0;
+  isResting = false;
+
+  /** Of an instance that is awake, at each sample. Whether it has been idle for so long that it is at rest from now on. */
+  begins(stats: InstanceStats, ranNs: () => number | undefined, atMs: number): boolean {
+    if (!isIdle(stats)) this.#idleSince = undefined;
+    else this.#idleSince ??= atMs;
+    if (this.#idleSince === undefined || atMs - this.#idleSince < IDLE_MS) return false;
+    this.#ranNs = ranNs();
+    if (this.#ranNs === undefined) return false;
+    this.isResting = true;
+    this.#shared = sharedWork(stats);
+    this.stillMs = atMs;
+    return true;
+  }
+
+  /** Of one at rest: whether it has run or been asked for something since the last look. */
+  stirs(ranNs: number | undefined, stats: Pick<InstanceStats, 'channels' | 'requests'>, atMs: number): boolean {
+    const [before, elapsedMs] = [this.#ranNs, atMs - this.stillMs];
+    const most = Math.max(STIR_NS, elapsedMs * 1e6 * STIR_SHARE);
+    if (ranNs === undefined || before === undefined || ranNs - before > most) return true;
+    if (isAsked(stats) || sharedWork(stats) !== this.#shared) return true;
+    this.#ranNs = ranNs;
+    this.stillMs = atMs;
+    return false;
+  }
+
+  end(): void {
+    this.isResting = false;
+    this.#idleSince = undefined;
+  }
+}
+
+function isIdle(stats: InstanceStats): boolean {
+  const { guest, host } = stats;
+  if (guest?.busy == null || host === null || isAsked(stats)) return false;
+  return guest.busy < IDLE_SHARE && host.cpu < IDLE_SHARE && !guest.blocked;
+}
+
+const isAsked = ({ requests }: Pick<InstanceStats, 'requests'>): boolean =>
+  requests !== null && (requests.inFlight > 0 || requests.ratePerSecond > 0);
+
+/** Changes with what either end does to its channels. */
+const sharedWork = ({ channels }: Pick<InstanceStats, 'channels'>): number =>
+  channels.reduce((sum, { messages, depthBytes, drops }) => sum + messages + depthBytes + drops, 0);

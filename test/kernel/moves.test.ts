@@ -1,0 +1,85 @@
+/** Sizes that change and CPUs that change hands, on real kernels of QEMU; what each says is what its own programs see. */
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { Sandbox, until } from '../support/pk.ts';
+
+let sandbox: Sandbox;
+const MIB = 2 ** 20;
+
+interface Status {
+  size: { cpus: number; memoryBytes: number };
+  bootId: string;
+}
+
+beforeAll(async () => {
+  sandbox = await Sandbox.create();
+  for (const [name, cpus] of [
+    ['web', '1'],
+    ['batch', '3'],
+  ] as const) {
+    const bounds = ['--cpus', cpus, '--elastic-cpus', '1-4', '-m', '192M', '--elastic-memory', '160M-256M'];
+    await sandbox.ok('run', '-d', '--name', name, '--driver', 'qemu', ...bounds, '--', 'sleep', '100000');
+  }
+}, 300_000);
+afterAll(() => sandbox[Symbol.asyncDispose]());
+
+/** As its programs see them, and as it is recorded. */
+async function sizes(name: string) {
+  const { size } = await sandbox.json<Status>('inspect', name);
+  const seen = await sandbox.ok('exec', name, '--', 'sh', '-c', 'nproc; cat /proc/meminfo');
+  return {
+    cpus: size.cpus,
+    mib: size.memoryBytes / MIB,
+    online: Number(/^\d+/.exec(seen)![0]),
+    totalKib: Number(/MemTotal: +(\d+)/.exec(seen)![1]),
+  };
+}
+
+it('starts with a part of its machine, and changes that while it runs', async () => {
+  const { bootId } = await sandbox.json<Status>('inspect', 'web');
+  const before = await sizes('web');
+  expect(before).toMatchObject({ cpus: 1, mib: 192, online: 1 });
+  expect(await sandbox.ok('update', 'web', '--cpus', '3', '--memory', '256M')).toBe(
+    'web: 1 -> 3 CPUs, 192 MiB -> 256 MiB\n',
+  );
+  const larger = await sizes('web');
+  const told = 'cpus=3\nmemory_bytes=268435456\n';
+  expect(await sandbox.ok('exec', 'web', '--', 'cat', '/run/pk/size')).toBe(told);
+  expect(larger).toMatchObject({ cpus: 3, mib: 256, online: 3, totalKib: before.totalKib + 64 * 1024 });
+  await sandbox.ok('update', 'web', '--cpus', '1', '--memory', '192M');
+  expect(await sizes('web')).toEqual(before);
+  expect((await sandbox.json<Status>('inspect', 'web')).bootId).toBe(bootId);
+});
+
+it('moves CPUs and memory between two kernels, and keeps what each has over a restart', async () => {
+  await sandbox.ok('move', 'cpu', '--from', 'batch', '--to', 'web');
+  await sandbox.ok('move', 'memory', '32M', '--from', 'batch', '--to', 'web');
+  expect(await sizes('web')).toMatchObject({ cpus: 2, mib: 224, online: 2 });
+  expect(await sizes('batch')).toMatchObject({ cpus: 2, mib: 160, online: 2 });
+  await sandbox.ok('restart', 'web');
+  expect(await sizes('web')).toMatchObject({ cpus: 2, mib: 224, online: 2 });
+  await sandbox.ok('move', 'memory', '32M', '--from', 'web', '--to', 'batch');
+});
+
+it('refuses what its bounds do not allow, and leaves all as it was', async () => {
+  const refused = await sandbox.pk(['move', 'cpu', '--from', 'batch', '--to', 'web', '--count', '2']);
+  expect(refused.code).not.toBe(0);
+  expect(refused.stderr).toContain('batch cannot have 0 CPUs');
+  expect(await sizes('batch')).toMatchObject({ cpus: 2, online: 2 });
+});
+
+it('splits CPUs as a policy wishes, says why, and leaves alone what is held', async () => {
+  await sandbox.ok('update', 'web', '--cpus', '1');
+  await sandbox.ok('update', 'batch', '--cpus', '3');
+  await sandbox.ok('balance', 'hold', 'web', '--for', '1h');
+  await sandbox.ok('balance', 'policy', 'static');
+  await sandbox.ok('balance', 'on');
+  await until('it is seen', async () => (await sandbox.ok('balance', 'status')).includes('batch'));
+  expect(await sizes('web')).toMatchObject({ cpus: 1 });
+  await sandbox.ok('balance', 'hold', 'web', '--end');
+  await until('they are alike', async () => (await sizes('web')).online === 2 && (await sizes('batch')).online === 2);
+  const why = await sandbox.ok('balance', 'why', 'web');
+  expect(why).toMatch(/1 CPU from (batch|the free ones) to web/);
+  expect(why).toContain('(static; done)');
+  expect(why).toContain('web 1 -> 2: the pool is split evenly over 2 kernels');
+  await sandbox.ok('balance', 'off');
+}, 120_000);

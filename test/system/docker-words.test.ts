@@ -1,0 +1,138 @@
+/** What people type who know docker, on a daemon with the fake driver. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, it } from 'vitest';
+import { diffText, planText } from '../../src/cli/stack/plan-text.ts';
+import { eventually, startDaemon, type TestDaemon, untilState } from '../support/harness.ts';
+import { Sandbox } from '../support/pk.ts';
+
+const directory = mkdtempSync(join(tmpdir(), 'pk-words-'));
+afterAll(() => rmSync(directory, { recursive: true }));
+
+const sandbox = (test: TestDaemon) =>
+  new Sandbox(test.home, { ...process.env, POLYKERNEL_HOME: test.home, NO_COLOR: '1' });
+
+const untilGone = (test: TestDaemon, name: string) =>
+  eventually(async () => !(await test.client.list()).some(({ spec }) => spec.name === name));
+
+it('lists are filtered, formatted and short', async () => {
+  const test = await startDaemon();
+  await test.create({ name: 'web', command: ['sleep', 'inf'], labels: { team: 'shop', tier: '1' } });
+  await test.create({ name: 'db', command: ['sleep', 'inf'], labels: { team: 'shop' }, start: false });
+  await untilState(test, 'web', 'running');
+  const pk = sandbox(test);
+  expect(await pk.ok('ps', '-q')).toBe('web\n');
+  expect(await pk.ok('ps', '-aq', '--filter', 'label=team=shop', '-f', 'label=tier')).toBe('web\n');
+  expect(await pk.ok('ps', '-q', '--filter', 'status=created')).toBe('db\n');
+  expect(await pk.ok('ps', '-a', '--format', 'table {{.Names}}\\t{{.Label "tier"}}\\t{{.State}}')).toBe(
+    'NAMES  TIER  STATE\nweb    1     running\ndb           created\n',
+  );
+  expect(JSON.parse((await pk.ok('container', 'ls', '-n', '1', '--format', '{{json .}}')).trim())).toMatchObject({
+    Names: 'db',
+    Labels: 'team=shop',
+  });
+  expect(await pk.ok('inspect', '-f', '{{.State.Status}} {{index .Config.Labels "team"}} {{.spec.cpus}}', 'web')).toBe(
+    'running shop 1\n',
+  );
+  expect(await pk.ok('stats', '--no-stream', '--format', '{{.Name}} {{.State}}', 'web')).toBe('web running\n');
+  expect(await pk.json('ps')).toMatchObject([{ spec: { name: 'web', labels: { team: 'shop', tier: '1' } } }]);
+  expect(await pk.pk(['ps', '--format', '{{.names}}'])).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('Did you mean .Names?'),
+  });
+});
+
+it('what there is not is answered with what to type', async () => {
+  const test = await startDaemon();
+  const pk = sandbox(test);
+  for (const [args, told] of [
+    [['run', '--cap-add', 'NET_ADMIN', 'true'], /has no --cap-add\n.*has every capability there/],
+    [['run', '--privileged=true', 'true'], /has no --privileged\n/],
+    [['exec', '-d', 'web', 'true'], /has no -d\n.*setsid -f/],
+    [['compose', 'up'], /no command "compose"\n.*pk apply/],
+    [['run', '--cpuz', '2', 'true'], /no option --cpuz; did you mean --cpus\?/],
+    [['container'], /no command "container"/],
+  ] as const) {
+    const { code, stderr } = await pk.pk(args);
+    expect(stderr).toMatch(told);
+    expect(code).toBe(2);
+  }
+});
+
+it('a name is free again as the error says, and --rm takes away what has ended', async () => {
+  const test = await startDaemon();
+  await test.create({ name: 'web', command: ['true'], start: false });
+  await expect(test.create({ name: 'web', command: ['true'] })).rejects.toMatchObject({
+    hint: expect.stringMatching(/pk start web.*pk rm -f web/),
+  });
+  await test.create({ name: 'once', command: ['true'], autoRemove: true });
+  await untilGone(test, 'once');
+  await test.create({ name: 'long', command: ['sleep', 'inf'], autoRemove: true });
+  await untilState(test, 'long', 'running');
+  await sandbox(test).ok('stop', '-t', '0', 'long');
+  await untilGone(test, 'long');
+  await expect(test.create({ command: ['true'], autoRemove: true, restart: 'always' })).rejects.toMatchObject({
+    code: 'invalid',
+    field: 'autoRemove',
+  });
+});
+
+it('--rm outlasts the daemon', async () => {
+  const test = await startDaemon();
+  await test.create({ name: 'long', command: ['sleep', 'inf'], autoRemove: true });
+  await untilState(test, 'long', 'running');
+  await test.crashAndRestart();
+  expect(await test.client.inspect('long')).toMatchObject({ state: 'running', spec: { autoRemove: true } });
+  await test.client.kill('long', {});
+  await untilGone(test, 'long');
+});
+
+it('variables of a stack file come from the environment and files, and no plan shows them', async () => {
+  const test = await startDaemon();
+  const file = join(directory, 'polykernel.yaml');
+  writeFileSync(
+    file,
+    [
+      'name: shop',
+      'x-base: &base {driver: uml, restart: unless-stopped, labels: {team: $TEAM}}',
+      'kernels:',
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: as it is in a file
+      '  web: {<<: *base, command: [sleep, inf, "--token=$TOKEN"], environment: {TOKEN: "${TOKEN:?see the wiki}"}}',
+    ].join('\n'),
+  );
+  const pk = sandbox(test);
+  const told = await pk.pk(['validate', '-f', file]);
+  expect(told.stdout).toMatch(/polykernel\.yaml:2:69: the variable TEAM is not set\n/);
+  expect(told.stdout).toMatch(/polykernel\.yaml:4:83: the variable TOKEN is not set: see the wiki\n/);
+  expect(told.code).toBe(2);
+  writeFileSync(join(directory, '.env'), 'TEAM=from-file\nTOKEN=first-secret\n');
+  expect(await pk.ok('validate', '-f', file)).toMatch(/valid \(1 kernel\)/);
+  const source = (token: string) => ({
+    text: readFileSync(file, 'utf8').replace('driver: uml', 'driver: fake'),
+    file,
+    directory,
+    defaultName: 'shop',
+    variables: { TEAM: 'from-file', TOKEN: token },
+  });
+  await test.client.apply(source('first-secret'));
+  expect((await test.client.inspect('web')).spec).toMatchObject({
+    command: ['sleep', 'inf', '--token=first-secret'],
+    restart: 'unless-stopped',
+    labels: { team: 'from-file' },
+    env: { TOKEN: 'first-secret' },
+  });
+  const plan = await test.client.plan(source('second-secret'));
+  expect(plan.kernels[0]).toMatchObject({
+    action: 'replace',
+    changes: ['command', 'environment.TOKEN'].map((path) => ({ path, before: '(hidden)', after: '(hidden)' })),
+  });
+  const applied = await test.client.apply(source('second-secret'));
+  for (const each of [plan, applied]) {
+    for (const text of [JSON.stringify(each), planText(each, false), diffText(each, false)])
+      expect(text).not.toMatch(/(first|second)-secret/);
+  }
+  expect((await test.client.inspect('web')).spec.env.TOKEN).toBe('second-secret');
+  expect(JSON.stringify(test.journal)).not.toContain('secret');
+  expect((await test.client.plan(source('second-secret'))).steps).toEqual([]);
+});
