@@ -7,6 +7,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openConfigSpace } from '../src/pci/index.ts';
+import { run } from '../src/sys/process.ts';
 import { toolPath } from '../src/sys/tools.ts';
 import { ModelBus } from '../test/support/pci-bus.ts';
 import { addressOf, expressBody, image } from '../test/support/pci-images.ts';
@@ -49,7 +50,7 @@ function inventory(count: number, store: string) {
 }
 
 /** Transactions and milliseconds of `lspci -vvv` on `count` of the same functions, as files below `directory`. */
-function lspci(count: number, directory: string) {
+async function lspci(count: number, directory: string) {
   for (let index = 0; index < count; index++) {
     const of = join(directory, 'devices', addressOf(index));
     mkdirSync(of, { recursive: true });
@@ -58,7 +59,9 @@ function lspci(count: number, directory: string) {
     writeFileSync(join(of, 'resource'), '0x0000000000000000 0x0000000000000000 0x0000000000000000\n'.repeat(7));
   }
   const [library, counted] = [join(directory, 'count.so'), join(directory, 'counted')];
-  execFileSync('gcc', ['-O2', '-shared', '-fPIC', '-o', library, join(import.meta.dirname, 'count-reads.c'), '-ldl']);
+  const source = join(import.meta.dirname, 'count-reads.c');
+  const built = await run(['gcc', '-O2', '-shared', '-fPIC', '-o', library, source, '-ldl']);
+  if (built.code !== 0) throw new Error(`gcc: ${built.stderr}`);
   const tool = toolPath('lspci');
   const args = ['-A', 'linux-sysfs', '-O', `sysfs.path=${directory}`, '-vvv', '-n'];
   const began = performance.now();
@@ -74,7 +77,7 @@ export const pci: Bench = async (progress) => {
   const directory = mkdtempSync(join(tmpdir(), 'pk-bench-pci-'));
   try {
     progress(`pci: lspci on ${MANY} functions`);
-    const theirs = lspci(MANY, directory);
+    const theirs = await lspci(MANY, directory);
     progress(`pci: inventories of ${FEW} and ${MANY} functions`);
     const [few, many, again]: number[][] = [[], [], []];
     let [first, second] = [inventory(1, join(directory, 'warm')), inventory(1, join(directory, 'warm'))];
