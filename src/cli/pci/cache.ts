@@ -1,3 +1,4 @@
+/** `pk pci cache`: what is remembered, whether it is true, and why. */
 import type { ConfigSpace } from '../../pci/index.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import { type Command, type Invocation, JSON_OPTION } from '../kit/command.ts';

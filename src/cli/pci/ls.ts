@@ -1,3 +1,4 @@
+/** `pk pci ls`: functions as a table, or below the bridges that lead to them. */
 import { type FunctionFacts, type PciNames, readPciNames } from '../../pci/index.ts';
 import { type Command, JSON_OPTION } from '../kit/command.ts';
 import { answer } from '../kit/output.ts';

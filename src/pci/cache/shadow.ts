@@ -107,12 +107,13 @@ export class Shadow {
     const runs: { offset: number; bytes: Uint8Array }[] = [];
     let start: number | undefined;
     for (let at = 0; at <= this.size; at++) {
+      const eight = at < this.size ? this.#valid[at >> 3]! & this.#constant[at >> 3]! : 0;
       // Most of a space is empty: eight bytes at a step.
-      if (start === undefined && (at & 7) === 0 && at < this.size && this.#valid[at >> 3] === 0) {
+      if (start === undefined && eight === 0 && (at & 7) === 0) {
         at += 7;
         continue;
       }
-      const isKept = at < this.size && this.isValid(at) && this.isConstant(at, 1);
+      const isKept = (eight & bit(at)) !== 0;
       if (isKept) start ??= at;
       else if (start !== undefined) {
         runs.push({ offset: start, bytes: new Uint8Array(this.#view.buffer.slice(start, at)) });
