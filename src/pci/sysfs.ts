@@ -11,7 +11,7 @@ import {
   statSync,
   writeSync,
 } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import { comparePciAddresses, isPciAddress } from '../topology/pci-address.ts';
 import type { Access, Signal } from './access.ts';
@@ -82,7 +82,7 @@ function sysfsAccess(root: string, address: string): Access {
       hint: '`pk pci ls` lists them.',
     });
   }
-  return new SysfsAccess(directory, address, fd);
+  return new SysfsAccess(directory, address, fd, resolve(root) === '/');
 }
 
 const ID_FILES = ['vendor', 'device', 'class', 'revision', 'subsystem_vendor', 'subsystem_device'];
@@ -92,6 +92,8 @@ class SysfsAccess implements Access {
   readonly size: number;
   readonly physicalFunction?: string;
   readonly parent?: string;
+  /** Absent in a snapshot, which is a picture. */
+  readonly write?: Access['write'];
   readonly #directory: string;
   readonly #fd: number;
   readonly #buffer = Buffer.alloc(4);
@@ -99,7 +101,8 @@ class SysfsAccess implements Access {
   /** The kernel's copies, which an object of the kernel keeps for its life. */
   #known: { ino: number; ids: string } | undefined;
 
-  constructor(directory: string, address: string, fd: number) {
+  constructor(directory: string, address: string, fd: number, isLive: boolean) {
+    if (isLive) this.write = (offset, width, value) => this.#write(offset, width, value);
     this.#directory = directory;
     this.address = address;
     this.#fd = fd;
@@ -117,7 +120,7 @@ class SysfsAccess implements Access {
     }
   }
 
-  write(offset: number, width: Width, value: number): void {
+  #write(offset: number, width: Width, value: number): void {
     try {
       this.#writable ??= openSync(join(this.#directory, 'config'), 'r+');
       this.#buffer.writeUIntLE(value, 0, width);

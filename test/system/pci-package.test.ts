@@ -59,6 +59,10 @@ it('`polykernel/pci` decodes a function and reads it through the cache, as docs/
   const { hardwareReads } = space.statistics();
   expect(nic.read(0, 4)).toBe(0x15218086);
   expect(space.statistics().hardwareReads).toBe(hardwareReads);
+  expect(() => nic.read(2, 4)).toThrow('offset: 2 is no place for 4 bytes');
+  expect(nic.read(4096, 1)).toBeUndefined();
+  // A snapshot is a picture.
+  expect(() => nic.write(4, 2, 0)).toThrow('it can only be read');
 });
 
 describe('pk pci', () => {

@@ -3,6 +3,7 @@
  * hardware would answer; one of class W too while nobody else writes (`owned`), else as of at most `boundMs` ago. After anything
  * that may have been a reset, bytes of class S are served again only once the function has proved to be the same one.
  */
+import { PolykernelError } from '../../sys/errors.ts';
 import type { Access, Signal } from '../access.ts';
 import { type Decoded, type DecodeOptions, decode } from '../decode.ts';
 import { type Layout, readLayout } from '../layout.ts';
@@ -32,6 +33,15 @@ export type Happening = 'reset' | 'power' | 'driver' | 'removed' | 'vfs' | 'vect
 
 /** A completer that is not ready yet (PCIe 2.3.2, CRS Software Visibility). */
 const RETRY = 0xffff0001;
+
+function checkPlace(offset: number, width: Width): void {
+  if ([1, 2, 4].includes(width) && Number.isSafeInteger(offset / width) && offset >= 0) return;
+  throw new PolykernelError('invalid', `offset: ${offset} is no place for ${width} bytes in a configuration space`, {
+    field: 'offset',
+    value: offset,
+    hint: 'It must be a multiple of the width, which is 1, 2 or 4.',
+  });
+}
 
 export class CachedFunction implements Source {
   readonly statistics: Statistics = noStatistics();
@@ -83,9 +93,10 @@ export class CachedFunction implements Source {
 
   /**
    * The number at `offset`, a multiple of `width`; undefined beyond what can be read. `fresh`: of the hardware in any case.
-   * Throws `unavailable` when the device is gone.
+   * Throws `unavailable` when the device is gone, `invalid` for a place that is none.
    */
   read(offset: number, width: Width, fresh = false): number | undefined {
+    checkPlace(offset, width);
     const began = performance.now();
     this.layout();
     this.statistics.totalReads += 1;
@@ -106,7 +117,13 @@ export class CachedFunction implements Source {
 
   /** Writes through, and forgets each byte written and all that shows something else by it, before and after. */
   write(offset: number, width: Width, value: number): void {
-    if (this.access.write === undefined) throw new TypeError(`${this.address} cannot be written`);
+    checkPlace(offset, width);
+    if (this.access.write === undefined) {
+      throw new PolykernelError('unsupported', `${this.address} is of a dump or a snapshot: it can only be read`, {
+        field: 'address',
+        value: this.address,
+      });
+    }
     // Without a layout nobody knows what it does.
     const layout = this.layout();
     const effects: Effects = layout
