@@ -67,7 +67,7 @@ class World {
         ledger: () => ({ pool: null, partitions: {} }),
       },
       stats: () => names().map((name) => this.#stats(name)),
-      promises: async () => new Map([['web', 100]]),
+      promises: () => new Map([['web', 100]]),
       moves: {
         move: async ({ from, to, amount }) => {
           if (this.failure !== undefined) throw this.failure;

@@ -35,7 +35,7 @@ export interface BalancerOptions {
   instances: Pick<Instances, 'list' | 'ledger' | 'get'>;
   /** The latest of each. */
   stats(): readonly InstanceStats[];
-  promises(): Promise<Promised['promises']>;
+  promises(): Promised['promises'];
   moves: Pick<Moves, 'move'>;
   /** Loaded with the first window: most daemons never balance. */
   policies(): Promise<readonly Policy[]>;
@@ -167,7 +167,7 @@ export class Balancer {
     const present = {
       instances: list,
       stats: new Map(stats().map((each) => [each.name, each])),
-      promises: await promises(),
+      promises: promises(),
       ledger: instances.ledger(),
       isHeld: (name: string) => name in holds,
       nowMs: clock.now(),
