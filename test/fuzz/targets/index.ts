@@ -8,6 +8,7 @@ import { fileTargets } from './files.ts';
 import { guestTargets } from './guest.ts';
 import { guestLinkTargets } from './guest-link.ts';
 import { imageTargets } from './image.ts';
+import { pciTargets } from './pci.ts';
 import { recordTargets } from './records.ts';
 import { ringTargets } from './ring.ts';
 import { serviceTargets } from './service.ts';
@@ -25,6 +26,7 @@ export const TARGETS: readonly Target[] = [
   ...recordTargets,
   ...textTargets,
   ...topologyTargets,
+  ...pciTargets,
   ...ringTargets,
   ...serviceTargets,
   ...stackTargets,
