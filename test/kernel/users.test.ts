@@ -156,7 +156,8 @@ it('and so in the API, in a stack file, and of this machine', async () => {
   expect(line(await sandbox.ok('logs', 'api-root'))).toBe('0 0 [] /root');
 
   const stack = join(base, 'polykernel.yaml');
-  const kernel = { driver: 'uml', root, command: ['/bin/sh', '-c', WHO], user: 'app:70' };
+  // A dollar of the workload's is two in a stack file.
+  const kernel = { driver: 'uml', root, command: ['/bin/sh', '-c', WHO.replaceAll('$', '$$$$')], user: 'app:70' };
   writeFileSync(
     stack,
     JSON.stringify({ name: 'users', kernels: { named: kernel, number: { ...kernel, user: 1000 } } }),
