@@ -46,6 +46,7 @@ export async function rawQemuWords(
 ): Promise<string[]> {
   return qemuCommand({
     program,
+    firmware: [],
     accelerator: 'tcg',
     tscKhz: await tscKhz(join(cacheDirectory(), 'host-clock.json')),
     cpus: 1,

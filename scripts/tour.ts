@@ -84,12 +84,10 @@ async function tour(client: Client): Promise<void> {
   ]);
 
   console.log('A program in each:\n');
-  for (const { spec } of started) {
-    const { text } = await inside(client, spec.name, [
-      'sh',
-      '-c',
-      'echo "$(uname -n): Linux $(uname -r), $(nproc) CPU, up $(cut -d" " -f1 /proc/uptime) s"',
-    ]);
+  const greet = 'echo "$(uname -n): Linux $(uname -r), $(nproc) CPU, up $(cut -d" " -f1 /proc/uptime) s"';
+  const greetings = await Promise.all(started.map(({ spec }) => inside(client, spec.name, ['sh', '-c', greet])));
+  for (const [index, { spec }] of started.entries()) {
+    const { text } = greetings[index]!;
     console.log(`    ${text.trim()}`);
     results.push([text.startsWith(spec.name), `${spec.name} ran a program and knew its own name`]);
   }

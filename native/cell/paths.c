@@ -3,11 +3,38 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "../common/fail.h"
+
+/* From linux/stat.h, which musl lacks. */
+#define STATX_TYPE_BIT 1
+#define STATX_MOUNT_BIT 0x1000
+
+struct statx_answer {
+	uint32_t mask, block;
+	uint64_t attributes;
+	uint32_t links, uid, gid;
+	uint16_t mode, unused;
+	uint64_t times_and_sizes[14], mount, more[13];
+};
+
+_Static_assert(offsetof(struct statx_answer, mount) == 144 && sizeof(struct statx_answer) == 256, "as linux/stat.h has it");
+
+int glance_at(int fd, struct glance *glance)
+{
+	struct statx_answer answer;
+	int flags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC;
+
+	if (syscall(SYS_statx, fd, "", flags, STATX_TYPE_BIT | STATX_MOUNT_BIT, &answer) != 0)
+		return -1;
+	*glance = (struct glance){answer.mode & S_IFMT, answer.mask & STATX_MOUNT_BIT ? answer.mount : 0};
+	return 0;
+}
 
 /* Only we can change what is in this directory, and root. */
 static int is_ours(const struct stat *st, unsigned long us)
@@ -24,6 +51,7 @@ int open_path(const char *path, int *sheltered)
 	int at = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), next;
 	char part[256];
 	struct stat st;
+	struct glance glance;
 
 	*sheltered = 1;
 	if (*path != '/' || at < 0)
@@ -49,7 +77,7 @@ int open_path(const char *path, int *sheltered)
 		if (fstat(at, &st) != 0 || !is_ours(&st, getuid()))
 			*sheltered = 0;
 		next = openat(at, part, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-		if (next >= 0 && fstat(next, &st) == 0 && S_ISLNK(st.st_mode)) {
+		if (next >= 0 && glance_at(next, &glance) == 0 && S_ISLNK(glance.type)) {
 			close(next);
 			next = -1;
 			errno = ELOOP;

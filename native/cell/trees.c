@@ -87,7 +87,7 @@ void check_tree(struct tree *tree)
 }
 
 /* A line each, whatever a path holds: who reads this must not miss one. */
-static void report_plain(const struct tree *tree, const char *path, int error)
+void report(const struct tree *tree, const char *path, const char *reason)
 {
 	char line[4096];
 	size_t length = 0;
@@ -95,7 +95,7 @@ static void report_plain(const struct tree *tree, const char *path, int error)
 	for (; path[length] != 0 && length < sizeof line - 1; length++)
 		line[length] = path[length] == '\n' || path[length] == '\r' ? '?' : path[length];
 	line[length] = 0;
-	dprintf(report_fd, "%s %s %s: %s\n", tree->name, tree->access, line, strerror(error));
+	dprintf(report_fd, "%s %s %s: %s\n", tree->name, tree->access, line, reason);
 }
 
 /*
@@ -126,7 +126,7 @@ int clone_mount(const struct tree *tree, const char *path, int fd, int userns, i
 		fail("cloning %s", path);
 	set_attributes(tree, clone, flags);
 	if (userns >= 0 && syscall(MOUNT_SETATTR, clone, "", AT_EMPTY_PATH, &attributes, sizeof attributes) != 0)
-		report_plain(tree, path, errno);
+		report(tree, path, strerror(errno));
 	return clone;
 }
 

@@ -22,6 +22,7 @@ extern unsigned long base, count;
 
 void check_tree(struct tree *tree);
 int clone_mount(const struct tree *tree, const char *path, int fd, int userns, int flags);
+void report(const struct tree *tree, const char *path, const char *reason);
 char *staged(const struct tree *tree, const char *below);
 int move_to(int clone, int target);
 void attach(const struct tree *tree, int clone, const char *below);

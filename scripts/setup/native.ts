@@ -54,7 +54,7 @@ async function build(name: string, program: string, compiler: Compiler, signal: 
 }
 
 /** musl makes the smallest programs; glibc's static library does as well. */
-function findCompiler(scratch: string): Compiler {
+export function findCompiler(scratch: string): Compiler {
   const musl = findTool('musl-gcc');
   const gcc = findTool('gcc');
   if (gcc === undefined) throw new PolykernelError('unavailable', 'no C compiler is there', { hint: toolHint('gcc') });

@@ -67,7 +67,7 @@ class World {
         ledger: () => ({ pool: null, partitions: {} }),
       },
       stats: () => names().map((name) => this.#stats(name)),
-      promises: async () => new Map([['web', 100]]),
+      promises: () => new Map([['web', 100]]),
       moves: {
         move: async ({ from, to, amount }) => {
           if (this.failure !== undefined) throw this.failure;
@@ -152,6 +152,17 @@ it('shows a policy what is, and carries out what it wishes', async () => {
   expect(world.moves).toHaveLength(1);
   expect(outcomes()).toEqual(['kept']);
   expect(world.told).toEqual(['balance-moved: 1 CPU from batch to web']);
+});
+
+it('has one timer, whatever it is told while it looks', async () => {
+  await balancer.set({ mode: 'on' });
+  world.clock.advance(1000);
+  await balancer.set({ mode: 'observe' });
+  await world.pass(3);
+  expect(world.clock.pending()).toHaveLength(1);
+  await balancer.set({ mode: 'off' });
+  await world.pass(3);
+  expect(world.clock.pending()).toEqual([]);
 });
 
 it('observes without acting', async () => {

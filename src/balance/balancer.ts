@@ -4,7 +4,7 @@
  * INVARIANTS
  * - Nothing is moved but within bounds that owners stated, by transactions that leave all as it was when they fail.
  * - One decision is carried out at a time; what is seen meanwhile is not decided on.
- * - Without elastic kernels, or while it is off, there is no timer.
+ * - While it is off there is no timer, else one; while no kernel is elastic nothing is looked at.
  */
 import type { EventLog } from '../core/events.ts';
 import type { Journal } from '../core/journal.ts';
@@ -35,7 +35,7 @@ export interface BalancerOptions {
   instances: Pick<Instances, 'list' | 'ledger' | 'get'>;
   /** The latest of each. */
   stats(): readonly InstanceStats[];
-  promises(): Promise<Promised['promises']>;
+  promises(): Promised['promises'];
   moves: Pick<Moves, 'move'>;
   /** Loaded with the first window: most daemons never balance. */
   policies(): Promise<readonly Policy[]>;
@@ -64,6 +64,8 @@ export class Balancer {
   #policy: Policy | undefined;
   #groups: Group[] = [];
   #cancel: (() => void) | undefined;
+  /** Counts what it was told; a look that was begun before arms no other. */
+  #turn = 0;
   #ending = new AbortController();
 
   constructor(options: BalancerOptions) {
@@ -101,6 +103,7 @@ export class Balancer {
     this.#keep({ ...this.settings, ...change, suspended: null });
     this.#policy = undefined;
     this.#groups = [];
+    this.#turn += 1;
     this.#cancel?.();
     this.#cancel = undefined;
     this.#arm();
@@ -134,11 +137,13 @@ export class Balancer {
   /** Looks again after an interval, while there may be something to balance. */
   #arm(): void {
     if (this.#settings.mode === 'off' || this.#cancel !== undefined || this.#ending.signal.aborted) return;
+    const turn = this.#turn;
     const intervalMs = Math.max(LEAST_INTERVAL_MS, (this.#policy?.interval ?? 0) * 1000);
     this.#cancel = this.#options.clock.after(intervalMs, () => {
       void this.#tick(intervalMs / 1000)
         .catch((error) => this.#options.journal.error('balancing', error))
         .then(() => {
+          if (turn !== this.#turn) return;
           this.#cancel = undefined;
           this.#arm();
         });
@@ -162,7 +167,7 @@ export class Balancer {
     const present = {
       instances: list,
       stats: new Map(stats().map((each) => [each.name, each])),
-      promises: await promises(),
+      promises: promises(),
       ledger: instances.ledger(),
       isHeld: (name: string) => name in holds,
       nowMs: clock.now(),

@@ -13,7 +13,7 @@ import type { Settings } from './settings.ts';
 import { statusOf } from './status.ts';
 
 interface Given extends Omit<MovesOptions, 'mutex'>, Pick<BalancerOptions, 'stats'> {
-  services: Pick<ServiceManager, 'list'>;
+  services: Pick<ServiceManager, 'known'>;
 }
 
 export function balanceCapability({ mutex, store, events, clock, journal }: Surroundings, given: Given) {
@@ -26,7 +26,7 @@ export function balanceCapability({ mutex, store, events, clock, journal }: Surr
     ...{ instances, stats, moves, decisions, events, clock, journal },
     policies: async () => (await import('./policy/policies.ts')).POLICIES,
     settle: async (window, wishes) => (await import('./policy/settle.ts')).settle(window, wishes),
-    promises: async () => promisesOf(await services.list()),
+    promises: () => promisesOf(services.known()),
     kept: store.value<Settings>('balance', 'what balancing was told'),
   });
   return {
@@ -39,7 +39,7 @@ export function balanceCapability({ mutex, store, events, clock, journal }: Surr
 }
 
 /** Of several services that lead to an instance the strictest promise counts. */
-function promisesOf(services: Awaited<ReturnType<ServiceManager['list']>>): ReadonlyMap<string, number | null> {
+function promisesOf(services: ReturnType<ServiceManager['known']>): ReadonlyMap<string, number | null> {
   const promises = new Map<string, number | null>();
   for (const { slo, targets } of services)
     for (const { instance } of targets) {

@@ -2,5 +2,5 @@
 import { type Check, programCheck } from '../core/check.ts';
 
 export const channelChecks = (): Check[] => [
-  programCheck('channels', 'channels can be made', { natives: ['pk-ring'] }),
+  programCheck('channels', 'channels can be made', { tools: ['mkfifo'], natives: ['pk-ring'] }),
 ];

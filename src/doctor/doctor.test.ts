@@ -15,10 +15,8 @@ const GOOD: HostFacts = {
   uid: 1000,
   tools: {
     'apt-get': tool,
+    'apt-cache': tool,
     bwrap: tool,
-    setarch: tool,
-    taskset: tool,
-    xz: tool,
   },
   userNamespaces: { maximum: 100, debianClone: undefined, apparmorRestricts: undefined },
   idsPerKernel: 65_536,

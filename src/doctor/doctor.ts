@@ -22,7 +22,7 @@ export function hostChecks(facts: HostFacts): Check[] {
       'apt',
       'apt-get',
       'packages and kernels can be fetched',
-      facts.tools['apt-get'] ?? null,
+      facts.tools['apt-cache'] && (facts.tools['apt-get'] ?? null),
       'Polykernel sets itself up on Debian and Ubuntu only.',
     ),
     toolCheck('bubblewrap', 'bwrap', 'guests can be confined', facts.tools.bwrap ?? null),

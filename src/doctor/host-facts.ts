@@ -10,18 +10,11 @@ import { type OpenFiles, readOpenFiles } from '../sys/open-files.ts';
 import { cacheDirectory, type NativeProgram, nativePath } from '../sys/paths.ts';
 import { findTool } from '../sys/tools.ts';
 
-const DOCTOR_TOOLS = ['apt-get', 'bwrap', 'setarch', 'taskset', 'xz'] as const;
+const DOCTOR_TOOLS = ['apt-get', 'apt-cache', 'bwrap'] as const;
 type DoctorTool = (typeof DOCTOR_TOOLS)[number];
 
-export const NATIVE_PROGRAMS: readonly NativeProgram[] = [
-  'pk-init',
-  'pk-shim',
-  'pk-cell',
-  'pk-jail',
-  'pk-ram.so',
-  'pk-xstate.so',
-  'pk-share',
-];
+/** What every kernel needs; capabilities and drivers say of their own. */
+export const NATIVE_PROGRAMS: readonly NativeProgram[] = ['pk-init', 'pk-shim', 'pk-cell', 'pk-jail'];
 
 export interface HostFacts {
   nodeVersion: string;

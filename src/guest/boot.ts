@@ -72,6 +72,12 @@ export const workersFirst = (milliseconds: number): Pair => ['workers-first', St
 /** The step after which the guest kernel forgets files that nobody has open when it knows of so many more than are in use. */
 export const inodesMost = (count: number): Pair => ['inodes-most', String(count)];
 
+/** The step that tells programs in the guest what its kernel has now: those that size themselves by it can watch the file. */
+export const tellSize = ({ cpus, memoryBytes }: { cpus: number; memoryBytes: number }): Pair => [
+  'write',
+  `/run/pk/size\x1fcpus=${cpus}\nmemory_bytes=${memoryBytes}\n`,
+];
+
 export const forgetRegion = (name: string): Pair => ['no-channel', name];
 
 /** Where the share and the layers are mounted. Under /run, because switch-root carries that along. */

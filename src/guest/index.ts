@@ -7,6 +7,7 @@ export {
   networkSteps,
   rootOps,
   showRegion,
+  tellSize,
   workersFirst,
 } from './boot.ts';
 export type { ExecRequest } from './exec.ts';

@@ -1,9 +1,10 @@
 import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
+import { toolPath } from '../sys/tools.ts';
 import { buildInitramfs, guestEntries, type InitramfsEntry } from './initramfs.ts';
 
 const list = (archive: Buffer) =>
-  execFileSync('busybox', ['cpio', '-tv'], { input: archive, encoding: 'utf8' }).trim().split('\n');
+  execFileSync(toolPath('busybox').path, ['cpio', '-tv'], { input: archive, encoding: 'utf8' }).trim().split('\n');
 
 describe('buildInitramfs', () => {
   const entries: InitramfsEntry[] = [

@@ -5,6 +5,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { toolEnvironment } from '../sys/environment.ts';
 import { type ErrorBody, PolykernelError } from '../sys/errors.ts';
@@ -21,7 +22,7 @@ const PROGRAM = fileURLToPath(new URL('./ingest-process.ts', import.meta.url));
 const HEAP_MIB = 512;
 const DATA_BYTES = 2 ** 31;
 const SAID_BYTES = 2000;
-/** Milliseconds in which it can end its tools; a parser that loops cannot. */
+/** Milliseconds in which it can end its tools; a parser that loops cannot. Then, in which it dies: not where a file system holds it. */
 const GRACE_MS = 2000;
 
 export interface IngestTask {
@@ -50,7 +51,7 @@ export const parseTask = (text: string): IngestTask => JSON.parse(text) as Inges
 
 /**
  * ingest() in a process. Throws as it does, `invalid` when a bound is reached, and the reason of `signal`.
- * When it returns or throws the process is gone.
+ * When it returns or throws the process is gone, or is held by a file system that does not answer: then it does nothing more.
  */
 export async function ingestApart(task: IngestTask, options: ApartOptions = {}): Promise<ImageContent> {
   const { progress, signal, deadlineMs = INGEST_DEADLINE_MS, heapMib = HEAP_MIB } = options;
@@ -87,10 +88,23 @@ export async function ingestApart(task: IngestTask, options: ApartOptions = {}):
     clearTimeout(timer);
     signal?.removeEventListener('abort', onAbort);
     child.kill('SIGTERM');
-    const patience = setTimeout(() => killGroup(child.pid), GRACE_MS);
-    await gone;
-    clearTimeout(patience);
+    await endOf(child, gone);
   }
+}
+
+/** Killed where it does not end by itself. */
+async function endOf(child: ChildProcess, gone: Promise<void>): Promise<void> {
+  const left = new AbortController();
+  const patience = async () => {
+    await delay(GRACE_MS, undefined, { signal: left.signal });
+    killGroup(child.pid);
+    await delay(GRACE_MS, undefined, { signal: left.signal });
+  };
+  await Promise.race([gone, patience().catch(() => {})]);
+  left.abort();
+  child.stdout!.destroy();
+  child.stderr!.destroy();
+  child.unref();
 }
 
 function start(task: IngestTask, program: string, heapMib: number): ChildProcess {

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { run } from '../sys/process.ts';
+import { runTool } from '../../test/support/tools.ts';
 import { chooseModules, loadOrder, parseBuiltin, readModuleInfo } from './modules.ts';
 import { kernelModule } from './testing.ts';
 
@@ -72,7 +72,7 @@ describe('chooseModules', () => {
     put('drivers/virtio.ko', kernelModule(''));
     put('drivers/virtio_pci.ko.zst', zstdCompressSync(kernelModule('virtio')));
     put('char/virtio_console.ko.gz', gzipSync(kernelModule('virtio')));
-    const packed = await run(['xz', '-c', '--check=crc32'], { input: kernelModule('') });
+    const packed = await runTool('xz', ['-c', '--check=crc32'], { input: kernelModule('') });
     put('fs/overlay.ko.xz', packed.stdoutBytes);
     put('block/virtio_blk.ko', kernelModule('virtio'));
     put('fs/unrelated.ko', kernelModule(''));

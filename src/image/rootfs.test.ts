@@ -19,7 +19,9 @@ import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { type Header, pack } from 'tar-stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { nativeProgram } from '../../test/support/native.ts';
+import { runTool } from '../../test/support/tools.ts';
 import { run } from '../sys/process.ts';
+import { toolPath } from '../sys/tools.ts';
 import { makeRoom } from './root-cache.ts';
 import { takeLease, whileUnleased } from './root-lease.ts';
 import { removeTrees } from './root-trees.ts';
@@ -75,7 +77,7 @@ function left(): string[] {
 
 /** Lines of `unsquashfs -ll` by name: mode, owner, size. */
 async function listed(image: string): Promise<Map<string, string[]>> {
-  const { stdout } = await run(['unsquashfs', '-lln', image]);
+  const { stdout } = await runTool('unsquashfs', ['-lln', image]);
   const lines = stdout.split('\n').map((line) => line.trim().split(/\s+/));
   return new Map(lines.filter((fields) => fields.length > 5).map((fields) => [fields.slice(5).join(' '), fields]));
 }
@@ -114,7 +116,7 @@ describe('prepareRoot', () => {
     ['tar', (bytes) => bytes],
     ['tar.gz', (bytes) => gzipSync(bytes)],
     ['tar.zst', (bytes) => zstdCompressSync(bytes)],
-    ['tar.xz', async (bytes) => (await run(['xz', '-c'], { input: bytes })).stdoutBytes],
+    ['tar.xz', async (bytes) => (await runTool('xz', ['-c'], { input: bytes })).stdoutBytes],
   ];
   it.each(packers)('makes a squashfs of a %s once', async (format, packer) => {
     const path = file('root', await packer(await tar(SAMPLE)));
@@ -129,7 +131,7 @@ describe('prepareRoot', () => {
     expect(of('/usr')).toBe('dr-xr-xr-x 0/0');
     expect(of('/usr/bin/tool')).toBe('-rwsr-xr-x 1000/1001');
     expect(found.has('squashfs-root/bin -> /usr/bin')).toBe(true);
-    expect((await run(['unsquashfs', '-cat', image, 'usr/copy'])).stdout).toBe('#!tool');
+    expect((await runTool('unsquashfs', ['-cat', image, 'usr/copy'])).stdout).toBe('#!tool');
     expect(await prepareRoot(path, { cache, progress: (line) => lines.push(line) })).toEqual(root);
     expect(lines).toHaveLength(1);
   });
@@ -263,8 +265,10 @@ describe('prepareRoot', () => {
   it('takes no notice of what other processes mount', async () => {
     const image = oldImage('a', 9);
     const bind = ['--unshare-user-try', '--ro-bind', '/', '/', '--ro-bind', image, image];
-    const stranger = spawn('bwrap', [...bind, '--die-with-parent', 'sh', '-c', 'echo up; read line'], {
+    const bwrap = toolPath('bwrap');
+    const stranger = spawn(bwrap.path, [...bind, '--die-with-parent', 'sh', '-c', 'echo up; read line'], {
       stdio: ['pipe', 'pipe', 'inherit'],
+      env: { ...process.env, ...bwrap.env },
     });
     try {
       await once(stranger.stdout!, 'data');

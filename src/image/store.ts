@@ -18,6 +18,7 @@ import { Apt } from '../sys/apt.ts';
 import { closest } from '../sys/closest.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { cacheDirectory } from '../sys/paths.ts';
+import { closePatiently, openPatiently } from '../sys/patience.ts';
 import { ingestApart } from './apart.ts';
 import { BlobStore, commitFile } from './blobs.ts';
 import { InitramfsCache, modulePaths, programsFingerprint } from './compose.ts';
@@ -140,6 +141,9 @@ export class ImageStore {
         hint: 'Choose a name that does not begin with `debian:`.',
       });
     }
+    const modules = request.modules === undefined ? undefined : resolvePath(request.modules);
+    const kernel = resolvePath(request.kernel);
+    await answersAll([kernel, ...(modules === undefined ? [] : [modules])]);
     return this.#change(progress, signal, async () => {
       if (existsSync(this.#manifestPath(name))) {
         throw new PolykernelError('conflict', `there is an image ${name} already`, {
@@ -148,8 +152,6 @@ export class ImageStore {
           hint: `Choose another name, or remove it with \`pk image rm ${name}\`.`,
         });
       }
-      const modules = request.modules === undefined ? undefined : resolvePath(request.modules);
-      const kernel = resolvePath(request.kernel);
       return this.#add(name, { kernel, modules, source: kernel }, progress, signal);
     });
   }
@@ -252,6 +254,18 @@ function summarize(manifest: Manifest, fingerprint: string): ImageInfo {
   const { name, kind, version, source, createdAt, kernel, modules, tree } = manifest;
   const sizeBytes = modules.reduce((sum, module) => sum + module.size, kernel.size + (tree?.size ?? 0));
   return { name, kind, version, digest: imageDigest(manifest, fingerprint), sizeBytes, source, createdAt };
+}
+
+/** Asked before the lock is taken, which is everybody's: rejects with `unavailable` where a file system does not answer. */
+async function answersAll(paths: readonly string[]): Promise<void> {
+  for (const path of paths) {
+    const file = await openPatiently(path, 1).catch((error: NodeJS.ErrnoException) => {
+      // What else is wrong with it is said by who reads it.
+      if (error instanceof PolykernelError) throw error;
+      return undefined;
+    });
+    if (file !== undefined) await closePatiently(path, file.fd);
+  }
 }
 
 function suggest(name: string, names: readonly string[]): string {

@@ -18,6 +18,8 @@ export interface CreateOptions {
   drivers: Drivers;
   resolveImage(name: string): Promise<KernelImage>;
   providers: readonly Provider[];
+  /** Directories that guests may write to. */
+  writable: readonly string[];
   clock: Clock;
   complain(doing: string, error: unknown): void;
 }
@@ -57,7 +59,7 @@ export async function createInstance<T>(
   const { providers, clock } = options;
   const { spec: resolved, image: named } = await specOf(request, name, options);
   const spec = { ...resolved, stack: part?.stack ?? null };
-  const sources = await acceptSources(spec);
+  const sources = await acceptSources(spec, options.writable);
   const image = named ?? (await options.resolveImage(spec.image));
   checkOwners(spec, image, options.drivers.find(spec.driver)!.traits);
   const draft: Draft = { id: newInstanceId(), spec, image, part };

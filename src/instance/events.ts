@@ -11,7 +11,8 @@ export const instanceEvents = {
   crashed: 'its kernel panicked, died or was not ready in time',
   removed: 'all of it is gone',
   adopted: 'a daemon that came back found its kernel running',
-  unmapped: 'a tree of the host is shown to it as everybody may see it: its owners cannot be mapped',
+  unmapped:
+    'a tree of the host is shown to it as everybody may see it, as its owners cannot be mapped, or not at all, as it does not answer',
 } as const;
 
 export type InstanceEventType = keyof typeof instanceEvents;

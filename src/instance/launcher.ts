@@ -14,6 +14,9 @@ export type PrepareRoot = (
   options: Pick<RootOptions, 'progress' | 'signal' | 'seen' | 'hold'>,
 ) => Promise<RootSource>;
 
+/** As pk-cell says it. */
+const SILENT = 'does not answer';
+
 interface LauncherOptions {
   paths: Layout;
   identities: Identities;
@@ -74,12 +77,14 @@ export class Launcher {
     return { launch: await prepareLaunch(paths, directory, { ...record, ...kept }, driver, given), kept };
   }
 
-  /** What the last launch could not show with the owners that its kernel has, for people; its ids are nobody else's any more. */
+  /** What the last launch could not show, or not with the owners that its kernel has, for people; its ids are nobody else's any more. */
   noteUnmapped(id: string): string[] {
     const unmapped = unmappedOf(this.#options.paths, id);
     if (unmapped.some(({ readOnly }) => !readOnly)) this.#options.identities.spend(id);
-    return unmapped.map(
-      ({ path, reason }) => `${path} is shown as everybody may see it: its owners cannot be mapped (${reason})`,
+    return unmapped.map(({ path, reason }) =>
+      reason === SILENT
+        ? `${path} is left out: its file system does not answer`
+        : `${path} is shown as everybody may see it: its owners cannot be mapped (${reason})`,
     );
   }
 
@@ -93,6 +98,6 @@ export class Launcher {
 
 /** What a record from before it was looked at lacks. */
 async function accept({ spec, sources }: InstanceRecord): Promise<Sources> {
-  if (sources === null) return await acceptSources(spec);
-  return { ...sources, shown: (await acceptSources({ ...spec, volumes: [] })).shown ?? null };
+  if (sources === null) return await acceptSources(spec, []);
+  return { ...sources, shown: (await acceptSources({ ...spec, volumes: [] }, [])).shown ?? null };
 }

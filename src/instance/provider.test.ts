@@ -73,7 +73,7 @@ it('everything is free again whichever provider fails at whichever call, and is 
           { command: ['true'] },
           'web',
           undefined,
-          { drivers, resolveImage: async () => image, providers, clock: systemClock, complain },
+          { drivers, resolveImage: async () => image, providers, writable: [], clock: systemClock, complain },
           (record): Owner => {
             if (call === 'establish') throw new PolykernelError('internal', 'the disk is full');
             return record;

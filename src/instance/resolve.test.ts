@@ -187,3 +187,26 @@ it('published ports need a network, and bring one along', () => {
   const without = { command: ['true'], publish, network: 'none' as const };
   expect(() => resolveSpec(without, 'web', facts([UML]))).toThrow(/has no network/);
 });
+
+describe('what may change while it runs', () => {
+  const FIXED = driver('uml', {}, { maxCpus: 1, cpuResize: 'none', memoryResize: 'none' });
+  const memoryBytes = { min: 128 * MIB, max: 512 * MIB };
+  const resolve = (elastic: object, drivers: Candidate[], more = {}) =>
+    resolveSpec({ command: ['x'], elastic, ...more }, 'web', facts(drivers));
+
+  it('is the kernel of a driver that can', () => {
+    expect(resolve({ memoryBytes }, [TCG, FIXED])).toMatchObject({
+      driver: 'qemu',
+      elastic: { cpus: null, memoryBytes },
+    });
+    expect(resolve({ cpus: { min: 1, max: 4 } }, [TCG, FIXED])).toMatchObject({ driver: 'qemu', cpus: 1 });
+    expect(resolve({}, [TCG, FIXED])).toMatchObject({ driver: 'uml', elastic: null });
+  });
+
+  it('is refused where none can, or the machine cannot be made so large', () => {
+    expect(() => resolve({ memoryBytes }, [FIXED])).toThrow('the uml driver cannot change the memory');
+    expect(() => resolve({ memoryBytes }, [TCG, FIXED], { driver: 'uml' })).toThrow('cannot change the memory');
+    expect(() => resolve({ cpus: { min: 1, max: 64 } }, [TCG])).toThrow('cpus is 64');
+    expect(() => resolve({ memoryBytes: { min: 128 * MIB, max: 2 ** 40 } }, [TCG])).toThrow('memory is 1 TiB');
+  });
+});

@@ -32,7 +32,7 @@ export function resolveSpec(request: CreateRequest, name: string, facts: HostFac
   const cpus = partition === null ? (request.cpus ?? 1) : vcpusOf(partition.cpus);
   const elastic = elasticOf(request);
   const mostCpus = elastic?.cpus?.max ?? cpus;
-  const { driver, reason } = chooseDriver(request.driver ?? 'auto', mostCpus, facts);
+  const { driver, reason } = chooseDriver(request.driver ?? 'auto', mostCpus, ableTo(elastic, request, facts));
   checkCpus(mostCpus, driver);
   const memoryBytes =
     partition === null ? (request.memoryBytes ?? DEFAULT_MEMORY_BYTES) : requestedBytes(partition.memory);
@@ -117,6 +117,13 @@ function publishedPort(port: NonNullable<CreateRequest['publish']>[number], inde
 function elasticOf({ elastic }: CreateRequest): Elastic | null {
   const { cpus = null, memoryBytes = null } = elastic ?? {};
   return cpus === null && memoryBytes === null ? null : { cpus, memoryBytes };
+}
+
+/** For `auto` those drivers that can change memory, where that is wanted and there are some. */
+function ableTo(elastic: Elastic | null, { driver = 'auto' }: CreateRequest, facts: HostFacts): HostFacts {
+  if (driver !== 'auto' || elastic?.memoryBytes == null) return facts;
+  const drivers = facts.drivers.filter(({ capabilities }) => capabilities.memoryResize !== 'none');
+  return drivers.length === 0 ? facts : { ...facts, drivers };
 }
 
 /** Bounds within which the driver cannot change anything are refused, rather than stated in vain. */

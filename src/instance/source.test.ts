@@ -29,7 +29,7 @@ const given = (root: string, volumes: readonly string[]) => ({
 it('settles what a path stands for: its real place, owner and inode', async () => {
   mkdirSync(join(base, 'data'));
   symlinkSync('data', join(base, 'link'));
-  const { root, volumes } = await acceptSources(given('host', [join(base, 'link')]));
+  const { root, volumes } = await acceptSources(given('host', [join(base, 'link')]), []);
   const { uid, ino } = statSync(join(base, 'data'), { bigint: true });
   expect(root).toBeNull();
   expect(volumes).toEqual([{ path: join(base, 'data'), uid: Number(uid), inode: String(ino) }]);
@@ -38,7 +38,7 @@ it('settles what a path stands for: its real place, owner and inode', async () =
 it('takes the owner of a writable volume after a run for its own, if it is still the same', async () => {
   for (const name of ['data', 'other']) mkdirSync(join(base, name));
   const { uid } = statSync(join(base, 'data'));
-  const sources = await acceptSources(given('host', [join(base, 'data'), join(base, 'other'), join(base, 'data')]));
+  const sources = await acceptSources(given('host', [join(base, 'data'), join(base, 'other'), join(base, 'data')]), []);
   // As if each had had another owner before.
   const before = { ...sources, volumes: sources.volumes.map((source) => ({ ...source, uid: uid + 1 })) };
   renameSync(join(base, 'other'), join(base, 'moved'));
@@ -48,10 +48,13 @@ it('takes the owner of a writable volume after a run for its own, if it is still
 });
 
 it('names the field of what is not there, and of what is neither file nor directory', async () => {
-  await expect(acceptSources(given(join(base, 'no'), []))).rejects.toMatchObject({ code: 'not-found', field: 'root' });
+  await expect(acceptSources(given(join(base, 'no'), []), [])).rejects.toMatchObject({
+    code: 'not-found',
+    field: 'root',
+  });
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(join(base, 'socket'), resolve));
-  await expect(acceptSources(given('host', [base, join(base, 'socket')]))).rejects.toMatchObject({
+  await expect(acceptSources(given('host', [base, join(base, 'socket')]), [])).rejects.toMatchObject({
     code: 'invalid',
     field: 'volumes[1].source',
   });
@@ -61,7 +64,7 @@ it('names the field of what is not there, and of what is neither file nor direct
 it('refuses a root that became a link', async () => {
   const file = join(base, 'root.tar');
   writeFileSync(file, 'x');
-  const { root } = await acceptSources(given(file, []));
+  const { root } = await acceptSources(given(file, []), []);
   await checkSource(root!);
   renameSync(file, join(base, 'other.tar'));
   symlinkSync('other.tar', file);
@@ -69,4 +72,28 @@ it('refuses a root that became a link', async () => {
     code: 'conflict',
     message: expect.stringMatching(/symbolic link/),
   });
+});
+
+it("follows no link that a guest may have made, wherever the way there leads; its own user's it does", async () => {
+  for (const name of ['guests/real', 'secret', 'own']) mkdirSync(join(base, name), { recursive: true });
+  symlinkSync('../secret', join(base, 'guests/made'));
+  symlinkSync('guests', join(base, 'short'));
+  symlinkSync(join(base, 'own/../short/made/.'), join(base, 'long'));
+  const writable = [join(base, 'guests')];
+  for (const [index, path] of ['guests/made', 'short/made', 'long', 'guests/real/../made'].entries()) {
+    const volumes = [...Array<string>(index).fill(base), join(base, path)];
+    await expect(acceptSources(given('host', volumes), writable)).rejects.toMatchObject({
+      code: 'conflict',
+      field: `volumes[${index}].source`,
+    });
+    await expect(acceptSources(given(join(base, path), []), writable)).rejects.toMatchObject({ field: 'root' });
+    await expect(acceptSources({ ...given('host', []), cwd: `${base}/${path}` }, writable)).rejects.toMatchObject({
+      field: 'cwd',
+    });
+    expect((await acceptSources(given(join(base, path), []), [])).root?.path).toBe(join(base, 'secret'));
+  }
+  const { root } = await acceptSources(given(join(base, 'short/real'), []), writable);
+  expect(root?.path).toBe(join(base, 'guests/real'));
+  symlinkSync('round', join(base, 'round'));
+  await expect(acceptSources(given(join(base, 'round'), []), writable)).rejects.toMatchObject({ field: 'root' });
 });

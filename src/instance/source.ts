@@ -3,10 +3,12 @@
  * there, so that the path alone proves nothing at the next start: see pk-cell, which opens it.
  */
 import type { BigIntStats } from 'node:fs';
-import { lstat, realpath, stat } from 'node:fs/promises';
+import { lstat, stat } from 'node:fs/promises';
 import type { Source } from '../image/contract.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import { patiently } from '../sys/patience.ts';
+import type { InstanceSpec } from './spec.ts';
+import { followOwnLinks } from './way.ts';
 
 export interface Sources {
   /** null for the machine's own files. */
@@ -23,21 +25,29 @@ interface Paths {
 }
 
 /**
- * What a request's paths stand for now. Throws `not-found`, `permission` or `invalid` naming the field, `unavailable` where a file
- * system does not answer.
+ * What a request's paths stand for now. Throws `not-found`, `permission` or `invalid` naming the field, `conflict` for a link in one
+ * of the directories `writable`, to which guests may write, `unavailable` where a file system does not answer.
  */
-export async function acceptSources({ root, cwd, volumes }: Paths): Promise<Sources> {
+export async function acceptSources({ root, cwd, volumes }: Paths, writable: readonly string[]): Promise<Sources> {
+  const each = volumes.map(({ source }, index) => accept(`volumes[${index}].source`, source, writable));
   return {
-    root: root === 'host' ? null : await accept('root', root),
-    volumes: await Promise.all(volumes.map(({ source }, index) => accept(`volumes[${index}].source`, source))),
-    shown: root === 'host' ? await acceptShown(cwd) : null,
+    root: root === 'host' ? null : await accept('root', root, writable),
+    volumes: await Promise.all(each),
+    shown: root === 'host' ? await acceptShown(cwd, writable) : null,
   };
 }
 
+/** What guests may write to, of instances that run or may be started. */
+export function writableBy(records: Iterable<{ spec: InstanceSpec; sources: Sources | null }>): string[] {
+  return [...records].flatMap(({ spec, sources }) =>
+    spec.volumes.flatMap(({ readOnly }, index) => (readOnly ? [] : (sources?.volumes[index]?.path ?? []))),
+  );
+}
+
 /** null where the machine has no such directory: it may be one of the guest's own. */
-async function acceptShown(cwd: string): Promise<Source | null> {
+async function acceptShown(cwd: string, writable: readonly string[]): Promise<Source | null> {
   try {
-    const { path, status } = await look(cwd);
+    const { path, status } = await look('cwd', cwd, writable);
     return status.isDirectory() ? seen(path, status) : null;
   } catch (error) {
     if (error instanceof PolykernelError) throw error;
@@ -45,9 +55,9 @@ async function acceptShown(cwd: string): Promise<Source | null> {
   }
 }
 
-async function accept(field: string, given: string): Promise<Source> {
+async function accept(field: string, given: string, writable: readonly string[]): Promise<Source> {
   try {
-    const { path, status } = await look(given);
+    const { path, status } = await look(field, given, writable);
     if (!status.isDirectory() && !status.isFile()) {
       throw new PolykernelError('invalid', `${field}: ${given} is neither a directory nor a file`, {
         field,
@@ -69,9 +79,9 @@ async function accept(field: string, given: string): Promise<Source> {
   }
 }
 
-const look = (given: string) =>
+const look = (field: string, given: string, writable: readonly string[]) =>
   patiently(given, async () => {
-    const path = await realpath(given);
+    const path = await followOwnLinks(field, given, writable);
     return { path, status: await stat(path, { bigint: true }) };
   });
 
@@ -104,7 +114,7 @@ export async function ownersAfterRun(sources: Sources, volumes: readonly { readO
  * Throws `conflict` when it is not.
  */
 export async function checkSource(source: Source): Promise<void> {
-  const now = await accept('root', source.path);
+  const now = await accept('root', source.path, []);
   if (now.path === source.path && now.uid === source.uid) return;
   throw changed(
     'root',

@@ -27,7 +27,7 @@ import { RecordKeeper } from './record-keeper.ts';
 import { type Entry, Registry } from './registry.ts';
 import type { LogQuery, PrewarmRequest } from './requests.ts';
 import { type CreateRequest, checkRequest } from './schema.ts';
-import { acceptSources } from './source.ts';
+import { acceptSources, writableBy } from './source.ts';
 import type { InstanceSpec } from './spec.ts';
 import { FileLog } from './workload-log.ts';
 
@@ -116,7 +116,10 @@ export class Supervisor<P = unknown> implements Instances {
     if (this.#ending) throw new PolykernelError('unavailable', 'the daemon is ending', { hint: 'Try again.' });
     const name = await this.#registry.reserve(request.name, this.#options.random);
     try {
-      const options = { ...this.#options, providers: this.#providers, complain: this.#complain };
+      const options = {
+        ...{ ...this.#options, providers: this.#providers, complain: this.#complain },
+        writable: this.#writable(),
+      };
       const instance = await createInstance(request, name, part, options, (record, image) => {
         const made = this.#establish(record);
         this.#launcher.expect(record.id, image);
@@ -206,7 +209,7 @@ export class Supervisor<P = unknown> implements Instances {
 
   async resolve(request: CreateRequest, name: string): Promise<InstanceSpec> {
     const { spec } = await specOf(checkRequest(request), name, this.#options);
-    await acceptSources(spec);
+    await acceptSources(spec, this.#writable());
     return spec;
   }
 
@@ -392,6 +395,10 @@ export class Supervisor<P = unknown> implements Instances {
     this.#registry.delete(instance.name);
     this.#tell('removed', record, '');
     entry.removed();
+  }
+
+  #writable(): string[] {
+    return writableBy(this.list().map(({ record }) => record));
   }
 
   readonly #complain = (doing: string, error: unknown): void => this.#options.journal.error(doing, error);

@@ -64,7 +64,6 @@ export class Services implements ServiceManager {
     return this.known();
   }
 
-  /** What list() gives, as of the last look at HAProxy: at most a second ago. */
   known(): ServiceStatus[] {
     const names = [...this.#entries.keys()].sort();
     return names.map((name) => this.#status(this.#entries.get(name)!));

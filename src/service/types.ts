@@ -129,6 +129,8 @@ export interface ServiceStatus extends Omit<ServiceRecord, 'targets' | 'removing
 export interface ServiceManager {
   /** By name. */
   list(): Promise<ServiceStatus[]>;
+  /** What list() gives, as of the last look at HAProxy: at most a second ago. */
+  known(): ServiceStatus[];
   /** Rejects with `not-found`. */
   get(name: string): Promise<ServiceStatus>;
   /** Rejects with `invalid` (`field` names what), `conflict` (name or port taken), `unavailable` (no HAProxy). */

@@ -64,9 +64,8 @@ export class Apt {
   /** Installs packages for the whole machine. Root only. */
   async install(names: readonly string[]): Promise<void> {
     const command = ['install', '-y', '--no-install-recommends', ...names];
-    const attempt = () => this.#run('apt-get', command, `Try it by hand: apt-get ${command.join(' ')}`);
-    await this.#refresh();
-    await attempt();
+    const hint = `Try it by hand: apt-get ${command.join(' ')}`;
+    await this.#withFreshLists(() => this.#run('apt-get', command, hint));
   }
 
   /** The packages that installing `names` would add to this machine, dependencies included. */

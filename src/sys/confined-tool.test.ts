@@ -64,7 +64,10 @@ describe('a confined tool', () => {
   it('sees itself, its libraries and its place, and nothing else of the host', async () => {
     expect((await say('busybox ls /')).split('\n')).toEqual(['out', 'tool']);
     expect((await say('busybox ls /tool')).split('\n')).toEqual(['busybox', 'pk-jail']);
-    expect(await say('busybox env | busybox sort')).toBe('LC_ALL=C\nPATH=/tool\nPWD=/\nSHLVL=1');
+    const environment = (await say('busybox env | busybox sort')).split('\n');
+    // One that set-up unpacked has its libraries beside it.
+    const own = environment.filter((line) => !line.startsWith('LD_LIBRARY_PATH='));
+    expect(own).toEqual(['LC_ALL=C', 'PATH=/tool', 'PWD=/', 'SHLVL=1']);
     expect(await say('echo *')).toBe('out tool');
   });
 

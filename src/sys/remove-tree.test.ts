@@ -52,6 +52,7 @@ describe('removeTree', () => {
     symlinkSync(outside, join(base, 'itself'));
     await expect(removeTree(join(base, 'itself'))).rejects.toMatchObject({ code: 'internal' });
     expect(existsSync(join(outside, 'file'))).toBe(true);
+    chmodSync(outside, 0o700);
   });
 
   it('gets to the end of what is deeper than any path may be', async () => {

@@ -49,8 +49,11 @@ export const TOOL_PACKAGES: Readonly<Record<string, string>> = {
   wrk: 'wrk',
   bindfs: 'bindfs',
   nsenter: 'util-linux',
-  setarch: 'util-linux',
-  taskset: 'util-linux',
+  mkfifo: 'coreutils',
+  sync: 'coreutils',
+  'dpkg-query': 'dpkg',
+  newuidmap: 'uidmap',
+  newgidmap: 'uidmap',
   'lstopo-no-graphics': 'hwloc',
 };
 

@@ -42,6 +42,8 @@ it('starts with a part of its machine, and changes that while it runs', async ()
     'web: 1 -> 3 CPUs, 192 MiB -> 256 MiB\n',
   );
   const larger = await sizes('web');
+  const told = 'cpus=3\nmemory_bytes=268435456\n';
+  expect(await sandbox.ok('exec', 'web', '--', 'cat', '/run/pk/size')).toBe(told);
   expect(larger).toMatchObject({ cpus: 3, mib: 256, online: 3, totalKib: before.totalKib + 64 * 1024 });
   await sandbox.ok('update', 'web', '--cpus', '1', '--memory', '192M');
   expect(await sizes('web')).toEqual(before);

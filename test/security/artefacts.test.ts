@@ -32,7 +32,8 @@ async function auditing(marker: string): Promise<string> {
 }
 
 describe('a kernel program', () => {
-  it('runs nothing when its libraries are looked for', async () => {
+  // One that set-up unpacked makes no libraries.
+  it.skipIf(which('gcc') === undefined)('runs nothing when its libraries are looked for', async () => {
     const marker = join(directory, 'ran');
     const program = await auditing(marker);
     expect((await libraryBinds(program)).map(({ target }) => target)).toEqual([

@@ -4,7 +4,8 @@ import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
-import { run } from '../../src/sys/process.ts';
+import { findCompiler } from '../../scripts/setup/native.ts';
+import { run, which } from '../../src/sys/process.ts';
 
 const NATIVE = join(import.meta.dirname, '../../native');
 const PROGRAM = `#define USER_PASSWD "passwd"
@@ -40,18 +41,14 @@ const who = (...users: string[]) =>
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'pk-users-'));
   writeFileSync(file('who.c'), PROGRAM);
-  const sanitizers = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
-  const compiled = await run([
-    'gcc',
-    '-Wall',
-    '-Wextra',
-    '-Werror',
-    '-g',
-    ...sanitizers,
-    '-o',
-    file('who'),
-    file('who.c'),
-  ]);
+  // A gcc that set-up unpacked finds no sanitizers.
+  const [compiler, flags] =
+    which('gcc') === undefined
+      ? [findCompiler(directory), ['-std=gnu11', '-static']]
+      : [{ argv: ['gcc'], env: {} }, ['-fsanitize=address,undefined', '-fno-sanitize-recover=all']];
+  const warnings = ['-Wall', '-Wextra', '-Werror', '-g'];
+  const argv = [...compiler.argv, ...warnings, ...flags, '-o', file('who'), file('who.c')];
+  const compiled = await run(argv, { env: compiler.env });
   expect(compiled.stderr).toBe('');
 });
 beforeEach(() => {

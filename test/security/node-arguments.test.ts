@@ -44,6 +44,8 @@ beforeAll(() => {
   mkdirSync(join(checkout, 'bin'));
   symlinkSync(join(ROOT, 'node_modules'), join(checkout, 'node_modules'));
   copyFileSync(join(ROOT, 'bin/polykernel'), join(checkout, 'bin/polykernel'));
+  mkdirSync(join(checkout, 'scripts'));
+  copyFileSync(join(ROOT, 'scripts/find-node.sh'), join(checkout, 'scripts/find-node.sh'));
   const own = pathToFileURL(join(ROOT, 'src/sys/node.ts')).href;
   const echo = `import { ownArguments } from '${own}'; console.log(JSON.stringify([ownArguments(), process.execArgv]));`;
   writeFileSync(join(checkout, 'src/cli/main.ts'), echo);

@@ -1,42 +1,14 @@
 /** File systems that others serve, and that never answer. */
-import { spawnSync } from 'node:child_process';
-import { closeSync, mkdtempSync, openSync, rmdirSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it } from 'vitest';
+import { ingestApart } from '../../src/image/apart.ts';
+import { ImageStore } from '../../src/image/store.ts';
+import { run } from '../../src/sys/process.ts';
 import { startDaemon, untilState } from '../support/harness.ts';
-
-/** A mount whose server says nothing; once `end` is called all who wait for it get an error. */
-function silentMount(): { path: string; end(): void } {
-  const path = mkdtempSync(join(tmpdir(), 'pk-silent-'));
-  const server = openSync('/dev/fuse', 'r+');
-  const options = 'fd=3,rootmode=40000,user_id=0,group_id=0,allow_other';
-  const mount = spawnSync('mount', ['-i', '-t', 'fuse', '-o', options, 'silent', path], {
-    stdio: ['ignore', 'ignore', 'pipe', server],
-  });
-  let isOpen = true;
-  const end = () => {
-    if (!isOpen) return;
-    isOpen = false;
-    closeSync(server);
-    spawnSync('umount', ['-l', path]);
-    rmdirSync(path);
-  };
-  if (mount.status !== 0) {
-    end();
-    throw new Error(String(mount.stderr));
-  }
-  return { path, end };
-}
-
-function canServe(): boolean {
-  try {
-    closeSync(openSync('/dev/fuse', 'r+'));
-    return process.getuid?.() === 0;
-  } catch {
-    return false;
-  }
-}
+import { canServe, silentAround, silentMount } from '../support/silent-mount.ts';
 
 it.runIf(canServe())(
   'keep from others neither the daemon nor its files, as roots, volumes and working directories',
@@ -55,6 +27,66 @@ it.runIf(canServe())(
       end();
       // The working directory is only a wish, and gone now.
       expect((await outcomes).map(({ status }) => status).filter((status) => status === 'rejected')).toHaveLength(6);
+    } finally {
+      end();
+    }
+  },
+);
+
+it.runIf(canServe())('keep nobody else from images where a kernel is imported from one', async () => {
+  const cache = mkdtempSync(join(tmpdir(), 'pk-silent-images-'));
+  const store = new ImageStore({ cache });
+  const { path, end } = silentMount();
+  try {
+    const stuck = [{ kernel: join(path, 'vmlinux') }, { kernel: '/dev/null', modules: path }].map((request) =>
+      store.import({ name: 'stuck', ...request }),
+    );
+    const outcomes = Promise.allSettled(stuck);
+    const said: string[] = [];
+    await expect(store.import({ name: 'free', kernel: '/dev/null' }, (line) => said.push(line))).rejects.toMatchObject({
+      message: expect.stringContaining('not a regular file'),
+    });
+    expect(said).toEqual([]);
+    end();
+    expect((await outcomes).map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+  } finally {
+    end();
+    rmSync(cache, { recursive: true });
+  }
+});
+
+it.runIf(canServe())('cannot hold who waits for the reader of a kernel, though that cannot be killed', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'pk-silent-reader-'));
+  const { path, swallow, end } = await silentAround();
+  try {
+    const program = join(directory, 'reader.mjs');
+    writeFileSync(program, `import { statSync } from 'node:fs'; statSync(${JSON.stringify(path)});`);
+    const source = { kernel: path, modules: undefined, source: 'test' };
+    const stop = new AbortController();
+    const reading = ingestApart({ source, directory }, { program, signal: stop.signal });
+    reading.catch(() => {});
+    const deadline = AbortSignal.timeout(30_000);
+    while (!swallow()) await delay(5, undefined, { signal: deadline });
+    stop.abort(new Error('no longer wanted'));
+    await expect(reading).rejects.toThrow('no longer wanted');
+  } finally {
+    end();
+    rmSync(directory, { recursive: true });
+  }
+});
+
+it.runIf(canServe())(
+  'keep nobody from finding what a host root must not show, also where the kernel is seen in one',
+  async () => {
+    const { end } = await silentAround(tmpdir(), 'proc');
+    try {
+      const host = new URL('../../src/driver/jail/host.ts', import.meta.url).href;
+      const script = `import { hostCovers } from ${JSON.stringify(host)};
+      setImmediate(() => console.log('goes on'));
+      console.log((await hostCovers()).some(({ path }) => path === '/proc') && 'found');
+      process.kill(process.pid, 'SIGKILL');`;
+      const argv = [process.execPath, '--input-type=module-typescript', '--eval', script];
+      expect((await run(argv, { deadlineMs: 30_000 })).stdout).toBe('goes on\nfound\n');
     } finally {
       end();
     }

@@ -96,6 +96,7 @@ export async function openJail({ identity, isUser }: Caller): Promise<Jail> {
   await new Promise<void>((resolve) => server.listen(join(base, 'sock'), resolve));
   chmodSync(join(base, 'sock'), 0o777);
 
+  const covers = await hostCovers([hidden]);
   function insideArgv(script: string, change: Partial<JailSpec>): string[] {
     const argv = jailArgv({
       identity,
@@ -114,7 +115,7 @@ export async function openJail({ identity, isUser }: Caller): Promise<Jail> {
         { source: volume, target: '/b', readOnly: true },
       ],
       // An ordinary user's own list holds nothing that the user cannot reach.
-      covers: hostCovers([hidden]).filter(({ path }) => !isUser || !path.startsWith('/root/')),
+      covers: covers.filter(({ path }) => !isUser || !path.startsWith('/root/')),
       uncovered: [{ path: base }],
       memoryFiles: [{ target: '/dev/shm', bytes: 1 << 20, inodes: 16, mode: '1777' }],
       directory: join(base, 'run dir'),

@@ -1,6 +1,7 @@
 /** The compiled C programs for tests: made again, as set-up makes them, when missing or when a source changed. */
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { findCompiler } from '../../scripts/setup/native.ts';
 import { compileArguments, sourceDigest } from '../../scripts/setup/recipe.ts';
 import { cacheDirectory, type NativeProgram, nativePath } from '../../src/sys/paths.ts';
 import { run } from '../../src/sys/process.ts';
@@ -14,7 +15,8 @@ export async function nativeProgram(name: NativeProgram): Promise<string> {
   mkdirSync(dirname(path), { recursive: true });
   // By rename: other tests may run the old one, or compile at the same time.
   const temporary = `${path}.${process.pid}`;
-  const compiled = await run(['musl-gcc', ...compileArguments(name, temporary)]);
+  const { argv, env } = findCompiler(dirname(path));
+  const compiled = await run([...argv, ...compileArguments(name, temporary)], { env });
   if (compiled.code !== 0) throw new Error(`${name}: ${compiled.stderr}`);
   renameSync(temporary, path);
   writeFileSync(temporary, digest);

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { findCompiler } from '../../scripts/setup/native.ts';
 import { FIRST_PCI_SLOT } from '../../src/driver/qemu/regions.ts';
 import { FIRST_PASSED_FD, SHIM_MEMORY_FD } from '../../src/driver/shim/shim.ts';
 import * as guest from '../../src/guest/protocol.ts';
@@ -106,7 +107,8 @@ async function print(statements: readonly string[]): Promise<string[]> {
     const [source, program] = [join(directory, 'constants.c'), join(directory, 'constants')];
     const includes = HEADERS.map((header) => `#include "${NATIVE}/${header}"\n`).join('');
     writeFileSync(source, `#include <stdio.h>\n${includes}int main(void)\n{\n${statements.join(';\n')};\n}\n`);
-    const compiled = await run(['musl-gcc', '-std=gnu11', '-static', '-o', program, source]);
+    const { argv, env } = findCompiler(directory);
+    const compiled = await run([...argv, '-std=gnu11', '-static', '-o', program, source], { env });
     if (compiled.code !== 0) throw new Error(compiled.stderr);
     return (await run([program])).stdout.trimEnd().split('\n');
   } finally {

@@ -1,9 +1,11 @@
 /** As many connections as HAProxy is to hold at one time. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import { expect, onTestFinished, test } from 'vitest';
+import { readOpenFiles } from '../../src/sys/open-files.ts';
 import { eventually } from '../support/harness.ts';
 import { freePort } from '../support/http.ts';
 import { startServices } from '../support/service-harness.ts';
@@ -36,36 +38,44 @@ async function answered(socket: Socket): Promise<void> {
   while (!heard.endsWith('served')) heard += String((await once(socket, 'data'))[0]);
 }
 
-test(`holds ${CONNECTIONS} connections`, async () => {
-  const daemon = await startServices();
-  daemon.endpoints.set('web', '127.0.1.1');
-  const [backendPort, port] = await Promise.all([startBackend(), freePort()]);
-  const targets = [{ instance: 'web', port: backendPort }];
-  await daemon.client.createService({ name: 'many', port, targets });
-  await eventually(async () => (await daemon.client.service('many')).state === 'ok');
-  const sockets: Socket[] = [];
-  onTestFinished(() => {
-    for (const socket of sockets) socket.destroy();
-  });
-  while (sockets.length < CONNECTIONS) {
-    const batch = Array.from({ length: AT_ONCE }, (_, at) =>
-      connect({ port, host: '127.0.0.1', localAddress: ADDRESSES[at % ADDRESSES.length] }),
-    );
-    sockets.push(...batch);
-    await Promise.all(batch.map((socket) => answered(socket)));
-  }
-  const status = await daemon.client.service('many');
-  expect(status).toMatchObject({ requests: CONNECTIONS, errors: 0, connectErrors: 0, retries: 0 });
-  await Promise.all(sockets.filter((_, at) => at % 10 === 0).map((socket) => answered(socket)));
-  const late = connect({ port, host: '127.0.0.1', localAddress: '127.0.0.3' });
-  sockets.push(late);
-  let heard = false;
-  late.on('data', () => {
-    heard = true;
-  });
-  late.write(REQUEST);
-  await daemon.client.service('many');
-  expect(heard).toBe(false);
-  sockets[0]!.destroy();
-  await eventually(() => heard);
-}, 30_000);
+/** A connection takes two descriptors of HAProxy, which only root can have more of than the hard limit says. */
+const canHold =
+  process.getuid?.() === 0 || readOpenFiles(readFileSync('/proc/self/limits', 'utf8')).hard > 2 * CONNECTIONS + 100;
+
+test.skipIf(!canHold)(
+  `holds ${CONNECTIONS} connections`,
+  async () => {
+    const daemon = await startServices();
+    daemon.endpoints.set('web', '127.0.1.1');
+    const [backendPort, port] = await Promise.all([startBackend(), freePort()]);
+    const targets = [{ instance: 'web', port: backendPort }];
+    await daemon.client.createService({ name: 'many', port, targets });
+    await eventually(async () => (await daemon.client.service('many')).state === 'ok');
+    const sockets: Socket[] = [];
+    onTestFinished(() => {
+      for (const socket of sockets) socket.destroy();
+    });
+    while (sockets.length < CONNECTIONS) {
+      const batch = Array.from({ length: AT_ONCE }, (_, at) =>
+        connect({ port, host: '127.0.0.1', localAddress: ADDRESSES[at % ADDRESSES.length] }),
+      );
+      sockets.push(...batch);
+      await Promise.all(batch.map((socket) => answered(socket)));
+    }
+    const status = await daemon.client.service('many');
+    expect(status).toMatchObject({ requests: CONNECTIONS, errors: 0, connectErrors: 0, retries: 0 });
+    await Promise.all(sockets.filter((_, at) => at % 10 === 0).map((socket) => answered(socket)));
+    const late = connect({ port, host: '127.0.0.1', localAddress: '127.0.0.3' });
+    sockets.push(late);
+    let heard = false;
+    late.on('data', () => {
+      heard = true;
+    });
+    late.write(REQUEST);
+    await daemon.client.service('many');
+    expect(heard).toBe(false);
+    sockets[0]!.destroy();
+    await eventually(() => heard);
+  },
+  30_000,
+);

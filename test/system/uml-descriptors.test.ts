@@ -6,6 +6,7 @@ import { expect, test } from 'vitest';
 import type { SharedRegion } from '../../src/driver/driver.ts';
 import { FAKE_IMAGE } from '../../src/driver/fake/traits.ts';
 import { UmlDriver } from '../../src/driver/uml/driver.ts';
+import { toolPath } from '../../src/sys/tools.ts';
 import { launchSpec } from '../support/launch-spec.ts';
 
 /** Files that this process has open in a directory. */
@@ -35,7 +36,7 @@ test('a start that fails between two descriptors leaves none open', async () => 
     const spec = launchSpec({
       directory,
       memoryBytes: 64 * 2 ** 20,
-      image: { ...FAKE_IMAGE, kind: 'uml', kernel: process.execPath },
+      image: { ...FAKE_IMAGE, kind: 'uml', kernel: toolPath('tar').path },
       root: { kind: 'directory', path: directory },
       identity: { kind: 'single' },
       readyTimeoutMs: 10_000,

@@ -114,6 +114,6 @@ export const autothrottle: Policy = {
   summary: 'a share of throttled samples held for each service, chosen by what it costs',
   interval: 1,
   defaults: DEFAULTS,
-  grid: { low: [0, 1, 2, 4], high: [0, 1, 2, 4], tower: [0, 60] },
+  grid: { low: [1, 4, 6, 8], high: [1, 4, 6, 8], tower: [0, 60] },
   begin: (parameters) => new Autothrottle({ ...DEFAULTS, ...parameters }),
 };

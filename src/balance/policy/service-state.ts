@@ -10,8 +10,19 @@ import { Usable } from './usable.ts';
 
 /** Windows in which its own word and the host's count have to differ before it is not believed. */
 const DISTRUST_AFTER = 10;
-/** Share of the past kept each second: of what requests cost. */
+/** Share of the past kept each second: of what requests cost, of how many are late now. */
 const COST_MEMORY = 0.97;
+const RECENT_MEMORY = 0.7;
+/** Seconds for which a claim on what is short stands, so that chance does not send a CPU to and fro between two that are. */
+const CLAIM_SECONDS = 5;
+/** Share of late requests in the last seconds, and how many they have to be, to ask for a CPU; and the chance of waiting that this takes. */
+const TOO_LATE = 0.01;
+const RECENT_SECONDS = 3;
+const STEADY_SECONDS = 6;
+const ENOUGH_LATE = 4;
+const CPUS_HELP = 0.1;
+/** A model that says more than this share will be late speaks of an overload, in which no queue is steady. */
+const TELLS = 0.2;
 /** Seconds for which a queue of half the promise has to stay to mean something. */
 const STAYS = 0.6;
 /** Share of requests that may be late by the promise, less what the model may be wrong by. */
@@ -21,10 +32,12 @@ export class ServiceState {
   /** CPUs it needs to keep its promise, in pieces, with what is waiting; the highest of the quiet window, of careful estimates. */
   need = 0;
   recentNeed = 0;
-  /** The same without anything kept free: what just keeps the promise. */
+  /** The same without anything kept free: what just kept the promise in the last seconds. */
   bare = 0;
   /** CPU-seconds of entitlement lent (above 0) or borrowed. */
   credits = 0;
+  /** What it has keeps the promise, whatever the model says: hardly any request was late in the last seconds. */
+  suffices = false;
   /** When it next may give a piece: not before it was seen for a quiet window. */
   shrinkAt = Number.NaN;
   readonly usable = new Usable();
@@ -32,9 +45,13 @@ export class ServiceState {
   readonly #parameters: SloParameters;
   readonly demand: Demand;
   readonly #highest: HighestOf;
+  readonly #claims = new HighestOf(CLAIM_SECONDS);
   #busy = 0;
   #answered = 0;
   #waited = 0;
+  #lately = 0;
+  #size = 0;
+  #steadySince = 0;
   #lied = 0;
   /** When it last gave a piece, and how long pieces it gave stayed away, as far as one can say. */
   #gaveAt = Number.NEGATIVE_INFINITY;
@@ -58,38 +75,66 @@ export class ServiceState {
   /** Takes what was seen, and works out what is needed now. */
   learn(at: number, seconds: number, kernel: Kernel, seen: Observation, grain: number): void {
     if (Number.isNaN(this.shrinkAt)) this.shrinkAt = at + this.#parameters.quiet;
-    const contradicts = seen.waiting > seen.queued + seen.cpus && seen.late <= 0.01;
-    this.#lied = contradicts ? Math.min(3 * DISTRUST_AFTER, this.#lied + 1) : Math.max(0, this.#lied - 1);
+    this.#trust(seen);
     const kept = COST_MEMORY ** seconds;
     this.#busy = kept * this.#busy + seen.busy * seconds;
     this.#answered = kept * this.#answered + seen.finished * seconds;
     this.demand.learn(seen.arrivals, seconds);
-    const { foreseen, headroom } = this.demand;
     const promise = (kernel.promiseMs ?? Number.POSITIVE_INFINITY) / 1000;
-    const waits = (seen.queued * this.service) / Math.max(grain, seen.cpus);
-    // A queue of half the promise comes by chance now and then; one that stays, or is a whole promise long, does not.
-    this.#waited = waits > promise / 2 ? this.#waited + seconds : 0;
-    const overloaded = waits > promise || this.#waited > STAYS;
+    const overloaded = this.#isOverloaded(seconds, promise, seen, grain);
+    const recent = RECENT_MEMORY ** seconds;
+    this.#lately = recent * this.#lately + (1 - recent) * seen.late;
+    this.suffices = !overloaded && this.#lately < PROMISED;
     this.usable.learn(at, overloaded, seen.busyPeak, seen.cpus, grain);
-    let careful = 0;
     if (kernel.promiseMs === null) {
       // Nothing was promised and only its own word speaks for it: what it uses and what waits, up to its entitlement.
       this.need = this.bare = pieces(Math.min(kernel.entitlement, (seen.busy + seen.waiting) * 1.2), grain);
-    } else {
-      const foretold = this.#late(foreseen, seen.cpus, promise);
-      if (!overloaded && foretold < 0.2 && seen.cpus <= this.usable.most) {
-        const chance = waitProbability(Math.max(1, seen.cpus), (foreseen * this.service) / Math.max(grain, seen.cpus));
-        this.#calibration.learn(seen.arrivals * seconds, seen.late, foretold, chance, seconds);
-      }
-      const excess = Math.max(0, seen.queued * this.service - (seen.cpus * promise) / 4);
-      const drain = overloaded ? excess / this.#parameters.drain : 0;
-      const size = (demand: number, risk: number) =>
-        Math.ceil(this.#cpusFor(demand, promise, risk, grain, kernel.max) + drain / grain - 1e-9);
-      this.need = size(foreseen + headroom, this.#parameters.risk);
-      careful = size(foreseen + headroom + this.demand.uncertainty, this.#parameters.risk);
-      this.bare = this.need === 1 ? 1 : size(foreseen, PROMISED);
+      this.recentNeed = this.#highest.add(at, this.need);
+      return;
     }
-    this.recentNeed = this.#highest.add(at, Math.max(careful, this.need));
+    if (!overloaded && seen.cpus <= this.usable.most) this.#calibrate(seconds, promise, seen, grain);
+    const { foreseen, headroom, uncertainty } = this.demand;
+    const excess = Math.max(0, seen.queued * this.service - (seen.cpus * promise) / 4);
+    const drain = overloaded ? excess / this.#parameters.drain : 0;
+    const size = (demand: number, risk: number) =>
+      Math.ceil(this.#cpusFor(demand, promise, risk, grain, kernel.max) + drain / grain - 1e-9);
+    const { risk } = this.#parameters;
+    // Where the model says enough and requests are late for want of CPUs, one more, whatever it says.
+    if (seen.cpus !== this.#size || overloaded) this.#steadySince = at;
+    this.#size = seen.cpus;
+    const isSteady = at - this.#steadySince > STEADY_SECONDS;
+    const least = isSteady && this.#isLate(seen, grain) ? pieces(seen.cpus, grain) + 1 : 1;
+    this.need = Math.max(least, size(foreseen + headroom, risk));
+    this.bare = this.#claims.add(at, this.need === 1 ? 1 : size(foreseen, PROMISED));
+    this.recentNeed = this.#highest.add(at, Math.max(this.need, size(foreseen + headroom + uncertainty, risk)));
+  }
+
+  /** Its word against what the host counts: tasks that wait for no request, or all CPUs busy and yet nobody who has to wait. */
+  #trust({ waiting, queued, cpus, busy, late }: Observation): void {
+    const contradicts = late <= 0.01 && (waiting > queued + cpus || (busy > 0.98 * cpus && queued < 1));
+    this.#lied = contradicts ? Math.min(3 * DISTRUST_AFTER, this.#lied + 1) : Math.max(0, this.#lied - 1);
+  }
+
+  /** A queue of half the promise comes by chance now and then; one that stays, or is a whole promise long, does not. */
+  #isOverloaded(seconds: number, promise: number, seen: Observation, grain: number): boolean {
+    const waits = (seen.queued * this.service) / Math.max(grain, seen.cpus);
+    this.#waited = waits > promise / 2 ? this.#waited + seconds : 0;
+    return waits > promise || this.#waited > STAYS;
+  }
+
+  /** More than the promise allows were late in the last seconds, enough of them to be no chance, and not by themselves. */
+  #isLate({ arrivals, cpus }: Observation, grain: number): boolean {
+    if (this.#lately < TOO_LATE || this.#lately * arrivals * RECENT_SECONDS < ENOUGH_LATE) return false;
+    const use = (this.demand.foreseen * this.service) / Math.max(grain, cpus);
+    return cpus < this.usable.most && waitProbability(Math.max(1, cpus), use) > CPUS_HELP;
+  }
+
+  #calibrate(seconds: number, promise: number, seen: Observation, grain: number): void {
+    const { foreseen } = this.demand;
+    const foretold = this.#late(foreseen, seen.cpus, promise);
+    if (foretold >= TELLS) return;
+    const chance = waitProbability(Math.max(1, seen.cpus), (foreseen * this.service) / Math.max(grain, seen.cpus));
+    this.#calibration.learn(seen.arrivals * seconds, seen.late, foretold, chance, seconds);
   }
 
   #late(arrivals: number, cpus: number, promise: number): number {

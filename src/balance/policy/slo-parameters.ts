@@ -5,10 +5,10 @@ export const SLO_DEFAULTS = {
   /** How far ahead demand is foreseen: a window, and the move. */
   lead: 1.5,
   /** Quantile of the jumps of demand that is kept free, and the half-life of their histogram. */
-  jumps: 0.98,
+  jumps: 0.9,
   halfLife: 120,
   /** What was not needed for `quiet` is given, a piece every `pace`. */
-  quiet: 10,
+  quiet: 5,
   pace: 1,
   /** What waits is to be gone within. */
   drain: 1,

@@ -79,10 +79,12 @@ class Slo implements Controller {
     const services = kernels.flatMap(({ kind }, index) => (kind === 'service' ? [index] : []));
     const divided = divide({
       floors: services.map((index) => boundsNow(window, index)[0]),
-      // Here nothing is kept out of caution: what is not needed now, another one needs.
-      needs: services.map((index) =>
-        Math.max(boundsNow(window, index)[0], Math.min(sizes[index]!, states[index]!.bare)),
-      ),
+      // Here nothing is kept out of caution: what is not needed now, another one needs. And what is seen beats the model.
+      needs: services.map((index) => {
+        const { bare, suffices } = states[index]!;
+        const need = suffices ? Math.min(bare, pieces(observations[index]!.cpus, grain)) : bare;
+        return Math.max(boundsNow(window, index)[0], Math.min(sizes[index]!, need));
+      }),
       wishes: services.map((index) =>
         Math.max(boundsNow(window, index)[0], Math.min(sizes[index]!, states[index]!.need)),
       ),

@@ -3,6 +3,7 @@
  * judged on the others: `tuning` says which are which.
  */
 import { random } from '../policy/random.ts';
+import { ServiceTimes } from './service-times.ts';
 import type { Case, Tenant } from './types.ts';
 
 interface Shape {
@@ -100,7 +101,7 @@ const FAMILIES: Readonly<Record<string, { tuning: boolean; make: Family }>> = {
         load: (which, second) =>
           which === 0
             ? 0.2
-            : (which === 1 ? 0.6 : 1) *
+            : (which === 1 ? 0.55 : 1) *
               (wave(second, seconds / 3, phases[which]!, 0.2, 1.1) + 0.05 * sin(second / 7 + phases[which]!)),
         tenant: (which) => (which === 0 ? { lies: true } : which === 1 ? { parallelism: 2 } : {}),
       };
@@ -124,15 +125,16 @@ export function generate(
   const share = cpus / (services + 1);
   const tenants: Tenant[] = Array.from({ length: services }, (_, which) => {
     const serviceMs = 8 * 2 ** floor(chance() * 3);
+    const variation = [0.5, 1, 1.5][floor(chance() * 3)]!;
     return {
       name: `service-${which + 1}`,
       kind: 'service',
       min: 1,
       max: cpus,
       entitlement: share,
-      promiseMs: serviceMs * (6 + floor(chance() * 6)),
+      promiseMs: Math.round(serviceMs * slowest(variation) * (1.3 + chance())),
       serviceMs,
-      variation: [0.5, 1, 1.5][floor(chance() * 3)]!,
+      variation,
       parallelism: cpus,
       queueLimit: 2000,
       ...shape.tenant?.(which),
@@ -147,6 +149,9 @@ export function generate(
   load.push(new Float32Array(0));
   return { name: `${family}-${seed}`, family, cpus, grain: 1, moveSeconds: 0.3, tenants, load, seconds, step };
 }
+
+/** What 99 % of the requests stay below without waiting, in means: a promise below that could not be kept with all CPUs there are. */
+const slowest = (variation: number): number => new ServiceTimes(variation).at(0.99);
 
 /** A kernel that works whenever it has CPUs. */
 export function batchTenant(cpus: number, entitlement: number): Tenant {

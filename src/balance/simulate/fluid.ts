@@ -4,7 +4,8 @@
  * Work X changes by offered − c·u, where u is the utilisation at which a steady queue would hold X: the pointwise stationary
  * fluid flow approximation (Wang, Tipper, Banerjee, IEEE INFOCOM 1996, https://doi.org/10.1109/INFCOM.1996.493082), exact
  * in the steady state and in overload. The step is implicit, so that it is stable at any length. Beside it runs the backlog D that is
- * there without any chance, max(0, D + offered − c); what X has beyond D is spread exponentially.
+ * there without any chance, max(0, D + offered − c). What X has beyond D is spread exponentially, as in the steady state; with a backlog,
+ * which is an overload, like the half-normal that a reflected Brownian motion starts with, for which a Weibull stands.
  */
 import { waitProbability } from '../policy/queue.ts';
 import { type Engine, type Given, slowdown, TOLERATED } from './engine.ts';
@@ -18,6 +19,9 @@ const SAMPLE_SECONDS = 0.1;
 /** Requests whose latency is looked at, each step; where they lie moves on by the golden ratio. */
 const PROBES = 8;
 const GOLDEN = 0.618034;
+/** A Weibull of this shape has the half-normal's ratio of 99th percentile to mean; and its scale for a mean of 1: 1 / Γ(1 + 1 / shape). */
+const SHAPE = 1.4;
+const SCALE = 1.0972;
 
 const tables = new Map<number, ServiceTimes>();
 
@@ -173,10 +177,13 @@ export class Fluid implements Engine {
     const chance = backlog > 1e-9 ? 1 : this.#chance;
     const decay = chance / Math.max(1e-9, mean - backlog);
     const unit = this.#seconds / this.#speed;
+    const overload = backlog > 1e-9;
     let late = 0;
     for (const { weight, times } of this.#points) {
       const left = seconds - unit * times - backlog;
-      late += left <= 0 ? weight : weight * chance * Math.exp(-decay * left);
+      if (left <= 0) late += weight;
+      else if (overload) late += weight * Math.exp(-(((left * decay) / SCALE) ** SHAPE));
+      else late += weight * chance * Math.exp(-decay * left);
     }
     return late;
   }
@@ -191,7 +198,9 @@ export class Fluid implements Engine {
       const backlog = (this.#backlogBefore * (1 - when) + this.backlog * when) / this.#usable;
       const mean = (this.#meanBefore * (1 - when) + this.mean * when) / this.#usable;
       const chance = backlog > 1e-9 ? 1 : this.#chance;
-      const wait = 1 - share >= chance ? 0 : ((mean - backlog) / chance) * Math.log(chance / (1 - share));
+      let wait = 0;
+      if (backlog > 1e-9) wait = (mean - backlog) * SCALE * (-Math.log(1 - share)) ** (1 / SHAPE);
+      else if (1 - share < chance) wait = (mean / chance) * Math.log(chance / (1 - share));
       const service = (this.#seconds / this.#speed) * this.#times.at(quantile);
       this.#latencies.add(backlog + wait + service, came / PROBES);
     }

@@ -13,10 +13,13 @@ export class Timeline {
   readonly decisions: Decision[] = [];
   readonly spans: number;
   readonly #seconds: number;
+  /** Seconds of each span so far: spans are of one second more or less. */
+  readonly #seen: Uint32Array;
 
   constructor({ tenants, seconds }: Pick<Case, 'tenants' | 'seconds'>) {
     this.#seconds = seconds;
     this.spans = Math.min(MOST_SPANS, seconds);
+    this.#seen = new Uint32Array(this.spans);
     const rows = () => tenants.map(() => new Float32Array(this.spans));
     this.cpus = rows();
     this.arrivals = rows();
@@ -26,11 +29,11 @@ export class Timeline {
   /** Once a second. */
   note(second: number, observations: readonly Observation[]): void {
     const span = Math.floor((second * this.spans) / this.#seconds);
-    const share = this.spans / this.#seconds;
+    const seen = ++this.#seen[span]!;
     for (let index = 0; index < observations.length; index++) {
       const { cpus, arrivals, late } = observations[index]!;
-      this.cpus[index]![span]! += cpus * share;
-      this.arrivals[index]![span]! += arrivals * share;
+      this.cpus[index]![span]! += (cpus - this.cpus[index]![span]!) / seen;
+      this.arrivals[index]![span]! += (arrivals - this.arrivals[index]![span]!) / seen;
       this.late[index]![span] = Math.max(this.late[index]![span]!, late);
     }
   }

@@ -9,6 +9,8 @@ import { codeOf, rawMode } from './signals.ts';
 const USER = ['SIGUSR1', 'SIGUSR2'] as const;
 /** Forwarded without a terminal; with one, its keys do this, and the signals mean this process. */
 const ENDING = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
+/** The third of these lets go: a guest that does not answer hears none. Of SIGHUP programs are told often, to read something anew. */
+const INSISTING = new Set<NodeJS.Signals>(['SIGINT', 'SIGTERM', 'SIGQUIT']);
 
 export interface TerminalOptions {
   tty: boolean;
@@ -53,11 +55,11 @@ async function copy(from: NodeJS.ReadableStream, to: NodeJS.WritableStream): Pro
   await pipeline(from, to, { end: false }).catch(() => {});
 }
 
-/** Signals go to the guest's process; a third interrupt lets go of it by force. */
+/** Signals go to the guest's process; the third that would end it lets go of it by force. */
 function forwardSignals(remote: RemoteProcess, names: readonly NodeJS.Signals[]): () => void {
-  let interrupts = 0;
+  let insisted = 0;
   const handler = (name: NodeJS.Signals) => {
-    if (name === 'SIGINT' && ++interrupts >= 3) {
+    if (INSISTING.has(name) && ++insisted >= 3) {
       remote.close();
       process.exit(codeOf(name));
     }

@@ -1,9 +1,11 @@
 /** What the jail must know of the host: which paths to hide, which libraries a program needs. */
-import { readFileSync, realpathSync, statSync } from 'node:fs';
+import { readFileSync, realpathSync } from 'node:fs';
+import { realpath, stat } from 'node:fs/promises';
 import { libraryFiles } from '../../sys/libraries.ts';
 import { cacheDirectory, home } from '../../sys/paths.ts';
+import { patiently } from '../../sys/patience.ts';
 import type { Bind, Cover } from './jail.ts';
-import { otherPlaces, parseMounts } from './other-mounts.ts';
+import { kernelInterfaces, otherPlaces, parseMounts } from './other-mounts.ts';
 
 /** Places of control sockets and of the host kernel's own interfaces. */
 const ALWAYS_HIDDEN = ['/proc', '/sys', '/dev', '/run', '/var/run'];
@@ -11,25 +13,21 @@ const ALWAYS_HIDDEN = ['/proc', '/sys', '/dev', '/run', '/var/run'];
 const REGISTRY_DIRECTORY = '/var/lib/polykernel-ids';
 /** Where everybody may put something. */
 const TEMPORARY = ['/tmp', '/var/tmp'];
+const INTERFACE_PATIENCE_MS = 3000;
 
 /**
  * What a `host` root must not show: kernel interfaces, control sockets, Polykernel's own directories, and `more`.
  * Symbolic links are followed to what they hide; what does not exist needs no hiding. Wherever else these are mounted they
- * are hidden too, and so are all mounts of kernel interfaces.
+ * are hidden too, and so are all mounts of kernel interfaces. Rejects as patiently().
  */
-export function hostCovers(more: readonly string[] = []): Cover[] {
+export async function hostCovers(more: readonly string[] = []): Promise<Cover[]> {
   const covers = new Map<string, Cover>();
-  for (const path of [...ALWAYS_HIDDEN, ...TEMPORARY, home(), cacheDirectory(), ...more]) {
-    try {
-      const real = realpathSync(path);
-      if (real === '/') continue;
-      const kind = statSync(real).isDirectory() ? 'directory' : 'file';
-      covers.set(real, { path: real, kind, ...(TEMPORARY.includes(path) && { isTemporary: true }) });
-    } catch {
-      // Not there.
-    }
+  for (const path of new Set([...ALWAYS_HIDDEN, ...TEMPORARY, home(), cacheDirectory(), ...more])) {
+    const place = await patiently(path, () => lookAt(path));
+    if (place === undefined || place.path === '/') continue;
+    covers.set(place.path, { ...place, ...(TEMPORARY.includes(path) && { isTemporary: true }) });
   }
-  for (const cover of elsewhere([...covers.keys()])) if (!covers.has(cover.path)) covers.set(cover.path, cover);
+  for (const cover of await elsewhere([...covers.keys()])) if (!covers.has(cover.path)) covers.set(cover.path, cover);
   return [...covers.values()];
 }
 
@@ -39,16 +37,20 @@ let lastElsewhere: { of: string; covers: Cover[] } | undefined;
  * Where else `paths` are mounted, and the mounts of kernel interfaces: the same until a mount or a directory above one
  * changes. What this user cannot reach he may reach later, so it is looked for each time.
  */
-function elsewhere(paths: readonly string[]): Cover[] {
-  const mounts = readFileSync('/proc/self/mountinfo', 'utf8');
-  const of = [...paths, mounts].join('\0');
+async function elsewhere(paths: readonly string[]): Promise<Cover[]> {
+  const text = readFileSync('/proc/self/mountinfo', 'utf8');
+  const of = [...paths, text].join('\0');
   if (lastElsewhere?.of === of) return lastElsewhere.covers;
-  const places = otherPlaces(paths, parseMounts(mounts));
-  const covers = places.flatMap((path) => {
-    const kind = visibleKind(path);
-    return kind === undefined ? [] : [{ path, kind }];
-  });
-  lastElsewhere = covers.length === places.length ? { of, covers } : undefined;
+  const mounts = parseMounts(text);
+  const looks = [
+    // One that lies in what does not answer is left to pk-cell, which hides all of them as well.
+    ...kernelInterfaces(mounts).map((path) =>
+      patiently(path, () => visible(path), INTERFACE_PATIENCE_MS).catch(() => undefined),
+    ),
+    ...otherPlaces(paths, mounts).map((path) => patiently(path, () => visible(path))),
+  ];
+  const covers = (await Promise.all(looks)).filter((cover) => cover !== undefined);
+  lastElsewhere = covers.length === looks.length ? { of, covers } : undefined;
   return covers;
 }
 
@@ -63,14 +65,20 @@ export function ownPlaces(homes: readonly string[] = []): string[] {
   });
 }
 
-/** undefined for a mount that another one hides, or that this user cannot reach. */
-function visibleKind(path: string): Cover['kind'] | undefined {
+/** What a path leads to; undefined where there is nothing. */
+async function lookAt(path: string): Promise<Cover | undefined> {
   try {
-    if (path === '/' || realpathSync(path) !== path) return undefined;
-    return statSync(path).isDirectory() ? 'directory' : 'file';
+    const real = await realpath(path);
+    return { path: real, kind: (await stat(real)).isDirectory() ? 'directory' : 'file' };
   } catch {
     return undefined;
   }
+}
+
+/** undefined for a mount that another one hides, or that this user cannot reach. */
+async function visible(path: string): Promise<Cover | undefined> {
+  const place = await lookAt(path);
+  return path === '/' || place?.path !== path ? undefined : place;
 }
 
 /**

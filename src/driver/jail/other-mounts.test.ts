@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { otherPlaces, parseMounts } from './other-mounts.ts';
+import { kernelInterfaces, otherPlaces, parseMounts } from './other-mounts.ts';
 
 const mounts = parseMounts(`
 21 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
@@ -19,14 +19,13 @@ nonsense
 describe('otherPlaces', () => {
   it('names every mount that shows what is hidden, as a whole or in part', () => {
     expect(otherPlaces(['/run', '/var/lib/pk', '/tmp'], mounts)).toEqual([
-      '/proc',
-      '/srv/chroot/proc',
       '/srv/chroot/run',
       '/srv/a b',
       '/mnt/all/var/lib/pk',
       '/mnt/part',
       '/mnt/all/tmp',
     ]);
-    expect(otherPlaces(['/home/me/.pk'], mounts)).toEqual(['/proc', '/srv/chroot/proc']);
+    expect(otherPlaces(['/home/me/.pk'], mounts)).toEqual([]);
+    expect(kernelInterfaces(mounts)).toEqual(['/proc', '/srv/chroot/proc']);
   });
 });

@@ -25,10 +25,14 @@ export function parseMounts(mountinfo: string): Mount[] {
 const decode = (text: string): string =>
   text.replace(/\\([0-3][0-7]{2})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
 
-/** Every place where something of `paths` is seen besides themselves, and every mount of a kernel interface. */
+/** Every mount of a kernel interface. */
+export function kernelInterfaces(mounts: readonly Mount[]): string[] {
+  return mounts.filter(({ type, root }) => KERNEL_INTERFACES.test(type) && root.startsWith('/')).map(({ at }) => at);
+}
+
+/** Every place where something of `paths` is seen besides themselves. */
 export function otherPlaces(paths: readonly string[], mounts: readonly Mount[]): string[] {
-  const kernel = mounts.filter(({ type, root }) => KERNEL_INTERFACES.test(type) && root.startsWith('/'));
-  return [...kernel.map(({ at }) => at), ...paths.flatMap((path) => aliases(path, mounts))];
+  return paths.flatMap((path) => aliases(path, mounts));
 }
 
 function aliases(path: string, mounts: readonly Mount[]): string[] {

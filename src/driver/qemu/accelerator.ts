@@ -74,6 +74,7 @@ const runGuest = (
   run(
     [
       ...[qemu.path, '-accel', accelerator, '-machine', 'pc', '-m', '32M', '-nodefaults', '-no-user-config'],
+      ...qemu.firmware.flatMap((path) => ['-L', path]),
       ...['-display', 'none', '-bios', firmware, '-device', `isa-debug-exit,iobase=${DEBUG_PORT},iosize=4`],
     ],
     { ...limits, env: qemu.env },

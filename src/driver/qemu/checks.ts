@@ -1,10 +1,11 @@
 /** What QEMU needs of a machine, for doctor and before a start. */
 import { accessSync, constants, existsSync } from 'node:fs';
-import { type Check, toolCheck } from '../../core/check.ts';
+import { type Check, programCheck, toolCheck } from '../../core/check.ts';
 import { QEMU } from './traits.ts';
 
 export const qemuChecks = (): Check[] => [
   toolCheck('qemu', 'qemu-system-x86_64', 'QEMU is installed'),
+  programCheck('qemu-parts', 'QEMU can be cloned and keeps time', { natives: ['pk-ram.so', 'pk-tsc'] }),
   kvmCheck(kvmAccess(), process.getuid?.() ?? -1),
   tapCheck(),
 ];

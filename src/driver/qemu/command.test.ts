@@ -4,6 +4,7 @@ import { type CommandSpec, kernelCommandLine, qemuCommand } from './command.ts';
 const spec = (change: Partial<CommandSpec> = {}): CommandSpec => ({
   ...{
     program: '/usr/bin/qemu',
+    firmware: ['/usr/share/qemu', '/usr/share/seabios'],
     accelerator: 'tcg',
     tscKhz: 2_600_000,
     cpus: 2,
@@ -38,6 +39,13 @@ describe('qemuCommand', () => {
       for (const right of ['obsolete', 'elevateprivileges', 'spawn', 'resourcecontrol'])
         expect(sandbox).toContain(`${right}=deny`);
     }
+  });
+
+  it('names where firmware is: QEMU itself looks below /usr, wherever it was unpacked', () => {
+    const argv = qemuCommand(spec({ firmware: ['/cache/usr/share/qemu', '/cache/usr/share/seabios'] }));
+    expect(argv.filter((_, index) => argv[index - 1] === '-L')).toEqual(
+      spec({}).firmware.map((path) => `/cache${path}`),
+    );
   });
 
   it('waits for its state as a clone, and needs no kernel then', () => {

@@ -43,6 +43,8 @@ export type Start = 'boot' | 'template' | 'clone';
 export interface CommandSpec extends Machine {
   /** QEMU's path inside the jail. */
   program: string;
+  /** Directories inside the jail where it looks for firmware. */
+  firmware: readonly string[];
   start: Start;
   /** Page size of the guest's memory in bytes, for `boot` alone; null = ordinary pages. */
   hugePageBytes: number | null;
@@ -60,7 +62,8 @@ const MONITOR_FD = 4;
 const TRANSLATION_CACHE_MIB = 256;
 
 export function qemuCommand(spec: CommandSpec): string[] {
-  return [spec.program, ...machineArguments(spec), ...deviceArguments(spec), ...startArguments(spec)];
+  const firmware = spec.firmware.flatMap((directory) => ['-L', directory]);
+  return [spec.program, ...firmware, ...machineArguments(spec), ...deviceArguments(spec), ...startArguments(spec)];
 }
 
 function machineArguments(spec: CommandSpec): string[] {

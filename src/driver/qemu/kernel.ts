@@ -1,5 +1,6 @@
 /** A kernel in QEMU: pausing goes over the monitor, everything else as with every kernel under pk-shim. */
 import { randomBytes } from 'node:crypto';
+import { tellSize } from '../../guest/index.ts';
 import type { KernelSize, LaunchSpec, SharedRegion } from '../driver.ts';
 import { allowRegion, limitToSize } from '../jail/limits.ts';
 import { ShimKernel, type ShimKernelOptions } from '../shim/kernel.ts';
@@ -40,6 +41,7 @@ export class QemuKernel extends ShimKernel {
     if (memoryBytes > now.memoryBytes) limitToSize(this.directory, outBytes);
     if (memoryBytes !== now.memoryBytes) await this.withMonitor((monitor) => setMemory(monitor, memoryBytes));
     limitToSize(this.directory, outBytes);
+    await this.guest.configure([tellSize({ cpus, memoryBytes })]);
   }
 
   pause(): Promise<void> {

@@ -71,13 +71,14 @@ export async function launchQemu(launch: QemuLaunch, signal: AbortSignal): Promi
     // A template boots for all that its kernel is given later.
     moduleTree: start === 'template' ? undefined : spec.image.moduleTree,
     own: ownPlaces(spec.homes),
-    covers: spec.root.kind === 'host' ? hostCovers([...(spec.homes ?? []), ...spec.hiddenPaths]) : [],
+    covers: spec.root.kind === 'host' ? await hostCovers([...(spec.homes ?? []), ...spec.hiddenPaths]) : [],
     uncovered: spec.shownPaths,
     memoryFiles: [{ target: '/dev/shm', bytes: SHM_BYTES, inodes: 16, mode: '1777' }],
     directory: launch.directory,
     program: qemuCommand({
       ...machine,
       program: qemu.path,
+      firmware: qemu.firmware,
       start,
       hugePageBytes: spec.placement?.hugePageBytes ?? null,
       rootImage: spec.root.kind === 'squashfs' || spec.root.kind === 'ext4',

@@ -19,6 +19,8 @@ export interface QemuProgram {
   version: string;
   /** Environment it needs besides PATH. */
   env: Readonly<Record<string, string>>;
+  /** Directories with its firmware, the same on the host and in the jail: QEMU 10 unpacked into the cache would look below /usr. */
+  firmware: readonly string[];
   binds: readonly Bind[];
 }
 
@@ -36,16 +38,18 @@ export async function findQemu(): Promise<QemuProgram> {
       hint: 'Install it again: apt-get install --reinstall qemu-system-x86.',
     });
   }
+  const firmware = existing(FIRMWARE_DIRECTORIES.map((name) => join(dirname(path), '../share', name)));
   const libraries = await libraryBinds(path, tool.env.LD_LIBRARY_PATH);
   return {
     path,
     version,
     env: tool.env,
+    firmware: firmware.map(({ target }) => target),
     binds: [
       { source: path, target: path, access: 'read' },
       ...directoriesOf(libraries),
       ...modules(libraries),
-      ...existing(FIRMWARE_DIRECTORIES.map((name) => join(dirname(path), '../share', name))),
+      ...firmware,
     ],
   };
 }

@@ -340,7 +340,7 @@ export class UmlDriver implements Driver {
       volumes: spec.volumes,
       moduleTree: spec.image.moduleTree,
       own: ownPlaces(spec.homes),
-      covers: spec.root.kind === 'host' ? hostCovers([...(spec.homes ?? []), ...spec.hiddenPaths]) : [],
+      covers: spec.root.kind === 'host' ? await hostCovers([...(spec.homes ?? []), ...spec.hiddenPaths]) : [],
       uncovered: spec.shownPaths,
       memoryFiles: [
         { target: '/dev/shm', bytes: spec.memoryBytes + SHM_RESERVE_BYTES, inodes: SHM_FILES, mode: '1777' },

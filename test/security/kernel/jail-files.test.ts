@@ -16,6 +16,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { run } from '../../../src/sys/process.ts';
 import { callers, type Jail, jailsRun, openJail } from '../../support/jail.ts';
 import { SUBIDS, USER } from '../../support/other-user.ts';
+import { canServe, silentAround, silentMount } from '../../support/silent-mount.ts';
 
 describe.runIf(jailsRun).each(callers)('jail of $caller', (caller) => {
   const { files, isUser } = caller;
@@ -72,6 +73,29 @@ describe.runIf(jailsRun).each(callers)('jail of $caller', (caller) => {
     expect(ended).toMatchObject({ code: 0, stdout: expect.stringMatching(/^[1-9]/) });
   });
 
+  it('takes nothing else for what is mounted out of sight', async () => {
+    const { insideArgv, volume } = jail;
+    // Where all mounts come along, an interface lies below another mount; else a file system, in what was the volume.
+    const [host, guest] = isUser
+      ? [
+          'mkdir proc && mount -t proc proc proc && mount -t tmpfs x "$0" && cd "$0" && mkdir proc && : > proc/kept',
+          '/vmm/busybox ls /export/vol0/way/proc',
+        ]
+      : [
+          'mkdir inner && mount -t tmpfs x inner && mount --bind "$0" "$0" && echo kept',
+          '/vmm/busybox grep /export/vol0/inner /proc/self/mountinfo',
+        ];
+    const way = join(volume, 'way');
+    mkdirSync(way);
+    const script = `cd "$0" && ${host} || exit; cd /; "$@"`;
+    const change = isUser ? {} : { volumes: [{ source: way, target: '/a', readOnly: false }] };
+    const inside = insideArgv(guest, change);
+    const argv = ['unshare', '-m', '--propagation', 'private', 'sh', '-c', script, way, ...inside];
+    const { stdout } = await run(argv, { deadlineMs: 20_000 });
+    rmSync(way, { recursive: true, force: true });
+    expect(stdout).toBe('kept\n');
+  });
+
   it('cannot unmount what it is not shown by removing what that is mounted on', async () => {
     const { insideArgv, volume } = jail;
     const host = `mkdir "$0/way" && : > "$0/name" && mount -t proc proc "$0/way" && mount --bind /proc/version "$0/name" || exit
@@ -82,6 +106,20 @@ describe.runIf(jailsRun).each(callers)('jail of $caller', (caller) => {
     const { stdout } = await run(argv, { deadlineMs: 20_000 });
     for (const name of ['way', 'name']) rmSync(join(volume, name), { recursive: true, force: true });
     expect(stdout).toBe('no\nno\nkept\n');
+  });
+
+  it.runIf(canServe())('is not kept from starting by what is mounted on the machine and does not answer', async () => {
+    const { base, said } = jail;
+    const mounts = [silentMount(base), await silentAround(base)];
+    try {
+      expect(await said('$B echo started')).toBe('started\n');
+      // What must be covered, and cannot be, is not shown to those to whom all mounts come along.
+      mounts.push(await silentAround(base, 'proc'));
+      const told = await said('$B echo started');
+      expect(told).toMatch(isUser ? /^pk-cell: refused: a file system in .* does not answer/ : /^started\n$/);
+    } finally {
+      for (const mount of mounts) mount.end();
+    }
   });
 
   it('follows no symbolic link in roots and volumes: what a VMM opens lies where its guest looked', async () => {

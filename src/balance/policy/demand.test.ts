@@ -1,0 +1,103 @@
+import { describe, expect, it } from 'vitest';
+import { Calibration } from './calibration.ts';
+import { Demand } from './demand.ts';
+import { HighestOf } from './highest.ts';
+import { Jumps } from './jumps.ts';
+import { waitProbability, waitsLonger } from './queue.ts';
+import { random } from './random.ts';
+
+const STEP = 0.25;
+
+/** Requests of a step, by chance, around a rate. */
+function poisson(rate: number, chance: () => number): number {
+  let count = -1;
+  for (let product = 1; product > Math.exp(-rate * STEP); count++) product *= 1 - chance();
+  return count / STEP;
+}
+
+describe('Demand', () => {
+  const told = (rate: (time: number) => number, until: number) => {
+    const chance = random(3);
+    const demand = new Demand(1.5, 0.98, 120);
+    const seen: number[] = [];
+    for (let time = 0; time < until; time += STEP) {
+      demand.learn(poisson(rate(time), chance), STEP);
+      seen.push(demand.foreseen + demand.headroom);
+    }
+    return seen;
+  };
+
+  it('is not impressed by chance', () => {
+    const seen = told(() => 80, 200).slice(80);
+    expect(Math.max(...seen)).toBeLessThan(80 * 1.6);
+    expect(seen.reduce((a, b) => a + b, 0) / seen.length).toBeLessThan(80 * 1.15);
+  });
+
+  it('takes a change at once', () => {
+    const seen = told((time) => (time < 100 ? 80 : 240), 101);
+    // Two steps after it.
+    expect(seen[401]).toBeGreaterThan(200);
+  });
+
+  it('foresees a ramp', () => {
+    const demand = new Demand(1.5, 0.98, 120);
+    for (let time = 0; time < 60; time += STEP) demand.learn(100 + 10 * time, STEP);
+    expect(demand.foreseen).toBeGreaterThan(100 + 10 * 60);
+    expect(demand.foreseen).toBeLessThan(100 + 10 * 64);
+  });
+});
+
+it('forgets jumps by halves', () => {
+  const jumps = new Jumps(100);
+  for (let each = 0; each < 10; each++) jumps.add(2, 1);
+  for (let each = 0; each < 90; each++) jumps.add(1, 1);
+  expect(jumps.quantile(0.98)).toBeGreaterThan(1.9);
+  for (let each = 0; each < 400; each++) jumps.add(1, 1);
+  expect(jumps.quantile(0.98)).toBe(1);
+});
+
+it('keeps the highest of a span', () => {
+  const highest = new HighestOf(3);
+  expect([5, 1, 2, 1, 0, 0].map((value, at) => highest.add(at, value))).toEqual([5, 5, 5, 2, 2, 1]);
+});
+
+describe('Calibration', () => {
+  const learned = (late: number, foretold: number, chance = 0.5) => {
+    const calibration = new Calibration();
+    for (let second = 0; second < 300; second++) calibration.learn(100, late, foretold, chance, 1);
+    return calibration.factor;
+  };
+  it('makes a load heavier when more is late than foretold, lighter when less is', () => {
+    expect(learned(0.03, 0.005)).toBeGreaterThan(1.5);
+    expect(learned(0, 0.005)).toBeLessThan(1);
+    expect(learned(0.01, 0.009)).toBe(1);
+  });
+  it('leaves out what is late when nobody waits', () => {
+    expect(learned(0.03, 0.0001, 0.01)).toBe(1);
+  });
+  it('does not try again what proved too light at such a load', () => {
+    const calibration = new Calibration();
+    for (let second = 0; second < 300; second++) calibration.learn(100, 0.03, 0.005, 0.5, 1);
+    const { factor } = calibration;
+    for (let second = 0; second < 300; second++) calibration.learn(100, 0, 0.005, 0.5, 1);
+    expect(calibration.factor).toBe(factor);
+    for (let second = 0; second < 300; second++) calibration.learn(300, 0, 0.005, 0.5, 1);
+    expect(calibration.factor).toBeLessThan(factor);
+  });
+});
+
+describe("Erlang's C", () => {
+  it.each([
+    [1, 0.5, 0.5],
+    [2, 0.5, 1 / 3],
+    [4, 0.75, 0.5094],
+    [8, 0.9, 0.7025],
+  ])('%d CPUs at %d', (cpus, use, expected) => {
+    expect(waitProbability(cpus, use)).toBeCloseTo(expected, 2);
+  });
+  it('gives the tail of one queue exactly, and no chance to one that cannot keep up', () => {
+    const load = { arrivals: 50, service: 0.01, variation: 1 };
+    expect(waitsLonger(load, 1, 0.02)).toBeCloseTo(0.5 * Math.exp(-1), 3);
+    expect(waitsLonger(load, 0.5, 1)).toBe(1);
+  });
+});

@@ -1,0 +1,44 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { expect, it } from 'vitest';
+
+/** Joined to a guest that answers nothing; says each signal that would go there. */
+const joined = `
+  import { PassThrough } from 'node:stream';
+  import { join } from ${JSON.stringify(new URL('./terminal.ts', import.meta.url).href)};
+  const remote = {
+    stdin: new PassThrough(), stdout: new PassThrough(), stderr: new PassThrough(), exited: new Promise(() => {}),
+    signal: (number) => console.log(number), resize() {}, close: () => console.log('let go'),
+  };
+  setInterval(() => {}, 1000);
+  void join(remote, { tty: false, stdin: false });
+  console.log('ready');`;
+
+it('lets go of a guest that answers nothing at the third signal that would end it, and at no SIGHUP', async () => {
+  const child = spawn(process.execPath, ['--input-type=module-typescript', '--eval', joined], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const ended = once(child, 'close');
+  try {
+    const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+    const said = async () => (await lines.next()).value;
+    expect(await said()).toBe('ready');
+    for (const [signal, number] of [
+      ['SIGHUP', 1],
+      ['SIGTERM', 15],
+      ['SIGHUP', 1],
+      ['SIGHUP', 1],
+      ['SIGINT', 2],
+    ] as const) {
+      child.kill(signal);
+      expect(await said()).toBe(String(number));
+    }
+    child.kill('SIGTERM');
+    expect(await said()).toBe('let go');
+    expect(await ended).toEqual([143, null]);
+  } finally {
+    child.kill('SIGKILL');
+    await ended;
+  }
+});
