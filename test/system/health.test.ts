@@ -140,6 +140,20 @@ it('a check that takes too long is ended and has failed; in a kernel that the ho
   expect(signs).toMatchObject([{ sign: 'check', seen: expect.stringContaining('longer than 60000 ms') }]);
 });
 
+it('of what checks write no more than a little is kept, without what a terminal would obey', async () => {
+  const { until } = await setUp({
+    healthCommand: 'echo \x1b[2Jgone; yes',
+    healthRetries: 6,
+    healthIntervalMs: 1_000,
+    healthTimeoutMs: 2_000,
+    healthStartPeriodMs: 0,
+  });
+  const { check, signs } = await until('unhealthy');
+  expect(check!.results).toHaveLength(5);
+  for (const { output } of check!.results) expect(output.length).toBeLessThan(2_100);
+  expect(JSON.stringify([check!.results, signs])).not.toContain('\\u001b');
+});
+
 it('one whose kernel killed for want of memory is unhealthy for a while, or until somebody knows', async () => {
   const { test, guest, until } = await setUp();
   const killed = (count: number) => () => {
