@@ -2,7 +2,7 @@
 const { readdirSync } = require('node:fs');
 
 const faces = ['cli'];
-const pure = ['ledger', 'topology', 'ring'];
+const pure = ['ledger', 'topology', 'pci', 'ring', 'devicetree'];
 const floor = ['core', 'sys'];
 // Every other room of src is a capability.
 const others = [...faces, 'client', 'daemon', 'driver', 'guest', ...pure, ...floor];

@@ -8,14 +8,16 @@ import { join } from 'node:path';
 import { argumentsOrHelp } from '../scripts/usage.ts';
 import { balance } from './balance.ts';
 import { channel } from './channel.ts';
+import { devicetree } from './devicetree.ts';
 import { flood } from './flood.ts';
 import { guest } from './guest.ts';
+import { pci } from './pci.ts';
 import { plan } from './plan.ts';
 import type { Bench, Row } from './row.ts';
 import { run } from './run.ts';
 import { service } from './service.ts';
 
-const BENCHES: Record<string, Bench> = { balance, channel, flood, guest, plan, run, service };
+const BENCHES: Record<string, Bench> = { balance, channel, devicetree, flood, guest, pci, plan, run, service };
 
 const USAGE = `usage: npm run bench -- [${Object.keys(BENCHES).join('|')}]... [--json]`;
 const args = argumentsOrHelp(USAGE);

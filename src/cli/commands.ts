@@ -4,6 +4,7 @@ import type { Command, Loaders } from './kit/command.ts';
 export const NOUNS: Readonly<Record<string, () => Promise<{ COMMANDS: Loaders }>>> = {
   instance: () => import('./instance/index.ts'),
   topology: () => import('./topology/index.ts'),
+  pci: () => import('./pci/index.ts'),
   pool: () => import('./pool/index.ts'),
   stack: () => import('./stack/index.ts'),
   machine: () => import('./machine/index.ts'),
@@ -12,6 +13,7 @@ export const NOUNS: Readonly<Record<string, () => Promise<{ COMMANDS: Loaders }>
   health: () => import('./health/index.ts'),
   balance: () => import('./balance/index.ts'),
   image: () => import('./image/index.ts'),
+  devicetree: () => import('./devicetree/index.ts'),
   daemon: () => import('./daemon/index.ts'),
 };
 

@@ -47,6 +47,8 @@ export interface Layout {
   channels: string;
   /** HAProxy's files. */
   haproxy: string;
+  /** What is constant in configuration spaces of PCI functions. */
+  pciCache: string;
 }
 
 export function layout(root: string = home()): Layout {
@@ -61,6 +63,7 @@ export function layout(root: string = home()): Layout {
     instance: (name) => join(root, 'instances', name),
     channels: join(root, 'channels'),
     haproxy: join(root, 'haproxy'),
+    pciCache: join(root, 'pci-cache'),
   };
 }
 

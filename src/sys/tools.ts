@@ -48,6 +48,8 @@ export const TOOL_PACKAGES: Readonly<Record<string, string>> = {
   haproxy: 'haproxy',
   wrk: 'wrk',
   bindfs: 'bindfs',
+  dtc: 'device-tree-compiler',
+  fdtoverlay: 'device-tree-compiler',
   nsenter: 'util-linux',
   mkfifo: 'coreutils',
   sync: 'coreutils',

@@ -118,8 +118,8 @@ it('gives a kernel that does not run its size at the next start', async () => {
 
 it('leaves every CPU and byte with one owner, wherever the daemon is killed', async () => {
   const test = await withTwo();
-  for (let turns = 0; turns < 40; turns++) {
-    const toWeb = turns % 2 === 0;
+  for (let turns = 0; turns < 48; turns += 2) {
+    const toWeb = turns % 4 === 0;
     const [from, to] = toWeb ? ['batch', 'web'] : ['web', 'batch'];
     const moving = Promise.allSettled([
       test.client.move({ resource: 'cpu', from, to, amount: 1 }),
@@ -135,4 +135,4 @@ it('leaves every CPU and byte with one owner, wherever the daemon is killed', as
     await test.client.resize('web', { cpus: 2, memoryBytes: 256 * MIB });
     await test.client.resize('batch', { cpus: 2, memoryBytes: 256 * MIB });
   }
-});
+}, 120_000);

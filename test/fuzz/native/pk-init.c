@@ -65,6 +65,7 @@ const char program_name[] = "pk-init";
 #include "../../../native/init/inodes.c"
 #include "../../../native/init/line.c"
 #include "../../../native/init/main.c"
+#include "../../../native/init/modules.c"
 #include "../../../native/init/mounts.c"
 #include "../../../native/init/network.c"
 #include "../../../native/init/power.c"

@@ -2,11 +2,13 @@
 import type { Target } from '../target.ts';
 import { apiTargets } from './api.ts';
 import { cliTargets } from './cli.ts';
+import { deviceTreeTargets } from './devicetree.ts';
 import { driverTargets } from './driver.ts';
 import { fileTargets } from './files.ts';
 import { guestTargets } from './guest.ts';
 import { guestLinkTargets } from './guest-link.ts';
 import { imageTargets } from './image.ts';
+import { pciTargets } from './pci.ts';
 import { recordTargets } from './records.ts';
 import { ringTargets } from './ring.ts';
 import { serviceTargets } from './service.ts';
@@ -24,12 +26,14 @@ export const TARGETS: readonly Target[] = [
   ...recordTargets,
   ...textTargets,
   ...topologyTargets,
+  ...pciTargets,
   ...ringTargets,
   ...serviceTargets,
   ...stackTargets,
   ...apiTargets,
   ...streamTargets,
   ...cliTargets,
+  ...deviceTreeTargets,
 ];
 
 /** Throws RangeError for a name that is not there. */

@@ -1,0 +1,60 @@
+/**
+ * Overlays, as libfdt and so `fdtoverlay` apply them: fragments with a target and what is to be there. The specification does
+ * not have them; the format is that of dtc's plugins and of Linux's Documentation/devicetree/overlay-notes.rst.
+ */
+import { within } from '../limits.ts';
+import { type DeviceTree, isNamed, nodeAt, propertyOf, u32Of } from '../tree.ts';
+import { childNamed, type Draft, draftOf, phandleOf, setProperty, type Target, walk } from './draft.ts';
+import { overlayError } from './error.ts';
+import { fillLocal, fillOutside, moveOn } from './references.ts';
+import { cString, updateSymbols } from './symbols.ts';
+
+/**
+ * `base` with `overlay` applied; both stay as they are. Phandles of the overlay are moved behind those of the tree, references
+ * to labels are looked up in the tree's `/__symbols__`, and symbols of the overlay are added to them. Throws `invalid` naming the
+ * fragment or fixup at fault.
+ */
+export function applyOverlay(base: DeviceTree, overlay: DeviceTree): DeviceTree {
+  const root = draftOf(base.root);
+  const added = draftOf(overlay.root);
+  let most = 0;
+  for (const [node] of walk(root)) most = Math.max(most, phandleOf(node));
+  moveOn(added, most);
+  fillLocal(added, most);
+  fillOutside(root, added);
+  // A target is looked up when its turn comes: a fragment before it may have made it.
+  for (const fragment of added.children) {
+    const content = fragment.children.find((child) => isNamed(child, '__overlay__'));
+    if (content !== undefined) merge(targetOf(root, fragment).node, content, 0);
+  }
+  updateSymbols(root, added, (fragment) => targetOf(root, fragment));
+  return { ...base, root };
+}
+
+/** Properties replace those of their names, children are merged with those of theirs. */
+function merge(into: Draft, from: Draft, depth: number): void {
+  within('depth', depth);
+  for (const { name, value } of from.properties) setProperty(into, name, value);
+  for (const child of from.children) merge(childNamed(into, child.name), child, depth + 1);
+}
+
+/** `target`, a phandle, counts before `target-path`. */
+function targetOf(root: Draft, fragment: Draft): Target {
+  const value = propertyOf(fragment, 'target');
+  const phandle = value === undefined ? 0 : u32Of(value);
+  if (phandle === undefined || phandle === 0xffff_ffff)
+    throw overlayError(`/${fragment.name}`, 'its target is no phandle; the reference may not have been resolved');
+  if (phandle !== 0) {
+    for (const [node, path] of walk(root)) if (phandleOf(node) === phandle) return { node, path };
+    throw overlayError(
+      `/${fragment.name}`,
+      `no node of the tree has its target, the phandle 0x${phandle.toString(16)}`,
+    );
+  }
+  const path = cString(propertyOf(fragment, 'target-path'));
+  if (path === undefined) throw overlayError(`/${fragment.name}`, 'it has neither target nor target-path');
+  const node = nodeAt(root, path) as Draft | undefined;
+  if (node === undefined)
+    throw overlayError(`/${fragment.name}`, `its target-path ${JSON.stringify(path)} is not in the tree`);
+  return { node, path };
+}

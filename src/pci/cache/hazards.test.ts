@@ -1,0 +1,285 @@
+/** What goes wrong in caches of configuration spaces, each with what holds it off here. Each fails without its defence. */
+import { describe, expect, it } from 'vitest';
+import { AT, ModelBus, type ModelFunction, physicalImage } from '../../../test/support/pci-bus.ts';
+import { CachedBus } from './bus.ts';
+import type { CachedFunction } from './function.ts';
+
+const BOUND_MS = 10;
+const [BRIDGE, PF, VF] = ['0000:00:01.0', '0000:01:00.0', '0000:01:00.1'];
+
+/** A bridge, below it a physical function with one virtual one; nobody else writes. */
+function machine(owned = true) {
+  const bus = new ModelBus();
+  const cache = new CachedBus({ boundMs: BOUND_MS, now: () => bus.now });
+  const models: Record<string, ModelFunction> = {
+    bridge: bus.addBridge(BRIDGE),
+    pf: bus.addPhysical(PF, BRIDGE),
+    vf: bus.addVirtual(VF, PF, BRIDGE),
+  };
+  const add = (model: ModelFunction): CachedFunction => {
+    const cached = cache.add(model);
+    cached.owned = owned;
+    return cached;
+  };
+  return {
+    bus,
+    model: models as { bridge: ModelFunction; pf: ModelFunction; vf: ModelFunction },
+    bridge: add(models.bridge!),
+    pf: add(models.pf!),
+    vf: add(models.vf!),
+  };
+}
+
+/** Transactions that `act` takes. */
+function readsOf(model: ModelFunction, act: () => unknown): number {
+  const before = model.reads;
+  act();
+  return model.reads - before;
+}
+
+describe('1: writes over bytes of which some may not be kept', () => {
+  it('a dword over Device Control and Status drops the control', () => {
+    const { pf } = machine();
+    expect(pf.read(AT.express + 8, 2)).toBe(0x2910);
+    pf.write(AT.express + 8, 4, 0x0001_0020);
+    expect(pf.read(AT.express + 8, 2)).toBe(0x0020);
+  });
+
+  it('and so does a byte of it, and one that reaches into it', () => {
+    const { pf, model } = machine();
+    pf.read(AT.msi + 4, 4);
+    pf.write(AT.msi + 5, 1, 0x77);
+    expect(pf.read(AT.msi + 4, 4)).toBe(0x7700);
+    pf.write(AT.msi + 4, 1, 0x11);
+    expect([pf.read(AT.msi + 4, 4), model.pf.answer(AT.msi + 4, 4)]).toEqual([0x7711, 0x7711]);
+  });
+});
+
+describe('2: readers in between', () => {
+  it('who reads while a write is under way does not leave the old value', () => {
+    const { pf, model } = machine();
+    pf.read(AT.msi + 4, 4);
+    model.pf.hooks.beforeWrite = () => pf.read(AT.msi + 4, 4);
+    pf.write(AT.msi + 4, 4, 0x1234_5670);
+    expect(pf.read(AT.msi + 4, 4)).toBe(0x1234_5670);
+  });
+
+  it('a read that was under way while another wrote is not kept', () => {
+    const { pf, model } = machine();
+    pf.layout();
+    let once = true;
+    const under = model.pf.read.bind(model.pf);
+    model.pf.read = (offset, width) => {
+      const value = under(offset, width);
+      if (once && offset === AT.msi + 8) {
+        once = false;
+        pf.write(AT.msi + 8, 4, 7);
+      }
+      return value;
+    };
+    expect(pf.read(AT.msi + 8, 4)).toBe(0);
+    expect(pf.read(AT.msi + 8, 4)).toBe(7);
+  });
+});
+
+describe('3: what is written here shows there', () => {
+  it('another number of virtual functions, or another hierarchy, moves them', () => {
+    const { pf } = machine();
+    expect([pf.read(AT.sriov + 0x14, 2), pf.read(AT.sriov + 0x16, 2)]).toEqual([1, 1]);
+    pf.write(AT.sriov + 8, 2, 1);
+    expect([pf.read(AT.sriov + 0x14, 2), pf.read(AT.sriov + 0x16, 2)]).toEqual([0x80, 2]);
+    pf.write(AT.sriov + 0x10, 2, 3);
+    expect([pf.read(AT.sriov + 0x14, 2), pf.read(AT.sriov + 0x16, 2)]).toEqual([0x80, 3]);
+  });
+
+  it('the size of pages changes the addresses of virtual functions, that of a BAR its bits', () => {
+    const { pf } = machine();
+    expect([pf.read(AT.sriov + 0x24, 4), pf.read(0x10, 4)]).toEqual([4, 0]);
+    pf.write(AT.sriov + 0x20, 4, 0x10);
+    expect(pf.read(AT.sriov + 0x24, 4)).toBe(0x10101010);
+    pf.write(AT.rebar + 9, 1, 0x20);
+    expect(pf.read(0x10, 4)).toBe(0x20202020);
+  });
+
+  it('a physical function that is reset has no virtual ones any more', () => {
+    const { pf, vf } = machine();
+    expect(vf.read(AT.msix, 1)).toBe(0x11);
+    pf.write(AT.express + 8, 2, 0x8000);
+    expect(vf.read(AT.msix, 1)).toBe(0xff);
+  });
+
+  it('nor has one that takes them away', () => {
+    const { pf, vf } = machine();
+    vf.read(AT.msix, 1);
+    pf.write(AT.sriov + 8, 2, 0);
+    expect(vf.read(AT.msix, 1)).toBe(0xff);
+  });
+
+  it('the number of interrupts of a virtual function is changed from the physical one', () => {
+    const { vf, model } = machine();
+    expect(vf.read(AT.msix + 2, 2)).toBe(7);
+    model.vf.set(AT.msix + 2, 31);
+    vf.note('vectors');
+    expect(vf.read(AT.msix + 2, 2)).toBe(31);
+  });
+
+  it('resetting the bus below a bridge resets what is there', () => {
+    const { bridge, pf } = machine();
+    pf.write(AT.msi + 4, 4, 0xaa);
+    expect(pf.read(AT.msi + 4, 4)).toBe(0xaa);
+    bridge.write(0x3e, 2, 0x40);
+    bridge.write(0x3e, 2, 0);
+    expect(pf.read(AT.msi + 4, 4)).not.toBe(0xaa);
+  });
+});
+
+describe('4: all ones', () => {
+  it('are no value: the next read asks again', () => {
+    const { pf, model } = machine();
+    pf.layout();
+    model.pf.deaf = 1;
+    expect(pf.read(AT.msi + 4, 4)).toBe(0xffffffff);
+    expect(pf.read(AT.msi + 4, 4)).toBe(0);
+  });
+
+  it('nor is a layout made of them, nor a device that is not ready yet', () => {
+    const { pf, model } = machine();
+    model.pf.deaf = 1;
+    expect(pf.layout()).toBeUndefined();
+    expect(pf.layout()?.capabilities.length).toBeGreaterThan(5);
+    pf.forgetAll();
+    const under = model.pf.read.bind(model.pf);
+    model.pf.read = (offset, width) => (offset === 0 ? 0xffff0001 : under(offset, width));
+    pf.read(0, 4);
+    model.pf.read = under;
+    expect(pf.read(0, 4)).toBe(0x15218086);
+  });
+
+  it('but they are the ids of a virtual function, which needs no hardware for them', () => {
+    const { vf, model } = machine();
+    vf.layout();
+    expect(readsOf(model.vf, () => expect(vf.read(0, 4)).toBe(0xffffffff))).toBe(0);
+  });
+});
+
+describe('5: resets and power', () => {
+  it('after a reset nothing that was written is known: who restores it writes it', () => {
+    const { pf, model } = machine();
+    pf.write(AT.msi + 4, 4, 0x55);
+    expect(pf.read(AT.msi + 4, 4)).toBe(0x55);
+    model.pf.reset();
+    pf.note('reset');
+    expect(pf.read(AT.msi + 4, 4)).toBe(0);
+  });
+
+  it('what is constant is served again only once the function is proved to be the same', () => {
+    const { pf, model } = machine();
+    pf.read(AT.msix + 4, 4);
+    pf.note('reset');
+    model.pf.deaf = 1;
+    // In reset: not from memory.
+    expect(pf.read(AT.msix + 4, 4)).toBe(0x2000);
+    expect(readsOf(model.pf, () => pf.read(AT.msix + 4, 4))).toBeGreaterThan(0);
+    expect(readsOf(model.pf, () => pf.read(AT.msix + 4, 4))).toBe(0);
+  });
+
+  it('of another device nothing is', () => {
+    const { pf, model } = machine();
+    pf.read(AT.msix + 4, 4);
+    const other = physicalImage();
+    other.set([0x22], 2);
+    other.set([0x40], AT.msix + 5);
+    model.pf.replace(other);
+    pf.note('reset');
+    expect(pf.read(AT.msix + 4, 4)).toBe(0x4000);
+  });
+
+  it('a function that leaves D3hot without No_Soft_Reset was reset', () => {
+    const { pf } = machine();
+    pf.write(AT.msi + 4, 4, 0x55);
+    pf.write(AT.pm + 4, 2, 3);
+    expect(pf.read(AT.msi + 4, 4)).toBe(0x55);
+    pf.write(AT.pm + 4, 2, 0);
+    for (let tries = 0; tries < 4; tries++) pf.read(0, 4);
+    expect(pf.read(AT.msi + 4, 4)).toBe(0);
+  });
+});
+
+describe('6: what is not there yet, and bridges', () => {
+  it('all that is known is known from the first read: finding out what there is is cached itself', () => {
+    const { pf, model } = machine();
+    const first = readsOf(model.pf, () => pf.decode({ registers: true }));
+    const dwords = new Set<number>();
+    const under = model.pf.read.bind(model.pf);
+    model.pf.read = (offset, width) => {
+      dwords.add(offset & ~3);
+      return under(offset, width);
+    };
+    pf.forgetAll();
+    pf.decode({ registers: true });
+    // Status is asked for twice: one bit of it says that there is a list.
+    expect(first).toBe(dwords.size + 1);
+  });
+
+  it('a bridge has a cache like all others', () => {
+    const { bridge, model } = machine();
+    bridge.read(AT.express + 4, 4);
+    expect(readsOf(model.bridge, () => bridge.read(AT.express + 4, 4))).toBe(0);
+  });
+});
+
+describe('7: others write as well', () => {
+  it('what they may have written is at most as old as the bound', () => {
+    const { pf, model, bus } = machine(false);
+    pf.read(AT.msi + 4, 4);
+    model.pf.writeBehind(AT.msi + 4, 0x40);
+    bus.now += BOUND_MS;
+    expect(pf.read(AT.msi + 4, 4)).toBe(0x40);
+  });
+
+  it('and what was known before somebody owned it is not believed after', () => {
+    const { pf, model } = machine(false);
+    pf.read(AT.msi + 4, 4);
+    model.pf.writeBehind(AT.msi + 4, 0x40);
+    pf.owned = true;
+    expect(pf.read(AT.msi + 4, 4)).toBe(0x40);
+  });
+
+  it('another driver, or another device in its place, shows without a word', () => {
+    const { pf, model, bus } = machine();
+    pf.read(AT.msi + 4, 4);
+    model.pf.writeBehind(AT.msi + 4, 0x40);
+    model.pf.setState('vfio-pci D0');
+    bus.now += BOUND_MS;
+    expect(pf.read(AT.msi + 4, 4)).toBe(0x40);
+    pf.read(AT.msix + 4, 4);
+    const other = physicalImage();
+    other.set([0x40], AT.msix + 5);
+    model.pf.replace(other);
+    bus.now += BOUND_MS;
+    expect(pf.read(AT.msix + 4, 4)).toBe(0x4000);
+  });
+});
+
+describe('never kept', () => {
+  it.each([
+    ['status', 0x06, 2],
+    ['BIST', 0x0f, 1],
+    ['the state of power', AT.pm + 4, 2],
+    ['the address of VPD, which the device flips', AT.vpd + 2, 2],
+    ['data of VPD', AT.vpd + 4, 4],
+    ['pending bits of MSI', AT.msi + 0x14, 4],
+    ['what a vendor has', AT.vendor + 4, 4],
+    ['device status', AT.express + 0x0a, 2],
+    ['link status', AT.express + 0x12, 2],
+    ['status of errors', AT.aer + 4, 4],
+    ['their log', AT.aer + 0x1c, 4],
+    ['status of DOE', AT.doe + 0x0c, 4],
+    ['the mailbox of DOE', AT.doe + 0x14, 4],
+  ] as const)('%s', (_, offset, width) => {
+    const { pf, model } = machine();
+    pf.read(offset, width);
+    model.pf.set(offset, 0x3c);
+    expect(pf.read(offset, width)! & 0xff).toBe(0x3c);
+  });
+});

@@ -1,0 +1,123 @@
+import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { AT, ModelBus, physicalImage } from '../../../test/support/pci-bus.ts';
+import { openConfigSpace } from '../open.ts';
+import { decodeStore, encodeStore, readStore } from './store.ts';
+
+let directory: string;
+let store: string;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'pk-pci-'));
+  store = join(directory, 'pci-cache');
+});
+afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+const PF = '0000:01:00.0';
+
+function machine() {
+  const bus = new ModelBus();
+  const model = bus.addPhysical(PF);
+  bus.addVirtual('0000:01:00.1', PF);
+  /** A process that makes an inventory, and what that cost. */
+  const look = (boot = 'boot 1') => {
+    const before = bus.reads;
+    const space = openConfigSpace({ place: bus.place(), store, boot, now: () => bus.now });
+    const texts = space
+      .addresses()
+      .map((address) => JSON.stringify(space.function(address).decode({ registers: true })));
+    const { constantReads, restored } = space.statistics();
+    space.close();
+    return { texts, reads: bus.reads - before, constantReads, restored };
+  };
+  return { bus, model, look };
+}
+
+describe('a second process', () => {
+  it('asks for nothing that is constant, and says the same', () => {
+    const { look } = machine();
+    const first = look();
+    const second = look();
+    expect(second.texts).toEqual(first.texts);
+    expect([second.restored, second.constantReads - first.constantReads]).toEqual([2, 0]);
+    // What can be written, and what the device changes, is asked for again.
+    expect(second.reads).toBeLessThan(0.7 * first.reads);
+  });
+
+  it.each([
+    ['in another boot', ({ look }: ReturnType<typeof machine>) => look('boot 2')],
+    [
+      'of another driver',
+      ({ look, bus }: ReturnType<typeof machine>) => {
+        for (const model of bus.functions.values()) model.setState('vfio-pci D0');
+        return look();
+      },
+    ],
+  ])('asks for all %s', (_, then) => {
+    const here = machine();
+    const first = here.look();
+    expect(then(here).reads).toBe(first.reads);
+  });
+
+  it('sees another device in the place of the first', () => {
+    const { look, model } = machine();
+    look();
+    const other = physicalImage();
+    other.set([0x40], AT.msix + 5);
+    model.replace(other);
+    expect(look().texts[0]).toContain('"offset":"00004000"');
+  });
+});
+
+describe('the file', () => {
+  it('is the owner’s, and is not believed when others can write it, or when it is a link', () => {
+    machine().look();
+    expect(statSync(store).mode & 0o777).toBe(0o600);
+    expect(readStore(store, 'boot 1').functions.size).toBe(2);
+    chmodSync(store, 0o622);
+    expect(readStore(store, 'boot 1').functions.size).toBe(0);
+    chmodSync(store, 0o600);
+    symlinkSync(store, `${store}.link`);
+    expect(readStore(directory, 'boot 1').functions.size).toBe(0);
+  });
+
+  it('is dropped when any byte of it is another one, or some are missing', () => {
+    machine().look();
+    const bytes = readFileSync(store);
+    for (let at = 0; at < bytes.length; at += 37) {
+      const wrong = Buffer.from(bytes);
+      wrong[at]! ^= 1;
+      expect(decodeStore(wrong.toString('utf8'), 'boot 1'), `byte ${at}`).toBeUndefined();
+    }
+    writeFileSync(store, bytes.subarray(0, bytes.length / 2));
+    expect(readStore(store, 'boot 1').functions.size).toBe(0);
+  });
+
+  it('is dropped when it is of another form, though whole', () => {
+    machine().look();
+    const stored = readStore(store, 'boot 1');
+    expect(decodeStore(encodeStore(stored, 'boot 1'), 'boot 1')).toEqual(stored);
+    const row = [...stored.functions][0]!;
+    const made = (saved: object) =>
+      encodeStore({ ...stored, functions: new Map([[row[0], { ...row[1], ...saved }]]) }, 'boot 1');
+    const runs = [{ offset: 4090, bytes: new Uint8Array(8) }];
+    const backwards = [8, 4].map((offset) => ({ offset, bytes: new Uint8Array(4) }));
+    for (const wrong of [{ runs }, { runs: backwards }, { hasList: 1 }, { signal: { device: 1, state: '' } }])
+      expect(decodeStore(made(wrong), 'boot 1')).toBeUndefined();
+  });
+});
+
+it('verify finds what is not true any more, and forgets it', () => {
+  const bus = new ModelBus();
+  const model = bus.addPhysical(PF);
+  const space = openConfigSpace({ place: bus.place(), now: () => bus.now });
+  space.function(PF).decode({ registers: true });
+  expect(space.verify(1)).toMatchObject({ wrong: [] });
+  // A constant that changes behind everybody's back, as firmware of some devices does.
+  model.set(AT.msix + 5, 0x40);
+  const { compared, wrong } = space.verify(1);
+  expect(compared).toBeGreaterThan(20);
+  expect(wrong).toEqual([{ address: PF, offset: AT.msix + 4, known: 0x2000, seen: 0x4000 }]);
+  expect(space.function(PF).read(AT.msix + 4, 4)).toBe(0x4000);
+});

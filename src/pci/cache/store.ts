@@ -1,0 +1,123 @@
+/**
+ * What is kept between processes: constant bytes, as a text whose first line has version and digest. It counts for one boot of the
+ * machine, and of each function only while it is the same object of the kernel in the same state. Whatever is wrong with it, it is
+ * dropped: what it would save is a few reads.
+ */
+import { createHash } from 'node:crypto';
+import { chmodSync, closeSync, fstatSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { openRegular } from '../../sys/read-at.ts';
+import { isPciAddress } from '../../topology/pci-address.ts';
+import type { CachedFunction } from './function.ts';
+import { addStatistics, noStatistics, type Statistics } from './statistics.ts';
+
+export type Saved = NonNullable<ReturnType<CachedFunction['save']>>;
+
+export interface Stored {
+  functions: Map<string, Saved>;
+  /** Of all processes since the last flush. */
+  statistics: Statistics;
+}
+
+const VERSION = 'polykernel-pci 1';
+/** 65,536 functions of 1 KiB. */
+const MOST_BYTES = 64 * 1024 * 1024;
+
+export const emptyStore = (): Stored => ({ functions: new Map(), statistics: noStatistics() });
+
+const digest = (text: string): string => createHash('sha256').update(text).digest('hex');
+
+/** The text of a store, which counts for the boot named `boot`. */
+export function encodeStore({ functions, statistics }: Stored, boot: string): string {
+  const rows = [...functions].map(([address, { signal, hasList, runs }]) => [
+    address,
+    signal.device,
+    signal.state,
+    hasList,
+    runs.map(({ offset, bytes }) => [offset, Buffer.from(bytes).toString('hex')]),
+  ]);
+  const body = JSON.stringify({ boot, statistics, functions: rows });
+  return `${VERSION} ${digest(body)}\n${body}`;
+}
+
+/** Undefined unless it is whole, of this version and of the boot named `boot`. */
+export function decodeStore(text: string, boot: string): Stored | undefined {
+  const end = text.indexOf('\n');
+  const body = text.slice(end + 1);
+  if (end < 0 || text.slice(0, end) !== `${VERSION} ${digest(body)}`) return undefined;
+  try {
+    const found = JSON.parse(body) as Record<string, unknown>;
+    if (found.boot !== boot || !Array.isArray(found.functions)) return undefined;
+    const store = emptyStore();
+    for (const key of Object.keys(store.statistics) as (keyof Statistics)[]) {
+      const value = (found.statistics as Statistics)[key];
+      if (!Number.isFinite(value) || value < 0) return undefined;
+      store.statistics[key] = value;
+    }
+    for (const row of found.functions) {
+      const [address, saved] = savedOf(row) ?? [];
+      if (address === undefined || store.functions.has(address)) return undefined;
+      store.functions.set(address, saved!);
+    }
+    return store;
+  } catch {
+    return undefined;
+  }
+}
+
+function savedOf(row: unknown): [string, Saved] | undefined {
+  if (!Array.isArray(row) || row.length !== 5) return undefined;
+  const [address, device, state, hasList, runs] = row as unknown[];
+  if (typeof address !== 'string' || !isPciAddress(address)) return undefined;
+  if (typeof device !== 'string' || typeof state !== 'string' || typeof hasList !== 'boolean') return undefined;
+  if (!Array.isArray(runs)) return undefined;
+  const read: Saved['runs'] = [];
+  let last = 0;
+  for (const run of runs) {
+    const [offset, hex] = Array.isArray(run) ? (run as unknown[]) : [];
+    if (!Number.isSafeInteger(offset) || typeof hex !== 'string' || !/^(?:[\da-f]{2})+$/.test(hex)) return undefined;
+    const bytes = new Uint8Array(Buffer.from(hex, 'hex'));
+    if ((offset as number) < last || (offset as number) + bytes.length > 4096) return undefined;
+    last = (offset as number) + bytes.length;
+    read.push({ offset: offset as number, bytes });
+  }
+  return [address, { signal: { device, state }, hasList, runs: read }];
+}
+
+/** What is stored at `path` and counts; nothing when it is absent, of others, or wrong in any way. */
+export function readStore(path: string, boot: string): Stored {
+  let fd: number | undefined;
+  try {
+    fd = openRegular(path);
+    if (fd === undefined) return emptyStore();
+    const { uid, mode, size } = fstatSync(fd);
+    // Who could write it could say what devices are.
+    if (uid !== process.getuid?.() || (mode & 0o022) !== 0 || size > MOST_BYTES) return emptyStore();
+    return decodeStore(readFileSync(fd, 'utf8'), boot) ?? emptyStore();
+  } catch {
+    return emptyStore();
+  } finally {
+    if (fd !== undefined) closeSync(fd);
+  }
+}
+
+/** Replaces what is stored, whole. Throws as writing does. */
+export function writeStore(path: string, stored: Stored, boot: string): void {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  const next = `${path}.${process.pid}`;
+  try {
+    writeFileSync(next, encodeStore(stored, boot), { mode: 0o600, flag: 'wx' });
+    chmodSync(next, 0o600);
+    renameSync(next, path);
+  } catch (error) {
+    rmSync(next, { force: true });
+    throw error;
+  }
+}
+
+/** What both processes know: the later one's word counts for functions it has looked at. */
+export function mergeStores(before: Stored, functions: Map<string, Saved>, more: Statistics): Stored {
+  const statistics = { ...before.statistics };
+  addStatistics(statistics, more);
+  return { functions: new Map([...before.functions, ...functions]), statistics };
+}

@@ -1,0 +1,132 @@
+/** A configuration space in words and numbers: what `pk pci show` prints, and its JSON. */
+import { type Capability, type Layout, readLayout } from './layout.ts';
+import { type Field, fieldOf, type Register } from './register.ts';
+import { numberAt, Reading, type Source } from './source.ts';
+
+export interface DecodedRegister {
+  name: string;
+  /** In the configuration space. */
+  offset: number;
+  bytes: number;
+  value: number;
+  /** By name: single bits as booleans, others as their meaning or number. Null where nothing finer is known. */
+  fields: Record<string, boolean | number | string> | null;
+}
+
+export interface DecodedCapability {
+  id: number;
+  extended: boolean;
+  version: number;
+  offset: number;
+  name: string;
+  /** The section of the specification its rule follows. */
+  source: string;
+  /** Empty when not asked for. */
+  registers: DecodedRegister[];
+}
+
+export interface Region {
+  index: number;
+  kind: 'io' | 'memory' | 'rom';
+  /** In hexadecimal, as it may have 64 bits. */
+  address: string;
+  bits: 16 | 32 | 64;
+  prefetchable: boolean;
+  enabled: boolean;
+}
+
+export interface Decoded {
+  headerType: number;
+  header: DecodedRegister[];
+  regions: Region[];
+  capabilities: DecodedCapability[];
+  problems: string[];
+}
+
+export interface DecodeOptions {
+  /** The registers of capabilities as well; without it only their headers are read. */
+  registers?: boolean;
+  /** When known already. */
+  layout?: Layout;
+}
+
+/** Reads each dword that is needed once. Undefined when nobody answers: the function is gone, or in reset. */
+export function decode(source: Source, options: DecodeOptions = {}): Decoded | undefined {
+  const reading = new Reading(source);
+  const layout = options.layout ?? readLayout(reading);
+  if (layout === undefined) return undefined;
+  return {
+    headerType: layout.headerType,
+    header: registersOf(reading, layout.header, 0),
+    regions: regionsOf(reading, layout.headerType),
+    capabilities: layout.capabilities.map((each) => capabilityOf(reading, each, options.registers === true)),
+    problems: [...layout.problems],
+  };
+}
+
+function capabilityOf(source: Source, capability: Capability, all: boolean): DecodedCapability {
+  const { id, extended, version, offset, rule, registers } = capability;
+  return {
+    id,
+    extended,
+    version,
+    offset,
+    name: rule.name,
+    source: rule.source,
+    registers: all ? registersOf(source, registers, offset) : [],
+  };
+}
+
+function registersOf(source: Source, registers: readonly Register[], offset: number): DecodedRegister[] {
+  return registers.flatMap((register) => {
+    if (register.hidden) return [];
+    const value = numberAt(source, offset + register.at, register.bytes);
+    if (value === undefined) return [];
+    const { name, bytes, fields } = register;
+    return [{ name, offset: offset + register.at, bytes, value, fields: fields ? fieldsOf(fields, value) : null }];
+  });
+}
+
+function fieldsOf(fields: readonly Field[], value: number): NonNullable<DecodedRegister['fields']> {
+  return Object.fromEntries(
+    fields.map((field) => {
+      const of = fieldOf(field, value);
+      return [field.name, field.says?.(of) ?? (field.bits === 1 ? of === 1 : of)];
+    }),
+  );
+}
+
+/** PCIe 7.5.1.2.1 and 7.5.1.2.4. Sizes are not in it: finding them out would move what a driver uses. */
+function regionsOf(source: Source, headerType: number): Region[] {
+  const count = [6, 2][headerType] ?? 0;
+  const command = source.read(4, 2) ?? 0;
+  const regions: Region[] = [];
+  for (let index = 0; index < count; index++) {
+    const low = source.read(0x10 + 4 * index, 4) ?? 0;
+    if (low === 0 || low === 0xffffffff) continue;
+    const isIo = (low & 1) === 1;
+    const isWide = !isIo && (low & 6) === 4 && index + 1 < count;
+    const high = isWide ? (source.read(0x14 + 4 * index, 4) ?? 0) : 0;
+    const address = (BigInt(high) << 32n) | BigInt((low & (isIo ? ~3 : ~0xf)) >>> 0);
+    regions.push({
+      index,
+      kind: isIo ? 'io' : 'memory',
+      address: address.toString(16),
+      bits: isIo ? 16 : isWide ? 64 : 32,
+      prefetchable: !isIo && (low & 8) !== 0,
+      enabled: (command & (isIo ? 1 : 2)) !== 0,
+    });
+    if (isWide) index++;
+  }
+  const rom = headerType === 0 || headerType === 1 ? (source.read(headerType === 0 ? 0x30 : 0x38, 4) ?? 0) : 0;
+  if (rom !== 0 && rom !== 0xffffffff)
+    regions.push({
+      index: 6,
+      kind: 'rom',
+      address: ((rom & ~0x7ff) >>> 0).toString(16),
+      bits: 32,
+      prefetchable: false,
+      enabled: (rom & 1) === 1,
+    });
+  return regions;
+}
