@@ -14,9 +14,9 @@ const [directory = '.'] = argumentsOrHelp('usage: npm run package [-- DIRECTORY]
 
 const staging = mkdtempSync(join(tmpdir(), 'pk-package-'));
 try {
-  const tsc = join(CHECKOUT, 'node_modules/typescript/bin/tsc');
+  const tsc = [join(CHECKOUT, 'scripts/tool.sh'), 'tsc'];
   const project = join(CHECKOUT, 'tsconfig.package.json');
-  execFileSync(process.execPath, [tsc, '-p', project, '--outDir', join(staging, 'lib')], { stdio: 'inherit' });
+  execFileSync('sh', [...tsc, '-p', project, '--outDir', join(staging, 'lib')], { stdio: 'inherit' });
   const { name, version, license, type, engines } = JSON.parse(readFileSync(join(CHECKOUT, 'package.json'), 'utf8'));
   const main = './lib/devicetree/index';
   const exports = { './devicetree': { types: `${main}.d.ts`, default: `${main}.js` } };

@@ -10,6 +10,7 @@ export const NOUNS: Readonly<Record<string, () => Promise<{ COMMANDS: Loaders }>
   machine: () => import('./machine/index.ts'),
   channel: () => import('./channel/index.ts'),
   service: () => import('./service/index.ts'),
+  health: () => import('./health/index.ts'),
   balance: () => import('./balance/index.ts'),
   image: () => import('./image/index.ts'),
   devicetree: () => import('./devicetree/index.ts'),

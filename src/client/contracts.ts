@@ -6,6 +6,7 @@ import { balanceApi } from '../balance/api.ts';
 import { channelApi } from '../channel/api.ts';
 import { daemonApi } from '../daemon/api.ts';
 import { doctorApi } from '../doctor/api.ts';
+import { healthApi } from '../health/api.ts';
 import { imageApi } from '../image/api.ts';
 import { instanceApi } from '../instance/api.ts';
 import { poolApi } from '../pool/api.ts';
@@ -18,6 +19,7 @@ export const CONTRACTS = [
   channelApi,
   daemonApi,
   doctorApi,
+  healthApi,
   imageApi,
   instanceApi,
   poolApi,

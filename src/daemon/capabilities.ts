@@ -7,6 +7,7 @@ import { Steps } from '../core/steps.ts';
 import type { Surroundings } from '../core/surroundings.ts';
 import { doctorCapability } from '../doctor/index.ts';
 import { Drivers } from '../driver/drivers.ts';
+import { healthCapability } from '../health/index.ts';
 import { imageCapability } from '../image/index.ts';
 import type { Instances } from '../instance/contract.ts';
 import type { Identities } from '../instance/identities.ts';
@@ -54,9 +55,10 @@ export function compose(around: Surroundings, parts: Parts) {
     },
     parts.samplesPerSecond,
   );
+  const health = healthCapability(around, { instances: known, seen: (id) => telemetry.telemetry.seen(id) });
   const instances = instanceCapability(around, {
     ...parts,
-    providers: [channels, network, pool, telemetry].map(({ provider }) => provider),
+    providers: [channels, network, pool, telemetry, health].map(({ provider }) => provider),
     hostPool: pool.hostPool,
     drivers,
     resolveImage: async (name) => drivers.ownImage(name) ?? parts.images.resolve(name),
@@ -93,6 +95,7 @@ export function compose(around: Surroundings, parts: Parts) {
     instances,
     network,
     telemetry,
+    health,
     services,
     stacks,
     balance,

@@ -62,6 +62,7 @@ export class GuestLink extends EventEmitter<{
   #connection: Connection | undefined;
   #hello: GuestHello | undefined;
   #poweroff: Waiting | undefined;
+  #heard = 0;
   #destroyed: PolykernelError | undefined;
 
   constructor(options: GuestLinkOptions) {
@@ -85,6 +86,11 @@ export class GuestLink extends EventEmitter<{
     return this.#hello;
   }
 
+  /** Grows with everything that the guest says, acknowledgements too: while it stays, nothing was heard. */
+  get heard(): number {
+    return this.#heard;
+  }
+
   /** Memory shared with the guest, from the next attach on; closed with the link. */
   share(memory: LineMemory): void {
     this.#line.useMemory(memory);
@@ -103,6 +109,7 @@ export class GuestLink extends EventEmitter<{
     const connection = new Connection(stream, this.#options, this.#random, {
       greeted: (hello, listed) => this.#greeted(hello, listed),
       frame: (frame) => {
+        this.#heard += 1;
         if (!this.#handle(frame)) this.#patience.violation(`frame of type ${frame.type}`);
       },
       garbage: () => this.#patience.violation('bytes that are no frame'),

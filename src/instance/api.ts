@@ -55,7 +55,13 @@ export const placement = named(
 const fieldAnswers = Object.fromEntries(
   fieldRows.map(([key, field]) => {
     const value =
-      field.kind === 'flag' ? flag : field.kind === 'duration' ? count : field.kind === 'labels' ? mapOf(text) : text;
+      field.kind === 'flag'
+        ? flag
+        : field.kind === 'duration' || field.kind === 'count'
+          ? count
+          : field.kind === 'labels'
+            ? mapOf(text)
+            : text;
     return [key, field.default === null ? orNull(value) : value];
   }),
 ) as Record<FieldKey, Schema>;

@@ -27,6 +27,13 @@ const LABEL_HINT = 'Use lower-case letters, digits and inner dashes, such as acm
 export function readKernel(reader: YamlReader, name: string, place: Place, context: StackContext): KernelDefinition[] {
   const entries = reader.map(place, keysOf(kernelOptions.options, 'kernels.*'));
   if (entries === undefined) return [];
+  const healthcheck = entries.get('healthcheck');
+  if (healthcheck !== undefined) {
+    const parts = reader.map(healthcheck, keysOf(kernelOptions.options, 'kernels.*.healthcheck'));
+    if (parts !== undefined && !parts.has('command'))
+      reader.problem(healthcheck, 'command is missing', 'Say what tells it: {command: "wget -qO- localhost"}');
+    for (const [key, at] of parts ?? []) entries.set(`healthcheck.${key}`, at);
+  }
   const create = readCreate(reader, place, entries, context);
   const partition = entries.get('partition');
   const tenant = entries.get('tenant');
@@ -129,6 +136,8 @@ function readField(reader: YamlReader, at: Place, { kind, words, schema }: Field
       return reader.word(at, words!);
     case 'duration':
       return readDuration(reader, at, schema.minimum);
+    case 'count':
+      return reader.number(at, schema.minimum ?? 0, schema.maximum ?? Number.MAX_SAFE_INTEGER);
     case 'labels':
       return readLabels(reader, at);
     case 'text':

@@ -12,7 +12,16 @@ const duration: JsonSchema = {
   maximum: 0,
 };
 
-const SCHEMAS: Readonly<Record<Kind, JsonSchema>> = { flag: { type: 'boolean' }, text, word: {}, duration, labels: {} };
+const count: JsonSchema = { type: 'integer', minimum: 1 };
+
+const SCHEMAS: Readonly<Record<Kind, JsonSchema>> = {
+  flag: { type: 'boolean' },
+  text,
+  word: {},
+  duration,
+  count,
+  labels: {},
+};
 
 /** The plain fields. */
 const fieldOptions = optionsOf(
@@ -132,6 +141,7 @@ export const kernelOptions: OptionTable = {
       ['kernels.*.elastic.memory', 'map', 'it stays', false, 'memory, in whole MiB', object],
       ['kernels.*.elastic.memory.min', 'size', 'required', false, 'never less', size],
       ['kernels.*.elastic.memory.max', 'size', 'required', false, 'never more', size],
+      ['kernels.*.healthcheck', 'map', 'none', true, 'how it is told that its workload is well; see health.md', object],
     ]),
     ...fieldOptions,
     ...partitionOptions.options,

@@ -139,6 +139,7 @@ const VALUES = [
 
 /** What an option cannot stand without. */
 const BESIDE: Readonly<Record<string, string>> = {
+  'kernels.*.healthcheck': 'command: x',
   'kernels.*': 'command: x',
   'kernels.*.partition.cpus': 'count: 1',
   'kernels.*.partition.memory': 'size: 1GiB',

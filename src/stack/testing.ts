@@ -22,6 +22,7 @@ kernels:
     restart: on-failure:3
     readyTimeout: 1m30s
     stopGrace: 5s
+    healthcheck: {command: wget -q localhost, interval: 5s, timeout: 2s, retries: 2, startPeriod: 1m}
     cold: true
     tenant: acme
     labels: {team: shop, tier: 1}

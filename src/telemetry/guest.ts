@@ -1,5 +1,13 @@
 /** Puts the files of one reading of a guest together. */
-import { parseDiskstats, parseFaults, parseMeminfo, parseNetDev, parsePressure, parseStat } from './proc.ts';
+import {
+  parseDiskstats,
+  parseFaults,
+  parseMeminfo,
+  parseNetDev,
+  parseOomKills,
+  parsePressure,
+  parseStat,
+} from './proc.ts';
 import type { GuestCounters } from './types.ts';
 
 const FILES = ['/proc/stat', '/proc/meminfo', '/proc/vmstat', '/proc/diskstats', '/proc/net/dev'];
@@ -61,6 +69,7 @@ export class GuestReader {
       blocked,
       memory: parseMeminfo(file('/proc/meminfo')),
       faults: parseFaults(file('/proc/vmstat')),
+      oomKills: parseOomKills(file('/proc/vmstat')),
       disk: has('/proc/diskstats') ? parseDiskstats(file('/proc/diskstats')) : null,
       network: has('/proc/net/dev') ? parseNetDev(file('/proc/net/dev')) : null,
       pressure: Object.values(pressure).some((stall) => stall !== null) ? pressure : null,

@@ -1,6 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { parseDiskstats, parseFaults, parseMeminfo, parseNetDev, parsePressure, parseStat } from './proc.ts';
+import {
+  parseDiskstats,
+  parseFaults,
+  parseMeminfo,
+  parseNetDev,
+  parseOomKills,
+  parsePressure,
+  parseStat,
+} from './proc.ts';
 
 const bytes = (text: string): Uint8Array => Buffer.from(text);
 
@@ -30,6 +38,7 @@ describe('files of /proc', () => {
   });
 
   it('vmstat: minor faults are all but the major ones', () => {
+    expect(parseOomKills(bytes('pgfault 50\noom_kill 3\n'))).toBe(3);
     expect(parseFaults(bytes('pgfree 1\npgfault 50\npgmajfault 8\n'))).toEqual({ minor: 42, major: 8 });
   });
 
@@ -84,7 +93,7 @@ describe('what a hostile guest sends', () => {
   const finite = (value: unknown): boolean =>
     value === null ||
     (typeof value === 'number' ? Number.isFinite(value) && value >= 0 : Object.values(value as object).every(finite));
-  const parsers = { parseDiskstats, parseFaults, parseMeminfo, parseNetDev, parsePressure, parseStat };
+  const parsers = { parseDiskstats, parseFaults, parseMeminfo, parseNetDev, parseOomKills, parsePressure, parseStat };
   const line = fc.oneof(
     fc.string({ maxLength: 60 }),
     fc

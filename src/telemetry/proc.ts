@@ -97,6 +97,10 @@ export function parseFaults(content: Uint8Array): { minor: number; major: number
   return all === null || major === null || major > all ? null : { minor: all - major, major };
 }
 
+/** /proc/vmstat: processes killed for want of memory. */
+export const parseOomKills = (content: Uint8Array): number | null =>
+  whole(/^oom_kill (\d+)$/m.exec(textOf(content))?.[1]);
+
 /** Not a disk of its own: a partition, or a device made of others. */
 const NO_DISK =
   /^(?:(?:loop|ram|zram|dm-|md|sr|fd|nbd)\d|(?:[hsv]d|xvd|ubd)[a-z]{1,4}\d|(?:nvme\d{1,4}n\d{1,4}|mmcblk\d{1,4})p\d)/;

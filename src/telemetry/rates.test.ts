@@ -11,6 +11,7 @@ const guest = (change: Partial<GuestCounters> = {}): GuestCounters => ({
   blocked: 0,
   memory: null,
   faults: { minor: 0, major: 0 },
+  oomKills: 0,
   disk: null,
   network: null,
   pressure: null,

@@ -44,6 +44,16 @@ export class Readings {
     this.#freshMs = freshFor(intervalMs);
   }
 
+  /** What the host was last read to have accounted to it: the same object while it was not read again. */
+  get usage(): HostUsage | undefined {
+    return this.#usage;
+  }
+
+  /** Processes that the guest's kernel had killed for want of memory by its last reading. */
+  get oomKills(): number | null {
+    return this.#guest.at(-1)?.oomKills ?? null;
+  }
+
   /** From now on the guest is read at another interval. */
   set intervalMs(intervalMs: number) {
     this.#freshMs = freshFor(intervalMs);

@@ -142,6 +142,11 @@ export class Telemetry {
       .map((status) => this.#statsOf(status, this.#entries.get(status.id)?.source?.readings.latest(now)));
   }
 
+  /** What was last read of an instance anyway, for whoever looks often; undefined when no kernel of it runs. */
+  seen(id: string): Pick<Readings, 'usage' | 'oomKills'> | undefined {
+    return this.#entries.get(id)?.source?.readings;
+  }
+
   /** The last `sinceMs` milliseconds of an instance, in steps of about `stepMs`. */
   series(name: string, id: string, sinceMs: number, stepMs?: number): StatsSeries {
     const now = this.#options.clock.now();

@@ -20,6 +20,8 @@ export interface GuestCounters {
   blocked: number | null;
   memory: GuestMemory | null;
   faults: { minor: number; major: number } | null;
+  /** Processes that its kernel has killed for want of memory. */
+  oomKills: number | null;
   disk: DiskCounters | null;
   network: NetworkCounters | null;
   /** null where the kernel has no PSI. */

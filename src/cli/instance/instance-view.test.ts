@@ -32,6 +32,7 @@ const STATUS = {
     tty: false,
     cwd: '/',
     env: { A: '1' },
+    healthCommand: null,
   },
 } as unknown as InstanceStatus;
 
@@ -81,4 +82,17 @@ it.each([
   const exit =
     exitCode === null ? null : ({ reason: 'exit', exitCode, message: '', at: '2026-11-27T11:50:00.000Z' } as const);
   expect(statusText({ ...STATUS, state, exit }, NOW)).toBe(text);
+});
+
+it.each([
+  [null, 'healthy', 'Up 30m'],
+  [null, 'unknown', 'Up 30m'],
+  [null, 'hung', 'Up 30m (hung)'],
+  ['true', 'healthy', 'Up 30m (healthy)'],
+  ['true', 'unknown', 'Up 30m (health: starting)'],
+  ['true', 'unhealthy', 'Up 30m (unhealthy)'],
+  ['true', undefined, 'Up 30m'],
+] as const)('with the check %s and %s it is %s', (healthCommand, health, text) => {
+  const status = { ...STATUS, spec: { ...STATUS.spec, healthCommand }, ...(health && { health }) };
+  expect(statusText(status, NOW)).toBe(text);
 });

@@ -1,4 +1,5 @@
 /** An instance as templates of `--format` see it: by docker's names, and a few of ours. Pure. */
+import type { Health } from '../../health/contract.ts';
 import type { InstanceStatus } from '../../instance/spec.ts';
 import { portsText } from '../../network/published-port.ts';
 import { formatBytes } from '../../sys/units.ts';
@@ -6,8 +7,11 @@ import { age } from '../kit/table.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 
+/** With its health, where that was asked for. */
+type Seen = InstanceStatus & { health?: Health };
+
 /** Of `pk ps`. `nowMs`: the time ages are counted to. */
-export function listFields(status: InstanceStatus, whole: boolean, nowMs = Date.now()): Fields {
+export function listFields(status: Seen, whole: boolean, nowMs = Date.now()): Fields {
   const { id, spec, state, createdAt } = status;
   return {
     ID: whole ? id : id.slice(0, 12),
@@ -19,6 +23,7 @@ export function listFields(status: InstanceStatus, whole: boolean, nowMs = Date.
     RunningFor: `${age(createdAt, nowMs)} ago`,
     Status: statusText(status, nowMs),
     State: state,
+    Health: status.health ?? '',
     Ports: portsText(spec.publish),
     Labels: Object.entries(spec.labels)
       .map(([name, text]) => `${name}=${text}`)
@@ -86,11 +91,13 @@ export function inspectFields(status: InstanceStatus): Fields {
 }
 
 /** In docker's words, which scripts look for. */
-export function statusText({ state, exit, startedAt, createdAt }: InstanceStatus, nowMs: number): string {
+export function statusText({ state, exit, startedAt, createdAt, spec, health }: Seen, nowMs: number): string {
   const up = `Up ${age(startedAt ?? createdAt, nowMs)}`;
   switch (state) {
     case 'running':
-      return up;
+      if (spec.healthCommand !== null && health === 'healthy') return `${up} (healthy)`;
+      if (spec.healthCommand !== null && health === 'unknown') return `${up} (health: starting)`;
+      return up + healthSuffix(state, health);
     case 'paused':
       return `${up} (Paused)`;
     case 'exited':
@@ -101,6 +108,10 @@ export function statusText({ state, exit, startedAt, createdAt }: InstanceStatus
       return state[0]!.toUpperCase() + state.slice(1);
   }
 }
+
+/** Of one that runs, and is not well. */
+export const healthSuffix = (state: InstanceStatus['state'], health: Health | undefined): string =>
+  state !== 'running' || health === undefined || health === 'unknown' || health === 'healthy' ? '' : ` (${health})`;
 
 export function commandText(command: readonly string[], whole: boolean): string {
   const text = command.join(' ').replace(/[^\x20-\x7e\u00a0-\uffff]/g, '?');

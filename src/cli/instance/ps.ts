@@ -1,5 +1,6 @@
 /** Which instances are of interest, and a line for each. */
 import { connect } from '../../client/index.ts';
+import type { Health } from '../../health/contract.ts';
 import type { InstanceStatus } from '../../instance/spec.ts';
 import { portsText } from '../../network/published-port.ts';
 import { formatBytes } from '../../sys/units.ts';
@@ -7,13 +8,13 @@ import type { Command, Invocation } from '../kit/command.ts';
 import { type Filters, filterError, hasLabel } from '../kit/filter.ts';
 import { LIST_OPTIONS, type Listed, showRows } from '../kit/list.ts';
 import { age, type Column } from '../kit/table.ts';
-import { commandText, listFields } from './instance-view.ts';
+import { commandText, healthSuffix, listFields } from './instance-view.ts';
 
 export const command: Command = {
   summary: 'list instances',
   usage: '[OPTION]...',
   description:
-    'Without --all those that run, and those that failed in the last ten minutes. Filters: name, id, label, status, exited,\n' +
+    'Without --all those that run, and those that failed in the last ten minutes. Filters: name, id, label, status, health, exited,\n' +
     'driver, image, network, tenant, stack; of several of one key one must match, of labels all.',
   options: {
     all: { short: 'a', help: 'also those that do not run' },
@@ -30,9 +31,19 @@ export const command: Command = {
   ],
   async run(invocation) {
     const client = await connect();
-    return showRows(invocation, selected(await client.list(), invocation, Date.now()), LISTED);
+    const [all, healths] = await Promise.all([client.list(), client.health()]);
+    const healthOf = new Map(healths.map(({ id, health }) => [id, health]));
+    const shown = selected(all, invocation, Date.now());
+    return showRows(
+      invocation,
+      shown.map((status): Row => ({ ...status, health: healthOf.get(status.id) ?? 'unknown' })),
+      LISTED,
+    );
   },
 };
+
+/** A line of it: the health as `pk health ls` has it. */
+type Row = InstanceStatus & { health: Health };
 
 /** Those that --all, --last and --latest leave; whoever asks for a status means all of it. */
 export function selected(
@@ -47,10 +58,11 @@ export function selected(
   return invocation.flag('all') || asksForStatus ? all : all.filter((each) => isOfInterest(each, nowMs));
 }
 
-const FILTERS: Filters<InstanceStatus> = {
+const FILTERS: Filters<Row> = {
   id: ({ id }, value) => id.startsWith(value),
   label: ({ spec }, value) => hasLabel(spec.labels, value),
   status: ({ state }, value) => state === stateOf(value),
+  health: ({ health }, value) => health === value,
   exited: ({ state, exit }, value) => state === 'exited' && String(exit?.exitCode) === value,
   driver: ({ spec }, value) => spec.driver === value,
   image: ({ spec }, value) => spec.image === value,
@@ -87,7 +99,7 @@ export function isOfInterest({ state, exit }: Pick<InstanceStatus, 'state' | 'ex
   return nowMs - Date.parse(exit.at) < RECENT_MS;
 }
 
-const COLUMNS: readonly Column<InstanceStatus>[] = [
+const COLUMNS: readonly Column<Row>[] = [
   ['NAME', ({ spec }) => spec.name],
   ['STATE', (status) => stateText(status)],
   ['DRIVER', ({ spec }) => spec.driver],
@@ -100,15 +112,15 @@ const COLUMNS: readonly Column<InstanceStatus>[] = [
   ['COMMAND', ({ spec }, whole) => commandText(spec.command, whole)],
 ];
 
-const LISTED: Listed<InstanceStatus> = {
+const LISTED: Listed<Row> = {
   columns: COLUMNS,
   name: ({ spec }) => spec.name,
   fields: (status, whole) => listFields(status, whole),
   filters: FILTERS,
 };
 
-function stateText({ state, exit, restarts }: InstanceStatus): string {
+function stateText({ state, exit, restarts, health }: Row): string {
   const again = restarts > 0 ? `, ${restarts} restart${restarts === 1 ? '' : 's'}` : '';
-  if (state !== 'exited' || exit === null) return state + again;
+  if (state !== 'exited' || exit === null) return state + healthSuffix(state, health) + again;
   return `exited (${exit.reason === 'exit' ? exit.exitCode : exit.reason})${again}`;
 }

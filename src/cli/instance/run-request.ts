@@ -87,6 +87,10 @@ function fields(invocation: Invocation): FieldRequest {
       const labels = invocation.values(cli.option).map(labelOf);
       return labels.length > 0 ? [[key, Object.fromEntries(labels)]] : [];
     }
+    if (kind === 'count') {
+      const number = invocation.integer(cli.option, 1);
+      return number === undefined ? [] : [[key, number]];
+    }
     const text = invocation.value(cli.option);
     if (text === undefined) return [];
     return [[key, kind === 'duration' ? parseDuration(text, `--${cli.option}`) : text]];

@@ -51,7 +51,7 @@ const RUN: Habits = {
   '--sig-proxy': 'Signals are passed on always.',
   '--attach': 'Standard streams are attached always, unless -d or --no-stdin.',
   '-a': 'Standard streams are attached always, unless -d or --no-stdin.',
-  '--health-cmd': 'Services check their targets: pk service create --check PATH.',
+  '--no-healthcheck': 'Without --health-cmd there is none: those of images are not known.',
   '--volumes-from': 'Write --volume for each.',
   '--volume-driver': 'Volumes are directories and files of this machine: --volume.',
   '--ulimit': 'Limits within the guest are its own: sh -c "ulimit -n 4096; exec PROGRAM".',
@@ -198,7 +198,7 @@ const WORDS: Habits = {
   prune: 'Write pk rm $(pk ps -aq --filter status=exited).',
   pod: 'Kernels that belong together are a stack: docs/stack.md.',
   kube: 'Kernels that belong together are a stack: docs/stack.md.',
-  healthcheck: 'Services check their targets: pk service.',
+  healthcheck: 'Checks are part of a run, pk run --health-cmd CMD: see pk health show.',
 };
 
 /** What to type instead of an option that the command `name` does not have. */

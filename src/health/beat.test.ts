@@ -1,0 +1,108 @@
+import { expect, it } from 'vitest';
+import { Beat } from './beat.ts';
+
+/** Plays a kernel of so many vCPUs, second by second. */
+function kernel(vcpus = 1) {
+  const beat = new Beat(0);
+  const state = { atMs: 0, heard: 0 };
+  let counters = Array.from({ length: vcpus }, () => ({ ranNs: 0, waitedNs: 0 }));
+  /** `ran`, `waited`: of each vCPU, the share of that second. */
+  const seconds = (
+    count: number,
+    {
+      says = true,
+      ran = [],
+      waited = [],
+      late = 0,
+    }: { says?: boolean; ran?: number[]; waited?: number[]; late?: number },
+  ) => {
+    for (let second = 0; second < count; second++) {
+      state.atMs += 1_000 + late;
+      if (says) state.heard += 2;
+      counters = counters.map(({ ranNs, waitedNs }, at) => ({
+        ranNs: ranNs + (ran[at] ?? 0) * 1e9,
+        waitedNs: waitedNs + (waited[at] ?? 0) * 1e9,
+      }));
+      beat.look({ ...state, usage: { vcpus: counters, othersRanNs: 0, residentBytes: null } });
+    }
+    return beat.verdict;
+  };
+  seconds(2, {});
+  return { beat, seconds };
+}
+
+it('nothing is known of one that was never heard', () => {
+  const beat = new Beat(0);
+  beat.look({ atMs: 1_000, heard: 5, usage: undefined });
+  expect(beat.verdict).toBe('unheard');
+  beat.look({ atMs: 2_000, heard: 6, usage: undefined });
+  expect(beat.verdict).toBe('alive');
+});
+
+it('one that runs and says nothing is hung after three looks, since it was last heard', () => {
+  const { beat, seconds } = kernel();
+  expect(seconds(2, { says: false, ran: [1] })).toBe('alive');
+  expect(seconds(1, { says: false, ran: [1] })).toBe('hung');
+  expect([beat.sinceMs, beat.seen]).toEqual([2_000, 'it said nothing for 3 s, in which it had 3.0 s of CPU time']);
+  expect(seconds(1, {})).toBe('alive');
+});
+
+it('one that runs nothing and says nothing is hung after ten', () => {
+  const { seconds } = kernel();
+  expect(seconds(9, { says: false })).toBe('alive');
+  expect(seconds(1, { says: false })).toBe('hung');
+});
+
+it.each([
+  ['gets no time', 1, [0], [1]],
+  ['gets a little', 1, [0.02], [0.98]],
+  ['has one vCPU that gets none, where its agent may be', 2, [1, 0.01], [0, 0.9]],
+] as const)('one that %s is starving, not hung, however long it is silent', (_, vcpus, ran, waited) => {
+  const { beat, seconds } = kernel(vcpus);
+  expect(seconds(60, { says: false, ran: [...ran], waited: [...waited] })).toBe('starving');
+  expect(beat.isDoubtful).toBe(true);
+  expect(seconds(1, {})).not.toBe('hung');
+});
+
+it('one that is hung is told so on a loaded machine too, once it had time enough', () => {
+  const { seconds } = kernel();
+  expect(seconds(3, { says: false, ran: [0.3], waited: [0.7] })).toBe('starving');
+  expect(seconds(6, { says: false, ran: [0.3], waited: [0.7] })).toBe('hung');
+});
+
+it('at twice the load a kernel that answers, slowly, is never hung', () => {
+  const { seconds } = kernel();
+  for (let round = 0; round < 1_800; round += 4) {
+    expect(seconds(3, { says: false, ran: [0.5], waited: [0.5] })).not.toBe('hung');
+    expect(seconds(1, { ran: [0.5], waited: [0.5] })).not.toBe('hung');
+  }
+});
+
+it('one that waits more than it runs is starving while it answers, and well again when it no longer does', () => {
+  const { beat, seconds } = kernel();
+  expect(seconds(4, { ran: [0.2], waited: [0.8] })).toBe('starving');
+  expect(beat.seen).toContain('80 %');
+  expect(seconds(4, { ran: [0.9], waited: [0.05] })).toBe('alive');
+});
+
+it('what the daemon could not look at counts for nothing: it got no time itself, or the machine slept', () => {
+  const { seconds } = kernel();
+  expect(seconds(30, { says: false, ran: [1], late: 2_000 })).toBe('alive');
+});
+
+it('nor does a clock that is set back or forward', () => {
+  const { beat, seconds } = kernel();
+  const look = (atMs: number) => beat.look({ atMs, heard: 4, usage: undefined });
+  for (const atMs of [3_000, -9_000, 3_000, -9_000, 1e9]) look(atMs);
+  expect(beat.verdict).toBe('alive');
+  expect(seconds(1, {})).toBe('alive');
+});
+
+it('nor does a pause', () => {
+  const { beat, seconds } = kernel();
+  for (let round = 0; round < 10; round++) {
+    seconds(2, { says: false, ran: [1] });
+    beat.pause();
+  }
+  expect(beat.verdict).toBe('alive');
+});

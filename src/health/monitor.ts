@@ -1,0 +1,221 @@
+/** Watches how instances do: a look a second at what was read anyway, and the checks that workloads bring along. */
+import type { EventLog } from '../core/events.ts';
+import type { Journal } from '../core/journal.ts';
+import type { HostUsage, Kernel } from '../driver/index.ts';
+import type { Instance, InstanceRecord, Instances } from '../instance/contract.ts';
+import { type Clock, timestamp } from '../sys/clock.ts';
+import { Beat } from './beat.ts';
+import { WorkloadCheck } from './check.ts';
+import type { HealthEvent } from './events.ts';
+import { isLoss, type Judgement, judge } from './judge.ts';
+import type { HealthStatus } from './types.ts';
+
+const LOOK_MS = 1_000;
+/** How long memory that did not suffice is held against a kernel. */
+const OOM_LOOKS = 60;
+
+export interface MonitorOptions {
+  instances(): Pick<Instances, 'list' | 'find' | 'get'>;
+  /** What was last read of an instance anyway; undefined when nothing of it runs. */
+  seen(id: string): { usage: HostUsage | undefined; oomKills: number | null } | undefined;
+  events: Pick<EventLog, 'tell' | 'listen'>;
+  clock: Clock;
+  journal: Journal;
+}
+
+/** A kernel that runs. */
+interface Watched {
+  kernel: Kernel;
+  beat: Beat;
+  check: WorkloadCheck;
+  oomKills: number | null;
+  oom: { count: number; sinceMs: number; looks: number } | undefined;
+}
+
+interface Entry {
+  watched: Watched | undefined;
+  judgement: Judgement;
+  since: string;
+  acknowledged: boolean;
+  /** As its loss was told, or was known; undefined once that it is well again was told. */
+  loss: string | undefined;
+}
+
+/** INVARIANTS: reads nothing of the host and asks nothing of guests but their own checks; without a kernel there is no timer. */
+export class HealthMonitor {
+  readonly #options: MonitorOptions;
+  readonly #entries = new Map<string, Entry>();
+  readonly #stopListening: () => void;
+  #cancelLook: (() => void) | undefined;
+  #closed = false;
+
+  constructor(options: MonitorOptions) {
+    this.#options = options;
+    this.#stopListening = options.events.listen(({ type, name, id }) => {
+      if (type === 'removed') this.#entries.delete(id);
+      else if (type === 'crashed' || type === 'exited') this.#lookAt(options.instances().find(name));
+    });
+  }
+
+  /** A kernel is ready or was found again: it is watched until it ends. */
+  kernelUp({ id }: Pick<InstanceRecord, 'id'>, kernel: Kernel): void {
+    const { clock } = this.#options;
+    const watched: Watched = {
+      kernel,
+      beat: new Beat(clock.now()),
+      check: new WorkloadCheck(kernel, clock),
+      oomKills: null,
+      oom: undefined,
+    };
+    const entry = this.#entry(id);
+    entry.watched = watched;
+    void kernel.exited.then(() => {
+      if (entry.watched === watched) entry.watched = undefined;
+    });
+    this.#arm();
+  }
+
+  list(): HealthStatus[] {
+    return this.#options
+      .instances()
+      .list()
+      .map((instance) => this.#statusOf(instance));
+  }
+
+  /** By name or id. Throws `not-found`. */
+  get(name: string): HealthStatus {
+    return this.#statusOf(this.#options.instances().get(name));
+  }
+
+  /** Somebody knows of it: what is over, but still held against it, is so no more. Throws `not-found`. */
+  acknowledge(name: string): HealthStatus {
+    const instance = this.#options.instances().get(name);
+    const entry = this.#entry(instance.record.id);
+    if (entry.watched !== undefined) entry.watched.oom = undefined;
+    this.#lookAt(instance);
+    entry.acknowledged = entry.judgement.health !== 'healthy' && entry.judgement.health !== 'unknown';
+    return this.#statusOf(instance);
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#stopListening();
+    this.#cancelLook?.();
+    this.#entries.clear();
+  }
+
+  #entry(id: string): Entry {
+    const known = this.#entries.get(id);
+    if (known !== undefined) return known;
+    const since = timestamp(this.#options.clock);
+    const judgement: Judgement = { health: 'unknown', signs: [] };
+    const entry: Entry = { watched: undefined, judgement, since, acknowledged: false, loss: undefined };
+    this.#entries.set(id, entry);
+    return entry;
+  }
+
+  #arm(): void {
+    if (this.#cancelLook !== undefined || this.#closed) return;
+    this.#cancelLook = this.#options.clock.after(LOOK_MS, () => {
+      this.#cancelLook = undefined;
+      if (![...this.#entries.values()].some(({ watched }) => watched !== undefined)) return;
+      this.#arm();
+      try {
+        for (const instance of this.#options.instances().list()) this.#look(instance);
+      } catch (error) {
+        this.#options.journal.error('looking at how instances do', error);
+      }
+    });
+  }
+
+  #look(instance: Instance): void {
+    const { id, spec } = instance.record;
+    const watched = this.#entries.get(id)?.watched;
+    if (watched === undefined) return;
+    const { beat, check, kernel } = watched;
+    if (instance.state !== 'running') beat.pause();
+    else {
+      const atMs = this.#options.clock.now();
+      const seen = this.#options.seen(id);
+      beat.look({ atMs, heard: kernel.guest.heard, usage: seen?.usage });
+      this.#lookAtMemory(watched, seen?.oomKills ?? null, atMs);
+      if (beat.verdict !== 'hung') check.look(spec, LOOK_MS, () => instance.state === 'running' && !beat.isDoubtful);
+    }
+    this.#lookAt(instance);
+  }
+
+  #lookAtMemory(watched: Watched, kills: number | null, atMs: number): void {
+    const { oom } = watched;
+    if (oom !== undefined && --oom.looks === 0) watched.oom = undefined;
+    if (kills === null) return;
+    const more = kills - (watched.oomKills ?? kills);
+    watched.oomKills = kills;
+    if (more <= 0) return;
+    watched.oom = { count: (oom?.count ?? 0) + more, sinceMs: oom?.sinceMs ?? atMs, looks: OOM_LOOKS };
+  }
+
+  /** Judges anew, and tells of it when that is another health, unless it `isKnown`. Of a paused one nothing new is known. */
+  #lookAt(instance: Instance | undefined, isKnown = false): void {
+    if (instance === undefined || this.#closed || instance.state === 'paused') return;
+    const { id, spec, machine } = instance.record;
+    const entry = this.#entry(id);
+    const { watched, judgement: before } = entry;
+    const check = watched && spec.healthCommand !== null ? watched.check : null;
+    const now = judge({
+      state: instance.state,
+      exit: machine.exit,
+      beat: watched?.beat,
+      oom: watched?.oom,
+      check: check && {
+        failures: check.failures,
+        retries: spec.healthRetries,
+        passed: check.hasPassed,
+        since: check.failingSince,
+        seen: seenOf(check),
+      },
+    });
+    entry.judgement = now;
+    if (now.health === before.health) return;
+    entry.since = (isKnown && now.signs[0]?.since) || timestamp(this.#options.clock);
+    entry.acknowledged = false;
+    const why = `${now.health}: ${now.signs.map(({ seen }) => seen).join('; ')}`;
+    if (isLoss(now.health)) {
+      entry.loss = why;
+      if (!isKnown) this.#tell('health-lost', instance, why);
+    } else if (entry.loss !== undefined && now.health === 'healthy') {
+      this.#tell('health-regained', instance, `was ${entry.loss}`);
+      entry.loss = undefined;
+    }
+  }
+
+  #tell(type: HealthEvent, { name, record }: Instance, message: string): void {
+    this.#options.events.tell({ at: timestamp(this.#options.clock), type, name, id: record.id, message });
+  }
+
+  #statusOf(instance: Instance): HealthStatus {
+    const { id, spec } = instance.record;
+    const known = this.#entries.get(id);
+    // Those that an earlier daemon saw end were never looked at by this one.
+    if (known?.watched === undefined) this.#lookAt(instance, true);
+    const { judgement, since, acknowledged, watched } = this.#entry(id);
+    const { healthCommand: command } = spec;
+    return {
+      name: instance.name,
+      id,
+      state: instance.state,
+      ...{ health: judgement.health, since, acknowledged, signs: judgement.signs },
+      check:
+        command === null
+          ? null
+          : { command, failures: watched?.check.failures ?? 0, results: [...(watched?.check.results ?? [])] },
+    };
+  }
+}
+
+/** What the last check that failed had to say, in short. */
+function seenOf({ results }: WorkloadCheck): string {
+  const last = results.findLast(({ outcome }) => outcome === 'failed');
+  const code = last?.exitCode == null ? '' : `exit code ${last.exitCode}`;
+  const said = last?.output.trim().split('\n')[0]?.slice(0, 200) ?? '';
+  return [code, said].filter(Boolean).join(', ') || 'no words';
+}

@@ -1,0 +1,42 @@
+/** How instances do, beside what they are (their state). */
+
+/**
+ * unknown: it does not run, or nothing was heard of it yet. starving: the host gives its vCPUs no time. unhealthy: its workload's
+ * check fails, or its memory did not suffice. hung: it is given time and says nothing. lost: its kernel went unasked.
+ */
+export type Health = 'unknown' | 'healthy' | 'starving' | 'unhealthy' | 'hung' | 'lost';
+
+/** What a health is told by. */
+export interface Sign {
+  sign: 'silence' | 'starved' | 'check' | 'out-of-memory' | 'panic' | 'died' | 'not-ready';
+  /** ISO 8601 UTC. */
+  since: string;
+  /** What was seen, for people. */
+  seen: string;
+}
+
+/** One run of the workload's check. */
+export interface CheckResult {
+  /** When it began: ISO 8601 UTC. */
+  at: string;
+  tookMs: number;
+  outcome: 'passed' | 'failed' | 'not-counted';
+  /** null = it did not end by itself. */
+  exitCode: number | null;
+  /** Begin of what it wrote, or what became of it. */
+  output: string;
+}
+
+export interface HealthStatus {
+  name: string;
+  id: string;
+  state: string;
+  health: Health;
+  /** ISO 8601 UTC. */
+  since: string;
+  /** Somebody knows of it; until its health changes. */
+  acknowledged: boolean;
+  signs: Sign[];
+  /** The workload's own; null = it has none. */
+  check: { command: string; failures: number; results: CheckResult[] } | null;
+}

@@ -1,0 +1,93 @@
+/** Health beside state, on User Mode Linux: checks run in the kernel, a hang that is made, a panic. */
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { Client } from '../../src/client/index.ts';
+import type { Health, HealthStatus } from '../../src/health/contract.ts';
+import { parseCpuList } from '../../src/sys/cpu-list.ts';
+import { hostProcesses } from '../support/host-processes.ts';
+import { Sandbox, until } from '../support/pk.ts';
+
+let sandbox: Sandbox;
+beforeAll(async () => {
+  sandbox = await Sandbox.create();
+});
+afterAll(() => sandbox[Symbol.asyncDispose]());
+
+const untilHealth = (name: string, health: Health) =>
+  until(`${name} is ${health}`, async () => {
+    const status = await sandbox.json<HealthStatus>('health', 'show', name);
+    return status.health === health ? status : undefined;
+  });
+const run = (name: string, options: string[], ...command: string[]) =>
+  sandbox.ok('run', '-d', '--name', name, '--driver', 'uml', '--memory', '128M', ...options, '--', ...command);
+
+it('the check of a workload runs in its kernel, and pk ps shows what it says', async () => {
+  const check = 'test ! -e /tmp/ill || { echo it is ill; exit 7; }';
+  await run(
+    'checked',
+    ['--health-cmd', check, '--health-interval', '1s', '--health-retries', '2', '--health-start-period', '0s'],
+    ...['sleep', '100000'],
+  );
+  await untilHealth('checked', 'healthy');
+  await sandbox.ok('exec', 'checked', '--', 'touch', '/tmp/ill');
+  const { signs, check: ran } = await untilHealth('checked', 'unhealthy');
+  expect(signs[0]).toMatchObject({ sign: 'check', seen: expect.stringContaining('exit code 7, it is ill') });
+  expect(ran?.results.at(-1)).toMatchObject({ outcome: 'failed', exitCode: 7 });
+  expect(await sandbox.ok('ps', '--filter', 'name=checked')).toContain('running (unhealthy)');
+  await sandbox.ok('exec', 'checked', '--', 'rm', '/tmp/ill');
+  await untilHealth('checked', 'healthy');
+});
+
+/** A workload that begins with `command` when it is told to, once its kernel is known to be well. */
+async function begin(name: string, command: string): Promise<void> {
+  await run(name, [], 'sh', '-c', `mkfifo /tmp/go; < /tmp/go read _; ${command}`);
+  await untilHealth(name, 'healthy');
+  await sandbox.ok('exec', name, '--', 'sh', '-c', 'until test -p /tmp/go; do sleep 0.1; done; (echo > /tmp/go) &');
+}
+
+it('a kernel whose only CPU is kept by one program is hung while it runs', async () => {
+  const spin = `exec chrt -f 99 sh -c 'while :; do :; done'`;
+  await begin('hangs', `sleep 1; echo -1 > /proc/sys/kernel/sched_rt_runtime_us; ${spin}`);
+  const { state, signs } = await untilHealth('hangs', 'hung');
+  expect(state).toBe('running');
+  expect(signs[0]).toMatchObject({ sign: 'silence' });
+  await sandbox.ok('kill', 'hangs');
+});
+
+it('a kernel that panics is lost, by its panic', async () => {
+  await begin('panics', 'sleep 1; echo c > /proc/sysrq-trigger');
+  expect((await untilHealth('panics', 'lost')).signs[0]).toMatchObject({ sign: 'panic' });
+});
+
+it('a kernel that the host gives no time is starving, never hung, and no loss is told', async () => {
+  await run('starves', [], 'sh', '-c', 'while :; do :; done');
+  const { id } = await untilHealth('starves', 'healthy');
+  // One CPU for a program that always runs, and for this kernel, whose turn is when nobody else wants it.
+  const cpu = parseCpuList(/^Cpus_allowed_list:\s*(.+)$/m.exec(readFileSync('/proc/self/status', 'utf8'))![1]!)[0]!;
+  const hog = spawn('taskset', ['-c', String(cpu), 'sh', '-c', 'while :; do :; done']);
+  const hogEnded = once(hog, 'exit');
+  // Some may end meanwhile; new ones are as who makes them.
+  const schedule = async (...how: string[]) => {
+    for (const pid of await hostProcesses(id)) spawnSync('chrt', ['-a', ...how, '-p', '0', String(pid)]);
+  };
+  try {
+    for (const pid of await hostProcesses(id)) spawnSync('taskset', ['-a', '-cp', String(cpu), String(pid)]);
+    await schedule('--idle');
+    const { signs } = await untilHealth('starves', 'starving');
+    expect(signs[0]).toMatchObject({ sign: 'starved' });
+  } finally {
+    hog.kill('SIGKILL');
+    await hogEnded;
+    await schedule('--other');
+  }
+  await sandbox.ok('rm', '-f', 'starves');
+  const told: string[] = [];
+  for await (const { type, name } of new Client(join(sandbox.home, 'daemon.sock')).events({ since: 0 })) {
+    if (name === 'starves') told.push(type);
+    if (name === 'starves' && type === 'removed') break;
+  }
+  expect(told).not.toContain('health-lost');
+});
