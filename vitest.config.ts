@@ -1,8 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
 /**
- * `unit`: pure and on the fake driver, fast. `fuzz`: every decoder under mutated inputs. `kernel`: boots real kernels, one file
- * at a time on small machines. test/security holds the tests of what SECURITY.md promises, those with kernels in a folder of their own.
+ * `unit`: pure and on the fake driver, fast. `fuzz`: every decoder under mutated inputs. `kernel`: boots real kernels, and
+ * runs other real programs for long (test/processes), one file at a time on small machines. test/security holds the tests of what SECURITY.md promises, those with kernels in a folder of their own.
  */
 export default defineConfig({
   test: {
@@ -20,7 +20,7 @@ export default defineConfig({
       {
         test: {
           name: 'kernel',
-          include: ['test/kernel/**/*.test.ts', 'test/security/kernel/**/*.test.ts'],
+          include: ['test/kernel/**/*.test.ts', 'test/security/kernel/**/*.test.ts', 'test/processes/**/*.test.ts'],
           testTimeout: 240_000,
           hookTimeout: 240_000,
           fileParallelism: false,
