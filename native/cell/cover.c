@@ -90,8 +90,10 @@ static void find_mounts(const struct tree *tree)
 	free(place);
 }
 
-/* Whether something else is mounted on it, or on a directory above: as it was when the mounts were listed. */
-static int is_out_of_sight(int number)
+static int is_out_of_sight(int number);
+
+/* Whether something else is mounted on a directory above it, or what it lies in is not seen, or will be covered. */
+static int is_sheltered(int number)
 {
 	const struct mounted *which = &mounts[number].at;
 	int above = -1;
@@ -99,14 +101,28 @@ static int is_out_of_sight(int number)
 	for (int i = 0; i < mount_count; i++) {
 		const struct mounted *other = &mounts[i].at;
 
-		if (other->parent == which->number && strcmp(other->path, which->path) == 0)
-			return 1;
 		if (other != which && other->parent == which->parent && is_below(which->path, other->path))
 			return 1;
 		if (other->number == which->parent)
 			above = i;
 	}
-	return above >= 0 && (mounts[above].is_interface || is_out_of_sight(above));
+	if (above < 0)
+		return 0;
+	/* On top of that one, and so where that one is. */
+	if (strcmp(mounts[above].at.path, which->path) == 0)
+		return is_sheltered(above);
+	return mounts[above].is_interface || is_out_of_sight(above);
+}
+
+/* The same, or something else is mounted on it: as it was when the mounts were listed. */
+static int is_out_of_sight(int number)
+{
+	const struct mounted *which = &mounts[number].at;
+
+	for (int i = 0; i < mount_count; i++)
+		if (mounts[i].at.parent == which->number && strcmp(mounts[i].at.path, which->path) == 0)
+			return 1;
+	return is_sheltered(number);
 }
 
 /* Through what may not answer: covered it cannot be then, and left out neither. */

@@ -66,7 +66,7 @@ int modules_room(char *spec)
 /* SOURCE and VERSION: shows the modules where there is room for them. */
 int modules_show(char *spec)
 {
-	char *field[3], place[PATH_MAX], list[PATH_MAX], bind[2 * PATH_MAX];
+	char *field[3], place[PATH_MAX], list[PATH_MAX + sizeof LIST], bind[2 * PATH_MAX];
 	struct stat st;
 	if (split_fields(spec, FIELD, field, 3) < 2) return EINVAL;
 	snprintf(place, sizeof place, "/lib/modules/%s", field[1]);

@@ -61,6 +61,16 @@ describe.runIf(jailsRun).each(callers)('jail of $caller', (caller) => {
     expect(beside).not.toMatch(/^(self|kernel)$/m);
   });
 
+  it('covers an interface that is mounted on another one', async () => {
+    const whole = { root: { kind: 'directory', path: '/' }, volumes: [], covers: [] } as const;
+    const look = jail.insideArgv('/vmm/busybox ls /export/root/proc /export/root/usr', whole);
+    const host = 'mount -t proc proc /proc && mount -t proc proc /proc && exec "$@"';
+    const argv = ['unshare', '-m', '--propagation', 'private', 'sh', '-c', host, 'sh', ...look];
+    const { stdout } = await run(argv, { deadlineMs: 20_000 });
+    expect(stdout).toContain('bin\n');
+    expect(stdout).not.toMatch(/^self$/m);
+  });
+
   it('covers an interface of the kernel however deep in a volume it lies', async () => {
     const { insideArgv, volume } = jail;
     const host = `cd "$0" && n=$(printf '%0250d' 0) && i=0
