@@ -74,7 +74,7 @@ describe.each(['uml', 'qemu'])('ports that lead to a kernel on %s', (driver) => 
     ]);
     expect(ran).toMatchObject({ code: 0, stdout: 'web\n' });
     // What was chosen is said at once.
-    expect(ran.stderr).toMatch(/published: 127\.0\.0\.1:\d+->80\/tcp, \[::1\]:\d+->53\/udp\n$/);
+    expect(ran.stderr).toMatch(/published: 127\.0\.0\.1:\d+->80\/tcp, \[::1\]:\d+->53\/udp$/m);
   });
   afterAll(() => sandbox[Symbol.asyncDispose]());
 

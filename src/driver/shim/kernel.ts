@@ -57,7 +57,7 @@ export abstract class ShimKernel implements Kernel {
   private readonly watcher = new AbortController();
   private detached = false;
   private released = false;
-  private ended = false;
+  protected ended = false;
   private usageReader: UsageReader | undefined;
 
   constructor(options: ShimKernelOptions) {

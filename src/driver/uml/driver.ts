@@ -139,7 +139,7 @@ class UmlKernel extends ShimKernel {
   }
 
   async resize({ cpus, memoryBytes }: KernelSize): Promise<void> {
-    if (this.usage() === undefined) throw new PolykernelError('kernel-died', 'the kernel has ended');
+    if (this.ended) throw new PolykernelError('kernel-died', 'the kernel has ended');
     const { cpus: mostCpus, memoryBytes: mostBytes } = this.#size;
     if (cpus === mostCpus && memoryBytes === mostBytes) return;
     throw new PolykernelError(
