@@ -1,13 +1,5 @@
-/** Health beside state, on User Mode Linux: checks run in the kernel, a hang that is made, a panic. */
-import { spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { Client } from '../../src/client/index.ts';
 import type { Health, HealthStatus } from '../../src/health/contract.ts';
-import { parseCpuList } from '../../src/sys/cpu-list.ts';
-import { hostProcesses } from '../support/host-processes.ts';
 import { Sandbox, until } from '../support/pk.ts';
 
 let sandbox: Sandbox;
@@ -60,34 +52,4 @@ it('a kernel whose only CPU is kept by one program is hung while it runs', async
 it('a kernel that panics is lost, by its panic', async () => {
   await begin('panics', 'sleep 1; echo c > /proc/sysrq-trigger');
   expect((await untilHealth('panics', 'lost')).signs[0]).toMatchObject({ sign: 'panic' });
-});
-
-it('a kernel that the host gives no time is starving, never hung, and no loss is told', async () => {
-  await run('starves', [], 'sh', '-c', 'while :; do :; done');
-  const { id } = await untilHealth('starves', 'healthy');
-  // One CPU for a program that always runs, and for this kernel, whose turn is when nobody else wants it.
-  const cpu = parseCpuList(/^Cpus_allowed_list:\s*(.+)$/m.exec(readFileSync('/proc/self/status', 'utf8'))![1]!)[0]!;
-  const hog = spawn('taskset', ['-c', String(cpu), 'sh', '-c', 'while :; do :; done']);
-  const hogEnded = once(hog, 'exit');
-  // Some may end meanwhile; new ones are as who makes them.
-  const schedule = async (...how: string[]) => {
-    for (const pid of await hostProcesses(id)) spawnSync('chrt', ['-a', ...how, '-p', '0', String(pid)]);
-  };
-  try {
-    for (const pid of await hostProcesses(id)) spawnSync('taskset', ['-a', '-cp', String(cpu), String(pid)]);
-    await schedule('--idle');
-    const { signs } = await untilHealth('starves', 'starving');
-    expect(signs[0]).toMatchObject({ sign: 'starved' });
-  } finally {
-    hog.kill('SIGKILL');
-    await hogEnded;
-    await schedule('--other');
-  }
-  await sandbox.ok('rm', '-f', 'starves');
-  const told: string[] = [];
-  for await (const { type, name } of new Client(join(sandbox.home, 'daemon.sock')).events({ since: 0 })) {
-    if (name === 'starves') told.push(type);
-    if (name === 'starves' && type === 'removed') break;
-  }
-  expect(told).not.toContain('health-lost');
 });
