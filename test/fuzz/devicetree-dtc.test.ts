@@ -80,6 +80,7 @@ function changed(random: Random, sources: readonly (readonly string[])[]): Buffe
   return Buffer.from(tokens.join(''), 'latin1');
 }
 
+// Set-up installs dtc; without it there is nothing to compare with, here and below.
 it.skipIf(!hasDtc)(`${RUNS} sources`, async () => {
   const random = new Random(Number(process.env.DTC_SEED ?? 1));
   const names = globSync(['*.dts', 'overlays/*.dts'], { cwd: FIXTURES }).sort();

@@ -32,7 +32,7 @@ async function auditing(marker: string): Promise<string> {
 }
 
 describe('a kernel program', () => {
-  // One that set-up unpacked makes no libraries.
+  // Needs a shared library of the host's; a gcc that set-up unpacked without root makes none, and then there is none in PATH.
   it.skipIf(which('gcc') === undefined)('runs nothing when its libraries are looked for', async () => {
     const marker = join(directory, 'ran');
     const program = await auditing(marker);

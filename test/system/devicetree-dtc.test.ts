@@ -13,6 +13,7 @@ const read = (name: string) => readFileSync(join(FIXTURES, name));
 const files = filesBelow([FIXTURES]);
 const bytes = (tree: DeviceTree, version: 16 | 17 = 17) => Buffer.from(encode(tree, { version }));
 
+// Set-up installs dtc; who has only the checkout has nothing to hold the codec against.
 describe.skipIf(!hasDtc)('as dtc does', () => {
   it('has fixtures', () => expect(SOURCES.length).toBeGreaterThan(15));
 
