@@ -4,7 +4,7 @@ import { giveBackMemory } from './give-back.ts';
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] }));
 afterEach(() => void vi.useRealTimers());
 
-it('gives back once it has grown, and only while there is time', () => {
+it('gives back once it has grown and been at rest for a while', () => {
   const MIB = 2 ** 20;
   const state = { resident: 90 * MIB, busy: 0.9, released: 0 };
   const stop = giveBackMemory({
@@ -16,28 +16,34 @@ it('gives back once it has grown, and only while there is time', () => {
       state.resident -= 10 * MIB;
     },
   });
-  const look = () => {
-    vi.advanceTimersByTime(1000);
+  const looks = (count: number) => {
+    vi.advanceTimersByTime(count * 1000);
     return state.released;
   };
-  expect(look()).toBe(0);
+  expect(looks(10)).toBe(0);
   state.busy = 0.1;
-  expect([look(), look()]).toEqual([1, 1]);
-  for (let count = 0; count < 10; count++) look();
+  expect(looks(4)).toBe(0);
+  // A pause between two streams is no rest.
+  state.busy = 0.3;
+  expect(looks(1)).toBe(0);
+  state.busy = 0.1;
+  expect(looks(4)).toBe(0);
+  expect(looks(1)).toBe(1);
+  expect(looks(10)).toBe(1);
   state.resident += MIB;
-  expect(look()).toBe(1);
+  expect(looks(10)).toBe(1);
   state.resident += MIB;
-  expect([look(), look()]).toEqual([2, 2]);
+  expect(looks(1)).toBe(2);
   state.resident += 20 * MIB;
   // Not again and again.
-  expect([look(), look(), look(), look()]).toEqual([2, 2, 2, 3]);
+  expect([looks(4), looks(1)]).toEqual([2, 3]);
   state.resident += 10 * MIB;
   stop();
-  expect(look()).toBe(3);
+  expect(looks(10)).toBe(3);
 });
 
 it('does it in this process', () => {
   const stop = giveBackMemory({ lookMs: 1, resident: () => 1e9, busy: () => 0 });
-  expect(() => vi.advanceTimersByTime(1)).not.toThrow();
+  expect(() => vi.advanceTimersByTime(5)).not.toThrow();
   stop();
 });
