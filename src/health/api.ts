@@ -4,7 +4,7 @@ import { count, flag, id, listOf, named, nothing, oneOf, orNull, record, text, t
 import type { CheckResult, HealthStatus, Sign } from './types.ts';
 
 const sign = record<Sign>({
-  sign: oneOf('silence', 'starved', 'check', 'out-of-memory', 'panic', 'died', 'not-ready'),
+  sign: oneOf('silence', 'starved', 'check', 'out-of-memory', 'panic', 'died', 'not-ready', 'unproven'),
   since: time,
   seen: text,
 });

@@ -55,7 +55,8 @@ export class HealthMonitor {
     this.#options = options;
     this.#stopListening = options.events.listen(({ type, name, id }) => {
       if (type === 'removed') this.#entries.delete(id);
-      else if (type === 'crashed' || type === 'exited') this.#lookAt(options.instances().find(name));
+      else if (type === 'crashed' || type === 'exited' || type === 'stuck')
+        this.#lookAt(options.instances().find(name));
     });
   }
 
@@ -171,6 +172,7 @@ export class HealthMonitor {
     const now = judge({
       state: instance.state,
       exit: machine.exit,
+      ending: machine.ending,
       beat: watched?.beat,
       oom: watched?.oom,
       check: check && {

@@ -8,7 +8,7 @@ export type Health = 'unknown' | 'healthy' | 'starving' | 'unhealthy' | 'hung' |
 
 /** What a health is told by. */
 export interface Sign {
-  sign: 'silence' | 'starved' | 'check' | 'out-of-memory' | 'panic' | 'died' | 'not-ready';
+  sign: 'silence' | 'starved' | 'check' | 'out-of-memory' | 'panic' | 'died' | 'not-ready' | 'unproven';
   /** ISO 8601 UTC. */
   since: string;
   /** What was seen, for people. */

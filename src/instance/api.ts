@@ -104,7 +104,7 @@ const statusFields = {
   id,
   spec,
   size: { ...size, description: 'What its kernel has of its machine now, or begins with at its next start' },
-  state: oneOf('created', 'starting', 'running', 'paused', 'stopping', 'exited', 'backoff'),
+  state: oneOf('created', 'starting', 'running', 'paused', 'stopping', 'stuck', 'exited', 'backoff'),
   bootId: orNull(text),
   kernelRelease: orNull(text),
   pid: orNull({ type: 'integer' }),
