@@ -85,6 +85,11 @@ export class HealthMonitor {
       .map((instance) => this.#statusOf(instance));
   }
 
+  find(name: string): HealthStatus | undefined {
+    const instance = this.#options.instances().find(name);
+    return instance && this.#statusOf(instance);
+  }
+
   /** By name or id. Throws `not-found`. */
   get(name: string): HealthStatus {
     return this.#statusOf(this.#options.instances().get(name));

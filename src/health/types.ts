@@ -40,3 +40,17 @@ export interface HealthStatus {
   /** The workload's own; null = it has none. */
   check: { command: string; failures: number; results: CheckResult[] } | null;
 }
+
+/** Who is told outside when one is not well, and how that went since the daemon began. */
+export interface AlertStatus {
+  /** null = no program. */
+  command: string[] | null;
+  /** null = no web hook. */
+  url: string | null;
+  sent: number;
+  failed: number;
+  /** Beyond what may wait or be sent a minute. */
+  dropped: number;
+  /** Why the last one failed; null = it did not. */
+  failure: string | null;
+}
