@@ -7,6 +7,7 @@ import { Steps } from '../core/steps.ts';
 import type { Surroundings } from '../core/surroundings.ts';
 import { doctorCapability } from '../doctor/index.ts';
 import { Drivers } from '../driver/drivers.ts';
+import { healCapability } from '../heal/index.ts';
 import { healthCapability } from '../health/index.ts';
 import { imageCapability } from '../image/index.ts';
 import type { Instances } from '../instance/contract.ts';
@@ -55,12 +56,17 @@ export function compose(around: Surroundings, parts: Parts) {
     },
     parts.samplesPerSecond,
   );
-  const health = healthCapability(around, { instances: known, seen: (id) => telemetry.telemetry.seen(id) });
+  const health = healthCapability(around, {
+    instances: known,
+    seen: (id) => telemetry.telemetry.seen(id),
+    changed: (name) => heal.healer.look(name),
+  });
   const instances = instanceCapability(around, {
     ...parts,
     providers: [channels, network, pool, telemetry, health].map(({ provider }) => provider),
     hostPool: pool.hostPool,
     drivers,
+    restartDue: ({ name }) => heal.healer.look(name),
     resolveImage: async (name) => drivers.ownImage(name) ?? parts.images.resolve(name),
   });
   const steps = new Steps<StackStep>({
@@ -68,6 +74,7 @@ export function compose(around: Surroundings, parts: Parts) {
     table: around.store.table(stepTable),
     journal: around.journal,
   });
+  const heal = healCapability(around, { instances: known, health: health.monitor, steps: () => steps });
   const stacks = stackCapability(around, {
     steps,
     instances: instances.supervisor,
@@ -98,6 +105,7 @@ export function compose(around: Surroundings, parts: Parts) {
     health,
     services,
     stacks,
+    heal,
     balance,
   ];
   return { capabilities, supervisor: instances.supervisor, telemetry: telemetry.telemetry, steps };

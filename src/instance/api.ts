@@ -35,7 +35,7 @@ export { prewarmRequest };
 const exit = named(
   'InstanceExit',
   record<InstanceExit>({
-    reason: oneOf('exit', 'signal', 'panic', 'died', 'not-ready', 'failed', 'stopped', 'killed'),
+    reason: oneOf('exit', 'signal', 'panic', 'died', 'not-ready', 'failed', 'hung', 'unhealthy', 'stopped', 'killed'),
     exitCode: count,
     message: text,
     at: time,

@@ -5,7 +5,7 @@ import type { Driver, Kernel, KernelSize, RealPlacement } from '../driver/index.
 import type { ExecRequest, GuestLink, GuestProcess } from '../guest/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import type { InstanceEnvironment } from './environment.ts';
-import { killedExit, stoppedExit } from './exits.ts';
+import { healedExit, killedExit, stoppedExit } from './exits.ts';
 import { Foreground } from './foreground.ts';
 import { Life, LOST_PATIENCE_MS } from './life.ts';
 import type { Watcher } from './output.ts';
@@ -97,6 +97,19 @@ export class Instance {
   async kill(message = 'killed on request'): Promise<void> {
     this.#life.dispatch({ type: 'kill', exit: killedExit(message, this.#life.now) });
     await this.#until(() => !this.active);
+  }
+
+  /** Ends its kernel, which is not well, so that it is started again as its policy says; resolves when it is gone. Throws `conflict` unless it runs. */
+  async heal(reason: 'hung' | 'unhealthy', message: string): Promise<void> {
+    const how = reason === 'hung' ? 'kill' : 'stop';
+    this.#life.stopGraceMs = this.record.spec.stopGraceMs;
+    this.#life.dispatch({ type: 'heal', exit: healedExit(reason, message, this.#life.now), how });
+    await this.#until(() => !this.active);
+  }
+
+  /** Begins the restart that it waits for. Nothing happens when it waits for none. */
+  restart(): void {
+    this.#life.dispatch({ type: 'restart-due' });
   }
 
   /** Sends a signal to the workload. Throws `conflict` when none runs. */

@@ -54,6 +54,13 @@ export function resolveSpec(request: CreateRequest, name: string, facts: HostFac
       },
     );
   }
+  if (attached && (fields.heal ?? 'no') !== 'no') {
+    throw new PolykernelError('invalid', `heal is ${fields.heal}, but a foreground instance ends with its client`, {
+      field: 'heal',
+      value: fields.heal,
+      hint: 'Run it detached (`pk run -d`) to have it healed.',
+    });
+  }
   const autoRemove = request.autoRemove ?? false;
   if (autoRemove && restart !== 'no') {
     throw new PolykernelError('invalid', `it is to be removed at its end, and to be restarted: ${restart}`, {
