@@ -16,6 +16,7 @@ import { instanceCapability } from '../instance/index.ts';
 import { networkCapability } from '../network/index.ts';
 import { poolCapability } from '../pool/index.ts';
 import { serviceCapability } from '../service/index.ts';
+import { sriovCapability } from '../sriov/index.ts';
 import type { StackStep } from '../stack/contract.ts';
 import { stackCapability } from '../stack/index.ts';
 import { telemetryCapability } from '../telemetry/index.ts';
@@ -26,7 +27,7 @@ import { daemonHandlers, type Itself } from './routes.ts';
 
 type Parts = Pick<
   DaemonOptions,
-  'drivers' | 'images' | 'prepareRoot' | 'host' | 'endpoints' | 'logBytes' | 'doctor'
+  'drivers' | 'images' | 'prepareRoot' | 'host' | 'functions' | 'endpoints' | 'logBytes' | 'doctor'
 > & {
   privileged: boolean;
   identities: Identities;
@@ -43,6 +44,10 @@ export function compose(around: Surroundings, parts: Parts) {
   const known = (): Instances => instances.supervisor;
   const images = imageCapability(parts.images, () => instances.supervisor);
   const pool = poolCapability(around, parts.host, known);
+  const functions = sriovCapability(around, parts.functions, {
+    instances: known,
+    topology: () => parts.host.readTopology(),
+  });
   const channels = channelCapability(around, known);
   const network = networkCapability(around, parts.privileged, known);
   const services = serviceCapability(around, parts.endpoints ?? network.network);
@@ -63,7 +68,7 @@ export function compose(around: Surroundings, parts: Parts) {
   });
   const instances = instanceCapability(around, {
     ...parts,
-    providers: [channels, network, pool, telemetry, health].map(({ provider }) => provider),
+    providers: [channels, network, pool, functions, telemetry, health].map(({ provider }) => provider),
     hostPool: pool.hostPool,
     drivers,
     restartDue: ({ name }) => heal.healer.look(name),
@@ -98,6 +103,7 @@ export function compose(around: Surroundings, parts: Parts) {
     driverCapability,
     images,
     pool,
+    functions,
     channels,
     instances,
     network,
