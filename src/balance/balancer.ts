@@ -3,7 +3,8 @@
  *
  * INVARIANTS
  * - Nothing is moved but within bounds that owners stated, by transactions that leave all as it was when they fail.
- * - One decision is carried out at a time; what is seen meanwhile is not decided on.
+ * - One decision is carried out at a time, and what is seen meanwhile is not decided on; but for one that takes long: then the others go
+ *   on, and those whom it concerns keep their size until it is over.
  * - While it is off there is no timer, else one; while no kernel is elastic nothing is looked at.
  */
 import type { EventLog } from '../core/events.ts';
@@ -25,6 +26,8 @@ import { type Promised, windowOf } from './watch.ts';
 /** Telemetry has news no more often. */
 const LEAST_INTERVAL_MS = 500;
 const MINUTE_MS = 60_000;
+/** A move usually takes a tenth of it. */
+const PATIENCE_MS = 2_000;
 /** Moves a minute: each costs both kernels some of their time. */
 export const MOST_MOVES = 30;
 /** After so many moves within the time that had to be taken back a policy does not know what it does. */
@@ -64,6 +67,8 @@ export class Balancer {
   #policy: Policy | undefined;
   #groups: Group[] = [];
   #cancel: (() => void) | undefined;
+  /** Whom moves concern that take long. */
+  readonly #moving = new Set<string>();
   /** Counts what it was told; a look that was begun before arms no other. */
   #turn = 0;
   #ending = new AbortController();
@@ -169,7 +174,7 @@ export class Balancer {
       stats: new Map(stats().map((each) => [each.name, each])),
       promises: promises(),
       ledger: instances.ledger(),
-      isHeld: (name: string) => name in holds,
+      isHeld: (name: string) => name in holds || this.#moving.has(name),
       nowMs: clock.now(),
     };
     this.#observer.forgetAllBut(new Set(list.map(({ id }) => id)));
@@ -207,18 +212,35 @@ export class Balancer {
       return false;
     }
     const record = decisions.add({ ...part, outcome: 'moving', note: '' });
-    const names = [decision.taker?.kernel, decision.giver?.kernel].filter((name) => name !== undefined);
-    try {
-      await this.#move(decision);
-    } catch (error) {
-      decisions.close(record, 'failed', error instanceof Error ? error.message : String(error));
-      this.#tell('balance-failed', names, `${tellMove(decision)}: ${error instanceof Error ? error.message : error}`);
-      return false;
-    }
-    decisions.close(record, 'kept');
-    this.#tell('balance-moved', names, tellMove(decision));
-    group.trial = { judge: new Judge(window, names), record };
-    return true;
+    const names = namesOf(decision);
+    return await this.#patiently(names, async () => {
+      try {
+        await this.#move(decision);
+      } catch (error) {
+        const why = error instanceof Error ? error.message : String(error);
+        decisions.close(record, 'failed', why);
+        this.#tell('balance-failed', names, `${tellMove(decision)}: ${why}`);
+        return false;
+      }
+      decisions.close(record, 'kept');
+      this.#tell('balance-moved', names, tellMove(decision));
+      group.trial = { judge: new Judge(window, names), record };
+      return true;
+    });
+  }
+
+  /** Resolves with what came of `work`, or with false when that takes long: those it concerns stay as they are until it is over. */
+  async #patiently(names: readonly string[], work: () => Promise<boolean>): Promise<boolean> {
+    const { promise: late, resolve } = Promise.withResolvers<boolean>();
+    const cancel = this.#options.clock.after(PATIENCE_MS, () => {
+      for (const name of names) this.#moving.add(name);
+      resolve(false);
+    });
+    const done = work().finally(() => {
+      cancel();
+      for (const name of names) this.#moving.delete(name);
+    });
+    return await Promise.race([done, late]);
   }
 
   async #move({ move }: Decision, isBack = false): Promise<void> {
@@ -233,15 +255,19 @@ export class Balancer {
     const { decisions, clock } = this.#options;
     const { record } = group.trial!;
     group.trial = undefined;
-    const names = [record.decision.taker?.kernel, record.decision.giver?.kernel].filter((name) => name !== undefined);
+    const names = namesOf(record.decision);
     const note = 'latency got worse in both windows after it';
-    try {
-      await this.#move(record.decision, true);
-      decisions.close(record, 'undone', note);
-      this.#tell('balance-undone', names, `${tellMove(record.decision)}: ${note}`);
-    } catch (error) {
-      this.#options.journal.error('taking back a move', error);
-    }
+    await this.#patiently(names, async () => {
+      try {
+        await this.#move(record.decision, true);
+        decisions.close(record, 'undone', note);
+        this.#tell('balance-undone', names, `${tellMove(record.decision)}: ${note}`);
+        return true;
+      } catch (error) {
+        this.#options.journal.error('taking back a move', error);
+        return false;
+      }
+    });
     if (decisions.count('undone', clock.now() - UNDONE_WITHIN_MS) < MOST_UNDONE) return;
     const suspended = `${MOST_UNDONE} moves of ${policy.name} had to be taken back within ten minutes`;
     this.#keep({ ...this.settings, suspended });
@@ -253,6 +279,9 @@ export class Balancer {
     events.tell({ at: timestamp(clock), type, name: names[0] ?? 'balance', id: '', message });
   }
 }
+
+const namesOf = ({ taker, giver }: Decision): string[] =>
+  [taker?.kernel, giver?.kernel].filter((name) => name !== undefined);
 
 function tellMove({ move }: Decision): string {
   if (move.kind !== 'cpu') return move.kind;

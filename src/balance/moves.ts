@@ -10,7 +10,7 @@ import type { MoveReport, MoveRequest, SizeRequest } from './requests.ts';
 export interface MovesOptions {
   instances: Instances;
   hostPool: HostPool;
-  steps: Pick<Steps<SizeStep>, 'submit'>;
+  steps: Pick<Steps<SizeStep>, 'planned'>;
   /** Of all changes of the whole machine. */
   mutex: Mutex;
 }
@@ -64,24 +64,32 @@ export class Moves {
     );
   }
 
-  #change(wanted: readonly Wanted[], dryRun: boolean, progress: Progress, signal: AbortSignal): Promise<MoveReport> {
+  /** Planned on what is while nobody else plans; a guest that is slow to give holds nobody else back. */
+  async #change(
+    wanted: readonly Wanted[],
+    dryRun: boolean,
+    progress: Progress,
+    signal: AbortSignal,
+  ): Promise<MoveReport> {
     const { mutex, instances, hostPool, steps } = this.#options;
-    if (mutex.busy) progress('waiting for another change of the machine to end');
-    return mutex.run(async () => {
-      signal.throwIfAborted();
-      const { planSizes } = await import('./plan-sizes.ts');
-      const resized = wanted.map(({ name, size }) => {
-        const { status, record } = instances.get(name);
-        return { status, definition: record.definition, size: size(status.size) };
-      });
-      checkAlike(resized.map(({ status }) => status));
-      const planned = planSizes(resized, { ledger: instances.ledger(), topology: hostPool.topology() });
-      if (!dryRun) await steps.submit(planned, { progress, signal, onFailure: 'undo' });
-      return {
-        steps: planned.map(({ text, byHand }) => ({ text, undo: byHand })),
-        sizes: resized.map(({ status, size }) => ({ name: status.spec.name, before: status.size, after: size })),
-      };
-    });
+    const { report } = await steps.planned(
+      async () => {
+        const { planSizes } = await import('./plan-sizes.ts');
+        const resized = wanted.map(({ name, size }) => {
+          const { status, record } = instances.get(name);
+          return { status, definition: record.definition, size: size(status.size) };
+        });
+        checkAlike(resized.map(({ status }) => status));
+        const planned = planSizes(resized, { ledger: instances.ledger(), topology: hostPool.topology() });
+        const report: MoveReport = {
+          steps: planned.map(({ text, byHand }) => ({ text, undo: byHand })),
+          sizes: resized.map(({ status, size }) => ({ name: status.spec.name, before: status.size, after: size })),
+        };
+        return { steps: dryRun ? [] : planned, report };
+      },
+      { mutex, under: 'plan', progress, signal, onFailure: 'undo' },
+    );
+    return report;
   }
 }
 

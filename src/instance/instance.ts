@@ -1,5 +1,6 @@
 /** One instance, as others see it: what can be asked of it, and when that has been done. */
 import type { Duplex } from 'node:stream';
+import { Mutex } from '../core/mutex.ts';
 import type { Driver, Kernel, RealPlacement } from '../driver/index.ts';
 import type { ExecRequest, GuestLink, GuestProcess } from '../guest/index.ts';
 import type { InstanceEnvironment } from './environment.ts';
@@ -11,11 +12,15 @@ import { hostPlacement, misplacementOf, vcpusOfMachine } from './placement.ts';
 import { type InstanceRecord, statusOf } from './record.ts';
 import { checkPause, conflict, failedStart, notRunning } from './refusals.ts';
 import { sizeOf } from './size.ts';
-import type { InstanceState, InstanceStatus, Size } from './spec.ts';
+import type { InstanceState, InstanceStatus, Placement, Size } from './spec.ts';
 
 /** INVARIANT: asks its life to go on and waits for what comes of it; decides nothing of its state. */
 export class Instance {
   readonly #life: Life;
+  /** Of what moves the threads of its kernel, for whatever reason. */
+  readonly #moving = new Mutex();
+  /** Of the CPUs that are recorded as its own those it is kept to, while it gives the others away. */
+  #left: { owned: Placement; vcpuCpus: readonly number[] } | undefined;
 
   constructor(record: InstanceRecord, environment: InstanceEnvironment) {
     this.#life = new Life(record, environment);
@@ -188,14 +193,18 @@ export class Instance {
   }
 
   /** Moves the kernel, if one runs, to the CPUs the record says; without a placement to the housekeeping CPUs. */
-  async repin(housekeepingCpus: readonly number[] | undefined): Promise<void> {
-    const kernel = this.#liveKernel();
-    if (kernel === undefined) return;
-    const placement = hostPlacement(this.record);
-    await kernel.repin(placement, housekeepingCpus);
-    const { launch } = this.record;
-    if (launch === null || this.#life.detached) return;
-    this.#life.keep({ launch: { ...launch, placement, housekeepingCpus } });
+  repin(housekeepingCpus: readonly number[] | undefined): Promise<void> {
+    return this.#moving.run(async () => {
+      const kernel = this.#liveKernel();
+      if (kernel === undefined) return;
+      const { spec, placement: owned } = this.record;
+      const vcpuCpus = this.#left?.owned === owned ? this.#left?.vcpuCpus : undefined;
+      const now = owned && vcpuCpus ? { ...owned, vcpuCpus } : owned;
+      await kernel.repin(hostPlacement({ spec, placement: now }), housekeepingCpus);
+      const { launch } = this.record;
+      if (launch === null || this.#life.detached) return;
+      this.#life.keep({ launch: { ...launch, placement: hostPlacement(this.record), housekeepingCpus } });
+    });
   }
   /**
    * Has its kernel, if one runs, become as large as the record says: what it is to lose goes out within before it is kept, from the
@@ -204,14 +213,15 @@ export class Instance {
   async resize(vcpuCpus: readonly number[] | null, housekeepingCpus: readonly number[] | undefined): Promise<void> {
     const kernel = this.#liveKernel();
     if (kernel === undefined) return;
-    const { placement, spec } = this.record;
+    const { placement } = this.record;
     const size = sizeOf(this.record);
     const isLess = (await kernel.size()).cpus > size.cpus;
+    if (!isLess) this.#left = undefined;
     if (!isLess && placement !== null) await this.repin(housekeepingCpus);
     await kernel.resize(size);
     if (isLess && placement !== null && vcpuCpus !== null) {
-      const left = hostPlacement({ spec, placement: { ...placement, vcpuCpus } });
-      await kernel.repin(left, housekeepingCpus);
+      this.#left = { owned: placement, vcpuCpus };
+      await this.repin(housekeepingCpus);
     }
     const { launch } = this.record;
     if (launch?.size === undefined || this.#life.detached) return;

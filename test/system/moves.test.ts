@@ -4,7 +4,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import type { CreateRequest } from '../../src/instance/contract.ts';
 import { parseCpuList } from '../../src/sys/cpu-list.ts';
-import { startDaemon, type TestDaemon, untilState } from '../support/harness.ts';
+import { eventually, startDaemon, type TestDaemon, untilState } from '../support/harness.ts';
 
 const MIB = 2 ** 20;
 const ELASTIC = { cpus: { min: 1, max: 4 }, memoryBytes: { min: 128 * MIB, max: 512 * MIB } };
@@ -114,6 +114,25 @@ it('gives a kernel that does not run its size at the next start', async () => {
   await test.client.move({ resource: 'cpu', from: 'batch', to: 'web', amount: 1 });
   await test.client.start('web');
   expect(await sizes(test)).toEqual({ web: [3, 256], batch: [1, 256] });
+});
+
+it('holds nobody back who wants nothing of a guest that gives nothing', async () => {
+  const test = await withTwo();
+  const { client } = test;
+  await test.create({ name: 'miser', hostname: 'never-gives', command, ...OWNED(2) });
+  await untilState(test, 'miser', 'running');
+  const lines: string[] = [];
+  const request = { resource: 'cpu', from: 'miser', to: 'pool', amount: 1 } as const;
+  const stuck = client.move(request, (line) => void lines.push(line));
+  const failed = expect(stuck).rejects.toMatchObject({ code: 'kernel-died' });
+  await eventually(() => lines.some((line) => line.includes('shrink miser')));
+  await client.move({ resource: 'cpu', from: 'batch', to: 'web', amount: 1 });
+  await client.growPool({ cpus: [1], sharedCpus: [], memory: { kind: 'size', bytes: MIB }, devices: [] });
+  expect(await sizes(test)).toEqual({ web: [3, 256], batch: [1, 256] });
+  await client.kill('miser', {});
+  await failed;
+  const { partitions } = await client.pool();
+  expect(partitions.miser!.cpus).toHaveLength(2);
 });
 
 it('leaves every CPU and byte with one owner, wherever the daemon is killed', async () => {
