@@ -5,6 +5,7 @@ export const NOUNS: Readonly<Record<string, () => Promise<{ COMMANDS: Loaders }>
   instance: () => import('./instance/index.ts'),
   topology: () => import('./topology/index.ts'),
   pci: () => import('./pci/index.ts'),
+  sriov: () => import('./sriov/index.ts'),
   pool: () => import('./pool/index.ts'),
   stack: () => import('./stack/index.ts'),
   machine: () => import('./machine/index.ts'),

@@ -12,6 +12,7 @@ import { imageApi } from '../image/api.ts';
 import { instanceApi } from '../instance/api.ts';
 import { poolApi } from '../pool/api.ts';
 import { serviceApi } from '../service/api.ts';
+import { sriovApi } from '../sriov/api.ts';
 import { stackApi } from '../stack/api.ts';
 import { telemetryApi } from '../telemetry/api.ts';
 
@@ -26,6 +27,7 @@ export const CONTRACTS = [
   instanceApi,
   poolApi,
   serviceApi,
+  sriovApi,
   stackApi,
   telemetryApi,
 ] as const;

@@ -1,5 +1,5 @@
 /** What an instance is: what was asked for, and what has become of it. These types are what the API answers. */
-import type { KernelSize, Volume } from '../driver/index.ts';
+import type { Volume } from '../driver/index.ts';
 import type { Partition, PartitionRequest } from '../ledger/index.ts';
 import type { ChannelUse } from './channel-use.ts';
 import type { FieldSpec } from './fields.ts';
@@ -57,7 +57,11 @@ export interface Elastic {
   memoryBytes: Bounds | null;
 }
 
-export type Size = KernelSize;
+/** What an instance has: CPUs, which may be a part of shared ones, and memory. */
+export interface Size {
+  cpus: number;
+  memoryBytes: number;
+}
 
 export interface PublishedPort {
   /** Address of the host that is listened on, IPv4 or IPv6. */

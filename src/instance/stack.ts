@@ -2,7 +2,7 @@
 export { storedDefinition } from './definition.ts';
 export { readKernels } from './parse-kernels.ts';
 export { ACTIVE, type Action, type KernelPlan, kernelSteps, planKernel } from './plan-kernel.ts';
-export { checkSize, sizedRequest } from './size.ts';
+export { checkSize, declaredSize, isShare, sizedRequest } from './size.ts';
 export { kernelOptions } from './stack-options.ts';
 export {
   healInstance,

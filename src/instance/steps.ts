@@ -6,7 +6,7 @@ import { formatBytes } from '../sys/units.ts';
 import type { Instance } from './instance.ts';
 import type { Instances, StackPart } from './instances.ts';
 import type { CreateRequest } from './schema.ts';
-import { checkSize, sizeOf } from './size.ts';
+import { checkSize, kernelSize, sizeOf } from './size.ts';
 import type { Size } from './spec.ts';
 
 /** What an instance is created from. */
@@ -262,7 +262,12 @@ export function instanceExecutors(instances: Instances): Executors<InstanceStep>
       afterCrash: 'finish',
     },
     'instance.resize': {
-      check: ({ name, size }) => checkSize(name, instances.get(name).record.spec, size),
+      async check({ name, size }) {
+        const instance = instances.get(name);
+        checkSize(name, instance.record.spec, size);
+        // Throws where nothing could hold it to another share.
+        await instance.holdsShare();
+      },
       async run({ name, size, vcpuCpus }) {
         instances.update(new Map([[name, { size }]]), null);
         await instances.resize(name, vcpuCpus);
@@ -271,7 +276,7 @@ export function instanceExecutors(instances: Instances): Executors<InstanceStep>
         const instance = instances.get(name);
         if (!same(sizeOf(instance.record), size)) return false;
         const now = await instance.sizeNow();
-        return now === null || same(now, size);
+        return now === null || (same(now, kernelSize(size)) && (await instance.holdsShare()));
       },
       afterCrash: 'finish',
     },

@@ -27,6 +27,7 @@ import { RecordKeeper } from './record-keeper.ts';
 import { type Entry, Registry } from './registry.ts';
 import type { LogQuery, PrewarmRequest } from './requests.ts';
 import { type CreateRequest, checkRequest } from './schema.ts';
+import { declaredSize } from './size.ts';
 import { acceptSources, writableBy } from './source.ts';
 import type { InstanceSpec } from './spec.ts';
 import { FileLog } from './workload-log.ts';
@@ -414,7 +415,7 @@ export class Supervisor<P = unknown> implements Instances {
 
 /** A size that is declared anew is what it gets. */
 const isResized = (before: InstanceSpec, after: InstanceSpec | undefined): boolean =>
-  after !== undefined && (after.cpus !== before.cpus || after.memoryBytes !== before.memoryBytes);
+  after !== undefined && JSON.stringify(declaredSize(after)) !== JSON.stringify(declaredSize(before));
 
 /** Other paths are looked at anew when they are first used. */
 const withSources = (record: InstanceRecord, { root, volumes, cwd }: InstanceSpec): InstanceRecord =>
