@@ -4,7 +4,7 @@
 #include "bytes.h"
 
 extern int greeted; /* by a host, since when it gets acknowledgements */
-extern int wide; /* what it said of itself */
+extern int wide, hears_trouble; /* what it said of itself */
 
 void send_hello(u32 nonce);
 void line_parse(void);

@@ -3,6 +3,7 @@ import { exitOf, type GuestHello, guestText, parseHello } from './messages.ts';
 import {
   encodeFrame,
   type Frame,
+  HOST_HEARS_TROUBLE,
   HOST_IS_WIDE,
   PROTOCOL_VERSION,
   RESYNC_BYTES,
@@ -43,7 +44,7 @@ export class Greeting {
     do this.#nonce = this.#random() >>> 0;
     while (this.#nonce === 0);
     this.#listed.clear();
-    const hello = Buffer.concat([u16(PROTOCOL_VERSION, HOST_IS_WIDE), u32(this.#nonce)]);
+    const hello = Buffer.concat([u16(PROTOCOL_VERSION, HOST_IS_WIDE | HOST_HEARS_TROUBLE), u32(this.#nonce)]);
     this.#send(
       Buffer.concat([
         Buffer.alloc(this.#isPort ? WIDE_RESYNC_BYTES : RESYNC_BYTES),

@@ -16,6 +16,8 @@ export const MAX_MESSAGE = 256 * 1024;
 export const LINE_WINDOW = 2048;
 /** In a host's HELLO: it takes frames of MAX_TO_HOST bytes, and slots of shared memory. */
 export const HOST_IS_WIDE = 1;
+/** It takes TROUBLE. */
+export const HOST_HEARS_TROUBLE = 2;
 /** The most that a guest may say it takes: frame payload and unacknowledged bytes of its line, stdin of a session, slots. */
 export const WIDEST = { payload: 16_384, window: 131_072, stdin: 131_072, slots: 64 } as const;
 /** A slot of shared memory, and the least for which it is used instead of a frame. */
@@ -72,6 +74,7 @@ export const ToHost = {
   goodbye: 74,
   bell: 75,
   time: 76,
+  trouble: 77,
 } as const;
 
 export interface Frame {
