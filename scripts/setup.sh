@@ -3,6 +3,9 @@
 # again does only what is missing. Options: --quiet (only problems), --skip-images, --tests (also programs that tests run).
 set -eu
 cd "$(dirname "$0")/.."
+# When it began, when its downloads did and ended: for setup/times.ts, which says what set-up took.
+read -r times _ </proc/uptime
+mark() { read -r up _ </proc/uptime && times="$times $up"; }
 : "${HOME:=$(getent passwd "$(id -u)" | cut -d: -f6)}"
 export HOME
 cache=${POLYKERNEL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/polykernel}
@@ -47,6 +50,7 @@ if command -v flock >/dev/null; then
   flock -n 9 || { say "waiting for another set-up to finish"; flock 9; }
 fi
 
+mark
 # The stamp is a copy of the lock file that node_modules was made from: npm's own file times prove nothing.
 installed=node_modules/.package-lock.json
 stamp=node_modules/.polykernel-lock.json
@@ -71,6 +75,7 @@ root=.
 find_node || fail "Node.js >= 24 is needed and npm did not bring one for $(uname -m): install it from https://nodejs.org"
 . scripts/setup/libatomic.sh
 give_libatomic
+mark
 
 # What Node keeps of our sources: half a second of each later set-up.
-exec env NODE_COMPILE_CACHE="$cache/compile" "$node" -- scripts/setup/main.ts "$@"
+exec env SETUP_TIMES="$times" NODE_COMPILE_CACHE="$cache/compile" "$node" -- scripts/setup/main.ts "$@"
