@@ -31,8 +31,11 @@ try {
   await times.of('downloads', () => ensurePackages(cache, progress, stop.signal));
   if (options.has('--tests')) await times.of('downloads', () => ensureTestPackages(cache, progress, stop.signal));
   await times.of('compiles', () => buildNative(cache, progress, stop.signal));
-  await times.of('compiles', () => fillCompileCache(cache, progress, stop.signal));
-  if (!options.has('--skip-images')) await ensureImages(cache);
+  // Images are waited for (downloads, disk) while the sources are compiled.
+  await together(
+    (signal) => times.of('compiles', () => fillCompileCache(cache, progress, signal)),
+    async (signal) => options.has('--skip-images') || ensureImages(cache, signal),
+  );
   if (!options.has('--quiet')) console.error(worked ? `setup: ready (${times})` : 'setup: everything is in place');
 } catch (error) {
   process.exitCode = stop.signal.aborted ? 130 : 1;
@@ -41,7 +44,18 @@ try {
   if (!(error instanceof PolykernelError) && !stop.signal.aborted) console.error((error as Error).stack);
 }
 
-async function ensureImages(cache: string): Promise<void> {
+/** Side by side; where one fails the other ends too, and the first failure is thrown. */
+async function together(...parts: ((signal: AbortSignal) => Promise<unknown>)[]): Promise<void> {
+  const failed = new AbortController();
+  const signal = AbortSignal.any([stop.signal, failed.signal]);
+  const running = parts.map((part) => part(signal));
+  for (const each of running) each.catch((error) => failed.abort(error));
+  await Promise.allSettled(running);
+  await Promise.all(running);
+  signal.throwIfAborted();
+}
+
+async function ensureImages(cache: string, stopping: AbortSignal): Promise<void> {
   const store = new ImageStore({
     fetch(name, scratch, progress, signal) {
       const root = process.getuid?.() === 0;
@@ -58,7 +72,7 @@ async function ensureImages(cache: string): Promise<void> {
       (error: PolykernelError) => error.code === 'unavailable' && Promise.reject(error),
     );
     if (isThere) continue;
-    await store.pull(name, (line) => progress(`${name}: ${line}`), stop.signal);
+    await store.pull(name, (line) => progress(`${name}: ${line}`), stopping);
     await store.resolve(name);
   }
 }
