@@ -4,6 +4,7 @@
  */
 import { balanceApi } from '../balance/api.ts';
 import { channelApi } from '../channel/api.ts';
+import { containmentApi } from '../containment/api.ts';
 import { daemonApi } from '../daemon/api.ts';
 import { doctorApi } from '../doctor/api.ts';
 import { healthApi } from '../health/api.ts';
@@ -17,6 +18,7 @@ import { telemetryApi } from '../telemetry/api.ts';
 export const CONTRACTS = [
   balanceApi,
   channelApi,
+  containmentApi,
   daemonApi,
   doctorApi,
   healthApi,

@@ -16,6 +16,7 @@ export function healthCapability(
   const provider: Provider = { name: 'its health', kernelUp: (record, kernel) => monitor.kernelUp(record, kernel) };
   return {
     name: 'health',
+    monitor,
     provider,
     routes: served(healthApi, healthHandlers(monitor)),
     metrics: () => familiesOf(healthMetrics, monitor.list()),

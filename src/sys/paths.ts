@@ -101,6 +101,7 @@ export type NativeProgram =
   | 'pk-forward'
   | 'pk-enter'
   | 'pk-netns'
+  | 'pk-trial'
   | 'pk-tsc';
 
 /** Where set-up puts a compiled program; it need not exist. */
