@@ -8,8 +8,19 @@ function guest() {
   const [stdin, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()];
   const exited = Promise.withResolvers<{ kind: string; value: number; message: string }>();
   const process = { stdin, stdout, stderr, exited: exited.promise, exit: undefined, forget() {} };
-  const made: Guest = { writeFile: async () => {}, exec: () => process as unknown as GuestProcess };
-  return { made, stdout, stderr, end: () => exited.resolve({ kind: 'exit', value: 1, message: '' }) };
+  const asked = Promise.withResolvers<void>();
+  const exec = () => {
+    asked.resolve();
+    return process as unknown as GuestProcess;
+  };
+  const made: Guest = { writeFile: async () => {}, exec };
+  return {
+    made,
+    asked: asked.promise,
+    stdout,
+    stderr,
+    end: () => exited.resolve({ kind: 'exit', value: 1, message: '' }),
+  };
 }
 
 it('of a guest that floods, no more is kept than was due by the clock of the host, and each request once', async () => {
@@ -35,10 +46,11 @@ it('of a guest that floods, no more is kept than was due by the clock of the hos
 });
 
 it('a program that does not begin says why, without what a terminal would obey', async () => {
-  const { made, stderr, end } = guest();
+  const { made, asked, stderr, end } = guest();
   const started = TrialProgram.start(made, 'db', ['fault', 'oom', '5']);
   started.catch(() => {});
   stderr.write('pk-trial: \u001b[2Jno\n');
+  await asked;
   await new Promise((resolve) => setImmediate(resolve));
   end();
   const error = await started.then(

@@ -8,6 +8,7 @@ import { Steps } from '../core/steps.ts';
 import type { Surroundings } from '../core/surroundings.ts';
 import { doctorCapability } from '../doctor/index.ts';
 import { Drivers } from '../driver/drivers.ts';
+import { healCapability } from '../heal/index.ts';
 import { healthCapability } from '../health/index.ts';
 import { imageCapability } from '../image/index.ts';
 import type { Instances } from '../instance/contract.ts';
@@ -16,6 +17,7 @@ import { instanceCapability } from '../instance/index.ts';
 import { networkCapability } from '../network/index.ts';
 import { poolCapability } from '../pool/index.ts';
 import { serviceCapability } from '../service/index.ts';
+import { sriovCapability } from '../sriov/index.ts';
 import type { StackStep } from '../stack/contract.ts';
 import { stackCapability } from '../stack/index.ts';
 import { telemetryCapability } from '../telemetry/index.ts';
@@ -26,7 +28,7 @@ import { daemonHandlers, type Itself } from './routes.ts';
 
 type Parts = Pick<
   DaemonOptions,
-  'drivers' | 'images' | 'prepareRoot' | 'host' | 'endpoints' | 'logBytes' | 'doctor'
+  'drivers' | 'images' | 'prepareRoot' | 'host' | 'functions' | 'endpoints' | 'logBytes' | 'doctor'
 > & {
   privileged: boolean;
   identities: Identities;
@@ -43,6 +45,10 @@ export function compose(around: Surroundings, parts: Parts) {
   const known = (): Instances => instances.supervisor;
   const images = imageCapability(parts.images, () => instances.supervisor);
   const pool = poolCapability(around, parts.host, known);
+  const functions = sriovCapability(around, parts.functions, {
+    instances: known,
+    topology: () => parts.host.readTopology(),
+  });
   const channels = channelCapability(around, known);
   const network = networkCapability(around, parts.privileged, known);
   const services = serviceCapability(around, parts.endpoints ?? network.network);
@@ -56,12 +62,17 @@ export function compose(around: Surroundings, parts: Parts) {
     },
     parts.samplesPerSecond,
   );
-  const health = healthCapability(around, { instances: known, seen: (id) => telemetry.telemetry.seen(id) });
+  const health = healthCapability(around, {
+    instances: known,
+    seen: (id) => telemetry.telemetry.seen(id),
+    changed: (name) => heal.healer.look(name),
+  });
   const instances = instanceCapability(around, {
     ...parts,
-    providers: [channels, network, pool, telemetry, health].map(({ provider }) => provider),
+    providers: [channels, network, pool, functions, telemetry, health].map(({ provider }) => provider),
     hostPool: pool.hostPool,
     drivers,
+    restartDue: ({ name }) => heal.healer.look(name),
     resolveImage: async (name) => drivers.ownImage(name) ?? parts.images.resolve(name),
   });
   const steps = new Steps<StackStep>({
@@ -69,6 +80,7 @@ export function compose(around: Surroundings, parts: Parts) {
     table: around.store.table(stepTable),
     journal: around.journal,
   });
+  const heal = healCapability(around, { instances: known, health: health.monitor, steps: () => steps });
   const stacks = stackCapability(around, {
     steps,
     instances: instances.supervisor,
@@ -96,6 +108,7 @@ export function compose(around: Surroundings, parts: Parts) {
     driverCapability,
     images,
     pool,
+    functions,
     channels,
     instances,
     network,
@@ -103,6 +116,7 @@ export function compose(around: Surroundings, parts: Parts) {
     health,
     services,
     stacks,
+    heal,
     balance,
     containment,
   ];

@@ -10,7 +10,7 @@ import { healthHandlers } from './routes.ts';
 
 export function healthCapability(
   { events, clock, journal }: Surroundings,
-  given: Pick<MonitorOptions, 'instances' | 'seen'>,
+  given: Pick<MonitorOptions, 'instances' | 'seen' | 'changed'>,
 ) {
   const monitor = new HealthMonitor({ ...given, events, clock, journal });
   const provider: Provider = { name: 'its health', kernelUp: (record, kernel) => monitor.kernelUp(record, kernel) };
