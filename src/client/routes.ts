@@ -21,6 +21,7 @@ export const ROUTES: Readonly<Record<string, ClientRoute>> = {
   createChannel: { method: 'POST', path: '/v1/channels', kind: 'json', input: 'body' },
   channel: { method: 'GET', path: '/v1/channels/:name', kind: 'json' },
   removeChannel: { method: 'DELETE', path: '/v1/channels/:name', kind: 'json', input: 'query' },
+  proveContainment: { method: 'POST', path: '/v1/containment/prove', kind: 'long', input: 'body' },
   version: { method: 'GET', path: '/v1/version', kind: 'json' },
   shutdown: { method: 'POST', path: '/v1/shutdown', kind: 'json' },
   events: { method: 'GET', path: '/v1/events', kind: 'events', input: 'query' },
