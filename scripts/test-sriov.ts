@@ -38,7 +38,9 @@ async function all(): Promise<void> {
   assert.equal(physical.length, CARDS);
   const bare = `bus/pci/devices/${physical[0]!.address}`;
   await host.sysfs.write(`${bare}/sriov_drivers_autoprobe`, '0');
-  await timed(`a bare write of ${VIRTUAL} to sriov_numvfs`, () => host.sysfs.write(`${bare}/sriov_numvfs`, `${VIRTUAL}`));
+  await timed(`a bare write of ${VIRTUAL} to sriov_numvfs`, () =>
+    host.sysfs.write(`${bare}/sriov_numvfs`, `${VIRTUAL}`),
+  );
   await timed('a bare write of 0', () => host.sysfs.write(`${bare}/sriov_numvfs`, '0'));
   for (const { address } of physical) {
     const report = await timed(`enable ${VIRTUAL} on ${address}`, () => functions.set(VIRTUAL, address));

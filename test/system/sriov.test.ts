@@ -3,10 +3,11 @@ import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
+import type { LaunchSpec } from '../../src/driver/index.ts';
 import { SysfsFault } from '../../src/sriov/sysfs.ts';
 import { hostSysfs } from '../../src/sriov/sysfs-process.ts';
 import { run } from '../../src/sys/process.ts';
-import { eventually } from '../support/harness.ts';
+import { eventually, startDaemon } from '../support/harness.ts';
 import { functionsOn } from '../support/sriov-functions.ts';
 import { SriovModel } from '../support/sriov-model.ts';
 
@@ -219,6 +220,40 @@ test('a daemon that ends at any step of a return does it again: nothing is free 
   await cutOff;
   await eventually(async () => (await list()).leases.length === 0);
   expect(model.functions.get(VF0)!.resets).toBeGreaterThanOrEqual(1);
+});
+
+test('an instance gets its functions with its kernel, from its own node first, and loses them with itself', async () => {
+  const far = { address: '0000:5e:00.0', firstVirtual: '0000:5e:00.1', most: 4, node: 1 };
+  const model = new SriovModel([card, far]);
+  const lease = { take: () => {}, drop: () => {} };
+  const { client, create, home, crashAndRestart } = await startDaemon({ functions: { sysfs: model, ...lease } });
+  for (const address of [PF, far.address]) await client.setVirtualFunctions({ address, count: 2 }, () => {});
+  const command = ['sleep', '1000'];
+  await create({ name: 'web', command, devices: [`${VF0}=nic0`, 'vf:nvme'] });
+  const launched = async (id: string): Promise<{ launch: LaunchSpec }> =>
+    JSON.parse(await readFile(join(home, 'instances', id.slice(0, 12), 'launch.json'), 'utf8'));
+  const { id } = await eventually(async () => {
+    const status = await client.inspect('web');
+    return status.state === 'running' && status;
+  });
+  expect((await launched(id)).launch.devices).toEqual([
+    { address: VF0, group: model.functions.get(VF0)!.group, name: 'nic0' },
+    { address: '0000:3b:00.2', group: model.functions.get('0000:3b:00.2')!.group, name: null },
+  ]);
+  // All or none, and nobody else's; while its kernel runs nobody takes them back.
+  await expect(create({ name: 'more', command, devices: ['vf:nvme', VF0] })).rejects.toMatchObject({
+    code: 'conflict',
+  });
+  await expect(create({ name: 'none', command, devices: ['vf:network'] })).rejects.toMatchObject({ code: 'conflict' });
+  await expect(create({ name: 'bad', command, devices: ['3b:00'] })).rejects.toMatchObject({ code: 'invalid' });
+  await expect(create({ name: 'bad', command, devices: ['vf:x'] })).rejects.toMatchObject({ code: 'invalid' });
+  await expect(client.releaseFunction(VF0)).rejects.toMatchObject({ code: 'conflict' });
+  expect((await client.functions()).leases).toHaveLength(2);
+  await crashAndRestart();
+  expect((await client.functions()).leases.map(({ owner }) => owner)).toEqual(['web', 'web']);
+  await client.remove('web', { force: true });
+  await eventually(async () => (await client.functions()).leases.length === 0);
+  expect(model.functions.get(VF0)!.resets).toBe(1);
 });
 
 test('pk-sysfs reads, lists and writes below its directory and nowhere else, and a write that blocks keeps nobody waiting', async () => {
