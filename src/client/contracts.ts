@@ -6,6 +6,7 @@ import { balanceApi } from '../balance/api.ts';
 import { channelApi } from '../channel/api.ts';
 import { daemonApi } from '../daemon/api.ts';
 import { doctorApi } from '../doctor/api.ts';
+import { healApi } from '../heal/api.ts';
 import { healthApi } from '../health/api.ts';
 import { imageApi } from '../image/api.ts';
 import { instanceApi } from '../instance/api.ts';
@@ -20,6 +21,7 @@ export const CONTRACTS = [
   channelApi,
   daemonApi,
   doctorApi,
+  healApi,
   healthApi,
   imageApi,
   instanceApi,

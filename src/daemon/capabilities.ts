@@ -7,6 +7,7 @@ import { Steps } from '../core/steps.ts';
 import type { Surroundings } from '../core/surroundings.ts';
 import { doctorCapability } from '../doctor/index.ts';
 import { Drivers } from '../driver/drivers.ts';
+import { healCapability } from '../heal/index.ts';
 import { healthCapability } from '../health/index.ts';
 import { imageCapability } from '../image/index.ts';
 import type { Instances } from '../instance/contract.ts';
@@ -21,6 +22,7 @@ import { stackCapability } from '../stack/index.ts';
 import { telemetryCapability } from '../telemetry/index.ts';
 import { daemonApi } from './api.ts';
 import type { Capability } from './capability.ts';
+import { daemonChecks } from './checks.ts';
 import type { DaemonOptions } from './options.ts';
 import { daemonHandlers, type Itself } from './routes.ts';
 
@@ -36,7 +38,11 @@ type Parts = Pick<
 };
 
 export function compose(around: Surroundings, parts: Parts) {
-  const itself = { name: 'the daemon', routes: served(daemonApi, daemonHandlers(parts.itself)) };
+  const itself = {
+    name: 'the daemon',
+    routes: served(daemonApi, daemonHandlers(parts.itself)),
+    checks: async () => daemonChecks(),
+  };
   const drivers = new Drivers(parts.drivers);
   const driverCapability = { name: 'drivers', checks: async () => drivers.checks(await parts.images.list()) };
   // Those who give instances something look at them, later.
@@ -60,12 +66,17 @@ export function compose(around: Surroundings, parts: Parts) {
     },
     parts.samplesPerSecond,
   );
-  const health = healthCapability(around, { instances: known, seen: (id) => telemetry.telemetry.seen(id) });
+  const health = healthCapability(around, {
+    instances: known,
+    seen: (id) => telemetry.telemetry.seen(id),
+    changed: (name) => heal.healer.look(name),
+  });
   const instances = instanceCapability(around, {
     ...parts,
     providers: [channels, network, pool, functions, telemetry, health].map(({ provider }) => provider),
     hostPool: pool.hostPool,
     drivers,
+    restartDue: ({ name }) => heal.healer.look(name),
     resolveImage: async (name) => drivers.ownImage(name) ?? parts.images.resolve(name),
   });
   const steps = new Steps<StackStep>({
@@ -73,6 +84,7 @@ export function compose(around: Surroundings, parts: Parts) {
     table: around.store.table(stepTable),
     journal: around.journal,
   });
+  const heal = healCapability(around, { instances: known, health: health.monitor, steps: () => steps });
   const stacks = stackCapability(around, {
     steps,
     instances: instances.supervisor,
@@ -104,6 +116,7 @@ export function compose(around: Surroundings, parts: Parts) {
     health,
     services,
     stacks,
+    heal,
     balance,
   ];
   return { capabilities, supervisor: instances.supervisor, telemetry: telemetry.telemetry, steps };
