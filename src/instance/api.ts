@@ -61,7 +61,9 @@ const fieldAnswers = Object.fromEntries(
           ? count
           : field.kind === 'labels'
             ? mapOf(text)
-            : text;
+            : field.kind === 'texts'
+              ? texts
+              : text;
     return [key, field.default === null ? orNull(value) : value];
   }),
 ) as Record<FieldKey, Schema>;
