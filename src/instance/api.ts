@@ -61,7 +61,9 @@ const fieldAnswers = Object.fromEntries(
           ? count
           : field.kind === 'labels'
             ? mapOf(text)
-            : text;
+            : field.kind === 'texts'
+              ? texts
+              : text;
     return [key, field.default === null ? orNull(value) : value];
   }),
 ) as Record<FieldKey, Schema>;
@@ -107,7 +109,7 @@ const statusFields = {
   id,
   spec,
   size: { ...size, description: 'What its kernel has of its machine now, or begins with at its next start' },
-  state: oneOf('created', 'starting', 'running', 'paused', 'stopping', 'exited', 'backoff'),
+  state: oneOf('created', 'starting', 'running', 'paused', 'stopping', 'stuck', 'exited', 'backoff'),
   bootId: orNull(text),
   kernelRelease: orNull(text),
   pid: orNull({ type: 'integer' }),
