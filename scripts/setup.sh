@@ -84,6 +84,8 @@ if [ -n "$fresh" ]; then
     say "npm packages that need a newer Node.js than $(node --version)"
     NODE_PATH=/usr/share/nodejs "$node" "$(readlink -f "$(command -v npm)")" install --no-save $wanted >&2 ||
       say "npm could not get them: linters may not run"
+    # It may have brought its Node anew.
+    give_libatomic
   esac
   cp package-lock.json "$stamp"
 fi
