@@ -54,7 +54,7 @@ it('reads every option', () => {
           healthRetries: 2,
           healthStartPeriodMs: 60_000,
           append: 'loglevel=7',
-      cold: true,
+          cold: true,
           labels: { team: 'shop', tier: '1' },
         },
         tenant: 'acme',
