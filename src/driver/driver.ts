@@ -197,9 +197,11 @@ export interface Kernel {
   readonly guest: GuestLink;
   /** Resolves when the kernel is gone and its host resources are released; never rejects. */
   readonly exited: Promise<KernelExit>;
+  /** Resolves, if ever, when it has ended and cannot be proven to be gone, with what is left: `exited` waits for that. */
+  readonly unproven?: Promise<string>;
   /** Asks the guest to power off, then kills after `graceMs`. Resolves when it is gone. */
   stop(graceMs: number): Promise<KernelExit>;
-  /** Kills at once. Resolves when it is gone. */
+  /** Kills at once. Resolves when it is gone; rejects with `internal` when that cannot be proven, and may be repeated. */
   kill(): Promise<KernelExit>;
   pause(): Promise<void>;
   resume(): Promise<void>;
@@ -255,7 +257,8 @@ export interface Driver {
   start(spec: LaunchSpec, signal: AbortSignal, progress?: (phase: string) => void): Promise<Kernel>;
   /**
    * Finds the kernel launched in `directory` by an earlier process: a live one is re-attached, an ended one gives its
-   * KernelExit, and undefined means nothing of it is left. A paused one is resumed, for it could not answer otherwise.
+   * KernelExit, and undefined means nothing of it is left. A paused one is resumed, for it could not answer otherwise. Rejects
+   * when it can neither be taken over nor proven to be gone: destroy() tells which.
    */
   attach(spec: LaunchSpec): Promise<Kernel | KernelExit | undefined>;
   /**

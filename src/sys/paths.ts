@@ -101,6 +101,7 @@ export type NativeProgram =
   | 'pk-forward'
   | 'pk-enter'
   | 'pk-netns'
+  | 'pk-trial'
   | 'pk-tsc'
   | 'pk-sysfs'
   | 'pk-vfio-nvme';

@@ -67,13 +67,9 @@ const ALL = 'Write the names: $(pk ps -q) are those that run.';
 const OPTIONS: Readonly<Record<string, Habits>> = {
   run: RUN,
   cp: {
-    '--archive': 'Files arrive with their mode, as the one who copies; share a directory with pk run --volume.',
-    '-a': 'Files arrive with their mode, as the one who copies; share a directory with pk run --volume.',
     '--overwrite': 'A file there is replaced always.',
   },
   exec: {
-    '--detach': 'Let the guest put it behind: pk exec NAME -- setsid -f COMMAND.',
-    '-d': 'Let the guest put it behind: pk exec NAME -- setsid -f COMMAND.',
     '--privileged': "The guest's root has every capability there: --user 0.",
     '--detach-keys': 'End the command, or close the terminal: the instance goes on.',
     '--latest': LATEST,
