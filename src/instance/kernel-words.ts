@@ -7,14 +7,14 @@ const OWN: readonly (readonly [RegExp, string])[] = [
   [/^(no)?initrd$|^initramfs_async$/, 'the agent comes by the initramfs'],
   [/^root(fstype|flags|delay|wait)?$|^r[ow]$/, 'the root is what --rootfs says'],
   [
-    /^(console|con\d*|ssl\d*|earlycon|earlyprintk|netconsole|xterm|port|stderr)$/,
+    /^(console|con\d?|ssl\d?|earlycon|earlyprintk|netconsole|xterm|port|stderr)$/,
     'the console and the control line are in use',
   ],
   [/^pk[._]/, "it is the agent's"],
   [/^(mem|memmap|maxcpus|nr_cpus|possible_cpus|nosmp|ncpus)$/, 'CPUs and memory are what --cpus and --memory say'],
   [/^(panic|reboot)$/, 'by it the end of the kernel is seen'],
   [
-    /^(umid|uml_dir|ubd.*|udb|iomem|vec\d+(:.*)?|eth\d+|hostfs|mconsole|hostname|mode|seccomp|physmem|initcall_blacklist)$/,
+    /^(umid|uml_dir|udb|iomem|hostfs|mconsole|hostname|mode|seccomp|physmem|initcall_blacklist)$|^(ubd|vec\d|eth\d)/,
     'it says what of this machine the kernel has',
   ],
   [/^(virtio_mmio\.device|acpi|noacpi|pci|nopci|swiotlb)$/, 'the devices of its machine are found by it'],
