@@ -268,7 +268,7 @@ export class Balancer {
       }
       decisions.close(record, 'kept');
       this.#tell('balance-moved', names, moveText(decision.move));
-      group.trial = { judge: new Judge(window, names), record };
+      group.trial = { judge: new Judge(window, decision), record };
       return true;
     });
   }

@@ -49,7 +49,7 @@ it('shows those who share a CPU what they have of it, what of it is free, and wh
   ]);
   // A kernel that is kept from running believes itself busy.
   expect(observations).toMatchObject([
-    { cpus: 0.3, busy: 0.29, throttled: 1, waiting: 0.7 },
+    { cpus: 0.3, busy: 0.29, throttled: 1, waiting: 0 },
     { cpus: 0.4, busy: 0.1, throttled: 0 },
   ]);
 });
