@@ -59,6 +59,8 @@ export interface SupervisorOptions<P> {
   hostPool: PoolOfHost<P>;
   /** In the order of taking. */
   providers: readonly Provider[];
+  /** The restart of an instance that waits for it is due. */
+  restartDue(instance: Instance): void;
   /** Uniform in [0, 1). */
   random: () => number;
   drivers: Drivers;
@@ -343,6 +345,7 @@ export class Supervisor<P = unknown> implements Instances {
       save: (current) => {
         if (!entry.isErased) this.#records.save(current);
       },
+      restartDue: () => this.#options.restartDue(instance),
       tell: (type, current, message) => this.#tell(type, current, message),
       complain: (text, error) => journal.error(text, error),
     });
