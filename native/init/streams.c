@@ -14,6 +14,9 @@
 #include "requests.h"
 #include "sessions.h"
 
+/* Bytes of input that a session holds for its process: what the host has been told. */
+u32 stdin_most(void) { return bare ? BARE_STDIN : STDIN_CREDIT; }
+
 /* Hands buffered stdin to the process. One that has closed its stdin loses the rest, so the host never waits for it. */
 void session_feed(struct session *s)
 {
@@ -39,7 +42,7 @@ void session_feed(struct session *s)
 			if (file) session_end(s, EXIT_CODE, 0, "");
 		}
 	}
-	if (s->freed && !s->ended && (s->freed >= STDIN_CREDIT / 4 || !s->in_len)) frame32(G_CREDIT, s->id, s->freed), s->freed = 0;
+	if (s->freed && !s->ended && (s->freed >= stdin_most() / 4 || (!bare && !s->in_len))) frame32(G_CREDIT, s->id, s->freed), s->freed = 0;
 }
 
 void session_stdin(struct session *s, const u8 *p, u32 n, u8 flags)
@@ -50,11 +53,11 @@ void session_stdin(struct session *s, const u8 *p, u32 n, u8 flags)
 		if (taken <= 0) break;
 		p += taken, n -= (u32)taken, s->freed += (u32)taken;
 	}
-	if (s->in_pos && s->in_len + n > STDIN_CREDIT) {
+	if (s->in_pos && s->in_len + n > sizeof s->buffer) {
 		memmove(s->buffer, s->buffer + s->in_pos, s->in_len - s->in_pos);
 		s->in_len -= s->in_pos, s->in_pos = 0;
 	}
-	if (n > STDIN_CREDIT - s->in_len) n = STDIN_CREDIT - s->in_len; /* more than the host had credit for */
+	if (n > sizeof s->buffer - s->in_len) n = sizeof s->buffer - s->in_len; /* more than the host had credit for */
 	memcpy(s->buffer + s->in_len, p, n);
 	s->in_len += n;
 	if (flags & FIN) s->in_eof = 1;
@@ -84,8 +87,15 @@ void output_pump(struct session *s, int i, u64 now)
 			output_close(s, i);
 			return;
 		}
-		u8 *space = most && out_used() < OUT_DATA && !slots_full() ? frame_space() : NULL;
+		u8 *space = most && !carried && out_used() < OUT_DATA && !slots_full() ? frame_space() : NULL;
 		if (!space) return;
+		if (bare && s->pid && !s->tty && !ioctl(s->out[i], FIONREAD, &waiting) && waiting >= BARE_LEAST) {
+			u32 n = s->budget[i] >= 0 && s->budget[i] < waiting ? (u32)s->budget[i] : (u32)waiting;
+			n = line_carry(s->out[i], (u8)(G_STDOUT + i), s->id, n < s->credit ? n : s->credit);
+			s->credit -= n;
+			if (s->budget[i] >= 0) s->budget[i] -= (int)n;
+			if (n) continue;
+		}
 		u8 *slot = longest == SLOT ? shared + (slots + slots_out % slots) * SLOT : NULL;
 		ssize_t n = read(s->out[i], slot ? slot : space, most);
 		if (n > 0) {

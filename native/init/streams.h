@@ -4,6 +4,7 @@
 #include "bytes.h"
 #include "sessions.h"
 
+u32 stdin_most(void);
 void session_feed(struct session *s);
 void session_stdin(struct session *s, const u8 *p, u32 n, u8 flags);
 void output_close(struct session *s, int i);

@@ -41,6 +41,40 @@ describe.each(['uml', 'qemu'])('%s', (driver) => {
     unread.kill('SIGKILL');
   });
 
+  it.each([1, 1023, 16_383, 65_537, 262_145, 1_048_577])(
+    'carries %i bytes to a slow reader and back',
+    async (bytes) => {
+      const input = randomBytes(bytes);
+      expect(digest(await through(input, 'sh', '-c', 'sleep 0.05; dd bs=997 2>/dev/null; sleep 0.05'))).toBe(
+        digest(input),
+      );
+    },
+  );
+
+  it('gives the input of a client that is killed as far as it came, and nothing else', async () => {
+    for (const victim of ['client', 'daemon'] as const) {
+      const script = `mkfifo /tmp/go-${victim}; exec 3<&0; cat /tmp/go-${victim}; cat <&3 > /tmp/got-${victim}; touch /tmp/end-${victim}`;
+      const child = sandbox.start('exec', '-i', 'bulk', '--', 'setsid', '-w', 'sh', '-c', script);
+      child.stdin!.on('error', () => {});
+      // Nobody reads it yet, so that the line stands in the middle of something; the reader outlives its session.
+      const input = randomBytes(8_000_000);
+      for (let at = 0; at < input.length; at += 50_000) child.stdin!.write(input.subarray(at, at + 50_000));
+      await expect.poll(() => child.stdin!.writableLength, { timeout: 30_000 }).toBeLessThan(input.length - 1_000_000);
+      const daemon = async () => (await sandbox.json<{ daemon: { pid: number } }>('version')).daemon.pid;
+      if (victim === 'daemon') process.kill(await daemon(), 'SIGKILL');
+      child.kill('SIGKILL');
+      await sandbox.ok('exec', 'bulk', '--', 'sh', '-c', `echo go > /tmp/go-${victim}`);
+      const seen = async () => {
+        const script = `sleep 0.2; wc -c < /tmp/got-${victim}; sha256sum < /tmp/got-${victim}`;
+        const [bytes, sum] = (await sandbox.ok('exec', 'bulk', '--', 'sh', '-c', script)).split(/\s+/);
+        return { bytes: Number(bytes), sum };
+      };
+      let [before, now] = [await seen(), await seen()];
+      while (before.bytes !== now.bytes) [before, now] = [now, await seen()];
+      expect(now.sum).toBe(digest(input.subarray(0, now.bytes)));
+    }
+  });
+
   it('copies files in and out, also under a new daemon', async () => {
     const [from, to] = [join(sandbox.home, 'from'), join(sandbox.home, 'to')];
     for (const round of [0, 1]) {
