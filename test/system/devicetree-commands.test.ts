@@ -62,3 +62,13 @@ it('shows where a source is wrong, and reads no file that it was not told of', a
   const missing = await test.pk(['dt', 'decompile', at('missing.dtb')]);
   expect([missing.code, missing.stderr]).toEqual([125, `pk: ${at('missing.dtb')}: there is no such file\n`]);
 });
+
+it('says what a kernel would refuse in a tree', async () => {
+  writeFileSync(at('pool.dts'), '/dts-v1/; / { resources { cpus = <0 4>; memory@0 { size = <0 0x40000000>; }; }; };');
+  const good = await test.ok('dt', 'validate', at('pool.dts'), '--schema', 'multikernel');
+  expect(good).toBe(`${at('pool.dts')} is a good baseline\n`);
+  const bad = await test.pk(['dt', 'validate', '--schema', 'multikernel', at('board.dts')]);
+  expect([bad.code, bad.stdout]).toEqual([1, 'error: /: there is no node resources (EINVAL)\n']);
+  const plain = await test.pk(['dt', 'validate', '--json', at('board.dts')]);
+  expect([plain.code, JSON.parse(plain.stdout)]).toEqual([0, { what: 'device tree', findings: [] }]);
+});

@@ -6,4 +6,5 @@ export const COMMANDS: Loaders = {
   'dt decompile': () => import('./decompile.ts'),
   'dt overlay': () => import('./overlay.ts'),
   'dt diff': () => import('./diff.ts'),
+  'dt validate': () => import('./validate.ts'),
 };
