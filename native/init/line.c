@@ -118,7 +118,7 @@ void line_input(u64 now)
 	line_parse();
 	u32 count = line_read - line_base;
 	/* A wide line needs few acknowledgements: what is left open is far less than its window. */
-	if (greeted && count - line_acked > (line_tty || !wide ? 0 : line_window() / 8)) frame32(G_ACK, 0, count), line_acked = count;
+	if (greeted && count - line_acked > (line_tty || !wide ? 0 : line_window() / 4)) frame32(G_ACK, 0, count), line_acked = count;
 }
 
 /*

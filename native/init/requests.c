@@ -153,8 +153,10 @@ void line_parse(void)
 			continue;
 		}
 		in_pos += size;
+		if (p[2] != H_STDIN) stdin_flush();
 		frame_in(p[2], p[3] & (u8)~BARE, get32(p + 4), p + HEADER, get32(p + 8), in_len - in_pos);
 	}
+	stdin_flush();
 	if (in_pos == in_len) in_pos = in_len = 0;
 	if (in_pos + LONGEST_IN <= sizeof in) return;
 	memmove(in, in + in_pos, in_len - in_pos); /* so that the next one fits */

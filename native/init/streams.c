@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "../common/descriptor.h"
@@ -45,14 +46,8 @@ void session_feed(struct session *s)
 	if (s->freed && !s->ended && (s->freed >= stdin_most() / 4 || (!bare && !s->in_len))) frame32(G_CREDIT, s->id, s->freed), s->freed = 0;
 }
 
-void session_stdin(struct session *s, const u8 *p, u32 n, u8 flags)
+static void keep(struct session *s, const u8 *p, u32 n)
 {
-	if (s->in_eof || s->ended) return;
-	while (!s->in_len && s->in >= 0 && n) { /* what the process takes at once is not copied; session_feed tells of errors */
-		ssize_t taken = write(s->in, p, n);
-		if (taken <= 0) break;
-		p += taken, n -= (u32)taken, s->freed += (u32)taken;
-	}
 	if (s->in_pos && s->in_len + n > sizeof s->buffer) {
 		memmove(s->buffer, s->buffer + s->in_pos, s->in_len - s->in_pos);
 		s->in_len -= s->in_pos, s->in_pos = 0;
@@ -60,10 +55,41 @@ void session_stdin(struct session *s, const u8 *p, u32 n, u8 flags)
 	if (n > sizeof s->buffer - s->in_len) n = sizeof s->buffer - s->in_len; /* more than the host had credit for */
 	memcpy(s->buffer + s->in_len, p, n);
 	s->in_len += n;
-	if (flags & FIN) s->in_eof = 1;
+}
+
+/* Input for one session that came at once: its process, which the first byte wakes, is to find all of it. */
+static struct iovec came[8];
+static int pieces;
+static struct session *came_for;
+
+/* Hands over what came. What lies in `came` stands where it was received: it must be called before that is used again. */
+void stdin_flush(void)
+{
+	struct session *s = came_for;
+	struct iovec *p = came, *end = came + pieces;
+	came_for = NULL, pieces = 0;
+	if (!s) return;
+	/* What the process takes at once is not copied; session_feed tells of errors. */
+	for (ssize_t n; p < end && !s->in_len && s->in >= 0 && (n = writev(s->in, p, (int)(end - p))) > 0;) {
+		s->freed += (u32)n;
+		for (; p < end && (size_t)n >= p->iov_len; p++) n -= (ssize_t)p->iov_len;
+		if (n) p->iov_base = (u8 *)p->iov_base + n, p->iov_len -= (size_t)n;
+	}
+	for (; p < end; p++) keep(s, p->iov_base, (u32)p->iov_len);
 	session_feed(s);
 }
 
+void session_stdin(struct session *s, u8 *p, u32 n, u8 flags)
+{
+	if (s->in_eof || s->ended) return;
+	if (came_for != s || pieces == sizeof came / sizeof *came) stdin_flush();
+	came_for = s;
+	if (n) came[pieces++] = (struct iovec){p, n};
+	if (flags & FIN) {
+		s->in_eof = 1;
+		stdin_flush();
+	}
+}
 void output_close(struct session *s, int i)
 {
 	close_fd(&s->out[i]);

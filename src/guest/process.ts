@@ -43,6 +43,9 @@ export interface GuestExit {
 /** Most different signals that can wait to be sent: as many as there are. */
 const MAX_SIGNALS = 64;
 
+/** So much input is taken from its writer while earlier input is on its way to the guest, in bytes. */
+const STDIN_AHEAD = 262_144;
+
 /** Shorter input is copied into a frame with a sum. */
 const BARE_LEAST = 1024;
 
@@ -121,6 +124,7 @@ export class GuestProcess implements LineSource {
     this.stdout = new OutputStream((bytes) => this.#consumed(bytes));
     this.stderr = new OutputStream((bytes) => this.#consumed(bytes));
     this.stdin = new Writable({
+      highWaterMark: STDIN_AHEAD,
       write: (chunk: Buffer, _encoding, done) => {
         if (this.#exit !== undefined || chunk.length === 0) return done(); // like a pipe into `true`: the rest is lost
         this.#pending = { data: chunk, at: 0, done };
