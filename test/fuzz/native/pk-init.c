@@ -81,6 +81,19 @@ const char program_name[] = "pk-init";
 #include "../../../native/init/watch.c"
 #include "../../../native/init/workers.c"
 
+/* Programs of their own, which no frame reaches: they are not part of this. */
+int pack(const char *path, const char *name)
+{
+	(void)path, (void)name;
+	return 0;
+}
+
+int unpack(const char *path, const char *name, const char *words)
+{
+	(void)path, (void)name, (void)words;
+	return 0;
+}
+
 /* A payload that is not in `out`. */
 static void take_carried(void)
 {
