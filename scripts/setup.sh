@@ -3,6 +3,9 @@
 # again does only what is missing. Options: --quiet (only problems), --skip-images, --tests (also programs that tests run).
 set -eu
 cd "$(dirname "$0")/.."
+# When it began, when its downloads did and ended: for setup/times.ts, which says what set-up took.
+read -r times _ </proc/uptime
+mark() { read -r up _ </proc/uptime && times="$times $up"; }
 : "${HOME:=$(getent passwd "$(id -u)" | cut -d: -f6)}"
 export HOME
 cache=${POLYKERNEL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/polykernel}
@@ -47,6 +50,8 @@ if command -v flock >/dev/null; then
   flock -n 9 || { say "waiting for another set-up to finish"; flock 9; }
 fi
 
+mark
+fresh=
 # The stamp is a copy of the lock file that node_modules was made from: npm's own file times prove nothing.
 installed=node_modules/.package-lock.json
 stamp=node_modules/.polykernel-lock.json
@@ -57,13 +62,14 @@ if [ ! -e "$installed" ] || ! cmp -s package-lock.json "$stamp"; then
   [ -h node_modules ] && fail "node_modules leads to $(readlink -f node_modules), which npm would empty: run set-up there, or remove the link"
   command -v npm >/dev/null || fail "npm is missing: apt-get install npm, or install Node.js from https://nodejs.org"
   say "installing npm packages (npm ci)"
-  if ! npm ci --include=dev --include=optional --ignore-scripts --no-audit --no-fund --loglevel=error >&2; then
+  wanted="--include=dev --include=optional --ignore-scripts --no-audit --no-fund --loglevel=error"
+  if ! npm ci $wanted >&2; then
     # Mirrors that lack packages of other platforms make npm refuse a lock file that names them; install does not mind.
     say "npm ci failed; trying npm install"
-    npm install --no-save --include=dev --include=optional --ignore-scripts --no-audit --no-fund --loglevel=error >&2 ||
+    npm install --no-save $wanted >&2 ||
       fail "npm could not install the packages: see its message above; run it again once the registry can be reached"
   fi
-  cp package-lock.json "$stamp"
+  fresh=1
 fi
 
 root=.
@@ -71,6 +77,19 @@ root=.
 find_node || fail "Node.js >= 24 is needed and npm did not bring one for $(uname -m): install it from https://nodejs.org"
 . scripts/setup/libatomic.sh
 give_libatomic
+if [ -n "$fresh" ]; then
+  # npm leaves optional packages out that its own Node is too old for (Debian 12: 18), though they run on the one that it has brought.
+  # On that it gets them. Debian's npm finds its parts by a path that only Debian's Node knows.
+  case $(node --version 2>/dev/null) in v1?.*)
+    say "npm packages that need a newer Node.js than $(node --version)"
+    NODE_PATH=/usr/share/nodejs "$node" "$(readlink -f "$(command -v npm)")" install --no-save $wanted >&2 ||
+      say "npm could not get them: linters may not run"
+    # It may have brought its Node anew.
+    give_libatomic
+  esac
+  cp package-lock.json "$stamp"
+fi
+mark
 
 # What Node keeps of our sources: half a second of each later set-up.
-exec env NODE_COMPILE_CACHE="$cache/compile" "$node" -- scripts/setup/main.ts "$@"
+exec env SETUP_TIMES="$times" NODE_COMPILE_CACHE="$cache/compile" "$node" -- scripts/setup/main.ts "$@"

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -29,6 +30,7 @@
 #include "processes.h"
 #include "requests.h"
 #include "sessions.h"
+#include "tar.h"
 #include "watch.h"
 #include "workers.h"
 
@@ -53,10 +55,10 @@ static void loop(const sigset_t *while_waiting)
 	static struct pollfd polls[AT_STREAMS + 3 * SESSIONS];
 	for (;;) {
 		u64 now = now_ms(), wake = UINT64_MAX;
-		int count = AT_STREAMS, room = out_used() < OUT_DATA, fits = room && !slots_full();
+		int count = AT_STREAMS, room = out_used() < OUT_DATA, fits = room && !carried && !slots_full();
 		int rests = line_rest > now, hears = in_len < sizeof in && out_used() < OUT_PARSE;
-		polls[AT_LINE].fd = rests || !(hears || out_used()) ? -1 : line;
-		polls[AT_LINE].events = (short)((hears ? POLLIN : 0) | (out_used() ? POLLOUT : 0));
+		polls[AT_LINE].fd = rests || !(hears || line_waits()) ? -1 : line;
+		polls[AT_LINE].events = (short)((hears ? POLLIN : 0) | (line_waits() ? POLLOUT : 0));
 		polls[AT_BELLS] = (struct pollfd){.fd = room ? bell_fifo : -1, .events = POLLIN};
 		polls[AT_LOG] = (struct pollfd){.fd = log_rest > now ? -1 : kernel_log, .events = POLLIN};
 		if (rests) soonest(&wake, line_rest);
@@ -79,7 +81,7 @@ static void loop(const sigset_t *while_waiting)
 		now = now_ms();
 		if (child_ended) child_ended = 0, reap();
 		if (polls[AT_LINE].fd >= 0 && polls[AT_LINE].revents & (POLLIN | POLLHUP | POLLERR)) line_input(now);
-		else if (in_len && hears) line_parse(); /* left over from when there was no room for the answers */
+		else if (in_len > in_pos && out_used() < OUT_PARSE) line_parse(); /* left over from when there was no room for the answers */
 		for (struct session *s = sessions; s < sessions_end; s++)
 			if (s->id) session_turn(s, now);
 		if (polls[AT_BELLS].fd >= 0 && polls[AT_BELLS].revents) bells_out();
@@ -93,8 +95,11 @@ static void loop(const sigset_t *while_waiting)
 	}
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	/* Started by the agent itself, for trees of files. What a kernel hands its first process is not meant for it. */
+	if (getpid() != 1 && argc == 4 && !strcmp(argv[1], "pack")) return pack(argv[2], argv[3]);
+	if (getpid() != 1 && argc == 5 && !strcmp(argv[1], "unpack")) return unpack(argv[2], argv[3], argv[4]);
 	sigset_t blocked, while_waiting;
 	struct sigaction action = {.sa_handler = on_child};
 	umask(0);

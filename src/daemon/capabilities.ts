@@ -1,6 +1,7 @@
 /** All that a daemon can do, and which of it needs which. To add a capability: make it here, and put it into the list. */
 import { balanceCapability } from '../balance/index.ts';
 import { channelCapability } from '../channel/index.ts';
+import { containmentCapability } from '../containment/index.ts';
 import { served } from '../core/route.ts';
 import { stepTable } from '../core/step-journal.ts';
 import { Steps } from '../core/steps.ts';
@@ -103,6 +104,10 @@ export function compose(around: Surroundings, parts: Parts) {
     ...{ steps, instances: instances.supervisor, hostPool: pool.hostPool, services: services.services },
     stats: () => telemetry.telemetry.stats(),
   });
+  const containment = containmentCapability(around, {
+    instances: known,
+    health: (name) => health.monitor.get(name),
+  });
   const doctor = doctorCapability({
     host: async () => parts.doctor?.() ?? [],
     drivers,
@@ -126,6 +131,7 @@ export function compose(around: Surroundings, parts: Parts) {
     heal,
     evidence,
     balance,
+    containment,
   ];
   return { capabilities, supervisor: instances.supervisor, telemetry: telemetry.telemetry, steps };
 }

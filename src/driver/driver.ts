@@ -38,6 +38,16 @@ export interface SharedRegion {
   side: 'send' | 'recv';
 }
 
+/** A PCI function of the host that a kernel is given. */
+export interface PassedFunction {
+  /** Such as 0000:3b:00.2. */
+  address: string;
+  /** Its IOMMU group. */
+  group: number;
+  /** What its owner calls it; null = nothing. */
+  name: string | null;
+}
+
 /** What of the host one kernel owns. Numbers are those of the host kernel. */
 export interface HostPlacement {
   /** Host CPU of each vCPU, in vCPU order; vCPU threads are pinned one to one. Those that are offline have no CPU of their own: they are with the first, should they run. */
@@ -147,6 +157,10 @@ export interface LaunchSpec {
    * gets further than the other members; null = it does not.
    */
   network: { port: NetworkPort; hosts: string; wayOut: { gateway: string; resolvConf: string } | null } | null;
+  /** Functions of the host that are the kernel's alone; default none. vfio-pci has them. */
+  devices?: readonly PassedFunction[];
+  /** Words for the kernel's command line, behind the driver's own; default none. With any it is booted. */
+  append?: readonly string[];
   /** Boot from scratch even where a template clone is possible. */
   cold: boolean;
   /** Deadline from spawn to the agent's answer. */

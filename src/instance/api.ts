@@ -28,7 +28,16 @@ import { type FieldKey, fieldRows } from './fields.ts';
 import type { LogLine } from './log-line.ts';
 import { guestPath, killRequest, logQuery, prewarmRequest, stopRequest } from './requests.ts';
 import { type CreateRequest, createRequestSchema, publishSchema, volumeSchema } from './schema.ts';
-import type { Bounds, Elastic, InstanceExit, InstanceSpec, InstanceStatus, Placement, Size } from './spec.ts';
+import type {
+  Bounds,
+  Elastic,
+  InstanceExit,
+  InstanceSpec,
+  InstanceStatus,
+  InstanceTrial,
+  Placement,
+  Size,
+} from './spec.ts';
 
 export { prewarmRequest };
 
@@ -61,7 +70,9 @@ const fieldAnswers = Object.fromEntries(
           ? count
           : field.kind === 'labels'
             ? mapOf(text)
-            : text;
+            : field.kind === 'texts'
+              ? texts
+              : text;
     return [key, field.default === null ? orNull(value) : value];
   }),
 ) as Record<FieldKey, Schema>;
@@ -148,6 +159,8 @@ const logLine = named(
   ),
 );
 
+const treeName = { type: 'string', pattern: '^[^\\0/]+$', maxLength: 255 } as const;
+
 export const instanceApi = routes('instances', {
   list: get('/v1/instances', {
     summary: 'All instances, values of their environments hidden',
@@ -160,6 +173,12 @@ export const instanceApi = routes('instances', {
     body: typed<CreateRequest>(named('CreateRequest', createRequestSchema)),
     answer: status,
     status: 201,
+  }),
+  tryOut: post('/v1/instances/try', {
+    summary: 'What would become of it; nothing is made',
+    description: 'Refused as its creation would be.',
+    body: typed<CreateRequest>(named('CreateRequest', createRequestSchema)),
+    answer: named('InstanceTrial', record<InstanceTrial>({ spec, placement: statusFields.placement })),
   }),
   inspect: get('/v1/instances/:name', { summary: 'One instance in full', answer: details }),
   remove: del('/v1/instances/:name', {
@@ -209,6 +228,30 @@ export const instanceApi = routes('instances', {
     summary: 'Write a file in the guest',
     query: request(
       { path: guestPath, mode: { type: 'string', pattern: '^0?[0-7]{3,4}$', description: 'Octal. Default 0644' } },
+      'path',
+    ),
+  }),
+  getTree: download('/v1/instances/:name/archive', {
+    tag: 'files',
+    summary: 'A file or directory of the guest as a tar archive',
+    query: request(
+      { path: guestPath, as: { ...treeName, description: 'What it is called in there. Default `.`' } },
+      'path',
+    ),
+    produces: 'application/x-tar',
+  }),
+  putTree: upload('/v1/instances/:name/archive', {
+    tag: 'files',
+    summary: 'Unpack a tar archive in the guest',
+    description:
+      'Where `path` is a directory it goes in there, where there is nothing that is made of it. No link there is followed.',
+    query: request(
+      {
+        path: guestPath,
+        as: { ...treeName, description: 'The name that it has in a directory. Default none: what is in it' },
+        directory: { ...flag, description: 'Refuse a `path` that is no directory' },
+        owners: { ...flag, description: "Keep owners and set-id bits. Default: root's, and none" },
+      },
       'path',
     ),
   }),

@@ -12,6 +12,8 @@ export function instanceHandlers(supervisor: Supervisor): Handlers<typeof instan
     list: () => supervisor.list().map(({ status }) => withoutSecrets(status)),
     create: async ({ body }) => (await supervisor.create(body)).status,
 
+    tryOut: ({ body }) => supervisor.tryOut(body),
+
     async inspect(call) {
       const instance = of(call);
       return {
@@ -48,6 +50,17 @@ export function instanceHandlers(supervisor: Supervisor): Handlers<typeof instan
       return of(call)
         .guest()
         .writeFile(path, Number.parseInt(mode, 8), call.body ?? new Uint8Array());
+    },
+    getTree: (call) =>
+      of(call)
+        .guest()
+        .readTree(call.query.path, call.query.as ?? '.', call.signal),
+    putTree(call) {
+      const { path, as = '', directory, owners } = call.query;
+      const words = { name: as, isDirectory: directory, keepsOwners: owners };
+      return of(call)
+        .guest()
+        .writeTree(path, words, call.body ?? new Uint8Array(), call.signal);
     },
   };
 }

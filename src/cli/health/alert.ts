@@ -1,3 +1,4 @@
+/** pk health alert: whom the daemon tells when health is lost or comes back. */
 import { connect } from '../../client/index.ts';
 import type { AlertStatus } from '../../health/contract.ts';
 import { PolykernelError } from '../../sys/errors.ts';
