@@ -38,7 +38,9 @@ it('a task that its kernel calls hung is a sign, in the kernel´s words (QEMU)',
   const shown = await sandbox.ok('core', 'show', file);
   expect(shown).toContain('hung-task since');
   expect(shown).toMatch(/RIP=[0-9a-f]{16}/);
-  await sandbox.ok('rm', '-f', 'waits');
+  // One that resets itself went unasked.
+  await sandbox.pk(['exec', 'waits', '--', 'sh', '-c', 'echo b > /proc/sysrq-trigger']);
+  expect(await untilSign('waits', 'died')).toContain('the guest reset itself');
 });
 
 it('whom the kernel killed for want of memory is told in its words (User Mode Linux)', async () => {
