@@ -1,4 +1,5 @@
 /** A driver as data, by which requests are judged: what it is, whatever the machine, and what it can do on this one. */
+import type { Trouble } from '../guest/index.ts';
 import type { KernelImage } from '../image/contract.ts';
 
 /** What a driver can do, as data. */
@@ -48,6 +49,9 @@ export interface DriverFacts {
   capabilities: Capabilities;
 }
 
+/** See docs/health.md. */
+export type KernelSign = 'silence' | 'starved' | Trouble['kind'] | 'panic' | 'died' | 'not-ready' | 'unproven';
+
 export interface DriverTraits {
   /** The word of `--driver`: lower-case letters and digits. */
   readonly name: string;
@@ -63,6 +67,8 @@ export interface DriverTraits {
   readonly usesHostMemory: boolean;
   /** Files that a guest's users make on volumes are theirs only where the image has FUSE. */
   readonly ownersNeedFuse: boolean;
+  /** By which signs it can be told how its kernels do; a check of their workload is one with each. Default: not declared. */
+  readonly signs?: readonly KernelSign[];
   /** Name of the driver to use for what this one cannot do; null where there is none to name. */
   readonly instead: string | null;
   readonly auto: AutoTraits;

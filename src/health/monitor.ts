@@ -252,6 +252,7 @@ export class HealthMonitor {
       name: instance.name,
       id,
       state: instance.state,
+      possible: [...(instance.driver.traits.signs ?? [])],
       ...{ health: judgement.health, since, acknowledged, signs: judgement.signs },
       check:
         command === null

@@ -1,5 +1,5 @@
 /** How instances do, beside what they are (their state). */
-import type { Trouble } from '../guest/index.ts';
+import type { KernelSign } from '../driver/index.ts';
 
 /**
  * unknown: it does not run, or nothing was heard of it yet. starving: the host gives its vCPUs no time. unhealthy: its workload's
@@ -9,7 +9,7 @@ export type Health = 'unknown' | 'healthy' | 'starving' | 'unhealthy' | 'hung' |
 
 /** What a health is told by. */
 export interface Sign {
-  sign: 'silence' | 'starved' | 'check' | Trouble['kind'] | 'panic' | 'died' | 'not-ready' | 'unproven';
+  sign: 'check' | KernelSign;
   /** ISO 8601 UTC. */
   since: string;
   /** What was seen, for people. */
@@ -38,6 +38,8 @@ export interface HealthStatus {
   /** Somebody knows of it; until its health changes. */
   acknowledged: boolean;
   signs: Sign[];
+  /** Which its driver can give, beside its check. */
+  possible: KernelSign[];
   /** The workload's own; null = it has none. */
   check: { command: string; failures: number; results: CheckResult[] } | null;
 }
