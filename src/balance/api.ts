@@ -76,6 +76,10 @@ const decision = named(
     at: time,
     policy: text,
     move: text,
+    resource: {
+      ...oneOf('cpu', 'memory', 'weight'),
+      description: 'What `before` and `after` are of: CPUs, bytes, weights',
+    },
     kernels: listOf(record<ToldDecision['kernels'][number]>({ name: text, before: number, after: number, why: text })),
     outcome: oneOf('observed', 'held', 'moving', 'kept', 'undone', 'failed'),
     note: text,

@@ -94,6 +94,7 @@ class World {
         },
       },
       policies: async () => [this.policy, ...POLICIES],
+      memoryLaw: async () => ({ decide: () => [] }),
       settle: async (window, wishes) => settle(window, wishes),
       kept: {
         get: () => this.settings,

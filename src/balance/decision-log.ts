@@ -29,6 +29,8 @@ export interface ToldDecision {
   move: string;
   /** Whom it concerns, with what each had and has by it. */
   kernels: { name: string; before: number; after: number; why: string }[];
+  /** What `before` and `after` are of: CPUs, bytes, or weights of a service. */
+  resource: Decision['move']['kind'];
   outcome: Outcome;
   note: string;
 }
@@ -102,6 +104,7 @@ export function tell({ at, policy, decision, outcome, note }: Omit<DecisionRecor
   return {
     ...{ at, policy, outcome, note },
     move: moveText(decision.move),
+    resource: decision.move.kind,
     kernels: sides.map(({ kernel, before, after, reason }) => ({ name: kernel, before, after, why: because(reason) })),
   };
 }
