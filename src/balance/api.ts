@@ -68,6 +68,12 @@ const status = named(
       }),
     ),
     moves: record<BalanceStatus['moves']>({ kept: count, undone: count, failed: count }),
+    reasons: {
+      ...listOf(
+        record<BalanceStatus['reasons'][number]>({ resource: oneOf('cpu', 'memory', 'weight'), rule: text, count }),
+      ),
+      description: 'What was done in the last hour, by the rule that fired',
+    },
   }),
 );
 const decision = named(

@@ -25,7 +25,7 @@ import { DEFAULT_SETTINGS, type Mode, type Settings } from './settings.ts';
 import type { Controller, Decision, Policy, Window } from './types.ts';
 import { groupOf, memoryWindowOf, type Present, type Promised, windowOf } from './watch.ts';
 import { type Steered, steering } from './weights.ts';
-import { moveText } from './why.ts';
+import { moveText, why } from './why.ts';
 
 /** Telemetry has news no more often. */
 const LEAST_INTERVAL_MS = 500;
@@ -225,7 +225,7 @@ export class Balancer {
         this.#steered.add(service.name);
         for (const decision of change.decisions) {
           decisions.add({ ...part, decision, outcome: 'kept' });
-          this.#tell('balance-moved', namesOf(decision), moveText(decision.move));
+          this.#tell('balance-moved', namesOf(decision), why(decision));
         }
       } catch (error) {
         journal.error(`steering requests of ${service.name}`, error);
@@ -280,13 +280,13 @@ export class Balancer {
       try {
         await this.#move(decision);
       } catch (error) {
-        const why = error instanceof Error ? error.message : String(error);
-        decisions.close(record, 'failed', why);
-        this.#tell('balance-failed', names, `${moveText(decision.move)}: ${why}`);
+        const reason = error instanceof Error ? error.message : String(error);
+        decisions.close(record, 'failed', reason);
+        this.#tell('balance-failed', names, `${moveText(decision.move)}: ${reason}`);
         return false;
       }
       decisions.close(record, 'kept');
-      this.#tell('balance-moved', names, moveText(decision.move));
+      this.#tell('balance-moved', names, why(decision));
       kept(record);
       return true;
     });
