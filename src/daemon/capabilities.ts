@@ -8,6 +8,7 @@ import { Steps } from '../core/steps.ts';
 import type { Surroundings } from '../core/surroundings.ts';
 import { doctorCapability } from '../doctor/index.ts';
 import { Drivers } from '../driver/drivers.ts';
+import { evidenceCapability } from '../evidence/index.ts';
 import { healCapability } from '../heal/index.ts';
 import { healthCapability } from '../health/index.ts';
 import { imageCapability } from '../image/index.ts';
@@ -86,6 +87,12 @@ export function compose(around: Surroundings, parts: Parts) {
     journal: around.journal,
   });
   const heal = healCapability(around, { instances: known, health: health.monitor, steps: () => steps });
+  const evidence = evidenceCapability(around, {
+    instances: known,
+    health: (name) => health.monitor.get(name),
+    healings: (name) => heal.log.since(Number.NEGATIVE_INFINITY, name),
+    stats: () => telemetry.telemetry.stats(),
+  });
   const stacks = stackCapability(around, {
     steps,
     instances: instances.supervisor,
@@ -122,6 +129,7 @@ export function compose(around: Surroundings, parts: Parts) {
     services,
     stacks,
     heal,
+    evidence,
     balance,
     containment,
   ];
