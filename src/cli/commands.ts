@@ -12,6 +12,7 @@ export const NOUNS: Readonly<Record<string, () => Promise<{ COMMANDS: Loaders }>
   service: () => import('./service/index.ts'),
   health: () => import('./health/index.ts'),
   balance: () => import('./balance/index.ts'),
+  upgrade: () => import('./upgrade/index.ts'),
   image: () => import('./image/index.ts'),
   devicetree: () => import('./devicetree/index.ts'),
   daemon: () => import('./daemon/index.ts'),

@@ -13,6 +13,7 @@ import { poolApi } from '../pool/api.ts';
 import { serviceApi } from '../service/api.ts';
 import { stackApi } from '../stack/api.ts';
 import { telemetryApi } from '../telemetry/api.ts';
+import { upgradeApi } from '../upgrade/api.ts';
 
 export const CONTRACTS = [
   balanceApi,
@@ -26,6 +27,7 @@ export const CONTRACTS = [
   serviceApi,
   stackApi,
   telemetryApi,
+  upgradeApi,
 ] as const;
 // end of the list
 

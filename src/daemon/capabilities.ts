@@ -18,6 +18,7 @@ import { serviceCapability } from '../service/index.ts';
 import type { StackStep } from '../stack/contract.ts';
 import { stackCapability } from '../stack/index.ts';
 import { telemetryCapability } from '../telemetry/index.ts';
+import { type UpgradeStep, upgradeCapability, upgradeExecutors } from '../upgrade/index.ts';
 import { daemonApi } from './api.ts';
 import type { Capability } from './capability.ts';
 import type { DaemonOptions } from './options.ts';
@@ -63,8 +64,11 @@ export function compose(around: Surroundings, parts: Parts) {
     drivers,
     resolveImage: async (name) => drivers.ownImage(name) ?? parts.images.resolve(name),
   });
-  const steps = new Steps<StackStep>({
-    executors: { ...channels.executors, ...services.executors, ...instances.executors, ...pool.executors },
+  const steps = new Steps<StackStep | UpgradeStep>({
+    executors: {
+      ...{ ...channels.executors, ...services.executors, ...instances.executors, ...pool.executors },
+      ...upgradeExecutors({ ...services, instances: instances.supervisor, health: health.get }),
+    },
     table: around.store.table(stepTable),
     journal: around.journal,
   });
@@ -78,6 +82,9 @@ export function compose(around: Surroundings, parts: Parts) {
   const balance = balanceCapability(around, {
     ...{ steps, instances: instances.supervisor, hostPool: pool.hostPool, services: services.services },
     stats: () => telemetry.telemetry.stats(),
+  });
+  const upgrades = upgradeCapability(around, {
+    ...{ steps, instances: instances.supervisor, hostPool: pool.hostPool, services: services.services },
   });
   const doctor = doctorCapability({
     host: async () => parts.doctor?.() ?? [],
@@ -98,6 +105,7 @@ export function compose(around: Surroundings, parts: Parts) {
     health,
     services,
     stacks,
+    upgrades,
     balance,
   ];
   return { capabilities, supervisor: instances.supervisor, telemetry: telemetry.telemetry, steps };

@@ -17,6 +17,8 @@ export function healthCapability(
   return {
     name: 'health',
     provider,
+    /** How an instance does. Throws `not-found`. */
+    get: (name: string) => monitor.get(name),
     routes: served(healthApi, healthHandlers(monitor)),
     metrics: () => familiesOf(healthMetrics, monitor.list()),
     close: () => monitor.close(),

@@ -4,4 +4,4 @@ export { readKernels } from './parse-kernels.ts';
 export { ACTIVE, type Action, type KernelPlan, kernelSteps, planKernel } from './plan-kernel.ts';
 export { checkSize, sizedRequest } from './size.ts';
 export { kernelOptions } from './stack-options.ts';
-export { type InstanceStep, removeInstance, repinInstance, resizeInstance } from './steps.ts';
+export { createInstance, type InstanceStep, removeInstance, repinInstance, resizeInstance } from './steps.ts';
