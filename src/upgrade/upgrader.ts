@@ -69,7 +69,8 @@ export class Upgrader {
       if (isDry) return report;
       await steps.submit(cleanup).catch((error) => journal.error(`clearing up after the upgrade of ${name}`, error));
       const after = await this.#options.services.list();
-      const done = { ...report, downMs: down(), services: before.flatMap((service) => meanwhile(service, after)) };
+      const downMs = report.way === 'at-rest' ? null : down();
+      const done = { ...report, downMs, services: before.flatMap((service) => meanwhile(service, after)) };
       this.#tell('upgraded', instance, outcomeOf(done));
       return done;
     } catch (error) {
