@@ -21,7 +21,7 @@ import { Observer } from './observer.ts';
 import { Recorder } from './recorder.ts';
 import { DEFAULT_SETTINGS, type Mode, type Settings } from './settings.ts';
 import type { Controller, Decision, Policy, Window } from './types.ts';
-import { type Promised, windowOf } from './watch.ts';
+import { groupOf, type Promised, windowOf } from './watch.ts';
 
 /** Telemetry has news no more often. */
 const LEAST_INTERVAL_MS = 500;
@@ -50,9 +50,8 @@ export interface BalancerOptions {
   journal: Journal;
 }
 
-/** Kernels that own something of the pool are one group, those that own nothing the other: CPUs stay within. */
+/** Kernels among whom CPUs move. */
 interface Group {
-  owners: boolean;
   controller: Controller | undefined;
   window: Window | undefined;
   /** Of the last move, until it is known whether it did harm. */
@@ -65,7 +64,7 @@ export class Balancer {
   readonly #observer = new Observer();
   #settings: Settings;
   #policy: Policy | undefined;
-  #groups: Group[] = [];
+  #groups = new Map<string, Group>();
   #cancel: (() => void) | undefined;
   /** Whom moves concern that take long. */
   readonly #moving = new Set<string>();
@@ -84,9 +83,9 @@ export class Balancer {
     return { ...this.#settings, holds: Object.fromEntries(holds) };
   }
 
-  /** The last windows, of those who own and those who do not. */
+  /** The last windows, one of each group. */
   windows(): Window[] {
-    return this.#groups.flatMap(({ window }) => window ?? []);
+    return [...this.#groups.values()].flatMap(({ window }) => window ?? []);
   }
 
   /** Goes on as it was told before. */
@@ -107,7 +106,7 @@ export class Balancer {
     if (policy !== undefined) await this.policy(policy);
     this.#keep({ ...this.settings, ...change, suspended: null });
     this.#policy = undefined;
-    this.#groups = [];
+    this.#groups.clear();
     this.#turn += 1;
     this.#cancel?.();
     this.#cancel = undefined;
@@ -158,16 +157,12 @@ export class Balancer {
   async #tick(seconds: number): Promise<void> {
     const { instances, stats, promises, clock } = this.#options;
     const list = instances.list().map(({ status }) => status);
-    if (!list.some(({ spec }) => spec.elastic?.cpus != null)) return;
+    const members = Map.groupBy(list, groupOf);
+    members.delete(null);
+    for (const key of this.#groups.keys()) if (!members.has(key)) this.#groups.delete(key);
+    if (members.size === 0) return;
     this.#policy ??= await this.policy(this.#settings.policy);
     const policy = this.#policy;
-    if (this.#groups.length === 0)
-      this.#groups = [true, false].map((owners) => ({
-        owners,
-        controller: undefined,
-        window: undefined,
-        trial: undefined,
-      }));
     const { holds } = this.settings;
     const present = {
       instances: list,
@@ -178,10 +173,11 @@ export class Balancer {
       nowMs: clock.now(),
     };
     this.#observer.forgetAllBut(new Set(list.map(({ id }) => id)));
-    for (const group of this.#groups) {
-      const window = windowOf(present, group.owners, seconds, this.#observer, group.window);
-      group.window = window;
-      if (window !== undefined) await this.#group(group, window, policy);
+    for (const [key, elastic] of members) {
+      const group = this.#groups.get(key!) ?? { controller: undefined, window: undefined, trial: undefined };
+      this.#groups.set(key!, group);
+      group.window = windowOf(present, elastic, seconds, this.#observer, group.window);
+      await this.#group(group, group.window, policy);
     }
   }
 

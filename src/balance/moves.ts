@@ -2,6 +2,7 @@
 import type { Mutex } from '../core/mutex.ts';
 import type { Steps } from '../core/steps.ts';
 import type { InstanceStatus, Instances, Size } from '../instance/contract.ts';
+import { isShare } from '../instance/stack.ts';
 import type { HostPool } from '../pool/contract.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import type { SizeStep } from './plan-sizes.ts';
@@ -79,7 +80,10 @@ export class Moves {
           const { status, record } = instances.get(name);
           return { status, definition: record.definition, size: size(status.size) };
         });
-        checkAlike(resized.map(({ status }) => status));
+        checkAlike(
+          resized.map(({ status }) => status),
+          resized.some(({ status, size }) => status.size.cpus !== size.cpus),
+        );
         const planned = planSizes(resized, { ledger: instances.ledger(), topology: hostPool.topology() });
         const report: MoveReport = {
           steps: planned.map(({ text, byHand }) => ({ text, undo: byHand })),
@@ -94,10 +98,22 @@ export class Moves {
 }
 
 const changed = (now: Size, resource: MoveRequest['resource'], by: number): Size =>
-  resource === 'cpu' ? { ...now, cpus: now.cpus + by } : { ...now, memoryBytes: now.memoryBytes + by };
+  resource === 'cpu'
+    ? { ...now, cpus: Math.round((now.cpus + by) * 1000) / 1000 }
+    : { ...now, memoryBytes: now.memoryBytes + by };
 
-/** What one owns and the other only has cannot pass between them. */
-function checkAlike(statuses: readonly InstanceStatus[]): void {
+/** What one owns and the other only has cannot pass between them, nor CPUs between one that has a share of them and one that has them whole. */
+function checkAlike(statuses: readonly InstanceStatus[], isOfCpus: boolean): void {
+  const [sharer, whole] = [true, false].map(
+    (wanted) => statuses.find(({ spec }) => isShare(spec) === wanted)?.spec.name,
+  );
+  if (isOfCpus && sharer !== undefined && whole !== undefined) {
+    throw new PolykernelError('conflict', `${sharer} has a share of CPUs, and ${whole} has whole ones`, {
+      field: 'to',
+      value: whole,
+      hint: 'Move between two that have a share, or two that have whole CPUs.',
+    });
+  }
   const owner = statuses.find(({ placement }) => placement !== null)?.spec.name;
   const other = statuses.find(({ placement }) => placement === null)?.spec.name;
   if (owner === undefined || other === undefined) return;

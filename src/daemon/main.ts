@@ -12,7 +12,8 @@ import { Store } from '../core/store.ts';
 import { loadDrivers } from '../driver/registry.ts';
 import { ImageStore, prepareRoot } from '../image/contract.ts';
 import { hostEnforcement } from '../pool/enforcement.ts';
-import { poolLease } from '../pool/pool-lease.ts';
+import { functionLease, poolLease } from '../pool/pool-lease.ts';
+import { hostSysfs } from '../sriov/sysfs-process.ts';
 import { systemClock } from '../sys/clock.ts';
 import { asPolykernelError, ERROR_TABLE, type PolykernelError } from '../sys/errors.ts';
 import { giveBackMemory } from '../sys/give-back.ts';
@@ -84,6 +85,10 @@ async function start() {
       // Other users can only keep apart the CPUs of their own daemon's kernels.
       lease: poolLease(home, process.getuid?.() === 0 ? '/run/polykernel' : home),
     },
+    // Nobody else may touch functions.
+    ...(process.getuid?.() === 0 && {
+      functions: { sysfs: hostSysfs('/sys'), ...functionLease(home, '/run/polykernel') },
+    }),
     async doctor() {
       const [{ hostChecks }, { observeHost }] = await Promise.all([
         import('../doctor/doctor.ts'),

@@ -48,6 +48,8 @@ export interface HostPlacement {
   hugePageBytes: number | null;
   /** Weight in the shared class, 1-10000 as cpu.weight; null = dedicated CPUs. */
   weight: number | null;
+  /** CPUs' worth of time that its vCPUs may use at most, all together; null = all of those that they run on. */
+  mostCpus: number | null;
 }
 
 /** Where a kernel really is, as the host kernel says now. */
@@ -60,6 +62,8 @@ export interface RealPlacement {
   memory: readonly NodeMemory[] | null;
   /** How many of these bytes are in huge pages; null as `memory`. */
   hugePageBytes: number | null;
+  /** CPUs' worth of time that its vCPUs may use at most; null = there is no bound. */
+  mostCpus: number | null;
   /** Control groups of the vCPUs; empty where affinity is all there is. */
   groups: readonly RealGroup[];
   /** What bounds it; null for a kernel that was started without. */

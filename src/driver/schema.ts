@@ -36,6 +36,10 @@ export const realPlacement = named(
     others: { ...numbers, description: 'Host CPUs of all other threads' },
     memory: { ...orNull(listOf(nodeMemory)), description: 'Resident bytes of the VMM' },
     hugePageBytes: orNull(count),
+    mostCpus: {
+      ...orNull({ type: 'number' }),
+      description: "CPUs' worth of time that its vCPUs may use; null: no bound",
+    },
     groups,
     limits: orNull(
       record<RealLimits>({

@@ -10,12 +10,13 @@ import { healthHandlers } from './routes.ts';
 
 export function healthCapability(
   { events, clock, journal }: Surroundings,
-  given: Pick<MonitorOptions, 'instances' | 'seen'>,
+  given: Pick<MonitorOptions, 'instances' | 'seen' | 'changed'>,
 ) {
   const monitor = new HealthMonitor({ ...given, events, clock, journal });
   const provider: Provider = { name: 'its health', kernelUp: (record, kernel) => monitor.kernelUp(record, kernel) };
   return {
     name: 'health',
+    monitor,
     provider,
     /** How an instance does. Throws `not-found`. */
     get: (name: string) => monitor.get(name),

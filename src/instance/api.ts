@@ -35,7 +35,7 @@ export { prewarmRequest };
 const exit = named(
   'InstanceExit',
   record<InstanceExit>({
-    reason: oneOf('exit', 'signal', 'panic', 'died', 'not-ready', 'failed', 'stopped', 'killed'),
+    reason: oneOf('exit', 'signal', 'panic', 'died', 'not-ready', 'failed', 'hung', 'unhealthy', 'stopped', 'killed'),
     exitCode: count,
     message: text,
     at: time,
@@ -68,7 +68,10 @@ const fieldAnswers = Object.fromEntries(
 
 const bounds = record<Bounds>({ min: count, max: count });
 const elastic = record<Elastic>({ cpus: orNull(bounds), memoryBytes: orNull(bounds) });
-export const size = record<Size>({ cpus: count, memoryBytes: count });
+export const size = record<Size>({
+  cpus: { type: 'number', description: 'Of shared CPUs its part' },
+  memoryBytes: count,
+});
 
 const spec = named(
   'InstanceSpec',

@@ -126,6 +126,31 @@ export const FIELDS = {
       schema: { type: 'string', pattern: '^(no|always|unless-stopped|on-failure(:[1-9]\\d{0,5})?)$' },
     },
   },
+  heal: {
+    kind: 'word',
+    words: ['no', 'lost', 'hung', 'unhealthy'],
+    schema: {
+      enum: ['no', 'lost', 'hung', 'unhealthy'],
+      description:
+        'Of what it is healed by a new kernel, whatever `restart` says, each with those before it: its kernel panicked or died; it says nothing; its check fails. Default no',
+      'x-hint': 'Use no, lost, hung or unhealthy.',
+    },
+    default: 'no',
+    cli: {
+      option: 'heal',
+      value: 'no|lost|hung|unhealthy',
+      words: ['no', 'lost', 'hung', 'unhealthy'],
+      help: 'of what it is healed by a new kernel, each with those before it (with --detach)',
+    },
+    stack: {
+      key: 'heal',
+      type: 'no, lost, hung or unhealthy',
+      default: 'no',
+      live: true,
+      description:
+        'of what it is healed by a new kernel, each with those before it: its kernel panicked or died, it says nothing, its check fails',
+    },
+  },
   labels: {
     kind: 'labels',
     schema: {

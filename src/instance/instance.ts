@@ -1,18 +1,19 @@
 /** One instance, as others see it: what can be asked of it, and when that has been done. */
 import type { Duplex } from 'node:stream';
 import { Mutex } from '../core/mutex.ts';
-import type { Driver, Kernel, RealPlacement } from '../driver/index.ts';
+import type { Driver, Kernel, KernelSize, RealPlacement } from '../driver/index.ts';
 import type { ExecRequest, GuestLink, GuestProcess } from '../guest/index.ts';
+import { PolykernelError } from '../sys/errors.ts';
 import type { InstanceEnvironment } from './environment.ts';
-import { killedExit, stoppedExit } from './exits.ts';
+import { healedExit, killedExit, stoppedExit } from './exits.ts';
 import { Foreground } from './foreground.ts';
 import { Life, LOST_PATIENCE_MS } from './life.ts';
 import type { Watcher } from './output.ts';
 import { hostPlacement, misplacementOf, vcpusOfMachine } from './placement.ts';
 import { type InstanceRecord, statusOf } from './record.ts';
 import { checkPause, conflict, failedStart, notRunning } from './refusals.ts';
-import { sizeOf } from './size.ts';
-import type { InstanceState, InstanceStatus, Placement, Size } from './spec.ts';
+import { kernelSize, sizeOf } from './size.ts';
+import type { InstanceState, InstanceStatus, Placement } from './spec.ts';
 
 /** INVARIANT: asks its life to go on and waits for what comes of it; decides nothing of its state. */
 export class Instance {
@@ -96,6 +97,19 @@ export class Instance {
   async kill(message = 'killed on request'): Promise<void> {
     this.#life.dispatch({ type: 'kill', exit: killedExit(message, this.#life.now) });
     await this.#until(() => !this.active);
+  }
+
+  /** Ends its kernel, which is not well, so that it is started again as its policy says; resolves when it is gone. Throws `conflict` unless it runs. */
+  async heal(reason: 'hung' | 'unhealthy', message: string): Promise<void> {
+    const how = reason === 'hung' ? 'kill' : 'stop';
+    this.#life.stopGraceMs = this.record.spec.stopGraceMs;
+    this.#life.dispatch({ type: 'heal', exit: healedExit(reason, message, this.#life.now), how });
+    await this.#until(() => !this.active);
+  }
+
+  /** Begins the restart that it waits for. Nothing happens when it waits for none. */
+  restart(): void {
+    this.#life.dispatch({ type: 'restart-due' });
   }
 
   /** Sends a signal to the workload. Throws `conflict` when none runs. */
@@ -197,10 +211,10 @@ export class Instance {
     return this.#moving.run(async () => {
       const kernel = this.#liveKernel();
       if (kernel === undefined) return;
-      const { spec, placement: owned } = this.record;
+      const { spec, size, placement: owned } = this.record;
       const vcpuCpus = this.#left?.owned === owned ? this.#left?.vcpuCpus : undefined;
       const now = owned && vcpuCpus ? { ...owned, vcpuCpus } : owned;
-      await kernel.repin(hostPlacement({ spec, placement: now }), housekeepingCpus);
+      await kernel.repin(hostPlacement({ spec, size, placement: now }), housekeepingCpus);
       const { launch } = this.record;
       if (launch === null || this.#life.detached) return;
       this.#life.keep({ launch: { ...launch, placement: hostPlacement(this.record), housekeepingCpus } });
@@ -214,7 +228,7 @@ export class Instance {
     const kernel = this.#liveKernel();
     if (kernel === undefined) return;
     const { placement } = this.record;
-    const size = sizeOf(this.record);
+    const size = kernelSize(sizeOf(this.record));
     const isLess = (await kernel.size()).cpus > size.cpus;
     if (!isLess) this.#left = undefined;
     if (!isLess && placement !== null) await this.repin(housekeepingCpus);
@@ -228,8 +242,18 @@ export class Instance {
     this.#life.keep({ launch: { ...launch, size: { ...launch.size, ...size } } });
   }
   /** What guest and VMM say that its kernel has; null when none runs. */
-  async sizeNow(): Promise<Size | null> {
+  async sizeNow(): Promise<KernelSize | null> {
     return (await this.#liveKernel()?.size()) ?? null;
+  }
+  /** Whether its kernel is bound to the share that it has, as the host says. Throws `unsupported` where nothing can do that. */
+  async holdsShare(): Promise<boolean> {
+    const wanted = hostPlacement(this.record)?.mostCpus ?? null;
+    const real = wanted === null ? null : await this.placementNow();
+    if (wanted === null || real === null) return true;
+    if (real.mostCpus !== null) return Math.abs(real.mostCpus - wanted) < 0.001;
+    throw new PolykernelError('unsupported', 'no control group of this host bounds the CPU time of a kernel', {
+      hint: 'It takes root, and the controller "cpu": see `pk pool show`.',
+    });
   }
   /** Where the kernel really is, read from the host kernel; null when none runs. */
   async placementNow(): Promise<RealPlacement | null> {

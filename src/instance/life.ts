@@ -99,7 +99,7 @@ export class Life {
   /** Goes on to the state that `event` leads to. Throws `conflict` when that is not to be. */
   dispatch(event: MachineEvent): void {
     if (this.#detached) return;
-    const result = transition(this.#record.machine, event, this.#record.spec.restart);
+    const result = transition(this.#record.machine, event, this.#record.spec);
     if ('refused' in result) throw conflict(this.name, result.refused);
     const changed = result.machine !== this.#record.machine;
     const { restartAt } = this.#record;
@@ -205,7 +205,7 @@ export class Life {
     const { clock } = this.environment;
     this.#cancelTimer();
     this.#record = { ...this.#record, restartAt: new Date(clock.now() + delayMs).toISOString() };
-    this.#cancelTimer = clock.after(delayMs, () => this.dispatch({ type: 'restart-due' }));
+    this.#cancelTimer = clock.after(delayMs, () => this.environment.restartDue());
   }
 
   #boot(): Promise<void> {

@@ -4,8 +4,8 @@
  */
 
 import type { InstanceEventType } from './events.ts';
-import { decideRestart } from './restart.ts';
-import type { InstanceExit, InstanceState, RestartPolicy } from './spec.ts';
+import { decideRestart, LOOP } from './restart.ts';
+import type { InstanceExit, InstanceSpec, InstanceState } from './spec.ts';
 
 export interface Machine {
   readonly state: InstanceState;
@@ -34,6 +34,8 @@ export type MachineEvent =
   /** A person's wishes. */
   | { type: 'start' | 'pause' | 'resume' }
   | { type: 'stop' | 'kill'; exit: InstanceExit }
+  /** It is not well, and is ended so that it can be started anew. */
+  | { type: 'heal'; exit: InstanceExit; how: 'stop' | 'kill' }
   /** What happened. `ranMs`: from ready to now, 0 if never ready. */
   | { type: 'ready' | 'paused' | 'resumed' | 'restart-due' }
   | { type: 'workload-ended'; exit: InstanceExit }
@@ -50,10 +52,13 @@ export type Effect =
   | { do: 'disarm-restart' }
   | { do: 'tell'; event: InstanceEventType; message: string };
 
+/** What of the spec has a say in whether it is started again. */
+type Policy = Pick<InstanceSpec, 'restart' | 'heal'>;
+
 export type Transition = { machine: Machine; effects: readonly Effect[] } | { refused: string };
 
 /** The next state and its effects, or why the event cannot be now. Late news from the kernel are never refused. */
-export function transition(machine: Machine, event: MachineEvent, policy: RestartPolicy): Transition {
+export function transition(machine: Machine, event: MachineEvent, policy: Policy): Transition {
   switch (event.type) {
     case 'start':
       return start(machine);
@@ -61,6 +66,8 @@ export function transition(machine: Machine, event: MachineEvent, policy: Restar
       return stop(machine, event.exit);
     case 'kill':
       return kill(machine, event.exit);
+    case 'heal':
+      return heal(machine, event.exit, event.how);
     case 'pause':
       // Whoever wishes it asks the kernel, and tells when it is so.
       return machine.state === 'running' ? to(machine, {}) : { refused: cannot('paused', machine.state) };
@@ -139,6 +146,11 @@ function kill(machine: Machine, exit: InstanceExit): Transition {
   }
 }
 
+function heal(machine: Machine, exit: InstanceExit, how: 'stop' | 'kill'): Transition {
+  if (machine.state !== 'running') return { refused: cannot('healed', machine.state) };
+  return to(machine, { state: 'stopping', ending: exit }, tell('stopping', exit.message), { do: 'end-kernel', how });
+}
+
 function workloadEnded(machine: Machine, exit: InstanceExit): Transition {
   if (machine.state === 'running' || machine.state === 'paused') {
     return to(machine, { state: 'stopping', ending: exit }, tell('stopping', exit.message), {
@@ -153,22 +165,28 @@ function workloadEnded(machine: Machine, exit: InstanceExit): Transition {
   return to(machine, {});
 }
 
-function kernelEnded(machine: Machine, exit: InstanceExit, ranMs: number, policy: RestartPolicy): Transition {
+function kernelEnded(machine: Machine, exit: InstanceExit, ranMs: number, policy: Policy): Transition {
   const { state } = machine;
   if (state === 'created' || state === 'exited' || state === 'backoff') return to(machine, {});
   const final = machine.ending ?? exit;
-  const crashed = final.reason === 'panic' || final.reason === 'died';
+  const crashed = CRASHES.has(final.reason);
   const news = tell(crashed ? 'crashed' : 'exited', final.message);
   const base = { ending: null, exit: final } as const;
   if (!machine.mayRestart) return to(machine, { ...base, state: 'exited' }, news);
   // What could not be executed will not be the next time either; nor what never got going since a person wished it to.
   const isHopeless = final.reason === 'failed' && (machine.ending !== null || machine.restarts === 0);
   if (isHopeless) return to(machine, { ...base, state: 'exited' }, news);
-  const next = decideRestart({ policy, exitCode: final.exitCode, restartsInRow: machine.restartsInRow, ranMs });
+  const { reason, exitCode } = final;
+  const { restart, heal } = policy;
+  const next = decideRestart({ policy: restart, heal, reason, exitCode, restartsInRow: machine.restartsInRow, ranMs });
   const { restartsInRow } = next;
   if (next.delayMs === undefined) return to(machine, { ...base, restartsInRow, state: 'exited' }, news);
-  return to(machine, { ...base, restartsInRow, state: 'backoff' }, news, { do: 'arm-restart', delayMs: next.delayMs });
+  const loop = restartsInRow === LOOP + 1 ? [tell('crash-loop', `${LOOP} restarts in a row came to nothing`)] : [];
+  const { delayMs } = next;
+  return to(machine, { ...base, restartsInRow, state: 'backoff' }, news, ...loop, { do: 'arm-restart', delayMs });
 }
+
+const CRASHES: ReadonlySet<InstanceExit['reason']> = new Set(['panic', 'died', 'hung']);
 
 const to = (machine: Machine, change: Partial<Machine>, ...effects: Effect[]): Transition => ({
   machine: { ...machine, ...change },

@@ -209,7 +209,7 @@ function readElastic(reader: YamlReader, place: Place): Create['elastic'] {
     const [min, max] = [read(least), read(most)];
     return min === undefined || max === undefined ? undefined : { min, max };
   };
-  const cpus = bounds('cpus', (at) => reader.number(at, 1, 4096));
+  const cpus = bounds('cpus', (at) => reader.number(at, 0.001, 4096, true));
   const memoryBytes = bounds('memory', (at) => readSize(reader, at));
   return { ...(cpus && { cpus }), ...(memoryBytes && { memoryBytes }) };
 }

@@ -129,6 +129,7 @@ it('fills in the rest', () => {
     root: 'host',
     volumes: [],
     restart: 'no',
+    heal: 'no',
     cold: false,
     readyTimeoutMs: 60_000,
     stopGraceMs: 10_000,

@@ -31,13 +31,13 @@ export function resolveSpec(request: CreateRequest, name: string, facts: HostFac
   }
   const cpus = partition === null ? (request.cpus ?? 1) : vcpusOf(partition.cpus);
   const elastic = elasticOf(request);
-  const mostCpus = elastic?.cpus?.max ?? cpus;
+  const mostCpus = Math.ceil(elastic?.cpus?.max ?? cpus);
   const { driver, reason } = chooseDriver(request.driver ?? 'auto', mostCpus, ableTo(elastic, request, facts));
   checkCpus(mostCpus, driver);
   const memoryBytes =
     partition === null ? (request.memoryBytes ?? DEFAULT_MEMORY_BYTES) : requestedBytes(partition.memory);
   checkMemory(memoryBytes, driver, facts.memoryBytes);
-  checkElastic({ cpus, memoryBytes, elastic });
+  checkElastic({ cpus, memoryBytes, elastic, partition });
   if (elastic !== null) checkResize(elastic, driver, facts.memoryBytes);
   if (partition !== null) checkPartition(partition, driver);
   const attached = request.attached ?? false;
@@ -53,6 +53,13 @@ export function resolveSpec(request: CreateRequest, name: string, facts: HostFac
         hint: 'Run it detached (`pk run -d`) to have it restarted.',
       },
     );
+  }
+  if (attached && (fields.heal ?? 'no') !== 'no') {
+    throw new PolykernelError('invalid', `heal is ${fields.heal}, but a foreground instance ends with its client`, {
+      field: 'heal',
+      value: fields.heal,
+      hint: 'Run it detached (`pk run -d`) to have it healed.',
+    });
   }
   const autoRemove = request.autoRemove ?? false;
   if (autoRemove && restart !== 'no') {
@@ -136,7 +143,9 @@ function checkResize({ cpus, memoryBytes }: Elastic, driver: Candidate, hostByte
       hint: `Leave it out${instead === null ? '' : `, or use --driver ${instead}`}.`,
     });
   };
-  if (cpus !== null && cpus.max > 1 && cpuResize === 'none') refuse('cpus', 'number of CPUs');
+  // The vCPUs of one whose share of a CPU changes stay.
+  if (cpus !== null && Math.ceil(cpus.min) !== Math.ceil(cpus.max) && cpuResize === 'none')
+    refuse('cpus', 'number of CPUs');
   if (memoryBytes === null) return;
   if (memoryResize === 'none') refuse('memoryBytes', 'memory');
   checkMemory(memoryBytes.max, driver, hostBytes);

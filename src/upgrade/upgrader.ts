@@ -148,7 +148,7 @@ export class Upgrader {
     if (instances.find(name) !== undefined) return `there is an instance ${name} already`;
     const { publish: _, ...request } = requestOf(spec);
     // Published ports and the host name are one instance's.
-    const beside = { ...request, name, hostname: name, restart: 'no' };
+    const beside = { ...request, name, hostname: name, restart: 'no', heal: 'no' as const };
     if (spec.partition === null) return { request: beside, placement: null };
     const { pool, partitions } = instances.ledger();
     if (pool === null) return 'there is no pool';

@@ -74,6 +74,42 @@ it('moves CPUs and memory between two kernels, and from and to the pool', async 
   expect((await client.pool()).free.cpus).toHaveLength(1);
 });
 
+it('moves shares of a CPU between two kernels, and holds each to what it has', async () => {
+  const test = await startDaemon();
+  const { client } = test;
+  const memory = { kind: 'size', bytes: 1024 * MIB } as const;
+  await client.initPool({ cpus: [2, 3], sharedCpus: [3], memory, devices: [] });
+  const shared = (milliCpus: number): Partial<CreateRequest> => ({
+    elastic: { cpus: { min: 0.1, max: 0.9 } },
+    partition: { ...OWNED(1).partition!, cpus: { kind: 'shared', milliCpus, weight: 100 } },
+  });
+  await test.create({ name: 'web', command, ...shared(250) });
+  await test.create({ name: 'batch', command, ...shared(700) });
+  await test.create({ name: 'whole', command, ...OWNED(1) });
+  for (const name of ['web', 'batch', 'whole']) await untilState(test, name, 'running');
+  const has = async (name: string) => {
+    const { size, placement, real } = await client.inspect(name);
+    expect(placement!.partition.shared!.milliCpus).toBe(Math.round(size.cpus * 1000));
+    return [size.cpus, real!.mostCpus];
+  };
+  expect([await has('web'), await has('batch')]).toEqual([
+    [0.25, 0.25],
+    [0.7, 0.7],
+  ]);
+  await client.move({ resource: 'cpu', from: 'batch', to: 'web', amount: 0.6 });
+  await client.move({ resource: 'cpu', from: 'pool', to: 'web', amount: 0.05 });
+  expect([await has('web'), await has('batch')]).toEqual([
+    [0.9, 0.9],
+    [0.1, 0.1],
+  ]);
+  await expect(client.resize('batch', { cpus: 0.2 })).rejects.toMatchObject({ code: 'conflict' });
+  await expect(client.move({ resource: 'cpu', from: 'web', to: 'whole', amount: 0.5 })).rejects.toMatchObject({
+    message: 'web has a share of CPUs, and whole has whole ones',
+  });
+  await test.crashAndRestart();
+  expect(await has('web')).toEqual([0.9, 0.9]);
+});
+
 it('says what it would do, and does nothing', async () => {
   const test = await withTwo();
   const { steps } = await test.client.move({ resource: 'cpu', from: 'batch', to: 'web', amount: 1, dryRun: true });

@@ -1,3 +1,4 @@
+/** `pk upgrade`: one instance, or all; what is said of it before and after. */
 import { resolve } from 'node:path';
 import { type Client, connect } from '../../client/index.ts';
 import { PolykernelError } from '../../sys/errors.ts';

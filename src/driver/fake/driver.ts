@@ -103,7 +103,10 @@ class FakeMachine {
   readonly neverGives: boolean;
   readonly exited: Promise<KernelExit>;
   readonly consoles = new Set<PassThrough>();
-  placement: RealPlacement = { vcpus: [], others: [], memory: [], hugePageBytes: 0, groups: [], limits: null };
+  placement: RealPlacement = {
+    ...{ vcpus: [], others: [], memory: [], hugePageBytes: 0, mostCpus: null },
+    ...{ groups: [], limits: null },
+  };
   readonly #cpus: number;
   size: KernelSize;
   exit: KernelExit | undefined;
@@ -156,13 +159,14 @@ class FakeMachine {
       });
     }
     const vcpus = placement?.vcpuCpus.map((cpu) => [cpu]) ?? Array.from({ length: this.#cpus }, () => others);
-    const { memory = [], hugePageBytes = null } = placement ?? {};
+    const { memory = [], hugePageBytes = null, mostCpus = null } = placement ?? {};
     const bytes = memory.reduce((sum, each) => sum + each.bytes, 0);
     this.placement = {
       vcpus,
       others,
       memory,
       hugePageBytes: hugePageBytes === null ? 0 : bytes,
+      mostCpus,
       groups: [],
       limits: null,
     };

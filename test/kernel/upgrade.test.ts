@@ -1,0 +1,73 @@
+/** A real kernel behind a service is upgraded to another image under load, and returns when the new one is no good. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ImageStore } from '../../src/image/contract.ts';
+import type { InstanceStatus } from '../../src/instance/contract.ts';
+import type { ServiceStatus } from '../../src/service/contract.ts';
+import type { UpgradeReport } from '../../src/upgrade/contract.ts';
+import { freePort, load } from '../support/http.ts';
+import { Sandbox, until } from '../support/pk.ts';
+
+const image = `next-${process.pid}`;
+const server = (text: string) =>
+  `mkdir -p /run/www && echo ${text} > /run/www/index.html && exec busybox httpd -f -p 80 -h /run/www`;
+
+describe('an upgrade', () => {
+  let sandbox: Sandbox;
+  let port: number;
+
+  beforeAll(async () => {
+    sandbox = await Sandbox.create();
+    port = await freePort();
+    const { kernel } = await new ImageStore().resolve('debian:uml');
+    await sandbox.ok('image', 'import', kernel, '--name', image);
+    const options = ['--driver', 'uml', '--memory', '128M', '--network', 'private', '-w', '/'];
+    await sandbox.ok('run', '-d', '--name', 'web', ...options, '--', 'sh', '-c', server('one'));
+    await sandbox.ok('service', 'create', 'api', '--port', `${port}`, '--target', 'web:80');
+    await until('it is up', async () => (await service()).state === 'ok');
+  });
+  afterAll(async () => {
+    await sandbox.ok('service', 'rm', 'api');
+    await sandbox[Symbol.asyncDispose]();
+    await new Sandbox(sandbox.home, sandbox.env).pk(['image', 'rm', image]);
+  });
+
+  const service = () => sandbox.json<ServiceStatus>('service', 'inspect', 'api');
+  const web = () => sandbox.json<InstanceStatus>('inspect', 'web');
+
+  it('to another image and command loses no request', async () => {
+    const before = await web();
+    const asked = load(port);
+    await asked.more(10, 'one');
+    const report = await sandbox.json<UpgradeReport>(
+      'upgrade',
+      'web',
+      '--image',
+      image,
+      '--',
+      'sh',
+      '-c',
+      server('two'),
+    );
+    await asked.more(10, 'two');
+    await asked.stop();
+    expect(asked.failures).toEqual([]);
+    expect(report).toMatchObject({ way: 'beside', isPaused: false });
+    const after = await web();
+    expect(after).toMatchObject({ id: before.id, address: before.address, state: 'running', spec: { image } });
+    expect(after.bootId).not.toBe(before.bootId);
+    expect((await sandbox.json<InstanceStatus[]>('ps', '-a')).map(({ spec }) => spec.name)).toEqual(['web']);
+  });
+
+  it('to what ends is taken back, and loses no request', async () => {
+    const before = await web();
+    const asked = load(port);
+    const ran = await sandbox.pk(['upgrade', 'web', '--auto-rollback', '--', 'sh', '-c', 'exit 3']);
+    expect(ran.code).not.toBe(0);
+    expect(ran.stderr).toMatch(/web-next is exited[\s\S]*taken back/);
+    await asked.more(10, 'two');
+    await asked.stop();
+    expect(asked.failures).toEqual([]);
+    expect(await web()).toMatchObject({ bootId: before.bootId, spec: { command: before.spec.command } });
+    expect((await service()).targets.map(({ instance }) => instance)).toEqual(['web']);
+  });
+});
