@@ -4,7 +4,7 @@ import { ImageStore } from '../../src/image/contract.ts';
 import type { InstanceStatus } from '../../src/instance/contract.ts';
 import type { ServiceStatus } from '../../src/service/contract.ts';
 import type { UpgradeReport } from '../../src/upgrade/contract.ts';
-import { freePort, load } from '../support/http.ts';
+import { fetchText, freePort, load } from '../support/http.ts';
 import { Sandbox, until } from '../support/pk.ts';
 
 const image = `next-${process.pid}`;
@@ -18,8 +18,8 @@ describe('an upgrade', () => {
   beforeAll(async () => {
     sandbox = await Sandbox.create();
     port = await freePort();
-    const { kernel } = await new ImageStore().resolve('debian:uml');
-    await sandbox.ok('image', 'import', kernel, '--name', image);
+    const { kernel, moduleTree } = await new ImageStore().resolve('debian:uml');
+    await sandbox.ok('image', 'import', kernel, '--name', image, '--modules', moduleTree!);
     const options = ['--driver', 'uml', '--memory', '128M', '--network', 'private', '-w', '/'];
     await sandbox.ok('run', '-d', '--name', 'web', ...options, '--', 'sh', '-c', server('one'));
     await sandbox.ok('service', 'create', 'api', '--port', `${port}`, '--target', 'web:80');
@@ -60,11 +60,12 @@ describe('an upgrade', () => {
 
   it('to what ends is taken back, and loses no request', async () => {
     const before = await web();
+    const text = await fetchText(port);
     const asked = load(port);
     const ran = await sandbox.pk(['upgrade', 'web', '--auto-rollback', '--', 'sh', '-c', 'exit 3']);
     expect(ran.code).not.toBe(0);
     expect(ran.stderr).toMatch(/web-next is exited[\s\S]*taken back/);
-    await asked.more(10, 'two');
+    await asked.more(10, text);
     await asked.stop();
     expect(asked.failures).toEqual([]);
     expect(await web()).toMatchObject({ bootId: before.bootId, spec: { command: before.spec.command } });
