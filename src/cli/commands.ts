@@ -12,6 +12,7 @@ export const NOUNS: Readonly<Record<string, () => Promise<{ COMMANDS: Loaders }>
   channel: () => import('./channel/index.ts'),
   service: () => import('./service/index.ts'),
   health: () => import('./health/index.ts'),
+  containment: () => import('./containment/index.ts'),
   heal: () => import('./heal/index.ts'),
   balance: () => import('./balance/index.ts'),
   upgrade: () => import('./upgrade/index.ts'),

@@ -4,6 +4,7 @@
  */
 import { balanceApi } from '../balance/api.ts';
 import { channelApi } from '../channel/api.ts';
+import { containmentApi } from '../containment/api.ts';
 import { daemonApi } from '../daemon/api.ts';
 import { doctorApi } from '../doctor/api.ts';
 import { healApi } from '../heal/api.ts';
@@ -20,6 +21,7 @@ import { upgradeApi } from '../upgrade/api.ts';
 export const CONTRACTS = [
   balanceApi,
   channelApi,
+  containmentApi,
   daemonApi,
   doctorApi,
   healApi,

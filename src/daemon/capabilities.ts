@@ -1,6 +1,7 @@
 /** All that a daemon can do, and which of it needs which. To add a capability: make it here, and put it into the list. */
 import { balanceCapability } from '../balance/index.ts';
 import { channelCapability } from '../channel/index.ts';
+import { containmentCapability } from '../containment/index.ts';
 import { served } from '../core/route.ts';
 import { stepTable } from '../core/step-journal.ts';
 import { Steps } from '../core/steps.ts';
@@ -83,7 +84,7 @@ export function compose(around: Surroundings, parts: Parts) {
   const steps = new Steps<StackStep | UpgradeStep>({
     executors: {
       ...{ ...channels.executors, ...services.executors, ...instances.executors, ...pool.executors },
-      ...upgradeExecutors({ ...services, instances: instances.supervisor, health: health.get }),
+      ...upgradeExecutors({ ...services, instances: instances.supervisor, health: (name) => health.monitor.get(name) }),
     },
     table: around.store.table(stepTable),
     journal: around.journal,
@@ -102,6 +103,10 @@ export function compose(around: Surroundings, parts: Parts) {
   });
   const upgrades = upgradeCapability(around, {
     ...{ steps, instances: instances.supervisor, hostPool: pool.hostPool, services: services.services },
+  });
+  const containment = containmentCapability(around, {
+    instances: known,
+    health: (name) => health.monitor.get(name),
   });
   const doctor = doctorCapability({
     host: async () => parts.doctor?.() ?? [],
@@ -126,6 +131,7 @@ export function compose(around: Surroundings, parts: Parts) {
     upgrades,
     heal,
     balance,
+    containment,
   ];
   return { capabilities, supervisor: instances.supervisor, telemetry: telemetry.telemetry, steps };
 }

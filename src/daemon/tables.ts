@@ -1,6 +1,7 @@
 /** The tables of the state database: what a version must be able to read before it takes over from another. */
 import { decisionTable } from '../balance/decision-log.ts';
 import { channelTable } from '../channel/record.ts';
+import { trialTable } from '../containment/record.ts';
 import { stepTable } from '../core/step-journal.ts';
 import type { Store } from '../core/store.ts';
 import type { TableDefinition } from '../core/table.ts';
@@ -13,7 +14,7 @@ import { countTable, leaseTable } from '../sriov/record.ts';
 // biome-ignore lint/suspicious/noExplicitAny: no type has all of them
 const TABLES: readonly TableDefinition<any>[] = [
   ...[instanceTable, channelTable, serviceTable, countTable, leaseTable],
-  ...[stepTable, decisionTable, healingTable],
+  ...[stepTable, decisionTable, healingTable, trialTable],
 ];
 
 /** Reads everything. Throws `unavailable` for what a later version wrote; returns what of the rest cannot be read, for people. */

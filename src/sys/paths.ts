@@ -101,8 +101,10 @@ export type NativeProgram =
   | 'pk-forward'
   | 'pk-enter'
   | 'pk-netns'
+  | 'pk-trial'
   | 'pk-tsc'
-  | 'pk-sysfs';
+  | 'pk-sysfs'
+  | 'pk-vfio-nvme';
 
 /** Where set-up puts a compiled program; it need not exist. */
 export function nativePath(name: NativeProgram, cache: string = cacheDirectory()): string {
