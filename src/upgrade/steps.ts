@@ -117,7 +117,7 @@ async function untilWell(name: string, watched: Watched, signal: AbortSignal): P
     healthCommand === null ? 0 : healthStartPeriodMs + (healthIntervalMs + healthTimeoutMs) * healthRetries;
   for (const deadline = performance.now() + allowed + READY_MS; ; await sleep(LOOK_MS, undefined, { signal })) {
     if (watched.instances.get(name).state !== 'starting') {
-      checkRuns(name, watched);
+      await checkRuns(name, watched, signal);
       const { check } = watched.health(name);
       if (check === null || check.results.some(({ outcome }) => outcome === 'passed')) return;
     }
@@ -138,7 +138,7 @@ async function staysWell(
   const broken = new Set((await watched.services.list()).flatMap(brokenPromises));
   for (const deadline = performance.now() + watchMs; performance.now() < deadline; ) {
     await sleep(Math.min(LOOK_MS, watchMs), undefined, { signal });
-    checkRuns(name, watched);
+    await checkRuns(name, watched, signal);
     if (watched.instances.get(name).record.startedAt !== startedAt)
       throw new PolykernelError('kernel-died', `${name} ended and was started again`);
     for (const service of watched.services.known().filter((each) => services.includes(each.name)))
@@ -153,15 +153,15 @@ function checkStopped(instance: Instance): void {
   });
 }
 
-function checkRuns(name: string, { instances, health }: Watched): void {
+async function checkRuns(name: string, { instances, health }: Watched, signal: AbortSignal): Promise<void> {
+  // What it ended of is known when it has.
+  while (instances.get(name).state === 'stopping') await sleep(LOOK_MS, undefined, { signal });
   const { state, record } = instances.get(name);
   if (state !== 'running')
     throw new PolykernelError(
       'kernel-died',
-      `${name} is ${state}: ${record.machine.exit?.message ?? 'it does not run'}`,
-      {
-        hint: `See pk logs ${name}.`,
-      },
+      `${name} is ${state}: ${record.machine.exit?.message || 'its workload ended'}`,
+      { hint: `See pk logs ${name}.` },
     );
   const { health: is, signs } = health(name);
   if (is === 'unhealthy' || is === 'hung' || is === 'lost')

@@ -62,7 +62,7 @@ describe('an upgrade', () => {
     const before = await web();
     const text = await fetchText(port);
     const asked = load(port);
-    const ran = await sandbox.pk(['upgrade', 'web', '--auto-rollback', '--', 'sh', '-c', 'exit 3']);
+    const ran = await sandbox.pk(['upgrade', '--auto-rollback', 'web', '--', 'sh', '-c', 'exit 3']);
     expect(ran.code).not.toBe(0);
     expect(ran.stderr).toMatch(/web-next is exited[\s\S]*taken back/);
     await asked.more(10, text);
