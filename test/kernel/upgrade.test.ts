@@ -38,16 +38,9 @@ describe('an upgrade', () => {
     const before = await web();
     const asked = load(port);
     await asked.more(10, 'one');
-    const report = await sandbox.json<UpgradeReport>(
-      'upgrade',
-      'web',
-      '--image',
-      image,
-      '--',
-      'sh',
-      '-c',
-      server('two'),
-    );
+    const options = ['--json', '--image', image];
+    const said = await sandbox.ok('upgrade', ...options, 'web', '--', 'sh', '-c', server('two'));
+    const report = JSON.parse(said) as UpgradeReport;
     await asked.more(10, 'two');
     await asked.stop();
     expect(asked.failures).toEqual([]);
