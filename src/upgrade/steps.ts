@@ -9,6 +9,8 @@ import { PolykernelError } from '../sys/errors.ts';
 /** How long a new one may take until its check passes, beyond what the check itself allows. */
 const READY_MS = 60_000;
 const LOOK_MS = 50;
+/** A host that is short of time for a moment makes checks of services late. */
+const DOWN_MS = 3_000;
 
 /** Has an instance run as another spec says: it ends, and is proven to have, before anything else has what it owned. */
 interface Exchange extends BareStep<'upgrade.exchange'> {
@@ -136,13 +138,18 @@ async function staysWell(
 ): Promise<void> {
   const { startedAt } = watched.instances.get(name).record;
   const broken = new Set((await watched.services.list()).flatMap(brokenPromises));
-  for (const deadline = performance.now() + watchMs; performance.now() < deadline; ) {
+  let downAt: number | undefined;
+  for (const deadline = performance.now() + watchMs; performance.now() < deadline || downAt !== undefined; ) {
     await sleep(Math.min(LOOK_MS, watchMs), undefined, { signal });
     await checkRuns(name, watched, signal);
     if (watched.instances.get(name).record.startedAt !== startedAt)
       throw new PolykernelError('kernel-died', `${name} ended and was started again`);
-    for (const service of watched.services.known().filter((each) => services.includes(each.name)))
-      checkServes(name, service, broken);
+    const serving = watched.services.known().filter((each) => services.includes(each.name));
+    const absence = serving.flatMap((service) => absenceOf(name, service))[0];
+    downAt = absence === undefined ? undefined : (downAt ?? performance.now());
+    if (absence !== undefined && performance.now() - downAt! > DOWN_MS) throw new PolykernelError('not-ready', absence);
+    const lost = serving.flatMap(brokenPromises).find((promise) => !broken.has(promise));
+    if (lost !== undefined) throw new PolykernelError('not-ready', `since ${name} serves, ${lost} is lost`);
   }
 }
 
@@ -168,12 +175,11 @@ async function checkRuns(name: string, { instances, health }: Watched, signal: A
     throw new PolykernelError('not-ready', `${name} is ${is}: ${signs.map(({ seen }) => seen).join('; ')}`);
 }
 
-function checkServes(name: string, service: ServiceStatus, broken: ReadonlySet<string>): void {
+/** Why it does not serve; none when it does. */
+function absenceOf(name: string, service: ServiceStatus): string[] {
   const target = service.targets.find(({ instance }) => instance === name);
-  if (target !== undefined && (target.state === 'down' || target.state === 'absent'))
-    throw new PolykernelError('not-ready', `${name} does not serve ${service.name}: ${target.reason}`);
-  const news = brokenPromises(service).find((promise) => !broken.has(promise));
-  if (news !== undefined) throw new PolykernelError('not-ready', `since it serves, ${news} is lost`);
+  if (target?.state !== 'down' && target?.state !== 'absent') return [];
+  return [`${name} does not serve ${service.name}: ${target.reason}`];
 }
 
 const brokenPromises = ({ name, objectives }: ServiceStatus): string[] =>
