@@ -48,6 +48,24 @@ describe('an upgrade', () => {
     return starved;
   }
 
+  it('of the daemon loses and doubles nothing that workloads say', async () => {
+    const lines = 40_000;
+    const script = `i=0; while [ $i -lt ${lines} ]; do echo $i; i=$((i+1)); done; sleep 100000`;
+    for (const driver of ['uml', 'qemu'])
+      await sandbox.ok('run', '-d', '--name', driver, '--driver', driver, '-w', '/', '--', 'sh', '-c', script);
+    await sandbox.ok('daemon', 'upgrade');
+    await sandbox.ok('daemon', 'upgrade');
+    const all = Array.from({ length: lines }, (_, line) => `${line}\n`).join('');
+    for (const driver of ['uml', 'qemu']) {
+      const said = await until('it has said all', async () => {
+        const text = await sandbox.ok('logs', driver);
+        return text.endsWith(`${lines - 1}\n`) && text;
+      });
+      expect(said === all).toBe(true);
+      await sandbox.ok('rm', '-f', driver);
+    }
+  });
+
   it('to another image and command loses no request', async () => {
     const before = await web();
     const asked = load(port);
