@@ -24,8 +24,8 @@ it.each([0, 1, 2, 3, 4])(
   'goes on with the next daemon after %d records, none twice and none left out',
   async (many) => {
     const asked: LogQuery[] = [];
-    next.client = daemon(ALL.length, asked);
-    const told = await Array.fromAsync(followLog(daemon(many, asked), 'web', { follow: true, tail: 9 }));
+    const next = async () => daemon(ALL.length, asked);
+    const told = await Array.fromAsync(followLog(daemon(many, asked), 'web', { follow: true, tail: 9 }, next));
     expect(told).toEqual(ALL);
     expect(asked[1]).toEqual(many === 0 ? { follow: true, tail: 9 } : { follow: true, since: ALL[many - 1]!.t });
   },
