@@ -56,7 +56,8 @@ export class Upgrader {
     const instance = instances.get(name);
     const isDry = request.dryRun ?? false;
     const down = downTime(instance, this.#options.clock);
-    let before: readonly ServiceStatus[] = [];
+    /** Those that led to it when it was planned. */
+    let before: readonly ServiceStatus[] | undefined;
     try {
       const plan = async () => {
         const made = await this.#plan(instance, request);
@@ -70,11 +71,12 @@ export class Upgrader {
       await steps.submit(cleanup).catch((error) => journal.error(`clearing up after the upgrade of ${name}`, error));
       const after = await this.#options.services.list();
       const downMs = report.way === 'at-rest' ? null : down();
-      const done = { ...report, downMs, services: before.flatMap((service) => meanwhile(service, after)) };
+      const done = { ...report, downMs, services: before!.flatMap((service) => meanwhile(service, after)) };
       this.#tell('upgraded', instance, outcomeOf(done));
       return done;
     } catch (error) {
-      if (!isDry && down() !== null)
+      down();
+      if (!isDry && before !== undefined)
         this.#tell('upgrade-undone', instance, asPolykernelError(error, 'upgrading').message);
       throw error;
     }
