@@ -27,9 +27,10 @@ describe('an upgrade', () => {
     await until('it is up', async () => (await service()).state === 'ok');
   });
   afterAll(async () => {
-    await sandbox.ok('service', 'rm', 'api');
+    await sandbox.pk(['service', 'rm', 'api']);
+    await sandbox.pk(['rm', '-f', 'web']);
+    await sandbox.pk(['image', 'rm', image]);
     await sandbox[Symbol.asyncDispose]();
-    await new Sandbox(sandbox.home, sandbox.env).pk(['image', 'rm', image]);
   });
 
   const service = () => sandbox.json<ServiceStatus>('service', 'inspect', 'api');
