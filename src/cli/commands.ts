@@ -16,6 +16,7 @@ export const NOUNS: Readonly<Record<string, () => Promise<{ COMMANDS: Loaders }>
   evidence: () => import('./evidence/index.ts'),
   heal: () => import('./heal/index.ts'),
   balance: () => import('./balance/index.ts'),
+  upgrade: () => import('./upgrade/index.ts'),
   image: () => import('./image/index.ts'),
   devicetree: () => import('./devicetree/index.ts'),
   daemon: () => import('./daemon/index.ts'),

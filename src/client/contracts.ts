@@ -17,6 +17,7 @@ import { serviceApi } from '../service/api.ts';
 import { sriovApi } from '../sriov/api.ts';
 import { stackApi } from '../stack/api.ts';
 import { telemetryApi } from '../telemetry/api.ts';
+import { upgradeApi } from '../upgrade/api.ts';
 
 export const CONTRACTS = [
   balanceApi,
@@ -34,6 +35,7 @@ export const CONTRACTS = [
   sriovApi,
   stackApi,
   telemetryApi,
+  upgradeApi,
 ] as const;
 // end of the list
 

@@ -76,4 +76,5 @@ export const ROUTES: Readonly<Record<string, ClientRoute>> = {
   destroy: { method: 'POST', path: '/v1/destroy', kind: 'long', input: 'body', argument: 'stack' },
   stats: { method: 'GET', path: '/v1/stats', kind: 'json', list: 'instances' },
   statsSeries: { method: 'GET', path: '/v1/instances/:name/stats', kind: 'json', input: 'query' },
+  upgrade: { method: 'POST', path: '/v1/instances/:name/upgrade', kind: 'long', input: 'body' },
 };

@@ -22,6 +22,7 @@ import { sriovCapability } from '../sriov/index.ts';
 import type { StackStep } from '../stack/contract.ts';
 import { stackCapability } from '../stack/index.ts';
 import { telemetryCapability } from '../telemetry/index.ts';
+import { type UpgradeStep, upgradeCapability, upgradeExecutors } from '../upgrade/index.ts';
 import { daemonApi } from './api.ts';
 import type { Capability } from './capability.ts';
 import { daemonChecks } from './checks.ts';
@@ -81,8 +82,11 @@ export function compose(around: Surroundings, parts: Parts) {
     restartDue: ({ name }) => heal.healer.look(name),
     resolveImage: async (name) => drivers.ownImage(name) ?? parts.images.resolve(name),
   });
-  const steps = new Steps<StackStep>({
-    executors: { ...channels.executors, ...services.executors, ...instances.executors, ...pool.executors },
+  const steps = new Steps<StackStep | UpgradeStep>({
+    executors: {
+      ...{ ...channels.executors, ...services.executors, ...instances.executors, ...pool.executors },
+      ...upgradeExecutors({ ...services, instances: instances.supervisor, health: (name) => health.monitor.get(name) }),
+    },
     table: around.store.table(stepTable),
     journal: around.journal,
   });
@@ -103,6 +107,9 @@ export function compose(around: Surroundings, parts: Parts) {
   const balance = balanceCapability(around, {
     ...{ steps, instances: instances.supervisor, hostPool: pool.hostPool, services: services.services },
     stats: () => telemetry.telemetry.stats(),
+  });
+  const upgrades = upgradeCapability(around, {
+    ...{ steps, instances: instances.supervisor, hostPool: pool.hostPool, services: services.services },
   });
   const containment = containmentCapability(around, {
     instances: known,
@@ -128,6 +135,7 @@ export function compose(around: Surroundings, parts: Parts) {
     health,
     services,
     stacks,
+    upgrades,
     heal,
     evidence,
     balance,

@@ -161,6 +161,8 @@ export interface LaunchSpec {
   devices?: readonly PassedFunction[];
   /** Words for the kernel's command line, behind the driver's own; default none. With any it is booted. */
   append?: readonly string[];
+  /** What is unpacked in the place of the image's initramfs, which is its end; default that. With it the kernel is booted. */
+  initramfs?: string;
   /** Boot from scratch even where a template clone is possible. */
   cold: boolean;
   /** Deadline from spawn to the agent's answer. */

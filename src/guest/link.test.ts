@@ -266,3 +266,37 @@ it('names the step of a configuration that failed, and learns the boot id', asyn
   await seeding;
   expect(link.hello?.bootId).toBe(id);
 });
+
+describe('settle', () => {
+  it('takes what the guest had sent before it knew of it, and sends nothing more', async () => {
+    const { guest, link } = await connected();
+    const process = link.exec(request);
+    const { session } = await guest.next(ToGuest.exec);
+    guest.send(ToHost.started, session, u32(7));
+    await process.started;
+    const answer = guest.hello;
+    guest.hello = (nonce) => {
+      guest.send(ToHost.stdout, session, Buffer.from('said before'));
+      guest.send(ToHost.session, session, u32(0, 7, 0, 0));
+      answer(nonce);
+      guest.send(ToHost.credit, session, u32(16_384));
+    };
+    await link.settle(AbortSignal.timeout(30_000));
+    process.signal(15);
+    process.stdin.write('more');
+    expect(process.stdout.read().toString()).toBe('said before');
+    link.detach();
+    expect(guest.frames).toEqual([]);
+  });
+
+  it('gives up on a guest that is mute, and has nothing to do without one', async () => {
+    const { guest, link } = await connected();
+    guest.hello = () => {};
+    const given = new AbortController();
+    const settled = link.settle(given.signal);
+    given.abort();
+    await settled;
+    link.detach();
+    await new GuestLink({ name: 'test' }).settle(new AbortController().signal);
+  });
+});

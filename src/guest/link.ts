@@ -295,6 +295,16 @@ export class GuestLink extends EventEmitter<{
     this.#line.letGo();
   }
 
+  /**
+   * Before detach(): has the guest send no more output until somebody attaches, and takes what it has sent already, of which nothing
+   * is lost so. What is asked of it from now on is not sent. Resolves when that is so, or the signal aborts; never rejects.
+   */
+  async settle(signal: AbortSignal): Promise<void> {
+    if (this.#hello === undefined) return;
+    this.#line.hush();
+    await this.#connection?.settle(signal);
+  }
+
   /** Lets the stream go without touching the guest or its processes: a later manager may attach. */
   detach(): void {
     const stream = this.#connection?.stream;

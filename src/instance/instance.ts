@@ -287,7 +287,7 @@ export class Instance {
   }
 
   /** Lets go of everything without touching the kernel. A boot under way is given up; the next daemon repeats it. */
-  detach(): Promise<void> {
-    return this.#life.detach();
+  detach(settle = false): Promise<void> {
+    return this.#life.detach(settle);
   }
 }
