@@ -13,6 +13,7 @@ export const NOUNS: Readonly<Record<string, () => Promise<{ COMMANDS: Loaders }>
   service: () => import('./service/index.ts'),
   health: () => import('./health/index.ts'),
   containment: () => import('./containment/index.ts'),
+  evidence: () => import('./evidence/index.ts'),
   heal: () => import('./heal/index.ts'),
   balance: () => import('./balance/index.ts'),
   upgrade: () => import('./upgrade/index.ts'),

@@ -7,6 +7,7 @@ import { channelApi } from '../channel/api.ts';
 import { containmentApi } from '../containment/api.ts';
 import { daemonApi } from '../daemon/api.ts';
 import { doctorApi } from '../doctor/api.ts';
+import { evidenceApi } from '../evidence/api.ts';
 import { healApi } from '../heal/api.ts';
 import { healthApi } from '../health/api.ts';
 import { imageApi } from '../image/api.ts';
@@ -24,6 +25,7 @@ export const CONTRACTS = [
   containmentApi,
   daemonApi,
   doctorApi,
+  evidenceApi,
   healApi,
   healthApi,
   imageApi,

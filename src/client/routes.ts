@@ -26,6 +26,7 @@ export const ROUTES: Readonly<Record<string, ClientRoute>> = {
   shutdown: { method: 'POST', path: '/v1/shutdown', kind: 'json' },
   events: { method: 'GET', path: '/v1/events', kind: 'events', input: 'query' },
   doctor: { method: 'GET', path: '/v1/doctor', kind: 'json' },
+  evidence: { method: 'GET', path: '/v1/instances/:name/evidence', kind: 'json' },
   heal: { method: 'GET', path: '/v1/heal', kind: 'json', list: 'instances' },
   healings: { method: 'GET', path: '/v1/heal/log', kind: 'json', input: 'query', list: 'healings' },
   holdHealing: { method: 'PUT', path: '/v1/heal/holds/:name', kind: 'json', input: 'body' },

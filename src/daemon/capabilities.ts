@@ -8,6 +8,7 @@ import { Steps } from '../core/steps.ts';
 import type { Surroundings } from '../core/surroundings.ts';
 import { doctorCapability } from '../doctor/index.ts';
 import { Drivers } from '../driver/drivers.ts';
+import { evidenceCapability } from '../evidence/index.ts';
 import { healCapability } from '../heal/index.ts';
 import { healthCapability } from '../health/index.ts';
 import { imageCapability } from '../image/index.ts';
@@ -90,6 +91,12 @@ export function compose(around: Surroundings, parts: Parts) {
     journal: around.journal,
   });
   const heal = healCapability(around, { instances: known, health: health.monitor, steps: () => steps });
+  const evidence = evidenceCapability(around, {
+    instances: known,
+    health: (name) => health.monitor.get(name),
+    healings: (name) => heal.log.since(Number.NEGATIVE_INFINITY, name),
+    stats: () => telemetry.telemetry.stats(),
+  });
   const stacks = stackCapability(around, {
     steps,
     instances: instances.supervisor,
@@ -130,6 +137,7 @@ export function compose(around: Surroundings, parts: Parts) {
     stacks,
     upgrades,
     heal,
+    evidence,
     balance,
     containment,
   ];
