@@ -200,11 +200,12 @@ export class Functions {
   /** Gives back what an instance had by a partition that is another one now. */
   async giveBackFormer(instance: string, partition: readonly string[]): Promise<void> {
     const { leases } = this.#options;
+    const mine = leases.ofInstance(instance);
+    // Most have none, and to look at the whole machine takes a while.
+    if (mine.length === 0) return;
     const others = leases.others();
     // Of the pool nothing is leased but by a partition.
-    const former = leases
-      .ofInstance(instance)
-      .filter(({ address }) => others.has(address) && !partition.includes(address));
+    const former = mine.filter(({ address }) => others.has(address) && !partition.includes(address));
     await this.giveBack(former.map(({ address }) => address));
   }
 

@@ -225,6 +225,30 @@ test('a daemon that ends at any step of a return does it again: nothing is free 
   expect(model.functions.get(VF0)!.resets).toBeGreaterThanOrEqual(1);
 });
 
+test('a card that is pulled out takes its functions along: what was leased of it is told, and can be given back', async () => {
+  const { model, list, set, assign, release, plan } = withModel();
+  await set(2);
+  await assign(VF0, 'web');
+  for (const address of [...model.functions.keys()]) model.functions.delete(address);
+  expect(await list()).toMatchObject({ physical: [], leases: [{ address: VF0, owner: 'web', state: 'leased' }] });
+  expect(await plan()).toMatchObject([{ obstacle: 'there is no such function' }]);
+  await expect(assign(VF0, 'other')).rejects.toMatchObject({ code: 'not-found' });
+  await release(VF0);
+  expect((await list()).leases).toEqual([]);
+});
+
+test('another function at the address of a leased one is not taken for it', async () => {
+  const { model, set, assign, list } = withModel();
+  await set(2);
+  await assign(VF0, 'web');
+  model.functions.get(VF0)!.physical = model.functions.get('0000:3b:00.2')!;
+  await expect(assign(VF0, 'web')).rejects.toMatchObject({
+    code: 'conflict',
+    message: expect.stringContaining('another function has its address now'),
+  });
+  expect((await list()).leases).toHaveLength(1);
+});
+
 test('an instance gets its functions with its kernel, from its own node first, and loses them with itself', async () => {
   const far = { address: '0000:5e:00.0', firstVirtual: '0000:5e:00.1', most: 4, node: 1 };
   const model = new SriovModel([card, far]);
