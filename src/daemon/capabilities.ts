@@ -51,11 +51,15 @@ export function compose(around: Surroundings, parts: Parts) {
   // Those who give instances something look at them, later.
   const known = (): Instances => instances.supervisor;
   const images = imageCapability(parts.images, () => instances.supervisor);
-  const pool = poolCapability(around, parts.host, known);
   const functions = sriovCapability(around, parts.functions, {
     instances: known,
     topology: () => parts.host.readTopology(),
   });
+  const pool = poolCapability(
+    around,
+    { ...parts.host, readTopology: () => functions.withLeases(parts.host.readTopology()) },
+    known,
+  );
   const channels = channelCapability(around, known);
   const network = networkCapability(around, parts.privileged, known);
   const services = serviceCapability(around, parts.endpoints ?? network.network);

@@ -56,13 +56,17 @@ export function checkHugePages(bytes: number | null, { traits: { name, instead }
 }
 
 /** Throws `unsupported` for PCI functions where the driver gives none. */
-export function checkDevices(count: number, { traits: { name, title, instead }, capabilities }: Limited): void {
+export function checkDevices(
+  count: number,
+  { traits: { name, title, instead }, capabilities }: Limited,
+  field = 'devices',
+): void {
   if (count === 0 || capabilities.devices !== 'none') return;
   throw new PolykernelError(
     'unsupported',
     `the ${name} driver cannot give PCI functions to a kernel: ${title} has no PCI bus`,
     {
-      field: 'devices',
+      field,
       hint: `Leave the devices out${instead === null ? '' : `, or use --driver ${instead}`}.`,
     },
   );
