@@ -16,6 +16,9 @@ extern u32 line_read, line_base, line_acked;
 extern u64 line_rest; /* until then the line is not looked at: its host end is closed */
 
 void line_flush(void);
+int line_sends(void); /* whether there is something that the line may take */
+int line_waits(void); /* whether something has not reached the other end, as far as this one knows */
+u64 line_due(void); /* when to flush again, heard or not */
 int slots_full(void);
 u32 longest_payload(void);
 void line_input(u64 now);

@@ -101,7 +101,9 @@ export type NativeProgram =
   | 'pk-forward'
   | 'pk-enter'
   | 'pk-netns'
-  | 'pk-tsc';
+  | 'pk-tsc'
+  | 'pk-mktty'
+  | 'pk-kexec';
 
 /** Where set-up puts a compiled program; it need not exist. */
 export function nativePath(name: NativeProgram, cache: string = cacheDirectory()): string {
