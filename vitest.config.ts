@@ -1,8 +1,9 @@
 import { defineConfig } from 'vitest/config';
 
 /**
- * `unit`: pure and on the fake driver, fast. `fuzz`: every decoder under mutated inputs. `kernel`: boots real kernels, and
- * runs other real programs for long (test/processes), one file at a time on small machines. test/security holds the tests of what SECURITY.md promises, those with kernels in a folder of their own.
+ * `unit`: one module at a time; files share a process, so a test leaves no global changed. `system`: the product on the fake
+ * driver, and what SECURITY.md promises; a process for each file. `fuzz`: every decoder under mutated inputs. `kernel`: boots
+ * real kernels, and runs other real programs for long (test/processes), one file at a time on small machines.
  */
 export default defineConfig({
   test: {
@@ -12,7 +13,16 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['src/**/*.test.ts', 'test/system/**/*.test.ts', 'test/security/*.test.ts'],
+          include: ['src/**/*.test.ts'],
+          testTimeout: 60_000,
+          // A third of the time would go into starting processes and loading what others have loaded.
+          isolate: false,
+        },
+      },
+      {
+        test: {
+          name: 'system',
+          include: ['test/system/**/*.test.ts', 'test/security/*.test.ts'],
           testTimeout: 60_000,
         },
       },

@@ -11,7 +11,12 @@ const dryRun = { ...flag, description: 'Say what would be done, and do nothing' 
 const name = { type: 'string', minLength: 1, maxLength: 63 } as const;
 
 const sizeRequest = request({
-  cpus: { type: 'integer', minimum: 1, maximum: 4096, description: 'CPUs that are online. Default: as many as now' },
+  cpus: {
+    type: 'number',
+    minimum: 0.001,
+    maximum: 4096,
+    description: 'CPUs that are online, or the part of shared ones. Default: as many as now',
+  },
   memoryBytes: { type: 'integer', minimum: 1, description: 'Whole MiB. Default: as much as now' },
   dryRun,
 });
@@ -20,7 +25,11 @@ const moveRequest = request(
     resource: oneOf('cpu', 'memory'),
     from: { ...name, description: 'Who gives: an instance, or `pool` for what nobody owns' },
     to: { ...name, description: 'Who gets' },
-    amount: { type: 'integer', minimum: 1, description: 'CPUs, or bytes in whole MiB' },
+    amount: {
+      type: 'number',
+      minimum: 0.001,
+      description: 'CPUs, thousandths where they are shared ones, or bytes in whole MiB',
+    },
     dryRun,
   },
   'resource',

@@ -25,6 +25,8 @@ class World {
   p99Ms = 10;
   isSilent = false;
   failure: Error | undefined;
+  /** What moves wait for. */
+  slow: Promise<void> | undefined;
   /** CPUs that web is wished. */
   wish = 1;
 
@@ -70,6 +72,7 @@ class World {
       promises: () => new Map([['web', 100]]),
       moves: {
         move: async ({ from, to, amount }) => {
+          await this.slow;
           if (this.failure !== undefined) throw this.failure;
           this.moves.push(`${amount} from ${from} to ${to}`);
           this.sizes.set(from, this.sizes.get(from)! - amount);
@@ -232,6 +235,22 @@ describe('safety', () => {
     await world.pass(1);
     expect(world.moves).toHaveLength(1);
   });
+});
+
+it('goes on while a move takes long, and leaves alone whom it concerns', async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  world.slow = promise;
+  world.wish = 2;
+  await balancer.set({ mode: 'on' });
+  await world.pass(6);
+  expect(world.windows.length).toBeGreaterThan(3);
+  expect(world.windows.at(-1)!.observations.map(({ known }) => known)).toEqual([false, false]);
+  expect(outcomes()).toEqual(['moving']);
+  resolve();
+  await world.pass(2);
+  expect(outcomes()).toEqual(['kept']);
+  expect(world.windows.at(-1)!.observations.map(({ known }) => known)).toEqual([true, true]);
+  expect(world.moves).toEqual(['1 from batch to web']);
 });
 
 it('goes on as it was told after a restart; what was under way has failed', async () => {

@@ -3,7 +3,8 @@
  *
  * INVARIANTS
  * - Nothing is moved but within bounds that owners stated, by transactions that leave all as it was when they fail.
- * - One decision is carried out at a time; what is seen meanwhile is not decided on.
+ * - One decision is carried out at a time, and what is seen meanwhile is not decided on; but for one that takes long: then the others go
+ *   on, and those whom it concerns keep their size until it is over.
  * - While it is off there is no timer, else one; while no kernel is elastic nothing is looked at.
  */
 import type { EventLog } from '../core/events.ts';
@@ -20,11 +21,13 @@ import { Observer } from './observer.ts';
 import { Recorder } from './recorder.ts';
 import { DEFAULT_SETTINGS, type Mode, type Settings } from './settings.ts';
 import type { Controller, Decision, Policy, Window } from './types.ts';
-import { type Promised, windowOf } from './watch.ts';
+import { groupOf, type Promised, windowOf } from './watch.ts';
 
 /** Telemetry has news no more often. */
 const LEAST_INTERVAL_MS = 500;
 const MINUTE_MS = 60_000;
+/** A move usually takes a tenth of it. */
+const PATIENCE_MS = 2_000;
 /** Moves a minute: each costs both kernels some of their time. */
 export const MOST_MOVES = 30;
 /** After so many moves within the time that had to be taken back a policy does not know what it does. */
@@ -47,9 +50,8 @@ export interface BalancerOptions {
   journal: Journal;
 }
 
-/** Kernels that own something of the pool are one group, those that own nothing the other: CPUs stay within. */
+/** Kernels among whom CPUs move. */
 interface Group {
-  owners: boolean;
   controller: Controller | undefined;
   window: Window | undefined;
   /** Of the last move, until it is known whether it did harm. */
@@ -62,8 +64,10 @@ export class Balancer {
   readonly #observer = new Observer();
   #settings: Settings;
   #policy: Policy | undefined;
-  #groups: Group[] = [];
+  #groups = new Map<string, Group>();
   #cancel: (() => void) | undefined;
+  /** Whom moves concern that take long. */
+  readonly #moving = new Set<string>();
   /** Counts what it was told; a look that was begun before arms no other. */
   #turn = 0;
   #ending = new AbortController();
@@ -79,9 +83,9 @@ export class Balancer {
     return { ...this.#settings, holds: Object.fromEntries(holds) };
   }
 
-  /** The last windows, of those who own and those who do not. */
+  /** The last windows, one of each group. */
   windows(): Window[] {
-    return this.#groups.flatMap(({ window }) => window ?? []);
+    return [...this.#groups.values()].flatMap(({ window }) => window ?? []);
   }
 
   /** Goes on as it was told before. */
@@ -102,7 +106,7 @@ export class Balancer {
     if (policy !== undefined) await this.policy(policy);
     this.#keep({ ...this.settings, ...change, suspended: null });
     this.#policy = undefined;
-    this.#groups = [];
+    this.#groups.clear();
     this.#turn += 1;
     this.#cancel?.();
     this.#cancel = undefined;
@@ -153,30 +157,27 @@ export class Balancer {
   async #tick(seconds: number): Promise<void> {
     const { instances, stats, promises, clock } = this.#options;
     const list = instances.list().map(({ status }) => status);
-    if (!list.some(({ spec }) => spec.elastic?.cpus != null)) return;
+    const members = Map.groupBy(list, groupOf);
+    members.delete(null);
+    for (const key of this.#groups.keys()) if (!members.has(key)) this.#groups.delete(key);
+    if (members.size === 0) return;
     this.#policy ??= await this.policy(this.#settings.policy);
     const policy = this.#policy;
-    if (this.#groups.length === 0)
-      this.#groups = [true, false].map((owners) => ({
-        owners,
-        controller: undefined,
-        window: undefined,
-        trial: undefined,
-      }));
     const { holds } = this.settings;
     const present = {
       instances: list,
       stats: new Map(stats().map((each) => [each.name, each])),
       promises: promises(),
       ledger: instances.ledger(),
-      isHeld: (name: string) => name in holds,
+      isHeld: (name: string) => name in holds || this.#moving.has(name),
       nowMs: clock.now(),
     };
     this.#observer.forgetAllBut(new Set(list.map(({ id }) => id)));
-    for (const group of this.#groups) {
-      const window = windowOf(present, group.owners, seconds, this.#observer, group.window);
-      group.window = window;
-      if (window !== undefined) await this.#group(group, window, policy);
+    for (const [key, elastic] of members) {
+      const group = this.#groups.get(key!) ?? { controller: undefined, window: undefined, trial: undefined };
+      this.#groups.set(key!, group);
+      group.window = windowOf(present, elastic, seconds, this.#observer, group.window);
+      await this.#group(group, group.window, policy);
     }
   }
 
@@ -207,18 +208,35 @@ export class Balancer {
       return false;
     }
     const record = decisions.add({ ...part, outcome: 'moving', note: '' });
-    const names = [decision.taker?.kernel, decision.giver?.kernel].filter((name) => name !== undefined);
-    try {
-      await this.#move(decision);
-    } catch (error) {
-      decisions.close(record, 'failed', error instanceof Error ? error.message : String(error));
-      this.#tell('balance-failed', names, `${tellMove(decision)}: ${error instanceof Error ? error.message : error}`);
-      return false;
-    }
-    decisions.close(record, 'kept');
-    this.#tell('balance-moved', names, tellMove(decision));
-    group.trial = { judge: new Judge(window, names), record };
-    return true;
+    const names = namesOf(decision);
+    return await this.#patiently(names, async () => {
+      try {
+        await this.#move(decision);
+      } catch (error) {
+        const why = error instanceof Error ? error.message : String(error);
+        decisions.close(record, 'failed', why);
+        this.#tell('balance-failed', names, `${tellMove(decision)}: ${why}`);
+        return false;
+      }
+      decisions.close(record, 'kept');
+      this.#tell('balance-moved', names, tellMove(decision));
+      group.trial = { judge: new Judge(window, names), record };
+      return true;
+    });
+  }
+
+  /** Resolves with what came of `work`, or with false when that takes long: those it concerns stay as they are until it is over. */
+  async #patiently(names: readonly string[], work: () => Promise<boolean>): Promise<boolean> {
+    const { promise: late, resolve } = Promise.withResolvers<boolean>();
+    const cancel = this.#options.clock.after(PATIENCE_MS, () => {
+      for (const name of names) this.#moving.add(name);
+      resolve(false);
+    });
+    const done = work().finally(() => {
+      cancel();
+      for (const name of names) this.#moving.delete(name);
+    });
+    return await Promise.race([done, late]);
   }
 
   async #move({ move }: Decision, isBack = false): Promise<void> {
@@ -233,15 +251,19 @@ export class Balancer {
     const { decisions, clock } = this.#options;
     const { record } = group.trial!;
     group.trial = undefined;
-    const names = [record.decision.taker?.kernel, record.decision.giver?.kernel].filter((name) => name !== undefined);
+    const names = namesOf(record.decision);
     const note = 'latency got worse in both windows after it';
-    try {
-      await this.#move(record.decision, true);
-      decisions.close(record, 'undone', note);
-      this.#tell('balance-undone', names, `${tellMove(record.decision)}: ${note}`);
-    } catch (error) {
-      this.#options.journal.error('taking back a move', error);
-    }
+    await this.#patiently(names, async () => {
+      try {
+        await this.#move(record.decision, true);
+        decisions.close(record, 'undone', note);
+        this.#tell('balance-undone', names, `${tellMove(record.decision)}: ${note}`);
+        return true;
+      } catch (error) {
+        this.#options.journal.error('taking back a move', error);
+        return false;
+      }
+    });
     if (decisions.count('undone', clock.now() - UNDONE_WITHIN_MS) < MOST_UNDONE) return;
     const suspended = `${MOST_UNDONE} moves of ${policy.name} had to be taken back within ten minutes`;
     this.#keep({ ...this.settings, suspended });
@@ -253,6 +275,9 @@ export class Balancer {
     events.tell({ at: timestamp(clock), type, name: names[0] ?? 'balance', id: '', message });
   }
 }
+
+const namesOf = ({ taker, giver }: Decision): string[] =>
+  [taker?.kernel, giver?.kernel].filter((name) => name !== undefined);
 
 function tellMove({ move }: Decision): string {
   if (move.kind !== 'cpu') return move.kind;

@@ -2,6 +2,7 @@
 import type { Mutex } from '../core/mutex.ts';
 import type { Steps } from '../core/steps.ts';
 import type { InstanceStatus, Instances, Size } from '../instance/contract.ts';
+import { isShare } from '../instance/stack.ts';
 import type { HostPool } from '../pool/contract.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import type { SizeStep } from './plan-sizes.ts';
@@ -10,7 +11,7 @@ import type { MoveReport, MoveRequest, SizeRequest } from './requests.ts';
 export interface MovesOptions {
   instances: Instances;
   hostPool: HostPool;
-  steps: Pick<Steps<SizeStep>, 'submit'>;
+  steps: Pick<Steps<SizeStep>, 'planned'>;
   /** Of all changes of the whole machine. */
   mutex: Mutex;
 }
@@ -64,32 +65,55 @@ export class Moves {
     );
   }
 
-  #change(wanted: readonly Wanted[], dryRun: boolean, progress: Progress, signal: AbortSignal): Promise<MoveReport> {
+  /** Planned on what is while nobody else plans; a guest that is slow to give holds nobody else back. */
+  async #change(
+    wanted: readonly Wanted[],
+    dryRun: boolean,
+    progress: Progress,
+    signal: AbortSignal,
+  ): Promise<MoveReport> {
     const { mutex, instances, hostPool, steps } = this.#options;
-    if (mutex.busy) progress('waiting for another change of the machine to end');
-    return mutex.run(async () => {
-      signal.throwIfAborted();
-      const { planSizes } = await import('./plan-sizes.ts');
-      const resized = wanted.map(({ name, size }) => {
-        const { status, record } = instances.get(name);
-        return { status, definition: record.definition, size: size(status.size) };
-      });
-      checkAlike(resized.map(({ status }) => status));
-      const planned = planSizes(resized, { ledger: instances.ledger(), topology: hostPool.topology() });
-      if (!dryRun) await steps.submit(planned, { progress, signal, onFailure: 'undo' });
-      return {
-        steps: planned.map(({ text, byHand }) => ({ text, undo: byHand })),
-        sizes: resized.map(({ status, size }) => ({ name: status.spec.name, before: status.size, after: size })),
-      };
-    });
+    const { report } = await steps.planned(
+      async () => {
+        const { planSizes } = await import('./plan-sizes.ts');
+        const resized = wanted.map(({ name, size }) => {
+          const { status, record } = instances.get(name);
+          return { status, definition: record.definition, size: size(status.size) };
+        });
+        checkAlike(
+          resized.map(({ status }) => status),
+          resized.some(({ status, size }) => status.size.cpus !== size.cpus),
+        );
+        const planned = planSizes(resized, { ledger: instances.ledger(), topology: hostPool.topology() });
+        const report: MoveReport = {
+          steps: planned.map(({ text, byHand }) => ({ text, undo: byHand })),
+          sizes: resized.map(({ status, size }) => ({ name: status.spec.name, before: status.size, after: size })),
+        };
+        return { steps: dryRun ? [] : planned, report };
+      },
+      { mutex, under: 'plan', progress, signal, onFailure: 'undo' },
+    );
+    return report;
   }
 }
 
 const changed = (now: Size, resource: MoveRequest['resource'], by: number): Size =>
-  resource === 'cpu' ? { ...now, cpus: now.cpus + by } : { ...now, memoryBytes: now.memoryBytes + by };
+  resource === 'cpu'
+    ? { ...now, cpus: Math.round((now.cpus + by) * 1000) / 1000 }
+    : { ...now, memoryBytes: now.memoryBytes + by };
 
-/** What one owns and the other only has cannot pass between them. */
-function checkAlike(statuses: readonly InstanceStatus[]): void {
+/** What one owns and the other only has cannot pass between them, nor CPUs between one that has a share of them and one that has them whole. */
+function checkAlike(statuses: readonly InstanceStatus[], isOfCpus: boolean): void {
+  const [sharer, whole] = [true, false].map(
+    (wanted) => statuses.find(({ spec }) => isShare(spec) === wanted)?.spec.name,
+  );
+  if (isOfCpus && sharer !== undefined && whole !== undefined) {
+    throw new PolykernelError('conflict', `${sharer} has a share of CPUs, and ${whole} has whole ones`, {
+      field: 'to',
+      value: whole,
+      hint: 'Move between two that have a share, or two that have whole CPUs.',
+    });
+  }
   const owner = statuses.find(({ placement }) => placement !== null)?.spec.name;
   const other = statuses.find(({ placement }) => placement === null)?.spec.name;
   if (owner === undefined || other === undefined) return;

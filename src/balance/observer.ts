@@ -23,12 +23,19 @@ const NOTHING: Observation = {
 export class Observer {
   readonly #recent = new Map<string, Sample[]>();
 
-  /** `cpus`: what it has. `promiseMs`: of a service that leads to it; null = none. */
-  observe(stats: InstanceStats | undefined, cpus: number, promiseMs: number | null, nowMs: number): Observation {
+  /** `has`: its CPUs, or its share of some. `promiseMs`: of a service that leads to it; null = none. */
+  observe(
+    stats: InstanceStats | undefined,
+    { cpus, isShare }: { cpus: number; isShare: boolean },
+    promiseMs: number | null,
+    nowMs: number,
+  ): Observation {
     const guest = stats?.guest;
     if (!stats || !guest || guest.busy === null || nowMs - Date.parse(guest.at) > UNKNOWN_MS)
       return { ...NOTHING, cpus };
-    const { busy, runQueue } = guest;
+    const { runQueue } = guest;
+    // One that is held to a share of a CPU believes itself busy while it is kept from running.
+    const busy = isShare && stats.host !== null ? Math.min(stats.host.cpu, cpus) : guest.busy;
     const waiting = Math.max(0, (runQueue ?? 0) - cpus);
     const recent = this.#note(stats.id, { at: guest.at, busy, isShort: busy >= cpus * FULL && waiting > 0 });
     const mean = recent.reduce((sum, each) => sum + each.busy, 0) / recent.length;
@@ -46,7 +53,7 @@ export class Observer {
       work: 0,
       arrivals: requests?.ratePerSecond ?? 0,
       finished: requests?.ratePerSecond ?? 0,
-      queued: Math.max(0, (requests?.inFlight ?? 0) - cpus),
+      queued: Math.max(0, (requests?.inFlight ?? 0) - Math.ceil(cpus)),
       late: requests === null ? 0 : lateShare(requests.latencyMs, promiseMs),
       p99Ms,
     };

@@ -5,7 +5,7 @@
 import { byPhase } from '../core/step.ts';
 import type { InstanceStatus, Placement, Size } from '../instance/contract.ts';
 import { checkSize, type InstanceStep, repinInstance, resizeInstance, sizedRequest } from '../instance/stack.ts';
-import { bytesOn, type Ledger, place } from '../ledger/index.ts';
+import { assign, bytesOn, type Ledger, place } from '../ledger/index.ts';
 import { type Assignment, assignPool, type PoolStep } from '../pool/stack.ts';
 import { cpusText } from '../sys/cpu-list.ts';
 import { PolykernelError } from '../sys/errors.ts';
@@ -67,20 +67,20 @@ function check({ status, size }: Resized): void {
     });
   }
   const kind = spec.partition?.cpus.kind ?? 'count';
-  if (size.cpus === status.size.cpus || kind === 'count') return;
-  throw new PolykernelError(
-    'conflict',
-    kind === 'exact'
-      ? `${spec.name} asks for these CPUs and no others`
-      : `${spec.name} has a part of shared CPUs, and none of its own`,
-    { field: 'cpus', value: size.cpus, hint: 'Ask for a number of CPUs in its partition instead.' },
-  );
+  if (size.cpus === status.size.cpus || kind !== 'exact') return;
+  throw new PolykernelError('conflict', `${spec.name} asks for these CPUs and no others`, {
+    field: 'cpus',
+    value: size.cpus,
+    hint: 'Ask for a number of CPUs in its partition instead.',
+  });
 }
 
 /** Where the planner puts those that own something, everybody else staying where he is. */
 function placeAll(changed: readonly Resized[], { ledger, topology }: Machine): Map<string, Placement> {
   const owners = changed.filter(({ status }) => status.placement !== null);
   if (owners.length === 0 || ledger.pool === null) return new Map();
+  const inPlace = sharesInPlace(owners, ledger);
+  if (inPlace !== undefined) return inPlace;
   const names = new Set(owners.map(({ status }) => status.spec.name));
   const result = place({
     topology,
@@ -107,6 +107,25 @@ function placeAll(changed: readonly Resized[], { ledger, topology }: Machine): M
       return [name, { partition, vcpuCpus: keepingOrder(before.vcpuCpus, vcpuCpus), reasons }];
     }),
   );
+}
+
+/** Shares that change where they are; undefined when there is more to it, or one does not fit there: the planner says why. */
+function sharesInPlace(owners: readonly Resized[], ledger: Ledger): Map<string, Placement> | undefined {
+  const placed = owners.map(({ status, size }): [string, Placement] | undefined => {
+    const { placement, spec } = status;
+    const { shared } = placement!.partition;
+    if (shared === null || size.memoryBytes !== status.size.memoryBytes) return undefined;
+    const milliCpus = Math.round(size.cpus * 1000);
+    return [spec.name, { ...placement!, partition: { ...placement!.partition, shared: { ...shared, milliCpus } } }];
+  });
+  if (placed.some((each) => each === undefined)) return undefined;
+  const placements = new Map(placed.flatMap((each) => (each === undefined ? [] : [each])));
+  try {
+    assign(ledger, Object.fromEntries([...placements].map(([name, { partition }]) => [name, partition])));
+    return placements;
+  } catch {
+    return undefined;
+  }
 }
 
 /** What stays keeps its vCPU where it can: those that are lost are the last, those that are new come behind. */
@@ -140,7 +159,7 @@ function assignment(changed: readonly Resized[], placements: ReadonlyMap<string,
   const after = before.map((each) => ({ ...each, placement: placements.get(each.name)! }));
   const text = after.map(
     ({ name, placement }) =>
-      `${name}: ${cpusText(placement.partition.cpus)}, ${formatBytes(sum(placement.partition.memory))}`,
+      `${name}: ${ownedText(placement.partition)}, ${formatBytes(sum(placement.partition.memory))}`,
   );
   return assignPool(
     { pool: null, kernels: after },
@@ -148,6 +167,9 @@ function assignment(changed: readonly Resized[], placements: ReadonlyMap<string,
     `record ${text.join('; ')}`,
   );
 }
+
+const ownedText = ({ cpus, shared }: Placement['partition']): string =>
+  shared === null ? cpusText(cpus) : `${shared.milliCpus / 1000} of shared ${cpusText(shared.cpus)}`;
 
 const isUp = ({ state }: Pick<InstanceStatus, 'state'>): boolean => state === 'running';
 const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);

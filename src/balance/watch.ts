@@ -1,13 +1,14 @@
 /** Windows of a policy, made of what is: the elastic kernels that own something of the pool, or those that do not. */
 import type { InstanceStatus } from '../instance/contract.ts';
+import { declaredSize, isShare } from '../instance/stack.ts';
 import type { Ledger } from '../ledger/index.ts';
 import { free } from '../ledger/index.ts';
 import type { InstanceStats } from '../telemetry/contract.ts';
 import type { Observer } from './observer.ts';
 import type { Kernel, Window } from './types.ts';
 
-/** CPUs move whole. */
-const GRAIN = 1;
+/** CPUs move whole, shares of them in twentieths. */
+const PIECES = { whole: 1, share: 0.05 } as const;
 
 export interface Promised {
   /** Instances that a service leads to, with what it promises of latency in milliseconds; null = nothing. */
@@ -23,39 +24,63 @@ export interface Present extends Promised {
   nowMs: number;
 }
 
-/** Those whose CPUs may change: they run, and their owner stated bounds. */
-export const elasticOf = (instances: readonly InstanceStatus[], owners: boolean): InstanceStatus[] =>
-  instances.filter(
-    ({ spec, state, placement }) =>
-      state === 'running' && spec.elastic?.cpus != null && (placement !== null) === owners,
-  );
+/**
+ * Among whom CPUs can move: those that own whole ones, those that share the same ones, and those that own nothing. null of one that
+ * takes no part: it does not run, or its owner stated no bounds.
+ */
+export function groupOf({ spec, state, placement }: InstanceStatus): string | null {
+  if (state !== 'running' || spec.elastic?.cpus == null) return null;
+  if (placement === null) return 'none';
+  const { shared } = placement.partition;
+  return shared === null ? 'whole' : `share of ${shared.cpus.join()}`;
+}
 
-/** undefined where there is nobody to balance. `before`: the last one, whose kernels are the same object while they are alike. */
+/** `elastic`: those of one group. `before`: the last one, whose kernels are the same object while they are alike. */
 export function windowOf(
   present: Present,
-  owners: boolean,
+  elastic: readonly InstanceStatus[],
   seconds: number,
   observer: Observer,
   before: Window | undefined,
-): Window | undefined {
-  const elastic = elasticOf(present.instances, owners);
-  if (elastic.length === 0) return undefined;
+): Window {
   const fresh = elastic.map((status) => kernelOf(status, present.promises));
   const kernels = before && JSON.stringify(before.kernels) === JSON.stringify(fresh) ? before.kernels : fresh;
   const observations = elastic.map(({ spec, size }, index) => {
     const promise = kernels[index]!.promiseMs;
-    const seen = observer.observe(present.stats.get(spec.name), size.cpus, promise, present.nowMs);
+    const has = { cpus: size.cpus, isShare: isShare(spec) };
+    const seen = observer.observe(present.stats.get(spec.name), has, promise, present.nowMs);
     // What is not known keeps its size.
     return present.isHeld(spec.name) ? { ...seen, known: false } : seen;
   });
   const own = elastic.reduce((sum, { size }) => sum + size.cpus, 0);
-  const entitled = kernels.reduce((sum, { entitlement }) => sum + entitlement, 0);
-  const cpus = owners ? own + free(present.ledger).cpus.length : Math.max(own, entitled);
-  return { at: present.nowMs / 1000, seconds, cpus, grain: GRAIN, kernels, observations };
+  const isOfShares = elastic.some(({ spec }) => isShare(spec));
+  const grain = isOfShares ? PIECES.share : PIECES.whole;
+  const cpus = tidy(own + unowned(elastic, own, present.ledger));
+  return { at: present.nowMs / 1000, seconds, cpus, grain, kernels, observations };
 }
 
+/** CPUs that they could have besides their own. */
+function unowned([first, ...others]: readonly InstanceStatus[], own: number, ledger: Ledger): number {
+  const { cpus, shared } = free(ledger);
+  if (first!.placement === null) {
+    // Of what nobody owns they have together what was declared of them, however it is split.
+    const entitled = [first!, ...others].reduce((sum, { spec }) => sum + declaredSize(spec).cpus, 0);
+    return Math.max(0, entitled - own);
+  }
+  const on = first!.placement.partition.shared?.cpus;
+  if (on === undefined) return cpus.length;
+  // One that is on several has the same of each.
+  return (
+    (on.length * Math.min(...shared.filter(({ cpu }) => on.includes(cpu)).map(({ milliCpus }) => milliCpus))) / 1000
+  );
+}
+
+/** Sums of shares without the dust of floating point. */
+const tidy = (cpus: number): number => Math.round(cpus * 1000) / 1000;
+
 function kernelOf({ spec }: InstanceStatus, promises: Promised['promises']): Kernel {
-  const { name, cpus, elastic } = spec;
+  const { name, elastic } = spec;
+  const { cpus } = declaredSize(spec);
   const { min, max } = elastic!.cpus!;
   const promiseMs = promises.get(name);
   const kind = promiseMs === undefined ? 'batch' : 'service';

@@ -4,26 +4,32 @@
  */
 import { balanceApi } from '../balance/api.ts';
 import { channelApi } from '../channel/api.ts';
+import { containmentApi } from '../containment/api.ts';
 import { daemonApi } from '../daemon/api.ts';
 import { doctorApi } from '../doctor/api.ts';
+import { healApi } from '../heal/api.ts';
 import { healthApi } from '../health/api.ts';
 import { imageApi } from '../image/api.ts';
 import { instanceApi } from '../instance/api.ts';
 import { poolApi } from '../pool/api.ts';
 import { serviceApi } from '../service/api.ts';
+import { sriovApi } from '../sriov/api.ts';
 import { stackApi } from '../stack/api.ts';
 import { telemetryApi } from '../telemetry/api.ts';
 
 export const CONTRACTS = [
   balanceApi,
   channelApi,
+  containmentApi,
   daemonApi,
   doctorApi,
+  healApi,
   healthApi,
   imageApi,
   instanceApi,
   poolApi,
   serviceApi,
+  sriovApi,
   stackApi,
   telemetryApi,
 ] as const;

@@ -1,17 +1,16 @@
 /** Starts the daemon of a state directory: of several clients one does it, the others wait. */
-import { spawn } from 'node:child_process';
-import { closeSync, constants, openSync, readFileSync, rmSync, statSync, writeSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, rmSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { daemonEnvironment } from '../sys/environment.ts';
-import { asPolykernelError, type ErrorBody, PolykernelError } from '../sys/errors.ts';
+import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import { DAEMON_FLAGS, nodeCommand } from '../sys/node.ts';
 import { cacheDirectory, type Layout } from '../sys/paths.ts';
 import { CACHE, STATE, takePlace } from '../sys/places.ts';
+import { StartedDaemon, tooLate } from './started-daemon.ts';
 
-const DAEMON = fileURLToPath(new URL('../daemon/main.ts', import.meta.url));
+export const DAEMON = fileURLToPath(new URL('../daemon/main.ts', import.meta.url));
 const POLL_MS = 15;
 
 type Answers = (socketPath: string) => Promise<boolean>;
@@ -42,7 +41,7 @@ export async function startDaemon(
 }
 
 /** The right to start the daemon, or undefined while another live process has it. */
-function claimStart(home: string): { release(): void } | undefined {
+export function claimStart(home: string): { release(): void } | undefined {
   const path = join(home, 'daemon.starting');
   try {
     const file = openSync(path, 'wx', 0o600);
@@ -79,50 +78,15 @@ async function launch(
 ): Promise<void> {
   // It may have come up between our first look and the claim.
   if (await answers(socket)) return;
-  const output = openSync(
-    log,
-    constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW,
-    0o600,
-  );
-  const [node, ...args] = nodeCommand(DAEMON, ['--home', home, '--ready-fd', '3'], DAEMON_FLAGS);
-  const child = spawn(node!, args, {
-    cwd: '/',
-    detached: true,
-    env: daemonEnvironment(),
-    stdio: ['ignore', output, output, 'pipe'],
-  });
-  closeSync(output);
-  const pipe = child.stdio[3] as Readable;
-  let said = '';
-  pipe.setEncoding('utf8').on('data', (text: string) => {
-    said += text;
-  });
-  pipe.on('error', () => {});
-  let ended = false;
-  child.on('error', () => {
-    ended = true;
-  });
-  pipe.on('close', () => {
-    ended = true;
-  });
+  const argv = nodeCommand(DAEMON, ['--home', home, '--ready-fd', '3'], DAEMON_FLAGS);
+  const daemon = new StartedDaemon(argv, daemonEnvironment(), log);
   try {
-    for (;;) {
-      if (said.includes('\n')) {
-        const answer = JSON.parse(said.slice(0, said.indexOf('\n'))) as { ready: true } | { error: ErrorBody };
-        if ('ready' in answer) return;
-        // A daemon started by hand in this moment holds the state directory: it is the one to use.
-        if (answer.error.code === 'conflict' && (await answers(socket))) return;
-        throw PolykernelError.fromJSON(answer.error);
-      }
-      if (ended) throw new PolykernelError('internal', 'the daemon ended while it started', { hint: `See ${log}.` });
-      if (Date.now() > deadline) throw tooLate(log);
-      await sleep(POLL_MS, undefined, { signal });
-    }
+    const said = await daemon.next(performance.now() + deadline - Date.now(), signal);
+    if (!('error' in said)) return;
+    // A daemon started by hand in this moment holds the state directory: it is the one to use.
+    if (said.error.code === 'conflict' && (await answers(socket))) return;
+    throw PolykernelError.fromJSON(said.error);
   } finally {
-    pipe.destroy();
-    child.unref();
+    daemon.letGo();
   }
 }
-
-const tooLate = (log: string) =>
-  new PolykernelError('unavailable', 'the daemon did not answer in time', { hint: `See ${log}.` });

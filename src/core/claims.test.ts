@@ -48,3 +48,14 @@ it('waits no longer than its signal, and is then in nobody else’s way', async 
   (await behind)();
   give();
 });
+
+it('takes at once or not at all, where it is tried', async () => {
+  const claims = new Claims();
+  const give = claims.tryTake(['a', 'b'])!;
+  expect(claims.tryTake(['b', 'c'])).toBeUndefined();
+  const waiting = claims.take(['b', 'c'], 'wait', never);
+  expect(claims.tryTake(['c'])).toBeUndefined();
+  give();
+  (await waiting)();
+  expect(claims.tryTake(['a', 'b', 'c'])).toBeDefined();
+});

@@ -40,6 +40,14 @@ export class Claims {
     return give;
   }
 
+  /** At once; undefined where somebody has one of `things`, or waits for it. */
+  tryTake(things: Iterable<string>): (() => void) | undefined {
+    const claim: Claim = { things: new Set(things), granted: true, grant: () => {} };
+    if (this.#obstacle(claim) !== undefined) return undefined;
+    this.#queue.push(claim);
+    return () => this.#give(claim);
+  }
+
   /** What somebody who asked earlier has, or waits for. */
   #obstacle(claim: Claim): string | undefined {
     for (const earlier of this.#queue) {

@@ -3,6 +3,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { setImmediate as turn } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Mutex } from './mutex.ts';
 import type { AnyStep, BareStep, Executor, Executors, Step } from './step.ts';
 import { type StepRecord, stepTable } from './step-journal.ts';
 import { Steps, type StepsOptions } from './steps.ts';
@@ -298,6 +299,60 @@ describe('submit', () => {
     await expect(current.submit([step('cell.set', 'a', 1, 0)])).rejects.toMatchObject({ code: 'unavailable' });
     expect(mine.log).toEqual([]);
     expect(kept()).toEqual([]);
+  });
+});
+
+describe('planned', () => {
+  /** Steps on `a` wait until they are let go. */
+  const stuck = () => {
+    const world = new World();
+    const executors = world.executors();
+    const set = executors['cell.set'];
+    const { promise, resolve: letGo } = Promise.withResolvers<void>();
+    const slow: Executors<CellStep> = {
+      ...executors,
+      'cell.set': {
+        ...set,
+        run: async (what, signal) => {
+          if (what.name === 'a') await promise;
+          await set.run(what, signal);
+        },
+      },
+    };
+    return { world, letGo, steps: runner(world, { executors: slow }), mutex: new Mutex() };
+  };
+  const plan = (name: string, value: number) => async () => ({ steps: [step('cell.set', name, value, 0)] });
+
+  it('lets others plan and act while its steps wait', async () => {
+    const { world, letGo, steps, mutex } = stuck();
+    const first = steps.planned(plan('a', 1), { mutex, under: 'plan' });
+    await steps.planned(plan('b', 2), { mutex, under: 'plan' });
+    await steps.planned(plan('c', 3), { mutex, under: 'all' });
+    expect([...world.cells]).toEqual([
+      ['b', 2],
+      ['c', 3],
+    ]);
+    letGo();
+    await first;
+    expect(world.cells.get('a')).toBe(1);
+  });
+
+  it('plans anew what is about things that others act on, once they have', async () => {
+    const { world, letGo, steps, mutex } = stuck();
+    const first = steps.planned(plan('a', 1), { mutex, under: 'plan' });
+    const seen: unknown[] = [];
+    const lines: string[] = [];
+    const more = async () => {
+      seen.push(world.cells.get('a'));
+      return { steps: [step('cell.set', 'a', 2, 1)] };
+    };
+    const second = steps.planned(more, { mutex, under: 'all', progress: (text) => void lines.push(text) });
+    await steps.planned(plan('b', 2), { mutex, under: 'all' });
+    letGo();
+    await Promise.all([first, second]);
+    expect(seen).toEqual([undefined, 1]);
+    expect(lines).toContain('waiting for what is under way on the same');
+    expect(world.cells.get('a')).toBe(2);
   });
 });
 

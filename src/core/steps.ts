@@ -2,6 +2,7 @@
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import { Claims } from './claims.ts';
 import type { Journal } from './journal.ts';
+import type { Mutex } from './mutex.ts';
 import { type AnyStep, type BareStep, byPhase, type Executor, type Executors, thingsOf } from './step.ts';
 import { BatchJournal, type OnFailure, type StepRecord, type StepTable } from './step-journal.ts';
 
@@ -17,6 +18,13 @@ export interface SubmitOptions {
   onFailure?: OnFailure;
   /** While another batch acts on one of the same things. Default `wait`. */
   whenBusy?: 'wait' | 'refuse';
+}
+
+export interface PlannedOptions extends Omit<SubmitOptions, 'whenBusy'> {
+  /** Of planning on the whole machine. */
+  mutex: Mutex;
+  /** How much of it goes on under the mutex. `plan`: where steps wait for guests, which may be mute. */
+  under: 'plan' | 'all';
 }
 
 export interface StepsOptions<S extends AnyStep> {
@@ -56,10 +64,49 @@ export class Steps<S extends AnyStep> {
    */
   async submit(steps: readonly S[], options: SubmitOptions = {}): Promise<void> {
     if (steps.length === 0) return;
-    const { onFailure = 'keep', whenBusy = 'wait', progress = () => {} } = options;
+    const giveBack = await this.#claims.take(thingsOf(steps), options.whenBusy ?? 'wait', this.#signal(options));
+    await this.#batch(steps, options, giveBack);
+  }
+
+  /**
+   * Carries out what `plan` makes of the machine, and resolves with it; rejects as submit(). Under `mutex` nobody else plans, and
+   * nothing is under way on what the plan is about: else it is made anew once that has ended, and others go on meanwhile.
+   */
+  async planned<P extends { steps: readonly S[] }>(
+    plan: () => Promise<P>,
+    { mutex, under, ...options }: PlannedOptions,
+  ): Promise<P> {
+    const { progress = () => {} } = options;
+    const signal = this.#signal(options);
+    if (mutex.busy) progress('waiting for another change of the machine to end');
+    for (;;) {
+      const { made, done } = await mutex.run(async () => {
+        signal.throwIfAborted();
+        const made = await plan();
+        const giveBack = this.#claims.tryTake(thingsOf(made.steps));
+        if (giveBack === undefined) return { made };
+        const done = this.#batch(made.steps, options, giveBack);
+        done.catch(() => {});
+        if (under === 'all') await done;
+        return { made, done };
+      });
+      await done;
+      if (done !== undefined) return made;
+      progress('waiting for what is under way on the same');
+      (await this.#claims.take(thingsOf(made.steps), 'wait', signal))();
+    }
+  }
+
+  #signal({ signal }: SubmitOptions): AbortSignal {
     const ending = this.#ending.signal;
-    const signal = options.signal === undefined ? ending : AbortSignal.any([options.signal, ending]);
-    const giveBack = await this.#claims.take(thingsOf(steps), whenBusy, signal);
+    return signal === undefined ? ending : AbortSignal.any([signal, ending]);
+  }
+
+  /** `giveBack`: what nobody else acts on until then. */
+  async #batch(steps: readonly S[], options: SubmitOptions, giveBack: () => void): Promise<void> {
+    const { onFailure = 'keep', progress = () => {} } = options;
+    const ending = this.#ending.signal;
+    const signal = this.#signal(options);
     const batch = new BatchJournal(this.#table, onFailure);
     try {
       await this.#carryOut(byPhase(steps), batch, progress, signal);

@@ -1,12 +1,14 @@
 /** All that a daemon can do, and which of it needs which. To add a capability: make it here, and put it into the list. */
 import { balanceCapability } from '../balance/index.ts';
 import { channelCapability } from '../channel/index.ts';
+import { containmentCapability } from '../containment/index.ts';
 import { served } from '../core/route.ts';
 import { stepTable } from '../core/step-journal.ts';
 import { Steps } from '../core/steps.ts';
 import type { Surroundings } from '../core/surroundings.ts';
 import { doctorCapability } from '../doctor/index.ts';
 import { Drivers } from '../driver/drivers.ts';
+import { healCapability } from '../heal/index.ts';
 import { healthCapability } from '../health/index.ts';
 import { imageCapability } from '../image/index.ts';
 import type { Instances } from '../instance/contract.ts';
@@ -15,17 +17,19 @@ import { instanceCapability } from '../instance/index.ts';
 import { networkCapability } from '../network/index.ts';
 import { poolCapability } from '../pool/index.ts';
 import { serviceCapability } from '../service/index.ts';
+import { sriovCapability } from '../sriov/index.ts';
 import type { StackStep } from '../stack/contract.ts';
 import { stackCapability } from '../stack/index.ts';
 import { telemetryCapability } from '../telemetry/index.ts';
 import { daemonApi } from './api.ts';
 import type { Capability } from './capability.ts';
+import { daemonChecks } from './checks.ts';
 import type { DaemonOptions } from './options.ts';
 import { daemonHandlers, type Itself } from './routes.ts';
 
 type Parts = Pick<
   DaemonOptions,
-  'drivers' | 'images' | 'prepareRoot' | 'host' | 'endpoints' | 'logBytes' | 'doctor'
+  'drivers' | 'images' | 'prepareRoot' | 'host' | 'functions' | 'endpoints' | 'logBytes' | 'doctor'
 > & {
   privileged: boolean;
   identities: Identities;
@@ -35,13 +39,21 @@ type Parts = Pick<
 };
 
 export function compose(around: Surroundings, parts: Parts) {
-  const itself = { name: 'the daemon', routes: served(daemonApi, daemonHandlers(parts.itself)) };
+  const itself = {
+    name: 'the daemon',
+    routes: served(daemonApi, daemonHandlers(parts.itself)),
+    checks: async () => daemonChecks(),
+  };
   const drivers = new Drivers(parts.drivers);
   const driverCapability = { name: 'drivers', checks: async () => drivers.checks(await parts.images.list()) };
   // Those who give instances something look at them, later.
   const known = (): Instances => instances.supervisor;
   const images = imageCapability(parts.images, () => instances.supervisor);
   const pool = poolCapability(around, parts.host, known);
+  const functions = sriovCapability(around, parts.functions, {
+    instances: known,
+    topology: () => parts.host.readTopology(),
+  });
   const channels = channelCapability(around, known);
   const network = networkCapability(around, parts.privileged, known);
   const services = serviceCapability(around, parts.endpoints ?? network.network);
@@ -55,12 +67,17 @@ export function compose(around: Surroundings, parts: Parts) {
     },
     parts.samplesPerSecond,
   );
-  const health = healthCapability(around, { instances: known, seen: (id) => telemetry.telemetry.seen(id) });
+  const health = healthCapability(around, {
+    instances: known,
+    seen: (id) => telemetry.telemetry.seen(id),
+    changed: (name) => heal.healer.look(name),
+  });
   const instances = instanceCapability(around, {
     ...parts,
-    providers: [channels, network, pool, telemetry, health].map(({ provider }) => provider),
+    providers: [channels, network, pool, functions, telemetry, health].map(({ provider }) => provider),
     hostPool: pool.hostPool,
     drivers,
+    restartDue: ({ name }) => heal.healer.look(name),
     resolveImage: async (name) => drivers.ownImage(name) ?? parts.images.resolve(name),
   });
   const steps = new Steps<StackStep>({
@@ -68,6 +85,7 @@ export function compose(around: Surroundings, parts: Parts) {
     table: around.store.table(stepTable),
     journal: around.journal,
   });
+  const heal = healCapability(around, { instances: known, health: health.monitor, steps: () => steps });
   const stacks = stackCapability(around, {
     steps,
     instances: instances.supervisor,
@@ -78,6 +96,10 @@ export function compose(around: Surroundings, parts: Parts) {
   const balance = balanceCapability(around, {
     ...{ steps, instances: instances.supervisor, hostPool: pool.hostPool, services: services.services },
     stats: () => telemetry.telemetry.stats(),
+  });
+  const containment = containmentCapability(around, {
+    instances: known,
+    health: (name) => health.monitor.get(name),
   });
   const doctor = doctorCapability({
     host: async () => parts.doctor?.() ?? [],
@@ -91,6 +113,7 @@ export function compose(around: Surroundings, parts: Parts) {
     driverCapability,
     images,
     pool,
+    functions,
     channels,
     instances,
     network,
@@ -98,7 +121,9 @@ export function compose(around: Surroundings, parts: Parts) {
     health,
     services,
     stacks,
+    heal,
     balance,
+    containment,
   ];
   return { capabilities, supervisor: instances.supervisor, telemetry: telemetry.telemetry, steps };
 }

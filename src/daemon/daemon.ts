@@ -76,14 +76,15 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   /** In the reverse order of taking up. */
   const letGo = async (farewell: boolean) => {
     for (const { close } of [...all.capabilities].reverse()) await close?.(farewell);
+    if (farewell) forgetHolder(paths);
     store.close(farewell);
   };
   const close = () => {
     closing ??= (async () => {
       await release();
-      await letGo(true);
+      // While the database is ours, and so they are: the next daemon may begin at once.
       rmSync(paths.socket, { force: true });
-      forgetHolder(paths);
+      await letGo(true);
     })();
     return closing;
   };

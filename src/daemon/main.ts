@@ -1,7 +1,8 @@
 /**
- * Entry of the daemon, for nodeCommand(): [--home DIR] [--reset-state] [--ready-fd N].
- * SIGTERM and SIGINT end it in order; kernels run on. With --ready-fd it says there, in one line of JSON, that it serves
- * or why it cannot.
+ * Entry of the daemon, for nodeCommand(): [--home DIR] [--reset-state] [--ready-fd N] [--stand-by].
+ * SIGTERM and SIGINT end it in order; kernels run on. With --ready-fd it says there, in a line of JSON, that it serves
+ * or why it cannot. With --stand-by another daemon serves yet: this one is loaded, says whether it could take over, and starts
+ * at the word `go` on its standard input, or ends with that.
  */
 import { closeSync, readFileSync, writeSync } from 'node:fs';
 import { flushCompileCache } from 'node:module';
@@ -11,23 +12,30 @@ import { Store } from '../core/store.ts';
 import { loadDrivers } from '../driver/registry.ts';
 import { ImageStore, prepareRoot } from '../image/contract.ts';
 import { hostEnforcement } from '../pool/enforcement.ts';
-import { poolLease } from '../pool/pool-lease.ts';
+import { functionLease, poolLease } from '../pool/pool-lease.ts';
+import { hostSysfs } from '../sriov/sysfs-process.ts';
 import { systemClock } from '../sys/clock.ts';
 import { asPolykernelError, ERROR_TABLE, type PolykernelError } from '../sys/errors.ts';
 import { giveBackMemory } from '../sys/give-back.ts';
 import { hostBootId } from '../sys/host-boot.ts';
 import { hostFiles } from '../sys/host-files.ts';
 import { compileInForeground, ownArguments } from '../sys/node.ts';
-import { cacheDirectory, home as defaultHome, layout } from '../sys/paths.ts';
+import { cacheDirectory, home as defaultHome, type Layout, layout } from '../sys/paths.ts';
 import { CACHE, STATE, takePlace } from '../sys/places.ts';
 import { sweepToolGroups } from '../sys/tool-groups.ts';
 import { metricsAddress, samplesPerSecond } from '../telemetry/telemetry-options.ts';
 import { readTopology } from '../topology/index.ts';
 import { createDaemon } from './daemon.ts';
+import { notifyManager } from './notify.ts';
 
 const { values } = parseArgs({
   args: ownArguments(),
-  options: { home: { type: 'string' }, 'ready-fd': { type: 'string' }, 'reset-state': { type: 'boolean' } },
+  options: {
+    home: { type: 'string' },
+    'ready-fd': { type: 'string' },
+    'reset-state': { type: 'boolean' },
+    'stand-by': { type: 'boolean' },
+  },
 });
 const home = values.home ?? defaultHome();
 const readyFd = values['ready-fd'] === undefined ? undefined : Number(values['ready-fd']);
@@ -35,6 +43,8 @@ const readyFd = values['ready-fd'] === undefined ? undefined : Number(values['re
 setInterval(() => {}, 2 ** 31 - 1);
 const started = await start().catch((error) => fail(asPolykernelError(error, 'starting the daemon')));
 say({ ready: true });
+closeReady();
+const notifier = notifyManager(process.env);
 // Now, because a daemon may end without a word; loading from the cache takes 17 MiB less than compiling.
 flushCompileCache();
 giveBackMemory();
@@ -44,6 +54,8 @@ async function start() {
   const paths = layout(home);
   // What is for others says so: kernels for jails, tools for the machine.
   process.umask(0o077);
+  const drivers = await loadDrivers(process.env);
+  if (values['stand-by']) await standBy(paths);
   takePlace(home, STATE);
   takePlace(cacheDirectory(), CACHE);
   await sweepToolGroups();
@@ -57,7 +69,6 @@ async function start() {
   }
   const journal = openJournal(paths.daemonLog, systemClock);
   const images = new ImageStore();
-  const drivers = await loadDrivers(process.env);
   const daemon = await createDaemon({
     home,
     drivers,
@@ -74,6 +85,10 @@ async function start() {
       // Other users can only keep apart the CPUs of their own daemon's kernels.
       lease: poolLease(home, process.getuid?.() === 0 ? '/run/polykernel' : home),
     },
+    // Nobody else may touch functions.
+    ...(process.getuid?.() === 0 && {
+      functions: { sysfs: hostSysfs('/sys'), ...functionLease(home, '/run/polykernel') },
+    }),
     async doctor() {
       const [{ hostChecks }, { observeHost }] = await Promise.all([
         import('../doctor/doctor.ts'),
@@ -91,6 +106,7 @@ async function start() {
     ending = true;
     compileInForeground();
     journal.info('ending', { reason });
+    notifier?.ending();
     // Whatever hangs must not keep it: kernels need no farewell.
     setTimeout(() => process.exit(0), 10_000).unref();
     daemon.close().then(
@@ -112,6 +128,18 @@ async function start() {
   return daemon;
 }
 
+/** Resolves when the other daemon is gone; ends this one when it is not to be. */
+async function standBy(paths: Layout): Promise<void> {
+  const { checkState } = await import('./stand-by.ts');
+  checkState(paths);
+  say({ standingBy: packageVersion() });
+  const word = await new Promise<string>((resolve) => {
+    process.stdin.once('data', (bytes) => resolve(String(bytes))).once('end', () => resolve(''));
+  });
+  if (word !== 'go\n') process.exit(0);
+  process.stdin.destroy();
+}
+
 function packageVersion(): string {
   return JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version;
 }
@@ -120,10 +148,13 @@ function say(answer: object): void {
   if (readyFd === undefined) return;
   try {
     writeSync(readyFd, `${JSON.stringify(answer)}\n`);
-    closeSync(readyFd);
   } catch {
     // The client that started us is gone; others will come.
   }
+}
+
+function closeReady(): void {
+  if (readyFd !== undefined) closeSync(readyFd);
 }
 
 function fail(error: PolykernelError): never {

@@ -7,6 +7,7 @@ import type { Identities } from '../instance/identities.ts';
 import type { PrepareRoot } from '../instance/launcher.ts';
 import type { HostMachine } from '../pool/index.ts';
 import type { Endpoints } from '../service/contract.ts';
+import type { FunctionHost } from '../sriov/index.ts';
 import type { Clock } from '../sys/clock.ts';
 import type { MetricsAddress } from '../telemetry/metrics-server.ts';
 
@@ -18,6 +19,8 @@ export interface DaemonOptions {
   prepareRoot: PrepareRoot;
   doctor?(): Promise<DoctorCheck[]>;
   host: HostMachine;
+  /** The kernel whose PCI functions are given away. Default: none are. */
+  functions?: FunctionHost;
   /** Where instances can be reached. Default: nowhere. */
   endpoints?: Endpoints;
   clock?: Clock;

@@ -55,6 +55,19 @@ export function checkHugePages(bytes: number | null, { traits: { name, instead }
   });
 }
 
+/** Throws `unsupported` for PCI functions where the driver gives none. */
+export function checkDevices(count: number, { traits: { name, title, instead }, capabilities }: Limited): void {
+  if (count === 0 || capabilities.devices !== 'none') return;
+  throw new PolykernelError(
+    'unsupported',
+    `the ${name} driver cannot give PCI functions to a kernel: ${title} has no PCI bus`,
+    {
+      field: 'devices',
+      hint: `Leave the devices out${instead === null ? '' : `, or use --driver ${instead}`}.`,
+    },
+  );
+}
+
 /** Throws `unsupported` for a network the driver cannot join. */
 export function checkNetworkKind(network: Capabilities['networks'][number], { traits, capabilities }: Limited): void {
   if (capabilities.networks.includes(network)) return;
@@ -114,7 +127,7 @@ export function checkRegions(count: number, { traits: { name, instead }, capabil
 /** All of them for what is about to be started. Throws as they do. */
 export function checkLaunch(
   spec: Pick<LaunchSpec, 'image' | 'cpus' | 'memoryBytes'> &
-    Partial<Pick<LaunchSpec, 'placement' | 'root' | 'volumes' | 'regions' | 'network'>>,
+    Partial<Pick<LaunchSpec, 'placement' | 'devices' | 'root' | 'volumes' | 'regions' | 'network'>>,
   driver: Limited,
   hostBytes: number,
 ): void {
@@ -126,4 +139,5 @@ export function checkLaunch(
   checkVolumes(spec.volumes?.length ?? 0, driver);
   checkRegions(spec.regions?.length ?? 0, driver);
   if (spec.network) checkNetworkKind(spec.network.wayOut === null ? 'private' : 'egress', driver);
+  checkDevices(spec.devices?.length ?? 0, driver);
 }

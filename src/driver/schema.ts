@@ -19,6 +19,7 @@ export const capabilities = named(
     memoryResize: oneOf('none', 'balloon', 'unplug'),
     hugePages: flag,
     sharedMemory: oneOf('none', 'boot', 'hotplug'),
+    devices: oneOf('none', 'boot'),
     networks: listOf(networkKind),
     roots: listOf(oneOf('host', 'directory', 'squashfs', 'ext4')),
     volumes: flag,
@@ -39,6 +40,10 @@ export const realPlacement = named(
     others: { ...numbers, description: 'Host CPUs of all other threads' },
     memory: { ...orNull(listOf(nodeMemory)), description: 'Resident bytes of the VMM' },
     hugePageBytes: orNull(count),
+    mostCpus: {
+      ...orNull({ type: 'number' }),
+      description: "CPUs' worth of time that its vCPUs may use; null: no bound",
+    },
     groups,
     limits: orNull(
       record<RealLimits>({

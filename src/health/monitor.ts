@@ -18,6 +18,8 @@ export interface MonitorOptions {
   instances(): Pick<Instances, 'list' | 'find' | 'get'>;
   /** What was last read of an instance anyway; undefined when nothing of it runs. */
   seen(id: string): { usage: HostUsage | undefined; oomKills: number | null } | undefined;
+  /** The signs for an instance's health are others than before. */
+  changed?(name: string): void;
   events: Pick<EventLog, 'tell' | 'listen'>;
   clock: Clock;
   journal: Journal;
@@ -53,7 +55,8 @@ export class HealthMonitor {
     this.#options = options;
     this.#stopListening = options.events.listen(({ type, name, id }) => {
       if (type === 'removed') this.#entries.delete(id);
-      else if (type === 'crashed' || type === 'exited') this.#lookAt(options.instances().find(name));
+      else if (type === 'crashed' || type === 'exited' || type === 'stuck')
+        this.#lookAt(options.instances().find(name));
     });
   }
 
@@ -82,6 +85,11 @@ export class HealthMonitor {
       .map((instance) => this.#statusOf(instance));
   }
 
+  find(name: string): HealthStatus | undefined {
+    const instance = this.#options.instances().find(name);
+    return instance && this.#statusOf(instance);
+  }
+
   /** By name or id. Throws `not-found`. */
   get(name: string): HealthStatus {
     return this.#statusOf(this.#options.instances().get(name));
@@ -95,6 +103,11 @@ export class HealthMonitor {
     this.#lookAt(instance);
     entry.acknowledged = entry.judgement.health !== 'healthy' && entry.judgement.health !== 'unknown';
     return this.#statusOf(instance);
+  }
+
+  /** Takes back that somebody knows of it. Throws `not-found`. */
+  disown(name: string): void {
+    this.#entry(this.#options.instances().get(name).record.id).acknowledged = false;
   }
 
   close(): void {
@@ -164,6 +177,7 @@ export class HealthMonitor {
     const now = judge({
       state: instance.state,
       exit: machine.exit,
+      ending: machine.ending,
       beat: watched?.beat,
       oom: watched?.oom,
       check: check && {
@@ -175,7 +189,13 @@ export class HealthMonitor {
       },
     });
     entry.judgement = now;
-    if (now.health === before.health) return;
+    if (now.health !== before.health) this.#news(instance, entry, isKnown);
+    const differ = kindsOf(now) !== kindsOf(before) || now.health !== before.health;
+    if (differ && !isKnown) this.#options.changed?.(instance.name);
+  }
+
+  #news(instance: Instance, entry: Entry, isKnown: boolean): void {
+    const { judgement: now } = entry;
     entry.since = (isKnown && now.signs[0]?.since) || timestamp(this.#options.clock);
     entry.acknowledged = false;
     const why = `${now.health}: ${now.signs.map(({ seen }) => seen).join('; ')}`;
@@ -211,6 +231,8 @@ export class HealthMonitor {
     };
   }
 }
+
+const kindsOf = ({ signs }: Judgement): string => signs.map(({ sign }) => sign).join();
 
 /** What the last check that failed had to say, in short. */
 function seenOf({ results }: WorkloadCheck): string {

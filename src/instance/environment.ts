@@ -27,6 +27,8 @@ export interface InstanceEnvironment {
   destroy(launch: LaunchSpec): Promise<void>;
   /** Keeps the record; never throws. */
   save(record: InstanceRecord): void;
+  /** It waits for its restart, and the time for that has come. */
+  restartDue(): void;
   tell(type: InstanceEventType, record: InstanceRecord, message: string): void;
   /** For the daemon's own log. */
   complain(text: string, error: unknown): void;

@@ -94,6 +94,13 @@ export const stoppedExit = (at: string): InstanceExit => ({
   at,
 });
 
+export const healedExit = (reason: 'hung' | 'unhealthy', message: string, at: string): InstanceExit => ({
+  reason,
+  exitCode: ERROR_TABLE['kernel-died'].exit,
+  message: told(message),
+  at,
+});
+
 export const killedExit = (message: string, at: string): InstanceExit => ({
   reason: 'killed',
   exitCode: 137,

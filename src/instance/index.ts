@@ -6,6 +6,7 @@ import type { KernelImage } from '../image/contract.ts';
 import { instanceApi } from './api.ts';
 import { clockProvider, GuestClocks } from './guest-clocks.ts';
 import type { Identities } from './identities.ts';
+import type { Instance } from './instance.ts';
 import type { PrepareRoot } from './launcher.ts';
 import type { Provider } from './provider.ts';
 import { instanceTable } from './record.ts';
@@ -22,6 +23,8 @@ interface Given<P> {
   prepareRoot: PrepareRoot;
   /** Whose kernels' processes are. */
   identities: Identities;
+  /** The restart of one that waits for it is due: told to who sees to it, by a step of its own. */
+  restartDue(instance: Instance): void;
   /** Uniform in [0, 1). */
   random: () => number;
   /** Rotation of workload logs; default 8 MiB. */

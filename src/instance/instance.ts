@@ -1,21 +1,27 @@
 /** One instance, as others see it: what can be asked of it, and when that has been done. */
 import type { Duplex } from 'node:stream';
-import type { Driver, Kernel, RealPlacement } from '../driver/index.ts';
+import { Mutex } from '../core/mutex.ts';
+import type { Driver, Kernel, KernelSize, RealPlacement } from '../driver/index.ts';
 import type { ExecRequest, GuestLink, GuestProcess } from '../guest/index.ts';
+import { PolykernelError } from '../sys/errors.ts';
 import type { InstanceEnvironment } from './environment.ts';
-import { killedExit, stoppedExit } from './exits.ts';
+import { healedExit, killedExit, stoppedExit } from './exits.ts';
 import { Foreground } from './foreground.ts';
 import { Life, LOST_PATIENCE_MS } from './life.ts';
 import type { Watcher } from './output.ts';
 import { hostPlacement, misplacementOf, vcpusOfMachine } from './placement.ts';
 import { type InstanceRecord, statusOf } from './record.ts';
-import { checkPause, conflict, failedStart, notRunning } from './refusals.ts';
-import { sizeOf } from './size.ts';
-import type { InstanceState, InstanceStatus, Size } from './spec.ts';
+import { checkPause, conflict, failedStart, notProven, notRunning } from './refusals.ts';
+import { kernelSize, sizeOf } from './size.ts';
+import type { InstanceState, InstanceStatus, Placement } from './spec.ts';
 
 /** INVARIANT: asks its life to go on and waits for what comes of it; decides nothing of its state. */
 export class Instance {
   readonly #life: Life;
+  /** Of what moves the threads of its kernel, for whatever reason. */
+  readonly #moving = new Mutex();
+  /** Of the CPUs that are recorded as its own those it is kept to, while it gives the others away. */
+  #left: { owned: Placement; vcpuCpus: readonly number[] } | undefined;
 
   constructor(record: InstanceRecord, environment: InstanceEnvironment) {
     this.#life = new Life(record, environment);
@@ -80,17 +86,36 @@ export class Instance {
     return this.state === 'running' || this.state === 'paused';
   }
 
-  /** Resolves when it is down. Grace in ms; default that of the spec. */
+  /** Resolves when it is down; rejects with `conflict` when it is not proven to be. Grace in ms; default that of the spec. */
   async stop(graceMs: number = this.record.spec.stopGraceMs): Promise<void> {
     this.#life.stopGraceMs = graceMs;
     this.#life.dispatch({ type: 'stop', exit: stoppedExit(this.#life.now) });
-    await this.#until(() => !this.active);
+    await this.#untilDown();
   }
 
-  /** Kills the kernel; resolves when it is gone. Throws `conflict` when none runs. */
+  /** Kills the kernel; resolves when it is gone. Throws `conflict` when none runs, or when it is not proven to be gone. */
   async kill(message = 'killed on request'): Promise<void> {
     this.#life.dispatch({ type: 'kill', exit: killedExit(message, this.#life.now) });
-    await this.#until(() => !this.active);
+    await this.#untilDown();
+  }
+
+  /** Ends its kernel, which is not well, so that it is started again as its policy says; resolves when it is gone. Throws `conflict` unless it runs. */
+  async heal(reason: 'hung' | 'unhealthy', message: string): Promise<void> {
+    const how = reason === 'hung' ? 'kill' : 'stop';
+    this.#life.stopGraceMs = this.record.spec.stopGraceMs;
+    this.#life.dispatch({ type: 'heal', exit: healedExit(reason, message, this.#life.now), how });
+    await this.#untilDown();
+  }
+
+  /** Rejects with `conflict` when its kernel was ended and is not proven to be gone. */
+  async #untilDown(): Promise<void> {
+    await this.#until(() => !this.active || this.state === 'stuck');
+    if (this.state === 'stuck') throw notProven(this.name, this.record.machine.ending?.message ?? '');
+  }
+
+  /** Begins the restart that it waits for. Nothing happens when it waits for none. */
+  restart(): void {
+    this.#life.dispatch({ type: 'restart-due' });
   }
 
   /** Sends a signal to the workload. Throws `conflict` when none runs. */
@@ -188,14 +213,18 @@ export class Instance {
   }
 
   /** Moves the kernel, if one runs, to the CPUs the record says; without a placement to the housekeeping CPUs. */
-  async repin(housekeepingCpus: readonly number[] | undefined): Promise<void> {
-    const kernel = this.#liveKernel();
-    if (kernel === undefined) return;
-    const placement = hostPlacement(this.record);
-    await kernel.repin(placement, housekeepingCpus);
-    const { launch } = this.record;
-    if (launch === null || this.#life.detached) return;
-    this.#life.keep({ launch: { ...launch, placement, housekeepingCpus } });
+  repin(housekeepingCpus: readonly number[] | undefined): Promise<void> {
+    return this.#moving.run(async () => {
+      const kernel = this.#liveKernel();
+      if (kernel === undefined) return;
+      const { spec, size, placement: owned } = this.record;
+      const vcpuCpus = this.#left?.owned === owned ? this.#left?.vcpuCpus : undefined;
+      const now = owned && vcpuCpus ? { ...owned, vcpuCpus } : owned;
+      await kernel.repin(hostPlacement({ spec, size, placement: now }), housekeepingCpus);
+      const { launch } = this.record;
+      if (launch === null || this.#life.detached) return;
+      this.#life.keep({ launch: { ...launch, placement: hostPlacement(this.record), housekeepingCpus } });
+    });
   }
   /**
    * Has its kernel, if one runs, become as large as the record says: what it is to lose goes out within before it is kept, from the
@@ -204,22 +233,33 @@ export class Instance {
   async resize(vcpuCpus: readonly number[] | null, housekeepingCpus: readonly number[] | undefined): Promise<void> {
     const kernel = this.#liveKernel();
     if (kernel === undefined) return;
-    const { placement, spec } = this.record;
-    const size = sizeOf(this.record);
+    const { placement } = this.record;
+    const size = kernelSize(sizeOf(this.record));
     const isLess = (await kernel.size()).cpus > size.cpus;
+    if (!isLess) this.#left = undefined;
     if (!isLess && placement !== null) await this.repin(housekeepingCpus);
     await kernel.resize(size);
     if (isLess && placement !== null && vcpuCpus !== null) {
-      const left = hostPlacement({ spec, placement: { ...placement, vcpuCpus } });
-      await kernel.repin(left, housekeepingCpus);
+      this.#left = { owned: placement, vcpuCpus };
+      await this.repin(housekeepingCpus);
     }
     const { launch } = this.record;
     if (launch?.size === undefined || this.#life.detached) return;
     this.#life.keep({ launch: { ...launch, size: { ...launch.size, ...size } } });
   }
   /** What guest and VMM say that its kernel has; null when none runs. */
-  async sizeNow(): Promise<Size | null> {
+  async sizeNow(): Promise<KernelSize | null> {
     return (await this.#liveKernel()?.size()) ?? null;
+  }
+  /** Whether its kernel is bound to the share that it has, as the host says. Throws `unsupported` where nothing can do that. */
+  async holdsShare(): Promise<boolean> {
+    const wanted = hostPlacement(this.record)?.mostCpus ?? null;
+    const real = wanted === null ? null : await this.placementNow();
+    if (wanted === null || real === null) return true;
+    if (real.mostCpus !== null) return Math.abs(real.mostCpus - wanted) < 0.001;
+    throw new PolykernelError('unsupported', 'no control group of this host bounds the CPU time of a kernel', {
+      hint: 'It takes root, and the controller "cpu": see `pk pool show`.',
+    });
   }
   /** Where the kernel really is, read from the host kernel; null when none runs. */
   async placementNow(): Promise<RealPlacement | null> {

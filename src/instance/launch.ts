@@ -12,7 +12,7 @@ import type { Layout } from '../sys/paths.ts';
 import { patiently } from '../sys/patience.ts';
 import { removeTree } from '../sys/remove-tree.ts';
 import { hostPlacement, type InstanceRecord } from './contract.ts';
-import { machineSize, sizeOf } from './size.ts';
+import { kernelSize, machineSize, sizeOf } from './size.ts';
 
 /** As much of the id as names the directory: sockets lie in it, and their paths are limited to 107 bytes. */
 const ID_DIGITS = 12;
@@ -41,7 +41,10 @@ export async function renewKernelDirectory(paths: Layout, id: string, consoleLog
 }
 
 /** What an instance gets for one run besides what its record says. */
-export type Provided = Pick<LaunchSpec, 'image' | 'root' | 'housekeepingCpus' | 'homes' | 'regions' | 'network'>;
+export type Provided = Pick<
+  LaunchSpec,
+  'image' | 'root' | 'housekeepingCpus' | 'homes' | 'regions' | 'network' | 'devices'
+>;
 
 /**
  * The caller's working directory is his to show, wherever it lies; but for one that is closed to the kernel: that would let
@@ -121,7 +124,9 @@ export async function prepareLaunch(
       hostname: spec.hostname,
       directory,
       ...machineSize(spec),
-      ...(spec.elastic !== null && { size: { ...sizeOf(record), memoryChanges: spec.elastic.memoryBytes !== null } }),
+      ...(spec.elastic !== null && {
+        size: { ...kernelSize(sizeOf(record)), memoryChanges: spec.elastic.memoryBytes !== null },
+      }),
       ...provided,
       volumes: spec.volumes.map((volume, index) => ({ ...volume, seen: record.sources!.volumes[index]! })),
       identity: record.identity!,

@@ -140,9 +140,16 @@ function readField(reader: YamlReader, at: Place, { kind, words, schema }: Field
       return reader.number(at, schema.minimum ?? 0, schema.maximum ?? Number.MAX_SAFE_INTEGER);
     case 'labels':
       return readLabels(reader, at);
+    case 'texts':
+      return readTexts(reader, at);
     case 'text':
       return readWord(reader, at);
   }
+}
+
+function readTexts(reader: YamlReader, place: Place): string[] | undefined {
+  const hint = 'Write a list of texts.';
+  return reader.list(place, hint)?.flatMap((item) => reader.text(item, 'a text', hint) ?? []);
 }
 
 /** As Compose takes them: a map, or a list of `NAME=TEXT`. */
@@ -209,7 +216,7 @@ function readElastic(reader: YamlReader, place: Place): Create['elastic'] {
     const [min, max] = [read(least), read(most)];
     return min === undefined || max === undefined ? undefined : { min, max };
   };
-  const cpus = bounds('cpus', (at) => reader.number(at, 1, 4096));
+  const cpus = bounds('cpus', (at) => reader.number(at, 0.001, 4096, true));
   const memoryBytes = bounds('memory', (at) => readSize(reader, at));
   return { ...(cpus && { cpus }), ...(memoryBytes && { memoryBytes }) };
 }

@@ -2,18 +2,27 @@
 import type { HostPlacement, RealPlacement } from '../driver/index.ts';
 import { cpusText } from '../sys/cpu-list.ts';
 import type { InstanceRecord } from './record.ts';
-import { machineSize } from './size.ts';
+import { machineSize, sizeOf } from './size.ts';
 import type { InstanceSpec, Placement } from './spec.ts';
 
 /** What a driver is told of the placement; undefined without a partition. */
 export function hostPlacement({
   placement,
   spec,
-}: Pick<InstanceRecord, 'placement' | 'spec'>): HostPlacement | undefined {
+  size,
+}: Pick<InstanceRecord, 'placement' | 'spec' | 'size'>): HostPlacement | undefined {
   if (placement === null) return undefined;
   const { partition } = placement;
   const { memory, hugePageBytes, shared } = partition;
-  return { vcpuCpus: vcpusOfMachine(spec, placement), memory, hugePageBytes, weight: shared?.weight ?? null };
+  // What is its own and what it has are changed one after the other: it may use no more than either.
+  const part = shared && Math.min(shared.milliCpus / 1000, sizeOf({ spec, size }).cpus);
+  return {
+    vcpuCpus: vcpusOfMachine(spec, placement),
+    memory,
+    hugePageBytes,
+    weight: shared && Math.min(10_000, Math.max(1, Math.round(shared.weight * part!))),
+    mostCpus: spec.elastic?.cpus ? part : null,
+  };
 }
 
 /**

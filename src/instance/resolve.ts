@@ -1,6 +1,7 @@
 /** From what was asked and what the machine can do to what will be: pure. */
 import {
   checkCpus,
+  checkDevices,
   checkHugePages,
   checkMemory,
   checkNetworkKind,
@@ -12,6 +13,7 @@ import { chooseDriver } from '../driver/choose.ts';
 import type { Candidate, HostFacts } from '../driver/index.ts';
 import { type PartitionRequest, requestedBytes, vcpusOf } from '../ledger/index.ts';
 import { addressProblem, canonicalAddress } from '../network/contract.ts';
+import { deviceWish } from '../sriov/contract.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { type FieldKey, type FieldSpec, fieldDefaults, fieldRows } from './fields.ts';
 import type { CreateRequest } from './schema.ts';
@@ -39,17 +41,18 @@ export function resolveSpec(request: CreateRequest, name: string, facts: HostFac
   }
   const cpus = partition === null ? (request.cpus ?? 1) : vcpusOf(partition.cpus);
   const elastic = elasticOf(request);
-  const mostCpus = elastic?.cpus?.max ?? cpus;
+  const mostCpus = Math.ceil(elastic?.cpus?.max ?? cpus);
   const { driver, reason } = chooseDriver(request.driver ?? 'auto', mostCpus, ableTo(elastic, request, facts));
   checkCpus(mostCpus, driver);
   const memoryBytes =
     partition === null ? (request.memoryBytes ?? DEFAULT_MEMORY_BYTES) : requestedBytes(partition.memory);
   checkMemory(memoryBytes, driver, facts.memoryBytes);
-  checkElastic({ cpus, memoryBytes, elastic });
+  checkElastic({ cpus, memoryBytes, elastic, partition });
   if (elastic !== null) checkResize(elastic, driver, facts.memoryBytes);
   if (partition !== null) checkPartition(partition, driver);
   const attached = request.attached ?? false;
   const fields = fieldsOf(request);
+  checkFunctions(fields.devices, elastic, driver);
   const restart = (fields.restart ?? 'no') as InstanceSpec['restart'];
   if (attached && restart !== 'no') {
     throw new PolykernelError(
@@ -61,6 +64,13 @@ export function resolveSpec(request: CreateRequest, name: string, facts: HostFac
         hint: 'Run it detached (`pk run -d`) to have it restarted.',
       },
     );
+  }
+  if (attached && (fields.heal ?? 'no') !== 'no') {
+    throw new PolykernelError('invalid', `heal is ${fields.heal}, but a foreground instance ends with its client`, {
+      field: 'heal',
+      value: fields.heal,
+      hint: 'Run it detached (`pk run -d`) to have it healed.',
+    });
   }
   const autoRemove = request.autoRemove ?? false;
   if (autoRemove && restart !== 'no') {
@@ -130,11 +140,34 @@ function elasticOf({ elastic }: CreateRequest): Elastic | null {
   return cpus === null && memoryBytes === null ? null : { cpus, memoryBytes };
 }
 
-/** For `auto` those drivers that can change memory, where that is wanted and there are some. */
-function ableTo(elastic: Elastic | null, { driver = 'auto' }: CreateRequest, facts: HostFacts): HostFacts {
-  if (driver !== 'auto' || elastic?.memoryBytes == null) return facts;
-  const drivers = facts.drivers.filter(({ capabilities }) => capabilities.memoryResize !== 'none');
+/** For `auto` those drivers that can change memory and give functions, where that is wanted and there are some. */
+function ableTo(
+  elastic: Elastic | null,
+  { driver = 'auto', devices = [] }: CreateRequest,
+  facts: HostFacts,
+): HostFacts {
+  if (driver !== 'auto') return facts;
+  const drivers = facts.drivers.filter(
+    ({ capabilities }) =>
+      (elastic?.memoryBytes == null || capabilities.memoryResize !== 'none') &&
+      (devices.length === 0 || capabilities.devices !== 'none'),
+  );
   return drivers.length === 0 ? facts : { ...facts, drivers };
+}
+
+/** A function may write to all memory of its kernel at any time: none of it can go. */
+function checkFunctions(devices: readonly string[], elastic: Elastic | null, driver: Candidate): void {
+  const wishes = devices.map((text, index) => deviceWish(text, `devices[${index}]`));
+  checkDevices(wishes.length, driver);
+  const names = wishes.flatMap(({ name }) => name ?? []);
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice !== undefined)
+    throw new PolykernelError('invalid', `two devices are called ${twice}`, { field: 'devices', value: twice });
+  if (wishes.length === 0 || elastic?.memoryBytes == null) return;
+  throw new PolykernelError('invalid', 'memory cannot be taken from a kernel that PCI functions write to', {
+    field: 'elastic.memoryBytes',
+    hint: 'Leave the bounds of its memory out, or the devices.',
+  });
 }
 
 /** Bounds within which the driver cannot change anything are refused, rather than stated in vain. */
@@ -147,7 +180,9 @@ function checkResize({ cpus, memoryBytes }: Elastic, driver: Candidate, hostByte
       hint: `Leave it out${instead === null ? '' : `, or use --driver ${instead}`}.`,
     });
   };
-  if (cpus !== null && cpus.max > 1 && cpuResize === 'none') refuse('cpus', 'number of CPUs');
+  // The vCPUs of one whose share of a CPU changes stay.
+  if (cpus !== null && Math.ceil(cpus.min) !== Math.ceil(cpus.max) && cpuResize === 'none')
+    refuse('cpus', 'number of CPUs');
   if (memoryBytes === null) return;
   if (memoryResize === 'none') refuse('memoryBytes', 'memory');
   checkMemory(memoryBytes.max, driver, hostBytes);
@@ -168,9 +203,9 @@ function checkNetwork(network: InstanceSpec['network'], publish: InstanceSpec['p
 /** What the driver cannot make true is refused, rather than owned in vain. */
 function checkPartition(partition: PartitionRequest, driver: Candidate): void {
   if (partition.devices.length > 0) {
-    throw new PolykernelError('unsupported', `the ${driver.name} driver cannot give PCI functions to a kernel`, {
+    throw new PolykernelError('unsupported', `PCI functions of the pool cannot be given to a kernel yet`, {
       field: 'partition.devices',
-      hint: 'Leave the devices out.',
+      hint: 'Leave them out of the partition: `devices` (`pk run --device`) leases functions that are in no pool.',
     });
   }
   checkHugePages(partition.memory.hugePageBytes, driver);

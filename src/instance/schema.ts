@@ -38,13 +38,18 @@ export const volumeSchema = {
   },
 } as const;
 
-const boundsSchema = <const Most extends number>(maximum: Most, description: string) =>
+const boundsSchema = <const Most extends number>(
+  type: 'integer' | 'number',
+  minimum: number,
+  maximum: Most,
+  description: string,
+) =>
   ({
     type: 'object',
     additionalProperties: false,
     required: ['min', 'max'],
     description,
-    properties: { min: { type: 'integer', minimum: 1, maximum }, max: { type: 'integer', minimum: 1, maximum } },
+    properties: { min: { type, minimum, maximum }, max: { type, minimum, maximum } },
   }) as const;
 
 export const publishSchema = {
@@ -121,8 +126,13 @@ const ownSchema = {
       additionalProperties: false,
       description: 'Within which its size may change while it runs. Default: it stays as it is',
       properties: {
-        cpus: boundsSchema(4096, 'CPUs that are online; the machine has the most of them'),
-        memoryBytes: boundsSchema(Number.MAX_SAFE_INTEGER, 'Whole MiB; the machine has the most of it'),
+        cpus: boundsSchema(
+          'number',
+          0.001,
+          4096,
+          'CPUs that are online, the machine has the most of them; or a part of shared ones',
+        ),
+        memoryBytes: boundsSchema('integer', 1, Number.MAX_SAFE_INTEGER, 'Whole MiB; the machine has the most of it'),
       },
     },
     root: {

@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { checkElastic, checkSize, machineSize, sizedRequest, sizeOf } from './size.ts';
+import { hostPlacement } from './placement.ts';
+import { checkElastic, checkSize, declaredSize, machineSize, sizedRequest, sizeOf } from './size.ts';
+import type { Bounds } from './spec.ts';
 
 const MIB = 2 ** 20;
 const fixed = { cpus: 2, memoryBytes: 256 * MIB, elastic: null };
@@ -43,6 +45,52 @@ describe('what is refused', () => {
     [fixed, { cpus: 1, memoryBytes: 256 * MIB }, /started with 2 and no bounds/],
   ])('a size beyond its bounds: %#', (spec, size, message) => {
     expect(() => checkSize('web', spec, size)).toThrow(message);
+  });
+});
+
+describe('a share of CPUs', () => {
+  const share = (milliCpus: number, cpus: Bounds | null = { min: 0.1, max: 0.9 }) => ({
+    ...{ cpus: 1, memoryBytes: 256 * MIB },
+    elastic: cpus && { cpus, memoryBytes: null },
+    partition: {
+      cpus: { kind: 'shared', milliCpus, weight: 100 },
+      memory: { kind: 'size', bytes: 256 * MIB, node: null, hugePageBytes: null },
+      devices: [],
+    } as const,
+  });
+
+  it('is what it has, while its machine has whole vCPUs', () => {
+    expect(declaredSize(share(250))).toEqual({ cpus: 0.25, memoryBytes: 256 * MIB });
+    expect(machineSize(share(250))).toEqual({ cpus: 1, memoryBytes: 256 * MIB });
+    expect(sizeOf({ spec: share(250), size: { cpus: 0.95, memoryBytes: 256 * MIB } }).cpus).toBe(0.9);
+    expect(sizedRequest(share(250).partition, { cpus: 0.7, memoryBytes: 256 * MIB }).cpus).toMatchObject({
+      milliCpus: 700,
+    });
+    const grown = { placement: { partition: { shared: { cpus: [3], milliCpus: 700, weight: 50 } }, vcpuCpus: [3] } };
+    const place = (cpus: number) =>
+      hostPlacement({ spec: share(250), size: { cpus, memoryBytes: 256 * MIB }, ...grown } as never);
+    // It may use no more than it has and than is its own.
+    expect([place(0.5), place(0.9)]).toMatchObject([
+      { vcpuCpus: [3], mostCpus: 0.5, weight: 25 },
+      { vcpuCpus: [3], mostCpus: 0.7, weight: 35 },
+    ]);
+  });
+
+  it.each([
+    [share(250), 0.05, /web cannot have 0.05 CPUs: it may have 0.1 to 0.9/],
+    [share(250), 0.2501, /thousandths/],
+    [share(250, null), 0.5, /it was started with 0.25 and no bounds/],
+    [elastic, 1.5, /whole ones/],
+  ])('is refused where it cannot be: %#', (spec, cpus, message) => {
+    expect(() => checkSize('web', spec, { cpus, memoryBytes: spec.memoryBytes })).toThrow(message);
+  });
+
+  it('has bounds within which it needs the same number of vCPUs', () => {
+    expect(() => checkElastic(share(250))).not.toThrow();
+    expect(() => checkElastic(share(250, { min: 0.1, max: 1.5 }))).toThrow(/the same number of CPUs/);
+    expect(() => checkElastic({ ...elastic, elastic: { cpus: { min: 0.5, max: 6 }, memoryBytes: null } })).toThrow(
+      /whole/,
+    );
   });
 });
 

@@ -1,5 +1,5 @@
 /** What an instance is: what was asked for, and what has become of it. These types are what the API answers. */
-import type { KernelSize, Volume } from '../driver/index.ts';
+import type { Volume } from '../driver/index.ts';
 import type { Partition, PartitionRequest } from '../ledger/index.ts';
 import type { ChannelUse } from './channel-use.ts';
 import type { FieldSpec } from './fields.ts';
@@ -57,7 +57,11 @@ export interface Elastic {
   memoryBytes: Bounds | null;
 }
 
-export type Size = KernelSize;
+/** What an instance has: CPUs, which may be a part of shared ones, and memory. */
+export interface Size {
+  cpus: number;
+  memoryBytes: number;
+}
 
 export interface PublishedPort {
   /** Address of the host that is listened on, IPv4 or IPv6. */
@@ -72,14 +76,17 @@ export type RestartPolicy = 'no' | 'on-failure' | 'always' | 'unless-stopped' | 
 
 /**
  * created: never started. starting: kernel is booting. running. paused. stopping. exited: the workload or kernel ended,
- * and no restart is due. backoff: waits to be restarted.
+ * and no restart is due. backoff: waits to be restarted. stuck: its kernel was ended, and is not proven to be gone.
  */
-export type InstanceState = 'created' | 'starting' | 'running' | 'paused' | 'stopping' | 'exited' | 'backoff';
+export type InstanceState = 'created' | 'starting' | 'running' | 'paused' | 'stopping' | 'stuck' | 'exited' | 'backoff';
+
+/** Of what it is healed beside its policy, each with those before it: a kernel that is lost, hung, or whose check fails. */
+export type HealScope = InstanceSpec['heal'];
 
 /** How the last run ended. */
 export interface InstanceExit {
-  /** `exit`: workload's own code. `signal`. `panic`/`died`: the kernel. `not-ready`, `failed`: never got going. `stopped`/`killed`: on request. */
-  reason: 'exit' | 'signal' | 'panic' | 'died' | 'not-ready' | 'failed' | 'stopped' | 'killed';
+  /** `exit`: workload's own code. `signal`. `panic`/`died`: the kernel. `not-ready`, `failed`: never got going. `hung`/`unhealthy`: ended to be healed. `stopped`/`killed`: on request. */
+  reason: 'exit' | 'signal' | 'panic' | 'died' | 'not-ready' | 'failed' | 'hung' | 'unhealthy' | 'stopped' | 'killed';
   /** What `pk run` ends with. */
   exitCode: number;
   message: string;

@@ -21,6 +21,7 @@ const SCHEMAS: Readonly<Record<Kind, JsonSchema>> = {
   duration,
   count,
   labels: {},
+  texts: {},
 };
 
 /** The plain fields. */
@@ -135,9 +136,30 @@ export const kernelOptions: OptionTable = {
         'bounds within which its size may change while it runs',
         object,
       ],
-      ['kernels.*.elastic.cpus', 'map', 'their number stays', false, 'CPUs that are online', object],
-      ['kernels.*.elastic.cpus.min', 'number', 'required', false, 'never fewer', { type: 'integer', minimum: 1 }],
-      ['kernels.*.elastic.cpus.max', 'number', 'required', false, 'never more', { type: 'integer', minimum: 1 }],
+      [
+        'kernels.*.elastic.cpus',
+        'map',
+        'their number stays',
+        false,
+        'CPUs that are online, or the part of shared ones',
+        object,
+      ],
+      [
+        'kernels.*.elastic.cpus.min',
+        'number',
+        'required',
+        false,
+        'never fewer',
+        { type: 'number', exclusiveMinimum: 0 },
+      ],
+      [
+        'kernels.*.elastic.cpus.max',
+        'number',
+        'required',
+        false,
+        'never more',
+        { type: 'number', exclusiveMinimum: 0 },
+      ],
       ['kernels.*.elastic.memory', 'map', 'it stays', false, 'memory, in whole MiB', object],
       ['kernels.*.elastic.memory.min', 'size', 'required', false, 'never less', size],
       ['kernels.*.elastic.memory.max', 'size', 'required', false, 'never more', size],

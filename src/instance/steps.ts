@@ -6,7 +6,7 @@ import { formatBytes } from '../sys/units.ts';
 import type { Instance } from './instance.ts';
 import type { Instances, StackPart } from './instances.ts';
 import type { CreateRequest } from './schema.ts';
-import { checkSize, sizeOf } from './size.ts';
+import { checkSize, kernelSize, sizeOf } from './size.ts';
 import type { Size } from './spec.ts';
 
 /** What an instance is created from. */
@@ -31,6 +31,17 @@ interface StartInstance extends BareStep<'instance.start'> {
   before: string | null;
 }
 
+/** Starts one again that ended, and waits for that by its policy. */
+interface RestartInstance extends BareStep<'instance.restart'> {}
+
+/** Ends one that is not well, so that it is restarted. */
+interface HealInstance extends BareStep<'instance.heal'> {
+  reason: 'hung' | 'unhealthy';
+  message: string;
+  /** Of the kernel that was seen so. */
+  startedAt: string | null;
+}
+
 interface PauseInstance extends BareStep<'instance.pause'> {}
 interface ResumeInstance extends BareStep<'instance.resume'> {}
 
@@ -53,6 +64,8 @@ export type InstanceStep =
   | Step<RemoveInstance, null>
   | Step<StopInstance, StartInstance>
   | Step<StartInstance, StopInstance>
+  | Step<RestartInstance, StopInstance>
+  | Step<HealInstance, StartInstance>
   | Step<ResumeInstance, PauseInstance>
   | Step<ResizeInstance, ResizeInstance>
   | Step<RepinInstance, RepinInstance>;
@@ -87,6 +100,29 @@ export const startInstance = (name: string, startedAt: string | null, why = ''):
   ...start(name, startedAt, why),
   undo: stop(name),
   byHand: `pk stop ${name}`,
+});
+
+export const restartInstance = (name: string, why: string): InstanceStep => ({
+  kind: 'instance.restart',
+  name,
+  phase: 'start',
+  text: `restart ${name}: ${why}`,
+  undo: stop(name),
+  byHand: `pk stop ${name}`,
+});
+
+/** `startedAt`: of the kernel that was seen so; another one is left alone. */
+export const healInstance = (
+  name: string,
+  { reason, message, startedAt }: Pick<HealInstance, 'reason' | 'message' | 'startedAt'>,
+): InstanceStep => ({
+  kind: 'instance.heal',
+  name,
+  phase: 'halt',
+  text: `end ${name}, which is ${reason}`,
+  ...{ reason, message, startedAt },
+  undo: start(name, startedAt, ''),
+  byHand: `pk start ${name}`,
 });
 
 export const resumeInstance = (name: string, why: string): InstanceStep => ({
@@ -193,6 +229,26 @@ export function instanceExecutors(instances: Instances): Executors<InstanceStep>
       },
       afterCrash: 'finish',
     },
+    'instance.restart': {
+      check({ name }) {
+        if (instances.get(name).state !== 'backoff') throw notAsSeen(name);
+      },
+      run: async ({ name }) => instances.get(name).restart(),
+      verify: ({ name }) => instances.get(name).state !== 'backoff',
+      afterCrash: 'finish',
+    },
+    'instance.heal': {
+      check({ name, startedAt }) {
+        const { state, record } = instances.get(name);
+        if (state !== 'running' || record.startedAt !== startedAt) throw notAsSeen(name);
+      },
+      run: ({ name, reason, message }) => instances.get(name).heal(reason, message),
+      verify({ name, startedAt }) {
+        const { active, record } = instances.get(name);
+        return !active || record.startedAt !== startedAt;
+      },
+      afterCrash: 'undo',
+    },
     'instance.pause': {
       check: exists,
       run: ({ name }) => instances.get(name).pause(),
@@ -206,7 +262,12 @@ export function instanceExecutors(instances: Instances): Executors<InstanceStep>
       afterCrash: 'finish',
     },
     'instance.resize': {
-      check: ({ name, size }) => checkSize(name, instances.get(name).record.spec, size),
+      async check({ name, size }) {
+        const instance = instances.get(name);
+        checkSize(name, instance.record.spec, size);
+        // Throws where nothing could hold it to another share.
+        await instance.holdsShare();
+      },
       async run({ name, size, vcpuCpus }) {
         instances.update(new Map([[name, { size }]]), null);
         await instances.resize(name, vcpuCpus);
@@ -215,7 +276,7 @@ export function instanceExecutors(instances: Instances): Executors<InstanceStep>
         const instance = instances.get(name);
         if (!same(sizeOf(instance.record), size)) return false;
         const now = await instance.sizeNow();
-        return now === null || same(now, size);
+        return now === null || (same(now, kernelSize(size)) && (await instance.holdsShare()));
       },
       afterCrash: 'finish',
     },
@@ -247,6 +308,12 @@ const start = (name: string, before: string | null, why: string): StartInstance 
   text: `start ${name}${why}`,
   before,
 });
+
+const notAsSeen = (name: string): PolykernelError =>
+  new PolykernelError('conflict', `${name} is not as it was when its healing was planned`, {
+    field: 'name',
+    value: name,
+  });
 
 const taken = (name: string): PolykernelError =>
   new PolykernelError('conflict', `the name ${name} is taken`, {

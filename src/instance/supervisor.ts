@@ -27,6 +27,7 @@ import { RecordKeeper } from './record-keeper.ts';
 import { type Entry, Registry } from './registry.ts';
 import type { LogQuery, PrewarmRequest } from './requests.ts';
 import { type CreateRequest, checkRequest } from './schema.ts';
+import { declaredSize } from './size.ts';
 import { acceptSources, writableBy } from './source.ts';
 import type { InstanceSpec } from './spec.ts';
 import { FileLog } from './workload-log.ts';
@@ -58,6 +59,8 @@ export interface SupervisorOptions<P> {
   hostPool: PoolOfHost<P>;
   /** In the order of taking. */
   providers: readonly Provider[];
+  /** The restart of an instance that waits for it is due. */
+  restartDue(instance: Instance): void;
   /** Uniform in [0, 1). */
   random: () => number;
   drivers: Drivers;
@@ -342,6 +345,7 @@ export class Supervisor<P = unknown> implements Instances {
       save: (current) => {
         if (!entry.isErased) this.#records.save(current);
       },
+      restartDue: () => this.#options.restartDue(instance),
       tell: (type, current, message) => this.#tell(type, current, message),
       complain: (text, error) => journal.error(text, error),
     });
@@ -411,7 +415,7 @@ export class Supervisor<P = unknown> implements Instances {
 
 /** A size that is declared anew is what it gets. */
 const isResized = (before: InstanceSpec, after: InstanceSpec | undefined): boolean =>
-  after !== undefined && (after.cpus !== before.cpus || after.memoryBytes !== before.memoryBytes);
+  after !== undefined && JSON.stringify(declaredSize(after)) !== JSON.stringify(declaredSize(before));
 
 /** Other paths are looked at anew when they are first used. */
 const withSources = (record: InstanceRecord, { root, volumes, cwd }: InstanceSpec): InstanceRecord =>

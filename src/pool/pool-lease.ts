@@ -1,6 +1,6 @@
 /**
- * Which state directory has the machine's pool: two daemons that each gave CPUs away would give the same ones. A file in
- * /run says it, and goes with a reboot as everything does that the pool did to the host kernel.
+ * Which state directory has the machine's pool, or its PCI functions: two daemons that each gave CPUs away would give the same
+ * ones. A file in /run says it, and goes with a reboot as everything does that was done to the host kernel for it.
  */
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,17 +15,24 @@ export interface PoolLease {
 }
 
 /** For the daemon of `home`, in `directory` (/run/polykernel for root). A holder whose directory is gone has lost it. */
-export function poolLease(home: string, directory: string): PoolLease {
-  const path = join(directory, 'pool');
+export const poolLease = (home: string, directory: string): PoolLease =>
+  machineLease(home, directory, 'pool', (holder) => `give its pool back: POLYKERNEL_HOME=${holder} pk pool release`);
+
+/** The same of its PCI functions. */
+export const functionLease = (home: string, directory: string): PoolLease =>
+  machineLease(home, directory, 'functions', (holder) => `see what it has: POLYKERNEL_HOME=${holder} pk sriov ls`);
+
+function machineLease(home: string, directory: string, what: string, remedy: (holder: string) => string): PoolLease {
+  const path = join(directory, what);
   return {
     take() {
       const holder = readHolder(path);
       if (holder === home) return;
       if (holder !== undefined && existsSync(holder)) {
-        throw new PolykernelError('conflict', `the daemon of ${holder} has the pool of this machine`, {
-          field: 'pool',
+        throw new PolykernelError('conflict', `the daemon of ${holder} has the ${what} of this machine`, {
+          field: what,
           value: holder,
-          hint: `Use that one, or give its pool back: POLYKERNEL_HOME=${holder} pk pool release`,
+          hint: `Use that one, or ${remedy(holder)}`,
         });
       }
       try {

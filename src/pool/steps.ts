@@ -64,7 +64,8 @@ export function poolExecutors(instances: () => Instances, hostPool: HostPool): E
 
 const assignment = (pool: Assign['pool'], kernels: readonly Assignment[], text: string): Assign => ({
   kind: 'pool.assign',
-  name: 'pool',
+  // Of changes of the pool there is one at a time; what changes hands within it is the business of those who own it.
+  name: pool === null ? kernels.map(({ name }) => name).join(' and ') : 'pool',
   phase: 'assign',
   text,
   also: kernels.map(({ name }) => `instance ${name}`),

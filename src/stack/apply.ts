@@ -15,7 +15,7 @@ export interface StacksOptions {
   hostPool: HostPool;
   /** What there is of all that a stack file may name beside kernels and pool. */
   present(): Promise<Present>;
-  steps: Pick<Steps<StackStep>, 'submit'>;
+  steps: Pick<Steps<StackStep>, 'planned'>;
   /** Of all changes of the whole machine. */
   mutex: Mutex;
 }
@@ -38,28 +38,34 @@ export class Stacks {
    * was done stays, is in the ledger, and the next apply goes on from there.
    */
   async apply(source: StackSource, progress: Progress, signal: AbortSignal): Promise<Plan> {
-    const { mutex } = this.#options;
-    if (mutex.busy) progress('waiting for another change of the machine to end');
-    return mutex.run(async () => {
-      signal.throwIfAborted();
-      progress('planning');
-      const { plan, steps } = await this.#plan(source);
-      if (plan.refused.length > 0) throw refusedError(plan);
-      await this.#options.steps.submit(steps, { progress, signal });
-      return plan;
-    });
+    return await this.#carryOut(
+      async () => {
+        progress('planning');
+        const planned = await this.#plan(source);
+        if (planned.plan.refused.length > 0) throw refusedError(planned.plan);
+        return planned;
+      },
+      progress,
+      signal,
+    );
   }
 
   /** Removes every instance, channel and service of a stack. The pool stays. */
   async destroy(stack: string, progress: Progress, signal: AbortSignal): Promise<Plan> {
-    const { mutex, hostPool, instances, present } = this.#options;
-    if (mutex.busy) progress('waiting for another change of the machine to end');
-    return mutex.run(async () => {
-      const { planDestroy } = await import('./contract.ts');
-      const { plan, steps } = planDestroy(stack, hostPool.pool, await instances.observe(), await present());
-      await this.#options.steps.submit(steps, { progress, signal });
-      return plan;
-    });
+    const { hostPool, instances, present } = this.#options;
+    return await this.#carryOut(
+      async () => {
+        const { planDestroy } = await import('./contract.ts');
+        return planDestroy(stack, hostPool.pool, await instances.observe(), await present());
+      },
+      progress,
+      signal,
+    );
+  }
+
+  async #carryOut(plan: () => Promise<Planned>, progress: Progress, signal: AbortSignal): Promise<Plan> {
+    const { mutex, steps } = this.#options;
+    return (await steps.planned(plan, { mutex, under: 'all', progress, signal })).plan;
   }
 
   // The YAML parser and the planner are loaded by the first plan: most daemons never need them.

@@ -45,6 +45,7 @@ it('reads every option', () => {
           user: '1000:100',
           hostname: 'web.example',
           restart: 'on-failure:3',
+          heal: 'hung',
           readyTimeoutMs: 90_000,
           stopGraceMs: 5_000,
           healthCommand: 'wget -q localhost',

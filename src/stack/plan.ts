@@ -8,6 +8,7 @@ import type { Availability, Capabilities } from '../driver/index.ts';
 import type { InstanceSpec, InstanceStatus, Observed, Placement } from '../instance/contract.ts';
 import {
   ACTIVE,
+  declaredSize,
   type KernelPlan,
   kernelSteps,
   planKernel,
@@ -242,7 +243,9 @@ function asItIs(
 ): Pick<PlacementRequest, 'request' | 'current'> {
   if (status === undefined) return { request, current: null };
   const { spec, size, placement } = status;
-  const isSame = vcpusOf(request.cpus) === spec.cpus && requestedBytes(request.memory) === spec.memoryBytes;
+  const cpus = request.cpus.kind === 'shared' ? request.cpus.milliCpus / 1000 : vcpusOf(request.cpus);
+  const declared = declaredSize(spec);
+  const isSame = cpus === declared.cpus && requestedBytes(request.memory) === declared.memoryBytes;
   return { request: isSame ? sizedRequest(request, size) : request, current: placement?.partition ?? null };
 }
 

@@ -20,6 +20,7 @@ kernels:
     user: 1000:100
     hostname: web.example
     restart: on-failure:3
+    heal: hung
     readyTimeout: 1m30s
     stopGrace: 5s
     healthcheck: {command: wget -q localhost, interval: 5s, timeout: 2s, retries: 2, startPeriod: 1m}

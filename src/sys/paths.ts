@@ -101,9 +101,12 @@ export type NativeProgram =
   | 'pk-forward'
   | 'pk-enter'
   | 'pk-netns'
+  | 'pk-trial'
   | 'pk-tsc'
   | 'pk-mktty'
-  | 'pk-kexec';
+  | 'pk-kexec'
+  | 'pk-sysfs'
+  | 'pk-vfio-nvme';
 
 /** Where set-up puts a compiled program; it need not exist. */
 export function nativePath(name: NativeProgram, cache: string = cacheDirectory()): string {

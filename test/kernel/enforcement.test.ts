@@ -94,6 +94,7 @@ describe.runIf(availableParallelism() >= 2)('kernels', () => {
     memory: [{ node: 0, bytes: 128 * MIB }],
     hugePageBytes: null,
     weight: null,
+    mostCpus: null,
     ...change,
   });
   /** As when the manager is killed: nobody waits for the kernel any more. */

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { Healing } from '../../src/heal/contract.ts';
 import type { Health, HealthStatus } from '../../src/health/contract.ts';
 import { Sandbox, until } from '../support/pk.ts';
 
@@ -34,18 +35,27 @@ it('the check of a workload runs in its kernel, and pk ps shows what it says', a
 });
 
 /** A workload that begins with `command` when it is told to, once its kernel is known to be well. */
-async function begin(name: string, command: string): Promise<void> {
-  await run(name, [], 'sh', '-c', `mkfifo /tmp/go; < /tmp/go read _; ${command}`);
+async function begin(name: string, command: string, options: string[] = []): Promise<void> {
+  await run(name, options, 'sh', '-c', `mkfifo /tmp/go; < /tmp/go read _; ${command}`);
   await untilHealth(name, 'healthy');
   await sandbox.ok('exec', name, '--', 'sh', '-c', 'until test -p /tmp/go; do sleep 0.1; done; (echo > /tmp/go) &');
 }
 
-it('a kernel whose only CPU is kept by one program is hung while it runs', async () => {
+it('a kernel whose only CPU is kept by one program is hung while it runs, and healed when nobody looks at it any more', async () => {
   const spin = `exec chrt -f 99 sh -c 'while :; do :; done'`;
-  await begin('hangs', `sleep 1; echo -1 > /proc/sys/kernel/sched_rt_runtime_us; ${spin}`);
+  await begin('hangs', `sleep 1; echo -1 > /proc/sys/kernel/sched_rt_runtime_us; ${spin}`, ['--heal', 'hung']);
+  await sandbox.ok('heal', 'off', 'hangs', '--for', '1h');
   const { state, signs } = await untilHealth('hangs', 'hung');
   expect(state).toBe('running');
   expect(signs[0]).toMatchObject({ sign: 'silence' });
+  expect(await sandbox.ok('heal', 'on', 'hangs')).toContain('is healed');
+  const healed = await until('it is healed', async () => {
+    const [last] = await sandbox.json<Healing[]>('heal', 'log', 'hangs');
+    return last?.outcome === 'healed' ? last : undefined;
+  });
+  expect(healed).toMatchObject({ cause: 'hung', attempt: 1, why: expect.stringContaining('said nothing') });
+  expect(await sandbox.ok('heal', 'log', 'hangs')).toContain('hung, attempt 1: healed in ');
+  await sandbox.ok('exec', 'hangs', '--', 'true');
   await sandbox.ok('kill', 'hangs');
 });
 

@@ -206,7 +206,7 @@ export function conformance(name: string, target: ConformanceTarget): void {
     it('runs on the CPUs it was given, moves to others while it runs, and says where it is', async () => {
       if (driver.capabilities().cpuMoves === 'not-first') return;
       const memory = [{ node: 0, bytes: 2 ** 28 }];
-      const on = (...vcpuCpus: number[]) => ({ vcpuCpus, memory, hugePageBytes: null, weight: null });
+      const on = (...vcpuCpus: number[]) => ({ vcpuCpus, memory, hugePageBytes: null, weight: null, mostCpus: null });
       const kernel = await start({ placement: on(0), housekeepingCpus: [0] });
       expect(await kernel.placementNow()).toMatchObject({ vcpus: [[0]], others: [0] });
       const last = target.cpus.at(-1)!;
@@ -232,6 +232,7 @@ export function conformance(name: string, target: ConformanceTarget): void {
         memory: [{ node: 0, bytes }],
         hugePageBytes: null,
         weight: null,
+        mostCpus: null,
       });
       const kernel = await start({ cpus: 2, placement: on(first, second) });
       expect(await kernel.placementNow()).toMatchObject({ vcpus: [[first], [second]], memory: [{ node: 0, bytes }] });

@@ -17,6 +17,9 @@ export interface ModelKernelOptions {
 const CGROUP = '/sys/fs/cgroup';
 const HUGE = '/sys/devices/system/node/node0/hugepages/hugepages-2048kB';
 
+/** Of version 1. */
+const CPU_FILES = ['cpu.shares', 'cpu.cfs_quota_us', 'cpu.cfs_period_us'];
+
 export class ModelKernel implements HostFiles {
   /** Content by path; a directory ends with a slash. */
   readonly files = new Map<string, string>();
@@ -134,13 +137,13 @@ export class ModelKernel implements HostFiles {
       name === 'cpuset'
         ? ['cpuset.cpus', 'cpuset.mems', 'cpuset.cpus.partition']
         : name === 'cpu'
-          ? ['cpu.weight']
+          ? ['cpu.weight', 'cpu.max']
           : [];
     for (const file of files) this.files.set(`${group}/${file}`, file.endsWith('partition') ? 'member' : '');
   }
 
   #filesOf(hierarchy: string): string[] {
-    return ['cgroup.procs', 'tasks', ...(hierarchy === 'cpuset' ? ['cpuset.cpus', 'cpuset.mems'] : ['cpu.shares'])];
+    return ['cgroup.procs', 'tasks', ...(hierarchy === 'cpuset' ? ['cpuset.cpus', 'cpuset.mems'] : CPU_FILES)];
   }
 
   #addGroup(path: string, files: readonly string[]): void {

@@ -4,7 +4,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import type { CreateRequest } from '../../src/instance/contract.ts';
 import { parseCpuList } from '../../src/sys/cpu-list.ts';
-import { startDaemon, type TestDaemon, untilState } from '../support/harness.ts';
+import { eventually, startDaemon, type TestDaemon, untilState } from '../support/harness.ts';
 
 const MIB = 2 ** 20;
 const ELASTIC = { cpus: { min: 1, max: 4 }, memoryBytes: { min: 128 * MIB, max: 512 * MIB } };
@@ -74,6 +74,42 @@ it('moves CPUs and memory between two kernels, and from and to the pool', async 
   expect((await client.pool()).free.cpus).toHaveLength(1);
 });
 
+it('moves shares of a CPU between two kernels, and holds each to what it has', async () => {
+  const test = await startDaemon();
+  const { client } = test;
+  const memory = { kind: 'size', bytes: 1024 * MIB } as const;
+  await client.initPool({ cpus: [2, 3], sharedCpus: [3], memory, devices: [] });
+  const shared = (milliCpus: number): Partial<CreateRequest> => ({
+    elastic: { cpus: { min: 0.1, max: 0.9 } },
+    partition: { ...OWNED(1).partition!, cpus: { kind: 'shared', milliCpus, weight: 100 } },
+  });
+  await test.create({ name: 'web', command, ...shared(250) });
+  await test.create({ name: 'batch', command, ...shared(700) });
+  await test.create({ name: 'whole', command, ...OWNED(1) });
+  for (const name of ['web', 'batch', 'whole']) await untilState(test, name, 'running');
+  const has = async (name: string) => {
+    const { size, placement, real } = await client.inspect(name);
+    expect(placement!.partition.shared!.milliCpus).toBe(Math.round(size.cpus * 1000));
+    return [size.cpus, real!.mostCpus];
+  };
+  expect([await has('web'), await has('batch')]).toEqual([
+    [0.25, 0.25],
+    [0.7, 0.7],
+  ]);
+  await client.move({ resource: 'cpu', from: 'batch', to: 'web', amount: 0.6 });
+  await client.move({ resource: 'cpu', from: 'pool', to: 'web', amount: 0.05 });
+  expect([await has('web'), await has('batch')]).toEqual([
+    [0.9, 0.9],
+    [0.1, 0.1],
+  ]);
+  await expect(client.resize('batch', { cpus: 0.2 })).rejects.toMatchObject({ code: 'conflict' });
+  await expect(client.move({ resource: 'cpu', from: 'web', to: 'whole', amount: 0.5 })).rejects.toMatchObject({
+    message: 'web has a share of CPUs, and whole has whole ones',
+  });
+  await test.crashAndRestart();
+  expect(await has('web')).toEqual([0.9, 0.9]);
+});
+
 it('says what it would do, and does nothing', async () => {
   const test = await withTwo();
   const { steps } = await test.client.move({ resource: 'cpu', from: 'batch', to: 'web', amount: 1, dryRun: true });
@@ -114,6 +150,25 @@ it('gives a kernel that does not run its size at the next start', async () => {
   await test.client.move({ resource: 'cpu', from: 'batch', to: 'web', amount: 1 });
   await test.client.start('web');
   expect(await sizes(test)).toEqual({ web: [3, 256], batch: [1, 256] });
+});
+
+it('holds nobody back who wants nothing of a guest that gives nothing', async () => {
+  const test = await withTwo();
+  const { client } = test;
+  await test.create({ name: 'miser', hostname: 'never-gives', command, ...OWNED(2) });
+  await untilState(test, 'miser', 'running');
+  const lines: string[] = [];
+  const request = { resource: 'cpu', from: 'miser', to: 'pool', amount: 1 } as const;
+  const stuck = client.move(request, (line) => void lines.push(line));
+  const failed = expect(stuck).rejects.toMatchObject({ code: 'kernel-died' });
+  await eventually(() => lines.some((line) => line.includes('shrink miser')));
+  await client.move({ resource: 'cpu', from: 'batch', to: 'web', amount: 1 });
+  await client.growPool({ cpus: [1], sharedCpus: [], memory: { kind: 'size', bytes: MIB }, devices: [] });
+  expect(await sizes(test)).toEqual({ web: [3, 256], batch: [1, 256] });
+  await client.kill('miser', {});
+  await failed;
+  const { partitions } = await client.pool();
+  expect(partitions.miser!.cpus).toHaveLength(2);
 });
 
 it('leaves every CPU and byte with one owner, wherever the daemon is killed', async () => {

@@ -52,7 +52,7 @@ const launch = (directory: string, vcpuCpus: number[], memoryBytes = 256 * MIB) 
   directory,
   cpus: vcpuCpus.length,
   memoryBytes,
-  placement: { vcpuCpus, memory: [{ node: 0, bytes: memoryBytes }], hugePageBytes: null, weight: null },
+  placement: { vcpuCpus, memory: [{ node: 0, bytes: memoryBytes }], hugePageBytes: null, weight: null, mostCpus: null },
 });
 
 function image() {

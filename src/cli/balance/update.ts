@@ -1,5 +1,6 @@
 import { PolykernelError } from '../../sys/errors.ts';
 import { parseBytes } from '../../sys/units.ts';
+import { parseCpus } from '../kit/cpus.ts';
 import { change } from './change.ts';
 
 export const command = change(
@@ -10,7 +11,7 @@ export const command = change(
       'Within the bounds that it was created with (`pk run --elastic-cpus`, `elastic` in a stack file), without a restart; what it\n' +
       'owns of a pool comes from there and goes back there. A kernel that does not run begins with it.',
     options: {
-      cpus: { value: 'N', help: 'so many CPUs' },
+      cpus: { value: 'N', help: 'so many CPUs, or such a share of one, as 0.5' },
       memory: { short: 'm', value: 'SIZE', help: 'so much memory' },
     },
     arguments: [1, 1],
@@ -18,7 +19,8 @@ export const command = change(
     examples: [['pk update web --cpus 3 --memory 1G', 'at once, while it runs']],
   },
   (client, invocation, dryRun, say, signal) => {
-    const cpus = invocation.integer('cpus', 1);
+    const number = invocation.value('cpus');
+    const cpus = number === undefined ? undefined : parseCpus(number, '--cpus');
     const memory = invocation.value('memory');
     if (cpus === undefined && memory === undefined) {
       throw new PolykernelError('invalid', 'neither --cpus nor --memory is given', {

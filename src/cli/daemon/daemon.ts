@@ -10,21 +10,28 @@ import { CACHE, takePlace } from '../../sys/places.ts';
 import { type Command, JSON_OPTION } from '../kit/command.ts';
 import { answer } from '../kit/output.ts';
 
+const VERBS = ['run', 'start', 'stop', 'status', 'upgrade', 'install', 'uninstall'] as const;
+
 export const command: Command = {
   summary: 'run the daemon (it is started by itself when needed)',
-  usage: '[OPTION]... [run|start|stop|status]',
+  usage: '[OPTION]... [run|start|stop|status|upgrade|install|uninstall]',
   description:
-    'Without a word it runs in the foreground. Stopping it leaves all kernels running: the next daemon finds them again.',
+    'Without a word it runs in the foreground. Stopping it leaves all kernels running: the next daemon finds them again. upgrade has the daemon of another checkout take over at once, and the old one go on when that fails; install has systemd run it.',
   options: {
     home: { value: 'DIR', complete: 'file', help: 'state directory (default: POLYKERNEL_HOME)' },
     'reset-state': { help: 'put a corrupt state database aside and begin a new one' },
+    from: { value: 'DIR', complete: 'file', help: 'upgrade: the checkout of the new version (default: this one)' },
+    user: { help: "install, uninstall: by this user's systemd (default where this is not root)" },
+    print: { help: 'install: show the unit, and do nothing' },
     json: JSON_OPTION,
   },
   arguments: [0, 1],
-  words: ['run', 'start', 'stop', 'status'],
+  words: [...VERBS],
   examples: [
-    ['pk daemon', 'in the foreground, for a service manager'],
+    ['pk daemon', 'in the foreground'],
     ['pk daemon stop', 'the kernels go on'],
+    ['pk daemon upgrade --from ../polykernel-new', 'a new version, under all that runs'],
+    ['pk daemon install', 'systemd runs it from now on'],
   ],
   async run(invocation) {
     const verb = invocation.positionals[0] ?? 'run';
@@ -44,8 +51,14 @@ export const command: Command = {
       }
       case 'stop':
         return stop(where);
+      case 'upgrade':
+        return (await import('./upgrade.ts')).upgrade(invocation);
+      case 'install':
+        return (await import('./manage.ts')).install(invocation, (home) => stop({ home }));
+      case 'uninstall':
+        return (await import('./manage.ts')).uninstall(invocation);
       default:
-        throw new PolykernelError('invalid', `${JSON.stringify(verb)} is not one of run, start, stop, status`, {
+        throw new PolykernelError('invalid', `${JSON.stringify(verb)} is not one of ${VERBS.join(', ')}`, {
           value: verb,
         });
     }

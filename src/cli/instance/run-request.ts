@@ -7,6 +7,7 @@ import { PolykernelError } from '../../sys/errors.ts';
 import { parseBytes, parseDuration } from '../../sys/units.ts';
 import { parseVolume, type VolumeText } from '../../sys/volume-text.ts';
 import type { Invocation, OptionSpec } from '../kit/command.ts';
+import { parseCpus } from '../kit/cpus.ts';
 import { givenEnvironment, userOption } from './guest-command.ts';
 import { pathFrom } from './here.ts';
 
@@ -87,6 +88,10 @@ function fields(invocation: Invocation): FieldRequest {
       const labels = invocation.values(cli.option).map(labelOf);
       return labels.length > 0 ? [[key, Object.fromEntries(labels)]] : [];
     }
+    if (kind === 'texts') {
+      const texts = invocation.values(cli.option);
+      return texts.length > 0 ? [[key, texts]] : [];
+    }
     if (kind === 'count') {
       const number = invocation.integer(cli.option, 1);
       return number === undefined ? [] : [[key, number]];
@@ -123,7 +128,7 @@ function size(invocation: Invocation): Pick<CreateRequest, 'cpus' | 'memoryBytes
       cpus:
         share === undefined
           ? { kind: 'count', count: cpus ?? 1, numa: null, smt: 'whole-core', cache: 'any', near: null }
-          : { kind: 'shared', milliCpus: milliCpus(share), weight: 100 },
+          : { kind: 'shared', milliCpus: Math.round(parseCpus(share, '--share') * 1000), weight: 100 },
       memory: { kind: 'size', bytes: bytes ?? DEFAULT_MEMORY_BYTES, node: null, hugePageBytes: null },
       devices: [],
     },
@@ -143,29 +148,10 @@ function elastic(invocation: Invocation): Pick<CreateRequest, 'elastic'> {
       hint: `Give both, such as ${example}.`,
     });
   };
-  const cpus = bounds('elastic-cpus', cpuCount, '1-4');
+  const cpus = bounds('elastic-cpus', parseCpus, '1-4');
   const memoryBytes = bounds('elastic-memory', parseBytes, '256M-2G');
   if (cpus === undefined && memoryBytes === undefined) return {};
   return { elastic: { ...(cpus && { cpus }), ...(memoryBytes && { memoryBytes }) } };
-}
-
-function cpuCount(text: string, field: string): number {
-  if (/^[1-9]\d{0,3}$/.test(text)) return Number(text);
-  throw new PolykernelError('invalid', `${field}: ${JSON.stringify(text)} is no number of CPUs`, {
-    field,
-    value: text,
-    hint: 'Give whole numbers, such as 1-4.',
-  });
-}
-
-function milliCpus(text: string): number {
-  const value = Math.round(Number(text) * 1000);
-  if (/^\d{1,5}(\.\d{1,3})?$/.test(text) && value > 0) return value;
-  throw new PolykernelError('invalid', `--share: ${JSON.stringify(text)} is not a number of CPUs`, {
-    field: '--share',
-    value: text,
-    hint: 'Give a number above 0 with at most three decimals, such as 0.5.',
-  });
 }
 
 function environment(

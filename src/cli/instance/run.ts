@@ -27,7 +27,10 @@ export const command: Command = {
     dedicated: { help: 'own these CPUs and this memory, taken from the pool (see `pk pool`)' },
     share: { value: 'FRACTION', help: 'own a part of the shared CPUs instead, such as 0.5' },
     memory: { short: 'm', value: 'SIZE', help: 'memory of the kernel, such as 512M' },
-    'elastic-cpus': { value: 'MIN-MAX', help: 'how many CPUs it may have later, while it runs, such as 1-4' },
+    'elastic-cpus': {
+      value: 'MIN-MAX',
+      help: 'how many CPUs it may have later, while it runs, such as 1-4; with --share 0.1-0.9',
+    },
     'elastic-memory': { value: 'MIN-MAX', help: 'and how much memory, such as 256M-2G' },
     rootfs: { value: 'PATH', complete: 'file', help: 'root: a directory, tar, squashfs or ext4 file' },
     volume: {

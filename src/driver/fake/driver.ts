@@ -10,6 +10,7 @@
  * | `boot-death` | the kernel's process dies as it boots |
  * | `never-acks` | hears nothing after the handshake, and acknowledges nothing (hostile.ts) |
  * | `mute` | hears nothing after the handshake, but acknowledges |
+ * | `never-gives` | lets go of no CPU and no memory, and says nothing of it |
  * | `floods`, `giant-replies`, `garbage` | from the first program on also writes bells, endless answers, or no frames |
  *
  * | program (programs.ts) | |
@@ -47,7 +48,12 @@ import { FakeGuest } from './guest.ts';
 import { FAKE } from './traits.ts';
 
 /** Host names that make a launch fail. */
-const SENTINELS = { neverReady: 'never-ready', bootPanic: 'boot-panic', bootDeath: 'boot-death' } as const;
+const SENTINELS = {
+  neverReady: 'never-ready',
+  bootPanic: 'boot-panic',
+  bootDeath: 'boot-death',
+  neverGives: 'never-gives',
+} as const;
 
 const MIB = 1024 * 1024;
 const STOPPED: KernelExit = { reason: 'stopped', code: null, signal: 'SIGKILL', message: 'stopped on request' };
@@ -63,6 +69,7 @@ export const FAKE_CAPABILITIES: Capabilities = {
   cpuMoves: 'all',
   memoryResize: 'balloon',
   hugePages: true,
+  devices: 'boot',
   sharedMemory: 'hotplug',
   networks: ['none', 'private', 'egress'],
   roots: ['host', 'directory', 'squashfs', 'ext4'],
@@ -97,9 +104,13 @@ export const fakeGuest = (directory: string): FakeGuest | undefined => machines.
 /** The part that outlives a manager. */
 class FakeMachine {
   readonly guest: FakeGuest;
+  readonly neverGives: boolean;
   readonly exited: Promise<KernelExit>;
   readonly consoles = new Set<PassThrough>();
-  placement: RealPlacement = { vcpus: [], others: [], memory: [], hugePageBytes: 0, groups: [], limits: null };
+  placement: RealPlacement = {
+    ...{ vcpus: [], others: [], memory: [], hugePageBytes: 0, mostCpus: null },
+    ...{ groups: [], limits: null },
+  };
   readonly #cpus: number;
   size: KernelSize;
   exit: KernelExit | undefined;
@@ -110,6 +121,7 @@ class FakeMachine {
   constructor(spec: LaunchSpec, bootId: string) {
     this.#directory = spec.directory;
     this.#bootId = bootId;
+    this.neverGives = spec.hostname === SENTINELS.neverGives;
     this.#cpus = spec.cpus;
     this.size = spec.size ?? { cpus: spec.cpus, memoryBytes: spec.memoryBytes };
     this.place(spec.placement, spec.housekeepingCpus);
@@ -151,13 +163,14 @@ class FakeMachine {
       });
     }
     const vcpus = placement?.vcpuCpus.map((cpu) => [cpu]) ?? Array.from({ length: this.#cpus }, () => others);
-    const { memory = [], hugePageBytes = null } = placement ?? {};
+    const { memory = [], hugePageBytes = null, mostCpus = null } = placement ?? {};
     const bytes = memory.reduce((sum, each) => sum + each.bytes, 0);
     this.placement = {
       vcpus,
       others,
       memory,
       hugePageBytes: hugePageBytes === null ? 0 : bytes,
+      mostCpus,
       groups: [],
       limits: null,
     };
@@ -242,6 +255,8 @@ class FakeKernel implements Kernel {
   }
 
   async resize(size: KernelSize): Promise<void> {
+    const { cpus, memoryBytes } = this.#machine.size;
+    if (this.#machine.neverGives && (size.cpus < cpus || size.memoryBytes < memoryBytes)) await this.#machine.exited;
     if (this.#machine.exit !== undefined) throw new PolykernelError('kernel-died', 'the kernel has ended');
     this.#machine.resize(size);
   }

@@ -76,8 +76,24 @@ const PROGRAMS: Record<string, Program> = {
     await process.write('stdout', 'ready\n');
     return process.sleep(Infinity).then(() => 0);
   },
+  'pk-trial': trial,
   sh: shell,
 };
+
+/** As native/trial: a probe whose requests take no time, and faults of which panic alone does any harm. */
+async function trial(process: FakeProcess): Promise<number> {
+  const [, kind, what] = process.argv;
+  await process.write('stdout', 'begin\n');
+  if (kind === 'fault') await process.read();
+  if (what === 'panic') process.panic();
+  const began = performance.now();
+  for (let index = 0; ; index++) {
+    const milliseconds = performance.now() - began;
+    if (kind === 'fault') await process.write('stdout', `w ${Math.floor(milliseconds)} ${index * 1000}\n`);
+    else await process.write('stdout', `r ${index} 100\nc ${Date.now()}\n`);
+    await process.sleep(Math.max(0, (index + 1) * 10 - milliseconds));
+  }
+}
 
 /** As much of a shell as tests want: `a; b && c`, echo with `>&2` or `> /dev/console`, exit, kill of itself, the magic SysRq. */
 async function shell(process: FakeProcess): Promise<number> {

@@ -144,6 +144,7 @@ export class SpawnKernel extends ShimKernel {
       hugePageBytes: 0,
       groups: [],
       limits: null,
+      mostCpus: null,
     };
   }
 

@@ -51,6 +51,15 @@ export class MachinePart {
   /** Physical ids of its CPUs, and the node from which memory is to be brought; without one it takes what is free in the pool. */
   #choose({ cpus, memoryBytes, placement }: Pick<LaunchSpec, 'cpus' | 'memoryBytes' | 'placement'>) {
     if (placement === undefined) return { cpus: this.#pool.takeFree(cpus, memoryBytes), node: undefined };
+    if (placement.weight !== null || placement.mostCpus !== null)
+      throw new PolykernelError(
+        'unsupported',
+        'a kernel beside the host’s has CPUs of its own, and not a share of some',
+        {
+          field: 'partition.cpus',
+          hint: 'Ask for dedicated CPUs (--dedicated), or use --driver qemu.',
+        },
+      );
     // Before any leaves.
     const own = this.cpus.physical(placement.vcpuCpus);
     const pool = this.files.pool();

@@ -32,6 +32,7 @@ export const CAPABILITIES: Capabilities = {
   // The host kernel books memory for a running one elsewhere than it gives it, and does not look whether it is free.
   memoryResize: 'none',
   hugePages: false,
+  devices: 'none',
   sharedMemory: 'none',
   networks: ['none'],
   networkPort: 'none',

@@ -1,9 +1,9 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { ModelKernel } from '../../../test/support/model-kernel.ts';
 import { perform, planHostActs } from '../../pool/acts.ts';
-import { InstanceGroups } from './instance-groups.ts';
+import { boundOf, InstanceGroups } from './instance-groups.ts';
 
-const settings = { cpus: [2, 3], nodes: [0], weight: 200 };
+const settings = { cpus: [2, 3], nodes: [0], weight: 200, mostCpus: null };
 
 function machine(cgroups: 'v1' | 'v2' | 'none', root = true): ModelKernel {
   return new ModelKernel({
@@ -48,12 +48,29 @@ describe.each(['v1', 'v2'] as const)('on a host with cgroup %s', (version) => {
         ? { 'cpuset.cpus': '2-3', 'cpuset.mems': '0', 'cpu.shares': '2048' }
         : { 'cpuset.cpus': '2-3', 'cpuset.mems': '0', 'cpu.weight': '200' },
     );
-    groups.set('a', { cpus: [3], nodes: [], weight: null });
+    groups.set('a', { cpus: [3], nodes: [], weight: null, mostCpus: null });
     expect(kernel.read(`${pool}/a/cpuset.cpus`)).toBe('3');
     // All nodes: version 2 has a word for it, version 1 wants a list.
     expect(kernel.read(`${pool}/a/cpuset.mems`)).toBe(version === 'v1' ? '0' : '');
     await groups.remove('a');
     expect(kernel.snapshot()).toEqual(before);
+  });
+
+  it('bounds the time of a kernel, changes that, and takes the bound away', async () => {
+    await givePool();
+    const bound = (mostCpus: number | null) => {
+      groups.set('a', { ...settings, mostCpus });
+      return boundOf(groups.read('a'));
+    };
+    expect(bound(null)).toBeNull();
+    expect(bound(0.25)).toBe(0.25);
+    const file = version === 'v1' ? '/sys/fs/cgroup/cpu/polykernel/a/cpu.cfs_quota_us' : `${pool}/a/cpu.max`;
+    expect(kernel.read(file)).toBe(version === 'v1' ? '5000' : '5000 20000');
+    expect(bound(0.9)).toBe(0.9);
+    // The host kernel gives no less than a millisecond.
+    expect(bound(0.01)).toBe(0.01);
+    expect(bound(1.5)).toBe(1.5);
+    expect(bound(null)).toBeNull();
   });
 
   it('sweeps the groups in which nothing runs, but those of known kernels', async () => {

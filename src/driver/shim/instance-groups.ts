@@ -16,6 +16,8 @@ export interface GroupSettings {
   nodes: readonly number[];
   /** 1-10000, 100 = usual; null = usual. */
   weight: number | null;
+  /** CPUs' worth of time at most; null = no bound. */
+  mostCpus: number | null;
 }
 
 interface Hierarchy {
@@ -39,10 +41,37 @@ const SHOWN = [
   'cpuset.mems.effective',
   'cpu.weight',
   'cpu.shares',
+  'cpu.max',
+  'cpu.cfs_quota_us',
+  'cpu.cfs_period_us',
 ];
 /** A group is in use until the host kernel has let go of the last thread, a moment after its end was seen. */
 const REMOVE_DEADLINE_MS = 2000;
 const POLL_MS = 5;
+
+/** Short, so that whoever has used up his part waits little for more of it. */
+const PERIOD_US = 20_000;
+/** The host kernel gives no less in a period. */
+const LEAST_QUOTA_US = 1_000;
+const LONGEST_PERIOD_US = 1_000_000;
+
+/** Period and time in it, in microseconds. */
+function bandwidth(cpus: number): [period: number, quota: number] {
+  const period = Math.min(LONGEST_PERIOD_US, Math.max(PERIOD_US, Math.ceil(LEAST_QUOTA_US / cpus)));
+  return [period, Math.max(LEAST_QUOTA_US, Math.round(cpus * period))];
+}
+
+/** CPUs' worth of time that groups as read() tells them may use at most; null = no bound, or nobody who could hold it. */
+export function boundOf(groups: readonly GroupState[]): number | null {
+  for (const { values } of groups) {
+    const [quota, period] =
+      values['cpu.max'] === undefined
+        ? [Number(values['cpu.cfs_quota_us'] ?? -1), Number(values['cpu.cfs_period_us'])]
+        : values['cpu.max'].split(' ').map(Number);
+    if (quota !== undefined && quota > 0 && period) return quota / period;
+  }
+  return null;
+}
 
 export class InstanceGroups {
   readonly #host: HostFiles;
@@ -58,7 +87,7 @@ export class InstanceGroups {
       this.#host.makeDirectory(group);
       if (hierarchy.version === 2) this.#write(group, 'cgroup.type', 'threaded');
       for (const controller of hierarchy.controllers) {
-        for (const [file, value] of this.#values(hierarchy, controller, settings)) this.#write(group, file, value);
+        for (const [file, value] of this.#values(hierarchy, controller, id, settings)) this.#write(group, file, value);
       }
     }
   }
@@ -129,13 +158,16 @@ export class InstanceGroups {
     );
   }
 
-  #values(hierarchy: Hierarchy, controller: 'cpuset' | 'cpu', settings: GroupSettings): [string, string][] {
+  #values(hierarchy: Hierarchy, controller: 'cpuset' | 'cpu', id: string, settings: GroupSettings): [string, string][] {
     const { cpus, nodes } = settings;
     const weight = settings.weight ?? 100;
     if (controller === 'cpu') {
       // 100 of version 2 is 1024 of version 1, whose least is 2.
-      if (hierarchy.version === 2) return [['cpu.weight', String(weight)]];
-      return [['cpu.shares', String(Math.max(2, Math.round((weight * 1024) / 100)))]];
+      const share: [string, string] =
+        hierarchy.version === 2
+          ? ['cpu.weight', String(weight)]
+          : ['cpu.shares', String(Math.max(2, Math.round((weight * 1024) / 100)))];
+      return [share, ...this.#bound(hierarchy, id, settings.mostCpus)];
     }
     // No list means all nodes in version 2 (an empty line: empty writes do not arrive), and takes no task in version 1.
     const all = hierarchy.version === 2 ? '\n' : (this.#host.read(`${hierarchy.parent}/cpuset.mems`) ?? '0');
@@ -143,6 +175,29 @@ export class InstanceGroups {
       ['cpuset.mems', nodes.length > 0 ? formatCpuList(nodes) : all],
       ['cpuset.cpus', formatCpuList(cpus)],
     ];
+  }
+
+  /** Of one that had none it is left as it is: not every host kernel can bound. */
+  #bound({ version, parent }: Hierarchy, id: string, mostCpus: number | null): [string, string][] {
+    const [period, quota] = mostCpus === null ? [PERIOD_US, null] : bandwidth(mostCpus);
+    if (version === 2) {
+      const value = `${quota ?? 'max'} ${period}`;
+      return quota === null && !this.#isBound(`${parent}/${id}/cpu.max`, /^max/) ? [] : [['cpu.max', value]];
+    }
+    if (quota === null && !this.#isBound(`${parent}/${id}/cpu.cfs_quota_us`, /^-1/)) return [];
+    // A quota is judged against the period: it goes first and comes last.
+    const values: [string, string][] = [
+      ['cpu.cfs_quota_us', '-1'],
+      ['cpu.cfs_period_us', String(period)],
+    ];
+    const isSame = this.#host.read(`${parent}/${id}/cpu.cfs_period_us`) === String(period);
+    if (quota === null) return values;
+    return [...(isSame ? [] : values), ['cpu.cfs_quota_us', String(quota)]];
+  }
+
+  #isBound(file: string, free: RegExp): boolean {
+    const now = this.#host.read(file);
+    return now !== undefined && now !== '' && !free.test(now);
   }
 
   #write(group: string, file: string, value: string, pardoned?: string): void {

@@ -5,7 +5,7 @@ import type { NodeMemory } from '../../ledger/types.ts';
 import { parseCpuList } from '../../sys/cpu-list.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import type { HostPlacement, RealPlacement } from '../driver.ts';
-import { InstanceGroups } from './instance-groups.ts';
+import { boundOf, InstanceGroups } from './instance-groups.ts';
 import { type HostThread, type LaunchThreads, launchThreads } from './launch-threads.ts';
 import { askShim } from './shim.ts';
 
@@ -93,8 +93,13 @@ async function pinThreads(directory: string, threads: readonly number[], cpus: r
 
 /** Makes the control groups that `placement` needs, if the pool has any. Throws `permission` or `internal`. */
 export function makeGroups(id: string, placement: HostPlacement): void {
-  const { vcpuCpus, memory, weight } = placement;
-  new InstanceGroups().set(id, { cpus: vcpuCpus, nodes: memory.map(({ node }) => node), weight });
+  const { vcpuCpus, memory, weight, mostCpus } = placement;
+  new InstanceGroups().set(id, {
+    cpus: vcpuCpus,
+    nodes: memory.map(({ node }) => node),
+    weight,
+    mostCpus: mostCpus ?? null,
+  });
 }
 
 /** What is real now. Throws `kernel-died`. */
@@ -104,8 +109,13 @@ export function realPlacement(id: string, threads: LaunchThreads): Omit<RealPlac
     vcpus: threads.vcpus.map(allowed),
     others: allowed(threads.others),
     ...residentMemory(threads.vmm),
-    groups: new InstanceGroups().read(id),
+    ...groupsOf(id),
   };
+}
+
+function groupsOf(id: string): Pick<RealPlacement, 'mostCpus' | 'groups'> {
+  const groups = new InstanceGroups().read(id);
+  return { mostCpus: boundOf(groups), groups };
 }
 
 /** CPUs a thread may run on; none when it has ended. */

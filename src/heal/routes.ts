@@ -1,0 +1,19 @@
+/** Healing, as the API asks for it. */
+import type { Handlers } from '../core/route.ts';
+import type { Clock } from '../sys/clock.ts';
+import type { healApi } from './api.ts';
+import type { Healer } from './healer.ts';
+import type { HealingLog } from './log.ts';
+
+interface Parts {
+  healer: Healer;
+  log: HealingLog;
+  clock: Clock;
+}
+
+export const healHandlers = ({ healer, log, clock }: Parts): Handlers<typeof healApi> => ({
+  heal: () => healer.list(),
+  healings: ({ query: { since, name } }) =>
+    log.since(since === undefined ? Number.NEGATIVE_INFINITY : clock.now() - since * 1000, name),
+  holdHealing: ({ params, body: { seconds } }) => healer.hold(params.name, seconds === 0 ? null : seconds * 1000),
+});

@@ -1,0 +1,84 @@
+/** PCI functions in the API: how many virtual ones there are, and whose each is. */
+import { del, get, long, post, routes } from '../core/route.ts';
+import { count, listOf, named, oneOf, orNull, record, request, text, texts } from '../core/schema.ts';
+import type {
+  CountReport,
+  FunctionsReport,
+  Lease,
+  LeasedFunction,
+  PhysicalFunction,
+  PlannedChange,
+  VirtualFunction,
+} from './contract.ts';
+
+const lease = {
+  owner: { ...text, description: 'Name of the instance' },
+  instance: text,
+  name: { ...orNull(text), description: 'What the owner calls it' },
+  generation: { ...count, description: 'Counts the owners it has had' },
+  state: {
+    ...oneOf('leased', 'returning', 'failed'),
+    description: 'returning: it is being reset. failed: it could not be, and is given to nobody',
+  },
+  reason: orNull(text),
+};
+const leased = named(
+  'LeasedFunction',
+  record<LeasedFunction>({ address: text, physicalFunction: orNull(text), ...lease }),
+);
+const virtual = named(
+  'VirtualFunction',
+  record<VirtualFunction>({
+    index: count,
+    address: text,
+    driver: orNull(text),
+    node: orNull(count),
+    iommuGroup: orNull(count),
+    lease: orNull(record<Lease>(lease)),
+  }),
+);
+const physical = named(
+  'PhysicalFunction',
+  record<PhysicalFunction>({
+    address: text,
+    vendor: text,
+    device: text,
+    class: count,
+    driver: orNull(text),
+    node: orNull(count),
+    most: count,
+    wanted: { ...orNull(count), description: 'What is made again after each start of the machine' },
+    virtual: listOf(virtual),
+  }),
+);
+const address = { type: 'string', minLength: 1, maxLength: 64 } as const;
+
+export const sriovApi = routes('functions', {
+  functions: get('/v1/functions', {
+    summary: 'Functions with virtual ones, and whose each is',
+    answer: named('FunctionsReport', record<FunctionsReport>({ physical: listOf(physical), leases: listOf(leased) })),
+  }),
+  functionPlan: get('/v1/functions/plan', {
+    summary: 'What differs from the numbers of virtual functions that are wanted',
+    list: 'changes',
+    answer: named(
+      'FunctionChange',
+      record<PlannedChange>({ address: text, now: count, wanted: count, text, obstacle: orNull(text) }),
+    ),
+  }),
+  /** Resolves once all of them are there. */
+  setVirtualFunctions: long('/v1/functions/count', {
+    summary: 'Make as many virtual functions of one, now and after each start of the machine',
+    body: request({ address, count: { type: 'integer', minimum: 0, maximum: 65_535 } }, 'address', 'count'),
+    answer: named('CountReport', record<CountReport>({ address: text, before: count, now: count, notes: texts })),
+  }),
+  assignFunction: post('/v1/functions/leases', {
+    summary: 'Give a function to an instance, for its next kernel',
+    body: request({ device: address, to: { type: 'string', minLength: 1, maxLength: 63 } }, 'device', 'to'),
+    answer: leased,
+    status: 201,
+  }),
+  releaseFunction: del('/v1/functions/leases/:address', {
+    summary: 'Take a function back, which is reset before anybody else gets it',
+  }),
+});

@@ -1,0 +1,65 @@
+/** What `--device` asks for, and which function that is. Pure. */
+import { PolykernelError } from '../sys/errors.ts';
+import { normalizePciAddress } from '../topology/pci-address.ts';
+import type { SeenFunction } from './functions.ts';
+
+/** One function by its address, or any virtual one of a kind; `name`: what the owner calls it. */
+export type DeviceWish = { name: string | null } & (
+  | { kind: 'address'; address: string }
+  | { kind: 'virtual'; of: keyof typeof KINDS }
+);
+
+/** Class codes by their first bytes (PCI Code and ID Assignment Specification). */
+const KINDS = {
+  any: [],
+  network: [0x02],
+  nvme: [0x0108],
+  storage: [0x01],
+  gpu: [0x03],
+  accelerator: [0x12, 0x0b40],
+  crypto: [0x10],
+} as const satisfies Readonly<Record<string, readonly number[]>>;
+
+/** What can be one; deviceWish() says more of what cannot. */
+export const DEVICE_PATTERN =
+  '^(vf:[a-z]+|([0-9A-Fa-f]{4,8}:)?[0-9A-Fa-f]{2}:[01][0-9A-Fa-f]\\.[0-7])(=[a-z][a-z0-9-]{0,14})?$';
+export const DEVICE_HINT =
+  'Use an address such as 0000:3b:00.2 or vf:nvme, with =NAME behind it if it is to have a name.';
+
+/** `0000:3b:00.2`, `vf:nvme`, each with `=NAME` behind it. Throws `invalid`. */
+export function deviceWish(text: string, field = '--device'): DeviceWish {
+  const [, what = '', , name = null] = /^([^=]*)(=(.*))?$/s.exec(text) ?? [];
+  if (name !== null && !/^[a-z][a-z0-9-]{0,14}$/.test(name)) {
+    throw new PolykernelError('invalid', `${field}: ${JSON.stringify(name)} is no name of a device`, {
+      field,
+      value: text,
+      hint: 'Use up to 15 lower-case letters, digits and dashes, such as nic0.',
+    });
+  }
+  if (!what.startsWith('vf:')) return { kind: 'address', address: normalizePciAddress(what, field), name };
+  const of = what.slice('vf:'.length);
+  if (Object.hasOwn(KINDS, of)) return { kind: 'virtual', of: of as keyof typeof KINDS, name };
+  throw new PolykernelError('invalid', `${field}: there are no virtual functions of the kind ${JSON.stringify(of)}`, {
+    field,
+    value: text,
+    hint: `Use vf: with ${Object.keys(KINDS).join(', ')}.`,
+  });
+}
+
+/**
+ * The function for a wish among those that are `free`: of several of its kind one on `nodes`, if there is one, else one whose node is
+ * not known, else any. Undefined when there is none.
+ */
+export function chooseFunction(
+  wish: DeviceWish,
+  free: readonly SeenFunction[],
+  nodes: readonly number[],
+): SeenFunction | undefined {
+  if (wish.kind === 'address') return free.find(({ address }) => address === wish.address);
+  const distance = ({ node }: SeenFunction) => (node === null ? 1 : nodes.length === 0 || nodes.includes(node) ? 0 : 2);
+  const able = free.filter((each) => each.physicalFunction !== null && isOf(each.class, KINDS[wish.of]));
+  return able.toSorted((a, b) => distance(a) - distance(b))[0];
+}
+
+const isOf = (code: number, prefixes: readonly number[]): boolean =>
+  prefixes.length === 0 || prefixes.some((prefix) => code >> (prefix > 0xff ? 8 : 16) === prefix);

@@ -1,0 +1,9 @@
+/** What is told of PCI functions, and when. */
+export const sriovEvents = {
+  'functions-changed': 'a physical function has another number of virtual ones',
+  'function-leased': 'it is given to an instance',
+  'function-returned': 'nobody has it any more, and it was reset',
+  'function-failed': 'it could not be reset after an instance had it, and is given to nobody',
+} as const;
+
+export type SriovEvent = keyof typeof sriovEvents;

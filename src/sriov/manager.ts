@@ -1,0 +1,305 @@
+/** PCI functions that can be given to instances: how many virtual ones there are, and whose each is. */
+import type { EventLog } from '../core/events.ts';
+import type { Journal } from '../core/journal.ts';
+import type { PassedFunction } from '../driver/index.ts';
+import type { Instances } from '../instance/contract.ts';
+import { type Clock, timestamp } from '../sys/clock.ts';
+import { PolykernelError } from '../sys/errors.ts';
+import { normalizePciAddress } from '../topology/pci-address.ts';
+import { chooseFunction, type DeviceWish, deviceWish } from './choose.ts';
+import type { CountReport, FunctionsReport, LeasedFunction, PlannedChange, VirtualFunction } from './contract.ts';
+import { type Counts, noFunction } from './counts.ts';
+import type { SriovEvent } from './events.ts';
+import { DEVICES, type SeenFunction, seeAll, virtualFunctions } from './functions.ts';
+import type { Leases, Tenant } from './leases.ts';
+import type { Sysfs } from './sysfs.ts';
+
+interface FunctionsOptions {
+  sysfs: Sysfs;
+  counts: Counts;
+  leases: Leases;
+  instances(): Pick<Instances, 'find' | 'get'>;
+  events: EventLog;
+  clock: Clock;
+  journal: Journal;
+  /** Called when nothing is wanted and nothing leased. */
+  dropMachine(): void;
+}
+
+/** All functions at one moment, from which several may be chosen. */
+export interface Choice {
+  seen: ReadonlyMap<string, SeenFunction>;
+  /** Indices of virtual functions. */
+  indices: ReadonlyMap<string, number>;
+}
+
+export class Functions {
+  readonly #options: FunctionsOptions;
+  readonly #ending = new AbortController();
+  /** What a reboot took away is there again, or cannot be. */
+  #restored: Promise<void> = Promise.resolve();
+  #known: { names: string; choice: Choice } | undefined;
+
+  constructor(options: FunctionsOptions) {
+    this.#options = options;
+  }
+
+  async list(): Promise<FunctionsReport> {
+    const { sysfs, counts, leases } = this.#options;
+    const seen = await seeAll(sysfs);
+    const able = [...seen.values()].filter(({ most }) => most > 0);
+    const physical = await Promise.all(
+      able.map(async ({ iommuGroup: _, physicalFunction: __, ...each }) => ({
+        ...each,
+        wanted: counts.wanted(each.address),
+        virtual: [...(await virtualFunctions(sysfs, each.address))].flatMap(([index, address]): VirtualFunction[] => {
+          const found = seen.get(address);
+          const lease = leases.of(address);
+          if (found === undefined) return [];
+          const { driver, node, iommuGroup } = found;
+          return [{ index, address, driver, node, iommuGroup, lease: lease === undefined ? null : ownerOf(lease) }];
+        }),
+      })),
+    );
+    return { physical, leases: leases.all() };
+  }
+
+  plan(): Promise<PlannedChange[]> {
+    return this.#options.counts.plan();
+  }
+
+  /** Rejects as Counts.set() does. */
+  async setCount(
+    address: string,
+    count: number,
+    progress: (text: string) => void,
+    signal: AbortSignal,
+  ): Promise<CountReport> {
+    const { counts, leases, sysfs } = this.#options;
+    const of = normalizePciAddress(address, 'address');
+    const before = await virtualFunctions(sysfs, of);
+    const report = await counts.set(of, count, progress, signal);
+    if (report.before !== report.now) {
+      leases.forget(before.values());
+      this.#dropMachine();
+      this.#tell('functions-changed', of, `${report.now} virtual functions in the place of ${report.before}`);
+    }
+    return report;
+  }
+
+  /**
+   * Gives a function to an instance, for its next kernel, and sees that it can be had. Rejects with `invalid`, `not-found`,
+   * `conflict`, `unavailable` or `unsupported`; then nothing was given.
+   */
+  async assign(text: string, name: string): Promise<LeasedFunction> {
+    const { instances, leases } = this.#options;
+    const wish = deviceWish(text, 'device');
+    const { id, spec } = instances().get(name).record;
+    const had = new Set(leases.ofInstance(id).map(({ address }) => address));
+    const [address] = this.take([wish], await this.choice(), { instance: id, name: spec.name }, []);
+    try {
+      await leases.ready(address!);
+    } catch (error) {
+      // No kernel has seen it.
+      if (!had.has(address!)) leases.forget([address!]);
+      throw error;
+    }
+    const lease = leases.of(address!)!;
+    this.#tell('function-leased', address!, `leased to ${lease.owner} (generation ${lease.generation})`);
+    return lease;
+  }
+
+  /** Takes one back. Rejects with `not-found`, `conflict` while a kernel has it, and `unavailable` when it cannot be reset. */
+  async release(text: string): Promise<void> {
+    const { instances, leases } = this.#options;
+    const address = normalizePciAddress(text, 'device');
+    const lease = leases.of(address);
+    if (lease === undefined) {
+      throw new PolykernelError('not-found', `${address} is nobody's`, {
+        field: 'device',
+        value: address,
+        hint: '`pk sriov ls` shows whose each is.',
+      });
+    }
+    const owner = instances().find(lease.owner);
+    if (owner?.record.id === lease.instance && owner.active) {
+      throw new PolykernelError('conflict', `the kernel of ${lease.owner} has ${address}`, {
+        field: 'device',
+        value: address,
+        hint: `Stop it first: pk stop ${lease.owner}`,
+      });
+    }
+    await this.giveBack([address]);
+  }
+
+  async choice(): Promise<Choice> {
+    await this.#restored;
+    const { sysfs } = this.#options;
+    // What a function is does not change while it is there, and to look at a thousand takes a second.
+    const names = (await sysfs.list(DEVICES)).join();
+    if (this.#known?.names === names) return this.#known.choice;
+    const choice = await this.#choice();
+    this.#known = { names, choice };
+    return choice;
+  }
+
+  async #choice(): Promise<Choice> {
+    const { sysfs } = this.#options;
+    const seen = await seeAll(sysfs);
+    const able = [...seen.values()].filter(({ most }) => most > 0);
+    const all = await Promise.all(able.map(({ address }) => virtualFunctions(sysfs, address)));
+    return {
+      seen,
+      indices: new Map(all.flatMap((each) => [...each].map(([index, address]) => [address, index] as const))),
+    };
+  }
+
+  /**
+   * Leases the functions that are wished for, those on `nodes` first: all of them or none. Awaits nothing. Gives their addresses.
+   * Throws `not-found`, `conflict` or `unsupported`.
+   */
+  take(wishes: readonly DeviceWish[], { seen, indices }: Choice, tenant: Tenant, nodes: readonly number[]): string[] {
+    const { leases } = this.#options;
+    const mine = new Set(leases.ofInstance(tenant.instance).map(({ address }) => address));
+    const chosen = new Map<SeenFunction, DeviceWish>();
+    const all = [...seen.values()];
+    // Wishes for one function come before those for any; what is one's own already, before what is free.
+    for (const wish of [...wishes].sort((a, b) => a.kind.localeCompare(b.kind))) {
+      const free = all.filter(
+        (each) => !chosen.has(each) && (mine.has(each.address) || isFree(() => leases.checkFree(each))),
+      );
+      const found =
+        chooseFunction(
+          wish,
+          free.filter(({ address }) => mine.has(address)),
+          nodes,
+        ) ?? chooseFunction(wish, free, nodes);
+      if (found === undefined) throw this.#noneFor(wish, seen, chosen);
+      chosen.set(found, wish);
+    }
+    const taken: string[] = [];
+    try {
+      for (const [each, { name }] of chosen) {
+        leases.take(each, indices.get(each.address) ?? null, tenant, name);
+        if (!mine.has(each.address)) taken.push(each.address);
+      }
+    } catch (error) {
+      // No kernel has seen them.
+      leases.forget(taken);
+      throw error;
+    }
+    return [...chosen.keys()].map(({ address }) => address);
+  }
+
+  /** Has all that an instance leases ready for its next kernel. Rejects as Leases.ready() does. */
+  async readyAll(instance: string): Promise<PassedFunction[]> {
+    const { leases } = this.#options;
+    const mine = leases.ofInstance(instance);
+    return Promise.all(mine.map(async ({ address, name }) => ({ address, name, group: await leases.ready(address) })));
+  }
+
+  /** Resets at the same time: each takes 100 ms at least. Rejects with the first failure, after all. */
+  async giveBack(addresses: readonly string[]): Promise<void> {
+    const { leases } = this.#options;
+    const results = await Promise.allSettled(
+      addresses.map(async (address) => {
+        const owner = leases.of(address)?.owner;
+        await leases.giveBack(address);
+        if (owner !== undefined) this.#tell('function-returned', address, `reset, after ${owner} had it`);
+      }),
+    );
+    this.#dropMachine();
+    const failed = results.find((result) => result.status === 'rejected');
+    if (failed === undefined) return;
+    for (const address of addresses) {
+      const lease = leases.of(address);
+      if (lease?.state === 'failed') this.#tell('function-failed', address, lease.reason ?? '');
+    }
+    throw failed.reason;
+  }
+
+  /** All of one instance. */
+  giveBackOf(instance: string): Promise<void> {
+    return this.giveBack(this.#options.leases.ofInstance(instance).map(({ address }) => address));
+  }
+
+  /** Those of instances that are none of these, and those that were being reset. */
+  async giveBackAllBut(instances: ReadonlySet<string>): Promise<void> {
+    const left = this.#options.leases
+      .all()
+      .filter(({ state, instance }) => state === 'returning' || (state === 'leased' && !instances.has(instance)));
+    await this.giveBack(left.map(({ address }) => address)).catch((error) => this.#complain('functions', error));
+  }
+
+  recover(): void {
+    const { counts, leases, journal } = this.#options;
+    const unreadable = (id: string, _: string, error: unknown) =>
+      journal.error(`the record of the function ${id} cannot be read and is ignored`, error);
+    counts.load(unreadable);
+    leases.load(unreadable);
+    const complain = (doing: string, error: unknown) => journal.error(doing, error);
+    this.#restored = counts.restore(this.#ending.signal, complain, (text) => journal.info(text));
+  }
+
+  async close(): Promise<void> {
+    this.#ending.abort(new PolykernelError('unavailable', 'the daemon is ending', { hint: 'Try again.' }));
+    this.#options.sysfs.close();
+    await this.#restored;
+    await this.#options.leases.settled();
+  }
+
+  #noneFor(wish: DeviceWish, seen: Choice['seen'], chosen: ReadonlyMap<SeenFunction, unknown>): PolykernelError {
+    if (wish.kind === 'address') {
+      const found = seen.get(wish.address);
+      if (found === undefined) return noFunction(wish.address);
+      if (chosen.has(found))
+        return new PolykernelError('invalid', `${wish.address} is asked for twice`, {
+          field: 'device',
+          value: wish.address,
+        });
+      try {
+        this.#options.leases.checkFree(found);
+      } catch (error) {
+        return error as PolykernelError;
+      }
+    }
+    const what = wish.kind === 'virtual' && wish.of !== 'any' ? ` of the kind ${wish.of}` : '';
+    return new PolykernelError('conflict', `no virtual function${what} is free`, {
+      field: 'device',
+      value: wish.kind === 'virtual' ? `vf:${wish.of}` : wish.address,
+      hint: 'Make some: pk sriov enable ADDRESS --vfs N. Those there are: pk sriov ls.',
+    });
+  }
+
+  #dropMachine(): void {
+    const { counts, leases, dropMachine } = this.#options;
+    if (counts.isEmpty && leases.all().length === 0) dropMachine();
+  }
+
+  #complain(what: string, error: unknown): void {
+    this.#options.journal.error(`giving back ${what}`, error);
+  }
+
+  #tell(type: SriovEvent, address: string, message: string): void {
+    const { events, clock } = this.#options;
+    events.tell({ at: timestamp(clock), type, name: address, id: address, message });
+  }
+}
+
+const ownerOf = ({ owner, instance, name, generation, state, reason }: LeasedFunction) => ({
+  owner,
+  instance,
+  name,
+  generation,
+  state,
+  reason,
+});
+
+function isFree(check: () => void): boolean {
+  try {
+    check();
+    return true;
+  } catch {
+    return false;
+  }
+}

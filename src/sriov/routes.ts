@@ -1,0 +1,12 @@
+import type { Handlers } from '../core/route.ts';
+import type { sriovApi } from './api.ts';
+import type { Functions } from './manager.ts';
+
+/** PCI functions and their owners. */
+export const sriovHandlers = (functions: Functions): Handlers<typeof sriovApi> => ({
+  functions: () => functions.list(),
+  functionPlan: () => functions.plan(),
+  setVirtualFunctions: ({ body, progress, signal }) => functions.setCount(body.address, body.count, progress, signal),
+  assignFunction: ({ body }) => functions.assign(body.device, body.to),
+  releaseFunction: ({ params }) => functions.release(params.address),
+});

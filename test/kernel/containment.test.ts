@@ -1,0 +1,42 @@
+/** Faults in one kernel beside another, on real kernels. Nothing here depends on how fast the machine is. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { TrialReport } from '../../src/containment/contract.ts';
+import type { InstanceStatus } from '../../src/instance/contract.ts';
+import { Sandbox } from '../support/pk.ts';
+
+let sandbox: Sandbox;
+beforeAll(async () => {
+  sandbox = await Sandbox.create();
+});
+afterAll(() => sandbox[Symbol.asyncDispose]());
+
+describe.each([
+  ['uml', '64M'],
+  ['qemu', '128M'],
+])('%s', (driver, memory) => {
+  const [web, db] = [`web-${driver}`, `db-${driver}`];
+  beforeAll(async () => {
+    for (const name of [web, db])
+      await sandbox.ok('run', '-d', '--name', name, '--driver', driver, '--memory', memory, '--', 'sleep', '100000');
+  });
+
+  it.each(['panic', 'oom', 'fork-bomb'])('%s is contained and healed, and its clones are gone', async (fault) => {
+    const boots = async () =>
+      (await sandbox.json<InstanceStatus[]>('ps', '-a')).map(({ spec, bootId }) => [spec.name, bootId]);
+    const before = await boots();
+    const ran = await sandbox.pk([
+      ...['prove', 'containment', '--victim', web, '--neighbours', db],
+      ...['--fault', fault, '--window', '500ms', '--json'],
+    ]);
+    const { verdict, healed, findings, kernels }: TrialReport = JSON.parse(ran.stdout || '{}');
+    expect([verdict, healed, ran.code], JSON.stringify([findings, ran.stderr])).toEqual(['contained', true, 0]);
+    const [victim, neighbour] = kernels;
+    expect(neighbour!.bootIdAfter).toBe(neighbour!.bootIdBefore);
+    expect(victim!.bootIdAfter).not.toBe(victim!.bootIdBefore);
+    for (const part of ['during', 'after'] as const) {
+      expect(neighbour![part].requests).toBeGreaterThan(0);
+      expect(neighbour![part].errors).toBe(0);
+    }
+    expect(await boots()).toEqual(before);
+  });
+});
