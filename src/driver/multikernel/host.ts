@@ -6,7 +6,7 @@
  * them takes their flags for something else, and would replace itself. pk-kexec, which makes them, looks once more, each time,
  * and for the instance too. Nothing skips either.
  */
-import { statfsSync } from 'node:fs';
+import { existsSync, statfsSync } from 'node:fs';
 import { constants } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { PolykernelError } from '../../sys/errors.ts';
@@ -46,6 +46,9 @@ export interface MultikernelHost {
 /** Where the kernel makes the mount point (kernel/multikernel/kernfs.c); pk-kexec has the same. */
 const ROOT = '/sys/fs/multikernel';
 const MAGIC = 0x6d6b6673;
+
+/** Whether the kernel has the patches, mounted or not. */
+export const isSupported = (): boolean => existsSync(ROOT);
 
 /** What keeps this machine from being one; undefined when nothing does. */
 export function hostProblem(): { reason: string; hint: string } | undefined {
