@@ -16,9 +16,22 @@ import { plan } from './plan.ts';
 import type { Bench, Row } from './row.ts';
 import { run } from './run.ts';
 import { service } from './service.ts';
+import { sriov } from './sriov.ts';
 import { upgrade } from './upgrade.ts';
 
-const BENCHES: Record<string, Bench> = { balance, channel, devicetree, flood, guest, pci, plan, run, service, upgrade };
+const BENCHES: Record<string, Bench> = {
+  balance,
+  channel,
+  devicetree,
+  flood,
+  guest,
+  pci,
+  plan,
+  run,
+  service,
+  sriov,
+  upgrade,
+};
 
 const USAGE = `usage: npm run bench -- [${Object.keys(BENCHES).join('|')}]... [--json]`;
 const args = argumentsOrHelp(USAGE);

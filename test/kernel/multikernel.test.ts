@@ -32,13 +32,18 @@ afterAll(() => {
   for (const path of [home, root.path]) rmSync(path, { recursive: true, force: true });
 });
 
-async function image(): Promise<KernelImage> {
-  for (const name of ['pk-init', 'pk-shim', 'pk-mktty'] as const) await nativeProgram(name);
+async function umlImage(): Promise<KernelImage> {
+  for (const name of ['pk-init', 'pk-shim', 'pk-mktty', 'pk-xstate.so'] as const) await nativeProgram(name);
   const store = new ImageStore();
-  const uml = await store.resolve('debian:uml').catch(async () => {
+  return await store.resolve('debian:uml').catch(async () => {
     await store.pull('debian:uml');
     return store.resolve('debian:uml');
   });
+}
+
+/** What the driver is given: the model boots User Mode Linux in its place. */
+async function image(): Promise<KernelImage> {
+  const uml = await umlImage();
   const kernel = join(home, 'vmlinux');
   writeFileSync(kernel, spawnKernel());
   return { ...uml, kind: 'x86_64', kernel };
@@ -65,7 +70,7 @@ const command = (...words: string[]) => ({ command: words, env: { PATH: '/bin' }
 describe.skipIf(!canServe())('a kernel beside the host’s', () => {
   let emulator: Emulator;
   beforeAll(async () => {
-    emulator = await Emulator.start({ guests: 'uml' });
+    emulator = await Emulator.start({ guests: { uml: (await umlImage()).kernel } });
     const memory = [{ bytes: 2 ** 31, node: 0 }];
     const blob = encode(baselineTree({ cpus: FREE, memory }));
     writeFileSync(join(emulator.host.root, 'device_tree'), blob, { flag: 'r+' });
@@ -135,7 +140,7 @@ for (const [name, switches] of Object.entries({ 'as its sources were read': AS_R
     const cache = join(home, name);
     beforeAll(async () => {
       mkdirSync(cache);
-      emulator = await Emulator.start({ guests: 'uml', switches });
+      emulator = await Emulator.start({ guests: { uml: (await umlImage()).kernel }, switches });
       // As a daemon does: what is in the pool by then has no number.
       await new MultikernelDriver({ host: emulator.host, cache }).probe();
       const memory = [{ bytes: 2 ** 31, node: 0 }];

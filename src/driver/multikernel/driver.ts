@@ -27,7 +27,7 @@ import { SpawnKernel } from './kernel.ts';
 import { MachinePart } from './machine.ts';
 import { PACKED_ROOT, packRoot } from './pack-root.ts';
 import { instanceName, type LaunchRecord, readRecord, writeRecord } from './record.ts';
-import { COMMAND_LINE, checkSpawnKernel } from './spawn-image.ts';
+import { checkSpawnKernel, commandLine } from './spawn-image.ts';
 import { CAPABILITIES, MULTIKERNEL } from './traits.ts';
 
 const ATTACH_DEADLINE_MS = 10_000;
@@ -94,6 +94,7 @@ export class MultikernelDriver implements Driver {
   async start(spec: LaunchSpec, signal: AbortSignal, progress: (phase: string) => void = () => {}): Promise<Kernel> {
     checkLaunch(spec, { traits: MULTIKERNEL, capabilities: CAPABILITIES }, 0);
     checkSpawnKernel(spec.image.kernel);
+    commandLine(spec.append);
     const timeout = AbortSignal.timeout(spec.readyTimeoutMs);
     const both = AbortSignal.any([signal, timeout]);
     const guest = new GuestLink({ name: spec.name });
@@ -171,7 +172,7 @@ export class MultikernelDriver implements Driver {
     { initramfs, signal }: { initramfs: string; signal: AbortSignal },
   ): Promise<{ pid: number }> {
     const id = record.id!;
-    const image = { kernel: spec.image.kernel, initramfs, commandLine: COMMAND_LINE };
+    const image = { kernel: spec.image.kernel, initramfs, commandLine: commandLine(spec.append) };
     await this.#turns.run(() => instance.load(id, image));
     // It is in memory now.
     rmSync(initramfs, { force: true });

@@ -16,13 +16,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { spawnKernel } from '../../../test/support/multikernel/images.ts';
+import { toolPath } from '../../sys/tools.ts';
 import { type HostLook, multikernelChecks } from './checks.ts';
 import { CpuMap, parseCpuinfo } from './cpus.ts';
 import { largestGap, parseIomem } from './iomem.ts';
 import { PACKED_ROOT, packRoot } from './pack-root.ts';
 import { chunkBytes } from './pool.ts';
 import { BroughtStore, instanceName } from './record.ts';
-import { COMMAND_LINE, checkSpawnKernel } from './spawn-image.ts';
+import { checkSpawnKernel, commandLine } from './spawn-image.ts';
 
 let home: string;
 beforeEach(() => {
@@ -110,8 +111,9 @@ describe('what a kernel is started from', () => {
   });
 
   it('never restarts the machine in a panic', () => {
-    expect(COMMAND_LINE).not.toContain('panic=');
-    expect(COMMAND_LINE).toContain('console=mktty0');
+    expect(commandLine(['nosmt'])).toMatch(/^console=mktty0 .* nosmt$/);
+    expect(commandLine()).not.toContain('panic=');
+    expect(() => commandLine(['panic=10'])).toThrow(/restart the whole machine/);
   });
 
   it('has an instance of its name alone', () => {
@@ -139,7 +141,11 @@ describe('what a kernel is started from', () => {
     const archive = await pack(root);
     const out = join(home, 'out');
     mkdirSync(out);
-    execFileSync('busybox', ['cpio', '-idm'], { cwd: out, input: archive, stdio: ['pipe', 'ignore', 'ignore'] });
+    execFileSync(toolPath('busybox').path, ['cpio', '-idm'], {
+      cwd: out,
+      input: archive,
+      stdio: ['pipe', 'ignore', 'ignore'],
+    });
     const listed = execFileSync('sh', ['-c', 'cd "$0" && find . -printf "%p %y %m %l\\n" | sort', out + PACKED_ROOT], {
       encoding: 'utf8',
     });

@@ -29,9 +29,19 @@ const invalid = (reason: string): PolykernelError =>
     hint: 'Import the vmlinux that was built with the kernel of this machine: pk image import vmlinux --name multikernel',
   });
 
+/** Its console and the control line are one. */
+const OWN = 'console=mktty0 pk.control=mktty0 pk.segments=1 quiet loglevel=1 pty.legacy_count=0 cryptomgr.notests=1';
+
 /**
- * The kernel's command line. Its console and the control line are one. Not `panic=`: before the kernel has its own way to stop, that
+ * The kernel's command line, with what its owner appends. Throws `invalid` for `panic=`: a panic before the kernel has its own way to stop
  * would restart the whole machine.
  */
-export const COMMAND_LINE =
-  'console=mktty0 pk.control=mktty0 pk.segments=1 quiet loglevel=1 pty.legacy_count=0 cryptomgr.notests=1';
+export function commandLine(append: readonly string[] = []): string {
+  const bad = append.find((word) => /^panic(=|$)/.test(word));
+  if (bad === undefined) return [OWN, ...append].join(' ');
+  throw new PolykernelError('invalid', `${bad} could have a panic of this kernel restart the whole machine`, {
+    field: 'append',
+    value: bad,
+    hint: 'Leave it out: a kernel that panics ends by itself.',
+  });
+}

@@ -13,6 +13,8 @@ export interface Guest {
 }
 
 export interface Boot {
+  /** Of User Mode Linux. */
+  program: string;
   initramfs: string;
   commandLine: string;
   memoryBytes: number;
@@ -31,7 +33,7 @@ export function bootUml(boot: Boot): Guest & { pid: number } {
   const child: ChildProcess = spawn(
     'setarch',
     [
-      ...['-R', 'linux.uml', `mem=${Math.floor(boot.memoryBytes / 1024)}K`, `initrd=${boot.initramfs}`],
+      ...['-R', boot.program, `mem=${Math.floor(boot.memoryBytes / 1024)}K`, `initrd=${boot.initramfs}`],
       ...[
         `uml_dir=${directory}`,
         'umid=u',

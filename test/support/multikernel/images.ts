@@ -1,9 +1,9 @@
 /** What a host with the model of the kernel boots. */
-import { execFileSync } from 'node:child_process';
 import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { RootSource } from '../../../src/image/contract.ts';
+import { toolPath } from '../../../src/sys/tools.ts';
 
 /** An ELF file with the one note that a kernel of the patches has, and no more: the model boots what it boots. */
 export function spawnKernel(note: { name: string; bytes: number } = { name: 'MK', bytes: 8 }): Buffer {
@@ -32,8 +32,7 @@ export function busyboxRoot(): RootSource & { kind: 'directory' } {
   const path = mkdtempSync(join(tmpdir(), 'pk-mk-root-'));
   chmodSync(path, 0o755);
   for (const directory of ['bin', 'etc', 'dev', 'proc', 'sys', 'run', 'tmp']) mkdirSync(join(path, directory));
-  const busybox = execFileSync('sh', ['-c', 'command -v busybox'], { encoding: 'utf8' }).trim();
-  copyFileSync(busybox, join(path, 'bin/busybox'));
+  copyFileSync(toolPath('busybox').path, join(path, 'bin/busybox'));
   for (const name of ['sh', 'echo', 'cat', 'sleep', 'env', 'true', 'poweroff', 'dd', 'wc'])
     symlinkSync('busybox', join(path, 'bin', name));
   writeFileSync(join(path, 'etc/passwd'), 'root:x:0:0::/:/bin/sh\n');

@@ -14,8 +14,8 @@ export interface Setup {
   mount: string;
   machine?: Partial<ModelMachine>;
   switches?: Partial<Switches>;
-  /** Whether kernels really run. */
-  guests: 'uml' | 'none';
+  /** Whether kernels really run, and the program of User Mode Linux that they are then. */
+  guests: { uml: string } | 'none';
 }
 
 export type Call =
@@ -86,6 +86,7 @@ function boot(id: number): void {
   const { initramfs, commandLine } = instance.image;
   const memoryBytes = instance.regions.reduce((sum, { bytes }) => sum + bytes, 0);
   const guest = bootUml({
+    program: setup.guests.uml,
     initramfs,
     commandLine,
     memoryBytes,
