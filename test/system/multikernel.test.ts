@@ -24,6 +24,8 @@ const never = new AbortController().signal;
 
 let home: string;
 let emulator: Emulator;
+/** As the driver keeps them. */
+let files: KernelFiles;
 beforeEach(() => {
   home = mkdtempSync(join(tmpdir(), 'pk-mk-unit-'));
 });
@@ -34,6 +36,7 @@ function onMachine(switches: Partial<Switches>, format: 'first' | 'second' = 'se
   beforeAll(async () => {
     emulator = await Emulator.start({ guests: 'none', switches, machine: { ...MACHINE, format } });
     emulator.hurry();
+    files = new KernelFiles(emulator.host.root);
   });
   beforeEach(() => {
     new MachinePart(emulator.host, 'look', home).cpus.read();
@@ -45,7 +48,7 @@ function onMachine(switches: Partial<Switches>, format: 'first' | 'second' = 'se
 function part(name: string): { part: MachinePart; directory: string } {
   const directory = join(home, name);
   mkdirSync(directory, { recursive: true });
-  return { part: new MachinePart(emulator.host, name, home), directory };
+  return { part: new MachinePart(emulator.host, name, home, files), directory };
 }
 
 const launch = (directory: string, vcpuCpus: number[], memoryBytes = 256 * MIB) => ({
@@ -134,7 +137,6 @@ describe.skipIf(!canServe())('on the model', () => {
 
   it('leaves what others have brought', async () => {
     const memory = [{ bytes: 1024 * MIB, node: 0 }];
-    const files = new KernelFiles(emulator.host.root);
     files.baseline({ cpus: [6, 8], memory });
     files.apply([{ target: 'create', name: 'theirs', cpus: [6], memoryBytes: 512 * MIB }]);
     const { part: web, directory } = part('web');
@@ -172,7 +174,6 @@ describe.skipIf(!canServe())('on the model', () => {
   it('hands over more than a page in several transactions', async () => {
     const blob = encode(baselineTree({ cpus: [2], memory: [{ bytes: 64 * MIB, node: 0 }] }));
     writeFileSync(join(emulator.host.root, 'device_tree'), blob, { flag: 'r+' });
-    const files = new KernelFiles(emulator.host.root);
     const removals = Array.from({ length: 100 }, (_, index) => ({ target: 'remove', name: `x${index}` }) as const);
     expect(overlays(removals).length).toBeGreaterThan(1);
     // The first is refused, as there is no such instance: none after it is written.

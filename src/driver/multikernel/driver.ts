@@ -43,6 +43,7 @@ export interface MultikernelDriverOptions {
 export class MultikernelDriver implements Driver {
   readonly traits = MULTIKERNEL;
   readonly #options: MultikernelDriverOptions;
+  #files: KernelFiles | undefined;
   /** The host kernel does one thing at a time, and answers what comes meanwhile with EBUSY. */
   readonly #turns = new Mutex();
 
@@ -161,7 +162,9 @@ export class MultikernelDriver implements Driver {
   }
 
   #part(name: string): MachinePart {
-    return new MachinePart(this.#host(), name, this.#options.cache ?? cacheDirectory());
+    const host = this.#host();
+    this.#files ??= new KernelFiles(host.root);
+    return new MachinePart(host, name, this.#options.cache ?? cacheDirectory(), this.#files);
   }
 
   /** The console is listened to before the kernel boots: what it says meanwhile is kept for nobody. */

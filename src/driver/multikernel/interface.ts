@@ -26,6 +26,8 @@ export class NotApplied extends Error {}
 
 export class KernelFiles {
   readonly #root: string;
+  /** The highest number of a transaction that was seen. */
+  #last: number | undefined;
 
   constructor(root: string) {
     this.#root = root;
@@ -70,12 +72,9 @@ export class KernelFiles {
   }
 
   #transact(blob: Uint8Array): void {
-    const before = Math.max(0, ...this.#transactions());
+    this.#last ??= Math.max(0, ...this.#transactions());
     this.#write('overlays/new', blob);
-    // Others may write too: ours is the one that says what we said.
-    const own = this.#transactions()
-      .filter((number) => number > before)
-      .find((number) => this.#bytes(`overlays/tx_${number}/dtbo`, blob.length)?.equals(blob));
+    const own = this.#next(blob);
     if (own === undefined) throw new NotApplied('the kernel has no record of the transaction');
     const status = this.#text(`overlays/tx_${own}/status`);
     if (status === 'applied') return;
@@ -83,6 +82,25 @@ export class KernelFiles {
     throw new NotApplied(
       `transaction ${own} is ${status ?? 'gone'}${reason ? `: ${reason}` : '; the kernel log has the reason'}`,
     );
+  }
+
+  /**
+   * The transaction after those that were known which says what `blob` does: others may write too. They are there until the machine
+   * boots anew, so all are listed only where the numbers have a gap.
+   */
+  #next(blob: Uint8Array): number | undefined {
+    const isOwn = (number: number, found: Buffer | undefined): boolean => {
+      if (found !== undefined) this.#last = Math.max(this.#last!, number);
+      return found?.equals(blob) === true;
+    };
+    const read = (number: number) => this.#bytes(`overlays/tx_${number}/dtbo`, blob.length);
+    for (let number = this.#last! + 1, found = read(number); found !== undefined; found = read(++number))
+      if (isOwn(number, found)) return number;
+    const before = this.#last!;
+    return this.#transactions()
+      .filter((number) => number > before)
+      .sort((one, other) => one - other)
+      .find((number) => isOwn(number, read(number)));
   }
 
   #transactions(): number[] {

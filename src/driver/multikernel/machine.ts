@@ -19,10 +19,10 @@ export class MachinePart {
   readonly cpus: CpuMap;
   readonly #pool: HostPool;
 
-  /** `name`: of the instance; `cache`: a directory that keeps which CPU is which. */
-  constructor(host: MultikernelHost, name: string, cache: string) {
+  /** `name`: of the instance; `cache`: a directory that keeps which CPU is which; `files`: of the host, where they are at hand. */
+  constructor(host: MultikernelHost, name: string, cache: string, files = new KernelFiles(host.root)) {
     this.host = host;
-    this.files = new KernelFiles(host.root);
+    this.files = files;
     this.instance = new SpawnInstance(name, host, this.files);
     this.cpus = new CpuMap(host.cpuinfo, join(cache, 'multikernel-cpus.json'));
     this.#pool = new HostPool(this.files, host, new BroughtStore(join(cache, 'multikernel-brought.json')));

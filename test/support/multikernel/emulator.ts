@@ -26,7 +26,11 @@ export class Emulator {
 
   static async start(setup: Omit<Setup, 'mount'>): Promise<Emulator> {
     const mount = mkdtempSync(join(tmpdir(), 'pk-multikernel-'));
-    const process = fork(join(import.meta.dirname, 'main.ts'), [JSON.stringify({ ...setup, mount })], { execArgv: [] });
+    // In a group of its own: who ends the tests by a signal to theirs leaves it the time to unmount.
+    const process = fork(join(import.meta.dirname, 'main.ts'), [JSON.stringify({ ...setup, mount })], {
+      execArgv: [],
+      detached: true,
+    });
     const emulator = new Emulator(mount, process);
     const ready = new Promise<void>((resolve) => emulator.#waiting.set(0, () => resolve()));
     const ended = once(process, 'exit').then(() => {
