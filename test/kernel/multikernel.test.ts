@@ -16,7 +16,7 @@ import { collect } from '../support/collect.ts';
 import { conformance } from '../support/conformance.ts';
 import { hostProcesses } from '../support/host-processes.ts';
 import { launchSpec } from '../support/launch-spec.ts';
-import { Emulator } from '../support/multikernel/emulator.ts';
+import { Emulator, RELEASE } from '../support/multikernel/emulator.ts';
 import { busyboxRoot, spawnKernel } from '../support/multikernel/images.ts';
 import { AS_READ, OTHERWISE } from '../support/multikernel/switches.ts';
 import { nativeProgram } from '../support/native.ts';
@@ -46,7 +46,7 @@ async function image(): Promise<KernelImage> {
   const uml = await umlImage();
   const kernel = join(home, 'vmlinux');
   writeFileSync(kernel, spawnKernel());
-  return { ...uml, kind: 'x86_64', kernel };
+  return { ...uml, kind: 'x86_64', version: RELEASE, kernel };
 }
 
 /** A kernel of its own for one test, on a machine with `switches`. */
@@ -124,6 +124,8 @@ describe.skipIf(!canServe())('a kernel beside the host’s', () => {
       [{ root: { kind: 'host' } }, { code: 'unsupported', field: 'root' }],
       [{ volumes: [{ source: '/', target: '/host', readOnly: true }] }, { code: 'unsupported', field: 'volumes' }],
       [{ image: { ...own.image, kernel: '/bin/true' } }, { code: 'invalid', field: 'image' }],
+      [{ image: { ...own.image, version: '6.1.0' } }, { code: 'invalid', field: 'image' }],
+      [{ append: ['panic=1'] }, { code: 'invalid', field: 'append' }],
     ];
     for (const [change, error] of refused) {
       const directory = mkdtempSync(join(home, 'launch-'));

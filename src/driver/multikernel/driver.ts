@@ -27,7 +27,7 @@ import { SpawnKernel } from './kernel.ts';
 import { MachinePart } from './machine.ts';
 import { PACKED_ROOT, packRoot } from './pack-root.ts';
 import { instanceName, type LaunchRecord, readRecord, writeRecord } from './record.ts';
-import { checkSpawnKernel, commandLine } from './spawn-image.ts';
+import { checkSameSource, checkSpawnKernel, commandLine } from './spawn-image.ts';
 import { CAPABILITIES, MULTIKERNEL } from './traits.ts';
 
 const ATTACH_DEADLINE_MS = 10_000;
@@ -103,6 +103,7 @@ export class MultikernelDriver implements Driver {
     const problem = this.#problem();
     if (problem !== undefined) throw new PolykernelError('unavailable', problem.reason, { hint: problem.hint });
     const machine = this.#part(instanceName(spec.id));
+    checkSameSource(spec.image.version, machine.host.release);
     try {
       progress('taking a part of the machine');
       const record = await this.#turns.run(() => machine.take(spec, both));

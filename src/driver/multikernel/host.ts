@@ -7,7 +7,7 @@
  * and for the instance too. Nothing skips either.
  */
 import { existsSync, statfsSync } from 'node:fs';
-import { constants } from 'node:os';
+import { constants, release } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { PolykernelError } from '../../sys/errors.ts';
 import { nativeBinary } from '../../sys/paths.ts';
@@ -38,6 +38,8 @@ export interface MultikernelHost {
   readonly tty: string;
   readonly iomem: string;
   readonly cpuinfo: string;
+  /** Of its kernel: `uname -r`. */
+  readonly release: string;
   readonly calls: Calls;
   /** Lets so many milliseconds pass, for the kernel to do something else in. */
   pause(milliseconds: number): Promise<void>;
@@ -78,6 +80,7 @@ export function thisHost(): MultikernelHost {
     tty: '/dev/mktty',
     iomem: '/proc/iomem',
     cpuinfo: '/proc/cpuinfo',
+    release: release(),
     pause: (milliseconds) => delay(milliseconds),
     calls: {
       load: (name, id, { kernel, initramfs, commandLine }) =>

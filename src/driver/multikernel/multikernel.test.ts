@@ -23,7 +23,7 @@ import { largestGap, parseIomem } from './iomem.ts';
 import { PACKED_ROOT, packRoot } from './pack-root.ts';
 import { chunkBytes } from './pool.ts';
 import { BroughtStore, instanceName } from './record.ts';
-import { checkSpawnKernel, commandLine } from './spawn-image.ts';
+import { checkSameSource, checkSpawnKernel, commandLine } from './spawn-image.ts';
 
 let home: string;
 beforeEach(() => {
@@ -108,6 +108,12 @@ describe('what a kernel is started from', () => {
     writeFileSync(path, 'no ELF');
     expect(() => checkSpawnKernel(path)).toThrow(/no 64-bit ELF/);
     expect(() => checkSpawnKernel(home)).toThrow(/not a regular file/);
+  });
+
+  it('is of the source that the machine runs, whatever its maker has appended', () => {
+    expect(() => checkSameSource('7.0.0-mk2+', '7.0.0-mk2-local')).not.toThrow();
+    expect(() => checkSameSource('7.0.0-rc1', '7.0.0-rc2')).toThrow(/this machine runs/);
+    expect(() => checkSameSource('7.1.0', '7.0.0')).toThrow(/this machine runs/);
   });
 
   it('never restarts the machine in a panic', () => {

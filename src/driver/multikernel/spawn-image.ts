@@ -23,6 +23,16 @@ export function checkSpawnKernel(path: string): void {
   }
 }
 
+/**
+ * Throws `invalid` unless both kernels are of one version: what one hands to the other has no form of its own, and is only as both were
+ * built. Builds of one source may differ in what their makers have appended.
+ */
+export function checkSameSource(image: string, host: string): void {
+  const source = (version: string) => /^\d+(\.\d+)*(-rc\d+)?/.exec(version)?.[0];
+  if (source(image) === source(host)) return;
+  throw invalid(`it is Linux ${image}, and this machine runs ${host}`);
+}
+
 const invalid = (reason: string): PolykernelError =>
   new PolykernelError('invalid', `the image cannot be booted beside the kernel of this machine: ${reason}`, {
     field: 'image',

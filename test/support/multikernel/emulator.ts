@@ -8,6 +8,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Call, ModelState, Setup } from './main.ts';
 import type { Faults } from './switches.ts';
 
+/** Of the model's kernel, and of all that boot beside it. */
+export const RELEASE = '7.0.0-mk2';
+
 export class Emulator {
   readonly mount: string;
   readonly #process: ChildProcess;
@@ -59,6 +62,7 @@ export class Emulator {
       tty: of('mktty'),
       iomem: of('iomem'),
       cpuinfo: of('cpuinfo'),
+      release: RELEASE,
       pause: (milliseconds: number) => delay(this.#hurried ? 0 : milliseconds),
       calls: {
         load: (_name: string, id: number, image: { kernel: string; initramfs: string; commandLine: string }) =>
