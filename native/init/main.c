@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "../common/clock.h"
+#include "../common/crc.h"
 #include "../common/interface.h"
 #include "bells.h"
 #include "boot.h"
@@ -56,14 +57,15 @@ static void loop(const sigset_t *while_waiting)
 	for (;;) {
 		u64 now = now_ms(), wake = UINT64_MAX;
 		int count = AT_STREAMS, room = out_used() < OUT_DATA, fits = room && !carried && !slots_full();
-		int rests = line_rest > now, hears = in_len < sizeof in && out_used() < OUT_PARSE;
-		polls[AT_LINE].fd = rests || !(hears || line_waits()) ? -1 : line;
-		polls[AT_LINE].events = (short)((hears ? POLLIN : 0) | (line_waits() ? POLLOUT : 0));
+		int rests = line_rest > now, hears = in_len < sizeof in && out_used() < OUT_PARSE, sends = line_sends();
+		polls[AT_LINE].fd = rests || !(hears || sends) ? -1 : line;
+		polls[AT_LINE].events = (short)((hears ? POLLIN : 0) | (sends ? POLLOUT : 0));
 		polls[AT_BELLS] = (struct pollfd){.fd = room ? bell_fifo : -1, .events = POLLIN};
 		polls[AT_LOG] = (struct pollfd){.fd = log_rest > now ? -1 : kernel_log, .events = POLLIN};
 		if (rests) soonest(&wake, line_rest);
 		if (log_rest > now) soonest(&wake, log_rest);
 		if (trouble_due && out_used() < OUT_SNAP) soonest(&wake, trouble_due);
+		soonest(&wake, line_due());
 		if (watch_due && out_used() < OUT_SNAP) soonest(&wake, watch_due);
 		if (workers_due) soonest(&wake, workers_due);
 		if (inodes_most) soonest(&wake, inodes_due);

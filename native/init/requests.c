@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 #include <sys/utsname.h>
 
+#include "../common/crc.h"
 #include "bells.h"
 #include "bytes.h"
 #include "configure.h"

@@ -1,5 +1,14 @@
 /** From what was asked and what the machine can do to what will be: pure. */
-import { checkCpus, checkDevices, checkHugePages, checkMemory, checkNetworkKind } from '../driver/check.ts';
+import {
+  checkCpus,
+  checkDevices,
+  checkHugePages,
+  checkMemory,
+  checkNetworkKind,
+  checkRegions,
+  checkRootKind,
+  checkVolumes,
+} from '../driver/check.ts';
 import { chooseDriver } from '../driver/choose.ts';
 import type { Candidate, HostFacts } from '../driver/index.ts';
 import { type PartitionRequest, requestedBytes, vcpusOf } from '../ledger/index.ts';
@@ -76,6 +85,9 @@ export function resolveSpec(request: CreateRequest, name: string, facts: HostFac
   const publish = (request.publish ?? []).map(publishedPort);
   const network = request.network ?? (publish.length > 0 ? 'private' : 'none');
   checkNetwork(network, publish, driver);
+  if ((request.root ?? 'host') === 'host') checkRootKind('host', driver);
+  checkVolumes(request.volumes?.length ?? 0, driver);
+  checkRegions(request.channels?.length ?? 0, driver);
   const tty = request.tty ?? false;
   return {
     ...fields,

@@ -1,3 +1,4 @@
+/** pk core save: what is known of an instance, kept in a file. */
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { connect } from '../../client/index.ts';

@@ -1,3 +1,4 @@
+/** pk core show: what such a file says, for people. */
 import { open } from 'node:fs/promises';
 import type { Core } from '../../evidence/contract.ts';
 import { asPolykernelError, PolykernelError } from '../../sys/errors.ts';

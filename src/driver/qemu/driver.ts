@@ -111,10 +111,13 @@ export class QemuDriver implements Driver {
       pause: true,
       templateClone: true,
       cpuResize: 'online',
+      cpuMoves: 'all',
       memoryResize: 'balloon',
       hugePages: true,
       devices: 'boot',
       networks: ['none', 'private', 'egress'],
+      roots: ['host', 'directory', 'squashfs', 'ext4'],
+      volumes: true,
       networkPort: 'tap',
       confinement: [
         kvm ? 'virtual machine (KVM)' : 'emulated processor (TCG)',

@@ -147,8 +147,18 @@ export abstract class ShimKernel implements Kernel {
 
   async kill(): Promise<KernelExit> {
     this.markStop();
-    await killShim(this.directory);
+    await this.endProgram();
     return await this.exited;
+  }
+
+  /** Ends the kernel. Where that is more than a process, that comes first. */
+  protected async endProgram(): Promise<void> {
+    await killShim(this.directory);
+  }
+
+  /** Once its process is gone: what else is to be given back, and what is known better than the process told. Does not reject. */
+  protected async afterEnd(exit: KernelExit): Promise<KernelExit> {
+    return exit;
   }
 
   console(): Promise<Duplex> {
@@ -180,7 +190,7 @@ export abstract class ShimKernel implements Kernel {
     if (this.detached) return await new Promise<never>(() => {});
     this.ended = true;
     const observed = this.observedPanic();
-    const ended = await explainExit(this.directory, exit, observed);
+    const ended = await this.afterEnd(await explainExit(this.directory, exit, observed));
     await new InstanceGroups().remove(this.id);
     await removeLimits(this.directory);
     this.letGo(() =>
