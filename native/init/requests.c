@@ -43,6 +43,8 @@ void send_hello(u32 nonce)
 	n += snprintf((char *)p + n, 50, "payload=%u", longest_payload()) + 1;
 	n += snprintf((char *)p + n, 50, "stdin=%d", STDIN_CREDIT) + 1;
 	n += snprintf((char *)p + n, 50, "slots=%u", slots) + 1;
+	n += snprintf((char *)p + n, 50, "archives=1") + 1;
+	n += snprintf((char *)p + n, 50, "detaches=1") + 1;
 	if (nonce && seeded) n += snprintf((char *)p + n, 100, "boot-id=%s", boot_id()) + 1;
 	frame(G_HELLO, 0, 0, p, (u32)n);
 }

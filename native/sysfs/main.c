@@ -10,6 +10,7 @@
  *   N slow FILE           N ok =VALUE      of a file that may keep its reader waiting
  *   N bytes FILE AT       N ok =HEX        four bytes from there
  *   N write FILE TEXT     N ok
+ *   N nvme NAME COUNT     N ok =NUMBER   of secondary controllers that are online then (nvme.h)
  *
  * What fails is answered with N errno NUMBER.
  */
@@ -26,6 +27,7 @@
 
 #include "../common/fail.h"
 #include "../common/fields.h"
+#include "nvme.h"
 
 #define MOST_FIELDS 4096
 #define MOST_REQUEST (256 * 1024)
@@ -141,6 +143,16 @@ static int write_file(const char *path, const char *text)
 	return n == length ? 0 : -1;
 }
 
+static int bring_online(const char *name, const char *count, char *text, size_t size)
+{
+	int online = secondaries_online(name, (int)strtol(count, NULL, 10));
+
+	if (online < 0)
+		return -1;
+	snprintf(text, size, "%d", online);
+	return 0;
+}
+
 static int four_bytes(const char *path, const char *at, char *text, size_t size)
 {
 	unsigned char bytes[4];
@@ -170,6 +182,8 @@ static void apart(const char *number, const char *operation, const char *path, c
 		status = write_file(path, argument);
 	else if (strcmp(operation, "slow") == 0)
 		status = first_line(below, path, text, sizeof text);
+	else if (strcmp(operation, "nvme") == 0)
+		status = bring_online(path, argument, text, sizeof text);
 	else
 		status = four_bytes(path, argument, text, sizeof text);
 	if (status != 0)
@@ -191,7 +205,8 @@ static void serve(char *line)
 		read_entries(number, field[2], field + 3, count - 3);
 	else if (strcmp(operation, "list") == 0)
 		list_entries(number, field[2]);
-	else if (strcmp(operation, "slow") == 0 || strcmp(operation, "write") == 0 || strcmp(operation, "bytes") == 0)
+	else if (strcmp(operation, "slow") == 0 || strcmp(operation, "write") == 0 || strcmp(operation, "bytes") == 0 ||
+		 strcmp(operation, "nvme") == 0)
 		apart(number, operation, field[2], field[3]);
 	else
 		put_errno(number, ENOSYS);

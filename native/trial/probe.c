@@ -1,3 +1,4 @@
+/* The neighbour's side of a trial: does small pieces of work at a steady rate and writes down how late each one was. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>

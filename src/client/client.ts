@@ -39,6 +39,20 @@ class ByHand {
     return send(this.socketPath, { path: filesPath(name), query: { path }, signal });
   }
 
+  /** A file or a directory with all in it as a tar archive, in which it is called `as` (default `.`). It ends early when it fails. */
+  getTree(name: string, path: string, options: { as?: string } = {}, signal?: AbortSignal): Promise<Readable> {
+    return send(this.socketPath, { path: treePath(name), query: { path, ...options }, signal });
+  }
+  /** Unpacks a tar archive: see the route. */
+  async putTree(
+    name: string,
+    path: string,
+    content: Readable | Uint8Array,
+    options: { as?: string; directory?: boolean; owners?: boolean } = {},
+  ): Promise<void> {
+    await json(this.socketPath, { method: 'PUT', path: treePath(name), query: { path, ...options }, raw: content });
+  }
+
   /** The standard streams of the main workload; of a foreground instance this is what starts it. */
   attach(name: string, options?: StreamOptions): Promise<RemoteProcess> {
     return this.#stream((stream) => stream.attach(this.socketPath, name, options));
@@ -66,6 +80,7 @@ for (const [name, route] of Object.entries(ROUTES)) {
 }
 
 const filesPath = (name: string): string => `/v1/instances/${encodeURIComponent(name)}/files`;
+const treePath = (name: string): string => `/v1/instances/${encodeURIComponent(name)}/archive`;
 
 export type Client = ByHand & Calls;
 export const Client = ByHand as new (socketPath: string) => Client;

@@ -31,6 +31,8 @@ export const ROUTES: Readonly<Record<string, ClientRoute>> = {
   holdHealing: { method: 'PUT', path: '/v1/heal/holds/:name', kind: 'json', input: 'body' },
   health: { method: 'GET', path: '/v1/health', kind: 'json', list: 'health' },
   instanceHealth: { method: 'GET', path: '/v1/instances/:name/health', kind: 'json' },
+  alert: { method: 'GET', path: '/v1/alert', kind: 'json' },
+  setAlert: { method: 'PUT', path: '/v1/alert', kind: 'json', input: 'body' },
   acknowledgeHealth: { method: 'POST', path: '/v1/instances/:name/health/acknowledge', kind: 'json' },
   images: { method: 'GET', path: '/v1/images', kind: 'json', list: 'images' },
   removeImage: { method: 'DELETE', path: '/v1/images/:name', kind: 'json' },

@@ -11,6 +11,7 @@ export function containmentCapability(around: Surroundings, given: Pick<TrialsOp
   return {
     name: 'trials of containment',
     routes: served(containmentApi, containmentHandlers(trials)),
+    checks: async () => (await import('./checks.ts')).containmentChecks(),
     recover: () => trials.recover(),
     close: (farewell: boolean) => trials.close(farewell),
   };

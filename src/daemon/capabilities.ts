@@ -23,6 +23,7 @@ import { stackCapability } from '../stack/index.ts';
 import { telemetryCapability } from '../telemetry/index.ts';
 import { daemonApi } from './api.ts';
 import type { Capability } from './capability.ts';
+import { daemonChecks } from './checks.ts';
 import type { DaemonOptions } from './options.ts';
 import { daemonHandlers, type Itself } from './routes.ts';
 
@@ -38,7 +39,11 @@ type Parts = Pick<
 };
 
 export function compose(around: Surroundings, parts: Parts) {
-  const itself = { name: 'the daemon', routes: served(daemonApi, daemonHandlers(parts.itself)) };
+  const itself = {
+    name: 'the daemon',
+    routes: served(daemonApi, daemonHandlers(parts.itself)),
+    checks: async () => daemonChecks(),
+  };
   const drivers = new Drivers(parts.drivers);
   const driverCapability = { name: 'drivers', checks: async () => drivers.checks(await parts.images.list()) };
   // Those who give instances something look at them, later.

@@ -55,6 +55,19 @@ export function checkHugePages(bytes: number | null, { traits: { name, instead }
   });
 }
 
+/** Throws `unsupported` for PCI functions where the driver gives none. */
+export function checkDevices(count: number, { traits: { name, title, instead }, capabilities }: Limited): void {
+  if (count === 0 || capabilities.devices !== 'none') return;
+  throw new PolykernelError(
+    'unsupported',
+    `the ${name} driver cannot give PCI functions to a kernel: ${title} has no PCI bus`,
+    {
+      field: 'devices',
+      hint: `Leave the devices out${instead === null ? '' : `, or use --driver ${instead}`}.`,
+    },
+  );
+}
+
 /** Throws `unsupported` for a network the driver cannot join. */
 export function checkNetworkKind(network: Capabilities['networks'][number], { traits, capabilities }: Limited): void {
   if (capabilities.networks.includes(network)) return;
@@ -77,7 +90,7 @@ export function checkImageKind(kind: string, traits: DriverTraits, all: readonly
 
 /** All of them for what is about to be started. Throws as they do. */
 export function checkLaunch(
-  spec: Pick<LaunchSpec, 'image' | 'cpus' | 'memoryBytes'> & Partial<Pick<LaunchSpec, 'placement'>>,
+  spec: Pick<LaunchSpec, 'image' | 'cpus' | 'memoryBytes'> & Partial<Pick<LaunchSpec, 'placement' | 'devices'>>,
   driver: Limited,
   hostBytes: number,
 ): void {
@@ -85,4 +98,5 @@ export function checkLaunch(
   checkCpus(spec.cpus, driver);
   checkMemory(spec.memoryBytes, driver, hostBytes);
   checkHugePages(spec.placement?.hugePageBytes ?? null, driver);
+  checkDevices(spec.devices?.length ?? 0, driver);
 }

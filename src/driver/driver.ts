@@ -38,6 +38,16 @@ export interface SharedRegion {
   side: 'send' | 'recv';
 }
 
+/** A PCI function of the host that a kernel is given. */
+export interface PassedFunction {
+  /** Such as 0000:3b:00.2. */
+  address: string;
+  /** Its IOMMU group. */
+  group: number;
+  /** What its owner calls it; null = nothing. */
+  name: string | null;
+}
+
 /** What of the host one kernel owns. Numbers are those of the host kernel. */
 export interface HostPlacement {
   /** Host CPU of each vCPU, in vCPU order; vCPU threads are pinned one to one. Those that are offline have no CPU of their own: they are with the first, should they run. */
@@ -147,6 +157,8 @@ export interface LaunchSpec {
    * gets further than the other members; null = it does not.
    */
   network: { port: NetworkPort; hosts: string; wayOut: { gateway: string; resolvConf: string } | null } | null;
+  /** Functions of the host that are the kernel's alone; default none. vfio-pci has them. */
+  devices?: readonly PassedFunction[];
   /** Boot from scratch even where a template clone is possible. */
   cold: boolean;
   /** Deadline from spawn to the agent's answer. */
@@ -185,9 +197,11 @@ export interface Kernel {
   readonly guest: GuestLink;
   /** Resolves when the kernel is gone and its host resources are released; never rejects. */
   readonly exited: Promise<KernelExit>;
+  /** Resolves, if ever, when it has ended and cannot be proven to be gone, with what is left: `exited` waits for that. */
+  readonly unproven?: Promise<string>;
   /** Asks the guest to power off, then kills after `graceMs`. Resolves when it is gone. */
   stop(graceMs: number): Promise<KernelExit>;
-  /** Kills at once. Resolves when it is gone. */
+  /** Kills at once. Resolves when it is gone; rejects with `internal` when that cannot be proven, and may be repeated. */
   kill(): Promise<KernelExit>;
   pause(): Promise<void>;
   resume(): Promise<void>;
@@ -243,7 +257,8 @@ export interface Driver {
   start(spec: LaunchSpec, signal: AbortSignal, progress?: (phase: string) => void): Promise<Kernel>;
   /**
    * Finds the kernel launched in `directory` by an earlier process: a live one is re-attached, an ended one gives its
-   * KernelExit, and undefined means nothing of it is left. A paused one is resumed, for it could not answer otherwise.
+   * KernelExit, and undefined means nothing of it is left. A paused one is resumed, for it could not answer otherwise. Rejects
+   * when it can neither be taken over nor proven to be gone: destroy() tells which.
    */
   attach(spec: LaunchSpec): Promise<Kernel | KernelExit | undefined>;
   /**

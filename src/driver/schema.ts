@@ -18,6 +18,7 @@ export const capabilities = named(
     memoryResize: oneOf('none', 'balloon', 'unplug'),
     hugePages: flag,
     sharedMemory: oneOf('none', 'boot', 'hotplug'),
+    devices: oneOf('none', 'boot'),
     networks: listOf(networkKind),
     networkPort: oneOf('none', 'veth', 'tap'),
     confinement: texts,

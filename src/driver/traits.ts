@@ -19,6 +19,8 @@ export interface Capabilities {
   memoryResize: 'none' | 'balloon' | 'unplug';
   /** The kernel's memory can be made of huge pages of the host. */
   hugePages: boolean;
+  /** How PCI functions of the host are given to a kernel: `boot`: to its machine, through VFIO, before it starts. */
+  devices: 'none' | 'boot';
   networks: readonly NetworkKind[];
   /** What of a network a kernel is given: its port is one end of a veth pair, or a tap that comes with the VMM. */
   networkPort: 'none' | 'veth' | 'tap';

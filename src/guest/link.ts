@@ -28,6 +28,7 @@ import {
   u32,
 } from './protocol.ts';
 import { type FoundSession, type Listed, Sessions } from './sessions.ts';
+import { packing, receiveTree, sendTree, type TreeWords, tooOld, unpacking } from './trees.ts';
 import { type ClockLag, TimeQuestion } from './wall-clock.ts';
 import { FileWatch } from './watch.ts';
 
@@ -151,6 +152,7 @@ export class GuestLink extends EventEmitter<{
    * the guest has left too many requests unread
    */
   exec(request: ExecRequest): GuestProcess {
+    if (request.detached && this.#hello?.detaches === false) throw tooOld(this.name, 'detaches no commands');
     const process = this.#open(ToGuest.exec, execPairs(request));
     const cancel = this.#patience.expect(process, () => process.pid === 0);
     process.started.then(cancel, cancel);
@@ -193,6 +195,30 @@ export class GuestLink extends EventEmitter<{
       ['mode', mode.toString(8)],
     ];
     return sendFile(this.#transfer(ToGuest.put, pairs), path, content);
+  }
+
+  /**
+   * A file or a directory with all in it as a tar archive, in which it is called `name`; resolves once the guest has opened it.
+   * A failure behind that destroys the stream.
+   * @throws PolykernelError `not-found`, `permission` or `invalid`, naming the path, `unavailable` where the agent is too old
+   */
+  async readTree(path: string, name: string, signal?: AbortSignal): Promise<Readable> {
+    this.#mustKnowTrees();
+    return receiveTree(this.exec(packing(path, name)), path, signal);
+  }
+
+  /**
+   * Unpacks a tar archive at `path`. Where there is nothing, that is what becomes of it; where there is a directory it goes in there.
+   * @throws PolykernelError as readTree(), and `internal` (no space, no archive)
+   */
+  async writeTree(path: string, words: TreeWords, content: Readable | Uint8Array, signal?: AbortSignal): Promise<void> {
+    this.#mustKnowTrees();
+    return sendTree(this.exec(unpacking(path, words)), path, content, signal);
+  }
+
+  #mustKnowTrees(): void {
+    this.#mustBeConnected();
+    if (!this.#hello?.packsTrees) throw tooOld(this.name, 'has no archives of files');
   }
 
   /**

@@ -17,6 +17,10 @@ export interface GuestHello {
   cpus: number;
   /** Known once the guest was seeded. */
   bootId: string | undefined;
+  /** Whether it makes archives of files, and files of archives. */
+  packsTrees: boolean;
+  /** Whether it starts processes that belong to no session. */
+  detaches: boolean;
   takes: LineShape;
 }
 
@@ -37,6 +41,8 @@ export function parseHello(payload: Buffer, isPort: boolean): GuestHello | undef
     release,
     cpus: Number.isInteger(cpus) && cpus >= 1 && cpus <= 8192 ? cpus : 1,
     bootId: /^[0-9a-f-]{36}$/.test(bootId) ? bootId : undefined,
+    detaches: pairs.get('detaches') === '1',
+    packsTrees: pairs.get('archives') === '1',
     takes: {
       payload: isPort ? within('payload') : NARROW.payload,
       window: isPort ? within('window') : NARROW.window,

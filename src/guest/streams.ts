@@ -21,6 +21,11 @@ export class OutputStream extends Readable {
     this.#consumed = consumed;
   }
 
+  /** Bytes that nobody has read yet. */
+  get waiting(): number {
+    return this.#size + this.readableLength;
+  }
+
   /** Bytes from the guest. */
   accept(data: Buffer): void {
     if (this.destroyed || this.#ended) {

@@ -39,6 +39,12 @@ it.each<[string, Partial<Facts>, string, string[]]>([
   ],
   ['gone by a panic', { state: 'exited', exit: exit('panic'), beat: undefined }, 'lost', ['panic']],
   ['gone, to be restarted', { state: 'backoff', exit: exit('died'), beat: undefined }, 'lost', ['died']],
+  [
+    'ended, and not proven to be gone',
+    { state: 'stuck', ending: exit('killed'), beat: undefined },
+    'lost',
+    ['unproven'],
+  ],
   ['up again after a panic', { exit: exit('panic') }, 'healthy', []],
   ['killed on request', { state: 'exited', exit: exit('killed'), beat: undefined }, 'unknown', []],
   ['done with an error', { state: 'exited', exit: exit('exit'), beat: undefined }, 'unknown', []],

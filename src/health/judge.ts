@@ -7,6 +7,8 @@ export interface Facts {
   state: InstanceState;
   /** How the last run ended. */
   exit: InstanceExit | null;
+  /** How the present one ends. */
+  ending?: InstanceExit | null;
   /** Of the kernel that runs. */
   beat: { verdict: Verdict; sinceMs: number; seen: string } | undefined;
   /** `passed`: it did so once. */
@@ -24,7 +26,9 @@ const iso = (ms: number): string => new Date(ms).toISOString();
 const LOSSES = ['panic', 'died', 'not-ready'] as const;
 
 /** Signs come with the gravest first; of a paused one see the monitor. */
-export function judge({ state, exit, beat, check, oom }: Facts): Judgement {
+export function judge({ state, exit, ending, beat, check, oom }: Facts): Judgement {
+  if (state === 'stuck' && ending)
+    return { health: 'lost', signs: [{ sign: 'unproven', since: ending.at, seen: ending.message }] };
   const loss = LOSSES.find((reason) => exit?.reason === reason);
   if ((state === 'exited' || state === 'backoff') && loss !== undefined && exit !== null)
     return { health: 'lost', signs: [{ sign: loss, since: exit.at, seen: exit.message }] };

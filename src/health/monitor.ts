@@ -55,7 +55,8 @@ export class HealthMonitor {
     this.#options = options;
     this.#stopListening = options.events.listen(({ type, name, id }) => {
       if (type === 'removed') this.#entries.delete(id);
-      else if (type === 'crashed' || type === 'exited') this.#lookAt(options.instances().find(name));
+      else if (type === 'crashed' || type === 'exited' || type === 'stuck')
+        this.#lookAt(options.instances().find(name));
     });
   }
 
@@ -82,6 +83,11 @@ export class HealthMonitor {
       .instances()
       .list()
       .map((instance) => this.#statusOf(instance));
+  }
+
+  find(name: string): HealthStatus | undefined {
+    const instance = this.#options.instances().find(name);
+    return instance && this.#statusOf(instance);
   }
 
   /** By name or id. Throws `not-found`. */
@@ -171,6 +177,7 @@ export class HealthMonitor {
     const now = judge({
       state: instance.state,
       exit: machine.exit,
+      ending: machine.ending,
       beat: watched?.beat,
       oom: watched?.oom,
       check: check && {

@@ -1,10 +1,13 @@
 /** The health of instances, as the API asks for it. */
 import type { Handlers } from '../core/route.ts';
+import type { Alerter } from './alerter.ts';
 import type { healthApi } from './api.ts';
 import type { HealthMonitor } from './monitor.ts';
 
-export const healthHandlers = (monitor: HealthMonitor): Handlers<typeof healthApi> => ({
+export const healthHandlers = (monitor: HealthMonitor, alerter: Alerter): Handlers<typeof healthApi> => ({
   health: () => monitor.list(),
   instanceHealth: ({ params }) => monitor.get(params.name),
+  alert: () => alerter.status(),
+  setAlert: ({ body }) => alerter.set(body),
   acknowledgeHealth: ({ params }) => monitor.acknowledge(params.name),
 });

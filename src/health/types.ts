@@ -8,7 +8,7 @@ export type Health = 'unknown' | 'healthy' | 'starving' | 'unhealthy' | 'hung' |
 
 /** What a health is told by. */
 export interface Sign {
-  sign: 'silence' | 'starved' | 'check' | 'out-of-memory' | 'panic' | 'died' | 'not-ready';
+  sign: 'silence' | 'starved' | 'check' | 'out-of-memory' | 'panic' | 'died' | 'not-ready' | 'unproven';
   /** ISO 8601 UTC. */
   since: string;
   /** What was seen, for people. */
@@ -39,4 +39,18 @@ export interface HealthStatus {
   signs: Sign[];
   /** The workload's own; null = it has none. */
   check: { command: string; failures: number; results: CheckResult[] } | null;
+}
+
+/** Who is told outside when one is not well, and how that went since the daemon began. */
+export interface AlertStatus {
+  /** null = no program. */
+  command: string[] | null;
+  /** null = no web hook. */
+  url: string | null;
+  sent: number;
+  failed: number;
+  /** Beyond what may wait or be sent a minute. */
+  dropped: number;
+  /** Why the last one failed; null = it did not. */
+  failure: string | null;
 }

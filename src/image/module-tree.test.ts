@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { runTool } from '../../test/support/tools.ts';
 import { run } from '../sys/process.ts';
 import { ModuleTrees } from './module-tree.ts';
 import { readModules, statedSize } from './packed-modules.ts';
@@ -19,7 +20,7 @@ const put = (path: string, bytes: Buffer | string) => {
   writeFileSync(join(base, path), bytes);
   return join(base, path);
 };
-const xz = async (bytes: Buffer) => (await run(['xz', '-c', '--check=crc32'], { input: bytes })).stdoutBytes;
+const xz = async (bytes: Buffer) => (await runTool('xz', ['-c', '--check=crc32'], { input: bytes })).stdoutBytes;
 
 describe('ModuleTrees', () => {
   const task = () => ({

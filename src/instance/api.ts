@@ -61,7 +61,9 @@ const fieldAnswers = Object.fromEntries(
           ? count
           : field.kind === 'labels'
             ? mapOf(text)
-            : text;
+            : field.kind === 'texts'
+              ? texts
+              : text;
     return [key, field.default === null ? orNull(value) : value];
   }),
 ) as Record<FieldKey, Schema>;
@@ -107,7 +109,7 @@ const statusFields = {
   id,
   spec,
   size: { ...size, description: 'What its kernel has of its machine now, or begins with at its next start' },
-  state: oneOf('created', 'starting', 'running', 'paused', 'stopping', 'exited', 'backoff'),
+  state: oneOf('created', 'starting', 'running', 'paused', 'stopping', 'stuck', 'exited', 'backoff'),
   bootId: orNull(text),
   kernelRelease: orNull(text),
   pid: orNull({ type: 'integer' }),
@@ -147,6 +149,8 @@ const logLine = named(
     ['d', 'b'],
   ),
 );
+
+const treeName = { type: 'string', pattern: '^[^\\0/]+$', maxLength: 255 } as const;
 
 export const instanceApi = routes('instances', {
   list: get('/v1/instances', {
@@ -209,6 +213,30 @@ export const instanceApi = routes('instances', {
     summary: 'Write a file in the guest',
     query: request(
       { path: guestPath, mode: { type: 'string', pattern: '^0?[0-7]{3,4}$', description: 'Octal. Default 0644' } },
+      'path',
+    ),
+  }),
+  getTree: download('/v1/instances/:name/archive', {
+    tag: 'files',
+    summary: 'A file or directory of the guest as a tar archive',
+    query: request(
+      { path: guestPath, as: { ...treeName, description: 'What it is called in there. Default `.`' } },
+      'path',
+    ),
+    produces: 'application/x-tar',
+  }),
+  putTree: upload('/v1/instances/:name/archive', {
+    tag: 'files',
+    summary: 'Unpack a tar archive in the guest',
+    description:
+      'Where `path` is a directory it goes in there, where there is nothing that is made of it. No link there is followed.',
+    query: request(
+      {
+        path: guestPath,
+        as: { ...treeName, description: 'The name that it has in a directory. Default none: what is in it' },
+        directory: { ...flag, description: 'Refuse a `path` that is no directory' },
+        owners: { ...flag, description: "Keep owners and set-id bits. Default: root's, and none" },
+      },
       'path',
     ),
   }),

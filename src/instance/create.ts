@@ -66,7 +66,7 @@ export async function createInstance<T>(
   let owner: Owner = { id: draft.id, spec };
   try {
     for (const provider of providers) await provider.prepare?.(draft);
-    for (const provider of providers) owner = { ...owner, ...provider.reserve?.(draft) };
+    for (const provider of providers) owner = { ...owner, ...provider.reserve?.(draft, owner) };
     const record = { ...emptyRecord(draft, timestamp(clock)), sources, ...owner };
     return establish(record, image);
   } catch (error) {

@@ -6,6 +6,8 @@ export const instanceEvents = {
   paused: 'its time stands still',
   resumed: 'its time goes on',
   stopping: 'it is ending: on request, because its workload ended, or to be healed',
+  stuck:
+    'its kernel was ended and is not proven to be gone: nothing of it is started, and what it owns is nobody else´s, until that is so',
   exited: 'it is down, and no restart is due',
   restarting: 'it was down, and is started again by its policy',
   crashed: 'its kernel panicked, died, hung and was ended for that, or was not ready in time',

@@ -7,9 +7,10 @@
  */
 import { NAME_PATTERN } from '../core/name.ts';
 import type { Schema } from '../core/validate.ts';
+import { DEVICE_HINT, DEVICE_PATTERN } from '../sriov/contract.ts';
 
 /** What a value is: how it is written in a terminal and in a stack file follows from that. */
-export type Kind = 'flag' | 'text' | 'word' | 'duration' | 'count' | 'labels';
+export type Kind = 'flag' | 'text' | 'word' | 'duration' | 'count' | 'labels' | 'texts';
 
 export interface FieldRow {
   kind: Kind;
@@ -18,7 +19,7 @@ export interface FieldRow {
   /** What the request's schema says beyond the kind. */
   schema: Schema;
   /** In the spec where the request says nothing; without it resolve.ts decides. */
-  default?: boolean | string | number | null | Readonly<Record<string, string>>;
+  default?: boolean | string | number | null | Readonly<Record<string, string>> | readonly string[];
   /** The option of `pk run`. */
   cli: {
     option: string;
@@ -181,6 +182,31 @@ export const FIELDS = {
       } as Schema,
     },
   },
+  devices: {
+    kind: 'texts',
+    schema: {
+      type: 'array',
+      maxItems: 64,
+      items: { type: 'string', maxLength: 64, pattern: DEVICE_PATTERN, 'x-hint': DEVICE_HINT },
+      description:
+        'PCI functions nobody else has: addresses, or vf: with a kind for any virtual one; =NAME names it. Default none',
+    },
+    default: [],
+    cli: {
+      option: 'device',
+      value: 'ADDRESS|vf:KIND[=NAME]',
+      multiple: true,
+      help: 'PCI function to give it, such as vf:nvme (see `pk sriov`)',
+    },
+    stack: {
+      key: 'devices',
+      type: 'list of ADDRESS or vf:KIND, each with =NAME',
+      default: 'none',
+      live: false,
+      description: 'PCI functions nobody else has, such as `0000:3b:00.2` and `vf:nvme=disk0`',
+      schema: { type: 'array', items: { type: 'string', pattern: DEVICE_PATTERN } } as Schema,
+    },
+  },
   readyTimeoutMs: {
     kind: 'duration',
     schema: span(1, 'Default 60000'),
@@ -306,9 +332,11 @@ type Value<F extends FieldRow> = F extends { kind: 'flag' }
     ? number
     : F extends { kind: 'labels' }
       ? Readonly<Record<string, string>>
-      : F extends { words: readonly (infer W)[] }
-        ? W
-        : string;
+      : F extends { kind: 'texts' }
+        ? readonly string[]
+        : F extends { words: readonly (infer W)[] }
+          ? W
+          : string;
 
 /** These fields of a request, as sent. */
 export type FieldRequest = { -readonly [K in FieldKey]?: Value<Fields[K]> | undefined };

@@ -11,7 +11,7 @@ import { Life, LOST_PATIENCE_MS } from './life.ts';
 import type { Watcher } from './output.ts';
 import { hostPlacement, misplacementOf, vcpusOfMachine } from './placement.ts';
 import { type InstanceRecord, statusOf } from './record.ts';
-import { checkPause, conflict, failedStart, notRunning } from './refusals.ts';
+import { checkPause, conflict, failedStart, notProven, notRunning } from './refusals.ts';
 import { kernelSize, sizeOf } from './size.ts';
 import type { InstanceState, InstanceStatus, Placement } from './spec.ts';
 
@@ -86,17 +86,17 @@ export class Instance {
     return this.state === 'running' || this.state === 'paused';
   }
 
-  /** Resolves when it is down. Grace in ms; default that of the spec. */
+  /** Resolves when it is down; rejects with `conflict` when it is not proven to be. Grace in ms; default that of the spec. */
   async stop(graceMs: number = this.record.spec.stopGraceMs): Promise<void> {
     this.#life.stopGraceMs = graceMs;
     this.#life.dispatch({ type: 'stop', exit: stoppedExit(this.#life.now) });
-    await this.#until(() => !this.active);
+    await this.#untilDown();
   }
 
-  /** Kills the kernel; resolves when it is gone. Throws `conflict` when none runs. */
+  /** Kills the kernel; resolves when it is gone. Throws `conflict` when none runs, or when it is not proven to be gone. */
   async kill(message = 'killed on request'): Promise<void> {
     this.#life.dispatch({ type: 'kill', exit: killedExit(message, this.#life.now) });
-    await this.#until(() => !this.active);
+    await this.#untilDown();
   }
 
   /** Ends its kernel, which is not well, so that it is started again as its policy says; resolves when it is gone. Throws `conflict` unless it runs. */
@@ -104,7 +104,13 @@ export class Instance {
     const how = reason === 'hung' ? 'kill' : 'stop';
     this.#life.stopGraceMs = this.record.spec.stopGraceMs;
     this.#life.dispatch({ type: 'heal', exit: healedExit(reason, message, this.#life.now), how });
-    await this.#until(() => !this.active);
+    await this.#untilDown();
+  }
+
+  /** Rejects with `conflict` when its kernel was ended and is not proven to be gone. */
+  async #untilDown(): Promise<void> {
+    await this.#until(() => !this.active || this.state === 'stuck');
+    if (this.state === 'stuck') throw notProven(this.name, this.record.machine.ending?.message ?? '');
   }
 
   /** Begins the restart that it waits for. Nothing happens when it waits for none. */

@@ -41,7 +41,10 @@ export async function renewKernelDirectory(paths: Layout, id: string, consoleLog
 }
 
 /** What an instance gets for one run besides what its record says. */
-export type Provided = Pick<LaunchSpec, 'image' | 'root' | 'housekeepingCpus' | 'homes' | 'regions' | 'network'>;
+export type Provided = Pick<
+  LaunchSpec,
+  'image' | 'root' | 'housekeepingCpus' | 'homes' | 'regions' | 'network' | 'devices'
+>;
 
 /**
  * The caller's working directory is his to show, wherever it lies; but for one that is closed to the kernel: that would let

@@ -13,6 +13,7 @@ import { type Effect, type MachineEvent, transition } from './machine.ts';
 import type { Watcher } from './output.ts';
 import type { InstanceRecord } from './record.ts';
 import { conflict } from './refusals.ts';
+import { LOOP_DELAY_MS } from './restart.ts';
 import { Run } from './run.ts';
 import { ownersAfterRun } from './source.ts';
 import type { InstanceExit, InstanceState } from './spec.ts';
@@ -21,6 +22,8 @@ import { adoptWorkload, execWorkload, Workload } from './workload.ts';
 /** Once the workload is over, how long other processes in the guest may take to end. */
 const END_GRACE_MS = 3_000;
 /** How long a lost workload waits for news of its kernel, which usually is what went. */
+/** How often one that an earlier daemon left is looked for that is not proven to be gone. */
+const PROOF_AGAIN_MS = 2_000;
 export const LOST_PATIENCE_MS = 3_000;
 
 /** What is not known of a run that begins. */
@@ -125,25 +128,38 @@ export class Life {
 
   /** Takes up what an earlier daemon left: finds the kernel again or draws the conclusion from its end. */
   async adopt(): Promise<void> {
-    const { machine, launch, restartAt } = this.#record;
+    const { machine, restartAt } = this.#record;
     if (machine.state === 'created' || machine.state === 'exited') return;
     if (machine.state === 'backoff') {
       const due = restartAt === null ? 0 : Date.parse(restartAt) - this.environment.clock.now();
-      return this.#armRestart(Math.min(Math.max(due, 0), 60_000));
+      return this.#armRestart(Math.min(Math.max(due, 0), LOOP_DELAY_MS));
     }
-    const found = await findKernel(this.name, launch, this.environment);
+    const run = new Run();
+    this.#run = run;
+    await this.#takeOver(run);
+  }
+
+  /** Looks again later for one that is not proven to be gone. */
+  async #takeOver(run: Run): Promise<void> {
+    const found = await findKernel(this.name, this.#record.launch, this.environment);
     const kernel = 'guest' in found ? found : undefined;
+    if (!this.#isCurrent(run)) return kernel?.detach();
+    const { machine } = this.#record;
     if (machine.state === 'starting') {
       // Half set up: what was done to it is not known, so it is booted anew.
       await kernel?.kill();
       return void this.#boot();
     }
-    const run = new Run(kernel);
-    this.#run = run;
+    if ('left' in found) {
+      this.#unproven(run, found.left);
+      this.#cancelTimer = this.environment.clock.after(PROOF_AGAIN_MS, () => void this.#takeOver(run));
+      return;
+    }
+    run.kernel = kernel;
     if (!('guest' in found)) return await this.#kernelEnded(run, exitOfKernel(found, this.now));
     this.#watchKernel(run, found, true);
     this.environment.tell('adopted', this.#record, '');
-    if (machine.state === 'stopping') return void this.#endKernel(run, 'kill');
+    if (machine.state === 'stopping' || machine.state === 'stuck') return void this.#endKernel(run, 'kill');
     this.#adoptWorkload(run, found);
     // Attaching had to wake it.
     if (this.state !== 'paused') return;
@@ -261,6 +277,7 @@ export class Life {
       await run.workload?.output;
       await this.#kernelEnded(run, exitOfKernel(exit, this.now));
     });
+    void kernel.unproven?.then((message) => this.#unproven(run, message));
     kernel.guest.once('protocol-error', (error) => {
       // A guest that cannot be spoken to cannot be run: its kernel goes.
       this.#workloadEnded(run, exitOfLostWorkload(error.message, this.now));
@@ -275,7 +292,12 @@ export class Life {
       else await run.stop(how === 'stop' ? () => this.stopGraceMs : () => Math.min(this.stopGraceMs, END_GRACE_MS));
     } catch (error) {
       this.environment.complain(`ending the kernel of ${this.name}`, error);
+      this.#unproven(run, asPolykernelError(error, 'ending it').message);
     }
+  }
+
+  #unproven(run: Run, message: string): void {
+    if (this.#isCurrent(run)) this.dispatch({ type: 'unproven', exit: exitOfLostWorkload(message, this.now) });
   }
 
   async #kernelEnded(run: Run, exit: InstanceExit): Promise<void> {

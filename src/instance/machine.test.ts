@@ -34,6 +34,7 @@ const STOP: MachineEvent = { type: 'stop', exit: exit('stopped', 143) };
 const KILL: MachineEvent = { type: 'kill', exit: exit('killed', 137) };
 const HANGS: MachineEvent = { type: 'heal', exit: exit('hung', 125), how: 'kill' };
 const UNWELL: MachineEvent = { type: 'heal', exit: exit('unhealthy', 125), how: 'stop' };
+const UNPROVEN: MachineEvent = { type: 'unproven', exit: exit('died', 123) };
 const workloadEnded = (code: number): MachineEvent => ({ type: 'workload-ended', exit: exit('exit', code) });
 const kernelEnded = (reason: InstanceExit['reason'] = 'stopped', ranMs = 0): MachineEvent => ({
   type: 'kernel-ended',
@@ -102,6 +103,15 @@ describe('the state machine', () => {
     expect(apply(hung.machine, [STOP, kernelEnded('died')]).machine.state).toBe('exited');
   });
 
+  it('starts nothing while the old kernel is not proven to be gone, and then as it would have', () => {
+    const stuck = apply(CREATED, [START, READY, UNPROVEN, { type: 'restart-due' }], 'always');
+    expect(stuck.machine).toMatchObject({ state: 'stuck', ending: { reason: 'died' } });
+    expect(acts(stuck.steps).map((step) => step.do)).toEqual(['boot', 'begin-workload']);
+    expect(apply(stuck.machine, [kernelEnded('died')], 'always').machine.state).toBe('backoff');
+    expect(apply(stuck.machine, [KILL]).machine.state).toBe('stopping');
+    expect(apply(stuck.machine, [STOP, kernelEnded('died')], 'always').machine.state).toBe('exited');
+  });
+
   it('heals a kernel that was lost, and not a workload that failed', () => {
     expect(apply(CREATED, [START, READY, kernelEnded('panic')], 'no', 'lost').machine.state).toBe('backoff');
     expect(apply(CREATED, [START, READY, workloadEnded(1), kernelEnded()], 'no', 'lost').machine.state).toBe('exited');
@@ -120,6 +130,7 @@ describe('the state machine', () => {
     [['starting'], START, [START]],
     [['running'], START, [START, READY]],
     [['stopping'], START, [START, READY, STOP]],
+    [['stuck'], START, [START, READY, KILL, UNPROVEN]],
     [['created'], KILL, []],
     [['exited'], KILL, [START, READY, KILL, kernelEnded()]],
     [['starting'], { type: 'pause' }, [START]],
@@ -131,7 +142,7 @@ describe('the state machine', () => {
   it('stays sound whatever happens in whatever order', () => {
     const event: fc.Arbitrary<MachineEvent> = fc.oneof(
       fc.constantFrom<MachineEvent>(START, READY, STOP, KILL, { type: 'pause' }, { type: 'resume' }),
-      fc.constantFrom<MachineEvent>(HANGS, UNWELL),
+      fc.constantFrom<MachineEvent>(HANGS, UNWELL, UNPROVEN),
       fc.constantFrom<MachineEvent>({ type: 'paused' }, { type: 'resumed' }, { type: 'restart-due' }),
       fc.nat(3).map(workloadEnded),
       fc
@@ -168,10 +179,10 @@ describe('the state machine', () => {
             }
             if (step.do === 'begin-workload') expect(machine.state).toBe('running');
           }
-          const active = ['starting', 'running', 'paused', 'stopping'].includes(machine.state);
+          const active = ['starting', 'running', 'paused', 'stopping', 'stuck'].includes(machine.state);
           expect(kernels).toBe(active ? 1 : 0);
           expect(armed).toBe(machine.state === 'backoff');
-          expect(machine.ending !== null).toBe(machine.state === 'stopping');
+          expect(machine.ending !== null).toBe(machine.state === 'stopping' || machine.state === 'stuck');
           if (machine.state === 'exited' || machine.state === 'backoff') expect(machine.exit).not.toBeNull();
           const isHealed = ['hung', 'unhealthy'].includes(machine.exit?.reason ?? '') || scope !== 'no';
           if (machine.state === 'backoff' && !isHealed) expect(chosen).not.toBe('no');

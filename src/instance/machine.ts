@@ -9,7 +9,7 @@ import type { InstanceExit, InstanceSpec, InstanceState } from './spec.ts';
 
 export interface Machine {
   readonly state: InstanceState;
-  /** How the run that is being ended will be recorded: what came first. Null unless `stopping`. */
+  /** How the run that is being ended will be recorded: what came first. Null unless `stopping` or `stuck`. */
   readonly ending: InstanceExit | null;
   /** How the last run ended. */
   readonly exit: InstanceExit | null;
@@ -39,6 +39,8 @@ export type MachineEvent =
   /** What happened. `ranMs`: from ready to now, 0 if never ready. */
   | { type: 'ready' | 'paused' | 'resumed' | 'restart-due' }
   | { type: 'workload-ended'; exit: InstanceExit }
+  /** It was ended, or went, and is not proven to be gone. */
+  | { type: 'unproven'; exit: InstanceExit }
   | { type: 'kernel-ended'; exit: InstanceExit; ranMs: number };
 
 /** What is to be done because of an event, at once and in this order. */
@@ -86,6 +88,8 @@ export function transition(machine: Machine, event: MachineEvent, policy: Policy
       return workloadEnded(machine, event.exit);
     case 'kernel-ended':
       return kernelEnded(machine, event.exit, event.ranMs, policy);
+    case 'unproven':
+      return unproven(machine, event.exit);
     case 'restart-due':
       if (machine.state !== 'backoff') return to(machine, {});
       return to(machine, { state: 'starting', restarts: machine.restarts + 1 }, tell('restarting'), { do: 'boot' });
@@ -94,6 +98,7 @@ export function transition(machine: Machine, event: MachineEvent, policy: Policy
 
 function start(machine: Machine): Transition {
   if (machine.state === 'stopping') return { refused: 'is still stopping' };
+  if (machine.state === 'stuck') return { refused: cannot('started', 'stuck') };
   if (machine.state !== 'created' && machine.state !== 'exited' && machine.state !== 'backoff') {
     return { refused: machine.state === 'paused' ? 'is paused' : 'is already running' };
   }
@@ -114,6 +119,7 @@ function stop(machine: Machine, exit: InstanceExit): Transition {
         tell('exited', 'no restart: stopped'),
       );
     case 'stopping':
+    case 'stuck':
       return to(machine, { mayRestart: false });
     case 'starting':
       return to(machine, { state: 'stopping', ending: exit, mayRestart: false }, tell('stopping'), {
@@ -138,6 +144,8 @@ function kill(machine: Machine, exit: InstanceExit): Transition {
         do: 'end-kernel',
         how: 'kill',
       });
+    case 'stuck':
+      return to(machine, { state: 'stopping', mayRestart: false }, { do: 'end-kernel', how: 'kill' });
     case 'stopping':
       // A boot that was cancelled has no kernel yet; ending it again does no harm.
       return to(machine, { mayRestart: false }, { do: 'end-kernel', how: 'kill' });
@@ -149,6 +157,17 @@ function kill(machine: Machine, exit: InstanceExit): Transition {
 function heal(machine: Machine, exit: InstanceExit, how: 'stop' | 'kill'): Transition {
   if (machine.state !== 'running') return { refused: cannot('healed', machine.state) };
   return to(machine, { state: 'stopping', ending: exit }, tell('stopping', exit.message), { do: 'end-kernel', how });
+}
+
+/** What is told of it is kept with how it ended. */
+function unproven(machine: Machine, exit: InstanceExit): Transition {
+  const { state, ending } = machine;
+  if (state === 'stopping' && ending !== null) {
+    const message = ending.message.includes(exit.message) ? ending.message : `${ending.message}; ${exit.message}`;
+    return to(machine, { state: 'stuck', ending: { ...ending, message } }, tell('stuck', exit.message));
+  }
+  if (state !== 'running' && state !== 'paused') return to(machine, {});
+  return to(machine, { state: 'stuck', ending: exit }, tell('stuck', exit.message));
 }
 
 function workloadEnded(machine: Machine, exit: InstanceExit): Transition {
@@ -202,6 +221,7 @@ function cannot(done: string, state: InstanceState): string {
     running: 'is running',
     paused: 'is paused',
     stopping: 'is stopping',
+    stuck: 'was ended, and is not proven to be gone',
     exited: 'has ended',
     backoff: 'has ended and waits to be restarted',
   };

@@ -140,9 +140,16 @@ function readField(reader: YamlReader, at: Place, { kind, words, schema }: Field
       return reader.number(at, schema.minimum ?? 0, schema.maximum ?? Number.MAX_SAFE_INTEGER);
     case 'labels':
       return readLabels(reader, at);
+    case 'texts':
+      return readTexts(reader, at);
     case 'text':
       return readWord(reader, at);
   }
+}
+
+function readTexts(reader: YamlReader, place: Place): string[] | undefined {
+  const hint = 'Write a list of texts.';
+  return reader.list(place, hint)?.flatMap((item) => reader.text(item, 'a text', hint) ?? []);
 }
 
 /** As Compose takes them: a map, or a list of `NAME=TEXT`. */

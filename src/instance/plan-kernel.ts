@@ -65,6 +65,8 @@ function driftOf(status: InstanceStatus): { action: Action; why: string[] } | nu
       return { action: 'start', why: ['it was never started'] };
     case 'paused':
       return { action: 'resume', why: ['it is paused'] };
+    case 'stuck':
+      return { action: 'start', why: ['it was ended, and is not proven to be gone'] };
     case 'stopping':
       return { action: 'start', why: ['it is stopping'] };
     case 'exited':
@@ -118,6 +120,7 @@ export const ACTIVE: ReadonlySet<InstanceStatus['state']> = new Set([
   'running',
   'paused',
   'stopping',
+  'stuck',
   'backoff',
 ]);
 

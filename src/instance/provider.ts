@@ -18,7 +18,7 @@ export interface Draft {
 export type Owner = Pick<InstanceRecord, 'id' | 'spec'> & Partial<InstanceRecord>;
 
 /** What a kernel is started with besides what its record says. */
-export type Provided = Pick<LaunchSpec, 'regions' | 'network' | 'housekeepingCpus'>;
+export type Provided = Pick<LaunchSpec, 'regions' | 'network' | 'housekeepingCpus' | 'devices'>;
 
 /**
  * The order of providers is that of taking; what they gave is taken back in the reverse order, also when one of them throws.
@@ -31,9 +31,9 @@ export interface Provider {
   prepare?(draft: Draft): Promise<void>;
   /**
    * What the record is to hold of it. From the first provider's until the record is there nothing is awaited: what is free stays
-   * free. Throws `conflict` or `unavailable` when it cannot be had, and `unsupported` when it is of no use.
+   * free. `owner`: what those before gave. Throws `conflict` or `unavailable` when it cannot be had, and `unsupported` when it is of no use.
    */
-  reserve?(draft: Draft): Partial<InstanceRecord>;
+  reserve?(draft: Draft, owner: Owner): Partial<InstanceRecord>;
   /** The instance is there. */
   created?(record: InstanceRecord): void;
   /** Throws `conflict` when what it has speaks against its becoming `spec`; `tenantOf` tells of all as they are to be. */

@@ -16,6 +16,19 @@ export function notRunning(name: string, state: InstanceState, active: boolean, 
   });
 }
 
+/** Of one whose kernel was ended. `why`: what is left of it. */
+export function notProven(name: string, why: string): PolykernelError {
+  return new PolykernelError(
+    'conflict',
+    `${name} is stuck: its kernel was ended and is not proven to be gone (${why})`,
+    {
+      field: 'name',
+      value: name,
+      hint: `What it owns stays its own until it is gone. Look at what is left of it: /proc/PID/status; a control group that is frozen has to be thawed. pk kill ${name} tries again.`,
+    },
+  );
+}
+
 /** Throws `unsupported`. */
 export function checkPause(driver: Driver): void {
   if (driver.capabilities().pause) return;

@@ -22,7 +22,10 @@ export const killRequest = request({
 });
 
 export const execRequest = request(
-  { command: commandSchema, env: environmentSchema, cwd: guestPath, user, tty: flag, rows, columns },
+  {
+    ...{ command: commandSchema, env: environmentSchema, cwd: guestPath, user, tty: flag, rows, columns },
+    detached: { ...flag, description: 'It goes on by itself, without streams: told is that it started' },
+  },
   'command',
 );
 export type ExecRequest = Value<typeof execRequest>;

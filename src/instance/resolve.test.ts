@@ -148,9 +148,25 @@ it('fills in the rest', () => {
     labels: {},
     stack: null,
     channels: [],
+    devices: [],
     network: 'none',
     publish: [],
   });
+});
+
+it('functions go to drivers that can give them, and speak against memory that goes', () => {
+  const drivers = facts([driver('uml', {}, { devices: 'none' }), driver('fake', {}, { devices: 'boot' })]);
+  const resolve = (change: object) =>
+    resolveSpec({ command: ['x'], devices: ['vf:nvme'], ...change } as never, 'web', drivers);
+  expect(resolve({}).driver).toBe('fake');
+  expect(() => resolve({ driver: 'uml' })).toThrow(
+    expect.objectContaining({ code: 'unsupported', field: 'devices', message: expect.stringContaining('no PCI bus') }),
+  );
+  const bounds = { min: 2 ** 28, max: 2 ** 29 };
+  expect(() => resolve({ elastic: { memoryBytes: bounds }, memoryBytes: 2 ** 28 })).toThrow(
+    /that PCI functions write to/,
+  );
+  expect(() => resolve({ devices: ['vf:nvme=a', '3b:00.1=a'] })).toThrow(/two devices are called a/);
 });
 
 describe('a partition', () => {

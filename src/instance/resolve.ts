@@ -1,9 +1,10 @@
 /** From what was asked and what the machine can do to what will be: pure. */
-import { checkCpus, checkHugePages, checkMemory, checkNetworkKind } from '../driver/check.ts';
+import { checkCpus, checkDevices, checkHugePages, checkMemory, checkNetworkKind } from '../driver/check.ts';
 import { chooseDriver } from '../driver/choose.ts';
 import type { Candidate, HostFacts } from '../driver/index.ts';
 import { type PartitionRequest, requestedBytes, vcpusOf } from '../ledger/index.ts';
 import { addressProblem, canonicalAddress } from '../network/contract.ts';
+import { deviceWish } from '../sriov/contract.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { type FieldKey, type FieldSpec, fieldDefaults, fieldRows } from './fields.ts';
 import type { CreateRequest } from './schema.ts';
@@ -42,6 +43,7 @@ export function resolveSpec(request: CreateRequest, name: string, facts: HostFac
   if (partition !== null) checkPartition(partition, driver);
   const attached = request.attached ?? false;
   const fields = fieldsOf(request);
+  checkFunctions(fields.devices, elastic, driver);
   const restart = (fields.restart ?? 'no') as InstanceSpec['restart'];
   if (attached && restart !== 'no') {
     throw new PolykernelError(
@@ -126,11 +128,34 @@ function elasticOf({ elastic }: CreateRequest): Elastic | null {
   return cpus === null && memoryBytes === null ? null : { cpus, memoryBytes };
 }
 
-/** For `auto` those drivers that can change memory, where that is wanted and there are some. */
-function ableTo(elastic: Elastic | null, { driver = 'auto' }: CreateRequest, facts: HostFacts): HostFacts {
-  if (driver !== 'auto' || elastic?.memoryBytes == null) return facts;
-  const drivers = facts.drivers.filter(({ capabilities }) => capabilities.memoryResize !== 'none');
+/** For `auto` those drivers that can change memory and give functions, where that is wanted and there are some. */
+function ableTo(
+  elastic: Elastic | null,
+  { driver = 'auto', devices = [] }: CreateRequest,
+  facts: HostFacts,
+): HostFacts {
+  if (driver !== 'auto') return facts;
+  const drivers = facts.drivers.filter(
+    ({ capabilities }) =>
+      (elastic?.memoryBytes == null || capabilities.memoryResize !== 'none') &&
+      (devices.length === 0 || capabilities.devices !== 'none'),
+  );
   return drivers.length === 0 ? facts : { ...facts, drivers };
+}
+
+/** A function may write to all memory of its kernel at any time: none of it can go. */
+function checkFunctions(devices: readonly string[], elastic: Elastic | null, driver: Candidate): void {
+  const wishes = devices.map((text, index) => deviceWish(text, `devices[${index}]`));
+  checkDevices(wishes.length, driver);
+  const names = wishes.flatMap(({ name }) => name ?? []);
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice !== undefined)
+    throw new PolykernelError('invalid', `two devices are called ${twice}`, { field: 'devices', value: twice });
+  if (wishes.length === 0 || elastic?.memoryBytes == null) return;
+  throw new PolykernelError('invalid', 'memory cannot be taken from a kernel that PCI functions write to', {
+    field: 'elastic.memoryBytes',
+    hint: 'Leave the bounds of its memory out, or the devices.',
+  });
 }
 
 /** Bounds within which the driver cannot change anything are refused, rather than stated in vain. */
@@ -166,9 +191,9 @@ function checkNetwork(network: InstanceSpec['network'], publish: InstanceSpec['p
 /** What the driver cannot make true is refused, rather than owned in vain. */
 function checkPartition(partition: PartitionRequest, driver: Candidate): void {
   if (partition.devices.length > 0) {
-    throw new PolykernelError('unsupported', `the ${driver.name} driver cannot give PCI functions to a kernel`, {
+    throw new PolykernelError('unsupported', `PCI functions of the pool cannot be given to a kernel yet`, {
       field: 'partition.devices',
-      hint: 'Leave the devices out.',
+      hint: 'Leave them out of the partition: `devices` (`pk run --device`) leases functions that are in no pool.',
     });
   }
   checkHugePages(partition.memory.hugePageBytes, driver);

@@ -49,6 +49,17 @@ export function instanceHandlers(supervisor: Supervisor): Handlers<typeof instan
         .guest()
         .writeFile(path, Number.parseInt(mode, 8), call.body ?? new Uint8Array());
     },
+    getTree: (call) =>
+      of(call)
+        .guest()
+        .readTree(call.query.path, call.query.as ?? '.', call.signal),
+    putTree(call) {
+      const { path, as = '', directory, owners } = call.query;
+      const words = { name: as, isDirectory: directory, keepsOwners: owners };
+      return of(call)
+        .guest()
+        .writeTree(path, words, call.body ?? new Uint8Array(), call.signal);
+    },
   };
 }
 

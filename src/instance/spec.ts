@@ -76,12 +76,12 @@ export type RestartPolicy = 'no' | 'on-failure' | 'always' | 'unless-stopped' | 
 
 /**
  * created: never started. starting: kernel is booting. running. paused. stopping. exited: the workload or kernel ended,
- * and no restart is due. backoff: waits to be restarted.
+ * and no restart is due. backoff: waits to be restarted. stuck: its kernel was ended, and is not proven to be gone.
  */
+export type InstanceState = 'created' | 'starting' | 'running' | 'paused' | 'stopping' | 'stuck' | 'exited' | 'backoff';
+
 /** Of what it is healed beside its policy, each with those before it: a kernel that is lost, hung, or whose check fails. */
 export type HealScope = InstanceSpec['heal'];
-
-export type InstanceState = 'created' | 'starting' | 'running' | 'paused' | 'stopping' | 'exited' | 'backoff';
 
 /** How the last run ended. */
 export interface InstanceExit {

@@ -21,6 +21,7 @@ const SCHEMAS: Readonly<Record<Kind, JsonSchema>> = {
   duration,
   count,
   labels: {},
+  texts: {},
 };
 
 /** The plain fields. */

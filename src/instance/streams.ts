@@ -51,6 +51,7 @@ const SERVE: Record<Kind, (stream: ProcessStream, instance: Instance, supervisor
       ...asked,
       env: request.tty ? { TERM: 'xterm', ...env } : env,
       cwdOptional: request.cwd === undefined && spec.cwdOptional,
+      detached: request.detached,
       tty: request.tty ? { rows: request.rows || 24, columns: request.columns || 80 } : undefined,
     });
     stream.onClose(() => process.forget());

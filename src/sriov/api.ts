@@ -14,6 +14,7 @@ import type {
 const lease = {
   owner: { ...text, description: 'Name of the instance' },
   instance: text,
+  name: { ...orNull(text), description: 'What the owner calls it' },
   generation: { ...count, description: 'Counts the owners it has had' },
   state: {
     ...oneOf('leased', 'returning', 'failed'),

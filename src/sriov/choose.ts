@@ -20,6 +20,12 @@ const KINDS = {
   crypto: [0x10],
 } as const satisfies Readonly<Record<string, readonly number[]>>;
 
+/** What can be one; deviceWish() says more of what cannot. */
+export const DEVICE_PATTERN =
+  '^(vf:[a-z]+|([0-9A-Fa-f]{4,8}:)?[0-9A-Fa-f]{2}:[01][0-9A-Fa-f]\\.[0-7])(=[a-z][a-z0-9-]{0,14})?$';
+export const DEVICE_HINT =
+  'Use an address such as 0000:3b:00.2 or vf:nvme, with =NAME behind it if it is to have a name.';
+
 /** `0000:3b:00.2`, `vf:nvme`, each with `=NAME` behind it. Throws `invalid`. */
 export function deviceWish(text: string, field = '--device'): DeviceWish {
   const [, what = '', , name = null] = /^([^=]*)(=(.*))?$/s.exec(text) ?? [];

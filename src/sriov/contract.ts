@@ -1,4 +1,5 @@
 /** What others see of virtual functions: words of what there is and whose it is. */
+export { DEVICE_HINT, DEVICE_PATTERN, deviceWish } from './choose.ts';
 
 /** A function that can have virtual ones. */
 export interface PhysicalFunction {
@@ -32,6 +33,8 @@ export interface Lease {
   /** Of the instance. */
   owner: string;
   instance: string;
+  /** What the owner calls it; null = nothing. */
+  name: string | null;
   /** Counts the owners that the function has had. */
   generation: number;
   /** `leased`: the owner's. `returning`: being reset. `failed`: it could not be reset, and is given to nobody. */

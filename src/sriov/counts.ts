@@ -36,6 +36,9 @@ export interface CountsOptions {
   takeMachine(): void;
 }
 
+/** Class and subclass of NVMe controllers. */
+const NVME = 0x0108;
+
 type Told = (text: string) => void;
 
 /** INVARIANT: of one physical function the number is changed by one at a time, until the kernel has answered. */
@@ -165,7 +168,7 @@ export class Counts {
   }
 
   async #change(
-    { address }: SeenFunction,
+    { address, class: kind }: SeenFunction,
     before: number,
     count: number,
     { progress, write }: { progress: Told; write(number: number): Promise<void> },
@@ -190,8 +193,26 @@ export class Counts {
     }
     const made = Number(await sysfs.slowRead(`${DEVICES}/${address}/sriov_numvfs`));
     await this.#untilLinked(address, made, progress);
-    if (made === count) return [];
-    return [`its driver made ${made} and not ${count}: \`dmesg\` may say why`];
+    const notes = made === count ? [] : [`its driver made ${made} and not ${count}: \`dmesg\` may say why`];
+    if (kind >> 8 === NVME) notes.push(...(await this.#setOnline(address, made, progress)));
+    return notes;
+  }
+
+  /** Virtual NVMe controllers have neither queues nor interrupts at first, and are offline; nobody could use them. */
+  async #setOnline(address: string, count: number, progress: Told): Promise<string[]> {
+    const { sysfs, clock, patience } = this.#options;
+    const [controller] = (await sysfs.list(`${DEVICES}/${address}/nvme`)).filter((name) => /^nvme\d+$/.test(name));
+    if (controller === undefined) return ['its NVMe controller does not run: the virtual ones are offline'];
+    progress(`${address}: giving ${count} controllers queues and interrupts`);
+    try {
+      const work = sysfs.secondariesOnline(controller, count);
+      const online = await within(work, patience.change, clock, `setting controllers of ${address} online`);
+      return online === count ? [] : [`${online} of ${count} controllers are online`];
+    } catch (error) {
+      return [
+        `its virtual controllers are offline: ${error instanceof SysfsFault ? `the kernel says ${error.code}` : (error as Error).message}`,
+      ];
+    }
   }
 
   async #untilLinked(address: string, count: number, progress: Told): Promise<void> {

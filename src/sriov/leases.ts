@@ -92,7 +92,7 @@ export class Leases {
    * Writes down that `seen` is `tenant`'s, whose it may be already. Throws `conflict` when it is somebody else's or the host's, and
    * `unsupported` for what is never given away.
    */
-  take(seen: SeenFunction, index: number | null, tenant: Tenant): LeasedFunction {
+  take(seen: SeenFunction, index: number | null, tenant: Tenant, name: string | null): LeasedFunction {
     const { address } = seen;
     const before = this.#records.get(address);
     if (before?.state === 'leased' && before.instance === tenant.instance) return shown(before, before.state);
@@ -104,6 +104,7 @@ export class Leases {
       index,
       instance: tenant.instance,
       owner: tenant.name,
+      name,
       generation: (before?.generation ?? 0) + 1,
       state: 'leased',
       reason: null,
@@ -154,6 +155,8 @@ export class Leases {
         { field: 'device', value: address, hint: `Give both: --device ${address} --device ${other}` },
       );
     }
+    // What it is given back to, as it is now.
+    if (seen.driver !== VFIO && seen.driver !== lease.driver) this.#put({ ...lease, driver: seen.driver });
     await bindVfio(address, this.#options);
     return seen.iommuGroup;
   }
@@ -212,6 +215,7 @@ const freed = (record: LeaseRecord): LeaseRecord => ({
   state: 'free',
   instance: null,
   owner: '',
+  name: null,
   reason: null,
   driver: null,
 });
@@ -221,6 +225,7 @@ const shown = (record: LeaseRecord, state: LeasedFunction['state']): LeasedFunct
   physicalFunction: record.physicalFunction,
   owner: record.owner,
   instance: record.instance ?? '',
+  name: record.name,
   generation: record.generation,
   state,
   reason: record.reason,

@@ -1,6 +1,7 @@
 /** PCI functions that can be given to instances: how many virtual ones there are, and whose each is. */
 import type { EventLog } from '../core/events.ts';
 import type { Journal } from '../core/journal.ts';
+import type { PassedFunction } from '../driver/index.ts';
 import type { Instances } from '../instance/contract.ts';
 import { type Clock, timestamp } from '../sys/clock.ts';
 import { PolykernelError } from '../sys/errors.ts';
@@ -9,7 +10,7 @@ import { chooseFunction, type DeviceWish, deviceWish } from './choose.ts';
 import type { CountReport, FunctionsReport, LeasedFunction, PlannedChange, VirtualFunction } from './contract.ts';
 import { type Counts, noFunction } from './counts.ts';
 import type { SriovEvent } from './events.ts';
-import { type SeenFunction, seeAll, virtualFunctions } from './functions.ts';
+import { DEVICES, type SeenFunction, seeAll, virtualFunctions } from './functions.ts';
 import type { Leases, Tenant } from './leases.ts';
 import type { Sysfs } from './sysfs.ts';
 
@@ -37,6 +38,7 @@ export class Functions {
   readonly #ending = new AbortController();
   /** What a reboot took away is there again, or cannot be. */
   #restored: Promise<void> = Promise.resolve();
+  #known: { names: string; choice: Choice } | undefined;
 
   constructor(options: FunctionsOptions) {
     this.#options = options;
@@ -133,6 +135,16 @@ export class Functions {
   async choice(): Promise<Choice> {
     await this.#restored;
     const { sysfs } = this.#options;
+    // What a function is does not change while it is there, and to look at a thousand takes a second.
+    const names = (await sysfs.list(DEVICES)).join();
+    if (this.#known?.names === names) return this.#known.choice;
+    const choice = await this.#choice();
+    this.#known = { names, choice };
+    return choice;
+  }
+
+  async #choice(): Promise<Choice> {
+    const { sysfs } = this.#options;
     const seen = await seeAll(sysfs);
     const able = [...seen.values()].filter(({ most }) => most > 0);
     const all = await Promise.all(able.map(({ address }) => virtualFunctions(sysfs, address)));
@@ -143,25 +155,32 @@ export class Functions {
   }
 
   /**
-   * Leases the functions that are wished for, those on `nodes` first: all of them or none. Awaits nothing. Gives their addresses, in
-   * the order of the wishes. Throws `not-found`, `conflict` or `unsupported`.
+   * Leases the functions that are wished for, those on `nodes` first: all of them or none. Awaits nothing. Gives their addresses.
+   * Throws `not-found`, `conflict` or `unsupported`.
    */
   take(wishes: readonly DeviceWish[], { seen, indices }: Choice, tenant: Tenant, nodes: readonly number[]): string[] {
     const { leases } = this.#options;
     const mine = new Set(leases.ofInstance(tenant.instance).map(({ address }) => address));
-    const chosen: SeenFunction[] = [];
+    const chosen = new Map<SeenFunction, DeviceWish>();
+    const all = [...seen.values()];
+    // Wishes for one function come before those for any; what is one's own already, before what is free.
     for (const wish of [...wishes].sort((a, b) => a.kind.localeCompare(b.kind))) {
-      const free = [...seen.values()].filter(
-        (each) => !chosen.includes(each) && (mine.has(each.address) || isFree(() => leases.checkFree(each))),
+      const free = all.filter(
+        (each) => !chosen.has(each) && (mine.has(each.address) || isFree(() => leases.checkFree(each))),
       );
-      const found = chooseFunction(wish, free, nodes);
+      const found =
+        chooseFunction(
+          wish,
+          free.filter(({ address }) => mine.has(address)),
+          nodes,
+        ) ?? chooseFunction(wish, free, nodes);
       if (found === undefined) throw this.#noneFor(wish, seen, chosen);
-      chosen.push(found);
+      chosen.set(found, wish);
     }
     const taken: string[] = [];
     try {
-      for (const each of chosen) {
-        leases.take(each, indices.get(each.address) ?? null, tenant);
+      for (const [each, { name }] of chosen) {
+        leases.take(each, indices.get(each.address) ?? null, tenant, name);
         if (!mine.has(each.address)) taken.push(each.address);
       }
     } catch (error) {
@@ -169,7 +188,14 @@ export class Functions {
       leases.forget(taken);
       throw error;
     }
-    return chosen.map(({ address }) => address);
+    return [...chosen.keys()].map(({ address }) => address);
+  }
+
+  /** Has all that an instance leases ready for its next kernel. Rejects as Leases.ready() does. */
+  async readyAll(instance: string): Promise<PassedFunction[]> {
+    const { leases } = this.#options;
+    const mine = leases.ofInstance(instance);
+    return Promise.all(mine.map(async ({ address, name }) => ({ address, name, group: await leases.ready(address) })));
   }
 
   /** Resets at the same time: each takes 100 ms at least. Rejects with the first failure, after all. */
@@ -222,11 +248,11 @@ export class Functions {
     await this.#options.leases.settled();
   }
 
-  #noneFor(wish: DeviceWish, seen: Choice['seen'], chosen: readonly SeenFunction[]): PolykernelError {
+  #noneFor(wish: DeviceWish, seen: Choice['seen'], chosen: ReadonlyMap<SeenFunction, unknown>): PolykernelError {
     if (wish.kind === 'address') {
       const found = seen.get(wish.address);
       if (found === undefined) return noFunction(wish.address);
-      if (chosen.includes(found))
+      if (chosen.has(found))
         return new PolykernelError('invalid', `${wish.address} is asked for twice`, {
           field: 'device',
           value: wish.address,
@@ -260,9 +286,10 @@ export class Functions {
   }
 }
 
-const ownerOf = ({ owner, instance, generation, state, reason }: LeasedFunction) => ({
+const ownerOf = ({ owner, instance, name, generation, state, reason }: LeasedFunction) => ({
   owner,
   instance,
+  name,
   generation,
   state,
   reason,

@@ -17,6 +17,8 @@ export interface LeaseRecord {
   instance: string | null;
   owner: string;
   generation: number;
+  /** What the owner calls it. */
+  name: string | null;
   state: 'free' | 'leased' | 'returning' | 'failed';
   reason: string | null;
   /** The driver that it is given back to; null = vfio-pci keeps it. */

@@ -61,6 +61,10 @@ export class SysfsProcess implements Sysfs {
     await this.#ask('write', path, text);
   }
 
+  async secondariesOnline(controller: string, count: number): Promise<number> {
+    return Number((await this.#ask('nvme', controller, String(count)))[0]?.slice(1));
+  }
+
   close(): void {
     const lines = this.#lines;
     this.#lost(new PolykernelError('unavailable', 'the daemon is ending', { hint: 'Try again.' }));

@@ -14,6 +14,11 @@ export interface Sysfs {
   bytes(path: string, at: number): Promise<number>;
   /** One line. Resolves when the kernel has done what it says, which nothing can break off. Rejects with SysfsFault. */
   write(path: string, text: string): Promise<void>;
+  /**
+   * Shares the queues and interrupts of an NVMe controller (`nvme0`) among its first `count` secondary ones, and sets these online.
+   * Gives how many are. Rejects with SysfsFault.
+   */
+  secondariesOnline(controller: string, count: number): Promise<number>;
   close(): void;
 }
 
@@ -36,5 +41,6 @@ export const noSysfs: Sysfs = {
   slowRead: async (path) => Promise.reject(new SysfsFault('ENOENT', path)),
   bytes: async (path) => Promise.reject(new SysfsFault('ENOENT', path)),
   write: async (path) => Promise.reject(new SysfsFault('ENOENT', path)),
+  secondariesOnline: async (name) => Promise.reject(new SysfsFault('ENOENT', name)),
   close: () => {},
 };

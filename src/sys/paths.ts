@@ -103,7 +103,8 @@ export type NativeProgram =
   | 'pk-netns'
   | 'pk-trial'
   | 'pk-tsc'
-  | 'pk-sysfs';
+  | 'pk-sysfs'
+  | 'pk-vfio-nvme';
 
 /** Where set-up puts a compiled program; it need not exist. */
 export function nativePath(name: NativeProgram, cache: string = cacheDirectory()): string {

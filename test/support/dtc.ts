@@ -1,5 +1,5 @@
 /** The oracles: Debian's `dtc` and `fdtoverlay` (package device-tree-compiler). */
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +8,18 @@ import { findTool, toolPath } from '../../src/sys/tools.ts';
 
 /** Whether this machine has them: it does once it is set up. */
 export const hasDtc = findTool('dtc') !== undefined;
+
+/** Its version, such as 1.007002 for 1.7.2; 0 where there is none. */
+export const dtcVersion = hasDtc ? versionOf(execFileSync(toolPath('dtc').path, ['--version'], withTool())) : 0;
+
+function withTool() {
+  return { encoding: 'utf8', env: { ...process.env, ...toolPath('dtc').env } } as const;
+}
+
+function versionOf(said: string): number {
+  const [, major = 0, minor = 0, patch = 0] = /(\d+)\.(\d+)\.(\d+)/.exec(said) ?? [];
+  return Number(major) + Number(minor) / 1e3 + Number(patch) / 1e6;
+}
 
 export interface Compiled {
   /** Undefined when it refuses. */

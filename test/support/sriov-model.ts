@@ -54,6 +54,8 @@ export class SriovModel implements Sysfs {
   hold: (path: string, text: string) => Promise<void> | undefined = () => undefined;
   readonly drivers = new Set(['nvme', 'vfio-pci', 'pcieport']);
   hasIommu = true;
+  /** How many virtual controllers were set online. */
+  online = 0;
   resetsNow = 0;
   mostResetsAtOnce = 0;
   #looks = 0;
@@ -93,8 +95,10 @@ export class SriovModel implements Sysfs {
         ? [...new Set(all.map((each) => String(each.group)))]
         : all.filter((each) => String(each.group) === group[1]).map(({ address }) => address);
     }
-    const found = this.functions.get(DEVICE.exec(directory)?.[1] ?? '');
+    const [, address = '', name] = DEVICE.exec(directory) ?? [];
+    const found = this.functions.get(address);
     if (found === undefined) return [];
+    if (name === 'nvme') return found.driver === 'nvme' ? ['nvme0'] : [];
     this.#looks += 1;
     const linked = this.lateLinks === 0 ? found.virtual.length : Math.floor(this.#looks / this.lateLinks);
     return ['config', ...found.virtual.slice(0, linked).map(({ index }) => `virtfn${index}`)];
@@ -124,6 +128,11 @@ export class SriovModel implements Sysfs {
     } finally {
       if (/\/reset$/.test(path)) this.resetsNow -= 1;
     }
+  }
+
+  async secondariesOnline(_: string, count: number): Promise<number> {
+    this.online = count;
+    return count;
   }
 
   close(): void {}

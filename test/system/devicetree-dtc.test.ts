@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { applyOverlay, type DeviceTree, decode, encode, filesBelow, parseDts, printDts } from 'polykernel/devicetree';
 import { describe, expect, it } from 'vitest';
 import { anyDeviceTree } from '../support/devicetree-sources.ts';
-import { dtc, fdtoverlay, hasDtc } from '../support/dtc.ts';
+import { dtc, dtcVersion, fdtoverlay, hasDtc } from '../support/dtc.ts';
 
 const FIXTURES = join(import.meta.dirname, '../fixtures/devicetree');
 const SOURCES = globSync(['*.dts', 'overlays/*.dts'], { cwd: FIXTURES }).sort();
@@ -64,7 +64,8 @@ describe.skipIf(!hasDtc)('as dtc does', () => {
     [['sugar']],
     [['fragments', 'second']],
     [['sugar', 'second']],
-    [['sugar', 'sugar', 'fragments']],
+    // Applied again, a node has the phandle of the newer overlay; since libfdt 1.7.1 it keeps the former one.
+    ...(dtcVersion < 1.007001 ? [[['sugar', 'sugar', 'fragments']]] : []),
   ])('%s apply as fdtoverlay applies them', async (names) => {
     const base = overlay('base');
     const overlays = names.map(overlay);

@@ -49,7 +49,7 @@ it('what there is not is answered with what to type', async () => {
   for (const [args, told] of [
     [['run', '--cap-add', 'NET_ADMIN', 'true'], /has no --cap-add\n.*has every capability there/],
     [['run', '--privileged=true', 'true'], /has no --privileged\n/],
-    [['exec', '-d', 'web', 'true'], /has no -d\n.*setsid -f/],
+    [['exec', '--privileged', 'web', 'true'], /has no --privileged\n.*--user 0/],
     [['compose', 'up'], /no command "compose"\n.*pk apply/],
     [['run', '--cpuz', '2', 'true'], /no option --cpuz; did you mean --cpus\?/],
     [['container'], /no command "container"/],

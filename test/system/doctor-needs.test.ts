@@ -6,8 +6,8 @@ import { programNames } from '../../scripts/setup/recipe.ts';
 import { TOOL_PACKAGES } from '../../src/sys/tools.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
-/** Only measures, so no command needs it. */
-const OF_BENCHES = new Set(['pk-ring-bench']);
+/** Only measure or test, so no command needs them. */
+const OF_BENCHES = new Set(['pk-ring-bench', 'pk-vfio-nvme']);
 const isCheck = (path: string) => /\/checks\.ts$|^src\/doctor\/(doctor|host-facts)\.ts$/.test(path);
 
 const sources = globSync('src/**/*.ts', { cwd: ROOT }).filter((path) => !/\.test\.ts$|testing\.ts$/.test(path));

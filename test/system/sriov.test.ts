@@ -2,85 +2,29 @@
 import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { afterEach, expect, test } from 'vitest';
-import { EventLog } from '../../src/core/events.ts';
-import { silentJournal } from '../../src/core/journal.ts';
-import type { Surroundings } from '../../src/core/surroundings.ts';
-import { Table } from '../../src/core/table.ts';
-import type { Instances } from '../../src/instance/contract.ts';
-import { sriovCapability } from '../../src/sriov/index.ts';
+import type { LaunchSpec } from '../../src/driver/index.ts';
 import { SysfsFault } from '../../src/sriov/sysfs.ts';
 import { hostSysfs } from '../../src/sriov/sysfs-process.ts';
-import { systemClock } from '../../src/sys/clock.ts';
-import { PolykernelError } from '../../src/sys/errors.ts';
 import { run } from '../../src/sys/process.ts';
-import { eventually } from '../support/harness.ts';
-import { modelHost } from '../support/model-host.ts';
+import { eventually, startDaemon } from '../support/harness.ts';
+import { functionsOn } from '../support/sriov-functions.ts';
 import { SriovModel } from '../support/sriov-model.ts';
 
 const PF = '0000:3b:00.0';
 const VF0 = '0000:3b:00.1';
-const NONE = () => {};
 const card = { address: PF, firstVirtual: VF0, most: 16, node: 0 };
-const PATIENCE = { change: 20_000, links: 20_000, bind: 20_000, reset: 20_000 };
 
 const ends: (() => unknown)[] = [];
 afterEach(async () => {
   for (const end of ends.splice(0)) await end();
 });
 
-/** The capability, on a database in memory, with instances that are only names. */
 function withModel(model = new SriovModel([card]), patience = {}) {
-  const database = new DatabaseSync(':memory:');
-  const held = { yes: false };
-  const names = new Map(
-    ['web', 'other'].map((name) => [name, { active: false, record: { id: `id-${name}`, spec: { name } } }]),
-  );
-  const known = {
-    find: (name: string) => names.get(name),
-    get(name: string) {
-      const found = names.get(name);
-      if (found === undefined) throw new PolykernelError('not-found', `there is no ${name}`);
-      return found;
-    },
-    ledger: () => ({ pool: null, partitions: {} }),
-  };
-  const around = {
-    store: { table: (definition: never) => new Table(database, definition) },
-    events: new EventLog(() => 1),
-    clock: systemClock,
-    journal: silentJournal,
-  } as unknown as Surroundings;
-  const hold = (yes: boolean) => () => {
-    held.yes = yes;
-  };
-  const start = () =>
-    sriovCapability(
-      around,
-      { sysfs: model, patience: { ...PATIENCE, ...patience }, take: hold(true), drop: hold(false) },
-      { instances: () => known as unknown as Instances, topology: () => modelHost() },
-    );
-  const at = { now: start() };
-  ends.push(() => at.now.close());
-  const functions = () => at.now.functions;
-  return {
-    ...{ model, held, names },
-    list: () => functions().list(),
-    plan: () => functions().plan(),
-    set: async (count: number, address = PF, say: (text: string) => void = NONE) =>
-      functions().setCount(address, count, say, new AbortController().signal),
-    assign: async (device: string, to: string) => functions().assign(device, to),
-    release: async (address: string) => functions().release(address),
-    /** As the daemon does when an instance is removed. */
-    removed: (name: string) => functions().giveBackOf(`id-${name}`),
-    /** Another daemon takes up what this one leaves. */
-    async restart() {
-      at.now = start();
-      await at.now.recover();
-      await at.now.provider.releaseAllBut!([...names.values()].map(({ record }) => record) as never);
-    },
-  };
+  const functions = functionsOn(model, patience);
+  ends.push(functions.end);
+  const set = (count: number, address = PF, say?: (text: string) => void) => functions.set(count, address, say);
+  return { ...functions, set, model };
 }
 
 const numbersOf = ({ writes }: SriovModel) => writes.filter((each) => each.includes('sriov_numvfs'));
@@ -89,6 +33,7 @@ test('makes as many as asked for, without drivers of the host, and again after a
   const { restart, list, model, set } = withModel();
   const said: string[] = [];
   expect(await set(8, PF, (text) => said.push(text))).toEqual({ address: PF, before: 0, now: 8, notes: [] });
+  expect(model.online).toBe(8);
   expect(said).toContain(`${PF}: making 8 virtual functions`);
   expect(model.writes).toEqual([`devices/${PF}/sriov_drivers_autoprobe 0`, `devices/${PF}/sriov_numvfs 8`]);
   const { physical } = await list();
@@ -275,6 +220,40 @@ test('a daemon that ends at any step of a return does it again: nothing is free 
   await cutOff;
   await eventually(async () => (await list()).leases.length === 0);
   expect(model.functions.get(VF0)!.resets).toBeGreaterThanOrEqual(1);
+});
+
+test('an instance gets its functions with its kernel, from its own node first, and loses them with itself', async () => {
+  const far = { address: '0000:5e:00.0', firstVirtual: '0000:5e:00.1', most: 4, node: 1 };
+  const model = new SriovModel([card, far]);
+  const lease = { take: () => {}, drop: () => {} };
+  const { client, create, home, crashAndRestart } = await startDaemon({ functions: { sysfs: model, ...lease } });
+  for (const address of [PF, far.address]) await client.setVirtualFunctions({ address, count: 2 }, () => {});
+  const command = ['sleep', '1000'];
+  await create({ name: 'web', command, devices: [`${VF0}=nic0`, 'vf:nvme'] });
+  const launched = async (id: string): Promise<{ launch: LaunchSpec }> =>
+    JSON.parse(await readFile(join(home, 'instances', id.slice(0, 12), 'launch.json'), 'utf8'));
+  const { id } = await eventually(async () => {
+    const status = await client.inspect('web');
+    return status.state === 'running' && status;
+  });
+  expect((await launched(id)).launch.devices).toEqual([
+    { address: VF0, group: model.functions.get(VF0)!.group, name: 'nic0' },
+    { address: '0000:3b:00.2', group: model.functions.get('0000:3b:00.2')!.group, name: null },
+  ]);
+  // All or none, and nobody else's; while its kernel runs nobody takes them back.
+  await expect(create({ name: 'more', command, devices: ['vf:nvme', VF0] })).rejects.toMatchObject({
+    code: 'conflict',
+  });
+  await expect(create({ name: 'none', command, devices: ['vf:network'] })).rejects.toMatchObject({ code: 'conflict' });
+  await expect(create({ name: 'bad', command, devices: ['3b:00'] })).rejects.toMatchObject({ code: 'invalid' });
+  await expect(create({ name: 'bad', command, devices: ['vf:x'] })).rejects.toMatchObject({ code: 'invalid' });
+  await expect(client.releaseFunction(VF0)).rejects.toMatchObject({ code: 'conflict' });
+  expect((await client.functions()).leases).toHaveLength(2);
+  await crashAndRestart();
+  expect((await client.functions()).leases.map(({ owner }) => owner)).toEqual(['web', 'web']);
+  await client.remove('web', { force: true });
+  await eventually(async () => (await client.functions()).leases.length === 0);
+  expect(model.functions.get(VF0)!.resets).toBe(1);
 });
 
 test('pk-sysfs reads, lists and writes below its directory and nowhere else, and a write that blocks keeps nobody waiting', async () => {

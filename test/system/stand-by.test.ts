@@ -44,7 +44,7 @@ it('reads all that the daemon has written, and leaves nothing behind', async () 
 it.each([
   ['a newer format', 'PRAGMA user_version = 99', /state.db was written by a newer Polykernel/],
   ['a newer record', 'UPDATE instances SET version = 99', /the table instances was written by a newer/],
-  ['a record that cannot be read', "UPDATE instances SET record = '{}'", /cannot read the instance web/],
+  ['a record that cannot be read', "UPDATE instances SET record = '{}'", /cannot read web of the table instances/],
 ])('refuses %s, naming it', async (_, sql, words) => {
   const { home, create } = await startDaemon();
   await create({ name: 'web', command: ['sleep'] });

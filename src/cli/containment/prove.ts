@@ -1,3 +1,4 @@
+/** pk prove containment: injects a fault into one kernel and says what its neighbours noticed. */
 import { writeFile } from 'node:fs/promises';
 import { connect } from '../../client/index.ts';
 import { FAULT_NAMES, FAULTS, type FaultName } from '../../containment/contract.ts';

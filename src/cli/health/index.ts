@@ -4,5 +4,6 @@ import type { Loaders } from '../kit/command.ts';
 export const COMMANDS: Loaders = {
   'health ls': () => import('./ls.ts'),
   'health show': () => import('./show.ts'),
+  'health alert': () => import('./alert.ts'),
   'health ack': () => import('./ack.ts'),
 };

@@ -1,83 +1,106 @@
-/** One file between this machine and a guest, read and written while it travels. */
-import { createWriteStream } from 'node:fs';
-import { type FileHandle, open, stat } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+/** Files and directories between this machine and guests, read and written while they travel. */
+import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { connect } from '../../client/index.ts';
-import { asPolykernelError, PolykernelError } from '../../sys/errors.ts';
+import { type Client, connect } from '../../client/index.ts';
+import { PolykernelError } from '../../sys/errors.ts';
 import type { Command } from '../kit/command.ts';
+import { complain } from '../kit/output.ts';
+
+interface Place {
+  /** Of the instance; undefined: this machine. */
+  name?: string;
+  path: string;
+}
 
 export const command: Command = {
-  summary: 'copy a file into, out of or between instances',
+  summary: 'copy files and directories into, out of or between instances',
   usage: '[OPTION]... SOURCE DESTINATION',
   description:
-    'NAME:/path is in an instance, and NAME:path too, below its root; what is here and has a colon is written ./a:b. `-` is the\n' +
-    'content by standard input or output. For a directory: tar -c DIR | pk exec -i NAME tar -x -C /.',
+    'NAME:/path is in an instance, and NAME:path too, below its root; what is here and has a colon is written ./a:b. `-` is a tar\n' +
+    'archive by standard input or output. A directory goes into a DESTINATION that is there, and else becomes it; of `DIR/.` what is in it.',
   options: {
+    archive: { short: 'a', help: 'keep owners, by their numbers; into an instance also the bits of set-id programs' },
     quiet: { short: 'q', help: 'as always; accepted for habit' },
     'follow-link': { short: 'L', help: 'as always: of a link what it leads to; accepted for habit' },
   },
   arguments: [2, 2],
   complete: 'file',
   examples: [
-    ['pk cp config.json web:/etc/app/config.json', 'into the guest'],
-    ['pk cp web:/var/log/app.log -', 'out of it, to standard output'],
+    ['pk cp config.json web:/etc/app/config.json', 'a file into the guest'],
+    ['pk cp site/. web:/srv', 'what is in a directory'],
+    ['pk cp web:/var/log - | tar -x', 'out of it, as an archive'],
   ],
   async run(invocation) {
-    const [from, to] = invocation.positionals.map(place);
-    if (from!.name === undefined && to!.name === undefined) {
+    const [from, to] = invocation.positionals.map(place) as [Place, Place];
+    if (from.name === undefined && to.name === undefined) {
       throw new PolykernelError('invalid', 'one of the two must be NAME:/path in an instance', {
         hint: 'Such as `pk cp file web:/tmp/file`.',
       });
     }
-    const client = await connect();
-    if (to!.name !== undefined) {
-      const local = from!.path;
-      const path = to!.path.endsWith('/') && local !== '-' ? to!.path + basename(local) : to!.path;
-      if (from!.name !== undefined) {
-        await client.putFile(to!.name, path, await client.getFile(from!.name, local), {});
-        return 0;
-      }
-      if (local === '-') {
-        await client.putFile(to!.name, path, process.stdin, {});
-        return 0;
-      }
-      // Opened here, so that a failure to read is not taken for one of the connection.
-      await using file = await open(local).catch((error) => {
-        throw asPolykernelError(error, `reading ${local}`);
+    const owners = invocation.flag('archive');
+    if (owners && to.name === undefined && to.path !== '-' && process.getuid?.() !== 0)
+      throw new PolykernelError('permission', '--archive: only root can give files to other users here', {
+        field: '--archive',
       });
-      await client.putFile(to!.name, path, file.createReadStream(), { mode: await modeOf(local, file) });
-      return 0;
+    const client = await connect();
+    const archive = await reading(client, from, to);
+    if (to.name !== undefined) {
+      const isArchive = from.name === undefined && from.path === '-';
+      const name = isArchive ? '' : nameOf(from.path);
+      const words = { ...(name === '' ? {} : { as: name }), directory: isArchive, owners };
+      // What could not be read here is no failure of the connection, as which it shows.
+      let failed: Error | undefined;
+      archive.once('error', (error: Error) => {
+        failed = error;
+      });
+      await client.putTree(to.name, to.path, archive, words).catch((error) => {
+        throw failed ?? error;
+      });
+    } else if (to.path === '-') await pipeline(archive, process.stdout, { end: false });
+    else {
+      const { unpackTree } = await import('./tree/unpack.ts');
+      await unpackTree(archive, to.path, { name: nameOf(from.path), keepsOwners: owners, leftOut: complain });
     }
-    const content = await client.getFile(from!.name!, from!.path);
-    const local = (await isDirectory(to!.path)) ? join(to!.path, basename(from!.path)) : to!.path;
-    await pipeline(content, local === '-' ? process.stdout : createWriteStream(local), { end: local !== '-' }).catch(
-      (error) => {
-        throw asPolykernelError(error, `writing ${local}`);
-      },
-    );
     return 0;
   },
 };
 
+/** The archive that `from` is, as `to` is to get it. */
+async function reading(client: Client, from: Place, to: Place): Promise<Readable> {
+  if (from.name !== undefined) {
+    const name = to.name === undefined && to.path === '-' ? nameOf(from.path) : '';
+    if (name !== '' && process.stdout.isTTY) throw onTerminal('output', '> FILE');
+    return client.getTree(from.name, from.path, name === '' ? {} : { as: name });
+  }
+  if (from.path === '-') {
+    if (process.stdin.isTTY) throw onTerminal('input', '< FILE');
+    return process.stdin;
+  }
+  const { packTree } = await import('./tree/pack.ts');
+  const parts = packTree(from.path, complain);
+  // Begun here, so that what is not there is told before anything is sent.
+  const first = await parts.next();
+  async function* all() {
+    if (!first.done) yield first.value;
+    yield* parts;
+  }
+  return Readable.from(all(), { objectMode: false });
+}
+
+const onTerminal = (what: string, instead: string) =>
+  new PolykernelError('invalid', `standard ${what} is a terminal, and \`-\` a tar archive`, {
+    hint: `Write \`pk cp ... ${instead}\`, or copy to a file by its name.`,
+  });
+
+/** What a copy in a directory is called; empty for `DIR/.`, of which the content is copied. */
+export function nameOf(path: string): string {
+  const last = path.replace(/\/+$/, '').split('/').at(-1)!;
+  return last === '.' || last === '..' ? '' : last;
+}
+
 /** As docker tells them apart. */
-export function place(text: string): { name?: string; path: string } {
+export function place(text: string): Place {
   const match = /^([a-z0-9][a-z0-9-]*):(.+)$/s.exec(text);
   if (match === null) return { path: text };
   return { name: match[1]!, path: match[2]!.startsWith('/') ? match[2]! : `/${match[2]}` };
-}
-
-async function isDirectory(path: string): Promise<boolean> {
-  if (path === '-') return false;
-  return path.endsWith('/') || ((await stat(path).catch(() => undefined))?.isDirectory() ?? false);
-}
-
-async function modeOf(path: string, file: FileHandle): Promise<string> {
-  const found = await file.stat();
-  if (!found.isFile())
-    throw new PolykernelError('invalid', `${path} is not a file`, {
-      value: path,
-      hint: `Write \`tar -c ${path} | pk exec -i NAME tar -x -C /\`, or share it with \`pk run --volume\`.`,
-    });
-  return `0${(found.mode & 0o777).toString(8)}`;
 }

@@ -10,6 +10,7 @@ export const command: Command = {
   options: {
     interactive: { short: 'i', help: 'pass standard input' },
     tty: { short: 't', help: 'give it a terminal' },
+    detach: { short: 'd', help: 'return once it runs: it goes on by itself, and what it says is lost' },
     ...ENV_OPTIONS,
     workdir: { short: 'w', value: 'DIR', help: 'working directory in the guest' },
     user: {
@@ -28,7 +29,8 @@ export const command: Command = {
   async run(invocation) {
     const [name, ...words] = invocation.positionals;
     const guestCommand = words[0] === '--' ? words.slice(1) : words;
-    const tty = invocation.flag('tty');
+    const detached = invocation.flag('detach');
+    const tty = invocation.flag('tty') && !detached;
     const given = givenEnvironment(invocation, await readEnvFiles(invocation), process.env);
     const workdir = invocation.value('workdir');
     const client = await connect();
@@ -38,9 +40,10 @@ export const command: Command = {
       ...(workdir === undefined ? {} : { cwd: workdir }),
       ...userOption(invocation.value('user')),
       tty,
+      detached,
       ...(tty ? terminalSize() : {}),
     });
-    const exit = await join(remote, { tty, stdin: invocation.flag('interactive') });
+    const exit = await join(remote, { tty, stdin: invocation.flag('interactive') && !detached });
     explainEnd(exit);
     return exit.exitCode;
   },

@@ -78,6 +78,7 @@ const STATES: readonly InstanceStatus['state'][] = [
   'running',
   'paused',
   'stopping',
+  'stuck',
   'exited',
   'backoff',
 ];

@@ -88,6 +88,10 @@ function fields(invocation: Invocation): FieldRequest {
       const labels = invocation.values(cli.option).map(labelOf);
       return labels.length > 0 ? [[key, Object.fromEntries(labels)]] : [];
     }
+    if (kind === 'texts') {
+      const texts = invocation.values(cli.option);
+      return texts.length > 0 ? [[key, texts]] : [];
+    }
     if (kind === 'count') {
       const number = invocation.integer(cli.option, 1);
       return number === undefined ? [] : [[key, number]];

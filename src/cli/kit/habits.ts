@@ -30,8 +30,7 @@ const RUN: Habits = {
   '--cpuset-mems': 'The memory of a --dedicated instance is on the node of its CPUs; a stack file names others.',
   '--memory-swap': 'A kernel has the memory that --memory says, and no swap.',
   '--memory-reservation': 'Write --dedicated: the memory is its own then.',
-  '--gpus': 'Devices are given to partitions in stack files: partition.devices.',
-  '--device': 'Devices are given to partitions in stack files: partition.devices.',
+  '--gpus': 'Functions of graphics cards are given as others: --device ADDRESS, or --device vf:gpu.',
   '--expose': 'In a private network every port can be reached; --publish leads one of this machine there.',
   '-P': 'Name the ports: --publish 8080:80.',
   '--publish-all': 'Name the ports: --publish 8080:80.',
@@ -68,13 +67,9 @@ const ALL = 'Write the names: $(pk ps -q) are those that run.';
 const OPTIONS: Readonly<Record<string, Habits>> = {
   run: RUN,
   cp: {
-    '--archive': 'Files arrive with their mode, as the one who copies; share a directory with pk run --volume.',
-    '-a': 'Files arrive with their mode, as the one who copies; share a directory with pk run --volume.',
     '--overwrite': 'A file there is replaced always.',
   },
   exec: {
-    '--detach': 'Let the guest put it behind: pk exec NAME -- setsid -f COMMAND.',
-    '-d': 'Let the guest put it behind: pk exec NAME -- setsid -f COMMAND.',
     '--privileged': "The guest's root has every capability there: --user 0.",
     '--detach-keys': 'End the command, or close the terminal: the instance goes on.',
     '--latest': LATEST,

@@ -68,6 +68,7 @@ export const FAKE_CAPABILITIES: Capabilities = {
   cpuResize: 'online',
   memoryResize: 'balloon',
   hugePages: true,
+  devices: 'boot',
   sharedMemory: 'hotplug',
   networks: ['none', 'private', 'egress'],
   networkPort: 'none',

@@ -74,6 +74,8 @@ export interface JailSpec {
   rlimits?: Readonly<Record<string, number>>;
   /** Whether its memory may be of huge pages, which no memory group counts; default no. */
   hugePages?: boolean;
+  /** Memory that it may lock, where the manager is root; default: as much as its starter. */
+  lockedBytes?: number;
   /** Environment of the VMM besides PATH. */
   env?: Readonly<Record<string, string>>;
   binds: readonly Bind[];
@@ -126,6 +128,7 @@ export function jailArgv(spec: JailSpec): string[] {
     spec.pkCell,
     ...identityOptions(spec.identity),
     ...['--dir', spec.directory],
+    ...(spec.lockedBytes === undefined ? [] : ['--memlock', String(spec.lockedBytes)]),
     ...spec.covers.filter(({ kind }) => kind === 'directory').flatMap(({ path }) => ['--skip', path]),
     ...(spec.own ?? []).flatMap((path) => ['--cover', path]),
     ...[...trees, ...shown].flatMap(treeOptions),

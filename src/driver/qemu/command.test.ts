@@ -26,6 +26,17 @@ describe('qemuCommand', () => {
     expect(all[0]).toHaveLength(4);
   });
 
+  it('gives the guest functions by what /sys says of them in its jail', () => {
+    const functions = [
+      { address: '0000:3b:00.2', group: 7, name: 'nic0' },
+      { address: '0000:3b:00.3', group: 8, name: null },
+    ];
+    expect(devices(qemuCommand(spec({ functions }))).slice(4)).toEqual([
+      'vfio-pci,id=nic0,sysfsdev=/vmm/pci/0000:3b:00.2',
+      'vfio-pci,id=pci-0000-3b-00-3,sysfsdev=/vmm/pci/0000:3b:00.3',
+    ]);
+  });
+
   it('shares the memory file only for a template', () => {
     expect(optionOf(qemuCommand(spec({ start: 'template' })), '-object')).toContain('share=on');
     expect(optionOf(qemuCommand(spec({ start: 'clone' })), '-object')).toContain('share=off');

@@ -5,6 +5,7 @@
  * kernel has every device, whether it needs it or not: the control port, one 9p share, and one read-only disk that is
  * empty unless the root is a file system image.
  */
+import type { PassedFunction } from '../driver.ts';
 import { JAIL_ROOT_IMAGE, JAIL_VMM } from '../jail/jail.ts';
 
 export type Accelerator = 'kvm' | 'tcg';
@@ -50,6 +51,8 @@ export interface CommandSpec extends Machine {
   hugePageBytes: number | null;
   /** The root is a file system image at JAIL_ROOT_IMAGE. */
   rootImage: boolean;
+  /** Functions of the host, for `boot` alone. */
+  functions?: readonly PassedFunction[];
 }
 
 /** Descriptors that pk-shim gives its program, besides the console on 0-2. */
@@ -116,9 +119,19 @@ function deviceArguments(spec: CommandSpec): string[] {
     ...['-fsdev', `local,id=share,path=${JAIL_EXPORT},security_model=none,multidevs=remap`],
     ...['-device', `virtio-9p-pci,fsdev=share,mount_tag=${SHARE_TAG}`],
     ...['-blockdev', disk, '-device', 'virtio-blk-pci,drive=root'],
+    ...(spec.functions ?? []).flatMap(functionArguments),
     ...(spec.balloon ? ['-device', 'virtio-balloon-pci,id=balloon'] : []),
   ];
 }
+
+/** Where a function's part of /sys is inside the jail: its last name is what VFIO knows it by. */
+export const jailFunction = (address: string): string => `${JAIL_VMM}/pci/${address}`;
+
+/** The address has no place in an id, which begins with a letter. */
+const functionArguments = ({ address, name }: PassedFunction): string[] => [
+  '-device',
+  `vfio-pci,id=${name ?? `pci-${address.replace(/[:.]/g, '-')}`},sysfsdev=${jailFunction(address)}`,
+];
 
 function startArguments(spec: CommandSpec): string[] {
   if (spec.start === 'clone') return ['-incoming', 'defer'];

@@ -113,6 +113,7 @@ export class QemuDriver implements Driver {
       cpuResize: 'online',
       memoryResize: 'balloon',
       hugePages: true,
+      devices: 'boot',
       networks: ['none', 'private', 'egress'],
       networkPort: 'tap',
       confinement: [
@@ -380,8 +381,9 @@ async function load(directory: string): Promise<void> {
 }
 
 /** A clone's memory is a view of the template's: of ordinary pages, on whichever node they came to lie. */
-function canClone({ cold, placement }: LaunchSpec): boolean {
-  if (cold || placement?.hugePageBytes) return false;
+function canClone({ cold, placement, devices = [] }: LaunchSpec): boolean {
+  // A template has no functions, nor could its clones be given any: they have read their memory before.
+  if (cold || devices.length > 0 || placement?.hugePageBytes) return false;
   return placement === undefined || placement.memory.length === 0 || memoryNodes().length === 1;
 }
 
@@ -391,7 +393,13 @@ function isBroken(error: unknown): boolean {
 }
 
 /** What no other driver is short of. */
-function checkOwn({ image, network, placement, memoryBytes, size: asked }: LaunchSpec): void {
+function checkOwn({ image, network, placement, memoryBytes, size: asked, devices = [] }: LaunchSpec): void {
+  if (asked?.memoryChanges && devices.length > 0) {
+    throw new PolykernelError('unsupported', 'memory cannot be taken from a kernel that PCI functions write to', {
+      field: 'elastic.memoryBytes',
+      hint: 'Leave the bounds of its memory out, or release its functions.',
+    });
+  }
   if (asked?.memoryChanges && placement?.hugePageBytes) {
     throw new PolykernelError('unsupported', 'huge pages cannot be taken out of a kernel that runs', {
       field: 'elastic.memoryBytes',

@@ -7,6 +7,7 @@ import { type Bind, jailArgv } from '../jail/jail.ts';
 import { applyLimits } from '../jail/limits.ts';
 import { launchShim } from '../shim/shim.ts';
 import { JAIL_INITRAMFS, JAIL_KERNEL, type Machine, qemuCommand, type Start } from './command.ts';
+import { functionParts } from './functions.ts';
 import { qemuLimits } from './limits.ts';
 import { kvmBind, type QemuProgram } from './program.ts';
 
@@ -20,7 +21,7 @@ export interface QemuLaunch {
     LaunchSpec,
     'id' | 'image' | 'root' | 'volumes' | 'identity' | 'placement' | 'housekeepingCpus' | 'hiddenPaths' | 'shownPaths'
   > &
-    Partial<Pick<LaunchSpec, 'homes' | 'regions' | 'rootLease'>>;
+    Partial<Pick<LaunchSpec, 'homes' | 'regions' | 'rootLease' | 'devices'>>;
   /** What this start needs in the jail besides QEMU and the kernel. */
   binds: readonly Bind[];
   env?: Readonly<Record<string, string>>;
@@ -50,6 +51,7 @@ export async function launchQemu(launch: QemuLaunch, signal: AbortSignal): Promi
     qemuLimits({ ...machine, regions }),
     placement !== undefined,
   );
+  const functions = await functionParts(spec, machine.memoryBytes);
   const argv = jailArgv({
     identity: spec.identity,
     bwrap: toolPath('bwrap').path,
@@ -65,7 +67,8 @@ export async function launchQemu(launch: QemuLaunch, signal: AbortSignal): Promi
     hugePages: spec.placement?.hugePageBytes != null,
     rlimits: limits.rlimits,
     env: { ...qemu.env, ...launch.env },
-    binds: [...qemu.binds, ...kernel, ...(kvm === undefined ? [] : [kvm.bind]), ...launch.binds],
+    ...(functions.lockedBytes !== undefined && { lockedBytes: functions.lockedBytes }),
+    binds: [...qemu.binds, ...kernel, ...functions.binds, ...(kvm === undefined ? [] : [kvm.bind]), ...launch.binds],
     root: spec.root,
     volumes: spec.volumes,
     // A template boots for all that its kernel is given later.
@@ -81,6 +84,7 @@ export async function launchQemu(launch: QemuLaunch, signal: AbortSignal): Promi
       firmware: qemu.firmware,
       start,
       hugePageBytes: spec.placement?.hugePageBytes ?? null,
+      functions: spec.devices ?? [],
       rootImage: spec.root.kind === 'squashfs' || spec.root.kind === 'ext4',
     }),
   });

@@ -23,15 +23,19 @@ import type {
   SharedRegion,
 } from '../driver.ts';
 import { outOfMemory, realLimits, rejoinLimits, removeLimits } from '../jail/limits.ts';
+import { noteJail } from './fence.ts';
 import { InstanceGroups } from './instance-groups.ts';
 import { type HostThread, type LaunchThreads, launchThreads } from './launch-threads.ts';
 import { makeGroups, moveThreads, realPlacement, type Target } from './placement.ts';
+import { readShimProcess, untilGone } from './process.ts';
 import { awaitProgramExit, connectShim, killShim, type ProgramExit, readConsoleTail, type ShimStatus } from './shim.ts';
 import { signalName } from './signals.ts';
 import { UsageReader } from './usage.ts';
 
 /** Enough for a panic message and what led to it. */
 const PANIC_TAIL_BYTES = 32 * 1024;
+/** For what the end of a shim took along, found by a manager that comes later. */
+const ENDED_DEADLINE_MS = 2_000;
 const STOP_MARK = 'stop-requested';
 
 export interface ShimKernelOptions {
@@ -51,6 +55,8 @@ export abstract class ShimKernel implements Kernel {
   readonly cloned: boolean;
   readonly guest: GuestLink;
   readonly exited: Promise<KernelExit>;
+  readonly unproven: Promise<string>;
+  private readonly tellUnproven: (message: string) => void;
   protected readonly id: string;
   protected readonly directory: string;
   private readonly release: () => void;
@@ -67,6 +73,10 @@ export abstract class ShimKernel implements Kernel {
     this.cloned = options.cloned;
     this.guest = options.guest;
     this.release = options.release ?? (() => {});
+    const { promise, resolve } = Promise.withResolvers<string>();
+    this.unproven = promise;
+    this.tellUnproven = resolve;
+    noteJail(options.directory, readShimProcess(options.directory)?.pid);
     this.exited = this.watch();
   }
 
@@ -166,7 +176,7 @@ export abstract class ShimKernel implements Kernel {
   }
 
   private async watch(): Promise<KernelExit> {
-    const exit = await awaitProgramExit(this.directory, this.watcher.signal);
+    const exit = await awaitProgramExit(this.directory, this.watcher.signal, this.tellUnproven);
     if (this.detached) return await new Promise<never>(() => {});
     this.ended = true;
     const observed = this.observedPanic();
@@ -199,12 +209,13 @@ export abstract class ShimKernel implements Kernel {
 
 /**
  * What to tell of a launch whose shim does not run: undefined when it never did. Its control groups are removed, which a
- * manager that was killed could not do.
+ * manager that was killed could not do. Rejects with `internal` when something of it still lives.
  */
 export async function endOfLaunch(
   spec: Pick<LaunchSpec, 'id' | 'directory'>,
   status: Exclude<ShimStatus, { state: 'running' }> | undefined,
 ): Promise<KernelExit | undefined> {
+  await untilGone(spec.directory, undefined, ENDED_DEADLINE_MS);
   const ended = status && (await explainExit(spec.directory, status.state === 'exited' ? status : undefined));
   await new InstanceGroups().remove(spec.id);
   await removeLimits(spec.directory);

@@ -5,6 +5,7 @@ import { findProcess } from '../../core/background.ts';
 import { commandLine, isAlive, type ProcessId } from '../../core/process-id.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import { readSmallFile } from '../../sys/small-file.ts';
+import { jailLeft } from './fence.ts';
 
 export const SHIM_PID_FILE = 'shim.pid';
 const POLL_MS = 5;
@@ -19,18 +20,29 @@ export function readShimProcess(directory: string): ProcessId | undefined {
 }
 
 /**
- * Resolves when the shim is gone and no process names the directory on its command line, as the outer processes of a
- * jail do. Rejects with `internal` after the deadline.
+ * Resolves when the shim is gone, and the jail's first process, and no process names the directory on its command line, as the
+ * outer processes of a jail do. Rejects with `internal` after the deadline.
  */
-export async function untilGone(directory: string, shim: ProcessId | undefined, deadlineMs: number): Promise<void> {
+export function untilGone(directory: string, shim: ProcessId | undefined, deadlineMs: number): Promise<void> {
+  const left = () =>
+    shim !== undefined && isAlive(shim) ? shim.pid : (jailLeft(directory) ?? processesNaming(directory)[0]);
+  return untilNone(left, directory, deadlineMs);
+}
+
+/** Resolves when the jail's first process is gone: for a shim that has seen its program end. Rejects as untilGone(). */
+export function untilJailGone(directory: string, deadlineMs: number): Promise<void> {
+  return untilNone(() => jailLeft(directory), directory, deadlineMs);
+}
+
+async function untilNone(find: () => number | undefined, directory: string, deadlineMs: number): Promise<void> {
   const deadline = Date.now() + deadlineMs;
   for (;;) {
-    const left = shim !== undefined && isAlive(shim) ? shim.pid : processesNaming(directory)[0];
+    const left = find();
     if (left === undefined) return;
     if (Date.now() > deadline) {
       throw new PolykernelError('internal', `process ${left} of ${directory} does not die`, {
         value: left,
-        hint: `Look at /proc/${left}/status: a process in state D waits for the host's hardware.`,
+        hint: `Look at /proc/${left}/status and /proc/${left}/cgroup: in state D it waits for the host's hardware, or somebody has frozen it or what is below it.`,
       });
     }
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));

@@ -13,7 +13,8 @@ import { nativeBinary } from '../../sys/paths.ts';
 import { withOpenUmask } from '../../sys/process.ts';
 import { plainText } from '../../sys/text.ts';
 import type { NetworkPort } from '../network-port.ts';
-import { readShimProcess, SHIM_PID_FILE, untilGone } from './process.ts';
+import { noteJail } from './fence.ts';
+import { readShimProcess, SHIM_PID_FILE, untilGone, untilJailGone } from './process.ts';
 import { signalName } from './signals.ts';
 
 const SOCKET = 'shim.sock';
@@ -25,6 +26,9 @@ export const FIRST_PASSED_FD = 5;
 export const SHIM_MEMORY_FD = 100;
 const START_DEADLINE_MS = 10_000;
 const KILL_DEADLINE_MS = 10_000;
+/** How long a jail whose outer process has ended may take, until it is told that it does not end. */
+const FENCE_DEADLINE_MS = 5_000;
+const FENCE_AGAIN_MS = 1_000;
 /** What a VMM answers is shown to people: longer ones are cut. */
 const MAX_REPLY = 1024;
 
@@ -294,10 +298,15 @@ export function parseProgramExit(text: string): ProgramExit | undefined {
 }
 
 /**
- * Resolves when the program has ended and `exit` is written, or when its shim is gone without that (then undefined).
- * Never rejects, holds one connection; when `signal` fires it lets go and resolves with undefined.
+ * Resolves when the program has ended and `exit` is written, or when its shim is gone without that (then undefined); in both cases
+ * when all of the jail is proven to be gone. Never rejects, holds one connection; when `signal` fires it lets go and resolves with
+ * undefined. `onStuck`: told, now and then, what does not die.
  */
-export async function awaitProgramExit(directory: string, signal?: AbortSignal): Promise<ProgramExit | undefined> {
+export async function awaitProgramExit(
+  directory: string,
+  signal?: AbortSignal,
+  onStuck: (message: string) => void = () => {},
+): Promise<ProgramExit | undefined> {
   try {
     const socket = await connectShim(directory, 'wait');
     await new Promise<void>((resolve) => {
@@ -316,23 +325,32 @@ export async function awaitProgramExit(directory: string, signal?: AbortSignal):
   }
   if (signal?.aborted) return undefined;
   const exit = readProgramExit(directory);
-  // Nobody waited for what a killed shim took along.
-  if (exit === undefined) await untilGone(directory, undefined, KILL_DEADLINE_MS).catch(() => {});
-  return exit;
+  for (;;) {
+    try {
+      // Nobody waited for what a killed shim took along.
+      if (exit === undefined) await untilGone(directory, undefined, FENCE_DEADLINE_MS);
+      else await untilJailGone(directory, FENCE_DEADLINE_MS);
+      return exit;
+    } catch (error) {
+      if (signal?.aborted) return undefined;
+      onStuck((error as Error).message);
+      await new Promise((resolve) => setTimeout(resolve, FENCE_AGAIN_MS));
+    }
+  }
 }
 
 /**
- * Kills the program in `directory` and everything it started; resolves when it is gone, at once when nothing runs.
+ * Kills the program in `directory` and everything it started; resolves when that is proven to be gone, at once when nothing runs.
  * A shim that does not answer is killed itself, but only when its pid is certainly still its own.
  * Rejects with `internal` when even that does not end it.
  */
 export async function killShim(directory: string): Promise<void> {
-  try {
-    await askShim(directory, 'kill', KILL_DEADLINE_MS);
-    if (readProgramExit(directory) !== undefined) return;
-  } catch {
+  // Afterwards nothing leads from the one to the other.
+  noteJail(directory, readShimProcess(directory)?.pid);
+  await askShim(directory, 'kill', KILL_DEADLINE_MS).catch(() => {
     // No answer: a shim that is gone, or stopped.
-  }
+  });
+  if (readProgramExit(directory) !== undefined) return await untilJailGone(directory, FENCE_DEADLINE_MS);
   const shim = readShimProcess(directory);
   // Its death takes the program along (PR_SET_PDEATHSIG).
   if (shim !== undefined) signalProcess(shim, 'SIGKILL');

@@ -89,6 +89,7 @@ const CAPABILITIES: Capabilities = {
   memoryResize: 'none',
   // Its memory is a file in a tmpfs of its own, which has none.
   hugePages: false,
+  devices: 'none',
   sharedMemory: 'boot',
   networks: ['none', 'private', 'egress'],
   networkPort: 'veth',

@@ -1,0 +1,120 @@
+/** What pk-init makes of archives, and archives of what it finds: run on this machine, below a directory, against GNU tar. */
+import { execFileSync, spawnSync } from 'node:child_process';
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { nativeProgram } from '../support/native.ts';
+
+const agent = await nativeProgram('pk-init');
+let base: string;
+let source: string;
+
+beforeEach(() => {
+  base = mkdtempSync(join(tmpdir(), 'pk-archives-'));
+  source = join(base, 'source');
+  mkdirSync(join(source, 'deep', 'n'.repeat(180)), { recursive: true });
+  writeFileSync(join(source, 'deep', 'n'.repeat(180), 'file'), 'x'.repeat(100_000), { mode: 0o600 });
+  writeFileSync(join(source, 'program'), '#!/bin/sh\n', { mode: 0o755 });
+  symlinkSync('/etc/passwd', join(source, 'link'));
+  symlinkSync('t'.repeat(150), join(source, 'long'));
+  mkdirSync(join(base, 'precious'));
+});
+afterEach(() => rmSync(base, { recursive: true, force: true }));
+
+const pack = (path: string, name: string) => execFileSync(agent, ['pack', path, name], { maxBuffer: 1e8 });
+const unpack = (archive: Buffer, path: string, name = '', words = '') => {
+  const { status, stderr } = spawnSync(agent, ['unpack', path, name, words], { input: archive, encoding: 'utf8' });
+  return { status, stderr };
+};
+const tar = (...args: string[]) => execFileSync('tar', args, { maxBuffer: 1e8 });
+const same = (one: string, other: string) =>
+  expect(spawnSync('diff', ['-r', '--no-dereference', one, other], { encoding: 'utf8' }).stdout).toBe('');
+
+it('GNU tar reads what it packs', () => {
+  mkdirSync(join(base, 'out'));
+  execFileSync('tar', ['-C', join(base, 'out'), '-xf', '-'], { input: pack(source, 'made') });
+  same(source, join(base, 'out/made'));
+});
+
+it.each(['gnu', 'pax', 'ustar'])('it reads the format %s of GNU tar', (format) => {
+  if (format === 'ustar') rmSync(join(source, 'long'));
+  if (format === 'ustar') rmSync(join(source, 'deep'), { recursive: true });
+  mkdirSync(join(base, 'out'));
+  const archive = tar('-C', source, `--format=${format}`, '-cf', '-', '.');
+  expect(unpack(archive, join(base, 'out'), '', 'd')).toEqual({ status: 0, stderr: '' });
+  same(source, join(base, 'out'));
+});
+
+it('hard links stay within the tree, modes and owners are as asked', () => {
+  writeFileSync(join(source, 'setuid'), '');
+  execFileSync('chmod', ['4755', join(source, 'setuid')]);
+  execFileSync('ln', [join(source, 'program'), join(source, 'twin')]);
+  const archive = tar('-C', source, '-cf', '-', '.');
+  for (const [out, words, bits] of [
+    ['plain', '', 0],
+    ['owned', 'o', 0o4000],
+  ] as const) {
+    if (words === 'o' && process.getuid?.() !== 0) continue;
+    expect(unpack(archive, join(base, out), '', words).status).toBe(0);
+    expect(statSync(join(base, out, 'setuid')).mode & 0o7000).toBe(bits);
+    expect(statSync(join(base, out, 'twin')).ino).toBe(statSync(join(base, out, 'program')).ino);
+  }
+});
+
+it('no name leads out of the directory', () => {
+  mkdirSync(join(base, 'out'));
+  writeFileSync(join(base, 'precious/file'), 'mine');
+  const up = tar('-C', source, '-cPf', '-', '--transform=s,^,../precious/,', 'program');
+  expect(unpack(up, join(base, 'out'), '', 'd').stderr).toContain('`..`');
+  symlinkSync('../precious', join(base, 'out/way'));
+  mkdirSync(join(base, 'evil/way'), { recursive: true });
+  writeFileSync(join(base, 'evil/way/file'), 'evil');
+  const through = tar('-C', join(base, 'evil'), '-cf', '-', 'way/file');
+  expect(unpack(through, join(base, 'out'), '', 'd').status).toBe(1);
+  expect(readFileSync(join(base, 'precious/file'), 'utf8')).toBe('mine');
+  expect(existsSync(join(base, 'precious/program'))).toBe(false);
+});
+
+it('what is there decides what becomes of it, as with docker', () => {
+  mkdirSync(join(base, 'there'));
+  writeFileSync(join(base, 'file'), 'old');
+  symlinkSync('file', join(base, 'way'));
+  const [tree, one] = [pack(source, '.'), pack(join(source, 'program'), '.')];
+  expect(unpack(tree, join(base, 'there'), 'name').status).toBe(0);
+  same(source, join(base, 'there/name'));
+  expect(unpack(tree, join(base, 'fresh'), 'name').status).toBe(0);
+  same(source, join(base, 'fresh'));
+  expect(unpack(one, join(base, 'way'), 'name').status).toBe(0);
+  expect([lstatSync(join(base, 'way')).isSymbolicLink(), readFileSync(join(base, 'file'), 'utf8')]).toEqual([
+    true,
+    '#!/bin/sh\n',
+  ]);
+  expect(unpack(one, join(base, 'none/'), 'name').stderr).toMatch(/^errno=2 /);
+  expect(unpack(tree, join(base, 'file'), 'name').stderr).toMatch(/^errno=20 /);
+  expect(unpack(tree, join(base, 'nowhere'), '', 'd').stderr).toMatch(/^errno=2 /);
+  expect(readlinkSync(join(base, 'fresh/link'))).toBe('/etc/passwd');
+});
+
+it('what is no archive, or not all of one, is told', () => {
+  const archive = pack(source, '.');
+  expect(unpack(Buffer.from('no archive'.repeat(100)), join(base, 'out')).stderr).toContain('no tar archive');
+  expect(unpack(archive.subarray(0, 2000), join(base, 'out')).stderr).toContain('cut short');
+  expect(spawnSync(agent, ['pack', join(base, 'nowhere'), '.'], { encoding: 'utf8' }).stderr).toMatch(/^errno=2 /);
+});
+
+it('files of the kernel, which do not say how long they are, are read to their end', () => {
+  const archive = pack('/proc/self/mountinfo', '.');
+  expect(archive.length).toBeGreaterThan(1536);
+});
