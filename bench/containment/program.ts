@@ -1,5 +1,6 @@
 /** pk-trial (native/trial) in a kernel, through the API. */
 import { readFileSync } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Client } from '../../src/client/index.ts';
 import { parse } from '../../src/containment/probe.ts';
 import { nativeBinary } from '../../src/sys/paths.ts';
@@ -11,10 +12,12 @@ export const PERIOD_MS = 5;
 /** Nothing runs longer. */
 const MOST_SECONDS = 120;
 const KILL = 9;
+const END_MS = 2_000;
 
 export interface Program {
   go(): void;
-  end(): void;
+  /** Resolves when it has ended, or its kernel is past telling. */
+  end(): Promise<void>;
 }
 
 /** Resolves once it is ready; `say` gets its further lines. `before`: a shell script to run first, in the same process. */
@@ -49,8 +52,9 @@ async function start(
   await begun.promise;
   return {
     go: () => void remote.stdin.end('\n'),
-    end() {
+    async end() {
       remote.signal(KILL);
+      await Promise.race([remote.exited, pause(END_MS)]).catch(() => {});
       remote.close();
     },
   };

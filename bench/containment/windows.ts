@@ -64,13 +64,13 @@ export async function windows(place: Place, fault: string, rounds: number, alone
     const isSame = await end(place, fault, program);
     if (isSame) {
       seen.second.push(...(await window(probe)));
-      probe.end();
+      await probe.end();
     } else {
-      probe.end();
+      await probe.end();
       const again = await startProbe(place.client, place.neighbour, disk?.neighbour);
       await pause(GRACE_MS);
       seen.second.push(...(await window(again)));
-      again.end();
+      await again.end();
     }
     if (!alone || !HOGS.has(fault)) continue;
     const lonely = await begin();
@@ -111,11 +111,16 @@ function dueIn({ begunMs }: Probe, fromMs: number): number[] {
 /** Whether the neighbour's kernel is still the same: a shared one is restarted with the victim. */
 async function end(place: Place, fault: string, program: Fault): Promise<boolean> {
   const { client, victim, neighbour } = place;
-  program.end();
-  if (HOGS.has(fault) || fault === 'clock-jump') return true;
+  if (HOGS.has(fault) || fault === 'clock-jump') {
+    await program.end();
+    await pause(GRACE_MS);
+    return true;
+  }
   await client.kill(victim, {}).catch(() => {});
   await client.wait(victim);
   await client.start(victim);
+  await program.end();
+  await pause(GRACE_MS);
   return victim !== neighbour;
 }
 
