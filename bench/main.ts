@@ -17,6 +17,7 @@ import { plan } from './plan.ts';
 import type { Bench, Row } from './row.ts';
 import { run } from './run.ts';
 import { service } from './service.ts';
+import { sriov } from './sriov.ts';
 import { upgrade } from './upgrade.ts';
 
 const BENCHES: Record<string, Bench> = {
@@ -30,6 +31,7 @@ const BENCHES: Record<string, Bench> = {
   plan,
   run,
   service,
+  sriov,
   upgrade,
 };
 

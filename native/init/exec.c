@@ -24,7 +24,8 @@
 #define TIOCGPTPEER 0x5441
 #endif
 
-enum { PIPE_BYTES = 262144 }; /* of standard streams: each time that one fills or runs dry, processes are switched */
+/* Each time that one fills or runs dry, processes are switched. What goes out of one is at most BARE_OUT at a time. */
+static const int pipe_bytes[3] = {1048576, 524288, 65536};
 
 enum { STRINGS = 16384 }; /* of arguments, and of the environment */
 
@@ -122,7 +123,7 @@ static int open_pipes(struct session *s, struct start *x)
 		if (pipe2(p, O_CLOEXEC)) return -1;
 		x->fds[i] = p[i != 0];
 		*(i ? &s->out[i - 1] : &s->in) = p[i == 0];
-		fcntl(p[0], F_SETPIPE_SZ, PIPE_BYTES); /* without it, it is only slower */
+		fcntl(p[0], F_SETPIPE_SZ, pipe_bytes[i]); /* without it, it is only slower */
 		if (fcntl(p[i == 0], F_SETFL, O_NONBLOCK)) return -1;
 		if (fchown(x->fds[i], x->user->uid, x->user->gid)) return -1; /* so that it may open /dev/stdin and the like */
 	}

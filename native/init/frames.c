@@ -5,6 +5,7 @@
 
 #include "bytes.h"
 #include "protocol.h"
+#include "requests.h"
 
 u8 out[OUT_SIZE];
 u32 out_pos, out_len;
@@ -47,15 +48,26 @@ u8 *frame_space(void)
 	return out_len + HEADER + OUT_PAYLOAD > OUT_SIZE ? NULL : out + out_len + HEADER;
 }
 
-/* Completes the frame whose payload already stands in frame_space(). */
-void frame_done(u8 type, u8 flags, u32 session, u32 length)
+/* `summed`: how much of the payload, which already stands behind it, goes into the sum. */
+static void head(u8 type, u8 flags, u32 session, u32 length, u32 summed)
 {
 	u8 *p = out + out_len;
 	p[0] = 'P', p[1] = 'K', p[2] = type, p[3] = flags;
-	put32(p + 4, session), put16(p + 8, length), put16(p + 10, 0);
-	put32(p + 12, crc(crc(0, p, 12), p + HEADER, length));
-	out_len += HEADER + length;
+	put32(p + 4, session), put32(p + 8, length);
+	put32(p + 12, crc(crc(0, p, 12), p + HEADER, summed));
+	out_len += HEADER;
 }
+
+/* Completes the frame whose payload already stands in frame_space(). */
+void frame_done(u8 type, u8 flags, u32 session, u32 length)
+{
+	int is_bare = bare && !(flags & MEMORY) && (type == G_STDOUT || type == G_STDERR);
+	head(type, is_bare ? flags | BARE : flags, session, length, is_bare ? 0 : length);
+	out_len += length;
+}
+
+/* The head of a frame whose payload comes on another way, where there is frame_space(). */
+void frame_head(u8 type, u32 session, u32 length) { head(type, BARE, session, length, 0); }
 
 void frame(u8 type, u8 flags, u32 session, const void *payload, u32 length)
 {

@@ -16,6 +16,7 @@ u32 crc(u32 c, const u8 *p, size_t n);
 u32 out_used(void);
 u8 *frame_space(void);
 void frame_done(u8 type, u8 flags, u32 session, u32 length);
+void frame_head(u8 type, u32 session, u32 length);
 void frame(u8 type, u8 flags, u32 session, const void *payload, u32 length);
 void frame32(u8 type, u32 session, u32 value);
 void frame_text(u8 type, u32 session, u32 a, int b, const char *text);

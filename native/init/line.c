@@ -4,24 +4,28 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <termios.h>
 #include <unistd.h>
 
+#include "../common/descriptor.h"
 #include "../common/text.h"
 #include "bytes.h"
 #include "frames.h"
 #include "protocol.h"
 #include "requests.h"
 #include "say.h"
+#include "sessions.h"
 
 enum { LINE_RETRY_MS = 50 }; /* between looks at a line whose host end is closed */
 
 u8 in[IN_SIZE];
-u32 in_len;
+u32 in_pos, in_len;
 int line = -1, line_tty;
 u8 *shared;         /* memory that the host shares: slots towards the guest, then as many towards the host; or NULL */
 u32 slots;          /* in each direction */
@@ -30,20 +34,75 @@ u32 slots_out, slots_taken; /* how many were filled here since, and of these rea
 u32 line_read, line_base, line_acked;
 u64 line_rest; /* until then the line is not looked at: its host end is closed */
 
+/*
+ * The payload of one frame on its way from a process to the line without being copied: the pages that the process has filled
+ * lie in a pipe of the agent's own, where nobody else can read them any more, and go after the first `before` bytes of `out`.
+ */
+static int carrier[2] = {-1, -1};
+u32 carried;
+static u32 before, carried_for, lost;
+
+int line_waits(void) { return out_used() || carried; }
+
+/* Takes up to `most` bytes out of `pipe` as the next frame. How many; 0: it cannot now, they are to be copied. */
+u32 line_carry(int pipe, u8 type, u32 session, u32 most)
+{
+	if (carried) return 0;
+	if (carrier[0] < 0 && (pipe2(carrier, O_CLOEXEC | O_NONBLOCK) || fcntl(carrier[0], F_SETPIPE_SZ, BARE_OUT) < 0)) return 0;
+	ssize_t n = splice(pipe, NULL, carrier[1], NULL, most, SPLICE_F_NONBLOCK);
+	if (n <= 0) return 0;
+	frame_head(type, session, (u32)n);
+	carried = (u32)n, before = out_used(), carried_for = session;
+	return carried;
+}
+
+/* The kernel had no memory and has dropped some: zeros keep the frame's length, and the session does not end as if all were well. */
+static int carry_lost(void)
+{
+	int left = 0;
+	struct session *s = session_find(carried_for);
+	if (ioctl(carrier[0], FIONREAD, &left) || (u32)left >= carried) return 0;
+	lost = carried - (u32)left, errno = ENOMEM;
+	say("cannot send", "output");
+	if (s && s->pid && !s->ended) kill(-s->pid, SIGKILL);
+	return 1;
+}
+
+/* Sends what is carried; 0: no more goes now. */
+static int carry_on(void)
+{
+	static const u8 zeros[4096];
+	while (carried) {
+		ssize_t n = lost ? write(line, zeros, lost < sizeof zeros ? lost : sizeof zeros) : splice(carrier[0], NULL, line, NULL, carried, SPLICE_F_NONBLOCK);
+		if (n > 0) carried -= (u32)n, lost -= lost ? (u32)n : 0;
+		else if (n < 0 && errno == EINTR) continue;
+		else if ((n < 0 && (errno == EAGAIN || errno == ENOMEM)) || (!n && !carry_lost())) return 0;
+		else if (n < 0) close_fd(&carrier[0]), close_fd(&carrier[1]), carried = lost = 0; /* the other end is gone, as below */
+	}
+	return 1;
+}
+
 void line_flush(void)
 {
-	while (out_used()) {
-		ssize_t n = write(line, out + out_pos, out_used());
-		if (n > 0) out_pos += (u32)n;
-		else if (n < 0 && errno == EINTR) continue;
-		else if (n < 0 && errno == EAGAIN) return;
-		else out_pos = out_len; /* the other end is gone; whoever comes next asks afresh */
+	while (line_waits()) {
+		if (carried && !before) {
+			if (!carry_on()) return;
+			continue;
+		}
+		ssize_t n = write(line, out + out_pos, carried ? before : out_used());
+		if (n < 0 && errno == EINTR) continue;
+		if (n < 0 && errno == EAGAIN) return;
+		if (n <= 0) n = carried ? before : out_used(); /* the other end is gone; whoever comes next asks afresh */
+		out_pos += (u32)n, before -= carried ? (u32)n : 0;
 	}
 	out_pos = out_len = 0;
 }
 
 /* Whether a piece of output may be as long as a slot, and there is none free. */
 int slots_full(void) { return wide && shared && slots_out - slots_taken >= slots; }
+
+/* Bytes that the host may leave unacknowledged. */
+u32 line_window(void) { return line_tty ? TTY_WINDOW : bare ? BARE_WINDOW : PORT_WINDOW; }
 
 /* The longest that a frame towards the guest has: what begins like a longer one is noise, and is not waited for. */
 u32 longest_payload(void) { return line_tty ? TTY_PAYLOAD : IN_PAYLOAD; }
@@ -59,7 +118,7 @@ void line_input(u64 now)
 	line_parse();
 	u32 count = line_read - line_base;
 	/* A wide line needs few acknowledgements: what is left open is far less than its window. */
-	if (greeted && count - line_acked > (line_tty || !wide ? 0 : PORT_WINDOW / 4)) frame32(G_ACK, 0, count), line_acked = count;
+	if (greeted && count - line_acked > (line_tty || !wide ? 0 : line_window() / 4)) frame32(G_ACK, 0, count), line_acked = count;
 }
 
 /*

@@ -2,11 +2,12 @@
 #define PK_INIT_LINE_H
 
 #include "bytes.h"
+#include "protocol.h"
 
-enum { IN_SIZE = 65536 }; /* bytes from the line that are not parsed yet */
+enum { LONGEST_IN = HEADER + BARE_IN + BARE_END, IN_SIZE = 4 * LONGEST_IN }; /* bytes from the line that are not parsed yet */
 
 extern u8 in[IN_SIZE];
-extern u32 in_len;
+extern u32 in_pos, in_len; /* what of `in` is not parsed yet */
 extern int line, line_tty;
 extern u8 *shared; /* memory that the host shares: slots towards the guest, then as many towards the host; or NULL */
 extern u32 slots; /* in each direction */
@@ -15,8 +16,13 @@ extern u32 slots_out, slots_taken; /* how many were filled here since, and of th
 extern u32 line_read, line_base, line_acked;
 extern u64 line_rest; /* until then the line is not looked at: its host end is closed */
 
+extern u32 carried; /* bytes of a frame that are no more in a session's pipe and not on the line */
+
+int line_waits(void);
+u32 line_carry(int pipe, u8 type, u32 session, u32 most);
 void line_flush(void);
 int slots_full(void);
+u32 line_window(void);
 u32 longest_payload(void);
 void line_input(u64 now);
 void open_line(void);

@@ -54,10 +54,10 @@ static void loop(const sigset_t *while_waiting)
 	static struct pollfd polls[AT_STREAMS + 3 * SESSIONS];
 	for (;;) {
 		u64 now = now_ms(), wake = UINT64_MAX;
-		int count = AT_STREAMS, room = out_used() < OUT_DATA, fits = room && !slots_full();
+		int count = AT_STREAMS, room = out_used() < OUT_DATA, fits = room && !carried && !slots_full();
 		int rests = line_rest > now, hears = in_len < sizeof in && out_used() < OUT_PARSE;
-		polls[AT_LINE].fd = rests || !(hears || out_used()) ? -1 : line;
-		polls[AT_LINE].events = (short)((hears ? POLLIN : 0) | (out_used() ? POLLOUT : 0));
+		polls[AT_LINE].fd = rests || !(hears || line_waits()) ? -1 : line;
+		polls[AT_LINE].events = (short)((hears ? POLLIN : 0) | (line_waits() ? POLLOUT : 0));
 		polls[AT_BELLS] = (struct pollfd){.fd = room ? bell_fifo : -1, .events = POLLIN};
 		if (rests) soonest(&wake, line_rest);
 		if (watch_due && out_used() < OUT_SNAP) soonest(&wake, watch_due);
@@ -77,7 +77,7 @@ static void loop(const sigset_t *while_waiting)
 		now = now_ms();
 		if (child_ended) child_ended = 0, reap();
 		if (polls[AT_LINE].fd >= 0 && polls[AT_LINE].revents & (POLLIN | POLLHUP | POLLERR)) line_input(now);
-		else if (in_len && hears) line_parse(); /* left over from when there was no room for the answers */
+		else if (in_len > in_pos && out_used() < OUT_PARSE) line_parse(); /* left over from when there was no room for the answers */
 		for (struct session *s = sessions; s < sessions_end; s++)
 			if (s->id) session_turn(s, now);
 		if (polls[AT_BELLS].fd >= 0 && polls[AT_BELLS].revents) bells_out();

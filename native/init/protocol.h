@@ -12,7 +12,13 @@ enum {
 	TTY_PAYLOAD = 1024,
 	TTY_WINDOW = 2048,
 	PORT_WINDOW = 131072, /* of the line, towards the guest */
+	BARE_WINDOW = 524288, /* to a host that takes bare frames */
 	STDIN_CREDIT = 131072,
+	BARE_STDIN = 524288,
+	BARE_IN = 65536, /* of a frame without a sum, towards the guest */
+	BARE_END = 4, /* behind it */
+	BARE_OUT = 262144, /* and towards the host */
+	BARE_LEAST = 4096, /* shorter pieces of output are copied */
 	OUTPUT_CREDIT = 65536,
 	SLOT = 65536, /* of shared memory; shorter pieces go in frames */
 	SLOT_LEAST = 1024,
@@ -29,9 +35,9 @@ enum { CHANNEL_PCI_SLOT = 0x10 }; /* of the channel in slot 0, where the channel
 
 enum { FIELD = 0x1f }; /* between the fields of a value */
 
-enum { MORE = 1, FIN = 2, MEMORY = 4 };
+enum { MORE = 1, FIN = 2, MEMORY = 4, BARE = 8 };
 
-enum { WIDE = 1 }; /* what a host can: frames of 16 KiB, and shared memory */
+enum { WIDE = 1, TAKES_BARE = 2 }; /* what a host can: frames of 16 KiB, and shared memory; frames without a sum */
 
 enum { H_HELLO = 1, H_CONFIGURE, H_EXEC, H_STDIN, H_SIGNAL, H_RESIZE, H_CREDIT, H_FORGET, H_WATCH, H_PUT, H_GET, H_POWEROFF, H_BELL, H_TIME, H_TAKEN };
 

@@ -27,7 +27,7 @@ static u8 message[MESSAGE];
 static u32 message_len, message_session;
 static u8 message_type, message_bad; /* type 0: no split message is under way */
 int greeted; /* by a host, since when it gets acknowledgements */
-int wide; /* what it said of itself */
+int wide, bare; /* what it said of itself */
 
 void send_hello(u32 nonce)
 {
@@ -39,10 +39,11 @@ void send_hello(u32 nonce)
 	put16(p, VERSION), put16(p + 2, 0), put32(p + 4, nonce);
 	n += snprintf((char *)p + n, 200, "release=%s", name.release) + 1;
 	n += snprintf((char *)p + n, 50, "cpus=%d", cpus) + 1;
-	n += snprintf((char *)p + n, 50, "window=%d", line_tty ? TTY_WINDOW : PORT_WINDOW) + 1;
+	n += snprintf((char *)p + n, 50, "window=%u", line_window()) + 1;
 	n += snprintf((char *)p + n, 50, "payload=%u", longest_payload()) + 1;
-	n += snprintf((char *)p + n, 50, "stdin=%d", STDIN_CREDIT) + 1;
+	n += snprintf((char *)p + n, 50, "stdin=%u", stdin_most()) + 1;
 	n += snprintf((char *)p + n, 50, "slots=%u", slots) + 1;
+	if (!line_tty) n += snprintf((char *)p + n, 50, "bare=%d", BARE_IN) + 1;
 	n += snprintf((char *)p + n, 50, "archives=1") + 1;
 	n += snprintf((char *)p + n, 50, "detaches=1") + 1;
 	if (nonce && seeded) n += snprintf((char *)p + n, 100, "boot-id=%s", boot_id()) + 1;
@@ -52,7 +53,7 @@ void send_hello(u32 nonce)
 static void hello(u32 nonce, u32 abilities, u32 unparsed)
 {
 	u8 p[16 + sizeof sessions->killed];
-	wide = abilities & WIDE, slots_in = slots_out = slots_taken = 0;
+	wide = abilities & WIDE, bare = !line_tty && abilities & TAKES_BARE, slots_in = slots_out = slots_taken = 0;
 	line_base = line_read - unparsed, line_acked = 0, greeted = 1, message_type = 0, watch_due = 0;
 	for (struct session *s = sessions; s < sessions_end; s++) {
 		if (!s->id || s->forgotten) continue;
@@ -66,7 +67,8 @@ static void hello(u32 nonce, u32 abilities, u32 unparsed)
 	for (struct session *s = sessions; s < sessions_end; s++) {
 		if (!s->id || s->forgotten || s->ended) continue;
 		s->freed = 0;
-		frame32(G_CREDIT, s->id, STDIN_CREDIT - (s->in_len - s->in_pos));
+		u32 held = s->in_len - s->in_pos, most = stdin_most();
+		frame32(G_CREDIT, s->id, held < most ? most - held : 0);
 	}
 }
 
@@ -95,7 +97,7 @@ static void dispatch(u8 type, u8 flags, u32 id, u8 *p, u32 n, u32 unparsed)
 			ioctl(s->out[0], TIOCSWINSZ, &size);
 		}
 		break;
-	case H_CREDIT: if (s && n == 4 && get32(p) <= OUTPUT_CREDIT && s->credit < (1u << 30)) s->credit += get32(p); break;
+	case H_CREDIT: if (s && n == 4 && get32(p) <= (bare ? BARE_OUT : OUTPUT_CREDIT) && s->credit < (1u << 30)) s->credit += get32(p); break;
 	case H_FORGET: if (s) session_forget(s); break;
 	case H_BELL: bell_in(id); break;
 	case H_TIME: tell_time(id); break;
@@ -121,25 +123,44 @@ static void frame_in(u8 type, u8 flags, u32 id, u8 *p, u32 n, u32 unparsed)
 	else if (type != H_WATCH) frame_text(G_EXITED, id, EXIT_NOT_STARTED, E2BIG, "message");
 }
 
+/* How many bytes the frame at `p` has. 0: none begins there. */
+static u32 frame_size(const u8 *p)
+{
+	u32 n = get32(p + 8);
+	if (p[0] != 'P' || p[1] != 'K') return 0;
+	if (p[3] & BARE) return bare && p[2] == H_STDIN && n <= BARE_IN && crc(0, p, 12) == get32(p + 12) ? HEADER + n + BARE_END : 0;
+	return n <= longest_payload() ? HEADER + n : 0;
+}
+
+/* Whether all of it is what was sent: of a bare one, whether it was sent to its end. */
+static int is_sound(const u8 *p)
+{
+	u32 n = get32(p + 8), sum = get32(p + 12);
+	return p[3] & BARE ? get32(p + HEADER + n) == sum : crc(crc(0, p, 12), p + HEADER, n) == sum;
+}
+
 void line_parse(void)
 {
-	u32 at = 0, longest = longest_payload();
-	while (in_len - at >= HEADER && out_used() < OUT_PARSE) {
-		u8 *p = in + at;
-		u32 n = get16(p + 8);
-		if (p[0] != 'P' || p[1] != 'K' || n > longest || get16(p + 10)) {
-			u8 *next = memchr(p + 1, 'P', in_len - at - 1);
-			at = next ? (u32)(next - in) : in_len;
+	while (in_len - in_pos >= HEADER && out_used() < OUT_PARSE) {
+		u8 *p = in + in_pos;
+		u32 size = frame_size(p);
+		if (!size) {
+			u8 *next = memchr(p + 1, 'P', in_len - in_pos - 1);
+			in_pos = next ? (u32)(next - in) : in_len;
 			continue;
 		}
-		if (in_len - at < HEADER + n) break;
-		if (crc(crc(0, p, 12), p + HEADER, n) != get32(p + 12)) {
-			at++;
+		if (in_len - in_pos < size) break;
+		if (!is_sound(p)) {
+			in_pos++;
 			continue;
 		}
-		at += HEADER + n;
-		frame_in(p[2], p[3], get32(p + 4), p + HEADER, n, in_len - at);
+		in_pos += size;
+		if (p[2] != H_STDIN) stdin_flush();
+		frame_in(p[2], p[3] & (u8)~BARE, get32(p + 4), p + HEADER, get32(p + 8), in_len - in_pos);
 	}
-	memmove(in, in + at, in_len - at);
-	in_len -= at;
+	stdin_flush();
+	if (in_pos == in_len) in_pos = in_len = 0;
+	if (in_pos + LONGEST_IN <= sizeof in) return;
+	memmove(in, in + in_pos, in_len - in_pos); /* so that the next one fits */
+	in_len -= in_pos, in_pos = 0;
 }

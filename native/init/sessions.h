@@ -22,7 +22,7 @@ struct session {
 	const char *why;
 	u32 kills;          /* how many processes the kernel had killed when it began */
 	char killed[64];
-	u8 buffer[STDIN_CREDIT];
+	u8 buffer[BARE_STDIN];
 };
 
 extern struct session sessions[SESSIONS], *sessions_end; /* behind the last that was ever used: each is far from the next */

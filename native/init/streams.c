@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "../common/descriptor.h"
@@ -13,6 +14,9 @@
 #include "protocol.h"
 #include "requests.h"
 #include "sessions.h"
+
+/* Bytes of input that a session holds for its process: what the host has been told. */
+u32 stdin_most(void) { return bare ? BARE_STDIN : STDIN_CREDIT; }
 
 /* Hands buffered stdin to the process. One that has closed its stdin loses the rest, so the host never waits for it. */
 void session_feed(struct session *s)
@@ -39,28 +43,53 @@ void session_feed(struct session *s)
 			if (file) session_end(s, EXIT_CODE, 0, "");
 		}
 	}
-	if (s->freed && !s->ended && (s->freed >= STDIN_CREDIT / 4 || !s->in_len)) frame32(G_CREDIT, s->id, s->freed), s->freed = 0;
+	if (s->freed && !s->ended && (s->freed >= stdin_most() / 4 || (!bare && !s->in_len))) frame32(G_CREDIT, s->id, s->freed), s->freed = 0;
 }
 
-void session_stdin(struct session *s, const u8 *p, u32 n, u8 flags)
+static void keep(struct session *s, const u8 *p, u32 n)
 {
-	if (s->in_eof || s->ended) return;
-	while (!s->in_len && s->in >= 0 && n) { /* what the process takes at once is not copied; session_feed tells of errors */
-		ssize_t taken = write(s->in, p, n);
-		if (taken <= 0) break;
-		p += taken, n -= (u32)taken, s->freed += (u32)taken;
-	}
-	if (s->in_pos && s->in_len + n > STDIN_CREDIT) {
+	if (s->in_pos && s->in_len + n > sizeof s->buffer) {
 		memmove(s->buffer, s->buffer + s->in_pos, s->in_len - s->in_pos);
 		s->in_len -= s->in_pos, s->in_pos = 0;
 	}
-	if (n > STDIN_CREDIT - s->in_len) n = STDIN_CREDIT - s->in_len; /* more than the host had credit for */
+	if (n > sizeof s->buffer - s->in_len) n = sizeof s->buffer - s->in_len; /* more than the host had credit for */
 	memcpy(s->buffer + s->in_len, p, n);
 	s->in_len += n;
-	if (flags & FIN) s->in_eof = 1;
+}
+
+/* Input for one session that came at once: its process, which the first byte wakes, is to find all of it. */
+static struct iovec came[8];
+static int pieces;
+static struct session *came_for;
+
+/* Hands over what came. What lies in `came` stands where it was received: it must be called before that is used again. */
+void stdin_flush(void)
+{
+	struct session *s = came_for;
+	struct iovec *p = came, *end = came + pieces;
+	came_for = NULL, pieces = 0;
+	if (!s) return;
+	/* What the process takes at once is not copied; session_feed tells of errors. */
+	for (ssize_t n; p < end && !s->in_len && s->in >= 0 && (n = writev(s->in, p, (int)(end - p))) > 0;) {
+		s->freed += (u32)n;
+		for (; p < end && (size_t)n >= p->iov_len; p++) n -= (ssize_t)p->iov_len;
+		if (n) p->iov_base = (u8 *)p->iov_base + n, p->iov_len -= (size_t)n;
+	}
+	for (; p < end; p++) keep(s, p->iov_base, (u32)p->iov_len);
 	session_feed(s);
 }
 
+void session_stdin(struct session *s, u8 *p, u32 n, u8 flags)
+{
+	if (s->in_eof || s->ended) return;
+	if (came_for != s || pieces == sizeof came / sizeof *came) stdin_flush();
+	came_for = s;
+	if (n) came[pieces++] = (struct iovec){p, n};
+	if (flags & FIN) {
+		s->in_eof = 1;
+		stdin_flush();
+	}
+}
 void output_close(struct session *s, int i)
 {
 	close_fd(&s->out[i]);
@@ -84,8 +113,15 @@ void output_pump(struct session *s, int i, u64 now)
 			output_close(s, i);
 			return;
 		}
-		u8 *space = most && out_used() < OUT_DATA && !slots_full() ? frame_space() : NULL;
+		u8 *space = most && !carried && out_used() < OUT_DATA && !slots_full() ? frame_space() : NULL;
 		if (!space) return;
+		if (bare && s->pid && !s->tty && !ioctl(s->out[i], FIONREAD, &waiting) && waiting >= BARE_LEAST) {
+			u32 n = s->budget[i] >= 0 && s->budget[i] < waiting ? (u32)s->budget[i] : (u32)waiting;
+			n = line_carry(s->out[i], (u8)(G_STDOUT + i), s->id, n < s->credit ? n : s->credit);
+			s->credit -= n;
+			if (s->budget[i] >= 0) s->budget[i] -= (int)n;
+			if (n) continue;
+		}
 		u8 *slot = longest == SLOT ? shared + (slots + slots_out % slots) * SLOT : NULL;
 		ssize_t n = read(s->out[i], slot ? slot : space, most);
 		if (n > 0) {

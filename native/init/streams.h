@@ -4,8 +4,10 @@
 #include "bytes.h"
 #include "sessions.h"
 
+u32 stdin_most(void);
 void session_feed(struct session *s);
-void session_stdin(struct session *s, const u8 *p, u32 n, u8 flags);
+void session_stdin(struct session *s, u8 *p, u32 n, u8 flags);
+void stdin_flush(void);
 void output_close(struct session *s, int i);
 void output_pump(struct session *s, int i, u64 now);
 

@@ -10,6 +10,8 @@ import { POLICIES } from './policy/policies.ts';
 import { settle } from './policy/settle.ts';
 import type { Settings } from './settings.ts';
 import type { Policy, Window } from './types.ts';
+import type { Steered } from './weights.ts';
+import { why } from './why.ts';
 
 class World {
   readonly clock = new ManualClock();
@@ -25,6 +27,8 @@ class World {
   p99Ms = 10;
   isSilent = false;
   failure: Error | undefined;
+  /** Of a service. */
+  targets: Steered['targets'] = [];
   /** What moves wait for. */
   slow: Promise<void> | undefined;
   /** CPUs that web is wished. */
@@ -78,6 +82,15 @@ class World {
           this.sizes.set(from, this.sizes.get(from)! - amount);
           this.sizes.set(to, this.sizes.get(to)! + amount);
           return { steps: [], sizes: [] };
+        },
+      },
+      services: {
+        known: () => (this.targets.length === 0 ? [] : [{ name: 'api', targets: this.targets }]),
+        steer: async (_, times) => {
+          this.targets = this.targets.map((target) => ({
+            ...target,
+            weightNow: Math.round(target.weight * (times.get(target.instance) ?? 1)),
+          }));
         },
       },
       policies: async () => [this.policy, ...POLICIES],
@@ -235,6 +248,33 @@ describe('safety', () => {
     await world.pass(1);
     expect(world.moves).toHaveLength(1);
   });
+});
+
+it('has requests go where CPUs are while it is on, and tells it', async () => {
+  world.targets = ['web', 'batch'].map((instance) => ({ instance, weight: 100, weightNow: 100, drain: false }));
+  const weights = () => world.targets.map(({ weightNow }) => weightNow);
+  await balancer.set({ mode: 'observe' });
+  await world.pass(2);
+  expect(weights()).toEqual([100, 100]);
+  await balancer.set({ mode: 'on' });
+  await world.pass(3);
+  // One CPU and three.
+  expect(weights()).toEqual([50, 150]);
+  expect(world.told).toEqual([
+    'balance-moved: weight 50 for web in service api',
+    'balance-moved: weight 150 for batch in service api',
+  ]);
+  expect(world.records.map(({ decision }) => why(decision))[0]).toBe(
+    'weight 50 for web in service api: web 100 → 50, since it has 1 CPU, and the targets of the service 2 on average',
+  );
+  world.wish = 2;
+  await world.pass(3);
+  expect(weights()).toEqual([100, 100]);
+  world.wish = 3;
+  await world.pass(3);
+  expect(weights()).toEqual([150, 50]);
+  await balancer.set({ mode: 'off' });
+  expect(weights()).toEqual([100, 100]);
 });
 
 it('goes on while a move takes long, and leaves alone whom it concerns', async () => {

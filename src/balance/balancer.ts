@@ -10,6 +10,7 @@
 import type { EventLog } from '../core/events.ts';
 import type { Journal } from '../core/journal.ts';
 import type { Instances } from '../instance/contract.ts';
+import type { ServiceManager } from '../service/contract.ts';
 import { type Clock, timestamp } from '../sys/clock.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import type { InstanceStats } from '../telemetry/contract.ts';
@@ -22,6 +23,8 @@ import { Recorder } from './recorder.ts';
 import { DEFAULT_SETTINGS, type Mode, type Settings } from './settings.ts';
 import type { Controller, Decision, Policy, Window } from './types.ts';
 import { groupOf, type Promised, windowOf } from './watch.ts';
+import { type Steered, steering } from './weights.ts';
+import { moveText } from './why.ts';
 
 /** Telemetry has news no more often. */
 const LEAST_INTERVAL_MS = 500;
@@ -40,6 +43,7 @@ export interface BalancerOptions {
   stats(): readonly InstanceStats[];
   promises(): Promised['promises'];
   moves: Pick<Moves, 'move'>;
+  services: Pick<ServiceManager, 'steer'> & { known(): readonly Steered[] };
   /** Loaded with the first window: most daemons never balance. */
   policies(): Promise<readonly Policy[]>;
   settle(window: Window, wishes: ReturnType<Controller['decide']>): Promise<Decision[]>;
@@ -66,6 +70,8 @@ export class Balancer {
   #policy: Policy | undefined;
   #groups = new Map<string, Group>();
   #cancel: (() => void) | undefined;
+  /** Services whose requests go elsewhere than their owners said. */
+  readonly #steered = new Set<string>();
   /** Whom moves concern that take long. */
   readonly #moving = new Set<string>();
   /** Counts what it was told; a look that was begun before arms no other. */
@@ -110,6 +116,7 @@ export class Balancer {
     this.#turn += 1;
     this.#cancel?.();
     this.#cancel = undefined;
+    if (this.#settings.mode !== 'on') await this.#letGo();
     this.#arm();
   }
 
@@ -179,6 +186,47 @@ export class Balancer {
       group.window = windowOf(present, elastic, seconds, this.#observer, group.window);
       await this.#group(group, group.window, policy);
     }
+    await this.#steer(policy);
+  }
+
+  /** Has requests go where CPUs are now, or as their owners said where nothing is carried out. */
+  async #steer(policy: Policy): Promise<void> {
+    const { services, instances, decisions, clock, journal } = this.#options;
+    const isOn = this.#settings.mode === 'on' && this.#settings.suspended === null;
+    if (!isOn) return this.#letGo();
+    const list = instances.list().map(({ status }) => status);
+    // One whose kernels are as large as declared has nothing to follow.
+    const elastic = new Set(list.filter((status) => groupOf(status) !== null).map(({ spec }) => spec.name));
+    const sizes = new Map(
+      list.flatMap(({ spec, state, size }) => (state === 'running' ? [[spec.name, size.cpus]] : [])),
+    );
+    const { holds } = this.settings;
+    for (const service of services.known()) {
+      if (!service.targets.some(({ instance }) => elastic.has(instance) && !(instance in holds))) continue;
+      const change = steering(service, (instance) => sizes.get(instance), clock.now() / 1000);
+      if (change === null) continue;
+      const part = { at: timestamp(clock), policy: policy.name, note: '' };
+      try {
+        await services.steer(service.name, change.times);
+        this.#steered.add(service.name);
+        for (const decision of change.decisions) {
+          decisions.add({ ...part, decision, outcome: 'kept' });
+          this.#tell('balance-moved', namesOf(decision), moveText(decision.move));
+        }
+      } catch (error) {
+        journal.error(`steering requests of ${service.name}`, error);
+      }
+    }
+  }
+
+  /** Requests go as their owners said. */
+  async #letGo(): Promise<void> {
+    for (const name of this.#steered) {
+      this.#steered.delete(name);
+      await this.#options.services
+        .steer(name, new Map())
+        .catch((error) => this.#options.journal.error(`steering requests of ${name}`, error));
+    }
   }
 
   async #group(group: Group, window: Window, policy: Policy): Promise<void> {
@@ -215,12 +263,12 @@ export class Balancer {
       } catch (error) {
         const why = error instanceof Error ? error.message : String(error);
         decisions.close(record, 'failed', why);
-        this.#tell('balance-failed', names, `${tellMove(decision)}: ${why}`);
+        this.#tell('balance-failed', names, `${moveText(decision.move)}: ${why}`);
         return false;
       }
       decisions.close(record, 'kept');
-      this.#tell('balance-moved', names, tellMove(decision));
-      group.trial = { judge: new Judge(window, names), record };
+      this.#tell('balance-moved', names, moveText(decision.move));
+      group.trial = { judge: new Judge(window, decision), record };
       return true;
     });
   }
@@ -257,7 +305,7 @@ export class Balancer {
       try {
         await this.#move(record.decision, true);
         decisions.close(record, 'undone', note);
-        this.#tell('balance-undone', names, `${tellMove(record.decision)}: ${note}`);
+        this.#tell('balance-undone', names, `${moveText(record.decision.move)}: ${note}`);
         return true;
       } catch (error) {
         this.#options.journal.error('taking back a move', error);
@@ -278,8 +326,3 @@ export class Balancer {
 
 const namesOf = ({ taker, giver }: Decision): string[] =>
   [taker?.kernel, giver?.kernel].filter((name) => name !== undefined);
-
-function tellMove({ move }: Decision): string {
-  if (move.kind !== 'cpu') return move.kind;
-  return `${move.count} ${move.count === 1 ? 'CPU' : 'CPUs'} from ${move.from ?? 'the pool'} to ${move.to ?? 'the pool'}`;
-}

@@ -85,8 +85,12 @@ export class DecisionLog {
     return this.#all.filter(({ outcome }) => outcome === 'moving');
   }
 
+  /** Of CPUs and memory: requests are steered as often as it takes. */
   count(outcome: Outcome, sinceMs: number): number {
-    return this.#all.filter((record) => record.outcome === outcome && Date.parse(record.at) >= sinceMs).length;
+    return this.#all.filter(
+      ({ outcome: came, at, decision }) =>
+        came === outcome && decision.move.kind !== 'weight' && Date.parse(at) >= sinceMs,
+    ).length;
   }
 }
 

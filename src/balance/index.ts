@@ -13,7 +13,7 @@ import type { Settings } from './settings.ts';
 import { statusOf } from './status.ts';
 
 interface Given extends Omit<MovesOptions, 'mutex'>, Pick<BalancerOptions, 'stats'> {
-  services: Pick<ServiceManager, 'known'>;
+  services: Pick<ServiceManager, 'known' | 'steer'>;
 }
 
 export function balanceCapability({ mutex, store, events, clock, journal }: Surroundings, given: Given) {
@@ -23,7 +23,7 @@ export function balanceCapability({ mutex, store, events, clock, journal }: Surr
     journal.error(`the record of the decision ${id} cannot be read and is ignored`, error),
   );
   const balancer = new Balancer({
-    ...{ instances, stats, moves, decisions, events, clock, journal },
+    ...{ instances, services, stats, moves, decisions, events, clock, journal },
     policies: async () => (await import('./policy/policies.ts')).POLICIES,
     settle: async (window, wishes) => (await import('./policy/settle.ts')).settle(window, wishes),
     promises: () => promisesOf(services.known()),

@@ -36,8 +36,10 @@ export class Observer {
     const { runQueue } = guest;
     // One that is held to a share of a CPU believes itself busy while it is kept from running.
     const busy = isShare && stats.host !== null ? Math.min(stats.host.cpu, cpus) : guest.busy;
-    const waiting = Math.max(0, (runQueue ?? 0) - cpus);
-    const recent = this.#note(stats.id, { at: guest.at, busy, isShort: busy >= cpus * FULL && waiting > 0 });
+    // As many as it has vCPUs are at work, however slowly.
+    const waiting = Math.max(0, (runQueue ?? 0) - Math.ceil(cpus));
+    const isFull = busy >= cpus * FULL && (runQueue ?? 0) > (isShare ? 0 : cpus);
+    const recent = this.#note(stats.id, { at: guest.at, busy, isShort: isFull });
     const mean = recent.reduce((sum, each) => sum + each.busy, 0) / recent.length;
     const squares = recent.reduce((sum, each) => sum + (each.busy - mean) ** 2, 0);
     const { requests } = stats;

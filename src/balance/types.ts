@@ -89,9 +89,10 @@ export type Reason =
   | { rule: 'short'; need: number; entitlement: number; credits: number }
   | { rule: 'cannot-use'; usable: number; need: number }
   | { rule: 'distrusted'; entitlement: number; claimed: number }
+  | { rule: 'capacity'; cpus: number; mean: number }
   | { rule: 'rest' };
 
-/** A move with its reasons on either side; `free` CPUs of the pool have none. Sizes are CPUs of the kernels it concerns. */
+/** A move with its reasons on either side; `free` CPUs of the pool have none. Sizes are those of the kernels it concerns: CPUs, or weights. */
 export interface Decision {
   at: number;
   move: Move;

@@ -50,6 +50,7 @@ const RULES: Rules = {
     `it leaves idle what it has beyond ${cpus(usable)}, though it asks for ${number(need)}`,
   distrusted: ({ entitlement, claimed }) =>
     `it says that ${number(claimed)} tasks wait, which its requests contradict: it gets its entitlement of ${cpus(entitlement)}`,
+  capacity: ({ cpus: own, mean }) => `it has ${cpus(own)}, and the targets of the service ${number(mean)} on average`,
   rest: () => 'batch kernels have what services leave',
 };
 

@@ -41,6 +41,7 @@ export const ROUTES: Readonly<Record<string, ClientRoute>> = {
   prewarm: { method: 'POST', path: '/v1/images/prewarm', kind: 'long', input: 'body' },
   list: { method: 'GET', path: '/v1/instances', kind: 'json', list: 'instances' },
   create: { method: 'POST', path: '/v1/instances', kind: 'json', input: 'body' },
+  tryOut: { method: 'POST', path: '/v1/instances/try', kind: 'json', input: 'body' },
   inspect: { method: 'GET', path: '/v1/instances/:name', kind: 'json' },
   remove: { method: 'DELETE', path: '/v1/instances/:name', kind: 'json', input: 'query' },
   start: { method: 'POST', path: '/v1/instances/:name/start', kind: 'json' },

@@ -8,6 +8,7 @@ import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import { DAEMON_FLAGS, nodeCommand } from '../sys/node.ts';
 import { cacheDirectory, type Layout } from '../sys/paths.ts';
 import { CACHE, STATE, takePlace } from '../sys/places.ts';
+import { processStartTime } from '../sys/process.ts';
 import { StartedDaemon, tooLate } from './started-daemon.ts';
 
 export const DAEMON = fileURLToPath(new URL('../daemon/main.ts', import.meta.url));
@@ -64,10 +65,9 @@ function isStaleClaim(path: string): boolean {
     // Just created and not yet written: not stale.
     if (!(pid > 0)) return age > 1000;
     if (age > 60_000) return true;
-    process.kill(pid, 0);
+    return processStartTime(pid) === undefined;
+  } catch {
     return false;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'ESRCH';
   }
 }
 

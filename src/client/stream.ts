@@ -198,6 +198,9 @@ function receiver<S extends Readable>(
   };
 }
 
+/** Input in one message: short enough that the daemon passes one on while the next one comes. */
+const INPUT_BYTES = 128 * 1024;
+
 /** Which channels of a socket wait for their reader. */
 const held = new WeakMap<WebSocket, Set<Readable>>();
 
@@ -206,10 +209,10 @@ function sender(socket: WebSocket): Writable {
     highWaterMark: HIGH_WATER_BYTES,
     write(chunk: Buffer, _encoding, done) {
       if (socket.readyState !== WebSocket.OPEN) return done();
-      for (let at = 0; at < chunk.length; at += MESSAGE_BYTES / 2) {
-        const last = at + MESSAGE_BYTES / 2 >= chunk.length;
+      for (let at = 0; at < chunk.length; at += INPUT_BYTES) {
+        const last = at + INPUT_BYTES >= chunk.length;
         // The callback comes once the bytes are with the kernel, which is the back-pressure.
-        socket.send(frame(CHANNEL.stdin, chunk.subarray(at, at + MESSAGE_BYTES / 2)), () => last && done());
+        socket.send(frame(CHANNEL.stdin, chunk.subarray(at, at + INPUT_BYTES)), () => last && done());
       }
       if (chunk.length === 0) done();
     },

@@ -27,7 +27,15 @@ const SPEC = {
   },
   publish: [{ hostAddress: '127.0.0.1', hostPort: 80, guestPort: 80, protocol: 'tcp' }],
   channels: [{ name: 'orders', side: 'recv' }],
-  ...{ image: 'debian:uml', restart: 'always', labels: { team: 'a' }, readyTimeoutMs: 1, stopGraceMs: 2, cold: false },
+  ...{
+    image: 'debian:uml',
+    restart: 'always',
+    labels: { team: 'a' },
+    readyTimeoutMs: 1,
+    stopGraceMs: 2,
+    append: null,
+    cold: false,
+  },
   ...{ healthCommand: null, healthIntervalMs: 1000, healthTimeoutMs: 1, healthRetries: 1, healthStartPeriodMs: 0 },
 } as unknown as InstanceSpec;
 

@@ -159,6 +159,8 @@ export interface LaunchSpec {
   network: { port: NetworkPort; hosts: string; wayOut: { gateway: string; resolvConf: string } | null } | null;
   /** Functions of the host that are the kernel's alone; default none. vfio-pci has them. */
   devices?: readonly PassedFunction[];
+  /** Words for the kernel's command line, behind the driver's own; default none. With any it is booted. */
+  append?: readonly string[];
   /** Boot from scratch even where a template clone is possible. */
   cold: boolean;
   /** Deadline from spawn to the agent's answer. */

@@ -4,6 +4,7 @@ import {
   encodeFrame,
   type Frame,
   HOST_IS_WIDE,
+  HOST_TAKES_BARE,
   PROTOCOL_VERSION,
   RESYNC_BYTES,
   ToGuest,
@@ -43,7 +44,10 @@ export class Greeting {
     do this.#nonce = this.#random() >>> 0;
     while (this.#nonce === 0);
     this.#listed.clear();
-    const hello = Buffer.concat([u16(PROTOCOL_VERSION, HOST_IS_WIDE), u32(this.#nonce)]);
+    const hello = Buffer.concat([
+      u16(PROTOCOL_VERSION, HOST_IS_WIDE | (this.#isPort ? HOST_TAKES_BARE : 0)),
+      u32(this.#nonce),
+    ]);
     this.#send(
       Buffer.concat([
         Buffer.alloc(this.#isPort ? WIDE_RESYNC_BYTES : RESYNC_BYTES),

@@ -3,7 +3,7 @@
  * that sends more is not read until its next turn. So a flood ends in the guest, in the buffers of its own line.
  */
 import { type Clock, systemClock } from '../sys/clock.ts';
-import { Flag, type Frame, FrameDecoder, MAX_TO_HOST, SLOT_BYTES } from './protocol.ts';
+import { Flag, type Frame, FrameDecoder, MAX_BARE, MAX_TO_HOST, SLOT_BYTES } from './protocol.ts';
 
 /** A frame costs one unit and one more for so much of it that was looked at: about two microseconds of work a unit. */
 const BYTES_PER_UNIT = 4096;
@@ -96,6 +96,11 @@ export class Inbox {
     this.#options = options;
     this.#turns = options.turns ?? everybody;
     this.#filledAt = this.#turns.now();
+  }
+
+  /** The guest has agreed: its output may be bare. */
+  takeBare(): void {
+    this.#decoder.takeBare(MAX_BARE);
   }
 
   push(chunk: Uint8Array): void {

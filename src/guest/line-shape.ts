@@ -10,7 +10,9 @@ export interface LineShape {
   stdin: number;
   /** Slots of shared memory in each direction. */
   slots: number;
+  /** Bytes of the payload of a bare frame; 0 = it takes none. */
+  bare: number;
 }
 
 /** Of agents that say nothing of it. */
-export const NARROW: LineShape = { payload: MAX_TO_GUEST, window: LINE_WINDOW, stdin: STDIN_CREDIT, slots: 0 };
+export const NARROW: LineShape = { payload: MAX_TO_GUEST, window: LINE_WINDOW, stdin: STDIN_CREDIT, slots: 0, bare: 0 };

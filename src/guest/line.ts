@@ -165,10 +165,12 @@ export class LineWriter {
     const batch: Buffer[] = [];
     const sent: (() => void)[] = [];
     let room = this.#takes.window - ((this.#sent - this.#acked) >>> 0);
-    const take = (frame: Buffer) => {
-      batch.push(frame);
-      room -= frame.length;
-      this.#sent = (this.#sent + frame.length) >>> 0;
+    const take = (frame: Buffer | readonly Buffer[]) => {
+      const pieces = Array.isArray(frame) ? (frame as readonly Buffer[]) : [frame as Buffer];
+      batch.push(...pieces);
+      const size = sizeOf(pieces);
+      room -= size;
+      this.#sent = (this.#sent + size) >>> 0;
       this.#memory?.sent(this.#sent);
     };
     const takeTurns = (sources: Set<LineSource>, least: number) => {

@@ -2,7 +2,20 @@ import { duplexPair } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { describe, expect, it } from 'vitest';
 import { GuestLink } from './link.ts';
-import { decodePairs, encodeFrame, Flag, LINE_WINDOW, ToGuest, ToHost, u16, u32 } from './protocol.ts';
+import {
+  bareFrame,
+  decodePairs,
+  encodeFrame,
+  encodePairs,
+  Flag,
+  FrameDecoder,
+  LINE_WINDOW,
+  MAX_TO_GUEST,
+  ToGuest,
+  ToHost,
+  u16,
+  u32,
+} from './protocol.ts';
 import { connected, Guest } from './testing.ts';
 
 const request = { command: ['cat', 'x'], env: { A: '1' }, cwd: '/', user: '1:2' };
@@ -103,6 +116,61 @@ describe('exec', () => {
     expect(guest.frames.filter((frame) => frame.type === ToGuest.credit)).toEqual([]);
     process.stdout.resume();
     expect((await guest.next(ToGuest.credit)).payload.readUInt32LE()).toBe(65_536);
+  });
+});
+
+describe('on a port', () => {
+  /** What a guest gets that says `pairs` of itself, for 5,000 bytes of input; and its answer in bare frames. */
+  async function talk(isPort: boolean, pairs: Record<string, string>) {
+    const guest = new Guest();
+    let abilities = 0;
+    guest.hello = (nonce) =>
+      guest.send(ToHost.hello, 0, Buffer.concat([u16(1, 0), u32(nonce), encodePairs(Object.entries(pairs))]));
+    const [received, raw]: [Buffer[], Buffer[]] = [[], []];
+    guest.stream.on('data', (chunk: Buffer) => raw.push(chunk));
+    const { link } = await connected({ isPort }, guest);
+    const hello = new FrameDecoder(MAX_TO_GUEST).push(Buffer.concat(raw)).find(({ type }) => type === ToGuest.hello);
+    abilities = hello!.payload.readUInt16LE(2);
+    guest.stream.on('data', (chunk: Buffer) => received.push(chunk));
+    const process = link.exec(request);
+    const { session } = await guest.next(ToGuest.exec);
+    received.length = 0;
+    process.stdin.end(Buffer.alloc(5000, 'x'));
+    for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+    for (const part of bareFrame(ToHost.stdout, session, Buffer.alloc(60_000, 'y')).slice(0, 2))
+      guest.stream.write(part);
+    guest.send(ToHost.exited, session, u32(0, 0));
+    const output = (await buffer(process.stdout)).toString();
+    link.destroy();
+    return { abilities, input: Buffer.concat(received), output, session };
+  }
+  const wide = { payload: '16384', window: '524288', stdin: '524288' };
+
+  it('sends and takes bulk data without a sum, where the guest has agreed', async () => {
+    const { abilities, input, output, session } = await talk(true, { ...wide, bare: '65536' });
+    expect(abilities).toBe(3);
+    const [head, payload, end] = bareFrame(ToGuest.stdin, session, Buffer.alloc(5000, 'x'));
+    expect(input.subarray(0, 5020).equals(Buffer.concat([head!, payload!, end!]))).toBe(true);
+    expect(output).toBe('y'.repeat(60_000));
+  });
+
+  it('serves an older agent, which has not, with sums', async () => {
+    const { input, session } = await talk(true, wide);
+    expect(new FrameDecoder(16_384).push(input)[0]).toEqual({
+      type: ToGuest.stdin,
+      session,
+      flags: 0,
+      payload: Buffer.alloc(5000, 'x'),
+    });
+  });
+
+  it('and never does so on a serial line, whatever the guest says', async () => {
+    const { abilities, input } = await talk(false, { ...wide, bare: '65536' });
+    expect(abilities).toBe(1);
+    const frames = new FrameDecoder(MAX_TO_GUEST).push(input);
+    expect(frames.filter(({ type }) => type === ToGuest.stdin).every(({ flags }) => (flags & Flag.bare) === 0)).toBe(
+      true,
+    );
   });
 });
 

@@ -48,6 +48,7 @@ export function parseHello(payload: Buffer, isPort: boolean): GuestHello | undef
       window: isPort ? within('window') : NARROW.window,
       stdin: within('stdin'),
       slots: within('slots'),
+      bare: isPort ? within('bare') : NARROW.bare,
     },
   };
 }

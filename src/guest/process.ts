@@ -4,6 +4,9 @@ import { getSystemErrorMap } from 'node:util';
 import type { LineWriter } from './line.ts';
 import type { LineSource } from './line-source.ts';
 import {
+  BARE_END_BYTES,
+  BARE_LOAN,
+  bareFrame,
   encodeFrame,
   Flag,
   HEADER_BYTES,
@@ -40,10 +43,13 @@ export interface GuestExit {
 /** Most different signals that can wait to be sent: as many as there are. */
 const MAX_SIGNALS = 64;
 
-/** Output credit is given back in pieces of this size, to spare the narrow line towards the guest. */
-const CREDIT_STEP = 16_384;
+/** So much input is taken from its writer while earlier input is on its way to the guest, in bytes. */
+const STDIN_AHEAD = 262_144;
 
-/** How often OUTPUT_CREDIT is lent to one session at most. */
+/** Shorter input is copied into a frame with a sum. */
+const BARE_LEAST = 1024;
+
+/** How often credit is lent to one session at most. */
 const MAX_LOANS = 3;
 
 /**
@@ -63,6 +69,11 @@ export class GuestProcess implements LineSource {
   readonly exited: Promise<GuestExit>;
   /** Resolves at the first output or end of output. */
   readonly firstOutput: Promise<void>;
+
+  /** Bytes of output credit that are lent at once. */
+  get #loan(): number {
+    return this.#line.takes.bare > 0 ? BARE_LOAN : OUTPUT_CREDIT;
+  }
 
   readonly #line: LineWriter;
   readonly #owner: SessionOwner;
@@ -113,6 +124,7 @@ export class GuestProcess implements LineSource {
     this.stdout = new OutputStream((bytes) => this.#consumed(bytes));
     this.stderr = new OutputStream((bytes) => this.#consumed(bytes));
     this.stdin = new Writable({
+      highWaterMark: STDIN_AHEAD,
       write: (chunk: Buffer, _encoding, done) => {
         if (this.#exit !== undefined || chunk.length === 0) return done(); // like a pipe into `true`: the rest is lost
         this.#pending = { data: chunk, at: 0, done };
@@ -182,7 +194,7 @@ export class GuestProcess implements LineSource {
     this.#tell();
   }
 
-  nextFrame(room: number): Buffer | undefined {
+  nextFrame(room: number): Buffer | readonly Buffer[] | undefined {
     const pending = this.#pending;
     if (pending === undefined) {
       const closing = this.#closing;
@@ -193,7 +205,10 @@ export class GuestProcess implements LineSource {
     }
     const left = Math.min(pending.data.length - pending.at, this.#stdinCredit);
     const shares = this.#line.shares && left >= SLOT_LEAST;
-    const size = Math.min(left, ...(shares ? [SLOT_BYTES] : [room - HEADER_BYTES, this.#line.takes.payload]));
+    const { bare, payload } = this.#line.takes;
+    const isBare = !shares && left >= BARE_LEAST && bare > 0;
+    const onLine = isBare ? [room - HEADER_BYTES - BARE_END_BYTES, bare] : [room - HEADER_BYTES, payload];
+    const size = Math.min(left, ...(shares ? [SLOT_BYTES] : onLine));
     if (size <= 0) return undefined;
     const part = pending.data.subarray(pending.at, pending.at + size);
     if (shares && !this.#line.share(this, part)) return undefined;
@@ -203,6 +218,7 @@ export class GuestProcess implements LineSource {
       this.#pending = undefined;
       process.nextTick(pending.done);
     }
+    if (isBare) return bareFrame(ToGuest.stdin, this.session, part);
     return shares
       ? encodeFrame(ToGuest.stdin, this.session, u32(size), Flag.memory)
       : encodeFrame(ToGuest.stdin, this.session, part);
@@ -251,7 +267,7 @@ export class GuestProcess implements LineSource {
   /** Grants what the buffers here have room for; after a connection reset. */
   grantOutput(): void {
     if (this.#exit !== undefined || this.#outputAllowed > 0) return;
-    const room = OUTPUT_CREDIT * (1 + this.#loans) - this.#buffered;
+    const room = OUTPUT_CREDIT + this.#loan * this.#loans - this.#buffered;
     if (room <= 0) return;
     this.#grant(room);
   }
@@ -278,13 +294,13 @@ export class GuestProcess implements LineSource {
     this.#owed += bytes;
     this.#read += bytes;
     this.#giveBack();
-    if (this.#exit === undefined && this.#loans < MAX_LOANS && this.#read >= OUTPUT_CREDIT * (1 + this.#loans)) {
+    if (this.#exit === undefined && this.#loans < MAX_LOANS && this.#read >= OUTPUT_CREDIT + this.#loan * this.#loans) {
       if (this.#owner.lend()) {
         this.#loans += 1;
-        this.#owed += OUTPUT_CREDIT;
+        this.#owed += this.#loan;
       }
     }
-    if (this.#owed < CREDIT_STEP || this.#exit !== undefined) return;
+    if (this.#owed < this.#loan / 4 || this.#exit !== undefined) return;
     this.#grant(this.#owed);
     this.#owed = 0;
   }
@@ -325,7 +341,7 @@ export class GuestProcess implements LineSource {
       return encodeFrame(ToGuest.resize, session, size);
     }
     if (this.#granted === 0) return undefined;
-    const granted = Math.min(this.#granted, OUTPUT_CREDIT); // agents take no more at once
+    const granted = Math.min(this.#granted, this.#loan); // agents take no more at once
     this.#granted -= granted;
     return encodeFrame(ToGuest.credit, session, u32(granted));
   }

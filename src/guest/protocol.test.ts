@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
+  bareFrame,
   decodePairs,
   encodeFrame,
   encodeMessage,
@@ -11,6 +12,7 @@ import {
   MAX_MESSAGE,
   MAX_TO_GUEST,
   MAX_TO_HOST,
+  ToHost,
 } from './protocol.ts';
 
 const anyFrame = fc.record({
@@ -22,8 +24,14 @@ const anyFrame = fc.record({
 const encode = ({ type, session, payload, flags }: Frame) => encodeFrame(type, session, payload, flags);
 
 /** Feeds `bytes` in pieces whose sizes repeat `sizes`. */
-function decode(bytes: Buffer, sizes: number[], max = MAX_TO_HOST): { frames: Frame[]; decoder: FrameDecoder } {
+function decode(
+  bytes: Buffer,
+  sizes: number[],
+  max = MAX_TO_HOST,
+  bare = 0,
+): { frames: Frame[]; decoder: FrameDecoder } {
   const decoder = new FrameDecoder(max);
+  decoder.takeBare(bare);
   const frames: Frame[] = [];
   for (let at = 0, turn = 0; at < bytes.length; turn++) {
     const size = sizes[turn % sizes.length]!;
@@ -97,6 +105,57 @@ describe('frames', () => {
     for (let round = 0; round < 2000; round++)
       expect(decoder.push(Buffer.concat([header, Buffer.alloc(100)]))).toEqual([]);
     expect(decoder.skipped).toBeGreaterThan(2000 * 116 - 16 - MAX_TO_HOST - 1);
+  });
+
+  describe('without a sum', () => {
+    const bare = fc.record({
+      type: fc.constantFrom(ToHost.stdout, ToHost.stderr),
+      session: fc.integer({ min: 1, max: 3 }),
+      payload: fc.uint8Array({ maxLength: 3000 }).map((bytes) => Buffer.from(bytes)),
+    });
+    const encodeBare = ({ type, session, payload }: Omit<Frame, 'flags'>) =>
+      Buffer.concat(bareFrame(type, session, payload).slice(0, 2));
+
+    it('carry their bytes in any chunking, between others', () => {
+      const list = fc.array(
+        fc.oneof(
+          bare,
+          anyFrame.map((frame) => ({ ...frame, flags: frame.flags })),
+        ),
+        { maxLength: 12 },
+      );
+      fc.assert(
+        fc.property(list, sizes, (frames, chunking) => {
+          const bytes = Buffer.concat(frames.map((frame) => ('flags' in frame ? encode(frame) : encodeBare(frame))));
+          const { frames: seen, decoder } = decode(bytes, chunking, MAX_TO_HOST, 3000);
+          const ofEach = (all: Omit<Frame, 'flags'>[]) =>
+            [0, 1, 2, 3].map((session) =>
+              Buffer.concat(all.filter((one) => one.session === session).map((one) => one.payload)),
+            );
+          expect(ofEach(seen)).toEqual(ofEach(frames));
+          expect(decoder.skipped).toBe(0);
+        }),
+      );
+    });
+
+    it('are noise where nobody has agreed, too long, of another type, or with a wrong head', () => {
+      const sound = encodeBare({ type: ToHost.stdout, session: 1, payload: Buffer.from('abc') });
+      const wrong = Buffer.from(sound);
+      wrong[5]! ^= 1;
+      const long = encodeBare({ type: ToHost.stdout, session: 1, payload: Buffer.alloc(3001) });
+      const other = encodeBare({ type: ToHost.credit, session: 1, payload: Buffer.alloc(4) });
+      expect(decode(sound, [50], MAX_TO_HOST, 3000).frames).toHaveLength(1);
+      for (const [bytes, taken] of [
+        [sound, 0],
+        [wrong, 3000],
+        [long, 3000],
+        [other, 3000],
+      ] as const) {
+        const { frames, decoder } = decode(Buffer.concat([bytes, Buffer.alloc(20)]), [50], MAX_TO_HOST, taken);
+        expect(frames).toEqual([]);
+        expect(decoder.skipped).toBeGreaterThan(bytes.length);
+      }
+    });
   });
 
   it('do not keep the memory of the chunk they came in', () => {

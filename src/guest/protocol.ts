@@ -16,8 +16,14 @@ export const MAX_MESSAGE = 256 * 1024;
 export const LINE_WINDOW = 2048;
 /** In a host's HELLO: it takes frames of MAX_TO_HOST bytes, and slots of shared memory. */
 export const HOST_IS_WIDE = 1;
-/** The most that a guest may say it takes: frame payload and unacknowledged bytes of its line, stdin of a session, slots. */
-export const WIDEST = { payload: 16_384, window: 131_072, stdin: 131_072, slots: 64 } as const;
+/** In a host's HELLO: it takes bare frames. Only of a line that neither loses nor mixes bytes: see Flag. */
+export const HOST_TAKES_BARE = 2;
+/** The longest payload of a bare frame towards the host. */
+export const MAX_BARE = 262_144;
+/** Behind a bare frame towards the guest. */
+export const BARE_END_BYTES = 4;
+/** The most that a guest may say it takes: frame payload and unacknowledged bytes of its line, stdin of a session, slots, bare payload. */
+export const WIDEST = { payload: 16_384, window: 524_288, stdin: 524_288, slots: 64, bare: 65_536 } as const;
 /** A slot of shared memory, and the least for which it is used instead of a frame. */
 export const SLOT_BYTES = 65_536;
 export const SLOT_LEAST = 1024;
@@ -28,17 +34,22 @@ export const MAX_HELD = 128;
 /** Completes any frame that an earlier connection left half-written. */
 export const RESYNC_BYTES = HEADER_BYTES + MAX_TO_GUEST;
 /** The same on a line that may have long frames. */
-export const WIDE_RESYNC_BYTES = HEADER_BYTES + WIDEST.payload;
+export const WIDE_RESYNC_BYTES = HEADER_BYTES + WIDEST.bare + BARE_END_BYTES;
 export const STDIN_CREDIT = 16_384;
 export const OUTPUT_CREDIT = 65_536;
+/** What is lent at once to a session whose output is read as it comes, and granted by one CREDIT, on a line with bare frames. */
+export const BARE_LOAN = 262_144;
 /** Largest file content in a snapshot, and the most files one watch may have. */
 export const MAX_SNAPSHOT = 65_536;
 export const MAX_WATCHES = 32;
 /** Most channels of one kernel. */
 export const MAX_CHANNELS = 16;
 
-/** `memory`: the payload is the number of bytes (u32) in the next slot of shared memory. */
-export const Flag = { more: 1, eof: 2, memory: 4 } as const;
+/**
+ * `memory`: the payload is the number of bytes (u32) in the next slot of shared memory. `bare`: the sum is that of the header
+ * alone, as the payload is bulk data on a line that loses nothing; towards the guest it stands once more behind the payload.
+ */
+export const Flag = { more: 1, eof: 2, memory: 4, bare: 8 } as const;
 
 export const ToGuest = {
   hello: 1,
@@ -95,6 +106,14 @@ export function encodeFrame(type: number, session: number, payload: Uint8Array =
   return frame;
 }
 
+/** A frame without a sum of its payload, which is not copied: header, payload, end. */
+export function bareFrame(type: number, session: number, payload: Buffer): readonly Buffer[] {
+  const head = encodeFrame(type, session, undefined, Flag.bare);
+  head.writeUInt32LE(payload.length, 8);
+  head.writeUInt32LE(crc32(head.subarray(0, 12)), 12);
+  return [head, payload, head.subarray(12)];
+}
+
 /**
  * A message as one or more frames of at most `max` payload bytes each, linked by MORE.
  * @throws PolykernelError `invalid` when it is longer than 256 KiB
@@ -134,7 +153,7 @@ const SMALL_PART = 1 / 4;
 export class FrameDecoder {
   /** Bytes that belonged to no frame, since construction. */
   skipped = 0;
-  /** Bytes whose checksum was computed, since construction: what decoding costs. */
+  /** What decoding has cost since construction: bytes whose checksum was computed, and a quarter of those of bare payloads. */
   work = 0;
   /** What is looked at. Where a frame may reach from one chunk into the next, both around its border, and then the next. */
   #data: Buffer = Buffer.alloc(0);
@@ -142,9 +161,18 @@ export class FrameDecoder {
   #border = 0;
   #next: Buffer | undefined;
   readonly #max: number;
+  /** The longest payload of a bare frame that is taken; 0: none is. */
+  #maxBare = 0;
+  /** Of a bare frame whose payload is on its way. */
+  #bare: { type: number; flags: number; session: number; left: number } | undefined;
 
   constructor(maxPayload: number) {
     this.#max = maxPayload;
+  }
+
+  /** From the next frame on, output may be bare, with at most so much payload. */
+  takeBare(maxPayload: number): void {
+    this.#maxBare = maxPayload;
   }
 
   feed(chunk: Uint8Array): void {
@@ -158,7 +186,7 @@ export class FrameDecoder {
   }
 
   /**
-   * The next frame. Undefined: there is none in what was fed. `futile`: so far none, but much work was done; there may be one
+   * The next frame; of a bare one, what is here of it, as a frame of its own. Undefined: there is none in what was fed. `futile`: so far none, but much work was done; there may be one
    * yet.
    */
   next(): Frame | 'futile' | undefined {
@@ -166,8 +194,17 @@ export class FrameDecoder {
     for (;;) {
       if (this.#next !== undefined && this.#at >= this.#border) this.#goOn(this.#next);
       const [data, at] = [this.#data, this.#at];
+      if (this.#bare !== undefined && data.length > at) return this.#piece(this.#bare);
       if (data.length - at < HEADER_BYTES) break;
       if (this.work - begun > MAX_FUTILE) return 'futile';
+      if (this.#beginsBare()) {
+        const [type, flags, session] = [data[at + 2]!, data[at + 3]! & ~Flag.bare, data.readUInt32LE(at + 4)];
+        const left = data.readUInt32LE(at + 8);
+        this.#at = at + HEADER_BYTES;
+        if (left === 0) return { type, flags, session, payload: Buffer.alloc(0) };
+        this.#bare = { type, flags, session, left };
+        continue;
+      }
       const length = data.readUInt16LE(at + 8);
       if (data[at] !== 0x50 || data[at + 1] !== 0x4b || length > this.#max || data.readUInt16LE(at + 10) !== 0) {
         const found = data.indexOf(0x50, at + 1);
@@ -204,6 +241,34 @@ export class FrameDecoder {
     const frames: Frame[] = [];
     for (let frame = this.next(); frame !== undefined; frame = this.next()) if (frame !== 'futile') frames.push(frame);
     return frames;
+  }
+
+  #beginsBare(): boolean {
+    const [data, at] = [this.#data, this.#at];
+    if (this.#maxBare === 0 || data[at] !== 0x50 || data[at + 1] !== 0x4b || (data[at + 3]! & Flag.bare) === 0)
+      return false;
+    if (data[at + 2] !== ToHost.stdout && data[at + 2] !== ToHost.stderr) return false;
+    return (
+      data.readUInt32LE(at + 8) <= this.#maxBare && crc32(data.subarray(at, at + 12)) === data.readUInt32LE(at + 12)
+    );
+  }
+
+  /** What is here of a bare frame. */
+  #piece(bare: { type: number; flags: number; session: number; left: number }): Frame {
+    const end = Math.min(this.#at + bare.left, this.#data.length);
+    const payload = this.#data.subarray(this.#at, end);
+    bare.left -= payload.length;
+    this.work += payload.length / 4; // it is passed on, without a sum
+    this.#at = end;
+    if (bare.left === 0) this.#bare = undefined;
+    const isSmall = payload.length < payload.buffer.byteLength * SMALL_PART;
+    const { type, session } = bare;
+    return {
+      type,
+      session,
+      flags: bare.left === 0 ? bare.flags : 0,
+      payload: isSmall ? Buffer.from(payload) : payload,
+    };
   }
 
   /** All that was fed and not gone through. */

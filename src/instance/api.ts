@@ -28,7 +28,16 @@ import { type FieldKey, fieldRows } from './fields.ts';
 import type { LogLine } from './log-line.ts';
 import { guestPath, killRequest, logQuery, prewarmRequest, stopRequest } from './requests.ts';
 import { type CreateRequest, createRequestSchema, publishSchema, volumeSchema } from './schema.ts';
-import type { Bounds, Elastic, InstanceExit, InstanceSpec, InstanceStatus, Placement, Size } from './spec.ts';
+import type {
+  Bounds,
+  Elastic,
+  InstanceExit,
+  InstanceSpec,
+  InstanceStatus,
+  InstanceTrial,
+  Placement,
+  Size,
+} from './spec.ts';
 
 export { prewarmRequest };
 
@@ -164,6 +173,12 @@ export const instanceApi = routes('instances', {
     body: typed<CreateRequest>(named('CreateRequest', createRequestSchema)),
     answer: status,
     status: 201,
+  }),
+  tryOut: post('/v1/instances/try', {
+    summary: 'What would become of it; nothing is made',
+    description: 'Refused as its creation would be.',
+    body: typed<CreateRequest>(named('CreateRequest', createRequestSchema)),
+    answer: named('InstanceTrial', record<InstanceTrial>({ spec, placement: statusFields.placement })),
   }),
   inspect: get('/v1/instances/:name', { summary: 'One instance in full', answer: details }),
   remove: del('/v1/instances/:name', {

@@ -12,7 +12,7 @@ import { type InstanceRecord, newInstanceId } from './record.ts';
 import { resolveSpec } from './resolve.ts';
 import { type CreateRequest, checkRequest } from './schema.ts';
 import { acceptSources } from './source.ts';
-import type { InstanceSpec } from './spec.ts';
+import type { InstanceSpec, InstanceTrial } from './spec.ts';
 
 export interface CreateOptions {
   drivers: Drivers;
@@ -73,6 +73,23 @@ export async function createInstance<T>(
     await releaseAll(providers, owner, options.complain);
     throw error;
   }
+}
+
+/** What createInstance() would make of the request: all is taken and given back. Throws as that. */
+export async function tryInstance(
+  request: CreateRequest,
+  name: string,
+  options: CreateOptions,
+): Promise<InstanceTrial> {
+  const enough = new Error('nothing is made');
+  let trial: InstanceTrial | undefined;
+  await createInstance(request, name, undefined, options, ({ spec, placement }) => {
+    trial = { spec, placement };
+    throw enough;
+  }).catch((error) => {
+    if (error !== enough) throw error;
+  });
+  return trial!;
 }
 
 const emptyRecord = ({ id, spec, part }: Draft, createdAt: string): InstanceRecord => ({

@@ -308,6 +308,26 @@ export const FIELDS = {
       description: 'from its start on failures do not count so long, until the first success',
     },
   },
+  append: {
+    kind: 'text',
+    schema: {
+      type: 'string',
+      minLength: 1,
+      maxLength: 1024,
+      pattern: '^[!#-&(-~ ]+$',
+      description: 'Words for the command line of its kernel, which is booted then. Default none',
+      'x-hint': 'Write words parted by spaces, without quotes, such as "loglevel=7 transparent_hugepage=never".',
+    },
+    default: null,
+    cli: { option: 'append', value: 'WORDS', help: 'words for the command line of the kernel, such as "loglevel=7"' },
+    stack: {
+      key: 'append',
+      type: 'words',
+      default: 'none',
+      live: false,
+      description: 'for the command line of its kernel',
+    },
+  },
   cold: {
     kind: 'flag',
     schema: { type: 'boolean', description: 'Boot even where a template clone is possible' },

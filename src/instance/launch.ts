@@ -12,6 +12,7 @@ import type { Layout } from '../sys/paths.ts';
 import { patiently } from '../sys/patience.ts';
 import { removeTree } from '../sys/remove-tree.ts';
 import { hostPlacement, type InstanceRecord } from './contract.ts';
+import { kernelWords } from './kernel-words.ts';
 import { kernelSize, machineSize, sizeOf } from './size.ts';
 
 /** As much of the id as names the directory: sockets lie in it, and their paths are limited to 107 bytes. */
@@ -132,6 +133,7 @@ export async function prepareLaunch(
       identity: record.identity!,
       placement: hostPlacement(record),
       cold: spec.cold,
+      ...(spec.append !== null && { append: kernelWords(spec.append) }),
       readyTimeoutMs: spec.readyTimeoutMs,
       hiddenPaths: [paths.home, ...(await closedAbove(record, provided.root))],
       shownPaths: await shown(record, provided.root),

@@ -130,6 +130,7 @@ it('fills in the rest', () => {
     volumes: [],
     restart: 'no',
     heal: 'no',
+    append: null,
     cold: false,
     readyTimeoutMs: 60_000,
     stopGraceMs: 10_000,

@@ -7,6 +7,7 @@ import { addressProblem, canonicalAddress } from '../network/contract.ts';
 import { deviceWish } from '../sriov/contract.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { type FieldKey, type FieldSpec, fieldDefaults, fieldRows } from './fields.ts';
+import { checkKernelWords } from './kernel-words.ts';
 import type { CreateRequest } from './schema.ts';
 import { checkElastic } from './size.ts';
 import type { Elastic, InstanceSpec, PublishedPort } from './spec.ts';
@@ -38,6 +39,7 @@ export function resolveSpec(request: CreateRequest, name: string, facts: HostFac
   const memoryBytes =
     partition === null ? (request.memoryBytes ?? DEFAULT_MEMORY_BYTES) : requestedBytes(partition.memory);
   checkMemory(memoryBytes, driver, facts.memoryBytes);
+  if (request.append !== undefined) checkKernelWords(request.append);
   checkElastic({ cpus, memoryBytes, elastic, partition });
   if (elastic !== null) checkResize(elastic, driver, facts.memoryBytes);
   if (partition !== null) checkPartition(partition, driver);

@@ -12,6 +12,8 @@ export function instanceHandlers(supervisor: Supervisor): Handlers<typeof instan
     list: () => supervisor.list().map(({ status }) => withoutSecrets(status)),
     create: async ({ body }) => (await supervisor.create(body)).status,
 
+    tryOut: ({ body }) => supervisor.tryOut(body),
+
     async inspect(call) {
       const instance = of(call);
       return {

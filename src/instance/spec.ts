@@ -130,3 +130,6 @@ export interface Placement {
   /** Why there, one sentence each. */
   reasons: readonly string[];
 }
+
+/** What would become of a request. */
+export type InstanceTrial = Pick<InstanceStatus, 'spec' | 'placement'>;

@@ -11,7 +11,7 @@ import { type Clock, timestamp } from '../sys/clock.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import type { Layout } from '../sys/paths.ts';
 import { removeTree } from '../sys/remove-tree.ts';
-import { createInstance, possibleRequest, specOf } from './create.ts';
+import { type CreateOptions, createInstance, possibleRequest, specOf, tryInstance } from './create.ts';
 import type { InstanceEventType } from './events.ts';
 import { identityProvider } from './give-identity.ts';
 import type { Identities } from './identities.ts';
@@ -29,7 +29,7 @@ import type { LogQuery, PrewarmRequest } from './requests.ts';
 import { type CreateRequest, checkRequest } from './schema.ts';
 import { declaredSize } from './size.ts';
 import { acceptSources, writableBy } from './source.ts';
-import type { InstanceSpec } from './spec.ts';
+import type { InstanceSpec, InstanceTrial } from './spec.ts';
 import { FileLog } from './workload-log.ts';
 
 /** A foreground instance that no client comes for is removed after this long. */
@@ -119,11 +119,7 @@ export class Supervisor<P = unknown> implements Instances {
     if (this.#ending) throw new PolykernelError('unavailable', 'the daemon is ending', { hint: 'Try again.' });
     const name = await this.#registry.reserve(request.name, this.#options.random);
     try {
-      const options = {
-        ...{ ...this.#options, providers: this.#providers, complain: this.#complain },
-        writable: this.#writable(),
-      };
-      const instance = await createInstance(request, name, part, options, (record, image) => {
+      const instance = await createInstance(request, name, part, this.#createOptions(), (record, image) => {
         const made = this.#establish(record);
         this.#launcher.expect(record.id, image);
         return made;
@@ -137,6 +133,23 @@ export class Supervisor<P = unknown> implements Instances {
     } finally {
       this.#registry.free(name);
     }
+  }
+
+  /** What create() would make of it; nothing is made. Throws as that. */
+  async tryOut(asked: CreateRequest): Promise<InstanceTrial> {
+    const request = possibleRequest(asked);
+    const name = await this.#registry.reserve(request.name, this.#options.random);
+    try {
+      return await tryInstance(request, name, this.#createOptions());
+    } finally {
+      this.#registry.free(name);
+    }
+  }
+
+  #createOptions(): CreateOptions {
+    const { drivers, resolveImage, clock } = this.#options;
+    const [providers, complain] = [this.#providers, this.#complain];
+    return { drivers, resolveImage, clock, providers, complain, writable: this.#writable() };
   }
 
   async remove(name: string, force = false): Promise<void> {

@@ -1,13 +1,26 @@
 /** The machine and its pool in the API: what is asked, what is answered, and the routes. */
 import { del, get, post, routes } from '../core/route.ts';
-import { count, mapOf, named, nothing, numbers, oneOf, record, request, texts, typed } from '../core/schema.ts';
+import {
+  count,
+  flag,
+  listOf,
+  mapOf,
+  named,
+  nothing,
+  numbers,
+  oneOf,
+  record,
+  request,
+  texts,
+  typed,
+} from '../core/schema.ts';
 import { nodeMemorySchema } from '../ledger/request.ts';
 import { freeOfPool, ledger, partition, pool } from '../ledger/schema.ts';
 import { topology, topologyWithSummary } from '../topology/schema.ts';
 import type { MachineReport, PoolReport, PoolRequest } from './contract.ts';
 
 const cpus = { type: 'array', items: { ...count, maximum: 65_535 }, maxItems: 65_536 } as const;
-const poolRequest = typed<PoolRequest>(
+const poolRequest = typed<PoolRequest & { dryRun?: boolean }>(
   named(
     'PoolRequest',
     request(
@@ -23,6 +36,7 @@ const poolRequest = typed<PoolRequest>(
           description: 'kind share: each node gives in proportion to its CPUs',
         },
         devices: { type: 'array', items: { type: 'string', maxLength: 32 }, maxItems: 65_536 },
+        dryRun: { ...flag, description: 'Answer what it would be, and change nothing' },
       },
       'cpus',
       'sharedCpus',
@@ -39,6 +53,10 @@ const report = named(
     partitions: { ...mapOf(partition), description: 'By name of the instance' },
     free: freeOfPool,
     housekeepingCpus: numbers,
+    apicIds: {
+      ...listOf(record<PoolReport['apicIds'][number]>({ id: count, apicId: count })),
+      description: 'CPUs of the pool as firmware names them',
+    },
     enforced: { ...texts, description: 'What the host kernel really does for it, read back' },
     notes: { ...texts, description: 'What it does not, and why' },
   }),

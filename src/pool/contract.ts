@@ -17,6 +17,8 @@ export interface PoolReport {
   partitions: Ledger['partitions'];
   free: Free;
   housekeepingCpus: readonly number[];
+  /** CPUs of the pool as firmware names them; those that have no such id are not among them. */
+  apicIds: readonly { id: number; apicId: number }[];
   /** What the host kernel really does for it now, read back; one sentence each. */
   enforced: string[];
   /** What it does not, and why. */

@@ -58,7 +58,7 @@ export function plan(
       kind: 'group',
       version: 1,
       path: `${CGROUP}/${name}/${GROUP}`,
-      values: name === 'cpuset' ? all : [],
+      values: name === 'cpuset' ? all : [['cpu.shares', MOST_SHARES]],
       controllers: [],
       partition: [],
     })),
@@ -66,6 +66,9 @@ export function plan(
   };
 }
 
+/** The CPUs of the pool are for the pool: a task of the host that runs there all the same gets what is left of them. */
+const MOST_SHARES = '262144';
+const MOST_WEIGHT = '10000';
 /** By which a hierarchy of version 1 is known. */
 const ROOT_FILES: Record<string, string> = { cpuset: 'cpuset.cpus', cpu: 'cpu.shares' };
 const NOT_ROOT = 'only root may make control groups: CPUs are kept apart by affinity alone';
@@ -90,6 +93,7 @@ function planVersion2(
       values: [
         ['cgroup.type', 'threaded'],
         ['cpuset.cpus', formatCpuList(poolCpus)],
+        ...(wanted.includes('cpu') ? [['cpu.weight', MOST_WEIGHT] as const] : []),
       ],
       controllers: wanted,
       // An isolated one is free of unbound kernel work, too (Linux >= 6.7); known since 6.1.

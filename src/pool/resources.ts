@@ -50,26 +50,21 @@ export class Resources {
         hint: 'Make one: pk pool init --cpus LIST --memory SIZE',
       });
     }
-    return {
-      pool: ledger.pool,
-      partitions: ledger.partitions,
-      free: free(ledger),
-      housekeepingCpus: housekeepingCpus(ledger.pool, this.#hostPool.topology()),
-      ...this.#hostPool.readBack(),
-    };
+    return { ...reportOf(ledger, ledger.pool, this.#hostPool.topology()), ...this.#hostPool.readBack() };
   }
 
-  init(request: PoolRequest): Promise<PoolReport> {
-    return this.#change((ledger, topology) => initPool(ledger, resolvePool(request, topology)).pool);
+  // `isDry`: only what would be is answered.
+  init(request: PoolRequest, isDry = false): Promise<PoolReport> {
+    return this.#change(isDry, (ledger, topology) => initPool(ledger, resolvePool(request, topology)));
   }
-  grow(request: PoolRequest): Promise<PoolReport> {
-    return this.#change(
-      (ledger, topology) => changePool(ledger, grownPool(required(ledger.pool), request, topology)).pool,
+  grow(request: PoolRequest, isDry = false): Promise<PoolReport> {
+    return this.#change(isDry, (ledger, topology) =>
+      changePool(ledger, grownPool(required(ledger.pool), request, topology)),
     );
   }
-  shrink(request: PoolRequest): Promise<PoolReport> {
-    return this.#change(
-      (ledger, topology) => changePool(ledger, shrunkPool(required(ledger.pool), request, topology)).pool,
+  shrink(request: PoolRequest, isDry = false): Promise<PoolReport> {
+    return this.#change(isDry, (ledger, topology) =>
+      changePool(ledger, shrunkPool(required(ledger.pool), request, topology)),
     );
   }
   async release(): Promise<void> {
@@ -80,14 +75,27 @@ export class Resources {
     });
   }
 
-  #change(next: (ledger: Ledger, topology: Topology) => Pool | null): Promise<PoolReport> {
+  #change(isDry: boolean, next: (ledger: Ledger, topology: Topology) => Ledger): Promise<PoolReport> {
     return this.#mutex.run(async () => {
       const topology = this.#hostPool.topology(true);
-      await this.#hostPool.set(next(this.#instances().ledger(), topology));
+      const ledger = next(this.#instances().ledger(), topology);
+      if (isDry) return { ...reportOf(ledger, required(ledger.pool), topology), enforced: [], notes: [] };
+      await this.#hostPool.set(ledger.pool);
       await this.#instances().repinAll();
       return this.pool();
     });
   }
+}
+
+function reportOf(ledger: Ledger, pool: Pool, topology: Topology): Omit<PoolReport, 'enforced' | 'notes'> {
+  const own = new Set(pool.cpus);
+  return {
+    pool,
+    partitions: ledger.partitions,
+    free: free(ledger),
+    housekeepingCpus: housekeepingCpus(pool, topology),
+    apicIds: topology.cpus.flatMap(({ id, apicId }) => (own.has(id) && apicId !== undefined ? [{ id, apicId }] : [])),
+  };
 }
 
 function required(pool: Pool | null): Pool {

@@ -7,8 +7,8 @@ export const poolHandlers = (resources: Resources): Handlers<typeof poolApi> => 
   topology: () => resources.topology(),
   machine: () => resources.machine(),
   pool: () => resources.pool(),
-  initPool: ({ body }) => resources.init(body),
-  growPool: ({ body }) => resources.grow(body),
-  shrinkPool: ({ body }) => resources.shrink(body),
+  initPool: ({ body: { dryRun, ...request } }) => resources.init(request, dryRun),
+  growPool: ({ body: { dryRun, ...request } }) => resources.grow(request, dryRun),
+  shrinkPool: ({ body: { dryRun, ...request } }) => resources.shrink(request, dryRun),
   releasePool: () => resources.release(),
 });

@@ -62,6 +62,7 @@ const target = named(
     instance: text,
     port: count,
     weight: count,
+    weightNow: { ...count, description: 'By which it gets requests: balancing may have them go where CPUs are' },
     drain: flag,
     address: orNull(text),
     state: oneOf('up', 'drained', 'down', 'checking', 'absent'),

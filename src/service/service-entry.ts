@@ -12,6 +12,8 @@ export class ServiceEntry {
   readonly traffic: Traffic;
   /** Why it is not served. */
   fault: string | null = null;
+  /** How many times its weight each target counts now. */
+  steered: ReadonlyMap<string, number> = new Map();
   #record: ServiceRecord;
   #rows: readonly StatRow[] = [];
   /** Connections at the last look. */
@@ -102,7 +104,8 @@ export class ServiceEntry {
   #view(process: { pid: number; restarts: number } | null): ServiceView {
     const fault = this.fault ?? (process === null ? 'HAProxy does not run; it is being started' : null);
     const proxy = process === null ? null : { ...process, lostConnections: this.#lostConnections };
-    return { record: this.#record, traffic: this.traffic, fault, rows: this.#rows, proxy };
+    const { traffic, steered } = this;
+    return { record: this.#record, traffic, fault, steered, rows: this.#rows, proxy };
   }
 }
 

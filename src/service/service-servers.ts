@@ -1,6 +1,6 @@
 /** What HAProxy is to have of each target, what a running one cannot change, and what is noted of it for a later daemon. */
 import { readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
-import type { Endpoints, SavedTotals, Server, ServerState, ServiceRecord } from './contract.ts';
+import type { Endpoints, SavedTotals, Server, ServerState, ServiceRecord, TargetRecord } from './contract.ts';
 
 /** What a running HAProxy cannot change. */
 export interface Structure {
@@ -22,12 +22,25 @@ export interface Notes {
   totals: Record<string, { totals: SavedTotals; lostConnections: number }>;
 }
 
-export function serversOf({ targets }: ServiceRecord, endpoints: Endpoints): Server[] {
-  return targets.map(({ instance, port, weight, drain }) => ({
-    name: instance,
-    address: endpoints.address(instance),
-    port,
-    weight: drain ? 0 : weight,
+/** Of HAProxy. */
+const MOST_WEIGHT = 256;
+
+/** `steered`: how many times its weight a target counts now; once where it says nothing. */
+export function weightOf({ instance, weight, drain }: TargetRecord, steered: ReadonlyMap<string, number>): number {
+  if (drain || weight === 0) return 0;
+  return Math.min(MOST_WEIGHT, Math.max(1, Math.round(weight * (steered.get(instance) ?? 1))));
+}
+
+export function serversOf(
+  { targets }: ServiceRecord,
+  endpoints: Endpoints,
+  steered: ReadonlyMap<string, number>,
+): Server[] {
+  return targets.map((target) => ({
+    name: target.instance,
+    address: endpoints.address(target.instance),
+    port: target.port,
+    weight: weightOf(target, steered),
   }));
 }
 

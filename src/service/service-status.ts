@@ -1,10 +1,13 @@
 /** What people are told of a service: its record, what HAProxy counts, and what was logged, put together. Pure. */
 import type { ServiceRecord, ServiceStatus, StatRow, TargetStatus, Traffic } from './contract.ts';
+import { weightOf } from './service-servers.ts';
 
 export interface ServiceView {
   record: ServiceRecord;
   traffic: Traffic;
   fault: string | null;
+  /** As weightOf() has it. */
+  steered: ReadonlyMap<string, number>;
   /** What HAProxy last said of its backend. */
   rows: readonly StatRow[];
   proxy: ServiceStatus['proxy'];
@@ -36,7 +39,7 @@ export function serviceStatus(
 }
 
 export function targetStatus(
-  { traffic, rows }: ServiceView,
+  { traffic, steered, rows }: ServiceView,
   target: ServiceRecord['targets'][number],
   address: (instance: string) => string | null,
   now: number,
@@ -46,6 +49,7 @@ export function targetStatus(
   const counter = traffic.target(target.instance);
   return {
     ...target,
+    weightNow: weightOf(target, steered),
     address: reached,
     ...health(target, reached, row),
     ...counter.totals,

@@ -167,6 +167,13 @@ export class Services implements ServiceManager {
     });
   }
 
+  steer(name: string, times: ReadonlyMap<string, number>): Promise<void> {
+    return this.#mutex.run(async () => {
+      this.#entry(name).steered = new Map(times);
+      await this.#tending.sync();
+    });
+  }
+
   /** Takes up what an earlier daemon left; after the instances were taken up, so that their endpoints are known. */
   recover(): Promise<void> {
     return this.#mutex.run(async () => {

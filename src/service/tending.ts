@@ -153,8 +153,8 @@ export class Tending {
     return [...this.#options.entries.values()].filter(({ record, fault }) => !record.removing && fault === null);
   }
 
-  #served({ record }: ServiceEntry): ServedService {
-    return { record, servers: serversOf(record, this.#options.endpoints) };
+  #served({ record, steered }: ServiceEntry): ServedService {
+    return { record, servers: serversOf(record, this.#options.endpoints, steered) };
   }
 
   #structureOf(entries: readonly ServiceEntry[]): Structure {

@@ -67,6 +67,8 @@ export interface TrafficTotals {
 
 export interface TargetStatus extends TargetRecord, TrafficTotals {
   address: string | null;
+  /** By which it gets requests: balancing may have them go where CPUs are. */
+  weightNow: number;
   /**
    * `up`: gets requests. `drained`: gets no new ones, on request or by weight 0. `down`: its health check fails.
    * `checking`: no check has ended yet. `absent`: it does not run or has no network.
@@ -144,4 +146,9 @@ export interface ServiceManager {
   remove(name: string): Promise<void>;
   /** At once, without any connection lost. Rejects with `not-found`, `invalid`. */
   change(name: string, instance: string, change: TargetChange): Promise<ServiceStatus>;
+  /**
+   * Has each target count so many times its weight, once where `times` says nothing, until this is called again or the daemon ends.
+   * At once, without any connection lost. Rejects with `not-found`.
+   */
+  steer(name: string, times: ReadonlyMap<string, number>): Promise<void>;
 }

@@ -12,7 +12,7 @@ export function functionProvider(functions: Functions): Provider {
       devices.map((text) => deviceWish(text, 'devices')),
       choice,
       { instance: id, name },
-      nodes,
+      { nodes },
     );
   return {
     name: 'its PCI functions',

@@ -31,15 +31,19 @@ export function sriovCapability(
   { instances, topology }: { instances: () => Instances; topology: () => Topology },
 ) {
   const { sysfs, patience = PATIENCE, take, drop } = host ?? { sysfs: noSysfs, take: NOTHING, drop: NOTHING };
-  const partitionOf = (address: string) =>
-    Object.entries(instances().ledger().partitions).find(([, { devices }]) => devices.includes(address))?.[0];
   const common = { sysfs, clock, patience, takeMachine: take };
   const leases = new Leases({
     ...common,
     records: store.table(leaseTable),
-    hostUses: () =>
-      new Map(topology().pci.flatMap(({ address, hostUse }) => (hostUse === null ? [] : [[address, hostUse]]))),
-    partitionOf,
+    others: () => {
+      const partitions = Object.entries(instances().ledger().partitions);
+      return new Map([
+        ...topology().pci.flatMap(({ address, hostUse }): [string, string][] =>
+          hostUse === null ? [] : [[address, `the host (${hostUse})`]],
+        ),
+        ...partitions.flatMap(([owner, { devices }]) => devices.map((address): [string, string] => [address, owner])),
+      ]);
+    },
   });
   const counts = new Counts({
     ...common,

@@ -12,10 +12,8 @@ import type { LeaseRecord } from './record.ts';
 
 export interface LeasesOptions extends BindingOptions {
   records: Records<LeaseRecord>;
-  /** What the host itself needs functions for, by their addresses. */
-  hostUses(): ReadonlyMap<string, string>;
-  /** Who has a function of the pool. */
-  partitionOf(address: string): string | undefined;
+  /** Who else has functions, by their addresses: the host for what it needs itself, instances by their partitions. */
+  others(): ReadonlyMap<string, string>;
   takeMachine(): void;
 }
 
@@ -65,16 +63,12 @@ export class Leases {
 
   /** Throws `conflict` when one of these is somebody's, naming whose. One that could not be reset is nobody's. */
   checkUnused(physicalFunction: string, virtual: readonly string[]): void {
+    const others = this.others();
     const used = virtual.flatMap((address) => {
       const lease = this.of(address);
-      const partition = this.#options.partitionOf(address);
       if (lease !== undefined && lease.state !== 'failed') return [`${address} by ${lease.owner}`];
-      return partition === undefined ? [] : [`${address} by ${partition}`];
+      return others.has(address) ? [`${address} by ${others.get(address)}`] : [];
     });
-    const uses = this.#options.hostUses();
-    used.push(
-      ...virtual.flatMap((address) => (uses.has(address) ? [`${address} by the host: ${uses.get(address)}`] : [])),
-    );
     if (used.length === 0) return;
     const more = used.length > 4 ? ` and ${used.length - 4} more` : '';
     throw new PolykernelError(
@@ -92,11 +86,17 @@ export class Leases {
    * Writes down that `seen` is `tenant`'s, whose it may be already. Throws `conflict` when it is somebody else's or the host's, and
    * `unsupported` for what is never given away.
    */
-  take(seen: SeenFunction, index: number | null, tenant: Tenant, name: string | null): LeasedFunction {
+  take(
+    seen: SeenFunction,
+    index: number | null,
+    tenant: Tenant,
+    name: string | null,
+    others = this.others(),
+  ): LeasedFunction {
     const { address } = seen;
     const before = this.#records.get(address);
     if (before?.state === 'leased' && before.instance === tenant.instance) return shown(before, before.state);
-    this.checkFree(seen);
+    this.checkFree(seen, others);
     this.#options.takeMachine();
     const record: LeaseRecord = {
       id: address,
@@ -114,15 +114,18 @@ export class Leases {
     return shown(record, 'leased');
   }
 
+  /** Who has functions without a lease; to be looked at once for many. */
+  others(): ReadonlyMap<string, string> {
+    return this.#options.others();
+  }
+
   /** Throws as take() does. */
-  checkFree(seen: SeenFunction): void {
+  checkFree(seen: SeenFunction, others = this.others()): void {
     const { address } = seen;
     const lease = this.of(address);
     if (lease !== undefined) throw taken(address, whose(lease));
-    const partition = this.#options.partitionOf(address);
-    if (partition !== undefined) throw taken(address, `it is ${partition}'s by its partition`);
-    const use = this.#options.hostUses().get(address);
-    if (use !== undefined) throw taken(address, `the host uses it: ${use}`);
+    const other = others.get(address);
+    if (other !== undefined) throw taken(address, `it is in use by ${other}`);
     if (seen.class >> 16 === BRIDGES) throw never(address, 'it is a bridge');
   }
 

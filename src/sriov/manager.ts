@@ -96,7 +96,7 @@ export class Functions {
     const wish = deviceWish(text, 'device');
     const { id, spec } = instances().get(name).record;
     const had = new Set(leases.ofInstance(id).map(({ address }) => address));
-    const [address] = this.take([wish], await this.choice(), { instance: id, name: spec.name }, []);
+    const [address] = this.take([wish], await this.choice(), { instance: id, name: spec.name }, { more: true });
     try {
       await leases.ready(address!);
     } catch (error) {
@@ -156,31 +156,37 @@ export class Functions {
 
   /**
    * Leases the functions that are wished for, those on `nodes` first: all of them or none. Awaits nothing. Gives their addresses.
-   * Throws `not-found`, `conflict` or `unsupported`.
+   * `more`: any of a kind is one that the tenant does not have yet. Throws `not-found`, `conflict` or `unsupported`.
    */
-  take(wishes: readonly DeviceWish[], { seen, indices }: Choice, tenant: Tenant, nodes: readonly number[]): string[] {
+  take(
+    wishes: readonly DeviceWish[],
+    { seen, indices }: Choice,
+    tenant: Tenant,
+    { nodes = [], more = false }: { nodes?: readonly number[]; more?: boolean },
+  ): string[] {
     const { leases } = this.#options;
     const mine = new Set(leases.ofInstance(tenant.instance).map(({ address }) => address));
-    const chosen = new Map<SeenFunction, DeviceWish>();
+    const others = leases.others();
     const all = [...seen.values()];
-    // Wishes for one function come before those for any; what is one's own already, before what is free.
+    const [own, free] = [
+      all.filter(({ address }) => mine.has(address)),
+      all.filter((each) => !mine.has(each.address) && isFree(() => leases.checkFree(each, others))),
+    ];
+    const chosen = new Map<SeenFunction, DeviceWish>();
+    // Wishes for one function come before those for any.
     for (const wish of [...wishes].sort((a, b) => a.kind.localeCompare(b.kind))) {
-      const free = all.filter(
-        (each) => !chosen.has(each) && (mine.has(each.address) || isFree(() => leases.checkFree(each))),
-      );
-      const found =
-        chooseFunction(
-          wish,
-          free.filter(({ address }) => mine.has(address)),
-          nodes,
-        ) ?? chooseFunction(wish, free, nodes);
+      const choose = (from: SeenFunction[]) => {
+        const left = from.filter((each) => !chosen.has(each));
+        return chooseFunction(wish, left, nodes);
+      };
+      const found = (more && wish.kind === 'virtual' ? undefined : choose(own)) ?? choose(free);
       if (found === undefined) throw this.#noneFor(wish, seen, chosen);
       chosen.set(found, wish);
     }
     const taken: string[] = [];
     try {
       for (const [each, { name }] of chosen) {
-        leases.take(each, indices.get(each.address) ?? null, tenant, name);
+        leases.take(each, indices.get(each.address) ?? null, tenant, name, others);
         if (!mine.has(each.address)) taken.push(each.address);
       }
     } catch (error) {

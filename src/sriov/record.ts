@@ -35,4 +35,5 @@ export const leaseTable: TableDefinition<LeaseRecord> = {
   name: 'function_leases',
   nameOf: ({ id }) => id,
   migrations: [],
+  complete: (record) => ({ name: null, ...record }),
 };

@@ -53,6 +53,7 @@ it('reads every option', () => {
           healthTimeoutMs: 2_000,
           healthRetries: 2,
           healthStartPeriodMs: 60_000,
+          append: 'loglevel=7',
           cold: true,
           labels: { team: 'shop', tier: '1' },
         },

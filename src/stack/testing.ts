@@ -24,6 +24,7 @@ kernels:
     readyTimeout: 1m30s
     stopGrace: 5s
     healthcheck: {command: wget -q localhost, interval: 5s, timeout: 2s, retries: 2, startPeriod: 1m}
+    append: loglevel=7
     cold: true
     tenant: acme
     labels: {team: shop, tier: 1}

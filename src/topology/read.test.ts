@@ -159,6 +159,14 @@ describe('bad machines', () => {
     expect(() => readTopology('')).toThrow(expect.objectContaining({ code: 'invalid' }));
   });
 
+  it('has the ids by which firmware names CPUs, where cpuinfo says them', () => {
+    const block = (id: number, apic: number) =>
+      `processor\t: ${id}\nflags\t: lm\napicid\t\t: ${apic}\ninitial apicid\t: 9\n`;
+    const named = read({ 'proc/cpuinfo': [block(0, 0), block(1, 16)].join('\n') });
+    expect(named.cpus.map(({ apicId }) => apicId)).toEqual([0, 16]);
+    expect(hostTopology('arm-server').cpus.every((cpu) => !('apicId' in cpu))).toBe(true);
+  });
+
   it('makes do with proc/cpuinfo', () => {
     const block = (id: number, pkg: number, core: number) =>
       `processor\t: ${id}\nphysical id\t: ${pkg}\ncore id\t: ${core}\nflags\t: lm\n`;

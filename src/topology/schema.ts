@@ -13,19 +13,23 @@ const address = textOf(64);
 
 const cpu = named(
   'Cpu',
-  record<Cpu>({
-    id,
-    online: flag,
-    isolated: { ...flag, description: 'Kept free of ordinary tasks by isolcpus=' },
-    package: count,
-    die: { ...id, description: 'Unique within the machine, as cluster and core' },
-    cluster: orNull(id),
-    core: { ...id, description: 'CPUs of one core are SMT siblings' },
-    thread: { ...id, description: 'Position among these' },
-    node: { ...orNull(id), description: 'NUMA node' },
-    type: { enum: ['performance', 'efficiency', null] },
-    capacity: { ...orNull(whole(1, 1024)), description: 'Relative strength; 1024 for the strongest core' },
-  }),
+  record<Cpu>(
+    {
+      id,
+      online: flag,
+      isolated: { ...flag, description: 'Kept free of ordinary tasks by isolcpus=' },
+      package: count,
+      die: { ...id, description: 'Unique within the machine, as cluster and core' },
+      cluster: orNull(id),
+      core: { ...id, description: 'CPUs of one core are SMT siblings' },
+      thread: { ...id, description: 'Position among these' },
+      node: { ...orNull(id), description: 'NUMA node' },
+      type: { enum: ['performance', 'efficiency', null] },
+      capacity: { ...orNull(whole(1, 1024)), description: 'Relative strength; 1024 for the strongest core' },
+      apicId: { ...whole(0, 2 ** 32 - 1), description: 'By which firmware and interrupts name it (x86)' },
+    },
+    ['apicId'],
+  ),
 );
 
 const cache = named(

@@ -51,6 +51,8 @@ export interface Cpu {
   node: number | null;
   /** On machines with cores of several types. */
   type: 'performance' | 'efficiency' | null;
+  /** By which firmware and interrupts name it (x86: `apicid` of /proc/cpuinfo); absent where the kernel does not say, as of one offline. */
+  apicId?: number;
   /** Relative strength, 1024 for the strongest core of the machine; null where the kernel does not say. */
   capacity: number | null;
 }

@@ -41,6 +41,44 @@ describe.each(['uml', 'qemu'])('%s', (driver) => {
     unread.kill('SIGKILL');
   });
 
+  it.each([1, 1023, 16_383, 65_537, 262_145, 1_048_577])(
+    'carries %i bytes to a slow reader and back',
+    async (bytes) => {
+      const input = randomBytes(bytes);
+      expect(digest(await through(input, 'sh', '-c', 'sleep 0.05; dd bs=997 2>/dev/null; sleep 0.05'))).toBe(
+        digest(input),
+      );
+    },
+  );
+
+  it('gives the input of a client that is killed as far as it came, and nothing else', async () => {
+    for (const victim of ['client', 'daemon'] as const) {
+      const script = `mkfifo /tmp/go-${victim}; echo begun; exec 3<&0; cat /tmp/go-${victim}; cat <&3 > /tmp/got-${victim}; touch /tmp/end-${victim}`;
+      const child = sandbox.start('exec', '-i', 'bulk', '--', 'setsid', '-w', 'sh', '-c', script);
+      child.stdin!.on('error', () => {});
+      // Nobody reads it yet, so that the line stands in the middle of something; the reader outlives its session.
+      const input = randomBytes(8_000_000);
+      let sent = 0;
+      const write = (error?: Error | null) => {
+        if (error || sent >= input.length) return;
+        sent += 50_000;
+        child.stdin!.write(input.subarray(sent - 50_000, sent), write);
+      };
+      write();
+      // From here on it is in no process group that the end of the session would end.
+      await new Promise((resolve) => child.stdout!.once('data', resolve));
+      await expect.poll(() => sent, { timeout: 30_000 }).toBeGreaterThan(1_000_000);
+      const daemon = async () => (await sandbox.json<{ daemon: { pid: number } }>('version')).daemon.pid;
+      if (victim === 'daemon') process.kill(await daemon(), 'SIGKILL');
+      child.kill('SIGKILL');
+      // Its end comes when the session is given up.
+      const wait = `echo go > /tmp/go-${victim}; until [ -e /tmp/end-${victim} ]; do sleep 0.05; done; cat /tmp/got-${victim}`;
+      const got = await through(Buffer.alloc(0), 'sh', '-c', wait);
+      expect(got.length).toBeGreaterThan(0);
+      expect(digest(got)).toBe(digest(input.subarray(0, got.length)));
+    }
+  });
+
   it('copies files in and out, also under a new daemon', async () => {
     const [from, to] = [join(sandbox.home, 'from'), join(sandbox.home, 'to')];
     for (const round of [0, 1]) {

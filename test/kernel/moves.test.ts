@@ -67,6 +67,42 @@ it('refuses what its bounds do not allow, and leaves all as it was', async () =>
   expect(await sizes('batch')).toMatchObject({ cpus: 2, online: 2 });
 });
 
+it.runIf(process.getuid!() === 0)(
+  'moves a share of a CPU between kernels of either driver, held by the host',
+  async (test) => {
+    const pool = await sandbox.pk(['pool', 'init', '--cpus', '1', '--shared', '1', '--memory', '512M']);
+    // There is one for the machine.
+    if (pool.stderr.includes('has the pool of this machine')) test.skip(pool.stderr);
+    expect(pool).toMatchObject({ code: 0 });
+    for (const [name, driver, share] of [
+      ['small', 'uml', '0.25'],
+      ['large', 'qemu', '0.7'],
+    ] as const) {
+      const bounds = ['--share', share, '--elastic-cpus', '0.1-0.9', '-m', '192M'];
+      await sandbox.ok('run', '-d', '--name', name, '--driver', driver, ...bounds, '--', 'sleep', '100000');
+    }
+    const held = async (name: string) => {
+      const { size, real } = await sandbox.json<Status & { real: { mostCpus: number } }>('inspect', name);
+      return [size.cpus, real.mostCpus];
+    };
+    expect([await held('small'), await held('large')]).toEqual([
+      [0.25, 0.25],
+      [0.7, 0.7],
+    ]);
+    await sandbox.ok('move', 'cpu', '--from', 'large', '--to', 'small', '--count', '0.6');
+    expect([await held('small'), await held('large')]).toEqual([
+      [0.85, 0.85],
+      [0.1, 0.1],
+    ]);
+    const refused = await sandbox.pk(['update', 'large', '--cpus', '0.2']);
+    expect(refused.stderr).toContain('shared CPU');
+    await sandbox.ok('restart', 'small');
+    expect(await held('small')).toEqual([0.85, 0.85]);
+    await sandbox.ok('rm', '-f', 'small', 'large');
+    await sandbox.ok('pool', 'release');
+  },
+);
+
 it('splits CPUs as a policy wishes, says why, and leaves alone what is held', async () => {
   await sandbox.ok('update', 'web', '--cpus', '1');
   await sandbox.ok('update', 'batch', '--cpus', '3');

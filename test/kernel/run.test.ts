@@ -33,6 +33,13 @@ describe.each(['uml', 'qemu'])('pk on %s', (driver) => {
     expect(ran.stdout).toMatch(/^6\./);
   });
 
+  it('tells the kernel what is appended, and refuses by name what would undo its wiring', async () => {
+    const ran = await run('--append', 'loglevel=7 panic_on_oops=1', '--', 'cat', '/proc/cmdline');
+    expect(ran.stdout).toMatch(/ loglevel=7 panic_on_oops=1\b/);
+    const refused = await run('--append', 'init=/bin/sh', '--', 'true');
+    expect([refused.code, refused.stderr]).toEqual([125, expect.stringContaining('"init=/bin/sh" is refused')]);
+  });
+
   it('passes standard input, output and error apart', async () => {
     const ran = await sandbox.pk(['run', '--driver', driver, '--', 'sh', '-c', 'cat; echo oops >&2'], 'hi\n');
     expect(ran).toMatchObject({ code: 0, stdout: 'hi\n', stderr: 'oops\n' });

@@ -98,8 +98,8 @@ const WRITABLE: readonly (readonly [at: number, bytes: number, bits?: number])[]
   [AT.rebar + 9, 1],
 ];
 
-/** Bytes that the device changes by itself. */
-export const VOLATILE: readonly number[] = [
+/** Bytes that a device changes by itself; virtual functions have no self test, and a zero in its place (PCIe 9.3.4.1). */
+const VOLATILE: readonly number[] = [
   ...[0x06, 0x07, 0x0f, AT.pm + 5, AT.msi + 0x14, AT.express + 0x0a, AT.express + 0x12, AT.vpd + 3, AT.vpd + 4],
   ...[AT.vendor + 4, AT.aer + 4, AT.aer + 0x10, AT.aer + 0x18, AT.aer + 0x1c, AT.doe + 0x0c, AT.doe + 0x14],
 ];
@@ -239,6 +239,10 @@ export class ModelFunction implements Access {
   get mayChange(): ReadonlySet<number> {
     this.#mayChange ??= new Set([...this.writable, ...[0x14, 0x15, 0x16, 0x17].map((at) => AT.sriov + at)]);
     return this.#mayChange;
+  }
+
+  get volatile(): readonly number[] {
+    return this.physicalFunction === undefined ? VOLATILE : VOLATILE.filter((at) => at !== 0x0f);
   }
 
   get isBridge(): boolean {

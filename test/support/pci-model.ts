@@ -2,7 +2,7 @@
 import { CachedBus } from '../../src/pci/cache/bus.ts';
 import type { CachedFunction } from '../../src/pci/cache/function.ts';
 import type { Width } from '../../src/pci/source.ts';
-import { AT, ModelBus, type ModelFunction, VOLATILE } from './pci-bus.ts';
+import { AT, ModelBus, type ModelFunction } from './pci-bus.ts';
 import { randomOf } from './pci-images.ts';
 
 const BOUND_MS = 1;
@@ -62,7 +62,7 @@ export function runModel(seed: number, operations: number, owned: boolean): Mode
     for (let index = 0; index < width; index++) {
       const at = offset + index;
       const byte = Math.floor(got! / 2 ** (8 * index)) & 0xff;
-      const isShared = !owned && !VOLATILE.includes(at) && model.mayChange.has(at);
+      const isShared = !owned && !model.volatile.includes(at) && model.mayChange.has(at);
       if (!model.had(at, byte, isShared ? since : bus.now + 1))
         run.stale.push(`${model.address} 0x${at.toString(16)}: ${byte} is not there any more`);
     }
@@ -75,7 +75,7 @@ export function runModel(seed: number, operations: number, owned: boolean): Mode
   };
   const happen = (model: ModelFunction, cached: CachedFunction) => {
     const what = below(owned ? 4 : 7);
-    if (what === 0) model.set(VOLATILE[below(VOLATILE.length)]!, below(256));
+    if (what === 0) model.set(model.volatile[below(model.volatile.length)]!, below(256));
     else if (what === 1) bus.now += random() * BOUND_MS;
     else if (what === 2) {
       model.reset(below(3));

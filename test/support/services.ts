@@ -21,7 +21,16 @@ export function serviceStatus(change: Partial<ServiceStatus> = {}): ServiceStatu
     fault: null,
     targets: [
       {
-        ...{ instance: 'web', port: 80, weight: 100, drain: false, address: '10.213.0.2', state: 'up', reason: null },
+        ...{
+          instance: 'web',
+          port: 80,
+          weight: 100,
+          weightNow: 100,
+          drain: false,
+          address: '10.213.0.2',
+          state: 'up',
+          reason: null,
+        },
         ...{ ...TOTALS, inFlight: 4, requestsPerSecond: 5, latency: LATENCY },
       },
     ],

@@ -7,6 +7,7 @@ import { PolykernelError } from '../../sys/errors.ts';
 import { DAEMON_FLAGS, nodeCommand } from '../../sys/node.ts';
 import { cacheDirectory } from '../../sys/paths.ts';
 import { CACHE, takePlace } from '../../sys/places.ts';
+import { processStartTime } from '../../sys/process.ts';
 import { type Command, JSON_OPTION } from '../kit/command.ts';
 import { answer } from '../kit/output.ts';
 
@@ -73,13 +74,12 @@ async function stop(where: { home?: string }): Promise<number> {
   });
   if (client === undefined) return 0;
   const { pid } = await client.version();
+  // Its zombie is no daemon: in a container nobody may take that away.
+  const started = processStartTime(pid);
   await client.shutdown();
   for (let deadline = Date.now() + 10_000; Date.now() < deadline; ) {
-    try {
-      process.kill(pid, 0);
-    } catch {
-      return 0;
-    }
+    const now = processStartTime(pid);
+    if (now === undefined || now !== started) return 0;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   throw new PolykernelError('internal', `the daemon (pid ${pid}) did not end in 10 s`);

@@ -60,6 +60,7 @@ export const command: Command = {
     'no-tty': { short: 'T', help: 'give it no terminal' },
     interactive: { short: 'i', help: 'as always; accepted for habit' },
     'no-stdin': { short: 'n', help: 'do not pass standard input' },
+    'dry-run': { help: 'show what would be run, where and why, and run nothing' },
     quiet: { short: 'q', help: 'no progress' },
   },
   arguments: [1, Number.POSITIVE_INFINITY],
@@ -83,6 +84,11 @@ export const command: Command = {
     const isGone = request.root === 'host' && callerDirectory() === undefined;
     if (isGone && invocation.value('workdir') === undefined && !isQuiet)
       complain('it works in /: the working directory is gone');
+    if (invocation.flag('dry-run')) {
+      const { trialText } = await import('./trial-text.ts');
+      await print(trialText(await (await connect()).tryOut(request), request.name));
+      return 0;
+    }
     const progress = new Progress(isQuiet ? false : undefined);
     return request.attached ? foreground(invocation, request, progress) : detached(request, progress, isQuiet);
   },

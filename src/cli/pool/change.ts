@@ -9,15 +9,19 @@ import { poolText } from './text.ts';
 
 export function change(
   describe: Pick<Command, 'summary' | 'description' | 'examples'>,
-  act: (client: Client, request: PoolRequest) => Promise<PoolReport>,
+  act: (client: Client, request: PoolRequest & { dryRun?: boolean }) => Promise<PoolReport>,
 ): Command {
   return {
     ...describe,
     usage: '[OPTION]...',
-    options: { ...POOL_OPTIONS, json: JSON_OPTION },
+    options: {
+      ...POOL_OPTIONS,
+      'dry-run': { help: 'show the pool as it would be, and change nothing' },
+      json: JSON_OPTION,
+    },
     arguments: [0, 0],
     async run(invocation) {
-      const request = poolRequest(invocation);
+      const request = { ...poolRequest(invocation), ...(invocation.flag('dry-run') && { dryRun: true }) };
       return answer(invocation, await act(await connect(), request), poolText);
     },
   };

@@ -4,10 +4,11 @@ import { totalBytes } from '../../ledger/index.ts';
 import type { PoolReport } from '../../pool/contract.ts';
 import { formatCpuList } from '../../sys/cpu-list.ts';
 import { formatBytes } from '../../sys/units.ts';
+import { formatApicIds } from '../kit/apic-ids.ts';
 import { table } from '../kit/table.ts';
 
 /** The pool and its owners, for people. */
-export function poolText({ pool, partitions, free, housekeepingCpus, enforced, notes }: PoolReport): string {
+export function poolText({ pool, partitions, free, housekeepingCpus, apicIds, enforced, notes }: PoolReport): string {
   const dedicated = pool.cpus.filter((cpu) => !pool.sharedCpus.includes(cpu));
   const onNodes = (parts: readonly { node: number; bytes: number }[]) =>
     parts.length === 0 ? '-' : parts.map(({ node, bytes }) => `${formatBytes(bytes)} on node ${node}`).join(', ');
@@ -30,6 +31,7 @@ export function poolText({ pool, partitions, free, housekeepingCpus, enforced, n
   ];
   return [
     `CPUs          ${list(dedicated)}${pool.sharedCpus.length > 0 ? `, shared ${list(pool.sharedCpus)}` : ''}`,
+    ...(apicIds.length > 0 ? [`APIC ids      ${formatApicIds(apicIds)}`] : []),
     `memory        ${onNodes(pool.memory)}`,
     ...(pool.devices.length > 0 ? [`devices       ${pool.devices.join(' ')}`] : []),
     `housekeeping  ${list(housekeepingCpus)}`,

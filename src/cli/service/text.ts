@@ -30,7 +30,11 @@ function sloState(objectives: ServiceStatus['objectives']): string {
 export const TARGET_COLUMNS: readonly Column<ServiceStatus['targets'][number]>[] = [
   ['TARGET', ({ instance, port }) => `${instance}:${port}`],
   ['STATE', ({ state }) => state],
-  ['WEIGHT', ({ weight }) => String(weight), 'right'],
+  [
+    'WEIGHT',
+    ({ weight, weightNow }) => (weightNow === weight || weightNow === 0 ? String(weight) : `${weightNow} (${weight})`),
+    'right',
+  ],
   ['IN FLIGHT', ({ inFlight }) => String(inFlight), 'right'],
   ['REQUESTS', ({ requests }) => String(requests), 'right'],
   ['REQ/S', ({ requestsPerSecond }) => rate(requestsPerSecond), 'right'],

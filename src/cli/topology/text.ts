@@ -5,6 +5,7 @@ import { pciClassWord } from '../../topology/pci-class.ts';
 import { dataCaches, groupBy, l3ByCpu } from '../../topology/select.ts';
 import { summarize } from '../../topology/summary.ts';
 import type { Cpu, NumaNode, PciFunction, Topology } from '../../topology/topology.ts';
+import { formatApicIds } from '../kit/apic-ids.ts';
 import { table } from '../kit/table.ts';
 import { wrap } from '../kit/wrap.ts';
 
@@ -14,7 +15,7 @@ const WIDTH = 80;
 export function topologyText(topology: Topology): string {
   const sections = [
     head(topology),
-    tree(topology),
+    [...tree(topology), ...apicIds(topology.cpus)],
     memory(topology.numaNodes),
     distances(topology.numaNodes),
     pci(topology.pci),
@@ -78,6 +79,11 @@ function tree(topology: Topology): string[] {
   }
   const small = [1, 2].flatMap((level) => smallCaches(topology, level));
   return small.length === 0 ? lines : [...lines, ...wrap(`caches: ${small.join(', ')}`, WIDTH, 2)];
+}
+
+function apicIds(cpus: readonly Cpu[]): string[] {
+  const text = formatApicIds(cpus);
+  return text === '' ? [] : wrap(`APIC ids: ${text}`, WIDTH, 2);
 }
 
 function nodeText(node: NumaNode | undefined, local: readonly Cpu[]): string {

@@ -49,6 +49,8 @@ export interface CommandSpec extends Machine {
   start: Start;
   /** Page size of the guest's memory in bytes, for `boot` alone; null = ordinary pages. */
   hugePageBytes: number | null;
+  /** Words for the kernel's command line, behind those it has anyway; default none. */
+  append?: readonly string[];
   /** The root is a file system image at JAIL_ROOT_IMAGE. */
   rootImage: boolean;
   /** Functions of the host, for `boot` alone. */
@@ -135,7 +137,14 @@ const functionArguments = ({ address, name }: PassedFunction): string[] => [
 
 function startArguments(spec: CommandSpec): string[] {
   if (spec.start === 'clone') return ['-incoming', 'defer'];
-  return ['-kernel', JAIL_KERNEL, '-initrd', JAIL_INITRAMFS, '-append', kernelCommandLine(spec)];
+  return [
+    '-kernel',
+    JAIL_KERNEL,
+    '-initrd',
+    JAIL_INITRAMFS,
+    '-append',
+    [kernelCommandLine(spec), ...(spec.append ?? [])].join(' '),
+  ];
 }
 
 /**

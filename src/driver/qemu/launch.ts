@@ -21,7 +21,7 @@ export interface QemuLaunch {
     LaunchSpec,
     'id' | 'image' | 'root' | 'volumes' | 'identity' | 'placement' | 'housekeepingCpus' | 'hiddenPaths' | 'shownPaths'
   > &
-    Partial<Pick<LaunchSpec, 'homes' | 'regions' | 'rootLease' | 'devices'>>;
+    Partial<Pick<LaunchSpec, 'append' | 'homes' | 'regions' | 'rootLease' | 'devices'>>;
   /** What this start needs in the jail besides QEMU and the kernel. */
   binds: readonly Bind[];
   env?: Readonly<Record<string, string>>;
@@ -85,6 +85,7 @@ export async function launchQemu(launch: QemuLaunch, signal: AbortSignal): Promi
       start,
       hugePageBytes: spec.placement?.hugePageBytes ?? null,
       functions: spec.devices ?? [],
+      append: spec.append ?? [],
       rootImage: spec.root.kind === 'squashfs' || spec.root.kind === 'ext4',
     }),
   });

@@ -31,7 +31,7 @@ export const UML_SLOTS = 4;
  * `lpj` undefined: boots with its messages on, so that the constant can be read from them.
  */
 export function umlCommand(
-  spec: Pick<LaunchSpec, 'memoryBytes' | 'root' | 'regions' | 'network'>,
+  spec: Pick<LaunchSpec, 'memoryBytes' | 'root' | 'regions' | 'network'> & Partial<Pick<LaunchSpec, 'append'>>,
   firstRegionFd: number,
   lpj: number | undefined,
   slots = 0,
@@ -55,6 +55,7 @@ export function umlCommand(
     ...(spec.network === null ? [] : [vector(spec.network.port.mac, networkFd)]),
     ...FAST_BOOT,
     ...(lpj === undefined ? [] : ['quiet', 'loglevel=1', `lpj=${lpj}`]),
+    ...(spec.append ?? []),
   ];
 }
 

@@ -58,8 +58,10 @@ export const TYPE_0: readonly Register[] = [
   register('MaxLat', 0x3f, 1, 'S'),
 ];
 
-/** Of a virtual function: what the physical one has in its place is zero for ever (PCIe 9.3.4.1). */
-export const VIRTUAL: readonly Register[] = TYPE_0.map((each) => (each.class === 'W' ? { ...each, class: 'S' } : each));
+/** Of a virtual function: what the physical one has in its place is zero for ever (PCIe 9.3.4.1), and it tests itself never. */
+export const VIRTUAL: readonly Register[] = TYPE_0.map((each) =>
+  each.class === 'W' || each.name === 'BIST' ? { ...each, class: 'S' } : each,
+);
 
 /** PCIe 7.5.1.3. */
 export const TYPE_1: readonly Register[] = [

@@ -5,6 +5,7 @@ export interface CpuinfoEntry {
   id: number;
   package: number | null;
   core: number | null;
+  apicId: number | null;
 }
 
 /**
@@ -18,16 +19,26 @@ export function readCpuinfo(files: MachineFiles): Map<number, CpuinfoEntry> {
     const start = /^(?:processor\s*:\s*(\d{1,5})|processor (\d{1,5}):.*|cpu number\s*:\s*(\d{1,5}))\s*$/.exec(line);
     if (start !== null) {
       const id = Number(start[1] ?? start[2] ?? start[3]);
-      entry = entries.get(id) ?? { id, package: null, core: null };
+      entry = entries.get(id) ?? { id, package: null, core: null, apicId: null };
       entries.set(id, entry);
       continue;
     }
-    const field = /^(physical id|core id)\s*:\s*(\d{1,9})\s*$/.exec(line);
+    const field = /^(physical id|core id|apicid)\s*:\s*(\d{1,9})\s*$/.exec(line);
     if (field === null || entry === undefined) continue;
-    entry[field[1] === 'core id' ? 'core' : 'package'] = Number(field[2]);
+    entry[FIELDS[field[1]!]!] = Number(field[2]);
   }
   return entries;
 }
+
+const FIELDS: Readonly<Record<string, 'package' | 'core' | 'apicId'>> = {
+  'physical id': 'package',
+  'core id': 'core',
+  apicid: 'apicId',
+};
+
+/** Whether its CPUs have such ids: without them the whole file, which is long on large machines, need not be read. */
+export const hasApicIds = (files: MachineFiles): boolean =>
+  /^apicid\s*:/m.test(files.text('proc/cpuinfo', HEAD_BYTES) ?? '');
 
 /** Enough for the first CPU's block on every architecture. */
 const HEAD_BYTES = 64 * 1024;

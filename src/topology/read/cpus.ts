@@ -1,7 +1,7 @@
 /** CPUs and where they sit, from sys/devices/system/cpu (Documentation/admin-guide/cputopology.rst). */
 import { PolykernelError } from '../../sys/errors.ts';
 import type { Cpu } from '../topology.ts';
-import { type CpuinfoEntry, readCpuinfo } from './cpuinfo.ts';
+import { type CpuinfoEntry, hasApicIds, readCpuinfo } from './cpuinfo.ts';
 import { type PackageFacts, packagesOf } from './packages.ts';
 import { type CpuFacts, place } from './place.ts';
 import type { Look, SetReader } from './sets.ts';
@@ -124,6 +124,7 @@ function readFacts(sources: CpuSources, present: readonly number[], nodeOf: Node
     return new Set([id]);
   };
 
+  const apicIds = hasApicIds(files) ? cpuinfo() : undefined;
   const facts = present.map((id): Read => {
     const directory = `${CPU}/cpu${id}`;
     const topology = `${directory}/topology`;
@@ -149,6 +150,7 @@ function readFacts(sources: CpuSources, present: readonly number[], nodeOf: Node
       node: nodeOf.get(id) ?? (isOnline ? null : offlineNode(sources, directory, known)),
       type: performance.has(id) ? 'performance' : efficiency.has(id) ? 'efficiency' : null,
       capacity: readCapacity(sources, id),
+      apicId: apicIds?.get(id)?.apicId ?? undefined,
       core: core ?? new Set([id]),
       cluster: setWith(id, topology, CLUSTER),
       die: setWith(id, topology, DIE),

@@ -12,6 +12,7 @@ export interface CpuFacts {
   node: number | null;
   type: Cpu['type'];
   capacity: number | null;
+  apicId: number | undefined;
   core: ReadonlySet<number>;
   /** undefined = the kernel names none. */
   cluster: ReadonlySet<number> | undefined;
@@ -63,6 +64,7 @@ export function place(facts: readonly CpuFacts[], warnings: Warnings): Cpu[] {
       node: cpu.node,
       type: cpu.type,
       capacity: cpu.capacity,
+      ...(cpu.apicId === undefined ? {} : { apicId: cpu.apicId }),
     };
   });
 }

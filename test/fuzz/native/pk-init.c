@@ -30,8 +30,8 @@ static pid_t pretend(const int *fds)
 	for (int i = 0; i < 3; i++) {
 		if (child_ends[i] >= 0)
 			close(child_ends[i]);
-		/* Full soon, so that waiting for room is seen. */
-		fcntl(fds[i], F_SETPIPE_SZ, 4096);
+		/* Full soon, so that waiting for room is seen; of output as much as is not copied. */
+		fcntl(fds[i], F_SETPIPE_SZ, i ? 65536 : 4096);
 		child_ends[i] = dup(fds[i]);
 		if (child_ends[i] >= 0)
 			fcntl(child_ends[i], F_SETFL, O_NONBLOCK);
@@ -81,18 +81,45 @@ const char program_name[] = "pk-init";
 #include "../../../native/init/watch.c"
 #include "../../../native/init/workers.c"
 
+/* Programs of their own, which no frame reaches: they are not part of this. */
+int pack(const char *path, const char *name)
+{
+	(void)path, (void)name;
+	return 0;
+}
+
+int unpack(const char *path, const char *name, const char *words)
+{
+	(void)path, (void)name, (void)words;
+	return 0;
+}
+
+/* A payload that is not in `out`. */
+static void take_carried(void)
+{
+	static u8 bytes[BARE_OUT];
+
+	must(read(carrier[0], bytes, sizeof bytes) == (ssize_t)carried, "what is carried is there, and no more");
+	carried = before = 0;
+}
+
 /* What is to be sent must be sound frames; then it is gone, as a host would read it. */
 static void take_output(void)
 {
 	while (out_used() >= HEADER) {
 		u8 *p = out + out_pos;
-		u32 n = get16(p + 8);
+		u32 n = get32(p + 8), is_bare = bare && p[3] & BARE, is_carried = carried && before == HEADER;
 
-		must(p[0] == 'P' && p[1] == 'K' && n <= OUT_PAYLOAD && out_used() >= HEADER + n, "a whole frame is sent");
-		must(crc(crc(0, p, 12), p + HEADER, n) == get32(p + 12), "its sum is right");
-		out_pos += HEADER + n;
+		must(p[0] == 'P' && p[1] == 'K' && n <= (is_carried ? BARE_OUT : OUT_PAYLOAD), "a frame has bounds");
+		must(is_carried ? carried == n && is_bare : out_used() >= HEADER + n, "a whole frame is sent");
+		must(crc(crc(0, p, 12), p + HEADER, is_bare ? 0 : n) == get32(p + 12), "its sum is right");
+		if (is_carried)
+			take_carried();
+		else if (carried)
+			before -= HEADER + n;
+		out_pos += HEADER + (is_carried ? 0 : n);
 	}
-	must(out_used() == 0, "nothing but frames is sent");
+	must(out_used() == 0 && carried == 0, "nothing but frames is sent");
 	out_pos = out_len = 0;
 }
 
@@ -101,7 +128,7 @@ static void turn(void)
 	u64 now = now_ms();
 
 	for (struct session *s = sessions; s < sessions + SESSIONS; s++)
-		must(s->in_pos <= s->in_len && s->in_len <= STDIN_CREDIT, "what waits for a process is bounded");
+		must(s->in_pos <= s->in_len && s->in_len <= sizeof s->buffer, "what waits for a process is bounded");
 	for (struct session *s = sessions; s < sessions + SESSIONS; s++)
 		if (s->id)
 			session_turn(s, now);
@@ -134,14 +161,15 @@ static void begin(void)
 			session_free(s);
 		s->id = 0;
 	}
-	in_len = out_pos = out_len = message_len = watch_count = watch_next = poweroff_stage = 0;
-	message_type = 0, greeted = 0, watch_due = 0, childless = 1;
+	take_output();
+	in_pos = in_len = out_pos = out_len = message_len = watch_count = watch_next = poweroff_stage = 0;
+	message_type = 0, greeted = wide = bare = 0, watch_due = 0, childless = 1;
 	line_read = line_base = line_acked = 0;
 }
 
 static void one(const uint8_t *data, size_t size)
 {
-	static u8 frame[HEADER + IN_PAYLOAD];
+	static u8 frame[HEADER + IN_PAYLOAD + BARE_END];
 	static int fifo[2] = { -1, -1 };
 	static char bytes_out[1024];
 
@@ -178,8 +206,10 @@ static void one(const uint8_t *data, size_t size)
 			frame[0] = 'P', frame[1] = 'K', frame[2] = data[at], frame[3] = data[at + 1];
 			put32(frame + 4, data[at + 2]), put16(frame + 8, (u32)n), put16(frame + 10, 0);
 			memcpy(frame + HEADER, bytes, n);
-			put32(frame + 12, crc(crc(0, frame, 12), frame + HEADER, n));
-			receive(frame, HEADER + n);
+			int is_bare = frame[2] == H_STDIN && frame[3] & BARE;
+			put32(frame + 12, crc(crc(0, frame, 12), frame + HEADER, is_bare ? 0 : n));
+			memcpy(frame + HEADER + n, frame + 12, BARE_END);
+			receive(frame, HEADER + n + (is_bare ? BARE_END : 0));
 		}
 		at += head + n;
 	}

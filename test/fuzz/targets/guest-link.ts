@@ -1,7 +1,7 @@
 /** The whole of the host's end of a control line, with a guest that sends anything. */
 import { Duplex } from 'node:stream';
 import { GuestLink } from '../../../src/guest/link.ts';
-import { encodeFrame, LINE_WINDOW, MAX_TO_HOST, RESYNC_BYTES } from '../../../src/guest/protocol.ts';
+import { bareFrame, encodeFrame, MAX_TO_HOST, WIDE_RESYNC_BYTES, WIDEST } from '../../../src/guest/protocol.ts';
 import { must, type Target } from '../target.ts';
 
 /** A line that remembers only how much was written to it. */
@@ -16,15 +16,17 @@ class Line extends Duplex {
 
 /** In an input this stands for bytes as they are: a length follows. */
 const RAW = 0xff;
+/** At the beginning of an input: the line is a port, where the guest may say that it takes bare frames. */
+const PORT = 0xfe;
 /** Four greetings, each behind bytes that complete any frame. */
-const GREETINGS = 4 * (RESYNC_BYTES + 24);
+const GREETINGS = 4 * (WIDE_RESYNC_BYTES + 24);
 
 /**
  * The input as a program: TYPE FLAGS SESSION LENGTH(2) PAYLOAD becomes a sound frame, RAW LENGTH(2) BYTES goes as it is.
  * Nonces and sessions of the host are 1, 2, 3 and so on.
  */
 function* pieces(input: Buffer): Generator<Buffer> {
-  for (let at = 0; at + 5 <= input.length; ) {
+  for (let at = input[0] === PORT ? 1 : 0; at + 5 <= input.length; ) {
     const isRaw = input[at] === RAW;
     const head = isRaw ? 3 : 5;
     const length = input.readUInt16LE(at + head - 2) % (MAX_TO_HOST + 1);
@@ -36,7 +38,7 @@ function* pieces(input: Buffer): Generator<Buffer> {
 
 async function converse(input: Buffer) {
   let number = 0;
-  const link = new GuestLink({ name: 'fuzz', random: () => ++number });
+  const link = new GuestLink({ name: 'fuzz', random: () => ++number, isPort: input[0] === PORT });
   const line = new Line();
   const told: string[] = [];
   const ignore = () => {};
@@ -61,7 +63,7 @@ async function converse(input: Buffer) {
     for (const { session } of link.sessions()) link.adopt(session);
   }
   must(link.sessions().length <= 64, 'sessions are bounded');
-  must(line.written <= GREETINGS + LINE_WINDOW + 64 * input.length, 'what is written is in proportion to what came');
+  must(line.written <= GREETINGS + WIDEST.window + 64 * input.length, 'what is written is in proportion to what came');
   link.destroy();
   await attached;
   await new Promise(setImmediate);
@@ -86,6 +88,16 @@ const link: Target = {
     [75, 0, 3, 0, 0],
     [76, 0, 1, 8, 0, 0, 0, 0, 0, 0, 0, 0, 24],
     [RAW, 5, 0, 80, 75, 1, 2, 3],
+    [PORT, 64, 0, 0, 19, 0, 1, 0, 0, 0, 1, 0, 0, 0, ...Buffer.from('bare=65536\0')],
+    [
+      RAW,
+      19,
+      0,
+      ...bareFrame(67, 2, Buffer.from('abc'))
+        .slice(0, 2)
+        .flatMap((part) => [...part]),
+    ],
+    [RAW, 16, 0, ...bareFrame(67, 2, Buffer.alloc(60_000))[0]!],
   ].map((bytes) => Buffer.from(bytes)),
   run: converse,
 };

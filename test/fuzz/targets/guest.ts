@@ -1,6 +1,7 @@
 /** What a guest sends, piece by piece: frames, messages, files of its /proc. */
 import { parseHello, SnapshotAssembler } from '../../../src/guest/messages.ts';
 import {
+  bareFrame,
   decodePairs,
   encodeFrame,
   encodePairs,
@@ -36,6 +37,30 @@ const frames: Target = {
     }
     must(bytes <= input.length && input.length - bytes < HEADER_BYTES + MAX_TO_HOST, 'at most one frame is kept');
     return found;
+  },
+};
+
+/** The same where output may be bare: it comes in other pieces, but the same bytes. */
+const bareFrames: Target = {
+  name: 'guest-bare-frames',
+  dictionary: [
+    'PK',
+    ...[10, 0, 300, 5000].flatMap((length) => bareFrame(67, 1, Buffer.alloc(length, 'P')).slice(0, 2)),
+  ],
+  maxBytes: 16_384,
+  run(input) {
+    const decode = (step: number) => {
+      const decoder = new FrameDecoder(MAX_TO_HOST);
+      decoder.takeBare(4096);
+      const frames: Frame[] = [];
+      for (let at = 0; at < input.length; at += step) frames.push(...decoder.push(input.subarray(at, at + step)));
+      return { decoder, bytes: Buffer.concat(frames.map(({ payload }) => payload)), frames };
+    };
+    const [whole, cut] = [decode(16_384), decode(1 + (input[0] ?? 0) * 8)];
+    must(whole.bytes.equals(cut.bytes), 'pieces carry what the whole does');
+    must(Math.abs(cut.decoder.skipped - whole.decoder.skipped) < HEADER_BYTES, 'pieces skip what the whole does');
+    must(whole.bytes.length + whole.decoder.skipped <= input.length, 'nothing is made up');
+    return whole.frames;
   },
 };
 
@@ -94,4 +119,4 @@ function* numbersIn(value: unknown): Generator<number> {
   else if (typeof value === 'object' && value !== null) for (const part of Object.values(value)) yield* numbersIn(part);
 }
 
-export const guestTargets: readonly Target[] = [frames, messages, statistics];
+export const guestTargets: readonly Target[] = [frames, bareFrames, messages, statistics];
