@@ -48,7 +48,7 @@ it('clones are gone after Ctrl-C, and after SIGKILL of the daemon', async () => 
   const begin = async () => {
     const child = sandbox.start('prove', 'containment', '--victim', web, '--neighbours', db, '--window', '10m');
     const ended = finished(child);
-    await until('clones run', async () => (await sandbox.ok('ps')).match(/^trial-\w+ +running/gm)?.length === 2);
+    await until('clones run', async () => (await sandbox.ok('ps')).match(/^trial-\S+ +running/gm)?.length === 2);
     return { child, ended };
   };
   const interrupted = await begin();
