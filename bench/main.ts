@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { argumentsOrHelp } from '../scripts/usage.ts';
 import { balance } from './balance.ts';
 import { channel } from './channel.ts';
+import { containment } from './containment.ts';
 import { devicetree } from './devicetree.ts';
 import { flood } from './flood.ts';
 import { guest } from './guest.ts';
@@ -23,6 +24,7 @@ import { upgrade } from './upgrade.ts';
 const BENCHES: Record<string, Bench> = {
   balance,
   channel,
+  containment,
   devicetree,
   flood,
   guest,
@@ -60,7 +62,7 @@ function number(value: number): string {
 function table(rows: readonly Row[]): string {
   const head = '| figure | seen | peer | ratio | goal | met |\n| --- | --- | --- | --- | --- | --- |';
   const body = rows.map((row) => {
-    const met = row.met ? 'yes' : `**no**`;
+    const met = row.noise !== undefined ? 'noise' : row.met ? 'yes' : `**no**`;
     const note = row.note === undefined ? '' : `<br>${row.note.replaceAll('|', '\\|')}`;
     return `| ${row.name}${note} | ${number(row.value)} ${row.unit} | ${row.peer}: ${number(row.peerValue)} ${row.unit} | ${number(row.ratio)} | ${row.goal} | ${met} |`;
   });
