@@ -8,6 +8,7 @@ import { Steps } from '../core/steps.ts';
 import type { Surroundings } from '../core/surroundings.ts';
 import { doctorCapability } from '../doctor/index.ts';
 import { Drivers } from '../driver/drivers.ts';
+import { evidenceCapability } from '../evidence/index.ts';
 import { healCapability } from '../heal/index.ts';
 import { healthCapability } from '../health/index.ts';
 import { imageCapability } from '../image/index.ts';
@@ -21,6 +22,7 @@ import { sriovCapability } from '../sriov/index.ts';
 import type { StackStep } from '../stack/contract.ts';
 import { stackCapability } from '../stack/index.ts';
 import { telemetryCapability } from '../telemetry/index.ts';
+import { type UpgradeStep, upgradeCapability, upgradeExecutors } from '../upgrade/index.ts';
 import { daemonApi } from './api.ts';
 import type { Capability } from './capability.ts';
 import { daemonChecks } from './checks.ts';
@@ -80,12 +82,21 @@ export function compose(around: Surroundings, parts: Parts) {
     restartDue: ({ name }) => heal.healer.look(name),
     resolveImage: async (name) => drivers.ownImage(name) ?? parts.images.resolve(name),
   });
-  const steps = new Steps<StackStep>({
-    executors: { ...channels.executors, ...services.executors, ...instances.executors, ...pool.executors },
+  const steps = new Steps<StackStep | UpgradeStep>({
+    executors: {
+      ...{ ...channels.executors, ...services.executors, ...instances.executors, ...pool.executors },
+      ...upgradeExecutors({ ...services, instances: instances.supervisor, health: (name) => health.monitor.get(name) }),
+    },
     table: around.store.table(stepTable),
     journal: around.journal,
   });
   const heal = healCapability(around, { instances: known, health: health.monitor, steps: () => steps });
+  const evidence = evidenceCapability(around, {
+    instances: known,
+    health: (name) => health.monitor.get(name),
+    healings: (name) => heal.log.since(Number.NEGATIVE_INFINITY, name),
+    stats: () => telemetry.telemetry.stats(),
+  });
   const stacks = stackCapability(around, {
     steps,
     instances: instances.supervisor,
@@ -96,6 +107,9 @@ export function compose(around: Surroundings, parts: Parts) {
   const balance = balanceCapability(around, {
     ...{ steps, instances: instances.supervisor, hostPool: pool.hostPool, services: services.services },
     stats: () => telemetry.telemetry.stats(),
+  });
+  const upgrades = upgradeCapability(around, {
+    ...{ steps, instances: instances.supervisor, hostPool: pool.hostPool, services: services.services },
   });
   const containment = containmentCapability(around, {
     instances: known,
@@ -121,7 +135,9 @@ export function compose(around: Surroundings, parts: Parts) {
     health,
     services,
     stacks,
+    upgrades,
     heal,
+    evidence,
     balance,
     containment,
   ];

@@ -1,10 +1,11 @@
 /** The health of instances in the API. */
 import { get, post, put, routes } from '../core/route.ts';
 import { count, flag, id, listOf, named, nothing, oneOf, orNull, record, request, text, time } from '../core/schema.ts';
+import { TROUBLES } from '../guest/index.ts';
 import type { AlertStatus, CheckResult, HealthStatus, Sign } from './types.ts';
 
 const sign = record<Sign>({
-  sign: oneOf('silence', 'starved', 'check', 'out-of-memory', 'panic', 'died', 'not-ready', 'unproven'),
+  sign: oneOf('silence', 'starved', 'check', ...TROUBLES, 'panic', 'died', 'not-ready', 'unproven'),
   since: time,
   seen: text,
 });

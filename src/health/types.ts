@@ -1,14 +1,15 @@
 /** How instances do, beside what they are (their state). */
+import type { Trouble } from '../guest/index.ts';
 
 /**
  * unknown: it does not run, or nothing was heard of it yet. starving: the host gives its vCPUs no time. unhealthy: its workload's
- * check fails, or its memory did not suffice. hung: it is given time and says nothing. lost: its kernel went unasked.
+ * check fails, its memory did not suffice, or its kernel tells of trouble. hung: it is given time and says nothing. lost: its kernel went unasked.
  */
 export type Health = 'unknown' | 'healthy' | 'starving' | 'unhealthy' | 'hung' | 'lost';
 
 /** What a health is told by. */
 export interface Sign {
-  sign: 'silence' | 'starved' | 'check' | 'out-of-memory' | 'panic' | 'died' | 'not-ready' | 'unproven';
+  sign: 'silence' | 'starved' | 'check' | Trouble['kind'] | 'panic' | 'died' | 'not-ready' | 'unproven';
   /** ISO 8601 UTC. */
   since: string;
   /** What was seen, for people. */

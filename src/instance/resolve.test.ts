@@ -131,6 +131,7 @@ it('fills in the rest', () => {
     restart: 'no',
     heal: 'no',
     append: null,
+    initrd: null,
     cold: false,
     readyTimeoutMs: 60_000,
     stopGraceMs: 10_000,

@@ -16,7 +16,7 @@ const MIB = 1024 * 1024;
 const DEFAULT_MEMORY_BYTES = 256 * MIB;
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 /** Our own tools in every guest. They come last: a root file system's programs of the same name win. */
-const TOOLS = '/run/pk/bin';
+export const TOOLS = '/run/pk/bin';
 /**
  * Fills in every default and picks the driver. `request` has passed checkCreateRequest.
  * Throws `invalid` (limits, combinations), `unavailable` (driver cannot run here) or `unsupported`.

@@ -1,3 +1,4 @@
+/** What there is, written down so that it can be made again: see dump-text.ts and dump-dts.ts. */
 import { connect } from '../../client/index.ts';
 import type { PolykernelError } from '../../sys/errors.ts';
 import type { Command } from '../kit/command.ts';

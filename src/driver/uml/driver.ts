@@ -318,7 +318,8 @@ export class UmlDriver implements Driver {
     lpj: number | undefined,
   ): Promise<string[]> {
     const { directory, identity } = spec;
-    const { kernel, initramfs } = spec.image;
+    const { kernel } = spec.image;
+    const { initramfs = spec.image.initramfs } = spec;
     if (!this.#libraries.has(kernel)) this.#libraries.set(kernel, libraryBinds(kernel));
     return jailArgv({
       identity,
