@@ -12,6 +12,7 @@ import { containment } from './containment.ts';
 import { devicetree } from './devicetree.ts';
 import { flood } from './flood.ts';
 import { guest } from './guest.ts';
+import { moves } from './moves.ts';
 import { multikernel } from './multikernel.ts';
 import { pci } from './pci.ts';
 import { plan } from './plan.ts';
@@ -28,6 +29,7 @@ const BENCHES: Record<string, Bench> = {
   devicetree,
   flood,
   guest,
+  moves,
   multikernel,
   pci,
   plan,
