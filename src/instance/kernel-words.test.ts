@@ -8,6 +8,11 @@ it.each([
   'console=ttyS1',
   'con0=fd:9,fd:9',
   'ssl1=pty',
+  'ssl=null',
+  'ssl00=null',
+  'ssl0x0=null',
+  'con00=null',
+  'con0x1=xterm',
   'pk.control=ttyS3',
   'mem=4G',
   'nr_cpus=1',
@@ -33,6 +38,8 @@ it.each([
   'rcupdate.rcu_expedited=1',
   'initcall_debug',
   'debug',
+  'consoleblank=0',
+  'ssl_verify=1',
   '',
 ])('%s is taken', (words) => {
   expect(() => checkKernelWords(words)).not.toThrow();

@@ -7,7 +7,8 @@ const OWN: readonly (readonly [RegExp, string])[] = [
   [/^(no)?initrd$|^initramfs_async$/, 'the agent comes by the initramfs'],
   [/^root(fstype|flags|delay|wait)?$|^r[ow]$/, 'the root is what --rootfs says'],
   [
-    /^(console|con\d?|ssl\d?|earlycon|earlyprintk|netconsole|xterm|port|stderr)$/,
+    // User Mode Linux reads the number of a line as C does: `ssl00` and `ssl0x0` are `ssl0`.
+    /^(console|earlycon|earlyprintk|netconsole|xterm|port|stderr)$|^(con|ssl)(\d|$)/,
     'the console and the control line are in use',
   ],
   [/^pk[._]/, "it is the agent's"],
