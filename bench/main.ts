@@ -11,6 +11,7 @@ import { channel } from './channel.ts';
 import { devicetree } from './devicetree.ts';
 import { flood } from './flood.ts';
 import { guest } from './guest.ts';
+import { multikernel } from './multikernel.ts';
 import { pci } from './pci.ts';
 import { plan } from './plan.ts';
 import type { Bench, Row } from './row.ts';
@@ -25,6 +26,7 @@ const BENCHES: Record<string, Bench> = {
   devicetree,
   flood,
   guest,
+  multikernel,
   pci,
   plan,
   run,

@@ -1,90 +1,91 @@
-/** What an upgrade of the daemon costs those who use it, with kernels that run meanwhile. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { request } from 'node:http';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { runCommand } from '../src/sys/command.ts';
-import { copyCheckout } from '../test/support/checkout.ts';
+/** What upgrades cost those who use what is upgraded: of an instance behind a service, of a single one, of the daemon. */
+import type { Client } from '../src/client/index.ts';
+import { freePort } from '../test/support/http.ts';
 import { until } from '../test/support/pk.ts';
 import { withDaemon } from './daemon.ts';
+import { daemonUpgrade } from './daemon-upgrade.ts';
+import { type OpenLoop, openLoop } from './open-loop.ts';
 import { atMost, type Row } from './row.ts';
 
-const KERNELS = 20;
-const AWAY_MS = 1000;
+const UPGRADES = 5;
+const PER_SECOND = 200;
+const MORE_MS = 10;
+const PAUSE_MS = 100;
+const MIB = 2 ** 20;
 
 export async function upgrade(progress: (text: string) => void): Promise<Row[]> {
-  const directory = mkdtempSync(join(tmpdir(), 'pk-next-'));
-  try {
-    const next = await copyCheckout(join(directory, 'next'));
-    return await withDaemon({}, async (home, client) => {
-      for (let number = 1; number <= KERNELS; number += 1) {
-        progress(`starting kernel ${number} of ${KERNELS}`);
-        const name = `k${number}`;
-        await client.create({ name, driver: 'uml', memoryBytes: 64 * 2 ** 20, command: ['sleep', '100000'] });
-        await until(`${name} runs`, async () => (await client.inspect(name)).state === 'running');
-      }
-      const kernels = async () => (await client.list()).map(({ bootId, state }) => `${bootId} ${state}`).sort();
-      const before = await kernels();
-      const pk = (...args: string[]) =>
-        runCommand([join(next, 'bin/pk'), 'daemon', ...args, '--home', home], { env: process.env });
-      progress('upgrading');
-      const upgraded = await longestGap(join(home, 'daemon.sock'), () => pk('upgrade'));
-      progress('stopping and starting');
-      const restarted = await longestGap(join(home, 'daemon.sock'), async () => {
-        await pk('stop');
-        await pk('start');
-      });
-      const after = await kernels();
-      const lost = before.filter((kernel) => !after.includes(kernel)).length;
-      return [
-        atMost(AWAY_MS, {
-          name: `upgrade of the daemon under ${KERNELS} kernels: longest time without an answer of the API`,
-          value: upgraded,
-          unit: 'ms',
-          peer: '`pk daemon stop`, `pk daemon start`',
-          peerValue: restarted,
-          of: 'value',
-          note: `asked again as soon as it answered or refused; ${lost} kernels lost`,
-        }),
-      ];
-    });
-  } finally {
-    rmSync(directory, { recursive: true });
-  }
+  const instances = await withDaemon({}, async (_home, client) => [
+    ...(await beside(client, progress)),
+    await single(client, progress),
+  ]);
+  return [...instances, ...(await daemonUpgrade(progress))];
 }
 
-/** In ms, between two answers while `work` goes on. */
-async function longestGap(socket: string, work: () => Promise<unknown>): Promise<number> {
-  let longest = 0;
-  let isOver = false;
-  const asking = (async () => {
-    for (let last = performance.now(); ; ) {
-      const answered = await asks(socket);
-      const now = performance.now();
-      if (answered) {
-        longest = Math.max(longest, now - last);
-        last = now;
-        if (isOver) return;
-      }
-      await new Promise((resolve) => setTimeout(resolve, 2));
-    }
-  })();
-  try {
-    await work();
-  } finally {
-    isOver = true;
-    await asking;
+const server = (text: string) => [
+  'sh',
+  '-c',
+  `mkdir -p /run/w && echo ${text} > /run/w/index.html && exec busybox httpd -f -p 80 -h /run/w`,
+];
+const kernel = { driver: 'uml', memoryBytes: 128 * MIB, network: 'private' } as const;
+
+async function beside(client: Client, progress: (text: string) => void): Promise<Row[]> {
+  const port = await freePort();
+  await client.create({ name: 'web', command: server('0'), ...kernel, start: false });
+  await client.start('web');
+  await client.createService({ name: 'api', port, targets: [{ instance: 'web', port: 80 }] });
+  await until('it serves', async () => (await client.service('api')).state === 'ok');
+  const upgraded: OpenLoop[] = [];
+  const beside: OpenLoop[] = [];
+  for (let round = 1; round <= UPGRADES; round += 1) {
+    progress(`upgrade ${round} of ${UPGRADES} under ${PER_SECOND} requests a second`);
+    const began = performance.now();
+    upgraded.push(
+      await openLoop(port, PER_SECOND, () => client.upgrade('web', { command: server(`${round}`), watchMs: 500 })),
+    );
+    const window = performance.now() - began;
+    progress('an equal time in which another kernel boots');
+    beside.push(await openLoop(port, PER_SECOND, () => boots(client, window)));
   }
-  return longest;
+  await client.removeService('api');
+  await client.remove('web', { force: true });
+  const worst = (loops: readonly OpenLoop[]) => Math.max(...loops.map(({ worstMs }) => worstMs));
+  const total = (loops: readonly OpenLoop[], of: 'sent' | 'failed') => loops.reduce((sum, each) => sum + each[of], 0);
+  const quiet = { peer: 'windows as long in which another kernel boots', unit: '' };
+  const names = `${UPGRADES} upgrades behind a service under ${PER_SECOND} requests a second`;
+  const [most, other] = [worst(upgraded), worst(beside)];
+  return [
+    atMost(0, {
+      ...{ ...quiet, name: `${names}: failed`, value: total(upgraded, 'failed'), unit: 'requests', of: 'value' },
+      peerValue: total(beside, 'failed'),
+      note: `of ${total(upgraded, 'sent')}, and of ${total(beside, 'sent')}`,
+    }),
+    atMost(Math.round(other + MORE_MS), {
+      ...{ ...quiet, name: `${names}: worst, from when it was to be sent`, value: most, unit: 'ms', of: 'value' },
+      peerValue: other,
+      note: `goal: at most ${MORE_MS} ms more than the worst of those`,
+    }),
+  ];
 }
 
-function asks(socketPath: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const asked = request({ socketPath, path: '/v1/version', agent: false }, (response) => {
-      response.resume();
-      response.on('close', () => resolve(response.complete));
-    });
-    asked.on('error', () => resolve(false));
-    asked.end();
+/** Another kernel starts and ends; then nothing, until so many milliseconds have gone by. */
+async function boots(client: Client, milliseconds: number): Promise<void> {
+  const end = performance.now() + milliseconds;
+  await client.create({ name: 'other', command: ['sleep', '100000'], ...kernel, start: false });
+  await client.start('other');
+  await client.remove('other', { force: true });
+  await new Promise((resolve) => setTimeout(resolve, Math.max(0, end - performance.now())));
+}
+
+async function single(client: Client, progress: (text: string) => void): Promise<Row> {
+  progress('upgrade of a single instance');
+  await client.create({ name: 'job', command: ['sleep', '1000'], ...kernel, start: false });
+  await client.start('job');
+  const { downMs } = await client.upgrade('job', { command: ['sleep', '2000'], watchMs: 0 });
+  const { readyMs } = await client.inspect('job');
+  await client.remove('job', { force: true });
+  return atMost(Math.round(readyMs! + PAUSE_MS), {
+    ...{ name: 'upgrade of a single instance: its pause', value: downMs!, unit: 'ms', of: 'value' },
+    ...{ peer: 'the ready time of that start', peerValue: readyMs! },
+    note: `goal: at most ${PAUSE_MS} ms more than that`,
   });
 }

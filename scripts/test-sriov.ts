@@ -1,11 +1,15 @@
 /**
- * Dense SR-IOV on an emulated host: eight NVMe controllers of 127 virtual functions each are enabled, listed, leased, released and
- * disabled by the product, with its figures; `npm run test:sriov`, within ten minutes. It is no part of `npm test`, which does the same
- * with six (test/kernel/sriov.test.ts).
+ * SR-IOV on emulated hosts, each within ten minutes; `npm run test:sriov -- [dense|nested]`, both without a name. They are no part of
+ * `npm test`, which has a small one (test/kernel/sriov.test.ts).
+ *
+ * dense: eight NVMe controllers of 127 virtual functions each are enabled, listed, leased, released and disabled by the product, with
+ * its figures. nested: a kernel within that host is given a function that was leased, as QEMU is by the product, and drives it.
  */
 import assert from 'node:assert/strict';
+import { nestedKernel } from '../test/support/nested-kernel.ts';
 import { functionsOn } from '../test/support/sriov-functions.ts';
-import { emulatedHost } from '../test/support/sriov-host.ts';
+import { type EmulatedHost, emulatedHost, type HostShape } from '../test/support/sriov-host.ts';
+import { argumentsOrHelp } from './usage.ts';
 
 const CARDS = 8;
 const VIRTUAL = 127;
@@ -13,16 +17,29 @@ const DEADLINE_MS = 600_000;
 /** Leased at once, so that as many resets run side by side. */
 const LEASES = 64;
 
-const deadline = setTimeout(() => {
-  console.error(`not done within ${DEADLINE_MS / 60_000} minutes`);
-  process.exit(1);
-}, DEADLINE_MS);
-const host = await emulatedHost({ cards: CARDS, virtual: VIRTUAL, memoryMib: 2048 }, DEADLINE_MS);
-try {
-  await all();
-} finally {
-  await host.end();
-  clearTimeout(deadline);
+const SCENES: Readonly<Record<string, { shape: HostShape; act(host: EmulatedHost): Promise<void> }>> = {
+  dense: { shape: { cards: CARDS, virtual: VIRTUAL, memoryMib: 2048 }, act: dense },
+  nested: { shape: { cards: 1, virtual: 2, memoryMib: 1536, sharesFiles: true }, act: nested },
+};
+const names = argumentsOrHelp('usage: npm run test:sriov -- [dense|nested]...');
+for (const name of names.length > 0 ? names : Object.keys(SCENES)) {
+  const scene = SCENES[name];
+  if (scene === undefined) throw new Error(`there is no scene ${name}: ${Object.keys(SCENES).join(', ')}`);
+  console.log(name);
+  const host = await emulatedHost(scene.shape, DEADLINE_MS);
+  let late: NodeJS.Timeout | undefined;
+  const deadline = new Promise<never>((_, reject) => {
+    late = setTimeout(
+      () => reject(new Error(`${name} is not done within ${DEADLINE_MS / 60_000} minutes`)),
+      DEADLINE_MS,
+    );
+  });
+  try {
+    await Promise.race([scene.act(host), deadline]);
+  } finally {
+    clearTimeout(late);
+    await host.end();
+  }
 }
 
 async function timed<T>(what: string, work: () => Promise<T>): Promise<T> {
@@ -32,7 +49,7 @@ async function timed<T>(what: string, work: () => Promise<T>): Promise<T> {
   return result;
 }
 
-async function all(): Promise<void> {
+async function dense(host: EmulatedHost): Promise<void> {
   const functions = functionsOn(host.sysfs, { change: DEADLINE_MS, links: DEADLINE_MS });
   const { physical } = await timed('list before', () => functions.list());
   assert.equal(physical.length, CARDS);
@@ -64,5 +81,19 @@ async function all(): Promise<void> {
   for (const { address } of physical) await timed(`disable ${address}`, () => functions.set(0, address));
   const left = await functions.list();
   assert.deepEqual([left.leases, left.physical.flatMap((each) => each.virtual)], [[], []]);
+  await functions.end();
+}
+
+async function nested(host: EmulatedHost): Promise<void> {
+  const functions = functionsOn(host.sysfs);
+  const { physical } = await functions.list();
+  await functions.set(2, physical[0]!.address);
+  const { address } = await functions.assign('vf:nvme', 'web');
+  const { virtual } = (await functions.list()).physical[0]!;
+  const group = virtual.find((each) => each.address === address)!.iommuGroup!;
+  const drives = /nvme nvme0: .* queues/;
+  await timed('a kernel of its own drives it', () => nestedKernel(host, { address, group }, drives, DEADLINE_MS));
+  await functions.removed('web');
+  await functions.set(0, physical[0]!.address);
   await functions.end();
 }

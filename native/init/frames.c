@@ -3,38 +3,13 @@
 
 #include <string.h>
 
+#include "../common/crc.h"
 #include "bytes.h"
 #include "protocol.h"
 #include "requests.h"
 
 u8 out[OUT_SIZE];
 u32 out_pos, out_len;
-static u32 crc_table[8][256];
-
-void crc_setup(void)
-{
-	for (u32 i = 0; i < 256; i++) {
-		u32 c = i;
-		for (int k = 0; k < 8; k++) c = c & 1 ? 0xedb88320u ^ c >> 1 : c >> 1;
-		crc_table[0][i] = c;
-	}
-	for (u32 i = 0; i < 256; i++)
-		for (int k = 1; k < 8; k++) crc_table[k][i] = crc_table[0][crc_table[k - 1][i] & 255] ^ crc_table[k - 1][i] >> 8;
-}
-
-/* Eight bytes at a time: byte by byte it takes as long as the rest of the way, where instructions are emulated. */
-u32 crc(u32 c, const u8 *p, size_t n)
-{
-	u32 (*t)[256] = crc_table;
-	for (c = ~c; n >= 8; n -= 8, p += 8) {
-		u64 v;
-		memcpy(&v, p, 8), v ^= c;
-		c = t[7][v & 255] ^ t[6][v >> 8 & 255] ^ t[5][v >> 16 & 255] ^ t[4][v >> 24 & 255] ^ t[3][v >> 32 & 255] ^ t[2][v >> 40 & 255] ^
-			t[1][v >> 48 & 255] ^ t[0][v >> 56];
-	}
-	for (; n--; p++) c = t[0][(c ^ *p) & 255] ^ c >> 8;
-	return ~c;
-}
 
 u32 out_used(void) { return out_len - out_pos; }
 

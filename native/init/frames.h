@@ -11,8 +11,6 @@ enum { OUT_DATA = 64 * 1024, OUT_SNAP = 128 * 1024, OUT_PARSE = 256 * 1024, OUT_
 extern u8 out[OUT_SIZE];
 extern u32 out_pos, out_len;
 
-void crc_setup(void);
-u32 crc(u32 c, const u8 *p, size_t n);
 u32 out_used(void);
 u8 *frame_space(void);
 void frame_done(u8 type, u8 flags, u32 session, u32 length);

@@ -13,7 +13,9 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "../common/clock.h"
 #include "../common/descriptor.h"
+#include "../common/segments.h"
 #include "../common/text.h"
 #include "bytes.h"
 #include "frames.h"
@@ -34,6 +36,27 @@ u32 slots_out, slots_taken; /* how many were filled here since, and of these rea
 u32 line_read, line_base, line_acked;
 u64 line_rest; /* until then the line is not looked at: its host end is closed */
 
+/* Frames go as segments where the line is the console's as well: the command line says `pk.segments=1` then. */
+enum { SEGMENTS_OUT = SEGMENTS_WINDOW, SEGMENTS_PATIENCE = 250 };
+static int in_segments;
+static struct segments seg;
+
+static void flush_segments(u64 now)
+{
+	if (seg.due && now >= seg.due) segments_again(&seg, now);
+	for (;;) {
+		u32 count = out_used(), room = (u32)segments_room(&seg);
+		if (count > room) count = room;
+		if (!count) break;
+		segments_put(&seg, out + out_pos, count, now);
+		out_pos += count;
+	}
+	if (!out_used()) out_pos = out_len = 0;
+	segments_flush(&seg, line);
+}
+
+u64 line_due(void) { return in_segments && seg.due ? seg.due : UINT64_MAX; }
+
 /*
  * The payload of one frame on its way from a process to the line without being copied: the pages that the process has filled
  * lie in a pipe of the agent's own, where nobody else can read them any more, and go after the first `before` bytes of `out`.
@@ -42,7 +65,10 @@ static int carrier[2] = {-1, -1};
 u32 carried;
 static u32 before, carried_for, lost;
 
-int line_waits(void) { return out_used() || carried; }
+/* Segments are under way until the other end has said that they came. */
+int line_waits(void) { return out_used() || carried || (in_segments && seg.length > 0); }
+
+int line_sends(void) { return in_segments ? segments_ready(&seg) || (out_used() && segments_room(&seg)) : out_used() || carried; }
 
 /* Takes up to `most` bytes out of `pipe` as the next frame. How many; 0: it cannot now, they are to be copied. */
 u32 line_carry(int pipe, u8 type, u32 session, u32 most)
@@ -84,6 +110,7 @@ static int carry_on(void)
 
 void line_flush(void)
 {
+	if (in_segments) return flush_segments(now_ms());
 	while (line_waits()) {
 		if (carried && !before) {
 			if (!carry_on()) return;
@@ -107,12 +134,33 @@ u32 line_window(void) { return line_tty ? TTY_WINDOW : bare ? BARE_WINDOW : PORT
 /* The longest that a frame towards the guest has: what begins like a longer one is noise, and is not waited for. */
 u32 longest_payload(void) { return line_tty ? TTY_PAYLOAD : IN_PAYLOAD; }
 
+static size_t in_room(void) { return sizeof in - in_len; }
+
+static void take_in(const u8 *bytes, size_t count)
+{
+	memcpy(in + in_len, bytes, count);
+	in_len += (u32)count, line_read += (u32)count;
+}
+
+/* What people type on the console is nobody's. */
+static void ignore(const u8 *bytes, size_t count) { (void)bytes, (void)count; }
+
+/* Returns as read(2) does. */
+static ssize_t read_segments(u64 now)
+{
+	static const struct segments_sink sink = {in_room, take_in, ignore};
+	u8 raw[2048];
+	ssize_t n = read(line, raw, sizeof raw);
+	if (n > 0) segments_take(&seg, raw, (size_t)n, &sink, now);
+	return n;
+}
+
 void line_input(u64 now)
 {
-	ssize_t n = read(line, in + in_len, sizeof in - in_len);
+	ssize_t n = in_segments ? read_segments(now) : read(line, in + in_len, sizeof in - in_len);
 	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) line_rest = now + LINE_RETRY_MS;
 	if (n <= 0) return;
-	in_len += (u32)n, line_read += (u32)n;
+	if (!in_segments) in_len += (u32)n, line_read += (u32)n;
 	/* A port gives a page at a time; a turn of the loop costs more than that. */
 	while (!line_tty && in_len < sizeof in && (n = read(line, in + in_len, sizeof in - in_len)) > 0) in_len += (u32)n, line_read += (u32)n;
 	line_parse();
@@ -161,6 +209,7 @@ void open_line(void)
 	char text[4096], *control, path[80];
 	if (read_text("/proc/cmdline", text, sizeof text) < 0) die("cannot read", "/proc/cmdline");
 	open_shared(text);
+	if (strstr(text, "pk.segments=1")) in_segments = 1, segments_begin(&seg, SEGMENTS_OUT, SEGMENTS_PATIENCE);
 	control = strstr(text, "pk.control=");
 	control = control ? control + 11 : "ttyS0";
 	control[strcspn(control, " \n")] = 0;

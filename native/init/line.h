@@ -18,9 +18,11 @@ extern u64 line_rest; /* until then the line is not looked at: its host end is c
 
 extern u32 carried; /* bytes of a frame that are no more in a session's pipe and not on the line */
 
-int line_waits(void);
 u32 line_carry(int pipe, u8 type, u32 session, u32 most);
 void line_flush(void);
+int line_sends(void); /* whether there is something that the line may take */
+int line_waits(void); /* whether something has not reached the other end, as far as this one knows */
+u64 line_due(void); /* when to flush again, heard or not */
 int slots_full(void);
 u32 line_window(void);
 u32 longest_payload(void);

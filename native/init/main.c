@@ -18,12 +18,14 @@
 #include <unistd.h>
 
 #include "../common/clock.h"
+#include "../common/crc.h"
 #include "../common/interface.h"
 #include "bells.h"
 #include "boot.h"
 #include "bytes.h"
 #include "frames.h"
 #include "inodes.h"
+#include "kernel-log.h"
 #include "line.h"
 #include "power.h"
 #include "processes.h"
@@ -36,7 +38,7 @@
 static volatile sig_atomic_t child_ended;
 
 /* The places of what is waited for. */
-enum { AT_LINE, AT_BELLS, AT_STREAMS };
+enum { AT_LINE, AT_BELLS, AT_LOG, AT_STREAMS };
 
 static void on_child(int number)
 {
@@ -55,11 +57,15 @@ static void loop(const sigset_t *while_waiting)
 	for (;;) {
 		u64 now = now_ms(), wake = UINT64_MAX;
 		int count = AT_STREAMS, room = out_used() < OUT_DATA, fits = room && !carried && !slots_full();
-		int rests = line_rest > now, hears = in_len < sizeof in && out_used() < OUT_PARSE;
-		polls[AT_LINE].fd = rests || !(hears || line_waits()) ? -1 : line;
-		polls[AT_LINE].events = (short)((hears ? POLLIN : 0) | (line_waits() ? POLLOUT : 0));
+		int rests = line_rest > now, hears = in_len < sizeof in && out_used() < OUT_PARSE, sends = line_sends();
+		polls[AT_LINE].fd = rests || !(hears || sends) ? -1 : line;
+		polls[AT_LINE].events = (short)((hears ? POLLIN : 0) | (sends ? POLLOUT : 0));
 		polls[AT_BELLS] = (struct pollfd){.fd = room ? bell_fifo : -1, .events = POLLIN};
+		polls[AT_LOG] = (struct pollfd){.fd = log_rest > now ? -1 : kernel_log, .events = POLLIN};
 		if (rests) soonest(&wake, line_rest);
+		if (log_rest > now) soonest(&wake, log_rest);
+		if (trouble_due && out_used() < OUT_SNAP) soonest(&wake, trouble_due);
+		soonest(&wake, line_due());
 		if (watch_due && out_used() < OUT_SNAP) soonest(&wake, watch_due);
 		if (workers_due) soonest(&wake, workers_due);
 		if (inodes_most) soonest(&wake, inodes_due);
@@ -81,6 +87,8 @@ static void loop(const sigset_t *while_waiting)
 		for (struct session *s = sessions; s < sessions_end; s++)
 			if (s->id) session_turn(s, now);
 		if (polls[AT_BELLS].fd >= 0 && polls[AT_BELLS].revents) bells_out();
+		if (polls[AT_LOG].fd >= 0 && polls[AT_LOG].revents) kernel_log_read();
+		kernel_log_turn(now);
 		watch_turn(now);
 		workers_turn(now);
 		inodes_turn(now);
@@ -100,7 +108,7 @@ int main(int argc, char **argv)
 	boot_mounts();
 	boot_modules();
 	interface_up("lo"); /* a kernel without a network has none */
-	if ((kernel_log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC)) >= 0) lseek(kernel_log, 0, SEEK_END);
+	kernel_log_open();
 	crc_setup();
 	sigemptyset(&while_waiting);
 	sigemptyset(&blocked);

@@ -71,9 +71,10 @@ void poweroff_turn(u64 now)
 	sync();
 	frame(G_GOODBYE, 0, 0, NULL, 0);
 	for (u64 end = now_ms() + 500; line_waits() && now_ms() < end;) {
-		struct pollfd p = {.fd = line, .events = POLLOUT};
 		line_flush();
+		struct pollfd p = {.fd = line, .events = (short)(POLLIN | (line_sends() ? POLLOUT : 0))};
 		if (line_waits()) poll(&p, 1, 20);
+		if (p.revents & POLLIN) line_input(now_ms()); /* word of what came, for one */
 	}
 	for (int left = 1, i = 0; line_tty && left && i < 50; i++) /* what the tty driver still holds */
 		if (ioctl(line, TIOCOUTQ, &left) || left) usleep(2000);

@@ -11,32 +11,12 @@
 
 #include "bytes.h"
 #include "power.h"
+#include "kernel-log.h"
 #include "protocol.h"
 #include "sessions.h"
 #include "shares.h"
 
 int childless;
-int kernel_log = -1; /* read for processes that the kernel killed for want of memory: the last of them, and how many */
-static char last_killed[64];
-u32 kills;
-
-/* Only the kernel writes records of facility 0, so nobody can make this up. One read gives one record. */
-void kernel_log_read(void)
-{
-	char record[1024];
-	ssize_t n;
-	while (kernel_log >= 0 && ((n = read(kernel_log, record, sizeof record - 1)) > 0 || (n < 0 && errno == EPIPE))) {
-		record[n > 0 ? n : 0] = 0;
-		char *text = strchr(record, ';'), *name, *end;
-		char *killed = n > 0 && strtoul(record, NULL, 10) < 8 && text ? strstr(text, ": Killed process ") : NULL;
-		if (!killed) continue;
-		long pid = strtol(killed + 17, &name, 10);
-		if (strncmp(name, " (", 2) || !(end = strstr(name, ") total-vm"))) continue;
-		snprintf(last_killed, sizeof last_killed, "%.*s, process %d", (int)(end - name - 2), name + 2, (int)pid);
-		kills++;
-	}
-}
-
 /* Kills all processes but ours, or counts them. Those of the kernel itself have no program and do not end. */
 int others(int number)
 {

@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 #include <sys/utsname.h>
 
+#include "../common/crc.h"
 #include "bells.h"
 #include "bytes.h"
 #include "configure.h"
@@ -27,7 +28,7 @@ static u8 message[MESSAGE];
 static u32 message_len, message_session;
 static u8 message_type, message_bad; /* type 0: no split message is under way */
 int greeted; /* by a host, since when it gets acknowledgements */
-int wide, bare; /* what it said of itself */
+int wide, bare, hears_trouble; /* what it said of itself */
 
 void send_hello(u32 nonce)
 {
@@ -53,7 +54,7 @@ void send_hello(u32 nonce)
 static void hello(u32 nonce, u32 abilities, u32 unparsed)
 {
 	u8 p[16 + sizeof sessions->killed];
-	wide = abilities & WIDE, bare = !line_tty && abilities & TAKES_BARE, slots_in = slots_out = slots_taken = 0;
+	wide = abilities & WIDE, bare = !line_tty && abilities & TAKES_BARE, hears_trouble = abilities & HEARS_TROUBLE, slots_in = slots_out = slots_taken = 0;
 	line_base = line_read - unparsed, line_acked = 0, greeted = 1, message_type = 0, watch_due = 0;
 	for (struct session *s = sessions; s < sessions_end; s++) {
 		if (!s->id || s->forgotten) continue;

@@ -4,7 +4,7 @@
 #include "bytes.h"
 
 extern int greeted; /* by a host, since when it gets acknowledgements */
-extern int wide, bare; /* what it said of itself; bare: frames of bulk data have no sum, on a line that loses nothing */
+extern int wide, bare, hears_trouble; /* what it said of itself; bare: frames of bulk data have no sum, on a line that loses nothing */
 
 void send_hello(u32 nonce);
 void line_parse(void);

@@ -10,6 +10,7 @@
 #include "bytes.h"
 #include "frames.h"
 #include "power.h"
+#include "kernel-log.h"
 #include "processes.h"
 #include "protocol.h"
 #include "streams.h"

@@ -68,6 +68,12 @@ const status = named(
       }),
     ),
     moves: record<BalanceStatus['moves']>({ kept: count, undone: count, failed: count }),
+    reasons: {
+      ...listOf(
+        record<BalanceStatus['reasons'][number]>({ resource: oneOf('cpu', 'memory', 'weight'), rule: text, count }),
+      ),
+      description: 'What was done in the last hour, by the rule that fired',
+    },
   }),
 );
 const decision = named(
@@ -76,6 +82,10 @@ const decision = named(
     at: time,
     policy: text,
     move: text,
+    resource: {
+      ...oneOf('cpu', 'memory', 'weight'),
+      description: 'What `before` and `after` are of: CPUs, bytes, weights',
+    },
     kernels: listOf(record<ToldDecision['kernels'][number]>({ name: text, before: number, after: number, why: text })),
     outcome: oneOf('observed', 'held', 'moving', 'kept', 'undone', 'failed'),
     note: text,

@@ -2,6 +2,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { ManualClock } from '../../test/support/manual-clock.ts';
+import type { Records } from '../core/table.ts';
 import type { InstanceStatus } from '../instance/contract.ts';
 import type { InstanceStats } from '../telemetry/contract.ts';
 import { Balancer, type BalancerOptions, MOST_MOVES } from './balancer.ts';
@@ -51,17 +52,18 @@ class World {
     }),
   };
 
+  readonly table: Records<DecisionRecord> = {
+    all: () => [...this.records],
+    put: (record: DecisionRecord) => {
+      this.records = [...this.records.filter(({ id }) => id !== record.id), record];
+    },
+    delete: (id: string) => {
+      this.records = this.records.filter((record) => record.id !== id);
+    },
+  };
+
   open(): Balancer {
     const { clock } = this;
-    const table = {
-      all: () => [...this.records],
-      put: (record: DecisionRecord) => {
-        this.records = [...this.records.filter(({ id }) => id !== record.id), record];
-      },
-      delete: (id: string) => {
-        this.records = this.records.filter((record) => record.id !== id);
-      },
-    };
     const names = () => [...this.sizes.keys()];
     const options: BalancerOptions = {
       instances: {
@@ -94,6 +96,7 @@ class World {
         },
       },
       policies: async () => [this.policy, ...POLICIES],
+      memoryLaw: async () => ({ decide: () => [] }),
       settle: async (window, wishes) => settle(window, wishes),
       kept: {
         get: () => this.settings,
@@ -101,7 +104,7 @@ class World {
           this.settings = value;
         },
       },
-      decisions: new DecisionLog(table, () => {}),
+      decisions: new DecisionLog(this.table, () => {}),
       events: { tell: ({ type, message }) => void this.told.push(`${type}: ${message}`) },
       clock,
       journal: { info: () => {}, error: (text, error) => void this.told.push(`${text}: ${error}`), close: () => {} },
@@ -167,7 +170,9 @@ it('shows a policy what is, and carries out what it wishes', async () => {
   await world.pass(5);
   expect(world.moves).toHaveLength(1);
   expect(outcomes()).toEqual(['kept']);
-  expect(world.told).toEqual(['balance-moved: 1 CPU from batch to web']);
+  expect(world.told).toEqual([expect.stringMatching(/^balance-moved: 1 CPU from batch to web: web 1 → 2, since /)]);
+  const reasons = new DecisionLog(world.table, () => {}).reasons(0);
+  expect(reasons).toEqual([{ resource: 'cpu', rule: 'rest', count: 1 }]);
 });
 
 it('has one timer, whatever it is told while it looks', async () => {
@@ -261,8 +266,8 @@ it('has requests go where CPUs are while it is on, and tells it', async () => {
   // One CPU and three.
   expect(weights()).toEqual([50, 150]);
   expect(world.told).toEqual([
-    'balance-moved: weight 50 for web in service api',
-    'balance-moved: weight 150 for batch in service api',
+    expect.stringMatching(/^balance-moved: weight 50 for web in service api: web 100 → 50, since it has 1 CPU/),
+    expect.stringMatching(/^balance-moved: weight 150 for batch in service api/),
   ]);
   expect(world.records.map(({ decision }) => why(decision))[0]).toBe(
     'weight 50 for web in service api: web 100 → 50, since it has 1 CPU, and the targets of the service 2 on average',

@@ -19,12 +19,13 @@ import type { BalanceEvent } from './events.ts';
 import { Judge } from './judge.ts';
 import type { Moves } from './moves.ts';
 import { Observer } from './observer.ts';
+import type { MemoryLaw } from './policy/memory.ts';
 import { Recorder } from './recorder.ts';
 import { DEFAULT_SETTINGS, type Mode, type Settings } from './settings.ts';
 import type { Controller, Decision, Policy, Window } from './types.ts';
-import { groupOf, type Promised, windowOf } from './watch.ts';
+import { groupOf, memoryWindowOf, type Present, type Promised, windowOf } from './watch.ts';
 import { type Steered, steering } from './weights.ts';
-import { moveText } from './why.ts';
+import { moveText, why } from './why.ts';
 
 /** Telemetry has news no more often. */
 const LEAST_INTERVAL_MS = 500;
@@ -46,6 +47,7 @@ export interface BalancerOptions {
   services: Pick<ServiceManager, 'steer'> & { known(): readonly Steered[] };
   /** Loaded with the first window: most daemons never balance. */
   policies(): Promise<readonly Policy[]>;
+  memoryLaw(): Promise<Pick<MemoryLaw, 'decide'>>;
   settle(window: Window, wishes: ReturnType<Controller['decide']>): Promise<Decision[]>;
   kept: { get(): Settings | null; put(value: Settings): void };
   decisions: DecisionLog;
@@ -70,6 +72,8 @@ export class Balancer {
   #policy: Policy | undefined;
   #groups = new Map<string, Group>();
   #cancel: (() => void) | undefined;
+  /** Of those that own of the pool, and of those that own nothing. */
+  readonly #memoryLaws = new Map<boolean, Pick<MemoryLaw, 'decide'>>();
   /** Services whose requests go elsewhere than their owners said. */
   readonly #steered = new Set<string>();
   /** Whom moves concern that take long. */
@@ -113,6 +117,7 @@ export class Balancer {
     this.#keep({ ...this.settings, ...change, suspended: null });
     this.#policy = undefined;
     this.#groups.clear();
+    this.#memoryLaws.clear();
     this.#turn += 1;
     this.#cancel?.();
     this.#cancel = undefined;
@@ -167,7 +172,7 @@ export class Balancer {
     const members = Map.groupBy(list, groupOf);
     members.delete(null);
     for (const key of this.#groups.keys()) if (!members.has(key)) this.#groups.delete(key);
-    if (members.size === 0) return;
+    if (members.size === 0 && !list.some(({ spec }) => spec.elastic?.memoryBytes != null)) return;
     this.#policy ??= await this.policy(this.#settings.policy);
     const policy = this.#policy;
     const { holds } = this.settings;
@@ -186,7 +191,16 @@ export class Balancer {
       group.window = windowOf(present, elastic, seconds, this.#observer, group.window);
       await this.#group(group, group.window, policy);
     }
+    if (policy.memory) for (const owners of [true, false]) await this.#memory(present, owners, policy);
     await this.#steer(policy);
+  }
+
+  async #memory(present: Present, owners: boolean, policy: Policy): Promise<void> {
+    const window = memoryWindowOf(present, owners);
+    if (window === null) return;
+    const law = this.#memoryLaws.get(owners) ?? (await this.#options.memoryLaw());
+    this.#memoryLaws.set(owners, law);
+    for (const decision of law.decide(window)) if (!(await this.#decided(decision, policy))) return;
   }
 
   /** Has requests go where CPUs are now, or as their owners said where nothing is carried out. */
@@ -211,7 +225,7 @@ export class Balancer {
         this.#steered.add(service.name);
         for (const decision of change.decisions) {
           decisions.add({ ...part, decision, outcome: 'kept' });
-          this.#tell('balance-moved', namesOf(decision), moveText(decision.move));
+          this.#tell('balance-moved', namesOf(decision), why(decision));
         }
       } catch (error) {
         journal.error(`steering requests of ${service.name}`, error);
@@ -236,15 +250,20 @@ export class Balancer {
     if (isHarm === 'none') group.trial = undefined;
     group.controller ??= policy.begin();
     const decisions = await this.#options.settle(window, group.controller.decide(window));
-    for (const decision of decisions) if (!(await this.#decided(group, window, decision, policy))) return;
+    for (const decision of decisions) {
+      const done = await this.#decided(decision, policy, (record) => {
+        group.trial = { judge: new Judge(window, decision), record };
+      });
+      if (!done) return;
+    }
   }
 
   /** Resolves with whether it is carried out, so that the next one of the same window makes sense. */
-  async #decided(group: Group, window: Window, decision: Decision, policy: Policy): Promise<boolean> {
+  async #decided(decision: Decision, policy: Policy, kept = (_: DecisionRecord) => {}): Promise<boolean> {
     const { decisions, clock } = this.#options;
     const part = { at: timestamp(clock), policy: policy.name, decision };
     const isOn = this.#settings.mode === 'on' && this.#settings.suspended === null;
-    if (!isOn || decision.move.kind !== 'cpu') {
+    if (!isOn) {
       // What is wished again at each interval is told once.
       if (!decisions.isLast(decision, 'observed'))
         decisions.add({ ...part, outcome: 'observed', note: this.#settings.suspended ?? '' });
@@ -261,14 +280,14 @@ export class Balancer {
       try {
         await this.#move(decision);
       } catch (error) {
-        const why = error instanceof Error ? error.message : String(error);
-        decisions.close(record, 'failed', why);
-        this.#tell('balance-failed', names, `${moveText(decision.move)}: ${why}`);
+        const reason = error instanceof Error ? error.message : String(error);
+        decisions.close(record, 'failed', reason);
+        this.#tell('balance-failed', names, `${moveText(decision.move)}: ${reason}`);
         return false;
       }
       decisions.close(record, 'kept');
-      this.#tell('balance-moved', names, moveText(decision.move));
-      group.trial = { judge: new Judge(window, decision), record };
+      this.#tell('balance-moved', names, why(decision));
+      kept(record);
       return true;
     });
   }
@@ -288,9 +307,10 @@ export class Balancer {
   }
 
   async #move({ move }: Decision, isBack = false): Promise<void> {
-    if (move.kind !== 'cpu') return;
+    if (move.kind === 'weight') return;
     const [from, to] = isBack ? [move.to, move.from] : [move.from, move.to];
-    const request = { resource: 'cpu', from: from ?? 'pool', to: to ?? 'pool', amount: move.count } as const;
+    const amount = move.kind === 'cpu' ? move.count : move.bytes;
+    const request = { resource: move.kind, from: from ?? 'pool', to: to ?? 'pool', amount };
     await this.#options.moves.move(request, () => {}, this.#ending.signal);
   }
 

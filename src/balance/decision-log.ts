@@ -1,7 +1,7 @@
 /** What was decided and what became of it, for people who ask why: the last of them, kept across daemons. */
 import { randomBytes } from 'node:crypto';
 import type { Records, TableDefinition } from '../core/table.ts';
-import type { Decision } from './types.ts';
+import type { Decision, Reason } from './types.ts';
 import { because, moveText } from './why.ts';
 
 /**
@@ -29,6 +29,8 @@ export interface ToldDecision {
   move: string;
   /** Whom it concerns, with what each had and has by it. */
   kernels: { name: string; before: number; after: number; why: string }[];
+  /** What `before` and `after` are of: CPUs, bytes, or weights of a service. */
+  resource: Decision['move']['kind'];
   outcome: Outcome;
   note: string;
 }
@@ -85,6 +87,17 @@ export class DecisionLog {
     return this.#all.filter(({ outcome }) => outcome === 'moving');
   }
 
+  /** What was done, by what moved and the rule that fired: for who got something, else for who gave. */
+  reasons(sinceMs: number): { resource: Decision['move']['kind']; rule: Reason['rule']; count: number }[] {
+    const done = this.#all.filter(({ outcome, at }) => outcome === 'kept' && Date.parse(at) >= sinceMs);
+    const ofRule = ({ decision: { move, taker, giver } }: DecisionRecord) =>
+      `${move.kind} ${(taker ?? giver)!.reason.rule}`;
+    return [...Map.groupBy(done, ofRule).values()].map((records) => {
+      const { move, taker, giver } = records[0]!.decision;
+      return { resource: move.kind, rule: (taker ?? giver)!.reason.rule, count: records.length };
+    });
+  }
+
   /** Of CPUs and memory: requests are steered as often as it takes. */
   count(outcome: Outcome, sinceMs: number): number {
     return this.#all.filter(
@@ -102,6 +115,7 @@ export function tell({ at, policy, decision, outcome, note }: Omit<DecisionRecor
   return {
     ...{ at, policy, outcome, note },
     move: moveText(decision.move),
+    resource: decision.move.kind,
     kernels: sides.map(({ kernel, before, after, reason }) => ({ name: kernel, before, after, why: because(reason) })),
   };
 }

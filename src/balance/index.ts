@@ -25,6 +25,7 @@ export function balanceCapability({ mutex, store, events, clock, journal }: Surr
   const balancer = new Balancer({
     ...{ instances, services, stats, moves, decisions, events, clock, journal },
     policies: async () => (await import('./policy/policies.ts')).POLICIES,
+    memoryLaw: async () => new (await import('./policy/memory.ts')).MemoryLaw(),
     settle: async (window, wishes) => (await import('./policy/settle.ts')).settle(window, wishes),
     promises: () => promisesOf(services.known()),
     kept: store.value<Settings>('balance', 'what balancing was told'),

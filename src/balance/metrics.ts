@@ -11,6 +11,12 @@ export const balanceMetrics: readonly FamilyOf<BalanceStatus>[] = [
   balance.row('gauge', 'moves', 'Decisions of the last hour, by what became of them.', ({ moves }) =>
     Object.entries(moves).map(([outcome, count]) => [{ outcome }, count] as const),
   ),
+  balance.row(
+    'gauge',
+    'reasons',
+    'What was done in the last hour, by what moved and the rule that fired.',
+    ({ reasons }) => reasons.map(({ resource, rule, count }) => [{ resource, rule }, count] as const),
+  ),
   balance.row('gauge', 'cpus', 'CPUs of each kernel that takes part.', ({ kernels }) =>
     kernels.map(({ name, cpus }) => [{ instance: name }, cpus] as const),
   ),

@@ -1,6 +1,6 @@
 /** What telemetry says of kernels, in the words of policies. A guest's word is evidence: sizes are the ledger's, requests the host's. */
 import type { InstanceStats } from '../telemetry/contract.ts';
-import type { Observation } from './types.ts';
+import type { MemoryObservation, Observation } from './types.ts';
 
 /** A kernel at rest is read every five seconds; one that says nothing for longer than this is not known. */
 const UNKNOWN_MS = 8_000;
@@ -73,6 +73,20 @@ export class Observer {
     this.#recent.set(id, recent);
     return recent;
   }
+}
+
+/** `bytes`: what it has. */
+export function observeMemory(stats: InstanceStats | undefined, bytes: number, nowMs: number): MemoryObservation {
+  const guest = stats?.guest;
+  if (!guest?.memory || nowMs - Date.parse(guest.at) > UNKNOWN_MS)
+    return { known: false, bytes, available: 0, stalled: null, majorFaults: null };
+  return {
+    known: true,
+    bytes,
+    available: Math.min(bytes, guest.memory.availableBytes),
+    stalled: guest.pressure.seconds?.memory?.some ?? null,
+    majorFaults: guest.faults?.majorPerSecond ?? null,
+  };
 }
 
 /** The least share of requests that must have been late for these percentiles to be what they are. */

@@ -13,6 +13,8 @@ export interface BalanceStatus {
   kernels: SeenKernel[];
   /** Of the last hour. */
   moves: { kept: number; undone: number; failed: number };
+  /** Of the last hour too. */
+  reasons: ReturnType<DecisionLog['reasons']>;
 }
 
 /** A kernel that takes part, as it was last seen. */
@@ -44,5 +46,6 @@ export function statusOf(balancer: Balancer, decisions: DecisionLog, nowMs: numb
       }),
     ),
     moves: { kept: count('kept'), undone: count('undone'), failed: count('failed') },
+    reasons: decisions.reasons(nowMs - HOUR_MS),
   };
 }

@@ -58,6 +58,35 @@ export interface Window {
   observations: readonly Observation[];
 }
 
+/** A kernel whose memory may change, in bytes. */
+export interface MemoryKernel extends Pick<Kernel, 'name' | 'kind'> {
+  min: number;
+  max: number;
+  entitlement: number;
+}
+
+/** `bytes` is the ledger's, the rest a kernel's own word. */
+export interface MemoryObservation {
+  /** False: its size is frozen, and nothing else here means anything but `bytes`. */
+  known: boolean;
+  bytes: number;
+  /** Bytes that its programs could have at once. */
+  available: number;
+  /** Seconds since its boot in which a task waited for memory; null: its kernel has no PSI. */
+  stalled: number | null;
+  /** Pages that had to be read again or for the first time, per second. */
+  majorFaults: number | null;
+}
+
+/** What the law of memory is told. `observations[i]` is of `kernels[i]`. */
+export interface MemoryWindow {
+  at: number;
+  /** Bytes that nobody has. */
+  free: number;
+  kernels: readonly MemoryKernel[];
+  observations: readonly MemoryObservation[];
+}
+
 /** Something moves from one owner to another; `null` is the free part of the pool. Of a `weight`, requests move. */
 export type Move =
   | { kind: 'cpu'; from: string | null; to: string | null; count: number }
@@ -90,9 +119,12 @@ export type Reason =
   | { rule: 'cannot-use'; usable: number; need: number }
   | { rule: 'distrusted'; entitlement: number; claimed: number }
   | { rule: 'capacity'; cpus: number; mean: number }
+  | { rule: 'memory-wait'; waitedMs: number; overSeconds: number }
+  | { rule: 'memory-rest'; availableBytes: number }
+  | { rule: 'memory-spare'; availableBytes: number }
   | { rule: 'rest' };
 
-/** A move with its reasons on either side; `free` CPUs of the pool have none. Sizes are those of the kernels it concerns: CPUs, or weights. */
+/** A move with its reasons on either side; what is free has none. Sizes are those of the kernels it concerns: CPUs, bytes, or weights. */
 export interface Decision {
   at: number;
   move: Move;
@@ -131,6 +163,8 @@ export interface Policy {
   summary: string;
   /** Seconds from one decision to the next: the shortest windows that it wants. */
   interval: number;
+  /** Whether memory goes where it is waited for, too (memory.ts). */
+  memory?: boolean;
   /** Parameters by name; seconds, shares or CPUs, as the policy's file says. */
   defaults: Readonly<Record<string, number>>;
   /** Values of parameters that the benchmark tries on its tuning half. */

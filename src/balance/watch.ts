@@ -4,8 +4,8 @@ import { declaredSize, isShare } from '../instance/stack.ts';
 import type { Ledger } from '../ledger/index.ts';
 import { free } from '../ledger/index.ts';
 import type { InstanceStats } from '../telemetry/contract.ts';
-import type { Observer } from './observer.ts';
-import type { Kernel, Window } from './types.ts';
+import { type Observer, observeMemory } from './observer.ts';
+import type { Kernel, MemoryWindow, Window } from './types.ts';
 
 /** CPUs move whole, shares of them in twentieths. */
 const PIECES = { whole: 1, share: 0.05 } as const;
@@ -57,6 +57,33 @@ export function windowOf(
   const grain = isOfShares ? PIECES.share : PIECES.whole;
   const cpus = tidy(own + unowned(elastic, own, present.ledger));
   return { at: present.nowMs / 1000, seconds, cpus, grain, kernels, observations };
+}
+
+/** Kernels whose memory may change: those that own of the pool, or those that own nothing. null where there are none. */
+export function memoryWindowOf(present: Present, owners: boolean): MemoryWindow | null {
+  const elastic = present.instances.filter(
+    ({ spec, state, placement }) =>
+      state === 'running' && spec.elastic?.memoryBytes != null && (placement !== null) === owners,
+  );
+  if (elastic.length === 0) return null;
+  const sum = (of: (status: InstanceStatus) => number) => elastic.reduce((total, status) => total + of(status), 0);
+  const unowned = owners
+    ? free(present.ledger).memory.reduce((total, { bytes }) => total + bytes, 0)
+    : sum(({ spec }) => spec.memoryBytes) - sum(({ size }) => size.memoryBytes);
+  return {
+    at: present.nowMs / 1000,
+    free: Math.max(0, unowned),
+    kernels: elastic.map(({ spec }) => ({
+      name: spec.name,
+      kind: present.promises.has(spec.name) ? 'service' : 'batch',
+      ...spec.elastic!.memoryBytes!,
+      entitlement: spec.memoryBytes,
+    })),
+    observations: elastic.map(({ spec, size }) => {
+      const seen = observeMemory(present.stats.get(spec.name), size.memoryBytes, present.nowMs);
+      return present.isHeld(spec.name) ? { ...seen, known: false } : seen;
+    }),
+  };
 }
 
 /** CPUs that they could have besides their own. */

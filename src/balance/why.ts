@@ -5,7 +5,9 @@ import type { Decision, Move, Reason, Side } from './types.ts';
 /** One sentence for people, such as `1 CPU from batch to web: web 1 → 2, since …; batch 3 → 2, since …`. */
 export function why({ move, giver, taker }: Decision): string {
   const sides = [taker, giver].filter((side) => side !== undefined);
-  return [moveText(move), sides.map(sideText).join('; ')].filter((text) => text !== '').join(': ');
+  return [moveText(move), sides.map((side) => sideText(side, move)).join('; ')]
+    .filter((text) => text !== '')
+    .join(': ');
 }
 
 export function moveText(move: Move): string {
@@ -15,8 +17,12 @@ export function moveText(move: Move): string {
   return move.to === null ? `${amount} of ${move.from} set free` : `${amount} from ${move.from} to ${move.to}`;
 }
 
-const sideText = ({ kernel, before, after, reason }: Side): string =>
-  `${kernel} ${number(before)} → ${number(after)}, since ${because(reason)}`;
+const sideText = (side: Side, move: Move): string =>
+  `${side.kernel} ${sizeText(side.before, move)} → ${sizeText(side.after, move)}, since ${because(side.reason)}`;
+
+/** A size of what moves. */
+export const sizeText = (size: number, { kind }: Pick<Move, 'kind'>): string =>
+  kind === 'memory' ? formatBytes(size) : number(size);
 
 type Rules = { [Rule in Reason['rule']]: (reason: Extract<Reason, { rule: Rule }>) => string };
 
@@ -51,6 +57,10 @@ const RULES: Rules = {
   distrusted: ({ entitlement, claimed }) =>
     `it says that ${number(claimed)} tasks wait, which its requests contradict: it gets its entitlement of ${cpus(entitlement)}`,
   capacity: ({ cpus: own, mean }) => `it has ${cpus(own)}, and the targets of the service ${number(mean)} on average`,
+  'memory-wait': ({ waitedMs, overSeconds }) =>
+    `its tasks waited ${number(waitedMs)} ms for memory in ${seconds(overSeconds)}, more than 10`,
+  'memory-rest': ({ availableBytes }) => `nothing waits for memory, and ${formatBytes(availableBytes)} are free within`,
+  'memory-spare': ({ availableBytes }) => `it has ${formatBytes(availableBytes)} free within`,
   rest: () => 'batch kernels have what services leave',
 };
 

@@ -7,6 +7,7 @@ import { channelApi } from '../channel/api.ts';
 import { containmentApi } from '../containment/api.ts';
 import { daemonApi } from '../daemon/api.ts';
 import { doctorApi } from '../doctor/api.ts';
+import { evidenceApi } from '../evidence/api.ts';
 import { healApi } from '../heal/api.ts';
 import { healthApi } from '../health/api.ts';
 import { imageApi } from '../image/api.ts';
@@ -16,6 +17,7 @@ import { serviceApi } from '../service/api.ts';
 import { sriovApi } from '../sriov/api.ts';
 import { stackApi } from '../stack/api.ts';
 import { telemetryApi } from '../telemetry/api.ts';
+import { upgradeApi } from '../upgrade/api.ts';
 
 export const CONTRACTS = [
   balanceApi,
@@ -23,6 +25,7 @@ export const CONTRACTS = [
   containmentApi,
   daemonApi,
   doctorApi,
+  evidenceApi,
   healApi,
   healthApi,
   imageApi,
@@ -32,6 +35,7 @@ export const CONTRACTS = [
   sriovApi,
   stackApi,
   telemetryApi,
+  upgradeApi,
 ] as const;
 // end of the list
 

@@ -26,6 +26,7 @@ export const ROUTES: Readonly<Record<string, ClientRoute>> = {
   shutdown: { method: 'POST', path: '/v1/shutdown', kind: 'json' },
   events: { method: 'GET', path: '/v1/events', kind: 'events', input: 'query' },
   doctor: { method: 'GET', path: '/v1/doctor', kind: 'json' },
+  evidence: { method: 'GET', path: '/v1/instances/:name/evidence', kind: 'json' },
   heal: { method: 'GET', path: '/v1/heal', kind: 'json', list: 'instances' },
   healings: { method: 'GET', path: '/v1/heal/log', kind: 'json', input: 'query', list: 'healings' },
   holdHealing: { method: 'PUT', path: '/v1/heal/holds/:name', kind: 'json', input: 'body' },
@@ -75,4 +76,5 @@ export const ROUTES: Readonly<Record<string, ClientRoute>> = {
   destroy: { method: 'POST', path: '/v1/destroy', kind: 'long', input: 'body', argument: 'stack' },
   stats: { method: 'GET', path: '/v1/stats', kind: 'json', list: 'instances' },
   statsSeries: { method: 'GET', path: '/v1/instances/:name/stats', kind: 'json', input: 'query' },
+  upgrade: { method: 'POST', path: '/v1/instances/:name/upgrade', kind: 'long', input: 'body' },
 };

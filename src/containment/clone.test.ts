@@ -34,6 +34,7 @@ const SPEC = {
     readyTimeoutMs: 1,
     stopGraceMs: 2,
     append: null,
+    initrd: null,
     cold: false,
   },
   ...{ healthCommand: null, healthIntervalMs: 1000, healthTimeoutMs: 1, healthRetries: 1, healthStartPeriodMs: 0 },

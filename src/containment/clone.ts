@@ -25,12 +25,13 @@ export function cloneOf(spec: InstanceSpec, options: CloneOptions): { request: C
   note(spec.network !== 'none' && !options.network, 'its clone has no network');
   note(spec.network === 'egress' && options.network, 'its clone does not get out of the private network');
   note(spec.partition !== null, 'its clone owns no CPUs and runs on those of the host');
-  const { append, healthCommand, image, tenant: _, ...fields } = plainFields(spec);
+  const { append, initrd, healthCommand, image, tenant: _, ...fields } = plainFields(spec);
   const volumes = spec.volumes.map(({ source, target }) => ({ source, target, readOnly: true }));
   const request: CreateRequest = {
     ...fields,
     ...(healthCommand === null ? {} : { healthCommand }),
     ...(append === null ? {} : { append }),
+    ...(initrd === null ? {} : { initrd }),
     ...{ name: cloneName(trial, index, spec.name), image },
     ...{
       command: [...spec.command],
@@ -52,10 +53,10 @@ export function cloneOf(spec: InstanceSpec, options: CloneOptions): { request: C
 }
 
 function plainFields(spec: InstanceSpec) {
-  const { image, tenant, hostname, readyTimeoutMs, stopGraceMs, append, cold, healthCommand } = spec;
+  const { image, tenant, hostname, readyTimeoutMs, stopGraceMs, append, initrd, cold, healthCommand } = spec;
   const { healthIntervalMs, healthTimeoutMs, healthRetries, healthStartPeriodMs } = spec;
   const health = { healthCommand, healthIntervalMs, healthTimeoutMs, healthRetries, healthStartPeriodMs };
-  return { image, tenant, hostname, readyTimeoutMs, stopGraceMs, append, cold, ...health };
+  return { image, tenant, hostname, readyTimeoutMs, stopGraceMs, append, initrd, cold, ...health };
 }
 
 /** As much of the name as a name has room for. */

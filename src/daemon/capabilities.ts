@@ -8,6 +8,7 @@ import { Steps } from '../core/steps.ts';
 import type { Surroundings } from '../core/surroundings.ts';
 import { doctorCapability } from '../doctor/index.ts';
 import { Drivers } from '../driver/drivers.ts';
+import { evidenceCapability } from '../evidence/index.ts';
 import { healCapability } from '../heal/index.ts';
 import { healthCapability } from '../health/index.ts';
 import { imageCapability } from '../image/index.ts';
@@ -21,6 +22,7 @@ import { sriovCapability } from '../sriov/index.ts';
 import type { StackStep } from '../stack/contract.ts';
 import { stackCapability } from '../stack/index.ts';
 import { telemetryCapability } from '../telemetry/index.ts';
+import { type UpgradeStep, upgradeCapability, upgradeExecutors } from '../upgrade/index.ts';
 import { daemonApi } from './api.ts';
 import type { Capability } from './capability.ts';
 import { daemonChecks } from './checks.ts';
@@ -49,11 +51,15 @@ export function compose(around: Surroundings, parts: Parts) {
   // Those who give instances something look at them, later.
   const known = (): Instances => instances.supervisor;
   const images = imageCapability(parts.images, () => instances.supervisor);
-  const pool = poolCapability(around, parts.host, known);
   const functions = sriovCapability(around, parts.functions, {
     instances: known,
     topology: () => parts.host.readTopology(),
   });
+  const pool = poolCapability(
+    around,
+    { ...parts.host, readTopology: () => functions.withLeases(parts.host.readTopology()) },
+    known,
+  );
   const channels = channelCapability(around, known);
   const network = networkCapability(around, parts.privileged, known);
   const services = serviceCapability(around, parts.endpoints ?? network.network);
@@ -80,12 +86,21 @@ export function compose(around: Surroundings, parts: Parts) {
     restartDue: ({ name }) => heal.healer.look(name),
     resolveImage: async (name) => drivers.ownImage(name) ?? parts.images.resolve(name),
   });
-  const steps = new Steps<StackStep>({
-    executors: { ...channels.executors, ...services.executors, ...instances.executors, ...pool.executors },
+  const steps = new Steps<StackStep | UpgradeStep>({
+    executors: {
+      ...{ ...channels.executors, ...services.executors, ...instances.executors, ...pool.executors },
+      ...upgradeExecutors({ ...services, instances: instances.supervisor, health: (name) => health.monitor.get(name) }),
+    },
     table: around.store.table(stepTable),
     journal: around.journal,
   });
   const heal = healCapability(around, { instances: known, health: health.monitor, steps: () => steps });
+  const evidence = evidenceCapability(around, {
+    instances: known,
+    health: (name) => health.monitor.get(name),
+    healings: (name) => heal.log.since(Number.NEGATIVE_INFINITY, name),
+    stats: () => telemetry.telemetry.stats(),
+  });
   const stacks = stackCapability(around, {
     steps,
     instances: instances.supervisor,
@@ -96,6 +111,9 @@ export function compose(around: Surroundings, parts: Parts) {
   const balance = balanceCapability(around, {
     ...{ steps, instances: instances.supervisor, hostPool: pool.hostPool, services: services.services },
     stats: () => telemetry.telemetry.stats(),
+  });
+  const upgrades = upgradeCapability(around, {
+    ...{ steps, instances: instances.supervisor, hostPool: pool.hostPool, services: services.services },
   });
   const containment = containmentCapability(around, {
     instances: known,
@@ -121,7 +139,9 @@ export function compose(around: Surroundings, parts: Parts) {
     health,
     services,
     stacks,
+    upgrades,
     heal,
+    evidence,
     balance,
     containment,
   ];

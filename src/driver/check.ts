@@ -5,7 +5,7 @@
 import { PolykernelError } from '../sys/errors.ts';
 import { formatBytes } from '../sys/units.ts';
 import type { LaunchSpec } from './driver.ts';
-import type { Capabilities, DriverTraits } from './traits.ts';
+import type { Capabilities, DriverTraits, RootKind } from './traits.ts';
 
 export interface Limited {
   traits: DriverTraits;
@@ -56,13 +56,17 @@ export function checkHugePages(bytes: number | null, { traits: { name, instead }
 }
 
 /** Throws `unsupported` for PCI functions where the driver gives none. */
-export function checkDevices(count: number, { traits: { name, title, instead }, capabilities }: Limited): void {
+export function checkDevices(
+  count: number,
+  { traits: { name, title, instead }, capabilities }: Limited,
+  field = 'devices',
+): void {
   if (count === 0 || capabilities.devices !== 'none') return;
   throw new PolykernelError(
     'unsupported',
     `the ${name} driver cannot give PCI functions to a kernel: ${title} has no PCI bus`,
     {
-      field: 'devices',
+      field,
       hint: `Leave the devices out${instead === null ? '' : `, or use --driver ${instead}`}.`,
     },
   );
@@ -88,9 +92,46 @@ export function checkImageKind(kind: string, traits: DriverTraits, all: readonly
   });
 }
 
+/** Throws `unsupported` for a root file system of a kind that the driver's kernels cannot have. */
+export function checkRootKind(kind: RootKind, { traits: { name, instead }, capabilities: { roots } }: Limited): void {
+  if (roots.includes(kind)) return;
+  const other = instead === null ? '' : `, or use --driver ${instead}`;
+  throw new PolykernelError('unsupported', `${ROOTS[kind]} cannot be the root of a kernel of the ${name} driver`, {
+    field: 'root',
+    value: kind,
+    hint: `Give it one of these: ${roots.map((root) => ROOTS[root]).join(', ')}${other}.`,
+  });
+}
+
+const ROOTS: Readonly<Record<RootKind, string>> = {
+  host: "the machine's own files",
+  directory: 'a directory (--rootfs DIRECTORY)',
+  squashfs: 'an archive or a squashfs image',
+  ext4: 'an ext4 image',
+};
+
+/** Throws `unsupported` for volumes where the driver has none. */
+export function checkVolumes(count: number, { traits: { name, instead }, capabilities }: Limited): void {
+  if (capabilities.volumes || count === 0) return;
+  throw new PolykernelError('unsupported', `kernels of the ${name} driver see no files of the host`, {
+    field: 'volumes',
+    hint: `Put what they need into the root${instead === null ? '' : `, or use --driver ${instead}`}.`,
+  });
+}
+
+/** Throws `unsupported` for shared memory where the driver has none. */
+export function checkRegions(count: number, { traits: { name, instead }, capabilities }: Limited): void {
+  if (capabilities.sharedMemory !== 'none' || count === 0) return;
+  throw new PolykernelError('unsupported', `kernels of the ${name} driver share no memory with others`, {
+    field: 'channels',
+    hint: `Leave channels out${instead === null ? '' : `, or use --driver ${instead}`}.`,
+  });
+}
+
 /** All of them for what is about to be started. Throws as they do. */
 export function checkLaunch(
-  spec: Pick<LaunchSpec, 'image' | 'cpus' | 'memoryBytes'> & Partial<Pick<LaunchSpec, 'placement' | 'devices'>>,
+  spec: Pick<LaunchSpec, 'image' | 'cpus' | 'memoryBytes'> &
+    Partial<Pick<LaunchSpec, 'placement' | 'devices' | 'root' | 'volumes' | 'regions' | 'network'>>,
   driver: Limited,
   hostBytes: number,
 ): void {
@@ -98,5 +139,9 @@ export function checkLaunch(
   checkCpus(spec.cpus, driver);
   checkMemory(spec.memoryBytes, driver, hostBytes);
   checkHugePages(spec.placement?.hugePageBytes ?? null, driver);
+  if (spec.root !== undefined) checkRootKind(spec.root.kind, driver);
+  checkVolumes(spec.volumes?.length ?? 0, driver);
+  checkRegions(spec.regions?.length ?? 0, driver);
+  if (spec.network) checkNetworkKind(spec.network.wayOut === null ? 'private' : 'egress', driver);
   checkDevices(spec.devices?.length ?? 0, driver);
 }

@@ -161,6 +161,8 @@ export interface LaunchSpec {
   devices?: readonly PassedFunction[];
   /** Words for the kernel's command line, behind the driver's own; default none. With any it is booted. */
   append?: readonly string[];
+  /** What is unpacked in the place of the image's initramfs, which is its end; default that. With it the kernel is booted. */
+  initramfs?: string;
   /** Boot from scratch even where a template clone is possible. */
   cold: boolean;
   /** Deadline from spawn to the agent's answer. */
@@ -239,6 +241,8 @@ export interface Kernel {
   attachRegion(region: SharedRegion): Promise<void>;
   /** Takes the name away, and the memory where that can be; idempotent. Rejects as attachRegion(). */
   detachRegion(region: Pick<SharedRegion, 'id' | 'name'>): Promise<void>;
+  /** Registers of its CPUs, as the VMM has them, for people. Absent where there is no VMM that tells. Rejects as attachRegion(). */
+  registers?(): Promise<string>;
   /** Bytes from and to the kernel's console; output from now on. Caller destroys it. */
   console(): Promise<Duplex>;
   /** Lets go without touching the kernel (the manager is going away). */

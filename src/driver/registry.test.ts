@@ -11,7 +11,8 @@ const KINDS = ['image/image.ts', 'image/kernel-file.ts'];
 
 it('no other folder has a name of a driver among its words', () => {
   const paths = globSync('**/*.ts', { cwd: SOURCES }).filter(
-    (path) => !/\.test\.ts$|testing\.ts$|^driver\/(uml|qemu|fake|registry)/.test(path) && !KINDS.includes(path),
+    (path) =>
+      !/\.test\.ts$|testing\.ts$|^driver\/(uml|qemu|multikernel|fake|registry)/.test(path) && !KINDS.includes(path),
   );
   expect(paths.length).toBeGreaterThan(100);
   const word = new RegExp(`(['"\`])(${[...driverNames, 'fake'].join('|')})\\1`);
@@ -19,7 +20,7 @@ it('no other folder has a name of a driver among its words', () => {
 });
 
 it('the model is no word of the product', async () => {
-  expect(driverWords).toEqual(['auto', 'uml', 'qemu']);
+  expect(driverWords).toEqual(['auto', 'uml', 'qemu', 'multikernel']);
   const published = [...globSync('**/openapi.json', { cwd: SOURCES }), 'cli/index.json', '../polykernel.schema.json'];
   expect(published).toHaveLength(3);
   for (const path of published) expect(read(path)).not.toContain('"fake"');

@@ -8,6 +8,7 @@ import type { Driver } from './driver.ts';
 const PRODUCT: Readonly<Record<string, () => Promise<Driver>>> = {
   uml: async () => new (await import('./uml/driver.ts')).UmlDriver(),
   qemu: async () => new (await import('./qemu/driver.ts')).QemuDriver(),
+  multikernel: async () => new (await import('./multikernel/driver.ts')).MultikernelDriver(),
 };
 
 /** In a daemon with POLYKERNEL_FAKE=1, for tests and benches; in no list of words but that daemon's own. */

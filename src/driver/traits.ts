@@ -1,5 +1,6 @@
 /** A driver as data, by which requests are judged: what it is, whatever the machine, and what it can do on this one. */
-import type { KernelImage } from '../image/contract.ts';
+import type { Trouble } from '../guest/index.ts';
+import type { KernelImage, RootSource } from '../image/contract.ts';
 
 /** What a driver can do, as data. */
 export interface Capabilities {
@@ -13,8 +14,10 @@ export interface Capabilities {
   templateClone: boolean;
   /** When shared-memory regions can be attached. */
   sharedMemory: 'none' | 'boot' | 'hotplug';
-  /** How the number of CPUs of a running kernel changes: by taking them offline and online within. */
-  cpuResize: 'none' | 'online';
+  /** How the number of CPUs of a running kernel changes: by taking them offline and online within, or out and in. */
+  cpuResize: 'none' | 'online' | 'hotplug';
+  /** Which of a running kernel's CPUs may be exchanged for others of the host: all, or all but that on which it booted. */
+  cpuMoves: 'all' | 'not-first';
   /** How its memory does: a balloon in the guest takes it, or it is unplugged. */
   memoryResize: 'none' | 'balloon' | 'unplug';
   /** The kernel's memory can be made of huge pages of the host. */
@@ -22,6 +25,10 @@ export interface Capabilities {
   /** How PCI functions of the host are given to a kernel: `boot`: to its machine, through VFIO, before it starts. */
   devices: 'none' | 'boot';
   networks: readonly NetworkKind[];
+  /** Kinds of root file system that it can have. */
+  roots: readonly RootKind[];
+  /** Directories and files of the host can be seen in its guests. */
+  volumes: boolean;
   /** What of a network a kernel is given: its port is one end of a veth pair, or a tap that comes with the VMM. */
   networkPort: 'none' | 'veth' | 'tap';
   /** The layers that hold a hostile guest, outermost last. */
@@ -29,6 +36,8 @@ export interface Capabilities {
   /** What enforces isolation between this kernel and the host. */
   isolation: string;
 }
+
+export type RootKind = RootSource['kind'];
 
 export type NetworkKind = 'none' | 'private' | 'egress';
 
@@ -48,6 +57,9 @@ export interface DriverFacts {
   capabilities: Capabilities;
 }
 
+/** See docs/health.md. */
+export type KernelSign = 'silence' | 'starved' | Trouble['kind'] | 'panic' | 'died' | 'not-ready' | 'unproven';
+
 export interface DriverTraits {
   /** The word of `--driver`: lower-case letters and digits. */
   readonly name: string;
@@ -63,6 +75,8 @@ export interface DriverTraits {
   readonly usesHostMemory: boolean;
   /** Files that a guest's users make on volumes are theirs only where the image has FUSE. */
   readonly ownersNeedFuse: boolean;
+  /** By which signs it can be told how its kernels do; a check of their workload is one with each. Default: not declared. */
+  readonly signs?: readonly KernelSign[];
   /** Name of the driver to use for what this one cannot do; null where there is none to name. */
   readonly instead: string | null;
   readonly auto: AutoTraits;

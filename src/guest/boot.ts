@@ -15,8 +15,8 @@ export interface GuestRoot {
    * others they give nothing either way.
    */
   ignoresSetId?: boolean;
-  /** Lower layer: `root/` in the share, or a block device of the guest. */
-  root: 'export' | { blockDevice: string; fstype: string };
+  /** Lower layer: `root/` in the share, a block device of the guest, or a directory of the initramfs. */
+  root: 'export' | { blockDevice: string; fstype: string } | { directory: string };
   /** `index`: which volN of the share; `target`: absolute path in the guest. */
   volumes: readonly { index: number; target: string; readOnly: boolean }[];
   /** The release of the kernel whose modules are in the share; undefined: none are. */
@@ -111,7 +111,7 @@ export function rootOps(input: GuestRoot & GuestIdentity & { modules: readonly s
   }
   const share = `${WORK}/export`;
   const scratch = `${WORK}/scratch`;
-  const lower = root === 'export' ? `${share}/root` : `${WORK}/lower`;
+  const lower = root === 'export' ? `${share}/root` : 'directory' in root ? root.directory : `${WORK}/lower`;
   // The time first: it is no longer right once other steps have taken theirs.
   const ops: Pair[] = [...identityOps(input), ...input.modules.map((path): Pair => ['module', path])];
   // Last mounted first taken away, once everything that uses them is in place.
@@ -122,7 +122,7 @@ export function rootOps(input: GuestRoot & GuestIdentity & { modules: readonly s
   };
 
   if (exportMount !== undefined) mount(exportMount.fstype, exportMount.source, share, '', exportMount.data);
-  if (root !== 'export')
+  if (root !== 'export' && 'blockDevice' in root)
     mount(root.fstype, root.blockDevice, lower, 'ro', root.fstype.startsWith('ext') ? 'noload' : '');
   mount('tmpfs', 'scratch', scratch, '', 'mode=0755');
   // The identity goes straight into the upper layer: through the overlay each file would first be looked up and copied.

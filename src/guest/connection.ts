@@ -5,7 +5,7 @@ import { Greeting } from './greeting.ts';
 import { Inbox } from './inbox.ts';
 import type { GuestLinkOptions } from './link-options.ts';
 import type { GuestHello } from './messages.ts';
-import { type Frame, PROTOCOL_VERSION } from './protocol.ts';
+import { type Frame, PROTOCOL_VERSION, ToHost } from './protocol.ts';
 import type { Listed } from './sessions.ts';
 
 interface Listener {
@@ -21,6 +21,14 @@ interface Listener {
   lost(error: PolykernelError): void;
 }
 
+interface Settling {
+  exchange: Greeting;
+  resolve: () => void;
+}
+
+/** Frames of what processes do, which nobody says again. */
+const OF_PROCESSES: ReadonlySet<number> = new Set([ToHost.started, ToHost.stdout, ToHost.stderr, ToHost.exited]);
+
 /** INVARIANT: no frame is told of before the guest has answered the nonce of this connection, nor after letGo(). */
 export class Connection {
   readonly stream: Duplex;
@@ -30,6 +38,8 @@ export class Connection {
   readonly #inbox: Inbox;
   #greeting: { exchange: Greeting; resolve: (hello: GuestHello) => void; reject: (error: Error) => void } | undefined;
   #release: (() => void) | undefined;
+  /** Nothing is told of any more but of what processes have to say. */
+  #settling: Settling | undefined;
 
   constructor(
     stream: Duplex,
@@ -83,6 +93,20 @@ export class Connection {
     });
   }
 
+  /**
+   * Greets the guest anew, which so has no credit for output any more, and hears what it has sent before its answer: the last that
+   * comes from it on this connection. Resolves when the answer is there, or the signal aborts.
+   */
+  settle(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      signal.addEventListener('abort', () => resolve(), { once: true });
+      if (signal.aborted || this.#release === undefined || this.#greeting !== undefined) return resolve();
+      const exchange = new Greeting(this.#random, (bytes) => this.stream.write(bytes), this.#options.isPort);
+      this.#settling = { exchange, resolve };
+      exchange.greet();
+    });
+  }
+
   /** At once, and without copying what may be long. */
   write(batch: readonly Buffer[]): void {
     this.stream.cork();
@@ -112,6 +136,7 @@ export class Connection {
       turns: this.#options.turns,
       handle: (frame) => {
         if (this.#greeting !== undefined) this.#handshake(frame);
+        else if (this.#settling !== undefined) this.#settle(frame, this.#settling);
         else if (this.#release !== undefined) this.#listener.frame(frame);
       },
       onGarbage: () => {
@@ -120,6 +145,12 @@ export class Connection {
       onPause: () => this.#listener.paused(),
       hold: (held) => void (held ? this.stream.pause() : this.stream.resume()),
     });
+  }
+
+  #settle(frame: Frame, { exchange, resolve }: Settling): void {
+    if (OF_PROCESSES.has(frame.type)) {
+      if (this.#release !== undefined) this.#listener.frame(frame);
+    } else if (exchange.receive(frame) !== undefined) resolve();
   }
 
   #handshake(frame: Frame): void {

@@ -3,6 +3,7 @@ import { exitOf, type GuestHello, guestText, parseHello } from './messages.ts';
 import {
   encodeFrame,
   type Frame,
+  HOST_HEARS_TROUBLE,
   HOST_IS_WIDE,
   HOST_TAKES_BARE,
   PROTOCOL_VERSION,
@@ -45,7 +46,7 @@ export class Greeting {
     while (this.#nonce === 0);
     this.#listed.clear();
     const hello = Buffer.concat([
-      u16(PROTOCOL_VERSION, HOST_IS_WIDE | (this.#isPort ? HOST_TAKES_BARE : 0)),
+      u16(PROTOCOL_VERSION, HOST_IS_WIDE | HOST_HEARS_TROUBLE | (this.#isPort ? HOST_TAKES_BARE : 0)),
       u32(this.#nonce),
     ]);
     this.#send(

@@ -78,6 +78,11 @@ export class LineWriter {
     this.#open = true;
   }
 
+  /** Sends nothing more; what was sent and shared stays as it is. */
+  hush(): void {
+    this.#open = false;
+  }
+
   close(): void {
     this.#open = false;
     this.#requests.length = 0;

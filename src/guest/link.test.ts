@@ -148,7 +148,7 @@ describe('on a port', () => {
 
   it('sends and takes bulk data without a sum, where the guest has agreed', async () => {
     const { abilities, input, output, session } = await talk(true, { ...wide, bare: '65536' });
-    expect(abilities).toBe(3);
+    expect(abilities).toBe(7);
     const [head, payload, end] = bareFrame(ToGuest.stdin, session, Buffer.alloc(5000, 'x'));
     expect(input.subarray(0, 5020).equals(Buffer.concat([head!, payload!, end!]))).toBe(true);
     expect(output).toBe('y'.repeat(60_000));
@@ -166,7 +166,7 @@ describe('on a port', () => {
 
   it('and never does so on a serial line, whatever the guest says', async () => {
     const { abilities, input } = await talk(false, { ...wide, bare: '65536' });
-    expect(abilities).toBe(1);
+    expect(abilities).toBe(5);
     const frames = new FrameDecoder(MAX_TO_GUEST).push(input);
     expect(frames.filter(({ type }) => type === ToGuest.stdin).every(({ flags }) => (flags & Flag.bare) === 0)).toBe(
       true,
@@ -265,4 +265,38 @@ it('names the step of a configuration that failed, and learns the boot id', asyn
   );
   await seeding;
   expect(link.hello?.bootId).toBe(id);
+});
+
+describe('settle', () => {
+  it('takes what the guest had sent before it knew of it, and sends nothing more', async () => {
+    const { guest, link } = await connected();
+    const process = link.exec(request);
+    const { session } = await guest.next(ToGuest.exec);
+    guest.send(ToHost.started, session, u32(7));
+    await process.started;
+    const answer = guest.hello;
+    guest.hello = (nonce) => {
+      guest.send(ToHost.stdout, session, Buffer.from('said before'));
+      guest.send(ToHost.session, session, u32(0, 7, 0, 0));
+      answer(nonce);
+      guest.send(ToHost.credit, session, u32(16_384));
+    };
+    await link.settle(AbortSignal.timeout(30_000));
+    process.signal(15);
+    process.stdin.write('more');
+    expect(process.stdout.read().toString()).toBe('said before');
+    link.detach();
+    expect(guest.frames).toEqual([]);
+  });
+
+  it('gives up on a guest that is mute, and has nothing to do without one', async () => {
+    const { guest, link } = await connected();
+    guest.hello = () => {};
+    const given = new AbortController();
+    const settled = link.settle(given.signal);
+    given.abort();
+    await settled;
+    link.detach();
+    await new GuestLink({ name: 'test' }).settle(new AbortController().signal);
+  });
 });

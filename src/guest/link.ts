@@ -11,7 +11,7 @@ import { receiveFile, sendFile } from './files.ts';
 import { LineWriter, type Request } from './line.ts';
 import type { GuestLinkOptions } from './link-options.ts';
 import type { LineMemory } from './memory.ts';
-import { exitOf, type GuestHello, guestText, type Snapshot } from './messages.ts';
+import { exitOf, type GuestHello, guestText, type Snapshot, TROUBLES, type Trouble } from './messages.ts';
 import { Patience } from './patience.ts';
 import type { GuestProcess } from './process.ts';
 import {
@@ -48,6 +48,8 @@ export class GuestLink extends EventEmitter<{
   'protocol-error': [PolykernelError];
   /** A process in the guest rings the bell of the channel in this slot. */
   bell: [slot: number];
+  /** Its kernel's log tells of trouble. */
+  trouble: [Trouble];
 }> {
   readonly name: string;
   readonly #random: () => number;
@@ -293,6 +295,16 @@ export class GuestLink extends EventEmitter<{
     this.#line.letGo();
   }
 
+  /**
+   * Before detach(): has the guest send no more output until somebody attaches, and takes what it has sent already, of which nothing
+   * is lost so. What is asked of it from now on is not sent. Resolves when that is so, or the signal aborts; never rejects.
+   */
+  async settle(signal: AbortSignal): Promise<void> {
+    if (this.#hello === undefined) return;
+    this.#line.hush();
+    await this.#connection?.settle(signal);
+  }
+
   /** Lets the stream go without touching the guest or its processes: a later manager may attach. */
   detach(): void {
     const stream = this.#connection?.stream;
@@ -409,6 +421,12 @@ export class GuestLink extends EventEmitter<{
         if (session >= MAX_CHANNELS) return false;
         this.#rung.add(session);
         return true;
+      case ToHost.trouble: {
+        const kind = TROUBLES[session];
+        if (kind === undefined || payload.length < 4) return false;
+        this.emit('trouble', { kind, count: payload.readUInt32LE(), text: guestText(payload.subarray(4)) });
+        return true;
+      }
       default:
         return false;
     }

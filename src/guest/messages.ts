@@ -140,3 +140,14 @@ export function fileError(doing: string, path: string, exit: GuestExit): Polyker
     },
   );
 }
+
+/** What a guest's kernel tells of itself, by the number in the protocol. */
+export const TROUBLES = ['out-of-memory', 'soft-lockup', 'rcu-stall', 'hung-task', 'kernel-bug'] as const;
+
+export interface Trouble {
+  kind: (typeof TROUBLES)[number];
+  /** Since the kernel booted. */
+  count: number;
+  /** Its last words on it. */
+  text: string;
+}

@@ -16,6 +16,8 @@ export const MAX_MESSAGE = 256 * 1024;
 export const LINE_WINDOW = 2048;
 /** In a host's HELLO: it takes frames of MAX_TO_HOST bytes, and slots of shared memory. */
 export const HOST_IS_WIDE = 1;
+/** In a host's HELLO: it takes TROUBLE. */
+export const HOST_HEARS_TROUBLE = 4;
 /** In a host's HELLO: it takes bare frames. Only of a line that neither loses nor mixes bytes: see Flag. */
 export const HOST_TAKES_BARE = 2;
 /** The longest payload of a bare frame towards the host. */
@@ -83,6 +85,7 @@ export const ToHost = {
   goodbye: 74,
   bell: 75,
   time: 76,
+  trouble: 77,
 } as const;
 
 export interface Frame {

@@ -21,6 +21,7 @@ export function healCapability(
   return {
     name: 'healing',
     healer,
+    log,
     routes: served(healApi, healHandlers({ healer, log, clock })),
     metrics: () => familiesOf(healMetrics, healer.list()),
     recover: () => healer.recover(),

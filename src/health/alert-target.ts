@@ -1,5 +1,4 @@
 /** Whom to tell when an instance is not well, or is again: a program, or a web hook on this machine. */
-import { request } from 'node:http';
 import { runCommand } from '../sys/command.ts';
 import { PolykernelError } from '../sys/errors.ts';
 
@@ -63,9 +62,11 @@ function aborted(signal: AbortSignal): Promise<never> {
   });
 }
 
-function post(where: ReturnType<typeof webHook>, alert: string, signal: AbortSignal): Promise<void> {
+async function post(where: ReturnType<typeof webHook>, alert: string, signal: AbortSignal): Promise<void> {
+  // With it Node loads what most daemons never need.
+  const { request } = await import('node:http');
   const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(alert) };
-  return new Promise((resolve, reject) => {
+  return await new Promise((resolve, reject) => {
     const sent = request({ ...where, method: 'POST', headers, agent: false, signal }, (answer) => {
       answer.destroy();
       const { statusCode = 0 } = answer;

@@ -1,10 +1,12 @@
 /** The health of instances in the API. */
 import { get, post, put, routes } from '../core/route.ts';
 import { count, flag, id, listOf, named, nothing, oneOf, orNull, record, request, text, time } from '../core/schema.ts';
+import { TROUBLES } from '../guest/index.ts';
 import type { AlertStatus, CheckResult, HealthStatus, Sign } from './types.ts';
 
+const KERNEL_SIGNS = ['silence', 'starved', ...TROUBLES, 'panic', 'died', 'not-ready', 'unproven'] as const;
 const sign = record<Sign>({
-  sign: oneOf('silence', 'starved', 'check', 'out-of-memory', 'panic', 'died', 'not-ready', 'unproven'),
+  sign: oneOf('check', ...KERNEL_SIGNS),
   since: time,
   seen: text,
 });
@@ -25,6 +27,7 @@ const status = named(
     since: time,
     acknowledged: { ...flag, description: 'Somebody knows of it; until it changes' },
     signs: { ...listOf(sign), description: 'What it is told by' },
+    possible: { ...listOf(oneOf(...KERNEL_SIGNS)), description: 'Signs that its driver can give' },
     check: {
       ...orNull(
         record<NonNullable<HealthStatus['check']>>({ command: text, failures: count, results: listOf(result) }),

@@ -9,6 +9,7 @@ const WELL: Facts = {
   oom: undefined,
 };
 const CHECK = { failures: 0, retries: 3, passed: true, since: undefined, seen: 'exit code 1' };
+const STALL = { kind: 'rcu-stall', count: 1, text: 'rcu: INFO: rcu_sched self-detected stall', sinceMs: 0 } as const;
 const AT = new Date(0).toISOString();
 const exit = (reason: 'panic' | 'died' | 'not-ready' | 'exit' | 'killed') => ({
   reason,
@@ -27,6 +28,13 @@ it.each<[string, Partial<Facts>, string, string[]]>([
   ['of a check that failed twice of three times', { check: { ...CHECK, failures: 2 } }, 'healthy', []],
   ['of a check that failed thrice', { check: { ...CHECK, failures: 3 } }, 'unhealthy', ['check']],
   ['short of memory', { oom: { count: 2, sinceMs: 0 } }, 'unhealthy', ['out-of-memory']],
+  ['stalled, as its kernel tells', { troubles: [STALL] }, 'unhealthy', ['rcu-stall']],
+  [
+    'stalled, for the host gives it no time',
+    { troubles: [STALL], beat: { verdict: 'starving', sinceMs: 0, seen: 'x' } },
+    'starving',
+    ['rcu-stall', 'starved'],
+  ],
   [
     'all at once',
     {

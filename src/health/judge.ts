@@ -1,7 +1,13 @@
 /** A health, of the signs for it. Pure. */
+
+import type { Trouble } from '../guest/index.ts';
 import type { InstanceExit, InstanceState } from '../instance/contract.ts';
 import type { Verdict } from './beat.ts';
 import type { Health, Sign } from './types.ts';
+
+export interface KernelTrouble extends Trouble {
+  sinceMs: number;
+}
 
 export interface Facts {
   state: InstanceState;
@@ -14,7 +20,9 @@ export interface Facts {
   /** `passed`: it did so once. */
   check: { failures: number; retries: number; passed: boolean; since: string | undefined; seen: string } | null;
   /** Processes killed for want of memory lately, and the first of them. */
-  oom: { count: number; sinceMs: number } | undefined;
+  oom: { count: number; sinceMs: number; last?: string } | undefined;
+  /** What else its kernel has told of lately. */
+  troubles?: readonly KernelTrouble[];
 }
 
 export interface Judgement {
@@ -26,7 +34,7 @@ const iso = (ms: number): string => new Date(ms).toISOString();
 const LOSSES = ['panic', 'died', 'not-ready'] as const;
 
 /** Signs come with the gravest first; of a paused one see the monitor. */
-export function judge({ state, exit, ending, beat, check, oom }: Facts): Judgement {
+export function judge({ state, exit, ending, beat, check, oom, troubles = [] }: Facts): Judgement {
   if (state === 'stuck' && ending)
     return { health: 'lost', signs: [{ sign: 'unproven', since: ending.at, seen: ending.message }] };
   const loss = LOSSES.find((reason) => exit?.reason === reason);
@@ -43,11 +51,15 @@ export function judge({ state, exit, ending, beat, check, oom }: Facts): Judgeme
   }
   if (oom !== undefined) {
     const seen = `its kernel killed ${oom.count} ${oom.count === 1 ? 'process' : 'processes'} for want of memory`;
-    signs.push({ sign: 'out-of-memory', since: iso(oom.sinceMs), seen });
+    const last = oom.last === undefined ? '' : `, the last: ${oom.last}`;
+    signs.push({ sign: 'out-of-memory', since: iso(oom.sinceMs), seen: seen + last });
   }
+  for (const { kind, sinceMs, text } of troubles) signs.push({ sign: kind, since: iso(sinceMs), seen: text });
   if (verdict === 'starving') signs.push({ sign: 'starved', since: iso(sinceMs), seen });
   if (verdict === 'hung') return { health: 'hung', signs };
-  if (fails || oom !== undefined) return { health: 'unhealthy', signs };
+  // One that gets no time stalls, too.
+  const isTroubled = verdict !== 'starving' && troubles.length > 0;
+  if (fails || oom !== undefined || isTroubled) return { health: 'unhealthy', signs };
   if (verdict === 'starving') return { health: 'starving', signs };
   return { health: verdict === 'unheard' || check?.passed === false ? 'unknown' : 'healthy', signs };
 }

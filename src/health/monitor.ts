@@ -2,17 +2,19 @@
 import type { EventLog } from '../core/events.ts';
 import type { Journal } from '../core/journal.ts';
 import type { HostUsage, Kernel } from '../driver/index.ts';
+import type { Trouble } from '../guest/index.ts';
 import type { Instance, InstanceRecord, Instances } from '../instance/contract.ts';
 import { type Clock, timestamp } from '../sys/clock.ts';
 import { Beat } from './beat.ts';
 import { WorkloadCheck } from './check.ts';
 import type { HealthEvent } from './events.ts';
-import { isLoss, type Judgement, judge } from './judge.ts';
+import { isLoss, type Judgement, judge, type KernelTrouble } from './judge.ts';
 import type { HealthStatus } from './types.ts';
 
 const LOOK_MS = 1_000;
-/** How long memory that did not suffice is held against a kernel. */
+/** How long memory that did not suffice is held against a kernel, and other trouble that its kernel tells of, again and again as long as it lasts. */
 const OOM_LOOKS = 60;
+const TROUBLE_LOOKS = 90;
 
 export interface MonitorOptions {
   instances(): Pick<Instances, 'list' | 'find' | 'get'>;
@@ -32,6 +34,9 @@ interface Watched {
   check: WorkloadCheck;
   oomKills: number | null;
   oom: { count: number; sinceMs: number; looks: number } | undefined;
+  /** Of the last process that its kernel killed for want of memory. */
+  killed: string | undefined;
+  troubles: Map<Trouble['kind'], KernelTrouble & { looks: number }>;
 }
 
 interface Entry {
@@ -69,7 +74,10 @@ export class HealthMonitor {
       check: new WorkloadCheck(kernel, clock),
       oomKills: null,
       oom: undefined,
+      killed: undefined,
+      troubles: new Map(),
     };
+    kernel.guest.on('trouble', (trouble) => this.#hear(id, watched, trouble));
     const entry = this.#entry(id);
     entry.watched = watched;
     void kernel.exited.then(() => {
@@ -100,6 +108,7 @@ export class HealthMonitor {
     const instance = this.#options.instances().get(name);
     const entry = this.#entry(instance.record.id);
     if (entry.watched !== undefined) entry.watched.oom = undefined;
+    entry.watched?.troubles.clear();
     this.#lookAt(instance);
     entry.acknowledged = entry.judgement.health !== 'healthy' && entry.judgement.health !== 'unknown';
     return this.#statusOf(instance);
@@ -157,8 +166,27 @@ export class HealthMonitor {
     this.#lookAt(instance);
   }
 
+  /** At once, not with the next look. */
+  #hear(id: string, watched: Watched, trouble: Trouble): void {
+    if (this.#closed || this.#entries.get(id)?.watched !== watched) return;
+    if (trouble.kind === 'out-of-memory') {
+      // How often that was is read with its numbers.
+      watched.killed = trouble.text;
+      return;
+    }
+    const sinceMs = watched.troubles.get(trouble.kind)?.sinceMs ?? this.#options.clock.now();
+    watched.troubles.set(trouble.kind, { ...trouble, sinceMs, looks: TROUBLE_LOOKS });
+    const { instances } = this.#options;
+    this.#lookAt(
+      instances()
+        .list()
+        .find(({ record }) => record.id === id),
+    );
+  }
+
   #lookAtMemory(watched: Watched, kills: number | null, atMs: number): void {
-    const { oom } = watched;
+    const { oom, troubles } = watched;
+    for (const [kind, trouble] of troubles) if (--trouble.looks === 0) troubles.delete(kind);
     if (oom !== undefined && --oom.looks === 0) watched.oom = undefined;
     if (kills === null) return;
     const more = kills - (watched.oomKills ?? kills);
@@ -179,7 +207,8 @@ export class HealthMonitor {
       exit: machine.exit,
       ending: machine.ending,
       beat: watched?.beat,
-      oom: watched?.oom,
+      oom: watched?.oom && { ...watched.oom, last: watched.killed },
+      troubles: [...(watched?.troubles.values() ?? [])],
       check: check && {
         failures: check.failures,
         retries: spec.healthRetries,
@@ -223,6 +252,7 @@ export class HealthMonitor {
       name: instance.name,
       id,
       state: instance.state,
+      possible: [...(instance.driver.traits.signs ?? [])],
       ...{ health: judgement.health, since, acknowledged, signs: judgement.signs },
       check:
         command === null

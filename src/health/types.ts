@@ -1,14 +1,15 @@
 /** How instances do, beside what they are (their state). */
+import type { KernelSign } from '../driver/index.ts';
 
 /**
  * unknown: it does not run, or nothing was heard of it yet. starving: the host gives its vCPUs no time. unhealthy: its workload's
- * check fails, or its memory did not suffice. hung: it is given time and says nothing. lost: its kernel went unasked.
+ * check fails, its memory did not suffice, or its kernel tells of trouble. hung: it is given time and says nothing. lost: its kernel went unasked.
  */
 export type Health = 'unknown' | 'healthy' | 'starving' | 'unhealthy' | 'hung' | 'lost';
 
 /** What a health is told by. */
 export interface Sign {
-  sign: 'silence' | 'starved' | 'check' | 'out-of-memory' | 'panic' | 'died' | 'not-ready' | 'unproven';
+  sign: 'check' | KernelSign;
   /** ISO 8601 UTC. */
   since: string;
   /** What was seen, for people. */
@@ -37,6 +38,8 @@ export interface HealthStatus {
   /** Somebody knows of it; until its health changes. */
   acknowledged: boolean;
   signs: Sign[];
+  /** Which its driver can give, beside its check. */
+  possible: KernelSign[];
   /** The workload's own; null = it has none. */
   check: { command: string; failures: number; results: CheckResult[] } | null;
 }

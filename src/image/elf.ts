@@ -22,6 +22,8 @@ export interface ElfSummary {
   /** Has a program interpreter: it runs as a process. */
   interpreted: boolean;
   hasPvhNote: boolean;
+  /** Has the entry by which a kernel with the multikernel patches boots another beside itself. */
+  hasMultikernelNote: boolean;
   sections: ReadonlyMap<string, { offset: number; size: number }>;
 }
 
@@ -35,12 +37,14 @@ export function readElf(read: ReadAt): ElfSummary | undefined {
   const sections = table(40, 58, 64, MAX_SECTIONS);
   if (!segments || !sections) return undefined;
   const notes = segments.filter((segment) => segment.readUInt32LE(0) === PT_NOTE).slice(0, MAX_NOTE_SEGMENTS);
+  const found = notes.flatMap((segment) =>
+    notesOf(read(readWord(segment, 8), Math.min(readWord(segment, 32), MAX_NOTE_BYTES))),
+  );
   return {
     machine: header.readUInt16LE(18),
     interpreted: segments.some((segment) => segment.readUInt32LE(0) === PT_INTERP),
-    hasPvhNote: notes.some((segment) =>
-      holdsPvh(read(readWord(segment, 8), Math.min(readWord(segment, 32), MAX_NOTE_BYTES))),
-    ),
+    hasPvhNote: found.some(({ name, type }) => name.startsWith('Xen') && type === PVH_NOTE_TYPE),
+    hasMultikernelNote: found.some(({ name, bytes }) => name === 'MK\0' && bytes === 8),
     sections: readSections(read, sections, header.readUInt16LE(62)),
   };
 }
@@ -72,17 +76,25 @@ function readSections(read: ReadAt, table: Buffer[], nameIndex: number): ElfSumm
   return sections;
 }
 
+interface Note {
+  /** At most 4 characters of it. */
+  name: string;
+  type: number;
+  /** Of its content. */
+  bytes: number;
+}
+
 /** A note is u32 name size, u32 content size, u32 type, then name and content, each padded to 4 bytes. */
-function holdsPvh(notes: Buffer | undefined): boolean {
-  if (!notes) return false;
-  for (let at = 0; at + 12 <= notes.length; ) {
+function notesOf(notes: Buffer | undefined): Note[] {
+  const found: Note[] = [];
+  for (let at = 0; notes !== undefined && at + 12 <= notes.length; ) {
     const nameSize = notes.readUInt32LE(at);
-    const contentSize = notes.readUInt32LE(at + 4);
+    const bytes = notes.readUInt32LE(at + 4);
     const name = notes.toString('latin1', at + 12, at + 12 + Math.min(nameSize, 4));
-    if (notes.readUInt32LE(at + 8) === PVH_NOTE_TYPE && name.startsWith('Xen')) return true;
-    at += 12 + pad(nameSize) + pad(contentSize);
+    found.push({ name, type: notes.readUInt32LE(at + 8), bytes });
+    at += 12 + pad(nameSize) + pad(bytes);
   }
-  return false;
+  return found;
 }
 
 /** In floating point: in 32 bits, as `& ~3` computes, a size near 2^32 becomes negative and the cursor goes back. */

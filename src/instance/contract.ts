@@ -11,6 +11,7 @@ export type { Watcher, WorkloadLog } from './output.ts';
 export { hostPlacement } from './placement.ts';
 export type { Draft, Owner, Provided, Provider } from './provider.ts';
 export { type InstanceRecord, instanceTable } from './record.ts';
+export { requestOf } from './request-of.ts';
 export type { ExecRequest, LogQuery, PrewarmRequest, StreamCommand } from './requests.ts';
 export * from './schema.ts';
 export type * from './spec.ts';

@@ -10,7 +10,7 @@ import type { Schema } from '../core/validate.ts';
 import { DEVICE_HINT, DEVICE_PATTERN } from '../sriov/contract.ts';
 
 /** What a value is: how it is written in a terminal and in a stack file follows from that. */
-export type Kind = 'flag' | 'text' | 'word' | 'duration' | 'count' | 'labels' | 'texts';
+export type Kind = 'flag' | 'text' | 'word' | 'duration' | 'count' | 'labels' | 'texts' | 'path';
 
 export interface FieldRow {
   kind: Kind;
@@ -27,7 +27,7 @@ export interface FieldRow {
     value?: string;
     multiple?: boolean;
     words?: readonly string[];
-    complete?: 'image';
+    complete?: 'image' | 'file';
     help: string;
   };
   /** The key of a kernel in a stack file: what may stand there and the default, for people; `live`: a change needs no restart. */
@@ -326,6 +326,26 @@ export const FIELDS = {
       default: 'none',
       live: false,
       description: 'for the command line of its kernel',
+    },
+  },
+  initrd: {
+    kind: 'path',
+    schema: {
+      type: 'string',
+      pattern: '^/[^\\0]*$',
+      maxLength: 4096,
+      description:
+        "Archive of this machine that its kernel unpacks before the agent's, which is booted then. Default none",
+      'x-hint': 'Give an absolute path.',
+    },
+    default: null,
+    cli: { option: 'initrd', value: 'FILE', complete: 'file', help: "an initramfs, unpacked before the agent's" },
+    stack: {
+      key: 'initrd',
+      type: 'path',
+      default: 'none',
+      live: false,
+      description: "an initramfs (cpio), unpacked before the agent's",
     },
   },
   cold: {

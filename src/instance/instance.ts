@@ -247,6 +247,10 @@ export class Instance {
     if (launch?.size === undefined || this.#life.detached) return;
     this.#life.keep({ launch: { ...launch, size: { ...launch.size, ...size } } });
   }
+  /** Of its CPUs, for people; null when no kernel runs, or its driver gives none. */
+  async registers(): Promise<string | null> {
+    return (await this.#life.run?.kernel?.registers?.()) ?? null;
+  }
   /** What guest and VMM say that its kernel has; null when none runs. */
   async sizeNow(): Promise<KernelSize | null> {
     return (await this.#liveKernel()?.size()) ?? null;
@@ -283,7 +287,7 @@ export class Instance {
   }
 
   /** Lets go of everything without touching the kernel. A boot under way is given up; the next daemon repeats it. */
-  detach(): Promise<void> {
-    return this.#life.detach();
+  detach(settle = false): Promise<void> {
+    return this.#life.detach(settle);
   }
 }

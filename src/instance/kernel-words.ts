@@ -4,18 +4,18 @@ import { PolykernelError } from '../sys/errors.ts';
 /** By the name of the parameter, in which the kernel takes `-` for `_`: why it is not for others to say, and what is. */
 const OWN: readonly (readonly [RegExp, string])[] = [
   [/^(rd)?init$/, "the first process is the guest's agent: give a command"],
-  [/^(no)?initrd$|^initramfs_async$/, 'the agent comes by the initramfs'],
-  [/^root(fstype|flags|delay|wait)?$|^r[ow]$/, 'the root is what --rootfs says'],
+  [/^(no)?initrd|^initramfs/, 'the agent comes by the initramfs: --initrd puts one before it'],
+  [/^root|^r[ow]$/, 'the root is what --rootfs says'],
+  // User Mode Linux reads a number behind these as strtoul does, `0x0` too: whatever begins so.
   [
-    // User Mode Linux reads the number of a line as C does: `ssl00` and `ssl0x0` are `ssl0`.
-    /^(console|earlycon|earlyprintk|netconsole|xterm|port|stderr)$|^(con|ssl)(\d|$)/,
+    /^(con|ssl|earlycon|earlyprintk|netconsole|xterm|port|stderr|tty_log)/,
     'the console and the control line are in use',
   ],
   [/^pk[._]/, "it is the agent's"],
   [/^(mem|memmap|maxcpus|nr_cpus|possible_cpus|nosmp|ncpus)$/, 'CPUs and memory are what --cpus and --memory say'],
   [/^(panic|reboot)$/, 'by it the end of the kernel is seen'],
   [
-    /^(umid|uml_dir|udb|iomem|hostfs|mconsole|hostname|mode|seccomp|physmem|initcall_blacklist)$|^(ubd|vec\d|eth\d)/,
+    /^(ubd|udb|vec|eth|iomem|umid|uml_|hostfs|mconsole|hostname|physmem|fake_ide)|^(mode|seccomp|aio|initcall_blacklist|module_blacklist|bootconfig)$/,
     'it says what of this machine the kernel has',
   ],
   [/^(virtio_mmio\.device|acpi|noacpi|pci|nopci|swiotlb)$/, 'the devices of its machine are found by it'],

@@ -1,9 +1,11 @@
 /** What an instance's next kernel is started with: everything that has to be looked for on the host, made and taken over. */
 import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Driver, LaunchSpec } from '../driver/index.ts';
 import type { KernelImage, RootOptions, RootSource } from '../image/contract.ts';
 import type { Layout } from '../sys/paths.ts';
 import type { Identities } from './identities.ts';
+import { joinInitrd } from './initrd.ts';
 import { kernelDirectory, prepareLaunch, renewKernelDirectory, unmappedOf } from './launch.ts';
 import type { Provided, Provider } from './provider.ts';
 import type { InstanceRecord } from './record.ts';
@@ -73,7 +75,9 @@ export class Launcher {
     const provided: Provided = { regions: [], network: null, housekeepingCpus: undefined };
     for (const provider of this.#options.providers)
       Object.assign(provided, await provider.launch?.(record, driver.capabilities()));
-    const given = { image, root, homes: identities.homes(), ...provided };
+    const initramfs =
+      sources.initrd && (await joinInitrd(sources.initrd, image.initramfs, join(directory, 'initramfs')));
+    const given = { image, root, homes: identities.homes(), ...provided, ...(initramfs && { initramfs }) };
     return { launch: await prepareLaunch(paths, directory, { ...record, ...kept }, driver, given), kept };
   }
 

@@ -167,13 +167,13 @@ export class Life {
     await found.pause();
   }
 
-  /** Lets go of everything without touching the kernel. A boot under way is given up; the next daemon repeats it. */
-  async detach(): Promise<void> {
+  /** Lets go of everything without touching the kernel. A boot under way is given up; the next daemon repeats it. `settle`: nothing that its workload said is lost. */
+  async detach(settle = false): Promise<void> {
     this.#detached = true;
     this.#cancelTimer();
     const run = this.#run;
     this.#changed();
-    await run?.detach();
+    await run?.detach(settle && this.state === 'running');
   }
 
   #changed(): void {

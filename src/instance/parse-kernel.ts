@@ -120,7 +120,8 @@ function readCreate(reader: YamlReader, place: Place, entries: Entries, context:
   option('publish', 'publish', (at) => readPublish(reader, at));
   option('user', 'user', (at) => reader.text(at, 'a user', USER_HINT));
   for (const [key, field] of fieldRows)
-    if (key !== 'tenant') option(field.stack.key, key, (at) => readField(reader, at, field) as Create[typeof key]);
+    if (key !== 'tenant')
+      option(field.stack.key, key, (at) => readField(reader, at, field, context) as Create[typeof key]);
   // Together they may be too long where neither is.
   const { command, env } = create;
   if (command.length > 0 && env !== undefined) isAccepted(reader, entries.get('command')!, { command, env }, '');
@@ -128,8 +129,17 @@ function readCreate(reader: YamlReader, place: Place, entries: Entries, context:
 }
 
 /** The tenant is none of these: a definition has it beside what it creates. */
-function readField(reader: YamlReader, at: Place, { kind, words, schema }: FieldRow): unknown {
+function readField(
+  reader: YamlReader,
+  at: Place,
+  { kind, words, schema }: FieldRow,
+  { directory }: StackContext,
+): unknown {
   switch (kind) {
+    case 'path': {
+      const path = readWord(reader, at);
+      return path === undefined ? undefined : resolve(directory, path);
+    }
     case 'flag':
       return reader.boolean(at);
     case 'word':

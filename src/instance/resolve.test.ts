@@ -131,6 +131,7 @@ it('fills in the rest', () => {
     restart: 'no',
     heal: 'no',
     append: null,
+    initrd: null,
     cold: false,
     readyTimeoutMs: 60_000,
     stopGraceMs: 10_000,
@@ -176,7 +177,7 @@ describe('a partition', () => {
     memory: { kind: 'size', bytes: 2 ** 29, node: null, hugePageBytes: null },
     devices: [],
   } as const;
-  const machine = facts([driver('uml', {}, { maxCpus: 1, hugePages: false }), driver('fake', {})]);
+  const machine = facts([driver('uml', {}, { maxCpus: 1, hugePages: false, devices: 'none' }), driver('fake', {})]);
   const resolve = (change: object, name = 'fake') =>
     resolveSpec({ command: ['x'], driver: name, partition: { ...partition, ...change } } as never, 'web', machine);
 
@@ -192,9 +193,10 @@ describe('a partition', () => {
     expect(() => resolve(huge, 'uml')).toThrow(expect.objectContaining({ code: 'unsupported' }));
     expect(() => resolve({}, 'uml')).toThrow(/2/);
     const devices = [{ kind: 'address', address: '0000:01:00.0' }];
-    expect(() => resolve({ devices })).toThrow(
+    expect(() => resolve({ ...one, devices }, 'uml')).toThrow(
       expect.objectContaining({ code: 'unsupported', field: 'partition.devices' }),
     );
+    expect(resolve({ devices }).partition!.devices).toEqual(devices);
   });
 });
 

@@ -1,5 +1,14 @@
 /** From what was asked and what the machine can do to what will be: pure. */
-import { checkCpus, checkDevices, checkHugePages, checkMemory, checkNetworkKind } from '../driver/check.ts';
+import {
+  checkCpus,
+  checkDevices,
+  checkHugePages,
+  checkMemory,
+  checkNetworkKind,
+  checkRegions,
+  checkRootKind,
+  checkVolumes,
+} from '../driver/check.ts';
 import { chooseDriver } from '../driver/choose.ts';
 import type { Candidate, HostFacts } from '../driver/index.ts';
 import { type PartitionRequest, requestedBytes, vcpusOf } from '../ledger/index.ts';
@@ -16,7 +25,7 @@ const MIB = 1024 * 1024;
 const DEFAULT_MEMORY_BYTES = 256 * MIB;
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 /** Our own tools in every guest. They come last: a root file system's programs of the same name win. */
-const TOOLS = '/run/pk/bin';
+export const TOOLS = '/run/pk/bin';
 /**
  * Fills in every default and picks the driver. `request` has passed checkCreateRequest.
  * Throws `invalid` (limits, combinations), `unavailable` (driver cannot run here) or `unsupported`.
@@ -45,7 +54,7 @@ export function resolveSpec(request: CreateRequest, name: string, facts: HostFac
   if (partition !== null) checkPartition(partition, driver);
   const attached = request.attached ?? false;
   const fields = fieldsOf(request);
-  checkFunctions(fields.devices, elastic, driver);
+  checkFunctions(fields.devices, partition?.devices.length ?? 0, elastic, driver);
   const restart = (fields.restart ?? 'no') as InstanceSpec['restart'];
   if (attached && restart !== 'no') {
     throw new PolykernelError(
@@ -76,6 +85,9 @@ export function resolveSpec(request: CreateRequest, name: string, facts: HostFac
   const publish = (request.publish ?? []).map(publishedPort);
   const network = request.network ?? (publish.length > 0 ? 'private' : 'none');
   checkNetwork(network, publish, driver);
+  if ((request.root ?? 'host') === 'host') checkRootKind('host', driver);
+  checkVolumes(request.volumes?.length ?? 0, driver);
+  checkRegions(request.channels?.length ?? 0, driver);
   const tty = request.tty ?? false;
   return {
     ...fields,
@@ -133,27 +145,28 @@ function elasticOf({ elastic }: CreateRequest): Elastic | null {
 /** For `auto` those drivers that can change memory and give functions, where that is wanted and there are some. */
 function ableTo(
   elastic: Elastic | null,
-  { driver = 'auto', devices = [] }: CreateRequest,
+  { driver = 'auto', devices = [], partition }: CreateRequest,
   facts: HostFacts,
 ): HostFacts {
   if (driver !== 'auto') return facts;
   const drivers = facts.drivers.filter(
     ({ capabilities }) =>
       (elastic?.memoryBytes == null || capabilities.memoryResize !== 'none') &&
-      (devices.length === 0 || capabilities.devices !== 'none'),
+      (devices.length + (partition?.devices.length ?? 0) === 0 || capabilities.devices !== 'none'),
   );
   return drivers.length === 0 ? facts : { ...facts, drivers };
 }
 
 /** A function may write to all memory of its kernel at any time: none of it can go. */
-function checkFunctions(devices: readonly string[], elastic: Elastic | null, driver: Candidate): void {
+function checkFunctions(devices: readonly string[], owned: number, elastic: Elastic | null, driver: Candidate): void {
   const wishes = devices.map((text, index) => deviceWish(text, `devices[${index}]`));
+  if (owned > 0) checkDevices(owned, driver, 'partition.devices');
   checkDevices(wishes.length, driver);
   const names = wishes.flatMap(({ name }) => name ?? []);
   const twice = names.find((name, index) => names.indexOf(name) !== index);
   if (twice !== undefined)
     throw new PolykernelError('invalid', `two devices are called ${twice}`, { field: 'devices', value: twice });
-  if (wishes.length === 0 || elastic?.memoryBytes == null) return;
+  if (wishes.length + owned === 0 || elastic?.memoryBytes == null) return;
   throw new PolykernelError('invalid', 'memory cannot be taken from a kernel that PCI functions write to', {
     field: 'elastic.memoryBytes',
     hint: 'Leave the bounds of its memory out, or the devices.',
@@ -192,12 +205,6 @@ function checkNetwork(network: InstanceSpec['network'], publish: InstanceSpec['p
 
 /** What the driver cannot make true is refused, rather than owned in vain. */
 function checkPartition(partition: PartitionRequest, driver: Candidate): void {
-  if (partition.devices.length > 0) {
-    throw new PolykernelError('unsupported', `PCI functions of the pool cannot be given to a kernel yet`, {
-      field: 'partition.devices',
-      hint: 'Leave them out of the partition: `devices` (`pk run --device`) leases functions that are in no pool.',
-    });
-  }
   checkHugePages(partition.memory.hugePageBytes, driver);
 }
 

@@ -3,6 +3,9 @@ import type { Kernel } from '../driver/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import type { Workload } from './workload.ts';
 
+/** How long a guest may take to say its last words to this daemon; one that is paused or mute has none. */
+const SETTLE_MS = 500;
+
 /** INVARIANT: what is asked of the kernel is asked one after the other, and not before it has booted; only killing waits for nothing. */
 export class Run {
   kernel: Kernel | undefined;
@@ -59,9 +62,14 @@ export class Run {
     await this.kernel?.kill();
   }
 
-  /** Lets go of the kernel without touching it. A boot under way is given up. */
-  async detach(): Promise<void> {
-    if (this.kernel !== undefined) return this.kernel.detach();
+  /** Lets go of the kernel without touching it. A boot under way is given up. `settle`: what its workload has said is read before. */
+  async detach(settle = false): Promise<void> {
+    if (this.kernel !== undefined) {
+      const patience = AbortSignal.timeout(SETTLE_MS);
+      if (settle) await this.kernel.guest.settle(patience);
+      if (settle) await this.workload?.caughtUp(patience);
+      return this.kernel.detach();
+    }
     this.cancelBoot(new PolykernelError('unavailable', 'the daemon is ending'));
     await this.#calls;
   }

@@ -16,9 +16,12 @@ export interface Sources {
   volumes: readonly Source[];
   /** The caller's working directory, which the machine's own files show wherever it lies; undefined: never looked at. */
   shown?: Source | null;
+  /** The file that goes before the agent's initramfs; undefined or null: there is none. */
+  initrd?: Source | null;
 }
 
 interface Paths {
+  initrd?: string | null;
   root: string;
   cwd: string;
   volumes: readonly { source: string }[];
@@ -28,12 +31,16 @@ interface Paths {
  * What a request's paths stand for now. Throws `not-found`, `permission` or `invalid` naming the field, `conflict` for a link in one
  * of the directories `writable`, to which guests may write, `unavailable` where a file system does not answer.
  */
-export async function acceptSources({ root, cwd, volumes }: Paths, writable: readonly string[]): Promise<Sources> {
+export async function acceptSources(
+  { root, cwd, volumes, initrd }: Paths,
+  writable: readonly string[],
+): Promise<Sources> {
   const each = volumes.map(({ source }, index) => accept(`volumes[${index}].source`, source, writable));
   return {
     root: root === 'host' ? null : await accept('root', root, writable),
     volumes: await Promise.all(each),
     shown: root === 'host' ? await acceptShown(cwd, writable) : null,
+    ...(initrd && { initrd: await accept('initrd', initrd, writable) }),
   };
 }
 
@@ -110,14 +117,14 @@ export async function ownersAfterRun(sources: Sources, volumes: readonly { readO
 }
 
 /**
- * That the file of a root is still the one that was given, for one that is read here and not by pk-cell.
+ * That a file is still the one that was given, for one that is read here and not by pk-cell.
  * Throws `conflict` when it is not.
  */
-export async function checkSource(source: Source): Promise<void> {
-  const now = await accept('root', source.path, []);
+export async function checkSource(source: Source, field = 'root'): Promise<void> {
+  const now = await accept(field, source.path, []);
   if (now.path === source.path && now.uid === source.uid) return;
   throw changed(
-    'root',
+    field,
     source.path,
     now.path === source.path ? 'belongs to another user now' : 'is a symbolic link now',
   );

@@ -17,6 +17,7 @@ const count: JsonSchema = { type: 'integer', minimum: 1 };
 const SCHEMAS: Readonly<Record<Kind, JsonSchema>> = {
   flag: { type: 'boolean' },
   text,
+  path: text,
   word: {},
   duration,
   count,

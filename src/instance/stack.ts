@@ -5,6 +5,7 @@ export { ACTIVE, type Action, type KernelPlan, kernelSteps, planKernel } from '.
 export { checkSize, declaredSize, isShare, sizedRequest } from './size.ts';
 export { kernelOptions } from './stack-options.ts';
 export {
+  createInstance,
   healInstance,
   type InstanceStep,
   removeInstance,

@@ -307,7 +307,7 @@ export class Supervisor<P = unknown> implements Instances {
     this.#ending = true;
     const entries = this.#registry.list();
     if (farewell) await Promise.all(entries.filter(({ isErased }) => isErased).map(({ gone }) => gone));
-    await Promise.all(this.#registry.list().map(({ instance }) => instance.detach()));
+    await Promise.all(this.#registry.list().map(({ instance }) => instance.detach(farewell)));
     for (const { log } of this.#registry.list()) log.close(farewell);
     if (farewell) this.#records.saveAgain();
   }

@@ -1,4 +1,5 @@
 /** The workload of one run: begun in its guest or found there again, and its output brought to the log. */
+import { setImmediate as turn } from 'node:timers/promises';
 import type { GuestExit, GuestLink, GuestProcess } from '../guest/index.ts';
 import { pump, type Watcher, type WorkloadLog } from './output.ts';
 import type { InstanceSpec } from './spec.ts';
@@ -31,6 +32,8 @@ export class Workload {
   /** Until its output is in its log. Never rejects. */
   readonly output: Promise<unknown>;
 
+  readonly #isRead: boolean;
+
   /** `readers`: undefined in the foreground, where the client reads. */
   constructor(main: GuestProcess, readers: Readers | undefined, tell: { began(): void; ended(exit: GuestExit): void }) {
     this.main = main;
@@ -42,9 +45,18 @@ export class Workload {
             pump(main.stderr, 'err', readers.log, readers.watchers),
           ]);
     main.started.then(tell.began, () => {});
+    this.#isRead = readers !== undefined;
     void main.exited.then(async (exit) => {
       await this.output;
       tell.ended(exit);
     });
+  }
+
+  /** Resolves when all that came so far is in its log, or the signal aborts. */
+  async caughtUp(signal: AbortSignal): Promise<void> {
+    const { stdout, stderr } = this.main;
+    while (this.#isRead && !signal.aborted && stdout.waiting + stderr.waiting > 0) await turn();
+    // What was read last is written by who read it.
+    await turn();
   }
 }

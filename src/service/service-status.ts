@@ -71,8 +71,8 @@ function health(
       ? { state: 'checking', reason: 'it was not asked yet' }
       : { state: 'down', reason: row.checkReason === '' ? 'its health check fails' : row.checkReason };
   }
+  if (row.checkStatus === 'INI') return { state: 'checking', reason: 'its first check has not ended' };
   if (drain) return { state: 'drained', reason: 'on request' };
   if (weight === 0) return { state: 'drained', reason: 'its weight is 0' };
-  if (row.checkStatus === 'INI') return { state: 'checking', reason: 'its first check has not ended' };
   return { state: 'up', reason: null };
 }

@@ -1,4 +1,5 @@
 /** The kinds of step that change services, and how each is carried out. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { BareStep, Executors, Step } from '../core/step.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { resolveService } from './check.ts';
@@ -18,9 +19,18 @@ interface ChangeService extends BareStep<'service.change'> {
 /** Serves a port no more; its connections are cut. */
 interface RemoveService extends BareStep<'service.remove'> {}
 
+/** Sends the requests of one target to another, once that is seen to answer; those under way are completed. */
+interface ShiftService extends BareStep<'service.shift'> {
+  from: string;
+  to: string;
+  /** Of the one that gets them. */
+  weight: number;
+}
+
 /** Each kind, and what takes it back. */
 export type ServiceStep =
   | Step<CreateService, RemoveService>
+  | Step<ShiftService, ShiftService>
   | Step<ChangeService, ChangeService>
   | Step<RemoveService, CreateService>;
 
@@ -44,6 +54,21 @@ export const removeService = (before: ServiceStatus, stack: string): ServiceStep
   undo: creation(requestOf(before), stack),
   byHand: AS_IT_WAS,
 });
+
+/** Both are targets of it. */
+export function shiftService(
+  { name, targets }: Pick<ServiceStatus, 'name' | 'targets'>,
+  from: string,
+  to: string,
+): ServiceStep {
+  const { weight } = targets.find(({ instance }) => instance === from || instance === to)!;
+  const shift = (from: string, to: string): ShiftService => ({
+    ...{ kind: 'service.shift', name, phase: 'reroute', from, to, weight },
+    text: `send what comes to ${name} to ${to} instead of ${from}`,
+    also: [`instance ${from}`, `instance ${to}`],
+  });
+  return { ...shift(from, to), undo: shift(to, from), byHand: `pk service drain ${name} ${to}` };
+}
 
 export function serviceExecutors(services: ServiceManager): Executors<ServiceStep> {
   const find = async (name: string) => {
@@ -80,6 +105,17 @@ export function serviceExecutors(services: ServiceManager): Executors<ServiceSte
       verify: ({ service }) => isAsPlanned(service),
       afterCrash: 'finish',
     },
+    'service.shift': {
+      check: async ({ name }) => void (await services.get(name)),
+      run: (step, signal) => shift(services, step, signal),
+      async verify({ name, from, to }) {
+        const { targets } = await services.get(name);
+        const isServing = (instance: string) =>
+          targets.some((target) => target.instance === instance && !target.drain && target.weight > 0);
+        return isServing(to) && !isServing(from);
+      },
+      afterCrash: 'undo',
+    },
     'service.remove': {
       check: async ({ name }) => void (await services.get(name)),
       async run({ name }) {
@@ -89,6 +125,38 @@ export function serviceExecutors(services: ServiceManager): Executors<ServiceSte
       afterCrash: 'finish',
     },
   };
+}
+
+/** How long the one may take until it answers, and the other until what it was asked before is answered. */
+const ANSWER_MS = 60_000;
+const DRAIN_MS = 30_000;
+const LOOK_MS = 50;
+
+async function shift(
+  services: ServiceManager,
+  { name, from, to, weight }: Pick<ShiftService, 'name' | 'from' | 'to' | 'weight'>,
+  signal: AbortSignal,
+): Promise<void> {
+  const target = async (instance: string) =>
+    (await services.get(name)).targets.find((each) => each.instance === instance);
+  const until = async (condition: () => Promise<boolean>, patienceMs: number) => {
+    for (const deadline = performance.now() + patienceMs; !(await condition()); ) {
+      if (performance.now() > deadline) return false;
+      await sleep(LOOK_MS, undefined, { signal });
+    }
+    return true;
+  };
+  const isWell = async () => /^(up|drained)$/.test((await target(to))?.state ?? '');
+  if (!(await until(isWell, ANSWER_MS))) {
+    const found = await target(to);
+    throw new PolykernelError('not-ready', `${to} cannot serve ${name}: ${found?.reason ?? 'it is no target'}`);
+  }
+  await services.change(name, to, { weight, drain: false });
+  await until(async () => (await target(to))?.state === 'up', ANSWER_MS);
+  if ((await target(from)) === undefined) return;
+  await services.change(name, from, { drain: true });
+  // Connections that stay for longer are cut with the kernel.
+  await until(async () => (await target(from))?.inFlight === 0, DRAIN_MS);
 }
 
 const creation = (service: ServiceRequest, stack: string): CreateService => ({
@@ -132,7 +200,7 @@ const definitionText = ({ port, bind, mode, balance, check, slo, targets }: Defi
   ]);
 
 /** What would make a service as this one is. */
-function requestOf({ name, port, bind, mode, balance, check, slo, targets }: ServiceStatus): ServiceRequest {
+export function requestOf({ name, port, bind, mode, balance, check, slo, targets }: ServiceStatus): ServiceRequest {
   return {
     ...{ name, port, bind, mode, balance },
     ...(check !== null && { check }),

@@ -26,8 +26,11 @@ export function functionProvider(functions: Functions): Provider {
       return {};
     },
     async launch({ id, spec, placement }, { devices }) {
+      const owned = placement?.partition.devices ?? [];
+      await functions.giveBackFormer(id, owned);
       // One that was released meanwhile is leased again, or another one of its kind.
-      if (spec.devices.length > 0) take(id, spec.name, spec.devices, await functions.choice(), nodesOf(placement));
+      const all = [...spec.devices, ...owned];
+      if (all.length > 0) take(id, spec.name, all, await functions.choice(), nodesOf(placement));
       const passed = await functions.readyAll(id);
       if (passed.length === 0) return {};
       if (devices === 'none') throw cannot(spec.name, spec.driver, passed[0]!.address);

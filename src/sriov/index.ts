@@ -2,7 +2,8 @@
 import { served } from '../core/route.ts';
 import type { Surroundings } from '../core/surroundings.ts';
 import type { Instances } from '../instance/contract.ts';
-import type { Topology } from '../topology/index.ts';
+import type { Ledger } from '../ledger/index.ts';
+import type { PciFunction, Topology } from '../topology/index.ts';
 import { sriovApi } from './api.ts';
 import { Counts, PATIENCE, type Patience } from './counts.ts';
 import { functionProvider } from './give-functions.ts';
@@ -24,6 +25,15 @@ export interface FunctionHost {
 
 const NOTHING = () => {};
 
+/** Who has functions without a lease. */
+function ownersOf({ pci }: Topology, { pool, partitions }: Ledger): Map<string, string> {
+  const owners = new Map<string, string>();
+  for (const { address, hostUse } of pci) if (hostUse !== null) owners.set(address, `the host (${hostUse})`);
+  for (const address of pool?.devices ?? []) owners.set(address, 'the pool');
+  for (const [owner, { devices }] of Object.entries(partitions)) for (const each of devices) owners.set(each, owner);
+  return owners;
+}
+
 /** `host`: undefined where nothing is given away. */
 export function sriovCapability(
   { store, events, clock, journal }: Surroundings,
@@ -35,25 +45,27 @@ export function sriovCapability(
   const leases = new Leases({
     ...common,
     records: store.table(leaseTable),
-    others: () => {
-      const partitions = Object.entries(instances().ledger().partitions);
-      return new Map([
-        ...topology().pci.flatMap(({ address, hostUse }): [string, string][] =>
-          hostUse === null ? [] : [[address, `the host (${hostUse})`]],
-        ),
-        ...partitions.flatMap(([owner, { devices }]) => devices.map((address): [string, string] => [address, owner])),
-      ]);
-    },
+    others: () => ownersOf(topology(), instances().ledger()),
   });
   const counts = new Counts({
     ...common,
     records: store.table(countTable),
     checkUnused: (physical, virtual) => leases.checkUnused(physical, virtual),
   });
+  /** The topology in which functions that are leased are in use: no pool may have them. */
+  const withLeases = (seen: Topology): Topology => {
+    const leased = new Map(leases.all().map(({ address, owner }) => [address, owner]));
+    if (leased.size === 0) return seen;
+    for (const address of instances().ledger().pool?.devices ?? []) leased.delete(address);
+    const inUse = (each: PciFunction) =>
+      leased.has(each.address) ? { ...each, hostUse: `leased to ${leased.get(each.address)}` } : each;
+    return { ...seen, pci: seen.pci.map(inUse) };
+  };
   const functions = new Functions({ sysfs, counts, leases, instances, events, clock, journal, dropMachine: drop });
   return {
     name: 'PCI functions',
     functions,
+    withLeases,
     routes: served(sriovApi, sriovHandlers(functions)),
     provider: functionProvider(functions),
     checks: async () => (await import('./checks.ts')).sriovChecks(host?.sysfs),

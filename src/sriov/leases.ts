@@ -96,7 +96,7 @@ export class Leases {
     const { address } = seen;
     const before = this.#records.get(address);
     if (before?.state === 'leased' && before.instance === tenant.instance) return shown(before, before.state);
-    this.checkFree(seen, others);
+    this.checkFree(seen, others, tenant.name);
     this.#options.takeMachine();
     const record: LeaseRecord = {
       id: address,
@@ -119,13 +119,13 @@ export class Leases {
     return this.#options.others();
   }
 
-  /** Throws as take() does. */
-  checkFree(seen: SeenFunction, others = this.others()): void {
+  /** Throws as take() does. `tenant`: who may have it by his partition. */
+  checkFree(seen: SeenFunction, others = this.others(), tenant?: string): void {
     const { address } = seen;
     const lease = this.of(address);
     if (lease !== undefined) throw taken(address, whose(lease));
     const other = others.get(address);
-    if (other !== undefined) throw taken(address, `it is in use by ${other}`);
+    if (other !== undefined && other !== tenant) throw taken(address, `it is in use by ${other}`);
     if (seen.class >> 16 === BRIDGES) throw never(address, 'it is a bridge');
   }
 

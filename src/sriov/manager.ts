@@ -170,7 +170,7 @@ export class Functions {
     const all = [...seen.values()];
     const [own, free] = [
       all.filter(({ address }) => mine.has(address)),
-      all.filter((each) => !mine.has(each.address) && isFree(() => leases.checkFree(each, others))),
+      all.filter((each) => !mine.has(each.address) && isFree(() => leases.checkFree(each, others, tenant.name))),
     ];
     const chosen = new Map<SeenFunction, DeviceWish>();
     // Wishes for one function come before those for any.
@@ -195,6 +195,18 @@ export class Functions {
       throw error;
     }
     return [...chosen.keys()].map(({ address }) => address);
+  }
+
+  /** Gives back what an instance had by a partition that is another one now. */
+  async giveBackFormer(instance: string, partition: readonly string[]): Promise<void> {
+    const { leases } = this.#options;
+    const mine = leases.ofInstance(instance);
+    // Most have none, and to look at the whole machine takes a while.
+    if (mine.length === 0) return;
+    const others = leases.others();
+    // Of the pool nothing is leased but by a partition.
+    const former = mine.filter(({ address }) => others.has(address) && !partition.includes(address));
+    await this.giveBack(former.map(({ address }) => address));
   }
 
   /** Has all that an instance leases ready for its next kernel. Rejects as Leases.ready() does. */

@@ -21,6 +21,8 @@ export interface SysfsLines {
 /** Of one answer: the names of a directory with thousands of functions are less. */
 const MOST_LINE = 1024 * 1024;
 
+const ENDING = () => new PolykernelError('unavailable', 'the daemon is ending', { hint: 'Try again.' });
+
 interface Waiting {
   doing: string;
   resolve(fields: string[]): void;
@@ -32,6 +34,7 @@ export class SysfsProcess implements Sysfs {
   readonly #waiting = new Map<string, Waiting>();
   #lines: SysfsLines | undefined;
   #count = 0;
+  #closed = false;
   #rest = '';
 
   /** `start` is called with the first request, and with the next one after its end. */
@@ -66,8 +69,9 @@ export class SysfsProcess implements Sysfs {
   }
 
   close(): void {
+    this.#closed = true;
     const lines = this.#lines;
-    this.#lost(new PolykernelError('unavailable', 'the daemon is ending', { hint: 'Try again.' }));
+    this.#lost(ENDING());
     lines?.end();
   }
 
@@ -76,6 +80,7 @@ export class SysfsProcess implements Sysfs {
     const { promise, resolve, reject } = Promise.withResolvers<string[]>();
     this.#waiting.set(number, { doing: `${operation} ${fields[0]}`, resolve, reject });
     try {
+      if (this.#closed) throw ENDING();
       this.#lines ??= this.#begin();
       // Fields are names of ours and of the kernel's; one that could be taken for two is none of these.
       this.#lines.input.write(
@@ -107,7 +112,10 @@ export class SysfsProcess implements Sysfs {
     const lines = (this.#rest + text).split('\n');
     this.#rest = lines.pop()!;
     for (const line of lines) this.#answer(line.split('\t'));
-    if (this.#rest.length > MOST_LINE) this.close();
+    if (this.#rest.length <= MOST_LINE) return;
+    const broken = this.#lines;
+    this.#lost(new PolykernelError('protocol', 'pk-sysfs says a line without an end'));
+    broken?.end();
   }
 
   #answer([number = '', word, ...fields]: string[]): void {

@@ -54,6 +54,7 @@ it('reads every option', () => {
           healthRetries: 2,
           healthStartPeriodMs: 60_000,
           append: 'loglevel=7',
+          initrd: '/srv/shop/early.cpio',
           cold: true,
           labels: { team: 'shop', tier: '1' },
         },

@@ -25,6 +25,7 @@ kernels:
     stopGrace: 5s
     healthcheck: {command: wget -q localhost, interval: 5s, timeout: 2s, retries: 2, startPeriod: 1m}
     append: loglevel=7
+    initrd: ./early.cpio
     cold: true
     tenant: acme
     labels: {team: shop, tier: 1}

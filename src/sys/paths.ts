@@ -103,6 +103,8 @@ export type NativeProgram =
   | 'pk-netns'
   | 'pk-trial'
   | 'pk-tsc'
+  | 'pk-mktty'
+  | 'pk-kexec'
   | 'pk-sysfs'
   | 'pk-vfio-nvme';
 

@@ -5,21 +5,11 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { generator } from '../support/generator.ts';
 import { hostProcesses } from '../support/host-processes.ts';
 import { Sandbox, until } from '../support/pk.ts';
 
 const KILLS = Number(process.env.POLYKERNEL_CHAOS_KILLS ?? 200);
-
-/** Small deterministic generator (mulberry32), so that one number names a run. */
-function generator(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 it(`survives ${KILLS} random kills without orphans`, { timeout: 900_000 }, async () => {
   const seed = Number(process.env.POLYKERNEL_CHAOS_SEED ?? Date.now() % 1_000_000);

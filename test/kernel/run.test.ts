@@ -5,6 +5,7 @@ import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { buildInitramfs } from '../../src/guest/index.ts';
 import { finished, Sandbox, until } from '../support/pk.ts';
 
 interface Row {
@@ -37,7 +38,15 @@ describe.each(['uml', 'qemu'])('pk on %s', (driver) => {
     const ran = await run('--append', 'loglevel=7 panic_on_oops=1', '--', 'cat', '/proc/cmdline');
     expect(ran.stdout).toMatch(/ loglevel=7 panic_on_oops=1\b/);
     const refused = await run('--append', 'init=/bin/sh', '--', 'true');
-    expect([refused.code, refused.stderr]).toEqual([125, expect.stringContaining('"init=/bin/sh" is refused')]);
+    expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining('"init=/bin/sh" is refused')]);
+  });
+
+  it("unpacks an initramfs of the user's before the agent's, so that it replaces nothing of that", async () => {
+    const archive = join(sandbox.home, 'early.cpio');
+    const init = { kind: 'file', path: 'init', mode: 0o755, content: Buffer.from('no program') } as const;
+    await writeFile(archive, buildInitramfs([init]));
+    const ran = await run('--initrd', archive, '--append', 'loglevel=7', '--', 'echo', 'ran');
+    expect(ran).toMatchObject({ code: 0, stdout: 'ran\n' });
   });
 
   it('passes standard input, output and error apart', async () => {

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Driver, Kernel, KernelExit, LaunchSpec, SharedRegion } from '../../src/driver/index.ts';
-import type { KernelImage } from '../../src/image/contract.ts';
+import type { KernelImage, RootSource } from '../../src/image/contract.ts';
 import { createRing, ringBytes, SharedMemory } from '../../src/ring/index.ts';
 import { parseCpuList } from '../../src/sys/cpu-list.ts';
 import { collect } from './collect.ts';
@@ -20,8 +20,10 @@ export interface ConformanceTarget {
   /** A new manager process's view of the driver: re-attach must work through a second one. */
   createDriver(): Driver | Promise<Driver>;
   image(): Promise<KernelImage>;
-  /** Host CPUs that kernels can be put on. */
+  /** Host CPUs that kernels can be put on: one, or where the first cannot be left, three and the last of them free at each start. */
   cpus: readonly number[];
+  /** What kernels have as their root; default the machine's own files. */
+  root?: RootSource;
   /** Host processes that belong to a launch directory, for the leak check; empty where there are none. */
   processesOf(directory: string): Promise<number[]>;
 }
@@ -67,8 +69,9 @@ export function conformance(name: string, target: ConformanceTarget): void {
       const directory = join(home, randomBytes(4).toString('hex'));
       await mkdir(directory, { mode: 0o700 });
       launched.push(directory);
+      const root = target.root ?? { kind: 'host' as const };
       const memoryBytes = Math.max(driver.capabilities().minMemoryBytes, 256 * 2 ** 20);
-      return launchSpec({ name: 'conf', hostname: 'conf-host', directory, memoryBytes, image, ...change });
+      return launchSpec({ name: 'conf', hostname: 'conf-host', directory, memoryBytes, image, root, ...change });
     }
     async function start(change: Partial<LaunchSpec> = {}): Promise<Kernel> {
       const kernel = await driver.start(await spec(change), new AbortController().signal);
@@ -100,6 +103,10 @@ export function conformance(name: string, target: ConformanceTarget): void {
         return { id, name, slot, path: `/proc/${process.pid}/fd/${memory.fd}`, bytes: memory.bytes, side };
       };
       const first = region('orders', 0, 'send');
+      if (driver.capabilities().sharedMemory === 'none') {
+        await expect(start({ regions: [first] })).rejects.toMatchObject({ code: 'unsupported', field: 'channels' });
+        return;
+      }
       const kernel = await start({ regions: [first, region('other', 1, 'recv')] });
       expect(await contentOf(kernel, '/run/pk/channels/orders')).toContain('send');
       await kernel.attachRegion(first);
@@ -197,6 +204,7 @@ export function conformance(name: string, target: ConformanceTarget): void {
     });
 
     it('runs on the CPUs it was given, moves to others while it runs, and says where it is', async () => {
+      if (driver.capabilities().cpuMoves === 'not-first') return;
       const memory = [{ node: 0, bytes: 2 ** 28 }];
       const on = (...vcpuCpus: number[]) => ({ vcpuCpus, memory, hugePageBytes: null, weight: null, mostCpus: null });
       const kernel = await start({ placement: on(0), housekeepingCpus: [0] });
@@ -213,6 +221,30 @@ export function conformance(name: string, target: ConformanceTarget): void {
       await kernel.kill();
       await expect(kernel.placementNow()).rejects.toMatchObject({ code: 'kernel-died' });
       await expect(kernel.repin(on(0), [0])).rejects.toMatchObject({ code: 'kernel-died' });
+    });
+
+    it('keeps the CPU on which it booted, where it has to, and exchanges the others', async () => {
+      if (driver.capabilities().cpuMoves === 'all') return;
+      const [first, second, third] = target.cpus as [number, number, number];
+      const { memoryBytes: bytes } = await spec();
+      const on = (...vcpuCpus: number[]) => ({
+        vcpuCpus,
+        memory: [{ node: 0, bytes }],
+        hugePageBytes: null,
+        weight: null,
+        mostCpus: null,
+      });
+      const kernel = await start({ cpus: 2, placement: on(first, second) });
+      expect(await kernel.placementNow()).toMatchObject({ vcpus: [[first], [second]], memory: [{ node: 0, bytes }] });
+      await kernel.repin(on(first, third), undefined);
+      expect(await kernel.placementNow()).toMatchObject({ vcpus: [[first], [third]] });
+      expect(await output(kernel, 'sh', '-c', 'sleep 0; echo here')).toBe('here\n');
+      await expect(kernel.repin(on(second, third), undefined)).rejects.toMatchObject({ code: 'unsupported' });
+      await expect(kernel.repin(on(first), undefined)).rejects.toMatchObject({ code: 'invalid' });
+      expect(await kernel.placementNow()).toMatchObject({ vcpus: [[first], [third]] });
+      await kernel.kill();
+      await expect(kernel.placementNow()).rejects.toMatchObject({ code: 'kernel-died' });
+      await expect(kernel.repin(on(first, second), undefined)).rejects.toMatchObject({ code: 'kernel-died' });
     });
 
     it('changes its size while it runs, and says what it has', async () => {

@@ -16,7 +16,7 @@ import { hostProcesses } from './host-processes.ts';
 import { modelHost } from './model-host.ts';
 
 /** A host of eight CPUs without SMT and 16 GiB, on which nothing has to be done. */
-const HOST: DaemonOptions['host'] = {
+export const HOST: DaemonOptions['host'] = {
   readTopology: () => modelHost({ coresPerL3: 8, threads: 1, memoryBytesPerNode: 16 * 2 ** 30 }),
   bootId: 'test',
   lease: { take: () => {}, drop: () => {} },

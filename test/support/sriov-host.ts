@@ -9,7 +9,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { buildInitramfs, GuestLink, type InitramfsEntry } from '../../src/guest/index.ts';
+import { buildInitramfs, GuestLink, type InitramfsEntry, type Pair } from '../../src/guest/index.ts';
 import { ImageStore, type KernelImage } from '../../src/image/contract.ts';
 import { indexModules, loadOrder, readModuleInfo } from '../../src/image/modules.ts';
 import type { Sysfs } from '../../src/sriov/sysfs.ts';
@@ -25,6 +25,8 @@ export interface HostShape {
   cards: number;
   virtual: number;
   memoryMib?: number;
+  /** Files of this machine are at /host there, read-only. */
+  sharesFiles?: boolean;
   /** More arguments of QEMU. */
   more?: readonly string[];
 }
@@ -33,16 +35,31 @@ export interface EmulatedHost {
   sysfs: Sysfs;
   /** Runs a program of `/pk` there; its output. Rejects unless it ends with 0. */
   run(...command: string[]): Promise<string>;
+  /** Runs a program there until its output has `pattern`, and ends it; its output. Rejects after `deadlineMs`, or when it ends before. */
+  until(
+    command: readonly string[],
+    env: Readonly<Record<string, string>>,
+    pattern: RegExp,
+    deadlineMs: number,
+  ): Promise<string>;
+  /** Shows a directory at another place too, as a jail does. */
+  show(directory: string, at: string): Promise<void>;
   end(): Promise<void>;
 }
 
 /** Of sums that others ask the crypto layer for by name: they depend on nobody, and nobody on them. */
 const SUMS = ['crct10dif_generic', 'crc64_rocksoft_generic'];
-const WANTED = [...SUMS, 'nvme', 'vfio_iommu_type1', 'vfio_pci'];
+export const NVME = [...SUMS, 'nvme'];
+const WANTED = [...NVME, 'vfio_iommu_type1', 'vfio_pci'];
 const TOOLS = ['pk-sysfs', 'pk-vfio-nvme'] as const;
 const PARAMETERS =
   'quiet panic=-1 console=ttyS0 pk.control=virtio cryptomgr.notests random.trust_cpu=on no_timer_check audit=0';
 const FASTER = 'rodata=off mitigations=off nowatchdog selinux=0 apparmor=0 intel_iommu=on iommu=pt';
+
+const SHARE: readonly Pair[] = [
+  ['mkdir', '/host'],
+  ['mount', ['9p', 'files', '/host', 'ro', 'trans=virtio,version=9p2000.L,msize=512000,cache=loose'].join('\x1f')],
+];
 
 /** Rejects when it does not answer within `deadlineMs`. */
 export async function emulatedHost(shape: HostShape, deadlineMs = 180_000): Promise<EmulatedHost> {
@@ -70,8 +87,9 @@ export async function emulatedHost(shape: HostShape, deadlineMs = 180_000): Prom
       until(() => connected(join(directory, 'control')), deadlineMs, systemClock, signal),
     ]);
     await Promise.race([ended, guest.attach(socket!, signal)]);
+    const later = shape.sharesFiles ? [...modules, ...(image.modules.share ?? [])] : modules;
     await guest.configure(
-      modules.map((path) => ['module', path] as const),
+      [...later.map((path): Pair => ['module', path]), ...(shape.sharesFiles ? SHARE : [])],
       signal,
     );
     const exec = (command: string[]) => guest.exec({ command, env: { PATH: '/pk' }, cwd: '/', user: '0' });
@@ -85,7 +103,39 @@ export async function emulatedHost(shape: HostShape, deadlineMs = 180_000): Prom
         throw new Error(`${command.join(' ')} ended with ${exit.value}: ${stderr}${exit.message}`);
       return stdout;
     };
-    return { sysfs, run, end };
+    const untilSaid: EmulatedHost['until'] = async (command, env, pattern, patience) => {
+      const child = guest.exec({ command, env: { PATH: '/pk', ...env }, cwd: '/', user: '0' });
+      let said = '';
+      const seen = new Promise<void>((resolve) => {
+        const take = (text: string) => {
+          said += text;
+          if (pattern.test(said)) resolve();
+        };
+        for (const output of [child.stdout, child.stderr]) output.setEncoding('utf8').on('data', take);
+      });
+      const late = AbortSignal.timeout(patience);
+      const ended = Promise.all([child.exited, once(child.stdout, 'close'), once(child.stderr, 'close')]);
+      const failed = Promise.race([ended, once(late, 'abort')]).then(() => {
+        throw new Error(`${command[0]} did not say ${pattern} (${JSON.stringify(child.exit)}): ${said.slice(-3000)}`);
+      });
+      failed.catch(() => {});
+      try {
+        await Promise.race([seen, failed]);
+        return said;
+      } finally {
+        child.signal(9);
+        await child.exited;
+      }
+    };
+    const show = (from: string, at: string) => {
+      const parents = at
+        .split('/')
+        .slice(2)
+        .map((_, index, all) => `/${[at.split('/')[1], ...all.slice(0, index + 1)].join('/')}`);
+      const made = [`/${at.split('/')[1]}`, ...parents].map((path): Pair => ['mkdir', path]);
+      return guest.configure([...made, ['mount', ['', from, at, 'bind', ''].join('\x1f')]]);
+    };
+    return { sysfs, run, until: untilSaid, show, end };
   } catch (error) {
     const log = await readFile(join(directory, 'console'), 'utf8').catch(() => '');
     await end();
@@ -93,7 +143,7 @@ export async function emulatedHost(shape: HostShape, deadlineMs = 180_000): Prom
   }
 }
 
-async function debianImage(): Promise<KernelImage> {
+export async function debianImage(): Promise<KernelImage> {
   const store = new ImageStore();
   if (!(await store.list()).some(({ name }) => name === 'debian:amd64')) await store.pull('debian:amd64');
   return await store.resolve('debian:amd64');
@@ -101,8 +151,8 @@ async function debianImage(): Promise<KernelImage> {
 
 const modulePath = (name: string) => `/lib/modules/${name}.ko`;
 
-/** The image's own, and behind it the modules and programs of such a host. Gives the modules' paths in load order. */
-async function writeInitramfs(image: KernelImage, path: string): Promise<string[]> {
+/** Modules of an image and all that they need, in load order. */
+export function modulesOf(image: KernelImage, wanted: readonly string[]): { name: string; content: Buffer }[] {
   const index = indexModules(image.moduleTree!);
   const contents = new Map<string, Buffer>();
   const contentOf = (name: string) => {
@@ -114,20 +164,25 @@ async function writeInitramfs(image: KernelImage, path: string): Promise<string[
     const content = contentOf(name);
     return content && readModuleInfo(name, content).depends;
   };
-  const order = loadOrder(WANTED, dependsOf);
-  const entries = order.map((name): InitramfsEntry => {
-    return { kind: 'file', path: modulePath(name), mode: 0o644, content: contentOf(name)! };
+  return loadOrder(wanted, dependsOf).map((name) => ({ name, content: contentOf(name)! }));
+}
+
+/** The image's own, and behind it the modules and programs of such a host. Gives the modules' paths in load order. */
+async function writeInitramfs(image: KernelImage, path: string): Promise<string[]> {
+  const modules = modulesOf(image, WANTED);
+  const entries = modules.map(({ name, content }): InitramfsEntry => {
+    return { kind: 'file', path: modulePath(name), mode: 0o644, content };
   });
   for (const name of TOOLS) {
     const content = await readFile(nativePath(name));
     entries.push({ kind: 'file', path: `/pk/${name}`, mode: 0o755, content });
   }
   await writeFile(path, Buffer.concat([await readFile(image.initramfs), buildInitramfs(entries)]));
-  return order.map(modulePath);
+  return modules.map(({ name }) => modulePath(name));
 }
 
 function startQemu(
-  { cards, virtual, memoryMib = 512, more = [] }: HostShape,
+  { cards, virtual, memoryMib = 512, sharesFiles = false, more = [] }: HostShape,
   directory: string,
   image: KernelImage,
 ): ChildProcess {
@@ -151,6 +206,12 @@ function startQemu(
       ...['-device', 'virtserialport,chardev=ctl,bus=ports.0,nr=1,name=polykernel'],
       ...Array.from({ length: cards }, (_, index) => card(index)).flat(),
       ...['-kernel', image.kernel, '-initrd', join(directory, 'initramfs'), '-append', `${PARAMETERS} ${FASTER}`],
+      ...(sharesFiles
+        ? [
+            ...['-fsdev', 'local,id=files,path=/,security_model=none,readonly=on,multidevs=remap'],
+            ...['-device', 'virtio-9p-pci,fsdev=files,mount_tag=files'],
+          ]
+        : []),
       ...more,
     ],
     { stdio: 'ignore', env: { ...process.env, ...tool.env } },

@@ -1,4 +1,7 @@
 /** Measurements for tests: one instance to vary, and what Prometheus is told. */
+
+import type { BalanceStatus } from '../../src/balance/contract.ts';
+import { balanceMetrics } from '../../src/balance/metrics.ts';
 import type { ChannelStatus } from '../../src/channel/contract.ts';
 import { channelMetrics } from '../../src/channel/metrics.ts';
 import { familiesOf, metricsText as textOf } from '../../src/core/metric.ts';
@@ -6,6 +9,17 @@ import type { ServiceStatus } from '../../src/service/contract.ts';
 import { serviceMetrics } from '../../src/service/metrics.ts';
 import type { InstanceStats } from '../../src/telemetry/contract.ts';
 import { daemonMetrics, instanceMetrics, type SelfMetrics } from '../../src/telemetry/metrics.ts';
+
+const balanceStatus: BalanceStatus = {
+  ...{ mode: 'on', policy: 'slo', suspended: null, holds: [], moves: { kept: 1, undone: 0, failed: 0 } },
+  kernels: [
+    {
+      ...{ name: 'web', kind: 'service', cpus: 2, min: 1, max: 4, promiseMs: 100, known: true, busy: 1 },
+      ...{ waiting: 0, p99Ms: 20 },
+    },
+  ],
+  reasons: [{ resource: 'cpu', rule: 'need', count: 1 }],
+};
 
 export const metricsText = (
   instances: readonly InstanceStats[],
@@ -21,6 +35,7 @@ export const metricsText = (
     ),
     ...familiesOf(channelMetrics, channels),
     ...familiesOf(serviceMetrics, services),
+    ...familiesOf(balanceMetrics, [balanceStatus]),
     ...familiesOf(daemonMetrics, [self]),
   ]);
 

@@ -108,6 +108,7 @@ it('live, the victim itself is harmed and restarted', async () => {
 it('what cannot be tried is refused, and nothing is left', async () => {
   const test = await setUp();
   await test.create({ name: 'ends', command: ['false'] });
+  await test.client.wait('ends');
   const refused = (part: object, code: string, message: string) =>
     expect(test.client.proveContainment({ ...ASKED, fault: 'panic', ...part })).rejects.toMatchObject({
       code,

@@ -169,6 +169,21 @@ it('one whose kernel killed for want of memory is unhealthy for a while, or unti
   await until('healthy', killed(7));
 });
 
+it('what its kernel tells of itself is a sign at once, for a while or until somebody knows, and what it is not is none', async () => {
+  const { test, guest, until } = await setUp();
+  await until('healthy');
+  guest().trouble(3, 1, 'INFO: task touch:77 blocked for more than 60 seconds.\x1b[2J');
+  const { signs } = await until('unhealthy');
+  expect(signs).toMatchObject([{ sign: 'hung-task', seen: expect.stringContaining('task touch:77 blocked') }]);
+  expect(JSON.stringify(signs)).not.toContain('u001b');
+  expect(await test.client.acknowledgeHealth('web')).toMatchObject({ health: 'healthy', signs: [] });
+  guest().trouble(2, 1, 'rcu: INFO: rcu_sched self-detected stall on CPU');
+  await until('unhealthy');
+  await until('healthy');
+  guest().trouble(77, 1, 'no such kind');
+  await until('healthy');
+});
+
 it('Prometheus is told', async () => {
   const { test, until } = await setUp();
   await until('healthy');

@@ -7,7 +7,8 @@ import type { LaunchSpec } from '../../src/driver/index.ts';
 import { SysfsFault } from '../../src/sriov/sysfs.ts';
 import { hostSysfs } from '../../src/sriov/sysfs-process.ts';
 import { run } from '../../src/sys/process.ts';
-import { eventually, startDaemon } from '../support/harness.ts';
+import { eventually, HOST, startDaemon } from '../support/harness.ts';
+import { modelHost } from '../support/model-host.ts';
 import { functionsOn } from '../support/sriov-functions.ts';
 import { SriovModel } from '../support/sriov-model.ts';
 
@@ -224,6 +225,30 @@ test('a daemon that ends at any step of a return does it again: nothing is free 
   expect(model.functions.get(VF0)!.resets).toBeGreaterThanOrEqual(1);
 });
 
+test('a card that is pulled out takes its functions along: what was leased of it is told, and can be given back', async () => {
+  const { model, list, set, assign, release, plan } = withModel();
+  await set(2);
+  await assign(VF0, 'web');
+  for (const address of [...model.functions.keys()]) model.functions.delete(address);
+  expect(await list()).toMatchObject({ physical: [], leases: [{ address: VF0, owner: 'web', state: 'leased' }] });
+  expect(await plan()).toMatchObject([{ obstacle: 'there is no such function' }]);
+  await expect(assign(VF0, 'other')).rejects.toMatchObject({ code: 'not-found' });
+  await release(VF0);
+  expect((await list()).leases).toEqual([]);
+});
+
+test('another function at the address of a leased one is not taken for it', async () => {
+  const { model, set, assign, list } = withModel();
+  await set(2);
+  await assign(VF0, 'web');
+  model.functions.get(VF0)!.physical = model.functions.get('0000:3b:00.2')!;
+  await expect(assign(VF0, 'web')).rejects.toMatchObject({
+    code: 'conflict',
+    message: expect.stringContaining('another function has its address now'),
+  });
+  expect((await list()).leases).toHaveLength(1);
+});
+
 test('an instance gets its functions with its kernel, from its own node first, and loses them with itself', async () => {
   const far = { address: '0000:5e:00.0', firstVirtual: '0000:5e:00.1', most: 4, node: 1 };
   const model = new SriovModel([card, far]);
@@ -256,6 +281,40 @@ test('an instance gets its functions with its kernel, from its own node first, a
   await client.remove('web', { force: true });
   await eventually(async () => (await client.functions()).leases.length === 0);
   expect(model.functions.get(VF0)!.resets).toBe(1);
+});
+
+test('functions of the pool go to the kernel whose partition has them; what is leased is in no pool', async () => {
+  const model = new SriovModel([card]);
+  const lease = { take: () => {}, drop: () => {} };
+  const [owned, leased] = ['0000:3b:00.2', '0000:3b:00.3'];
+  const devices = [owned, leased].map((address) => ({ address, physicalFunction: PF, class: 0x010802 }));
+  const readTopology = () => modelHost({ coresPerL3: 8, threads: 1, memoryBytesPerNode: 2 ** 34, devices });
+  const host = { ...HOST, readTopology };
+  const { client, create, home } = await startDaemon({ host, functions: { sysfs: model, ...lease } });
+  await client.setVirtualFunctions({ address: PF, count: 3 }, () => {});
+  const nothing = { cpus: [], sharedCpus: [], memory: { kind: 'share' } } as const;
+  await client.initPool({ cpus: [2, 3], sharedCpus: [], memory: { kind: 'size', bytes: 2 ** 30 }, devices: [owned!] });
+  await create({ name: 'other', command: ['true'], start: false });
+  await expect(client.assignFunction({ device: owned!, to: 'other' })).rejects.toMatchObject({
+    message: `${owned} cannot be had: it is in use by the pool`,
+  });
+  await client.assignFunction({ device: leased!, to: 'other' });
+  await expect(client.growPool({ ...nothing, devices: [leased!] })).rejects.toMatchObject({
+    message: expect.stringContaining('leased to other'),
+  });
+  const partition = {
+    cpus: { kind: 'count', count: 1, numa: null, smt: 'whole-core', cache: 'any', near: null },
+    memory: { kind: 'size', bytes: 2 ** 28, node: null, hugePageBytes: null },
+    devices: [{ kind: 'class', class: 'nvme', count: 1, function: 'virtual' }],
+  } as const;
+  const { id } = await create({ name: 'web', command: ['sleep', '1000'], partition });
+  await eventually(async () => (await client.inspect('web')).state === 'running');
+  const { launch } = JSON.parse(await readFile(join(home, 'instances', id.slice(0, 12), 'launch.json'), 'utf8'));
+  expect(launch.devices).toMatchObject([{ address: owned }]);
+  expect((await client.functions()).leases.map(({ address, owner }) => [address, owner])).toContainEqual([
+    owned,
+    'web',
+  ]);
 });
 
 test('pk-sysfs reads, lists and writes below its directory and nowhere else, and a write that blocks keeps nobody waiting', async () => {

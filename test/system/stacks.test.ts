@@ -340,12 +340,13 @@ describe('an instance by itself', () => {
     await test.create({ name: 'c', command: ['sleep', 'inf'], partition });
   });
 
-  it('is refused what its driver cannot make true', async () => {
+  it('is refused what is not there, or stated twice', async () => {
     const test = await startDaemon();
     await test.client.initPool(some);
     const devices = [{ kind: 'address' as const, address: '0000:01:00.0' }];
     await expect(test.create({ command: ['true'], partition: { ...partition, devices } })).rejects.toMatchObject({
-      code: 'unsupported',
+      code: 'conflict',
+      field: 'partition.devices.0',
     });
     await expect(test.create({ command: ['true'], cpus: 2, partition })).rejects.toMatchObject({
       code: 'invalid',

@@ -280,6 +280,17 @@ describe('console and files', () => {
     await ended;
   });
 
+  it('an agent of an earlier version is not asked for what it does not know', async () => {
+    const test = await startDaemon();
+    await test.create({ name: 'web', command: ['sleep', 'inf'] });
+    await untilState(test, 'web', 'running');
+    const tooOld = { code: 'unavailable', message: expect.stringContaining('earlier version') };
+    await expect(test.client.getTree('web', '/srv')).rejects.toMatchObject(tooOld);
+    await expect(test.client.putTree('web', '/srv', Buffer.alloc(1024))).rejects.toMatchObject(tooOld);
+    const detached = await test.client.exec('web', { command: ['true'], detached: true });
+    await expect(detached.exited).rejects.toMatchObject(tooOld);
+  });
+
   it('copies in and out and names what fails', async () => {
     const test = await running();
     const content = Buffer.alloc(300_000, 'polykernel');

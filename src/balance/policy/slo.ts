@@ -145,6 +145,7 @@ export const slo: Policy = {
   name: 'slo',
   summary: 'what a queueing model says the promise takes, for the demand that is foreseen',
   interval: 0.25,
+  memory: true,
   defaults: SLO_DEFAULTS,
   grid: { risk: [0.003, 0.006], jumps: [0.9, 0.95, 0.98], quiet: [5, 10], charge: [20, 60] },
   begin: (parameters) => new Slo({ ...SLO_DEFAULTS, ...parameters }),

@@ -1,7 +1,9 @@
 /** The log of a workload or console to the stream it came from, and why it is empty. */
 import { type Client, connect } from '../../client/index.ts';
+import type { LogQuery } from '../../instance/contract.ts';
 import type { Command } from '../kit/command.ts';
 import { complain, print, printJsonLine } from '../kit/output.ts';
+import { followLog } from './follow-log.ts';
 import { LineStamps } from './line-stamps.ts';
 import { before, instant } from './log-times.ts';
 
@@ -29,12 +31,16 @@ export const command: Command = {
     const until = invocation.value('until');
     const untilMs = until === undefined ? undefined : Date.parse(instant(until, '--until'));
     const client = await connect();
-    const lines = client.logs(invocation.positionals[0]!, {
-      follow: invocation.flag('follow') && (untilMs === undefined || untilMs > Date.now()),
+    const follow = invocation.flag('follow') && (untilMs === undefined || untilMs > Date.now());
+    const query: LogQuery = {
+      follow,
       ...(tail === undefined ? {} : { tail }),
       ...(since === undefined ? {} : { since: instant(since, '--since') }),
       source: invocation.flag('console') ? 'console' : 'workload',
-    });
+    };
+    const name = invocation.positionals[0]!;
+    // What a console said has no times, by which it could be gone on from there.
+    const lines = follow && query.source === 'workload' ? followLog(client, name, query) : client.logs(name, query);
     let isEmpty = true;
     const stamps = invocation.flag('timestamps') ? new LineStamps() : undefined;
     const show = (stream: 'out' | 'err', bytes: Buffer) =>

@@ -53,7 +53,7 @@ export function runRequest(invocation: Invocation, around: Surroundings): Create
   Object.assign(request, size(invocation), elastic(invocation));
   const name = invocation.value('name');
   if (name !== undefined) request.name = name;
-  Object.assign(request, fields(invocation));
+  Object.assign(request, fields(invocation, around.cwd));
   if (request.restart !== undefined && request.restart !== 'no' && !detached) {
     throw new PolykernelError(
       'invalid',
@@ -81,7 +81,7 @@ export const fieldOptions: Readonly<Record<string, OptionSpec>> = Object.fromEnt
   ),
 );
 
-function fields(invocation: Invocation): FieldRequest {
+function fields(invocation: Invocation, cwd: string | undefined): FieldRequest {
   const given = fieldRows.flatMap(([key, { kind, cli }]): [string, unknown][] => {
     if (kind === 'flag') return invocation.flag(cli.option) ? [[key, true]] : [];
     if (kind === 'labels') {
@@ -98,6 +98,7 @@ function fields(invocation: Invocation): FieldRequest {
     }
     const text = invocation.value(cli.option);
     if (text === undefined) return [];
+    if (kind === 'path') return [[key, pathFrom(cwd, text, `--${cli.option}`)]];
     return [[key, kind === 'duration' ? parseDuration(text, `--${cli.option}`) : text]];
   });
   return Object.fromEntries(given);

@@ -18,6 +18,8 @@ export interface TopState {
   reverse: boolean;
   /** By name: stays on its instance when the order changes. */
   selected: string | undefined;
+  /** The latest that balancing has done, in words; undefined: nothing lately. */
+  moved?: string | undefined;
   /** For the head; changes once a second. */
   time: string;
 }
@@ -130,7 +132,8 @@ export function draw(state: TopState, { rows, columns }: Size, styled = true): s
   const used = widths.reduce((sum, width) => sum + width + 2, 0);
   const graph = columns - used >= LEAST_GRAPH ? Math.min(HISTORY, columns - used) : 0;
   const head = cut(summary(state), columns);
-  const room = Math.max(0, rows - 3);
+  const moved = state.moved === undefined ? [] : [cut(plainLine(state.moved), columns)];
+  const room = Math.max(0, rows - 3 - moved.length);
   const selected = order.findIndex(({ name }) => name === state.selected);
   const first = Math.max(0, Math.min(selected - room + 1, order.length - room));
   const lines = order.slice(first, first + room).map(({ id, name, vcpus }, index) => {
@@ -142,7 +145,7 @@ export function draw(state: TopState, { rows, columns }: Size, styled = true): s
   const title = cut(line(titles) + (graph === 0 ? '' : '  HOST CPU'), columns);
   const keys = cut('q quit  ←→ sort by  r reverse  ↑↓ select  c h m n: CPU HOST MEMORY NAME', columns);
   const empty = Array.from({ length: room - lines.length }, () => '');
-  return [paint(BOLD, head), paint(DIM, title), ...lines, ...empty, paint(DIM, keys)].slice(0, rows);
+  return [paint(BOLD, head), paint(DIM, title), ...lines, ...empty, ...moved, paint(DIM, keys)].slice(0, rows);
 }
 
 function summary({ stats, time }: TopState): string {

@@ -11,6 +11,7 @@ import { statsTable } from './stats-text.ts';
 import { draw, HISTORY, initialState, keysOf, sorted, type TopState, update, withKey, withStats } from './top-view.ts';
 
 const LEAST_MS = 200;
+const MOVE_SHOWN_SECONDS = 60;
 
 export const command: Command = {
   summary: 'what instances use, live; with a name, its processes',
@@ -93,7 +94,7 @@ async function watch(client: Client, intervalMs: number): Promise<void> {
   });
   let timer: NodeJS.Timeout | undefined;
   const look = async () => {
-    state = withStats(state, await client.stats(), clock());
+    state = { ...withStats(state, await client.stats(), clock()), moved: await latestMove(client) };
     redraw();
     timer = setTimeout(() => look().catch(ended.reject), intervalMs);
   };
@@ -105,6 +106,13 @@ async function watch(client: Client, intervalMs: number): Promise<void> {
     clearTimeout(timer);
     screen.release();
   }
+}
+
+/** What balancing did last, and why; undefined when that was a while ago. */
+async function latestMove(client: Client): Promise<string | undefined> {
+  const last = (await client.decisions({ since: MOVE_SHOWN_SECONDS })).findLast(({ outcome }) => outcome === 'kept');
+  const [taker] = last?.kernels ?? [];
+  return last && `${last.at.slice(11, 19)} UTC  ${last.move}${taker === undefined ? '' : `: ${taker.why}`}`;
 }
 
 /** With the course of the last looks there would have been. */

@@ -6,5 +6,6 @@ export const COMMANDS: Loaders = {
   'pool show': () => import('./show.ts'),
   'pool grow': () => import('./grow.ts'),
   'pool shrink': () => import('./shrink.ts'),
+  'pool dump': () => import('./dump.ts'),
   'pool release': () => import('./release.ts'),
 };

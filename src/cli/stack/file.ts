@@ -30,7 +30,7 @@ export async function loadStack(invocation: Invocation): Promise<StackFile> {
 
 /** The file that --file names, with the values of its variables. Throws as readSource() does. */
 export async function givenSource(invocation: Invocation): Promise<StackSource> {
-  const source = await readSource(invocation.value('file'));
+  const source = await readSource(invocation.value('file') ?? invocation.value('input'));
   const variables = await readVariables(invocation.values('env-file'), source.directory, process.env);
   return { ...source, variables: mentioned(source.text, variables) };
 }

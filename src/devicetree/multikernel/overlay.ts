@@ -20,17 +20,26 @@ const ITEMS = 48;
 export function overlays(changes: readonly Change[]): Uint8Array<ArrayBuffer>[] {
   const whole = blob(changes);
   if (whole.length <= OVERLAY_BYTES) return [whole];
+  const most = OVERLAY_BYTES - blob([]).length - NAMES_BYTES;
   const blobs: Uint8Array<ArrayBuffer>[] = [];
   let open: Change[] = [];
+  let bytes = 0;
   for (const part of changes.flatMap(parts)) {
-    if (open.length > 0 && blob([...open, part]).length > OVERLAY_BYTES) {
+    // What it takes beside others, which have the same names.
+    const more = blob([part, part]).length - blob([part]).length;
+    if (open.length > 0 && bytes + more > most) {
       blobs.push(blob(open));
       open = [];
+      bytes = 0;
     }
     open.push(part);
+    bytes += more;
   }
   return [...blobs, blob(open)];
 }
+
+/** All names of properties together, each of which a blob has once. */
+const NAMES_BYTES = 128;
 
 const blob = (changes: readonly Change[]): Uint8Array<ArrayBuffer> => encode(overlayTree(changes));
 

@@ -253,6 +253,11 @@ export class FakeGuest {
     if (key === 'address') put('/proc/net/fib_trie', `${rest[0]}\n`);
   }
 
+  /** Its kernel's log tells of trouble, by its number in the protocol. */
+  trouble(kind: number, count: number, text: string): void {
+    this.#send(ToHost.trouble, kind, Buffer.concat([u32(count), Buffer.from(text)]));
+  }
+
   /** A process rings the bell of the channel in `slot`. */
   ring(slot: number): void {
     this.#send(ToHost.bell, slot);

@@ -11,7 +11,7 @@ import { JAIL_ROOT_IMAGE, JAIL_VMM } from '../jail/jail.ts';
 export type Accelerator = 'kvm' | 'tcg';
 
 /** Raised when the command line changes in a way that makes old templates useless. */
-export const COMMAND_VERSION = 1;
+export const COMMAND_VERSION = 2;
 
 /** Inside the jail. */
 export const JAIL_KERNEL = `${JAIL_VMM}/kernel`;
@@ -158,7 +158,10 @@ export function kernelCommandLine({ accelerator, tscKhz }: Pick<Machine, 'accele
     ...(isTcg && tscKhz === null ? [] : ['tsc=reliable']),
     ...['no_timer_check', 'audit=0', 'selinux=0', 'apparmor=0', 'i8042.noaux', 'i8042.nokbd'],
     'initcall_blacklist=init_kprobe_trace,load_system_certificate_list,init_zswap,i8042_init',
-    ...(isTcg ? ['rodata=off', 'mitigations=off', 'nowatchdog'] : []),
+    // What hangs within is told by the guest's kernel: lockups after twice the threshold, in seconds, and hung tasks.
+    ...['nmi_watchdog=0', 'watchdog_thresh=5', 'rcupdate.rcu_cpu_stall_timeout=10'],
+    'sysctl.kernel.hung_task_timeout_secs=60',
+    ...(isTcg ? ['rodata=off', 'mitigations=off'] : []),
     ...(isTcg && tscKhz !== null ? [`tsc_early_khz=${tscKhz}`] : []),
   ].join(' ');
 }

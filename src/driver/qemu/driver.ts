@@ -111,10 +111,13 @@ export class QemuDriver implements Driver {
       pause: true,
       templateClone: true,
       cpuResize: 'online',
+      cpuMoves: 'all',
       memoryResize: 'balloon',
       hugePages: true,
       devices: 'boot',
       networks: ['none', 'private', 'egress'],
+      roots: ['host', 'directory', 'squashfs', 'ext4'],
+      volumes: true,
       networkPort: 'tap',
       confinement: [
         kvm ? 'virtual machine (KVM)' : 'emulated processor (TCG)',
@@ -381,9 +384,9 @@ async function load(directory: string): Promise<void> {
 }
 
 /** A clone's memory is a view of the template's: of ordinary pages, on whichever node they came to lie. */
-function canClone({ append = [], cold, placement, devices = [] }: LaunchSpec): boolean {
+function canClone({ append = [], initramfs, cold, placement, devices = [] }: LaunchSpec): boolean {
   // What the kernel is told at its boot a template has not been told.
-  if (append.length > 0) return false;
+  if (append.length > 0 || initramfs !== undefined) return false;
   // A template has no functions, nor could its clones be given any: they have read their memory before.
   if (cold || devices.length > 0 || placement?.hugePageBytes) return false;
   return placement === undefined || placement.memory.length === 0 || memoryNodes().length === 1;

@@ -1,6 +1,7 @@
 /** A kernel in QEMU: pausing goes over the monitor, everything else as with every kernel under pk-shim. */
 import { randomBytes } from 'node:crypto';
 import { tellSize } from '../../guest/index.ts';
+import { plainText } from '../../sys/text.ts';
 import type { KernelSize, LaunchSpec, SharedRegion } from '../driver.ts';
 import { allowRegion, limitToSize } from '../jail/limits.ts';
 import { ShimKernel, type ShimKernelOptions } from '../shim/kernel.ts';
@@ -10,6 +11,9 @@ import { Qmp } from './qmp.ts';
 import { plugRegion, unplugRegion } from './regions.ts';
 import { cpuSteps, memoryIn, onlineCpus, setMemory } from './resize.ts';
 import { qemuThreads } from './threads.ts';
+
+/** Of the text of a VMM that may have been taken over; a CPU has 3 KiB. */
+const MAX_REGISTERS = 256 * 1024;
 
 interface QemuKernelOptions extends ShimKernelOptions {
   machine: KernelSize;
@@ -50,6 +54,13 @@ export class QemuKernel extends ShimKernel {
 
   resume(): Promise<void> {
     return this.withMonitor(async (monitor) => void (await monitor.execute('cont')));
+  }
+
+  registers(): Promise<string> {
+    return this.withMonitor(async (monitor) => {
+      const text = await monitor.execute('human-monitor-command', { 'command-line': 'info registers -a' });
+      return plainText(typeof text === 'string' ? text.replaceAll('\r', '') : '', MAX_REGISTERS);
+    });
   }
 
   async attachRegion(region: SharedRegion): Promise<void> {

@@ -21,7 +21,7 @@ export interface QemuLaunch {
     LaunchSpec,
     'id' | 'image' | 'root' | 'volumes' | 'identity' | 'placement' | 'housekeepingCpus' | 'hiddenPaths' | 'shownPaths'
   > &
-    Partial<Pick<LaunchSpec, 'append' | 'homes' | 'regions' | 'rootLease' | 'devices'>>;
+    Partial<Pick<LaunchSpec, 'append' | 'initramfs' | 'homes' | 'regions' | 'rootLease' | 'devices'>>;
   /** What this start needs in the jail besides QEMU and the kernel. */
   binds: readonly Bind[];
   env?: Readonly<Record<string, string>>;
@@ -43,7 +43,7 @@ export async function launchQemu(launch: QemuLaunch, signal: AbortSignal): Promi
       ? []
       : [
           { source: spec.image.kernel, target: JAIL_KERNEL, access: 'read' },
-          { source: spec.image.initramfs, target: JAIL_INITRAMFS, access: 'read' },
+          { source: spec.initramfs ?? spec.image.initramfs, target: JAIL_INITRAMFS, access: 'read' },
         ];
   const { id, placement, regions } = spec;
   const limits = applyLimits(

@@ -10,6 +10,10 @@ export const QEMU: DriverTraits = {
   defaultImage: 'debian:amd64',
   usesHostMemory: true,
   ownersNeedFuse: false,
+  signs: [
+    ...(['silence', 'starved', 'out-of-memory', 'soft-lockup', 'rcu-stall', 'hung-task', 'kernel-bug'] as const),
+    ...(['panic', 'died', 'not-ready', 'unproven'] as const),
+  ],
   instead: 'uml',
   auto: {
     bestRank: 3,

@@ -25,6 +25,13 @@ describe('explainExit', () => {
     ],
     ['a power-off from inside', '', code(0), { reason: 'stopped', code: 0, message: 'the guest powered itself off' }],
     [
+      'a reset from inside',
+      'reboot: Power down\n[    1.0] sysrq: Resetting\n',
+      code(0),
+      { reason: 'died', code: 0, message: 'the guest reset itself (sysrq: Resetting)' },
+    ],
+    ['a power-off after a reset', 'reboot: Restarting system\nreboot: Power down\n', code(0), { reason: 'stopped' }],
+    [
       'a kill',
       '',
       { code: null, signal: 'SIGKILL' as const },

@@ -147,8 +147,18 @@ export abstract class ShimKernel implements Kernel {
 
   async kill(): Promise<KernelExit> {
     this.markStop();
-    await killShim(this.directory);
+    await this.endProgram();
     return await this.exited;
+  }
+
+  /** Ends the kernel. Where that is more than a process, that comes first. */
+  protected async endProgram(): Promise<void> {
+    await killShim(this.directory);
+  }
+
+  /** Once its process is gone: what else is to be given back, and what is known better than the process told. Does not reject. */
+  protected async afterEnd(exit: KernelExit): Promise<KernelExit> {
+    return exit;
   }
 
   console(): Promise<Duplex> {
@@ -180,7 +190,7 @@ export abstract class ShimKernel implements Kernel {
     if (this.detached) return await new Promise<never>(() => {});
     this.ended = true;
     const observed = this.observedPanic();
-    const ended = await explainExit(this.directory, exit, observed);
+    const ended = await this.afterEnd(await explainExit(this.directory, exit, observed));
     await new InstanceGroups().remove(this.id);
     await removeLimits(this.directory);
     this.letGo(() =>
@@ -236,10 +246,14 @@ export async function explainExit(
   // A kernel that lost a process to that may still have panicked, or ended in some other way.
   const starved = status.code === 0 ? undefined : outOfMemory(directory);
   if (starved !== undefined) return { reason: 'died', ...status, message: starved };
-  const line = panic ?? findPanic(await readConsoleTail(directory, PANIC_TAIL_BYTES));
+  const tail = await readConsoleTail(directory, PANIC_TAIL_BYTES);
+  const line = panic ?? findPanic(tail);
   if (line !== undefined) return { reason: 'panic', ...status, message: line };
   if (exit === undefined)
     return { reason: 'died', ...status, message: 'the process that holds the kernel (pk-shim) was killed' };
+  const reset = status.code === 0 ? findReset(tail) : undefined;
+  // Nobody asked for it, and nothing boots again: its machine ends with a reset.
+  if (reset !== undefined) return { reason: 'died', ...status, message: `the guest reset itself (${reset})` };
   if (status.code === 0) return { reason: 'stopped', ...status, message: 'the guest powered itself off' };
   const how = status.signal === null ? `ended with status ${status.code}` : `was killed by ${status.signal}`;
   return { reason: 'died', ...status, message: `the kernel's process ${how}` };
@@ -254,6 +268,14 @@ export function unwrapStatus(exit: ProgramExit): ProgramExit {
 const PANIC = 'Kernel panic - not syncing';
 /** Of a panic message; what a guest writes in its place can be as long as its console. */
 const MAX_PANIC = 500;
+
+/** What Linux says last before a reset, where it says something; undefined when its last word was of another end. */
+function findReset(text: string): string | undefined {
+  const last = [
+    ...text.matchAll(/reboot: (?:Restarting system|Power down|System halted)|sysrq: (?:Resetting|Power Off)/g),
+  ].at(-1)?.[0];
+  return last === 'reboot: Restarting system' || last === 'sysrq: Resetting' ? last : undefined;
+}
 
 /** The last panic message of a console text, without time stamp and rule; undefined when there is none. */
 export function findPanic(text: string): string | undefined {

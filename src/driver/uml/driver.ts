@@ -86,12 +86,15 @@ const CAPABILITIES: Capabilities = {
   pause: true,
   templateClone: false,
   cpuResize: 'none',
+  cpuMoves: 'all',
   memoryResize: 'none',
   // Its memory is a file in a tmpfs of its own, which has none.
   hugePages: false,
   devices: 'none',
   sharedMemory: 'boot',
   networks: ['none', 'private', 'egress'],
+  roots: ['host', 'directory', 'squashfs', 'ext4'],
+  volumes: true,
   networkPort: 'veth',
   confinement: [
     'guest kernel in user space',
@@ -318,7 +321,8 @@ export class UmlDriver implements Driver {
     lpj: number | undefined,
   ): Promise<string[]> {
     const { directory, identity } = spec;
-    const { kernel, initramfs } = spec.image;
+    const { kernel } = spec.image;
+    const { initramfs = spec.image.initramfs } = spec;
     if (!this.#libraries.has(kernel)) this.#libraries.set(kernel, libraryBinds(kernel));
     return jailArgv({
       identity,

@@ -8,6 +8,8 @@ export const UML: DriverTraits = {
   defaultImage: 'debian:uml',
   usesHostMemory: true,
   ownersNeedFuse: true,
+  // Its kernel has no detectors of lockups, stalls and hung tasks.
+  signs: ['silence', 'starved', 'out-of-memory', 'kernel-bug', 'panic', 'died', 'not-ready', 'unproven'],
   instead: 'qemu',
   auto: {
     bestRank: 2,

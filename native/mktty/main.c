@@ -1,0 +1,210 @@
+/*
+ * pk-mktty: stands between pk-shim and the console of a kernel that has a part of the machine, /dev/mktty of the multikernel
+ * patches: the same line carries the console's text and the control line, as segments (docs/guest-protocol.md). It has that line open
+ * from before the kernel boots, since nothing is kept for who comes later, and ends when the kernel has.
+ *
+ *     pk-mktty TTY ID STATUS
+ *
+ * TTY is given the instance's ID; STATUS is the file that says what the instance does. Console text goes to standard output, the
+ * control line is descriptor 3, and each line on descriptor 4 is answered with `attached`. Ends with 0 once STATUS has said `active`
+ * and does no longer.
+ *
+ * What the kernel sends is hostile: everything is in static memory, and by then this process has no rights.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "../common/clock.h"
+#include "../common/crc.h"
+#include "../common/fail.h"
+#include "../common/numbers.h"
+#include "../common/segments.h"
+
+const char program_name[] = "pk-mktty";
+
+enum { TEXT = 1, CONTROL = 3, MONITOR = 4 };
+
+enum {
+	LOOK_MS = 100,       /* between looks at the status */
+	REST_MS = 200,       /* of the line, after which nothing more of a segment comes */
+	RETRY_MS = 20,       /* after the ring towards the kernel was full */
+	TO_KERNEL = 2048,    /* what a serial line of Linux holds unread, and more */
+	TO_CONTROL = 65536,
+	NOBODY = 65534,
+};
+
+static struct segments seg;
+static uint8_t to_control[TO_CONTROL];
+static size_t waiting;
+static int tty, status, was_active;
+
+static void write_all(int fd, const uint8_t *bytes, size_t count)
+{
+	while (count > 0) {
+		ssize_t n = write(fd, bytes, count);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return; /* nobody hears it */
+		bytes += n, count -= (size_t)n;
+	}
+}
+
+static size_t control_room(void) { return sizeof to_control - waiting; }
+
+static void to_control_line(const uint8_t *bytes, size_t count)
+{
+	memcpy(to_control + waiting, bytes, count);
+	waiting += count;
+}
+
+static void to_console(const uint8_t *bytes, size_t count) { write_all(TEXT, bytes, count); }
+
+static const struct segments_sink sink = {control_room, to_control_line, to_console};
+
+/* Returns how much was read. */
+static size_t read_line(void)
+{
+	static uint8_t bytes[16384];
+	ssize_t n = read(tty, bytes, sizeof bytes);
+
+	if (n > 0)
+		segments_take(&seg, bytes, (size_t)n, &sink, now_ms());
+	return n > 0 ? (size_t)n : 0;
+}
+
+static void flush_control(void)
+{
+	ssize_t n = write(CONTROL, to_control, waiting);
+
+	if (n <= 0)
+		return;
+	waiting -= (size_t)n;
+	memmove(to_control, to_control + n, waiting);
+	/* The kernel may wait with what found no room. */
+	segments_ask(&seg);
+}
+
+/* The kernel speaks first: what came before would be kept by a line that nobody reads yet, and echoed. */
+static size_t kernel_room(void) { return seg.heard ? segments_room(&seg) : 0; }
+
+static void read_control(void)
+{
+	uint8_t bytes[TO_KERNEL];
+	size_t room = kernel_room();
+	ssize_t n = read(CONTROL, bytes, room < sizeof bytes ? room : sizeof bytes);
+
+	if (n > 0)
+		segments_put(&seg, bytes, (size_t)n, now_ms());
+	else if (n == 0)
+		_exit(0); /* the shim has gone */
+}
+
+static void answer(void)
+{
+	uint8_t bytes[256];
+	ssize_t n = read(MONITOR, bytes, sizeof bytes);
+
+	for (ssize_t i = 0; i < n; i++)
+		if (bytes[i] == '\n')
+			write_all(MONITOR, (const uint8_t *)"attached\n", 9);
+}
+
+/* Whether the kernel ran and does no longer. A status that cannot be read is that of an instance which is no more. */
+static int has_ended(void)
+{
+	char text[32] = "";
+	ssize_t n = pread(status, text, sizeof text - 1, 0);
+	int is_active = n > 0 && strncmp(text, "active", 6) == 0;
+
+	if (n < 0 && (errno == EINTR || errno == EAGAIN))
+		return 0;
+	if (is_active)
+		was_active = 1;
+	return was_active && !is_active;
+}
+
+/* Nothing but what is open is needed from here on. */
+static void drop_rights(void)
+{
+	if (geteuid() == 0 && (setgroups(0, NULL) || setresgid(NOBODY, NOBODY, NOBODY) || setresuid(NOBODY, NOBODY, NOBODY)))
+		fail("cannot become nobody");
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+		fail("no_new_privs");
+	/* It goes with the rights. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() == 1)
+		fail("who started this has ended");
+}
+
+static void loop(void)
+{
+	uint64_t look = 0, rest = 0, retry = 0;
+
+	for (;;) {
+		struct pollfd polls[] = {{.fd = tty, .events = POLLIN}, {.fd = CONTROL}, {.fd = MONITOR, .events = POLLIN}};
+		uint64_t now = now_ms(), wake = look;
+
+		if (now >= look) {
+			if (has_ended())
+				return;
+			wake = look = now + LOOK_MS;
+		}
+		if (now >= retry && segments_flush(&seg, tty) != 0 && (errno == ENOSPC || errno == EAGAIN))
+			retry = now + RETRY_MS;
+		if (segments_ready(&seg) && retry < wake)
+			wake = retry;
+		if (rest && now >= rest)
+			segments_rest(&seg, &sink), rest = 0;
+		if (rest && rest < wake)
+			wake = rest;
+		polls[1].events = (short)((kernel_room() > 0 ? POLLIN : 0) | (waiting > 0 ? POLLOUT : 0));
+		if (poll(polls, 3, wake > now ? (int)(wake - now) : 0) < 0 && errno != EINTR)
+			fail("poll");
+		if (polls[0].revents && read_line() > 0)
+			rest = seg.raw_length > 0 ? now_ms() + REST_MS : 0;
+		if (polls[1].revents & POLLOUT || waiting > 0)
+			flush_control();
+		if (polls[1].revents & (POLLIN | POLLHUP))
+			read_control();
+		if (polls[2].revents & POLLIN)
+			answer();
+	}
+}
+
+int main(int argc, char **argv)
+{
+	unsigned long id;
+
+	if (argc != 4)
+		refuse("usage: pk-mktty TTY ID STATUS");
+	id = number("ID", argv[2], 2047);
+	crc_setup();
+	tty = open(argv[1], O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (tty < 0)
+		fail("%s", argv[1]);
+	status = open(argv[3], O_RDONLY | O_CLOEXEC);
+	if (status < 0)
+		fail("%s", argv[3]);
+	if (dprintf(tty, "%lu\n", id) < 0)
+		fail("%s: instance %lu", argv[1], id);
+	drop_rights();
+	fcntl(CONTROL, F_SETFL, O_NONBLOCK);
+	fcntl(MONITOR, F_SETFL, O_NONBLOCK);
+	segments_begin(&seg, TO_KERNEL, 0);
+	loop();
+	/* Its last words are there, or nowhere. */
+	while (read_line() > 0)
+		flush_control();
+	segments_rest(&seg, &sink);
+	if (waiting > 0)
+		flush_control();
+	return 0;
+}

@@ -1,0 +1,63 @@
+/** pk core show: what such a file says, for people. */
+import { open } from 'node:fs/promises';
+import type { Core } from '../../evidence/contract.ts';
+import { asPolykernelError, PolykernelError } from '../../sys/errors.ts';
+import { type Command, JSON_OPTION } from '../kit/command.ts';
+import { answer } from '../kit/output.ts';
+import { coreText } from './text.ts';
+
+const MOST_BYTES = 16 * 2 ** 20;
+
+export const command: Command = {
+  summary: 'show what pk core save has kept',
+  usage: '[OPTION]... FILE',
+  options: {
+    console: { help: 'all of the console that was kept' },
+    registers: { help: 'all registers' },
+    json: JSON_OPTION,
+  },
+  arguments: [1, 1],
+  complete: 'file',
+  examples: [['pk core show web.core', 'why it went, what happened before, and the end of its console']],
+  async run(invocation) {
+    const core = await read(invocation.positionals[0]!);
+    const whole = { console: invocation.flag('console'), registers: invocation.flag('registers') };
+    return answer(invocation, core, () => coreText(core, whole));
+  },
+};
+
+async function read(path: string): Promise<Core> {
+  let text: string;
+  try {
+    await using file = await open(path, 'r');
+    const { size } = await file.stat();
+    if (size > MOST_BYTES) throw notCore(path, `it has ${size} bytes`);
+    text = await file.readFile('utf8');
+  } catch (error) {
+    throw asPolykernelError(error, `reading ${path}`);
+  }
+  return parseCore(path, text);
+}
+
+/** Throws `invalid`. */
+export function parseCore(path: string, text: string): Core {
+  let core: Partial<Core> | null;
+  try {
+    core = JSON.parse(text) as Partial<Core> | null;
+  } catch {
+    throw notCore(path, 'it is no JSON');
+  }
+  if (typeof core !== 'object' || core?.format !== 'polykernel-core') throw notCore(path, 'its format is another');
+  if (core.version !== 1) throw notCore(path, `it is of version ${String(core.version)}, this one reads 1`);
+  const isWhole =
+    [core.status?.spec, core.health].every((part) => typeof part === 'object' && part !== null) &&
+    [core.console, core.events, core.healings, core.health?.signs].every(Array.isArray);
+  if (!isWhole) throw notCore(path, 'a part of it is missing');
+  return core as Core;
+}
+
+const notCore = (path: string, why: string): PolykernelError =>
+  new PolykernelError('invalid', `${path} is nothing that pk core save has written: ${why}`, {
+    field: 'FILE',
+    value: path,
+  });

@@ -1,0 +1,111 @@
+/** `pk upgrade`: one instance, or all; what is said of it before and after. */
+import { resolve } from 'node:path';
+import { type Client, connect } from '../../client/index.ts';
+import { PolykernelError } from '../../sys/errors.ts';
+import { parseDuration } from '../../sys/units.ts';
+import type { UpgradeReport, UpgradeRequest } from '../../upgrade/contract.ts';
+import { type Command, type Invocation, JSON_OPTION } from '../kit/command.ts';
+import { withProgress } from '../kit/long-work.ts';
+import { print, printJson } from '../kit/output.ts';
+import { interruptible } from '../kit/signals.ts';
+import { upgradeAll } from './all.ts';
+
+const ROLLBACK_WATCH_MS = 30_000;
+
+export const command: Command = {
+  summary: 'run an instance on another kernel image, root or command',
+  usage: '[OPTION]... NAME [--] [COMMAND [ARGUMENT]...]',
+  description:
+    'Behind a service a second kernel is started beside it, and gets the requests while the instance itself is stopped and started\n' +
+    'anew. Any other instance is down in between. A failure on the way leaves all as it was.',
+  options: {
+    image: { value: 'NAME', complete: 'image', help: 'kernel image' },
+    rootfs: { value: 'PATH', complete: 'file', help: 'root file system' },
+    all: { help: 'all that run and can have that image' },
+    'at-most': { value: 'N', help: 'with --all: so many at once (default 1)' },
+    watch: {
+      value: 'TIME',
+      help: 'how long it must stay well before it counts (default 2s; with --auto-rollback 30s)',
+    },
+    'auto-rollback': { help: 'watch it for longer: its crashes, its check, the promises of its services' },
+    'dry-run': { help: 'say what would be done, and do nothing' },
+    json: JSON_OPTION,
+  },
+  arguments: [0, Number.POSITIVE_INFINITY],
+  commandFrom: 1,
+  complete: 'instance',
+  examples: [
+    ['pk upgrade web --image debian:amd64@new', 'without a gap, when a service leads to it'],
+    ['pk upgrade --all --image debian:amd64@new --at-most 2', 'one after the other, two at once'],
+  ],
+  async run(invocation) {
+    const [name, ...words] = invocation.positionals;
+    const isAll = invocation.flag('all');
+    if ((name === undefined) !== isAll)
+      throw new PolykernelError('invalid', isAll ? 'a name is given beside --all' : 'it is not said which instance', {
+        field: 'NAME',
+        hint: 'Name one instance, or give --all.',
+      });
+    const request = requestOf(invocation, words[0] === '--' ? words.slice(1) : words);
+    const interrupt = interruptible();
+    try {
+      const client = await interrupt.unlessInterrupted(connect({ signal: interrupt.signal }));
+      const { done, failed } = await withProgress((say) => upgrade(client, invocation, request, say, interrupt.signal));
+      if (invocation.flag('json')) await printJson(isAll ? done : done[0]);
+      else for (const report of done) await print(textOf(report, request.dryRun ?? false));
+      if (failed !== undefined) throw failed;
+      return 0;
+    } catch (error) {
+      if (!interrupt.signal.aborted) throw error;
+      process.stderr.write('pk: interrupted; what was done is taken back.\n');
+      return interrupt.code();
+    } finally {
+      interrupt.release();
+    }
+  },
+};
+
+async function upgrade(
+  client: Client,
+  invocation: Invocation,
+  request: UpgradeRequest,
+  say: (text: string) => void,
+  signal: AbortSignal,
+): Promise<{ done: UpgradeReport[]; failed?: unknown }> {
+  const [name] = invocation.positionals;
+  if (name !== undefined) return { done: [await client.upgrade(name, request, say, signal)] };
+  return upgradeAll(client, request, invocation.integer('at-most', 1) ?? 1, say, signal);
+}
+
+function requestOf(invocation: Invocation, command: string[]): UpgradeRequest {
+  const image = invocation.value('image');
+  const root = invocation.value('rootfs');
+  const watch = invocation.value('watch');
+  const watchMs =
+    watch !== undefined
+      ? parseDuration(watch, '--watch')
+      : invocation.flag('auto-rollback')
+        ? ROLLBACK_WATCH_MS
+        : undefined;
+  return {
+    ...(image !== undefined && { image }),
+    ...(root !== undefined && { root: root === 'host' ? root : resolve(root) }),
+    ...(command.length > 0 && { command }),
+    ...(watchMs !== undefined && { watchMs }),
+    dryRun: invocation.flag('dry-run'),
+  };
+}
+
+function textOf({ name, way, why, steps, downMs, isPaused, services }: UpgradeReport, isDry: boolean): string {
+  const reason = way === 'pause' ? `${name} is down in between: ${why}\n` : '';
+  if (isDry) return reason + steps.map(({ text, undo }) => `would ${text}    (undo: ${undo})\n`).join('');
+  const down = isPaused
+    ? `it was down for ${downMs} ms`
+    : way === 'beside'
+      ? 'without a pause'
+      : 'from its next start on';
+  const served = services.map(
+    ({ service, requests, errors }) => `; ${service}: ${requests} requests, ${errors} failed`,
+  );
+  return `${name} is upgraded, ${down}${served.join('')}\n`;
+}

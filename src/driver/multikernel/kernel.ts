@@ -1,0 +1,180 @@
+/** A kernel beside the host's, as the daemon holds it. pk-mktty stands for it under the shim, and ends when it has. */
+import { readFileSync } from 'node:fs';
+import type { Mutex } from '../../core/mutex.ts';
+import type { GuestLink } from '../../guest/index.ts';
+import { PolykernelError } from '../../sys/errors.ts';
+import type { HostPlacement, HostUsage, KernelExit, KernelSize, LaunchSpec, RealPlacement } from '../driver.ts';
+import { ShimKernel } from '../shim/kernel.ts';
+import type { HostThread, LaunchThreads } from '../shim/launch-threads.ts';
+import { readConsoleTail } from '../shim/shim.ts';
+import { parseIomem } from './iomem.ts';
+import type { MachinePart } from './machine.ts';
+import type { LaunchRecord } from './record.ts';
+
+export interface SpawnOptions {
+  spec: LaunchSpec;
+  pid: number;
+  guest: GuestLink;
+  part: MachinePart;
+  record: LaunchRecord;
+  turns: Mutex;
+  /** Gives back what it had of the machine, once it has ended. */
+  giveBack: () => Promise<void>;
+}
+
+/** Only the end of the text matters. */
+const LAST_WORDS_BYTES = 4096;
+
+export class SpawnKernel extends ShimKernel {
+  readonly #options: SpawnOptions;
+  readonly #memoryBytes: number;
+  /** Physical ids of the CPUs it may have, in their order; it has as many of them as its size says. */
+  #list: readonly number[];
+
+  constructor(options: SpawnOptions) {
+    const { spec, pid, guest } = options;
+    super({ id: spec.id, directory: spec.directory, pid, cloned: false, guest });
+    this.#options = options;
+    this.#memoryBytes = spec.memoryBytes;
+    this.#list = options.record.cpus;
+  }
+
+  /** None: they run on no thread of the host. */
+  protected readonly childrenAreVcpu = false;
+  protected readonly threadsOf = (threads: readonly HostThread[]): LaunchThreads => ({
+    vcpus: [],
+    others: threads.map(({ tid }) => tid),
+    vmm: threads.at(-1)?.pid ?? 0,
+  });
+
+  protected override async endProgram(): Promise<void> {
+    const { part, record } = this.#options;
+    if (record.id !== null) await part.instance.halt(record.id, 0);
+    await super.endProgram();
+  }
+
+  protected override async afterEnd(exit: KernelExit): Promise<KernelExit> {
+    await this.#options.giveBack();
+    if (exit.reason !== 'stopped' || exit.message !== 'the guest powered itself off') return exit;
+    // That its CPUs are parked is all that the host kernel says: why, its console does, or nobody.
+    const said = await readConsoleTail(this.directory, LAST_WORDS_BYTES);
+    if (/^(\[[ .\d]+\] )?reboot: /m.test(said)) return exit;
+    return {
+      ...exit,
+      reason: 'died',
+      code: null,
+      message: 'the kernel ended by itself, and its console does not say why',
+    };
+  }
+
+  async pause(): Promise<void> {
+    throw new PolykernelError('unsupported', 'a kernel with CPUs of its own cannot be paused', {
+      hint: 'Stop it, or use --driver qemu.',
+    });
+  }
+
+  /** It never rests. */
+  async resume(): Promise<void> {}
+
+  async attachRegion(): Promise<void> {
+    throw noRegions();
+  }
+
+  async detachRegion(): Promise<void> {
+    throw noRegions();
+  }
+
+  async size(): Promise<KernelSize> {
+    this.#mustRun();
+    return { cpus: this.#options.part.instance.cpus().length, memoryBytes: this.#memoryBytes };
+  }
+
+  async resize({ cpus, memoryBytes }: KernelSize): Promise<void> {
+    this.#mustRun();
+    if (memoryBytes !== this.#memoryBytes)
+      throw new PolykernelError(
+        'unsupported',
+        'memory of a running kernel is booked elsewhere than it is given: it stays as it is',
+        {
+          field: 'memoryBytes',
+          hint: 'Restart the instance with another size.',
+        },
+      );
+    if (cpus < 1 || cpus > this.#list.length)
+      throw new PolykernelError('invalid', `the kernel can have 1 to ${this.#list.length} CPUs, not ${cpus}`, {
+        field: 'cpus',
+        value: cpus,
+      });
+    await this.#setCpus(this.#list.slice(0, cpus));
+  }
+
+  override async repin(placement: HostPlacement | undefined): Promise<void> {
+    this.#mustRun();
+    // It owns nothing any more in the books; there is nowhere else that it could run.
+    if (placement === undefined) return;
+    const wanted = this.#options.part.cpus.physical(placement.vcpuCpus);
+    if (wanted.length !== this.#list.length)
+      throw new PolykernelError('invalid', `the kernel has ${this.#list.length} CPUs, not ${wanted.length}`, {
+        field: 'placement.vcpuCpus',
+        value: placement.vcpuCpus,
+      });
+    if (wanted[0] !== this.#list[0]) throw unsupported('a kernel cannot leave the CPU on which it booted');
+    const late = wanted.filter((cpu) => !this.#options.record.bootPool.includes(cpu));
+    if (late.length > 0)
+      throw unsupported('a kernel can only be given CPUs that were in the pool when it booted', placement.vcpuCpus);
+    const now = this.#options.part.instance.cpus().length;
+    await this.#setCpus(wanted.slice(0, now));
+    this.#list = wanted;
+  }
+
+  override async placementNow(): Promise<RealPlacement> {
+    this.#mustRun();
+    const { cpus, host, instance } = this.#options.part;
+    const { others } = await super.placementNow();
+    const own = new RegExp(`^mk-instance-\\d+-${instance.name}-region-\\d+$`);
+    const regions = parseIomem(readFileSync(host.iomem, 'latin1')).flatMap(({ taken }) =>
+      taken.filter(({ name }) => own.test(name)),
+    );
+    const bytes = regions.reduce((sum, region) => sum + region.bytes, 0);
+    const { node } = this.#options.record;
+    return {
+      vcpus: cpus.logical(instance.cpus()).map((cpu) => [cpu]),
+      others,
+      memory: [{ node, bytes }],
+      hugePageBytes: 0,
+      groups: [],
+      limits: null,
+      mostCpus: null,
+    };
+  }
+
+  /** The host kernel accounts nothing to it: what it does is seen from within alone. */
+  override usage(atRest = false): HostUsage | undefined {
+    const usage = super.usage(atRest);
+    return usage && { ...usage, vcpus: this.#list.map(() => ({ ranNs: 0, waitedNs: 0 })), residentBytes: null };
+  }
+
+  override ranNs(): undefined {
+    return undefined;
+  }
+
+  #setCpus(cpus: readonly number[]): Promise<void> {
+    const { turns, part } = this.#options;
+    return turns.run(() => part.instance.setCpus(cpus));
+  }
+
+  #mustRun(): void {
+    if (this.ended || this.#options.part.instance.status !== 'active')
+      throw new PolykernelError('kernel-died', 'the kernel has ended');
+  }
+}
+
+const noRegions = (): PolykernelError =>
+  new PolykernelError('unsupported', 'kernels beside each other have no memory in common');
+
+const unsupported = (message: string, value?: readonly number[]): PolykernelError =>
+  new PolykernelError('unsupported', message, {
+    field: 'placement.vcpuCpus',
+    value,
+    hint: 'Restart the instance on other CPUs.',
+  });

@@ -1,0 +1,87 @@
+/**
+ * The part of the machine that one kernel has: taken from the host, and given back. What is about to be taken is written down in the
+ * launch's directory first, so that any later process can give it back; both may be done again after they failed.
+ */
+import { join } from 'node:path';
+import { PolykernelError } from '../../sys/errors.ts';
+import type { LaunchSpec } from '../driver.ts';
+import { CpuMap } from './cpus.ts';
+import type { MultikernelHost } from './host.ts';
+import { SpawnInstance } from './instance.ts';
+import { KernelFiles } from './interface.ts';
+import { HostPool } from './pool.ts';
+import { BroughtStore, type LaunchRecord, removeRecord, writeRecord } from './record.ts';
+
+export class MachinePart {
+  readonly host: MultikernelHost;
+  readonly files: KernelFiles;
+  readonly instance: SpawnInstance;
+  readonly cpus: CpuMap;
+  readonly #pool: HostPool;
+
+  /** `name`: of the instance; `cache`: a directory that keeps which CPU is which; `files`: of the host, where they are at hand. */
+  constructor(host: MultikernelHost, name: string, cache: string, files = new KernelFiles(host.root)) {
+    this.host = host;
+    this.files = files;
+    this.instance = new SpawnInstance(name, host, this.files);
+    this.cpus = new CpuMap(host.cpuinfo, join(cache, 'multikernel-cpus.json'));
+    this.#pool = new HostPool(this.files, host, new BroughtStore(join(cache, 'multikernel-brought.json')));
+  }
+
+  /** Makes the instance with what it is to have. When it rejects, giveBack() undoes what was done. */
+  async take(
+    spec: Pick<LaunchSpec, 'directory' | 'cpus' | 'memoryBytes' | 'placement' | 'size'>,
+    signal: AbortSignal,
+  ): Promise<LaunchRecord> {
+    signal.throwIfAborted();
+    // Of an earlier launch, if anything.
+    await this.giveBack(spec.directory);
+    const { directory, memoryBytes } = spec;
+    const { cpus, node } = this.#choose(spec);
+    const record: LaunchRecord = { name: this.instance.name, id: null, cpus, node: node ?? 0, bootPool: [] };
+    writeRecord(directory, record);
+    if (node !== undefined) await this.#pool.fill(cpus, memoryBytes, node);
+    signal.throwIfAborted();
+    const starts = cpus.slice(0, spec.size?.cpus ?? cpus.length);
+    record.id = await this.instance.create({ cpus: starts, bytes: memoryBytes, node });
+    writeRecord(directory, record);
+    return record;
+  }
+
+  /** Physical ids of its CPUs, and the node from which memory is to be brought; without one it takes what is free in the pool. */
+  #choose({ cpus, memoryBytes, placement }: Pick<LaunchSpec, 'cpus' | 'memoryBytes' | 'placement'>) {
+    if (placement === undefined) return { cpus: this.#pool.takeFree(cpus, memoryBytes), node: undefined };
+    if (placement.weight !== null || placement.mostCpus !== null)
+      throw new PolykernelError(
+        'unsupported',
+        'a kernel beside the host’s has CPUs of its own, and not a share of some',
+        {
+          field: 'partition.cpus',
+          hint: 'Ask for dedicated CPUs (--dedicated), or use --driver qemu.',
+        },
+      );
+    // Before any leaves.
+    const own = this.cpus.physical(placement.vcpuCpus);
+    const pool = this.files.pool();
+    const lent = own.filter((cpu) => pool.exists && pool.cpus.includes(cpu) && !pool.freeCpus.includes(cpu));
+    if (lent.length > 0)
+      throw new PolykernelError('unavailable', `CPUs ${this.cpus.logical(lent).join(', ')} are another kernel's`, {
+        field: 'cpus',
+        hint: 'Something else has made instances in the host kernel: give the kernel other CPUs.',
+      });
+    const [memory, ...more] = placement.memory;
+    if (memory === undefined || more.length > 0)
+      throw new PolykernelError('unsupported', 'the memory of a kernel beside the host’s comes from one node', {
+        field: 'partition.memory',
+        hint: 'Give it memory of one node.',
+      });
+    return { cpus: own, node: memory.node };
+  }
+
+  /** Ends the instance and gives back what nobody uses any more. May be called at any time, more than once. */
+  async giveBack(directory: string): Promise<void> {
+    await this.instance.end();
+    await this.#pool.drain();
+    removeRecord(directory);
+  }
+}

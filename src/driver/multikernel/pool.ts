@@ -1,0 +1,124 @@
+/**
+ * The host kernel's pool as launches fill and empty it: CPUs by their physical ids, and for each kernel a chunk of memory of its own, since
+ * only whole chunks go back. What another program has brought there is left as it is. A baseline that fails leaves what it got to; the rest
+ * comes by overlays.
+ */
+import { readFileSync } from 'node:fs';
+import type { Change, MemoryRange, PoolState } from '../../devicetree/multikernel/index.ts';
+import { PolykernelError } from '../../sys/errors.ts';
+import { formatBytes } from '../../sys/units.ts';
+import { attempt, converge } from './converge.ts';
+import type { MultikernelHost } from './host.ts';
+import type { KernelFiles } from './interface.ts';
+import { largestGap, parseIomem } from './iomem.ts';
+import type { Brought, BroughtStore } from './record.ts';
+
+const MIB = 2 ** 20;
+/** Park area, page tables and control blocks come out of a chunk too: 96 KiB of 16 GiB were seen. */
+const CHUNK_SLACK = 8 * MIB;
+/** Chunks begin and end with large pages. */
+const ALIGN = 2 * MIB;
+
+/** Of a chunk that has room for an instance of `bytes`. */
+export const chunkBytes = (bytes: number): number => Math.ceil((bytes + bytes / 512 + CHUNK_SLACK) / ALIGN) * ALIGN;
+
+type Host = Pick<MultikernelHost, 'pause' | 'iomem'>;
+
+export class HostPool {
+  readonly #files: KernelFiles;
+  readonly #host: Host;
+  readonly #store: BroughtStore;
+
+  constructor(files: KernelFiles, host: Host, store: BroughtStore) {
+    this.#files = files;
+    this.#host = host;
+    this.#store = store;
+  }
+
+  /** Brings those of the CPUs that are not there, and a chunk for `bytes`. Rejects with `unavailable`; part of it may be there then. */
+  async fill(cpus: readonly number[], bytes: number, node: number): Promise<void> {
+    const files = this.#files;
+    const pool = files.pool();
+    const wanted = { bytes: chunkBytes(bytes), node };
+    const brought = this.#settled(pool);
+    const missing = cpus.filter((cpu) => !pool.exists || !pool.cpus.includes(cpu));
+    const coming = { bytes: wanted.bytes, before: pool.chunks.map(({ base }) => base) };
+    this.#store.write({ ...brought, cpus: [...new Set([...brought.cpus, ...missing])], coming });
+    if (!pool.exists) {
+      const last = attempt(() => files.baseline({ cpus: missing, memory: [wanted] }));
+      // Nothing at all came of it: a change of a pool that is not there would only be refused.
+      if (last !== undefined && !files.pool().exists) throw unavailable(last.message);
+    }
+    const difference = (): Change[] => {
+      const now = files.pool();
+      const addCpus = missing.filter((cpu) => !now.cpus.includes(cpu));
+      const addMemory = arrived(now, coming) === undefined ? [wanted] : [];
+      return addCpus.length + addMemory.length === 0 ? [] : [{ target: 'pool', addCpus, addMemory }];
+    };
+    await converge(files, this.#host, 'making the pool larger', difference).catch((error: PolykernelError) => {
+      throw unavailable(error.message);
+    });
+    this.#store.write(this.#settled(files.pool()));
+  }
+
+  /** Gives back what launches have brought and nobody uses; the rest goes with a later end. */
+  async drain(): Promise<void> {
+    const { cpus, chunks } = this.#settled(this.#files.pool());
+    const difference = (): Change[] => {
+      const pool = this.#files.pool();
+      if (!pool.exists) return [];
+      const unused = this.#chunks().filter(({ taken }) => taken.length === 0);
+      const removeCpus = cpus.filter((cpu) => pool.freeCpus.includes(cpu));
+      const removeMemory = chunks.filter((chunk) => unused.some((each) => sameRange(each, chunk)));
+      return removeCpus.length + removeMemory.length === 0 ? [] : [{ target: 'pool', removeCpus, removeMemory }];
+    };
+    try {
+      await converge(this.#files, this.#host, 'making the pool smaller', difference);
+    } finally {
+      this.#store.write(this.#settled(this.#files.pool()));
+    }
+  }
+
+  /** CPUs of the pool that nobody has. Throws `unavailable` when there are too few, or no room for the memory. */
+  takeFree(cpus: number, bytes: number): number[] {
+    const pool = this.#files.pool();
+    const hint = 'Give the kernel a part of the machine (--cpus 4-7, a partition), or make the pool larger.';
+    if (pool.freeCpus.length < cpus) {
+      const free = pool.exists ? `${pool.freeCpus.length} free CPUs` : 'no pool';
+      throw new PolykernelError('unavailable', `the host kernel has ${free}, and the kernel needs ${cpus}`, { hint });
+    }
+    const gap = Math.max(0, ...this.#chunks().map(largestGap));
+    if (gap < bytes) {
+      const reason = `the pool has ${formatBytes(gap)} in one piece, and the kernel needs ${formatBytes(bytes)}`;
+      throw new PolykernelError('unavailable', reason, { hint });
+    }
+    return pool.freeCpus.slice(0, cpus);
+  }
+
+  #chunks() {
+    return parseIomem(readFileSync(this.#host.iomem, 'latin1'));
+  }
+
+  /** What of it is there, with the chunk that came, if one did. */
+  #settled(pool: PoolState): Brought {
+    const { cpus, chunks, coming } = this.#store.read();
+    const came = coming === null ? undefined : arrived(pool, coming);
+    return {
+      cpus: pool.exists ? cpus.filter((cpu) => pool.cpus.includes(cpu)) : [],
+      chunks: [...chunks, ...(came === undefined ? [] : [{ base: came.base, bytes: came.bytes }])].filter((chunk) =>
+        pool.chunks.some((each) => sameRange(each, chunk)),
+      ),
+      coming: null,
+    };
+  }
+}
+
+const sameRange = (a: MemoryRange, b: MemoryRange): boolean => a.base === b.base && a.bytes === b.bytes;
+
+const arrived = ({ chunks }: PoolState, { bytes, before }: NonNullable<Brought['coming']>): MemoryRange | undefined =>
+  chunks.find((chunk) => chunk.bytes === bytes && !before.includes(chunk.base));
+
+const unavailable = (reason: string): PolykernelError =>
+  new PolykernelError('unavailable', `the host kernel does not give up what the kernel needs: ${reason}`, {
+    hint: 'CPU 0 stays with the host, and memory has to be had in one piece: boot with movablecore= (docs/multikernel.md).',
+  });

@@ -1,0 +1,43 @@
+/** What kernels beside the host's are. */
+import type { Capabilities, DriverTraits } from '../traits.ts';
+
+const MIB = 2 ** 20;
+
+export const MULTIKERNEL: DriverTraits = {
+  name: 'multikernel',
+  title: 'multikernel',
+  imageKinds: ['x86_64'],
+  defaultImage: 'multikernel',
+  usesHostMemory: false,
+  ownersNeedFuse: false,
+  instead: 'qemu',
+  auto: {
+    // What it takes of the machine is given by hand: nobody gets it without asking for it.
+    bestRank: -1,
+    rank: () => -1,
+    why: () => 'multikernel, because no other driver is usable here',
+    lack: () => 'kernels are wanted beside the machine’s own',
+  },
+};
+
+export const CAPABILITIES: Capabilities = {
+  maxCpus: 1024,
+  minMemoryBytes: 128 * MIB,
+  maxMemoryBytes: 16 * 1024 * 1024 * MIB,
+  // A kernel that has its CPUs for itself is stopped by nothing but a halt.
+  pause: false,
+  templateClone: false,
+  cpuResize: 'hotplug',
+  cpuMoves: 'not-first',
+  // The host kernel books memory for a running one elsewhere than it gives it, and does not look whether it is free.
+  memoryResize: 'none',
+  hugePages: false,
+  devices: 'none',
+  sharedMemory: 'none',
+  networks: ['none'],
+  networkPort: 'none',
+  roots: ['directory'],
+  volumes: false,
+  confinement: ['CPUs and memory of its own'],
+  isolation: 'none that hardware enforces: a hostile kernel can reach all of the machine',
+};

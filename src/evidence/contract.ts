@@ -1,0 +1,2 @@
+/** What others may know of evidence: its words. */
+export type * from './types.ts';

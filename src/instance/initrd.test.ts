@@ -1,0 +1,50 @@
+import { mkdtempSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { joinInitrd } from './initrd.ts';
+import { acceptSources } from './source.ts';
+
+let base: string;
+beforeEach(() => {
+  base = mkdtempSync(join(tmpdir(), 'pk-initrd-'));
+  writeFileSync(join(base, 'agent'), 'agent');
+});
+afterEach(() => rmSync(base, { recursive: true, force: true }));
+
+/** As an instance is created with it. */
+async function given(content: string) {
+  const initrd = join(base, 'given');
+  writeFileSync(initrd, content);
+  return (await acceptSources({ root: 'host', cwd: '/', volumes: [], initrd }, [])).initrd!;
+}
+
+it.each([
+  ['abcd', 'abcdagent'],
+  ['abcde', 'abcde\0\0\0agent'],
+  ['', 'agent'],
+])("%j goes in front of the agent's, which begins at a multiple of 4", async (content, joined) => {
+  const path = await joinInitrd(await given(content), join(base, 'agent'), join(base, 'joined'));
+  expect(readFileSync(path, 'latin1')).toBe(joined);
+  expect(statSync(path).mode & 0o777).toBe(0o644);
+});
+
+it('another file in its place, or a link, is not read', async () => {
+  const source = await given('abcd');
+  writeFileSync(join(base, 'secret'), 'secret');
+  renameSync(join(base, 'secret'), source.path);
+  await expect(joinInitrd(source, join(base, 'agent'), join(base, 'joined'))).rejects.toMatchObject({
+    code: 'conflict',
+  });
+  rmSync(source.path);
+  symlinkSync('/etc/passwd', source.path);
+  await expect(joinInitrd(source, join(base, 'agent'), join(base, 'joined'))).rejects.toMatchObject({
+    code: 'conflict',
+  });
+});
+
+it('what is no file is refused when it is given', async () => {
+  const initrd = join(base, 'nowhere');
+  const paths = { root: 'host', cwd: '/', volumes: [], initrd };
+  await expect(acceptSources(paths, [])).rejects.toMatchObject({ code: 'not-found', field: 'initrd' });
+});

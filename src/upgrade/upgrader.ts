@@ -1,0 +1,214 @@
+/** Upgrades instances: plans on what is, has it carried out all or nothing, and says what clients met with. */
+import type { EventLog } from '../core/events.ts';
+import type { Journal } from '../core/journal.ts';
+import type { Mutex } from '../core/mutex.ts';
+import type { Steps } from '../core/steps.ts';
+import { type Instance, type InstanceSpec, type Instances, requestOf } from '../instance/contract.ts';
+import { removeInstance } from '../instance/stack.ts';
+import { place } from '../ledger/index.ts';
+import type { HostPool } from '../pool/contract.ts';
+import type { ServiceManager, ServiceStatus } from '../service/contract.ts';
+import { changeService, requestOfService } from '../service/stack.ts';
+import { type Clock, timestamp } from '../sys/clock.ts';
+import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
+import { type Beside, type Changes, type PlannedStep, planUpgrade, STAND_IN } from './plan.ts';
+import type { UpgradeReport, UpgradeRequest } from './requests.ts';
+
+const WATCH_MS = 2_000;
+const NAME_CHARACTERS = 63;
+
+export interface UpgraderOptions {
+  instances: Instances;
+  hostPool: Pick<HostPool, 'topology'>;
+  services: ServiceManager;
+  steps: Pick<Steps<PlannedStep>, 'planned' | 'submit'>;
+  /** Of all changes of the whole machine. */
+  mutex: Mutex;
+  events: Pick<EventLog, 'tell'>;
+  clock: Clock;
+  journal: Journal;
+}
+
+interface Made {
+  steps: PlannedStep[];
+  cleanup: PlannedStep[];
+  report: UpgradeReport;
+}
+
+export class Upgrader {
+  readonly #options: UpgraderOptions;
+
+  constructor(options: UpgraderOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Resolves once the instance runs what was asked for, and has stayed well for as long as asked. Rejects with what speaks against
+   * it before anything is changed (`invalid`, `conflict`, `not-found`, `unsupported`), or with what failed, when all was taken back.
+   */
+  async upgrade(
+    name: string,
+    request: UpgradeRequest,
+    progress: (text: string) => void,
+    signal: AbortSignal,
+  ): Promise<UpgradeReport> {
+    const { instances, mutex, steps, journal } = this.#options;
+    const instance = instances.get(name);
+    const isDry = request.dryRun ?? false;
+    const down = downTime(instance, this.#options.clock);
+    /** Those that led to it when it was planned. */
+    let before: readonly ServiceStatus[] | undefined;
+    try {
+      const plan = async () => {
+        const made = await this.#plan(instance, request);
+        before = await this.#serving(instance.name);
+        return isDry ? { ...made, steps: [] } : made;
+      };
+      const { report, cleanup } = await steps.planned(plan, {
+        ...{ mutex, under: 'plan', progress, signal, onFailure: 'undo' },
+      });
+      if (isDry) return report;
+      await steps.submit(cleanup).catch((error) => journal.error(`clearing up after the upgrade of ${name}`, error));
+      const after = await this.#options.services.list();
+      const downMs = report.way === 'at-rest' ? null : down();
+      const done = { ...report, downMs, services: before!.flatMap((service) => meanwhile(service, after)) };
+      this.#tell('upgraded', instance, outcomeOf(done));
+      return done;
+    } catch (error) {
+      down();
+      if (!isDry && before !== undefined)
+        this.#tell('upgrade-undone', instance, asPolykernelError(error, 'upgrading').message);
+      throw error;
+    }
+  }
+
+  /** Ends what stood in for another instance when the daemon ended after all else was done. */
+  async recover(): Promise<void> {
+    const { instances, services, steps } = this.#options;
+    for (const { name } of instances.list().filter(({ record }) => record.spec.stack === STAND_IN)) {
+      const led = (await services.list()).filter(({ targets }) => targets.some((each) => each.instance === name));
+      const without = led.map((service) => {
+        const request = requestOfService(service);
+        const targets = request.targets.filter(({ instance }) => instance !== name);
+        return changeService({ ...request, targets }, service, `without ${name}`);
+      });
+      await steps.submit([...without, removeInstance(name, STAND_IN)]);
+    }
+  }
+
+  async #plan(instance: Instance, request: UpgradeRequest): Promise<Made> {
+    const { record, state, active, name } = instance;
+    const changes = changesOf(request, record.spec);
+    if (state !== 'running' && (active || state === 'backoff'))
+      throw new PolykernelError('conflict', `${name} is ${state}`, {
+        ...{ field: 'name', value: name, hint: 'Upgrade it while it runs, or after it was stopped.' },
+      });
+    if (record.spec.attached || record.spec.stack === STAND_IN)
+      throw new PolykernelError('unsupported', `${name} ends with what it was started for`, {
+        field: 'name',
+        value: name,
+      });
+    const spec = await this.#resolve(record.spec, changes);
+    const services = await this.#serving(name);
+    const runs = state === 'running';
+    const beside = runs ? await this.#beside(spec, services) : 'it does not run';
+    const isBeside = typeof beside !== 'string';
+    const facts = { record, spec, changes, runs, services, watchMs: request.watchMs ?? WATCH_MS };
+    const { steps, cleanup } = planUpgrade({ ...facts, beside: isBeside ? beside : null });
+    const report: UpgradeReport = {
+      name,
+      way: isBeside ? 'beside' : runs ? 'pause' : 'at-rest',
+      why: isBeside ? null : beside,
+      steps: [...steps, ...cleanup].map(({ text, byHand }) => ({ text, undo: byHand })),
+      ...{ downMs: null, isPaused: runs && !isBeside, services: [] },
+    };
+    return { steps, cleanup, report };
+  }
+
+  /** As one is to be that was made so from the first. */
+  async #resolve(before: InstanceSpec, changes: Changes): Promise<InstanceSpec> {
+    const request = requestOf(before);
+    const spec = await this.#options.instances.resolve({ ...request, ...changes }, before.name);
+    if (spec.driver !== before.driver)
+      throw new PolykernelError('unsupported', `${spec.image} needs the driver ${spec.driver}`, { field: 'image' });
+    return { ...spec, driverReason: before.driverReason, stack: before.stack };
+  }
+
+  async #serving(name: string): Promise<ServiceStatus[]> {
+    const sends = ({ targets }: ServiceStatus) =>
+      targets.some(({ instance, drain, weight }) => instance === name && !drain && weight > 0);
+    return (await this.#options.services.list()).filter(sends);
+  }
+
+  /** What a second kernel would be made from, or why there can be none. */
+  async #beside(spec: InstanceSpec, services: readonly ServiceStatus[]): Promise<Beside | string> {
+    const { instances, hostPool } = this.#options;
+    if (services.length === 0) return 'no service sends requests to it';
+    if (spec.channels.length > 0) return 'it is at the end of a channel';
+    if (spec.volumes.some(({ readOnly }) => !readOnly)) return 'it writes to a volume, which one at a time may have';
+    const name = `${spec.name.slice(0, NAME_CHARACTERS - 5)}-next`;
+    if (instances.find(name) !== undefined) return `there is an instance ${name} already`;
+    const { publish: _, ...request } = requestOf(spec);
+    // Published ports and the host name are one instance's.
+    const beside = { ...request, name, hostname: name, restart: 'no', heal: 'no' as const };
+    if (spec.partition === null) return { request: beside, placement: null };
+    const { pool, partitions } = instances.ledger();
+    if (pool === null) return 'there is no pool';
+    const requests = [{ name, request: spec.partition, current: null }];
+    const { placed, refused } = place({ topology: hostPool.topology(), pool, requests, fixed: partitions });
+    if (refused[0] !== undefined) return `the pool has no room for a second one: it ${refused[0].message}`;
+    const { partition, vcpuCpus, reasons } = placed[0]!;
+    return { request: beside, placement: { partition, vcpuCpus, reasons } };
+  }
+
+  #tell(type: 'upgraded' | 'upgrade-undone', { name, record }: Instance, message: string): void {
+    this.#options.events.tell({ at: timestamp(this.#options.clock), type, name, id: record.id, message });
+  }
+}
+
+/** Throws `invalid` when that is nothing. */
+function changesOf({ image, command, root }: UpgradeRequest, spec: InstanceSpec): Changes {
+  const changes = { ...(image && { image }), ...(command && { command }), ...(root && { root }) };
+  if (Object.keys(changes).length > 0) return changes;
+  throw new PolykernelError('invalid', `it is not said what ${spec.name} is to be upgraded to`, {
+    field: 'image',
+    hint: `Name an image: pk upgrade ${spec.name} --image ${spec.image}`,
+  });
+}
+
+/** Gives for how long it has been down since now, in ms; null while it has not been. */
+function downTime(instance: Instance, clock: Clock): () => number | null {
+  let downAt: number | undefined;
+  let total: number | null = null;
+  const look = () => {
+    const isUp = instance.state === 'running';
+    if (!isUp) downAt ??= clock.now();
+    else if (downAt !== undefined) {
+      total = (total ?? 0) + clock.now() - downAt;
+      downAt = undefined;
+    }
+  };
+  const stop = instance.onChange(look);
+  return () => {
+    stop();
+    return downAt === undefined ? total : (total ?? 0) + clock.now() - downAt;
+  };
+}
+
+function meanwhile(before: ServiceStatus, after: readonly ServiceStatus[]) {
+  const now = after.find(({ id }) => id === before.id);
+  if (now === undefined) return [];
+  const since = (of: 'requests' | 'errors' | 'retries') => Math.max(0, now[of] - before[of]);
+  return [{ service: before.name, requests: since('requests'), errors: since('errors'), retries: since('retries') }];
+}
+
+function outcomeOf({ downMs, isPaused, services }: UpgradeReport): string {
+  const served = services.map(
+    ({ service, requests, errors }) => `; ${service}: ${requests} requests, ${errors} errors`,
+  );
+  const down =
+    downMs === null
+      ? 'without a pause'
+      : `its kernel was down for ${downMs} ms${isPaused ? '' : ', another one served'}`;
+  return `${down}${served.join('')}`;
+}

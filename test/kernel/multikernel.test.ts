@@ -1,0 +1,166 @@
+/**
+ * The driver of kernels beside the host's, on a model of the host kernel's interface whose instances run User Mode Linux: the
+ * conformance suite, with the model as its sources were read, and with all that was never seen the other way round.
+ */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { encode } from '../../src/devicetree/index.ts';
+import { baselineTree } from '../../src/devicetree/multikernel/index.ts';
+import type { Kernel, LaunchSpec } from '../../src/driver/index.ts';
+import { MultikernelDriver } from '../../src/driver/multikernel/driver.ts';
+import { readShimProcess } from '../../src/driver/shim/process.ts';
+import { ImageStore, type KernelImage } from '../../src/image/contract.ts';
+import { collect } from '../support/collect.ts';
+import { conformance } from '../support/conformance.ts';
+import { hostProcesses } from '../support/host-processes.ts';
+import { launchSpec } from '../support/launch-spec.ts';
+import { Emulator, RELEASE } from '../support/multikernel/emulator.ts';
+import { busyboxRoot, spawnKernel } from '../support/multikernel/images.ts';
+import { AS_READ, OTHERWISE } from '../support/multikernel/switches.ts';
+import { nativeProgram } from '../support/native.ts';
+import { canServe } from '../support/silent-mount.ts';
+
+/** In the pool from the beginning: for kernels that own nothing, and one to move to. */
+const FREE = [6, 8, 10, 12];
+const LOGICAL = { first: 1, second: 2, free: 6 };
+
+const home = mkdtempSync(join(tmpdir(), 'pk-mk-test-'));
+const root = busyboxRoot();
+afterAll(() => {
+  for (const path of [home, root.path]) rmSync(path, { recursive: true, force: true });
+});
+
+async function umlImage(): Promise<KernelImage> {
+  for (const name of ['pk-init', 'pk-shim', 'pk-mktty', 'pk-xstate.so'] as const) await nativeProgram(name);
+  const store = new ImageStore();
+  return await store.resolve('debian:uml').catch(async () => {
+    await store.pull('debian:uml');
+    return store.resolve('debian:uml');
+  });
+}
+
+/** What the driver is given: the model boots User Mode Linux in its place. */
+async function image(): Promise<KernelImage> {
+  const uml = await umlImage();
+  const kernel = join(home, 'vmlinux');
+  writeFileSync(kernel, spawnKernel());
+  return { ...uml, kind: 'x86_64', version: RELEASE, kernel };
+}
+
+/** A kernel of its own for one test, on a machine with `switches`. */
+async function withKernel(
+  emulator: Emulator,
+  body: (kernel: Kernel, of: { spec: LaunchSpec; driver: MultikernelDriver }) => Promise<void>,
+): Promise<void> {
+  const driver = new MultikernelDriver({ host: emulator.host, cache: home });
+  const directory = mkdtempSync(join(home, 'launch-'));
+  const spec = launchSpec({ directory, image: await image(), root, name: 'own' });
+  const kernel = await driver.start(spec, new AbortController().signal);
+  try {
+    await body(kernel, { spec, driver });
+  } finally {
+    await driver.destroy(directory, spec.id);
+  }
+}
+
+const command = (...words: string[]) => ({ command: words, env: { PATH: '/bin' }, cwd: '/', user: '0' });
+
+describe.skipIf(!canServe())('a kernel beside the host’s', () => {
+  let emulator: Emulator;
+  beforeAll(async () => {
+    emulator = await Emulator.start({ guests: { uml: (await umlImage()).kernel } });
+    const memory = [{ bytes: 2 ** 31, node: 0 }];
+    const blob = encode(baselineTree({ cpus: FREE, memory }));
+    writeFileSync(join(emulator.host.root, 'device_tree'), blob, { flag: 'r+' });
+  });
+  afterAll(() => emulator.end());
+
+  it('sends more than its console keeps, among what others write there, and nothing is lost', async () => {
+    await withKernel(emulator, async (kernel) => {
+      const talks = kernel.guest.exec(command('sh', '-c', 'while echo console talks > /dev/console; do sleep 0; done'));
+      await talks.started;
+      const bulk = kernel.guest.exec(command('sh', '-c', 'dd if=/dev/zero bs=1024 count=512 2>/dev/null; echo end'));
+      const { stdout } = await collect(bulk);
+      expect(stdout.length).toBe(512 * 1024 + 4);
+      expect(stdout.endsWith('\0end\n')).toBe(true);
+      talks.signal(9);
+    });
+  });
+
+  it('that powers off by itself has stopped, and one that just goes has died', async () => {
+    await withKernel(emulator, async (kernel) => {
+      kernel.guest.exec(command('poweroff', '-f')).exited.catch(() => {});
+      expect(await kernel.exited).toMatchObject({ reason: 'stopped', message: 'the guest powered itself off' });
+    });
+    await withKernel(emulator, async (kernel) => {
+      const [instance] = (await emulator.state()).instances;
+      await emulator.ends(instance!.id);
+      const exit = await kernel.exited;
+      expect(exit).toMatchObject({ reason: 'died', message: expect.stringContaining('does not say why') });
+    });
+    expect((await emulator.state()).instances).toEqual([]);
+  });
+
+  it('that hears nothing is ended by force, and by whoever finds its directory after a crash', async () => {
+    await withKernel(emulator, async (kernel, { spec, driver }) => {
+      await emulator.deafen(true);
+      // As a crash that takes the shim along: the kernel itself runs on.
+      process.kill(readShimProcess(spec.directory)!.pid, 'SIGKILL');
+      kernel.detach();
+      const found = await driver.attach(spec);
+      expect(found).toMatchObject({ reason: 'died' });
+      expect(await emulator.state()).toMatchObject({ instances: [], guests: [] });
+      await emulator.deafen(false);
+    });
+  });
+
+  it('is refused what it cannot have, before anything is taken', async () => {
+    const driver = new MultikernelDriver({ host: emulator.host, cache: home });
+    const before = await emulator.state();
+    const own = { image: await image(), root, name: 'own' };
+    const refused: [Partial<LaunchSpec>, object][] = [
+      [{ root: { kind: 'host' } }, { code: 'unsupported', field: 'root' }],
+      [{ volumes: [{ source: '/', target: '/host', readOnly: true }] }, { code: 'unsupported', field: 'volumes' }],
+      [{ image: { ...own.image, kernel: '/bin/true' } }, { code: 'invalid', field: 'image' }],
+      [{ image: { ...own.image, version: '6.1.0' } }, { code: 'invalid', field: 'image' }],
+      [{ append: ['panic=1'] }, { code: 'invalid', field: 'append' }],
+    ];
+    for (const [change, error] of refused) {
+      const directory = mkdtempSync(join(home, 'launch-'));
+      const spec = launchSpec({ ...own, directory, ...change });
+      await expect(driver.start(spec, new AbortController().signal)).rejects.toMatchObject(error);
+    }
+    expect(await emulator.state()).toEqual(before);
+  });
+});
+
+for (const [name, switches] of Object.entries({ 'as its sources were read': AS_READ, otherwise: OTHERWISE })) {
+  describe.skipIf(!canServe())(name, () => {
+    let emulator: Emulator;
+    const cache = join(home, name);
+    beforeAll(async () => {
+      mkdirSync(cache);
+      emulator = await Emulator.start({ guests: { uml: (await umlImage()).kernel }, switches });
+      // As a daemon does: what is in the pool by then has no number.
+      await new MultikernelDriver({ host: emulator.host, cache }).probe();
+      const memory = [{ bytes: 2 ** 31, node: 0 }];
+      writeFileSync(join(emulator.host.root, 'device_tree'), encode(baselineTree({ cpus: FREE, memory })), {
+        flag: 'r+',
+      });
+    });
+    afterAll(() => emulator.end());
+
+    conformance(`multikernel, ${name}`, {
+      createDriver: () => new MultikernelDriver({ host: emulator.host, cache }),
+      image,
+      root,
+      cpus: [LOGICAL.first, LOGICAL.second, LOGICAL.free],
+      processesOf: async (directory) => [
+        ...(await hostProcesses(directory)),
+        ...((await emulator.state()).instances.length > 0 ? (await emulator.state()).guests : []),
+      ],
+    });
+  });
+}

@@ -1,0 +1,99 @@
+/** A real kernel behind a service is upgraded to another image under load, and returns when the new one is no good. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { connect } from '../../src/client/index.ts';
+import { ImageStore } from '../../src/image/contract.ts';
+import type { InstanceStatus } from '../../src/instance/contract.ts';
+import type { ServiceStatus } from '../../src/service/contract.ts';
+import type { UpgradeReport } from '../../src/upgrade/contract.ts';
+import { fetchText, freePort, load } from '../support/http.ts';
+import { Sandbox, until } from '../support/pk.ts';
+
+const image = `next-${process.pid}`;
+const server = (text: string) =>
+  `mkdir -p /run/www && echo ${text} > /run/www/index.html && exec busybox httpd -f -p 80 -h /run/www`;
+
+describe('an upgrade', () => {
+  let sandbox: Sandbox;
+  let port: number;
+
+  beforeAll(async () => {
+    sandbox = await Sandbox.create();
+    port = await freePort();
+    const { kernel, moduleTree } = await new ImageStore().resolve('debian:uml');
+    await sandbox.ok('image', 'import', kernel, '--name', image, '--modules', moduleTree!);
+    const options = ['--driver', 'uml', '--memory', '128M', '--network', 'private', '-w', '/'];
+    await sandbox.ok('run', '-d', '--name', 'web', ...options, '--', 'sh', '-c', server('one'));
+    await sandbox.ok('service', 'create', 'api', '--port', `${port}`, '--target', 'web:80');
+    await until('it is up', async () => (await service()).state === 'ok');
+  });
+  afterAll(async () => {
+    await sandbox.pk(['service', 'rm', 'api']);
+    await sandbox.pk(['rm', '-f', 'web']);
+    await sandbox.pk(['image', 'rm', image]);
+    await sandbox[Symbol.asyncDispose]();
+  });
+
+  const service = () => sandbox.json<ServiceStatus>('service', 'inspect', 'api');
+  const web = () => sandbox.json<InstanceStatus>('inspect', 'web');
+
+  /** Whether this machine was so slow until that was told that HAProxy took a kernel that ran for one that does not. */
+  async function wasStarved(type: 'upgraded' | 'upgrade-undone'): Promise<boolean> {
+    const done = new AbortController();
+    let starved = false;
+    const client = await connect({ home: sandbox.home });
+    for await (const event of client.events({ since: 0 }, done.signal)) {
+      starved ||= event.type === 'target-down' && /timeout/i.test(event.message);
+      if (event.type === type) break;
+    }
+    done.abort();
+    return starved;
+  }
+
+  it('of the daemon loses and doubles nothing that workloads say', async () => {
+    const lines = 40_000;
+    const script = `i=0; while [ $i -lt ${lines} ]; do echo $i; i=$((i+1)); done`;
+    const drivers = ['uml', 'qemu'];
+    for (const driver of drivers)
+      await sandbox.ok('run', '-d', '--name', driver, '--driver', driver, '-w', '/', '--', 'sh', '-c', script);
+    const followed = drivers.map((driver) => sandbox.pk(['logs', '-f', driver]));
+    await sandbox.ok('daemon', 'upgrade');
+    await sandbox.ok('daemon', 'upgrade');
+    const all = Array.from({ length: lines }, (_, line) => `${line}\n`).join('');
+    for (const { stdout, stderr } of await Promise.all(followed)) expect([stdout === all, stderr]).toEqual([true, '']);
+    for (const driver of drivers) {
+      expect((await sandbox.ok('logs', driver)) === all).toBe(true);
+      await sandbox.ok('rm', driver);
+    }
+  });
+
+  it('to another image and command loses no request', async () => {
+    const before = await web();
+    const asked = load(port);
+    await asked.more(10, 'one');
+    const options = ['--json', '--image', image];
+    const said = await sandbox.ok('upgrade', ...options, 'web', '--', 'sh', '-c', server('two'));
+    const report = JSON.parse(said) as UpgradeReport;
+    await asked.more(10, 'two');
+    await asked.stop();
+    if (!(await wasStarved('upgraded'))) expect(asked.failures).toEqual([]);
+    expect(report).toMatchObject({ way: 'beside', isPaused: false });
+    const after = await web();
+    expect(after).toMatchObject({ id: before.id, address: before.address, state: 'running', spec: { image } });
+    expect(after.bootId).not.toBe(before.bootId);
+    expect((await sandbox.json<InstanceStatus[]>('ps', '-a')).map(({ spec }) => spec.name)).toEqual(['web']);
+  });
+
+  it('to what ends is taken back, and loses no request', async () => {
+    const before = await web();
+    const text = await fetchText(port);
+    const asked = load(port);
+    const ran = await sandbox.pk(['upgrade', '--auto-rollback', 'web', '--', 'sh', '-c', 'exit 3']);
+    expect(ran.code).not.toBe(0);
+    expect(ran.stderr).toMatch(/web-next is exited[\s\S]*taken back/);
+    await asked.more(10, text);
+    await asked.stop();
+    if (!(await wasStarved('upgrade-undone'))) expect(asked.failures).toEqual([]);
+    expect(await web()).toMatchObject({ bootId: before.bootId, spec: { command: before.spec.command } });
+    expect((await service()).targets.map(({ instance }) => instance)).toEqual(['web']);
+  });
+});

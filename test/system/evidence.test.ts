@@ -1,0 +1,39 @@
+/** What is known of an instance, on kernels in memory. */
+import { expect, it } from 'vitest';
+import { parseCore } from '../../src/cli/evidence/show.ts';
+import { coreText } from '../../src/cli/evidence/text.ts';
+import { fakeKernels, killFakeKernel } from '../../src/driver/fake/driver.ts';
+import { startDaemon, untilState } from '../support/harness.ts';
+
+it('all that is known of one that went is in its evidence, and no value of its environment', async () => {
+  const test = await startDaemon();
+  await test.create({ name: 'web', command: ['sleep', '1000'], env: { TOKEN: 'very secret' } });
+  await untilState(test, 'web', 'running');
+  killFakeKernel(fakeKernels().find((each) => each.startsWith(test.home))!);
+  await untilState(test, 'web', 'exited');
+  const evidence = await test.client.evidence('web');
+  expect(JSON.stringify(evidence)).not.toContain('very secret');
+  expect(evidence).toMatchObject({
+    status: { exit: { reason: 'died' }, spec: { env: { TOKEN: '(hidden)' } } },
+    health: { health: 'lost', signs: [{ sign: 'died' }] },
+    registers: null,
+    noRegisters: expect.stringContaining('driver'),
+  });
+  expect(evidence.events.map(({ type }) => type)).toEqual(expect.arrayContaining(['created', 'ready', 'crashed']));
+  const core = { ...evidence, console: ['[    1.0] \x1b[2Jhello\n', 'Kernel panic - not syncing: x\n'] };
+  expect(parseCore('web.core', JSON.stringify(core))).toEqual(core);
+  const text = coreText(core, { console: false, registers: false });
+  expect(text).toContain('its last run ended by died');
+  expect(text).toContain('| Kernel panic - not syncing: x');
+  expect(text).not.toContain('\x1b');
+});
+
+it.each([
+  '',
+  '{}',
+  'null',
+  '{"format":"polykernel-core","version":2}',
+  '{"format":"polykernel-core","version":1,"status":{}}',
+])('what pk core save has not written is refused: %j', (text) =>
+  expect(() => parseCore('f', text)).toThrow(expect.objectContaining({ code: 'invalid', field: 'FILE' })),
+);

@@ -1,0 +1,267 @@
+/**
+ * What the driver takes of a machine and gives back, on the model of the host kernel's interface (test/support/multikernel), without
+ * kernels that run: each hazard of the interface, and operations by chance with faults at each interaction. More of these with
+ * POLYKERNEL_OPERATIONS=1000.
+ */
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { encode } from '../../src/devicetree/index.ts';
+import { baselineTree, overlays } from '../../src/devicetree/multikernel/index.ts';
+import { MultikernelDriver } from '../../src/driver/multikernel/driver.ts';
+import { KernelFiles } from '../../src/driver/multikernel/interface.ts';
+import { MachinePart } from '../../src/driver/multikernel/machine.ts';
+import { PolykernelError } from '../../src/sys/errors.ts';
+import { Emulator } from '../support/multikernel/emulator.ts';
+import { spawnKernel } from '../support/multikernel/images.ts';
+import { AS_READ, type Faults, MACHINE, OTHERWISE, type Switches } from '../support/multikernel/switches.ts';
+import { canServe } from '../support/silent-mount.ts';
+
+const MIB = 2 ** 20;
+const OPERATIONS = Number(process.env.POLYKERNEL_OPERATIONS ?? 100);
+const never = new AbortController().signal;
+
+let home: string;
+let emulator: Emulator;
+/** As the driver keeps them. */
+let files: KernelFiles;
+beforeEach(() => {
+  home = mkdtempSync(join(tmpdir(), 'pk-mk-unit-'));
+});
+afterEach(() => rmSync(home, { recursive: true, force: true }));
+
+/** One for all tests of a `describe`, each of which leaves it as it was. */
+function onMachine(switches: Partial<Switches>, format: 'first' | 'second' = 'second'): void {
+  beforeAll(async () => {
+    emulator = await Emulator.start({ guests: 'none', switches, machine: { ...MACHINE, format } });
+    emulator.hurry();
+    files = new KernelFiles(emulator.host.root);
+  });
+  beforeEach(() => {
+    new MachinePart(emulator.host, 'look', home).cpus.read();
+  });
+  afterEach(async () => expect(await emulator.state()).toMatchObject(WHOLE));
+  afterAll(() => emulator.end());
+}
+
+function part(name: string): { part: MachinePart; directory: string } {
+  const directory = join(home, name);
+  mkdirSync(directory, { recursive: true });
+  return { part: new MachinePart(emulator.host, name, home, files), directory };
+}
+
+const launch = (directory: string, vcpuCpus: number[], memoryBytes = 256 * MIB) => ({
+  directory,
+  cpus: vcpuCpus.length,
+  memoryBytes,
+  placement: { vcpuCpus, memory: [{ node: 0, bytes: memoryBytes }], hugePageBytes: null, weight: null, mostCpus: null },
+});
+
+function image() {
+  const kernel = join(home, 'vmlinux');
+  writeFileSync(kernel, spawnKernel());
+  return { kernel, initramfs: kernel, commandLine: 'quiet' };
+}
+
+/** As the machine is before anything is taken of it. */
+const WHOLE = { poolCpus: [], chunks: [], instances: [] };
+
+describe.skipIf(!canServe())('on the model', () => {
+  onMachine(AS_READ);
+
+  it('takes a part of the machine, and leaves it as it was', async () => {
+    const { part: web, directory } = part('web');
+    const record = await web.take(launch(directory, [1, 2]), never);
+    // APIC ids, which run differently, and memory with room for what the kernel keeps in it.
+    const taken = await emulator.state();
+    expect(taken).toMatchObject({ poolCpus: [2, 4], freeCpus: [], instances: [{ id: 1, cpus: [2, 4] }] });
+    expect(taken.chunks[0]!.bytes).toBeGreaterThan(256 * MIB);
+    await web.instance.load(record.id!, image());
+    await web.instance.boot(record.id!);
+    expect(web.instance.status).toBe('active');
+    // Numbers of CPUs that have vanished are known all the same.
+    expect(web.cpus.logical(web.instance.cpus())).toEqual([1, 2]);
+    await web.giveBack(directory);
+    expect(await emulator.state()).toMatchObject(WHOLE);
+    await web.giveBack(directory);
+  });
+
+  it('gives nothing of a kernel to others that cannot be stopped, and everything once it can', async () => {
+    const { part: web, directory } = part('web');
+    const { id } = await web.take(launch(directory, [1, 2]), never);
+    await web.instance.load(id!, image());
+    await web.instance.boot(id!);
+    const deaf = {
+      ...emulator.host.calls,
+      force: () => Promise.reject(Object.assign(new Error(), { errno: 'EINVAL' })),
+    };
+    const host = { ...emulator.host, calls: deaf };
+    await expect(new MachinePart(host, 'web', home).giveBack(directory)).rejects.toThrow(/by force/);
+    expect(await emulator.state()).toMatchObject({ poolCpus: [2, 4], instances: [{ status: 'active' }] });
+    await web.giveBack(directory);
+    expect(await emulator.state()).toMatchObject(WHOLE);
+  });
+
+  it('asks a kernel to stop, and stops it by force when it does not', async () => {
+    const { part: web, directory } = part('web');
+    const { id } = await web.take(launch(directory, [1]), never);
+    await web.instance.load(id!, image());
+    for (const deaf of [false, true]) {
+      await emulator.deafen(deaf);
+      // Until its CPUs have parked it cannot be booted: the driver has seen to that.
+      await web.instance.boot(id!);
+      await web.instance.halt(id!, 1000);
+      expect(web.instance.status).toBe('loaded');
+    }
+    await web.giveBack(directory);
+  });
+
+  it('sees through an `applied` that lacks CPUs', async () => {
+    const { part: web, directory } = part('web');
+    await emulator.faults({ reserve: 5 }, 2);
+    await web.take(launch(directory, [1, 2, 3, 4]), never);
+    // In their order: the first boots.
+    expect(web.instance.cpus()).toEqual([2, 4, 6, 8]);
+    await emulator.faults({});
+    await web.giveBack(directory);
+  });
+
+  it('undoes a move that does not come off', async () => {
+    const { part: web, directory } = part('web');
+    await web.take(launch(directory, [1, 2]), never);
+    await expect(web.instance.setCpus([2, 99])).rejects.toThrow(/moving CPUs/);
+    expect(web.instance.cpus()).toEqual([2, 4]);
+    await web.giveBack(directory);
+  });
+
+  it('leaves what others have brought', async () => {
+    const memory = [{ bytes: 1024 * MIB, node: 0 }];
+    files.baseline({ cpus: [6, 8], memory });
+    files.apply([{ target: 'create', name: 'theirs', cpus: [6], memoryBytes: 512 * MIB }]);
+    const { part: web, directory } = part('web');
+    await expect(web.take(launch(directory, [3]), never)).rejects.toMatchObject({ code: 'unavailable' });
+    // What is free is there for who asks for nothing in particular.
+    const free = { directory, cpus: 1, memoryBytes: 128 * MIB, placement: undefined };
+    expect((await web.take(free, never)).cpus).toEqual([8]);
+    await expect(part('more').part.take({ ...free, directory: part('more').directory }, never)).rejects.toThrow(
+      /0 free CPUs/,
+    );
+    await web.giveBack(directory);
+    const large = { ...free, memoryBytes: 900 * MIB };
+    await expect(web.take(large, never)).rejects.toThrow(/in one piece/);
+    const left = await emulator.state();
+    expect(left).toMatchObject({ poolCpus: [6, 8], instances: [{ name: 'theirs' }] });
+    files.apply([
+      { target: 'remove', name: 'theirs' },
+      { target: 'pool', removeCpus: [6, 8], removeMemory: left.chunks },
+    ]);
+  });
+
+  it('is not taken for more than the kernel can give', async () => {
+    const { part: web, directory } = part('web');
+    // The CPU that boots the machine stays, and it has no such memory.
+    await expect(web.take(launch(directory, [0]), never)).rejects.toMatchObject({ code: 'unavailable' });
+    await web.giveBack(directory);
+    await expect(web.take(launch(directory, [1], 64 * 1024 * MIB), never)).rejects.toMatchObject({
+      code: 'unavailable',
+    });
+    await web.giveBack(directory);
+    await expect(web.take(launch(directory, [77]), never)).rejects.toMatchObject({ code: 'invalid', value: 77 });
+    expect(await emulator.state()).toMatchObject(WHOLE);
+  });
+
+  it('hands over more than a page in several transactions', async () => {
+    const blob = encode(baselineTree({ cpus: [2], memory: [{ bytes: 64 * MIB, node: 0 }] }));
+    writeFileSync(join(emulator.host.root, 'device_tree'), blob, { flag: 'r+' });
+    const removals = Array.from({ length: 100 }, (_, index) => ({ target: 'remove', name: `x${index}` }) as const);
+    expect(overlays(removals).length).toBeGreaterThan(1);
+    // The first is refused, as there is no such instance: none after it is written.
+    const before = readdirSync(join(emulator.host.root, 'overlays')).length;
+    expect(() => files.apply(removals)).toThrow(/transaction \d+ is failed/);
+    expect(readdirSync(join(emulator.host.root, 'overlays'))).toHaveLength(before + 1);
+    files.apply([{ target: 'pool', removeCpus: [2], removeMemory: files.pool().chunks }]);
+  });
+});
+
+describe.skipIf(!canServe())('on the model of a kernel before August 2026', () => {
+  onMachine(AS_READ, 'first');
+
+  it('says that it needs a later one', async () => {
+    const driver = new MultikernelDriver({ host: emulator.host, cache: home });
+    expect(await driver.probe()).toMatchObject({ available: false, reason: expect.stringContaining('August 2026') });
+  });
+});
+
+describe.skipIf(!canServe()).each([
+  ['as its sources were read', AS_READ],
+  ['otherwise', OTHERWISE],
+])('with the kernel %s', (_, switches) => {
+  onMachine(switches);
+
+  it(`${OPERATIONS} operations by chance with faults end with books and kernel agreeing`, async () => {
+    const random = numbers(20_261_128);
+    const pick = <Item>(items: readonly Item[]): Item => items[random() % items.length]!;
+    const slots = [
+      { name: 'a', cpus: [1, 2] },
+      { name: 'b', cpus: [3, 4, 5] },
+      { name: 'c', cpus: [6] },
+    ].map((slot) => ({ ...slot, ...part(slot.name), id: undefined as number | undefined, running: false }));
+    const loaded = image();
+    const faults: Faults = { write: 30, item: 12, reserve: 10, load: 8, unload: 6, boot: 6, halt: 3, tear: 10 };
+    await emulator.faults(faults, 1);
+    const failures: unknown[] = [];
+    for (let operation = 0; operation < OPERATIONS; operation++) {
+      const slot = pick(slots);
+      try {
+        if (slot.id === undefined) {
+          slot.id = (await slot.part.take(launch(slot.directory, slot.cpus), never)).id!;
+          await slot.part.instance.load(slot.id, loaded);
+          await slot.part.instance.boot(slot.id);
+          slot.running = true;
+        } else {
+          const what = pick(['halt', 'ends', 'move', 'give back', 'forget']);
+          if (what === 'halt') await slot.part.instance.halt(slot.id, 1000);
+          if (what === 'ends') await emulator.ends(slot.id);
+          if (what === 'move') {
+            const [first, ...rest] = slot.part.cpus.physical(slot.cpus);
+            await slot.part.instance.setCpus([first!, ...rest.slice(0, random() % (rest.length + 1))]);
+          }
+          // Another process takes over what it finds.
+          if (what === 'forget') Object.assign(slot, part(slot.name));
+          if (what === 'give back') {
+            await slot.part.giveBack(slot.directory);
+            Object.assign(slot, { id: undefined, running: false });
+          }
+        }
+      } catch (error) {
+        // Whatever was refused says so, and can be given back, now or later.
+        expect(error).toBeInstanceOf(PolykernelError);
+        failures.push(error);
+        await slot.part.giveBack(slot.directory).then(
+          () => Object.assign(slot, { id: undefined, running: false }),
+          () => {},
+        );
+      }
+      const now = await emulator.state();
+      const owners = now.instances.flatMap(({ cpus }) => cpus);
+      expect(new Set(owners).size).toBe(owners.length);
+      for (const { name, cpus } of now.instances) {
+        const slot = slots.find((each) => each.name === name)!;
+        for (const cpu of cpus) expect(slot.part.cpus.physical(slot.cpus)).toContain(cpu);
+      }
+    }
+    expect(failures.length).toBeGreaterThan(0);
+    await emulator.faults({});
+    for (const { part: each, directory } of slots) await each.giveBack(directory);
+  });
+});
+
+/** Of a linear congruence: the same each time. */
+function numbers(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state >>> 8;
+  };
+}
