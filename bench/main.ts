@@ -8,9 +8,11 @@ import { join } from 'node:path';
 import { argumentsOrHelp } from '../scripts/usage.ts';
 import { balance } from './balance.ts';
 import { channel } from './channel.ts';
+import { containment } from './containment.ts';
 import { devicetree } from './devicetree.ts';
 import { flood } from './flood.ts';
 import { guest } from './guest.ts';
+import { moves } from './moves.ts';
 import { multikernel } from './multikernel.ts';
 import { pci } from './pci.ts';
 import { plan } from './plan.ts';
@@ -23,9 +25,11 @@ import { upgrade } from './upgrade.ts';
 const BENCHES: Record<string, Bench> = {
   balance,
   channel,
+  containment,
   devicetree,
   flood,
   guest,
+  moves,
   multikernel,
   pci,
   plan,
@@ -60,7 +64,7 @@ function number(value: number): string {
 function table(rows: readonly Row[]): string {
   const head = '| figure | seen | peer | ratio | goal | met |\n| --- | --- | --- | --- | --- | --- |';
   const body = rows.map((row) => {
-    const met = row.met ? 'yes' : `**no**`;
+    const met = row.noise !== undefined ? 'noise' : row.met ? 'yes' : `**no**`;
     const note = row.note === undefined ? '' : `<br>${row.note.replaceAll('|', '\\|')}`;
     return `| ${row.name}${note} | ${number(row.value)} ${row.unit} | ${row.peer}: ${number(row.peerValue)} ${row.unit} | ${number(row.ratio)} | ${row.goal} | ${met} |`;
   });

@@ -10,6 +10,8 @@ export interface Row {
   /** Human-readable goal: `<= 1.10`. */
   goal: string;
   met: boolean;
+  /** What does not change differs by this factor: the row says nothing of what was measured. */
+  noise?: number;
   /** Why a goal was missed, or how the figure was taken. */
   note?: string;
 }

@@ -1,6 +1,6 @@
 /**
- * `npm start`: several real kernels side by side, a program in each, a crash that stays in its kernel, a daemon that dies
- * while kernels go on, and a summary. Everything happens in a state directory of its own and is removed afterwards.
+ * `npm start`: several real kernels side by side, a program in each, a crash that stays in its kernel and is healed, a daemon that
+ * dies while kernels go on, and a summary. Everything happens in a state directory of its own and is removed afterwards.
  */
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { release, tmpdir } from 'node:os';
@@ -95,18 +95,8 @@ async function tour(client: Client): Promise<void> {
 
   if (talks) await talk(client);
 
-  const victim = started[0]!.spec.name;
-  say(`crashing ${victim}: echo c > /proc/sysrq-trigger`);
-  await inside(client, victim, ['sh', '-c', 'echo c > /proc/sysrq-trigger']).catch(() => undefined);
-  const crashed = await client.wait(victim);
-  say(`  ${victim} ended: ${crashed.exit?.message}`);
-  results.push([crashed.exit?.reason === 'panic', `the panic of ${victim} was seen and named`]);
-  const survivors = started.slice(1);
-  const alive = await Promise.all(
-    survivors.map(({ spec }) => inside(client, spec.name, ['cat', '/proc/sys/kernel/random/boot_id'])),
-  );
-  const same = alive.every(({ text }, index) => text.trim() === survivors[index]!.bootId);
-  results.push([same, `the other ${survivors.length} went on with the same boot ids: the crash stayed in its kernel`]);
+  const [victim, ...others] = started.map(({ spec }) => spec.name);
+  if (others.length > 0) await crash(client, victim!, others);
 
   const { pid } = await client.version();
   say(`killing the daemon (pid ${pid}) with SIGKILL, and starting another`);
@@ -115,8 +105,22 @@ async function tour(client: Client): Promise<void> {
   while (isAlive(pid)) await new Promise((resolve) => setTimeout(resolve, 5));
   const next = await connect({ home });
   const found = (await next.list()).filter(({ state }) => state === 'running');
-  results.push([found.length === survivors.length, `a new daemon found all ${survivors.length} running kernels again`]);
+  results.push([found.length === started.length, `a new daemon found all ${started.length} running kernels again`]);
   await divide(next);
+}
+
+/** A panic in one kernel, what becomes of the others, and a new kernel in its place. */
+async function crash(client: Client, victim: string, others: string[]): Promise<void> {
+  say(`crashing the kernel of ${victim} while the others serve 100 requests a second each`);
+  const asked = { victim, neighbours: others, fault: 'panic', live: true, windowMs: 300 } as const;
+  const { verdict, healed, findings } = await client.proveContainment(asked);
+  const shown = ['fault', 'errors', 'healing'];
+  for (const { name, about, reason } of findings) if (shown.includes(about)) say(`  ${name}: ${reason}`);
+  const named = findings.some(({ about, reason }) => about === 'health' && reason.startsWith('told as panic'));
+  results.push([named, `the panic of ${victim} was seen and named`]);
+  const went = `the other ${others.length} went on with the same boot ids and no request failed: the crash stayed in its kernel`;
+  results.push([verdict === 'contained', went]);
+  results.push([healed, `${victim} was healed: it runs again, in a new kernel`]);
 }
 
 /** Questions and answers through memory that two kernels share. */

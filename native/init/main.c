@@ -63,9 +63,9 @@ static void loop(const sigset_t *while_waiting)
 		polls[AT_BELLS] = (struct pollfd){.fd = room ? bell_fifo : -1, .events = POLLIN};
 		polls[AT_LOG] = (struct pollfd){.fd = log_rest > now ? -1 : kernel_log, .events = POLLIN};
 		if (rests) soonest(&wake, line_rest);
+		soonest(&wake, line_due());
 		if (log_rest > now) soonest(&wake, log_rest);
 		if (trouble_due && out_used() < OUT_SNAP) soonest(&wake, trouble_due);
-		soonest(&wake, line_due());
 		if (watch_due && out_used() < OUT_SNAP) soonest(&wake, watch_due);
 		if (workers_due) soonest(&wake, workers_due);
 		if (inodes_most) soonest(&wake, inodes_due);

@@ -40,6 +40,9 @@ export interface TrialOptions {
   clock: Clock;
   progress(text: string): void;
   signal: AbortSignal;
+  /** Whether instances are still this daemon's to act on. */
+  mayTouch(): boolean;
+  complain(doing: string, error: unknown): void;
 }
 
 /** A kernel that is looked at. */
@@ -53,7 +56,7 @@ interface Watched extends Subject {
 
 type Told = DaemonEvent & { ms: number };
 
-/** INVARIANT: whatever becomes of it, no program of it is left in a kernel that runs on. */
+/** INVARIANT: whatever becomes of it, no program of it is left in a kernel that runs on, and no instance as the fault left it. */
 export class Trial {
   readonly #options: TrialOptions;
   readonly #fault: Fault;
@@ -65,6 +68,7 @@ export class Trial {
   #faultMs = Number.POSITIVE_INFINITY;
   #lastHeard = { count: 0, ms: 0 };
   #longestSilenceMs = 0;
+  #isHealed = false;
 
   constructor(options: TrialOptions) {
     this.#options = options;
@@ -133,7 +137,18 @@ export class Trial {
       stopListening();
       this.#program?.close();
       for (const { probe } of all) probe.close();
+      await this.#putRight();
     }
+  }
+
+  /** One that was cut off leaves no instance harmed; clones are removed anyway. */
+  async #putRight(): Promise<void> {
+    const { live, mayTouch, complain } = this.#options;
+    const isHarmed = Number.isFinite(this.#faultMs) && !this.#isHealed;
+    if (!live || !isHarmed || !mayTouch()) return;
+    await heal(this.#victim.instance, new AbortController().signal).catch((error) =>
+      complain(`healing ${this.#victim.name} after a trial`, error),
+    );
   }
 
   /** The daemon's own words on one of its kernels. */
@@ -218,6 +233,7 @@ export class Trial {
     try {
       const how = await heal(this.#victim.instance, this.#options.signal);
       const tookMs = performance.now() - began;
+      this.#isHealed = true;
       this.#victim.probe.close();
       await this.#probe(this.#victim);
       return { healed: { tookMs, how }, notHealed: '' };

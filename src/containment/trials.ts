@@ -76,7 +76,11 @@ export class Trials {
     const { events, clock } = this.#options;
     const { fault, live = false, windowMs = WINDOW_MS } = request;
     const instances = this.#checked(request);
-    const common = { ...{ fault, live, windowMs, events, clock, progress, signal } };
+    const common = {
+      ...{ fault, live, windowMs, events, clock, progress, signal },
+      mayTouch: () => !this.#dropped,
+      complain: (doing: string, error: unknown) => this.#options.journal.error(doing, error),
+    };
     if (live) {
       const [victim, ...neighbours] = instances.map(asItIs);
       return await new Trial({ ...common, victim: victim!, neighbours, notes: [] }).run();

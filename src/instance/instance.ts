@@ -235,7 +235,8 @@ export class Instance {
     if (kernel === undefined) return;
     const { placement } = this.record;
     const size = kernelSize(sizeOf(this.record));
-    const isLess = (await kernel.size()).cpus > size.cpus;
+    // One that owns nothing has no CPUs to be kept off.
+    const isLess = placement !== null && (await kernel.size()).cpus > size.cpus;
     if (!isLess) this.#left = undefined;
     if (!isLess && placement !== null) await this.repin(housekeepingCpus);
     await kernel.resize(size);

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { TrialReport } from '../../src/containment/contract.ts';
 import type { InstanceStatus } from '../../src/instance/contract.ts';
-import { Sandbox } from '../support/pk.ts';
+import { finished, Sandbox, until } from '../support/pk.ts';
 
 let sandbox: Sandbox;
 beforeAll(async () => {
@@ -39,4 +39,26 @@ describe.each([
     }
     expect(await boots()).toEqual(before);
   });
+});
+
+it('clones are gone after Ctrl-C, and after SIGKILL of the daemon', async () => {
+  const [web, db] = ['web-uml', 'db-uml'];
+  const names = async () => (await sandbox.json<InstanceStatus[]>('ps', '-a')).map(({ spec }) => spec.name);
+  const before = await names();
+  const begin = async () => {
+    const child = sandbox.start('prove', 'containment', '--victim', web, '--neighbours', db, '--window', '10m');
+    const ended = finished(child);
+    await until('clones run', async () => (await sandbox.ok('ps')).match(/^trial-\S+ +running/gm)?.length === 2);
+    return { child, ended };
+  };
+  const interrupted = await begin();
+  interrupted.child.kill('SIGINT');
+  expect((await interrupted.ended).code).toBe(130);
+  await until('they are gone', async () => (await names()).length === before.length);
+  const left = await begin();
+  const { daemon } = await sandbox.json<{ daemon: { pid: number } }>('version');
+  process.kill(daemon.pid, 'SIGKILL');
+  expect((await left.ended).code).toBe(125);
+  await until('they are gone', async () => (await names()).length === before.length);
+  expect(await names()).toEqual(before);
 });

@@ -105,10 +105,23 @@ it('live, the victim itself is harmed and restarted', async () => {
   expect(after.bootId).not.toBe(before.bootId);
 });
 
+it('live, a victim is healed too when the client goes away under the fault', async () => {
+  const test = await setUp();
+  const before = await test.client.inspect('web');
+  const client = new AbortController();
+  const asked = { ...ASKED, fault: 'hang', live: true } as const;
+  const abort = (text: string) => text === 'hang in web' && client.abort();
+  await expect(test.client.proveContainment(asked, abort, client.signal)).rejects.toThrow();
+  await eventually(async () => {
+    const { state, bootId } = await test.client.inspect('web');
+    return state === 'running' && bootId !== before.bootId;
+  });
+});
+
 it('what cannot be tried is refused, and nothing is left', async () => {
   const test = await setUp();
   await test.create({ name: 'ends', command: ['false'] });
-  await test.client.wait('ends');
+  await untilState(test, 'ends', 'exited');
   const refused = (part: object, code: string, message: string) =>
     expect(test.client.proveContainment({ ...ASKED, fault: 'panic', ...part })).rejects.toMatchObject({
       code,

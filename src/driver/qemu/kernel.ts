@@ -33,19 +33,29 @@ export class QemuKernel extends ShimKernel {
   }
 
   async size(): Promise<KernelSize> {
-    const cpus = this.#machine.cpus === 1 ? 1 : await onlineCpus(this.guest);
-    return { cpus, memoryBytes: this.#hasBalloon ? await this.withMonitor(memoryIn) : this.#machine.memoryBytes };
+    const [cpus, memoryBytes] = await Promise.all([
+      this.#machine.cpus === 1 ? 1 : onlineCpus(this.guest),
+      this.#hasBalloon ? this.withMonitor(memoryIn) : this.#machine.memoryBytes,
+    ]);
+    return { cpus, memoryBytes };
   }
 
   async resize({ cpus, memoryBytes }: KernelSize): Promise<void> {
     const now = await this.size();
-    if (cpus !== now.cpus) await this.guest.configure(cpuSteps(this.#machine.cpus, cpus));
+    const steps = cpus === now.cpus ? [] : cpuSteps(this.#machine.cpus, cpus);
+    const told = tellSize({ cpus, memoryBytes });
+    // Each time that it is asked something costs as much as the change.
     const outBytes = this.#machine.memoryBytes - memoryBytes;
+    if (memoryBytes === now.memoryBytes) {
+      limitToSize(this.directory, outBytes);
+      return await this.guest.configure([...steps, told]);
+    }
+    if (steps.length > 0) await this.guest.configure(steps);
     // What comes in is allowed first, what goes out afterwards.
     if (memoryBytes > now.memoryBytes) limitToSize(this.directory, outBytes);
-    if (memoryBytes !== now.memoryBytes) await this.withMonitor((monitor) => setMemory(monitor, memoryBytes));
+    await this.withMonitor((monitor) => setMemory(monitor, memoryBytes));
     limitToSize(this.directory, outBytes);
-    await this.guest.configure([tellSize({ cpus, memoryBytes })]);
+    await this.guest.configure([told]);
   }
 
   pause(): Promise<void> {

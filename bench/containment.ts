@@ -1,0 +1,92 @@
+/**
+ * What a fault in one kernel costs its neighbour, by a probe inside the neighbour's kernel; beside it the same programs in one
+ * shared kernel, plain and with the victim under cgroup v2 limits.
+ */
+import type { Client } from '../src/client/index.ts';
+import { FAULT_NAMES } from '../src/containment/contract.ts';
+import { HALF, sharedKernel, twoKernels } from './containment/places.ts';
+import { type Place, p99, type Seen, windows } from './containment/windows.ts';
+import { withDaemon } from './daemon.ts';
+import { atLeast, atMost, type Bench, median, type Row } from './row.ts';
+
+const ROUNDS = 4;
+const SHARED_ROUNDS = 2;
+/** Quiet against quiet within this: else a row says nothing of the kernels. */
+const NOISE = 1.05;
+
+export const containment: Bench = (progress) =>
+  withDaemon({}, async (home, client) => {
+    const rows: Row[] = [];
+    for (const driver of ['uml', 'qemu'] as const) {
+      if (driver === 'qemu') await client.prewarm({ driver, memoryBytes: 128 * 2 ** 20 });
+      rows.push(...(await ofKernels(client, await twoKernels(client, home, driver), driver, progress)));
+      await client.destroy('containment');
+      await client.releasePool().catch(() => {});
+    }
+    const shared = await sharedKernel(client, home);
+    for (const [name, before] of [
+      ['one shared kernel', undefined],
+      ['one shared kernel, the victim under cgroup v2 limits', HALF],
+    ] as const)
+      rows.push(...(await ofShared({ ...shared, ...(before && { before }) }, name, progress)));
+    return rows;
+  });
+
+async function ofKernels(
+  client: Client,
+  place: Place,
+  driver: string,
+  progress: (text: string) => void,
+): Promise<Row[]> {
+  const rows: Row[] = [];
+  const before = (await client.inspect('neighbour')).bootId;
+  for (const fault of FAULT_NAMES) {
+    progress(`containment: ${driver}, ${fault}`);
+    const seen = await windows(place, fault, ROUNDS, true);
+    const { ratio, text, isNoise } = quietOf(seen);
+    const note = `${text}; ${Math.round(seen.served * 100)} % of its requests were done in time; ${place.where}`;
+    const row = atMost(1.15, {
+      ...{ name: `${driver}: p99 of a neighbour, ${fault}`, value: p99(seen.fault), unit: 'ms' },
+      ...{ peer: 'quiet, in turn', peerValue: p99([...seen.first, ...seen.second]), note },
+    });
+    rows.push(isNoise ? { ...row, noise: ratio } : row);
+    if (seen.alone > 0) {
+      const work = atLeast(0.9, {
+        ...{ name: `${driver}: work of the ${fault} beside it`, value: seen.beside, unit: 'a second' },
+        ...{ peer: 'alone', peerValue: seen.alone },
+      });
+      rows.push(isNoise ? { ...work, noise: ratio } : work);
+    }
+    if (seen.toEvent.length > 0)
+      rows.push(
+        atMost(50, {
+          ...{ name: `${driver}: from a ${fault} to its event at a client`, value: median(seen.toEvent), unit: 'ms' },
+          ...{ peer: 'goal', peerValue: 50, of: 'value' },
+        }),
+      );
+  }
+  const after = (await client.inspect('neighbour')).bootId;
+  if (after !== before) throw new Error(`the neighbour's kernel was ${before} and is ${after}`);
+  return rows;
+}
+
+async function ofShared(place: Place, name: string, progress: (text: string) => void): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (const fault of FAULT_NAMES) {
+    progress(`containment: ${name}, ${fault}`);
+    const seen = await windows(place, fault, SHARED_ROUNDS, false);
+    const served = `${Math.round(seen.served * 100)} % of its requests were done in time; what was not counts as late as it then was`;
+    const row = atMost(1, {
+      ...{ name: `${name}: p99 of a neighbour, ${fault}`, value: p99(seen.fault), unit: 'ms' },
+      ...{ peer: 'quiet, in turn', peerValue: p99([...seen.first, ...seen.second]), note: served },
+    });
+    rows.push({ ...row, goal: 'reported', met: true });
+  }
+  return rows;
+}
+
+/** How far apart two windows of quiet are, of which the fault is in the middle. */
+function quietOf({ first, second }: Seen): { ratio: number; text: string; isNoise: boolean } {
+  const ratio = p99(second) / p99(first);
+  return { ratio, text: `quiet against quiet ${ratio.toFixed(2)}`, isNoise: Math.max(ratio, 1 / ratio) > NOISE };
+}

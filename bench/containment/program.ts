@@ -1,0 +1,99 @@
+/** pk-trial (native/trial) in a kernel, through the API. */
+import { readFileSync } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Client } from '../../src/client/index.ts';
+import { parse } from '../../src/containment/probe.ts';
+import { nativeBinary } from '../../src/sys/paths.ts';
+
+/** Each start has a file of its own: one that runs cannot be written to. */
+let starts = 0;
+/** Between two requests of a probe. */
+export const PERIOD_MS = 5;
+/** Nothing runs longer. */
+const MOST_SECONDS = 120;
+const KILL = 9;
+const END_MS = 2_000;
+
+export interface Program {
+  go(): void;
+  /** Resolves when it has ended, or its kernel is past telling. */
+  end(): Promise<void>;
+}
+
+/** Resolves once it is ready; `say` gets its further lines. `before`: a shell script to run first, in the same process. */
+async function start(
+  client: Client,
+  instance: string,
+  args: readonly string[],
+  say: (line: string) => void,
+  before?: string,
+): Promise<Program> {
+  const program = `/tmp/pk-trial-${++starts}`;
+  await client.putFile(instance, program, readFileSync(nativeBinary('pk-trial')), { mode: '0755' });
+  const own = [program, ...args];
+  const command = before === undefined ? own : ['sh', '-c', `${before}\nexec "$@"`, 'sh', ...own];
+  const remote = await client.exec(instance, { command });
+  let complaint = '';
+  remote.stderr.on('data', (data) => {
+    complaint += data;
+  });
+  const begun = Promise.withResolvers<void>();
+  let rest = '';
+  remote.stdout.setEncoding('latin1').on('data', (text: string) => {
+    const lines = (rest + text).split('\n');
+    rest = lines.pop()!;
+    for (const line of lines) {
+      if (line === 'begin') begun.resolve();
+      else say(line);
+    }
+  });
+  const ended = () => begun.reject(new Error(`${instance}: ${args.join(' ')}: ${complaint || 'it ended'}`));
+  remote.exited.then(ended, ended);
+  await begun.promise;
+  return {
+    go: () => void remote.stdin.end('\n'),
+    async end() {
+      remote.signal(KILL);
+      await Promise.race([remote.exited, pause(END_MS)]).catch(() => {});
+      remote.close();
+    },
+  };
+}
+
+/** Latencies in milliseconds by when the request was due, of `performance.now()`. */
+export interface Probe extends Program {
+  done: Map<number, number>;
+  begunMs: number;
+}
+
+export async function startProbe(client: Client, instance: string, disk: string | undefined): Promise<Probe> {
+  const done = new Map<number, number>();
+  const args = ['probe', String(PERIOD_MS * 1000), String(MOST_SECONDS), ...(disk === undefined ? [] : [disk])];
+  const program = await start(client, instance, args, (line) => {
+    const [kind, index, latencyUs] = parse(line);
+    if (kind === 'r' && index !== undefined && latencyUs !== undefined) done.set(index, latencyUs / 1000);
+  });
+  return { ...program, done, begunMs: performance.now() };
+}
+
+export interface Fault extends Program {
+  /** Its work a second so far. */
+  rate(): number;
+}
+
+/** Ready to be let go. */
+export async function startFault(
+  client: Client,
+  instance: string,
+  fault: string,
+  args: readonly string[],
+  before?: string,
+): Promise<Fault> {
+  let last = { ms: 0, done: 0 };
+  const say = (line: string) => {
+    const [kind, ms, done] = parse(line);
+    if (kind === 'w' && ms !== undefined && done !== undefined) last = { ms, done };
+  };
+  const program = await start(client, instance, ['fault', fault, String(MOST_SECONDS), ...args], say, before);
+  return { ...program, rate: () => (last.ms === 0 ? 0 : (last.done / last.ms) * 1000) };
+}
