@@ -207,11 +207,11 @@ static void put_other(int parent, const char *name, const char *prefix)
 		close(from);
 		return;
 	}
-	mode_t mode = type == '3' ? S_IFCHR : type == '4' ? S_IFBLK : S_IFIFO;
-	if (type == '2' ? symlinkat(m.link, parent, name) : mknodat(parent, name, mode | 0600, device)) tar_fail(errno, m.name);
+	/* Made with its mode: whoever owns the directory could put a link in its place before it was changed by name. */
+	mode_t mode = (type == '3' ? S_IFCHR : type == '4' ? S_IFBLK : S_IFIFO) | (tar_get(m.header.mode, 8) & 0777);
+	if (type == '2' ? symlinkat(m.link, parent, name) : mknodat(parent, name, mode, device)) tar_fail(errno, m.name);
 	uid_t uid = (uid_t)tar_get(m.header.uid, sizeof m.header.uid), gid = (uid_t)tar_get(m.header.gid, sizeof m.header.gid);
 	if (keeps_owners && fchownat(parent, name, uid, gid, AT_SYMLINK_NOFOLLOW)) tar_fail(errno, m.name);
-	if (type != '2' && fchmodat(parent, name, (mode_t)tar_get(m.header.mode, 8) & 0777, 0)) tar_fail(errno, m.name);
 }
 
 static void put_member(const char *prefix)

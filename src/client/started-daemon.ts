@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, constants, openSync } from 'node:fs';
 import type { Readable, Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { daemonEnvironment } from '../sys/environment.ts';
 import { type ErrorBody, PolykernelError } from '../sys/errors.ts';
 
 const POLL_MS = 3;
@@ -16,7 +17,7 @@ export class StartedDaemon {
   #said = '';
   #ended = false;
 
-  /** `log`: its file for what it writes by itself. `asked`: it listens to standard input. */
+  /** `env`: of which it gets what a daemon has. `log`: its file for what it writes by itself. `asked`: it listens to standard input. */
   constructor(argv: readonly string[], env: Record<string, string>, log: string, asked = false) {
     this.#log = log;
     const flags = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW;
@@ -25,7 +26,7 @@ export class StartedDaemon {
     this.#child = spawn(program!, args, {
       cwd: '/',
       detached: true,
-      env,
+      env: daemonEnvironment(env),
       stdio: [asked ? 'pipe' : 'ignore', output, output, 'pipe'],
     });
     closeSync(output);

@@ -15,6 +15,7 @@ import { hostEnforcement } from '../pool/enforcement.ts';
 import { functionLease, poolLease } from '../pool/pool-lease.ts';
 import { hostSysfs } from '../sriov/sysfs-process.ts';
 import { systemClock } from '../sys/clock.ts';
+import { closeInherited } from '../sys/descriptors.ts';
 import { asPolykernelError, ERROR_TABLE, type PolykernelError } from '../sys/errors.ts';
 import { giveBackMemory } from '../sys/give-back.ts';
 import { hostBootId } from '../sys/host-boot.ts';
@@ -39,6 +40,7 @@ const { values } = parseArgs({
 });
 const home = values.home ?? defaultHome();
 const readyFd = values['ready-fd'] === undefined ? undefined : Number(values['ready-fd']);
+closeInherited(readyFd === undefined ? [] : [readyFd]);
 // Until end(): while it starts and ends there may be nothing else that Node waits for, and it would end in the midst of that.
 setInterval(() => {}, 2 ** 31 - 1);
 const started = await start().catch((error) => fail(asPolykernelError(error, 'starting the daemon')));

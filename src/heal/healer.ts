@@ -172,7 +172,10 @@ export class Healer {
         this.#again.get(id)?.();
         this.#again.set(
           id,
-          clock.after(AGAIN_MS, () => this.#lookAt(this.#byId(id))),
+          clock.after(AGAIN_MS, () => {
+            this.#again.delete(id);
+            this.#lookAt(this.#byId(id));
+          }),
         );
       })
       .finally(() => {

@@ -32,7 +32,7 @@ function setUp(take: (alert: string) => Promise<void>) {
     ...{ events, clock, journal: silentJournal },
   });
   ends.push(() => alerter.close());
-  const tell = (type: string) => events.tell({ at: '', type, name: 'web', id: 'x', message: 'why' });
+  const tell = (type: string, id = 'x') => events.tell({ at: '', type, name: 'web', id, message: 'why' });
   return { alerter, events, clock, tell };
 }
 const turn = () => new Promise((resolve) => setImmediate(resolve));
@@ -69,6 +69,36 @@ it('what is beyond thirty a minute is dropped and counted', async () => {
   tell('health-lost');
   await turn();
   expect(alerter.status()).toMatchObject({ sent: 31 });
+});
+
+it('one whose health comes and goes keeps no alert of another back', async () => {
+  const { alerter, tell } = setUp(async () => {});
+  alerter.set({ url: 'unix:/x' });
+  for (let alert = 0; alert < 50; alert++) {
+    tell('health-lost');
+    await turn();
+  }
+  for (const type of ['health-lost', 'health-regained']) tell(type, 'y');
+  await turn();
+  expect(alerter.status()).toMatchObject({ sent: 32, dropped: 20 });
+});
+
+it('nor does it where each takes long: whose last one is longest ago is next', async () => {
+  const taken: string[] = [];
+  const gates: (() => void)[] = [];
+  const { alerter, clock, tell } = setUp((alert) => {
+    taken.push((JSON.parse(alert) as { id: string }).id);
+    return new Promise((resolve) => gates.push(resolve));
+  });
+  alerter.set({ url: 'unix:/x' });
+  for (let minute = 0; minute < 3; minute++) {
+    for (let alert = 0; alert < 40; alert++) tell('health-lost');
+    clock.advance(60_000);
+  }
+  tell('health-lost', 'y');
+  gates.shift()!();
+  await turn();
+  expect(taken).toEqual(['x', 'y']);
 });
 
 it('that alerts fail is told once, until one is taken', async () => {

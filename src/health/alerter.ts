@@ -2,7 +2,8 @@
  * Tells somebody outside when an instance is not well, and when it is again.
  *
  * INVARIANT: one alert is under way at a time, each for a bounded time; so many wait, and no more than that are sent a minute: what
- * is beyond is dropped and counted. Nothing here delays anything else.
+ * is beyond is dropped and counted. Nothing here delays anything else. A guest can have its health go and come as it likes: it takes
+ * the place of its own alerts, not those of others.
  */
 import type { DaemonEvent, EventLog } from '../core/events.ts';
 import type { Journal } from '../core/journal.ts';
@@ -20,6 +21,9 @@ const TOLD: ReadonlySet<string> = new Set(['health-lost', 'health-regained', 'cr
 const WAITING = 32;
 const A_MINUTE = 30;
 const MINUTE_MS = 60_000;
+/** Of each instance, whatever others have told: that it is not well, and that it is again. */
+const EACH = 2;
+const REMEMBERED = 256;
 
 export interface AlerterOptions {
   kept: { get(): AlertTarget | null; put(value: AlertTarget | null): void };
@@ -37,8 +41,10 @@ export class Alerter {
   #target: AlertTarget | null;
   #waiting: DaemonEvent[] = [];
   #isSending = false;
-  /** When the last ones were sent. */
-  #sentMs: number[] = [];
+  /** Those that were taken in the last minute. */
+  #recent: { id: string; atMs: number }[] = [];
+  /** Of which instances alerts were sent last. */
+  #order: readonly string[] = [];
   #counts = { sent: 0, failed: 0, dropped: 0 };
   #failure: string | null = null;
 
@@ -83,12 +89,12 @@ export class Alerter {
   #add(event: DaemonEvent): void {
     if (this.#target === null) return;
     const nowMs = this.#options.clock.now();
-    this.#sentMs = this.#sentMs.filter((atMs) => atMs <= nowMs && nowMs - atMs < MINUTE_MS);
-    if (this.#waiting.length >= WAITING || this.#sentMs.length >= A_MINUTE) {
+    this.#recent = this.#recent.filter(({ atMs }) => atMs <= nowMs && nowMs - atMs < MINUTE_MS);
+    if (isOver(this.#waiting, WAITING, event) || isOver(this.#recent, A_MINUTE, event)) {
       this.#counts.dropped += 1;
       return;
     }
-    this.#sentMs.push(nowMs);
+    this.#recent.push({ id: event.id, atMs: nowMs });
     this.#waiting.push(event);
     void this.#send();
   }
@@ -97,7 +103,7 @@ export class Alerter {
   async #send(): Promise<void> {
     if (this.#isSending) return;
     this.#isSending = true;
-    for (let event = this.#waiting.shift(); event !== undefined; event = this.#waiting.shift()) {
+    for (let event = this.#next(); event !== undefined; event = this.#next()) {
       const target = this.#target;
       if (target === null) break;
       try {
@@ -110,6 +116,14 @@ export class Alerter {
       }
     }
     this.#isSending = false;
+  }
+
+  /** Of the instance whose last one was sent longest ago. */
+  #next(): DaemonEvent | undefined {
+    const turns = this.#waiting.map(({ id }) => this.#order.lastIndexOf(id));
+    const [event] = this.#waiting.splice(turns.indexOf(Math.min(...turns)), 1);
+    if (event !== undefined) this.#order = [...this.#order, event.id].slice(-REMEMBERED);
+    return event;
   }
 
   #text({ at, type, name, id, message }: DaemonEvent): string {
@@ -128,3 +142,11 @@ export class Alerter {
     this.#failure = message;
   }
 }
+
+type Told = Pick<DaemonEvent, 'id'>;
+
+const countOf = (all: readonly Told[], { id }: Told): number => all.filter((each) => each.id === id).length;
+
+/** Whether there are so many already, and enough of the same instance among them. */
+const isOver = (all: readonly Told[], most: number, event: Told): boolean =>
+  all.length >= most && countOf(all, event) >= EACH;

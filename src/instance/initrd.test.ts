@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, w
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { PolykernelError } from '../sys/errors.ts';
 import { joinInitrd } from './initrd.ts';
 import { acceptSources } from './source.ts';
 
@@ -47,4 +48,19 @@ it('what is no file is refused when it is given', async () => {
   const initrd = join(base, 'nowhere');
   const paths = { root: 'host', cwd: '/', volumes: [], initrd };
   await expect(acceptSources(paths, [])).rejects.toMatchObject({ code: 'not-found', field: 'initrd' });
+});
+
+it('a file system that falls silent amid the reading holds nobody for longer than the patience there is', async () => {
+  const source = await given('abcd');
+  let asked = 0;
+  const ask = async <T>(look: () => Promise<T>): Promise<T> => {
+    asked += 1;
+    if (asked === 3) throw new PolykernelError('unavailable', 'it does not answer');
+    return look();
+  };
+  await expect(joinInitrd(source, join(base, 'agent'), join(base, 'joined'), ask)).rejects.toMatchObject({
+    code: 'unavailable',
+  });
+  // Opened, looked at, read, closed.
+  expect(asked).toBe(4);
 });

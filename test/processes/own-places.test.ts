@@ -8,6 +8,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -15,7 +16,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { hostProcesses } from '../support/host-processes.ts';
-import { Sandbox } from '../support/pk.ts';
+import { PK, Sandbox } from '../support/pk.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const SECRET = 'hunter2-hunter2';
@@ -39,6 +40,25 @@ it('what a client has in its environment is in that of no process that comes of 
   const names = environmentOf(pid).map((entry) => entry.slice(0, entry.indexOf('=')));
   const known = /^(PATH|LC_ALL|HOME|XDG_(STATE|CACHE)_HOME|NODE_COMPILE_CACHE|POLYKERNEL_\w+|\w+_proxy|\w+_PROXY)$/;
   expect(names.filter((name) => !known.test(name))).toEqual([]);
+});
+
+it('what the first client has open is open in no process that comes of it', async () => {
+  const lock = join(sandbox.home, 'lock');
+  writeFileSync(lock, '');
+  const { status } = spawnSync('bash', ['-c', 'exec 30>"$1" 200>"$1"; "$0" ps', PK, lock], { env: sandbox.env });
+  expect(status).toBe(0);
+  await run();
+  const { pid } = await sandbox.json<{ pid: number }>('daemon', 'status');
+  const open = [...new Set([pid, ...(await hostProcesses(sandbox.home))])].flatMap((process) =>
+    readdirSync(`/proc/${process}/fd`).map((fd) => {
+      try {
+        return readlinkSync(`/proc/${process}/fd/${fd}`);
+      } catch {
+        return '';
+      }
+    }),
+  );
+  expect(open).not.toContain(lock);
 });
 
 it("a workload's environment is in the state alone: in no log, event, plan or command line", async () => {
@@ -128,8 +148,10 @@ it.runIf(process.getuid?.() === 0)("set-up touches no cache in another user's di
 });
 
 it('every start of a process says which environment it gets', () => {
-  // What `pk unshare` starts is the caller's own command.
-  const sources = globSync('src/**/*.ts', { cwd: ROOT }).filter((path) => !/\.test\.ts$|\/unshare\.ts$/.test(path));
+  // What `pk unshare` starts is the caller's own command, and so is the `pk` of the checkout that `pk daemon upgrade` hands on to.
+  const sources = globSync('src/**/*.ts', { cwd: ROOT }).filter(
+    (path) => !/\.test\.ts$|\/unshare\.ts$|\/daemon\/upgrade\.ts$/.test(path),
+  );
   const silent = sources.filter((path) => {
     const text = readFileSync(join(ROOT, path), 'utf8');
     if (!text.includes('node:child_process')) return false;

@@ -8,7 +8,7 @@ import { asPolykernelError, PolykernelError } from '../../sys/errors.ts';
 import { home as defaultHome, type Layout } from '../../sys/paths.ts';
 import type { Invocation } from '../kit/command.ts';
 import { print } from '../kit/output.ts';
-import { MARK, type Manager, UNIT, unitPath, unitText } from './unit.ts';
+import { MARK, type Manager, secretsOf, UNIT, unitPath, unitText } from './unit.ts';
 
 const BY_HAND = 'Write the unit by yourself: pk daemon install --print';
 
@@ -32,6 +32,11 @@ export async function install(invocation: Invocation, stop: (home: string) => Pr
   if (await runsByItself(home, manager)) await stop(home);
   await systemctl(manager, 'start', UNIT);
   await print(`${path}: enabled and started; the state is in ${home}\n`);
+  const secrets = secretsOf();
+  if (secrets.length > 0)
+    await print(
+      `Not in it, as everybody may read it: ${secrets.join(', ')}. See EnvironmentFile= in systemd.exec(5).\n`,
+    );
   if (manager === 'user') await print('To have it run while you are not logged in: loginctl enable-linger\n');
   return 0;
 }

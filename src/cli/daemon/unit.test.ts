@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { MARK, managed, unitPath, unitText } from './unit.ts';
+import { MARK, managed, secretsOf, unitPath, unitText } from './unit.ts';
 
 const line = (text: string, key: string) => text.split('\n').filter((each) => each.startsWith(`${key}=`));
 
@@ -28,6 +28,14 @@ it('writes a unit whose kernels outlive it, with the settings of who installs it
   expect(text).not.toMatch(/^(Protect|Private|ReadOnly|ReadWrite|Inaccessible|Bind|Temporary)/m);
   expect(unitText('/h', 'user', env)).not.toMatch(/CapabilityBoundingSet|OOMScoreAdjust|multi-user/);
   expect(() => unitText('/a\nb', 'system', env)).toThrow(/line feed/);
+});
+
+it('holds no password of a proxy, for everybody may read it', () => {
+  const env = { HOME: '/root', https_proxy: 'http://ann:secret@proxy:3128', HTTP_PROXY: 'http://proxy:3128' };
+  const text = unitText('/h', 'system', env);
+  expect(text).not.toContain('secret');
+  expect(text).toContain('Environment="HTTP_PROXY=http://proxy:3128"');
+  expect(secretsOf(env)).toEqual(['https_proxy']);
 });
 
 it('lies where the manager looks', () => {

@@ -53,6 +53,7 @@ export function unitText(home: string, manager: Manager, env: NodeJS.ProcessEnv 
   const argv = nodeCommand(MAIN, ['--home', home], DAEMON_FLAGS);
   // The manager's own variables are not among these.
   const settings = { ...daemonEnvironment(env), POLYKERNEL_HOME: home, POLYKERNEL_CACHE: cacheDirectory(env) };
+  const secrets = secretsOf(env);
   const system = [`CapabilityBoundingSet=~${NEVER.join(' ')}`, 'OOMScoreAdjust=-500', 'Slice=system.slice'];
   return `${MARK}
 [Unit]
@@ -67,6 +68,7 @@ Type=notify
 NotifyAccess=main
 ExecStart=${argv.map(argument).join(' ')}
 ${Object.entries(settings)
+  .filter(([name]) => !secrets.includes(name))
   .map(([name, value]) => `Environment=${quoted(`${name}=${value}`)}`)
   .join('\n')}
 UMask=0077
@@ -87,6 +89,12 @@ ${manager === 'system' ? `${system.join('\n')}\n` : ''}
 WantedBy=${manager === 'system' ? 'multi-user.target' : 'default.target'}
 `;
 }
+
+/** Settings that no unit holds, for every user of the machine may read it, of the manager too: proxies with a name and a password. */
+export const secretsOf = (env: NodeJS.ProcessEnv = process.env): string[] =>
+  Object.entries(daemonEnvironment(env))
+    .filter(([name, value]) => /_proxy$/i.test(name) && value.includes('@'))
+    .map(([name]) => name);
 
 /** A word of a command: what looks like a variable is plain text. */
 const argument = (text: string): string => quoted(text).replaceAll('$', '$$$$');
