@@ -156,7 +156,7 @@ export class Upgrader {
     if (pool === null) return 'there is no pool';
     const requests = [{ name, request: spec.partition, current: null }];
     const { placed, refused } = place({ topology: hostPool.topology(), pool, requests, fixed: partitions });
-    if (refused[0] !== undefined) return `the pool has no room for a second one: it ${refused[0].message}`;
+    if (refused[0] !== undefined) return `the pool has no room for a second one: ${refused[0].message}`;
     const { partition, vcpuCpus, reasons } = placed[0]!;
     return { request: beside, placement: { partition, vcpuCpus, reasons } };
   }
