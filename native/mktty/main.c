@@ -127,6 +127,8 @@ static int has_ended(void)
 
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return 0;
+	if (n < 0 && (errno == ENOTCONN || errno == ENODEV))
+		return 1; /* the file system is gone, and the console is at its end for ever */
 	if (is_active)
 		was_active = 1;
 	return was_active && !is_active;

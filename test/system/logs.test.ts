@@ -1,5 +1,7 @@
 import { existsSync, rmSync, statSync, symlinkSync } from 'node:fs';
-import { describe, expect, it } from 'vitest';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { RotatingFile } from '../../src/core/rotate.ts';
 import type { LogLine, LogQuery } from '../../src/instance/contract.ts';
 import { startDaemon, untilState } from '../support/harness.ts';
 
@@ -71,13 +73,22 @@ describe('logs', () => {
 
   it('goes on with a full disk, counts what it lost and says so later', async () => {
     const test = await startDaemon();
-    await test.create({ name: 'job', command: ['sh', '-c', 'sleep 0.05; echo lost; sleep 0.3; echo kept'] });
-    const { paths } = await test.client.inspect('job');
+    const append = vi.spyOn(RotatingFile.prototype, 'append');
+    onTestFinished(() => append.mockRestore());
+    const at = join(test.home, 'full');
     // Writing to /dev/full fails with ENOSPC.
-    symlinkSync('/dev/full', paths.log);
-    const other = await test.create({ name: 'other', command: ['true'] });
-    expect(other.state).toBe('starting');
-    setTimeout(() => rmSync(paths.log), 200);
+    symlinkSync('/dev/full', at);
+    await test.create({ name: 'job', command: ['sh', '-c', `echo lost; gone ${at}; echo kept`], start: false });
+    const { paths } = await test.client.inspect('job');
+    symlinkSync(at, paths.log);
+    await test.client.start('job');
+    const lost = () => append.mock.calls.some(([bytes]) => bytes.includes('lost'));
+    await vi.waitFor(() => expect(lost()).toBe(true), { timeout: 20_000 });
+    // Others go on meanwhile.
+    await test.create({ name: 'other', command: ['true'] });
+    await test.client.wait('other');
+    rmSync(paths.log);
+    rmSync(at);
     await test.client.wait('job');
     expect(existsSync(paths.log)).toBe(true);
     const lines = text(await read(test, 'job'));

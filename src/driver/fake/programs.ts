@@ -1,4 +1,5 @@
 /** The programs of the fake guest: each runs against a process handle and says how it ended. */
+import { existsSync } from 'node:fs';
 
 /** What a program of the fake guest may do. */
 export interface FakeProcess {
@@ -75,6 +76,11 @@ const PROGRAMS: Record<string, Program> = {
     process.ignored.add(15);
     await process.write('stdout', 'ready\n');
     return process.sleep(Infinity).then(() => 0);
+  },
+  /** Waits until a file of the host is gone. */
+  async gone(process) {
+    while (existsSync(process.argv[1]!)) await process.sleep(5);
+    return 0;
   },
   'pk-trial': trial,
   sh: shell,
