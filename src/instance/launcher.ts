@@ -20,6 +20,8 @@ export type PrepareRoot = (
 const SILENT = 'does not answer';
 
 interface LauncherOptions {
+  /** Directories to which guests may write: no link there is followed. */
+  writable(): readonly string[];
   paths: Layout;
   identities: Identities;
   providers: readonly Provider[];
@@ -63,7 +65,8 @@ export class Launcher {
     this.#images.delete(id);
     // The same as ever, unless somebody who could not see this daemon took it for gone.
     const identity = identities.take(id);
-    const sources = record.sources?.shown === undefined ? await accept(record) : record.sources;
+    const sources =
+      record.sources?.shown === undefined ? await accept(record, this.#options.writable()) : record.sources;
     const kept = { identity, sources };
     const root = await this.#root({ ...record, ...kept }, sources, attempt);
     // Nothing of an earlier run may live on in the directory.
@@ -100,8 +103,8 @@ export class Launcher {
   }
 }
 
-/** What a record from before it was looked at lacks. */
-async function accept({ spec, sources }: InstanceRecord): Promise<Sources> {
-  if (sources === null) return await acceptSources(spec, []);
-  return { ...sources, shown: (await acceptSources({ ...spec, volumes: [] }, [])).shown ?? null };
+/** What a record lacks that is from before it was looked at, or was given other paths since. */
+async function accept({ spec, sources }: InstanceRecord, writable: readonly string[]): Promise<Sources> {
+  if (sources === null) return await acceptSources(spec, writable);
+  return { ...sources, shown: (await acceptSources({ ...spec, volumes: [] }, writable)).shown ?? null };
 }

@@ -47,7 +47,7 @@ export async function acceptSources(
 /** What guests may write to, of instances that run or may be started. */
 export function writableBy(records: Iterable<{ spec: InstanceSpec; sources: Sources | null }>): string[] {
   return [...records].flatMap(({ spec, sources }) =>
-    spec.volumes.flatMap(({ readOnly }, index) => (readOnly ? [] : (sources?.volumes[index]?.path ?? []))),
+    spec.volumes.flatMap(({ source, readOnly }, index) => (readOnly ? [] : (sources?.volumes[index]?.path ?? source))),
   );
 }
 

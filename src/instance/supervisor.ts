@@ -91,7 +91,7 @@ export class Supervisor<P = unknown> implements Instances {
     this.#options = options;
     this.#providers = [identityProvider(identities), this.#directories(), ...options.providers];
     this.#records = new RecordKeeper(records, clock, journal);
-    this.#launcher = new Launcher({ ...options, providers: this.#providers });
+    this.#launcher = new Launcher({ ...options, providers: this.#providers, writable: () => this.#writable() });
   }
 
   list(): Instance[] {

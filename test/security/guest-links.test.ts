@@ -21,4 +21,22 @@ it('are not followed by what is created while the guest may write there', async 
   }
 });
 
+it('are not followed by the start of one that was given another root before the guest made them', async () => {
+  const test = await startDaemon();
+  const directory = mkdtempSync(join(tmpdir(), 'pk-guest-links-'));
+  const root = join(directory, 'data/root');
+  try {
+    mkdirSync(root, { recursive: true });
+    await test.create({ name: 'first', command: ['sleep'], start: false, volumes: [volume(join(directory, 'data'))] });
+    await test.create({ name: 'other', command: ['sleep'], start: false });
+    await test.client.upgrade('other', { root });
+    rmSync(root, { recursive: true });
+    symlinkSync('/etc', root);
+    await expect(test.client.start('other')).rejects.toMatchObject({ message: expect.stringContaining('root') });
+    expect((await test.client.inspect('other')).exit?.message).toMatch(/^root: on the way to /);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});
+
 const volume = (source: string) => ({ source, target: '/data', readOnly: false });

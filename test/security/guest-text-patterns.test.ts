@@ -18,6 +18,10 @@ const OTHER_TEXT: Readonly<Record<string, string>> = {
   'src/driver/shim/placement.ts': 'the kernel of this host',
   'src/driver/qemu/program.ts': 'ldd, of the libraries of QEMU',
   'src/guest/initramfs.ts': 'paths of our own files',
+  'src/driver/multikernel/cpus.ts': 'the kernel of this host',
+  'src/driver/multikernel/iomem.ts': 'the kernel of this host',
+  'src/driver/multikernel/kernel.ts': 'the kernel of this host',
+  'src/driver/multikernel/spawn-image.ts': 'the version of an image that its importer has bounded',
 };
 
 interface Pattern {

@@ -66,7 +66,7 @@ it('is in doctor, in stack files and among the words of the API', async () => {
   const plan = await test.client.plan({ text, file: 'polykernel.yaml', directory: test.home, defaultName: 'straw' });
   expect(plan.refused).toEqual([]);
   await expect(test.create({ driver: 'dumy', command: ['true'] })).rejects.toMatchObject({
-    message: expect.stringContaining('not one of auto, uml, qemu, dummy'),
+    message: expect.stringContaining('not one of auto, uml, qemu, multikernel, dummy'),
     hint: 'Did you mean dummy?',
   });
 });
