@@ -109,6 +109,7 @@ export class Upgrader {
         value: name,
       });
     const spec = await this.#resolve(record.spec, changes);
+    if (changes.image === record.spec.image) await this.#checkSame(instance);
     const services = await this.#serving(name);
     const runs = state === 'running';
     const beside = runs ? await this.#beside(spec, services) : 'it does not run';
@@ -123,6 +124,20 @@ export class Upgrader {
       ...{ downMs: null, isPaused: runs && !isBeside, services: [] },
     };
     return { steps, cleanup, report };
+  }
+
+  /**
+   * Throws `conflict` when its image's name stands for another one since its kernel started: that one is not kept, and so nothing
+   * could be taken back.
+   */
+  async #checkSame({ name, record, active }: Instance): Promise<void> {
+    const { imageDigest, spec } = record;
+    if (!active || imageDigest === null) return;
+    if ((await this.#options.instances.imageDigest(spec.image)) === imageDigest) return;
+    throw new PolykernelError('conflict', `${name} runs what ${spec.image} was before, which is kept no more`, {
+      ...{ field: 'image', value: spec.image },
+      hint: `pk restart ${name} starts what it is now. To have that taken back when it fails, pk image import kernels under names of their own.`,
+    });
   }
 
   /** As one is to be that was made so from the first. */
