@@ -72,7 +72,8 @@ export class Upgrader {
       const after = await this.#options.services.list();
       const downMs = report.way === 'at-rest' ? null : down();
       const done = { ...report, downMs, services: before!.flatMap((service) => meanwhile(service, after)) };
-      this.#tell('upgraded', instance, outcomeOf(done));
+      // One that ran so already is not told of as another one.
+      if (!done.isPaused || downMs !== null) this.#tell('upgraded', instance, outcomeOf(done));
       return done;
     } catch (error) {
       down();

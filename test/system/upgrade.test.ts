@@ -68,6 +68,9 @@ it('an image that is another one now under its old name is none to upgrade to: n
   using _digest = vi.spyOn(FAKE_IMAGE, 'digest', 'get').mockReturnValue('a'.repeat(64));
   await expect(upgrade(test, { image })).rejects.toMatchObject({ code: 'conflict', field: 'image' });
   expect(await test.client.inspect('web')).toMatchObject({ bootId, state: 'running' });
+  // And of what was so already no event tells: the first one is of this.
+  const { downMs } = await upgrade(test, { command: NEW });
+  expect(await told(test, 'upgraded')).toBe(`its kernel was down for ${downMs} ms`);
 });
 
 it('killed at any step, it leaves the old one running or the new one, whole', async () => {

@@ -57,7 +57,8 @@ export const command: Command = {
       const client = await interrupt.unlessInterrupted(connect({ signal: interrupt.signal }));
       const { done, failed } = await withProgress((say) => upgrade(client, invocation, request, say, interrupt.signal));
       if (invocation.flag('json')) await printJson(isAll ? done : done[0]);
-      else for (const report of done) await print(textOf(report, request.dryRun ?? false));
+      else if (done.length > 0) for (const report of done) await print(textOf(report, request.dryRun ?? false));
+      else if (failed === undefined) await print('Nothing to do: no other instance that runs can have it.\n');
       if (failed !== undefined) throw failed;
       return 0;
     } catch (error) {
