@@ -1,5 +1,5 @@
 /** What each policy would have done with a trace. Asks no daemon. */
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import {
   caseOf,
   clairvoyant,
@@ -19,6 +19,7 @@ import { parseDuration } from '../../sys/units.ts';
 import { type Command, type Invocation, JSON_OPTION } from '../kit/command.ts';
 import { withProgress } from '../kit/long-work.ts';
 import { answer } from '../kit/output.ts';
+import { checkPage, writePage } from '../kit/page-file.ts';
 import { type Column, tableOf } from '../kit/table.ts';
 
 const NAMES = POLICIES.map(({ name }) => name);
@@ -47,6 +48,8 @@ export const command: Command = {
     ],
   ],
   async run(invocation) {
+    const html = invocation.value('html');
+    await checkPage(html);
     const policies = chosen(invocation.value('policy') ?? 'all');
     const scene = await sceneOf(invocation);
     const timelines = policies.map(() => new Timeline(scene));
@@ -66,13 +69,9 @@ export const command: Command = {
         outcome.regret = regret(outcome.violationSeconds, equal.violationSeconds, least.seconds);
       return { outcomes: found, bound: least };
     });
-    const html = invocation.value('html');
-    if (html !== undefined) {
-      await writeFile(html, report(scene, outcomes, timelines, bound)).catch((error) => {
-        throw asPolykernelError(error, `--html: writing ${html}`);
-      });
-    }
-    return answer(invocation, outcomes, (rows) => tableOf(COLUMNS, rows));
+    const code = await answer(invocation, outcomes, (rows) => tableOf(COLUMNS, rows));
+    await writePage(html, () => report(scene, outcomes, timelines, bound));
+    return code;
   },
 };
 

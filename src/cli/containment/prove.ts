@@ -1,12 +1,12 @@
 /** pk prove containment: injects a fault into one kernel and says what its neighbours noticed. */
-import { writeFile } from 'node:fs/promises';
 import { connect } from '../../client/index.ts';
 import { FAULT_NAMES, FAULTS, type FaultName } from '../../containment/contract.ts';
-import { asPolykernelError, PolykernelError } from '../../sys/errors.ts';
+import { PolykernelError } from '../../sys/errors.ts';
 import { parseDuration } from '../../sys/units.ts';
 import { type Command, JSON_OPTION } from '../kit/command.ts';
 import { withProgress } from '../kit/long-work.ts';
 import { answer } from '../kit/output.ts';
+import { checkPage, writePage } from '../kit/page-file.ts';
 import { interruptible } from '../kit/signals.ts';
 import { pageOf } from './picture.ts';
 import { reportText } from './text.ts';
@@ -49,17 +49,14 @@ export const command: Command = {
       fault: (invocation.value('fault') ?? 'panic') as FaultName,
       ...(window === undefined ? {} : { windowMs: parseDuration(window, '--window') }),
     };
+    const html = invocation.value('html');
+    await checkPage(html);
     const interrupt = interruptible();
     try {
       const client = await interrupt.unlessInterrupted(connect({ signal: interrupt.signal }));
       const report = await withProgress((say) => client.proveContainment(request, say, interrupt.signal));
-      const html = invocation.value('html');
-      if (html !== undefined) {
-        await writeFile(html, pageOf(report)).catch((error) => {
-          throw asPolykernelError(error, `--html: writing ${html}`);
-        });
-      }
       await answer(invocation, report, reportText);
+      await writePage(html, () => pageOf(report));
       return report.verdict === 'contained' && report.healed ? 0 : 1;
     } catch (error) {
       if (!interrupt.signal.aborted) throw error;

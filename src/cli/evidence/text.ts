@@ -21,7 +21,7 @@ export function coreText(core: Core, whole: { console: boolean; registers: boole
     stats === null ? 'no numbers' : `memory ${formatBytes(spec.memoryBytes)}, restarts ${status.restarts}`,
     '',
     'What happened:',
-    ...core.events.slice(-EVENTS).map(({ at, type, message }) => `  ${at}  ${type}  ${plainLine(message)}`),
+    ...core.events.slice(-EVENTS).map(({ at, type, message }) => `  ${at}  ${type}  ${plainLine(message)}`.trimEnd()),
     '',
     'What was healed:',
     ...(core.healings.length === 0 ? ['  nothing'] : core.healings.map((each) => `  ${healingText(each).trimEnd()}`)),
