@@ -95,7 +95,7 @@ const replayed = named(
   'BalanceReplay',
   record<Replay>({ policy: text, windows: count, decided: count, decisions: listOf(decision) }),
 );
-const ago = { type: 'integer', minimum: 1, maximum: 604_800 } as const;
+const ago = { type: 'integer', minimum: 1, maximum: 604_800, 'x-hint': 'At most 7d.' } as const;
 
 export const balanceApi = routes('balance', {
   balance: get('/v1/balance', { summary: 'What balancing is told to do, and what it sees', answer: status }),
@@ -118,7 +118,10 @@ export const balanceApi = routes('balance', {
   replay: post('/v1/balance/replay', {
     summary: 'Recorded windows under another policy: what it would have decided',
     body: request(
-      { policy: text, since: { ...ago, maximum: 3600, description: 'Seconds back. Default an hour' } },
+      {
+        policy: text,
+        since: { ...ago, maximum: 3600, description: 'Seconds back. Default an hour', 'x-hint': 'At most 1h.' },
+      },
       'policy',
     ),
     answer: replayed,

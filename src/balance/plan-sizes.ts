@@ -94,7 +94,7 @@ function placeAll(changed: readonly Resized[], { ledger, topology }: Machine): M
   });
   const [refusal] = result.refused;
   if (refusal !== undefined)
-    throw new PolykernelError('conflict', `${refusal.name} ${refusal.message}`, {
+    throw new PolykernelError('conflict', `${refusal.name}: ${refusal.message}`, {
       field: refusal.field,
       hint: refusal.hint,
     });

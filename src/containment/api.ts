@@ -98,6 +98,7 @@ export const containmentApi = routes('containment', {
             type: 'integer',
             minimum: 100,
             maximum: 600_000,
+            'x-hint': 'From 100ms to 10m.',
             description: 'How long before the fault, under it and after it at least, in milliseconds. Default 5000',
           },
         },

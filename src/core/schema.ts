@@ -18,7 +18,13 @@ export const positive = { type: 'number', minimum: 0 } as const;
 export const time = { type: 'string', description: 'ISO 8601 UTC' } as const;
 export const id = { type: 'string', description: '32 hexadecimal digits' } as const;
 /** A duration in milliseconds, of an hour at most. */
-export const milliseconds = { type: 'integer', minimum: 0, maximum: 3_600_000, description: 'Milliseconds' } as const;
+export const milliseconds = {
+  type: 'integer',
+  minimum: 0,
+  maximum: 3_600_000,
+  description: 'Milliseconds',
+  'x-hint': 'At most 1h.',
+} as const;
 export const texts = { type: 'array', items: text } as const;
 export const numbers = { type: 'array', items: number } as const;
 /** Nothing may be given: an empty body or query. */

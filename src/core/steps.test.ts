@@ -254,7 +254,7 @@ describe('submit', () => {
     mine.faults = [{ name: 'a', at: 'check', how: 'fails' }];
     const steps = [step('cell.set', 'a', 1, 0), step('cell.set', 'b', 2, 0), step('cell.add', 'c', 3, 0)];
     await expect(runner(mine).submit(steps)).rejects.toMatchObject({
-      message: 'a = 1: a = 1 failed: a fails at check; 1 steps were not begun',
+      message: 'a = 1: a = 1 failed: a fails at check; 1 step was not begun',
       hint: 'What was done stays. Run the command again to go on from there.',
     });
     expect(mine.log).toEqual(['b']);

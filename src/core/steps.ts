@@ -276,7 +276,7 @@ function stepError(failed: readonly Failure[], left: number, onFailure: OnFailur
   const errors = failed.map(({ step: { text }, error }) => ({ text, error: asPolykernelError(error, text) }));
   const { error } = errors[0]!;
   const others = errors.slice(1).map((other) => `; ${other.text}: ${other.error.message}`);
-  const rest = left > 0 ? `; ${left} steps were not begun` : '';
+  const rest = left > 0 ? `; ${left} ${left === 1 ? 'step was' : 'steps were'} not begun` : '';
   return new PolykernelError(error.code, `${errors[0]!.text}: ${error.message}${others.join('')}${rest}`, {
     field: error.field,
     value: error.value,

@@ -40,7 +40,13 @@ export const healApi = routes('health', {
   healings: get('/v1/heal/log', {
     summary: 'What was healed, why, and what became of it',
     query: request({
-      since: { type: 'integer', minimum: 1, maximum: 31_536_000, description: 'So many seconds back. Default all' },
+      since: {
+        type: 'integer',
+        minimum: 1,
+        maximum: 31_536_000,
+        description: 'So many seconds back. Default all',
+        'x-hint': 'At most 365d.',
+      },
       name,
     }),
     list: 'healings',
@@ -51,7 +57,15 @@ export const healApi = routes('health', {
     description:
       'What is due meanwhile comes when it is over. With 0 it is healed again, also when its health was acknowledged.',
     body: request(
-      { seconds: { type: 'integer', minimum: 0, maximum: 2_592_000, description: '0 ends it' } },
+      {
+        seconds: {
+          type: 'integer',
+          minimum: 0,
+          maximum: 2_592_000,
+          description: '0 ends it',
+          'x-hint': 'At most 30d.',
+        },
+      },
       'seconds',
     ),
     answer: status,

@@ -1,6 +1,9 @@
 /** Whom to tell when an instance is not well, or is again: a program, or a web hook on this machine. */
+import { constants } from 'node:fs';
+import { access, stat } from 'node:fs/promises';
 import { runCommand } from '../sys/command.ts';
-import { PolykernelError } from '../sys/errors.ts';
+import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
+import { patiently } from '../sys/patience.ts';
 
 /** One of both. */
 export interface AlertTarget {
@@ -35,6 +38,22 @@ export function webHook(url: string): { host?: string; port?: number; socketPath
     value: url,
     hint: 'Use http://127.0.0.1:PORT/PATH or unix:/SOCKET:/PATH; a program can tell others.',
   });
+}
+
+/** Rejects for a program that there is not or that is none: an alert that cannot be told is found out too late. */
+export async function checkProgram(path: string): Promise<void> {
+  const about = { field: 'command', value: path };
+  try {
+    const isFile = await patiently(path, async () => (await stat(path)).isFile());
+    if (!isFile) throw new PolykernelError('invalid', `${path} is no program`, about);
+    await patiently(path, () => access(path, constants.X_OK));
+  } catch (error) {
+    const { code, message, hint } = asPolykernelError(error, `looking at the program ${path}`);
+    throw new PolykernelError(code === 'internal' ? 'not-found' : code, message, {
+      ...about,
+      hint: hint ?? 'Give the path of a program that the daemon may run.',
+    });
+  }
 }
 
 /** Rejects when it was not taken within the deadline. */

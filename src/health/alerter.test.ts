@@ -6,7 +6,7 @@ import { afterEach, expect, it } from 'vitest';
 import { ManualClock } from '../../test/support/manual-clock.ts';
 import { EventLog } from '../core/events.ts';
 import { silentJournal } from '../core/journal.ts';
-import { type AlertTarget, deliver, webHook } from './alert-target.ts';
+import { type AlertTarget, checkProgram, deliver, webHook } from './alert-target.ts';
 import { Alerter } from './alerter.ts';
 
 let sequence = 0;
@@ -167,4 +167,13 @@ it('a web hook gets it by POST, through a socket too, and may refuse it', async 
     code: 'unavailable',
   });
   expect(got).toEqual(['POST /alerts {}', 'POST /no {}']);
+});
+
+it.each([
+  ['/nowhere', 'not-found'],
+  ['/etc', 'invalid'],
+  ['/etc/passwd', 'permission'],
+])('%s is told to be no program when it is given, not when it should tell', async (path, code) => {
+  await expect(checkProgram(path)).rejects.toMatchObject({ code, field: 'command', value: path });
+  await checkProgram('/bin/sh');
 });

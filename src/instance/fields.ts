@@ -36,7 +36,7 @@ export interface FieldRow {
 
 /** In milliseconds. */
 const span = (least: number, description: string) =>
-  ({ type: 'integer', minimum: least, maximum: 3_600_000, description }) as const;
+  ({ type: 'integer', minimum: least, maximum: 3_600_000, description, 'x-hint': 'At most 1h.' }) as const;
 
 export const FIELDS = {
   image: {

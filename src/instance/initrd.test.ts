@@ -21,8 +21,8 @@ async function given(content: string) {
 }
 
 it.each([
-  ['abcd', 'abcdagent'],
-  ['abcde', 'abcde\0\0\0agent'],
+  ['07070100', '07070100agent'],
+  ['070701000', '070701000\0\0\0agent'],
   ['', 'agent'],
 ])("%j goes in front of the agent's, which begins at a multiple of 4", async (content, joined) => {
   const path = await joinInitrd(await given(content), join(base, 'agent'), join(base, 'joined'));
@@ -31,7 +31,7 @@ it.each([
 });
 
 it('another file in its place, or a link, is not read', async () => {
-  const source = await given('abcd');
+  const source = await given('07070100');
   writeFileSync(join(base, 'secret'), 'secret');
   renameSync(join(base, 'secret'), source.path);
   await expect(joinInitrd(source, join(base, 'agent'), join(base, 'joined'))).rejects.toMatchObject({
@@ -50,8 +50,23 @@ it('what is no file is refused when it is given', async () => {
   await expect(acceptSources(paths, [])).rejects.toMatchObject({ code: 'not-found', field: 'initrd' });
 });
 
+it.each([
+  ['passwd', 'root:x:0:0'],
+  ['old.cpio', '070707'],
+])('%s is no archive, of which a kernel would panic: it is refused when it is given', async (_, content) => {
+  await expect(given(content)).rejects.toMatchObject({ code: 'invalid', field: 'initrd' });
+});
+
+it('a directory is no archive', async () => {
+  const paths = { root: 'host', cwd: '/', volumes: [], initrd: base };
+  await expect(acceptSources(paths, [])).rejects.toMatchObject({
+    code: 'invalid',
+    message: expect.stringContaining('is no file'),
+  });
+});
+
 it('a file system that falls silent amid the reading holds nobody for longer than the patience there is', async () => {
-  const source = await given('abcd');
+  const source = await given('07070100');
   let asked = 0;
   const ask = async <T>(look: () => Promise<T>): Promise<T> => {
     asked += 1;

@@ -6,13 +6,12 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import type { Source } from '../image/contract.ts';
-import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
+import { asPolykernelError } from '../sys/errors.ts';
 import { patienceWith } from '../sys/patience.ts';
 import { formatBytes } from '../sys/units.ts';
+import { MOST_BYTES, unfit } from './initrd-file.ts';
 import { changed, checkSource } from './source.ts';
 
-/** It is in the guest's memory twice while it boots. */
-const MOST_BYTES = 512 * 2 ** 20;
 const ALIGNED = 4;
 const PART_BYTES = 2 ** 20;
 
@@ -88,10 +87,3 @@ async function append(
   }
   return copied;
 }
-
-const unfit = (path: string, how: string): PolykernelError =>
-  new PolykernelError('invalid', `initrd: ${path} ${how}`, {
-    field: 'initrd',
-    value: path,
-    hint: `Give a cpio archive of at most ${formatBytes(MOST_BYTES)}, packed or not.`,
-  });

@@ -36,6 +36,8 @@ export interface Instances {
   observe(): Promise<Observed[]>;
   /** The spec a request would give an instance called `name`. Throws as create() does. */
   resolve(request: CreateRequest, name: string): Promise<InstanceSpec>;
+  /** Of what an image's name stands for now. Throws `not-found`. */
+  imageDigest(image: string): Promise<string>;
   /** What would be wrong with the names of these as the kernels of a stack, by name. */
   nameProblems(specs: readonly InstanceSpec[], stack: string): Map<string, PolykernelError>;
   /** Records an instance and, unless told otherwise, begins to start it. Throws `invalid`, `conflict`, `unavailable`. */

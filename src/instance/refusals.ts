@@ -48,9 +48,13 @@ export function failedStart(name: string, exit: InstanceExit): PolykernelError |
   };
   const code = codes[reason];
   if (code === undefined) return undefined;
-  return new PolykernelError(code, `${name} did not start: ${message}`, {
-    ...(reason === 'failed' && {
-      hint: `It is kept: pk start ${name} tries again, pk rm ${name} removes it.`,
-    }),
-  });
+  return new PolykernelError(code, `${name} did not start: ${message}`);
+}
+
+/** What to do about one that was started by itself; one that steps start may be taken back. */
+export function startedAlone(name: string, error: unknown): unknown {
+  const isFailed = error instanceof PolykernelError && ['no-command', 'not-executed'].includes(error.code);
+  if (!isFailed) return error;
+  const hint = `It is kept: pk start ${name} tries again, pk rm ${name} removes it.`;
+  return new PolykernelError(error.code, error.message, { hint, cause: error });
 }

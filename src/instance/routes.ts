@@ -2,6 +2,7 @@
 import type { Handlers } from '../core/route.ts';
 import type { instanceApi } from './api.ts';
 import type { Instance } from './instance.ts';
+import { startedAlone } from './refusals.ts';
 import type { InstanceStatus } from './spec.ts';
 import type { Supervisor } from './supervisor.ts';
 
@@ -26,7 +27,7 @@ export function instanceHandlers(supervisor: Supervisor): Handlers<typeof instan
 
     remove: ({ params, query }) => supervisor.remove(params.name, query.force),
 
-    start: (call) => done(of(call), (instance) => instance.start(call.signal)),
+    start: (call) => done(of(call), (instance) => start(instance, call.signal)),
     stop: (call) => done(of(call), (instance) => instance.stop(call.body.graceMs)),
     kill: (call) =>
       done(of(call), (instance) => {
@@ -39,7 +40,7 @@ export function instanceHandlers(supervisor: Supervisor): Handlers<typeof instan
       done(of(call), async (instance) => {
         const { body, signal } = call;
         await instance.stop(body.graceMs);
-        await instance.start(signal);
+        await start(instance, signal);
       }),
     wait: (call) => done(of(call), (instance) => instance.ended(call.signal)),
 
@@ -63,6 +64,12 @@ export function instanceHandlers(supervisor: Supervisor): Handlers<typeof instan
         .writeTree(path, words, call.body ?? new Uint8Array(), call.signal);
     },
   };
+}
+
+function start(instance: Instance, signal: AbortSignal): Promise<void> {
+  return instance.start(signal).catch((error) => {
+    throw startedAlone(instance.name, error);
+  });
 }
 
 async function done(instance: Instance, act: (instance: Instance) => unknown): Promise<InstanceStatus> {

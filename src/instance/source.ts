@@ -7,6 +7,7 @@ import { lstat, stat } from 'node:fs/promises';
 import type { Source } from '../image/contract.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import { patiently } from '../sys/patience.ts';
+import { initrdProblem, unfit } from './initrd-file.ts';
 import type { InstanceSpec } from './spec.ts';
 import { followOwnLinks } from './way.ts';
 
@@ -40,8 +41,18 @@ export async function acceptSources(
     root: root === 'host' ? null : await accept('root', root, writable),
     volumes: await Promise.all(each),
     shown: root === 'host' ? await acceptShown(cwd, writable) : null,
-    ...(initrd && { initrd: await accept('initrd', initrd, writable) }),
+    ...(initrd && { initrd: await acceptArchive(initrd, writable) }),
   };
+}
+
+/** What the kernel would panic of is refused here. Throws as acceptSources(). */
+async function acceptArchive(given: string, writable: readonly string[]): Promise<Source> {
+  const source = await accept('initrd', given, writable);
+  const what = await initrdProblem(source.path).catch((error) => {
+    throw asPolykernelError(error, `initrd: reading ${given}`);
+  });
+  if (what !== undefined) throw unfit(given, what);
+  return source;
 }
 
 /** What guests may write to, of instances that run or may be started. */

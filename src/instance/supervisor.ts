@@ -229,6 +229,10 @@ export class Supervisor<P = unknown> implements Instances {
     return spec;
   }
 
+  async imageDigest(image: string): Promise<string> {
+    return (await this.#options.resolveImage(image)).digest;
+  }
+
   nameProblems(specs: readonly InstanceSpec[], stack: string): Map<string, PolykernelError> {
     const problems = this.#providers.flatMap(({ problems }) =>
       problems === undefined ? [] : [...problems(specs, (spec) => spec.stack === stack)],

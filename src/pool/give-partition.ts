@@ -41,7 +41,7 @@ function placed(
   const [refusal] = refused;
   if (refusal !== undefined) {
     const { field, message, hint } = refusal;
-    throw new PolykernelError('conflict', `${spec.name} ${message}`, { field: `partition.${field}`, hint });
+    throw new PolykernelError('conflict', `${spec.name}: ${message}`, { field: `partition.${field}`, hint });
   }
   const { partition, vcpuCpus, reasons } = placed[0]!;
   return { partition, vcpuCpus, reasons };

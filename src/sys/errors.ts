@@ -1,3 +1,5 @@
+import { getSystemErrorMessage } from 'node:util';
+
 /**
  * Every failure a person can meet, as one class with a code. The table maps each code to the HTTP status the API
  * answers with and the exit code the CLI ends with, so that the same fault looks the same through every face. docs/api.md
@@ -104,17 +106,27 @@ const ERRNO_TEXT: Record<string, string> = {
   EPERM: 'operation not permitted',
   ENOENT: 'no such file or directory',
   EMFILE: 'too many open files',
+  EISDIR: 'it is a directory',
+  ENOTDIR: 'what should be a directory is none',
+  ELOOP: 'it is a symbolic link, or there are too many on the way',
+  EEXIST: 'it is there already',
   EROFS: 'the file system is read-only',
   ECONNREFUSED: 'nothing listens there',
   EADDRINUSE: 'the address is in use',
 };
+
+/** The reason of an errno in words, without its name: libuv has some for each, as "ENXIO: no such device or address, open '/x'". */
+function errnoText({ code = '', errno, message }: Partial<NodeJS.ErrnoException>): string | undefined {
+  const isSystems = typeof errno === 'number' && message?.startsWith(`${code}: `);
+  return ERRNO_TEXT[code] ?? (isSystems ? getSystemErrorMessage(errno) : undefined);
+}
 
 /** Turns any thrown value into a PolykernelError, spelling out an errno and naming `doing` ("writing the log"). */
 export function asPolykernelError(error: unknown, doing: string): PolykernelError {
   if (error instanceof PolykernelError) return error;
   const errno = error as NodeJS.ErrnoException;
   const code: ErrorCode = errno?.code === 'EACCES' || errno?.code === 'EPERM' ? 'permission' : 'internal';
-  const reason = ERRNO_TEXT[errno?.code ?? ''] ?? errno?.message ?? String(error);
-  const path = errno?.path === undefined ? '' : ` (${errno.path})`;
+  const reason = errnoText(errno ?? {}) ?? errno?.message ?? String(error);
+  const path = errno?.path === undefined || doing.includes(errno.path) ? '' : ` (${errno.path})`;
   return new PolykernelError(code, `${doing} failed: ${reason}${path}`, { cause: error });
 }

@@ -18,6 +18,7 @@ const upgradeRequest = request({
     type: 'integer',
     minimum: 0,
     maximum: 3_600_000,
+    'x-hint': 'At most 1h.',
     description: 'How long it is watched, and taken back when it fails, after it has taken over. Default 2000',
   },
   dryRun: { ...flag, description: 'Say what would be done, and do nothing' },

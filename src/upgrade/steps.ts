@@ -1,5 +1,6 @@
 /** The kinds of step that only upgrades have, and how each is carried out. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 import type { BareStep, Executors, Step } from '../core/step.ts';
 import type { HealthStatus } from '../health/contract.ts';
 import type { Instance, InstanceSpec, Instances } from '../instance/contract.ts';
@@ -72,7 +73,8 @@ export function upgradeExecutors(watched: Watched): Executors<UpgradeStep> {
   const { instances } = watched;
   const isAs = ({ name, spec, definition }: Pick<Exchange, 'name' | 'spec' | 'definition'>) => {
     const { record } = instances.get(name);
-    return record.definition === definition && JSON.stringify(record.spec) === JSON.stringify(spec);
+    // Not by their texts: what is resolved anew may have its fields in another order.
+    return record.definition === definition && isDeepStrictEqual(record.spec, spec);
   };
   return {
     'upgrade.exchange': {

@@ -72,7 +72,8 @@ export class Upgrader {
       const after = await this.#options.services.list();
       const downMs = report.way === 'at-rest' ? null : down();
       const done = { ...report, downMs, services: before!.flatMap((service) => meanwhile(service, after)) };
-      this.#tell('upgraded', instance, outcomeOf(done));
+      // One that ran so already is not told of as another one.
+      if (!done.isPaused || downMs !== null) this.#tell('upgraded', instance, outcomeOf(done));
       return done;
     } catch (error) {
       down();
@@ -109,6 +110,7 @@ export class Upgrader {
         value: name,
       });
     const spec = await this.#resolve(record.spec, changes);
+    if (changes.image === record.spec.image) await this.#checkSame(instance);
     const services = await this.#serving(name);
     const runs = state === 'running';
     const beside = runs ? await this.#beside(spec, services) : 'it does not run';
@@ -123,6 +125,20 @@ export class Upgrader {
       ...{ downMs: null, isPaused: runs && !isBeside, services: [] },
     };
     return { steps, cleanup, report };
+  }
+
+  /**
+   * Throws `conflict` when its image's name stands for another one since its kernel started: that one is not kept, and so nothing
+   * could be taken back.
+   */
+  async #checkSame({ name, record, active }: Instance): Promise<void> {
+    const { imageDigest, spec } = record;
+    if (!active || imageDigest === null) return;
+    if ((await this.#options.instances.imageDigest(spec.image)) === imageDigest) return;
+    throw new PolykernelError('conflict', `${name} runs what ${spec.image} was before, which is kept no more`, {
+      ...{ field: 'image', value: spec.image },
+      hint: `pk restart ${name} starts what it is now. To have that taken back when it fails, pk image import kernels under names of their own.`,
+    });
   }
 
   /** As one is to be that was made so from the first. */
@@ -156,7 +172,7 @@ export class Upgrader {
     if (pool === null) return 'there is no pool';
     const requests = [{ name, request: spec.partition, current: null }];
     const { placed, refused } = place({ topology: hostPool.topology(), pool, requests, fixed: partitions });
-    if (refused[0] !== undefined) return `the pool has no room for a second one: it ${refused[0].message}`;
+    if (refused[0] !== undefined) return `the pool has no room for a second one: ${refused[0].message}`;
     const { partition, vcpuCpus, reasons } = placed[0]!;
     return { request: beside, placement: { partition, vcpuCpus, reasons } };
   }

@@ -48,7 +48,7 @@ it('two halves fit: what is owned is counted by the byte, and what does not fit 
   for (const name of ['one', 'two']) await test.create({ ...owning(512), name });
   await expect(test.client.tryOut({ ...owning(512), name: 'three' })).rejects.toMatchObject({
     code: 'conflict',
-    message: expect.stringMatching(/^three needs 512\.00 MiB; 0\.00 MiB is free/),
+    message: expect.stringMatching(/^three: needs 512\.00 MiB; 0\.00 MiB is free/),
     hint: expect.stringContaining('Release one, which has 512 MiB there.'),
   });
 });

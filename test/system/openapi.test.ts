@@ -56,3 +56,17 @@ it('is served', async () => {
   const document = (await test.client.openapi()) as { paths: Record<string, unknown> };
   expect(Object.keys(document.paths)).toContain('/v1/instances/{name}');
 });
+
+it('the longest of each time is told as people write times, not only as a number without a unit', () => {
+  const mute: string[] = [];
+  const look = (value: unknown, path: readonly string[]): void => {
+    if (typeof value !== 'object' || value === null) return;
+    const { name = path.at(-1), schema = value } = value as { name?: unknown; schema?: object };
+    const { maximum, 'x-hint': hint } = schema as { maximum?: number; 'x-hint'?: string };
+    if (/Ms$|^seconds$|^since$/.test(String(name)) && maximum !== undefined && hint === undefined)
+      mute.push([...path, String(name)].join('.'));
+    for (const [key, part] of Object.entries(value)) look(part, [...path, key]);
+  };
+  look(JSON.parse(openapiText()), []);
+  expect(mute).toEqual([]);
+});

@@ -1,5 +1,6 @@
 /** Upgrades of instances that no service leads to, through a whole daemon on the fake driver. */
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
+import { FAKE_IMAGE } from '../../src/driver/fake/traits.ts';
 import type { CreateRequest } from '../../src/instance/contract.ts';
 import type { UpgradeRequest } from '../../src/upgrade/contract.ts';
 import { startDaemon, type TestDaemon, untilState } from '../support/harness.ts';
@@ -51,9 +52,25 @@ it.each([
   ['is not there', ['nowhere'], /nowhere/],
 ])('runs the old one again when the new one %s', async (_, command, words) => {
   const test = await withWeb();
-  await expect(upgrade(test, { command, watchMs: EVER })).rejects.toThrow(words);
+  const failure = await upgrade(test, { command, watchMs: EVER }).catch((error) => error);
+  expect(failure).toHaveProperty('message', expect.stringMatching(words));
+  // It runs again: to start it is no advice.
+  expect(`${failure.hint}`).not.toContain('pk start');
   expect(await test.client.inspect('web')).toMatchObject({ state: 'running', spec: { command: OLD } });
   expect(await told(test, 'upgrade-undone')).toMatch(/what was done before was taken back/);
+});
+
+it('an image that is another one now under its old name is none to upgrade to: nothing could be taken back', async () => {
+  const test = await withWeb();
+  const { bootId, spec } = await test.client.inspect('web');
+  const { image } = spec;
+  expect(await upgrade(test, { image })).toMatchObject({ isPaused: true, downMs: null });
+  using _digest = vi.spyOn(FAKE_IMAGE, 'digest', 'get').mockReturnValue('a'.repeat(64));
+  await expect(upgrade(test, { image })).rejects.toMatchObject({ code: 'conflict', field: 'image' });
+  expect(await test.client.inspect('web')).toMatchObject({ bootId, state: 'running' });
+  // And of what was so already no event tells: the first one is of this.
+  const { downMs } = await upgrade(test, { command: NEW });
+  expect(await told(test, 'upgraded')).toBe(`its kernel was down for ${downMs} ms`);
 });
 
 it('killed at any step, it leaves the old one running or the new one, whole', async () => {

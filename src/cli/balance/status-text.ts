@@ -26,6 +26,8 @@ export function statusText({ mode, policy, suspended, holds, kernels, moves }: B
     ...holds.map(({ name, until }) => `held       ${name} until ${until}`),
   ];
   const none =
-    mode === 'off' ? '' : '\nNo kernel that runs has bounds to change its CPUs within (`pk run --elastic-cpus`).\n';
+    mode === 'off'
+      ? ''
+      : '\nNo kernel with bounds to change its CPUs within (`pk run --elastic-cpus`) was seen yet; one that runs is within seconds.\n';
   return `${lines.join('\n')}\n${kernels.length === 0 ? none : `\n${tableOf(COLUMNS, kernels)}`}`;
 }

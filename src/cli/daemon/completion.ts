@@ -45,7 +45,10 @@ export const command: Command = {
     const shell = invocation.positionals[0]!;
     const script = Object.hasOwn(SCRIPTS, shell) ? SCRIPTS[shell] : undefined;
     if (script === undefined)
-      throw new PolykernelError('invalid', `${JSON.stringify(shell)} is not one of bash, zsh, fish`, { value: shell });
+      throw new PolykernelError('invalid', `${JSON.stringify(shell)} is not one of bash, zsh, fish`, {
+        value: shell,
+        hint: 'See `pk completion --help`.',
+      });
     await print(script);
     return 0;
   },

@@ -8,10 +8,22 @@ import { DAEMON_FLAGS, nodeCommand } from '../../sys/node.ts';
 import { cacheDirectory } from '../../sys/paths.ts';
 import { CACHE, takePlace } from '../../sys/places.ts';
 import { processStartTime } from '../../sys/process.ts';
-import { type Command, JSON_OPTION } from '../kit/command.ts';
+import type { Command, Invocation } from '../kit/command.ts';
 import { answer } from '../kit/output.ts';
 
 const VERBS = ['run', 'start', 'stop', 'status', 'upgrade', 'install', 'uninstall'] as const;
+
+type Verb = (typeof VERBS)[number];
+
+/** Options that some of them have. */
+const OPTIONS_OF: Readonly<Record<string, readonly Verb[]>> = {
+  home: ['run', 'start', 'stop', 'status', 'upgrade', 'install'],
+  'reset-state': ['run'],
+  from: ['upgrade'],
+  user: ['install', 'uninstall'],
+  print: ['install'],
+  json: ['start', 'status', 'upgrade'],
+};
 
 export const command: Command = {
   summary: 'run the daemon (it is started by itself when needed)',
@@ -20,11 +32,11 @@ export const command: Command = {
     'Without a word it runs in the foreground. Stopping it leaves all kernels running: the next daemon finds them again. upgrade has the daemon of another checkout take over at once, and the old one go on when that fails; install has systemd run it.',
   options: {
     home: { value: 'DIR', complete: 'file', help: 'state directory (default: POLYKERNEL_HOME)' },
-    'reset-state': { help: 'put a corrupt state database aside and begin a new one' },
+    'reset-state': { help: 'run: put a corrupt state database aside and begin a new one' },
     from: { value: 'DIR', complete: 'file', help: 'upgrade: the checkout of the new version (default: this one)' },
     user: { help: "install, uninstall: by this user's systemd (default where this is not root)" },
     print: { help: 'install: show the unit, and do nothing' },
-    json: JSON_OPTION,
+    json: { help: 'start, status, upgrade: machine-readable output' },
   },
   arguments: [0, 1],
   words: [...VERBS],
@@ -35,7 +47,7 @@ export const command: Command = {
     ['pk daemon install', 'systemd runs it from now on'],
   ],
   async run(invocation) {
-    const verb = invocation.positionals[0] ?? 'run';
+    const verb = verbOf(invocation);
     const home = invocation.value('home');
     const where = home === undefined ? {} : { home };
     switch (verb) {
@@ -58,13 +70,26 @@ export const command: Command = {
         return (await import('./manage.ts')).install(invocation, (home) => stop({ home }));
       case 'uninstall':
         return (await import('./manage.ts')).uninstall(invocation);
-      default:
-        throw new PolykernelError('invalid', `${JSON.stringify(verb)} is not one of ${VERBS.join(', ')}`, {
-          value: verb,
-        });
     }
   },
 };
+
+/** Throws `invalid` for an unknown one, or one that an option is not for: `upgrade --print` would upgrade. */
+function verbOf(invocation: Invocation): Verb {
+  const given = invocation.positionals[0] ?? 'run';
+  const verb = VERBS.find((each) => each === given);
+  const hint = 'See `pk daemon --help`.';
+  if (verb === undefined)
+    throw new PolykernelError('invalid', `${JSON.stringify(given)} is not one of ${VERBS.join(', ')}`, {
+      ...{ value: given, hint },
+    });
+  for (const [option, verbs] of Object.entries(OPTIONS_OF))
+    if (invocation.flag(option) && !verbs.includes(verb))
+      throw new PolykernelError('invalid', `--${option} is not for ${verb}, but for ${verbs.join(', ')}`, {
+        ...{ field: `--${option}`, hint },
+      });
+  return verb;
+}
 
 /** Waits until it is gone, so that a following start meets no leftover. */
 async function stop(where: { home?: string }): Promise<number> {

@@ -7,7 +7,7 @@ export const command: Command = {
   summary: 'say what is wrong with a device tree',
   usage: '[OPTION]... TREE',
   description:
-    'A source or a blob. With --schema, also what the one who is to read it would refuse, or take otherwise than meant. Ends with 0 when nothing is refused, else with 1.',
+    'A source or a blob. With --schema, also what the one who is to read it would refuse, or take otherwise than meant. Ends with 0 when nothing is refused, else with 1; with 2 where it is no device tree.',
   options: {
     schema: {
       value: 'NAME',

@@ -20,11 +20,16 @@ export function poolDts({ pool, apicIds }: PoolReport, { pci }: Pick<Topology, '
 export function instanceDts({ partitions, apicIds }: PoolReport, name: string): string {
   const partition = partitions[name];
   if (partition === undefined)
-    throw new PolykernelError('not-found', `${name} owns nothing of the pool`, { field: 'name', value: name });
+    throw new PolykernelError('not-found', `${name} owns nothing of the pool`, {
+      field: 'name',
+      value: name,
+      hint: 'Who owns what of it: pk pool show',
+    });
   if (partition.shared !== null)
     throw new PolykernelError('unsupported', `${name} has a part of shared CPUs, which such a kernel cannot have`, {
       field: 'name',
       value: name,
+      hint: 'Only CPUs of its own can be written so: `pk pool dump` without --dts has the others too.',
     });
   const memoryBytes = partition.memory.reduce((sum, { bytes }) => sum + bytes, 0);
   const [first, ...others] = partition.memory;

@@ -1,5 +1,6 @@
 /** What there is, written down so that it can be made again: see dump-text.ts and dump-dts.ts. */
 import { connect } from '../../client/index.ts';
+import { checkName } from '../../core/name.ts';
 import type { PolykernelError } from '../../sys/errors.ts';
 import type { Command } from '../kit/command.ts';
 import { print } from '../kit/output.ts';
@@ -21,10 +22,12 @@ export const command: Command = {
     ['pk pool dump --dts > pool.dts', 'the pool for a kernel that is parted itself; see pk dt'],
   ],
   async run(invocation) {
+    const stack = checkName(invocation.value('stack') ?? 'dump', '--stack');
     const client = await connect();
     const [name] = invocation.positionals;
     if (invocation.flag('dts')) {
       const { instanceDts, poolDts } = await import('./dump-dts.ts');
+      if (name !== undefined) await client.inspect(name);
       const report = await client.pool();
       await print(name === undefined ? poolDts(report, await client.topology()) : instanceDts(report, name));
       return 0;
@@ -36,7 +39,7 @@ export const command: Command = {
     });
     const names = name === undefined ? (await client.list()).map(({ spec }) => spec.name) : [name];
     const instances = await Promise.all(names.map((each) => client.inspect(each)));
-    await print(stackText(invocation.value('stack') ?? 'dump', name === undefined ? pool?.pool : undefined, instances));
+    await print(stackText(stack, name === undefined ? pool?.pool : undefined, instances));
     return 0;
   },
 };

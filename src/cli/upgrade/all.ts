@@ -36,10 +36,10 @@ async function candidates(
 ): Promise<string[]> {
   const names: string[] = [];
   for (const { spec, state } of await client.list()) {
-    if (state !== 'running' || (request.image !== undefined && spec.image === request.image)) continue;
+    if (state !== 'running') continue;
     try {
       await client.upgrade(spec.name, { ...request, dryRun: true }, () => {}, signal);
-      names.push(spec.name);
+      if (spec.image !== request.image) names.push(spec.name);
     } catch (error) {
       if (!(error instanceof PolykernelError) || error.code === 'not-found') throw error;
       say(`${spec.name} is left as it is: ${error.message}`);

@@ -47,12 +47,18 @@ export const command: Command = {
         hint: 'Name one instance, or give --all.',
       });
     const request = requestOf(invocation, words[0] === '--' ? words.slice(1) : words);
+    if (isAll && request.image === undefined && request.root === undefined)
+      throw new PolykernelError('invalid', 'it is not said what all are to be upgraded to', {
+        field: '--image',
+        hint: 'Name an image: pk upgrade --all --image debian:uml',
+      });
     const interrupt = interruptible();
     try {
       const client = await interrupt.unlessInterrupted(connect({ signal: interrupt.signal }));
       const { done, failed } = await withProgress((say) => upgrade(client, invocation, request, say, interrupt.signal));
       if (invocation.flag('json')) await printJson(isAll ? done : done[0]);
-      else for (const report of done) await print(textOf(report, request.dryRun ?? false));
+      else if (done.length > 0) for (const report of done) await print(textOf(report, request.dryRun ?? false));
+      else if (failed === undefined) await print('Nothing to do: no other instance that runs can have it.\n');
       if (failed !== undefined) throw failed;
       return 0;
     } catch (error) {
@@ -96,9 +102,11 @@ function requestOf(invocation: Invocation, command: string[]): UpgradeRequest {
   };
 }
 
-function textOf({ name, way, why, steps, downMs, isPaused, services }: UpgradeReport, isDry: boolean): string {
+/** What is told of one that is done, or with `isDry` would be. */
+export function textOf({ name, way, why, steps, downMs, isPaused, services }: UpgradeReport, isDry: boolean): string {
   const reason = way === 'pause' ? `${name} is down in between: ${why}\n` : '';
   if (isDry) return reason + steps.map(({ text, undo }) => `would ${text}    (undo: ${undo})\n`).join('');
+  if (isPaused && downMs === null) return `${name} is left as it is: it runs so already\n`;
   const down = isPaused
     ? `it was down for ${downMs} ms`
     : way === 'beside'
