@@ -54,6 +54,8 @@ static int open_file(const char *path, int flags, ...)
 #define mkfifo(path, mode) 0
 #define rename(from, to) 0
 #include "kit.h"
+#include "../../../native/common/crc.c"
+#include "../../../native/common/segments.c"
 const char program_name[] = "pk-init";
 #include "../../../native/init/bells.c"
 #include "../../../native/init/boot.c"
@@ -63,6 +65,7 @@ const char program_name[] = "pk-init";
 #include "../../../native/init/files.c"
 #include "../../../native/init/frames.c"
 #include "../../../native/init/inodes.c"
+#include "../../../native/init/kernel-log.c"
 #include "../../../native/init/line.c"
 #include "../../../native/init/main.c"
 #include "../../../native/init/modules.c"
