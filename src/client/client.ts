@@ -39,7 +39,7 @@ class ByHand {
     return send(this.socketPath, { path: filesPath(name), query: { path }, signal });
   }
 
-  /** A file or a directory with all in it as a tar archive, in which it is called `as` (default `.`). It ends early when it fails. */
+  /** A file or a directory with all in it as a tar archive, in which it is called `as` (default `.`). It breaks off with an error when it fails. */
   getTree(name: string, path: string, options: { as?: string } = {}, signal?: AbortSignal): Promise<Readable> {
     return send(this.socketPath, { path: treePath(name), query: { path, ...options }, signal });
   }

@@ -1,5 +1,5 @@
 /** Trees of files into and out of a guest as tar archives: its agent, run as a process more, packs and unpacks them. */
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { PolykernelError } from '../sys/errors.ts';
 import { plainLine } from '../sys/text.ts';
@@ -43,8 +43,19 @@ export async function receiveTree(packer: GuestProcess, path: string, signal?: A
     stdout.on('error', () => {});
     if (error !== undefined) throw error;
   }
-  stdout.once('close', forget);
-  return stdout;
+  stdout.on('error', () => {});
+  const whole = Readable.from(endingWith(stdout, failed), { objectMode: false });
+  return whole.once('close', () => {
+    stdout.destroy();
+    forget();
+  });
+}
+
+/** The end of the output alone would say that it is whole: why it ended comes later. */
+async function* endingWith(output: Readable, failed: Promise<Error | undefined>): AsyncGenerator<Buffer> {
+  yield* output;
+  const error = await failed;
+  if (error !== undefined) throw error;
 }
 
 /** See GuestLink.writeTree(). */

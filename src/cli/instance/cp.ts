@@ -70,7 +70,8 @@ async function reading(client: Client, from: Place, to: Place): Promise<Readable
   if (from.name !== undefined) {
     const name = to.name === undefined && to.path === '-' ? nameOf(from.path) : '';
     if (name !== '' && process.stdout.isTTY) throw onTerminal('output', '> FILE');
-    return client.getTree(from.name, from.path, name === '' ? {} : { as: name });
+    const archive = await client.getTree(from.name, from.path, name === '' ? {} : { as: name });
+    return Readable.from(whole(archive), { objectMode: false });
   }
   if (from.path === '-') {
     if (process.stdin.isTTY) throw onTerminal('input', '< FILE');
@@ -85,6 +86,15 @@ async function reading(client: Client, from: Place, to: Place): Promise<Readable
     yield* parts;
   }
   return Readable.from(all(), { objectMode: false });
+}
+
+/** Its end is an error where the guest could not read on. */
+async function* whole(archive: Readable): AsyncGenerator<Buffer> {
+  try {
+    yield* archive;
+  } catch (cause) {
+    throw (await import('./tree/blocks.ts')).cutShort(cause);
+  }
 }
 
 const onTerminal = (what: string, instead: string) =>

@@ -136,7 +136,7 @@ export class Entries {
   async #some(most: number): Promise<Buffer> {
     while (this.#rest.length === 0) {
       const { value, done } = await this.#chunks.next();
-      if (done) throw damaged('it is cut short: the guest could not read on');
+      if (done) throw cutShort();
       this.#rest = value;
     }
     const part = this.#rest.subarray(0, most);
@@ -165,3 +165,10 @@ function numberAt(block: Buffer, at: number, width: number): number {
 }
 
 const damaged = (why: string): PolykernelError => new PolykernelError('protocol', `the archive from the guest: ${why}`);
+
+/** Why comes after the answer has begun, and so does not come at all. */
+export const cutShort = (cause?: unknown): PolykernelError =>
+  new PolykernelError('protocol', 'the archive from the guest: it is cut short: the guest could not read on', {
+    hint: 'Mostly a file that the guest itself may not read: `pk exec NAME find PATH ! -readable` lists those. What came before it was copied.',
+    cause,
+  });
