@@ -1,3 +1,4 @@
+/** Failures as people meet them: their codes, what they are for every face of the product, and errnos in words. */
 import { getSystemErrorMessage } from 'node:util';
 
 /**
