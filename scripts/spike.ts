@@ -38,7 +38,8 @@ const cpu = allowedCpus().at(-1)!;
 const env = {
   ...process.env,
   POLYKERNEL_HOME: home,
-  NODE: process.execPath,
+  // For the workloads, which are no programs of ours.
+  NODE: process.argv[0],
   WORK: rounds(),
   CPU: String(cpu),
   SHOP: String(PORTS.shop),
