@@ -67,6 +67,7 @@ async function withKernel(
 
 const command = (...words: string[]) => ({ command: words, env: { PATH: '/bin' }, cwd: '/', user: '0' });
 
+// The model of the kernel's interface is a file system of its own: without /dev/fuse, or the right to mount one, there is none.
 describe.skipIf(!canServe())('a kernel beside the host’s', () => {
   let emulator: Emulator;
   beforeAll(async () => {

@@ -67,6 +67,7 @@ function image() {
 /** As the machine is before anything is taken of it. */
 const WHOLE = { poolCpus: [], chunks: [], instances: [] };
 
+// The model of the kernel's interface is a file system of its own: without /dev/fuse, or the right to mount one, there is none.
 describe.skipIf(!canServe())('on the model', () => {
   onMachine(AS_READ);
 
