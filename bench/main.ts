@@ -16,6 +16,7 @@ import { moves } from './moves.ts';
 import { multikernel } from './multikernel.ts';
 import { pci } from './pci.ts';
 import { plan } from './plan.ts';
+import { replay } from './replay.ts';
 import type { Bench, Row } from './row.ts';
 import { run } from './run.ts';
 import { service } from './service.ts';
@@ -33,6 +34,7 @@ const BENCHES: Record<string, Bench> = {
   multikernel,
   pci,
   plan,
+  replay,
   run,
   service,
   sriov,
