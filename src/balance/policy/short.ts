@@ -11,6 +11,8 @@ export interface Shortage {
   /** Higher ones are served first: of all, and of those of one priority. */
   priorities: ArrayLike<number>;
   credits: ArrayLike<number>;
+  /** What one gains by a piece more than so many. */
+  gain(index: number, size: number): number;
   /** Pieces for all of them. */
   supply: number;
 }
@@ -23,7 +25,7 @@ export interface Shortage {
  * keep their promise with it; of those of a higher priority who do not, nobody of a lower one has anything before they have it all.
  */
 export function divide(shortage: Shortage): Float64Array {
-  const { floors, needs, wishes, priorities, supply } = shortage;
+  const { floors, needs, priorities, supply } = shortage;
   const sizes = Float64Array.from({ length: needs.length }, (_, index) => floors[index]!);
   let left = supply - sizes.reduce((a, b) => a + b, 0);
   const lack = (index: number) => Math.max(0, needs[index]! - sizes[index]!);
@@ -41,8 +43,7 @@ export function divide(shortage: Shortage): Float64Array {
     if (place < ranks.length - 1) spread(sizes.map((_, index) => (isOf(index) ? lack(index) : 0)));
   }
   if (left <= 0) return sizes;
-  spread(sizes.map((size, index) => (lack(index) === 0 ? Math.max(0, wishes[index]! - size) : 0)));
-  spread(sizes.map((_, index) => lack(index)));
+  comfort(shortage, sizes, left);
   return sizes;
 }
 
@@ -73,4 +74,25 @@ function serve(
     left -= missing;
   }
   return left;
+}
+
+/** What is left goes to whom it helps most, piece by piece; among equals to who was given least. */
+function comfort({ wishes, priorities, gain }: Shortage, sizes: Float64Array, supply: number): void {
+  const given = new Map<number, { gain: number; pieces: number }>();
+  for (const [index, size] of sizes.entries())
+    if (wishes[index]! > size) given.set(index, { gain: gain(index, size), pieces: 0 });
+  for (let left = supply; left > 0 && given.size > 0; left--) {
+    let best = -1;
+    for (const [index, each] of given) {
+      const other = given.get(best);
+      const order =
+        other === undefined
+          ? -1
+          : priorities[best]! - priorities[index]! || other.gain - each.gain || each.pieces - other.pieces;
+      if (order < 0) best = index;
+    }
+    sizes[best]! += 1;
+    if (sizes[best]! >= wishes[best]!) given.delete(best);
+    else given.set(best, { gain: gain(best, sizes[best]!), pieces: given.get(best)!.pieces + 1 });
+  }
 }

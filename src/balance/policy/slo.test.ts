@@ -122,7 +122,14 @@ it('gives a kernel that lies no more than its entitlement, and says so', () => {
 });
 
 describe('when all are short', () => {
-  const shortage = { floors: [1, 1, 1], entitlements: [3, 3, 3], credits: [0, 0, 0], priorities: [0, 0, 0], supply: 9 };
+  const shortage = {
+    floors: [1, 1, 1],
+    entitlements: [3, 3, 3],
+    credits: [0, 0, 0],
+    priorities: [0, 0, 0],
+    supply: 9,
+    gain: () => 0,
+  };
   it.each([
     ['who asks for no more than its own gets it', { needs: [3, 8, 8] }, [3, 3, 3]],
     ['what one leaves goes to a whole need', { needs: [1, 5, 8] }, [1, 5, 3]],

@@ -96,6 +96,13 @@ class Slo implements Controller {
         const turn = observations[index]!.cpus > entitlement ? 1 : 0;
         return Math.round(states[index]!.credits / (Math.max(grain, entitlement) * CREDIT_STEP)) + turn;
       }),
+      gain: (each, size) => {
+        const index = services[each]!;
+        const { promiseMs } = kernels[index]!;
+        if (states[index]!.waits) return 1;
+        const on = (pieces: number) => states[index]!.spoiltOn(pieces * grain, promiseMs);
+        return on(size) - on(size + 1);
+      },
       supply,
     });
     for (const [each, index] of services.entries()) sizes[index] = divided[each]!;
@@ -148,6 +155,6 @@ export const slo: Policy = {
   interval: 0.25,
   memory: true,
   defaults: SLO_DEFAULTS,
-  grid: { risk: [0.003, 0.006], jumps: [0.9, 0.95, 0.98], quiet: [5, 10], charge: [20, 60] },
+  grid: { jumps: [0.9, 0.95, 0.98], quiet: [5, 10], charge: [20, 60] },
   begin: (parameters) => new Slo({ ...SLO_DEFAULTS, ...parameters }),
 };
