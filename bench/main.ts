@@ -58,6 +58,7 @@ for (const name of names.length > 0 ? names : Object.keys(BENCHES)) {
 }
 
 function number(value: number): string {
+  if (!Number.isFinite(value)) return '-';
   return value >= 100 ? value.toFixed(0) : value.toFixed(2);
 }
 

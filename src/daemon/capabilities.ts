@@ -89,7 +89,10 @@ export function compose(around: Surroundings, parts: Parts) {
   const steps = new Steps<StackStep | UpgradeStep>({
     executors: {
       ...{ ...channels.executors, ...services.executors, ...instances.executors, ...pool.executors },
-      ...upgradeExecutors({ ...services, instances: instances.supervisor, health: (name) => health.monitor.get(name) }),
+      ...upgradeExecutors({
+        ...{ ...services, instances: instances.supervisor, health: (name) => health.monitor.get(name) },
+        cut: (name, connections) => upgrades.upgrader.cut(name, connections),
+      }),
     },
     table: around.store.table(stepTable),
     journal: around.journal,
