@@ -27,6 +27,7 @@ import { daemonApi } from './api.ts';
 import type { Capability } from './capability.ts';
 import { daemonChecks } from './checks.ts';
 import type { DaemonOptions } from './options.ts';
+import { peersOf } from './peers.ts';
 import { daemonHandlers, type Itself } from './routes.ts';
 
 type Parts = Pick<
@@ -97,7 +98,10 @@ export function compose(around: Surroundings, parts: Parts) {
     table: around.store.table(stepTable),
     journal: around.journal,
   });
-  const heal = healCapability(around, { instances: known, health: health.monitor, steps: () => steps });
+  const heal = healCapability(around, {
+    ...{ instances: known, health: health.monitor, steps: () => steps },
+    peers: (name) => peersOf(name, channels.channels.list(), services.services.known()),
+  });
   const evidence = evidenceCapability(around, {
     instances: known,
     health: (name) => health.monitor.get(name),

@@ -12,4 +12,6 @@ export {
   repinInstance,
   resizeInstance,
   restartInstance,
+  startInstance,
+  stopInstance,
 } from './steps.ts';
