@@ -21,6 +21,7 @@ import { serviceCapability } from '../service/index.ts';
 import { sriovCapability } from '../sriov/index.ts';
 import type { StackStep } from '../stack/contract.ts';
 import { stackCapability } from '../stack/index.ts';
+import { standbyCapability, standbyPhases } from '../standby/index.ts';
 import { telemetryCapability } from '../telemetry/index.ts';
 import { type UpgradeStep, upgradeCapability, upgradeExecutors } from '../upgrade/index.ts';
 import { daemonApi } from './api.ts';
@@ -63,7 +64,8 @@ export function compose(around: Surroundings, parts: Parts) {
   );
   const channels = channelCapability(around, known);
   const network = networkCapability(around, parts.privileged, known);
-  const services = serviceCapability(around, parts.endpoints ?? network.network);
+  const { phases, endpoints } = standbyPhases(around, known, parts.endpoints ?? network.network);
+  const services = serviceCapability(around, endpoints);
   const telemetry = telemetryCapability(
     around,
     {
@@ -101,6 +103,9 @@ export function compose(around: Surroundings, parts: Parts) {
   const heal = healCapability(around, {
     ...{ instances: known, health: health.monitor, steps: () => steps },
     peers: (name) => peersOf(name, channels.channels.list(), services.services.known()),
+  });
+  const standbys = standbyCapability(around, {
+    ...{ instances: known, services: services.services, steps: () => steps, phases },
   });
   const evidence = evidenceCapability(around, {
     instances: known,
@@ -148,6 +153,7 @@ export function compose(around: Surroundings, parts: Parts) {
     stacks,
     upgrades,
     heal,
+    standbys,
     evidence,
     balance,
     containment,

@@ -184,6 +184,23 @@ export const FIELDS = {
       } as Schema,
     },
   },
+  standby: {
+    kind: 'flag',
+    schema: {
+      type: 'boolean',
+      description:
+        'A second kernel of it waits, frozen, and gets the requests of its services while it is away. Default false',
+    },
+    default: false,
+    cli: { option: 'standby', help: 'keep a second kernel, frozen, which serves while it is away (with --detach)' },
+    stack: {
+      key: 'standby',
+      type: 'true or false',
+      default: 'false',
+      live: true,
+      description: 'a second kernel of it waits, frozen, and gets the requests of its services while it is away',
+    },
+  },
   labels: {
     kind: 'labels',
     schema: {

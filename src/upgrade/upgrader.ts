@@ -9,6 +9,7 @@ import { place } from '../ledger/index.ts';
 import type { HostPool } from '../pool/contract.ts';
 import type { ServiceManager, ServiceStatus } from '../service/contract.ts';
 import { changeService, requestOfService } from '../service/stack.ts';
+import { STANDBY } from '../standby/contract.ts';
 import { type Clock, timestamp } from '../sys/clock.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import { type Beside, type Changes, type PlannedStep, planUpgrade, STAND_IN } from './plan.ts';
@@ -114,14 +115,14 @@ export class Upgrader {
   async #plan(instance: Instance, request: UpgradeRequest): Promise<Made> {
     const { record, state, active, name } = instance;
     const changes = changesOf(request, record.spec);
-    if (state !== 'running' && (active || state === 'backoff'))
-      throw new PolykernelError('conflict', `${name} is ${state}`, {
-        ...{ field: 'name', value: name, hint: 'Upgrade it while it runs, or after it was stopped.' },
-      });
-    if (record.spec.attached || record.spec.stack === STAND_IN)
+    if (record.spec.attached || record.spec.stack === STAND_IN || record.spec.stack === STANDBY)
       throw new PolykernelError('unsupported', `${name} ends with what it was started for`, {
         field: 'name',
         value: name,
+      });
+    if (state !== 'running' && (active || state === 'backoff'))
+      throw new PolykernelError('conflict', `${name} is ${state}`, {
+        ...{ field: 'name', value: name, hint: 'Upgrade it while it runs, or after it was stopped.' },
       });
     const spec = await this.#resolve(record.spec, changes);
     if (changes.image === record.spec.image) await this.#checkSame(instance);
@@ -181,7 +182,15 @@ export class Upgrader {
     if (instances.find(name) !== undefined) return `there is an instance ${name} already`;
     const { publish: _, ...request } = requestOf(spec);
     // Published ports and the host name are one instance's.
-    const beside = { ...request, name, hostname: name, restart: 'no', heal: 'no' as const };
+    const beside = {
+      ...request,
+      name,
+      hostname: name,
+      restart: 'no',
+      heal: 'no' as const,
+      standby: false,
+      dependsOn: [],
+    };
     if (spec.partition === null) return { request: beside, placement: null };
     const { pool, partitions } = instances.ledger();
     if (pool === null) return 'there is no pool';
