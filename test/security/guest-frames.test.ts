@@ -50,7 +50,13 @@ beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'pk-frames-'));
   writeFileSync(join(directory, 'probe.c'), PROGRAM);
   const flags = ['-std=gnu11', '-w'];
-  const compiled = await run([toolPath('gcc').path, ...flags, '-o', join(directory, 'probe'), join(directory, 'probe.c')]);
+  const compiled = await run([
+    toolPath('gcc').path,
+    ...flags,
+    '-o',
+    join(directory, 'probe'),
+    join(directory, 'probe.c'),
+  ]);
   expect(compiled.stderr).toBe('');
 });
 afterAll(() => rmSync(directory, { recursive: true }));

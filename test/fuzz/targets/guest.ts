@@ -41,7 +41,10 @@ const frames: Target = {
     const unsettled = new FrameDecoder(MAX_GREETING, false);
     const answer = encodeFrame(ToHost.hello, 0, Buffer.from('answer'));
     const last = [input, answer].flatMap((chunk) => unsettled.push(chunk)).at(-1);
-    must(last?.type === ToHost.hello && last.payload.equals(answer.subarray(HEADER_BYTES)), 'an answer is found at once');
+    must(
+      last?.type === ToHost.hello && last.payload.equals(answer.subarray(HEADER_BYTES)),
+      'an answer is found at once',
+    );
     return found;
   },
 };
