@@ -1,12 +1,13 @@
 /**
- * SR-IOV on emulated hosts, each within ten minutes; `npm run test:sriov -- [dense|nested]`, both without a name. They are no part of
+ * SR-IOV on emulated hosts, each within ten minutes; `npm run test:sriov -- [dense|nested|plugged]`, all without a name. They are no part of
  * `npm test`, which has a small one (test/kernel/sriov.test.ts).
  *
  * dense: eight NVMe controllers of 127 virtual functions each are enabled, listed, leased, released and disabled by the product, with
- * its figures. nested: a kernel within that host is given a function that was leased, as QEMU is by the product, and drives it.
+ * its figures. nested: a kernel within that host is given a function that was leased, as QEMU is by the product, and drives it. plugged:
+ * the same while that kernel runs, and it lets go of it again.
  */
 import assert from 'node:assert/strict';
-import { nestedKernel } from '../test/support/nested-kernel.ts';
+import { nestedKernel, pluggedKernel } from '../test/support/nested-kernel.ts';
 import { functionsOn } from '../test/support/sriov-functions.ts';
 import { type EmulatedHost, emulatedHost, type HostShape } from '../test/support/sriov-host.ts';
 import { argumentsOrHelp } from './usage.ts';
@@ -20,8 +21,9 @@ const LEASES = 64;
 const SCENES: Readonly<Record<string, { shape: HostShape; act(host: EmulatedHost): Promise<void> }>> = {
   dense: { shape: { cards: CARDS, virtual: VIRTUAL, memoryMib: 2048 }, act: dense },
   nested: { shape: { cards: 1, virtual: 2, memoryMib: 1536, sharesFiles: true }, act: nested },
+  plugged: { shape: { cards: 1, virtual: 2, memoryMib: 1536, sharesFiles: true }, act: plugged },
 };
-const names = argumentsOrHelp('usage: npm run test:sriov -- [dense|nested]...');
+const names = argumentsOrHelp('usage: npm run test:sriov -- [dense|nested|plugged]...');
 for (const name of names.length > 0 ? names : Object.keys(SCENES)) {
   const scene = SCENES[name];
   if (scene === undefined) throw new Error(`there is no scene ${name}: ${Object.keys(SCENES).join(', ')}`);
@@ -84,16 +86,38 @@ async function dense(host: EmulatedHost): Promise<void> {
   await functions.end();
 }
 
-async function nested(host: EmulatedHost): Promise<void> {
+const DRIVES = /nvme nvme0: .* queues/;
+
+async function leased(host: EmulatedHost) {
   const functions = functionsOn(host.sysfs);
-  const { physical } = await functions.list();
-  await functions.set(2, physical[0]!.address);
+  const [card] = (await functions.list()).physical;
+  await functions.set(2, card!.address);
   const { address } = await functions.assign('vf:nvme', 'web');
   const { virtual } = (await functions.list()).physical[0]!;
   const group = virtual.find((each) => each.address === address)!.iommuGroup!;
-  const drives = /nvme nvme0: .* queues/;
-  await timed('a kernel of its own drives it', () => nestedKernel(host, { address, group }, drives, DEADLINE_MS));
-  await functions.removed('web');
-  await functions.set(0, physical[0]!.address);
-  await functions.end();
+  const end = async () => {
+    await functions.removed('web');
+    await functions.set(0, card!.address);
+    await functions.end();
+  };
+  return { functions, given: { address, group }, end };
+}
+
+async function nested(host: EmulatedHost): Promise<void> {
+  const { given, end } = await leased(host);
+  await timed('a kernel of its own drives it', () => nestedKernel(host, given, DRIVES, DEADLINE_MS));
+  await end();
+}
+
+async function plugged(host: EmulatedHost): Promise<void> {
+  const { functions, given, end } = await leased(host);
+  await timed('a kernel that runs gets it, drives it and lets go of it', () =>
+    pluggedKernel(host, given, DRIVES, DEADLINE_MS),
+  );
+  await functions.release(given.address);
+  assert.equal((await functions.assign(given.address, 'other')).generation, 2);
+  const said = await host.run('pk-vfio-nvme', String(given.group), given.address);
+  assert.match(said, /^found cc=0 .*\nidentify controller=/);
+  await functions.removed('other');
+  await end();
 }

@@ -70,6 +70,8 @@ export const ROUTES: Readonly<Record<string, ClientRoute>> = {
   functionPlan: { method: 'GET', path: '/v1/functions/plan', kind: 'json', list: 'changes' },
   setVirtualFunctions: { method: 'POST', path: '/v1/functions/count', kind: 'long', input: 'body' },
   assignFunction: { method: 'POST', path: '/v1/functions/leases', kind: 'json', input: 'body' },
+  attachFunction: { method: 'POST', path: '/v1/instances/:name/functions', kind: 'long', input: 'body' },
+  detachFunction: { method: 'DELETE', path: '/v1/instances/:name/functions/:address', kind: 'json' },
   releaseFunction: { method: 'DELETE', path: '/v1/functions/leases/:address', kind: 'json' },
   plan: { method: 'POST', path: '/v1/plan', kind: 'json', input: 'body' },
   apply: { method: 'POST', path: '/v1/apply', kind: 'long', input: 'body' },

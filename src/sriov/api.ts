@@ -1,7 +1,9 @@
 /** PCI functions in the API: how many virtual ones there are, and whose each is. */
 import { del, get, long, post, routes } from '../core/route.ts';
-import { count, listOf, named, oneOf, orNull, record, request, text, texts } from '../core/schema.ts';
+import { count, flag, listOf, named, oneOf, orNull, record, request, text, texts } from '../core/schema.ts';
 import type {
+  AssignedFunction,
+  AttachedFunction,
   CountReport,
   FunctionsReport,
   Lease,
@@ -22,10 +24,9 @@ const lease = {
   },
   reason: orNull(text),
 };
-const leased = named(
-  'LeasedFunction',
-  record<LeasedFunction>({ address: text, physicalFunction: orNull(text), ...lease }),
-);
+const itself = { address: text, physicalFunction: orNull(text), ...lease };
+const leased = named('LeasedFunction', record<LeasedFunction>(itself));
+const warnings = { ...texts, description: 'What a person should know, one sentence each' };
 const virtual = named(
   'VirtualFunction',
   record<VirtualFunction>({
@@ -75,8 +76,23 @@ export const sriovApi = routes('functions', {
   assignFunction: post('/v1/functions/leases', {
     summary: 'Give a function to an instance, for its next kernel',
     body: request({ device: address, to: { type: 'string', minLength: 1, maxLength: 63 } }, 'device', 'to'),
-    answer: leased,
+    answer: named('AssignedFunction', record<AssignedFunction>({ ...itself, warnings })),
     status: 201,
+  }),
+  /** Resolves once the guest has seen it. */
+  attachFunction: long('/v1/instances/:name/functions', {
+    summary: 'Give a function to an instance, and to its kernel at once where one runs',
+    body: request({ device: address }, 'device'),
+    answer: named(
+      'AttachedFunction',
+      record<AttachedFunction>({
+        ...{ ...itself, warnings },
+        running: { ...flag, description: 'false: no kernel runs, the next one gets it' },
+      }),
+    ),
+  }),
+  detachFunction: del('/v1/instances/:name/functions/:address', {
+    summary: 'Have the kernel of an instance let go of a function, which is reset then and free',
   }),
   releaseFunction: del('/v1/functions/leases/:address', {
     summary: 'Take a function back, which is reset before anybody else gets it',

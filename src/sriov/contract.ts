@@ -49,6 +49,17 @@ export interface LeasedFunction extends Lease {
   physicalFunction: string | null;
 }
 
+/** One that was just leased. */
+export interface AssignedFunction extends LeasedFunction {
+  /** What a person should know, one sentence each. */
+  warnings: readonly string[];
+}
+
+export interface AttachedFunction extends AssignedFunction {
+  /** The kernel that runs has it; false: the next one gets it, for none runs. */
+  running: boolean;
+}
+
 export interface FunctionsReport {
   physical: readonly PhysicalFunction[];
   leases: readonly LeasedFunction[];

@@ -2,6 +2,9 @@
 export const sriovEvents = {
   'functions-changed': 'a physical function has another number of virtual ones',
   'function-leased': 'it is given to an instance',
+  'function-attached': 'the kernel of an instance got it while it ran',
+  'function-detached': 'the kernel of an instance let go of it while it ran',
+  'function-split': 'an instance got a part of a device, whose other functions stay behind',
   'function-returned': 'nobody has it any more, and it was reset',
   'function-failed': 'it could not be reset after an instance had it, and is given to nobody',
 } as const;

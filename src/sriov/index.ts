@@ -1,17 +1,22 @@
 /** PCI functions for instances, as one thing that a daemon can do. */
 import { served } from '../core/route.ts';
+import type { Steps } from '../core/steps.ts';
 import type { Surroundings } from '../core/surroundings.ts';
 import type { Instances } from '../instance/contract.ts';
 import type { Ledger } from '../ledger/index.ts';
 import type { PciFunction, Topology } from '../topology/index.ts';
 import { sriovApi } from './api.ts';
+import { Attachments } from './attach.ts';
 import { Counts, PATIENCE, type Patience } from './counts.ts';
 import { functionProvider } from './give-functions.ts';
 import { Leases } from './leases.ts';
 import { Functions } from './manager.ts';
 import { countTable, leaseTable } from './record.ts';
 import { sriovHandlers } from './routes.ts';
+import { type FunctionStep, functionExecutors } from './steps.ts';
 import { noSysfs, type Sysfs } from './sysfs.ts';
+
+export type { FunctionStep } from './steps.ts';
 
 /** The kernel whose functions are given away. */
 export interface FunctionHost {
@@ -38,7 +43,11 @@ function ownersOf({ pci }: Topology, { pool, partitions }: Ledger): Map<string, 
 export function sriovCapability(
   { store, events, clock, journal }: Surroundings,
   host: FunctionHost | undefined,
-  { instances, topology }: { instances: () => Instances; topology: () => Topology },
+  {
+    instances,
+    topology,
+    steps,
+  }: { instances: () => Instances; topology: () => Topology; steps: () => Pick<Steps<FunctionStep>, 'submit'> },
 ) {
   const { sysfs, patience = PATIENCE, take, drop } = host ?? { sysfs: noSysfs, take: NOTHING, drop: NOTHING };
   const common = { sysfs, clock, patience, takeMachine: take };
@@ -62,12 +71,17 @@ export function sriovCapability(
     return { ...seen, pci: seen.pci.map(inUse) };
   };
   const functions = new Functions({ sysfs, counts, leases, instances, events, clock, journal, dropMachine: drop });
+  const attachments = new Attachments({ functions, instances, steps });
   return {
     name: 'PCI functions',
     functions,
     withLeases,
-    routes: served(sriovApi, sriovHandlers(functions)),
-    provider: functionProvider(functions),
+    routes: served(sriovApi, sriovHandlers(functions, attachments)),
+    provider: functionProvider(functions, (id, kernel) => attachments.kernelUp(id, kernel)),
+    executors: functionExecutors({
+      ...functions.acts,
+      functionsOf: (instance) => attachments.functionsOf(instance),
+    }),
     checks: async () => (await import('./checks.ts')).sriovChecks(host?.sysfs),
     recover: async () => functions.recover(),
     close: () => functions.close(),

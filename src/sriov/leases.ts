@@ -4,7 +4,16 @@
  */
 import type { Records } from '../core/table.ts';
 import { PolykernelError } from '../sys/errors.ts';
-import { type BindingOptions, bindVfio, checkVfio, groupMembers, reset, unbindVfio, VFIO } from './binding.ts';
+import {
+  type BindingOptions,
+  bindVfio,
+  checkVfio,
+  groupMembers,
+  reset,
+  takeFromVfio,
+  unbindVfio,
+  VFIO,
+} from './binding.ts';
 import type { LeasedFunction } from './contract.ts';
 import { noFunction } from './counts.ts';
 import { type SeenFunction, seeFunction, virtualFunctions } from './functions.ts';
@@ -197,8 +206,9 @@ export class Leases {
     try {
       // One that is gone comes back, if ever, as it is after power-on.
       if ((await seeFunction(this.#options.sysfs, address)) !== undefined) {
+        await takeFromVfio(address, this.#options);
         await reset(address, this.#options);
-        if (driver !== null) await unbindVfio(address, driver, this.#options);
+        await unbindVfio(address, driver, this.#options);
       }
       this.#put(freed(record));
     } catch (error) {

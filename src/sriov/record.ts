@@ -21,7 +21,7 @@ export interface LeaseRecord {
   name: string | null;
   state: 'free' | 'leased' | 'returning' | 'failed';
   reason: string | null;
-  /** The driver that it is given back to; null = vfio-pci keeps it. */
+  /** The driver that it is given back to; null = it had none. */
   driver: string | null;
 }
 

@@ -1,9 +1,9 @@
 /** PCI functions as commands show them. Pure. */
 import type {
+  AssignedFunction,
   CountReport,
   FunctionsReport,
   Lease,
-  LeasedFunction,
   PhysicalFunction,
   PlannedChange,
 } from '../../sriov/contract.ts';
@@ -48,8 +48,8 @@ export const planText = (changes: readonly PlannedChange[]): string =>
 export const countText = ({ address, now, notes }: CountReport): string =>
   `${address} has ${now} virtual functions${notes.map((note) => `; ${note}`).join('')}\n`;
 
-export const leaseText = ({ address, owner, generation }: LeasedFunction): string =>
-  `${address} is ${owner}'s (generation ${generation})\n`;
+export const leaseText = ({ address, owner, generation, warnings }: AssignedFunction): string =>
+  [`${address} is ${owner}'s (generation ${generation})`, ...warnings.map((text) => `warning: ${text}`), ''].join('\n');
 
 const kindOf = (each: PhysicalFunction): string => pciClassWord(each.class);
 const node = (on: number | null): string => (on === null ? '-' : String(on));
