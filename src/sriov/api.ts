@@ -1,6 +1,7 @@
 /** PCI functions in the API: how many virtual ones there are, and whose each is. */
 import { del, get, long, post, routes } from '../core/route.ts';
 import { count, flag, listOf, named, oneOf, orNull, record, request, text, texts } from '../core/schema.ts';
+import { type FunctionHealth, type Link, type ReportedErrors, SEVERITIES } from '../pci/health.ts';
 import type {
   AssignedFunction,
   AttachedFunction,
@@ -38,6 +39,26 @@ const virtual = named(
     lease: orNull(record<Lease>(lease)),
   }),
 );
+const amount = { type: 'number', minimum: 0 } as const;
+const health = named(
+  'FunctionHealth',
+  record<FunctionHealth>({
+    link: orNull(
+      record<Link>({
+        speed: { ...amount, description: 'GT/s' },
+        width: count,
+        mostSpeed: orNull(amount),
+        mostWidth: orNull(count),
+      }),
+    ),
+    errors: orNull(
+      record<ReportedErrors>({
+        ...{ correctable: count, nonfatal: count, fatal: count },
+        kinds: listOf(record<ReportedErrors['kinds'][number]>({ severity: oneOf(...SEVERITIES), name: text, count })),
+      }),
+    ),
+  }),
+);
 const physical = named(
   'PhysicalFunction',
   record<PhysicalFunction>({
@@ -50,6 +71,7 @@ const physical = named(
     most: count,
     wanted: { ...orNull(count), description: 'What is made again after each start of the machine' },
     virtual: listOf(virtual),
+    health,
   }),
 );
 const address = { type: 'string', minLength: 1, maxLength: 64 } as const;

@@ -1,4 +1,6 @@
 /** What others see of virtual functions: words of what there is and whose it is. */
+import type { FunctionHealth } from '../pci/health.ts';
+
 export { DEVICE_HINT, DEVICE_PATTERN, deviceWish } from './choose.ts';
 
 /** A function that can have virtual ones. */
@@ -16,6 +18,7 @@ export interface PhysicalFunction {
   /** What is to be there, now and after each start of this machine; null = what is there was made by others. */
   wanted: number | null;
   virtual: readonly VirtualFunction[];
+  health: FunctionHealth;
 }
 
 export interface VirtualFunction {

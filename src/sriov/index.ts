@@ -1,4 +1,5 @@
 /** PCI functions for instances, as one thing that a daemon can do. */
+import { familiesOf } from '../core/metric.ts';
 import { served } from '../core/route.ts';
 import type { Steps } from '../core/steps.ts';
 import type { Surroundings } from '../core/surroundings.ts';
@@ -11,10 +12,12 @@ import { Counts, PATIENCE, type Patience } from './counts.ts';
 import { functionProvider } from './give-functions.ts';
 import { Leases } from './leases.ts';
 import { Functions } from './manager.ts';
+import { functionMetrics } from './metrics.ts';
 import { countTable, leaseTable } from './record.ts';
 import { sriovHandlers } from './routes.ts';
 import { type FunctionStep, functionExecutors } from './steps.ts';
 import { noSysfs, type Sysfs } from './sysfs.ts';
+import { FunctionWatch } from './watch.ts';
 
 export type { FunctionStep } from './steps.ts';
 
@@ -70,7 +73,18 @@ export function sriovCapability(
       leased.has(each.address) ? { ...each, hostUse: `leased to ${leased.get(each.address)}` } : each;
     return { ...seen, pci: seen.pci.map(inUse) };
   };
-  const functions = new Functions({ sysfs, counts, leases, instances, events, clock, journal, dropMachine: drop });
+  const functions: Functions = new Functions({
+    ...{ sysfs, counts, leases, instances, events, clock, journal, dropMachine: drop },
+    changed: () => watch.begin(),
+  });
+  const watch = new FunctionWatch({
+    ...{ sysfs, clock },
+    watched: () => [
+      ...counts.functions,
+      ...leases.all().map(({ address, physicalFunction }) => physicalFunction ?? address),
+    ],
+    tell: (type, address, message) => functions.tell(type, address, message),
+  });
   const attachments = new Attachments({ functions, instances, steps });
   return {
     name: 'PCI functions',
@@ -83,7 +97,14 @@ export function sriovCapability(
       functionsOf: (instance) => attachments.functionsOf(instance),
     }),
     checks: async () => (await import('./checks.ts')).sriovChecks(host?.sysfs),
-    recover: async () => functions.recover(),
-    close: () => functions.close(),
+    metrics: () => familiesOf(functionMetrics, watch.all()),
+    async recover() {
+      functions.recover();
+      watch.begin();
+    },
+    close() {
+      watch.end();
+      return functions.close();
+    },
   };
 }

@@ -25,6 +25,8 @@ interface FunctionsOptions {
   events: EventLog;
   clock: Clock;
   journal: Journal;
+  /** Called when something was told. */
+  changed(): void;
   /** Called when nothing is wanted and nothing leased. */
   dropMachine(): void;
 }
@@ -366,6 +368,7 @@ export class Functions {
 
   tell(type: SriovEvent, address: string, message: string): void {
     const { events, clock } = this.#options;
+    this.#options.changed();
     events.tell({ at: timestamp(clock), type, name: address, id: address, message });
   }
 }

@@ -1,7 +1,7 @@
 /** What there is of functions, as the kernel says now, with whose each is. */
 import type { FunctionsReport, LeasedFunction, VirtualFunction } from './contract.ts';
 import type { Counts } from './counts.ts';
-import { seeAll, virtualFunctions } from './functions.ts';
+import { seeAll, seeHealth, virtualFunctions } from './functions.ts';
 import type { Leases } from './leases.ts';
 import type { Sysfs } from './sysfs.ts';
 
@@ -18,6 +18,7 @@ export async function functionsReport({ sysfs, counts, leases }: Known): Promise
     able.map(async ({ iommuGroup: _, physicalFunction: __, ...each }) => ({
       ...each,
       wanted: counts.wanted(each.address),
+      health: await seeHealth(sysfs, each.address),
       virtual: [...(await virtualFunctions(sysfs, each.address))].flatMap(([index, address]): VirtualFunction[] => {
         const found = seen.get(address);
         const lease = leases.of(address);

@@ -47,6 +47,8 @@ export class SriovModel implements Sysfs {
   lateLinks = 0;
   /** Drivers whose probe fails after `bind` has said yes. */
   readonly failing = new Set<string>();
+  /** Lines of files of functions, by `ADDRESS/NAME`. */
+  readonly texts = new Map<string, readonly string[]>();
   /** Functions that cannot be reset, or are silent afterwards. */
   readonly unresettable = new Set<string>();
   readonly silent = new Set<string>();
@@ -82,6 +84,10 @@ export class SriovModel implements Sysfs {
   async read(directory: string, names: readonly string[]): Promise<(string | undefined)[]> {
     const found = this.functions.get(DEVICE.exec(directory)?.[1] ?? '');
     return names.map((name) => (found === undefined ? undefined : this.#value(found, name)));
+  }
+
+  async lines(path: string): Promise<string[]> {
+    return [...(this.texts.get(path.replace('bus/pci/devices/', '')) ?? [])];
   }
 
   async list(directory: string): Promise<string[]> {

@@ -1,4 +1,6 @@
 /** PCI functions as commands show them. Pure. */
+
+import { errorsText, linkText } from '../../pci/health.ts';
 import type {
   AssignedFunction,
   CountReport,
@@ -14,7 +16,14 @@ export function functionsText({ physical, leases }: FunctionsReport): string {
   if (physical.length === 0 && leases.length === 0)
     return 'No function of this machine has virtual ones (SR-IOV). `pk pci ls` lists all there are.\n';
   const rows = physical.flatMap((each) => [
-    [each.address, kindOf(each), each.driver ?? '-', node(each.node), '-', summary(each)],
+    [
+      each.address,
+      kindOf(each),
+      each.driver ?? '-',
+      node(each.node),
+      '-',
+      `${summary(each)}${healthWords(each.health)}`,
+    ],
     ...each.virtual.map(({ index, address, driver, node: on, iommuGroup, lease }) => [
       `  ${address}`,
       `vf ${index}`,
@@ -55,5 +64,7 @@ const kindOf = (each: PhysicalFunction): string => pciClassWord(each.class);
 const node = (on: number | null): string => (on === null ? '-' : String(on));
 const summary = ({ virtual, most, wanted }: PhysicalFunction): string =>
   `${virtual.length} of ${most} virtual${wanted !== null && wanted !== virtual.length ? `, ${wanted} wanted` : ''}`;
+const healthWords = ({ link, errors }: PhysicalFunction['health']): string =>
+  `${link === null ? '' : `; ${linkText(link)}`}${errors === null ? '' : `; errors: ${errorsText(errors)}`}`;
 const leaseWords = ({ owner, generation, state, reason }: Lease): string =>
   state === 'leased' ? `${owner} (${generation})` : `${state} after ${owner}${reason === null ? '' : `: ${reason}`}`;
