@@ -72,6 +72,7 @@ export const ROUTES: Readonly<Record<string, ClientRoute>> = {
   assignFunction: { method: 'POST', path: '/v1/functions/leases', kind: 'json', input: 'body' },
   attachFunction: { method: 'POST', path: '/v1/instances/:name/functions', kind: 'long', input: 'body' },
   detachFunction: { method: 'DELETE', path: '/v1/instances/:name/functions/:address', kind: 'json' },
+  setFunctionNetwork: { method: 'POST', path: '/v1/functions/leases/:address/network', kind: 'json', input: 'body' },
   releaseFunction: { method: 'DELETE', path: '/v1/functions/leases/:address', kind: 'json' },
   plan: { method: 'POST', path: '/v1/plan', kind: 'json', input: 'body' },
   apply: { method: 'POST', path: '/v1/apply', kind: 'long', input: 'body' },

@@ -9,10 +9,12 @@ import type {
   FunctionsReport,
   Lease,
   LeasedFunction,
+  NetworkChange,
   PhysicalFunction,
   PlannedChange,
   VirtualFunction,
 } from './contract.ts';
+import type { NetworkSettings } from './network-settings.ts';
 
 const lease = {
   owner: { ...text, description: 'Name of the instance' },
@@ -38,6 +40,17 @@ const virtual = named(
     iommuGroup: orNull(count),
     lease: orNull(record<Lease>(lease)),
   }),
+);
+const network = named(
+  'NetworkSettings',
+  record<NetworkSettings>(
+    {
+      ...{ mac: text, vlan: count, qos: count, trust: flag, spoofCheck: flag },
+      maxRate: { ...count, description: 'Mbit/s; 0 = no bound' },
+      minRate: { ...count, description: 'Mbit/s' },
+    },
+    ['mac', 'vlan', 'qos', 'maxRate', 'minRate', 'trust', 'spoofCheck'],
+  ),
 );
 const amount = { type: 'number', minimum: 0 } as const;
 const health = named(
@@ -115,6 +128,28 @@ export const sriovApi = routes('functions', {
   }),
   detachFunction: del('/v1/instances/:name/functions/:address', {
     summary: 'Have the kernel of an instance let go of a function, which is reset then and free',
+  }),
+  setFunctionNetwork: post('/v1/functions/leases/:address/network', {
+    summary: 'Give the network of a leased virtual function other settings',
+    body: request(
+      {
+        settings: {
+          type: 'array',
+          maxItems: 16,
+          items: { type: 'string', maxLength: 64 },
+          description: 'Such as vlan=100',
+        },
+        dry: { ...flag, description: 'Only say what would be changed' },
+      },
+      'settings',
+    ),
+    answer: named(
+      'NetworkChange',
+      record<NetworkChange>({
+        ...{ address: text, before: network, now: network },
+        change: { ...text, description: 'vlan=100 trust=on; empty: it was so already' },
+      }),
+    ),
   }),
   releaseFunction: del('/v1/functions/leases/:address', {
     summary: 'Take a function back, which is reset before anybody else gets it',

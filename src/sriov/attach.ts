@@ -5,9 +5,10 @@ import type { Instance, Instances } from '../instance/contract.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { normalizePciAddress } from '../topology/pci-address.ts';
 import { deviceWish } from './choose.ts';
-import type { AttachedFunction } from './contract.ts';
+import type { AttachedFunction, NetworkChange } from './contract.ts';
 import type { Functions } from './manager.ts';
-import { type FunctionStep, leaseFunction, plugFunction, returnFunction, unplugFunction } from './steps.ts';
+import { networkSettings, otherwise, settingsText } from './network-settings.ts';
+import { type FunctionStep, leaseFunction, plugFunction, returnFunction, setNetwork, unplugFunction } from './steps.ts';
 
 interface AttachmentsOptions {
   functions: Functions;
@@ -58,17 +59,15 @@ export class Attachments {
     const kernel = this.#running(instance);
     kernel.check();
     const of = { instance: id, owner: spec.name };
-    const { address, label, isMine, warnings } = await functions.pick(deviceWish(text, 'device'), {
-      instance: id,
-      name: spec.name,
-    });
+    const wish = deviceWish(text, 'device');
+    const { address, isMine, warnings } = await functions.pick(wish, { instance: id, name: spec.name });
     if (isMine && (await kernel.list()).includes(address))
       throw new PolykernelError('conflict', `the kernel of ${name} has ${address} already`, {
         field: 'device',
         value: address,
       });
     const plug = plugFunction(address, of);
-    const todo = isMine ? [plug] : [leaseFunction(address, of, label), plug];
+    const todo = isMine ? [plug] : [leaseFunction(address, of, wish), plug];
     await steps().submit(todo, { progress, signal, onFailure: 'undo', whenBusy: 'refuse' });
     functions.tell('function-attached', address, `the kernel of ${spec.name} has it`);
     return { ...functions.lease(address)!, warnings, running: true };
@@ -94,6 +93,29 @@ export class Attachments {
     const of = { instance: id, owner: spec.name };
     await steps().submit([unplugFunction(address, of), returnFunction(address, of)], { signal, whenBusy: 'refuse' });
     functions.tell('function-detached', address, `the kernel of ${spec.name} let go of it`);
+  }
+
+  /**
+   * Gives the network of a leased function other settings, or only says what would be. Rejects with `invalid`, and as
+   * Leases.setNetwork(); then all is as it was.
+   */
+  async setNetwork(text: string, words: readonly string[], dry: boolean, signal: AbortSignal): Promise<NetworkChange> {
+    const { functions, steps } = this.#options;
+    const address = normalizePciAddress(text, 'device');
+    const wanted = networkSettings(words, 'settings');
+    const before = await functions.acts.network(address);
+    const change = otherwise(wanted, before);
+    const now = { ...before, ...change };
+    if (!dry && Object.keys(change).length > 0) {
+      const step = setNetwork(address, functions.lease(address)!, before, change);
+      await steps().submit([step], { signal, onFailure: 'undo', whenBusy: 'refuse' });
+      functions.tell(
+        'function-network',
+        address,
+        `${settingsText(change)}, was ${settingsText(otherwise(before, now))}`,
+      );
+    }
+    return { address, before, now, change: settingsText(change) };
   }
 
   #running({ name, state, record }: Instance): KernelFunctions {

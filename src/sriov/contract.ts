@@ -1,5 +1,6 @@
 /** What others see of virtual functions: words of what there is and whose it is. */
 import type { FunctionHealth } from '../pci/health.ts';
+import type { NetworkSettings } from './network-settings.ts';
 
 export { DEVICE_HINT, DEVICE_PATTERN, deviceWish } from './choose.ts';
 
@@ -61,6 +62,15 @@ export interface AssignedFunction extends LeasedFunction {
 export interface AttachedFunction extends AssignedFunction {
   /** The kernel that runs has it; false: the next one gets it, for none runs. */
   running: boolean;
+}
+
+/** What became, or would become, of the network settings of a virtual function. */
+export interface NetworkChange {
+  address: string;
+  before: NetworkSettings;
+  now: NetworkSettings;
+  /** `vlan=100 trust=on`; empty: it was so already. */
+  change: string;
 }
 
 export interface FunctionsReport {

@@ -4,6 +4,7 @@ export const sriovEvents = {
   'function-leased': 'it is given to an instance',
   'function-attached': 'the kernel of an instance got it while it ran',
   'function-detached': 'the kernel of an instance let go of it while it ran',
+  'function-network': 'the network of a virtual function has other settings',
   'function-split': 'an instance got a part of a device, whose other functions stay behind',
   'function-errors': 'one with virtual functions, or a leased one, reported errors that were not corrected (AER)',
   'link-degraded': 'the link of such a function is slower or narrower than it was',

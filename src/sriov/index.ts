@@ -13,6 +13,7 @@ import { functionProvider } from './give-functions.ts';
 import { Leases } from './leases.ts';
 import { Functions } from './manager.ts';
 import { functionMetrics } from './metrics.ts';
+import { hostIp, type RunIp } from './network.ts';
 import { countTable, leaseTable } from './record.ts';
 import { sriovHandlers } from './routes.ts';
 import { type FunctionStep, functionExecutors } from './steps.ts';
@@ -24,6 +25,8 @@ export type { FunctionStep } from './steps.ts';
 /** The kernel whose functions are given away. */
 export interface FunctionHost {
   sysfs: Sysfs;
+  /** Of that kernel; default: this machine's `ip`. */
+  ip?: RunIp;
   /** Takes the right to change functions of this machine. Throws `conflict` when another daemon has it. */
   take(): void;
   /** Nothing of it is this daemon's any more. */
@@ -56,6 +59,7 @@ export function sriovCapability(
   const common = { sysfs, clock, patience, takeMachine: take };
   const leases = new Leases({
     ...common,
+    ip: host?.ip ?? hostIp,
     records: store.table(leaseTable),
     others: () => ownersOf(topology(), instances().ledger()),
   });

@@ -6,7 +6,7 @@ import type { Instances } from '../instance/contract.ts';
 import { type Clock, timestamp } from '../sys/clock.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { normalizePciAddress } from '../topology/pci-address.ts';
-import { chooseFunction, type DeviceWish, deviceWish } from './choose.ts';
+import { checkSettings, chooseFunction, type DeviceWish, deviceWish } from './choose.ts';
 import type { AssignedFunction, CountReport, FunctionsReport, LeasedFunction, PlannedChange } from './contract.ts';
 import { type Counts, noFunction } from './counts.ts';
 import type { SriovEvent } from './events.ts';
@@ -110,15 +110,12 @@ export class Functions {
   }
 
   /** What a wish of an instance comes to, of which nothing is leased yet. Throws as take(). */
-  async pick(
-    wish: DeviceWish,
-    tenant: Tenant,
-  ): Promise<{ address: string; label: string | null; isMine: boolean; warnings: string[] }> {
+  async pick(wish: DeviceWish, tenant: Tenant): Promise<{ address: string; isMine: boolean; warnings: string[] }> {
     const choice = await this.choice();
     const [[found]] = [...this.#choose([wish], choice, tenant, { more: true })] as [[SeenFunction, DeviceWish]];
     const { address } = found;
     const isMine = this.#options.leases.ofInstance(tenant.instance).some((each) => each.address === address);
-    return { address, label: wish.name, isMine, warnings: this.#warnings([found], choice, tenant) };
+    return { address, isMine, warnings: this.#warnings([found], choice, tenant) };
   }
 
   /** Undefined when it is nobody's. */
@@ -128,8 +125,10 @@ export class Functions {
 
   /** What steps do to leases. */
   readonly acts: Omit<FunctionActs, 'functionsOf'> = {
-    lease: async (address, { instance, owner }, name) =>
-      void (await this.#lease({ kind: 'address', address, name }, { instance, name: owner })),
+    lease: async (address, { instance, owner }, wish) =>
+      void (await this.#lease({ ...wish, kind: 'address', address }, { instance, name: owner })),
+    setNetwork: (address, settings) => this.#options.leases.setNetwork(address, settings),
+    network: (address) => this.#options.leases.network(address),
     giveBack: (address) => this.giveBack([address]),
     isLeased: (address, instance) =>
       this.#options.leases.ofInstance(instance).some((lease) => lease.address === address),
@@ -196,8 +195,8 @@ export class Functions {
     const others = leases.others();
     const taken: SeenFunction[] = [];
     try {
-      for (const [each, { name }] of chosen) {
-        leases.take(each, choice.indices.get(each.address) ?? null, tenant, name, others);
+      for (const [each, wish] of chosen) {
+        leases.take(each, choice.indices.get(each.address) ?? null, tenant, wish, others);
         if (!mine.has(each.address)) taken.push(each);
       }
     } catch (error) {
@@ -233,6 +232,7 @@ export class Functions {
       };
       const found = (more && wish.kind === 'virtual' ? undefined : choose(own)) ?? choose(free);
       if (found === undefined) throw this.#noneFor(wish, seen, chosen);
+      checkSettings(found, wish);
       chosen.set(found, wish);
     }
     this.#checkNames(chosen, tenant);

@@ -12,5 +12,7 @@ export const sriovHandlers = (functions: Functions, attachments: Attachments): H
   attachFunction: ({ params, body, progress, signal }) =>
     attachments.attach(params.name, body.device, progress, signal),
   detachFunction: ({ params, signal }) => attachments.detach(params.name, params.address, signal),
+  setFunctionNetwork: ({ params, body, signal }) =>
+    attachments.setNetwork(params.address, body.settings, body.dry ?? false, signal),
   releaseFunction: ({ params }) => functions.release(params.address),
 });

@@ -2,6 +2,9 @@
 import type { BareStep, Executors, Step } from '../core/step.ts';
 import type { KernelFunctions, PassedFunction } from '../driver/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
+import type { DeviceWish } from './choose.ts';
+import type { LeasedFunction } from './contract.ts';
+import { type NetworkSettings, otherwise, settingsText } from './network-settings.ts';
 
 /** Whose: id and name of an instance. */
 interface OfInstance {
@@ -9,10 +12,12 @@ interface OfInstance {
   owner: string;
 }
 
+type Wish = Pick<DeviceWish, 'name' | 'network'>;
+
 /** Records whose a function is, and has vfio-pci take it. */
 interface LeaseFunction extends BareStep<'function.lease'>, OfInstance {
-  /** What the owner calls it. */
-  label: string | null;
+  /** What the owner calls it, and what its network is to be. */
+  wish: Wish;
 }
 
 /** Resets a function that no kernel has, after which it is nobody's. */
@@ -22,19 +27,40 @@ interface ReturnFunction extends BareStep<'function.return'>, OfInstance {}
 interface PlugFunction extends BareStep<'function.plug'>, OfInstance {}
 interface UnplugFunction extends BareStep<'function.unplug'>, OfInstance {}
 
+/** Gives the network of a leased function other settings. */
+interface SetNetwork extends BareStep<'function.network'> {
+  settings: NetworkSettings;
+}
+
 /** Each kind, and what takes it back. */
 export type FunctionStep =
   | Step<LeaseFunction, ReturnFunction>
+  | Step<SetNetwork, SetNetwork>
   | Step<ReturnFunction, null>
   | Step<PlugFunction, UnplugFunction>
   | Step<UnplugFunction, PlugFunction>;
 
-export const leaseFunction = (address: string, of: OfInstance, label: string | null): FunctionStep => ({
-  ...{ kind: 'function.lease', phase: 'assign', ...common(address, of), label },
+export const leaseFunction = (address: string, of: OfInstance, { name, network }: Wish): FunctionStep => ({
+  ...{ kind: 'function.lease', phase: 'assign', ...common(address, of), wish: { name, network } },
   text: `lease ${address} to ${of.owner}`,
   undo: returning(address, of),
   byHand: `pk sriov release ${address}`,
 });
+
+/** `before`: all that it is now. */
+export const setNetwork = (
+  name: string,
+  { owner }: Pick<LeasedFunction, 'owner'>,
+  before: NetworkSettings,
+  change: NetworkSettings,
+): FunctionStep => {
+  const to = (settings: NetworkSettings): SetNetwork => ({
+    ...{ kind: 'function.network', phase: 'assign', name, also: [`instance ${owner}`], settings },
+    text: `give ${name} ${settingsText(settings)}`,
+  });
+  const undo = to(otherwise(before, { ...before, ...change }));
+  return { ...to(change), undo, byHand: `pk sriov set ${name} ${settingsText(undo.settings)}` };
+};
 
 export const returnFunction = (address: string, of: OfInstance): FunctionStep => ({
   ...returning(address, of),
@@ -57,7 +83,10 @@ export const unplugFunction = (address: string, of: OfInstance): FunctionStep =>
 /** What steps act on. */
 export interface FunctionActs {
   /** Throws as Functions.take() does; then nothing is leased. */
-  lease(address: string, of: OfInstance, label: string | null): Promise<void>;
+  lease(address: string, of: OfInstance, wish: Wish): Promise<void>;
+  /** What the network of a leased function is now, and what it is to be. Rejects as Leases.setNetwork(). */
+  network(address: string): Promise<NetworkSettings>;
+  setNetwork(address: string, settings: NetworkSettings): Promise<void>;
   giveBack(address: string): Promise<void>;
   isLeased(address: string, instance: string): boolean;
   /** What a kernel is given, ready for it. */
@@ -81,9 +110,15 @@ export function functionExecutors(acts: FunctionActs): Executors<FunctionStep> {
   return {
     'function.lease': {
       check: () => {},
-      run: ({ name, label, ...of }) => acts.lease(name, of, label),
+      run: ({ name, wish, ...of }) => acts.lease(name, of, wish),
       verify: ({ name, instance }) => acts.isLeased(name, instance),
       // It was to be plugged in after that.
+      afterCrash: 'undo',
+    },
+    'function.network': {
+      check: () => {},
+      run: ({ name, settings }) => acts.setNetwork(name, settings),
+      verify: async ({ name, settings }) => Object.keys(otherwise(settings, await acts.network(name))).length === 0,
       afterCrash: 'undo',
     },
     'function.return': {

@@ -54,7 +54,7 @@ export class SriovModel implements Sysfs {
   readonly silent = new Set<string>();
   /** A write for which this gives a promise is done when that is. */
   hold: (path: string, text: string) => Promise<void> | undefined = () => undefined;
-  readonly drivers = new Set(['nvme', 'vfio-pci', 'pcieport']);
+  readonly drivers = new Set(['nvme', 'igb', 'vfio-pci', 'pcieport']);
   hasIommu = true;
   /** How many virtual controllers were set online. */
   online = 0;
@@ -104,6 +104,7 @@ export class SriovModel implements Sysfs {
     const [, address = '', name] = DEVICE.exec(directory) ?? [];
     const found = this.functions.get(address);
     if (found === undefined) return [];
+    if (name === 'net') return found.driver === 'igb' ? ['eth0'] : [];
     if (name === 'nvme') return found.driver === 'nvme' ? ['nvme0'] : [];
     this.#looks += 1;
     const linked = this.lateLinks === 0 ? found.virtual.length : Math.floor(this.#looks / this.lateLinks);
