@@ -7,19 +7,22 @@
  * the same while that kernel runs, and it lets go of it again.
  */
 import assert from 'node:assert/strict';
+import { median } from '../bench/row.ts';
+import { compareWithLspci } from '../test/support/lspci-compare.ts';
 import { nestedKernel, pluggedKernel } from '../test/support/nested-kernel.ts';
 import { functionsOn } from '../test/support/sriov-functions.ts';
-import { type EmulatedHost, emulatedHost, type HostShape } from '../test/support/sriov-host.ts';
+import { type EmulatedHost, emulatedHost, type HostShape, hostProgram } from '../test/support/sriov-host.ts';
 import { argumentsOrHelp } from './usage.ts';
 
 const CARDS = 8;
+const ROUNDS = 3;
 const VIRTUAL = 127;
 const DEADLINE_MS = 600_000;
 /** Leased at once, so that as many resets run side by side. */
 const LEASES = 64;
 
 const SCENES: Readonly<Record<string, { shape: HostShape; act(host: EmulatedHost): Promise<void> }>> = {
-  dense: { shape: { cards: CARDS, virtual: VIRTUAL, memoryMib: 2048 }, act: dense },
+  dense: { shape: { cards: CARDS, virtual: VIRTUAL, memoryMib: 2048, sharesFiles: true }, act: dense },
   nested: { shape: { cards: 1, virtual: 2, memoryMib: 1536, sharesFiles: true }, act: nested },
   plugged: { shape: { cards: 1, virtual: 2, memoryMib: 1536, sharesFiles: true }, act: plugged },
 };
@@ -55,12 +58,7 @@ async function dense(host: EmulatedHost): Promise<void> {
   const functions = functionsOn(host.sysfs, { change: DEADLINE_MS, links: DEADLINE_MS });
   const { physical } = await timed('list before', () => functions.list());
   assert.equal(physical.length, CARDS);
-  const bare = `bus/pci/devices/${physical[0]!.address}`;
-  await host.sysfs.write(`${bare}/sriov_drivers_autoprobe`, '0');
-  await timed(`a bare write of ${VIRTUAL} to sriov_numvfs`, () =>
-    host.sysfs.write(`${bare}/sriov_numvfs`, `${VIRTUAL}`),
-  );
-  await timed('a bare write of 0', () => host.sysfs.write(`${bare}/sriov_numvfs`, '0'));
+  await besideBare(host, functions, physical[0]!.address);
   for (const { address } of physical) {
     const report = await timed(`enable ${VIRTUAL} on ${address}`, () => functions.set(VIRTUAL, address));
     assert.deepEqual(report, { address, before: 0, now: VIRTUAL, notes: [] });
@@ -69,6 +67,7 @@ async function dense(host: EmulatedHost): Promise<void> {
   const virtual = listed.physical.flatMap((each) => each.virtual);
   assert.equal(new Set(virtual.map(({ address }) => address)).size, CARDS * VIRTUAL);
   assert.equal(new Set(virtual.map(({ iommuGroup }) => iommuGroup)).size, CARDS * VIRTUAL);
+  await lspciAgrees(host);
   const leases = await timed(`lease ${LEASES}, one after the other`, async () => {
     const taken = [];
     for (let count = 0; count < LEASES; count++) taken.push(await functions.assign('vf:nvme', 'web'));
@@ -84,6 +83,71 @@ async function dense(host: EmulatedHost): Promise<void> {
   const left = await functions.list();
   assert.deepEqual([left.leases, left.physical.flatMap((each) => each.virtual)], [[], []]);
   await functions.end();
+}
+
+/** Enabling and a bare write of the same number, in turn, so that both have the same machine. */
+async function besideBare(
+  host: EmulatedHost,
+  functions: ReturnType<typeof functionsOn>,
+  address: string,
+): Promise<void> {
+  const bare = `bus/pci/devices/${address}`;
+  await host.sysfs.write(`${bare}/sriov_drivers_autoprobe`, '0');
+  const write = (count: number) => host.sysfs.write(`${bare}/sriov_numvfs`, String(count));
+  const seconds: Record<'write' | 'enable' | 'kernel' | 'online', number[]> = {
+    ...{ write: [], enable: [], kernel: [], online: [] },
+  };
+  for (let round = 0; round < ROUNDS; round++) {
+    seconds.write.push(await secondsOf(() => write(VIRTUAL)));
+    await write(0);
+    const parts = { kernel: 0, online: 0 };
+    const watched = new Proxy(host.sysfs, {
+      get(of, name: keyof EmulatedHost['sysfs']) {
+        const part = name === 'write' ? 'kernel' : name === 'secondariesOnline' ? 'online' : undefined;
+        const method = (of[name] as (...args: unknown[]) => Promise<unknown>).bind(of);
+        if (part === undefined) return method;
+        return async (...args: unknown[]) => {
+          let result: unknown;
+          parts[part] += await secondsOf(async () => {
+            result = await method(...args);
+          });
+          return result;
+        };
+      },
+    });
+    const own = functionsOn(watched, { change: DEADLINE_MS, links: DEADLINE_MS });
+    seconds.enable.push(await secondsOf(() => own.set(VIRTUAL, address)));
+    for (const part of ['kernel', 'online'] as const) seconds[part].push(parts[part]);
+    await functions.set(0, address);
+  }
+  const [written, enabled, kernel, online] = (['write', 'enable', 'kernel', 'online'] as const).map((each) =>
+    median(seconds[each]),
+  ) as [number, number, number, number];
+  const all = Object.entries(seconds).map(([name, each]) => `${name} ${each.map((one) => one.toFixed(2)).join(' ')}`);
+  console.log(`medians of ${ROUNDS} rounds in turn (${all.join('; ')}):`);
+  console.log(
+    `  a bare write of ${VIRTUAL} ${written.toFixed(2)} s; enable ${enabled.toFixed(2)} s, of which the same write`,
+  );
+  console.log(`  ${kernel.toFixed(2)} s, queues and interrupts for ${VIRTUAL} controllers ${online.toFixed(2)} s`);
+  console.log(`  enable without the latter is ${((enabled - online) / written).toFixed(3)} of the bare write,`);
+  console.log(
+    `  with it ${(enabled / written).toFixed(3)}, and ${((enabled - online) / kernel).toFixed(3)} of its own write`,
+  );
+}
+
+/** Every function of the host, dumped by its own lspci, as we say it and as lspci does. */
+async function lspciAgrees(host: EmulatedHost): Promise<void> {
+  const dump = await timed('a dump by lspci -xxxx', () => hostProgram(host, 'lspci', '-D', '-xxxx'));
+  const { functions, flags, differences } = compareWithLspci(dump);
+  console.log(`${functions} functions, ${flags} flags compared with lspci -vvv, ${differences.length} differ`);
+  assert.deepEqual(differences.slice(0, 20), []);
+  assert.ok(functions > CARDS * VIRTUAL);
+}
+
+async function secondsOf(work: () => Promise<unknown>): Promise<number> {
+  const from = performance.now();
+  await work();
+  return (performance.now() - from) / 1000;
 }
 
 const DRIVES = /nvme nvme0: .* queues/;

@@ -4,11 +4,12 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readFileSync, realpathSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { libraryBinds } from '../../src/driver/jail/host.ts';
 import { buildInitramfs, GuestLink, type GuestProcess, type InitramfsEntry, type Pair } from '../../src/guest/index.ts';
 import { ImageStore, type KernelImage } from '../../src/image/contract.ts';
 import { indexModules, loadOrder, readModuleInfo } from '../../src/image/modules.ts';
@@ -145,6 +146,21 @@ export async function emulatedHost(shape: HostShape, deadlineMs = 180_000): Prom
     await end();
     throw new Error(`the emulated host did not come up: ${(error as Error).message}\n${log.slice(-2000)}`);
   }
+}
+
+/** Runs a program of this machine in a host that shares files; its output. Rejects as run(). */
+export async function hostProgram(host: EmulatedHost, name: string, ...args: string[]): Promise<string> {
+  const { path } = toolPath(name);
+  const libraries = await libraryBinds(realpathSync(path));
+  const directories = [...new Set(libraries.map(({ source }) => `/host${dirname(realpathSync(source))}`))];
+  const loader = realpathSync('/lib64/ld-linux-x86-64.so.2');
+  return await host.run(
+    `/host${loader}`,
+    '--library-path',
+    directories.join(':'),
+    `/host${realpathSync(path)}`,
+    ...args,
+  );
 }
 
 export async function debianImage(): Promise<KernelImage> {
