@@ -16,6 +16,7 @@ import { argumentsOrHelp } from './usage.ts';
 
 const CARDS = 8;
 const ROUNDS = 3;
+const DRIVES = /nvme nvme0: .* queues/;
 const VIRTUAL = 127;
 const DEADLINE_MS = 600_000;
 /** Leased at once, so that as many resets run side by side. */
@@ -149,8 +150,6 @@ async function secondsOf(work: () => Promise<unknown>): Promise<number> {
   await work();
   return (performance.now() - from) / 1000;
 }
-
-const DRIVES = /nvme nvme0: .* queues/;
 
 async function leased(host: EmulatedHost) {
   const functions = functionsOn(host.sysfs);
