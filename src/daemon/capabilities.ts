@@ -18,7 +18,7 @@ import { instanceCapability } from '../instance/index.ts';
 import { networkCapability } from '../network/index.ts';
 import { poolCapability } from '../pool/index.ts';
 import { serviceCapability } from '../service/index.ts';
-import { sriovCapability } from '../sriov/index.ts';
+import { type FunctionStep, sriovCapability } from '../sriov/index.ts';
 import type { StackStep } from '../stack/contract.ts';
 import { stackCapability } from '../stack/index.ts';
 import { standbyCapability, standbyPhases } from '../standby/index.ts';
@@ -56,6 +56,7 @@ export function compose(around: Surroundings, parts: Parts) {
   const functions = sriovCapability(around, parts.functions, {
     instances: known,
     topology: () => parts.host.readTopology(),
+    steps: () => steps,
   });
   const pool = poolCapability(
     around,
@@ -89,9 +90,15 @@ export function compose(around: Surroundings, parts: Parts) {
     restartDue: ({ name }) => heal.healer.look(name),
     resolveImage: async (name) => drivers.ownImage(name) ?? parts.images.resolve(name),
   });
-  const steps = new Steps<StackStep | UpgradeStep>({
+  const steps = new Steps<StackStep | UpgradeStep | FunctionStep>({
     executors: {
-      ...{ ...channels.executors, ...services.executors, ...instances.executors, ...pool.executors },
+      ...{
+        ...channels.executors,
+        ...services.executors,
+        ...instances.executors,
+        ...pool.executors,
+        ...functions.executors,
+      },
       ...upgradeExecutors({
         ...{ ...services, instances: instances.supervisor, health: (name) => health.monitor.get(name) },
         cut: (name, connections) => upgrades.upgrader.cut(name, connections),

@@ -7,7 +7,7 @@ import type { DaemonEvent, EventLog } from '../core/events.ts';
 import type { Journal } from '../core/journal.ts';
 import type { Steps } from '../core/steps.ts';
 import type { Instance, Instances } from '../instance/contract.ts';
-import { type InstanceStep, startInstance, stopInstance } from '../instance/stack.ts';
+import { type InstanceStep, startInstance, stopInstance } from '../instance/steps.ts';
 import { type Clock, timestamp } from '../sys/clock.ts';
 import { asPolykernelError } from '../sys/errors.ts';
 import type { HealEvent } from './events.ts';

@@ -11,7 +11,7 @@ import type { DaemonEvent, EventLog } from '../core/events.ts';
 import type { Journal } from '../core/journal.ts';
 import type { Steps } from '../core/steps.ts';
 import type { Instance, Instances, Placement } from '../instance/contract.ts';
-import { createInstance, type InstanceStep, removeInstance, startInstance } from '../instance/stack.ts';
+import { createInstance, type InstanceStep, removeInstance, startInstance } from '../instance/steps.ts';
 import type { ServiceManager, ServiceStatus, TargetStatus } from '../service/contract.ts';
 import { type Clock, timestamp } from '../sys/clock.ts';
 import { asPolykernelError } from '../sys/errors.ts';
