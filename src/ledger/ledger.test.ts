@@ -131,7 +131,8 @@ class Model {
 
   /** Whether every slot was there and free. */
   take(owner: string, partition: Partition): boolean {
-    let all = partition.cpus.length > 0 !== (partition.shared !== null);
+    const [isOwn, isShared] = [partition.cpus.length > 0, partition.shared !== null];
+    let all = isOwn || isShared ? isOwn !== isShared : partition.memory.length > 0;
     const put = <Key>(slots: Map<Key, string>, key: Key) => {
       if (slots.get(key) !== 'free') all = false;
       slots.set(key, owner);
