@@ -5,4 +5,5 @@ export type * from './planner/types.ts';
 export * from './planner.ts';
 export * from './pool.ts';
 export * from './request.ts';
+export * from './reserved.ts';
 export type * from './types.ts';

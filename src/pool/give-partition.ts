@@ -1,17 +1,20 @@
 /** The part of the pool that an instance is to own. */
+import type { BareStep } from '../core/step.ts';
 import type { InstanceSpec, Instances, Placement, Provider } from '../instance/contract.ts';
-import { assign, place } from '../ledger/index.ts';
+import { assign, type Ledger, place } from '../ledger/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import type { HostPool } from './host-pool.ts';
+import { reservedBy } from './steps.ts';
 
-/** `instances`: who owns what; asked only when something is to be given. */
+/** `instances`: who owns what; `underWay`: what is being changed of that. Asked only when something is to be given. */
 export const partitionProvider = (
   hostPool: Pick<HostPool, 'topology' | 'housekeepingCpus'>,
   instances: () => Pick<Instances, 'ledger'>,
+  underWay: () => readonly BareStep[],
 ): Provider => ({
   name: 'its partition',
   reserve({ spec, part }) {
-    const placement = part === undefined ? placed(spec, hostPool, instances()) : part.placement;
+    const placement = part === undefined ? placed(spec, hostPool, instances().ledger(), underWay()) : part.placement;
     if (placement !== null) assign(instances().ledger(), { [spec.name]: placement.partition });
     return { placement };
   },
@@ -22,10 +25,11 @@ export const partitionProvider = (
 function placed(
   spec: InstanceSpec,
   hostPool: Pick<HostPool, 'topology'>,
-  instances: Pick<Instances, 'ledger'>,
+  ledger: Ledger,
+  underWay: readonly BareStep[],
 ): Placement | null {
   if (spec.partition === null) return null;
-  const { pool, partitions } = instances.ledger();
+  const { pool, partitions } = ledger;
   if (pool === null) {
     throw new PolykernelError('conflict', `${spec.name} asks for a partition, and there is no pool`, {
       field: 'partition',
@@ -36,7 +40,7 @@ function placed(
     topology: hostPool.topology(),
     pool,
     requests: [{ name: spec.name, request: spec.partition, current: null }],
-    fixed: partitions,
+    fixed: { ...partitions, ...reservedBy(ledger, underWay) },
   });
   const [refusal] = refused;
   if (refusal !== undefined) {

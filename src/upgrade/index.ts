@@ -15,9 +15,9 @@ export function upgradeCapability(
   return {
     name: 'upgrades',
     routes: served(upgradeApi, upgradeHandlers(upgrader)),
-    /** After the steps that were cut off: kernels may have to end for it, for which nobody waits but who is to change the machine. */
+    /** Kernels may have to end for it, for which nobody waits but who is to change the same. */
     async recover() {
-      void mutex.run(() => upgrader.recover()).catch((error) => journal.error('taking up upgrades', error));
+      void upgrader.recover().catch((error) => journal.error('taking up upgrades', error));
     },
   };
 }
