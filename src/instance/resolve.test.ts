@@ -131,6 +131,8 @@ it('fills in the rest', () => {
     restart: 'no',
     heal: 'no',
     priority: 0,
+    dependsOn: [],
+    standby: false,
     append: null,
     initrd: null,
     cold: false,
