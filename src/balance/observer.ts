@@ -79,13 +79,14 @@ export class Observer {
 export function observeMemory(stats: InstanceStats | undefined, bytes: number, nowMs: number): MemoryObservation {
   const guest = stats?.guest;
   if (!guest?.memory || nowMs - Date.parse(guest.at) > UNKNOWN_MS)
-    return { known: false, bytes, available: 0, stalled: null, majorFaults: null };
+    return { known: false, bytes, available: 0, stalled: null, majorFaults: null, refaults: null };
   return {
     known: true,
     bytes,
     available: Math.min(bytes, guest.memory.availableBytes),
     stalled: guest.pressure.seconds?.memory?.some ?? null,
     majorFaults: guest.faults?.majorPerSecond ?? null,
+    refaults: guest.faults?.refaultsPerSecond ?? null,
   };
 }
 

@@ -76,8 +76,9 @@ export interface MemoryObservation {
   available: number;
   /** Seconds since its boot in which a task waited for memory; null: its kernel has no PSI. */
   stalled: number | null;
-  /** Pages that had to be read again or for the first time, per second. */
+  /** Pages that a program waited for while they were read, and those that were read again soon after they had been given up, per second. */
   majorFaults: number | null;
+  refaults: number | null;
 }
 
 /** What the law of memory is told. `observations[i]` is of `kernels[i]`. */

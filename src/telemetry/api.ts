@@ -60,7 +60,7 @@ const guest = named(
       seconds: orNull(seconds),
     }),
     memory: orNull(counted('totalBytes', 'availableBytes', 'usedBytes', 'cachedBytes')),
-    faults: orNull(counted('minor', 'major', 'minorPerSecond', 'majorPerSecond')),
+    faults: orNull(counted('minor', 'major', 'refaults', 'minorPerSecond', 'majorPerSecond', 'refaultsPerSecond')),
     disk: orNull(mapOf(number)),
     network: orNull(mapOf(number)),
   }),

@@ -39,7 +39,11 @@ describe('files of /proc', () => {
 
   it('vmstat: minor faults are all but the major ones', () => {
     expect(parseOomKills(bytes('pgfault 50\noom_kill 3\n'))).toBe(3);
-    expect(parseFaults(bytes('pgfree 1\npgfault 50\npgmajfault 8\n'))).toEqual({ minor: 42, major: 8 });
+    expect(parseFaults(bytes('pgfree 1\npgfault 50\npgmajfault 8\n'))).toEqual({
+      ...{ minor: 42, major: 8, refaults: 0 },
+    });
+    const again = 'pgfault 9\npgmajfault 1\nworkingset_refault_anon 2\nworkingset_refault_file 40\n';
+    expect(parseFaults(bytes(again))).toEqual({ minor: 8, major: 1, refaults: 42 });
   });
 
   it('diskstats: whole disks once', () => {

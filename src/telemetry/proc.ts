@@ -89,12 +89,15 @@ export function parseMeminfo(content: Uint8Array): GuestMemory | null {
   };
 }
 
-/** /proc/vmstat: page faults, and of them those that had to read. */
-export function parseFaults(content: Uint8Array): { minor: number; major: number } | null {
+/** /proc/vmstat: page faults, of them those that had to read, and pages that were read again soon after they had been given up (0: it does not say). */
+export function parseFaults(content: Uint8Array): { minor: number; major: number; refaults: number } | null {
   const text = textOf(content);
   const all = whole(/^pgfault (\d+)$/m.exec(text)?.[1]);
   const major = whole(/^pgmajfault (\d+)$/m.exec(text)?.[1]);
-  return all === null || major === null || major > all ? null : { minor: all - major, major };
+  // Linux before 5.9 has but one sum.
+  const refaults = [...text.matchAll(/^workingset_refault(?:_anon|_file)? (\d+)$/gm)].slice(0, 2);
+  const again = refaults.reduce((sum, match) => sum + (whole(match[1]) ?? 0), 0);
+  return all === null || major === null || major > all ? null : { minor: all - major, major, refaults: again };
 }
 
 /** /proc/vmstat: processes killed for want of memory. */

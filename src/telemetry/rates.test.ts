@@ -10,7 +10,7 @@ const guest = (change: Partial<GuestCounters> = {}): GuestCounters => ({
   runnable: 0,
   blocked: 0,
   memory: null,
-  faults: { minor: 0, major: 0 },
+  faults: { minor: 0, major: 0, refaults: 0 },
   oomKills: 0,
   disk: null,
   network: null,

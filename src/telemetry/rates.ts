@@ -46,7 +46,7 @@ export function guestRates(before: GuestCounters, after: GuestCounters): GuestRa
     part: (counters: GuestCounters) => Record<Key, number> | null,
     keys: readonly Key[],
   ): number[] | null => rates(part(before), part(after), seconds, keys);
-  const faults = of(({ faults }) => faults, ['minor', 'major']);
+  const faults = of(({ faults }) => faults, ['minor', 'major', 'refaults']);
   const disk = of(({ disk }) => disk, ['readBytes', 'writtenBytes', 'reads', 'writes']);
   const network = of(
     ({ network }) => network,
@@ -54,7 +54,7 @@ export function guestRates(before: GuestCounters, after: GuestCounters): GuestRa
   );
   return {
     cpu: cpuRates(before, after, seconds),
-    faults: faults && { minorPerSecond: faults[0]!, majorPerSecond: faults[1]! },
+    faults: faults && { minorPerSecond: faults[0]!, majorPerSecond: faults[1]!, refaultsPerSecond: faults[2]! },
     disk: disk && {
       readBytesPerSecond: disk[0]!,
       writtenBytesPerSecond: disk[1]!,

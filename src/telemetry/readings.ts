@@ -172,7 +172,10 @@ function guestStats(before: GuestCounters, now: GuestCounters, crowded: number):
       seconds: now.pressure,
     },
     memory: now.memory,
-    faults: now.faults && { ...now.faults, ...(rates.faults ?? { minorPerSecond: 0, majorPerSecond: 0 }) },
+    faults: now.faults && {
+      ...now.faults,
+      ...(rates.faults ?? { minorPerSecond: 0, majorPerSecond: 0, refaultsPerSecond: 0 }),
+    },
     disk: now.disk && {
       ...now.disk,
       ...(rates.disk ?? { readBytesPerSecond: 0, writtenBytesPerSecond: 0, readsPerSecond: 0, writesPerSecond: 0 }),

@@ -19,7 +19,7 @@ export interface GuestCounters {
   /** Tasks that wait for a disk. */
   blocked: number | null;
   memory: GuestMemory | null;
-  faults: { minor: number; major: number } | null;
+  faults: { minor: number; major: number; refaults: number } | null;
   /** Processes that its kernel has killed for want of memory. */
   oomKills: number | null;
   disk: DiskCounters | null;
@@ -80,7 +80,7 @@ export interface VcpuCounters {
 /** What the guest says, per second. A share is of one CPU: 2 is two CPUs all the time. */
 export interface GuestRates {
   cpu: Record<CpuState, number> | null;
-  faults: { minorPerSecond: number; majorPerSecond: number } | null;
+  faults: { minorPerSecond: number; majorPerSecond: number; refaultsPerSecond: number } | null;
   disk: Record<'readBytesPerSecond' | 'writtenBytesPerSecond' | 'readsPerSecond' | 'writesPerSecond', number> | null;
   network: Record<
     | 'receivedBytesPerSecond'
@@ -135,7 +135,7 @@ export interface GuestStats {
   blocked: number | null;
   pressure: PressureStats;
   memory: GuestMemory | null;
-  faults: (GuestRates['faults'] & { minor: number; major: number }) | null;
+  faults: (GuestRates['faults'] & { minor: number; major: number; refaults: number }) | null;
   disk: (NonNullable<GuestRates['disk']> & DiskCounters) | null;
   network: (NonNullable<GuestRates['network']> & NetworkCounters) | null;
 }

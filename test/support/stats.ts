@@ -60,7 +60,7 @@ export function instanceStats(change: Partial<InstanceStats> = {}): InstanceStat
       blocked: 0,
       pressure: { source: 'run-queue', cpu: 0.5, memory: null, io: null, seconds: null },
       memory: { totalBytes: 2 ** 28, availableBytes: 2 ** 27, usedBytes: 2 ** 27, cachedBytes: 2 ** 20 },
-      faults: { minor: 10, major: 1, minorPerSecond: 5, majorPerSecond: 0.5 },
+      faults: { minor: 10, major: 1, refaults: 2, minorPerSecond: 5, majorPerSecond: 0.5, refaultsPerSecond: 1 },
       disk: null,
       network: {
         receivedBytes: 100,

@@ -19,7 +19,7 @@ class World {
     },
   }));
   readonly observations: MemoryObservation[] = this.kernels.map(() => ({
-    ...{ known: true, bytes: 256 * MIB, available: 200 * MIB, stalled: 0, majorFaults: 0 },
+    ...{ known: true, bytes: 256 * MIB, available: 200 * MIB, stalled: 0, majorFaults: 0, refaults: 0 },
   }));
   free = 0;
   at = 0;
@@ -100,6 +100,10 @@ it('goes by pages that had to be read where a kernel has no PSI, and leaves alon
   expect(world.pass(1, 0, 200).map(({ move }) => move)).toEqual([
     { kind: 'memory', from: null, to: 'web', bytes: 256 * MIB },
   ]);
+  const again = new World();
+  again.free = 256 * MIB;
+  Object.assign(again.observations[0]!, { stalled: null, refaults: 4000 });
+  expect(again.pass(2)).toMatchObject([{ move: { to: 'web', bytes: 256 * MIB } }]);
   const silent = new World();
   silent.free = 256 * MIB;
   for (const seen of silent.observations) seen.known = false;

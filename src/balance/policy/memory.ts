@@ -17,8 +17,9 @@ const INTERVAL = 6;
 /** The divisors of the error, and the most that is given or taken at once, as a share of what there is. */
 const GROW = { divisor: 20, most: 1 };
 const SHRINK = { divisor: 10, most: 0.01 };
-/** A kernel without PSI: about what a read of a page from a disk takes. */
+/** A kernel without PSI: about what a read of a page from a disk takes, and of one of many in a row, which is what is mostly read again. */
 const FAULT_SECONDS = 0.001;
+const REFAULT_SECONDS = 0.000_05;
 /** Left free within by what is taken. */
 const RESERVE = { share: 0.15, bytes: 24 * MIB };
 
@@ -78,13 +79,13 @@ export class MemoryLaw {
   /** Bytes more, or less; undefined: it stays. */
   #want({ at, kernels, observations }: MemoryWindow, index: number, seconds: number): Wanted | undefined {
     const { name, min, max } = kernels[index]!;
-    const { known, bytes, available, stalled, majorFaults } = observations[index]!;
+    const { known, bytes, available, stalled, majorFaults, refaults } = observations[index]!;
     const state = this.#states.get(name) ?? { stalled, waited: 0, since: at, owed: 0 };
     this.#states.set(name, state);
     if (!known) return undefined;
     state.waited +=
       stalled === null
-        ? (majorFaults ?? 0) * FAULT_SECONDS * seconds
+        ? ((majorFaults ?? 0) * FAULT_SECONDS + (refaults ?? 0) * REFAULT_SECONDS) * seconds
         : Math.max(0, stalled - (state.stalled ?? stalled));
     state.stalled = stalled;
     const { waited } = state;
