@@ -85,7 +85,7 @@ export class MemoryLaw {
     if (!known) return undefined;
     state.waited +=
       stalled === null
-        ? ((majorFaults ?? 0) * FAULT_SECONDS + (refaults ?? 0) * REFAULT_SECONDS) * seconds
+        ? Math.min(1, (majorFaults ?? 0) * FAULT_SECONDS + (refaults ?? 0) * REFAULT_SECONDS) * seconds
         : Math.max(0, stalled - (state.stalled ?? stalled));
     state.stalled = stalled;
     const { waited } = state;

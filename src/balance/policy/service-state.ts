@@ -64,9 +64,9 @@ export class ServiceState {
   #gaveAt = Number.NEGATIVE_INFINITY;
   #away = Number.POSITIVE_INFINITY;
 
-  constructor(parameters: SloParameters) {
+  constructor(parameters: SloParameters, spoilt: Spoilt) {
     this.#parameters = parameters;
-    this.#spoilt = new Spoilt(parameters.spoilt);
+    this.#spoilt = spoilt;
     this.demand = new Demand(parameters.lead, parameters.jumps, parameters.halfLife);
     this.#highest = new HighestOf(parameters.quiet);
   }

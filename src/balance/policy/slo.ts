@@ -12,6 +12,7 @@ import { Roster } from './roster.ts';
 import { ServiceState } from './service-state.ts';
 import { divide } from './short.ts';
 import { SLO_DEFAULTS, type SloParameters } from './slo-parameters.ts';
+import { Spoilt } from './spoilt.ts';
 
 /** Seconds of its entitlement that a service may have lent or borrowed at most; and of the steps in which credits rank. */
 const MOST_CREDIT = 600;
@@ -22,7 +23,8 @@ class Slo implements Controller {
   readonly #roster: Roster<ServiceState>;
   constructor(parameters: SloParameters) {
     this.#quiet = parameters.quiet;
-    this.#roster = new Roster(() => new ServiceState(parameters));
+    const spoilt = new Spoilt(parameters.spoilt);
+    this.#roster = new Roster(() => new ServiceState(parameters, spoilt));
   }
 
   decide(window: Window): readonly Wish[] {
