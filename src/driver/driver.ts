@@ -123,6 +123,8 @@ export interface KernelSize {
 export interface StartSize extends KernelSize {
   /** Its memory may change later, and not only its CPUs. */
   memoryChanges: boolean;
+  /** The least that it may ever have of that; default `memoryBytes`. */
+  leastMemoryBytes?: number;
 }
 
 /** Everything a driver needs to run one kernel. Already validated; paths absolute. */

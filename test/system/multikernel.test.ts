@@ -15,11 +15,12 @@ import { MachinePart } from '../../src/driver/multikernel/machine.ts';
 import { PolykernelError } from '../../src/sys/errors.ts';
 import { Emulator } from '../support/multikernel/emulator.ts';
 import { spawnKernel } from '../support/multikernel/images.ts';
+import type { ModelState } from '../support/multikernel/main.ts';
 import { AS_READ, type Faults, MACHINE, OTHERWISE, type Switches } from '../support/multikernel/switches.ts';
 import { canServe } from '../support/silent-mount.ts';
 
 const MIB = 2 ** 20;
-const OPERATIONS = Number(process.env.POLYKERNEL_OPERATIONS ?? 100);
+const OPERATIONS = Number(process.env.POLYKERNEL_OPERATIONS ?? 50);
 const never = new AbortController().signal;
 
 let home: string;
@@ -62,6 +63,27 @@ function image() {
   const kernel = join(home, 'vmlinux');
   writeFileSync(kernel, spawnKernel());
   return { kernel, initramfs: kernel, commandLine: 'quiet' };
+}
+
+const BLOCKS = { block: 128 * MIB, node: 0 };
+
+/** What kernels use that is not booked for them, or is somebody else's. */
+function agree({ instances, chunks }: ModelState): string[] {
+  const meet = (a: { base: number; bytes: number }, b: typeof a) =>
+    a.base < b.base + b.bytes && b.base < a.base + a.bytes;
+  const inside = (a: { base: number; bytes: number }, b: typeof a) =>
+    a.base >= b.base && a.base + a.bytes <= b.base + b.bytes;
+  return instances
+    .filter(({ status }) => status === 'active')
+    .flatMap(({ name, used, regions }) =>
+      used.flatMap((range) => [
+        ...(regions.some((region) => inside(range, region)) ? [] : [`${name} uses what is not booked`]),
+        ...(chunks.some((chunk) => inside(range, chunk)) ? [] : [`none of the pool has what ${name} uses`]),
+        ...instances
+          .filter((other) => other.name !== name && other.regions.some((region) => meet(region, range)))
+          .map((other) => `${other.name} has what ${name} uses`),
+      ]),
+    );
 }
 
 /** As the machine is before anything is taken of it. */
@@ -134,6 +156,53 @@ describe.skipIf(!canServe())('on the model', () => {
     await expect(web.instance.setCpus([2, 99])).rejects.toThrow(/moving CPUs/);
     expect(web.instance.cpus()).toEqual([2, 4]);
     await web.giveBack(directory);
+  });
+
+  it('has its memory changed where it is booked, by two transactions and a look between them', async () => {
+    const { part: web, directory } = part('web');
+    const { id } = await web.take(launch(directory, [1]), never);
+    await web.instance.load(id!, image());
+    await web.instance.boot(id!);
+    for (const blocks of [1, 4, 2, 3, 0, 5]) {
+      await web.memory.resize((256 + blocks * 128) * MIB, BLOCKS);
+      expect(web.memory.bytes()).toBe((256 + blocks * 128) * MIB);
+      expect(agree(await emulator.state())).toEqual([]);
+    }
+    await expect(web.memory.resize(300 * MIB, BLOCKS)).rejects.toMatchObject({ code: 'invalid', field: 'memoryBytes' });
+    await expect(web.memory.resize(128 * MIB, BLOCKS)).rejects.toMatchObject({ code: 'invalid', value: 128 * MIB });
+    await web.giveBack(directory);
+  });
+
+  it('keeps memory that its kernel does not let go of, and says so', async () => {
+    const { part: web, directory } = part('web');
+    const { id } = await web.take(launch(directory, [1]), never);
+    await web.instance.load(id!, image());
+    await web.instance.boot(id!);
+    await web.memory.resize(512 * MIB, BLOCKS);
+    await emulator.faults({ offline: 1 });
+    await expect(web.memory.resize(256 * MIB, BLOCKS)).rejects.toMatchObject({ code: 'not-ready' });
+    expect(web.memory.bytes()).toBe(512 * MIB);
+    await emulator.faults({});
+    await web.giveBack(directory);
+  });
+
+  it('keeps from everybody what is booked elsewhere than a kernel has it, until that ends', async () => {
+    const { part: web, directory } = part('web');
+    const { id } = await web.take(launch(directory, [1]), never);
+    await web.instance.load(id!, image());
+    await web.instance.boot(id!);
+    // The pool's next place is another than it was a moment ago.
+    await emulator.faults({ elsewhere: 1 });
+    await expect(web.memory.resize(384 * MIB, BLOCKS)).rejects.toThrow(/has booked/);
+    await emulator.faults({});
+    await expect(web.memory.resize(1024 * MIB, BLOCKS)).rejects.toThrow(/stays as it is/);
+    // Nobody else gets it meanwhile, and the chunk that it is in does not go back to the host.
+    const { part: other, directory: others } = part('other');
+    await other.take(launch(others, [2]), never).catch(() => {});
+    expect(agree(await emulator.state()).filter((line) => !line.startsWith('web'))).toEqual([]);
+    await other.giveBack(others);
+    await web.giveBack(directory);
+    expect(await emulator.state()).toMatchObject(WHOLE);
   });
 
   it('leaves what others have brought', async () => {
@@ -209,7 +278,18 @@ describe.skipIf(!canServe()).each([
       { name: 'c', cpus: [6] },
     ].map((slot) => ({ ...slot, ...part(slot.name), id: undefined as number | undefined, running: false }));
     const loaded = image();
-    const faults: Faults = { write: 30, item: 12, reserve: 10, load: 8, unload: 6, boot: 6, halt: 3, tear: 10 };
+    const faults: Faults = {
+      write: 30,
+      item: 12,
+      reserve: 10,
+      load: 8,
+      unload: 6,
+      boot: 6,
+      halt: 3,
+      tear: 10,
+      offline: 4,
+      elsewhere: 9,
+    };
     await emulator.faults(faults, 1);
     const failures: unknown[] = [];
     for (let operation = 0; operation < OPERATIONS; operation++) {
@@ -221,13 +301,14 @@ describe.skipIf(!canServe()).each([
           await slot.part.instance.boot(slot.id);
           slot.running = true;
         } else {
-          const what = pick(['halt', 'ends', 'move', 'give back', 'forget']);
+          const what = pick(['halt', 'ends', 'move', 'memory', 'give back', 'forget']);
           if (what === 'halt') await slot.part.instance.halt(slot.id, 1000);
           if (what === 'ends') await emulator.ends(slot.id);
           if (what === 'move') {
             const [first, ...rest] = slot.part.cpus.physical(slot.cpus);
             await slot.part.instance.setCpus([first!, ...rest.slice(0, random() % (rest.length + 1))]);
           }
+          if (what === 'memory') await slot.part.memory.resize((256 + 128 * (random() % 4)) * MIB, BLOCKS);
           // Another process takes over what it finds.
           if (what === 'forget') Object.assign(slot, part(slot.name));
           if (what === 'give back') {
@@ -247,6 +328,7 @@ describe.skipIf(!canServe()).each([
       const now = await emulator.state();
       const owners = now.instances.flatMap(({ cpus }) => cpus);
       expect(new Set(owners).size).toBe(owners.length);
+      expect(agree(now).filter((line) => !/not booked/.test(line))).toEqual([]);
       for (const { name, cpus } of now.instances) {
         const slot = slots.find((each) => each.name === name)!;
         for (const cpu of cpus) expect(slot.part.cpus.physical(slot.cpus)).toContain(cpu);

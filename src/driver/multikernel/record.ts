@@ -45,7 +45,11 @@ export interface Brought {
   chunks: MemoryRange[];
   /** A chunk that is being brought: one of so many bytes where none was `before`. */
   coming: { bytes: number; before: number[] } | null;
+  /** Memory that the kernel of an instance may use, and that is not known to be booked for it. */
+  strays: (MemoryRange & { name: string })[];
 }
+
+const NOTHING: Brought = { cpus: [], chunks: [], coming: null, strays: [] };
 
 export class BroughtStore {
   readonly #path: string;
@@ -58,9 +62,9 @@ export class BroughtStore {
 
   read(): Brought {
     const found = read<Brought & { bootId: string }>(this.#path);
-    if (found?.bootId !== this.#bootId) return { cpus: [], chunks: [], coming: null };
-    const { cpus, chunks, coming } = found;
-    return { cpus, chunks, coming };
+    if (found?.bootId !== this.#bootId) return NOTHING;
+    const { bootId: _, ...brought } = found;
+    return { ...NOTHING, ...brought };
   }
 
   write(brought: Brought): void {

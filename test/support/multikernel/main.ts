@@ -82,6 +82,7 @@ function boot(id: number): void {
   if (instance.image === undefined || instance.cpus.length === 0) throw new Errno('EINVAL');
   instance.status = 'active';
   instance.bootPool = new Set(model.poolCpus);
+  instance.used = instance.regions.map(({ base, bytes }) => ({ base, bytes }));
   if (setup.guests === 'none') return;
   const { initramfs, commandLine } = instance.image;
   const memoryBytes = instance.regions.reduce((sum, { bytes }) => sum + bytes, 0);

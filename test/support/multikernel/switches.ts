@@ -14,6 +14,8 @@ export interface Switches {
   danglingImage: boolean;
   /** Memory added to an active instance is booked somewhere else. Else it has to be free where it is asked for. */
   bookedElsewhere: boolean;
+  /** Memory of instances is taken from the end of a chunk. */
+  fillsFromTop: boolean;
   /** What a halt ends with that nobody hears. */
   haltTimesOutWith: 'ETIMEDOUT' | 'EIO';
   /** How many forced halts it takes until the CPUs park: before that the instance cannot be booted. */
@@ -27,6 +29,7 @@ export const AS_READ: Switches = {
   reasonFile: false,
   danglingImage: true,
   bookedElsewhere: true,
+  fillsFromTop: false,
   haltTimesOutWith: 'ETIMEDOUT',
   parksAfter: 2,
 };
@@ -39,12 +42,23 @@ export const OTHERWISE: Switches = {
   reasonFile: true,
   danglingImage: false,
   bookedElsewhere: false,
+  fillsFromTop: true,
   haltTimesOutWith: 'EIO',
   parksAfter: 1,
 };
 
 /** Where something can go wrong by chance. */
-export type FaultPoint = 'write' | 'item' | 'reserve' | 'load' | 'unload' | 'boot' | 'halt' | 'tear';
+export type FaultPoint =
+  | 'write'
+  | 'item'
+  | 'reserve'
+  | 'load'
+  | 'unload'
+  | 'boot'
+  | 'halt'
+  | 'tear'
+  | 'offline'
+  | 'elsewhere';
 
 /** One in how many, per point; absent: never. */
 export type Faults = Partial<Record<FaultPoint, number>>;
