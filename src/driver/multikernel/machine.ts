@@ -33,7 +33,7 @@ export class MachinePart {
 
   /** Makes the instance with what it is to have. When it rejects, giveBack() undoes what was done. */
   async take(
-    spec: Pick<LaunchSpec, 'directory' | 'cpus' | 'memoryBytes' | 'placement' | 'size'>,
+    spec: Pick<LaunchSpec, 'directory' | 'cpus' | 'memoryBytes' | 'placement' | 'size' | 'devices'>,
     signal: AbortSignal,
   ): Promise<LaunchRecord> {
     signal.throwIfAborted();
@@ -50,6 +50,12 @@ export class MachinePart {
     record.id = await this.instance.create({ cpus: starts, bytes: memoryBytes, node });
     writeRecord(directory, record);
     this.#checkPlace();
+    const functions = (spec.devices ?? []).map(({ address }) => address);
+    if (functions.length > 0) {
+      await this.#pool.bringFunctions(functions);
+      signal.throwIfAborted();
+      await this.instance.giveFunctions(functions);
+    }
     return record;
   }
 

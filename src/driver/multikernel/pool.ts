@@ -63,9 +63,25 @@ export class HostPool {
     return arrived(filled, coming)!;
   }
 
+  /** Brings PCI functions into a pool that exists; the host kernel takes them from what drives them. Rejects with `unavailable`. */
+  async bringFunctions(addresses: readonly string[]): Promise<void> {
+    const lacking = () => {
+      const there = this.#files.pool().functions.map(({ address }) => address);
+      return addresses.filter((address) => !there.includes(address));
+    };
+    const brought = this.#settled(this.#files.pool());
+    this.#store.write({ ...brought, functions: [...new Set([...brought.functions, ...lacking()])] });
+    await converge(this.#files, this.#host, 'taking PCI functions from the host', () => {
+      const addDevices = lacking().map((address) => ({ address }));
+      return addDevices.length === 0 ? [] : [{ target: 'pool', addDevices }];
+    }).catch((error: PolykernelError) => {
+      throw unavailable(error.message);
+    });
+  }
+
   /** Gives back what launches have brought and nobody uses; the rest goes with a later end. */
   async drain(): Promise<void> {
-    const { cpus, chunks, strays } = this.#settled(this.#files.pool());
+    const { cpus, functions, chunks, strays } = this.#settled(this.#files.pool());
     const difference = (): Change[] => {
       const pool = this.#files.pool();
       if (!pool.exists) return [];
@@ -74,7 +90,10 @@ export class HostPool {
       );
       const removeCpus = cpus.filter((cpu) => pool.freeCpus.includes(cpu));
       const removeMemory = chunks.filter((chunk) => unused.some((each) => sameRange(each, chunk)));
-      return removeCpus.length + removeMemory.length === 0 ? [] : [{ target: 'pool', removeCpus, removeMemory }];
+      const free = pool.functions.map(({ address }) => address);
+      const removeDevices = functions.filter((address) => free.includes(address));
+      const count = removeCpus.length + removeMemory.length + removeDevices.length;
+      return count === 0 ? [] : [{ target: 'pool', removeCpus, removeDevices, removeMemory }];
     };
     try {
       await converge(this.#files, this.#host, 'making the pool smaller', difference);
@@ -121,13 +140,14 @@ export class HostPool {
 
   /** What of it is there, with the chunk that came, if one did. */
   #settled(pool: PoolState): Brought {
-    const { cpus, chunks, coming, strays } = this.#store.read();
+    const { cpus, functions, chunks, coming, strays } = this.#store.read();
     const came = coming === null ? undefined : arrived(pool, coming);
     return {
       cpus: pool.exists ? cpus.filter((cpu) => pool.cpus.includes(cpu)) : [],
       chunks: [...chunks, ...(came === undefined ? [] : [{ base: came.base, bytes: came.bytes }])].filter((chunk) =>
         pool.chunks.some((each) => sameRange(each, chunk)),
       ),
+      functions,
       coming: null,
       strays,
     };

@@ -42,6 +42,8 @@ export const removeRecord = (directory: string): void => rmSync(join(directory, 
 export interface Brought {
   /** Physical ids. */
   cpus: number[];
+  /** Addresses of PCI functions. */
+  functions: string[];
   chunks: MemoryRange[];
   /** A chunk that is being brought: one of so many bytes where none was `before`. */
   coming: { bytes: number; before: number[] } | null;
@@ -49,7 +51,7 @@ export interface Brought {
   strays: (MemoryRange & { name: string })[];
 }
 
-const NOTHING: Brought = { cpus: [], chunks: [], coming: null, strays: [] };
+const NOTHING: Brought = { cpus: [], functions: [], chunks: [], coming: null, strays: [] };
 
 export class BroughtStore {
   readonly #path: string;

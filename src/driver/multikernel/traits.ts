@@ -35,7 +35,7 @@ export const CAPABILITIES: Capabilities = {
   memoryResize: 'blocks',
   memoryStepBytes: MEMORY_BLOCK_BYTES,
   hugePages: false,
-  devices: 'none',
+  devices: 'host',
   sharedMemory: 'none',
   networks: ['none'],
   networkPort: 'none',

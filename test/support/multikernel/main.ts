@@ -127,6 +127,7 @@ const state = () => ({
   online: [...model.online],
   poolCpus: [...model.poolCpus],
   freeCpus: model.freeCpus(),
+  poolFunctions: [...model.poolFunctions],
   chunks: model.chunks,
   instances: [...model.instances.values()].map(({ bootPool, image, ...rest }) => ({ ...rest, image })),
   guests: [...guests.values()].flatMap(({ pid }) => pid ?? []),

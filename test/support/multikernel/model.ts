@@ -14,6 +14,7 @@ export interface Instance {
   id: number;
   name: string;
   cpus: number[];
+  functions: string[];
   regions: (Range & { node: number })[];
   /** What its kernel uses while it runs, whatever is booked for it. */
   used: Range[];
@@ -38,6 +39,8 @@ export class KernelModel {
   faults: Faults = {};
   readonly online: Set<number>;
   readonly poolCpus = new Set<number>();
+  /** By address: of the pool, lent ones among them. */
+  readonly poolFunctions = new Set<string>();
   chunks: Chunk[] = [];
   readonly instances = new Map<string, Instance>();
   #random = 1;
@@ -61,12 +64,40 @@ export class KernelModel {
   }
 
   get hasPool(): boolean {
-    return this.poolCpus.size > 0 || this.chunks.length > 0;
+    return this.poolCpus.size > 0 || this.chunks.length > 0 || this.poolFunctions.size > 0;
   }
 
   freeCpus(): number[] {
     const lent = new Set([...this.instances.values()].flatMap(({ cpus }) => cpus));
     return [...this.poolCpus].filter((cpu) => !lent.has(cpu));
+  }
+
+  freeFunctions(): string[] {
+    const lent = new Set([...this.instances.values()].flatMap(({ functions }) => functions));
+    return [...this.poolFunctions].filter((address) => !lent.has(address));
+  }
+
+  takeFunctionFromHost(address: string): void {
+    if (!this.machine.functions.some((each) => each.address === address)) throw new Errno('ENODEV');
+    if (this.poolFunctions.has(address)) throw new Errno('EEXIST');
+    this.poolFunctions.add(address);
+  }
+
+  giveFunctionToHost(address: string): void {
+    if (!this.poolFunctions.has(address)) throw new Errno('ENOENT');
+    if (!this.freeFunctions().includes(address)) throw new Errno('EBUSY');
+    this.poolFunctions.delete(address);
+  }
+
+  giveFunction(instance: Instance, address: string): void {
+    if (!this.freeFunctions().includes(address)) throw new Errno('ENOENT');
+    instance.functions.push(address);
+  }
+
+  takeFunction(instance: Instance, address: string): void {
+    const at = instance.functions.indexOf(address);
+    if (at < 0) throw new Errno('ENOENT');
+    instance.functions.splice(at, 1);
   }
 
   instance(name: string): Instance {
@@ -150,7 +181,14 @@ export class KernelModel {
     const free = new Set(this.freeCpus());
     const cpus = of.cpus.filter((cpu) => free.has(cpu) && !this.fails('reserve'));
     const { name } = of;
-    const rest = { image: undefined, used: [], dangling: false, bootPool: new Set<number>(), unparked: 0 };
+    const rest = {
+      functions: [],
+      image: undefined,
+      used: [],
+      dangling: false,
+      bootPool: new Set<number>(),
+      unparked: 0,
+    };
     this.instances.set(name, { id, name, cpus, regions, status: 'ready', ...rest });
   }
 

@@ -68,6 +68,8 @@ export interface ModelMachine {
   cpus: readonly { apic: number; node: number }[];
   /** What can be had in one piece, per node. */
   memory: readonly { node: number; base: number; bytes: number }[];
+  /** Functions that the host kernel could give away, with what they say that they are. */
+  functions: readonly { address: string; vendor: number; device: number }[];
   /** In which format its kernel speaks. */
   format: 'first' | 'second';
 }
@@ -79,5 +81,6 @@ export const MACHINE: ModelMachine = {
     { node: 0, base: 0x1_0000_0000, bytes: 16 * 2 ** 30 },
     { node: 1, base: 0x10_0000_0000, bytes: 16 * 2 ** 30 },
   ],
+  functions: [1, 2, 3].map((index) => ({ address: `0000:09:00.${index}`, vendor: 0x8086, device: 0x154c })),
   format: 'second',
 };
