@@ -8,6 +8,7 @@ import type { Surroundings } from '../../src/core/surroundings.ts';
 import { Table } from '../../src/core/table.ts';
 import type { Instances } from '../../src/instance/contract.ts';
 import { type FunctionStep, sriovCapability } from '../../src/sriov/index.ts';
+import type { RunIp } from '../../src/sriov/network.ts';
 import type { Sysfs } from '../../src/sriov/sysfs.ts';
 import { systemClock } from '../../src/sys/clock.ts';
 import { PolykernelError } from '../../src/sys/errors.ts';
@@ -16,7 +17,7 @@ import { modelHost } from './model-host.ts';
 const PATIENCE = { change: 120_000, links: 60_000, bind: 60_000, reset: 60_000 };
 const NOTHING = () => {};
 
-export function functionsOn(sysfs: Sysfs, patience = {}) {
+export function functionsOn(sysfs: Sysfs, patience = {}, ip?: RunIp) {
   const database = new DatabaseSync(':memory:');
   const held = { yes: false };
   const names = new Map(
@@ -43,7 +44,7 @@ export function functionsOn(sysfs: Sysfs, patience = {}) {
   const start = () => {
     const capability = sriovCapability(
       around,
-      { sysfs, patience: { ...PATIENCE, ...patience }, take: hold(true), drop: hold(false) },
+      { sysfs, patience: { ...PATIENCE, ...patience }, take: hold(true), drop: hold(false), ...(ip && { ip }) },
       { instances: () => known as unknown as Instances, topology: () => modelHost(), steps: () => steps },
     );
     const { executors } = capability;
