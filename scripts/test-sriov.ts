@@ -218,7 +218,7 @@ async function emulates(device: string): Promise<boolean> {
 /** Settings of virtual functions by the product, on a real driver (igb) and the `ip` of this machine. */
 async function networkCard(host: EmulatedHost): Promise<void> {
   const ip: RunIp = async (...args) => hostProgram(host, 'ip', ...args);
-  const functions = functionsOn(host.sysfs, {}, ip);
+  const functions = functionsOn(host.sysfs, {}, { ip });
   const card = (await functions.list()).physical.find((each) => each.driver === 'igb');
   assert.ok(card, 'igb drives its card');
   const { sysfs } = host;
