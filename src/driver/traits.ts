@@ -26,8 +26,8 @@ export interface Capabilities {
   memoryStepBytes: number;
   /** The kernel's memory can be made of huge pages of the host. */
   hugePages: boolean;
-  /** How PCI functions of the host are given to a kernel before it starts: `boot`: to its machine, through VFIO; `host`: by the host kernel itself. */
-  devices: 'none' | 'boot' | 'host';
+  /** When PCI functions of the host can be given to a kernel: through VFIO, or `host`: before it starts, by the host kernel itself. */
+  devices: 'none' | 'boot' | 'host' | 'hotplug';
   networks: readonly NetworkKind[];
   /** Kinds of root file system that it can have. */
   roots: readonly RootKind[];
