@@ -21,7 +21,7 @@ export const capabilities = named(
     memoryStepBytes: count,
     hugePages: flag,
     sharedMemory: oneOf('none', 'boot', 'hotplug'),
-    devices: oneOf('none', 'boot', 'host', 'hotplug'),
+    devices: oneOf('none', 'boot', 'hotplug', 'host'),
     networks: listOf(networkKind),
     roots: listOf(oneOf('host', 'directory', 'squashfs', 'ext4')),
     volumes: flag,

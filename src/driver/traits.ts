@@ -26,8 +26,11 @@ export interface Capabilities {
   memoryStepBytes: number;
   /** The kernel's memory can be made of huge pages of the host. */
   hugePages: boolean;
-  /** When PCI functions of the host can be given to a kernel: through VFIO, or `host`: before it starts, by the host kernel itself. */
-  devices: 'none' | 'boot' | 'host' | 'hotplug';
+  /**
+   * How PCI functions of the host are given to a kernel: `boot`: to its machine through VFIO before it starts; `hotplug`: while it
+   * runs as well; `host`: by the host kernel itself, before it starts.
+   */
+  devices: 'none' | 'boot' | 'hotplug' | 'host';
   networks: readonly NetworkKind[];
   /** Kinds of root file system that it can have. */
   roots: readonly RootKind[];
