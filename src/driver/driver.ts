@@ -191,6 +191,17 @@ export interface KernelExit {
   message: string;
 }
 
+/** A kernel's memory as it is written to a file. What is in it is the guest's, and hostile. */
+export interface MemorySource {
+  /** More never come. */
+  mostBytes: number;
+  /**
+   * All of it, secrets too, in a form that dump readers know: ELF core, or kdump as makedumpfile makes it. Of a kernel that is paused
+   * it is of one moment. Left early, aborted or failed (`internal`, `kernel-died`), nothing of it goes on. Rejects as attachRegion().
+   */
+  read(signal: AbortSignal): Promise<AsyncGenerator<Buffer>>;
+}
+
 /** A running kernel, as the daemon holds it. All methods may be called in any state and are idempotent. */
 export interface Kernel {
   /** Main process on the host, for `inspect`; 0 for one that has none. */
@@ -243,6 +254,8 @@ export interface Kernel {
   detachRegion(region: Pick<SharedRegion, 'id' | 'name'>): Promise<void>;
   /** Registers of its CPUs, as the VMM has them, for people. Absent where there is no VMM that tells. Rejects as attachRegion(). */
   registers?(): Promise<string>;
+  /** Absent where its memory cannot be had. */
+  readonly memory?: MemorySource;
   /** Bytes from and to the kernel's console; output from now on. Caller destroys it. */
   console(): Promise<Duplex>;
   /** Lets go without touching the kernel (the manager is going away). */

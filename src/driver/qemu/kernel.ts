@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { tellSize } from '../../guest/index.ts';
 import { plainText } from '../../sys/text.ts';
-import type { KernelSize, LaunchSpec, SharedRegion } from '../driver.ts';
+import type { KernelSize, LaunchSpec, MemorySource, SharedRegion } from '../driver.ts';
 import { allowRegion, limitToSize } from '../jail/limits.ts';
 import { ShimKernel, type ShimKernelOptions } from '../shim/kernel.ts';
 import { connectShim } from '../shim/shim.ts';
@@ -12,6 +12,10 @@ import { plugRegion, unplugRegion } from './regions.ts';
 import { cpuSteps, memoryIn, onlineCpus, setMemory } from './resize.ts';
 import { qemuThreads } from './threads.ts';
 
+const PAGE_BYTES = 4096;
+/** In a dump, of each page: its entry, its share in headers of the format, its bits in two maps. */
+const PAGE_OVERHEAD_BYTES = 48;
+const DUMP_HEADER_BYTES = 2 ** 20;
 /** Of the text of a VMM that may have been taken over; a CPU has 3 KiB. */
 const MAX_REGISTERS = 256 * 1024;
 
@@ -73,6 +77,16 @@ export class QemuKernel extends ShimKernel {
     });
   }
 
+  get memory(): MemorySource {
+    const { memoryBytes } = this.#machine;
+    const mostBytes = mostDumpBytes(memoryBytes);
+    return {
+      mostBytes,
+      read: async (signal) =>
+        (await import('./dump.ts')).dumpQemu(this.directory, mostBytes, (use) => this.withMonitor(use), signal),
+    };
+  }
+
   async attachRegion(region: SharedRegion): Promise<void> {
     allowRegion(this.directory, region);
     return await this.withMonitor((monitor) => plugRegion(monitor, this.directory, this.guest, region));
@@ -107,3 +121,7 @@ export class QemuKernel extends ShimKernel {
     return result;
   }
 }
+
+/** What a dump takes at most, when nothing of it can be packed. */
+const mostDumpBytes = (memoryBytes: number): number =>
+  memoryBytes + Math.ceil(memoryBytes / PAGE_BYTES) * PAGE_OVERHEAD_BYTES + DUMP_HEADER_BYTES;
