@@ -202,6 +202,17 @@ export interface MemorySource {
   read(signal: AbortSignal): Promise<AsyncGenerator<Buffer>>;
 }
 
+/** What driver or VMM see of a kernel before, or besides, its end. */
+export interface KernelWord {
+  /**
+   * `panic`, `died`: it has ended so, and `exited` will say it when all of it is gone. `dumping`: it panicked, and another kernel in its
+   * machine writes its memory down. `watchdog`: its watchdog ran out.
+   */
+  sign: 'panic' | 'died' | 'dumping' | 'watchdog';
+  /** For people. */
+  text: string;
+}
+
 /** A running kernel, as the daemon holds it. All methods may be called in any state and are idempotent. */
 export interface Kernel {
   /** Main process on the host, for `inspect`; 0 for one that has none. */
@@ -252,6 +263,13 @@ export interface Kernel {
   attachRegion(region: SharedRegion): Promise<void>;
   /** Takes the name away, and the memory where that can be; idempotent. Rejects as attachRegion(). */
   detachRegion(region: Pick<SharedRegion, 'id' | 'name'>): Promise<void>;
+  /**
+   * Apart from its control line: a number that grows while its agent goes on, and stays when that does not; none: that it does not is
+   * known. Absent or undefined where nothing of the kind is heard.
+   */
+  beats?(): number | 'none' | undefined;
+  /** Has what driver and VMM see of it told from now on, as it is seen, and what they have seen before. At most one listener. */
+  heed?(listener: (word: KernelWord) => void): void;
   /** Registers of its CPUs, as the VMM has them, for people. Absent where there is no VMM that tells. Rejects as attachRegion(). */
   registers?(): Promise<string>;
   /** Absent where its memory cannot be had. */

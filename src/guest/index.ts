@@ -1,4 +1,5 @@
 export {
+  feedWatchdog,
   forgetRegion,
   type GuestIdentity,
   type GuestRegion,

@@ -285,7 +285,9 @@ export class UmlDriver implements Driver {
 const lineSlots = (): number => (SharedMemory.isAvailable() ? UML_SLOTS : 0);
 
 function shareMemory({ directory }: LaunchSpec, guest: GuestLink): void {
-  const memory = openShimMemory(directory, lineMemoryBytes(UML_SLOTS));
+  const memory =
+    openShimMemory(directory, lineMemoryBytes(UML_SLOTS)) ??
+    openShimMemory(directory, lineMemoryBytes(UML_SLOTS, false));
   if (memory !== undefined) guest.share(new LineMemory(memory, UML_SLOTS));
 }
 

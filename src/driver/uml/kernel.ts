@@ -62,6 +62,10 @@ export class UmlKernel extends ShimKernel {
     };
   }
 
+  beats(): number | undefined {
+    return this.guest.beats;
+  }
+
   async size(): Promise<KernelSize> {
     return this.#size;
   }
