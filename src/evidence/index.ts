@@ -24,7 +24,7 @@ export function evidenceCapability({ clock, events }: Surroundings, given: Given
     const instance = given.instances().get(name);
     const { name: known, record } = instance;
     const registers = await instance.registers().then(
-      (text) => ({ registers: text || null, noRegisters: text ? '' : 'nothing waits there, or its driver gives none' }),
+      (text) => ({ registers: text || null, noRegisters: text ? '' : 'nothing runs, or its driver gives none' }),
       (error: Error) => ({ registers: null, noRegisters: plainLine(error.message, 500) }),
     );
     return {

@@ -154,14 +154,3 @@ export function parseSyscall(text: string): Map<string, bigint> {
     return new Map();
   return new Map(names.map((name, index) => [name, BigInt(words[index]!)]));
 }
-
-/** For people. */
-export const registersText = (registers: ReadonlyMap<string, bigint>): string =>
-  registers.size === 0
-    ? ''
-    : `CPU#0\n${REGISTERS.flatMap((name) => {
-        const value = registers.get(name);
-        return value === undefined
-          ? []
-          : [`${name.toUpperCase()}=${BigInt.asUintN(64, value).toString(16).padStart(16, '0')}`];
-      }).join(' ')}\n`;

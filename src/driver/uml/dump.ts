@@ -1,104 +1,64 @@
-/** The memory of a User Mode Linux kernel, read from its process as an ELF core. */
-import { constants } from 'node:fs';
-import { type FileHandle, open, readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+/**
+ * The memory of a User Mode Linux kernel, read by a process of its own: what is read of a VMM's process in /proc, its mappings and
+ * its memory, that VMM can keep from being read for as long as it likes.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { toolEnvironment } from '../../sys/environment.ts';
 import { PolykernelError } from '../../sys/errors.ts';
+import { nodeCommand } from '../../sys/node.ts';
+import { plainLine } from '../../sys/text.ts';
 import { launchThreads } from '../shim/launch-threads.ts';
-import {
-  type CoreLayout,
-  isMemoryFile,
-  layOut,
-  type Mapping,
-  parseMaps,
-  parseSyscall,
-  registersText,
-} from './core-file.ts';
+import type { CoreTask } from './read-core.ts';
 import { umlThreads } from './threads.ts';
 
-const MOST_MAPS = 4 * 2 ** 20;
-const PIECE_BYTES = 2 ** 20;
+const PROGRAM = fileURLToPath(new URL('./dump-process.ts', import.meta.url));
+const SAID_CHARACTERS = 1_000;
 
-/** Where its process waits in the host; empty text where that is not to be known. */
-export async function umlRegisters(directory: string): Promise<string> {
-  return registersText(parseSyscall(await readFile(`/proc/${mainProcess(directory)}/syscall`, 'latin1')));
-}
-
-/** Nothing is written by the kernel, or into it: pages that it has never touched stay so. */
 export async function dumpUml(
   directory: string,
   memoryBytes: number,
   mostBytes: number,
   signal: AbortSignal,
 ): Promise<AsyncGenerator<Buffer>> {
-  const proc = `/proc/${mainProcess(directory)}`;
-  const mappings = parseMaps((await readFile(join(proc, 'maps'), 'latin1')).slice(0, MOST_MAPS));
-  const registers = parseSyscall(await readFile(join(proc, 'syscall'), 'latin1').catch(() => ''));
-  const own = await open(join(proc, 'mem'), constants.O_RDONLY);
-  let memory: FileHandle | undefined;
-  try {
-    memory = await openMemory(proc, mappings);
-    const { size } = await memory.stat();
-    const layout = layOut(mappings, Math.min(size, memoryBytes + PIECE_BYTES), registers);
-    if (layout.bytes > mostBytes)
-      throw new PolykernelError(
-        'internal',
-        `the kernel's process has ${layout.bytes} bytes, more than its guest can need`,
-      );
-    return pieces(layout, { memory, process: own }, signal);
-  } catch (error) {
-    await own.close();
-    await memory?.close();
-    throw error;
-  }
-}
-
-function mainProcess(directory: string): number {
+  signal.throwIfAborted();
   const { vmm } = umlThreads(launchThreads(directory));
   if (vmm === 0) throw new PolykernelError('kernel-died', `no kernel runs in ${directory}`);
-  return vmm;
+  return pieces({ pid: vmm, memoryBytes, mostBytes }, signal);
 }
 
-/** Through a descriptor of the kernel's: it has no name any more. */
-async function openMemory(proc: string, mappings: readonly Mapping[]): Promise<FileHandle> {
-  const wanted = mappings.find(isMemoryFile)?.file.split(' ')[1];
-  for (const name of wanted === undefined ? [] : await readdir(join(proc, 'fd'))) {
-    // What the process has there is its own word: nothing is waited for, and it must be what is mapped.
-    const { O_RDONLY, O_NONBLOCK, O_NOCTTY } = constants;
-    const file = await open(join(proc, 'fd', name), O_RDONLY | O_NONBLOCK | O_NOCTTY).catch(() => undefined);
-    const facts = await file?.stat();
-    if (file !== undefined && facts?.isFile() && String(facts.ino) === wanted) return file;
-    await file?.close();
-  }
-  throw new PolykernelError('internal', "the file that is the guest's memory is not among what its process has open");
-}
-
-async function* pieces(
-  { header, parts }: CoreLayout,
-  files: Record<'memory' | 'process', FileHandle>,
-  signal: AbortSignal,
-): AsyncGenerator<Buffer> {
+async function* pieces(task: CoreTask, signal: AbortSignal): AsyncGenerator<Buffer> {
+  const [program, ...args] = nodeCommand(PROGRAM, [JSON.stringify(task)]);
+  const child = spawn(program!, args, { stdio: ['pipe', 'pipe', 'pipe'], env: toolEnvironment() });
+  const closed = once(child, 'close') as Promise<[number | null]>;
+  closed.catch(() => {});
+  // One that /proc keeps does not answer to that; its output ends all the same.
+  const leave = () => {
+    child.kill('SIGKILL');
+    child.stdout.destroy(signal.reason as Error);
+  };
+  signal.addEventListener('abort', leave, { once: true });
+  child.stdin.on('error', () => {});
+  let said = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    said = (said + text).slice(-SAID_CHARACTERS);
+  });
+  let bytes = 0;
   try {
-    yield header;
-    for (const { from, at, bytes } of parts) {
-      for (let done = 0; done < bytes; ) {
-        signal.throwIfAborted();
-        const piece = Buffer.alloc(Math.min(PIECE_BYTES, bytes - done));
-        await readInto(files[from], piece, at + done);
-        done += piece.length;
-        yield piece;
-      }
+    for await (const piece of child.stdout as AsyncIterable<Buffer>) {
+      bytes += piece.length;
+      if (bytes > task.mostBytes)
+        throw new PolykernelError('internal', `there is more than the ${task.mostBytes} bytes that its guest can need`);
+      yield piece;
     }
+    const [code] = await closed;
+    if (code !== 0) throw new PolykernelError('internal', `its memory could not be read: ${plainLine(said.trim())}`);
   } finally {
-    await files.memory.close();
-    await files.process.close();
-  }
-}
-
-/** What cannot be read (a page that is mapped no more) is zero. */
-async function readInto(file: FileHandle, piece: Buffer, at: number): Promise<void> {
-  for (let done = 0; done < piece.length; ) {
-    const { bytesRead } = await file.read(piece, done, piece.length - done, at + done).catch(() => ({ bytesRead: 0 }));
-    if (bytesRead === 0) return;
-    done += bytesRead;
+    signal.removeEventListener('abort', leave);
+    child.kill('SIGKILL');
+    child.stdout.destroy();
+    child.stderr.destroy();
+    child.unref();
   }
 }

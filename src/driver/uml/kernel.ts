@@ -49,10 +49,6 @@ export class UmlKernel extends ShimKernel {
     await this.guest.configure([forgetRegion(name)]);
   }
 
-  async registers(): Promise<string> {
-    return (await import('./dump.ts')).umlRegisters(this.directory);
-  }
-
   get memory(): MemorySource {
     const { memoryBytes } = this.#size;
     const mostBytes = memoryBytes + MOST_OWN_BYTES;
