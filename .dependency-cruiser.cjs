@@ -12,7 +12,7 @@ const rooms = (names) => `^src/(${names.join('|')})/`;
 /** What a room shows to others: its code, and its part of the API. */
 const contracts = '^src/[a-z]+/(contract|index|api)[.]ts$';
 /** What a room gives to stack files and moves: its steps among them. For the rooms that put such together. */
-const stackParts = '^src/[a-z]+/stack[.]ts$';
+const stackParts = '^src/[a-z]+/(stack|steps|size)[.]ts$';
 // What tests of one room take of others is no arrow of the product.
 const rule = (from, to, comment, more = {}) => ({
   name: `${from.join('-')}`.slice(0, 60),

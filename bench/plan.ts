@@ -1,5 +1,6 @@
 /** The planner on a large modelled host, and how close it comes to the cheapest plan on small ones. */
-import { type CpuRequest, type PlacementInput, place, placementCost } from '../src/ledger/index.ts';
+import type { CpuRequest, PlacementInput } from '../src/ledger/index.ts';
+import { place, placementCost } from '../src/ledger/planner.ts';
 import { exactPlacement } from '../test/support/exact-placement.ts';
 import { modelHost, modelPool } from '../test/support/model-host.ts';
 import { cores, GIB, sharedPart, size, threads, wants } from '../test/support/placement-request.ts';

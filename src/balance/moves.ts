@@ -2,7 +2,7 @@
 import type { Mutex } from '../core/mutex.ts';
 import type { Steps } from '../core/steps.ts';
 import type { InstanceStatus, Instances, Size } from '../instance/contract.ts';
-import { isShare } from '../instance/stack.ts';
+import { isShare } from '../instance/size.ts';
 import type { HostPool } from '../pool/contract.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import type { SizeStep } from './plan-sizes.ts';

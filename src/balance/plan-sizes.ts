@@ -4,8 +4,10 @@
  */
 import { byPhase } from '../core/step.ts';
 import type { InstanceStatus, Placement, Size } from '../instance/contract.ts';
-import { checkSize, type InstanceStep, repinInstance, resizeInstance, sizedRequest } from '../instance/stack.ts';
-import { assign, bytesOn, type Ledger, place } from '../ledger/index.ts';
+import { checkSize, sizedRequest } from '../instance/size.ts';
+import { type InstanceStep, repinInstance, resizeInstance } from '../instance/steps.ts';
+import { assign, bytesOn, type Ledger } from '../ledger/index.ts';
+import { place } from '../ledger/planner.ts';
 import { type Assignment, assignPool, type PoolStep } from '../pool/stack.ts';
 import { cpusText } from '../sys/cpu-list.ts';
 import { PolykernelError } from '../sys/errors.ts';

@@ -1,6 +1,6 @@
 /** Windows of a policy, made of what is: the elastic kernels that own something of the pool, or those that do not. */
 import type { InstanceStatus } from '../instance/contract.ts';
-import { declaredSize, isShare } from '../instance/stack.ts';
+import { declaredSize, isShare } from '../instance/size.ts';
 import type { Ledger } from '../ledger/index.ts';
 import { free } from '../ledger/index.ts';
 import type { InstanceStats } from '../telemetry/contract.ts';

@@ -12,7 +12,7 @@ import {
   type YAMLError,
 } from 'yaml';
 import { closest } from '../sys/closest.ts';
-import { PolykernelError } from '../sys/errors.ts';
+import { PolykernelError, withoutField } from '../sys/errors.ts';
 import type { Variables } from './interpolate.ts';
 import { isMergeKey, Merges } from './yaml-merge.ts';
 import { VariableFiller } from './yaml-variables.ts';
@@ -345,12 +345,6 @@ export class YamlReader {
     const line = this.#lines.findLastIndex((start) => start <= within);
     return { line: line + 1, column: within - this.#lines[line]! + 1 };
   }
-}
-
-/** The message of an error without the field it begins with, which the place says better. */
-export function withoutField({ field = '', message }: PolykernelError): string {
-  if (field === '' || !message.startsWith(field)) return message;
-  return message.slice(field.length).replace(/^:? /, '');
 }
 
 function lineStarts(source: string): number[] {

@@ -12,7 +12,7 @@ import type { Journal } from '../core/journal.ts';
 import type { Steps } from '../core/steps.ts';
 import type { HealthStatus } from '../health/contract.ts';
 import type { Instance, Instances } from '../instance/contract.ts';
-import { healInstance, type InstanceStep, restartInstance } from '../instance/stack.ts';
+import { healInstance, type InstanceStep, restartInstance } from '../instance/steps.ts';
 import { type Clock, timestamp } from '../sys/clock.ts';
 import { asPolykernelError } from '../sys/errors.ts';
 import type { HealEvent } from './events.ts';

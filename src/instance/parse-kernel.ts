@@ -1,11 +1,11 @@
 /** One kernel of a stack file. */
 import { resolve } from 'node:path';
 import { keysOf } from '../core/stack-options.ts';
-import { type Place, withoutField, type YamlReader } from '../core/yaml-reader.ts';
+import type { Place, YamlReader } from '../core/yaml-reader.ts';
 import { readDuration, readSize, readWord } from '../core/yaml-values.ts';
 import { driverWords } from '../driver/registry.ts';
 import { PUBLISH_FORM, PUBLISH_HINT, parsePublished } from '../network/contract.ts';
-import { PolykernelError } from '../sys/errors.ts';
+import { PolykernelError, withoutField } from '../sys/errors.ts';
 import { USER_HINT } from '../sys/user-text.ts';
 import { parseVolume, type VolumeText } from '../sys/volume-text.ts';
 import { checkCreateRequest, checkInstanceName } from './contract.ts';

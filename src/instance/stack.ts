@@ -2,14 +2,4 @@
 export { storedDefinition } from './definition.ts';
 export { readKernels } from './parse-kernels.ts';
 export { ACTIVE, type Action, type KernelPlan, kernelSteps, planKernel } from './plan-kernel.ts';
-export { checkSize, declaredSize, isShare, sizedRequest } from './size.ts';
 export { kernelOptions } from './stack-options.ts';
-export {
-  createInstance,
-  healInstance,
-  type InstanceStep,
-  removeInstance,
-  repinInstance,
-  resizeInstance,
-  restartInstance,
-} from './steps.ts';

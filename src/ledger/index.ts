@@ -1,8 +1,6 @@
-export * from './advice.ts';
 export * from './ledger.ts';
 export * from './memory.ts';
 export type * from './planner/types.ts';
-export * from './planner.ts';
 export * from './pool.ts';
 export * from './request.ts';
 export type * from './types.ts';

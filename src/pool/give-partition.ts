@@ -1,30 +1,40 @@
 /** The part of the pool that an instance is to own. */
 import type { InstanceSpec, Instances, Placement, Provider } from '../instance/contract.ts';
-import { assign, place } from '../ledger/index.ts';
+import { assign } from '../ledger/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import type { HostPool } from './host-pool.ts';
+
+type Planner = typeof import('../ledger/planner.ts');
 
 /** `instances`: who owns what; asked only when something is to be given. */
 export const partitionProvider = (
   hostPool: Pick<HostPool, 'topology' | 'housekeepingCpus'>,
   instances: () => Pick<Instances, 'ledger'>,
-): Provider => ({
-  name: 'its partition',
-  reserve({ spec, part }) {
-    const placement = part === undefined ? placed(spec, hostPool, instances()) : part.placement;
-    if (placement !== null) assign(instances().ledger(), { [spec.name]: placement.partition });
-    return { placement };
-  },
-  launch: async () => ({ housekeepingCpus: hostPool.housekeepingCpus() }),
-});
+): Provider => {
+  /** Most daemons never plan. */
+  let planner: Planner | undefined;
+  return {
+    name: 'its partition',
+    async prepare({ spec }) {
+      if (spec.partition !== null) planner ??= await import('../ledger/planner.ts');
+    },
+    reserve({ spec, part }) {
+      const placement = part === undefined ? placed(spec, hostPool, instances(), planner) : part.placement;
+      if (placement !== null) assign(instances().ledger(), { [spec.name]: placement.partition });
+      return { placement };
+    },
+    launch: async () => ({ housekeepingCpus: hostPool.housekeepingCpus() }),
+  };
+};
 
 /** Where the planner puts one more instance, everything else staying where it is. Throws `conflict` saying why not. */
 function placed(
   spec: InstanceSpec,
   hostPool: Pick<HostPool, 'topology'>,
   instances: Pick<Instances, 'ledger'>,
+  planner: Planner | undefined,
 ): Placement | null {
-  if (spec.partition === null) return null;
+  if (spec.partition === null || planner === undefined) return null;
   const { pool, partitions } = instances.ledger();
   if (pool === null) {
     throw new PolykernelError('conflict', `${spec.name} asks for a partition, and there is no pool`, {
@@ -32,7 +42,7 @@ function placed(
       hint: 'Make one: pk pool init --cpus LIST --memory SIZE',
     });
   }
-  const { placed, refused } = place({
+  const { placed, refused } = planner.place({
     topology: hostPool.topology(),
     pool,
     requests: [{ name: spec.name, request: spec.partition, current: null }],

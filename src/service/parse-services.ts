@@ -3,10 +3,10 @@
 import { checkName } from '../core/name.ts';
 import { keysOf } from '../core/stack-options.ts';
 import { validate } from '../core/validate.ts';
-import { type Place, withoutField, type YamlReader } from '../core/yaml-reader.ts';
+import type { Place, YamlReader } from '../core/yaml-reader.ts';
 import { readWord } from '../core/yaml-values.ts';
 import type { KernelDefinition } from '../instance/contract.ts';
-import { PolykernelError } from '../sys/errors.ts';
+import { PolykernelError, withoutField } from '../sys/errors.ts';
 import { serviceRequestSchema } from './api.ts';
 import { parseLatencyPromise, resolveService, type ServiceRequest } from './contract.ts';
 import { serviceOptions } from './stack-options.ts';

@@ -10,7 +10,6 @@ import type { ServiceStep } from './steps.ts';
 import type { ServiceRequest, ServiceStatus } from './types.ts';
 
 export type { ServicePlan } from './plan-services.ts';
-export { changeService, requestOf as requestOfService, type ServiceStep, shiftService } from './steps.ts';
 
 export const serviceSection: StackSection<KernelDefinition, ServiceRequest, ServiceStatus, ServicePlan, ServiceStep> = {
   ...serviceOptions,

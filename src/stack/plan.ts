@@ -6,31 +6,22 @@ import { refuseChannels, restartsFor } from '../channel/stack.ts';
 import { byPhase } from '../core/step.ts';
 import type { Availability, Capabilities } from '../driver/index.ts';
 import type { InstanceSpec, InstanceStatus, Observed, Placement } from '../instance/contract.ts';
+import { declaredSize, sizedRequest } from '../instance/size.ts';
+import { ACTIVE, type KernelPlan, kernelSteps, planKernel, storedDefinition } from '../instance/stack.ts';
+import { removeInstance } from '../instance/steps.ts';
+import { type Advice, advise, type Interrupt } from '../ledger/advice.ts';
 import {
-  ACTIVE,
-  declaredSize,
-  type KernelPlan,
-  kernelSteps,
-  planKernel,
-  removeInstance,
-  sizedRequest,
-  storedDefinition,
-} from '../instance/stack.ts';
-import {
-  type Advice,
-  advise,
-  type Interrupt,
   type Ledger,
   type Partition,
   type PartitionRequest,
   type PlacementRequest,
   type Pool,
-  place,
   type Refused,
   requestedBytes,
   resolvePool,
   vcpusOf,
 } from '../ledger/index.ts';
+import { place } from '../ledger/planner.ts';
 import { type Assignment, assignPool, type PoolStep } from '../pool/stack.ts';
 import { cpusText, formatCpuList } from '../sys/cpu-list.ts';
 import { PolykernelError } from '../sys/errors.ts';

@@ -1,5 +1,5 @@
 /** All kinds of step that a plan may have, and how a plan shows them. */
-import type { InstanceStep } from '../instance/stack.ts';
+import type { InstanceStep } from '../instance/steps.ts';
 import type { PoolStep } from '../pool/stack.ts';
 import type { SectionStep } from './sections.ts';
 

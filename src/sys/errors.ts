@@ -131,3 +131,9 @@ export function asPolykernelError(error: unknown, doing: string): PolykernelErro
   const path = errno?.path === undefined || doing.includes(errno.path) ? '' : ` (${errno.path})`;
   return new PolykernelError(code, `${doing} failed: ${reason}${path}`, { cause: error });
 }
+
+/** The message of an error without the field it begins with, which the place says better. */
+export function withoutField({ field = '', message }: PolykernelError): string {
+  if (field === '' || !message.startsWith(field)) return message;
+  return message.slice(field.length).replace(/^:? /, '');
+}

@@ -1,8 +1,8 @@
 /** The steps of an upgrade, from what is: pure. */
 import type { CreateRequest, InstanceRecord, InstanceSpec, Placement } from '../instance/contract.ts';
-import { createInstance, type InstanceStep, removeInstance } from '../instance/stack.ts';
+import { createInstance, type InstanceStep, removeInstance } from '../instance/steps.ts';
 import type { ServiceStatus } from '../service/contract.ts';
-import { changeService, requestOfService, type ServiceStep, shiftService } from '../service/stack.ts';
+import { changeService, requestOf as requestOfService, type ServiceStep, shiftService } from '../service/steps.ts';
 import type { UpgradeRequest } from './requests.ts';
 import { exchange, PHASE, prove, type UpgradeStep } from './steps.ts';
 
