@@ -3,10 +3,11 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { PolykernelError } from '../../../sys/errors.ts';
-import { dumpText } from '../dump-text.ts';
-import { isDump, summarize } from './open-dump.ts';
-import { elfCore, flattenedKdump, memoryWithLog } from './testing.ts';
+import { dumpText } from '../../src/cli/evidence/dump-text.ts';
+import { isDump, summarize } from '../../src/cli/evidence/memory/open-dump.ts';
+import { layOut, type Mapping } from '../../src/driver/uml/core-file.ts';
+import { PolykernelError } from '../../src/sys/errors.ts';
+import { flattenedKdump, memoryWithLog } from '../support/kernel-memory.ts';
 
 const LINES = ['Linux version 6.1.0-test', 'something', 'Kernel panic - not syncing: \x1b[2Jsysrq triggered crash'];
 const UML_BASE = 0x6000_0000;
@@ -23,6 +24,13 @@ const file = (bytes: Buffer): string => {
   writeFileSync(path, bytes);
   return path;
 };
+/** An ELF core of User Mode Linux with that memory at `start`. */
+function elfCore(memory: Buffer, start: number): Buffer {
+  const path = '/dev/shm/vm_file-Ab12Cd (deleted)';
+  const mapping: Mapping = { start, end: start + memory.length, permissions: 'rwxs', offset: 0, file: '00:31 7', path };
+  return Buffer.concat([layOut([mapping], memory.length, new Map([['rip', 0x6000_1234n]])).header, memory]);
+}
+
 const ofUml = (lines: readonly string[]) => elfCore(memoryWithLog(lines, BigInt(UML_BASE)), UML_BASE);
 const ofQemu = (lines: readonly string[], facts = ['NUMBER(phys_base)=0']) =>
   flattenedKdump(memoryWithLog(lines, TEXT_BASE, facts));

@@ -1,6 +1,5 @@
 /** Memory of a made-up kernel with a log, and dumps of it, for tests. */
 import { deflateSync } from 'node:zlib';
-import { layOut, type Mapping } from '../../../driver/uml/core-file.ts';
 
 const PAGE = 4096;
 /** Where things lie, by page of the memory. */
@@ -70,13 +69,6 @@ export function memoryWithLog(lines: readonly string[], base: bigint, facts: rea
     FACTS_PAGE * PAGE,
   );
   return memory;
-}
-
-/** An ELF core of User Mode Linux with that memory at `start`. */
-export function elfCore(memory: Buffer, start: number): Buffer {
-  const path = '/dev/shm/vm_file-Ab12Cd (deleted)';
-  const mapping: Mapping = { start, end: start + memory.length, permissions: 'rwxs', offset: 0, file: '00:31 7', path };
-  return Buffer.concat([layOut([mapping], memory.length, new Map([['rip', 0x6000_1234n]])).header, memory]);
 }
 
 /** kdump as QEMU writes it: one record after the other, pages packed, the first of them zero. */
