@@ -39,6 +39,7 @@ import type {
   Kernel,
   KernelExit,
   KernelSize,
+  KernelWord,
   LaunchSpec,
   RealPlacement,
   SharedRegion,
@@ -101,12 +102,16 @@ export function fakeKernels(): string[] {
 /** The guest of a kernel that runs. */
 export const fakeGuest = (directory: string): FakeGuest | undefined => machines.get(directory)?.guest;
 
+/** What its VMM sees of a kernel that runs. */
+export const tellOfFakeKernel = (directory: string, word: KernelWord): void => machines.get(directory)?.heeded?.(word);
+
 /** The part that outlives a manager. */
 class FakeMachine {
   readonly guest: FakeGuest;
   readonly neverGives: boolean;
   readonly exited: Promise<KernelExit>;
   readonly consoles = new Set<PassThrough>();
+  heeded: ((word: KernelWord) => void) | undefined;
   placement: RealPlacement = {
     ...{ vcpus: [], others: [], memory: [], hugePageBytes: 0, mostCpus: null },
     ...{ groups: [], limits: null },
@@ -245,6 +250,10 @@ class FakeKernel implements Kernel {
   kill(): Promise<KernelExit> {
     this.#machine.end(STOPPED);
     return this.#machine.exited;
+  }
+
+  heed(listener: (word: KernelWord) => void): void {
+    this.#machine.heeded = listener;
   }
 
   async pause(): Promise<void> {
