@@ -59,9 +59,9 @@ export function parseMaps(text: string): Mapping[] {
   });
 }
 
-/** The name that User Mode Linux gives the file which is its guest's memory. */
-export const isMemoryFile = ({ path }: Pick<Mapping, 'path'>): boolean =>
-  /(?:^|\/)vm_file-\w{6} \(deleted\)$/.test(path);
+/** The file that is its guest's memory, as User Mode Linux makes it: without a name, or with one that it removes at once. */
+export const isMemoryFile = ({ path, permissions }: Pick<Mapping, 'path' | 'permissions'>): boolean =>
+  permissions.endsWith('s') && /\/(?:#\d+|vm_file-\w{6}) \(deleted\)$/.test(path);
 
 /**
  * The guest's memory once, as its file has it, and every mapping of it as a segment that lies in there; then what is the process's
