@@ -51,7 +51,10 @@ export interface CoreLayout {
 /** What cannot be read as a mapping is left out. */
 export function parseMaps(text: string): Mapping[] {
   return text.split('\n').flatMap((line) => {
-    const match = /^([0-9a-f]+)-([0-9a-f]+) (\S{4}) ([0-9a-f]+) ([0-9a-f]+:[0-9a-f]+) (\d+)\s*(.*)$/.exec(line);
+    const match =
+      /^([0-9a-f]{1,16})-([0-9a-f]{1,16}) (\S{4}) ([0-9a-f]{1,16}) ([0-9a-f]{1,8}:[0-9a-f]{1,8}) (\d{1,20}) {0,64}(.*)$/.exec(
+        line,
+      );
     if (match === null) return [];
     const [, start, end, permissions, offset, device, inode, path] = match;
     const numbers = { start: parseInt(start!, 16), end: parseInt(end!, 16), offset: parseInt(offset!, 16) };
@@ -61,7 +64,7 @@ export function parseMaps(text: string): Mapping[] {
 
 /** The file that is its guest's memory, as User Mode Linux makes it: without a name, or with one that it removes at once. */
 export const isMemoryFile = ({ path, permissions }: Pick<Mapping, 'path' | 'permissions'>): boolean =>
-  permissions.endsWith('s') && /\/(?:#\d+|vm_file-\w{6}) \(deleted\)$/.test(path);
+  permissions.endsWith('s') && /\/(?:#\d{1,20}|vm_file-\w{6}) \(deleted\)$/.test(path);
 
 /**
  * The guest's memory once, as its file has it, and every mapping of it as a segment that lies in there; then what is the process's
