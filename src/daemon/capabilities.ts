@@ -18,7 +18,7 @@ import { instanceCapability } from '../instance/index.ts';
 import { networkCapability } from '../network/index.ts';
 import { poolCapability } from '../pool/index.ts';
 import { serviceCapability } from '../service/index.ts';
-import { sriovCapability } from '../sriov/index.ts';
+import { type FunctionStep, sriovCapability } from '../sriov/index.ts';
 import type { StackStep } from '../stack/contract.ts';
 import { stackCapability } from '../stack/index.ts';
 import { telemetryCapability } from '../telemetry/index.ts';
@@ -54,6 +54,7 @@ export function compose(around: Surroundings, parts: Parts) {
   const functions = sriovCapability(around, parts.functions, {
     instances: known,
     topology: () => parts.host.readTopology(),
+    steps: () => steps,
   });
   const pool = poolCapability(
     around,
@@ -86,9 +87,15 @@ export function compose(around: Surroundings, parts: Parts) {
     restartDue: ({ name }) => heal.healer.look(name),
     resolveImage: async (name) => drivers.ownImage(name) ?? parts.images.resolve(name),
   });
-  const steps = new Steps<StackStep | UpgradeStep>({
+  const steps = new Steps<StackStep | UpgradeStep | FunctionStep>({
     executors: {
-      ...{ ...channels.executors, ...services.executors, ...instances.executors, ...pool.executors },
+      ...{
+        ...channels.executors,
+        ...services.executors,
+        ...instances.executors,
+        ...pool.executors,
+        ...functions.executors,
+      },
       ...upgradeExecutors({ ...services, instances: instances.supervisor, health: (name) => health.monitor.get(name) }),
     },
     table: around.store.table(stepTable),

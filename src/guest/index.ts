@@ -8,6 +8,7 @@ export {
   networkSteps,
   rootOps,
   showRegion,
+  tellFunctions,
   tellSize,
   workersFirst,
 } from './boot.ts';

@@ -187,20 +187,20 @@ export const FIELDS = {
     schema: {
       type: 'array',
       maxItems: 64,
-      items: { type: 'string', maxLength: 64, pattern: DEVICE_PATTERN, 'x-hint': DEVICE_HINT },
+      items: { type: 'string', maxLength: 160, pattern: DEVICE_PATTERN, 'x-hint': DEVICE_HINT },
       description:
-        'PCI functions nobody else has: addresses, or vf: with a kind for any virtual one; =NAME names it. Default none',
+        'PCI functions nobody else has: addresses, or vf: with a kind for any virtual one; =NAME names it, and ,SETTING=VALUE is of its network (docs/sriov.md). Default none',
     },
     default: [],
     cli: {
       option: 'device',
-      value: 'ADDRESS|vf:KIND[=NAME]',
+      value: 'ADDRESS|vf:KIND[=NAME][,SETTING=VALUE]',
       multiple: true,
       help: 'PCI function to give it, such as vf:nvme (see `pk sriov`)',
     },
     stack: {
       key: 'devices',
-      type: 'list of ADDRESS or vf:KIND, each with =NAME',
+      type: 'list of ADDRESS or vf:KIND, each with =NAME,SETTING=VALUE',
       default: 'none',
       live: false,
       description: 'PCI functions nobody else has, such as `0000:3b:00.2` and `vf:nvme=disk0`',

@@ -10,7 +10,8 @@
  * | `boot-death` | the kernel's process dies as it boots |
  * | `never-acks` | hears nothing after the handshake, and acknowledges nothing (hostile.ts) |
  * | `mute` | hears nothing after the handshake, but acknowledges |
- * | `never-gives` | lets go of no CPU and no memory, and says nothing of it |
+ * | `never-gives` | lets go of no CPU, no memory and no PCI function, and says nothing of it |
+ * | `never-takes` | sees no PCI function that is plugged in |
  * | `floods`, `giant-replies`, `garbage` | from the first program on also writes bells, endless answers, or no frames |
  *
  * | program (programs.ts) | |
@@ -38,6 +39,7 @@ import type {
   HostUsage,
   Kernel,
   KernelExit,
+  KernelFunctions,
   KernelSize,
   KernelWord,
   LaunchSpec,
@@ -45,6 +47,7 @@ import type {
   SharedRegion,
 } from '../driver.ts';
 import type { Availability, Capabilities } from '../traits.ts';
+import { fakeFunctions } from './functions.ts';
 import { FakeGuest } from './guest.ts';
 import { FAKE } from './traits.ts';
 
@@ -54,6 +57,7 @@ const SENTINELS = {
   bootPanic: 'boot-panic',
   bootDeath: 'boot-death',
   neverGives: 'never-gives',
+  neverTakes: 'never-takes',
 } as const;
 
 const MIB = 1024 * 1024;
@@ -70,7 +74,7 @@ export const FAKE_CAPABILITIES: Capabilities = {
   cpuMoves: 'all',
   memoryResize: 'balloon',
   hugePages: true,
-  devices: 'boot',
+  devices: 'hotplug',
   sharedMemory: 'hotplug',
   networks: ['none', 'private', 'egress'],
   roots: ['host', 'directory', 'squashfs', 'ext4'],
@@ -109,6 +113,7 @@ export const tellOfFakeKernel = (directory: string, word: KernelWord): void => m
 class FakeMachine {
   readonly guest: FakeGuest;
   readonly neverGives: boolean;
+  readonly neverTakes: boolean;
   readonly exited: Promise<KernelExit>;
   readonly consoles = new Set<PassThrough>();
   heeded: ((word: KernelWord) => void) | undefined;
@@ -116,6 +121,8 @@ class FakeMachine {
     ...{ vcpus: [], others: [], memory: [], hugePageBytes: 0, mostCpus: null },
     ...{ groups: [], limits: null },
   };
+  /** PCI functions that it has. */
+  readonly functions: Set<string>;
   readonly #cpus: number;
   size: KernelSize;
   exit: KernelExit | undefined;
@@ -127,7 +134,9 @@ class FakeMachine {
     this.#directory = spec.directory;
     this.#bootId = bootId;
     this.neverGives = spec.hostname === SENTINELS.neverGives;
+    this.neverTakes = spec.hostname === SENTINELS.neverTakes;
     this.#cpus = spec.cpus;
+    this.functions = new Set(spec.devices?.map(({ address }) => address));
     this.size = spec.size ?? { cpus: spec.cpus, memoryBytes: spec.memoryBytes };
     this.place(spec.placement, spec.housekeepingCpus);
     this.exited = new Promise((resolve) => {
@@ -222,6 +231,7 @@ class FakeKernel implements Kernel {
   readonly #machine: FakeMachine;
   /** All it can ever have; undefined = others can come. */
   readonly #bootRegions: ReadonlySet<string> | undefined;
+  functions?: KernelFunctions;
   #detached = false;
 
   constructor(machine: FakeMachine, guest: GuestLink, bootRegions: ReadonlySet<string> | undefined) {
@@ -390,8 +400,14 @@ export class FakeDriver implements Driver {
     machine.guest.resume();
     const guest = new GuestLink({ name: spec.name, ...(this.#options.clock && { clock: this.#options.clock }) });
     await guest.attach(machine.guest.connect());
-    const boot = this.capabilities().sharedMemory === 'boot';
-    return new FakeKernel(machine, guest, boot ? new Set(spec.regions.map(({ id }) => id)) : undefined);
+    const { sharedMemory, devices } = this.capabilities();
+    const kernel = new FakeKernel(
+      machine,
+      guest,
+      sharedMemory === 'boot' ? new Set(spec.regions.map(({ id }) => id)) : undefined,
+    );
+    if (devices === 'hotplug') kernel.functions = fakeFunctions(machine);
+    return kernel;
   }
 
   /** Waits as long as a boot takes, up to the deadline. */

@@ -1,11 +1,12 @@
 /** A kernel in QEMU: pausing goes over the monitor, everything else as with every kernel under pk-shim. */
 import { feedWatchdog, tellSize } from '../../guest/index.ts';
 import { plainText } from '../../sys/text.ts';
-import type { KernelSize, LaunchSpec, MemorySource, SharedRegion } from '../driver.ts';
+import type { KernelFunctions, KernelSize, LaunchSpec, MemorySource, SharedRegion } from '../driver.ts';
 import { allowRegion, limitToSize } from '../jail/limits.ts';
 import { type GuestEnd, ShimKernel, type ShimKernelOptions } from '../shim/kernel.ts';
 import { plugCard } from './card.ts';
 import { Monitor } from './monitor.ts';
+import { QemuFunctions } from './plug-functions.ts';
 import type { Qmp, QmpEvent } from './qmp.ts';
 import { plugRegion, unplugRegion } from './regions.ts';
 import { cpuSteps, memoryIn, onlineCpus, setMemory } from './resize.ts';
@@ -32,6 +33,7 @@ interface QemuKernelOptions extends ShimKernelOptions {
   machine: KernelSize;
   /** Memory can be taken out. */
   hasBalloon: boolean;
+  identity: LaunchSpec['identity'];
 }
 
 export class QemuKernel extends ShimKernel {
@@ -40,12 +42,14 @@ export class QemuKernel extends ShimKernel {
   #end: GuestEnd | undefined;
   readonly #machine: KernelSize;
   readonly #hasBalloon: boolean;
+  readonly functions: KernelFunctions & Pick<QemuFunctions, 'tell'>;
 
   constructor(options: QemuKernelOptions) {
     super(options);
     this.#monitor = new Monitor(options.directory, (event) => this.#hear(event));
     this.#machine = options.machine;
     this.#hasBalloon = options.hasBalloon;
+    this.functions = new QemuFunctions({ ...options, withMonitor: (use) => this.withMonitor(use) });
   }
 
   async size(): Promise<KernelSize> {
