@@ -80,4 +80,7 @@ export const ROUTES: Readonly<Record<string, ClientRoute>> = {
   stats: { method: 'GET', path: '/v1/stats', kind: 'json', list: 'instances' },
   statsSeries: { method: 'GET', path: '/v1/instances/:name/stats', kind: 'json', input: 'query' },
   upgrade: { method: 'POST', path: '/v1/instances/:name/upgrade', kind: 'long', input: 'body' },
+  rollOut: { method: 'POST', path: '/v1/upgrades', kind: 'long', input: 'body' },
+  rollout: { method: 'GET', path: '/v1/upgrades', kind: 'json' },
+  stopRollout: { method: 'DELETE', path: '/v1/upgrades', kind: 'json' },
 };

@@ -21,12 +21,14 @@ import { serviceCapability } from '../service/index.ts';
 import { type FunctionStep, sriovCapability } from '../sriov/index.ts';
 import type { StackStep } from '../stack/contract.ts';
 import { stackCapability } from '../stack/index.ts';
+import { standbyCapability, standbyPhases } from '../standby/index.ts';
 import { telemetryCapability } from '../telemetry/index.ts';
 import { type UpgradeStep, upgradeCapability, upgradeExecutors } from '../upgrade/index.ts';
 import { daemonApi } from './api.ts';
 import type { Capability } from './capability.ts';
 import { daemonChecks } from './checks.ts';
 import type { DaemonOptions } from './options.ts';
+import { peersOf } from './peers.ts';
 import { daemonHandlers, type Itself } from './routes.ts';
 
 type Parts = Pick<
@@ -60,10 +62,12 @@ export function compose(around: Surroundings, parts: Parts) {
     around,
     { ...parts.host, readTopology: () => functions.withLeases(parts.host.readTopology()) },
     known,
+    () => steps,
   );
   const channels = channelCapability(around, known);
   const network = networkCapability(around, parts.privileged, known);
-  const services = serviceCapability(around, parts.endpoints ?? network.network);
+  const { phases, endpoints } = standbyPhases(around, known, parts.endpoints ?? network.network);
+  const services = serviceCapability(around, endpoints);
   const telemetry = telemetryCapability(
     around,
     {
@@ -96,12 +100,21 @@ export function compose(around: Surroundings, parts: Parts) {
         ...pool.executors,
         ...functions.executors,
       },
-      ...upgradeExecutors({ ...services, instances: instances.supervisor, health: (name) => health.monitor.get(name) }),
+      ...upgradeExecutors({
+        ...{ ...services, instances: instances.supervisor, health: (name) => health.monitor.get(name) },
+        cut: (name, connections) => upgrades.upgrader.cut(name, connections),
+      }),
     },
     table: around.store.table(stepTable),
     journal: around.journal,
   });
-  const heal = healCapability(around, { instances: known, health: health.monitor, steps: () => steps });
+  const heal = healCapability(around, {
+    ...{ instances: known, health: health.monitor, steps: () => steps },
+    peers: (name) => peersOf(name, channels.channels.list(), services.services.known()),
+  });
+  const standbys = standbyCapability(around, {
+    ...{ instances: known, services: services.services, steps: () => steps, phases },
+  });
   const evidence = evidenceCapability(around, {
     instances: known,
     health: (name) => health.monitor.get(name),
@@ -148,6 +161,7 @@ export function compose(around: Surroundings, parts: Parts) {
     stacks,
     upgrades,
     heal,
+    standbys,
     evidence,
     balance,
     containment,

@@ -152,6 +152,55 @@ export const FIELDS = {
         'of what it is healed by a new kernel, each with those before it: its kernel panicked or died, it says nothing, its check fails',
     },
   },
+  dependsOn: {
+    kind: 'texts',
+    schema: {
+      type: 'array',
+      maxItems: 64,
+      items: {
+        ...{ type: 'string', maxLength: 71, pattern: '^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(:restart)?$' },
+        'x-hint': 'Name an instance, such as db, or db:restart.',
+      },
+      description:
+        'Instances that it needs: events tell when they go and are back; with :restart it gets a new kernel when they have one. Default none',
+    },
+    default: [],
+    cli: {
+      option: 'depends-on',
+      value: 'NAME[:restart]',
+      multiple: true,
+      help: 'an instance that it needs; with :restart it is restarted when that has a new kernel (with --detach)',
+    },
+    stack: {
+      key: 'dependsOn',
+      type: 'list of NAME or NAME:restart',
+      default: 'none',
+      live: true,
+      description:
+        'instances that it needs: events tell when they go and are back, and with `:restart` it is restarted when they have a new kernel',
+      schema: {
+        type: 'array',
+        items: { type: 'string', pattern: '^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(:restart)?$' },
+      } as Schema,
+    },
+  },
+  standby: {
+    kind: 'flag',
+    schema: {
+      type: 'boolean',
+      description:
+        'A second kernel of it waits, frozen, and gets the requests of its services while it is away. Default false',
+    },
+    default: false,
+    cli: { option: 'standby', help: 'keep a second kernel, frozen, which serves while it is away (with --detach)' },
+    stack: {
+      key: 'standby',
+      type: 'true or false',
+      default: 'false',
+      live: true,
+      description: 'a second kernel of it waits, frozen, and gets the requests of its services while it is away',
+    },
+  },
   labels: {
     kind: 'labels',
     schema: {
