@@ -180,7 +180,10 @@ export const FIELDS = {
         'instances that it needs: events tell when they go and are back, and with `:restart` it is restarted when they have a new kernel',
       schema: {
         type: 'array',
-        items: { type: 'string', pattern: '^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(:restart)?$' },
+        items: {
+          type: ['string', 'number', 'boolean'],
+          pattern: '^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(:restart)?$',
+        },
       } as Schema,
     },
   },

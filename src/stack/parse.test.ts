@@ -47,6 +47,8 @@ it('reads every option', () => {
           restart: 'on-failure:3',
           heal: 'hung',
           priority: 5,
+          dependsOn: ['db', 'job:restart'],
+          standby: true,
           readyTimeoutMs: 90_000,
           stopGraceMs: 5_000,
           healthCommand: 'wget -q localhost',

@@ -22,6 +22,8 @@ kernels:
     restart: on-failure:3
     heal: hung
     priority: 5
+    dependsOn: [db, job:restart]
+    standby: true
     readyTimeout: 1m30s
     stopGrace: 5s
     healthcheck: {command: wget -q localhost, interval: 5s, timeout: 2s, retries: 2, startPeriod: 1m}
