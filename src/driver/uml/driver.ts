@@ -73,7 +73,7 @@ const CAPABILITIES: Capabilities = {
   shares: true,
   cpuResize: 'none',
   cpuMoves: 'all',
-  memoryResize: 'none',
+  memoryResize: 'balloon',
   memoryStepBytes: 2 ** 20,
   // Its memory is a file in a tmpfs of its own, which has none.
   hugePages: false,
@@ -179,7 +179,9 @@ export class UmlDriver implements Driver {
       const ended = earlyEnd(spec.directory, watch.signal);
       await Promise.race([this.#setUp(spec, guest, both, progress), ended]);
       if (lpj === undefined) await this.#measure(spec);
-      return new UmlKernel(spec, pid, guest, this.#cpus, chosen);
+      const kernel = new UmlKernel(spec, pid, guest, this.#cpus, chosen);
+      if (spec.size !== undefined) await Promise.race([ended, kernel.resize(spec.size)]);
+      return kernel;
     } catch (error) {
       guest.destroy();
       if (chosen !== undefined) this.#cpus.release(chosen);

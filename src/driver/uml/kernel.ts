@@ -1,13 +1,17 @@
 /** A kernel of User Mode Linux: pausing goes over its management console, everything else as with every kernel under pk-shim. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { forgetRegion, type GuestLink, workersFirst } from '../../guest/index.ts';
+import { forgetRegion, type GuestLink, tellSize, workersFirst } from '../../guest/index.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import type { HostPlacement, KernelSize, LaunchSpec, MemorySource, SharedRegion } from '../driver.ts';
+import { limitToSize } from '../jail/limits.ts';
 import { ShimKernel } from '../shim/kernel.ts';
+import { launchThreads } from '../shim/launch-threads.ts';
 import { askMonitor, askShim } from '../shim/shim.ts';
+import { memoryOut, setMemoryOut } from './balloon.ts';
 import { UML_MCONSOLE, umlRegionSteps } from './command.ts';
 import type { CpuChoice } from './cpu-choice.ts';
+import { UmlRam } from './ram.ts';
 import { umlThreads } from './threads.ts';
 
 /** How long the agent may take to hear of a pause. A kernel that hangs is paused all the same. */
@@ -24,7 +28,8 @@ export class UmlKernel extends ShimKernel {
   /** The CPU it was given because it owns none. */
   #chosen: number | undefined;
   readonly #regions: readonly SharedRegion[];
-  readonly #size: KernelSize;
+  readonly #machine: KernelSize;
+  readonly #memoryChanges: boolean;
 
   constructor(spec: LaunchSpec, pid: number, guest: GuestLink, cpus: CpuChoice, chosen: number | undefined) {
     const { id, directory } = spec;
@@ -32,7 +37,8 @@ export class UmlKernel extends ShimKernel {
     this.#cpus = cpus;
     this.#chosen = chosen;
     this.#regions = spec.regions;
-    this.#size = { cpus: spec.cpus, memoryBytes: spec.memoryBytes };
+    this.#machine = { cpus: spec.cpus, memoryBytes: spec.memoryBytes };
+    this.#memoryChanges = spec.size?.memoryChanges ?? false;
   }
 
   async attachRegion(region: SharedRegion): Promise<void> {
@@ -50,7 +56,7 @@ export class UmlKernel extends ShimKernel {
   }
 
   get memory(): MemorySource {
-    const { memoryBytes } = this.#size;
+    const { memoryBytes } = this.#machine;
     const mostBytes = memoryBytes + MOST_OWN_BYTES;
     return {
       mostBytes,
@@ -63,17 +69,31 @@ export class UmlKernel extends ShimKernel {
   }
 
   async size(): Promise<KernelSize> {
-    return this.#size;
+    const { cpus, memoryBytes } = this.#machine;
+    const outBytes = this.#memoryChanges ? await memoryOut(this.guest, memoryBytes) : 0;
+    return { cpus, memoryBytes: memoryBytes - outBytes };
   }
 
   async resize({ cpus, memoryBytes }: KernelSize): Promise<void> {
     if (this.ended) throw new PolykernelError('kernel-died', 'the kernel has ended');
-    const { cpus: mostCpus, memoryBytes: mostBytes } = this.#size;
-    if (cpus === mostCpus && memoryBytes === mostBytes) return;
-    throw new PolykernelError(
-      'unsupported',
-      'a kernel of User Mode Linux has one CPU, and the memory it was started with',
-    );
+    const machine = this.#machine;
+    if (cpus !== machine.cpus || (memoryBytes !== machine.memoryBytes && !this.#memoryChanges))
+      throw new PolykernelError(
+        'unsupported',
+        'a kernel of User Mode Linux has one CPU, and the memory it was started with where it has no bounds for it',
+      );
+    if (!this.#memoryChanges) return;
+    const outBytes = machine.memoryBytes - memoryBytes;
+    const isMore = memoryBytes > (await this.size()).memoryBytes;
+    // What comes in is allowed first, what goes out afterwards.
+    if (isMore) limitToSize(this.directory, outBytes);
+    await setMemoryOut(this.guest, machine.memoryBytes, outBytes, () => this.#ram());
+    limitToSize(this.directory, outBytes);
+    await this.guest.configure([tellSize({ cpus, memoryBytes })]);
+  }
+
+  #ram(): UmlRam {
+    return new UmlRam(umlThreads(launchThreads(this.directory)).vmm);
   }
 
   override async repin(
