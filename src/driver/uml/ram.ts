@@ -56,7 +56,7 @@ function openRam(process: string): number | undefined {
 export function ownDevice(mountinfo: string): number | undefined {
   const found = mountinfo
     .split('\n')
-    .map((line) => /^\d+ \d+ (\d+):(\d+) \S+ (\S+) .* - (\S+) /.exec(line))
+    .map((line) => /^\d{1,10} \d{1,10} (\d{1,10}):(\d{1,10}) \S{1,4096} (\S{1,4096}) .* - (\S{1,64}) /.exec(line))
     .findLast((match) => match?.[3] === DIRECTORY);
   if (found?.[4] !== 'tmpfs') return undefined;
   const [major, minor] = [Number(found[1]), Number(found[2])];
