@@ -1,4 +1,6 @@
 /** Upgrades instances: plans on what is, has it carried out all or nothing, and says what clients met with. */
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import type { EventLog } from '../core/events.ts';
 import type { Journal } from '../core/journal.ts';
 import type { Mutex } from '../core/mutex.ts';
@@ -12,18 +14,22 @@ import { STANDBY } from '../standby/contract.ts';
 import { type Clock, timestamp } from '../sys/clock.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import { type Beside, type Changes, type PlannedStep, planUpgrade, STAND_IN } from './plan.ts';
-import type { UpgradeReport, UpgradeRequest } from './requests.ts';
+import type { HandOver, UpgradeReport, UpgradeRequest } from './requests.ts';
 import { openTo } from './steps.ts';
 
 const WATCH_MS = 2_000;
 const DRAIN_MS = 30_000;
+const STATE_BYTES = 64 * 2 ** 20;
+const STATE_MS = 10_000;
 const NAME_CHARACTERS = 63;
 
 export interface UpgraderOptions {
   instances: Instances;
   hostPool: Pick<HostPool, 'topology'>;
   services: ServiceManager;
-  steps: Pick<Steps<PlannedStep>, 'planned' | 'submit'>;
+  steps: Pick<Steps<PlannedStep>, 'planned' | 'submit' | 'isClosed'>;
+  /** Of the state that is being handed over. */
+  directory: string;
   /** Of all changes of the whole machine. */
   mutex: Mutex;
   events: Pick<EventLog, 'tell'>;
@@ -89,6 +95,8 @@ export class Upgrader {
       if (!isDry && before !== undefined)
         this.#tell('upgrade-undone', instance, asPolykernelError(error, 'upgrading').message);
       throw error;
+    } finally {
+      if (!isDry && request.handOver) this.#forgetState(instance);
     }
   }
 
@@ -99,7 +107,8 @@ export class Upgrader {
 
   /** Ends what stood in for another instance when the daemon ended after all else was done. */
   async recover(): Promise<void> {
-    const { instances, services, steps } = this.#options;
+    const { instances, services, steps, directory } = this.#options;
+    rmSync(directory, { recursive: true, force: true });
     for (const { name } of instances.list().filter(({ record }) => record.spec.stack === STAND_IN)) {
       const led = (await services.list()).filter(({ targets }) => targets.some((each) => each.instance === name));
       const without = led.map((service) => {
@@ -130,7 +139,8 @@ export class Upgrader {
     const beside = runs ? await this.#beside(spec, services) : 'it does not run';
     const isBeside = typeof beside !== 'string';
     const { watchMs = WATCH_MS, drainMs = DRAIN_MS } = request;
-    const facts = { record, spec, changes, runs, services, watchMs, drainMs };
+    const handOver = request.handOver ? this.#handOver(instance, request.handOver, runs) : null;
+    const facts = { record, spec, changes, runs, services, watchMs, drainMs, handOver };
     const { steps, cleanup } = planUpgrade({ ...facts, beside: isBeside ? beside : null });
     const report: UpgradeReport = {
       name,
@@ -154,6 +164,21 @@ export class Upgrader {
       ...{ field: 'image', value: spec.image },
       hint: `pk restart ${name} starts what it is now. To have that taken back when it fails, pk image import kernels under names of their own.`,
     });
+  }
+
+  #handOver({ name, record }: Instance, { save, load, ...bounds }: HandOver, runs: boolean) {
+    if (!runs)
+      throw new PolykernelError('conflict', `${name} does not run, so it has no state to hand over`, {
+        ...{ field: 'handOver', hint: 'Leave that out, or start it first.' },
+      });
+    const { limitBytes = STATE_BYTES, deadlineMs = STATE_MS } = bounds;
+    return { save, load, limitBytes, deadlineMs, directory: join(this.#options.directory, record.id) };
+  }
+
+  /** What was handed over is kept as long as it may be needed to take something back. */
+  #forgetState({ record }: Instance): void {
+    if (!this.#options.steps.isClosed)
+      rmSync(join(this.#options.directory, record.id), { recursive: true, force: true });
   }
 
   /** As one is to be that was made so from the first. */

@@ -83,6 +83,37 @@ describe('an upgrade', () => {
     expect((await sandbox.json<InstanceStatus[]>('ps', '-a')).map(({ spec }) => spec.name)).toEqual(['web']);
   });
 
+  it.each(['uml', 'qemu'])('on %s hands over what the old workload knows, and loses no request', async (driver) => {
+    const [name, own] = [`keeps-${driver}`, await freePort()];
+    const options = ['--driver', driver, '--memory', '128M', '--network', 'private', '-w', '/'];
+    await sandbox.ok('run', '-d', '--name', name, ...options, '--', 'sh', '-c', server('none'));
+    await sandbox.ok('service', 'create', name, '--port', `${own}`, '--target', `${name}:80`);
+    await until('it is up', async () => (await fetchText(own).catch(() => '')) === 'none');
+    await sandbox.ok('exec', name, '--', 'sh', '-c', 'echo learned > /run/www/index.html');
+    const before = await sandbox.json<InstanceStatus>('inspect', name);
+    const asked = load(own);
+    await asked.more(10, 'learned');
+    const state = ['--save', 'cat /run/www/index.html', '--load', 'cat > /run/www/index.html'];
+    const said = await sandbox.ok(
+      'upgrade',
+      '--json',
+      ...state,
+      name,
+      '--',
+      'sh',
+      '-c',
+      `: two; ${server('forgotten')}`,
+    );
+    expect(JSON.parse(said)).toMatchObject({ way: 'beside', isPaused: false });
+    await asked.more(10, 'learned');
+    await asked.stop();
+    if (!(await wasStarved('upgraded'))) expect(asked.failures).toEqual([]);
+    expect(Object.keys(asked.answers)).toEqual(['learned']);
+    expect((await sandbox.json<InstanceStatus>('inspect', name)).bootId).not.toBe(before.bootId);
+    await sandbox.ok('service', 'rm', name);
+    await sandbox.ok('rm', '-f', name);
+  });
+
   it('to what ends is taken back, and loses no request', async () => {
     const before = await web();
     const text = await fetchText(port);
