@@ -68,6 +68,7 @@ export function compose(around: Surroundings, parts: Parts) {
     around,
     { ...parts.host, readTopology: () => functions.withLeases(parts.host.readTopology()) },
     known,
+    () => steps,
   );
   const channels = channelCapability(around, known);
   const network = networkCapability(around, parts.privileged, known);

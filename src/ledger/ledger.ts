@@ -42,17 +42,20 @@ export function initPool(ledger: Ledger, pool: Pool): Ledger {
 
 /**
  * Replaces the pool by another one. Throws `conflict` naming the owner of whatever would no longer be in it, and
- * `not-found` when there is no pool.
+ * `not-found` when there is no pool. `reserved`: what has to stay in it besides.
  */
-export function changePool(ledger: Ledger, pool: Pool): Ledger {
+export function changePool(ledger: Ledger, pool: Pool, reserved: Ledger['partitions'] = {}): Ledger {
   requirePool(ledger);
   const next = { ...ledger, pool };
-  const [problem] = shortages(next);
+  const [problem] = shortages({ pool, partitions: { ...ledger.partitions, ...reserved } });
   if (problem === undefined) return checked(next);
   throw new PolykernelError('conflict', `the pool cannot shrink: ${problem.text}`, {
     field: problem.field,
     value: problem.owner,
-    hint: `Remove ${problem.owner} first (pk rm -f ${problem.owner}), or keep that in the pool.`,
+    hint:
+      problem.owner in ledger.partitions
+        ? `Remove ${problem.owner} first (pk rm -f ${problem.owner}), or keep that in the pool.`
+        : 'Try again when that is over, or keep that in the pool.',
   });
 }
 

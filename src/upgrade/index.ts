@@ -22,10 +22,10 @@ export function upgradeCapability(
     name: 'upgrades',
     upgrader,
     routes: served(upgradeApi, upgradeHandlers(upgrader, rollouts)),
-    /** After the steps that were cut off: kernels may have to end for it, for which nobody waits but who is to change the machine. */
+    /** Kernels may have to end for it, for which nobody waits but who is to change the same. */
     async recover() {
-      void mutex
-        .run(() => upgrader.recover())
+      void upgrader
+        .recover()
         .finally(() => rollouts.recover())
         .catch((error) => journal.error('taking up upgrades', error));
     },

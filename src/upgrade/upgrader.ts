@@ -1,13 +1,14 @@
 /** Upgrades instances: plans on what is, has it carried out all or nothing, and says what clients met with. */
-import { rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { EventLog } from '../core/events.ts';
 import type { Journal } from '../core/journal.ts';
 import type { Mutex } from '../core/mutex.ts';
+import type { BareStep } from '../core/step.ts';
 import type { Steps } from '../core/steps.ts';
 import { type Instance, type InstanceSpec, type Instances, requestOf } from '../instance/contract.ts';
 import { removeInstance } from '../instance/steps.ts';
-import type { HostPool } from '../pool/contract.ts';
+import { type HostPool, reservedBy } from '../pool/contract.ts';
 import type { ServiceManager, ServiceStatus } from '../service/contract.ts';
 import { changeService, requestOf as requestOfService } from '../service/steps.ts';
 import { STANDBY } from '../standby/contract.ts';
@@ -27,10 +28,10 @@ export interface UpgraderOptions {
   instances: Instances;
   hostPool: Pick<HostPool, 'topology'>;
   services: ServiceManager;
-  steps: Pick<Steps<PlannedStep>, 'planned' | 'submit' | 'isClosed'>;
+  steps: Pick<Steps<PlannedStep>, 'planned' | 'submit' | 'holding' | 'isClosed'>;
   /** Of the state that is being handed over. */
   directory: string;
-  /** Of all changes of the whole machine. */
+  /** Of all plans of the whole machine. */
   mutex: Mutex;
   events: Pick<EventLog, 'tell'>;
   clock: Clock;
@@ -72,13 +73,13 @@ export class Upgrader {
     /** Those that led to it when it was planned. */
     let before: readonly ServiceStatus[] | undefined;
     try {
-      const plan = async () => {
-        const made = await this.#plan(instance, request);
+      const plan = async (underWay: readonly BareStep[]) => {
+        const made = await this.#plan(instance, request, underWay);
         before = await this.#serving(instance.name);
         return isDry ? { ...made, steps: [] } : made;
       };
       const { report, cleanup, standIn } = await steps.planned(plan, {
-        ...{ mutex, under: 'plan', progress, signal, onFailure: 'undo' },
+        ...{ mutex, things: [`instance ${instance.name}`], progress, signal, onFailure: 'undo' },
       });
       if (isDry) return report;
       if (standIn !== undefined) this.cut(instance.name, openTo(standIn, await this.#options.services.list()));
@@ -107,20 +108,30 @@ export class Upgrader {
 
   /** Ends what stood in for another instance when the daemon ended after all else was done. */
   async recover(): Promise<void> {
-    const { instances, services, steps, directory } = this.#options;
-    rmSync(directory, { recursive: true, force: true });
+    const { instances, services, steps, mutex, directory } = this.#options;
+    for (const id of existsSync(directory) ? readdirSync(directory) : []) {
+      const owner = instances.list().find(({ record }) => record.id === id);
+      const forget = async () => rmSync(join(directory, id), { recursive: true, force: true });
+      // The steps that were cut off may need it.
+      await (owner === undefined ? forget() : steps.holding([`instance ${owner.name}`], forget));
+    }
     for (const { name } of instances.list().filter(({ record }) => record.spec.stack === STAND_IN)) {
-      const led = (await services.list()).filter(({ targets }) => targets.some((each) => each.instance === name));
-      const without = led.map((service) => {
-        const request = requestOfService(service);
-        const targets = request.targets.filter(({ instance }) => instance !== name);
-        return changeService({ ...request, targets }, service, `without ${name}`);
-      });
-      await steps.submit([...without, removeInstance(name, STAND_IN)]);
+      const plan = async () => {
+        if (instances.find(name)?.record.spec.stack !== STAND_IN) return { steps: [] };
+        const led = (await services.list()).filter(({ targets }) => targets.some((each) => each.instance === name));
+        const without = led.map((service) => {
+          const request = requestOfService(service);
+          const targets = request.targets.filter(({ instance }) => instance !== name);
+          return changeService({ ...request, targets }, service, `without ${name}`);
+        });
+        return { steps: [...without, removeInstance(name, STAND_IN)] };
+      };
+      // Waits for what the steps that were cut off leave of it.
+      await steps.planned(plan, { mutex, things: [`instance ${name}`] });
     }
   }
 
-  async #plan(instance: Instance, request: UpgradeRequest): Promise<Made> {
+  async #plan(instance: Instance, request: UpgradeRequest, underWay: readonly BareStep[]): Promise<Made> {
     const { record, state, active, name } = instance;
     const changes = changesOf(request, record.spec);
     if (record.spec.attached || record.spec.stack === STAND_IN || record.spec.stack === STANDBY)
@@ -136,7 +147,7 @@ export class Upgrader {
     if (changes.image === record.spec.image) await this.#checkSame(instance);
     const services = await this.#serving(name);
     const runs = state === 'running';
-    const beside = runs ? await this.#beside(spec, services) : 'it does not run';
+    const beside = runs ? await this.#beside(spec, services, underWay) : 'it does not run';
     const isBeside = typeof beside !== 'string';
     const { watchMs = WATCH_MS, drainMs = DRAIN_MS } = request;
     const handOver = request.handOver ? this.#handOver(instance, request.handOver, runs) : null;
@@ -197,7 +208,11 @@ export class Upgrader {
   }
 
   /** What a second kernel would be made from, or why there can be none. */
-  async #beside(spec: InstanceSpec, services: readonly ServiceStatus[]): Promise<Beside | string> {
+  async #beside(
+    spec: InstanceSpec,
+    services: readonly ServiceStatus[],
+    underWay: readonly BareStep[],
+  ): Promise<Beside | string> {
     const { instances, hostPool } = this.#options;
     if (services.length === 0) return 'no service sends requests to it';
     if (spec.channels.length > 0) return 'it is at the end of a channel';
@@ -216,11 +231,13 @@ export class Upgrader {
       dependsOn: [],
     };
     if (spec.partition === null) return { request: beside, placement: null };
-    const { pool, partitions } = instances.ledger();
+    const ledger = instances.ledger();
+    const { pool } = ledger;
     if (pool === null) return 'there is no pool';
+    const fixed = { ...ledger.partitions, ...reservedBy(ledger, underWay) };
     const requests = [{ name, request: spec.partition, current: null }];
     const { place } = await import('../ledger/planner.ts');
-    const { placed, refused } = place({ topology: hostPool.topology(), pool, requests, fixed: partitions });
+    const { placed, refused } = place({ topology: hostPool.topology(), pool, requests, fixed });
     if (refused[0] !== undefined) return `the pool has no room for a second one: ${refused[0].message}`;
     const { partition, vcpuCpus, reasons } = placed[0]!;
     return { request: beside, placement: { partition, vcpuCpus, reasons } };
