@@ -1,5 +1,5 @@
 /** State that is handed over by an upgrade, through a whole daemon on the fake driver; test/kernel/upgrade.test.ts has real ones. */
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import type { HandOver } from '../../src/upgrade/contract.ts';
@@ -12,14 +12,26 @@ async function withWeb() {
   await test.create({ name: 'web', command: OLD, stopGraceMs: 0 });
   await untilState(test, 'web', 'running');
   const said: string[] = [];
+  const { id } = await test.client.inspect('web');
+  const file = join(test.home, 'hand-over', id, 'first');
+  /** What can be seen of the file, before a `gone marker` that is there when it begins to read goes on. */
+  const seen: string[] = [];
+  const marker = join(test.home, 'marker');
   const upgrade = (handOver: HandOver, command = ['stubborn']) =>
-    test.client.upgrade('web', { command, watchMs: 0, handOver }, (text) => said.push(text.replace(/^\S+ /, '')));
-  return { test, said, upgrade };
+    test.client.upgrade('web', { command, watchMs: 0, handOver }, (text) => {
+      said.push(text.replace(/^\S+ /, ''));
+      if (!text.includes('read the state') || !existsSync(marker)) return;
+      seen.push(readFileSync(file, 'utf8'), (statSync(file).mode & 0o777).toString(8));
+      rmSync(marker);
+    });
+  return { test, said, seen, marker, upgrade };
 }
 
 it('is written before the old one is stopped and read before the new one counts, and nothing of it stays', async () => {
-  const { test, said, upgrade } = await withWeb();
-  await upgrade({ save: 'echo state', load: 'cat' });
+  const { test, said, seen, marker, upgrade } = await withWeb();
+  writeFileSync(marker, '');
+  await upgrade({ save: 'echo state', load: `gone ${marker}` });
+  expect(seen).toEqual(['state\n', '600']);
   expect(said).toEqual([
     'have web write its state',
     'stop web and start it with another command',
