@@ -92,7 +92,7 @@ defaults
   srvtcpka-idle 2s
   srvtcpka-intvl 1s
   srvtcpka-cnt 3
-  default-server check inter 1s fastinter 200ms downinter 100ms fall 2 rise 1 tcp-ut 3s
+  default-server check inter 1s fastinter 200ms downinter 500ms fall 2 rise 1 tcp-ut 3s
 `;
 
 function global({ statsSocket, threads, chroot }: ConfigOptions, shares: readonly number[]): string {
