@@ -131,9 +131,15 @@ export class Tending {
   }
 
   /** Cuts all connections of a service, and takes no more. */
-  async cut({ name, targets }: ServiceRecord): Promise<void> {
+  async cut(record: ServiceRecord): Promise<void> {
+    await this.#proxy.commandAll([`disable frontend ${frontendOf(record.name)}`]);
+    await this.cutServers(record);
+  }
+
+  /** Cuts the connections to those targets. */
+  async cutServers({ name, targets }: Pick<ServiceRecord, 'name' | 'targets'>): Promise<void> {
     const cuts = targets.map(({ instance }) => `shutdown sessions server ${name}/${instance}`);
-    await this.#proxy.commandAll([`disable frontend ${frontendOf(name)}`, ...cuts]);
+    if (cuts.length > 0) await this.#proxy.commandAll(cuts);
   }
 
   /** Looks at once, for whoever asks; never rejects. Takes the lock itself. */

@@ -16,7 +16,7 @@ import { type Clock, timestamp } from '../sys/clock.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import { type Beside, type Changes, type PlannedStep, planUpgrade, STAND_IN } from './plan.ts';
 import type { HandOver, UpgradeReport, UpgradeRequest } from './requests.ts';
-import { openTo } from './steps.ts';
+import { cutDrained } from './steps.ts';
 
 const WATCH_MS = 2_000;
 const DRAIN_MS = 30_000;
@@ -82,7 +82,7 @@ export class Upgrader {
         ...{ mutex, things: [`instance ${instance.name}`], progress, signal, onFailure: 'undo' },
       });
       if (isDry) return report;
-      if (standIn !== undefined) this.cut(instance.name, openTo(standIn, await this.#options.services.list()));
+      if (standIn !== undefined) this.cut(instance.name, await cutDrained(standIn, this.#options.services));
       await steps.submit(cleanup).catch((error) => journal.error(`clearing up after the upgrade of ${name}`, error));
       const after = await this.#options.services.list();
       const downMs = report.way === 'at-rest' ? null : down();
