@@ -5,6 +5,7 @@
 import type { Client } from '../src/client/index.ts';
 import { FAULT_NAMES } from '../src/containment/contract.ts';
 import { HALF, sharedKernel, twoKernels } from './containment/places.ts';
+import { recovery } from './containment/recovery.ts';
 import { type Place, p99, type Seen, windows } from './containment/windows.ts';
 import { withDaemon } from './daemon.ts';
 import { atLeast, atMost, type Bench, median, type Row } from './row.ts';
@@ -22,6 +23,7 @@ export const containment: Bench = (progress) =>
       rows.push(...(await ofKernels(client, await twoKernels(client, home, driver), driver, progress)));
       await client.destroy('containment');
       await client.releasePool().catch(() => {});
+      rows.push(...(await recovery(client, driver, progress)));
     }
     const shared = await sharedKernel(client, home);
     for (const [name, before] of [

@@ -23,7 +23,13 @@ import type { StackStep } from '../stack/contract.ts';
 import { stackCapability } from '../stack/index.ts';
 import { standbyCapability, standbyPhases } from '../standby/index.ts';
 import { telemetryCapability } from '../telemetry/index.ts';
-import { type UpgradeStep, upgradeCapability, upgradeExecutors } from '../upgrade/index.ts';
+import {
+  type HandOverStep,
+  handOverExecutors,
+  type UpgradeStep,
+  upgradeCapability,
+  upgradeExecutors,
+} from '../upgrade/index.ts';
 import { daemonApi } from './api.ts';
 import type { Capability } from './capability.ts';
 import { daemonChecks } from './checks.ts';
@@ -91,7 +97,7 @@ export function compose(around: Surroundings, parts: Parts) {
     restartDue: ({ name }) => heal.healer.look(name),
     resolveImage: async (name) => drivers.ownImage(name) ?? parts.images.resolve(name),
   });
-  const steps = new Steps<StackStep | UpgradeStep | FunctionStep>({
+  const steps = new Steps<StackStep | UpgradeStep | HandOverStep | FunctionStep>({
     executors: {
       ...{
         ...channels.executors,
@@ -100,6 +106,7 @@ export function compose(around: Surroundings, parts: Parts) {
         ...pool.executors,
         ...functions.executors,
       },
+      ...handOverExecutors(instances.supervisor),
       ...upgradeExecutors({
         ...{ ...services, instances: instances.supervisor, health: (name) => health.monitor.get(name) },
         cut: (name, connections) => upgrades.upgrader.cut(name, connections),

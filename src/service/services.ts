@@ -167,6 +167,14 @@ export class Services implements ServiceManager {
     });
   }
 
+  cutDrained(name: string, instance: string): Promise<void> {
+    return this.#mutex.run(async () => {
+      const { record } = this.#entry(name);
+      const targets = record.targets.filter((target) => target.instance === instance && target.drain);
+      await this.#tending.cutServers({ name, targets });
+    });
+  }
+
   steer(name: string, times: ReadonlyMap<string, number>): Promise<void> {
     return this.#mutex.run(async () => {
       this.#entry(name).steered = new Map(times);

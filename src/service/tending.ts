@@ -59,6 +59,8 @@ export class Tending {
   #structure: Structure = NO_STRUCTURE;
   /** Whether HAProxy was made as the records and endpoints are. */
   #settled = false;
+  /** So often endpoints have changed. */
+  #changes = 0;
   #cancelTend: (() => void) | undefined;
   #unlisten: (() => void) | undefined;
   #closed = false;
@@ -97,10 +99,12 @@ export class Tending {
     if (this.#closed) return;
     const { entries, endpoints, ended } = this.#options;
     this.#settled = false;
+    const changes = this.#changes;
     const servable = this.#servable();
     if (servable.length === 0) await this.#end();
     else {
       this.#unlisten ??= endpoints.onChange(() => {
+        this.#changes += 1;
         this.#settled = false;
         this.#tendAfter(0);
       });
@@ -111,7 +115,8 @@ export class Tending {
       await this.#adjust();
     }
     for (const { record } of [...entries.values()]) if (record.removing) ended(record);
-    this.#settled = true;
+    // What changed meanwhile is not in it.
+    this.#settled = this.#changes === changes;
     this.#tendAfter(0);
   }
 
@@ -126,9 +131,15 @@ export class Tending {
   }
 
   /** Cuts all connections of a service, and takes no more. */
-  async cut({ name, targets }: ServiceRecord): Promise<void> {
+  async cut(record: ServiceRecord): Promise<void> {
+    await this.#proxy.commandAll([`disable frontend ${frontendOf(record.name)}`]);
+    await this.cutServers(record);
+  }
+
+  /** Cuts the connections to those targets. */
+  async cutServers({ name, targets }: Pick<ServiceRecord, 'name' | 'targets'>): Promise<void> {
     const cuts = targets.map(({ instance }) => `shutdown sessions server ${name}/${instance}`);
-    await this.#proxy.commandAll([`disable frontend ${frontendOf(name)}`, ...cuts]);
+    if (cuts.length > 0) await this.#proxy.commandAll(cuts);
   }
 
   /** Looks at once, for whoever asks; never rejects. Takes the lock itself. */

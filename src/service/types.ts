@@ -165,6 +165,8 @@ export interface ServiceManager {
   remove(name: string): Promise<void>;
   /** At once, without any connection lost. Rejects with `not-found`, `invalid`. */
   change(name: string, instance: string, change: TargetChange): Promise<ServiceStatus>;
+  /** Cuts the connections that a drained target still has, so that who is there can connect again at once. Rejects with `not-found`. */
+  cutDrained(name: string, instance: string): Promise<void>;
   /**
    * Has each target count so many times its weight, once where `times` says nothing, until this is called again or the daemon ends.
    * At once, without any connection lost. Rejects with `not-found`.

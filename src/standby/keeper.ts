@@ -182,10 +182,12 @@ export class Keeper {
         await this.#create(primary!);
         return phases.changed();
       case 'remove':
+        await this.#giveBack(standby!, primary);
         phases.set(standby!, null);
         await this.#submit([removeInstance(standby!.name, STANDBY)]);
         return phases.changed();
       case 'start':
+        await this.#giveBack(standby!, primary);
         phases.set(standby!, 'warming');
         return await this.#submit([startInstance(standby!.name, standby!.record.startedAt, ': it stands by')]);
       case 'freeze':
@@ -220,6 +222,11 @@ export class Keeper {
     this.#tell('standby-serves', primary, standby.name);
     // Those of a kernel that may live on are not given away.
     if (!primary.active) await this.#exchange(primary, standby);
+  }
+
+  /** One that goes has no CPUs any more, should it have served. */
+  async #giveBack(standby: Instance, primary: Instance | undefined): Promise<void> {
+    if (primary !== undefined) await this.#exchange(standby, primary);
   }
 
   /** What CPUs `from` owns are `to`'s from here on. */

@@ -41,7 +41,24 @@ const fields = {
   },
   dryRun: { ...flag, description: 'Say what would be done, and do nothing' },
 } as const;
-const upgradeRequest = request({ ...fields, command });
+const script = { type: 'string', minLength: 1, maxLength: 65_536, pattern: '^[^\\0]*$' } as const;
+const handOver = {
+  ...request(
+    {
+      save: { ...script, description: 'For sh -c in the old kernel: writes the state on standard output' },
+      load: { ...script, description: 'For sh -c in the new kernel: reads it from standard input' },
+      limitBytes: {
+        ...{ type: 'integer', minimum: 1, maximum: 2 ** 30, 'x-hint': 'At most 1GiB.' },
+        description: 'Larger is a failure. Default 64 MiB',
+      },
+      deadlineMs: { ...milliseconds, minimum: 1, description: 'For each of both. Default 10000' },
+    },
+    'save',
+    'load',
+  ),
+  description: 'State of the old workload that the new one gets. Default none',
+} as const;
+const upgradeRequest = request({ ...fields, command, handOver });
 const rolloutRequest = named(
   'RolloutRequest',
   request({

@@ -1,4 +1,5 @@
 /** Upgrades of instances, as one thing that a daemon can do. */
+import { join } from 'node:path';
 import { served } from '../core/route.ts';
 import type { Surroundings } from '../core/surroundings.ts';
 import { upgradeApi } from './api.ts';
@@ -7,13 +8,14 @@ import { Rollouts, type RolloutsOptions } from './rollouts.ts';
 import { upgradeHandlers } from './routes.ts';
 import { Upgrader, type UpgraderOptions } from './upgrader.ts';
 
+export { type HandOverStep, handOverExecutors } from './hand-over.ts';
 export { type UpgradeStep, upgradeExecutors } from './steps.ts';
 
 export function upgradeCapability(
-  { mutex, events, clock, journal, store }: Surroundings,
+  { mutex, events, clock, journal, store, paths }: Surroundings,
   given: Pick<UpgraderOptions, 'instances' | 'hostPool' | 'services' | 'steps'> & Pick<RolloutsOptions, 'steps'>,
 ) {
-  const upgrader = new Upgrader({ ...given, mutex, events, clock, journal });
+  const upgrader = new Upgrader({ ...given, directory: join(paths.home, 'hand-over'), mutex, events, clock, journal });
   const kept = store.value<Rollout>('rollout', 'the upgrade of all');
   const rollouts = new Rollouts({ ...given, upgrader, kept, clock, journal });
   return {

@@ -1,9 +1,11 @@
 /** The steps of an upgrade, from what is: pure. */
+import { join } from 'node:path';
 import type { CreateRequest, InstanceRecord, InstanceSpec, Placement } from '../instance/contract.ts';
 import { createInstance, type InstanceStep, removeInstance } from '../instance/steps.ts';
 import type { ServiceStatus } from '../service/contract.ts';
 import { changeService, requestOf as requestOfService, type ServiceStep, shiftService } from '../service/steps.ts';
-import type { UpgradeRequest } from './requests.ts';
+import { type HandOverStep, loadState, saveState } from './hand-over.ts';
+import type { HandOver, UpgradeRequest } from './requests.ts';
 import { exchange, PHASE, prove, type UpgradeStep } from './steps.ts';
 
 /** Instances that serve in place of another one are of this stack, which nobody else can have: by it they are known. */
@@ -11,7 +13,7 @@ export const STAND_IN = '(upgrade)';
 /** A kernel that comes up and ends at once is seen by then. */
 const SETTLE_MS = 1_000;
 
-export type PlannedStep = InstanceStep | ServiceStep | UpgradeStep;
+export type PlannedStep = InstanceStep | ServiceStep | UpgradeStep | HandOverStep;
 
 export interface Beside {
   /** What the second kernel is made from. */
@@ -22,7 +24,7 @@ export interface Beside {
 export type Changes = Pick<UpgradeRequest, 'image' | 'command' | 'root'>;
 
 export interface UpgradeFacts {
-  record: Pick<InstanceRecord, 'spec' | 'definition'>;
+  record: Pick<InstanceRecord, 'spec' | 'definition' | 'startedAt'>;
   /** As it is to be, and what of that is asked for. */
   spec: InstanceSpec;
   changes: Changes;
@@ -33,11 +35,13 @@ export interface UpgradeFacts {
   beside: Beside | null;
   watchMs: number;
   drainMs: number;
+  /** `directory`: for its files; null = nothing is handed over. */
+  handOver: (Required<HandOver> & { directory: string }) | null;
 }
 
 /** `steps`: all or nothing. `cleanup`: what is left to do after them. */
 export function planUpgrade(facts: UpgradeFacts): { steps: PlannedStep[]; cleanup: PlannedStep[] } {
-  const { record, spec, changes, runs, services, beside, watchMs, drainMs } = facts;
+  const { record, spec, changes, runs, services, beside, watchMs, drainMs, handOver } = facts;
   const { name } = spec;
   const after = { spec, definition: definitionOf(record.definition, changes) };
   const before = { spec: record.spec, definition: record.definition };
@@ -45,7 +49,14 @@ export function planUpgrade(facts: UpgradeFacts): { steps: PlannedStep[]; cleanu
   if (!runs) return { steps: [change], cleanup: [] };
   const names = services.map((service) => service.name);
   const stays = `watch ${name} for ${watchMs / 1000} s`;
-  if (beside === null) return { steps: [change, prove(name, names, watchMs, stays)], cleanup: [] };
+  const first = handOver && join(handOver.directory, 'first');
+  const save = handOver ? [saveState(name, handOver, first!, record.startedAt)] : [];
+  const load = (to: string, file: string | null) => (handOver ? [loadState(to, handOver, file!)] : []);
+  if (beside === null) {
+    const well = handOver ? [prove(name, [], SETTLE_MS, `wait until ${name} is well`)] : [];
+    return { steps: [...save, change, ...well, ...load(name, first), prove(name, names, watchMs, stays)], cleanup: [] };
+  }
+  const second = handOver && join(handOver.directory, 'second');
   const other = beside.request.name;
   const part = {
     stack: STAND_IN,
@@ -58,11 +69,15 @@ export function planUpgrade(facts: UpgradeFacts): { steps: PlannedStep[]; cleanu
   const steps: PlannedStep[] = [
     createInstance(other, { ...request, ...(partition && { partition }) }, part, where),
     prove(other, [], SETTLE_MS, `wait until ${other} is well`),
+    ...save,
+    ...load(other, first),
     ...services.map((service, at) => changeService(both[at]!, service, `${other} beside ${name}`)),
     ...services.map((service) => shiftService(service, name, other, drainMs)),
     prove(other, names, watchMs, `watch ${other} for ${watchMs / 1000} s`),
+    ...(handOver ? [saveState(other, handOver, second!, null)] : []),
     change,
     prove(name, [], SETTLE_MS, `wait until ${name} is well`),
+    ...load(name, second),
     ...services.map((service) => shiftService(service, other, name, drainMs)),
     prove(name, names, watchMs, stays),
   ];

@@ -14,12 +14,26 @@ export interface UpgradeRequest {
    * Default 30000.
    */
   drainMs?: number;
+  /** What the old workload knows is read by the new one. */
+  handOver?: HandOver;
   /** Say what would be done, and do nothing. */
   dryRun?: boolean;
 }
 
+/** Commands for sh -c, each in the kernel of its workload and as that is run. */
+export interface HandOver {
+  /** Writes the state on standard output. */
+  save: string;
+  /** Reads it from standard input. */
+  load: string;
+  /** Larger is a failure. Default 64 MiB. */
+  limitBytes?: number;
+  /** For each of both, in ms. Default 10000. */
+  deadlineMs?: number;
+}
+
 /** Of all instances that run, are not so already, and can be. */
-export interface RolloutRequest extends Omit<UpgradeRequest, 'command'> {
+export interface RolloutRequest extends Omit<UpgradeRequest, 'command' | 'handOver'> {
   /** So many at once. Default 1. */
   atMost?: number;
 }

@@ -21,7 +21,7 @@ type Say = (text: string) => void;
 export interface RolloutsOptions {
   upgrader: Pick<Upgrader, 'upgrade'>;
   instances: Pick<Instances, 'list' | 'find'>;
-  steps: Pick<Steps<PlannedStep>, 'isClosed'>;
+  steps: Pick<Steps<PlannedStep>, 'holding' | 'isClosed'>;
   kept: { get(): Rollout | null; put(value: Rollout): void };
   clock: Clock;
   journal: Journal;
@@ -100,12 +100,21 @@ export class Rollouts {
     return this.get();
   }
 
-  /** Goes on where an earlier daemon was, whose upgrades under way have been taken back. */
-  recover(): void {
-    const { kept, instances } = this.#options;
+  /** Goes on where an earlier daemon was, once its upgrades under way have been taken back. */
+  async recover(): Promise<void> {
+    try {
+      await this.#recover();
+    } finally {
+      this.#recovered.resolve();
+    }
+  }
+
+  async #recover(): Promise<void> {
+    const { kept, instances, steps } = this.#options;
     const known = kept.get();
-    this.#recovered.resolve();
     if (known?.state !== 'running') return;
+    for (const name of known.under) await steps.holding([`instance ${name}`], async () => {});
+    if (this.#isEnding) return;
     const isToDo = (name: string) => {
       const spec = instances.find(name)?.record.spec;
       return spec !== undefined && !isSo(spec, known.request);

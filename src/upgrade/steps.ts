@@ -64,7 +64,7 @@ export function prove(name: string, services: readonly string[], watchMs: number
 
 export interface Watched {
   instances: Instances;
-  services: Pick<ServiceManager, 'known' | 'list'>;
+  services: Pick<ServiceManager, 'known' | 'list' | 'cutDrained'>;
   /** So many connections end with a kernel that is about to be ended, since they stayed open for longer than they were given. */
   cut(name: string, connections: number): void;
   /** Throws `not-found`. */
@@ -84,7 +84,7 @@ export function upgradeExecutors(watched: Watched): Executors<UpgradeStep> {
       async run(step, signal) {
         const instance = instances.get(step.name);
         if (!isAs(step)) {
-          if (instance.active) watched.cut(step.name, openTo(step.name, await watched.services.list()));
+          if (instance.active) watched.cut(step.name, await cutDrained(step.name, watched.services));
           if (instance.active || instance.state === 'backoff') await instance.stop();
           checkStopped(instance);
           instances.update(new Map([[step.name, { spec: step.spec, definition: step.definition }]]), null);
@@ -158,12 +158,20 @@ async function staysWell(
   }
 }
 
-/** Connections through services that a kernel has now. */
-export const openTo = (name: string, services: readonly ServiceStatus[]): number =>
-  services
-    .flatMap(({ targets }) => targets)
-    .filter(({ instance }) => instance === name)
-    .reduce((sum, { inFlight }) => sum + inFlight, 0);
+/**
+ * Resolves with how many connections a kernel that is about to go has through services. Those of a drained one are cut: a kernel that
+ * is gone says nothing, and who is there would wait for it.
+ */
+export async function cutDrained(name: string, services: Pick<ServiceManager, 'list' | 'cutDrained'>): Promise<number> {
+  let open = 0;
+  for (const { name: service, targets } of await services.list())
+    for (const { instance, inFlight, drain } of targets) {
+      if (instance !== name || inFlight === 0) continue;
+      open += inFlight;
+      if (drain) await services.cutDrained(service, name);
+    }
+  return open;
+}
 
 function checkStopped(instance: Instance): void {
   if (!instance.active && instance.state !== 'backoff') return;

@@ -1,4 +1,6 @@
 /** Upgrades instances: plans on what is, has it carried out all or nothing, and says what clients met with. */
+import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import type { EventLog } from '../core/events.ts';
 import type { Journal } from '../core/journal.ts';
 import type { Mutex } from '../core/mutex.ts';
@@ -13,18 +15,22 @@ import { STANDBY } from '../standby/contract.ts';
 import { type Clock, timestamp } from '../sys/clock.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import { type Beside, type Changes, type PlannedStep, planUpgrade, STAND_IN } from './plan.ts';
-import type { UpgradeReport, UpgradeRequest } from './requests.ts';
-import { openTo } from './steps.ts';
+import type { HandOver, UpgradeReport, UpgradeRequest } from './requests.ts';
+import { cutDrained } from './steps.ts';
 
 const WATCH_MS = 2_000;
 const DRAIN_MS = 30_000;
+const STATE_BYTES = 64 * 2 ** 20;
+const STATE_MS = 10_000;
 const NAME_CHARACTERS = 63;
 
 export interface UpgraderOptions {
   instances: Instances;
   hostPool: Pick<HostPool, 'topology'>;
   services: ServiceManager;
-  steps: Pick<Steps<PlannedStep>, 'planned' | 'submit'>;
+  steps: Pick<Steps<PlannedStep>, 'planned' | 'submit' | 'holding' | 'isClosed'>;
+  /** Of the state that is being handed over. */
+  directory: string;
   /** Of all plans of the whole machine. */
   mutex: Mutex;
   events: Pick<EventLog, 'tell'>;
@@ -76,7 +82,7 @@ export class Upgrader {
         ...{ mutex, things: [`instance ${instance.name}`], progress, signal, onFailure: 'undo' },
       });
       if (isDry) return report;
-      if (standIn !== undefined) this.cut(instance.name, openTo(standIn, await this.#options.services.list()));
+      if (standIn !== undefined) this.cut(instance.name, await cutDrained(standIn, this.#options.services));
       await steps.submit(cleanup).catch((error) => journal.error(`clearing up after the upgrade of ${name}`, error));
       const after = await this.#options.services.list();
       const downMs = report.way === 'at-rest' ? null : down();
@@ -90,6 +96,8 @@ export class Upgrader {
       if (!isDry && before !== undefined)
         this.#tell('upgrade-undone', instance, asPolykernelError(error, 'upgrading').message);
       throw error;
+    } finally {
+      if (!isDry && request.handOver) this.#forgetState(instance);
     }
   }
 
@@ -100,7 +108,13 @@ export class Upgrader {
 
   /** Ends what stood in for another instance when the daemon ended after all else was done. */
   async recover(): Promise<void> {
-    const { instances, services, steps, mutex } = this.#options;
+    const { instances, services, steps, mutex, directory } = this.#options;
+    for (const id of existsSync(directory) ? readdirSync(directory) : []) {
+      const owner = instances.list().find(({ record }) => record.id === id);
+      const forget = async () => rmSync(join(directory, id), { recursive: true, force: true });
+      // The steps that were cut off may need it.
+      await (owner === undefined ? forget() : steps.holding([`instance ${owner.name}`], forget));
+    }
     for (const { name } of instances.list().filter(({ record }) => record.spec.stack === STAND_IN)) {
       const plan = async () => {
         if (instances.find(name)?.record.spec.stack !== STAND_IN) return { steps: [] };
@@ -136,7 +150,8 @@ export class Upgrader {
     const beside = runs ? await this.#beside(spec, services, underWay) : 'it does not run';
     const isBeside = typeof beside !== 'string';
     const { watchMs = WATCH_MS, drainMs = DRAIN_MS } = request;
-    const facts = { record, spec, changes, runs, services, watchMs, drainMs };
+    const handOver = request.handOver ? this.#handOver(instance, request.handOver, runs) : null;
+    const facts = { record, spec, changes, runs, services, watchMs, drainMs, handOver };
     const { steps, cleanup } = planUpgrade({ ...facts, beside: isBeside ? beside : null });
     const report: UpgradeReport = {
       name,
@@ -160,6 +175,21 @@ export class Upgrader {
       ...{ field: 'image', value: spec.image },
       hint: `pk restart ${name} starts what it is now. To have that taken back when it fails, pk image import kernels under names of their own.`,
     });
+  }
+
+  #handOver({ name, record }: Instance, { save, load, ...bounds }: HandOver, runs: boolean) {
+    if (!runs)
+      throw new PolykernelError('conflict', `${name} does not run, so it has no state to hand over`, {
+        ...{ field: 'handOver', hint: 'Leave that out, or start it first.' },
+      });
+    const { limitBytes = STATE_BYTES, deadlineMs = STATE_MS } = bounds;
+    return { save, load, limitBytes, deadlineMs, directory: join(this.#options.directory, record.id) };
+  }
+
+  /** What was handed over is kept as long as it may be needed to take something back. */
+  #forgetState({ record }: Instance): void {
+    if (!this.#options.steps.isClosed)
+      rmSync(join(this.#options.directory, record.id), { recursive: true, force: true });
   }
 
   /** As one is to be that was made so from the first. */

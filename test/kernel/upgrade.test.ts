@@ -37,13 +37,13 @@ describe('an upgrade', () => {
   const web = () => sandbox.json<InstanceStatus>('inspect', 'web');
 
   /** Whether this machine was so slow until that was told that HAProxy took a kernel that ran for one that does not. */
-  async function wasStarved(type: 'upgraded' | 'upgrade-undone'): Promise<boolean> {
+  async function wasStarved(type: 'upgraded' | 'upgrade-undone', name = 'web'): Promise<boolean> {
     const done = new AbortController();
     let starved = false;
     const client = await connect({ home: sandbox.home });
     for await (const event of client.events({ since: 0 }, done.signal)) {
       starved ||= event.type === 'target-down' && /timeout/i.test(event.message);
-      if (event.type === type) break;
+      if (event.type === type && event.name === name) break;
     }
     done.abort();
     return starved;
@@ -81,6 +81,37 @@ describe('an upgrade', () => {
     expect(after).toMatchObject({ id: before.id, address: before.address, state: 'running', spec: { image } });
     expect(after.bootId).not.toBe(before.bootId);
     expect((await sandbox.json<InstanceStatus[]>('ps', '-a')).map(({ spec }) => spec.name)).toEqual(['web']);
+  });
+
+  it.each(['uml', 'qemu'])('on %s hands over what the old workload knows, and loses no request', async (driver) => {
+    const [name, own] = [`keeps-${driver}`, await freePort()];
+    const options = ['--driver', driver, '--memory', '128M', '--network', 'private', '-w', '/'];
+    await sandbox.ok('run', '-d', '--name', name, ...options, '--', 'sh', '-c', server('none'));
+    await sandbox.ok('service', 'create', name, '--port', `${own}`, '--target', `${name}:80`);
+    await until('it is up', async () => (await fetchText(own).catch(() => '')) === 'none');
+    await sandbox.ok('exec', name, '--', 'sh', '-c', 'echo learned > /run/www/index.html');
+    const before = await sandbox.json<InstanceStatus>('inspect', name);
+    const asked = load(own);
+    await asked.more(10, 'learned');
+    const state = ['--save', 'cat /run/www/index.html', '--load', 'cat > /run/www/index.html'];
+    const said = await sandbox.ok(
+      'upgrade',
+      '--json',
+      ...state,
+      name,
+      '--',
+      'sh',
+      '-c',
+      `: two; ${server('forgotten')}`,
+    );
+    expect(JSON.parse(said)).toMatchObject({ way: 'beside', isPaused: false });
+    await asked.more(10, 'learned');
+    await asked.stop();
+    if (!(await wasStarved('upgraded', name))) expect(asked.failures).toEqual([]);
+    expect(Object.keys(asked.answers)).toEqual(['learned']);
+    expect((await sandbox.json<InstanceStatus>('inspect', name)).bootId).not.toBe(before.bootId);
+    await sandbox.ok('service', 'rm', name);
+    await sandbox.ok('rm', '-f', name);
   });
 
   it('to what ends is taken back, and loses no request', async () => {

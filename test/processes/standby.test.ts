@@ -131,4 +131,9 @@ test('of the pool it owns memory alone, and CPUs while it serves', async () => {
   daemon.endpoints.set('web', '127.0.2.1');
   await until('it rests', () => daemon.told.includes('standby-rests web: web-standby'));
   expect((await owned()).sort()).toEqual(['web 2 256', 'web-standby  256']);
+  // Also where it goes while it serves.
+  await lose(daemon, web);
+  await until('it has its CPUs', async () => (await owned()).includes('web-standby 2 256'));
+  await daemon.client.removeService('api');
+  await until('it is gone', async () => (await owned()).join() === 'web 2 256');
 });

@@ -2,7 +2,7 @@
 import { resolve } from 'node:path';
 import { type Client, connect } from '../../client/index.ts';
 import { PolykernelError } from '../../sys/errors.ts';
-import { parseDuration } from '../../sys/units.ts';
+import { parseBytes, parseDuration } from '../../sys/units.ts';
 import type { Rollout, RolloutRequest, UpgradeReport, UpgradeRequest } from '../../upgrade/contract.ts';
 import { type Command, type Invocation, JSON_OPTION } from '../kit/command.ts';
 import { withProgress } from '../kit/long-work.ts';
@@ -29,6 +29,10 @@ export const command: Command = {
       value: 'TIME',
       help: 'how long it must stay well before it counts (default 2s; with --auto-rollback 30s)',
     },
+    save: { value: 'CMD', help: 'shell command in the old kernel that writes the state to hand over' },
+    load: { value: 'CMD', help: 'shell command in the new kernel that reads it' },
+    'state-limit': { value: 'SIZE', help: 'how large that may be (default 64MiB)' },
+    'state-deadline': { value: 'TIME', help: 'how long each of both may take (default 10s)' },
     'auto-rollback': { help: 'watch it for longer: its crashes, its check, the promises of its services' },
     'dry-run': { help: 'say what would be done, and do nothing' },
     json: JSON_OPTION,
@@ -64,7 +68,7 @@ export const command: Command = {
     try {
       const client = await interrupt.unlessInterrupted(connect({ signal }));
       if (name === undefined) {
-        const { command: _, ...all } = request;
+        const { command: _, handOver: __, ...all } = request;
         const atMost = invocation.integer('at-most', 1) ?? 1;
         return await tell(await withProgress((say) => rollOut(client, { ...all, atMost }, say, signal)), isJson);
       }
@@ -135,9 +139,25 @@ function requestOf(invocation: Invocation, command: string[]): UpgradeRequest {
     ...(root !== undefined && { root: root === 'host' ? root : resolve(root) }),
     ...(command.length > 0 && { command }),
     ...(watchMs !== undefined && { watchMs }),
+    ...handOverOf(invocation),
     ...(drain !== undefined && { drainMs: parseDuration(drain, '--drain') }),
     dryRun: invocation.flag('dry-run'),
   };
+}
+
+function handOverOf(invocation: Invocation): Pick<UpgradeRequest, 'handOver'> {
+  const [save, load] = [invocation.value('save'), invocation.value('load')];
+  if (save === undefined && load === undefined) return {};
+  if (save === undefined || load === undefined || invocation.flag('all'))
+    throw new PolykernelError('invalid', 'state is handed over by one that writes it and one that reads it', {
+      ...{ field: save === undefined ? '--save' : '--load', hint: 'Give --save CMD and --load CMD, for one instance.' },
+    });
+  const [limit, deadline] = [invocation.value('state-limit'), invocation.value('state-deadline')];
+  const bounds = {
+    ...(limit !== undefined && { limitBytes: parseBytes(limit, '--state-limit') }),
+    ...(deadline !== undefined && { deadlineMs: parseDuration(deadline, '--state-deadline') }),
+  };
+  return { handOver: { save, load, ...bounds } };
 }
 
 /** What is told of one that is done, or with `isDry` would be. */
