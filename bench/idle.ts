@@ -6,8 +6,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Client } from '../src/client/index.ts';
+import { balancing, cpuShare } from './balancing.ts';
 import { withDaemon } from './daemon.ts';
-import { atMost, median, type Row } from './row.ts';
+import { atMost, type Bench, median, type Row } from './row.ts';
 import { timeProcess } from './timing.ts';
 
 const COUNTS = (process.env.POLYKERNEL_BENCH_IDLE ?? '10,100,300').split(',').map(Number);
@@ -16,7 +17,6 @@ const KIB = 1024;
 /** Until all are at rest: kernels are idle for ten seconds before that. */
 const SETTLE_MS = 20_000;
 const WATCHED_MS = 30_000;
-const TICKS_PER_SECOND = 100;
 const LISTS = 9;
 const PK = join(import.meta.dirname, '..', 'bin', 'pk');
 
@@ -28,7 +28,9 @@ interface Seen {
   listMs: number;
 }
 
-export const idle = (progress: (text: string) => void): Promise<Row[]> =>
+export const idle: Bench = async (progress) => [...(await resting(progress)), ...(await balancing(progress))];
+
+const resting: Bench = (progress) =>
   withDaemon({}, async (home, client) => {
     const { pid } = await client.version();
     const seen: Seen[] = [];
@@ -36,7 +38,7 @@ export const idle = (progress: (text: string) => void): Promise<Row[]> =>
       await start(client, seen.at(-1)?.kernels ?? 0, kernels, progress);
       progress(`idle: watching the daemon with ${kernels} kernels`);
       await pause(SETTLE_MS);
-      const cpu = await cpuShare(pid);
+      const cpu = await cpuShare(pid, WATCHED_MS);
       const rssBytes = Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))![1]) * KIB;
       const lists: number[] = [];
       for (let round = 0; round < LISTS; round++)
@@ -91,16 +93,4 @@ async function start(client: Client, from: number, to: number, progress: (text: 
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, some));
-}
-
-async function cpuShare(pid: number): Promise<number> {
-  const ticks = () => {
-    const fields = readFileSync(`/proc/${pid}/stat`, 'latin1')
-      .replace(/^.*\) /s, '')
-      .split(' ');
-    return Number(fields[11]) + Number(fields[12]);
-  };
-  const [before, began] = [ticks(), performance.now()];
-  await pause(WATCHED_MS);
-  return (ticks() - before) / TICKS_PER_SECOND / ((performance.now() - began) / 1000);
 }
