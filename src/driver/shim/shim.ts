@@ -103,6 +103,9 @@ export function launchShim(launch: ShimLaunch): Promise<{ pid: number }> {
       shim.stdout?.destroy();
       shim.stderr?.destroy();
       shim.unref();
+      // It lives as long as its kernel, and what it was started with is long.
+      shim.removeAllListeners().on('error', () => {});
+      shim.spawnargs.length = 0;
       finish();
     };
     const abandon = (reason: unknown) => {
