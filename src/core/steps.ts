@@ -200,6 +200,11 @@ export class Steps<S extends AnyStep> {
     }
   }
 
+  /** Whether close() was called: what fails from then on has not failed for good. */
+  get isClosed(): boolean {
+    return this.#ending.signal.aborted;
+  }
+
   /** Begins no step any more, and writes nothing: what is under way is left to the next daemon. */
   close(): void {
     this.#ending.abort(new PolykernelError('unavailable', 'the daemon is ending', { hint: 'Try again.' }));

@@ -9,12 +9,15 @@ import { removeInstance } from '../instance/steps.ts';
 import { type HostPool, reservedBy } from '../pool/contract.ts';
 import type { ServiceManager, ServiceStatus } from '../service/contract.ts';
 import { changeService, requestOf as requestOfService } from '../service/steps.ts';
+import { STANDBY } from '../standby/contract.ts';
 import { type Clock, timestamp } from '../sys/clock.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import { type Beside, type Changes, type PlannedStep, planUpgrade, STAND_IN } from './plan.ts';
 import type { UpgradeReport, UpgradeRequest } from './requests.ts';
+import { openTo } from './steps.ts';
 
 const WATCH_MS = 2_000;
+const DRAIN_MS = 30_000;
 const NAME_CHARACTERS = 63;
 
 export interface UpgraderOptions {
@@ -32,11 +35,15 @@ export interface UpgraderOptions {
 interface Made {
   steps: PlannedStep[];
   cleanup: PlannedStep[];
+  /** The second kernel. */
+  standIn: string | undefined;
   report: UpgradeReport;
 }
 
 export class Upgrader {
   readonly #options: UpgraderOptions;
+  /** By name of the instance that is being upgraded. */
+  readonly #cuts = new Map<string, number>();
 
   constructor(options: UpgraderOptions) {
     this.#options = options;
@@ -56,6 +63,7 @@ export class Upgrader {
     const instance = instances.get(name);
     const isDry = request.dryRun ?? false;
     const down = downTime(instance, this.#options.clock);
+    if (!isDry) this.#cuts.delete(instance.name);
     /** Those that led to it when it was planned. */
     let before: readonly ServiceStatus[] | undefined;
     try {
@@ -64,14 +72,16 @@ export class Upgrader {
         before = await this.#serving(instance.name);
         return isDry ? { ...made, steps: [] } : made;
       };
-      const { report, cleanup } = await steps.planned(plan, {
+      const { report, cleanup, standIn } = await steps.planned(plan, {
         ...{ mutex, things: [`instance ${instance.name}`], progress, signal, onFailure: 'undo' },
       });
       if (isDry) return report;
+      if (standIn !== undefined) this.cut(instance.name, openTo(standIn, await this.#options.services.list()));
       await steps.submit(cleanup).catch((error) => journal.error(`clearing up after the upgrade of ${name}`, error));
       const after = await this.#options.services.list();
       const downMs = report.way === 'at-rest' ? null : down();
-      const done = { ...report, downMs, services: before!.flatMap((service) => meanwhile(service, after)) };
+      const cutConnections = this.#cuts.get(instance.name) ?? 0;
+      const done = { ...report, downMs, cutConnections, services: before!.flatMap((each) => meanwhile(each, after)) };
       // One that ran so already is not told of as another one.
       if (!done.isPaused || downMs !== null) this.#tell('upgraded', instance, outcomeOf(done));
       return done;
@@ -81,6 +91,11 @@ export class Upgrader {
         this.#tell('upgrade-undone', instance, asPolykernelError(error, 'upgrading').message);
       throw error;
     }
+  }
+
+  /** So many connections to `name`, or to what stands in for it, end with a kernel while it is upgraded. */
+  cut(name: string, connections: number): void {
+    this.#cuts.set(name, (this.#cuts.get(name) ?? 0) + connections);
   }
 
   /** Ends what stood in for another instance when the daemon ended after all else was done. */
@@ -105,14 +120,14 @@ export class Upgrader {
   async #plan(instance: Instance, request: UpgradeRequest, underWay: readonly BareStep[]): Promise<Made> {
     const { record, state, active, name } = instance;
     const changes = changesOf(request, record.spec);
-    if (state !== 'running' && (active || state === 'backoff'))
-      throw new PolykernelError('conflict', `${name} is ${state}`, {
-        ...{ field: 'name', value: name, hint: 'Upgrade it while it runs, or after it was stopped.' },
-      });
-    if (record.spec.attached || record.spec.stack === STAND_IN)
+    if (record.spec.attached || record.spec.stack === STAND_IN || record.spec.stack === STANDBY)
       throw new PolykernelError('unsupported', `${name} ends with what it was started for`, {
         field: 'name',
         value: name,
+      });
+    if (state !== 'running' && (active || state === 'backoff'))
+      throw new PolykernelError('conflict', `${name} is ${state}`, {
+        ...{ field: 'name', value: name, hint: 'Upgrade it while it runs, or after it was stopped.' },
       });
     const spec = await this.#resolve(record.spec, changes);
     if (changes.image === record.spec.image) await this.#checkSame(instance);
@@ -120,16 +135,17 @@ export class Upgrader {
     const runs = state === 'running';
     const beside = runs ? await this.#beside(spec, services, underWay) : 'it does not run';
     const isBeside = typeof beside !== 'string';
-    const facts = { record, spec, changes, runs, services, watchMs: request.watchMs ?? WATCH_MS };
+    const { watchMs = WATCH_MS, drainMs = DRAIN_MS } = request;
+    const facts = { record, spec, changes, runs, services, watchMs, drainMs };
     const { steps, cleanup } = planUpgrade({ ...facts, beside: isBeside ? beside : null });
     const report: UpgradeReport = {
       name,
       way: isBeside ? 'beside' : runs ? 'pause' : 'at-rest',
       why: isBeside ? null : beside,
       steps: [...steps, ...cleanup].map(({ text, byHand }) => ({ text, undo: byHand })),
-      ...{ downMs: null, isPaused: runs && !isBeside, services: [] },
+      ...{ downMs: null, isPaused: runs && !isBeside, cutConnections: 0, services: [] },
     };
-    return { steps, cleanup, report };
+    return { steps, cleanup, report, standIn: isBeside ? beside.request.name : undefined };
   }
 
   /**
@@ -175,7 +191,15 @@ export class Upgrader {
     if (instances.find(name) !== undefined) return `there is an instance ${name} already`;
     const { publish: _, ...request } = requestOf(spec);
     // Published ports and the host name are one instance's.
-    const beside = { ...request, name, hostname: name, restart: 'no', heal: 'no' as const };
+    const beside = {
+      ...request,
+      name,
+      hostname: name,
+      restart: 'no',
+      heal: 'no' as const,
+      standby: false,
+      dependsOn: [],
+    };
     if (spec.partition === null) return { request: beside, placement: null };
     const ledger = instances.ledger();
     const { pool } = ledger;
@@ -230,7 +254,7 @@ function meanwhile(before: ServiceStatus, after: readonly ServiceStatus[]) {
   return [{ service: before.name, requests: since('requests'), errors: since('errors'), retries: since('retries') }];
 }
 
-function outcomeOf({ downMs, isPaused, services }: UpgradeReport): string {
+function outcomeOf({ downMs, isPaused, cutConnections, services }: UpgradeReport): string {
   const served = services.map(
     ({ service, requests, errors }) => `; ${service}: ${requests} requests, ${errors} errors`,
   );
@@ -238,5 +262,6 @@ function outcomeOf({ downMs, isPaused, services }: UpgradeReport): string {
     downMs === null
       ? 'without a pause'
       : `its kernel was down for ${downMs} ms${isPaused ? '' : ', another one served'}`;
-  return `${down}${served.join('')}`;
+  const cut = cutConnections > 0 ? `; ${cutConnections} connections that stayed open were cut` : '';
+  return `${down}${served.join('')}${cut}`;
 }
