@@ -24,7 +24,7 @@ export interface UpgraderOptions {
   instances: Instances;
   hostPool: Pick<HostPool, 'topology'>;
   services: ServiceManager;
-  steps: Pick<Steps<PlannedStep>, 'planned' | 'submit'>;
+  steps: Pick<Steps<PlannedStep>, 'planned' | 'submit' | 'recovered'>;
   /** Of all plans of the whole machine. */
   mutex: Mutex;
   events: Pick<EventLog, 'tell'>;
@@ -100,20 +100,15 @@ export class Upgrader {
 
   /** Ends what stood in for another instance when the daemon ended after all else was done. */
   async recover(): Promise<void> {
-    const { instances, services, steps, mutex } = this.#options;
+    const { instances, services, steps } = this.#options;
     for (const { name } of instances.list().filter(({ record }) => record.spec.stack === STAND_IN)) {
-      const plan = async () => {
-        if (instances.find(name)?.record.spec.stack !== STAND_IN) return { steps: [] };
-        const led = (await services.list()).filter(({ targets }) => targets.some((each) => each.instance === name));
-        const without = led.map((service) => {
-          const request = requestOfService(service);
-          const targets = request.targets.filter(({ instance }) => instance !== name);
-          return changeService({ ...request, targets }, service, `without ${name}`);
-        });
-        return { steps: [...without, removeInstance(name, STAND_IN)] };
-      };
-      // Waits for what the steps that were cut off leave of it.
-      await steps.planned(plan, { mutex, things: [`instance ${name}`] });
+      const led = (await services.list()).filter(({ targets }) => targets.some((each) => each.instance === name));
+      const without = led.map((service) => {
+        const request = requestOfService(service);
+        const targets = request.targets.filter(({ instance }) => instance !== name);
+        return changeService({ ...request, targets }, service, `without ${name}`);
+      });
+      await steps.submit([...without, removeInstance(name, STAND_IN)]);
     }
   }
 
