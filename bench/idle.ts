@@ -14,8 +14,8 @@ import { interleaved, timeProcess } from './timing.ts';
 const COUNTS = (process.env.POLYKERNEL_BENCH_IDLE ?? '10,100,300').split(',').map(Number);
 const AT_ONCE = 4;
 const KIB = 1024;
-/** Until all are at rest: kernels are idle for ten seconds before that. */
-const SETTLE_MS = 20_000;
+/** Until all are at rest, and have been for so long that they are looked at more seldom. */
+const SETTLE_MS = 60_000;
 const WATCHED_MS = 30_000;
 const LISTS = 9;
 const PK = join(import.meta.dirname, '..', 'bin', 'pk');
