@@ -6,17 +6,17 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Client } from '../src/client/index.ts';
+import { balancing, cpuShare } from './balancing.ts';
 import { withDaemon } from './daemon.ts';
-import { atMost, median, type Row } from './row.ts';
-import { timeProcess } from './timing.ts';
+import { atMost, type Bench, type Row } from './row.ts';
+import { interleaved, timeProcess } from './timing.ts';
 
 const COUNTS = (process.env.POLYKERNEL_BENCH_IDLE ?? '10,100,300').split(',').map(Number);
 const AT_ONCE = 4;
 const KIB = 1024;
-/** Until all are at rest: kernels are idle for ten seconds before that. */
-const SETTLE_MS = 20_000;
+/** Until all are at rest, and have been for so long that they are looked at more seldom. */
+const SETTLE_MS = 60_000;
 const WATCHED_MS = 30_000;
-const TICKS_PER_SECOND = 100;
 const LISTS = 9;
 const PK = join(import.meta.dirname, '..', 'bin', 'pk');
 
@@ -25,10 +25,13 @@ interface Seen {
   /** Of one CPU. */
   cpu: number;
   rssBytes: number;
-  listMs: number;
+  /** Of `pk ps`, in those of `pk version` taken in turn: both wait for this machine alike. */
+  list: number;
 }
 
-export const idle = (progress: (text: string) => void): Promise<Row[]> =>
+export const idle: Bench = async (progress) => [...(await resting(progress)), ...(await balancing(progress))];
+
+const resting: Bench = (progress) =>
   withDaemon({}, async (home, client) => {
     const { pid } = await client.version();
     const seen: Seen[] = [];
@@ -36,19 +39,21 @@ export const idle = (progress: (text: string) => void): Promise<Row[]> =>
       await start(client, seen.at(-1)?.kernels ?? 0, kernels, progress);
       progress(`idle: watching the daemon with ${kernels} kernels`);
       await pause(SETTLE_MS);
-      const cpu = await cpuShare(pid);
+      const cpu = await cpuShare(pid, WATCHED_MS);
       const rssBytes = Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))![1]) * KIB;
-      const lists: number[] = [];
-      for (let round = 0; round < LISTS; round++)
-        lists.push(await timeProcess([PK, 'ps'], { env: { ...process.env, POLYKERNEL_HOME: home } }));
-      seen.push({ kernels, cpu, rssBytes, listMs: median(lists) });
+      const env = { ...process.env, POLYKERNEL_HOME: home };
+      const { ps, version } = await interleaved(LISTS, {
+        ps: () => timeProcess([PK, 'ps'], { env }),
+        version: () => timeProcess([PK, 'version'], { env }),
+      });
+      seen.push({ kernels, cpu, rssBytes, list: ps / version });
       progress(`idle: ${JSON.stringify(seen.at(-1))}`);
     }
     return rowsOf(seen);
   });
 
 function rowsOf([none, first, ...more]: readonly Seen[]): Row[] {
-  return more.flatMap(({ kernels, cpu, rssBytes, listMs }) => [
+  return more.flatMap(({ kernels, cpu, rssBytes, list }) => [
     atMost((0.08 * kernels) / 300, {
       of: 'value',
       name: `CPU of the daemon with ${kernels} idle UML kernels`,
@@ -69,11 +74,11 @@ function rowsOf([none, first, ...more]: readonly Seen[]): Row[] {
     }),
     atMost(1.5, {
       name: `pk ps with ${kernels} kernels`,
-      value: listMs,
-      unit: 'ms',
+      value: list,
+      unit: 'x',
       peer: `with ${first!.kernels}`,
-      peerValue: first!.listMs,
-      note: `median of ${LISTS} processes`,
+      peerValue: first!.list,
+      note: `in times of pk version, in turn; medians of ${LISTS} processes`,
     }),
   ]);
 }
@@ -91,16 +96,4 @@ async function start(client: Client, from: number, to: number, progress: (text: 
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, some));
-}
-
-async function cpuShare(pid: number): Promise<number> {
-  const ticks = () => {
-    const fields = readFileSync(`/proc/${pid}/stat`, 'latin1')
-      .replace(/^.*\) /s, '')
-      .split(' ');
-    return Number(fields[11]) + Number(fields[12]);
-  };
-  const [before, began] = [ticks(), performance.now()];
-  await pause(WATCHED_MS);
-  return (ticks() - before) / TICKS_PER_SECOND / ((performance.now() - began) / 1000);
 }

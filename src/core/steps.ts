@@ -52,6 +52,7 @@ export class Steps<S extends AnyStep> {
   readonly #journal: Journal;
   readonly #claims = new Claims();
   readonly #underWay = new Set<UnderWay>();
+  readonly #recovered = Promise.withResolvers<void>();
   readonly #ending = new AbortController();
 
   constructor({ executors, table, journal }: StepsOptions<S>) {
@@ -74,6 +75,11 @@ export class Steps<S extends AnyStep> {
   /** All that is being carried out or taken up, with what takes it back: whoever plans leaves alone what these give to somebody. */
   get underWay(): BareStep[] {
     return withUndo([...this.#underWay].flatMap(({ steps }) => steps));
+  }
+
+  /** Resolves once recover() has. */
+  get recovered(): Promise<void> {
+    return this.#recovered.promise;
   }
 
   /** Has `work` done while nobody acts on `things`. */
@@ -176,6 +182,14 @@ export class Steps<S extends AnyStep> {
    * be is told in the journal and forgotten: the next plan sees it. Never rejects but for a table that cannot be read.
    */
   async recover(): Promise<void> {
+    try {
+      await this.#takeUpAll();
+    } finally {
+      this.#recovered.resolve();
+    }
+  }
+
+  async #takeUpAll(): Promise<void> {
     const records = this.#table.all((id, _, error) =>
       this.#journal.error(`the record of the step ${id} cannot be read and is ignored`, error),
     );

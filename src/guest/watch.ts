@@ -6,7 +6,7 @@ import { encodeMessage, Flag, ToGuest } from './protocol.ts';
 /** The files of a guest that are watched: at most one list of them at a time. */
 export class FileWatch {
   readonly #line: LineWriter;
-  #current: { payload: Buffer; paths: ReadonlySet<string>; callback: (snapshot: Snapshot) => void } | undefined;
+  #current: { paths: ReadonlySet<string>; intervalMs: number; callback: (snapshot: Snapshot) => void } | undefined;
   /** The last WATCH; a newer one replaces it while it waits. */
   #request: Request | undefined;
   #snapshots = new SnapshotAssembler();
@@ -21,8 +21,8 @@ export class FileWatch {
     intervalMs: number,
     callback: (snapshot: Snapshot) => void,
   ): (() => void) | undefined {
-    const watch = { payload: watchPayload(paths, intervalMs), paths: new Set(paths), callback };
-    if (!this.#send(watch.payload)) return undefined;
+    const watch = { paths: new Set(paths), intervalMs, callback };
+    if (!this.#send(watchPayload(paths, intervalMs))) return undefined;
     this.#current = watch;
     return () => {
       if (this.#current !== watch) return;
@@ -36,7 +36,8 @@ export class FileWatch {
   resume(): void {
     this.#request = undefined;
     this.#snapshots = new SnapshotAssembler();
-    if (this.#current !== undefined) this.#send(this.#current.payload);
+    // Made anew: a few bytes kept for long would keep the whole block that Node cut them from.
+    if (this.#current !== undefined) this.#send(watchPayload([...this.#current.paths], this.#current.intervalMs));
   }
 
   end(): void {

@@ -4,7 +4,7 @@
  */
 import type { HostUsage } from '../driver/index.ts';
 
-/** Looks in a row at which nothing new was heard; a guest that is well says something at every other one, or more often. */
+/** Looks in a row at which nothing new was heard; a guest that is well says something at every third one, when its clock is asked for, or more often. */
 const SILENT = 3;
 /** With these one is hung whatever its vCPUs did. */
 const SILENT_IDLE = 10;

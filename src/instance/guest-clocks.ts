@@ -14,7 +14,7 @@ import type { Provider } from './provider.ts';
 const INTERVAL_MS = 1_000;
 /** Of a guest whose clock was right so many times in a row: only somebody in it can put it wrong, and it is asked so many times less often. */
 const SETTLED = 10;
-const SELDOM = 2;
+const SELDOM = 3;
 /** A difference above this is taken away at once. Smaller ones go little by little, so that time does not run backwards. */
 const STEP_MS = 250;
 /** Below this a clock is right: the question itself takes about as long on a busy machine. */

@@ -55,5 +55,7 @@ const METRIC_LIST: readonly Metric[] = Object.values(METRICS);
 
 /** One row: a number per metric, NaN where it is not known. */
 export function rowOf(stats: InstanceStats): Float32Array {
-  return Float32Array.from(METRIC_LIST, ({ of }) => of(stats) ?? Number.NaN);
+  const row = new Float32Array(METRIC_LIST.length);
+  for (let at = 0; at < row.length; at++) row[at] = METRIC_LIST[at]!.of(stats) ?? Number.NaN;
+  return row;
 }

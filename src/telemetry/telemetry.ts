@@ -277,7 +277,8 @@ export class Telemetry {
     if (rest.isResting) {
       const { name } = status.spec;
       const shared = { channels: this.#channels.get(name) ?? [], requests: this.#options.requestsOf(name) };
-      const still = !rest.stirs(kernel.ranNs?.(), shared, atMs);
+      const seen = { ranNs: () => kernel.ranNs?.(), heard: kernel.guest.heard };
+      const still = !rest.stirs(seen, shared, atMs);
       if (still && source.row !== undefined && !readings.hasNews(atMs)) return source.row;
       if (!still) {
         readings.wasStill(rest.stillMs);

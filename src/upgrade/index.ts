@@ -24,8 +24,8 @@ export function upgradeCapability(
     routes: served(upgradeApi, upgradeHandlers(upgrader, rollouts)),
     /** Kernels may have to end for it, for which nobody waits but who is to change the same. */
     async recover() {
-      void upgrader
-        .recover()
+      void given.steps.recovered
+        .then(() => upgrader.recover())
         .finally(() => rollouts.recover())
         .catch((error) => journal.error('taking up upgrades', error));
     },

@@ -28,7 +28,7 @@ export interface UpgraderOptions {
   instances: Instances;
   hostPool: Pick<HostPool, 'topology'>;
   services: ServiceManager;
-  steps: Pick<Steps<PlannedStep>, 'planned' | 'submit' | 'holding' | 'isClosed'>;
+  steps: Pick<Steps<PlannedStep>, 'planned' | 'submit' | 'holding' | 'isClosed' | 'recovered'>;
   /** Of the state that is being handed over. */
   directory: string;
   /** Of all plans of the whole machine. */
@@ -108,7 +108,7 @@ export class Upgrader {
 
   /** Ends what stood in for another instance when the daemon ended after all else was done. */
   async recover(): Promise<void> {
-    const { instances, services, steps, mutex, directory } = this.#options;
+    const { instances, services, steps, directory } = this.#options;
     for (const id of existsSync(directory) ? readdirSync(directory) : []) {
       const owner = instances.list().find(({ record }) => record.id === id);
       const forget = async () => rmSync(join(directory, id), { recursive: true, force: true });
@@ -116,18 +116,13 @@ export class Upgrader {
       await (owner === undefined ? forget() : steps.holding([`instance ${owner.name}`], forget));
     }
     for (const { name } of instances.list().filter(({ record }) => record.spec.stack === STAND_IN)) {
-      const plan = async () => {
-        if (instances.find(name)?.record.spec.stack !== STAND_IN) return { steps: [] };
-        const led = (await services.list()).filter(({ targets }) => targets.some((each) => each.instance === name));
-        const without = led.map((service) => {
-          const request = requestOfService(service);
-          const targets = request.targets.filter(({ instance }) => instance !== name);
-          return changeService({ ...request, targets }, service, `without ${name}`);
-        });
-        return { steps: [...without, removeInstance(name, STAND_IN)] };
-      };
-      // Waits for what the steps that were cut off leave of it.
-      await steps.planned(plan, { mutex, things: [`instance ${name}`] });
+      const led = (await services.list()).filter(({ targets }) => targets.some((each) => each.instance === name));
+      const without = led.map((service) => {
+        const request = requestOfService(service);
+        const targets = request.targets.filter(({ instance }) => instance !== name);
+        return changeService({ ...request, targets }, service, `without ${name}`);
+      });
+      await steps.submit([...without, removeInstance(name, STAND_IN)]);
     }
   }
 

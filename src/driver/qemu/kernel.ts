@@ -61,21 +61,21 @@ export class QemuKernel extends ShimKernel {
   }
 
   async resize({ cpus, memoryBytes }: KernelSize): Promise<void> {
-    const now = await this.size();
-    const steps = cpus === now.cpus ? [] : cpuSteps(this.#machine.cpus, cpus);
-    const told = tellSize({ cpus, memoryBytes });
-    // Each time that it is asked something costs as much as the change.
-    const outBytes = this.#machine.memoryBytes - memoryBytes;
-    if (memoryBytes === now.memoryBytes) {
-      limitToSize(this.directory, outBytes);
-      return await this.guest.configure([...steps, told]);
-    }
-    if (steps.length > 0) await this.guest.configure(steps);
+    // Each time that a guest is asked something costs as much as the change: so it is not asked first what it has, for a CPU
+    // that is as it is to be stays so.
+    const told = [...cpuSteps(this.#machine.cpus, cpus), tellSize({ cpus, memoryBytes })];
+    if (this.#hasBalloon || memoryBytes !== this.#machine.memoryBytes)
+      await this.withMonitor((monitor) => this.#resizeMemory(monitor, memoryBytes));
+    await this.guest.configure(told);
+  }
+
+  async #resizeMemory(monitor: Qmp, bytes: number): Promise<void> {
+    const before = await memoryIn(monitor);
+    const outBytes = this.#machine.memoryBytes - bytes;
     // What comes in is allowed first, what goes out afterwards.
-    if (memoryBytes > now.memoryBytes) limitToSize(this.directory, outBytes);
-    await this.withMonitor((monitor) => setMemory(monitor, memoryBytes));
+    if (bytes > before) limitToSize(this.directory, outBytes);
+    if (bytes !== before) await setMemory(monitor, bytes);
     limitToSize(this.directory, outBytes);
-    await this.guest.configure([told]);
   }
 
   pause(): Promise<void> {

@@ -2,7 +2,7 @@
  * The threads of a launch, found from outside: from the shim downwards in the host's /proc. Which of them are vCPUs is
  * told by what a compromised VMM cannot change to its advantage: a wrong name only moves its own threads among its own CPUs.
  */
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { PolykernelError } from '../../sys/errors.ts';
 import { readSmallFile } from '../../sys/small-file.ts';
@@ -41,14 +41,34 @@ export function mainProcess(threads: readonly HostThread[]): number {
 }
 
 /** Every thread of the shim of `directory` and of what it started, parents before children. Throws `kernel-died` when there is none. */
-export function launchThreads(
-  directory: string,
-  proc = '/proc',
-  children?: ReadonlyMap<number, readonly number[]>,
-): HostThread[] {
+export function launchThreads(directory: string, proc = '/proc', children?: Children): HostThread[] {
   const shim = readShimProcess(directory);
   if (shim === undefined) throw new PolykernelError('kernel-died', `no kernel runs in ${directory}`);
   return threadsBelow(shim.pid, proc, children);
+}
+
+/** Of a process whose threads are `tids`. */
+export type Children = (pid: number, tids: readonly string[]) => readonly number[];
+
+/** As the tree has them: all that there are. */
+export const childrenIn =
+  (tree: ReadonlyMap<number, readonly number[]>): Children =>
+  (pid) =>
+    tree.get(pid) ?? [];
+
+/**
+ * As the host kernel lists them, without a look at every process there is; undefined where it lists none. One may be left out while
+ * another ends: for who looks again.
+ */
+export function listedChildren(proc: string): Children | undefined {
+  if (!existsSync(join(proc, 'thread-self', 'children'))) return undefined;
+  return (pid, tids) =>
+    tids.flatMap(
+      (tid) =>
+        readSmallFile(join(proc, String(pid), 'task', tid, 'children'))
+          ?.match(/\d+/g)
+          ?.map(Number) ?? [],
+    );
 }
 
 /** The children of every process. */
@@ -66,13 +86,14 @@ export function processTree(proc = '/proc'): ReadonlyMap<number, readonly number
 }
 
 /** Every thread of process `root` and its descendants; those that end meanwhile are left out. */
-export function threadsBelow(root: number, proc = '/proc', children = processTree(proc)): HostThread[] {
+export function threadsBelow(root: number, proc = '/proc', children = childrenIn(processTree(proc))): HostThread[] {
   const threads: HostThread[] = [];
   for (const pids = [root]; pids.length > 0; ) {
     const pid = pids.shift()!;
-    pids.push(...(children.get(pid) ?? []));
+    const tids = list(join(proc, String(pid), 'task'));
+    pids.push(...children(pid, tids));
     const jailPid = jailPidOf(join(proc, String(pid)));
-    for (const tid of list(join(proc, String(pid), 'task'))) {
+    for (const tid of tids) {
       const name = readSmallFile(join(proc, String(pid), 'task', tid, 'comm'));
       if (name !== undefined) threads.push({ pid, tid: Number(tid), name: name.trim(), jailPid });
     }

@@ -100,9 +100,11 @@ export function launchShim(launch: ShimLaunch): Promise<{ pid: number }> {
       if (settled) return;
       settled = true;
       clearTimeout(timer);
-      shim.stdout?.destroy();
-      shim.stderr?.destroy();
+      // What Node has of it lives as long as its kernel, and what it was started with is long.
+      for (const stream of [shim.stdout, shim.stderr]) stream?.removeAllListeners().destroy();
       shim.unref();
+      shim.removeAllListeners().on('error', () => {});
+      shim.spawnargs.length = 0;
       finish();
     };
     const abandon = (reason: unknown) => {

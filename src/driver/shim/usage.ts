@@ -5,7 +5,14 @@
 import { join } from 'node:path';
 import { HeldFiles, readSmallFile } from '../../sys/small-file.ts';
 import type { HostUsage } from '../driver.ts';
-import { type HostThread, type LaunchThreads, launchThreads, processTree } from './launch-threads.ts';
+import {
+  childrenIn,
+  type HostThread,
+  type LaunchThreads,
+  launchThreads,
+  listedChildren,
+  processTree,
+} from './launch-threads.ts';
 
 /** Processes of a guest come and go; threads of a VMM stay. */
 const FIND_AGAIN_MS = { children: 2_000, threads: 10_000 };
@@ -29,7 +36,7 @@ export interface UsageOptions {
   find?(directory: string): HostThread[];
 }
 
-/** One look at all processes serves all launches. */
+/** One look at all processes serves all launches, where the host kernel does not list the children of each. */
 let recent = { atMs: -Infinity, proc: '', tree: processTree('/nonexistent') };
 
 function recentTree(proc: string): typeof recent.tree {
@@ -55,7 +62,7 @@ export class UsageReader {
       proc,
       now: () => performance.now(),
       cpuNow: threadCpuMs,
-      find: (directory) => launchThreads(directory, proc, recentTree(proc)),
+      find: (directory) => launchThreads(directory, proc, listedChildren(proc) ?? childrenIn(recentTree(proc))),
       ...options,
     };
   }
