@@ -22,16 +22,26 @@ export const command: Command = {
   async run(invocation) {
     const core = await read(invocation.positionals[0]!);
     const whole = { console: invocation.flag('console'), registers: invocation.flag('registers') };
-    return answer(invocation, core, () => coreText(core, whole));
+    return answer(invocation, core, () => textOf(invocation.positionals[0]!, core, whole));
   },
 };
+
+/** What is in it anybody may have written. Throws `invalid`. */
+export function textOf(path: string, core: Core, whole: { console: boolean; registers: boolean }): string {
+  try {
+    return coreText(core, whole);
+  } catch {
+    throw notCore(path, 'a part of it is of another kind');
+  }
+}
 
 async function read(path: string): Promise<Core> {
   let text: string;
   try {
     await using file = await open(path, 'r');
-    const { size } = await file.stat();
-    if (size > MOST_BYTES) throw notCore(path, `it has ${size} bytes`);
+    const status = await file.stat();
+    if (!status.isFile()) throw notCore(path, 'it is no file');
+    if (status.size > MOST_BYTES) throw notCore(path, `it has ${status.size} bytes`);
     text = await file.readFile('utf8');
   } catch (error) {
     throw asPolykernelError(error, `reading ${path}`);
