@@ -12,6 +12,7 @@ import { containment } from './containment.ts';
 import { devicetree } from './devicetree.ts';
 import { flood } from './flood.ts';
 import { guest } from './guest.ts';
+import { idle } from './idle.ts';
 import { moves } from './moves.ts';
 import { multikernel } from './multikernel.ts';
 import { pci } from './pci.ts';
@@ -29,6 +30,7 @@ const BENCHES: Record<string, Bench> = {
   devicetree,
   flood,
   guest,
+  idle,
   moves,
   multikernel,
   pci,
@@ -58,6 +60,7 @@ for (const name of names.length > 0 ? names : Object.keys(BENCHES)) {
 }
 
 function number(value: number): string {
+  if (!Number.isFinite(value)) return '-';
   return value >= 100 ? value.toFixed(0) : value.toFixed(2);
 }
 

@@ -48,6 +48,24 @@ export interface PassedFunction {
   name: string | null;
 }
 
+/** The PCI functions of a kernel that runs, which come and go with its guest's consent. */
+export interface KernelFunctions {
+  /** Throws `unsupported` or `unavailable` when this kernel cannot be given any now. */
+  check(): void;
+  /** Addresses on the host of those that it has, as its VMM says. */
+  list(): Promise<string[]>;
+  /**
+   * Plugs one in that vfio-pci has; resolves when the guest's kernel has seen it. Idempotent. Rejects with `not-ready` when it has not
+   * in time, `unsupported` when the VMM refuses, as check() does, and as Kernel.attachRegion().
+   */
+  attach(given: PassedFunction): Promise<void>;
+  /**
+   * Plugs one out; resolves when the guest has let go of it and the VMM has none of it. Idempotent. Rejects with `not-ready` when the guest
+   * does not let go in time: it has it still.
+   */
+  detach(address: string): Promise<void>;
+}
+
 /** What of the host one kernel owns. Numbers are those of the host kernel. */
 export interface HostPlacement {
   /** Host CPU of each vCPU, in vCPU order; vCPU threads are pinned one to one. Those that are offline have no CPU of their own: they are with the first, should they run. */
@@ -197,6 +215,8 @@ export interface Kernel {
   readonly pid: number;
   /** Whether it came from a template clone. */
   readonly cloned: boolean;
+  /** Absent where functions are given at the start alone, or not at all. */
+  readonly functions?: KernelFunctions;
   /** The control connection to the agent in the guest. Valid once start()/attach() resolved. */
   readonly guest: GuestLink;
   /** Resolves when the kernel is gone and its host resources are released; never rejects. */

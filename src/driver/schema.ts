@@ -19,7 +19,7 @@ export const capabilities = named(
     memoryResize: oneOf('none', 'balloon', 'unplug'),
     hugePages: flag,
     sharedMemory: oneOf('none', 'boot', 'hotplug'),
-    devices: oneOf('none', 'boot'),
+    devices: oneOf('none', 'boot', 'hotplug'),
     networks: listOf(networkKind),
     roots: listOf(oneOf('host', 'directory', 'squashfs', 'ext4')),
     volumes: flag,

@@ -22,8 +22,8 @@ export interface Capabilities {
   memoryResize: 'none' | 'balloon' | 'unplug';
   /** The kernel's memory can be made of huge pages of the host. */
   hugePages: boolean;
-  /** How PCI functions of the host are given to a kernel: `boot`: to its machine, through VFIO, before it starts. */
-  devices: 'none' | 'boot';
+  /** When PCI functions of the host can be given to a kernel. */
+  devices: 'none' | 'boot' | 'hotplug';
   networks: readonly NetworkKind[];
   /** Kinds of root file system that it can have. */
   roots: readonly RootKind[];

@@ -78,6 +78,12 @@ export const tellSize = ({ cpus, memoryBytes }: { cpus: number; memoryBytes: num
   `/run/pk/size\x1fcpus=${cpus}\nmemory_bytes=${memoryBytes}\n`,
 ];
 
+/** The step that tells programs in the guest where on its PCI bus the functions are that its owner has given names. */
+export const tellFunctions = (named: readonly { name: string; address: string }[]): Pair => [
+  'write',
+  `/run/pk/functions\x1f${named.map(({ name, address }) => `${name}=${address}\n`).join('')}`,
+];
+
 export const forgetRegion = (name: string): Pair => ['no-channel', name];
 
 /** Where the share and the layers are mounted. Under /run, because switch-root carries that along. */

@@ -7,6 +7,7 @@ export {
   networkSteps,
   rootOps,
   showRegion,
+  tellFunctions,
   tellSize,
   workersFirst,
 } from './boot.ts';

@@ -273,7 +273,7 @@ export class Instance {
   /** How the kernel sits elsewhere than the record says, as a sentence; null when it does not or none runs. */
   async misplaced(): Promise<string | null> {
     const { placement, spec } = this.record;
-    const wanted = placement === null ? undefined : vcpusOfMachine(spec, placement);
+    const wanted = placement?.vcpuCpus.length ? vcpusOfMachine(spec, placement) : undefined;
     // A kernel that ends meanwhile is in no wrong place.
     const real = wanted && (await this.placementNow().catch(() => null));
     return real ? misplacementOf(wanted, real) : null;

@@ -130,6 +130,8 @@ it('fills in the rest', () => {
     volumes: [],
     restart: 'no',
     heal: 'no',
+    dependsOn: [],
+    standby: false,
     append: null,
     initrd: null,
     cold: false,

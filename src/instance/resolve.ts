@@ -20,6 +20,7 @@ import { checkKernelWords } from './kernel-words.ts';
 import type { CreateRequest } from './schema.ts';
 import { checkElastic } from './size.ts';
 import type { Elastic, InstanceSpec, PublishedPort } from './spec.ts';
+import { checkStandby } from './standby-check.ts';
 
 const MIB = 1024 * 1024;
 const DEFAULT_MEMORY_BYTES = 256 * MIB;
@@ -89,7 +90,7 @@ export function resolveSpec(request: CreateRequest, name: string, facts: HostFac
   checkVolumes(request.volumes?.length ?? 0, driver);
   checkRegions(request.channels?.length ?? 0, driver);
   const tty = request.tty ?? false;
-  return {
+  const spec: InstanceSpec = {
     ...fields,
     name,
     command: request.command,
@@ -122,6 +123,8 @@ export function resolveSpec(request: CreateRequest, name: string, facts: HostFac
     network,
     publish,
   };
+  checkStandby(spec, driver);
+  return spec;
 }
 
 function publishedPort(port: NonNullable<CreateRequest['publish']>[number], index: number): PublishedPort {

@@ -22,9 +22,9 @@ export interface Pool {
 
 /** What one instance owns of the pool. */
 export interface Partition {
-  /** CPUs nobody else has. Empty for an instance of the shared class. */
+  /** CPUs nobody else has. Empty for an instance of the shared class, and for one that stands by. */
   cpus: readonly number[];
-  /** Part in CPUs of the shared class; null for dedicated CPUs. The two never mix. */
+  /** Part in CPUs of the shared class; null for dedicated CPUs, with which it never mixes, and for none. */
   shared: SharedClaim | null;
   memory: readonly NodeMemory[];
   /** Page size of the memory in bytes; null = ordinary pages. */

@@ -2,10 +2,12 @@
 import { DatabaseSync } from 'node:sqlite';
 import { EventLog } from '../../src/core/events.ts';
 import { silentJournal } from '../../src/core/journal.ts';
+import { stepTable } from '../../src/core/step-journal.ts';
+import { Steps } from '../../src/core/steps.ts';
 import type { Surroundings } from '../../src/core/surroundings.ts';
 import { Table } from '../../src/core/table.ts';
 import type { Instances } from '../../src/instance/contract.ts';
-import { sriovCapability } from '../../src/sriov/index.ts';
+import { type FunctionStep, sriovCapability } from '../../src/sriov/index.ts';
 import type { Sysfs } from '../../src/sriov/sysfs.ts';
 import { systemClock } from '../../src/sys/clock.ts';
 import { PolykernelError } from '../../src/sys/errors.ts';
@@ -38,12 +40,20 @@ export function functionsOn(sysfs: Sysfs, patience = {}) {
   const hold = (yes: boolean) => () => {
     held.yes = yes;
   };
-  const start = () =>
-    sriovCapability(
+  const start = () => {
+    const capability = sriovCapability(
       around,
       { sysfs, patience: { ...PATIENCE, ...patience }, take: hold(true), drop: hold(false) },
-      { instances: () => known as unknown as Instances, topology: () => modelHost() },
+      { instances: () => known as unknown as Instances, topology: () => modelHost(), steps: () => steps },
     );
+    const { executors } = capability;
+    const steps = new Steps<FunctionStep>({
+      executors,
+      table: new Table(database, stepTable),
+      journal: silentJournal,
+    });
+    return capability;
+  };
   const at = { now: start() };
   const functions = () => at.now.functions;
   return {

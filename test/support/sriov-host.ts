@@ -4,12 +4,13 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readFileSync, realpathSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { buildInitramfs, GuestLink, type InitramfsEntry, type Pair } from '../../src/guest/index.ts';
+import { dirname, join } from 'node:path';
+import { libraryBinds } from '../../src/driver/jail/host.ts';
+import { buildInitramfs, GuestLink, type GuestProcess, type InitramfsEntry, type Pair } from '../../src/guest/index.ts';
 import { ImageStore, type KernelImage } from '../../src/image/contract.ts';
 import { indexModules, loadOrder, readModuleInfo } from '../../src/image/modules.ts';
 import type { Sysfs } from '../../src/sriov/sysfs.ts';
@@ -35,6 +36,8 @@ export interface EmulatedHost {
   sysfs: Sysfs;
   /** Runs a program of `/pk` there; its output. Rejects unless it ends with 0. */
   run(...command: string[]): Promise<string>;
+  /** Starts a program there. */
+  start(command: readonly string[], env: Readonly<Record<string, string>>): GuestProcess;
   /** Runs a program there until its output has `pattern`, and ends it; its output. Rejects after `deadlineMs`, or when it ends before. */
   until(
     command: readonly string[],
@@ -103,8 +106,10 @@ export async function emulatedHost(shape: HostShape, deadlineMs = 180_000): Prom
         throw new Error(`${command.join(' ')} ended with ${exit.value}: ${stderr}${exit.message}`);
       return stdout;
     };
+    const start: EmulatedHost['start'] = (command, env) =>
+      guest.exec({ command, env: { PATH: '/pk', ...env }, cwd: '/', user: '0' });
     const untilSaid: EmulatedHost['until'] = async (command, env, pattern, patience) => {
-      const child = guest.exec({ command, env: { PATH: '/pk', ...env }, cwd: '/', user: '0' });
+      const child = start(command, env);
       let said = '';
       const seen = new Promise<void>((resolve) => {
         const take = (text: string) => {
@@ -135,12 +140,27 @@ export async function emulatedHost(shape: HostShape, deadlineMs = 180_000): Prom
       const made = [`/${at.split('/')[1]}`, ...parents].map((path): Pair => ['mkdir', path]);
       return guest.configure([...made, ['mount', ['', from, at, 'bind', ''].join('\x1f')]]);
     };
-    return { sysfs, run, until: untilSaid, show, end };
+    return { sysfs, run, start, until: untilSaid, show, end };
   } catch (error) {
     const log = await readFile(join(directory, 'console'), 'utf8').catch(() => '');
     await end();
     throw new Error(`the emulated host did not come up: ${(error as Error).message}\n${log.slice(-2000)}`);
   }
+}
+
+/** Runs a program of this machine in a host that shares files; its output. Rejects as run(). */
+export async function hostProgram(host: EmulatedHost, name: string, ...args: string[]): Promise<string> {
+  const { path } = toolPath(name);
+  const libraries = await libraryBinds(realpathSync(path));
+  const directories = [...new Set(libraries.map(({ source }) => `/host${dirname(realpathSync(source))}`))];
+  const loader = realpathSync('/lib64/ld-linux-x86-64.so.2');
+  return await host.run(
+    `/host${loader}`,
+    '--library-path',
+    directories.join(':'),
+    `/host${realpathSync(path)}`,
+    ...args,
+  );
 }
 
 export async function debianImage(): Promise<KernelImage> {

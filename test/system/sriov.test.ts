@@ -335,6 +335,8 @@ test('pk-sysfs reads, lists and writes below its directory and nowhere else, and
   ]);
   expect((await sysfs.list(device)).sort()).toEqual(['blocks', 'config', 'driver', 'strange', 'vendor']);
   expect(await sysfs.list('none')).toEqual([]);
+  expect(await sysfs.lines(`${device}/vendor`)).toEqual(['0x1b36', 'more']);
+  expect(await sysfs.lines(`${device}/absent`)).toEqual([]);
   expect(await sysfs.bytes(`${device}/config`, 4)).toBe(0x80070605);
   await expect(sysfs.bytes(`${device}/config`, 8)).rejects.toMatchObject({ code: 'ENODATA' });
   const blocked = sysfs.write(`${device}/blocks`, '8');

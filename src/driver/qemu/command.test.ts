@@ -32,7 +32,7 @@ describe('qemuCommand', () => {
       { address: '0000:3b:00.3', group: 8, name: null },
     ];
     expect(devices(qemuCommand(spec({ functions }))).slice(4)).toEqual([
-      'vfio-pci,id=nic0,sysfsdev=/vmm/pci/0000:3b:00.2',
+      'vfio-pci,id=pci-0000-3b-00-2,sysfsdev=/vmm/pci/0000:3b:00.2',
       'vfio-pci,id=pci-0000-3b-00-3,sysfsdev=/vmm/pci/0000:3b:00.3',
     ]);
   });

@@ -126,13 +126,17 @@ function deviceArguments(spec: CommandSpec): string[] {
   ];
 }
 
-/** Where a function's part of /sys is inside the jail: its last name is what VFIO knows it by. */
-export const jailFunction = (address: string): string => `${JAIL_VMM}/pci/${address}`;
+/** What QEMU is told of its functions, inside the jail. */
+export const JAIL_FUNCTIONS = `${JAIL_VMM}/pci`;
+/** Where a function's own part of that is: its last name is what VFIO knows it by. */
+export const jailFunction = (address: string): string => `${JAIL_FUNCTIONS}/${address}`;
 
-/** The address has no place in an id, which begins with a letter. */
-const functionArguments = ({ address, name }: PassedFunction): string[] => [
+/** In QEMU. The address has no place in an id, which begins with a letter; nor has a name that an owner chose. */
+export const functionId = (address: string): string => `pci-${address.replace(/[:.]/g, '-')}`;
+
+const functionArguments = ({ address }: PassedFunction): string[] => [
   '-device',
-  `vfio-pci,id=${name ?? `pci-${address.replace(/[:.]/g, '-')}`},sysfsdev=${jailFunction(address)}`,
+  `vfio-pci,id=${functionId(address)},sysfsdev=${jailFunction(address)}`,
 ];
 
 function startArguments(spec: CommandSpec): string[] {

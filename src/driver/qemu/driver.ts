@@ -114,7 +114,7 @@ export class QemuDriver implements Driver {
       cpuMoves: 'all',
       memoryResize: 'balloon',
       hugePages: true,
-      devices: 'boot',
+      devices: 'hotplug',
       networks: ['none', 'private', 'egress'],
       roots: ['host', 'directory', 'squashfs', 'ext4'],
       volumes: true,
@@ -297,6 +297,7 @@ export class QemuDriver implements Driver {
       await Promise.race([ended, this.#setUp(spec, guest, cloned, signal, progress)]);
       const kernel = new QemuKernel({ id: spec.id, directory: spec.directory, pid, cloned, guest, ...machineOf(spec) });
       if (spec.size !== undefined) await Promise.race([ended, kernel.resize(spec.size)]);
+      if (spec.devices?.length) await Promise.race([ended, kernel.functions.tell()]);
       if (spec.regions.length > 0) progress('attaching shared memory');
       for (const region of spec.regions) await Promise.race([ended, kernel.attachRegion(region)]);
       if (spec.network !== null) {
@@ -336,7 +337,8 @@ export class QemuDriver implements Driver {
   }
 }
 
-const machineOf = ({ cpus, memoryBytes, size }: LaunchSpec) => ({
+const machineOf = ({ cpus, memoryBytes, size, identity }: LaunchSpec) => ({
+  identity,
   machine: { cpus, memoryBytes: Math.floor(memoryBytes / MIB) * MIB },
   hasBalloon: size?.memoryChanges ?? false,
 });
@@ -387,7 +389,7 @@ async function load(directory: string): Promise<void> {
 function canClone({ append = [], initramfs, cold, placement, devices = [] }: LaunchSpec): boolean {
   // What the kernel is told at its boot a template has not been told.
   if (append.length > 0 || initramfs !== undefined) return false;
-  // A template has no functions, nor could its clones be given any: they have read their memory before.
+  // A template has no functions. Its clones can be given some once they run, when all of their memory becomes their own.
   if (cold || devices.length > 0 || placement?.hugePageBytes) return false;
   return placement === undefined || placement.memory.length === 0 || memoryNodes().length === 1;
 }

@@ -2,11 +2,12 @@
 import { randomBytes } from 'node:crypto';
 import { tellSize } from '../../guest/index.ts';
 import { plainText } from '../../sys/text.ts';
-import type { KernelSize, LaunchSpec, SharedRegion } from '../driver.ts';
+import type { KernelFunctions, KernelSize, LaunchSpec, SharedRegion } from '../driver.ts';
 import { allowRegion, limitToSize } from '../jail/limits.ts';
 import { ShimKernel, type ShimKernelOptions } from '../shim/kernel.ts';
 import { connectShim } from '../shim/shim.ts';
 import { plugCard } from './card.ts';
+import { QemuFunctions } from './plug-functions.ts';
 import { Qmp } from './qmp.ts';
 import { plugRegion, unplugRegion } from './regions.ts';
 import { cpuSteps, memoryIn, onlineCpus, setMemory } from './resize.ts';
@@ -19,17 +20,20 @@ interface QemuKernelOptions extends ShimKernelOptions {
   machine: KernelSize;
   /** Memory can be taken out. */
   hasBalloon: boolean;
+  identity: LaunchSpec['identity'];
 }
 
 export class QemuKernel extends ShimKernel {
   private turn: Promise<void> = Promise.resolve();
   readonly #machine: KernelSize;
   readonly #hasBalloon: boolean;
+  readonly functions: KernelFunctions & Pick<QemuFunctions, 'tell'>;
 
   constructor(options: QemuKernelOptions) {
     super(options);
     this.#machine = options.machine;
     this.#hasBalloon = options.hasBalloon;
+    this.functions = new QemuFunctions({ ...options, withMonitor: (use) => this.withMonitor(use) });
   }
 
   async size(): Promise<KernelSize> {

@@ -51,7 +51,7 @@ export async function launchQemu(launch: QemuLaunch, signal: AbortSignal): Promi
     qemuLimits({ ...machine, regions }),
     placement !== undefined,
   );
-  const functions = await functionParts(spec, machine.memoryBytes);
+  const functions = await functionParts({ ...spec, directory: launch.directory }, machine.memoryBytes);
   const argv = jailArgv({
     identity: spec.identity,
     bwrap: toolPath('bwrap').path,
