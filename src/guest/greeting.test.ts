@@ -47,6 +47,22 @@ it.each([40, 1000, 16_000, 60_000])('keeps no answer back by the head of a frame
   expect(await sessionsOf(guestBehind([head, head.subarray(0, 17)]))).toEqual(REAL);
 });
 
+it('sends little more than one greeting, however much was left and whatever it says, to a guest that reads nothing', async () => {
+  const guest = new Guest();
+  guest.hello = () => {};
+  let sent = 0;
+  guest.stream.on('data', ({ length }: Buffer) => {
+    sent += length;
+  });
+  for (let at = 0; at < 20; at++) guest.stream.write(Buffer.concat([Buffer.from('noise'), ...forged(2)]));
+  const ends = new AbortController();
+  const attaching = new GuestLink({ name: 'test' }).attach(guest.host, ends.signal);
+  for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve));
+  ends.abort();
+  await expect(attaching).rejects.toMatchObject({ code: 'not-ready' });
+  expect(sent).toBeLessThan(1200);
+});
+
 it('greets once where nothing was left', async () => {
   const guest = new Guest();
   let greetings = 0;

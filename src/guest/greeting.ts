@@ -16,7 +16,7 @@ import {
 } from './protocol.ts';
 import type { Listed } from './sessions.ts';
 
-/** Of one attach. More than these would stop a serial line for ever, if the guest reads none of them: LINE_WINDOW is half of what it has. */
+/** Of one attach. More would stop a serial line for ever, if the guest reads none of them, for an earlier daemon has filled half of what that has. */
 const MAX_GREETINGS = 3;
 const MAX_SESSIONS = 64;
 
@@ -35,6 +35,7 @@ export class Greeting {
   /** Not answered yet, in order. */
   #nonces: number[] = [];
   #tries = 0;
+  #hasOpened = false;
   /** Nothing but greetings came so far. */
   #isAlone = true;
   /** It is known where frames begin. */
@@ -52,21 +53,16 @@ export class Greeting {
     return this.#listed;
   }
 
-  greet(): void {
+  /** `completes`: behind zeros that complete what an earlier connection, or a terminal that was not raw, has left of a frame. */
+  greet(completes = true): void {
     this.#tries += 1;
     let nonce = 0;
     while (nonce === 0 || this.#nonces.includes(nonce)) nonce = this.#random() >>> 0;
     this.#nonces.push(nonce);
-    const hello = Buffer.concat([
-      u16(PROTOCOL_VERSION, HOST_IS_WIDE | HOST_HEARS_TROUBLE | (this.#isPort ? HOST_TAKES_BARE : 0)),
-      u32(nonce),
-    ]);
-    this.#send(
-      Buffer.concat([
-        Buffer.alloc(this.#isPort ? WIDE_RESYNC_BYTES : RESYNC_BYTES),
-        encodeFrame(ToGuest.hello, 0, hello),
-      ]),
-    );
+    const abilities = HOST_IS_WIDE | HOST_HEARS_TROUBLE | (this.#isPort ? HOST_TAKES_BARE : 0);
+    const hello = encodeFrame(ToGuest.hello, 0, Buffer.concat([u16(PROTOCOL_VERSION, abilities), u32(nonce)]));
+    const zeros = completes ? (this.#isPort ? WIDE_RESYNC_BYTES : RESYNC_BYTES) : 0;
+    this.#send(Buffer.concat([Buffer.alloc(zeros), hello]));
   }
 
   /** Something came that is no greeting. */
@@ -84,7 +80,10 @@ export class Greeting {
       return undefined;
     }
     const hello = parseHello(frame.payload, this.#isPort);
-    if (hello?.nonce === 0) this.#again();
+    if (hello?.nonce === 0) {
+      this.#again(!this.#hasOpened);
+      this.#hasOpened = true;
+    }
     const index = hello === undefined ? -1 : this.#nonces.indexOf(hello.nonce);
     if (index < 0) return undefined;
     this.#nonces.splice(0, index + 1);
@@ -96,8 +95,8 @@ export class Greeting {
     return undefined;
   }
 
-  #again(): void {
-    if (this.#tries < MAX_GREETINGS) this.greet();
+  #again(completes = false): void {
+    if (this.#tries < MAX_GREETINGS) this.greet(completes);
   }
 
   #list({ session, payload }: Frame): void {
