@@ -42,8 +42,8 @@ export interface SharedRegion {
 export interface PassedFunction {
   /** Such as 0000:3b:00.2. */
   address: string;
-  /** Its IOMMU group. */
-  group: number;
+  /** Its IOMMU group, by which VFIO gives it; null for drivers that have the host kernel give it. */
+  group: number | null;
   /** What its owner calls it; null = nothing. */
   name: string | null;
 }
@@ -141,6 +141,8 @@ export interface KernelSize {
 export interface StartSize extends KernelSize {
   /** Its memory may change later, and not only its CPUs. */
   memoryChanges: boolean;
+  /** The least that it may ever have of that; default `memoryBytes`. */
+  leastMemoryBytes?: number;
 }
 
 /** Everything a driver needs to run one kernel. Already validated; paths absolute. */
@@ -175,7 +177,7 @@ export interface LaunchSpec {
    * gets further than the other members; null = it does not.
    */
   network: { port: NetworkPort; hosts: string; wayOut: { gateway: string; resolvConf: string } | null } | null;
-  /** Functions of the host that are the kernel's alone; default none. vfio-pci has them. */
+  /** Functions of the host that are the kernel's alone; default none. vfio-pci has them, for drivers that give them through VFIO. */
   devices?: readonly PassedFunction[];
   /** Words for the kernel's command line, behind the driver's own; default none. With any it is booted. */
   append?: readonly string[];

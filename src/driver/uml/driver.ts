@@ -85,9 +85,11 @@ const CAPABILITIES: Capabilities = {
   maxMemoryBytes: 64 * 1024 * MIB,
   pause: true,
   templateClone: false,
+  shares: true,
   cpuResize: 'none',
   cpuMoves: 'all',
   memoryResize: 'none',
+  memoryStepBytes: 2 ** 20,
   // Its memory is a file in a tmpfs of its own, which has none.
   hugePages: false,
   devices: 'none',
