@@ -1,3 +1,4 @@
+export { type Held, holdMemory } from './balloon.ts';
 export {
   forgetRegion,
   type GuestIdentity,

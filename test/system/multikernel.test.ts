@@ -239,7 +239,10 @@ describe.skipIf(!canServe())('on the model', () => {
     );
     await web.giveBack(directory);
     const large = { ...free, memoryBytes: 900 * MIB };
-    await expect(web.take(large, never)).rejects.toThrow(/in one piece/);
+    await expect(web.take(large, never)).rejects.toMatchObject({
+      message: expect.stringContaining('in one piece'),
+      hint: expect.stringContaining('two kernels of 8 GiB do not fit 16 GiB'),
+    });
     const left = await emulator.state();
     expect(left).toMatchObject({ poolCpus: [6, 8], instances: [{ name: 'theirs' }] });
     files.apply([

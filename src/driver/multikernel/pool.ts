@@ -16,6 +16,8 @@ import type { Brought, BroughtStore } from './record.ts';
 const MIB = 2 ** 20;
 /** Park area, page tables and control blocks come out of a chunk too: 96 KiB of 16 GiB were seen. */
 const CHUNK_SLACK = 8 * MIB;
+const SLACK =
+  'The host kernel keeps page tables and control blocks in its pool too, so that two kernels of 8 GiB do not fit 16 GiB.';
 /** Chunks begin and end with large pages. */
 const ALIGN = 2 * MIB;
 
@@ -113,7 +115,7 @@ export class HostPool {
     const gap = Math.max(0, ...this.#chunks().map(largestGap));
     if (gap < bytes) {
       const reason = `the pool has ${formatBytes(gap)} in one piece, and the kernel needs ${formatBytes(bytes)}`;
-      throw new PolykernelError('unavailable', reason, { hint });
+      throw new PolykernelError('unavailable', reason, { hint: `${SLACK} ${hint}` });
     }
     return pool.freeCpus.slice(0, cpus);
   }

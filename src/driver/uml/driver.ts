@@ -15,6 +15,7 @@ import {
   lineMemoryBytes,
   networkSteps,
   rootOps,
+  tellSize,
   workersFirst,
 } from '../../guest/index.ts';
 import type { KernelImage } from '../../image/contract.ts';
@@ -29,7 +30,7 @@ import { checkLaunch } from '../check.ts';
 import type { Driver, HostPlacement, Kernel, KernelExit, KernelSize, LaunchSpec, SharedRegion } from '../driver.ts';
 import { hostCovers, libraryBinds, ownPlaces } from '../jail/host.ts';
 import { type Bind, jailArgv } from '../jail/jail.ts';
-import { applyLimits } from '../jail/limits.ts';
+import { applyLimits, limitToSize } from '../jail/limits.ts';
 import { destroyShimLaunch } from '../shim/destroy.ts';
 import { InstanceGroups } from '../shim/instance-groups.ts';
 import { endOfLaunch, ShimKernel } from '../shim/kernel.ts';
@@ -48,6 +49,7 @@ import {
 } from '../shim/shim.ts';
 import { earlyEnd, startFailure } from '../shim/start.ts';
 import type { Availability, Capabilities } from '../traits.ts';
+import { memoryOut, setMemoryOut } from './balloon.ts';
 import {
   UML_DIRECTORY,
   UML_INITRAMFS,
@@ -64,6 +66,7 @@ import {
 import { CpuChoice } from './cpu-choice.ts';
 import { umlLimits } from './limits.ts';
 import { LpjCache, parseLpj } from './lpj.ts';
+import { UmlRam } from './ram.ts';
 import { umlThreads } from './threads.ts';
 import { UML } from './traits.ts';
 
@@ -88,7 +91,7 @@ const CAPABILITIES: Capabilities = {
   shares: true,
   cpuResize: 'none',
   cpuMoves: 'all',
-  memoryResize: 'none',
+  memoryResize: 'balloon',
   memoryStepBytes: 2 ** 20,
   // Its memory is a file in a tmpfs of its own, which has none.
   hugePages: false,
@@ -115,7 +118,8 @@ class UmlKernel extends ShimKernel {
   /** The CPU it was given because it owns none. */
   #chosen: number | undefined;
   readonly #regions: readonly SharedRegion[];
-  readonly #size: KernelSize;
+  readonly #machine: KernelSize;
+  readonly #memoryChanges: boolean;
 
   constructor(spec: LaunchSpec, pid: number, guest: GuestLink, cpus: CpuChoice, chosen: number | undefined) {
     const { id, directory } = spec;
@@ -123,7 +127,8 @@ class UmlKernel extends ShimKernel {
     this.#cpus = cpus;
     this.#chosen = chosen;
     this.#regions = spec.regions;
-    this.#size = { cpus: spec.cpus, memoryBytes: spec.memoryBytes };
+    this.#machine = { cpus: spec.cpus, memoryBytes: spec.memoryBytes };
+    this.#memoryChanges = spec.size?.memoryChanges ?? false;
   }
 
   async attachRegion(region: SharedRegion): Promise<void> {
@@ -141,17 +146,31 @@ class UmlKernel extends ShimKernel {
   }
 
   async size(): Promise<KernelSize> {
-    return this.#size;
+    const { cpus, memoryBytes } = this.#machine;
+    const outBytes = this.#memoryChanges ? await memoryOut(this.guest, memoryBytes) : 0;
+    return { cpus, memoryBytes: memoryBytes - outBytes };
   }
 
   async resize({ cpus, memoryBytes }: KernelSize): Promise<void> {
     if (this.ended) throw new PolykernelError('kernel-died', 'the kernel has ended');
-    const { cpus: mostCpus, memoryBytes: mostBytes } = this.#size;
-    if (cpus === mostCpus && memoryBytes === mostBytes) return;
-    throw new PolykernelError(
-      'unsupported',
-      'a kernel of User Mode Linux has one CPU, and the memory it was started with',
-    );
+    const machine = this.#machine;
+    if (cpus !== machine.cpus || (memoryBytes !== machine.memoryBytes && !this.#memoryChanges))
+      throw new PolykernelError(
+        'unsupported',
+        'a kernel of User Mode Linux has one CPU, and the memory it was started with where it has no bounds for it',
+      );
+    if (!this.#memoryChanges) return;
+    const outBytes = machine.memoryBytes - memoryBytes;
+    const isMore = memoryBytes > (await this.size()).memoryBytes;
+    // What comes in is allowed first, what goes out afterwards.
+    if (isMore) limitToSize(this.directory, outBytes);
+    await setMemoryOut(this.guest, machine.memoryBytes, outBytes, () => this.#ram());
+    limitToSize(this.directory, outBytes);
+    await this.guest.configure([tellSize({ cpus, memoryBytes })]);
+  }
+
+  #ram(): UmlRam {
+    return new UmlRam(umlThreads(launchThreads(this.directory)).vmm);
   }
 
   override async repin(
@@ -283,7 +302,9 @@ export class UmlDriver implements Driver {
       const ended = earlyEnd(spec.directory, watch.signal);
       await Promise.race([this.#setUp(spec, guest, both, progress), ended]);
       if (lpj === undefined) await this.#measure(spec);
-      return new UmlKernel(spec, pid, guest, this.#cpus, chosen);
+      const kernel = new UmlKernel(spec, pid, guest, this.#cpus, chosen);
+      if (spec.size !== undefined) await Promise.race([ended, kernel.resize(spec.size)]);
+      return kernel;
     } catch (error) {
       guest.destroy();
       if (chosen !== undefined) this.#cpus.release(chosen);
