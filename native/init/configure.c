@@ -12,6 +12,7 @@
 #include "../common/fields.h"
 #include "../common/text.h"
 #include "balloon.h"
+#include "beat.h"
 #include "boot.h"
 #include "bytes.h"
 #include "channels.h"
@@ -72,6 +73,7 @@ static int configure_step(const char *key, char *value)
 	if (!strcmp(key, "inodes-most")) return inodes_most = strtol(value, NULL, 10), 0;
 	if (!strcmp(key, "balloon")) return set_balloon(value, told, sizeof told);
 	if (!strcmp(key, "workers-first")) return prefer_workers(value);
+	if (!strcmp(key, "watchdog")) return feed_watchdog(value);
 	if (!strcmp(key, "seed")) return seed_random(value);
 	if (!strcmp(key, "module")) return load_module(value);
 	if (!strcmp(key, "mkdir")) return make_directory(value, second ? (mode_t)strtoul(second, NULL, 8) : 0755);

@@ -94,6 +94,11 @@ export class GuestLink extends EventEmitter<{
     return this.#heard;
   }
 
+  /** Grows as long as its agent goes on, whatever the line does; undefined where no such word is shared. */
+  get beats(): number | undefined {
+    return this.#line.beats();
+  }
+
   /** Memory shared with the guest, from the next attach on; closed with the link. */
   share(memory: LineMemory): void {
     this.#line.useMemory(memory);
