@@ -23,20 +23,6 @@ export const command: Command = {
   complete: 'file',
   examples: [['pk core show web.core', 'why it went, what happened before, and the end of its console']],
   async run(invocation) {
-<<<<<<< HEAD
-    const core = await read(invocation.positionals[0]!);
-    const whole = { console: invocation.flag('console'), registers: invocation.flag('registers') };
-    return answer(invocation, core, () => textOf(invocation.positionals[0]!, core, whole));
-  },
-};
-
-/** What is in it anybody may have written. Throws `invalid`. */
-export function textOf(path: string, core: Core, whole: { console: boolean; registers: boolean }): string {
-  try {
-    return coreText(core, whole);
-  } catch {
-    throw notCore(path, 'a part of it is of another kind');
-=======
     const path = invocation.positionals[0]!;
     const whole = {
       console: invocation.flag('console'),
@@ -57,11 +43,20 @@ export function textOf(path: string, core: Core, whole: { console: boolean; regi
     const memory = core.memoryKept == null ? undefined : join(dirname(path), basename(core.memoryKept.file));
     return answer(invocation, core, () =>
       memory !== undefined && existsSync(memory)
-        ? `${coreText(core, whole)}\n${dumpText(memory, summarize(memory), whole)}`
-        : coreText(core, whole),
+        ? `${textOf(path, core, whole)}\n${dumpText(memory, summarize(memory), whole)}`
+        : textOf(path, core, whole),
     );
   },
 };
+
+/** What is in it anybody may have written. Throws `invalid`. */
+export function textOf(path: string, core: Core, whole: { console: boolean; registers: boolean }): string {
+  try {
+    return coreText(core, whole);
+  } catch {
+    throw notCore(path, 'a part of it is of another kind');
+  }
+}
 
 const plainRegisters = (registers: ReadonlyMap<string, bigint>) =>
   Object.fromEntries([...registers].map(([name, value]) => [name, value.toString(16)]));
@@ -73,7 +68,6 @@ async function beginning(path: string): Promise<Buffer> {
     return buffer.subarray(0, bytesRead);
   } catch (error) {
     throw asPolykernelError(error, `reading ${path}`);
->>>>>>> main
   }
 }
 
