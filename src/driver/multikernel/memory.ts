@@ -25,7 +25,7 @@ export interface Region extends MemoryRange {
 
 /** The regions of one instance, in their order, as the host kernel has booked them. */
 export function regionsOf(name: string, iomem: string): Region[] {
-  const own = /^mk-instance-\d{1,10}-(.{1,255})-region-(\d{1,10})$/;
+  const own = /^mk-instance-\d{1,10}-(.+)-region-(\d{1,10})$/;
   return parseIomem(readFileSync(iomem, 'latin1'))
     .flatMap(({ taken }) => taken)
     .flatMap(({ base, bytes, name: line }) => {
