@@ -2,7 +2,6 @@
  * Memory that the host takes back: held here, in pieces, and touched by nobody, so that the host can free what is behind it. The host
  * is told where it lies, and what it then frees is the guest's own: a wrong place would cost nobody else anything.
  */
-#define _GNU_SOURCE
 #include "balloon.h"
 
 #include <errno.h>

@@ -120,7 +120,7 @@ int main(int argc, char **argv)
 	sigaction(SIGCHLD, &action, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	open_line();
-	send_hello(0, 0);
+	send_hello(0);
 	line_flush();
 	loop(&while_waiting);
 }

@@ -22,7 +22,8 @@
 #define TMPFILE_BIT 020000000
 #define CORE_LIMIT 4 /* asm-generic/resource.h: RLIMIT_CORE */
 #define SET_FILTER 22 /* linux/prctl.h: PR_SET_SECCOMP */
-#define NAME_MEMORY 0x53564d41 /* linux/prctl.h: PR_SET_VMA */
+/* The last of prctl that was looked at: PR_FUTEX_HASH of Linux 6.16. Names of memory (PR_SET_VMA) and the like are far above. */
+#define NEWEST_OPTION 78
 #define MERGE_ALL_MEMORY 67 /* linux/prctl.h: PR_SET_MEMORY_MERGE */
 
 #define NOTIFICATION_PIPE O_EXCL /* linux/watch_queue.h */
@@ -200,9 +201,9 @@ void check_filters(enum filter_kind kind)
 		answer_call(SYS_seccomp, REFUSE(EPERM));
 	step(IF_EQUAL, SYS_prctl, 0, 6);
 	step(LOAD, ARGUMENT(0), 0, 0);
-	step(IF_EQUAL, NAME_MEMORY, 3, 0);
+	step(IF_ABOVE, NEWEST_OPTION, 3, 0);
 	step(IF_EQUAL, MERGE_ALL_MEMORY, 2, 0);
-	step(IF_EQUAL, kind == FILTER_QEMU ? NAME_MEMORY : SET_FILTER, 1, 0);
+	step(IF_EQUAL, kind == FILTER_QEMU ? MERGE_ALL_MEMORY : SET_FILTER, 1, 0);
 	step(RETURN, ALLOW, 0, 0);
 	step(RETURN, REFUSE(EPERM), 0, 0);
 }

@@ -117,11 +117,31 @@ static inline void pk_channel_park(struct pk_channel *ch, int milliseconds)
 		ch->heard = atomic_load(ch->sleep);
 }
 
+/*
+ * The number in a path through a process may be another user's by now: what that has open is not opened before it is known whose it is.
+ */
+static inline int pk_channel_file(const char *path)
+{
+	int place = strncmp(path, "/proc/", 6) == 0 ? open(path, 010000000 /* O_PATH */ | O_CLOEXEC) : -1, fd = -1;
+	struct stat status;
+	char again[32];
+
+	if (place < 0)
+		return strncmp(path, "/proc/", 6) == 0 ? -1 : open(path, O_RDWR | O_CLOEXEC);
+	snprintf(again, sizeof again, "/proc/self/fd/%d", place);
+	if (fstat(place, &status) == 0 && S_ISREG(status.st_mode) && (status.st_uid == 0 || status.st_uid == geteuid()))
+		fd = open(again, O_RDWR | O_CLOEXEC);
+	else
+		errno = EACCES;
+	close(place);
+	return fd;
+}
+
 static inline void *pk_channel_map(struct pk_channel *ch, const char *path, uint64_t offset, uint64_t bytes)
 {
 	void *memory = MAP_FAILED;
 
-	ch->fd = open(path, O_RDWR | O_CLOEXEC);
+	ch->fd = pk_channel_file(path);
 	if (ch->fd >= 0)
 		memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, ch->fd, (off_t)offset);
 	return memory == MAP_FAILED ? NULL : memory;

@@ -101,7 +101,7 @@ export class Connection {
     return new Promise((resolve) => {
       signal.addEventListener('abort', () => resolve(), { once: true });
       if (signal.aborted || this.#release === undefined || this.#greeting !== undefined) return resolve();
-      const exchange = new Greeting(this.#random, (bytes) => this.stream.write(bytes), this.#options.isPort);
+      const exchange = new Greeting(this.#random, (bytes) => this.stream.write(bytes), this.#options.isPort, true);
       this.#settling = { exchange, resolve };
       exchange.greet();
     });
@@ -141,6 +141,7 @@ export class Connection {
       },
       onGarbage: () => {
         if (this.#greeting === undefined) this.#listener.garbage();
+        else this.#greeting.exchange.disturbed();
       },
       onPause: () => this.#listener.paused(),
       hold: (held) => void (held ? this.stream.pause() : this.stream.resume()),

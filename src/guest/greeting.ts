@@ -16,75 +16,95 @@ import {
 } from './protocol.ts';
 import type { Listed } from './sessions.ts';
 
-/** How often one attach answers a HELLO that the guest sent by itself (it opened the line after our first try). */
-const MAX_GREETINGS = 4;
+/** Of one attach. More would stop a serial line for ever, if the guest reads none of them, for an earlier daemon has filled half of what that has. */
+const MAX_GREETINGS = 3;
 const MAX_SESSIONS = 64;
 
-/** One handshake: a nonce, and what the guest lists before it answers it. Frames of earlier connections are dropped. */
+/**
+ * One handshake: nonces, and what the guest lists before it answers the last of them. Frames of earlier connections are dropped.
+ *
+ * What comes first may be the content of a frame whose head an earlier daemon has read: whatever a process in the guest has written,
+ * and its last frame may take in the beginning of an answer. Behind an answer all frames are the guest's own. So where anything but
+ * an answer came, its list is taken from behind another one.
+ */
 export class Greeting {
   readonly #random: () => number;
   readonly #send: (bytes: Buffer) => void;
   readonly #listed = new Map<number, { pid: number; exit: ReturnType<typeof exitOf> | undefined }>();
   readonly #isPort: boolean;
-  #nonce = 0;
+  /** Not answered yet, in order. */
+  #nonces: number[] = [];
   #tries = 0;
+  #hasOpened = false;
+  /** Nothing but greetings came so far. */
+  #isAlone = true;
+  /** It is known where frames begin. */
+  #isKnown: boolean;
 
-  /** `isPort`: a frame that an earlier connection left half-written may be long. */
-  constructor(random: () => number, send: (bytes: Buffer) => void, isPort = false) {
+  /** `isPort`: a frame that an earlier connection left half-written may be long. `isKnown`: not so here, the connection is our own. */
+  constructor(random: () => number, send: (bytes: Buffer) => void, isPort = false, isKnown = false) {
     this.#random = random;
     this.#isPort = isPort;
     this.#send = send;
+    this.#isKnown = isKnown;
   }
 
   get listed(): Listed {
     return this.#listed;
   }
 
-  greet(): void {
+  /** `completes`: behind zeros that complete what an earlier connection, or a terminal that was not raw, has left of a frame. */
+  greet(completes = true): void {
     this.#tries += 1;
-    do this.#nonce = this.#random() >>> 0;
-    while (this.#nonce === 0);
-    this.#listed.clear();
-    const hello = Buffer.concat([
-      u16(PROTOCOL_VERSION, HOST_IS_WIDE | HOST_HEARS_TROUBLE | (this.#isPort ? HOST_TAKES_BARE : 0)),
-      u32(this.#nonce),
-    ]);
-    this.#send(
-      Buffer.concat([
-        Buffer.alloc(this.#isPort ? WIDE_RESYNC_BYTES : RESYNC_BYTES),
-        encodeFrame(ToGuest.hello, 0, hello),
-      ]),
-    );
+    let nonce = 0;
+    while (nonce === 0 || this.#nonces.includes(nonce)) nonce = this.#random() >>> 0;
+    this.#nonces.push(nonce);
+    const abilities = HOST_IS_WIDE | HOST_HEARS_TROUBLE | (this.#isPort ? HOST_TAKES_BARE : 0);
+    const hello = encodeFrame(ToGuest.hello, 0, Buffer.concat([u16(PROTOCOL_VERSION, abilities), u32(nonce)]));
+    const zeros = completes ? (this.#isPort ? WIDE_RESYNC_BYTES : RESYNC_BYTES) : 0;
+    this.#send(Buffer.concat([Buffer.alloc(zeros), hello]));
+  }
+
+  /** Something came that is no greeting. */
+  disturbed(): void {
+    if (!this.#isAlone || this.#isKnown) return;
+    this.#isAlone = false;
+    this.#again();
   }
 
   /** The guest's answer, once it has come. */
   receive(frame: Frame): GuestHello | undefined {
-    if (frame.type === ToHost.session) this.#list(frame);
-    const hello = frame.type === ToHost.hello ? parseHello(frame.payload, this.#isPort) : undefined;
-    if (hello === undefined) return undefined;
-    if (hello.nonce === 0 && this.#tries < MAX_GREETINGS) this.greet();
-    if (hello.nonce === 0 || hello.nonce !== this.#nonce) return undefined;
-    this.#keep(hello.listed);
-    return hello;
+    if (frame.type !== ToHost.hello) {
+      this.disturbed();
+      if (frame.type === ToHost.session) this.#list(frame);
+      return undefined;
+    }
+    const hello = parseHello(frame.payload, this.#isPort);
+    if (hello?.nonce === 0) {
+      this.#again(!this.#hasOpened);
+      this.#hasOpened = true;
+    }
+    const index = hello === undefined ? -1 : this.#nonces.indexOf(hello.nonce);
+    if (index < 0) return undefined;
+    this.#nonces.splice(0, index + 1);
+    const isLast = this.#nonces.length === 0;
+    if (isLast && (this.#isKnown || this.#isAlone || this.#tries === MAX_GREETINGS)) return hello;
+    this.#isKnown = true;
+    this.#listed.clear();
+    if (isLast) this.#again();
+    return undefined;
   }
 
-  /**
-   * The guest's own list is what came last before its answer. What came before that may be the content of a frame whose head an
-   * earlier daemon has read: whatever a process in the guest has written.
-   */
-  #keep(count = MAX_SESSIONS): void {
-    const excess = Math.max(0, this.#listed.size - count);
-    for (const session of [...this.#listed.keys()].slice(0, excess)) this.#listed.delete(session);
+  #again(completes = false): void {
+    if (this.#tries < MAX_GREETINGS) this.greet(completes);
   }
 
   #list({ session, payload }: Frame): void {
-    if (payload.length < 16 || session === 0) return;
+    if (payload.length < 16 || session === 0 || this.#listed.size >= MAX_SESSIONS) return;
     const [state, pid, kind, value] = [0, 4, 8, 12].map((at) => payload.readUInt32LE(at));
-    this.#listed.delete(session); // it goes to the end
     this.#listed.set(session, {
       pid: pid!,
       exit: state === 1 ? exitOf(kind!, value!, guestText(payload.subarray(16))) : undefined,
     });
-    this.#keep();
   }
 }

@@ -206,7 +206,7 @@ export class FrameDecoder {
   next(): Frame | 'futile' | undefined {
     const begun = this.work;
     /** The first that may be a frame, of which not all is here. */
-    let partial: number | undefined;
+    let partial: { at: number; skipped: number } | undefined;
     for (;;) {
       if (this.#next !== undefined && this.#at >= this.#border) this.#goOn(this.#next);
       const [data, at] = [this.#data, this.#at];
@@ -229,8 +229,8 @@ export class FrameDecoder {
       const end = at + HEADER_BYTES + length;
       if (end > data.length) {
         if (this.#isSettled) break;
-        partial ??= at;
-        this.#at = this.#magicBehind(at);
+        partial ??= { at, skipped: this.skipped };
+        this.#skipTo(this.#magicBehind(at));
         continue;
       }
       const payload = data.subarray(at + HEADER_BYTES, end);
@@ -248,7 +248,7 @@ export class FrameDecoder {
         payload: isSmall ? Buffer.from(payload) : payload,
       };
     }
-    this.#at = partial ?? this.#at;
+    if (partial !== undefined) [this.#at, this.skipped] = [partial.at, partial.skipped];
     // What is left is short: it must not keep the chunk it came in.
     this.#data = Buffer.from(this.#rest());
     this.#next = undefined;

@@ -6,8 +6,10 @@ import { closeSync, constants, fstatSync, ftruncateSync, openSync } from 'node:f
 import { createRequire } from 'node:module';
 import { constants as osConstants } from 'node:os';
 import { asPolykernelError, PolykernelError } from './errors.ts';
+import { isTrusted } from './places.ts';
 
 const PROT_READ_WRITE = 3;
+const O_PATH = 0o1000_0000;
 const MAP_SHARED = 1;
 const MAP_FAILED = 0xffff_ffff_ffff_ffffn;
 const MFD_CLOEXEC_ALLOW_SEALING = 3;
@@ -158,9 +160,12 @@ export class SharedMemory implements Disposable {
     return SharedMemory.own(openFile(path, constants.O_RDWR));
   }
 
-  /** Maps `bytes` at `offset` of a file that may be a device, such as /dev/mem or the resource of a PCI function. */
+  /**
+   * Maps `bytes` at `offset` of a file that may be a device, such as /dev/mem or the resource of a PCI function. Throws `permission` for
+   * what another user's process has open: the number in such a path may be a process's that is gone, and its successor's by now.
+   */
   static region(path: string, offset: number, bytes: number): SharedMemory {
-    const fd = openFile(path, constants.O_RDWR);
+    const fd = path.startsWith('/proc/') ? openOwn(path) : openFile(path, constants.O_RDWR);
     try {
       return new SharedMemory(fd, bytes, offset);
     } catch (error) {
@@ -254,6 +259,18 @@ export class SharedMemory implements Disposable {
     this.mapped = undefined;
     library().munmap(this.address, this.bytes);
     closeSync(this.fd);
+  }
+}
+
+/** Nothing is done to a file, which may be a device, before it is known whose it is. */
+function openOwn(path: string): number {
+  const place = openFile(path, O_PATH);
+  try {
+    const status = fstatSync(place);
+    if (status.isFile() && isTrusted(status.uid)) return openFile(`/proc/self/fd/${place}`, constants.O_RDWR);
+    throw new PolykernelError('permission', `${path} is no memory of this user or root`, { value: path });
+  } finally {
+    closeSync(place);
   }
 }
 

@@ -21,6 +21,7 @@ const OTHER_TEXT: Readonly<Record<string, string>> = {
   'src/driver/multikernel/cpus.ts': 'the kernel of this host',
   'src/driver/multikernel/iomem.ts': 'the kernel of this host',
   'src/driver/multikernel/kernel.ts': 'the kernel of this host',
+  'src/driver/uml/ram.ts': 'the kernel of this host',
   'src/driver/multikernel/spawn-image.ts': 'the version of an image that its importer has bounded',
 };
 

@@ -1,6 +1,16 @@
 /** `pk channel send` and `recv` as processes, on a channel of the host that no daemon is needed for. */
 import { spawn } from 'node:child_process';
-import { chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chownSync,
+  closeSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -79,6 +89,36 @@ it.each([
   expect(ran.code).toBe(code);
   expect(ran.stderr).toMatch(message);
 });
+
+it.runIf(process.getuid?.() === 0)(
+  "another user's memory, where the process that had it is gone, is refused by both languages",
+  async () => {
+    const path = join(home, 'channels', 'orders');
+    const description = readFileSync(path, 'utf8');
+    const memory = /^memory=(.*)$/m.exec(description)![1]!;
+    const theirs = join(home, 'theirs');
+    copyFileSync(memory, theirs);
+    chownSync(theirs, 65534, 65534);
+    const file = openSync(theirs, 'r');
+    writeFileSync(path, description.replace(memory, `/proc/${process.pid}/fd/${file}`), { mode: 0o600 });
+    try {
+      expect(await send('a')).toMatchObject({
+        code: 125,
+        stderr: expect.stringContaining('is no memory of this user'),
+      });
+      const env = { PK_CHANNELS: join(home, 'channels') };
+      const child = spawn(nativeBinary('pk-ring'), ['send', 'orders'], { env });
+      child.stdin.on('error', () => {}).end('a');
+      const ran = await finished(child);
+      expect(ran.stderr).toContain('Permission denied');
+      expect(ran.code).not.toBe(0);
+      expect(readFileSync(theirs).equals(readFileSync(memory))).toBe(true);
+    } finally {
+      closeSync(file);
+      writeFileSync(path, description, { mode: 0o600 });
+    }
+  },
+);
 
 it.runIf(process.getuid?.() === 0)(
   "another user's description of a channel is refused, by both languages",

@@ -1,7 +1,6 @@
 /** What is known of an instance, on kernels in memory. */
 import { expect, it } from 'vitest';
-import { parseCore } from '../../src/cli/evidence/show.ts';
-import { coreText } from '../../src/cli/evidence/text.ts';
+import { parseCore, textOf } from '../../src/cli/evidence/show.ts';
 import { fakeKernels, killFakeKernel } from '../../src/driver/fake/driver.ts';
 import { startDaemon, untilState } from '../support/harness.ts';
 
@@ -22,7 +21,7 @@ it('all that is known of one that went is in its evidence, and no value of its e
   expect(evidence.events.map(({ type }) => type)).toEqual(expect.arrayContaining(['created', 'ready', 'crashed']));
   const core = { ...evidence, console: ['[    1.0] \x1b[2Jhello\n', 'Kernel panic - not syncing: x\n'] };
   expect(parseCore('web.core', JSON.stringify(core))).toEqual(core);
-  const text = coreText(core, { console: false, registers: false });
+  const text = textOf('web.core', core, { console: false, registers: false });
   expect(text).toContain('its last run ended by died');
   expect(text).toContain('| Kernel panic - not syncing: x');
   expect(text).not.toContain('\x1b');
@@ -37,3 +36,11 @@ it.each([
 ])('what pk core save has not written is refused: %j', (text) =>
   expect(() => parseCore('f', text)).toThrow(expect.objectContaining({ code: 'invalid', field: 'FILE' })),
 );
+
+it('one whose parts are of another kind is refused when it is to be shown', () => {
+  const parts = { spec: { name: 5 }, health: { signs: [] }, console: [5], events: [null], healings: [] };
+  const text = JSON.stringify({ format: 'polykernel-core', version: 1, status: parts, ...parts });
+  expect(() => textOf('f', parseCore('f', text), { console: false, registers: false })).toThrow(
+    expect.objectContaining({ code: 'invalid', field: 'FILE' }),
+  );
+});

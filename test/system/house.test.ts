@@ -20,8 +20,9 @@ it('every file over 40 lines opens with what it is for', () => {
 
 it('no file is long', () => {
   const long = SOURCES.filter((path) => lengthOf(path) > (path.endsWith('.ts') ? 450 : 400));
-  // What programs of others include is one file.
-  expect(long.filter((path) => path !== join('native', 'ring', 'pk-ring.h'))).toEqual([]);
+  // What programs of others include is one file each.
+  const given = ['pk-ring.h', 'pk-channel.h'].map((name) => join('native', 'ring', name));
+  expect(long.filter((path) => !given.includes(path))).toEqual([]);
 });
 
 /** As GitHub makes them of headings. */

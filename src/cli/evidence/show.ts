@@ -43,11 +43,20 @@ export const command: Command = {
     const memory = core.memoryKept == null ? undefined : join(dirname(path), basename(core.memoryKept.file));
     return answer(invocation, core, () =>
       memory !== undefined && existsSync(memory)
-        ? `${coreText(core, whole)}\n${dumpText(memory, summarize(memory), whole)}`
-        : coreText(core, whole),
+        ? `${textOf(path, core, whole)}\n${dumpText(memory, summarize(memory), whole)}`
+        : textOf(path, core, whole),
     );
   },
 };
+
+/** What is in it anybody may have written. Throws `invalid`. */
+export function textOf(path: string, core: Core, whole: { console: boolean; registers: boolean }): string {
+  try {
+    return coreText(core, whole);
+  } catch {
+    throw notCore(path, 'a part of it is of another kind');
+  }
+}
 
 const plainRegisters = (registers: ReadonlyMap<string, bigint>) =>
   Object.fromEntries([...registers].map(([name, value]) => [name, value.toString(16)]));
@@ -66,8 +75,9 @@ async function read(path: string): Promise<Core> {
   let text: string;
   try {
     await using file = await open(path, 'r');
-    const { size } = await file.stat();
-    if (size > MOST_BYTES) throw notCore(path, `it has ${size} bytes`);
+    const status = await file.stat();
+    if (!status.isFile()) throw notCore(path, 'it is no file');
+    if (status.size > MOST_BYTES) throw notCore(path, `it has ${status.size} bytes`);
     text = await file.readFile('utf8');
   } catch (error) {
     throw asPolykernelError(error, `reading ${path}`);

@@ -58,6 +58,10 @@ static int open_file(const char *path, int flags, ...)
 #include "../../../native/common/segments.c"
 const char program_name[] = "pk-init";
 #include "../../../native/init/beat.c"
+/* Each of them has its own. */
+#define pieces balloon_pieces
+#include "../../../native/init/balloon.c"
+#undef pieces
 #include "../../../native/init/bells.c"
 #include "../../../native/init/boot.c"
 #include "../../../native/init/channels.c"

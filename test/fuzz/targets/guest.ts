@@ -40,10 +40,11 @@ const frames: Target = {
     must(bytes <= input.length && input.length - bytes < HEADER_BYTES + MAX_TO_HOST, 'at most one frame is kept');
     const unsettled = new FrameDecoder(MAX_GREETING, false);
     const answer = encodeFrame(ToHost.hello, 0, Buffer.from('answer'));
-    const last = [input, answer].flatMap((chunk) => unsettled.push(chunk)).at(-1);
+    // The first may be taken in by a frame whose sum is right with how all answers begin.
+    const last = [input, answer, answer].flatMap((chunk) => unsettled.push(chunk)).at(-1);
     must(
       last?.type === ToHost.hello && last.payload.equals(answer.subarray(HEADER_BYTES)),
-      'an answer is found at once',
+      'an answer is found as soon as it is there',
     );
     return found;
   },
