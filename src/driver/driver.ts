@@ -211,6 +211,28 @@ export interface KernelExit {
   message: string;
 }
 
+/** A kernel's memory as it is written to a file. What is in it is the guest's, and hostile. */
+export interface MemorySource {
+  /** More never come. */
+  mostBytes: number;
+  /**
+   * All of it, secrets too, in a form that dump readers know: ELF core, or kdump as makedumpfile makes it. Of a kernel that is paused
+   * it is of one moment. Left early, aborted or failed (`internal`, `kernel-died`), nothing of it goes on. Rejects as attachRegion().
+   */
+  read(signal: AbortSignal): Promise<AsyncGenerator<Buffer>>;
+}
+
+/** What driver or VMM see of a kernel before, or besides, its end. */
+export interface KernelWord {
+  /**
+   * `panic`, `died`: it has ended so, and `exited` will say it when all of it is gone. `dumping`: it panicked, and another kernel in its
+   * machine writes its memory down. `watchdog`: its watchdog ran out.
+   */
+  sign: 'panic' | 'died' | 'dumping' | 'watchdog';
+  /** For people. */
+  text: string;
+}
+
 /** A running kernel, as the daemon holds it. All methods may be called in any state and are idempotent. */
 export interface Kernel {
   /** Main process on the host, for `inspect`; 0 for one that has none. */
@@ -263,8 +285,17 @@ export interface Kernel {
   attachRegion(region: SharedRegion): Promise<void>;
   /** Takes the name away, and the memory where that can be; idempotent. Rejects as attachRegion(). */
   detachRegion(region: Pick<SharedRegion, 'id' | 'name'>): Promise<void>;
+  /**
+   * Apart from its control line: a number that grows while its agent goes on, and stays when that does not; none: that it does not is
+   * known. Absent or undefined where nothing of the kind is heard.
+   */
+  beats?(): number | 'none' | undefined;
+  /** Has what driver and VMM see of it told from now on, as it is seen, and what they have seen before. At most one listener. */
+  heed?(listener: (word: KernelWord) => void): void;
   /** Registers of its CPUs, as the VMM has them, for people. Absent where there is no VMM that tells. Rejects as attachRegion(). */
   registers?(): Promise<string>;
+  /** Absent where its memory cannot be had. */
+  readonly memory?: MemorySource;
   /** Bytes from and to the kernel's console; output from now on. Caller destroys it. */
   console(): Promise<Duplex>;
   /** Lets go without touching the kernel (the manager is going away). */

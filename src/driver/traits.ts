@@ -65,7 +65,9 @@ export interface DriverFacts {
 }
 
 /** See docs/health.md. */
-export type KernelSign = 'silence' | 'starved' | Trouble['kind'] | 'panic' | 'died' | 'not-ready' | 'unproven';
+export type KernelSign =
+  | ('silence' | 'starved' | 'line' | 'watchdog' | Trouble['kind'])
+  | ('panic' | 'dumping' | 'died' | 'not-ready' | 'unproven');
 
 export interface DriverTraits {
   /** The word of `--driver`: lower-case letters and digits. */

@@ -130,6 +130,7 @@ it('fills in the rest', () => {
     volumes: [],
     restart: 'no',
     heal: 'no',
+    priority: 0,
     dependsOn: [],
     standby: false,
     append: null,

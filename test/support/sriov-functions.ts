@@ -7,7 +7,7 @@ import { Steps } from '../../src/core/steps.ts';
 import type { Surroundings } from '../../src/core/surroundings.ts';
 import { Table } from '../../src/core/table.ts';
 import type { Instances } from '../../src/instance/contract.ts';
-import { type FunctionStep, sriovCapability } from '../../src/sriov/index.ts';
+import { type FunctionHost, type FunctionStep, sriovCapability } from '../../src/sriov/index.ts';
 import type { Sysfs } from '../../src/sriov/sysfs.ts';
 import { systemClock } from '../../src/sys/clock.ts';
 import { PolykernelError } from '../../src/sys/errors.ts';
@@ -16,7 +16,7 @@ import { modelHost } from './model-host.ts';
 const PATIENCE = { change: 120_000, links: 60_000, bind: 60_000, reset: 60_000 };
 const NOTHING = () => {};
 
-export function functionsOn(sysfs: Sysfs, patience = {}) {
+export function functionsOn(sysfs: Sysfs, patience = {}, more: Partial<FunctionHost> = {}) {
   const database = new DatabaseSync(':memory:');
   const held = { yes: false };
   const names = new Map(
@@ -43,7 +43,7 @@ export function functionsOn(sysfs: Sysfs, patience = {}) {
   const start = () => {
     const capability = sriovCapability(
       around,
-      { sysfs, patience: { ...PATIENCE, ...patience }, take: hold(true), drop: hold(false) },
+      { sysfs, patience: { ...PATIENCE, ...patience }, take: hold(true), drop: hold(false), ...more },
       { instances: () => known as unknown as Instances, topology: () => modelHost(), steps: () => steps },
     );
     const { executors } = capability;

@@ -28,8 +28,9 @@ export interface HostShape {
   memoryMib?: number;
   /** Files of this machine are at /host there, read-only. */
   sharesFiles?: boolean;
-  /** More arguments of QEMU. */
+  /** More arguments of QEMU, and modules of the kernel. */
   more?: readonly string[];
+  modules?: readonly string[];
 }
 
 export interface EmulatedHost {
@@ -68,7 +69,7 @@ const SHARE: readonly Pair[] = [
 export async function emulatedHost(shape: HostShape, deadlineMs = 180_000): Promise<EmulatedHost> {
   const directory = await mkdtemp(join(tmpdir(), 'pk-sriov-'));
   const image = await debianImage();
-  const modules = await writeInitramfs(image, join(directory, 'initramfs'));
+  const modules = await writeInitramfs(image, join(directory, 'initramfs'), shape.modules ?? []);
   const qemu = startQemu(shape, directory, image);
   const guest = new GuestLink({ name: 'the emulated host', isPort: true });
   const end = async () => {
@@ -188,8 +189,8 @@ export function modulesOf(image: KernelImage, wanted: readonly string[]): { name
 }
 
 /** The image's own, and behind it the modules and programs of such a host. Gives the modules' paths in load order. */
-async function writeInitramfs(image: KernelImage, path: string): Promise<string[]> {
-  const modules = modulesOf(image, WANTED);
+async function writeInitramfs(image: KernelImage, path: string, more: readonly string[]): Promise<string[]> {
+  const modules = modulesOf(image, [...WANTED, ...more]);
   const entries = modules.map(({ name, content }): InitramfsEntry => {
     return { kind: 'file', path: modulePath(name), mode: 0o644, content };
   });
