@@ -4,7 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { elfKernel } from '../../image/testing.ts';
+import { spawnKernel } from '../../../test/support/multikernel/images.ts';
 import { which } from '../../sys/process.ts';
 import type { Invocation } from '../kit/command.ts';
 import { SIGNED } from './module-signature.ts';
@@ -16,7 +16,7 @@ const openssl = (...words: string[]) => execFileSync('openssl', words, { cwd: ho
 beforeAll(() => {
   if (which('openssl') === undefined) return;
   home = mkdtempSync(join(tmpdir(), 'pk-sign-'));
-  writeFileSync(at('vmlinux'), elfKernel());
+  writeFileSync(at('vmlinux'), spawnKernel());
   writeFileSync(at('password'), 'not to be seen\n');
   const make = (name: string, ...how: string[]) =>
     openssl(
