@@ -20,10 +20,13 @@ import { TRUE_GUEST } from '../support/multikernel/true-host.ts';
 const FREE = [2, 3];
 const MEMORY = [{ bytes: 2 ** 30, node: 0 }];
 
+const isThere = process.env.POLYKERNEL_ON_MULTIKERNEL === '1';
+
 // No kernel of ours has the patches: what is started elsewhere than there would be refused.
-describe.skipIf(process.env.POLYKERNEL_ON_MULTIKERNEL !== '1')('on a true multikernel host', () => {
-  const cache = mkdtempSync(join(tmpdir(), 'pk-true-'));
-  const root = busyboxRoot();
+describe.skipIf(!isThere)('on a true multikernel host', () => {
+  // Made for a run alone: a skipped one is read too, and takes nothing away.
+  const cache = isThere ? mkdtempSync(join(tmpdir(), 'pk-true-')) : '';
+  const root = isThere ? busyboxRoot() : { kind: 'directory' as const, path: '' };
   beforeAll(() => {
     const host = thisHost();
     const cpus = new CpuMap(host.cpuinfo, join(cache, 'multikernel-cpus.json')).physical(FREE);
