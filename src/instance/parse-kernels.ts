@@ -13,6 +13,7 @@ export function readKernels(
   top: Place,
   place: Place | undefined,
   context: StackContext,
+  hasPool: boolean,
 ): KernelDefinition[] {
   if (place === undefined) {
     reader.problem(top, 'kernels is missing', 'Name at least one: kernels: {web: {command: [...]}}');
@@ -20,7 +21,7 @@ export function readKernels(
   }
   const entries = reader.map(place);
   if (entries === undefined) return [];
-  if (entries.size === 0) reader.problem(place, 'must name at least one kernel');
+  if (entries.size === 0 && !hasPool) reader.problem(place, 'must name at least one kernel, where there is no pool');
   if (entries.size > MOST_KERNELS) {
     reader.problem(place, `names ${entries.size} kernels; the most is ${MOST_KERNELS}`, 'Make several stacks of them.');
     return [];

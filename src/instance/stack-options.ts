@@ -41,8 +41,8 @@ export const kernelOptions: OptionTable = {
         'map of name to kernel',
         'required',
         true,
-        'the kernels, by instance name',
-        { type: 'object', minProperties: 1 },
+        'the kernels, by instance name; none for a pool alone: {}',
+        object,
       ],
       [
         'kernels.*.driver',

@@ -16,6 +16,8 @@ const TOP: OptionTable = {
   options: optionsOf([
     ['name', 'name', "the directory's", false, 'name of the stack; another name is another stack', label],
   ]),
+  // A pool may be there for itself, and nothing else.
+  either: { '': { anyOf: [{ required: ['pool'] }, { properties: { kernels: { minProperties: 1 } } }] } },
 };
 
 const TABLES: readonly OptionTable[] = [TOP, poolOptions, kernelOptions, ...Object.values(sections)];

@@ -46,7 +46,7 @@ function readStack(reader: YamlReader, context: StackContext): Stack | undefined
   const given = name && reader.text(name);
   if (name !== undefined && given !== undefined) reader.attempt(name, () => checkName(given));
   const pool = entries.get('pool');
-  const kernels = readKernels(reader, top, entries.get('kernels'), context);
+  const kernels = readKernels(reader, top, entries.get('kernels'), context, pool !== undefined);
   return {
     name: given ?? context.defaultName,
     pool: pool === undefined ? null : (readPool(reader, pool) ?? null),

@@ -5,7 +5,7 @@
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { decode, encode, filesBelow, parseDts } from '../../src/devicetree/index.ts';
+import { decode, encode, filesBelow, parseDts, printDts } from '../../src/devicetree/index.ts';
 import { PolykernelError } from '../../src/sys/errors.ts';
 import { dtc, hasDtc } from '../support/dtc.ts';
 import { mutate } from './mutate.ts';
@@ -103,5 +103,26 @@ it.skipIf(!hasDtc)(`${RUNS} blobs`, async () => {
   for (let run = 0; run < RUNS; run++) {
     const input = mutate(random, material);
     expect(await difference(input, 'dtb'), input.toString('hex')).toBeUndefined();
+  }
+});
+
+// Those of a package of kernels, unpacked, which is too large to be here: DTC_BLOBS=DIRECTORY.
+const { DTC_BLOBS } = process.env;
+it.skipIf(!hasDtc || DTC_BLOBS === undefined)('all blobs below a directory, and the sources made of them', async () => {
+  const paths = globSync('**/*.dtb', { cwd: DTC_BLOBS! });
+  expect(paths).not.toEqual([]);
+  for (const path of paths) {
+    const blob = readFileSync(join(DTC_BLOBS!, path));
+    const tree = decode(blob);
+    const theirs = async (input: string | Uint8Array, ...args: string[]) => (await dtc(input, args)).output!;
+    const copy = await theirs(blob, '-I', 'dtb', '-O', 'dtb');
+    expect(copy.equals(encode(tree)), path).toBe(true);
+    // Which CPU boots no source says, and dtc makes the first of it.
+    const cpu = ['-b', String(tree.bootCpu)];
+    expect((await theirs(printDts(tree), '-I', 'dts', '-O', 'dtb', ...cpu)).equals(copy), path).toBe(true);
+    const source = await theirs(blob, '-I', 'dtb', '-O', 'dts');
+    const { bootCpu } = tree;
+    const compiled = encode(parseDts(source, { file: path, bootCpu }));
+    expect((await theirs(source, '-I', 'dts', '-O', 'dtb', ...cpu)).equals(compiled), path).toBe(true);
   }
 });

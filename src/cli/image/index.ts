@@ -6,5 +6,6 @@ export const COMMANDS: Loaders = {
   'image pull': () => import('./pull.ts'),
   'image import': () => import('./import.ts'),
   'image rm': () => import('./rm.ts'),
+  'image sign': () => import('./sign.ts'),
   'image prewarm': () => import('./prewarm.ts'),
 };

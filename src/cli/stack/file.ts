@@ -30,9 +30,19 @@ export async function loadStack(invocation: Invocation): Promise<StackFile> {
 
 /** The file that --file names, with the values of its variables. Throws as readSource() does. */
 export async function givenSource(invocation: Invocation): Promise<StackSource> {
-  const source = await readSource(invocation.value('file') ?? invocation.value('input'));
+  const source = await withoutTree(await readSource(invocation.value('file') ?? invocation.value('input')));
   const variables = await readVariables(invocation.values('env-file'), source.directory, process.env);
   return { ...source, variables: mentioned(source.text, variables) };
+}
+
+/** The pool that a device tree tells of is one of this machine: the daemon says which CPU is which. */
+async function withoutTree(source: StackSource): Promise<StackSource> {
+  if (!source.text.slice(0, 4096).includes('/dts-v1/')) return source;
+  const { isDts, stackOfDts } = await import('./from-dts.ts');
+  if (!isDts(source.text)) return source;
+  const { connect } = await import('../../client/index.ts');
+  const { cpus } = await (await connect()).topology();
+  return { ...source, text: stackOfDts(source.text, source.file, cpus) };
 }
 
 /**

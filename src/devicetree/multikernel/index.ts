@@ -2,6 +2,6 @@
 export { baselineTree, firstBaselineTree } from './baseline.ts';
 export { type FirstChange, firstOverlayTree } from './first-overlay.ts';
 export { OVERLAY_BYTES, overlays } from './overlay.ts';
-export { formatOf, readInstance, readPool } from './read.ts';
+export { formatOf, readBaseline, readInstance, readPool } from './read.ts';
 export { type Finding, validateMultikernel } from './validate.ts';
 export * from './values.ts';

@@ -5,7 +5,7 @@
 import { PolykernelError } from '../../sys/errors.ts';
 import type { DeviceNode, DeviceTree } from '../tree.ts';
 import { cellOf, childOf, numberOf, numbersOf, wordOf } from './cells.ts';
-import type { InstanceState, MemoryRange, PoolState, SeenFunction } from './values.ts';
+import type { Baseline, InstanceState, MemoryRange, PoolDevice, PoolState, SeenFunction } from './values.ts';
 
 /**
  * Which format a kernel speaks, as its own tree tells: `second`, from August 2026 on, names the cells of its root. Whether earlier ones
@@ -13,6 +13,25 @@ import type { InstanceState, MemoryRange, PoolState, SeenFunction } from './valu
  */
 export const formatOf = ({ root }: DeviceTree): 'first' | 'second' =>
   cellOf(root, '#address-cells') === 2 ? 'second' : 'first';
+
+/** What baselineTree() has written; undefined for a tree that is none. Devices of other kinds than PCI functions are left out. */
+export function readBaseline({ root }: DeviceTree): Baseline | undefined {
+  const resources = childOf(root, 'resources');
+  const cpus = resources && numbersOf(resources, 'cpus');
+  const memory = (resources?.children ?? [])
+    .filter(({ name }) => name.startsWith('memory@'))
+    .flatMap((each) => {
+      const bytes = numberOf(each, 'size');
+      return bytes === undefined ? [] : [{ bytes, node: cellOf(each, 'numa-node-id') }];
+    });
+  if (cpus === undefined || cpus.length === 0 || memory.length === 0) return undefined;
+  const devices = (childOf(resources, 'devices')?.children ?? []).flatMap((each): PoolDevice[] => {
+    const [address, vendor, device] = [wordOf(each, 'pci-id'), cellOf(each, 'vendor-id'), cellOf(each, 'device-id')];
+    if (address === undefined || vendor === undefined || device === undefined) return [];
+    return [{ kind: 'pci', address, vendor, device }];
+  });
+  return { cpus, memory, devices };
+}
 
 /** A kernel without a pool names its own CPUs in the same place: only what a pool alone has shows that there is one. */
 export function readPool({ root }: DeviceTree): PoolState {

@@ -1,0 +1,36 @@
+/** A stack file out of the device tree that `pk pool dump --dts` has written, or kerf: the pool, and no kernels. */
+import { parseDts } from '../../devicetree/index.ts';
+import { readBaseline } from '../../devicetree/multikernel/index.ts';
+import { formatCpuList } from '../../sys/cpu-list.ts';
+import { PolykernelError } from '../../sys/errors.ts';
+import type { Cpu } from '../../topology/topology.ts';
+
+export const isDts = (text: string): boolean => /^\s*(\/\/.*\s*)*\/dts-v1\/\s*;/.test(text);
+
+/** `cpus`: of this machine. Throws `invalid` for a tree that is no pool's, or of another machine. */
+export function stackOfDts(text: string, file: string, cpus: readonly Pick<Cpu, 'id' | 'apicId'>[]): string {
+  const baseline = readBaseline(parseDts(Buffer.from(text), { file }));
+  const invalid = (reason: string, hint: string): PolykernelError =>
+    new PolykernelError('invalid', `${file}: ${reason}`, { field: '--input', value: file, hint });
+  if (baseline === undefined)
+    throw invalid('it is not the tree of a pool', 'Give what `pk pool dump --dts` writes, without a NAME.');
+  const numbers = new Map(cpus.flatMap(({ id, apicId }) => (apicId === undefined ? [] : [[apicId, id] as const])));
+  const own = baseline.cpus.map((apicId) => {
+    const id = numbers.get(apicId);
+    if (id !== undefined) return id;
+    throw invalid(`no CPU of this machine has the APIC id ${apicId}`, '`pk topology` shows which it has.');
+  });
+  const memory = new Map<number, number>();
+  for (const { bytes, node } of baseline.memory) {
+    if (node === undefined)
+      throw invalid('it has memory without numa-node-id', 'Say which node gives it: numa-node-id = <0>;');
+    memory.set(node, (memory.get(node) ?? 0) + bytes);
+  }
+  const devices = (baseline.devices ?? []).flatMap((device) => (device.kind === 'pci' ? [device.address] : []));
+  const pool = {
+    cpus: formatCpuList(own.sort((a, b) => a - b)),
+    memory: Object.fromEntries([...memory].map(([node, bytes]) => [node, `${bytes / 1024}KiB`])),
+    ...(devices.length > 0 && { devices }),
+  };
+  return `name: dump\npool: ${JSON.stringify(pool)}\nkernels: {}\n`;
+}
