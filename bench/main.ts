@@ -17,6 +17,7 @@ import { moves } from './moves.ts';
 import { multikernel } from './multikernel.ts';
 import { pci } from './pci.ts';
 import { plan } from './plan.ts';
+import { replay } from './replay.ts';
 import type { Bench, Row } from './row.ts';
 import { run } from './run.ts';
 import { service } from './service.ts';
@@ -35,6 +36,7 @@ const BENCHES: Record<string, Bench> = {
   multikernel,
   pci,
   plan,
+  replay,
   run,
   service,
   sriov,

@@ -59,7 +59,8 @@ class Components {
     return { $ref: `#/components/schemas/${title}`, ...words };
   }
 
-  #inner({ properties, items, anyOf, additionalProperties, ...schema }: Schema): object {
+  /** Hints are for who made a mistake: the daemon's answer has them. */
+  #inner({ properties, items, anyOf, additionalProperties, 'x-hint': _, ...schema }: Schema): object {
     const list = (schemas: readonly Schema[]) => schemas.map((each) => this.use(each));
     return {
       ...schema,

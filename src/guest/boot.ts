@@ -69,6 +69,9 @@ export const networkSteps = (card: string, { port, hosts, wayOut }: GuestNetwork
  */
 export const workersFirst = (milliseconds: number): Pair => ['workers-first', String(milliseconds)];
 
+/** The step after which the agent feeds the machine's watchdog, which runs out when it did not for so long. Fails where there is none. */
+export const feedWatchdog = (seconds: number): Pair => ['watchdog', String(seconds)];
+
 /** The step after which the guest kernel forgets files that nobody has open when it knows of so many more than are in use. */
 export const inodesMost = (count: number): Pair => ['inodes-most', String(count)];
 

@@ -1,4 +1,6 @@
+export { type Held, holdMemory } from './balloon.ts';
 export {
+  feedWatchdog,
   forgetRegion,
   type GuestIdentity,
   type GuestRegion,

@@ -256,6 +256,30 @@ export const FIELDS = {
       schema: { type: 'array', items: { type: 'string', pattern: DEVICE_PATTERN } } as Schema,
     },
   },
+  priority: {
+    kind: 'count',
+    schema: {
+      type: 'integer',
+      minimum: 0,
+      maximum: 100,
+      description: 'Who gets CPUs and memory first when balancing has not enough for all, the highest first. Default 0',
+      'x-hint': 'Use a whole number from 0 to 100.',
+    },
+    default: 0,
+    cli: {
+      option: 'priority',
+      value: 'N',
+      help: 'who is served first when all are short (0 to 100, default 0; see `pk balance`)',
+    },
+    stack: {
+      key: 'priority',
+      type: 'number from 0 to 100',
+      default: '0',
+      live: true,
+      description: 'who gets CPUs and memory first when balancing has not enough for all: the highest',
+      schema: { type: 'integer', minimum: 0, maximum: 100 },
+    },
+  },
   readyTimeoutMs: {
     kind: 'duration',
     schema: span(1, 'Default 60000'),

@@ -1,7 +1,7 @@
 /** One instance, as others see it: what can be asked of it, and when that has been done. */
 import type { Duplex } from 'node:stream';
 import { Mutex } from '../core/mutex.ts';
-import type { Driver, Kernel, KernelSize, RealPlacement } from '../driver/index.ts';
+import type { Driver, Kernel, KernelSize, MemorySource, RealPlacement } from '../driver/index.ts';
 import type { ExecRequest, GuestLink, GuestProcess } from '../guest/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import type { InstanceEnvironment } from './environment.ts';
@@ -251,6 +251,10 @@ export class Instance {
   /** Of its CPUs, for people; null when no kernel runs, or its driver gives none. */
   async registers(): Promise<string | null> {
     return (await this.#life.run?.kernel?.registers?.()) ?? null;
+  }
+  /** Of its kernel; null when none runs, or its driver gives none. */
+  get memory(): MemorySource | null {
+    return this.#liveKernel()?.memory ?? null;
   }
   /** What guest and VMM say that its kernel has; null when none runs. */
   async sizeNow(): Promise<KernelSize | null> {

@@ -7,6 +7,7 @@ import {
   checkNetworkKind,
   checkRegions,
   checkRootKind,
+  checkShare,
   checkVolumes,
 } from '../driver/check.ts';
 import { chooseDriver } from '../driver/choose.ts';
@@ -15,6 +16,7 @@ import { type PartitionRequest, requestedBytes, vcpusOf } from '../ledger/index.
 import { addressProblem, canonicalAddress } from '../network/contract.ts';
 import { deviceWish } from '../sriov/contract.ts';
 import { PolykernelError } from '../sys/errors.ts';
+import { formatBytes } from '../sys/units.ts';
 import { type FieldKey, type FieldSpec, fieldDefaults, fieldRows } from './fields.ts';
 import { checkKernelWords } from './kernel-words.ts';
 import type { CreateRequest } from './schema.ts';
@@ -51,7 +53,7 @@ export function resolveSpec(request: CreateRequest, name: string, facts: HostFac
   checkMemory(memoryBytes, driver, facts.memoryBytes);
   if (request.append !== undefined) checkKernelWords(request.append);
   checkElastic({ cpus, memoryBytes, elastic, partition });
-  if (elastic !== null) checkResize(elastic, driver, facts.memoryBytes);
+  if (elastic !== null) checkResize(elastic, memoryBytes, driver, facts.memoryBytes);
   if (partition !== null) checkPartition(partition, driver);
   const attached = request.attached ?? false;
   const fields = fieldsOf(request);
@@ -177,7 +179,7 @@ function checkFunctions(devices: readonly string[], owned: number, elastic: Elas
 }
 
 /** Bounds within which the driver cannot change anything are refused, rather than stated in vain. */
-function checkResize({ cpus, memoryBytes }: Elastic, driver: Candidate, hostBytes: number): void {
+function checkResize({ cpus, memoryBytes }: Elastic, declared: number, driver: Candidate, hostBytes: number): void {
   const { name, instead } = driver.traits;
   const { cpuResize, memoryResize } = driver.capabilities;
   const refuse = (field: string, what: string) => {
@@ -193,6 +195,18 @@ function checkResize({ cpus, memoryBytes }: Elastic, driver: Candidate, hostByte
   if (memoryResize === 'none') refuse('memoryBytes', 'memory');
   checkMemory(memoryBytes.max, driver, hostBytes);
   checkMemory(memoryBytes.min, driver, hostBytes);
+  const step = driver.capabilities.memoryStepBytes;
+  for (const [field, bytes] of [
+    ['elastic.memoryBytes', memoryBytes.max],
+    ['memoryBytes', declared],
+  ] as const) {
+    if ((bytes - memoryBytes.min) % step === 0) continue;
+    throw new PolykernelError(
+      'invalid',
+      `the ${name} driver changes memory by ${formatBytes(step)}, and ${formatBytes(bytes)} is not so many above ${formatBytes(memoryBytes.min)}`,
+      { field, value: bytes, hint: `Choose sizes that are ${formatBytes(step)} apart.` },
+    );
+  }
 }
 
 function checkNetwork(network: InstanceSpec['network'], publish: InstanceSpec['publish'], driver: Candidate): void {
@@ -209,6 +223,7 @@ function checkNetwork(network: InstanceSpec['network'], publish: InstanceSpec['p
 /** What the driver cannot make true is refused, rather than owned in vain. */
 function checkPartition(partition: PartitionRequest, driver: Candidate): void {
   checkHugePages(partition.memory.hugePageBytes, driver);
+  checkShare(partition.cpus.kind === 'shared', driver);
 }
 
 type Resolved = Pick<FieldSpec, Exclude<FieldKey, 'image' | 'network' | 'hostname'>>;

@@ -65,8 +65,8 @@ export type CpuRequest =
       numa: number | null;
       /** `whole-core`: no SMT sibling of a given CPU belongs to anybody else (an odd thread stays empty). `any`: single threads. */
       smt: 'whole-core' | 'any';
-      /** All on one L3. */
-      cache: 'any' | 'shared-l3';
+      /** All on one L3; or `spread`: over nodes and L3s as evenly as there is room, for caches and memory channels of their own. */
+      cache: 'any' | 'shared-l3' | 'spread';
       /** PCI address: on the node of that device. */
       near: string | null;
     }

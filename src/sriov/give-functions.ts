@@ -33,7 +33,7 @@ export function functionProvider(functions: Functions, kernelUp: (id: string, ke
       // One that was released meanwhile is leased again, or another one of its kind.
       const all = [...spec.devices, ...owned];
       if (all.length > 0) take(id, spec.name, all, await functions.choice(), nodesOf(placement));
-      const passed = await functions.readyAll(id);
+      const passed = await functions.readyAll(id, devices);
       if (passed.length === 0) return {};
       if (devices === 'none') throw cannot(spec.name, spec.driver, passed[0]!.address);
       return { devices: passed };

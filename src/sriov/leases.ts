@@ -149,17 +149,7 @@ export class Leases {
    */
   async ready(address: string): Promise<number> {
     const { sysfs } = this.#options;
-    const lease = this.#records.get(address);
-    const seen = await seeFunction(sysfs, address);
-    if (seen === undefined || lease === undefined) throw noFunction(address);
-    if (lease.physicalFunction !== seen.physicalFunction) throw taken(address, 'another function has its address now');
-    if (lease.physicalFunction !== null && lease.index !== null) {
-      const now = (await virtualFunctions(sysfs, lease.physicalFunction)).get(lease.index);
-      if (now !== address)
-        throw taken(address, `virtual function ${lease.index} of ${lease.physicalFunction} is ${now ?? 'gone'}`);
-    }
-    if (seen.physicalFunction === null && (await virtualFunctions(sysfs, address)).size > 0)
-      throw never(address, 'it has virtual functions, which end with it');
+    const { seen, lease } = await this.#leased(address);
     await checkVfio(sysfs);
     if (seen.iommuGroup === null) throw never(address, 'it is in no IOMMU group');
     for (const other of await groupMembers(sysfs, seen.iommuGroup)) {
@@ -178,6 +168,31 @@ export class Leases {
     if (lease.network !== null) await this.setNetwork(address, lease.network);
     await bindVfio(address, this.#options);
     return seen.iommuGroup;
+  }
+
+  /** The same for a kernel that gives it away itself: no IOMMU is asked, and what drives it here stays until then. */
+  async readyForHost(address: string): Promise<void> {
+    const { seen, lease } = await this.#leased(address);
+    if (seen.driver !== VFIO && seen.driver !== lease.driver) this.#put({ ...lease, driver: seen.driver });
+    if (lease.network !== null) await this.setNetwork(address, lease.network);
+    if (seen.driver === VFIO) await unbindVfio(address, null, this.#options);
+  }
+
+  /** What was leased, if it is still what it was. */
+  async #leased(address: string): Promise<{ seen: SeenFunction; lease: LeaseRecord }> {
+    const { sysfs } = this.#options;
+    const lease = this.#records.get(address);
+    const seen = await seeFunction(sysfs, address);
+    if (seen === undefined || lease === undefined) throw noFunction(address);
+    if (lease.physicalFunction !== seen.physicalFunction) throw taken(address, 'another function has its address now');
+    if (lease.physicalFunction !== null && lease.index !== null) {
+      const now = (await virtualFunctions(sysfs, lease.physicalFunction)).get(lease.index);
+      if (now !== address)
+        throw taken(address, `virtual function ${lease.index} of ${lease.physicalFunction} is ${now ?? 'gone'}`);
+    }
+    if (seen.physicalFunction === null && (await virtualFunctions(sysfs, address)).size > 0)
+      throw never(address, 'it has virtual functions, which end with it');
+    return { seen, lease };
   }
 
   /** What the network of a leased virtual function is now. Rejects as readNetwork(). */

@@ -1,7 +1,7 @@
 /** PCI functions that can be given to instances: how many virtual ones there are, and whose each is. */
 import type { EventLog } from '../core/events.ts';
 import type { Journal } from '../core/journal.ts';
-import type { PassedFunction } from '../driver/index.ts';
+import type { Capabilities, PassedFunction } from '../driver/index.ts';
 import type { Instances } from '../instance/contract.ts';
 import { type Clock, timestamp } from '../sys/clock.ts';
 import { PolykernelError } from '../sys/errors.ts';
@@ -277,11 +277,13 @@ export class Functions {
     await this.giveBack(former.map(({ address }) => address));
   }
 
-  /** Has all that an instance leases ready for its next kernel. Rejects as Leases.ready() does. */
-  async readyAll(instance: string): Promise<PassedFunction[]> {
+  /** Has all that an instance leases ready for its next kernel; `way`: how its driver gives them. Rejects as Leases.ready() does. */
+  async readyAll(instance: string, way: Capabilities['devices']): Promise<PassedFunction[]> {
     const { leases } = this.#options;
+    const ready = async (address: string) =>
+      way === 'host' ? leases.readyForHost(address).then(() => null) : leases.ready(address);
     const mine = leases.ofInstance(instance);
-    return Promise.all(mine.map(async ({ address, name }) => ({ address, name, group: await leases.ready(address) })));
+    return Promise.all(mine.map(async ({ address, name }) => ({ address, name, group: await ready(address) })));
   }
 
   /** Resets at the same time: each takes 100 ms at least. Rejects with the first failure, after all. */

@@ -74,11 +74,9 @@ export async function pluggedKernel(
         await new Promise((resolve) => setTimeout(resolve, 200));
       }
     };
-    const monitor = await Qmp.open(
-      Duplex.from({ readable: child.stdout, writable: child.stdin } as never),
-      'test',
+    const monitor = await Qmp.open(Duplex.from({ readable: child.stdout, writable: child.stdin } as never), 'test', {
       deadlineMs,
-    );
+    });
     try {
       await until(/Run \/init as init process/);
       await addFunction(monitor, address);

@@ -64,6 +64,12 @@ export function functionsOn(sysfs: Sysfs, patience = {}, more: Partial<FunctionH
       functions().setCount(address, count, say, new AbortController().signal),
     assign: async (device: string, to: string) => functions().assign(device, to),
     release: async (address: string) => functions().release(address),
+    /** What the next kernel of an instance that asked for `devices` is given; `way`: how its driver does that. */
+    launched: async (name: string, devices: string[], way: 'boot' | 'host') =>
+      at.now.provider.launch!(
+        { id: `id-${name}`, spec: { name, driver: 'some', devices }, placement: null } as never,
+        { devices: way } as never,
+      ),
     /** As the daemon does when an instance is removed. */
     removed: (name: string) => functions().giveBackOf(`id-${name}`),
     /** Another daemon takes up what this one leaves. */

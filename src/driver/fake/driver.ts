@@ -41,6 +41,7 @@ import type {
   KernelExit,
   KernelFunctions,
   KernelSize,
+  KernelWord,
   LaunchSpec,
   RealPlacement,
   SharedRegion,
@@ -69,9 +70,11 @@ export const FAKE_CAPABILITIES: Capabilities = {
   maxMemoryBytes: 1024 * 1024 * MIB,
   pause: true,
   templateClone: false,
+  shares: true,
   cpuResize: 'online',
   cpuMoves: 'all',
   memoryResize: 'balloon',
+  memoryStepBytes: 2 ** 20,
   hugePages: true,
   devices: 'hotplug',
   sharedMemory: 'hotplug',
@@ -105,6 +108,9 @@ export function fakeKernels(): string[] {
 /** The guest of a kernel that runs. */
 export const fakeGuest = (directory: string): FakeGuest | undefined => machines.get(directory)?.guest;
 
+/** What its VMM sees of a kernel that runs. */
+export const tellOfFakeKernel = (directory: string, word: KernelWord): void => machines.get(directory)?.heeded?.(word);
+
 /** The part that outlives a manager. */
 class FakeMachine {
   readonly guest: FakeGuest;
@@ -112,6 +118,7 @@ class FakeMachine {
   readonly neverTakes: boolean;
   readonly exited: Promise<KernelExit>;
   readonly consoles = new Set<PassThrough>();
+  heeded: ((word: KernelWord) => void) | undefined;
   placement: RealPlacement = {
     ...{ vcpus: [], others: [], memory: [], hugePageBytes: 0, mostCpus: null },
     ...{ groups: [], limits: null },
@@ -255,6 +262,10 @@ class FakeKernel implements Kernel {
   kill(): Promise<KernelExit> {
     this.#machine.end(STOPPED);
     return this.#machine.exited;
+  }
+
+  heed(listener: (word: KernelWord) => void): void {
+    this.#machine.heeded = listener;
   }
 
   async pause(): Promise<void> {

@@ -11,7 +11,7 @@ import { JAIL_ROOT_IMAGE, JAIL_VMM } from '../jail/jail.ts';
 export type Accelerator = 'kvm' | 'tcg';
 
 /** Raised when the command line changes in a way that makes old templates useless. */
-export const COMMAND_VERSION = 2;
+export const COMMAND_VERSION = 3;
 
 /** Inside the jail. */
 export const JAIL_KERNEL = `${JAIL_VMM}/kernel`;
@@ -121,6 +121,9 @@ function deviceArguments(spec: CommandSpec): string[] {
     ...['-fsdev', `local,id=share,path=${JAIL_EXPORT},security_model=none,multidevs=remap`],
     ...['-device', `virtio-9p-pci,fsdev=share,mount_tag=${SHARE_TAG}`],
     ...['-blockdev', disk, '-device', 'virtio-blk-pci,drive=root'],
+    // What the guest's kernel says of its own end, and whether its agent goes on, apart from console and control line. A watchdog that
+    // runs out is only told of.
+    ...['-device', 'pvpanic', '-device', 'i6300esb', '-action', 'panic=shutdown', '-action', 'watchdog=none'],
     ...(spec.functions ?? []).flatMap(functionArguments),
     ...(spec.balloon ? ['-device', 'virtio-balloon-pci,id=balloon'] : []),
   ];

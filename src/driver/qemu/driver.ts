@@ -110,9 +110,11 @@ export class QemuDriver implements Driver {
       sharedMemory: 'hotplug',
       pause: true,
       templateClone: true,
+      shares: true,
       cpuResize: 'online',
       cpuMoves: 'all',
       memoryResize: 'balloon',
+      memoryStepBytes: 2 ** 20,
       hugePages: true,
       devices: 'hotplug',
       networks: ['none', 'private', 'egress'],
@@ -181,6 +183,7 @@ export class QemuDriver implements Driver {
     try {
       await kernel.resume();
       await guest.attach(await connectShim(spec.directory, 'control'), AbortSignal.timeout(ATTACH_DEADLINE_MS));
+      if (spec.image.modules.watchdog !== undefined) void kernel.arm();
       return kernel;
     } catch (error) {
       kernel.detach();
@@ -296,6 +299,8 @@ export class QemuDriver implements Driver {
       if (cloned) await Promise.race([ended, load(spec.directory)]);
       await Promise.race([ended, this.#setUp(spec, guest, cloned, signal, progress)]);
       const kernel = new QemuKernel({ id: spec.id, directory: spec.directory, pid, cloned, guest, ...machineOf(spec) });
+      // Nothing waits for it.
+      if (spec.image.modules.watchdog !== undefined) void kernel.arm();
       if (spec.size !== undefined) await Promise.race([ended, kernel.resize(spec.size)]);
       if (spec.devices?.length) await Promise.race([ended, kernel.functions.tell()]);
       if (spec.regions.length > 0) progress('attaching shared memory');
