@@ -1,8 +1,7 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import type { Drivers } from '../driver/drivers.ts';
-import { FAKE_CAPABILITIES } from '../driver/fake/driver.ts';
-import { FAKE } from '../driver/fake/traits.ts';
+import { FAKE, FAKE_CAPABILITIES } from '../driver/fake/traits.ts';
 import type { KernelImage } from '../image/contract.ts';
 import { systemClock } from '../sys/clock.ts';
 import { PolykernelError } from '../sys/errors.ts';

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { chooseDriver } from '../driver/choose.ts';
-import { FAKE_CAPABILITIES } from '../driver/fake/driver.ts';
-import { FAKE as FAKE_TRAITS } from '../driver/fake/traits.ts';
+import { FAKE_CAPABILITIES, FAKE as FAKE_TRAITS } from '../driver/fake/traits.ts';
 import type { Availability, Candidate, Capabilities, DriverTraits, HostFacts } from '../driver/index.ts';
 import { QEMU as QEMU_TRAITS } from '../driver/qemu/traits.ts';
 import { UML as UML_TRAITS } from '../driver/uml/traits.ts';

@@ -49,7 +49,7 @@ import type {
 import type { Availability, Capabilities } from '../traits.ts';
 import { fakeFunctions } from './functions.ts';
 import { FakeGuest } from './guest.ts';
-import { FAKE } from './traits.ts';
+import { FAKE, FAKE_CAPABILITIES } from './traits.ts';
 
 /** Host names that make a launch fail. */
 const SENTINELS = {
@@ -60,31 +60,8 @@ const SENTINELS = {
   neverTakes: 'never-takes',
 } as const;
 
-const MIB = 1024 * 1024;
 const STOPPED: KernelExit = { reason: 'stopped', code: null, signal: 'SIGKILL', message: 'stopped on request' };
 const PANIC = 'Kernel panic - not syncing: sysrq triggered crash';
-
-export const FAKE_CAPABILITIES: Capabilities = {
-  maxCpus: 64,
-  minMemoryBytes: 1 * MIB,
-  maxMemoryBytes: 1024 * 1024 * MIB,
-  pause: true,
-  templateClone: false,
-  shares: true,
-  cpuResize: 'online',
-  cpuMoves: 'all',
-  memoryResize: 'balloon',
-  memoryStepBytes: 2 ** 20,
-  hugePages: true,
-  devices: 'hotplug',
-  sharedMemory: 'hotplug',
-  networks: ['none', 'private', 'egress'],
-  roots: ['host', 'directory', 'squashfs', 'ext4'],
-  volumes: true,
-  networkPort: 'none',
-  confinement: [],
-  isolation: 'none: nothing runs',
-};
 
 const machines = new Map<string, FakeMachine>();
 

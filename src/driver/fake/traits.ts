@@ -1,6 +1,8 @@
 /** What the fake is: the last choice, and bound by no machine. */
 import type { KernelImage } from '../../image/contract.ts';
-import type { DriverTraits } from '../traits.ts';
+import type { Capabilities, DriverTraits } from '../traits.ts';
+
+const MIB = 1024 * 1024;
 
 /** What it boots: nothing of it is ever read. */
 export const FAKE_IMAGE: KernelImage = {
@@ -28,4 +30,26 @@ export const FAKE: DriverTraits = {
     why: () => 'fake, because no real driver is usable here',
     lack: () => 'kernels are wanted that run something',
   },
+};
+
+export const FAKE_CAPABILITIES: Capabilities = {
+  maxCpus: 64,
+  minMemoryBytes: 1 * MIB,
+  maxMemoryBytes: 1024 * 1024 * MIB,
+  pause: true,
+  templateClone: false,
+  shares: true,
+  cpuResize: 'online',
+  cpuMoves: 'all',
+  memoryResize: 'balloon',
+  memoryStepBytes: 2 ** 20,
+  hugePages: true,
+  devices: 'hotplug',
+  sharedMemory: 'hotplug',
+  networks: ['none', 'private', 'egress'],
+  roots: ['host', 'directory', 'squashfs', 'ext4'],
+  volumes: true,
+  networkPort: 'none',
+  confinement: [],
+  isolation: 'none: nothing runs',
 };

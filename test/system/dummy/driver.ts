@@ -3,7 +3,8 @@
  * that is said of it is its own.
  */
 import type { Check } from '../../../src/core/check.ts';
-import { FAKE_CAPABILITIES, FakeDriver } from '../../../src/driver/fake/driver.ts';
+import { FakeDriver } from '../../../src/driver/fake/driver.ts';
+import { FAKE_CAPABILITIES } from '../../../src/driver/fake/traits.ts';
 import type { Availability, Capabilities, Driver, DriverTraits, LaunchSpec } from '../../../src/driver/index.ts';
 import type { KernelImage } from '../../../src/image/contract.ts';
 
