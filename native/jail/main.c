@@ -33,6 +33,7 @@ struct options {
 	struct may may;
 	enum filter_kind filter; /* FILTER_INIT: none was named */
 	int no_randomize;
+	int may_lock; /* as much memory as its starter may */
 };
 
 /* --filter */
@@ -61,6 +62,10 @@ static void read_options(int argc, char **argv, struct options *options)
 		}
 		if (strcmp(option, "--may-set-id") == 0) {
 			options->may.set_id = 1;
+			continue;
+		}
+		if (strcmp(option, "--may-lock") == 0) {
+			options->may_lock = 1;
 			continue;
 		}
 		if (strcmp(option, "--may-use-huge-pages") == 0) {
@@ -98,14 +103,14 @@ static void read_options(int argc, char **argv, struct options *options)
 	errno = 0;
 	if (at + 1 >= argc || options->filter == FILTER_INIT)
 		fail("usage: pk-jail --filter uml|qemu|tool [--userns FD] [--groups N,..] [--caps none|files] [--umask OCTAL] [--join FD,..] "
-		     "[--cpus LIST] [--mems LIST] [--rlimit NAME=N].. [--write PATH].. [--no-randomize] [--may-set-id] [--may-use-huge-pages] -- PROGRAM ARG...");
+		     "[--cpus LIST] [--mems LIST] [--rlimit NAME=N].. [--write PATH].. [--no-randomize] [--may-set-id] [--may-use-huge-pages] [--may-lock] -- PROGRAM ARG...");
 	if (strcmp(options->capabilities, "none") != 0 && strcmp(options->capabilities, "files") != 0)
 		fail("--caps: none or files is wanted, not %s", options->capabilities);
 	options->program = argv + at + 1;
 }
 
 /* What each process may have, whatever its user may. */
-static void set_limits(void)
+static void set_limits(int may_lock)
 {
 	struct rlimit none = {0, 0}, no_core = {1, 1};
 
@@ -113,7 +118,7 @@ static void set_limits(void)
 	if ((setrlimit(RLIMIT_CORE, &no_core) != 0 && setrlimit(RLIMIT_CORE, &none) != 0) || setrlimit(RLIMIT_MSGQUEUE, &none) != 0)
 		fail("core limit");
 	/* Counted for each user: what one kernel locks, others could not. */
-	if (setrlimit(RLIMIT_MEMLOCK, &none) != 0)
+	if (!may_lock && setrlimit(RLIMIT_MEMLOCK, &none) != 0)
 		fail("limit of locked memory");
 	limit("sigpending=" SIGNALS_MOST);
 }
@@ -130,7 +135,7 @@ int main(int argc, char **argv)
 	mask = (mode_t)strtoul(options.umask, NULL, 8) & 0777;
 	if (options.no_randomize && personality(ADDR_NO_RANDOMIZE) == -1)
 		fail("personality");
-	set_limits();
+	set_limits(options.may_lock);
 	be_ordinary();
 	if (options.userns != NULL) {
 		set_groups(options.groups);

@@ -10,7 +10,8 @@ import { USER_HINT } from '../sys/user-text.ts';
 import { parseVolume, type VolumeText } from '../sys/volume-text.ts';
 import { checkCreateRequest, checkInstanceName } from './contract.ts';
 import type { KernelDefinition, StackContext } from './definition.ts';
-import { type FieldRow, fieldRows, labelOf } from './fields.ts';
+import type { FieldRow } from './field-row.ts';
+import { fieldRows, labelOf } from './fields.ts';
 import { readPartition } from './parse-partition.ts';
 import { kernelOptions } from './stack-options.ts';
 

@@ -3,7 +3,8 @@ import { type JsonSchema, type OptionTable, object, optionsOf, type Row, size, t
 import { driverWords } from '../driver/registry.ts';
 import { PUBLISH_FORM } from '../network/contract.ts';
 import { USER_PATTERN } from '../sys/user-text.ts';
-import { fieldRows, type Kind } from './fields.ts';
+import type { Kind } from './field-row.ts';
+import { fieldRows } from './fields.ts';
 import { partitionOptions } from './partition-options.ts';
 
 const duration: JsonSchema = {

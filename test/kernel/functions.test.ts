@@ -57,7 +57,7 @@ it('the guest sees a function at the place that it is told, finds it by its name
   const functions = new QemuFunctions({
     ...{ directory: spec.directory, hasBalloon: false, guest: kernel.guest, withMonitor },
     identity: { kind: 'range', start: 0x7100_0000, count: 65_536 },
-    vfio: { give: async () => {}, isReady: () => true },
+    vfio: { give: async () => {}, isReady: () => true, mayLock: () => true },
   });
   await functions.attach(FUNCTION);
   const [, place] = /^nic0=(0000:00:\w\w\.0)$/.exec(await sh('cat /run/pk/functions')) ?? [];

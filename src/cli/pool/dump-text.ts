@@ -2,7 +2,8 @@
  * The pool and the instances as a stack file that makes them again: what is owned is named exactly, as it is now. Pure.
  * Flow style, of which JSON is a part; a dollar is two, as stack files have it.
  */
-import { type FieldRow, fieldRows } from '../../instance/fields.ts';
+import type { FieldRow } from '../../instance/field-row.ts';
+import { fieldRows } from '../../instance/fields.ts';
 import type { InstanceSpec, InstanceStatus, Placement } from '../../instance/spec.ts';
 import type { PoolReport } from '../../pool/contract.ts';
 import { formatCpuList } from '../../sys/cpu-list.ts';

@@ -297,6 +297,8 @@ function jailOptions(spec: JailSpec): string[] {
   }
   if (spec.volumes.some(({ maySetId }) => maySetId)) options.push('--may-set-id');
   if (spec.hugePages === true) options.push('--may-use-huge-pages');
+  // pk-cell has said how much.
+  if (spec.lockedBytes !== undefined) options.push('--may-lock');
   if (spec.noRandomize) options.push('--no-randomize');
   if (spec.hostCpus !== undefined && spec.hostCpus.length > 0) options.push('--cpus', spec.hostCpus.join(','));
   if (spec.memoryNodes !== undefined && spec.memoryNodes.length > 0) options.push('--mems', spec.memoryNodes.join(','));

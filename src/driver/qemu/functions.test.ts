@@ -7,8 +7,9 @@ import { closeDoor, functionParts, functionsOf, hasDoors, openDoor } from './fun
 
 const identity = { kind: 'range', start: 0x7100_0000, count: 65_536 } as const;
 const owners: unknown[] = [];
-const vfio = (isReady: boolean) => ({
+const vfio = (isReady: boolean, mayLock = true) => ({
   isReady: () => isReady,
+  mayLock: () => mayLock,
   give: async (path: string, uid: number, gid: number) => void owners.push([path, uid, gid]),
 });
 const devices = [
@@ -26,6 +27,7 @@ afterEach(() => rmSync(directory, { recursive: true }));
 it('where none can be given away a kernel sees no door, and may lock no more memory', async () => {
   expect(await functionParts({ identity, directory }, 2 ** 28, vfio(false))).toEqual({ binds: [] });
   expect(await functionParts({ identity: { kind: 'single' }, directory }, 2 ** 28, vfio(true))).toEqual({ binds: [] });
+  expect(await functionParts({ identity, directory }, 2 ** 28, vfio(true, false))).toEqual({ binds: [] });
   expect(hasDoors(directory)).toBe(false);
   expect(functionsOf(directory)).toEqual([]);
 });
@@ -34,6 +36,12 @@ it('kernels whose ids are not theirs alone are given none', async () => {
   await expect(
     functionParts({ devices, identity: { kind: 'single' }, directory }, 2 ** 28, vfio(true)),
   ).rejects.toMatchObject({ code: 'unsupported' });
+});
+
+it('nor are any given by who cannot let a kernel lock its memory', async () => {
+  await expect(functionParts({ devices, identity, directory }, 2 ** 28, vfio(true, false))).rejects.toMatchObject({
+    code: 'permission',
+  });
 });
 
 it('a jail shows the doors, of which its own groups’ are its ids’, and what is said of its functions, and may lock its memory', async () => {
@@ -47,6 +55,7 @@ it('a jail shows the doors, of which its own groups’ are its ids’, and what 
     ...{ memoryFiles: [], directory: '/run/pk/one', program: ['/usr/bin/qemu'] },
   }).join(' ');
   expect(argv).toContain(`--memlock ${lockedBytes} `);
+  expect(argv).toContain(' --may-lock ');
   expect(argv).toContain(`--dev-bind /dev/vfio /dev/vfio --ro-bind ${directory}/functions /vmm/pci `);
   expect(functionsOf(directory)).toEqual(devices);
   // All that QEMU asks of it: its group's number.

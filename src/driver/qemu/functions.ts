@@ -26,9 +26,19 @@ export interface VfioHost {
   give(path: string, uid: number, gid: number): Promise<void>;
   /** Whether functions can be given away here. */
   isReady(): boolean;
+  /** Whether this process can let another one lock more memory than itself: CAP_SYS_RESOURCE, which root in a container often has not. */
+  mayLock(): boolean;
 }
 
-const HOST: VfioHost = { give: chown, isReady: () => existsSync(DRIVER) && existsSync(`${DOORS}/vfio`) };
+const HOST: VfioHost = {
+  give: chown,
+  isReady: () => existsSync(DRIVER) && existsSync(`${DOORS}/vfio`),
+  mayLock() {
+    const [, hex = '0'] = /^CapEff:\t([\da-f]{1,16})$/m.exec(readFileSync('/proc/self/status', 'latin1')) ?? [];
+    return ((BigInt(`0x${hex}`) >> CAP_SYS_RESOURCE) & 1n) === 1n;
+  },
+};
+const CAP_SYS_RESOURCE = 24n;
 
 type Launch = Pick<LaunchSpec, 'identity' | 'directory'>;
 
@@ -46,7 +56,17 @@ export async function functionParts(
     throw new PolykernelError('unsupported', 'only the daemon of root gives PCI functions to kernels', {
       field: 'devices',
     });
-  if (devices.length === 0 && (identity.kind !== 'range' || !host.isReady())) return { binds: [] };
+  const mayLock = host.mayLock();
+  if (devices.length > 0 && !mayLock)
+    throw new PolykernelError(
+      'permission',
+      'the daemon cannot let a kernel lock its memory, as PCI functions need it',
+      {
+        field: 'devices',
+        hint: 'Give it CAP_SYS_RESOURCE: in a container `--cap-add SYS_RESOURCE`.',
+      },
+    );
+  if (devices.length === 0 && (identity.kind !== 'range' || !mayLock || !host.isReady())) return { binds: [] };
   const own = join(directory, OWN_DIRECTORY);
   await mkdir(own);
   await chmod(own, 0o755);

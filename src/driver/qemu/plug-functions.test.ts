@@ -33,7 +33,7 @@ const functions = (over = {}) =>
     directory,
     hasBalloon: false,
     identity: { kind: 'range', start: 0x7100_0000, count: 65_536 },
-    vfio: { give: async () => {}, isReady: () => true },
+    vfio: { give: async () => {}, isReady: () => true, mayLock: () => true },
     patienceMs: 60,
     guest: {
       configure: async (steps) => void told.push(...steps),

@@ -45,7 +45,7 @@ export class QemuFunctions implements KernelFunctions {
     if (hasDoors(directory)) return;
     throw new PolykernelError('unavailable', 'the kernel was started before this machine could give functions away', {
       field: 'device',
-      hint: 'Restart it: the next one can be given some. It takes the daemon of root, an IOMMU and vfio-pci.',
+      hint: 'Restart it: the next one can be given some. It takes the daemon of root with CAP_SYS_RESOURCE, an IOMMU and vfio-pci.',
     });
   }
 

@@ -1,9 +1,19 @@
 /** What a program in the jail is: its owner, rights, processes, CPUs and memory. A shell in the jail of a VMM tries. */
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { allowedCpus, run } from '../../../src/sys/process.ts';
-import { callers, type Jail, jailsRun, openJail } from '../../support/jail.ts';
+import { busybox, callers, type Jail, jailsRun, openJail } from '../../support/jail.ts';
 
 /** User ids, on the host, of the processes in the pid namespace of the jail whose pk-cell names this directory. */
 function jailUids(directory: string): string[] {
@@ -47,6 +57,45 @@ describe.runIf(jailsRun).each(callers)('jail of $caller', (caller) => {
     jail = await openJail(caller);
   });
   afterAll(() => jail.close());
+
+  it('may lock memory when it is told how much, and none else', async () => {
+    const locked = async (change = {}) => {
+      const said = await jail.said('$B cat /proc/self/limits', change);
+      return /Max locked memory +(\d+) +(\d+) /.exec(said)?.slice(1) ?? said;
+    };
+    expect(await locked()).toEqual(['0', '0']);
+    // To raise it takes more than root has everywhere; it is told no more than the test may.
+    if (!isUser) expect(await locked({ lockedBytes: 2 ** 16 })).toEqual(['65536', '65536']);
+  });
+
+  it.runIf(!isUser)('sees doors that come while it runs, and opens its own', async () => {
+    const doors = mkdtempSync(join(tmpdir(), 'pk-doors-'));
+    // Files stand for the nodes of devices, which not every root can make.
+    const door = (name: string, owner: number) => {
+      const path = join(doors, `${name}.new`);
+      writeFileSync(path, '', { mode: 0o600 });
+      chownSync(path, owner, owner);
+      renameSync(path, join(doors, name));
+    };
+    try {
+      chmodSync(doors, 0o755);
+      const said = jail.said(
+        'i=0; while [ ! -e /dev/vfio/8 ] && [ $i -lt 3000 ]; do i=$((i + 1)); $B usleep 10000; done;' +
+          'for n in 7 8; do (echo x > /dev/vfio/$n) 2>/dev/null && echo opened $n; done; (echo y > /dev/vfio/new) 2>/dev/null || echo made none',
+        {
+          binds: [
+            { source: busybox!, target: '/vmm/busybox', access: 'read' },
+            { source: doors, target: '/dev/vfio', access: 'device' },
+          ],
+        },
+      );
+      door('7', 0);
+      door('8', outside);
+      expect(await said).toBe('opened 8\nmade none\n');
+    } finally {
+      rmSync(doors, { recursive: true });
+    }
+  });
 
   it('has rights over the files of its own ids at most, cannot gain any, and is filtered', async () => {
     const { volume, said } = jail;
