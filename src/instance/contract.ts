@@ -16,3 +16,4 @@ export type { ExecRequest, LogQuery, PrewarmRequest, StreamCommand } from './req
 export * from './schema.ts';
 export type * from './spec.ts';
 export type * from './stream-messages.ts';
+export { functionsOf } from './whole.ts';
