@@ -6,7 +6,7 @@ export type { Foreground } from './foreground.ts';
 export type { Instance } from './instance.ts';
 export type { Instances, Observed, StackPart } from './instances.ts';
 export type { LogLine } from './log-line.ts';
-export { checkInstanceName, HOST } from './name.ts';
+export { checkInstanceName, HOST, POOL } from './name.ts';
 export type { Watcher, WorkloadLog } from './output.ts';
 export { hostPlacement } from './placement.ts';
 export type { Draft, Owner, Provided, Provider } from './provider.ts';
