@@ -31,7 +31,7 @@ module.exports = {
     rule(['driver'], ['driver', 'guest', 'image', ...pure, ...floor], 'how a kernel is run'),
     ...capabilities.map((name) => ({
       ...rule([name], [name, 'driver', 'guest', ...pure, ...floor], 'capabilities see contracts of each other', {
-        also: ['stack', 'balance', 'heal', 'upgrade'].includes(name) ? [contracts, stackParts] : [contracts],
+        also: ['stack', 'balance', 'heal', 'standby', 'upgrade'].includes(name) ? [contracts, stackParts] : [contracts],
       }),
     })),
     {

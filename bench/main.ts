@@ -12,10 +12,12 @@ import { containment } from './containment.ts';
 import { devicetree } from './devicetree.ts';
 import { flood } from './flood.ts';
 import { guest } from './guest.ts';
+import { idle } from './idle.ts';
 import { moves } from './moves.ts';
 import { multikernel } from './multikernel.ts';
 import { pci } from './pci.ts';
 import { plan } from './plan.ts';
+import { replay } from './replay.ts';
 import type { Bench, Row } from './row.ts';
 import { run } from './run.ts';
 import { service } from './service.ts';
@@ -29,10 +31,12 @@ const BENCHES: Record<string, Bench> = {
   devicetree,
   flood,
   guest,
+  idle,
   moves,
   multikernel,
   pci,
   plan,
+  replay,
   run,
   service,
   sriov,
@@ -58,6 +62,7 @@ for (const name of names.length > 0 ? names : Object.keys(BENCHES)) {
 }
 
 function number(value: number): string {
+  if (!Number.isFinite(value)) return '-';
   return value >= 100 ? value.toFixed(0) : value.toFixed(2);
 }
 

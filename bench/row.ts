@@ -18,12 +18,16 @@ export interface Row {
 
 export type Bench = (progress: (text: string) => void) => Promise<Row[]>;
 
+/** Of two that are nothing it is 1, and of something beside nothing there is none. */
+const ratioOf = ({ value, peerValue }: Pick<Row, 'value' | 'peerValue'>): number =>
+  value === peerValue ? 1 : value / peerValue;
+
 /** Builds a row whose goal is that value / peer (or the value itself, with `of: 'value'`) is at most `most`. */
 export function atMost(
   most: number,
   row: Pick<Row, 'name' | 'value' | 'unit' | 'peer' | 'peerValue' | 'note'> & { of?: 'value' },
 ): Row {
-  const ratio = row.value / row.peerValue;
+  const ratio = ratioOf(row);
   const judged = row.of === 'value' ? row.value : ratio;
   const { of, ...rest } = row;
   return { ...rest, ratio, goal: `<= ${most}${of === 'value' ? ` ${row.unit}` : ' x'}`, met: judged <= most };
@@ -31,9 +35,14 @@ export function atMost(
 
 /** Builds a row whose goal is that value / peer is at least `least`. */
 export function atLeast(least: number, row: Pick<Row, 'name' | 'value' | 'unit' | 'peer' | 'peerValue' | 'note'>): Row {
-  const ratio = row.value / row.peerValue;
+  const ratio = ratioOf(row);
   return { ...row, ratio, goal: `>= ${least} x`, met: ratio >= least };
 }
+
+/** A row without a goal. */
+export const reported = (row: Pick<Row, 'name' | 'value' | 'unit' | 'peer' | 'peerValue' | 'note'>): Row => ({
+  ...{ ...row, ratio: ratioOf(row), goal: 'reported', met: true },
+});
 
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);

@@ -1,6 +1,7 @@
 /** The headline figures of `pk run`: what a kernel of one's own costs beyond the kernel. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from '../src/client/index.ts';
 import { ImageStore, type KernelImage } from '../src/image/contract.ts';
 import { toolPath } from '../src/sys/tools.ts';
@@ -10,6 +11,8 @@ import { rawQemu, rawUml } from './raw.ts';
 import { atMost, type Row } from './row.ts';
 import { interleaved, timeProcess } from './timing.ts';
 
+/** It gives back after ten seconds at rest (src/sys/give-back.ts). */
+const REST_SECONDS = 20;
 const PK = join(import.meta.dirname, '..', 'bin', 'pk');
 const UML_ROUNDS = 15;
 const QEMU_ROUNDS = 5;
@@ -92,7 +95,8 @@ async function daemonMemory(home: string, client: Client, progress: (text: strin
     await client.create({ name, driver: 'uml', command: ['sleep', '100000'], memoryBytes: 64 * 2 ** 20, start: false });
     await client.start(name);
   }
-  const daemon = residentMiB(pid);
+  const busy = residentMiB(pid);
+  const daemon = await residentAtRest(pid);
   // Of each instance: the shim and the jail. The rest is the VMM itself and the guest's memory.
   let helpers = 0;
   for (const process of await hostProcesses(join(home, 'instances'))) {
@@ -100,7 +104,7 @@ async function daemonMemory(home: string, client: Client, progress: (text: strin
     if (name === 'pk-shim' || name === 'bwrap') helpers += proportionalMiB(process);
   }
   for (const name of names) await client.remove(name, { force: true });
-  const perInstance = helpers / INSTANCES + Math.max(0, daemon - before) / INSTANCES;
+  const perInstance = helpers / INSTANCES + Math.max(0, busy - before) / INSTANCES;
   return [
     atMost(90, {
       name: `daemon RSS with ${INSTANCES} instances`,
@@ -109,7 +113,7 @@ async function daemonMemory(home: string, client: Client, progress: (text: strin
       peer: 'goal',
       peerValue: 90,
       of: 'value',
-      note: `${before.toFixed(0)} MiB before them`,
+      note: `at rest; ${busy.toFixed(0)} MiB as the last of them starts, ${before.toFixed(0)} MiB before them`,
     }),
     atMost(10, {
       name: 'memory per instance beyond guest and VMM',
@@ -175,6 +179,16 @@ async function listing(home: string, client: Client, progress: (text: string) =>
       peerValue: node,
     }),
   ];
+}
+
+/** What a process keeps that gives back what it needs no longer: the least of some twenty seconds, in which it does nothing. */
+async function residentAtRest(pid: number): Promise<number> {
+  let least = residentMiB(pid);
+  for (let second = 0; second < REST_SECONDS; second++) {
+    await sleep(1000);
+    least = Math.min(least, residentMiB(pid));
+  }
+  return least;
 }
 
 function residentMiB(pid: number): number {

@@ -4,10 +4,11 @@ import { freePort } from '../test/support/http.ts';
 import { until } from '../test/support/pk.ts';
 import { withDaemon } from './daemon.ts';
 import { daemonUpgrade } from './daemon-upgrade.ts';
+import { longestSilence } from './long-connection.ts';
 import { type OpenLoop, openLoop } from './open-loop.ts';
-import { atMost, type Row } from './row.ts';
+import { atMost, type Row, reported } from './row.ts';
 
-const UPGRADES = 5;
+const UPGRADES = 20;
 const PER_SECOND = 200;
 const MORE_MS = 10;
 const PAUSE_MS = 100;
@@ -16,6 +17,7 @@ const MIB = 2 ** 20;
 export async function upgrade(progress: (text: string) => void): Promise<Row[]> {
   const instances = await withDaemon({}, async (_home, client) => [
     ...(await beside(client, progress)),
+    await longLived(client, progress),
     await single(client, progress),
   ]);
   return [...instances, ...(await daemonUpgrade(progress))];
@@ -65,6 +67,35 @@ async function beside(client: Client, progress: (text: string) => void): Promise
       note: `goal: at most ${MORE_MS} ms more than the worst of those`,
     }),
   ];
+}
+
+/** A word every 20 ms to each that connects. */
+const TALKS =
+  '$s = IO::Socket::INET->new(LocalPort => 81, Listen => 9, ReuseAddr => 1) or die; $SIG{CHLD} = "IGNORE";' +
+  'while (1) { $c = $s->accept or next; next if fork; while (syswrite $c, "word\n") { select undef, undef, undef, .02 } exit }';
+const DRAIN_MS = 2_000;
+
+async function longLived(client: Client, progress: (text: string) => void): Promise<Row> {
+  progress('upgrade under a connection that stays');
+  const port = await freePort();
+  const command = (round: string) => ['perl', '-MIO::Socket::INET', '-e', TALKS, round];
+  await client.create({ name: 'talk', command: command('0'), ...kernel, start: false });
+  await client.start('talk');
+  await client.createService({ name: 'talks', port, mode: 'tcp', targets: [{ instance: 'talk', port: 81 }] });
+  await until('it serves', async () => (await client.service('talks')).state === 'ok');
+  const quiet = await longestSilence(port, () => new Promise((resolve) => setTimeout(resolve, 5_000)));
+  let cut = 0;
+  const upgraded = await longestSilence(port, async () => {
+    const report = await client.upgrade('talk', { command: command('1'), drainMs: DRAIN_MS, watchMs: 500 });
+    cut = report.cutConnections;
+  });
+  await client.removeService('talks');
+  await client.remove('talk', { force: true });
+  return reported({
+    ...{ name: `upgrade under a TCP connection that stays, --drain ${DRAIN_MS / 1000}s: longest silence`, unit: 'ms' },
+    ...{ value: upgraded.silenceMs, peer: 'in five quiet seconds, a word every 20 ms', peerValue: quiet.silenceMs },
+    note: `as its client saw it, which connects again when it is cut: cut ${cut} times, connected ${upgraded.connected} times`,
+  });
 }
 
 /** Another kernel starts and ends; then nothing, until so many milliseconds have gone by. */

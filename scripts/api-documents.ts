@@ -11,7 +11,7 @@ import { ERROR_TABLE, type ErrorBody } from '../src/sys/errors.ts';
 import { tableOf, withMarked } from './marked.ts';
 import { partsOf } from './room-lists.ts';
 
-const MOST_COLUMNS = 120;
+const MOST_COLUMNS = 160;
 /** Routes of contracts, by the name of the client's method. */
 const ROWS = CONTRACTS.flatMap(({ tag, routes }: Api) =>
   Object.entries(routes).map(([name, route]) => ({ name, tag, ...route })),
@@ -26,15 +26,29 @@ const errorBody = named(
   ]),
 );
 
-/** The schemas that have a title, each stated once. A description belongs to the place where one is used. */
+/** What is stated once and named where it is used: schemas that have a title, answers, and what stands in a path. */
 class Components {
   readonly #all = new Map<string, object>();
+  readonly #parts = { responses: new Map<string, object>(), parameters: new Map<string, object>() };
 
-  get sorted(): Record<string, object> {
-    return Object.fromEntries([...this.#all].sort(([a], [b]) => (a < b ? -1 : 1)));
+  get sorted() {
+    const sort = (all: ReadonlyMap<string, object>): Record<string, object> =>
+      Object.fromEntries([...all].sort(([a], [b]) => (a < b ? -1 : 1)));
+    const { responses, parameters } = this.#parts;
+    return { parameters: sort(parameters), responses: sort(responses), schemas: sort(this.#all) };
   }
 
-  /** The schema as it stands where it is used. Throws when two schemas have one title. */
+  /** A reference to `part`, which is stated once. Throws when two have one name. */
+  once(kind: 'responses' | 'parameters', name: string, part: object): object {
+    const known = this.#parts[kind].get(name);
+    if (known !== undefined && !isDeepStrictEqual(known, part)) throw new Error(`there are two ${kind} ${name}`);
+    this.#parts[kind].set(name, part);
+    return { $ref: `#/components/${kind}/${name}` };
+  }
+
+  /**
+   * The schema as it stands where it is used; a description belongs to that place. Throws when two schemas have one title.
+   */
   use({ title, description, ...schema }: Schema): object {
     const words = description === undefined ? {} : { description };
     const inner = this.#inner(schema);
@@ -45,7 +59,8 @@ class Components {
     return { $ref: `#/components/schemas/${title}`, ...words };
   }
 
-  #inner({ properties, items, anyOf, additionalProperties, ...schema }: Schema): object {
+  /** Hints are for who made a mistake: the daemon's answer has them. */
+  #inner({ properties, items, anyOf, additionalProperties, 'x-hint': _, ...schema }: Schema): object {
     const list = (schemas: readonly Schema[]) => schemas.map((each) => this.use(each));
     return {
       ...schema,
@@ -70,10 +85,13 @@ export function openapiText(): string {
   };
   const components = new Components();
   const error = content('application/json', components.use(record<{ error: ErrorBody }>({ error: errorBody })));
-  const paths: Record<string, Record<string, object>> = {};
+  components.once('responses', 'Error', { description: 'What is wrong, with the status of its code', content: error });
+  const paths: Record<string, Record<string, unknown>> = {};
   for (const { name, tag, ...route } of ROWS.filter(({ hidden }) => !hidden)) {
     const path = route.path.replaceAll(/:(\w+)/g, '{$1}');
-    paths[path] = { ...paths[path], [route.method.toLowerCase()]: operation(name, tag, route, components) };
+    const given = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => inPath(name!, components));
+    paths[path] ??= given.length > 0 ? { parameters: given } : {};
+    paths[path][route.method.toLowerCase()] = operation(name, tag, route, components);
   }
   return formatted({
     openapi: '3.1.0',
@@ -86,31 +104,24 @@ export function openapiText(): string {
         'docs/api.md describes the WebSocket streams /v1/instances/{name}/attach, exec and console.',
     },
     paths,
-    components: {
-      responses: { Error: { description: 'What is wrong, with the status of its code', content: error } },
-      schemas: components.sorted,
-    },
+    components: components.sorted,
   });
 }
+
+const inPath = (name: string, components: Components) =>
+  components.once('parameters', name, { name, in: 'path', required: true, schema: { type: 'string' } });
 
 const content = (type: string, schema: object) => ({ [type]: { schema } });
 
 function operation(name: string, tag: string, route: Route, components: Components): object {
   const { body, query, description } = route;
-  const inPath = [...route.path.matchAll(/:(\w+)/g)].map(([, name]) => ({
-    name,
-    in: 'path',
-    required: true,
-    schema: { type: 'string' },
-  }));
-  const inQuery = Object.entries(query?.properties ?? {}).map(([name, { description, ...schema }]) => ({
+  const parameters = Object.entries(query?.properties ?? {}).map(([name, { description, ...schema }]) => ({
     name,
     in: 'query',
     ...(description && { description }),
     ...(query?.required?.includes(name) && { required: true }),
     schema: components.use(schema),
   }));
-  const parameters = [...inPath, ...inQuery];
   const sent =
     route.kind === 'upload'
       ? content('application/octet-stream', {})
@@ -142,12 +153,15 @@ function answer(route: Route, components: Components): Record<string, object> {
     case 'long': {
       const description = 'Lines of JSON: {progress}, then {done} or {error}';
       const line = { properties: { progress: { type: 'string' }, done: item, error: components.use(errorBody) } };
-      return { 200: { description, content: content('application/x-ndjson', { type: 'object', ...line }) } };
+      const response = { description, content: content('application/x-ndjson', { type: 'object', ...line }) };
+      return { 200: components.once('responses', `${route.answer?.title ?? ''}Progress`, response) };
     }
     case 'json': {
       if (item === undefined) return { 204: { description: 'Done' } };
       const one = route.list === undefined ? item : list(route.list, item);
-      return { [route.status ?? 200]: { description: 'The answer', content: content('application/json', one) } };
+      const response = { description: 'The answer', content: content('application/json', one) };
+      const title = route.list === undefined ? route.answer?.title : undefined;
+      return { [route.status ?? 200]: title === undefined ? response : components.once('responses', title, response) };
     }
   }
 }
@@ -158,17 +172,22 @@ const list = (name: string, items: object) => ({
   required: [name],
 });
 
-/** JSON in which what fits a line is on one. */
+/** JSON in which what fits a line is on one, and an object of one thing opens on the line of what it is in. */
 function formatted(value: unknown): string {
   const text = (each: unknown, indent: string, before: number): string => {
     const short = JSON.stringify(each, null, 1)?.replaceAll(/\n */g, ' ');
     if (typeof each !== 'object' || each === null || before + short!.length < MOST_COLUMNS - 1) return short!;
+    const entries = Object.entries(each).filter(([, item]) => item !== undefined);
+    const [only] = entries;
+    if (!Array.isArray(each) && entries.length === 1) {
+      const head = `{ ${JSON.stringify(only![0])}: `;
+      return `${head}${text(only![1], indent, before + head.length)} }`;
+    }
     const inner = `${indent}  `;
     const [open, close] = Array.isArray(each) ? '[]' : '{}';
-    const items = Object.entries(each).flatMap(([key, item]) => {
-      if (item === undefined) return [];
+    const items = entries.map(([key, item]) => {
       const head = Array.isArray(each) ? inner : `${inner}${JSON.stringify(key)}: `;
-      return [head + text(item, inner, head.length)];
+      return head + text(item, inner, head.length);
     });
     return `${open}\n${items.join(',\n')}\n${indent}${close}`;
   };

@@ -4,15 +4,13 @@
  * what is printed: latencies are the asker's own, from when a request was due. As root, with a state directory of its own.
  */
 import { execFileSync } from 'node:child_process';
-import { once } from 'node:events';
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
-import { Agent, get } from 'node:http';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { connect } from '../src/client/index.ts';
-import { allowedCpus } from '../src/sys/process.ts';
+import { Asker } from './spike/asker.ts';
+import { KERNELS, PROMISE_MS, SERVICES, SPIKE, spikeStack, WARM_SECONDS } from './spike/stack.ts';
 import { argumentsOrHelp } from './usage.ts';
 
 const USAGE = 'usage: npm run spike -- [--quick]';
@@ -24,111 +22,21 @@ const PHASES = [
   { name: 'calm', seconds: isQuick ? 30 : 60, rate: 10 },
 ] as const;
 const CALM = PHASES[0].rate;
-const REQUEST_MS = 6;
-const PORTS = { shop: await freePort(), search: await freePort() } as const;
-const KERNELS = ['shop', 'annex', 'search', 'batch'] as const;
-/** In which programs load what they need, before anything is judged. */
-const WARM_SECONDS = 10;
 const SHOWN_MS = 3_000;
-const DIRECTORY = join(import.meta.dirname, '../examples/spike');
 
 const home = mkdtempSync(join(tmpdir(), 'pk-spike-'));
 chmodSync(home, 0o700);
-const cpu = allowedCpus().at(-1)!;
-const env = {
-  ...process.env,
-  POLYKERNEL_HOME: home,
-  // For the workloads, which are no programs of ours.
-  NODE: process.argv[0],
-  WORK: rounds(),
-  CPU: String(cpu),
-  SHOP: String(PORTS.shop),
-  SEARCH: String(PORTS.search),
-};
+const { ports, cpu, env: said } = await spikeStack();
+const env = { ...process.env, POLYKERNEL_HOME: home, ...said };
 const pk = (...words: string[]): string => {
   console.log(`$ pk ${words.join(' ')}`);
   return execFileSync(join(import.meta.dirname, '../bin/pk'), words, {
-    cwd: DIRECTORY,
+    cwd: SPIKE,
     env,
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'inherit'],
   });
 };
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
-/** Millions of rounds of the server's arithmetic that take so long here. */
-function rounds(): string {
-  const before = process.cpuUsage();
-  let value = 1;
-  for (let round = 0; round < 5e6; round++) value = (value * 1_103_515_245 + 12_345) % 2_147_483_648;
-  const { user } = process.cpuUsage(before);
-  return (((REQUEST_MS * 1000) / (user + (value > 0 ? 0 : 1))) * 5).toFixed(3);
-}
-
-interface Answer {
-  atMs: number;
-  tookMs: number;
-}
-
-/** Asks at random moments, so many times a second on average, whether answers come or not. */
-class Asker {
-  readonly answers: Answer[] = [];
-  failed = 0;
-  rate: number;
-  readonly #url: string;
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: 200 });
-  #timer: NodeJS.Timeout | undefined;
-  #due = performance.now();
-
-  constructor(port: number, rate: number) {
-    this.#url = `http://127.0.0.1:${port}/`;
-    this.rate = rate;
-    this.#next();
-  }
-
-  #next(): void {
-    this.#due += (-Math.log(1 - Math.random()) * 1000) / this.rate;
-    this.#timer = setTimeout(
-      () => {
-        this.#ask(this.#due);
-        this.#next();
-      },
-      Math.max(0, this.#due - performance.now()),
-    );
-  }
-
-  #ask(dueMs: number): void {
-    const fail = () => {
-      this.failed += 1;
-    };
-    get(this.#url, { agent: this.#agent }, (response) => {
-      response.resume().on('error', fail);
-      response.on('end', () => {
-        const atMs = performance.now();
-        if (response.statusCode === 200) this.answers.push({ atMs, tookMs: atMs - dueMs });
-        else fail();
-      });
-    }).on('error', fail);
-  }
-
-  /** 99th percentile of what was answered between two moments, in milliseconds. */
-  p99(fromMs: number, toMs: number): number | undefined {
-    const took = this.answers.filter(({ atMs }) => fromMs <= atMs && atMs < toMs).map(({ tookMs }) => tookMs);
-    return took.sort((a, b) => a - b)[Math.ceil(took.length * 0.99) - 1];
-  }
-
-  close(): void {
-    clearTimeout(this.#timer);
-    this.#agent.destroy();
-  }
-}
 
 const shown = (value: number | undefined, digits = 0) => (value?.toFixed(digits) ?? '-').padStart(8);
 
@@ -136,14 +44,14 @@ async function spike(): Promise<void> {
   process.stdout.write(pk('apply'));
   const client = await connect({ home });
   const servers = async () =>
-    (await Promise.all(Object.keys(PORTS).map((name) => client.service(name)))).flatMap(({ targets }) => targets);
+    (await Promise.all(SERVICES.map((name) => client.service(name)))).flatMap(({ targets }) => targets);
   while ((await servers()).some(({ state }) => state !== 'up')) await delay(200);
-  const askers = { shop: new Asker(PORTS.shop, CALM), search: new Asker(PORTS.search, CALM) };
+  const askers = { shop: new Asker(ports.shop, CALM), search: new Asker(ports.search, CALM) };
   await delay(WARM_SECONDS * 1000);
   process.stdout.write(pk('balance', 'on'));
   try {
     console.log(
-      `\nshop and search promise p99 of 400 ms; all kernels share CPU ${cpu}. Shares of it, and weights, each second:\n`,
+      `\nshop and search promise p99 of ${PROMISE_MS} ms; all kernels share CPU ${cpu}. Shares of it, and weights, each second:\n`,
     );
     console.log(
       `    s  asked  ${['shop p99', 'its p99', ...KERNELS, 'weights'].map((name) => name.padStart(8)).join('  ')}`,
@@ -184,7 +92,7 @@ async function spike(): Promise<void> {
     process.stdout.write(pk('balance', 'status'));
     console.log(`\n${told.join('\n')}`);
     console.log(
-      `${askers.shop.failed + askers.search.failed} of ${askers.shop.answers.length + askers.search.answers.length} requests failed`,
+      `${askers.shop.failed + askers.search.failed} of ${askers.shop.asked.length + askers.search.asked.length} requests failed`,
     );
   } finally {
     for (const asker of Object.values(askers)) asker.close();

@@ -11,6 +11,8 @@
 
 #include "../common/fields.h"
 #include "../common/text.h"
+#include "balloon.h"
+#include "beat.h"
 #include "boot.h"
 #include "bytes.h"
 #include "channels.h"
@@ -46,6 +48,8 @@ static int seed_random(const char *hex)
 	return error;
 }
 
+static char told[BALLOON_ANSWER]; /* by a step, for the host */
+
 static int configure_step(const char *key, char *value)
 {
 	char *part[2], *second;
@@ -67,7 +71,9 @@ static int configure_step(const char *key, char *value)
 	if (!strcmp(key, "time-step")) return step_clock(value);
 	if (!strcmp(key, "time-slew")) return slew_clock(value);
 	if (!strcmp(key, "inodes-most")) return inodes_most = strtol(value, NULL, 10), 0;
+	if (!strcmp(key, "balloon")) return set_balloon(value, told, sizeof told);
 	if (!strcmp(key, "workers-first")) return prefer_workers(value);
+	if (!strcmp(key, "watchdog")) return feed_watchdog(value);
 	if (!strcmp(key, "seed")) return seed_random(value);
 	if (!strcmp(key, "module")) return load_module(value);
 	if (!strcmp(key, "mkdir")) return make_directory(value, second ? (mode_t)strtoul(second, NULL, 8) : 0755);
@@ -107,6 +113,7 @@ void configure(u32 request, u8 *p, u32 n)
 {
 	char *key, *value, text[512];
 	int with_seed = 0;
+	told[0] = 0;
 	for (u8 *end = p + n; (key = next_pair(&p, end, &value));) {
 		snprintf(text, sizeof text, "%s=%s", key, value);
 		for (char *c = text; *c; c++)
@@ -117,6 +124,13 @@ void configure(u32 request, u8 *p, u32 n)
 			return;
 		}
 		with_seed |= !strcmp(key, "seed");
+	}
+	if (told[0]) {
+		u8 answer[4 + sizeof told] = {0}; /* no error, and the text */
+		size_t length = strlen(told);
+		memcpy(answer + 4, told, length);
+		frame(G_RESULT, 0, request, answer, (u32)(4 + length));
+		return;
 	}
 	snprintf(text, sizeof text, "boot-id=%s", with_seed ? boot_id() : "");
 	frame_text(G_RESULT, request, 0, -1, with_seed ? text : "");

@@ -17,6 +17,7 @@
 #include "../common/descriptor.h"
 #include "../common/segments.h"
 #include "../common/text.h"
+#include "beat.h"
 #include "bytes.h"
 #include "frames.h"
 #include "protocol.h"
@@ -171,7 +172,8 @@ void line_input(u64 now)
 
 /*
  * The memory that User Mode Linux shares under the name `mmapper`, where its serial line carries single bytes. `pk.slots=` on
- * the command line says how many slots there are in each direction. A kernel without that device does without.
+ * the command line says how many slots there are in each direction, `pk.beat=1` that a page for a word that beats lies behind them.
+ * A kernel without that device does without.
  */
 static void open_shared(const char *cmdline)
 {
@@ -179,10 +181,13 @@ static void open_shared(const char *cmdline)
 	u32 count = given ? (u32)strtoul(given + 9, NULL, 10) : 0;
 	int fd = count && count <= SLOTS_MOST ? open(device, O_RDWR | O_CLOEXEC) : -1;
 	if (fd < 0) return;
-	void *at = mmap(NULL, (size_t)count * 2 * SLOT, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	int has_beat = strstr(cmdline, "pk.beat=1") != NULL;
+	size_t length = (size_t)count * 2 * SLOT;
+	void *at = mmap(NULL, length + (has_beat ? BEAT_PAGE : 0), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	close(fd);
 	if (at == MAP_FAILED) return;
 	shared = at, slots = count;
+	if (has_beat) beat_in((u32 *)(shared + length));
 	unlink(device);
 }
 

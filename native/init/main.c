@@ -20,6 +20,7 @@
 #include "../common/clock.h"
 #include "../common/crc.h"
 #include "../common/interface.h"
+#include "beat.h"
 #include "bells.h"
 #include "boot.h"
 #include "bytes.h"
@@ -69,6 +70,7 @@ static void loop(const sigset_t *while_waiting)
 		if (watch_due && out_used() < OUT_SNAP) soonest(&wake, watch_due);
 		if (workers_due) soonest(&wake, workers_due);
 		if (inodes_most) soonest(&wake, inodes_due);
+		soonest(&wake, beat_due);
 		if (poweroff_stage) soonest(&wake, poweroff_due);
 		for (struct session *s = sessions; s < sessions_end; s++) {
 			if (!s->id) continue;
@@ -92,6 +94,7 @@ static void loop(const sigset_t *while_waiting)
 		watch_turn(now);
 		workers_turn(now);
 		inodes_turn(now);
+		beat_turn(now);
 		line_flush();
 		poweroff_turn(now);
 	}
@@ -117,7 +120,7 @@ int main(int argc, char **argv)
 	sigaction(SIGCHLD, &action, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	open_line();
-	send_hello(0);
+	send_hello(0, 0);
 	line_flush();
 	loop(&while_waiting);
 }

@@ -23,6 +23,7 @@ enum {
 	SLOT = 65536, /* of shared memory; shorter pieces go in frames */
 	SLOT_LEAST = 1024,
 	SLOTS_MOST = 64,
+	BEAT_PAGE = 4096,
 	MESSAGE = 256 * 1024, /* of one that came in several frames, too */
 	SNAPSHOT = 65536, /* of one watched file */
 };

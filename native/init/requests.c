@@ -30,7 +30,8 @@ static u8 message_type, message_bad; /* type 0: no split message is under way */
 int greeted; /* by a host, since when it gets acknowledgements */
 int wide, bare, hears_trouble; /* what it said of itself */
 
-void send_hello(u32 nonce)
+/* `listed`: how many sessions stand right before it. The host takes no other, for what came earlier may be what a process has written. */
+void send_hello(u32 nonce, u32 listed)
 {
 	u8 p[512];
 	struct utsname name;
@@ -47,6 +48,7 @@ void send_hello(u32 nonce)
 	if (!line_tty) n += snprintf((char *)p + n, 50, "bare=%d", BARE_IN) + 1;
 	n += snprintf((char *)p + n, 50, "archives=1") + 1;
 	n += snprintf((char *)p + n, 50, "detaches=1") + 1;
+	if (nonce) n += snprintf((char *)p + n, 50, "sessions=%u", listed) + 1;
 	if (nonce && seeded) n += snprintf((char *)p + n, 100, "boot-id=%s", boot_id()) + 1;
 	frame(G_HELLO, 0, 0, p, (u32)n);
 }
@@ -54,6 +56,7 @@ void send_hello(u32 nonce)
 static void hello(u32 nonce, u32 abilities, u32 unparsed)
 {
 	u8 p[16 + sizeof sessions->killed];
+	u32 listed = 0;
 	wide = abilities & WIDE, bare = !line_tty && abilities & TAKES_BARE, hears_trouble = abilities & HEARS_TROUBLE, slots_in = slots_out = slots_taken = 0;
 	line_base = line_read - unparsed, line_acked = 0, greeted = 1, message_type = 0, watch_due = 0;
 	for (struct session *s = sessions; s < sessions_end; s++) {
@@ -62,9 +65,9 @@ static void hello(u32 nonce, u32 abilities, u32 unparsed)
 		u32 length = wide && s->ended ? (u32)strlen(s->killed) : 0;
 		put32(p, s->reported), put32(p + 4, (u32)s->pid), put32(p + 8, s->kind), put32(p + 12, s->value);
 		memcpy(p + 16, s->killed, length);
-		frame(G_SESSION, 0, s->id, p, 16 + length);
+		frame(G_SESSION, 0, s->id, p, 16 + length), listed++;
 	}
-	send_hello(nonce);
+	send_hello(nonce, listed);
 	for (struct session *s = sessions; s < sessions_end; s++) {
 		if (!s->id || s->forgotten || s->ended) continue;
 		s->freed = 0;
@@ -151,11 +154,12 @@ void line_parse(void)
 			continue;
 		}
 		if (in_len - in_pos < size) break;
-		if (!is_sound(p)) {
-			in_pos++;
-			continue;
-		}
 		in_pos += size;
+		/*
+		 * One that a host began and did not end: it is made up by the next host's zeros, which are as many as the longest has. None is
+		 * looked for in it, for what it carries somebody gave to a process, and no host has sent.
+		 */
+		if (!is_sound(p)) continue;
 		if (p[2] != H_STDIN) stdin_flush();
 		frame_in(p[2], p[3] & (u8)~BARE, get32(p + 4), p + HEADER, get32(p + 8), in_len - in_pos);
 	}

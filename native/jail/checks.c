@@ -20,21 +20,17 @@
 /* The last of them that was looked at: F_SET_FILE_RW_HINT. Linux 6.19 has leases of directories behind it. */
 #define NEWEST_FILE_COMMAND 1038
 #define TMPFILE_BIT 020000000
-#define PACKET_LEVEL 263 /* linux/socket.h: SOL_PACKET */
 #define CORE_LIMIT 4 /* asm-generic/resource.h: RLIMIT_CORE */
 #define SET_FILTER 22 /* linux/prctl.h: PR_SET_SECCOMP */
 #define NAME_MEMORY 0x53564d41 /* linux/prctl.h: PR_SET_VMA */
 #define MERGE_ALL_MEMORY 67 /* linux/prctl.h: PR_SET_MEMORY_MERGE */
 
-/* asm/socket.h: SO_ATTACH_FILTER, SO_ATTACH_BPF to SO_ATTACH_REUSEPORT_EBPF */
-#define ATTACH_FILTER 26
-#define ATTACH_PROGRAM 50
-#define ATTACH_REUSEPORT_PROGRAM 52
 #define NOTIFICATION_PIPE O_EXCL /* linux/watch_queue.h */
-/* linux/falloc.h: all modes but FALLOC_FL_KEEP_SIZE; asm-generic/mman-common.h: MADV_REMOVE, MADV_MERGEABLE */
+/* linux/falloc.h: all modes but FALLOC_FL_KEEP_SIZE; asm-generic/mman-common.h: MADV_REMOVE, MADV_MERGEABLE, MADV_COLLAPSE */
 #define CHANGE_WITHIN (~1u)
 #define REMOVE_MEMORY 9
 #define MERGE_MEMORY 12
+#define COLLAPSE_MEMORY 25
 
 /* linux/mman.h, linux/memfd.h, linux/shm.h: of huge pages. */
 #define MAP_HUGE 0x40000
@@ -113,21 +109,6 @@ void check_sockets(enum filter_kind kind)
 	step(IF_EQUAL, SOCK_SEQPACKET, 0, 1);
 	step(RETURN, ALLOW, 0, 0);
 	step(RETURN, REFUSE(EPERM), 0, 0);
-	/*
-	 * Rings of packets are memory that no control group counts. So is the machine code of filters, of which the host has a
-	 * fixed amount: without any left nobody but its root can have a system call filter.
-	 */
-	step(IF_EQUAL, SYS_setsockopt, 0, 10);
-	step(LOAD, ARGUMENT(1), 0, 0);
-	step(IF_EQUAL, PACKET_LEVEL, 6, 0);
-	step(IF_EQUAL, SOL_SOCKET, 1, 0);
-	step(RETURN, ALLOW, 0, 0);
-	step(LOAD, ARGUMENT(2), 0, 0);
-	step(IF_EQUAL, ATTACH_FILTER, 2, 0);
-	step(IF_AT_LEAST, ATTACH_PROGRAM, 0, 2);
-	step(IF_ABOVE, ATTACH_REUSEPORT_PROGRAM, 1, 0);
-	step(RETURN, REFUSE(EPERM), 0, 0);
-	step(RETURN, ALLOW, 0, 0);
 }
 
 /* Refuses a call for which the test of one argument is true: IF_EQUAL, IF_ABOVE, or IF_ANY_BIT of `value`. */
@@ -151,14 +132,16 @@ void check_huge_pages(void)
 /*
  * Whoever touches shared memory waits while another one makes a hole in it, and cannot be killed meanwhile: the daemon, and
  * the peer of a channel. And where the host merges equal pages, a write that takes longer tells what is in others' memory,
- * and each page costs 64 bytes that no control group counts, while of the merged ones it counts but one.
+ * and each page costs 64 bytes that no control group counts, while of the merged ones it counts but one. To collapse pages all
+ * CPUs are interrupted, those of others too.
  */
 void check_memory(void)
 {
 	check_argument(SYS_fallocate, 1, IF_ANY_BIT, CHANGE_WITHIN, EOPNOTSUPP);
-	step(IF_EQUAL, SYS_madvise, 0, 5);
+	step(IF_EQUAL, SYS_madvise, 0, 6);
 	step(LOAD, ARGUMENT(2), 0, 0);
-	step(IF_EQUAL, REMOVE_MEMORY, 1, 0);
+	step(IF_EQUAL, REMOVE_MEMORY, 2, 0);
+	step(IF_EQUAL, COLLAPSE_MEMORY, 1, 0);
 	step(IF_EQUAL, MERGE_MEMORY, 0, 1);
 	step(RETURN, REFUSE(EPERM), 0, 0);
 	step(RETURN, ALLOW, 0, 0);
@@ -208,7 +191,7 @@ void check_locks(void)
 
 /*
  * The machine code of system call filters, of up to 32,768 steps in each process, takes from the same fixed amount as that of
- * sockets (check_sockets). QEMU makes one for its sandbox, and has few processes. Names of memory are in no control group;
+ * sockets (denied.c). QEMU makes one for its sandbox, and has few processes. Names of memory are in no control group;
  * of merging, see check_memory().
  */
 void check_filters(enum filter_kind kind)

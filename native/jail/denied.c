@@ -33,6 +33,13 @@ static const int denied[] = {
 	SYS_sched_setscheduler, SYS_sched_setparam, SYS_sched_setattr, SYS_setpriority, SYS_ioprio_set,
 	/* other sockets */
 	SYS_connect,
+	/*
+	 * of those that it was given: rings of packets are memory that no control group counts, machine code of filters is of what the
+	 * host has a fixed amount, and each change of whether packets get a time interrupts all CPUs of the host
+	 */
+	SYS_setsockopt,
+	/* all that anybody has not written yet */
+	SYS_sync, SYS_syncfs,
 	/* of what the host counts for each user, there are 128; of requests that files are read by, 65,536 for all of the host */
 	SYS_inotify_init1, SYS_io_setup,
 	/* of what no control group counts, as check_locks() */
@@ -49,7 +56,7 @@ static const int denied[] = {
 
 /*
  * What would change the device behind a network card's descriptor, or reach what lies behind it (linux/if_tun.h,
- * linux/sockios.h), what has the host load its bridge, its VLANs or a line discipline, for any socket or terminal will do
+ * linux/sockios.h), what has it give each packet of the host a time, what has the host load its bridge, its VLANs or a line discipline, for any socket or terminal will do
  * for that, what types into a terminal or takes the console's output (asm/ioctls.h), and what makes of a read-only tree a
  * writable one, with its set-uid programs and with what is covered in it (linux/btrfs.h).
  */
@@ -60,6 +67,7 @@ static const uint32_t denied_requests[] = {
 	0x800454e0 /* TUNSETSTEERINGEBPF */, 0x800454e1 /* TUNSETFILTEREBPF */, 0x400454e2 /* TUNSETCARRIER */,
 	0x54e3 /* TUNGETDEVNETNS */, 0x8924 /* SIOCSIFHWADDR */, 0x894c /* SIOCGSKNS */,
 	0x8940 /* SIOCGIFBR */, 0x8941 /* SIOCSIFBR */, 0x89a0 /* SIOCBRADDBR */, 0x89a1 /* SIOCBRDELBR */,
+	0x8906 /* SIOCGSTAMP */, 0x8907 /* SIOCGSTAMPNS */, 0x80108906 /* SIOCGSTAMP_NEW */, 0x80108907 /* SIOCGSTAMPNS_NEW */,
 	0x8982 /* SIOCGIFVLAN */, 0x8983 /* SIOCSIFVLAN */, 0x5412 /* TIOCSTI */,
 	0x541c /* TIOCLINUX */, 0x541d /* TIOCCONS */, 0x5423 /* TIOCSETD */, 0x50009401 /* BTRFS_IOC_SNAP_CREATE */, 0x50009417 /* BTRFS_IOC_SNAP_CREATE_V2 */,
 };

@@ -19,6 +19,7 @@ static const struct { const char *name; int resource; } limits[] = {
 	{"nproc", RLIMIT_NPROC},
 	{"data", RLIMIT_DATA},
 	{"sigpending", RLIMIT_SIGPENDING},
+	{"fsize", RLIMIT_FSIZE},
 };
 
 /* linux/sched.h, linux/ioprio.h */
@@ -91,7 +92,7 @@ void limit(const char *setting)
 			fail("--rlimit %s", setting);
 		return;
 	}
-	fail("--rlimit: %s is not nofile, nproc, data or sigpending, and a number", setting);
+	fail("--rlimit: %s is not nofile, nproc, data, sigpending or fsize, and a number", setting);
 }
 
 /*

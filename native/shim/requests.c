@@ -68,6 +68,17 @@ static void pass_file(struct client *c, const char *path)
 	pass_fd(c, fd, errno, path);
 }
 
+/* The connection itself: what the program writes there goes to the client, whose end is the program's error. */
+static void pass_connection(struct client *c)
+{
+	int fd = fcntl(c->fd, F_DUPFD_CLOEXEC, 0);
+
+	/* It writes as if to a file, which never says that there is no room yet. */
+	if (fd >= 0 && fcntl(fd, F_SETFL, 0) != 0)
+		close_fd(&fd);
+	pass_fd(c, fd, errno, "connection");
+}
+
 /* NAMESPACE INTERFACE */
 static void pass_tap(struct client *c, char *text)
 {
@@ -113,6 +124,8 @@ void obey(struct client *c)
 		pin_threads(c, c->text + 4);
 	} else if (strncmp(c->text, "pass ", 5) == 0) {
 		pass_file(c, c->text + 5);
+	} else if (strcmp(c->text, "pass-connection") == 0) {
+		pass_connection(c);
 	} else if (strncmp(c->text, "pass-tap ", 9) == 0) {
 		pass_tap(c, c->text + 9);
 	} else {

@@ -7,6 +7,7 @@
  *
  *   N read DIR NAME...    N ok VALUE...    first lines of files after `=`, last parts of where links lead after `>`, `-`: not there
  *   N list DIR            N ok NAME...     none where there is no such directory
+ *   N lines FILE          N ok LINE...     none where there is no such file
  *   N slow FILE           N ok =VALUE      of a file that may keep its reader waiting
  *   N bytes FILE AT       N ok =HEX        four bytes from there
  *   N write FILE TEXT     N ok
@@ -130,6 +131,28 @@ static void list_entries(const char *number, const char *path)
 		closedir(directory);
 }
 
+static void put_lines(const char *number, const char *path)
+{
+	char text[MOST_VALUE];
+	int fd = openat(below, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+
+	if (fd >= 0)
+		close(fd);
+	text[n > 0 ? n : 0] = 0;
+	printf("%s\tok", number);
+	for (char *line = text; *line;) {
+		char *end = line + strcspn(line, "\n");
+		int is_last = *end == 0;
+
+		*end = 0;
+		putchar('\t');
+		put_text(line);
+		line = is_last ? end : end + 1;
+	}
+	putchar('\n');
+}
+
 static int write_file(const char *path, const char *text)
 {
 	int fd = openat(below, path, O_WRONLY | O_CLOEXEC);
@@ -205,6 +228,8 @@ static void serve(char *line)
 		read_entries(number, field[2], field + 3, count - 3);
 	else if (strcmp(operation, "list") == 0)
 		list_entries(number, field[2]);
+	else if (strcmp(operation, "lines") == 0)
+		put_lines(number, field[2]);
 	else if (strcmp(operation, "slow") == 0 || strcmp(operation, "write") == 0 || strcmp(operation, "bytes") == 0 ||
 		 strcmp(operation, "nvme") == 0)
 		apart(number, operation, field[2], field[3]);

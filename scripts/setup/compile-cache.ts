@@ -13,7 +13,12 @@ import { DAEMON_FLAGS, NODE_FLAGS, nodeCommand } from '../../src/sys/node.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 /** Entries act when they are loaded: they are run for real, on a state directory of their own. */
-const ENTRIES = new Set(['src/cli/main.ts', 'src/daemon/main.ts', 'src/ring/park-worker.ts']);
+const ENTRIES = new Set([
+  'src/cli/main.ts',
+  'src/daemon/main.ts',
+  'src/ring/park-worker.ts',
+  'src/driver/uml/dump-process.ts',
+]);
 
 /** Idempotent: does nothing while no source has changed since the last time. */
 export async function fillCompileCache(

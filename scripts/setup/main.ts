@@ -68,7 +68,7 @@ async function ensureImages(cache: string, stopping: AbortSignal): Promise<void>
     const isThere = await store.resolve(name).then(
       // One that an earlier version took in has no modules for what came since, or none for guests to load.
       ({ kind, modules, moduleTree }) =>
-        modules[kind === 'uml' ? 'fuse' : 'network'] !== undefined && moduleTree !== undefined,
+        modules[kind === 'uml' ? 'fuse' : 'watchdog'] !== undefined && moduleTree !== undefined,
       (error: PolykernelError) => error.code === 'unavailable' && Promise.reject(error),
     );
     if (isThere) continue;

@@ -60,6 +60,7 @@ const status = named(
         cpus: number,
         min: number,
         max: number,
+        priority: count,
         promiseMs: orNull(number),
         known: { ...flag, description: 'False: no metrics came, or its size is held' },
         busy: number,

@@ -3,7 +3,7 @@ import type { Mutex } from '../core/mutex.ts';
 import type { Steps } from '../core/steps.ts';
 import { type InstanceStatus, type Instances, POOL, type Size } from '../instance/contract.ts';
 import { isShare } from '../instance/size.ts';
-import type { HostPool } from '../pool/contract.ts';
+import { type HostPool, reservedBy } from '../pool/contract.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import type { SizeStep } from './plan-sizes.ts';
 import type { MoveReport, MoveRequest, SizeRequest } from './requests.ts';
@@ -12,7 +12,7 @@ export interface MovesOptions {
   instances: Instances;
   hostPool: HostPool;
   steps: Pick<Steps<SizeStep>, 'planned'>;
-  /** Of all changes of the whole machine. */
+  /** Of all plans of the whole machine. */
   mutex: Mutex;
 }
 
@@ -70,8 +70,9 @@ export class Moves {
     signal: AbortSignal,
   ): Promise<MoveReport> {
     const { mutex, instances, hostPool, steps } = this.#options;
+    const things = wanted.map(({ name }) => `instance ${instances.get(name).name}`);
     const { report } = await steps.planned(
-      async () => {
+      async (underWay) => {
         const { planSizes } = await import('./plan-sizes.ts');
         const resized = wanted.map(({ name, size }) => {
           const { status, record } = instances.get(name);
@@ -81,14 +82,16 @@ export class Moves {
           resized.map(({ status }) => status),
           resized.some(({ status, size }) => status.size.cpus !== size.cpus),
         );
-        const planned = planSizes(resized, { ledger: instances.ledger(), topology: hostPool.topology() });
+        const ledger = instances.ledger();
+        const reserved = reservedBy(ledger, underWay);
+        const planned = planSizes(resized, { ledger, reserved, topology: hostPool.topology() });
         const report: MoveReport = {
           steps: planned.map(({ text, byHand }) => ({ text, undo: byHand })),
           sizes: resized.map(({ status, size }) => ({ name: status.spec.name, before: status.size, after: size })),
         };
         return { steps: dryRun ? [] : planned, report };
       },
-      { mutex, under: 'plan', progress, signal, onFailure: 'undo' },
+      { mutex, things, progress, signal, onFailure: 'undo' },
     );
     return report;
   }

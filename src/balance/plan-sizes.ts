@@ -6,7 +6,7 @@ import { byPhase } from '../core/step.ts';
 import type { InstanceStatus, Placement, Size } from '../instance/contract.ts';
 import { checkSize, sizedRequest } from '../instance/size.ts';
 import { type InstanceStep, repinInstance, resizeInstance } from '../instance/steps.ts';
-import { assign, bytesOn, type Ledger } from '../ledger/index.ts';
+import { assign, bytesOn, free, type Ledger } from '../ledger/index.ts';
 import { place } from '../ledger/planner.ts';
 import { type Assignment, assignPool, type PoolStep } from '../pool/stack.ts';
 import { cpusText } from '../sys/cpu-list.ts';
@@ -26,6 +26,8 @@ export interface Resized {
 
 interface Machine {
   ledger: Ledger;
+  /** What changes under way are to give to somebody. */
+  reserved: Ledger['partitions'];
   topology: Topology;
 }
 
@@ -78,10 +80,10 @@ function check({ status, size }: Resized): void {
 }
 
 /** Where the planner puts those that own something, everybody else staying where he is. */
-function placeAll(changed: readonly Resized[], { ledger, topology }: Machine): Map<string, Placement> {
+function placeAll(changed: readonly Resized[], { ledger, reserved, topology }: Machine): Map<string, Placement> {
   const owners = changed.filter(({ status }) => status.placement !== null);
   if (owners.length === 0 || ledger.pool === null) return new Map();
-  const inPlace = sharesInPlace(owners, ledger);
+  const inPlace = sharesInPlace(owners, ledger, reserved);
   if (inPlace !== undefined) return inPlace;
   const names = new Set(owners.map(({ status }) => status.spec.name));
   const result = place({
@@ -92,7 +94,10 @@ function placeAll(changed: readonly Resized[], { ledger, topology }: Machine): M
       request: sizedRequest(spec.partition!, size),
       current: placement!.partition,
     })),
-    fixed: Object.fromEntries(Object.entries(ledger.partitions).filter(([owner]) => !names.has(owner))),
+    fixed: {
+      ...reserved,
+      ...Object.fromEntries(Object.entries(ledger.partitions).filter(([owner]) => !names.has(owner))),
+    },
   });
   const [refusal] = result.refused;
   if (refusal !== undefined)
@@ -112,7 +117,11 @@ function placeAll(changed: readonly Resized[], { ledger, topology }: Machine): M
 }
 
 /** Shares that change where they are; undefined when there is more to it, or one does not fit there: the planner says why. */
-function sharesInPlace(owners: readonly Resized[], ledger: Ledger): Map<string, Placement> | undefined {
+function sharesInPlace(
+  owners: readonly Resized[],
+  ledger: Ledger,
+  reserved: Ledger['partitions'],
+): Map<string, Placement> | undefined {
   const placed = owners.map(({ status, size }): [string, Placement] | undefined => {
     const { placement, spec } = status;
     const { shared } = placement!.partition;
@@ -123,8 +132,12 @@ function sharesInPlace(owners: readonly Resized[], ledger: Ledger): Map<string, 
   if (placed.some((each) => each === undefined)) return undefined;
   const placements = new Map(placed.flatMap((each) => (each === undefined ? [] : [each])));
   try {
-    assign(ledger, Object.fromEntries([...placements].map(([name, { partition }]) => [name, partition])));
-    return placements;
+    const { partitions } = assign(
+      ledger,
+      Object.fromEntries([...placements].map(([name, { partition }]) => [name, partition])),
+    );
+    const { shared } = free({ ...ledger, partitions: { ...partitions, ...reserved } });
+    return shared.every(({ milliCpus }) => milliCpus >= 0) ? placements : undefined;
   } catch {
     return undefined;
   }

@@ -24,6 +24,7 @@ export interface SeenKernel {
   cpus: number;
   min: number;
   max: number;
+  priority: number;
   /** Of latency, in milliseconds; null = nothing was promised. */
   promiseMs: number | null;
   /** False: no metrics came, or its size is held. */
@@ -40,9 +41,9 @@ export function statusOf(balancer: Balancer, decisions: DecisionLog, nowMs: numb
     ...{ mode, policy, suspended },
     holds: Object.entries(holds).map(([name, until]) => ({ name, until })),
     kernels: balancer.windows().flatMap(({ kernels, observations }) =>
-      kernels.map(({ name, kind, min, max, promiseMs }, index): SeenKernel => {
+      kernels.map(({ name, kind, min, max, priority, promiseMs }, index): SeenKernel => {
         const { known, cpus, busy, waiting, p99Ms } = observations[index]!;
-        return { name, kind, cpus, min, max, promiseMs, known, busy, waiting, p99Ms };
+        return { name, kind, cpus, min, max, priority, promiseMs, known, busy, waiting, p99Ms };
       }),
     ),
     moves: { kept: count('kept'), undone: count('undone'), failed: count('failed') },

@@ -19,6 +19,7 @@ export function window(
       min: 1,
       max: pool.cpus,
       entitlement: pool.cpus / kernels.length,
+      priority: 0,
       promiseMs: kernel.kind === 'batch' ? null : 100,
       ...kernel,
     })),

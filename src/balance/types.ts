@@ -10,6 +10,8 @@ export interface Kernel {
   max: number;
   /** CPUs of its partition as declared: its own when all are short. */
   entitlement: number;
+  /** When all are short higher ones are served first, services before batch kernels; floors hold whatever it is. */
+  priority: number;
   /** At most 1 % of its requests may take longer; `null`: nothing was promised. */
   promiseMs: number | null;
 }
@@ -59,7 +61,7 @@ export interface Window {
 }
 
 /** A kernel whose memory may change, in bytes. */
-export interface MemoryKernel extends Pick<Kernel, 'name' | 'kind'> {
+export interface MemoryKernel extends Pick<Kernel, 'name' | 'kind' | 'priority'> {
   min: number;
   max: number;
   entitlement: number;
@@ -115,7 +117,8 @@ export type Reason =
       lateNow: number;
     }
   | { rule: 'quiet'; seconds: number; need: number }
-  | { rule: 'short'; need: number; entitlement: number; credits: number }
+  | { rule: 'short'; need: number; entitlement: number; priority: number; credits: number }
+  | { rule: 'outranked'; wanted: number; priority: number }
   | { rule: 'cannot-use'; usable: number; need: number }
   | { rule: 'distrusted'; entitlement: number; claimed: number }
   | { rule: 'capacity'; cpus: number; mean: number }

@@ -12,7 +12,12 @@ function sharer(name: string, milliCpus: number, cpus: number): InstanceStatus {
   const shared = { cpus: [1], milliCpus: Math.round(cpus * 1000), weight: 100 };
   return {
     spec: {
-      ...{ name, cpus: 1, elastic: { cpus: { min: 0.1, max: 0.9 }, memoryBytes: null } },
+      ...{
+        name,
+        cpus: 1,
+        priority: name === 'web' ? 3 : 0,
+        elastic: { cpus: { min: 0.1, max: 0.9 }, memoryBytes: null },
+      },
       partition: { cpus: { kind: 'shared', milliCpus, weight: 100 } },
     },
     ...{ state: 'running', size: { cpus, memoryBytes: 1 }, placement: { partition: { cpus: [], shared } } },
@@ -44,7 +49,7 @@ it('shows those who share a CPU what they have of it, what of it is free, and wh
   const { cpus, grain, kernels, observations } = windowOf(present, instances, 1, new Observer(), undefined);
   expect({ cpus, grain }).toEqual({ cpus: 1, grain: 0.05 });
   expect(kernels).toMatchObject([
-    { name: 'web', kind: 'service', min: 0.1, max: 0.9, entitlement: 0.25 },
+    { name: 'web', kind: 'service', min: 0.1, max: 0.9, entitlement: 0.25, priority: 3 },
     { name: 'batch', kind: 'batch', entitlement: 0.5 },
   ]);
   // A kernel that is kept from running believes itself busy.

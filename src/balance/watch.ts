@@ -75,6 +75,7 @@ export function memoryWindowOf(present: Present, owners: boolean): MemoryWindow 
     free: Math.max(0, unowned),
     kernels: elastic.map(({ spec }) => ({
       name: spec.name,
+      priority: spec.priority,
       kind: present.promises.has(spec.name) ? 'service' : 'batch',
       ...spec.elastic!.memoryBytes!,
       entitlement: spec.memoryBytes,
@@ -106,10 +107,10 @@ function unowned([first, ...others]: readonly InstanceStatus[], own: number, led
 const tidy = (cpus: number): number => Math.round(cpus * 1000) / 1000;
 
 function kernelOf({ spec }: InstanceStatus, promises: Promised['promises']): Kernel {
-  const { name, elastic } = spec;
+  const { name, elastic, priority } = spec;
   const { cpus } = declaredSize(spec);
   const { min, max } = elastic!.cpus!;
   const promiseMs = promises.get(name);
   const kind = promiseMs === undefined ? 'batch' : 'service';
-  return { name, kind, min, max, entitlement: cpus, promiseMs: promiseMs ?? null };
+  return { name, kind, min, max, entitlement: cpus, priority, promiseMs: promiseMs ?? null };
 }

@@ -49,9 +49,11 @@ const RULES: Rules = {
     `${queued >= 1 ? `, with ${number(queued)} waiting,` : ''} need ${cpus(need)}` +
     `${lateNow > 0.01 ? ` (${percent(lateNow)} are late now)` : ''}`,
   quiet: ({ seconds: quiet, need }) => `${cpus(need)} would have been enough for the last ${seconds(quiet)}`,
-  short: ({ need, entitlement, credits }) =>
-    `there is not enough for all: it needs ${cpus(need)}, is entitled to ${number(entitlement)} and has ` +
+  short: ({ need, entitlement, priority, credits }) =>
+    `there is not enough for all: it needs ${cpus(need)}, has a priority of ${priority}, is entitled to ${number(entitlement)} and has ` +
     `${credits < 0 ? `borrowed ${number(-credits)}` : `lent ${number(credits)}`} CPU-seconds`,
+  outranked: ({ wanted, priority }) =>
+    `there is not enough for all: it asks for ${cpus(wanted)}, and those of a higher priority than its ${priority} come first`,
   'cannot-use': ({ usable, need }) =>
     `it leaves idle what it has beyond ${cpus(usable)}, though it asks for ${number(need)}`,
   distrusted: ({ entitlement, claimed }) =>

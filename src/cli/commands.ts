@@ -6,6 +6,7 @@ export const NOUNS: Readonly<Record<string, () => Promise<{ COMMANDS: Loaders }>
   topology: () => import('./topology/index.ts'),
   pci: () => import('./pci/index.ts'),
   sriov: () => import('./sriov/index.ts'),
+  device: () => import('./device/index.ts'),
   pool: () => import('./pool/index.ts'),
   stack: () => import('./stack/index.ts'),
   machine: () => import('./machine/index.ts'),

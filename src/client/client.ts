@@ -39,6 +39,10 @@ class ByHand {
     return send(this.socketPath, { path: filesPath(name), query: { path }, signal });
   }
 
+  /** All memory of an instance's kernel: see the route. It breaks off with an error when it fails. */
+  getMemory(name: string, signal?: AbortSignal): Promise<Readable> {
+    return send(this.socketPath, { path: `/v1/instances/${encodeURIComponent(name)}/memory`, signal });
+  }
   /** A file or a directory with all in it as a tar archive, in which it is called `as` (default `.`). It breaks off with an error when it fails. */
   getTree(name: string, path: string, options: { as?: string } = {}, signal?: AbortSignal): Promise<Readable> {
     return send(this.socketPath, { path: treePath(name), query: { path, ...options }, signal });

@@ -70,6 +70,9 @@ export const ROUTES: Readonly<Record<string, ClientRoute>> = {
   functionPlan: { method: 'GET', path: '/v1/functions/plan', kind: 'json', list: 'changes' },
   setVirtualFunctions: { method: 'POST', path: '/v1/functions/count', kind: 'long', input: 'body' },
   assignFunction: { method: 'POST', path: '/v1/functions/leases', kind: 'json', input: 'body' },
+  attachFunction: { method: 'POST', path: '/v1/instances/:name/functions', kind: 'long', input: 'body' },
+  detachFunction: { method: 'DELETE', path: '/v1/instances/:name/functions/:address', kind: 'json' },
+  setFunctionNetwork: { method: 'POST', path: '/v1/functions/leases/:address/network', kind: 'json', input: 'body' },
   releaseFunction: { method: 'DELETE', path: '/v1/functions/leases/:address', kind: 'json' },
   plan: { method: 'POST', path: '/v1/plan', kind: 'json', input: 'body' },
   apply: { method: 'POST', path: '/v1/apply', kind: 'long', input: 'body' },
@@ -77,4 +80,7 @@ export const ROUTES: Readonly<Record<string, ClientRoute>> = {
   stats: { method: 'GET', path: '/v1/stats', kind: 'json', list: 'instances' },
   statsSeries: { method: 'GET', path: '/v1/instances/:name/stats', kind: 'json', input: 'query' },
   upgrade: { method: 'POST', path: '/v1/instances/:name/upgrade', kind: 'long', input: 'body' },
+  rollOut: { method: 'POST', path: '/v1/upgrades', kind: 'long', input: 'body' },
+  rollout: { method: 'GET', path: '/v1/upgrades', kind: 'json' },
+  stopRollout: { method: 'DELETE', path: '/v1/upgrades', kind: 'json' },
 };

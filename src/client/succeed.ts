@@ -12,6 +12,7 @@ import { cacheDirectory, type Layout } from '../sys/paths.ts';
 import { CACHE, takePlace } from '../sys/places.ts';
 import { processStartTime } from '../sys/process.ts';
 import type { Client } from './client.ts';
+import { type DaemonProcess, daemonProcessHere } from './daemon-process.ts';
 import { claimStart, DAEMON } from './start.ts';
 import { type Said, StartedDaemon } from './started-daemon.ts';
 
@@ -33,20 +34,18 @@ export interface Succession {
 }
 
 /** What a daemon was started with, to start it again. */
-interface Predecessor {
-  pid: number;
-  startTime: number;
+interface Predecessor extends DaemonProcess {
   argv: string[];
   env: Record<string, string>;
 }
 
 /**
- * Rejects with `conflict` or `unavailable` when this version cannot have the state, before anything was changed, or with what
- * kept the new daemon from serving, when the old one serves again (the message says so).
+ * Rejects with `conflict` or `unavailable` when this version cannot have the state, with `unsupported` when the daemon's process is not
+ * seen from here, before anything was changed, or with what kept the new daemon from serving, when the old one serves again (the message says so).
  */
 export async function succeed(client: Client, paths: Layout, say: (text: string) => void): Promise<Succession> {
   const from = await client.version();
-  const old = predecessorOf(from.pid);
+  const old = predecessorOf(daemonProcessHere(from.pid, paths));
   const claim = claimStart(paths.home);
   if (claim === undefined)
     throw new PolykernelError('conflict', 'a daemon is being started just now', { hint: 'Try again.' });
@@ -162,14 +161,12 @@ async function untilGone({ pid, startTime }: { pid: number; startTime: number | 
   }
 }
 
-function predecessorOf(pid: number): Predecessor {
+function predecessorOf(process: DaemonProcess): Predecessor {
   try {
-    const startTime = processStartTime(pid);
-    if (startTime === undefined) throw new Error('it is gone');
-    const texts = (name: string) => readFileSync(`/proc/${pid}/${name}`, 'utf8').split('\0').slice(0, -1);
+    const texts = (name: string) => readFileSync(`/proc/${process.pid}/${name}`, 'utf8').split('\0').slice(0, -1);
     const pairs = texts('environ').map((text) => [text.slice(0, text.indexOf('=')), text.slice(text.indexOf('=') + 1)]);
-    return { pid, startTime, argv: texts('cmdline'), env: Object.fromEntries(pairs) };
+    return { ...process, argv: texts('cmdline'), env: Object.fromEntries(pairs) };
   } catch (error) {
-    throw asPolykernelError(error, `looking at the daemon that runs (pid ${pid})`);
+    throw asPolykernelError(error, `looking at the daemon that runs (pid ${process.pid})`);
   }
 }

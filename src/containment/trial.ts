@@ -221,10 +221,11 @@ export class Trial {
   /** The first loss of the victim that was told after the fault. */
   #asTold(): { what: string; afterMs: number } | undefined {
     const losses = this.#of(this.#victim).filter(({ type, ms }) => LOSSES.has(type) && ms >= this.#faultMs);
-    const first = losses.find(({ type }) => type === 'crashed') ?? losses[0];
+    const [first] = losses;
     if (first === undefined) return undefined;
     const { exit } = this.#victim.instance.record.machine;
-    const what = first.type === 'crashed' && exit !== null ? exit.reason : first.message || first.type;
+    const hasCrashed = losses.some(({ type }) => type === 'crashed');
+    const what = hasCrashed && exit !== null ? exit.reason : first.message || first.type;
     return { what, afterMs: first.ms - this.#faultMs };
   }
 

@@ -40,6 +40,11 @@ export class Claims {
     return give;
   }
 
+  /** Whether nobody has, or waits for, any of them. */
+  areFree(things: Iterable<string>): boolean {
+    return this.#obstacle({ things: new Set(things) }) === undefined;
+  }
+
   /** At once; undefined where somebody has one of `things`, or waits for it. */
   tryTake(things: Iterable<string>): (() => void) | undefined {
     const claim: Claim = { things: new Set(things), granted: true, grant: () => {} };
@@ -49,7 +54,7 @@ export class Claims {
   }
 
   /** What somebody who asked earlier has, or waits for. */
-  #obstacle(claim: Claim): string | undefined {
+  #obstacle(claim: Pick<Claim, 'things'>): string | undefined {
     for (const earlier of this.#queue) {
       if (earlier === claim) return undefined;
       for (const thing of claim.things) if (earlier.things.has(thing)) return thing;

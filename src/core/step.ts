@@ -43,6 +43,8 @@ export interface BareStep<Kind extends string = string> {
   readonly phase: Phase;
   /** Further things it acts on, as thingOf() names them. */
   readonly also?: readonly string[];
+  /** What it was planned on, as thingOf() names it: nobody changes that while the plan is made, and anybody may afterwards. */
+  readonly uses?: readonly string[];
 }
 
 export type Step<S extends BareStep, Undo extends BareStep | null> = S & {

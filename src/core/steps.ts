@@ -1,9 +1,10 @@
 /** Carries out steps, whoever planned them, and takes up what a crash cut off. */
-import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
+import { PolykernelError } from '../sys/errors.ts';
 import { Claims } from './claims.ts';
 import type { Journal } from './journal.ts';
 import type { Mutex } from './mutex.ts';
 import { type AnyStep, type BareStep, byPhase, type Executor, type Executors, thingsOf } from './step.ts';
+import { type Failure, stepError, takenBack } from './step-errors.ts';
 import { BatchJournal, type OnFailure, type StepRecord, type StepTable } from './step-journal.ts';
 
 /** Steps of one kind and phase that are carried out at once. */
@@ -23,19 +24,20 @@ export interface SubmitOptions {
 export interface PlannedOptions extends Omit<SubmitOptions, 'whenBusy'> {
   /** Of planning on the whole machine. */
   mutex: Mutex;
-  /** How much of it goes on under the mutex. `plan`: where steps wait for guests, which may be mute. */
-  under: 'plan' | 'all';
+  /** What the plan is about, whatever its steps: nothing else is under way on these before it is made, nor until it is carried out. */
+  things?: readonly string[];
+}
+
+/** Steps that somebody carries out now. */
+interface UnderWay {
+  steps: readonly AnyStep[];
+  over: Promise<void>;
 }
 
 export interface StepsOptions<S extends AnyStep> {
   executors: Executors<S>;
   table: StepTable;
   journal: Journal;
-}
-
-interface Failure {
-  step: AnyStep;
-  error: unknown;
 }
 
 /**
@@ -49,6 +51,7 @@ export class Steps<S extends AnyStep> {
   readonly #table: StepTable;
   readonly #journal: Journal;
   readonly #claims = new Claims();
+  readonly #underWay = new Set<UnderWay>();
   readonly #ending = new AbortController();
 
   constructor({ executors, table, journal }: StepsOptions<S>) {
@@ -68,33 +71,69 @@ export class Steps<S extends AnyStep> {
     await this.#batch(steps, options, giveBack);
   }
 
+  /** All that is being carried out or taken up, with what takes it back: whoever plans leaves alone what these give to somebody. */
+  get underWay(): BareStep[] {
+    return withUndo([...this.#underWay].flatMap(({ steps }) => steps));
+  }
+
+  /** Has `work` done while nobody acts on `things`. */
+  async holding<T>(things: readonly string[], work: () => Promise<T>): Promise<T> {
+    const giveBack = await this.#claims.take(things, 'wait', this.#ending.signal);
+    try {
+      return await work();
+    } finally {
+      giveBack();
+    }
+  }
+
   /**
    * Carries out what `plan` makes of the machine, and resolves with it; rejects as submit(). Under `mutex` nobody else plans, and
-   * nothing is under way on what the plan is about: else it is made anew once that has ended, and others go on meanwhile.
+   * nothing is under way on what the plan is about: else it is made anew once that has ended. So it is where `plan` fails for what is
+   * under way alone. Its steps wait for guests, which may be mute: others plan and act meanwhile.
    */
   async planned<P extends { steps: readonly S[] }>(
-    plan: () => Promise<P>,
-    { mutex, under, ...options }: PlannedOptions,
+    plan: (underWay: readonly BareStep[]) => Promise<P>,
+    { mutex, ...options }: PlannedOptions,
   ): Promise<P> {
     const { progress = () => {} } = options;
     const signal = this.#signal(options);
     if (mutex.busy) progress('waiting for another change of the machine to end');
     for (;;) {
-      const { made, done } = await mutex.run(async () => {
+      const outcome = await mutex.run(async () => {
         signal.throwIfAborted();
-        const made = await plan();
-        const giveBack = this.#claims.tryTake(thingsOf(made.steps));
-        if (giveBack === undefined) return { made };
-        const done = this.#batch(made.steps, options, giveBack);
-        done.catch(() => {});
-        if (under === 'all') await done;
-        return { made, done };
+        return await this.#plan(plan, options);
       });
-      await done;
-      if (done !== undefined) return made;
+      if ('made' in outcome) {
+        await outcome.done;
+        return outcome.made;
+      }
       progress('waiting for what is under way on the same');
-      (await this.#claims.take(thingsOf(made.steps), 'wait', signal))();
+      await outcome.wait(signal);
     }
+  }
+
+  /** What was made, and is begun; else what it has to wait for. */
+  async #plan<P extends { steps: readonly S[] }>(
+    plan: (underWay: readonly BareStep[]) => Promise<P>,
+    { things = [], ...options }: Omit<PlannedOptions, 'mutex'>,
+  ): Promise<{ made: P; done: Promise<void> } | { wait: (signal: AbortSignal) => Promise<unknown> }> {
+    const free = (wanted: readonly string[]) => async (signal: AbortSignal) =>
+      (await this.#claims.take(wanted, 'wait', signal))();
+    if (!this.#claims.areFree(things)) return { wait: free(things) };
+    const others = [...this.#underWay];
+    const made = await planBeside(plan, withUndo(others.flatMap(({ steps }) => steps)));
+    if (made === undefined) return { wait: (signal) => firstOf(others, signal) };
+    const steps = made.steps.map((step) => ({ ...step, also: [...(step.also ?? []), ...things] }));
+    const wanted = [...things, ...thingsOf(steps)];
+    const seen = [...wanted, ...steps.flatMap(({ uses = [] }) => uses)];
+    // What was looked at while it changed may be another thing now.
+    const changing = new Set(others.flatMap(({ steps }) => thingsOf(steps)));
+    const isStale = seen.some((thing) => changing.has(thing)) || !this.#claims.areFree(seen);
+    const giveBack = isStale ? undefined : this.#claims.tryTake(wanted);
+    if (giveBack === undefined) return { wait: free(seen) };
+    const done = this.#batch(steps, options, giveBack);
+    done.catch(() => {});
+    return { made, done };
   }
 
   #signal({ signal }: SubmitOptions): AbortSignal {
@@ -108,6 +147,7 @@ export class Steps<S extends AnyStep> {
     const ending = this.#ending.signal;
     const signal = this.#signal(options);
     const batch = new BatchJournal(this.#table, onFailure);
+    const end = this.#begin(steps);
     try {
       await this.#carryOut(byPhase(steps), batch, progress, signal);
     } catch (error) {
@@ -116,12 +156,24 @@ export class Steps<S extends AnyStep> {
     } finally {
       this.#end(() => batch.end());
       giveBack();
+      end();
     }
   }
 
+  /** They are under way until what it gives is called. */
+  #begin(steps: readonly AnyStep[]): () => void {
+    const { promise: over, resolve } = Promise.withResolvers<void>();
+    const entry = { steps, over };
+    this.#underWay.add(entry);
+    return () => {
+      this.#underWay.delete(entry);
+      resolve();
+    };
+  }
+
   /**
-   * Completes, or takes back, what an earlier daemon had begun; others wait who would act on the same. What cannot be is told
-   * in the journal and forgotten: the next plan sees it. Never rejects but for a table that cannot be read.
+   * Completes, or takes back, what an earlier daemon had begun; others wait who would act on the same, from the call on. What cannot
+   * be is told in the journal and forgotten: the next plan sees it. Never rejects but for a table that cannot be read.
    */
   async recover(): Promise<void> {
     const records = this.#table.all((id, _, error) =>
@@ -129,7 +181,9 @@ export class Steps<S extends AnyStep> {
     );
     if (records.length === 0) return;
     const ending = this.#ending.signal;
-    const giveBack = await this.#claims.take(thingsOf(records.map(({ step }) => step)), 'wait', ending);
+    const steps = records.map(({ step }) => step);
+    const end = this.#begin(steps);
+    const giveBack = await this.#claims.take(thingsOf(steps), 'wait', ending);
     try {
       for (const batch of Map.groupBy(records, (record) => record.batch).values()) {
         await this.#takeUp(batch, ending);
@@ -142,7 +196,13 @@ export class Steps<S extends AnyStep> {
       }
     } finally {
       giveBack();
+      end();
     }
+  }
+
+  /** Whether close() was called: what fails from then on has not failed for good. */
+  get isClosed(): boolean {
+    return this.#ending.signal.aborted;
   }
 
   /** Begins no step any more, and writes nothing: what is under way is left to the next daemon. */
@@ -263,34 +323,39 @@ export class Steps<S extends AnyStep> {
 /** One thing may be acted on in several phases by steps of one kind. */
 const goBeside = (one: AnyStep, other: AnyStep): boolean => one.kind === other.kind && one.phase === other.phase;
 
-const GO_ON = 'What was done stays. Run the command again to go on from there.';
+const withUndo = (steps: readonly AnyStep[]): BareStep[] =>
+  steps.flatMap((step) => (step.undo === null ? [step] : [step, step.undo]));
+
+/** What `plan` makes beside what is under way; undefined when it fails for that alone. Rejects with what speaks against it in any case. */
+async function planBeside<P>(
+  plan: (underWay: readonly BareStep[]) => Promise<P>,
+  underWay: readonly BareStep[],
+): Promise<P | undefined> {
+  try {
+    return await plan(underWay);
+  } catch (error) {
+    if (underWay.length === 0) throw error;
+    await plan([]);
+    return undefined;
+  }
+}
+
+/** Resolves when the first of them is over; rejects with the signal's reason. */
+async function firstOf(all: readonly UnderWay[], signal: AbortSignal): Promise<void> {
+  const { promise: stopped, reject } = Promise.withResolvers<never>();
+  const stop = () => reject(signal.reason);
+  if (signal.aborted) stop();
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    await Promise.race([stopped, ...all.map(({ over }) => over)]);
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
+}
 
 async function each(steps: readonly AnyStep[], action: (step: AnyStep) => Promise<void>): Promise<Failure[]> {
   const results = await Promise.allSettled(steps.map((step) => action(step)));
   return results.flatMap((result, index) =>
     result.status === 'rejected' ? [{ step: steps[index]!, error: result.reason as unknown }] : [],
   );
-}
-
-function stepError(failed: readonly Failure[], left: number, onFailure: OnFailure): PolykernelError {
-  const errors = failed.map(({ step: { text }, error }) => ({ text, error: asPolykernelError(error, text) }));
-  const { error } = errors[0]!;
-  const others = errors.slice(1).map((other) => `; ${other.text}: ${other.error.message}`);
-  const rest = left > 0 ? `; ${left} ${left === 1 ? 'step was' : 'steps were'} not begun` : '';
-  return new PolykernelError(error.code, `${errors[0]!.text}: ${error.message}${others.join('')}${rest}`, {
-    field: error.field,
-    value: error.value,
-    hint: error.hint ?? (onFailure === 'keep' ? GO_ON : undefined),
-    cause: error,
-  });
-}
-
-/** The failure of a batch that is all or nothing. */
-function takenBack(cause: unknown, failed: readonly Failure[]): PolykernelError {
-  const error = asPolykernelError(cause, 'carrying out steps');
-  const left = failed.map(({ step }) => step.text).join(', ');
-  const end =
-    left === '' ? 'what was done before was taken back' : `what was done before could not be taken back: ${left}`;
-  const { field, value, hint } = error;
-  return new PolykernelError(error.code, `${error.message}; ${end}`, { field, value, hint, cause: error });
 }

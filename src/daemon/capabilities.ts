@@ -18,15 +18,17 @@ import { instanceCapability } from '../instance/index.ts';
 import { networkCapability } from '../network/index.ts';
 import { poolCapability } from '../pool/index.ts';
 import { serviceCapability } from '../service/index.ts';
-import { sriovCapability } from '../sriov/index.ts';
+import { type FunctionStep, sriovCapability } from '../sriov/index.ts';
 import type { StackStep } from '../stack/contract.ts';
 import { stackCapability } from '../stack/index.ts';
+import { standbyCapability, standbyPhases } from '../standby/index.ts';
 import { telemetryCapability } from '../telemetry/index.ts';
 import { type UpgradeStep, upgradeCapability, upgradeExecutors } from '../upgrade/index.ts';
 import { daemonApi } from './api.ts';
 import type { Capability } from './capability.ts';
 import { daemonChecks } from './checks.ts';
 import type { DaemonOptions } from './options.ts';
+import { peersOf } from './peers.ts';
 import { daemonHandlers, type Itself } from './routes.ts';
 
 type Parts = Pick<
@@ -54,15 +56,18 @@ export function compose(around: Surroundings, parts: Parts) {
   const functions = sriovCapability(around, parts.functions, {
     instances: known,
     topology: () => parts.host.readTopology(),
+    steps: () => steps,
   });
   const pool = poolCapability(
     around,
     { ...parts.host, readTopology: () => functions.withLeases(parts.host.readTopology()) },
     known,
+    () => steps,
   );
   const channels = channelCapability(around, known);
   const network = networkCapability(around, parts.privileged, known);
-  const services = serviceCapability(around, parts.endpoints ?? network.network);
+  const { phases, endpoints } = standbyPhases(around, known, parts.endpoints ?? network.network);
+  const services = serviceCapability(around, endpoints);
   const telemetry = telemetryCapability(
     around,
     {
@@ -86,15 +91,30 @@ export function compose(around: Surroundings, parts: Parts) {
     restartDue: ({ name }) => heal.healer.look(name),
     resolveImage: async (name) => drivers.ownImage(name) ?? parts.images.resolve(name),
   });
-  const steps = new Steps<StackStep | UpgradeStep>({
+  const steps = new Steps<StackStep | UpgradeStep | FunctionStep>({
     executors: {
-      ...{ ...channels.executors, ...services.executors, ...instances.executors, ...pool.executors },
-      ...upgradeExecutors({ ...services, instances: instances.supervisor, health: (name) => health.monitor.get(name) }),
+      ...{
+        ...channels.executors,
+        ...services.executors,
+        ...instances.executors,
+        ...pool.executors,
+        ...functions.executors,
+      },
+      ...upgradeExecutors({
+        ...{ ...services, instances: instances.supervisor, health: (name) => health.monitor.get(name) },
+        cut: (name, connections) => upgrades.upgrader.cut(name, connections),
+      }),
     },
     table: around.store.table(stepTable),
     journal: around.journal,
   });
-  const heal = healCapability(around, { instances: known, health: health.monitor, steps: () => steps });
+  const heal = healCapability(around, {
+    ...{ instances: known, health: health.monitor, steps: () => steps },
+    peers: (name) => peersOf(name, channels.channels.list(), services.services.known()),
+  });
+  const standbys = standbyCapability(around, {
+    ...{ instances: known, services: services.services, steps: () => steps, phases },
+  });
   const evidence = evidenceCapability(around, {
     instances: known,
     health: (name) => health.monitor.get(name),
@@ -141,6 +161,7 @@ export function compose(around: Surroundings, parts: Parts) {
     stacks,
     upgrades,
     heal,
+    standbys,
     evidence,
     balance,
     containment,

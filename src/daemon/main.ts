@@ -9,6 +9,7 @@ import { flushCompileCache } from 'node:module';
 import { parseArgs } from 'node:util';
 import { openJournal } from '../core/journal.ts';
 import { Store } from '../core/store.ts';
+import { sweepLaunchGroups } from '../driver/jail/limits.ts';
 import { loadDrivers } from '../driver/registry.ts';
 import { ImageStore, prepareRoot } from '../image/contract.ts';
 import { hostEnforcement } from '../pool/enforcement.ts';
@@ -61,6 +62,7 @@ async function start() {
   takePlace(home, STATE);
   takePlace(cacheDirectory(), CACHE);
   await sweepToolGroups();
+  sweepLaunchGroups();
   if (values['reset-state']) {
     const aside = Store.reset(paths, new Date());
     process.stderr.write(

@@ -55,6 +55,19 @@ export function checkHugePages(bytes: number | null, { traits: { name, instead }
   });
 }
 
+/** Throws `unsupported` for a part of shared CPUs where the driver's kernels have whole ones alone. */
+export function checkShare(isShare: boolean, { traits: { name, instead }, capabilities: { shares } }: Limited): void {
+  if (!isShare || shares) return;
+  throw new PolykernelError(
+    'unsupported',
+    `a kernel of the ${name} driver has CPUs of its own, and not a share of some`,
+    {
+      field: 'partition.cpus',
+      hint: `Ask for dedicated CPUs (--cpus 4-7)${instead === null ? '' : `, or use --driver ${instead}`}.`,
+    },
+  );
+}
+
 /** Throws `unsupported` for PCI functions where the driver gives none. */
 export function checkDevices(
   count: number,
@@ -139,6 +152,7 @@ export function checkLaunch(
   checkCpus(spec.cpus, driver);
   checkMemory(spec.memoryBytes, driver, hostBytes);
   checkHugePages(spec.placement?.hugePageBytes ?? null, driver);
+  checkShare((spec.placement?.weight ?? null) !== null, driver);
   if (spec.root !== undefined) checkRootKind(spec.root.kind, driver);
   checkVolumes(spec.volumes?.length ?? 0, driver);
   checkRegions(spec.regions?.length ?? 0, driver);

@@ -42,10 +42,28 @@ export interface SharedRegion {
 export interface PassedFunction {
   /** Such as 0000:3b:00.2. */
   address: string;
-  /** Its IOMMU group. */
-  group: number;
+  /** Its IOMMU group, by which VFIO gives it; null for drivers that have the host kernel give it. */
+  group: number | null;
   /** What its owner calls it; null = nothing. */
   name: string | null;
+}
+
+/** The PCI functions of a kernel that runs, which come and go with its guest's consent. */
+export interface KernelFunctions {
+  /** Throws `unsupported` or `unavailable` when this kernel cannot be given any now. */
+  check(): void;
+  /** Addresses on the host of those that it has, as its VMM says. */
+  list(): Promise<string[]>;
+  /**
+   * Plugs one in that vfio-pci has; resolves when the guest's kernel has seen it. Idempotent. Rejects with `not-ready` when it has not
+   * in time, `unsupported` when the VMM refuses, as check() does, and as Kernel.attachRegion().
+   */
+  attach(given: PassedFunction): Promise<void>;
+  /**
+   * Plugs one out; resolves when the guest has let go of it and the VMM has none of it. Idempotent. Rejects with `not-ready` when the guest
+   * does not let go in time: it has it still.
+   */
+  detach(address: string): Promise<void>;
 }
 
 /** What of the host one kernel owns. Numbers are those of the host kernel. */
@@ -123,6 +141,8 @@ export interface KernelSize {
 export interface StartSize extends KernelSize {
   /** Its memory may change later, and not only its CPUs. */
   memoryChanges: boolean;
+  /** The least that it may ever have of that; default `memoryBytes`. */
+  leastMemoryBytes?: number;
 }
 
 /** Everything a driver needs to run one kernel. Already validated; paths absolute. */
@@ -157,7 +177,7 @@ export interface LaunchSpec {
    * gets further than the other members; null = it does not.
    */
   network: { port: NetworkPort; hosts: string; wayOut: { gateway: string; resolvConf: string } | null } | null;
-  /** Functions of the host that are the kernel's alone; default none. vfio-pci has them. */
+  /** Functions of the host that are the kernel's alone; default none. vfio-pci has them, for drivers that give them through VFIO. */
   devices?: readonly PassedFunction[];
   /** Words for the kernel's command line, behind the driver's own; default none. With any it is booted. */
   append?: readonly string[];
@@ -191,12 +211,36 @@ export interface KernelExit {
   message: string;
 }
 
+/** A kernel's memory as it is written to a file. What is in it is the guest's, and hostile. */
+export interface MemorySource {
+  /** More never come. */
+  mostBytes: number;
+  /**
+   * All of it, secrets too, in a form that dump readers know: ELF core, or kdump as makedumpfile makes it. Of a kernel that is paused
+   * it is of one moment. Left early, aborted or failed (`internal`, `kernel-died`), nothing of it goes on. Rejects as attachRegion().
+   */
+  read(signal: AbortSignal): Promise<AsyncGenerator<Buffer>>;
+}
+
+/** What driver or VMM see of a kernel before, or besides, its end. */
+export interface KernelWord {
+  /**
+   * `panic`, `died`: it has ended so, and `exited` will say it when all of it is gone. `dumping`: it panicked, and another kernel in its
+   * machine writes its memory down. `watchdog`: its watchdog ran out.
+   */
+  sign: 'panic' | 'died' | 'dumping' | 'watchdog';
+  /** For people. */
+  text: string;
+}
+
 /** A running kernel, as the daemon holds it. All methods may be called in any state and are idempotent. */
 export interface Kernel {
   /** Main process on the host, for `inspect`; 0 for one that has none. */
   readonly pid: number;
   /** Whether it came from a template clone. */
   readonly cloned: boolean;
+  /** Absent where functions are given at the start alone, or not at all. */
+  readonly functions?: KernelFunctions;
   /** The control connection to the agent in the guest. Valid once start()/attach() resolved. */
   readonly guest: GuestLink;
   /** Resolves when the kernel is gone and its host resources are released; never rejects. */
@@ -241,8 +285,17 @@ export interface Kernel {
   attachRegion(region: SharedRegion): Promise<void>;
   /** Takes the name away, and the memory where that can be; idempotent. Rejects as attachRegion(). */
   detachRegion(region: Pick<SharedRegion, 'id' | 'name'>): Promise<void>;
+  /**
+   * Apart from its control line: a number that grows while its agent goes on, and stays when that does not; none: that it does not is
+   * known. Absent or undefined where nothing of the kind is heard.
+   */
+  beats?(): number | 'none' | undefined;
+  /** Has what driver and VMM see of it told from now on, as it is seen, and what they have seen before. At most one listener. */
+  heed?(listener: (word: KernelWord) => void): void;
   /** Registers of its CPUs, as the VMM has them, for people. Absent where there is no VMM that tells. Rejects as attachRegion(). */
   registers?(): Promise<string>;
+  /** Absent where its memory cannot be had. */
+  readonly memory?: MemorySource;
   /** Bytes from and to the kernel's console; output from now on. Caller destroys it. */
   console(): Promise<Duplex>;
   /** Lets go without touching the kernel (the manager is going away). */

@@ -14,16 +14,23 @@ export interface Capabilities {
   templateClone: boolean;
   /** When shared-memory regions can be attached. */
   sharedMemory: 'none' | 'boot' | 'hotplug';
+  /** Its CPUs may be a part of shared ones. */
+  shares: boolean;
   /** How the number of CPUs of a running kernel changes: by taking them offline and online within, or out and in. */
   cpuResize: 'none' | 'online' | 'hotplug';
   /** Which of a running kernel's CPUs may be exchanged for others of the host: all, or all but that on which it booted. */
   cpuMoves: 'all' | 'not-first';
-  /** How its memory does: a balloon in the guest takes it, or it is unplugged. */
-  memoryResize: 'none' | 'balloon' | 'unplug';
+  /** How its memory does: a balloon in the guest takes it, it is unplugged, or blocks of it go and come. */
+  memoryResize: 'none' | 'balloon' | 'unplug' | 'blocks';
+  /** Sizes of it are so many bytes apart, from the least that a kernel may have. */
+  memoryStepBytes: number;
   /** The kernel's memory can be made of huge pages of the host. */
   hugePages: boolean;
-  /** How PCI functions of the host are given to a kernel: `boot`: to its machine, through VFIO, before it starts. */
-  devices: 'none' | 'boot';
+  /**
+   * How PCI functions of the host are given to a kernel: `boot`: to its machine through VFIO before it starts; `hotplug`: while it
+   * runs as well; `host`: by the host kernel itself, before it starts.
+   */
+  devices: 'none' | 'boot' | 'hotplug' | 'host';
   networks: readonly NetworkKind[];
   /** Kinds of root file system that it can have. */
   roots: readonly RootKind[];
@@ -58,7 +65,9 @@ export interface DriverFacts {
 }
 
 /** See docs/health.md. */
-export type KernelSign = 'silence' | 'starved' | Trouble['kind'] | 'panic' | 'died' | 'not-ready' | 'unproven';
+export type KernelSign =
+  | ('silence' | 'starved' | 'line' | 'watchdog' | Trouble['kind'])
+  | ('panic' | 'dumping' | 'died' | 'not-ready' | 'unproven');
 
 export interface DriverTraits {
   /** The word of `--driver`: lower-case letters and digits. */

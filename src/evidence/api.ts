@@ -1,6 +1,6 @@
 /** Evidence in the API. */
-import { get, routes } from '../core/route.ts';
-import { named, oneOf, orNull, record, text, time, typed } from '../core/schema.ts';
+import { download, get, routes } from '../core/route.ts';
+import { count, named, oneOf, orNull, record, text, time, typed } from '../core/schema.ts';
 import type { Evidence } from './types.ts';
 
 const whole = typed<object>({ type: 'object', additionalProperties: true });
@@ -19,6 +19,10 @@ const evidence = named(
     events: several,
     registers: { ...orNull(text), description: 'Of each vCPU, as the VMM has them' },
     noRegisters: { ...text, description: 'Why there are none' },
+    memory: {
+      ...orNull(record<NonNullable<Evidence['memory']>>({ mostBytes: count })),
+      description: 'What a copy of its memory takes at most; null where none can be had',
+    },
   }),
 );
 
@@ -27,5 +31,11 @@ export const evidenceApi = routes('health', {
     summary: 'What is known of an instance now, to find out later what was wrong with it',
     description: 'It is not disturbed but for the registers, for which its VMM is asked. None of its memory is in it.',
     answer: evidence,
+  }),
+  getMemory: download('/v1/instances/:name/memory', {
+    summary: 'All memory of its kernel, secrets too',
+    description:
+      'An ELF core of User Mode Linux, or kdump with packed pages as QEMU writes it (`makedumpfile -R`). It is paused meanwhile. One at a time. It breaks off with an error when it fails.',
+    produces: 'application/octet-stream',
   }),
 });

@@ -8,6 +8,7 @@ import { timestamp } from '../sys/clock.ts';
 import { plainLine } from '../sys/text.ts';
 import type { InstanceStats } from '../telemetry/contract.ts';
 import { evidenceApi } from './api.ts';
+import { MemoryReader } from './memory.ts';
 import type { Evidence } from './types.ts';
 
 interface Given {
@@ -18,11 +19,12 @@ interface Given {
 }
 
 export function evidenceCapability({ clock, events }: Surroundings, given: Given) {
+  const memory = new MemoryReader();
   const collect = async (name: string): Promise<Evidence> => {
     const instance = given.instances().get(name);
     const { name: known, record } = instance;
     const registers = await instance.registers().then(
-      (text) => ({ registers: text, noRegisters: text === null ? 'nothing runs, or its driver gives none' : '' }),
+      (text) => ({ registers: text || null, noRegisters: text ? '' : 'nothing runs, or its driver gives none' }),
       (error: Error) => ({ registers: null, noRegisters: plainLine(error.message, 500) }),
     );
     return {
@@ -35,9 +37,13 @@ export function evidenceCapability({ clock, events }: Surroundings, given: Given
       stats: given.stats().find((stats) => stats.name === known) ?? null,
       events: events.since(0).filter(({ id }) => id === record.id),
       ...registers,
+      memory: instance.memory && { mostBytes: instance.memory.mostBytes },
     };
   };
-  const handlers: Handlers<typeof evidenceApi> = { evidence: ({ params }) => collect(params.name) };
+  const handlers: Handlers<typeof evidenceApi> = {
+    evidence: ({ params }) => collect(params.name),
+    getMemory: ({ params, signal }) => memory.read(given.instances().get(params.name), signal),
+  };
   return { name: 'evidence', routes: served(evidenceApi, handlers) };
 }
 

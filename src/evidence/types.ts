@@ -22,9 +22,22 @@ export interface Evidence {
   registers: string | null;
   /** Why there are none; empty otherwise. */
   noRegisters: string;
+  /** What a copy of its memory takes at most; null where none can be had. */
+  memory: { mostBytes: number } | null;
+}
+
+/** The copy of its memory that was kept beside. */
+export interface KeptMemory {
+  /** Beside the core. */
+  file: string;
+  bytes: number;
+  /** From the first to the last byte: so long it stood still, at least. */
+  tookMs: number;
 }
 
 /** As it is saved: with the end of its console. */
 export interface Core extends Evidence {
   console: string[];
+  /** null or missing = none was asked for. */
+  memoryKept?: KeptMemory | null;
 }

@@ -6,7 +6,8 @@ import { errnoText } from './process.ts';
 
 /** Who waits for the answer to a CONFIGURE. */
 interface Waiting {
-  resolve(): void;
+  /** With what the guest says, mostly nothing; unchecked. */
+  resolve(told: string): void;
   reject(error: unknown): void;
   /** Its deadline; without one there is one of 60 s. */
   signal: AbortSignal | undefined;
@@ -18,7 +19,7 @@ interface Waiting {
 export class Answers {
   readonly #name: string;
   readonly #patience: Patience;
-  readonly #waiting = new Map<number, { resolve(): void; reject(error: unknown): void }>();
+  readonly #waiting = new Map<number, { resolve(told: string): void; reject(error: unknown): void }>();
   #next = 1;
 
   constructor(name: string, patience: Patience) {
@@ -45,9 +46,9 @@ export class Answers {
       signal?.removeEventListener('abort', onAbort);
     };
     this.#waiting.set(id, {
-      resolve() {
+      resolve(told) {
         settle();
-        resolve();
+        resolve(told);
       },
       reject(error) {
         settle();
@@ -69,7 +70,7 @@ export class Answers {
     const errno = payload.readUInt32LE();
     const detail = guestText(payload.subarray(4));
     if (errno === 0) {
-      waiting.resolve();
+      waiting.resolve(payload.toString('latin1', 4));
       return /^boot-id=([0-9a-f-]{36})$/.exec(detail)?.[1] ?? true;
     }
     const message = `setting up the guest ${this.#name} failed at "${detail}": ${errnoText(errno)}`;

@@ -69,6 +69,9 @@ export const networkSteps = (card: string, { port, hosts, wayOut }: GuestNetwork
  */
 export const workersFirst = (milliseconds: number): Pair => ['workers-first', String(milliseconds)];
 
+/** The step after which the agent feeds the machine's watchdog, which runs out when it did not for so long. Fails where there is none. */
+export const feedWatchdog = (seconds: number): Pair => ['watchdog', String(seconds)];
+
 /** The step after which the guest kernel forgets files that nobody has open when it knows of so many more than are in use. */
 export const inodesMost = (count: number): Pair => ['inodes-most', String(count)];
 
@@ -76,6 +79,12 @@ export const inodesMost = (count: number): Pair => ['inodes-most', String(count)
 export const tellSize = ({ cpus, memoryBytes }: { cpus: number; memoryBytes: number }): Pair => [
   'write',
   `/run/pk/size\x1fcpus=${cpus}\nmemory_bytes=${memoryBytes}\n`,
+];
+
+/** The step that tells programs in the guest where on its PCI bus the functions are that its owner has given names. */
+export const tellFunctions = (named: readonly { name: string; address: string }[]): Pair => [
+  'write',
+  `/run/pk/functions\x1f${named.map(({ name, address }) => `${name}=${address}\n`).join('')}`,
 ];
 
 export const forgetRegion = (name: string): Pair => ['no-channel', name];

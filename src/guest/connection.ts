@@ -165,7 +165,7 @@ export class Connection {
       return;
     }
     this.#greeting = undefined;
-    if (hello.takes.bare > 0) this.#inbox.takeBare();
+    this.#inbox.greeted(hello.takes.bare > 0);
     this.#listener.greeted(hello, greeting.exchange.listed);
     greeting.resolve(hello);
   }

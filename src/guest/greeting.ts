@@ -63,15 +63,28 @@ export class Greeting {
     const hello = frame.type === ToHost.hello ? parseHello(frame.payload, this.#isPort) : undefined;
     if (hello === undefined) return undefined;
     if (hello.nonce === 0 && this.#tries < MAX_GREETINGS) this.greet();
-    return hello.nonce !== 0 && hello.nonce === this.#nonce ? hello : undefined;
+    if (hello.nonce === 0 || hello.nonce !== this.#nonce) return undefined;
+    this.#keep(hello.listed);
+    return hello;
+  }
+
+  /**
+   * The guest's own list is what came last before its answer. What came before that may be the content of a frame whose head an
+   * earlier daemon has read: whatever a process in the guest has written.
+   */
+  #keep(count = MAX_SESSIONS): void {
+    const excess = Math.max(0, this.#listed.size - count);
+    for (const session of [...this.#listed.keys()].slice(0, excess)) this.#listed.delete(session);
   }
 
   #list({ session, payload }: Frame): void {
-    if (payload.length < 16 || session === 0 || this.#listed.size >= MAX_SESSIONS) return;
+    if (payload.length < 16 || session === 0) return;
     const [state, pid, kind, value] = [0, 4, 8, 12].map((at) => payload.readUInt32LE(at));
+    this.#listed.delete(session); // it goes to the end
     this.#listed.set(session, {
       pid: pid!,
       exit: state === 1 ? exitOf(kind!, value!, guestText(payload.subarray(16))) : undefined,
     });
+    this.#keep();
   }
 }

@@ -3,12 +3,15 @@
  * that sends more is not read until its next turn. So a flood ends in the guest, in the buffers of its own line.
  */
 import { type Clock, systemClock } from '../sys/clock.ts';
-import { Flag, type Frame, FrameDecoder, MAX_BARE, MAX_TO_HOST, SLOT_BYTES } from './protocol.ts';
+import { Flag, type Frame, FrameDecoder, MAX_BARE, MAX_GREETING, MAX_TO_HOST, SLOT_BYTES, ToHost } from './protocol.ts';
 
 /** A frame costs one unit and one more for so much of it that was looked at: about two microseconds of work a unit. */
 const BYTES_PER_UNIT = 4096;
 /** One that tells of a slot costs as much as copying it. */
 const SLOT_UNITS = SLOT_BYTES / 8192;
+/** Of a frame with a text in it, which is cleaned, and judged by. */
+const TEXT_UNITS = 8;
+const TEXTS: ReadonlySet<number> = new Set([ToHost.result, ToHost.exited, ToHost.trouble]);
 /** What all guests that send much get together, in units a second: a tenth of a CPU. */
 const SHARED_RATE = 50_000;
 /** What any guest gets without having to share, in units a second. */
@@ -85,7 +88,7 @@ export interface InboxOptions {
 export class Inbox {
   readonly #options: InboxOptions;
   readonly #turns: Turns;
-  readonly #decoder = new FrameDecoder(MAX_TO_HOST);
+  readonly #decoder = new FrameDecoder(MAX_GREETING, false);
   #units = BURST;
   #filledAt: number;
   #isBusy = false;
@@ -98,9 +101,9 @@ export class Inbox {
     this.#filledAt = this.#turns.now();
   }
 
-  /** The guest has agreed: its output may be bare. */
-  takeBare(): void {
-    this.#decoder.takeBare(MAX_BARE);
+  /** The guest has answered: from here on all that comes are frames. `isBare`: it has agreed that output may be bare. */
+  greeted(isBare: boolean): void {
+    this.#decoder.settle(MAX_TO_HOST, isBare ? MAX_BARE : 0);
   }
 
   push(chunk: Uint8Array): void {
@@ -151,6 +154,7 @@ export class Inbox {
       if (frame === undefined) isEmpty = true;
       else if (frame !== 'futile') {
         if (frame.flags & Flag.memory) this.#units -= SLOT_UNITS;
+        if (TEXTS.has(frame.type)) this.#units -= TEXT_UNITS;
         this.#options.handle(frame);
       }
     }

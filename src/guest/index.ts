@@ -1,4 +1,6 @@
+export { type Held, holdMemory } from './balloon.ts';
 export {
+  feedWatchdog,
   forgetRegion,
   type GuestIdentity,
   type GuestRegion,
@@ -7,6 +9,7 @@ export {
   networkSteps,
   rootOps,
   showRegion,
+  tellFunctions,
   tellSize,
   workersFirst,
 } from './boot.ts';

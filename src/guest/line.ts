@@ -58,6 +58,10 @@ export class LineWriter {
     return this.#sharesMemory;
   }
 
+  beats(): number | undefined {
+    return this.#memory?.beats();
+  }
+
   /** Memory shared with the guest, from the next open() on; closed by letGo(). */
   useMemory(memory: LineMemory): void {
     this.letGo();

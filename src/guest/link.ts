@@ -94,6 +94,11 @@ export class GuestLink extends EventEmitter<{
     return this.#heard;
   }
 
+  /** Grows as long as its agent goes on, whatever the line does; undefined where no such word is shared. */
+  get beats(): number | undefined {
+    return this.#line.beats();
+  }
+
   /** Memory shared with the guest, from the next attach on; closed with the link. */
   share(memory: LineMemory): void {
     this.#line.useMemory(memory);
@@ -128,7 +133,12 @@ export class GuestLink extends EventEmitter<{
    * @throws PolykernelError `internal` naming the step that failed, `kernel-died` when the guest is lost meanwhile,
    * `not-ready` when it does not answer in time, `unavailable` when it has left too many requests unread
    */
-  configure(ops: readonly Pair[], signal?: AbortSignal): Promise<void> {
+  async configure(ops: readonly Pair[], signal?: AbortSignal): Promise<void> {
+    await this.ask(ops, signal);
+  }
+
+  /** The same; resolves with what the guest says to it, unchecked. */
+  ask(ops: readonly Pair[], signal?: AbortSignal): Promise<string> {
     return new Promise((resolve, reject) => {
       this.#mustBeConnected();
       signal?.throwIfAborted();

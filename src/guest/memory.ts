@@ -6,8 +6,13 @@ import { SharedMemory } from '../sys/memory.ts';
 import type { LineSource } from './line-source.ts';
 import { encodeFrame, SLOT_BYTES, ToGuest, u32 } from './protocol.ts';
 
+const slotBytes = (slots: number): number => 2 * slots * SLOT_BYTES;
+/** Behind the slots, with one word that grows as long as the agent goes on. Kernels that an older daemon has started have none. */
+const BEAT_PAGE_BYTES = 4096;
+
 /** Bytes of memory with so many slots in each direction. */
-export const lineMemoryBytes = (slots: number): number => 2 * slots * SLOT_BYTES;
+export const lineMemoryBytes = (slots: number, hasBeat = true): number =>
+  slotBytes(slots) + (hasBeat ? BEAT_PAGE_BYTES : 0);
 
 /**
  * The host's side. INVARIANTS: a slot towards the guest is written only when the guest has acknowledged the frame that told
@@ -78,6 +83,12 @@ export class LineMemory implements LineSource {
     this.#taken = (this.#taken + 1) >>> 0;
     if (length === 0 || length > SLOT_BYTES) return undefined;
     return Buffer.from(this.#bytes.subarray(slot * SLOT_BYTES, slot * SLOT_BYTES + length));
+  }
+
+  /** What the agent counts up each second, whatever its line does; undefined where there is no such word. */
+  beats(): number | undefined {
+    const at = slotBytes(this.#slots);
+    return this.#bytes.length < at + 4 ? undefined : new DataView(this.#memory.buffer).getUint32(at, true);
   }
 
   close(): void {

@@ -21,6 +21,8 @@ export interface GuestHello {
   packsTrees: boolean;
   /** Whether it starts processes that belong to no session. */
   detaches: boolean;
+  /** How many sessions it has listed just before this; undefined where it does not say. */
+  listed: number | undefined;
   takes: LineShape;
 }
 
@@ -31,6 +33,7 @@ export function parseHello(payload: Buffer, isPort: boolean): GuestHello | undef
   const release = (pairs.get('release') ?? '').replace(/[^\w.+~-]/g, '?').slice(0, 128);
   const bootId = pairs.get('boot-id') ?? '';
   const cpus = Number(pairs.get('cpus'));
+  const listed = pairs.get('sessions') ?? '';
   const within = (key: keyof LineShape) => {
     const value = Number(pairs.get(key) ?? NaN);
     return Number.isInteger(value) ? Math.min(WIDEST[key], Math.max(NARROW[key], value)) : NARROW[key];
@@ -41,6 +44,7 @@ export function parseHello(payload: Buffer, isPort: boolean): GuestHello | undef
     release,
     cpus: Number.isInteger(cpus) && cpus >= 1 && cpus <= 8192 ? cpus : 1,
     bootId: /^[0-9a-f-]{36}$/.test(bootId) ? bootId : undefined,
+    listed: /^\d{1,3}$/.test(listed) ? Number(listed) : undefined,
     detaches: pairs.get('detaches') === '1',
     packsTrees: pairs.get('archives') === '1',
     takes: {

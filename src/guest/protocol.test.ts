@@ -31,7 +31,7 @@ function decode(
   bare = 0,
 ): { frames: Frame[]; decoder: FrameDecoder } {
   const decoder = new FrameDecoder(max);
-  decoder.takeBare(bare);
+  decoder.settle(max, bare);
   const frames: Frame[] = [];
   for (let at = 0, turn = 0; at < bytes.length; turn++) {
     const size = sizes[turn % sizes.length]!;

@@ -26,6 +26,8 @@ export const MAX_BARE = 262_144;
 export const BARE_END_BYTES = 4;
 /** The most that a guest may say it takes: frame payload and unacknowledged bytes of its line, stdin of a session, slots, bare payload. */
 export const WIDEST = { payload: 16_384, window: 524_288, stdin: 524_288, slots: 64, bare: 65_536 } as const;
+/** The longest payload of what is looked at before a guest has answered: HELLO and SESSION. */
+export const MAX_GREETING = 1024;
 /** A slot of shared memory, and the least for which it is used instead of a frame. */
 export const SLOT_BYTES = 65_536;
 export const SLOT_LEAST = 1024;
@@ -163,19 +165,28 @@ export class FrameDecoder {
   #at = 0;
   #border = 0;
   #next: Buffer | undefined;
-  readonly #max: number;
+  #max: number;
   /** The longest payload of a bare frame that is taken; 0: none is. */
   #maxBare = 0;
+  /** Whether it is known where frames begin. */
+  #isSettled: boolean;
   /** Of a bare frame whose payload is on its way. */
   #bare: { type: number; flags: number; session: number; left: number } | undefined;
 
-  constructor(maxPayload: number) {
+  /**
+   * Without `isSettled` the stream may begin in the midst of what somebody wrote: what looks like a frame that is not all here is not
+   * waited for, so that it keeps none back that comes behind it. At most MAX_GREETING bytes of payload are sensible then.
+   */
+  constructor(maxPayload: number, isSettled = true) {
     this.#max = maxPayload;
+    this.#isSettled = isSettled;
   }
 
-  /** From the next frame on, output may be bare, with at most so much payload. */
-  takeBare(maxPayload: number): void {
-    this.#maxBare = maxPayload;
+  /** Behind the last frame begins the next one, with at most so much payload; output may be bare where `maxBare` is not 0. */
+  settle(maxPayload: number, maxBare: number): void {
+    this.#isSettled = true;
+    this.#max = maxPayload;
+    this.#maxBare = maxBare;
   }
 
   feed(chunk: Uint8Array): void {
@@ -194,6 +205,8 @@ export class FrameDecoder {
    */
   next(): Frame | 'futile' | undefined {
     const begun = this.work;
+    /** The first that may be a frame, of which not all is here. */
+    let partial: number | undefined;
     for (;;) {
       if (this.#next !== undefined && this.#at >= this.#border) this.#goOn(this.#next);
       const [data, at] = [this.#data, this.#at];
@@ -210,12 +223,16 @@ export class FrameDecoder {
       }
       const length = data.readUInt16LE(at + 8);
       if (data[at] !== 0x50 || data[at + 1] !== 0x4b || length > this.#max || data.readUInt16LE(at + 10) !== 0) {
-        const found = data.indexOf(0x50, at + 1);
-        this.#skipTo(found < 0 ? data.length : found);
+        this.#skipTo(this.#magicBehind(at));
         continue;
       }
       const end = at + HEADER_BYTES + length;
-      if (end > data.length) break;
+      if (end > data.length) {
+        if (this.#isSettled) break;
+        partial ??= at;
+        this.#at = this.#magicBehind(at);
+        continue;
+      }
       const payload = data.subarray(at + HEADER_BYTES, end);
       this.work += length;
       if (crc32(payload, crc32(data.subarray(at, at + 12))) !== data.readUInt32LE(at + 12)) {
@@ -231,6 +248,7 @@ export class FrameDecoder {
         payload: isSmall ? Buffer.from(payload) : payload,
       };
     }
+    this.#at = partial ?? this.#at;
     // What is left is short: it must not keep the chunk it came in.
     this.#data = Buffer.from(this.#rest());
     this.#next = undefined;
@@ -244,6 +262,12 @@ export class FrameDecoder {
     const frames: Frame[] = [];
     for (let frame = this.next(); frame !== undefined; frame = this.next()) if (frame !== 'futile') frames.push(frame);
     return frames;
+  }
+
+  /** Where the next frame may begin. */
+  #magicBehind(at: number): number {
+    const found = this.#data.indexOf(0x50, at + 1);
+    return found < 0 ? this.#data.length : found;
   }
 
   #beginsBare(): boolean {

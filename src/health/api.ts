@@ -4,7 +4,10 @@ import { count, flag, id, listOf, named, nothing, oneOf, orNull, record, request
 import { TROUBLES } from '../guest/index.ts';
 import type { AlertStatus, CheckResult, HealthStatus, Sign } from './types.ts';
 
-const KERNEL_SIGNS = ['silence', 'starved', ...TROUBLES, 'panic', 'died', 'not-ready', 'unproven'] as const;
+const KERNEL_SIGNS = [
+  ...(['silence', 'starved', 'line', 'watchdog', ...TROUBLES] as const),
+  ...(['panic', 'dumping', 'died', 'not-ready', 'unproven'] as const),
+] as const;
 const sign = record<Sign>({
   sign: oneOf('check', ...KERNEL_SIGNS),
   since: time,

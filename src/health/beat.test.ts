@@ -1,10 +1,11 @@
 import { expect, it } from 'vitest';
-import { Beat } from './beat.ts';
+import { Beat, type Look } from './beat.ts';
 
 /** Plays a kernel of so many vCPUs, second by second. */
 function kernel(vcpus = 1) {
   const beat = new Beat(0);
-  const state = { atMs: 0, heard: 0 };
+  const state: Omit<Look, 'usage'> = { atMs: 0, heard: 0 };
+  let beaten = 0;
   let counters = Array.from({ length: vcpus }, () => ({ ranNs: 0, waitedNs: 0 }));
   /** `ran`, `waited`: of each vCPU, the share of that second. */
   const seconds = (
@@ -14,11 +15,14 @@ function kernel(vcpus = 1) {
       ran = [],
       waited = [],
       late = 0,
-    }: { says?: boolean; ran?: number[]; waited?: number[]; late?: number },
+      beats,
+    }: { says?: boolean; ran?: number[]; waited?: number[]; late?: number; beats?: 'more' | 'none' },
   ) => {
     for (let second = 0; second < count; second++) {
       state.atMs += 1_000 + late;
       if (says) state.heard += 2;
+      if (beats === 'more') beaten += 1;
+      if (beats !== undefined) state.beats = beats === 'more' ? beaten : beats;
       counters = counters.map(({ ranNs, waitedNs }, at) => ({
         ranNs: ranNs + (ran[at] ?? 0) * 1e9,
         waitedNs: waitedNs + (waited[at] ?? 0) * 1e9,
@@ -105,4 +109,28 @@ it('nor does a pause', () => {
     beat.pause();
   }
   expect(beat.verdict).toBe('alive');
+});
+
+it('one whose line is busy is not hung as long as it beats apart from that; in the end its line is told of', () => {
+  const { beat, seconds } = kernel();
+  expect(seconds(29, { says: false, ran: [1], beats: 'more' })).toBe('alive');
+  expect(seconds(1, { says: false, ran: [1], beats: 'more' })).toBe('mute');
+  expect(beat.seen).toContain('for 30 s');
+  expect(seconds(1, { beats: 'more' })).toBe('alive');
+});
+
+it('one that stops to beat with its line is hung no later than without', () => {
+  const { seconds } = kernel();
+  seconds(3, { beats: 'more', ran: [1] });
+  // Its last beat came between the last word and the first look.
+  seconds(1, { says: false, ran: [1], beats: 'more' });
+  const rest = { says: false, ran: [1] };
+  expect(seconds(1, rest)).toBe('alive');
+  expect(seconds(1, rest)).toBe('hung');
+});
+
+it('a watchdog that ran out is no beat', () => {
+  const { seconds } = kernel();
+  seconds(2, { says: false, ran: [1], beats: 'more' });
+  expect(seconds(1, { says: false, ran: [1], beats: 'none' })).toBe('hung');
 });

@@ -8,6 +8,10 @@ import type { HostUsage } from '../driver/index.ts';
 const SILENT = 3;
 /** With these one is hung whatever its vCPUs did. */
 const SILENT_IDLE = 10;
+/** Beats apart from the line that came so many looks ago still count. */
+const BEATLESS = 2;
+/** A line that is silent for so long, while what is apart from it goes on, is told of. */
+const SILENT_LINE = 30;
 /** A look that comes so late says nothing: the daemon itself got no time, or the clock was set. */
 const LATE_MS = 2_500;
 /** CPU time within which any kernel has answered. */
@@ -19,12 +23,15 @@ const WINDOW_MS = 3_000;
 const STARVED_SHARE = 0.5;
 const FED_SHARE = 0.25;
 
-export type Verdict = 'unheard' | 'alive' | 'starving' | 'hung';
+/** mute: its line is silent, and apart from that it goes on. */
+export type Verdict = 'unheard' | 'alive' | 'starving' | 'mute' | 'hung';
 
 export interface Look {
   atMs: number;
   /** Grows with what the guest says. */
   heard: number;
+  /** Grows while it goes on, apart from its line; none = it does not; undefined = nothing of the kind is heard. */
+  beats?: number | 'none' | undefined;
   /** As the host kernel last accounted it; the same object while it was not read again. */
   usage: HostUsage | undefined;
 }
@@ -37,6 +44,9 @@ export class Beat {
   seen = '';
   #heard: number | undefined;
   #lookMs: number | undefined;
+  #beats: Look['beats'];
+  /** Looks since they last grew. */
+  #beatless = 0;
   #silent = 0;
   #silentMs: number;
   #atSilence: HostUsage | undefined;
@@ -57,10 +67,11 @@ export class Beat {
     this.#silent = 0;
     this.#lookMs = undefined;
     this.#heard = undefined;
+    this.#beats = undefined;
     this.#window = [];
   }
 
-  look({ atMs, heard, usage }: Look): void {
+  look({ atMs, heard, beats, usage }: Look): void {
     const sinceLook = atMs - (this.#lookMs ?? atMs);
     const isLate = sinceLook > LATE_MS || sinceLook < 0;
     const isFirst = this.#heard === undefined;
@@ -71,11 +82,22 @@ export class Beat {
       this.#silentMs = atMs;
       this.#atSilence = usage;
     } else if (!isLate) this.#silent += 1;
+    if (beats !== this.#beats || isFirst) this.#beatless = 0;
+    else if (!isLate) this.#beatless += 1;
+    this.#beats = beats;
     const isHeard = heard !== (this.#heard ?? heard);
     this.#heard = heard;
     this.#atSilence ??= usage;
     const starved = this.#starvedShare(atMs, usage);
-    if (this.#silent >= SILENT) this.#judgeSilence(atMs, usage);
+    const goesOn = typeof beats === 'number' && this.#beatless < BEATLESS;
+    if (this.#silent >= SILENT_LINE && goesOn)
+      this.#become(
+        'mute',
+        atMs,
+        `its agent said nothing over its line for ${this.#silent} s, and goes on all the same`,
+      );
+    else if (this.#silent >= SILENT && goesOn) return;
+    else if (this.#silent >= SILENT) this.#judgeSilence(atMs, usage);
     else if (this.#silent > 0) return;
     else if (starved >= (this.verdict === 'starving' ? FED_SHARE : STARVED_SHARE))
       this.#become(

@@ -10,6 +10,7 @@ const WELL: Facts = {
 };
 const CHECK = { failures: 0, retries: 3, passed: true, since: undefined, seen: 'exit code 1' };
 const STALL = { kind: 'rcu-stall', count: 1, text: 'rcu: INFO: rcu_sched self-detected stall', sinceMs: 0 } as const;
+const WORD = { text: 'x', sinceMs: 0 };
 const AT = new Date(0).toISOString();
 const exit = (reason: 'panic' | 'died' | 'not-ready' | 'exit' | 'killed') => ({
   reason,
@@ -24,6 +25,27 @@ it.each<[string, Partial<Facts>, string, string[]]>([
   ['not running', { state: 'starting', beat: undefined }, 'unknown', []],
   ['starved', { beat: { verdict: 'starving', sinceMs: 0, seen: 'x' } }, 'starving', ['starved']],
   ['silent', { beat: { verdict: 'hung', sinceMs: 0, seen: 'x' } }, 'hung', ['silence']],
+  [
+    'silent, and nobody feeds its watchdog',
+    { beat: { verdict: 'hung', sinceMs: 0, seen: 'x' }, watchdog: WORD },
+    'hung',
+    ['silence', 'watchdog'],
+  ],
+  ['heard, and nobody feeds its watchdog', { watchdog: WORD }, 'healthy', []],
+  [
+    'starved, and nobody feeds its watchdog',
+    { beat: { verdict: 'starving', sinceMs: 0, seen: 'x' }, watchdog: WORD },
+    'starving',
+    ['starved'],
+  ],
+  ['mute over its line alone', { beat: { verdict: 'mute', sinceMs: 0, seen: 'x' } }, 'unhealthy', ['line']],
+  ['seen to panic, before all of it is gone', { lost: { ...WORD, sign: 'panic' } }, 'lost', ['panic']],
+  [
+    'dumping itself, however silent',
+    { dumping: WORD, beat: { verdict: 'hung', sinceMs: 0, seen: 'x' } },
+    'lost',
+    ['dumping'],
+  ],
   ['of a check that never passed', { check: { ...CHECK, passed: false } }, 'unknown', []],
   ['of a check that failed twice of three times', { check: { ...CHECK, failures: 2 } }, 'healthy', []],
   ['of a check that failed thrice', { check: { ...CHECK, failures: 3 } }, 'unhealthy', ['check']],

@@ -1,20 +1,25 @@
 /** Watches how instances do: a look a second at what was read anyway, and the checks that workloads bring along. */
 import type { EventLog } from '../core/events.ts';
 import type { Journal } from '../core/journal.ts';
-import type { HostUsage, Kernel } from '../driver/index.ts';
+import type { HostUsage, Kernel, KernelWord } from '../driver/index.ts';
 import type { Trouble } from '../guest/index.ts';
 import type { Instance, InstanceRecord, Instances } from '../instance/contract.ts';
 import { type Clock, timestamp } from '../sys/clock.ts';
 import { Beat } from './beat.ts';
 import { WorkloadCheck } from './check.ts';
 import type { HealthEvent } from './events.ts';
-import { isLoss, type Judgement, judge, type KernelTrouble } from './judge.ts';
+import { type Facts, isLoss, type Judgement, judge, type KernelTrouble, type SeenWord } from './judge.ts';
 import type { HealthStatus } from './types.ts';
 
 const LOOK_MS = 1_000;
 /** How long memory that did not suffice is held against a kernel, and other trouble that its kernel tells of, again and again as long as it lasts. */
 const OOM_LOOKS = 60;
 const TROUBLE_LOOKS = 90;
+/** How long a kernel that writes down the memory of another may take. */
+const DUMPING_LOOKS = 1_800;
+/** What its agent has said before that is heard by then. */
+const LATE_LOOKS = 2;
+const WATCHDOG_LOOKS = 15;
 
 export interface MonitorOptions {
   instances(): Pick<Instances, 'list' | 'find' | 'get'>;
@@ -37,6 +42,10 @@ interface Watched {
   /** Of the last process that its kernel killed for want of memory. */
   killed: string | undefined;
   troubles: Map<Trouble['kind'], KernelTrouble & { looks: number }>;
+  lost: Facts['lost'];
+  /** `heard`: of its agent, once what was on its way has arrived. */
+  dumping: (SeenWord & { looks: number; heard?: number }) | undefined;
+  watchdog: (SeenWord & { looks: number }) | undefined;
 }
 
 interface Entry {
@@ -76,10 +85,12 @@ export class HealthMonitor {
       oom: undefined,
       killed: undefined,
       troubles: new Map(),
+      ...{ lost: undefined, dumping: undefined, watchdog: undefined },
     };
     kernel.guest.on('trouble', (trouble) => this.#hear(id, watched, trouble));
     const entry = this.#entry(id);
     entry.watched = watched;
+    kernel.heed?.((word) => this.#heed(id, watched, word));
     void kernel.exited.then(() => {
       if (entry.watched === watched) entry.watched = undefined;
     });
@@ -159,7 +170,8 @@ export class HealthMonitor {
     else {
       const atMs = this.#options.clock.now();
       const seen = this.#options.seen(id);
-      beat.look({ atMs, heard: kernel.guest.heard, usage: seen?.usage });
+      beat.look({ atMs, heard: kernel.guest.heard, beats: kernel.beats?.(), usage: seen?.usage });
+      lookAtWords(watched);
       this.#lookAtMemory(watched, seen?.oomKills ?? null, atMs);
       if (beat.verdict !== 'hung') check.look(spec, LOOK_MS, () => instance.state === 'running' && !beat.isDoubtful);
     }
@@ -176,12 +188,24 @@ export class HealthMonitor {
     }
     const sinceMs = watched.troubles.get(trouble.kind)?.sinceMs ?? this.#options.clock.now();
     watched.troubles.set(trouble.kind, { ...trouble, sinceMs, looks: TROUBLE_LOOKS });
-    const { instances } = this.#options;
-    this.#lookAt(
-      instances()
-        .list()
-        .find(({ record }) => record.id === id),
-    );
+    this.#lookAt(this.#byId(id));
+  }
+
+  #heed(id: string, watched: Watched, { sign, text }: KernelWord): void {
+    if (this.#closed || this.#entries.get(id)?.watched !== watched) return;
+    const word = { text, sinceMs: this.#options.clock.now() };
+    if (sign === 'watchdog') watched.watchdog = { ...word, looks: WATCHDOG_LOOKS };
+    else if (sign === 'dumping') watched.dumping ??= { ...word, looks: DUMPING_LOOKS };
+    // The first is as it began.
+    else watched.lost ??= { ...word, sign };
+    this.#lookAt(this.#byId(id));
+  }
+
+  #byId(id: string): Instance | undefined {
+    return this.#options
+      .instances()
+      .list()
+      .find(({ record }) => record.id === id);
   }
 
   #lookAtMemory(watched: Watched, kills: number | null, atMs: number): void {
@@ -207,6 +231,7 @@ export class HealthMonitor {
       exit: machine.exit,
       ending: machine.ending,
       beat: watched?.beat,
+      ...{ lost: watched?.lost, dumping: watched?.dumping, watchdog: watched?.watchdog },
       oom: watched?.oom && { ...watched.oom, last: watched.killed },
       troubles: [...(watched?.troubles.values() ?? [])],
       check: check && {
@@ -260,6 +285,17 @@ export class HealthMonitor {
           : { command, failures: watched?.check.failures ?? 0, results: [...(watched?.check.results ?? [])] },
     };
   }
+}
+
+/** Another look: a kernel that is heard again was not replaced by one that writes its memory down. */
+function lookAtWords(watched: Watched): void {
+  const { dumping, watchdog, kernel } = watched;
+  if (watchdog !== undefined && --watchdog.looks === 0) watched.watchdog = undefined;
+  if (dumping === undefined) return;
+  dumping.looks -= 1;
+  const { heard } = kernel.guest;
+  if (dumping.looks === DUMPING_LOOKS - LATE_LOOKS) dumping.heard = heard;
+  if (dumping.looks === 0 || (dumping.heard ?? heard) !== heard) watched.dumping = undefined;
 }
 
 const kindsOf = ({ signs }: Judgement): string => signs.map(({ sign }) => sign).join();

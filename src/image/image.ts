@@ -35,4 +35,6 @@ export type ModulePurpose =
   | 'block'
   | 'network'
   | 'fuse'
-  | 'balloon';
+  | 'balloon'
+  | 'panic'
+  | 'watchdog';

@@ -23,6 +23,8 @@ const LOSS: Readonly<Record<ModulePurpose, string>> = {
   block: 'root files cannot be attached as disks',
   network: 'QEMU guests cannot join a private network',
   balloon: 'the memory of QEMU guests stays as large as it was at their start',
+  panic: 'that a QEMU guest panicked is told by its console alone',
+  watchdog: 'whether a QEMU guest goes on is told by its control line alone',
   fuse: "files that a guest's users make on volumes belong to its root",
 };
 

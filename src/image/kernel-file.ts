@@ -64,8 +64,9 @@ export function detectKernel(path: string): KernelFileKind {
     }
     if (elf.sections.has('.uml.setup.init')) return 'uml';
     if (elf.interpreted) throw invalid(path, 'it is a program, but not User Mode Linux');
-    if (elf.hasPvhNote) return 'vmlinux';
-    throw invalid(path, 'it has no PVH entry note: build it with CONFIG_PVH=y');
+    // Either has it booted: by QEMU, or by a kernel beside which it is to run.
+    if (elf.hasPvhNote || elf.hasMultikernelNote) return 'vmlinux';
+    throw invalid(path, 'it has no entry for QEMU or for a parent kernel: build it with CONFIG_PVH=y');
   } finally {
     closeSync(fd);
   }

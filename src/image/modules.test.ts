@@ -87,6 +87,8 @@ describe('chooseModules', () => {
         ['share', '9pnet_virtio'],
         ['network', 'virtio_net'],
         ['balloon', 'virtio_balloon'],
+        ['panic', 'pvpanic_mmio'],
+        ['watchdog', 'i6300esb'],
         ['ext4', 'ext4'],
       ]),
     );

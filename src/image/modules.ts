@@ -27,6 +27,8 @@ export const WANTED_MODULES: Readonly<Record<ImageKind, Partial<Record<ModulePur
     block: ['virtio_blk'],
     network: ['virtio_net'],
     balloon: ['virtio_balloon'],
+    panic: ['pvpanic_mmio'],
+    watchdog: ['i6300esb'],
   },
 };
 

@@ -37,6 +37,36 @@ describe('TarMeter', () => {
     expect(meter.root).toEqual({ mode: 0o700, uid: 5, gid: 6, mtime: 9 });
   });
 
+  it.each([
+    ['a directory that has content', { 156: '5' }, /a directory that has content/],
+    ['a file that is a directory by its name', { 0: 'd/\0' }, /a directory that has content/],
+    ['a size for all that follows', { 156: 'g' }, /one name or size for all/],
+  ])('refuses %s, behind which an unpacker sees other entries', async (_, change, reason) => {
+    const bytes = await tar([{ name: 'a', body: '12 size=100\n' }, { name: 'b' }]);
+    for (const [at, text] of Object.entries(change)) bytes.write(text, Number(at), 'latin1');
+    repair(bytes.subarray(0, 512));
+    expect(() => measure(bytes)).toThrow(reason);
+  });
+
+  it.each(['ustar\x0000', 'ustar  \0', '\0'.repeat(8)])(
+    'knows the first part of a name in an archive of kind %j',
+    async (kind) => {
+      const bytes = await tar([{ name: 'b' }]);
+      bytes.write('a', 345, 'latin1');
+      bytes.write(kind, 257, 'latin1');
+      repair(bytes.subarray(0, 512), true);
+      expect([...measure(bytes).names]).toEqual(['a']);
+      expect(measure(bytes).entries).toBe(2);
+    },
+  );
+
+  it('knows what an extended header says, of either kind', async () => {
+    const bytes = await tar([{ name: 'a', pax: { path: 'c' }, body: 'x' }]);
+    bytes.write('X', 156, 'latin1');
+    repair(bytes.subarray(0, 512));
+    expect([...measure(bytes).names]).toEqual(['c']);
+  });
+
   const some = (count: number, name: (index: number) => string) =>
     Array.from({ length: count }, (_, index) => ({ name: name(index) }));
 
@@ -119,8 +149,8 @@ describe('TarMeter', () => {
 });
 
 /** Makes the sum of what may be a header right, so that what it says is read. */
-function repair(block: Buffer): void {
-  if (!block.includes('ustar')) return;
+function repair(block: Buffer, isHeader = block.includes('ustar')): void {
+  if (!isHeader) return;
   block.fill(' ', 148, 156);
   const sum = block.reduce((total, byte) => total + byte, 0);
   block.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');

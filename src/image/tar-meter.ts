@@ -102,12 +102,15 @@ export class TarMeter {
       return;
     }
     this.#sparse = type === 'S' && block[482] === 1;
-    this.#entry(block, type);
+    // Whatever kind of archive it is: sqfstar does not look.
+    const prefix = text(block, 345, 155);
+    const name = this.#nextName ?? (prefix === '' ? '' : `${prefix}/`) + text(block, 0, 100);
+    // Behind such a header sqfstar sees the next one, and others what is in the file.
+    if (size > 0 && (type === '5' || name.endsWith('/'))) throw new RangeError('it holds a directory that has content');
+    this.#entry(block, type, name);
   }
 
-  #entry(block: Buffer, type: string): void {
-    const prefix = block.toString('latin1', 257, 262) === 'ustar' && block[262] === 0 ? text(block, 345, 155) : '';
-    const name = this.#nextName ?? (prefix === '' ? '' : `${prefix}/`) + text(block, 0, 100);
+  #entry(block: Buffer, type: string, name: string): void {
     this.#nextName = undefined;
     this.#nextSize = undefined;
     this.entries += 1 + this.#tree.add(name, type === '5');
@@ -132,8 +135,10 @@ export class TarMeter {
     this.#extension = undefined;
     if (extension === undefined) return;
     if (extension.type === 'L') this.#nextName = text(extension.bytes, 0, extension.bytes.length);
-    if (extension.type !== 'x') return;
+    if (!'gxX'.includes(extension.type)) return;
     const records = readPax(extension.bytes);
+    if (extension.type === 'g' && (records.has('size') || records.has('path')))
+      throw new RangeError('it holds one name or size for all that follows');
     this.#nextName = records.get('path') ?? this.#nextName;
     const size = records.get('size');
     if (size === undefined) return;
@@ -152,7 +157,7 @@ export function isTarHeader(block: Buffer): boolean {
 }
 
 function isExtension(type: string): boolean {
-  return 'xgLK'.includes(type);
+  return 'xXgLK'.includes(type);
 }
 
 /** Octal digits, or with the highest bit a big-endian number; undefined if it is neither or no safe integer. */

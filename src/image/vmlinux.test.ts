@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { spawnKernel } from '../../test/support/multikernel/images.ts';
 import { runTool } from '../../test/support/tools.ts';
 import { run } from '../sys/process.ts';
 import { readElf, readerOfBuffer } from './elf.ts';
@@ -73,6 +74,12 @@ describe('extractVmlinux', () => {
 });
 
 describe('detectKernel', () => {
+  it('takes a kernel that only a parent kernel can boot', () => {
+    const path = join(directory, 'kernel');
+    writeFileSync(path, spawnKernel());
+    expect(detectKernel(path)).toBe('vmlinux');
+  });
+
   const cases: [string, Buffer, RegExp][] = [
     ['a kernel without a PVH note', elfKernel({ pvh: false }), /CONFIG_PVH/],
     ['an arm64 kernel', elfKernel({ machine: 183 }), /for arm64/],

@@ -15,5 +15,6 @@ export { requestOf } from './request-of.ts';
 export type { ExecRequest, LogQuery, PrewarmRequest, StreamCommand } from './requests.ts';
 export * from './schema.ts';
 export type * from './spec.ts';
+export { partitionBy } from './steps.ts';
 export type * from './stream-messages.ts';
 export { functionsOf } from './whole.ts';

@@ -152,6 +152,55 @@ export const FIELDS = {
         'of what it is healed by a new kernel, each with those before it: its kernel panicked or died, it says nothing, its check fails',
     },
   },
+  dependsOn: {
+    kind: 'texts',
+    schema: {
+      type: 'array',
+      maxItems: 64,
+      items: {
+        ...{ type: 'string', maxLength: 71, pattern: '^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(:restart)?$' },
+        'x-hint': 'Name an instance, such as db, or db:restart.',
+      },
+      description:
+        'Instances that it needs: events tell when they go and are back; with :restart it gets a new kernel when they have one. Default none',
+    },
+    default: [],
+    cli: {
+      option: 'depends-on',
+      value: 'NAME[:restart]',
+      multiple: true,
+      help: 'an instance that it needs; with :restart it is restarted when that has a new kernel (with --detach)',
+    },
+    stack: {
+      key: 'dependsOn',
+      type: 'list of NAME or NAME:restart',
+      default: 'none',
+      live: true,
+      description:
+        'instances that it needs: events tell when they go and are back, and with `:restart` it is restarted when they have a new kernel',
+      schema: {
+        type: 'array',
+        items: { type: 'string', pattern: '^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(:restart)?$' },
+      } as Schema,
+    },
+  },
+  standby: {
+    kind: 'flag',
+    schema: {
+      type: 'boolean',
+      description:
+        'A second kernel of it waits, frozen, and gets the requests of its services while it is away. Default false',
+    },
+    default: false,
+    cli: { option: 'standby', help: 'keep a second kernel, frozen, which serves while it is away (with --detach)' },
+    stack: {
+      key: 'standby',
+      type: 'true or false',
+      default: 'false',
+      live: true,
+      description: 'a second kernel of it waits, frozen, and gets the requests of its services while it is away',
+    },
+  },
   labels: {
     kind: 'labels',
     schema: {
@@ -187,24 +236,48 @@ export const FIELDS = {
     schema: {
       type: 'array',
       maxItems: 64,
-      items: { type: 'string', maxLength: 64, pattern: DEVICE_PATTERN, 'x-hint': DEVICE_HINT },
+      items: { type: 'string', maxLength: 160, pattern: DEVICE_PATTERN, 'x-hint': DEVICE_HINT },
       description:
-        'PCI functions nobody else has: addresses, or vf: with a kind for any virtual one; =NAME names it. Default none',
+        'PCI functions nobody else has: addresses, or vf: with a kind for any virtual one; =NAME names it, and ,SETTING=VALUE is of its network (docs/sriov.md). Default none',
     },
     default: [],
     cli: {
       option: 'device',
-      value: 'ADDRESS|vf:KIND[=NAME]',
+      value: 'ADDRESS|vf:KIND[=NAME][,SETTING=VALUE]',
       multiple: true,
       help: 'PCI function to give it, such as vf:nvme (see `pk sriov`)',
     },
     stack: {
       key: 'devices',
-      type: 'list of ADDRESS or vf:KIND, each with =NAME',
+      type: 'list of ADDRESS or vf:KIND, each with =NAME,SETTING=VALUE',
       default: 'none',
       live: false,
       description: 'PCI functions nobody else has, such as `0000:3b:00.2` and `vf:nvme=disk0`',
       schema: { type: 'array', items: { type: 'string', pattern: DEVICE_PATTERN } } as Schema,
+    },
+  },
+  priority: {
+    kind: 'count',
+    schema: {
+      type: 'integer',
+      minimum: 0,
+      maximum: 100,
+      description: 'Who gets CPUs and memory first when balancing has not enough for all, the highest first. Default 0',
+      'x-hint': 'Use a whole number from 0 to 100.',
+    },
+    default: 0,
+    cli: {
+      option: 'priority',
+      value: 'N',
+      help: 'who is served first when all are short (0 to 100, default 0; see `pk balance`)',
+    },
+    stack: {
+      key: 'priority',
+      type: 'number from 0 to 100',
+      default: '0',
+      live: true,
+      description: 'who gets CPUs and memory first when balancing has not enough for all: the highest',
+      schema: { type: 'integer', minimum: 0, maximum: 100 },
     },
   },
   readyTimeoutMs: {

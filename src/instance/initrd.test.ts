@@ -1,4 +1,15 @@
-import { mkdtempSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -14,8 +25,8 @@ beforeEach(() => {
 afterEach(() => rmSync(base, { recursive: true, force: true }));
 
 /** As an instance is created with it. */
-async function given(content: string) {
-  const initrd = join(base, 'given');
+async function given(content: string, name = 'given') {
+  const initrd = join(base, name);
   writeFileSync(initrd, content);
   return (await acceptSources({ root: 'host', cwd: '/', volumes: [], initrd }, [])).initrd!;
 }
@@ -41,6 +52,22 @@ it('another file in its place, or a link, is not read', async () => {
   symlinkSync('/etc/passwd', source.path);
   await expect(joinInitrd(source, join(base, 'agent'), join(base, 'joined'))).rejects.toMatchObject({
     code: 'conflict',
+  });
+});
+
+it('one that a link leads to, which was put on the way just now, is not read', async () => {
+  mkdirSync(join(base, 'way'));
+  mkdirSync(join(base, 'elsewhere'));
+  const source = await given('07070100', 'way/given');
+  linkSync(source.path, join(base, 'elsewhere/given'));
+  const ask = <T>(look: () => Promise<T>): Promise<T> => {
+    if (existsSync(join(base, 'way/given'))) rmSync(join(base, 'way'), { recursive: true });
+    if (!existsSync(join(base, 'way'))) symlinkSync(join(base, 'elsewhere'), join(base, 'way'));
+    return look();
+  };
+  await expect(joinInitrd(source, join(base, 'agent'), join(base, 'joined'), ask)).rejects.toMatchObject({
+    code: 'conflict',
+    message: expect.stringContaining('is another file now'),
   });
 });
 

@@ -3,7 +3,7 @@
  * (tables of ACPI, microcode, firmware), and the agent stays what is started. initramfs-buffer-format of Linux: archives, packed or
  * not, one behind the other, each at a multiple of 4.
  */
-import { constants } from 'node:fs';
+import { constants, readlinkSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import type { Source } from '../image/contract.ts';
 import { asPolykernelError } from '../sys/errors.ts';
@@ -31,7 +31,10 @@ export async function joinInitrd(
     const given = await openInTime(source.path, flags, ask);
     try {
       const status = await ask(() => given.stat({ bigint: true }));
-      if (String(status.ino) !== source.inode) throw changed('initrd', source.path, 'is another file now');
+      // The path is that of the open file: a link that was put on the way since it was looked at does not show in it.
+      const path = readlinkSync(`/proc/self/fd/${given.fd}`);
+      if (String(status.ino) !== source.inode || path !== source.path)
+        throw changed('initrd', source.path, 'is another file now');
       const bytes = Number(status.size);
       if (!status.isFile() || bytes > MOST_BYTES)
         throw unfit(source.path, status.isFile() ? `has ${formatBytes(bytes)}` : 'is no file');

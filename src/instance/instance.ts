@@ -1,7 +1,7 @@
 /** One instance, as others see it: what can be asked of it, and when that has been done. */
 import type { Duplex } from 'node:stream';
 import { Mutex } from '../core/mutex.ts';
-import type { Driver, Kernel, KernelSize, RealPlacement } from '../driver/index.ts';
+import type { Driver, Kernel, KernelSize, MemorySource, RealPlacement } from '../driver/index.ts';
 import type { ExecRequest, GuestLink, GuestProcess } from '../guest/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import type { InstanceEnvironment } from './environment.ts';
@@ -252,6 +252,10 @@ export class Instance {
   async registers(): Promise<string | null> {
     return (await this.#life.run?.kernel?.registers?.()) ?? null;
   }
+  /** Of its kernel; null when none runs, or its driver gives none. */
+  get memory(): MemorySource | null {
+    return this.#liveKernel()?.memory ?? null;
+  }
   /** What guest and VMM say that its kernel has; null when none runs. */
   async sizeNow(): Promise<KernelSize | null> {
     return (await this.#liveKernel()?.size()) ?? null;
@@ -273,7 +277,7 @@ export class Instance {
   /** How the kernel sits elsewhere than the record says, as a sentence; null when it does not or none runs. */
   async misplaced(): Promise<string | null> {
     const { placement, spec } = this.record;
-    const wanted = placement === null ? undefined : vcpusOfMachine(spec, placement);
+    const wanted = placement?.vcpuCpus.length ? vcpusOfMachine(spec, placement) : undefined;
     // A kernel that ends meanwhile is in no wrong place.
     const real = wanted && (await this.placementNow().catch(() => null));
     return real ? misplacementOf(wanted, real) : null;

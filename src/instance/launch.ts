@@ -126,7 +126,11 @@ export async function prepareLaunch(
       directory,
       ...machineSize(spec),
       ...(spec.elastic !== null && {
-        size: { ...kernelSize(sizeOf(record)), memoryChanges: spec.elastic.memoryBytes !== null },
+        size: {
+          ...kernelSize(sizeOf(record)),
+          memoryChanges: spec.elastic.memoryBytes !== null,
+          leastMemoryBytes: spec.elastic.memoryBytes?.min ?? spec.memoryBytes,
+        },
       }),
       ...provided,
       volumes: spec.volumes.map((volume, index) => ({ ...volume, seen: record.sources!.volumes[index]! })),

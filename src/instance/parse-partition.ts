@@ -76,7 +76,7 @@ function readCpuMap(reader: YamlReader, place: Place): CpuRequest | undefined {
     count: reader.number(count, 1, MOST_CPUS) ?? 1,
     numa: (numa && reader.number(numa, 0, MOST_NODE)) ?? null,
     smt: (smt && reader.word(smt, ['whole-core', 'any'])) ?? 'whole-core',
-    cache: (cache && reader.word(cache, ['any', 'shared-l3'])) ?? 'any',
+    cache: (cache && reader.word(cache, ['any', 'shared-l3', 'spread'])) ?? 'any',
     near: (near && readPciAddress(reader, near)) ?? null,
   };
 }

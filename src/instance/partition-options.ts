@@ -35,11 +35,11 @@ export const partitionOptions: OptionTable = {
     ],
     [
       'kernels.*.partition.cpus.cache',
-      'any or shared-l3',
+      'any, shared-l3 or spread',
       'any',
       true,
-      'whether all must be on one L3',
-      { enum: ['any', 'shared-l3'] },
+      'whether all must be on one L3, or are spread evenly over nodes and L3s',
+      { enum: ['any', 'shared-l3', 'spread'] },
     ],
     ['kernels.*.partition.cpus.near', 'PCI address', 'none', true, 'on the NUMA node of this device', pciAddress],
     [

@@ -5,13 +5,13 @@ import type { InstanceRecord } from './record.ts';
 import { machineSize, sizeOf } from './size.ts';
 import type { InstanceSpec, Placement } from './spec.ts';
 
-/** What a driver is told of the placement; undefined without a partition. */
+/** What a driver is told of the placement; undefined without a partition, and for one that owns no CPU. */
 export function hostPlacement({
   placement,
   spec,
   size,
 }: Pick<InstanceRecord, 'placement' | 'spec' | 'size'>): HostPlacement | undefined {
-  if (placement === null) return undefined;
+  if (placement === null || placement.vcpuCpus.length === 0) return undefined;
   const { partition } = placement;
   const { memory, hugePageBytes, shared } = partition;
   // What is its own and what it has are changed one after the other: it may use no more than either.

@@ -130,6 +130,9 @@ it('fills in the rest', () => {
     volumes: [],
     restart: 'no',
     heal: 'no',
+    priority: 0,
+    dependsOn: [],
+    standby: false,
     append: null,
     initrd: null,
     cold: false,
@@ -228,5 +231,19 @@ describe('what may change while it runs', () => {
     expect(() => resolve({ memoryBytes }, [TCG, FIXED], { driver: 'uml' })).toThrow('cannot change the memory');
     expect(() => resolve({ cpus: { min: 1, max: 64 } }, [TCG])).toThrow('cpus is 64');
     expect(() => resolve({ memoryBytes: { min: 128 * MIB, max: 2 ** 40 } }, [TCG])).toThrow('memory is 1 TiB');
+  });
+
+  it('is memory in the pieces in which the driver has it, and no share where CPUs are whole', () => {
+    const BLOCKS = driver('qemu', {}, { memoryResize: 'blocks', memoryStepBytes: 128 * MIB, shares: false });
+    const bounds = { min: 128 * MIB, max: 512 * MIB };
+    expect(resolve({ memoryBytes: bounds }, [BLOCKS], { memoryBytes: 256 * MIB })).toMatchObject({ driver: 'qemu' });
+    for (const bad of [{ elastic: { ...bounds, max: 500 * MIB } }, { memoryBytes: 200 * MIB }]) {
+      const { elastic = bounds, memoryBytes = 256 * MIB } = bad as { elastic?: object; memoryBytes?: number };
+      expect(() => resolve({ memoryBytes: elastic }, [BLOCKS], { memoryBytes })).toThrow('changes memory by 128 MiB');
+    }
+    const memory = { kind: 'size', bytes: 256 * MIB, node: null, hugePageBytes: null };
+    const partition = { cpus: { kind: 'shared', milliCpus: 500, weight: 100 }, memory, devices: [] };
+    const request = { command: ['x'], partition } as Parameters<typeof resolveSpec>[0];
+    expect(() => resolveSpec(request, 'web', facts([BLOCKS]))).toThrow('not a share of some');
   });
 });

@@ -7,6 +7,7 @@ import {
   checkNetworkKind,
   checkRegions,
   checkRootKind,
+  checkShare,
   checkVolumes,
 } from '../driver/check.ts';
 import { chooseDriver } from '../driver/choose.ts';
@@ -14,9 +15,11 @@ import type { Candidate, HostFacts } from '../driver/index.ts';
 import type { PartitionRequest } from '../ledger/index.ts';
 import { canonicalAddress } from '../network/contract.ts';
 import { PolykernelError } from '../sys/errors.ts';
+import { formatBytes } from '../sys/units.ts';
 import { type FieldKey, type FieldSpec, fieldDefaults, fieldRows } from './fields.ts';
 import type { CreateRequest } from './schema.ts';
 import type { Elastic, InstanceSpec, PublishedPort } from './spec.ts';
+import { checkStandby } from './standby-check.ts';
 import { askedSize, checkWhole, elasticOf } from './whole.ts';
 
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -35,7 +38,7 @@ export function resolveSpec(request: CreateRequest, name: string, facts: HostFac
   const { driver, reason } = chooseDriver(request.driver ?? 'auto', mostCpus, ableTo(elastic, request, facts));
   checkCpus(mostCpus, driver);
   checkMemory(memoryBytes, driver, facts.memoryBytes);
-  if (elastic !== null) checkResize(elastic, driver, facts.memoryBytes);
+  if (elastic !== null) checkResize(elastic, memoryBytes, driver, facts.memoryBytes);
   if (partition !== null) checkPartition(partition, driver);
   const attached = request.attached ?? false;
   const fields = fieldsOf(request);
@@ -50,7 +53,7 @@ export function resolveSpec(request: CreateRequest, name: string, facts: HostFac
   checkVolumes(request.volumes?.length ?? 0, driver);
   checkRegions(request.channels?.length ?? 0, driver);
   const tty = request.tty ?? false;
-  return {
+  const spec: InstanceSpec = {
     ...fields,
     name,
     command: request.command,
@@ -83,6 +86,8 @@ export function resolveSpec(request: CreateRequest, name: string, facts: HostFac
     network,
     publish,
   };
+  checkStandby(spec, driver);
+  return spec;
 }
 
 function publishedPort(port: NonNullable<CreateRequest['publish']>[number]): PublishedPort {
@@ -106,7 +111,7 @@ function ableTo(
 }
 
 /** Bounds within which the driver cannot change anything are refused, rather than stated in vain. */
-function checkResize({ cpus, memoryBytes }: Elastic, driver: Candidate, hostBytes: number): void {
+function checkResize({ cpus, memoryBytes }: Elastic, declared: number, driver: Candidate, hostBytes: number): void {
   const { name, instead } = driver.traits;
   const { cpuResize, memoryResize } = driver.capabilities;
   const refuse = (field: string, what: string) => {
@@ -122,11 +127,24 @@ function checkResize({ cpus, memoryBytes }: Elastic, driver: Candidate, hostByte
   if (memoryResize === 'none') refuse('memoryBytes', 'memory');
   checkMemory(memoryBytes.max, driver, hostBytes);
   checkMemory(memoryBytes.min, driver, hostBytes);
+  const step = driver.capabilities.memoryStepBytes;
+  for (const [field, bytes] of [
+    ['elastic.memoryBytes', memoryBytes.max],
+    ['memoryBytes', declared],
+  ] as const) {
+    if ((bytes - memoryBytes.min) % step === 0) continue;
+    throw new PolykernelError(
+      'invalid',
+      `the ${name} driver changes memory by ${formatBytes(step)}, and ${formatBytes(bytes)} is not so many above ${formatBytes(memoryBytes.min)}`,
+      { field, value: bytes, hint: `Choose sizes that are ${formatBytes(step)} apart.` },
+    );
+  }
 }
 
 /** What the driver cannot make true is refused, rather than owned in vain. */
 function checkPartition(partition: PartitionRequest, driver: Candidate): void {
   checkHugePages(partition.memory.hugePageBytes, driver);
+  checkShare(partition.cpus.kind === 'shared', driver);
 }
 
 type Resolved = Pick<FieldSpec, Exclude<FieldKey, 'image' | 'network' | 'hostname'>>;

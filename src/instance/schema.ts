@@ -24,6 +24,7 @@ const absolutePath = {
 export const userSchema = { type: 'string', pattern: USER_PATTERN, 'x-hint': USER_HINT } as const;
 
 export const volumeSchema = {
+  title: 'Volume',
   type: 'object',
   additionalProperties: false,
   required: ['source', 'target'],
@@ -57,6 +58,7 @@ export const publishSchema = {
   maxItems: MOST_PORTS,
   description: 'Ports of the host that lead to the instance',
   items: {
+    title: 'PublishedPort',
     type: 'object',
     additionalProperties: false,
     required: ['hostPort', 'guestPort'],

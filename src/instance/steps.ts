@@ -1,6 +1,6 @@
 /** The kinds of step that change instances, and how each is carried out. */
 import type { BareStep, Executors, Step } from '../core/step.ts';
-import type { PartitionRequest } from '../ledger/index.ts';
+import type { Partition, PartitionRequest } from '../ledger/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { formatBytes } from '../sys/units.ts';
 import type { Instance } from './instance.ts';
@@ -78,6 +78,7 @@ export const createInstance = (name: string, request: Creation, part: StackPart,
   text: `create and start ${name}${where}`,
   request,
   part,
+  ...(part.placement !== null && { uses: ['pool pool'] }),
   undo: removal(name, part.stack),
   byHand: `pk rm -f ${name}`,
 });
@@ -177,6 +178,10 @@ function sizeText(size: Size, before: Size): string {
   ];
   return parts.join(' and ');
 }
+
+/** What of the pool an instance is to own by a step; null = it makes none that does. */
+export const partitionBy = (step: BareStep): Partition | null =>
+  step.kind === 'instance.create' ? ((step as CreateInstance).part.placement?.partition ?? null) : null;
 
 export function instanceExecutors(instances: Instances): Executors<InstanceStep> {
   const exists = ({ name }: BareStep) => void instances.get(name);

@@ -4,7 +4,7 @@
  */
 import type { Interrupt } from '../topology/index.ts';
 import { mixedCoreTypes, oddCores, smtSharing } from './advice/cores.ts';
-import { iommuGroup, remoteDevice } from './advice/devices.ts';
+import { iommuGroup, remoteDevice, splitDevice } from './advice/devices.ts';
 import { interrupts, overcommit, tcgVcpus } from './advice/load.ts';
 import { hugePageShortage, ramPerCore, remoteMemory } from './advice/memory.ts';
 import { bootCpu, cpusetLimits, housekeeping, isolated, offline } from './advice/pool.ts';
@@ -29,6 +29,7 @@ const RULES = {
   'remote-device': remoteDevice,
   'remote-memory': remoteMemory,
   'smt-sharing': smtSharing,
+  'split-device': splitDevice,
   'tcg-vcpus': tcgVcpus,
 } as const satisfies Record<string, Rule>;
 

@@ -40,7 +40,7 @@ describe('what is refused, with the owner named', () => {
     ['a CPU outside the pool', dedicated([1, 4]), 'db owns CPU 1, outside the pool'],
     ['a dedicated CPU shared', shared([4], 100), 'db shares CPU 4, outside the shared class'],
     ['a shared CPU promised too often', shared([6], 301), 'shared CPU 6 is promised 1.001 times'],
-    ['no CPU at all', dedicated([]), 'db must have either dedicated or shared CPUs'],
+    ['nothing at all', dedicated([], { memory: [] }), 'db must have either dedicated or shared CPUs, or memory alone'],
     ['both kinds', { ...shared([7], 100), cpus: [4] }, 'db must have either dedicated or shared CPUs'],
     ['a device twice', dedicated([4], { devices: ['0000:01:00.0'] }), 'device 0000:01:00.0 belongs to db'],
     [
@@ -74,6 +74,13 @@ describe('what is refused, with the owner named', () => {
     expect(() => releasePool(EMPTY_LEDGER)).toThrow(expect.objectContaining({ code: 'not-found' }));
     expect(() => assign(EMPTY_LEDGER, { web: dedicated([2]) })).toThrow(expect.objectContaining({ code: 'not-found' }));
   });
+});
+
+it('lets one that stands by own memory alone, and get the CPUs of another one in one step', () => {
+  const before = assign(initPool(EMPTY_LEDGER, pool()), { web: dedicated([2]), 'web-standby': dedicated([]) });
+  const after = assign(before, { web: dedicated([]), 'web-standby': dedicated([2]) });
+  expect(after.partitions['web-standby']?.cpus).toEqual([2]);
+  expect(free(after).cpus).not.toContain(2);
 });
 
 it('lets owners exchange what they have in one step', () => {
@@ -124,7 +131,8 @@ class Model {
 
   /** Whether every slot was there and free. */
   take(owner: string, partition: Partition): boolean {
-    let all = partition.cpus.length > 0 !== (partition.shared !== null);
+    const [isOwn, isShared] = [partition.cpus.length > 0, partition.shared !== null];
+    let all = isOwn || isShared ? isOwn !== isShared : partition.memory.length > 0;
     const put = <Key>(slots: Map<Key, string>, key: Key) => {
       if (slots.get(key) !== 'free') all = false;
       slots.set(key, owner);

@@ -5,7 +5,7 @@
  * INVARIANTS (checkLedger; every operation keeps them)
  * - L1 Without a pool there is no partition.
  * - L2 A CPU of the pool has exactly one owner: one partition, the shared class, or the pool itself (free).
- * - L3 A partition has dedicated CPUs or a part in shared ones, never both and never neither.
+ * - L3 A partition has dedicated CPUs or a part in shared ones, never both; neither where it is memory alone, of one that stands by.
  * - L4 No shared CPU is promised to more than 1000 thousandths.
  * - L5 On each node the partitions' memory adds up to no more than the pool's; what is left is the pool's own.
  * - L6 A PCI function of the pool belongs to one partition or to the pool.
@@ -42,17 +42,20 @@ export function initPool(ledger: Ledger, pool: Pool): Ledger {
 
 /**
  * Replaces the pool by another one. Throws `conflict` naming the owner of whatever would no longer be in it, and
- * `not-found` when there is no pool.
+ * `not-found` when there is no pool. `reserved`: what has to stay in it besides.
  */
-export function changePool(ledger: Ledger, pool: Pool): Ledger {
+export function changePool(ledger: Ledger, pool: Pool, reserved: Ledger['partitions'] = {}): Ledger {
   requirePool(ledger);
   const next = { ...ledger, pool };
-  const [problem] = shortages(next);
+  const [problem] = shortages({ pool, partitions: { ...ledger.partitions, ...reserved } });
   if (problem === undefined) return checked(next);
   throw new PolykernelError('conflict', `the pool cannot shrink: ${problem.text}`, {
     field: problem.field,
     value: problem.owner,
-    hint: `Remove ${problem.owner} first (pk rm -f ${problem.owner}), or keep that in the pool.`,
+    hint:
+      problem.owner in ledger.partitions
+        ? `Remove ${problem.owner} first (pk rm -f ${problem.owner}), or keep that in the pool.`
+        : 'Try again when that is over, or keep that in the pool.',
   });
 }
 
@@ -122,9 +125,9 @@ export function checkLedger(ledger: Ledger): string[] {
   const deviceOwner = new Map<string, string>();
   for (const owner of owners) {
     const partition = ledger.partitions[owner]!;
-    if (partition.cpus.length > 0 === (partition.shared !== null)) {
-      problems.push(`${owner} must have either dedicated or shared CPUs`);
-    }
+    const isBoth = partition.cpus.length > 0 && partition.shared !== null;
+    if (isBoth || (isCpuless(partition) && partition.memory.length === 0))
+      problems.push(`${owner} must have either dedicated or shared CPUs, or memory alone`);
     for (const cpu of partition.cpus) claimOnce(cpuOwner, cpu, owner, `CPU ${cpu}`, problems);
     for (const device of partition.devices) claimOnce(deviceOwner, device, owner, `device ${device}`, problems);
   }
@@ -133,6 +136,9 @@ export function checkLedger(ledger: Ledger): string[] {
   }
   return problems;
 }
+
+/** It owns memory alone: its kernel stands by, and runs on CPUs of the housekeeping if at all. */
+const isCpuless = ({ cpus, shared }: Partition): boolean => cpus.length === 0 && shared === null;
 
 function claimOnce<Key>(owners: Map<Key, string>, key: Key, owner: string, what: string, problems: string[]): void {
   const other = owners.get(key);

@@ -99,6 +99,25 @@ describe('constraints', () => {
     expect(cpusOf(result)).toEqual({ near: [24, 25], numa: [16, 17, 18, 19, 20, 21, 22, 23] });
   });
 
+  it('spread goes over nodes and L3s evenly, over those with room, and is kept', () => {
+    const topology = modelHost({ packages: 2, l3PerNode: 2 });
+    const l3s = (cpus: readonly number[]) => [...new Set(cpus.map((cpu) => Math.floor(cpu / 8)))].sort();
+    const wanted = wants('a', cores(8, { cache: 'spread' }));
+    const [a] = plan([wanted], {}, topology).placed;
+    expect(l3s(a!.partition.cpus)).toEqual([0, 1, 2, 3]);
+    expect(a!.partition.cpus).toHaveLength(8);
+    expect(a!.reasons[0]).toContain('on 4 L3s, spread as asked');
+    expect(plan([{ ...wanted, current: a!.partition }], {}, topology).placed[0]!.kept).toBe(true);
+    // One that was compact is placed anew.
+    const compact = plan([wants('a', cores(8))], {}, topology).placed[0]!.partition;
+    const again = plan([{ ...wanted, current: compact }], {}, topology).placed[0]!;
+    expect([l3s(compact.cpus).length, l3s(again.partition.cpus).length]).toEqual([1, 4]);
+    // Where one L3 alone has room, all are there.
+    const fixed = { big: owns(Array.from({ length: 24 }, (_, cpu) => cpu)) };
+    expect(cpusOf(plan([wants('b', cores(4, { cache: 'spread' }))], { fixed }, topology)).b).toEqual([24, 25, 26, 27]);
+    expect(cpusOf(plan([wants('c', threads(2, { cache: 'spread', numa: 0 }))], {}, topology)).c).toEqual([0, 8]);
+  });
+
   it('exact CPUs are given before all others', () => {
     expect(cpusOf(plan([wants('a', cores(8)), wants('b', { kind: 'exact', cpus: [1, 8] })])).b).toEqual([1, 8]);
   });

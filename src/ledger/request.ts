@@ -43,7 +43,7 @@ const cpuRequestSchema = {
         count: { type: 'integer', minimum: 1, maximum: 65_536 },
         numa: nodeOrNull,
         smt: { enum: ['whole-core', 'any'] },
-        cache: { enum: ['any', 'shared-l3'] },
+        cache: { enum: ['any', 'shared-l3', 'spread'] },
         near: { ...pciAddress, type: ['string', 'null'] },
       },
     },

@@ -22,9 +22,9 @@ export interface Pool {
 
 /** What one instance owns of the pool. */
 export interface Partition {
-  /** CPUs nobody else has. Empty for an instance of the shared class. */
+  /** CPUs nobody else has. Empty for an instance of the shared class, and for one that stands by. */
   cpus: readonly number[];
-  /** Part in CPUs of the shared class; null for dedicated CPUs. The two never mix. */
+  /** Part in CPUs of the shared class; null for dedicated CPUs, with which it never mixes, and for none. */
   shared: SharedClaim | null;
   memory: readonly NodeMemory[];
   /** Page size of the memory in bytes; null = ordinary pages. */
@@ -65,8 +65,8 @@ export type CpuRequest =
       numa: number | null;
       /** `whole-core`: no SMT sibling of a given CPU belongs to anybody else (an odd thread stays empty). `any`: single threads. */
       smt: 'whole-core' | 'any';
-      /** All on one L3. */
-      cache: 'any' | 'shared-l3';
+      /** All on one L3; or `spread`: over nodes and L3s as evenly as there is room, for caches and memory channels of their own. */
+      cache: 'any' | 'shared-l3' | 'spread';
       /** PCI address: on the node of that device. */
       near: string | null;
     }

@@ -10,6 +10,7 @@ import { emptyStore, mergeStores, readStore, type Saved, type Stored, writeStore
 import { type Found, verifyFunctions } from './cache/verify.ts';
 import { dumpPlace } from './dump-place.ts';
 import { type Explanation, explain } from './explain.ts';
+import type { FunctionHealth } from './health.ts';
 import type { FunctionFacts, Place } from './place.ts';
 import { sysfsPlace } from './sysfs.ts';
 
@@ -63,6 +64,11 @@ export class ConfigSpace {
   /** What is known of a function without a transaction. */
   facts(address: string): FunctionFacts {
     return this.#place.facts(address);
+  }
+
+  /** Of its link, and errors that it reported; nothing of either in a dump. */
+  health(address: string): FunctionHealth {
+    return this.#place.health?.(address) ?? { link: null, errors: null };
   }
 
   /** A function by its address, in any form that people write. Throws `invalid` and `not-found`. */

@@ -1,10 +1,13 @@
 /** Where functions are found: a machine, a snapshot of one, a dump, or a model. */
 import type { Access } from './access.ts';
+import type { FunctionHealth } from './health.ts';
 
 export interface Place {
   /** Ascending. */
   addresses(): string[];
   facts(address: string): FunctionFacts;
+  /** Costs no transaction but for the state of the link; absent where nobody counts. */
+  health?(address: string): FunctionHealth;
   /** Throws `not-found` for a function that is not there. */
   open(address: string): Access;
 }

@@ -15,6 +15,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import { comparePciAddresses, isPciAddress } from '../topology/pci-address.ts';
 import type { Access, Signal } from './access.ts';
+import { type FunctionHealth, HEALTH_FILES, healthOf } from './health.ts';
 import type { FunctionFacts, Place } from './place.ts';
 import type { Width } from './source.ts';
 
@@ -23,6 +24,7 @@ const DEVICES = 'sys/bus/pci/devices';
 export const sysfsPlace = (root: string): Place => ({
   addresses: () => sysfsAddresses(root),
   facts: (address) => sysfsFacts(root, address),
+  health: (address) => sysfsHealth(root, address),
   open: (address) => sysfsAccess(root, address),
 });
 
@@ -66,6 +68,11 @@ function sysfsFacts(root: string, address: string): FunctionFacts {
     iommuGroup: group !== undefined && /^\d{1,9}$/.test(group) ? Number(group) : null,
     virtualFunctions: most > 0 ? { count: Math.min(number('sriov_numvfs'), most), most } : null,
   };
+}
+
+function sysfsHealth(root: string, address: string): FunctionHealth {
+  const directory = join(root, DEVICES, address);
+  return healthOf(HEALTH_FILES.map((name) => text(join(directory, name), 4096)?.split('\n') ?? []));
 }
 
 /** Opens the configuration space of a function. Throws `not-found` when there is no such function, `permission`. */
@@ -165,9 +172,9 @@ function gone(error: unknown, address: string): PolykernelError {
   });
 }
 
-function text(path: string): string | undefined {
+function text(path: string, most = 64): string | undefined {
   try {
-    return readFileSync(path, 'latin1').slice(0, 64).trim();
+    return readFileSync(path, 'latin1').slice(0, most).trim();
   } catch {
     return undefined;
   }

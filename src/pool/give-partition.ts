@@ -1,15 +1,18 @@
 /** The part of the pool that an instance is to own. */
+import type { BareStep } from '../core/step.ts';
 import type { InstanceSpec, Instances, Placement, Provider } from '../instance/contract.ts';
-import { assign } from '../ledger/index.ts';
+import { assign, type Ledger } from '../ledger/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import type { HostPool } from './host-pool.ts';
+import { reservedBy } from './steps.ts';
 
 type Planner = typeof import('../ledger/planner.ts');
 
-/** `instances`: who owns what; asked only when something is to be given. */
+/** `instances`: who owns what; `underWay`: what is being changed of that. Asked only when something is to be given. */
 export const partitionProvider = (
   hostPool: Pick<HostPool, 'topology' | 'housekeepingCpus'>,
   instances: () => Pick<Instances, 'ledger'>,
+  underWay: () => readonly BareStep[],
 ): Provider => {
   /** Most daemons never plan. */
   let planner: Planner | undefined;
@@ -19,8 +22,9 @@ export const partitionProvider = (
       if (spec.partition !== null) planner ??= await import('../ledger/planner.ts');
     },
     reserve({ spec, part }) {
-      const placement = part === undefined ? placed(spec, hostPool, instances(), planner) : part.placement;
-      if (placement !== null) assign(instances().ledger(), { [spec.name]: placement.partition });
+      const ledger = instances().ledger();
+      const placement = part === undefined ? placed(spec, hostPool, ledger, underWay(), planner) : part.placement;
+      if (placement !== null) assign(ledger, { [spec.name]: placement.partition });
       return { placement };
     },
     launch: async () => ({ housekeepingCpus: hostPool.housekeepingCpus() }),
@@ -31,11 +35,12 @@ export const partitionProvider = (
 function placed(
   spec: InstanceSpec,
   hostPool: Pick<HostPool, 'topology'>,
-  instances: Pick<Instances, 'ledger'>,
+  ledger: Ledger,
+  underWay: readonly BareStep[],
   planner: Planner | undefined,
 ): Placement | null {
   if (spec.partition === null || planner === undefined) return null;
-  const { pool, partitions } = instances.ledger();
+  const { pool, partitions } = ledger;
   if (pool === null) {
     throw new PolykernelError('conflict', `${spec.name} asks for a partition, and there is no pool`, {
       field: 'partition',
@@ -46,7 +51,7 @@ function placed(
     topology: hostPool.topology(),
     pool,
     requests: [{ name: spec.name, request: spec.partition, current: null }],
-    fixed: partitions,
+    fixed: { ...partitions, ...reservedBy(ledger, underWay) },
   });
   const [refusal] = refused;
   if (refusal !== undefined) {

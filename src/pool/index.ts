@@ -8,7 +8,7 @@ import type { PoolRecord } from './contract.ts';
 import { partitionProvider } from './give-partition.ts';
 import { HostPool, type PoolEnforcement } from './host-pool.ts';
 import type { PoolLease } from './pool-lease.ts';
-import { Resources } from './resources.ts';
+import { Resources, type StepsUnderWay } from './resources.ts';
 import { poolHandlers } from './routes.ts';
 import { poolExecutors } from './steps.ts';
 
@@ -21,14 +21,19 @@ export interface HostMachine {
   lease: PoolLease;
 }
 
-export function poolCapability({ store, journal, mutex }: Surroundings, host: HostMachine, instances: () => Instances) {
+export function poolCapability(
+  { store, journal, mutex }: Surroundings,
+  host: HostMachine,
+  instances: () => Instances,
+  steps: () => StepsUnderWay,
+) {
   const kept = store.value<PoolRecord>('pool', 'the record of the pool');
   const hostPool = new HostPool({ kept, ...host, journal });
   return {
     name: 'the pool',
     hostPool,
-    routes: served(poolApi, poolHandlers(new Resources(instances, hostPool, mutex))),
-    provider: partitionProvider(hostPool, instances),
+    routes: served(poolApi, poolHandlers(new Resources({ instances, hostPool, mutex, steps }))),
+    provider: partitionProvider(hostPool, instances, () => steps().underWay),
     executors: poolExecutors(instances, hostPool),
     recover: () => hostPool.recover(),
   };

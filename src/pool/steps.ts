@@ -1,8 +1,11 @@
 /** The kind of step that changes who owns what of the machine, and how it is carried out. */
-import type { BareStep, Executors, Step } from '../core/step.ts';
-import type { InstanceRecord, Instances } from '../instance/contract.ts';
-import type { Pool } from '../ledger/index.ts';
+import { type BareStep, type Executors, type Step, thingOf } from '../core/step.ts';
+import { type InstanceRecord, type Instances, partitionBy } from '../instance/contract.ts';
+import { type Ledger, type Partition, type Pool, type Promised, reserved } from '../ledger/index.ts';
 import type { HostPool } from './host-pool.ts';
+
+/** Changes of the pool itself are of this thing. */
+export const THE_POOL = thingOf({ kind: 'pool.assign', name: 'pool' });
 
 /** What an instance becomes. */
 export interface Assignment extends Pick<InstanceRecord, 'spec' | 'placement' | 'definition'> {
@@ -62,6 +65,20 @@ export function poolExecutors(instances: () => Instances, hostPool: HostPool): E
   };
 }
 
+/** What steps under way are to give somebody of the pool, and is nobody's yet, as reserved() has it. */
+export function reservedBy(ledger: Ledger, underWay: readonly BareStep[]): Record<string, Partition> {
+  if (ledger.pool === null || underWay.length === 0) return {};
+  const promised = underWay.flatMap((step): Promised[] => {
+    const partition = partitionBy(step);
+    if (partition !== null) return [{ owner: step.name, partition }];
+    if (step.kind !== 'pool.assign') return [];
+    return (step as Assign).kernels.flatMap(({ name, placement }) =>
+      placement === null ? [] : [{ owner: name, partition: placement.partition }],
+    );
+  });
+  return reserved(ledger, promised);
+}
+
 const assignment = (pool: Assign['pool'], kernels: readonly Assignment[], text: string): Assign => ({
   kind: 'pool.assign',
   // Of changes of the pool there is one at a time; what changes hands within it is the business of those who own it.
@@ -69,6 +86,7 @@ const assignment = (pool: Assign['pool'], kernels: readonly Assignment[], text: 
   phase: 'assign',
   text,
   also: kernels.map(({ name }) => `instance ${name}`),
+  uses: [THE_POOL],
   pool,
   kernels,
 });

@@ -8,6 +8,7 @@ import type {
   ObjectiveStatus,
   ProxyStatus,
   ServiceStatus,
+  StandInStatus,
   TargetStatus,
   TrafficTotals,
 } from './types.ts';
@@ -67,6 +68,11 @@ const target = named(
     address: orNull(text),
     state: oneOf('up', 'drained', 'down', 'checking', 'absent'),
     reason: orNull(text),
+    isItself: { ...flag, description: 'Its own kernel answers' },
+    standIn: {
+      ...orNull(record<StandInStatus>({ instance: text, serves: flag, answers: flag, inFlight: count })),
+      description: 'What stands by for it',
+    },
     ...traffic,
   }),
 );

@@ -12,7 +12,12 @@ export interface Server {
   port: number;
   /** 0 when it is drained. */
   weight: number;
+  /** That it is well is known: its first check is not waited for. */
+  isWell?: boolean;
 }
+
+/** The server of what stands by for an instance; no instance can be called so. */
+export const standInServer = (instance: string): string => `${instance}.standby`;
 
 export interface ServedService {
   record: ServiceRecord;

@@ -1,5 +1,5 @@
 export { type ResolvedService, resolveService } from './check.ts';
-export { bindText, frontendOf, type ServedService, type Server } from './config.ts';
+export { bindText, frontendOf, type ServedService, type Server, standInServer } from './config.ts';
 export { type Counts, HaProxy, StartFailure } from './haproxy.ts';
 export { parseLine } from './log.ts';
 export { parseLatencyPromise } from './promise.ts';

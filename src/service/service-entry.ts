@@ -3,9 +3,8 @@
 import type { EventLog } from '../core/events.ts';
 import { type Counts, frontendOf, type ServiceRecord, type ServiceStatus, type StatRow, Traffic } from './contract.ts';
 import type { Notes } from './service-servers.ts';
-import { type ServiceView, serviceStatus, targetStatus } from './service-status.ts';
+import { type Reach, type ServiceView, serviceStatus, targetStatus } from './service-status.ts';
 
-type Address = (instance: string) => string | null;
 export type News = Pick<Parameters<EventLog['tell']>[0], 'type' | 'message'>;
 
 export class ServiceEntry {
@@ -71,12 +70,12 @@ export class ServiceEntry {
   }
 
   /** What changed of its targets and promises since the last call. */
-  news(address: Address, now: number): News[] {
+  news(reach: Reach, now: number): News[] {
     const view = this.#view(null);
     const news: News[] = [];
     for (const target of this.#record.targets) {
       const { instance } = target;
-      const { state, reason } = targetStatus(view, target, address, now);
+      const { state, reason } = targetStatus(view, target, reach, now);
       const before = this.#told.get(instance);
       if (state === before || state === 'checking') continue;
       this.#told.set(instance, state);
@@ -92,8 +91,8 @@ export class ServiceEntry {
   }
 
   /** `process`: the HAProxy that serves it; null: none does. */
-  status(process: { pid: number; restarts: number } | null, address: Address, now: number): ServiceStatus {
-    return serviceStatus(this.#view(process), address, now);
+  status(process: { pid: number; restarts: number } | null, reach: Reach, now: number): ServiceStatus {
+    return serviceStatus(this.#view(process), reach, now);
   }
 
   /** For a later daemon, which takes up this process. */

@@ -1,6 +1,14 @@
 /** What HAProxy is to have of each target, what a running one cannot change, and what is noted of it for a later daemon. */
 import { readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
-import type { Endpoints, SavedTotals, Server, ServerState, ServiceRecord, TargetRecord } from './contract.ts';
+import {
+  type Endpoints,
+  type SavedTotals,
+  type Server,
+  type ServerState,
+  type ServiceRecord,
+  standInServer,
+  type TargetRecord,
+} from './contract.ts';
 
 /** What a running HAProxy cannot change. */
 export interface Structure {
@@ -36,17 +44,22 @@ export function serversOf(
   endpoints: Endpoints,
   steered: ReadonlyMap<string, number>,
 ): Server[] {
-  return targets.map((target) => ({
-    name: target.instance,
-    address: endpoints.address(target.instance),
-    port: target.port,
-    weight: weightOf(target, steered),
-  }));
+  return targets.flatMap((target): Server[] => {
+    const { instance, port } = target;
+    const own = { name: instance, address: endpoints.address(instance), port, weight: weightOf(target, steered) };
+    const standIn = endpoints.standIn?.(instance) ?? null;
+    if (standIn === null) return [own];
+    const { isAsked, serves } = standIn;
+    const address = isAsked ? endpoints.address(standIn.instance) : null;
+    return [own, { name: standInServer(instance), address, port, weight: serves ? own.weight : 0, isWell: serves }];
+  });
 }
 
 export function structureOf(records: readonly ServiceRecord[], endpoints: Endpoints): Structure {
   const shapes = records.map(({ name, id, bind, port, mode, balance, check, targets }) => {
-    const servers = targets.map(({ instance }) => instance);
+    const servers = targets.flatMap(({ instance }) =>
+      (endpoints.standIn?.(instance) ?? null) === null ? [instance] : [instance, standInServer(instance)],
+    );
     return [name, JSON.stringify([id, bind, port, mode, balance, check, servers])] as const;
   });
   return { namespace: namespaceKey(endpoints.namespace()), shapes: Object.fromEntries(shapes) };
@@ -58,7 +71,7 @@ export function adjustments(
   servers: readonly Server[],
   states: ReadonlyMap<string, ServerState>,
 ): string[] {
-  return servers.flatMap(({ name, address, port, weight }) => {
+  return servers.flatMap(({ name, address, port, weight, isWell = false }) => {
     const server = `${service}/${name}`;
     const state = states.get(server);
     if (state === undefined) return [];
@@ -69,7 +82,7 @@ export function adjustments(
     if (state.weight !== weight) commands.push(`weight ${weight}`);
     if (address !== null && state.maintenance) commands.push('state ready');
     // Its first check says whether it is up.
-    if (moved || (address !== null && state.maintenance)) commands.push('health down');
+    if (moved || (address !== null && state.maintenance)) commands.push(isWell ? 'health up' : 'health down');
     return commands.map((command) => `set server ${server} ${command}`);
   });
 }

@@ -1,5 +1,15 @@
 /** What people are told of a service: its record, what HAProxy counts, and what was logged, put together. Pure. */
-import type { ServiceRecord, ServiceStatus, StatRow, TargetStatus, Traffic } from './contract.ts';
+import {
+  type Endpoints,
+  type ServiceRecord,
+  type ServiceStatus,
+  type StandIn,
+  type StandInStatus,
+  type StatRow,
+  standInServer,
+  type TargetStatus,
+  type Traffic,
+} from './contract.ts';
 import { weightOf } from './service-servers.ts';
 
 export interface ServiceView {
@@ -13,14 +23,13 @@ export interface ServiceView {
   proxy: ServiceStatus['proxy'];
 }
 
-export function serviceStatus(
-  view: ServiceView,
-  address: (instance: string) => string | null,
-  now: number,
-): ServiceStatus {
+/** Where instances are, and who stands in for them. */
+export type Reach = Pick<Endpoints, 'address' | 'standIn'>;
+
+export function serviceStatus(view: ServiceView, reach: Reach, now: number): ServiceStatus {
   const { record, traffic, fault, proxy } = view;
   const { removing: _removing, ...rest } = record;
-  const targets = record.targets.map((target) => targetStatus(view, target, address, now));
+  const targets = record.targets.map((target) => targetStatus(view, target, reach, now));
   const serving = targets.filter(({ state }) => state === 'up').length;
   const fine = serving > 0 && targets.every(({ state }) => state === 'up' || state === 'drained');
   const state = fault !== null ? 'error' : serving === 0 ? 'down' : fine ? 'ok' : 'degraded';
@@ -41,22 +50,41 @@ export function serviceStatus(
 export function targetStatus(
   { traffic, steered, rows }: ServiceView,
   target: ServiceRecord['targets'][number],
-  address: (instance: string) => string | null,
+  reach: Reach,
   now: number,
 ): TargetStatus {
-  const reached = address(target.instance);
-  const row = rows.find(({ server }) => server === target.instance);
+  const reached = reach.address(target.instance);
+  const other = standInStatus(target, reach.standIn?.(target.instance) ?? null, rows);
+  const own = health(target, reached, row(rows, target.instance));
   const counter = traffic.target(target.instance);
   return {
     ...target,
     weightNow: weightOf(target, steered),
     address: reached,
-    ...health(target, reached, row),
+    ...(other?.serves && other.answers && own.state !== 'up' && !target.drain && target.weight > 0
+      ? { state: 'up', reason: `${other.instance} serves in its place` }
+      : own),
+    isItself: own.state === 'up' || own.state === 'drained',
+    standIn: other,
     ...counter.totals,
     inFlight: counter.inFlight,
     requestsPerSecond: counter.perSecond(now),
     latency: traffic.latency(now, target.instance),
   };
+}
+
+const row = (rows: readonly StatRow[], name: string): StatRow | undefined => rows.find(({ server }) => server === name);
+
+function standInStatus(
+  target: ServiceRecord['targets'][number],
+  standIn: StandIn | null,
+  rows: readonly StatRow[],
+): StandInStatus | null {
+  if (standIn === null) return null;
+  const { instance, serves, isAsked } = standIn;
+  const seen = row(rows, standInServer(target.instance));
+  const answers = isAsked && health({ ...target, weight: 0, drain: false }, '', seen).state === 'drained';
+  return { instance, serves, answers, inFlight: seen?.inFlight ?? 0 };
 }
 
 function health(

@@ -265,7 +265,7 @@ export class Services implements ServiceManager {
 
   #status(entry: ServiceEntry): ServiceStatus {
     const { endpoints, clock } = this.#options;
-    return entry.status(this.#tending.process, (instance) => endpoints.address(instance), clock.now());
+    return entry.status(this.#tending.process, endpoints, clock.now());
   }
 
   #tell({ record }: ServiceEntry, news: News): void {

@@ -5,6 +5,11 @@ import { PolykernelError } from '../sys/errors.ts';
 import { resolveService } from './check.ts';
 import type { ServiceManager, ServiceRequest, ServiceStatus } from './types.ts';
 
+/** How long the one may take until it answers, and the other until what it was asked before is answered. */
+const ANSWER_MS = 60_000;
+const DRAIN_MS = 30_000;
+const LOOK_MS = 50;
+
 /** Serves a port of this machine. */
 interface CreateService extends BareStep<'service.create'> {
   service: ServiceRequest;
@@ -25,6 +30,8 @@ interface ShiftService extends BareStep<'service.shift'> {
   to: string;
   /** Of the one that gets them. */
   weight: number;
+  /** How long the other's connections may take to end, in ms; those of earlier versions do not say. */
+  drainMs?: number;
 }
 
 /** Each kind, and what takes it back. */
@@ -60,10 +67,11 @@ export function shiftService(
   { name, targets }: Pick<ServiceStatus, 'name' | 'targets'>,
   from: string,
   to: string,
+  drainMs: number = DRAIN_MS,
 ): ServiceStep {
   const { weight } = targets.find(({ instance }) => instance === from || instance === to)!;
   const shift = (from: string, to: string): ShiftService => ({
-    ...{ kind: 'service.shift', name, phase: 'reroute', from, to, weight },
+    ...{ kind: 'service.shift', name, phase: 'reroute', from, to, weight, drainMs },
     text: `send what comes to ${name} to ${to} instead of ${from}`,
     also: [`instance ${from}`, `instance ${to}`],
   });
@@ -127,14 +135,9 @@ export function serviceExecutors(services: ServiceManager): Executors<ServiceSte
   };
 }
 
-/** How long the one may take until it answers, and the other until what it was asked before is answered. */
-const ANSWER_MS = 60_000;
-const DRAIN_MS = 30_000;
-const LOOK_MS = 50;
-
 async function shift(
   services: ServiceManager,
-  { name, from, to, weight }: Pick<ShiftService, 'name' | 'from' | 'to' | 'weight'>,
+  { name, from, to, weight, drainMs = DRAIN_MS }: Pick<ShiftService, 'name' | 'from' | 'to' | 'weight' | 'drainMs'>,
   signal: AbortSignal,
 ): Promise<void> {
   const target = async (instance: string) =>
@@ -156,7 +159,7 @@ async function shift(
   if ((await target(from)) === undefined) return;
   await services.change(name, from, { drain: true });
   // Connections that stay for longer are cut with the kernel.
-  await until(async () => (await target(from))?.inFlight === 0, DRAIN_MS);
+  await until(async () => (await target(from))?.inFlight === 0, drainMs);
 }
 
 const creation = (service: ServiceRequest, stack: string): CreateService => ({

@@ -267,7 +267,7 @@ export class Tending {
     const current = this.#proxy.current?.pid;
     for (const entry of entries.values()) {
       entry.observe(counts, current, now);
-      for (const news of entry.news((instance) => endpoints.address(instance), now)) tell(entry, news);
+      for (const news of entry.news(endpoints, now)) tell(entry, news);
     }
     if (counts.some(({ last }) => last)) this.#writeNotes();
   }

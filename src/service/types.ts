@@ -11,8 +11,19 @@ export interface Endpoints {
   obstacle(): string | null;
   /** File of the network namespace that addresses are reached from; null: this machine's, or there is none yet. */
   namespace(): string | null;
+  /** The one that stands by for an instance; null, or nothing that tells: none does. */
+  standIn?(instance: string): StandIn | null;
   /** Returns what ends it. */
   onChange(listener: () => void): () => void;
+}
+
+/** Another instance that gets what comes to a target while that cannot serve. */
+export interface StandIn {
+  instance: string;
+  /** Its kernel runs, so that it can be asked how it does. */
+  isAsked: boolean;
+  /** It gets requests; it is known to be well. */
+  serves: boolean;
 }
 
 export type Balance = 'random2' | 'roundrobin' | 'leastconn';
@@ -74,11 +85,19 @@ export interface TargetStatus extends TargetRecord, TrafficTotals {
    * `checking`: no check has ended yet. `absent`: it does not run or has no network.
    */
   state: 'up' | 'drained' | 'down' | 'checking' | 'absent';
-  /** Why it is not up. */
+  /** Why it is not up; of one that is, who serves in its place. */
   reason: string | null;
+  /** HAProxy sees its own kernel answer. */
+  isItself: boolean;
+  standIn: StandInStatus | null;
   inFlight: number;
   requestsPerSecond: number;
   latency: LatencySummary;
+}
+
+export interface StandInStatus extends Pick<StandIn, 'instance' | 'serves'> {
+  answers: boolean;
+  inFlight: number;
 }
 
 /** What happened within a time. */

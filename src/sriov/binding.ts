@@ -85,6 +85,21 @@ export async function unbindVfio(
   await write(`${DEVICES}/${address}/driver_override`, '');
 }
 
+/**
+ * Has vfio-pci let go of a function: done only when nobody has it open any more, which is the proof that the VMM that had it, whatever
+ * became of that, has no way to it. Rejects with `unavailable`, SysfsFault.
+ */
+export async function takeFromVfio(address: string, { sysfs, clock, patience }: BindingOptions): Promise<void> {
+  if ((await seeFunction(sysfs, address))?.driver !== VFIO) return;
+  const written = sysfs.write(`${DRIVERS}/${VFIO}/unbind`, address);
+  try {
+    await within(written, patience.bind, clock, `taking ${address} from who had it`);
+  } catch (error) {
+    // Somebody was faster.
+    if (!(error instanceof SysfsFault) || error.code !== 'ENODEV') throw error;
+  }
+}
+
 const REVISION_AND_CLASS = 8;
 
 /**

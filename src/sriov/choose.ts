@@ -2,9 +2,10 @@
 import { PolykernelError } from '../sys/errors.ts';
 import { normalizePciAddress } from '../topology/pci-address.ts';
 import type { SeenFunction } from './functions.ts';
+import { type NetworkSettings, networkSettings } from './network-settings.ts';
 
-/** One function by its address, or any virtual one of a kind; `name`: what the owner calls it. */
-export type DeviceWish = { name: string | null } & (
+/** One function by its address, or any virtual one of a kind; `name`: what the owner calls it; `network`: null = as it is. */
+export type DeviceWish = { name: string | null; network: NetworkSettings | null } & (
   | { kind: 'address'; address: string }
   | { kind: 'virtual'; of: keyof typeof KINDS }
 );
@@ -22,13 +23,15 @@ const KINDS = {
 
 /** What can be one; deviceWish() says more of what cannot. */
 export const DEVICE_PATTERN =
-  '^(vf:[a-z]+|([0-9A-Fa-f]{4,8}:)?[0-9A-Fa-f]{2}:[01][0-9A-Fa-f]\\.[0-7])(=[a-z][a-z0-9-]{0,14})?$';
+  '^(vf:[a-z]+|([0-9A-Fa-f]{4,8}:)?[0-9A-Fa-f]{2}:[01][0-9A-Fa-f]\\.[0-7])(=[a-z][a-z0-9-]{0,14})?(,[a-z-]{1,16}=[0-9A-Za-z:]{1,17})*$';
 export const DEVICE_HINT =
-  'Use an address such as 0000:3b:00.2 or vf:nvme, with =NAME behind it if it is to have a name.';
+  'Use an address such as 0000:3b:00.2 or vf:network, with =NAME behind it if it is to have a name, and settings such as ,vlan=100.';
 
-/** `0000:3b:00.2`, `vf:nvme`, each with `=NAME` behind it. Throws `invalid`. */
+/** `0000:3b:00.2`, `vf:network`, each with `=NAME` and `,SETTING=VALUE...` behind it. Throws `invalid`. */
 export function deviceWish(text: string, field = '--device'): DeviceWish {
-  const [, what = '', , name = null] = /^([^=]*)(=(.*))?$/s.exec(text) ?? [];
+  const [itself = '', ...words] = text.split(',');
+  const [, what = '', , name = null] = /^([^=]*)(=(.*))?$/s.exec(itself) ?? [];
+  const network = words.length === 0 ? null : networkSettings(words, field);
   if (name !== null && !/^[a-z][a-z0-9-]{0,14}$/.test(name)) {
     throw new PolykernelError('invalid', `${field}: ${JSON.stringify(name)} is no name of a device`, {
       field,
@@ -36,9 +39,9 @@ export function deviceWish(text: string, field = '--device'): DeviceWish {
       hint: 'Use up to 15 lower-case letters, digits and dashes, such as nic0.',
     });
   }
-  if (!what.startsWith('vf:')) return { kind: 'address', address: normalizePciAddress(what, field), name };
+  if (!what.startsWith('vf:')) return { kind: 'address', address: normalizePciAddress(what, field), name, network };
   const of = what.slice('vf:'.length);
-  if (Object.hasOwn(KINDS, of)) return { kind: 'virtual', of: of as keyof typeof KINDS, name };
+  if (Object.hasOwn(KINDS, of)) return { kind: 'virtual', of: of as keyof typeof KINDS, name, network };
   throw new PolykernelError('invalid', `${field}: there are no virtual functions of the kind ${JSON.stringify(of)}`, {
     field,
     value: text,
@@ -59,6 +62,16 @@ export function chooseFunction(
   const distance = ({ node }: SeenFunction) => (node === null ? 1 : nodes.length === 0 || nodes.includes(node) ? 0 : 2);
   const able = free.filter((each) => each.physicalFunction !== null && isOf(each.class, KINDS[wish.of]));
   return able.toSorted((a, b) => distance(a) - distance(b))[0];
+}
+
+/** Throws `unsupported` for settings of what is no virtual function of a network card. */
+export function checkSettings({ address, class: kind, physicalFunction }: SeenFunction, { network }: DeviceWish): void {
+  if (network === null || (physicalFunction !== null && isOf(kind, KINDS.network))) return;
+  throw new PolykernelError('unsupported', `${address} has no network settings: it is no virtual network function`, {
+    field: 'device',
+    value: address,
+    hint: 'Leave them out.',
+  });
 }
 
 const isOf = (code: number, prefixes: readonly number[]): boolean =>

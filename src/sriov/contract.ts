@@ -1,4 +1,7 @@
 /** What others see of virtual functions: words of what there is and whose it is. */
+import type { FunctionHealth } from '../pci/health.ts';
+import type { NetworkSettings } from './network-settings.ts';
+
 export { DEVICE_HINT, DEVICE_PATTERN, deviceWish } from './choose.ts';
 
 /** A function that can have virtual ones. */
@@ -16,6 +19,7 @@ export interface PhysicalFunction {
   /** What is to be there, now and after each start of this machine; null = what is there was made by others. */
   wanted: number | null;
   virtual: readonly VirtualFunction[];
+  health: FunctionHealth;
 }
 
 export interface VirtualFunction {
@@ -47,6 +51,26 @@ export interface Lease {
 export interface LeasedFunction extends Lease {
   address: string;
   physicalFunction: string | null;
+}
+
+/** One that was just leased. */
+export interface AssignedFunction extends LeasedFunction {
+  /** What a person should know, one sentence each. */
+  warnings: readonly string[];
+}
+
+export interface AttachedFunction extends AssignedFunction {
+  /** The kernel that runs has it; false: the next one gets it, for none runs. */
+  running: boolean;
+}
+
+/** What became, or would become, of the network settings of a virtual function. */
+export interface NetworkChange {
+  address: string;
+  before: NetworkSettings;
+  now: NetworkSettings;
+  /** `vlan=100 trust=on`; empty: it was so already. */
+  change: string;
 }
 
 export interface FunctionsReport {

@@ -37,7 +37,11 @@ const WORDS: Readonly<Record<string, Words>> = {
   },
   EROFS: { code: 'permission', why: '/sys is read-only here', hint: 'Run the daemon outside of that container.' },
   EACCES: { code: 'permission', why: 'only root may', hint: 'Run the daemon as root.' },
-  EPERM: { code: 'permission', why: 'only root may', hint: 'Run the daemon as root.' },
+  EPERM: {
+    code: 'permission',
+    why: 'the kernel lets nobody, or only root',
+    hint: 'Run the daemon as root, on a kernel that is not locked down (`cat /sys/kernel/security/lockdown`).',
+  },
 };
 
 export function countError(address: string, count: number, code: string, cause: unknown): PolykernelError {

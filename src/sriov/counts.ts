@@ -60,6 +60,11 @@ export class Counts {
     return this.#wanted.size === 0;
   }
 
+  /** Those of which a number is wanted. */
+  get functions(): string[] {
+    return [...this.#wanted.keys()];
+  }
+
   wanted(address: string): number | null {
     return this.#wanted.get(address) ?? null;
   }

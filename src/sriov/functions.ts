@@ -1,4 +1,5 @@
 /** PCI functions as a kernel shows them now. */
+import { type FunctionHealth, HEALTH_FILES, healthOf } from '../pci/health.ts';
 import { comparePciAddresses, isPciAddress } from '../topology/pci-address.ts';
 import type { Sysfs } from './sysfs.ts';
 
@@ -48,6 +49,10 @@ export async function seeFunction(sysfs: Sysfs, address: string): Promise<SeenFu
     most: number(most) ?? 0,
   };
 }
+
+/** How its link does, and which errors it reported. */
+export const seeHealth = async (sysfs: Sysfs, address: string): Promise<FunctionHealth> =>
+  healthOf(await Promise.all(HEALTH_FILES.map((name) => sysfs.lines(`${DEVICES}/${address}/${name}`))));
 
 /** Addresses of the virtual functions of `address` that the kernel links to, by their index; those between may come later. */
 export async function virtualFunctions(sysfs: Sysfs, address: string): Promise<Map<number, string>> {

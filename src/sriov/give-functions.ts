@@ -1,10 +1,12 @@
 /** The PCI functions that an instance is to have. */
+import type { Kernel } from '../driver/index.ts';
 import type { Provider } from '../instance/contract.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { deviceWish } from './choose.ts';
 import type { Choice, Functions } from './manager.ts';
 
-export function functionProvider(functions: Functions): Provider {
+/** `kernelUp` is told of each kernel that runs, by the id of its instance. */
+export function functionProvider(functions: Functions, kernelUp: (id: string, kernel: Kernel) => void): Provider {
   /** What there was to choose from when they were asked for, by the id of the instance. */
   const choices = new Map<string, Choice>();
   const take = (id: string, name: string, devices: readonly string[], choice: Choice, nodes: readonly number[]) =>
@@ -31,11 +33,12 @@ export function functionProvider(functions: Functions): Provider {
       // One that was released meanwhile is leased again, or another one of its kind.
       const all = [...spec.devices, ...owned];
       if (all.length > 0) take(id, spec.name, all, await functions.choice(), nodesOf(placement));
-      const passed = await functions.readyAll(id);
+      const passed = await functions.readyAll(id, devices);
       if (passed.length === 0) return {};
       if (devices === 'none') throw cannot(spec.name, spec.driver, passed[0]!.address);
       return { devices: passed };
     },
+    kernelUp: ({ id }, kernel) => kernelUp(id, kernel),
     release({ id }) {
       choices.delete(id);
       return functions.giveBackOf(id);

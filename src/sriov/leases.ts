@@ -4,13 +4,26 @@
  */
 import type { Records } from '../core/table.ts';
 import { PolykernelError } from '../sys/errors.ts';
-import { type BindingOptions, bindVfio, checkVfio, groupMembers, reset, unbindVfio, VFIO } from './binding.ts';
+import {
+  type BindingOptions,
+  bindVfio,
+  checkVfio,
+  groupMembers,
+  reset,
+  takeFromVfio,
+  unbindVfio,
+  VFIO,
+} from './binding.ts';
+import type { DeviceWish } from './choose.ts';
 import type { LeasedFunction } from './contract.ts';
 import { noFunction } from './counts.ts';
 import { type SeenFunction, seeFunction, virtualFunctions } from './functions.ts';
+import { type RunIp, readNetwork, type Virtual, writeNetwork } from './network.ts';
+import type { NetworkSettings } from './network-settings.ts';
 import type { LeaseRecord } from './record.ts';
 
 export interface LeasesOptions extends BindingOptions {
+  ip: RunIp;
   records: Records<LeaseRecord>;
   /** Who else has functions, by their addresses: the host for what it needs itself, instances by their partitions. */
   others(): ReadonlyMap<string, string>;
@@ -90,7 +103,7 @@ export class Leases {
     seen: SeenFunction,
     index: number | null,
     tenant: Tenant,
-    name: string | null,
+    { name, network }: Pick<DeviceWish, 'name' | 'network'>,
     others = this.others(),
   ): LeasedFunction {
     const { address } = seen;
@@ -105,6 +118,7 @@ export class Leases {
       instance: tenant.instance,
       owner: tenant.name,
       name,
+      ...{ network, networkBefore: null },
       generation: (before?.generation ?? 0) + 1,
       state: 'leased',
       reason: null,
@@ -135,17 +149,7 @@ export class Leases {
    */
   async ready(address: string): Promise<number> {
     const { sysfs } = this.#options;
-    const lease = this.#records.get(address);
-    const seen = await seeFunction(sysfs, address);
-    if (seen === undefined || lease === undefined) throw noFunction(address);
-    if (lease.physicalFunction !== seen.physicalFunction) throw taken(address, 'another function has its address now');
-    if (lease.physicalFunction !== null && lease.index !== null) {
-      const now = (await virtualFunctions(sysfs, lease.physicalFunction)).get(lease.index);
-      if (now !== address)
-        throw taken(address, `virtual function ${lease.index} of ${lease.physicalFunction} is ${now ?? 'gone'}`);
-    }
-    if (seen.physicalFunction === null && (await virtualFunctions(sysfs, address)).size > 0)
-      throw never(address, 'it has virtual functions, which end with it');
+    const { seen, lease } = await this.#leased(address);
     await checkVfio(sysfs);
     if (seen.iommuGroup === null) throw never(address, 'it is in no IOMMU group');
     for (const other of await groupMembers(sysfs, seen.iommuGroup)) {
@@ -160,8 +164,64 @@ export class Leases {
     }
     // What it is given back to, as it is now.
     if (seen.driver !== VFIO && seen.driver !== lease.driver) this.#put({ ...lease, driver: seen.driver });
+    // A driver that finds another address than it had would have to be told.
+    if (lease.network !== null) await this.setNetwork(address, lease.network);
     await bindVfio(address, this.#options);
     return seen.iommuGroup;
+  }
+
+  /** The same for a kernel that gives it away itself: no IOMMU is asked, and what drives it here stays until then. */
+  async readyForHost(address: string): Promise<void> {
+    const { seen, lease } = await this.#leased(address);
+    if (seen.driver !== VFIO && seen.driver !== lease.driver) this.#put({ ...lease, driver: seen.driver });
+    if (lease.network !== null) await this.setNetwork(address, lease.network);
+    if (seen.driver === VFIO) await unbindVfio(address, null, this.#options);
+  }
+
+  /** What was leased, if it is still what it was. */
+  async #leased(address: string): Promise<{ seen: SeenFunction; lease: LeaseRecord }> {
+    const { sysfs } = this.#options;
+    const lease = this.#records.get(address);
+    const seen = await seeFunction(sysfs, address);
+    if (seen === undefined || lease === undefined) throw noFunction(address);
+    if (lease.physicalFunction !== seen.physicalFunction) throw taken(address, 'another function has its address now');
+    if (lease.physicalFunction !== null && lease.index !== null) {
+      const now = (await virtualFunctions(sysfs, lease.physicalFunction)).get(lease.index);
+      if (now !== address)
+        throw taken(address, `virtual function ${lease.index} of ${lease.physicalFunction} is ${now ?? 'gone'}`);
+    }
+    if (seen.physicalFunction === null && (await virtualFunctions(sysfs, address)).size > 0)
+      throw never(address, 'it has virtual functions, which end with it');
+    return { seen, lease };
+  }
+
+  /** What the network of a leased virtual function is now. Rejects as readNetwork(). */
+  network(address: string): Promise<NetworkSettings> {
+    const { sysfs, ip } = this.#options;
+    return readNetwork(sysfs, ip, this.#virtual(address));
+  }
+
+  /** Has it otherwise, also for later kernels of the owner; on return it is what it was before the first time. Rejects as writeNetwork(). */
+  async setNetwork(address: string, wanted: NetworkSettings): Promise<void> {
+    const { sysfs, ip } = this.#options;
+    const of = this.#virtual(address);
+    const before = this.#records.get(address)!;
+    // On record before it is so: what a crash leaves is put back too.
+    if (before.networkBefore === null) this.#put({ ...before, networkBefore: await readNetwork(sysfs, ip, of) });
+    await writeNetwork(sysfs, ip, of, wanted);
+    const now = this.#records.get(address)!;
+    this.#put({ ...now, network: { ...now.network, ...wanted } });
+  }
+
+  #virtual(address: string): Virtual {
+    const { physicalFunction = null, index = null } = this.#records.get(address) ?? {};
+    if (physicalFunction !== null && index !== null && this.of(address)?.state === 'leased')
+      return { physicalFunction, index };
+    throw new PolykernelError('not-found', `${address} is no virtual function that somebody has`, {
+      field: 'device',
+      value: address,
+      hint: 'Network settings are of a lease: `pk sriov ls` shows whose each is.',
+    });
   }
 
   /**
@@ -197,14 +257,23 @@ export class Leases {
     try {
       // One that is gone comes back, if ever, as it is after power-on.
       if ((await seeFunction(this.#options.sysfs, address)) !== undefined) {
+        await takeFromVfio(address, this.#options);
         await reset(address, this.#options);
-        if (driver !== null) await unbindVfio(address, driver, this.#options);
+        await this.#restoreNetwork(record);
+        await unbindVfio(address, driver, this.#options);
       }
       this.#put(freed(record));
     } catch (error) {
       this.#put({ ...record, state: 'failed', reason: (error as Error).message });
       throw error;
     }
+  }
+
+  /** As it was before anybody set it: the next owner is not to have the last one's address. */
+  async #restoreNetwork({ physicalFunction, index, networkBefore }: LeaseRecord): Promise<void> {
+    if (networkBefore === null || physicalFunction === null || index === null) return;
+    const { sysfs, ip } = this.#options;
+    await writeNetwork(sysfs, ip, { physicalFunction, index }, networkBefore);
   }
 
   #put(record: LeaseRecord): void {
@@ -221,6 +290,8 @@ const freed = (record: LeaseRecord): LeaseRecord => ({
   name: null,
   reason: null,
   driver: null,
+  network: null,
+  networkBefore: null,
 });
 
 const shown = (record: LeaseRecord, state: LeasedFunction['state']): LeasedFunction => ({

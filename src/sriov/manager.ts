@@ -1,17 +1,20 @@
 /** PCI functions that can be given to instances: how many virtual ones there are, and whose each is. */
 import type { EventLog } from '../core/events.ts';
 import type { Journal } from '../core/journal.ts';
-import type { PassedFunction } from '../driver/index.ts';
+import type { Capabilities, PassedFunction } from '../driver/index.ts';
 import type { Instances } from '../instance/contract.ts';
 import { type Clock, timestamp } from '../sys/clock.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { normalizePciAddress } from '../topology/pci-address.ts';
-import { chooseFunction, type DeviceWish, deviceWish } from './choose.ts';
-import type { CountReport, FunctionsReport, LeasedFunction, PlannedChange, VirtualFunction } from './contract.ts';
+import { checkSettings, chooseFunction, type DeviceWish, deviceWish } from './choose.ts';
+import type { AssignedFunction, CountReport, FunctionsReport, LeasedFunction, PlannedChange } from './contract.ts';
 import { type Counts, noFunction } from './counts.ts';
 import type { SriovEvent } from './events.ts';
 import { DEVICES, type SeenFunction, seeAll, virtualFunctions } from './functions.ts';
 import type { Leases, Tenant } from './leases.ts';
+import { functionsReport } from './report.ts';
+import { siblingsLeft, splitWarning } from './siblings.ts';
+import type { FunctionActs } from './steps.ts';
 import type { Sysfs } from './sysfs.ts';
 
 interface FunctionsOptions {
@@ -22,6 +25,8 @@ interface FunctionsOptions {
   events: EventLog;
   clock: Clock;
   journal: Journal;
+  /** Called when something was told. */
+  changed(): void;
   /** Called when nothing is wanted and nothing leased. */
   dropMachine(): void;
 }
@@ -31,6 +36,12 @@ export interface Choice {
   seen: ReadonlyMap<string, SeenFunction>;
   /** Indices of virtual functions. */
   indices: ReadonlyMap<string, number>;
+}
+
+/** `nodes`: where they are best. `more`: any of a kind is one that the tenant does not have yet. */
+interface HowToChoose {
+  nodes?: readonly number[];
+  more?: boolean;
 }
 
 export class Functions {
@@ -44,24 +55,8 @@ export class Functions {
     this.#options = options;
   }
 
-  async list(): Promise<FunctionsReport> {
-    const { sysfs, counts, leases } = this.#options;
-    const seen = await seeAll(sysfs);
-    const able = [...seen.values()].filter(({ most }) => most > 0);
-    const physical = await Promise.all(
-      able.map(async ({ iommuGroup: _, physicalFunction: __, ...each }) => ({
-        ...each,
-        wanted: counts.wanted(each.address),
-        virtual: [...(await virtualFunctions(sysfs, each.address))].flatMap(([index, address]): VirtualFunction[] => {
-          const found = seen.get(address);
-          const lease = leases.of(address);
-          if (found === undefined) return [];
-          const { driver, node, iommuGroup } = found;
-          return [{ index, address, driver, node, iommuGroup, lease: lease === undefined ? null : ownerOf(lease) }];
-        }),
-      })),
-    );
-    return { physical, leases: leases.all() };
+  list(): Promise<FunctionsReport> {
+    return functionsReport(this.#options);
   }
 
   plan(): Promise<PlannedChange[]> {
@@ -82,7 +77,7 @@ export class Functions {
     if (report.before !== report.now) {
       leases.forget(before.values());
       this.#dropMachine();
-      this.#tell('functions-changed', of, `${report.now} virtual functions in the place of ${report.before}`);
+      this.tell('functions-changed', of, `${report.now} virtual functions in the place of ${report.before}`);
     }
     return report;
   }
@@ -91,12 +86,17 @@ export class Functions {
    * Gives a function to an instance, for its next kernel, and sees that it can be had. Rejects with `invalid`, `not-found`,
    * `conflict`, `unavailable` or `unsupported`; then nothing was given.
    */
-  async assign(text: string, name: string): Promise<LeasedFunction> {
-    const { instances, leases } = this.#options;
-    const wish = deviceWish(text, 'device');
-    const { id, spec } = instances().get(name).record;
-    const had = new Set(leases.ofInstance(id).map(({ address }) => address));
-    const [address] = this.take([wish], await this.choice(), { instance: id, name: spec.name }, { more: true });
+  async assign(text: string, name: string): Promise<AssignedFunction> {
+    const { id, spec } = this.#options.instances().get(name).record;
+    const tenant = { instance: id, name: spec.name };
+    return this.#lease(deviceWish(text, 'device'), tenant);
+  }
+
+  async #lease(wish: DeviceWish, tenant: Tenant): Promise<AssignedFunction> {
+    const { leases } = this.#options;
+    const had = new Set(leases.ofInstance(tenant.instance).map(({ address }) => address));
+    const choice = await this.choice();
+    const [address] = this.take([wish], choice, tenant, { more: true });
     try {
       await leases.ready(address!);
     } catch (error) {
@@ -105,9 +105,39 @@ export class Functions {
       throw error;
     }
     const lease = leases.of(address!)!;
-    this.#tell('function-leased', address!, `leased to ${lease.owner} (generation ${lease.generation})`);
-    return lease;
+    this.tell('function-leased', address!, `leased to ${lease.owner} (generation ${lease.generation})`);
+    return { ...lease, warnings: this.#warnings([choice.seen.get(address!)!], choice, tenant) };
   }
+
+  /** What a wish of an instance comes to, of which nothing is leased yet. Throws as take(). */
+  async pick(wish: DeviceWish, tenant: Tenant): Promise<{ address: string; isMine: boolean; warnings: string[] }> {
+    const choice = await this.choice();
+    const [[found]] = [...this.#choose([wish], choice, tenant, { more: true })] as [[SeenFunction, DeviceWish]];
+    const { address } = found;
+    const isMine = this.#options.leases.ofInstance(tenant.instance).some((each) => each.address === address);
+    return { address, isMine, warnings: this.#warnings([found], choice, tenant) };
+  }
+
+  /** Undefined when it is nobody's. */
+  lease(address: string): LeasedFunction | undefined {
+    return this.#options.leases.of(address);
+  }
+
+  /** What steps do to leases. */
+  readonly acts: Omit<FunctionActs, 'functionsOf'> = {
+    lease: async (address, { instance, owner }, wish) =>
+      void (await this.#lease({ ...wish, kind: 'address', address }, { instance, name: owner })),
+    setNetwork: (address, settings) => this.#options.leases.setNetwork(address, settings),
+    network: (address) => this.#options.leases.network(address),
+    giveBack: (address) => this.giveBack([address]),
+    isLeased: (address, instance) =>
+      this.#options.leases.ofInstance(instance).some((lease) => lease.address === address),
+    ready: async (address) => ({
+      address,
+      name: this.lease(address)?.name ?? null,
+      group: await this.#options.leases.ready(address),
+    }),
+  };
 
   /** Takes one back. Rejects with `not-found`, `conflict` while a kernel has it, and `unavailable` when it cannot be reset. */
   async release(text: string): Promise<void> {
@@ -126,7 +156,7 @@ export class Functions {
       throw new PolykernelError('conflict', `the kernel of ${lease.owner} has ${address}`, {
         field: 'device',
         value: address,
-        hint: `Stop it first: pk stop ${lease.owner}`,
+        hint: `Have it let go: pk device detach ${lease.owner} ${address}. Or stop it: pk stop ${lease.owner}`,
       });
     }
     await this.giveBack([address]);
@@ -155,15 +185,36 @@ export class Functions {
   }
 
   /**
-   * Leases the functions that are wished for, those on `nodes` first: all of them or none. Awaits nothing. Gives their addresses.
-   * `more`: any of a kind is one that the tenant does not have yet. Throws `not-found`, `conflict` or `unsupported`.
+   * Leases the functions that are wished for, all of them or none. Awaits nothing. Gives their addresses. Throws `not-found`, `conflict`,
+   * `invalid` or `unsupported`.
    */
-  take(
+  take(wishes: readonly DeviceWish[], choice: Choice, tenant: Tenant, how: HowToChoose): string[] {
+    const { leases } = this.#options;
+    const chosen = this.#choose(wishes, choice, tenant, how);
+    const mine = new Set(leases.ofInstance(tenant.instance).map(({ address }) => address));
+    const others = leases.others();
+    const taken: SeenFunction[] = [];
+    try {
+      for (const [each, wish] of chosen) {
+        leases.take(each, choice.indices.get(each.address) ?? null, tenant, wish, others);
+        if (!mine.has(each.address)) taken.push(each);
+      }
+    } catch (error) {
+      // No kernel has seen them.
+      leases.forget(taken.map(({ address }) => address));
+      throw error;
+    }
+    for (const warning of this.#warnings(taken, choice, tenant)) this.tell('function-split', tenant.name, warning);
+    return [...chosen.keys()].map(({ address }) => address);
+  }
+
+  /** The functions that are wished for, which are the tenant's or free. Throws as take(). */
+  #choose(
     wishes: readonly DeviceWish[],
-    { seen, indices }: Choice,
+    { seen }: Choice,
     tenant: Tenant,
-    { nodes = [], more = false }: { nodes?: readonly number[]; more?: boolean },
-  ): string[] {
+    { nodes = [], more = false }: HowToChoose,
+  ): Map<SeenFunction, DeviceWish> {
     const { leases } = this.#options;
     const mine = new Set(leases.ofInstance(tenant.instance).map(({ address }) => address));
     const others = leases.others();
@@ -181,20 +232,37 @@ export class Functions {
       };
       const found = (more && wish.kind === 'virtual' ? undefined : choose(own)) ?? choose(free);
       if (found === undefined) throw this.#noneFor(wish, seen, chosen);
+      checkSettings(found, wish);
       chosen.set(found, wish);
     }
-    const taken: string[] = [];
-    try {
-      for (const [each, { name }] of chosen) {
-        leases.take(each, indices.get(each.address) ?? null, tenant, name, others);
-        if (!mine.has(each.address)) taken.push(each.address);
-      }
-    } catch (error) {
-      // No kernel has seen them.
-      leases.forget(taken);
-      throw error;
+    this.#checkNames(chosen, tenant);
+    return chosen;
+  }
+
+  /** Throws `invalid` for a name that the tenant has given to another function. */
+  #checkNames(chosen: ReadonlyMap<SeenFunction, DeviceWish>, { instance }: Tenant): void {
+    const names = new Map(this.#options.leases.ofInstance(instance).map(({ name, address }) => [name, address]));
+    for (const [{ address }, { name }] of chosen) {
+      if (name !== null && (names.get(name) ?? address) !== address)
+        throw new PolykernelError('invalid', `${names.get(name)} is called ${name} already`, {
+          field: 'device',
+          value: `${address}=${name}`,
+          hint: 'Choose another name.',
+        });
+      names.set(name, address);
     }
-    return [...chosen.keys()].map(({ address }) => address);
+  }
+
+  /** Of functions whose devices are not the tenant's as wholes. */
+  #warnings(functions: readonly SeenFunction[], { seen }: Choice, { instance }: Tenant): string[] {
+    const mine = new Set(this.#options.leases.ofInstance(instance).map(({ address }) => address));
+    return functions.flatMap(
+      (each) =>
+        splitWarning(
+          each,
+          siblingsLeft(each, seen.values(), (address) => mine.has(address)),
+        ) ?? [],
+    );
   }
 
   /** Gives back what an instance had by a partition that is another one now. */
@@ -209,11 +277,13 @@ export class Functions {
     await this.giveBack(former.map(({ address }) => address));
   }
 
-  /** Has all that an instance leases ready for its next kernel. Rejects as Leases.ready() does. */
-  async readyAll(instance: string): Promise<PassedFunction[]> {
+  /** Has all that an instance leases ready for its next kernel; `way`: how its driver gives them. Rejects as Leases.ready() does. */
+  async readyAll(instance: string, way: Capabilities['devices']): Promise<PassedFunction[]> {
     const { leases } = this.#options;
+    const ready = async (address: string) =>
+      way === 'host' ? leases.readyForHost(address).then(() => null) : leases.ready(address);
     const mine = leases.ofInstance(instance);
-    return Promise.all(mine.map(async ({ address, name }) => ({ address, name, group: await leases.ready(address) })));
+    return Promise.all(mine.map(async ({ address, name }) => ({ address, name, group: await ready(address) })));
   }
 
   /** Resets at the same time: each takes 100 ms at least. Rejects with the first failure, after all. */
@@ -223,7 +293,7 @@ export class Functions {
       addresses.map(async (address) => {
         const owner = leases.of(address)?.owner;
         await leases.giveBack(address);
-        if (owner !== undefined) this.#tell('function-returned', address, `reset, after ${owner} had it`);
+        if (owner !== undefined) this.tell('function-returned', address, `reset, after ${owner} had it`);
       }),
     );
     this.#dropMachine();
@@ -231,7 +301,7 @@ export class Functions {
     if (failed === undefined) return;
     for (const address of addresses) {
       const lease = leases.of(address);
-      if (lease?.state === 'failed') this.#tell('function-failed', address, lease.reason ?? '');
+      if (lease?.state === 'failed') this.tell('function-failed', address, lease.reason ?? '');
     }
     throw failed.reason;
   }
@@ -298,20 +368,12 @@ export class Functions {
     this.#options.journal.error(`giving back ${what}`, error);
   }
 
-  #tell(type: SriovEvent, address: string, message: string): void {
+  tell(type: SriovEvent, address: string, message: string): void {
     const { events, clock } = this.#options;
+    this.#options.changed();
     events.tell({ at: timestamp(clock), type, name: address, id: address, message });
   }
 }
-
-const ownerOf = ({ owner, instance, name, generation, state, reason }: LeasedFunction) => ({
-  owner,
-  instance,
-  name,
-  generation,
-  state,
-  reason,
-});
 
 function isFree(check: () => void): boolean {
   try {

@@ -1,5 +1,6 @@
 /** What of virtual functions is kept: how many there are to be, and whose they are. */
 import type { TableDefinition } from '../core/table.ts';
+import type { NetworkSettings } from './network-settings.ts';
 
 /** Of a physical function, by its address. */
 export interface CountRecord {
@@ -21,7 +22,10 @@ export interface LeaseRecord {
   name: string | null;
   state: 'free' | 'leased' | 'returning' | 'failed';
   reason: string | null;
-  /** The driver that it is given back to; null = vfio-pci keeps it. */
+  /** What its network is to be, and what it was before, once it is so; null = nobody asked. */
+  network: NetworkSettings | null;
+  networkBefore: NetworkSettings | null;
+  /** The driver that it is given back to; null = it had none. */
   driver: string | null;
 }
 
@@ -35,5 +39,5 @@ export const leaseTable: TableDefinition<LeaseRecord> = {
   name: 'function_leases',
   nameOf: ({ id }) => id,
   migrations: [],
-  complete: (record) => ({ name: null, ...record }),
+  complete: (record) => ({ name: null, network: null, networkBefore: null, ...record }),
 };

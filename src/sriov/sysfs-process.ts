@@ -51,6 +51,10 @@ export class SysfsProcess implements Sysfs {
     return this.#ask('list', directory);
   }
 
+  lines(path: string): Promise<string[]> {
+    return this.#ask('lines', path);
+  }
+
   async slowRead(path: string): Promise<string> {
     return ((await this.#ask('slow', path))[0] ?? '').slice(1);
   }

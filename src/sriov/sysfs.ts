@@ -8,6 +8,8 @@ export interface Sysfs {
   read(directory: string, names: readonly string[]): Promise<(string | undefined)[]>;
   /** Names in a directory; none where there is no such directory. */
   list(directory: string): Promise<string[]>;
+  /** Of a short file that answers at once; none where there is no such file. */
+  lines(path: string): Promise<string[]>;
   /** The first line of a file that may keep its reader waiting, as `sriov_numvfs` does. Rejects with SysfsFault. */
   slowRead(path: string): Promise<string>;
   /** Four bytes of a file, as a little-endian number. May take long. Rejects with SysfsFault. */
@@ -38,6 +40,7 @@ export class SysfsFault extends Error {
 export const noSysfs: Sysfs = {
   read: async (_, names) => names.map(() => undefined),
   list: async () => [],
+  lines: async () => [],
   slowRead: async (path) => Promise.reject(new SysfsFault('ENOENT', path)),
   bytes: async (path) => Promise.reject(new SysfsFault('ENOENT', path)),
   write: async (path) => Promise.reject(new SysfsFault('ENOENT', path)),

@@ -16,9 +16,9 @@ export function stackCapability({ mutex, journal }: Surroundings, given: Given) 
   return {
     name: 'steps',
     routes: served(stackApi, stackHandlers(new Stacks({ ...given, mutex }))),
-    /** Kernels may have to be started for it, for which nobody waits but who is to change the machine. */
+    /** Kernels may have to be started for it, for which nobody waits but who is to change the same. */
     async recover() {
-      void mutex.run(() => steps.recover()).catch((error) => journal.error('taking up steps', error));
+      void steps.recover().catch((error) => journal.error('taking up steps', error));
     },
     close: () => steps.close(),
   };

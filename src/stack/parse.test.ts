@@ -46,6 +46,7 @@ it('reads every option', () => {
           hostname: 'web.example',
           restart: 'on-failure:3',
           heal: 'hung',
+          priority: 5,
           readyTimeoutMs: 90_000,
           stopGraceMs: 5_000,
           healthCommand: 'wget -q localhost',

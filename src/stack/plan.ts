@@ -17,6 +17,7 @@ import { ACTIVE, type KernelPlan, kernelSteps, planKernel, storedDefinition } fr
 import { removeInstance } from '../instance/steps.ts';
 import { type Advice, advise, type Interrupt } from '../ledger/advice.ts';
 import {
+  changePool,
   type Ledger,
   type Partition,
   type PartitionRequest,
@@ -53,6 +54,8 @@ export interface PlanInput {
   stack: Stack;
   topology: Topology;
   ledger: Ledger;
+  /** What changes under way are to give to somebody. */
+  reserved: Ledger['partitions'];
   instances: readonly Observed[];
   present: Present;
   /** When kernels of each driver can be given shared memory. */
@@ -188,10 +191,12 @@ export function planDestroy(
   return { plan: shown, steps };
 }
 
-function desiredPool({ stack, ledger, topology }: PlanInput, refused: Refused[]): Pool | null {
+function desiredPool({ stack, ledger, topology, reserved }: PlanInput, refused: Refused[]): Pool | null {
   if (stack.pool === null) return ledger.pool;
   try {
-    return resolvePool(stack.pool, topology);
+    const pool = resolvePool(stack.pool, topology);
+    if (ledger.pool !== null) changePool({ pool: ledger.pool, partitions: {} }, pool, reserved);
+    return pool;
   } catch (error) {
     if (!(error instanceof PolykernelError)) throw error;
     refused.push(refusal('pool', error));
@@ -200,7 +205,7 @@ function desiredPool({ stack, ledger, topology }: PlanInput, refused: Refused[])
 }
 
 function placeAll(
-  { stack, topology, instances }: PlanInput,
+  { stack, topology, instances, reserved }: PlanInput,
   pool: Pool | null,
   mine: ReadonlyMap<string, Observed>,
   refused: Refused[],
@@ -221,7 +226,7 @@ function placeAll(
     });
     return placements;
   }
-  const fixed: Record<string, Partition> = {};
+  const fixed: Record<string, Partition> = { ...reserved };
   for (const { status } of instances) {
     if (status.spec.stack !== stack.name && status.placement !== null)
       fixed[status.spec.name] = status.placement.partition;
@@ -342,6 +347,7 @@ export function planFor(stack: Stack, topology: Topology): Plan {
     stack,
     topology,
     ledger: { pool: null, partitions: {} },
+    reserved: {},
     instances: [],
     present: nothingPresent,
     sharedMemory: new Map(),

@@ -21,6 +21,7 @@ kernels:
     hostname: web.example
     restart: on-failure:3
     heal: hung
+    priority: 5
     readyTimeout: 1m30s
     stopGrace: 5s
     healthcheck: {command: wget -q localhost, interval: 5s, timeout: 2s, retries: 2, startPeriod: 1m}

@@ -4,11 +4,11 @@
  * when that was killed, whoever comes next removes them.
  */
 import { randomBytes } from 'node:crypto';
-import { closeSync, constants, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { asPolykernelError } from './errors.ts';
+import { GroupNotes } from './group-notes.ts';
 import { type GroupLimits, type LimitGroup, LimitGroups } from './limit-groups.ts';
-import { cacheDirectory } from './paths.ts';
 import { processStartTime } from './process.ts';
 
 export interface ToolGroups {
@@ -20,7 +20,7 @@ export interface ToolGroups {
   remove(): Promise<void>;
 }
 
-const recordsDirectory = (): string => join(cacheDirectory(), 'tool-groups');
+const notes = (): GroupNotes<LimitGroup[]> => new GroupNotes('tool-groups');
 
 /** Makes the groups of one run; none where there can be none. Throws `permission` or `internal`, naming the file. */
 export function makeToolGroups(limits: GroupLimits): ToolGroups {
@@ -28,10 +28,9 @@ export function makeToolGroups(limits: GroupLimits): ToolGroups {
   const id = `tool-${randomBytes(8).toString('hex')}`;
   const groups = host.plan(id);
   if (groups.length === 0) return { joins: [], closeJoins: () => {}, remove: async () => {} };
-  for (const left of abandoned()) if (host.removeEmpty(left.groups)) rmSync(left.file, { force: true });
-  const file = join(recordsDirectory(), `${process.pid}-${processStartTime(process.pid)}-${id}`);
-  mkdirSync(recordsDirectory(), { recursive: true, mode: 0o700 });
-  writeFileSync(file, JSON.stringify(groups), { mode: 0o600 });
+  for (const left of abandoned()) if (host.removeEmpty(left.note)) notes().remove(left.name);
+  const name = `${process.pid}-${processStartTime(process.pid)}-${id}`;
+  notes().write(name, groups);
   const joins: number[] = [];
   const closeJoins = () => {
     for (const fd of joins.splice(0)) closeSync(fd);
@@ -42,12 +41,12 @@ export function makeToolGroups(limits: GroupLimits): ToolGroups {
       joins.push(openSync(join(path, version === 1 ? 'tasks' : 'cgroup.procs'), constants.O_WRONLY));
   } catch (error) {
     closeJoins();
-    if (host.removeEmpty(groups)) rmSync(file, { force: true });
+    if (host.removeEmpty(groups)) notes().remove(name);
     throw asPolykernelError(error, `joining the control groups of ${id}`);
   }
   const remove = async () => {
     closeJoins();
-    if (await host.remove(groups)) rmSync(file, { force: true });
+    if (await host.remove(groups)) notes().remove(name);
   };
   return { joins, closeJoins, remove };
 }
@@ -55,32 +54,13 @@ export function makeToolGroups(limits: GroupLimits): ToolGroups {
 /** Removes the groups that processes left behind which were killed. What is still in use after a while stays for later. */
 export async function sweepToolGroups(): Promise<void> {
   const host = new LimitGroups();
-  for (const { file, groups } of abandoned()) if (await host.remove(groups)) rmSync(file, { force: true });
+  for (const { name, note } of abandoned()) if (await host.remove(note)) notes().remove(name);
 }
 
-/** By the names of the records: their content may not be there yet. */
-function abandoned(): { file: string; groups: LimitGroup[] }[] {
-  return list(recordsDirectory()).flatMap((name) => {
-    const [, pid, start] = /^(\d+)-(\d+)-/.exec(name) ?? [];
-    if (processStartTime(Number(pid)) === Number(start)) return [];
-    const file = join(recordsDirectory(), name);
-    return [{ file, groups: read(file) }];
-  });
-}
-
-function list(directory: string): string[] {
-  try {
-    return readdirSync(directory);
-  } catch {
-    return [];
-  }
-}
-
-/** None of one that was not written to its end: these were not made. */
-function read(file: string): LimitGroup[] {
-  try {
-    return JSON.parse(readFileSync(file, 'utf8'));
-  } catch {
-    return [];
-  }
-}
+const abandoned = () =>
+  notes()
+    .all()
+    .filter(({ name }) => {
+      const [, pid, start] = /^(\d+)-(\d+)-/.exec(name) ?? [];
+      return processStartTime(Number(pid)) !== Number(start);
+    });

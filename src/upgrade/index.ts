@@ -2,22 +2,31 @@
 import { served } from '../core/route.ts';
 import type { Surroundings } from '../core/surroundings.ts';
 import { upgradeApi } from './api.ts';
+import type { Rollout } from './requests.ts';
+import { Rollouts, type RolloutsOptions } from './rollouts.ts';
 import { upgradeHandlers } from './routes.ts';
 import { Upgrader, type UpgraderOptions } from './upgrader.ts';
 
 export { type UpgradeStep, upgradeExecutors } from './steps.ts';
 
 export function upgradeCapability(
-  { mutex, events, clock, journal }: Surroundings,
-  given: Pick<UpgraderOptions, 'instances' | 'hostPool' | 'services' | 'steps'>,
+  { mutex, events, clock, journal, store }: Surroundings,
+  given: Pick<UpgraderOptions, 'instances' | 'hostPool' | 'services' | 'steps'> & Pick<RolloutsOptions, 'steps'>,
 ) {
   const upgrader = new Upgrader({ ...given, mutex, events, clock, journal });
+  const kept = store.value<Rollout>('rollout', 'the upgrade of all');
+  const rollouts = new Rollouts({ ...given, upgrader, kept, clock, journal });
   return {
     name: 'upgrades',
-    routes: served(upgradeApi, upgradeHandlers(upgrader)),
-    /** After the steps that were cut off: kernels may have to end for it, for which nobody waits but who is to change the machine. */
+    upgrader,
+    routes: served(upgradeApi, upgradeHandlers(upgrader, rollouts)),
+    /** Kernels may have to end for it, for which nobody waits but who is to change the same. */
     async recover() {
-      void mutex.run(() => upgrader.recover()).catch((error) => journal.error('taking up upgrades', error));
+      void upgrader
+        .recover()
+        .finally(() => rollouts.recover())
+        .catch((error) => journal.error('taking up upgrades', error));
     },
+    close: () => rollouts.close(),
   };
 }

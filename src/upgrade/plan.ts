@@ -32,11 +32,12 @@ export interface UpgradeFacts {
   /** null: there is no second kernel meanwhile. */
   beside: Beside | null;
   watchMs: number;
+  drainMs: number;
 }
 
 /** `steps`: all or nothing. `cleanup`: what is left to do after them. */
 export function planUpgrade(facts: UpgradeFacts): { steps: PlannedStep[]; cleanup: PlannedStep[] } {
-  const { record, spec, changes, runs, services, beside, watchMs } = facts;
+  const { record, spec, changes, runs, services, beside, watchMs, drainMs } = facts;
   const { name } = spec;
   const after = { spec, definition: definitionOf(record.definition, changes) };
   const before = { spec: record.spec, definition: record.definition };
@@ -58,11 +59,11 @@ export function planUpgrade(facts: UpgradeFacts): { steps: PlannedStep[]; cleanu
     createInstance(other, { ...request, ...(partition && { partition }) }, part, where),
     prove(other, [], SETTLE_MS, `wait until ${other} is well`),
     ...services.map((service, at) => changeService(both[at]!, service, `${other} beside ${name}`)),
-    ...services.map((service) => shiftService(service, name, other)),
+    ...services.map((service) => shiftService(service, name, other, drainMs)),
     prove(other, names, watchMs, `watch ${other} for ${watchMs / 1000} s`),
     change,
     prove(name, [], SETTLE_MS, `wait until ${name} is well`),
-    ...services.map((service) => shiftService(service, other, name)),
+    ...services.map((service) => shiftService(service, other, name, drainMs)),
     prove(name, names, watchMs, stays),
   ];
   const cleanup: PlannedStep[] = [

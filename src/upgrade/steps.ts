@@ -65,6 +65,8 @@ export function prove(name: string, services: readonly string[], watchMs: number
 export interface Watched {
   instances: Instances;
   services: Pick<ServiceManager, 'known' | 'list'>;
+  /** So many connections end with a kernel that is about to be ended, since they stayed open for longer than they were given. */
+  cut(name: string, connections: number): void;
   /** Throws `not-found`. */
   health(name: string): Pick<HealthStatus, 'health' | 'signs' | 'check'>;
 }
@@ -82,6 +84,7 @@ export function upgradeExecutors(watched: Watched): Executors<UpgradeStep> {
       async run(step, signal) {
         const instance = instances.get(step.name);
         if (!isAs(step)) {
+          if (instance.active) watched.cut(step.name, openTo(step.name, await watched.services.list()));
           if (instance.active || instance.state === 'backoff') await instance.stop();
           checkStopped(instance);
           instances.update(new Map([[step.name, { spec: step.spec, definition: step.definition }]]), null);
@@ -154,6 +157,13 @@ async function staysWell(
     if (lost !== undefined) throw new PolykernelError('not-ready', `since ${name} serves, ${lost} is lost`);
   }
 }
+
+/** Connections through services that a kernel has now. */
+export const openTo = (name: string, services: readonly ServiceStatus[]): number =>
+  services
+    .flatMap(({ targets }) => targets)
+    .filter(({ instance }) => instance === name)
+    .reduce((sum, { inFlight }) => sum + inFlight, 0);
 
 function checkStopped(instance: Instance): void {
   if (!instance.active && instance.state !== 'backoff') return;

@@ -2,18 +2,22 @@
 import type { EventLog } from '../core/events.ts';
 import type { Journal } from '../core/journal.ts';
 import type { Mutex } from '../core/mutex.ts';
+import type { BareStep } from '../core/step.ts';
 import type { Steps } from '../core/steps.ts';
 import { type Instance, type InstanceSpec, type Instances, requestOf } from '../instance/contract.ts';
 import { removeInstance } from '../instance/steps.ts';
-import type { HostPool } from '../pool/contract.ts';
+import { type HostPool, reservedBy } from '../pool/contract.ts';
 import type { ServiceManager, ServiceStatus } from '../service/contract.ts';
 import { changeService, requestOf as requestOfService } from '../service/steps.ts';
+import { STANDBY } from '../standby/contract.ts';
 import { type Clock, timestamp } from '../sys/clock.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import { type Beside, type Changes, type PlannedStep, planUpgrade, STAND_IN } from './plan.ts';
 import type { UpgradeReport, UpgradeRequest } from './requests.ts';
+import { openTo } from './steps.ts';
 
 const WATCH_MS = 2_000;
+const DRAIN_MS = 30_000;
 const NAME_CHARACTERS = 63;
 
 export interface UpgraderOptions {
@@ -21,7 +25,7 @@ export interface UpgraderOptions {
   hostPool: Pick<HostPool, 'topology'>;
   services: ServiceManager;
   steps: Pick<Steps<PlannedStep>, 'planned' | 'submit'>;
-  /** Of all changes of the whole machine. */
+  /** Of all plans of the whole machine. */
   mutex: Mutex;
   events: Pick<EventLog, 'tell'>;
   clock: Clock;
@@ -31,11 +35,15 @@ export interface UpgraderOptions {
 interface Made {
   steps: PlannedStep[];
   cleanup: PlannedStep[];
+  /** The second kernel. */
+  standIn: string | undefined;
   report: UpgradeReport;
 }
 
 export class Upgrader {
   readonly #options: UpgraderOptions;
+  /** By name of the instance that is being upgraded. */
+  readonly #cuts = new Map<string, number>();
 
   constructor(options: UpgraderOptions) {
     this.#options = options;
@@ -55,22 +63,25 @@ export class Upgrader {
     const instance = instances.get(name);
     const isDry = request.dryRun ?? false;
     const down = downTime(instance, this.#options.clock);
+    if (!isDry) this.#cuts.delete(instance.name);
     /** Those that led to it when it was planned. */
     let before: readonly ServiceStatus[] | undefined;
     try {
-      const plan = async () => {
-        const made = await this.#plan(instance, request);
+      const plan = async (underWay: readonly BareStep[]) => {
+        const made = await this.#plan(instance, request, underWay);
         before = await this.#serving(instance.name);
         return isDry ? { ...made, steps: [] } : made;
       };
-      const { report, cleanup } = await steps.planned(plan, {
-        ...{ mutex, under: 'plan', progress, signal, onFailure: 'undo' },
+      const { report, cleanup, standIn } = await steps.planned(plan, {
+        ...{ mutex, things: [`instance ${instance.name}`], progress, signal, onFailure: 'undo' },
       });
       if (isDry) return report;
+      if (standIn !== undefined) this.cut(instance.name, openTo(standIn, await this.#options.services.list()));
       await steps.submit(cleanup).catch((error) => journal.error(`clearing up after the upgrade of ${name}`, error));
       const after = await this.#options.services.list();
       const downMs = report.way === 'at-rest' ? null : down();
-      const done = { ...report, downMs, services: before!.flatMap((service) => meanwhile(service, after)) };
+      const cutConnections = this.#cuts.get(instance.name) ?? 0;
+      const done = { ...report, downMs, cutConnections, services: before!.flatMap((each) => meanwhile(each, after)) };
       // One that ran so already is not told of as another one.
       if (!done.isPaused || downMs !== null) this.#tell('upgraded', instance, outcomeOf(done));
       return done;
@@ -82,48 +93,59 @@ export class Upgrader {
     }
   }
 
+  /** So many connections to `name`, or to what stands in for it, end with a kernel while it is upgraded. */
+  cut(name: string, connections: number): void {
+    this.#cuts.set(name, (this.#cuts.get(name) ?? 0) + connections);
+  }
+
   /** Ends what stood in for another instance when the daemon ended after all else was done. */
   async recover(): Promise<void> {
-    const { instances, services, steps } = this.#options;
+    const { instances, services, steps, mutex } = this.#options;
     for (const { name } of instances.list().filter(({ record }) => record.spec.stack === STAND_IN)) {
-      const led = (await services.list()).filter(({ targets }) => targets.some((each) => each.instance === name));
-      const without = led.map((service) => {
-        const request = requestOfService(service);
-        const targets = request.targets.filter(({ instance }) => instance !== name);
-        return changeService({ ...request, targets }, service, `without ${name}`);
-      });
-      await steps.submit([...without, removeInstance(name, STAND_IN)]);
+      const plan = async () => {
+        if (instances.find(name)?.record.spec.stack !== STAND_IN) return { steps: [] };
+        const led = (await services.list()).filter(({ targets }) => targets.some((each) => each.instance === name));
+        const without = led.map((service) => {
+          const request = requestOfService(service);
+          const targets = request.targets.filter(({ instance }) => instance !== name);
+          return changeService({ ...request, targets }, service, `without ${name}`);
+        });
+        return { steps: [...without, removeInstance(name, STAND_IN)] };
+      };
+      // Waits for what the steps that were cut off leave of it.
+      await steps.planned(plan, { mutex, things: [`instance ${name}`] });
     }
   }
 
-  async #plan(instance: Instance, request: UpgradeRequest): Promise<Made> {
+  async #plan(instance: Instance, request: UpgradeRequest, underWay: readonly BareStep[]): Promise<Made> {
     const { record, state, active, name } = instance;
     const changes = changesOf(request, record.spec);
-    if (state !== 'running' && (active || state === 'backoff'))
-      throw new PolykernelError('conflict', `${name} is ${state}`, {
-        ...{ field: 'name', value: name, hint: 'Upgrade it while it runs, or after it was stopped.' },
-      });
-    if (record.spec.attached || record.spec.stack === STAND_IN)
+    if (record.spec.attached || record.spec.stack === STAND_IN || record.spec.stack === STANDBY)
       throw new PolykernelError('unsupported', `${name} ends with what it was started for`, {
         field: 'name',
         value: name,
+      });
+    if (state !== 'running' && (active || state === 'backoff'))
+      throw new PolykernelError('conflict', `${name} is ${state}`, {
+        ...{ field: 'name', value: name, hint: 'Upgrade it while it runs, or after it was stopped.' },
       });
     const spec = await this.#resolve(record.spec, changes);
     if (changes.image === record.spec.image) await this.#checkSame(instance);
     const services = await this.#serving(name);
     const runs = state === 'running';
-    const beside = runs ? await this.#beside(spec, services) : 'it does not run';
+    const beside = runs ? await this.#beside(spec, services, underWay) : 'it does not run';
     const isBeside = typeof beside !== 'string';
-    const facts = { record, spec, changes, runs, services, watchMs: request.watchMs ?? WATCH_MS };
+    const { watchMs = WATCH_MS, drainMs = DRAIN_MS } = request;
+    const facts = { record, spec, changes, runs, services, watchMs, drainMs };
     const { steps, cleanup } = planUpgrade({ ...facts, beside: isBeside ? beside : null });
     const report: UpgradeReport = {
       name,
       way: isBeside ? 'beside' : runs ? 'pause' : 'at-rest',
       why: isBeside ? null : beside,
       steps: [...steps, ...cleanup].map(({ text, byHand }) => ({ text, undo: byHand })),
-      ...{ downMs: null, isPaused: runs && !isBeside, services: [] },
+      ...{ downMs: null, isPaused: runs && !isBeside, cutConnections: 0, services: [] },
     };
-    return { steps, cleanup, report };
+    return { steps, cleanup, report, standIn: isBeside ? beside.request.name : undefined };
   }
 
   /**
@@ -156,7 +178,11 @@ export class Upgrader {
   }
 
   /** What a second kernel would be made from, or why there can be none. */
-  async #beside(spec: InstanceSpec, services: readonly ServiceStatus[]): Promise<Beside | string> {
+  async #beside(
+    spec: InstanceSpec,
+    services: readonly ServiceStatus[],
+    underWay: readonly BareStep[],
+  ): Promise<Beside | string> {
     const { instances, hostPool } = this.#options;
     if (services.length === 0) return 'no service sends requests to it';
     if (spec.channels.length > 0) return 'it is at the end of a channel';
@@ -165,13 +191,23 @@ export class Upgrader {
     if (instances.find(name) !== undefined) return `there is an instance ${name} already`;
     const { publish: _, ...request } = requestOf(spec);
     // Published ports and the host name are one instance's.
-    const beside = { ...request, name, hostname: name, restart: 'no', heal: 'no' as const };
+    const beside = {
+      ...request,
+      name,
+      hostname: name,
+      restart: 'no',
+      heal: 'no' as const,
+      standby: false,
+      dependsOn: [],
+    };
     if (spec.partition === null) return { request: beside, placement: null };
-    const { pool, partitions } = instances.ledger();
+    const ledger = instances.ledger();
+    const { pool } = ledger;
     if (pool === null) return 'there is no pool';
+    const fixed = { ...ledger.partitions, ...reservedBy(ledger, underWay) };
     const requests = [{ name, request: spec.partition, current: null }];
     const { place } = await import('../ledger/planner.ts');
-    const { placed, refused } = place({ topology: hostPool.topology(), pool, requests, fixed: partitions });
+    const { placed, refused } = place({ topology: hostPool.topology(), pool, requests, fixed });
     if (refused[0] !== undefined) return `the pool has no room for a second one: ${refused[0].message}`;
     const { partition, vcpuCpus, reasons } = placed[0]!;
     return { request: beside, placement: { partition, vcpuCpus, reasons } };
@@ -218,7 +254,7 @@ function meanwhile(before: ServiceStatus, after: readonly ServiceStatus[]) {
   return [{ service: before.name, requests: since('requests'), errors: since('errors'), retries: since('retries') }];
 }
 
-function outcomeOf({ downMs, isPaused, services }: UpgradeReport): string {
+function outcomeOf({ downMs, isPaused, cutConnections, services }: UpgradeReport): string {
   const served = services.map(
     ({ service, requests, errors }) => `; ${service}: ${requests} requests, ${errors} errors`,
   );
@@ -226,5 +262,6 @@ function outcomeOf({ downMs, isPaused, services }: UpgradeReport): string {
     downMs === null
       ? 'without a pause'
       : `its kernel was down for ${downMs} ms${isPaused ? '' : ', another one served'}`;
-  return `${down}${served.join('')}`;
+  const cut = cutConnections > 0 ? `; ${cutConnections} connections that stayed open were cut` : '';
+  return `${down}${served.join('')}${cut}`;
 }

@@ -1,4 +1,5 @@
 /** Sizes that change and CPUs that change hands, on real kernels of QEMU; what each says is what its own programs see. */
+import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Sandbox, until } from '../support/pk.ts';
 
@@ -21,6 +22,26 @@ beforeAll(async () => {
   }
 }, 300_000);
 afterAll(() => sandbox[Symbol.asyncDispose]());
+
+interface Lean extends Status {
+  pid: number;
+  real: { limits: { memoryBytes: number } | null };
+}
+
+/** Bytes of the host that the memory of a kernel of User Mode Linux takes, whose jail that is. */
+function ramTaken(jail: number): number {
+  const pids = [jail];
+  for (const pid of pids) {
+    for (const name of readdirSync(`/proc/${pid}/fd`)) {
+      const path = `/proc/${pid}/fd/${name}`;
+      if (readlinkSync(path).startsWith('/dev/shm/')) return statSync(path).blocks * 512;
+    }
+    pids.push(
+      ...readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number),
+    );
+  }
+  throw new Error(`nothing below ${jail} has memory in /dev/shm`);
+}
 
 /** As its programs see them, and as it is recorded. */
 async function sizes(name: string) {
@@ -58,6 +79,33 @@ it('moves CPUs and memory between two kernels, and keeps what each has over a re
   await sandbox.ok('restart', 'web');
   expect(await sizes('web')).toMatchObject({ cpus: 2, mib: 224, online: 2 });
   await sandbox.ok('move', 'memory', '32M', '--from', 'web', '--to', 'batch');
+});
+
+it('takes memory from a kernel of User Mode Linux, which the host has then, and gives it back', async () => {
+  const bounds = ['-m', '128M', '--elastic-memory', '64M-128M'];
+  await sandbox.ok('run', '-d', '--name', 'lean', '--driver', 'uml', ...bounds, '--', 'sleep', '100000');
+  const seen = async () => {
+    const { size, real, bootId, pid } = await sandbox.json<Lean>('inspect', 'lean');
+    const text = await sandbox.ok('exec', 'lean', '--', 'cat', '/proc/meminfo');
+    const availableMib = Number(/MemAvailable: +(\d+)/.exec(text)![1]) / 1024;
+    const limit = real.limits!.memoryBytes / MIB;
+    return { mib: size.memoryBytes / MIB, availableMib, limit, takenMib: ramTaken(pid) / MIB, bootId };
+  };
+  // All that it has was used once, and is free now: the host does not know that.
+  const fill = 'head -c 60M /dev/zero > /tmp/full; rm /tmp/full; echo well';
+  expect(await sandbox.ok('exec', 'lean', '--', 'sh', '-c', fill)).toBe('well\n');
+  const before = await seen();
+  expect(before.takenMib).toBeGreaterThan(60);
+  await sandbox.ok('update', 'lean', '--memory', '80M');
+  const small = await seen();
+  expect(small).toMatchObject({ mib: 80, limit: before.limit - 48, bootId: before.bootId });
+  expect(small.takenMib).toBeLessThan(81);
+  expect(small.availableMib).toBeLessThan(before.availableMib - 40);
+  expect(await sandbox.ok('exec', 'lean', '--', 'cat', '/run/pk/size')).toBe(`cpus=1\nmemory_bytes=${80 * MIB}\n`);
+  await sandbox.ok('update', 'lean', '--memory', '128M');
+  expect(await seen()).toMatchObject({ mib: 128, limit: before.limit });
+  expect(await sandbox.ok('exec', 'lean', '--', 'sh', '-c', fill)).toBe('well\n');
+  await sandbox.ok('rm', '-f', 'lean');
 });
 
 it('refuses what its bounds do not allow, and leaves all as it was', async () => {

@@ -88,6 +88,15 @@ it.each([
   expect(await pid()).toBe(before);
 });
 
+it.skipIf(process.getuid?.() !== 0)('is refused where the number that the daemon says is not its own', async () => {
+  const before = await pid();
+  const elsewhere = new Sandbox(sandbox.home, sandbox.env, ['unshare', '--pid', '--fork', '--mount-proc']);
+  const ran = await elsewhere.pk(['daemon', 'upgrade']);
+  expect(ran.stderr).toContain(`process ${before} is not the daemon that serves ${sandbox.home}`);
+  expect(ran.code).toBe(125);
+  expect(await pid()).toBe(before);
+});
+
 /** A checkout that lacks a part. */
 function without(part: string): string {
   const partial = mkdtempSync(join(directory, 'without-'));

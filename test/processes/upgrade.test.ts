@@ -104,6 +104,7 @@ test('killed while another one serves, the next daemon leaves all as it was', as
   });
   await expect(upgrading).rejects.toThrow();
   await crash;
-  await daemon.client.destroy('nothing-of-this-name');
+  // Waits for what the daemon takes up.
+  await daemon.client.upgrade('web', { command: NEW, dryRun: true });
   await expectAsBefore(daemon, asked);
 });

@@ -56,7 +56,9 @@ describe('the sources', () => {
   const using = (pattern: RegExp) => texts.filter(({ text }) => pattern.test(text)).map(({ name }) => name);
 
   it('decompress nothing in the daemon', () => {
-    expect(using(/\b(?:create)?(?:gunzip|unzip|inflate|brotliDecompress|zstdDecompress)\w*\(/i)).toEqual([]);
+    // `pk core show` unpacks pages of 4 KiB, in its own process.
+    const known = ['cli/evidence/memory/kdump.ts'];
+    expect(using(/\b(?:create)?(?:gunzip|unzip|inflate|brotliDecompress|zstdDecompress)\w*\(/i)).toEqual(known);
   });
 
   it('run programs that interpret artefacts in a jail alone', () => {

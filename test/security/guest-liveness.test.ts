@@ -206,6 +206,19 @@ describe('a guest that floods', () => {
     expect(await told).toMatchObject({ code: 'protocol' });
   });
 
+  it.each([
+    ['trouble', ToHost.trouble],
+    ['ends', ToHost.exited],
+    ['results', ToHost.result],
+  ])('with texts (%s) is heard as much less as they cost', async (_, type) => {
+    const clock = new ManualClock();
+    const { guest, link } = await connected({ clock, turns: new Turns(clock) });
+    guest.stream.write(Buffer.concat(Array.from({ length: 60 }, () => encodeFrame(type, 1, Buffer.alloc(64, 'x')))));
+    await settle();
+    expect(guest.host.isPaused()).toBe(true);
+    link.destroy();
+  });
+
   it('has its last words heard when its line closes', async () => {
     const clock = new ManualClock();
     const { guest, link } = await connected({ clock, turns: new Turns(clock) });

@@ -132,6 +132,17 @@ export const EXAMPLES: Record<AdviceId, AdviceInput> = {
     ),
     instances: { web: facts(2, { memoryBytes: 6 * GIB }) },
   },
+  'split-device': {
+    topology: {
+      ...eight,
+      pci: [networkCard(card, { iommuGroup: 12 }), networkCard('0000:3b:00.1', { iommuGroup: 13 })],
+    },
+    ledger: ledger(pool(range(2, 7), [[0, 8]], { devices: [card, '0000:3b:00.1'] }), {
+      db: partition([4, 5], [[0, 2]], { devices: ['0000:3b:00.1'] }),
+      web: partition([2, 3], [[0, 2]], { devices: [card] }),
+    }),
+    instances: { db: facts(2), web: facts(2) },
+  },
   'smt-sharing': {
     topology: smt,
     ledger: ledger(pool([1, 2, 3, 5, 6, 7], [[0, 8]]), {

@@ -248,12 +248,14 @@ export function conformance(name: string, target: ConformanceTarget): void {
     });
 
     it('changes its size while it runs, and says what it has', async () => {
-      const { cpuResize, memoryResize } = driver.capabilities();
+      const { cpuResize, memoryResize, memoryStepBytes } = driver.capabilities();
       const { memoryBytes } = await spec();
       const whole = { cpus: cpuResize === 'none' ? 1 : 2, memoryBytes };
       const memoryChanges = memoryResize !== 'none';
-      const less = { cpus: 1, memoryBytes: memoryChanges ? memoryBytes - 32 * 2 ** 20 : memoryBytes };
-      const kernel = await start({ cpus: whole.cpus, size: { ...less, memoryChanges } });
+      const step = Math.max(memoryStepBytes, 32 * 2 ** 20);
+      const less = { cpus: 1, memoryBytes: memoryChanges ? memoryBytes - step : memoryBytes };
+      const size = { ...less, memoryChanges, leastMemoryBytes: less.memoryBytes };
+      const kernel = await start({ cpus: whole.cpus, size });
       expect(await kernel.size()).toEqual(less);
       for (const size of [whole, less, whole]) {
         await kernel.resize(size);

@@ -30,6 +30,7 @@ export function serviceStatus(change: Partial<ServiceStatus> = {}): ServiceStatu
           address: '10.213.0.2',
           state: 'up',
           reason: null,
+          ...{ isItself: true, standIn: null },
         },
         ...{ ...TOTALS, inFlight: 4, requestsPerSecond: 5, latency: LATENCY },
       },

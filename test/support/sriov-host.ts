@@ -4,12 +4,13 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readFileSync, realpathSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { buildInitramfs, GuestLink, type InitramfsEntry, type Pair } from '../../src/guest/index.ts';
+import { dirname, join } from 'node:path';
+import { libraryBinds } from '../../src/driver/jail/host.ts';
+import { buildInitramfs, GuestLink, type GuestProcess, type InitramfsEntry, type Pair } from '../../src/guest/index.ts';
 import { ImageStore, type KernelImage } from '../../src/image/contract.ts';
 import { indexModules, loadOrder, readModuleInfo } from '../../src/image/modules.ts';
 import type { Sysfs } from '../../src/sriov/sysfs.ts';
@@ -27,14 +28,17 @@ export interface HostShape {
   memoryMib?: number;
   /** Files of this machine are at /host there, read-only. */
   sharesFiles?: boolean;
-  /** More arguments of QEMU. */
+  /** More arguments of QEMU, and modules of the kernel. */
   more?: readonly string[];
+  modules?: readonly string[];
 }
 
 export interface EmulatedHost {
   sysfs: Sysfs;
   /** Runs a program of `/pk` there; its output. Rejects unless it ends with 0. */
   run(...command: string[]): Promise<string>;
+  /** Starts a program there. */
+  start(command: readonly string[], env: Readonly<Record<string, string>>): GuestProcess;
   /** Runs a program there until its output has `pattern`, and ends it; its output. Rejects after `deadlineMs`, or when it ends before. */
   until(
     command: readonly string[],
@@ -65,7 +69,7 @@ const SHARE: readonly Pair[] = [
 export async function emulatedHost(shape: HostShape, deadlineMs = 180_000): Promise<EmulatedHost> {
   const directory = await mkdtemp(join(tmpdir(), 'pk-sriov-'));
   const image = await debianImage();
-  const modules = await writeInitramfs(image, join(directory, 'initramfs'));
+  const modules = await writeInitramfs(image, join(directory, 'initramfs'), shape.modules ?? []);
   const qemu = startQemu(shape, directory, image);
   const guest = new GuestLink({ name: 'the emulated host', isPort: true });
   const end = async () => {
@@ -103,8 +107,10 @@ export async function emulatedHost(shape: HostShape, deadlineMs = 180_000): Prom
         throw new Error(`${command.join(' ')} ended with ${exit.value}: ${stderr}${exit.message}`);
       return stdout;
     };
+    const start: EmulatedHost['start'] = (command, env) =>
+      guest.exec({ command, env: { PATH: '/pk', ...env }, cwd: '/', user: '0' });
     const untilSaid: EmulatedHost['until'] = async (command, env, pattern, patience) => {
-      const child = guest.exec({ command, env: { PATH: '/pk', ...env }, cwd: '/', user: '0' });
+      const child = start(command, env);
       let said = '';
       const seen = new Promise<void>((resolve) => {
         const take = (text: string) => {
@@ -135,12 +141,27 @@ export async function emulatedHost(shape: HostShape, deadlineMs = 180_000): Prom
       const made = [`/${at.split('/')[1]}`, ...parents].map((path): Pair => ['mkdir', path]);
       return guest.configure([...made, ['mount', ['', from, at, 'bind', ''].join('\x1f')]]);
     };
-    return { sysfs, run, until: untilSaid, show, end };
+    return { sysfs, run, start, until: untilSaid, show, end };
   } catch (error) {
     const log = await readFile(join(directory, 'console'), 'utf8').catch(() => '');
     await end();
     throw new Error(`the emulated host did not come up: ${(error as Error).message}\n${log.slice(-2000)}`);
   }
+}
+
+/** Runs a program of this machine in a host that shares files; its output. Rejects as run(). */
+export async function hostProgram(host: EmulatedHost, name: string, ...args: string[]): Promise<string> {
+  const { path } = toolPath(name);
+  const libraries = await libraryBinds(realpathSync(path));
+  const directories = [...new Set(libraries.map(({ source }) => `/host${dirname(realpathSync(source))}`))];
+  const loader = realpathSync('/lib64/ld-linux-x86-64.so.2');
+  return await host.run(
+    `/host${loader}`,
+    '--library-path',
+    directories.join(':'),
+    `/host${realpathSync(path)}`,
+    ...args,
+  );
 }
 
 export async function debianImage(): Promise<KernelImage> {
@@ -168,8 +189,8 @@ export function modulesOf(image: KernelImage, wanted: readonly string[]): { name
 }
 
 /** The image's own, and behind it the modules and programs of such a host. Gives the modules' paths in load order. */
-async function writeInitramfs(image: KernelImage, path: string): Promise<string[]> {
-  const modules = modulesOf(image, WANTED);
+async function writeInitramfs(image: KernelImage, path: string, more: readonly string[]): Promise<string[]> {
+  const modules = modulesOf(image, [...WANTED, ...more]);
   const entries = modules.map(({ name, content }): InitramfsEntry => {
     return { kind: 'file', path: modulePath(name), mode: 0o644, content };
   });

@@ -47,12 +47,14 @@ export class SriovModel implements Sysfs {
   lateLinks = 0;
   /** Drivers whose probe fails after `bind` has said yes. */
   readonly failing = new Set<string>();
+  /** Lines of files of functions, by `ADDRESS/NAME`. */
+  readonly texts = new Map<string, readonly string[]>();
   /** Functions that cannot be reset, or are silent afterwards. */
   readonly unresettable = new Set<string>();
   readonly silent = new Set<string>();
   /** A write for which this gives a promise is done when that is. */
   hold: (path: string, text: string) => Promise<void> | undefined = () => undefined;
-  readonly drivers = new Set(['nvme', 'vfio-pci', 'pcieport']);
+  readonly drivers = new Set(['nvme', 'igb', 'vfio-pci', 'pcieport']);
   hasIommu = true;
   /** How many virtual controllers were set online. */
   online = 0;
@@ -84,6 +86,10 @@ export class SriovModel implements Sysfs {
     return names.map((name) => (found === undefined ? undefined : this.#value(found, name)));
   }
 
+  async lines(path: string): Promise<string[]> {
+    return [...(this.texts.get(path.replace('bus/pci/devices/', '')) ?? [])];
+  }
+
   async list(directory: string): Promise<string[]> {
     if (directory === 'bus/pci/devices') return [...this.functions.keys()];
     if (directory === 'bus/pci/drivers') return [...this.drivers];
@@ -98,6 +104,7 @@ export class SriovModel implements Sysfs {
     const [, address = '', name] = DEVICE.exec(directory) ?? [];
     const found = this.functions.get(address);
     if (found === undefined) return [];
+    if (name === 'net') return found.driver === 'igb' ? ['eth0'] : [];
     if (name === 'nvme') return found.driver === 'nvme' ? ['nvme0'] : [];
     this.#looks += 1;
     const linked = this.lateLinks === 0 ? found.virtual.length : Math.floor(this.#looks / this.lateLinks);

@@ -14,8 +14,8 @@ const balanceStatus: BalanceStatus = {
   ...{ mode: 'on', policy: 'slo', suspended: null, holds: [], moves: { kept: 1, undone: 0, failed: 0 } },
   kernels: [
     {
-      ...{ name: 'web', kind: 'service', cpus: 2, min: 1, max: 4, promiseMs: 100, known: true, busy: 1 },
-      ...{ waiting: 0, p99Ms: 20 },
+      ...{ name: 'web', kind: 'service', cpus: 2, min: 1, max: 4, priority: 0, promiseMs: 100, known: true },
+      ...{ busy: 1, waiting: 0, p99Ms: 20 },
     },
   ],
   reasons: [{ resource: 'cpu', rule: 'need', count: 1 }],

@@ -1,6 +1,6 @@
 /** Healing, on kernels in memory and a clock that the tests move. */
 import { expect, it } from 'vitest';
-import { fakeGuest, fakeKernels, killFakeKernel } from '../../src/driver/fake/driver.ts';
+import { fakeGuest, fakeKernels, killFakeKernel, tellOfFakeKernel } from '../../src/driver/fake/driver.ts';
 import type { HealOutcome } from '../../src/heal/contract.ts';
 import { eventually, startDaemon, type TestDaemon, untilState } from '../support/harness.ts';
 import { ManualClock } from '../support/manual-clock.ts';
@@ -51,6 +51,23 @@ it('one that hangs is ended and gets a new kernel, at once after a good run, and
   expect(status.startedAt).not.toBe(before);
   await untilHealthy();
   expect(await test.client.heal()).toMatchObject([{ name: 'web', heal: 'hung', heldUntil: null, last: healing }]);
+});
+
+it('one that writes its own memory down is lost, and not ended, until it is heard again', async () => {
+  const { test, directory, startedAt, untilHealthy, until } = await setUp({ heal: 'unhealthy' });
+  await untilHealthy();
+  const before = await startedAt();
+  tellOfFakeKernel(directory(), { sign: 'dumping', text: 'it dumps itself' });
+  fakeGuest(directory())!.pause();
+  for (let second = 0; second < 30; second++) await until(async () => true);
+  expect(await test.client.instanceHealth('web')).toMatchObject({
+    state: 'running',
+    health: 'lost',
+    signs: [{ sign: 'dumping' }],
+  });
+  expect(await startedAt()).toBe(before);
+  fakeGuest(directory())!.resume();
+  await untilHealthy();
 });
 
 it('of what is not asked for none is healed', async () => {

@@ -1,6 +1,6 @@
 /** Health beside state, on kernels in memory and a clock that the tests move. */
 import { expect, it } from 'vitest';
-import { fakeGuest, fakeKernels, killFakeKernel } from '../../src/driver/fake/driver.ts';
+import { fakeGuest, fakeKernels, killFakeKernel, tellOfFakeKernel } from '../../src/driver/fake/driver.ts';
 import type { Health } from '../../src/health/contract.ts';
 import { eventually, startDaemon, type TestDaemon, untilState } from '../support/harness.ts';
 import { ManualClock } from '../support/manual-clock.ts';
@@ -70,6 +70,19 @@ it('one that the host gives no time is starving and never hung, and no loss is t
   await until('healthy');
   await test.client.stop('web');
   expect(await told(test, 'exited')).toEqual([]);
+});
+
+it('that it panicked is told as its VMM sees it, before all of it is gone', async () => {
+  const { test, directory, until } = await setUp();
+  await until('healthy');
+  tellOfFakeKernel(directory(), { sign: 'panic', text: 'Kernel panic - not syncing: x' });
+  expect(await test.client.instanceHealth('web')).toMatchObject({
+    ...{ state: 'running', health: 'lost', signs: [{ sign: 'panic', seen: 'Kernel panic - not syncing: x' }] },
+  });
+  killFakeKernel(directory());
+  await untilState(test, 'web', 'exited');
+  // Once.
+  expect(await told(test, 'crashed')).toEqual(['health-lost lost: Kernel panic - not syncing: x']);
 });
 
 it('one that is paused keeps the health it had', async () => {

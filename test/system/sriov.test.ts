@@ -124,6 +124,25 @@ test('a change that blocks in the kernel is told after its time, and no other on
   await eventually(() => set(0).catch(() => undefined));
 });
 
+test('a function that the host kernel gives away itself is leased and reset, and no vfio-pci has it', async () => {
+  const { launched, list, assign, removed, model, set } = withModel();
+  await set(2);
+  await expect(launched('web', [VF0], 'host')).resolves.toEqual({
+    devices: [{ address: VF0, name: null, group: null }],
+  });
+  expect(model.functions.get(VF0)!.driver).toBeNull();
+  await expect(assign(VF0, 'other')).rejects.toMatchObject({ code: 'conflict' });
+  await removed('web');
+  expect((await list()).leases).toEqual([]);
+  expect(model.writes).toContain(`devices/${VF0}/reset 1`);
+  // One that VFIO has from before is taken from it.
+  await launched('web', [VF0], 'boot');
+  expect(model.functions.get(VF0)!.driver).toBe('vfio-pci');
+  await launched('web', [VF0], 'host');
+  expect(model.functions.get(VF0)!.driver).toBeNull();
+  await removed('web');
+});
+
 test('a lease: one owner, vfio-pci, reset before the next, with a generation', async () => {
   const { restart, list, assign, release, removed, model, set } = withModel();
   await set(3);
@@ -335,6 +354,8 @@ test('pk-sysfs reads, lists and writes below its directory and nowhere else, and
   ]);
   expect((await sysfs.list(device)).sort()).toEqual(['blocks', 'config', 'driver', 'strange', 'vendor']);
   expect(await sysfs.list('none')).toEqual([]);
+  expect(await sysfs.lines(`${device}/vendor`)).toEqual(['0x1b36', 'more']);
+  expect(await sysfs.lines(`${device}/absent`)).toEqual([]);
   expect(await sysfs.bytes(`${device}/config`, 4)).toBe(0x80070605);
   await expect(sysfs.bytes(`${device}/config`, 8)).rejects.toMatchObject({ code: 'ENODATA' });
   const blocked = sysfs.write(`${device}/blocks`, '8');

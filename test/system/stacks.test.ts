@@ -148,6 +148,55 @@ kernels:
     expect((await client.list()).length).toBe(3);
   });
 
+  it('holds nobody back while it waits for a kernel, but who wants the same', async () => {
+    const test = await startDaemon();
+    const { client } = test;
+    const shop = (mode: string, db: string) =>
+      stack(`
+name: shop
+pool: {cpus: 2-5, memory: 1GiB}
+kernels:
+  web: {driver: fake, command: [stubborn], stopGrace: 1h, environment: {MODE: ${mode}}}
+  db: {driver: fake, command: [sleep, inf], partition: {cpus: "${db}", memory: 128MiB}}
+`);
+    const other = (name: string, cpus: string) =>
+      stack(`
+name: ${name}
+kernels: {${name}: {driver: fake, command: [sleep, inf], partition: {cpus: ${cpus}, memory: 128MiB}}}
+`);
+    await client.apply(shop('a', '2'));
+    const progress = { first: [] as string[], again: [] as string[], late: [] as string[] };
+    const first = client.apply(shop('b', '2,3'), (text) => void progress.first.push(text));
+    await eventually(async () => (await client.inspect('web')).state === 'stopping');
+    expect(progress.first.some((line) => line.includes('stop web'))).toBe(true);
+
+    // What it is to give to db is nobody else's, and the rest is anybody's.
+    await client.apply(other('one', '1'));
+    expect((await client.inspect('one')).placement!.partition.cpus).toEqual([4]);
+    await client.growPool({ cpus: [1], sharedCpus: [], memory: { kind: 'size', bytes: 2 ** 20 }, devices: [] });
+    const shrink = { cpus: [3], sharedCpus: [], memory: { kind: 'share' as const }, devices: [] };
+    await expect(client.shrinkPool(shrink)).rejects.toMatchObject({
+      message: expect.stringContaining('a change of db'),
+    });
+    await test.create({ name: 'run', command: ['sleep', 'inf'] });
+    await untilState(test, 'run', 'running');
+    expect((await client.list()).map(({ spec }) => spec.name)).toEqual(['web', 'db', 'one', 'run']);
+
+    const again = client.apply(shop('b', '2,3'), (text) => void progress.again.push(text));
+    const late = client.apply(other('late', '3'), (text) => void progress.late.push(text));
+    const refused = expect(late).rejects.toMatchObject({ code: 'conflict' });
+    const waits = (lines: string[]) => lines.includes('waiting for what is under way on the same');
+    await eventually(() => waits(progress.again) && waits(progress.late));
+    expect(progress.again).not.toContain('planning');
+
+    await client.kill('web', {});
+    expect((await first).steps).not.toEqual([]);
+    expect(actions(await again)).toEqual({ web: 'keep', db: 'keep' });
+    await refused;
+    expect((await client.pool()).partitions.db?.cpus).toEqual([2, 3]);
+    expect((await client.inspect('web')).spec.env.MODE).toBe('b');
+  });
+
   it('killed at any step, it converges when run again', async () => {
     const CHANGED =
       THREE.replace('MODE: a', 'MODE: b')

@@ -30,8 +30,13 @@ async function crashDuring(test: TestDaemon, source: StackSource, text: string, 
   await failed;
 }
 
-/** Once what a crash cut off has been taken up: changes of the machine wait for that. */
-const takenUp = ({ client }: TestDaemon) => client.destroy('nothing-of-this-name');
+/** Once what a crash cut off of the stack has been taken up: changes of it wait for that. This one is refused then. */
+async function takenUp({ client }: TestDaemon): Promise<void> {
+  const impossible = stack('kernels: {web: {driver: fake, command: [x], partition: {cpus: 1000, memory: 1MiB}}}');
+  await expect(client.apply(impossible)).rejects.toMatchObject({
+    message: expect.stringContaining('nothing was done'),
+  });
+}
 
 async function leftSteps({ home, daemon }: TestDaemon): Promise<StepRecord[]> {
   await daemon.close();

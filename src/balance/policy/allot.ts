@@ -1,6 +1,6 @@
 /** From what kernels should have to what there is: bounds, whole pieces, and the pool's size. */
 import type { Reason, Window, Wish } from '../types.ts';
-import { level } from './level.ts';
+import { levelByRank, prioritiesOf } from './ranks.ts';
 
 /** Smallest number of pieces that holds `cpus`; what rounding errors add is no piece. */
 export const pieces = (cpus: number, grain: number): number => Math.ceil(cpus / grain - 1e-9);
@@ -13,8 +13,8 @@ export function bounds({ kernels, grain }: Window, index: number): [least: numbe
 }
 
 /**
- * Sizes for all when services should have `wants` CPUs: floors first, then services, who share max-min what is there when it is
- * too little; batch kernels get the rest, evenly. `wants` of batch kernels are not looked at; nothing is said of kernels that are
+ * Sizes for all when services should have `wants` CPUs: floors first, then services, those of one priority after those of a higher one,
+ * who share max-min what is there when it is too little; batch kernels get the rest, in the same order. `wants` of batch kernels are not looked at; nothing is said of kernels that are
  * unknown, they keep what they have. `reason` is asked only of kernels whose size changes.
  */
 export function allot(window: Window, wants: ArrayLike<number>, reason: (index: number) => Reason): Wish[] {
@@ -33,12 +33,19 @@ export function allot(window: Window, wants: ArrayLike<number>, reason: (index: 
     left -= least;
   }
   const same = new Float64Array(count);
-  const given = level(same, asked, Math.max(0, left));
+  const priorities = prioritiesOf(kernels);
+  const given = levelByRank(priorities, same, asked, Math.max(0, left));
   for (let index = 0; index < count; index++) left -= given[index]!;
-  const rest = level(same, spare, Math.max(0, left));
+  const rest = levelByRank(priorities, same, spare, Math.max(0, left));
   const sizes = floors;
   for (let index = 0; index < count; index++) sizes[index]! += given[index]! + rest[index]!;
-  return wishes(window, sizes, (index) => (kernels[index]!.kind === 'service' ? reason(index) : { rule: 'rest' }));
+  return wishes(window, sizes, (index) => {
+    const { kind, priority } = kernels[index]!;
+    if (kind === 'batch') return { rule: 'rest' };
+    const isOutranked =
+      given[index]! < asked[index]! && kernels.some((other, each) => other.priority > priority && given[each]! > 0);
+    return isOutranked ? { rule: 'outranked', wanted: wants[index]!, priority } : reason(index);
+  });
 }
 
 /** What a kernel may have now: one that is not heard of stays as large as it is. */

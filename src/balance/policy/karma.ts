@@ -5,8 +5,8 @@
  */
 import type { Controller, Policy, Window, Wish } from '../types.ts';
 import { boundsNow, pieces, wishes } from './allot.ts';
-import { level } from './level.ts';
 import { quantum } from './quantum.ts';
+import { levelByRank, prioritiesOf } from './ranks.ts';
 import { Roster } from './roster.ts';
 
 /** `common`: part of the units that is nobody's own; `credits`: what the first one begins with. */
@@ -50,9 +50,10 @@ class Karma implements Controller {
     const own = this.#maxMin ? 0 : Math.floor((left * (1 - this.#parameters.common)) / count);
     const fair = new Float64Array(count).fill(own);
     const credits = Float64Array.from(states, (state) => (this.#maxMin ? left : state.credits));
-    const shared = quantum({ common: left - own * count, fair, credits, demand });
+    const priorities = prioritiesOf(kernels);
+    const shared = quantum({ common: left - own * count, fair, credits, demand, priorities });
     const unmet = demand.map((wanted, index) => wanted - shared.allocation[index]!);
-    const free = level(new Float64Array(count), unmet, shared.unused);
+    const free = levelByRank(priorities, new Float64Array(count), unmet, shared.unused);
     const sizes = floors;
     for (let index = 0; index < count; index++) {
       sizes[index]! += shared.allocation[index]! + free[index]!;

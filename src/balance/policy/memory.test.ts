@@ -9,7 +9,14 @@ const MIB = 2 ** 20;
 class World {
   readonly law = new MemoryLaw();
   readonly kernels: MemoryKernel[] = ['web', 'batch'].map((name) => ({
-    ...{ name, kind: name === 'web' ? 'service' : 'batch', min: 128 * MIB, max: 512 * MIB, entitlement: 256 * MIB },
+    ...{
+      name,
+      kind: name === 'web' ? 'service' : 'batch',
+      min: 128 * MIB,
+      max: 512 * MIB,
+      entitlement: 256 * MIB,
+      priority: 0,
+    },
   }));
   readonly observations: MemoryObservation[] = this.kernels.map(() => ({
     ...{ known: true, bytes: 256 * MIB, available: 200 * MIB, stalled: 0, majorFaults: 0 },
@@ -97,4 +104,14 @@ it('goes by pages that had to be read where a kernel has no PSI, and leaves alon
   silent.free = 256 * MIB;
   for (const seen of silent.observations) seen.known = false;
   expect(silent.pass(60, 1)).toEqual([]);
+});
+
+it('takes from one of a lower priority what it can do without, below its own too, and no more than that', () => {
+  const world = new World();
+  world.kernels[0]!.priority = 1;
+  world.pass(1);
+  world.observations[1]!.available = 100 * MIB;
+  expect(world.pass(1, 0.1)).toHaveLength(1);
+  // 15 % of what it has stay free within it.
+  expect(world.mib).toEqual([304, 208, 0]);
 });

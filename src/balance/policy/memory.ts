@@ -4,7 +4,7 @@
  * Source: https://github.com/facebookincubator/senpai (its constants); written from the law, no code was taken.
  *
  * What is taken is nobody's, until somebody needs it. Who needs more than is free gets it from those at rest: from what they have above
- * their entitlement, and from what they can do without where he has less than his own.
+ * their entitlement, and from what they can do without where he has less than his own, or a higher priority.
  */
 import type { Decision, MemoryWindow, Reason, Side } from '../types.ts';
 
@@ -40,7 +40,7 @@ export class MemoryLaw {
   readonly #states = new Map<string, State>();
   #at = Number.NaN;
 
-  /** Those who grow, in order of need, then those who shrink. The same windows give the same decisions. */
+  /** Those who grow, in order of priority and need, then those who shrink. The same windows give the same decisions. */
   decide(window: MemoryWindow): Decision[] {
     const seconds = Number.isNaN(this.#at) ? 0 : window.at - this.#at;
     this.#at = window.at;
@@ -49,7 +49,10 @@ export class MemoryLaw {
     const sizes = window.observations.map(({ bytes }) => bytes);
     const decisions: Decision[] = [];
     let { free } = window;
-    for (const want of growing.sort((a, b) => b.bytes - a.bytes || a.index - b.index)) {
+    const priority = (index: number) => window.kernels[index]!.priority;
+    for (const want of growing.sort(
+      (a, b) => priority(b.index) - priority(a.index) || b.bytes - a.bytes || a.index - b.index,
+    )) {
       const room = window.kernels[want.index]!.max - sizes[want.index]!;
       let open = pieces(Math.min(want.bytes, room));
       const unowned = Math.min(open, pieces(free));
@@ -105,7 +108,7 @@ export class MemoryLaw {
     return { index, bytes: -STEP, reason: { rule: 'memory-rest', availableBytes: available } };
   }
 
-  /** Batch kernels first, then who has the most to spare. */
+  /** Batch kernels first, then those of a low priority, then who has the most to spare. */
   #givers({ kernels, observations }: MemoryWindow, wants: readonly (Wanted | undefined)[], taker: number): number[] {
     const isAtRest = (index: number) =>
       index !== taker && observations[index]!.known && (wants[index]?.bytes ?? 0) <= 0;
@@ -114,6 +117,7 @@ export class MemoryLaw {
       .sort(
         (a, b) =>
           Number(kernels[a]!.kind === 'service') - Number(kernels[b]!.kind === 'service') ||
+          kernels[a]!.priority - kernels[b]!.priority ||
           observations[b]!.available - observations[a]!.available ||
           a - b,
       );
@@ -127,9 +131,10 @@ function spareOf(
   giver: number,
   taker: number,
 ): number {
-  const { min, entitlement } = kernels[giver]!;
+  const { min, entitlement, priority } = kernels[giver]!;
+  const outranks = kernels[taker]!.priority > priority;
   const hasOwn = sizes[taker]! >= kernels[taker]!.entitlement;
-  const floor = hasOwn ? Math.max(min, entitlement) : min;
+  const floor = hasOwn && !outranks ? Math.max(min, entitlement) : min;
   // What it gave in this window is taken from what it had free.
   const available = observations[giver]!.available - (observations[giver]!.bytes - sizes[giver]!);
   return pieces(Math.min(sizes[giver]! - floor, available - reserveOf(sizes[giver]!)));

@@ -3,7 +3,8 @@
  *
  * slack = (promise − p99) / promise. The service with the least slack gets one piece while its slack is below `poor`; while all are
  * above `rich`, the richest gives one to the batch kernels, and takes it back when that made it poor; it is then left alone for
- * `patience` seconds. CPUs for the poor come from batch kernels first, then from the richest service.
+ * `patience` seconds. CPUs for the poor come from batch kernels first, then from the richest service. Ours: of the poor who has the
+ * highest priority is first, and where none is rich one of a lower priority gives.
  *
  * The law's shape is the paper's. Its numbers are assumptions here: so is the interval of half a second.
  */
@@ -51,13 +52,20 @@ class Parties implements Controller {
       const now = pieces(window.observations[index]!.cpus, window.grain);
       return up ? now < most : now > least;
     };
-    const worst = bySlack.find((index) => slacks[index]! < poor && room(index, true));
+    const rank = (index: number): number => window.kernels[index]!.priority;
+    // The sort is stable: of one priority the one with the least slack.
+    const worst = bySlack
+      .toSorted((a, b) => rank(b) - rank(a))
+      .find((index) => slacks[index]! < poor && room(index, true));
     if (onTrial !== undefined && slacks[onTrial]! < poor) {
       step(onTrial, 1, { rule: 'revert', slack: slacks[onTrial]! });
       states[onTrial]!.leaveAloneUntil = window.at + patience;
     } else if (worst !== undefined) {
       step(worst, 1, { rule: 'slack', slack: slacks[worst]!, bound: poor });
-      const donor = bySlack.findLast((index) => index !== worst && slacks[index]! > rich && room(index, false));
+      const canGive = (index: number) => index !== worst && room(index, false);
+      const donor =
+        bySlack.findLast((index) => canGive(index) && slacks[index]! > rich) ??
+        bySlack.findLast((index) => canGive(index) && rank(index) < rank(worst));
       if (donor !== undefined && !batchCanGive(window))
         step(donor, -1, { rule: 'slack', slack: slacks[donor]!, bound: rich });
     } else if (services.every((index) => slacks[index]! > rich)) {

@@ -3,6 +3,7 @@
  * Source: OSDI'23, https://www.usenix.org/conference/osdi23/presentation/vuppalapati; written from the law, no code was taken.
  */
 import { level } from './level.ts';
+import { levelByRank } from './ranks.ts';
 
 export interface Quantum {
   /** Units that belong to nobody, and those that are each one's own: fair[i]. All whole numbers. */
@@ -11,6 +12,8 @@ export interface Quantum {
   /** Before this quantum. */
   credits: ArrayLike<number>;
   demand: ArrayLike<number>;
+  /** Borrowers of a higher one come first; none = all are alike. */
+  priorities?: ArrayLike<number>;
 }
 
 export interface Shared {
@@ -25,7 +28,7 @@ export interface Shared {
  * Everybody gets min(demand, fair). What donors leave and the common units go to borrowers for a credit each: all that they want when
  * there is enough, with the units of the poorest donors first, who earn a credit for each; else to the richest borrowers, levelling.
  */
-export function quantum({ common, fair, credits, demand }: Quantum): Shared {
+export function quantum({ common, fair, credits, demand, priorities = [] }: Quantum): Shared {
   const count = demand.length;
   const income = Math.floor(common / count);
   const purse = new Float64Array(count);
@@ -51,7 +54,7 @@ export function quantum({ common, fair, credits, demand }: Quantum): Shared {
         Math.min(wants, donations),
       )
     : donated;
-  const borrowed = enough ? wanted : level(purse, wanted, supply);
+  const borrowed = enough ? wanted : levelByRank(priorities, purse, wanted, supply);
   for (let index = 0; index < count; index++) {
     allocation[index]! += borrowed[index]!;
     purse[index]! += lent[index]! - borrowed[index]!;

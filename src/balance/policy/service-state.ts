@@ -6,6 +6,7 @@ import { Demand } from './demand.ts';
 import { HighestOf } from './highest.ts';
 import { waitProbability, waitsLonger } from './queue.ts';
 import type { SloParameters } from './slo-parameters.ts';
+import { Spoilt } from './spoilt.ts';
 import { Usable } from './usable.ts';
 
 /** Windows in which its own word and the host's count have to differ before it is not believed. */
@@ -21,6 +22,8 @@ const RECENT_SECONDS = 3;
 const STEADY_SECONDS = 6;
 const ENOUGH_LATE = 4;
 const CPUS_HELP = 0.1;
+/** Seconds without late requests after which what it has is enough, where others are short. */
+const KEPT_SECONDS = 1;
 /** A model that says more than this share will be late speaks of an overload, in which no queue is steady. */
 const TELLS = 0.2;
 /** Seconds for which a queue of half the promise has to stay to mean something. */
@@ -36,6 +39,8 @@ export class ServiceState {
   bare = 0;
   /** CPU-seconds of entitlement lent (above 0) or borrowed. */
   credits = 0;
+  /** Requests wait that are to be gone soon. */
+  waits = false;
   /** What it has keeps the promise, whatever the model says: hardly any request was late in the last seconds. */
   suffices = false;
   /** When it next may give a piece: not before it was seen for a quiet window. */
@@ -43,6 +48,7 @@ export class ServiceState {
   readonly usable = new Usable();
   readonly #calibration = new Calibration();
   readonly #parameters: SloParameters;
+  readonly #spoilt: Spoilt;
   readonly demand: Demand;
   readonly #highest: HighestOf;
   readonly #claims = new HighestOf(CLAIM_SECONDS);
@@ -52,6 +58,7 @@ export class ServiceState {
   #lately = 0;
   #size = 0;
   #steadySince = 0;
+  #keptSince = 0;
   #lied = 0;
   /** When it last gave a piece, and how long pieces it gave stayed away, as far as one can say. */
   #gaveAt = Number.NEGATIVE_INFINITY;
@@ -59,6 +66,7 @@ export class ServiceState {
 
   constructor(parameters: SloParameters) {
     this.#parameters = parameters;
+    this.#spoilt = new Spoilt(parameters.spoilt);
     this.demand = new Demand(parameters.lead, parameters.jumps, parameters.halfLife);
     this.#highest = new HighestOf(parameters.quiet);
   }
@@ -84,7 +92,8 @@ export class ServiceState {
     const overloaded = this.#isOverloaded(seconds, promise, seen, grain);
     const recent = RECENT_MEMORY ** seconds;
     this.#lately = recent * this.#lately + (1 - recent) * seen.late;
-    this.suffices = !overloaded && this.#lately < PROMISED;
+    if (overloaded || seen.late > TOO_LATE) this.#keptSince = at;
+    this.suffices = !overloaded && (this.#lately < PROMISED || at - this.#keptSince > KEPT_SECONDS);
     this.usable.learn(at, overloaded, seen.busyPeak, seen.cpus, grain);
     if (kernel.promiseMs === null) {
       // Nothing was promised and only its own word speaks for it: what it uses and what waits, up to its entitlement.
@@ -96,17 +105,25 @@ export class ServiceState {
     const { foreseen, headroom, uncertainty } = this.demand;
     const excess = Math.max(0, seen.queued * this.service - (seen.cpus * promise) / 4);
     const drain = overloaded ? excess / this.#parameters.drain : 0;
-    const size = (demand: number, risk: number) =>
-      Math.ceil(this.#cpusFor(demand, promise, risk, grain, kernel.max) + drain / grain - 1e-9);
-    const { risk } = this.#parameters;
+    const steady = (demand: number, risk: number) => this.#cpusFor(demand, promise, risk, grain, kernel.max);
+    const size = (demand: number, risk: number) => Math.ceil(steady(demand, risk) + drain / grain - 1e-9);
+    this.waits = drain > 0;
+    const risk = Math.min(this.#parameters.risk, this.#spoilt.risk(foreseen));
     // Where the model says enough and requests are late for want of CPUs, one more, whatever it says.
     if (seen.cpus !== this.#size || overloaded) this.#steadySince = at;
     this.#size = seen.cpus;
     const isSteady = at - this.#steadySince > STEADY_SECONDS;
     const least = isSteady && this.#isLate(seen, grain) ? pieces(seen.cpus, grain) + 1 : 1;
     this.need = Math.max(least, size(foreseen + headroom, risk));
-    this.bare = this.#claims.add(at, this.need === 1 ? 1 : size(foreseen, PROMISED));
+    this.bare = this.#claims.add(at, this.need === 1 ? 1 : steady(foreseen, PROMISED));
     this.recentNeed = this.#highest.add(at, Math.max(this.need, size(foreseen + headroom + uncertainty, risk)));
+  }
+
+  /** Chance that a second is spoilt with so many CPUs, were there no queue. */
+  spoiltOn(cpus: number, promiseMs: number | null): number {
+    if (promiseMs === null) return 0;
+    const { foreseen } = this.demand;
+    return Spoilt.chance(foreseen, this.#late(foreseen, cpus, promiseMs / 1000));
   }
 
   /** Its word against what the host counts: tasks that wait for no request, or all CPUs busy and yet nobody who has to wait. */

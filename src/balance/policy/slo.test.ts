@@ -122,13 +122,24 @@ it('gives a kernel that lies no more than its entitlement, and says so', () => {
 });
 
 describe('when all are short', () => {
-  const shortage = { floors: [1, 1, 1], entitlements: [3, 3, 3], credits: [0, 0, 0], supply: 9 };
+  const shortage = {
+    floors: [1, 1, 1],
+    entitlements: [3, 3, 3],
+    credits: [0, 0, 0],
+    priorities: [0, 0, 0],
+    supply: 9,
+    gain: () => 0,
+  };
   it.each([
     ['who asks for no more than its own gets it', { needs: [3, 8, 8] }, [3, 3, 3]],
     ['what one leaves goes to a whole need', { needs: [1, 5, 8] }, [1, 5, 3]],
     ['credits decide who is first', { needs: [1, 5, 5], credits: [0, 1, 2] }, [1, 3, 5]],
     ['a need that does not fit is passed over', { needs: [1, 9, 4], credits: [0, 2, 1] }, [1, 4, 4]],
     ['comfort comes after needs', { needs: [2, 2, 3], wishes: [4, 2, 4] }, [3, 2, 4]],
+    ['a higher priority comes before entitlements', { needs: [3, 6, 3], priorities: [0, 1, 0] }, [2, 6, 1]],
+    ['a lower one gets nothing before', { needs: [2, 9, 2], priorities: [0, 1, 0] }, [1, 7, 1]],
+    ['entitlements hold among equals', { needs: [3, 2, 8], priorities: [1, 0, 1] }, [3, 1, 5]],
+    ['comfort is after the needs of all', { needs: [2, 2, 2], wishes: [9, 2, 2], priorities: [1, 0, 0] }, [5, 2, 2]],
     ['floors stand', { needs: [9, 9, 9], floors: [1, 7, 1], entitlements: [1, 7, 1] }, [1, 7, 1]],
   ])('%s', (_, given, expected) => {
     const all = { ...shortage, wishes: given.needs, ...given };

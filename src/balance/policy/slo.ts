@@ -2,12 +2,12 @@
  * Ours: each service gets what a queueing model says its promise takes, for the demand that is foreseen.
  *
  * Grow at once by what is needed; give back one piece at a time after a quiet window; keep free what demand lately jumped by; charge
- * for moves; when all are short, entitlements first and the rest by credits; floors always. A kernel that gains nothing by more gets
+ * for moves; when all are short, higher priorities first, then entitlements and the rest by credits; floors always. A kernel that gains nothing by more gets
  * no more; one that contradicts what the host counts gets at most its entitlement. Batch kernels have all the rest.
  */
 import type { Controller, Policy, Reason, Window, Wish } from '../types.ts';
 import { boundsNow, pieces, wishes } from './allot.ts';
-import { level } from './level.ts';
+import { levelByRank, prioritiesOf } from './ranks.ts';
 import { Roster } from './roster.ts';
 import { ServiceState } from './service-state.ts';
 import { divide } from './short.ts';
@@ -51,7 +51,7 @@ class Slo implements Controller {
     const isShort = wanted > left;
     if (isShort) this.#divide(window, states, sizes, left);
     for (let index = 0; index < count; index++) if (kernels[index]!.kind === 'service') left -= sizes[index]!;
-    const rest = level(new Float64Array(count), spare, Math.max(0, left));
+    const rest = levelByRank(prioritiesOf(kernels), new Float64Array(count), spare, Math.max(0, left));
     for (let index = 0; index < count; index++) {
       sizes[index]! += rest[index]!;
       if (kernels[index]!.kind === 'service') this.#account(window, index, states[index]!, sizes[index]!);
@@ -89,12 +89,20 @@ class Slo implements Controller {
         Math.max(boundsNow(window, index)[0], Math.min(sizes[index]!, states[index]!.need)),
       ),
       entitlements: services.map((index) => pieces(kernels[index]!.entitlement, grain)),
+      priorities: services.map((index) => kernels[index]!.priority),
       credits: services.map((index) => {
         const { entitlement } = kernels[index]!;
         // Who has the turn keeps it for a step.
         const turn = observations[index]!.cpus > entitlement ? 1 : 0;
         return Math.round(states[index]!.credits / (Math.max(grain, entitlement) * CREDIT_STEP)) + turn;
       }),
+      gain: (each, size) => {
+        const index = services[each]!;
+        const { promiseMs } = kernels[index]!;
+        if (states[index]!.waits) return 1;
+        const on = (pieces: number) => states[index]!.spoiltOn(pieces * grain, promiseMs);
+        return on(size) - on(size + 1);
+      },
       supply,
     });
     for (const [each, index] of services.entries()) sizes[index] = divided[each]!;
@@ -117,7 +125,7 @@ class Slo implements Controller {
   }
 
   #reason({ kernels, observations, grain }: Window, index: number, state: ServiceState, isShort: boolean): Reason {
-    const { entitlement, kind } = kernels[index]!;
+    const { entitlement, kind, priority } = kernels[index]!;
     const { arrivals, queued, cpus, waiting, late } = observations[index]!;
     const need = state.need * grain;
     if (kind === 'batch') {
@@ -127,7 +135,7 @@ class Slo implements Controller {
     }
     if (state.distrusted) return { rule: 'distrusted', entitlement, claimed: waiting };
     if (state.usable.most < need) return { rule: 'cannot-use', usable: state.usable.most, need };
-    if (isShort) return { rule: 'short', need, entitlement, credits: state.credits };
+    if (isShort) return { rule: 'short', need, entitlement, priority, credits: state.credits };
     if (need < cpus) return { rule: 'quiet', seconds: this.#quiet, need: state.recentNeed * grain };
     return {
       rule: 'need',
@@ -147,6 +155,6 @@ export const slo: Policy = {
   interval: 0.25,
   memory: true,
   defaults: SLO_DEFAULTS,
-  grid: { risk: [0.003, 0.006], jumps: [0.9, 0.95, 0.98], quiet: [5, 10], charge: [20, 60] },
+  grid: { jumps: [0.9, 0.95, 0.98], quiet: [5, 10], charge: [20, 60] },
   begin: (parameters) => new Slo({ ...SLO_DEFAULTS, ...parameters }),
 };

@@ -11,6 +11,7 @@ const COLUMNS: readonly Column<Kernel>[] = [
   ['KIND', ({ kind }) => kind],
   ['CPUS', ({ cpus }) => number(cpus), 'right'],
   ['BOUNDS', ({ min, max }) => `${min}-${max}`, 'right'],
+  ['PRIORITY', ({ priority }) => String(priority), 'right'],
   ['BUSY', ({ known, busy }) => (known ? number(busy) : '-'), 'right'],
   ['WAITING', ({ known, waiting }) => (known ? number(waiting) : '-'), 'right'],
   ['P99', ({ p99Ms }) => (p99Ms === null ? '-' : `${number(p99Ms)} ms`), 'right'],

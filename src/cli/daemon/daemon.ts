@@ -1,11 +1,13 @@
 /** The daemon as a child in the foreground, or one that is told to start and to end. */
 import { spawn } from 'node:child_process';
+import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { daemonProcess } from '../../client/daemon-process.ts';
 import { connect } from '../../client/index.ts';
 import { daemonEnvironment } from '../../sys/environment.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import { DAEMON_FLAGS, nodeCommand } from '../../sys/node.ts';
-import { cacheDirectory } from '../../sys/paths.ts';
+import { cacheDirectory, home as defaultHome, layout } from '../../sys/paths.ts';
 import { CACHE, takePlace } from '../../sys/places.ts';
 import { processStartTime } from '../../sys/process.ts';
 import type { Command, Invocation } from '../kit/command.ts';
@@ -99,12 +101,18 @@ async function stop(where: { home?: string }): Promise<number> {
   });
   if (client === undefined) return 0;
   const { pid } = await client.version();
-  // Its zombie is no daemon: in a container nobody may take that away.
-  const started = processStartTime(pid);
+  const process = daemonProcess(pid, layout(resolve(where.home ?? defaultHome())));
   await client.shutdown();
+  // Its zombie is no daemon: in a container nobody may take that away. In one it may be no process of ours: it is gone when it is silent.
+  const isGone = async () =>
+    process === undefined
+      ? await client.version().then(
+          () => false,
+          () => true,
+        )
+      : processStartTime(pid) !== process.startTime;
   for (let deadline = Date.now() + 10_000; Date.now() < deadline; ) {
-    const now = processStartTime(pid);
-    if (now === undefined || now !== started) return 0;
+    if (await isGone()) return 0;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   throw new PolykernelError('internal', `the daemon (pid ${pid}) did not end in 10 s`);

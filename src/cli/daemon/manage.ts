@@ -1,11 +1,12 @@
 /** `pk daemon install` and `uninstall`, and a new version where systemd runs the daemon. */
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
+import { daemonProcess } from '../../client/daemon-process.ts';
 import { connect } from '../../client/index.ts';
 import { checkSuccession } from '../../client/succeed.ts';
 import { runCommand } from '../../sys/command.ts';
 import { asPolykernelError, PolykernelError } from '../../sys/errors.ts';
-import { home as defaultHome, type Layout } from '../../sys/paths.ts';
+import { home as defaultHome, type Layout, layout } from '../../sys/paths.ts';
 import type { Invocation } from '../kit/command.ts';
 import { print } from '../kit/output.ts';
 import { MARK, type Manager, secretsOf, UNIT, unitPath, unitText } from './unit.ts';
@@ -107,7 +108,9 @@ function checkOurs(path: string): void {
 async function runsByItself(home: string, manager: Manager): Promise<boolean> {
   const { managed } = await import('./unit.ts');
   const client = await connect({ home, start: false }).catch(() => undefined);
-  return client !== undefined && managed((await client.version()).pid) !== manager;
+  if (client === undefined) return false;
+  const process = daemonProcess((await client.version()).pid, layout(home));
+  return process === undefined || managed(process.pid) !== manager;
 }
 
 async function systemctl(manager: Manager, ...args: string[]): Promise<void> {

@@ -39,8 +39,8 @@ async function succeedHere(invocation: Invocation): Promise<number> {
   const client = await connect({ home: paths.home, start: false });
   const say = (text: string) => void process.stderr.write(`${text}\n`);
   const { managed } = await import('./unit.ts');
-  const { pid } = await client.version();
-  const unit = managed(pid);
+  const { daemonProcessHere } = await import('../../client/daemon-process.ts');
+  const unit = managed(daemonProcessHere((await client.version()).pid, paths).pid);
   if (unit !== undefined) {
     await (await import('./manage.ts')).restartAnew(unit, paths, say);
     say('the service manager runs this version now');

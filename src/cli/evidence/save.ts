@@ -3,9 +3,10 @@ import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { connect } from '../../client/index.ts';
 import type { Core } from '../../evidence/contract.ts';
-import { asPolykernelError } from '../../sys/errors.ts';
+import { asPolykernelError, PolykernelError } from '../../sys/errors.ts';
 import type { Command } from '../kit/command.ts';
 import { print } from '../kit/output.ts';
+import { keepMemory } from './keep-memory.ts';
 
 /** Of the console. */
 const LINES = 500;
@@ -16,15 +17,27 @@ export const command: Command = {
   summary: 'keep what is known of an instance now, in a file',
   usage: '[OPTION]... NAME',
   description:
-    'State, health with its signs, how it ended, what happened to it and what was healed, its last numbers, the end of its console, and on QEMU the\nregisters of its CPUs. None of its memory, and of its environment no values. Only its owner may read the file.',
+    'State, health with its signs, how it ended, what happened to it and what was healed, its last numbers, the end of its console, and the\nregisters of its CPUs. Of its environment no values. Only its owner may read the file.\n' +
+    '--memory keeps all memory of its kernel in FILE.memory besides, whatever secrets are in it: an ELF core of User Mode Linux, kdump of QEMU (makedumpfile -R).\nIt is paused meanwhile.',
   options: {
     output: { short: 'o', value: 'FILE', complete: 'file', help: 'where to (default NAME.core; - is standard output)' },
+    memory: { help: 'all memory of its kernel as well, in FILE.memory' },
   },
   arguments: [1, 1],
   complete: 'instance',
-  examples: [['pk core save web -o web.core', 'before it is restarted; see pk heal off']],
+  examples: [
+    ['pk core save web -o web.core', 'before it is restarted; see pk heal off'],
+    ['pk core save web --memory', 'web.core and web.core.memory'],
+  ],
   async run(invocation) {
     const name = invocation.positionals[0]!;
+    const wantsMemory = invocation.flag('memory');
+    if (wantsMemory && invocation.value('output') === '-') {
+      throw new PolykernelError('invalid', 'memory goes to a file beside the core, and - is none', {
+        field: '--memory',
+        hint: 'Name a file: pk core save NAME --memory -o FILE.',
+      });
+    }
     const client = await connect();
     const evidence = await client.evidence(name);
     const core: Core = { ...evidence, console: [] };
@@ -35,6 +48,7 @@ export const command: Command = {
       core.console.push(text);
     }
     const file = invocation.value('output') ?? `${evidence.status.spec.name}.core`;
+    if (wantsMemory) core.memoryKept = await keepMemory(client, evidence, `${file}.memory`);
     const content = `${JSON.stringify(core, null, 1)}\n`;
     if (file === '-') await print(Buffer.from(content));
     else await save(file, content);

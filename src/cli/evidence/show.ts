@@ -1,5 +1,7 @@
 /** pk core show: what such a file says, for people. */
+import { existsSync } from 'node:fs';
 import { open } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import type { Core } from '../../evidence/contract.ts';
 import { asPolykernelError, PolykernelError } from '../../sys/errors.ts';
 import { type Command, JSON_OPTION } from '../kit/command.ts';
@@ -14,17 +16,51 @@ export const command: Command = {
   options: {
     console: { help: 'all of the console that was kept' },
     registers: { help: 'all registers' },
+    log: { help: "all of the kernel's log, where its memory was kept" },
     json: JSON_OPTION,
   },
   arguments: [1, 1],
   complete: 'file',
   examples: [['pk core show web.core', 'why it went, what happened before, and the end of its console']],
   async run(invocation) {
-    const core = await read(invocation.positionals[0]!);
-    const whole = { console: invocation.flag('console'), registers: invocation.flag('registers') };
-    return answer(invocation, core, () => coreText(core, whole));
+    const path = invocation.positionals[0]!;
+    const whole = {
+      console: invocation.flag('console'),
+      registers: invocation.flag('registers'),
+      log: invocation.flag('log'),
+    };
+    const begin = await beginning(path);
+    // Readers of dumps are loaded where there is one.
+    const { isDump, summarize } = await import('./memory/open-dump.ts');
+    const { dumpText } = await import('./dump-text.ts');
+    if (isDump(begin)) {
+      const summary = summarize(path);
+      return answer(invocation, { ...summary, registers: summary.registers.map(plainRegisters) }, () =>
+        dumpText(path, summary, whole),
+      );
+    }
+    const core = await read(path);
+    const memory = core.memoryKept == null ? undefined : join(dirname(path), basename(core.memoryKept.file));
+    return answer(invocation, core, () =>
+      memory !== undefined && existsSync(memory)
+        ? `${coreText(core, whole)}\n${dumpText(memory, summarize(memory), whole)}`
+        : coreText(core, whole),
+    );
   },
 };
+
+const plainRegisters = (registers: ReadonlyMap<string, bigint>) =>
+  Object.fromEntries([...registers].map(([name, value]) => [name, value.toString(16)]));
+
+async function beginning(path: string): Promise<Buffer> {
+  try {
+    await using file = await open(path, 'r');
+    const { bytesRead, buffer } = await file.read(Buffer.alloc(16), 0, 16, 0);
+    return buffer.subarray(0, bytesRead);
+  } catch (error) {
+    throw asPolykernelError(error, `reading ${path}`);
+  }
+}
 
 async function read(path: string): Promise<Core> {
   let text: string;
@@ -51,7 +87,8 @@ export function parseCore(path: string, text: string): Core {
   if (core.version !== 1) throw notCore(path, `it is of version ${String(core.version)}, this one reads 1`);
   const isWhole =
     [core.status?.spec, core.health].every((part) => typeof part === 'object' && part !== null) &&
-    [core.console, core.events, core.healings, core.health?.signs].every(Array.isArray);
+    [core.console, core.events, core.healings, core.health?.signs].every(Array.isArray) &&
+    (core.memoryKept == null || typeof core.memoryKept.file === 'string');
   if (!isWhole) throw notCore(path, 'a part of it is missing');
   return core as Core;
 }

@@ -25,7 +25,7 @@ export const command: Command = {
       const cached = place.function(invocation.positionals[0]!);
       const decoded = cached.decode({ registers: invocation.flag('decode') });
       if (decoded === undefined) throw silent(cached.address);
-      const found = { ...place.facts(cached.address), ...decoded };
+      const found = { ...place.facts(cached.address), ...decoded, health: place.health(cached.address) };
       return answer(invocation, found, () => functionText(found, readPciNames()));
     }),
 };

@@ -1,8 +1,17 @@
 /** A decoded function as text, in the manner of lspci. */
-import type { Decoded, DecodedCapability, DecodedRegister, FunctionFacts, PciNames } from '../../pci/index.ts';
+import {
+  type Decoded,
+  type DecodedCapability,
+  type DecodedRegister,
+  errorsText,
+  type FunctionFacts,
+  type FunctionHealth,
+  linkText,
+  type PciNames,
+} from '../../pci/index.ts';
 import { className, deviceName, ids } from './words.ts';
 
-type Shown = FunctionFacts & Decoded;
+type Shown = FunctionFacts & Decoded & { health: FunctionHealth };
 
 /** Registers of the header that have a line of their own. */
 const HEADER_LINES = ['Control', 'Status', 'SecondaryStatus', 'BridgeCtl'];
@@ -22,10 +31,20 @@ export function functionText(of: Shown, names: PciNames): string {
     ),
     ...of.capabilities.flatMap(capabilityText),
     ...of.problems.map((problem) => `\tproblem: ${problem}`),
+    ...healthLines(of.health),
     ...(of.driver === null ? [] : [`\tKernel driver in use: ${of.driver}`]),
     ...(of.physicalFunction === null ? [] : [`\tVirtual function of ${of.physicalFunction}`]),
     '',
   ].join('\n');
+}
+
+/** As the kernel counts, and not the registers. */
+function healthLines({ link, errors }: FunctionHealth): string[] {
+  const kinds = errors?.kinds.map(({ severity, name, count }) => `${count} ${severity} ${name}`) ?? [];
+  return [
+    ...(link === null ? [] : [`\tLink: ${linkText(link)}`]),
+    ...(errors === null ? [] : [`\tErrors reported: ${kinds.length === 0 ? errorsText(errors) : kinds.join(', ')}`]),
+  ];
 }
 
 function subsystem(of: Shown, names: PciNames): string[] {

@@ -7,5 +7,6 @@ export const COMMANDS: Loaders = {
   'sriov enable': () => import('./enable.ts'),
   'sriov disable': () => import('./disable.ts'),
   'sriov assign': () => import('./assign.ts'),
+  'sriov set': () => import('./set.ts'),
   'sriov release': () => import('./release.ts'),
 };

@@ -1,9 +1,11 @@
 /** PCI functions as commands show them. Pure. */
+
+import { errorsText, linkText } from '../../pci/health.ts';
 import type {
+  AssignedFunction,
   CountReport,
   FunctionsReport,
   Lease,
-  LeasedFunction,
   PhysicalFunction,
   PlannedChange,
 } from '../../sriov/contract.ts';
@@ -14,7 +16,14 @@ export function functionsText({ physical, leases }: FunctionsReport): string {
   if (physical.length === 0 && leases.length === 0)
     return 'No function of this machine has virtual ones (SR-IOV). `pk pci ls` lists all there are.\n';
   const rows = physical.flatMap((each) => [
-    [each.address, kindOf(each), each.driver ?? '-', node(each.node), '-', summary(each)],
+    [
+      each.address,
+      kindOf(each),
+      each.driver ?? '-',
+      node(each.node),
+      '-',
+      `${summary(each)}${healthWords(each.health)}`,
+    ],
     ...each.virtual.map(({ index, address, driver, node: on, iommuGroup, lease }) => [
       `  ${address}`,
       `vf ${index}`,
@@ -48,12 +57,14 @@ export const planText = (changes: readonly PlannedChange[]): string =>
 export const countText = ({ address, now, notes }: CountReport): string =>
   `${address} has ${now} virtual functions${notes.map((note) => `; ${note}`).join('')}\n`;
 
-export const leaseText = ({ address, owner, generation }: LeasedFunction): string =>
-  `${address} is ${owner}'s (generation ${generation})\n`;
+export const leaseText = ({ address, owner, generation, warnings }: AssignedFunction): string =>
+  [`${address} is ${owner}'s (generation ${generation})`, ...warnings.map((text) => `warning: ${text}`), ''].join('\n');
 
 const kindOf = (each: PhysicalFunction): string => pciClassWord(each.class);
 const node = (on: number | null): string => (on === null ? '-' : String(on));
 const summary = ({ virtual, most, wanted }: PhysicalFunction): string =>
   `${virtual.length} of ${most} virtual${wanted !== null && wanted !== virtual.length ? `, ${wanted} wanted` : ''}`;
+const healthWords = ({ link, errors }: PhysicalFunction['health']): string =>
+  `${link === null ? '' : `; ${linkText(link)}`}${errors === null ? '' : `; errors: ${errorsText(errors)}`}`;
 const leaseWords = ({ owner, generation, state, reason }: Lease): string =>
   state === 'leased' ? `${owner} (${generation})` : `${state} after ${owner}${reason === null ? '' : `: ${reason}`}`;

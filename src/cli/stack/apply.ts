@@ -13,7 +13,7 @@ export const command: Command = {
   usage: '[-f FILE]',
   description:
     'Carries out what `pk plan` shows; changes only what differs. Run again after a failure or Ctrl-C it goes on from\n' +
-    'what was done. Two at once are carried out one after the other.',
+    'what was done. A second one of the same stack waits for the first.',
   options: { ...STACK_OPTION, json: JSON_OPTION },
   arguments: [0, 0],
   examples: [['pk apply -f polykernel.yaml', 'twice does no more than once']],

@@ -3,12 +3,11 @@ import { resolve } from 'node:path';
 import { type Client, connect } from '../../client/index.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import { parseDuration } from '../../sys/units.ts';
-import type { UpgradeReport, UpgradeRequest } from '../../upgrade/contract.ts';
+import type { Rollout, RolloutRequest, UpgradeReport, UpgradeRequest } from '../../upgrade/contract.ts';
 import { type Command, type Invocation, JSON_OPTION } from '../kit/command.ts';
 import { withProgress } from '../kit/long-work.ts';
 import { print, printJson } from '../kit/output.ts';
 import { interruptible } from '../kit/signals.ts';
-import { upgradeAll } from './all.ts';
 
 const ROLLBACK_WATCH_MS = 30_000;
 
@@ -23,6 +22,9 @@ export const command: Command = {
     rootfs: { value: 'PATH', complete: 'file', help: 'root file system' },
     all: { help: 'all that run and can have that image' },
     'at-most': { value: 'N', help: 'with --all: so many at once (default 1)' },
+    status: { help: 'what became of the last --all' },
+    stop: { help: 'begin no other upgrade of --all, and take back those under way' },
+    drain: { value: 'TIME', help: 'how long open connections may take to end before they are cut (default 30s)' },
     watch: {
       value: 'TIME',
       help: 'how long it must stay well before it counts (default 2s; with --auto-rollback 30s)',
@@ -36,10 +38,15 @@ export const command: Command = {
   complete: 'instance',
   examples: [
     ['pk upgrade web --image debian:amd64@new', 'without a gap, when a service leads to it'],
-    ['pk upgrade --all --image debian:amd64@new --at-most 2', 'one after the other, two at once'],
+    ['pk upgrade --all --image debian:amd64@new --at-most 2', 'two at once; goes on when pk is interrupted'],
   ],
   async run(invocation) {
     const [name, ...words] = invocation.positionals;
+    const isJson = invocation.flag('json');
+    if (invocation.flag('status') || invocation.flag('stop')) {
+      const client = await connect();
+      return await tell(await (invocation.flag('stop') ? client.stopRollout() : client.rollout()), isJson);
+    }
     const isAll = invocation.flag('all');
     if ((name === undefined) !== isAll)
       throw new PolykernelError('invalid', isAll ? 'a name is given beside --all' : 'it is not said which instance', {
@@ -53,17 +60,25 @@ export const command: Command = {
         hint: 'Name an image: pk upgrade --all --image debian:uml',
       });
     const interrupt = interruptible();
+    const { signal } = interrupt;
     try {
-      const client = await interrupt.unlessInterrupted(connect({ signal: interrupt.signal }));
-      const { done, failed } = await withProgress((say) => upgrade(client, invocation, request, say, interrupt.signal));
-      if (invocation.flag('json')) await printJson(isAll ? done : done[0]);
-      else if (done.length > 0) for (const report of done) await print(textOf(report, request.dryRun ?? false));
-      else if (failed === undefined) await print('Nothing to do: no other instance that runs can have it.\n');
-      if (failed !== undefined) throw failed;
+      const client = await interrupt.unlessInterrupted(connect({ signal }));
+      if (name === undefined) {
+        const { command: _, ...all } = request;
+        const atMost = invocation.integer('at-most', 1) ?? 1;
+        return await tell(await withProgress((say) => rollOut(client, { ...all, atMost }, say, signal)), isJson);
+      }
+      const report = await withProgress((say) => client.upgrade(name, request, say, signal));
+      if (isJson) await printJson(report);
+      else await print(textOf(report, request.dryRun ?? false));
       return 0;
     } catch (error) {
-      if (!interrupt.signal.aborted) throw error;
-      process.stderr.write('pk: interrupted; what was done is taken back.\n');
+      if (!signal.aborted) throw error;
+      process.stderr.write(
+        isAll
+          ? 'pk: what was begun goes on without you: see pk upgrade --status; pk upgrade --stop ends it.\n'
+          : 'pk: interrupted; what was done is taken back.\n',
+      );
       return interrupt.code();
     } finally {
       interrupt.release();
@@ -71,22 +86,44 @@ export const command: Command = {
   },
 };
 
-async function upgrade(
+/** Goes on with the next daemon when this one ends. */
+async function rollOut(
   client: Client,
-  invocation: Invocation,
-  request: UpgradeRequest,
+  request: RolloutRequest,
   say: (text: string) => void,
   signal: AbortSignal,
-): Promise<{ done: UpgradeReport[]; failed?: unknown }> {
-  const [name] = invocation.positionals;
-  if (name !== undefined) return { done: [await client.upgrade(name, request, say, signal)] };
-  return upgradeAll(client, request, invocation.integer('at-most', 1) ?? 1, say, signal);
+): Promise<Rollout> {
+  try {
+    return await client.rollOut(request, say, signal);
+  } catch (error) {
+    if (signal.aborted || !(error instanceof PolykernelError) || error.code !== 'unavailable') throw error;
+    const next = await connect({ signal });
+    const now = await next.rollout();
+    return now.state === 'running' ? await rollOut(next, request, say, signal) : now;
+  }
+}
+
+/** Throws what failed. */
+async function tell(rollout: Rollout, isJson: boolean): Promise<number> {
+  const { done, left, under, failure, skipped, state, request } = rollout;
+  if (isJson) await printJson(rollout);
+  else {
+    for (const report of done) await print(textOf(report, request.dryRun ?? false));
+    for (const { name, why } of skipped) await print(`${name} is left as it is: ${why}\n`);
+    if (under.length > 0) await print(`under way: ${under.join(', ')}\n`);
+    if (left.length > 0) await print(`not begun: ${left.join(', ')}\n`);
+    if (state === 'stopped') await print('It was stopped.\n');
+    if (state === 'done' && done.length === 0) await print('Nothing to do: no other instance that runs can have it.\n');
+  }
+  if (failure !== null) throw PolykernelError.fromJSON(failure.error);
+  return 0;
 }
 
 function requestOf(invocation: Invocation, command: string[]): UpgradeRequest {
   const image = invocation.value('image');
   const root = invocation.value('rootfs');
   const watch = invocation.value('watch');
+  const drain = invocation.value('drain');
   const watchMs =
     watch !== undefined
       ? parseDuration(watch, '--watch')
@@ -98,12 +135,16 @@ function requestOf(invocation: Invocation, command: string[]): UpgradeRequest {
     ...(root !== undefined && { root: root === 'host' ? root : resolve(root) }),
     ...(command.length > 0 && { command }),
     ...(watchMs !== undefined && { watchMs }),
+    ...(drain !== undefined && { drainMs: parseDuration(drain, '--drain') }),
     dryRun: invocation.flag('dry-run'),
   };
 }
 
 /** What is told of one that is done, or with `isDry` would be. */
-export function textOf({ name, way, why, steps, downMs, isPaused, services }: UpgradeReport, isDry: boolean): string {
+export function textOf(
+  { name, way, why, steps, downMs, isPaused, cutConnections, services }: UpgradeReport,
+  isDry: boolean,
+): string {
   const reason = way === 'pause' ? `${name} is down in between: ${why}\n` : '';
   if (isDry) return reason + steps.map(({ text, undo }) => `would ${text}    (undo: ${undo})\n`).join('');
   if (isPaused && downMs === null) return `${name} is left as it is: it runs so already\n`;
@@ -115,5 +156,6 @@ export function textOf({ name, way, why, steps, downMs, isPaused, services }: Up
   const served = services.map(
     ({ service, requests, errors }) => `; ${service}: ${requests} requests, ${errors} failed`,
   );
-  return `${name} is upgraded, ${down}${served.join('')}\n`;
+  const cut = cutConnections > 0 ? `; ${cutConnections} open connections were cut` : '';
+  return `${name} is upgraded, ${down}${served.join('')}${cut}\n`;
 }

@@ -10,7 +10,8 @@
  * | `boot-death` | the kernel's process dies as it boots |
  * | `never-acks` | hears nothing after the handshake, and acknowledges nothing (hostile.ts) |
  * | `mute` | hears nothing after the handshake, but acknowledges |
- * | `never-gives` | lets go of no CPU and no memory, and says nothing of it |
+ * | `never-gives` | lets go of no CPU, no memory and no PCI function, and says nothing of it |
+ * | `never-takes` | sees no PCI function that is plugged in |
  * | `floods`, `giant-replies`, `garbage` | from the first program on also writes bells, endless answers, or no frames |
  *
  * | program (programs.ts) | |
@@ -38,12 +39,15 @@ import type {
   HostUsage,
   Kernel,
   KernelExit,
+  KernelFunctions,
   KernelSize,
+  KernelWord,
   LaunchSpec,
   RealPlacement,
   SharedRegion,
 } from '../driver.ts';
 import type { Availability, Capabilities } from '../traits.ts';
+import { fakeFunctions } from './functions.ts';
 import { FakeGuest } from './guest.ts';
 import { FAKE } from './traits.ts';
 
@@ -53,6 +57,7 @@ const SENTINELS = {
   bootPanic: 'boot-panic',
   bootDeath: 'boot-death',
   neverGives: 'never-gives',
+  neverTakes: 'never-takes',
 } as const;
 
 const MIB = 1024 * 1024;
@@ -65,11 +70,13 @@ export const FAKE_CAPABILITIES: Capabilities = {
   maxMemoryBytes: 1024 * 1024 * MIB,
   pause: true,
   templateClone: false,
+  shares: true,
   cpuResize: 'online',
   cpuMoves: 'all',
   memoryResize: 'balloon',
+  memoryStepBytes: 2 ** 20,
   hugePages: true,
-  devices: 'boot',
+  devices: 'hotplug',
   sharedMemory: 'hotplug',
   networks: ['none', 'private', 'egress'],
   roots: ['host', 'directory', 'squashfs', 'ext4'],
@@ -101,16 +108,23 @@ export function fakeKernels(): string[] {
 /** The guest of a kernel that runs. */
 export const fakeGuest = (directory: string): FakeGuest | undefined => machines.get(directory)?.guest;
 
+/** What its VMM sees of a kernel that runs. */
+export const tellOfFakeKernel = (directory: string, word: KernelWord): void => machines.get(directory)?.heeded?.(word);
+
 /** The part that outlives a manager. */
 class FakeMachine {
   readonly guest: FakeGuest;
   readonly neverGives: boolean;
+  readonly neverTakes: boolean;
   readonly exited: Promise<KernelExit>;
   readonly consoles = new Set<PassThrough>();
+  heeded: ((word: KernelWord) => void) | undefined;
   placement: RealPlacement = {
     ...{ vcpus: [], others: [], memory: [], hugePageBytes: 0, mostCpus: null },
     ...{ groups: [], limits: null },
   };
+  /** PCI functions that it has. */
+  readonly functions: Set<string>;
   readonly #cpus: number;
   size: KernelSize;
   exit: KernelExit | undefined;
@@ -122,7 +136,9 @@ class FakeMachine {
     this.#directory = spec.directory;
     this.#bootId = bootId;
     this.neverGives = spec.hostname === SENTINELS.neverGives;
+    this.neverTakes = spec.hostname === SENTINELS.neverTakes;
     this.#cpus = spec.cpus;
+    this.functions = new Set(spec.devices?.map(({ address }) => address));
     this.size = spec.size ?? { cpus: spec.cpus, memoryBytes: spec.memoryBytes };
     this.place(spec.placement, spec.housekeepingCpus);
     this.exited = new Promise((resolve) => {
@@ -217,6 +233,7 @@ class FakeKernel implements Kernel {
   readonly #machine: FakeMachine;
   /** All it can ever have; undefined = others can come. */
   readonly #bootRegions: ReadonlySet<string> | undefined;
+  functions?: KernelFunctions;
   #detached = false;
 
   constructor(machine: FakeMachine, guest: GuestLink, bootRegions: ReadonlySet<string> | undefined) {
@@ -245,6 +262,10 @@ class FakeKernel implements Kernel {
   kill(): Promise<KernelExit> {
     this.#machine.end(STOPPED);
     return this.#machine.exited;
+  }
+
+  heed(listener: (word: KernelWord) => void): void {
+    this.#machine.heeded = listener;
   }
 
   async pause(): Promise<void> {
@@ -381,8 +402,14 @@ export class FakeDriver implements Driver {
     machine.guest.resume();
     const guest = new GuestLink({ name: spec.name, ...(this.#options.clock && { clock: this.#options.clock }) });
     await guest.attach(machine.guest.connect());
-    const boot = this.capabilities().sharedMemory === 'boot';
-    return new FakeKernel(machine, guest, boot ? new Set(spec.regions.map(({ id }) => id)) : undefined);
+    const { sharedMemory, devices } = this.capabilities();
+    const kernel = new FakeKernel(
+      machine,
+      guest,
+      sharedMemory === 'boot' ? new Set(spec.regions.map(({ id }) => id)) : undefined,
+    );
+    if (devices === 'hotplug') kernel.functions = fakeFunctions(machine);
+    return kernel;
   }
 
   /** Waits as long as a boot takes, up to the deadline. */

@@ -70,7 +70,7 @@ export interface JailSpec {
   memoryNodes: readonly number[] | undefined;
   /** Descriptors of control group files, open in the VMM's process, that it writes itself into. */
   joinFds: readonly number[];
-  /** Resource limits of every process in the jail, by name: `nofile`, `nproc`, `data`. */
+  /** Resource limits of every process in the jail, by name: `nofile`, `nproc`, `data`, `fsize`. */
   rlimits?: Readonly<Record<string, number>>;
   /** Whether its memory may be of huge pages, which no memory group counts; default no. */
   hugePages?: boolean;

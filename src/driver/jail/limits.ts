@@ -4,10 +4,11 @@
  * hold in any case, for each process or user id. Files outside volumes lie on memory file systems of a fixed size.
  *
  * `limits.json` in the launch directory says what was made, from before it is made: so any later process can read what is
- * real, and remove it.
+ * real, and remove it. A note in the cache says the same (group-notes.ts): directories go as well, while a kernel is killed.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { GroupNotes } from '../../sys/group-notes.ts';
 import { type LimitGroup, LimitGroups } from '../../sys/limit-groups.ts';
 import { countsByJail } from '../../sys/process-count.ts';
 import { formatBytes } from '../../sys/units.ts';
@@ -47,6 +48,7 @@ export function applyLimits(
 ): { joins: string[]; rlimits: Record<string, number> } {
   const host = new LimitGroups();
   const groups = host.plan(spec.id);
+  if (groups.length > 0) notes().write(noteName(groups), { directory: spec.directory, groups });
   save(spec.directory, { limits, groups, channels: (spec.regions ?? []).map(({ id }) => id) });
   host.set(groups, limits);
   const joined = groups.filter(({ version }) => version === 1 || !ownCpus);
@@ -111,9 +113,19 @@ export function outOfMemory(directory: string): string | undefined {
 
 /** Removes the control groups of a launch whose processes are gone. */
 export async function removeLimits(directory: string): Promise<void> {
-  const saved = load(directory);
-  if (saved !== undefined) await new LimitGroups().remove(saved.groups);
+  const groups = load(directory)?.groups ?? [];
+  if (groups.length > 0 && (await new LimitGroups().remove(groups))) notes().remove(noteName(groups));
 }
+
+/** Removes groups in which nothing runs of launches whose directory is gone, so that nothing else knows of them. */
+export function sweepLaunchGroups(): void {
+  const host = new LimitGroups();
+  for (const { name, note } of notes().all())
+    if (!existsSync(note.directory) && host.removeEmpty(note.groups)) notes().remove(name);
+}
+
+const notes = (): GroupNotes<{ directory: string; groups: readonly LimitGroup[] }> => new GroupNotes('launch-groups');
+const noteName = ([first]: readonly LimitGroup[]): string => basename(first!.path);
 
 function save(directory: string, saved: Saved): void {
   writeFileSync(join(directory, FILE), JSON.stringify(saved), { mode: 0o600 });

@@ -93,7 +93,7 @@ export class MultikernelDriver implements Driver {
   async prewarm(): Promise<void> {}
 
   async start(spec: LaunchSpec, signal: AbortSignal, progress: (phase: string) => void = () => {}): Promise<Kernel> {
-    checkLaunch(spec, { traits: MULTIKERNEL, capabilities: CAPABILITIES }, 0);
+    checkLaunch(spec, { traits: MULTIKERNEL, capabilities: CAPABILITIES }, Number.POSITIVE_INFINITY);
     checkSpawnKernel(spec.image.kernel);
     commandLine(spec.append);
     const timeout = AbortSignal.timeout(spec.readyTimeoutMs);
@@ -113,7 +113,10 @@ export class MultikernelDriver implements Driver {
       const { pid } = await this.#boot(spec, machine, record, { initramfs, signal: both });
       const ended = earlyEnd(spec.directory, watch.signal);
       await Promise.race([setUp(spec, guest, both, progress), ended]);
-      return this.#kernel(spec, machine, record, { pid, guest });
+      const kernel = this.#kernel(spec, machine, record, { pid, guest });
+      // It booted with the least that it may ever have: that stays.
+      if (spec.size !== undefined) await Promise.race([kernel.resize(spec.size), ended]);
+      return kernel;
     } catch (error) {
       guest.destroy();
       // First what keeps it running: what is left of it is its own.
@@ -206,16 +209,16 @@ export class MultikernelDriver implements Driver {
   }
 }
 
-/** The image's own archive, and behind it the root's: a kernel unpacks both. */
-async function makeInitramfs({ directory, image, root, memoryBytes }: LaunchSpec): Promise<string> {
+/** The image's own archive, or what was put in its place, and behind it the root's: a kernel unpacks both. */
+async function makeInitramfs({ directory, image, root, memoryBytes, size, initramfs }: LaunchSpec): Promise<string> {
   const path = join(directory, INITRAMFS);
-  copyFileSync(image.initramfs, path);
+  copyFileSync(initramfs ?? image.initramfs, path);
   const output = openSync(path, 'a', 0o600);
   try {
     // Archives begin at multiples of 4.
     writeSync(output, Buffer.alloc((4 - (statSync(path).size % 4)) % 4));
     // Packed and unpacked it is in the kernel's memory together, for a moment.
-    await packRoot(root, output, Math.floor(memoryBytes / 3));
+    await packRoot(root, output, Math.floor((size?.leastMemoryBytes ?? memoryBytes) / 3));
   } finally {
     closeSync(output);
   }

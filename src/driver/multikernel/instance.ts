@@ -61,6 +61,16 @@ export class SpawnInstance {
     return id;
   }
 
+  /** Gives it PCI functions of the pool, in a transaction of its own: in one with the making, what cannot be had is only logged. */
+  async giveFunctions(addresses: readonly string[]): Promise<void> {
+    const { name } = this;
+    await converge(this.#files, this.#host, `giving PCI functions to ${name}`, () => {
+      const has = (this.#files.instance(name)?.functions ?? []).map(({ address }) => address);
+      const addDevices = addresses.filter((address) => !has.includes(address)).map((address) => ({ address }));
+      return addDevices.length === 0 ? [] : [{ target: 'instance', name, addDevices }];
+    });
+  }
+
   /** Gives it a kernel. Whatever a failed load leaves, the instance has to be removed. */
   async load(id: number, image: SpawnImage): Promise<void> {
     await unlessBusy(this.#host, () => this.#host.calls.load(this.name, id, image), isBusy).catch((error) => {

@@ -1,5 +1,4 @@
 /** A kernel beside the host's, as the daemon holds it. pk-mktty stands for it under the shim, and ends when it has. */
-import { readFileSync } from 'node:fs';
 import type { Mutex } from '../../core/mutex.ts';
 import type { GuestLink } from '../../guest/index.ts';
 import { PolykernelError } from '../../sys/errors.ts';
@@ -7,9 +6,9 @@ import type { HostPlacement, HostUsage, KernelExit, KernelSize, LaunchSpec, Real
 import { ShimKernel } from '../shim/kernel.ts';
 import type { HostThread, LaunchThreads } from '../shim/launch-threads.ts';
 import { readConsoleTail } from '../shim/shim.ts';
-import { parseIomem } from './iomem.ts';
 import type { MachinePart } from './machine.ts';
 import type { LaunchRecord } from './record.ts';
+import { MEMORY_BLOCK_BYTES } from './traits.ts';
 
 export interface SpawnOptions {
   spec: LaunchSpec;
@@ -27,7 +26,6 @@ const LAST_WORDS_BYTES = 4096;
 
 export class SpawnKernel extends ShimKernel {
   readonly #options: SpawnOptions;
-  readonly #memoryBytes: number;
   /** Physical ids of the CPUs it may have, in their order; it has as many of them as its size says. */
   #list: readonly number[];
 
@@ -35,7 +33,6 @@ export class SpawnKernel extends ShimKernel {
     const { spec, pid, guest } = options;
     super({ id: spec.id, directory: spec.directory, pid, cloned: false, guest });
     this.#options = options;
-    this.#memoryBytes = spec.memoryBytes;
     this.#list = options.record.cpus;
   }
 
@@ -86,26 +83,33 @@ export class SpawnKernel extends ShimKernel {
 
   async size(): Promise<KernelSize> {
     this.#mustRun();
-    return { cpus: this.#options.part.instance.cpus().length, memoryBytes: this.#memoryBytes };
+    const { instance, memory } = this.#options.part;
+    return { cpus: instance.cpus().length, memoryBytes: memory.bytes() };
   }
 
   async resize({ cpus, memoryBytes }: KernelSize): Promise<void> {
     this.#mustRun();
-    if (memoryBytes !== this.#memoryBytes)
-      throw new PolykernelError(
-        'unsupported',
-        'memory of a running kernel is booked elsewhere than it is given: it stays as it is',
-        {
-          field: 'memoryBytes',
-          hint: 'Restart the instance with another size.',
-        },
-      );
     if (cpus < 1 || cpus > this.#list.length)
       throw new PolykernelError('invalid', `the kernel can have 1 to ${this.#list.length} CPUs, not ${cpus}`, {
         field: 'cpus',
         value: cpus,
       });
     await this.#setCpus(this.#list.slice(0, cpus));
+    const { part, record, turns } = this.#options;
+    if (memoryBytes === part.memory.bytes()) return;
+    const block = await this.#blockBytes();
+    await turns.run(() => part.memory.resize(memoryBytes, { block, node: record.node }));
+  }
+
+  /** What memory comes and goes in: as its kernel says. */
+  async #blockBytes(): Promise<number> {
+    let text = '';
+    try {
+      for await (const part of await this.guest.readFile('/sys/devices/system/memory/block_size_bytes')) text += part;
+    } catch (error) {
+      if (!(error instanceof PolykernelError) || error.code !== 'not-found') throw error;
+    }
+    return /^[0-9a-f]{1,10}\s*$/.test(text) ? Number.parseInt(text, 16) : MEMORY_BLOCK_BYTES;
   }
 
   override async repin(placement: HostPlacement | undefined): Promise<void> {
@@ -129,13 +133,9 @@ export class SpawnKernel extends ShimKernel {
 
   override async placementNow(): Promise<RealPlacement> {
     this.#mustRun();
-    const { cpus, host, instance } = this.#options.part;
+    const { cpus, instance, memory } = this.#options.part;
     const { others } = await super.placementNow();
-    const own = new RegExp(`^mk-instance-\\d+-${instance.name}-region-\\d+$`);
-    const regions = parseIomem(readFileSync(host.iomem, 'latin1')).flatMap(({ taken }) =>
-      taken.filter(({ name }) => own.test(name)),
-    );
-    const bytes = regions.reduce((sum, region) => sum + region.bytes, 0);
+    const bytes = memory.bytes();
     const { node } = this.#options.record;
     return {
       vcpus: cpus.logical(instance.cpus()).map((cpu) => [cpu]),

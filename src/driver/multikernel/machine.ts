@@ -9,7 +9,8 @@ import { CpuMap } from './cpus.ts';
 import type { MultikernelHost } from './host.ts';
 import { SpawnInstance } from './instance.ts';
 import { KernelFiles } from './interface.ts';
-import { HostPool } from './pool.ts';
+import { InstanceMemory } from './memory.ts';
+import { chunkBytes, HostPool, overlap } from './pool.ts';
 import { BroughtStore, type LaunchRecord, removeRecord, writeRecord } from './record.ts';
 
 export class MachinePart {
@@ -17,6 +18,7 @@ export class MachinePart {
   readonly files: KernelFiles;
   readonly instance: SpawnInstance;
   readonly cpus: CpuMap;
+  readonly memory: InstanceMemory;
   readonly #pool: HostPool;
 
   /** `name`: of the instance; `cache`: a directory that keeps which CPU is which; `files`: of the host, where they are at hand. */
@@ -26,40 +28,49 @@ export class MachinePart {
     this.instance = new SpawnInstance(name, host, this.files);
     this.cpus = new CpuMap(host.cpuinfo, join(cache, 'multikernel-cpus.json'));
     this.#pool = new HostPool(this.files, host, new BroughtStore(join(cache, 'multikernel-brought.json')));
+    this.memory = new InstanceMemory(name, host, this.files, this.#pool);
   }
 
   /** Makes the instance with what it is to have. When it rejects, giveBack() undoes what was done. */
   async take(
-    spec: Pick<LaunchSpec, 'directory' | 'cpus' | 'memoryBytes' | 'placement' | 'size'>,
+    spec: Pick<LaunchSpec, 'directory' | 'cpus' | 'memoryBytes' | 'placement' | 'size' | 'devices'>,
     signal: AbortSignal,
   ): Promise<LaunchRecord> {
     signal.throwIfAborted();
     // Of an earlier launch, if anything.
     await this.giveBack(spec.directory);
-    const { directory, memoryBytes } = spec;
-    const { cpus, node } = this.#choose(spec);
+    const { directory } = spec;
+    const memoryBytes = spec.size?.leastMemoryBytes ?? spec.memoryBytes;
+    const { cpus, node } = this.#choose({ ...spec, memoryBytes });
     const record: LaunchRecord = { name: this.instance.name, id: null, cpus, node: node ?? 0, bootPool: [] };
     writeRecord(directory, record);
-    if (node !== undefined) await this.#pool.fill(cpus, memoryBytes, node);
+    if (node !== undefined) await this.#pool.fill(cpus, chunkBytes(memoryBytes), node);
     signal.throwIfAborted();
     const starts = cpus.slice(0, spec.size?.cpus ?? cpus.length);
     record.id = await this.instance.create({ cpus: starts, bytes: memoryBytes, node });
     writeRecord(directory, record);
+    this.#checkPlace();
+    const functions = (spec.devices ?? []).map(({ address }) => address);
+    if (functions.length > 0) {
+      await this.#pool.bringFunctions(functions);
+      signal.throwIfAborted();
+      await this.instance.giveFunctions(functions);
+    }
     return record;
+  }
+
+  /** The kernel chooses the place, by its books; memory that another kernel has against them is none. */
+  #checkPlace(): void {
+    const strays = this.#pool.strays();
+    if (!this.memory.regions().some((region) => strays.some((stray) => overlap(region, stray)))) return;
+    throw new PolykernelError('unavailable', 'the host kernel would give it memory that another kernel may still use', {
+      hint: 'Restart the instance whose memory could not be changed: the log of the daemon names it.',
+    });
   }
 
   /** Physical ids of its CPUs, and the node from which memory is to be brought; without one it takes what is free in the pool. */
   #choose({ cpus, memoryBytes, placement }: Pick<LaunchSpec, 'cpus' | 'memoryBytes' | 'placement'>) {
     if (placement === undefined) return { cpus: this.#pool.takeFree(cpus, memoryBytes), node: undefined };
-    if (placement.weight !== null || placement.mostCpus !== null)
-      throw new PolykernelError(
-        'unsupported',
-        'a kernel beside the host’s has CPUs of its own, and not a share of some',
-        {
-          field: 'partition.cpus',
-          hint: 'Ask for dedicated CPUs (--dedicated), or use --driver qemu.',
-        },
-      );
     // Before any leaves.
     const own = this.cpus.physical(placement.vcpuCpus);
     const pool = this.files.pool();
@@ -81,6 +92,8 @@ export class MachinePart {
   /** Ends the instance and gives back what nobody uses any more. May be called at any time, more than once. */
   async giveBack(directory: string): Promise<void> {
     await this.instance.end();
+    await this.memory.release();
+    this.#pool.dropStrays(this.instance.name);
     await this.#pool.drain();
     removeRecord(directory);
   }

@@ -85,10 +85,16 @@ describe('where memory is', () => {
 
   it('that was brought is remembered until the machine boots anew', () => {
     const path = join(home, 'deep', 'brought.json');
-    const brought = { cpus: [2], chunks: [{ base: 4096, bytes: 4096 }], coming: null };
+    const brought = { cpus: [2], functions: [], chunks: [{ base: 4096, bytes: 4096 }], coming: null, strays: [] };
     new BroughtStore(path, 'boot').write(brought);
     expect(new BroughtStore(path, 'boot').read()).toEqual(brought);
-    expect(new BroughtStore(path, 'next boot').read()).toEqual({ cpus: [], chunks: [], coming: null });
+    expect(new BroughtStore(path, 'next boot').read()).toEqual({
+      cpus: [],
+      functions: [],
+      chunks: [],
+      coming: null,
+      strays: [],
+    });
   });
 });
 

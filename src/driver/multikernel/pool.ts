@@ -16,6 +16,8 @@ import type { Brought, BroughtStore } from './record.ts';
 const MIB = 2 ** 20;
 /** Park area, page tables and control blocks come out of a chunk too: 96 KiB of 16 GiB were seen. */
 const CHUNK_SLACK = 8 * MIB;
+const SLACK =
+  'The host kernel keeps page tables and control blocks in its pool too, so that two kernels of 8 GiB do not fit 16 GiB.';
 /** Chunks begin and end with large pages. */
 const ALIGN = 2 * MIB;
 
@@ -35,11 +37,11 @@ export class HostPool {
     this.#store = store;
   }
 
-  /** Brings those of the CPUs that are not there, and a chunk for `bytes`. Rejects with `unavailable`; part of it may be there then. */
-  async fill(cpus: readonly number[], bytes: number, node: number): Promise<void> {
+  /** Brings those of the CPUs that are not there, and a chunk of `bytes`, which it gives. Rejects with `unavailable`; part of it may be there then. */
+  async fill(cpus: readonly number[], bytes: number, node: number): Promise<MemoryRange> {
     const files = this.#files;
     const pool = files.pool();
-    const wanted = { bytes: chunkBytes(bytes), node };
+    const wanted = { bytes, node };
     const brought = this.#settled(pool);
     const missing = cpus.filter((cpu) => !pool.exists || !pool.cpus.includes(cpu));
     const coming = { bytes: wanted.bytes, before: pool.chunks.map(({ base }) => base) };
@@ -58,19 +60,42 @@ export class HostPool {
     await converge(files, this.#host, 'making the pool larger', difference).catch((error: PolykernelError) => {
       throw unavailable(error.message);
     });
-    this.#store.write(this.#settled(files.pool()));
+    const filled = files.pool();
+    this.#store.write(this.#settled(filled));
+    return arrived(filled, coming)!;
+  }
+
+  /** Brings PCI functions into a pool that exists; the host kernel takes them from what drives them. Rejects with `unavailable`. */
+  async bringFunctions(addresses: readonly string[]): Promise<void> {
+    const lacking = () => {
+      const there = this.#files.pool().functions.map(({ address }) => address);
+      return addresses.filter((address) => !there.includes(address));
+    };
+    const brought = this.#settled(this.#files.pool());
+    this.#store.write({ ...brought, functions: [...new Set([...brought.functions, ...lacking()])] });
+    await converge(this.#files, this.#host, 'taking PCI functions from the host', () => {
+      const addDevices = lacking().map((address) => ({ address }));
+      return addDevices.length === 0 ? [] : [{ target: 'pool', addDevices }];
+    }).catch((error: PolykernelError) => {
+      throw unavailable(error.message);
+    });
   }
 
   /** Gives back what launches have brought and nobody uses; the rest goes with a later end. */
   async drain(): Promise<void> {
-    const { cpus, chunks } = this.#settled(this.#files.pool());
+    const { cpus, functions, chunks, strays } = this.#settled(this.#files.pool());
     const difference = (): Change[] => {
       const pool = this.#files.pool();
       if (!pool.exists) return [];
-      const unused = this.#chunks().filter(({ taken }) => taken.length === 0);
+      const unused = this.#chunks().filter(
+        (chunk) => chunk.taken.length === 0 && !strays.some((stray) => overlap(stray, chunk)),
+      );
       const removeCpus = cpus.filter((cpu) => pool.freeCpus.includes(cpu));
       const removeMemory = chunks.filter((chunk) => unused.some((each) => sameRange(each, chunk)));
-      return removeCpus.length + removeMemory.length === 0 ? [] : [{ target: 'pool', removeCpus, removeMemory }];
+      const free = pool.functions.map(({ address }) => address);
+      const removeDevices = functions.filter((address) => free.includes(address));
+      const count = removeCpus.length + removeMemory.length + removeDevices.length;
+      return count === 0 ? [] : [{ target: 'pool', removeCpus, removeDevices, removeMemory }];
     };
     try {
       await converge(this.#files, this.#host, 'making the pool smaller', difference);
@@ -90,9 +115,25 @@ export class HostPool {
     const gap = Math.max(0, ...this.#chunks().map(largestGap));
     if (gap < bytes) {
       const reason = `the pool has ${formatBytes(gap)} in one piece, and the kernel needs ${formatBytes(bytes)}`;
-      throw new PolykernelError('unavailable', reason, { hint });
+      throw new PolykernelError('unavailable', reason, { hint: `${SLACK} ${hint}` });
     }
     return pool.freeCpus.slice(0, cpus);
+  }
+
+  /** Memory that the kernel of the instance `name` may use whatever the books say; all of them without a name. */
+  strays(name?: string): MemoryRange[] {
+    return this.#store.read().strays.filter((stray) => name === undefined || stray.name === name);
+  }
+
+  addStray(name: string, { base, bytes }: MemoryRange): void {
+    const brought = this.#store.read();
+    this.#store.write({ ...brought, strays: [...brought.strays, { name, base, bytes }] });
+  }
+
+  /** When it is known where all of its memory is, or it has ended. */
+  dropStrays(name: string): void {
+    const { strays, ...brought } = this.#store.read();
+    if (strays.length > 0) this.#store.write({ ...brought, strays: strays.filter((stray) => stray.name !== name) });
   }
 
   #chunks() {
@@ -101,17 +142,22 @@ export class HostPool {
 
   /** What of it is there, with the chunk that came, if one did. */
   #settled(pool: PoolState): Brought {
-    const { cpus, chunks, coming } = this.#store.read();
+    const { cpus, functions, chunks, coming, strays } = this.#store.read();
     const came = coming === null ? undefined : arrived(pool, coming);
     return {
       cpus: pool.exists ? cpus.filter((cpu) => pool.cpus.includes(cpu)) : [],
       chunks: [...chunks, ...(came === undefined ? [] : [{ base: came.base, bytes: came.bytes }])].filter((chunk) =>
         pool.chunks.some((each) => sameRange(each, chunk)),
       ),
+      functions,
       coming: null,
+      strays,
     };
   }
 }
+
+export const overlap = (a: MemoryRange, b: MemoryRange): boolean =>
+  a.base < b.base + b.bytes && b.base < a.base + a.bytes;
 
 const sameRange = (a: MemoryRange, b: MemoryRange): boolean => a.base === b.base && a.bytes === b.bytes;
 

@@ -42,10 +42,16 @@ export const removeRecord = (directory: string): void => rmSync(join(directory, 
 export interface Brought {
   /** Physical ids. */
   cpus: number[];
+  /** Addresses of PCI functions. */
+  functions: string[];
   chunks: MemoryRange[];
   /** A chunk that is being brought: one of so many bytes where none was `before`. */
   coming: { bytes: number; before: number[] } | null;
+  /** Memory that the kernel of an instance may use, and that is not known to be booked for it. */
+  strays: (MemoryRange & { name: string })[];
 }
+
+const NOTHING: Brought = { cpus: [], functions: [], chunks: [], coming: null, strays: [] };
 
 export class BroughtStore {
   readonly #path: string;
@@ -58,9 +64,9 @@ export class BroughtStore {
 
   read(): Brought {
     const found = read<Brought & { bootId: string }>(this.#path);
-    if (found?.bootId !== this.#bootId) return { cpus: [], chunks: [], coming: null };
-    const { cpus, chunks, coming } = found;
-    return { cpus, chunks, coming };
+    if (found?.bootId !== this.#bootId) return NOTHING;
+    const { bootId: _, ...brought } = found;
+    return { ...NOTHING, ...brought };
   }
 
   write(brought: Brought): void {

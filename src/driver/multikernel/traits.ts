@@ -2,6 +2,8 @@
 import type { Capabilities, DriverTraits } from '../traits.ts';
 
 const MIB = 2 ** 20;
+/** In which memory of a running kernel comes and goes on x86-64, but for machines of more than 64 GiB. */
+export const MEMORY_BLOCK_BYTES = 128 * MIB;
 
 export const MULTIKERNEL: DriverTraits = {
   name: 'multikernel',
@@ -27,12 +29,13 @@ export const CAPABILITIES: Capabilities = {
   // A kernel that has its CPUs for itself is stopped by nothing but a halt.
   pause: false,
   templateClone: false,
+  shares: false,
   cpuResize: 'hotplug',
   cpuMoves: 'not-first',
-  // The host kernel books memory for a running one elsewhere than it gives it, and does not look whether it is free.
-  memoryResize: 'none',
+  memoryResize: 'blocks',
+  memoryStepBytes: MEMORY_BLOCK_BYTES,
   hugePages: false,
-  devices: 'none',
+  devices: 'host',
   sharedMemory: 'none',
   networks: ['none'],
   networkPort: 'none',

@@ -23,7 +23,7 @@ describe('qemuCommand', () => {
       [true, false].map((rootImage) => devices(qemuCommand(spec({ start, rootImage })))),
     );
     for (const each of all) expect(each).toEqual(all[0]);
-    expect(all[0]).toHaveLength(4);
+    expect(all[0]).toHaveLength(6);
   });
 
   it('gives the guest functions by what /sys says of them in its jail', () => {
@@ -31,8 +31,8 @@ describe('qemuCommand', () => {
       { address: '0000:3b:00.2', group: 7, name: 'nic0' },
       { address: '0000:3b:00.3', group: 8, name: null },
     ];
-    expect(devices(qemuCommand(spec({ functions }))).slice(4)).toEqual([
-      'vfio-pci,id=nic0,sysfsdev=/vmm/pci/0000:3b:00.2',
+    expect(devices(qemuCommand(spec({ functions }))).slice(6)).toEqual([
+      'vfio-pci,id=pci-0000-3b-00-2,sysfsdev=/vmm/pci/0000:3b:00.2',
       'vfio-pci,id=pci-0000-3b-00-3,sysfsdev=/vmm/pci/0000:3b:00.3',
     ]);
   });

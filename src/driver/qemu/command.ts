@@ -11,7 +11,7 @@ import { JAIL_ROOT_IMAGE, JAIL_VMM } from '../jail/jail.ts';
 export type Accelerator = 'kvm' | 'tcg';
 
 /** Raised when the command line changes in a way that makes old templates useless. */
-export const COMMAND_VERSION = 2;
+export const COMMAND_VERSION = 3;
 
 /** Inside the jail. */
 export const JAIL_KERNEL = `${JAIL_VMM}/kernel`;
@@ -121,18 +121,25 @@ function deviceArguments(spec: CommandSpec): string[] {
     ...['-fsdev', `local,id=share,path=${JAIL_EXPORT},security_model=none,multidevs=remap`],
     ...['-device', `virtio-9p-pci,fsdev=share,mount_tag=${SHARE_TAG}`],
     ...['-blockdev', disk, '-device', 'virtio-blk-pci,drive=root'],
+    // What the guest's kernel says of its own end, and whether its agent goes on, apart from console and control line. A watchdog that
+    // runs out is only told of.
+    ...['-device', 'pvpanic', '-device', 'i6300esb', '-action', 'panic=shutdown', '-action', 'watchdog=none'],
     ...(spec.functions ?? []).flatMap(functionArguments),
     ...(spec.balloon ? ['-device', 'virtio-balloon-pci,id=balloon'] : []),
   ];
 }
 
-/** Where a function's part of /sys is inside the jail: its last name is what VFIO knows it by. */
-export const jailFunction = (address: string): string => `${JAIL_VMM}/pci/${address}`;
+/** What QEMU is told of its functions, inside the jail. */
+export const JAIL_FUNCTIONS = `${JAIL_VMM}/pci`;
+/** Where a function's own part of that is: its last name is what VFIO knows it by. */
+export const jailFunction = (address: string): string => `${JAIL_FUNCTIONS}/${address}`;
 
-/** The address has no place in an id, which begins with a letter. */
-const functionArguments = ({ address, name }: PassedFunction): string[] => [
+/** In QEMU. The address has no place in an id, which begins with a letter; nor has a name that an owner chose. */
+export const functionId = (address: string): string => `pci-${address.replace(/[:.]/g, '-')}`;
+
+const functionArguments = ({ address }: PassedFunction): string[] => [
   '-device',
-  `vfio-pci,id=${name ?? `pci-${address.replace(/[:.]/g, '-')}`},sysfsdev=${jailFunction(address)}`,
+  `vfio-pci,id=${functionId(address)},sysfsdev=${jailFunction(address)}`,
 ];
 
 function startArguments(spec: CommandSpec): string[] {

@@ -110,11 +110,13 @@ export class QemuDriver implements Driver {
       sharedMemory: 'hotplug',
       pause: true,
       templateClone: true,
+      shares: true,
       cpuResize: 'online',
       cpuMoves: 'all',
       memoryResize: 'balloon',
+      memoryStepBytes: 2 ** 20,
       hugePages: true,
-      devices: 'boot',
+      devices: 'hotplug',
       networks: ['none', 'private', 'egress'],
       roots: ['host', 'directory', 'squashfs', 'ext4'],
       volumes: true,
@@ -181,6 +183,7 @@ export class QemuDriver implements Driver {
     try {
       await kernel.resume();
       await guest.attach(await connectShim(spec.directory, 'control'), AbortSignal.timeout(ATTACH_DEADLINE_MS));
+      if (spec.image.modules.watchdog !== undefined) void kernel.arm();
       return kernel;
     } catch (error) {
       kernel.detach();
@@ -296,7 +299,10 @@ export class QemuDriver implements Driver {
       if (cloned) await Promise.race([ended, load(spec.directory)]);
       await Promise.race([ended, this.#setUp(spec, guest, cloned, signal, progress)]);
       const kernel = new QemuKernel({ id: spec.id, directory: spec.directory, pid, cloned, guest, ...machineOf(spec) });
+      // Nothing waits for it.
+      if (spec.image.modules.watchdog !== undefined) void kernel.arm();
       if (spec.size !== undefined) await Promise.race([ended, kernel.resize(spec.size)]);
+      if (spec.devices?.length) await Promise.race([ended, kernel.functions.tell()]);
       if (spec.regions.length > 0) progress('attaching shared memory');
       for (const region of spec.regions) await Promise.race([ended, kernel.attachRegion(region)]);
       if (spec.network !== null) {
@@ -336,7 +342,8 @@ export class QemuDriver implements Driver {
   }
 }
 
-const machineOf = ({ cpus, memoryBytes, size }: LaunchSpec) => ({
+const machineOf = ({ cpus, memoryBytes, size, identity }: LaunchSpec) => ({
+  identity,
   machine: { cpus, memoryBytes: Math.floor(memoryBytes / MIB) * MIB },
   hasBalloon: size?.memoryChanges ?? false,
 });
@@ -387,7 +394,7 @@ async function load(directory: string): Promise<void> {
 function canClone({ append = [], initramfs, cold, placement, devices = [] }: LaunchSpec): boolean {
   // What the kernel is told at its boot a template has not been told.
   if (append.length > 0 || initramfs !== undefined) return false;
-  // A template has no functions, nor could its clones be given any: they have read their memory before.
+  // A template has no functions. Its clones can be given some once they run, when all of their memory becomes their own.
   if (cold || devices.length > 0 || placement?.hugePageBytes) return false;
   return placement === undefined || placement.memory.length === 0 || memoryNodes().length === 1;
 }

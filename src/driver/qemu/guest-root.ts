@@ -6,9 +6,10 @@ import { ROOT_DEVICE, SHARE_TAG } from './command.ts';
 
 const SHARE_OPTIONS = 'trans=virtio,version=9p2000.L,msize=512000';
 
-/** Modules that every clone finds loaded: what all roots need. */
-export function templateModules(image: KernelImage): string[] {
-  return [...new Set([...(image.modules.share ?? []), ...(image.modules.overlay ?? [])])];
+/** Modules that every clone finds loaded: what all roots need, and what tells how the kernel does. */
+export function templateModules({ modules }: KernelImage): string[] {
+  const lists = [modules.share, modules.overlay, modules.panic, modules.watchdog];
+  return [...new Set(lists.flatMap((list) => list ?? []))];
 }
 
 /** How the guest finds its root and volumes. */

@@ -1,17 +1,31 @@
 /** A kernel in QEMU: pausing goes over the monitor, everything else as with every kernel under pk-shim. */
-import { randomBytes } from 'node:crypto';
-import { tellSize } from '../../guest/index.ts';
+import { feedWatchdog, tellSize } from '../../guest/index.ts';
 import { plainText } from '../../sys/text.ts';
-import type { KernelSize, LaunchSpec, SharedRegion } from '../driver.ts';
+import type { KernelFunctions, KernelSize, LaunchSpec, MemorySource, SharedRegion } from '../driver.ts';
 import { allowRegion, limitToSize } from '../jail/limits.ts';
-import { ShimKernel, type ShimKernelOptions } from '../shim/kernel.ts';
-import { connectShim } from '../shim/shim.ts';
+import { type GuestEnd, ShimKernel, type ShimKernelOptions } from '../shim/kernel.ts';
 import { plugCard } from './card.ts';
-import { Qmp } from './qmp.ts';
+import { Monitor } from './monitor.ts';
+import { QemuFunctions } from './plug-functions.ts';
+import type { Qmp, QmpEvent } from './qmp.ts';
 import { plugRegion, unplugRegion } from './regions.ts';
 import { cpuSteps, memoryIn, onlineCpus, setMemory } from './resize.ts';
 import { qemuThreads } from './threads.ts';
+import { Watchdog } from './watchdog.ts';
 
+/** For what the monitor has said to arrive, once QEMU has ended. */
+const LAST_WORDS_MS = 200;
+const WATCHDOG_SECONDS = 2;
+/** Of QEMU's event SHUTDOWN. */
+const ENDS: Readonly<Record<string, GuestEnd>> = {
+  'guest-panic': 'panic',
+  'guest-reset': 'reset',
+  'guest-shutdown': 'power-off',
+};
+const PAGE_BYTES = 4096;
+/** In a dump, of each page: its entry, its share in headers of the format, its bits in two maps. */
+const PAGE_OVERHEAD_BYTES = 48;
+const DUMP_HEADER_BYTES = 2 ** 20;
 /** Of the text of a VMM that may have been taken over; a CPU has 3 KiB. */
 const MAX_REGISTERS = 256 * 1024;
 
@@ -19,17 +33,23 @@ interface QemuKernelOptions extends ShimKernelOptions {
   machine: KernelSize;
   /** Memory can be taken out. */
   hasBalloon: boolean;
+  identity: LaunchSpec['identity'];
 }
 
 export class QemuKernel extends ShimKernel {
-  private turn: Promise<void> = Promise.resolve();
+  readonly #monitor: Monitor;
+  readonly #watchdog = new Watchdog();
+  #end: GuestEnd | undefined;
   readonly #machine: KernelSize;
   readonly #hasBalloon: boolean;
+  readonly functions: KernelFunctions & Pick<QemuFunctions, 'tell'>;
 
   constructor(options: QemuKernelOptions) {
     super(options);
+    this.#monitor = new Monitor(options.directory, (event) => this.#hear(event));
     this.#machine = options.machine;
     this.#hasBalloon = options.hasBalloon;
+    this.functions = new QemuFunctions({ ...options, withMonitor: (use) => this.withMonitor(use) });
   }
 
   async size(): Promise<KernelSize> {
@@ -73,6 +93,16 @@ export class QemuKernel extends ShimKernel {
     });
   }
 
+  get memory(): MemorySource {
+    const { memoryBytes } = this.#machine;
+    const mostBytes = mostDumpBytes(memoryBytes);
+    return {
+      mostBytes,
+      read: async (signal) =>
+        (await import('./dump.ts')).dumpQemu(this.directory, mostBytes, (use) => this.withMonitor(use), signal),
+    };
+  }
+
   async attachRegion(region: SharedRegion): Promise<void> {
     allowRegion(this.directory, region);
     return await this.withMonitor((monitor) => plugRegion(monitor, this.directory, this.guest, region));
@@ -90,20 +120,49 @@ export class QemuKernel extends ShimKernel {
   protected readonly threadsOf = qemuThreads;
   protected readonly childrenAreVcpu = false;
 
-  /** The monitor is opened for each use, one after the other: an idle kernel costs the manager no connection. */
   private withMonitor<T>(use: (monitor: Qmp) => Promise<T>): Promise<T> {
-    const result = this.turn.then(async () => {
-      const monitor = await Qmp.open(await connectShim(this.directory, 'monitor'), randomBytes(4).toString('hex'));
-      try {
-        return await use(monitor);
-      } finally {
-        monitor.close();
-      }
-    });
-    this.turn = result.then(
-      () => {},
-      () => {},
+    return this.#monitor.use(use);
+  }
+
+  protected override async observedEnd(): Promise<GuestEnd | undefined> {
+    await this.#monitor.ended(LAST_WORDS_MS);
+    return this.#end;
+  }
+
+  beats(): number | 'none' | undefined {
+    return this.#watchdog.beats(this.guest.heard);
+  }
+
+  /** Has the agent feed the watchdog that the machine has, where the image has its driver. Does not reject. */
+  async arm(signal?: AbortSignal): Promise<void> {
+    this.#watchdog.isFed = await this.guest.configure([feedWatchdog(WATCHDOG_SECONDS)], signal).then(
+      () => true,
+      () => false,
     );
-    return result;
+  }
+
+  override detach(): void {
+    super.detach();
+    this.#monitor.close();
+  }
+
+  #hear({ name, data }: QmpEvent): void {
+    if (name === 'GUEST_PANICKED') {
+      this.#end = 'panic';
+      void this.panicText().then((text) => this.say({ sign: 'panic', text }));
+    } else if (name === 'SHUTDOWN') {
+      const end = ENDS[String(data.reason)];
+      // One that panicked is switched off by QEMU then.
+      if (end !== undefined) this.#end ??= end;
+    } else if (name === 'GUEST_CRASHLOADED') {
+      this.say({ sign: 'dumping', text: 'its kernel panicked, and another one in its machine writes its memory down' });
+    } else if (name === 'WATCHDOG' && this.#watchdog.isFed) {
+      this.#watchdog.ranOut();
+      this.say({ sign: 'watchdog', text: `nobody fed its watchdog for ${WATCHDOG_SECONDS} s` });
+    }
   }
 }
+
+/** What a dump takes at most, when nothing of it can be packed. */
+const mostDumpBytes = (memoryBytes: number): number =>
+  memoryBytes + Math.ceil(memoryBytes / PAGE_BYTES) * PAGE_OVERHEAD_BYTES + DUMP_HEADER_BYTES;

@@ -51,7 +51,7 @@ export async function launchQemu(launch: QemuLaunch, signal: AbortSignal): Promi
     qemuLimits({ ...machine, regions }),
     placement !== undefined,
   );
-  const functions = await functionParts(spec, machine.memoryBytes);
+  const functions = await functionParts({ ...spec, directory: launch.directory }, machine.memoryBytes);
   const argv = jailArgv({
     identity: spec.identity,
     bwrap: toolPath('bwrap').path,
@@ -65,7 +65,8 @@ export async function launchQemu(launch: QemuLaunch, signal: AbortSignal): Promi
     memoryNodes: spec.placement?.memory.map(({ node }) => node),
     joinFds: [],
     hugePages: spec.placement?.hugePageBytes != null,
-    rlimits: limits.rlimits,
+    // What it writes are two files of the host, of which its memory is the larger.
+    rlimits: start === 'template' ? { ...limits.rlimits, fsize: machine.memoryBytes } : limits.rlimits,
     env: { ...qemu.env, ...launch.env },
     ...(functions.lockedBytes !== undefined && { lockedBytes: functions.lockedBytes }),
     binds: [...qemu.binds, ...kernel, ...functions.binds, ...(kvm === undefined ? [] : [kvm.bind]), ...launch.binds],

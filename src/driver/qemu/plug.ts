@@ -16,8 +16,12 @@ export async function pass(directory: string, request: string, what: string): Pr
 }
 
 /** Repeats `attempt` until it succeeds or the deadline passes: the guest takes note of a plug in its own time. */
-export async function eventually(attempt: () => Promise<void>, signal?: AbortSignal): Promise<void> {
-  const deadline = performance.now() + PLUG_DEADLINE_MS;
+export async function eventually(
+  attempt: () => Promise<void>,
+  signal?: AbortSignal,
+  patienceMs = PLUG_DEADLINE_MS,
+): Promise<void> {
+  const deadline = performance.now() + patienceMs;
   for (;;) {
     try {
       return await attempt();

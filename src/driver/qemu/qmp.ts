@@ -21,8 +21,9 @@ export interface QmpEvent {
 
 const MAX_LINE_BYTES = 256 * 1024;
 const MAX_WAITING = 64;
-/** Of one client, which has a few commands. An honest QEMU sends some lines for each. */
+/** In a minute. An honest QEMU sends some lines for each command, and few by itself. */
 const MAX_LINES = 10_000;
+const MINUTE_MS = 60_000;
 const DEFAULT_DEADLINE_MS = 5000;
 const RESET_PARSER = Buffer.from([0xff, 0x0a]);
 
@@ -40,10 +41,12 @@ export class Qmp extends EventEmitter<{ event: [QmpEvent]; close: [] }> {
   readonly #begun = new Accumulator(MAX_LINE_BYTES);
   #next = 1;
   #lines = 0;
+  #minuteMs = performance.now();
   #closed: PolykernelError | undefined;
 
-  private constructor(stream: Duplex, prefix: string) {
+  private constructor(stream: Duplex, prefix: string, hear: ((event: QmpEvent) => void) | undefined) {
     super();
+    if (hear !== undefined) this.on('event', hear);
     this.#stream = stream;
     this.#prefix = prefix;
     const gone = () => this.#close(new PolykernelError('kernel-died', 'the monitor of QEMU closed'));
@@ -52,12 +55,17 @@ export class Qmp extends EventEmitter<{ event: [QmpEvent]; close: [] }> {
   }
 
   /**
-   * Takes over `stream` and negotiates capabilities, unless that was done by an earlier client.
+   * Takes over `stream` and negotiates capabilities, unless that was done by an earlier client. `hear` gets all events, also those
+   * that waited for somebody who reads.
    * `prefix` begins the ids of requests; no earlier client of the same QEMU may have used it.
    * Rejects with `kernel-died` when the stream ends, `internal` after the deadline.
    */
-  static async open(stream: Duplex, prefix: string, deadlineMs = DEFAULT_DEADLINE_MS): Promise<Qmp> {
-    const client = new Qmp(stream, prefix);
+  static async open(
+    stream: Duplex,
+    prefix: string,
+    { hear, deadlineMs = DEFAULT_DEADLINE_MS }: { hear?: (event: QmpEvent) => void; deadlineMs?: number } = {},
+  ): Promise<Qmp> {
+    const client = new Qmp(stream, prefix, hear);
     try {
       stream.write(RESET_PARSER);
       await client.execute('qmp_capabilities', {}, deadlineMs).catch((error: PolykernelError) => {
@@ -128,9 +136,11 @@ export class Qmp extends EventEmitter<{ event: [QmpEvent]; close: [] }> {
   }
 
   #line(text: string): void {
+    const nowMs = performance.now();
+    if (nowMs - this.#minuteMs > MINUTE_MS) [this.#minuteMs, this.#lines] = [nowMs, 0];
     this.#lines += 1;
     if (this.#lines > MAX_LINES) {
-      this.#close(new PolykernelError('protocol', `QEMU sent more than ${MAX_LINES} lines`));
+      this.#close(new PolykernelError('protocol', `QEMU sent more than ${MAX_LINES} lines in a minute`));
       return;
     }
     let message: unknown;

@@ -63,7 +63,7 @@ export async function unplugRegion(
   await monitor.execute('object-del', { id: memoryId(id) });
 }
 
-async function children(monitor: Qmp, path: string): Promise<Set<string>> {
+export async function children(monitor: Qmp, path: string): Promise<Set<string>> {
   const list = await monitor.execute('qom-list', { path });
   const names = Array.isArray(list) ? list.map((entry) => (isRecord(entry) ? String(entry.name) : '')) : [];
   return new Set(names);

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -64,6 +64,20 @@ describe('TemplateStore', () => {
     expect(await readdir(directory)).toEqual(['lock']);
     await store.ensure(key(1), build, signal);
     expect(builds).toBe(2);
+  });
+
+  it('takes no state that the daemon could not read', async () => {
+    const store = new TemplateStore(directory);
+    const flooding = store.ensure(
+      key(1),
+      async (work) => {
+        await build(work);
+        await truncate(join(work, 'state'), 2 ** 40);
+      },
+      signal,
+    );
+    await expect(flooding).rejects.toThrow(/the state of a template has 1099511627776 bytes/);
+    expect(await readdir(directory)).toEqual(['lock']);
   });
 
   it('makes a template again when its files are damaged', async () => {

@@ -13,6 +13,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { chmod, mkdir, open, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { withLock } from '../../image/lock.ts';
+import { PolykernelError } from '../../sys/errors.ts';
 import { COMMAND_VERSION, kernelCommandLine, type Machine } from './command.ts';
 import { isRecord } from './qmp.ts';
 
@@ -35,6 +36,8 @@ export type TemplateBuilder = (directory: string) => Promise<void>;
 const DEFAULT_LIMIT = 8;
 const META = 'meta.json';
 const WORK_PREFIX = 'work-';
+/** Of a machine without its memory, which the daemon reads as a whole; true ones have about one. Who has taken QEMU over writes what it likes. */
+const MOST_STATE_BYTES = 32 * 2 ** 20;
 /** Somebody who holds the lock this long is building. */
 const SWEEP_PATIENCE_MS = 100;
 
@@ -67,8 +70,8 @@ export class TemplateStore {
     const template = { key, ram: join(directory, 'ram'), state: join(directory, 'state') };
     try {
       const meta: unknown = JSON.parse(await readFile(join(directory, META), 'utf8'));
-      const [ram, state] = await Promise.all([stat(template.ram), readFile(template.state)]);
-      if (!isRecord(meta) || meta.ramBytes !== ram.size || meta.stateSha256 !== sha256(state)) return undefined;
+      const [ram, stateSha256] = await Promise.all([stat(template.ram), digestOf(template.state)]);
+      if (!isRecord(meta) || meta.ramBytes !== ram.size || meta.stateSha256 !== stateSha256) return undefined;
       const now = new Date();
       await utimes(join(directory, META), now, now);
       return template;
@@ -143,7 +146,7 @@ export class TemplateStore {
         await chmod(path, 0o444);
         await flush(path);
       }
-      const meta = { ramBytes: (await stat(ram)).size, stateSha256: sha256(await readFile(state)) };
+      const meta = { ramBytes: (await stat(ram)).size, stateSha256: await digestOf(state) };
       await writeFile(join(work, META), `${JSON.stringify(meta)}\n`, { mode: 0o600, flush: true });
       await this.#remove(key);
       await rename(work, join(this.#directory, key));
@@ -181,6 +184,12 @@ async function flush(path: string): Promise<void> {
   await file.sync().finally(() => file.close());
 }
 
-function sha256(bytes: Buffer): string {
-  return createHash('sha256').update(bytes).digest('hex');
+/** Throws `invalid` for what can be no state. */
+async function digestOf(state: string): Promise<string> {
+  const { size } = await stat(state);
+  if (size > MOST_STATE_BYTES)
+    throw new PolykernelError('invalid', `the state of a template has ${size} bytes; the most is ${MOST_STATE_BYTES}`);
+  return createHash('sha256')
+    .update(await readFile(state))
+    .digest('hex');
 }

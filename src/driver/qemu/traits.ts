@@ -11,8 +11,10 @@ export const QEMU: DriverTraits = {
   usesHostMemory: true,
   ownersNeedFuse: false,
   signs: [
-    ...(['silence', 'starved', 'out-of-memory', 'soft-lockup', 'rcu-stall', 'hung-task', 'kernel-bug'] as const),
-    ...(['panic', 'died', 'not-ready', 'unproven'] as const),
+    // Watchdog and panic device: where the image has their drivers (pvpanic_mmio, i6300esb).
+    ...(['silence', 'starved', 'line', 'watchdog'] as const),
+    ...(['out-of-memory', 'soft-lockup', 'rcu-stall', 'hung-task', 'kernel-bug'] as const),
+    ...(['panic', 'dumping', 'died', 'not-ready', 'unproven'] as const),
   ],
   instead: 'uml',
   auto: {

@@ -45,6 +45,22 @@ describe('explainExit', () => {
     expect(await explainExit(directory, exit)).toMatchObject(expected);
   });
 
+  it.each([
+    ['a power-off, whatever a program wrote to the console', panic, 'power-off', { reason: 'stopped' }],
+    [
+      'a panic without a console',
+      '',
+      'panic',
+      { reason: 'panic', message: expect.stringContaining('does not say why') },
+    ],
+    ['a panic with its text', panic, 'panic', { reason: 'panic', message: expect.stringContaining('sysrq') }],
+    ['a reset without a word', '', 'reset', { reason: 'died', message: 'the guest reset itself (without a word)' }],
+    ['a reset behind a panic', panic, 'reset', { reason: 'panic' }],
+  ] as const)('believes the VMM: %s', async (_, console, seen, expected) => {
+    writeFileSync(join(directory, 'console.log'), console);
+    expect(await explainExit(directory, code(0), seen)).toMatchObject(expected);
+  });
+
   it('calls stopped what was asked for', async () => {
     writeFileSync(join(directory, 'console.log'), panic);
     writeFileSync(join(directory, 'stop-requested'), '');

@@ -1,6 +1,6 @@
 /**
  * A kernel whose process runs under pk-shim: what the drivers that start programs have in common. A driver extends ShimKernel with
- * pause() and resume(), and may override `observedPanic` where it learns of panics in another way than the console.
+ * pause() and resume(), and may override `observedEnd` where it learns of ends in another way than the console.
  *
  * INVARIANTS
  * - `exited` resolves exactly once, after the shim, the VMM and all its helpers are gone; or never, after detach().
@@ -18,6 +18,7 @@ import type {
   Kernel,
   KernelExit,
   KernelSize,
+  KernelWord,
   LaunchSpec,
   RealPlacement,
   SharedRegion,
@@ -37,6 +38,10 @@ const PANIC_TAIL_BYTES = 32 * 1024;
 /** For what the end of a shim took along, found by a manager that comes later. */
 const ENDED_DEADLINE_MS = 2_000;
 const STOP_MARK = 'stop-requested';
+const MOST_WORDS = 8;
+
+/** As its VMM tells: the guest panicked, had its machine reset, or switched it off. */
+export type GuestEnd = 'panic' | 'reset' | 'power-off';
 
 export interface ShimKernelOptions {
   /** Of the instance. */
@@ -65,6 +70,8 @@ export abstract class ShimKernel implements Kernel {
   private released = false;
   protected ended = false;
   private usageReader: UsageReader | undefined;
+  private listener: ((word: KernelWord) => void) | undefined;
+  private readonly words: KernelWord[] = [];
 
   constructor(options: ShimKernelOptions) {
     this.id = options.id;
@@ -92,9 +99,21 @@ export abstract class ShimKernel implements Kernel {
   /** Processes below the VMM are the guest's, and take the place of a vCPU. */
   protected abstract readonly childrenAreVcpu: boolean;
 
-  /** The panic message, where the driver has seen one by itself; the console is searched otherwise. */
-  protected observedPanic(): string | undefined {
+  /** How the guest ended, where its VMM has said so by now. Does not reject. */
+  protected async observedEnd(): Promise<GuestEnd | undefined> {
     return undefined;
+  }
+
+  heed(listener: (word: KernelWord) => void): void {
+    this.listener = listener;
+    for (const word of this.words.splice(0)) listener(word);
+  }
+
+  /** Words that nobody heeds yet wait, the latest of them. */
+  protected say(word: KernelWord): void {
+    this.listener?.(word);
+    if (this.listener === undefined) this.words.push(word);
+    if (this.words.length > MOST_WORDS) this.words.shift();
   }
 
   async repin(placement: HostPlacement | undefined, housekeepingCpus: readonly number[] | undefined): Promise<void> {
@@ -161,6 +180,11 @@ export abstract class ShimKernel implements Kernel {
     return exit;
   }
 
+  /** What the console says of the panic that was seen in another way. */
+  protected async panicText(): Promise<string> {
+    return findPanic(await readConsoleTail(this.directory, PANIC_TAIL_BYTES)) ?? SILENT_PANIC;
+  }
+
   console(): Promise<Duplex> {
     return connectShim(this.directory, 'console');
   }
@@ -189,8 +213,11 @@ export abstract class ShimKernel implements Kernel {
     const exit = await awaitProgramExit(this.directory, this.watcher.signal, this.tellUnproven);
     if (this.detached) return await new Promise<never>(() => {});
     this.ended = true;
-    const observed = this.observedPanic();
-    const ended = await this.afterEnd(await explainExit(this.directory, exit, observed));
+    const explained = await explainExit(this.directory, exit, await this.observedEnd());
+    // Giving back what it held takes a while.
+    const { reason, message } = explained;
+    if (reason !== 'stopped') this.say({ sign: reason, text: message });
+    const ended = await this.afterEnd(explained);
     await new InstanceGroups().remove(this.id);
     await removeLimits(this.directory);
     this.letGo(() =>
@@ -233,31 +260,37 @@ export async function endOfLaunch(
 }
 
 /**
- * Why the kernel of a launch directory ended, from its exit status, its console and whether a stop was requested.
+ * Why the kernel of a launch directory ended, from its exit status, its console and whether a stop was requested. What its VMM has
+ * `seen` counts more than the console, where a guest's programs can write whatever they like.
  * `exit` undefined: the shim was killed, and everything below it with it.
  */
 export async function explainExit(
   directory: string,
   exit: ProgramExit | undefined,
-  panic?: string,
+  seen?: GuestEnd,
 ): Promise<KernelExit> {
   const status = exit === undefined ? { code: null, signal: 'SIGKILL' as const } : unwrapStatus(exit);
   if (existsSync(join(directory, STOP_MARK))) return { reason: 'stopped', ...status, message: 'stopped on request' };
   // A kernel that lost a process to that may still have panicked, or ended in some other way.
   const starved = status.code === 0 ? undefined : outOfMemory(directory);
   if (starved !== undefined) return { reason: 'died', ...status, message: starved };
+  if (seen === 'power-off') return { reason: 'stopped', ...status, message: OFF };
   const tail = await readConsoleTail(directory, PANIC_TAIL_BYTES);
-  const line = panic ?? findPanic(tail);
+  const line = findPanic(tail) ?? (seen === 'panic' ? SILENT_PANIC : undefined);
   if (line !== undefined) return { reason: 'panic', ...status, message: line };
   if (exit === undefined)
     return { reason: 'died', ...status, message: 'the process that holds the kernel (pk-shim) was killed' };
-  const reset = status.code === 0 ? findReset(tail) : undefined;
+  const reset =
+    seen === 'reset' ? (findReset(tail) ?? 'without a word') : status.code === 0 ? findReset(tail) : undefined;
   // Nobody asked for it, and nothing boots again: its machine ends with a reset.
   if (reset !== undefined) return { reason: 'died', ...status, message: `the guest reset itself (${reset})` };
-  if (status.code === 0) return { reason: 'stopped', ...status, message: 'the guest powered itself off' };
+  if (status.code === 0) return { reason: 'stopped', ...status, message: OFF };
   const how = status.signal === null ? `ended with status ${status.code}` : `was killed by ${status.signal}`;
   return { reason: 'died', ...status, message: `the kernel's process ${how}` };
 }
+
+const SILENT_PANIC = 'its kernel panicked, and its console does not say why';
+const OFF = 'the guest powered itself off';
 
 /** bwrap ends with 128 + n when the program inside was killed by signal n: turns that back into the signal. */
 export function unwrapStatus(exit: ProgramExit): ProgramExit {

@@ -50,7 +50,11 @@ export function umlCommand(
     // First, and so behind the regions in memory: their places do not depend on it.
     ...(slots === 0
       ? []
-      : [`iomem=mmapper,/proc/self/fd/${networkFd + (spec.network === null ? 0 : 1)}`, `pk.slots=${slots}`]),
+      : [
+          `iomem=mmapper,/proc/self/fd/${networkFd + (spec.network === null ? 0 : 1)}`,
+          `pk.slots=${slots}`,
+          'pk.beat=1',
+        ]),
     ...spec.regions.map(({ slot }, index) => `iomem=c${slot},/proc/self/fd/${firstRegionFd + index}`),
     ...(spec.network === null ? [] : [vector(spec.network.port.mac, networkFd)]),
     ...FAST_BOOT,

@@ -3,20 +3,11 @@
  * under 0.2 s. It has one CPU. Its process runs in a jail (jail.ts), because UML's own hostfs confines nothing.
  */
 import { randomBytes } from 'node:crypto';
-import { closeSync, existsSync, openSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import type { Check } from '../../core/check.ts';
-import {
-  forgetRegion,
-  GuestLink,
-  inodesMost,
-  LineMemory,
-  lineMemoryBytes,
-  networkSteps,
-  rootOps,
-  workersFirst,
-} from '../../guest/index.ts';
+import { GuestLink, inodesMost, LineMemory, lineMemoryBytes, networkSteps, rootOps } from '../../guest/index.ts';
 import type { KernelImage } from '../../image/contract.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import { SharedMemory } from '../../sys/memory.ts';
@@ -26,18 +17,16 @@ import { allowedCpus } from '../../sys/process.ts';
 import { findTool, toolHint, toolPath } from '../../sys/tools.ts';
 import { formatBytes } from '../../sys/units.ts';
 import { checkLaunch } from '../check.ts';
-import type { Driver, HostPlacement, Kernel, KernelExit, KernelSize, LaunchSpec, SharedRegion } from '../driver.ts';
+import type { Driver, Kernel, KernelExit, LaunchSpec } from '../driver.ts';
 import { hostCovers, libraryBinds, ownPlaces } from '../jail/host.ts';
 import { type Bind, jailArgv } from '../jail/jail.ts';
 import { applyLimits } from '../jail/limits.ts';
 import { destroyShimLaunch } from '../shim/destroy.ts';
 import { InstanceGroups } from '../shim/instance-groups.ts';
-import { endOfLaunch, ShimKernel } from '../shim/kernel.ts';
+import { endOfLaunch } from '../shim/kernel.ts';
 import { launchThreads } from '../shim/launch-threads.ts';
 import { makeGroups, realPlacement } from '../shim/placement.ts';
 import {
-  askMonitor,
-  askShim,
   connectShim,
   consoleLogPath,
   FIRST_PASSED_FD,
@@ -53,7 +42,6 @@ import {
   UML_INITRAMFS,
   UML_INTERFACE,
   UML_KERNEL,
-  UML_MCONSOLE,
   UML_PRELOAD,
   UML_SLOTS,
   umlCommand,
@@ -62,6 +50,7 @@ import {
   umlRegionSteps,
 } from './command.ts';
 import { CpuChoice } from './cpu-choice.ts';
+import { UmlKernel } from './kernel.ts';
 import { umlLimits } from './limits.ts';
 import { LpjCache, parseLpj } from './lpj.ts';
 import { umlThreads } from './threads.ts';
@@ -74,10 +63,6 @@ const SHM_FILES = 64;
 /** With more the kernel has no room left for what it maps itself, and panics as it boots. */
 const MOST_SHARED_BYTES = 1024 * MIB;
 const ATTACH_DEADLINE_MS = 10_000;
-/** How long the agent may take to hear of a pause. A kernel that hangs is paused all the same. */
-const PAUSE_PATIENCE_MS = 1_000;
-/** For the pause to come, on a host that is busy: as long as the management console is waited for, and more. */
-const WORKERS_FIRST_MS = 10_000;
 
 const CAPABILITIES: Capabilities = {
   maxCpus: 1,
@@ -85,9 +70,11 @@ const CAPABILITIES: Capabilities = {
   maxMemoryBytes: 64 * 1024 * MIB,
   pause: true,
   templateClone: false,
+  shares: true,
   cpuResize: 'none',
   cpuMoves: 'all',
-  memoryResize: 'none',
+  memoryResize: 'balloon',
+  memoryStepBytes: 2 ** 20,
   // Its memory is a file in a tmpfs of its own, which has none.
   hugePages: false,
   devices: 'none',
@@ -105,95 +92,6 @@ const CAPABILITIES: Capabilities = {
   ],
   isolation: 'process boundary of the host kernel',
 };
-
-class UmlKernel extends ShimKernel {
-  protected readonly threadsOf = umlThreads;
-  protected readonly childrenAreVcpu = true;
-  readonly #cpus: CpuChoice;
-  /** The CPU it was given because it owns none. */
-  #chosen: number | undefined;
-  readonly #regions: readonly SharedRegion[];
-  readonly #size: KernelSize;
-
-  constructor(spec: LaunchSpec, pid: number, guest: GuestLink, cpus: CpuChoice, chosen: number | undefined) {
-    const { id, directory } = spec;
-    super({ id, directory, pid, cloned: false, guest, release: () => this.#choose(undefined) });
-    this.#cpus = cpus;
-    this.#chosen = chosen;
-    this.#regions = spec.regions;
-    this.#size = { cpus: spec.cpus, memoryBytes: spec.memoryBytes };
-  }
-
-  async attachRegion(region: SharedRegion): Promise<void> {
-    const step = umlRegionSteps(this.#regions).get(region.id);
-    if (step === undefined) {
-      throw new PolykernelError('unsupported', 'User Mode Linux gets shared memory at its start alone', {
-        hint: 'Restart the instance.',
-      });
-    }
-    await this.guest.configure([step]);
-  }
-
-  async detachRegion({ name }: Pick<SharedRegion, 'name'>): Promise<void> {
-    await this.guest.configure([forgetRegion(name)]);
-  }
-
-  async size(): Promise<KernelSize> {
-    return this.#size;
-  }
-
-  async resize({ cpus, memoryBytes }: KernelSize): Promise<void> {
-    if (this.ended) throw new PolykernelError('kernel-died', 'the kernel has ended');
-    const { cpus: mostCpus, memoryBytes: mostBytes } = this.#size;
-    if (cpus === mostCpus && memoryBytes === mostBytes) return;
-    throw new PolykernelError(
-      'unsupported',
-      'a kernel of User Mode Linux has one CPU, and the memory it was started with',
-    );
-  }
-
-  override async repin(
-    placement: HostPlacement | undefined,
-    housekeepingCpus: readonly number[] | undefined,
-  ): Promise<void> {
-    if (placement !== undefined) {
-      this.#choose(undefined);
-      return super.repin(placement, housekeepingCpus);
-    }
-    // One CPU in any case: a UML kernel that wanders between CPUs is several times slower.
-    const stays = this.#chosen !== undefined && (housekeepingCpus?.includes(this.#chosen) ?? true);
-    if (!stays) this.#choose(this.#cpus.take(housekeepingCpus));
-    await this.disown([[this.#chosen!]], housekeepingCpus);
-  }
-
-  #choose(cpu: number | undefined): void {
-    if (this.#chosen !== undefined) this.#cpus.release(this.#chosen);
-    this.#chosen = cpu;
-  }
-
-  async pause(): Promise<void> {
-    const patience = AbortSignal.timeout(PAUSE_PATIENCE_MS);
-    await this.guest.configure([workersFirst(WORKERS_FIRST_MS)], patience).catch(() => {});
-    await this.mconsole('stop');
-  }
-
-  resume(): Promise<void> {
-    return this.mconsole('go');
-  }
-
-  private async mconsole(command: 'stop' | 'go'): Promise<void> {
-    const isOld = existsSync(join(this.directory, 'reply'));
-    const answer = isOld
-      ? await askShim(this.directory, `mconsole ${UML_MCONSOLE} ${command}`)
-      : await askMonitor(this.directory, command, (line) => ANSWERS[command === 'go' ? 'stop' : 'go'].test(line));
-    if (ANSWERS[command].test(answer)) return;
-    const reason = answer.replace(/^error /, '').trim() || 'the kernel ended meanwhile';
-    throw new PolykernelError('internal', `the management console refused "${command}": ${reason}`);
-  }
-}
-
-/** The second where an earlier command, nobody waited for it, was heard after all. */
-const ANSWERS = { stop: /^(?:ok stopped|error Already stopped)/, go: /^(?:ok\s*$|error Not stopped)/ };
 
 export interface UmlDriverOptions {
   /** Keeps what was measured about kernels. */
@@ -281,7 +179,9 @@ export class UmlDriver implements Driver {
       const ended = earlyEnd(spec.directory, watch.signal);
       await Promise.race([this.#setUp(spec, guest, both, progress), ended]);
       if (lpj === undefined) await this.#measure(spec);
-      return new UmlKernel(spec, pid, guest, this.#cpus, chosen);
+      const kernel = new UmlKernel(spec, pid, guest, this.#cpus, chosen);
+      if (spec.size !== undefined) await Promise.race([ended, kernel.resize(spec.size)]);
+      return kernel;
     } catch (error) {
       guest.destroy();
       if (chosen !== undefined) this.#cpus.release(chosen);
@@ -389,7 +289,9 @@ export class UmlDriver implements Driver {
 const lineSlots = (): number => (SharedMemory.isAvailable() ? UML_SLOTS : 0);
 
 function shareMemory({ directory }: LaunchSpec, guest: GuestLink): void {
-  const memory = openShimMemory(directory, lineMemoryBytes(UML_SLOTS));
+  const memory =
+    openShimMemory(directory, lineMemoryBytes(UML_SLOTS)) ??
+    openShimMemory(directory, lineMemoryBytes(UML_SLOTS, false));
   if (memory !== undefined) guest.share(new LineMemory(memory, UML_SLOTS));
 }
 

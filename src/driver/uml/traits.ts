@@ -9,7 +9,7 @@ export const UML: DriverTraits = {
   usesHostMemory: true,
   ownersNeedFuse: true,
   // Its kernel has no detectors of lockups, stalls and hung tasks.
-  signs: ['silence', 'starved', 'out-of-memory', 'kernel-bug', 'panic', 'died', 'not-ready', 'unproven'],
+  signs: ['silence', 'starved', 'line', 'out-of-memory', 'kernel-bug', 'panic', 'died', 'not-ready', 'unproven'],
   instead: 'qemu',
   auto: {
     bestRank: 2,

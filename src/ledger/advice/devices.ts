@@ -72,3 +72,33 @@ export const iommuGroup: Rule = (view) => {
     ),
   ];
 };
+
+/** Functions of one device, that is with one address but for the number, share its power and its reset. Those of one group iommuGroup() tells. */
+export const splitDevice: Rule = ({ topology, partitions }) => {
+  const deviceOf = (address: string) => address.slice(0, address.lastIndexOf('.'));
+  const whole = topology.pci.filter((each) => each.physicalFunction === null && each.class >> 8 !== PCI_BRIDGE);
+  const owners = new Map(partitions.flatMap(({ owner, partition }) => partition.devices.map((each) => [each, owner])));
+  return partitions.flatMap(({ owner, partition }) => {
+    const split = whole
+      .filter(({ address }) => partition.devices.includes(address))
+      .flatMap((mine) => {
+        const left = whole.filter(
+          ({ address, iommuGroup: group }) =>
+            deviceOf(address) === deviceOf(mine.address) &&
+            owners.get(address) !== owner &&
+            (group === null || group !== mine.iommuGroup),
+        );
+        const names = left.map(({ address }) => `${address} (${owners.get(address) ?? 'not its own'})`);
+        return left.length === 0 ? [] : [`${mine.address} is one function of a device with ${few(names)}`];
+      });
+    if (split.length === 0) return [];
+    return [
+      {
+        severity: 'warning',
+        subject: owner,
+        message: few(split),
+        remedy: 'Give all functions of a device to one owner: what resets the device resets them all.',
+      },
+    ];
+  });
+};

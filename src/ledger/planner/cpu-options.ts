@@ -58,6 +58,10 @@ export function capacity(room: Room, leaf: number, smt: CountRequest['smt']): nu
 function countOptions(room: Room, request: CountRequest): CpuOption[] {
   const { site } = room;
   const leaves = allowedLeaves(site, request).filter((leaf) => capacity(room, leaf, request.smt) > 0);
+  if (request.cache === 'spread') {
+    const takes = evenly(room, leaves, request);
+    return takes === null ? [] : [optionOfTakes(site, takes, request.smt)];
+  }
   const scopes = request.cache === 'shared-l3' ? l3Scopes(site, leaves) : [leaves];
   const seen = new Set<string>();
   const options: CpuOption[] = [];
@@ -157,6 +161,33 @@ function fill(room: Room, leaves: readonly number[], request: CountRequest): Tak
   }
   return byLeaf(takes);
 }
+
+/** One by one, each where the request has least so far: of nodes, then of L3s, then where most is free. Null = not enough. */
+function evenly(room: Room, leaves: readonly number[], request: CountRequest): Take[] | null {
+  const { site } = room;
+  const [ofNode, ofL3, units] = [new Map<number, number>(), new Map<number, number>(), new Map<number, number>()];
+  const worth = (leaf: number): number => (request.smt === 'any' ? 1 : site.leaves[leaf]!.threads);
+  const left = (leaf: number): number => capacity(room, leaf, request.smt) - (units.get(leaf) ?? 0) * worth(leaf);
+  const rank = (leaf: number): number[] => {
+    const { node, l3 } = site.leaves[leaf]!;
+    return [ofNode.get(node) ?? 0, ofL3.get(l3) ?? 0, -left(leaf), leaf];
+  };
+  for (let missing = request.count; missing > 0; ) {
+    const [best] = leaves.filter((leaf) => left(leaf) >= worth(leaf)).sort((a, b) => compare(rank(a), rank(b)));
+    if (best === undefined) return null;
+    const { node, l3 } = site.leaves[best]!;
+    units.set(best, (units.get(best) ?? 0) + 1);
+    ofNode.set(node, (ofNode.get(node) ?? 0) + worth(best));
+    ofL3.set(l3, (ofL3.get(l3) ?? 0) + worth(best));
+    missing -= worth(best);
+  }
+  return byLeaf([...units].map(([leaf, count]) => ({ leaf, units: count })));
+}
+
+const compare = (a: readonly number[], b: readonly number[]): number => {
+  const at = a.findIndex((each, index) => each !== b[index]);
+  return at < 0 ? 0 : a[at]! - b[at]!;
+};
 
 const byLeaf = (takes: readonly Take[]): Take[] => [...takes].sort((a, b) => a.leaf - b.leaf);
 

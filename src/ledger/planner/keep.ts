@@ -27,7 +27,15 @@ export function cpusSatisfy(
   if (![...cores].every((core) => allowed.has(core.leaf))) return false;
   if (request.cache === 'shared-l3' && (l3s.size > 1 || [...l3s].some((l3) => site.l3s[l3]!.cpus === null)))
     return false;
+  if (request.cache === 'spread' && !isSpread(site, cores, allowed)) return false;
   return request.smt === 'any' ? cpus.length === request.count : areWholeCores(cpus, cores, request.count);
+}
+
+/** Not all in one place where there are several: how evenly depends on what others had when it was placed. */
+function isSpread(site: Site, cores: ReadonlySet<Core>, allowed: ReadonlySet<number>): boolean {
+  const l3s = new Set([...cores].map(({ leaf }) => site.leaves[leaf]!.l3));
+  const all = new Set([...allowed].map((leaf) => site.leaves[leaf]!.l3));
+  return l3s.size > 1 || cores.size < 2 || all.size < 2;
 }
 
 /** Whether `cpus` are whole cores, enough of them and none too many. */

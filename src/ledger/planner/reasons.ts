@@ -55,6 +55,7 @@ function placeText(room: Room, request: CountRequest, option: CpuOption, cpus: r
   const group = site.l3s[l3s[0]!]!.cpus === null ? 'node' : 'L3';
   if (l3s.length > 1) {
     const over = group === 'L3' ? `${l3s.length} L3s` : counted(option.nodes.length, 'node');
+    if (request.cache === 'spread') return `on ${over}, spread as asked`;
     return fitting.length === 0
       ? `on ${over}, since no one ${group} has so many free`
       : `on ${over}, where its other resources are`;

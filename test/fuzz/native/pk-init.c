@@ -57,6 +57,7 @@ static int open_file(const char *path, int flags, ...)
 #include "../../../native/common/crc.c"
 #include "../../../native/common/segments.c"
 const char program_name[] = "pk-init";
+#include "../../../native/init/beat.c"
 #include "../../../native/init/bells.c"
 #include "../../../native/init/boot.c"
 #include "../../../native/init/channels.c"

@@ -8,8 +8,10 @@ import {
   type Frame,
   FrameDecoder,
   HEADER_BYTES,
+  MAX_GREETING,
   MAX_SNAPSHOT,
   MAX_TO_HOST,
+  ToHost,
 } from '../../../src/guest/protocol.ts';
 import { GUEST_FILES_WITH_PSI, GuestReader } from '../../../src/telemetry/guest.ts';
 import { must, type Target } from '../target.ts';
@@ -36,6 +38,13 @@ const frames: Target = {
       must(payload.equals(again[index]!.payload), 'pieces decode to the same payloads');
     }
     must(bytes <= input.length && input.length - bytes < HEADER_BYTES + MAX_TO_HOST, 'at most one frame is kept');
+    const unsettled = new FrameDecoder(MAX_GREETING, false);
+    const answer = encodeFrame(ToHost.hello, 0, Buffer.from('answer'));
+    const last = [input, answer].flatMap((chunk) => unsettled.push(chunk)).at(-1);
+    must(
+      last?.type === ToHost.hello && last.payload.equals(answer.subarray(HEADER_BYTES)),
+      'an answer is found at once',
+    );
     return found;
   },
 };
@@ -51,7 +60,7 @@ const bareFrames: Target = {
   run(input) {
     const decode = (step: number) => {
       const decoder = new FrameDecoder(MAX_TO_HOST);
-      decoder.takeBare(4096);
+      decoder.settle(MAX_TO_HOST, 4096);
       const frames: Frame[] = [];
       for (let at = 0; at < input.length; at += step) frames.push(...decoder.push(input.subarray(at, at + step)));
       return { decoder, bytes: Buffer.concat(frames.map(({ payload }) => payload)), frames };

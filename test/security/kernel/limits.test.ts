@@ -161,13 +161,14 @@ describe('code in place of the VMM', () => {
   it.runIf(isRoot).each(callers)(
     'has resource limits without any group, started by $caller',
     async ({ change, prefix }) => {
-      const rlimits = { nofile: SMALL.openFiles, nproc: SMALL.processes, data: SMALL.dataBytes };
+      const rlimits = { nofile: SMALL.openFiles, nproc: SMALL.processes, data: SMALL.dataBytes, fsize: 5 * MIB };
       const directory = launchDirectory();
       if (prefix.length > 0) chownSync(directory, NOBODY.uid, NOBODY.gid);
       const ask = async (kind: string) =>
         (await run([...prefix, ...jail(kind, { ...change, directory, rlimits })])).stdout;
       expect(await ask('files')).toMatch(/^opened 9\d No file descriptors available$/m);
       expect(await ask('memory')).toMatch(/^touched (3\d|40) Out of memory$/m);
+      expect(await ask('disk')).toMatch(/^wrote 5 File too large$/m);
       const forked = /^forked (\d+) Resource temporarily unavailable$/m.exec(await ask('fork'));
       expect(Number(forked?.[1])).toBeLessThan(SMALL.processes);
     },

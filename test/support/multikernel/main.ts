@@ -82,6 +82,7 @@ function boot(id: number): void {
   if (instance.image === undefined || instance.cpus.length === 0) throw new Errno('EINVAL');
   instance.status = 'active';
   instance.bootPool = new Set(model.poolCpus);
+  instance.used = instance.regions.map(({ base, bytes }) => ({ base, bytes }));
   if (setup.guests === 'none') return;
   const { initramfs, commandLine } = instance.image;
   const memoryBytes = instance.regions.reduce((sum, { bytes }) => sum + bytes, 0);
@@ -126,6 +127,7 @@ const state = () => ({
   online: [...model.online],
   poolCpus: [...model.poolCpus],
   freeCpus: model.freeCpus(),
+  poolFunctions: [...model.poolFunctions],
   chunks: model.chunks,
   instances: [...model.instances.values()].map(({ bootPool, image, ...rest }) => ({ ...rest, image })),
   guests: [...guests.values()].flatMap(({ pid }) => pid ?? []),

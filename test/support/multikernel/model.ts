@@ -3,7 +3,7 @@
  * from the driver, of whose code it uses none but the codec of device trees.
  */
 import { Errno } from './fuse.ts';
-import { firstFit, overlaps, type Range, within } from './memory.ts';
+import { firstFit, lastFit, overlaps, type Range, within } from './memory.ts';
 import type { FaultPoint, Faults, ModelMachine, Switches } from './switches.ts';
 
 export interface Chunk extends Range {
@@ -14,7 +14,10 @@ export interface Instance {
   id: number;
   name: string;
   cpus: number[];
+  functions: string[];
   regions: (Range & { node: number })[];
+  /** What its kernel uses while it runs, whatever is booked for it. */
+  used: Range[];
   status: 'ready' | 'loaded' | 'active';
   image: { kernel: string; initramfs: string; commandLine: string } | undefined;
   /** Left by a load that failed. */
@@ -36,6 +39,8 @@ export class KernelModel {
   faults: Faults = {};
   readonly online: Set<number>;
   readonly poolCpus = new Set<number>();
+  /** By address: of the pool, lent ones among them. */
+  readonly poolFunctions = new Set<string>();
   chunks: Chunk[] = [];
   readonly instances = new Map<string, Instance>();
   #random = 1;
@@ -59,12 +64,40 @@ export class KernelModel {
   }
 
   get hasPool(): boolean {
-    return this.poolCpus.size > 0 || this.chunks.length > 0;
+    return this.poolCpus.size > 0 || this.chunks.length > 0 || this.poolFunctions.size > 0;
   }
 
   freeCpus(): number[] {
     const lent = new Set([...this.instances.values()].flatMap(({ cpus }) => cpus));
     return [...this.poolCpus].filter((cpu) => !lent.has(cpu));
+  }
+
+  freeFunctions(): string[] {
+    const lent = new Set([...this.instances.values()].flatMap(({ functions }) => functions));
+    return [...this.poolFunctions].filter((address) => !lent.has(address));
+  }
+
+  takeFunctionFromHost(address: string): void {
+    if (!this.machine.functions.some((each) => each.address === address)) throw new Errno('ENODEV');
+    if (this.poolFunctions.has(address)) throw new Errno('EEXIST');
+    this.poolFunctions.add(address);
+  }
+
+  giveFunctionToHost(address: string): void {
+    if (!this.poolFunctions.has(address)) throw new Errno('ENOENT');
+    if (!this.freeFunctions().includes(address)) throw new Errno('EBUSY');
+    this.poolFunctions.delete(address);
+  }
+
+  giveFunction(instance: Instance, address: string): void {
+    if (!this.freeFunctions().includes(address)) throw new Errno('ENOENT');
+    instance.functions.push(address);
+  }
+
+  takeFunction(instance: Instance, address: string): void {
+    const at = instance.functions.indexOf(address);
+    if (at < 0) throw new Errno('ENOENT');
+    instance.functions.splice(at, 1);
   }
 
   instance(name: string): Instance {
@@ -117,12 +150,12 @@ export class KernelModel {
     return [...this.instances.values()].flatMap(({ regions }) => regions);
   }
 
-  #allocate(bytes: number, node: number | undefined, slack = SLACK): Range & { node: number } {
+  #allocate(bytes: number, node: number | undefined, otherEnd = false): Range & { node: number } {
     for (const chunk of this.chunks) {
       if (node !== undefined && chunk.node !== node) continue;
       // The slack of each chunk lies at its beginning.
-      const usable = { base: chunk.base + slack, bytes: chunk.bytes - slack };
-      const base = firstFit(usable, this.regions(), bytes);
+      const usable = { base: chunk.base + SLACK, bytes: chunk.bytes - SLACK };
+      const base = (this.switches.fillsFromTop !== otherEnd ? lastFit : firstFit)(usable, this.regions(), bytes);
       if (base !== undefined) return { base, bytes, node: chunk.node };
     }
     throw new Errno('ENOMEM');
@@ -148,7 +181,14 @@ export class KernelModel {
     const free = new Set(this.freeCpus());
     const cpus = of.cpus.filter((cpu) => free.has(cpu) && !this.fails('reserve'));
     const { name } = of;
-    const rest = { image: undefined, dangling: false, bootPool: new Set<number>(), unparked: 0 };
+    const rest = {
+      functions: [],
+      image: undefined,
+      used: [],
+      dangling: false,
+      bootPool: new Set<number>(),
+      unparked: 0,
+    };
     this.instances.set(name, { id, name, cpus, regions, status: 'ready', ...rest });
   }
 
@@ -176,11 +216,16 @@ export class KernelModel {
     if (base % BLOCK !== 0 || bytes % BLOCK !== 0) throw new Errno('EINVAL');
     const chunk = this.chunks.find((each) => within({ base, bytes }, each));
     if (chunk === undefined) throw new Errno('EINVAL');
+    // What it has of it already it cannot be given once more.
+    if (instance.used.some((each) => overlaps(each, { base, bytes }))) throw new Errno('EEXIST');
+    if (!this.switches.bookedElsewhere && this.regions().some((each) => overlaps(each, { base, bytes })))
+      throw new Errno('EBUSY');
+    instance.used.push({ base, bytes });
     if (this.switches.bookedElsewhere) {
-      instance.regions.push(this.#allocate(bytes, undefined));
+      // Not where it was a moment ago, should somebody else have been quicker.
+      instance.regions.push(this.#allocate(bytes, undefined, this.fails('elsewhere')));
       return;
     }
-    if (this.regions().some((each) => overlaps(each, { base, bytes }))) throw new Errno('EBUSY');
     instance.regions.push({ base, bytes, node: chunk.node });
   }
 
@@ -188,6 +233,13 @@ export class KernelModel {
     const at = instance.regions.findIndex(({ base, bytes }) => base === range.base && bytes === range.bytes);
     if (at < 0) throw new Errno('ENOENT');
     if (at === 0 && instance.image !== undefined) throw new Errno('EBUSY');
+    if (instance.status === 'active') {
+      // What it uses it does not let go of.
+      if (this.fails('offline')) throw new Errno('EBUSY');
+      const used = instance.used.findIndex(({ base, bytes }) => base === range.base && bytes === range.bytes);
+      if (used < 0) throw new Errno('EINVAL');
+      instance.used.splice(used, 1);
+    }
     instance.regions.splice(at, 1);
   }
 }

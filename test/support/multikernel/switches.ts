@@ -14,6 +14,8 @@ export interface Switches {
   danglingImage: boolean;
   /** Memory added to an active instance is booked somewhere else. Else it has to be free where it is asked for. */
   bookedElsewhere: boolean;
+  /** Memory of instances is taken from the end of a chunk. */
+  fillsFromTop: boolean;
   /** What a halt ends with that nobody hears. */
   haltTimesOutWith: 'ETIMEDOUT' | 'EIO';
   /** How many forced halts it takes until the CPUs park: before that the instance cannot be booted. */
@@ -27,6 +29,7 @@ export const AS_READ: Switches = {
   reasonFile: false,
   danglingImage: true,
   bookedElsewhere: true,
+  fillsFromTop: false,
   haltTimesOutWith: 'ETIMEDOUT',
   parksAfter: 2,
 };
@@ -39,12 +42,23 @@ export const OTHERWISE: Switches = {
   reasonFile: true,
   danglingImage: false,
   bookedElsewhere: false,
+  fillsFromTop: true,
   haltTimesOutWith: 'EIO',
   parksAfter: 1,
 };
 
 /** Where something can go wrong by chance. */
-export type FaultPoint = 'write' | 'item' | 'reserve' | 'load' | 'unload' | 'boot' | 'halt' | 'tear';
+export type FaultPoint =
+  | 'write'
+  | 'item'
+  | 'reserve'
+  | 'load'
+  | 'unload'
+  | 'boot'
+  | 'halt'
+  | 'tear'
+  | 'offline'
+  | 'elsewhere';
 
 /** One in how many, per point; absent: never. */
 export type Faults = Partial<Record<FaultPoint, number>>;
@@ -54,6 +68,8 @@ export interface ModelMachine {
   cpus: readonly { apic: number; node: number }[];
   /** What can be had in one piece, per node. */
   memory: readonly { node: number; base: number; bytes: number }[];
+  /** Functions that the host kernel could give away, with what they say that they are. */
+  functions: readonly { address: string; vendor: number; device: number }[];
   /** In which format its kernel speaks. */
   format: 'first' | 'second';
 }
@@ -65,5 +81,6 @@ export const MACHINE: ModelMachine = {
     { node: 0, base: 0x1_0000_0000, bytes: 16 * 2 ** 30 },
     { node: 1, base: 0x10_0000_0000, bytes: 16 * 2 ** 30 },
   ],
+  functions: [1, 2, 3].map((index) => ({ address: `0000:09:00.${index}`, vendor: 0x8086, device: 0x154c })),
   format: 'second',
 };

@@ -140,7 +140,14 @@ function applyItem(model: KernelModel, name: string | undefined, operation: stri
   const [kind, verb] = operation.split('-') as [string, string];
   if (!item.name.startsWith({ cpu: 'cpu@', memory: 'memory@', device: 'pci@' }[kind]!)) return;
   if (model.fails('item')) throw new Errno('EBUSY');
-  if (kind === 'device') throw new Errno('ENODEV');
+  if (kind === 'device') {
+    const address = text(item, 'pci-id');
+    if (address === undefined) throw new Errno('EINVAL');
+    if (name === undefined)
+      return void (verb === 'add' ? model.takeFunctionFromHost(address) : model.giveFunctionToHost(address));
+    const owner = model.instance(name);
+    return void (verb === 'add' ? model.giveFunction(owner, address) : model.takeFunction(owner, address));
+  }
   if (kind === 'cpu') {
     const cpu = cell(item, 'reg') ?? wide(item, 'reg')?.[0];
     if (cpu === undefined) throw new Errno('EINVAL');

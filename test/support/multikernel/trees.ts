@@ -27,6 +27,31 @@ const head = (model: KernelModel): Record<string, Buffer> => ({
   ...(model.machine.format === 'second' && { '#address-cells': cell(2), '#size-cells': cell(2) }),
 });
 
+/** The topology below the root: functions under the bridges of their buses. */
+function topology({ machine }: KernelModel, addresses: readonly string[]): DeviceNode[] {
+  const buses = Map.groupBy(addresses, (address) => address.slice(0, 7));
+  return [...buses].map(([bus, of]) =>
+    node(
+      `pci@${Number.parseInt(bus.slice(5), 16).toString(16)}`,
+      {
+        compatible: text('multikernel,pci-host-bridge'),
+        device_type: text('pci'),
+        'linux,pci-domain': cell(Number.parseInt(bus.slice(0, 4), 16)),
+      },
+      of.map((address) => {
+        const [, at, device, number] = /^.{4}:(.{2}):(.{2})\.(.)$/.exec(address)!;
+        const place = [at, device, number].map((part) => Number.parseInt(part!, 16)) as [number, number, number];
+        const { vendor, device: id } = machine.functions.find((each) => each.address === address)!;
+        return node(`pci@${place[1].toString(16)},${place[2]}`, {
+          reg: Buffer.concat([cell((place[0] << 16) | (place[1] << 11) | (place[2] << 8)), Buffer.alloc(16)]),
+          'vendor-id': cell(vendor),
+          'device-id': cell(id),
+        });
+      }),
+    ),
+  );
+}
+
 export function poolTree(model: KernelModel): Buffer {
   const own = model.machine.cpus.map(({ apic }) => apic);
   if (!model.hasPool) return blob({ ...head(model), id: cell(0) }, [node('resources', { cpus: words(...own) })]);
@@ -44,17 +69,19 @@ export function poolTree(model: KernelModel): Buffer {
       { cpus: words(...model.poolCpus), ...(free.length > 0 && { 'cpus-available': words(...free) }) },
       chunks,
     ),
+    ...topology(model, model.freeFunctions()),
   ]);
 }
 
 export function instanceTree(model: KernelModel, instance: Instance): Buffer {
-  const { name, id, cpus, regions } = instance;
+  const { name, id, cpus, regions, functions } = instance;
   return blob({ ...head(model), model: text(name), id: cell(id) }, [
     node('resources', {
       'memory-base': words(regions[0]?.base ?? 0),
       'memory-bytes': words(regions.reduce((sum, { bytes }) => sum + bytes, 0)),
       cpus: words(...cpus),
     }),
+    ...topology(model, functions),
   ]);
 }
 

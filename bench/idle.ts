@@ -1,0 +1,106 @@
+/**
+ * What kernels that do nothing cost the daemon: its CPU, its memory, and how long a list of them takes. POLYKERNEL_BENCH_IDLE says
+ * how many there are in turn, `10,100,300`; the first is what lists are held against.
+ */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Client } from '../src/client/index.ts';
+import { withDaemon } from './daemon.ts';
+import { atMost, median, type Row } from './row.ts';
+import { timeProcess } from './timing.ts';
+
+const COUNTS = (process.env.POLYKERNEL_BENCH_IDLE ?? '10,100,300').split(',').map(Number);
+const AT_ONCE = 4;
+const KIB = 1024;
+/** Until all are at rest: kernels are idle for ten seconds before that. */
+const SETTLE_MS = 20_000;
+const WATCHED_MS = 30_000;
+const TICKS_PER_SECOND = 100;
+const LISTS = 9;
+const PK = join(import.meta.dirname, '..', 'bin', 'pk');
+
+interface Seen {
+  kernels: number;
+  /** Of one CPU. */
+  cpu: number;
+  rssBytes: number;
+  listMs: number;
+}
+
+export const idle = (progress: (text: string) => void): Promise<Row[]> =>
+  withDaemon({}, async (home, client) => {
+    const { pid } = await client.version();
+    const seen: Seen[] = [];
+    for (const kernels of [0, ...COUNTS]) {
+      await start(client, seen.at(-1)?.kernels ?? 0, kernels, progress);
+      progress(`idle: watching the daemon with ${kernels} kernels`);
+      await pause(SETTLE_MS);
+      const cpu = await cpuShare(pid);
+      const rssBytes = Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))![1]) * KIB;
+      const lists: number[] = [];
+      for (let round = 0; round < LISTS; round++)
+        lists.push(await timeProcess([PK, 'ps'], { env: { ...process.env, POLYKERNEL_HOME: home } }));
+      seen.push({ kernels, cpu, rssBytes, listMs: median(lists) });
+      progress(`idle: ${JSON.stringify(seen.at(-1))}`);
+    }
+    return rowsOf(seen);
+  });
+
+function rowsOf([none, first, ...more]: readonly Seen[]): Row[] {
+  return more.flatMap(({ kernels, cpu, rssBytes, listMs }) => [
+    atMost((0.08 * kernels) / 300, {
+      of: 'value',
+      name: `CPU of the daemon with ${kernels} idle UML kernels`,
+      value: cpu,
+      unit: 'CPUs',
+      peer: `with ${first!.kernels}`,
+      peerValue: first!.cpu,
+      note: `over ${WATCHED_MS / 1000} s, all of the daemon; without kernels ${none!.cpu.toFixed(4)}`,
+    }),
+    atMost(100, {
+      of: 'value',
+      name: `memory of the daemon for each of ${kernels} idle UML kernels`,
+      value: (rssBytes - none!.rssBytes) / kernels / KIB,
+      unit: 'KiB',
+      peer: `each of ${first!.kernels}`,
+      peerValue: (first!.rssBytes - none!.rssBytes) / first!.kernels / KIB,
+      note: `resident, beyond ${(none!.rssBytes / KIB / KIB).toFixed(1)} MiB without kernels`,
+    }),
+    atMost(1.5, {
+      name: `pk ps with ${kernels} kernels`,
+      value: listMs,
+      unit: 'ms',
+      peer: `with ${first!.kernels}`,
+      peerValue: first!.listMs,
+      note: `median of ${LISTS} processes`,
+    }),
+  ]);
+}
+
+/** Makes kernels `from` to `to`, a few at once. */
+async function start(client: Client, from: number, to: number, progress: (text: string) => void): Promise<void> {
+  if (to > from) progress(`idle: starting kernels up to ${to}`);
+  let next = from;
+  const some = async () => {
+    while (next < to) {
+      const name = `idle${next++}`;
+      const memoryBytes = 48 * KIB * KIB;
+      await client.create({ name, driver: 'uml', command: ['sleep', '1000000'], memoryBytes, start: false });
+      await client.start(name);
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, some));
+}
+
+async function cpuShare(pid: number): Promise<number> {
+  const ticks = () => {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'latin1')
+      .replace(/^.*\) /s, '')
+      .split(' ');
+    return Number(fields[11]) + Number(fields[12]);
+  };
+  const [before, began] = [ticks(), performance.now()];
+  await pause(WATCHED_MS);
+  return (ticks() - before) / TICKS_PER_SECOND / ((performance.now() - began) / 1000);
+}

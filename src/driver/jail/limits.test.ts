@@ -1,0 +1,52 @@
+import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, expect, it } from 'vitest';
+import { type LimitGroup, limitMechanism } from '../../sys/limit-groups.ts';
+import { applyLimits, removeLimits, sweepLaunchGroups } from './limits.ts';
+
+const MIB = 2 ** 20;
+const LIMITS = { processes: 16, memoryBytes: 32 * MIB, overheadBytes: 16 * MIB, openFiles: 64, dataBytes: 32 * MIB };
+const hasGroups = limitMechanism().groups.length > 0;
+const made: string[] = [];
+afterEach(() => {
+  for (const directory of made.splice(0)) rmSync(directory, { recursive: true, force: true });
+  sweepLaunchGroups();
+});
+
+/** The groups of a launch that was limited, and where it lies. */
+function launch(): { directory: string; paths: string[] } {
+  const directory = mkdtempSync(join(tmpdir(), 'pk-limits-'));
+  made.push(directory);
+  applyLimits({ id: randomBytes(16).toString('hex'), directory }, LIMITS, false);
+  const { groups } = JSON.parse(readFileSync(join(directory, 'limits.json'), 'utf8')) as { groups: LimitGroup[] };
+  return { directory, paths: groups.map(({ path }) => path) };
+}
+const left = (paths: readonly string[]) => paths.filter((path) => existsSync(path));
+
+it.runIf(hasGroups)('groups of launches that are gone are removed, and no others', async () => {
+  const [gone, kept, running] = [launch(), launch(), launch()];
+  const child = spawn('sleep', ['1000'], { stdio: 'ignore' });
+  try {
+    await once(child, 'spawn');
+    for (const path of running.paths) writeFileSync(join(path, 'cgroup.procs'), String(child.pid));
+    for (const { directory } of [gone, running]) rmSync(directory, { recursive: true });
+    sweepLaunchGroups();
+    expect([gone, kept, running].map(({ paths }) => left(paths).length > 0)).toEqual([false, true, true]);
+    expect(left(running.paths)).toEqual(running.paths);
+  } finally {
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+  }
+  // The host kernel lets go of the last process a moment later.
+  const swept = () => {
+    sweepLaunchGroups();
+    return left(running.paths);
+  };
+  await expect.poll(swept, { timeout: 10_000 }).toEqual([]);
+  await removeLimits(kept.directory);
+  expect(left(kept.paths)).toEqual([]);
+});

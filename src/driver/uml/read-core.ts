@@ -1,0 +1,73 @@
+/** Reads a kernel of User Mode Linux from its process, as an ELF core. Whoever does this may be kept waiting by it. */
+import { constants } from 'node:fs';
+import { type FileHandle, open, readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { PolykernelError } from '../../sys/errors.ts';
+import { type CoreLayout, isMemoryFile, layOut, type Mapping, parseMaps, parseSyscall } from './core-file.ts';
+
+const MOST_MAPS = 4 * 2 ** 20;
+const PIECE_BYTES = 2 ** 20;
+
+export interface CoreTask {
+  pid: number;
+  /** Of the guest. */
+  memoryBytes: number;
+  /** Of the core. */
+  mostBytes: number;
+}
+
+/** Nothing is written into the kernel, and pages that it has never touched stay so. Rejects with `internal`, or as open(2) does. */
+export async function readCore({ pid, memoryBytes, mostBytes }: CoreTask): Promise<AsyncGenerator<Buffer>> {
+  const proc = `/proc/${pid}`;
+  const mappings = parseMaps((await readFile(join(proc, 'maps'), 'latin1')).slice(0, MOST_MAPS));
+  const registers = parseSyscall(await readFile(join(proc, 'syscall'), 'latin1').catch(() => ''));
+  const own = await open(join(proc, 'mem'), constants.O_RDONLY);
+  const memory = await openMemory(proc, mappings);
+  const { size } = await memory.stat();
+  const layout = layOut(mappings, Math.min(size, memoryBytes + PIECE_BYTES), registers);
+  if (layout.bytes <= mostBytes) return pieces(layout, { memory, process: own });
+  throw new PolykernelError('internal', `the kernel's process has ${layout.bytes} bytes, more than its guest can need`);
+}
+
+/** Through a descriptor of the kernel's: it has no name any more. */
+async function openMemory(proc: string, mappings: readonly Mapping[]): Promise<FileHandle> {
+  const wanted = mappings.find(isMemoryFile)?.file.split(' ')[1];
+  for (const name of wanted === undefined ? [] : await readdir(join(proc, 'fd'))) {
+    // What the process has there is its own word: nothing is waited for, and it must be what is mapped.
+    const { O_RDONLY, O_NONBLOCK, O_NOCTTY } = constants;
+    const file = await open(join(proc, 'fd', name), O_RDONLY | O_NONBLOCK | O_NOCTTY).catch(() => undefined);
+    const facts = await file?.stat();
+    if (file !== undefined && facts?.isFile() && String(facts.ino) === wanted) return file;
+    await file?.close();
+  }
+  throw new PolykernelError('internal', "the file that is the guest's memory is not among what its process has open");
+}
+
+async function* pieces(
+  { header, parts }: CoreLayout,
+  files: Record<'memory' | 'process', FileHandle>,
+): AsyncGenerator<Buffer> {
+  try {
+    yield header;
+    for (const { from, at, bytes } of parts) {
+      for (let done = 0; done < bytes; ) {
+        const piece = Buffer.alloc(Math.min(PIECE_BYTES, bytes - done));
+        await readInto(files[from], piece, at + done);
+        done += piece.length;
+        yield piece;
+      }
+    }
+  } finally {
+    await files.memory.close();
+    await files.process.close();
+  }
+}
+
+/** What cannot be read (a page that is mapped no more) is zero. */
+async function readInto(file: FileHandle, piece: Buffer, at: number): Promise<void> {
+  for (let done = 0; done < piece.length; ) {
+    const { bytesRead } = await file.read(piece, done, piece.length - done, at + done).catch(() => ({ bytesRead: 0 }));
+    if (bytesRead === 0) return;
+    done += bytesRead;
+  }
+}

@@ -1,0 +1,66 @@
+/** What the agent makes of frames that a host has begun and not ended: pk-init's own parser, built as it is fuzzed. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { run } from '../../src/sys/process.ts';
+import { toolPath } from '../../src/sys/tools.ts';
+
+const HARNESS = join(import.meta.dirname, '../fuzz/native/pk-init.c');
+/** STDIN of session 5 that carries a PUT, cut in its last byte; zeros, and another PUT, as they come from the host's successor. */
+const PROGRAM = `#include "${HARNESS}"
+#undef exit
+#undef _exit
+static u32 frame_of(u8 *to, u8 type, u8 flags, u32 id, const void *payload, u32 n, int is_bare)
+{
+	to[0] = 'P', to[1] = 'K', to[2] = type, to[3] = flags;
+	put32(to + 4, id), put32(to + 8, n);
+	memcpy(to + HEADER, payload, n);
+	put32(to + 12, crc(crc(0, to, 12), to + HEADER, is_bare ? 0 : n));
+	memcpy(to + HEADER + n, to + 12, BARE_END);
+	return HEADER + n + (is_bare ? BARE_END : 0);
+}
+static u32 put_of(u8 *to, u32 id)
+{
+	static const char pairs[] = "path=/x\\0mode=600";
+	return frame_of(to, H_PUT, 0, id, pairs, sizeof pairs, 0);
+}
+__attribute__((constructor)) static void probe(void)
+{
+	static u8 content[256], whole[1024], zeros[HEADER + BARE_IN + BARE_END];
+	crc_setup();
+	for (int is_bare = 0; is_bare < 2; is_bare++) {
+		begin();
+		line_tty = !is_bare, bare = is_bare;
+		u32 length = put_of(content, 6);
+		content[length++] = 'x';
+		length = frame_of(whole, H_STDIN, is_bare ? BARE : 0, 5, content, length, is_bare);
+		receive(whole, length - 1);
+		receive(zeros, line_tty ? HEADER + TTY_PAYLOAD : sizeof zeros);
+		receive(whole, put_of(whole, 7));
+		printf("%d %d\\n", session_find(6) != NULL, session_find(7) != NULL);
+	}
+	fflush(stdout);
+	_exit(0);
+}
+`;
+
+let directory: string;
+beforeAll(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'pk-frames-'));
+  writeFileSync(join(directory, 'probe.c'), PROGRAM);
+  const flags = ['-std=gnu11', '-w'];
+  const compiled = await run([
+    toolPath('gcc').path,
+    ...flags,
+    '-o',
+    join(directory, 'probe'),
+    join(directory, 'probe.c'),
+  ]);
+  expect(compiled.stderr).toBe('');
+});
+afterAll(() => rmSync(directory, { recursive: true }));
+
+it('takes no request out of what a process was given to read, and the next one as it comes', async () => {
+  expect((await run([join(directory, 'probe')])).stdout).toBe('0 1\n0 1\n');
+});
