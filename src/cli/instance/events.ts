@@ -1,3 +1,4 @@
+/** What happens, as it happens, from now or from what is remembered. */
 import { connect } from '../../client/index.ts';
 import type { DaemonEvent } from '../../core/events.ts';
 import { plainText } from '../../sys/text.ts';
