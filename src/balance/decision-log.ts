@@ -82,6 +82,11 @@ export class DecisionLog {
       .map(tell);
   }
 
+  /** Whether it tells anything of one called so, who may be gone. */
+  knows(kernel: string): boolean {
+    return this.#all.some(({ decision }) => concerns(decision, kernel));
+  }
+
   /** Those that were under way when an earlier daemon ended. */
   open(): readonly DecisionRecord[] {
     return this.#all.filter(({ outcome }) => outcome === 'moving');

@@ -32,7 +32,7 @@ export function balanceCapability({ mutex, store, events, clock, journal }: Surr
   });
   return {
     name: 'balancing',
-    routes: served(balanceApi, balanceHandlers({ moves, balancer, decisions, clock })),
+    routes: served(balanceApi, balanceHandlers({ moves, balancer, decisions, clock, instances })),
     metrics: () => familiesOf(balanceMetrics, [statusOf(balancer, decisions, clock.now())]),
     recover: () => balancer.recover(),
     close: () => balancer.close(),

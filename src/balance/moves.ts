@@ -1,7 +1,7 @@
 /** CPUs and memory that change hands while kernels run: planned on what is, and carried out all or nothing. */
 import type { Mutex } from '../core/mutex.ts';
 import type { Steps } from '../core/steps.ts';
-import type { InstanceStatus, Instances, Size } from '../instance/contract.ts';
+import { type InstanceStatus, type Instances, POOL, type Size } from '../instance/contract.ts';
 import { isShare } from '../instance/size.ts';
 import { type HostPool, reservedBy } from '../pool/contract.ts';
 import { PolykernelError } from '../sys/errors.ts';
@@ -23,9 +23,6 @@ interface Wanted {
   name: string;
   size(now: Size): Size;
 }
-
-/** What is nobody's: CPUs and memory of the pool come from there and go there. */
-const POOL = 'pool';
 
 export class Moves {
   readonly #options: MovesOptions;

@@ -1,5 +1,6 @@
 /** Sizes of kernels, what moves between them and who decides on it, as the API asks for them. */
 import type { Handlers } from '../core/route.ts';
+import type { Instances } from '../instance/contract.ts';
 import type { Clock } from '../sys/clock.ts';
 import type { balanceApi } from './api.ts';
 import type { Balancer } from './balancer.ts';
@@ -15,10 +16,11 @@ interface Parts {
   balancer: Balancer;
   decisions: DecisionLog;
   clock: Clock;
+  instances: Pick<Instances, 'get'>;
 }
 
 /** Sizes of kernels, what moves between them, and who decides on it. */
-export function balanceHandlers({ moves, balancer, decisions, clock }: Parts): Handlers<typeof balanceApi> {
+export function balanceHandlers({ moves, balancer, decisions, clock, instances }: Parts): Handlers<typeof balanceApi> {
   const status = () => statusOf(balancer, decisions, clock.now());
   return {
     resize: (call) => moves.resize(call.params.name, call.body, call.progress, call.signal),
@@ -28,7 +30,11 @@ export function balanceHandlers({ moves, balancer, decisions, clock }: Parts): H
       await balancer.set(body);
       return status();
     },
-    decisions: ({ query }) => decisions.since(clock.now() - (query.since ?? DAY_SECONDS) * 1000, query.kernel),
+    decisions({ query: { kernel, since = DAY_SECONDS } }) {
+      // Throws for a name that nobody has or had.
+      const whose = kernel === undefined || decisions.knows(kernel) ? kernel : instances.get(kernel).name;
+      return decisions.since(clock.now() - since * 1000, whose);
+    },
     holdSize({ params, body }) {
       balancer.hold(params.name, body.seconds === 0 ? null : clock.now() + body.seconds * 1000);
       return status();

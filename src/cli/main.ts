@@ -1,11 +1,14 @@
 /** Entry of `pk`: finds the command, runs it, and turns any failure into a message and an exit code. */
 import { ERROR_TABLE, PolykernelError } from '../sys/errors.ts';
 import { ownArguments } from '../sys/node.ts';
-import { plainText } from '../sys/text.ts';
+import { plainJson, plainText } from '../sys/text.ts';
 import { loadCommand } from './commands.ts';
 import { CATALOG, commandsOf } from './kit/catalog.ts';
-import { type Command, type Invocation, parse, UnknownOption } from './kit/command.ts';
+import { type Command, type Invocation, isAsked, parse, UnknownOption } from './kit/command.ts';
 import { complain, flush, print } from './kit/output.ts';
+
+/** Whether who reads is a program. */
+let inJson = false;
 
 async function main(args: string[]): Promise<number> {
   const word = args[0];
@@ -32,6 +35,7 @@ async function main(args: string[]): Promise<number> {
   const rest = args.slice(isGroup ? 2 : 1);
   if (!Object.hasOwn(CATALOG, name)) throw await unknownCommand(name);
   const command = await loadCommand(CATALOG[name]!.noun, name);
+  inJson = isAsked(command, rest, 'json');
   const invocation = await parsed(name, command, rest);
   if (!invocation.flag('help')) return command.run(invocation);
   await print((await import('./kit/command-help.ts')).commandHelp(name, command));
@@ -96,8 +100,12 @@ function report(error: unknown): number {
   const isLost = (error as NodeJS.ErrnoException | undefined)?.syscall === 'uv_cwd';
   const what = error instanceof Error ? error.message : String(error);
   const message = isLost ? 'the working directory is gone: give absolute paths, or cd to one that exists' : what;
-  complain(message);
-  if (known && error.hint !== undefined) process.stderr.write(`    ${plainText(error.hint)}\n`);
+  if (inJson) {
+    // As the API answers.
+    const body = known ? error.toJSON() : { code: 'internal', message };
+    process.stderr.write(`${plainJson(JSON.stringify({ error: body }))}\n`);
+  } else complain(message);
+  if (known && error.hint !== undefined && !inJson) process.stderr.write(`    ${plainText(error.hint)}\n`);
   if (process.env.POLYKERNEL_DEBUG === '1' && error instanceof Error) process.stderr.write(`${error.stack}\n`);
   return known ? ERROR_TABLE[error.code].exit : ERROR_TABLE.internal.exit;
 }

@@ -29,7 +29,7 @@ export function healCapability(
     name: 'healing',
     healer,
     log,
-    routes: served(healApi, healHandlers({ healer, log, clock })),
+    routes: served(healApi, healHandlers({ healer, log, clock, instances: given.instances })),
     metrics: () => familiesOf(healMetrics, healer.list()),
     async recover() {
       dependants.recover();

@@ -68,6 +68,11 @@ export class HealingLog {
     return this.#all.filter(({ instance, id }) => this.open(instance)?.id === id);
   }
 
+  /** Whether it tells anything of one called so, who may be gone. */
+  knows(name: string): boolean {
+    return this.#all.some((record) => record.name === name);
+  }
+
   /** The oldest first. */
   since(sinceMs: number, name?: string): Healing[] {
     return this.#all

@@ -4,6 +4,12 @@ import { PolykernelError } from '../sys/errors.ts';
 
 /** The name of this machine itself, where it is an end of a channel: no instance may have it. */
 export const HOST = 'host';
+/** What is nobody's, where CPUs and memory move: no instance may have that name either. */
+export const POOL = 'pool';
+const MEANINGS: Readonly<Record<string, string>> = {
+  [HOST]: 'this machine itself, as an end of channels',
+  [POOL]: 'what nobody owns, where CPUs and memory move',
+};
 
 const ADJECTIVES =
   'amber bold brisk calm clear crisp eager early even fair fast fine fresh gentle glad golden grand green happy keen kind late light lively lucky mellow merry mild neat new nimble noble open plain proud quick quiet rapid ready royal sharp silent silver simple smooth snug soft solid spry steady still sturdy sunny swift tidy true vivid warm wise young';
@@ -12,16 +18,12 @@ const NOUNS =
 
 /** As checkName(), for the name of an instance. */
 export function checkInstanceName(name: string, field = 'name'): string {
-  if (name !== HOST) return checkName(name, field);
-  throw new PolykernelError(
-    'invalid',
-    `${field} ${JSON.stringify(name)} means this machine itself, as an end of channels`,
-    {
-      field,
-      value: name,
-      hint: `Choose another name, such as "${HOST}-1".`,
-    },
-  );
+  if (!Object.hasOwn(MEANINGS, name)) return checkName(name, field);
+  throw new PolykernelError('invalid', `${field} ${JSON.stringify(name)} means ${MEANINGS[name]}`, {
+    field,
+    value: name,
+    hint: `Choose another name, such as "${name}-1".`,
+  });
 }
 
 /** A free adjective-noun name. `random` gives numbers in [0, 1); after many clashes a number is appended, so it ends. */

@@ -14,6 +14,7 @@ import type { FieldRow } from './field-row.ts';
 import { fieldRows, labelOf } from './fields.ts';
 import { readPartition } from './parse-partition.ts';
 import { kernelOptions } from './stack-options.ts';
+import { checkWhole, functionsOf } from './whole.ts';
 
 type Create = KernelDefinition['create'];
 type Volume = VolumeText;
@@ -28,6 +29,7 @@ const LABEL_HINT = 'Use lower-case letters, digits and inner dashes, such as acm
 export function readKernel(reader: YamlReader, name: string, place: Place, context: StackContext): KernelDefinition[] {
   const entries = reader.map(place, keysOf(kernelOptions.options, 'kernels.*'));
   if (entries === undefined) return [];
+  const before = reader.problems.length;
   const healthcheck = entries.get('healthcheck');
   if (healthcheck !== undefined) {
     const parts = reader.map(healthcheck, keysOf(kernelOptions.options, 'kernels.*.healthcheck'));
@@ -56,11 +58,23 @@ export function readKernel(reader: YamlReader, name: string, place: Place, conte
     tenant: owner ?? null,
     ...hiddenKeys(reader, entries),
   };
+  if (reader.problems.length === before) checkParts(reader, place, kernel);
   const names = replicaNames(reader, name, entries);
   const only = names.length > 1 ? ofOneKernel(kernel) : undefined;
   if (only === undefined) return names.map((each) => ({ name: each, ...kernel }));
   reader.problemAt(`${place.path}.${only.path}`, `${only.what}, and there are ${names.length} replicas`, only.hint);
   return [{ name, ...kernel }];
+}
+
+/** What its parts say against each other, once each is right for itself. */
+function checkParts(reader: YamlReader, place: Place, { create, partition }: Omit<KernelDefinition, 'name'>): void {
+  try {
+    checkWhole({ ...create, ...(partition && { partition }) });
+  } catch (error) {
+    if (!(error instanceof PolykernelError)) throw error;
+    const field = (error.field ?? '').replace('memoryBytes', 'memory');
+    reader.problemAt(`${place.path}.${field}`, withoutField(error), error.hint);
+  }
 }
 
 /** Keys of changes in which values of variables would be seen; those of the environment never are. */
@@ -79,10 +93,11 @@ function ofOneKernel({ create, partition }: Pick<KernelDefinition, 'create' | 'p
   }
   if (partition?.cpus.kind === 'exact')
     return { path: 'partition.cpus', what: 'CPUs have one owner', hint: 'Give a number of CPUs instead of a list.' };
-  if (partition?.devices.some(({ kind }) => kind === 'address')) {
-    const hint = 'Ask for a class instead of an address.';
-    return { path: 'partition.devices', what: 'a function has one owner', hint };
-  }
+  const what = 'a function has one owner';
+  if (partition?.devices.some(({ kind }) => kind === 'address'))
+    return { path: 'partition.devices', what, hint: 'Ask for a class instead of an address.' };
+  if (functionsOf(create).length > 0)
+    return { path: 'devices', what, hint: 'Ask for any of a kind instead of an address: vf:network.' };
   return undefined;
 }
 

@@ -12,20 +12,16 @@ import {
 } from '../driver/check.ts';
 import { chooseDriver } from '../driver/choose.ts';
 import type { Candidate, HostFacts } from '../driver/index.ts';
-import { type PartitionRequest, requestedBytes, vcpusOf } from '../ledger/index.ts';
-import { addressProblem, canonicalAddress } from '../network/contract.ts';
-import { deviceWish } from '../sriov/contract.ts';
+import type { PartitionRequest } from '../ledger/index.ts';
+import { canonicalAddress } from '../network/contract.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { formatBytes } from '../sys/units.ts';
 import { type FieldKey, type FieldSpec, fieldDefaults, fieldRows } from './fields.ts';
-import { checkKernelWords } from './kernel-words.ts';
 import type { CreateRequest } from './schema.ts';
-import { checkElastic } from './size.ts';
 import type { Elastic, InstanceSpec, PublishedPort } from './spec.ts';
 import { checkStandby } from './standby-check.ts';
+import { askedSize, checkWhole, elasticOf } from './whole.ts';
 
-const MIB = 1024 * 1024;
-const DEFAULT_MEMORY_BYTES = 256 * MIB;
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 /** Our own tools in every guest. They come last: a root file system's programs of the same name win. */
 export const TOOLS = '/run/pk/bin';
@@ -34,60 +30,25 @@ export const TOOLS = '/run/pk/bin';
  * Throws `invalid` (limits, combinations), `unavailable` (driver cannot run here) or `unsupported`.
  */
 export function resolveSpec(request: CreateRequest, name: string, facts: HostFacts): InstanceSpec {
+  checkWhole(request);
   const partition = (request.partition ?? null) as PartitionRequest | null;
-  if (partition !== null && (request.cpus !== undefined || request.memoryBytes !== undefined)) {
-    const field = request.cpus !== undefined ? 'cpus' : 'memoryBytes';
-    throw new PolykernelError('invalid', `${field} is given beside a partition, which says that already`, {
-      field,
-      value: request[field],
-      hint: `Leave ${field} out, or the partition.`,
-    });
-  }
-  const cpus = partition === null ? (request.cpus ?? 1) : vcpusOf(partition.cpus);
+  const { cpus, memoryBytes } = askedSize(request);
   const elastic = elasticOf(request);
   const mostCpus = Math.ceil(elastic?.cpus?.max ?? cpus);
   const { driver, reason } = chooseDriver(request.driver ?? 'auto', mostCpus, ableTo(elastic, request, facts));
   checkCpus(mostCpus, driver);
-  const memoryBytes =
-    partition === null ? (request.memoryBytes ?? DEFAULT_MEMORY_BYTES) : requestedBytes(partition.memory);
   checkMemory(memoryBytes, driver, facts.memoryBytes);
-  if (request.append !== undefined) checkKernelWords(request.append);
-  checkElastic({ cpus, memoryBytes, elastic, partition });
   if (elastic !== null) checkResize(elastic, memoryBytes, driver, facts.memoryBytes);
   if (partition !== null) checkPartition(partition, driver);
   const attached = request.attached ?? false;
   const fields = fieldsOf(request);
-  checkFunctions(fields.devices, partition?.devices.length ?? 0, elastic, driver);
+  if (partition !== null) checkDevices(partition.devices.length, driver, 'partition.devices');
+  checkDevices(fields.devices.length, driver);
   const restart = (fields.restart ?? 'no') as InstanceSpec['restart'];
-  if (attached && restart !== 'no') {
-    throw new PolykernelError(
-      'invalid',
-      `restart is ${JSON.stringify(restart)}, but a foreground instance ends with its client`,
-      {
-        field: 'restart',
-        value: restart,
-        hint: 'Run it detached (`pk run -d`) to have it restarted.',
-      },
-    );
-  }
-  if (attached && (fields.heal ?? 'no') !== 'no') {
-    throw new PolykernelError('invalid', `heal is ${fields.heal}, but a foreground instance ends with its client`, {
-      field: 'heal',
-      value: fields.heal,
-      hint: 'Run it detached (`pk run -d`) to have it healed.',
-    });
-  }
   const autoRemove = request.autoRemove ?? false;
-  if (autoRemove && restart !== 'no') {
-    throw new PolykernelError('invalid', `it is to be removed at its end, and to be restarted: ${restart}`, {
-      field: 'autoRemove',
-      value: autoRemove,
-      hint: 'Leave --rm out, or --restart.',
-    });
-  }
   const publish = (request.publish ?? []).map(publishedPort);
   const network = request.network ?? (publish.length > 0 ? 'private' : 'none');
-  checkNetwork(network, publish, driver);
+  checkNetworkKind(network, driver);
   if ((request.root ?? 'host') === 'host') checkRootKind('host', driver);
   checkVolumes(request.volumes?.length ?? 0, driver);
   checkRegions(request.channels?.length ?? 0, driver);
@@ -129,22 +90,9 @@ export function resolveSpec(request: CreateRequest, name: string, facts: HostFac
   return spec;
 }
 
-function publishedPort(port: NonNullable<CreateRequest['publish']>[number], index: number): PublishedPort {
+function publishedPort(port: NonNullable<CreateRequest['publish']>[number]): PublishedPort {
   const { hostAddress = '127.0.0.1', hostPort, guestPort, protocol = 'tcp' } = port;
-  const reason = addressProblem(hostAddress);
-  if (reason !== undefined) {
-    throw new PolykernelError('invalid', `${JSON.stringify(hostAddress)} ${reason}`, {
-      field: `publish[${index}].hostAddress`,
-      value: hostAddress,
-      hint: 'Give an address of this machine, such as 127.0.0.1 or ::1.',
-    });
-  }
   return { hostAddress: canonicalAddress(hostAddress), hostPort, guestPort, protocol };
-}
-
-function elasticOf({ elastic }: CreateRequest): Elastic | null {
-  const { cpus = null, memoryBytes = null } = elastic ?? {};
-  return cpus === null && memoryBytes === null ? null : { cpus, memoryBytes };
 }
 
 /** For `auto` those drivers that can change memory and give functions, where that is wanted and there are some. */
@@ -160,22 +108,6 @@ function ableTo(
       (devices.length + (partition?.devices.length ?? 0) === 0 || capabilities.devices !== 'none'),
   );
   return drivers.length === 0 ? facts : { ...facts, drivers };
-}
-
-/** A function may write to all memory of its kernel at any time: none of it can go. */
-function checkFunctions(devices: readonly string[], owned: number, elastic: Elastic | null, driver: Candidate): void {
-  const wishes = devices.map((text, index) => deviceWish(text, `devices[${index}]`));
-  if (owned > 0) checkDevices(owned, driver, 'partition.devices');
-  checkDevices(wishes.length, driver);
-  const names = wishes.flatMap(({ name }) => name ?? []);
-  const twice = names.find((name, index) => names.indexOf(name) !== index);
-  if (twice !== undefined)
-    throw new PolykernelError('invalid', `two devices are called ${twice}`, { field: 'devices', value: twice });
-  if (wishes.length + owned === 0 || elastic?.memoryBytes == null) return;
-  throw new PolykernelError('invalid', 'memory cannot be taken from a kernel that PCI functions write to', {
-    field: 'elastic.memoryBytes',
-    hint: 'Leave the bounds of its memory out, or the devices.',
-  });
 }
 
 /** Bounds within which the driver cannot change anything are refused, rather than stated in vain. */
@@ -207,17 +139,6 @@ function checkResize({ cpus, memoryBytes }: Elastic, declared: number, driver: C
       { field, value: bytes, hint: `Choose sizes that are ${formatBytes(step)} apart.` },
     );
   }
-}
-
-function checkNetwork(network: InstanceSpec['network'], publish: InstanceSpec['publish'], driver: Candidate): void {
-  if (network === 'none' && publish.length > 0) {
-    throw new PolykernelError('invalid', 'ports are published, and the instance has no network', {
-      field: 'network',
-      value: network,
-      hint: 'Leave --network out, or use --network private.',
-    });
-  }
-  checkNetworkKind(network, driver);
 }
 
 /** What the driver cannot make true is refused, rather than owned in vain. */

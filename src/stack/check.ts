@@ -1,7 +1,7 @@
 /** Finds contradictions between the options of a stack file, as far as the file alone tells. */
 
 import type { YamlReader } from '../core/yaml-reader.ts';
-import type { KernelDefinition } from '../instance/contract.ts';
+import { functionsOf, type KernelDefinition } from '../instance/contract.ts';
 import { formatCpuList } from '../sys/cpu-list.ts';
 import { checkSections } from './sections.ts';
 import type { Stack } from './stack.ts';
@@ -62,20 +62,22 @@ function checkCpus(kernels: readonly KernelDefinition[], pool: Pool | null, read
 function checkDevices(kernels: readonly KernelDefinition[], pool: Pool | null, reader: YamlReader): void {
   const given = new Set(pool?.devices);
   const owners = new Map<string, string>();
-  for (const { name, entry, partition } of kernels) {
-    for (const [index, device] of (partition?.devices ?? []).entries()) {
-      if (device.kind !== 'address') continue;
-      const { address } = device;
-      const path = `kernels.${entry}.partition.devices[${index}]`;
+  for (const { name, entry, create, partition } of kernels) {
+    const owned = (partition?.devices ?? []).flatMap((device, index) =>
+      device.kind === 'address' ? [{ field: `partition.devices[${index}]`, address: device.address }] : [],
+    );
+    const leased = functionsOf(create);
+    for (const { field, address } of [...owned, ...leased]) {
+      const path = `kernels.${entry}.${field}`;
       const owner = owners.get(address);
       if (owner !== undefined) {
-        reader.problemAt(
-          path,
-          `${address} is asked for by ${owner} already`,
-          'A function has one owner; leave one out.',
-        );
-      } else if (pool !== null && !given.has(address)) {
-        reader.problemAt(path, `${address} is not in the pool`, 'Add it to pool.devices.');
+        const hint = 'A function has one owner; leave one out.';
+        reader.problemAt(path, `${address} is asked for by ${owner} already`, hint);
+      } else if (pool !== null && field.startsWith('partition') !== given.has(address)) {
+        const [what, hint] = given.has(address)
+          ? ["is the pool's", 'Own it by partition.devices, or leave it out of pool.devices.']
+          : ['is not in the pool', 'Add it to pool.devices.'];
+        reader.problemAt(path, `${address} ${what}`, hint);
       }
       owners.set(address, owner ?? name);
     }

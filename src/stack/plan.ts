@@ -5,7 +5,13 @@
 import { refuseChannels, restartsFor } from '../channel/stack.ts';
 import { byPhase } from '../core/step.ts';
 import type { Availability, Capabilities } from '../driver/index.ts';
-import type { InstanceSpec, InstanceStatus, Observed, Placement } from '../instance/contract.ts';
+import {
+  functionsOf,
+  type InstanceSpec,
+  type InstanceStatus,
+  type Observed,
+  type Placement,
+} from '../instance/contract.ts';
 import { declaredSize, sizedRequest } from '../instance/size.ts';
 import { ACTIVE, type KernelPlan, kernelSteps, planKernel, storedDefinition } from '../instance/stack.ts';
 import { removeInstance } from '../instance/steps.ts';
@@ -78,7 +84,10 @@ export function plan(input: PlanInput): Planned {
       .map((each) => [each.status.spec.name, each]),
   );
   const others = input.instances.filter(({ status }) => status.spec.stack !== stack.name);
-  for (const { name } of stack.kernels) {
+  const functions = new Set(topology.pci.map(({ address }) => address));
+  for (const { name, create } of stack.kernels) {
+    for (const { field, address } of functionsOf(create))
+      if (!functions.has(address)) refused.push(noFunction(name, field, address));
     const resolved = input.resolved.get(name);
     if (resolved instanceof PolykernelError) refused.push(refusal(name, resolved));
     const holder = others.find(({ status }) => status.spec.name === name);
@@ -316,6 +325,13 @@ const refusal = (name: string, error: PolykernelError): Refused => ({
   field: error.field ?? '',
   message: error.message,
   hint: error.hint ?? '',
+});
+
+const noFunction = (name: string, field: string, address: string): Refused => ({
+  name,
+  field,
+  message: `there is no PCI function ${address}`,
+  hint: '`pk pci ls` lists them; virtual ones are made by `pk sriov enable`.',
 });
 
 const nameTaken = (name: string, stack: string | null): Refused => ({

@@ -78,6 +78,54 @@ it('a name is free again as the error says, and --rm takes away what has ended',
   });
 });
 
+it('an error is JSON where the answer would be', async () => {
+  const test = await startDaemon();
+  const pk = sandbox(test);
+  const told = async (...args: string[]) => {
+    const { code, stdout, stderr } = await pk.pk(args);
+    expect(stdout).toBe('');
+    return { code, stderr };
+  };
+  const absent = await told('inspect', 'nowhere', '--json');
+  expect(absent.code).toBe(125);
+  expect(JSON.parse(absent.stderr)).toMatchObject({ error: { code: 'not-found', hint: expect.any(String) } });
+  const misspelt = await told('ps', '--json', '--alll');
+  expect(misspelt.code).toBe(2);
+  expect(JSON.parse(misspelt.stderr)).toMatchObject({ error: { code: 'invalid', field: '--alll' } });
+  // Behind the name it is the guest's own.
+  expect((await told('exec', 'nowhere', 'lsblk', '--json')).stderr).toMatch(/^pk: /);
+  expect((await told('inspect', 'nowhere', '--json=false')).stderr).toMatch(/^pk: /);
+});
+
+it('what is told of a name says that nobody has it, and knows ids', async () => {
+  const test = await startDaemon();
+  const { id } = await test.create({ name: 'web', command: ['true'], start: false });
+  for (const ask of [
+    (name: string) => test.client.healings({ name }),
+    (name: string) => test.client.decisions({ kernel: name }),
+  ]) {
+    expect(await ask('web')).toEqual([]);
+    expect(await ask(id)).toEqual([]);
+    await expect(ask('nowhere')).rejects.toMatchObject({ code: 'not-found', hint: expect.any(String) });
+  }
+  await expect(test.create({ name: 'pool', command: ['true'] })).rejects.toMatchObject({ code: 'invalid' });
+  expect(await candidatesIn(test, ['move', 'cpu', '--to', ''])).toEqual('pool\nweb\n');
+});
+
+const candidatesIn = (test: TestDaemon, words: readonly string[]) => sandbox(test).ok('__complete', ...words);
+
+it('wait tells of all ends, also where a name among them is wrong', async () => {
+  const test = await startDaemon();
+  for (const [name, code] of [
+    ['one', 1],
+    ['two', 2],
+  ] as const)
+    await test.create({ name, command: ['sh', '-c', `exit ${code}`] });
+  const { code, stdout, stderr } = await sandbox(test).pk(['wait', 'one', 'nowhere', 'two']);
+  expect([code, stdout]).toEqual([125, '1\n2\n']);
+  expect(stderr).toMatch(/no instance "nowhere"/);
+});
+
 it('--rm outlasts the daemon', async () => {
   const test = await startDaemon();
   await test.create({ name: 'long', command: ['sleep', 'inf'], autoRemove: true });

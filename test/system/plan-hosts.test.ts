@@ -58,3 +58,15 @@ it('takes a kernel called constructor for what it is', () => {
   expect(plan.kernels[0]).toMatchObject({ name: 'constructor', action: 'create' });
   expect(planText(plan, false)).not.toMatch(/undefined|NaN/);
 });
+
+it('refuses functions that the machine does not have', () => {
+  const topology = hostTopology('desktop');
+  const there = topology.pci[0]!.address;
+  const text = `kernels: {a: {command: [x], devices: ["${there}=nic", "0000:fe:1f.7", vf:any]}}`;
+  const { stack } = parseStack(text, { directory: '/', defaultName: 'test' });
+  const { refused, steps } = planFor(stack!, topology);
+  expect([refused, steps]).toMatchObject([
+    [{ name: 'a', field: 'devices[1]', message: 'there is no PCI function 0000:fe:1f.7' }],
+    [],
+  ]);
+});

@@ -3,8 +3,8 @@ import { PolykernelError } from '../../sys/errors.ts';
 import type { Invocation, OptionSpec } from '../kit/command.ts';
 
 export const MOVE_OPTIONS: Readonly<Record<string, OptionSpec>> = {
-  from: { value: 'NAME', complete: 'instance', help: 'who gives; `pool` for what nobody owns' },
-  to: { value: 'NAME', complete: 'instance', help: 'who gets; `pool` for nobody' },
+  from: { value: 'NAME', complete: 'owner', help: 'who gives; `pool` for what nobody owns' },
+  to: { value: 'NAME', complete: 'owner', help: 'who gets; `pool` for nobody' },
 };
 
 /** Throws `invalid` when one is missing. */

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { eventLine } from './events.ts';
+import { beginning, eventLine } from './events.ts';
 
 /** What the capabilities tell of. */
 const TYPES = [
@@ -40,4 +40,20 @@ it('begins the name in the same column whatever happened', () => {
   expect(eventLine({ ...event, type: 'ready', message: '' })).toBe(
     '2026-11-27T12:00:00.000Z  ready              WEB\n',
   );
+});
+
+it('begins after a number, or since a time', () => {
+  const now = Date.parse('2026-11-28T10:00:00Z');
+  const wanted = (text: string | undefined) => {
+    const { query, isWanted } = beginning(text, now);
+    return [
+      query,
+      ['09:58:59', '09:59:00', '09:59:30'].filter((at) => isWanted({ at: `2026-11-28T${at}.000Z` })).length,
+    ];
+  };
+  expect(wanted(undefined)).toEqual([{}, 3]);
+  expect(wanted('7')).toEqual([{ since: 7 }, 3]);
+  expect(wanted('1m')).toEqual([{ since: 0 }, 2]);
+  expect(wanted('2026-11-28T09:59:30Z')).toEqual([{ since: 0 }, 1]);
+  expect(() => wanted('yesterday')).toThrow(expect.objectContaining({ hint: expect.stringContaining('10m') }));
 });

@@ -1,28 +1,42 @@
+/** What happens, as it happens, from now or from what is remembered. */
 import { connect } from '../../client/index.ts';
 import type { DaemonEvent } from '../../core/events.ts';
 import { plainText } from '../../sys/text.ts';
 import { type Command, JSON_OPTION } from '../kit/command.ts';
 import { print, printJsonLine } from '../kit/output.ts';
+import { instant } from './log-times.ts';
 
 export const command: Command = {
   summary: 'show what happens, as it happens',
   usage: '[OPTION]...',
   options: {
     follow: { short: 'f', help: 'as always; accepted for habit' },
-    since: { value: 'N', help: 'begin after the event numbered N' },
+    since: { value: 'N|TIME', help: 'begin after the event numbered N, or with those since: 10m, or an ISO 8601 time' },
     json: JSON_OPTION,
   },
   arguments: [0, 0],
-  examples: [['pk events --since 0', 'all that is remembered, then what comes']],
+  examples: [
+    ['pk events --since 0', 'all that is remembered, then what comes'],
+    ['pk events --since 10m', 'what was in the last ten minutes, then what comes'],
+  ],
   async run(invocation) {
-    const since = invocation.integer('since', 0);
+    const { query, isWanted } = beginning(invocation.value('since'));
     const client = await connect();
-    for await (const event of client.events(since === undefined ? {} : { since })) {
+    for await (const event of client.events(query)) {
+      if (!isWanted(event)) continue;
       await (invocation.flag('json') ? printJsonLine(event) : print(eventLine(event)));
     }
     return 0;
   },
 };
+
+/** Of what is remembered: after a number, or since a time. Throws `invalid`. */
+export function beginning(text: string | undefined, nowMs = Date.now()) {
+  if (text === undefined) return { query: {}, isWanted: () => true };
+  if (/^\d{1,9}$/.test(text)) return { query: { since: Number(text) }, isWanted: () => true };
+  const from = Date.parse(instant(text, '--since', nowMs));
+  return { query: { since: 0 }, isWanted: ({ at }: Pick<DaemonEvent, 'at'>) => Date.parse(at) >= from };
+}
 
 /** As wide as the longest type, `service-restarted`: what comes later is not known, and its columns are to stand below. */
 const TYPE_COLUMNS = 17;

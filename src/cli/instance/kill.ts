@@ -28,11 +28,19 @@ export const command = onEach(
   },
 );
 
-function signalNumber(text: string): number {
+/** As the C library counts them, which leaves the first two to itself: RTMIN+3 stops systemd. */
+function realTime(name: string): number | undefined {
+  const [, end, offset = '0'] = /^(RTMIN|RTMAX)(?:[+-](\d{1,2}))?$/.exec(name) ?? [];
+  const [first, last] = [34, 64];
+  if (end === undefined || name.includes(end === 'RTMIN' ? '-' : '+')) return undefined;
+  const number = end === 'RTMIN' ? first + Number(offset) : last - Number(offset);
+  return number >= first && number <= last ? number : undefined;
+}
+
+export function signalNumber(text: string): number {
   const known = constants.signals as Readonly<Record<string, number>>;
-  const number = /^\d{1,2}$/.test(text)
-    ? Number(text)
-    : (known[text.toUpperCase()] ?? known[`SIG${text.toUpperCase()}`]);
+  const name = text.toUpperCase().replace(/^SIG/, '');
+  const number = /^\d{1,2}$/.test(text) ? Number(text) : (known[`SIG${name}`] ?? realTime(name));
   if (number !== undefined && number >= 1 && number <= 64) return number;
   throw new PolykernelError('invalid', `--signal: ${JSON.stringify(text)} is not a signal`, {
     field: '--signal',

@@ -32,6 +32,12 @@ describe('runRequest', () => {
     expect(Object.keys(request('--rootfs', 'dir', 'true').env!)).toEqual(['PATH']);
   });
 
+  it('tells who gives a part of a CPU what there is', () => {
+    expect(() => request('--cpus', '1.5', 'true')).toThrow(
+      expect.objectContaining({ field: '--cpus', hint: expect.stringMatching(/--cpus 2;.*--share 1\.5/) }),
+    );
+  });
+
   it('says nothing of the caller to another user, and only wishes for the working directory', () => {
     expect(request('true')).toMatchObject({ cwd: '/here', cwdOptional: true });
     expect(request('-u', 'postgres:ssl', 'true')).toMatchObject({ user: 'postgres:ssl' });

@@ -106,7 +106,7 @@ function fields(invocation: Invocation, cwd: string | undefined): FieldRequest {
 
 /** CPUs and memory: owned ones, or just so many. */
 function size(invocation: Invocation): Pick<CreateRequest, 'cpus' | 'memoryBytes' | 'partition'> {
-  const cpus = invocation.integer('cpus', 1);
+  const cpus = wholeCpus(invocation);
   const memory = invocation.value('memory');
   const bytes = memory === undefined ? undefined : parseBytes(memory, '--memory');
   const share = invocation.value('share');
@@ -134,6 +134,17 @@ function size(invocation: Invocation): Pick<CreateRequest, 'cpus' | 'memoryBytes
       devices: [],
     },
   };
+}
+
+/** Of docker's users many give a part of one. Throws `invalid`. */
+function wholeCpus(invocation: Invocation): number | undefined {
+  const text = invocation.value('cpus') ?? '';
+  if (!/^\d*\.\d+$/.test(text)) return invocation.integer('cpus', 1);
+  throw new PolykernelError('invalid', `--cpus: ${text} is not a whole number, and a kernel has whole CPUs`, {
+    field: '--cpus',
+    value: text,
+    hint: `Write --cpus ${Math.max(1, Math.ceil(Number(text)))}; \`--share ${text}\` owns a part of the pool's shared CPUs instead.`,
+  });
 }
 
 /** Bounds within which its size may change. */

@@ -66,6 +66,16 @@ describe('the screen', () => {
     expect(lines.slice(2, 5).map((line) => line[0])).toEqual(['b', 'a', 'c']);
     expect(lines[2]).toMatch(/█$/);
   });
+  it('says below the rows which keys there are, and above that what moved last', () => {
+    const last = (change: Partial<TopState>) => draw(state(change), { rows: 10, columns: 90 }, false).slice(-2);
+    expect(last({})).toEqual(['', 'q quit  ←→ sort by  r reverse  ↑↓ select  c h m n: CPU HOST MEMORY NAME']);
+    const moved = `10:00:00 UTC  1 CPU from a to b: \x1b[31mit waits ${'x'.repeat(90)}`;
+    const [above, below] = last({ moved });
+    expect(above).toMatch(/^10:00:00 UTC {2}1 CPU from a to b: .*it waits x+$/);
+    expect(above).not.toContain('\x1b');
+    expect(above).toHaveLength(90);
+    expect(below).toMatch(/^q quit/);
+  });
   it('follows the selection when there are more than fit', () => {
     const stats = Array.from({ length: 50 }, (_, at) =>
       instanceStats({ name: `i${String(at).padStart(2, '0')}`, id: `${at}` }),

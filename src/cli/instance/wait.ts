@@ -1,5 +1,6 @@
 import { connect } from '../../client/index.ts';
 import type { Command } from '../kit/command.ts';
+import { throwFirst } from '../kit/on-each.ts';
 import { print } from '../kit/output.ts';
 
 export const command: Command = {
@@ -11,7 +12,14 @@ export const command: Command = {
   examples: [['pk wait job', "prints the job's exit code once it has ended"]],
   async run(invocation) {
     const client = await connect();
-    for (const name of invocation.positionals) await print(`${(await client.wait(name)).exit?.exitCode ?? 0}\n`);
-    return 0;
+    // All at once: one that ends first may be gone by the time that its turn comes.
+    const ends = invocation.positionals.map((name) => client.wait(name).catch((error: Error) => error));
+    const failures: Error[] = [];
+    for (const end of ends) {
+      const status = await end;
+      if (status instanceof Error) failures.push(status);
+      else await print(`${status.exit?.exitCode ?? 0}\n`);
+    }
+    return throwFirst(failures);
   },
 };

@@ -3,8 +3,11 @@ import { parseArgs } from 'node:util';
 import { closest } from '../../sys/closest.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 
-/** Kinds of names; `end` is an end of a channel, `channel-side` a channel's name with the side of an instance. */
-export type Completion = 'instance' | 'service' | 'image' | 'file' | 'channel' | 'channel-side' | 'end';
+/**
+ * Kinds of names; `end` is an end of a channel, `channel-side` a channel's name with the side of an instance, `owner` an
+ * instance or the pool.
+ */
+export type Completion = 'instance' | 'owner' | 'service' | 'image' | 'file' | 'channel' | 'channel-side' | 'end';
 
 export interface OptionSpec {
   short?: string;
@@ -78,6 +81,7 @@ export class Invocation {
       {
         field: `--${name}`,
         value: text,
+        hint: `Write --${name} ${Math.max(least, 1)}, or another whole number.`,
       },
     );
   }
@@ -149,6 +153,15 @@ function forParseArgs(known: Command['options']) {
       },
     ]),
   );
+}
+
+/** Whether a flag is among the command's own arguments, be the rest of them right or not. */
+export function isAsked(command: Command, args: readonly string[], flag: string): boolean {
+  if (!Object.hasOwn(command.options, flag)) return false;
+  const { args: own } = ownArguments(command, args);
+  const options = forParseArgs(command.options);
+  const { tokens } = parseArgs({ args: own, options, strict: false, allowPositionals: true, tokens: true });
+  return tokens.some((token) => token.kind === 'option' && token.name === flag && token.value !== 'false');
 }
 
 /** Splits off what belongs to the guest's command: after `--`, or from the first word that is no option of ours. */

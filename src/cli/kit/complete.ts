@@ -1,5 +1,5 @@
 /** `pk __complete WORD...`: what the last word may become, one a line. Called by the shells' completion functions. */
-import { HOST } from '../../instance/name.ts';
+import { HOST, POOL } from '../../instance/name.ts';
 import { CATALOG, commandsOf } from './catalog.ts';
 import { type Completion, type Described, HELP_OPTION, type OptionSpec, ownArguments } from './command.ts';
 import { print } from './output.ts';
@@ -60,9 +60,9 @@ async function named(kind: Completion | undefined): Promise<readonly string[]> {
   const client = await connect({ start: false });
   if (kind === 'image') return (await client.images()).map((image) => image.name);
   if (kind === 'service') return (await client.services()).map(({ name }) => name);
-  if (kind === 'instance' || kind === 'end') {
+  if (kind === 'instance' || kind === 'end' || kind === 'owner') {
     const instances = (await client.list()).map(({ spec }) => spec.name);
-    return kind === 'end' ? [HOST, ...instances] : instances;
+    return [...(kind === 'end' ? [HOST] : kind === 'owner' ? [POOL] : []), ...instances];
   }
   const channels = (await client.channels()).map(({ name }) => name);
   return kind === 'channel' ? channels : channels.flatMap((name) => [`${name}:send`, `${name}:recv`]);

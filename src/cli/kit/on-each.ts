@@ -25,9 +25,14 @@ export function onEach(
           failures.push(error);
         }
       }
-      for (const failure of failures.slice(1)) complain((failure as Error).message);
-      if (failures.length > 0) throw failures[0];
-      return 0;
+      return throwFirst(failures);
     },
   };
+}
+
+/** After all were tried: tells of the others, and throws the first. */
+export function throwFirst(failures: readonly unknown[]): 0 {
+  for (const failure of failures.slice(1)) complain((failure as Error).message);
+  if (failures.length > 0) throw failures[0];
+  return 0;
 }
