@@ -11,7 +11,7 @@ import { ERROR_TABLE, type ErrorBody } from '../src/sys/errors.ts';
 import { tableOf, withMarked } from './marked.ts';
 import { partsOf } from './room-lists.ts';
 
-const MOST_COLUMNS = 160;
+const MOST_COLUMNS = 165;
 /** Routes of contracts, by the name of the client's method. */
 const ROWS = CONTRACTS.flatMap(({ tag, routes }: Api) =>
   Object.entries(routes).map(([name, route]) => ({ name, tag, ...route })),
