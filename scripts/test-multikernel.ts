@@ -19,7 +19,9 @@ const REFUSED = 3;
 /** Where it runs as the product does on the host. */
 const INSIDE = '--inside';
 
-const words = argumentsOrHelp('usage: MK_HOST_KERNEL=FILE MK_GUEST_KERNEL=FILE npm run test:multikernel');
+const words = argumentsOrHelp(
+  'usage: npm run test:multikernel (with MK_HOST_KERNEL and MK_GUEST_KERNEL, files, in the environment)',
+);
 process.exitCode = words[0] === INSIDE ? await inside() : await outside();
 
 async function outside(): Promise<number> {
