@@ -1,13 +1,6 @@
 /** `--format`: rows as JSON, as a table, or each through a template, as docker has it. Pure. */
-import type { OptionSpec } from './command.ts';
 import { table } from './table.ts';
 import { compileTemplate, headOf, type View } from './template.ts';
-
-export const FORMAT_OPTION: OptionSpec = {
-  value: 'FORMAT',
-  words: ['json', 'table'],
-  help: "json, table, or a template such as '{{.Name}} {{.State}}' (docs/docker.md)",
-};
 
 /**
  * Lines of text. `whole` is the usual table. Throws `invalid` for a template that is none, and for fields that there are not.

@@ -2,7 +2,7 @@
 import { type Client, connect } from '../../client/index.ts';
 import { plainText } from '../../sys/text.ts';
 import { type Command, JSON_OPTION } from './command.ts';
-import { FORMAT_OPTION, formatted } from './format.ts';
+import { FORMAT_OPTION } from './format-option.ts';
 import { print, printJson } from './output.ts';
 import type { View } from './template.ts';
 import { templateError } from './template-parse.ts';
@@ -32,6 +32,7 @@ export function inspect<T extends object>(
       const format = invocation.value('format');
       if (format !== undefined && format !== 'json' && !invocation.flag('json')) {
         const views = all.map((value) => ({ fields: fields(value), raw: value }));
+        const { formatted } = await import('./format.ts');
         await print(plainText(formatted(format, views, noTable)));
       } else await printJson(all.length === 1 ? all[0] : all);
       return 0;

@@ -3,7 +3,7 @@ import { type Client, connect } from '../../client/index.ts';
 import { plainText } from '../../sys/text.ts';
 import { type Command, type Invocation, JSON_OPTION, type OptionSpec } from './command.ts';
 import { FILTER_OPTION, type Filters, filtered } from './filter.ts';
-import { FORMAT_OPTION, formatted } from './format.ts';
+import { FORMAT_OPTION } from './format-option.ts';
 import { print, printJson } from './output.ts';
 import { type Column, tableOf } from './table.ts';
 import type { View } from './template.ts';
@@ -58,6 +58,7 @@ export async function showRows<Row extends object>(
   else if (format === undefined) await print(asTable());
   else {
     const views = shown.map((row) => ({ fields: fields(row, whole), raw: row }));
+    const { formatted } = await import('./format.ts');
     await print(plainText(formatted(format, views, asTable)));
   }
   return 0;
