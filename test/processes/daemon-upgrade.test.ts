@@ -88,6 +88,7 @@ it.each([
   expect(await pid()).toBe(before);
 });
 
+// A namespace of process numbers, in which the daemon's means another process or none, only root can make without one of users.
 it.skipIf(process.getuid?.() !== 0)('is refused where the number that the daemon says is not its own', async () => {
   const before = await pid();
   const elsewhere = new Sandbox(sandbox.home, sandbox.env, ['unshare', '--pid', '--fork', '--mount-proc']);

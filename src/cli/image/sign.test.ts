@@ -46,7 +46,7 @@ function sign(options: Record<string, string>, kernel = 'vmlinux'): Promise<numb
   } as unknown as Invocation) as Promise<number>;
 }
 
-// Who built a kernel has it; a machine may lack it.
+// It makes the keys, and verifies what was signed: the tests alone need it, and set-up installs it nowhere.
 describe.skipIf(which('openssl') === undefined)('pk image sign', () => {
   it.each([
     ['rsa', 'sha256', {}],
