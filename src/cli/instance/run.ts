@@ -129,7 +129,15 @@ async function foreground(invocation: Invocation, request: Request, progress: Pr
   if (typeof remote === 'number') return remote;
   const exit = await join(remote, { tty: request.tty === true, stdin: !invocation.flag('no-stdin') });
   explainEnd(exit);
+  if (exit.reason === 'failed' && exit.exitCode === 127 && request.root === 'host') tellOfImages();
   return exit.exitCode;
+}
+
+/** Who knows docker names an image first. */
+function tellOfImages(): void {
+  process.stderr.write(
+    '    A program of this machine is run, and not an image: other files come with --rootfs PATH (docs/docker.md).\n',
+  );
 }
 
 /** Does `work` while the progress line shows; gives the exit code instead when a signal came first. */

@@ -92,7 +92,7 @@ export const JSON_OPTION: OptionSpec = { help: 'machine-readable output' };
 /** Every command has it. With it, arguments may be missing. */
 export const HELP_OPTION: OptionSpec = { short: 'h', help: 'show this' };
 
-/** What the command does not have: an option as it was typed, without a value, or NAME, an argument more. */
+/** What the command does not have: an option as it was typed, one with the value that it does not take, or NAME, an argument more. */
 export class NotUnderstood extends PolykernelError {
   readonly what: string;
 
@@ -128,8 +128,10 @@ export function parse(name: string, command: Command, args: readonly string[]): 
       continue;
     }
     const problem = optionProblem(token, option);
-    if (problem !== undefined)
-      throw new PolykernelError('invalid', problem, { field: token.rawName, value: token.value, hint });
+    if (problem !== undefined) {
+      const detail = { field: token.rawName, value: token.value, hint };
+      throw new NotUnderstood(`--${token.name} ${token.value}`, problem, detail);
+    }
     if (!option.multiple) values.delete(token.name);
     values.set(token.name, [...(values.get(token.name) ?? []), token.value ?? '']);
   }

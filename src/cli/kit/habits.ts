@@ -3,7 +3,7 @@
  * only when something was not understood. docs/docker.md has it as tables.
  */
 
-/** By option; `-x` for short ones, and NAME for an argument more. */
+/** By option; `-x` for short ones, `--x VALUE` for a value that is none of its own, and NAME for an argument more. */
 type Habits = Readonly<Record<string, string>>;
 
 const RUN: Habits = {
@@ -11,6 +11,8 @@ const RUN: Habits = {
   '--mount': 'Write --volume SOURCE:TARGET[:ro].',
   '--tmpfs': "Writes beside volumes stay in the guest's memory already.",
   '--net': 'Write --network none, private or egress.',
+  '--network host': 'Write --network egress to reach what this machine reaches, and --publish to be reached.',
+  '--network bridge': 'Write --network private, or egress to reach what this machine reaches.',
   '--cap-add': 'The guest has a kernel of its own: its root has every capability there.',
   '--cap-drop': 'The guest has a kernel of its own; run as another user with --user.',
   '--privileged': "The guest's root has every capability in its own kernel, and none on this machine.",
