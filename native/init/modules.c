@@ -28,15 +28,39 @@ static int lib_is_merged(const char *root)
 }
 
 /*
- * LOWER, ROOM and VERSION: a layer to go below the root's, which has a place for the modules and nothing else. There, since what
- * lies over it shows in its stead and need not be looked at: each look takes an emulated guest as long as a hundred of its own.
+ * A directory of the upper layer with the mode and the owner of what it lies over: what shows is the upper one's. Through the
+ * overlay each would be copied up, which takes an emulated guest longer than the whole rest.
  */
+static int make_over(const char *lower, const char *upper)
+{
+	struct stat st;
+	int is_there = !lstat(lower, &st);
+	if (is_there && !S_ISDIR(st.st_mode)) return ENOTDIR;
+	if (mkdir(upper, is_there ? st.st_mode & 07777 : 0755)) return errno == EEXIST ? 0 : errno;
+	return is_there && chown(upper, st.st_uid, st.st_gid) ? errno : 0;
+}
+
+/* LOWER, UPPER and VERSION: a place for the modules in the upper layer, before the two are put together. */
 int modules_room(char *spec)
 {
-	char *field[4], path[PATH_MAX];
+	static const char *const merged[] = {"usr", "usr/lib", "usr/lib/modules"}, *const apart[] = {"lib", "lib/modules"};
+	char *field[4], lower[PATH_MAX], upper[PATH_MAX];
+	struct stat st;
 	if (split_fields(spec, FIELD, field, 4) < 3) return EINVAL;
-	snprintf(path, sizeof path, "%s/%s/modules/%s", field[1], lib_is_merged(field[0]) ? "usr/lib" : "lib", field[2]);
-	return make_directory(path, 0755);
+	int is_merged = lib_is_merged(field[0]), count = is_merged ? 3 : 2, error = 0;
+	const char *const *parts = is_merged ? merged : apart;
+	snprintf(lower, sizeof lower, "%s/%s/%s/" LIST, field[0], parts[count - 1], field[2]);
+	if (!lstat(lower, &st)) return 0;
+	for (int i = 0; i < count && !error; i++) {
+		snprintf(lower, sizeof lower, "%s/%s", field[0], parts[i]);
+		snprintf(upper, sizeof upper, "%s/%s", field[1], parts[i]);
+		error = make_over(lower, upper);
+	}
+	snprintf(lower, sizeof lower, "%s/%s/%s", field[0], parts[count - 1], field[2]);
+	snprintf(upper, sizeof upper, "%s/%s/%s", field[1], parts[count - 1], field[2]);
+	if (!error) error = make_over(lower, upper);
+	/* A root that is laid out like none has none: it is no reason not to start. */
+	return error == ENOTDIR ? 0 : error;
 }
 
 /* SOURCE and VERSION: shows the modules where there is room for them. */

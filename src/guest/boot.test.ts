@@ -50,7 +50,7 @@ describe('rootOps', () => {
     const volumes = [{ index: 0, target: '/lib/modules', readOnly: true }];
     const ops = shown({ ...base, volumes, modulesOf: '6.1.0' });
     const at = (step: string) => ops.findIndex((op) => op.startsWith(step));
-    expect(ops).toContain('modules-room /run/.pk/export/root|/run/.pk/scratch/room|6.1.0');
+    expect(ops).toContain('modules-room /run/.pk/export/root|/run/.pk/scratch/upper|6.1.0');
     expect(ops).toContain('modules /run/.pk/export/modules|6.1.0');
     const order = ['modules-room', 'mount overlay', 'switch-root', 'modules ', 'mount |/run/.pk/export/vol0'].map(at);
     expect(order).toEqual(order.toSorted((a, b) => a - b));

@@ -138,11 +138,8 @@ export function rootOps(input: GuestRoot & GuestIdentity & { modules: readonly s
   const etc = `${scratch}/upper/etc`;
   ops.push(['mkdir', etc], ['mkdir', `${scratch}/work`]);
   ops.push(['write', `${etc}/hostname\x1f${input.hostname}\n`], ['write', `${etc}/machine-id\x1f${input.machineId}\n`]);
-  // A layer below the root's, of a place for the modules: above it, each directory on the way there would have to look like the root's.
-  const room = `${scratch}/room`;
-  if (modulesOf !== undefined) ops.push(['modules-room', [lower, room, modulesOf].join('\x1f')]);
-  const lowest = modulesOf === undefined ? '' : `:${room}`;
-  const layers = `lowerdir=${lower}${lowest},upperdir=${scratch}/upper,workdir=${scratch}/work`;
+  if (modulesOf !== undefined) ops.push(['modules-room', [lower, `${scratch}/upper`, modulesOf].join('\x1f')]);
+  const layers = `lowerdir=${lower},upperdir=${scratch}/upper,workdir=${scratch}/work`;
   const flags = input.ignoresSetId ? 'nosuid' : '';
   ops.push(['mount', ['overlay', 'root', NEW_ROOT, flags, layers].join('\x1f')], ['switch-root', NEW_ROOT]);
   // Before the volumes, one of which may be somebody's own modules.
