@@ -20,6 +20,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { toolPath } from '../../src/sys/tools.ts';
 import { nativeProgram } from '../support/native.ts';
 
 const agent = await nativeProgram('pk-init');
@@ -134,7 +135,7 @@ it.each([
   ['/dev/zero', 'a device'],
   ['fifo', 'a FIFO'],
 ])('%s is refused as %s', (name, what) => {
-  execFileSync('mkfifo', [join(base, 'fifo')]);
+  execFileSync(toolPath('mkfifo').path, [join(base, 'fifo')]);
   const path = name.startsWith('/') ? name : join(base, name);
   const { status, stdout, stderr } = spawnSync(agent, ['pack', path, '.'], { encoding: 'utf8' });
   expect({ status, stdout, stderr }).toEqual({ status: 1, stdout: '', stderr: `refused=${what}\n` });
