@@ -52,6 +52,7 @@ it('what there is not is answered with what to type', async () => {
     [['exec', '--privileged', 'web', 'true'], /has no --privileged\n.*--user 0/],
     [['compose', 'up'], /no command "compose"\n.*pk apply/],
     [['run', '--cpuz', '2', 'true'], /no option --cpuz; did you mean --cpus\?/],
+    [['run', '--network', 'host', 'true'], /has no --network host\n.*--publish/],
     [['container'], /no command "container"/],
     [['system', 'prune'], /no command "system prune"\n.*pk rm/],
     [['image', 'inspect', 'x'], /no command "image inspect"\n.*pk image ls/],
