@@ -51,10 +51,7 @@ function poolOf({ pool, brought }: SeenHost, foreign: readonly SeenInstance[]): 
   };
 }
 
-const kernelOf = (
-  { name, id, cpus, memoryBytes, functions }: SeenInstance,
-  image: KerfImage,
-): AdoptedKernel => ({
+const kernelOf = ({ name, id, cpus, memoryBytes, functions }: SeenInstance, image: KerfImage): AdoptedKernel => ({
   ...{ name, id, cpus, memoryBytes, image },
   functions: functions.map(({ address }) => address).sort(),
 });
