@@ -3,8 +3,8 @@ import { ERROR_TABLE, PolykernelError } from '../sys/errors.ts';
 import { ownArguments } from '../sys/node.ts';
 import { plainJson, plainText } from '../sys/text.ts';
 import { loadCommand } from './commands.ts';
-import { CATALOG, commandsOf } from './kit/catalog.ts';
 import { type Command, type Invocation, isAsked, parse, UnknownOption } from './kit/command.ts';
+import { commandsOf, NOUN_OF } from './kit/names.ts';
 import { complain, flush, print } from './kit/output.ts';
 
 /** Whether who reads is a program. */
@@ -33,8 +33,8 @@ async function main(args: string[]): Promise<number> {
   }
   const name = isGroup ? `${first} ${args[1] ?? ''}` : first;
   const rest = args.slice(isGroup ? 2 : 1);
-  if (!Object.hasOwn(CATALOG, name)) throw await unknownCommand(name);
-  const command = await loadCommand(CATALOG[name]!.noun, name);
+  if (!Object.hasOwn(NOUN_OF, name)) throw await unknownCommand(name);
+  const command = await loadCommand(NOUN_OF[name]!, name);
   inJson = isAsked(command, rest, 'json');
   const invocation = await parsed(name, command, rest);
   if (!invocation.flag('help')) return command.run(invocation);
@@ -83,7 +83,7 @@ async function unknownCommand(name: string): Promise<PolykernelError> {
       value: name,
       hint: habit,
     });
-  const guess = closest(name, Object.keys(CATALOG));
+  const guess = closest(name, Object.keys(NOUN_OF));
   return new PolykernelError(
     'invalid',
     `there is no command ${JSON.stringify(name)}${guess === undefined ? '' : `; did you mean \`pk ${guess}\`?`}`,

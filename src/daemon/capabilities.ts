@@ -133,6 +133,7 @@ export function compose(around: Surroundings, parts: Parts) {
     instances: instances.supervisor,
     drivers,
     hostPool: pool.hostPool,
+    leases: () => functions.functions.leases(),
     present: async () => ({ channels: channels.channels.list(), services: await services.services.list() }),
   });
   const balance = balanceCapability(around, {

@@ -1,5 +1,4 @@
 /** What the commands that run something in a guest share: its variables, its user, how it ended. */
-import { readFile } from 'node:fs/promises';
 import { asPolykernelError, PolykernelError } from '../../sys/errors.ts';
 import { isUser, USER_HINT } from '../../sys/user-text.ts';
 import type { Invocation, OptionSpec } from '../kit/command.ts';
@@ -18,9 +17,12 @@ export const ENV_OPTIONS: Readonly<Record<string, OptionSpec>> = {
 /** What the files of --env-file hold. */
 export function readEnvFiles(invocation: Invocation): Promise<string[]> {
   const read = (path: string) =>
-    readFile(path, 'utf8').catch((error) => {
-      throw asPolykernelError(error, `--env-file: reading ${path}`);
-    });
+    process
+      .getBuiltinModule('node:fs/promises')
+      .readFile(path, 'utf8')
+      .catch((error) => {
+        throw asPolykernelError(error, `--env-file: reading ${path}`);
+      });
   return Promise.all(invocation.values('env-file').map(read));
 }
 

@@ -1,7 +1,9 @@
 /** What a command is, as data: parsing, help and completion are all read from it. */
-import { parseArgs } from 'node:util';
 import { closest } from '../../sys/closest.ts';
 import { PolykernelError } from '../../sys/errors.ts';
+
+// Not by `import`: see src/sys/node.ts.
+const { parseArgs } = process.getBuiltinModule('node:util');
 
 /**
  * Kinds of names; `end` is an end of a channel, `channel-side` a channel's name with the side of an instance, `owner` an
