@@ -23,6 +23,18 @@ int load_module(char *path)
 	return error;
 }
 
+/* That of UML has no empty line behind its CPU, without which ps, top and vmstat of procps 4.0 find no CPU, and end. */
+static void end_cpuinfo(void)
+{
+	static char text[8192];
+	static const char *const own = "/run/pk/cpuinfo", *const shown = "/proc/cpuinfo";
+	if (access("/proc/exitcode", F_OK)) return; /* which UML alone has: reading what all CPUs are takes its time */
+	ssize_t n = read_text(shown, text, sizeof text - 2);
+	if (n < 2 || n == sizeof text - 3 || text[n - 1] != '\n' || text[n - 2] == '\n') return;
+	text[n] = '\n', text[n + 1] = 0;
+	if (write_file(own, text) || mount(own, shown, NULL, MS_BIND, NULL)) say("cannot end", shown);
+}
+
 void boot_mounts(void)
 {
 	static const struct { const char *type, *target, *data; unsigned long flags; } mounts[] = {
@@ -46,6 +58,7 @@ void boot_mounts(void)
 	if (mount("/pk", "/run/pk/bin", NULL, MS_BIND, NULL)) say("cannot mount", "/run/pk/bin"); /* /run is carried through switch-root */
 	for (size_t i = 0; i < sizeof links / sizeof *links; i++)
 		if (symlink(links[i][0], links[i][1]) && errno != EEXIST) say("cannot link", links[i][1]);
+	end_cpuinfo();
 }
 
 void boot_modules(void)

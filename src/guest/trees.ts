@@ -90,6 +90,13 @@ async function failureOf(process: GuestProcess, doing: string, path: string): Pr
   const exit = await process.exited;
   if (exit.kind === 'exit' && exit.value === 0) return undefined;
   if (exit.kind === 'failed') return fileError(doing, path, exit);
+  const [, kind] = /^refused=(.*)/s.exec(said.toString()) ?? [];
+  if (kind !== undefined)
+    return new PolykernelError('invalid', `${path} is ${plainLine(kind.trim())}, and no file or directory`, {
+      field: 'path',
+      value: path,
+      hint: `What it gives goes through a pipe: pk exec NAME head -c 1M ${path} > FILE`,
+    });
   const [, errno, where] = /^errno=(\d{1,3}) (.*)/s.exec(said.toString()) ?? [];
   if (errno === undefined)
     return fileError(doing, path, { kind: 'exit', value: -1, message: guestText(said) || endOf(exit) });

@@ -73,6 +73,16 @@ describe('runRequest', () => {
   ])('refuses %j', (args, message) => {
     expect(() => request(...args)).toThrow(message);
   });
+
+  it.each([
+    ['data:/data', 'There are no named volumes.'],
+    ['/data', 'There are no named volumes.'],
+    ['/a:/b:ro,z', 'Files need no label'],
+  ])('says of the volume %s what docker has and we have not', (volume, hint) => {
+    expect(() => request('-v', volume, 'true')).toThrow(
+      expect.objectContaining({ hint: expect.stringContaining(hint) }),
+    );
+  });
 });
 
 describe('--network', () => {
