@@ -79,6 +79,11 @@ export class GuestLink extends EventEmitter<{
     this.#patience.rest(isResting);
   }
 
+  /** The guest has kept `what` waiting until its deadline: counts as an answer that did not come. */
+  blame(what: string): void {
+    this.#patience.late(what);
+  }
+
   /** What the guest said of itself at the last attach; undefined while not connected. */
   get hello(): GuestHello | undefined {
     return this.#hello;

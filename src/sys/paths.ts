@@ -107,6 +107,7 @@ export type NativeProgram =
   | 'pk-tsc'
   | 'pk-mktty'
   | 'pk-kexec'
+  | 'pk-holes'
   | 'pk-sysfs'
   | 'pk-vfio-nvme';
 

@@ -177,6 +177,7 @@ it('links among files, times and modes of directories come out as they went in',
   const source = join(base, 'source');
   mkdirSync(join(source, 'shut/sub'), { recursive: true });
   writeFileSync(join(source, 'shut/one'), 'x');
+  writeFileSync(join(source, 'large'), Buffer.alloc(1_100_000, 'large'));
   linkSync(join(source, 'shut/one'), join(source, 'shut/sub/two'));
   symlinkSync('one', join(source, 'shut/link'));
   chmodSync(join(source, 'shut'), 0o555);
@@ -187,6 +188,7 @@ it('links among files, times and modes of directories come out as they went in',
   const at = (path: string) => lstatSync(join(base, 'out', path));
   expect(at('shut/one').ino).toBe(at('shut/sub/two').ino);
   expect(at('shut').mode & 0o777).toBe(0o555);
+  expect(readFileSync(join(base, 'out/large')).equals(readFileSync(join(source, 'large')))).toBe(true);
   for (const path of ['.', 'shut', 'shut/one', 'shut/sub']) expect(at(path).mtimeMs).toBe(1e12);
   expect(at('shut/link').mtimeMs).toBe(Math.floor(lstatSync(join(source, 'shut/link')).mtimeMs / 1000) * 1000);
   chmodSync(join(base, 'out/shut'), 0o755);

@@ -31,7 +31,7 @@ beforeEach(() => {
   base = mkdtempSync(join(tmpdir(), 'pk-archives-'));
   source = join(base, 'source');
   mkdirSync(join(source, 'deep', 'n'.repeat(180)), { recursive: true });
-  writeFileSync(join(source, 'deep', 'n'.repeat(180), 'file'), 'x'.repeat(100_000), { mode: 0o600 });
+  writeFileSync(join(source, 'deep', 'n'.repeat(180), 'file'), 'x'.repeat(1_100_000), { mode: 0o600 });
   writeFileSync(join(source, 'program'), '#!/bin/sh\n', { mode: 0o755 });
   symlinkSync('/etc/passwd', join(source, 'link'));
   symlinkSync('t'.repeat(150), join(source, 'long'));

@@ -32,13 +32,20 @@ export function givenEnvironment(
   files: readonly string[],
   env: NodeJS.ProcessEnv,
 ): Record<string, string> {
-  const lines = files.flatMap((text) => text.split('\n')).filter((line) => line.trim() !== '' && !line.startsWith('#'));
   const given = [
-    ...lines.map((line) => environmentEntry(line, '--env-file', env)),
+    ...files.flatMap(linesOf).map((line) => environmentEntry(line, '--env-file', env)),
     ...invocation.values('env').map((text) => environmentEntry(text, '--env', env)),
   ];
   return Object.fromEntries(given.filter((entry) => entry !== undefined));
 }
+
+/** As docker and podman read them: editors of Windows begin a file with a mark, and end its lines with a carriage return. */
+const linesOf = (text: string): string[] =>
+  text
+    .replace(/^\uFEFF/, '')
+    .split(/\r?\n/)
+    .map((line) => line.trimStart())
+    .filter((line) => line !== '' && !line.startsWith('#'));
 
 /** `KEY=VALUE`, or `KEY` to take the value from `env`. Throws `invalid`. */
 function environmentEntry(text: string, field: string, env: NodeJS.ProcessEnv): [string, string] | undefined {

@@ -92,8 +92,8 @@ export class UmlKernel extends ShimKernel {
     await this.guest.configure([tellSize({ cpus, memoryBytes })]);
   }
 
-  #ram(): UmlRam {
-    return new UmlRam(umlThreads(launchThreads(this.directory)).vmm);
+  #ram(): Promise<UmlRam> {
+    return UmlRam.open(umlThreads(launchThreads(this.directory)).vmm);
   }
 
   override async repin(

@@ -40,7 +40,13 @@ async function brokenOff(
   const status = await client.inspect(name).catch((error: Error) => error);
   if (status instanceof Error) {
     const isRemoved = status instanceof PolykernelError && status.code === 'not-found';
-    return isRemoved ? told('kernel-died', `${name} was removed`) : told('unavailable', status.message);
+    return isRemoved
+      ? told('kernel-died', `${name} was removed`)
+      : told(
+          'unavailable',
+          status.message,
+          'Try again: the daemon is started by itself, and instances go on without it.',
+        );
   }
   const isAnother = status.startedAt !== null && Date.parse(status.startedAt) > begunMs;
   if (isAnother || !['running', 'paused'].includes(status.state))
