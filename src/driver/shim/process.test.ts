@@ -66,8 +66,11 @@ it('the end of a kernel is not over while its shim, which has told of it, still 
   const pid = await likeJail(undefined);
   writeFileSync(join(directory, SHIM_PID_FILE), `${pid} ${processStartTime(pid)}\n`);
   await expect(untilEnded(directory, 0)).rejects.toMatchObject({ value: pid });
+  const ended = once(child!, 'exit');
   child!.kill('SIGKILL');
-  await untilEnded(directory, 10_000);
+  await ended;
+  child = undefined;
+  await untilEnded(directory, 0);
 });
 
 it('a command line is read as far as its bound', async () => {
