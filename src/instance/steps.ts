@@ -50,6 +50,8 @@ interface ResizeInstance extends BareStep<'instance.resize'> {
   size: Size;
   /** CPUs of the host that it still has when it was made smaller, in vCPU order; null = it owns none, or has all it is given. */
   vcpuCpus: readonly number[] | null;
+  /** All of it that is another than before; absent: both are, or may be. */
+  part?: keyof Size;
 }
 
 /** Moves a running kernel to the CPUs that its instance owns now. */
@@ -159,6 +161,7 @@ export const resizeInstance = (
     text: `${isSmaller(target, other) ? 'shrink' : 'grow'} ${name} to ${sizeText(target, other)}`,
     size: target,
     vcpuCpus: isSmaller(target, other) ? left : null,
+    ...partOf(target, other),
   });
   return {
     ...to(size, before, vcpuCpus?.after ?? null),
@@ -169,6 +172,11 @@ export const resizeInstance = (
 
 const isSmaller = (size: Size, before: Size): boolean =>
   size.cpus < before.cpus || size.memoryBytes < before.memoryBytes;
+
+function partOf(size: Size, before: Size): Pick<ResizeInstance, 'part'> {
+  if (size.cpus === before.cpus) return { part: 'memoryBytes' };
+  return size.memoryBytes === before.memoryBytes ? { part: 'cpus' } : {};
+}
 
 /** What is another than before: `2 CPUs`, `512 MiB`. */
 function sizeText(size: Size, before: Size): string {
@@ -273,15 +281,18 @@ export function instanceExecutors(instances: Instances): Executors<InstanceStep>
         // Throws where nothing could hold it to another share.
         await instance.holdsShare();
       },
-      async run({ name, size, vcpuCpus }) {
+      async run({ name, size, vcpuCpus, part }) {
         instances.update(new Map([[name, { size }]]), null);
-        await instances.resize(name, vcpuCpus);
+        await instances.resize(name, vcpuCpus, part);
       },
-      async verify({ name, size }) {
+      async verify({ name, size, part }) {
         const instance = instances.get(name);
         if (!same(sizeOf(instance.record), size)) return false;
-        const now = await instance.sizeNow();
-        return now === null || (same(now, kernelSize(size)) && (await instance.holdsShare()));
+        const wanted = kernelSize(size);
+        const now = await instance.sizeNow(part);
+        if (now === null) return true;
+        const isThere = part === undefined ? same(now, wanted) : now[part] === wanted[part];
+        return isThere && (await instance.holdsShare());
       },
       afterCrash: 'finish',
     },

@@ -29,7 +29,7 @@ import type { LogQuery, PrewarmRequest } from './requests.ts';
 import { type CreateRequest, checkRequest } from './schema.ts';
 import { declaredSize } from './size.ts';
 import { acceptSources, writableBy } from './source.ts';
-import type { InstanceSpec, InstanceTrial } from './spec.ts';
+import type { InstanceSpec, InstanceTrial, Size } from './spec.ts';
 import { FileLog } from './workload-log.ts';
 
 /** A foreground instance that no client comes for is removed after this long. */
@@ -198,8 +198,8 @@ export class Supervisor<P = unknown> implements Instances {
     await this.get(name).repin(this.#options.hostPool.housekeepingCpus());
   }
 
-  async resize(name: string, vcpuCpus: readonly number[] | null): Promise<void> {
-    await this.get(name).resize(vcpuCpus, this.#options.hostPool.housekeepingCpus());
+  async resize(name: string, vcpuCpus: readonly number[] | null, part?: keyof Size): Promise<void> {
+    await this.get(name).resize(vcpuCpus, this.#options.hostPool.housekeepingCpus(), part);
   }
 
   async repinAll(): Promise<void> {

@@ -52,20 +52,24 @@ export class QemuKernel extends ShimKernel {
     this.functions = new QemuFunctions({ ...options, withMonitor: (use) => this.withMonitor(use) });
   }
 
-  async size(): Promise<KernelSize> {
+  async size(part?: keyof KernelSize): Promise<KernelSize> {
+    const machine = this.#machine;
     const [cpus, memoryBytes] = await Promise.all([
-      this.#machine.cpus === 1 ? 1 : onlineCpus(this.guest),
-      this.#hasBalloon ? this.withMonitor(memoryIn) : this.#machine.memoryBytes,
+      machine.cpus === 1 || part === 'memoryBytes' ? machine.cpus : onlineCpus(this.guest),
+      this.#hasBalloon && part !== 'cpus' ? this.withMonitor(memoryIn) : machine.memoryBytes,
     ]);
     return { cpus, memoryBytes };
   }
 
-  async resize({ cpus, memoryBytes }: KernelSize): Promise<void> {
+  async resize({ cpus, memoryBytes }: KernelSize, part?: keyof KernelSize): Promise<void> {
     // Each time that a guest is asked something costs as much as the change: so it is not asked first what it has, for a CPU
     // that is as it is to be stays so.
-    const told = [...cpuSteps(this.#machine.cpus, cpus), tellSize({ cpus, memoryBytes })];
-    if (this.#hasBalloon || memoryBytes !== this.#machine.memoryBytes)
-      await this.withMonitor((monitor) => this.#resizeMemory(monitor, memoryBytes));
+    const told = [
+      ...(part === 'memoryBytes' ? [] : cpuSteps(this.#machine.cpus, cpus)),
+      tellSize({ cpus, memoryBytes }),
+    ];
+    const isSame = part === 'cpus' || (!this.#hasBalloon && memoryBytes === this.#machine.memoryBytes);
+    if (!isSame) await this.withMonitor((monitor) => this.#resizeMemory(monitor, memoryBytes));
     await this.guest.configure(told);
   }
 

@@ -41,12 +41,12 @@ const memory = () => {
 it('frees each piece on the host as the guest holds it, and has all of it let go at once', async () => {
   const guest = agent(64);
   const { freed, open } = memory();
-  await setMemoryOut(guest as never, MACHINE, 3 * MIB, open as never);
+  await setMemoryOut(guest as never, MACHINE, { before: 0, after: 3 * MIB }, open as never);
   expect(freed).toEqual([1, 2, 3].map((piece) => [piece * MIB, MIB]));
   expect(await memoryOut(guest, MACHINE)).toBe(3 * MIB);
   guest.asked.length = 0;
-  await setMemoryOut(guest as never, MACHINE, MIB, open as never);
-  expect(guest.asked).toEqual(['balloon=', 'balloon=1']);
+  await setMemoryOut(guest as never, MACHINE, { before: 3 * MIB, after: MIB }, open as never);
+  expect(guest.asked).toEqual(['balloon=1']);
   expect(freed).toHaveLength(3);
 });
 
@@ -54,7 +54,9 @@ it('leaves all as it was where programs use what is to go', async () => {
   vi.useFakeTimers({ toFake: ['Date', 'setTimeout', 'setInterval'] });
   try {
     const guest = agent(2);
-    const done = expect(setMemoryOut(guest as never, MACHINE, 9 * MIB, memory().open as never)).rejects.toMatchObject({
+    const done = expect(
+      setMemoryOut(guest as never, MACHINE, { before: 0, after: 9 * MIB }, memory().open as never),
+    ).rejects.toMatchObject({
       ...{
         code: 'not-ready',
         field: 'memoryBytes',
@@ -75,7 +77,9 @@ it.each([
   ['that is no place', 'x'],
 ])('believes no place %s', async (_, at) => {
   const { freed, open } = memory();
-  await expect(setMemoryOut(agent(9, at) as never, MACHINE, MIB, open as never)).rejects.toMatchObject({
+  await expect(
+    setMemoryOut(agent(9, at) as never, MACHINE, { before: 0, after: MIB }, open as never),
+  ).rejects.toMatchObject({
     code: 'protocol',
   });
   expect(freed).toEqual([]);

@@ -68,9 +68,9 @@ export class UmlKernel extends ShimKernel {
     return this.guest.beats;
   }
 
-  async size(): Promise<KernelSize> {
+  async size(part?: keyof KernelSize): Promise<KernelSize> {
     const { cpus, memoryBytes } = this.#machine;
-    const outBytes = this.#memoryChanges ? await memoryOut(this.guest, memoryBytes) : 0;
+    const outBytes = this.#memoryChanges && part !== 'cpus' ? await memoryOut(this.guest, memoryBytes) : 0;
     return { cpus, memoryBytes: memoryBytes - outBytes };
   }
 
@@ -84,10 +84,10 @@ export class UmlKernel extends ShimKernel {
       );
     if (!this.#memoryChanges) return;
     const outBytes = machine.memoryBytes - memoryBytes;
-    const isMore = memoryBytes > (await this.size()).memoryBytes;
+    const before = await memoryOut(this.guest, machine.memoryBytes);
     // What comes in is allowed first, what goes out afterwards.
-    if (isMore) limitToSize(this.directory, outBytes);
-    await setMemoryOut(this.guest, machine.memoryBytes, outBytes, () => this.#ram());
+    if (outBytes < before) limitToSize(this.directory, outBytes);
+    await setMemoryOut(this.guest, machine.memoryBytes, { before, after: outBytes }, () => this.#ram());
     limitToSize(this.directory, outBytes);
     await this.guest.configure([tellSize({ cpus, memoryBytes })]);
   }
