@@ -228,16 +228,16 @@ export class Instance {
   }
   /**
    * Has its kernel, if one runs, become as large as the record says: what it is to lose goes out within before it is kept, from the
-   * host, to `vcpuCpus` (null = it owns none); what it gains is its own on the host before it comes in. `part`, and what it rejects with:
-   * as Kernel.resize().
+   * host, to `vcpuCpus` (null = it owns none); what it gains is its own on the host before it comes in. `part`, and what it
+   * resolves and rejects with: as Kernel.resize(); null when none runs.
    */
   async resize(
     vcpuCpus: readonly number[] | null,
     housekeepingCpus: readonly number[] | undefined,
     part?: keyof KernelSize,
-  ): Promise<void> {
+  ): Promise<KernelSize | null> {
     const kernel = this.#liveKernel();
-    if (kernel === undefined) return;
+    if (kernel === undefined) return null;
     const { placement } = this.record;
     const size = kernelSize(sizeOf(this.record));
     // One that owns nothing has no CPUs to be kept off.
@@ -245,14 +245,15 @@ export class Instance {
     const isLess = mayBeLess && (await kernel.size('cpus')).cpus > size.cpus;
     if (!isLess) this.#left = undefined;
     if (!isLess && placement !== null) await this.repin(housekeepingCpus);
-    await kernel.resize(size, part);
+    const now = await kernel.resize(size, part);
     if (isLess && vcpuCpus !== null) {
       this.#left = { owned: placement, vcpuCpus };
       await this.repin(housekeepingCpus);
     }
     const { launch } = this.record;
-    if (launch?.size === undefined || this.#life.detached) return;
-    this.#life.keep({ launch: { ...launch, size: { ...launch.size, ...size } } });
+    if (launch?.size !== undefined && !this.#life.detached)
+      this.#life.keep({ launch: { ...launch, size: { ...launch.size, ...size } } });
+    return now;
   }
   /** Of its CPUs, for people; null when no kernel runs, or its driver gives none. */
   async registers(): Promise<string | null> {

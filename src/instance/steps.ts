@@ -1,5 +1,6 @@
 /** The kinds of step that change instances, and how each is carried out. */
 import type { BareStep, Executors, Step } from '../core/step.ts';
+import type { KernelSize } from '../driver/index.ts';
 import type { Partition, PartitionRequest } from '../ledger/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { formatBytes } from '../sys/units.ts';
@@ -173,6 +174,12 @@ export const resizeInstance = (
 const isSmaller = (size: Size, before: Size): boolean =>
   size.cpus < before.cpus || size.memoryBytes < before.memoryBytes;
 
+/** Of one that does not run nothing is to be seen. */
+function isThere(now: KernelSize | null, size: Size, part: ResizeInstance['part']): boolean {
+  const wanted = kernelSize(size);
+  return now === null || (part === undefined ? same(now, wanted) : now[part] === wanted[part]);
+}
+
 function partOf(size: Size, before: Size): Pick<ResizeInstance, 'part'> {
   if (size.cpus === before.cpus) return { part: 'memoryBytes' };
   return size.memoryBytes === before.memoryBytes ? { part: 'cpus' } : {};
@@ -283,16 +290,14 @@ export function instanceExecutors(instances: Instances): Executors<InstanceStep>
       },
       async run({ name, size, vcpuCpus, part }) {
         instances.update(new Map([[name, { size }]]), null);
-        await instances.resize(name, vcpuCpus, part);
+        const now = await instances.resize(name, vcpuCpus, part);
+        return isThere(now, size, part) && (await instances.get(name).holdsShare());
       },
       async verify({ name, size, part }) {
         const instance = instances.get(name);
         if (!same(sizeOf(instance.record), size)) return false;
-        const wanted = kernelSize(size);
         const now = await instance.sizeNow(part);
-        if (now === null) return true;
-        const isThere = part === undefined ? same(now, wanted) : now[part] === wanted[part];
-        return isThere && (await instance.holdsShare());
+        return isThere(now, size, part) && (await instance.holdsShare());
       },
       afterCrash: 'finish',
     },
