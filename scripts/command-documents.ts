@@ -1,4 +1,4 @@
-/** What is written about the commands of `pk`, made from the commands themselves: src/cli/index.json, docs/commands.md, tables of docs/docker.md. */
+/** What is written about the commands of `pk`, made from the commands themselves: src/cli/{index,names}.json, docs/commands.md, tables of docs/docker.md. */
 import { NOUNS } from '../src/cli/commands.ts';
 import type { Entry } from '../src/cli/kit/catalog.ts';
 import type { Described } from '../src/cli/kit/command.ts';
@@ -23,6 +23,11 @@ export async function catalog(): Promise<Record<string, Entry>> {
 export function catalogText(commands: Readonly<Record<string, Entry>>): string {
   const lines = Object.entries(commands).map(([name, entry]) => `  ${JSON.stringify(name)}: ${JSON.stringify(entry)}`);
   return `{\n${lines.join(',\n')}\n}\n`;
+}
+
+/** src/cli/names.json: the noun of each command. */
+export function namesText(commands: Readonly<Record<string, Entry>>): string {
+  return `${JSON.stringify(Object.fromEntries(Object.entries(commands).map(([name, { noun }]) => [name, noun])), undefined, 1)}\n`;
 }
 
 /** docs/commands.md: a table of all commands, then the help of each. */

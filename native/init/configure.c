@@ -21,6 +21,7 @@
 #include "inodes.h"
 #include "modules.h"
 #include "mounts.h"
+#include "names.h"
 #include "network.h"
 #include "protocol.h"
 #include "shares.h"
@@ -55,6 +56,7 @@ static int configure_step(const char *key, char *value)
 	char *part[2], *second;
 	if (!strcmp(key, "mount")) return do_mount(value);
 	if (!strcmp(key, "share")) return add_share(value);
+	if (!strcmp(key, "own-name")) return own_name(value);
 	if (!strcmp(key, "modules-room")) return modules_room(value);
 	if (!strcmp(key, "modules")) return modules_show(value);
 	if (!strcmp(key, "channel")) return add_channel(value);
@@ -81,6 +83,7 @@ static int configure_step(const char *key, char *value)
 	if (!strcmp(key, "write")) return second ? write_file(value, second) : EINVAL;
 	if (!strcmp(key, "umount")) return umount2(value, MNT_DETACH) ? errno : 0;
 	if (!strcmp(key, "link")) return !second ? EINVAL : symlink(value, second) ? errno : 0;
+	if (!strcmp(key, "run-directories")) return run_directories(value);
 	if (!strcmp(key, "switch-root")) return switch_root(value);
 	if (!strcmp(key, "sync")) return sync(), 0;
 	return ENOSYS;

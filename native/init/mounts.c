@@ -1,7 +1,9 @@
 /* Mounts what the host asks for, and changes to the root that the workload sees. */
 #include "mounts.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -46,6 +48,34 @@ int do_mount(char *spec)
 		flags |= MS_REMOUNT, flags &= ~(unsigned long)MS_REC;
 	}
 	return mount(field[1], target, field[0], flags, field[4]) ? errno : 0;
+}
+
+enum { RUN_DIRECTORIES = 256, RUN_DEPTH = 4 };
+
+static int carry_directories(const char *from, const char *to, int depth, int *left)
+{
+	char inner[2][PATH_MAX];
+	struct dirent *entry;
+	struct stat st;
+	int error = 0;
+	DIR *all = opendir(from);
+	while (all && !error && (entry = readdir(all))) {
+		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..")) continue;
+		if (snprintf(inner[0], PATH_MAX, "%s/%s", from, entry->d_name) >= PATH_MAX) continue;
+		if (snprintf(inner[1], PATH_MAX, "%s/%s", to, entry->d_name) >= PATH_MAX) continue;
+		if (lstat(inner[0], &st) || !S_ISDIR(st.st_mode) || (*left)-- <= 0) continue;
+		if (!mkdir(inner[1], 0700) && (chown(inner[1], st.st_uid, st.st_gid) || chmod(inner[1], st.st_mode & 07777))) error = errno;
+		if (!error && depth > 1) error = carry_directories(inner[0], inner[1], depth - 1, left);
+	}
+	if (all) closedir(all);
+	return error;
+}
+
+int run_directories(const char *from)
+{
+	int left = RUN_DIRECTORIES;
+	struct stat st;
+	return lstat(from, &st) || !S_ISDIR(st.st_mode) ? 0 : carry_directories(from, "/run", RUN_DEPTH, &left);
 }
 
 int switch_root(const char *root)

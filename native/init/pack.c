@@ -1,4 +1,7 @@
-/* `pk-init pack PATH NAME`: a tree of files as a tar archive. What is below PATH is named from its directory, and no link there followed. */
+/*
+ * `pk-init pack PATH NAME`: a tree of files as a tar archive. What is below PATH is named from its directory, and no link there
+ * followed. Further names of a file are links to its first, of as many files as there is room to remember.
+ */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -11,11 +14,18 @@
 
 #include "tar.h"
 
-enum { SMALL = 1024 * 1024 }; /* of a file that does not say how long it is, as those of procfs */
+enum { SMALL = 1024 * 1024 }; /* of a file that does not say how long it is, as those of procfs, or says more than it has, as those of sysfs */
+
+enum { FIRSTS = 16384, NAMES = 1024 * 1024 };
 
 static u8 gathered[65536], small[SMALL];
 static size_t count;
 static char member[PATH]; /* of the archive, which a failure names too */
+
+/* The first name in the archive of each file that has several, one behind the other in `names`. */
+static struct { dev_t dev; ino_t ino; u32 name; } firsts[FIRSTS];
+static char names[NAMES];
+static u32 first_count, names_used;
 
 static void flush(void)
 {
@@ -90,26 +100,6 @@ static void content(int fd, u64 size)
 	pad(size);
 }
 
-static void file(int fd, const struct stat *st)
-{
-	size_t size = 0;
-	if (st->st_size) {
-		entry('0', "", st, (u64)st->st_size);
-		content(fd, (u64)st->st_size);
-		return;
-	}
-	for (ssize_t n = 1; n > 0;) {
-		if (size == sizeof small) tar_fail(EFBIG, member);
-		n = read(fd, small + size, sizeof small - size);
-		if (n < 0 && errno == EINTR) n = 1;
-		else if (n < 0 && errno != EAGAIN) tar_fail(errno, member);
-		else if (n > 0) size += (size_t)n;
-	}
-	entry('0', "", st, size);
-	put(small, size);
-	pad(size);
-}
-
 /* What the kernel shows of itself is not copied with a tree that it is mounted in. */
 static int is_view(int fd)
 {
@@ -119,6 +109,49 @@ static int is_view(int fd)
 	for (size_t i = 0; i < sizeof views / sizeof *views; i++)
 		if ((u32)s.f_type == views[i]) return 1;
 	return 0;
+}
+
+/* The name under which this file is in the archive already; else it is remembered. By where it hashes to, and what comes behind. */
+static const char *first_name(const struct stat *st)
+{
+	if (st->st_nlink < 2) return NULL;
+	size_t length = strlen(member) + 1;
+	for (u32 i = 0, at = (u32)(st->st_ino * 2654435761u ^ st->st_dev) % FIRSTS; i < FIRSTS; i++, at = (at + 1) % FIRSTS) {
+		if (firsts[at].ino == st->st_ino && firsts[at].dev == st->st_dev) return names + firsts[at].name;
+		if (firsts[at].ino) continue;
+		if (first_count == FIRSTS - 1 || length > NAMES - names_used) return NULL;
+		firsts[at].dev = st->st_dev, firsts[at].ino = st->st_ino, firsts[at].name = names_used;
+		memcpy(names + names_used, member, length);
+		names_used += (u32)length, first_count++;
+		return NULL;
+	}
+	return NULL;
+}
+
+static void file(int fd, const struct stat *st)
+{
+	const char *first = first_name(st);
+	u64 says = (u64)st->st_size, most = says && says < SMALL ? says : SMALL;
+	size_t size = 0;
+	if (first) {
+		entry('1', first, st, 0);
+		return;
+	}
+	if (says > SMALL && !is_view(fd)) {
+		entry('0', "", st, says);
+		content(fd, says);
+		return;
+	}
+	for (ssize_t n = 1; n > 0 && size < most;) {
+		n = read(fd, small + size, most - size);
+		if (n < 0 && errno == EINTR) n = 1;
+		else if (n < 0 && errno != EAGAIN) tar_fail(errno, member);
+		else if (n > 0) size += (size_t)n;
+	}
+	if (size == SMALL && says != SMALL) tar_fail(EFBIG, member);
+	entry('0', "", st, size);
+	put(small, size);
+	pad(size);
 }
 
 static void walk(int at, const char *name, int flags, dev_t parent);
@@ -155,6 +188,8 @@ static void walk(int at, const char *name, int flags, dev_t parent)
 		if (errno == ENOENT && flags) return;
 		tar_fail(errno, flags ? member : name);
 	}
+	if (!flags && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+		tar_refuse(S_ISSOCK(st.st_mode) ? "a socket" : S_ISFIFO(st.st_mode) ? "a FIFO" : "a device");
 	switch (st.st_mode & S_IFMT) {
 	case S_IFLNK: {
 		ssize_t n = readlinkat(at, name, link, sizeof link - 1);

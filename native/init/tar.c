@@ -5,8 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+void (*tar_failing)(void);
+
+void tar_refuse(const char *why)
+{
+	fprintf(stderr, "refused=%s\n", why);
+	exit(1);
+}
+
 void tar_fail(int error, const char *text)
 {
+	if (tar_failing) tar_failing();
 	if (error) fprintf(stderr, "errno=%d %s\n", error, text);
 	else fprintf(stderr, "%s\n", text);
 	exit(1);

@@ -16,8 +16,14 @@ struct tar_header {
 	char magic[8], owner[32], group[32], major[8], minor[8], prefix[155], rest[12];
 };
 
-/* Ends the process with 1; what it says, `errno=N PATH`, is read by src/guest/archives.ts. An error of 0 has a text for people instead. */
+/* Ends the process with 1; what it says, `errno=N PATH`, is read by src/guest/trees.ts. An error of 0 has a text for people instead. */
 _Noreturn void tar_fail(int error, const char *text);
+
+/* The same for what cannot be copied for what it is: `refused=WHY`. */
+_Noreturn void tar_refuse(const char *why);
+
+/* Is called before tar_fail() ends the process, where it is set. */
+extern void (*tar_failing)(void);
 
 /* The sum of its bytes, those of the sum itself read as spaces. */
 u32 tar_sum(const struct tar_header *h);

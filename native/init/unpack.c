@@ -2,15 +2,19 @@
  * `pk-init unpack PATH NAME WORDS`: the archive on standard input, below the directory PATH as NAME, or in it where NAME is empty.
  * Where there is no PATH it is what is made, in the directory that it is to be in. WORDS: `d`, PATH has to be a directory; `o`,
  * owners and the bits of set-id programs are kept, which else are root's and none. No member follows a link: what lies below was
- * not chosen by who copies. The member `.` is what PATH becomes, a file perhaps.
+ * not chosen by who copies. The member `.` is what PATH becomes, a file perhaps. A file gets its name once it is whole, and a
+ * directory its time once all that follows it in the archive and is in it is there.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -28,6 +32,13 @@ static struct member m;
 static char records[RECORDS];
 static int base, keeps_owners;
 static const char *whole; /* the path that a file with the name `.` replaces; NULL: there is none */
+static const char *whole_name; /* what that is called in `base`; NULL: it keeps its place, since it has other names or is a device */
+static struct stat was; /* and what it is */
+static char partial[32]; /* what a file is called until it is whole, while there is one */
+static int partial_at = -1; /* and its directory */
+static char inside[2 * PATH]; /* the directory that was made last, and with it those that it is in: */
+static struct { size_t length; u64 time; } open_directories[PATH / 2];
+static size_t depth;
 static const char *unmade; /* `PATH/` where nothing is: a directory may become that */
 
 static size_t read_up_to(void *to, size_t n)
@@ -135,15 +146,29 @@ static const char *place(char *path, int *parent)
 	return name;
 }
 
+static void forget_partial(void)
+{
+	if (partial_at >= 0) unlinkat(partial_at, partial, 0);
+	partial_at = -1;
+}
+
+static u64 mtime(void) { return tar_get(m.header.mtime, sizeof m.header.mtime); }
+
+/* Of fd where there is no name. A time that cannot be set is no reason to fail. */
+static void set_time(int fd, const char *name, u64 seconds)
+{
+	struct timespec times[2] = {{.tv_nsec = UTIME_NOW}, {.tv_sec = seconds < LONG_MAX ? (time_t)seconds : 0}};
+	if (name) utimensat(fd, name, times, AT_SYMLINK_NOFOLLOW);
+	else futimens(fd, times);
+}
+
 static void become(int fd)
 {
 	mode_t mode = (mode_t)tar_get(m.header.mode, sizeof m.header.mode);
-	u64 mtime = tar_get(m.header.mtime, sizeof m.header.mtime);
-	struct timespec times[2] = {{.tv_nsec = UTIME_NOW}, {.tv_sec = mtime < LONG_MAX ? (time_t)mtime : 0}};
 	uid_t uid = (uid_t)tar_get(m.header.uid, sizeof m.header.uid), gid = (uid_t)tar_get(m.header.gid, sizeof m.header.gid);
 	if (keeps_owners && fchown(fd, uid, gid)) tar_fail(errno, m.name);
 	if (fchmod(fd, mode & (keeps_owners ? 07777 : 01777))) tar_fail(errno, m.name);
-	futimens(fd, times);
+	set_time(fd, NULL, mtime());
 }
 
 static void write_content(int fd)
@@ -161,17 +186,11 @@ static void write_content(int fd)
 	}
 }
 
-static void put_file(int parent, const char *name)
+/* What is there already is filled: the file that the user has named, or one that something is mounted on. */
+static void fill(int parent, const char *name)
 {
-	int fd = -1;
-	if (!name) {
-		if (!whole) tar_fail(EISDIR, m.name);
-		fd = open(whole, O_WRONLY | O_TRUNC | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	} else {
-		/* One that something is mounted on can not be replaced, but filled. */
-		int busy = unlinkat(parent, name, 0) && errno == EBUSY;
-		fd = openat(parent, name, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | (busy ? O_TRUNC : O_CREAT | O_EXCL), 0600);
-	}
+	int flags = O_WRONLY | O_TRUNC | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+	int fd = name ? openat(parent, name, flags | O_NOFOLLOW) : open(whole, flags);
 	struct stat st;
 	if (fd < 0 || fstat(fd, &st)) tar_fail(errno, name ? m.name : whole);
 	write_content(fd);
@@ -179,7 +198,41 @@ static void put_file(int parent, const char *name)
 	if (close(fd)) tar_fail(errno, m.name);
 }
 
-static void put_directory(int parent, const char *name)
+static int is_mounted_on(int parent, const char *name)
+{
+	u64 all[32]; /* struct statx, which musl does not carry: its attributes are word 1, and one of them STATX_ATTR_MOUNT_ROOT */
+	return !syscall(SYS_statx, parent, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, 0, all) && all[1] & 0x2000;
+}
+
+static void put_file(int parent, const char *name)
+{
+	int is_whole = !name;
+	if (is_whole && !whole) tar_fail(EISDIR, m.name);
+	if (is_whole) name = whole_name;
+	if (!name || is_mounted_on(parent, name)) {
+		fill(parent, is_whole ? NULL : name);
+		return;
+	}
+	u64 any = (u64)getpid(); /* a volume may have several kernels */
+	getrandom(&any, sizeof any, GRND_NONBLOCK);
+	snprintf(partial, sizeof partial, ".pk-cp-%016llx", (unsigned long long)any);
+	int fd = openat(parent, partial, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd >= 0) partial_at = parent;
+	if (is_whole && (fd < 0 || fchown(fd, was.st_uid, was.st_gid)) && (errno == EACCES || errno == EPERM || errno == EROFS)) {
+		if (fd >= 0) close(fd);
+		forget_partial();
+		fill(parent, NULL);
+		return;
+	}
+	if (fd < 0) tar_fail(errno, m.name);
+	write_content(fd);
+	become(fd);
+	if (close(fd) || renameat(parent, partial, parent, name)) tar_fail(errno, m.name);
+	partial_at = -1;
+}
+
+/* `path`: as the archive has it. */
+static void put_directory(int parent, const char *name, const char *path)
 {
 	if (!name) {
 		if (whole) tar_fail(ENOTDIR, whole);
@@ -190,6 +243,26 @@ static void put_directory(int parent, const char *name)
 	if (fd < 0) tar_fail(errno, m.name);
 	become(fd);
 	close(fd);
+	if (depth == PATH / 2) return;
+	size_t n = strlen(path);
+	while (n && path[n - 1] == '/') n--;
+	memcpy(inside, path, n);
+	inside[n] = 0;
+	open_directories[depth].length = n, open_directories[depth++].time = mtime();
+}
+
+/* Those that `path` is not in have all they get, if the archive has the content of a directory behind it. "" ends all. */
+static void leave_directories(const char *path)
+{
+	for (size_t n; depth && (strncmp(path, inside, n = open_directories[depth - 1].length) || path[n] != '/');) {
+		int parent;
+		inside[n] = 0;
+		char way[2 * PATH];
+		const char *name = place(strcpy(way, inside), &parent);
+		u64 time = open_directories[--depth].time;
+		if (name) set_time(parent, name, time);
+		close(parent);
+	}
 }
 
 static void put_other(int parent, const char *name, const char *prefix)
@@ -203,7 +276,7 @@ static void put_other(int parent, const char *name, const char *prefix)
 		int from;
 		snprintf(path, sizeof path, "%s/%s", prefix, m.link);
 		const char *link = place(path, &from);
-		if (!link || linkat(from, link, parent, name, 0)) tar_fail(errno, m.name);
+		if (!link || linkat(from, link, parent, name, 0)) tar_fail(link ? errno : EINVAL, m.name);
 		close(from);
 		return;
 	}
@@ -212,20 +285,22 @@ static void put_other(int parent, const char *name, const char *prefix)
 	if (type == '2' ? symlinkat(m.link, parent, name) : mknodat(parent, name, mode, device)) tar_fail(errno, m.name);
 	uid_t uid = (uid_t)tar_get(m.header.uid, sizeof m.header.uid), gid = (uid_t)tar_get(m.header.gid, sizeof m.header.gid);
 	if (keeps_owners && fchownat(parent, name, uid, gid, AT_SYMLINK_NOFOLLOW)) tar_fail(errno, m.name);
+	set_time(parent, name, mtime());
 }
 
 static void put_member(const char *prefix)
 {
-	char path[2 * PATH];
+	char path[2 * PATH], way[2 * PATH];
 	int parent;
 	snprintf(path, sizeof path, "%s/%s", prefix, m.name);
-	const char *name = place(path, &parent);
+	leave_directories(path);
+	const char *name = place(strcpy(way, path), &parent);
 	if (whole && name) tar_fail(ENOTDIR, whole);
 	if (unmade && m.header.type != '5') tar_fail(ENOENT, unmade);
 	unmade = NULL;
 	switch (m.header.type) {
 	case '0': case '7': case 0: put_file(parent, name); break;
-	case '5': put_directory(parent, name); break;
+	case '5': put_directory(parent, name, path); break;
 	case '1': case '2': case '3': case '4': case '6': put_other(parent, name, prefix); break;
 	default: tar_fail(ENOTSUP, m.name);
 	}
@@ -236,16 +311,19 @@ static void put_member(const char *prefix)
 int unpack(const char *path, const char *name, const char *words)
 {
 	static u8 rest[65536];
-	static char parent[PATH];
-	struct stat st;
+	static char parent[PATH], last_name[PATH];
 	size_t n = strlen(path);
-	int absent = stat(path, &st) && errno == ENOENT;
+	int absent = stat(path, &was) && errno == ENOENT;
 	if (n >= sizeof parent) tar_fail(ENAMETOOLONG, path);
 	umask(0);
 	keeps_owners = strchr(words, 'o') != NULL;
-	if (!absent && !S_ISDIR(st.st_mode)) whole = path, name = "";
+	if (!absent && !S_ISDIR(was.st_mode)) whole = path, name = "";
 	if (strchr(words, 'd') && (absent || whole)) tar_fail(absent ? ENOENT : ENOTDIR, path);
 	strcpy(parent, path);
+	if (whole && S_ISREG(was.st_mode) && was.st_nlink == 1 && realpath(path, parent)) {
+		whole_name = strcpy(last_name, strrchr(parent, '/') + 1);
+		n = strlen(parent);
+	}
 	if (absent || whole) {
 		while (n > 1 && parent[n - 1] == '/') parent[--n] = 0;
 		char *last = strrchr(parent, '/');
@@ -254,7 +332,11 @@ int unpack(const char *path, const char *name, const char *words)
 		last[last == parent] = 0;
 	}
 	if ((base = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0) tar_fail(errno, parent);
+	/* Who sent the archive may be gone in the middle of it: that is seen at its end, and what is half done taken back. */
+	signal(SIGHUP, SIG_IGN);
+	tar_failing = forget_partial;
 	while (next_member()) put_member(name);
+	leave_directories("");
 	while (read_up_to(rest, sizeof rest)) {}
 	return 0;
 }

@@ -32,11 +32,12 @@ const REQUIREMENTS: readonly Requirement[] = [
   { package: 'iproute2', program: 'ip' },
   { package: 'nftables', program: 'nft' },
   { package: 'haproxy', program: 'haproxy', unpack: true },
-  // Only for tests and benchmarks: lstopo is what `pk topology` is held against, dtc what `pk dt` is, lspci what `pk pci` is, wrk
-  // asks services, and bindfs serves files as a guest's own server does.
+  // Only for tests and benchmarks: lstopo is what `pk topology` is held against, dtc what `pk dt` is, lspci what `pk pci` is,
+  // openssl what `pk image sign` is, wrk asks services, and bindfs serves files as a guest's own server does.
   { package: 'hwloc', program: 'lstopo-no-graphics' },
   { package: 'device-tree-compiler', program: 'dtc' },
   { package: 'pciutils', program: 'lspci' },
+  { package: 'openssl', program: 'openssl' },
   { package: 'wrk', program: 'wrk' },
   { package: 'bindfs', program: 'bindfs' },
 ];

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { catalog, catalogText, commandsPage, withHabits } from '../../scripts/command-documents.ts';
+import { catalog, catalogText, commandsPage, namesText, withHabits } from '../../scripts/command-documents.ts';
 import { loadCommand } from './commands.ts';
 import { CATALOG } from './kit/catalog.ts';
 import { commandHelp } from './kit/command-help.ts';
@@ -10,6 +10,7 @@ describe('what is written about the commands', () => {
   // If one is not current: node scripts/command-reference.ts
   it.each([
     ['index.json', 'src/cli/index.json', catalogText],
+    ['names.json', 'src/cli/names.json', namesText],
     ['their page', 'docs/commands.md', commandsPage],
   ] as const)('%s is current', async (_, path, make) => {
     expect(readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8')).toBe(make(await catalog()));

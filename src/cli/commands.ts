@@ -8,6 +8,7 @@ export const NOUNS: Readonly<Record<string, () => Promise<{ COMMANDS: Loaders }>
   sriov: () => import('./sriov/index.ts'),
   device: () => import('./device/index.ts'),
   pool: () => import('./pool/index.ts'),
+  kerf: () => import('./kerf/index.ts'),
   stack: () => import('./stack/index.ts'),
   machine: () => import('./machine/index.ts'),
   channel: () => import('./channel/index.ts'),

@@ -3,8 +3,8 @@ import { ERROR_TABLE, PolykernelError } from '../sys/errors.ts';
 import { ownArguments } from '../sys/node.ts';
 import { plainJson, plainText } from '../sys/text.ts';
 import { loadCommand } from './commands.ts';
-import { CATALOG, commandsOf } from './kit/catalog.ts';
-import { type Command, type Invocation, isAsked, parse, UnknownOption } from './kit/command.ts';
+import { type Command, type Invocation, isAsked, NotUnderstood, parse } from './kit/command.ts';
+import { commandsOf, NOUN_OF } from './kit/names.ts';
 import { complain, flush, print } from './kit/output.ts';
 
 /** Whether who reads is a program. */
@@ -16,7 +16,7 @@ async function main(args: string[]): Promise<number> {
     await print((await import('./kit/help.ts')).overview());
     return word === undefined ? 2 : 0;
   }
-  if (word === '--version' || word === '-V') return main(['version', ...args.slice(1)]);
+  if (word === '--version' || word === '-V' || word === '-v') return main(['version', ...args.slice(1)]);
   if (word === '__complete') return (await import('./kit/complete.ts')).complete(args.slice(1));
   if (word === 'help') return main([...args.slice(1), '--help']);
   if (word === 'container' && args.length > 1) return main(args.slice(1));
@@ -33,8 +33,9 @@ async function main(args: string[]): Promise<number> {
   }
   const name = isGroup ? `${first} ${args[1] ?? ''}` : first;
   const rest = args.slice(isGroup ? 2 : 1);
-  if (!Object.hasOwn(CATALOG, name)) throw await unknownCommand(name);
-  const command = await loadCommand(CATALOG[name]!.noun, name);
+  if (!Object.hasOwn(NOUN_OF, name)) throw await unknownCommand(name, args);
+  const command = await loadCommand(NOUN_OF[name]!, name);
+  // Behind the guest's command it is the guest's own.
   inJson = isAsked(command, rest, 'json');
   const invocation = await parsed(name, command, rest);
   if (!invocation.flag('help')) return command.run(invocation);
@@ -56,18 +57,18 @@ async function parsed(name: string, command: Command, args: readonly string[]): 
   try {
     return parse(name, command, args);
   } catch (error) {
-    if (!(error instanceof UnknownOption)) throw error;
+    if (!(error instanceof NotUnderstood)) throw error;
     const { optionHabit } = await import('./kit/habits.ts');
-    const hint = optionHabit(name, error.option);
+    const hint = optionHabit(name, error.what);
     throw hint === undefined
       ? error
-      : new PolykernelError('invalid', `\`pk ${name}\` has no ${error.option}`, { field: error.option, hint });
+      : new PolykernelError('invalid', `\`pk ${name}\` has no ${error.what}`, { field: error.what, hint });
   }
 }
 
 const isHelp = (word: string): boolean => word === '--help' || word === '-h';
 
-async function unknownCommand(name: string): Promise<PolykernelError> {
+async function unknownCommand(name: string, args: readonly string[]): Promise<PolykernelError> {
   const { closest } = await import('../sys/closest.ts');
   const [group] = name.split(' ') as [string];
   if (name === `${group} `) {
@@ -75,15 +76,23 @@ async function unknownCommand(name: string): Promise<PolykernelError> {
       hint: `See \`pk ${group} --help\`.`,
     });
   }
+  if (name.startsWith('-'))
+    return new PolykernelError('invalid', `${name} is no option of pk itself`, {
+      field: name,
+      hint: 'Options come behind the command: pk COMMAND [OPTION]... Whose daemon is asked, POLYKERNEL_HOME says.',
+    });
   const { wordHabit } = await import('./kit/habits.ts');
-  const habit = name.includes(' ') ? undefined : wordHabit(name);
-  if (habit !== undefined)
-    return new PolykernelError('invalid', `there is no command ${JSON.stringify(name)}`, {
+  const words = args.slice(0, 2).join(' ');
+  const habit = wordHabit(words) ?? wordHabit(name);
+  if (habit !== undefined) {
+    const value = wordHabit(words) === undefined ? name : words;
+    return new PolykernelError('invalid', `there is no command ${JSON.stringify(value)}`, {
       field: 'command',
-      value: name,
+      value,
       hint: habit,
     });
-  const guess = closest(name, Object.keys(CATALOG));
+  }
+  const guess = closest(name, Object.keys(NOUN_OF));
   return new PolykernelError(
     'invalid',
     `there is no command ${JSON.stringify(name)}${guess === undefined ? '' : `; did you mean \`pk ${guess}\`?`}`,
@@ -112,6 +121,9 @@ function report(error: unknown): number {
 
 process.on('uncaughtException', (error) => process.exit(report(error)));
 // The loop is not waited for: an open connection must not keep a finished command.
-const code = await main(ownArguments()).catch(report);
+const given = ownArguments();
+// Until the command is known, which may have other arguments behind.
+inJson = (given.includes('--') ? given.slice(0, given.indexOf('--')) : given).includes('--json');
+const code = await main(given).catch(report);
 await flush();
 process.exit(code);

@@ -53,8 +53,10 @@ class ByHand {
     path: string,
     content: Readable | Uint8Array,
     options: { as?: string; directory?: boolean; owners?: boolean } = {},
+    signal?: AbortSignal,
   ): Promise<void> {
-    await json(this.socketPath, { method: 'PUT', path: treePath(name), query: { path, ...options }, raw: content });
+    const query = { path, ...options };
+    await json(this.socketPath, { method: 'PUT', path: treePath(name), query, raw: content, signal });
   }
 
   /** The standard streams of the main workload; of a foreground instance this is what starts it. */

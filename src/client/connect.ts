@@ -1,9 +1,11 @@
 /** Finds the daemon of a state directory, or starts it. Two clients that race start one daemon. */
-import { connect as connectSocket } from 'node:net';
 import { PolykernelError } from '../sys/errors.ts';
 import { checkSocketPath, home as defaultHome, layout } from '../sys/paths.ts';
 import { checkSocket, STATE } from '../sys/places.ts';
 import { Client } from './client.ts';
+
+// Not by `import`: see src/sys/node.ts.
+const { connect: connectSocket } = process.getBuiltinModule('node:net');
 
 export interface ConnectOptions {
   /** State directory; default: that of the environment. */

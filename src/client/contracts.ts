@@ -12,6 +12,7 @@ import { healApi } from '../heal/api.ts';
 import { healthApi } from '../health/api.ts';
 import { imageApi } from '../image/api.ts';
 import { instanceApi } from '../instance/api.ts';
+import { kerfApi } from '../kerf/api.ts';
 import { poolApi } from '../pool/api.ts';
 import { serviceApi } from '../service/api.ts';
 import { sriovApi } from '../sriov/api.ts';
@@ -30,6 +31,7 @@ export const CONTRACTS = [
   healthApi,
   imageApi,
   instanceApi,
+  kerfApi,
   poolApi,
   serviceApi,
   sriovApi,

@@ -3,8 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
 import { type ErrorBody, PolykernelError } from '../sys/errors.ts';
 
-// Not by `import`: that reads all exports of the module, and the getter of WebSocket among them loads a whole HTTP client
-// of its own, 50 ms of start-up time.
+// Not by `import`: see src/sys/node.ts. The getter of WebSocket loads a whole HTTP client of its own.
 const { request } = process.getBuiltinModule('node:http');
 
 /** Without it Node.js asks of each host name whether it is an address, and compiling that pattern takes 5 ms. */

@@ -53,6 +53,8 @@ export const ROUTES: Readonly<Record<string, ClientRoute>> = {
   restart: { method: 'POST', path: '/v1/instances/:name/restart', kind: 'json', input: 'body' },
   wait: { method: 'GET', path: '/v1/instances/:name/wait', kind: 'json' },
   logs: { method: 'GET', path: '/v1/instances/:name/logs', kind: 'lines', input: 'query' },
+  kerf: { method: 'GET', path: '/v1/kerf', kind: 'json' },
+  actOnKerf: { method: 'POST', path: '/v1/kerf', kind: 'json', input: 'body' },
   topology: { method: 'GET', path: '/v1/topology', kind: 'json' },
   machine: { method: 'GET', path: '/v1/ledger', kind: 'json' },
   pool: { method: 'GET', path: '/v1/pool', kind: 'json' },

@@ -85,13 +85,13 @@ export class Trial {
     const stopListening = events.listen((event) => this.#hear(event));
     try {
       progress('starting probes');
-      await Promise.all(all.map((each) => this.#probe(each)));
+      await this.#beforeFault(() => Promise.all(all.map((each) => this.#probe(each))));
       const quietMs = this.#mark();
       progress(`quiet for ${windowMs} ms`);
       await this.#pause(windowMs);
       await this.#until(quietMs + windowMs + PATIENCE_MS, () => this.#haveWorked(quietMs));
       for (const each of all) if (each.instance.state !== 'running') throw endedBefore(each);
-      const program = await this.#prepare();
+      const program = await this.#beforeFault(() => this.#prepare());
       progress(`${fault} in ${victim.name}`);
       this.#faultMs = this.#mark();
       this.#lastHeard = { count: heard(this.#victim), ms: this.#faultMs };
@@ -164,6 +164,19 @@ export class Trial {
     const seconds = Math.ceil((3 * (this.#options.windowMs + PATIENCE_MS)) / 1000) + SPARE_SECONDS;
     // A clone does not outlive its trial for long, whatever becomes of the daemon.
     await probe.start(instance.guest(), name, { seconds, disk, halts: !this.#options.live });
+  }
+
+  /** What does not work because one of the kernels ended meanwhile says so: its line may be lost before its state is another one. */
+  async #beforeFault<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof PolykernelError) || error.code !== 'kernel-died') throw error;
+      const ended = () => [this.#victim, ...this.#neighbours].find(({ instance }) => instance.state !== 'running');
+      await this.#until(performance.now() + PATIENCE_MS, () => ended() !== undefined);
+      const first = ended();
+      throw first === undefined ? error : endedBefore(first);
+    }
   }
 
   /** A part begins, or the last one ends. */

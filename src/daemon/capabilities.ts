@@ -15,6 +15,7 @@ import { imageCapability } from '../image/index.ts';
 import type { Instances } from '../instance/contract.ts';
 import type { Identities } from '../instance/identities.ts';
 import { instanceCapability } from '../instance/index.ts';
+import { kerfCapability } from '../kerf/index.ts';
 import { networkCapability } from '../network/index.ts';
 import { poolCapability } from '../pool/index.ts';
 import { serviceCapability } from '../service/index.ts';
@@ -39,7 +40,7 @@ import { daemonHandlers, type Itself } from './routes.ts';
 
 type Parts = Pick<
   DaemonOptions,
-  'drivers' | 'images' | 'prepareRoot' | 'host' | 'functions' | 'endpoints' | 'logBytes' | 'doctor'
+  'drivers' | 'images' | 'prepareRoot' | 'host' | 'functions' | 'kerf' | 'endpoints' | 'logBytes' | 'doctor'
 > & {
   privileged: boolean;
   identities: Identities;
@@ -59,14 +60,20 @@ export function compose(around: Surroundings, parts: Parts) {
   // Those who give instances something look at them, later.
   const known = (): Instances => instances.supervisor;
   const images = imageCapability(parts.images, () => instances.supervisor);
+  const kerf = kerfCapability(around, parts.kerf, {
+    bootId: parts.host.bootId,
+    instances: known,
+    leases: () => functions.functions.leases(),
+  });
+  const readTopology = () => kerf.withAdopted(parts.host.readTopology());
   const functions = sriovCapability(around, parts.functions, {
     instances: known,
-    topology: () => parts.host.readTopology(),
+    topology: readTopology,
     steps: () => steps,
   });
   const pool = poolCapability(
     around,
-    { ...parts.host, readTopology: () => functions.withLeases(parts.host.readTopology()) },
+    { ...parts.host, readTopology: () => functions.withLeases(readTopology()) },
     known,
     () => steps,
   );
@@ -133,6 +140,7 @@ export function compose(around: Surroundings, parts: Parts) {
     instances: instances.supervisor,
     drivers,
     hostPool: pool.hostPool,
+    leases: () => functions.functions.leases(),
     present: async () => ({ channels: channels.channels.list(), services: await services.services.list() }),
   });
   const balance = balanceCapability(around, {
@@ -157,6 +165,7 @@ export function compose(around: Surroundings, parts: Parts) {
     doctor,
     driverCapability,
     images,
+    kerf,
     pool,
     functions,
     channels,

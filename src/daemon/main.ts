@@ -13,7 +13,7 @@ import { sweepLaunchGroups } from '../driver/jail/limits.ts';
 import { loadDrivers } from '../driver/registry.ts';
 import { ImageStore, prepareRoot } from '../image/contract.ts';
 import { hostEnforcement } from '../pool/enforcement.ts';
-import { functionLease, poolLease } from '../pool/pool-lease.ts';
+import { functionLease, kerfLease, poolLease } from '../pool/pool-lease.ts';
 import { hostSysfs } from '../sriov/sysfs-process.ts';
 import { systemClock } from '../sys/clock.ts';
 import { closeInherited } from '../sys/descriptors.ts';
@@ -92,6 +92,11 @@ async function start() {
     // Nobody else may touch functions.
     ...(process.getuid?.() === 0 && {
       functions: { sysfs: hostSysfs('/sys'), ...functionLease(home, '/run/polykernel') },
+      kerf: {
+        host: async () => (await import('../driver/multikernel/host.ts')).thisHost(),
+        cache: cacheDirectory(),
+        lease: kerfLease(home, '/run/polykernel'),
+      },
     }),
     async doctor() {
       const [{ hostChecks }, { observeHost }] = await Promise.all([

@@ -5,6 +5,7 @@ import type { Driver } from '../driver/index.ts';
 import type { Images, KernelImage } from '../image/contract.ts';
 import type { Identities } from '../instance/identities.ts';
 import type { PrepareRoot } from '../instance/launcher.ts';
+import type { KerfMachine } from '../kerf/index.ts';
 import type { HostMachine } from '../pool/index.ts';
 import type { Endpoints } from '../service/contract.ts';
 import type { FunctionHost } from '../sriov/index.ts';
@@ -21,6 +22,8 @@ export interface DaemonOptions {
   host: HostMachine;
   /** The kernel whose PCI functions are given away. Default: none are. */
   functions?: FunctionHost;
+  /** The machine whose kernel kerf may have parted. Default: nothing is taken over. */
+  kerf?: KerfMachine;
   /** Where instances can be reached. Default: nowhere. */
   endpoints?: Endpoints;
   clock?: Clock;

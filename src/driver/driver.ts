@@ -174,9 +174,13 @@ export interface LaunchSpec {
   regions: readonly SharedRegion[];
   /**
    * Where it is joined to a network, and what its /etc/hosts says; null = it has none but its own loopback. `wayOut`: how it
-   * gets further than the other members; null = it does not.
+   * gets further than the other members; null = it does not. A file that is null is a volume's, and not ours to write.
    */
-  network: { port: NetworkPort; hosts: string; wayOut: { gateway: string; resolvConf: string } | null } | null;
+  network: {
+    port: NetworkPort;
+    hosts: string | null;
+    wayOut: { gateway: string; resolvConf: string | null } | null;
+  } | null;
   /** Functions of the host that are the kernel's alone; default none. vfio-pci has them, for drivers that give them through VFIO. */
   devices?: readonly PassedFunction[];
   /** Words for the kernel's command line, behind the driver's own; default none. With any it is booted. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { identityOps, rootOps } from './boot.ts';
+import { identityOps, networkSteps, rootOps } from './boot.ts';
 
 const base = {
   exportMount: { fstype: '9p', source: 'export', data: 'trans=virtio' },
@@ -26,6 +26,7 @@ describe('rootOps', () => {
       'mkdir /run/.pk/scratch/work',
       'write /run/.pk/scratch/upper/etc/hostname|web\n',
       `write /run/.pk/scratch/upper/etc/machine-id|${'ab'.repeat(16)}\n`,
+      'own-name /run/.pk/export/root/etc/hosts|/run/.pk/scratch/upper/etc/hosts|web',
       'mount overlay|root|/newroot||lowerdir=/run/.pk/export/root,upperdir=/run/.pk/scratch/upper,workdir=/run/.pk/scratch/work',
       'switch-root /newroot',
       'mkdir /tmp|1777',
@@ -82,6 +83,12 @@ describe('rootOps', () => {
     expect(ops).toContain('mount |/run/.pk/export/vol1|/etc/x|bind,ro|');
   });
 
+  it('lets a root of its own keep the directories of its /run, which lie below ours', () => {
+    const ops = shown({ ...base, keepsRun: true });
+    expect(ops[ops.indexOf('switch-root /newroot') - 1]).toBe('run-directories /newroot/run');
+    expect(shown(base).join()).not.toContain('run-directories');
+  });
+
   it.each(['/', 'data', '/a/../../b', '/a\x1fb'])('refuses the volume target %j', (target) => {
     expect(() => rootOps({ ...base, volumes: [{ index: 0, target, readOnly: false }] })).toThrow(
       'a volume cannot be mounted at',
@@ -91,6 +98,17 @@ describe('rootOps', () => {
   it('needs the share for a root or volumes on it', () => {
     expect(() => rootOps({ ...base, exportMount: undefined })).toThrow('without a share');
   });
+});
+
+it('writes no file of a volume for the network', () => {
+  const port = { address: '10.213.0.2', netmask: '255.255.0.0' };
+  const wayOut = { gateway: '10.213.0.1', resolvConf: null };
+  expect(networkSteps('eth0', { port, hosts: null, wayOut }).map(([key]) => key)).toEqual(['address']);
+  const [, ...files] = networkSteps('eth0', { port, hosts: 'h', wayOut: { ...wayOut, resolvConf: 'r' } });
+  expect(files).toEqual([
+    ['write', '/etc/hosts\x1fh'],
+    ['write', '/etc/resolv.conf\x1fr'],
+  ]);
 });
 
 it('identityOps writes seconds with nine decimals', () => {

@@ -15,6 +15,8 @@ export interface GuestRoot {
    * others they give nothing either way.
    */
   ignoresSetId?: boolean;
+  /** The root is not this machine's own: directories in its /run are what its programs look for in theirs. */
+  keepsRun?: boolean;
   /** Lower layer: `root/` in the share, a block device of the guest, or a directory of the initramfs. */
   root: 'export' | { blockDevice: string; fstype: string } | { directory: string };
   /** `index`: which volN of the share; `target`: absolute path in the guest. */
@@ -52,16 +54,20 @@ export function showRegion(region: GuestRegion, memory: { kind: 'iomem' | 'pci';
 
 interface GuestNetwork {
   port: { address: string; netmask: string };
-  hosts: string;
-  wayOut: { gateway: string; resolvConf: string } | null;
+  /** null, as below: the file is a volume's. */
+  hosts: string | null;
+  wayOut: { gateway: string; resolvConf: string | null } | null;
 }
 
 /** The steps that bring a network card up with its address, and make names known. */
 export const networkSteps = (card: string, { port, hosts, wayOut }: GuestNetwork): Pair[] => [
   ['address', [card, port.address, port.netmask, wayOut?.gateway ?? ''].join('\x1f')],
-  ['write', `/etc/hosts\x1f${hosts}`],
-  ...(wayOut ? [['write', `/etc/resolv.conf\x1f${wayOut.resolvConf}`] satisfies Pair] : []),
+  ...ownFile('/etc/hosts', hosts),
+  ...ownFile('/etc/resolv.conf', wayOut?.resolvConf),
 ];
+
+const ownFile = (path: string, text: string | null | undefined): Pair[] =>
+  text == null ? [] : [['write', `${path}\x1f${text}`]];
 
 /**
  * The step after which the guest kernel's worker threads come before all processes, for so long. User Mode Linux is paused by
@@ -138,10 +144,13 @@ export function rootOps(input: GuestRoot & GuestIdentity & { modules: readonly s
   const etc = `${scratch}/upper/etc`;
   ops.push(['mkdir', etc], ['mkdir', `${scratch}/work`]);
   ops.push(['write', `${etc}/hostname\x1f${input.hostname}\n`], ['write', `${etc}/machine-id\x1f${input.machineId}\n`]);
+  ops.push(['own-name', [`${lower}/etc/hosts`, `${etc}/hosts`, input.hostname].join('\x1f')]);
   if (modulesOf !== undefined) ops.push(['modules-room', [lower, `${scratch}/upper`, modulesOf].join('\x1f')]);
   const layers = `lowerdir=${lower},upperdir=${scratch}/upper,workdir=${scratch}/work`;
   const flags = input.ignoresSetId ? 'nosuid' : '';
-  ops.push(['mount', ['overlay', 'root', NEW_ROOT, flags, layers].join('\x1f')], ['switch-root', NEW_ROOT]);
+  ops.push(['mount', ['overlay', 'root', NEW_ROOT, flags, layers].join('\x1f')]);
+  if (input.keepsRun) ops.push(['run-directories', `${NEW_ROOT}/run`]);
+  ops.push(['switch-root', NEW_ROOT]);
   // Before the volumes, one of which may be somebody's own modules.
   if (modulesOf !== undefined) ops.push(['modules', `${share}/modules\x1f${modulesOf}`]);
 

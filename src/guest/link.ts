@@ -8,34 +8,19 @@ import { BellSource, RungBells } from './bells.ts';
 import { Connection } from './connection.ts';
 import { type ExecRequest, execPairs } from './exec.ts';
 import { receiveFile, sendFile } from './files.ts';
+import { type Hearers, hear } from './hear.ts';
 import { LineWriter, type Request } from './line.ts';
 import type { GuestLinkOptions } from './link-options.ts';
 import type { LineMemory } from './memory.ts';
-import { exitOf, type GuestHello, guestText, type Snapshot, TROUBLES, type Trouble } from './messages.ts';
+import type { GuestHello, Snapshot, Trouble } from './messages.ts';
 import { Patience } from './patience.ts';
+import { Poweroff } from './poweroff.ts';
 import type { GuestProcess } from './process.ts';
-import {
-  encodeFrame,
-  encodeMessage,
-  encodePairs,
-  Flag,
-  type Frame,
-  MAX_CHANNELS,
-  MAX_HELD,
-  type Pair,
-  ToGuest,
-  ToHost,
-  u32,
-} from './protocol.ts';
+import { encodeFrame, encodeMessage, encodePairs, MAX_HELD, type Pair, ToGuest, u32 } from './protocol.ts';
 import { type FoundSession, type Listed, Sessions } from './sessions.ts';
 import { packing, receiveTree, sendTree, type TreeWords, tooOld, unpacking } from './trees.ts';
 import { type ClockLag, TimeQuestion } from './wall-clock.ts';
 import { FileWatch } from './watch.ts';
-
-interface Waiting {
-  resolve: () => void;
-  reject: (error: PolykernelError) => void;
-}
 
 /**
  * The host's end of the control line of one guest. It outlives streams: attach() may be called again after a stream was
@@ -62,9 +47,10 @@ export class GuestLink extends EventEmitter<{
   readonly #bells = new BellSource();
   readonly #rung = new RungBells();
   readonly #answers: Answers;
+  readonly #poweroff: Poweroff;
+  readonly #hearers: Hearers;
   #connection: Connection | undefined;
   #hello: GuestHello | undefined;
-  #poweroff: Waiting | undefined;
   #heard = 0;
   #destroyed: PolykernelError | undefined;
 
@@ -76,12 +62,26 @@ export class GuestLink extends EventEmitter<{
     this.#patience = new Patience(options.name, options.clock, (error) => this.#cutOff(error));
     this.#answers = new Answers(options.name, this.#patience);
     this.#sessions = new Sessions(this.#line, this.#random);
+    this.#poweroff = new Poweroff(options.name, this.#patience);
+    this.#hearers = {
+      ...{ line: this.#line, sessions: this.#sessions, answers: this.#answers, watch: this.#watch },
+      ...{ time: this.#time, rung: this.#rung, poweroff: this.#poweroff },
+      onBootId: (bootId) => {
+        if (this.#hello !== undefined) this.#hello = { ...this.#hello, bootId };
+      },
+      onTrouble: (trouble) => this.emit('trouble', trouble),
+    };
     this.#line.onProgress = () => this.#patience.notFull();
   }
 
   /** Whether the guest is paused, so that its silence is no fault of its own. */
   rest(isResting: boolean): void {
     this.#patience.rest(isResting);
+  }
+
+  /** The guest has kept `what` waiting until its deadline: counts as an answer that did not come. */
+  blame(what: string): void {
+    this.#patience.late(what);
   }
 
   /** What the guest said of itself at the last attach; undefined while not connected. */
@@ -118,7 +118,7 @@ export class GuestLink extends EventEmitter<{
       greeted: (hello, listed) => this.#greeted(hello, listed),
       frame: (frame) => {
         this.#heard += 1;
-        if (!this.#handle(frame)) this.#patience.violation(`frame of type ${frame.type}`);
+        if (!hear(frame, this.#hearers)) this.#patience.violation(`frame of type ${frame.type}`);
       },
       garbage: () => this.#patience.violation('bytes that are no frame'),
       paused: () => this.#rung.take((slot) => this.emit('bell', slot)),
@@ -261,23 +261,10 @@ export class GuestLink extends EventEmitter<{
    * SIGTERM to everything in the guest, SIGKILL after `graceMs`, sync, unmount; resolves just before the power goes.
    * @throws PolykernelError `kernel-died` when the guest is lost first
    */
-  poweroff(graceMs: number, how: 'off' | 'reboot' = 'off'): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#mustBeConnected();
-      this.#poweroff?.reject(new PolykernelError('conflict', `${this.name} was told again to power off`));
-      const cancel = this.#patience.answer('a request to power off', (error) => this.#poweroff?.reject(error), graceMs);
-      const settle = (action: () => void) => {
-        cancel();
-        this.#poweroff = undefined;
-        action();
-      };
-      this.#poweroff = { resolve: () => settle(resolve), reject: (error) => settle(() => reject(error)) };
-      try {
-        this.#ask([encodeFrame(ToGuest.poweroff, 0, u32(graceMs, how === 'reboot' ? 1 : 0))]);
-      } catch (error) {
-        this.#poweroff.reject(error as PolykernelError);
-      }
-    });
+  async poweroff(graceMs: number, how: 'off' | 'reboot' = 'off'): Promise<void> {
+    this.#mustBeConnected();
+    const frame = encodeFrame(ToGuest.poweroff, 0, u32(graceMs, how === 'reboot' ? 1 : 0));
+    await this.#poweroff.expect(graceMs, () => this.#ask([frame]));
   }
 
   /** Wakes who sleeps on the channel in `slot`. Several calls before it can be sent are one; lost when not connected. */
@@ -385,7 +372,7 @@ export class GuestLink extends EventEmitter<{
     this.#bells.pending.clear();
     this.#answers.fail(error);
     this.#time.fail(error);
-    this.#poweroff?.reject(error);
+    this.#poweroff.fail(error);
     if (tell && connected) this.emit('disconnect', error);
   }
 
@@ -393,58 +380,5 @@ export class GuestLink extends EventEmitter<{
     if (this.#destroyed !== undefined) return;
     this.#end(error);
     this.emit('protocol-error', error);
-  }
-
-  /** False when the frame breaks a rule. Frames of sessions given up are still under way for a while and are no fault. */
-  #handle({ type, flags, session, payload }: Frame): boolean {
-    const process = this.#sessions.get(session);
-    switch (type) {
-      case ToHost.ack:
-        return payload.length === 4 && this.#line.ack(payload.readUInt32LE());
-      case ToHost.stdout:
-      case ToHost.stderr: {
-        const data = flags & Flag.memory ? this.#line.take(payload) : payload;
-        if (data === undefined) return false;
-        return process?.output(type === ToHost.stdout ? 'stdout' : 'stderr', data, (flags & Flag.eof) !== 0) ?? true;
-      }
-      case ToHost.credit:
-        return payload.length === 4 && (process?.credit(payload.readUInt32LE()) ?? true);
-      case ToHost.started:
-        // Without the errno of the directory from agents of Polykernel 0.1.
-        if (payload.length !== 8 && payload.length !== 4) return false;
-        process?.markStarted(payload.readUInt32LE(), payload.length === 8 && payload.readUInt32LE(4) !== 0);
-        return true;
-      case ToHost.exited:
-        if (payload.length < 8) return false;
-        process?.finish(exitOf(payload.readUInt32LE(), payload.readUInt32LE(4), guestText(payload.subarray(8))));
-        return true;
-      case ToHost.result:
-        return this.#result(session, payload);
-      case ToHost.snapshot:
-        return this.#watch.receive(payload, flags);
-      case ToHost.goodbye:
-        this.#poweroff?.resolve();
-        return true;
-      case ToHost.time:
-        return this.#time.receive(session, payload);
-      case ToHost.bell:
-        if (session >= MAX_CHANNELS) return false;
-        this.#rung.add(session);
-        return true;
-      case ToHost.trouble: {
-        const kind = TROUBLES[session];
-        if (kind === undefined || payload.length < 4) return false;
-        this.emit('trouble', { kind, count: payload.readUInt32LE(), text: guestText(payload.subarray(4)) });
-        return true;
-      }
-      default:
-        return false;
-    }
-  }
-
-  #result(id: number, payload: Buffer): boolean {
-    const bootId = this.#answers.receive(id, payload);
-    if (typeof bootId === 'string' && this.#hello !== undefined) this.#hello = { ...this.#hello, bootId };
-    return bootId !== false;
   }
 }

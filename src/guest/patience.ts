@@ -47,9 +47,17 @@ export class Patience {
   answer(what: string, action: (error: PolykernelError) => void, graceMs = 0): () => void {
     const begun = this.#clock.now();
     return this.#clock.after(graceMs + ANSWER_MS, () => {
-      action(this.#late());
-      if (this.#isToBlame(begun)) this.#countLate(what);
+      action(this.#lateError());
+      if (this.#isToBlame(begun)) this.late(what);
     });
+  }
+
+  /** No answer has come to `what`. */
+  late(what: string): void {
+    const now = this.#clock.now();
+    if (now - this.#lateAt < ANSWER_MS) return;
+    this.#lateAt = now;
+    this.violation(`no answer to ${what}`, LATE);
   }
 
   /** Ends a session for which its guest does nothing for a while although it `isDue`. Returns what cancels that. */
@@ -61,8 +69,8 @@ export class Patience {
       cancel = this.#clock.after(ANSWER_MS, () => {
         if (process.exit !== undefined) return;
         if (!isDue() || process.progress !== progress || !this.#isToBlame(begun)) return watch();
-        process.finish({ kind: 'failed', value: 0, message: this.#late().message });
-        this.#countLate('a request');
+        process.finish({ kind: 'failed', value: 0, message: this.#lateError().message });
+        this.late('a request');
       });
     };
     watch();
@@ -92,14 +100,7 @@ export class Patience {
     return !this.#isResting && this.#wokeAt <= since;
   }
 
-  #countLate(what: string): void {
-    const now = this.#clock.now();
-    if (now - this.#lateAt < ANSWER_MS) return;
-    this.#lateAt = now;
-    this.violation(`no answer to ${what}`, LATE);
-  }
-
-  #late(): PolykernelError {
+  #lateError(): PolykernelError {
     return new PolykernelError('not-ready', `the guest ${this.#name} did not answer in time`, {
       hint: this.#isResting ? 'It is paused: resume it first.' : 'Look at its console; it may hang.',
     });

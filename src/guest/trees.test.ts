@@ -22,7 +22,7 @@ function packer(says: string) {
 
 it.each([
   [0, '', undefined],
-  [1, 'errno=13 etc/shadow', 'reading etc/shadow in the guest failed: permission denied'],
+  [1, 'errno=13 etc/shadow', 'reading /etc/shadow in the guest failed: permission denied'],
 ])(
   'an archive whose output ends is whole only when its packer ends with 0, and not with %i',
   async (value, says, why) => {

@@ -90,14 +90,22 @@ async function failureOf(process: GuestProcess, doing: string, path: string): Pr
   const exit = await process.exited;
   if (exit.kind === 'exit' && exit.value === 0) return undefined;
   if (exit.kind === 'failed') return fileError(doing, path, exit);
+  const [, kind] = /^refused=(.*)/s.exec(said.toString()) ?? [];
+  if (kind !== undefined)
+    return new PolykernelError('invalid', `${path} is ${plainLine(kind.trim())}, and no file or directory`, {
+      field: 'path',
+      value: path,
+      hint: `What it gives goes through a pipe: pk exec NAME head -c 1M ${path} > FILE`,
+    });
   const [, errno, where] = /^errno=(\d{1,3}) (.*)/s.exec(said.toString()) ?? [];
   if (errno === undefined)
     return fileError(doing, path, { kind: 'exit', value: -1, message: guestText(said) || endOf(exit) });
   const value = Number(errno);
-  // What lies in the archive is named by its name there.
+  // What lies in the archive is named by its name there, which begins with what it is to be called; into a guest also else.
+  const root = doing === 'reading' ? /^[^/]+(?=\/|$)/ : /^\.(?=\/|$)/;
   const shown = plainLine(where!.trim())
     .slice(0, 1024)
-    .replace(/^\.(?=\/|$)/, path.endsWith('/') ? path.slice(0, -1) : path);
+    .replace(root, () => (path.endsWith('/') ? path.slice(0, -1) : path));
   return fileError(doing, shown || path, { kind: 'failed', value, message: errnoText(value) });
 }
 

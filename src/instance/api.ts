@@ -140,6 +140,10 @@ const details = named(
   'InstanceDetails',
   record<InstanceDetails>({
     ...statusFields,
+    apicIds: {
+      ...listOf(record<InstanceDetails['apicIds'][number]>({ id: count, apicId: count })),
+      description: 'Its CPUs as firmware names them',
+    },
     real: { ...orNull(realPlacement), description: 'Where its kernel really is, read from the host kernel' },
     capabilities: orNull(capabilities),
     paths: record<InstanceDetails['paths']>({ directory: text, consoleLog: text, log: text }),

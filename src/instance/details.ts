@@ -2,6 +2,8 @@ import type { Capabilities, RealPlacement } from '../driver/index.ts';
 import type { InstanceStatus } from './spec.ts';
 
 export interface InstanceDetails extends InstanceStatus {
+  /** How firmware names the CPUs of its placement; those that have no such id are not among them. */
+  apicIds: readonly { id: number; apicId: number }[];
   /** Where its kernel really is, read from the host kernel; beside `placement`. null when none runs. */
   real: RealPlacement | null;
   capabilities: Capabilities | null;

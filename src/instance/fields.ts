@@ -7,11 +7,16 @@
  */
 import { NAME_PATTERN } from '../core/name.ts';
 import type { Schema } from '../core/validate.ts';
-import { DEVICE_HINT, DEVICE_PATTERN } from '../sriov/contract.ts';
 import { type FieldRow, span } from './field-row.ts';
 import { HEALTH_FIELDS } from './health-fields.ts';
 
 export type { FieldRow, Kind } from './field-row.ts';
+
+/** What can be the wish for a PCI function; deviceWish() of src/sriov says more of what cannot. Stated here: `pk run` loads this file. */
+const DEVICE_PATTERN =
+  '^(vf:[a-z]+|([0-9A-Fa-f]{4,8}:)?[0-9A-Fa-f]{2}:[01][0-9A-Fa-f]\\.[0-7])(=[a-z][a-z0-9-]{0,14})?(,[a-z-]{1,16}=[0-9A-Za-z:]{1,17})*$';
+const DEVICE_HINT =
+  'Use an address such as 0000:3b:00.2 or vf:network, with =NAME behind it if it is to have a name, and settings such as ,vlan=100.';
 
 export const FIELDS = {
   image: {

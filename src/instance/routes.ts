@@ -17,8 +17,10 @@ export function instanceHandlers(supervisor: Supervisor): Handlers<typeof instan
 
     async inspect(call) {
       const instance = of(call);
+      const part = instance.record.placement?.partition ?? null;
       return {
         ...instance.status,
+        apicIds: part === null ? [] : supervisor.apicIds(part.shared?.cpus ?? part.cpus),
         real: await instance.placementNow().catch(() => null),
         capabilities: instance.driver.capabilities(),
         paths: supervisor.paths(instance),

@@ -11,8 +11,8 @@ import { type ChannelUse, channelUsesSchema } from './channel-use.ts';
 import { type FieldKey, type FieldRequest, fieldRows } from './fields.ts';
 import { checkInstanceName } from './name.ts';
 
-/** Linux' ARG_MAX with room to spare; the guest protocol carries a command in one 256 KiB message. */
-const COMMAND_BYTES = 128 * 1024;
+/** What one message of the guest protocol carries (MAX_MESSAGE), less directory, user and what else it says. */
+const COMMAND_BYTES = 240 * 1024;
 
 const absolutePath = {
   type: 'string',
@@ -81,17 +81,22 @@ export const publishSchema = {
   },
 } as const;
 
+/** Linux's own bound of an argument and of a variable, with its name and the NUL behind it: MAX_ARG_STRLEN. */
+const MOST_CHARACTERS = 131_071;
+/** Of arguments; the agent's STRINGS, less what it adds. All of them together: MAX_MESSAGE of the guest protocol. */
+const MOST_ARGUMENTS = 16_000;
+
 export const environmentSchema = {
   type: 'object',
-  additionalProperties: { type: 'string', maxLength: 65_536 },
+  additionalProperties: { type: 'string', maxLength: MOST_CHARACTERS },
   maxProperties: 2048,
 } as const;
 
 export const commandSchema = {
   type: 'array',
-  items: { type: 'string', maxLength: 65_536, pattern: '^[^\\0]*$' },
+  items: { type: 'string', maxLength: MOST_CHARACTERS, pattern: '^[^\\0]*$' },
   minItems: 1,
-  maxItems: 4096,
+  maxItems: MOST_ARGUMENTS,
   'x-hint': 'Give the program and its arguments, such as ["uname", "-a"].',
 } as const;
 

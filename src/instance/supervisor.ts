@@ -41,6 +41,8 @@ const ADOPT_PATIENCE_MS = 10_000;
 export interface PoolOfHost<P> {
   readonly pool: Pool | null;
   housekeepingCpus(): readonly number[] | undefined;
+  /** Those of `cpus` that firmware names, by what it names them. */
+  apicIds(cpus: readonly number[]): { id: number; apicId: number }[];
   /** The record to write for another pool, before adopt(). Throws `conflict`. */
   next(pool: Pool): P;
   /** Into the store, within a transaction. */
@@ -246,6 +248,10 @@ export class Supervisor<P = unknown> implements Instances {
     const { consoleLog } = this.paths(entry.instance);
     const isGone = () => this.#registry.find(entry.instance.name) !== entry;
     return logsOf(entry, query, { consoleLog, isGone, clock: this.#options.clock }, signal);
+  }
+
+  apicIds(cpus: readonly number[]) {
+    return this.#options.hostPool.apicIds(cpus);
   }
 
   /** Paths and the log of one instance, for `inspect`. */

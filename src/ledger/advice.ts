@@ -4,7 +4,7 @@
  */
 import type { Interrupt } from '../topology/index.ts';
 import { mixedCoreTypes, oddCores, smtSharing } from './advice/cores.ts';
-import { iommuGroup, remoteDevice, splitDevice } from './advice/devices.ts';
+import { absentFunction, iommuGroup, remoteDevice, splitDevice } from './advice/devices.ts';
 import { interrupts, overcommit, tcgVcpus } from './advice/load.ts';
 import { hugePageShortage, ramPerCore, remoteMemory } from './advice/memory.ts';
 import { bootCpu, cpusetLimits, housekeeping, isolated, offline } from './advice/pool.ts';
@@ -14,6 +14,7 @@ import { viewOf } from './advice/view.ts';
 export type { AdviceInput, InstanceFacts, Interrupt };
 
 const RULES = {
+  'absent-function': absentFunction,
   'boot-cpu': bootCpu,
   'cpuset-limits': cpusetLimits,
   'housekeeping-cpus': housekeeping,

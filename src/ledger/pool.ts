@@ -23,9 +23,10 @@ const HOST_MEMORY_BYTES = 256 * 2 ** 20;
 /**
  * The pool that `request` means on `topology`. Throws `invalid`, naming field and value, for CPUs that do not exist, are
  * offline or not allowed to this process, for leaving the host no CPU or too little memory, for memory that is not whole
- * pages or is more than a node has, and for devices that do not exist or that the host uses.
+ * pages or is more than a node has, and for devices that do not exist or that the host uses: those that `has` names stay
+ * whatever became of them (advice tells of it).
  */
-export function resolvePool(request: PoolRequest, topology: Topology): Pool {
+export function resolvePool(request: PoolRequest, topology: Topology, has: readonly string[] = []): Pool {
   const cpus = ascending(request.cpus);
   const sharedCpus = ascending(request.sharedCpus);
   checkCpus(cpus, topology);
@@ -38,7 +39,7 @@ export function resolvePool(request: PoolRequest, topology: Topology): Pool {
   const memory = memoryOf(request.memory, cpus, topology);
   checkMemory(memory, topology);
   const devices = [...new Set(request.devices)].sort();
-  for (const address of devices) checkDevice(address, topology);
+  for (const address of devices) if (!has.includes(address)) checkDevice(address, topology);
   return { cpus, sharedCpus, memory, devices };
 }
 
@@ -63,6 +64,7 @@ export function grownPool(pool: Pool, request: PoolRequest, topology: Topology):
       devices: [...pool.devices, ...request.devices],
     },
     topology,
+    pool.devices,
   );
 }
 
@@ -111,6 +113,7 @@ export function shrunkPool(pool: Pool, request: PoolRequest, topology: Topology)
       devices: pool.devices.filter((address) => !request.devices.includes(address)),
     },
     topology,
+    pool.devices,
   );
 }
 

@@ -1,6 +1,8 @@
 /** Tells guests what their /etc/hosts is, at the pace of each. */
 import type { Kernel } from '../driver/index.ts';
 
+export const HOSTS_FILE = '/etc/hosts';
+
 /**
  * INVARIANT: towards one kernel at most one file is on its way and one waits, the newest: a guest that takes none costs no
  * more than that, however often names change.
@@ -22,7 +24,7 @@ export class NameTeller {
   async #send(kernel: Kernel, content: Uint8Array): Promise<void> {
     this.#waiting.set(kernel, undefined);
     try {
-      await kernel.guest.writeFile('/etc/hosts', 0o644, content);
+      await kernel.guest.writeFile(HOSTS_FILE, 0o644, content);
     } catch (error) {
       this.#complain(`telling ${kernel.guest.name} the names of the network`, error);
     }

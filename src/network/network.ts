@@ -8,11 +8,12 @@ import type { Capabilities, Kernel, LaunchSpec } from '../driver/index.ts';
 import type { NetworkPort } from '../driver/network-port.ts';
 import type { InstanceRecord, InstanceSpec, PublishedPort } from '../instance/contract.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
+import { isOnVolume } from '../sys/volume-text.ts';
 import { HostNetwork, networkObstacle } from './bridge.ts';
 import type { Forwards } from './forwards.ts';
 import { withFreePorts } from './free-port.ts';
 import { KeptNamespace } from './kept-namespace.ts';
-import { NameTeller } from './name-teller.ts';
+import { HOSTS_FILE, NameTeller } from './name-teller.ts';
 import { resolvConf } from './nameservers.ts';
 import { NamedNamespace } from './namespace.ts';
 import { checkNames, hostsFile, type Named } from './network-names.ts';
@@ -188,10 +189,12 @@ export class Network {
       if (networkPort !== 'none') await this.#host.addPort(port, this.#groups());
       for (const each of record.spec.publish)
         if (!this.#forwards.lives(each)) await this.#forwards.start(each, port.namespace, port.address);
-      const wayOut = out ? { gateway: addressOf(BRIDGE_NUMBER), resolvConf: resolvConf() } : null;
+      const { volumes } = record.spec;
+      const ownResolvConf = isOnVolume(volumes, '/etc/resolv.conf') ? null : resolvConf();
+      const wayOut = out ? { gateway: addressOf(BRIDGE_NUMBER), resolvConf: ownResolvConf } : null;
       const hosts = hostsFile(this.#named(), record.spec.tenant);
       this.#told.set(record.id, hosts);
-      return { port, hosts, wayOut };
+      return { port, hosts: isOnVolume(volumes, HOSTS_FILE) ? null : hosts, wayOut };
     });
   }
 
@@ -203,7 +206,7 @@ export class Network {
     this.#changed();
     // While it booted others may have come or gone.
     const hosts = hostsFile(this.#named(), member.spec.tenant);
-    if (this.#told.get(member.id) !== hosts) this.#tell(kernel, hosts);
+    if (this.#told.get(member.id) !== hosts) this.#tell(kernel, member.spec, hosts);
     this.#told.delete(member.id);
     void kernel.exited.then(() => {
       if (this.#kernels.get(name) !== kernel) return;
@@ -218,12 +221,12 @@ export class Network {
     const named = this.#named();
     for (const { spec } of this.#members()) {
       const kernel = this.#kernels.get(spec.name);
-      if (kernel !== undefined) this.#tell(kernel, hostsFile(named, spec.tenant));
+      if (kernel !== undefined) this.#tell(kernel, spec, hostsFile(named, spec.tenant));
     }
   }
 
-  #tell(kernel: Kernel, hosts: string): void {
-    this.#teller.tell(kernel, Buffer.from(hosts));
+  #tell(kernel: Kernel, { volumes }: Pick<InstanceSpec, 'volumes'>, hosts: string): void {
+    if (!isOnVolume(volumes, HOSTS_FILE)) this.#teller.tell(kernel, Buffer.from(hosts));
   }
 
   /** After an instance is gone: takes its port and published ports away, and with the last the whole network. */

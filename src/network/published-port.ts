@@ -1,5 +1,7 @@
 /** `[ADDRESS:][HOST:]GUEST[/PROTOCOL]`, as people write which port of this machine leads to which port of a kernel. */
-import { isIPv4, isIPv6, SocketAddress } from 'node:net';
+
+// Not by `import`: see src/sys/node.ts.
+const { isIPv4, isIPv6, SocketAddress } = process.getBuiltinModule('node:net');
 
 export interface PublishedPortText {
   hostAddress?: string;

@@ -4,6 +4,7 @@ import type { Topology } from '../topology/index.ts';
 
 export type { PoolRequest } from '../ledger/index.ts';
 export type { HostPool, PoolRecord } from './host-pool.ts';
+export type { PoolLease } from './pool-lease.ts';
 export { reservedBy } from './steps.ts';
 
 /** The machine and who owns what of it. */

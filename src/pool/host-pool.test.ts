@@ -150,3 +150,38 @@ it('a reboot of the host, after which interrupts have other numbers', async () =
   await reborn.set(null);
   expect(world.interrupts).toEqual(['0', '1', '2', '3', '1', '2', '6', '7']);
 });
+
+it('how firmware names CPUs is known of those too that left the host kernel with a kernel beside it, until the next boot', async () => {
+  const { cpus } = topology;
+  let seen = cpus.map((cpu) => ({ ...cpu, apicId: cpu.id * 2 }));
+  let disk = 'null';
+  const start = (bootId: string) =>
+    new HostPool({
+      kept: {
+        get: () => JSON.parse(disk) as PoolRecord | null,
+        put: (record) => {
+          disk = JSON.stringify(record);
+        },
+      },
+      readTopology: () => ({ ...topology, cpus: seen }),
+      bootId,
+      enforcement: {
+        plan: () => ({ acts: [], notes: [] }),
+        perform: async () => undefined,
+        undo: async () => undefined,
+        readBack: () => ({ holds: [], lost: [] }),
+      },
+      lease: { take: () => {}, drop: () => {} },
+      journal: silentJournal,
+    });
+  await start('first').set(pool([4, 5, 6]));
+  seen = seen.filter(({ id }) => id !== 5 && id !== 6);
+  const later = start('first');
+  expect(later.apicIds([4, 5])).toEqual([4, 5].map((id) => ({ id, apicId: id * 2 })));
+  // A pool that is changed meanwhile forgets nothing.
+  await later.set(pool([3, 4, 5]));
+  expect(start('first').apicIds([3, 5, 6])).toEqual([3, 5].map((id) => ({ id, apicId: id * 2 })));
+  const rebooted = start('second');
+  await rebooted.recover();
+  expect(rebooted.apicIds([4, 5])).toEqual([{ id: 4, apicId: 8 }]);
+});

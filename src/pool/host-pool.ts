@@ -13,8 +13,15 @@ export interface PoolRecord {
   acts: readonly HostAct[];
   /** `changing`: `acts` are of the pool before and have to be undone first. `releasing`: undone, and then nothing is left. */
   stage: 'ready' | 'changing' | 'releasing';
+  /** How firmware names its CPUs: one that is a kernel's beside the host's takes that along, out of the host kernel's sight. */
+  apicIds?: readonly ApicId[];
   /** Boot of the host kernel that the acts were done to: another one knows nothing of them. */
   bootId: string;
+}
+
+export interface ApicId {
+  id: number;
+  apicId: number;
 }
 
 /** Acts on the host kernel. All are idempotent. */
@@ -70,6 +77,13 @@ export class HostPool {
     return this.pool === null ? undefined : housekeepingCpus(this.pool, this.topology());
   }
 
+  /** Those of `cpus` that firmware names, by what it names them. */
+  apicIds(cpus: readonly number[]): ApicId[] {
+    const now = this.topology().cpus.flatMap(({ id, apicId }) => (apicId === undefined ? [] : [{ id, apicId }]));
+    const known = new Map([...(this.#record?.apicIds ?? []), ...now].map(({ id, apicId }) => [id, apicId]));
+    return cpus.flatMap((id) => (known.has(id) ? [{ id, apicId: known.get(id)! }] : []));
+  }
+
   /** What the host kernel really does for the pool now, and what it does not and why; one sentence each. */
   readBack(): { enforced: string[]; notes: string[] } {
     const { holds, lost } = this.#options.enforcement.readBack(this.#record?.acts ?? []);
@@ -103,7 +117,7 @@ export class HostPool {
   next(pool: Pool): PoolRecord {
     this.#options.lease.take();
     const { bootId } = this.#options;
-    return { pool, acts: this.#record?.acts ?? [], stage: 'changing', bootId };
+    return { pool, acts: this.#record?.acts ?? [], stage: 'changing', bootId, apicIds: this.apicIds(pool.cpus) };
   }
   /** Stores a record that next() gave. Throws `internal`. */
   write(record: PoolRecord): void {
@@ -119,7 +133,9 @@ export class HostPool {
     const { enforcement, bootId } = this.#options;
     if (this.#record !== null && this.#record.bootId !== bootId) {
       const { pool, stage } = this.#record;
-      this.#keep({ pool, acts: [], stage: stage === 'releasing' ? stage : 'changing', bootId });
+      this.#record = { ...this.#record, apicIds: [] };
+      const apicIds = this.apicIds(pool.cpus);
+      this.#keep({ pool, acts: [], stage: stage === 'releasing' ? stage : 'changing', bootId, apicIds });
     }
     const record = this.#record;
     if (record === null) return;

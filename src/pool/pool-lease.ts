@@ -22,6 +22,10 @@ export const poolLease = (home: string, directory: string): PoolLease =>
 export const functionLease = (home: string, directory: string): PoolLease =>
   machineLease(home, directory, 'functions', (holder) => `see what it has: POLYKERNEL_HOME=${holder} pk sriov ls`);
 
+/** The same of what was taken over of kerf. */
+export const kerfLease = (home: string, directory: string): PoolLease =>
+  machineLease(home, directory, 'kerf', (holder) => `hand it back: POLYKERNEL_HOME=${holder} pk kerf release --keep`);
+
 function machineLease(home: string, directory: string, what: string, remedy: (holder: string) => string): PoolLease {
   const path = join(directory, what);
   return {

@@ -60,7 +60,7 @@ export class Resources {
         hint: 'Make one: pk pool init --cpus LIST --memory SIZE',
       });
     }
-    return { ...reportOf(ledger, ledger.pool, hostPool.topology()), ...hostPool.readBack() };
+    return { ...this.#report(ledger, ledger.pool, hostPool.topology()), ...hostPool.readBack() };
   }
 
   // `isDry`: only what would be is answered.
@@ -94,11 +94,21 @@ export class Resources {
     return this.#alone(async (before, reserved) => {
       const topology = hostPool.topology(true);
       const ledger = next(before, topology, reserved);
-      if (isDry) return { ...reportOf(ledger, required(ledger.pool), topology), enforced: [], notes: [] };
+      if (isDry) return { ...this.#report(ledger, required(ledger.pool), topology), enforced: [], notes: [] };
       await hostPool.set(ledger.pool);
       await instances().repinAll();
       return this.pool();
     });
+  }
+
+  #report(ledger: Ledger, pool: Pool, topology: Topology): Omit<PoolReport, 'enforced' | 'notes'> {
+    return {
+      pool,
+      partitions: ledger.partitions,
+      free: free(ledger),
+      housekeepingCpus: housekeepingCpus(pool, topology),
+      apicIds: this.#options.hostPool.apicIds(pool.cpus),
+    };
   }
 
   /** While nobody else plans or changes the pool; `reserved`: what changes under way are to give of it. */
@@ -111,17 +121,6 @@ export class Resources {
       }),
     );
   }
-}
-
-function reportOf(ledger: Ledger, pool: Pool, topology: Topology): Omit<PoolReport, 'enforced' | 'notes'> {
-  const own = new Set(pool.cpus);
-  return {
-    pool,
-    partitions: ledger.partitions,
-    free: free(ledger),
-    housekeepingCpus: housekeepingCpus(pool, topology),
-    apicIds: topology.cpus.flatMap(({ id, apicId }) => (own.has(id) && apicId !== undefined ? [{ id, apicId }] : [])),
-  };
 }
 
 function required(pool: Pool | null): Pool {

@@ -21,12 +21,6 @@ const KINDS = {
   crypto: [0x10],
 } as const satisfies Readonly<Record<string, readonly number[]>>;
 
-/** What can be one; deviceWish() says more of what cannot. */
-export const DEVICE_PATTERN =
-  '^(vf:[a-z]+|([0-9A-Fa-f]{4,8}:)?[0-9A-Fa-f]{2}:[01][0-9A-Fa-f]\\.[0-7])(=[a-z][a-z0-9-]{0,14})?(,[a-z-]{1,16}=[0-9A-Za-z:]{1,17})*$';
-export const DEVICE_HINT =
-  'Use an address such as 0000:3b:00.2 or vf:network, with =NAME behind it if it is to have a name, and settings such as ,vlan=100.';
-
 /** `0000:3b:00.2`, `vf:network`, each with `=NAME` and `,SETTING=VALUE...` behind it. Throws `invalid`. */
 export function deviceWish(text: string, field = '--device'): DeviceWish {
   const [itself = '', ...words] = text.split(',');

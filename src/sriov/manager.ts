@@ -123,6 +123,11 @@ export class Functions {
     return this.#options.leases.of(address);
   }
 
+  /** Of all functions that are somebody's. */
+  leases(): LeasedFunction[] {
+    return this.#options.leases.all();
+  }
+
   /** What steps do to leases. */
   readonly acts: Omit<FunctionActs, 'functionsOf'> = {
     lease: async (address, { instance, owner }, wish) =>

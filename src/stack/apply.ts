@@ -5,6 +5,7 @@ import type { Steps } from '../core/steps.ts';
 import type { Drivers } from '../driver/drivers.ts';
 import type { InstanceSpec, Instances } from '../instance/contract.ts';
 import { type HostPool, reservedBy } from '../pool/contract.ts';
+import type { LeasedFunction } from '../sriov/contract.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import type { Plan, Planned, Present, Stack, StackSource, StackStep } from './contract.ts';
 
@@ -16,6 +17,8 @@ export interface StacksOptions {
   hostPool: HostPool;
   /** What there is of all that a stack file may name beside kernels and pool. */
   present(): Promise<Present>;
+  /** Whose PCI functions are. */
+  leases(): readonly LeasedFunction[];
   steps: Pick<Steps<StackStep>, 'planned' | 'underWay'>;
   /** Of all plans of the whole machine. */
   mutex: Mutex;
@@ -88,7 +91,7 @@ export class Stacks {
 
   /** `underWay`: what is being changed meanwhile. */
   async #plan(stack: Stack, underWay: readonly BareStep[]): Promise<Planned> {
-    const { instances, drivers, hostPool, present } = this.#options;
+    const { instances, drivers, hostPool, present, leases } = this.#options;
     const [{ plan }, { readInterrupts }] = await Promise.all([import('./contract.ts'), import('../topology/index.ts')]);
     const specs = new Map<string, InstanceSpec | PolykernelError>();
     await Promise.all(
@@ -109,6 +112,7 @@ export class Stacks {
       reserved: reservedBy(ledger, underWay),
       instances: await instances.observe(),
       present: await present(),
+      leases: leases(),
       sharedMemory: new Map(facts.map(({ name, capabilities }) => [name, capabilities.sharedMemory])),
       resolved: specs,
       accelerators: new Map(

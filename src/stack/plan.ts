@@ -5,13 +5,7 @@
 import { refuseChannels, restartsFor } from '../channel/stack.ts';
 import { byPhase } from '../core/step.ts';
 import type { Availability, Capabilities } from '../driver/index.ts';
-import {
-  functionsOf,
-  type InstanceSpec,
-  type InstanceStatus,
-  type Observed,
-  type Placement,
-} from '../instance/contract.ts';
+import type { InstanceSpec, InstanceStatus, Observed, Placement } from '../instance/contract.ts';
 import { declaredSize, sizedRequest } from '../instance/size.ts';
 import { ACTIVE, type KernelPlan, kernelSteps, planKernel, storedDefinition } from '../instance/stack.ts';
 import { removeInstance } from '../instance/steps.ts';
@@ -30,10 +24,12 @@ import {
 } from '../ledger/index.ts';
 import { place } from '../ledger/planner.ts';
 import { type Assignment, assignPool, type PoolStep } from '../pool/stack.ts';
+import type { LeasedFunction } from '../sriov/contract.ts';
 import { cpusText, formatCpuList } from '../sys/cpu-list.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { formatBytes } from '../sys/units.ts';
 import type { Topology } from '../topology/index.ts';
+import { functionsThatStay, refuseFunctions } from './functions.ts';
 import { nothingPresent, type Present, planSections, type SectionPlans, sectionSteps } from './sections.ts';
 import type { Stack } from './stack.ts';
 import { type ShownStep, type StackStep, showStep } from './steps.ts';
@@ -58,6 +54,8 @@ export interface PlanInput {
   reserved: Ledger['partitions'];
   instances: readonly Observed[];
   present: Present;
+  /** Whose PCI functions are. */
+  leases: readonly LeasedFunction[];
   /** When kernels of each driver can be given shared memory. */
   sharedMemory: ReadonlyMap<string, Capabilities['sharedMemory']>;
   /** What each kernel would be, or why it cannot be; for a machine that is only described, nothing. */
@@ -84,10 +82,7 @@ export function plan(input: PlanInput): Planned {
       .map((each) => [each.status.spec.name, each]),
   );
   const others = input.instances.filter(({ status }) => status.spec.stack !== stack.name);
-  const functions = new Set(topology.pci.map(({ address }) => address));
-  for (const { name, create } of stack.kernels) {
-    for (const { field, address } of functionsOf(create))
-      if (!functions.has(address)) refused.push(noFunction(name, field, address));
+  for (const { name } of stack.kernels) {
     const resolved = input.resolved.get(name);
     if (resolved instanceof PolykernelError) refused.push(refusal(name, resolved));
     const holder = others.find(({ status }) => status.spec.name === name);
@@ -128,6 +123,7 @@ export function plan(input: PlanInput): Planned {
         }),
       ),
   ];
+  refused.push(...refuseFunctions(stack.kernels, kernels, { topology, pool, leases: input.leases }));
   const change = poolChange(ledger.pool, pool);
   const after: Record<string, Partition> = {};
   for (const { status } of others) if (status.placement !== null) after[status.spec.name] = status.placement.partition;
@@ -154,7 +150,7 @@ export function plan(input: PlanInput): Planned {
       requests: Object.fromEntries(
         stack.kernels.flatMap(({ name, partition }) => (partition === null ? [] : [[name, partition]])),
       ),
-      instances: adviceInstances(input, others),
+      instances: adviceInstances(input, others, functionsThatStay(stack.kernels, kernels)),
       // Interrupts are steered when the pool is made real: before that they say nothing about it.
       irqs: change === null && pool !== null ? input.interrupts : undefined,
     }),
@@ -194,7 +190,7 @@ export function planDestroy(
 function desiredPool({ stack, ledger, topology, reserved }: PlanInput, refused: Refused[]): Pool | null {
   if (stack.pool === null) return ledger.pool;
   try {
-    const pool = resolvePool(stack.pool, topology);
+    const pool = resolvePool(stack.pool, topology, ledger.pool?.devices);
     if (ledger.pool !== null) changePool({ pool: ledger.pool, partitions: {} }, pool, reserved);
     return pool;
   } catch (error) {
@@ -288,7 +284,11 @@ function poolChange(before: Pool | null, after: Pool | null): Plan['pool']['chan
   return { before, text: `${cpusText(after.cpus)}${shared}, ${memory}${devices}` };
 }
 
-function adviceInstances({ stack, resolved, accelerators }: PlanInput, others: readonly Observed[]) {
+function adviceInstances(
+  { stack, resolved, accelerators }: PlanInput,
+  others: readonly Observed[],
+  functions: ReadonlyMap<string, readonly string[]>,
+) {
   type Facts = Parameters<typeof advise>[0]['instances'][string];
   const instances: Record<string, Facts> = {};
   const facts = (driver: string, vcpus: number, memoryBytes: number): Facts => ({
@@ -315,6 +315,7 @@ function adviceInstances({ stack, resolved, accelerators }: PlanInput, others: r
           : partition.memory.memory.reduce((sum, { bytes }) => sum + bytes, 0);
     instances[name] = facts(create.driver ?? 'auto', vcpus, memory);
   }
+  for (const [name, addresses] of functions) instances[name]!.functions = addresses;
   return instances;
 }
 
@@ -325,13 +326,6 @@ const refusal = (name: string, error: PolykernelError): Refused => ({
   field: error.field ?? '',
   message: error.message,
   hint: error.hint ?? '',
-});
-
-const noFunction = (name: string, field: string, address: string): Refused => ({
-  name,
-  field,
-  message: `there is no PCI function ${address}`,
-  hint: '`pk pci ls` lists them; virtual ones are made by `pk sriov enable`.',
 });
 
 const nameTaken = (name: string, stack: string | null): Refused => ({
@@ -350,6 +344,7 @@ export function planFor(stack: Stack, topology: Topology): Plan {
     reserved: {},
     instances: [],
     present: nothingPresent,
+    leases: [],
     sharedMemory: new Map(),
     resolved: new Map(),
     accelerators: new Map(),

@@ -1,5 +1,7 @@
 /** Failures as people meet them: their codes, what they are for every face of the product, and errnos in words. */
-import { getSystemErrorMessage } from 'node:util';
+
+// Not by `import`: see src/sys/node.ts.
+const { getSystemErrorMessage } = process.getBuiltinModule('node:util');
 
 /**
  * Every failure a person can meet, as one class with a code. The table maps each code to the HTTP status the API

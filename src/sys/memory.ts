@@ -1,5 +1,5 @@
 /**
- * Memory shared between processes: the only door to mmap(2), memfd_create(2), fallocate(2), futex(2) and malloc_trim(3). koffi is loaded by the first
+ * Memory shared between processes: the only door to mmap(2), memfd_create(2), futex(2) and malloc_trim(3). koffi is loaded by the first
  * use, because it costs 30 ms of start-up.
  */
 import { closeSync, constants, fstatSync, ftruncateSync, openSync } from 'node:fs';
@@ -21,8 +21,6 @@ const F_OFD_GETLK = 36;
 const F_OFD_SETLK = 37;
 const F_WRLCK = 1;
 const F_UNLCK = 2;
-/** FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE */
-const PUNCH_HOLE_KEEP_SIZE = 3;
 const FUTEX_WAIT = 0;
 const FUTEX_WAKE = 1;
 const SYS_FUTEX = process.arch === 'arm64' ? 98 : 202;
@@ -31,7 +29,6 @@ interface Library {
   mmap(at: null, bytes: number, protection: number, flags: number, fd: number, offset: number): bigint;
   munmap(at: bigint, bytes: number): number;
   memfd(name: string, flags: number): number;
-  allocate(fd: number, mode: number, offset: number, bytes: number): number;
   seal(fd: number, command: number, seals: number): number;
   /** fcntl(2) with a struct flock of 32 bytes, as on all 64-bit machines. */
   lock(fd: number, command: number, lock: Uint8Array): number;
@@ -61,7 +58,6 @@ function library(): Library {
     mmap: c.func('void *mmap(void *at, size_t bytes, int protection, int flags, int fd, int64_t offset)'),
     munmap: c.func('int munmap(void *at, size_t bytes)'),
     memfd: c.func('int memfd_create(const char *name, unsigned int flags)'),
-    allocate: c.func('int fallocate(int fd, int mode, int64_t offset, int64_t bytes)'),
     seal: c.func('int fcntl(int fd, int command, int seals)'),
     lock: c.func('int fcntl(int fd, int command, uint8_t *lock)'),
     futex: c.func('long syscall(long call, void *word, long operation, long value, int64_t *timeout)'),
@@ -89,11 +85,6 @@ function failure(doing: string): PolykernelError {
   const errno = library().errno();
   const code = Object.entries(osConstants.errno).find(([, value]) => value === errno)?.[0] ?? `errno ${errno}`;
   return asPolykernelError(Object.assign(new Error(code), { code }), doing);
-}
-
-/** Frees what is behind a part of an open file, which reads as zeros from then on; its size stays. Throws. */
-export function makeHole(fd: number, offset: number, bytes: number): void {
-  if (library().allocate(fd, PUNCH_HOLE_KEEP_SIZE, offset, bytes) !== 0) throw failure('making a hole in a file');
 }
 
 /** What ended a futex wait: a wake (or a signal), a word that no longer had the expected value, or the time limit. */

@@ -2,10 +2,14 @@
  * Starting our own programs by Node. Node acts on some of its options wherever they stand among its arguments (--env-file,
  * and even behind `--` --experimental-config-file, both of which can load code): so a launcher puts ARGUMENT_MARK before each
  * argument of the caller, and the program takes it off. The shell's part is in bin/polykernel and scripts/node.sh.
+ *
+ * What every command of `pk` loads takes Node's larger modules with process.getBuiltinModule(): an `import` reads all their exports,
+ * and the getters among these load much that nobody asked for (2 ms for node:util, 2 to 5 ms for node:fs, 50 ms for node:http).
  */
-import { setFlagsFromString } from 'node:v8';
 
 const ARGUMENT_MARK = '=';
+
+const setFlag = (flag: string): void => process.getBuiltinModule('node:v8').setFlagsFromString(flag);
 
 /** Flags of every program of ours: a half of what compileInForeground() is for, which V8 takes at its start alone. */
 export const NODE_FLAGS = ['--no-concurrent-recompilation'];
@@ -14,7 +18,7 @@ export const NODE_FLAGS = ['--no-concurrent-recompilation'];
 const BUFFERS_FLAG = '--external-memory-accounted-in-global-limit';
 
 /** From now on buffers are the most of what this program makes. Not at the start of one that ends soon: it costs 12 ms there. */
-export const expectStreams = (): void => setFlagsFromString(BUFFERS_FLAG);
+export const expectStreams = (): void => setFlag(BUFFERS_FLAG);
 
 /**
  * From now on V8 compiles nothing in the background. Its threads for that may wait for the main thread to collect garbage, which
@@ -22,7 +26,7 @@ export const expectStreams = (): void => setFlagsFromString(BUFFERS_FLAG);
  * worked for long, or will, some time before it ends. Not at its start: what V8 has stored of our code is for its usual flags.
  */
 export function compileInForeground(): void {
-  for (const flag of ['--no-maglev', '--no-concurrent-sparkplug']) setFlagsFromString(flag);
+  for (const flag of ['--no-maglev', '--no-concurrent-sparkplug']) setFlag(flag);
 }
 
 /** Flags that keep the daemon small; its garbage is short-lived and its heap a few megabytes. */

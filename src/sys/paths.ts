@@ -1,8 +1,10 @@
 /** Where Polykernel keeps its things. Nothing here creates a directory; who needs one makes it, mode 0700. */
-import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { PolykernelError } from './errors.ts';
+
+// Not by `import`: see src/sys/node.ts.
+const { existsSync } = process.getBuiltinModule('node:fs');
 
 /** sun_path of unix(7) holds 108 bytes with its final NUL. */
 const SOCKET_PATH_BYTES = 107;
@@ -105,6 +107,7 @@ export type NativeProgram =
   | 'pk-tsc'
   | 'pk-mktty'
   | 'pk-kexec'
+  | 'pk-holes'
   | 'pk-sysfs'
   | 'pk-vfio-nvme';
 

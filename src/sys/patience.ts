@@ -64,12 +64,23 @@ async function inTurn<T>(mount: string, look: () => Promise<T>, signal: AbortSig
 /** The mount that a path lies in, as far as the path itself tells. */
 function mountOf(path: string): string {
   let mount = '/';
-  for (const line of readFileSync('/proc/self/mountinfo', 'utf8').split('\n')) {
-    const escaped = line.split(' ', 5)[4] ?? '/';
-    const point = escaped.replace(/\\(\d{3})/g, (_, octal) => String.fromCharCode(Number.parseInt(octal, 8)));
+  for (const point of mountPoints()) {
     if (point.length > mount.length && (path === point || path.startsWith(`${point}/`))) mount = point;
   }
   return mount;
+}
+
+let lastMounts: { text: string; points: readonly string[] } | undefined;
+
+function mountPoints(): readonly string[] {
+  const text = readFileSync('/proc/self/mountinfo', 'utf8');
+  if (lastMounts?.text !== text) {
+    const escaped = text.split('\n').map((line) => line.split(' ', 5)[4] ?? '/');
+    const decode = (point: string) =>
+      point.replace(/\\(\d{3})/g, (_, octal) => String.fromCharCode(Number.parseInt(octal, 8)));
+    lastMounts = { text, points: escaped.map(decode) };
+  }
+  return lastMounts.points;
 }
 
 /** A regular file that is open for reading, as it was then. */

@@ -3,10 +3,14 @@
  * put it there, now or before: each directory on the way must belong to root or to us and be writable by nobody else, sticky
  * ones (/tmp) excepted, in which others cannot touch what is ours.
  */
-import { chmodSync, closeSync, lstatSync, mkdirSync, openSync, readdirSync, readlinkSync, type Stats } from 'node:fs';
+import type { Stats } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { asPolykernelError, PolykernelError } from './errors.ts';
 import { ownShortDirectory } from './paths.ts';
+
+// Not by `import`: see src/sys/node.ts.
+const { chmodSync, closeSync, lstatSync, mkdirSync, openSync, readdirSync, readlinkSync } =
+  process.getBuiltinModule('node:fs');
 
 const MOST_LINKS = 40;
 const STICKY = 0o1000;

@@ -50,6 +50,7 @@ export const TOOL_PACKAGES: Readonly<Record<string, string>> = {
   bindfs: 'bindfs',
   dtc: 'device-tree-compiler',
   fdtoverlay: 'device-tree-compiler',
+  openssl: 'openssl',
   nsenter: 'util-linux',
   mkfifo: 'coreutils',
   sync: 'coreutils',

@@ -35,7 +35,7 @@ const counted = (...names: readonly string[]): Schema => ({
   properties: Object.fromEntries(names.map((name) => [name, number])),
   required: names,
 });
-const share = { ...counted(...CPU_STATES), description: 'In CPUs by state' };
+const share = { ...named('CpuStates', counted(...CPU_STATES)), description: 'In CPUs by state' };
 const stall = counted('some', 'full');
 const seconds = {
   type: 'object',

@@ -1,5 +1,5 @@
 /** A machine as JSON Schema: what is read of files that describe one, and what answers of the API hold. */
-import { count, flag, listOf, named, oneOf, orNull, record } from '../core/schema.ts';
+import { count, flag, listOf, named, oneOf, orNull, record, typed } from '../core/schema.ts';
 import { MAX_CPU } from '../sys/cpu-list.ts';
 import type { Cache, Cpu, HugePages, NumaNode, PciFunction, Summary, Topology } from './topology.ts';
 
@@ -103,8 +103,6 @@ const parts = {
   },
 } as const;
 
-export const topology = named('Topology', record<Topology>(parts));
-
 const summary = record<Summary>({
   packages: count,
   cores: count,
@@ -114,7 +112,18 @@ const summary = record<Summary>({
   memoryBytes: count,
 });
 
-export const topologyWithSummary = record<Topology & { summary: Summary }>({
-  ...parts,
-  summary: { ...summary, description: 'Of what is online and allowed' },
-});
+/** As it is answered: with what is counted of it. */
+export const topologyWithSummary = typed<Topology & { summary: Summary }>(
+  named(
+    'Topology',
+    record<Topology & { summary?: Summary }>(
+      {
+        ...parts,
+        summary: { ...summary, description: 'Of what is online and allowed; where the machine alone is asked for' },
+      },
+      ['summary'],
+    ),
+  ),
+);
+
+export const topology = typed<Topology>(topologyWithSummary);

@@ -1,10 +1,12 @@
 /** `pk cp` of trees, into, out of and between kernels of both drivers, and what goes on without who started it. */
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { Sandbox } from '../support/pk.ts';
+import { eventually } from '../support/harness.ts';
+import { finished, Sandbox } from '../support/pk.ts';
 
 let base: string;
 let sandbox: Sandbox;
@@ -48,6 +50,43 @@ it('an archive is a pipe, and a tree goes from one kernel to the other', async (
   await sandbox.ok('cp', 'uml:/tmp/piped', 'qemu:/tmp');
   await sandbox.ok('cp', 'qemu:/tmp/piped', join(base, 'round'));
   same(join(base, 'tree'), join(base, 'round'));
+});
+
+it('what has no end is refused, and what breaks off is named and leaves nothing half', async () => {
+  const out = join(base, 'broken');
+  mkdirSync(out);
+  for (const to of ['-', out]) {
+    const refused = await sandbox.pk(['cp', 'uml:/dev/zero', to]);
+    expect(refused).toMatchObject({ code: 2, stdout: '' });
+    expect(refused.stderr).toMatch(/\/dev\/zero is a device, and no file or directory\n.*pk exec NAME head/);
+  }
+  expect(readdirSync(out)).toEqual([]);
+  await sandbox.ok('exec', 'uml', 'sh', '-c', 'mkdir /tmp/in && truncate -s 8G /tmp/in/endless');
+
+  const interrupted = sandbox.start('cp', 'uml:/tmp/in', out);
+  const ended = finished(interrupted);
+  await eventually(() => readdirSync(out, { recursive: true }).some((name) => `${name}`.includes('.pk-cp-')), 60_000);
+  interrupted.kill('SIGINT');
+  expect((await ended).code).toBe(130);
+  expect(readdirSync(join(out, 'in'))).toEqual([]);
+
+  const sender = sandbox.start('cp', '-', 'uml:/tmp/in');
+  const sent = finished(sender);
+  const archive = execFileSync('tar', ['-C', join(base, 'tree/sub'), '-cf', '-', 'large']);
+  sender.stdin!.write(archive.subarray(0, 100_000));
+  const inside = () => sandbox.ok('exec', 'uml', 'ls', '-A', '/tmp/in');
+  await eventually(async () => (await inside()).includes('.pk-cp-'), 60_000);
+  sender.kill('SIGINT');
+  expect((await sent).code).toBe(130);
+  await eventually(async () => (await inside()) === 'endless\n', 60_000);
+
+  const reader = sandbox.start('cp', 'uml:/tmp/in', '-');
+  await once(reader.stdout!, 'readable');
+  await sandbox.ok('kill', 'uml');
+  const killed = await finished(reader);
+  expect(killed.code).not.toBe(0);
+  expect(killed.stderr).toMatch(/^pk: copying uml:\/tmp\/in\/endless broke off: /);
+  await sandbox.ok('start', 'uml');
 });
 
 it.each(['uml', 'qemu'])('a command that was put behind on %s outlives its client and the daemon', async (driver) => {

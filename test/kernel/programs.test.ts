@@ -11,7 +11,7 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { makeDebianRoot } from '../support/debian-root.ts';
@@ -164,6 +164,41 @@ describe.each(['uml', 'qemu'])('on a volume as an ordinary user, on %s', (driver
     expect(seen).toBe('module /work/env True\n');
     expect(existsSync(join(home, 'env/pyvenv.cfg'))).toBe(true);
     expect(othersFiles(home)).toEqual([]);
+  });
+});
+
+/** Each line: what a program of every day says. All in one boot. */
+const MACHINE = `
+exec 2>&1
+ps -ef > /tmp/ps && ps aux >> /tmp/ps && grep -c '^root  *1 ' /tmp/ps
+echo "$(ulimit -n) $(ulimit -Hn)"
+getent hosts mine.example | tr -s ' '
+cat /etc/hosts
+truncate -s 4M /tmp/disk && mkfs.ext4 -q /tmp/disk && mount -o loop /tmp/disk /mnt && stat -f -c %T /mnt
+head -c 0 /dev/net/tun && echo tun
+mkdir /sys/fs/cgroup/some && echo $$ > /sys/fs/cgroup/some/cgroup.procs && cat /proc/self/cgroup
+cd / && setpriv --reuid 1000 --regid 1000 --clear-groups busybox httpd -p 80 -h / && echo served
+grep -c "$NODE" /proc/cpuinfo
+echo "\${#1} $(($# - 1)) \${#LONG}"
+`;
+
+describe.each(['uml', 'qemu'])('on %s', (driver) => {
+  it.runIf(isRoot && has('ps', 'ax'))('a program finds what it looks for on a machine', async () => {
+    const hosts = join(base, `hosts-${driver}`);
+    const own = '127.0.0.9 mine.example\n';
+    writeFileSync(hosts, own);
+    const [long, many] = [100_000, 2000];
+    const ran = await sandbox.pk([
+      ...['run', '--driver', driver, '--cpus', '1', '--network', 'private', '-v', `${hosts}:/etc/hosts`],
+      ...['-e', `PATH=${PATH}`, '-e', `NODE=${hostname()} `, '-e', `LONG=${'e'.repeat(long)}`],
+      ...['--', 'sh', '-c', MACHINE, 'sh', 'a'.repeat(long), ...Array<string>(many).fill('b')],
+    ]);
+    expect(ran.stdout.trim().split('\n')).toEqual([
+      ...['2', '1024 524288', '127.0.0.9 mine.example', own.trim(), 'ext2/ext3', 'tun', '0::/some', 'served', '0'],
+      `${long} ${many} ${long}`,
+    ]);
+    // It is the host's, and not ours to write.
+    expect(readFileSync(hosts, 'utf8')).toBe(own);
   });
 });
 

@@ -48,9 +48,13 @@ beforeAll(async () => {
   const who = readFileSync(join(directory, 'who'));
   const entries: [Partial<Header> & { name: string }, (string | Buffer)?][] = [
     [{ name: './', type: 'directory', mode: 0o755 }],
-    ...['bin/', 'etc/', 'proc/', 'sys/', 'dev/', 'tmp/', 'home/'].map(
+    ...['bin/', 'etc/', 'proc/', 'sys/', 'dev/', 'tmp/', 'home/', 'run/'].map(
       (name) => [{ name, type: 'directory', mode: 0o755 }] as [Partial<Header> & { name: string }],
     ),
+    [{ name: 'etc/hosts' }, ''],
+    [{ name: 'run/sshd', type: 'directory', mode: 0o755 }],
+    [{ name: 'run/db/socket', type: 'directory', mode: 0o2750, uid: 1000, gid: 50 }],
+    [{ name: 'run/db/socket/left.pid' }, '1'],
     [{ name: 'bin/busybox', mode: 0o755 }, busybox],
     [{ name: 'bin/sh', type: 'symlink', linkname: 'busybox' }],
     [{ name: 'bin/who', mode: 0o755 }, who],
@@ -111,6 +115,18 @@ describe.each(['uml', 'qemu'])('a root from an archive on %s', (driver) => {
       await sandbox.ok('rm', '-f', name);
     }
     await until('nobody uses it', isUnused);
+  });
+
+  // As docker export makes them: an empty /etc/hosts, and in /run what programs need there.
+  it('has the names and the directories that its programs look for', async () => {
+    const script = `cd /run && busybox stat -c '%n %u:%g %a' sshd db/socket lock && busybox ls db/socket && busybox cat /etc/hosts`;
+    const name = `named-${driver}`;
+    const options = ['--driver', driver, '--rootfs', archive, '--hostname', `${name}.example.org`];
+    const ran = await sandbox.pk(['run', ...options, '--', '/bin/sh', '-c', script]);
+    expect(ran.stdout.trim().split('\n')).toEqual([
+      ...['sshd 0:0 755', 'db/socket 1000:50 2750', 'lock 0:0 1777'],
+      ...['127.0.0.1 localhost', '::1 localhost ip6-localhost ip6-loopback', `127.0.1.1 ${name}.example.org ${name}`],
+    ]);
   });
 
   it('can be written, in its scratch layer', async () => {

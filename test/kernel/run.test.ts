@@ -49,6 +49,11 @@ describe.each(['uml', 'qemu'])('pk on %s', (driver) => {
     expect(ran).toMatchObject({ code: 0, stdout: 'ran\n' });
   });
 
+  it('shows its CPUs as ps, top and vmstat want them: an empty line behind each', async () => {
+    const { stdout } = await run('--', 'tail', '-c', '2', '/proc/cpuinfo');
+    expect(stdout).toBe('\n\n');
+  });
+
   it('passes standard input, output and error apart', async () => {
     const ran = await sandbox.pk(['run', '--driver', driver, '--', 'sh', '-c', 'cat; echo oops >&2'], 'hi\n');
     expect(ran).toMatchObject({ code: 0, stdout: 'hi\n', stderr: 'oops\n' });

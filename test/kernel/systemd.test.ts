@@ -30,7 +30,6 @@ systemctl show polykernel -p ActiveState -p Result
 
 const guest = (unit: string) => `
 set -e
-mount -t cgroup2 none /sys/fs/cgroup
 mkdir -p /etc/systemd/system && rm -rf /etc/systemd/system/*.wants
 cat > /etc/systemd/system/polykernel.service <<'END'
 ${unit}

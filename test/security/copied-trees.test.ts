@@ -1,6 +1,8 @@
 /** `pk cp` out of a hostile guest: whatever its archive says, nothing but what was named is written here. */
 import {
+  chmodSync,
   existsSync,
+  linkSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
@@ -9,14 +11,18 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { type Entry, encodeEntry, padding } from '../../src/cli/instance/tree/blocks.ts';
 import { packTree } from '../../src/cli/instance/tree/pack.ts';
 import { unpackTree } from '../../src/cli/instance/tree/unpack.ts';
+import { whole } from '../../src/cli/instance/tree/whole.ts';
+import type { InstanceDetails } from '../../src/instance/contract.ts';
 
 const END = Buffer.alloc(1024);
 let base: string;
@@ -157,4 +163,90 @@ it('a file goes where docker puts it', async () => {
   await expect(unpack([file('.')], 'none/', 'name')).rejects.toMatchObject({ code: 'not-found' });
   await expect(unpack([entry('directory', './')], 'fresh', 'name')).rejects.toMatchObject({ code: 'invalid' });
   expect(existsSync(join(base, 'none'))).toBe(false);
+});
+
+it('a hard link is made of what came before in the archive, and of nothing that was there', async () => {
+  const link = (to: string) => entry('hard', './h', { link: Buffer.from(to) });
+  await expect(unpack([entry('directory', './'), link('./file')], 'precious', '')).rejects.toThrow('not in it before');
+  expect(readdirSync(join(base, 'precious'))).toEqual(['file']);
+  await unpack([entry('directory', './'), file('./a'), link('./a')], 'fresh');
+  expect(statSync(join(base, 'fresh/h')).ino).toBe(statSync(join(base, 'fresh/a')).ino);
+});
+
+it('links among files, times and modes of directories come out as they went in', async () => {
+  const source = join(base, 'source');
+  mkdirSync(join(source, 'shut/sub'), { recursive: true });
+  writeFileSync(join(source, 'shut/one'), 'x');
+  writeFileSync(join(source, 'large'), Buffer.alloc(1_100_000, 'large'));
+  linkSync(join(source, 'shut/one'), join(source, 'shut/sub/two'));
+  symlinkSync('one', join(source, 'shut/link'));
+  chmodSync(join(source, 'shut'), 0o555);
+  for (const path of ['shut/one', 'shut/sub', 'shut', '.']) utimesSync(join(source, path), 1e9, 1e9);
+  const parts: Buffer[] = [];
+  for await (const part of packTree(source, () => {})) parts.push(part);
+  await unpackTree(pieces(Buffer.concat(parts)), join(base, 'out'), { name: '', keepsOwners: false, leftOut() {} });
+  const at = (path: string) => lstatSync(join(base, 'out', path));
+  expect(at('shut/one').ino).toBe(at('shut/sub/two').ino);
+  expect(at('shut').mode & 0o777).toBe(0o555);
+  expect(readFileSync(join(base, 'out/large')).equals(readFileSync(join(source, 'large')))).toBe(true);
+  for (const path of ['.', 'shut', 'shut/one', 'shut/sub']) expect(at(path).mtimeMs).toBe(1e12);
+  expect(at('shut/link').mtimeMs).toBe(Math.floor(lstatSync(join(source, 'shut/link')).mtimeMs / 1000) * 1000);
+  chmodSync(join(base, 'out/shut'), 0o755);
+  chmodSync(join(source, 'shut'), 0o755);
+});
+
+it('what breaks off leaves no half file, and what was there as it was', async () => {
+  chmodSync(join(base, 'precious/file'), 0o604);
+  const half = Buffer.concat([entry('file', '.', { size: 5000 }), Buffer.alloc(3000)]);
+  for (const path of ['precious', 'precious/file', 'precious/fresh'])
+    await expect(
+      unpackTree(pieces(half), join(base, path), { name: 'half', keepsOwners: false, leftOut() {} }),
+    ).rejects.toMatchObject({ code: 'protocol' });
+  expect(readdirSync(join(base, 'precious'))).toEqual(['file']);
+  expect(readFileSync(join(base, 'precious/file'), 'utf8')).toBe('mine');
+  await unpack([file('.', 'new', { mode: 0o4755 })], 'precious/file');
+  expect(readFileSync(join(base, 'precious/file'), 'utf8')).toBe('new');
+  expect(statSync(join(base, 'precious/file')).mode & 0o7777).toBe(0o604);
+});
+
+it('a file with other names, and a link, are written where they are', async () => {
+  linkSync(join(base, 'precious/file'), join(base, 'also'));
+  symlinkSync('also', join(base, 'link'));
+  await unpack([file('.', 'new')], 'link');
+  expect(readFileSync(join(base, 'precious/file'), 'utf8')).toBe('new');
+  expect(lstatSync(join(base, 'link')).isSymbolicLink()).toBe(true);
+});
+
+it('what is neither file nor directory is refused, and a file that says no size is copied whole', async () => {
+  await expect(packTree('/dev/zero', () => {}).next()).rejects.toMatchObject({
+    code: 'invalid',
+    message: '/dev/zero is a device, and no file or directory',
+    hint: expect.stringContaining('pk exec -i'),
+  });
+  await expect(unpack([typed('3', '.')])).rejects.toMatchObject({ code: 'invalid' });
+  await expect(unpack([])).rejects.toMatchObject({ code: 'protocol' });
+  const parts: Buffer[] = [];
+  for await (const part of packTree('/proc/version', () => {})) parts.push(part);
+  await unpackTree(pieces(Buffer.concat(parts)), join(base, 'version'), { name: '', keepsOwners: false, leftOut() {} });
+  expect(readFileSync(join(base, 'version'), 'utf8')).toBe(readFileSync('/proc/version', 'utf8'));
+});
+
+it.each([
+  [{ state: 'running', startedAt: null }, 'protocol', /the guest could not read on/],
+  [{ state: 'exited', startedAt: null, exit: { message: 'killed' } }, 'kernel-died', /its kernel has ended \(killed\)/],
+  [{ state: 'running', startedAt: new Date(2e12).toISOString(), exit: null }, 'kernel-died', /its kernel has ended/],
+])('the file at which an archive breaks off is named, with %o', async (status, code, why) => {
+  const long = `./${'d'.repeat(120)}/name`;
+  async function* broken() {
+    yield* pieces(Buffer.concat([entry('directory', './'), file('./first', 'x'.repeat(3000))]));
+    yield* pieces(Buffer.concat([entry('file', long, { size: 5000 }), Buffer.alloc(900)]));
+    throw new Error('aborted');
+  }
+  const client = { inspect: async () => status as unknown as InstanceDetails };
+  const reading = buffer(whole(broken(), { client, name: 'web', path: '/srv/', begunMs: 1e12 }));
+  await expect(reading).rejects.toMatchObject({
+    code,
+    message: expect.stringMatching(why),
+    value: `/srv/${long.slice(2)}`,
+  });
 });

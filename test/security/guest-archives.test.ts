@@ -1,20 +1,26 @@
 /** What pk-init makes of archives, and archives of what it finds: run on this machine, below a directory, against GNU tar. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
+  chmodSync,
   existsSync,
+  globSync,
+  linkSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   readlinkSync,
   rmSync,
   statSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { toolPath } from '../../src/sys/tools.ts';
 import { nativeProgram } from '../support/native.ts';
 
 const agent = await nativeProgram('pk-init');
@@ -25,7 +31,7 @@ beforeEach(() => {
   base = mkdtempSync(join(tmpdir(), 'pk-archives-'));
   source = join(base, 'source');
   mkdirSync(join(source, 'deep', 'n'.repeat(180)), { recursive: true });
-  writeFileSync(join(source, 'deep', 'n'.repeat(180), 'file'), 'x'.repeat(100_000), { mode: 0o600 });
+  writeFileSync(join(source, 'deep', 'n'.repeat(180), 'file'), 'x'.repeat(1_100_000), { mode: 0o600 });
   writeFileSync(join(source, 'program'), '#!/bin/sh\n', { mode: 0o755 });
   symlinkSync('/etc/passwd', join(source, 'link'));
   symlinkSync('t'.repeat(150), join(source, 'long'));
@@ -117,4 +123,59 @@ it('what is no archive, or not all of one, is told', () => {
 it('files of the kernel, which do not say how long they are, are read to their end', () => {
   const archive = pack('/proc/self/mountinfo', '.');
   expect(archive.length).toBeGreaterThan(1536);
+});
+
+it('those of sysfs have what can be read of them, and not what they say', () => {
+  const [file] = globSync('/sys/kernel/mm/transparent_hugepage/enabled').concat('/proc/version') as [string];
+  expect(unpack(pack(file, '.'), join(base, 'file')).status).toBe(0);
+  expect(readFileSync(join(base, 'file'), 'utf8')).toBe(readFileSync(file, 'utf8'));
+});
+
+it.each([
+  ['/dev/zero', 'a device'],
+  ['fifo', 'a FIFO'],
+])('%s is refused as %s', (name, what) => {
+  execFileSync(toolPath('mkfifo').path, [join(base, 'fifo')]);
+  const path = name.startsWith('/') ? name : join(base, name);
+  const { status, stdout, stderr } = spawnSync(agent, ['pack', path, '.'], { encoding: 'utf8' });
+  expect({ status, stdout, stderr }).toEqual({ status: 1, stdout: '', stderr: `refused=${what}\n` });
+});
+
+it('further names of a file are links, and GNU tar makes them again', () => {
+  linkSync(join(source, 'program'), join(source, 'deep/twin'));
+  const archive = pack(source, '.');
+  mkdirSync(join(base, 'theirs'));
+  execFileSync('tar', ['-C', join(base, 'theirs'), '-xf', '-'], { input: archive });
+  expect(unpack(archive, join(base, 'ours')).status).toBe(0);
+  for (const out of ['theirs', 'ours'])
+    expect(statSync(join(base, out, 'deep/twin')).ino).toBe(statSync(join(base, out, 'program')).ino);
+});
+
+it.each(['tar', 'pack'])('directories of %s have their times and modes when all is there', (how) => {
+  chmodSync(join(source, 'deep'), 0o555);
+  for (const path of ['deep', 'program', '.']) utimesSync(join(source, path), 1e9, 1e9);
+  const archive = how === 'pack' ? pack(source, '.') : tar('-C', source, '-cf', '-', '.');
+  expect(unpack(archive, join(base, 'fresh')).status).toBe(0);
+  for (const path of ['deep', 'program', '.']) expect(statSync(join(base, 'fresh', path)).mtimeMs).toBe(1e12);
+  expect(statSync(join(base, 'fresh/deep')).mode & 0o777).toBe(0o555);
+  expect(Math.floor(lstatSync(join(base, 'fresh/link')).mtimeMs / 1000)).toBe(
+    Math.floor(lstatSync(join(source, 'link')).mtimeMs / 1000),
+  );
+  for (const path of [source, join(base, 'fresh')]) chmodSync(join(path, 'deep'), 0o755);
+});
+
+it('what breaks off leaves no half file, and what was there as it was', () => {
+  mkdirSync(join(base, 'out'));
+  for (const name of ['file', 'program']) writeFileSync(join(base, 'out', name), 'old');
+  const half = pack(join(source, 'deep', 'n'.repeat(180), 'file'), 'file').subarray(0, 50_000);
+  const alone = pack(join(source, 'deep', 'n'.repeat(180), 'file'), '.').subarray(0, 50_000);
+  expect(unpack(half, join(base, 'out')).stderr).toContain('cut short');
+  expect(unpack(alone, join(base, 'out/file')).stderr).toContain('cut short');
+  expect(unpack(alone, join(base, 'out/fresh')).stderr).toContain('cut short');
+  expect(readdirSync(join(base, 'out')).sort()).toEqual(['file', 'program']);
+  expect(readFileSync(join(base, 'out/file'), 'utf8')).toBe('old');
+  // Its other names are to be of the same file still.
+  linkSync(join(base, 'out/file'), join(base, 'also'));
+  expect(unpack(pack(join(source, 'program'), '.'), join(base, 'out/file')).status).toBe(0);
+  expect(readFileSync(join(base, 'also'), 'utf8')).toBe('#!/bin/sh\n');
 });

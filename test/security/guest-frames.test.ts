@@ -2,9 +2,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from 'vitest';
-import { run } from '../../src/sys/process.ts';
-import { toolPath } from '../../src/sys/tools.ts';
+import { afterAll, expect, it } from 'vitest';
+import { run, which } from '../../src/sys/process.ts';
 
 const HARNESS = join(import.meta.dirname, '../fuzz/native/pk-init.c');
 /** STDIN of session 5 that carries a PUT, cut in its last byte; zeros, and another PUT, as they come from the host's successor. */
@@ -45,22 +44,16 @@ __attribute__((constructor)) static void probe(void)
 }
 `;
 
-let directory: string;
-beforeAll(async () => {
-  directory = mkdtempSync(join(tmpdir(), 'pk-frames-'));
-  writeFileSync(join(directory, 'probe.c'), PROGRAM);
-  const flags = ['-std=gnu11', '-w'];
-  const compiled = await run([
-    toolPath('gcc').path,
-    ...flags,
-    '-o',
-    join(directory, 'probe'),
-    join(directory, 'probe.c'),
-  ]);
-  expect(compiled.stderr).toBe('');
-});
+const directory = mkdtempSync(join(tmpdir(), 'pk-frames-'));
 afterAll(() => rmSync(directory, { recursive: true }));
 
-it('takes no request out of what a process was given to read, and the next one as it comes', async () => {
-  expect((await run([join(directory, 'probe')])).stdout).toBe('0 1\n0 1\n');
-});
+// A gcc that set-up unpacked is for musl alone, which lacks headers of Linux that the harness needs.
+it.skipIf(which('gcc') === undefined)(
+  'takes no request out of what a process was given to read, and the next one as it comes',
+  async () => {
+    const [source, program] = [join(directory, 'probe.c'), join(directory, 'probe')];
+    writeFileSync(source, PROGRAM);
+    expect(await run(['gcc', '-std=gnu11', '-w', '-o', program, source])).toMatchObject({ code: 0, stderr: '' });
+    expect((await run([program])).stdout).toBe('0 1\n0 1\n');
+  },
+);

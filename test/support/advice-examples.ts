@@ -132,6 +132,14 @@ export const EXAMPLES: Record<AdviceId, AdviceInput> = {
     ),
     instances: { web: facts(2, { memoryBytes: 6 * GIB }) },
   },
+  'absent-function': {
+    topology: { ...eight, pci: [networkCard(card, { iommuGroup: 12 })] },
+    ledger: ledger(pool(range(2, 7), [[0, 8]], { devices: [card, '0000:3b:00.1'] }), {
+      db: partition([4, 5], [[0, 2]], { devices: ['0000:3b:00.1'] }),
+      web: partition([2, 3], [[0, 2]], { devices: [card] }),
+    }),
+    instances: { db: facts(2), web: facts(2, { functions: ['0000:3b:02.4'] }) },
+  },
   'split-device': {
     topology: {
       ...eight,

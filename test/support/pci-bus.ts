@@ -22,7 +22,7 @@ export const AT = {
 };
 
 const STANDARD = [
-  { id: 0x01, body: [3, 0, 8, 0, 0, 0] },
+  { id: 0x01, body: [3, 0, 0, 0, 0, 0] },
   { id: 0x05, body: [0x80, 1, ...Array(20).fill(0)] },
   { id: 0x10, body: expressBody() },
   { id: 0x11, body: [7, 0, 0, 0x20, 0, 0, 0, 0x30, 0, 0] },
@@ -269,7 +269,7 @@ export class ModelFunction implements Access {
       return;
     }
     // From D3hot to D0 without No_Soft_Reset.
-    if (touches(AT.pm + 4, 1) && (this.#image[AT.pm + 4]! & 3) === 0) this.reset(2);
+    if (touches(AT.pm + 4, 1) && (this.#image[AT.pm + 4]! & 0xb) === 0) this.reset(2);
     if (!isPhysical || this.size <= AT.sriov) return;
     if (touches(AT.sriov + 8, 2) || touches(AT.sriov + 0x10, 2)) {
       // Another number of functions, or another hierarchy, has them elsewhere.
@@ -363,6 +363,8 @@ export function virtualImage(): Uint8Array {
   const bytes = image({ standard: STANDARD, extended: [EXTENDED[0]!] });
   bytes.fill(0xff, 0, 4);
   bytes.fill(0, 0x3c, 0x40);
+  // No_Soft_Reset (PCIe 7.5.2.2).
+  bytes[AT.pm + 4] = 8;
   return bytes;
 }
 

@@ -52,7 +52,12 @@ it('what there is not is answered with what to type', async () => {
     [['exec', '--privileged', 'web', 'true'], /has no --privileged\n.*--user 0/],
     [['compose', 'up'], /no command "compose"\n.*pk apply/],
     [['run', '--cpuz', '2', 'true'], /no option --cpuz; did you mean --cpus\?/],
+    [['run', '--network', 'host', 'true'], /has no --network host\n.*--publish/],
     [['container'], /no command "container"/],
+    [['system', 'prune'], /no command "system prune"\n.*pk rm/],
+    [['image', 'inspect', 'x'], /no command "image inspect"\n.*pk image ls/],
+    [['diff', 'web'], /`pk diff` has no NAME\n.*pk exec NAME find/],
+    [['-H', 'tcp://1.2.3.4', 'ps'], /-H is no option of pk itself\n.*POLYKERNEL_HOME/],
   ] as const) {
     const { code, stderr } = await pk.pk(args);
     expect(stderr).toMatch(told);
@@ -92,6 +97,16 @@ it('an error is JSON where the answer would be', async () => {
   const misspelt = await told('ps', '--json', '--alll');
   expect(misspelt.code).toBe(2);
   expect(JSON.parse(misspelt.stderr)).toMatchObject({ error: { code: 'invalid', field: '--alll' } });
+  for (const words of [['nothing'], ['compose', 'up'], ['-x'], ['image'], ['rm', 'web']]) {
+    const { code, stderr } = await told(...words, '--json');
+    expect([code, JSON.parse(stderr)]).toEqual([2, { error: expect.objectContaining({ code: 'invalid' }) }]);
+  }
+  const nobodys = new Sandbox('/dev/null/x', { ...pk.env, POLYKERNEL_HOME: '/dev/null/x' });
+  const unreachable = await nobodys.pk(['ps', '--json']);
+  expect(JSON.parse(unreachable.stderr)).toMatchObject({ error: { message: expect.stringContaining('/dev/null/x') } });
+  const unready = new Sandbox(test.home, { ...pk.env, POLYKERNEL_CACHE: directory });
+  expect(JSON.parse((await unready.pk(['ps', '--json'])).stderr)).toMatchObject({ error: { code: 'unavailable' } });
+  expect((await told('nothing', '--', '--json')).stderr).toMatch(/^pk: /);
   // Behind the name it is the guest's own.
   expect((await told('exec', 'nowhere', 'lsblk', '--json')).stderr).toMatch(/^pk: /);
   expect((await told('inspect', 'nowhere', '--json=false')).stderr).toMatch(/^pk: /);

@@ -5,6 +5,7 @@ import { type Client, connect } from '../../client/index.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import type { Command } from '../kit/command.ts';
 import { complain } from '../kit/output.ts';
+import { interruptible } from '../kit/signals.ts';
 
 interface Place {
   /** Of the instance; undefined: this machine. */
@@ -42,36 +43,51 @@ export const command: Command = {
       throw new PolykernelError('permission', '--archive: only root can give files to other users here', {
         field: '--archive',
       });
-    const client = await connect();
-    const archive = await reading(client, from, to);
-    if (to.name !== undefined) {
-      const isArchive = from.name === undefined && from.path === '-';
-      const name = isArchive ? '' : nameOf(from.path);
-      const words = { ...(name === '' ? {} : { as: name }), directory: isArchive, owners };
-      // What could not be read here is no failure of the connection, as which it shows.
-      let failed: Error | undefined;
-      archive.once('error', (error: Error) => {
-        failed = error;
-      });
-      await client.putTree(to.name, to.path, archive, words).catch((error) => {
-        throw failed ?? error;
-      });
-    } else if (to.path === '-') await pipeline(archive, process.stdout, { end: false });
-    else {
-      const { unpackTree } = await import('./tree/unpack.ts');
-      await unpackTree(archive, to.path, { name: nameOf(from.path), keepsOwners: owners, leftOut: complain });
+    // What was begun is taken back: no file is half there.
+    const interrupt = interruptible();
+    try {
+      await copy(from, to, owners, interrupt.signal);
+      return 0;
+    } catch (error) {
+      if (interrupt.signal.aborted) return interrupt.code();
+      throw error;
+    } finally {
+      interrupt.release();
     }
-    return 0;
   },
 };
 
+async function copy(from: Place, to: Place, owners: boolean, signal: AbortSignal): Promise<void> {
+  const client = await connect({ signal });
+  const archive = await reading(client, from, to, signal);
+  if (to.name !== undefined) {
+    const isArchive = from.name === undefined && from.path === '-';
+    const name = isArchive ? '' : nameOf(from.path);
+    const words = { ...(name === '' ? {} : { as: name }), directory: isArchive, owners };
+    // What could not be read here is no failure of the connection, as which it shows.
+    let failed: Error | undefined;
+    archive.once('error', (error: Error) => {
+      failed = error;
+    });
+    await client.putTree(to.name, to.path, archive, words, signal).catch((error) => {
+      throw failed ?? error;
+    });
+  } else if (to.path === '-') await pipeline(archive, process.stdout, { end: false, signal });
+  else {
+    const { unpackTree } = await import('./tree/unpack.ts');
+    await unpackTree(archive, to.path, { name: nameOf(from.path), keepsOwners: owners, leftOut: complain });
+  }
+}
+
 /** The archive that `from` is, as `to` is to get it. */
-async function reading(client: Client, from: Place, to: Place): Promise<Readable> {
+async function reading(client: Client, from: Place, to: Place, signal: AbortSignal): Promise<Readable> {
   if (from.name !== undefined) {
     const name = to.name === undefined && to.path === '-' ? nameOf(from.path) : '';
     if (name !== '' && process.stdout.isTTY) throw onTerminal('output', '> FILE');
-    const archive = await client.getTree(from.name, from.path, name === '' ? {} : { as: name });
-    return Readable.from(whole(archive), { objectMode: false });
+    const begunMs = Date.now();
+    const archive = await client.getTree(from.name, from.path, name === '' ? {} : { as: name }, signal);
+    const { whole } = await import('./tree/whole.ts');
+    return Readable.from(whole(archive, { client, name: from.name, path: from.path, begunMs }), { objectMode: false });
   }
   if (from.path === '-') {
     if (process.stdin.isTTY) throw onTerminal('input', '< FILE');
@@ -86,15 +102,6 @@ async function reading(client: Client, from: Place, to: Place): Promise<Readable
     yield* parts;
   }
   return Readable.from(all(), { objectMode: false });
-}
-
-/** Its end is an error where the guest could not read on. */
-async function* whole(archive: Readable): AsyncGenerator<Buffer> {
-  try {
-    yield* archive;
-  } catch (cause) {
-    throw (await import('./tree/blocks.ts')).cutShort(cause);
-  }
 }
 
 const onTerminal = (what: string, instead: string) =>

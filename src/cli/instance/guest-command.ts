@@ -1,5 +1,4 @@
 /** What the commands that run something in a guest share: its variables, its user, how it ended. */
-import { readFile } from 'node:fs/promises';
 import { asPolykernelError, PolykernelError } from '../../sys/errors.ts';
 import { isUser, USER_HINT } from '../../sys/user-text.ts';
 import type { Invocation, OptionSpec } from '../kit/command.ts';
@@ -18,9 +17,12 @@ export const ENV_OPTIONS: Readonly<Record<string, OptionSpec>> = {
 /** What the files of --env-file hold. */
 export function readEnvFiles(invocation: Invocation): Promise<string[]> {
   const read = (path: string) =>
-    readFile(path, 'utf8').catch((error) => {
-      throw asPolykernelError(error, `--env-file: reading ${path}`);
-    });
+    process
+      .getBuiltinModule('node:fs/promises')
+      .readFile(path, 'utf8')
+      .catch((error) => {
+        throw asPolykernelError(error, `--env-file: reading ${path}`);
+      });
   return Promise.all(invocation.values('env-file').map(read));
 }
 
@@ -30,13 +32,20 @@ export function givenEnvironment(
   files: readonly string[],
   env: NodeJS.ProcessEnv,
 ): Record<string, string> {
-  const lines = files.flatMap((text) => text.split('\n')).filter((line) => line.trim() !== '' && !line.startsWith('#'));
   const given = [
-    ...lines.map((line) => environmentEntry(line, '--env-file', env)),
+    ...files.flatMap(linesOf).map((line) => environmentEntry(line, '--env-file', env)),
     ...invocation.values('env').map((text) => environmentEntry(text, '--env', env)),
   ];
   return Object.fromEntries(given.filter((entry) => entry !== undefined));
 }
+
+/** As docker and podman read them: editors of Windows begin a file with a mark, and end its lines with a carriage return. */
+const linesOf = (text: string): string[] =>
+  text
+    .replace(/^\uFEFF/, '')
+    .split(/\r?\n/)
+    .map((line) => line.trimStart())
+    .filter((line) => line !== '' && !line.startsWith('#'));
 
 /** `KEY=VALUE`, or `KEY` to take the value from `env`. Throws `invalid`. */
 function environmentEntry(text: string, field: string, env: NodeJS.ProcessEnv): [string, string] | undefined {

@@ -26,6 +26,12 @@ describe('runRequest', () => {
     expect(request('-e', 'SECRET', '-e', 'A=b=c', 'true').env).toMatchObject({ SECRET: 'x', A: 'b=c' });
   });
 
+  it('reads files of variables as docker does', () => {
+    const around = { ...AROUND, envFiles: ['\uFEFFA=1\r\n  # no\r\n\tB= x \nC="q" # part\nSECRET\nNONE\n', 'A=2'] };
+    const { env } = runRequest(parse('run', run, ['--rootfs', 'dir', 'true']), around);
+    expect(env).toEqual({ PATH: expect.any(String), A: '2', B: ' x ', C: '"q" # part', SECRET: 'x' });
+  });
+
   it('gives a root of its own a standard environment', () => {
     expect(request('--rootfs', 'dir', 'true')).toMatchObject({ root: '/here/dir', cwd: '/' });
     // HOME is for the guest's own passwd to say.
@@ -72,6 +78,16 @@ describe('runRequest', () => {
     [['--rootfs', '/x', '-w', 'rel', 'true'], /--workdir/],
   ])('refuses %j', (args, message) => {
     expect(() => request(...args)).toThrow(message);
+  });
+
+  it.each([
+    ['data:/data', 'There are no named volumes.'],
+    ['/data', 'There are no named volumes.'],
+    ['/a:/b:ro,z', 'Files need no label'],
+  ])('says of the volume %s what docker has and we have not', (volume, hint) => {
+    expect(() => request('-v', volume, 'true')).toThrow(
+      expect.objectContaining({ hint: expect.stringContaining(hint) }),
+    );
   });
 });
 

@@ -224,11 +224,18 @@ function volume(text: string, cwd: string | undefined): VolumeText {
       {
         field: '--volume',
         value: text,
-        hint: 'SRC is a path on this machine (absolute, or beginning with "."), DST an absolute path in the guest: ./data:/data:ro.',
+        hint: `${volumeHabit(text)}SRC is a path on this machine (absolute, or beginning with "."), DST an absolute path in the guest: ./data:/data:ro.`,
       },
     );
   }
   return { ...parsed, source: pathFrom(cwd, parsed.source, '--volume') };
+}
+
+/** What docker has and we have not. */
+function volumeHabit(text: string): string {
+  const [source = '', target, options = ''] = text.split(':');
+  if (/(^|,)[zZ](,|$)/.test(options)) return 'Files need no label: leave z away. ';
+  return target === undefined || !/^[./]/.test(source) ? 'There are no named volumes. ' : '';
 }
 
 function publishedPorts(text: string): NonNullable<CreateRequest['publish']> {

@@ -3,6 +3,7 @@ import { type Client, connect } from '../../client/index.ts';
 import { driverWords } from '../../driver/registry.ts';
 import type { InstanceSpec } from '../../instance/spec.ts';
 import { PUBLISH_FORM, portsText } from '../../network/published-port.ts';
+import { PolykernelError } from '../../sys/errors.ts';
 import type { Command, Invocation } from '../kit/command.ts';
 import { complain, Progress, print } from '../kit/output.ts';
 import { type Interruptible, interruptible } from '../kit/signals.ts';
@@ -96,6 +97,16 @@ export const command: Command = {
 
 type Request = ReturnType<typeof runRequest>;
 
+/** Who knows docker names an image first. */
+const NO_IMAGES =
+  'A program of this machine is run, and not an image: other files come with --rootfs PATH (docs/docker.md).';
+
+/** The error, for a program that is not found with a word on images. */
+function withoutImages(error: unknown, { root }: Request): unknown {
+  if (!(error instanceof PolykernelError) || error.code !== 'no-command' || root !== 'host') return error;
+  return PolykernelError.fromJSON({ ...error.toJSON(), hint: `${error.hint ?? ''} ${NO_IMAGES}`.trimStart() });
+}
+
 /** The caller's own directory is only a wish. */
 function tellElsewhere(wished: string | undefined): void {
   complain(
@@ -129,6 +140,8 @@ async function foreground(invocation: Invocation, request: Request, progress: Pr
   if (typeof remote === 'number') return remote;
   const exit = await join(remote, { tty: request.tty === true, stdin: !invocation.flag('no-stdin') });
   explainEnd(exit);
+  if (exit.reason === 'failed' && exit.exitCode === 127 && request.root === 'host')
+    process.stderr.write(`    ${NO_IMAGES}\n`);
   return exit.exitCode;
 }
 
@@ -163,7 +176,7 @@ async function detached(request: Request, progress: Progress, isQuiet: boolean):
       return await client.start(spec.name, signal);
     } catch (error) {
       const now = signal.aborted ? undefined : await client.inspect(spec.name).catch(() => undefined);
-      if (now?.state === 'exited' && now.exit?.reason === 'failed') throw error;
+      if (now?.state === 'exited' && now.exit?.reason === 'failed') throw withoutImages(error, request);
       progress.say('taking it back');
       await client.remove(spec.name, { force: true }).catch(() => {});
       throw error;

@@ -1,7 +1,9 @@
 /** What a command is, as data: parsing, help and completion are all read from it. */
-import { parseArgs } from 'node:util';
 import { closest } from '../../sys/closest.ts';
-import { PolykernelError } from '../../sys/errors.ts';
+import { type ErrorDetail, PolykernelError } from '../../sys/errors.ts';
+
+// Not by `import`: see src/sys/node.ts.
+const { parseArgs } = process.getBuiltinModule('node:util');
 
 /**
  * Kinds of names; `end` is an end of a channel, `channel-side` a channel's name with the side of an instance, `owner` an
@@ -92,17 +94,19 @@ export const JSON_OPTION: OptionSpec = { help: 'machine-readable output' };
 /** Every command has it. With it, arguments may be missing. */
 export const HELP_OPTION: OptionSpec = { short: 'h', help: 'show this' };
 
-/** An option that the command does not have; `option` as it was typed, without a value. */
-export class UnknownOption extends PolykernelError {
-  readonly option: string;
+/** What the command does not have: an option as it was typed, one with the value that it does not take, or NAME, an argument more. */
+export class NotUnderstood extends PolykernelError {
+  readonly what: string;
 
-  constructor(option: string, guess: string | undefined, hint: string) {
-    super('invalid', `there is no option ${option}${guess === undefined ? '' : `; did you mean --${guess}?`}`, {
-      field: option,
-      hint,
-    });
-    this.option = option;
+  constructor(what: string, message: string, detail: ErrorDetail) {
+    super('invalid', message, detail);
+    this.what = what;
   }
+}
+
+function unknownOption(option: string, guess: string | undefined, hint: string): NotUnderstood {
+  const meant = guess === undefined ? '' : `; did you mean --${guess}?`;
+  return new NotUnderstood(option, `there is no option ${option}${meant}`, { field: option, hint });
 }
 
 /** Parses `args` after the command's name. Throws `invalid` naming the argument and the remedy. */
@@ -119,26 +123,28 @@ export function parse(name: string, command: Command, args: readonly string[]): 
     if (token.kind !== 'option') continue;
     // Only what the table itself has: `--constructor` is no option, though every object answers to it.
     const option = Object.hasOwn(known, token.name) ? known[token.name] : undefined;
-    if (option === undefined) throw new UnknownOption(token.rawName, closest(token.name, Object.keys(known)), hint);
+    if (option === undefined) throw unknownOption(token.rawName, closest(token.name, Object.keys(known)), hint);
     // As in `--rm=true`.
     if (option.value === undefined && token.value === 'false') {
       values.delete(token.name);
       continue;
     }
     const problem = optionProblem(token, option);
-    if (problem !== undefined)
-      throw new PolykernelError('invalid', problem, { field: token.rawName, value: token.value, hint });
+    if (problem !== undefined) {
+      const detail = { field: token.rawName, value: token.value, hint };
+      throw new NotUnderstood(`--${token.name} ${token.value}`, problem, detail);
+    }
     if (!option.multiple) values.delete(token.name);
     values.set(token.name, [...(values.get(token.name) ?? []), token.value ?? '']);
   }
   positionals.push(...own.rest);
   const [fewest, most] = command.arguments;
   if (!values.has('help') && (positionals.length < fewest || positionals.length > most)) {
-    const what =
-      positionals.length < fewest
-        ? 'an argument is missing'
-        : `${JSON.stringify(positionals[most])} is one argument too many`;
-    throw new PolykernelError('invalid', `${what}: usage is pk ${name} ${command.usage}`, { hint });
+    const usage = `usage is pk ${name} ${command.usage}`;
+    if (positionals.length < fewest) throw new PolykernelError('invalid', `an argument is missing: ${usage}`, { hint });
+    throw new NotUnderstood('NAME', `${JSON.stringify(positionals[most])} is one argument too many: ${usage}`, {
+      hint,
+    });
   }
   return new Invocation(positionals, values);
 }
@@ -155,9 +161,8 @@ function forParseArgs(known: Command['options']) {
   );
 }
 
-/** Whether a flag is among the command's own arguments, be the rest of them right or not. */
+/** Whether a flag is among the command's own arguments, be it one of its flags or not, and the rest of them right or not. */
 export function isAsked(command: Command, args: readonly string[], flag: string): boolean {
-  if (!Object.hasOwn(command.options, flag)) return false;
   const { args: own } = ownArguments(command, args);
   const options = forParseArgs(command.options);
   const { tokens } = parseArgs({ args: own, options, strict: false, allowPositionals: true, tokens: true });

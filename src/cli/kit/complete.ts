@@ -1,7 +1,8 @@
 /** `pk __complete WORD...`: what the last word may become, one a line. Called by the shells' completion functions. */
 import { HOST, POOL } from '../../instance/name.ts';
-import { CATALOG, commandsOf } from './catalog.ts';
+import { CATALOG } from './catalog.ts';
 import { type Completion, type Described, HELP_OPTION, type OptionSpec, ownArguments } from './command.ts';
+import { commandsOf } from './names.ts';
 import { print } from './output.ts';
 
 export async function complete(words: readonly string[]): Promise<number> {

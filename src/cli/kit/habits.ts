@@ -3,7 +3,7 @@
  * only when something was not understood. docs/docker.md has it as tables.
  */
 
-/** By option; `-x` for short ones. */
+/** By option; `-x` for short ones, `--x VALUE` for a value that is none of its own, and NAME for an argument more. */
 type Habits = Readonly<Record<string, string>>;
 
 const RUN: Habits = {
@@ -11,6 +11,8 @@ const RUN: Habits = {
   '--mount': 'Write --volume SOURCE:TARGET[:ro].',
   '--tmpfs': "Writes beside volumes stay in the guest's memory already.",
   '--net': 'Write --network none, private or egress.',
+  '--network host': 'Write --network egress to reach what this machine reaches, and --publish to be reached.',
+  '--network bridge': 'Write --network private, or egress to reach what this machine reaches.',
   '--cap-add': 'The guest has a kernel of its own: its root has every capability there.',
   '--cap-drop': 'The guest has a kernel of its own; run as another user with --user.',
   '--privileged': "The guest's root has every capability in its own kernel, and none on this machine.",
@@ -59,6 +61,27 @@ const RUN: Habits = {
   '--rootfs-overlay': 'Writes go to a scratch layer always.',
   '--runtime': 'Write --driver uml or qemu.',
   '--isolation': 'Write --driver uml or qemu.',
+  '--cpu-period': 'Write --cpus N, or --share FRACTION for a part of shared CPUs.',
+  '--cpu-quota': 'Write --cpus N, or --share FRACTION for a part of shared CPUs.',
+  '--memory-swappiness': 'A kernel has the memory that --memory says, and no swap.',
+  '--oom-kill-disable': 'The guest runs out of its own memory alone: --memory.',
+  '--oom-score-adj': 'The guest runs out of its own memory alone: --memory.',
+  '--pids-limit': 'Limits within the guest are its own: sh -c "ulimit -u 100; exec PROGRAM".',
+  '--group-add': 'Write --user USER:GROUP.',
+  '--domainname': 'Write it with --hostname: web.example.com.',
+  '--mac-address': 'Addresses in the private network are given out; names are known there.',
+  '--network-alias': 'Instances in --network private know each other by name: --name.',
+  '--dns-search': 'With --network egress names are asked of the resolvers of this machine.',
+  '--storage-opt': 'Writes go to a scratch layer in the memory that --memory says.',
+  '--cgroup-parent': 'Control groups are made by the daemon: --tenant names whose it is.',
+  '--blkio-weight': 'Disks are shared by all: --priority N says who comes first.',
+  '--annotation': 'Write --label NAME=VALUE.',
+  '--secret': 'Write --volume FILE:/run/secrets/NAME:ro.',
+  '--tz': 'Write --env TZ=Europe/Berlin.',
+  '--umask': 'Write sh -c "umask 027; exec PROGRAM".',
+  '--systemd': 'An init of the root runs as any command: pk run --rootfs PATH /sbin/init.',
+  '--env-host': 'In the foreground name those to pass on: --env NAME.',
+  '--pod': 'Kernels that belong together are a stack: docs/stack.md.',
 };
 
 const LATEST = 'Write the name: $(pk ps --latest -q) is that of the latest.';
@@ -66,6 +89,10 @@ const ALL = 'Write the names: $(pk ps -q) are those that run.';
 
 const OPTIONS: Readonly<Record<string, Habits>> = {
   run: RUN,
+  diff: { NAME: 'That compares a stack file. What a guest wrote: pk exec NAME find / -xdev -newer /proc/1.' },
+  version: { '--format': 'Write pk version --json.', '-f': 'Write pk version --json.' },
+  port: { '--all': 'Ports of all are in pk ps.', '-a': 'Ports of all are in pk ps.' },
+  pause: { '--all': ALL, '-a': ALL },
   cp: {
     '--overwrite': 'A file there is replaced always.',
   },
@@ -130,8 +157,15 @@ const OPTIONS: Readonly<Record<string, Habits>> = {
     '--interactive': 'Write pk start NAME && pk exec -it NAME sh.',
     '-i': 'Write pk start NAME && pk exec -it NAME sh.',
   },
-  stop: { '--signal': 'Write pk kill -s SIGNAL NAME.', '-s': 'Write pk kill -s SIGNAL NAME.', '--all': ALL, '-a': ALL },
+  stop: {
+    '--signal': 'Write pk kill -s SIGNAL NAME.',
+    '-s': 'Write pk kill -s SIGNAL NAME.',
+    '--timeout': 'Write --time SECONDS.',
+    '--all': ALL,
+    '-a': ALL,
+  },
   restart: {
+    '--timeout': 'Write --time SECONDS.',
     '--signal': 'Write pk kill -s SIGNAL NAME.',
     '-s': 'Write pk kill -s SIGNAL NAME.',
     '--all': ALL,
@@ -170,6 +204,7 @@ const WORDS: Habits = {
   attach: 'Write pk logs -f NAME, pk exec -it NAME sh, or pk console NAME.',
   build: 'A root is a directory or an archive: pk run --rootfs PATH; any tool may make it.',
   buildx: 'A root is a directory or an archive: pk run --rootfs PATH; any tool may make it.',
+  builder: 'Nothing is built: pk run --rootfs PATH takes a directory or an archive.',
   push: 'Images are kernels here, from Debian or of your own: pk image import.',
   commit: 'Changes beside volumes end with the kernel: pk exec NAME tar -c / > root.tar takes a copy.',
   export: 'Write pk exec NAME tar -c / > root.tar; pk run --rootfs root.tar runs it.',
@@ -190,6 +225,31 @@ const WORDS: Habits = {
   rename: 'Names stay: make it anew with pk run --name.',
   info: 'Write pk doctor, or pk version.',
   system: 'Write pk doctor, or pk version.',
+  'system prune': 'Write pk rm $(pk ps -aq --filter status=exited), and pk image rm NAME.',
+  'system df': 'Write pk image ls, and pk stats.',
+  'system events': 'Write pk events -f.',
+  'image prune': 'Write pk image rm NAME: pk image ls shows which there are.',
+  'image inspect': 'Write pk image ls --no-trunc, or pk image ls --json.',
+  'image build': 'A root is a directory or an archive: pk run --rootfs PATH; any tool may make it.',
+  'image tag': 'Write pk image import KERNEL --name NAME.',
+  'image load': 'Write pk image import KERNEL --name NAME; a root is given with pk run --rootfs.',
+  'image push': 'Images are kernels here, from Debian or of your own: pk image import.',
+  'image save': 'Images are kernels here: pk image ls.',
+  'image history': 'Images are kernels here: pk image ls.',
+  'stack deploy': 'Write pk apply.',
+  'stack rm': 'Write pk destroy.',
+  stack: 'Write pk apply, pk destroy, pk plan or pk diff: docs/stack.md.',
+  swarm: 'Kernels that belong together are a stack: docs/stack.md.',
+  node: 'There is this machine alone: pk topology shows it.',
+  secret: 'Write pk run --volume FILE:/run/secrets/NAME:ro.',
+  context: 'Whose daemon is asked, POLYKERNEL_HOME says.',
+  plugin: 'There are none: pk doctor tells what the machine lacks.',
+  machine: 'Guests run on this machine itself: pk doctor tells whether all is there.',
+  mount: 'Write pk cp NAME:PATH -, or give a directory with pk run --volume.',
+  umount: 'Volumes stay for as long as the kernel runs: pk rm NAME.',
+  checkpoint: 'A kernel starts anew: pk run --standby keeps one more ready.',
+  play: 'Kernels that belong together are a stack: docs/stack.md.',
+  generate: 'Write pk daemon install: with it instances come back at boot.',
   prune: 'Write pk rm $(pk ps -aq --filter status=exited).',
   pod: 'Kernels that belong together are a stack: docs/stack.md.',
   kube: 'Kernels that belong together are a stack: docs/stack.md.',

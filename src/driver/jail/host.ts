@@ -1,5 +1,5 @@
 /** What the jail must know of the host: which paths to hide, which libraries a program needs. */
-import { readFileSync, realpathSync } from 'node:fs';
+import { readFileSync, realpathSync, statSync } from 'node:fs';
 import { realpath, stat } from 'node:fs/promises';
 import { libraryFiles } from '../../sys/libraries.ts';
 import { cacheDirectory, home } from '../../sys/paths.ts';
@@ -21,9 +21,14 @@ const INTERFACE_PATIENCE_MS = 3000;
  * are hidden too, and so are all mounts of kernel interfaces. Rejects as patiently().
  */
 export async function hostCovers(more: readonly string[] = []): Promise<Cover[]> {
+  // Without these the machine and this daemon do nothing either: a look at each costs less than asking for a thread.
+  const own = [...ALWAYS_HIDDEN, ...TEMPORARY, home(), cacheDirectory()];
+  const looks = own.map((path) => ({ path, place: lookNow(path) }));
+  for (const path of new Set(more)) {
+    if (!own.includes(path)) looks.push({ path, place: await patiently(path, () => lookAt(path)) });
+  }
   const covers = new Map<string, Cover>();
-  for (const path of new Set([...ALWAYS_HIDDEN, ...TEMPORARY, home(), cacheDirectory(), ...more])) {
-    const place = await patiently(path, () => lookAt(path));
+  for (const { path, place } of looks) {
     if (place === undefined || place.path === '/') continue;
     covers.set(place.path, { ...place, ...(TEMPORARY.includes(path) && { isTemporary: true }) });
   }
@@ -63,6 +68,16 @@ export function ownPlaces(homes: readonly string[] = []): string[] {
       return [];
     }
   });
+}
+
+/** lookAt() for paths that are sure to answer. */
+function lookNow(path: string): Cover | undefined {
+  try {
+    const real = realpathSync.native(path);
+    return { path: real, kind: statSync(real).isDirectory() ? 'directory' : 'file' };
+  } catch {
+    return undefined;
+  }
 }
 
 /** What a path leads to; undefined where there is nothing. */

@@ -52,6 +52,12 @@ describe('jailArgv', () => {
     for (const name of ['CAP_SETFCAP', 'CAP_MKNOD', 'CAP_SYS_ADMIN', 'CAP_FSETID']) expect(argv).not.toContain(name);
   });
 
+  it('tells no VMM what this machine is called', () => {
+    expect(text()).toContain(lines('--unshare-uts'));
+    expect(text()).toContain(lines('--hostname', 'polykernel'));
+    expect(text({ nodeName: 'a\nb' })).toContain(lines('--hostname', 'a\nb'));
+  });
+
   it('shows the modules of the kernel, read-only, beside any root', () => {
     for (const root of [BASE.root, { kind: 'host' }, { kind: 'ext4', path: '/a.img' }] as const) {
       const argv = text({ root, moduleTree: '/cache/images/modules/ab' });

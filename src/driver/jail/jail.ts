@@ -62,6 +62,8 @@ export interface JailSpec {
   /** Name of the system calls that pk-jail lets it make. */
   filter: string;
   noRandomize: boolean;
+  /** What a VMM is told that this machine is called: a guest may pass on what it is told. */
+  nodeName?: string;
   /** Supplementary groups inside, where the manager is root; default none. */
   groups?: readonly number[];
   /** Host CPUs of the VMM; undefined = those of its parent. */
@@ -96,6 +98,7 @@ export interface JailSpec {
   program: readonly string[];
 }
 
+const NODE_NAME = 'polykernel';
 const JAIL_PROGRAM = `${JAIL_VMM}/pk-jail`;
 const TMP: MemoryFiles = { target: '/tmp', bytes: 64 * 2 ** 20, inodes: 1024, mode: '1777' };
 /** pk-cell's descriptor of the guest's user namespace. */
@@ -214,6 +217,7 @@ function namespaces(spec: JailSpec): string[] {
   const capabilities = [...NEEDED_CAPABILITIES, ...(spec.identity.kind === 'range' ? [] : FILE_CAPABILITIES)];
   return [
     ...['--unshare-pid', '--unshare-net', '--unshare-ipc', '--unshare-uts', '--unshare-cgroup-try', '--as-pid-1'],
+    ...['--hostname', spec.nodeName ?? NODE_NAME],
     ...['--die-with-parent', '--new-session', '--clearenv', '--setenv', 'PATH', '/usr/bin:/bin'],
     ...Object.entries(spec.env ?? {}).flatMap(([name, value]) => ['--setenv', name, value]),
     ...['--cap-drop', 'ALL', ...capabilities.flatMap((name) => ['--cap-add', name])],

@@ -83,7 +83,16 @@ export class HostPool {
 
   /** Gives back what launches have brought and nobody uses; the rest goes with a later end. */
   async drain(): Promise<void> {
-    const { cpus, functions, chunks, strays } = this.#settled(this.#files.pool());
+    try {
+      await this.giveBack(this.#settled(this.#files.pool()));
+    } finally {
+      this.#store.write(this.#settled(this.#files.pool()));
+    }
+  }
+
+  /** What of `part` is in the pool and nobody uses. Rejects when the host kernel keeps some of that. */
+  async giveBack({ cpus, functions, chunks }: Pick<Brought, 'cpus' | 'functions' | 'chunks'>): Promise<void> {
+    const { strays } = this.#store.read();
     const difference = (): Change[] => {
       const pool = this.#files.pool();
       if (!pool.exists) return [];
@@ -97,11 +106,7 @@ export class HostPool {
       const count = removeCpus.length + removeMemory.length + removeDevices.length;
       return count === 0 ? [] : [{ target: 'pool', removeCpus, removeDevices, removeMemory }];
     };
-    try {
-      await converge(this.#files, this.#host, 'making the pool smaller', difference);
-    } finally {
-      this.#store.write(this.#settled(this.#files.pool()));
-    }
+    await converge(this.#files, this.#host, 'making the pool smaller', difference);
   }
 
   /** CPUs of the pool that nobody has. Throws `unavailable` when there are too few, or no room for the memory. */

@@ -6,8 +6,7 @@
  * next (entropy, clock, names, files) is set by the same steps that set up a booted kernel.
  */
 import { randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { open, rm, writeFile } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import type { Check } from '../../core/check.ts';
@@ -16,46 +15,42 @@ import { PolykernelError } from '../../sys/errors.ts';
 import { cacheDirectory, nativeBinary } from '../../sys/paths.ts';
 import { allowedCpus } from '../../sys/process.ts';
 import { findTool, toolHint } from '../../sys/tools.ts';
-import { formatBytes } from '../../sys/units.ts';
 import { checkLaunch } from '../check.ts';
 import type { Driver, HostPlacement, Kernel, KernelExit, LaunchSpec } from '../driver.ts';
-import { JAIL_VMM } from '../jail/jail.ts';
 import { destroyShimLaunch } from '../shim/destroy.ts';
 import { endOfLaunch } from '../shim/kernel.ts';
-import { makeGroups, memoryNodes, moveThreads } from '../shim/placement.ts';
+import { makeGroups, moveThreads } from '../shim/placement.ts';
 import { connectShim, consoleLogPath, shimStatus } from '../shim/shim.ts';
 import { earlyEnd, startFailure } from '../shim/start.ts';
 import type { Availability, Capabilities } from '../traits.ts';
 import { type AcceleratorChoice, chooseAccelerator } from './accelerator.ts';
 import { abandonTemplate, buildTemplate } from './build-template.ts';
-import { tapObstacle } from './checks.ts';
-import { type Accelerator, JAIL_RAM, type Machine } from './command.ts';
+import { qemuCapabilities } from './capabilities.ts';
+import { checkQemuLaunch } from './check-launch.ts';
+import {
+  CLONE_DEADLINE_MS,
+  canClone,
+  cloneParts,
+  isBrokenClone,
+  isClone,
+  loadClone,
+  markClone,
+  removeClone,
+} from './clone.ts';
+import type { Accelerator, Machine } from './command.ts';
 import { guestModules, guestRoot } from './guest-root.ts';
 import { tscKhz } from './host-clock.ts';
 import { QemuKernel } from './kernel.ts';
-import { FIRST_FD, launchQemu, type QemuLaunch } from './launch.ts';
-import { loadState } from './migration.ts';
+import { launchQemu, preload } from './launch.ts';
 import { findQemu, isInstalled, type QemuProgram } from './program.ts';
-import { Qmp } from './qmp.ts';
 import { type Template, TemplateStore, templateKey } from './template.ts';
 import { qemuThreads } from './threads.ts';
 import { QEMU } from './traits.ts';
 
 const MIB = 2 ** 20;
-/** An emulated kernel may have more CPUs than the host; beyond this they only wait for each other. */
-const TCG_MAX_CPUS = 64;
-/** The uncompressed kernel and its tables take 70 MiB. */
-const MIN_MEMORY_BYTES = 128 * MIB;
 const ATTACH_DEADLINE_MS = 10_000;
-/** A sound clone answers within a second even on a loaded machine; one that does not is broken. */
-const CLONE_DEADLINE_MS = 20_000;
 /** How long prewarm() lets the template boot. */
 const PREWARM_TIMEOUT_MS = 120_000;
-const JAIL_PRELOAD = `${JAIL_VMM}/pk-ram.so`;
-/** In the launch directory of a clone: the key of its template. */
-const CLONE_MARK = 'template';
-/** Left by a clone that did not start, and in the way of the boot that replaces it. */
-const CLONE_FILES = ['exit', 'shim.pid', 'console.log', 'console.log.1', CLONE_MARK];
 
 export interface QemuDriverOptions {
   /** Keeps templates and what was found out about KVM. */
@@ -102,35 +97,7 @@ export class QemuDriver implements Driver {
   }
 
   capabilities(): Capabilities {
-    const kvm = this.#accelerator === 'kvm';
-    return {
-      maxCpus: kvm ? allowedCpus().length : TCG_MAX_CPUS,
-      minMemoryBytes: MIN_MEMORY_BYTES,
-      maxMemoryBytes: totalmem(),
-      sharedMemory: 'hotplug',
-      pause: true,
-      templateClone: true,
-      shares: true,
-      cpuResize: 'online',
-      cpuMoves: 'all',
-      memoryResize: 'balloon',
-      memoryStepBytes: 2 ** 20,
-      hugePages: true,
-      devices: 'hotplug',
-      networks: ['none', 'private', 'egress'],
-      roots: ['host', 'directory', 'squashfs', 'ext4'],
-      volumes: true,
-      networkPort: 'tap',
-      confinement: [
-        kvm ? 'virtual machine (KVM)' : 'emulated processor (TCG)',
-        'QEMU sandbox',
-        'seccomp',
-        'no capabilities over anything of the host',
-        'own namespaces, private root',
-        'ids of its own',
-      ],
-      isolation: kvm ? 'processor virtualisation (KVM)' : 'QEMU emulation, process boundary of the host kernel',
-    };
+    return qemuCapabilities(this.#accelerator);
   }
 
   async checks(): Promise<readonly Check[]> {
@@ -155,7 +122,7 @@ export class QemuDriver implements Driver {
     try {
       const context = await this.#context(spec, AbortSignal.any([signal, timeout]));
       this.#check(spec);
-      checkOwn(spec);
+      checkQemuLaunch(spec);
       if (canClone(spec)) {
         const kernel = await this.#clone(spec, context, { signal, timeout }, progress);
         if (kernel !== undefined) return kernel;
@@ -176,7 +143,7 @@ export class QemuDriver implements Driver {
       id: spec.id,
       directory: spec.directory,
       pid: status.pid,
-      cloned: existsSync(join(spec.directory, CLONE_MARK)),
+      cloned: isClone(spec.directory),
       guest,
       ...machineOf(spec),
     });
@@ -249,10 +216,10 @@ export class QemuDriver implements Driver {
     try {
       return await this.#run(spec, template, context, why, progress);
     } catch (error) {
-      if (signal.aborted || !isBroken(error)) throw error;
+      if (signal.aborted || !isBrokenClone(error)) throw error;
       progress('template unusable, discarding it');
       await this.#templates.discard(template.key);
-      await Promise.all(CLONE_FILES.map((name) => rm(join(spec.directory, name), { force: true })));
+      await removeClone(spec.directory);
       return undefined;
     }
   }
@@ -294,9 +261,9 @@ export class QemuDriver implements Driver {
           ? await launchQemu({ ...launch, start: 'boot', ...preload() }, signal)
           : await launchQemu({ ...launch, start: 'clone', ...cloneParts(template), fds: [state!.fd] }, signal);
       const cloned = template !== undefined;
-      if (cloned) await writeFile(join(spec.directory, CLONE_MARK), template.key);
+      if (cloned) await markClone(spec.directory, template);
       const ended = earlyEnd(spec.directory, done.signal);
-      if (cloned) await Promise.race([ended, load(spec.directory)]);
+      if (cloned) await Promise.race([ended, loadClone(spec.directory)]);
       await Promise.race([ended, this.#setUp(spec, guest, cloned, signal, progress)]);
       const kernel = new QemuKernel({ id: spec.id, directory: spec.directory, pid, cloned, guest, ...machineOf(spec) });
       // Nothing waits for it.
@@ -364,87 +331,4 @@ async function pinVcpus({ id, directory, housekeepingCpus }: LaunchSpec, placeme
   const vcpus = placement.vcpuCpus.map((cpu) => [cpu]);
   const others = housekeepingCpus ?? allowedCpus();
   await moveThreads(directory, id, qemuThreads, { vcpus, others, grouped: true });
-}
-
-/** What is put right in each QEMU that runs a workload. */
-function preload(): Pick<QemuLaunch, 'binds' | 'env'> {
-  return {
-    binds: [{ source: nativeBinary('pk-ram.so'), target: JAIL_PRELOAD, access: 'read' }],
-    env: { LD_PRELOAD: JAIL_PRELOAD },
-  };
-}
-
-/** What QEMU needs in order to start as a clone. */
-function cloneParts(template: Template): Pick<QemuLaunch, 'binds' | 'env'> {
-  const { binds, env } = preload();
-  return { binds: [{ source: template.ram, target: JAIL_RAM, access: 'read' }, ...binds], env };
-}
-
-/** Lets a clone read its state from the descriptor it has inherited. */
-async function load(directory: string): Promise<void> {
-  const monitor = await Qmp.open(await connectShim(directory, 'monitor'), randomBytes(4).toString('hex'));
-  try {
-    await loadState(monitor, `fd:${FIRST_FD}`);
-  } finally {
-    monitor.close();
-  }
-}
-
-/** A clone's memory is a view of the template's: of ordinary pages, on whichever node they came to lie. */
-function canClone({ append = [], initramfs, cold, placement, devices = [] }: LaunchSpec): boolean {
-  // What the kernel is told at its boot a template has not been told.
-  if (append.length > 0 || initramfs !== undefined) return false;
-  // A template has no functions. Its clones can be given some once they run, when all of their memory becomes their own.
-  if (cold || devices.length > 0 || placement?.hugePageBytes) return false;
-  return placement === undefined || placement.memory.length === 0 || memoryNodes().length === 1;
-}
-
-/** Whether a clone failed in a way that another clone of the same template would fail, too. */
-function isBroken(error: unknown): boolean {
-  return error instanceof PolykernelError && ['kernel-died', 'panic', 'not-ready', 'protocol'].includes(error.code);
-}
-
-/** What no other driver is short of. */
-function checkOwn({ image, network, placement, memoryBytes, size: asked, devices = [] }: LaunchSpec): void {
-  if (asked?.memoryChanges && devices.length > 0) {
-    throw new PolykernelError('unsupported', 'memory cannot be taken from a kernel that PCI functions write to', {
-      field: 'elastic.memoryBytes',
-      hint: 'Leave the bounds of its memory out, or release its functions.',
-    });
-  }
-  if (asked?.memoryChanges && placement?.hugePageBytes) {
-    throw new PolykernelError('unsupported', 'huge pages cannot be taken out of a kernel that runs', {
-      field: 'elastic.memoryBytes',
-      hint: 'Leave the bounds of its memory out, or the huge pages.',
-    });
-  }
-  if (asked?.memoryChanges && image.modules.balloon === undefined) {
-    throw new PolykernelError(
-      'unsupported',
-      `the image ${image.name} has no module for changing memory (virtio_balloon)`,
-      {
-        field: 'elastic.memoryBytes',
-        value: image.name,
-        hint: `Get it anew: pk image pull ${image.name}`,
-      },
-    );
-  }
-  const tap = network && tapObstacle();
-  // What fails a start is told as one text.
-  if (tap) throw new PolykernelError('unavailable', `${tap.reason}. ${tap.hint}`, { field: 'network' });
-  if (network && image.modules.network === undefined) {
-    throw new PolykernelError(
-      'unsupported',
-      `the image ${image.name} has no module for the network card (virtio_net)`,
-      { field: 'network', value: image.name, hint: `Get it anew: pk image pull ${image.name}` },
-    );
-  }
-  const hugePageBytes = placement?.hugePageBytes ?? null;
-  if (hugePageBytes === null || memoryBytes % hugePageBytes === 0) return;
-  const size = formatBytes(hugePageBytes);
-  throw new PolykernelError('invalid', `${formatBytes(memoryBytes)} are no whole huge pages of ${size}`, {
-    field: 'partition.memory',
-    value: memoryBytes,
-    hint: `Ask for a multiple of ${size}.`,
-  });
 }

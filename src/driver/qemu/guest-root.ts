@@ -23,6 +23,7 @@ export function guestRoot(spec: Pick<LaunchSpec, 'image' | 'root' | 'volumes'>):
   return {
     exportMount: disk === undefined || volumes.length > 0 || moduleTree !== undefined ? share : undefined,
     ignoresSetId: root.kind === 'host' && !root.mapped,
+    keepsRun: root.kind !== 'host',
     root: disk === undefined ? 'export' : { blockDevice: ROOT_DEVICE, fstype: disk },
     volumes: volumes.map(({ target, readOnly }, index) => ({ index, target, readOnly })),
     modulesOf: moduleTree && version,

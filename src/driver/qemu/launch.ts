@@ -3,7 +3,7 @@ import { nativeBinary } from '../../sys/paths.ts';
 import { findTool, toolPath } from '../../sys/tools.ts';
 import type { LaunchSpec } from '../driver.ts';
 import { hostCovers, ownPlaces } from '../jail/host.ts';
-import { type Bind, jailArgv } from '../jail/jail.ts';
+import { type Bind, JAIL_VMM, jailArgv } from '../jail/jail.ts';
 import { applyLimits } from '../jail/limits.ts';
 import { launchShim } from '../shim/shim.ts';
 import { JAIL_INITRAMFS, JAIL_KERNEL, type Machine, qemuCommand, type Start } from './command.ts';
@@ -33,6 +33,7 @@ export interface QemuLaunch {
 export const FIRST_FD = 5;
 /** A little more than nothing: QEMU keeps the guest's memory elsewhere. */
 const SHM_BYTES = 2 ** 20;
+const JAIL_PRELOAD = `${JAIL_VMM}/pk-ram.so`;
 
 /** Resolves with the pid of the jail once QEMU is being started. Rejects as launchShim() does. */
 export async function launchQemu(launch: QemuLaunch, signal: AbortSignal): Promise<{ pid: number }> {
@@ -101,4 +102,12 @@ export async function launchQemu(launch: QemuLaunch, signal: AbortSignal): Promi
     env,
     signal,
   });
+}
+
+/** What is put right in each QEMU that runs a workload. */
+export function preload(): Pick<QemuLaunch, 'binds' | 'env'> {
+  return {
+    binds: [{ source: nativeBinary('pk-ram.so'), target: JAIL_PRELOAD, access: 'read' }],
+    env: { LD_PRELOAD: JAIL_PRELOAD },
+  };
 }

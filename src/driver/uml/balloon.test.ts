@@ -1,11 +1,27 @@
 /** Memory that goes out of a kernel of User Mode Linux, by an agent that says where it lies. */
-import { mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, it, vi } from 'vitest';
+import { afterEach, expect, it, vi } from 'vitest';
 import type { Pair } from '../../guest/index.ts';
+import { nativePath } from '../../sys/paths.ts';
 import { memoryOut, setMemoryOut } from './balloon.ts';
-import { ownDevice, UmlRam } from './ram.ts';
+import { ownDevice, type Place, UmlRam } from './ram.ts';
+
+const made: string[] = [];
+afterEach(() => {
+  for (const directory of made.splice(0)) rmSync(directory, { recursive: true });
+});
 
 const MIB = 2 ** 20;
 const MACHINE = 64 * MIB;
@@ -15,6 +31,10 @@ function agent(most: number, at = '') {
   let held = 0;
   return {
     asked: [] as string[],
+    blamed: [] as string[],
+    blame(what: string) {
+      this.blamed.push(what);
+    },
     async ask(steps: readonly Pair[]): Promise<string> {
       const [key, value] = steps[0]!;
       this.asked.push(`${key}=${value}`);
@@ -34,18 +54,23 @@ const memory = () => {
   const freed: [number, number][] = [];
   return {
     freed,
-    open: () => ({ free: (offset: number, bytes: number) => freed.push([offset, bytes]), [Symbol.dispose]() {} }),
+    open: async () => ({
+      free: async (places: readonly Place[]) => {
+        for (const { offset, bytes } of places) freed.push([offset, bytes]);
+      },
+      [Symbol.dispose]() {},
+    }),
   };
 };
 
 it('frees each piece on the host as the guest holds it, and has all of it let go at once', async () => {
   const guest = agent(64);
   const { freed, open } = memory();
-  await setMemoryOut(guest as never, MACHINE, { before: 0, after: 3 * MIB }, open as never);
+  await setMemoryOut(guest, MACHINE, { before: 0, after: 3 * MIB }, open);
   expect(freed).toEqual([1, 2, 3].map((piece) => [piece * MIB, MIB]));
   expect(await memoryOut(guest, MACHINE)).toBe(3 * MIB);
   guest.asked.length = 0;
-  await setMemoryOut(guest as never, MACHINE, { before: 3 * MIB, after: MIB }, open as never);
+  await setMemoryOut(guest, MACHINE, { before: 3 * MIB, after: MIB }, open);
   expect(guest.asked).toEqual(['balloon=1']);
   expect(freed).toHaveLength(3);
 });
@@ -55,7 +80,7 @@ it('leaves all as it was where programs use what is to go', async () => {
   try {
     const guest = agent(2);
     const done = expect(
-      setMemoryOut(guest as never, MACHINE, { before: 0, after: 9 * MIB }, memory().open as never),
+      setMemoryOut(guest, MACHINE, { before: 0, after: 9 * MIB }, memory().open),
     ).rejects.toMatchObject({
       ...{
         code: 'not-ready',
@@ -77,31 +102,90 @@ it.each([
   ['that is no place', 'x'],
 ])('believes no place %s', async (_, at) => {
   const { freed, open } = memory();
-  await expect(
-    setMemoryOut(agent(9, at) as never, MACHINE, { before: 0, after: MIB }, open as never),
-  ).rejects.toMatchObject({
+  await expect(setMemoryOut(agent(9, at), MACHINE, { before: 0, after: MIB }, open)).rejects.toMatchObject({
     code: 'protocol',
   });
   expect(freed).toEqual([]);
 });
 
-it('opens the file of that name on the memory file system of its own, and no other', () => {
+it('waits with a deadline for a kernel that keeps its memory busy, and blames it', async () => {
+  const guest = agent(9);
+  const free = (_: readonly Place[], signal: AbortSignal) =>
+    new Promise<void>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+  const busy = async () => ({ free, [Symbol.dispose]() {} });
+  await expect(setMemoryOut(guest, MACHINE, { before: 0, after: 2 * MIB }, busy, 1)).rejects.toMatchObject({
+    ...{ code: 'not-ready', field: 'memoryBytes' },
+  });
+  expect(guest.blamed).toHaveLength(1);
+  // The hole may still come: what it is in is not given back to the guest's programs.
+  expect(await memoryOut(guest, MACHINE)).toBe(MIB);
+});
+
+it('opens the file of that name on the memory file system of its own, and no other', async () => {
   const mount = (device: string, kind: string) =>
     `30 1 0:28 / / rw - tmpfs tmpfs rw\n31 30 ${device} / /dev/shm rw,nosuid shared:3 - ${kind} tmpfs rw,size=1k\n`;
   expect(ownDevice(mount('0:57', 'tmpfs'))).toBe(57);
   expect(ownDevice(mount('0:300', 'tmpfs'))).toBe((1 << 20) | 44);
   expect(ownDevice(mount('8:1', 'ext4'))).toBeUndefined();
   expect(ownDevice('')).toBeUndefined();
+  const { proc, device } = kernel();
+  mountAt(proc, device + 1);
+  await expect(UmlRam.open(7, proc, 'true')).rejects.toThrow('is not to be found');
+});
+
+/** The /proc of a process 7 whose memory is a file, and where that lies. */
+function kernel() {
   const directory = mkdtempSync(join(tmpdir(), 'pk-ram-'));
-  try {
-    const proc = join(directory, '7');
-    mkdirSync(join(proc, 'fd'), { recursive: true });
-    writeFileSync(join(directory, 'other'), 'x');
-    symlinkSync(join(directory, 'other'), join(proc, 'fd', '3'));
-    const { dev } = statSync(directory);
-    writeFileSync(join(proc, 'mountinfo'), mount(`${(dev >> 8) & 0xfff}:${(dev & 0xff) + 1}`, 'tmpfs'));
-    expect(() => new UmlRam(7, directory)).toThrow('is not to be found');
-  } finally {
-    rmSync(directory, { recursive: true });
-  }
+  made.push(directory);
+  const memory = join(directory, 'vm_file-abcdef (deleted)');
+  mkdirSync(join(directory, '7', 'fd'), { recursive: true });
+  writeFileSync(memory, Buffer.alloc(3 * 4096, 'x'));
+  symlinkSync(memory, join(directory, '7', 'fd', '3'));
+  const { dev } = statSync(memory);
+  mountAt(directory, dev);
+  return { proc: directory, memory, device: dev };
+}
+
+/** Of a device that has a number of glibc's makedev. */
+function mountAt(proc: string, device: number): void {
+  const [major, minor] = [(device >> 8) & 0xfff, (device & 0xff) | ((device >> 12) & 0xffffff00)];
+  writeFileSync(join(proc, '7', 'mountinfo'), `31 30 ${major}:${minor} / /dev/shm rw - tmpfs tmpfs rw\n`);
+}
+
+const NEVER = new AbortController().signal;
+
+it.runIf(existsSync(nativePath('pk-holes')))('makes holes at the places and nowhere else', async () => {
+  const { proc, memory } = kernel();
+  using ram = await UmlRam.open(7, proc);
+  await ram.free([{ offset: 4096, bytes: 4096 }], NEVER);
+  await ram.free([], NEVER);
+  await ram.free([{ offset: 8192, bytes: 4096 }], NEVER);
+  const expected = Buffer.alloc(3 * 4096);
+  expected.fill('x', 0, 4096);
+  expect(readFileSync(memory).equals(expected)).toBe(true);
+});
+
+it('waits no longer than it may for a process that hangs, and not at all for one that ends', async () => {
+  const { proc } = kernel();
+  const place = [{ offset: 0, bytes: 4096 }];
+  // It reads its input and answers nothing.
+  const program = join(proc, 'hang');
+  writeFileSync(program, '#!/bin/sh\nexec cat >/dev/null\n', { mode: 0o755 });
+  using hangs = await UmlRam.open(7, proc, program);
+  const enough = new AbortController();
+  const waiting = hangs.free(place, enough.signal);
+  enough.abort(new Error('enough'));
+  await expect(waiting).rejects.toThrow('enough');
+  using ends = await UmlRam.open(7, proc, 'false');
+  await expect(ends.free(place, NEVER)).rejects.toMatchObject({ code: 'internal' });
+  using none = await UmlRam.open(7, proc, '/no/such/program');
+  await expect(none.free(place, NEVER)).rejects.toMatchObject({ code: 'internal' });
+});
+
+it.each(['fifo', 'a link to another file'])('is not misled by %s of that name', async (what) => {
+  const { proc, memory } = kernel();
+  rmSync(memory);
+  if (what === 'fifo') execFileSync('mkfifo', [memory]);
+  else symlinkSync('/proc/version', memory);
+  await expect(UmlRam.open(7, proc, 'true')).rejects.toThrow('is not to be found');
 });

@@ -6,11 +6,13 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type GuestLink, type Held, holdMemory } from '../../guest/index.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import { formatBytes } from '../../sys/units.ts';
-import type { UmlRam } from './ram.ts';
+import type { Place, UmlRam } from './ram.ts';
 
 /** As with the balloon of QEMU: what it has not given by then it does not want to give. */
 const DEADLINE_MS = 10_000;
 const POLL_MS = 20;
+/** A hole of a piece takes milliseconds, unless the kernel's process keeps its memory busy to be in the way. */
+const HOLES_MS = 10_000;
 
 /** Bytes that are out of the machine's. */
 export const memoryOut = async (guest: Pick<GuestLink, 'ask'>, machineBytes: number): Promise<number> =>
@@ -18,24 +20,27 @@ export const memoryOut = async (guest: Pick<GuestLink, 'ask'>, machineBytes: num
 
 /**
  * Has `after` bytes out, where `before` are by memoryOut(). `open`: the kernel's memory, asked for when there is something to free.
- * Rejects with `not-ready` when programs use what is to go: all is then as it was.
+ * Rejects with `not-ready` when programs use what is to go: all is then as it was. The same when the host waits in vain for memory that
+ * the guest holds, which counts against it, and as UmlRam does: what is held then stays so, for a hole that comes late would be one in
+ * what its programs have again.
  */
 export async function setMemoryOut(
-  guest: Pick<GuestLink, 'ask'>,
+  guest: Pick<GuestLink, 'ask' | 'blame'>,
   machineBytes: number,
   { before, after }: { before: number; after: number },
-  open: () => Pick<UmlRam, 'free'> & Disposable,
+  open: () => Promise<Pick<UmlRam, 'free'> & Disposable>,
+  patienceMs = HOLES_MS,
 ): Promise<void> {
   if (after <= before) {
     if (after < before) await holdMemory(guest, machineBytes, after);
     return;
   }
-  using ram = open();
+  using ram = await open();
   const deadline = Date.now() + DEADLINE_MS;
   let held: Held = { bytes: before, places: [] };
   while (held.bytes < after) {
     const next = await holdMemory(guest, machineBytes, after);
-    for (const { offset, bytes } of next.places) ram.free(offset, bytes);
+    await freeInTime(guest, ram, next.places, patienceMs);
     if (next.bytes === held.bytes) {
       if (Date.now() > deadline) break;
       await delay(POLL_MS);
@@ -53,4 +58,23 @@ export async function setMemoryOut(
       hint: 'Its programs use more than that. Leave it more, or stop some of them.',
     },
   );
+}
+
+async function freeInTime(
+  guest: Pick<GuestLink, 'blame'>,
+  ram: Pick<UmlRam, 'free'>,
+  places: readonly Place[],
+  patienceMs: number,
+): Promise<void> {
+  const late = AbortSignal.timeout(patienceMs);
+  try {
+    await ram.free(places, late);
+  } catch (error) {
+    if (!late.aborted) throw error;
+    guest.blame('the host, which takes memory back');
+    throw new PolykernelError('not-ready', 'the kernel keeps the host from taking its memory back', {
+      field: 'memoryBytes',
+      hint: 'Treat the guest as hostile or broken, or wait until the host is less busy and try again.',
+    });
+  }
 }

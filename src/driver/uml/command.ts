@@ -23,6 +23,19 @@ const FAST_BOOT = [
   'cryptomgr.notests=1',
 ];
 
+/**
+ * What its kernel takes for this machine's name, which stands in the guest's /proc/cpuinfo behind `host` and before this machine's
+ * release: with the lines that other machines have there. Debian's procps 4.0.2 reads on until a `core id`, and gives up `ps -ef`,
+ * `ps aux` and `vmstat` where there is none. At most 64 bytes.
+ */
+export const UML_NODE_NAME = [
+  'polykernel',
+  'physical id\t: 0',
+  'core id\t\t: 0',
+  'cpu cores\t: 1',
+  'release\t\t:',
+].join('\n');
+
 /** Slots in each direction of the memory beside the control line, which carries single bytes towards the guest. */
 export const UML_SLOTS = 4;
 
@@ -94,6 +107,7 @@ export function umlGuestRoot(spec: Pick<LaunchSpec, 'image' | 'root' | 'volumes'
     // A kernel without FUSE leaves what other users make to root.
     sharePath: spec.image.modules.fuse && EXPORT,
     ignoresSetId: spec.root.kind === 'host' && !spec.root.mapped,
+    keepsRun: spec.root.kind !== 'host',
     root: disk === undefined ? 'export' : { blockDevice: '/dev/ubda', fstype: disk },
     volumes: spec.volumes.map(({ target, readOnly }, index) => ({ index, target, readOnly })),
     modulesOf: moduleTree && version,

@@ -1,4 +1,5 @@
 /** An ELF core of a User Mode Linux kernel, laid out from the map of its process. Pure. */
+import { isMemoryPath } from './memory-file.ts';
 
 const PAGE = 4096;
 const HEADER_BYTES = 64;
@@ -64,7 +65,7 @@ export function parseMaps(text: string): Mapping[] {
 
 /** The file that is its guest's memory, as User Mode Linux makes it: without a name, or with one that it removes at once. */
 export const isMemoryFile = ({ path, permissions }: Pick<Mapping, 'path' | 'permissions'>): boolean =>
-  permissions.endsWith('s') && /\/(?:#\d{1,20}|vm_file-\w{6}) \(deleted\)$/.test(path);
+  permissions.endsWith('s') && isMemoryPath(path);
 
 /**
  * The guest's memory once, as its file has it, and every mapping of it as a segment that lies in there; then what is the process's

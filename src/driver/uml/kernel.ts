@@ -94,8 +94,8 @@ export class UmlKernel extends ShimKernel {
     return now;
   }
 
-  #ram(): UmlRam {
-    return new UmlRam(umlThreads(launchThreads(this.directory)).vmm);
+  #ram(): Promise<UmlRam> {
+    return UmlRam.open(umlThreads(launchThreads(this.directory)).vmm);
   }
 
   override async repin(

@@ -1,9 +1,10 @@
 /** Reads a kernel of User Mode Linux from its process, as an ELF core. Whoever does this may be kept waiting by it. */
 import { constants } from 'node:fs';
-import { type FileHandle, open, readdir, readFile } from 'node:fs/promises';
+import { type FileHandle, open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PolykernelError } from '../../sys/errors.ts';
 import { type CoreLayout, isMemoryFile, layOut, type Mapping, parseMaps, parseSyscall } from './core-file.ts';
+import { openMemoryFile } from './memory-file.ts';
 
 const MOST_MAPS = 4 * 2 ** 20;
 const PIECE_BYTES = 2 ** 20;
@@ -29,17 +30,11 @@ export async function readCore({ pid, memoryBytes, mostBytes }: CoreTask): Promi
   throw new PolykernelError('internal', `the kernel's process has ${layout.bytes} bytes, more than its guest can need`);
 }
 
-/** Through a descriptor of the kernel's: it has no name any more. */
+/** What the process has open is its own word: it must be what is mapped. */
 async function openMemory(proc: string, mappings: readonly Mapping[]): Promise<FileHandle> {
   const wanted = mappings.find(isMemoryFile)?.file.split(' ')[1];
-  for (const name of wanted === undefined ? [] : await readdir(join(proc, 'fd'))) {
-    // What the process has there is its own word: nothing is waited for, and it must be what is mapped.
-    const { O_RDONLY, O_NONBLOCK, O_NOCTTY } = constants;
-    const file = await open(join(proc, 'fd', name), O_RDONLY | O_NONBLOCK | O_NOCTTY).catch(() => undefined);
-    const facts = await file?.stat();
-    if (file !== undefined && facts?.isFile() && String(facts.ino) === wanted) return file;
-    await file?.close();
-  }
+  const file = await openMemoryFile(proc, constants.O_RDONLY, ({ ino }) => String(ino) === wanted);
+  if (file !== undefined) return file;
   throw new PolykernelError('internal', "the file that is the guest's memory is not among what its process has open");
 }
 

@@ -4,6 +4,29 @@ import type { Finding, Rule } from './rule.ts';
 import { few, nodesText } from './text.ts';
 import { nearestNodes } from './view.ts';
 
+/** A device that its owner is to have, and the machine no longer has: a card that was pulled, a virtual function that was not made again. */
+export const absentFunction: Rule = ({ topology, partitions, pool }, { instances }) => {
+  const there = new Set(topology.pci.map(({ address }) => address));
+  const owned = new Set(partitions.flatMap(({ partition }) => partition.devices));
+  const wanted = new Map([['pool', (pool?.devices ?? []).filter((address) => !owned.has(address))]]);
+  for (const [name, { functions = [] }] of Object.entries(instances)) wanted.set(name, [...functions]);
+  for (const { owner, partition } of partitions)
+    wanted.set(owner, [...(wanted.get(owner) ?? []), ...partition.devices]);
+  return [...wanted].flatMap(([subject, addresses]) => {
+    const absent = addresses.filter((address) => !there.has(address));
+    if (absent.length === 0) return [];
+    return [
+      {
+        severity: 'warning',
+        subject,
+        message: `this machine no longer has ${few(absent)}`,
+        remedy:
+          'Put it back (virtual ones: pk sriov enable), or take it out of the stack file: the next start will fail.',
+      },
+    ];
+  });
+};
+
 /** A device on node d of an instance none of whose CPUs is on the node nearest to d that has CPUs. */
 export const remoteDevice: Rule = (view) => {
   const functions = new Map(view.topology.pci.map((each) => [each.address, each]));

@@ -19,6 +19,8 @@ export interface InstanceFacts {
   accelerator: 'kvm' | 'tcg' | null;
   vcpus: number;
   memoryBytes: number;
+  /** PCI functions that it has, besides those of its partition. */
+  functions?: readonly string[];
 }
 
 /** `warning`: it will be slower, less private or less robust than it looks. `info`: good to know, and may be meant. */

@@ -72,7 +72,11 @@ export function devicesSatisfy(site: Site, requests: readonly DeviceRequest[], d
   for (const address of named) if (!left.delete(address)) return false;
   const classes = requests.filter((request) => request.kind === 'class');
   for (const request of classes.sort((a, b) => breadth(site, a) - breadth(site, b))) {
-    const fitting = [...left].filter((address) => isOfClass(site.devices.get(address)!, request));
+    // What one was that is gone cannot be seen: it stays, and advice tells of it.
+    const fitting = [...left].filter((address) => {
+      const device = site.devices.get(address);
+      return device === undefined || isOfClass(device, request);
+    });
     if (fitting.length < request.count) return false;
     for (const address of fitting.slice(0, request.count)) left.delete(address);
   }

@@ -6,8 +6,8 @@ import type { Layout } from '../layout.ts';
 import { EXTENDED_ID, ID } from '../rules/index.ts';
 import { find } from '../walk.ts';
 
-/** To the function itself: `reset` may have changed all that is not constant, `other` may have made another layout of it. */
-export type Consequence = 'reset' | 'vfs-reset' | 'vfs-gone' | 'below-reset' | 'below-gone';
+/** To the function itself: `reset` may have changed all that is not constant, `power` has where its context is not kept. */
+export type Consequence = 'reset' | 'power' | 'vfs-reset' | 'vfs-gone' | 'below-reset' | 'below-gone';
 
 interface Part {
   /** A capability's id, or the header. */
@@ -38,8 +38,8 @@ const EFFECTS: readonly Effect[] = [
   // The byte with bit 15, Initiate Function Level Reset. Resetting a physical function disables its virtual ones (PCIe 9.2.2.3).
   { source: 'PCIe 6.6.2', when: { ...express(0x09, 1), bits: 0x80 }, does: ['reset', 'vfs-gone'] },
   { source: 'PCI ECN Advanced Capabilities', when: { of: ID.af, at: 4, bytes: 1, bits: 1 }, does: ['reset'] },
-  // Leaving D3hot without No_Soft_Reset resets (PCIe 5.3.1.4.1); in D3 nothing below a bridge answers.
-  { source: 'PCIe 5.3.1.4', when: { of: ID.power, at: 4, bytes: 1 }, does: ['reset', 'vfs-reset', 'below-reset'] },
+  // Leaving D3hot without No_Soft_Reset resets (PCIe 5.3.1.4.1, 7.5.2.2); in D3 nothing below a bridge answers.
+  { source: 'PCIe 5.3.1.4', when: { of: ID.power, at: 4, bytes: 1 }, does: ['power', 'vfs-reset', 'below-reset'] },
   {
     source: 'PCIe 9.3.3.3',
     when: sriov(0x08, 2),
@@ -68,7 +68,7 @@ const EFFECTS: readonly Effect[] = [
 export interface Effects {
   /** Bytes in the configuration space, as offset and length. */
   readonly drops: readonly (readonly [number, number])[];
-  readonly does: ReadonlySet<Consequence>;
+  readonly does: Set<Consequence>;
 }
 
 /** What writing `width` bytes of `value` at `offset` does beyond them. */

@@ -31,6 +31,10 @@ export interface CacheOptions {
 /** What others did to a function that the cache cannot see by itself. */
 export type Happening = 'reset' | 'power' | 'driver' | 'removed' | 'vfs' | 'vectors';
 
+/** Of Power Management Control/Status (PCIe 7.5.2.2). */
+const POWER_STATE = 0x03;
+const NO_SOFT_RESET = 0x08;
+
 /** A completer that is not ready yet (PCIe 2.3.2, CRS Software Visibility). */
 const RETRY = 0xffff0001;
 
@@ -56,6 +60,8 @@ export class CachedFunction implements Source {
   #isDoubtful = false;
   #signal: Signal | undefined;
   #looked = Number.NEGATIVE_INFINITY;
+  /** In which it was put last; after a reset D0. */
+  #powerState = 0;
   /** Bit 4 of Status, when known from before. */
   #hasList: boolean | undefined;
 
@@ -128,10 +134,12 @@ export class CachedFunction implements Source {
     const layout = this.layout();
     const effects: Effects = layout
       ? effectsOf(layout, offset, width, value)
-      : { drops: [], does: new Set(['reset', 'vfs-gone', 'below-gone'] as const) };
+      : { drops: [], does: new Set<Consequence>(['reset', 'vfs-gone', 'below-gone']) };
     this.statistics.writes += 1;
+    if (layout !== undefined && effects.does.has('power') && this.#losesContext(layout, offset, value))
+      effects.does.add('reset');
     if (effects.does.has('reset')) this.statistics.resets += 1;
-    const forget = () => this.#forget(offset, width, effects);
+    const forget = () => this.#forget(offset, width, value, effects);
     forget();
     try {
       this.access.write(offset, width, value);
@@ -325,18 +333,37 @@ export class CachedFunction implements Source {
     ];
   }
 
-  #forget(offset: number, width: number, { drops, does }: Effects): void {
+  /**
+   * Whether the function is to be taken for reset by this write of its power state. It is not if No_Soft_Reset says that its registers are
+   * kept (PCIe 7.5.2.2), and it is still in the state in which it was put: one that was without power meanwhile is in D0.
+   */
+  #losesContext(layout: Layout, offset: number, value: number): boolean {
+    const at = find(layout.capabilities, ID.power)!.offset + 4;
+    const now = this.#ask(at, 1);
+    const expected = this.#powerState;
+    this.#powerState = Math.floor(value / 2 ** (8 * (at - offset))) & POWER_STATE;
+    return now === undefined || now === allOnes(1) || (now & NO_SOFT_RESET) === 0 || (now & POWER_STATE) !== expected;
+  }
+
+  #forget(offset: number, width: number, value: number, { drops, does }: Effects): void {
     this.#changed(() => {
-      let dropped = this.#shadow.drop(offset, width);
+      let dropped = false;
+      for (let index = 0; index < width; index++) {
+        const byte = Math.floor(value / 2 ** (8 * index)) & 0xff;
+        // What is there already is there afterwards: bits that a one clears or that start something read as zero, or are of class N.
+        const isSame = this.#shadow.isValid(offset + index) && this.#shadow.value(offset + index, 1) === byte;
+        if (!isSame) dropped = this.#shadow.drop(offset + index, 1) || dropped;
+      }
       for (const [at, length] of drops) dropped = this.#shadow.drop(at, length) || dropped;
       return dropped;
     });
     if (does.has('reset')) this.#reset();
     for (const consequence of does)
-      if (consequence !== 'reset') this.#options.neighbours?.tell(this.address, consequence);
+      if (consequence !== 'reset' && consequence !== 'power') this.#options.neighbours?.tell(this.address, consequence);
   }
 
   #reset(): void {
+    this.#powerState = 0;
     this.#changed(() => this.#shadow.dropWritable());
     this.#isDoubtful = true;
   }

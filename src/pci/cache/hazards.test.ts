@@ -205,6 +205,48 @@ describe('5: resets and power', () => {
   });
 });
 
+describe('5b: power without a reset, and writes that change nothing', () => {
+  it('what was written is known after D3hot with No_Soft_Reset, and a write of the same is no change', () => {
+    const { vf, model } = machine();
+    vf.write(AT.msi + 4, 4, 0x55);
+    vf.read(AT.msi + 4, 4);
+    vf.write(AT.pm + 4, 2, 3);
+    vf.write(AT.pm + 4, 2, 0);
+    vf.write(AT.msi + 4, 4, 0x55);
+    expect(readsOf(model.vf, () => expect(vf.read(AT.msi + 4, 4)).toBe(0x55))).toBe(0);
+    // Of bytes that differ each is forgotten, and no other.
+    vf.write(AT.msi + 4, 4, 0x7755);
+    expect(readsOf(model.vf, () => expect(vf.read(AT.msi + 4, 1)).toBe(0x55))).toBe(0);
+    expect(readsOf(model.vf, () => expect(vf.read(AT.msi + 4, 4)).toBe(0x7755))).toBe(1);
+  });
+
+  it('but not if it was without power in D3, or leaves a state in which others have put it', () => {
+    const { vf, model } = machine();
+    vf.write(AT.msi + 4, 4, 0x55);
+    vf.read(AT.msi + 4, 4);
+    vf.write(AT.pm + 4, 2, 3);
+    model.vf.reset();
+    vf.write(AT.pm + 4, 2, 0);
+    expect(vf.read(AT.msi + 4, 4)).toBe(0);
+    vf.write(AT.msi + 4, 4, 0x66);
+    vf.read(AT.msi + 4, 4);
+    model.vf.reset();
+    model.vf.writeBehind(AT.pm + 4, 3);
+    vf.write(AT.pm + 4, 2, 0);
+    expect(vf.read(AT.msi + 4, 4)).toBe(0);
+  });
+
+  it('a write of what only was so before a reset is asked for anew', () => {
+    const { vf, model } = machine();
+    vf.write(AT.msi + 4, 4, 0x55);
+    vf.read(AT.msi + 4, 4);
+    vf.write(AT.express + 9, 1, 0x80);
+    vf.write(AT.msi + 4, 4, 0x55);
+    for (let tries = 0; tries < 4; tries++) vf.read(0x2c, 4);
+    expect(vf.read(AT.msi + 4, 4)).toBe(model.vf.answer(AT.msi + 4, 4));
+  });
+});
+
 describe('6: what is not there yet, and bridges', () => {
   it('all that is known is known from the first read: finding out what there is is cached itself', () => {
     const { pf, model } = machine();

@@ -75,6 +75,7 @@ const char program_name[] = "pk-init";
 #include "../../../native/init/main.c"
 #include "../../../native/init/modules.c"
 #include "../../../native/init/mounts.c"
+#include "../../../native/init/names.c"
 #include "../../../native/init/network.c"
 #include "../../../native/init/power.c"
 #include "../../../native/init/processes.c"

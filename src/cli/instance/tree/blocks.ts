@@ -6,12 +6,13 @@ export const BLOCK = 512;
 const LONGEST_NAME = 8192;
 const NAME_FIELD = 100;
 
-export type EntryType = 'file' | 'directory' | 'link' | 'other';
+/** `hard`: one more name of a file that came before. */
+export type EntryType = 'file' | 'hard' | 'directory' | 'link' | 'other';
 
 export interface Entry {
   type: EntryType;
   name: Buffer;
-  /** Where a link leads. */
+  /** Where a link leads; of a hard one the name in the archive. */
   link: Buffer;
   /** Permissions, with set-id bits as they are. */
   mode: number;
@@ -23,7 +24,7 @@ export interface Entry {
   size: number;
 }
 
-const CODES: Readonly<Record<string, string>> = { file: '0', link: '2', directory: '5' };
+const CODES: Readonly<Record<string, string>> = { file: '0', hard: '1', link: '2', directory: '5' };
 
 export const padding = (size: number): number => (BLOCK - (size % BLOCK)) % BLOCK;
 
@@ -111,7 +112,13 @@ export class Entries {
   }
 
   #entry(block: Buffer, code: string, size: number, names: { L?: Buffer; K?: Buffer }): Entry {
-    const types: Readonly<Record<string, EntryType>> = { '0': 'file', '\0': 'file', '2': 'link', '5': 'directory' };
+    const types: Readonly<Record<string, EntryType>> = {
+      '0': 'file',
+      '\0': 'file',
+      '1': 'hard',
+      '2': 'link',
+      '5': 'directory',
+    };
     const type = types[code] ?? ('346'.includes(code) ? 'other' : undefined);
     if (type === undefined)
       throw damaged(`it has an entry of type ${JSON.stringify(code)}, which the agent makes none of`);
@@ -151,7 +158,7 @@ export class Entries {
   }
 }
 
-function cString(bytes: Buffer): Buffer {
+export function cString(bytes: Buffer): Buffer {
   const end = bytes.indexOf(0);
   return Buffer.from(end < 0 ? bytes : bytes.subarray(0, end));
 }
@@ -159,16 +166,11 @@ function cString(bytes: Buffer): Buffer {
 const octal = (block: Buffer, at: number, width: number): number =>
   Number.parseInt(block.toString('latin1', at, at + width).replace(/[^0-7]/g, '') || '0', 8);
 
-function numberAt(block: Buffer, at: number, width: number): number {
+export function numberAt(block: Buffer, at: number, width: number): number {
   if ((block[at]! & 0x80) === 0) return octal(block, at, width);
   return block.readUIntBE(at + width - 6, 6);
 }
 
 const damaged = (why: string): PolykernelError => new PolykernelError('protocol', `the archive from the guest: ${why}`);
 
-/** Why comes after the answer has begun, and so does not come at all. */
-export const cutShort = (cause?: unknown): PolykernelError =>
-  new PolykernelError('protocol', 'the archive from the guest: it is cut short: the guest could not read on', {
-    hint: 'Mostly a file that the guest itself may not read: `pk exec NAME find PATH ! -readable` lists those. What came before it was copied.',
-    cause,
-  });
+const cutShort = (): PolykernelError => damaged('it is cut short');

@@ -1,12 +1,28 @@
 /**
  * Unpacks an archive that a guest has made, which may be hostile: on this machine nothing but what the user has named is written.
- * No entry follows a link, of the archive's own or one that was there; `..`, hard links, devices and set-id bits are not made.
+ * No entry follows a link, of the archive's own or one that was there; `..`, devices and set-id bits are not made, and hard links
+ * only of files that came before in it. A directory that was made gets its mode and its time once its content is there.
  */
-import { closeSync, constants, lstatSync, mkdirSync, openSync, rmSync, symlinkSync } from 'node:fs';
-import { type FileHandle, lchown, open, stat } from 'node:fs/promises';
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  fstatSync,
+  futimesSync,
+  linkSync,
+  lstatSync,
+  lutimesSync,
+  mkdirSync,
+  openSync,
+  rmSync,
+  type Stats,
+  symlinkSync,
+} from 'node:fs';
+import { lchown, stat } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { asPolykernelError, PolykernelError } from '../../../sys/errors.ts';
 import { Entries, type Entry } from './blocks.ts';
+import { fill, landFile, replaceFile } from './land.ts';
 import { inside } from './pack.ts';
 
 export interface UnpackOptions {
@@ -17,8 +33,11 @@ export interface UnpackOptions {
   leftOut: (what: string) => void;
 }
 
-const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_TRUNC, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_NOCTTY } = constants;
+const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW } = constants;
+/** Files that are remembered, since more names may come of them. */
+const MOST_FILES = 2 ** 20;
 const ROOT = Buffer.from('.');
+const NOWHERE = Buffer.alloc(0);
 
 /** Throws `protocol` for an archive that the agent did not make so, and what the file system has against it. */
 export async function unpackTree(archive: AsyncIterable<Buffer>, path: string, options: UnpackOptions): Promise<void> {
@@ -26,33 +45,25 @@ export async function unpackTree(archive: AsyncIterable<Buffer>, path: string, o
   const isThere = found?.isDirectory() ?? false;
   const entries = new Entries(archive);
   const first = await entries.next();
-  if (first?.type === 'file' && !isThere && path.endsWith('/'))
+  if (first === undefined) throw new PolykernelError('protocol', 'the archive from the guest: there is nothing in it');
+  // An agent of an earlier version packs that too.
+  if (first.type === 'other' && isRoot(first.name))
+    throw new PolykernelError('invalid', 'in the guest it is a device or a FIFO, and no file or directory', {
+      hint: 'What it gives goes through a pipe: pk exec NAME head -c 1M PATH > FILE',
+    });
+  if (first.type === 'file' && !isThere && path.endsWith('/'))
     throw new PolykernelError('not-found', `there is no directory ${path}`, { value: path });
-  if (first?.type === 'file' && isRoot(first.name) && found !== undefined && !isThere)
-    return replace(path, first, entries, options);
+  if (first.type === 'file' && isRoot(first.name) && found !== undefined && !isThere) {
+    await replaceFile(path, found, first, entries.content(), options.keepsOwners);
+    await entries.next();
+    return;
+  }
   if (found !== undefined && !isThere) throw new PolykernelError('invalid', `${path} is no directory`, { value: path });
   const base = isThere ? path : dirname(path.replace(/\/+$/, ''));
   using tree = new Tree(base, isThere ? options.name : basename(path), options);
-  for (let entry = first; entry !== undefined; entry = await entries.next()) await tree.put(entry, entries);
-}
-
-/** The file that the user has named, and what it leads to if it is a link. */
-async function replace(path: string, entry: Entry, entries: Entries, options: UnpackOptions): Promise<void> {
-  try {
-    await using file = await open(path, O_WRONLY | O_TRUNC | O_NOCTTY);
-    await fill(file, entry, entries, options);
-  } catch (error) {
-    throw asPolykernelError(error, `writing ${path}`);
-  }
-  await entries.next();
-}
-
-async function fill(file: FileHandle, entry: Entry, entries: Entries, { keepsOwners }: UnpackOptions): Promise<void> {
-  for await (const part of entries.content()) await file.writeFile(part);
-  if (!(await file.stat()).isFile()) return;
-  if (keepsOwners) await file.chown(entry.uid, entry.gid);
-  if (keepsOwners) await file.chmod(entry.mode & 0o777);
-  await file.utimes(Date.now() / 1000, entry.mtime);
+  for (let entry: Entry | undefined = first; entry !== undefined; entry = await entries.next())
+    await tree.put(entry, entries);
+  tree.leave(NOWHERE);
 }
 
 const isRoot = (name: Buffer): boolean => partsOf(name).length === 0;
@@ -80,6 +91,10 @@ class Tree implements Disposable {
   readonly #prefix: Buffer[];
   /** The directory that was needed last, and the way to it. */
   #last: { way: Buffer; fd: number } | undefined;
+  /** Those that were made and of which more may come, each in the one before it. */
+  readonly #open: { way: Buffer; parts: readonly Buffer[]; entry: Entry }[] = [];
+  /** The numbers of the files that were made. */
+  readonly #files = new Set<number>();
 
   constructor(base: string, prefix: string, options: UnpackOptions) {
     this.#options = options;
@@ -93,33 +108,95 @@ class Tree implements Disposable {
   }
 
   async put(entry: Entry, entries: Entries): Promise<void> {
-    const parts = [...this.#prefix, ...partsOf(entry.name)];
-    const name = parts.pop();
-    const shown = () =>
-      `${this.#shown}/${Buffer.concat([...parts, name ?? ROOT].flatMap((part) => [part, Buffer.from('/')])).subarray(0, -1)}`;
+    const whole = [...this.#prefix, ...partsOf(entry.name)];
+    const way = wayOf(whole);
+    const parts = whole.slice(0, -1);
+    const name = whole.at(-1);
+    const { keepsOwners, leftOut } = this.#options;
+    const shown = () => `${this.#shown}/${way.subarray(0, -1)}`;
     try {
+      this.leave(way);
       if (name === undefined && entry.type === 'directory') return;
       if (name === undefined)
         throw new PolykernelError('invalid', `${this.#shown} is a directory`, { value: this.#shown });
-      if (entry.type === 'other') return this.#options.leftOut(`${shown()} is a device or a FIFO: left out`);
-      const place = inside({ fd: this.#directory(parts) }, name);
-      if (entry.type === 'directory') makeDirectory(place, entry.mode & 0o777);
-      else rmSync(place, { force: true });
-      if (entry.type === 'link') symlinkSync(entry.link, place);
+      if (entry.type === 'other') return leftOut(`${shown()} is a device or a FIFO: left out`);
+      const directory = this.#directory(parts);
+      const place = inside({ fd: directory }, name);
       if (entry.type === 'file') {
-        const flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_NONBLOCK;
-        await using file = await open(place, flags, entry.mode & 0o777);
-        await fill(file, entry, entries, this.#options);
-      } else if (this.#options.keepsOwners) await lchown(place, entry.uid, entry.gid);
+        this.#remember(
+          await landFile(directory, name, entry.mode & 0o777, (file) =>
+            fill(file, entry, entries.content(), keepsOwners),
+          ),
+        );
+        return;
+      }
+      if (entry.type === 'directory') {
+        if (makeDirectory(place, entry.mode & 0o777)) this.#open.push({ way, parts: whole, entry });
+      } else rmSync(place, { force: true });
+      if (entry.type === 'hard') return this.#link([...this.#prefix, ...partsOf(entry.link)], place);
+      if (entry.type === 'link') symlinkSync(entry.link, place);
+      if (keepsOwners) await lchown(place, entry.uid, entry.gid);
+      if (entry.type === 'link') lutimesSync(place, Date.now() / 1000, entry.mtime);
     } catch (error) {
       throw asPolykernelError(error, `writing ${shown()}`);
     }
   }
 
+  /** What is not on the `way` has all that comes in it, as archives are made. */
+  leave(way: Buffer): void {
+    for (;;) {
+      const last = this.#open.at(-1);
+      if (last === undefined || way.subarray(0, last.way.length).equals(last.way)) return;
+      this.#open.pop();
+      const fd = this.#walk(last.parts);
+      try {
+        const now = fstatSync(fd).mode;
+        // Else what makeDirectory() has given its owner stays.
+        if ((last.entry.mode & 0o700) !== 0o700) fchmodSync(fd, now & 0o777 & (last.entry.mode | 0o077));
+        futimesSync(fd, Date.now() / 1000, last.entry.mtime);
+      } finally {
+        closeSync(fd);
+      }
+    }
+  }
+
+  #remember({ ino }: Stats): void {
+    if (this.#files.size < MOST_FILES) this.#files.add(ino);
+  }
+
+  /** One more name of what came before: what was there else is nobody's to share. */
+  #link(target: Buffer[], place: Buffer): void {
+    const name = target.pop() ?? ROOT;
+    const fd = this.#walk(target);
+    try {
+      const from = inside({ fd }, name);
+      const found = lstatSync(from, { throwIfNoEntry: false });
+      if (!found?.isFile() || !this.#files.has(found.ino))
+        throw new PolykernelError(
+          'protocol',
+          `the archive from the guest links to ${name}, which is not in it before`,
+          {
+            hint: 'Of more than a million files take the archive: pk cp NAME:PATH - | tar -x',
+          },
+        );
+      linkSync(from, place);
+    } finally {
+      if (fd !== this.#base) closeSync(fd);
+    }
+  }
+
   #directory(parts: readonly Buffer[]): number {
-    const way = Buffer.concat(parts.flatMap((part) => [part, Buffer.from('/')]));
+    const way = wayOf(parts);
     if (parts.length === 0) return this.#base;
     if (this.#last?.way.equals(way)) return this.#last.fd;
+    const fd = this.#walk(parts);
+    if (this.#last !== undefined) closeSync(this.#last.fd);
+    this.#last = { way, fd };
+    return fd;
+  }
+
+  /** Opens it, and makes what is not there; #base for no parts. */
+  #walk(parts: readonly Buffer[]): number {
     let fd = this.#base;
     for (const part of parts) {
       const place = inside({ fd }, part);
@@ -132,8 +209,6 @@ class Tree implements Disposable {
       }
       fd = below;
     }
-    if (this.#last !== undefined) closeSync(this.#last.fd);
-    this.#last = { way, fd };
     return fd;
   }
 
@@ -143,11 +218,16 @@ class Tree implements Disposable {
   }
 }
 
-/** Its owner can write in it whatever the guest says: else nothing more could be put there. */
-function makeDirectory(place: Buffer, mode = 0o755): void {
+/** Each with a slash behind it. */
+const wayOf = (parts: readonly Buffer[]): Buffer => Buffer.concat(parts.flatMap((part) => [part, Buffer.from('/')]));
+
+/** Whether it was not there. Its owner can write in it whatever the guest says: else nothing more could be put there. */
+function makeDirectory(place: Buffer, mode = 0o755): boolean {
   try {
     mkdirSync(place, mode | 0o700);
+    return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || !lstatSync(place).isDirectory()) throw error;
+    return false;
   }
 }

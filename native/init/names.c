@@ -1,0 +1,64 @@
+/*
+ * /etc/hosts: a root may have none, or an empty one, as roots made of containers' images do, and none knows the name that this
+ * machine was given. Programs look for both: sudo, Java and whatever asks for its own address fail without.
+ */
+#include "names.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../common/fields.h"
+#include "files.h"
+#include "protocol.h"
+
+enum { HOSTS_MOST = 65536, HOSTS_ADDED = 1024 };
+
+/* Whether a line of `hosts` gives `name` an address. */
+static int is_named(const char *hosts, const char *name)
+{
+	size_t length = strlen(name);
+	for (const char *line = hosts; *line; line += strcspn(line, "\n"), line += *line == '\n') {
+		int word = 0;
+		for (const char *c = line + strspn(line, " \t\r"); *c && *c != '\n' && *c != '#'; word++, c += strspn(c, " \t\r")) {
+			size_t n = strcspn(c, " \t\r\n#");
+			if (word && n == length && !memcmp(c, name, n)) return 1;
+			c += n;
+		}
+	}
+	return 0;
+}
+
+int own_name(char *spec)
+{
+	static char hosts[HOSTS_MOST + HOSTS_ADDED];
+	char *field[4], *at = hosts;
+	struct stat st;
+	ssize_t n;
+	if (split_fields(spec, FIELD, field, 4) < 3 || strlen(field[2]) > 255) return EINVAL;
+	const char *name = field[2];
+	/* What is no regular file, or longer than one of people's, is left as it is. */
+	int fd = open(field[0], O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (fd < 0 && errno != ENOENT && errno != ENOTDIR) return 0;
+	if (fd >= 0) {
+		if (fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_size >= HOSTS_MOST) {
+			close(fd);
+			return 0;
+		}
+		while (at < hosts + HOSTS_MOST - 1 && (n = read(fd, at, (size_t)(hosts + HOSTS_MOST - 1 - at))) > 0) at += n;
+		close(fd);
+	}
+	*at = 0;
+	int is_there[2] = {is_named(hosts, "localhost"), is_named(hosts, name)};
+	if (is_there[0] && is_there[1]) return 0;
+	char *const end = hosts + sizeof hosts;
+	if (at > hosts && at[-1] != '\n') *at++ = '\n', *at = 0;
+	if (!is_there[0]) at += snprintf(at, (size_t)(end - at), "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n");
+	/* Debian's address for it: what listens at this name is not at localhost's. */
+	int brief = (int)strcspn(name, ".");
+	if (!is_there[1]) snprintf(at, (size_t)(end - at), name[brief] ? "127.0.1.1 %s %.*s\n" : "127.0.1.1 %s\n", name, brief, name);
+	return write_file(field[1], hosts);
+}

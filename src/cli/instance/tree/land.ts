@@ -1,0 +1,101 @@
+/** Files that get their name, or the place of another, once they are whole: what breaks off leaves nothing. */
+import { randomBytes } from 'node:crypto';
+import { closeSync, constants, copyFileSync, openSync, renameSync, rmSync, type Stats } from 'node:fs';
+import { type FileHandle, open, realpath } from 'node:fs/promises';
+import { basename, dirname } from 'node:path';
+import { asPolykernelError } from '../../../sys/errors.ts';
+import type { Entry } from './blocks.ts';
+import { inside } from './pack.ts';
+
+const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_TRUNC, O_DIRECTORY, O_NOFOLLOW, O_NOCTTY } = constants;
+
+/** Makes the file `name` in the directory `fd`, of what `write` puts in it. Gives what `write` does. */
+export async function landFile<T>(
+  fd: number,
+  name: Buffer,
+  mode: number,
+  write: (file: FileHandle) => Promise<T>,
+): Promise<T> {
+  const partial = inside({ fd }, Buffer.from(`.pk-cp-${randomBytes(8).toString('hex')}`));
+  const file = await open(partial, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
+  try {
+    const written = await write(file).finally(() => file.close());
+    moveOver(partial, inside({ fd }, name));
+    return written;
+  } catch (error) {
+    rmSync(partial, { force: true });
+    throw error;
+  }
+}
+
+function moveOver(partial: Buffer, place: Buffer): void {
+  try {
+    renameSync(partial, place);
+  } catch (error) {
+    // Something is mounted on it: it can be filled alone.
+    if ((error as NodeJS.ErrnoException).code !== 'EBUSY') throw error;
+    copyFileSync(partial, place);
+    rmSync(partial);
+  }
+}
+
+/** The content, owner and time of `entry`; gives what the file is now. */
+export async function fill(
+  file: FileHandle,
+  entry: Entry,
+  content: AsyncIterable<Buffer>,
+  keepsOwners: boolean,
+): Promise<Stats> {
+  for await (const part of content) await file.writeFile(part);
+  const stats = await file.stat();
+  if (!stats.isFile()) return stats;
+  if (keepsOwners) await file.chown(entry.uid, entry.gid);
+  if (keepsOwners) await file.chmod(entry.mode & 0o777);
+  await file.utimes(Date.now() / 1000, entry.mtime);
+  return stats;
+}
+
+/** The file that the user has named, and what it leads to if it is a link: it keeps its mode, and its owner unless `keepsOwners`. */
+export async function replaceFile(
+  path: string,
+  was: Stats,
+  entry: Entry,
+  content: AsyncIterable<Buffer>,
+  keepsOwners: boolean,
+): Promise<void> {
+  try {
+    if (was.isFile() && was.nlink === 1 && (await isReplaced(path, was, entry, content, keepsOwners))) return;
+    // Its other names are to be of the same file still, a device takes what it is given.
+    await using file = await open(path, O_WRONLY | O_TRUNC | O_NOCTTY);
+    await fill(file, entry, content, keepsOwners);
+  } catch (error) {
+    throw asPolykernelError(error, `writing ${path}`);
+  }
+}
+
+/** False, with nothing read of `content`: the directory or the owner does not allow it. */
+async function isReplaced(
+  path: string,
+  was: Stats,
+  entry: Entry,
+  content: AsyncIterable<Buffer>,
+  keepsOwners: boolean,
+): Promise<boolean> {
+  const real = await realpath(path);
+  const fd = openSync(dirname(real), O_RDONLY | O_DIRECTORY);
+  let isBegun = false;
+  try {
+    await landFile(fd, Buffer.from(basename(real)), was.mode & 0o777, async (file) => {
+      await file.chown(was.uid, was.gid);
+      await file.chmod(was.mode & 0o777);
+      isBegun = true;
+      await fill(file, entry, content, keepsOwners);
+    });
+    return true;
+  } catch (error) {
+    if (isBegun || !['EACCES', 'EPERM', 'EROFS'].includes((error as NodeJS.ErrnoException).code!)) throw error;
+    return false;
+  } finally {
+    closeSync(fd);
+  }
+}

@@ -1,0 +1,61 @@
+/** Kernels that go on from a template's: which may, what their QEMU is started with, and what is left by one that failed. */
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { PolykernelError } from '../../sys/errors.ts';
+import type { LaunchSpec } from '../driver.ts';
+import { memoryNodes } from '../shim/placement.ts';
+import { connectShim } from '../shim/shim.ts';
+import { JAIL_RAM } from './command.ts';
+import { FIRST_FD, preload, type QemuLaunch } from './launch.ts';
+import { loadState } from './migration.ts';
+import { Qmp } from './qmp.ts';
+import type { Template } from './template.ts';
+
+/** A sound clone answers within a second even on a loaded machine; one that does not is broken. */
+export const CLONE_DEADLINE_MS = 20_000;
+/** In the launch directory of a clone: the key of its template. */
+const CLONE_MARK = 'template';
+/** Left by a clone that did not start, and in the way of the boot that replaces it. */
+const CLONE_FILES = ['exit', 'shim.pid', 'console.log', 'console.log.1', CLONE_MARK];
+
+/** Leaves word in a launch directory of what its kernel was made of. */
+export const markClone = (directory: string, { key }: Template): Promise<void> =>
+  writeFile(join(directory, CLONE_MARK), key);
+
+export const isClone = (directory: string): boolean => existsSync(join(directory, CLONE_MARK));
+
+export async function removeClone(directory: string): Promise<void> {
+  await Promise.all(CLONE_FILES.map((name) => rm(join(directory, name), { force: true })));
+}
+
+/** A clone's memory is a view of the template's: of ordinary pages, on whichever node they came to lie. */
+export function canClone({ append = [], initramfs, cold, placement, devices = [] }: LaunchSpec): boolean {
+  // What the kernel is told at its boot a template has not been told.
+  if (append.length > 0 || initramfs !== undefined) return false;
+  // A template has no functions. Its clones can be given some once they run, when all of their memory becomes their own.
+  if (cold || devices.length > 0 || placement?.hugePageBytes) return false;
+  return placement === undefined || placement.memory.length === 0 || memoryNodes().length === 1;
+}
+
+/** Whether a clone failed in a way that another clone of the same template would fail, too. */
+export function isBrokenClone(error: unknown): boolean {
+  return error instanceof PolykernelError && ['kernel-died', 'panic', 'not-ready', 'protocol'].includes(error.code);
+}
+
+/** What QEMU needs in order to start as a clone. */
+export function cloneParts(template: Template): Pick<QemuLaunch, 'binds' | 'env'> {
+  const { binds, env } = preload();
+  return { binds: [{ source: template.ram, target: JAIL_RAM, access: 'read' }, ...binds], env };
+}
+
+/** Lets a clone read its state from the descriptor it has inherited. */
+export async function loadClone(directory: string): Promise<void> {
+  const monitor = await Qmp.open(await connectShim(directory, 'monitor'), randomBytes(4).toString('hex'));
+  try {
+    await loadState(monitor, `fd:${FIRST_FD}`);
+  } finally {
+    monitor.close();
+  }
+}

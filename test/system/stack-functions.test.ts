@@ -1,0 +1,86 @@
+/** What plans say of PCI functions: of those that are gone, and of those that are somebody else's. */
+import { expect, test } from 'vitest';
+import type { Plan, StackSource } from '../../src/stack/contract.ts';
+import type { Topology } from '../../src/topology/index.ts';
+import { eventually, HOST, startDaemon } from '../support/harness.ts';
+import { networkCard } from '../support/machines.ts';
+import { SriovModel } from '../support/sriov-model.ts';
+
+const PF = '0000:3b:00.0';
+const [VF0, VF1] = ['0000:3b:00.1', '0000:3b:00.2'] as const;
+const CARD = '0000:5e:00.0';
+const actions = ({ kernels }: Plan) => Object.fromEntries(kernels.map(({ name, action }) => [name, action]));
+const refusals = ({ refused }: Plan) => refused.map(({ name, field, message }) => `${name} ${field}: ${message}`);
+const absent = ({ advice }: Plan) => advice.filter(({ id }) => id === 'absent-function').map(({ subject }) => subject);
+
+const source = (defaultName: string, text: string): StackSource => ({
+  ...{ text, defaultName },
+  file: 'test.yaml',
+  directory: '/tmp',
+});
+const kernel = (name: string, more: string) => `  ${name}: {driver: fake, command: [sleep, inf], ${more}}\n`;
+
+/** A machine from which functions can be pulled. */
+async function started() {
+  const model = new SriovModel([{ address: PF, firstVirtual: VF0, most: 8, node: 0 }]);
+  model.add(CARD, { driver: null });
+  let pci: Topology['pci'] = [VF0, VF1, CARD].map((address) => networkCard(address, { node: 0 }));
+  const test = await startDaemon({
+    functions: { sysfs: model, take: () => {}, drop: () => {} },
+    host: { ...HOST, readTopology: () => ({ ...HOST.readTopology(), pci }) },
+  });
+  await test.client.setVirtualFunctions({ address: PF, count: 4 }, () => {});
+  const pull = (address: string) => {
+    pci = pci.filter((each) => each.address !== address);
+  };
+  return { ...test, pull };
+}
+
+test('a function that is gone is refused to what takes it, and told of what stays as it is', async () => {
+  const { client, pull } = await started();
+  const shop = (more = '') => source('shop', `kernels:\n${kernel('web', `devices: ["${VF0}"]`)}${more}`);
+  await client.apply(shop());
+  await eventually(async () => (await client.inspect('web')).state === 'running');
+  pull(VF0);
+  const same = await client.plan(shop());
+  expect([actions(same), same.refused, same.steps, absent(same)]).toEqual([{ web: 'keep' }, [], [], ['web']]);
+  // What is new beside it is not held back by that.
+  expect(actions(await client.apply(shop(kernel('db', `devices: ["${VF1}"]`))))).toEqual({ web: 'keep', db: 'create' });
+  const changed = await client.plan(source('shop', `kernels:\n${kernel('web', `devices: ["${VF0}"], cpus: 2`)}`));
+  expect([refusals(changed), absent(changed)]).toEqual([[`web devices[0]: there is no PCI function ${VF0}`], []]);
+});
+
+test('what another has is refused by the plan, unless the plan takes it from that one', async () => {
+  const { client } = await started();
+  const web = kernel('web', `devices: ["${VF0}"]`);
+  const db = kernel('db', `devices: ["${VF0}"]`);
+  await client.apply(source('shop', `kernels:\n${web}`));
+  const other = await client.plan(source('other', `kernels:\n${db}`));
+  expect(refusals(other)).toEqual([`db devices[0]: ${VF0} cannot be had: it is leased to web`]);
+  expect(other.steps).toEqual([]);
+  expect((await client.plan(source('shop', `kernels:\n${kernel('web', 'cpus: 1')}${db}`))).refused).toEqual([]);
+  const handed = await client.apply(source('shop', `kernels:\n${db}`));
+  expect(actions(handed)).toEqual({ db: 'create', web: 'remove' });
+  expect((await client.functions()).leases).toMatchObject([{ address: VF0, owner: 'db' }]);
+});
+
+test('a pool stays as it is though a function of it is gone, and who has that one keeps it', async () => {
+  const { client, pull } = await started();
+  const shop = (devices: string, more = '') =>
+    source(
+      'shop',
+      `pool: {cpus: 2-7, memory: 1GiB, devices: [${devices}]}
+kernels:
+${kernel('web', 'partition: {cpus: 2, memory: 128MiB, devices: [{class: network}]}')}${more}`,
+    );
+  await client.apply(shop(`"${CARD}"`));
+  pull(CARD);
+  const same = await client.plan(shop(`"${CARD}"`));
+  expect([actions(same), same.refused, absent(same)]).toEqual([{ web: 'keep' }, [], ['web']]);
+  // Another that the pool is to have has to be there.
+  expect(refusals(await client.plan(shop(`"${CARD}", "0000:5f:00.0"`)))).toEqual([
+    expect.stringContaining('there is no PCI function 0000:5f:00.0'),
+  ]);
+  const grown = { cpus: [1], sharedCpus: [], memory: { kind: 'size', bytes: 2 ** 20 } as const, devices: [] };
+  expect((await client.growPool(grown)).pool).toMatchObject({ cpus: [1, 2, 3, 4, 5, 6, 7], devices: [CARD] });
+});
