@@ -250,3 +250,15 @@ it.each([
     value: `/srv/${long.slice(2)}`,
   });
 });
+
+it('no name of a guest makes a line of its own among what is told', async () => {
+  const name = './a\npk: all is well\x1b[2J';
+  await unpack([entry('directory', './'), typed('6', name)]);
+  expect(left).toEqual([`${join(base, 'out')}/a pk: all is well is a device or a FIFO: left out`]);
+  const refused = await Promise.all(
+    [entry('hard', './b', { link: Buffer.from(name) }), file(`${name}/../../x`), file(`${name}/`.repeat(200))].map(
+      (each, at) => unpack([entry('directory', './'), each], `out${at}`).then(String, String),
+    ),
+  );
+  for (const control of ['\n', '\x1b']) for (const text of refused) expect(text).not.toContain(control);
+});

@@ -60,13 +60,21 @@ export async function keepMemory(client: Client, evidence: Evidence, path: strin
 }
 
 function checkRoomFor(path: string, need: number): void {
-  const room = roomAt(dirname(path));
+  const room = roomIn(dirname(path), path);
   if (room >= need) return;
   throw new PolykernelError(
     'internal',
     `there is no room for the memory of a kernel in ${dirname(path)}: it can take ${formatBytes(need)}, and ${formatBytes(Math.max(0, room))} may be written there`,
     { field: '--output', value: path, hint: 'Name a file on another file system with -o, or make room.' },
   );
+}
+
+function roomIn(directory: string, path: string): number {
+  try {
+    return roomAt(directory);
+  } catch (error) {
+    throw asPolykernelError(error, `keeping memory in ${path}`);
+  }
 }
 
 /** Gives the bytes there were. Rejects with `internal` when they are more than `most`. */

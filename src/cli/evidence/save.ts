@@ -1,6 +1,6 @@
 /** pk core save: what is known of an instance, kept in a file. */
 import { constants } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { open, rm } from 'node:fs/promises';
 import { connect } from '../../client/index.ts';
 import type { Core } from '../../evidence/contract.ts';
 import { asPolykernelError, PolykernelError } from '../../sys/errors.ts';
@@ -48,20 +48,26 @@ export const command: Command = {
       core.console.push(text);
     }
     const file = invocation.value('output') ?? `${evidence.status.spec.name}.core`;
-    if (wantsMemory) core.memoryKept = await keepMemory(client, evidence, `${file}.memory`);
+    const memory = `${file}.memory`;
+    if (wantsMemory) core.memoryKept = await keepMemory(client, evidence, memory);
     const content = `${JSON.stringify(core, null, 1)}\n`;
     if (file === '-') await print(Buffer.from(content));
-    else await save(file, content);
+    else await saveText(file, content, wantsMemory ? memory : undefined);
     return 0;
   },
 };
 
-async function save(path: string, content: string): Promise<void> {
+/**
+ * A device or a FIFO takes it with the mode that it has: it is everybody's. `memory`: the file that was kept with it, and goes where this
+ * fails: who reads that finds no secrets lying about.
+ */
+export async function saveText(path: string, content: string, memory?: string): Promise<void> {
   try {
     await using file = await open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0o600);
-    await file.chmod(0o600);
+    if ((await file.stat()).isFile()) await file.chmod(0o600);
     await file.writeFile(content);
   } catch (error) {
+    if (memory !== undefined) await rm(memory, { force: true });
     throw asPolykernelError(error, `writing ${path}`);
   }
 }

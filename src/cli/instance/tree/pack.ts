@@ -6,6 +6,7 @@
 import { constants, type Stats } from 'node:fs';
 import { type FileHandle, lstat, open, readdir, readlink, statfs } from 'node:fs/promises';
 import { asPolykernelError, PolykernelError } from '../../../sys/errors.ts';
+import { plainLine } from '../../../sys/text.ts';
 import { BLOCK, type Entry, type EntryType, encodeEntry, padding } from './blocks.ts';
 
 const PART = 256 * 1024;
@@ -66,7 +67,7 @@ async function* packDirectory(
       const now = await opened.stat();
       if (now.isDirectory()) yield* packDirectory(opened, below, now, packing);
       else if (now.isFile()) yield* packFile(opened, below, now, packing);
-    } else packing.leftOut(`${below.subarray(2)} is ${kindOf(found)}: left out`);
+    } else packing.leftOut(`${plainLine(below.subarray(2).toString())} is ${kindOf(found)}: left out`);
   }
 }
 

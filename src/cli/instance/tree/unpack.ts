@@ -21,6 +21,7 @@ import {
 import { lchown, stat } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { asPolykernelError, PolykernelError } from '../../../sys/errors.ts';
+import { plainLine } from '../../../sys/text.ts';
 import { Entries, type Entry } from './blocks.ts';
 import { fill, landFile, replaceFile } from './land.ts';
 import { inside } from './pack.ts';
@@ -36,6 +37,7 @@ export interface UnpackOptions {
 const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW } = constants;
 /** Files that are remembered, since more names may come of them. */
 const MOST_FILES = 2 ** 20;
+const SHOWN_CHARACTERS = 1024;
 const ROOT = Buffer.from('.');
 const NOWHERE = Buffer.alloc(0);
 
@@ -66,6 +68,9 @@ export async function unpackTree(archive: AsyncIterable<Buffer>, path: string, o
   tree.leave(NOWHERE);
 }
 
+/** A name as it is told: one of several lines could tell something else. */
+const line = (name: Buffer): string => plainLine(name.toString(), SHOWN_CHARACTERS);
+
 const isRoot = (name: Buffer): boolean => partsOf(name).length === 0;
 
 /** The names on the way, each a Buffer. Throws `protocol` for one that leads up. */
@@ -77,7 +82,7 @@ function partsOf(name: Buffer): Buffer[] {
     at += part.length + 1;
     if (part.length === 0 || part.equals(ROOT)) continue;
     if (part.toString('latin1') === '..')
-      throw new PolykernelError('protocol', `the archive from the guest has the name ${name}, which leads up`);
+      throw new PolykernelError('protocol', `the archive from the guest has the name ${line(name)}, which leads up`);
     parts.push(part);
   }
   return parts;
@@ -113,7 +118,7 @@ class Tree implements Disposable {
     const parts = whole.slice(0, -1);
     const name = whole.at(-1);
     const { keepsOwners, leftOut } = this.#options;
-    const shown = () => `${this.#shown}/${way.subarray(0, -1)}`;
+    const shown = () => `${this.#shown}/${line(way.subarray(0, -1))}`;
     try {
       this.leave(way);
       if (name === undefined && entry.type === 'directory') return;
@@ -174,7 +179,7 @@ class Tree implements Disposable {
       if (!found?.isFile() || !this.#files.has(found.ino))
         throw new PolykernelError(
           'protocol',
-          `the archive from the guest links to ${name}, which is not in it before`,
+          `the archive from the guest links to ${line(name)}, which is not in it before`,
           {
             hint: 'Of more than a million files take the archive: pk cp NAME:PATH - | tar -x',
           },

@@ -1,0 +1,46 @@
+/** Where `pk core save` writes to, and what is left when that fails. */
+import { execFileSync } from 'node:child_process';
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { saveText } from './save.ts';
+
+let directory: string;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'pk-save-'));
+});
+afterEach(() => rmSync(directory, { recursive: true }));
+
+const modeOf = (path: string) => statSync(path).mode & 0o777;
+
+it("makes a file its owner alone may read, and what is no file keeps its mode: /dev/null is everybody's", async () => {
+  const path = join(directory, 'core');
+  writeFileSync(path, 'old', { mode: 0o644 });
+  await saveText(path, 'new');
+  expect(modeOf(path)).toBe(0o600);
+  const fifo = join(directory, 'fifo');
+  execFileSync('mkfifo', [fifo]);
+  chmodSync(fifo, 0o666);
+  const reader = openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK);
+  await saveText(fifo, 'text');
+  closeSync(reader);
+  expect(modeOf(fifo)).toBe(0o666);
+});
+
+it('leaves no memory where the description of it cannot be written', async () => {
+  const memory = join(directory, 'x.memory');
+  writeFileSync(memory, 'secrets');
+  await expect(saveText(join(directory, 'no/x'), 'text', memory)).rejects.toThrow('writing');
+  expect(existsSync(memory)).toBe(false);
+});
