@@ -1,6 +1,6 @@
 /** A kernel beside the host's, as the daemon holds it. pk-mktty stands for it under the shim, and ends when it has. */
 import type { Mutex } from '../../core/mutex.ts';
-import type { GuestLink } from '../../guest/index.ts';
+import { type GuestLink, readShortFile } from '../../guest/index.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import type { HostPlacement, HostUsage, KernelExit, KernelSize, LaunchSpec, RealPlacement } from '../driver.ts';
 import { ShimKernel } from '../shim/kernel.ts';
@@ -107,7 +107,7 @@ export class SpawnKernel extends ShimKernel {
   async #blockBytes(): Promise<number> {
     let text = '';
     try {
-      for await (const part of await this.guest.readFile('/sys/devices/system/memory/block_size_bytes')) text += part;
+      text = await readShortFile(this.guest, '/sys/devices/system/memory/block_size_bytes');
     } catch (error) {
       if (!(error instanceof PolykernelError) || error.code !== 'not-found') throw error;
     }

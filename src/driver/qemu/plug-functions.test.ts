@@ -39,7 +39,7 @@ const functions = (over = {}) =>
       configure: async (steps) => void told.push(...steps),
       readFile: async (path) => {
         if (blind) throw new PolykernelError('not-found', path);
-        return Readable.from(['0x1b36\n']);
+        return Readable.from([Buffer.from('0x1b36\n')]);
       },
     },
     async withMonitor(use) {

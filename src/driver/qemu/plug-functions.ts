@@ -1,6 +1,5 @@
 /** PCI functions of the host that come to a running QEMU, and go: over the monitor, with the guest's consent. */
-import { text } from 'node:stream/consumers';
-import { type GuestLink, tellFunctions } from '../../guest/index.ts';
+import { type GuestLink, readShortFile, tellFunctions } from '../../guest/index.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import type { KernelFunctions, LaunchSpec, PassedFunction } from '../driver.ts';
 import { functionId, jailFunction } from './command.ts';
@@ -70,7 +69,7 @@ export class QemuFunctions implements KernelFunctions {
       if (place === undefined)
         throw new PolykernelError('protocol', `QEMU does not say where on its bus it has put ${given.address}`);
       const seen = async () => {
-        await text(await guest.readFile(`/sys/bus/pci/devices/${place}/vendor`));
+        await readShortFile(guest, `/sys/bus/pci/devices/${place}/vendor`);
       };
       await consent(`the guest's kernel does not see ${given.address}`, seen, this.#options.patienceMs);
       await this.#tell(monitor);

@@ -1,7 +1,6 @@
 /** CPUs of a running guest that go offline and online within it, and memory that a balloon takes out and gives back. */
-import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { GuestLink, Pair } from '../../guest/index.ts';
+import { type GuestLink, type Pair, readShortFile } from '../../guest/index.ts';
 import { parseCpuList } from '../../sys/cpu-list.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import { formatBytes } from '../../sys/units.ts';
@@ -20,9 +19,9 @@ export const cpuSteps = (machineCpus: number, cpus: number): Pair[] =>
     return ['write', `${CPUS}/cpu${cpu}/online\x1f${cpu < cpus ? 1 : 0}`];
   });
 
-/** How many the guest's kernel says are online. Throws `protocol` for what is no list of CPUs. */
-export async function onlineCpus(guest: GuestLink): Promise<number> {
-  const list = await text(await guest.readFile(`${CPUS}/online`));
+/** How many the guest's kernel says are online. Throws `protocol` for what is no list of CPUs, and as readShortFile(). */
+export async function onlineCpus(guest: Pick<GuestLink, 'readFile' | 'blame'>): Promise<number> {
+  const list = await readShortFile(guest, `${CPUS}/online`);
   try {
     return parseCpuList(list).length;
   } catch (cause) {
