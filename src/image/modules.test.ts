@@ -47,6 +47,16 @@ describe('readModuleInfo', () => {
     });
   });
 
+  it('takes no alias that none has: one longer than any, or of several lines', () => {
+    const aliases = ['pci:v*d[0-9]*', '['.repeat(1_025), 'a\nalias b c', 'a b', '', '['.repeat(1_024)];
+    const bytes = kernelModule(
+      '',
+      '6.1.0',
+      aliases.map((alias) => `alias=${alias}`),
+    );
+    expect(readModuleInfo('x.ko', bytes).aliases).toEqual([aliases[0], aliases.at(-1)]);
+  });
+
   it('refuses what is no module', () => {
     expect(() => readModuleInfo('x.ko', Buffer.from('text'))).toThrow(/x\.ko is damaged: it has no \.modinfo/);
   });

@@ -130,7 +130,8 @@ export function readModuleInfo(path: string, bytes: Buffer): ModuleInfo {
     depends: moduleNames([...needs, ...softDepends.flatMap(loadedBefore)]),
     needs: moduleNames(needs),
     softDepends,
-    aliases: values('alias'),
+    // As long as any: the index of all has a level for each character, at worst.
+    aliases: values('alias').filter((alias) => /^[!-~]{1,1024}$/.test(alias)),
     version: values('vermagic')[0]?.split(' ', 1)[0]?.slice(0, 256) ?? '',
   };
 }
