@@ -1,4 +1,6 @@
 /** A real kernel behind a service is upgraded to another image under load, and returns when the new one is no good. */
+import { createHash } from 'node:crypto';
+import { pipeline } from 'node:stream/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connect } from '../../src/client/index.ts';
 import { ImageStore } from '../../src/image/contract.ts';
@@ -65,6 +67,45 @@ describe('an upgrade', () => {
       await sandbox.ok('rm', driver);
     }
   });
+
+  it.each(['uml', 'qemu'])(
+    'of the daemon on %s: commands of clients go on, and no byte is lost or doubled',
+    async (driver) => {
+      const name = `carries-${driver}`;
+      await sandbox.ok('run', '-d', '--name', name, '--driver', driver, '-w', '/', '--', 'sleep', '100000');
+      const client = await connect({ home: sandbox.home });
+      const size = 20_000_000;
+      const sent = Buffer.alloc(size, 'a line of forty characters, and a number\n');
+      const sum = createHash('sha256').update(sent).digest('hex');
+      const takes = await client.exec(name, { command: ['sh', '-c', 'cat | sha256sum; exit 3'] });
+      const gives = await client.exec(name, {
+        command: ['sh', '-c', `yes "a line of forty characters, and a number" | head -c ${size}; exit 4`],
+      });
+      const [taken, given] = [createHash('sha256'), { bytes: 0, text: '' }];
+      gives.stdout.on('data', (chunk: Buffer) => {
+        given.bytes += chunk.length;
+        taken.update(chunk);
+      });
+      takes.stdout.on('data', (chunk: Buffer) => {
+        given.text += chunk.toString();
+      });
+      let passed = 0;
+      const input = async function* () {
+        for (const piece = 65_536; passed < size; passed += piece) yield sent.subarray(passed, passed + piece);
+      };
+      const feeding = pipeline(input, takes.stdin);
+      const upgrade = () => sandbox.ok('daemon', 'upgrade');
+      await until('both are on their way', async () => given.bytes > 0 && passed > 0);
+      await upgrade();
+      await upgrade();
+      await feeding;
+      const ends = await Promise.all([takes, gives].map(({ exited }) => exited));
+      expect(ends.map(({ exitCode }) => exitCode)).toEqual([3, 4]);
+      await until('all was read', async () => given.bytes === size && given.text.endsWith('\n'));
+      expect([given.text.split(' ')[0], taken.digest('hex')]).toEqual([sum, sum]);
+      await sandbox.ok('rm', '-f', name);
+    },
+  );
 
   it('to another image and command loses no request', async () => {
     const before = await web();
