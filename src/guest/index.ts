@@ -24,7 +24,6 @@ export {
 } from './initramfs.ts';
 export { GuestLink } from './link.ts';
 export type { GuestLinkOptions } from './link-options.ts';
-export { listens } from './listens.ts';
 export { LineMemory, lineMemoryBytes } from './memory.ts';
 export { type GuestHello, type Snapshot, TROUBLES, type Trouble } from './messages.ts';
 export { errnoText, type GuestExit, GuestProcess } from './process.ts';

@@ -6,7 +6,6 @@ import type { Journal } from '../core/journal.ts';
 import { Mutex } from '../core/mutex.ts';
 import type { Capabilities, Kernel, LaunchSpec } from '../driver/index.ts';
 import type { NetworkPort } from '../driver/network-port.ts';
-import { listens } from '../guest/index.ts';
 import type { InstanceRecord, InstanceSpec, PublishedPort } from '../instance/contract.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import { isOnVolume } from '../sys/volume-text.ts';
@@ -253,13 +252,6 @@ export class Network {
   address(name: string): string | null {
     const member = this.#members().find(({ spec }) => spec.name === name);
     return member?.networkNumber == null || !this.#kernels.has(name) ? null : addressOf(member.networkNumber);
-  }
-
-  /** Whether a running kernel says that somebody listens there. Rejects as GuestLink.readFile(), `conflict` without a kernel. */
-  async listens(name: string, port: number): Promise<boolean> {
-    const kernel = this.#kernels.get(name);
-    if (kernel === undefined) throw new PolykernelError('conflict', `${name} does not run`);
-    return await listens(kernel.guest, port);
   }
 
   /** Why no HAProxy can reach what is in it; null where one can. */

@@ -65,11 +65,6 @@ export function structureOf(records: readonly ServiceRecord[], endpoints: Endpoi
   return { namespace: namespaceKey(endpoints.namespace()), shapes: Object.fromEntries(shapes) };
 }
 
-/** Its first check, or its own word, says whether it is up. */
-export const COMES = 'health down';
-export const setServer = (service: string, server: string, to: string): string =>
-  `set server ${service}/${server} ${to}`;
-
 /** Commands that bring the servers of a service from `states`, by `backend/server`, to `servers`. */
 export function adjustments(
   service: string,
@@ -77,7 +72,8 @@ export function adjustments(
   states: ReadonlyMap<string, ServerState>,
 ): string[] {
   return servers.flatMap(({ name, address, port, weight, isWell = false }) => {
-    const state = states.get(`${service}/${name}`);
+    const server = `${service}/${name}`;
+    const state = states.get(server);
     if (state === undefined) return [];
     const commands: string[] = [];
     const moved = address !== null && (state.address !== address || state.port !== port);
@@ -85,8 +81,9 @@ export function adjustments(
     if (moved) commands.push(`addr ${address} port ${port}`);
     if (state.weight !== weight) commands.push(`weight ${weight}`);
     if (address !== null && state.maintenance) commands.push('state ready');
-    if (moved || (address !== null && state.maintenance)) commands.push(isWell ? 'health up' : COMES);
-    return commands.map((command) => setServer(service, name, command));
+    // Its first check says whether it is up.
+    if (moved || (address !== null && state.maintenance)) commands.push(isWell ? 'health up' : 'health down');
+    return commands.map((command) => `set server ${server} ${command}`);
   });
 }
 

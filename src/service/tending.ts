@@ -12,23 +12,19 @@ import {
   HaProxy,
   parseLine,
   type ServedService,
-  type Server,
   type ServiceRecord,
   StartFailure,
 } from './contract.ts';
-import { Listening } from './listening.ts';
 import { bindFailure } from './port-holder.ts';
 import { Restarts } from './restarts.ts';
 import type { News, ServiceEntry } from './service-entry.ts';
 import {
   adjustments,
-  COMES,
   NO_STRUCTURE,
   type Notes,
   readNotes,
   type Structure,
   serversOf,
-  setServer,
   structureOf,
   writeNotes,
 } from './service-servers.ts';
@@ -63,7 +59,6 @@ export class Tending {
   #structure: Structure = NO_STRUCTURE;
   /** Whether HAProxy was made as the records and endpoints are. */
   #settled = false;
-  readonly #listening: Listening;
   /** So often endpoints have changed. */
   #changes = 0;
   #cancelTend: (() => void) | undefined;
@@ -72,7 +67,6 @@ export class Tending {
 
   constructor(options: TendingOptions) {
     this.#options = options;
-    this.#listening = new Listening(options.endpoints, options.clock);
     this.#proxy = new HaProxy(options.directory, allowedCpus().length, {
       lost: () => this.#tendAfter(0),
       logged: (line) => this.#logged(line),
@@ -162,7 +156,6 @@ export class Tending {
   close(): void {
     this.#closed = true;
     this.#cancelTend?.();
-    this.#listening.close();
     this.#proxy.close();
     this.#unlisten?.();
   }
@@ -218,26 +211,9 @@ export class Tending {
     if (this.#proxy.current === undefined) return;
     const states = new Map((await this.#proxy.servers()).map((state) => [`${state.backend}/${state.server}`, state]));
     for (const entry of this.#servable()) {
-      const { servers } = this.#served(entry);
-      const commands = adjustments(entry.record.name, servers, states);
+      const commands = adjustments(entry.record.name, this.#served(entry).servers, states);
       if (commands.length > 0) await this.#proxy.command(commands);
-      // One that is asked by HTTP is up when that says so.
-      if (entry.record.check === null)
-        for (const server of servers)
-          if (commands.includes(setServer(entry.record.name, server.name, COMES))) this.#await(entry, server);
     }
-  }
-
-  /** Has it get requests as soon as it listens: HAProxy asks those that are down twice a second. */
-  #await({ record: { name } }: ServiceEntry, server: Server): void {
-    this.#listening.watch(name, server, (isStill) => {
-      const tell = async () => {
-        if (this.#closed || !isStill() || this.#proxy.current === undefined) return;
-        await this.#proxy.command([setServer(name, server.name, 'health up')]);
-        await this.look();
-      };
-      void this.#options.mutex.run(tell).catch((error) => this.#complain('telling HAProxy who listens', error));
-    });
   }
 
   #tendAfter(milliseconds: number): void {

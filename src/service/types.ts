@@ -7,8 +7,6 @@ export type { ServiceRequest, Slo, TargetChange, TargetRequest } from './request
 export interface Endpoints {
   /** Address at which an instance's kernel can be reached now; null when it does not run or has no network. */
   address(instance: string): string | null;
-  /** Whether the instance itself says that somebody listens at a port of it. Absent: none can be asked. Rejects where this one cannot. */
-  listens?(instance: string, port: number): Promise<boolean>;
   /** Why services cannot reach instances at all; null where they can. */
   obstacle(): string | null;
   /** File of the network namespace that addresses are reached from; null: this machine's, or there is none yet. */

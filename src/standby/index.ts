@@ -10,7 +10,6 @@ export function standbyPhases({ store }: Surroundings, instances: () => Instance
   const phases = new Phases(store.value<KeptPhases>('standbys', 'who stands by for whom'), instances);
   const withStandbys: Endpoints = {
     address: (instance) => endpoints.address(instance),
-    ...(endpoints.listens && { listens: (instance, port) => endpoints.listens!(instance, port) }),
     obstacle: () => endpoints.obstacle(),
     namespace: () => endpoints.namespace(),
     standIn: (instance) => phases.standIn(instance),

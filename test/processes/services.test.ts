@@ -59,22 +59,6 @@ test('balances requests between instances, counts them and measures how long the
   await expect(fetchText(port)).rejects.toThrow();
 });
 
-test('an instance that says that it listens gets requests before HAProxy has found that it does', async () => {
-  const daemon = await startServices();
-  const [web] = await backends(daemon, 1);
-  await daemon.client.createService({ name: 'api', port: await freePort(), targets: targets(1, web!.port) });
-  await untilUp(daemon, 'api', 1);
-  daemon.endpoints.set('web1', null);
-  const comes = (type: string) => eventually(() => daemon.told.some((told) => told.startsWith(`${type} api: web1`)));
-  await comes('target-down');
-  // Nobody listens there: that it is up can be known from its own word alone.
-  web!.kill();
-  daemon.endpoints.listening.add('web1');
-  daemon.told.length = 0;
-  daemon.endpoints.set('web1', web!.address);
-  await comes('target-up');
-});
-
 test('knows latencies of many requests from one in several, and all failures', async () => {
   const daemon = await startServices();
   let asked = 0;

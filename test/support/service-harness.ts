@@ -10,17 +10,11 @@ import { eventually, startDaemon, type TestDaemon } from './harness.ts';
 
 /** All on loopback addresses of their own, so that instances can have the same port. */
 export class FakeEndpoints implements Endpoints {
-  /** Those that say that they listen; whether they do is not asked. */
-  readonly listening = new Set<string>();
   readonly #known = new Map<string, string>();
   readonly #listeners = new Set<() => void>();
 
   address(instance: string): string | null {
     return this.#known.get(instance) ?? null;
-  }
-
-  async listens(instance: string): Promise<boolean> {
-    return this.listening.has(instance);
   }
 
   obstacle(): null {
