@@ -31,6 +31,7 @@ struct member {
 static struct member m;
 static char records[RECORDS];
 static int base, keeps_owners;
+static char base_path[PATH], shown[4 * PATH]; /* where that is, and the member that is made, for who reads of a failure */
 static const char *whole; /* the path that a file with the name `.` replaces; NULL: there is none */
 static const char *whole_name; /* what that is called in `base`; NULL: it keeps its place, since it has other names or is a device */
 static struct stat was; /* and what it is */
@@ -136,7 +137,7 @@ static const char *place(char *path, int *parent)
 		if (name) {
 			int below = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 			if (below < 0 && errno == ENOENT && !mkdirat(at, name, 0755)) below = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-			if (below < 0) tar_fail(errno, name);
+			if (below < 0) tar_fail(errno, shown);
 			close(at);
 			at = below;
 		}
@@ -166,8 +167,8 @@ static void become(int fd)
 {
 	mode_t mode = (mode_t)tar_get(m.header.mode, sizeof m.header.mode);
 	uid_t uid = (uid_t)tar_get(m.header.uid, sizeof m.header.uid), gid = (uid_t)tar_get(m.header.gid, sizeof m.header.gid);
-	if (keeps_owners && fchown(fd, uid, gid)) tar_fail(errno, m.name);
-	if (fchmod(fd, mode & (keeps_owners ? 07777 : 01777))) tar_fail(errno, m.name);
+	if (keeps_owners && fchown(fd, uid, gid)) tar_fail(errno, shown);
+	if (fchmod(fd, mode & (keeps_owners ? 07777 : 01777))) tar_fail(errno, shown);
 	set_time(fd, NULL, mtime());
 }
 
@@ -179,7 +180,7 @@ static void write_content(int fd)
 		read_exactly(part, step);
 		while (done < step) {
 			ssize_t n = write(fd, part + done, step - done);
-			if (n < 0 && errno != EINTR) tar_fail(errno, m.name);
+			if (n < 0 && errno != EINTR) tar_fail(errno, shown);
 			if (n > 0) done += (size_t)n;
 		}
 		left -= step, m.left -= step;
@@ -192,10 +193,10 @@ static void fill(int parent, const char *name)
 	int flags = O_WRONLY | O_TRUNC | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
 	int fd = name ? openat(parent, name, flags | O_NOFOLLOW) : open(whole, flags);
 	struct stat st;
-	if (fd < 0 || fstat(fd, &st)) tar_fail(errno, name ? m.name : whole);
+	if (fd < 0 || fstat(fd, &st)) tar_fail(errno, name ? shown : whole);
 	write_content(fd);
 	if (S_ISREG(st.st_mode)) become(fd);
-	if (close(fd)) tar_fail(errno, m.name);
+	if (close(fd)) tar_fail(errno, shown);
 }
 
 static int is_mounted_on(int parent, const char *name)
@@ -207,7 +208,7 @@ static int is_mounted_on(int parent, const char *name)
 static void put_file(int parent, const char *name)
 {
 	int is_whole = !name;
-	if (is_whole && !whole) tar_fail(EISDIR, m.name);
+	if (is_whole && !whole) tar_fail(EISDIR, shown);
 	if (is_whole) name = whole_name;
 	if (!name || is_mounted_on(parent, name)) {
 		fill(parent, is_whole ? NULL : name);
@@ -224,10 +225,10 @@ static void put_file(int parent, const char *name)
 		fill(parent, NULL);
 		return;
 	}
-	if (fd < 0) tar_fail(errno, m.name);
+	if (fd < 0) tar_fail(errno, shown);
 	write_content(fd);
 	become(fd);
-	if (close(fd) || renameat(parent, partial, parent, name)) tar_fail(errno, m.name);
+	if (close(fd) || renameat(parent, partial, parent, name)) tar_fail(errno, shown);
 	partial_at = -1;
 }
 
@@ -238,9 +239,9 @@ static void put_directory(int parent, const char *name, const char *path)
 		if (whole) tar_fail(ENOTDIR, whole);
 		return; /* what was there keeps its mode */
 	}
-	if (mkdirat(parent, name, 0755) && errno != EEXIST) tar_fail(errno, m.name);
+	if (mkdirat(parent, name, 0755) && errno != EEXIST) tar_fail(errno, shown);
 	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0) tar_fail(errno, m.name);
+	if (fd < 0) tar_fail(errno, shown);
 	become(fd);
 	close(fd);
 	if (depth == PATH / 2) return;
@@ -269,22 +270,22 @@ static void put_other(int parent, const char *name, const char *prefix)
 {
 	char type = m.header.type;
 	u64 device = makedev(tar_get(m.header.major, 8), tar_get(m.header.minor, 8));
-	if (!name) tar_fail(EISDIR, m.name);
+	if (!name) tar_fail(EISDIR, shown);
 	unlinkat(parent, name, 0);
 	if (type == '1') {
 		char path[2 * PATH];
 		int from;
 		snprintf(path, sizeof path, "%s/%s", prefix, m.link);
 		const char *link = place(path, &from);
-		if (!link || linkat(from, link, parent, name, 0)) tar_fail(link ? errno : EINVAL, m.name);
+		if (!link || linkat(from, link, parent, name, 0)) tar_fail(link ? errno : EINVAL, shown);
 		close(from);
 		return;
 	}
 	/* Made with its mode: whoever owns the directory could put a link in its place before it was changed by name. */
 	mode_t mode = (type == '3' ? S_IFCHR : type == '4' ? S_IFBLK : S_IFIFO) | (tar_get(m.header.mode, 8) & 0777);
-	if (type == '2' ? symlinkat(m.link, parent, name) : mknodat(parent, name, mode, device)) tar_fail(errno, m.name);
+	if (type == '2' ? symlinkat(m.link, parent, name) : mknodat(parent, name, mode, device)) tar_fail(errno, shown);
 	uid_t uid = (uid_t)tar_get(m.header.uid, sizeof m.header.uid), gid = (uid_t)tar_get(m.header.gid, sizeof m.header.gid);
-	if (keeps_owners && fchownat(parent, name, uid, gid, AT_SYMLINK_NOFOLLOW)) tar_fail(errno, m.name);
+	if (keeps_owners && fchownat(parent, name, uid, gid, AT_SYMLINK_NOFOLLOW)) tar_fail(errno, shown);
 	set_time(parent, name, mtime());
 }
 
@@ -294,6 +295,7 @@ static void put_member(const char *prefix)
 	int parent;
 	snprintf(path, sizeof path, "%s/%s", prefix, m.name);
 	leave_directories(path);
+	snprintf(shown, sizeof shown, "%s/%s", whole ? whole : base_path, whole ? "." : path);
 	const char *name = place(strcpy(way, path), &parent);
 	if (whole && name) tar_fail(ENOTDIR, whole);
 	if (unmade && m.header.type != '5') tar_fail(ENOENT, unmade);
@@ -302,7 +304,7 @@ static void put_member(const char *prefix)
 	case '0': case '7': case 0: put_file(parent, name); break;
 	case '5': put_directory(parent, name, path); break;
 	case '1': case '2': case '3': case '4': case '6': put_other(parent, name, prefix); break;
-	default: tar_fail(ENOTSUP, m.name);
+	default: tar_fail(ENOTSUP, shown);
 	}
 	close(parent);
 	skip(m.left);
@@ -311,10 +313,11 @@ static void put_member(const char *prefix)
 int unpack(const char *path, const char *name, const char *words)
 {
 	static u8 rest[65536];
-	static char parent[PATH], last_name[PATH];
+	static char last_name[PATH];
+	char *parent = base_path;
 	size_t n = strlen(path);
 	int absent = stat(path, &was) && errno == ENOENT;
-	if (n >= sizeof parent) tar_fail(ENAMETOOLONG, path);
+	if (n >= sizeof base_path) tar_fail(ENAMETOOLONG, path);
 	umask(0);
 	keeps_owners = strchr(words, 'o') != NULL;
 	if (!absent && !S_ISDIR(was.st_mode)) whole = path, name = "";

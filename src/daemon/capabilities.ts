@@ -33,7 +33,6 @@ import {
 } from '../upgrade/index.ts';
 import { daemonApi } from './api.ts';
 import type { Capability } from './capability.ts';
-import { daemonChecks } from './checks.ts';
 import type { DaemonOptions } from './options.ts';
 import { peersOf } from './peers.ts';
 import { daemonHandlers, type Itself } from './routes.ts';
@@ -53,7 +52,7 @@ export function compose(around: Surroundings, parts: Parts) {
   const itself = {
     name: 'the daemon',
     routes: served(daemonApi, daemonHandlers(parts.itself)),
-    checks: async () => daemonChecks(),
+    checks: async () => (await import('./checks.ts')).daemonChecks(),
   };
   const drivers = new Drivers(parts.drivers);
   const driverCapability = { name: 'drivers', checks: async () => drivers.checks(await parts.images.list()) };

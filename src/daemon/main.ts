@@ -7,7 +7,7 @@
 import { closeSync, readFileSync, writeSync } from 'node:fs';
 import { flushCompileCache } from 'node:module';
 import { parseArgs } from 'node:util';
-import { openJournal } from '../core/journal.ts';
+import { type Journal, openJournal } from '../core/journal.ts';
 import { Store } from '../core/store.ts';
 import { sweepLaunchGroups } from '../driver/jail/limits.ts';
 import { loadDrivers } from '../driver/registry.ts';
@@ -29,6 +29,9 @@ import { metricsAddress, samplesPerSecond } from '../telemetry/telemetry-options
 import { readTopology } from '../topology/index.ts';
 import { createDaemon } from './daemon.ts';
 import { notifyManager } from './notify.ts';
+
+/** Milliseconds after the start, in which there is more to do. */
+const LOST_GROUPS_MS = 10_000;
 
 const { values } = parseArgs({
   args: ownArguments(),
@@ -107,6 +110,7 @@ async function start() {
     },
     onShutdown: () => end('a client asked for it'),
   });
+  setTimeout(() => void removeLost(journal), LOST_GROUPS_MS).unref();
   journal.info('serving', { home, pid: process.pid, node: process.versions.node });
 
   let ending = false;
@@ -135,6 +139,12 @@ async function start() {
   process.on('unhandledRejection', (error) => journal.error('unhandled rejection', error));
   process.on('uncaughtException', (error) => journal.error('uncaught exception', error));
   return daemon;
+}
+
+async function removeLost(journal: Journal): Promise<void> {
+  const { removeLostGroups } = await import('../sys/lost-groups.ts');
+  const removed = removeLostGroups(Date.now());
+  if (removed.length > 0) journal.info('removed control groups that nobody knew', { count: removed.length });
 }
 
 /** Resolves when the other daemon is gone; ends this one when it is not to be. */

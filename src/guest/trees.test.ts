@@ -22,6 +22,8 @@ function packer(says: string) {
 
 it.each([
   [0, '', undefined],
+  [1, 'errno=28 /etc//x/./d/.', 'reading /etc/x/d in the guest failed: no space left on device'],
+  [1, 'refused=a device', '/etc is a device, and no file or directory'],
   [1, 'errno=13 etc/shadow', 'reading /etc/shadow in the guest failed: permission denied'],
 ])(
   'an archive whose output ends is whole only when its packer ends with 0, and not with %i',

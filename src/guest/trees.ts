@@ -101,11 +101,12 @@ async function failureOf(process: GuestProcess, doing: string, path: string): Pr
   if (errno === undefined)
     return fileError(doing, path, { kind: 'exit', value: -1, message: guestText(said) || endOf(exit) });
   const value = Number(errno);
-  // What lies in the archive is named by its name there, which begins with what it is to be called; into a guest also else.
-  const root = doing === 'reading' ? /^[^/]+(?=\/|$)/ : /^\.(?=\/|$)/;
+  // What is packed is named by its name in the archive, which begins with what it is to be called there.
   const shown = plainLine(where!.trim())
     .slice(0, 1024)
-    .replace(root, () => (path.endsWith('/') ? path.slice(0, -1) : path));
+    .replace(/\/(?:\.?\/){1,1024}/g, '/')
+    .replace(/(?<=.)\/\.?$/, '')
+    .replace(/^[^/]+(?=\/|$)/, () => (path.endsWith('/') ? path.slice(0, -1) : path));
   return fileError(doing, shown || path, { kind: 'failed', value, message: errnoText(value) });
 }
 

@@ -13,6 +13,7 @@ import { HostNetwork, networkObstacle } from './bridge.ts';
 import type { Forwards } from './forwards.ts';
 import { withFreePorts } from './free-port.ts';
 import { KeptNamespace } from './kept-namespace.ts';
+import { listens } from './listening.ts';
 import { HOSTS_FILE, NameTeller } from './name-teller.ts';
 import { resolvConf } from './nameservers.ts';
 import { NamedNamespace } from './namespace.ts';
@@ -252,6 +253,12 @@ export class Network {
   address(name: string): string | null {
     const member = this.#members().find(({ spec }) => spec.name === name);
     return member?.networkNumber == null || !this.#kernels.has(name) ? null : addressOf(member.networkNumber);
+  }
+
+  /** Whether a running kernel's program takes connections at a port. Rejects when the kernel does not answer. */
+  async listens(name: string, port: number, signal: AbortSignal): Promise<boolean> {
+    const kernel = this.#kernels.get(name);
+    return kernel !== undefined && (await listens(kernel.guest, port, signal));
   }
 
   /** Why no HAProxy can reach what is in it; null where one can. */

@@ -80,6 +80,7 @@ class World {
           this.disk = JSON.stringify(record);
         },
       },
+      lent: () => [],
       readTopology: () => topology,
       bootId: this.bootId,
       lease: { take: () => {}, drop: () => {} },
@@ -154,6 +155,7 @@ it('a reboot of the host, after which interrupts have other numbers', async () =
 it('how firmware names CPUs is known of those too that left the host kernel with a kernel beside it, until the next boot', async () => {
   const { cpus } = topology;
   let seen = cpus.map((cpu) => ({ ...cpu, apicId: cpu.id * 2 }));
+  let lent: number[] = [];
   let disk = 'null';
   const start = (bootId: string) =>
     new HostPool({
@@ -164,6 +166,7 @@ it('how firmware names CPUs is known of those too that left the host kernel with
         },
       },
       readTopology: () => ({ ...topology, cpus: seen }),
+      lent: () => lent,
       bootId,
       enforcement: {
         plan: () => ({ acts: [], notes: [] }),
@@ -176,11 +179,19 @@ it('how firmware names CPUs is known of those too that left the host kernel with
     });
   await start('first').set(pool([4, 5, 6]));
   seen = seen.filter(({ id }) => id !== 5 && id !== 6);
+  lent = [5, 6];
   const later = start('first');
   expect(later.apicIds([4, 5])).toEqual([4, 5].map((id) => ({ id, apicId: id * 2 })));
   // A pool that is changed meanwhile forgets nothing.
+  expect(later.topology().cpus.map(({ id, online }) => `${id} ${online}`)).toEqual(cpus.map(({ id }) => `${id} true`));
   await later.set(pool([3, 4, 5]));
-  expect(start('first').apicIds([3, 5, 6])).toEqual([3, 5].map((id) => ({ id, apicId: id * 2 })));
+  expect(start('first').apicIds([3, 5, 6])).toEqual([3, 5, 6].map((id) => ({ id, apicId: id * 2 })));
+  lent = [];
+  expect(
+    start('first')
+      .topology()
+      .cpus.map(({ id }) => id),
+  ).toEqual([0, 1, 2, 3, 4, 7]);
   const rebooted = start('second');
   await rebooted.recover();
   expect(rebooted.apicIds([4, 5])).toEqual([{ id: 4, apicId: 8 }]);

@@ -13,11 +13,14 @@ export interface PoolRecord {
   acts: readonly HostAct[];
   /** `changing`: `acts` are of the pool before and have to be undone first. `releasing`: undone, and then nothing is left. */
   stage: 'ready' | 'changing' | 'releasing';
-  /** How firmware names its CPUs: one that is a kernel's beside the host's takes that along, out of the host kernel's sight. */
-  apicIds?: readonly ApicId[];
+  /** As the host kernel showed it before kernels beside it took CPUs and memory along, out of its sight. */
+  machine?: Machine;
   /** Boot of the host kernel that the acts were done to: another one knows nothing of them. */
   bootId: string;
 }
+
+/** What of a machine becomes less when a part of it is another kernel's. */
+type Machine = Pick<Topology, 'cpus' | 'caches' | 'numaNodes'>;
 
 export interface ApicId {
   id: number;
@@ -38,6 +41,8 @@ export interface PoolEnforcement {
 export interface HostPoolOptions {
   kept: { get(): PoolRecord | null; put(record: PoolRecord | null): void };
   readTopology(): Topology;
+  /** CPUs that kernels beside the host's have while they run: the host kernel shows them no more then. */
+  lent(): readonly number[];
   /** /proc/sys/kernel/random/boot_id of the host. */
   bootId: string;
   enforcement: PoolEnforcement;
@@ -54,7 +59,8 @@ export interface HostPoolOptions {
 export class HostPool {
   readonly #options: HostPoolOptions;
   #record: PoolRecord | null;
-  #topology: Topology | undefined;
+  /** As the host kernel showed it last. */
+  #seen: Topology | undefined;
   #notes: readonly string[] = [];
 
   constructor(options: HostPoolOptions) {
@@ -66,10 +72,29 @@ export class HostPool {
     return this.#record?.stage === 'releasing' ? null : (this.#record?.pool ?? null);
   }
 
-  /** The machine as last read; `refresh` reads it again. */
+  /** The machine as last read, with what kernels beside the host's have of it; `refresh` reads it again. */
   topology(refresh = false): Topology {
-    if (refresh || this.#topology === undefined) this.#topology = this.#options.readTopology();
-    return this.#topology;
+    if (refresh || this.#seen === undefined) this.#seen = this.#options.readTopology();
+    const [seen, before] = [this.#seen, this.#record?.machine];
+    const away = this.#away(seen);
+    if (before === undefined || away.length === 0) return seen;
+    const online = new Set([...onlineOf(seen), ...away]);
+    const nodes = new Map(seen.numaNodes.map((node) => [node.id, node]));
+    return {
+      ...seen,
+      cpus: before.cpus.map((cpu) => ({ ...cpu, online: online.has(cpu.id) })),
+      caches: before.caches,
+      numaNodes: before.numaNodes.map((node) => {
+        const { freeBytes = null, hugePages = node.hugePages } = nodes.get(node.id) ?? {};
+        return { ...node, freeBytes, hugePages };
+      }),
+    };
+  }
+
+  /** CPUs that kernels have taken along. */
+  #away(seen: Topology): number[] {
+    const online = onlineOf(seen);
+    return this.#options.lent().filter((cpu) => !online.has(cpu));
   }
 
   /** CPUs for everything that owns none; undefined without a pool, when all are. */
@@ -79,8 +104,8 @@ export class HostPool {
 
   /** Those of `cpus` that firmware names, by what it names them. */
   apicIds(cpus: readonly number[]): ApicId[] {
-    const now = this.topology().cpus.flatMap(({ id, apicId }) => (apicId === undefined ? [] : [{ id, apicId }]));
-    const known = new Map([...(this.#record?.apicIds ?? []), ...now].map(({ id, apicId }) => [id, apicId]));
+    const all = [...(this.#record?.machine?.cpus ?? []), ...this.topology().cpus];
+    const known = new Map(all.flatMap(({ id, apicId }) => (apicId === undefined ? [] : [[id, apicId] as const])));
     return cpus.flatMap((id) => (known.has(id) ? [{ id, apicId: known.get(id)! }] : []));
   }
 
@@ -117,7 +142,7 @@ export class HostPool {
   next(pool: Pool): PoolRecord {
     this.#options.lease.take();
     const { bootId } = this.#options;
-    return { pool, acts: this.#record?.acts ?? [], stage: 'changing', bootId, apicIds: this.apicIds(pool.cpus) };
+    return { pool, acts: this.#record?.acts ?? [], stage: 'changing', bootId, machine: this.#machine() };
   }
   /** Stores a record that next() gave. Throws `internal`. */
   write(record: PoolRecord): void {
@@ -133,9 +158,10 @@ export class HostPool {
     const { enforcement, bootId } = this.#options;
     if (this.#record !== null && this.#record.bootId !== bootId) {
       const { pool, stage } = this.#record;
-      this.#record = { ...this.#record, apicIds: [] };
-      const apicIds = this.apicIds(pool.cpus);
-      this.#keep({ pool, acts: [], stage: stage === 'releasing' ? stage : 'changing', bootId, apicIds });
+      const { machine: _, ...record } = this.#record;
+      this.#record = record;
+      const next = stage === 'releasing' ? stage : 'changing';
+      this.#keep({ pool, acts: [], stage: next, bootId, machine: this.#machine() });
     }
     const record = this.#record;
     if (record === null) return;
@@ -160,6 +186,11 @@ export class HostPool {
     this.#notes = [...this.#notes, ...failed];
   }
 
+  #machine(): Machine {
+    const { cpus, caches, numaNodes } = this.topology();
+    return { cpus, caches, numaNodes };
+  }
+
   #told(note: string | undefined): void {
     if (note !== undefined) this.#options.journal.info(note);
   }
@@ -169,3 +200,5 @@ export class HostPool {
     this.#record = record;
   }
 }
+
+const onlineOf = ({ cpus }: Topology): Set<number> => new Set(cpus.filter(({ online }) => online).map(({ id }) => id));

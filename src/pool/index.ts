@@ -28,7 +28,14 @@ export function poolCapability(
   steps: () => StepsUnderWay,
 ) {
   const kept = store.value<PoolRecord>('pool', 'the record of the pool');
-  const hostPool = new HostPool({ kept, ...host, journal });
+  /** Of kernels whose memory is not the host kernel's its CPUs are not either. */
+  const lent = () =>
+    instances()
+      .list()
+      .flatMap(({ driver, record: { placement } }) =>
+        placement === null || driver.traits.usesHostMemory ? [] : placement.partition.cpus,
+      );
+  const hostPool = new HostPool({ kept, ...host, lent, journal });
   return {
     name: 'the pool',
     hostPool,

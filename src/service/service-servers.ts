@@ -65,26 +65,38 @@ export function structureOf(records: readonly ServiceRecord[], endpoints: Endpoi
   return { namespace: namespaceKey(endpoints.namespace()), shapes: Object.fromEntries(shapes) };
 }
 
-/** Commands that bring the servers of a service from `states`, by `backend/server`, to `servers`. */
+/**
+ * Commands that bring the servers of a service from `states`, by `backend/server`, to `servers`. First come those by which servers get
+ * requests, last those by which they get none: HAProxy answers requests between two commands, and on a busy machine it is long between them.
+ */
 export function adjustments(
   service: string,
   servers: readonly Server[],
   states: ReadonlyMap<string, ServerState>,
 ): string[] {
-  return servers.flatMap(({ name, address, port, weight, isWell = false }) => {
-    const server = `${service}/${name}`;
-    const state = states.get(server);
-    if (state === undefined) return [];
-    const commands: string[] = [];
-    const moved = address !== null && (state.address !== address || state.port !== port);
-    if (address === null && !state.maintenance) commands.push(`state maint`);
-    if (moved) commands.push(`addr ${address} port ${port}`);
-    if (state.weight !== weight) commands.push(`weight ${weight}`);
-    if (address !== null && state.maintenance) commands.push('state ready');
-    // Its first check says whether it is up.
-    if (moved || (address !== null && state.maintenance)) commands.push(isWell ? 'health up' : 'health down');
-    return commands.map((command) => `set server ${server} ${command}`);
+  const all = servers.flatMap((server) => {
+    const state = states.get(`${service}/${server.name}`);
+    return state === undefined ? [] : [{ server, ...adjustmentsOf(server, state) }];
   });
+  return [...all.filter(({ loses }) => !loses), ...all.filter(({ loses }) => loses)].flatMap(({ server, commands }) =>
+    commands.map((command) => `set server ${service}/${server.name} ${command}`),
+  );
+}
+
+/** `loses`: whether it gets no requests from then on, or none for a while. */
+function adjustmentsOf(
+  { address, port, weight, isWell = false }: Server,
+  state: ServerState,
+): { commands: string[]; loses: boolean } {
+  const commands: string[] = [];
+  const moved = address !== null && (state.address !== address || state.port !== port);
+  if (address === null && !state.maintenance) commands.push(`state maint`);
+  if (moved) commands.push(`addr ${address} port ${port}`);
+  if (state.weight !== weight) commands.push(`weight ${weight}`);
+  if (address !== null && state.maintenance) commands.push('state ready');
+  // Its first check says whether it is up.
+  if (moved || (address !== null && state.maintenance)) commands.push(isWell ? 'health up' : 'health down');
+  return { commands, loses: address === null || weight === 0 || (moved && !isWell) };
 }
 
 export function readNotes(path: string): Notes | undefined {

@@ -150,12 +150,15 @@ async function shift(
     return true;
   };
   const isWell = async () => /^(up|drained)$/.test((await target(to))?.state ?? '');
-  if (!(await until(isWell, ANSWER_MS))) {
+  const mustCome = async (condition: () => Promise<boolean>) => {
+    if (await until(condition, ANSWER_MS)) return;
     const found = await target(to);
     throw new PolykernelError('not-ready', `${to} cannot serve ${name}: ${found?.reason ?? 'it is no target'}`);
-  }
+  };
+  await mustCome(isWell);
   await services.change(name, to, { weight, drain: false });
-  await until(async () => (await target(to))?.state === 'up', ANSWER_MS);
+  // Or nobody would be left.
+  await mustCome(async () => (await target(to))?.state === 'up');
   if ((await target(from)) === undefined) return;
   await services.change(name, from, { drain: true });
   // Connections that stay for longer are cut with the kernel.

@@ -110,6 +110,9 @@ it('what is there decides what becomes of it, as with docker', () => {
   expect(unpack(one, join(base, 'none/'), 'name').stderr).toMatch(/^errno=2 /);
   expect(unpack(tree, join(base, 'file'), 'name').stderr).toMatch(/^errno=20 /);
   expect(unpack(tree, join(base, 'nowhere'), '', 'd').stderr).toMatch(/^errno=2 /);
+  rmSync(join(base, 'there/name/program'));
+  mkdirSync(join(base, 'there/name/program'));
+  expect(unpack(tree, join(base, 'there'), 'name').stderr).toBe(`errno=21 ${base}/there/name/./program\n`);
   expect(readlinkSync(join(base, 'fresh/link'))).toBe('/etc/passwd');
 });
 

@@ -49,3 +49,19 @@ it('the README leads to every page', () => {
   const pages = PAGES.filter((path) => path !== 'README.md' && !/^docs\/advice\/(?!README)/.test(path));
   expect(pages.filter((path) => !page.includes(`](${path})`))).toEqual([]);
 });
+
+/** `a/{b,c}.ts` as a/b.ts and a/c.ts. */
+function spelledOut(path: string): string[] {
+  const [, before, choices, after] = /^([^{}]*)\{([^{}]*)\}(.*)$/.exec(path) ?? [];
+  return choices === undefined ? [path] : choices.split(',').flatMap((each) => spelledOut(`${before}${each}${after}`));
+}
+
+it.each(PAGES.filter((path) => path !== 'CHANGELOG.md'))('files that %s names are there', (path) => {
+  const named = [...read(path).matchAll(/`((?:src|test|bench|native)\/[\w.{},/-]+)/g)].flatMap(([, to]) =>
+    spelledOut(to!),
+  );
+  const gone = named.filter(
+    (to) => !/[A-Z]/.test(to) && !existsSync(join(ROOT, to)) && globSync(`${to}*`, { cwd: ROOT }).length === 0,
+  );
+  expect(gone).toEqual([]);
+});

@@ -249,7 +249,7 @@ const WORDS: Habits = {
   umount: 'Volumes stay for as long as the kernel runs: pk rm NAME.',
   checkpoint: 'A kernel starts anew: pk run --standby keeps one more ready.',
   play: 'Kernels that belong together are a stack: docs/stack.md.',
-  generate: 'Write pk daemon install: with it instances come back at boot.',
+  generate: 'Write pk daemon install: systemd runs the daemon from boot on.',
   prune: 'Write pk rm $(pk ps -aq --filter status=exited).',
   pod: 'Kernels that belong together are a stack: docs/stack.md.',
   kube: 'Kernels that belong together are a stack: docs/stack.md.',

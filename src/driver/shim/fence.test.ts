@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { jailLeft, noteJail } from './fence.ts';
-import { untilGone, untilJailGone } from './process.ts';
+import { untilEnded, untilGone } from './process.ts';
 
 const isRoot = process.getuid?.() === 0;
 let directory: string;
@@ -32,10 +32,10 @@ it.runIf(isRoot)('a jail is gone when its first process is, whatever became of t
   child.kill('SIGKILL');
   await once(child, 'exit');
   expect(jailLeft(directory)).toBe(first);
-  for (const wait of [untilJailGone(directory, 0), untilGone(directory, undefined, 0)])
+  for (const wait of [untilEnded(directory, 0), untilGone(directory, undefined, 0)])
     await expect(wait).rejects.toMatchObject({ code: 'internal', value: first });
   process.kill(first!, 'SIGKILL');
-  await untilJailGone(directory, 10_000);
+  await untilEnded(directory, 10_000);
   expect(jailLeft(directory)).toBeUndefined();
 });
 

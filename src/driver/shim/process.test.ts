@@ -1,12 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { commandLine } from '../../core/process-id.ts';
-import { which } from '../../sys/process.ts';
-import { untilGone } from './process.ts';
+import { processStartTime, which } from '../../sys/process.ts';
+import { SHIM_PID_FILE, untilEnded, untilGone } from './process.ts';
 
 const isRoot = process.getuid?.() === 0;
 /** nobody, of Debian. */
@@ -60,6 +60,17 @@ describe('what is left of a launch', () => {
     const pid = await likeJail(0x7100_0000);
     await expect(untilGone(directory, undefined, 0)).rejects.toMatchObject({ value: pid });
   });
+});
+
+it('the end of a kernel is not over while its shim, which has told of it, still runs', async () => {
+  const pid = await likeJail(undefined);
+  writeFileSync(join(directory, SHIM_PID_FILE), `${pid} ${processStartTime(pid)}\n`);
+  await expect(untilEnded(directory, 0)).rejects.toMatchObject({ value: pid });
+  const ended = once(child!, 'exit');
+  child!.kill('SIGKILL');
+  await ended;
+  child = undefined;
+  await untilEnded(directory, 0);
 });
 
 it('a command line is read as far as its bound', async () => {

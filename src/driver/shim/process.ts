@@ -29,9 +29,12 @@ export function untilGone(directory: string, shim: ProcessId | undefined, deadli
   return untilNone(left, directory, deadlineMs);
 }
 
-/** Resolves when the jail's first process is gone: for a shim that has seen its program end. Rejects as untilGone(). */
-export function untilJailGone(directory: string, deadlineMs: number): Promise<void> {
-  return untilNone(() => jailLeft(directory), directory, deadlineMs);
+/**
+ * Resolves when the shim is gone, which has told that its program ended and does so a moment later, and the jail's first process.
+ * Rejects as untilGone().
+ */
+export function untilEnded(directory: string, deadlineMs: number): Promise<void> {
+  return untilNone(() => readShimProcess(directory)?.pid ?? jailLeft(directory), directory, deadlineMs);
 }
 
 async function untilNone(find: () => number | undefined, directory: string, deadlineMs: number): Promise<void> {

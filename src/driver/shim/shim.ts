@@ -14,7 +14,7 @@ import { withOpenUmask } from '../../sys/process.ts';
 import { plainText } from '../../sys/text.ts';
 import type { NetworkPort } from '../network-port.ts';
 import { noteJail } from './fence.ts';
-import { readShimProcess, SHIM_PID_FILE, untilGone, untilJailGone } from './process.ts';
+import { readShimProcess, SHIM_PID_FILE, untilEnded, untilGone } from './process.ts';
 import { signalName } from './signals.ts';
 
 const SOCKET = 'shim.sock';
@@ -331,7 +331,7 @@ export async function awaitProgramExit(
     try {
       // Nobody waited for what a killed shim took along.
       if (exit === undefined) await untilGone(directory, undefined, FENCE_DEADLINE_MS);
-      else await untilJailGone(directory, FENCE_DEADLINE_MS);
+      else await untilEnded(directory, FENCE_DEADLINE_MS);
       return exit;
     } catch (error) {
       if (signal?.aborted) return undefined;
@@ -352,7 +352,7 @@ export async function killShim(directory: string): Promise<void> {
   await askShim(directory, 'kill', KILL_DEADLINE_MS).catch(() => {
     // No answer: a shim that is gone, or stopped.
   });
-  if (readProgramExit(directory) !== undefined) return await untilJailGone(directory, FENCE_DEADLINE_MS);
+  if (readProgramExit(directory) !== undefined) return await untilEnded(directory, FENCE_DEADLINE_MS);
   const shim = readShimProcess(directory);
   // Its death takes the program along (PR_SET_PDEATHSIG).
   if (shim !== undefined) signalProcess(shim, 'SIGKILL');
