@@ -1,11 +1,13 @@
 /** The WebSocket streams of the API as Node streams. Loaded on demand: it brings `ws` along. */
 import { Duplex, Readable, type ReadableOptions, Writable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocket } from 'ws';
 import { CHANNEL, frame, HIGH_WATER_BYTES, MESSAGE_BYTES } from '../core/stream-frames.ts';
-import type { ExecRequest, StreamCommand, StreamExit, StreamNotice } from '../instance/contract.ts';
+import type { ExecRequest, StreamExit, StreamNotice } from '../instance/contract.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { compileInForeground, expectStreams } from '../sys/node.ts';
 import { connectionError, NO_SERVER_NAME } from './http.ts';
+import { Line, ProcessInput } from './process-line.ts';
 
 export interface StreamOptions {
   signal?: AbortSignal;
@@ -46,8 +48,9 @@ export function exec(
 
 export async function console(socketPath: string, name: string, options: StreamOptions = {}): Promise<RemoteConsole> {
   const socket = create(socketPath, `/v1/instances/${encodeURIComponent(name)}/console`);
+  const line = new Line(socket);
   const input = sender(socket);
-  const output = receiver(socket, (readable) => {
+  const output = receiver(line, (readable) => {
     return new Duplex({
       ...(readable as object),
       write: (chunk: Buffer, _encoding, done) => void input.write(chunk, (error) => done(error)),
@@ -69,12 +72,13 @@ export async function console(socketPath: string, name: string, options: StreamO
 async function openProcess(
   socketPath: string,
   path: string,
-  first: object | undefined,
+  first: ExecRequest | undefined,
   options: StreamOptions,
 ): Promise<RemoteProcess> {
-  const socket = create(socketPath, path);
-  const stdout = receiver(socket, (readable) => new Readable(readable));
-  const stderr = receiver(socket, (readable) => new Readable(readable));
+  const line = new Line(create(socketPath, path));
+  const stdout = receiver(line, (readable) => new Readable(readable));
+  const stderr = receiver(line, (readable) => new Readable(readable));
+  const input = new ProcessInput(line);
   const started = Promise.withResolvers<{ pid: number; isElsewhere: boolean }>();
   const exited = Promise.withResolvers<StreamExit>();
   started.promise.catch(() => {});
@@ -83,46 +87,77 @@ async function openProcess(
     started.reject(error);
     exited.reject(error);
   };
-  socket.on('message', (data: Buffer, binary) => {
-    if (binary) {
-      if (data[0] === CHANNEL.stdout) stdout.take(data.subarray(1));
-      else if (data[0] === CHANNEL.stderr) stderr.take(data.subarray(1));
-      return;
-    }
-    const notice = parseNotice(data);
-    if (notice === undefined) return;
+  /** The session to go on with, once the daemon has said so. */
+  let moved: number | undefined;
+  let isLetGo = false;
+  const hear = (notice: StreamNotice) => {
     if ('phase' in notice) options.phase?.(notice.phase);
     else if ('started' in notice) started.resolve(notice.started);
-    else if ('exited' in notice) {
+    else if ('taken' in notice) input.kept.taken(notice.taken);
+    else if ('moved' in notice) {
+      input.kept.taken(notice.moved.taken);
+      input.hold();
+      moved = notice.moved.session;
+    } else if ('exited' in notice) {
       started.reject(new PolykernelError('internal', notice.exited.message));
       exited.resolve(notice.exited);
     } else if ('error' in notice) fail(PolykernelError.fromJSON(notice.error));
-  });
-  socket.on('close', () => {
+  };
+  const lost = (error: unknown) => {
     stdout.stream.push(null);
     stderr.stream.push(null);
+    input.end();
     // After `exited` this has no effect.
-    fail(
-      options.signal?.aborted
-        ? options.signal.reason
-        : new PolykernelError('unavailable', 'the connection to the daemon was lost'),
-    );
-  });
-  socket.on('error', () => {});
-  const command = (value: StreamCommand) => {
-    if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(value));
+    fail(error);
   };
-  await opened(socket, socketPath, options.signal);
-  if (first !== undefined) socket.send(JSON.stringify(first));
+  const closed = () => {
+    const session = moved;
+    moved = undefined;
+    const isOver = options.signal?.aborted || isLetGo;
+    if (session === undefined || first === undefined || isOver || !input.kept.isWhole)
+      return lost(
+        options.signal?.aborted
+          ? options.signal.reason
+          : new PolykernelError('unavailable', 'the connection to the daemon was lost'),
+      );
+    goOn({ ...first, session }).catch(lost);
+  };
+  const listen = (socket: WebSocket) => {
+    socket.on('message', (data: Buffer, binary) => {
+      if (!binary) {
+        const notice = parseNotice(data);
+        if (notice !== undefined) hear(notice);
+      } else if (data[0] === CHANNEL.stdout) stdout.take(data.subarray(1));
+      else if (data[0] === CHANNEL.stderr) stderr.take(data.subarray(1));
+    });
+    socket.on('close', () => {
+      if (line.socket === socket) closed();
+    });
+    socket.on('error', () => {});
+  };
+  /** With the daemon that comes after the one that has moved it. */
+  async function goOn(request: ExecRequest): Promise<void> {
+    const socket = await reconnect(socketPath, path, listen, () => isLetGo, options.signal);
+    line.replace(socket);
+    if (socket.readyState !== WebSocket.OPEN) return closed();
+    socket.send(JSON.stringify(request));
+    input.goOn();
+  }
+  listen(line.socket);
+  await opened(line.socket, socketPath, options.signal);
+  if (first !== undefined) line.socket.send(JSON.stringify(first));
   return {
-    stdin: sender(socket),
+    stdin: input.stream,
     stdout: stdout.stream,
     stderr: stderr.stream,
     started: started.promise,
     exited: exited.promise,
-    signal: (number) => command({ signal: number }),
-    resize: (rows, columns) => command({ resize: { rows, columns } }),
-    close: () => socket.terminate(),
+    signal: (number) => input.command({ signal: number }),
+    resize: (rows, columns) => input.command({ resize: { rows, columns } }),
+    close: () => {
+      isLetGo = true;
+      line.socket.terminate();
+    },
   };
 }
 
@@ -140,6 +175,33 @@ function create(socketPath: string, path: string): WebSocket {
   });
   socket.binaryType = 'nodebuffer';
   return socket;
+}
+
+/** How long another daemon may take to come. */
+const GO_ON_MS = 30_000;
+const GO_ON_PAUSE_MS = 10;
+
+/** Connects to the daemon that comes next. Rejects with `unavailable` when none does, or `isOver`. */
+async function reconnect(
+  socketPath: string,
+  path: string,
+  listen: (socket: WebSocket) => void,
+  isOver: () => boolean,
+  signal?: AbortSignal,
+): Promise<WebSocket> {
+  for (const deadline = performance.now() + GO_ON_MS; ; await sleep(GO_ON_PAUSE_MS)) {
+    signal?.throwIfAborted();
+    if (isOver()) throw new PolykernelError('unavailable', 'the connection to the daemon was let go');
+    const socket = create(socketPath, path);
+    listen(socket);
+    try {
+      await opened(socket, socketPath, signal);
+      return socket;
+    } catch (error) {
+      const isAway = error instanceof PolykernelError && error.code === 'unavailable';
+      if (!isAway || performance.now() > deadline) throw error;
+    }
+  }
 }
 
 function opened(socket: WebSocket, socketPath: string, signal?: AbortSignal): Promise<void> {
@@ -167,18 +229,12 @@ function opened(socket: WebSocket, socketPath: string, signal?: AbortSignal): Pr
   });
 }
 
-/** Bytes of one channel as a stream; the socket is paused while any channel is full. */
+/** Bytes of one channel as a stream; the line is paused while any channel is full. */
 function receiver<S extends Readable>(
-  socket: WebSocket,
+  line: Line,
   make: (options: ReadableOptions) => S,
 ): { stream: S; take(bytes: Buffer): void } {
-  let full = false;
-  const release = () => {
-    if (!full) return;
-    full = false;
-    held.get(socket)?.delete(stream);
-    if ((held.get(socket)?.size ?? 0) === 0) socket.resume();
-  };
+  const release = () => line.release(stream);
   const stream = make({
     highWaterMark: HIGH_WATER_BYTES,
     read: release,
@@ -190,31 +246,18 @@ function receiver<S extends Readable>(
   return {
     stream,
     take(bytes) {
-      if (stream.destroyed || stream.readableEnded || stream.push(bytes)) return;
-      full = true;
-      held.set(socket, (held.get(socket) ?? new Set()).add(stream));
-      socket.pause();
+      if (!stream.destroyed && !stream.readableEnded && !stream.push(bytes)) line.hold(stream);
     },
   };
 }
-
-/** Input in one message: short enough that the daemon passes one on while the next one comes. */
-const INPUT_BYTES = 128 * 1024;
-
-/** Which channels of a socket wait for their reader. */
-const held = new WeakMap<WebSocket, Set<Readable>>();
 
 function sender(socket: WebSocket): Writable {
   return new Writable({
     highWaterMark: HIGH_WATER_BYTES,
     write(chunk: Buffer, _encoding, done) {
       if (socket.readyState !== WebSocket.OPEN) return done();
-      for (let at = 0; at < chunk.length; at += INPUT_BYTES) {
-        const last = at + INPUT_BYTES >= chunk.length;
-        // The callback comes once the bytes are with the kernel, which is the back-pressure.
-        socket.send(frame(CHANNEL.stdin, chunk.subarray(at, at + INPUT_BYTES)), () => last && done());
-      }
-      if (chunk.length === 0) done();
+      // The callback comes once the bytes are with the kernel, which is the back-pressure.
+      socket.send(frame(CHANNEL.stdin, chunk), () => done());
     },
     final(done) {
       if (socket.readyState === WebSocket.OPEN) socket.send(frame(CHANNEL.stdin, Buffer.alloc(0)), () => done());

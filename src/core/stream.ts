@@ -44,6 +44,16 @@ export class Stream<Command> {
     return this.#socket.readyState === this.#socket.OPEN;
   }
 
+  /** The client has answered to close(), or is gone. */
+  get closed(): boolean {
+    return this.#socket.readyState === this.#socket.CLOSED;
+  }
+
+  /** Bytes that are not with the kernel yet. */
+  get unsent(): number {
+    return this.#socket.bufferedAmount;
+  }
+
   onClose(action: () => void): void {
     if (this.open) this.#socket.once('close', action);
     else action();
@@ -89,11 +99,11 @@ export class Stream<Command> {
     for (const command of this.#earlyCommands.splice(0)) act(command);
   }
 
-  /** Gives input to `target` at its own pace: while it is full the socket is not read. */
-  onInput(target: Writable, options: { keepOpen?: boolean } = {}): void {
+  /** Gives input to `target` at its own pace: while it is full the socket is not read. `passed` is told of what `target` is done with. */
+  onInput(target: Writable, options: { keepOpen?: boolean; passed?: (bytes: number) => void } = {}): void {
     this.#input = (bytes) => {
       if (target.writableEnded || target.destroyed) return;
-      if (bytes.length > 0) target.write(bytes);
+      if (bytes.length > 0) target.write(bytes, () => options.passed?.(bytes.length));
       else if (!options.keepOpen) target.end();
       // After its end it takes nothing more, and tells of no drain either.
       if (target.writableNeedDrain && !target.writableEnded) this.#hold();

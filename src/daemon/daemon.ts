@@ -1,6 +1,7 @@
 /** The composition root: store, supervisor, API and socket make one daemon. */
 import { chmodSync, existsSync, rmSync } from 'node:fs';
 import type { Server } from 'node:http';
+import { setImmediate as turn } from 'node:timers/promises';
 import { EventLog } from '../core/events.ts';
 import { silentJournal } from '../core/journal.ts';
 import { Mutex } from '../core/mutex.ts';
@@ -64,13 +65,18 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   let endStreams = () => {};
   let metricsServer: MetricsServer | undefined;
 
-  async function release(): Promise<void> {
+  /** Takes no more requests; streams are still served. Resolves when that is so, with what ends them. */
+  async function release(): Promise<() => Promise<void>> {
     // First, so that what is given up now is left to the next daemon.
     all.steps.close();
     ending.abort();
     metricsServer?.close();
-    endStreams();
-    await api.close();
+    const closed = api.close();
+    while (api.server.listening) await turn();
+    return async () => {
+      endStreams();
+      await closed;
+    };
   }
   let closing: Promise<void> | undefined;
   /** In the reverse order of taking up. */
@@ -81,10 +87,11 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   };
   const close = () => {
     closing ??= (async () => {
-      await release();
+      const endStreams = await release();
       // While the database is ours, and so they are: the next daemon may begin at once.
       rmSync(paths.socket, { force: true });
       await letGo(true);
+      await endStreams();
     })();
     return closing;
   };
@@ -114,7 +121,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   const drop = () => {
     closing ??= (async () => {
       await letGo(false);
-      await release();
+      await (await release())();
     })();
     return closing;
   };

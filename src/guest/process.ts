@@ -158,6 +158,11 @@ export class GuestProcess implements LineSource {
     return this.#buffered === 0 && (this.#pending !== undefined || this.stdin.writableEnded);
   }
 
+  /** Bytes that the guest has of the input that is not passed on as a whole. */
+  get begun(): number {
+    return this.#pending?.at ?? 0;
+  }
+
   /** How it ended, once it has. */
   get exit(): GuestExit | undefined {
     return this.#exit;

@@ -4,6 +4,7 @@ import { Mutex } from '../core/mutex.ts';
 import type { Driver, Kernel, KernelSize, MemorySource, RealPlacement } from '../driver/index.ts';
 import type { ExecRequest, GuestLink, GuestProcess } from '../guest/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
+import type { Carried } from './carried.ts';
 import type { InstanceEnvironment } from './environment.ts';
 import { healedExit, killedExit, stoppedExit } from './exits.ts';
 import { Foreground } from './foreground.ts';
@@ -167,6 +168,16 @@ export class Instance {
   /** A further process in the guest. Throws `conflict` unless running. */
   exec(request: ExecRequest): GuestProcess {
     return this.#guest('run a command').exec(request);
+  }
+  /** One that an earlier daemon has moved to this one. Throws `conflict` unless running, `not-found` when there is none. */
+  goOn(session: number): GuestProcess {
+    return this.#guest('go on with a command').adopt(session);
+  }
+  /** It goes on with the next daemon, when this one ends in good order. Returns what ends that. */
+  carry(carried: Carried): () => void {
+    const { run } = this.#life;
+    run?.carried.add(carried);
+    return () => run?.carried.delete(carried);
   }
   /** For files. Throws `conflict` unless running. */
   guest(): GuestLink {

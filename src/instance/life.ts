@@ -17,10 +17,12 @@ import { LOOP_DELAY_MS } from './restart.ts';
 import { Run } from './run.ts';
 import { ownersAfterRun } from './source.ts';
 import type { InstanceExit, InstanceState } from './spec.ts';
-import { adoptWorkload, execWorkload, Workload } from './workload.ts';
+import { adoptWorkload, execWorkload, giveUp, Workload } from './workload.ts';
 
 /** Once the workload is over, how long other processes in the guest may take to end. */
 const END_GRACE_MS = 3_000;
+/** How long a client may take to come back to what it was promised to go on with. */
+const CARRIED_MS = 30_000;
 /** How long a lost workload waits for news of its kernel, which usually is what went. */
 /** How often one that an earlier daemon left is looked for that is not proven to be gone. */
 const PROOF_AGAIN_MS = 2_000;
@@ -173,7 +175,8 @@ export class Life {
     this.#cancelTimer();
     const run = this.#run;
     this.#changed();
-    await run?.detach(settle && this.state === 'running');
+    const carried = (await run?.detach(settle && this.state === 'running')) ?? [];
+    if (carried.length > 0) this.keep({ carried });
   }
 
   #changed(): void {
@@ -338,8 +341,12 @@ export class Life {
   }
 
   #adoptWorkload(run: Run, kernel: Kernel): void {
-    const { session } = this.#record;
-    const main = adoptWorkload(kernel.guest, session);
+    const { session, carried = [] } = this.#record;
+    const main = adoptWorkload(kernel.guest, session, carried);
+    if (carried.length > 0) {
+      this.keep({ carried: [] });
+      this.environment.clock.after(CARRIED_MS, () => this.#isCurrent(run) && giveUp(kernel.guest, carried));
+    }
     if (main !== undefined) this.#takeMain(run, main);
     else if (session === null) this.#beginWorkload();
     else {

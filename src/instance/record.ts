@@ -19,6 +19,8 @@ export interface InstanceRecord {
   launch: LaunchSpec | null;
   /** Session of the workload in the guest. */
   session: number | null;
+  /** Sessions of clients that were promised to go on with the next daemon. */
+  carried?: readonly number[];
   /** Whose its processes are on the host; null for one that was created before there were such: it gets its own at its next start. */
   identity: Identity | null;
   /** What its paths of the host stood for when it was created; null as above. */

@@ -24,6 +24,10 @@ export const killRequest = request({
 export const execRequest = request(
   {
     ...{ command: commandSchema, env: environmentSchema, cwd: guestPath, user, tty: flag, rows, columns },
+    session: {
+      ...{ type: 'integer', minimum: 1, maximum: 2 ** 32 - 1 },
+      description: 'One that an earlier daemon has moved to this one: it goes on, and nothing is started',
+    },
     detached: { ...flag, description: 'It goes on by itself, without streams: told is that it started' },
   },
   'command',

@@ -1,15 +1,19 @@
 /** One run of an instance: from the start of its kernel to its end. */
 import type { Kernel } from '../driver/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
+import type { Carried } from './carried.ts';
 import type { Workload } from './workload.ts';
 
 /** How long a guest may take to say its last words to this daemon; one that is paused or mute has none. */
 const SETTLE_MS = 500;
+/** The same, where clients have commands in it that are to go on with the next daemon; and then how long these may take to read. */
+const CARRIED_MS = 3_000;
 
 /** INVARIANT: what is asked of the kernel is asked one after the other, and not before it has booted; only killing waits for nothing. */
 export class Run {
   kernel: Kernel | undefined;
   workload: Workload | undefined;
+  readonly carried = new Set<Carried>();
   readonly #abort = new AbortController();
   #calls: Promise<unknown> = Promise.resolve();
 
@@ -62,15 +66,26 @@ export class Run {
     await this.kernel?.kill();
   }
 
-  /** Lets go of the kernel without touching it. A boot under way is given up. `settle`: what its workload has said is read before. */
-  async detach(settle = false): Promise<void> {
+  /**
+   * Lets go of the kernel without touching it. A boot under way is given up. `settle`: what is said in it is read before. Resolves with the
+   * sessions that go on with the next daemon.
+   */
+  async detach(settle = false): Promise<number[]> {
     if (this.kernel !== undefined) {
-      const patience = AbortSignal.timeout(SETTLE_MS);
+      const patience = AbortSignal.timeout(this.carried.size > 0 ? CARRIED_MS : SETTLE_MS);
       if (settle) await this.kernel.guest.settle(patience);
       if (settle) await this.workload?.caughtUp(patience);
-      return this.kernel.detach();
+      const sessions = settle && !patience.aborted ? await this.#handOver(AbortSignal.timeout(CARRIED_MS)) : [];
+      this.kernel.detach();
+      return sessions;
     }
     this.cancelBoot(new PolykernelError('unavailable', 'the daemon is ending'));
     await this.#calls;
+    return [];
+  }
+
+  async #handOver(patience: AbortSignal): Promise<number[]> {
+    const all = [...this.carried].map(async (each) => ((await each.handOver(patience)) ? [each.session] : []));
+    return (await Promise.all(all)).flat();
   }
 }

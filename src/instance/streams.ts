@@ -7,6 +7,7 @@ import { CHANNEL } from '../core/stream-frames.ts';
 import { validate } from '../core/validate.ts';
 import type { GuestProcess } from '../guest/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
+import { carryInput } from './carried.ts';
 import { exitOfProcess } from './exits.ts';
 import type { Instance } from './instance.ts';
 import { type ExecRequest, execRequest, type StreamCommand, streamCommand } from './requests.ts';
@@ -47,15 +48,19 @@ const SERVE: Record<Kind, (stream: ProcessStream, instance: Instance, supervisor
     checkUser(request.user);
     const { memoryBytes } = spec;
     const asked = { command: request.command, cwd: request.cwd ?? spec.cwd, user: request.user ?? spec.user };
-    const process = instance.exec({
-      ...asked,
-      env: request.tty ? { TERM: 'xterm', ...env } : env,
-      cwdOptional: request.cwd === undefined && spec.cwdOptional,
-      detached: request.detached,
-      tty: request.tty ? { rows: request.rows || 24, columns: request.columns || 80 } : undefined,
-    });
+    const start = () =>
+      instance.exec({
+        ...asked,
+        env: request.tty ? { TERM: 'xterm', ...env } : env,
+        cwdOptional: request.cwd === undefined && spec.cwdOptional,
+        detached: request.detached,
+        tty: request.tty ? { rows: request.rows || 24, columns: request.columns || 80 } : undefined,
+      });
+    const process = request.session === undefined ? start() : instance.goOn(request.session);
+    // Of one that is handed over its guest is told no more.
     stream.onClose(() => process.forget());
-    await carry(stream, process);
+    stream.onClose(instance.carry(carryInput(stream, process)));
+    await output(stream, process);
     const exit = await process.exited;
     const lost = exit.kind === 'failed' && exit.value === 0;
     // What became of the kernel tells more than that the line is gone.
@@ -84,7 +89,10 @@ async function attachForeground(stream: ProcessStream, instance: Instance, super
   stream.onClose(() => foreground.leave());
   // A kernel that never gets as far as the workload ends without one.
   const process = await Promise.race([foreground.process, foreground.ended.then(() => undefined)]);
-  if (process !== undefined) await carry(stream, process);
+  if (process !== undefined) {
+    stream.onInput(process.stdin);
+    await output(stream, process);
+  }
   const exit = await foreground.ended;
   if (exit.reason === 'not-ready') stream.fail(new PolykernelError('not-ready', exit.message));
   else exited(stream, exit);
@@ -143,9 +151,8 @@ function onExit(process: GuestProcess, action: () => void): () => void {
   return () => actions.delete(action);
 }
 
-/** Wires a process to the socket; resolves when both its outputs have been sent. */
-async function carry(stream: ProcessStream, process: GuestProcess): Promise<void> {
-  stream.onInput(process.stdin);
+/** Sends what a process says, and passes commands on; resolves when both its outputs have been sent. */
+async function output(stream: ProcessStream, process: GuestProcess): Promise<void> {
   obey(stream, process);
   tellStarted(stream, process);
   await Promise.all([stream.send(CHANNEL.stdout, process.stdout), stream.send(CHANNEL.stderr, process.stderr)]);

@@ -1,6 +1,6 @@
 /** The workload of one run: begun in its guest or found there again, and its output brought to the log. */
 import { setImmediate as turn } from 'node:timers/promises';
-import type { GuestExit, GuestLink, GuestProcess } from '../guest/index.ts';
+import type { FoundSession, GuestExit, GuestLink, GuestProcess } from '../guest/index.ts';
 import { pump, type Watcher, type WorkloadLog } from './output.ts';
 import type { InstanceSpec } from './spec.ts';
 
@@ -13,11 +13,30 @@ export function execWorkload(guest: GuestLink, spec: InstanceSpec): GuestProcess
   });
 }
 
-/** Takes it over from an earlier daemon, and gives up all other sessions. undefined when it is not there. */
-export function adoptWorkload(guest: GuestLink, session: number | null): GuestProcess | undefined {
+/** Takes it over from an earlier daemon, and gives up all other sessions but those `carried`. undefined when it is not there. */
+export function adoptWorkload(
+  guest: GuestLink,
+  session: number | null,
+  carried: readonly number[] = [],
+): GuestProcess | undefined {
   const found = guest.sessions();
-  for (const other of found) if (other.session !== session) guest.adopt(other.session).forget();
+  forget(
+    guest,
+    found.filter((each) => each.session !== session && !carried.includes(each.session)),
+  );
   return session !== null && found.some((each) => each.session === session) ? guest.adopt(session) : undefined;
+}
+
+/** Gives up sessions of an earlier daemon, if nobody has gone on with them. */
+export function giveUp(guest: GuestLink, sessions: readonly number[]): void {
+  forget(
+    guest,
+    guest.sessions().filter((each) => sessions.includes(each.session)),
+  );
+}
+
+function forget(guest: GuestLink, found: readonly FoundSession[]): void {
+  for (const { session } of found) guest.adopt(session).forget();
 }
 
 /** Where the output of a detached workload goes. */

@@ -189,7 +189,8 @@ export class Upgrader {
 
   /** As one is to be that was made so from the first. */
   async #resolve(before: InstanceSpec, changes: Changes): Promise<InstanceSpec> {
-    const request = requestOf(before);
+    // It has its name: one that came to mean something else since then is refused to new ones alone.
+    const { name: _, ...request } = requestOf(before);
     const spec = await this.#options.instances.resolve({ ...request, ...changes }, before.name);
     if (spec.driver !== before.driver)
       throw new PolykernelError('unsupported', `${spec.image} needs the driver ${spec.driver}`, { field: 'image' });

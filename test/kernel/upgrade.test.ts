@@ -1,4 +1,7 @@
 /** A real kernel behind a service is upgraded to another image under load, and returns when the new one is no good. */
+import { createHash, randomBytes } from 'node:crypto';
+import { pipeline } from 'node:stream/promises';
+import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connect } from '../../src/client/index.ts';
 import { ImageStore } from '../../src/image/contract.ts';
@@ -65,6 +68,42 @@ describe('an upgrade', () => {
       await sandbox.ok('rm', driver);
     }
   });
+
+  it.each(['uml', 'qemu'])(
+    'of the daemon on %s lets commands of clients go on, with each byte once',
+    async (driver) => {
+      const name = `carries-${driver}`;
+      await sandbox.ok('run', '-d', '--name', name, '--driver', driver, '-w', '/', '--', 'sleep', '100000');
+      const client = await connect({ home: sandbox.home });
+      const cat = await client.exec(name, { command: ['sh', '-c', 'cat; exit 3'] });
+      const [given, taken] = [createHash('sha256'), createHash('sha256')];
+      let isUpgraded = false;
+      let [sent, came] = [0, 0];
+      // It goes on for as long as daemons change, and not faster than a busy machine can follow.
+      const input = async function* () {
+        for (const least = 20_000_000; sent < least || !isUpgraded; await pause(5)) {
+          const piece = randomBytes(65_536);
+          given.update(piece);
+          sent += piece.length;
+          yield piece;
+        }
+      };
+      const feeding = pipeline(input, cat.stdin);
+      cat.stdout.on('data', (chunk: Buffer) => {
+        taken.update(chunk);
+        came += chunk.length;
+      });
+      await until('it is under way', async () => came > 0);
+      await sandbox.ok('daemon', 'upgrade');
+      await sandbox.ok('daemon', 'upgrade');
+      isUpgraded = true;
+      await feeding;
+      expect(await cat.exited).toMatchObject({ reason: 'exit', exitCode: 3 });
+      await until('all was read', async () => cat.stdout.readableEnded);
+      expect([came, taken.digest('hex')]).toEqual([sent, given.digest('hex')]);
+      await sandbox.ok('rm', '-f', name);
+    },
+  );
 
   it('to another image and command loses no request', async () => {
     const before = await web();

@@ -5,6 +5,47 @@ import { fakeKernels, killFakeKernel } from '../../src/driver/fake/driver.ts';
 import { eventually, gather, startDaemon, untilState } from '../support/harness.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 
+describe('a daemon that comes after another has ended in good order', () => {
+  it('goes on with commands of clients, of which no byte is lost or doubled', async () => {
+    const test = await startDaemon();
+    await test.create({ name: 'web', command: ['sleep'] });
+    await untilState(test, 'web', 'running');
+    const cat = await test.client.exec('web', { command: ['cat'] });
+    const sent = Buffer.alloc(3_000_000, 'abcdefghijklmnopqrstuvwxyz');
+    const said: Buffer[] = [];
+    cat.stdout.on('data', (chunk) => said.push(chunk));
+    cat.stdin.write(sent.subarray(0, 1_000_000));
+    await eventually(() => said.length > 0);
+    await test.daemon.close();
+    cat.stdin.write(sent.subarray(1_000_000, 2_000_000));
+    await test.crashAndRestart();
+    await eventually(() => Buffer.concat(said).length === 2_000_000);
+    await test.daemon.close();
+    await test.crashAndRestart();
+    cat.stdin.end(sent.subarray(2_000_000));
+    expect(await cat.exited).toMatchObject({ reason: 'exit', exitCode: 0 });
+    await eventually(() => cat.stdout.readableEnded);
+    expect(Buffer.concat(said).equals(sent)).toBe(true);
+  });
+
+  it('ends those whose clients do not come back', async () => {
+    const clock = new ManualClock();
+    const test = await startDaemon({ clock });
+    await test.create({ name: 'web', command: ['sleep'] });
+    await untilState(test, 'web', 'running');
+    const exec = await test.client.exec('web', { command: ['sleep'] });
+    await exec.started;
+    exec.exited.catch(() => {});
+    await test.daemon.close();
+    exec.close();
+    await test.crashAndRestart();
+    const found = () => test.daemon.supervisor.get('web').guest().sessions();
+    expect(found()).toHaveLength(1);
+    clock.advance(30_000);
+    expect(found()).toEqual([]);
+  });
+});
+
 describe('a daemon that comes after another was killed', () => {
   it('goes on with the same kernels, sessions and logs', async () => {
     const test = await startDaemon();

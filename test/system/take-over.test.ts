@@ -66,6 +66,18 @@ it('every instance is taken over, with its partition, address and channels', asy
   for (const [name] of channels) await client.removeChannel(name!, { force: true });
 });
 
+it('one whose name means something else by now is upgraded like any other', async () => {
+  const renamed = `json_set(record, '$.spec.name', 'pool', '$.spec.hostname', 'pool')`;
+  const home = oldHome(
+    'DELETE FROM services',
+    `UPDATE instances SET name = 'pool', record = ${renamed} WHERE name = 'created'`,
+  );
+  const { client } = await startDaemon({ identities: await testRegistry(), home });
+  expect(await client.upgrade('pool', { command: ['stubborn'] }, () => {})).toMatchObject({ way: 'at-rest' });
+  expect(await client.inspect('pool')).toMatchObject({ spec: { name: 'pool', command: ['stubborn'] } });
+  await expect(client.create({ name: 'pool', command: ['true'] })).rejects.toMatchObject({ code: 'invalid' });
+});
+
 it('every service is known', () => {
   const store = Store.open(layout(oldHome()));
   const told: string[] = [];
