@@ -42,6 +42,37 @@ it('gives back once it has grown and been at rest for a while', () => {
   expect(looks(10)).toBe(3);
 });
 
+it('collects nothing where letting go of shared memory is enough, and counts what is left of it as grown', () => {
+  const MIB = 2 ** 20;
+  const state = { own: 50 * MIB, shared: 0, released: 0, letGo: 0 };
+  const stop = giveBackMemory({
+    lookMs: 1000,
+    resident: () => state.own + state.shared,
+    busy: () => 0,
+    release: () => {
+      state.released += 1;
+    },
+    letGo() {
+      state.letGo += 1;
+      state.shared = 0;
+    },
+  });
+  const looks = (count: number) => {
+    vi.advanceTimersByTime(count * 1000);
+    return [state.letGo, state.released];
+  };
+  expect(looks(5)).toEqual([1, 1]);
+  state.shared = 30 * MIB;
+  expect(looks(5)).toEqual([2, 1]);
+  // A little garbage each time is seen once it is worth it.
+  state.own += 1.5 * MIB;
+  state.shared = MIB;
+  expect(looks(5)).toEqual([3, 1]);
+  state.own += 1.5 * MIB;
+  expect(looks(5)).toEqual([4, 2]);
+  stop();
+});
+
 it('does it in this process', () => {
   const stop = giveBackMemory({ lookMs: 1, resident: () => 1e9, busy: () => 0 });
   expect(() => vi.advanceTimersByTime(5)).not.toThrow();

@@ -2,7 +2,7 @@
  * Memory that is no longer needed, given back to the host kernel. V8 collects when its heap is full and the C library keeps what
  * it was given in pieces: so a daemon that has started, or has done much, would hold many megabytes for nothing.
  */
-import { releaseFreeMemory } from './memory.ts';
+import { letGoOfShared, releaseFreeMemory } from './memory.ts';
 
 const LOOK_MS = 2_000;
 /** So many looks one after the other must find the program at rest. What was compiled goes with the rest: streams that were
@@ -20,20 +20,29 @@ export interface GiveBackOptions {
   /** Share of the time since the last call, from 0 to 1. */
   busy?(): number;
   release?(): void;
+  /** What costs next to nothing, and may be all that has grown. */
+  letGo?(): void;
 }
 
 /** From now on looks every two seconds; returns what ends that. Keeps no program alive. */
 export function giveBackMemory(options: GiveBackOptions = {}): () => void {
-  const { lookMs = LOOK_MS, resident = process.memoryUsage.rss, busy = busyShare(), release = releaseAll } = options;
+  const { lookMs = LOOK_MS, resident = process.memoryUsage.rss, busy = busyShare() } = options;
+  const { release = releaseAll, letGo = letGoOfShared } = options;
   /** What it held when it last gave back: what has come since may be garbage. */
   let held = 0;
   let rested = 0;
   const timer = setInterval(() => {
     rested = busy() > MOST_BUSY ? 0 : rested + 1;
     if (rested < REST_LOOKS || resident() < held + WORTH_BYTES) return;
+    rested = 0;
+    letGo();
+    const left = resident();
+    if (left < held + WORTH_BYTES) {
+      held = Math.min(held, left);
+      return;
+    }
     release();
     held = resident();
-    rested = 0;
   }, lookMs);
   timer.unref();
   return () => clearInterval(timer);

@@ -1,9 +1,9 @@
-import { mkdtempSync, rmSync, truncateSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, truncateSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { afterAll, afterEach, expect, test } from 'vitest';
-import { SharedMemory } from './memory.ts';
+import { letGoOfShared, SharedMemory } from './memory.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'pk-memory-'));
 const path = join(directory, 'shared');
@@ -17,6 +17,17 @@ test('two mappings of a file are one memory', () => {
   expect(new Uint8Array(other.buffer)[8191]).toBe(7);
   expect(() => SharedMemory.create(path, 8192)).toThrow(/exists already/);
   expect(() => SharedMemory.open(join(directory, 'absent'))).toThrow(/there is no/);
+});
+
+test('what is let go of is no memory of this process until it is touched, and keeps what is in it', () => {
+  using memory = SharedMemory.anonymous('test', 8 * 2 ** 20);
+  const bytes = new Uint8Array(memory.buffer);
+  bytes.fill(7);
+  const sharedKib = () => Number(/^RssShmem:\s+(\d+)/m.exec(readFileSync('/proc/self/status', 'latin1'))![1]);
+  const before = sharedKib();
+  letGoOfShared();
+  expect(before - sharedKib()).toBeGreaterThan(7 * 1024);
+  expect(bytes.every((byte) => byte === 7)).toBe(true);
 });
 
 test('use after unmapping is an error', () => {

@@ -1,5 +1,5 @@
 /**
- * Memory shared between processes: the only door to mmap(2), memfd_create(2), futex(2) and malloc_trim(3). koffi is loaded by the first
+ * Memory shared between processes: the only door to mmap(2), madvise(2), memfd_create(2), futex(2) and malloc_trim(3). koffi is loaded by the first
  * use, because it costs 30 ms of start-up.
  */
 import { closeSync, constants, fstatSync, ftruncateSync, openSync } from 'node:fs';
@@ -11,6 +11,7 @@ import { isTrusted } from './places.ts';
 const PROT_READ_WRITE = 3;
 const O_PATH = 0o1000_0000;
 const MAP_SHARED = 1;
+const MADV_DONTNEED = 4;
 const MAP_FAILED = 0xffff_ffff_ffff_ffffn;
 const MFD_CLOEXEC_ALLOW_SEALING = 3;
 const F_ADD_SEALS = 1033;
@@ -28,6 +29,7 @@ const SYS_FUTEX = process.arch === 'arm64' ? 98 : 202;
 interface Library {
   mmap(at: null, bytes: number, protection: number, flags: number, fd: number, offset: number): bigint;
   munmap(at: bigint, bytes: number): number;
+  madvise(at: bigint, bytes: number, advice: number): number;
   memfd(name: string, flags: number): number;
   seal(fd: number, command: number, seals: number): number;
   /** fcntl(2) with a struct flock of 32 bytes, as on all 64-bit machines. */
@@ -57,6 +59,7 @@ function library(): Library {
   loaded = {
     mmap: c.func('void *mmap(void *at, size_t bytes, int protection, int flags, int fd, int64_t offset)'),
     munmap: c.func('int munmap(void *at, size_t bytes)'),
+    madvise: c.func('int madvise(void *at, size_t bytes, int advice)'),
     memfd: c.func('int memfd_create(const char *name, unsigned int flags)'),
     seal: c.func('int fcntl(int fd, int command, int seals)'),
     lock: c.func('int fcntl(int fd, int command, uint8_t *lock)'),
@@ -79,6 +82,17 @@ function optional<T>(find: () => T): T | undefined {
 /** Gives what malloc(3) holds free back to the host kernel, as far as that can be done here. */
 export function releaseFreeMemory(): void {
   optional(library)?.trim?.(0);
+}
+
+/** What is mapped now. */
+const mappings = new Set<SharedMemory>();
+
+/**
+ * Takes shared memory out of this process's page tables until it is touched again; what is in it stays. A ring is gone round bit by bit, and
+ * all that was ever touched would count as this process's own: with a line of 512 KiB to each kernel far more than the rest of it.
+ */
+export function letGoOfShared(): void {
+  for (const mapping of mappings) mapping.letGo();
 }
 
 function failure(doing: string): PolykernelError {
@@ -128,6 +142,7 @@ export class SharedMemory implements Disposable {
     this.offset = offset;
     this.fd = fd;
     this.mapped = view(address, bytes);
+    mappings.add(this);
   }
 
   /** Whether this process can map memory at all. */
@@ -231,6 +246,11 @@ export class SharedMemory implements Disposable {
     return lock;
   }
 
+  /** See letGoOfShared(). A device's stays as it is. */
+  letGo(): void {
+    if (this.mapped !== undefined) library().madvise(this.address, this.bytes, MADV_DONTNEED);
+  }
+
   /** Sleeps while the word at `offset` is `expected`, at most `timeoutMs`. Blocks the thread. */
   futexWait(offset: number, expected: number, timeoutMs?: number): FutexResult {
     return futexWaitAt(this.addressOf(offset), expected, timeoutMs);
@@ -248,6 +268,7 @@ export class SharedMemory implements Disposable {
     // Moves the backing store to a buffer nobody holds, which leaves all views of the old one empty.
     this.mapped.transfer();
     this.mapped = undefined;
+    mappings.delete(this);
     library().munmap(this.address, this.bytes);
     closeSync(this.fd);
   }
