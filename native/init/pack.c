@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -18,13 +19,13 @@ enum { SMALL = 1024 * 1024 }; /* of a file that does not say how long it is, as 
 
 enum { FIRSTS = 16384, NAMES = 1024 * 1024 };
 
-static u8 gathered[65536], small[SMALL];
+static u8 gathered[65536], *small;
 static size_t count;
 static char member[PATH]; /* of the archive, which a failure names too */
 
 /* The first name in the archive of each file that has several, one behind the other in `names`. */
-static struct { dev_t dev; ino_t ino; u32 name; } firsts[FIRSTS];
-static char names[NAMES];
+static struct { dev_t dev; ino_t ino; u32 name; } *firsts;
+static char *names;
 static u32 first_count, names_used;
 
 static void flush(void)
@@ -219,6 +220,9 @@ int pack(const char *path, const char *name)
 	static const u8 end[2 * BLOCK];
 	if (strlen(name) + 2 > sizeof member) tar_fail(ENAMETOOLONG, name);
 	strcpy(member, name);
+	/* Not of every agent: in the smallest guest the kernel starts none that takes more than the whole memory. */
+	small = malloc(SMALL), firsts = calloc(FIRSTS, sizeof *firsts), names = malloc(NAMES);
+	if (!small || !firsts || !names) tar_fail(ENOMEM, "the archive");
 	walk(AT_FDCWD, path, 0, 0);
 	put(end, sizeof end);
 	flush();

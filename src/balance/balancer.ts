@@ -181,6 +181,7 @@ export class Balancer {
       stats: new Map(stats().map((each) => [each.name, each])),
       promises: promises(),
       ledger: instances.ledger(),
+      memoryStep: (name: string) => instances.get(name).driver.capabilities().memoryStepBytes,
       isHeld: (name: string) => name in holds || this.#moving.has(name),
       nowMs: clock.now(),
     };

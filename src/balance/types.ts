@@ -65,6 +65,8 @@ export interface MemoryKernel extends Pick<Kernel, 'name' | 'kind' | 'priority'>
   min: number;
   max: number;
   entitlement: number;
+  /** Its sizes are so many bytes apart, from `min` on: its driver's. */
+  step: number;
 }
 
 /** `bytes` is the ledger's, the rest a kernel's own word. */

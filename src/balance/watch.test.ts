@@ -40,6 +40,7 @@ it('shows those who share a CPU what they have of it, what of it is free, and wh
   );
   const present = {
     ...{ instances, ledger: { pool, partitions }, promises: new Map([['web', 100]]), isHeld: () => false, nowMs: AT },
+    memoryStep: () => 2 ** 20,
     stats: new Map([
       ['web', statsOf('web', 1, 0.29)],
       ['batch', statsOf('batch', 0.9, 0.1)],

@@ -19,6 +19,8 @@ export interface Present extends Promised {
   instances: readonly InstanceStatus[];
   stats: ReadonlyMap<string, InstanceStats>;
   ledger: Ledger;
+  /** Bytes that sizes of its memory are apart. */
+  memoryStep(name: string): number;
   /** Whose size is not to change now. */
   isHeld(name: string): boolean;
   nowMs: number;
@@ -79,6 +81,7 @@ export function memoryWindowOf(present: Present, owners: boolean): MemoryWindow 
       kind: present.promises.has(spec.name) ? 'service' : 'batch',
       ...spec.elastic!.memoryBytes!,
       entitlement: spec.memoryBytes,
+      step: present.memoryStep(spec.name),
     })),
     observations: elastic.map(({ spec, size }) => {
       const seen = observeMemory(present.stats.get(spec.name), size.memoryBytes, present.nowMs);

@@ -61,7 +61,8 @@ export type AnyStep = Step<BareStep, BareStep | null>;
 export interface Executor<S extends BareStep> {
   /** Throws when it cannot be begun as things are now. Changes nothing. */
   check(step: S): void | Promise<void>;
-  run(step: S, signal: AbortSignal): Promise<void>;
+  /** Resolves with true where it has read back itself what verify() would. */
+  run(step: S, signal: AbortSignal): Promise<void> | Promise<boolean>;
   /** Reads back whether what it wants is so. */
   verify(step: S): boolean | Promise<boolean>;
   /**

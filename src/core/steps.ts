@@ -258,8 +258,7 @@ export class Steps<S extends AnyStep> {
 
   async #run(step: BareStep, signal: AbortSignal): Promise<void> {
     const executor = this.#executor(step);
-    await executor.run(step, signal);
-    if (await executor.verify(step)) return;
+    if ((await executor.run(step, signal)) === true || (await executor.verify(step))) return;
     throw new PolykernelError('internal', 'it was carried out, but what is read back is something else', {
       hint: 'Somebody else may have changed it meanwhile. Run the command again to go on from there.',
     });

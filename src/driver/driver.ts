@@ -264,12 +264,13 @@ export interface Kernel {
   repin(placement: HostPlacement | undefined, housekeepingCpus: readonly number[] | undefined): Promise<void>;
   /**
    * Gives the kernel another size, at most that of its machine: what it loses is taken out within first, and what it gains is there
-   * when this resolves. A later size replaces an earlier one. Where its vCPUs run is repin()'s to say, before or after. Rejects with
+   * when this resolves. A later size replaces an earlier one. Where its vCPUs run is repin()'s to say, before or after. `part`: all that
+   * is another than before; nobody need be asked for the rest. Resolves with what it has then, read back as by size(part). Rejects with
    * `unsupported`, `not-ready` when the guest does not let go in time (it then has what size() says), `kernel-died` or `internal`.
    */
-  resize(size: KernelSize): Promise<void>;
-  /** What guest and VMM say that it has now. Rejects as resize() does. */
-  size(): Promise<KernelSize>;
+  resize(size: KernelSize, part?: keyof KernelSize): Promise<KernelSize>;
+  /** What guest and VMM say that it has now; but for `part` it may be what its machine has. Rejects as resize() does. */
+  size(part?: keyof KernelSize): Promise<KernelSize>;
   /** Asks the host kernel where this kernel is; never from memory of what was asked for. Rejects with `kernel-died`. */
   placementNow(): Promise<RealPlacement>;
   /**

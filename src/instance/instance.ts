@@ -228,25 +228,32 @@ export class Instance {
   }
   /**
    * Has its kernel, if one runs, become as large as the record says: what it is to lose goes out within before it is kept, from the
-   * host, to `vcpuCpus` (null = it owns none); what it gains is its own on the host before it comes in. Rejects as Kernel.resize().
+   * host, to `vcpuCpus` (null = it owns none); what it gains is its own on the host before it comes in. `part`, and what it
+   * resolves and rejects with: as Kernel.resize(); null when none runs.
    */
-  async resize(vcpuCpus: readonly number[] | null, housekeepingCpus: readonly number[] | undefined): Promise<void> {
+  async resize(
+    vcpuCpus: readonly number[] | null,
+    housekeepingCpus: readonly number[] | undefined,
+    part?: keyof KernelSize,
+  ): Promise<KernelSize | null> {
     const kernel = this.#liveKernel();
-    if (kernel === undefined) return;
+    if (kernel === undefined) return null;
     const { placement } = this.record;
     const size = kernelSize(sizeOf(this.record));
     // One that owns nothing has no CPUs to be kept off.
-    const isLess = placement !== null && (await kernel.size()).cpus > size.cpus;
+    const mayBeLess = placement !== null && part !== 'memoryBytes';
+    const isLess = mayBeLess && (await kernel.size('cpus')).cpus > size.cpus;
     if (!isLess) this.#left = undefined;
     if (!isLess && placement !== null) await this.repin(housekeepingCpus);
-    await kernel.resize(size);
-    if (isLess && placement !== null && vcpuCpus !== null) {
+    const now = await kernel.resize(size, part);
+    if (isLess && vcpuCpus !== null) {
       this.#left = { owned: placement, vcpuCpus };
       await this.repin(housekeepingCpus);
     }
     const { launch } = this.record;
-    if (launch?.size === undefined || this.#life.detached) return;
-    this.#life.keep({ launch: { ...launch, size: { ...launch.size, ...size } } });
+    if (launch?.size !== undefined && !this.#life.detached)
+      this.#life.keep({ launch: { ...launch, size: { ...launch.size, ...size } } });
+    return now;
   }
   /** Of its CPUs, for people; null when no kernel runs, or its driver gives none. */
   async registers(): Promise<string | null> {
@@ -256,9 +263,9 @@ export class Instance {
   get memory(): MemorySource | null {
     return this.#liveKernel()?.memory ?? null;
   }
-  /** What guest and VMM say that its kernel has; null when none runs. */
-  async sizeNow(): Promise<KernelSize | null> {
-    return (await this.#liveKernel()?.size()) ?? null;
+  /** What guest and VMM say that its kernel has, as Kernel.size(); null when none runs. */
+  async sizeNow(part?: keyof KernelSize): Promise<KernelSize | null> {
+    return (await this.#liveKernel()?.size(part)) ?? null;
   }
   /** Whether its kernel is bound to the share that it has, as the host says. Throws `unsupported` where nothing can do that. */
   async holdsShare(): Promise<boolean> {

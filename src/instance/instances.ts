@@ -1,10 +1,11 @@
 /** All instances, as other capabilities see and use them. */
+import type { KernelSize } from '../driver/index.ts';
 import type { Ledger, Pool } from '../ledger/index.ts';
 import type { PolykernelError } from '../sys/errors.ts';
 import type { Instance } from './instance.ts';
 import type { InstanceRecord } from './record.ts';
 import type { CreateRequest } from './schema.ts';
-import type { InstanceSpec, InstanceStatus, Placement } from './spec.ts';
+import type { InstanceSpec, InstanceStatus, Placement, Size } from './spec.ts';
 
 /** What a stack adds to a request. */
 export interface StackPart {
@@ -51,8 +52,8 @@ export interface Instances {
   ): void;
   /** Moves a running kernel to the CPUs its instance owns now; for any other there is nothing to do. */
   repin(name: string): Promise<void>;
-  /** Has a kernel become as large as recorded; `vcpuCpus` as Instance.resize() has it. */
-  resize(name: string, vcpuCpus: readonly number[] | null): Promise<void>;
+  /** Has a kernel become as large as recorded; `vcpuCpus` and `part` as Instance.resize() has them. */
+  resize(name: string, vcpuCpus: readonly number[] | null, part?: keyof Size): Promise<KernelSize | null>;
   /** Moves what is no vCPU with a CPU of its own to the housekeeping CPUs, which may have changed. */
   repinAll(): Promise<void>;
 }

@@ -1,5 +1,6 @@
 /** The kinds of step that change instances, and how each is carried out. */
 import type { BareStep, Executors, Step } from '../core/step.ts';
+import type { KernelSize } from '../driver/index.ts';
 import type { Partition, PartitionRequest } from '../ledger/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { formatBytes } from '../sys/units.ts';
@@ -50,6 +51,8 @@ interface ResizeInstance extends BareStep<'instance.resize'> {
   size: Size;
   /** CPUs of the host that it still has when it was made smaller, in vCPU order; null = it owns none, or has all it is given. */
   vcpuCpus: readonly number[] | null;
+  /** All of it that is another than before; absent: both are, or may be. */
+  part?: keyof Size;
 }
 
 /** Moves a running kernel to the CPUs that its instance owns now. */
@@ -159,6 +162,7 @@ export const resizeInstance = (
     text: `${isSmaller(target, other) ? 'shrink' : 'grow'} ${name} to ${sizeText(target, other)}`,
     size: target,
     vcpuCpus: isSmaller(target, other) ? left : null,
+    ...partOf(target, other),
   });
   return {
     ...to(size, before, vcpuCpus?.after ?? null),
@@ -169,6 +173,17 @@ export const resizeInstance = (
 
 const isSmaller = (size: Size, before: Size): boolean =>
   size.cpus < before.cpus || size.memoryBytes < before.memoryBytes;
+
+/** Of one that does not run nothing is to be seen. */
+function isThere(now: KernelSize | null, size: Size, part: ResizeInstance['part']): boolean {
+  const wanted = kernelSize(size);
+  return now === null || (part === undefined ? same(now, wanted) : now[part] === wanted[part]);
+}
+
+function partOf(size: Size, before: Size): Pick<ResizeInstance, 'part'> {
+  if (size.cpus === before.cpus) return { part: 'memoryBytes' };
+  return size.memoryBytes === before.memoryBytes ? { part: 'cpus' } : {};
+}
 
 /** What is another than before: `2 CPUs`, `512 MiB`. */
 function sizeText(size: Size, before: Size): string {
@@ -273,15 +288,16 @@ export function instanceExecutors(instances: Instances): Executors<InstanceStep>
         // Throws where nothing could hold it to another share.
         await instance.holdsShare();
       },
-      async run({ name, size, vcpuCpus }) {
+      async run({ name, size, vcpuCpus, part }) {
         instances.update(new Map([[name, { size }]]), null);
-        await instances.resize(name, vcpuCpus);
+        const now = await instances.resize(name, vcpuCpus, part);
+        return isThere(now, size, part) && (await instances.get(name).holdsShare());
       },
-      async verify({ name, size }) {
+      async verify({ name, size, part }) {
         const instance = instances.get(name);
         if (!same(sizeOf(instance.record), size)) return false;
-        const now = await instance.sizeNow();
-        return now === null || (same(now, kernelSize(size)) && (await instance.holdsShare()));
+        const now = await instance.sizeNow(part);
+        return isThere(now, size, part) && (await instance.holdsShare());
       },
       afterCrash: 'finish',
     },

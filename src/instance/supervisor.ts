@@ -4,7 +4,7 @@ import type { EventLog } from '../core/events.ts';
 import type { Journal } from '../core/journal.ts';
 import type { Records } from '../core/table.ts';
 import type { Drivers } from '../driver/drivers.ts';
-import type { Kernel, SharedRegion } from '../driver/index.ts';
+import type { Kernel, KernelSize, SharedRegion } from '../driver/index.ts';
 import type { KernelImage } from '../image/contract.ts';
 import { assign, type Ledger, type Partition, type Pool } from '../ledger/index.ts';
 import { type Clock, timestamp } from '../sys/clock.ts';
@@ -30,7 +30,7 @@ import type { LogQuery, PrewarmRequest } from './requests.ts';
 import { type CreateRequest, checkRequest } from './schema.ts';
 import { declaredSize } from './size.ts';
 import { acceptSources, writableBy } from './source.ts';
-import type { InstanceSpec, InstanceTrial } from './spec.ts';
+import type { InstanceSpec, InstanceTrial, Size } from './spec.ts';
 import { takeUp } from './take-up.ts';
 import { FileLog } from './workload-log.ts';
 
@@ -200,8 +200,8 @@ export class Supervisor<P = unknown> implements Instances {
     await this.get(name).repin(this.#options.hostPool.housekeepingCpus());
   }
 
-  async resize(name: string, vcpuCpus: readonly number[] | null): Promise<void> {
-    await this.get(name).resize(vcpuCpus, this.#options.hostPool.housekeepingCpus());
+  async resize(name: string, vcpuCpus: readonly number[] | null, part?: keyof Size): Promise<KernelSize | null> {
+    return await this.get(name).resize(vcpuCpus, this.#options.hostPool.housekeepingCpus(), part);
   }
 
   async repinAll(): Promise<void> {

@@ -23,13 +23,17 @@ const HOST_MEMORY_BYTES = 256 * 2 ** 20;
 /**
  * The pool that `request` means on `topology`. Throws `invalid`, naming field and value, for CPUs that do not exist, are
  * offline or not allowed to this process, for leaving the host no CPU or too little memory, for memory that is not whole
- * pages or is more than a node has, and for devices that do not exist or that the host uses: those that `has` names stay
- * whatever became of them (advice tells of it).
+ * pages or is more than a node has, and for devices that do not exist or that the host uses. What the pool has already stays,
+ * whatever became of it (advice tells of it).
  */
-export function resolvePool(request: PoolRequest, topology: Topology, has: readonly string[] = []): Pool {
+export function resolvePool(
+  request: PoolRequest,
+  topology: Topology,
+  has: Pick<Pool, 'cpus' | 'devices'> = { cpus: [], devices: [] },
+): Pool {
   const cpus = ascending(request.cpus);
   const sharedCpus = ascending(request.sharedCpus);
-  checkCpus(cpus, topology);
+  checkCpus(cpus, topology, new Set(has.cpus));
   const stray = sharedCpus.filter((cpu) => !cpus.includes(cpu));
   if (stray.length > 0) {
     throw invalid('pool.shared', formatCpuList(stray), `${theyAre(stray)} not among the pool's CPUs`, {
@@ -39,7 +43,7 @@ export function resolvePool(request: PoolRequest, topology: Topology, has: reado
   const memory = memoryOf(request.memory, cpus, topology);
   checkMemory(memory, topology);
   const devices = [...new Set(request.devices)].sort();
-  for (const address of devices) if (!has.includes(address)) checkDevice(address, topology);
+  for (const address of devices) if (!has.devices.includes(address)) checkDevice(address, topology);
   return { cpus, sharedCpus, memory, devices };
 }
 
@@ -64,7 +68,7 @@ export function grownPool(pool: Pool, request: PoolRequest, topology: Topology):
       devices: [...pool.devices, ...request.devices],
     },
     topology,
-    pool.devices,
+    pool,
   );
 }
 
@@ -113,7 +117,7 @@ export function shrunkPool(pool: Pool, request: PoolRequest, topology: Topology)
       devices: pool.devices.filter((address) => !request.devices.includes(address)),
     },
     topology,
-    pool.devices,
+    pool,
   );
 }
 
@@ -127,13 +131,13 @@ function usableCpus(topology: Topology): number[] {
   return topology.cpus.filter((cpu) => cpu.online && (allowed?.has(cpu.id) ?? true)).map((cpu) => cpu.id);
 }
 
-function checkCpus(cpus: readonly number[], topology: Topology): void {
+function checkCpus(cpus: readonly number[], topology: Topology, has: ReadonlySet<number>): void {
   const field = 'pool.cpus';
   if (cpus.length === 0)
     throw invalid(field, '', 'a pool needs at least one CPU', { hint: 'Give a list such as 2-15.' });
   const usable = new Set(usableCpus(topology));
   const known = new Map(topology.cpus.map((cpu) => [cpu.id, cpu]));
-  const bad = (test: (cpu: number) => boolean) => cpus.filter((cpu) => !usable.has(cpu) && test(cpu));
+  const bad = (test: (cpu: number) => boolean) => cpus.filter((cpu) => !usable.has(cpu) && !has.has(cpu) && test(cpu));
   const absent = bad((cpu) => !known.has(cpu));
   if (absent.length > 0) {
     throw invalid(
@@ -157,7 +161,8 @@ function checkCpus(cpus: readonly number[], topology: Topology): void {
       hint: `Its cpuset or affinity allows ${formatCpuList([...usable])}.`,
     });
   }
-  if (usable.size === cpus.length) {
+  const given = new Set(cpus);
+  if ([...usable].every((cpu) => given.has(cpu))) {
     throw invalid(field, formatCpuList(cpus), 'the host kernel would be left without a CPU', {
       hint: 'Keep at least one CPU out of the pool for housekeeping.',
     });

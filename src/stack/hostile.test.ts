@@ -101,5 +101,5 @@ it('is short about long things', () => {
 it('refuses what is too large to be a stack file', () => {
   expect(messages('#'.repeat(1_048_577))).toEqual(['the file has more than 1048576 characters']);
   const many = Array.from({ length: 4097 }, (_, index) => `  a${index}: {command: x}\n`).join('');
-  expect(messages(`kernels:\n${many}`)).toEqual(['names 4097 kernels; the most is 16000']);
+  expect(messages(`kernels:\n${many}`)).toEqual(['names 4097 kernels; the most is 4096']);
 });

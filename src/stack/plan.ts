@@ -190,7 +190,7 @@ export function planDestroy(
 function desiredPool({ stack, ledger, topology, reserved }: PlanInput, refused: Refused[]): Pool | null {
   if (stack.pool === null) return ledger.pool;
   try {
-    const pool = resolvePool(stack.pool, topology, ledger.pool?.devices);
+    const pool = resolvePool(stack.pool, topology, ledger.pool ?? undefined);
     if (ledger.pool !== null) changePool({ pool: ledger.pool, partitions: {} }, pool, reserved);
     return pool;
   } catch (error) {

@@ -261,6 +261,30 @@ describe.skipIf(!canServe()).each([
     expect((await client.kerf()).pool).toBeNull();
     await part.giveBack(path('launch'));
     expect((await client.actOnKerf({ act: 'import' })).kernels).toHaveLength(3);
+    // Without a placement a kernel of Polykernel has of it what is free: nobody can give that back meanwhile.
+    for (const name of ['web', 'db', 'spare']) await client.actOnKerf({ act: 'remove', name, force: true });
+    await part.take({ ...launch, placement: undefined }, new AbortController().signal);
+    await expect(client.actOnKerf({ act: 'release' })).rejects.toMatchObject({ message: /pool: pk-0123456789ab$/ });
+    await part.giveBack(path('launch'));
+    await client.actOnKerf({ act: 'release' });
+  });
+
+  it('forgets what another boot of the host kernel had, and lets go of what it never took over', async () => {
+    const test = await daemon();
+    await kerfMakes();
+    await test.client.actOnKerf({ act: 'import' });
+    await test.daemon.drop();
+    const before = await emulator.state();
+    const rebooted = await daemon({ home: test.home, host: { ...HOST, bootId: 'another' } });
+    expect((await rebooted.client.kerf()).pool).toBeNull();
+    await rebooted.daemon.drop();
+    // Killed between its lease and its record.
+    writeFileSync(path('run/kerf'), `${path('state-a')}\n`);
+    const again = await daemon({ home: test.home });
+    const other = await daemon({}, 'b');
+    expect((await other.client.actOnKerf({ act: 'import' })).kernels).toHaveLength(3);
+    await expect(again.client.actOnKerf({ act: 'import' })).rejects.toMatchObject({ code: 'conflict' });
+    expect(await emulator.state()).toEqual(before);
   });
 });
 

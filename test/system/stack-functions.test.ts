@@ -1,4 +1,4 @@
-/** What plans say of PCI functions: of those that are gone, and of those that are somebody else's. */
+/** What plans say of what is gone from the machine: PCI functions and CPUs; and of functions that are somebody else's. */
 import { expect, test } from 'vitest';
 import type { Plan, StackSource } from '../../src/stack/contract.ts';
 import type { Topology } from '../../src/topology/index.ts';
@@ -83,4 +83,25 @@ ${kernel('web', 'partition: {cpus: 2, memory: 128MiB, devices: [{class: network}
   ]);
   const grown = { cpus: [1], sharedCpus: [], memory: { kind: 'size', bytes: 2 ** 20 } as const, devices: [] };
   expect((await client.growPool(grown)).pool).toMatchObject({ cpus: [1, 2, 3, 4, 5, 6, 7], devices: [CARD] });
+});
+
+test('a CPU of the pool that is offline by now holds no plan back; another that is to come has to be there', async () => {
+  let offline = new Set<number>();
+  const readTopology = (): Topology => {
+    const seen = HOST.readTopology();
+    return { ...seen, cpus: seen.cpus.map((cpu) => ({ ...cpu, online: !offline.has(cpu.id) })) };
+  };
+  const { client } = await startDaemon({ host: { ...HOST, readTopology } });
+  const shop = (more = '') =>
+    source(
+      'shop',
+      `pool: {cpus: "2-5${more}", memory: 1GiB}
+kernels:
+${kernel('web', 'partition: {cpus: 1, memory: 128MiB}')}`,
+    );
+  await client.apply(shop());
+  offline = new Set([5, 6]);
+  const same = await client.plan(shop());
+  expect([same.refused, same.steps]).toEqual([[], []]);
+  expect(refusals(await client.plan(shop(',6')))).toEqual([expect.stringContaining('CPU 6 is offline')]);
 });

@@ -16,6 +16,7 @@ class World {
       max: 512 * MIB,
       entitlement: 256 * MIB,
       priority: 0,
+      step: MIB,
     },
   }));
   readonly observations: MemoryObservation[] = this.kernels.map(() => ({
@@ -118,4 +119,32 @@ it('takes from one of a lower priority what it can do without, below its own too
   expect(world.pass(1, 0.1)).toHaveLength(1);
   // 15 % of what it has stay free within it.
   expect(world.mib).toEqual([304, 208, 0]);
+});
+
+it('moves what the drivers of both kernels can: blocks where one has blocks', () => {
+  const world = new World();
+  const [web, batch] = world.kernels;
+  web!.step = 128 * MIB;
+  world.observations[1]!.bytes = 480 * MIB;
+  world.observations[1]!.available = 400 * MIB;
+  world.pass(1);
+  const bytesOf = (decisions: Decision[]) => decisions.map(({ move }) => 'bytes' in move && move.bytes / MIB);
+  // A quarter of what it has would be 64 MiB.
+  expect(bytesOf(world.pass(1, 0.1))).toEqual([128]);
+  expect(world.mib).toEqual([384, 352, 0]);
+  // 96 MiB above its own, and 80 MiB free, are no block.
+  world.free = 80 * MIB;
+  expect(world.pass(1, 0.1)).toEqual([]);
+  world.observations[0]!.bytes = 256 * MIB;
+  Object.assign(world.observations[1]!, { bytes: 448 * MIB, available: 300 * MIB });
+  batch!.step = 48 * MIB;
+  // Of both it would be 384 MiB.
+  expect(bytesOf(world.pass(1, 1))).toEqual([]);
+  world.free = 130 * MIB;
+  expect(bytesOf(world.pass(1, 1))).toEqual([128]);
+  // At rest a block goes once it is owed, and 48 MiB are no less than 16.
+  const rest = world.pass(600).filter(({ move }) => 'bytes' in move && move.to === null);
+  expect(new Set(rest.map(({ move }) => 'bytes' in move && [move.from, move.bytes / MIB].join(' ')))).toEqual(
+    new Set(['web 128', 'batch 48']),
+  );
 });

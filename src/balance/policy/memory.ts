@@ -6,11 +6,11 @@
  * What is taken is nobody's, until somebody needs it. Who needs more than is free gets it from those at rest: from what they have above
  * their entitlement, and from what they can do without where he has less than his own, or a higher priority.
  */
-import type { Decision, MemoryWindow, Reason, Side } from '../types.ts';
+import type { Decision, MemoryKernel, MemoryWindow, Reason, Side } from '../types.ts';
 
 const MIB = 2 ** 20;
-/** The smallest piece that moves: each move costs both kernels something. */
-const STEP = 16 * MIB;
+/** The smallest piece that moves, where drivers move so many bytes: each move costs both kernels something. */
+const LEAST = 16 * MIB;
 /** Seconds of waiting that are well, in so many seconds. */
 const TARGET = 0.01;
 const INTERVAL = 6;
@@ -55,8 +55,9 @@ export class MemoryLaw {
       (a, b) => priority(b.index) - priority(a.index) || b.bytes - a.bytes || a.index - b.index,
     )) {
       const room = window.kernels[want.index]!.max - sizes[want.index]!;
-      let open = pieces(Math.min(want.bytes, room));
-      const unowned = Math.min(open, pieces(free));
+      const piece = pieceOf(window.kernels[want.index]!);
+      let open = pieces(Math.min(want.bytes, room), piece);
+      const unowned = Math.min(open, pieces(free, piece));
       if (unowned > 0) {
         decisions.push(moved(window, sizes, null, want, unowned));
         free -= unowned;
@@ -64,7 +65,8 @@ export class MemoryLaw {
       }
       for (const giver of this.#givers(window, wants, want.index)) {
         if (open <= 0) break;
-        const bytes = Math.min(open, spareOf(window, sizes, giver, want.index));
+        const spare = Math.min(open, spareOf(window, sizes, giver, want.index));
+        const bytes = pieces(spare, commonPiece(window.kernels[giver]!, window.kernels[want.index]!));
         if (bytes <= 0) continue;
         decisions.push(moved(window, sizes, giver, want, bytes));
         open -= bytes;
@@ -79,6 +81,7 @@ export class MemoryLaw {
   /** Bytes more, or less; undefined: it stays. */
   #want({ at, kernels, observations }: MemoryWindow, index: number, seconds: number): Wanted | undefined {
     const { name, min, max } = kernels[index]!;
+    const piece = pieceOf(kernels[index]!);
     const { known, bytes, available, stalled, majorFaults, refaults } = observations[index]!;
     const state = this.#states.get(name) ?? { stalled, waited: 0, since: at, owed: 0 };
     this.#states.set(name, state);
@@ -98,15 +101,15 @@ export class MemoryLaw {
         waitedMs: waited * 1000,
         overSeconds: Math.max(seconds, at - state.since),
       } as const;
-      return { index, bytes: Math.max(STEP, pieces(share * bytes)), reason };
+      return { index, bytes: Math.max(piece, pieces(share * bytes, piece)), reason };
     }
     if (at - state.since < INTERVAL) return undefined;
     const error = TARGET / Math.max(waited, 1e-6) / SHRINK.divisor;
     const owed = state.owed + Math.min(SHRINK.most, error ** 2 * SHRINK.most) * bytes;
-    const isFree = bytes - STEP >= min && available - STEP >= reserveOf(bytes);
-    this.#states.set(name, { stalled, waited: 0, since: at, owed: isFree && owed < STEP ? owed : 0 });
-    if (!isFree || owed < STEP) return undefined;
-    return { index, bytes: -STEP, reason: { rule: 'memory-rest', availableBytes: available } };
+    const isFree = bytes - piece >= min && available - piece >= reserveOf(bytes);
+    this.#states.set(name, { stalled, waited: 0, since: at, owed: isFree && owed < piece ? owed : 0 });
+    if (!isFree || owed < piece) return undefined;
+    return { index, bytes: -piece, reason: { rule: 'memory-rest', availableBytes: available } };
   }
 
   /** Batch kernels first, then those of a low priority, then who has the most to spare. */
@@ -138,11 +141,20 @@ function spareOf(
   const floor = hasOwn && !outranks ? Math.max(min, entitlement) : min;
   // What it gave in this window is taken from what it had free.
   const available = observations[giver]!.available - (observations[giver]!.bytes - sizes[giver]!);
-  return pieces(Math.min(sizes[giver]! - floor, available - reserveOf(sizes[giver]!)));
+  return Math.min(sizes[giver]! - floor, available - reserveOf(sizes[giver]!));
 }
 
 const reserveOf = (bytes: number): number => Math.max(RESERVE.bytes, bytes * RESERVE.share);
-const pieces = (bytes: number): number => Math.max(0, Math.floor(bytes / STEP) * STEP);
+const pieces = (bytes: number, piece: number): number => Math.max(0, Math.floor(bytes / piece) * piece);
+const pieceOf = ({ step }: MemoryKernel): number => Math.ceil(LEAST / step) * step;
+
+/** What both kernels can give or take. */
+function commonPiece(one: MemoryKernel, other: MemoryKernel): number {
+  const [a, b] = [pieceOf(one), pieceOf(other)];
+  return (a / greatestCommon(a, b)) * b;
+}
+
+const greatestCommon = (a: number, b: number): number => (b === 0 ? a : greatestCommon(b, a % b));
 
 /** Takes note of it in `sizes`. `why`: of who gives of himself. */
 function moved(

@@ -65,11 +65,12 @@ export class FakeKernel implements Kernel {
     this.#machine.guest.resume();
   }
 
-  async resize(size: KernelSize): Promise<void> {
+  async resize(size: KernelSize): Promise<KernelSize> {
     const { cpus, memoryBytes } = this.#machine.size;
     if (this.#machine.neverGives && (size.cpus < cpus || size.memoryBytes < memoryBytes)) await this.#machine.exited;
     if (this.#machine.exit !== undefined) throw new PolykernelError('kernel-died', 'the kernel has ended');
     this.#machine.resize(size);
+    return this.size();
   }
 
   async size(): Promise<KernelSize> {

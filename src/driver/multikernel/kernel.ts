@@ -87,7 +87,7 @@ export class SpawnKernel extends ShimKernel {
     return { cpus: instance.cpus().length, memoryBytes: memory.bytes() };
   }
 
-  async resize({ cpus, memoryBytes }: KernelSize): Promise<void> {
+  async resize({ cpus, memoryBytes }: KernelSize): Promise<KernelSize> {
     this.#mustRun();
     if (cpus < 1 || cpus > this.#list.length)
       throw new PolykernelError('invalid', `the kernel can have 1 to ${this.#list.length} CPUs, not ${cpus}`, {
@@ -96,9 +96,11 @@ export class SpawnKernel extends ShimKernel {
       });
     await this.#setCpus(this.#list.slice(0, cpus));
     const { part, record, turns } = this.#options;
-    if (memoryBytes === part.memory.bytes()) return;
-    const block = await this.#blockBytes();
-    await turns.run(() => part.memory.resize(memoryBytes, { block, node: record.node }));
+    if (memoryBytes !== part.memory.bytes()) {
+      const block = await this.#blockBytes();
+      await turns.run(() => part.memory.resize(memoryBytes, { block, node: record.node }));
+    }
+    return this.size();
   }
 
   /** What memory comes and goes in: as its kernel says. */

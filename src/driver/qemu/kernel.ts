@@ -52,21 +52,36 @@ export class QemuKernel extends ShimKernel {
     this.functions = new QemuFunctions({ ...options, withMonitor: (use) => this.withMonitor(use) });
   }
 
-  async size(): Promise<KernelSize> {
+  async size(part?: keyof KernelSize): Promise<KernelSize> {
     const [cpus, memoryBytes] = await Promise.all([
-      this.#machine.cpus === 1 ? 1 : onlineCpus(this.guest),
-      this.#hasBalloon ? this.withMonitor(memoryIn) : this.#machine.memoryBytes,
+      part === 'memoryBytes' ? this.#machine.cpus : this.#cpusNow(),
+      part === 'cpus' ? this.#machine.memoryBytes : this.#memoryNow(),
     ]);
     return { cpus, memoryBytes };
   }
 
-  async resize({ cpus, memoryBytes }: KernelSize): Promise<void> {
-    // Each time that a guest is asked something costs as much as the change: so it is not asked first what it has, for a CPU
-    // that is as it is to be stays so.
-    const told = [...cpuSteps(this.#machine.cpus, cpus), tellSize({ cpus, memoryBytes })];
-    if (this.#hasBalloon || memoryBytes !== this.#machine.memoryBytes)
-      await this.withMonitor((monitor) => this.#resizeMemory(monitor, memoryBytes));
-    await this.guest.configure(told);
+  async #cpusNow(): Promise<number> {
+    return this.#machine.cpus === 1 ? 1 : await onlineCpus(this.guest);
+  }
+
+  async #memoryNow(): Promise<number> {
+    return this.#hasBalloon ? await this.withMonitor(memoryIn) : this.#machine.memoryBytes;
+  }
+
+  /**
+   * Each time that a guest is asked something costs as much as the change. So it is not asked first what it has, for a CPU that is as it
+   * is to be stays so; what it has then is asked in the same breath, for its agent answers in turn; and it is told while memory comes
+   * or goes: told again by what takes the change back, if it does not.
+   */
+  async resize({ cpus, memoryBytes }: KernelSize, part?: keyof KernelSize): Promise<KernelSize> {
+    const steps = part === 'memoryBytes' ? [] : cpuSteps(this.#machine.cpus, cpus);
+    const told = this.guest.configure([...steps, tellSize({ cpus, memoryBytes })]);
+    const online = part === 'memoryBytes' ? this.#machine.cpus : this.#cpusNow();
+    const isSame = part === 'cpus' || (!this.#hasBalloon && memoryBytes === this.#machine.memoryBytes);
+    const moved = isSame ? undefined : this.withMonitor((monitor) => this.#resizeMemory(monitor, memoryBytes));
+    const failed = (await Promise.allSettled([moved, told, online])).find(({ status }) => status === 'rejected');
+    if (failed?.status === 'rejected') throw failed.reason;
+    return { cpus: await online, memoryBytes: part === 'cpus' ? memoryBytes : await this.#memoryNow() };
   }
 
   async #resizeMemory(monitor: Qmp, bytes: number): Promise<void> {

@@ -91,8 +91,8 @@ export abstract class ShimKernel implements Kernel {
   abstract resume(): Promise<void>;
   abstract attachRegion(region: SharedRegion): Promise<void>;
   abstract detachRegion(region: Pick<SharedRegion, 'id' | 'name'>): Promise<void>;
-  abstract resize(size: KernelSize): Promise<void>;
-  abstract size(): Promise<KernelSize>;
+  abstract resize(size: KernelSize, part?: keyof KernelSize): Promise<KernelSize>;
+  abstract size(part?: keyof KernelSize): Promise<KernelSize>;
   /** Which threads of the launch are vCPUs. */
   protected abstract readonly threadsOf: (threads: readonly HostThread[]) => LaunchThreads;
 

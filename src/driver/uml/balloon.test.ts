@@ -66,12 +66,12 @@ const memory = () => {
 it('frees each piece on the host as the guest holds it, and has all of it let go at once', async () => {
   const guest = agent(64);
   const { freed, open } = memory();
-  await setMemoryOut(guest, MACHINE, 3 * MIB, open);
+  await setMemoryOut(guest, MACHINE, { before: 0, after: 3 * MIB }, open);
   expect(freed).toEqual([1, 2, 3].map((piece) => [piece * MIB, MIB]));
   expect(await memoryOut(guest, MACHINE)).toBe(3 * MIB);
   guest.asked.length = 0;
-  await setMemoryOut(guest, MACHINE, MIB, open);
-  expect(guest.asked).toEqual(['balloon=', 'balloon=1']);
+  await setMemoryOut(guest, MACHINE, { before: 3 * MIB, after: MIB }, open);
+  expect(guest.asked).toEqual(['balloon=1']);
   expect(freed).toHaveLength(3);
 });
 
@@ -79,7 +79,9 @@ it('leaves all as it was where programs use what is to go', async () => {
   vi.useFakeTimers({ toFake: ['Date', 'setTimeout', 'setInterval'] });
   try {
     const guest = agent(2);
-    const done = expect(setMemoryOut(guest, MACHINE, 9 * MIB, memory().open)).rejects.toMatchObject({
+    const done = expect(
+      setMemoryOut(guest, MACHINE, { before: 0, after: 9 * MIB }, memory().open),
+    ).rejects.toMatchObject({
       ...{
         code: 'not-ready',
         field: 'memoryBytes',
@@ -100,7 +102,7 @@ it.each([
   ['that is no place', 'x'],
 ])('believes no place %s', async (_, at) => {
   const { freed, open } = memory();
-  await expect(setMemoryOut(agent(9, at), MACHINE, MIB, open)).rejects.toMatchObject({
+  await expect(setMemoryOut(agent(9, at), MACHINE, { before: 0, after: MIB }, open)).rejects.toMatchObject({
     code: 'protocol',
   });
   expect(freed).toEqual([]);
@@ -111,7 +113,7 @@ it('waits with a deadline for a kernel that keeps its memory busy, and blames it
   const free = (_: readonly Place[], signal: AbortSignal) =>
     new Promise<void>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
   const busy = async () => ({ free, [Symbol.dispose]() {} });
-  await expect(setMemoryOut(guest, MACHINE, 2 * MIB, busy, 1)).rejects.toMatchObject({
+  await expect(setMemoryOut(guest, MACHINE, { before: 0, after: 2 * MIB }, busy, 1)).rejects.toMatchObject({
     ...{ code: 'not-ready', field: 'memoryBytes' },
   });
   expect(guest.blamed).toHaveLength(1);

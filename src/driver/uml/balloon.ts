@@ -19,27 +19,27 @@ export const memoryOut = async (guest: Pick<GuestLink, 'ask'>, machineBytes: num
   (await holdMemory(guest, machineBytes)).bytes;
 
 /**
- * Has so many bytes out. `open`: the kernel's memory, asked for when there is something to free. Rejects with `not-ready` when programs
- * use what is to go: all is then as it was. The same when the host waits in vain for memory that the guest holds, which counts against
- * it, and as UmlRam does: what is held then stays so, for a hole that comes late would be one in what its programs have again.
+ * Has `after` bytes out, where `before` are by memoryOut(). `open`: the kernel's memory, asked for when there is something to free.
+ * Rejects with `not-ready` when programs use what is to go: all is then as it was. The same when the host waits in vain for memory that
+ * the guest holds, which counts against it, and as UmlRam does: what is held then stays so, for a hole that comes late would be one in
+ * what its programs have again.
  */
 export async function setMemoryOut(
   guest: Pick<GuestLink, 'ask' | 'blame'>,
   machineBytes: number,
-  outBytes: number,
+  { before, after }: { before: number; after: number },
   open: () => Promise<Pick<UmlRam, 'free'> & Disposable>,
   patienceMs = HOLES_MS,
 ): Promise<void> {
-  const before = await memoryOut(guest, machineBytes);
-  if (outBytes <= before) {
-    if (outBytes < before) await holdMemory(guest, machineBytes, outBytes);
+  if (after <= before) {
+    if (after < before) await holdMemory(guest, machineBytes, after);
     return;
   }
   using ram = await open();
   const deadline = Date.now() + DEADLINE_MS;
   let held: Held = { bytes: before, places: [] };
-  while (held.bytes < outBytes) {
-    const next = await holdMemory(guest, machineBytes, outBytes);
+  while (held.bytes < after) {
+    const next = await holdMemory(guest, machineBytes, after);
     await freeInTime(guest, ram, next.places, patienceMs);
     if (next.bytes === held.bytes) {
       if (Date.now() > deadline) break;
@@ -47,14 +47,14 @@ export async function setMemoryOut(
     }
     held = next;
   }
-  if (held.bytes === outBytes) return;
+  if (held.bytes === after) return;
   await holdMemory(guest, machineBytes, before);
   throw new PolykernelError(
     'not-ready',
-    `the guest can spare ${formatBytes(held.bytes - before)} within ${DEADLINE_MS / 1000} s, and not ${formatBytes(outBytes - before)}`,
+    `the guest can spare ${formatBytes(held.bytes - before)} within ${DEADLINE_MS / 1000} s, and not ${formatBytes(after - before)}`,
     {
       field: 'memoryBytes',
-      value: machineBytes - outBytes,
+      value: machineBytes - after,
       hint: 'Its programs use more than that. Leave it more, or stop some of them.',
     },
   );

@@ -11,7 +11,7 @@ export function umlChecks(
   found: Pick<Tool, 'path' | 'unpacked'> | null = findTool(PROGRAM) ?? null,
 ): Check[] {
   const parts = programCheck('uml-parts', 'User Mode Linux can be run and given volumes', {
-    natives: ['pk-xstate.so', 'pk-share'],
+    natives: ['pk-xstate.so', 'pk-share', 'pk-holes'],
   });
   return [kernelCheck(images, found), parts];
 }

@@ -68,13 +68,13 @@ export class UmlKernel extends ShimKernel {
     return this.guest.beats;
   }
 
-  async size(): Promise<KernelSize> {
+  async size(part?: keyof KernelSize): Promise<KernelSize> {
     const { cpus, memoryBytes } = this.#machine;
-    const outBytes = this.#memoryChanges ? await memoryOut(this.guest, memoryBytes) : 0;
+    const outBytes = this.#memoryChanges && part !== 'cpus' ? await memoryOut(this.guest, memoryBytes) : 0;
     return { cpus, memoryBytes: memoryBytes - outBytes };
   }
 
-  async resize({ cpus, memoryBytes }: KernelSize): Promise<void> {
+  async resize({ cpus, memoryBytes }: KernelSize): Promise<KernelSize> {
     if (this.ended) throw new PolykernelError('kernel-died', 'the kernel has ended');
     const machine = this.#machine;
     if (cpus !== machine.cpus || (memoryBytes !== machine.memoryBytes && !this.#memoryChanges))
@@ -82,14 +82,16 @@ export class UmlKernel extends ShimKernel {
         'unsupported',
         'a kernel of User Mode Linux has one CPU, and the memory it was started with where it has no bounds for it',
       );
-    if (!this.#memoryChanges) return;
+    if (!this.#memoryChanges) return machine;
     const outBytes = machine.memoryBytes - memoryBytes;
-    const isMore = memoryBytes > (await this.size()).memoryBytes;
+    const before = await memoryOut(this.guest, machine.memoryBytes);
     // What comes in is allowed first, what goes out afterwards.
-    if (isMore) limitToSize(this.directory, outBytes);
-    await setMemoryOut(this.guest, machine.memoryBytes, outBytes, () => this.#ram());
+    if (outBytes < before) limitToSize(this.directory, outBytes);
+    await setMemoryOut(this.guest, machine.memoryBytes, { before, after: outBytes }, () => this.#ram());
     limitToSize(this.directory, outBytes);
-    await this.guest.configure([tellSize({ cpus, memoryBytes })]);
+    // Asked in the same breath: the agent answers in turn.
+    const [, now] = await Promise.all([this.guest.configure([tellSize({ cpus, memoryBytes })]), this.size()]);
+    return now;
   }
 
   #ram(): Promise<UmlRam> {
