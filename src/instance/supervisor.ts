@@ -17,12 +17,13 @@ import { identityProvider } from './give-identity.ts';
 import type { Identities } from './identities.ts';
 import { Instance } from './instance.ts';
 import type { Instances, Observed, StackPart } from './instances.ts';
-import { instanceDirectory, kernelDirectory, removeLeftovers, workloadLogPath } from './launch.ts';
+import { instanceDirectory, kernelDirectory, workloadLogPath } from './launch.ts';
 import { Launcher, type PrepareRoot } from './launcher.ts';
 import type { LogLine } from './log-line.ts';
-import { logsOf, pause } from './logs.ts';
+import { logsOf } from './logs.ts';
+import { prewarm } from './prewarm.ts';
 import { type Provider, releaseAll } from './provider.ts';
-import { type InstanceRecord, newInstanceId } from './record.ts';
+import type { InstanceRecord } from './record.ts';
 import { RecordKeeper } from './record-keeper.ts';
 import { type Entry, Registry } from './registry.ts';
 import type { LogQuery, PrewarmRequest } from './requests.ts';
@@ -30,12 +31,11 @@ import { type CreateRequest, checkRequest } from './schema.ts';
 import { declaredSize } from './size.ts';
 import { acceptSources, writableBy } from './source.ts';
 import type { InstanceSpec, InstanceTrial, Size } from './spec.ts';
+import { takeUp } from './take-up.ts';
 import { FileLog } from './workload-log.ts';
 
 /** A foreground instance that no client comes for is removed after this long. */
 const CLIENT_PATIENCE_MS = 15_000;
-/** How long taking up may delay the daemon's readiness. */
-const ADOPT_PATIENCE_MS = 10_000;
 
 /** What the machine's pool is to instances; `P` is its record. */
 export interface PoolOfHost<P> {
@@ -266,50 +266,17 @@ export class Supervisor<P = unknown> implements Instances {
   }
 
   /** Makes what later kernels of this kind are cloned from. Resolves with the driver and image that such a request gets. */
-  async prewarm(request: PrewarmRequest, signal: AbortSignal): Promise<{ driver: string; image: string }> {
-    const { driver: wanted = 'auto', cpus, memoryBytes, name } = request;
-    const create: CreateRequest = { command: ['true'], driver: wanted, cpus, memoryBytes, image: name };
-    const { spec, image: named } = await specOf(create, 'prewarm', this.#options);
-    const image = named ?? (await this.#options.resolveImage(spec.image));
-    const { drivers, hostPool, identities } = this.#options;
-    const id = newInstanceId();
-    try {
-      const kernel = { image, cpus: spec.cpus, memoryBytes: spec.memoryBytes, identity: identities.take(id) };
-      await drivers.find(spec.driver)!.prewarm({ ...kernel, housekeepingCpus: hostPool.housekeepingCpus() }, signal);
-    } finally {
-      identities.release(id);
-    }
-    return { driver: spec.driver, image: image.name };
+  prewarm(request: PrewarmRequest, signal: AbortSignal): Promise<{ driver: string; image: string }> {
+    return prewarm(request, this.#options, signal);
   }
 
   /** Takes up what an earlier daemon left and ends what it forgot. Resolves when nearly all of that is done. */
-  async takeUp(): Promise<void> {
-    const { journal, paths, drivers, clock } = this.#options;
-    mkdirSync(paths.instances, { recursive: true, mode: 0o700 });
-    const records = this.#options.records.all((_, name, error) =>
-      journal.error(`the record of ${name} cannot be read and is ignored; what it describes is ended`, error),
-    );
-    const leftovers = await removeLeftovers(
-      paths,
-      records.map((record) => record.id),
-      drivers.all,
-      this.#complain,
-    );
-    if (leftovers > 0) journal.info('removed leftovers', { count: leftovers });
-    for (const provider of this.#providers) await provider.releaseAllBut?.(records);
-    const adoptions = records.map(async (record) => {
-      if (drivers.find(record.spec.driver) === undefined) {
-        journal.error(
-          `${record.spec.name} needs the driver ${record.spec.driver}, which this daemon does not have; it is left alone`,
-        );
-        return;
-      }
+  takeUp(): Promise<void> {
+    return takeUp({ ...this.#options, providers: this.#providers }, async (record) => {
       const entry = this.#add(record);
-      const { instance } = entry;
-      await instance.adopt().catch((error) => journal.error(`taking over ${record.spec.name}`, error));
+      await entry.instance.adopt().catch((error) => this.#complain(`taking over ${record.spec.name}`, error));
       this.#eraseIfDone(entry);
     });
-    await Promise.race([Promise.all(adoptions), pause(clock, ADOPT_PATIENCE_MS)]);
   }
 
   /** Ends removals that are under way and lets go of all kernels; they run on. Without `farewell` nothing more is written, as after SIGKILL. */

@@ -177,8 +177,6 @@ export class LimitGroups {
       throw asPolykernelError(error, what);
     }
   }
-
-  /** False while it is in use. */
 }
 
 /** By what memory and processes of kernels can be bounded here, and why not by more. Reads only. */

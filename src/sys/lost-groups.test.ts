@@ -29,12 +29,15 @@ it('are those of jails, old and empty, wherever they are, and no others', () => 
   group(`pids/polykernel-${id('d')}`, HOUR_MS, '17\n');
   group('pids/polykernel-mine', HOUR_MS);
   group('pids/polykernel', HOUR_MS);
-  group(`pids/polykernel/${id('e')}`, HOUR_MS);
+  group(`cpuset/polykernel/${id('e')}`, HOUR_MS);
+  group(`unified/polykernel/${id('f')}`, HOUR_MS);
+  writeFileSync(join(root, `unified/polykernel/${id('f')}/cgroup.threads`), '17\n');
+  utimesSync(join(root, `unified/polykernel/${id('f')}`), 1, 1);
   expect(
     lostGroups(NOW, root)
       .map((path) => basename(path))
       .sort(),
-  ).toEqual(['polykernel-tool-0123456789abcdef', `polykernel-${id('a')}`, `polykernel-${id('b')}`].sort());
+  ).toEqual([id('e'), 'polykernel-tool-0123456789abcdef', `polykernel-${id('a')}`, `polykernel-${id('b')}`].sort());
 });
 
 it('go when they can, and what cannot be removed is passed over', () => {

@@ -2,12 +2,12 @@
  * Control groups of jails that nobody knows any more. Which ones are made is noted in a cache before they are (group-notes.ts); when
  * whoever made them was killed and that cache has gone since, the groups are all that is left.
  */
-import { type Dirent, readdirSync, readFileSync, rmdirSync, statSync } from 'node:fs';
+import { type Dirent, existsSync, readdirSync, readFileSync, rmdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { CGROUP } from './control-groups.ts';
 
-/** As LimitGroups.plan() calls them. */
-const NAME = /^polykernel-(?:tool-)?[0-9a-f]{16,32}$/;
+/** Paths end so of groups that LimitGroups makes, and InstanceGroups in those of the pool. */
+const NAME = /\/polykernel(?:-(?:tool-)?[0-9a-f]{16,32}|\/[0-9a-f]{32})$/;
 /** Milliseconds. Whoever makes a group starts something in it within seconds. */
 const LEAST_AGE_MS = 3_600_000;
 /** A machine of many services has some hundred groups. */
@@ -22,7 +22,7 @@ export function lostGroups(now: number, root = CGROUP): string[] {
     for (const entry of entriesOf(parent)) {
       const path = join(parent, entry.name);
       if (!entry.isDirectory()) continue;
-      if (!NAME.test(entry.name)) open.push(path);
+      if (!NAME.test(path)) open.push(path);
       else if (isLost(path, now)) lost.push(path);
     }
   }
@@ -47,7 +47,9 @@ function isLost(path: string, now: number): boolean {
     const { mtimeMs, uid } = statSync(path);
     const own = process.getuid?.();
     if (now - mtimeMs < LEAST_AGE_MS || (own !== 0 && uid !== own)) return false;
-    return readFileSync(join(path, 'cgroup.procs'), 'latin1') === '';
+    // Of version 2, where threads alone may be in a group; of version 1.
+    const file = join(path, existsSync(join(path, 'cgroup.threads')) ? 'cgroup.threads' : 'cgroup.procs');
+    return readFileSync(file, 'latin1') === '';
   } catch {
     return false;
   }

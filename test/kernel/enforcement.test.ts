@@ -1,6 +1,6 @@
 /** What the ledger decided, made real on this host, and looked at from outside: /proc, /sys and the control groups. */
 import { randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { existsSync, utimesSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,6 +13,7 @@ import { UmlDriver } from '../../src/driver/uml/driver.ts';
 import { ImageStore, type KernelImage } from '../../src/image/contract.ts';
 import { type HostAct, perform, planHostActs, readBack, undo } from '../../src/pool/acts.ts';
 import { hostFiles } from '../../src/sys/host-files.ts';
+import { lostGroups, removeLostGroups } from '../../src/sys/lost-groups.ts';
 import { launchSpec } from '../support/launch-spec.ts';
 import { until } from '../support/pk.ts';
 
@@ -155,12 +156,12 @@ describe.runIf(availableParallelism() >= 2)('kernels', () => {
   });
 
   it.runIf(isRoot)('a group that a killed manager left behind is swept', async () => {
-    const groups = new InstanceGroups();
     const { spec, kernel } = await start('uml', placement([1]));
     abandon(kernel);
     const abandoned = groupPaths(spec.id);
     expect(abandoned.length).toBeGreaterThan(0);
-    expect(groups.sweep(new Set())).toEqual([]);
+    const lost = () => lostGroups(Date.now() + 7_200_000).filter((path) => abandoned.includes(path));
+    expect(lost()).toEqual([]);
     for (const { pid } of await threadsOf(spec.directory)) {
       try {
         process.kill(pid, 'SIGKILL');
@@ -169,10 +170,10 @@ describe.runIf(availableParallelism() >= 2)('kernels', () => {
       }
     }
     await until('its processes are gone', async () => (await threadsOf(spec.directory)).length === 0);
-    await until('its groups are swept', () => {
-      groups.sweep(new Set());
-      return groupPaths(spec.id).length === 0;
-    });
+    await until('its groups are lost', () => lost().length === abandoned.length);
+    for (const path of abandoned) utimesSync(path, 1, 1);
+    expect(removeLostGroups(Date.now())).toEqual(expect.arrayContaining(abandoned));
+    expect(groupPaths(spec.id)).toEqual([]);
     expect(await new UmlDriver().attach(spec)).toMatchObject({ reason: 'died' });
   });
 

@@ -73,14 +73,6 @@ describe.each(['v1', 'v2'] as const)('on a host with cgroup %s', (version) => {
     expect(bound(null)).toBeNull();
   });
 
-  it('sweeps the groups in which nothing runs, but those of known kernels', async () => {
-    await givePool();
-    for (const id of ['known', 'lost', 'busy']) groups.set(id, settings);
-    kernel.busy.add(`${pool}/busy`);
-    expect(groups.sweep(new Set(['known']))).toContain(`${pool}/lost`);
-    expect(kernel.directories(pool)).toEqual(['busy', 'known']);
-  });
-
   it('names the file when the host kernel refuses', async () => {
     await givePool();
     groups.set('a', settings);

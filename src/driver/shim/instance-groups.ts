@@ -122,23 +122,12 @@ export class InstanceGroups {
     return HIERARCHIES.flatMap(({ parent }) => groupState(this.#host, `${parent}/${id}`, SHOWN));
   }
 
-  /** Removes the group, unless something still runs in it after a while: then it stays for the next sweep. */
+  /** Removes the group, unless something still runs in it after a while: then it stays until it is lost (sys/lost-groups.ts). */
   async remove(id: string): Promise<void> {
     const deadline = Date.now() + REMOVE_DEADLINE_MS;
     for (const { parent } of this.#hierarchies()) {
       while (!removeGroup(this.#host, `${parent}/${id}`) && Date.now() < deadline) await delay(POLL_MS);
     }
-  }
-
-  /** Removes groups in which nothing runs and whose kernel is not among `keep`; returns their paths. */
-  sweep(keep: ReadonlySet<string>): string[] {
-    return this.#hierarchies().flatMap(({ parent }) =>
-      this.#host
-        .directories(parent)
-        .filter((id) => !keep.has(id))
-        .map((id) => `${parent}/${id}`)
-        .filter((path) => removeGroup(this.#host, path)),
-    );
   }
 
   /** Threads join a threaded group only from its own domain, which is the root group (cgroup-v2.rst, Threads). */
@@ -208,6 +197,4 @@ export class InstanceGroups {
       throw asPolykernelError(error, `writing ${value} to ${group}/${file}`);
     }
   }
-
-  /** False while it is in use. */
 }

@@ -1,0 +1,46 @@
+/** A new daemon on what an earlier one left: kernels that run on are taken over, what nobody knows is ended. */
+import { mkdirSync } from 'node:fs';
+import type { Journal } from '../core/journal.ts';
+import type { Records } from '../core/table.ts';
+import type { Drivers } from '../driver/drivers.ts';
+import type { Clock } from '../sys/clock.ts';
+import type { Layout } from '../sys/paths.ts';
+import { removeLeftovers } from './launch.ts';
+import { pause } from './logs.ts';
+import type { Provider } from './provider.ts';
+import type { InstanceRecord } from './record.ts';
+
+/** How long taking up may delay the daemon's readiness, in milliseconds. */
+const ADOPT_PATIENCE_MS = 10_000;
+
+interface TakeUpOptions {
+  paths: Layout;
+  records: Records<InstanceRecord>;
+  drivers: Drivers;
+  providers: readonly Provider[];
+  journal: Journal;
+  clock: Clock;
+}
+
+/** Resolves when `adopt` has taken over nearly all there are; the rest goes on. An instance whose driver is not here is left alone. */
+export async function takeUp(options: TakeUpOptions, adopt: (record: InstanceRecord) => Promise<void>): Promise<void> {
+  const { paths, drivers, providers, journal, clock } = options;
+  mkdirSync(paths.instances, { recursive: true, mode: 0o700 });
+  const records = options.records.all((_, name, error) =>
+    journal.error(`the record of ${name} cannot be read and is ignored; what it describes is ended`, error),
+  );
+  const leftovers = await removeLeftovers(
+    paths,
+    records.map((record) => record.id),
+    drivers.all,
+    (doing, error) => journal.error(doing, error),
+  );
+  if (leftovers > 0) journal.info('removed leftovers', { count: leftovers });
+  for (const provider of providers) await provider.releaseAllBut?.(records);
+  const adoptions = records.map(async (record) => {
+    const { driver, name } = record.spec;
+    if (drivers.find(driver) !== undefined) return await adopt(record);
+    journal.error(`${name} needs the driver ${driver}, which this daemon does not have; it is left alone`);
+  });
+  await Promise.race([Promise.all(adoptions), pause(clock, ADOPT_PATIENCE_MS)]);
+}
