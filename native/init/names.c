@@ -32,25 +32,30 @@ static int is_named(const char *hosts, const char *name)
 	return 0;
 }
 
+/* The root's own, into HOSTS_MOST bytes; -1 for what is no regular file, or longer than one of people's: it is left as it is. */
+static ssize_t read_hosts(const char *path, char *hosts)
+{
+	struct stat st;
+	ssize_t n, length = 0;
+	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (fd < 0) return errno == ENOENT || errno == ENOTDIR ? 0 : -1;
+	if (fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_size >= HOSTS_MOST) length = -1;
+	while (length >= 0 && length < HOSTS_MOST - 1 && (n = read(fd, hosts + length, (size_t)(HOSTS_MOST - 1 - length))) > 0) length += n;
+	close(fd);
+	return length;
+}
+
 int own_name(char *spec)
 {
 	static char hosts[HOSTS_MOST + HOSTS_ADDED];
 	char *field[4], *at = hosts;
-	struct stat st;
 	ssize_t n;
-	if (split_fields(spec, FIELD, field, 4) < 3 || strlen(field[2]) > 255) return EINVAL;
+	int count = split_fields(spec, FIELD, field, 4);
+	if (count < 3 || strlen(field[2]) > 255 || (count == 4 && strlen(field[3]) >= HOSTS_MOST)) return EINVAL;
 	const char *name = field[2];
-	/* What is no regular file, or longer than one of people's, is left as it is. */
-	int fd = open(field[0], O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	if (fd < 0 && errno != ENOENT && errno != ENOTDIR) return 0;
-	if (fd >= 0) {
-		if (fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_size >= HOSTS_MOST) {
-			close(fd);
-			return 0;
-		}
-		while (at < hosts + HOSTS_MOST - 1 && (n = read(fd, at, (size_t)(hosts + HOSTS_MOST - 1 - at))) > 0) at += n;
-		close(fd);
-	}
+	if (count == 4) at += snprintf(hosts, HOSTS_MOST, "%s", field[3]);
+	else if ((n = read_hosts(field[0], hosts)) < 0) return 0;
+	else at += n;
 	*at = 0;
 	int is_there[2] = {is_named(hosts, "localhost"), is_named(hosts, name)};
 	if (is_there[0] && is_there[1]) return 0;

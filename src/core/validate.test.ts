@@ -37,6 +37,13 @@ describe('a create request', () => {
       'volumes[0].target',
       'cannot be mounted over',
     ],
+    [{ command: ['a'], volumes: [{ source: '/a', target: '/proc/x' }] }, 'volumes[0].target', "the guest's own"],
+    [{ command: ['a'], volumes: [{ source: '/a', target: '/dev/./' }] }, 'volumes[0].target', "the guest's own"],
+    [
+      { command: ['a'], volumes: ['/x/y', '/x/y/z', '/x//y/'].map((target) => ({ source: '/a', target })) },
+      'volumes[2].target',
+      'the place of two volumes',
+    ],
     [{ command: ['a'], env: { 'A=B': 'c' } }, 'env.A=B', 'cannot be set'],
     [{ command: ['a'], env: { A: 1 } }, 'env.A', 'env.A must be a string, not 1'],
     [{ command: ['a'], hostname: 'a b' }, 'hostname', 'not a host name'],

@@ -1,4 +1,5 @@
 /** What was paused for its memory goes on, whatever becomes of who asked for it. */
+import { setImmediate as immediate } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import type { MemorySource } from '../driver/index.ts';
 import { MemoryReader } from './memory.ts';
@@ -77,6 +78,37 @@ it('one that cannot be paused is read as it runs, and one that was paused stays 
   paused.held.state = 'paused';
   await (await new MemoryReader().read(paused.held, never)).toArray();
   expect(paused.done).toEqual([]);
+});
+
+it.each([
+  [
+    'nothing at all',
+    async function* (signal: AbortSignal): AsyncGenerator<Buffer> {
+      await new Promise((resolve) => signal.addEventListener('abort', resolve));
+      signal.throwIfAborted();
+    },
+  ],
+  [
+    'a byte at a time, without end',
+    async function* (): AsyncGenerator<Buffer> {
+      for (;;) {
+        await immediate();
+        yield Buffer.from('x');
+      }
+    },
+  ],
+])('a kernel that gives %s has a deadline, after which that of another is read', async (_, source) => {
+  const { held, done } = instance(source);
+  const reader = new MemoryReader(20);
+  await expect(
+    (async () => {
+      for await (const _piece of await reader.read(held, never));
+    })(),
+  ).rejects.toMatchObject({ code: 'internal' });
+  expect(done).toEqual(['paused', 'resumed']);
+  const other = instance(threePieces);
+  const next = await reader.read(other.held, never);
+  next.on('error', () => {}).destroy();
 });
 
 it('one at a time, and only where there is memory', async () => {

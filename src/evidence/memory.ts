@@ -7,10 +7,18 @@ type Held = Pick<Instance, 'name' | 'state' | 'memory' | 'pause' | 'resume'>;
 
 /** Without a byte written by the one side or taken by the other: it stands still meanwhile. */
 const STALL_MS = 30_000;
+/** More than it takes to read, pack and send it anywhere. */
+const MS_PER_MIB = 1000;
 
-/** INVARIANTS: one at a time; what was paused for it goes on when it ends, however it does. */
+/** INVARIANTS: one at a time, and for a bounded time, however slowly its kernel gives it; what was paused for it goes on when it ends, however it does. */
 export class MemoryReader {
+  readonly #stallMs: number;
   #reading: string | undefined;
+
+  /** `stallMs`: for tests. */
+  constructor(stallMs = STALL_MS) {
+    this.#stallMs = stallMs;
+  }
 
   /** Throws `conflict` (another is being read, or none runs), `unsupported`, and as its driver does. */
   async read(instance: Held, signal: AbortSignal): Promise<Readable> {
@@ -29,6 +37,7 @@ export class MemoryReader {
     }
     this.#reading = name;
     const leave = new AbortController();
+    const stall = setTimeout(() => leave.abort(stalled(this.#stallMs)), this.#stallMs);
     let paused = false;
     const finish = async () => {
       this.#reading = undefined;
@@ -40,10 +49,13 @@ export class MemoryReader {
       const pieces = await memory.read(AbortSignal.any([signal, leave.signal]));
       // Begun, it has an end in any case.
       const first = await pieces.next();
-      return streamOf(first, pieces, leave, finish);
+      const mostMs = this.#stallMs + (memory.mostBytes / 2 ** 20) * MS_PER_MIB;
+      return streamOf(first, pieces, { stallMs: this.#stallMs, mostMs }, leave, finish);
     } catch (error) {
       await finish();
       throw error;
+    } finally {
+      clearTimeout(stall);
     }
   }
 }
@@ -60,16 +72,18 @@ async function standStill(instance: Held): Promise<boolean> {
 function streamOf(
   first: IteratorResult<Buffer>,
   pieces: AsyncGenerator<Buffer>,
+  { stallMs, mostMs }: { stallMs: number; mostMs: number },
   leave: AbortController,
   finish: () => Promise<void>,
 ): Readable {
   let next: Promise<IteratorResult<Buffer>> | undefined = Promise.resolve(first);
   let finished: Promise<void> | undefined;
   let stall: NodeJS.Timeout | undefined;
+  const late = setTimeout(() => stream.destroy(tooLate(mostMs)), mostMs);
   const stream: Readable = new Readable({
     read() {
       clearTimeout(stall);
-      stall = setTimeout(() => stream.destroy(new PolykernelError('internal', STALLED)), STALL_MS);
+      stall = setTimeout(() => stream.destroy(stalled(stallMs)), stallMs);
       const piece = next ?? pieces.next();
       next = undefined;
       piece
@@ -83,6 +97,7 @@ function streamOf(
     },
     destroy(error, done) {
       clearTimeout(stall);
+      clearTimeout(late);
       leave.abort(new PolykernelError('unavailable', 'nobody takes it any more'));
       pieces
         .return(undefined)
@@ -97,4 +112,8 @@ function streamOf(
   return stream;
 }
 
-const STALLED = `for ${STALL_MS / 1000} s nothing of its memory was written, or taken`;
+const stalled = (ms: number) =>
+  new PolykernelError('internal', `for ${ms / 1000} s nothing of its memory was written, or taken`);
+
+const tooLate = (ms: number) =>
+  new PolykernelError('internal', `its memory was not all written, or taken, within ${Math.round(ms / 1000)} s`);

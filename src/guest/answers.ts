@@ -73,8 +73,22 @@ export class Answers {
       waiting.resolve(payload.toString('latin1', 4));
       return /^boot-id=([0-9a-f-]{36})$/.exec(detail)?.[1] ?? true;
     }
-    const message = `setting up the guest ${this.#name} failed at "${detail}": ${errnoText(errno)}`;
-    waiting.reject(new PolykernelError('internal', message, { value: detail }));
+    waiting.reject(this.#failure(detail, errno));
     return true;
+  }
+
+  /** Of a step: those of volumes are people's own, `share=SOURCE SOURCE TARGET` and `mount= SOURCE TARGET ...`. */
+  #failure(detail: string, errno: number): PolykernelError {
+    const [step = '', source = '', target = ''] = detail.split(' ');
+    const isVolume = /^(share|mount)=/.test(step) && /^\/[^ ]{0,100}\/vol\d{1,3}$/.test(source);
+    if (!isVolume) {
+      const message = `setting up the guest ${this.#name} failed at "${detail}": ${errnoText(errno)}`;
+      return new PolykernelError('internal', message, { value: detail });
+    }
+    return new PolykernelError('invalid', `a volume cannot be mounted at ${target}: ${errnoText(errno)}`, {
+      field: 'volumes',
+      value: target,
+      hint: 'A directory goes over a directory, and a file over a file; below a volume that is read-only nothing is made.',
+    });
   }
 }

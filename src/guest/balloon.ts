@@ -4,7 +4,8 @@ import type { GuestLink } from './link.ts';
 
 const MIB = 2 ** 20;
 const PAGE = 4096;
-const TOLD = /^held=(\d{1,6})(?: at=((?:[0-9a-f]{1,9}\+[0-9a-f]{1,3},?){1,256}))?$/;
+/** A comma between runs, and always: else digits could be of either, and text made for that would be tried in each way there is. */
+const TOLD = /^held=(\d{1,6})(?: at=([0-9a-f]{1,9}\+[0-9a-f]{1,3}(?:,[0-9a-f]{1,9}\+[0-9a-f]{1,3}){0,255}))?$/;
 
 export interface Held {
   bytes: number;

@@ -15,6 +15,8 @@ export interface GuestRoot {
    * others they give nothing either way.
    */
   ignoresSetId?: boolean;
+  /** The root's /etc/hosts, where it is known; undefined: the guest looks. */
+  hosts?: string | undefined;
   /** The root is not this machine's own: directories in its /run are what its programs look for in theirs. */
   keepsRun?: boolean;
   /** Lower layer: `root/` in the share, a block device of the guest, or a directory of the initramfs. */
@@ -144,7 +146,8 @@ export function rootOps(input: GuestRoot & GuestIdentity & { modules: readonly s
   const etc = `${scratch}/upper/etc`;
   ops.push(['mkdir', etc], ['mkdir', `${scratch}/work`]);
   ops.push(['write', `${etc}/hostname\x1f${input.hostname}\n`], ['write', `${etc}/machine-id\x1f${input.machineId}\n`]);
-  ops.push(['own-name', [`${lower}/etc/hosts`, `${etc}/hosts`, input.hostname].join('\x1f')]);
+  const hosts = input.hosts === undefined ? [] : [input.hosts];
+  ops.push(['own-name', [`${lower}/etc/hosts`, `${etc}/hosts`, input.hostname, ...hosts].join('\x1f')]);
   if (modulesOf !== undefined) ops.push(['modules-room', [lower, `${scratch}/upper`, modulesOf].join('\x1f')]);
   const layers = `lowerdir=${lower},upperdir=${scratch}/upper,workdir=${scratch}/work`;
   const flags = input.ignoresSetId ? 'nosuid' : '';

@@ -104,7 +104,7 @@ async function failureOf(process: GuestProcess, doing: string, path: string): Pr
   // What is packed is named by its name in the archive, which begins with what it is to be called there.
   const shown = plainLine(where!.trim())
     .slice(0, 1024)
-    .replace(/\/(?:\.?\/){1,1024}/g, '/')
+    .replace(/\/\.?(?=\/)/g, '')
     .replace(/(?<=.)\/\.?$/, '')
     .replace(/^[^/]+(?=\/|$)/, () => (path.endsWith('/') ? path.slice(0, -1) : path));
   return fileError(doing, shown || path, { kind: 'failed', value, message: errnoText(value) });

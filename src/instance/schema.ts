@@ -190,24 +190,37 @@ export function checkRequest(request: CreateRequest): CreateRequest {
   if (request.hostname !== undefined) checkHostname(request.hostname);
   checkCommand(request.command, request.env ?? {});
   checkUser(request.user);
-  for (const [index, volume] of (request.volumes ?? []).entries()) {
-    if (volume.target === '/' || volume.target.split('/').includes('..')) {
-      throw new PolykernelError(
-        'invalid',
-        `volumes[${index}].target ${JSON.stringify(volume.target)} cannot be mounted over`,
-        {
-          field: `volumes[${index}].target`,
-          value: volume.target,
-          hint: 'Mount the volume below the root, without "..", such as /data.',
-        },
-      );
-    }
-  }
+  checkTargets(request.volumes ?? []);
   for (const label of Object.keys(request.labels ?? {})) checkLabel(label);
   for (const [field, bounds] of Object.entries(request.elastic ?? {})) checkBounds(`elastic.${field}`, bounds);
   checkChannels(request.channels ?? []);
   return request;
 }
+
+/** The guest's own: without them nothing runs in it. /dev/shm and what else lies below the last three may be a volume. */
+const GUESTS_OWN = /^\/(?:proc(?:\/.*)?|sys|dev|run)$/;
+
+function checkTargets(volumes: readonly { target: string }[]): void {
+  const before = new Set<string>();
+  for (const [index, { target }] of volumes.entries()) {
+    const refuse = (reason: string, hint: string) => {
+      const field = `volumes[${index}].target`;
+      throw new PolykernelError('invalid', `${field} ${JSON.stringify(target)} ${reason}`, {
+        field,
+        value: target,
+        hint,
+      });
+    };
+    const place = `/${target.split('/').filter(isStep).join('/')}`;
+    if (place === '/' || target.split('/').includes('..'))
+      refuse('cannot be mounted over', 'Mount the volume below the root, without "..", such as /data.');
+    if (GUESTS_OWN.test(place)) refuse("is the guest's own", 'Mount the volume elsewhere, or below, such as /run/app.');
+    if (before.has(place)) refuse('is the place of two volumes', 'Give each volume a target of its own.');
+    before.add(place);
+  }
+}
+
+const isStep = (name: string): boolean => name !== '' && name !== '.';
 
 /** Checks what the schema cannot say about a command and its environment. Throws `invalid`. */
 export function checkCommand(command: readonly string[], env: Readonly<Record<string, string>>): void {

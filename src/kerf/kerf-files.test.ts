@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chownSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -55,3 +55,16 @@ it('says which file says that kerf is at work', () => {
   writeFileSync(join(directory, 'lock'), '');
   expect(() => checkIdle(files())).toThrow(`kerf is changing something (${join(directory, 'lock')} is there)`);
 });
+
+it.runIf(process.getuid?.() === 0)(
+  'takes no file for it that another user has made, of which one would be there for good',
+  () => {
+    const lock = join(directory, 'lock');
+    writeFileSync(lock, '');
+    chownSync(lock, 65_534, 65_534);
+    checkIdle(files());
+    rmSync(lock);
+    symlinkSync(join(directory, 'nowhere'), lock);
+    expect(() => checkIdle(files())).toThrow('kerf is changing something');
+  },
+);

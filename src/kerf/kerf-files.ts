@@ -1,5 +1,5 @@
 /** What kerf writes down besides the host kernel: what it has loaded into which instance, and that it is at work. */
-import { existsSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { lstatSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { PolykernelError } from '../sys/errors.ts';
 import type { KerfImage } from './types.ts';
@@ -58,11 +58,17 @@ export const removeImage = ({ instances }: KerfFiles, name: string): void =>
 
 /** Throws `conflict` while kerf is at work, or seems to be. */
 export function checkIdle({ locks }: KerfFiles): void {
-  const lock = locks.find((path) => existsSync(path));
+  const lock = locks.find(isOfKerf);
   if (lock === undefined) return;
   throw new PolykernelError('conflict', `kerf is changing something (${lock} is there)`, {
     field: 'kerf',
     value: lock,
     hint: 'Try again once it is done. One that was killed leaves the file behind: remove it when no kerf runs.',
   });
+}
+
+/** kerf runs as root. In /tmp everybody can make a file of that name, which would be there for good. */
+function isOfKerf(path: string): boolean {
+  const found = lstatSync(path, { throwIfNoEntry: false });
+  return found !== undefined && (found.uid === 0 || found.uid === process.getuid?.());
 }

@@ -3,7 +3,7 @@ import { CREATED } from '../instance/machine.ts';
 import { decide, isLost, type Seen } from './decide.ts';
 
 const primary = { runs: true, isLost: false, answers: true };
-const standby = { state: 'running', isOutdated: false, answers: false, isDrained: false } as const;
+const standby = { state: 'running', isFresh: false, isOutdated: false, answers: false, isDrained: false } as const;
 const seen = (part: Partial<Seen> = {}): Seen => ({ wanted: true, primary, standby, phase: 'warming', ...part });
 const lost = { runs: false, isLost: true, answers: false };
 const stopped = { runs: false, isLost: false, answers: false };
@@ -28,6 +28,7 @@ describe('what is done next of a standby', () => {
     ['it has completed all', { phase: 'leaving', standby: { ...standby, isDrained: true } }, 'freeze'],
     ['the other one is lost again meanwhile', { phase: 'leaving', primary: lost }, 'serve'],
     ['it ended', { standby: { ...standby, state: 'exited' } }, 'start'],
+    ['it ended as soon as it was started', { standby: { ...standby, state: 'exited', isFresh: true } }, 'none'],
     ['it is another one than would be made now', { standby: { ...frozen, isOutdated: true } }, 'remove'],
     ['that one serves', { phase: 'serving', primary: lost, standby: { ...standby, isOutdated: true } }, 'none'],
     ['it is not asked for any more', { wanted: false, standby: frozen }, 'remove'],

@@ -20,6 +20,8 @@ export interface Seen {
   /** null: there is none. */
   standby: {
     state: InstanceState;
+    /** It was started a moment ago: one that ends at once is not started as fast as that goes. */
+    isFresh: boolean;
     /** Another one would be made now. */
     isOutdated: boolean;
     answers: boolean;
@@ -35,13 +37,13 @@ export function decide({ wanted, primary, standby, phase }: Seen): Deed {
   if (!wanted) return standby === null ? 'none' : 'remove';
   const isNeeded = primary.runs || primary.isLost;
   if (standby === null) return isNeeded ? 'create' : 'none';
-  const { state, isOutdated, answers, isDrained } = standby;
+  const { state, isFresh, isOutdated, answers, isDrained } = standby;
   const isRetired = isOutdated && primary.runs && phase !== 'serving' && phase !== 'leaving';
   switch (state) {
     case 'created':
     case 'exited':
     case 'backoff':
-      return isRetired ? 'remove' : isNeeded ? 'start' : 'none';
+      return isRetired ? 'remove' : isNeeded && !isFresh ? 'start' : 'none';
     case 'paused':
       return primary.isLost ? 'serve' : isRetired ? 'remove' : 'none';
     case 'running':

@@ -22,7 +22,7 @@ import { type Phases, standbyName } from './phases.ts';
 import { memoryAlone, standbyRequest } from './request.ts';
 
 const LOOK_MS = 100;
-/** After something that failed. */
+/** After something that failed, and from one start to the next. */
 const AGAIN_MS = 10_000;
 /** What it was asked while it served. */
 const DRAIN_MS = 30_000;
@@ -125,8 +125,16 @@ export class Keeper {
     const { clock, phases, instances } = this.#options;
     const standby = phases.find(name);
     const isMoving = standby?.state === 'running' && phases.of(standby) !== 'waiting';
-    if (isMoving && !this.#ending.signal.aborted) work.cancel = clock.after(LOOK_MS, () => this.#look(name));
+    const waitMs = isMoving ? LOOK_MS : standby?.active === false ? this.#freshMs(standby) : 0;
+    if (waitMs > 0 && !this.#ending.signal.aborted) work.cancel = clock.after(waitMs, () => this.#look(name));
     return standby !== undefined || instances().find(name)?.record.spec.standby === true;
+  }
+
+  /** For how long it is not to be started once more. */
+  #freshMs({ record }: Instance): number {
+    if (record.startedAt === null) return 0;
+    const since = this.#options.clock.now() - Date.parse(record.startedAt);
+    return Math.min(AGAIN_MS, Math.max(0, AGAIN_MS - since));
   }
 
   #failed(name: string, work: Work, error: unknown): void {
@@ -165,6 +173,7 @@ export class Keeper {
           ? null
           : {
               state: standby.state,
+              isFresh: this.#freshMs(standby) > 0,
               isOutdated: primary !== undefined && standby.record.definition !== definitionOf(primary),
               answers: targets.length > 0 && targets.every(({ standIn }) => standIn?.answers === true),
               isDrained: inFlight === 0 || (work.leftAt !== undefined && now - work.leftAt > DRAIN_MS),

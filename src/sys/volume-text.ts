@@ -15,9 +15,17 @@ export interface VolumeText {
 export const isOnVolume = (volumes: readonly { target: string }[], path: string): boolean =>
   volumes.some(({ target }) => `${path}/`.startsWith(join(target, '/')));
 
-/** undefined when `text` is something else. MODE: `rw` (also when there is none), `ro`, or `suid`. */
+/** Of docker and podman, about labels of SELinux and when writes are seen: a guest has none of the first, and sees them at once. */
+const MEANS_NOTHING = /^(z|Z|cached|delegated|consistent)$/;
+
+/**
+ * undefined when `text` is something else. MODE: `rw` (also when there is none), `ro`, or `suid`; words that mean nothing here may stand
+ * beside it, behind commas.
+ */
 export function parseVolume(text: string): VolumeText | undefined {
-  const [, source, target, mode] = /^([^:]+):(\/[^:]*)(?::(ro|rw|suid))?$/.exec(text) ?? [];
+  const [, source, target, words] = /^([^:]+):(\/[^:]*)(?::([a-zA-Z,]+))?$/.exec(text) ?? [];
   if (source === undefined || target === undefined) return undefined;
+  const [mode = 'rw', ...more] = words?.split(',').filter((word) => !MEANS_NOTHING.test(word)) ?? [];
+  if (more.length > 0 || !/^(ro|rw|suid)$/.test(mode)) return undefined;
   return { source, target, readOnly: mode === 'ro', ...(mode === 'suid' ? { maySetId: true } : {}) };
 }

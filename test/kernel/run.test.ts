@@ -190,6 +190,13 @@ describe.each(['uml', 'qemu'])('pk on %s', (driver) => {
     await rm(directory, { recursive: true });
   });
 
+  it('says where a volume cannot be', async () => {
+    expect(await run('-v', `${tmpdir()}:/etc/passwd`, '--', 'true')).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/^pk: a volume cannot be mounted at \/etc\/passwd: not a directory\n/),
+    });
+  });
+
   it('runs detached, and the kernel outlives the daemon', async () => {
     await sandbox.ok(
       'run',

@@ -176,6 +176,13 @@ describe('uml', () => {
     });
   });
 
+  it('ends, and does not boot again, when its guest resets itself', async () => {
+    await withKernel({}, async (kernel) => {
+      sh(kernel, 'echo b > /proc/sysrq-trigger').catch(() => {});
+      expect(await kernel.exited).toMatchObject({ reason: 'died', message: expect.stringContaining('reset itself') });
+    });
+  });
+
   it('ends a paused kernel', async () => {
     await withKernel({}, async (kernel) => {
       await kernel.pause();

@@ -1,15 +1,21 @@
 /** The log of a kernel out of dumps of its memory, and dumps that somebody made up. */
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { dumpText } from '../../src/cli/evidence/dump-text.ts';
+import { unflatten } from '../../src/cli/evidence/memory/flattened.ts';
+import { openKdump } from '../../src/cli/evidence/memory/kdump.ts';
 import { isDump, summarize } from '../../src/cli/evidence/memory/open-dump.ts';
+import { command } from '../../src/cli/evidence/show.ts';
 import { layOut, type Mapping } from '../../src/driver/uml/core-file.ts';
 import { PolykernelError } from '../../src/sys/errors.ts';
+import { type ReadAt, readerOfBuffer } from '../../src/sys/read-at.ts';
 import { flattenedKdump, memoryWithLog } from '../support/kernel-memory.ts';
 
 const LINES = ['Linux version 6.1.0-test', 'something', 'Kernel panic - not syncing: \x1b[2Jsysrq triggered crash'];
+const PAGE = 4096;
 const UML_BASE = 0x6000_0000;
 const TEXT_BASE = 0xffffffff80000000n;
 
@@ -63,6 +69,37 @@ it.each([
 it('what the kernel does not say is told as missing, not guessed', () => {
   const summary = summarize(file(ofQemu(LINES, [])));
   expect(summary).toMatchObject({ release: '6.1.0-test', log: [], noLog: expect.stringContaining('nothing at') });
+});
+
+it.each([
+  ['a place outside of a record', 'OFFSET(prb_desc.state_var)=900000', 'smaller than what is in them'],
+  ['a time outside of a record', 'OFFSET(printk_info.ts_nsec)=81', 'smaller than what is in them'],
+  ['records so large that all memory is read for each', 'SIZE(prb_desc)=999999', 'larger than any'],
+])('a kernel that says %s is told of, and not believed', (_, fact, words) => {
+  const summary = summarize(file(elfCore(memoryWithLog(LINES, BigInt(UML_BASE), [fact]), UML_BASE)));
+  expect(summary).toMatchObject({ log: [], noLog: expect.stringContaining(words) });
+});
+
+it('pages that a dump says are there and are not take no time', () => {
+  const bytes = ofQemu(LINES);
+  const whole = unflatten(readerOfBuffer(bytes), bytes.length)!;
+  let asked = 0;
+  const read: ReadAt = (offset, length) => {
+    asked += 1;
+    // All bits of its map.
+    return offset >= 2 * PAGE && offset < 4 * PAGE ? Buffer.alloc(length, 0xff) : whole(offset, length);
+  };
+  const pages = [...openKdump(read)!.pages()].length;
+  expect(pages).toBeGreaterThan(0);
+  // Of 32,768 that it says.
+  expect(asked).toBeLessThan(8_000);
+});
+
+it('a FIFO in the place of what was saved is refused, and not waited for', async () => {
+  const path = join(directory, 'fifo');
+  execFileSync('mkfifo', [path]);
+  const invocation = { positionals: [path], flag: () => false } as never;
+  await expect(command.run(invocation)).rejects.toMatchObject({ code: 'invalid', field: 'FILE' });
 });
 
 it('what is no dump, or is cut short, is refused or shown as far as it goes; never anything worse', () => {

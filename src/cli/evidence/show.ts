@@ -1,5 +1,5 @@
 /** pk core show: what such a file says, for people. */
-import { existsSync } from 'node:fs';
+import { constants, existsSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { Core } from '../../evidence/contract.ts';
@@ -8,6 +8,7 @@ import { type Command, JSON_OPTION } from '../kit/command.ts';
 import { answer } from '../kit/output.ts';
 import { coreText } from './text.ts';
 
+const { O_RDONLY, O_NONBLOCK, O_NOCTTY } = constants;
 const MOST_BYTES = 16 * 2 ** 20;
 
 export const command: Command = {
@@ -61,9 +62,11 @@ export function textOf(path: string, core: Core, whole: { console: boolean; regi
 const plainRegisters = (registers: ReadonlyMap<string, bigint>) =>
   Object.fromEntries([...registers].map(([name, value]) => [name, value.toString(16)]));
 
+/** Of a FIFO nothing is waited for. */
 async function beginning(path: string): Promise<Buffer> {
   try {
-    await using file = await open(path, 'r');
+    await using file = await open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+    if (!(await file.stat()).isFile()) throw notCore(path, 'it is no file');
     const { bytesRead, buffer } = await file.read(Buffer.alloc(16), 0, 16, 0);
     return buffer.subarray(0, bytesRead);
   } catch (error) {

@@ -19,6 +19,11 @@ it('a pool dumped as a device tree comes back as the stack file that makes it', 
   expect(text).toContain(JSON.stringify({ cpus: '2,4', memory: { 0: '1048576KiB' }, devices: ['0000:09:00.1'] }));
 });
 
+it('is told by what stands outside of comments, in time for a file of nothing else', () => {
+  expect([isDts('// a\r\n\n//b /dts-v1/\n /dts-v1/ ;'), isDts('// a /dts-v1/;\n')]).toEqual([true, false]);
+  expect(isDts('//a'.repeat(100_000))).toBe(false);
+});
+
 it('one of another machine, or of something else, is refused', () => {
   expect(() => stackOfDts(dts({ cpus: [99] }), 'pool.dts', CPUS)).toThrow('no CPU of this machine has the APIC id 99');
   expect(() => stackOfDts(dts({ memory: [{ bytes: GIB }] }), 'pool.dts', CPUS)).toThrow('numa-node-id');

@@ -5,7 +5,8 @@ import { formatCpuList } from '../../sys/cpu-list.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import type { Cpu } from '../../topology/topology.ts';
 
-export const isDts = (text: string): boolean => /^\s*(\/\/.*\s*)*\/dts-v1\/\s*;/.test(text);
+/** A comment ends with its line, and nowhere else: what is to look like thousands of them is seen through at once. */
+export const isDts = (text: string): boolean => /^\s*(?:\/\/[^\n]*\n\s*)*\/dts-v1\/\s*;/.test(text);
 
 /** `cpus`: of this machine. Throws `invalid` for a tree that is no pool's, or of another machine. */
 export function stackOfDts(text: string, file: string, cpus: readonly Pick<Cpu, 'id' | 'apicId'>[]): string {

@@ -50,6 +50,14 @@ function agent(most: number, at = '') {
   };
 }
 
+it('takes runs with a comma between them alone, whatever else a guest writes', async () => {
+  const answer = (told: string) => memoryOut({ ask: async () => told }, MACHINE);
+  expect(await answer('held=1 at=1+1,11+1')).toBe(MIB);
+  for (const told of ['held=1 at=1+11+1', 'held=1 at=1+1,', `held=1 at=1${'+1111'.repeat(10)}!`])
+    await expect(answer(told)).rejects.toMatchObject({ code: 'protocol' });
+  await expect(answer(`held=1 at=1${'+1111'.repeat(255)}!`)).rejects.toMatchObject({ code: 'protocol' });
+});
+
 const memory = () => {
   const freed: [number, number][] = [];
   return {

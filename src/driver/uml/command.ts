@@ -70,6 +70,8 @@ export function umlCommand(
         ]),
     ...spec.regions.map(({ slot }, index) => `iomem=c${slot},/proc/self/fd/${firstRegionFd + index}`),
     ...(spec.network === null ? [] : [vector(spec.network.port.mac, networkFd)]),
+    // A reset is its end: by itself it would boot once more, in a jail and on a line that were laid out for the first time.
+    'noreboot',
     ...FAST_BOOT,
     ...(lpj === undefined ? [] : ['quiet', 'loglevel=1', `lpj=${lpj}`]),
     ...(spec.append ?? []),

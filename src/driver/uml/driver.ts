@@ -21,6 +21,7 @@ import type { Driver, Kernel, KernelExit, LaunchSpec } from '../driver.ts';
 import { hostCovers, libraryBinds, ownPlaces } from '../jail/host.ts';
 import { type Bind, jailArgv } from '../jail/jail.ts';
 import { applyLimits } from '../jail/limits.ts';
+import { machineHosts } from '../machine-hosts.ts';
 import { destroyShimLaunch } from '../shim/destroy.ts';
 import { InstanceGroups } from '../shim/instance-groups.ts';
 import { endOfLaunch } from '../shim/kernel.ts';
@@ -270,6 +271,7 @@ export class UmlDriver implements Driver {
     progress('setting up files');
     const ops = rootOps({
       ...umlGuestRoot(spec),
+      hosts: spec.root.kind === 'host' ? machineHosts() : undefined,
       modules: umlModules(spec),
       hostname: spec.hostname,
       machineId: spec.id,

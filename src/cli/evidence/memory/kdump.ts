@@ -28,13 +28,8 @@ export function openKdump(read: ReadAt): Dump | undefined {
   const notes = read(readWord(sub, 48), Math.min(readWord(sub, 56), MOST_NOTE_BYTES));
   const kept = new Map<number, Buffer | undefined>();
 
-  const entryOf = (frame: number): Buffer | undefined => {
-    const index = bitmap.indexOf(frame);
-    return index === undefined ? undefined : read(entries + index * ENTRY_BYTES, ENTRY_BYTES);
-  };
-  const unpack = (place: number): Buffer | undefined => {
-    const entry = entryOf(place / PAGE);
-    if (entry === undefined) return undefined;
+  const entryAt = (index: number): Buffer | undefined => read(entries + index * ENTRY_BYTES, ENTRY_BYTES);
+  const unpack = (entry: Buffer): Buffer | undefined => {
     const [bytes, flags] = [entry.readUInt32LE(8), entry.readUInt32LE(12)];
     const packed = bytes <= PAGE ? read(readWord(entry, 0), bytes) : undefined;
     if (packed === undefined || (flags & BY_ZLIB) === 0) return packed?.length === PAGE ? packed : undefined;
@@ -44,10 +39,15 @@ export function openKdump(read: ReadAt): Dump | undefined {
       return undefined;
     }
   };
+  const unpackedPage = (place: number): Buffer | undefined => {
+    const index = bitmap.indexOf(place / PAGE);
+    const entry = index === undefined ? undefined : entryAt(index);
+    return entry && unpack(entry);
+  };
   const page = (place: number): Buffer | undefined => {
     if (kept.has(place)) return kept.get(place);
     if (kept.size >= MOST_KEPT) kept.delete(kept.keys().next().value!);
-    const found = unpack(place);
+    const found = unpackedPage(place);
     kept.set(place, found);
     return found;
   };
@@ -57,16 +57,18 @@ export function openKdump(read: ReadAt): Dump | undefined {
     *pages() {
       // All that is zero is one page in the file.
       let zero = -1;
+      let index = 0;
       for (const frame of bitmap.frames()) {
-        const entry = entryOf(frame);
-        const at = entry === undefined ? zero : readWord(entry, 0);
+        const entry = entryAt(index++);
+        // However many bits are set: behind the last that is in the file there is none.
+        if (entry === undefined) return;
+        const at = readWord(entry, 0);
         if (at === zero) continue;
-        const place = frame * PAGE;
-        if (zero < 0 && unpack(place)?.every((byte) => byte === 0)) zero = at;
-        else yield place;
+        if (zero < 0 && unpack(entry)?.every((byte) => byte === 0)) zero = at;
+        else yield frame * PAGE;
       }
     },
-    page: unpack,
+    page: unpackedPage,
     reader(facts) {
       const physical = physicalOf(facts, page);
       return acrossPages((address) => {

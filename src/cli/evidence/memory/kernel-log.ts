@@ -5,6 +5,8 @@ type Read = (address: bigint, length: number) => Buffer | undefined;
 const MOST_COUNT_BITS = 20;
 const MOST_SIZE_BITS = 26;
 const MOST_LOG_BYTES = 8 * 2 ** 20;
+/** Of one record, whose like the kernel has in tens of bytes. */
+const MOST_RECORD_BYTES = 1024;
 const WORD = 8;
 /** The two highest bits of a record's state word. */
 const COMMITTED = 1n;
@@ -50,8 +52,11 @@ export function kernelLog(read: Read, facts: ReadonlyMap<string, string>): strin
       ...{ begin: offset('prb_data_blk_lpos.begin'), next: offset('prb_data_blk_lpos.next') },
       ...{ time: offset('printk_info.ts_nsec'), length: offset('printk_info.text_len') },
     };
-    if (layout.entryBytes < places.text + places.next + WORD || layout.infoBytes < places.length + 2)
+    const needs = [places.state, places.text + places.begin, places.text + places.next].map((place) => place + WORD);
+    if (layout.entryBytes < Math.max(...needs) || layout.infoBytes < Math.max(places.time + WORD, places.length + 2))
       throw new Missing('its records are smaller than what is in them');
+    if (Math.max(layout.entryBytes, layout.infoBytes) > MOST_RECORD_BYTES)
+      throw new Missing('its records are larger than any');
     const [first, last] = [word(at(records, 'prb_desc_ring.tail_id')), word(at(records, 'prb_desc_ring.head_id'))];
     const lines: string[] = [];
     let taken = 0;
