@@ -42,6 +42,8 @@ class World {
   interrupts: string[] = Array.from({ length: CPUS }, (_, cpu) => String(cpu));
   disk: string = 'null';
   bootId = 'first';
+  /** CPUs of the group that the process is in. */
+  allowed: number[] | null = null;
   /** Calls until the process dies. */
   life = Number.POSITIVE_INFINITY;
 
@@ -81,7 +83,7 @@ class World {
         },
       },
       lent: () => [],
-      readTopology: () => topology,
+      readTopology: () => ({ ...topology, limits: { ...topology.limits, cpus: this.allowed } }),
       bootId: this.bootId,
       lease: { take: () => {}, drop: () => {} },
       enforcement,
@@ -195,4 +197,18 @@ it('how firmware names CPUs is known of those too that left the host kernel with
   const rebooted = start('second');
   await rebooted.recover();
   expect(rebooted.apicIds([4, 5])).toEqual([{ id: 4, apicId: 8 }]);
+});
+
+it('may use what its own pool took from the group that it is in, and no more than that', async () => {
+  const world = new World();
+  world.allowed = [0, 1, 2, 3];
+  const first = world.start();
+  expect(first.topology().limits.cpus).toEqual([0, 1, 2, 3]);
+  await first.set(pool([2, 3]));
+  // As version 2 of control groups has it: a partition takes its CPUs from all other groups.
+  world.allowed = [0, 1];
+  expect(first.topology(true).limits.cpus).toEqual([0, 1, 2, 3]);
+  expect(world.start().topology().limits.cpus).toEqual([0, 1, 2, 3]);
+  await first.set(null);
+  expect(first.topology(true).limits.cpus).toEqual([0, 1]);
 });

@@ -75,7 +75,7 @@ export class HostPool {
   /** The machine as last read, with what kernels beside the host's have of it; `refresh` reads it again. */
   topology(refresh = false): Topology {
     if (refresh || this.#seen === undefined) this.#seen = this.#options.readTopology();
-    const [seen, before] = [this.#seen, this.#record?.machine];
+    const [seen, before] = [withOwn(this.#seen, this.#record?.pool), this.#record?.machine];
     const away = this.#away(seen);
     if (before === undefined || away.length === 0) return seen;
     const online = new Set([...onlineOf(seen), ...away]);
@@ -202,3 +202,11 @@ export class HostPool {
 }
 
 const onlineOf = ({ cpus }: Topology): Set<number> => new Set(cpus.filter(({ online }) => online).map(({ id }) => id));
+
+/** What the pool took from the groups of all others, this process's too (cgroup v2), it may use all the same. */
+function withOwn(seen: Topology, pool: Pool | undefined): Topology {
+  const { cpus } = seen.limits;
+  if (cpus === null || pool === undefined) return seen;
+  const allowed = new Set([...cpus, ...pool.cpus]);
+  return { ...seen, limits: { ...seen.limits, cpus: [...onlineOf(seen)].filter((cpu) => allowed.has(cpu)) } };
+}
