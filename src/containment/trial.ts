@@ -3,6 +3,7 @@ import type { DaemonEvent, EventLog } from '../core/events.ts';
 import type { Instance } from '../instance/contract.ts';
 import { type Clock, timestamp } from '../sys/clock.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
+import { endedBefore } from './ended-before.ts';
 import { FAULTS, type Fault, type FaultName } from './faults.ts';
 import { doneMs, figuresOf, seriesOf } from './figures.ts';
 import { heal } from './heal.ts';
@@ -294,14 +295,6 @@ export class Trial {
 function watched(subject: Subject): Watched {
   const { bootId, startedAt } = subject.instance.status;
   return { ...subject, probe: new Probe(), bootId, startedAt, heard: [] };
-}
-
-/** The fault had no part in it. */
-export function endedBefore({ name, instance }: Subject): PolykernelError {
-  const message = `${name} ended before the fault: ${instance.record.machine.exit?.message || instance.state}`;
-  return new PolykernelError('unsupported', message, {
-    hint: 'A trial needs workloads that go on without what clones do not have (docs/containment.md), or --live.',
-  });
 }
 
 /** What was heard of its agent so far; 0 while none is there. */

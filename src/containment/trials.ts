@@ -8,9 +8,10 @@ import type { HealthStatus } from '../health/contract.ts';
 import type { Instance, Instances } from '../instance/contract.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { cloneOf } from './clone.ts';
+import { endedBefore } from './ended-before.ts';
 import { FAULTS } from './faults.ts';
 import { TRIAL_LABEL, type TrialRecord } from './record.ts';
-import { endedBefore, type Subject, Trial } from './trial.ts';
+import type { Subject, Trial } from './trial.ts';
 import type { TrialReport, TrialRequest } from './types.ts';
 
 const WINDOW_MS = 5_000;
@@ -83,7 +84,7 @@ export class Trials {
     };
     if (live) {
       const [victim, ...neighbours] = instances.map(asItIs);
-      return await new Trial({ ...common, victim: victim!, neighbours, notes: [] }).run();
+      return await (await trialOf({ ...common, victim: victim!, neighbours, notes: [] })).run();
     }
     const id = randomBytes(3).toString('hex');
     const clones = instances.map(({ record }, index) => {
@@ -100,7 +101,7 @@ export class Trials {
       );
       const [victim, ...neighbours] = started;
       const notes = clones.flatMap((each) => each.notes);
-      return await new Trial({ ...common, victim: victim!, neighbours, notes }).run();
+      return await (await trialOf({ ...common, victim: victim!, neighbours, notes })).run();
     } finally {
       if (!this.#dropped) await this.#remove(record);
     }
@@ -190,3 +191,9 @@ export class Trials {
 }
 
 const asItIs = (instance: Instance): Subject => ({ name: instance.name, instance });
+
+/** Loaded when one is made: few daemons ever make any. */
+async function trialOf(options: ConstructorParameters<typeof Trial>[0]): Promise<Trial> {
+  const { Trial } = await import('./trial.ts');
+  return new Trial(options);
+}

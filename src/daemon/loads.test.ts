@@ -23,6 +23,11 @@ describe('what the daemon loads', async () => {
     expect(all).not.toContain('node_modules/ws/');
   });
 
+  it('is no trial of containment before one is made', () => {
+    expect(all).toContain('/src/containment/trials.ts');
+    expect(all).not.toContain('/src/containment/trial.ts');
+  });
+
   it('is no planner, and nothing that reads stack files, before the first plan: 3 MiB', () => {
     expect(all).toContain('/src/ledger/ledger.ts');
     expect(all).not.toContain('/src/ledger/planner');
