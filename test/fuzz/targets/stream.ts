@@ -25,6 +25,8 @@ const line = new LineWriter(() => {});
 const instance = {
   record: { spec: { env: {}, cwd: '/', user: '0', attached: false, tty: false }, machine: { exit: null } },
   exec: () => new GuestProcess(1, line, { onForget() {}, onTold() {}, lend: () => false, onReturn() {} }),
+  goOn: () => new GuestProcess(1, line, { onForget() {}, onTold() {}, lend: () => false, onReturn() {} }),
+  carry: () => () => {},
   console: async () => new PassThrough(),
   settled: async () => {},
 };
