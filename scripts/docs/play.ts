@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { connect } from '../../src/client/index.ts';
+import { connect, PolykernelError } from '../../src/client/index.ts';
 import type { Example, Step } from './examples.ts';
 import { difference } from './match.ts';
 
@@ -111,9 +111,9 @@ class Shell {
 async function cleanUp(home: string): Promise<void> {
   const client = await connect({ home, start: false }).catch(() => undefined);
   if (client !== undefined) {
-    for (const { name } of await client.services()) await client.removeService(name);
-    for (const { spec } of await client.list()) await client.remove(spec.name, { force: true });
-    for (const { name } of await client.channels()) await client.removeChannel(name, { force: true });
+    for (const { name } of await client.services()) await unlessGone(client.removeService(name));
+    for (const { spec } of await client.list()) await unlessGone(client.remove(spec.name, { force: true }));
+    for (const { name } of await client.channels()) await unlessGone(client.removeChannel(name, { force: true }));
     await client.releasePool().catch(() => {});
     const { pid } = await client.version();
     await client.shutdown();
@@ -121,6 +121,13 @@ async function cleanUp(home: string): Promise<void> {
     while (isAlive(pid)) await new Promise((resolve) => setTimeout(resolve, 20));
   }
   rmSync(home, { recursive: true, force: true });
+}
+
+/** A foreground instance removes itself when its command has ended, perhaps between the list and this. */
+async function unlessGone(removal: Promise<unknown>): Promise<void> {
+  await removal.catch((error) => {
+    if (!(error instanceof PolykernelError) || error.code !== 'not-found') throw error;
+  });
 }
 
 /** One that is over and that nobody has asked for, as in a namespace of processes without an init, is gone as well. */

@@ -29,6 +29,6 @@ export { type GuestHello, type Snapshot, TROUBLES, type Trouble } from './messag
 export { errnoText, type GuestExit, GuestProcess } from './process.ts';
 export * as protocol from './protocol.ts';
 export { MAX_CHANNELS, type Pair } from './protocol.ts';
-export { readShortFile } from './read-short.ts';
+export { readShortFile, type ShortFileGuest } from './read-short.ts';
 export type { FoundSession } from './sessions.ts';
 export { type ClockLag, moveClock } from './wall-clock.ts';

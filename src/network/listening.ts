@@ -1,10 +1,12 @@
 /** Whether a kernel's program listens at a port yet, as the kernel itself says. */
-import type { Readable } from 'node:stream';
+import { readShortFile, type ShortFileGuest } from '../guest/index.ts';
+import { PolykernelError } from '../sys/errors.ts';
 
 /** proc(5), net/tcp: states of include/net/tcp_states.h. */
 const LISTEN = '0A';
-/** Of a guest no more is read than this: some six hundred sockets. */
+/** Of some eight hundred sockets. */
 const MOST_BYTES = 128 * 1024;
+const DEADLINE_MS = 1000;
 /** 127.0.0.0/8, ::1 and ::ffff:127.0.0.0/104, as the kernel writes them: words of the machine's order. */
 const LOOPBACK = /^(.{6}7F|0{24}01000000|0{16}FFFF0000.{6}7F)$/;
 
@@ -17,30 +19,20 @@ export function isListening(text: string, port: number): boolean {
   });
 }
 
-/** Asks a guest. Rejects when it does not answer, or has no such file. */
+/** Asks a guest. Rejects with `not-ready` when it does not answer in time, which does not count against it: it has just come. */
 export async function listens(
-  guest: { readFile(path: string): Promise<Readable> },
+  guest: Pick<ShortFileGuest, 'readFile'>,
   port: number,
-  signal: AbortSignal,
+  deadlineMs = DEADLINE_MS,
 ): Promise<boolean> {
+  const unblamed = { readFile: (path: string) => guest.readFile(path) };
   for (const path of ['/proc/net/tcp', '/proc/net/tcp6']) {
-    // A kernel without IPv6 has none of the second.
-    const stream = await guest.readFile(path).catch(() => undefined);
-    if (stream === undefined) continue;
-    const stop = () => stream.destroy();
-    signal.addEventListener('abort', stop, { once: true });
-    try {
-      if (signal.aborted) return false;
-      let text = '';
-      for await (const part of stream) {
-        text += part;
-        if (text.length > MOST_BYTES) break;
-      }
-      if (isListening(text, port)) return true;
-    } finally {
-      signal.removeEventListener('abort', stop);
-      stream.destroy();
-    }
+    const text = await readShortFile(unblamed, path, { mostBytes: MOST_BYTES, deadlineMs }).catch((error) => {
+      if (error instanceof PolykernelError && error.code === 'not-ready') throw error;
+      // A kernel without IPv6 has none of the second.
+      return '';
+    });
+    if (isListening(text, port)) return true;
   }
   return false;
 }

@@ -255,10 +255,10 @@ export class Network {
     return member?.networkNumber == null || !this.#kernels.has(name) ? null : addressOf(member.networkNumber);
   }
 
-  /** Whether a running kernel's program takes connections at a port. Rejects when the kernel does not answer. */
-  async listens(name: string, port: number, signal: AbortSignal): Promise<boolean> {
+  /** Whether a running kernel's program takes connections at a port. Rejects as listens() of listening.ts. */
+  async listens(name: string, port: number): Promise<boolean> {
     const kernel = this.#kernels.get(name);
-    return kernel !== undefined && (await listens(kernel.guest, port, signal));
+    return kernel !== undefined && (await listens(kernel.guest, port));
   }
 
   /** Why no HAProxy can reach what is in it; null where one can. */

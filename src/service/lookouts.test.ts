@@ -51,8 +51,8 @@ it('gives up after a while, and asks for the latest arrival alone', async () => 
   let isThere = false;
   const lookouts = new Lookouts({
     clock,
-    listens: async (_, __, signal) => {
-      asked.push(signal.aborted ? 'late' : 'now');
+    listens: async (instance) => {
+      asked.push(instance);
       return isThere;
     },
     seen: ({ address }) => told.push(address),
@@ -68,4 +68,23 @@ it('gives up after a while, and asks for the latest arrival alone', async () => 
   lookouts.close();
   for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
   expect(told).toEqual([]);
+});
+
+it('goes on with a later arrival when an earlier one would be given up', async () => {
+  const clock = new QuickClock();
+  const first = Promise.withResolvers<boolean>();
+  const told: string[] = [];
+  let asked = 0;
+  const lookouts = new Lookouts({
+    clock,
+    // The first kernel does not answer before it would be given up.
+    listens: () => (++asked === 1 ? first.promise : Promise.resolve(clock.now() > 4000)),
+    seen: ({ address }) => told.push(address),
+  });
+  lookouts.watch(arrival('10.213.0.3'));
+  clock.after(2000, () => lookouts.watch(arrival('10.213.0.4')));
+  while (clock.now() < 4500 && told.length === 0) await new Promise((resolve) => setImmediate(resolve));
+  first.resolve(true);
+  for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+  expect(told).toEqual(['10.213.0.4']);
 });

@@ -18,7 +18,8 @@ export interface Arrival {
 
 interface LookoutsOptions {
   clock: Clock;
-  listens(instance: string, port: number, signal: AbortSignal): Promise<boolean>;
+  /** A rejection counts as no. */
+  listens(instance: string, port: number): Promise<boolean>;
   /** Called once. */
   seen(arrival: Arrival): void;
 }
@@ -40,7 +41,6 @@ export class Lookouts {
     const end = this.#options.clock.now() + PATIENCE_MS;
     void this.#look(arrival, looking.signal, end).finally(() => {
       if (this.#looking.get(arrival.server) === looking) this.#looking.delete(arrival.server);
-      looking.abort();
     });
   }
 
@@ -51,23 +51,11 @@ export class Lookouts {
 
   async #look(arrival: Arrival, signal: AbortSignal, endMs: number): Promise<void> {
     const { clock, listens, seen } = this.#options;
-    const late = clock.after(PATIENCE_MS, () => this.#looking.get(arrival.server)?.abort());
-    try {
-      while (!signal.aborted && clock.now() < endMs) {
-        const isThere = await listens(arrival.instance, arrival.port, signal).catch(() => false);
-        if (signal.aborted) return;
-        if (isThere) return seen(arrival);
-        await new Promise<void>((resolve) => {
-          const cancel = clock.after(LOOK_MS, resolve);
-          const stop = () => {
-            cancel();
-            resolve();
-          };
-          signal.addEventListener('abort', stop, { once: true });
-        });
-      }
-    } finally {
-      late();
+    while (!signal.aborted && clock.now() < endMs) {
+      const isThere = await listens(arrival.instance, arrival.port).catch(() => false);
+      if (signal.aborted) return;
+      if (isThere) return seen(arrival);
+      await new Promise<void>((resolve) => void clock.after(LOOK_MS, resolve));
     }
   }
 }

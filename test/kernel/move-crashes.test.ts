@@ -75,6 +75,7 @@ async function check(): Promise<void> {
 it(
   `leaves each CPU and byte with one owner, ${KILLS} kills at random moments of moves`,
   async (test) => {
+    // There is one for the machine, and it is not to be taken from its owner.
     if (isElsewhere) test.skip('another daemon has the pool of this machine');
     const seed = Number(process.env.POLYKERNEL_CHAOS_SEED ?? Date.now() % 1_000_000);
     console.log(`seed ${seed}`);

@@ -138,6 +138,7 @@ describe.skipIf(!canServe())('a kernel beside the host’s', () => {
 });
 
 for (const [name, switches] of Object.entries({ 'as its sources were read': AS_READ, otherwise: OTHERWISE })) {
+  // For the reason above.
   describe.skipIf(!canServe())(name, () => {
     let emulator: Emulator;
     const cache = join(home, name);

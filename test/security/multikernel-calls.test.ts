@@ -9,7 +9,7 @@ import { beforeAll, expect, it } from 'vitest';
 import { hostProblem, thisHost } from '../../src/driver/multikernel/host.ts';
 import { nativeProgram } from '../support/native.ts';
 
-/** On a true host the calls are there, and a test must make none of them. */
+/** On a true host the calls are there, and a test must make none of them; and only root can mount what looks like such a host. */
 const isHost = hostProblem() === undefined;
 const ENOENT = '2\n';
 const ENODEV = '19\n';

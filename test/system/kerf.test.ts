@@ -101,6 +101,7 @@ function daemon(more: Parameters<typeof startDaemon>[0] = {}, name = 'a') {
 const WEB = (status: string) => ({ kernels: [{}, {}, { name: 'web', status }] });
 const nothing = { pool: null, kernels: [], changes: [] };
 
+// The model of the kernel's interface is a file system of its own: without /dev/fuse, or the right to mount one, there is none.
 describe.skipIf(!canServe()).each([
   ['as read', AS_READ],
   ['otherwise', OTHERWISE],

@@ -277,6 +277,7 @@ describe.skipIf(!canServe())('on the model', () => {
   });
 });
 
+// For the reason above, here and below.
 describe.skipIf(!canServe())('on the model of a kernel before August 2026', () => {
   onMachine(AS_READ, 'first');
 
