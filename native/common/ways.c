@@ -31,7 +31,7 @@ void ways_second(struct ways *w, int fd, int speaks, uint64_t now)
 	w->seg->owes = 1;
 }
 
-static void leave(struct ways *w)
+static void go_back(struct ways *w)
 {
 	int was_there = w->on_second || w->out == w->second;
 
@@ -57,7 +57,7 @@ int ways_flush(struct ways *w, uint64_t now)
 {
 	if (w->seg->due && now >= w->seg->due) {
 		if (w->on_second && segments_in_vain(w->seg))
-			leave(w);
+			go_back(w);
 		segments_again(w->seg, now);
 	}
 	for (;;) {
@@ -66,7 +66,7 @@ int ways_flush(struct ways *w, uint64_t now)
 		w->out = way(w);
 		result = segments_flush(w->seg, w->out), error = errno;
 		if (w->out == w->second && result != 0 && error != EAGAIN) {
-			leave(w);
+			go_back(w);
 			continue;
 		}
 		/* The rest of one went where it began. */
@@ -86,10 +86,10 @@ ssize_t ways_read(struct ways *w, int fd, const struct segments_sink *sink, uint
 	int heard = n > 0 && segments_take(w->seg, from, bytes, (size_t)n, sink, now) > 0;
 
 	if (is_second && (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)))
-		leave(w);
+		go_back(w);
 	else if (is_second && heard && !w->on_second)
 		speak(w, now);
 	else if (!is_second && heard && w->on_second && now - w->since > SETTLE_MS)
-		leave(w);
+		go_back(w);
 	return n;
 }

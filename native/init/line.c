@@ -152,7 +152,7 @@ static void ignore(const u8 *bytes, size_t count) { (void)bytes, (void)count; }
 
 static const struct segments_sink sink = {in_room, take_in, ignore};
 
-static void came(void)
+static void hear(void)
 {
 	line_parse();
 	u32 count = line_read - line_base;
@@ -167,7 +167,7 @@ int line_sends_second(void) { return in_segments && ways.second >= 0 && line_sen
 void line_input_second(u64 now)
 {
 	if (ways.second >= 0) {
-		if (ways_read(&ways, ways.second, &sink, now) > 0) came();
+		if (ways_read(&ways, ways.second, &sink, now) > 0) hear();
 		return;
 	}
 	int fd = vsock_accept(listener, VSOCK_PARENT);
@@ -184,7 +184,7 @@ void line_input(u64 now)
 	if (!in_segments) in_len += (u32)n, line_read += (u32)n;
 	/* A port gives a page at a time; a turn of the loop costs more than that. */
 	while (!line_tty && in_len < sizeof in && (n = read(line, in + in_len, sizeof in - in_len)) > 0) in_len += (u32)n, line_read += (u32)n;
-	came();
+	hear();
 }
 
 /*

@@ -38,7 +38,10 @@ it.each([1, 2, 3, 4])('brings all in order over a bad line (%i)', (seed) => {
 
 describe('with a second line', () => {
   const over = (seed: number, how: string) =>
-    execFileSync(program('ways'), [String(seed), String(BYTES), how], { encoding: 'utf8' }).trim().split(' ').map(Number);
+    execFileSync(program('ways'), [String(seed), String(BYTES), how], { encoding: 'utf8' })
+      .trim()
+      .split(' ')
+      .map(Number);
 
   it.each([1, 2, 3, 4])('all passes there once both ends hear each other (%i)', (seed) => {
     const [first, second, passed] = over(seed, 'works');

@@ -32,7 +32,10 @@ const RING_BYTES = 64 * 4096;
 export function bootUml(boot: Boot): Guest & { pid: number } {
   const directory = mkdtempSync(join(tmpdir(), 'pk-mk-'));
   const second = boot.vsock === undefined ? 'none' : 'ttyS1';
-  const line = boot.commandLine.replaceAll('mktty0', 'ttyS0').replace(/vsock:\d+/, second).split(' ');
+  const line = boot.commandLine
+    .replaceAll('mktty0', 'ttyS0')
+    .replace(/vsock:\d+/, second)
+    .split(' ');
   const child: ChildProcess = spawn(
     'setarch',
     [
