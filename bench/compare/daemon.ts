@@ -32,9 +32,9 @@ export async function daemonAtRest(checkout: Checkout): Promise<Record<string, n
     for (let list = 0; list < LISTS; list++) lists.push(await checkout.time('ps'));
     return {
       [`pk ps with ${KERNELS} kernels, ms`]: median(lists),
-      [`daemon after the last start, MiB`]: last,
+      'daemon after the last start, MiB': last,
       [`daemon at rest with ${KERNELS} kernels, MiB`]: median(held),
-      [`the same at most, MiB`]: Math.max(...held),
+      'the same at most, MiB': Math.max(...held),
     };
   } finally {
     await checkout.run(pk, 'rm', '-f', ...names).catch(() => {});
