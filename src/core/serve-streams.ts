@@ -3,7 +3,6 @@ import type { IncomingMessage, Server } from 'node:http';
 import { createRequire } from 'node:module';
 import type { Duplex } from 'node:stream';
 import type { WebSocket, WebSocketServer } from 'ws';
-import { expectStreams } from '../sys/node.ts';
 import { refuseRaw, type Serving } from './http-errors.ts';
 import { MESSAGE_BYTES } from './stream-frames.ts';
 
@@ -35,7 +34,6 @@ export function serveStreams(server: Server, find: FindStream, serving: Pick<Ser
 
 /** `ws` is loaded with the first stream: it brings TLS and zlib along, which a daemon at rest has no use for. */
 function streamSockets(): WebSocketServer {
-  expectStreams();
   const ws: typeof import('ws') = createRequire(import.meta.url)('ws');
   return new ws.WebSocketServer({
     noServer: true,

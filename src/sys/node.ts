@@ -23,6 +23,17 @@ const BUFFERS_FLAG = '--external-memory-accounted-in-global-limit';
  */
 export const expectStreams = (): void => setFlag(BUFFERS_FLAG);
 
+/** Through a program that does more than pass on streams, before that is the most of what it does. */
+const MANY_BYTES = 4 * 2 ** 20;
+let streamed = 0;
+
+/** So many bytes of a stream have come through: the program is told of expectStreams() once there are many. */
+export function countStreamed(bytes: number): void {
+  const before = streamed;
+  streamed += bytes;
+  if (before < MANY_BYTES && streamed >= MANY_BYTES) expectStreams();
+}
+
 /**
  * Collects all garbage, as V8 does before it would run out of memory: what is left is moved together, which frees three times as much.
  * --expose-gc, which a context takes when it is made, is put back at once, for what is said at expectStreams().
