@@ -1,7 +1,6 @@
 /** What runs in an instance: a kernel of User Mode Linux whose one line is its mktty, or nothing at all. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { nativePath } from '../../../src/sys/paths.ts';
@@ -15,6 +14,8 @@ export interface Guest {
 export interface Boot {
   /** Of User Mode Linux. */
   program: string;
+  /** For its files; removed by who made it. */
+  directory: string;
   initramfs: string;
   commandLine: string;
   memoryBytes: number;
@@ -30,7 +31,7 @@ const RING_BYTES = 64 * 4096;
 
 /** Its pid, for who looks whether anything is left. */
 export function bootUml(boot: Boot): Guest & { pid: number } {
-  const directory = mkdtempSync(join(tmpdir(), 'pk-mk-'));
+  const directory = mkdtempSync(join(boot.directory, 'u-'));
   const second = boot.vsock === undefined ? 'none' : 'ttyS1';
   const line = boot.commandLine
     .replaceAll('mktty0', 'ttyS0')

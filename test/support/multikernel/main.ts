@@ -93,6 +93,7 @@ function boot(id: number): void {
   const { vsock } = model.switches;
   const guest = bootUml({
     program: setup.guests.uml,
+    directory: images,
     initramfs,
     commandLine,
     memoryBytes,
