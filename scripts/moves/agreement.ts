@@ -28,7 +28,7 @@ export async function checkAgreement(client: Client, hidden: ReadonlyMap<string,
     checkThreads(name, pid!, cpus[0]!, housekeepingCpus);
     const bytes = memory.reduce((sum, each) => sum + each.bytes, 0);
     assert.equal(bytes, size.memoryBytes, `${name}: its memory in the ledger and its size`);
-    assert.equal(await memTotalKib(client, name), bytes / 1024 - hidden.get(name)!, `${name}: MemTotal`);
+    assert.equal(await memoryKib(client, name), bytes / 1024 - hidden.get(name)!, `${name}: its own /proc/meminfo`);
     found.cpus[name] = cpus[0]!;
     found.mib[name] = bytes / MIB;
   }
@@ -36,9 +36,13 @@ export async function checkAgreement(client: Client, hidden: ReadonlyMap<string,
   return found;
 }
 
-export async function memTotalKib(client: Client, name: string): Promise<number> {
+/** What the kernel has, less what its agent holds, locked, for what was taken out. */
+export async function memoryKib(client: Client, name: string): Promise<number> {
   const meminfo = await text(await client.getFile(name, '/proc/meminfo'));
-  return Number(/MemTotal: +(\d+)/.exec(meminfo)![1]);
+  const [total, locked] = ['MemTotal', 'Mlocked'].map((what) =>
+    Number(new RegExp(`^${what}: +(\\d+)`, 'm').exec(meminfo)![1]),
+  );
+  return total! - locked!;
 }
 
 /** Each thread of the VMM, and of what it started for its guest, is on the CPU that the kernel owns or on those of the host; one at least on the first. */

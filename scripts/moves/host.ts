@@ -7,7 +7,7 @@ import { mkdirSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ownArguments } from '../../src/sys/node.ts';
 import { generator } from '../../test/support/generator.ts';
-import { checkAgreement, MIB, memTotalKib, NAMES, STARTS_WITH_MIB } from './agreement.ts';
+import { checkAgreement, MIB, memoryKib, NAMES, STARTS_WITH_MIB } from './agreement.ts';
 import { HostDaemon } from './daemon.ts';
 
 const POOL_CPUS = [1, 2, 3, 4, 5];
@@ -49,7 +49,7 @@ await settled();
 say('three kernels run');
 /** What a kernel says it has is so much less than what it was given. */
 const hidden = new Map<string, number>();
-for (const name of NAMES) hidden.set(name, STARTS_WITH_MIB * 1024 - (await memTotalKib(client, name)));
+for (const name of NAMES) hidden.set(name, STARTS_WITH_MIB * 1024 - (await memoryKib(client, name)));
 const counts = { daemon: 0, vmm: 0, guest: 0 };
 for (let kill = 0; kill <= kills; kill++) {
   const before = await checkAgreement(client, hidden);
