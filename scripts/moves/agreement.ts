@@ -53,7 +53,7 @@ function checkThreads(name: string, vmm: number, owned: number, housekeeping: re
   );
   assert.deepEqual(wrong, [], `${name} owns CPU ${owned}: threads elsewhere`);
   const own = allowed.filter(({ cpus }) => cpus.join() === String(owned));
-  assert.ok(own.length > 0, `${name} owns CPU ${owned}: no thread is there`);
+  assert.ok(own.length > 0, `${name} owns CPU ${owned}: none of ${JSON.stringify(allowed)} is there`);
   for (const { tid, group } of own) assert.ok(group.includes(owned), `${name}: the group of ${tid} has CPUs ${group}`);
 }
 
