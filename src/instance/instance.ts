@@ -238,6 +238,27 @@ export class Instance {
     });
   }
   /**
+   * Whether its kernel, if one runs, sits where the record says: as it was last told, and as the host kernel says of the CPUs it owns.
+   */
+  async isInPlace(housekeepingCpus: readonly number[] | undefined): Promise<boolean> {
+    const { launch } = this.record;
+    if (launch === null || this.#liveKernel() === undefined) return true;
+    const told = [launch.placement, launch.housekeepingCpus];
+    return same(told, [hostPlacement(this.record), housekeepingCpus]) && (await this.misplaced()) === null;
+  }
+  /**
+   * Has a kernel that has just booted, or was found again (`adopted`), be as the record says. That may have changed since its start was
+   * prepared, and an earlier daemon may have ended before the kernel was told. The size of one found again is the business of the
+   * step that changed it, for its guest may be mute. Rejects as repin() and resize().
+   */
+  async conform(housekeepingCpus: readonly number[] | undefined, adopted: boolean): Promise<void> {
+    if (!(await this.isInPlace(housekeepingCpus))) await this.repin(housekeepingCpus);
+    const { launch } = this.record;
+    if (adopted || launch?.size === undefined || this.#liveKernel() === undefined) return;
+    const { cpus, memoryBytes } = launch.size;
+    if (!same({ cpus, memoryBytes }, kernelSize(sizeOf(this.record)))) await this.resize(null, housekeepingCpus);
+  }
+  /**
    * Has its kernel, if one runs, become as large as the record says: what it is to lose goes out within before it is kept, from the
    * host, to `vcpuCpus` (null = it owns none); what it gains is its own on the host before it comes in. `part`, and what it
    * resolves and rejects with: as Kernel.resize(); null when none runs.
@@ -255,7 +276,7 @@ export class Instance {
     const mayBeLess = placement !== null && part !== 'memoryBytes';
     const isLess = mayBeLess && (await kernel.size('cpus')).cpus > size.cpus;
     if (!isLess) this.#left = undefined;
-    if (!isLess && placement !== null) await this.repin(housekeepingCpus);
+    if (!isLess && placement !== null && !(await this.isInPlace(housekeepingCpus))) await this.repin(housekeepingCpus);
     const now = await kernel.resize(size, part);
     if (isLess && vcpuCpus !== null) {
       this.#left = { owned: placement, vcpuCpus };
@@ -314,3 +335,5 @@ export class Instance {
     return this.#life.detach(settle);
   }
 }
+
+const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);

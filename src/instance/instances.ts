@@ -54,6 +54,8 @@ export interface Instances {
   repin(name: string): Promise<void>;
   /** Has a kernel become as large as recorded; `vcpuCpus` and `part` as Instance.resize() has them. */
   resize(name: string, vcpuCpus: readonly number[] | null, part?: keyof Size): Promise<KernelSize | null>;
-  /** Moves what is no vCPU with a CPU of its own to the housekeeping CPUs, which may have changed. */
-  repinAll(): Promise<void>;
+  /** Moves the kernels of these that run, or of all, to the CPUs they own now, and all else of them to the housekeeping CPUs. What fails is told in the journal. */
+  repinAll(names?: readonly string[]): Promise<void>;
+  /** Whether the kernels of these that run, or of all, sit where the ledger says, as they were told and as the host kernel says. */
+  areInPlace(names?: readonly string[]): Promise<boolean>;
 }

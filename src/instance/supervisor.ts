@@ -86,6 +86,8 @@ export class Supervisor<P = unknown> implements Instances {
   readonly #providers: readonly Provider[];
   readonly #records: RecordKeeper;
   readonly #launcher: Launcher;
+  /** Kernels that are made as they are recorded, since they came up. */
+  readonly #conforming = new WeakMap<Instance, Promise<void>>();
   #ending = false;
 
   constructor(options: SupervisorOptions<P>) {
@@ -204,15 +206,28 @@ export class Supervisor<P = unknown> implements Instances {
     return await this.get(name).resize(vcpuCpus, this.#options.hostPool.housekeepingCpus(), part);
   }
 
-  async repinAll(): Promise<void> {
+  async repinAll(names?: readonly string[]): Promise<void> {
     const { hostPool, journal } = this.#options;
     await Promise.all(
-      this.list().map((instance) =>
+      this.#named(names).map((instance) =>
         instance
           .repin(hostPool.housekeepingCpus())
           .catch((error) => journal.error(`moving ${instance.name} to its CPUs`, error)),
       ),
     );
+  }
+
+  #named(names: readonly string[] | undefined): Instance[] {
+    return names === undefined ? this.list() : names.map((name) => this.get(name));
+  }
+
+  async areInPlace(names?: readonly string[]): Promise<boolean> {
+    const cpus = this.#options.hostPool.housekeepingCpus();
+    const each = this.#named(names).map(async (instance) => {
+      await this.#conforming.get(instance);
+      return await instance.isInPlace(cpus);
+    });
+    return (await Promise.all(each)).every(Boolean);
   }
 
   async observe(): Promise<Observed[]> {
@@ -275,6 +290,7 @@ export class Supervisor<P = unknown> implements Instances {
     return takeUp({ ...this.#options, providers: this.#providers }, async (record) => {
       const entry = this.#add(record);
       await entry.instance.adopt().catch((error) => this.#complain(`taking over ${record.spec.name}`, error));
+      await this.#conforming.get(entry.instance);
       this.#eraseIfDone(entry);
     });
   }
@@ -329,7 +345,10 @@ export class Supervisor<P = unknown> implements Instances {
       log,
       prepareLaunch: (current, signal, progress, hold) =>
         this.#launcher.prepare(current, driver, { signal, progress, hold }),
-      kernelUp: (kernel, regions, adopted) => this.#kernelUp(record, kernel, regions, adopted),
+      kernelUp: (kernel, regions, adopted) => {
+        this.#kernelUp(record, kernel, regions, adopted);
+        this.#conforming.set(instance, this.#conform(instance, adopted));
+      },
       resumed: async (kernel) => void (await Promise.all(this.#providers.map((each) => each.resumed?.(kernel)))),
       destroy: ({ directory, id }) => driver.destroy(directory, id),
       save: (current) => {
@@ -361,6 +380,15 @@ export class Supervisor<P = unknown> implements Instances {
   #kernelUp(record: InstanceRecord, kernel: Kernel, regions: readonly SharedRegion[], adopted: boolean): void {
     for (const news of this.#launcher.noteUnmapped(record.id)) if (!adopted) this.#tell('unmapped', record, news);
     for (const provider of this.#providers) provider.kernelUp?.(record, kernel, regions, adopted);
+  }
+
+  /** Once it is said to run. */
+  async #conform(instance: Instance, adopted: boolean): Promise<void> {
+    await Promise.resolve();
+    if (this.#ending) return;
+    await instance
+      .conform(this.#options.hostPool.housekeepingCpus(), adopted)
+      .catch((error) => this.#complain(`making ${instance.name} as it is recorded`, error));
   }
 
   /** Removes a foreground instance once it has ended and its client, if it still comes, has been told. */

@@ -72,6 +72,11 @@ export class HostPool {
     return this.#record?.stage === 'releasing' ? null : (this.#record?.pool ?? null);
   }
 
+  /** Whether what is recorded was done to the host kernel. */
+  get isSettled(): boolean {
+    return this.#record === null || this.#record.stage === 'ready';
+  }
+
   /** The machine as last read, with what kernels beside the host's have of it; `refresh` reads it again. */
   topology(refresh = false): Topology {
     if (refresh || this.#seen === undefined) this.#seen = this.#options.readTopology();

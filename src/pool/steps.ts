@@ -12,7 +12,7 @@ export interface Assignment extends Pick<InstanceRecord, 'spec' | 'placement' | 
   name: string;
 }
 
-/** Records the pool and who owns what of it, in one transaction; then makes the pool real on the host kernel. */
+/** Records the pool and who owns what of it, in one transaction; then makes the pool real on the host kernel, and has kernels that run sit on what they own. */
 interface Assign extends BareStep<'pool.assign'> {
   /** null = it stays as it is; `released` = there is none any more. */
   pool: Pool | 'released' | null;
@@ -38,7 +38,11 @@ export const assignPool = (
 };
 
 export function poolExecutors(instances: () => Instances, hostPool: HostPool): Executors<PoolStep> {
-  const poolIs = (pool: Assign['pool']) => pool === null || same(hostPool.pool, pool === 'released' ? null : pool);
+  const poolIs = (pool: Assign['pool']) =>
+    pool === null || (hostPool.isSettled && same(hostPool.pool, pool === 'released' ? null : pool));
+  /** Another pool concerns all there are. */
+  const ofWhom = (pool: Assign['pool'], kernels: readonly Assignment[]) =>
+    pool === null ? kernels.map(({ name }) => name) : undefined;
   return {
     'pool.assign': {
       check({ kernels }) {
@@ -49,17 +53,20 @@ export function poolExecutors(instances: () => Instances, hostPool: HostPool): E
           new Map(kernels.map(({ name, ...change }) => [name, change])),
           pool === 'released' ? null : pool,
         );
-        if (pool === null) return;
         if (pool === 'released') await hostPool.set(null);
-        else await hostPool.recover();
-        await instances().repinAll();
+        else if (pool !== null) await hostPool.recover();
+        // With the record, for what a kernel owns no more may be given to another from here on.
+        await instances().repinAll(ofWhom(pool, kernels));
       },
-      verify: ({ pool, kernels }) =>
-        poolIs(pool) &&
-        kernels.every(({ name, placement, definition }) => {
+      async verify({ pool, kernels }) {
+        const isRecorded = ({ name, placement, definition }: Assignment) => {
           const record = instances().find(name)?.record;
           return record !== undefined && same([record.placement, record.definition], [placement, definition]);
-        }),
+        };
+        if (!poolIs(pool) || !kernels.every(isRecorded)) return false;
+        // The record changes first: a daemon that ended then has moved no kernel.
+        return await instances().areInPlace(ofWhom(pool, kernels));
+      },
       afterCrash: 'finish',
     },
   };
