@@ -28,5 +28,7 @@ u32 line_window(void);
 u32 longest_payload(void);
 void line_input(u64 now);
 void open_line(void);
+int port_share(const char *count);
+void port_alone(void);
 
 #endif
