@@ -86,10 +86,13 @@ describe.each(['uml', 'qemu'])('%s', (driver) => {
       expect(digest(await through(input, 'cat'))).toBe(digest(input));
       const enabled = () => sandbox.ok('exec', 'bulk', '--', 'cat', '/sys/bus/pci/devices/0000:00:0e.0/enable');
       await expect.poll(enabled, { timeout: 30_000 }).toBe('1\n');
-      const echoed = through(input, 'cat');
+      const child = sandbox.start('exec', '-i', 'bulk', '--', 'cat');
+      child.stdin!.on('error', () => {});
+      child.stdin!.end(input);
+      await new Promise((resolve) => child.stdout!.once('readable', resolve));
       await sandbox.ok('pause', 'bulk');
       await sandbox.ok('resume', 'bulk');
-      expect(digest(await echoed)).toBe(digest(input));
+      expect(digest(await buffer(child.stdout!))).toBe(digest(input));
     },
   );
 
