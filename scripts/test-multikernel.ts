@@ -10,6 +10,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { MultikernelDriver } from '../src/driver/multikernel/driver.ts';
+import { PolykernelError } from '../src/sys/errors.ts';
 import { cacheDirectory } from '../src/sys/paths.ts';
 import { run } from '../src/sys/process.ts';
 import { onTrueHost, suppliedImage, TRUE_GUEST } from '../test/support/multikernel/true-host.ts';
@@ -22,7 +23,11 @@ const INSIDE = '--inside';
 const words = argumentsOrHelp(
   'usage: npm run test:multikernel (with MK_HOST_KERNEL and MK_GUEST_KERNEL, files, in the environment)',
 );
-process.exitCode = words[0] === INSIDE ? await inside() : await outside();
+process.exitCode = await (words[0] === INSIDE ? inside() : outside()).catch((error: unknown) => {
+  if (!(error instanceof PolykernelError)) throw error;
+  console.error(`test:multikernel: ${error.message}${error.hint === undefined ? '' : `. ${error.hint}`}`);
+  return 1;
+});
 
 async function outside(): Promise<number> {
   const { MK_HOST_KERNEL: hostKernel, MK_GUEST_KERNEL: guestKernel, MK_HOST_MODULES: modules } = process.env;

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Row } from '../row.ts';
 import type { Checkout } from './checkout.ts';
+import { daemonAtRest } from './daemon.ts';
 import type { Trial } from './interleave.ts';
 
 /** Families of `bench/main.ts`; each commit runs its own, and each of its figures is compared. */
@@ -39,5 +40,6 @@ export const BENCHES: Readonly<Record<string, Comparison>> = {
     prepare: (checkout) => checkout.time('image', 'prewarm', '--driver', 'qemu'),
     trials: [starts('uml'), starts('qemu')],
   },
+  daemon: { trials: [{ name: 'daemon', take: daemonAtRest }] },
   ...Object.fromEntries(FAMILIES.map((name) => [name, { trials: [family(name)] }])),
 };

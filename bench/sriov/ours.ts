@@ -5,19 +5,26 @@ import type { Width } from '../../src/pci/source.ts';
 import { noneServed, type Served, went } from './rfc.ts';
 import type { Recorded, Trace } from './trace.ts';
 
+/** Of Power Management, in the function that was recorded. */
+const POWER_STATE = 0x64;
+const SETTLE_MS = 10;
+
 /**
  * Replays a trace as a cache that sees every access would be used: all that the function is told goes through it. Resets are honoured,
  * and what it reads for itself counts against it.
  */
 export function replayOurs({ image, accesses }: Trace): Served {
   const function_ = new RecordedFunction(image);
-  const cached = new CachedFunction(function_, { boundMs: 1000, now: () => 0 });
+  let now = 0;
+  const cached = new CachedFunction(function_, { boundMs: 1000, now: () => now });
   // Of one who sees every write, nothing that was written by others is ever unknown.
   cached.owned = true;
   const served = noneServed();
   for (const access of accesses) {
     if (access.kind === 'write') {
       cached.write(access.offset, access.width, access.value);
+      // After a write of the power state Linux waits as long as a device may take (pci_dev_d3_sleep).
+      if (access.offset === POWER_STATE) now += SETTLE_MS;
       continue;
     }
     function_.answersNow(access);

@@ -123,9 +123,8 @@ static void acknowledged(struct segments *s, uint32_t upto, int gap, uint64_t no
 }
 
 /* Whether the segment at the beginning of `raw` was taken: 0 when it is none. */
-static int take_segment(struct segments *s, const struct segments_sink *sink, uint32_t count, uint64_t now)
+static int take_segment(struct segments *s, const uint8_t *p, const struct segments_sink *sink, uint32_t count, uint64_t now)
 {
-	const uint8_t *p = s->raw;
 	uint32_t at = get(p + 4);
 
 	if (crc(crc(0, p, 12), p + SEGMENT_HEADER, count) != get(p + 12))
@@ -144,20 +143,20 @@ static int take_segment(struct segments *s, const struct segments_sink *sink, ui
 	return 1;
 }
 
-static void drop(struct segments *s, uint32_t count)
+static void drop(struct segments_input *from, uint32_t count)
 {
-	s->raw_length -= count;
-	memmove(s->raw, s->raw + count, s->raw_length);
+	from->raw_length -= count;
+	memmove(from->raw, from->raw + count, from->raw_length);
 }
 
 /* How many bytes at the beginning of `raw` cannot be of a segment. */
-static uint32_t foreign(const struct segments *s)
+static uint32_t foreign(const struct segments_input *from)
 {
 	uint32_t at = 0;
 
 	for (;; at++) {
-		const uint8_t *p = s->raw + at;
-		uint32_t rest = s->raw_length - at;
+		const uint8_t *p = from->raw + at;
+		uint32_t rest = from->raw_length - at;
 
 		if (rest == 0 || (p[0] == 'P' && (rest < 2 || p[1] == GOES_ON || p[1] == GAP) &&
 				  (rest < 4 || (p[2] | p[3] << 8) <= SEGMENT_PAYLOAD)))
@@ -165,42 +164,57 @@ static uint32_t foreign(const struct segments *s)
 	}
 }
 
-static void parse(struct segments *s, const struct segments_sink *sink, uint64_t now)
+static int parse(struct segments *s, struct segments_input *from, const struct segments_sink *sink, uint64_t now)
 {
-	for (;;) {
-		uint32_t stray = foreign(s), count;
+	for (int found = 0;;) {
+		uint32_t stray = foreign(from), count;
 
 		if (stray > 0)
-			sink->text(s->raw, stray), drop(s, stray);
-		if (s->raw_length < SEGMENT_HEADER)
-			return;
-		count = s->raw[2] | (uint32_t)s->raw[3] << 8;
-		if (s->raw_length < SEGMENT_HEADER + count)
-			return;
-		if (take_segment(s, sink, count, now))
-			drop(s, SEGMENT_HEADER + count);
+			sink->text(from->raw, stray), drop(from, stray);
+		if (from->raw_length < SEGMENT_HEADER)
+			return found;
+		count = from->raw[2] | (uint32_t)from->raw[3] << 8;
+		if (from->raw_length < SEGMENT_HEADER + count)
+			return found;
+		if (take_segment(s, from->raw, sink, count, now))
+			drop(from, SEGMENT_HEADER + count), found++;
 		else
-			sink->text(s->raw, 1), drop(s, 1);
+			sink->text(from->raw, 1), drop(from, 1);
 	}
 }
 
-void segments_take(struct segments *s, const uint8_t *bytes, size_t count, const struct segments_sink *sink, uint64_t now)
+int segments_take(struct segments *s, struct segments_input *from, const uint8_t *bytes, size_t count, const struct segments_sink *sink, uint64_t now)
 {
+	int found = 0;
+
 	while (count > 0) {
-		size_t part = sizeof s->raw - s->raw_length;
+		size_t part = sizeof from->raw - from->raw_length;
 
 		if (part > count)
 			part = count;
-		memcpy(s->raw + s->raw_length, bytes, part);
-		s->raw_length += (uint32_t)part, bytes += part, count -= part;
-		parse(s, sink, now);
+		memcpy(from->raw + from->raw_length, bytes, part);
+		from->raw_length += (uint32_t)part, bytes += part, count -= part;
+		found += parse(s, from, sink, now);
 	}
+	return found;
 }
 
 void segments_ask(struct segments *s) { s->owes = s->gap = 1; }
 
-void segments_rest(struct segments *s, const struct segments_sink *sink)
+void segments_rest(struct segments_input *from, const struct segments_sink *sink)
 {
-	if (s->raw_length > 0)
-		sink->text(s->raw, s->raw_length), s->raw_length = 0;
+	if (from->raw_length > 0)
+		sink->text(from->raw, from->raw_length), from->raw_length = 0;
+}
+
+int segments_in_vain(const struct segments *s) { return s->length > 0 && s->waits >= LONGEST_WAIT; }
+
+int segments_between(const struct segments *s) { return s->line_at == s->line_length; }
+
+void segments_lost(struct segments *s)
+{
+	s->line_at = s->line_length = 0, s->waits = 0;
+	send_again(s);
+	/* What the other end was told there it may not know. */
+	s->owes = 1;
 }

@@ -20,14 +20,18 @@ struct segments {
 	uint32_t base, length, sent, window;
 	uint8_t line[SEGMENT]; /* the segment that is on its way into the line */
 	uint32_t line_length, line_at;
-	uint8_t raw[SEGMENT]; /* of what came: what is not a whole segment yet */
-	uint32_t raw_length;
 	uint32_t wanted; /* the position that comes next */
 	int owes, gap, heard; /* an acknowledgement; word of a gap; whether anything was heard */
 	uint32_t again_at; /* the position at which a gap was made good last, plus one */
 	uint64_t due; /* when to send all again; 0: never */
 	uint32_t patience; /* in ms, until then; 0: only when asked to */
 	uint32_t waits;
+};
+
+/* Of what came by one line: what is not a whole segment yet. */
+struct segments_input {
+	uint8_t raw[SEGMENT];
+	uint32_t raw_length;
 };
 
 /* What comes. */
@@ -52,12 +56,19 @@ int segments_ready(const struct segments *s);
 /* Writes what it takes. Returns 0, or -1 with errno; EAGAIN and ENOSPC mean later. */
 int segments_flush(struct segments *s, int fd);
 
-void segments_take(struct segments *s, const uint8_t *bytes, size_t count, const struct segments_sink *sink, uint64_t now);
+/* How many segments were in it that are whole. */
+int segments_take(struct segments *s, struct segments_input *from, const uint8_t *bytes, size_t count, const struct segments_sink *sink, uint64_t now);
 /* There is room again where there was too little. */
 void segments_ask(struct segments *s);
 /* The line has rested: what looked like the beginning of a segment is text. */
-void segments_rest(struct segments *s, const struct segments_sink *sink);
+void segments_rest(struct segments_input *from, const struct segments_sink *sink);
 /* To be called at `due`. */
 void segments_again(struct segments *s, uint64_t now);
+/* Whether all was sent again, more than once, and nothing of it is acknowledged. */
+int segments_in_vain(const struct segments *s);
+/* Whether none is on its way into the line in part. */
+int segments_between(const struct segments *s);
+/* The line has gone, with what was on its way: all that is not acknowledged is sent again, on another. */
+void segments_lost(struct segments *s);
 
 #endif

@@ -18,6 +18,8 @@
 #include "../common/descriptor.h"
 #include "../common/segments.h"
 #include "../common/text.h"
+#include "../common/vsock.h"
+#include "../common/ways.h"
 #include "beat.h"
 #include "bytes.h"
 #include "files.h"
@@ -43,10 +45,12 @@ u64 line_rest; /* until then the line is not looked at: its host end is closed *
 enum { SEGMENTS_OUT = SEGMENTS_WINDOW, SEGMENTS_PATIENCE = 250 };
 static int in_segments;
 static struct segments seg;
+/* `pk.second=vsock:PORT` (or a device) says how the host comes by a second way, where it can: that port is listened at until then. */
+static struct ways ways;
+static int listener = -1;
 
 static void flush_segments(u64 now)
 {
-	if (seg.due && now >= seg.due) segments_again(&seg, now);
 	for (;;) {
 		u32 count = out_used(), room = (u32)segments_room(&seg);
 		if (count > room) count = room;
@@ -55,7 +59,7 @@ static void flush_segments(u64 now)
 		out_pos += count;
 	}
 	if (!out_used()) out_pos = out_len = 0;
-	segments_flush(&seg, line);
+	ways_flush(&ways, now);
 }
 
 u64 line_due(void) { return in_segments && seg.due ? seg.due : UINT64_MAX; }
@@ -148,28 +152,41 @@ static void take_in(const u8 *bytes, size_t count)
 /* What people type on the console is nobody's. */
 static void ignore(const u8 *bytes, size_t count) { (void)bytes, (void)count; }
 
-/* Returns as read(2) does. */
-static ssize_t read_segments(u64 now)
+static const struct segments_sink sink = {in_room, take_in, ignore};
+
+static void hear(void)
 {
-	static const struct segments_sink sink = {in_room, take_in, ignore};
-	u8 raw[2048];
-	ssize_t n = read(line, raw, sizeof raw);
-	if (n > 0) segments_take(&seg, raw, (size_t)n, &sink, now);
-	return n;
+	line_parse();
+	u32 count = line_read - line_base;
+	/* A wide line needs few acknowledgements: what is left open is far less than its window. */
+	if (greeted && count - line_acked > (line_tty || !wide || shared ? 0 : line_window() / 4)) frame32(G_ACK, 0, count), line_acked = count;
+}
+
+int line_second(void) { return ways.second >= 0 ? ways.second : listener; }
+
+int line_sends_second(void) { return in_segments && ways.second >= 0 && line_sends() && ways_goes_to(&ways, ways.second); }
+
+void line_input_second(u64 now)
+{
+	if (ways.second >= 0) {
+		if (ways_read(&ways, ways.second, &sink, now) > 0) hear();
+		return;
+	}
+	int fd = vsock_accept(listener, VSOCK_PARENT);
+	if (fd < 0) return;
+	close_fd(&listener);
+	ways_second(&ways, fd, 0, now);
 }
 
 void line_input(u64 now)
 {
-	ssize_t n = in_segments ? read_segments(now) : read(line, in + in_len, sizeof in - in_len);
+	ssize_t n = in_segments ? ways_read(&ways, line, &sink, now) : read(line, in + in_len, sizeof in - in_len);
 	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) line_rest = now + LINE_RETRY_MS;
 	if (n <= 0) return;
 	if (!in_segments) in_len += (u32)n, line_read += (u32)n;
 	/* A port gives a page at a time; a turn of the loop costs more than that. */
 	while (!line_tty && in_len < sizeof in && (n = read(line, in + in_len, sizeof in - in_len)) > 0) in_len += (u32)n, line_read += (u32)n;
-	line_parse();
-	u32 count = line_read - line_base;
-	/* A wide line needs few acknowledgements: what is left open is far less than its window. */
-	if (greeted && count - line_acked > (line_tty || !wide || shared ? 0 : line_window() / 4)) frame32(G_ACK, 0, count), line_acked = count;
+	hear();
 }
 
 /* Slots in each direction that the command line, or the host, speaks of. */
@@ -246,12 +263,42 @@ static int open_virtio(void)
 	return found;
 }
 
+/* A device of a terminal's kind, that changes nothing of what passes. -1 with errno. */
+static int open_device(const char *name, int *is_tty)
+{
+	struct termios raw;
+	char path[80];
+	snprintf(path, sizeof path, "/dev/%.64s", name);
+	int fd = open(path, O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	*is_tty = fd >= 0 && !tcgetattr(fd, &raw);
+	if (!*is_tty) return fd;
+	cfmakeraw(&raw);
+	tcsetattr(fd, TCSANOW, &raw);
+	return fd;
+}
+
+/* The console alone does, where there is no other. */
+static void open_second(const char *text)
+{
+	char given[64];
+	const char *found = strstr(text, "pk.second=");
+	if (!in_segments || !found) return;
+	snprintf(given, sizeof given, "%.*s", (int)strcspn(found + 10, " \n"), found + 10);
+	if (!strncmp(given, "vsock:", 6)) {
+		listener = vsock_listen((u32)strtoul(given + 6, NULL, 10));
+		return;
+	}
+	int is_tty, fd = open_device(given, &is_tty);
+	if (fd >= 0) ways_second(&ways, fd, 0, 0);
+}
+
 void open_line(void)
 {
-	char text[4096], *control, path[80];
+	char text[4096], second[sizeof text], *control;
 	if (read_text("/proc/cmdline", text, sizeof text) < 0) die("cannot read", "/proc/cmdline");
 	open_shared(text);
 	if (strstr(text, "pk.segments=1")) in_segments = 1, segments_begin(&seg, SEGMENTS_OUT, SEGMENTS_PATIENCE);
+	snprintf(second, sizeof second, "%s", text);
 	control = strstr(text, "pk.control=");
 	control = control ? control + 11 : "ttyS0";
 	control[strcspn(control, " \n")] = 0;
@@ -260,13 +307,7 @@ void open_line(void)
 		if (line < 0) die("cannot find the virtio-serial port", "polykernel");
 		return;
 	}
-	struct termios raw;
-	snprintf(path, sizeof path, "/dev/%.64s", control);
-	line = open(path, O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	if (line < 0) die("cannot open the control line", path);
-	if (!tcgetattr(line, &raw)) {
-		line_tty = 1;
-		cfmakeraw(&raw);
-		tcsetattr(line, TCSANOW, &raw);
-	}
+	line = open_device(control, &line_tty);
+	if (line < 0) die("cannot open the control line", control);
+	if (in_segments) ways_begin(&ways, &seg, line), open_second(second);
 }

@@ -39,7 +39,7 @@
 static volatile sig_atomic_t child_ended;
 
 /* The places of what is waited for. */
-enum { AT_LINE, AT_BELLS, AT_LOG, AT_STREAMS };
+enum { AT_LINE, AT_SECOND, AT_BELLS, AT_LOG, AT_STREAMS };
 
 static void on_child(int number)
 {
@@ -58,9 +58,10 @@ static void loop(const sigset_t *while_waiting)
 	for (;;) {
 		u64 now = now_ms(), wake = UINT64_MAX;
 		int count = AT_STREAMS, room = out_used() < OUT_DATA, fits = room && !carried && !slots_full();
-		int rests = line_rest > now, hears = in_len < sizeof in && out_used() < OUT_PARSE, sends = line_sends();
+		int rests = line_rest > now, hears = in_len < sizeof in && out_used() < OUT_PARSE, sends_second = line_sends_second(), sends = !sends_second && line_sends();
 		polls[AT_LINE].fd = rests || !(hears || sends) ? -1 : line;
 		polls[AT_LINE].events = (short)((hears ? POLLIN : 0) | (sends ? POLLOUT : 0));
+		polls[AT_SECOND] = (struct pollfd){.fd = hears || sends_second ? line_second() : -1, .events = (short)((hears ? POLLIN : 0) | (sends_second ? POLLOUT : 0))};
 		polls[AT_BELLS] = (struct pollfd){.fd = room ? bell_fifo : -1, .events = POLLIN};
 		polls[AT_LOG] = (struct pollfd){.fd = log_rest > now ? -1 : kernel_log, .events = POLLIN};
 		if (rests) soonest(&wake, line_rest);
@@ -85,6 +86,7 @@ static void loop(const sigset_t *while_waiting)
 		now = now_ms();
 		if (child_ended) child_ended = 0, reap();
 		if (polls[AT_LINE].fd >= 0 && polls[AT_LINE].revents & (POLLIN | POLLHUP | POLLERR)) line_input(now);
+		else if (polls[AT_SECOND].fd >= 0 && polls[AT_SECOND].revents & (POLLIN | POLLHUP | POLLERR)) line_input_second(now);
 		else if (in_len > in_pos && out_used() < OUT_PARSE) line_parse(); /* left over from when there was no room for the answers */
 		for (struct session *s = sessions; s < sessions_end; s++)
 			if (s->id) session_turn(s, now);

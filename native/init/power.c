@@ -72,9 +72,12 @@ void poweroff_turn(u64 now)
 	frame(G_GOODBYE, 0, 0, NULL, 0);
 	for (u64 end = now_ms() + 500; line_waits() && now_ms() < end;) {
 		line_flush();
-		struct pollfd p = {.fd = line, .events = (short)(POLLIN | (line_sends() ? POLLOUT : 0))};
-		if (line_waits()) poll(&p, 1, 20);
-		if (p.revents & POLLIN) line_input(now_ms()); /* word of what came, for one */
+		int second = line_sends_second();
+		struct pollfd p[] = {{.fd = line, .events = (short)(POLLIN | (line_sends() && !second ? POLLOUT : 0))},
+				     {.fd = line_second(), .events = (short)(POLLIN | (second ? POLLOUT : 0))}};
+		if (line_waits()) poll(p, 2, 20);
+		if (p[0].revents & POLLIN) line_input(now_ms()); /* word of what came, for one */
+		if (p[1].revents & (POLLIN | POLLHUP | POLLERR)) line_input_second(now_ms());
 	}
 	for (int left = 1, i = 0; line_tty && left && i < 50; i++) /* what the tty driver still holds */
 		if (ioctl(line, TIOCOUTQ, &left) || left) usleep(2000);

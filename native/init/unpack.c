@@ -38,7 +38,7 @@ static struct stat was; /* and what it is */
 static char partial[32]; /* what a file is called until it is whole, while there is one */
 static int partial_at = -1; /* and its directory */
 static char inside[2 * PATH]; /* the directory that was made last, and with it those that it is in: */
-static struct { size_t length; u64 time; } open_directories[PATH / 2];
+static struct { size_t length; u64 time; mode_t mode; } open_directories[PATH / 2];
 static size_t depth;
 static const char *unmade; /* `PATH/` where nothing is: a directory may become that */
 
@@ -243,13 +243,16 @@ static void put_directory(int parent, const char *name, const char *path)
 	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0) tar_fail(errno, shown);
 	become(fd);
+	/* What it is to hold comes yet, and not everybody who unpacks may write where the owner may not. */
+	mode_t mode = (mode_t)tar_get(m.header.mode, sizeof m.header.mode) & (keeps_owners ? 07777 : 01777);
+	if (depth < PATH / 2 && (mode & 0700) != 0700 && fchmod(fd, mode | 0700)) tar_fail(errno, shown);
 	close(fd);
 	if (depth == PATH / 2) return;
 	size_t n = strlen(path);
 	while (n && path[n - 1] == '/') n--;
 	memcpy(inside, path, n);
 	inside[n] = 0;
-	open_directories[depth].length = n, open_directories[depth++].time = mtime();
+	open_directories[depth].length = n, open_directories[depth].time = mtime(), open_directories[depth++].mode = mode;
 }
 
 /* Those that `path` is not in have all they get, if the archive has the content of a directory behind it. "" ends all. */
@@ -261,6 +264,10 @@ static void leave_directories(const char *path)
 		char way[2 * PATH];
 		const char *name = place(strcpy(way, inside), &parent);
 		u64 time = open_directories[--depth].time;
+		mode_t mode = open_directories[depth].mode;
+		int fd = name && (mode & 0700) != 0700 ? openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
+		if (fd >= 0 && fchmod(fd, mode)) tar_fail(errno, inside);
+		if (fd >= 0) close(fd);
 		if (name) set_time(parent, name, time);
 		close(parent);
 	}

@@ -3,9 +3,10 @@
  * patches: the same line carries the console's text and the control line, as segments (docs/guest-protocol.md). It has that line open
  * from before the kernel boots, since nothing is kept for who comes later, and ends when the kernel has.
  *
- *     pk-mktty TTY ID STATUS
+ *     pk-mktty TTY ID STATUS [SECOND]
  *
- * TTY is given the instance's ID; STATUS is the file that says what the instance does. Console text goes to standard output, the
+ * TTY is given the instance's ID; STATUS is the file that says what the instance does. SECOND is where its agent waits for a second line,
+ * which then carries the control line alone as long as it works: `vsock:PORT`, or the path of a socket. Console text goes to standard output, the
  * control line is descriptor 3, and each line on descriptor 4 is answered with `attached`. Ends with 0 once STATUS has said `active`
  * and does no longer.
  *
@@ -19,6 +20,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "../common/clock.h"
@@ -26,6 +29,8 @@
 #include "../common/fail.h"
 #include "../common/numbers.h"
 #include "../common/segments.h"
+#include "../common/vsock.h"
+#include "../common/ways.h"
 
 const char program_name[] = "pk-mktty";
 
@@ -41,6 +46,11 @@ enum {
 };
 
 static struct segments seg;
+static struct ways ways;
+/* Not connected yet, and to what. */
+static int second = -1, connects;
+static struct sockaddr_un second_path;
+static uint32_t second_cid, second_port;
 static uint8_t to_control[TO_CONTROL];
 static size_t waiting;
 static int tty, status, was_active;
@@ -71,14 +81,54 @@ static void to_console(const uint8_t *bytes, size_t count) { write_all(TEXT, byt
 static const struct segments_sink sink = {control_room, to_control_line, to_console};
 
 /* Returns how much was read. */
-static size_t read_line(void)
+static size_t read_line(int fd)
 {
-	static uint8_t bytes[16384];
-	ssize_t n = read(tty, bytes, sizeof bytes);
+	ssize_t n = ways_read(&ways, fd, &sink, now_ms());
 
-	if (n > 0)
-		segments_take(&seg, bytes, (size_t)n, &sink, now_ms());
 	return n > 0 ? (size_t)n : 0;
+}
+
+/* Of whatever kind: to be connected once the agent has spoken, which waits there by then. Where there is none, the console does. */
+static void open_second(const char *given, unsigned long id)
+{
+	if (strncmp(given, "vsock:", 6) == 0) {
+		second = vsock_open();
+		second_cid = (uint32_t)id, second_port = (uint32_t)number("SECOND", given + 6, UINT32_MAX - 1);
+		return;
+	}
+	if (strlen(given) >= sizeof second_path.sun_path)
+		refuse("SECOND: the path is too long");
+	second_path.sun_family = AF_UNIX;
+	strcpy(second_path.sun_path, given);
+	second = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+}
+
+static void forget_second(void)
+{
+	close(second);
+	second = -1;
+}
+
+static void connect_second(void)
+{
+	int result = second_path.sun_family == AF_UNIX ? connect(second, (struct sockaddr *)&second_path, sizeof second_path)
+						       : vsock_connect(second, second_cid, second_port);
+
+	connects = 1;
+	if (result != 0 && errno != EINPROGRESS)
+		forget_second();
+}
+
+/* What became of it. */
+static void second_connected(void)
+{
+	int error = 0;
+	socklen_t size = sizeof error;
+
+	if (getsockopt(second, SOL_SOCKET, SO_ERROR, &error, &size) != 0 || error != 0)
+		return forget_second();
+	ways_second(&ways, second, 1, now_ms());
+	second = -1;
 }
 
 static void flush_control(void)
@@ -151,7 +201,14 @@ static void loop(void)
 	uint64_t look = 0, rest = 0, retry = 0;
 
 	for (;;) {
-		struct pollfd polls[] = {{.fd = tty, .events = POLLIN}, {.fd = CONTROL}, {.fd = MONITOR, .events = POLLIN}};
+		int on_second = ways.second >= 0 && ways_goes_to(&ways, ways.second) && segments_ready(&seg);
+		struct pollfd polls[] = {
+			{.fd = tty, .events = POLLIN},
+			{.fd = CONTROL},
+			{.fd = MONITOR, .events = POLLIN},
+			{.fd = ways.second, .events = (short)(POLLIN | (on_second ? POLLOUT : 0))},
+			{.fd = connects ? second : -1, .events = POLLOUT},
+		};
 		uint64_t now = now_ms(), wake = look;
 
 		if (now >= look) {
@@ -159,19 +216,27 @@ static void loop(void)
 				return;
 			wake = look = now + LOOK_MS;
 		}
-		if (now >= retry && segments_flush(&seg, tty) != 0 && (errno == ENOSPC || errno == EAGAIN))
+		if (second >= 0 && !connects && seg.heard)
+			connect_second();
+		if (now >= retry && ways_flush(&ways, now) != 0 && (errno == ENOSPC || errno == EAGAIN))
 			retry = now + RETRY_MS;
 		if (segments_ready(&seg) && retry < wake)
 			wake = retry;
+		if (seg.due && seg.due < wake)
+			wake = seg.due;
 		if (rest && now >= rest)
-			segments_rest(&seg, &sink), rest = 0;
+			segments_rest(&ways.from_console, &sink), rest = 0;
 		if (rest && rest < wake)
 			wake = rest;
 		polls[1].events = (short)((kernel_room() > 0 ? POLLIN : 0) | (waiting > 0 ? POLLOUT : 0));
-		if (poll(polls, 3, wake > now ? (int)(wake - now) : 0) < 0 && errno != EINTR)
+		if (poll(polls, 5, wake > now ? (int)(wake - now) : 0) < 0 && errno != EINTR)
 			fail("poll");
-		if (polls[0].revents && read_line() > 0)
-			rest = seg.raw_length > 0 ? now_ms() + REST_MS : 0;
+		if (polls[0].revents && read_line(tty) > 0)
+			rest = ways.from_console.raw_length > 0 ? now_ms() + REST_MS : 0;
+		if (polls[3].revents)
+			read_line(polls[3].fd), retry = 0;
+		if (polls[4].revents)
+			second_connected();
 		if (polls[1].revents & POLLOUT || waiting > 0)
 			flush_control();
 		if (polls[1].revents & (POLLIN | POLLHUP))
@@ -185,8 +250,8 @@ int main(int argc, char **argv)
 {
 	unsigned long id;
 
-	if (argc != 4)
-		refuse("usage: pk-mktty TTY ID STATUS");
+	if (argc != 4 && argc != 5)
+		refuse("usage: pk-mktty TTY ID STATUS [SECOND]");
 	id = number("ID", argv[2], 2047);
 	crc_setup();
 	tty = open(argv[1], O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
@@ -197,15 +262,21 @@ int main(int argc, char **argv)
 		fail("%s", argv[3]);
 	if (dprintf(tty, "%lu\n", id) < 0)
 		fail("%s: instance %lu", argv[1], id);
+	if (argc == 5)
+		open_second(argv[4], id);
 	drop_rights();
+	signal(SIGPIPE, SIG_IGN); /* the second line may end */
 	fcntl(CONTROL, F_SETFL, O_NONBLOCK);
 	fcntl(MONITOR, F_SETFL, O_NONBLOCK);
 	segments_begin(&seg, TO_KERNEL, 0);
+	ways_begin(&ways, &seg, tty);
 	loop();
 	/* Its last words are there, or nowhere. */
-	while (read_line() > 0)
+	while (ways.second >= 0 && read_line(ways.second) > 0)
 		flush_control();
-	segments_rest(&seg, &sink);
+	while (read_line(tty) > 0)
+		flush_control();
+	segments_rest(&ways.from_console, &sink);
 	if (waiting > 0)
 		flush_control();
 	return 0;

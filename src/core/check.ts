@@ -7,7 +7,7 @@ export interface Check {
   id: string;
   status: 'ok' | 'warn' | 'missing';
   summary: string;
-  /** How to get what is missing, as a full sentence. */
+  /** How to get what is missing, as full sentences; steps are lines. */
   hint?: string;
 }
 

@@ -2,6 +2,7 @@
 import type { Readable, Writable } from 'node:stream';
 import type { WebSocket } from 'ws';
 import { PolykernelError } from '../sys/errors.ts';
+import { countStreamed } from '../sys/node.ts';
 import { errorAnswer, type Serving } from './http-errors.ts';
 import { CHANNEL, frame, HIGH_WATER_BYTES } from './stream-frames.ts';
 
@@ -138,10 +139,14 @@ export class Stream<Command> {
         }),
       );
       this.#socket.terminate();
-    } else if (this.open) this.#socket.send(frame(channel, chunk));
+    } else if (this.open) {
+      countStreamed(chunk.length);
+      this.#socket.send(frame(channel, chunk));
+    }
   }
 
   #sendPaced(channel: number, chunk: Buffer): Promise<void> {
+    countStreamed(chunk.length);
     const message = frame(channel, chunk);
     if (this.#socket.bufferedAmount < HIGH_WATER_BYTES) {
       this.#socket.send(message);
@@ -158,6 +163,7 @@ export class Stream<Command> {
     if (binary) {
       if (data[0] !== CHANNEL.stdin) throw new PolykernelError('protocol', `clients send on channel 0, not ${data[0]}`);
       const bytes = data.subarray(1);
+      countStreamed(bytes.length);
       if (this.#input !== undefined) this.#input(bytes);
       else this.#keepEarly(bytes);
     } else if (this.#first !== undefined) this.#first(data.toString('utf8'));

@@ -1,5 +1,5 @@
 /** Streams of commands that go on with the next daemon. */
-import { setImmediate as turn } from 'node:timers/promises';
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import type { Stream } from '../core/stream.ts';
 import type { GuestProcess } from '../guest/index.ts';
 
@@ -8,6 +8,23 @@ const TOLD_BYTES = 256 * 1024;
 
 /** A client that reads nothing for so long is not waited for. */
 const STALLED_MS = 1_000;
+const LOOK_MS = 1;
+/** So much of the time between two looks counts: where this process got no CPU for longer, its client got none either. */
+const COUNTED_MS = 20;
+
+/** Looks until `isDone`, or for STALLED_MS after `progress` was another one. False when it was not done by then. */
+async function watch(isDone: () => boolean, progress: () => number): Promise<boolean> {
+  let [before, stalled, at] = [progress(), 0, performance.now()];
+  while (!isDone()) {
+    await sleep(LOOK_MS);
+    const [now, seen] = [performance.now(), progress()];
+    stalled = seen === before ? stalled + Math.min(now - at, COUNTED_MS) : 0;
+    if (stalled > STALLED_MS) return false;
+    before = seen;
+    at = now;
+  }
+  return true;
+}
 
 /** The stream of one session, as whoever lets go of its kernel sees it. */
 export interface Carried {
@@ -40,20 +57,17 @@ export function carryInput<Command>(stream: Stream<Command>, process: GuestProce
       const left = () => process.stdout.waiting + process.stderr.waiting + stream.unsent;
       // What was read last is on its way to the socket a turn later.
       await turn();
-      let before = left();
-      for (let since = performance.now(); isOn() && left() > 0; await turn()) {
-        if (left() !== before) since = performance.now();
-        else if (performance.now() - since > STALLED_MS) return false;
-        before = left();
-      }
+      if (!(await watch(() => !isOn() || left() === 0, left))) return false;
       // The turn after the last piece, for the same reason.
       await turn();
       if (!isOn() || process.exit !== undefined || process.pid === 0) return false;
       stream.notify({ moved: { session, taken: passed + process.begun } });
       stream.close();
       // Its answer says that it has read all: what is cut off before that may be lost although the kernel has it.
-      for (const since = performance.now(); !stream.closed && !signal.aborted; await turn())
-        if (performance.now() - since > STALLED_MS) break;
+      await watch(
+        () => stream.closed || signal.aborted,
+        () => 0,
+      );
       return true;
     },
   };

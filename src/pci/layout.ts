@@ -19,6 +19,8 @@ export interface Layout {
   /** The same as a bit for each byte: of class S or W, and of class S. */
   readonly cacheable: Uint8Array;
   readonly constant: Uint8Array;
+  /** Bytes that may be kept only as zero, with the bits of each that start something when they are written. */
+  readonly zeros: ReadonlyMap<number, number>;
 }
 
 export const CLASS_N = 0;
@@ -46,12 +48,13 @@ export function readLayout(source: Source, known: Known = {}): Layout | undefine
   if (type === undefined || type === 0xff) return undefined;
   const headerType = type & 0x7f;
   const header = headerType === 0 && known.virtual ? VIRTUAL : ([TYPE_0, TYPE_1][headerType] ?? UNKNOWN_LAYOUT);
-  const { capabilities, problems } = walk(source, headerType, known.hasList);
+  const { capabilities, problems } = walk(source, headerType, known.hasList, known.virtual);
   const key = [headerType, header === VIRTUAL, source.size, problems.join(), ...capabilities.map(keyOf)].join(' ');
   const same = LAYOUTS.get(key);
   if (same !== undefined) return same;
   const classes = classesOf(source.size, header, capabilities);
-  const layout = { headerType, header, capabilities, problems, classes, ...bitmapsOf(classes) };
+  const zeros = zerosOf(capabilities);
+  const layout = { headerType, header, capabilities, problems, classes, zeros, ...bitmapsOf(classes) };
   if (LAYOUTS.size < MOST_LAYOUTS) LAYOUTS.set(key, layout);
   return layout;
 }
@@ -63,6 +66,15 @@ const MOST_LAYOUTS = 256;
 /** What a layout has of a capability, in words. */
 const keyOf = ({ id, extended, version, offset, bytes, registers }: Capability): string =>
   `${id} ${extended} ${version} ${offset} ${bytes} ${registers.map(({ name, at, hidden }) => `${name}${at}${hidden ?? ''}`)}`;
+
+function zerosOf(capabilities: readonly Capability[]): Map<number, number> {
+  const zeros = new Map<number, number>();
+  for (const { offset, registers } of capabilities)
+    for (const { at, bytes, zeroBut } of registers)
+      for (let index = 0; zeroBut !== undefined && index < bytes; index++)
+        zeros.set(offset + at + index, (zeroBut >> (8 * index)) & 0xff);
+  return zeros;
+}
 
 function bitmapsOf(classes: Uint8Array): Pick<Layout, 'cacheable' | 'constant'> {
   const bitmap = (isMeant: (kind: number) => boolean): Uint8Array => {

@@ -23,6 +23,13 @@ export interface Register {
   readonly bytes: number;
   readonly class: CacheClass;
   readonly fields?: readonly Field[];
+  /**
+   * Of virtual functions: zero for ever by the specification, and kept only as that, for some devices have something there. These bits of
+   * it start something when they are written, and read as zero.
+   */
+  readonly zeroBut?: number;
+  /** Zero by the specification, and known without being read. */
+  readonly isZero?: true;
   /** Only classed: reserved bytes, and those a decoder of its own shows. */
   readonly hidden?: true;
 }

@@ -35,7 +35,7 @@ interface Walked {
 }
 
 /** Both chains of a function whose header is of `headerType`. */
-export function walk(source: Source, headerType: number, hasList: boolean | undefined): Walked {
+export function walk(source: Source, headerType: number, hasList: boolean | undefined, virtual = false): Walked {
   const problems: string[] = [];
   const listed = hasList ?? ((source.read(0x06, 2) ?? 0) & 0x10) !== 0;
   const places = listed && headerType <= 2 ? standardPlaces(source, headerType, problems) : [];
@@ -44,7 +44,7 @@ export function walk(source: Source, headerType: number, hasList: boolean | unde
   const far = express !== undefined || places.some(({ id }) => id === ID.pcix);
   const farPlaces = far && source.size > EXTENDED_START ? extendedPlaces(source, problems) : [];
   const type = express === undefined ? 0 : ((source.read(express.offset + 2, 2) ?? 0) >> 4) & 0xf;
-  const around = { bridge: headerType === 1, root: express !== undefined && (type === 4 || type === 10) };
+  const around = { virtual, bridge: headerType === 1, root: express !== undefined && (type === 4 || type === 10) };
   return {
     capabilities: [...shaped(source, places, false, around), ...shaped(source, farPlaces, true, around)],
     problems,
@@ -112,7 +112,7 @@ function shaped(
   source: Source,
   places: readonly Place[],
   extended: boolean,
-  around: Pick<Look, 'bridge' | 'root'>,
+  around: Pick<Look, 'virtual' | 'bridge' | 'root'>,
 ): Capability[] {
   const starts = places.map(({ offset }) => offset).sort((a, b) => a - b);
   return places.map((place): Capability => {

@@ -43,19 +43,47 @@ export function deviceWish(text: string, field = '--device'): DeviceWish {
   });
 }
 
+/** What is looked at to choose. */
+type Choosable = Pick<SeenFunction, 'address' | 'class' | 'node' | 'physicalFunction'>;
+
+/** Whether it is a virtual function of a kind. */
+export const isVirtual = ({ class: code, physicalFunction }: Choosable, of: keyof typeof KINDS): boolean =>
+  physicalFunction !== null && isOf(code, KINDS[of]);
+
 /**
  * The function for a wish among those that are `free`: of several of its kind one on `nodes`, if there is one, else one whose node is
  * not known, else any. Undefined when there is none.
  */
-export function chooseFunction(
+export function chooseFunction<Each extends Choosable>(
   wish: DeviceWish,
-  free: readonly SeenFunction[],
+  free: readonly Each[],
   nodes: readonly number[],
-): SeenFunction | undefined {
+): Each | undefined {
   if (wish.kind === 'address') return free.find(({ address }) => address === wish.address);
-  const distance = ({ node }: SeenFunction) => (node === null ? 1 : nodes.length === 0 || nodes.includes(node) ? 0 : 2);
-  const able = free.filter((each) => each.physicalFunction !== null && isOf(each.class, KINDS[wish.of]));
+  const distance = ({ node }: Each) => (node === null ? 1 : nodes.length === 0 || nodes.includes(node) ? 0 : 2);
+  const able = free.filter((each) => isVirtual(each, wish.of));
   return able.toSorted((a, b) => distance(a) - distance(b))[0];
+}
+
+const MOST_HOLDERS = 4;
+
+/** Why no virtual function of a kind is free among `all`, and what to do; `holder`: who has one, as `web` or `the pool`. */
+export function noneFree(
+  of: keyof typeof KINDS,
+  all: readonly Choosable[],
+  holder: (address: string) => string,
+): { message: string; hint: string } {
+  const message = `no virtual function${of === 'any' ? '' : ` of the kind ${of}`} is free`;
+  const made = all.filter((each) => isVirtual(each, of));
+  if (made.length === 0)
+    return { message: `${message}: there are none`, hint: 'Make some: pk sriov enable ADDRESS --vfs N.' };
+  const holders = [...Map.groupBy(made, ({ address }) => holder(address))];
+  const some = holders.slice(0, MOST_HOLDERS).map(([who, { length }]) => `${who} ${length}`);
+  const more = holders.length > MOST_HOLDERS ? `, and ${holders.length - MOST_HOLDERS} others` : '';
+  return {
+    message: `${message}: of ${made.length} there are ${some.join(', ')}${more}`,
+    hint: 'Release one: pk sriov release VF; `pk sriov ls` shows whose each is. Their number changes only while none is in use.',
+  };
 }
 
 /** Throws `unsupported` for settings of what is no virtual function of a network card. */

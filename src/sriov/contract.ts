@@ -2,7 +2,7 @@
 import type { FunctionHealth } from '../pci/health.ts';
 import type { NetworkSettings } from './network-settings.ts';
 
-export { deviceWish } from './choose.ts';
+export { chooseFunction, type DeviceWish, deviceWish, isVirtual, noneFree } from './choose.ts';
 
 /** A function that can have virtual ones. */
 export interface PhysicalFunction {

@@ -6,7 +6,7 @@ import type { Instances } from '../instance/contract.ts';
 import { type Clock, timestamp } from '../sys/clock.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { normalizePciAddress } from '../topology/pci-address.ts';
-import { checkSettings, chooseFunction, type DeviceWish, deviceWish } from './choose.ts';
+import { checkSettings, chooseFunction, type DeviceWish, deviceWish, noneFree } from './choose.ts';
 import type { AssignedFunction, CountReport, FunctionsReport, LeasedFunction, PlannedChange } from './contract.ts';
 import { type Counts, noFunction } from './counts.ts';
 import type { SriovEvent } from './events.ts';
@@ -342,25 +342,31 @@ export class Functions {
   }
 
   #noneFor(wish: DeviceWish, seen: Choice['seen'], chosen: ReadonlyMap<SeenFunction, unknown>): PolykernelError {
-    if (wish.kind === 'address') {
-      const found = seen.get(wish.address);
-      if (found === undefined) return noFunction(wish.address);
-      if (chosen.has(found))
-        return new PolykernelError('invalid', `${wish.address} is asked for twice`, {
-          field: 'device',
-          value: wish.address,
-        });
-      try {
-        this.#options.leases.checkFree(found);
-      } catch (error) {
-        return error as PolykernelError;
-      }
+    const { leases } = this.#options;
+    if (wish.kind === 'virtual') {
+      const others = leases.others();
+      const here = new Set([...chosen.keys()].map(({ address }) => address));
+      const holder = (address: string) =>
+        leases.of(address)?.owner ?? others.get(address) ?? (here.has(address) ? 'this instance' : 'nobody');
+      const { message, hint } = noneFree(wish.of, [...seen.values()], holder);
+      return new PolykernelError('conflict', message, { field: 'device', value: `vf:${wish.of}`, hint });
     }
-    const what = wish.kind === 'virtual' && wish.of !== 'any' ? ` of the kind ${wish.of}` : '';
-    return new PolykernelError('conflict', `no virtual function${what} is free`, {
+    const found = seen.get(wish.address);
+    if (found === undefined) return noFunction(wish.address);
+    if (chosen.has(found))
+      return new PolykernelError('invalid', `${wish.address} is asked for twice`, {
+        field: 'device',
+        value: wish.address,
+      });
+    try {
+      leases.checkFree(found);
+    } catch (error) {
+      return error as PolykernelError;
+    }
+    return new PolykernelError('conflict', `${wish.address} cannot be had`, {
       field: 'device',
-      value: wish.kind === 'virtual' ? `vf:${wish.of}` : wish.address,
-      hint: 'Make some: pk sriov enable ADDRESS --vfs N. Those there are: pk sriov ls.',
+      value: wish.address,
+      hint: '`pk sriov ls` shows whose each is.',
     });
   }
 

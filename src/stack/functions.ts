@@ -2,7 +2,14 @@
 import { functionsOf, type KernelDefinition } from '../instance/contract.ts';
 import type { KernelPlan } from '../instance/stack.ts';
 import type { Pool, Refused } from '../ledger/index.ts';
-import type { LeasedFunction } from '../sriov/contract.ts';
+import {
+  chooseFunction,
+  type DeviceWish,
+  deviceWish,
+  isVirtual,
+  type LeasedFunction,
+  noneFree,
+} from '../sriov/contract.ts';
 import type { Topology } from '../topology/index.ts';
 
 export interface FunctionsSeen {
@@ -63,14 +70,59 @@ export function refuseFunctions(
     if (found.hostUse === null) return undefined;
     return { message: `${address} is in use by the host: ${found.hostUse}`, hint: 'Choose another function.' };
   };
-  return definitions
-    .filter(({ name }) => takes.has(name))
-    .flatMap(({ name, create }) =>
-      functionsOf(create).flatMap(({ field, address }) => {
-        const why = obstacle(name, address);
-        return why === undefined ? [] : [{ name, field, ...why }];
-      }),
-    );
+  const taking = definitions.filter(({ name }) => takes.has(name));
+  const refused = taking.flatMap(({ name, create }) =>
+    functionsOf(create).flatMap(({ field, address }) => {
+      const why = obstacle(name, address);
+      return why === undefined ? [] : [{ name, field, ...why }];
+    }),
+  );
+  return [...refused, ...refuseKinds(taking, seen, isLetGo)];
+}
+
+type VirtualWish = Extract<DeviceWish, { kind: 'virtual' }>;
+
+/** Wishes for any virtual function of a kind for which none is left, after those by address and those before. */
+function refuseKinds(
+  taking: readonly KernelDefinition[],
+  { topology: { pci }, pool, leases }: FunctionsSeen,
+  isLetGo: (owner: string, address: string) => boolean,
+): Refused[] {
+  const wishes = taking.flatMap(({ name, create: { devices = [] } }) =>
+    devices.flatMap((text, index) => {
+      const field = `devices[${index}]`;
+      const wish = deviceWish(text, field);
+      return wish.kind === 'virtual' ? [{ name, field, wish }] : [];
+    }),
+  );
+  if (wishes.length === 0) return [];
+  const leased = new Map(leases.map((lease) => [lease.address, lease]));
+  const holders = new Map<string, string>();
+  for (const { address, hostUse } of pci)
+    if (hostUse !== null && !leased.has(address)) holders.set(address, `the host (${hostUse})`);
+  for (const address of pool?.devices ?? []) holders.set(address, 'the pool');
+  for (const { name, create } of taking) for (const { address } of functionsOf(create)) holders.set(address, name);
+  /** What a kernel leases already and keeps. */
+  const own = new Map<string, string>();
+  for (const { address, owner, state } of leased.values()) {
+    if (state === 'leased' && isLetGo(owner, address)) continue;
+    const isTakers = state === 'leased' && taking.some(({ name }) => name === owner);
+    (isTakers ? own : holders).set(address, owner);
+  }
+  const count = ({ of }: VirtualWish) => pci.filter((each) => isVirtual(each, of)).length;
+  // Kinds lie in one another or are apart: with the narrowest first none is refused that could be had.
+  return wishes
+    .toSorted((a, b) => count(a.wish) - count(b.wish))
+    .flatMap(({ name, field, wish }) => {
+      const mine = pci.filter(({ address }) => own.get(address) === name);
+      const free = pci.filter(({ address }) => !holders.has(address) && !own.has(address));
+      const found = chooseFunction(wish, mine, []) ?? chooseFunction(wish, free, []);
+      if (found === undefined)
+        return [{ name, field, ...noneFree(wish.of, pci, (each) => holders.get(each) ?? own.get(each) ?? 'nobody') }];
+      own.delete(found.address);
+      holders.set(found.address, name);
+      return [];
+    });
 }
 
 const stateOf = ({ state, owner, reason }: LeasedFunction): string =>

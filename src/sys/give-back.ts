@@ -2,7 +2,8 @@
  * Memory that is no longer needed, given back to the host kernel. V8 collects when its heap is full and the C library keeps what
  * it was given in pieces: so a daemon that has started, or has done much, would hold many megabytes for nothing.
  */
-import { letGoOfShared, releaseFreeMemory } from './memory.ts';
+import { letGoOfProgram, letGoOfShared, releaseFreeMemory } from './memory.ts';
+import { collectGarbage } from './node.ts';
 
 const LOOK_MS = 2_000;
 /** So many looks one after the other must find the program at rest. What was compiled goes with the rest: streams that were
@@ -58,9 +59,8 @@ function busyShare(): () => number {
   };
 }
 
-/** Without --expose-gc (DAEMON_FLAGS) the heap stays as it is. */
 function releaseAll(): void {
-  // As V8 does before it would run out of memory: what is left is moved together, which frees three times as much.
-  globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' });
+  collectGarbage();
   releaseFreeMemory();
+  letGoOfProgram();
 }

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { afterAll, afterEach, expect, test } from 'vitest';
-import { letGoOfShared, SharedMemory } from './memory.ts';
+import { letGoOfProgram, letGoOfShared, SharedMemory } from './memory.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'pk-memory-'));
 const path = join(directory, 'shared');
@@ -66,4 +66,12 @@ test('a futex wait ends by a changed word, a time limit or a wake', async () => 
   expect(await result).toBe('woken');
   expect(words[16]).toBe(0);
   await worker.terminate();
+});
+
+test("Node's own code is taken from the page tables, and comes back as it is run", () => {
+  const fileKib = () => Number(/^RssFile:\s+(\d+) kB/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1]);
+  const before = fileKib();
+  letGoOfProgram();
+  expect(fileKib()).toBeLessThan(before - 1024);
+  expect([3, 1, 2].toSorted()).toEqual([1, 2, 3]);
 });

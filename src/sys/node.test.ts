@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
-import { NODE_FLAGS } from './node.ts';
+import { collectGarbage, countStreamed, NODE_FLAGS } from './node.ts';
 
 it('compiles what is hot on the main thread once it was told to', () => {
   const script = `
@@ -25,4 +25,25 @@ it('compiles what is hot on the main thread once it was told to', () => {
   expect(told).not.toMatch(/MAGLEV|mode: ConcurrencyMode::kConcurrent/);
   // Neither half is enough.
   expect(trace()).toMatch(/mode: ConcurrencyMode::kConcurrent/);
+});
+
+it('collects what nobody holds, and leaves the flags by which V8 knows what it compiled before', () => {
+  const { cachedDataVersionTag } = process.getBuiltinModule('node:v8');
+  const flags = cachedDataVersionTag();
+  const garbage = new WeakRef({});
+  // What was made in this turn is held until its end.
+  return new Promise((resolve) => setImmediate(resolve)).then(() => {
+    collectGarbage();
+    expect(garbage.deref()).toBe(undefined);
+    expect(cachedDataVersionTag()).toBe(flags);
+  });
+});
+
+it('keeps buffers longer once there were many, and leaves the flags till then', () => {
+  const { cachedDataVersionTag } = process.getBuiltinModule('node:v8');
+  const flags = cachedDataVersionTag();
+  countStreamed(4 * 2 ** 20 - 1);
+  expect(cachedDataVersionTag()).toBe(flags);
+  countStreamed(1);
+  expect(cachedDataVersionTag()).not.toBe(flags);
 });

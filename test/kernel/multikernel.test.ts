@@ -90,6 +90,32 @@ describe.skipIf(!canServe())('a kernel beside the host’s', () => {
     });
   });
 
+  it.each(['works', 'breaks', 'silent', 'none'] as const)(
+    'has its control line on vsock where that works, and on its console where it does not: %s',
+    async (vsock) => {
+      const setup = { guests: { uml: (await umlImage()).kernel }, switches: { ...AS_READ, vsock } };
+      const own = await Emulator.start(setup);
+      const blob = encode(baselineTree({ cpus: FREE, memory: [{ bytes: 2 ** 31, node: 0 }] }));
+      writeFileSync(join(own.host.root, 'device_tree'), blob, { flag: 'r+' });
+      try {
+        await withKernel(own, async (kernel) => {
+          const bulk = kernel.guest.exec(command('sh', '-c', 'dd if=/dev/zero bs=1024 count=256 2>/dev/null; cat'));
+          const said = collect(bulk);
+          bulk.stdin.end('x'.repeat(64 * 1024));
+          const { stdout } = await said;
+          expect([stdout.length, stdout.endsWith('x'.repeat(64 * 1024))]).toEqual([320 * 1024, true]);
+          const { byVsock } = await own.state();
+          if (vsock === 'none') expect(byVsock).toBe(0);
+          else if (vsock === 'works') expect(byVsock).toBeGreaterThan(320 * 1024);
+          // The rest went by the console.
+          else expect([byVsock > 60 * 1024, byVsock < 80 * 1024]).toEqual([true, true]);
+        });
+      } finally {
+        await own.end();
+      }
+    },
+  );
+
   it('that powers off by itself has stopped, and one that just goes has died', async () => {
     await withKernel(emulator, async (kernel) => {
       kernel.guest.exec(command('poweroff', '-f')).exited.catch(() => {});

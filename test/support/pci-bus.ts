@@ -22,7 +22,8 @@ export const AT = {
 };
 
 const STANDARD = [
-  { id: 0x01, body: [3, 0, 0, 0, 0, 0] },
+  // It tells of events, from all states.
+  { id: 0x01, body: [3, 0xf8, 0, 0, 0, 0] },
   { id: 0x05, body: [0x80, 1, ...Array(20).fill(0)] },
   { id: 0x10, body: expressBody() },
   { id: 0x11, body: [7, 0, 0, 0x20, 0, 0, 0, 0x30, 0, 0] },
@@ -242,7 +243,7 @@ export class ModelFunction implements Access {
   }
 
   get volatile(): readonly number[] {
-    return this.physicalFunction === undefined ? VOLATILE : VOLATILE.filter((at) => at !== 0x0f);
+    return this.physicalFunction === undefined ? VOLATILE : VOLATILE.filter((at) => at !== 0x0f && at !== AT.pm + 5);
   }
 
   get isBridge(): boolean {
@@ -295,7 +296,11 @@ export class ModelFunction implements Access {
   }
 }
 
-const physicalOnly = (at: number): boolean => (at >= 0x0c && at < 0x40) || at >= AT.sriov;
+/** Of virtual functions these bits of the header are zero for ever, and of device and link control they are reserved (PCIe 9.3.4.1, 9.3.5). */
+const physicalOnly = (at: number): boolean =>
+  (at >= 0x0c && at < 0x40) ||
+  at >= AT.sriov ||
+  [0x08, 0x10, 0x28].some((control) => at >= AT.express + control && at < AT.express + control + 2);
 
 export class ModelBus {
   readonly functions = new Map<string, ModelFunction>();
@@ -363,7 +368,9 @@ export function virtualImage(): Uint8Array {
   const bytes = image({ standard: STANDARD, extended: [EXTENDED[0]!] });
   bytes.fill(0xff, 0, 4);
   bytes.fill(0, 0x3c, 0x40);
-  // No_Soft_Reset (PCIe 7.5.2.2).
+  for (const control of [0x08, 0x10, 0x28]) bytes.fill(0, AT.express + control, AT.express + control + 2);
+  // No_Soft_Reset (PCIe 7.5.2.2), and no events.
+  bytes[AT.pm + 3] = 0;
   bytes[AT.pm + 4] = 8;
   return bytes;
 }

@@ -1,5 +1,5 @@
 /** `pk dt` as people use it. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -46,6 +46,20 @@ it('takes standard input, versions and boot CPUs', async () => {
   expect([code, stderr]).toEqual([0, '']);
   const blob = readFileSync(at('old.dtb'));
   expect([blob.readUInt32BE(20), decode(blob).bootCpu]).toEqual([16, 3]);
+});
+
+it('has cpp do what macros say, when asked, and keeps places', async () => {
+  mkdirSync(at('include'));
+  writeFileSync(at('include/base.h'), '#define BASE 0x1000\n');
+  writeFileSync(at('board.dts'), '/dts-v1/;\n#include <base.h>\n/ { a = <(BASE + 1)>; };\n');
+  await test.ok('dt', 'compile', '--cpp', '-I', at('include'), at('board.dts'), '-o', at('board.dtb'));
+  expect(readFileSync(at('board.dtb')).equals(encode(parseDts('/dts-v1/; / { a = <0x1001>; };')))).toBe(true);
+  writeFileSync(at('board.dts'), '/dts-v1/;\n#include <base.h>\n/ { a = <BASE };\n');
+  const bad = await test.pk(['dt', 'compile', '--cpp', '-I', at('include'), at('board.dts')]);
+  expect([bad.code, bad.stderr]).toEqual([2, expect.stringContaining(`${at('board.dts')}:3:`)]);
+  writeFileSync(at('board.dts'), '/dts-v1/;\n#include <none.h>\n/ {};\n');
+  const none = await test.pk(['dt', 'compile', '--cpp', at('board.dts')]);
+  expect([none.code, none.stderr]).toEqual([2, expect.stringMatching(/board\.dts:2:10: fatal error: none\.h/)]);
 });
 
 it('shows where a source is wrong, and reads no file that it was not told of', async () => {

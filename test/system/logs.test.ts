@@ -1,4 +1,4 @@
-import { existsSync, rmSync, statSync, symlinkSync } from 'node:fs';
+import { existsSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { RotatingFile } from '../../src/core/rotate.ts';
@@ -66,9 +66,13 @@ describe('logs', () => {
 
   it('follows the console until the kernel is gone', async () => {
     const test = await startDaemon();
-    await test.create({ name: 'job', command: ['sh', '-c', 'sleep 0.3; echo c > /proc/sysrq-trigger'] });
+    const held = join(test.home, 'held');
+    writeFileSync(held, '');
+    await test.create({ name: 'job', command: ['sh', '-c', `gone ${held}; echo c > /proc/sysrq-trigger`] });
     await untilState(test, 'job', 'running');
-    expect(text(await read(test, 'job', { source: 'console', follow: true }))).toContain('Kernel panic');
+    const followed = read(test, 'job', { source: 'console', follow: true });
+    rmSync(held);
+    expect(text(await followed)).toContain('Kernel panic');
   });
 
   it('goes on with a full disk, counts what it lost and says so later', async () => {

@@ -293,82 +293,86 @@ describe.skipIf(!canServe()).each([
 ])('with the kernel %s', (_, switches) => {
   onMachine(switches);
 
-  it(`${OPERATIONS} operations by chance with faults end with books and kernel agreeing`, async () => {
-    const random = numbers(20_261_128);
-    const pick = <Item>(items: readonly Item[]): Item => items[random() % items.length]!;
-    const slots = [
-      { name: 'a', cpus: [1, 2] },
-      { name: 'b', cpus: [3, 4, 5] },
-      { name: 'c', cpus: [6] },
-    ].map((slot) => ({ ...slot, ...part(slot.name), id: undefined as number | undefined, running: false }));
-    const loaded = image();
-    const faults: Faults = {
-      write: 30,
-      item: 12,
-      reserve: 10,
-      load: 8,
-      unload: 6,
-      boot: 6,
-      halt: 3,
-      tear: 10,
-      offline: 4,
-      elsewhere: 9,
-    };
-    await emulator.faults(faults, 1);
-    for (let operation = 0; operation < OPERATIONS; operation++) {
-      const slot = pick(slots);
-      try {
-        if (slot.id === undefined) {
-          const devices = [{ address: `0000:09:00.${1 + (random() % 3)}`, group: null, name: null }];
-          const wanted = { ...launch(slot.directory, slot.cpus), ...(random() % 2 === 0 && { devices }) };
-          slot.id = (await slot.part.take(wanted, never)).id!;
-          await slot.part.instance.load(slot.id, loaded);
-          await slot.part.instance.boot(slot.id);
-          slot.running = true;
-        } else {
-          const what = pick(['halt', 'ends', 'move', 'memory', 'give back', 'forget']);
-          if (what === 'halt') await slot.part.instance.halt(slot.id, 1000);
-          if (what === 'ends') await emulator.ends(slot.id);
-          if (what === 'move') {
-            const [first, ...rest] = slot.part.cpus.physical(slot.cpus);
-            await slot.part.instance.setCpus([first!, ...rest.slice(0, random() % (rest.length + 1))]);
+  it(
+    `${OPERATIONS} operations by chance with faults end with books and kernel agreeing`,
+    async () => {
+      const random = numbers(20_261_128);
+      const pick = <Item>(items: readonly Item[]): Item => items[random() % items.length]!;
+      const slots = [
+        { name: 'a', cpus: [1, 2] },
+        { name: 'b', cpus: [3, 4, 5] },
+        { name: 'c', cpus: [6] },
+      ].map((slot) => ({ ...slot, ...part(slot.name), id: undefined as number | undefined, running: false }));
+      const loaded = image();
+      const faults: Faults = {
+        write: 30,
+        item: 12,
+        reserve: 10,
+        load: 8,
+        unload: 6,
+        boot: 6,
+        halt: 3,
+        tear: 10,
+        offline: 4,
+        elsewhere: 9,
+      };
+      await emulator.faults(faults, 1);
+      for (let operation = 0; operation < OPERATIONS; operation++) {
+        const slot = pick(slots);
+        try {
+          if (slot.id === undefined) {
+            const devices = [{ address: `0000:09:00.${1 + (random() % 3)}`, group: null, name: null }];
+            const wanted = { ...launch(slot.directory, slot.cpus), ...(random() % 2 === 0 && { devices }) };
+            slot.id = (await slot.part.take(wanted, never)).id!;
+            await slot.part.instance.load(slot.id, loaded);
+            await slot.part.instance.boot(slot.id);
+            slot.running = true;
+          } else {
+            const what = pick(['halt', 'ends', 'move', 'memory', 'give back', 'forget']);
+            if (what === 'halt') await slot.part.instance.halt(slot.id, 1000);
+            if (what === 'ends') await emulator.ends(slot.id);
+            if (what === 'move') {
+              const [first, ...rest] = slot.part.cpus.physical(slot.cpus);
+              await slot.part.instance.setCpus([first!, ...rest.slice(0, random() % (rest.length + 1))]);
+            }
+            if (what === 'memory') await slot.part.memory.resize((256 + 128 * (random() % 4)) * MIB, BLOCKS);
+            // Another process takes over what it finds.
+            if (what === 'forget') Object.assign(slot, part(slot.name));
+            if (what === 'give back') {
+              await slot.part.giveBack(slot.directory);
+              Object.assign(slot, { id: undefined, running: false });
+            }
           }
-          if (what === 'memory') await slot.part.memory.resize((256 + 128 * (random() % 4)) * MIB, BLOCKS);
-          // Another process takes over what it finds.
-          if (what === 'forget') Object.assign(slot, part(slot.name));
-          if (what === 'give back') {
-            await slot.part.giveBack(slot.directory);
-            Object.assign(slot, { id: undefined, running: false });
-          }
+        } catch (error) {
+          // Whatever was refused says so, and can be given back, now or later.
+          expect(error).toBeInstanceOf(PolykernelError);
+          await slot.part.giveBack(slot.directory).then(
+            () => Object.assign(slot, { id: undefined, running: false }),
+            () => {},
+          );
         }
-      } catch (error) {
-        // Whatever was refused says so, and can be given back, now or later.
-        expect(error).toBeInstanceOf(PolykernelError);
-        await slot.part.giveBack(slot.directory).then(
-          () => Object.assign(slot, { id: undefined, running: false }),
-          () => {},
-        );
+        const now = await emulator.state();
+        const owners = now.instances.flatMap(({ cpus }) => cpus);
+        expect(new Set(owners).size).toBe(owners.length);
+        const functions = now.instances.flatMap((each) => each.functions);
+        expect(new Set(functions).size).toBe(functions.length);
+        expect(agree(now).filter((line) => !/not booked/.test(line))).toEqual([]);
+        for (const { name, cpus } of now.instances) {
+          const slot = slots.find((each) => each.name === name)!;
+          for (const cpu of cpus) expect(slot.part.cpus.physical(slot.cpus)).toContain(cpu);
+        }
       }
-      const now = await emulator.state();
-      const owners = now.instances.flatMap(({ cpus }) => cpus);
-      expect(new Set(owners).size).toBe(owners.length);
-      const functions = now.instances.flatMap((each) => each.functions);
-      expect(new Set(functions).size).toBe(functions.length);
-      expect(agree(now).filter((line) => !/not booked/.test(line))).toEqual([]);
-      for (const { name, cpus } of now.instances) {
-        const slot = slots.find((each) => each.name === name)!;
-        for (const cpu of cpus) expect(slot.part.cpus.physical(slot.cpus)).toContain(cpu);
-      }
-    }
-    await emulator.faults({});
-    for (const { part: each, directory } of slots) await each.giveBack(directory);
-    // Most faults are got over; what never comes off is refused, of which there is always some.
-    await emulator.faults({ load: 1 });
-    await expect(slots[0]!.part.take(launch(slots[0]!.directory, [1]), never)).resolves.toMatchObject({ id: 1 });
-    await expect(slots[0]!.part.instance.load(1, loaded)).rejects.toMatchObject({ code: 'internal' });
-    await emulator.faults({});
-    await slots[0]!.part.giveBack(slots[0]!.directory);
-  });
+      await emulator.faults({});
+      for (const { part: each, directory } of slots) await each.giveBack(directory);
+      // Most faults are got over; what never comes off is refused, of which there is always some.
+      await emulator.faults({ load: 1 });
+      await expect(slots[0]!.part.take(launch(slots[0]!.directory, [1]), never)).resolves.toMatchObject({ id: 1 });
+      await expect(slots[0]!.part.instance.load(1, loaded)).rejects.toMatchObject({ code: 'internal' });
+      await emulator.faults({});
+      await slots[0]!.part.giveBack(slots[0]!.directory);
+    },
+    60_000 + 1000 * OPERATIONS,
+  );
 });
 
 /** Of a linear congruence: the same each time. */

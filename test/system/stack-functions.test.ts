@@ -22,14 +22,15 @@ const kernel = (name: string, more: string) => `  ${name}: {driver: fake, comman
 
 /** A machine from which functions can be pulled. */
 async function started() {
-  const model = new SriovModel([{ address: PF, firstVirtual: VF0, most: 8, node: 0 }]);
+  const model = new SriovModel([{ address: PF, firstVirtual: VF0, most: 8, node: 0, class: '0x020000' }]);
   model.add(CARD, { driver: null });
-  let pci: Topology['pci'] = [VF0, VF1, CARD].map((address) => networkCard(address, { node: 0 }));
+  const virtual = [VF0, VF1].map((address) => networkCard(address, { node: 0, physicalFunction: PF }));
+  let pci: Topology['pci'] = [...virtual, networkCard(CARD, { node: 0 })];
   const test = await startDaemon({
     functions: { sysfs: model, take: () => {}, drop: () => {} },
     host: { ...HOST, readTopology: () => ({ ...HOST.readTopology(), pci }) },
   });
-  await test.client.setVirtualFunctions({ address: PF, count: 4 }, () => {});
+  await test.client.setVirtualFunctions({ address: PF, count: 2 }, () => {});
   const pull = (address: string) => {
     pci = pci.filter((each) => each.address !== address);
   };
@@ -62,6 +63,44 @@ test('what another has is refused by the plan, unless the plan takes it from tha
   const handed = await client.apply(source('shop', `kernels:\n${db}`));
   expect(actions(handed)).toEqual({ db: 'create', web: 'remove' });
   expect((await client.functions()).leases).toMatchObject([{ address: VF0, owner: 'db' }]);
+});
+
+test('virtual functions of a kind are counted: who finds none left is refused, with who has them', async () => {
+  const { client } = await started();
+  const [any, network, byAddress] = ['vf:any', 'vf:network', VF0].map((wish) => `devices: ["${wish}"]`);
+  const shop = (...kernels: [name: string, devices: string][]) =>
+    source('shop', `kernels:\n${kernels.map(([name, devices]) => kernel(name, devices)).join('')}`);
+  const none = await client.plan(shop(['web', 'devices: ["vf:nvme"]']));
+  expect(none.refused).toEqual([
+    {
+      ...{ name: 'web', field: 'devices[0]' },
+      message: 'no virtual function of the kind nvme is free: there are none',
+      hint: 'Make some: pk sriov enable ADDRESS --vfs N.',
+    },
+  ]);
+  expect(none.steps).toEqual([]);
+  // One by its address comes before those of a kind.
+  const three = await client.plan(shop(['web', any!], ['db', byAddress!], ['log', network!]));
+  expect(refusals(three)).toEqual([
+    'log devices[0]: no virtual function of the kind network is free: of 2 there are db 1, web 1',
+  ]);
+  const two = [
+    ['web', any!],
+    ['log', network!],
+  ] as const satisfies [string, string][];
+  expect(actions(await client.apply(shop(...two)))).toEqual({ web: 'create', log: 'create' });
+  expect((await client.plan(shop(...two))).refused).toEqual([]);
+  expect(refusals(await client.plan(source('other', `kernels:\n${kernel('db', network!)}`)))).toEqual([
+    'db devices[0]: no virtual function of the kind network is free: of 2 there are web 1, log 1',
+  ]);
+  await expect(client.tryOut({ command: ['true'], driver: 'fake', devices: ['vf:network'] })).rejects.toMatchObject({
+    ...{ code: 'conflict', field: 'device', value: 'vf:network' },
+    message: 'no virtual function of the kind network is free: of 2 there are web 1, log 1',
+    hint: expect.stringContaining('Release one: pk sriov release VF'),
+  });
+  // What the plan itself gives up is free, to a kernel in another's place too.
+  expect(refusals(await client.plan(shop(['web', any!], ['db', network!])))).toEqual([]);
+  expect(refusals(await client.plan(shop(['web', `${network}, cpus: 2`], ['log', `${any}, cpus: 2`])))).toEqual([]);
 });
 
 test('a pool stays as it is though a function of it is gone, and who has that one keeps it', async () => {

@@ -1,5 +1,8 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { fakeKernels } from '../../src/driver/fake/driver.ts';
 import { eventually, gather, startDaemon, untilState } from '../support/harness.ts';
 
@@ -218,11 +221,17 @@ describe('foreground', () => {
 
 describe('attach to a detached instance', () => {
   it('shows further output and the end, and may leave', async () => {
-    const test = await running({ command: ['sh', '-c', 'sleep 0.1; echo later; exit 5'] });
+    const held = join(mkdtempSync(join(tmpdir(), 'pk-held-')), 'held');
+    onTestFinished(() => rmSync(dirname(held), { recursive: true, force: true }));
+    writeFileSync(held, '');
+    const test = await running({ command: ['sh', '-c', `gone ${held}; echo later; exit 5`] });
     const leaving = await test.client.attach('web');
     leaving.exited.catch(() => {});
     leaving.close();
-    expect(await gather(await test.client.attach('web'))).toMatchObject({
+    const staying = await test.client.attach('web');
+    await staying.started;
+    rmSync(held);
+    expect(await gather(staying)).toMatchObject({
       stdout: 'later\n',
       exit: { reason: 'exit', exitCode: 5 },
     });

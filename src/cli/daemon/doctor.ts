@@ -26,7 +26,7 @@ export const command: Command = {
     }
     for (const check of report.checks) {
       await print(`${MARK[check.status]} ${check.id.padEnd(18)} ${check.summary}\n`);
-      if (check.hint !== undefined && check.status !== 'ok') await print(`${' '.repeat(21)}${check.hint}\n`);
+      for (const line of check.hint?.split('\n') ?? []) await print(`${' '.repeat(21)}${line}\n`);
     }
     await print('\n');
     for (const { name, availability, capabilities } of report.drivers) {

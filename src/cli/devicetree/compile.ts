@@ -1,6 +1,6 @@
 import { encode, versionOf } from '../../devicetree/index.ts';
 import type { Command } from '../kit/command.ts';
-import { OUTPUT_OPTION, readTree, TREE_OPTIONS, write } from './files.ts';
+import { CPP_OPTION, OUTPUT_OPTION, readTree, TREE_OPTIONS, write } from './files.ts';
 
 export const command: Command = {
   summary: 'make a blob of a device-tree source',
@@ -9,6 +9,7 @@ export const command: Command = {
   options: {
     output: OUTPUT_OPTION,
     ...TREE_OPTIONS,
+    cpp: CPP_OPTION,
     'boot-cpu': { value: 'N', help: 'physical id of the CPU that boots (default: reg of the first in /cpus)' },
     version: { value: 'N', choices: ['16', '17'], help: 'of the format (default 17)' },
   },
@@ -16,7 +17,7 @@ export const command: Command = {
   complete: 'file',
   examples: [
     ['pk dt compile board.dts -o board.dtb', 'as dtc does'],
-    ['cpp -nostdinc -undef -x assembler-with-cpp board.dts | pk dt compile - -I dts -o board.dtb', 'with macros of C'],
+    ['pk dt compile --cpp -I include board.dts -o board.dtb', 'with macros of C'],
   ],
   async run(invocation) {
     const version = versionOf(invocation.value('version'));

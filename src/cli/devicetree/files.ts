@@ -11,6 +11,7 @@ import {
   readRegular,
 } from '../../devicetree/index.ts';
 import { asPolykernelError, PolykernelError } from '../../sys/errors.ts';
+import { run } from '../../sys/process.ts';
 import type { Invocation, OptionSpec } from '../kit/command.ts';
 import { written } from '../kit/output.ts';
 
@@ -26,6 +27,11 @@ export const TREE_OPTIONS: Readonly<Record<string, OptionSpec>> = {
   aliases: { help: 'with an alias for every label (dtc -A)' },
 };
 
+/** For who makes a blob of a source: what dtc's users have their build do. */
+export const CPP_OPTION: OptionSpec = {
+  help: 'have cpp do what macros and #include say, which also looks where -I says',
+};
+
 export const OUTPUT_OPTION: OptionSpec = {
   short: 'o',
   value: 'FILE',
@@ -38,7 +44,8 @@ const MAGIC = Buffer.from('d00dfeed', 'hex');
 
 /** Reads `path`, or with `-` standard input. Files that a source names have to be below its directory, or those of -I. */
 export async function readTree(path: string, invocation: Invocation, more: ParseOptions = {}): Promise<DeviceTree> {
-  const bytes = path === '-' ? await buffer(process.stdin) : readRegular(path, MOST_BYTES);
+  const given = path === '-' ? await buffer(process.stdin) : readRegular(path, MOST_BYTES);
+  const bytes = invocation.flag('cpp') ? await preprocessed(path, given, invocation.values('include')) : given;
   if (Buffer.compare(bytes.subarray(0, 4), MAGIC) === 0) return decoded(path, bytes);
   const directories = [path === '-' ? '.' : dirname(path), ...invocation.values('include')];
   return parseDts(bytes, {
@@ -47,6 +54,33 @@ export async function readTree(path: string, invocation: Invocation, more: Parse
     symbols: invocation.flag('symbols'),
     aliases: invocation.flag('aliases'),
     ...more,
+  });
+}
+
+/** By the C preprocessor, as kernels do it; its line directives keep errors at their places. Rejects with `invalid` or `unavailable`. */
+async function preprocessed(path: string, source: Uint8Array, include: readonly string[]): Promise<Buffer> {
+  const directories = [path === '-' ? '.' : dirname(path), ...include];
+  const words = [
+    '-nostdinc',
+    '-undef',
+    '-D__DTS__',
+    '-x',
+    'assembler-with-cpp',
+    ...directories.flatMap((at) => ['-I', at]),
+  ];
+  const { code, signal, stdoutBytes, stderr } = await run(
+    ['cpp', ...words, path.startsWith('-') && path !== '-' ? `./${path}` : path, '-'],
+    {
+      input: path === '-' ? source : '',
+      maxOutputBytes: MOST_BYTES,
+    },
+  );
+  if (code === 0 && stdoutBytes.length < MOST_BYTES) return stdoutBytes;
+  const reason = code === 0 ? `cpp makes more than ${MOST_BYTES / 2 ** 20} MiB of it` : stderr.trim();
+  throw new PolykernelError('invalid', `${path}: ${reason || `cpp ended by ${signal ?? code}`}`, {
+    field: 'SOURCE',
+    value: path,
+    hint: 'Mend what cpp says; -I DIR says where it finds files.',
   });
 }
 

@@ -1,8 +1,9 @@
 /**
  * What makes a machine a multikernel host, for doctor: the first step of docs/multikernel.md that is not done. Few machines are one and
- * none has to be, so an ordinary one is told what it would take, and nothing is held against it.
+ * none has to be, so an ordinary one is told all that it would take, and nothing is held against it.
  */
 import { existsSync, readFileSync } from 'node:fs';
+import { availableParallelism, totalmem } from 'node:os';
 import { type Check, programCheck } from '../../core/check.ts';
 import { hostProblem, isSupported } from './host.ts';
 
@@ -14,6 +15,36 @@ export interface HostLook {
   commandLine: string;
   /** Whether the device that leads to consoles is there. */
   console: boolean;
+  /** `x64` and the like. */
+  architecture: string;
+  cpus: number;
+  memoryBytes: number;
+  isRoot: boolean;
+}
+
+const [LEAST_CPUS, LEAST_GIB] = [4, 8];
+
+/** What it takes to make a machine a host, a line each, and which of it is so already. docs/multikernel.md has more of each. */
+function steps({ architecture, cpus, memoryBytes, commandLine, isRoot }: HostLook): string {
+  const gib = Math.floor(memoryBytes / 2 ** 30);
+  const isLarge = architecture === 'x64' && cpus >= LEAST_CPUS && gib >= LEAST_GIB;
+  const all: [string, boolean][] = [
+    [
+      `A machine, or a KVM guest, of x86-64 with ${LEAST_CPUS} CPUs and ${LEAST_GIB} GiB at least; this one is ${architecture} with ${cpus} CPUs and ${gib} GiB`,
+      isLarge,
+    ],
+    [
+      'Build the kernel v7.0-mk2 or later of github.com/multikernel/linux with MULTIKERNEL, MKTTY, KEXEC_FILE, HOTPLUG_CPU and CONTIG_ALLOC, and keep its vmlinux',
+      false,
+    ],
+    ['Boot it with movablecore= and as much as its guests are to have', SET_ASIDE.test(commandLine)],
+    ['mount -t multikernel none /sys/fs/multikernel', false],
+    ['pk image import vmlinux --name multikernel', false],
+    ['Run the daemon as root', isRoot],
+  ];
+  return ['What would make it one (docs/multikernel.md):']
+    .concat(all.map(([text, isDone], index) => `${index + 1}. ${text}${isDone ? ': so it is' : ''}`))
+    .join('\n');
 }
 
 export function multikernelChecks(look: HostLook = thisLook()): Check[] {
@@ -23,8 +54,8 @@ export function multikernelChecks(look: HostLook = thisLook()): Check[] {
       {
         id,
         status: 'ok',
-        summary:
-          'This machine is no multikernel host: its kernel lacks the patches (docs/multikernel.md has the steps)',
+        summary: 'This machine is no multikernel host, which it need not be: its kernel lacks the patches',
+        hint: steps(look),
       },
     ];
   if (!look.mounted)
@@ -53,10 +84,12 @@ export function multikernelChecks(look: HostLook = thisLook()): Check[] {
   ];
 }
 
+const SET_ASIDE = /\b(movablecore|kernelcore|cma)=/;
+
 /** Memory that nothing unmovable lies in: without it large pieces are a matter of luck. */
 function memoryCheck(commandLine: string): Check {
   const id = 'multikernel-memory';
-  if (/\b(movablecore|kernelcore|cma)=/.test(commandLine))
+  if (SET_ASIDE.test(commandLine))
     return { id, status: 'ok', summary: 'Memory is set aside from which large pieces can be had' };
   return {
     id,
@@ -78,5 +111,9 @@ function thisLook(): HostLook {
     mounted: hostProblem() === undefined,
     commandLine,
     console: existsSync('/dev/mktty'),
+    architecture: process.arch,
+    cpus: availableParallelism(),
+    memoryBytes: totalmem(),
+    isRoot: process.getuid?.() === 0,
   };
 }

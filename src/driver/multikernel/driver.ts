@@ -179,13 +179,17 @@ export class MultikernelDriver implements Driver {
     { initramfs, signal }: { initramfs: string; signal: AbortSignal },
   ): Promise<{ pid: number }> {
     const id = record.id!;
-    const image = { kernel: spec.image.kernel, initramfs, commandLine: commandLine(spec.append) };
+    const second = host.second(id);
+    const image = { kernel: spec.image.kernel, initramfs, commandLine: commandLine(spec.append, second !== null) };
     await this.#turns.run(() => instance.load(id, image));
     // It is in memory now.
     rmSync(initramfs, { force: true });
     const launched = await launchShim({
       directory: spec.directory,
-      argv: [nativeBinary('pk-mktty'), host.tty, String(id), files.statusPath(instance.name)],
+      argv: [
+        ...[nativeBinary('pk-mktty'), host.tty, String(id), files.statusPath(instance.name)],
+        ...(second === null ? [] : [second]),
+      ],
       held: spec.rootLease,
       cpus: spec.housekeepingCpus,
       signal,

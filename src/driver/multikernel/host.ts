@@ -12,6 +12,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { PolykernelError } from '../../sys/errors.ts';
 import { nativeBinary } from '../../sys/paths.ts';
 import { run } from '../../sys/process.ts';
+import { SECOND } from './spawn-image.ts';
 
 /** What is loaded into an instance: paths of files, and the kernel's command line. */
 export interface SpawnImage {
@@ -36,6 +37,8 @@ export interface MultikernelHost {
   readonly root: string;
   /** The device that leads to consoles. */
   readonly tty: string;
+  /** Where the agent of an instance can be reached besides its console, as pk-mktty takes it; null = nowhere. */
+  second(id: number): string | null;
   readonly iomem: string;
   readonly cpuinfo: string;
   /** Of its kernel: `uname -r`. */
@@ -45,6 +48,8 @@ export interface MultikernelHost {
   pause(milliseconds: number): Promise<void>;
 }
 
+/** 0: control lines stay on consoles. */
+const NO_VSOCK = 'POLYKERNEL_MULTIKERNEL_VSOCK';
 /** Where the kernel makes the mount point (kernel/multikernel/kernfs.c); pk-kexec has the same. */
 const ROOT = '/sys/fs/multikernel';
 const MAGIC = 0x6d6b6673;
@@ -78,6 +83,7 @@ export function thisHost(): MultikernelHost {
   return {
     root: ROOT,
     tty: '/dev/mktty',
+    second: () => (process.env[NO_VSOCK] === '0' ? null : SECOND),
     iomem: '/proc/iomem',
     cpuinfo: '/proc/cpuinfo',
     release: release(),

@@ -180,7 +180,10 @@ describe('what a kernel is started from', () => {
 });
 
 describe('what doctor says', () => {
-  const HOST: HostLook = { supported: true, mounted: true, commandLine: 'movablecore=4G', console: true };
+  const HOST: HostLook = {
+    ...{ supported: true, mounted: true, commandLine: 'movablecore=4G', console: true },
+    ...{ architecture: 'x64', cpus: 4, memoryBytes: 2 ** 34, isRoot: true },
+  };
   const words = (change: Partial<HostLook>) =>
     multikernelChecks({ ...HOST, ...change }).map(({ id, status }) => `${id} ${status}`);
 
@@ -190,5 +193,13 @@ describe('what doctor says', () => {
     expect(words({ console: false })).toContain('multikernel-console missing');
     expect(words({ commandLine: 'quiet' })).toContain('multikernel-memory warn');
     expect(words({})).toContain('multikernel-memory ok');
+  });
+
+  it('is explained step by step to a machine that is none, with what is so already', () => {
+    const [check] = multikernelChecks({ ...HOST, supported: false, cpus: 2 });
+    const [title, ...steps] = check!.hint!.split('\n');
+    expect(title).toContain('docs/multikernel.md');
+    expect(steps.map((step) => /: so it is$/.test(step))).toEqual([false, false, true, false, false, true]);
+    expect(steps[0]).toContain('this one is x64 with 2 CPUs and 16 GiB');
   });
 });

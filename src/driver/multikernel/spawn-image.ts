@@ -39,16 +39,20 @@ const invalid = (reason: string): PolykernelError =>
     hint: 'Import the vmlinux that was built with the kernel of this machine: pk image import vmlinux --name multikernel',
   });
 
-/** Its console and the control line are one. */
+/**
+ * Where its agent waits for a second line, from the host to the instance's id; without it, or where the kernels have none, console and
+ * control line are one. 1023, the last port of root's, is that of kerf's agent.
+ */
+export const SECOND = 'vsock:1022';
 const OWN = 'console=mktty0 pk.control=mktty0 pk.segments=1 quiet loglevel=1 pty.legacy_count=0 cryptomgr.notests=1';
 
 /**
  * The kernel's command line, with what its owner appends. Throws `invalid` for `panic=`: a panic before the kernel has its own way to stop
  * would restart the whole machine.
  */
-export function commandLine(append: readonly string[] = []): string {
+export function commandLine(append: readonly string[] = [], hasSecond = true): string {
   const bad = append.find((word) => /^panic(=|$)/.test(word));
-  if (bad === undefined) return [OWN, ...append].join(' ');
+  if (bad === undefined) return [OWN, ...(hasSecond ? [`pk.second=${SECOND}`] : []), ...append].join(' ');
   throw new PolykernelError('invalid', `${bad} could have a panic of this kernel restart the whole machine`, {
     field: 'append',
     value: bad,

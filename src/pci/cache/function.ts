@@ -7,6 +7,7 @@ import { PolykernelError } from '../../sys/errors.ts';
 import type { Access, Signal } from '../access.ts';
 import { type Decoded, type DecodeOptions, decode } from '../decode.ts';
 import { type Layout, readLayout } from '../layout.ts';
+import { VIRTUAL_ZEROS } from '../rules/header.ts';
 import { EXTENDED_ID, ID } from '../rules/index.ts';
 import { allOnes, Reading, type Source, type Width } from '../source.ts';
 import { find, serialNumber } from '../walk.ts';
@@ -34,6 +35,8 @@ export type Happening = 'reset' | 'power' | 'driver' | 'removed' | 'vfs' | 'vect
 /** Of Power Management Control/Status (PCIe 7.5.2.2). */
 const POWER_STATE = 0x03;
 const NO_SOFT_RESET = 0x08;
+/** So long a device may still show the state in which it was before (PCIe 5.9). */
+const SETTLE_MS = 10;
 
 /** A completer that is not ready yet (PCIe 2.3.2, CRS Software Visibility). */
 const RETRY = 0xffff0001;
@@ -62,6 +65,8 @@ export class CachedFunction implements Source {
   #looked = Number.NEGATIVE_INFINITY;
   /** In which it was put last; after a reset D0. */
   #powerState = 0;
+  /** Until then what it says of its state is not kept. */
+  #settled = Number.NEGATIVE_INFINITY;
   /** Bit 4 of Status, when known from before. */
   #hasList: boolean | undefined;
 
@@ -146,6 +151,7 @@ export class CachedFunction implements Source {
     } finally {
       // A reader in between has asked for what was there before.
       forget();
+      if (effects.does.has('power')) this.#settled = this.#options.now() + SETTLE_MS;
     }
   }
 
@@ -252,7 +258,18 @@ export class CachedFunction implements Source {
   /** All ones is no value but the lack of one. */
   #keep(offset: number, width: Width, value: number | undefined, asked: number): void {
     if (value === undefined || value === allOnes(width) || (offset === 0 && value === RETRY)) return;
+    if (this.#isNotToKeep(offset, width, value, asked)) return;
     this.#shadow.put(offset, width, value, asked);
+  }
+
+  /** What is no zero where by the specification one is, and a state that may not be there yet. */
+  #isNotToKeep(offset: number, width: Width, value: number, asked: number): boolean {
+    if (this.#layout === undefined) return false;
+    const { zeros, capabilities } = this.#layout;
+    for (let index = 0; index < width; index++)
+      if (zeros.has(offset + index) && (Math.floor(value / 2 ** (8 * index)) & 0xff) !== 0) return true;
+    const power = asked < this.#settled ? find(capabilities, ID.power) : undefined;
+    return power !== undefined && offset < power.offset + 6 && offset + width > power.offset + 4;
   }
 
   #ask(offset: number, width: Width): number | undefined {
@@ -287,7 +304,12 @@ export class CachedFunction implements Source {
     this.#shadow.classify(layout);
     for (const each of taken) this.#keep(...each);
     // All ones, as every virtual function says (PCIe 9.3.4.1.1).
-    if (this.access.physicalFunction !== undefined) this.#shadow.put(0, 4, 0xffffffff, 0);
+    if (this.access.physicalFunction !== undefined) {
+      this.#shadow.put(0, 4, 0xffffffff, 0);
+      if (layout.headerType === 0) for (const place of VIRTUAL_ZEROS) this.#shadow.put(place, 4, 0, 0);
+    }
+    for (const { offset, registers } of layout.capabilities)
+      for (const { at, bytes, isZero } of registers) if (isZero) this.#shadow.put(offset + at, bytes as Width, 0, 0);
     return layout;
   }
 
@@ -349,7 +371,8 @@ export class CachedFunction implements Source {
     this.#changed(() => {
       let dropped = false;
       for (let index = 0; index < width; index++) {
-        const byte = Math.floor(value / 2 ** (8 * index)) & 0xff;
+        const starts = this.#layout?.zeros.get(offset + index) ?? 0;
+        const byte = Math.floor(value / 2 ** (8 * index)) & 0xff & ~starts;
         // What is there already is there afterwards: bits that a one clears or that start something read as zero, or are of class N.
         const isSame = this.#shadow.isValid(offset + index) && this.#shadow.value(offset + index, 1) === byte;
         if (!isSame) dropped = this.#shadow.drop(offset + index, 1) || dropped;

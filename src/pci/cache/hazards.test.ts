@@ -325,3 +325,63 @@ describe('never kept', () => {
     expect(pf.read(offset, width)! & 0xff).toBe(0x3c);
   });
 });
+
+describe('zero by the specification', () => {
+  it('BARs of a virtual function, and what an endpoint has no use for, take no transaction, also after a reset', () => {
+    const { vf, model } = machine();
+    vf.layout();
+    const reads = () => [
+      vf.read(0x10, 4),
+      vf.read(0x30, 4),
+      vf.read(AT.express + 0x14, 4),
+      vf.read(AT.express + 0x20, 4),
+    ];
+    expect(readsOf(model.vf, () => expect(reads()).toEqual([0, 0, 0, 0]))).toBe(0);
+    vf.write(AT.express + 8, 2, 0x8000);
+    model.vf.deaf = 0;
+    vf.layout();
+    expect(readsOf(model.vf, reads)).toBe(0);
+  });
+
+  it('control registers of a virtual function stay known over its reset', () => {
+    const { vf, model } = machine();
+    expect(vf.read(AT.express + 8, 2)).toBe(0);
+    vf.write(AT.express + 8, 2, 0x8000);
+    model.vf.deaf = 0;
+    vf.layout();
+    expect(readsOf(model.vf, () => vf.read(AT.express + 8, 2))).toBe(0);
+  });
+
+  it('of a function that has something there all the same, it is never kept', () => {
+    const { vf, model } = machine();
+    model.vf.set(AT.express + 8, 0x10);
+    expect(vf.read(AT.express + 8, 2)).toBe(0x10);
+    model.vf.set(AT.express + 8, 0x20);
+    expect(vf.read(AT.express + 8, 2)).toBe(0x20);
+    // Nor is it known any more once another value was written: the function may have taken it.
+    model.vf.set(AT.express + 8, 0);
+    vf.read(AT.express + 8, 2);
+    vf.write(AT.express + 8, 2, 0x30);
+    model.vf.set(AT.express + 8, 0x30);
+    expect(vf.read(AT.express + 8, 2)).toBe(0x30);
+  });
+});
+
+describe('the state of power of a function that tells of no events', () => {
+  it('is kept, but not for as long as the device may show the former one', () => {
+    const { bus, vf, model } = machine();
+    const [at, before] = [AT.pm + 4, 8];
+    expect(vf.read(at, 2)).toBe(before);
+    expect(readsOf(model.vf, () => vf.read(at, 2))).toBe(0);
+    vf.write(at, 2, 3);
+    const after = model.vf.answer(at, 2)!;
+    // It still shows what it was.
+    model.vf.set(at, before);
+    expect(vf.read(at, 2)).toBe(before);
+    model.vf.set(at, after);
+    expect(vf.read(at, 2)).toBe(after);
+    bus.now += 10;
+    vf.read(at, 2);
+    expect(readsOf(model.vf, () => vf.read(at, 2))).toBe(0);
+  });
+});

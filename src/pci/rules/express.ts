@@ -203,21 +203,55 @@ const FLAGS = register(
   value('IntMsgNum', 9, 5),
 );
 
+/** Of a virtual function: of these the bits are reserved, and the physical function's apply; DevCtl can start a reset (PCIe 9.3.5). */
+const RESERVED = new Map([
+  ['DevCtl', 0x8000],
+  ['LnkCtl', 0],
+  ['DevCtl2', 0],
+  ['LnkCtl2', 0],
+]);
+const ofVirtual = (each: Register): Register => {
+  const zeroBut = RESERVED.get(each.name);
+  return zeroBut === undefined ? each : { ...each, class: 'S', zeroBut };
+};
+
+/**
+ * What an endpoint has no use for is hardwired to zero (PCIe 7.5.3), which Linux relies on as well (pcie_capability_reg_implemented). Of
+ * others it is only not shown: ports may have slots that they do not tell of.
+ */
+const ENDPOINT = 0;
+const unused = (registers: readonly Register[], type: number): Register[] =>
+  registers.map((each) =>
+    type === ENDPOINT ? { ...each, hidden: true, class: 'S', isZero: true } : { ...each, hidden: true },
+  );
+
 const hidden = (registers: readonly Register[]): Register[] => registers.map((each) => ({ ...each, hidden: true }));
 
 function shape(look: Look): Shape {
+  const { bytes, registers } = shapeOf(look);
+  return { bytes, registers: look.virtual ? registers.map(ofVirtual) : registers };
+}
+
+function shapeOf(look: Look): Shape {
   const of = look.u16(2);
   const type = (of >> 4) & 0xf;
   const root = type === ROOT_PORT || type === EVENT_COLLECTOR;
   const slot = (type === ROOT_PORT || type === DOWNSTREAM_PORT) && (of & 0x100) !== 0;
   // What a function has no use for says nothing, and is not read.
-  const slots = slot ? SLOT : hidden(SLOT);
-  const roots = root ? ROOT : hidden(ROOT);
-  if ((of & 0xf) >= 2) return { bytes: 0x3c, registers: [FLAGS, ...DEVICE, ...LINK, ...slots, ...roots, ...SECOND] };
+  if ((of & 0xf) >= 2)
+    return {
+      bytes: 0x3c,
+      registers: [
+        ...[FLAGS, ...DEVICE, ...LINK],
+        ...(slot ? SLOT : unused(SLOT, type)),
+        ...(root ? ROOT : unused(ROOT, type)),
+        ...SECOND,
+      ],
+    };
   // Version 1 ends where the registers that its type has no use for would begin (PCIe 1.1, 7.8).
   return {
     bytes: root ? 0x24 : slot ? 0x1c : 0x14,
-    registers: [FLAGS, ...DEVICE, ...LINK, ...(root || slot ? slots : []), ...(root ? roots : [])],
+    registers: [FLAGS, ...DEVICE, ...LINK, ...(slot ? SLOT : root ? hidden(SLOT) : []), ...(root ? ROOT : [])],
   };
 }
 

@@ -58,10 +58,17 @@ export const TYPE_0: readonly Register[] = [
   register('MaxLat', 0x3f, 1, 'S'),
 ];
 
-/** Of a virtual function: what the physical one has in its place is zero for ever (PCIe 9.3.4.1), and it tests itself never. */
-export const VIRTUAL: readonly Register[] = TYPE_0.map((each) =>
-  each.class === 'W' || each.name === 'BIST' ? { ...each, class: 'S' } : each,
-);
+/**
+ * Of a virtual function: what the physical one has in its place is zero for ever (PCIe 9.3.4.1), and it tests itself never. Of Command it has
+ * Bus Master alone, which only who drives it writes.
+ */
+export const VIRTUAL: readonly Register[] = TYPE_0.map((each) => {
+  if (each === COMMAND) return { ...each, class: 'W' };
+  return each.class === 'W' || each.name === 'BIST' ? { ...each, class: 'S' } : each;
+});
+
+/** Of these it is known beforehand, as of its ids: BARs and ROM (PCIe 9.3.4.1.11, 9.3.4.1.14). */
+export const VIRTUAL_ZEROS: readonly number[] = [0x10, 0x14, 0x18, 0x1c, 0x20, 0x24, 0x30];
 
 /** PCIe 7.5.1.3. */
 export const TYPE_1: readonly Register[] = [

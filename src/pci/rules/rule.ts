@@ -5,6 +5,8 @@ import type { Register } from '../register.ts';
 export interface Look {
   /** Version of an extended capability, 0 for others. */
   readonly version: number;
+  /** A virtual function of a physical one. */
+  readonly virtual: boolean;
   /** Header type 1. */
   readonly bridge: boolean;
   /** A root port or an event collector: errors of others are reported to it. */

@@ -1,9 +1,9 @@
 /** Capabilities of the first 256 bytes, a row for each id (PCI Code and ID Assignment Specification, section 2). */
-import { bytes, flags, register, value } from '../register.ts';
+import { bytes, flags, type Register, register, value } from '../register.ts';
 import { PCI_EXPRESS } from './express.ts';
 import { type CapabilityRule, fixed, type Look, opaque, type Shape } from './rule.ts';
 
-const POWER: CapabilityRule = fixed(0x01, 'Power Management', 'PCIe 7.5.2', 8, [
+const POWER_REGISTERS: readonly Register[] = [
   register(
     'Flags',
     2,
@@ -15,7 +15,7 @@ const POWER: CapabilityRule = fixed(0x01, 'Power Management', 'PCIe 7.5.2', 8, [
     value('AuxCurrent', 6, 3, (index) => `${[0, 55, 100, 160, 220, 270, 320, 375][index]}mA`),
     flags('D1 D2 PME(D0) PME(D1) PME(D2) PME(D3hot) PME(D3cold)', 9),
   ),
-  // The state changes with the device's power, PME status by itself.
+  // PME status changes by itself.
   register(
     'Status',
     4,
@@ -31,7 +31,22 @@ const POWER: CapabilityRule = fixed(0x01, 'Power Management', 'PCIe 7.5.2', 8, [
   bytes('BridgeExtensions', 6, 1, 'N'),
   // PCI Power Management 1.2, 3.2.6: a window that DSel selects.
   bytes('Data', 7, 1, 'N'),
-]);
+];
+
+/** In bits 15 to 11 of Flags: from which states it can tell of events. */
+const PME_SUPPORT = 0xf800;
+
+/** One that tells of no events has no status: its state is as it was written last, or as a reset leaves it. */
+const POWER: CapabilityRule = {
+  ...{ id: 0x01, name: 'Power Management', source: 'PCIe 7.5.2' },
+  shape: (look) => ({
+    bytes: 8,
+    registers:
+      (look.u16(2) & PME_SUPPORT) !== 0
+        ? POWER_REGISTERS
+        : POWER_REGISTERS.map((each) => (each.name === 'Status' ? { ...each, class: 'W' } : each)),
+  }),
+};
 
 /** PCIe 7.9.18 (PCI 3.0 Appendix I). The device flips bit 15 of the address when it is done: polling a kept one never ends. */
 const VPD: CapabilityRule = fixed(0x03, 'Vital Product Data', 'PCIe 7.9.18', 8, [

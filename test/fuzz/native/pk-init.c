@@ -56,6 +56,8 @@ static int open_file(const char *path, int flags, ...)
 #include "kit.h"
 #include "../../../native/common/crc.c"
 #include "../../../native/common/segments.c"
+#include "../../../native/common/vsock.c"
+#include "../../../native/common/ways.c"
 const char program_name[] = "pk-init";
 #include "../../../native/init/beat.c"
 /* Each of them has its own. */

@@ -1,7 +1,7 @@
 /** The model of the kernel as tests hold it: where its files are, and what stands for the system calls. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmdirSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -13,13 +13,15 @@ export const RELEASE = '7.0.0-mk2';
 
 export class Emulator {
   readonly mount: string;
+  readonly #lines: string;
   readonly #process: ChildProcess;
   readonly #waiting = new Map<number, (message: { result?: unknown; errno?: string }) => void>();
   #last = 0;
   #hurried = false;
 
-  private constructor(mount: string, process: ChildProcess) {
+  private constructor(mount: string, lines: string, process: ChildProcess) {
     this.mount = mount;
+    this.#lines = lines;
     this.#process = process;
     process.on('message', (message: { number: number; result?: unknown; errno?: string }) => {
       this.#waiting.get(message.number)?.(message);
@@ -27,14 +29,16 @@ export class Emulator {
     });
   }
 
-  static async start(setup: Omit<Setup, 'mount'>): Promise<Emulator> {
+  static async start(setup: Omit<Setup, 'mount' | 'lines'>): Promise<Emulator> {
     const mount = mkdtempSync(join(tmpdir(), 'pk-multikernel-'));
+    const lines = mkdtempSync(join(tmpdir(), 'pk-mk-vsock-'));
+    chmodSync(lines, 0o755);
     // In a group of its own: who ends the tests by a signal to theirs leaves it the time to unmount.
-    const process = fork(join(import.meta.dirname, 'main.ts'), [JSON.stringify({ ...setup, mount })], {
+    const process = fork(join(import.meta.dirname, 'main.ts'), [JSON.stringify({ ...setup, mount, lines })], {
       execArgv: [],
       detached: true,
     });
-    const emulator = new Emulator(mount, process);
+    const emulator = new Emulator(mount, lines, process);
     const ready = new Promise<void>((resolve) => emulator.#waiting.set(0, () => resolve()));
     const ended = once(process, 'exit').then(() => {
       throw new Error('the model ended before it was ready');
@@ -60,6 +64,7 @@ export class Emulator {
     return {
       root: of('fs'),
       tty: of('mktty'),
+      second: (id: number) => join(this.#lines, String(id)),
       iomem: of('iomem'),
       cpuinfo: of('cpuinfo'),
       release: RELEASE,
@@ -92,5 +97,6 @@ export class Emulator {
     this.#process.kill('SIGKILL');
     await gone;
     rmdirSync(this.mount);
+    rmSync(this.#lines, { recursive: true });
   }
 }

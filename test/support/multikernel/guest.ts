@@ -20,6 +20,8 @@ export interface Boot {
   memoryBytes: number;
   /** What it writes on its line. */
   said(data: Buffer): void;
+  /** A second serial line stands for what vsock would be; or there is none. */
+  vsock?: (line: Duplex) => void;
   /** It panicked, or powered off: all that the parent learns is that its CPUs are parked. */
   ended(): void;
 }
@@ -29,7 +31,11 @@ const RING_BYTES = 64 * 4096;
 /** Its pid, for who looks whether anything is left. */
 export function bootUml(boot: Boot): Guest & { pid: number } {
   const directory = mkdtempSync(join(tmpdir(), 'pk-mk-'));
-  const line = boot.commandLine.replaceAll('mktty0', 'ttyS0').split(' ');
+  const second = boot.vsock === undefined ? 'none' : 'ttyS1';
+  const line = boot.commandLine
+    .replaceAll('mktty0', 'ttyS0')
+    .replace(/vsock:\d+/, second)
+    .split(' ');
   const child: ChildProcess = spawn(
     'setarch',
     [
@@ -41,13 +47,14 @@ export function bootUml(boot: Boot): Guest & { pid: number } {
         'con0=null',
         'ssl=null',
         'ssl0=fd:3,fd:3',
+        ...(boot.vsock === undefined ? [] : ['ssl1=fd:4,fd:4']),
         'pty.legacy_count=0',
       ],
       'initcall_blacklist=raid6_select_algo,calibrate_xor_blocks,init_zswap,init_btrfs_fs',
       ...['cryptomgr.notests=1', ...line],
     ],
     {
-      stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
+      stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'],
       detached: true,
       env: { ...process.env, LD_PRELOAD: nativePath('pk-xstate.so'), TMPDIR: directory },
     },
@@ -55,6 +62,7 @@ export function bootUml(boot: Boot): Guest & { pid: number } {
   const tty = child.stdio[3] as Duplex;
   tty.on('data', (data: Buffer) => boot.said(data));
   tty.on('error', () => {});
+  boot.vsock?.(child.stdio[4] as Duplex);
   child.on('close', () => {
     rmSync(directory, { recursive: true, force: true });
     boot.ended();

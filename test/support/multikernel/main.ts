@@ -3,15 +3,19 @@ import { spawn, spawnSync } from 'node:child_process';
 import { accessSync, copyFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
 import { Consoles } from './consoles.ts';
 import { Files } from './files.ts';
 import { Errno, FuseServer } from './fuse.ts';
 import { bootUml, type Guest } from './guest.ts';
 import { type Instance, KernelModel } from './model.ts';
 import { AS_READ, MACHINE, type ModelMachine, type Switches } from './switches.ts';
+import { passed, serveVsock } from './vsock.ts';
 
 export interface Setup {
   mount: string;
+  /** A directory for what stands for vsock: a socket per instance, by its id. */
+  lines: string;
   machine?: Partial<ModelMachine>;
   switches?: Partial<Switches>;
   /** Whether kernels really run, and the program of User Mode Linux that they are then. */
@@ -86,12 +90,16 @@ function boot(id: number): void {
   if (setup.guests === 'none') return;
   const { initramfs, commandLine } = instance.image;
   const memoryBytes = instance.regions.reduce((sum, { bytes }) => sum + bytes, 0);
+  const { vsock } = model.switches;
   const guest = bootUml({
     program: setup.guests.uml,
     initramfs,
     commandLine,
     memoryBytes,
     said: (data) => consoles.said(id, data),
+    ...(vsock !== 'none' && {
+      vsock: (line: Duplex) => serveVsock(join(setup.lines, String(id)), line, vsock),
+    }),
     ended: () => {
       if (guests.get(id) === guest) guests.delete(id);
       if (instance.status === 'active') instance.status = 'loaded';
@@ -132,6 +140,8 @@ const state = () => ({
   instances: [...model.instances.values()].map(({ bootPool, image, ...rest }) => ({ ...rest, image })),
   guests: [...guests.values()].flatMap(({ pid }) => pid ?? []),
   dropped: consoles.dropped,
+  /** Bytes that passed by what stands for vsock. */
+  byVsock: passed.bytes,
 });
 export type ModelState = ReturnType<typeof state>;
 

@@ -20,6 +20,11 @@ export interface Switches {
   haltTimesOutWith: 'ETIMEDOUT' | 'EIO';
   /** How many forced halts it takes until the CPUs park: before that the instance cannot be booted. */
   parksAfter: number;
+  /**
+   * Whether kernels can connect by vsock. `breaks`: they can, and after 64 KiB the connection ends; `silent`: then nothing comes any more,
+   * and nobody is told.
+   */
+  vsock: 'none' | 'works' | 'breaks' | 'silent';
 }
 
 export const AS_READ: Switches = {
@@ -32,6 +37,7 @@ export const AS_READ: Switches = {
   fillsFromTop: false,
   haltTimesOutWith: 'ETIMEDOUT',
   parksAfter: 2,
+  vsock: 'works',
 };
 
 /** The other way round, each of them. */
@@ -45,6 +51,7 @@ export const OTHERWISE: Switches = {
   fillsFromTop: true,
   haltTimesOutWith: 'EIO',
   parksAfter: 1,
+  vsock: 'none',
 };
 
 /** Where something can go wrong by chance. */

@@ -38,6 +38,8 @@ export async function onTrueHost<T>(image: KernelImage, body: (host: Kernel) => 
     ...{ name: 'mk-host', hostname: 'mk-host', directory, image, cpus: TRUE_HOST_CPUS, memoryBytes: 4 * GIB },
     volumes: [process.cwd(), cacheDirectory()].map((path) => ({ source: path, target: path, readOnly: true })),
     append: ['movablecore=2G'],
+    // As root sees them: what lies in places of his own, such as the cache, is looked at there.
+    root: { kind: 'host', mapped: true },
     cold: true,
     readyTimeoutMs: READY_MS,
   });
