@@ -85,9 +85,13 @@ async function bytesOf(stream: AsyncIterable<Buffer>): Promise<number> {
  * into a pipe for cat 320; the agent 338, of which 13 % tell QEMU of each page that was read, 10 % are copies, and no other function has
  * more than 6 %; through a daemon on the same busy CPUs 440, and 590 with a window of 128 KiB. Out: dd 145; cat, and a splice of its pipe,
  * 180; the agent 185; through the daemon 260, and 350 with less credit on its way. A sum of 50 MB takes 140.
+ *
+ * With memory beside the line (driver/qemu/line-memory.ts), without a daemon, on a machine so busy (load 10 to 19) that only time of CPUs says
+ * anything, the least of six, in ms of the emulated CPU + QEMU's other threads + Node. In: dd 428 + 188 + 23; the agent by the port 690 + 161 + 77,
+ * by memory 491 to 541 + 37 + 51. Out: dd 249 + 43 + 37; by the port 426 + 96 + 122, by memory 451 + 43 + 120.
  */
 const WHY = {
-  in: 'dd copies twice, a process behind a pipe four times, each page of it made and freed by emulated instructions',
+  in: 'dd copies twice, a process behind a pipe three times, each page of it made and freed by emulated instructions',
   out: 'a process behind a pipe makes its pages, which dd has once; client, daemon and shim have the same CPUs',
 } as const;
 

@@ -19,6 +19,7 @@
 #include "files.h"
 #include "frames.h"
 #include "inodes.h"
+#include "line.h"
 #include "modules.h"
 #include "mounts.h"
 #include "names.h"
@@ -60,6 +61,7 @@ static int configure_step(const char *key, char *value)
 	if (!strcmp(key, "modules-room")) return modules_room(value);
 	if (!strcmp(key, "modules")) return modules_show(value);
 	if (!strcmp(key, "channel")) return add_channel(value);
+	if (!strcmp(key, "line-memory")) return port_share(value);
 	if (!strcmp(key, "address")) return set_address(value);
 	if (!strcmp(key, "no-channel")) return remove_channel(value);
 	second = split_fields(value, FIELD, part, 2) == 2 ? part[1] : NULL;

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -21,6 +22,7 @@
 #include "../common/ways.h"
 #include "beat.h"
 #include "bytes.h"
+#include "files.h"
 #include "frames.h"
 #include "protocol.h"
 #include "requests.h"
@@ -157,7 +159,7 @@ static void hear(void)
 	line_parse();
 	u32 count = line_read - line_base;
 	/* A wide line needs few acknowledgements: what is left open is far less than its window. */
-	if (greeted && count - line_acked > (line_tty || !wide ? 0 : line_window() / 4)) frame32(G_ACK, 0, count), line_acked = count;
+	if (greeted && count - line_acked > (line_tty || !wide || shared ? 0 : line_window() / 4)) frame32(G_ACK, 0, count), line_acked = count;
 }
 
 int line_second(void) { return ways.second >= 0 ? ways.second : listener; }
@@ -187,6 +189,18 @@ void line_input(u64 now)
 	hear();
 }
 
+/* Slots in each direction that the command line, or the host, speaks of. */
+static u32 slots_given;
+
+/* Maps them, and `more` behind them. */
+static u8 *map_slots(const char *device, size_t more)
+{
+	int fd = open(device, O_RDWR | O_CLOEXEC);
+	void *at = fd < 0 ? MAP_FAILED : mmap(NULL, (size_t)slots_given * 2 * SLOT + more, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	close_fd(&fd);
+	return at == MAP_FAILED ? NULL : at;
+}
+
 /*
  * The memory that User Mode Linux shares under the name `mmapper`, where its serial line carries single bytes. `pk.slots=` on
  * the command line says how many slots there are in each direction, `pk.beat=1` that a page for a word that beats lies behind them.
@@ -196,16 +210,39 @@ static void open_shared(const char *cmdline)
 {
 	const char *given = strstr(cmdline, "pk.slots="), device[] = "/dev/mmapper";
 	u32 count = given ? (u32)strtoul(given + 9, NULL, 10) : 0;
-	int fd = count && count <= SLOTS_MOST ? open(device, O_RDWR | O_CLOEXEC) : -1;
-	if (fd < 0) return;
+	slots_given = count <= SLOTS_MOST ? count : 0;
+	if (!slots_given || access(device, F_OK)) return;
 	int has_beat = strstr(cmdline, "pk.beat=1") != NULL;
-	size_t length = (size_t)count * 2 * SLOT;
-	void *at = mmap(NULL, length + (has_beat ? BEAT_PAGE : 0), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	close(fd);
-	if (at == MAP_FAILED) return;
-	shared = at, slots = count;
-	if (has_beat) beat_in((u32 *)(shared + length));
+	if (!(shared = map_slots(device, has_beat ? BEAT_PAGE : 0))) return;
+	slots = slots_given;
+	if (has_beat) beat_in((u32 *)(shared + (size_t)slots * 2 * SLOT));
 	unlink(device);
+}
+
+static u8 *beside; /* what a port once had beside it stays mapped */
+
+/* Of a port: the host has so many slots in the memory of a PCI function, for as long as it is connected. ENODEV: it is not there yet. */
+int port_share(const char *count)
+{
+	char path[80];
+	struct stat st;
+	u32 given = (u32)strtoul(count, NULL, 10);
+	if (line_tty || in_segments || !given || given > SLOTS_MOST || (beside && given != slots_given)) return EINVAL;
+	slots_given = given;
+	if (!beside) {
+		snprintf(path, sizeof path, "/sys/bus/pci/devices/0000:00:%02x.0/enable", LINE_PCI_SLOT);
+		if (write_file(path, "1")) return ENODEV;
+		snprintf(path, sizeof path, "/sys/bus/pci/devices/0000:00:%02x.0/resource2", LINE_PCI_SLOT);
+		if (stat(path, &st) || (size_t)st.st_size < (size_t)given * 2 * SLOT || !(beside = map_slots(path, 0))) return ENODEV;
+	}
+	shared = beside, slots = given, slots_in = slots_out = slots_taken = 0;
+	return 0;
+}
+
+/* Another host may have none of it. */
+void port_alone(void)
+{
+	if (beside) shared = NULL, slots = 0;
 }
 
 /* The virtio-serial port named `polykernel`. There is no udev, so its device node is found through sysfs. */

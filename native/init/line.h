@@ -31,5 +31,7 @@ int line_second(void); /* what is waited for besides, or -1 */
 int line_sends_second(void); /* whether what is to be sent goes there */
 void line_input_second(u64 now);
 void open_line(void);
+int port_share(const char *count);
+void port_alone(void);
 
 #endif

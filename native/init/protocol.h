@@ -32,6 +32,8 @@ enum { WATCHES = 32 };
 
 enum { CHANNELS = 16, BELL_SPACING = 64, BELL_BYTES = 4096 };
 
+enum { LINE_PCI_SLOT = 0x0e }; /* of the memory beside a port */
+
 enum { CHANNEL_PCI_SLOT = 0x10 }; /* of the channel in slot 0, where the channels are PCI functions */
 
 enum { FIELD = 0x1f }; /* between the fields of a value */

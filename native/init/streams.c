@@ -115,7 +115,8 @@ void output_pump(struct session *s, int i, u64 now)
 		}
 		u8 *space = most && !carried && out_used() < OUT_DATA && !slots_full() ? frame_space() : NULL;
 		if (!space) return;
-		if (bare && s->pid && !s->tty && !ioctl(s->out[i], FIONREAD, &waiting) && waiting >= BARE_LEAST) {
+		/* Memory that the host has too costs one copy more than moving pages to a port, and no work of the host's for each page. */
+		if (bare && !shared && s->pid && !s->tty && !ioctl(s->out[i], FIONREAD, &waiting) && waiting >= BARE_LEAST) {
 			u32 n = s->budget[i] >= 0 && s->budget[i] < waiting ? (u32)s->budget[i] : (u32)waiting;
 			n = line_carry(s->out[i], (u8)(G_STDOUT + i), s->id, n < s->credit ? n : s->credit);
 			s->credit -= n;

@@ -6,6 +6,8 @@ import { HEADER_BYTES, MAX_QUEUED } from './protocol.ts';
 
 /** Bulk data waits for this much room, so that headers do not eat the window. */
 const MIN_BULK_ROOM = 256;
+/** Who moves so much goes on doing so. */
+const BULK_BYTES = 2 ** 20;
 /** The largest frame of a state: a header and two numbers. */
 const MIN_STATE_ROOM = HEADER_BYTES + 8;
 
@@ -30,7 +32,10 @@ export class LineWriter {
   /** Of `#sources`, those that wait for a free slot of the memory. */
   readonly #waiting = new Set<LineSource>();
   #memory: LineMemory | undefined;
+  /** Towards the guest, and from it. */
   #sharesMemory = false;
+  #takesMemory = false;
+  #moved = 0;
   #takes = NARROW;
   #queued = 0;
   #sent = 0;
@@ -38,6 +43,8 @@ export class LineWriter {
   #open = false;
   /** Told of every acknowledgement that tells something new. */
   onProgress: () => void = () => {};
+  /** Told once a connection that processes have moved BULK_BYTES without memory beside the line. */
+  onBulk: () => void = () => {};
 
   constructor(write: (batch: readonly Buffer[]) => void) {
     this.#write = write;
@@ -58,6 +65,23 @@ export class LineWriter {
     return this.#sharesMemory;
   }
 
+  /** The guest is being told of memory of so many slots: it may answer by using it. */
+  expectMemory(slots: number): void {
+    this.#takesMemory = this.#memory?.open(slots) === true;
+  }
+
+  /** It has it. */
+  beginSharing(): void {
+    this.#sharesMemory = this.#takesMemory;
+  }
+
+  /** Input or output of a process. */
+  moved(bytes: number): void {
+    if (this.#moved >= BULK_BYTES) return;
+    this.#moved += bytes;
+    if (this.#moved >= BULK_BYTES && !this.#takesMemory) this.onBulk();
+  }
+
   beats(): number | undefined {
     return this.#memory?.beats();
   }
@@ -71,14 +95,15 @@ export class LineWriter {
   letGo(): void {
     this.#memory?.close();
     this.#memory = undefined;
-    this.#sharesMemory = false;
+    this.#sharesMemory = this.#takesMemory = false;
   }
 
   /** Starts anew after the guest answered a HELLO: counters at zero, no request or state queued. */
   open(takes = NARROW): void {
     this.close();
     this.#takes = takes;
-    this.#sharesMemory = this.#memory?.open(takes.slots) === true;
+    this.#sharesMemory = this.#takesMemory = this.#memory?.open(takes.slots) === true;
+    this.#moved = 0;
     this.#open = true;
   }
 
@@ -142,7 +167,7 @@ export class LineWriter {
 
   /** What a frame of the guest says is in shared memory. Undefined when there can be no such thing. */
   take(payload: Buffer): Buffer | undefined {
-    const memory = this.#sharesMemory ? this.#memory : undefined;
+    const memory = this.#takesMemory ? this.#memory : undefined;
     if (memory === undefined || payload.length !== 4) return undefined;
     const data = memory.take(payload.readUInt32LE());
     this.state(memory);

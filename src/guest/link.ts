@@ -35,6 +35,8 @@ export class GuestLink extends EventEmitter<{
   bell: [slot: number];
   /** Its kernel's log tells of trouble. */
   trouble: [Trouble];
+  /** Much goes over the line, which has no memory beside it: once a connection. */
+  bulk: [];
 }> {
   readonly name: string;
   readonly #random: () => number;
@@ -71,6 +73,7 @@ export class GuestLink extends EventEmitter<{
       },
       onTrouble: (trouble) => this.emit('trouble', trouble),
     };
+    this.#line.onBulk = () => void this.emit('bulk');
     this.#line.onProgress = () => this.#patience.notFull();
   }
 
@@ -102,6 +105,13 @@ export class GuestLink extends EventEmitter<{
   /** Memory shared with the guest, from the next attach on; closed with the link. */
   share(memory: LineMemory): void {
     this.#line.useMemory(memory);
+  }
+
+  /** The same, on this connection, of so many slots that a port has beside it by now. Rejects as configure(): then nothing uses it. */
+  async beginSharing(slots: number, signal?: AbortSignal): Promise<void> {
+    this.#line.expectMemory(slots);
+    await this.configure([['line-memory', String(slots)]], signal);
+    this.#line.beginSharing();
   }
 
   /**

@@ -104,6 +104,42 @@ it('uses nothing when the guest has not the same memory, and then refuses to loo
   await expect.poll(() => faults).toBe(1);
 });
 
+it('says once that much was moved, and shares memory from then on', async () => {
+  const { guest, link } = await sharing(0);
+  let told = 0;
+  link.on('bulk', () => {
+    told += 1;
+  });
+  const process = link.exec(request);
+  const { session } = await guest.next(ToGuest.exec);
+  process.stdout.resume();
+  for (let sent = 0; sent < 3 * 2 ** 20; sent += 10_000) {
+    guest.send(ToHost.stdout, session, Buffer.alloc(10_000));
+    await turns();
+  }
+  expect(told).toBe(1);
+
+  const sharedNow = link.beginSharing(SLOTS);
+  const step = await guest.next(ToGuest.configure);
+  expect(step.payload.toString()).toBe(`line-memory=${SLOTS}\0`);
+  guest.send(ToHost.result, step.session, u32(0));
+  await sharedNow;
+  process.stdin.write(Buffer.alloc(5000, 'x'));
+  expect(await guest.next(ToGuest.stdin)).toMatchObject({ flags: Flag.memory, payload: u32(5000) });
+  expect(slot(0, 5000).equals(Buffer.alloc(5000, 'x'))).toBe(true);
+});
+
+it('goes on without memory that the guest cannot map', async () => {
+  const { guest, link } = await sharing(0);
+  const process = link.exec(request);
+  await guest.next(ToGuest.exec);
+  const refused = link.beginSharing(SLOTS);
+  guest.send(ToHost.result, (await guest.next(ToGuest.configure)).session, u32(19));
+  await expect(refused).rejects.toMatchObject({ code: 'internal' });
+  process.stdin.write(Buffer.alloc(5000));
+  expect((await guest.next(ToGuest.stdin)).flags).toBe(0);
+});
+
 it.each([0, SLOT_BYTES + 1, 0xffff_ffff])('drops output of %i bytes in a slot as a violation', async (bytes) => {
   const { guest, link } = await sharing();
   const process = link.exec(request);

@@ -218,6 +218,7 @@ export class GuestProcess implements LineSource {
     const part = pending.data.subarray(pending.at, pending.at + size);
     if (shares && !this.#line.share(this, part)) return undefined;
     pending.at += size;
+    this.#line.moved(size);
     this.#stdinCredit -= size;
     if (pending.at === pending.data.length) {
       this.#pending = undefined;
@@ -247,6 +248,7 @@ export class GuestProcess implements LineSource {
       this.#outputAllowed -= data.length;
       this.#buffered += data.length;
       this[stream].accept(data);
+      this.#line.moved(data.length);
     }
     if (eof) this[stream].finish();
     return allowed;

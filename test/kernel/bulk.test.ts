@@ -79,6 +79,23 @@ describe.each(['uml', 'qemu'])('%s', (driver) => {
     }
   });
 
+  it.runIf(driver === 'qemu')(
+    'has memory beside its line once much was moved, also when paused meanwhile',
+    async () => {
+      const input = randomBytes(4_000_000);
+      expect(digest(await through(input, 'cat'))).toBe(digest(input));
+      const enabled = () => sandbox.ok('exec', 'bulk', '--', 'cat', '/sys/bus/pci/devices/0000:00:0e.0/enable');
+      await expect.poll(enabled, { timeout: 30_000 }).toBe('1\n');
+      const child = sandbox.start('exec', '-i', 'bulk', '--', 'cat');
+      child.stdin!.on('error', () => {});
+      child.stdin!.end(input);
+      await new Promise((resolve) => child.stdout!.once('readable', resolve));
+      await sandbox.ok('pause', 'bulk');
+      await sandbox.ok('resume', 'bulk');
+      expect(digest(await buffer(child.stdout!))).toBe(digest(input));
+    },
+  );
+
   it('copies files in and out, also under a new daemon', async () => {
     const [from, to] = [join(sandbox.home, 'from'), join(sandbox.home, 'to')];
     for (const round of [0, 1]) {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { findCompiler } from '../../scripts/setup/native.ts';
+import { LINE_PCI_SLOT } from '../../src/driver/qemu/line-memory.ts';
 import { FIRST_PCI_SLOT } from '../../src/driver/qemu/regions.ts';
 import { FIRST_PASSED_FD, SHIM_MEMORY_FD } from '../../src/driver/shim/shim.ts';
 import * as guest from '../../src/guest/protocol.ts';
@@ -43,6 +44,7 @@ const GUEST: Stated = {
   SLOT_LEAST: guest.SLOT_LEAST,
   SLOTS_MOST: guest.WIDEST.slots,
   CHANNELS: guest.MAX_CHANNELS,
+  LINE_PCI_SLOT,
   CHANNEL_PCI_SLOT: FIRST_PCI_SLOT,
   WIDE: guest.HOST_IS_WIDE,
   MORE: guest.Flag.more,

@@ -5,6 +5,7 @@
  * kernel has every device, whether it needs it or not: the control port, one 9p share, and one read-only disk that is
  * empty unless the root is a file system image.
  */
+import { lineMemoryBytes } from '../../guest/index.ts';
 import type { PassedFunction } from '../driver.ts';
 import { JAIL_ROOT_IMAGE, JAIL_VMM } from '../jail/jail.ts';
 
@@ -19,6 +20,12 @@ export const JAIL_INITRAMFS = `${JAIL_VMM}/initramfs`;
 export const JAIL_RAM = `${JAIL_VMM}/ram`;
 /** The directory whose children are the root and the volumes. */
 export const JAIL_EXPORT = '/export';
+
+/** Slots in each direction of the memory beside the control line. As the memory of a PCI function it has a power of two of bytes. */
+export const QEMU_SLOTS = 8;
+export const LINE_MEMORY_BYTES = lineMemoryBytes(QEMU_SLOTS, false);
+/** In QEMU. */
+export const LINE_MEMORY = 'line-memory';
 
 /** Name of the 9p share, as the guest mounts it. */
 export const SHARE_TAG = 'export';
@@ -55,6 +62,8 @@ export interface CommandSpec extends Machine {
   rootImage: boolean;
   /** Functions of the host, for `boot` alone. */
   functions?: readonly PassedFunction[];
+  /** Descriptor of LINE_MEMORY_BYTES to be shared with the guest once it runs (line-memory.ts); default none. */
+  lineMemoryFd?: number;
 }
 
 /** Descriptors that pk-shim gives its program, besides the console on 0-2. */
@@ -85,6 +94,7 @@ function machineArguments(spec: CommandSpec): string[] {
         ['-accel', `tcg,thread=multi,tb-size=${TRANSLATION_CACHE_MIB}`, '-cpu', 'Nehalem,+rdrand']),
     ...['-machine', machine, '-m', memory, '-smp', `cpus=${spec.cpus},sockets=1,cores=${spec.cpus},threads=1`],
     ...shared,
+    ...lineMemory(spec),
     ...['-sandbox', `on,obsolete=deny,elevateprivileges=deny,resourcecontrol=deny,spawn=${spawn(spec.start)}`],
   ];
 }
@@ -104,6 +114,12 @@ function memoryBackend({ start, hugePageBytes }: CommandSpec, memory: string): s
 
 function memoryFile(memory: string, shared: boolean): string[] {
   return ['-object', `memory-backend-file,id=ram,size=${memory},mem-path=${JAIL_RAM},share=${shared ? 'on' : 'off'}`];
+}
+
+function lineMemory({ lineMemoryFd }: CommandSpec): string[] {
+  if (lineMemoryFd === undefined) return [];
+  const file = `size=${LINE_MEMORY_BYTES},mem-path=/proc/self/fd/${lineMemoryFd},share=on`;
+  return ['-object', `memory-backend-file,id=${LINE_MEMORY},${file}`];
 }
 
 function deviceArguments(spec: CommandSpec): string[] {

@@ -5,6 +5,8 @@ import type { KernelFunctions, KernelSize, LaunchSpec, MemorySource, SharedRegio
 import { allowRegion, limitToSize } from '../jail/limits.ts';
 import { type GuestEnd, ShimKernel, type ShimKernelOptions } from '../shim/kernel.ts';
 import { plugCard } from './card.ts';
+import { LINE_MEMORY_BYTES } from './command.ts';
+import { plugLineMemory } from './line-memory.ts';
 import { Monitor } from './monitor.ts';
 import { QemuFunctions } from './plug-functions.ts';
 import type { Qmp, QmpEvent } from './qmp.ts';
@@ -49,6 +51,10 @@ export class QemuKernel extends ShimKernel {
     this.#monitor = new Monitor(options.directory, (event) => this.#hear(event));
     this.#machine = options.machine;
     this.#hasBalloon = options.hasBalloon;
+    // Where it fails the line goes on as it is.
+    options.guest.on('bulk', () => {
+      plugLineMemory((use) => this.withMonitor(use), this.directory, this.guest).catch(() => {});
+    });
     this.functions = new QemuFunctions({ ...options, withMonitor: (use) => this.withMonitor(use) });
   }
 
@@ -180,4 +186,4 @@ export class QemuKernel extends ShimKernel {
 
 /** What a dump takes at most, when nothing of it can be packed. */
 const mostDumpBytes = (memoryBytes: number): number =>
-  memoryBytes + Math.ceil(memoryBytes / PAGE_BYTES) * PAGE_OVERHEAD_BYTES + DUMP_HEADER_BYTES;
+  memoryBytes + Math.ceil(memoryBytes / PAGE_BYTES) * PAGE_OVERHEAD_BYTES + DUMP_HEADER_BYTES + LINE_MEMORY_BYTES;

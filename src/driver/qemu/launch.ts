@@ -6,7 +6,7 @@ import { hostCovers, ownPlaces } from '../jail/host.ts';
 import { type Bind, JAIL_VMM, jailArgv } from '../jail/jail.ts';
 import { applyLimits } from '../jail/limits.ts';
 import { launchShim } from '../shim/shim.ts';
-import { JAIL_INITRAMFS, JAIL_KERNEL, type Machine, qemuCommand, type Start } from './command.ts';
+import { JAIL_INITRAMFS, JAIL_KERNEL, LINE_MEMORY_BYTES, type Machine, qemuCommand, type Start } from './command.ts';
 import { functionParts } from './functions.ts';
 import { qemuLimits } from './limits.ts';
 import { kvmBind, type QemuProgram } from './program.ts';
@@ -52,6 +52,8 @@ export async function launchQemu(launch: QemuLaunch, signal: AbortSignal): Promi
     qemuLimits({ ...machine, regions }),
     placement !== undefined,
   );
+  const fds = launch.fds ?? [];
+  const sharesMemory = machine.accelerator === 'tcg' && start !== 'template';
   const functions = await functionParts({ ...spec, directory: launch.directory }, machine.memoryBytes);
   const argv = jailArgv({
     identity: spec.identity,
@@ -88,6 +90,7 @@ export async function launchQemu(launch: QemuLaunch, signal: AbortSignal): Promi
       hugePageBytes: spec.placement?.hugePageBytes ?? null,
       functions: spec.devices ?? [],
       append: spec.append ?? [],
+      ...(sharesMemory && { lineMemoryFd: FIRST_FD + fds.length }),
       rootImage: spec.root.kind === 'squashfs' || spec.root.kind === 'ext4',
     }),
   });
@@ -95,7 +98,8 @@ export async function launchQemu(launch: QemuLaunch, signal: AbortSignal): Promi
   return await launchShim({
     directory: launch.directory,
     argv,
-    fds: launch.fds ?? [],
+    fds,
+    memoryBytes: sharesMemory ? LINE_MEMORY_BYTES : undefined,
     held: spec.rootLease,
     joins: limits.joins,
     cpus: spec.housekeepingCpus,
