@@ -19,11 +19,11 @@ import { Watchdog } from './watchdog.ts';
 const LAST_WORDS_MS = 200;
 const WATCHDOG_SECONDS = 2;
 /** Of QEMU's event SHUTDOWN. */
-const ENDS: Readonly<Record<string, GuestEnd>> = {
-  'guest-panic': 'panic',
-  'guest-reset': 'reset',
-  'guest-shutdown': 'power-off',
-};
+const ENDS: ReadonlyMap<unknown, GuestEnd> = new Map([
+  ['guest-panic', 'panic'],
+  ['guest-reset', 'reset'],
+  ['guest-shutdown', 'power-off'],
+]);
 const PAGE_BYTES = 4096;
 /** In a dump, of each page: its entry, its share in headers of the format, its bits in two maps. */
 const PAGE_OVERHEAD_BYTES = 48;
@@ -167,12 +167,14 @@ export class QemuKernel extends ShimKernel {
     this.#monitor.close();
   }
 
+  /** Of a QEMU that may have been taken over: what costs much is done for the first of its kind, and nothing is thrown. */
   #hear({ name, data }: QmpEvent): void {
     if (name === 'GUEST_PANICKED') {
+      if (this.#end === 'panic') return;
       this.#end = 'panic';
       void this.panicText().then((text) => this.say({ sign: 'panic', text }));
     } else if (name === 'SHUTDOWN') {
-      const end = ENDS[String(data.reason)];
+      const end = ENDS.get(data.reason);
       // One that panicked is switched off by QEMU then.
       if (end !== undefined) this.#end ??= end;
     } else if (name === 'GUEST_CRASHLOADED') {

@@ -1,15 +1,16 @@
 /** The monitor of a QEMU: commands one after the other, and between them what it tells by itself. */
 import { randomBytes } from 'node:crypto';
 import { connectShim } from '../shim/shim.ts';
-import { Qmp, type QmpEvent } from './qmp.ts';
+import { Qmp, type QmpEvent, QmpPace } from './qmp.ts';
 
 /**
  * INVARIANTS: one connection at most, which is opened anew for the next command when it was lost. What a guest has QEMU tell is
- * bounded by Qmp: one that floods it cuts itself off from being heard, until the next command.
+ * bounded by QmpPace: one that floods it cuts itself off from being heard, until a command after that minute.
  */
 export class Monitor {
   readonly #directory: string;
   readonly #hear: (event: QmpEvent) => void;
+  readonly #pace = new QmpPace();
   #turn: Promise<void> = Promise.resolve();
   #client: Qmp | undefined;
   #closed = false;
@@ -52,7 +53,7 @@ export class Monitor {
   async #open(): Promise<Qmp> {
     if (this.#client !== undefined) return this.#client;
     const stream = await connectShim(this.#directory, 'monitor');
-    const client = await Qmp.open(stream, randomBytes(4).toString('hex'), { hear: this.#hear });
+    const client = await Qmp.open(stream, randomBytes(4).toString('hex'), { hear: this.#hear, pace: this.#pace });
     if (this.#closed) client.close();
     else {
       this.#client = client;

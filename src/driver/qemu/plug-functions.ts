@@ -142,13 +142,19 @@ export async function removeFunction(monitor: Qmp, address: string, patienceMs?:
 async function placesOf(monitor: Qmp): Promise<Map<string, string>> {
   const buses = await monitor.execute('query-pci');
   const devices = Array.isArray(buses) ? buses.flatMap((bus) => (isRecord(bus) ? bus.devices : [])) : [];
-  const hex = (value: unknown, digits: number) => Number(value).toString(16).padStart(digits, '0');
+  const hex = (value: unknown, digits: number) =>
+    (typeof value === 'number' ? value : NaN).toString(16).padStart(digits, '0');
   let unnamed = 0;
   return new Map(
     devices.flatMap((each): [string, string][] => {
       if (!isRecord(each)) return [];
       const { bus, slot, function: number, qdev_id: id } = each;
-      return [[String(id || `-${++unnamed}`), `0000:${hex(bus, 2)}:${hex(slot, 2)}.${hex(number, 1)}`]];
+      return [
+        [
+          typeof id === 'string' && id !== '' ? id : `-${++unnamed}`,
+          `0000:${hex(bus, 2)}:${hex(slot, 2)}.${hex(number, 1)}`,
+        ],
+      ];
     }),
   );
 }

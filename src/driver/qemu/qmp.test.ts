@@ -1,7 +1,7 @@
 import { duplexPair } from 'node:stream';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Qmp, type QmpEvent } from './qmp.ts';
+import { Qmp, type QmpEvent, QmpPace } from './qmp.ts';
 
 type Answer = (request: { execute: string; arguments: unknown; id: string }) => object | string | undefined;
 
@@ -66,6 +66,18 @@ describe('Qmp', () => {
       expect(events).toBeLessThanOrEqual(10_000);
     },
   );
+
+  it('takes no more long lines a minute than it can read at once, of all its clients together', async () => {
+    const pace = new QmpPace();
+    const cutOff = { code: 'protocol', message: `QEMU sent more than ${8 * 2 ** 20} bytes in a minute` };
+    const mute: Answer = (request) => (request.execute === 'stop' ? undefined : accept(request));
+    const { near, far } = monitor(mute);
+    const client = await Qmp.open(near, 'a', { pace });
+    const refused = client.execute('stop');
+    far.write(`[${'0,'.repeat(100_000)}0]\n`.repeat(60));
+    await expect(refused).rejects.toMatchObject(cutOff);
+    await expect(Qmp.open(monitor(mute).near, 'b', { pace })).rejects.toMatchObject(cutOff);
+  });
 
   it('tells what QEMU refused, and why', async () => {
     const { near } = monitor(({ execute }) =>

@@ -5,8 +5,8 @@
  * written and its last answers unread. A 0xff byte makes QEMU drop what was half written, and only answers that carry
  * an id of this client count.
  *
- * INVARIANT: QEMU itself may have been taken over by its guest, so a line, their number and that of waiting requests are bounded,
- * and nothing it sends is trusted to have the right type.
+ * INVARIANT: QEMU itself may have been taken over by its guest, so a line, their number, the bytes of all and that of waiting requests
+ * are bounded, and nothing it sends is trusted to have the right type.
  */
 import { EventEmitter } from 'node:events';
 import type { Duplex } from 'node:stream';
@@ -23,6 +23,8 @@ const MAX_LINE_BYTES = 256 * 1024;
 const MAX_WAITING = 64;
 /** In a minute. An honest QEMU sends some lines for each command, and few by itself. */
 const MAX_LINES = 10_000;
+/** The same: parsing so much takes 0.3 s. The longest answer, registers, has 3 KiB for each CPU. */
+const MAX_BYTES = 8 * 2 ** 20;
 const MINUTE_MS = 60_000;
 const DEFAULT_DEADLINE_MS = 5000;
 const RESET_PARSER = Buffer.from([0xff, 0x0a]);
@@ -34,18 +36,35 @@ interface Waiting {
   timer: NodeJS.Timeout;
 }
 
+/** How much a QEMU has sent this minute; of all its clients, one after the other. */
+export class QmpPace {
+  #lines = 0;
+  #bytes = 0;
+  #minuteMs = performance.now();
+
+  /** Why no more of it is taken, with this line. */
+  tooMuch(lineBytes: number): string | undefined {
+    const nowMs = performance.now();
+    if (nowMs - this.#minuteMs > MINUTE_MS) [this.#minuteMs, this.#lines, this.#bytes] = [nowMs, 0, 0];
+    this.#lines += 1;
+    this.#bytes += lineBytes;
+    if (this.#lines > MAX_LINES) return `${MAX_LINES} lines`;
+    return this.#bytes > MAX_BYTES ? `${MAX_BYTES} bytes` : undefined;
+  }
+}
+
 export class Qmp extends EventEmitter<{ event: [QmpEvent]; close: [] }> {
   readonly #stream: Duplex;
   readonly #prefix: string;
   readonly #waiting = new Map<string, Waiting>();
   readonly #begun = new Accumulator(MAX_LINE_BYTES);
+  readonly #pace: QmpPace;
   #next = 1;
-  #lines = 0;
-  #minuteMs = performance.now();
   #closed: PolykernelError | undefined;
 
-  private constructor(stream: Duplex, prefix: string, hear: ((event: QmpEvent) => void) | undefined) {
+  private constructor(stream: Duplex, prefix: string, hear: ((event: QmpEvent) => void) | undefined, pace: QmpPace) {
     super();
+    this.#pace = pace;
     if (hear !== undefined) this.on('event', hear);
     this.#stream = stream;
     this.#prefix = prefix;
@@ -57,15 +76,19 @@ export class Qmp extends EventEmitter<{ event: [QmpEvent]; close: [] }> {
   /**
    * Takes over `stream` and negotiates capabilities, unless that was done by an earlier client. `hear` gets all events, also those
    * that waited for somebody who reads.
-   * `prefix` begins the ids of requests; no earlier client of the same QEMU may have used it.
+   * `prefix` begins the ids of requests; no earlier client of the same QEMU may have used it. `pace`: what earlier clients had of it.
    * Rejects with `kernel-died` when the stream ends, `internal` after the deadline.
    */
   static async open(
     stream: Duplex,
     prefix: string,
-    { hear, deadlineMs = DEFAULT_DEADLINE_MS }: { hear?: (event: QmpEvent) => void; deadlineMs?: number } = {},
+    {
+      hear,
+      deadlineMs = DEFAULT_DEADLINE_MS,
+      pace = new QmpPace(),
+    }: { hear?: (event: QmpEvent) => void; deadlineMs?: number; pace?: QmpPace } = {},
   ): Promise<Qmp> {
-    const client = new Qmp(stream, prefix, hear);
+    const client = new Qmp(stream, prefix, hear, pace);
     try {
       stream.write(RESET_PARSER);
       await client.execute('qmp_capabilities', {}, deadlineMs).catch((error: PolykernelError) => {
@@ -123,7 +146,7 @@ export class Qmp extends EventEmitter<{ event: [QmpEvent]; close: [] }> {
   #receive(chunk: Buffer): void {
     let start = 0;
     for (let end = chunk.indexOf(0x0a); end >= 0 && this.#closed === undefined; end = chunk.indexOf(0x0a, start)) {
-      if (this.#gather(chunk.subarray(start, end))) this.#line(this.#begun.take().toString('utf8'));
+      if (this.#gather(chunk.subarray(start, end))) this.#line(this.#begun.take());
       start = end + 1;
     }
     if (this.#closed === undefined) this.#gather(chunk.subarray(start));
@@ -135,17 +158,15 @@ export class Qmp extends EventEmitter<{ event: [QmpEvent]; close: [] }> {
     return false;
   }
 
-  #line(text: string): void {
-    const nowMs = performance.now();
-    if (nowMs - this.#minuteMs > MINUTE_MS) [this.#minuteMs, this.#lines] = [nowMs, 0];
-    this.#lines += 1;
-    if (this.#lines > MAX_LINES) {
-      this.#close(new PolykernelError('protocol', `QEMU sent more than ${MAX_LINES} lines in a minute`));
+  #line(line: Buffer): void {
+    const tooMuch = this.#pace.tooMuch(line.length);
+    if (tooMuch !== undefined) {
+      this.#close(new PolykernelError('protocol', `QEMU sent more than ${tooMuch} in a minute`));
       return;
     }
     let message: unknown;
     try {
-      message = JSON.parse(text);
+      message = JSON.parse(line.toString('utf8'));
     } catch {
       // The rest of a line whose beginning an earlier client has read.
       return;

@@ -65,6 +65,6 @@ export async function unplugRegion(
 
 export async function children(monitor: Qmp, path: string): Promise<Set<string>> {
   const list = await monitor.execute('qom-list', { path });
-  const names = Array.isArray(list) ? list.map((entry) => (isRecord(entry) ? String(entry.name) : '')) : [];
-  return new Set(names);
+  const names = Array.isArray(list) ? list.map((entry: unknown) => (isRecord(entry) ? entry.name : undefined)) : [];
+  return new Set(names.filter((name) => typeof name === 'string'));
 }

@@ -32,7 +32,8 @@ export async function onlineCpus(guest: Pick<GuestLink, 'readFile' | 'blame'>): 
 /** Bytes that are not in the balloon. */
 export async function memoryIn(monitor: Qmp): Promise<number> {
   const balloon = await monitor.execute('query-balloon');
-  if (isRecord(balloon) && typeof balloon.actual === 'number') return balloon.actual;
+  if (isRecord(balloon) && Number.isSafeInteger(balloon.actual) && Number(balloon.actual) >= 0)
+    return Number(balloon.actual);
   throw new PolykernelError('protocol', 'QEMU does not say how large the balloon is');
 }
 
