@@ -31,7 +31,7 @@ export function hear({ type, flags, session, payload }: Frame, of: Hearers): boo
       return payload.length === 4 && line.ack(payload.readUInt32LE());
     case ToHost.stdout:
     case ToHost.stderr: {
-      const data = flags & Flag.memory ? line.take(payload) : payload;
+      const data = flags & Flag.memory ? line.take(payload, process !== undefined) : payload;
       if (data === undefined) return false;
       return process?.output(type === ToHost.stdout ? 'stdout' : 'stderr', data, (flags & Flag.eof) !== 0) ?? true;
     }

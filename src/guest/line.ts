@@ -11,6 +11,8 @@ const BULK_BYTES = 2 ** 20;
 /** The largest frame of a state: a header and two numbers. */
 const MIN_STATE_ROOM = HEADER_BYTES + 8;
 
+const NOTHING = Buffer.alloc(0);
+
 /** A request that waits for room on the line, or has left. */
 export interface Request {
   readonly frames: Buffer[];
@@ -165,11 +167,15 @@ export class LineWriter {
     return put;
   }
 
-  /** What a frame of the guest says is in shared memory. Undefined when there can be no such thing. */
-  take(payload: Buffer): Buffer | undefined {
+  /**
+   * What a frame of the guest says is in shared memory; nothing of it where nobody `wants` it, which costs no copy then.
+   * Undefined when there can be no such thing.
+   */
+  take(payload: Buffer, wants = true): Buffer | undefined {
     const memory = this.#takesMemory ? this.#memory : undefined;
     if (memory === undefined || payload.length !== 4) return undefined;
-    const data = memory.take(payload.readUInt32LE());
+    const length = payload.readUInt32LE();
+    const data = wants ? memory.take(length) : memory.skip(length) ? NOTHING : undefined;
     this.state(memory);
     return data;
   }

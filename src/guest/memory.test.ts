@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import koffi from 'koffi';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { LineMemory, lineMemoryBytes } from './memory.ts';
 import { encodePairs, Flag, SLOT_BYTES, ToGuest, ToHost, u16, u32 } from './protocol.ts';
 import { connected, Guest } from './testing.ts';
@@ -148,6 +148,26 @@ it.each([0, SLOT_BYTES + 1, 0xffff_ffff])('drops output of %i bytes in a slot as
   for (let time = 0; time < 65; time++) guest.send(ToHost.stdout, session, u32(bytes), Flag.memory);
   await refused;
   expect((await buffer(process.stdout)).length).toBe(0);
+});
+
+it('copies nothing of a slot that nobody waits for, and frees it', async () => {
+  const { guest, link } = await sharing();
+  const process = link.exec(request);
+  const { session } = await guest.next(ToGuest.exec);
+  const copied = vi.spyOn(LineMemory.prototype, 'take');
+  try {
+    for (let piece = 0; piece < 3; piece++) {
+      guest.send(ToHost.stdout, session + 1, u32(SLOT_BYTES), Flag.memory);
+      expect((await guest.next(ToGuest.taken)).payload.readUInt32LE()).toBe(piece + 1);
+    }
+    expect(copied).not.toHaveBeenCalled();
+  } finally {
+    copied.mockRestore();
+  }
+  // The next one is where it would be.
+  writeSync(file, 'output', (SLOTS + (3 % SLOTS)) * SLOT_BYTES);
+  guest.send(ToHost.stdout, session, u32(6), Flag.memory | Flag.eof);
+  expect((await buffer(process.stdout)).toString()).toBe('output');
 });
 
 it('closes the memory with the link', async () => {

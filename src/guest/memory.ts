@@ -79,10 +79,14 @@ export class LineMemory implements LineSource {
 
   /** The first `length` bytes of the next slot from the guest. Undefined when there can be no such length. */
   take(length: number): Buffer | undefined {
-    const slot = this.#slots + (this.#taken % this.#slots);
+    const start = (this.#slots + (this.#taken % this.#slots)) * SLOT_BYTES;
+    return this.skip(length) ? Buffer.from(this.#bytes.subarray(start, start + length)) : undefined;
+  }
+
+  /** The same without looking at them. Whether there can be such a length. */
+  skip(length: number): boolean {
     this.#taken = (this.#taken + 1) >>> 0;
-    if (length === 0 || length > SLOT_BYTES) return undefined;
-    return Buffer.from(this.#bytes.subarray(slot * SLOT_BYTES, slot * SLOT_BYTES + length));
+    return length > 0 && length <= SLOT_BYTES;
   }
 
   /** What the agent counts up each second, whatever its line does; undefined where there is no such word. */
