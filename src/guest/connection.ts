@@ -114,6 +114,11 @@ export class Connection {
     this.stream.uncork();
   }
 
+  /** So many bytes that came are of no use to anybody. */
+  chargeStray(bytes: number): void {
+    this.#inbox.chargeStray(bytes);
+  }
+
   /** What has come already is handled although the line is gone. */
   hearOut(): void {
     if (this.#release === undefined) return;

@@ -18,6 +18,8 @@ export interface Hearers {
   time: TimeQuestion;
   rung: RungBells;
   poweroff: Poweroff;
+  /** So many bytes were output of a session that is not held. */
+  onStray(bytes: number): void;
   onBootId(bootId: string): void;
   onTrouble(trouble: Trouble): void;
 }
@@ -31,9 +33,13 @@ export function hear({ type, flags, session, payload }: Frame, of: Hearers): boo
       return payload.length === 4 && line.ack(payload.readUInt32LE());
     case ToHost.stdout:
     case ToHost.stderr: {
-      const data = flags & Flag.memory ? line.take(payload, process !== undefined) : payload;
+      const isShared = (flags & Flag.memory) !== 0;
+      const data = isShared ? line.take(payload, process !== undefined) : payload;
       if (data === undefined) return false;
-      return process?.output(type === ToHost.stdout ? 'stdout' : 'stderr', data, (flags & Flag.eof) !== 0) ?? true;
+      if (process !== undefined)
+        return process.output(type === ToHost.stdout ? 'stdout' : 'stderr', data, (flags & Flag.eof) !== 0);
+      of.onStray(isShared ? payload.readUInt32LE() : data.length);
+      return true;
     }
     case ToHost.credit:
       return payload.length === 4 && (process?.credit(payload.readUInt32LE()) ?? true);

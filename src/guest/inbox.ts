@@ -9,6 +9,8 @@ import { Flag, type Frame, FrameDecoder, MAX_BARE, MAX_GREETING, MAX_TO_HOST, SL
 const BYTES_PER_UNIT = 4096;
 /** One that tells of a slot costs as much as copying it. */
 const SLOT_UNITS = SLOT_BYTES / 8192;
+/** Output that is for nobody costs what reading it did: no credit bounds how much of it comes. */
+const STRAY_BYTES_PER_UNIT = 512;
 /** Of a frame with a text in it, which is cleaned, and judged by. */
 const TEXT_UNITS = 8;
 const TEXTS: ReadonlySet<number> = new Set([ToHost.result, ToHost.exited, ToHost.trouble]);
@@ -134,6 +136,11 @@ export class Inbox {
     if (this.#closed) return;
     this.#units = Infinity;
     this.#work(Infinity);
+  }
+
+  /** What came last had so many bytes, and they were for nobody. */
+  chargeStray(bytes: number): void {
+    this.#units -= bytes / STRAY_BYTES_PER_UNIT;
   }
 
   /** Drops what is here. */

@@ -68,6 +68,7 @@ export class GuestLink extends EventEmitter<{
     this.#hearers = {
       ...{ line: this.#line, sessions: this.#sessions, answers: this.#answers, watch: this.#watch },
       ...{ time: this.#time, rung: this.#rung, poweroff: this.#poweroff },
+      onStray: (bytes) => this.#connection?.chargeStray(bytes),
       onBootId: (bootId) => {
         if (this.#hello !== undefined) this.#hello = { ...this.#hello, bootId };
       },

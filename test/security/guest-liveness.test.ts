@@ -187,6 +187,23 @@ describe('a guest that floods', () => {
     expect(rung).toBeGreaterThanOrEqual(2000 * 16);
   });
 
+  it('with output for nobody costs what reading that does', async () => {
+    const clock = new ManualClock();
+    const { guest, link } = await connected({ clock, turns: new Turns(clock) });
+    const before = link.heard;
+    const stray = encodeFrame(ToHost.stdout, 99, Buffer.alloc(16_384));
+    guest.stream.write(Buffer.concat(Array.from({ length: 400 }, () => stray)));
+    await settle();
+    expect(guest.host.isPaused()).toBe(true);
+    expect(link.heard - before).toBeLessThanOrEqual(512 / 32);
+    // It is no fault: of a session that was given up, there may be some on its way.
+    for (let turn = 0; link.heard - before < 400; turn++) {
+      expect(turn).toBeLessThan(1000);
+      clock.advance(5);
+    }
+    expect(link.hello).toBeDefined();
+  });
+
   it('with headers whose content is none costs as much as it does', async () => {
     const clock = new ManualClock();
     const turns = new Turns(clock);
