@@ -48,9 +48,11 @@ describe('the threads of a launch', () => {
 
   it('of a QEMU that lies about them are still only its own', () => {
     process(140, 999, null, ['CPU 0/KVM']);
-    const { vcpus, others } = qemuThreads(launch('qemu-system-x86', 'CPU 2/KVM', 'CPU 2/KVM', 'CPU 99999999/KVM'));
+    const { vcpus, others } = qemuThreads(
+      launch('qemu-system-x86', 'CPU 2/KVM', 'CPU 2/KVM', 'CPU 99999999/KVM', 'CPU 9999/KVM'),
+    );
     expect(vcpus).toEqual([[], [], [131, 132]]);
-    expect(others).toEqual([100, 110, 120, 130, 133]);
+    expect(others).toEqual([100, 110, 120, 130, 133, 134]);
   });
 
   it('of UML are one vCPU, whatever they call themselves', () => {
