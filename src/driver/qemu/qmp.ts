@@ -161,7 +161,11 @@ export class Qmp extends EventEmitter<{ event: [QmpEvent]; close: [] }> {
   #line(line: Buffer): void {
     const tooMuch = this.#pace.tooMuch(line.length);
     if (tooMuch !== undefined) {
-      this.#close(new PolykernelError('protocol', `QEMU sent more than ${tooMuch} in a minute`));
+      this.#close(
+        new PolykernelError('protocol', `QEMU sent more than ${tooMuch} in a minute`, {
+          hint: 'Its guest floods it, or has taken it over: treat it as hostile. It can be stopped at once, and asked again in a minute.',
+        }),
+      );
       return;
     }
     let message: unknown;
