@@ -97,18 +97,23 @@ function memoryPasses(mib: Readonly<Record<string, number>>) {
   return { text: `move ${STEP_MIB} MiB from ${from} to ${to}`, usualMs: 3_000, work: () => client.move(request) };
 }
 
+/** Resolves once it is dead and the daemon knows. */
 async function killOne(victim: keyof typeof counts): Promise<void> {
   if (victim === 'daemon') return daemon.kill();
   const name = pick(NAMES);
-  try {
-    if (victim === 'vmm') process.kill((await client.inspect(name)).pid!, 'SIGKILL');
-    else {
-      const crash = await client.exec(name, { command: ['sh', '-c', 'echo c > /proc/sysrq-trigger'] });
-      await crash.exited;
-    }
-  } catch {
-    // It is down already.
+  const { pid } = await client.inspect(name).catch(() => ({ pid: null }));
+  // It is down already.
+  if (pid === null) return;
+  if (victim === 'vmm') process.kill(pid, 'SIGKILL');
+  else {
+    const crash = await client
+      .exec(name, { command: ['sh', '-c', 'echo c > /proc/sysrq-trigger'] })
+      .catch(() => undefined);
+    await crash?.exited.catch(() => {});
   }
+  for (const from = performance.now(); (await client.inspect(name)).pid === pid; await delay(100))
+    if (performance.now() - from > SETTLED_MS)
+      throw new Error(`the daemon does not see that ${name}'s ${victim} is gone`);
 }
 
 /** All is well again: who was killed is back, and what was cut off is taken up. Rejects after five minutes. */
