@@ -101,7 +101,9 @@ function answer(port: number): Promise<string | undefined> {
       response.setEncoding('utf8').on('data', (part: string) => {
         text += part;
       });
-      response.on('close', () => resolve(response.statusCode === 200 ? text.trim() : undefined));
+      // What is cut off is of the kernel that went.
+      const isWhole = () => response.complete && response.statusCode === 200 && text.trim() !== '';
+      response.on('close', () => resolve(isWhole() ? text.trim() : undefined));
     });
     asked.on('error', () => resolve(undefined));
     asked.on('timeout', () => asked.destroy());

@@ -97,17 +97,30 @@ function memoryPasses(mib: Readonly<Record<string, number>>) {
   return { text: `move ${STEP_MIB} MiB from ${from} to ${to}`, usualMs: 3_000, work: () => client.move(request) };
 }
 
+/** Resolves once it is dead and the daemon knows. */
 async function killOne(victim: keyof typeof counts): Promise<void> {
   if (victim === 'daemon') return daemon.kill();
   const name = pick(NAMES);
+  const { pid } = await client.inspect(name).catch(() => ({ pid: null }));
+  // It is down already.
+  if (pid === null) return;
+  if (victim === 'vmm') killProcess(pid);
+  else {
+    const crash = await client
+      .exec(name, { command: ['sh', '-c', 'echo c > /proc/sysrq-trigger'] })
+      .catch(() => undefined);
+    await crash?.exited.catch(() => {});
+  }
+  for (const from = performance.now(); (await client.inspect(name)).pid === pid; await delay(100))
+    if (performance.now() - from > SETTLED_MS)
+      throw new Error(`the daemon does not see that ${name}'s ${victim} is gone`);
+}
+
+function killProcess(pid: number): void {
   try {
-    if (victim === 'vmm') process.kill((await client.inspect(name)).pid!, 'SIGKILL');
-    else {
-      const crash = await client.exec(name, { command: ['sh', '-c', 'echo c > /proc/sysrq-trigger'] });
-      await crash.exited;
-    }
+    process.kill(pid, 'SIGKILL');
   } catch {
-    // It is down already.
+    // It ended by itself just now.
   }
 }
 

@@ -11,6 +11,7 @@ import { complain, flush, print } from './kit/output.ts';
 let inJson = false;
 
 async function main(args: string[]): Promise<number> {
+  if (args.some((text) => text.includes('\ufffd'))) (await import('../sys/lost-bytes.ts')).refuseLostArguments(args);
   const word = args[0];
   if (word === undefined || isHelp(word) || (word === 'help' && args.length === 1)) {
     await print((await import('./kit/help.ts')).overview());

@@ -108,7 +108,7 @@ export class GuestLink extends EventEmitter<{
     this.#line.useMemory(memory);
   }
 
-  /** The same, on this connection, of so many slots that a port has beside it by now. Rejects as configure(): then nothing uses it. */
+  /** The same, on this connection, of so many slots that a port has beside it by now. Rejects as configure(): then nothing is sent by it. */
   async beginSharing(slots: number, signal?: AbortSignal): Promise<void> {
     this.#line.expectMemory(slots);
     await this.configure([['line-memory', String(slots)]], signal);

@@ -247,14 +247,19 @@ export class Instance {
     return same(told, [hostPlacement(this.record), housekeepingCpus]) && (await this.misplaced()) === null;
   }
   /**
-   * Has a kernel that has just booted, or was found again (`adopted`), be as the record says. That may have changed since its start was
-   * prepared, and an earlier daemon may have ended before the kernel was told. The size of one found again is the business of the
-   * step that changed it, for its guest may be mute. Rejects as repin() and resize().
+   * Has a kernel that has just booted, or was found again, sit where the record says: that may have changed since its start was prepared,
+   * and an earlier daemon may have ended before the kernel was told. Asks no guest. Rejects as repin().
    */
-  async conform(housekeepingCpus: readonly number[] | undefined, adopted: boolean): Promise<void> {
+  async conform(housekeepingCpus: readonly number[] | undefined): Promise<void> {
     if (!(await this.isInPlace(housekeepingCpus))) await this.repin(housekeepingCpus);
+  }
+  /**
+   * Has a kernel that has just booted be as large as the record says by now. Waits for its guest. The size of one that was found again is
+   * the business of the step that changed it. Rejects as resize().
+   */
+  async takeSize(housekeepingCpus: readonly number[] | undefined): Promise<void> {
     const { launch } = this.record;
-    if (adopted || launch?.size === undefined || this.#liveKernel() === undefined) return;
+    if (launch?.size === undefined || this.#liveKernel() === undefined) return;
     const { cpus, memoryBytes } = launch.size;
     if (!same({ cpus, memoryBytes }, kernelSize(sizeOf(this.record)))) await this.resize(null, housekeepingCpus);
   }

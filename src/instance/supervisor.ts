@@ -86,7 +86,7 @@ export class Supervisor<P = unknown> implements Instances {
   readonly #providers: readonly Provider[];
   readonly #records: RecordKeeper;
   readonly #launcher: Launcher;
-  /** Kernels that are made as they are recorded, since they came up. */
+  /** Kernels that are put where they are recorded, since they came up. */
   readonly #conforming = new WeakMap<Instance, Promise<void>>();
   #ending = false;
 
@@ -386,9 +386,11 @@ export class Supervisor<P = unknown> implements Instances {
   async #conform(instance: Instance, adopted: boolean): Promise<void> {
     await Promise.resolve();
     if (this.#ending) return;
-    await instance
-      .conform(this.#options.hostPool.housekeepingCpus(), adopted)
-      .catch((error) => this.#complain(`making ${instance.name} as it is recorded`, error));
+    const cpus = this.#options.hostPool.housekeepingCpus();
+    const complain = (error: unknown) => this.#complain(`making ${instance.name} as it is recorded`, error);
+    await instance.conform(cpus).catch(complain);
+    // Nobody waits for that: a guest may be mute.
+    if (!adopted) void instance.takeSize(cpus).catch(complain);
   }
 
   /** Removes a foreground instance once it has ended and its client, if it still comes, has been told. */

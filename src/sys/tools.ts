@@ -29,6 +29,7 @@ export const TOOL_PACKAGES: Readonly<Record<string, string>> = {
   'qemu-system-x86_64': 'qemu-system-x86',
   bwrap: 'bubblewrap',
   gcc: 'gcc',
+  cpp: 'cpp',
   'musl-gcc': 'musl-tools',
   mksquashfs: 'squashfs-tools',
   unsquashfs: 'squashfs-tools',

@@ -1,5 +1,5 @@
 /** Kernels sit where the ledger says, wherever the daemon ended that changed it: on the fake driver, which keeps what each was told. */
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { type StepRecord, stepTable } from '../../src/core/step-journal.ts';
 import { Store } from '../../src/core/store.ts';
 import { type InstanceRecord, instanceTable } from '../../src/instance/contract.ts';
@@ -135,6 +135,17 @@ it('a kernel that comes up after its CPU became another one is moved there', asy
   await untilState(test, 'web', 'running');
   await eventually(async () => (await test.client.inspect('web')).real!.vcpus[0]![0] === 4);
   expect((await agreed(test)).web).toEqual([4]);
+});
+
+it('a guest that does not become as large as its record holds up nobody who asks where kernels sit', async () => {
+  const test = await startDaemon();
+  await test.client.apply(stack(2, 3));
+  const { supervisor } = test.daemon;
+  await test.client.stop('web', {});
+  const asked = vi.spyOn(supervisor.get('web'), 'takeSize').mockReturnValue(new Promise(() => {}));
+  await test.client.start('web');
+  await eventually(() => asked.mock.calls.length === 1);
+  expect(await supervisor.areInPlace()).toBe(true);
 });
 
 it('kernels that own nothing leave the CPUs of a pool that was recorded, and not enforced, when the daemon was killed', async () => {

@@ -66,7 +66,10 @@ it('refuses functions that the machine does not have', () => {
   const { stack } = parseStack(text, { directory: '/', defaultName: 'test' });
   const { refused, steps } = planFor(stack!, topology);
   expect([refused, steps]).toMatchObject([
-    [{ name: 'a', field: 'devices[1]', message: 'there is no PCI function 0000:fe:1f.7' }],
+    [
+      { name: 'a', field: 'devices[1]', message: 'there is no PCI function 0000:fe:1f.7' },
+      { name: 'a', field: 'devices[2]', message: 'no virtual function is free: there are none' },
+    ],
     [],
   ]);
 });

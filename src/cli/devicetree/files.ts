@@ -12,6 +12,7 @@ import {
 } from '../../devicetree/index.ts';
 import { asPolykernelError, PolykernelError } from '../../sys/errors.ts';
 import { run } from '../../sys/process.ts';
+import { toolPath } from '../../sys/tools.ts';
 import type { Invocation, OptionSpec } from '../kit/command.ts';
 import { written } from '../kit/output.ts';
 
@@ -68,10 +69,12 @@ async function preprocessed(path: string, source: Uint8Array, include: readonly 
     'assembler-with-cpp',
     ...directories.flatMap((at) => ['-I', at]),
   ];
+  const cpp = toolPath('cpp');
   const { code, signal, stdoutBytes, stderr } = await run(
-    ['cpp', ...words, path.startsWith('-') && path !== '-' ? `./${path}` : path, '-'],
+    [cpp.path, ...words, path.startsWith('-') && path !== '-' ? `./${path}` : path, '-'],
     {
       input: path === '-' ? source : '',
+      env: { ...process.env, ...cpp.env },
       maxOutputBytes: MOST_BYTES,
     },
   );

@@ -1,5 +1,6 @@
 /** What the commands that run something in a guest share: its variables, its user, how it ended. */
 import { asPolykernelError, PolykernelError } from '../../sys/errors.ts';
+import { refuseLostVariable } from '../../sys/lost-bytes.ts';
 import { isUser, USER_HINT } from '../../sys/user-text.ts';
 import type { Invocation, OptionSpec } from '../kit/command.ts';
 import { complain } from '../kit/output.ts';
@@ -14,16 +15,17 @@ export const ENV_OPTIONS: Readonly<Record<string, OptionSpec>> = {
   'env-file': { value: 'FILE', multiple: true, complete: 'file', help: 'read variables from a file' },
 };
 
-/** What the files of --env-file hold. */
-export function readEnvFiles(invocation: Invocation): Promise<string[]> {
+/** What the files of --env-file hold. Rejects with `invalid`, `not-found` or `permission`. */
+export async function readEnvFiles(invocation: Invocation): Promise<string[]> {
+  const files = invocation.values('env-file');
+  if (files.length === 0) return [];
+  const { readText } = await import('../kit/text-file.ts');
+  const { createReadStream } = process.getBuiltinModule('node:fs');
   const read = (path: string) =>
-    process
-      .getBuiltinModule('node:fs/promises')
-      .readFile(path, 'utf8')
-      .catch((error) => {
-        throw asPolykernelError(error, `--env-file: reading ${path}`);
-      });
-  return Promise.all(invocation.values('env-file').map(read));
+    readText(createReadStream(path), path, '--env-file').catch((error) => {
+      throw asPolykernelError(error, `--env-file: reading ${path}`);
+    });
+  return Promise.all(files.map(read));
 }
 
 /** What --env-file and then --env set. `files`: what the first hold. Throws `invalid`. */
@@ -59,6 +61,7 @@ function environmentEntry(text: string, field: string, env: NodeJS.ProcessEnv): 
   }
   if (at > 0) return [text.slice(0, at), text.slice(at + 1)];
   const value = env[text];
+  if (value?.includes('\ufffd')) refuseLostVariable(text, field);
   return value === undefined ? undefined : [text, value];
 }
 

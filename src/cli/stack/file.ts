@@ -5,10 +5,10 @@ import { type Problem, parseStack, problemsError, type Stack, type StackSource }
 import { asPolykernelError, PolykernelError } from '../../sys/errors.ts';
 import { plainText } from '../../sys/text.ts';
 import type { Invocation } from '../kit/command.ts';
+import { readText } from '../kit/text-file.ts';
 import { parseEnvFile } from './env-file.ts';
 
 const DEFAULT_FILE = 'polykernel.yaml';
-const MOST_BYTES = 1_048_576;
 /** Columns of a line shown with a problem. */
 const EXCERPT = 120;
 
@@ -60,7 +60,7 @@ export async function readVariables(
   const found = new Map<string, string>();
   const beside = join(directory, '.env');
   for (const file of files.length > 0 ? files : [beside]) {
-    const text = await readBounded(createReadStream(resolve(file)), file, '--env-file').catch((error: unknown) => {
+    const text = await readText(createReadStream(resolve(file)), file, '--env-file').catch((error: unknown) => {
       const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT';
       if (isMissing && files.length === 0) return '';
       if (!isMissing) throw asPolykernelError(error, `--env-file: reading ${file}`);
@@ -83,27 +83,13 @@ export async function readSource(file = DEFAULT_FILE): Promise<StackSource> {
   const path = resolve(file);
   const isInput = file === '-';
   const shown = isInput ? 'standard input' : file;
-  const text = await readBounded(isInput ? process.stdin : createReadStream(path), shown).catch((error: unknown) => {
-    throw readingError(error, shown);
-  });
+  const text = await readText(isInput ? process.stdin : createReadStream(path), shown, '--file').catch(
+    (error: unknown) => {
+      throw readingError(error, shown);
+    },
+  );
   const directory = isInput ? process.cwd() : dirname(path);
   return { text, file: shown, directory, defaultName: nameOf(directory) };
-}
-
-/** Reads no further than a stack file can be: the name may be that of a disk or of an endless pipe. */
-async function readBounded(stream: AsyncIterable<Buffer>, file: string, field = '--file'): Promise<string> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of stream) {
-    chunks.push(chunk);
-    bytes += chunk.length;
-    if (bytes > MOST_BYTES) throw invalid(file, 'is larger than 1 MiB', 'Give a text file.', field);
-  }
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks));
-  } catch {
-    throw invalid(file, 'is not UTF-8 text', 'Give a text file, saved as UTF-8.', field);
-  }
 }
 
 function readingError(error: unknown, file: string): PolykernelError {
@@ -121,8 +107,8 @@ function readingError(error: unknown, file: string): PolykernelError {
   }
 }
 
-const invalid = (file: string, reason: string, hint: string, field = '--file'): PolykernelError =>
-  new PolykernelError('invalid', `${file} ${reason}`, { field, value: file, hint });
+const invalid = (file: string, reason: string, hint: string): PolykernelError =>
+  new PolykernelError('invalid', `${file} ${reason}`, { field: '--file', value: file, hint });
 
 /** A name of the kind instances have, made of the directory's. */
 function nameOf(directory: string): string {
