@@ -104,6 +104,30 @@ it('leaves all as it was where programs use what is to go', async () => {
   }
 });
 
+it('waits with a deadline for a guest that holds more, less, and more again', async () => {
+  vi.useFakeTimers({ toFake: ['Date', 'setTimeout', 'setInterval'] });
+  try {
+    let asked = 0;
+    const guest = {
+      blame: () => {},
+      ask: async ([step]: readonly Pair[]) => {
+        asked += 1;
+        // Without a deadline it would go on for ever, without a pause.
+        if (asked > 5000) throw new Error('asked without end');
+        return step![1] === '0' ? 'held=0' : `held=${1 + (asked % 2)}`;
+      },
+    };
+    const done = expect(
+      setMemoryOut(guest, MACHINE, { before: 0, after: 9 * MIB }, memory().open),
+    ).rejects.toMatchObject({ code: 'not-ready', field: 'memoryBytes' });
+    for (let second = 0; second < 12; second++) await vi.advanceTimersByTimeAsync(1000);
+    await done;
+    expect(asked).toBeLessThan(1000);
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
 it.each([
   ['beyond its memory', 'ffffff+1'],
   ['of no length', '10+0'],
