@@ -11,7 +11,7 @@ const MOST = 3;
 /** IPv4 addresses that are not the host's loopback or link-local; none when the host names no such server. */
 export function nameservers(root = '/'): string[] {
   for (const file of FILES) {
-    const found = [...read(join(root, file)).matchAll(/^\s*nameserver\s+(\S+)/gm)].map(([, address]) => address!);
+    const found = [...read(join(root, file)).matchAll(/^[ \t]*nameserver[ \t]+(\S+)/gm)].map(([, address]) => address!);
     const usable = found.filter((address) => isIPv4(address) && !/^(127|0|169\.254)\./.test(address));
     if (usable.length > 0) return usable.slice(0, MOST);
   }
