@@ -2,7 +2,7 @@
  * Memory shared between processes: the only door to mmap(2), madvise(2), memfd_create(2), futex(2) and malloc_trim(3). koffi is loaded by the first
  * use, because it costs 30 ms of start-up.
  */
-import { closeSync, constants, fstatSync, ftruncateSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, constants, fstatSync, ftruncateSync, openSync, readFileSync, readlinkSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { constants as osConstants } from 'node:os';
 import { asPolykernelError, PolykernelError } from './errors.ts';
@@ -104,8 +104,9 @@ const CODE = /^([0-9a-f]+)-([0-9a-f]+) r-xp \S+ \S+ \d+ +(.*)$/gm;
  */
 export function letGoOfProgram(): void {
   const maps = readFileSync('/proc/self/maps', 'latin1');
+  const program = readlinkSync('/proc/self/exe');
   for (const [, from, to, path] of maps.matchAll(CODE)) {
-    if (path !== process.execPath) continue;
+    if (path !== program) continue;
     const at = BigInt(`0x${from}`);
     optional(library)?.madvise(at, Number(BigInt(`0x${to}`) - at), MADV_DONTNEED);
   }

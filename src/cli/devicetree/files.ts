@@ -74,7 +74,7 @@ async function preprocessed(path: string, source: Uint8Array, include: readonly 
     [cpp.path, ...words, path.startsWith('-') && path !== '-' ? `./${path}` : path, '-'],
     {
       input: path === '-' ? source : '',
-      env: { ...process.env, ...cpp.env },
+      env: cpp.env,
       maxOutputBytes: MOST_BYTES,
     },
   );
