@@ -26,7 +26,7 @@ const MOST_BYTES = 4096;
 const STRICTER = [
   /is no name of a property$/,
   /the root has a name$|only the root has an empty name$/,
-  /the structure block ends too early$/,
+  /the structure block ends too early$|is longer than the block$/,
   /readable as \d+, is not 16 or 17$/,
   /a property follows a child of its node$/,
   /a block begins at 0x[0-9a-f]+$/,
