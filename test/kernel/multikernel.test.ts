@@ -93,26 +93,26 @@ describe.skipIf(!canServe())('a kernel beside the host’s', () => {
   });
 
   it('keeps the CPU on which it booted, and gets none that came into the pool later', async () => {
+    const { first, second } = LOGICAL;
+    const placed = (vcpuCpus: number[]) => ({
+      vcpuCpus,
+      memory: [{ node: 0, bytes: 2 ** 28 }],
+      ...{ hugePageBytes: null, weight: null, mostCpus: null },
+    });
     await withKernel(
       emulator,
       async (kernel) => {
-        const [first, second] = (await kernel.placementNow()).vcpus.map(([cpu]) => cpu!);
-        const placement = (vcpuCpus: number[]) => ({
-          vcpuCpus,
-          ...{ memory: [], hugePageBytes: null, weight: null, mostCpus: null },
+        const refused = (why: string) => ({
+          ...{ code: 'unsupported', field: 'placement.vcpuCpus' },
+          message: expect.stringContaining(why),
         });
-        const refused = { code: 'unsupported', field: 'placement.vcpuCpus' };
-        await expect(kernel.repin(placement([second!, first!]), [])).rejects.toMatchObject({
-          ...refused,
-          message: expect.stringContaining('on which it booted'),
-        });
-        await expect(kernel.repin(placement([first!, LOGICAL.first]), [])).rejects.toMatchObject({
-          ...refused,
-          message: expect.stringContaining('when it booted'),
-        });
+        const elsewhere = kernel.repin(placed([second, first]), []);
+        await expect(elsewhere).rejects.toMatchObject(refused('on which it booted'));
+        const late = kernel.repin(placed([first, 7]), []);
+        await expect(late).rejects.toMatchObject(refused('when it booted'));
         expect((await kernel.placementNow()).vcpus).toEqual([[first], [second]]);
       },
-      { cpus: 2 },
+      { cpus: 2, placement: placed([first, second]) },
     );
   });
 
