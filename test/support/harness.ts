@@ -104,7 +104,7 @@ export async function startDaemon(options: Partial<DaemonOptions> = {}): Promise
     // A step that fails must not leave the processes of the others.
     try {
       await test.daemon.close();
-      for (const directory of fakeKernels()) if (directory.startsWith(home)) killFakeKernel(directory);
+      for (const directory of fakeKernels(home)) killFakeKernel(directory);
       const keepers = new Keepers(join(home, 'channels', KEEPER_DIRECTORY));
       await keepers.endAllBut(new Set());
       await new HaProxy(join(home, 'haproxy'), 1).stop();
