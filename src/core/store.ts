@@ -7,7 +7,7 @@ import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import type { Layout } from '../sys/paths.ts';
 import { makeFile } from '../sys/places.ts';
-import { inTransaction, Table, type TableDefinition } from './table.ts';
+import { inTransaction, Table, type TableDefinition, withoutWaiting } from './table.ts';
 
 /** For versions that counted all tables' changes together, up to 3: so that they leave alone what they cannot read. */
 const FORMAT = 4;
@@ -42,24 +42,27 @@ export class Store {
     try {
       makeFile(paths.database);
       database = new DatabaseSync(paths.database);
-      database.exec(
-        'PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -512',
-      );
-      // In exclusive mode the first write takes the lock for good.
-      database.exec(
-        'BEGIN EXCLUSIVE; CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT; COMMIT',
-      );
-      checkFormat(database, paths.database);
-      const [{ quick_check: check } = {}] = database.prepare('PRAGMA quick_check(1)').all();
-      if (check !== 'ok') throw damaged(paths.database, String(check));
-      const store = new Store(database);
-      database.exec(`PRAGMA user_version = ${FORMAT}`);
+      const store = withoutWaiting(database, () => Store.#begin(database!, paths.database));
       writeFileSync(paths.lock, `${process.pid}\n`, { mode: 0o600 });
       return store;
     } catch (error) {
       database?.close();
       throw openError(paths, error);
     }
+  }
+
+  static #begin(database: DatabaseSync, path: string): Store {
+    database.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA cache_size = -512');
+    // In exclusive mode the first write takes the lock for good.
+    database.exec(
+      'BEGIN EXCLUSIVE; CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT; COMMIT',
+    );
+    const format = formatOf(database, path);
+    const [{ quick_check: check } = {}] = database.prepare('PRAGMA quick_check(1)').all();
+    if (check !== 'ok') throw damaged(path, String(check));
+    const store = new Store(database);
+    if (format !== FORMAT) database.exec(`PRAGMA user_version = ${FORMAT}`);
+    return store;
   }
 
   /**
@@ -129,7 +132,8 @@ export class Store {
   /** Without `farewell` the number of the last event is not kept, as after SIGKILL. */
   close(farewell = true): void {
     try {
-      if (farewell) this.#setMeta.run('sequence', String(this.#sequence));
+      // Closing takes it to the disk.
+      if (farewell) withoutWaiting(this.#database, () => this.#setMeta.run('sequence', String(this.#sequence)));
     } catch {
       // A gap then.
     }
@@ -141,9 +145,9 @@ export class Store {
   }
 }
 
-function checkFormat(database: DatabaseSync, path: string): void {
+function formatOf(database: DatabaseSync, path: string): number {
   const format = Number(database.prepare('PRAGMA user_version').get()?.user_version ?? 0);
-  if (format <= FORMAT) return;
+  if (format <= FORMAT) return format;
   throw new PolykernelError(
     'unavailable',
     `${path} was written by a newer Polykernel (format ${format}, this one knows ${FORMAT})`,
