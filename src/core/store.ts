@@ -2,12 +2,13 @@
  * Desired and last known state, in SQLite. Opening takes an exclusive lock on the database that the kernel drops with the
  * process, however it ends: that lock is what makes this daemon the only one of its state directory.
  */
-import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, fdatasync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import { promisify } from 'node:util';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import type { Layout } from '../sys/paths.ts';
 import { makeFile } from '../sys/places.ts';
-import { inTransaction, Table, type TableDefinition, withoutWaiting } from './table.ts';
+import { inTransaction, Table, type TableDefinition } from './table.ts';
 
 /** For versions that counted all tables' changes together, up to 3: so that they leave alone what they cannot read. */
 const FORMAT = 4;
@@ -20,12 +21,20 @@ const SQLITE_NOTADB = 26;
 
 export class Store {
   readonly #database: DatabaseSync;
+  readonly #path: string;
   readonly #setMeta: StatementSync;
+  readonly #changes: StatementSync;
   #sequence: number;
   #reserved: number;
+  /** SQLite's, as settled() has it. */
+  #log: number | undefined;
+  #safe = 0;
+  #saving: Promise<void> | undefined;
 
-  private constructor(database: DatabaseSync) {
+  private constructor(database: DatabaseSync, path: string) {
     this.#database = database;
+    this.#path = path;
+    this.#changes = database.prepare('SELECT total_changes() AS changes');
     this.#setMeta = database.prepare(
       'INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value',
     );
@@ -42,7 +51,7 @@ export class Store {
     try {
       makeFile(paths.database);
       database = new DatabaseSync(paths.database);
-      const store = withoutWaiting(database, () => Store.#begin(database!, paths.database));
+      const store = Store.#begin(database, paths.database);
       writeFileSync(paths.lock, `${process.pid}\n`, { mode: 0o600 });
       return store;
     } catch (error) {
@@ -52,7 +61,9 @@ export class Store {
   }
 
   static #begin(database: DatabaseSync, path: string): Store {
-    database.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA cache_size = -512');
+    database.exec(
+      'PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -512',
+    );
     // In exclusive mode the first write takes the lock for good.
     database.exec(
       'BEGIN EXCLUSIVE; CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT; COMMIT',
@@ -60,7 +71,7 @@ export class Store {
     const format = formatOf(database, path);
     const [{ quick_check: check } = {}] = database.prepare('PRAGMA quick_check(1)').all();
     if (check !== 'ok') throw damaged(path, String(check));
-    const store = new Store(database);
+    const store = new Store(database, path);
     if (format !== FORMAT) database.exec(`PRAGMA user_version = ${FORMAT}`);
     return store;
   }
@@ -132,12 +143,44 @@ export class Store {
   /** Without `farewell` the number of the last event is not kept, as after SIGKILL. */
   close(farewell = true): void {
     try {
-      // Closing takes it to the disk.
-      if (farewell) withoutWaiting(this.#database, () => this.#setMeta.run('sequence', String(this.#sequence)));
+      if (farewell) this.#setMeta.run('sequence', String(this.#sequence));
     } catch {
       // A gap then.
     }
     this.#database.close();
+    this.#safe = Number.POSITIVE_INFINITY;
+    if (this.#log !== undefined) closeSync(this.#log);
+  }
+
+  /**
+   * Resolves when all that is written so far is on the disk. SQLite in this mode leaves its log to the kernel, so that what this
+   * daemon does survives it and never a power cut; an answer says that it does. Rejects with `internal` when the disk refuses.
+   */
+  async settled(): Promise<void> {
+    const written = this.#written();
+    while (this.#safe < written) {
+      this.#saving ??= this.#save().finally(() => {
+        this.#saving = undefined;
+      });
+      await this.#saving;
+    }
+  }
+
+  async #save(): Promise<void> {
+    const written = this.#written();
+    try {
+      this.#log ??= openSync(`${this.#path}-wal`, 'r');
+      await promisify(fdatasync)(this.#log);
+    } catch (error) {
+      // One that was closed meanwhile is on the disk.
+      if (this.#database.isOpen) throw asPolykernelError(error, 'writing the state database');
+    }
+    this.#safe = Math.max(this.#safe, written);
+  }
+
+  /** Rows that were changed since it was opened; of a closed one none is left. */
+  #written(): number {
+    return this.#database.isOpen ? Number(this.#changes.get()!.changes) : 0;
   }
 
   #meta(key: string): string | undefined {

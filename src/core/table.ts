@@ -115,30 +115,15 @@ export function inTransaction(database: DatabaseSync, action: () => void): void 
   }
 }
 
-/**
- * Does what need not be on the disk when this returns, for the next record's write brings it there as well: a table that is lost
- * is made anew.
- */
-export function withoutWaiting<T>(database: DatabaseSync, action: () => T): T {
-  database.exec('PRAGMA synchronous = NORMAL');
-  try {
-    return action();
-  } finally {
-    database.exec('PRAGMA synchronous = FULL');
-  }
-}
-
 /** Before migrations were counted (schema 3 and below) a table had no version: what is in it is of version 0. */
 function makeTable(database: DatabaseSync, name: string): void {
   const columns = database.prepare(`PRAGMA table_info(${name})`).all();
   if (columns.some((column) => column.name === 'version')) return;
   const version = 'version INTEGER NOT NULL DEFAULT 0';
-  withoutWaiting(database, () =>
-    database.exec(
-      columns.length === 0
-        ? `CREATE TABLE ${name} (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, record TEXT NOT NULL, ${version}) STRICT`
-        : `ALTER TABLE ${name} ADD COLUMN ${version}`,
-    ),
+  database.exec(
+    columns.length === 0
+      ? `CREATE TABLE ${name} (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, record TEXT NOT NULL, ${version}) STRICT`
+      : `ALTER TABLE ${name} ADD COLUMN ${version}`,
   );
 }
 
