@@ -1,0 +1,54 @@
+/** For those who follow something that outlives its daemon: waits for the next one, and says so. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { PolykernelError } from '../sys/errors.ts';
+import { stoppedMark } from '../sys/paths.ts';
+
+// Not by `import`: see src/sys/node.ts.
+const { existsSync } = process.getBuiltinModule('node:fs');
+
+/** How long another daemon may take to come: where the last one was stopped on purpose, and else. */
+const STOPPED_MS = 5_000;
+const GONE_MS = 30_000;
+/** An upgrade takes less: nobody needs to hear of it. */
+const SILENT_MS = 2_000;
+const PAUSE_MS = 10;
+
+export interface Waiting {
+  /** Told once what is waited for, in a line for people, if that takes longer than an upgrade does. */
+  say?: ((text: string) => void) | undefined;
+  signal?: AbortSignal | undefined;
+  /** Whether nobody waits any more. */
+  isOver?: () => boolean;
+}
+
+/**
+ * What `connect` gives once a daemon answers on `socketPath`; none is started. Rejects with what `connect` rejects with unless that is `unavailable`,
+ * with `unavailable` when none comes in time, or the reason of the signal.
+ */
+export async function nextDaemon<T>(socketPath: string, connect: () => Promise<T>, waiting: Waiting = {}): Promise<T> {
+  const { say, signal, isOver } = waiting;
+  const began = performance.now();
+  for (let isSaid = false; ; await sleep(PAUSE_MS)) {
+    signal?.throwIfAborted();
+    if (isOver?.()) throw new PolykernelError('unavailable', 'the connection to the daemon was let go');
+    try {
+      return await connect();
+    } catch (error) {
+      if (!isAway(error)) throw error;
+    }
+    const isStopped = existsSync(stoppedMark(socketPath));
+    const [mostMs, what] = isStopped ? [STOPPED_MS, 'was stopped'] : [GONE_MS, 'is gone'];
+    const waited = performance.now() - began;
+    if (waited > mostMs) {
+      throw new PolykernelError('unavailable', `the daemon ${what}, and no other came within ${mostMs / 1000} s`, {
+        hint: 'Kernels run on: `pk daemon start` takes them up again, as any other command does.',
+      });
+    }
+    if (isSaid || (!isStopped && waited < SILENT_MS)) continue;
+    isSaid = true;
+    say?.(`the daemon ${what}: waiting ${mostMs / 1000} s for another one (pk daemon start)`);
+  }
+}
+
+/** Whether no daemon answered, or the connection to it was cut. */
+export const isAway = (error: unknown): boolean => error instanceof PolykernelError && error.code === 'unavailable';
