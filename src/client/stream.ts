@@ -9,6 +9,9 @@ import { connectionError, LOST, NO_SERVER_NAME } from './http.ts';
 import { nextDaemon } from './next-daemon.ts';
 import { Line, ProcessInput } from './process-line.ts';
 
+/** Of a WebSocket that is closed in good order. */
+const ENDED = 1000;
+
 export interface StreamOptions {
   signal?: AbortSignal;
   /** Told what a starting kernel does ("booting kernel"). */
@@ -64,9 +67,17 @@ export async function console(socketPath: string, name: string, options: StreamO
     const notice = parseNotice(data);
     if (notice !== undefined && 'error' in notice) output.stream.destroy(PolykernelError.fromJSON(notice.error));
   });
-  socket.on('close', () => output.stream.push(null));
+  socket.on('close', (code) => {
+    // The daemon says so when the console ends with its kernel.
+    if (code === ENDED) output.stream.push(null);
+    else
+      output.stream.destroy(
+        new PolykernelError('unavailable', 'the connection to the daemon was lost', { hint: LOST }),
+      );
+  });
   socket.on('error', () => {});
-  output.stream.on('close', () => socket.terminate());
+  // Whoever reads it is told; while it opens nobody does.
+  output.stream.on('error', () => {}).on('close', () => socket.terminate());
   await opened(socket, socketPath, options.signal);
   return output.stream;
 }

@@ -25,8 +25,8 @@ export class RecordKeeper {
   /** Never throws. Foreground instances are kept while their workload runs, for which their clients come back to another daemon. */
   save(record: InstanceRecord): void {
     const isForeground = record.spec.attached;
-    if (isForeground && !isRunning(record)) return this.#leave(record);
     try {
+      if (isForeground && !isRunning(record)) return void this.delete(record);
       if (!isForeground) this.#store.put(record);
       // No kernel outlives the machine's power, and nobody in the foreground is to wait for the disk.
       else this.#store.unsynced(() => this.#store.put(record));
@@ -56,14 +56,6 @@ export class RecordKeeper {
   /** One that the store has from an earlier daemon. */
   found({ id, spec }: InstanceRecord): void {
     if (spec.attached) this.#foreground.add(id);
-  }
-
-  #leave(record: InstanceRecord): void {
-    try {
-      this.delete(record);
-    } catch (error) {
-      this.#journal.error(`forgetting the record of ${record.spec.name}`, error);
-    }
   }
 }
 

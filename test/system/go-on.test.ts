@@ -63,7 +63,10 @@ describe.each(['run', 'exec'] as const)('%s', (kind) => {
 
 it('a foreground workload that ends while there is no daemon is told of by the next one', async () => {
   const test = await startDaemon();
-  const { spec } = await test.create({ command: ['sh', '-c', 'echo one; sleep 0.3; echo two; exit 7'], attached: true });
+  const { spec } = await test.create({
+    command: ['sh', '-c', 'echo one; sleep 0.3; echo two; exit 7'],
+    attached: true,
+  });
   const process = await test.client.attach(spec.name);
   const said = collect(process);
   await eventually(() => said.text().toString() === 'one\n');
