@@ -1,7 +1,7 @@
 /** For those who follow something that outlives its daemon: waits for the next one, and says so. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PolykernelError } from '../sys/errors.ts';
-import { stoppedMark } from '../sys/paths.ts';
+import { startingMark, stoppedMark } from '../sys/paths.ts';
 
 // Not by `import`: see src/sys/node.ts.
 const { existsSync } = process.getBuiltinModule('node:fs');
@@ -9,8 +9,9 @@ const { existsSync } = process.getBuiltinModule('node:fs');
 /** How long another daemon may take to come: where the last one was stopped on purpose, and else. */
 const STOPPED_MS = 5_000;
 const GONE_MS = 30_000;
-/** An upgrade takes less: nobody needs to hear of it. */
+/** Nobody needs to hear of less; and of an upgrade, which somebody else waits for. */
 const SILENT_MS = 2_000;
+const STARTING_MS = 10_000;
 const PAUSE_MS = 10;
 
 export interface Waiting {
@@ -44,7 +45,8 @@ export async function nextDaemon<T>(socketPath: string, connect: () => Promise<T
         hint: 'Kernels run on: `pk daemon start` takes them up again, as any other command does.',
       });
     }
-    if (isSaid || (!isStopped && waited < SILENT_MS)) continue;
+    const silentMs = existsSync(startingMark(socketPath)) ? STARTING_MS : isStopped ? 0 : SILENT_MS;
+    if (isSaid || waited < silentMs) continue;
     isSaid = true;
     say?.(`the daemon ${what}: waiting ${mostMs / 1000} s for another one (pk daemon start)`);
   }

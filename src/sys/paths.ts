@@ -72,6 +72,9 @@ export function layout(root: string = home()): Layout {
 /** There from when somebody stops the daemon of this socket until another one serves: none is to be expected by itself. */
 export const stoppedMark = (socket: string): string => join(dirname(socket), 'daemon.stopped');
 
+/** There while somebody starts the daemon of this socket, or has it upgraded. */
+export const startingMark = (socket: string): string => join(dirname(socket), 'daemon.starting');
+
 /** A short directory that is the user's own, to propose. */
 export function ownShortDirectory(uid: number = callerUid()): string {
   return uid === 0 ? '/run/pk' : `/run/user/${uid}/pk`;
