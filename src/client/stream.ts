@@ -18,6 +18,8 @@ export interface StreamOptions {
   phase?: (text: string) => void;
   /** Told, in a line for people, when it waits for another daemon to go on with. */
   waits?: (text: string) => void;
+  /** Starts another one when that was killed, if nobody else does. */
+  revive?: () => Promise<unknown>;
 }
 
 /** A process in a guest. Both outputs must be read or resumed, else the process is held back. */
@@ -181,7 +183,8 @@ async function openProcess(
       await opened(socket, socketPath, options.signal);
       return socket;
     };
-    const waiting = { say: options.waits, signal: options.signal, isOver: () => isLetGo };
+    const revive = wasMoved ? undefined : options.revive;
+    const waiting = { say: options.waits, signal: options.signal, revive, isOver: () => isLetGo };
     const socket = await nextDaemon(socketPath, reconnect, waiting);
     if (socket.readyState !== WebSocket.OPEN) return;
     if (first !== undefined) socket.send(JSON.stringify({ ...first, session }));

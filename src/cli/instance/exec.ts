@@ -44,7 +44,7 @@ export const command: Command = {
       detached,
       ...(tty ? terminalSize() : {}),
     };
-    const remote = await client.exec(name!, request, { waits: complain });
+    const remote = await client.exec(name!, request, { waits: complain, revive: () => connect() });
     const exit = await join(remote, { tty, stdin: invocation.flag('interactive') && !detached });
     explainEnd(exit);
     return exit.exitCode;
