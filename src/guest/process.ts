@@ -40,6 +40,13 @@ export interface GuestExit {
   message: string;
 }
 
+/** Bytes of a session so far, as its guest counts them: of output what it has sent to any host, of input what has come to it. */
+export interface Counts {
+  stdout: number;
+  stderr: number;
+  stdin: number;
+}
+
 /** Most different signals that can wait to be sent: as many as there are. */
 const MAX_SIGNALS = 64;
 
@@ -69,6 +76,9 @@ export class GuestProcess implements LineSource {
   readonly exited: Promise<GuestExit>;
   /** Resolves at the first output or end of output. */
   readonly firstOutput: Promise<void>;
+
+  /** Of one that an earlier manager made, when it was found; undefined else, and where the agent does not count. */
+  counts: Counts | undefined;
 
   /** Bytes of output credit that are lent at once. */
   get #loan(): number {

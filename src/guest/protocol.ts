@@ -18,6 +18,8 @@ export const LINE_WINDOW = 2048;
 export const HOST_IS_WIDE = 1;
 /** In a host's HELLO: it takes TROUBLE. */
 export const HOST_HEARS_TROUBLE = 4;
+/** In a host's HELLO: it takes COUNT. */
+export const HOST_HEARS_COUNTS = 8;
 /** In a host's HELLO: it takes bare frames. Only of a line that neither loses nor mixes bytes: see Flag. */
 export const HOST_TAKES_BARE = 2;
 /** The longest payload of a bare frame towards the host. */
@@ -88,6 +90,7 @@ export const ToHost = {
   bell: 75,
   time: 76,
   trouble: 77,
+  count: 78,
 } as const;
 
 export interface Frame {

@@ -64,16 +64,20 @@ describe('a daemon that comes after another was killed', () => {
     expect(await logText(test, 'web')).toBe('before\nafter\n');
   });
 
-  it('ends the processes of clients that are gone', async () => {
-    const test = await startDaemon();
+  it('ends the processes of clients that are gone, once they could have come back', async () => {
+    const clock = new ManualClock();
+    const test = await startDaemon({ clock });
     await test.create({ name: 'web', command: ['sleep'] });
     await untilState(test, 'web', 'running');
     const exec = await test.client.exec('web', { command: ['sleep'] });
     await exec.started;
-    exec.exited.catch(() => {});
-    await test.crashAndRestart();
+    await test.daemon.drop();
+    exec.close();
     await expect(exec.exited).rejects.toMatchObject({ code: 'unavailable' });
+    await test.crashAndRestart();
     const guest = test.daemon.supervisor.get('web').guest();
+    expect(guest.sessions()).toHaveLength(1);
+    clock.advance(30_000);
     expect(guest.sessions()).toEqual([]);
   });
 
@@ -123,17 +127,22 @@ describe('a daemon that comes after another was killed', () => {
     expect((await gather(echo)).exit).toMatchObject({ exitCode: 0 });
   });
 
-  it('ends foreground instances and whatever has no record', async () => {
-    const test = await startDaemon();
+  it('ends foreground instances whose clients do not come back, and whatever has no record', async () => {
+    const clock = new ManualClock();
+    const test = await startDaemon({ clock });
     const { spec } = await test.create({ command: ['sleep'], attached: true });
     const process = await test.client.attach(spec.name);
     await process.started;
-    process.exited.catch(() => {});
     mkdirSync(join(test.home, 'instances', 'litter'));
     writeFileSync(join(test.home, 'instances', 'litter', 'launch.json'), 'not JSON');
-    await test.crashAndRestart();
+    await test.daemon.drop();
+    process.close();
     await expect(process.exited).rejects.toMatchObject({ code: 'unavailable' });
-    expect(await test.client.list()).toEqual([]);
+    await test.crashAndRestart();
+    expect(readdirSync(join(test.home, 'instances'))).not.toContain('litter');
+    expect(await test.client.list()).toHaveLength(1);
+    clock.advance(30_000);
+    await eventually(async () => (await test.client.list()).length === 0);
     expect(readdirSync(join(test.home, 'instances'))).toEqual([]);
     expect(fakeKernels(test.home)).toEqual([]);
   });
