@@ -1,28 +1,36 @@
 /** Keeps records of instances in the store; what cannot be written, because the disk is full, is written when it can be. */
 import type { Journal } from '../core/journal.ts';
-import type { Records } from '../core/table.ts';
+import type { Records, Table } from '../core/table.ts';
 import type { Clock } from '../sys/clock.ts';
 import type { InstanceRecord } from './record.ts';
 
 const AGAIN_MS = 5_000;
 
+export type InstanceRecords = Records<InstanceRecord> & Pick<Table<InstanceRecord>, 'unsynced'>;
+
 export class RecordKeeper {
-  readonly #store: Records<InstanceRecord>;
+  readonly #store: InstanceRecords;
   readonly #clock: Clock;
   readonly #journal: Journal;
   readonly #unsaved = new Map<string, InstanceRecord>();
+  /** Foreground instances that the store has. */
+  readonly #foreground = new Set<string>();
 
-  constructor(store: Records<InstanceRecord>, clock: Clock, journal: Journal) {
+  constructor(store: InstanceRecords, clock: Clock, journal: Journal) {
     this.#store = store;
     this.#clock = clock;
     this.#journal = journal;
   }
 
-  /** Never throws. Foreground instances are not kept. */
+  /** Never throws. Foreground instances are kept while their workload runs, for which their clients come back to another daemon. */
   save(record: InstanceRecord): void {
-    if (record.spec.attached) return;
+    const isForeground = record.spec.attached;
     try {
-      this.#store.put(record);
+      if (isForeground && !isRunning(record)) return void this.delete(record);
+      if (!isForeground) this.#store.put(record);
+      // No kernel outlives the machine's power, and nobody in the foreground is to wait for the disk.
+      else this.#store.unsynced(() => this.#store.put(record));
+      if (isForeground) this.#foreground.add(record.id);
       this.#unsaved.delete(record.id);
     } catch (error) {
       if (this.#unsaved.size === 0) this.#clock.after(AGAIN_MS, () => this.saveAgain());
@@ -41,6 +49,15 @@ export class RecordKeeper {
   /** What the store keeps of it is gone for good. Throws `internal` when that cannot be written. */
   delete({ id, spec }: InstanceRecord): void {
     if (!spec.attached) this.#store.delete(id);
+    else if (this.#foreground.delete(id)) this.#store.unsynced(() => this.#store.delete(id));
     this.#unsaved.delete(id);
   }
+
+  /** One that the store has from an earlier daemon. */
+  found({ id, spec }: InstanceRecord): void {
+    if (spec.attached) this.#foreground.add(id);
+  }
 }
+
+const isRunning = ({ session, machine }: InstanceRecord): boolean =>
+  session !== null && (machine.state === 'running' || machine.state === 'paused');
