@@ -59,8 +59,7 @@ function checkNumbers({ bootCpu, reservations }: DeviceTree): void {
   };
   if (!Number.isInteger(bootCpu) || bootCpu < 0 || bootCpu > 0xffff_ffff) refuse('bootCpu', bootCpu, 32);
   for (const { address, size } of reservations)
-    for (const number of [address, size])
-      if (BigInt.asUintN(64, number) !== number) refuse('reservations', number, 64);
+    for (const number of [address, size]) if (BigInt.asUintN(64, number) !== number) refuse('reservations', number, 64);
 }
 
 /** First walk: checks, counts, and gives each name its place in the strings block. */
