@@ -1,7 +1,7 @@
 /**
  * Compares the device-tree codec with Debian's dtc over changed blobs and sources: `npm run fuzz:devicetree [-- --blobs N --sources N --seed S]`.
  * Ends with 1 at an input that one accepts and the other refuses, or that becomes another blob, without one of the reasons of
- * docs/devicetree.md; at an error that is none for people; and at one that takes a second.
+ * docs/devicetree.md; at an error that is none for people; and at one that takes a second. Ctrl-C ends it with the counts so far.
  */
 import { randomInt } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
@@ -17,7 +17,7 @@ const USAGE =
 const LONGEST_MS = 1000;
 /** What Node and its compiled code take, several times over. */
 const MOST_MIB = 1024;
-const PROGRESS = 50_000;
+const PROGRESS = 10_000;
 
 const values = readArguments();
 const number = (name: keyof typeof values, otherwise: number): number => {
@@ -29,8 +29,12 @@ const runs: Record<Kind, number> = { blobs: number('blobs', 1_000_000), sources:
 const seed = number('seed', randomInt(2 ** 31));
 if (!canAskDtc) refuse('there is no dtc to compare with, or no gcc: apt-get install device-tree-compiler gcc');
 
+const stop = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
+
 console.log(`seed ${seed}`);
-for (const kind of ['blobs', 'sources'] as const) await compare(kind);
+for (const kind of ['blobs', 'sources'] as const) if (runs[kind] > 0) await compare(kind);
+if (stop.signal.aborted) process.exitCode = 130;
 
 async function compare(kind: Kind): Promise<void> {
   const begun = performance.now();
@@ -38,7 +42,8 @@ async function compare(kind: Kind): Promise<void> {
   const progress = (done: number) => {
     if (done % PROGRESS === 0) console.log(`  ${done} ${kind}, ${seconds()} s`);
   };
-  const { inputs, outcomes, mostMs, fault } = await compareWithDtc(kind, { runs: runs[kind], seed, progress });
+  const task = { runs: runs[kind], seed, progress, signal: stop.signal };
+  const { inputs, outcomes, mostMs, fault } = await compareWithDtc(kind, task);
   const mebibytes = Math.round(process.resourceUsage().maxRSS / 1024);
   console.log(
     `${inputs} ${kind} in ${seconds()} s; none took more than ${mostMs.toFixed(0)} ms of CPU here, nor all more than ${mebibytes} MiB`,

@@ -32,6 +32,7 @@ const STRICTER = [
   /a block begins at 0x[0-9a-f]+$/,
   /a block is not on a multiple of \d$/,
   /there is no file/,
+  /this character has no end$/,
   /the root was deleted/,
   /in this overlay; nodes of other trees have to be named by labels/,
   /longer than 1024 bytes|more than \d+ |no end within 1024 bytes/,
@@ -106,10 +107,19 @@ export interface Comparison {
   fault: { input: Buffer; said: string } | undefined;
 }
 
-/** Ends at the first fault. `progress` is told of inputs that are done. */
+export interface Task {
+  runs: number;
+  seed: number;
+  /** Is told of inputs that are done. */
+  progress?: (done: number) => void;
+  /** Ends it before, with what is done by then. */
+  signal?: AbortSignal;
+}
+
+/** Ends at the first fault. */
 export async function compareWithDtc(
   kind: Kind,
-  { runs, seed, progress = () => {} }: { runs: number; seed: number; progress?: (done: number) => void },
+  { runs, seed, progress = () => {}, signal }: Task,
 ): Promise<Comparison> {
   const next = maker(kind, new Random(seed));
   const outcomes = new Map<string, number>();
@@ -117,7 +127,7 @@ export async function compareWithDtc(
   let mostMs = 0;
   let inputs = 0;
   try {
-    while (inputs < runs) {
+    while (inputs < runs && !signal?.aborted) {
       const batch = Array.from({ length: Math.min(BATCH, runs - inputs) }, next);
       const asked = dtc.verdicts(batch);
       asked.catch(() => {});

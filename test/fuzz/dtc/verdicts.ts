@@ -1,7 +1,7 @@
 /** What dtc says of many inputs, at a fraction of what a process for each would take: server.c. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -11,6 +11,9 @@ import { type Compiled, hasDtc } from '../../support/dtc.ts';
 
 /** Whether this machine can be asked. */
 export const canAskDtc = hasDtc && findTool('gcc') !== undefined;
+
+/** Where files need no disk. */
+const IN_MEMORY = '/dev/shm';
 
 export class Dtc {
   readonly #directory: string;
@@ -25,7 +28,7 @@ export class Dtc {
 
   /** `args`: of each run; `cwd`: where it looks for the files of sources. */
   static async start(args: readonly string[], cwd: string): Promise<Dtc> {
-    const directory = mkdtempSync(join(tmpdir(), 'pk-dtc-'));
+    const directory = mkdtempSync(join(existsSync(IN_MEMORY) ? IN_MEMORY : tmpdir(), 'pk-dtc-'));
     const library = join(directory, 'server.so');
     const gcc = toolPath('gcc');
     const source = join(import.meta.dirname, 'server.c');
