@@ -84,16 +84,6 @@ export class Table<R extends { id: string }> {
     inTransaction(this.#database, () => this.#delete.run(id));
   }
 
-  /** Does `action`, without waiting for the disk: for what is of no use once the machine was without power. Throws as put() does. */
-  unsynced(action: () => void): void {
-    this.#database.exec('PRAGMA synchronous = NORMAL');
-    try {
-      action();
-    } finally {
-      this.#database.exec('PRAGMA synchronous = FULL');
-    }
-  }
-
   /** Several at once, or none of them. Throws as put() does. */
   change(put: readonly R[], remove: readonly string[] = []): void {
     inTransaction(this.#database, () => {
@@ -127,13 +117,14 @@ export function inTransaction(database: DatabaseSync, action: () => void): void 
 
 /** Before migrations were counted (schema 3 and below) a table had no version: what is in it is of version 0. */
 function makeTable(database: DatabaseSync, name: string): void {
-  database.exec(
-    `CREATE TABLE IF NOT EXISTS ${name}
-       (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, record TEXT NOT NULL, version INTEGER NOT NULL DEFAULT 0) STRICT`,
-  );
   const columns = database.prepare(`PRAGMA table_info(${name})`).all();
   if (columns.some((column) => column.name === 'version')) return;
-  database.exec(`ALTER TABLE ${name} ADD COLUMN version INTEGER NOT NULL DEFAULT 0`);
+  const version = 'version INTEGER NOT NULL DEFAULT 0';
+  database.exec(
+    columns.length === 0
+      ? `CREATE TABLE ${name} (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, record TEXT NOT NULL, ${version}) STRICT`
+      : `ALTER TABLE ${name} ADD COLUMN ${version}`,
+  );
 }
 
 function asRecord(value: unknown): OldRecord {

@@ -59,7 +59,11 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   });
   const { supervisor, telemetry } = all;
   const ending = new AbortController();
-  const serving = { ending: ending.signal, complain: (text: string, error: unknown) => journal.error(text, error) };
+  const serving = {
+    ending: ending.signal,
+    settled: () => store.settled(),
+    complain: (text: string, error: unknown) => journal.error(text, error),
+  };
   const served = all.capabilities.flatMap(({ routes }) => routes ?? []);
   const api = createApi(served, serving);
   let endStreams = () => {};

@@ -364,7 +364,11 @@ export class GuestProcess implements LineSource {
   }
 }
 
+/** Node makes it anew each time that it is asked for it, and a guest can say numbers as often as it likes. */
+let errors: ReturnType<typeof getSystemErrorMap> | undefined;
+
 /** What an errno of the guest means, in the words of the C library: `no such file or directory`. */
 export function errnoText(errno: number): string {
-  return getSystemErrorMap().get(-errno)?.[1] ?? `errno ${errno}`;
+  errors ??= getSystemErrorMap();
+  return errors.get(-errno)?.[1] ?? `errno ${errno}`;
 }

@@ -148,6 +148,8 @@ export function encodeMessage(
   return frames;
 }
 
+/** Looking at a place where no frame begins takes as long as the checksum of so many bytes: all that a guest writes can be such places. */
+const PLACE_WORK = 64;
 /** Most bytes whose checksum is computed in vain before next() comes back: a guest may write headers and nothing else. */
 const MAX_FUTILE = 64 * 1024;
 
@@ -161,7 +163,7 @@ const SMALL_PART = 1 / 4;
 export class FrameDecoder {
   /** Bytes that belonged to no frame, since construction. */
   skipped = 0;
-  /** What decoding has cost since construction: bytes whose checksum was computed, and a quarter of those of bare payloads. */
+  /** What decoding has cost since construction: bytes whose checksum was computed, a quarter of those of bare payloads, and places where no frame began. */
   work = 0;
   /** What is looked at. Where a frame may reach from one chunk into the next, both around its border, and then the next. */
   #data: Buffer = Buffer.alloc(0);
@@ -215,7 +217,8 @@ export class FrameDecoder {
       const [data, at] = [this.#data, this.#at];
       if (this.#bare !== undefined && data.length > at) return this.#piece(this.#bare);
       if (data.length - at < HEADER_BYTES) break;
-      if (this.work - begun > MAX_FUTILE) return 'futile';
+      // Behind one that is not all here there is little left.
+      if (partial === undefined && this.work - begun > MAX_FUTILE) return 'futile';
       if (this.#beginsBare()) {
         const [type, flags, session] = [data[at + 2]!, data[at + 3]! & ~Flag.bare, data.readUInt32LE(at + 4)];
         const left = data.readUInt32LE(at + 8);
@@ -317,6 +320,7 @@ export class FrameDecoder {
   }
 
   #skipTo(at: number): void {
+    this.work += PLACE_WORK;
     this.skipped += at - this.#at;
     this.#at = at;
   }
