@@ -43,19 +43,20 @@ export async function nextDaemon<T>(socketPath: string, connect: () => Promise<T
       if (!isAway(error)) throw error;
     }
     const isStopped = existsSync(stoppedMark(socketPath));
-    const [mostMs, what] = isStopped ? [STOPPED_MS, 'was stopped'] : [GONE_MS, 'is gone'];
+    const isStarting = existsSync(startingMark(socketPath));
+    const [mostMs, what] = isStopped && !isStarting ? [STOPPED_MS, 'was stopped'] : [GONE_MS, 'is gone'];
     const waited = performance.now() - began;
     if (waited > mostMs) {
       throw new PolykernelError('unavailable', `the daemon ${what}, and no other came within ${mostMs / 1000} s`, {
         hint: 'Kernels run on: `pk daemon start` takes them up again, as any other command does.',
       });
     }
-    if (revive !== undefined && !isStopped && waited > REVIVE_MS && !existsSync(startingMark(socketPath))) {
+    if (revive !== undefined && !isStopped && waited > REVIVE_MS && !isStarting) {
       // What keeps it from starting is told by who waits: that none came.
       void revive().catch(() => {});
       revive = undefined;
     }
-    const silentMs = existsSync(startingMark(socketPath)) ? STARTING_MS : isStopped ? 0 : SILENT_MS;
+    const silentMs = isStarting ? STARTING_MS : isStopped ? 0 : SILENT_MS;
     if (isSaid || waited < silentMs) continue;
     isSaid = true;
     say?.(`the daemon ${what}: waiting ${mostMs / 1000} s for another one (pk daemon start)`);

@@ -84,16 +84,6 @@ export class Table<R extends { id: string }> {
     inTransaction(this.#database, () => this.#delete.run(id));
   }
 
-  /** Does `action`, without waiting for the disk: for what is of no use once the machine was without power. Throws as put() does. */
-  unsynced(action: () => void): void {
-    this.#database.exec('PRAGMA synchronous = NORMAL');
-    try {
-      action();
-    } finally {
-      this.#database.exec('PRAGMA synchronous = FULL');
-    }
-  }
-
   /** Several at once, or none of them. Throws as put() does. */
   change(put: readonly R[], remove: readonly string[] = []): void {
     inTransaction(this.#database, () => {

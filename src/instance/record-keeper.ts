@@ -1,12 +1,12 @@
 /** Keeps records of instances in the store; what cannot be written, because the disk is full, is written when it can be. */
 import type { Journal } from '../core/journal.ts';
-import type { Records, Table } from '../core/table.ts';
+import type { Records } from '../core/table.ts';
 import type { Clock } from '../sys/clock.ts';
 import type { InstanceRecord } from './record.ts';
 
 const AGAIN_MS = 5_000;
 
-export type InstanceRecords = Records<InstanceRecord> & Pick<Table<InstanceRecord>, 'unsynced'>;
+export type InstanceRecords = Records<InstanceRecord>;
 
 export class RecordKeeper {
   readonly #store: InstanceRecords;
@@ -27,9 +27,7 @@ export class RecordKeeper {
     const isForeground = record.spec.attached;
     try {
       if (isForeground && !isRunning(record)) return void this.delete(record);
-      if (!isForeground) this.#store.put(record);
-      // No kernel outlives the machine's power, and nobody in the foreground is to wait for the disk.
-      else this.#store.unsynced(() => this.#store.put(record));
+      this.#store.put(record);
       if (isForeground) this.#foreground.add(record.id);
       this.#unsaved.delete(record.id);
     } catch (error) {
@@ -48,8 +46,7 @@ export class RecordKeeper {
 
   /** What the store keeps of it is gone for good. Throws `internal` when that cannot be written. */
   delete({ id, spec }: InstanceRecord): void {
-    if (!spec.attached) this.#store.delete(id);
-    else if (this.#foreground.delete(id)) this.#store.unsynced(() => this.#store.delete(id));
+    if (!spec.attached || this.#foreground.delete(id)) this.#store.delete(id);
     this.#unsaved.delete(id);
   }
 
