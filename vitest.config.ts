@@ -1,9 +1,10 @@
 import { defineConfig } from 'vitest/config';
 
 /**
- * `unit`: one module at a time; files share a process, so a test leaves no global changed. `system`: the product on the fake
- * driver, and what SECURITY.md promises; a process for each file. `fuzz`: every decoder under mutated inputs. `kernel`: boots
- * real kernels, and runs other real programs for long (test/processes), one file at a time on small machines.
+ * `unit`: one module at a time. `system`: the product on the fake driver, and what SECURITY.md promises. Files of either share
+ * processes, so a test leaves no global changed: half the time would go into starting processes and loading what others have
+ * loaded. `fuzz`: every decoder under mutated inputs. `kernel`: boots real kernels, and runs other real programs for long
+ * (test/processes), one file at a time on small machines.
  */
 export default defineConfig({
   test: {
@@ -15,7 +16,6 @@ export default defineConfig({
           name: 'unit',
           include: ['src/**/*.test.ts'],
           testTimeout: 60_000,
-          // A third of the time would go into starting processes and loading what others have loaded.
           isolate: false,
         },
       },
@@ -23,6 +23,7 @@ export default defineConfig({
         test: {
           name: 'system',
           include: ['test/system/**/*.test.ts', 'test/security/*.test.ts'],
+          isolate: false,
           testTimeout: 60_000,
         },
       },

@@ -7,11 +7,15 @@
  * the same while that kernel runs, and it lets go of it again. igb: a network card whose virtual functions are given settings, where QEMU has it.
  */
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { median } from '../bench/row.ts';
 import { findQemu } from '../src/driver/qemu/program.ts';
+import type { FunctionsReport } from '../src/sriov/contract.ts';
 import type { RunIp } from '../src/sriov/network.ts';
 import { run } from '../src/sys/process.ts';
 import { compareWithLspci } from '../test/support/lspci-compare.ts';
+import { modelDaemon, type TestDaemon } from '../test/support/model-daemon.ts';
 import { nestedKernel, pluggedKernel } from '../test/support/nested-kernel.ts';
 import { functionsOn } from '../test/support/sriov-functions.ts';
 import { type EmulatedHost, emulatedHost, type HostShape, hostProgram } from '../test/support/sriov-host.ts';
@@ -23,6 +27,8 @@ const DRIVES = /nvme nvme0: .* queues/;
 const VIRTUAL = 127;
 const DEADLINE_MS = 600_000;
 const DENSE_DEADLINE_MS = 2_400_000;
+const PATIENCE = { change: DEADLINE_MS, links: DEADLINE_MS, bind: DEADLINE_MS, reset: DEADLINE_MS };
+const PK = join(import.meta.dirname, '../bin/pk');
 /** Leased at once, so that as many resets run side by side. */
 const LEASES = 64;
 
@@ -87,35 +93,70 @@ async function timed<T>(what: string, work: () => Promise<T>): Promise<T> {
   return result;
 }
 
+/** By the product's commands: a daemon here, whose functions are those of the emulated host. */
 async function dense(host: EmulatedHost): Promise<void> {
-  const functions = functionsOn(host.sysfs, { change: DEADLINE_MS, links: DEADLINE_MS });
-  const { physical } = await timed('list before', () => functions.list());
-  assert.equal(physical.length, CARDS);
-  await besideBare(host, functions, physical[0]!.address);
-  for (const { address } of physical) {
-    const report = await timed(`enable ${VIRTUAL} on ${address}`, () => functions.set(VIRTUAL, address));
-    assert.deepEqual(report, { address, before: 0, now: VIRTUAL, notes: [] });
+  const first = functionsOn(host.sysfs, PATIENCE);
+  const cards = (await first.list()).physical.map(({ address }) => address);
+  assert.equal(cards.length, CARDS);
+  await besideBare(host, first, cards[0]!);
+  const nobody = () => {};
+  const { test, end } = await modelDaemon({
+    functions: { sysfs: host.sysfs, patience: PATIENCE, take: nobody, drop: nobody },
+  });
+  try {
+    await byCommands(host, test, cards);
+  } finally {
+    await end();
   }
-  const listed = await timed(`list ${CARDS * VIRTUAL} virtual functions`, () => functions.list());
+}
+
+async function byCommands(host: EmulatedHost, test: TestDaemon, cards: readonly string[]): Promise<void> {
+  const pk = async (...args: string[]): Promise<string> => {
+    const env = { ...process.env, POLYKERNEL_HOME: test.home };
+    const { code, stdout, stderr } = await run([PK, ...args], {
+      env,
+      deadlineMs: DEADLINE_MS,
+      maxOutputBytes: 2 ** 28,
+    });
+    if (code !== 0) throw new Error(`pk ${args.join(' ')} ended with ${code}: ${stderr}`);
+    return stdout;
+  };
+  const list = async (): Promise<FunctionsReport> => JSON.parse(await pk('sriov', 'ls', '--json'));
+  for (const card of cards) {
+    const said = await timed(`pk sriov enable ${card} --vfs ${VIRTUAL}`, () =>
+      pk('sriov', 'enable', card, '--vfs', String(VIRTUAL), '--json'),
+    );
+    assert.deepEqual(JSON.parse(said), { address: card, before: 0, now: VIRTUAL, notes: [] });
+  }
+  const listed = await timed(`pk sriov ls: ${CARDS * VIRTUAL} virtual functions`, list);
   const virtual = listed.physical.flatMap((each) => each.virtual);
   assert.equal(new Set(virtual.map(({ address }) => address)).size, CARDS * VIRTUAL);
   assert.equal(new Set(virtual.map(({ iommuGroup }) => iommuGroup)).size, CARDS * VIRTUAL);
-  await lspciAgrees(host);
-  const leases = await timed(`lease ${LEASES}, one after the other`, async () => {
-    const taken = [];
-    for (let count = 0; count < LEASES; count++) taken.push(await functions.assign('vf:nvme', 'web'));
+  const dump = await lspciAgrees(host);
+  const file = join(test.home, 'dump.txt');
+  writeFileSync(file, dump);
+  const inventory = JSON.parse(
+    await timed('pk pci ls --from that dump', () => pk('pci', 'ls', '--from', file, '--json')),
+  );
+  assert.ok(virtual.every(({ address }) => inventory.some((each: { address: string }) => each.address === address)));
+  await test.create({ name: 'web', command: ['sleep', 'inf'] });
+  const leases = await timed(`pk sriov assign vf:nvme --to web, ${LEASES} times`, async () => {
+    const taken: { address: string }[] = [];
+    for (let count = 0; count < LEASES; count++)
+      taken.push(JSON.parse(await pk('sriov', 'assign', 'vf:nvme', '--to', 'web', '--json')));
     return taken;
   });
   assert.equal(new Set(leases.map(({ address }) => address)).size, LEASES);
-  const last = leases.at(-1)!;
-  const group = virtual.find(({ address }) => address === last.address)!.iommuGroup;
-  const said = await timed('identify through VFIO', () => host.run('pk-vfio-nvme', String(group), last.address));
+  const { address } = leases.at(-1)!;
+  const group = virtual.find((each) => each.address === address)!.iommuGroup;
+  const said = await timed('identify through VFIO', () => host.run('pk-vfio-nvme', String(group), address));
   assert.match(said, /identify controller=\d+ serial=PK\d/);
-  await timed(`release ${LEASES}, each reset`, () => functions.removed('web'));
-  for (const { address } of physical) await timed(`disable ${address}`, () => functions.set(0, address));
-  const left = await functions.list();
+  await pk('stop', 'web');
+  await timed('pk sriov release: reset', () => pk('sriov', 'release', address));
+  await timed(`pk rm -f web: ${LEASES - 1} released, each reset`, () => pk('rm', '-f', 'web'));
+  for (const card of cards) await timed(`pk sriov disable ${card}`, () => pk('sriov', 'disable', card));
+  const left = await list();
   assert.deepEqual([left.leases, left.physical.flatMap((each) => each.virtual)], [[], []]);
-  await functions.end();
 }
 
 /** Enabling and a bare write of the same number, in turn, so that both have the same machine. */
@@ -148,7 +189,7 @@ async function besideBare(
         };
       },
     });
-    const own = functionsOn(watched, { change: DEADLINE_MS, links: DEADLINE_MS });
+    const own = functionsOn(watched, PATIENCE);
     seconds.enable.push(await secondsOf(() => own.set(VIRTUAL, address)));
     for (const part of ['kernel', 'online'] as const) seconds[part].push(parts[part]);
     await functions.set(0, address);
@@ -169,12 +210,13 @@ async function besideBare(
 }
 
 /** Every function of the host, dumped by its own lspci, as we say it and as lspci does. */
-async function lspciAgrees(host: EmulatedHost): Promise<void> {
+async function lspciAgrees(host: EmulatedHost): Promise<string> {
   const dump = await timed('a dump by lspci -xxxx', () => hostProgram(host, 'lspci', '-D', '-xxxx'));
   const { functions, flags, differences } = compareWithLspci(dump);
   console.log(`${functions} functions, ${flags} flags compared with lspci -vvv, ${differences.length} differ`);
   assert.deepEqual(differences.slice(0, 20), []);
   assert.ok(functions > CARDS * VIRTUAL);
+  return dump;
 }
 
 async function secondsOf(work: () => Promise<unknown>): Promise<number> {

@@ -40,11 +40,11 @@ enum { FIELD = 0x1f }; /* between the fields of a value */
 
 enum { MORE = 1, FIN = 2, MEMORY = 4, BARE = 8 };
 
-enum { WIDE = 1, TAKES_BARE = 2, HEARS_TROUBLE = 4 }; /* what a host can: frames of 16 KiB, and shared memory; frames without a sum; TROUBLE */
+enum { WIDE = 1, TAKES_BARE = 2, HEARS_TROUBLE = 4, COUNTS = 8 }; /* what a host can: frames of 16 KiB, and shared memory; frames without a sum; TROUBLE; COUNT */
 
 enum { H_HELLO = 1, H_CONFIGURE, H_EXEC, H_STDIN, H_SIGNAL, H_RESIZE, H_CREDIT, H_FORGET, H_WATCH, H_PUT, H_GET, H_POWEROFF, H_BELL, H_TIME, H_TAKEN };
 
-enum { G_HELLO = 64, G_RESULT, G_STARTED, G_STDOUT, G_STDERR, G_EXITED, G_CREDIT, G_ACK, G_SNAPSHOT, G_SESSION, G_GOODBYE, G_BELL, G_TIME, G_TROUBLE };
+enum { G_HELLO = 64, G_RESULT, G_STARTED, G_STDOUT, G_STDERR, G_EXITED, G_CREDIT, G_ACK, G_SNAPSHOT, G_SESSION, G_GOODBYE, G_BELL, G_TIME, G_TROUBLE, G_COUNT };
 
 enum { T_OOM, T_SOFT_LOCKUP, T_RCU_STALL, T_HUNG_TASK, T_BUG, T_KINDS };
 

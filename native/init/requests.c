@@ -64,6 +64,9 @@ static void hello(u32 nonce, u32 abilities, u32 unparsed)
 		put32(p, s->reported), put32(p + 4, (u32)s->pid), put32(p + 8, s->kind), put32(p + 12, s->value);
 		memcpy(p + 16, s->killed, length);
 		frame(G_SESSION, 0, s->id, p, 16 + length);
+		if (!(abilities & COUNTS)) continue;
+		put64(p, s->sent[0]), put64(p + 8, s->sent[1]), put64(p + 16, s->came);
+		frame(G_COUNT, 0, s->id, p, 24);
 	}
 	send_hello(nonce);
 	for (struct session *s = sessions; s < sessions_end; s++) {

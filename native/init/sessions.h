@@ -17,6 +17,7 @@ struct session {
 	u32 credit;         /* bytes of output the host will take */
 	u32 in_len, in_pos; /* what waits in `buffer` for the process */
 	u32 freed;          /* stdin bytes taken by the process, not yet credited to the host */
+	u64 sent[2], came;  /* bytes of output that are on their way to a host or lost with one, and of stdin that came */
 	u64 deadline;       /* forgotten: SIGKILL; ended: stop waiting for descendants */
 	int budget[2];      /* after that deadline: bytes still to be forwarded; -1 no limit */
 	const char *why;

@@ -83,7 +83,7 @@ void session_stdin(struct session *s, u8 *p, u32 n, u8 flags)
 {
 	if (s->in_eof || s->ended) return;
 	if (came_for != s || pieces == sizeof came / sizeof *came) stdin_flush();
-	came_for = s;
+	came_for = s, s->came += n;
 	if (n) came[pieces++] = (struct iovec){p, n};
 	if (flags & FIN) {
 		s->in_eof = 1;
@@ -119,7 +119,7 @@ void output_pump(struct session *s, int i, u64 now)
 		if (bare && !shared && s->pid && !s->tty && !ioctl(s->out[i], FIONREAD, &waiting) && waiting >= BARE_LEAST) {
 			u32 n = s->budget[i] >= 0 && s->budget[i] < waiting ? (u32)s->budget[i] : (u32)waiting;
 			n = line_carry(s->out[i], (u8)(G_STDOUT + i), s->id, n < s->credit ? n : s->credit);
-			s->credit -= n;
+			s->credit -= n, s->sent[i] += n;
 			if (s->budget[i] >= 0) s->budget[i] -= (int)n;
 			if (n) continue;
 		}
@@ -133,7 +133,7 @@ void output_pump(struct session *s, int i, u64 now)
 				if (slot) memcpy(space, slot, (size_t)n);
 				frame_done((u8)(G_STDOUT + i), 0, s->id, (u32)n);
 			}
-			s->credit -= (u32)n;
+			s->credit -= (u32)n, s->sent[i] += (u32)n;
 			if (s->budget[i] >= 0) s->budget[i] -= (int)n;
 		} else if (n < 0 && errno == EINTR) continue;
 		else if (n < 0 && errno == EAGAIN) {

@@ -138,7 +138,8 @@ async function readError(response: IncomingMessage): Promise<PolykernelError> {
   }
 }
 
-const LOST = 'The daemon may have ended; instances go on without it. Try again, it is started by itself.';
+/** What to do about a connection that was cut. */
+export const LOST = 'The daemon may have ended; instances go on without it. Try again, it is started by itself.';
 
 /** A connection that could not be made or was lost. `unavailable` means: no daemon there. */
 export function connectionError(socketPath: string, error: NodeJS.ErrnoException, signal?: AbortSignal): unknown {

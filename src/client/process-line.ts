@@ -45,6 +45,8 @@ export class ProcessInput {
   readonly stream: Writable;
   readonly #line: Line;
   #commands: StreamCommand[] = [];
+  /** The newest. */
+  #size: StreamCommand | undefined;
   #isHeld = false;
   /** Calls back a writer that waits. */
   #release: (() => void) | undefined;
@@ -69,9 +71,10 @@ export class ProcessInput {
   }
 
   command(command: StreamCommand): void {
-    if (this.#isHeld) {
+    if ('resize' in command) this.#size = command;
+    if (this.#isHeld || !this.#isOpen) {
       if (this.#commands.length < MOST_COMMANDS) this.#commands.push(command);
-    } else if (this.#isOpen) this.#line.socket.send(JSON.stringify(command));
+    } else this.#line.socket.send(JSON.stringify(command));
   }
 
   /** The daemon passes nothing on any more: what is written from now on is for the next one. */
@@ -79,14 +82,19 @@ export class ProcessInput {
     this.#isHeld = true;
   }
 
-  /** Sends to the next daemon what it is to pass on. */
-  goOn(): void {
+  /** Sends to the next daemon what it is to pass on, from byte `from` of all on where the guest has said so. False when that is not held. */
+  goOn(from?: number): boolean {
+    const again = this.kept.again(from);
+    if (again === undefined) return false;
     this.#isHeld = false;
     const done = this.#release;
     this.#release = undefined;
-    const pieces = [...this.kept.again(), ...(this.#hasEnded ? [Buffer.alloc(0)] : [])];
+    const pieces = [...again, ...(this.#hasEnded ? [Buffer.alloc(0)] : [])];
     this.#send(pieces, () => done?.());
+    // What it was when the daemon went may not have come to the guest.
+    if (this.#size !== undefined) this.command(this.#size);
     for (const command of this.#commands.splice(0)) this.command(command);
+    return true;
   }
 
   /** No other daemon comes: what is written is lost, as in a pipe that nobody reads. */

@@ -1,12 +1,11 @@
 /** Starts the daemon of a state directory: of several clients one does it, the others wait. */
 import { closeSync, openSync, readFileSync, rmSync, statSync, writeSync } from 'node:fs';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { daemonEnvironment } from '../sys/environment.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import { DAEMON_FLAGS, nodeCommand } from '../sys/node.ts';
-import { cacheDirectory, type Layout } from '../sys/paths.ts';
+import { cacheDirectory, type Layout, layout, startingMark } from '../sys/paths.ts';
 import { CACHE, STATE, takePlace } from '../sys/places.ts';
 import { processStartTime } from '../sys/process.ts';
 import { StartedDaemon, tooLate } from './started-daemon.ts';
@@ -43,7 +42,7 @@ export async function startDaemon(
 
 /** The right to start the daemon, or undefined while another live process has it. */
 export function claimStart(home: string): { release(): void } | undefined {
-  const path = join(home, 'daemon.starting');
+  const path = startingMark(layout(home).socket);
   try {
     const file = openSync(path, 'wx', 0o600);
     writeSync(file, String(process.pid));

@@ -1,18 +1,25 @@
 /** The WebSocket streams of the API as Node streams. Loaded on demand: it brings `ws` along. */
 import { Duplex, Readable, type ReadableOptions, Writable } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocket } from 'ws';
 import { CHANNEL, frame, HIGH_WATER_BYTES, MESSAGE_BYTES } from '../core/stream-frames.ts';
-import type { ExecRequest, StreamExit, StreamNotice } from '../instance/contract.ts';
+import type { Counts, ExecRequest, StreamExit, StreamNotice } from '../instance/contract.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { compileInForeground, expectStreams } from '../sys/node.ts';
-import { connectionError, NO_SERVER_NAME } from './http.ts';
+import { connectionError, LOST, NO_SERVER_NAME } from './http.ts';
+import { nextDaemon } from './next-daemon.ts';
 import { Line, ProcessInput } from './process-line.ts';
+
+/** Of a WebSocket that is closed in good order. */
+const ENDED = 1000;
 
 export interface StreamOptions {
   signal?: AbortSignal;
   /** Told what a starting kernel does ("booting kernel"). */
   phase?: (text: string) => void;
+  /** Told, in a line for people, when it waits for another daemon to go on with. */
+  waits?: (text: string) => void;
+  /** Starts another one when that was killed, if nobody else does. */
+  revive?: () => Promise<unknown>;
 }
 
 /** A process in a guest. Both outputs must be read or resumed, else the process is held back. */
@@ -62,9 +69,17 @@ export async function console(socketPath: string, name: string, options: StreamO
     const notice = parseNotice(data);
     if (notice !== undefined && 'error' in notice) output.stream.destroy(PolykernelError.fromJSON(notice.error));
   });
-  socket.on('close', () => output.stream.push(null));
+  socket.on('close', (code) => {
+    // The daemon says so when the console ends with its kernel.
+    if (code === ENDED) output.stream.push(null);
+    else
+      output.stream.destroy(
+        new PolykernelError('unavailable', 'the connection to the daemon was lost', { hint: LOST }),
+      );
+  });
   socket.on('error', () => {});
-  output.stream.on('close', () => socket.terminate());
+  // Whoever reads it is told; while it opens nobody does.
+  output.stream.on('error', () => {}).on('close', () => socket.terminate());
   await opened(socket, socketPath, options.signal);
   return output.stream;
 }
@@ -87,21 +102,45 @@ async function openProcess(
     started.reject(error);
     exited.reject(error);
   };
-  /** The session to go on with, once the daemon has said so. */
-  let moved: number | undefined;
+  /** What another daemon can go on with; and whether this one has said that nothing more comes from it. */
+  let session: number | undefined;
+  let isMoved = false;
+  let isKilled = false;
   let isLetGo = false;
+  let isOver = false;
   const hear = (notice: StreamNotice) => {
     if ('phase' in notice) options.phase?.(notice.phase);
-    else if ('started' in notice) started.resolve(notice.started);
+    else if ('started' in notice) {
+      session = notice.started.session;
+      started.resolve(notice.started);
+    } else if ('found' in notice) found(notice.found);
     else if ('taken' in notice) input.kept.taken(notice.taken);
     else if ('moved' in notice) {
       input.kept.taken(notice.moved.taken);
       input.hold();
-      moved = notice.moved.session;
+      session = notice.moved.session;
+      isMoved = true;
     } else if ('exited' in notice) {
+      isOver = true;
       started.reject(new PolykernelError('internal', notice.exited.message));
       exited.resolve(notice.exited);
-    } else if ('error' in notice) fail(PolykernelError.fromJSON(notice.error));
+    } else if ('error' in notice) {
+      isOver = true;
+      fail(PolykernelError.fromJSON(notice.error));
+    }
+  };
+  /** The guest's own counts tell what was lost with a daemon that has said nothing at its end. */
+  const found = (counts: Counts | null) => {
+    if (!isKilled) return;
+    const gap = gapIn(counts, stdout.bytes(), stderr.bytes());
+    if (gap === undefined && input.goOn(counts!.stdin)) return;
+    isOver = true;
+    fail(
+      new PolykernelError('unavailable', `the daemon was killed, and ${gap ?? 'input that was under way is lost'}`, {
+        hint: 'What ran is ended, since it cannot go on without a gap.',
+      }),
+    );
+    line.socket.terminate();
   };
   const lost = (error: unknown) => {
     stdout.stream.push(null);
@@ -111,16 +150,11 @@ async function openProcess(
     fail(error);
   };
   const closed = () => {
-    const session = moved;
-    moved = undefined;
-    const isOver = options.signal?.aborted || isLetGo;
-    if (session === undefined || first === undefined || isOver || !input.kept.isWhole)
-      return lost(
-        options.signal?.aborted
-          ? options.signal.reason
-          : new PolykernelError('unavailable', 'the connection to the daemon was lost'),
-      );
-    goOn({ ...first, session }).catch(lost);
+    if (options.signal?.aborted) return lost(options.signal.reason);
+    if (session === undefined || isOver || isLetGo || !input.kept.isWhole)
+      return lost(new PolykernelError('unavailable', 'the connection to the daemon was lost', { hint: LOST }));
+    input.hold();
+    goOn(session).catch(lost);
   };
   const listen = (socket: WebSocket) => {
     socket.on('message', (data: Buffer, binary) => {
@@ -136,12 +170,25 @@ async function openProcess(
     socket.on('error', () => {});
   };
   /** With the daemon that comes after the one that has moved it. */
-  async function goOn(request: ExecRequest): Promise<void> {
-    const socket = await reconnect(socketPath, path, listen, () => isLetGo, options.signal);
-    line.replace(socket);
-    if (socket.readyState !== WebSocket.OPEN) return closed();
-    socket.send(JSON.stringify(request));
-    input.goOn();
+  async function goOn(session: number): Promise<void> {
+    const wasMoved = isMoved;
+    isKilled = !wasMoved;
+    isMoved = false;
+    const target = first === undefined ? `${path}?session=${session}` : path;
+    const reconnect = async () => {
+      const socket = create(socketPath, target);
+      listen(socket);
+      // Before anything comes on it.
+      socket.once('open', () => line.replace(socket));
+      await opened(socket, socketPath, options.signal);
+      return socket;
+    };
+    const revive = wasMoved ? undefined : options.revive;
+    const waiting = { say: options.waits, signal: options.signal, revive, isOver: () => isLetGo };
+    const socket = await nextDaemon(socketPath, reconnect, waiting);
+    if (socket.readyState !== WebSocket.OPEN) return;
+    if (first !== undefined) socket.send(JSON.stringify({ ...first, session }));
+    if (wasMoved) input.goOn();
   }
   listen(line.socket);
   await opened(line.socket, socketPath, options.signal);
@@ -161,6 +208,14 @@ async function openProcess(
   };
 }
 
+/** What of the output is missing between what came and what the guest has sent; undefined: nothing. */
+function gapIn(counts: Counts | null, stdout: number, stderr: number): string | undefined {
+  if (counts === null) return 'its guest is too old to tell what of the output is lost';
+  const missing = counts.stdout - stdout + counts.stderr - stderr;
+  const isWhole = counts.stdout === stdout && counts.stderr === stderr;
+  return isWhole ? undefined : `${missing} bytes of the output that were under way are lost`;
+}
+
 /** Listeners must be there before it opens: the first message may come with the handshake's answer. */
 function create(socketPath: string, path: string): WebSocket {
   compileInForeground();
@@ -175,33 +230,6 @@ function create(socketPath: string, path: string): WebSocket {
   });
   socket.binaryType = 'nodebuffer';
   return socket;
-}
-
-/** How long another daemon may take to come. */
-const GO_ON_MS = 30_000;
-const GO_ON_PAUSE_MS = 10;
-
-/** Connects to the daemon that comes next. Rejects with `unavailable` when none does, or `isOver`. */
-async function reconnect(
-  socketPath: string,
-  path: string,
-  listen: (socket: WebSocket) => void,
-  isOver: () => boolean,
-  signal?: AbortSignal,
-): Promise<WebSocket> {
-  for (const deadline = performance.now() + GO_ON_MS; ; await sleep(GO_ON_PAUSE_MS)) {
-    signal?.throwIfAborted();
-    if (isOver()) throw new PolykernelError('unavailable', 'the connection to the daemon was let go');
-    const socket = create(socketPath, path);
-    listen(socket);
-    try {
-      await opened(socket, socketPath, signal);
-      return socket;
-    } catch (error) {
-      const isAway = error instanceof PolykernelError && error.code === 'unavailable';
-      if (!isAway || performance.now() > deadline) throw error;
-    }
-  }
 }
 
 function opened(socket: WebSocket, socketPath: string, signal?: AbortSignal): Promise<void> {
@@ -233,7 +261,8 @@ function opened(socket: WebSocket, socketPath: string, signal?: AbortSignal): Pr
 function receiver<S extends Readable>(
   line: Line,
   make: (options: ReadableOptions) => S,
-): { stream: S; take(bytes: Buffer): void } {
+): { stream: S; take(bytes: Buffer): void; bytes(): number } {
+  let came = 0;
   const release = () => line.release(stream);
   const stream = make({
     highWaterMark: HIGH_WATER_BYTES,
@@ -245,7 +274,9 @@ function receiver<S extends Readable>(
   });
   return {
     stream,
+    bytes: () => came,
     take(bytes) {
+      came += bytes.length;
       if (!stream.destroyed && !stream.readableEnded && !stream.push(bytes)) line.hold(stream);
     },
   };

@@ -6,6 +6,8 @@ import { asPolykernelError, ERROR_TABLE, type ErrorBody, PolykernelError } from 
 export interface Serving {
   /** Aborted when the daemon ends: open answers end with it. */
   ending: AbortSignal;
+  /** Resolves when what a request has changed is on the disk, and only then is it answered. */
+  settled(): Promise<void>;
   /** For faults of the daemon itself. */
   complain(text: string, error: unknown): void;
 }

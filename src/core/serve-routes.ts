@@ -17,12 +17,17 @@ type Answering = (reply: FastifyReply, route: Route, handle: Handle, call: Call,
 /** What it registers is `scope`'s alone. */
 export function serveRoutes(scope: FastifyInstance, { api, handlers }: Served, serving: Serving): void {
   for (const [name, route] of Object.entries(api.routes)) {
+    const handle: Handle = async (call) => {
+      const answer = await handlers[name]!(call);
+      if (route.method !== 'GET') await serving.settled();
+      return answer;
+    };
     const add = (server: FastifyInstance) =>
       server.route({
         method: route.method,
         url: route.path,
         handler: async (request, reply) =>
-          ANSWERS[route.kind](reply, route, handlers[name]!, callOf(route, request, reply, serving), serving),
+          ANSWERS[route.kind](reply, route, handle, callOf(route, request, reply, serving), serving),
       });
     if (route.kind === 'upload') void scope.register(async (inner) => void add(takingBytes(inner)));
     else add(scope);

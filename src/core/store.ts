@@ -2,8 +2,9 @@
  * Desired and last known state, in SQLite. Opening takes an exclusive lock on the database that the kernel drops with the
  * process, however it ends: that lock is what makes this daemon the only one of its state directory.
  */
-import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, fdatasync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import { promisify } from 'node:util';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import type { Layout } from '../sys/paths.ts';
 import { makeFile } from '../sys/places.ts';
@@ -20,12 +21,20 @@ const SQLITE_NOTADB = 26;
 
 export class Store {
   readonly #database: DatabaseSync;
+  readonly #path: string;
   readonly #setMeta: StatementSync;
+  readonly #changes: StatementSync;
   #sequence: number;
   #reserved: number;
+  /** SQLite's, as settled() has it. */
+  #log: number | undefined;
+  #safe = 0;
+  #saving: Promise<void> | undefined;
 
-  private constructor(database: DatabaseSync) {
+  private constructor(database: DatabaseSync, path: string) {
     this.#database = database;
+    this.#path = path;
+    this.#changes = database.prepare('SELECT total_changes() AS changes');
     this.#setMeta = database.prepare(
       'INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value',
     );
@@ -42,24 +51,29 @@ export class Store {
     try {
       makeFile(paths.database);
       database = new DatabaseSync(paths.database);
-      database.exec(
-        'PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -512',
-      );
-      // In exclusive mode the first write takes the lock for good.
-      database.exec(
-        'BEGIN EXCLUSIVE; CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT; COMMIT',
-      );
-      checkFormat(database, paths.database);
-      const [{ quick_check: check } = {}] = database.prepare('PRAGMA quick_check(1)').all();
-      if (check !== 'ok') throw damaged(paths.database, String(check));
-      const store = new Store(database);
-      database.exec(`PRAGMA user_version = ${FORMAT}`);
+      const store = Store.#begin(database, paths.database);
       writeFileSync(paths.lock, `${process.pid}\n`, { mode: 0o600 });
       return store;
     } catch (error) {
       database?.close();
       throw openError(paths, error);
     }
+  }
+
+  static #begin(database: DatabaseSync, path: string): Store {
+    database.exec(
+      'PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -512',
+    );
+    // In exclusive mode the first write takes the lock for good.
+    database.exec(
+      'BEGIN EXCLUSIVE; CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT; COMMIT',
+    );
+    const format = formatOf(database, path);
+    const [{ quick_check: check } = {}] = database.prepare('PRAGMA quick_check(1)').all();
+    if (check !== 'ok') throw damaged(path, String(check));
+    const store = new Store(database, path);
+    if (format !== FORMAT) database.exec(`PRAGMA user_version = ${FORMAT}`);
+    return store;
   }
 
   /**
@@ -134,6 +148,39 @@ export class Store {
       // A gap then.
     }
     this.#database.close();
+    this.#safe = Number.POSITIVE_INFINITY;
+    if (this.#log !== undefined) closeSync(this.#log);
+  }
+
+  /**
+   * Resolves when all that is written so far is on the disk. SQLite in this mode leaves its log to the kernel, so that what this
+   * daemon does survives it and never a power cut; an answer says that it does. Rejects with `internal` when the disk refuses.
+   */
+  async settled(): Promise<void> {
+    const written = this.#written();
+    while (this.#safe < written) {
+      this.#saving ??= this.#save().finally(() => {
+        this.#saving = undefined;
+      });
+      await this.#saving;
+    }
+  }
+
+  async #save(): Promise<void> {
+    const written = this.#written();
+    try {
+      this.#log ??= openSync(`${this.#path}-wal`, 'r');
+      await promisify(fdatasync)(this.#log);
+    } catch (error) {
+      // One that was closed meanwhile is on the disk.
+      if (this.#database.isOpen) throw asPolykernelError(error, 'writing the state database');
+    }
+    this.#safe = Math.max(this.#safe, written);
+  }
+
+  /** Rows that were changed since it was opened; of a closed one none is left. */
+  #written(): number {
+    return this.#database.isOpen ? Number(this.#changes.get()!.changes) : 0;
   }
 
   #meta(key: string): string | undefined {
@@ -141,9 +188,9 @@ export class Store {
   }
 }
 
-function checkFormat(database: DatabaseSync, path: string): void {
+function formatOf(database: DatabaseSync, path: string): number {
   const format = Number(database.prepare('PRAGMA user_version').get()?.user_version ?? 0);
-  if (format <= FORMAT) return;
+  if (format <= FORMAT) return format;
   throw new PolykernelError(
     'unavailable',
     `${path} was written by a newer Polykernel (format ${format}, this one knows ${FORMAT})`,

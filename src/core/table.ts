@@ -117,13 +117,14 @@ export function inTransaction(database: DatabaseSync, action: () => void): void 
 
 /** Before migrations were counted (schema 3 and below) a table had no version: what is in it is of version 0. */
 function makeTable(database: DatabaseSync, name: string): void {
-  database.exec(
-    `CREATE TABLE IF NOT EXISTS ${name}
-       (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, record TEXT NOT NULL, version INTEGER NOT NULL DEFAULT 0) STRICT`,
-  );
   const columns = database.prepare(`PRAGMA table_info(${name})`).all();
   if (columns.some((column) => column.name === 'version')) return;
-  database.exec(`ALTER TABLE ${name} ADD COLUMN version INTEGER NOT NULL DEFAULT 0`);
+  const version = 'version INTEGER NOT NULL DEFAULT 0';
+  database.exec(
+    columns.length === 0
+      ? `CREATE TABLE ${name} (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, record TEXT NOT NULL, ${version}) STRICT`
+      : `ALTER TABLE ${name} ADD COLUMN ${version}`,
+  );
 }
 
 function asRecord(value: unknown): OldRecord {

@@ -15,7 +15,7 @@ import { instanceStreams } from '../instance/streams.ts';
 import type { Supervisor } from '../instance/supervisor.ts';
 import { systemClock } from '../sys/clock.ts';
 import { asPolykernelError } from '../sys/errors.ts';
-import { checkSocketPath, layout } from '../sys/paths.ts';
+import { checkSocketPath, layout, stoppedMark } from '../sys/paths.ts';
 import { STATE, takePlace } from '../sys/places.ts';
 import { type MetricsServer, serveMetrics } from '../telemetry/metrics-server.ts';
 import { compose } from './capabilities.ts';
@@ -59,7 +59,11 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   });
   const { supervisor, telemetry } = all;
   const ending = new AbortController();
-  const serving = { ending: ending.signal, complain: (text: string, error: unknown) => journal.error(text, error) };
+  const serving = {
+    ending: ending.signal,
+    settled: () => store.settled(),
+    complain: (text: string, error: unknown) => journal.error(text, error),
+  };
   const served = all.capabilities.flatMap(({ routes }) => routes ?? []);
   const api = createApi(served, serving);
   let endStreams = () => {};
@@ -112,6 +116,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
       process.umask(mask);
     }
     chmodSync(paths.socket, 0o600);
+    rmSync(stoppedMark(paths.socket), { force: true });
     if (options.metricsAddress !== undefined)
       metricsServer = await serveMetrics(options.metricsAddress, () => telemetry.metrics());
   } catch (error) {

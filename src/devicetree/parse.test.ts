@@ -33,6 +33,12 @@ describe('errors', () => {
     );
   });
 
+  it('send to cpp who has macros', () => {
+    for (const source of ['/dts-v1/;\n#include "a.h"\n/ { };', '/dts-v1/;\n/ {\n  # define A 1\n};'])
+      expect(() => parseDts(source)).toThrow(expect.objectContaining({ hint: expect.stringContaining('--cpp') }));
+    expect(() => parseDts(root('#include;;'))).toThrow(expect.objectContaining({ hint: undefined }));
+  });
+
   it('show a part of long lines', () => {
     const error = refusal(root(`${'a = <1>; '.repeat(1000)} b = ;`));
     expect(error).toMatch(/^x\.dts:2:\d+: a value is missing/);

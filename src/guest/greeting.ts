@@ -3,6 +3,7 @@ import { exitOf, type GuestHello, guestText, parseHello } from './messages.ts';
 import {
   encodeFrame,
   type Frame,
+  HOST_HEARS_COUNTS,
   HOST_HEARS_TROUBLE,
   HOST_IS_WIDE,
   HOST_TAKES_BARE,
@@ -14,7 +15,7 @@ import {
   u32,
   WIDE_RESYNC_BYTES,
 } from './protocol.ts';
-import type { Listed } from './sessions.ts';
+import type { Listed, ListedSession } from './sessions.ts';
 
 /** Of one attach. More would stop a serial line for ever, if the guest reads none of them, for an earlier daemon has filled half of what that has. */
 const MAX_GREETINGS = 3;
@@ -30,7 +31,7 @@ const MAX_SESSIONS = 64;
 export class Greeting {
   readonly #random: () => number;
   readonly #send: (bytes: Buffer) => void;
-  readonly #listed = new Map<number, { pid: number; exit: ReturnType<typeof exitOf> | undefined }>();
+  readonly #listed = new Map<number, ListedSession>();
   readonly #isPort: boolean;
   /** Not answered yet, in order. */
   #nonces: number[] = [];
@@ -59,7 +60,7 @@ export class Greeting {
     let nonce = 0;
     while (nonce === 0 || this.#nonces.includes(nonce)) nonce = this.#random() >>> 0;
     this.#nonces.push(nonce);
-    const abilities = HOST_IS_WIDE | HOST_HEARS_TROUBLE | (this.#isPort ? HOST_TAKES_BARE : 0);
+    const abilities = HOST_IS_WIDE | HOST_HEARS_TROUBLE | HOST_HEARS_COUNTS | (this.#isPort ? HOST_TAKES_BARE : 0);
     const hello = encodeFrame(ToGuest.hello, 0, Buffer.concat([u16(PROTOCOL_VERSION, abilities), u32(nonce)]));
     const zeros = completes ? (this.#isPort ? WIDE_RESYNC_BYTES : RESYNC_BYTES) : 0;
     this.#send(Buffer.concat([Buffer.alloc(zeros), hello]));
@@ -77,6 +78,7 @@ export class Greeting {
     if (frame.type !== ToHost.hello) {
       this.disturbed();
       if (frame.type === ToHost.session) this.#list(frame);
+      if (frame.type === ToHost.count) this.#count(frame);
       return undefined;
     }
     const hello = parseHello(frame.payload, this.#isPort);
@@ -106,5 +108,13 @@ export class Greeting {
       pid: pid!,
       exit: state === 1 ? exitOf(kind!, value!, guestText(payload.subarray(16))) : undefined,
     });
+  }
+
+  /** Follows what it is of. */
+  #count({ session, payload }: Frame): void {
+    const listed = this.#listed.get(session);
+    if (listed === undefined || payload.length !== 24) return;
+    const [stdout, stderr, stdin] = [0, 8, 16].map((at) => Number(payload.readBigUInt64LE(at)));
+    this.#listed.set(session, { ...listed, counts: { stdout: stdout!, stderr: stderr!, stdin: stdin! } });
   }
 }

@@ -11,9 +11,14 @@ const BYTES_PER_UNIT = 4096;
 const SLOT_UNITS = SLOT_BYTES / 8192;
 /** Output that is for nobody costs what reading it did: no credit bounds how much of it comes. */
 const STRAY_BYTES_PER_UNIT = 512;
-/** Of a frame with a text in it, which is cleaned, and judged by. */
+/** Of a frame with a text in it, which is cleaned, and judged by; or with names and values. */
 const TEXT_UNITS = 8;
-const TEXTS: ReadonlySet<number> = new Set([ToHost.result, ToHost.exited, ToHost.trouble]);
+const TEXTS: ReadonlySet<number> = new Set([
+  ...[ToHost.result, ToHost.exited, ToHost.trouble],
+  ...[ToHost.hello, ToHost.session, ToHost.snapshot],
+]);
+/** Files that are watched are put together from it: copied, kept, and read as text. */
+const SNAPSHOT_BYTES_PER_UNIT = 512;
 /** What all guests that send much get together, in units a second: a tenth of a CPU. */
 const SHARED_RATE = 50_000;
 /** What any guest gets without having to share, in units a second. */
@@ -162,6 +167,7 @@ export class Inbox {
       else if (frame !== 'futile') {
         if (frame.flags & Flag.memory) this.#units -= SLOT_UNITS;
         if (TEXTS.has(frame.type)) this.#units -= TEXT_UNITS;
+        if (frame.type === ToHost.snapshot) this.#units -= frame.payload.length / SNAPSHOT_BYTES_PER_UNIT;
         this.#options.handle(frame);
       }
     }

@@ -26,7 +26,7 @@ export { GuestLink } from './link.ts';
 export type { GuestLinkOptions } from './link-options.ts';
 export { LineMemory, lineMemoryBytes } from './memory.ts';
 export { type GuestHello, type Snapshot, TROUBLES, type Trouble } from './messages.ts';
-export { errnoText, type GuestExit, GuestProcess } from './process.ts';
+export { type Counts, errnoText, type GuestExit, GuestProcess } from './process.ts';
 export * as protocol from './protocol.ts';
 export { MAX_CHANNELS, type Pair } from './protocol.ts';
 export { readShortFile, type ShortFileGuest } from './read-short.ts';

@@ -24,10 +24,13 @@ export interface GuestHello {
   takes: LineShape;
 }
 
+/** Of a HELLO, that are looked at. */
+const MOST_HELLO = 512;
+
 /** Undefined when it is none. A serial line (not `isPort`) stops for ever if it gets more than NARROW, whatever the guest says. */
 export function parseHello(payload: Buffer, isPort: boolean): GuestHello | undefined {
   if (payload.length < 8) return undefined;
-  const pairs = new Map(decodePairs(payload.subarray(8)));
+  const pairs = new Map(decodePairs(payload.subarray(8, MOST_HELLO)));
   const release = (pairs.get('release') ?? '').replace(/[^\w.+~-]/g, '?').slice(0, 128);
   const bootId = pairs.get('boot-id') ?? '';
   const cpus = Number(pairs.get('cpus'));

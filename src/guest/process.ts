@@ -40,6 +40,13 @@ export interface GuestExit {
   message: string;
 }
 
+/** Bytes of a session so far, as its guest counts them: of output what it has sent to any host, of input what has come to it. */
+export interface Counts {
+  stdout: number;
+  stderr: number;
+  stdin: number;
+}
+
 /** Most different signals that can wait to be sent: as many as there are. */
 const MAX_SIGNALS = 64;
 
@@ -69,6 +76,9 @@ export class GuestProcess implements LineSource {
   readonly exited: Promise<GuestExit>;
   /** Resolves at the first output or end of output. */
   readonly firstOutput: Promise<void>;
+
+  /** Of one that an earlier manager made, when it was found; undefined else, and where the agent does not count. */
+  counts: Counts | undefined;
 
   /** Bytes of output credit that are lent at once. */
   get #loan(): number {
@@ -354,7 +364,11 @@ export class GuestProcess implements LineSource {
   }
 }
 
+/** Node makes it anew each time that it is asked for it, and a guest can say numbers as often as it likes. */
+let errors: ReturnType<typeof getSystemErrorMap> | undefined;
+
 /** What an errno of the guest means, in the words of the C library: `no such file or directory`. */
 export function errnoText(errno: number): string {
-  return getSystemErrorMap().get(-errno)?.[1] ?? `errno ${errno}`;
+  errors ??= getSystemErrorMap();
+  return errors.get(-errno)?.[1] ?? `errno ${errno}`;
 }

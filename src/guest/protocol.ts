@@ -18,6 +18,8 @@ export const LINE_WINDOW = 2048;
 export const HOST_IS_WIDE = 1;
 /** In a host's HELLO: it takes TROUBLE. */
 export const HOST_HEARS_TROUBLE = 4;
+/** In a host's HELLO: it takes COUNT. */
+export const HOST_HEARS_COUNTS = 8;
 /** In a host's HELLO: it takes bare frames. Only of a line that neither loses nor mixes bytes: see Flag. */
 export const HOST_TAKES_BARE = 2;
 /** The longest payload of a bare frame towards the host. */
@@ -88,6 +90,7 @@ export const ToHost = {
   bell: 75,
   time: 76,
   trouble: 77,
+  count: 78,
 } as const;
 
 export interface Frame {
@@ -145,6 +148,8 @@ export function encodeMessage(
   return frames;
 }
 
+/** Looking at a place where no frame begins takes as long as the checksum of so many bytes: all that a guest writes can be such places. */
+const PLACE_WORK = 64;
 /** Most bytes whose checksum is computed in vain before next() comes back: a guest may write headers and nothing else. */
 const MAX_FUTILE = 64 * 1024;
 
@@ -158,7 +163,7 @@ const SMALL_PART = 1 / 4;
 export class FrameDecoder {
   /** Bytes that belonged to no frame, since construction. */
   skipped = 0;
-  /** What decoding has cost since construction: bytes whose checksum was computed, and a quarter of those of bare payloads. */
+  /** What decoding has cost since construction: bytes whose checksum was computed, a quarter of those of bare payloads, and places where no frame began. */
   work = 0;
   /** What is looked at. Where a frame may reach from one chunk into the next, both around its border, and then the next. */
   #data: Buffer = Buffer.alloc(0);
@@ -212,7 +217,8 @@ export class FrameDecoder {
       const [data, at] = [this.#data, this.#at];
       if (this.#bare !== undefined && data.length > at) return this.#piece(this.#bare);
       if (data.length - at < HEADER_BYTES) break;
-      if (this.work - begun > MAX_FUTILE) return 'futile';
+      // Behind one that is not all here there is little left.
+      if (partial === undefined && this.work - begun > MAX_FUTILE) return 'futile';
       if (this.#beginsBare()) {
         const [type, flags, session] = [data[at + 2]!, data[at + 3]! & ~Flag.bare, data.readUInt32LE(at + 4)];
         const left = data.readUInt32LE(at + 8);
@@ -314,6 +320,7 @@ export class FrameDecoder {
   }
 
   #skipTo(at: number): void {
+    this.work += PLACE_WORK;
     this.skipped += at - this.#at;
     this.#at = at;
   }

@@ -1,7 +1,7 @@
 /** The processes that run in one guest: found again after a daemon's restart, and bounded in number. */
 import type { PolykernelError } from '../sys/errors.ts';
 import type { LineWriter } from './line.ts';
-import type { GuestExit } from './process.ts';
+import type { Counts, GuestExit } from './process.ts';
 import { GuestProcess } from './process.ts';
 import { MAX_HELD } from './protocol.ts';
 
@@ -18,7 +18,14 @@ export interface FoundSession {
 }
 
 /** What a guest lists in answer to a HELLO. */
-export type Listed = ReadonlyMap<number, { pid: number; exit: GuestExit | undefined }>;
+export type Listed = ReadonlyMap<number, ListedSession>;
+
+export interface ListedSession {
+  pid: number;
+  exit: GuestExit | undefined;
+  /** Undefined: its agent is of an earlier version. */
+  counts?: Counts;
+}
 
 /** The sessions of one guest as the host holds them. INVARIANT: an id has at most one, and there are at most MAX_HELD. */
 export class Sessions {
@@ -78,10 +85,11 @@ export class Sessions {
       else if (own.exit !== undefined) process.finish(own.exit);
       else process.grantOutput();
     }
-    for (const [session, { pid, exit }] of listed) {
+    for (const [session, { pid, exit, counts }] of listed) {
       if (this.#processes.has(session)) continue;
       const process = this.#found.get(session) ?? this.#add(session, this.#found, () => false);
       process.connectionReset();
+      process.counts = counts;
       if (pid !== 0) process.markStarted(pid);
       if (exit !== undefined) process.finish(exit);
     }

@@ -186,9 +186,11 @@ export class HealthMonitor {
       watched.killed = trouble.text;
       return;
     }
-    const sinceMs = watched.troubles.get(trouble.kind)?.sinceMs ?? this.#options.clock.now();
+    const known = watched.troubles.get(trouble.kind);
+    const sinceMs = known?.sinceMs ?? this.#options.clock.now();
     watched.troubles.set(trouble.kind, { ...trouble, sinceMs, looks: TROUBLE_LOOKS });
-    this.#lookAt(this.#byId(id));
+    // What it says of one that is known counts with the next look, however often it says it.
+    if (known === undefined) this.#lookAt(this.#byId(id));
   }
 
   #heed(id: string, watched: Watched, { sign, text }: KernelWord): void {

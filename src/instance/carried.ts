@@ -36,8 +36,11 @@ export interface Carried {
   handOver(signal: AbortSignal): Promise<boolean>;
 }
 
-/** Gives the stream's input to a process whose only writer it is, and tells how much of it is passed on. */
-export function carryInput<Command>(stream: Stream<Command>, process: GuestProcess): Carried {
+/**
+ * Gives the stream's input to a process whose only writer it is, and tells how much of it is passed on. `evenEnded`: also of one that has
+ * ended another daemon tells the client.
+ */
+export function carryInput<Command>(stream: Stream<Command>, process: GuestProcess, evenEnded = false): Carried {
   const { session } = process;
   let passed = 0;
   let told = 0;
@@ -60,7 +63,7 @@ export function carryInput<Command>(stream: Stream<Command>, process: GuestProce
       if (!(await watch(() => !isOn() || left() === 0, left))) return false;
       // The turn after the last piece, for the same reason.
       await turn();
-      if (!isOn() || process.exit !== undefined || process.pid === 0) return false;
+      if (!isOn() || (process.exit !== undefined && !evenEnded) || process.pid === 0) return false;
       stream.notify({ moved: { session, taken: passed + process.begun } });
       stream.close();
       // Its answer says that it has read all: what is cut off before that may be lost although the kernel has it.

@@ -194,8 +194,13 @@ export class Instance {
     return kernel.console();
   }
 
-  /** Takes the place of the client of a foreground instance. Throws `conflict` when it is taken. */
-  attachForeground(onPhase: (text: string) => void): Foreground {
+  /**
+   * Takes the place of the client of a foreground instance, for one with a `session` goes on with that of an earlier daemon. Throws `conflict`
+   * when it is taken, `not-found` when there is no such session.
+   */
+  attachForeground(onPhase: (text: string) => void, session: number | null = null): Foreground {
+    if (session !== null && session !== this.record.session)
+      throw new PolykernelError('not-found', `${this.name} has no session ${session} to go on with`);
     if (this.hasClient) throw conflict(this.name, 'has a client attached already');
     const foreground = new Foreground(onPhase, () => this.#clientLeft());
     this.#life.attach(foreground);

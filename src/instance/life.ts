@@ -22,7 +22,7 @@ import { adoptWorkload, execWorkload, giveUp, Workload } from './workload.ts';
 /** Once the workload is over, how long other processes in the guest may take to end. */
 const END_GRACE_MS = 3_000;
 /** How long a client may take to come back to what it was promised to go on with. */
-const CARRIED_MS = 30_000;
+export const CARRIED_MS = 30_000;
 /** How long a lost workload waits for news of its kernel, which usually is what went. */
 /** How often one that an earlier daemon left is looked for that is not proven to be gone. */
 const PROOF_AGAIN_MS = 2_000;
@@ -57,6 +57,8 @@ export class Life {
   #record: InstanceRecord;
   #run: Run | undefined;
   #foreground: Foreground | undefined;
+  /** The workload of a foreground instance whose client is still to come back from an earlier daemon. */
+  #waiting: GuestProcess | undefined;
   #cancelTimer = () => {};
   #detached = false;
 
@@ -122,10 +124,15 @@ export class Life {
   /** The client of a foreground instance is there, for which its workload waits. */
   attach(foreground: Foreground): void {
     this.#foreground = foreground;
+    if (this.#waiting !== undefined) foreground.begun(this.#waiting);
+    this.#waiting = undefined;
     const { exit, ending } = this.#record.machine;
     if (this.state === 'exited' && exit !== null) foreground.end(exit);
     else if (this.state === 'stopping' && ending !== null) foreground.end(ending);
-    else if (this.state === 'running') this.#beginWorkload();
+    else if (this.state === 'running') {
+      this.#beginWorkload();
+      this.environment.save(this.#record);
+    }
   }
 
   /** Takes up what an earlier daemon left: finds the kernel again or draws the conclusion from its end. */
@@ -176,7 +183,10 @@ export class Life {
     const run = this.#run;
     this.#changed();
     const carried = (await run?.detach(settle && this.state === 'running')) ?? [];
-    if (carried.length > 0) this.keep({ carried });
+    const { session, spec } = this.#record;
+    // Without its client there is nothing to go on with.
+    const isOver = settle && spec.attached && (session === null || !carried.includes(session));
+    if (carried.length > 0 || isOver) this.keep({ carried, session: isOver ? null : session });
   }
 
   #changed(): void {
@@ -342,11 +352,12 @@ export class Life {
 
   #adoptWorkload(run: Run, kernel: Kernel): void {
     const { session, carried = [] } = this.#record;
-    const main = adoptWorkload(kernel.guest, session, carried);
-    if (carried.length > 0) {
-      this.keep({ carried: [] });
-      this.environment.clock.after(CARRIED_MS, () => this.#isCurrent(run) && giveUp(kernel.guest, carried));
-    }
+    const main = adoptWorkload(kernel.guest, session);
+    if (carried.length > 0) this.keep({ carried: [] });
+    this.environment.clock.after(CARRIED_MS, () => this.#isCurrent(run) && giveUp(kernel.guest));
+    // Its client may have been faster.
+    if (this.#foreground !== undefined && main !== undefined) this.#foreground.begun(main);
+    else if (this.#record.spec.attached) this.#waiting = main;
     if (main !== undefined) this.#takeMain(run, main);
     else if (session === null) this.#beginWorkload();
     else {

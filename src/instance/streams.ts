@@ -15,7 +15,7 @@ import { checkCommand, checkUser } from './schema.ts';
 import type { StreamExit, StreamNotice } from './stream-messages.ts';
 import type { Supervisor } from './supervisor.ts';
 
-const ROUTE = /^\/v1\/instances\/([^/?]{1,300})\/(attach|exec|console)(?:\?|$)/;
+const ROUTE = /^\/v1\/instances\/([^/?]{1,300})\/(attach|exec|console)(?:\?(?:session=(\d{1,10})$)?|$)/;
 
 type Kind = 'attach' | 'exec' | 'console';
 type ProcessStream = Stream<StreamCommand>;
@@ -24,19 +24,22 @@ type Served = Pick<Supervisor, 'get' | 'clientServed'>;
 /** Serves the streams of `supervisor`'s instances. */
 export function instanceStreams(supervisor: Served, serving: Pick<Serving, 'complain'>): FindStream {
   return (url) => {
-    const { instance, kind } = findTarget(url, supervisor);
+    const { instance, kind, session } = findTarget(url, supervisor);
     return (socket: WebSocket) => {
       const stream = new Stream(socket, asCommand, serving);
-      SERVE[kind](stream, instance, supervisor).catch((error) => stream.fail(error));
+      SERVE[kind](stream, instance, supervisor, session).catch((error) => stream.fail(error));
     };
   };
 }
 
 const asCommand = (message: unknown) => validate(streamCommand, message, { name: 'the message' }) as StreamCommand;
 
-const SERVE: Record<Kind, (stream: ProcessStream, instance: Instance, supervisor: Served) => Promise<void>> = {
-  async attach(stream, instance, supervisor) {
-    if (instance.record.spec.attached) return attachForeground(stream, instance, supervisor);
+/** `session`: of an earlier daemon, with which a client of attach goes on. */
+type Serve = (stream: ProcessStream, instance: Instance, supervisor: Served, session: number | null) => Promise<void>;
+
+const SERVE: Record<Kind, Serve> = {
+  async attach(stream, instance, supervisor, session) {
+    if (instance.record.spec.attached) return attachForeground(stream, instance, supervisor, session);
     return watchDetached(stream, instance);
   },
 
@@ -57,6 +60,7 @@ const SERVE: Record<Kind, (stream: ProcessStream, instance: Instance, supervisor
         tty: request.tty ? { rows: request.rows || 24, columns: request.columns || 80 } : undefined,
       });
     const process = request.session === undefined ? start() : instance.goOn(request.session);
+    if (request.session !== undefined) tell(stream, { found: process.counts ?? null });
     // Of one that is handed over its guest is told no more.
     stream.onClose(() => process.forget());
     stream.onClose(instance.carry(carryInput(stream, process)));
@@ -84,13 +88,19 @@ function ofNobody({ HOME: _, USER: __, LOGNAME: ___, ...rest }: Readonly<Record<
   return rest;
 }
 
-async function attachForeground(stream: ProcessStream, instance: Instance, supervisor: Served): Promise<void> {
-  const foreground = instance.attachForeground((phase) => tell(stream, { phase }));
+async function attachForeground(
+  stream: ProcessStream,
+  instance: Instance,
+  supervisor: Served,
+  session: number | null,
+): Promise<void> {
+  const foreground = instance.attachForeground((phase) => tell(stream, { phase }), session);
   stream.onClose(() => foreground.leave());
   // A kernel that never gets as far as the workload ends without one.
   const process = await Promise.race([foreground.process, foreground.ended.then(() => undefined)]);
   if (process !== undefined) {
-    stream.onInput(process.stdin);
+    if (session !== null) tell(stream, { found: process.counts ?? null });
+    stream.onClose(instance.carry(carryInput(stream, process, true)));
     await output(stream, process);
   }
   const exit = await foreground.ended;
@@ -119,7 +129,7 @@ async function watchDetached(stream: ProcessStream, instance: Instance): Promise
   stream.onClose(stopWatching);
   if (instance.record.spec.tty) stream.onInput(main.stdin, { keepOpen: true });
   obey(stream, main);
-  tellStarted(stream, main);
+  tellStarted(stream, main, false);
   await new Promise<void>((resolve) => {
     stream.onClose(resolve);
     stream.onClose(onExit(main, resolve));
@@ -165,8 +175,12 @@ function obey(stream: ProcessStream, process: GuestProcess): void {
   });
 }
 
-function tellStarted(stream: ProcessStream, process: GuestProcess): void {
-  process.started.then((pid) => tell(stream, { started: { pid, isElsewhere: process.isElsewhere } })).catch(() => {});
+/** `canMove`: another daemon can go on with it. */
+function tellStarted(stream: ProcessStream, process: GuestProcess, canMove = true): void {
+  const session = canMove ? process.session : undefined;
+  process.started
+    .then((pid) => tell(stream, { started: { pid, isElsewhere: process.isElsewhere, session } }))
+    .catch(() => {});
 }
 
 function exited(stream: ProcessStream, { reason, exitCode, message }: StreamExit): void {
@@ -176,11 +190,12 @@ function exited(stream: ProcessStream, { reason, exitCode, message }: StreamExit
 
 const tell = (stream: ProcessStream, notice: StreamNotice): void => stream.notify(notice);
 
-function findTarget(url: string, supervisor: Served): { instance: Instance; kind: Kind } {
-  const [, name, kind] = ROUTE.exec(url) ?? [];
+function findTarget(url: string, supervisor: Served): { instance: Instance; kind: Kind; session: number | null } {
+  const [, name, kind, session] = ROUTE.exec(url) ?? [];
   if (name === undefined) throw new PolykernelError('not-found', `there is no stream at ${url.slice(0, 200)}`);
   try {
-    return { instance: supervisor.get(decodeURIComponent(name)), kind: kind as Kind };
+    const instance = supervisor.get(decodeURIComponent(name));
+    return { instance, kind: kind as Kind, session: session === undefined ? null : Number(session) };
   } catch (error) {
     throw error instanceof URIError
       ? new PolykernelError('invalid', 'the name is not properly encoded', { field: 'name' })

@@ -2,7 +2,6 @@
 import { mkdirSync } from 'node:fs';
 import type { EventLog } from '../core/events.ts';
 import type { Journal } from '../core/journal.ts';
-import type { Records } from '../core/table.ts';
 import type { Drivers } from '../driver/drivers.ts';
 import type { Kernel, KernelSize, SharedRegion } from '../driver/index.ts';
 import type { KernelImage } from '../image/contract.ts';
@@ -19,12 +18,13 @@ import { Instance } from './instance.ts';
 import type { Instances, Observed, StackPart } from './instances.ts';
 import { instanceDirectory, kernelDirectory, workloadLogPath } from './launch.ts';
 import { Launcher, type PrepareRoot } from './launcher.ts';
+import { CARRIED_MS } from './life.ts';
 import type { LogLine } from './log-line.ts';
 import { logsOf } from './logs.ts';
 import { prewarm } from './prewarm.ts';
 import { type Provider, releaseAll } from './provider.ts';
 import type { InstanceRecord } from './record.ts';
-import { RecordKeeper } from './record-keeper.ts';
+import { type InstanceRecords, RecordKeeper } from './record-keeper.ts';
 import { type Entry, Registry } from './registry.ts';
 import type { LogQuery, PrewarmRequest } from './requests.ts';
 import { type CreateRequest, checkRequest } from './schema.ts';
@@ -52,7 +52,7 @@ export interface PoolOfHost<P> {
 
 export interface SupervisorOptions<P> {
   paths: Layout;
-  records: Records<InstanceRecord>;
+  records: InstanceRecords;
   /** Does all that `action` writes, or nothing. Throws `internal`. */
   transaction(action: () => void): void;
   events: EventLog;
@@ -75,8 +75,8 @@ export interface SupervisorOptions<P> {
 
 /**
  * INVARIANTS
- * - Detached instances are in the store before their kernel is started; foreground ones never are, so that a new daemon
- *   sees their directories as leftovers and ends them.
+ * - Detached instances are in the store before their kernel is started; foreground ones only while their workload runs, so that a new
+ *   daemon sees the directories of others as leftovers and ends them.
  * - An instance owns what its providers gave it from #establish to the end of #erase; the ledger is made of the instances'
  *   placements and the pool, so that there is no second record to agree with.
  */
@@ -130,7 +130,7 @@ export class Supervisor<P = unknown> implements Instances {
       });
       const { record } = instance;
       this.#tell('created', record, '');
-      if (record.spec.attached) this.#expectClient(this.#registry.get(name));
+      if (record.spec.attached) this.#expectClient(this.#registry.get(name), CLIENT_PATIENCE_MS);
       for (const provider of this.#providers) provider.created?.(record);
       if (request.start !== false) instance.begin();
       return instance;
@@ -288,9 +288,11 @@ export class Supervisor<P = unknown> implements Instances {
   /** Takes up what an earlier daemon left and ends what it forgot. Resolves when nearly all of that is done. */
   takeUp(): Promise<void> {
     return takeUp({ ...this.#options, providers: this.#providers }, async (record) => {
+      this.#records.found(record);
       const entry = this.#add(record);
       await entry.instance.adopt().catch((error) => this.#complain(`taking over ${record.spec.name}`, error));
       await this.#conforming.get(entry.instance);
+      if (record.spec.attached) this.#expectClient(entry, CARRIED_MS);
       this.#eraseIfDone(entry);
     });
   }
@@ -394,12 +396,12 @@ export class Supervisor<P = unknown> implements Instances {
   }
 
   /** Removes a foreground instance once it has ended and its client, if it still comes, has been told. */
-  #expectClient(entry: Entry): void {
+  #expectClient(entry: Entry, patienceMs: number): void {
     const { instance } = entry;
     instance.onChange(() => {
       if (instance.state === 'exited' && instance.hasClient) void this.#erase(entry);
     });
-    this.#options.clock.after(CLIENT_PATIENCE_MS, () => {
+    this.#options.clock.after(patienceMs, () => {
       if (this.#ending || instance.hasClient || this.#registry.find(instance.name) === undefined) return;
       this.remove(instance.name, true).catch((error) => this.#complain(`removing ${instance.name}`, error));
     });

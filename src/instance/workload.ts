@@ -13,26 +13,19 @@ export function execWorkload(guest: GuestLink, spec: InstanceSpec): GuestProcess
   });
 }
 
-/** Takes it over from an earlier daemon, and gives up all other sessions but those `carried`. undefined when it is not there. */
-export function adoptWorkload(
-  guest: GuestLink,
-  session: number | null,
-  carried: readonly number[] = [],
-): GuestProcess | undefined {
+/** Takes it over from an earlier daemon, and gives up all transfers of files. undefined when it is not there. */
+export function adoptWorkload(guest: GuestLink, session: number | null): GuestProcess | undefined {
   const found = guest.sessions();
   forget(
     guest,
-    found.filter((each) => each.session !== session && !carried.includes(each.session)),
+    found.filter((each) => each.session !== session && each.pid === 0),
   );
   return session !== null && found.some((each) => each.session === session) ? guest.adopt(session) : undefined;
 }
 
-/** Gives up sessions of an earlier daemon, if nobody has gone on with them. */
-export function giveUp(guest: GuestLink, sessions: readonly number[]): void {
-  forget(
-    guest,
-    guest.sessions().filter((each) => sessions.includes(each.session)),
-  );
+/** Gives up the sessions of an earlier daemon that nobody has gone on with. */
+export function giveUp(guest: GuestLink): void {
+  forget(guest, guest.sessions());
 }
 
 function forget(guest: GuestLink, found: readonly FoundSession[]): void {

@@ -13,7 +13,6 @@ import { HostNetwork, networkObstacle } from './bridge.ts';
 import type { Forwards } from './forwards.ts';
 import { withFreePorts } from './free-port.ts';
 import { KeptNamespace } from './kept-namespace.ts';
-import { listens } from './listening.ts';
 import { HOSTS_FILE, NameTeller } from './name-teller.ts';
 import { resolvConf } from './nameservers.ts';
 import { NamedNamespace } from './namespace.ts';
@@ -253,12 +252,6 @@ export class Network {
   address(name: string): string | null {
     const member = this.#members().find(({ spec }) => spec.name === name);
     return member?.networkNumber == null || !this.#kernels.has(name) ? null : addressOf(member.networkNumber);
-  }
-
-  /** Whether a running kernel's program takes connections at a port. Rejects as listens() of listening.ts. */
-  async listens(name: string, port: number): Promise<boolean> {
-    const kernel = this.#kernels.get(name);
-    return kernel !== undefined && (await listens(kernel.guest, port));
   }
 
   /** Why no HAProxy can reach what is in it; null where one can. */

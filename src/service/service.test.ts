@@ -144,6 +144,7 @@ it('makes a configuration', () => {
     "  stats socket '/a b'\\''c' mode 600 level admin expose-fd listeners",
     '  bind [::1]:8080 namespace host',
     '  balance random(2)',
+    '  default-server downinter 200ms',
     '  http-check send meth GET uri /health ver HTTP/1.1 hdr Host api',
     '  server web 10.213.0.2:80 weight 100',
     '  server gone 0.0.0.0:80 weight 0 disabled',

@@ -15,7 +15,6 @@ import {
   type ServiceRecord,
   StartFailure,
 } from './contract.ts';
-import { Lookouts } from './lookouts.ts';
 import { bindFailure } from './port-holder.ts';
 import { Restarts } from './restarts.ts';
 import type { News, ServiceEntry } from './service-entry.ts';
@@ -56,7 +55,6 @@ export class Tending {
   readonly #options: TendingOptions;
   readonly #proxy: HaProxy;
   readonly #restarts = new Restarts();
-  readonly #lookouts: Lookouts | undefined;
   /** Of the process that runs. */
   #structure: Structure = NO_STRUCTURE;
   /** Whether HAProxy was made as the records and endpoints are. */
@@ -72,19 +70,6 @@ export class Tending {
     this.#proxy = new HaProxy(options.directory, allowedCpus().length, {
       lost: () => this.#tendAfter(0),
       logged: (line) => this.#logged(line),
-    });
-    const { clock, endpoints } = options;
-    if (endpoints.listens === undefined) return;
-    this.#lookouts = new Lookouts({
-      clock,
-      listens: (...what) => endpoints.listens!(...what),
-      seen: ({ server, instance, address }) => {
-        const tell = async () => {
-          if (endpoints.address(instance) === address) await this.#proxy.command([`set server ${server} health up`]);
-        };
-        // Its own check says so a little later otherwise.
-        void options.mutex.run(tell).catch(() => {});
-      },
     });
   }
 
@@ -171,7 +156,6 @@ export class Tending {
   close(): void {
     this.#closed = true;
     this.#cancelTend?.();
-    this.#lookouts?.close();
     this.#proxy.close();
     this.#unlisten?.();
   }
@@ -229,18 +213,6 @@ export class Tending {
     for (const entry of this.#servable()) {
       const commands = adjustments(entry.record.name, this.#served(entry).servers, states);
       if (commands.length > 0) await this.#proxy.command(commands);
-      this.#lookOut(entry.record, commands);
-    }
-  }
-
-  /** For the targets that have just come, where to listen is all that is asked of them. */
-  #lookOut({ name, check, targets }: ServiceRecord, commands: readonly string[]): void {
-    if (check !== null) return;
-    for (const { instance, port } of targets) {
-      const server = `${name}/${instance}`;
-      const address = this.#options.endpoints.address(instance);
-      if (address !== null && commands.includes(`set server ${server} health down`))
-        this.#lookouts?.watch({ server, instance, address, port });
     }
   }
 

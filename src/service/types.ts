@@ -13,8 +13,6 @@ export interface Endpoints {
   namespace(): string | null;
   /** The one that stands by for an instance; null, or nothing that tells: none does. */
   standIn?(instance: string): StandIn | null;
-  /** Whether its program takes connections at a port; nothing that tells: it is left to HAProxy's checks. Rejects when it does not answer. */
-  listens?(instance: string, port: number): Promise<boolean>;
   /** Returns what ends it. */
   onChange(listener: () => void): () => void;
 }

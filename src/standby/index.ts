@@ -13,7 +13,6 @@ export function standbyPhases({ store }: Surroundings, instances: () => Instance
     obstacle: () => endpoints.obstacle(),
     namespace: () => endpoints.namespace(),
     standIn: (instance) => phases.standIn(instance),
-    ...(endpoints.listens && { listens: endpoints.listens.bind(endpoints) }),
     onChange(listener) {
       const ends = [endpoints.onChange(listener), phases.onChange(listener)];
       return () => {

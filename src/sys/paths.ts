@@ -1,6 +1,6 @@
 /** Where Polykernel keeps its things. Nothing here creates a directory; who needs one makes it, mode 0700. */
 import { homedir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { PolykernelError } from './errors.ts';
 
 // Not by `import`: see src/sys/node.ts.
@@ -68,6 +68,12 @@ export function layout(root: string = home()): Layout {
     pciCache: join(root, 'pci-cache'),
   };
 }
+
+/** There from when somebody stops the daemon of this socket until another one serves: none is to be expected by itself. */
+export const stoppedMark = (socket: string): string => join(dirname(socket), 'daemon.stopped');
+
+/** There while somebody starts the daemon of this socket, or has it upgraded. */
+export const startingMark = (socket: string): string => join(dirname(socket), 'daemon.starting');
 
 /** A short directory that is the user's own, to propose. */
 export function ownShortDirectory(uid: number = callerUid()): string {

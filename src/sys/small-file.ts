@@ -16,6 +16,30 @@ export function readSmallFile(path: string): string | undefined {
   }
 }
 
+const PIECE_BYTES = 64 * 1024;
+
+/**
+ * The first `most` bytes of a file that comes in several reads, as latin1; undefined when it cannot be read. What /proc has of a process
+ * can be as long as that likes: 65,530 mappings with a path of 4 KiB each.
+ */
+export function readMost(path: string, most: number): string | undefined {
+  let file: number | undefined;
+  try {
+    file = openSync(path, 'r');
+    const piece = Buffer.allocUnsafeSlow(Math.min(PIECE_BYTES, most));
+    let text = '';
+    for (let read = -1; read !== 0 && text.length < most; ) {
+      read = readSync(file, piece, 0, Math.min(piece.length, most - text.length), null);
+      text += piece.toString('latin1', 0, read);
+    }
+    return text;
+  } catch {
+    return undefined;
+  } finally {
+    if (file !== undefined) closeSync(file);
+  }
+}
+
 /** Files of /proc that are read again and again, for as long as they can be: one system call each. */
 export class HeldFiles {
   readonly #files: number[] = [];

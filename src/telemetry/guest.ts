@@ -39,7 +39,7 @@ export class GuestReader {
   constructor(paths: readonly string[], intervalMs: number) {
     this.#paths = new Set(paths);
     this.#last = paths.at(-1)!;
-    this.#leastMs = intervalMs / 4;
+    this.#leastMs = intervalMs / 2;
   }
 
   /** Counters when `snapshot` is the last of a reading. */

@@ -31,8 +31,13 @@ const textOf = (content: Uint8Array): string =>
 
 /** All of `words`, or null. */
 function wholes(words: readonly (string | undefined)[]): number[] | null {
-  const numbers = words.map(whole);
-  return numbers.some((number) => number === null) ? null : (numbers as number[]);
+  const numbers: number[] = [];
+  for (const word of words) {
+    const number = whole(word);
+    if (number === null) return null;
+    numbers.push(number);
+  }
+  return numbers;
 }
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, number) => total + number, 0);

@@ -2,10 +2,11 @@
  * The driver of kernels beside the host's, on a model of the host kernel's interface whose instances run User Mode Linux: the
  * conformance suite, with the model as its sources were read, and with all that was never seen the other way round.
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { constants, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { encode } from '../../src/devicetree/index.ts';
 import { baselineTree } from '../../src/devicetree/multikernel/index.ts';
 import type { Kernel, LaunchSpec } from '../../src/driver/index.ts';
@@ -53,10 +54,11 @@ async function image(): Promise<KernelImage> {
 async function withKernel(
   emulator: Emulator,
   body: (kernel: Kernel, of: { spec: LaunchSpec; driver: MultikernelDriver }) => Promise<void>,
+  more: Partial<LaunchSpec> = {},
 ): Promise<void> {
   const driver = new MultikernelDriver({ host: emulator.host, cache: home });
   const directory = mkdtempSync(join(home, 'launch-'));
-  const spec = launchSpec({ directory, image: await image(), root, name: 'own' });
+  const spec = launchSpec({ directory, image: await image(), root, name: 'own', ...more });
   const kernel = await driver.start(spec, new AbortController().signal);
   try {
     await body(kernel, { spec, driver });
@@ -88,6 +90,52 @@ describe.skipIf(!canServe())('a kernel beside the host’s', () => {
       expect(stdout.endsWith('\0end\n')).toBe(true);
       talks.signal(9);
     });
+  });
+
+  it('keeps the CPU on which it booted, and gets none that came into the pool later', async () => {
+    const { first, second } = LOGICAL;
+    const placed = (vcpuCpus: number[]) => ({
+      vcpuCpus,
+      memory: [{ node: 0, bytes: 2 ** 28 }],
+      ...{ hugePageBytes: null, weight: null, mostCpus: null },
+    });
+    await withKernel(
+      emulator,
+      async (kernel) => {
+        const refused = (why: string) => ({
+          ...{ code: 'unsupported', field: 'placement.vcpuCpus' },
+          message: expect.stringContaining(why),
+        });
+        const elsewhere = kernel.repin(placed([second, first]), []);
+        await expect(elsewhere).rejects.toMatchObject(refused('on which it booted'));
+        const late = kernel.repin(placed([first, 7]), []);
+        await expect(late).rejects.toMatchObject(refused('when it booted'));
+        expect((await kernel.placementNow()).vcpus).toEqual([[first], [second]]);
+      },
+      { cpus: 2, placement: placed([first, second]) },
+    );
+  });
+
+  it('goes on once another program lets go of its console, which the one that opened it last has alone', async () => {
+    const own = await Emulator.start({
+      guests: { uml: (await umlImage()).kernel },
+      switches: { ...AS_READ, vsock: 'none' },
+    });
+    const blob = encode(baselineTree({ cpus: FREE, memory: [{ bytes: 2 ** 31, node: 0 }] }));
+    writeFileSync(join(own.host.root, 'device_tree'), blob, { flag: 'r+' });
+    try {
+      await withKernel(own, async (kernel) => {
+        const [instance] = (await own.state()).instances;
+        const other = await open(own.host.tty, constants.O_RDWR | constants.O_NONBLOCK);
+        await other.write(String(instance!.id));
+        const said = collect(kernel.guest.exec(command('echo', 'all of it')));
+        await vi.waitFor(async () => expect((await other.read(Buffer.alloc(1))).bytesRead).toBe(1), 20_000);
+        await other.close();
+        expect((await said).stdout).toBe('all of it\n');
+      });
+    } finally {
+      await own.end();
+    }
   });
 
   it.each(['works', 'breaks', 'silent', 'none'] as const)(

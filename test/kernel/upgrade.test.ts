@@ -1,5 +1,8 @@
 /** A real kernel behind a service is upgraded to another image under load, and returns when the new one is no good. */
+import { spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -9,8 +12,10 @@ import type { InstanceStatus } from '../../src/instance/contract.ts';
 import type { ServiceStatus } from '../../src/service/contract.ts';
 import type { UpgradeReport } from '../../src/upgrade/contract.ts';
 import { fetchText, freePort, load } from '../support/http.ts';
-import { Sandbox, until } from '../support/pk.ts';
+import { PK, Sandbox, until } from '../support/pk.ts';
 
+/** On a machine that is busy a daemon takes its time. */
+const SLOW = /pk: the daemon is gone: waiting 30 s for another one.*\r?\n/;
 const image = `next-${process.pid}`;
 const server = (text: string) =>
   `mkdir -p /run/www && echo ${text} > /run/www/index.html && exec busybox httpd -f -p 80 -h /run/www`;
@@ -104,6 +109,62 @@ describe('an upgrade', () => {
       await sandbox.ok('rm', '-f', name);
     },
   );
+
+  it.each(['uml', 'qemu'])(
+    'of the daemon on %s, and a kill of it, let a foreground run go on, with each byte once',
+    async (driver) => {
+      const run = sandbox.start('run', '--driver', driver, '-w', '/', '--', 'sh', '-c', 'cat; exit 3');
+      const said: Buffer[] = [];
+      let [sent, error] = [Buffer.alloc(0), ''];
+      run.stdout!.on('data', (chunk) => said.push(chunk));
+      run.stderr!.on('data', (chunk) => {
+        error += chunk;
+      });
+      const ended = new Promise((resolve) => run.on('close', resolve));
+      const feed = (bytes: number) => {
+        const piece = randomBytes(bytes);
+        sent = Buffer.concat([sent, piece]);
+        run.stdin!.write(piece);
+      };
+      const allIsThere = () => until('all came back', async () => Buffer.concat(said).equals(sent));
+      feed(1000);
+      await allIsThere();
+      for (const end of ['upgrade', 'kill', 'upgrade'] as const) {
+        // An upgrade may come in the midst of it; what a kill costs is told, so there is nothing under way.
+        if (end === 'upgrade') feed(3_000_000);
+        if (end === 'upgrade') await sandbox.ok('daemon', 'upgrade');
+        else {
+          process.kill(Number(readFileSync(join(sandbox.home, 'daemon.lock'), 'utf8')), 'SIGKILL');
+          await sandbox.ok('daemon', 'start');
+        }
+        await allIsThere();
+      }
+      run.stdin!.end();
+      expect([await ended, error.replace(SLOW, '')]).toEqual([3, '']);
+      await until('it is gone', async () => !(await sandbox.ok('ps', '-a', '-q')).includes('run'));
+    },
+  );
+
+  it('of the daemon lets a terminal go on', async () => {
+    const terminal = ['script', '-qec', `${PK} run --driver uml -w / -- sh`, '/dev/null'];
+    const run = spawn(terminal[0]!, terminal.slice(1), { env: { ...sandbox.env, TERM: 'xterm' } });
+    let said = '';
+    run.stdout.on('data', (chunk) => {
+      said += chunk;
+    });
+    const ended = new Promise((resolve) => run.on('close', resolve));
+    const type = async (sum: number) => {
+      run.stdin.write(`echo $((${sum} + 0))x\r`);
+      await until('it answers', async () => said.includes(`${sum}x`));
+    };
+    await type(111);
+    await sandbox.ok('daemon', 'upgrade');
+    await type(222);
+    run.stdin.write('exit 5\r');
+    expect(await ended).toBe(5);
+    expect(said.match(/222x/g)).toHaveLength(1);
+    expect(said.replace(SLOW, '')).not.toMatch(/pk:/);
+  });
 
   it('to another image and command loses no request', async () => {
     const before = await web();

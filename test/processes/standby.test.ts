@@ -31,10 +31,10 @@ async function withWeb(more: Partial<CreateRequest> = {}) {
 
 /** As a host kills a kernel, whose programs go with it. */
 async function lose(daemon: ServiceDaemon, web: { kill(): void }): Promise<void> {
-  const id = (await daemon.client.inspect('web')).id.slice(0, 12);
+  const { paths } = await daemon.client.inspect('web');
   web.kill();
   daemon.endpoints.set('web', null);
-  for (const directory of fakeKernels()) if (directory.includes(id)) killFakeKernel(directory);
+  for (const directory of fakeKernels(paths.directory)) killFakeKernel(directory);
 }
 
 const standIn = async ({ client }: ServiceDaemon) => (await client.service('api')).targets[0]!.standIn;

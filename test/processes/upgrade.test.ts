@@ -60,8 +60,8 @@ test('another kernel serves while one is upgraded, and no request fails', async 
 
 /** As a host kills a kernel. */
 async function killKernel({ client }: ServiceDaemon, name: string): Promise<void> {
-  const id = (await client.inspect(name)).id.slice(0, 12);
-  for (const directory of fakeKernels()) if (directory.includes(id)) killFakeKernel(directory);
+  const { paths } = await client.inspect(name);
+  for (const directory of fakeKernels(paths.directory)) killFakeKernel(directory);
 }
 
 async function expectAsBefore(daemon: ServiceDaemon, asked: ReturnType<typeof load>): Promise<void> {

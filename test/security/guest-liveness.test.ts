@@ -1,9 +1,10 @@
 /** A guest that does not answer, does not read, or does not stop: what that costs, and how it ends. */
 import { describe, expect, it } from 'vitest';
 import { Turns } from '../../src/guest/inbox.ts';
+import { GuestLink } from '../../src/guest/link.ts';
 import { SnapshotAssembler } from '../../src/guest/messages.ts';
-import { encodeFrame, MAX_HELD, MAX_QUEUED, ToGuest, ToHost, u32 } from '../../src/guest/protocol.ts';
-import { connected } from '../../src/guest/testing.ts';
+import { encodeFrame, Flag, MAX_HELD, MAX_QUEUED, ToGuest, ToHost, u32 } from '../../src/guest/protocol.ts';
+import { connected, Guest } from '../../src/guest/testing.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 
 const request = { command: ['cat'], env: {}, cwd: '/', user: '0' };
@@ -140,25 +141,19 @@ describe('a guest that floods', () => {
   it('is handled at a bounded pace and read no more meanwhile, however many do it', async () => {
     const clock = new ManualClock();
     const turns = new Turns(clock);
-    const path = '/proc/stat';
-    const snapshot = Buffer.concat([Buffer.alloc(8), Buffer.from([path.length, 0]), Buffer.from(path)]);
-    const flood = Buffer.concat(Array.from({ length: 20_000 }, () => encodeFrame(ToHost.snapshot, 0, snapshot)));
+    const flood = Buffer.concat(Array.from({ length: 20_000 }, () => encodeFrame(ToHost.credit, 99, u32(0))));
     const flooding = await Promise.all(Array.from({ length: 6 }, () => connected({ clock, turns })));
-    let handled = 0;
-    for (const { guest, link } of flooding) {
-      link.watch([path], 1000, () => {
-        handled += 1;
-      });
-      guest.stream.write(flood);
-    }
+    const handled = () => flooding.reduce((sum, { link }) => sum + link.heard, 0);
+    const before = handled();
+    for (const { guest } of flooding) guest.stream.write(flood);
     await settle();
     expect(flooding.map(({ guest }) => guest.host.isPaused())).toEqual(Array(6).fill(true));
-    const bursts = handled;
+    const bursts = handled() - before;
     expect(bursts).toBeLessThanOrEqual(6 * 512);
     for (let turn = 0; turn < 200; turn++) clock.advance(5);
     // In a second: what all of them get together.
-    expect(handled - bursts).toBeLessThanOrEqual(50_000);
-    expect(handled - bursts).toBeGreaterThan(40_000);
+    expect(handled() - before - bursts).toBeLessThanOrEqual(50_000);
+    expect(handled() - before - bursts).toBeGreaterThan(40_000);
 
     const { guest, link } = await connected({ clock, turns });
     const process = link.exec(request);
@@ -227,6 +222,7 @@ describe('a guest that floods', () => {
     ['trouble', ToHost.trouble],
     ['ends', ToHost.exited],
     ['results', ToHost.result],
+    ['files that are watched', ToHost.snapshot],
   ])('with texts (%s) is heard as much less as they cost', async (_, type) => {
     const clock = new ManualClock();
     const { guest, link } = await connected({ clock, turns: new Turns(clock) });
@@ -234,6 +230,47 @@ describe('a guest that floods', () => {
     await settle();
     expect(guest.host.isPaused()).toBe(true);
     link.destroy();
+  });
+
+  it('with what may begin a frame and does not costs as much as it does, before it answers too', async () => {
+    const clock = new ManualClock();
+    const guest = new Guest();
+    guest.hello = () => {};
+    const link = new GuestLink({ name: 'test', clock, turns: new Turns(clock) });
+    const attached = link.attach(guest.host);
+    guest.stream.write(Buffer.alloc(2 ** 20, 'P'));
+    await settle();
+    expect(guest.host.isPaused()).toBe(true);
+    link.destroy();
+    await expect(attached).rejects.toMatchObject({ code: 'kernel-died' });
+  });
+
+  it('with files that are watched is heard as much less as they cost, however few frames they come in', async () => {
+    const clock = new ManualClock();
+    const { guest, link } = await connected({ clock, turns: new Turns(clock) });
+    const before = link.heard;
+    const piece = encodeFrame(ToHost.snapshot, 0, Buffer.alloc(16_384, 'x'), Flag.more);
+    guest.stream.write(Buffer.concat(Array.from({ length: 100 }, () => piece)));
+    await settle();
+    expect(guest.host.isPaused()).toBe(true);
+    expect(link.heard - before).toBeLessThanOrEqual(512 / 32);
+    link.destroy();
+  });
+
+  it.each([
+    ['greetings', ToHost.hello],
+    ['sessions', ToHost.session],
+  ])('and answers no greeting is heard no more for that (%s)', async (_, type) => {
+    const clock = new ManualClock();
+    const guest = new Guest();
+    guest.hello = () => {};
+    const link = new GuestLink({ name: 'test', clock, turns: new Turns(clock) });
+    const attached = link.attach(guest.host);
+    guest.stream.write(Buffer.concat(Array.from({ length: 60 }, () => encodeFrame(type, 9, Buffer.alloc(64, 1)))));
+    await settle();
+    expect(guest.host.isPaused()).toBe(true);
+    link.destroy();
+    await expect(attached).rejects.toMatchObject({ code: 'kernel-died' });
   });
 
   it('has its last words heard when its line closes', async () => {

@@ -60,5 +60,9 @@ export const servedOf = (parts: Parts): Served[] => [
 
 /** What is asked of other parts fails. */
 export function apiOf(parts: { [K in keyof Parts]?: unknown }): FastifyInstance {
-  return createApi(servedOf(parts as Parts), { ending: new AbortController().signal, complain: () => {} });
+  return createApi(servedOf(parts as Parts), {
+    ending: new AbortController().signal,
+    settled: async () => {},
+    complain: () => {},
+  });
 }

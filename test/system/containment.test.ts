@@ -24,7 +24,7 @@ const boots = async (test: TestDaemon) => (await test.client.list()).map(({ boot
 async function killClone(test: TestDaemon, index: number): Promise<void> {
   const clone = (await test.client.list()).find(({ spec }) => spec.name.includes(`-${index}-`))!;
   const { paths } = await test.client.inspect(clone.spec.name);
-  killFakeKernel(fakeKernels().find((directory) => directory.startsWith(paths.directory))!);
+  killFakeKernel(fakeKernels(paths.directory)[0]!);
 }
 const broken = ({ findings }: TrialReport) =>
   findings.filter(({ outcome }) => outcome === 'broken').map(({ about, name }) => `${name} ${about}`);

@@ -18,8 +18,8 @@ async function setUp(instances: Readonly<Record<string, Partial<CreateRequest>>>
 
 /** As a host kills a kernel. */
 async function killKernel({ client }: TestDaemon, name: string): Promise<void> {
-  const id = (await client.inspect(name)).id.slice(0, 12);
-  for (const directory of fakeKernels()) if (directory.includes(id)) killFakeKernel(directory);
+  const { paths } = await client.inspect(name);
+  for (const directory of fakeKernels(paths.directory)) killFakeKernel(directory);
 }
 
 /** `NAME TYPE` of all that was told until `last` was. */

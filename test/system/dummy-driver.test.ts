@@ -13,10 +13,7 @@ conformance('dummy', {
   createDriver: () => new DummyDriver(),
   cpus: [0, 1],
   image: async () => DUMMY_IMAGE,
-  processesOf: async (directory) =>
-    fakeKernels()
-      .filter((running) => running === directory)
-      .map(() => 1),
+  processesOf: async (directory) => fakeKernels(directory).map(() => 1),
 });
 
 function pk({ home }: TestDaemon, ...args: string[]): Promise<Ran> {
@@ -66,7 +63,7 @@ it('is in doctor, in stack files and among the words of the API', async () => {
   const plan = await test.client.plan({ text, file: 'polykernel.yaml', directory: test.home, defaultName: 'straw' });
   expect(plan.refused).toEqual([]);
   await expect(test.create({ driver: 'dumy', command: ['true'] })).rejects.toMatchObject({
-    message: expect.stringContaining('not one of auto, uml, qemu, multikernel, dummy'),
+    message: expect.stringMatching(/not one of auto, uml, qemu, multikernel, .*dummy/),
     hint: 'Did you mean dummy?',
   });
 });

@@ -8,7 +8,7 @@ it('all that is known of one that went is in its evidence, and no value of its e
   const test = await startDaemon();
   await test.create({ name: 'web', command: ['sleep', '1000'], env: { TOKEN: 'very secret' } });
   await untilState(test, 'web', 'running');
-  killFakeKernel(fakeKernels().find((each) => each.startsWith(test.home))!);
+  killFakeKernel(fakeKernels(test.home)[0]!);
   await untilState(test, 'web', 'exited');
   const evidence = await test.client.evidence('web');
   expect(JSON.stringify(evidence)).not.toContain('very secret');

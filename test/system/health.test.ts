@@ -10,7 +10,7 @@ async function setUp(request: Partial<Parameters<TestDaemon['create']>[0]> = {})
   const test = await startDaemon({ clock });
   await test.create({ name: 'web', command: ['sleep', '1000'], ...request });
   await untilState(test, 'web', 'running');
-  const directory = () => fakeKernels().find((each) => each.startsWith(test.home))!;
+  const directory = () => fakeKernels(test.home)[0]!;
   const guest = () => fakeGuest(directory())!;
   /** Seconds go by, each with `during`, until it does so. */
   const until = (health: Health, during: () => unknown = () => {}) =>

@@ -38,11 +38,11 @@ const path = (name: string) => join(home, name);
 
 /** A pool of five CPUs and 2 GiB; `web` runs and has a function, `db` is loaded, `spare` is ready. */
 async function kerfMakes(): Promise<void> {
-  kerf.baseline({ cpus: [2, 4, 6, 8, 10], memory: [{ bytes: 2 * GIB, node: 0 }] });
+  await kerf.baseline({ cpus: [2, 4, 6, 8, 10], memory: [{ bytes: 2 * GIB, node: 0 }] });
   const create = (name: string, cpus: number[]): Change => ({ target: 'create', name, cpus, memoryBytes: 256 * MIB });
-  kerf.apply([{ target: 'pool', addDevices: [{ address: FUNCTION }, { address: '0000:09:00.2' }] }]);
-  kerf.apply([create('web', [4, 2]), create('db', [6]), create('spare', [8])]);
-  kerf.apply([{ target: 'instance', name: 'web', addDevices: [{ address: FUNCTION }] }]);
+  await kerf.apply([{ target: 'pool', addDevices: [{ address: FUNCTION }, { address: '0000:09:00.2' }] }]);
+  await kerf.apply([create('web', [4, 2]), create('db', [6]), create('spare', [8])]);
+  await kerf.apply([{ target: 'instance', name: 'web', addDevices: [{ address: FUNCTION }] }]);
   const kernel = path('vmlinux');
   writeFileSync(kernel, spawnKernel());
   const image = { kernel, initramfs: kernel, commandLine: 'quiet' };
@@ -76,11 +76,11 @@ async function kerfUnmakes(): Promise<void> {
       for (let time = 0; time < 3; time++) await emulator.host.calls.force(name, id);
     }
     if (kerf.status(name) === 'loaded') await emulator.host.calls.unload(name, id);
-    kerf.apply([{ target: 'remove', name }]);
+    await kerf.apply([{ target: 'remove', name }]);
   }
   const { exists, cpus, chunks, functions } = kerf.pool();
   const removeDevices = functions.map(({ address }) => address);
-  if (exists) kerf.apply([{ target: 'pool', removeCpus: cpus, removeDevices, removeMemory: chunks }]);
+  if (exists) await kerf.apply([{ target: 'pool', removeCpus: cpus, removeDevices, removeMemory: chunks }]);
 }
 
 function daemon(more: Parameters<typeof startDaemon>[0] = {}, name = 'a') {
@@ -205,9 +205,9 @@ describe.skipIf(!canServe()).each([
     await kerfMakes();
     await client.actOnKerf({ act: 'import' });
     const { id } = kerf.instance('spare')!;
-    kerf.apply([{ target: 'remove', name: 'spare' }]);
-    kerf.apply([{ target: 'create', name: 'spare', id: id + 40, cpus: [10], memoryBytes: 64 * MIB }]);
-    kerf.apply([{ target: 'create', name: 'more', cpus: [8], memoryBytes: 64 * MIB }]);
+    await kerf.apply([{ target: 'remove', name: 'spare' }]);
+    await kerf.apply([{ target: 'create', name: 'spare', id: id + 40, cpus: [10], memoryBytes: 64 * MIB }]);
+    await kerf.apply([{ target: 'create', name: 'more', cpus: [8], memoryBytes: 64 * MIB }]);
     writeFileSync(path('kerf/spare.json'), '{}');
     await client.actOnKerf({ act: 'remove', name: 'spare', force: true });
     expect(readdirSync(path('kerf'))).toContain('spare.json');

@@ -16,7 +16,7 @@ describe('life cycle', () => {
       exit: { reason: 'exit', exitCode: 3 },
       restarts: 0,
     });
-    expect(fakeKernels()).toEqual([]);
+    expect(fakeKernels(test.home)).toEqual([]);
   });
 
   it('keeps facts about the kernel while it runs', async () => {
@@ -133,7 +133,7 @@ describe('life cycle', () => {
     const test = await startDaemon();
     await test.create({ name: 'slow', hostname: 'never-ready', command: ['true'], readyTimeoutMs: 60_000 });
     expect(await test.client.stop('slow')).toMatchObject({ state: 'exited', exit: { reason: 'stopped' } });
-    expect(fakeKernels()).toEqual([]);
+    expect(fakeKernels(test.home)).toEqual([]);
   });
 
   it('tells a kernel that is killed from outside', async () => {
@@ -156,7 +156,7 @@ describe('life cycle', () => {
     await test.client.remove('web', { force: true });
     await expect(test.client.inspect('web')).rejects.toMatchObject({ code: 'not-found' });
     expect(readdirSync(join(test.home, 'instances'))).toEqual([]);
-    expect(fakeKernels()).toEqual([]);
+    expect(fakeKernels(test.home)).toEqual([]);
     await test.create({ name: 'web', command: ['true'] });
   });
 

@@ -3,6 +3,7 @@
  * kernels that run: each hazard of the interface, and operations by chance with faults at each interaction. More of these with
  * POLYKERNEL_OPERATIONS=1000.
  */
+import { spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,7 +17,14 @@ import { PolykernelError } from '../../src/sys/errors.ts';
 import { Emulator } from '../support/multikernel/emulator.ts';
 import { spawnKernel } from '../support/multikernel/images.ts';
 import type { ModelState } from '../support/multikernel/main.ts';
-import { AS_READ, type Faults, MACHINE, OTHERWISE, type Switches } from '../support/multikernel/switches.ts';
+import {
+  AS_READ,
+  type Faults,
+  MACHINE,
+  type ModelMachine,
+  OTHERWISE,
+  type Switches,
+} from '../support/multikernel/switches.ts';
 import { canServe } from '../support/silent-mount.ts';
 
 const MIB = 2 ** 20;
@@ -33,9 +41,9 @@ beforeEach(() => {
 afterEach(() => rmSync(home, { recursive: true, force: true }));
 
 /** One for all tests of a `describe`, each of which leaves it as it was. */
-function onMachine(switches: Partial<Switches>, format: 'first' | 'second' = 'second'): void {
+function onMachine(switches: Partial<Switches>, machine: Partial<ModelMachine> = {}): void {
   beforeAll(async () => {
-    emulator = await Emulator.start({ guests: 'none', switches, machine: { ...MACHINE, format } });
+    emulator = await Emulator.start({ guests: 'none', switches, machine: { ...MACHINE, ...machine } });
     emulator.hurry();
     files = new KernelFiles(emulator.host.root);
   });
@@ -87,7 +95,8 @@ function agree({ instances, chunks }: ModelState): string[] {
 }
 
 /** As the machine is before anything is taken of it. */
-const WHOLE = { poolCpus: [], poolFunctions: [], chunks: [], instances: [] };
+// Nobody has undone a transaction by rmdir, which may take what others have.
+const WHOLE = { poolCpus: [], poolFunctions: [], chunks: [], instances: [], rolledBack: 0 };
 
 // The model of the kernel's interface is a file system of its own: without /dev/fuse, or the right to mount one, there is none.
 describe.skipIf(!canServe())('on the model', () => {
@@ -130,7 +139,7 @@ describe.skipIf(!canServe())('on the model', () => {
     const { part: web, directory } = part('web');
     const { id } = await web.take(launch(directory, [1]), never);
     await web.instance.load(id!, image());
-    for (const deaf of [false, true]) {
+    for (const deaf of [false, true, false]) {
       await emulator.deafen(deaf);
       // Until its CPUs have parked it cannot be booted: the driver has seen to that.
       await web.instance.boot(id!);
@@ -227,8 +236,8 @@ describe.skipIf(!canServe())('on the model', () => {
 
   it('leaves what others have brought', async () => {
     const memory = [{ bytes: 1024 * MIB, node: 0 }];
-    files.baseline({ cpus: [6, 8], memory });
-    files.apply([{ target: 'create', name: 'theirs', cpus: [6], memoryBytes: 512 * MIB }]);
+    await files.baseline({ cpus: [6, 8], memory });
+    await files.apply([{ target: 'create', name: 'theirs', cpus: [6], memoryBytes: 512 * MIB }]);
     const { part: web, directory } = part('web');
     await expect(web.take(launch(directory, [3]), never)).rejects.toMatchObject({ code: 'unavailable' });
     // What is free is there for who asks for nothing in particular.
@@ -245,10 +254,66 @@ describe.skipIf(!canServe())('on the model', () => {
     });
     const left = await emulator.state();
     expect(left).toMatchObject({ poolCpus: [6, 8], instances: [{ name: 'theirs' }] });
-    files.apply([
+    await files.apply([
       { target: 'remove', name: 'theirs' },
       { target: 'pool', removeCpus: [6, 8], removeMemory: left.chunks },
     ]);
+  });
+
+  it('is never unloaded while it runs', async () => {
+    const { part: web, directory } = part('web');
+    const { id } = await web.take(launch(directory, [1]), never);
+    await web.instance.load(id!, image());
+    await web.instance.boot(id!);
+    await web.instance.unload(id!);
+    expect(await emulator.state()).toMatchObject({
+      instances: [{ status: 'active', image: { commandLine: 'quiet' } }],
+    });
+    await web.giveBack(directory);
+  });
+
+  it('keeps what it has once the host kernel says that it failed', async () => {
+    const { part: web, directory } = part('web');
+    const { id } = await web.take(launch(directory, [1]), never);
+    await web.instance.load(id!, image());
+    await web.instance.boot(id!);
+    await emulator.ends(id!, 'failed');
+    await expect(web.giveBack(directory)).rejects.toMatchObject({ message: expect.stringContaining('has failed') });
+    expect(await emulator.state()).toMatchObject({ poolCpus: [2], instances: [{ cpus: [2], status: 'failed' }] });
+    await emulator.ends(id!, 'loaded');
+    await web.giveBack(directory);
+  });
+
+  it('is told to be signed where the machine loads nothing else', async () => {
+    const { part: web, directory } = part('web');
+    const { id } = await web.take(launch(directory, [1]), never);
+    const load = () => Promise.reject(Object.assign(new Error(), { errno: 'EKEYREJECTED' }));
+    const strict = { ...emulator.host, calls: { ...emulator.host.calls, load } };
+    await expect(new MachinePart(strict, 'web', home).instance.load(id!, image())).rejects.toMatchObject({
+      code: 'unavailable',
+      hint: expect.stringContaining('pk image sign'),
+    });
+    await web.giveBack(directory);
+  });
+
+  it('holds up nothing else while the kernel takes its time', async () => {
+    await files.baseline({ cpus: [2], memory: [{ bytes: 64 * MIB, node: 0 }] });
+    await files.apply([{ target: 'pool', removeCpus: [2] }]);
+    const removeMemory = files.pool().chunks;
+    emulator.freeze(true);
+    let ended = false;
+    const change = files.apply([{ target: 'pool', removeMemory }]).finally(() => {
+      ended = true;
+    });
+    // Who waits for it here hangs until this lets it go on, and sees that it has ended.
+    const guard = spawn('sh', ['-c', 'sleep 20; kill -CONT "$0"', String(emulator.pid)]);
+    await new Promise(setImmediate);
+    await new Promise(setImmediate);
+    guard.kill();
+    expect(ended).toBe(false);
+    emulator.freeze(false);
+    await change;
+    expect(files.pool().exists).toBe(false);
   });
 
   it('is not taken for more than the kernel can give', async () => {
@@ -271,15 +336,45 @@ describe.skipIf(!canServe())('on the model', () => {
     expect(overlays(removals).length).toBeGreaterThan(1);
     // The first is refused, as there is no such instance: none after it is written.
     const before = readdirSync(join(emulator.host.root, 'overlays')).length;
-    expect(() => files.apply(removals)).toThrow(/transaction \d+ is failed/);
+    await expect(files.apply(removals)).rejects.toThrow(/transaction \d+ is failed/);
     expect(readdirSync(join(emulator.host.root, 'overlays'))).toHaveLength(before + 1);
-    files.apply([{ target: 'pool', removeCpus: [2], removeMemory: files.pool().chunks }]);
+    await files.apply([{ target: 'pool', removeCpus: [2], removeMemory: files.pool().chunks }]);
   });
 });
 
 // For the reason above, here and below.
+describe.skipIf(!canServe())('on the model of one whose trees look like later ones', () => {
+  onMachine(OTHERWISE, { format: 'first' });
+
+  it('takes nothing of it', async () => {
+    expect(await new MultikernelDriver({ host: emulator.host, cache: home }).probe()).toMatchObject({
+      available: true,
+    });
+    const { part: web, directory } = part('web');
+    await expect(web.take(launch(directory, [1]), never)).rejects.toMatchObject({
+      code: 'unavailable',
+      message: expect.stringContaining('ENODEV'),
+    });
+    await web.giveBack(directory);
+  });
+});
+
+describe.skipIf(!canServe())('on the model of one that has given out its ids', () => {
+  onMachine(AS_READ, { firstId: 2048 });
+
+  it('makes no instance that cannot be loaded', async () => {
+    const { part: web, directory } = part('web');
+    await expect(web.take(launch(directory, [1]), never)).rejects.toMatchObject({
+      code: 'unavailable',
+      message: expect.stringContaining('2048'),
+    });
+    expect((await emulator.state()).instances).toEqual([]);
+    await web.giveBack(directory);
+  });
+});
+
 describe.skipIf(!canServe())('on the model of a kernel before August 2026', () => {
-  onMachine(AS_READ, 'first');
+  onMachine(AS_READ, { format: 'first' });
 
   it('says that it needs a later one', async () => {
     const driver = new MultikernelDriver({ host: emulator.host, cache: home });
@@ -292,6 +387,55 @@ describe.skipIf(!canServe()).each([
   ['otherwise', OTHERWISE],
 ])('with the kernel %s', (_, switches) => {
   onMachine(switches);
+
+  it('knows its own transactions among those of others, and what became of them', async () => {
+    await files.baseline({ cpus: [2, 4], memory: [{ bytes: 256 * MIB, node: 0 }] });
+    await emulator.faults({ foreign: 1 });
+    await files.apply([{ target: 'create', name: 'web', cpus: [2], memoryBytes: 64 * MIB }]);
+    // That of somebody else after it was applied.
+    const reason = switches.reasonFile
+      ? /^transaction \d+ is failed: ENOENT$/
+      : /is failed; the kernel log has the reason$/;
+    await expect(files.apply([{ target: 'remove', name: 'nobody' }])).rejects.toThrow(reason);
+    await emulator.faults({});
+    const { chunks } = files.pool();
+    await files.apply([
+      { target: 'remove', name: 'web' },
+      { target: 'pool', removeCpus: [2, 4], removeMemory: chunks },
+    ]);
+  });
+
+  it('reads trees until they are whole', async () => {
+    await emulator.faults({ tear: 2 });
+    for (let read = 0; read < 30; read++) expect(files.pool().cpus).toHaveLength(MACHINE.cpus.length);
+    await emulator.faults({ tear: 1 });
+    expect(() => files.pool()).toThrow(/cannot be read/);
+    await emulator.faults({});
+  });
+
+  it('can be loaded anew after a load that failed', async () => {
+    const { part: web, directory } = part('web');
+    await emulator.faults({ load: 1 });
+    const { id } = await web.take(launch(directory, [1]), never);
+    await expect(web.instance.load(id!, image())).rejects.toMatchObject({ code: 'internal' });
+    await emulator.faults({});
+    // Whatever it has left, it is gone with its instance.
+    await web.giveBack(directory);
+    const again = await web.take(launch(directory, [1]), never);
+    await web.instance.load(again.id!, image());
+    expect(web.instance.status).toBe('loaded');
+    await web.giveBack(directory);
+  });
+
+  it('gets over a change that is done in part', async () => {
+    const { part: web, directory } = part('web');
+    await emulator.faults({ item: 2, write: 4 }, 7);
+    await web.take(launch(directory, [1, 2]), never);
+    await web.instance.setCpus([2]);
+    await emulator.faults({});
+    expect(web.instance.cpus()).toEqual([2]);
+    await web.giveBack(directory);
+  });
 
   it(
     `${OPERATIONS} operations by chance with faults end with books and kernel agreeing`,

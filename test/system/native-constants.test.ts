@@ -46,6 +46,7 @@ const GUEST: Stated = {
   CHANNELS: guest.MAX_CHANNELS,
   LINE_PCI_SLOT,
   CHANNEL_PCI_SLOT: FIRST_PCI_SLOT,
+  COUNTS: guest.HOST_HEARS_COUNTS,
   WIDE: guest.HOST_IS_WIDE,
   MORE: guest.Flag.more,
   FIN: guest.Flag.eof,

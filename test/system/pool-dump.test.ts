@@ -1,12 +1,16 @@
 /** What `pk pool dump` writes makes the same pool and the same instances elsewhere; through whole daemons, on the fake driver. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { instanceDts, poolDts } from '../../src/cli/pool/dump-dts.ts';
 import { stackText } from '../../src/cli/pool/dump-text.ts';
-import { parseDts } from '../../src/devicetree/index.ts';
-import { validateMultikernel } from '../../src/devicetree/multikernel/index.ts';
+import { encode, parseDts, printDts } from '../../src/devicetree/index.ts';
+import { baselineTree, validateMultikernel } from '../../src/devicetree/multikernel/index.ts';
 import type { PoolReport } from '../../src/pool/contract.ts';
 import type { StackSource } from '../../src/stack/contract.ts';
+import type { Topology } from '../../src/topology/topology.ts';
 import { startDaemon, type TestDaemon } from '../support/harness.ts';
+import { Sandbox } from '../support/pk.ts';
 
 const stack = (text: string): StackSource => ({ text, file: 'dump.yaml', directory: '/', defaultName: 'dump' });
 
@@ -74,3 +78,27 @@ it('as a device tree it is what a kernel that parts its machine takes, CPUs by t
   expect(() => poolDts(report({ apicIds: [] }), { pci })).toThrow(expect.objectContaining({ code: 'unsupported' }));
   expect(() => instanceDts(report(), 'nobody')).toThrow(expect.objectContaining({ code: 'not-found' }));
 });
+
+// CPUs of other machines have no APIC ids.
+it.skipIf(process.arch !== 'x64')(
+  'such a tree is applied as a source and as a blob, and is none of what a stack has',
+  async () => {
+    await using test = await Sandbox.create();
+    const { cpus } = await test.json<Topology>('topology');
+    const { apicId, node } = cpus.at(-1)!;
+    const tree = baselineTree({ cpus: [apicId!], memory: [{ bytes: 2 ** 28, node: node ?? 0 }] });
+    const at = (name: string) => join(test.home, name);
+    writeFileSync(at('pool.dts'), printDts(tree));
+    writeFileSync(at('pool.dtb'), encode(tree));
+    writeFileSync(at('cut.dtb'), encode(tree).subarray(0, 60));
+    const [source, blob] = await Promise.all(
+      ['pool.dts', 'pool.dtb'].map((name) => test.json<object>('plan', '--input', at(name))),
+    );
+    expect(source).toMatchObject({ stack: 'pool-of-device-tree' });
+    expect(blob).toEqual(source);
+    const cut = await test.pk(['plan', '--input', at('cut.dtb')]);
+    expect([cut.code, cut.stderr]).toEqual([2, expect.stringMatching(/cut\.dtb: device-tree blob, offset 0x4/)]);
+    const both = await test.pk(['plan', '--input', at('pool.dts'), '--file', at('pool.dtb')]);
+    expect([both.code, both.stderr]).toEqual([2, expect.stringContaining('give one of them')]);
+  },
+);

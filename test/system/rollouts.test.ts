@@ -66,8 +66,8 @@ it('who asks for the same follows it, and for another one is refused; stopped, i
 it('a failure is taken back, told, and no other is begun', async () => {
   const test = await withTwo();
   const outcome = await amid(test, async () => {
-    const id = (await test.client.inspect('a')).id.slice(0, 12);
-    for (const directory of fakeKernels()) if (directory.includes(id)) killFakeKernel(directory);
+    const { paths } = await test.client.inspect('a');
+    for (const directory of fakeKernels(paths.directory)) killFakeKernel(directory);
   });
   expect(outcome).toMatchObject({
     state: 'failed',

@@ -153,7 +153,7 @@ describe('foreground', () => {
       stderr: '',
     });
     await eventually(async () => (await test.client.list()).length === 0);
-    expect(fakeKernels()).toEqual([]);
+    expect(fakeKernels(test.home)).toEqual([]);
   });
 
   it('takes input that comes while the kernel boots', async () => {
@@ -173,7 +173,7 @@ describe('foreground', () => {
       if (stage !== 'booting') await process.started;
       process.close();
       await eventually(async () => (await test.client.list()).length === 0);
-      expect(fakeKernels()).toEqual([]);
+      expect(fakeKernels(test.home)).toEqual([]);
     }
   });
 

@@ -1,5 +1,6 @@
 /** The daemon as a child in the foreground, or one that is told to start and to end. */
 import { spawn } from 'node:child_process';
+import { rmSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { daemonProcess } from '../../client/daemon-process.ts';
@@ -7,7 +8,7 @@ import { connect } from '../../client/index.ts';
 import { daemonEnvironment } from '../../sys/environment.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import { DAEMON_FLAGS, nodeCommand } from '../../sys/node.ts';
-import { cacheDirectory, home as defaultHome, layout } from '../../sys/paths.ts';
+import { cacheDirectory, home as defaultHome, layout, stoppedMark } from '../../sys/paths.ts';
 import { CACHE, takePlace } from '../../sys/places.ts';
 import { processStartTime } from '../../sys/process.ts';
 import type { Command, Invocation } from '../kit/command.ts';
@@ -102,7 +103,13 @@ async function stop(where: { home?: string }): Promise<number> {
   if (client === undefined) return 0;
   const { pid } = await client.version();
   const process = daemonProcess(pid, layout(resolve(where.home ?? defaultHome())));
-  await client.shutdown();
+  // Those who follow something learn so that no other one comes by itself.
+  const mark = stoppedMark(client.socketPath);
+  writeFileSync(mark, '', { mode: 0o600 });
+  await client.shutdown().catch((error) => {
+    rmSync(mark, { force: true });
+    throw error;
+  });
   // Its zombie is no daemon: in a container nobody may take that away. In one it may be no process of ours: it is gone when it is silent.
   const isGone = async () =>
     process === undefined

@@ -87,7 +87,8 @@ async function preprocessed(path: string, source: Uint8Array, include: readonly 
   });
 }
 
-function decoded(path: string, bytes: Uint8Array): DeviceTree {
+/** The tree of a blob. Throws `invalid` naming `path`. */
+export function decoded(path: string, bytes: Uint8Array): DeviceTree {
   try {
     return decode(bytes);
   } catch (error) {

@@ -83,6 +83,7 @@ describe('pk image sign', () => {
   it('refuses what would not be verified, leaves nothing, and says nothing of what keys hold', async () => {
     await sign({ key: 'ec.pem', cert: 'ec.crt' });
     writeFileSync(at('text'), 'a secret');
+    writeFileSync(at('busy.new'), '');
     const before = readdirSync(home).sort();
     const ec = { key: 'ec.pem', cert: 'ec.crt', output: 'refused' };
     const refused: [Record<string, string>, string, RegExp][] = [
@@ -93,12 +94,24 @@ describe('pk image sign', () => {
       [ec, 'signed', /signed already/],
       [ec, 'text', /no vmlinux/],
       [{ cert: 'ec.crt', output: 'refused' }, 'vmlinux', /--key is missing/],
+      [
+        { ...ec, key: 'locked.pem', cert: 'locked.crt', 'password-file': 'text' },
+        'vmlinux',
+        /--key .*with that password/,
+      ],
+      [{ ...ec, key: 'none' }, 'vmlinux', /^--key .*none: there is no such file$/],
+      [{ ...ec, cert: '.' }, 'vmlinux', /^--cert .*: it is not a regular file$/],
+      [{ ...ec, key: 'locked.pem', 'password-file': 'none' }, 'vmlinux', /^--password-file .*: there is no such file$/],
+      [ec, 'none', /^KERNEL .*none: there is no such file$/],
+      [{ ...ec, output: 'busy' }, 'vmlinux', /^--output .*busy\.new is in the way$/],
     ];
     for (const [options, kernel, reason] of refused) {
       const error = (await sign(options, kernel).catch((thrown: unknown) => thrown)) as Error;
       expect(error).toMatchObject({ code: 'invalid', message: expect.stringMatching(reason) });
       expect(JSON.stringify({ ...error, text: error.message })).not.toMatch(/a secret|not to be seen|BEGIN/);
     }
+    const nowhere = await sign({ ...ec, output: 'no/where' }).catch((thrown: unknown) => thrown);
+    expect(nowhere).toMatchObject({ message: expect.stringMatching(/^writing .*no\/where failed: no such file/) });
     expect(readdirSync(home).sort()).toEqual(before);
   });
 });

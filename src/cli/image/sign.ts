@@ -1,7 +1,7 @@
 /** Keys are read here, from files, and go nowhere: no argument, message or log has one. */
 import { createPrivateKey, createSign, type KeyObject, X509Certificate } from 'node:crypto';
 import { closeSync, fstatSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
-import { PolykernelError } from '../../sys/errors.ts';
+import { asPolykernelError, PolykernelError } from '../../sys/errors.ts';
 import { openRegular, readerOf, readPieces } from '../../sys/read-at.ts';
 import type { Command, Invocation } from '../kit/command.ts';
 import { HASHES, type Hash } from './module-signature.ts';
@@ -32,8 +32,7 @@ export const command: Command = {
     const key = parsed(invocation, 'key', (bytes) => readKey(bytes, passwordOf(invocation)));
     checkKey(key, certificate);
     const hash = (invocation.value('hash') ?? 'sha256') as Hash;
-    const input = openRegular(kernel);
-    if (input === undefined) throw invalid('KERNEL', kernel, 'it is not a regular file', 'Give a vmlinux.');
+    const input = opened('KERNEL', kernel, 'Give a vmlinux.');
     const target = `${output}.new`;
     try {
       const bytes = fstatSync(input).size;
@@ -60,8 +59,16 @@ export const command: Command = {
       }
       renameSync(target, output);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') rmSync(target, { force: true });
-      throw error;
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'EEXIST')
+        throw invalid(
+          '--output',
+          output,
+          `${target} is in the way`,
+          'Another signs it now, or was killed: remove that.',
+        );
+      rmSync(target, { force: true });
+      throw asPolykernelError(error, `writing ${output}`);
     } finally {
       closeSync(input);
     }
@@ -75,10 +82,22 @@ function required(invocation: Invocation, option: string): string {
   throw new PolykernelError('invalid', `--${option} is missing`, { field: `--${option}`, hint: 'pk help image sign' });
 }
 
+/** A regular file. Throws `invalid` when it is none, or cannot be opened. */
+function opened(field: string, path: string, hint: string): number {
+  let fd: number | undefined;
+  try {
+    fd = openRegular(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw invalid(field, path, code === 'ENOENT' ? 'there is no such file' : `it cannot be opened (${code})`, hint);
+  }
+  if (fd === undefined) throw invalid(field, path, 'it is not a regular file', hint);
+  return fd;
+}
+
 function readSmall(invocation: Invocation, option: string): Buffer {
   const path = required(invocation, option);
-  const fd = openRegular(path);
-  if (fd === undefined) throw invalid(`--${option}`, path, 'it is not a regular file', 'Give a file.');
+  const fd = opened(`--${option}`, path, 'Give a file.');
   try {
     if (fstatSync(fd).size > MOST_KEY_BYTES) throw invalid(`--${option}`, path, 'it is too large', 'Give PEM or DER.');
     return readFileSync(fd);
@@ -94,8 +113,11 @@ function parsed<T>(invocation: Invocation, option: string, read: (bytes: Buffer)
     return read(bytes);
   } catch (error) {
     if (error instanceof PolykernelError) throw error;
+    const path = invocation.value(option)!;
+    if (option === 'key' && invocation.value('password-file') !== undefined)
+      throw invalid('--key', path, 'it cannot be read as one with that password', 'PEM or DER, encrypted with it.');
     const hint = option === 'key' ? 'PEM or DER; if it is encrypted, with --password-file FILE.' : 'PEM or DER.';
-    throw invalid(`--${option}`, invocation.value(option)!, 'it cannot be read as one', hint);
+    throw invalid(`--${option}`, path, 'it cannot be read as one', hint);
   } finally {
     bytes.fill(0);
   }

@@ -4,6 +4,8 @@ import type { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { connect } from '../../client/index.ts';
 import type { Command } from '../kit/command.ts';
+import { nextClient } from '../kit/next-daemon.ts';
+import { complain } from '../kit/output.ts';
 import { rawMode } from '../kit/signals.ts';
 
 const DETACH = 0x1d;
@@ -17,14 +19,26 @@ export const command: Command = {
   complete: 'instance',
   examples: [['pk console web', 'watch the kernel; Ctrl-] leaves']],
   async run(invocation) {
-    const client = await connect();
-    const console = await client.console(invocation.positionals[0]!);
+    const [name] = invocation.positionals as [string];
+    let client = await connect();
+    let console = await client.console(name);
     const terminal = process.stdin.isTTY === true;
     if (terminal) process.stderr.write('connected; Ctrl-] leaves\n');
     const restore = rawMode();
     try {
-      await Promise.race([copyInput(console, terminal), pipeline(console, process.stdout, { end: false })]);
-      return 0;
+      const left = copyInput(() => console, terminal).then(() => undefined);
+      for (;;) {
+        try {
+          await Promise.race([left, pipeline(console, process.stdout, { end: false })]);
+          return 0;
+        } catch (error) {
+          const next = await Promise.race([left, nextClient(client, error)]);
+          if (next === undefined) return 0;
+          client = next;
+          console = await client.console(name);
+          complain(`connected to another daemon: what the kernel said meanwhile is in pk logs --console ${name}`);
+        }
+      }
     } finally {
       restore();
     }
@@ -32,10 +46,12 @@ export const command: Command = {
 };
 
 /** Resolves when the detach key was typed. The end of an input that is no terminal leaves the output going. */
-async function copyInput(console: Writable, terminal: boolean): Promise<void> {
+async function copyInput(console: () => Writable, terminal: boolean): Promise<void> {
   for await (const bytes of process.stdin as AsyncIterable<Buffer>) {
     const at = terminal ? bytes.indexOf(DETACH) : -1;
-    if (!console.write(at === -1 ? bytes : bytes.subarray(0, at))) await once(console, 'drain');
+    const to = console();
+    // What is typed into one that is cut off is lost, as the line is.
+    if (!to.write(at === -1 ? bytes : bytes.subarray(0, at)) && !to.destroyed) await once(to, 'drain').catch(() => {});
     if (at !== -1) return;
   }
   await new Promise(() => {});

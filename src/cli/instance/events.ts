@@ -1,8 +1,9 @@
 /** What happens, as it happens, from now or from what is remembered. */
-import { connect } from '../../client/index.ts';
+import { type Client, connect } from '../../client/index.ts';
 import type { DaemonEvent } from '../../core/events.ts';
 import { plainText } from '../../sys/text.ts';
 import { type Command, JSON_OPTION } from '../kit/command.ts';
+import { readAgain } from '../kit/next-daemon.ts';
 import { print, printJsonLine } from '../kit/output.ts';
 import { instant } from './log-times.ts';
 
@@ -22,7 +23,17 @@ export const command: Command = {
   async run(invocation) {
     const { query, isWanted } = beginning(invocation.value('since'));
     const client = await connect();
-    for await (const event of client.events(query)) {
+    let seen: number | undefined;
+    let isFirst = true;
+    const read = (from: Client) => {
+      // Of the next daemon all that was not seen; where none was, all that it has told of since it came.
+      const since = isFirst ? query.since : (seen ?? query.since ?? 0);
+      isFirst = false;
+      return from.events(since === undefined ? {} : { since });
+    };
+    const events = readAgain(client, read, { endless: true });
+    for await (const event of events) {
+      seen = event.sequence;
       if (!isWanted(event)) continue;
       await (invocation.flag('json') ? printJsonLine(event) : print(eventLine(event)));
     }
@@ -31,7 +42,10 @@ export const command: Command = {
 };
 
 /** Of what is remembered: after a number, or since a time. Throws `invalid`. */
-export function beginning(text: string | undefined, nowMs = Date.now()) {
+export function beginning(
+  text: string | undefined,
+  nowMs = Date.now(),
+): { query: { since?: number }; isWanted(event: Pick<DaemonEvent, 'at'>): boolean } {
   if (text === undefined) return { query: {}, isWanted: () => true };
   if (/^\d{1,9}$/.test(text)) return { query: { since: Number(text) }, isWanted: () => true };
   const from = Date.parse(instant(text, '--since', nowMs));

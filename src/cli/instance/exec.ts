@@ -1,6 +1,7 @@
 /** This process as the terminal of another command in a guest. */
 import { connect } from '../../client/index.ts';
 import type { Command } from '../kit/command.ts';
+import { complain } from '../kit/output.ts';
 import { join, terminalSize } from '../kit/terminal.ts';
 import { ENV_OPTIONS, explainEnd, givenEnvironment, readEnvFiles, userOption } from './guest-command.ts';
 
@@ -34,7 +35,7 @@ export const command: Command = {
     const given = givenEnvironment(invocation, await readEnvFiles(invocation), process.env);
     const workdir = invocation.value('workdir');
     const client = await connect();
-    const remote = await client.exec(name!, {
+    const request = {
       command: guestCommand,
       env: { ...(tty ? { TERM: process.env.TERM ?? 'xterm' } : {}), ...given },
       ...(workdir === undefined ? {} : { cwd: workdir }),
@@ -42,7 +43,8 @@ export const command: Command = {
       tty,
       detached,
       ...(tty ? terminalSize() : {}),
-    });
+    };
+    const remote = await client.exec(name!, request, { waits: complain, revive: () => connect() });
     const exit = await join(remote, { tty, stdin: invocation.flag('interactive') && !detached });
     explainEnd(exit);
     return exit.exitCode;

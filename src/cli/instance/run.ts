@@ -126,7 +126,10 @@ async function foreground(invocation: Invocation, request: Request, progress: Pr
   const remote = await starting(progress, async (client, { signal }) => {
     const { spec } = await client.create(request, signal);
     tellPorts(request, spec, invocation.flag('quiet'), progress);
-    const remote = await client.attach(spec.name, { signal, phase: (text) => progress.say(text) });
+    const remote = await client.attach(spec.name, {
+      ...{ signal, phase: (text: string) => progress.say(text) },
+      ...{ waits: complain, revive: () => connect() },
+    });
     // Why it never ran is for `exited` to tell, unless that is us.
     const started = await remote.started.catch((error) => {
       if (signal.aborted) throw error;

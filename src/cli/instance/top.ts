@@ -4,6 +4,7 @@ import { PolykernelError } from '../../sys/errors.ts';
 import { parseDuration } from '../../sys/units.ts';
 import { type Command, JSON_OPTION } from '../kit/command.ts';
 import { fullScreen } from '../kit/full-screen.ts';
+import { askAgain } from '../kit/next-daemon.ts';
 import { complain, print, printJson } from '../kit/output.ts';
 import { join } from '../kit/terminal.ts';
 import { explainEnd } from './guest-command.ts';
@@ -70,7 +71,8 @@ function interval(text = '1s'): number {
 }
 
 /** Until it is quit. Rejects when the daemon does not answer. */
-async function watch(client: Client, intervalMs: number): Promise<void> {
+async function watch(first: Client, intervalMs: number): Promise<void> {
+  let client = first;
   let state = await firstState(client, intervalMs);
   let shown: readonly string[] | undefined;
   const ended = Promise.withResolvers<void>();
@@ -94,7 +96,11 @@ async function watch(client: Client, intervalMs: number): Promise<void> {
   });
   let timer: NodeJS.Timeout | undefined;
   const look = async () => {
-    state = { ...withStats(state, await client.stats(), clock()), moved: await latestMove(client) };
+    const [stats, moved] = await askAgain(client, async (from) => {
+      client = from;
+      return [await from.stats(), await latestMove(from)] as const;
+    });
+    state = { ...withStats(state, stats, clock()), moved };
     redraw();
     timer = setTimeout(() => look().catch(ended.reject), intervalMs);
   };

@@ -1,5 +1,6 @@
 import { connect } from '../../client/index.ts';
 import type { Command } from '../kit/command.ts';
+import { askAgain } from '../kit/next-daemon.ts';
 import { throwFirst } from '../kit/on-each.ts';
 import { print } from '../kit/output.ts';
 
@@ -13,7 +14,9 @@ export const command: Command = {
   async run(invocation) {
     const client = await connect();
     // All at once: one that ends first may be gone by the time that its turn comes.
-    const ends = invocation.positionals.map((name) => client.wait(name).catch((error: Error) => error));
+    const ends = invocation.positionals.map((name) =>
+      askAgain(client, (from) => from.wait(name)).catch((error: Error) => error),
+    );
     const failures: Error[] = [];
     for (const end of ends) {
       const status = await end;

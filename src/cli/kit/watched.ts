@@ -1,6 +1,7 @@
 /** The shape of commands with --watch: what is, once or every second until Ctrl-C. */
 import { type Client, connect } from '../../client/index.ts';
 import type { Invocation, OptionSpec } from './command.ts';
+import { readAgain } from './next-daemon.ts';
 import { print, printJson, printJsonLine } from './output.ts';
 import { pause } from './pause.ts';
 import { interruptible } from './signals.ts';
@@ -47,7 +48,8 @@ export function watched<T>(
     try {
       const client = await interrupt.unlessInterrupted(connect({ signal }));
       let first = true;
-      for await (const value of values({ client, invocation, signal }, () => pause(INTERVAL_MS, signal))) {
+      const looks = (client: Client) => values({ client, invocation, signal }, () => pause(INTERVAL_MS, signal));
+      for await (const value of watch ? readAgain(client, looks, { signal }) : looks(client)) {
         if (!json) await print(draw(value, { client, invocation, signal, first, clear }));
         else await (watch ? printJsonLine(value) : printJson(value));
         if (!watch) break;

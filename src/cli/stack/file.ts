@@ -1,14 +1,17 @@
 /** The stack file a command was given. */
-import { createReadStream } from 'node:fs';
+import { closeSync, createReadStream } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { type Problem, parseStack, problemsError, type Stack, type StackSource } from '../../stack/contract.ts';
 import { asPolykernelError, PolykernelError } from '../../sys/errors.ts';
+import { openRegular, readerOf } from '../../sys/read-at.ts';
 import { plainText } from '../../sys/text.ts';
 import type { Invocation } from '../kit/command.ts';
 import { readText } from '../kit/text-file.ts';
 import { parseEnvFile } from './env-file.ts';
 
 const DEFAULT_FILE = 'polykernel.yaml';
+const DEVICE_TREE_MAGIC = Buffer.from('d00dfeed', 'hex');
+const MOST_BLOB_BYTES = 2 ** 20;
 /** Columns of a line shown with a problem. */
 const EXCERPT = 120;
 
@@ -30,9 +33,41 @@ export async function loadStack(invocation: Invocation): Promise<StackFile> {
 
 /** The file that --file names, with the values of its variables. Throws as readSource() does. */
 export async function givenSource(invocation: Invocation): Promise<StackSource> {
-  const source = await withoutTree(await readSource(invocation.value('file') ?? invocation.value('input')));
+  const [file, input] = [invocation.value('file'), invocation.value('input')];
+  if (file !== undefined && input !== undefined)
+    throw new PolykernelError('invalid', '--file and --input name the same: give one of them', { field: '--input' });
+  const given = file ?? input;
+  const source = (await fromBlob(given)) ?? (await withoutTree(await readSource(given)));
   const variables = await readVariables(invocation.values('env-file'), source.directory, process.env);
   return { ...source, variables: mentioned(source.text, variables) };
+}
+
+/** What a device tree that was compiled tells of: no text, and read as what it is. Undefined for all else. */
+async function fromBlob(file: string | undefined): Promise<StackSource | undefined> {
+  if (file === undefined || file === '-' || !isBlob(file)) return undefined;
+  const { readRegular } = await import('../../devicetree/index.ts');
+  const { decoded } = await import('../devicetree/files.ts');
+  const tree = decoded(file, readRegular(file, MOST_BLOB_BYTES));
+  const { stackOfTree } = await import('./from-dts.ts');
+  const { connect } = await import('../../client/index.ts');
+  const { cpus } = await (await connect()).topology();
+  const directory = dirname(resolve(file));
+  return { text: stackOfTree(tree, file, cpus), file, directory, defaultName: nameOf(directory) };
+}
+
+/** What cannot be opened is told of by who reads it as text. */
+function isBlob(file: string): boolean {
+  try {
+    const fd = openRegular(resolve(file));
+    if (fd === undefined) return false;
+    try {
+      return readerOf(fd)(0, 4)?.equals(DEVICE_TREE_MAGIC) === true;
+    } finally {
+      closeSync(fd);
+    }
+  } catch {
+    return false;
+  }
 }
 
 /** The pool that a device tree tells of is one of this machine: the daemon says which CPU is which. */

@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
-import { printDts } from '../../devicetree/index.ts';
+import { decode, encode, parseDts, printDts } from '../../devicetree/index.ts';
 import { baselineTree } from '../../devicetree/multikernel/index.ts';
 import { parseStack } from '../../stack/contract.ts';
-import { isDts, stackOfDts } from './from-dts.ts';
+import { isDts, stackOfDts, stackOfTree } from './from-dts.ts';
 
 const CPUS = [0, 2, 4, 6, 1, 3].map((apicId, id) => ({ id, apicId }));
 const GIB = 2 ** 30;
@@ -15,7 +15,9 @@ it('a pool dumped as a device tree comes back as the stack file that makes it', 
   const text = stackOfDts(dts(), 'pool.dts', CPUS);
   const { stack, problems } = parseStack(text, { directory: '/', defaultName: 'x' });
   expect(problems).toEqual([]);
-  expect(stack).toMatchObject({ name: 'dump' });
+  // Of a name of its own: what a stack of the same name lacks is removed.
+  expect(stack).toMatchObject({ name: 'pool-of-device-tree' });
+  expect(stackOfTree(decode(encode(parseDts(dts()))), 'pool.dtb', CPUS)).toBe(text);
   expect(text).toContain(JSON.stringify({ cpus: '2,4', memory: { 0: '1048576KiB' }, devices: ['0000:09:00.1'] }));
 });
 
@@ -29,4 +31,7 @@ it('one of another machine, or of something else, is refused', () => {
   expect(() => stackOfDts(dts({ memory: [{ bytes: GIB }] }), 'pool.dts', CPUS)).toThrow('numa-node-id');
   expect(() => stackOfDts('/dts-v1/;\n/ { };\n', 'pool.dts', CPUS)).toThrow('not the tree of a pool');
   expect(() => stackOfDts('/dts-v1/;\n/ {', 'pool.dts', CPUS)).toThrow(/pool.dts:2/);
+  expect(() => stackOfDts(dts({ memory: [{ bytes: 291, node: 0 }] }), 'pool.dts', CPUS)).toThrow(
+    /^pool\.dts: \/resources\/memory@0: .*291/,
+  );
 });

@@ -8,7 +8,11 @@ export const STACK_OPTION: Readonly<Record<string, OptionSpec>> = {
     complete: 'file',
     help: 'stack file, - for standard input (default polykernel.yaml)',
   },
-  input: { value: 'FILE', complete: 'file', help: 'the same, as for what `pk pool dump` has written, also with --dts' },
+  input: {
+    value: 'FILE',
+    complete: 'file',
+    help: 'the same, as for what `pk pool dump` has written, also with --dts, or compiled',
+  },
   'env-file': {
     value: 'FILE',
     multiple: true,

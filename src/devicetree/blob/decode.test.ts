@@ -91,6 +91,19 @@ describe('a tree that is no tree', () => {
   ])('%j is not written', (root, message) => {
     expect(() => encode({ reservations: [], bootCpu: 0, root })).toThrow(message);
   });
+
+  it.each<[Partial<DeviceTree>, RegExp]>([
+    [{ bootCpu: 2 ** 32 }, /bootCpu: 4294967296 is no whole number of 32 bits/],
+    [{ bootCpu: -1 }, /bootCpu: -1/],
+    [{ bootCpu: 0.5 }, /bootCpu: 0.5/],
+    [{ reservations: [{ address: 1n << 64n, size: 1n }] }, /reservations: 18446744073709551616 is no .* 64 bits/],
+    [{ reservations: [{ address: 0n, size: -1n }] }, /reservations: -1/],
+  ])('nor are numbers that would be cut off (%#)', (change, message) => {
+    const tree = { reservations: [], bootCpu: 0, root: node('') };
+    expect(() => encode({ ...tree, ...change })).toThrow(message);
+    const most = { bootCpu: 0xffff_ffff, reservations: [{ address: (1n << 64n) - 1n, size: (1n << 64n) - 1n }] };
+    expect(decode(encode({ ...tree, ...most }))).toEqual({ ...tree, ...most });
+  });
 });
 
 it('shares ends of names in the strings block, also of long ones', () => {

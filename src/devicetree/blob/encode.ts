@@ -17,6 +17,7 @@ export interface EncodeOptions {
  */
 export function encode(tree: DeviceTree, options: EncodeOptions = {}): Uint8Array<ArrayBuffer> {
   const version = options.version ?? 17;
+  checkNumbers(tree);
   const size = new Survey();
   size.node(tree.root, '/', 0);
   const reservations = aligned(HEADER_BYTES[version], 8);
@@ -48,6 +49,17 @@ export function encode(tree: DeviceTree, options: EncodeOptions = {}): Uint8Arra
   view.setUint32(end, TOKEN.end);
   putText(bytes, struct + structSize, size.strings.text);
   return bytes;
+}
+
+/** What is longer than its place would be cut off, and be another number. */
+function checkNumbers({ bootCpu, reservations }: DeviceTree): void {
+  const refuse = (field: string, value: number | bigint, bits: number): never => {
+    const problem = `device tree: ${field}: ${value} is no whole number of ${bits} bits`;
+    throw new PolykernelError('invalid', problem, { field, value: Number(value) });
+  };
+  if (!Number.isInteger(bootCpu) || bootCpu < 0 || bootCpu > 0xffff_ffff) refuse('bootCpu', bootCpu, 32);
+  for (const { address, size } of reservations)
+    for (const number of [address, size]) if (BigInt.asUintN(64, number) !== number) refuse('reservations', number, 64);
 }
 
 /** First walk: checks, counts, and gives each name its place in the strings block. */

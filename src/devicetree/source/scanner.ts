@@ -21,6 +21,13 @@ const INCLUDE = /\/include\/\s*"((?:[^\\"]|\\[\s\S])*)"/y;
 const SUFFIX = /U?L{0,2}/y;
 const DIGITS = /0[xX][0-9a-fA-F]+|[0-9]+/y;
 
+/** For a line that only cpp can read. */
+function cppHint({ file, at }: Place): string | undefined {
+  const line = file.text.slice(file.text.lastIndexOf('\n', at - 1) + 1, at + 20);
+  if (!/^[ \t]*#[ \t]*(?:include|define|undef|if|ifdef|ifndef|else|endif)\b/.test(line)) return undefined;
+  return 'Macros and #include are done by cpp: `pk dt compile --cpp`, or give what cpp makes of it.';
+}
+
 export class Scanner {
   file: SourceFile;
   at = 0;
@@ -42,7 +49,7 @@ export class Scanner {
     return { file: this.file, at: this.at };
   }
 
-  fail(problem: string, place: Place = this.place, hint?: string): never {
+  fail(problem: string, place: Place = this.place, hint = cppHint(place)): never {
     throw sourceError(place, problem, hint);
   }
 

@@ -6,8 +6,5 @@ conformance('fake', {
   createDriver: () => new FakeDriver(),
   cpus: [0, 1],
   image: async () => FAKE_IMAGE,
-  processesOf: async (directory) =>
-    fakeKernels()
-      .filter((running) => running === directory)
-      .map(() => 1),
+  processesOf: async (directory) => fakeKernels(directory).map(() => 1),
 });

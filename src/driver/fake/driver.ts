@@ -54,9 +54,10 @@ export function killFakeKernel(directory: string): boolean {
   return machine !== undefined;
 }
 
-/** Directories whose kernel runs, for leak checks. */
-export function fakeKernels(): string[] {
-  return [...machines].filter(([, machine]) => machine.exit === undefined).map(([directory]) => directory);
+/** Directories below `home` whose kernel runs in this process, for leak checks. */
+export function fakeKernels(home: string): string[] {
+  const running = [...machines].filter(([, machine]) => machine.exit === undefined).map(([directory]) => directory);
+  return running.filter((directory) => directory.startsWith(home));
 }
 
 /** The guest of a kernel that runs. */

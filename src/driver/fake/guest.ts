@@ -17,6 +17,8 @@ interface Session {
   /** Called when there is new credit, or to try again after a reconnection. */
   wake: Set<() => void>;
   input: (Buffer | undefined)[];
+  /** Bytes of stdout, stderr and stdin. */
+  counts: [number, number, number];
   ended: { kind: number; value: number } | undefined;
   end(kind: number, value: number): void;
   ignored: Set<number>;
@@ -167,7 +169,7 @@ export class FakeGuest {
       if (type === ToGuest.hello) {
         greeted = true;
         this.#read = 0;
-        this.#answerHello(payload.readUInt32LE(4));
+        this.#answerHello(payload.readUInt32LE(4), payload.readUInt16LE(2));
         continue;
       }
       if (hostility === 'mute' || hostility === 'never-acks') continue;
@@ -188,12 +190,15 @@ export class FakeGuest {
     this.#send(ToHost.ack, 0, u32(this.#read));
   }
 
-  #answerHello(nonce: number): void {
+  #answerHello(nonce: number, abilities: number): void {
     this.#startWatch(Buffer.alloc(0));
     for (const session of this.#sessions.values()) {
       session.credit = 0;
       const { kind, value } = session.ended ?? { kind: 0, value: 0 };
       this.#send(ToHost.session, session.id, u32(session.ended === undefined ? 0 : 1, session.pid, kind, value));
+      const counts = Buffer.alloc(24);
+      for (const [at, count] of session.counts.entries()) counts.writeBigUInt64LE(BigInt(count), 8 * at);
+      if ((abilities & protocol.HOST_HEARS_COUNTS) !== 0) this.#send(ToHost.count, session.id, counts);
     }
     const { release, bootId, cpus } = this.#options;
     const pairs = protocol.encodePairs([
@@ -265,6 +270,7 @@ export class FakeGuest {
 
   #toSession(session: Session, type: number, payload: Buffer, eof: boolean): void {
     if (type === ToGuest.stdin) {
+      session.counts[2] += payload.length;
       if (payload.length > 0) session.input.push(payload);
       if (eof) session.input.push(undefined);
     } else if (type === ToGuest.signal) {
@@ -318,6 +324,7 @@ export class FakeGuest {
       credit: OUTPUT_CREDIT,
       wake: new Set(),
       input: [],
+      counts: [0, 0, 0],
       ended: undefined,
       ignored: new Set(),
       end: (kind, value) => {
@@ -367,6 +374,7 @@ export class FakeGuest {
         for (let at = 0; at < bytes.length; ) {
           const size = await until(() => Math.min(session.credit, MAX_TO_HOST, bytes.length - at) || undefined);
           session.credit -= size;
+          session.counts[stream === 'stdout' ? 0 : 1] += size;
           this.#send(stream === 'stdout' ? ToHost.stdout : ToHost.stderr, session.id, bytes.subarray(at, at + size));
           at += size;
           // A program that floods must not keep the rest of this process from running.

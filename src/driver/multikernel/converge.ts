@@ -26,7 +26,7 @@ export async function converge(
   for (const milliseconds of [...PAUSES_MS, 0]) {
     const changes = difference();
     if (changes.length === 0) return;
-    last = attempt(() => files.apply(changes));
+    last = await attempt(() => files.apply(changes));
     if (difference().length === 0) return;
     await pause(milliseconds);
   }
@@ -34,9 +34,9 @@ export async function converge(
 }
 
 /** The error of what was not done; undefined when it was. */
-export function attempt(action: () => void): NotApplied | undefined {
+export async function attempt(action: () => Promise<void>): Promise<NotApplied | undefined> {
   try {
-    action();
+    await action();
     return undefined;
   } catch (error) {
     if (error instanceof NotApplied) return error;

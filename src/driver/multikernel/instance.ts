@@ -9,6 +9,9 @@ import { converge, refused, unlessBusy } from './converge.ts';
 import { errnoOfCall, type MultikernelHost, type SpawnImage } from './host.ts';
 import type { KernelFiles } from './interface.ts';
 
+/** What a host that verifies what kexec loads answers: another key, none, or no signature. */
+const UNSIGNED: readonly string[] = ['EKEYREJECTED', 'ENOKEY', 'ENODATA', 'EBADMSG'];
+
 /** A forced halt is an interrupt that cannot be masked; a CPU that has not parked by then gets another. */
 const FORCE_PAUSES_MS = [5, 20, 100, 400, 1000];
 
@@ -74,7 +77,7 @@ export class SpawnInstance {
   /** Gives it a kernel. Whatever a failed load leaves, the instance has to be removed. */
   async load(id: number, image: SpawnImage): Promise<void> {
     await unlessBusy(this.#host, () => this.#host.calls.load(this.name, id, image), isBusy).catch((error) => {
-      throw refused('loading the kernel', error);
+      throw UNSIGNED.includes(errnoOfCall(error) ?? '') ? unsigned() : refused('loading the kernel', error);
     });
     if (this.status !== 'loaded') throw refused('loading the kernel', new Error(`the instance is ${this.status}`));
   }
@@ -138,6 +141,11 @@ export class SpawnInstance {
   async end(): Promise<void> {
     const id = this.#files.instance(this.name)?.id;
     if (id === undefined) return;
+    // By what says so its CPUs may not have stopped, nor can they be made to: nobody else may have them.
+    if (this.status === 'failed')
+      throw new PolykernelError('internal', `the host kernel says that the instance ${this.name} has failed`, {
+        hint: 'What it had stays with it until this machine boots anew. The kernel log (dmesg) may have the reason.',
+      });
     await this.halt(id, 0);
     await this.unload(id);
     await this.remove();
@@ -170,6 +178,12 @@ export class SpawnInstance {
     });
   }
 }
+
+const unsigned = (): PolykernelError =>
+  new PolykernelError('unavailable', 'this machine loads only kernels that are signed with a key that it trusts', {
+    field: 'image',
+    hint: 'Sign it and import it again: pk image sign vmlinux --key KEY --cert CERT -o vmlinux.signed',
+  });
 
 const sameOrder = (a: readonly number[], b: readonly number[]): boolean =>
   a.length === b.length && a.every((cpu, index) => cpu === b[index]);

@@ -1,9 +1,12 @@
 /**
  * The kernel's files, read and written as they have to be: a tree is read until it is whole, a change is one write, and whether it was
  * done is told by the transaction's status alone, for the write succeeds either way (kernel/multikernel/overlay.c of the patches).
+ * A write lasts as long as what it asks for, up to 10 s for each CPU or piece of memory of a kernel that runs: nothing else waits for it.
  */
-import { closeSync, constants, openSync, readdirSync, readFileSync, writeSync } from 'node:fs';
+import { constants, readdirSync, readFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Mutex } from '../../core/mutex.ts';
 import { type DeviceTree, decode, encode } from '../../devicetree/index.ts';
 import {
   type Baseline,
@@ -28,6 +31,8 @@ export class KernelFiles {
   readonly #root: string;
   /** The highest number of a transaction that was seen. */
   #last: number | undefined;
+  /** Each finds its transaction before the next is written. */
+  readonly #turns = new Mutex();
 
   constructor(root: string) {
     this.#root = root;
@@ -61,19 +66,19 @@ export class KernelFiles {
     return readdirSync(join(this.#root, 'instances'));
   }
 
-  /** Throws NotApplied when the kernel refuses it: memory and CPUs may be in the pool by then. */
-  baseline(baseline: Baseline): void {
-    this.#write('device_tree', encode(baselineTree(baseline)));
+  /** Rejects with NotApplied when the kernel refuses it: memory and CPUs may be in the pool by then. */
+  async baseline(baseline: Baseline): Promise<void> {
+    await this.#write('device_tree', encode(baselineTree(baseline)));
   }
 
-  /** One transaction after the other. Throws NotApplied at the first that fails: all before it are done, and of it what it got to. */
-  apply(changes: readonly Change[]): void {
-    for (const blob of overlays(changes)) this.#transact(blob);
+  /** One transaction after the other. Rejects with NotApplied at the first that fails: all before it are done, and of it what it got to. */
+  async apply(changes: readonly Change[]): Promise<void> {
+    for (const blob of overlays(changes)) await this.#turns.run(() => this.#transact(blob));
   }
 
-  #transact(blob: Uint8Array): void {
+  async #transact(blob: Uint8Array): Promise<void> {
     this.#last ??= Math.max(0, ...this.#transactions());
-    this.#write('overlays/new', blob);
+    await this.#write('overlays/new', blob);
     const own = this.#next(blob);
     if (own === undefined) throw new NotApplied('the kernel has no record of the transaction');
     const status = this.#text(`overlays/tx_${own}/status`);
@@ -111,16 +116,16 @@ export class KernelFiles {
   }
 
   /** In one call, for each is a whole request. */
-  #write(path: string, bytes: Uint8Array): void {
-    const file = openSync(join(this.#root, path), constants.O_WRONLY);
+  async #write(path: string, bytes: Uint8Array): Promise<void> {
+    const file = await open(join(this.#root, path), constants.O_WRONLY);
     try {
-      const written = writeSync(file, bytes);
+      const { bytesWritten: written } = await file.write(bytes);
       if (written !== bytes.length) throw new NotApplied(`the kernel took ${written} of ${bytes.length} bytes`);
     } catch (error) {
       if (error instanceof NotApplied) throw error;
       throw new NotApplied(`the kernel refused it with ${(error as NodeJS.ErrnoException).code}`, { cause: error });
     } finally {
-      closeSync(file);
+      await file.close();
     }
   }
 

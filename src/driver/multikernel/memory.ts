@@ -167,14 +167,14 @@ export class InstanceMemory {
     this.#pool.addStray(name, range);
     await converge(this.#files, this.#host, `giving memory to ${name}`, () =>
       came().length > 0 ? [] : [{ target: 'instance', name, addMemory: [range] } as const],
-    ).catch((error: unknown) => {
+    ).catch(async (error: unknown) => {
       // Nothing was booked; what its kernel did of it is not known, and it is asked to let go.
-      attempt(() => this.#files.apply([{ target: 'instance', name, removeMemory: [range] }]));
+      await attempt(() => this.#files.apply([{ target: 'instance', name, removeMemory: [range] }]));
       throw error;
     });
     const [booked] = came();
     if (booked?.base === range.base && booked.bytes === range.bytes) return this.#pool.dropStrays(name);
-    attempt(() => this.#files.apply([{ target: 'instance', name, removeMemory: [range] }]));
+    await attempt(() => this.#files.apply([{ target: 'instance', name, removeMemory: [range] }]));
     throw new PolykernelError(
       'internal',
       `memory of ${name} is at ${range.base.toString(16)}, and the host kernel has booked ${booked?.base.toString(16)}`,

@@ -19,6 +19,7 @@ import { spawnKernel } from '../../../test/support/multikernel/images.ts';
 import { toolPath } from '../../sys/tools.ts';
 import { type HostLook, multikernelChecks } from './checks.ts';
 import { CpuMap, parseCpuinfo } from './cpus.ts';
+import { MultikernelDriver } from './driver.ts';
 import { largestGap, parseIomem } from './iomem.ts';
 import { PACKED_ROOT, packRoot } from './pack-root.ts';
 import { chunkBytes } from './pool.ts';
@@ -177,6 +178,17 @@ describe('what a kernel is started from', () => {
     symlinkSync(root, join(home, 'to-root'));
     await expect(pack(join(home, 'to-root'))).rejects.toThrow();
   });
+});
+
+it('is nothing for machines whose CPUs cannot be stopped by force', async () => {
+  const arch = Object.getOwnPropertyDescriptor(process, 'arch')!;
+  Object.defineProperty(process, 'arch', { ...arch, value: 'arm64' });
+  try {
+    const { available, reason } = await new MultikernelDriver().probe();
+    expect([available, reason]).toEqual([false, expect.stringContaining('by force on x86-64 alone')]);
+  } finally {
+    Object.defineProperty(process, 'arch', arch);
+  }
 });
 
 describe('what doctor says', () => {

@@ -47,7 +47,7 @@ export class HostPool {
     const coming = { bytes: wanted.bytes, before: pool.chunks.map(({ base }) => base) };
     this.#store.write({ ...brought, cpus: [...new Set([...brought.cpus, ...missing])], coming });
     if (!pool.exists) {
-      const last = attempt(() => files.baseline({ cpus: missing, memory: [wanted] }));
+      const last = await attempt(() => files.baseline({ cpus: missing, memory: [wanted] }));
       // Nothing at all came of it: a change of a pool that is not there would only be refused.
       if (last !== undefined && !files.pool().exists) throw unavailable(last.message);
     }

@@ -32,8 +32,8 @@ it.runIf(isRoot)('a jail is gone when its first process is, whatever became of t
   child.kill('SIGKILL');
   await once(child, 'exit');
   expect(jailLeft(directory)).toBe(first);
-  for (const wait of [untilEnded(directory, 0), untilGone(directory, undefined, 0)])
-    await expect(wait).rejects.toMatchObject({ code: 'internal', value: first });
+  for (const wait of [() => untilEnded(directory, 0), () => untilGone(directory, undefined, 0)])
+    await expect(wait()).rejects.toMatchObject({ code: 'internal', value: first });
   process.kill(first!, 'SIGKILL');
   await untilEnded(directory, 10_000);
   expect(jailLeft(directory)).toBeUndefined();

@@ -12,6 +12,7 @@ import type { Duplex } from 'node:stream';
 import type { GuestLink } from '../../guest/index.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import { allowedCpus } from '../../sys/process.ts';
+import { inTurns } from '../../sys/slices.ts';
 import type {
   HostPlacement,
   HostUsage,
@@ -26,7 +27,7 @@ import type {
 import { outOfMemory, realLimits, rejoinLimits, removeLimits } from '../jail/limits.ts';
 import { noteJail } from './fence.ts';
 import { InstanceGroups } from './instance-groups.ts';
-import { type HostThread, type LaunchThreads, launchThreads } from './launch-threads.ts';
+import { findThreads, type HostThread, type LaunchThreads } from './launch-threads.ts';
 import { makeGroups, moveThreads, realPlacement, type Target } from './placement.ts';
 import { readShimProcess, untilGone } from './process.ts';
 import { awaitProgramExit, connectShim, killShim, type ProgramExit, readConsoleTail, type ShimStatus } from './shim.ts';
@@ -138,7 +139,7 @@ export abstract class ShimKernel implements Kernel {
   }
 
   async placementNow(): Promise<RealPlacement> {
-    const real = realPlacement(this.id, this.threadsOf(launchThreads(this.directory)));
+    const real = await realPlacement(this.id, this.threadsOf(await inTurns(findThreads(this.directory))));
     return { ...real, limits: realLimits(this.directory) ?? null };
   }
 

@@ -5,15 +5,21 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { PolykernelError } from '../../sys/errors.ts';
-import { readSmallFile } from '../../sys/small-file.ts';
+import { atOnce, type Slices } from '../../sys/slices.ts';
+import { readMost, readSmallFile } from '../../sys/small-file.ts';
 import { readShimProcess } from './process.ts';
+
+/** A few milliseconds. */
+const PROCESSES_PER_SLICE = 50;
+/** Of the most processes that a kernel may have, and more. */
+const CHILDREN_BYTES = 2 ** 20;
 
 /** Numbers are the host's. */
 export interface HostThread {
   pid: number;
   tid: number;
-  /** As /proc has it. */
-  name: string;
+  /** As /proc has it when it is asked for; empty once it has ended. */
+  readonly name: string;
   /** Number of its process in the jail, whose first process, bwrap's own, is 1; null outside. */
   jailPid: number | null;
 }
@@ -41,10 +47,13 @@ export function mainProcess(threads: readonly HostThread[]): number {
 }
 
 /** Every thread of the shim of `directory` and of what it started, parents before children. Throws `kernel-died` when there is none. */
-export function launchThreads(directory: string, proc = '/proc', children?: Children): HostThread[] {
+export const launchThreads = (directory: string): HostThread[] => atOnce(findThreads(directory));
+
+/** The same, little by little: a VMM has as many as it likes. */
+export function* findThreads(directory: string, proc = '/proc', children?: Children): Slices<HostThread[]> {
   const shim = readShimProcess(directory);
   if (shim === undefined) throw new PolykernelError('kernel-died', `no kernel runs in ${directory}`);
-  return threadsBelow(shim.pid, proc, children);
+  return yield* threadsBelow(shim.pid, proc, children);
 }
 
 /** Of a process whose threads are `tids`. */
@@ -56,20 +65,23 @@ export const childrenIn =
   (pid) =>
     tree.get(pid) ?? [];
 
+/** There is a list for each thread: of a process with more, all processes are looked at instead. */
+const MOST_LISTS = 64;
+
 /**
- * As the host kernel lists them, without a look at every process there is; undefined where it lists none. One may be left out while
- * another ends: for who looks again.
+ * As the host kernel lists them, without a look at every process there is, which is `tree`; where it lists none, or too many lists, by
+ * that. One may be left out while another ends: for who looks again.
  */
-export function listedChildren(proc: string): Children | undefined {
-  if (!existsSync(join(proc, 'thread-self', 'children'))) return undefined;
+export function listedChildren(proc: string, tree: () => ReturnType<typeof processTree>): Children {
+  const hasLists = existsSync(join(proc, 'thread-self', 'children'));
   return (pid, tids) =>
-    tids.flatMap(
-      (tid) =>
-        readSmallFile(join(proc, String(pid), 'task', tid, 'children'))
-          ?.match(/\d+/g)
-          ?.map(Number) ?? [],
-    );
+    hasLists && tids.length <= MOST_LISTS
+      ? tids.flatMap((tid) => numbersIn(join(proc, String(pid), 'task', tid, 'children')))
+      : (tree().get(pid) ?? []);
 }
+
+/** All of them: a process can have more children than fit into what is read of small files. */
+const numbersIn = (path: string): number[] => readMost(path, CHILDREN_BYTES)?.match(/\d+/g)?.map(Number) ?? [];
 
 /** The children of every process. */
 export function processTree(proc = '/proc'): ReadonlyMap<number, readonly number[]> {
@@ -85,20 +97,41 @@ export function processTree(proc = '/proc'): ReadonlyMap<number, readonly number
   return children;
 }
 
-/** Every thread of process `root` and its descendants; those that end meanwhile are left out. */
-export function threadsBelow(root: number, proc = '/proc', children = childrenIn(processTree(proc))): HostThread[] {
+/** Every thread of process `root` and its descendants. Names are not read here: there may be as many threads as a VMM likes. */
+export function* threadsBelow(
+  root: number,
+  proc = '/proc',
+  children = childrenIn(processTree(proc)),
+): Slices<HostThread[]> {
   const threads: HostThread[] = [];
+  let looked = 0;
   for (const pids = [root]; pids.length > 0; ) {
+    if (++looked % PROCESSES_PER_SLICE === 0) yield;
     const pid = pids.shift()!;
     const tids = list(join(proc, String(pid), 'task'));
     pids.push(...children(pid, tids));
     const jailPid = jailPidOf(join(proc, String(pid)));
-    for (const tid of tids) {
-      const name = readSmallFile(join(proc, String(pid), 'task', tid, 'comm'));
-      if (name !== undefined) threads.push({ pid, tid: Number(tid), name: name.trim(), jailPid });
-    }
+    for (const tid of tids) threads.push(new Thread(pid, Number(tid), jailPid, join(proc, String(pid), 'task', tid)));
   }
   return threads;
+}
+
+class Thread implements HostThread {
+  readonly pid: number;
+  readonly tid: number;
+  readonly jailPid: number | null;
+  readonly #proc: string;
+
+  constructor(pid: number, tid: number, jailPid: number | null, proc: string) {
+    this.pid = pid;
+    this.tid = tid;
+    this.jailPid = jailPid;
+    this.#proc = proc;
+  }
+
+  get name(): string {
+    return readSmallFile(join(this.#proc, 'comm'))?.trim() ?? '';
+  }
 }
 
 /** Field 4 of proc(5) stat; the name in field 2 may hold spaces and parentheses. */

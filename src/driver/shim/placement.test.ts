@@ -1,11 +1,12 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { atOnce } from '../../sys/slices.ts';
 import { qemuThreads } from '../qemu/threads.ts';
 import { umlThreads } from '../uml/threads.ts';
-import { type HostThread, threadsBelow } from './launch-threads.ts';
-import { residentMemory } from './placement.ts';
+import { type HostThread, listedChildren, threadsBelow } from './launch-threads.ts';
+import { realPlacement, residentMemory } from './placement.ts';
 
 let proc: string;
 beforeEach(() => {
@@ -28,7 +29,7 @@ function launch(...vmm: string[]): HostThread[] {
   process(120, 110, 1, ['bwrap']);
   process(130, 120, 2, vmm);
   process(999, 1, null, ['other']);
-  return threadsBelow(100, proc);
+  return atOnce(threadsBelow(100, proc));
 }
 
 describe('the threads of a launch', () => {
@@ -67,6 +68,42 @@ describe('the threads of a launch', () => {
   });
 });
 
+describe('a VMM with a great many threads and children', () => {
+  it('hides none of them behind the others', () => {
+    write('thread-self/children', '');
+    const pids = Array.from({ length: 2000 }, (_, at) => 20_000 + at);
+    write('130/task/130/children', `${pids.join(' ')} `);
+    const children = listedChildren(proc, () => new Map([[130, [7]]]));
+    expect(children(130, ['130'])).toEqual(pids);
+    // With more threads than there are lists to be read of: by a look at all processes.
+    const tids = Array.from({ length: 1000 }, (_, at) => String(130 + at));
+    expect(children(130, tids)).toEqual([7]);
+  });
+
+  it('has no thread looked at for its name that nobody asks for', () => {
+    process(100, 1, null, ['pk-shim']);
+    mkdirSync(join(proc, '100/task/177'));
+    const threads = atOnce(threadsBelow(100, proc));
+    expect(threads.map(({ tid }) => tid)).toEqual([100, 177]);
+    expect(threads.map(({ name }) => name)).toEqual(['pk-shim', '']);
+  });
+
+  it('keeps nobody else waiting while it is read where they may run', async () => {
+    const tids = Array.from({ length: 400 }, (_, at) => 20_000 + at);
+    for (const tid of tids) write(`${tid}/status`, `Name:\tx\nCpus_allowed_list:\t${tid % 2}\n`);
+    let turns = 0;
+    const reading = realPlacement('nobody', { vcpus: [tids], others: [], vmm: 0 }, proc);
+    const turn = () => {
+      turns += 1;
+      next = setImmediate(turn);
+    };
+    let next = setImmediate(turn);
+    expect(await reading).toMatchObject({ vcpus: [[0, 1]] });
+    clearImmediate(next);
+    expect(turns).toBeGreaterThanOrEqual(3);
+  });
+});
+
 describe('resident memory', () => {
   it('is counted by node and page size', () => {
     write(
@@ -94,6 +131,12 @@ describe('resident memory', () => {
       memory: [{ node: 0, bytes: 12 * 1024 + 2 ** 21 }],
       hugePageBytes: 2 ** 21,
     });
+  });
+
+  it('is unknown where there are more mappings than are read', () => {
+    mkdirSync(join(proc, '7'));
+    symlinkSync('/dev/zero', join(proc, '7/numa_maps'));
+    expect(residentMemory(7, proc, [0, 1])).toEqual({ memory: null, hugePageBytes: null });
   });
 
   it('is unknown where the host kernel does not tell', () => {

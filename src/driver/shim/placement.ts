@@ -4,13 +4,19 @@ import { join } from 'node:path';
 import type { NodeMemory } from '../../ledger/types.ts';
 import { parseCpuList } from '../../sys/cpu-list.ts';
 import { PolykernelError } from '../../sys/errors.ts';
+import { inTurns, type Slices } from '../../sys/slices.ts';
+import { readMost } from '../../sys/small-file.ts';
 import type { HostPlacement, RealPlacement } from '../driver.ts';
 import { boundOf, InstanceGroups } from './instance-groups.ts';
-import { type HostThread, type LaunchThreads, launchThreads } from './launch-threads.ts';
+import { findThreads, type HostThread, type LaunchThreads } from './launch-threads.ts';
 import { askShim } from './shim.ts';
 
 /** Their line stays below the 4 KiB that the shim reads. */
 const THREADS_PER_LINE = 256;
+/** More than a VMM needs by far. */
+const NUMA_MAPS_BYTES = 2 ** 21;
+/** A few milliseconds. */
+const THREADS_PER_SLICE = 100;
 
 export interface Target {
   /** CPUs of the thread of each vCPU; undefined = those of all other threads. */
@@ -46,7 +52,7 @@ export async function moveThreads(
   };
   for (let moved = 1; moved > 0; ) {
     moved = 0;
-    const all = launchThreads(directory);
+    const all = await inTurns(findThreads(directory));
     const { vcpus, others } = find(all);
     if (target.vcpus !== undefined && vcpus.length !== target.vcpus.length) {
       throw new PolykernelError('invalid', `the kernel has ${vcpus.length} vCPUs, not ${target.vcpus.length}`, {
@@ -102,15 +108,30 @@ export function makeGroups(id: string, placement: HostPlacement): void {
   });
 }
 
-/** What is real now. Throws `kernel-died`. */
-export function realPlacement(id: string, threads: LaunchThreads): Omit<RealPlacement, 'limits'> {
-  const allowed = (tids: readonly number[]) => [...new Set(tids.flatMap((tid) => cpusOf(tid)))].sort((a, b) => a - b);
+/** What is real now. `proc`: for tests. */
+export async function realPlacement(
+  id: string,
+  threads: LaunchThreads,
+  proc = '/proc',
+): Promise<Omit<RealPlacement, 'limits'>> {
+  const vcpus: number[][] = [];
+  for (const tids of threads.vcpus) vcpus.push(await inTurns(allowedTo(tids, proc)));
   return {
-    vcpus: threads.vcpus.map(allowed),
-    others: allowed(threads.others),
+    vcpus,
+    others: await inTurns(allowedTo(threads.others, proc)),
     ...residentMemory(threads.vmm),
     ...groupsOf(id),
   };
+}
+
+/** The CPUs that any of some threads may run on. A VMM has as many threads as it likes: everything else goes on in between. */
+function* allowedTo(tids: readonly number[], proc: string): Slices<number[]> {
+  const cpus = new Set<number>();
+  for (const [index, tid] of tids.entries()) {
+    if (index % THREADS_PER_SLICE === THREADS_PER_SLICE - 1) yield;
+    for (const cpu of cpusOf(tid, proc)) cpus.add(cpu);
+  }
+  return [...cpus].sort((a, b) => a - b);
 }
 
 function groupsOf(id: string): Pick<RealPlacement, 'mostCpus' | 'groups'> {
@@ -119,8 +140,8 @@ function groupsOf(id: string): Pick<RealPlacement, 'mostCpus' | 'groups'> {
 }
 
 /** CPUs a thread may run on; none when it has ended. */
-function cpusOf(tid: number): number[] {
-  const cpus = /^Cpus_allowed_list:\s*(\S+)$/m.exec(read(`/proc/${tid}/status`) ?? '')?.[1];
+function cpusOf(tid: number, proc = '/proc'): number[] {
+  const cpus = /^Cpus_allowed_list:\s*(\S+)$/m.exec(read(`${proc}/${tid}/status`) ?? '')?.[1];
   return cpus === undefined ? [] : parseCpuList(cpus);
 }
 
@@ -138,14 +159,16 @@ export function memoryNodes(): number[] {
 /**
  * Memory of a process by node: from numa_maps (proc_pid_numa_maps(5)), which counts pages by mapping, each in its own page
  * size. Where all is on one node from status, which has sums: a VMM can have any number of mappings, and keep others from
- * reading them. Null where neither may be read.
+ * reading them. Null where neither may be read, or there are more mappings than a VMM needs.
  */
 export function residentMemory(
   pid: number,
   proc = '/proc',
   nodes: readonly number[] = memoryNodes(),
 ): Pick<RealPlacement, 'memory' | 'hugePageBytes'> {
-  const maps = nodes.length > 1 ? read(join(proc, String(pid), 'numa_maps')) : undefined;
+  const maps = nodes.length > 1 ? readMost(join(proc, String(pid), 'numa_maps'), NUMA_MAPS_BYTES) : undefined;
+  // Of which node the rest would be, nobody knows.
+  if (maps?.length === NUMA_MAPS_BYTES) return { memory: null, hugePageBytes: null };
   if (maps !== undefined && maps !== '') return fromNumaMaps(maps);
   const status = read(join(proc, String(pid), 'status')) ?? '';
   if (!status.includes('\nVmRSS:')) return { memory: null, hugePageBytes: null };

@@ -32,7 +32,10 @@ const reader = (threads: () => HostThread[], change: Partial<UsageOptions>) =>
     proc,
     now: () => nowMs,
     cpuNow: () => cpuMs,
-    find: threads,
+    // biome-ignore lint/correctness/useYield: there are few of them
+    *find() {
+      return threads();
+    },
     ...change,
   });
 const thread = (pid: number, tid: number, name: string, jailPid: number | null): HostThread => ({
@@ -102,6 +105,17 @@ it('reads less often what is expensive to read', () => {
   expect(usage.read()).toBe(first);
   nowMs = 1000;
   expect(usage.read()).not.toBe(first);
+});
+
+it('of a VMM with a great many processes keeps nobody else waiting', async () => {
+  put(20, 50_000_000, 1, 5);
+  const threads = Array.from({ length: 2000 }, (_, at) => thread(20 + at, 20 + at, 'linux', 2 + at));
+  const usage = reader(() => threads, { threadsOf: umlThreads, childrenAreVcpu: true });
+  expect(usage.read()).toBeUndefined();
+  let turns = 0;
+  for (; usage.read() === undefined; turns++) await new Promise((resolve) => setImmediate(resolve));
+  expect(turns).toBeGreaterThanOrEqual(10);
+  expect(usage.read()?.vcpus).toEqual([{ ranNs: 50_000_000, waitedNs: 1 }]);
 });
 
 it('of one at rest: what its vCPUs ran, from files held open, without a look for new threads', () => {

@@ -3,16 +3,10 @@
  * cannot change. All of it is cheap: the tree of processes is looked at far less often than the counters.
  */
 import { join } from 'node:path';
+import { inTurns, type Slices } from '../../sys/slices.ts';
 import { HeldFiles, readSmallFile } from '../../sys/small-file.ts';
 import type { HostUsage } from '../driver.ts';
-import {
-  childrenIn,
-  type HostThread,
-  type LaunchThreads,
-  launchThreads,
-  listedChildren,
-  processTree,
-} from './launch-threads.ts';
+import { findThreads, type HostThread, type LaunchThreads, listedChildren, processTree } from './launch-threads.ts';
 
 /** Processes of a guest come and go; threads of a VMM stay. */
 const FIND_AGAIN_MS = { children: 2_000, threads: 10_000 };
@@ -20,6 +14,9 @@ const FIND_AGAIN_MS = { children: 2_000, threads: 10_000 };
 const MOST_CPU = 0.003;
 /** Of one at rest: whatever its others do, these do something as well. */
 const MOST_HELD = 16;
+/** A millisecond or two, and how many of them are not put off. */
+const FILES_PER_SLICE = 100;
+const SLICES_AT_ONCE = 4;
 /** USER_HZ and the page size of the host's /proc; both are the same on all hosts we run on. */
 const TICK_NS = 10_000_000;
 const PAGE_BYTES = 4096;
@@ -33,7 +30,7 @@ export interface UsageOptions {
   /** Milliseconds, and CPU time of this thread in milliseconds. */
   now?: () => number;
   cpuNow?: () => number;
-  find?(directory: string): HostThread[];
+  find?(directory: string): Slices<HostThread[]>;
 }
 
 /** One look at all processes serves all launches, where the host kernel does not list the children of each. */
@@ -53,6 +50,8 @@ export class UsageReader {
   #findNotBefore = -Infinity;
   #notBefore = -Infinity;
   #last: HostUsage | undefined;
+  /** It goes on reading, in turns of its own. */
+  #isReading = false;
   /** Held open while it is at rest. */
   #held: HeldFiles | undefined;
 
@@ -62,30 +61,45 @@ export class UsageReader {
       proc,
       now: () => performance.now(),
       cpuNow: threadCpuMs,
-      find: (directory) => launchThreads(directory, proc, listedChildren(proc) ?? childrenIn(recentTree(proc))),
+      find: (directory) =>
+        findThreads(
+          directory,
+          proc,
+          listedChildren(proc, () => recentTree(proc)),
+        ),
       ...options,
     };
   }
 
   /**
-   * The last one again when it is too early for another; undefined when the launch has ended. One `atRest` has started no
-   * threads since the last call.
+   * The last one again when it is too early for another, or there are so many threads that reading it takes a while; undefined when the
+   * launch has ended. One `atRest` has started no threads since the last call.
    */
   read(atRest = false): HostUsage | undefined {
     const begun = this.#options.now();
     if (!atRest) this.close();
-    if (begun < this.#notBefore) return this.#last;
+    if (begun < this.#notBefore || this.#isReading) return this.#last;
+    const slices = this.#look(begun, atRest);
+    for (let slice = 0; slice < SLICES_AT_ONCE; slice++) if (slices.next().done === true) return this.#last;
+    this.#isReading = true;
+    void inTurns(slices).then(() => {
+      this.#isReading = false;
+    });
+    return this.#last;
+  }
+
+  /** Throws nothing. */
+  *#look(begun: number, atRest: boolean): Slices<void> {
     try {
-      if (this.#threads === undefined || (!atRest && begun >= this.#findNotBefore)) this.#find(begun);
+      if (this.#threads === undefined || (!atRest && begun >= this.#findNotBefore)) yield* this.#find(begun);
       const cpu = this.#options.cpuNow();
-      this.#last = this.#read();
+      this.#last = yield* this.#read();
       this.#notBefore = begun + (this.#options.cpuNow() - cpu) / MOST_CPU;
     } catch {
       // The launch has ended.
       this.#threads = undefined;
       this.#last = undefined;
     }
-    return this.#last;
   }
 
   /** CPU time of the first of its vCPU threads, as last found; undefined when one of them has ended. Until close() or read(). */
@@ -107,21 +121,24 @@ export class UsageReader {
     this.#held = undefined;
   }
 
-  #read(): HostUsage | undefined {
+  *#read(): Slices<HostUsage | undefined> {
     const { childrenAreVcpu } = this.#options;
     const threads = this.#threads;
     if (threads === undefined || threads.vmm === 0) return undefined;
     const ran = new Map<number, number>();
-    const vcpus = threads.vcpus.map((tids) => {
+    const vcpus: { ranNs: number; waitedNs: number }[] = [];
+    let looked = 0;
+    for (const tids of threads.vcpus) {
       const total = { ranNs: 0, waitedNs: 0 };
       for (const tid of tids) {
+        if (++looked % FILES_PER_SLICE === 0) yield;
         const times = this.#schedstat(tid);
         ran.set(tid, times?.ranNs ?? 0);
         total.ranNs += times?.ranNs ?? 0;
         total.waitedNs += times?.waitedNs ?? 0;
       }
-      return total;
-    });
+      vcpus.push(total);
+    }
     const vmm = this.#stat(threads.vmm);
     if (vmm === undefined) {
       this.#threads = undefined;
@@ -131,6 +148,7 @@ export class UsageReader {
     if (childrenAreVcpu && vcpus[0] !== undefined) vcpus[0].ranNs += vmm.reapedNs;
     let othersRanNs = 0;
     for (const [pid, tids] of this.#processes) {
+      if (++looked % FILES_PER_SLICE === 0) yield;
       const own = tids.reduce((sum, tid) => sum + (ran.get(tid) ?? 0), 0);
       if (childrenAreVcpu && own > 0) continue;
       othersRanNs += Math.max(0, (this.#stat(pid)?.ranNs ?? 0) - own);
@@ -145,13 +163,17 @@ export class UsageReader {
     };
   }
 
-  #find(nowMs: number): void {
+  *#find(nowMs: number): Slices<void> {
     const { cpuNow, find, directory, threadsOf, childrenAreVcpu } = this.#options;
     const cpu = cpuNow();
-    const all = find(directory);
+    const all = yield* find(directory);
     this.#threads = threadsOf(all);
     this.#processes = new Map();
-    for (const { pid, tid } of all) this.#processes.set(pid, [...(this.#processes.get(pid) ?? []), tid]);
+    for (const { pid, tid } of all) {
+      const tids = this.#processes.get(pid);
+      if (tids === undefined) this.#processes.set(pid, [tid]);
+      else tids.push(tid);
+    }
     const pause = childrenAreVcpu ? FIND_AGAIN_MS.children : FIND_AGAIN_MS.threads;
     this.#findNotBefore = nowMs + Math.max(pause, (cpuNow() - cpu) / MOST_CPU);
   }

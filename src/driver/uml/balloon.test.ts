@@ -1,6 +1,7 @@
 /** Memory that goes out of a kernel of User Mode Linux, by an agent that says where it lies. */
 import { execFileSync } from 'node:child_process';
 import {
+  constants,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -16,7 +17,8 @@ import { afterEach, expect, it, vi } from 'vitest';
 import type { Pair } from '../../guest/index.ts';
 import { nativePath } from '../../sys/paths.ts';
 import { memoryOut, setMemoryOut } from './balloon.ts';
-import { ownDevice, type Place, UmlRam } from './ram.ts';
+import { openMemoryFile } from './memory-file.ts';
+import { ownMount, type Place, UmlRam } from './ram.ts';
 
 const made: string[] = [];
 afterEach(() => {
@@ -156,10 +158,10 @@ it('waits with a deadline for a kernel that keeps its memory busy, and blames it
 it('opens the file of that name on the memory file system of its own, and no other', async () => {
   const mount = (device: string, kind: string) =>
     `30 1 0:28 / / rw - tmpfs tmpfs rw\n31 30 ${device} / /dev/shm rw,nosuid shared:3 - ${kind} tmpfs rw,size=1k\n`;
-  expect(ownDevice(mount('0:57', 'tmpfs'))).toBe(57);
-  expect(ownDevice(mount('0:300', 'tmpfs'))).toBe((1 << 20) | 44);
-  expect(ownDevice(mount('8:1', 'ext4'))).toBeUndefined();
-  expect(ownDevice('')).toBeUndefined();
+  expect(ownMount(mount('0:57', 'tmpfs'))?.device).toBe(57);
+  expect(ownMount(mount('0:300', 'tmpfs'))?.device).toBe((1 << 20) | 44);
+  expect(ownMount(mount('8:1', 'ext4'))).toBeUndefined();
+  expect(ownMount('')).toBeUndefined();
   const { proc, device } = kernel();
   mountAt(proc, device + 1);
   await expect(UmlRam.open(7, proc, 'true')).rejects.toThrow('is not to be found');
@@ -173,6 +175,8 @@ function kernel() {
   mkdirSync(join(directory, '7', 'fd'), { recursive: true });
   writeFileSync(memory, Buffer.alloc(3 * 4096, 'x'));
   symlinkSync(memory, join(directory, '7', 'fd', '3'));
+  mkdirSync(join(directory, '7', 'fdinfo'));
+  writeFileSync(join(directory, '7', 'fdinfo', '3'), 'pos:\t0\nflags:\t0100002\nmnt_id:\t31\n');
   const { dev } = statSync(memory);
   mountAt(directory, dev);
   return { proc: directory, memory, device: dev };
@@ -183,6 +187,17 @@ function mountAt(proc: string, device: number): void {
   const [major, minor] = [(device >> 8) & 0xfff, (device & 0xff) | ((device >> 12) & 0xffffff00)];
   writeFileSync(join(proc, '7', 'mountinfo'), `31 30 ${major}:${minor} / /dev/shm rw - tmpfs tmpfs rw\n`);
 }
+
+it('opens no file of another mount, which may never answer, whatever the process calls it', async () => {
+  const { proc, memory } = kernel();
+  const opened: number[] = [];
+  const isRight = ({ ino }: { ino: number }) => opened.push(ino) > 0;
+  expect(await openMemoryFile(join(proc, '7'), constants.O_RDWR, isRight, 32)).toBeUndefined();
+  expect(opened).toEqual([]);
+  const file = await openMemoryFile(join(proc, '7'), constants.O_RDWR, isRight, 31);
+  await file?.close();
+  expect(opened).toEqual([statSync(memory).ino]);
+});
 
 const NEVER = new AbortController().signal;
 

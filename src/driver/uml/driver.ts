@@ -206,7 +206,7 @@ export class UmlDriver implements Driver {
       if (now?.state === 'exited') return await endOfLaunch(spec, now);
       throw error;
     }
-    const cpu = spec.placement === undefined ? presentCpu(spec) : undefined;
+    const cpu = spec.placement === undefined ? await presentCpu(spec) : undefined;
     if (cpu !== undefined) this.#cpus.occupy(cpu);
     return new UmlKernel(spec, status.pid, guest, this.#cpus, cpu);
   }
@@ -300,9 +300,9 @@ function shareMemory({ directory }: LaunchSpec, guest: GuestLink): void {
 }
 
 /** The CPU that an earlier manager chose. */
-function presentCpu({ directory, id }: LaunchSpec): number | undefined {
+async function presentCpu({ directory, id }: LaunchSpec): Promise<number | undefined> {
   try {
-    return realPlacement(id, umlThreads(launchThreads(directory))).vcpus[0]?.[0];
+    return (await realPlacement(id, umlThreads(launchThreads(directory)))).vcpus[0]?.[0];
   } catch {
     return undefined;
   }

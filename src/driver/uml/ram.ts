@@ -54,8 +54,9 @@ export class UmlRam implements Disposable {
    * host made for it alone. Rejects with `unavailable` where there is none. `program`: for tests.
    */
   static async open(pid: number, proc = '/proc', program: string = nativeBinary('pk-holes')): Promise<UmlRam> {
-    const device = ownDevice(await readFile(`${proc}/${pid}/mountinfo`, 'utf8'));
-    const file = await openMemoryFile(`${proc}/${pid}`, constants.O_RDWR, ({ dev }) => dev === device);
+    const own = ownMount(await readFile(`${proc}/${pid}/mountinfo`, 'utf8'));
+    const isRight = ({ dev }: { dev: number }) => dev === own?.device;
+    const file = own && (await openMemoryFile(`${proc}/${pid}`, constants.O_RDWR, isRight, own.id));
     if (file === undefined)
       throw new PolykernelError('unavailable', 'the memory of the kernel is not to be found among its open files');
     try {
@@ -101,13 +102,13 @@ export class UmlRam implements Disposable {
 }
 
 /** Of the memory file system at DIRECTORY, as the host's kernel tells it of the process. */
-export function ownDevice(mountinfo: string): number | undefined {
+export function ownMount(mountinfo: string): { id: number; device: number } | undefined {
   const found = mountinfo
     .split('\n')
-    .map((line) => /^\d{1,10} \d{1,10} (\d{1,10}):(\d{1,10}) \S{1,4096} (\S{1,4096}) .* - (\S{1,64}) /.exec(line))
-    .findLast((match) => match?.[3] === DIRECTORY);
-  if (found?.[4] !== 'tmpfs') return undefined;
-  const [major, minor] = [Number(found[1]), Number(found[2])];
+    .map((line) => /^(\d{1,10}) \d{1,10} (\d{1,10}):(\d{1,10}) \S{1,4096} (\S{1,4096}) .* - (\S{1,64}) /.exec(line))
+    .findLast((match) => match?.[4] === DIRECTORY);
+  if (found?.[5] !== 'tmpfs') return undefined;
+  const [id, major, minor] = found.slice(1, 4).map(Number) as [number, number, number];
   // As glibc's makedev.
-  return ((major & 0xfff) << 8) | (minor & 0xff) | ((minor & ~0xff) << 12);
+  return { id, device: ((major & 0xfff) << 8) | (minor & 0xff) | ((minor & ~0xff) << 12) };
 }

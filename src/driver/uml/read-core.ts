@@ -3,6 +3,7 @@ import { constants } from 'node:fs';
 import { type FileHandle, open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PolykernelError } from '../../sys/errors.ts';
+import { readMost } from '../../sys/small-file.ts';
 import { type CoreLayout, isMemoryFile, layOut, type Mapping, parseMaps, parseSyscall } from './core-file.ts';
 import { openMemoryFile } from './memory-file.ts';
 
@@ -20,7 +21,9 @@ export interface CoreTask {
 /** Nothing is written into the kernel, and pages that it has never touched stay so. Rejects with `internal`, or as open(2) does. */
 export async function readCore({ pid, memoryBytes, mostBytes }: CoreTask): Promise<AsyncGenerator<Buffer>> {
   const proc = `/proc/${pid}`;
-  const mappings = parseMaps((await readFile(join(proc, 'maps'), 'latin1')).slice(0, MOST_MAPS));
+  const maps = readMost(join(proc, 'maps'), MOST_MAPS);
+  if (maps === undefined) throw new PolykernelError('kernel-died', 'the kernel has ended');
+  const mappings = parseMaps(maps);
   const registers = parseSyscall(await readFile(join(proc, 'syscall'), 'latin1').catch(() => ''));
   const own = await open(join(proc, 'mem'), constants.O_RDONLY);
   const memory = await openMemory(proc, mappings);

@@ -133,6 +133,7 @@ const http: Target = {
   async run(input) {
     server ??= createApi(servedOf(emptyParts()), {
       ending: new AbortController().signal,
+      settled: async () => {},
       complain: (_text, error) => {
         complaint = error;
       },

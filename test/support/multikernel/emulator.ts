@@ -87,8 +87,14 @@ export class Emulator {
 
   state = (): Promise<ModelState> => this.#ask({ call: 'state' });
   deafen = (deaf: boolean): Promise<void> => this.#ask({ call: 'deaf', deaf });
-  /** The kernel of an instance ends by itself. */
-  ends = (id: number): Promise<void> => this.#ask({ call: 'ends', id });
+  /** The kernel of an instance ends by itself, or with `failed` in a way that the host kernel does not know how to go on from. */
+  ends = (id: number, as: 'loaded' | 'failed' = 'loaded'): Promise<void> => this.#ask({ call: 'ends', id, as });
+  get pid(): number {
+    return this.#process.pid!;
+  }
+
+  /** Nothing that its files are asked is answered until it goes on. */
+  freeze = (frozen: boolean): boolean => this.#process.kill(frozen ? 'SIGSTOP' : 'SIGCONT');
   faults = (faults: Faults, seed = 1): Promise<void> => this.#ask({ call: 'faults', faults, seed });
 
   async end(): Promise<void> {

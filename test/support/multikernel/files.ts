@@ -24,6 +24,8 @@ export class Files implements FileSystem {
   readonly #consoles: Consoles;
   readonly #transactions = new Map<number, Transaction>();
   #last = 1;
+  /** How often somebody has undone a transaction. */
+  rolledBack = 0;
 
   constructor(model: KernelModel, consoles: Consoles) {
     this.#model = model;
@@ -80,6 +82,7 @@ export class Files implements FileSystem {
     const transaction = this.#transactions.get(Number(number));
     if (transaction === undefined) throw new Errno('ENOENT');
     transaction.status = 'failed';
+    this.rolledBack++;
     rollBack(this.#model, transaction);
     this.#transactions.delete(Number(number));
   }
@@ -129,9 +132,20 @@ export class Files implements FileSystem {
     if (data.length > MOST) throw new Errno('EFBIG');
     const given = this.#model.switches.onePage ? data.subarray(0, PAGE) : data;
     if (given.length < 40 || given.readUInt32BE() !== 0xd00dfeed) throw new Errno('EINVAL');
+    const theirs = this.#model.fails('foreign');
+    if (theirs) this.#foreign(given);
     const id = ++this.#last;
     this.#transactions.set(id, applyOverlay(this.#model, id, Buffer.from(given)));
+    if (theirs) this.#foreign(given);
     return given.length;
+  }
+
+  /** As long as ours, and done. */
+  #foreign(ours: Buffer): void {
+    const id = ++this.#last;
+    const dtbo = Buffer.from(ours);
+    dtbo[dtbo.length - 1]! ^= 1;
+    this.#transactions.set(id, { id, status: 'applied', target: 'unknown', dtbo, reason: '' });
   }
 
   #instanceFile(path: string): File | undefined {

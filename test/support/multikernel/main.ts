@@ -28,7 +28,7 @@ export type Call =
   /** What a test asks of it: to read its state, to make its guests deaf, to have one end by itself, to change how it behaves. */
   | { call: 'state' }
   | { call: 'deaf'; deaf: boolean }
-  | { call: 'ends'; id: number }
+  | { call: 'ends'; id: number; as: 'loaded' | 'failed' }
   | { call: 'faults'; faults: Record<string, number>; seed: number }
   | { call: 'end' };
 
@@ -42,7 +42,8 @@ const consoles: Consoles = new Consoles({
   toKernel: (id, data) => guests.get(id)?.write(data) ?? true,
   wake: (handle) => server.wake(handle),
 });
-const server = new FuseServer(new Files(model, consoles));
+const files = new Files(model, consoles);
+const server = new FuseServer(files);
 
 function known(id: number): Instance {
   const instance = model.byId(id);
@@ -143,6 +144,7 @@ const state = () => ({
   dropped: consoles.dropped,
   /** Bytes that passed by what stands for vsock. */
   byVsock: passed.bytes,
+  rolledBack: files.rolledBack,
 });
 export type ModelState = ReturnType<typeof state>;
 
@@ -164,7 +166,9 @@ async function carryOut(call: Call): Promise<unknown> {
       deaf = call.deaf;
       return;
     case 'ends':
-      return stopped(known(call.id));
+      stopped(known(call.id));
+      known(call.id).status = call.as;
+      return;
     case 'faults':
       model.faults = call.faults;
       return model.seed(call.seed);

@@ -18,7 +18,7 @@ export interface Instance {
   regions: (Range & { node: number })[];
   /** What its kernel uses while it runs, whatever is booked for it. */
   used: Range[];
-  status: 'ready' | 'loaded' | 'active';
+  status: 'ready' | 'loaded' | 'active' | 'failed';
   image: { kernel: string; initramfs: string; commandLine: string } | undefined;
   /** Left by a load that failed. */
   dangling: boolean;
@@ -174,7 +174,7 @@ export class KernelModel {
     if (of.id === 0) throw new Errno('ENOMEM');
     if (this.instances.has(of.name) || (of.id !== undefined && this.byId(of.id))) throw new Errno('EEXIST');
     if (of.bytes % PAGE !== 0) throw new Errno('EINVAL');
-    let id = of.id ?? 1;
+    let id = of.id ?? this.machine.firstId;
     while (this.byId(id)) id++;
     const regions = of.bytes > 0 ? [this.#allocate(of.bytes, of.node)] : [];
     // A shortage of CPUs is told to the log alone.

@@ -16,6 +16,8 @@ export interface Switches {
   bookedElsewhere: boolean;
   /** Memory of instances is taken from the end of a chunk. */
   fillsFromTop: boolean;
+  /** Kernels before August 2026 have cells at the root too: nothing tells their trees from later ones. */
+  firstHasCells: boolean;
   /** What a halt ends with that nobody hears. */
   haltTimesOutWith: 'ETIMEDOUT' | 'EIO';
   /** How many forced halts it takes until the CPUs park: before that the instance cannot be booted. */
@@ -35,6 +37,7 @@ export const AS_READ: Switches = {
   danglingImage: true,
   bookedElsewhere: true,
   fillsFromTop: false,
+  firstHasCells: false,
   haltTimesOutWith: 'ETIMEDOUT',
   parksAfter: 2,
   vsock: 'works',
@@ -49,6 +52,7 @@ export const OTHERWISE: Switches = {
   danglingImage: false,
   bookedElsewhere: false,
   fillsFromTop: true,
+  firstHasCells: true,
   haltTimesOutWith: 'EIO',
   parksAfter: 1,
   vsock: 'none',
@@ -64,6 +68,8 @@ export type FaultPoint =
   | 'boot'
   | 'halt'
   | 'tear'
+  /** Others write at the same time: a transaction of theirs before ours, and one after it. */
+  | 'foreign'
   | 'offline'
   | 'elsewhere';
 
@@ -79,6 +85,8 @@ export interface ModelMachine {
   functions: readonly { address: string; vendor: number; device: number }[];
   /** In which format its kernel speaks. */
   format: 'first' | 'second';
+  /** The lowest id that an instance is given. */
+  firstId: number;
 }
 
 /** As on the machine of the reference: logical numbers and APIC ids run differently. */
@@ -90,4 +98,5 @@ export const MACHINE: ModelMachine = {
   ],
   functions: [1, 2, 3].map((index) => ({ address: `0000:09:00.${index}`, vendor: 0x8086, device: 0x154c })),
   format: 'second',
+  firstId: 1,
 };

@@ -47,6 +47,8 @@ function parsed(blob: Buffer): Node {
 /** Not all or nothing: what was done before a failure stays. */
 export function applyBaseline(model: KernelModel, blob: Buffer): void {
   const root = parsed(blob);
+  // No memory was given to it by the module that it wants it from.
+  if (model.machine.format === 'first') throw new Errno('ENODEV');
   if ((child(root, 'instances')?.children.length ?? 0) > 0) throw new Errno('EINVAL');
   const resources = child(root, 'resources');
   const cpus = wide(resources, 'cpus');
@@ -105,7 +107,7 @@ const OF_INSTANCE = ['memory-remove', 'memory-add', 'cpu-remove', 'cpu-add', 'de
 function applyFragment(model: KernelModel, fragment: Node): void {
   const body = child(fragment, '__overlay__');
   const target = text(fragment, 'target-path');
-  if (body === undefined || target === undefined) throw new Errno('EINVAL');
+  if (body === undefined || target === undefined || model.machine.format === 'first') throw new Errno('EINVAL');
   if (target === '/instances') {
     if (body.children.some(({ name }) => !NAMESPACE.includes(name))) throw new Errno('EINVAL');
     for (const operation of body.children) namespace(model, operation);

@@ -21,10 +21,12 @@ const node = (name: string, properties: Record<string, Buffer>, children: Device
   children,
 });
 
-/** Formats before August 2026 are taken to have no cells at the root. */
 const head = (model: KernelModel): Record<string, Buffer> => ({
   compatible: text('multikernel-v1'),
-  ...(model.machine.format === 'second' && { '#address-cells': cell(2), '#size-cells': cell(2) }),
+  ...((model.machine.format === 'second' || model.switches.firstHasCells) && {
+    '#address-cells': cell(2),
+    '#size-cells': cell(2),
+  }),
 });
 
 /** The topology below the root: functions under the bridges of their buses. */
