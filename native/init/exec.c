@@ -67,6 +67,8 @@ static void child(struct start *volatile x)
 	umask(022);
 	signal(SIGPIPE, SIG_DFL);
 	signal(SIGCHLD, SIG_DFL);
+	/* Before they are let through: the agent's own handlers would write in the agent's memory. */
+	signal(SIGUSR1, SIG_DFL), signal(SIGUSR2, SIG_DFL), signal(SIGTERM, SIG_DFL);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	x->failed = "command";
 	const char *name = x->argv[0], *search = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

@@ -7,7 +7,7 @@
  *   reading of the control line at OUT_PARSE. What is left above is more than all control frames of one turn need.
  * - A slot of the shared memory has one owner: towards the guest the host, until this agent has acknowledged the frame that
  *   tells of it; towards the host this agent, from the host's TAKEN on.
- * - SIGCHLD is blocked except inside ppoll, so a child's end always wakes the loop.
+ * - SIGCHLD, and the signals that ask for an end (power.h), are blocked except inside ppoll, so each always wakes the loop.
  * - Every descriptor of the agent is close-on-exec; children get exactly 0, 1 and 2.
  */
 #include <fcntl.h>
@@ -85,6 +85,7 @@ static void loop(const sigset_t *while_waiting)
 		ppoll(polls, (nfds_t)count, wake == UINT64_MAX ? NULL : &timeout, while_waiting);
 		now = now_ms();
 		if (child_ended) child_ended = 0, reap();
+		poweroff_asked();
 		if (polls[AT_LINE].fd >= 0 && polls[AT_LINE].revents & (POLLIN | POLLHUP | POLLERR)) line_input(now);
 		else if (polls[AT_SECOND].fd >= 0 && polls[AT_SECOND].revents & (POLLIN | POLLHUP | POLLERR)) line_input_second(now);
 		else if (in_len > in_pos && out_used() < OUT_PARSE) line_parse(); /* left over from when there was no room for the answers */
@@ -118,6 +119,7 @@ int main(int argc, char **argv)
 	sigemptyset(&while_waiting);
 	sigemptyset(&blocked);
 	sigaddset(&blocked, SIGCHLD);
+	poweroff_signals(&blocked);
 	sigprocmask(SIG_BLOCK, &blocked, NULL);
 	sigaction(SIGCHLD, &action, NULL);
 	signal(SIGPIPE, SIG_IGN);

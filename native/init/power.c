@@ -19,6 +19,8 @@
 #include "sessions.h"
 #include "shares.h"
 
+enum { ASKED_GRACE_MS = 2000 };
+
 u64 poweroff_due;
 u32 poweroff_stage, poweroff_how;
 
@@ -28,6 +30,28 @@ void poweroff(u32 grace, u32 how)
 	poweroff_stage = 1, poweroff_how = how, poweroff_due = now_ms() + grace;
 	kill(-1, SIGTERM), kill(-1, SIGCONT);
 	reap(); /* finds out whether there is anybody to wait for */
+}
+
+static volatile sig_atomic_t asked;
+
+static void on_ask(int number)
+{
+	asked = number;
+}
+
+/* As init of busybox and of System V know them, whose poweroff, halt and reboot send them; only the guest's root can. */
+void poweroff_signals(sigset_t *set)
+{
+	const int numbers[] = {SIGUSR1, SIGUSR2, SIGTERM};
+	for (int i = 0; i < 3; i++) sigaddset(set, numbers[i]), signal(numbers[i], on_ask);
+}
+
+void poweroff_asked(void)
+{
+	int number = asked;
+	if (!number) return;
+	asked = 0;
+	poweroff(ASKED_GRACE_MS, number == SIGTERM);
 }
 
 static void unmount_all(void)

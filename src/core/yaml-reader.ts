@@ -247,8 +247,14 @@ export class YamlReader {
     if (Array.isArray(pairs)) return pairs;
     const path = below(place, '<<');
     const offset = value?.range?.[0] ?? place.offset;
+    const lost = isAlias(value) && !this.#aliased.has(value) ? `, and *${value.source} is an alias of nothing` : '';
     if (pairs === undefined)
-      this.#push(path, offset, 'a merge key stands for a map or a list of maps', 'Write <<: *name or <<: [*a, *b].');
+      this.#push(
+        path,
+        offset,
+        `a merge key stands for a map or a list of maps${lost}`,
+        'Write <<: *name or <<: [*a, *b].',
+      );
     else this.#push(path, offset, 'merge keys bring in too much', 'Write some of it out.');
     return [];
   }

@@ -219,13 +219,23 @@ function readCommand(reader: YamlReader, place: Place): string[] | undefined {
   return text === undefined ? undefined : ['/bin/sh', '-c', text];
 }
 
+/** As Compose takes them: a map, or a list of `NAME=VALUE`. A name alone is refused: the caller's environment never enters. */
 function readEnvironment(reader: YamlReader, place: Place): Record<string, string> | undefined {
-  const hint = 'Write a value, such as "" for none.';
-  const variables = [...(reader.map(place) ?? [])].flatMap(([name, at]) => {
-    const value = reader.text(at, 'a text', hint);
-    const isGood = value !== undefined && isAccepted(reader, at, { env: { [name]: value } }, '');
-    return isGood ? [[name, value] as const] : [];
-  });
+  const accepted = (name: string, value: string, at: Place) =>
+    isAccepted(reader, at, { env: { [name]: value } }, '') ? [[name, value] as const] : [];
+  const variables = reader.isList(place)
+    ? (reader.list(place) ?? []).flatMap((item) => {
+        const text = reader.text(item, 'NAME=VALUE', 'Write {NAME: VALUE}, or a list of NAME=VALUE.');
+        if (text === undefined) return [];
+        const end = text.indexOf('=');
+        if (end > 0) return accepted(text.slice(0, end), text.slice(end + 1), item);
+        reader.problem(item, 'must be NAME=VALUE', 'A variable of the environment of pk is passed on by NAME=$NAME.');
+        return [];
+      })
+    : [...(reader.map(place) ?? [])].flatMap(([name, at]) => {
+        const value = reader.text(at, 'a text', 'Write a value, such as "" for none.');
+        return value === undefined ? [] : accepted(name, value, at);
+      });
   // Unlike an assignment, this makes __proto__ a variable like any other.
   return Object.fromEntries(variables);
 }

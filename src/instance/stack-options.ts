@@ -71,11 +71,16 @@ export const kernelOptions: OptionTable = {
       ],
       [
         'kernels.*.environment',
-        'map of name to text',
+        'map of name to text, or list of NAME=TEXT',
         'none',
         false,
         "variables of the workload; not the caller's",
-        { type: 'object', additionalProperties: { type: ['string', 'number', 'boolean'] } },
+        {
+          anyOf: [
+            { type: 'object', additionalProperties: { type: ['string', 'number', 'boolean'] } },
+            { type: 'array', items: text },
+          ],
+        },
       ],
       [
         'kernels.*.volumes',

@@ -225,6 +225,15 @@ it.each([
   expect(kernel(`labels: ${text}`).create.labels).toEqual(labels);
 });
 
+it('the environment is a map or a list, as in Compose', () => {
+  const { stack } = parse('kernels: {a: {command: x, environment: ["A=1=2", "B=", "A=3", "__proto__=x"]}}');
+  expect(Object.entries(stack?.kernels[0]?.create.env ?? {})).toEqual([
+    ['A', '3'],
+    ['B', ''],
+    ['__proto__', 'x'],
+  ]);
+});
+
 it('a label without a name is an error', () => {
   expect(parse('kernels: {a: {command: x, labels: ["=x"]}}').problems[0]?.message).toMatch(/no name of a label/);
 });

@@ -54,6 +54,24 @@ describe.each(['uml', 'qemu'])('pk on %s', (driver) => {
     expect(stdout).toBe('\n\n');
   });
 
+  it.each(['USR1', 'USR2', 'TERM'])(
+    "ends by init's SIG%s, as busybox's halt, poweroff and reboot send it, the workload first",
+    async (signal) => {
+      const asked = await run(
+        '--',
+        'sh',
+        '-c',
+        `trap 'echo ended; exit 7' TERM; kill -${signal} 1; while :; do sleep 1 & wait; done`,
+      );
+      expect(asked).toMatchObject({ code: 7, stdout: 'ended\n' });
+    },
+  );
+
+  it('does not for a user', async () => {
+    const ran = await run('-u', '1000', '--', 'sh', '-c', 'kill -USR2 1 || echo goes on');
+    expect(ran).toMatchObject({ code: 0, stdout: 'goes on\n' });
+  });
+
   it('passes standard input, output and error apart', async () => {
     const ran = await sandbox.pk(['run', '--driver', driver, '--', 'sh', '-c', 'cat; echo oops >&2'], 'hi\n');
     expect(ran).toMatchObject({ code: 0, stdout: 'hi\n', stderr: 'oops\n' });

@@ -66,7 +66,7 @@ it('and for what inspect shows', () => {
     State: { Status: 'running', Running: true, Pid: 77, ExitCode: 0 },
     Config: { Labels: { team: 'shop' }, Env: ['A=1'] },
     HostConfig: { RestartPolicy: { Name: 'on-failure', MaximumRetryCount: 3 } },
-    NetworkSettings: { IPAddress: '10.1.0.5' },
+    NetworkSettings: { IPAddress: '10.1.0.5', Ports: { '80/tcp': [{ HostIp: '127.0.0.1', HostPort: '8080' }] } },
     Mounts: [{ Source: '/srv', Destination: '/data', RW: false }],
   });
 });

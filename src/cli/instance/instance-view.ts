@@ -1,6 +1,6 @@
 /** An instance as templates of `--format` see it: by docker's names, and a few of ours. Pure. */
 import type { Health } from '../../health/contract.ts';
-import type { InstanceStatus } from '../../instance/spec.ts';
+import type { InstanceStatus, PublishedPort } from '../../instance/spec.ts';
 import { portsText } from '../../network/published-port.ts';
 import { formatBytes } from '../../sys/units.ts';
 import { age } from '../kit/table.ts';
@@ -44,6 +44,17 @@ export function listFields(status: Seen, whole: boolean, nowMs = Date.now()): Fi
   };
 }
 
+/** By what they lead to, as docker has them: `{"80/tcp": [{HostIp, HostPort}]}`. */
+function portsOf(published: readonly PublishedPort[]): Record<string, { HostIp: string; HostPort: string }[]> {
+  const all: Record<string, { HostIp: string; HostPort: string }[]> = {};
+  for (const { hostAddress, hostPort, guestPort, protocol } of published) {
+    const there = `${guestPort}/${protocol}`;
+    all[there] ??= [];
+    all[there].push({ HostIp: hostAddress, HostPort: String(hostPort) });
+  }
+  return all;
+}
+
 /** Of `pk inspect`: what scripts ask docker for most. */
 export function inspectFields(status: InstanceStatus): Fields {
   const { spec, state, exit, startedAt } = status;
@@ -81,7 +92,7 @@ export function inspectFields(status: InstanceStatus): Fields {
       NetworkMode: spec.network,
       RestartPolicy: { Name: spec.restart.split(':')[0], MaximumRetryCount: Number(spec.restart.split(':')[1] ?? 0) },
     },
-    NetworkSettings: { IPAddress: status.address ?? '' },
+    NetworkSettings: { IPAddress: status.address ?? '', Ports: portsOf(spec.publish) },
     Mounts: spec.volumes.map(({ source, target, readOnly }) => ({
       Source: source,
       Destination: target,

@@ -42,7 +42,7 @@ export function leadingTo(asked: string, publish: readonly PublishedPort[], name
   }
   const found = publish.filter((port) => port.guestPort === Number(number) && port.protocol === protocol.toLowerCase());
   if (found.length > 0) return found;
-  const there = publish.map((port) => `${port.guestPort}/${port.protocol}`).join(', ');
+  const there = [...new Set(publish.map((port) => `${port.guestPort}/${port.protocol}`))].join(', ');
   throw new PolykernelError('not-found', `no port of this machine leads to ${number}/${protocol} of ${name}`, {
     field: 'PORT',
     value: asked,

@@ -24,18 +24,61 @@ function index(from: unknown, ...keys: unknown[]): unknown {
   }, from);
 }
 
-/** %s, %v, %d, %q and %%, with a width. */
+const VERB = /%([-+# 0]*)(\d{0,4})(?:\.(\d{1,2}))?(.?)/gsu;
+
+/** Go's verbs, with flags, a width and a precision. A verb that is not one, and values too few or too many, are errors. */
 function printf(format: unknown, ...values: unknown[]): string {
   let at = 0;
-  return textOf(format, 'printf').replace(
-    /%(-?)(\d{0,4})([svdq%])/g,
-    (_, left: string, width: string, verb: string) => {
+  const text = textOf(format, 'printf').replace(
+    VERB,
+    (whole, flags: string, width: string, precision: string | undefined, verb: string) => {
       if (verb === '%') return '%';
-      const value = values[at++];
-      const text = verb === 'q' ? JSON.stringify(goText(value)) : goText(value);
-      return left ? text.padEnd(Number(width)) : text.padStart(Number(width));
+      const write = Object.hasOwn(verbs, verb) ? verbs[verb] : undefined;
+      if (write === undefined) throw templateError(`printf does not know ${whole}`, `It knows ${VERBS}.`);
+      if (at >= values.length) throw templateError(`printf has no value for ${whole}`);
+      return padded(write(values[at++], precision === undefined ? undefined : Number(precision), whole), flags, width);
     },
   );
+  if (at < values.length) throw templateError(`printf has values without a verb: ${values.length - at}`);
+  return text;
+}
+
+function padded(text: string, flags: string, width: string): string {
+  const signed = flags.includes('+') && /^\d/.test(text) ? `+${text}` : text;
+  if (flags.includes('-')) return signed.padEnd(Number(width));
+  if (!flags.includes('0') || !/^[-+]?\d/.test(signed)) return signed.padStart(Number(width));
+  const sign = /^[-+]?/.exec(signed)![0];
+  return sign + signed.slice(sign.length).padStart(Number(width) - sign.length, '0');
+}
+
+const cut = (value: unknown, precision: number | undefined): string =>
+  precision === undefined ? goText(value) : [...goText(value)].slice(0, precision).join('');
+const numberOf = (value: unknown, verb: string): number => {
+  if (typeof value === 'number') return value;
+  throw templateError(`${verb} wants a number, not ${goText(value)}`);
+};
+const verbs: Readonly<Record<string, (value: unknown, precision: number | undefined, verb: string) => string>> = {
+  s: cut,
+  v: cut,
+  d: goText,
+  q: (value) => JSON.stringify(goText(value)),
+  t: (value) => String(value === true),
+  f: (value, precision, verb) => numberOf(value, verb).toFixed(precision ?? 6),
+  x: (value) =>
+    typeof value === 'number' ? Math.trunc(value).toString(16) : Buffer.from(goText(value)).toString('hex'),
+};
+const VERBS = `${Object.keys(verbs)
+  .map((verb) => `%${verb}`)
+  .join(', ')} and %%`;
+
+/** As Go: by bytes there, by characters here. */
+function slice(value: unknown, from: unknown = 0, to?: unknown): unknown {
+  if (typeof value !== 'string' && !Array.isArray(value))
+    throw templateError(`slice wants a text or a list, not ${goText(value)}`);
+  const [begin, end] = [Number(from), to === undefined ? value.length : Number(to)];
+  if (!(begin >= 0 && begin <= end && end <= value.length))
+    throw templateError(`slice ${begin} to ${end} is not within the ${value.length} there are`);
+  return value.slice(begin, end);
 }
 
 export const functions: Readonly<Record<string, (...args: unknown[]) => unknown>> = {
@@ -48,6 +91,7 @@ export const functions: Readonly<Record<string, (...args: unknown[]) => unknown>
   truncate: (text, length) => textOf(text, 'truncate').slice(0, Number(length)),
   pad: (text, before, after) => ' '.repeat(clamp(before)) + textOf(text, 'pad') + ' '.repeat(clamp(after)),
   len: size,
+  slice,
   index,
   print: (...values) => values.map(goText).join(''),
   println: (...values) => `${values.map(goText).join(' ')}\n`,

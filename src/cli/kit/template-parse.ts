@@ -16,7 +16,8 @@ export type TemplateNode =
   | { kind: 'text'; text: string }
   | { kind: 'print'; pipeline: Pipeline }
   | { kind: 'set'; name: string; pipeline: Pipeline }
-  | { kind: 'if' | 'with'; pipeline: Pipeline; body: TemplateNode[]; otherwise: TemplateNode[] }
+  /** `name` stands for the value in both. */
+  | { kind: 'if' | 'with'; name?: string; pipeline: Pipeline; body: TemplateNode[]; otherwise: TemplateNode[] }
   | { kind: 'range'; key?: string; item?: string; pipeline: Pipeline; body: TemplateNode[]; otherwise: TemplateNode[] };
 
 export const templateError = (reason: string, hint = "Write such as '{{.Name}} {{.State}}'."): PolykernelError =>
@@ -48,15 +49,17 @@ export function parseTemplate(text: string): TemplateNode[] {
   };
   const block = (word: 'if' | 'with' | 'range', source: string): TemplateNode => {
     const head = new Reader(source.slice(word.length));
-    const names = word === 'range' ? head.declared() : [];
+    const names = head.declared();
+    if (word !== 'range' && names.length > 1) throw templateError(`{{${source}}} sets two variables`);
     const pipeline = head.whole();
     const { nodes, end } = body(word);
     let otherwise: TemplateNode[] = [];
-    const chained = /^else\s+(if\b.*)$/s.exec(end!)?.[1];
-    if (chained !== undefined) otherwise = [block('if', chained)];
+    const [, chained, kind] = /^else\s+((if|with)\b.*)$/s.exec(end!) ?? [];
+    if (chained !== undefined) otherwise = [block(kind as 'if' | 'with', chained)];
     else if (end !== 'end') ({ nodes: otherwise } = body('else'));
-    if (word !== 'range') return { kind: word, pipeline, body: nodes, otherwise };
     const [first, second] = names;
+    if (word !== 'range')
+      return { kind: word, pipeline, body: nodes, otherwise, ...(first !== undefined && { name: first }) };
     const item = second ?? first;
     return {
       kind: 'range',
@@ -189,9 +192,10 @@ class Reader {
   }
 }
 
+/** A tab and a line's end may stand in it as they are: of the shell's quotes they come so (format.ts). */
 function unquoted(token: string): string {
   try {
-    return JSON.parse(token) as string;
+    return JSON.parse(token.replaceAll('\t', '\\t').replaceAll('\n', '\\n')) as string;
   } catch {
     throw templateError(`${token} is no text`);
   }

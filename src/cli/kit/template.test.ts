@@ -54,10 +54,27 @@ it.each([
   ['{{/* nothing */}}x', 'x'],
   ['{{"}}"}}{{`a"b`}}', '}}a"b'],
   ['{{printf "%-5s|%3d|%q" .Names .PID .Status}}', 'web  | 42|"Up 5m"'],
+  ['{{printf "%s\\n" .Names}}', 'web\n'],
+  ['{{range .Mounts}}{{.}}{{"\n"}}{{end}}', '/a\n/b\n'],
+  [
+    '{{printf "%5.1f|%.2f|%-6.2f|%+d|%05d|%x|%t|%.2s|%%" 2.55 1.0 3.14159 .PID .PID 255 .On .Names}}',
+    '  2.5|1.00|3.14  |+42|00042|ff|true|we|%',
+  ],
+  ['{{len .Mounts | printf "%03d"}}', '002'],
+  ['{{slice .Names 1}}{{slice .Names 0 1}}{{slice .Mounts 1 2}}', 'ebw[/b]'],
+  ['{{with $s := .spec}}{{$s.cpus}}{{.name}}{{end}}{{with $x := .Empty}}x{{else}}none{{end}}', '2webnone'],
+  ['{{if $p := .PID}}{{$p}}{{.Names}}{{end}}', '42web'],
+  ['{{with .Empty}}x{{else with .Names}}{{.}}{{else}}y{{end}}', 'web'],
   ['{{truncate .Status 2}}', 'Up'],
   ['{{println .Names}}', 'web\n'],
 ])('%s', (text, result) => {
   expect(render(text)).toBe(result);
+});
+
+it("a line's end in the quotes of a template, as a shell passes it on", () => {
+  expect(formatted(String.raw`{{range .Mounts}}{{.}}{{"\n"}}{{end}}{{printf "%s\t" .Names}}`, [VIEW], () => '')).toBe(
+    '/a\n/b\nweb\t\n',
+  );
 });
 
 it('a view as JSON is its fields', () => {
@@ -79,6 +96,12 @@ it.each([
   ['{{len 5}}', /len wants/, /./],
   ['{{(.Names}}', /no closing \)/, /./],
   ['{{.Names)}}', /too many/, /./],
+  ['{{printf "%c" .PID}}', /does not know %c/, /%d/],
+  ['{{printf "%.1f" .Names}}', /%.1f wants a number, not web/, /./],
+  ['{{printf "%s %s" .Names}}', /no value for %s/, /./],
+  ['{{printf "x" .Names}}', /values without a verb: 1/, /./],
+  ['{{slice .Names 9}}', /not within the 3/, /./],
+  ['{{with $a, $b := .Names}}x{{end}}', /sets two variables/, /./],
   ['{{.constructor}}', /no field \.constructor/, /./],
 ])('%s is refused', (text, message, hint) => {
   const error = errorOf(() => render(text));

@@ -62,8 +62,10 @@ function render(nodes: readonly TemplateNode[], outer: Scope): string {
       case 'if':
       case 'with': {
         const value = evaluate(node.pipeline, scope);
-        const inner = node.kind === 'with' ? { ...scope, dot: value } : scope;
-        result += isTrue(value) ? render(node.body, inner) : render(node.otherwise, scope);
+        const named =
+          node.name === undefined ? scope : { ...scope, variables: new Map([...scope.variables, [node.name, value]]) };
+        const inner = node.kind === 'with' ? { ...named, dot: value } : named;
+        result += isTrue(value) ? render(node.body, inner) : render(node.otherwise, named);
         break;
       }
       case 'range':

@@ -26,6 +26,7 @@ it.each([
   ['ONLY\nA=1', { A: '1' }],
   ['a.b=1', { 'a.b': '1' }],
   ['URL=http://x/?a=b&c=d', { URL: 'http://x/?a=b&c=d' }],
+  ['A: 1\nB: "x: y" # z\nC:\nD : 4', { A: '1', B: 'x: y', C: '', D: '4' }],
   ['', {}],
 ])('%j', (text, values) => {
   expect(parse(text)).toEqual(values);
@@ -37,6 +38,7 @@ it.each([
   ["\nA='x\ny", /^\.env:2: the value of A has no closing '/],
   ['A="x" y', /^\.env:1: something follows the value of A/],
   ['A=1\n1A=2', /^\.env:2: this is no NAME=VALUE/],
+  ['A:1', /^\.env:1: this is no NAME=VALUE/],
   ['a value of secrets', /^\.env:1: this is no NAME=VALUE/],
 ])('%j is refused', (text, message) => {
   expect(() => parse(text)).toThrow(PolykernelError);

@@ -1,11 +1,12 @@
-/** Files with variables for stack files, as Compose reads them: `NAME=value` a line, with quotes, comments and variables. Pure. */
+/** Files with variables for stack files, as Compose reads them: `NAME=value` a line, or `NAME: value`, with quotes, comments and variables. Pure. */
 import { interpolate, VariableProblem, type Variables } from '../../core/interpolate.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 
 /** Of all values of a file. */
 const MOST_CHARACTERS = 1_048_576;
 const ESCAPES: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t', $: '$$' };
-const LINE = /[^\S\n]*(?:#[^\n]*|(?:export[^\S\n]+)?([A-Za-z_][A-Za-z0-9_.]*)[^\S\n]*(=[^\S\n]*)?)?/y;
+const LINE =
+  /[^\S\n]*(?:#[^\n]*|(?:export[^\S\n]+)?([A-Za-z_][A-Za-z0-9_.]*)[^\S\n]*((?:=|:(?=[^\S\n]|$))[^\S\n]*)?)?/my;
 const SINGLE = /'([^']*)'/y;
 const DOUBLE = /"((?:[^"\\]|\\[\s\S])*)"/y;
 const PLAIN = /[^\n]*/y;
