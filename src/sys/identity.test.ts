@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { identityOptions, parseSubids } from './identity.ts';
+import { identityOptions, parseSubids, subidOwners } from './identity.ts';
 
 it('reads /etc/subuid, and passes over what is no line of it', () => {
   const text = 'me:100000:65536\n# comment\n1000:200000:10\nbroken\n::\nyou:1:x\n  them:300000:5  \n';
@@ -21,4 +21,13 @@ it('says an identity as pk-cell takes it', () => {
     '--subids',
     '/u,/g,1,2,3,4',
   ]);
+});
+
+it('knows who has no name by his number', () => {
+  const uid = String(process.getuid!());
+  expect(subidOwners(() => ({ username: 'me' }))).toEqual(['me', uid]);
+  const nameless = () => {
+    throw new Error('ENOENT: no such file or directory, uv_os_get_passwd');
+  };
+  expect(subidOwners(nameless)).toEqual([uid]);
 });

@@ -60,10 +60,19 @@ export async function userIdentity(): Promise<Identity> {
 function subordinateIds(): Extract<Identity, { kind: 'subids' }> | undefined {
   const [newuidmap, newgidmap] = ['newuidmap', 'newgidmap'].map((name) => findTool(name)?.path);
   if (newuidmap === undefined || newgidmap === undefined) return undefined;
-  const { username, uid } = userInfo();
-  const names = [username, String(uid)];
+  const names = subidOwners(userInfo);
   const [uids, gids] = ['/etc/subuid', '/etc/subgid'].map((file) => largestBlock(readSubids(file), names));
   return uids && gids && { kind: 'subids', uids, gids, newuidmap, newgidmap };
+}
+
+/** What files of subordinate ids call the caller: by his number alone where the system has no name for it, as in many containers. */
+export function subidOwners(info: () => { username: string }): string[] {
+  const uid = String(process.getuid!());
+  try {
+    return [info().username, uid];
+  } catch {
+    return [uid];
+  }
 }
 
 /** More than these an ordinary system does not use: 0 is the caller. */

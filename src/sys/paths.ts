@@ -13,6 +13,23 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 const callerUid = (): number => process.getuid?.() ?? -1;
 
+/** The user's. Throws `invalid` for one who has none: neither $HOME nor an entry in passwd says it. */
+function homeOf(env: Environment): string {
+  if (env.HOME) return env.HOME;
+  try {
+    return homedir();
+  } catch {
+    throw new PolykernelError(
+      'invalid',
+      `the user ${callerUid()} has no home directory: there is neither HOME nor an entry in passwd`,
+      {
+        field: 'HOME',
+        hint: 'Set HOME, or POLYKERNEL_HOME and POLYKERNEL_CACHE to directories of your own.',
+      },
+    );
+  }
+}
+
 /** The state directory: $POLYKERNEL_HOME, else /var/lib/polykernel for root, else under $XDG_STATE_HOME. Absolute. */
 export function home(env: Environment = process.env, uid: number = callerUid()): string {
   return env.POLYKERNEL_HOME ? resolve(env.POLYKERNEL_HOME) : defaultHome(env, uid);
@@ -21,13 +38,13 @@ export function home(env: Environment = process.env, uid: number = callerUid()):
 /** The state directory where the environment names none. */
 export function defaultHome(env: Environment = process.env, uid: number = callerUid()): string {
   if (uid === 0) return '/var/lib/polykernel';
-  return join(resolve(env.XDG_STATE_HOME || join(env.HOME || homedir(), '.local/state')), 'polykernel');
+  return join(resolve(env.XDG_STATE_HOME || join(homeOf(env), '.local/state')), 'polykernel');
 }
 
 /** What can be made again (kernel images, compiled programs, templates): $POLYKERNEL_CACHE, else under $XDG_CACHE_HOME. */
 export function cacheDirectory(env: Environment = process.env): string {
   if (env.POLYKERNEL_CACHE) return resolve(env.POLYKERNEL_CACHE);
-  return join(resolve(env.XDG_CACHE_HOME || join(env.HOME || homedir(), '.cache')), 'polykernel');
+  return join(resolve(env.XDG_CACHE_HOME || join(homeOf(env), '.cache')), 'polykernel');
 }
 
 /** The files of one state directory. */
