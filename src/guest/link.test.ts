@@ -148,7 +148,7 @@ describe('on a port', () => {
 
   it('sends and takes bulk data without a sum, where the guest has agreed', async () => {
     const { abilities, input, output, session } = await talk(true, { ...wide, bare: '65536' });
-    expect(abilities).toBe(7);
+    expect(abilities).toBe(15);
     const [head, payload, end] = bareFrame(ToGuest.stdin, session, Buffer.alloc(5000, 'x'));
     expect(input.subarray(0, 5020).equals(Buffer.concat([head!, payload!, end!]))).toBe(true);
     expect(output).toBe('y'.repeat(60_000));
@@ -166,7 +166,7 @@ describe('on a port', () => {
 
   it('and never does so on a serial line, whatever the guest says', async () => {
     const { abilities, input } = await talk(false, { ...wide, bare: '65536' });
-    expect(abilities).toBe(5);
+    expect(abilities).toBe(13);
     const frames = new FrameDecoder(MAX_TO_GUEST).push(input);
     expect(frames.filter(({ type }) => type === ToGuest.stdin).every(({ flags }) => (flags & Flag.bare) === 0)).toBe(
       true,
