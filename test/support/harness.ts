@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach } from 'vitest';
+import { onTestFinished } from 'vitest';
 import type { DaemonOptions } from '../../src/daemon/index.ts';
 import type { InstanceStatus } from '../../src/instance/contract.ts';
 import { IdRegistry } from '../../src/instance/id-registry.ts';
@@ -13,22 +13,17 @@ export { HOST, type TestDaemon } from './model-daemon.ts';
 /** A registry of user ids as root's daemon has it, of the test's own. */
 export async function testRegistry(): Promise<IdRegistry> {
   const directory = await mkdtemp(join(tmpdir(), 'pk-ids-'));
-  cleanups.push(() => rm(directory, { recursive: true }));
+  onTestFinished(() => rm(directory, { recursive: true }));
   const mappable = () => [{ start: 0, count: 2 ** 32 - 1 }];
   const options = { taken: () => [], mappable, inUse: () => new Set<number>() };
   return new IdRegistry(directory, { file: join(directory, 'ids.db'), ...options });
 }
 
-const cleanups: (() => Promise<void>)[] = [];
-
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
-
 /** Starts it; after the test it is closed, its kernels are ended and its directory is removed. */
 export async function startDaemon(options: Partial<DaemonOptions> = {}): Promise<TestDaemon> {
   const { test, end } = await modelDaemon(options);
-  cleanups.push(end);
+  // Not a hook of this module: those are of the first file of a process that loads it.
+  onTestFinished(end);
   return test;
 }
 
