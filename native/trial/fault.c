@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -147,6 +148,24 @@ static int panic_now(void)
 	return 0;
 }
 
+/*
+ * From Linux 6.12 on a server of the deadline class has ordinary tasks run beside real-time ones, whatever sched_rt_runtime_us says
+ * (kernel/sched/debug.c): without a share of time it does not.
+ */
+static void stop_fair_server(int cpu)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof path, "/sys/kernel/debug/sched/fair_server/cpu%d/runtime", cpu);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	if (write(fd, "0", 1) < 0)
+		fail("%s", path);
+	close(fd);
+}
+
 /* No process of this kernel gets a CPU any more, its agent included. */
 static int hang(void)
 {
@@ -154,6 +173,10 @@ static int hang(void)
 	int cpus = cpu_count();
 
 	set("/proc/sys/kernel/sched_rt_runtime_us", "-1");
+	/* It is there already, or this kernel has none. */
+	mount("none", "/sys/kernel/debug", "debugfs", 0, NULL);
+	for (int cpu = 0; cpu < cpus; cpu++)
+		stop_fair_server(cpu);
 	for (int cpu = cpus - 1; cpu >= 0; cpu--) {
 		cpu_set_t mine;
 

@@ -2,7 +2,7 @@
 
 import type { ActPlan, Outcome, ReadBack } from '../core/act.ts';
 import { formatCpuList, formatCpuMask, parseCpuList, parseCpuMask } from '../sys/cpu-list.ts';
-import { type HostFiles, reasonOf } from '../sys/host-files.ts';
+import { errnoOf, type HostFiles, MANAGED, reasonOf } from '../sys/host-files.ts';
 
 export interface InterruptAct {
   kind: 'irq';
@@ -80,9 +80,12 @@ function move(host: HostFiles, act: InterruptAct, list: string): Outcome {
     host.write(fileOf(act.irq), text);
     return { done: true };
   } catch (error) {
-    return { done: false, note: `${nameOf(act)} cannot be moved to CPUs ${list}: ${reasonOf(error)}` };
+    return { done: false, note: `${nameOf(act)} cannot be moved to CPUs ${list}: ${refusal(error)}` };
   }
 }
+
+/** For an interrupt that the kernel keeps where it is, it answers EIO, or from Linux 6.11 on EPERM (write_irq_affinity()). */
+const refusal = (error: unknown): string => (errnoOf(error) === 'EPERM' ? MANAGED : reasonOf(error));
 
 const fileOf = (irq: number | 'default'): string =>
   irq === 'default' ? `${DIRECTORY}/default_smp_affinity` : `${DIRECTORY}/${irq}/smp_affinity_list`;

@@ -94,9 +94,12 @@ export function errnoOf(error: unknown): string {
   throw error;
 }
 
+/** Nobody may change it. */
+export const MANAGED = 'the host kernel manages it itself';
+
 const REASONS: Record<string, string> = {
   EROFS: 'the file system is read-only here',
-  EIO: 'the host kernel manages it itself',
+  EIO: MANAGED,
   EBUSY: 'it is in use',
   ENOTEMPTY: 'it is in use',
   EINVAL: 'the host kernel does not accept the value',

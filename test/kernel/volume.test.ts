@@ -27,6 +27,8 @@ const PATIENCE_MS = 30_000;
 /** test/fixtures/volume in a guest. */
 class Volume {
   readonly outcomes = new Map<string, string>();
+  /** Its 9p reads through netfs, from Linux 6.8 on: a file that is open is as long as it was then. */
+  hasNetfs = false;
   readonly #child: ChildProcess;
   readonly #lines: AsyncIterator<string>;
   readonly #ended: ReturnType<typeof finished>;
@@ -106,7 +108,10 @@ const shared: Record<string, (volume: Volume, path: (name: string) => string) =>
     await volume.ask('open /d/held');
     const before = await volume.ask('held');
     appendFileSync(path('held'), 'two');
-    return before === 'one' && (await volume.becomes('held', 'onetwo'));
+    if (before !== 'one') return false;
+    if (!volume.hasNetfs) return await volume.becomes('held', 'onetwo');
+    await volume.ask('open /d/held');
+    return (await volume.ask('held')) === 'onetwo';
   },
   'guest-writes': async (volume, path) => {
     writeFileSync(path('written'), '');
@@ -163,6 +168,12 @@ describe.runIf(process.getuid?.() === 0).each(['uml', 'qemu'] as const)('a volum
     const options = ['--driver', driver, '-w', '/', '-v', `${directory}:/d`];
     volume = new Volume(sandbox.start('run', ...options, '--', '/d/volume', '/d', String(USER)));
     await volume.ready();
+    const images = await sandbox.json<{ name: string; version: string }[]>('image', 'ls');
+    const [major, minor] = images
+      .find(({ name }) => name === 'debian:amd64')!
+      .version.split('.')
+      .map(Number);
+    volume.hasNetfs = driver === 'qemu' && (major! > 6 || (major === 6 && minor! >= 8));
   });
   afterAll(async () => {
     await volume?.end();
