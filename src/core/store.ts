@@ -3,6 +3,8 @@
  * process, however it ends: that lock is what makes this daemon the only one of its state directory.
  */
 import { closeSync, existsSync, fdatasync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { promisify } from 'node:util';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
@@ -28,6 +30,8 @@ export class Store {
   #reserved: number;
   /** SQLite's, as settled() has it. */
   #log: number | undefined;
+  /** Whether the directory that has both is on the disk. */
+  #isNamed = false;
   #safe = 0;
   #saving: Promise<void> | undefined;
 
@@ -171,6 +175,9 @@ export class Store {
     try {
       this.#log ??= openSync(`${this.#path}-wal`, 'r');
       await promisify(fdatasync)(this.#log);
+      // The log is new, and so may the database be, and their names are in neither.
+      if (!this.#isNamed) await syncDirectory(dirname(this.#path));
+      this.#isNamed = true;
     } catch (error) {
       // One that was closed meanwhile is on the disk.
       if (this.#database.isOpen) throw asPolykernelError(error, 'writing the state database');
@@ -185,6 +192,15 @@ export class Store {
 
   #meta(key: string): string | undefined {
     return this.#database.prepare('SELECT value FROM meta WHERE key = ?').get(key)?.value as string | undefined;
+  }
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, 'r');
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
   }
 }
 

@@ -6,17 +6,15 @@ import type { InstanceRecord } from './record.ts';
 
 const AGAIN_MS = 5_000;
 
-export type InstanceRecords = Records<InstanceRecord>;
-
 export class RecordKeeper {
-  readonly #store: InstanceRecords;
+  readonly #store: Records<InstanceRecord>;
   readonly #clock: Clock;
   readonly #journal: Journal;
   readonly #unsaved = new Map<string, InstanceRecord>();
   /** Foreground instances that the store has. */
   readonly #foreground = new Set<string>();
 
-  constructor(store: InstanceRecords, clock: Clock, journal: Journal) {
+  constructor(store: Records<InstanceRecord>, clock: Clock, journal: Journal) {
     this.#store = store;
     this.#clock = clock;
     this.#journal = journal;

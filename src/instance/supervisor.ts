@@ -2,6 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import type { EventLog } from '../core/events.ts';
 import type { Journal } from '../core/journal.ts';
+import type { Records } from '../core/table.ts';
 import type { Drivers } from '../driver/drivers.ts';
 import type { Kernel, KernelSize, SharedRegion } from '../driver/index.ts';
 import type { KernelImage } from '../image/contract.ts';
@@ -24,7 +25,7 @@ import { logsOf } from './logs.ts';
 import { prewarm } from './prewarm.ts';
 import { type Provider, releaseAll } from './provider.ts';
 import type { InstanceRecord } from './record.ts';
-import { type InstanceRecords, RecordKeeper } from './record-keeper.ts';
+import { RecordKeeper } from './record-keeper.ts';
 import { type Entry, Registry } from './registry.ts';
 import type { LogQuery, PrewarmRequest } from './requests.ts';
 import { type CreateRequest, checkRequest } from './schema.ts';
@@ -52,7 +53,7 @@ export interface PoolOfHost<P> {
 
 export interface SupervisorOptions<P> {
   paths: Layout;
-  records: InstanceRecords;
+  records: Records<InstanceRecord>;
   /** Does all that `action` writes, or nothing. Throws `internal`. */
   transaction(action: () => void): void;
   events: EventLog;

@@ -103,7 +103,7 @@ it('they say at once that it was stopped, and end with an error when none comes'
     log: ['logs', '-f', 'web'],
     wait: ['wait', 'web'],
     console: ['console', 'web'],
-    exec: ['exec', 'web', 'sleep', 'inf'],
+    exec: ['exec', '-i', 'web', 'cat'],
   };
   const all = Object.entries(commands).map(([name, args]) => ({ name, ...follow(...args) }));
   let told = '';
@@ -112,8 +112,9 @@ it('they say at once that it was stopped, and end with an error when none comes'
   });
   // Those that say nothing by themselves are connected by then.
   const of = (name: string) => all.find((each) => each.name === name)!;
-  of('console').child.stdin!.write('typed');
-  await eventually(() => of('console').said.out === 'typed' && lines(of('stats').said.out) > 2);
+  const typed = ['console', 'exec'].map(of);
+  for (const { child } of typed) child.stdin!.write('typed');
+  await eventually(() => typed.every(({ said }) => said.out === 'typed') && lines(of('stats').said.out) > 2);
   await sandbox.ok('daemon', 'stop');
   await expect(run.exited).rejects.toMatchObject({
     code: 'unavailable',

@@ -9,7 +9,7 @@ import { Table } from '../../src/core/table.ts';
 import { type InstanceStep, instanceExecutors, resumeInstance, stopInstance } from '../../src/instance/steps.ts';
 import type { StackSource } from '../../src/stack/contract.ts';
 import { layout } from '../../src/sys/paths.ts';
-import { eventually, startDaemon, type TestDaemon, untilState } from '../support/harness.ts';
+import { eventually, HOST, startDaemon, type TestDaemon, untilState } from '../support/harness.ts';
 import { modelHost } from '../support/model-host.ts';
 
 const stack = (text: string): StackSource => ({ text, file: 'test.yaml', directory: '/tmp', defaultName: 'shop' });
@@ -141,17 +141,10 @@ it('two steps are submitted without a plan: the machine is not looked at', async
   let looks = 0;
   const test = await startDaemon({
     host: {
+      ...HOST,
       readTopology: () => {
         looks += 1;
         return machine;
-      },
-      bootId: 'test',
-      lease: { take: () => {}, drop: () => {} },
-      enforcement: {
-        plan: () => ({ acts: [], notes: [] }),
-        perform: async () => undefined,
-        undo: async () => undefined,
-        readBack: () => ({ holds: [], lost: [] }),
       },
     },
   });
