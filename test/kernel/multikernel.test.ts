@@ -52,7 +52,7 @@ async function image(): Promise<KernelImage> {
 
 /** A kernel of its own for one test, on a machine with `switches`. */
 async function withKernel(
-  emulator: Emulator,
+  emulator: Pick<Emulator, 'host'>,
   body: (kernel: Kernel, of: { spec: LaunchSpec; driver: MultikernelDriver }) => Promise<void>,
   more: Partial<LaunchSpec> = {},
 ): Promise<void> {
@@ -114,6 +114,32 @@ describe.skipIf(!canServe())('a kernel beside the host’s', () => {
       },
       { cpus: 2, placement: placed([first, second]) },
     );
+  });
+
+  it('has what was brought for it, whoever else gives back meanwhile what nobody uses', async () => {
+    const { first, second } = LOGICAL;
+    const other = new MultikernelDriver({ host: emulator.host, cache: home });
+    let givesBack: Promise<void> | undefined;
+    // Between the bringing and the giving: the host kernel leaves out its CPUs at first, and while it is waited for another looks round.
+    const pause = async (milliseconds: number) => {
+      if (givesBack !== undefined) return emulator.host.pause(milliseconds);
+      await emulator.faults({});
+      givesBack = other.destroy(mkdtempSync(join(home, 'launch-')), 'of-nothing');
+      for (let look = 0; look < 200; look++) await emulator.state();
+    };
+    await emulator.faults({ reserve: 1 });
+    const placement = {
+      vcpuCpus: [first, second],
+      memory: [{ node: 0, bytes: 2 ** 28 }],
+      ...{ hugePageBytes: null, weight: null, mostCpus: null },
+    };
+    await withKernel(
+      { host: { ...emulator.host, pause } },
+      async (kernel) => expect((await kernel.placementNow()).vcpus).toEqual([[first], [second]]),
+      { cpus: 2, placement },
+    ).finally(() => emulator.faults({}));
+    await givesBack;
+    expect(givesBack).toBeDefined();
   });
 
   it('goes on once another program lets go of its console, which the one that opened it last has alone', async () => {

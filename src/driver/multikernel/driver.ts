@@ -11,7 +11,6 @@ import { randomBytes } from 'node:crypto';
 import { closeSync, copyFileSync, openSync, rmSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Check } from '../../core/check.ts';
-import { Mutex } from '../../core/mutex.ts';
 import { GuestLink, rootOps } from '../../guest/index.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import { cacheDirectory, nativeBinary } from '../../sys/paths.ts';
@@ -44,8 +43,6 @@ export class MultikernelDriver implements Driver {
   readonly traits = MULTIKERNEL;
   readonly #options: MultikernelDriverOptions;
   #files: KernelFiles | undefined;
-  /** The host kernel does one thing at a time, and answers what comes meanwhile with EBUSY. */
-  readonly #turns = new Mutex();
 
   constructor(options: MultikernelDriverOptions = {}) {
     this.#options = options;
@@ -106,7 +103,7 @@ export class MultikernelDriver implements Driver {
     checkSameSource(spec.image.version, machine.host.release);
     try {
       progress('taking a part of the machine');
-      const record = await this.#turns.run(() => machine.take(spec, both));
+      const record = await machine.host.turns.run(() => machine.take(spec, both));
       progress('packing the root');
       const initramfs = await makeInitramfs(spec);
       progress('booting kernel');
@@ -120,7 +117,7 @@ export class MultikernelDriver implements Driver {
     } catch (error) {
       guest.destroy();
       // First what keeps it running: what is left of it is its own.
-      await this.#turns.run(() => machine.giveBack(spec.directory)).catch(() => {});
+      await machine.host.turns.run(() => machine.giveBack(spec.directory)).catch(() => {});
       rmSync(join(spec.directory, INITRAMFS), { force: true });
       throw await startFailure(spec, error, { signal, timeout });
     } finally {
@@ -152,7 +149,7 @@ export class MultikernelDriver implements Driver {
   /** On a machine that is none of these hosts, or is none any more, there are no instances. */
   async destroy(directory: string, id?: string): Promise<void> {
     const name = readRecord(directory)?.name ?? (id === undefined ? undefined : instanceName(id));
-    if (name !== undefined && this.#isHost()) await this.#turns.run(() => this.#part(name).giveBack(directory));
+    if (name !== undefined && this.#isHost()) await this.#host().turns.run(() => this.#part(name).giveBack(directory));
     await killShim(directory);
     rmSync(join(directory, INITRAMFS), { force: true });
   }
@@ -181,7 +178,7 @@ export class MultikernelDriver implements Driver {
     const id = record.id!;
     const second = host.second(id);
     const image = { kernel: spec.image.kernel, initramfs, commandLine: commandLine(spec.append, second !== null) };
-    await this.#turns.run(() => instance.load(id, image));
+    await host.turns.run(() => instance.load(id, image));
     // It is in memory now.
     rmSync(initramfs, { force: true });
     const launched = await launchShim({
@@ -198,7 +195,7 @@ export class MultikernelDriver implements Driver {
     record.bootPool = [...files.pool().cpus];
     writeRecord(spec.directory, record);
     signal.throwIfAborted();
-    await this.#turns.run(() => instance.boot(id));
+    await host.turns.run(() => instance.boot(id));
     return launched;
   }
 
@@ -208,8 +205,8 @@ export class MultikernelDriver implements Driver {
     record: LaunchRecord,
     { pid, guest }: { pid: number; guest: GuestLink },
   ): Kernel {
-    const giveBack = () => this.#turns.run(() => machine.giveBack(spec.directory)).catch(() => {});
-    return new SpawnKernel({ spec, pid, guest, record, giveBack, part: machine, turns: this.#turns });
+    const giveBack = () => machine.host.turns.run(() => machine.giveBack(spec.directory)).catch(() => {});
+    return new SpawnKernel({ spec, pid, guest, record, giveBack, part: machine });
   }
 }
 

@@ -120,7 +120,7 @@ export class ForeignHost {
 
   /** Ends it and removes it: what it had is the pool's. */
   async remove(name: string, id: number): Promise<void> {
-    await this.#known(name, id).end();
+    await this.#host.turns.run(() => this.#known(name, id).end());
   }
 
   status(name: string, id: number): string | undefined {
@@ -129,6 +129,7 @@ export class ForeignHost {
 
   /** Gives this part of the pool back to the host kernel, as far as it is there. Rejects when some of it stays. */
   async giveBack(part: Pick<Brought, 'cpus' | 'functions' | 'chunks'>): Promise<void> {
-    await new HostPool(this.#files, this.#host, this.#brought).giveBack(part);
+    const pool = new HostPool(this.#files, this.#host, this.#brought);
+    await this.#host.turns.run(() => pool.giveBack(part));
   }
 }

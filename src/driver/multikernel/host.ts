@@ -9,6 +9,7 @@
 import { existsSync, statfsSync } from 'node:fs';
 import { constants, release } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
+import { Mutex } from '../../core/mutex.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import { nativeBinary } from '../../sys/paths.ts';
 import { run } from '../../sys/process.ts';
@@ -44,6 +45,11 @@ export interface MultikernelHost {
   /** Of its kernel: `uname -r`. */
   readonly release: string;
   readonly calls: Calls;
+  /**
+   * Who changes its pool has a turn, whoever that is: what one has brought there and not yet given to an instance looks unused to others,
+   * and the kernel answers what comes meanwhile with EBUSY.
+   */
+  readonly turns: Mutex;
   /** Lets so many milliseconds pass, for the kernel to do something else in. */
   pause(milliseconds: number): Promise<void>;
 }
@@ -53,6 +59,9 @@ const NO_VSOCK = 'POLYKERNEL_MULTIKERNEL_VSOCK';
 /** Where the kernel makes the mount point (kernel/multikernel/kernfs.c); pk-kexec has the same. */
 const ROOT = '/sys/fs/multikernel';
 const MAGIC = 0x6d6b6673;
+
+/** A process has one, as there is one machine. */
+const TURNS = new Mutex();
 
 /** Whether the kernel has the patches, mounted or not. */
 export const isSupported = (): boolean => existsSync(ROOT);
@@ -87,6 +96,7 @@ export function thisHost(): MultikernelHost {
     iomem: '/proc/iomem',
     cpuinfo: '/proc/cpuinfo',
     release: release(),
+    turns: TURNS,
     pause: (milliseconds) => delay(milliseconds),
     calls: {
       load: (name, id, { kernel, initramfs, commandLine }) =>

@@ -1,5 +1,4 @@
 /** A kernel beside the host's, as the daemon holds it. pk-mktty stands for it under the shim, and ends when it has. */
-import type { Mutex } from '../../core/mutex.ts';
 import { type GuestLink, readShortFile } from '../../guest/index.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import type { HostPlacement, HostUsage, KernelExit, KernelSize, LaunchSpec, RealPlacement } from '../driver.ts';
@@ -16,7 +15,6 @@ export interface SpawnOptions {
   guest: GuestLink;
   part: MachinePart;
   record: LaunchRecord;
-  turns: Mutex;
   /** Gives back what it had of the machine, once it has ended. */
   giveBack: () => Promise<void>;
 }
@@ -95,10 +93,10 @@ export class SpawnKernel extends ShimKernel {
         value: cpus,
       });
     await this.#setCpus(this.#list.slice(0, cpus));
-    const { part, record, turns } = this.#options;
+    const { part, record } = this.#options;
     if (memoryBytes !== part.memory.bytes()) {
       const block = await this.#blockBytes();
-      await turns.run(() => part.memory.resize(memoryBytes, { block, node: record.node }));
+      await part.host.turns.run(() => part.memory.resize(memoryBytes, { block, node: record.node }));
     }
     return this.size();
   }
@@ -161,8 +159,8 @@ export class SpawnKernel extends ShimKernel {
   }
 
   #setCpus(cpus: readonly number[]): Promise<void> {
-    const { turns, part } = this.#options;
-    return turns.run(() => part.instance.setCpus(cpus));
+    const { part } = this.#options;
+    return part.host.turns.run(() => part.instance.setCpus(cpus));
   }
 
   #mustRun(): void {

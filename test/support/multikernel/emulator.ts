@@ -5,6 +5,7 @@ import { chmodSync, mkdtempSync, rmdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { Mutex } from '../../../src/core/mutex.ts';
 import type { Call, ModelState, Setup } from './main.ts';
 import type { Faults } from './switches.ts';
 
@@ -16,6 +17,7 @@ export class Emulator {
   readonly #lines: string;
   readonly #process: ChildProcess;
   readonly #waiting = new Map<number, (message: { result?: unknown; errno?: string }) => void>();
+  readonly #turns = new Mutex();
   #last = 0;
   #hurried = false;
 
@@ -68,6 +70,7 @@ export class Emulator {
       iomem: of('iomem'),
       cpuinfo: of('cpuinfo'),
       release: RELEASE,
+      turns: this.#turns,
       pause: (milliseconds: number) => delay(this.#hurried ? 0 : milliseconds),
       calls: {
         load: (_name: string, id: number, image: { kernel: string; initramfs: string; commandLine: string }) =>
