@@ -22,8 +22,20 @@ const FLOWS = 4096;
  * 169.254.0.23), Azure's host, Alibaba's and Oracle's. IPv6 does not get out at all.
  */
 const METADATA = ['169.254.0.0/16', '168.63.129.16', '100.100.100.200', '192.0.0.192'];
+/**
+ * Neighbours that are new in a minute, of each second and at once: the host has a place for 1,024 that do not answer, in all its
+ * networks together, and without one it reaches nobody new itself.
+ */
+const NEW_NEIGHBOURS = { perSecond: 32, burst: 64 };
 /** Tried in this order. */
 const RANGES = ['10.214.0.0/16', '172.30.0.0/16', '192.168.214.0/24'];
+
+/** As `ip -j route` shows one. */
+interface Route {
+  dst: string;
+  gateway?: string;
+  nexthops?: readonly { gateway?: string }[];
+}
 
 export class Uplink {
   /** Of the interface and of the table on the host. */
@@ -32,8 +44,8 @@ export class Uplink {
   readonly #gateway: string;
   readonly #host = new NetworkTools();
   readonly #inside: NetworkTools;
-  /** What was last told of them; undefined: it is not known. */
-  #resolvers: string | undefined;
+  /** By set of the host's table: what it was last told; none where that is not known. */
+  readonly #told = new Map<string, string>();
 
   /** `gateway`: as that of HostNetwork. */
   constructor(name: string, namespace: NetworkNamespace, gateway: string) {
@@ -55,7 +67,9 @@ export class Uplink {
     // Or who gets the address next could begin none while those of the one before last.
     const forget = gone.length === 0 ? '' : `\ndelete element ip pk flows { ${gone.join(', ')} }`;
     await this.#inside.nft(`flush set ip pk egress\nadd element ip pk egress { ${addresses.join(', ')} }${forget}`);
-    await this.#tellResolvers();
+    // Some clouds' name servers are at such an address: those the host itself asks are open for that.
+    await this.#tell('resolvers', metadataResolvers(nameservers()));
+    await this.#tell('gateways', gatewaysOf(await this.#routes()));
   }
 
   /** Takes it away, also what is left of one whose namespace is gone. */
@@ -68,19 +82,16 @@ export class Uplink {
     rmSync(FORWARDING_NOTE, { force: true });
   }
 
-  /** Some clouds' name servers are at such an address: those the host itself asks are open for that. */
-  async #tellResolvers(): Promise<void> {
-    const set = `inet ${this.#name} resolvers`;
-    const resolvers = metadataResolvers(nameservers());
-    if (resolvers.join() === this.#resolvers) return;
-    const added = resolvers.length === 0 ? '' : `add element ${set} { ${resolvers.join(', ')} }`;
-    await this.#host.nft(`flush set ${set}\n${added}`);
-    this.#resolvers = resolvers.join();
+  async #tell(set: string, addresses: readonly string[]): Promise<void> {
+    if (addresses.join() === this.#told.get(set)) return;
+    const added = addresses.length === 0 ? '' : `add element inet ${this.#name} ${set} { ${addresses.join(', ')} }`;
+    await this.#host.nft(`flush set inet ${this.#name} ${set}\n${added}`);
+    this.#told.set(set, addresses.join());
   }
 
   async #make(): Promise<void> {
     await this.remove();
-    this.#resolvers = undefined;
+    this.#told.clear();
     const pair = freePair(await this.#taken(), Number.parseInt(this.#name.slice(-8), 16));
     const peer = `link add ${this.#name} type veth peer name ${INSIDE}`;
     await this.#host.batch([`${peer} netns ${this.#name}`, `link set ${this.#name} addrgenmode none`]);
@@ -104,7 +115,7 @@ export class Uplink {
     if (!existsSync(`/sys/class/net/${this.#name}`) || readFileSync(FORWARDING, 'latin1').trim() !== '1') return false;
     try {
       // One that an earlier Polykernel made has no such chains.
-      await this.#host.nft(`list chain inet ${this.#name} closed`);
+      await this.#host.nft(`list chain inet ${this.#name} near`);
       await this.#inside.nft('list chain ip pk remembered');
       const { stdout } = await this.#inside.ip(['route', 'show', 'default']);
       return stdout.includes(`dev ${INSIDE}`);
@@ -125,9 +136,13 @@ export class Uplink {
 
   /** Where the host sends packets already, in CIDR form. */
   async #taken(): Promise<string[]> {
-    const { stdout } = await this.#host.ip(['-j', '-4', 'route', 'show', 'table', 'all']);
-    const routes = (JSON.parse(stdout) as { dst: string }[]).map(({ dst }) => dst);
+    const routes = (await this.#routes()).map(({ dst }) => dst);
     return [...routes.filter((route) => route !== 'default'), ...nameservers()];
+  }
+
+  /** Of the host, IPv4. */
+  async #routes(): Promise<Route[]> {
+    return JSON.parse((await this.#host.ip(['-j', '-4', 'route', 'show', 'table', 'all'])).stdout);
   }
 }
 
@@ -182,10 +197,13 @@ const NOBODY_ELSE = `meta iifkind "bridge" meta oifkind "bridge" accept
 /**
  * `alone`: the host forwards for our sake only, and is to become nobody else's router. What is closed is so by the address that a
  * packet comes with: the host may lead its own (published ports of containers) and those of metadata (its proxies) elsewhere.
+ * `near`: machines of the host's own networks, each of which takes a place in its table of neighbours, whether it is there or not.
  */
 const hostFilter = (name: string, inside: string, alone: boolean): string => `
 table inet ${name} {
   set resolvers { type ipv4_addr; }
+  set gateways { type ipv4_addr; }
+  set neighbours { type ipv4_addr; size 65535; flags dynamic,timeout; timeout 1m; }
   chain closed {
     type filter hook prerouting priority raw; policy accept;
     iifname != "${name}" accept
@@ -197,9 +215,18 @@ table inet ${name} {
     type filter hook input priority filter; policy accept;
     iifname "${name}" drop
   }
+  chain near {
+    ct state established,related accept
+    meta oiftype != ether accept
+    rt ip nexthop @gateways accept
+    rt ip nexthop @neighbours update @neighbours { rt ip nexthop } accept
+    limit rate over ${NEW_NEIGHBOURS.perSecond}/second burst ${NEW_NEIGHBOURS.burst} packets drop
+    add @neighbours { rt ip nexthop } accept
+    drop
+  }
   chain forward {
     type filter hook forward priority filter; policy accept;
-    iifname "${name}" ip saddr ${inside} accept
+    iifname "${name}" ip saddr ${inside} goto near
     iifname "${name}" drop
     oifname "${name}" ct state established,related accept
     oifname "${name}" drop
@@ -210,6 +237,12 @@ table inet ${name} {
     ip saddr ${inside} masquerade
   }
 }`;
+
+/** Through which the host reaches what is in none of its networks. */
+const gatewaysOf = (routes: readonly Route[]): string[] => {
+  const all = routes.flatMap(({ gateway, nexthops = [] }) => [gateway, ...nexthops.map((hop) => hop.gateway)]);
+  return [...new Set(all.filter((gateway) => gateway !== undefined))].sort();
+};
 
 /** Of the name servers, those that are where metadata is. */
 export function metadataResolvers(servers: readonly string[]): string[] {

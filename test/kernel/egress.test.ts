@@ -218,6 +218,37 @@ describe.runIf(process.getuid?.() === 0)('egress', () => {
     expect(counted.toString()).not.toContain(`${address} `);
   });
 
+  it('lets no kernel fill the table that the host has for neighbours in all its networks', async () => {
+    // Those that the host reaches through a gateway are no neighbours: nobody waits for one of theirs.
+    ip('addr', 'add', '198.18.0.1/16', 'dev', veth);
+    ip('-n', outside, 'addr', 'add', '198.18.0.2/16', 'dev', 'eth0');
+    ip('route', 'add', '203.0.113.0/24', 'via', OUTSIDE, 'dev', veth);
+    ip('-n', outside, 'addr', 'add', '203.0.113.9/32', 'dev', 'eth0');
+    const node = ['-v', `${process.execPath}:/opt/node:ro`];
+    // The gateway is known when an instance comes that gets out.
+    const options = ['--driver', 'uml', '--memory', '512M', '--network', 'egress', '--name', 'scan', ...node];
+    await sandbox.ok('run', '-d', ...options, '--', 'sleep', '1000');
+    const neighbours = () => ip('neigh', 'show', 'dev', veth).match(/^198\.18\./gm) ?? [];
+    const script = `const socket = require('node:dgram').createSocket('udp4');
+      let left = 500;
+      const next = () => left-- > 0
+        ? socket.send('x', 9, '198.18.' + (1 + Math.floor(left / 250)) + '.' + (1 + left % 250), next) : socket.close();
+      socket.on('error', () => {});
+      next();`;
+    try {
+      await sandbox.ok('exec', 'scan', '--', '/opt/node', '-e', script);
+      expect(neighbours().length).toBeGreaterThan(0);
+      expect(neighbours().length).toBeLessThan(250);
+      expect((await fetchFrom('vm', `203.0.113.9:${PORT}`)).stdout).toBe(HOST);
+      // One that answers is met when there is room again.
+      await until('a neighbour is met', async () => (await fetchFrom('out', `198.18.0.2:${PORT}`)).code === 0);
+    } finally {
+      await sandbox.pk(['rm', '-f', 'scan']);
+      ip('route', 'del', '203.0.113.0/24');
+      ip('addr', 'del', '198.18.0.1/16', 'dev', veth);
+    }
+  });
+
   it('lasts without its daemon, and is found again by the next', async () => {
     const { pid } = await sandbox.json<{ pid: number }>('daemon', 'status');
     process.kill(pid, 'SIGKILL');
