@@ -19,6 +19,7 @@
 
 #include "../common/descriptor.h"
 #include "../common/namespace.h"
+#include "gso.h"
 #include "rtnetlink.h"
 
 /* From linux/if_tun.h, linux/if_ether.h, linux/if_packet.h, linux/ethtool.h and linux/sockios.h, which musl lacks. */
@@ -114,6 +115,7 @@ static int network_open_tap(int control, const char *interface)
 		if (ioctl(control, BRIDGE_ADD_INTERFACE, &request) != 0)
 			return -1;
 	}
+	gso_bound(links, if_nametoindex(TAP));
 	return network_up(control, TAP) != 0 || network_up(control, BRIDGE) != 0 ? -1 : tap;
 }
 

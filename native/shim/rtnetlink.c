@@ -21,6 +21,22 @@
 #define BRIDGE_AGEING_TIME 4
 #define BRIDGE_MULTICAST_SNOOPING 23
 
+/* From linux/pkt_sched.h and linux/pkt_cls.h: who looks at what comes in or goes out, and in place of a queue. */
+#define RTNETLINK_NEW_QUEUE 36
+#define RTNETLINK_NEW_FILTER 44
+#define RTNETLINK_CREATE 0x400
+#define TRAFFIC_KIND 1
+#define TRAFFIC_OPTIONS 2
+#define TRAFFIC_LOOKERS_ON 0xfffffff1u
+#define TRAFFIC_LOOKERS_ON_HANDLE 0xffff0000u
+#define TRAFFIC_INCOMING 0xfffffff2u
+/* The first of them, for all protocols: 3, in the order of the network. */
+#define TRAFFIC_FIRST_OF_ALL 0x00010300u
+#define PROGRAM_FD 6
+#define PROGRAM_NAME 7
+#define PROGRAM_FLAGS 8
+#define PROGRAM_DECIDES 1
+
 struct rtnetlink_request {
 	struct {
 		uint32_t length;
@@ -120,5 +136,41 @@ int rtnetlink_add_bridge(int socket, const char *name)
 	rtnetlink_put(&request, BRIDGE_MULTICAST_SNOOPING, &off, sizeof off);
 	rtnetlink_nest(&request, data);
 	rtnetlink_nest(&request, info);
+	return rtnetlink_ask(socket, &request);
+}
+
+/* As one for a link, but for a word more in front of what is put. */
+static struct rtnetlink_request rtnetlink_traffic(uint16_t type, uint16_t flags, unsigned index, const uint32_t words[3])
+{
+	struct rtnetlink_request request = rtnetlink_link(flags, (int32_t)index);
+
+	request.header.type = type;
+	request.link.flags = words[0];
+	request.link.change = words[1];
+	memcpy(request.attributes, &words[2], sizeof words[2]);
+	request.header.length += sizeof words[2];
+	return request;
+}
+
+/* Has a program decide what of an interface's incoming frames goes on. Returns 0, or -1. */
+int rtnetlink_add_program(int socket, unsigned index, int program)
+{
+	static const uint32_t lookers_on[] = {TRAFFIC_LOOKERS_ON_HANDLE, TRAFFIC_LOOKERS_ON, 0};
+	static const uint32_t incoming[] = {0, TRAFFIC_INCOMING, TRAFFIC_FIRST_OF_ALL};
+	struct rtnetlink_request request =
+		rtnetlink_traffic(RTNETLINK_NEW_QUEUE, RTNETLINK_CREATE_EXCLUSIVELY, index, lookers_on);
+	uint32_t fd = (uint32_t)program, decides = PROGRAM_DECIDES;
+	size_t options;
+
+	rtnetlink_put(&request, TRAFFIC_KIND, "clsact", sizeof "clsact");
+	if (rtnetlink_ask(socket, &request) != 0)
+		return -1;
+	request = rtnetlink_traffic(RTNETLINK_NEW_FILTER, RTNETLINK_CREATE, index, incoming);
+	rtnetlink_put(&request, TRAFFIC_KIND, "bpf", sizeof "bpf");
+	options = rtnetlink_put(&request, TRAFFIC_OPTIONS, NULL, 0);
+	rtnetlink_put(&request, PROGRAM_FD, &fd, sizeof fd);
+	rtnetlink_put(&request, PROGRAM_NAME, "bound", sizeof "bound");
+	rtnetlink_put(&request, PROGRAM_FLAGS, &decides, sizeof decides);
+	rtnetlink_nest(&request, options);
 	return rtnetlink_ask(socket, &request);
 }

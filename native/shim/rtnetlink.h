@@ -4,5 +4,6 @@
 int rtnetlink_open(void);
 int rtnetlink_move(int socket, unsigned index, int namespace);
 int rtnetlink_add_bridge(int socket, const char *name);
+int rtnetlink_add_program(int socket, unsigned index, int program);
 
 #endif

@@ -1,5 +1,6 @@
 /** What a VMM holds of the network is worth nothing beyond its own port; and a port is confined before anybody holds it. As root. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { HostNetwork } from '../../src/network/bridge.ts';
 import { NamedNamespace } from '../../src/network/namespace.ts';
 import { findTool } from '../../src/sys/tools.ts';
-import { compileFixture } from '../support/frames.ts';
+import { compileFixture, largeSegment } from '../support/frames.ts';
 import { until } from '../support/pk.ts';
 
 const isPossible = process.getuid?.() === 0 && ['ip', 'bridge', 'nft'].every((name) => findTool(name) !== undefined);
@@ -63,6 +64,32 @@ describe.runIf(isPossible)('an end of the network', () => {
     expect(await peers()).toEqual([neighbour.peer, port.peer]);
     // A tap's hardware address is for anybody to change who holds it: as a port of the bridge it would take the neighbour's.
     expect(forwarding()).toBe(before);
+    child.stdin!.end();
+    await until('the port is gone', async () => (await peers()).length === 1);
+  });
+
+  it('of a tap has the host cut no frame into more than a thousand segments, for which nobody else would have that CPU', async () => {
+    await host.addPort(port, [[port.peer, neighbour.peer]]);
+    const { child } = await hold('tap', port.namespace, port.interface);
+    const received = () => {
+      const [shown] = JSON.parse(inside('ip', '-j', '-s', 'link', 'show', port.peer));
+      return shown.stats64.rx.packets as number;
+    };
+    // The tap itself has the neighbour's by now.
+    const gateway = { mac: '02:50:0a:d5:00:01', address: '10.213.0.1' };
+    /** How many frames have come through. */
+    const send = async (bytes: number, segmentBytes: number) => {
+      const before = received();
+      const said = once(child.stdout!, 'data');
+      child.stdin!.write(`${bytes} ${largeSegment(port, gateway, bytes, segmentBytes)}\n`);
+      expect((await said)[0]).toBe('sent\n');
+      return received() - before;
+    };
+    await until('frames pass', async () => (await send(100, 0)) === 1);
+    expect(await send(60_000, 1448)).toBe(1);
+    for (const segmentBytes of [1, 8, 58]) expect(await send(60_000, segmentBytes)).toBe(0);
+    expect(await send(60_000, 59)).toBe(1);
+    expect(await send(1000, 1)).toBe(1);
     child.stdin!.end();
     await until('the port is gone', async () => (await peers()).length === 1);
   });

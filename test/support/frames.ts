@@ -8,7 +8,7 @@ export const LINK_LOCAL_GROUP = '01:80:c2:00:00:0e';
 
 const hex = (mac: string) => mac.replaceAll(':', '');
 const quad = (address: string) => address.split('.').map(Number);
-const bytes = (numbers: readonly number[]) => Buffer.from(numbers).toString('hex');
+const toHex = (numbers: readonly number[]) => Buffer.from(numbers).toString('hex');
 const mark = (word: string) => Buffer.from(`mark:${word}\0`).toString('hex');
 
 /** A frame of any type that carries a mark. */
@@ -22,7 +22,7 @@ export function ipv4(to: string, from: string, target: string, source: string, w
   const header = [0x45, 0, length >> 8, length & 255, 0, 0, 0, 0, 64, 17, 0, 0, ...quad(source), ...quad(target)];
   header.splice(10, 2, ...checksum(header));
   const size = length - 20;
-  return hex(to) + hex(from) + tag + '0800' + bytes([...header, 0, 9, 0, 9, size >> 8, size & 255, 0, 0]) + payload;
+  return hex(to) + hex(from) + tag + '0800' + toHex([...header, 0, 9, 0, 9, size >> 8, size & 255, 0, 0]) + payload;
 }
 
 /** The sum of 16-bit words, as Internet headers have it. */
@@ -45,7 +45,28 @@ export function tcp(
   const header = [0x40 + words, 0, 0, words * 4 + segment.length, 0, 0, 0, 0, ttl, 6, 0, 0, ...source, ...target];
   header.push(...options);
   header.splice(10, 2, ...checksum(header));
-  return `${hex(ends.to)}${hex(ends.from)}0800${bytes([...header, ...segment])}`;
+  return `${hex(ends.to)}${hex(ends.from)}0800${toHex([...header, ...segment])}`;
+}
+
+interface End {
+  mac: string;
+  address: string;
+}
+
+/**
+ * The beginning of what is written to a tap, with its header in front (struct virtio_net_hdr): a frame of TCP that is to be cut
+ * into segments of so many bytes; 0: it is not.
+ */
+export function largeSegment(from: End, to: End, bytes: number, segmentBytes: number): string {
+  const word = (value: number) => [value & 255, value >> 8];
+  const cut = segmentBytes > 0 ? 1 : 0;
+  const head = [cut, cut, ...word(54), ...word(segmentBytes), ...word(34), ...word(16)];
+  const [source, target] = [quad(from.address), quad(to.address)];
+  const length = bytes - 10 - 14;
+  const header = [0x45, 0, length >> 8, length & 255, 0, 1, 0, 0, 64, 6, 0, 0, ...source, ...target];
+  header.splice(10, 2, ...checksum(header));
+  const segment = [0, 1, 0, 2, 0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x10, 4, 0, 0, 0, 0, 0];
+  return `${toHex(head)}${hex(to.mac)}${hex(from.mac)}0800${toHex([...header, ...segment])}`;
 }
 
 export const SYN = 2;
@@ -75,8 +96,8 @@ export const arp = (
     '0806',
     word,
     [
-      ...['0001080006040', operation.toString(16).padStart(3, '0'), hex(sender.mac), bytes(quad(sender.ip))],
-      ...['000000000000', bytes(quad(target))],
+      ...['0001080006040', operation.toString(16).padStart(3, '0'), hex(sender.mac), toHex(quad(sender.ip))],
+      ...['000000000000', toHex(quad(target))],
     ].join(''),
   );
 
