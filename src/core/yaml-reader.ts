@@ -77,6 +77,8 @@ export class YamlReader {
     const tooDeep = document.errors.find(({ code }) => code === 'RESOURCE_EXHAUSTION');
     const told = tooDeep === undefined ? [...document.errors, ...document.warnings] : [tooDeep];
     for (const error of told) {
+      // What is said of each looks at its line, which may be all of the file.
+      if (this.isFull) break;
       // Every tag is refused below, at its value.
       if (error.code !== 'TAG_RESOLVE_FAILED') this.#push('', error.pos[0], ...wordsOf(error, source));
     }

@@ -86,6 +86,10 @@ it('tells so many problems and no more, and says so', () => {
   expect(told.at(-1)).toBe('only 200 problems are told');
 });
 
+it('looks at a line of many errors no more often than it tells of them', () => {
+  expect(messages(`kernels: ${'!a '.repeat(200_000)}`)).toHaveLength(201);
+});
+
 it('is short about long things', () => {
   const long = 'q'.repeat(100_000);
   const kernel = (option: string) => `kernels: {a: {command: x, ${option}}}`;
