@@ -14,6 +14,7 @@
 #define RTNETLINK_REQUEST_ACKNOWLEDGED 5
 #define RTNETLINK_CREATE_EXCLUSIVELY 0x600
 #define LINK_NAME 3
+#define LINK_QUEUE_LENGTH 13
 #define LINK_INFO 18
 #define LINK_NAMESPACE_FD 28
 #define LINK_INFO_KIND 1
@@ -117,6 +118,15 @@ int rtnetlink_move(int socket, unsigned index, int namespace)
 	struct rtnetlink_request request = rtnetlink_link(0, (int32_t)index);
 
 	rtnetlink_put(&request, LINK_NAMESPACE_FD, &namespace, sizeof(int32_t));
+	return rtnetlink_ask(socket, &request);
+}
+
+/* How many frames may wait in an interface. */
+int rtnetlink_limit_queue(int socket, unsigned index, uint32_t frames)
+{
+	struct rtnetlink_request request = rtnetlink_link(0, (int32_t)index);
+
+	rtnetlink_put(&request, LINK_QUEUE_LENGTH, &frames, sizeof frames);
 	return rtnetlink_ask(socket, &request);
 }
 

@@ -53,7 +53,7 @@ describe.runIf(isPossible)('an end of the network', () => {
 
   it.each([
     ['packet', [port.namespace, port.interface, port.peer], []],
-    ['tap', [port.namespace, port.interface], ['tap', 'bridge', 'address changed']],
+    ['tap', [port.namespace, port.interface], ['tap', 'bridge', 'address changed', 'queue of 256']],
   ])('%s: nothing else is in its namespace, and it goes with who holds it', async (kind, args, more) => {
     await host.addPort(port, [[port.peer, neighbour.peer]]);
     const before = forwarding();
