@@ -32,6 +32,10 @@ export class HostNetwork {
     this.#tools = new NetworkTools(namespace);
   }
 
+  get #gatewayMac(): string {
+    return macOf(this.#gateway.split('/')[0]!);
+  }
+
   get exists(): boolean {
     return this.#namespace.exists;
   }
@@ -52,7 +56,7 @@ export class HostNetwork {
       await this.#tools.batch([
         'link set lo up',
         // Without a fixed one it would take that of a port, and change with the ports under those who know it.
-        `link add ${BRIDGE} address ${macOf(this.#gateway.split('/')[0]!)} type bridge ${BRIDGE_OPTIONS}`,
+        `link add ${BRIDGE} address ${this.#gatewayMac} type bridge ${BRIDGE_OPTIONS}`,
         `link set ${BRIDGE} addrgenmode none`,
         `addr add ${this.#gateway} dev ${BRIDGE}`,
         `link set ${BRIDGE} up`,
@@ -93,7 +97,7 @@ export class HostNetwork {
         `link set ${device} up`,
       ]);
       await Promise.all([
-        this.#tools.nft(`${portFilter(rules)}\n${groupFilter(groups, this.#gateway)}`),
+        this.#tools.nft(`${portFilter(rules, this.#gatewayMac)}\n${groupFilter(groups, this.#gateway)}`),
         this.#tools.bridge(['fdb', 'replace', mac, 'dev', device, 'master', 'static']),
       ]);
       const [link, forwarding, filter] = await Promise.all([

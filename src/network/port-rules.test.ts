@@ -54,5 +54,5 @@ it('says for each port who it meets', () => {
   expect(text).toContain('elements = { "p2" : jump group0, "p3" : jump group0, "p4" : jump group1 }');
   expect(text).toContain('set ports1 { type ifname; elements = { "p4" }; }');
   expect(groupFilter([], '10.213.0.1/16')).not.toContain('elements');
-  expect(portFilter(RULES)).toContain('policy drop');
+  expect(portFilter(RULES, '02:50:0a:d5:00:01')).toContain('policy drop');
 });

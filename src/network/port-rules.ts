@@ -35,20 +35,37 @@ const PORT_FACTS = {
 
 export const tableOf = (device: string): string => `netdev pk-${device}`;
 
-/** Replaces the filter of a port in one step: with its own addresses, IPv4 to one receiver and ARP pass. The interface must be there. */
-export function portFilter({ device, mac, address }: PortRules): string {
+/**
+ * Replaces the filter of a port in one step: with its own addresses, IPv4 to one receiver and ARP pass. The interface must be there.
+ * Errors that it sends to `gateway`, a hardware address, are about what was sent to itself: of others' connections it could say
+ * that their packets are too large, or reach nobody. No honest one is in fragments, in which what it is about could be hidden.
+ */
+export function portFilter({ device, mac, address }: PortRules, gateway: string): string {
+  const errors = `ether daddr ${gateway} ether type ip ${ICMP_ERRORS}`;
   return `
 ${withoutTable(tableOf(device))}
 table ${tableOf(device)} {
   chain in {
     type filter hook ingress device "${device}" priority 0; policy drop;
     ether saddr != ${mac} drop
+    ${errors} ip frag-off & 0x2000 != 0 drop
+    ${errors} ${ABOUT} != 0x${hexOf(address)} drop
     ether daddr & 01:00:00:00:00:00 == 00:00:00:00:00:00 ether type ip ip saddr ${address} accept
     ether daddr & 01:00:00:00:00:00 == 00:00:00:00:00:00 ${ownArp(mac, address)}
     ether daddr ff:ff:ff:ff:ff:ff ${ownArp(mac, address)}
   }
 }`;
 }
+
+const ICMP_ERRORS = 'icmp type { destination-unreachable, source-quench, redirect, time-exceeded, parameter-problem }';
+/** Whom the packet was for that an error quotes: behind 8 bytes of ICMP, at 16 of IPv4. */
+const ABOUT = '@th,192,32';
+
+const hexOf = (address: string): string =>
+  address
+    .split('.')
+    .map((part) => Number(part).toString(16).padStart(2, '0'))
+    .join('');
 
 const ownArp = (mac: string, address: string): string =>
   'ether type arp arp htype 1 arp ptype ip arp hlen 6 arp plen 4 arp operation { request, reply } ' +

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { HostNetwork } from '../../src/network/bridge.ts';
 import { NamedNamespace } from '../../src/network/namespace.ts';
 import { findTool } from '../../src/sys/tools.ts';
-import { compileFixture, largeSegment } from '../support/frames.ts';
+import { compileFixture, compileFrames, ipv4, largeSegment, tooLarge } from '../support/frames.ts';
 import { until } from '../support/pk.ts';
 
 const isPossible = process.getuid?.() === 0 && ['ip', 'bridge', 'nft'].every((name) => findTool(name) !== undefined);
@@ -18,12 +18,14 @@ describe.runIf(isPossible)('an end of the network', () => {
   const host = new HostNetwork(new NamedNamespace(name), '10.213.0.1/16');
   const ports = [2, 3].map((number) => host.port(number, `10.213.0.${number}`, '255.255.0.0'));
   const [port, neighbour] = [ports[0]!, ports[1]!];
+  const gateway = { mac: '02:50:0a:d5:00:01', address: '10.213.0.1' };
   let directory: string;
   const children: ChildProcess[] = [];
 
   beforeAll(async () => {
     directory = mkdtempSync(join(tmpdir(), 'pk-ends-'));
     await compileFixture('network-end', join(directory, 'end'));
+    await compileFrames(join(directory, 'frames'));
     expect(await host.ensure()).toBe(true);
     expect(await host.ensure()).toBe(false);
     await host.addPort(neighbour, [[neighbour.peer]]);
@@ -75,8 +77,7 @@ describe.runIf(isPossible)('an end of the network', () => {
       const [shown] = JSON.parse(inside('ip', '-j', '-s', 'link', 'show', port.peer));
       return shown.stats64.rx.packets as number;
     };
-    // The tap itself has the neighbour's by now.
-    const gateway = { mac: '02:50:0a:d5:00:01', address: '10.213.0.1' };
+    // To the gateway: the tap itself has the neighbour's address by now.
     /** How many frames have come through. */
     const send = async (bytes: number, segmentBytes: number) => {
       const before = received();
@@ -92,6 +93,31 @@ describe.runIf(isPossible)('an end of the network', () => {
     expect(await send(1000, 1)).toBe(1);
     child.stdin!.end();
     await until('the port is gone', async () => (await peers()).length === 1);
+  });
+
+  it('says to the gateway of nobody else that what it sends them is too large', async () => {
+    await host.addPort(port, [[port.peer]]);
+    const guest = `${name}-guest`;
+    const heard = () => JSON.parse(inside('ip', '-j', '-s', 'link', 'show', 'br0'))[0].stats64.rx.packets as number;
+    const sent = (frame: string) => {
+      const before = heard();
+      execFileSync('ip', ['netns', 'exec', guest, join(directory, 'frames'), port.interface, frame]);
+      return heard() - before;
+    };
+    try {
+      execFileSync('ip', ['netns', 'add', guest]);
+      inside('ip', 'link', 'set', port.interface, 'netns', guest);
+      execFileSync('ip', ['-n', guest, 'link', 'set', port.interface, 'addrgenmode', 'none', 'up']);
+      await until('frames pass', () => sent(tooLarge(port, gateway, port.address)) === 1);
+      expect(sent(tooLarge(port, gateway, neighbour.address))).toBe(0);
+      for (const bytes of [8, 24, 32]) expect(sent(tooLarge(port, gateway, neighbour.address, bytes))).toBe(0);
+      // Behind its MAC address a gateway leads outside.
+      expect(sent(tooLarge(port, { ...gateway, address: '198.51.100.1' }, neighbour.address))).toBe(0);
+      expect(sent(ipv4(gateway.mac, port.mac, gateway.address, port.address, 'x'))).toBe(1);
+    } finally {
+      execFileSync('ip', ['netns', 'del', guest]);
+      await host.removePort(port, []);
+    }
   });
 
   it('what an earlier Polykernel left is confined where it is', async () => {

@@ -48,6 +48,20 @@ export function tcp(
   return `${hex(ends.to)}${hex(ends.from)}0800${toHex([...header, ...segment])}`;
 }
 
+/**
+ * An error of ICMP to `target`, that a packet of its is too large, which was for `about`; in fragments: the first, of `bytes` of it.
+ */
+export function tooLarge(from: End, target: End, about: string, bytes = 36): string {
+  const inner = [0x45, 0, 5, 220, 0, 1, 0x40, 0, 64, 17, 0, 0, ...quad(target.address), ...quad(about)];
+  inner.splice(10, 2, ...checksum(inner));
+  const error = [3, 4, 0, 0, 0, 0, 2, 40, ...inner, 0, 7, 0, 53, 5, 200, 0, 0];
+  error.splice(2, 2, ...checksum(error));
+  const more = bytes < error.length ? 0x20 : 0;
+  const header = [0x45, 0, 0, 20 + bytes, 0, 2, more, 0, 64, 1, 0, 0, ...quad(from.address), ...quad(target.address)];
+  header.splice(10, 2, ...checksum(header));
+  return `${hex(target.mac)}${hex(from.mac)}0800${toHex([...header, ...error.slice(0, bytes)])}`.padEnd(120, '0');
+}
+
 interface End {
   mac: string;
   address: string;
