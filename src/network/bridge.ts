@@ -14,6 +14,7 @@ import {
   PORT_OPTIONS,
   type PortRules,
   portFilter,
+  REASSEMBLY,
   tableOf,
   withoutTable,
 } from './port-rules.ts';
@@ -62,6 +63,8 @@ export class HostNetwork {
         `link set ${BRIDGE} up`,
       ]);
       await this.#tools.nft(groupFilter([], this.#gateway));
+      const settings = Object.entries(REASSEMBLY).map(([name, value]) => `echo ${value} >/proc/sys/net/ipv4/${name}`);
+      await this.#tools.shell(settings.join(' && '));
       return true;
     } catch (error) {
       await this.remove();

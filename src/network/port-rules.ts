@@ -39,6 +39,7 @@ export const tableOf = (device: string): string => `netdev pk-${device}`;
  * Replaces the filter of a port in one step: with its own addresses, IPv4 to one receiver and ARP pass. The interface must be there.
  * Errors that it sends to `gateway`, a hardware address, are about what was sent to itself: of others' connections it could say
  * that their packets are too large, or reach nobody. No honest one is in fragments, in which what it is about could be hidden.
+ * Fragments to there come at a rate: until all of a datagram has come they wait where those of all wait (REASSEMBLY).
  */
 export function portFilter({ device, mac, address }: PortRules, gateway: string): string {
   const errors = `ether daddr ${gateway} ether type ip ${ICMP_ERRORS}`;
@@ -50,6 +51,7 @@ table ${tableOf(device)} {
     ether saddr != ${mac} drop
     ${errors} ip frag-off & 0x2000 != 0 drop
     ${errors} ${ABOUT} != 0x${hexOf(address)} drop
+    ether daddr ${gateway} ip frag-off & 0x3fff != 0 limit rate over ${FRAGMENTS}/second burst ${FRAGMENTS / 4} packets drop
     ether daddr & 01:00:00:00:00:00 == 00:00:00:00:00:00 ether type ip ip saddr ${address} accept
     ether daddr & 01:00:00:00:00:00 == 00:00:00:00:00:00 ${ownArp(mac, address)}
     ether daddr ff:ff:ff:ff:ff:ff ${ownArp(mac, address)}
@@ -57,6 +59,13 @@ table ${tableOf(device)} {
 }`;
 }
 
+/** Of each port: 48 Mbit/s. */
+const FRAGMENTS = 4000;
+/**
+ * How long and with how many bytes fragments wait at the gateway, settings of its namespace: those of five ports that send nothing else
+ * have room, 2.5 KB each. They come from this machine, so that what is not whole after a second never is.
+ */
+export const REASSEMBLY = { ipfrag_time: 1, ipfrag_high_thresh: 64 * 2 ** 20 };
 const ICMP_ERRORS = 'icmp type { destination-unreachable, source-quench, redirect, time-exceeded, parameter-problem }';
 /** Whom the packet was for that an error quotes: behind 8 bytes of ICMP, at 16 of IPv4. */
 const ABOUT = '@th,192,32';

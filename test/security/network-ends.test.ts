@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { HostNetwork } from '../../src/network/bridge.ts';
 import { NamedNamespace } from '../../src/network/namespace.ts';
 import { findTool } from '../../src/sys/tools.ts';
-import { compileFixture, compileFrames, ipv4, largeSegment, tooLarge } from '../support/frames.ts';
+import { compileFixture, compileFrames, fragment, ipv4, largeSegment, tooLarge } from '../support/frames.ts';
 import { until } from '../support/pk.ts';
 
 const isPossible = process.getuid?.() === 0 && ['ip', 'bridge', 'nft'].every((name) => findTool(name) !== undefined);
@@ -95,13 +95,13 @@ describe.runIf(isPossible)('an end of the network', () => {
     await until('the port is gone', async () => (await peers()).length === 1);
   });
 
-  it('says to the gateway of nobody else that what it sends them is too large', async () => {
+  it('says to the gateway of nobody else that what it sends them is too large, and leaves room for fragments of others', async () => {
     await host.addPort(port, [[port.peer]]);
     const guest = `${name}-guest`;
     const heard = () => JSON.parse(inside('ip', '-j', '-s', 'link', 'show', 'br0'))[0].stats64.rx.packets as number;
-    const sent = (frame: string) => {
+    const sent = (...frames: string[]) => {
       const before = heard();
-      execFileSync('ip', ['netns', 'exec', guest, join(directory, 'frames'), port.interface, frame]);
+      execFileSync('ip', ['netns', 'exec', guest, join(directory, 'frames'), port.interface, ...frames]);
       return heard() - before;
     };
     try {
@@ -114,6 +114,19 @@ describe.runIf(isPossible)('an end of the network', () => {
       // Behind its MAC address a gateway leads outside.
       expect(sent(tooLarge(port, { ...gateway, address: '198.51.100.1' }, neighbour.address))).toBe(0);
       expect(sent(ipv4(gateway.mac, port.mac, gateway.address, port.address, 'x'))).toBe(1);
+      inside('ip', 'link', 'set', neighbour.interface, 'up');
+      const whole = [fragment(neighbour, gateway, 7, 0, 24, true), fragment(neighbour, gateway, 7, 24, 24, false)];
+      const reassembled = () => Number(/^Ip: \d.*/m.exec(inside('cat', '/proc/net/snmp'))![0].split(' ')[15]);
+      const becomesWhole = () => {
+        const before = reassembled();
+        inside(join(directory, 'frames'), neighbour.interface, ...whole);
+        return reassembled() > before;
+      };
+      await until('a datagram of another is whole', becomesWhole);
+      // Of datagrams that never become whole: by default there is room for 4 MiB of all senders, for 30 s.
+      const parts = Array.from({ length: 8000 }, (_, id) => fragment(port, gateway, id, 0, 24, true));
+      for (let at = 0; at < parts.length; at += 1000) sent(...parts.slice(at, at + 1000));
+      expect(becomesWhole()).toBe(true);
     } finally {
       execFileSync('ip', ['netns', 'del', guest]);
       await host.removePort(port, []);

@@ -62,6 +62,19 @@ export function tooLarge(from: End, target: End, about: string, bytes = 36): str
   return `${hex(target.mac)}${hex(from.mac)}0800${toHex([...header, ...error.slice(0, bytes)])}`.padEnd(120, '0');
 }
 
+/** A part of a UDP datagram: its bytes from `offset` on; `more`: there is more behind it. */
+export function fragment(from: End, target: End, id: number, offset: number, bytes: number, more: boolean): string {
+  const place = offset / 8 + (more ? 0x2000 : 0);
+  const size = 20 + bytes;
+  const header = [0x45, 0, size >> 8, size & 255, id >> 8, id & 255, place >> 8, place & 255, 64, 17, 0, 0];
+  header.push(...quad(from.address), ...quad(target.address));
+  header.splice(10, 2, ...checksum(header));
+  return `${hex(target.mac)}${hex(from.mac)}0800${toHex([...header, ...new Array<number>(bytes).fill(0)])}`.padEnd(
+    120,
+    '0',
+  );
+}
+
 interface End {
   mac: string;
   address: string;
