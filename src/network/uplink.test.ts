@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { nameservers, resolvConf } from './nameservers.ts';
-import { freePair, metadataResolvers } from './uplink.ts';
+import { freePair, gatewaysOf, metadataResolvers } from './uplink.ts';
 
 describe('the addresses of a way out', () => {
   it('are two neighbours that no route of the host covers', () => {
@@ -62,4 +62,13 @@ it('opens an address of metadata for names only where the host asks it for names
   expect(
     metadataResolvers(['192.0.2.1', '168.63.129.16', '169.254.169.254', '168.63.129.17', '168.63.129.16']),
   ).toEqual(['168.63.129.16', '169.254.169.254']);
+});
+
+it('gateways are those of all routes, each once', () => {
+  const routes = [
+    { dst: 'default', gateway: '192.0.2.1' },
+    { dst: '198.51.100.0/24', nexthops: [{ gateway: '192.0.2.9' }, {}, { gateway: '192.0.2.1' }] },
+    { dst: '192.0.2.0/24' },
+  ];
+  expect(gatewaysOf(routes)).toEqual(['192.0.2.1', '192.0.2.9']);
 });

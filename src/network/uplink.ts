@@ -63,13 +63,15 @@ export class Uplink {
       await this.remove();
       throw asPolykernelError(error, 'making the way out of the private network');
     }
-    const gone = (await this.#counted()).filter((address) => !addresses.includes(address));
+    // Of many routes a host may have a million.
+    const [counted, routes] = await Promise.all([this.#counted(), this.#routes('default')]);
+    const gone = counted.filter((address) => !addresses.includes(address));
     // Or who gets the address next could begin none while those of the one before last.
     const forget = gone.length === 0 ? '' : `\ndelete element ip pk flows { ${gone.join(', ')} }`;
     await this.#inside.nft(`flush set ip pk egress\nadd element ip pk egress { ${addresses.join(', ')} }${forget}`);
     // Some clouds' name servers are at such an address: those the host itself asks are open for that.
     await this.#tell('resolvers', metadataResolvers(nameservers()));
-    await this.#tell('gateways', gatewaysOf(await this.#routes()));
+    await this.#tell('gateways', gatewaysOf(routes));
   }
 
   /** Takes it away, also what is left of one whose namespace is gone. */
@@ -140,9 +142,9 @@ export class Uplink {
     return [...routes.filter((route) => route !== 'default'), ...nameservers()];
   }
 
-  /** Of the host, IPv4. */
-  async #routes(): Promise<Route[]> {
-    return JSON.parse((await this.#host.ip(['-j', '-4', 'route', 'show', 'table', 'all'])).stdout);
+  /** Of the host, IPv4; `only`: to what. */
+  async #routes(...only: readonly string[]): Promise<Route[]> {
+    return JSON.parse((await this.#host.ip(['-j', '-4', 'route', 'show', 'table', 'all', ...only])).stdout);
   }
 }
 
@@ -238,8 +240,8 @@ table inet ${name} {
   }
 }`;
 
-/** Through which the host reaches what is in none of its networks. */
-const gatewaysOf = (routes: readonly Route[]): string[] => {
+/** Through which routes lead. */
+export const gatewaysOf = (routes: readonly Route[]): string[] => {
   const all = routes.flatMap(({ gateway, nexthops = [] }) => [gateway, ...nexthops.map((hop) => hop.gateway)]);
   return [...new Set(all.filter((gateway) => gateway !== undefined))].sort();
 };

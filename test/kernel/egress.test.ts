@@ -219,13 +219,13 @@ describe.runIf(process.getuid?.() === 0)('egress', () => {
   });
 
   it('lets no kernel fill the table that the host has for neighbours in all its networks', async () => {
-    // Those that the host reaches through a gateway are no neighbours: nobody waits for one of theirs.
     ip('addr', 'add', '198.18.0.1/16', 'dev', veth);
     ip('-n', outside, 'addr', 'add', '198.18.0.2/16', 'dev', 'eth0');
+    // Nothing takes this one; its gateway is known when an instance comes that gets out.
+    ip('route', 'add', 'default', 'via', OUTSIDE, 'dev', veth, 'metric', '4000000', 'table', '77');
     ip('route', 'add', '203.0.113.0/24', 'via', OUTSIDE, 'dev', veth);
     ip('-n', outside, 'addr', 'add', '203.0.113.9/32', 'dev', 'eth0');
     const node = ['-v', `${process.execPath}:/opt/node:ro`];
-    // The gateway is known when an instance comes that gets out.
     const options = ['--driver', 'uml', '--memory', '512M', '--network', 'egress', '--name', 'scan', ...node];
     await sandbox.ok('run', '-d', ...options, '--', 'sleep', '1000');
     const neighbours = () => ip('neigh', 'show', 'dev', veth).match(/^198\.18\./gm) ?? [];
@@ -245,6 +245,7 @@ describe.runIf(process.getuid?.() === 0)('egress', () => {
     } finally {
       await sandbox.pk(['rm', '-f', 'scan']);
       ip('route', 'del', '203.0.113.0/24');
+      ip('route', 'del', 'default', 'table', '77');
       ip('addr', 'del', '198.18.0.1/16', 'dev', veth);
     }
   });
