@@ -190,5 +190,5 @@ const unsupported = (message: string, value?: readonly number[]): PolykernelErro
   new PolykernelError('unsupported', message, {
     field: 'placement.vcpuCpus',
     value,
-    hint: 'Restart the instance on other CPUs.',
+    hint: 'Restart the instance: it boots on these then.',
   });
