@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -166,6 +167,18 @@ static void stop_fair_server(int cpu)
 	close(fd);
 }
 
+/*
+ * Where that server cannot be stopped (User Mode Linux has no debugfs), ordinary tasks still get a little; the agent does not. A kernel
+ * without this hierarchy has no such server.
+ */
+static void freeze_agent(int frozen)
+{
+	if (mkdir("/sys/fs/cgroup/hang", 0755) && errno != EEXIST)
+		return;
+	set("/sys/fs/cgroup/hang/cgroup.procs", "1");
+	set("/sys/fs/cgroup/hang/cgroup.freeze", frozen ? "1" : "0");
+}
+
 /* No process of this kernel gets a CPU any more, its agent included. */
 static int hang(void)
 {
@@ -188,8 +201,12 @@ static int hang(void)
 		/* musl's own function only says that it is not there. */
 		if (syscall(SYS_sched_setscheduler, 0, SCHED_FIFO, &most))
 			fail("sched_setscheduler");
+		if (cpu == 0)
+			freeze_agent(1);
 		while (!is_over())
 			spin();
+		if (cpu == 0)
+			freeze_agent(0);
 		return 0;
 	}
 	return 0;

@@ -75,8 +75,9 @@ export class Moves {
       async (underWay) => {
         const { planSizes } = await import('./plan-sizes.ts');
         const resized = wanted.map(({ name, size }) => {
-          const { status, record } = instances.get(name);
-          return { status, definition: record.definition, size: size(status.size) };
+          const { status, record, driver } = instances.get(name);
+          const { cpuMoves } = driver.capabilities();
+          return { status, definition: record.definition, size: size(status.size), cpuMoves };
         });
         checkAlike(
           resized.map(({ status }) => status),

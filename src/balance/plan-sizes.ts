@@ -3,16 +3,18 @@
  * changes hands, then who gains it has it on the host and within. Pure: the same input gives the same steps.
  */
 import { byPhase } from '../core/step.ts';
+import type { Capabilities } from '../driver/index.ts';
 import type { InstanceStatus, Placement, Size } from '../instance/contract.ts';
 import { checkSize, sizedRequest } from '../instance/size.ts';
 import { type InstanceStep, repinInstance, resizeInstance } from '../instance/steps.ts';
-import { assign, bytesOn, free, type Ledger } from '../ledger/index.ts';
+import { assign, bytesOn, free, type Ledger, vcpusOf } from '../ledger/index.ts';
 import { place } from '../ledger/planner.ts';
 import { type Assignment, assignPool, type PoolStep } from '../pool/stack.ts';
 import { cpusText } from '../sys/cpu-list.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { formatBytes } from '../sys/units.ts';
 import type { Topology } from '../topology/index.ts';
+import { stayingCpus } from './staying.ts';
 
 export type SizeStep = InstanceStep | PoolStep;
 
@@ -22,6 +24,8 @@ export interface Resized {
   /** JSON of what a stack file says of it; null without one. */
   definition: string | null;
   size: Size;
+  /** Its driver's. */
+  cpuMoves: Capabilities['cpuMoves'];
 }
 
 interface Machine {
@@ -86,12 +90,16 @@ function placeAll(changed: readonly Resized[], { ledger, reserved, topology }: M
   const inPlace = sharesInPlace(owners, ledger, reserved);
   if (inPlace !== undefined) return inPlace;
   const names = new Set(owners.map(({ status }) => status.spec.name));
+  const stays = staying(owners, ledger, { reserved, topology });
   const result = place({
     topology,
     pool: ledger.pool,
     requests: owners.map(({ status: { spec, placement }, size }) => ({
       name: spec.name,
-      request: sizedRequest(spec.partition!, size),
+      request: {
+        ...sizedRequest(spec.partition!, size),
+        ...(stays.has(spec.name) && { cpus: { kind: 'exact', cpus: stays.get(spec.name)! } }),
+      },
       current: placement!.partition,
     })),
     fixed: {
@@ -107,12 +115,44 @@ function placeAll(changed: readonly Resized[], { ledger, reserved, topology }: M
     });
   return new Map(
     result.placed.map(({ name, partition, vcpuCpus, reasons, kept }) => {
-      const { status } = owners.find((each) => each.status.spec.name === name)!;
+      const { status, size } = owners.find((each) => each.status.spec.name === name)!;
       const before = status.placement!;
       if (kept) return [name, before];
       checkMemoryStays(status, partition.memory);
-      return [name, { partition, vcpuCpus: keepingOrder(before.vcpuCpus, vcpuCpus), reasons }];
+      const order = keepingOrder(before.vcpuCpus, stays.get(name) ?? vcpuCpus);
+      return [
+        name,
+        { partition, vcpuCpus: order.slice(0, vcpusOf(sizedRequest(status.spec.partition!, size).cpus)), reasons },
+      ];
     }),
+  );
+}
+
+/** What those are to own whose kernels run and cannot leave the CPU on which they booted, by name. Throws `conflict` when there is too little. */
+function staying(
+  owners: readonly Resized[],
+  ledger: Ledger,
+  { reserved, topology }: Pick<Machine, 'reserved' | 'topology'>,
+): Map<string, number[]> {
+  const kernels = owners
+    .filter(({ status, cpuMoves }) => cpuMoves === 'not-first' && isUp(status))
+    .map(({ status: { spec, placement }, size }) => ({
+      name: spec.name,
+      request: sizedRequest(spec.partition!, size).cpus,
+      vcpuCpus: placement!.vcpuCpus,
+      cpus: placement!.partition.cpus,
+    }));
+  const left = free({ ...ledger, partitions: { ...ledger.partitions, ...reserved } }).cpus;
+  const found = stayingCpus(kernels, left, topology);
+  const short = kernels.find(({ name, request }) => request.kind === 'count' && !found.has(name));
+  if (short === undefined) return found;
+  throw new PolykernelError(
+    'conflict',
+    `${short.name} keeps the CPUs it has while it runs, and too few are free beside them`,
+    {
+      field: 'cpus',
+      hint: 'See `pk pool show` for what is free; or restart it with more.',
+    },
   );
 }
 

@@ -1,7 +1,7 @@
 /** Entry of `pk`: finds the command, runs it, and turns any failure into a message and an exit code. */
 import { ERROR_TABLE, PolykernelError } from '../sys/errors.ts';
 import { ownArguments } from '../sys/node.ts';
-import { plainJson, plainText } from '../sys/text.ts';
+import { plainJson } from '../sys/text.ts';
 import { loadCommand } from './commands.ts';
 import { type Command, type Invocation, isAsked, NotUnderstood, parse } from './kit/command.ts';
 import { commandsOf, NOUN_OF } from './kit/names.ts';
@@ -114,8 +114,7 @@ function report(error: unknown): number {
     // As the API answers.
     const body = known ? error.toJSON() : { code: 'internal', message };
     process.stderr.write(`${plainJson(JSON.stringify({ error: body }))}\n`);
-  } else complain(message);
-  if (known && error.hint !== undefined && !inJson) process.stderr.write(`    ${plainText(error.hint)}\n`);
+  } else complain(message, known ? error.hint : undefined);
   if (process.env.POLYKERNEL_DEBUG === '1' && error instanceof Error) process.stderr.write(`${error.stack}\n`);
   return known ? ERROR_TABLE[error.code].exit : ERROR_TABLE.internal.exit;
 }

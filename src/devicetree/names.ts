@@ -26,14 +26,17 @@ const FEW = 12;
 
 /** The first of `items` that has the name of one before it (2.2.1, 2.2.4: they differ). */
 export function repeated<Item extends { readonly name: string }>(items: readonly Item[]): Item | undefined {
-  if (items.length <= FEW) return items.find(({ name }, index) => isBefore(items, index, name));
+  if (items.length <= FEW) return repeatedOfFew(items);
   const seen = new Set<string>();
   return items.find(({ name }) => seen.size === seen.add(name).size);
 }
 
-function isBefore(items: readonly { readonly name: string }[], end: number, name: string): boolean {
-  for (let index = 0; index < end; index++) if (items[index]!.name === name) return true;
-  return false;
+function repeatedOfFew<Item extends { readonly name: string }>(items: readonly Item[]): Item | undefined {
+  for (let index = 1; index < items.length; index++) {
+    const item = items[index]!;
+    for (let before = 0; before < index; before++) if (items[before]!.name === item.name) return item;
+  }
+  return undefined;
 }
 
 /** An error about `path`, a node's or property's place in a tree or blob. */

@@ -91,6 +91,7 @@ export function checkNetworkKind(network: Capabilities['networks'][number], { tr
   throw new PolykernelError('unsupported', `the driver ${traits.name} has no ${network} network`, {
     field: 'network',
     value: network,
+    hint: `Give it one of these: ${capabilities.networks.join(', ')}${traits.instead === null ? '' : `, or use --driver ${traits.instead}`}.`,
   });
 }
 

@@ -170,6 +170,8 @@ export interface LaunchSpec {
    * any CPU allowed.
    */
   housekeepingCpus: readonly number[] | undefined;
+  /** CPUs of the pool that nobody owns, for a kernel that may have more later; default none. */
+  spareCpus?: readonly number[];
   /** Shared memory that is there before the first program of the guest runs. */
   regions: readonly SharedRegion[];
   /**

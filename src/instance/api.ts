@@ -43,12 +43,16 @@ export { prewarmRequest };
 
 const exit = named(
   'InstanceExit',
-  record<InstanceExit>({
-    reason: oneOf('exit', 'signal', 'panic', 'died', 'not-ready', 'failed', 'hung', 'unhealthy', 'stopped', 'killed'),
-    exitCode: count,
-    message: text,
-    at: time,
-  }),
+  record<InstanceExit>(
+    {
+      reason: oneOf('exit', 'signal', 'panic', 'died', 'not-ready', 'failed', 'hung', 'unhealthy', 'stopped', 'killed'),
+      exitCode: count,
+      message: text,
+      hint: text,
+      at: time,
+    },
+    ['hint'],
+  ),
 );
 
 export const placement = named(

@@ -83,6 +83,7 @@ export function exitOfFailedStart(error: PolykernelError, at: string): InstanceE
     reason: reasons[error.code] ?? 'failed',
     exitCode: ERROR_TABLE[error.code].exit,
     message: told(error.message),
+    ...(error.hint !== undefined && { hint: told(error.hint) }),
     at,
   };
 }

@@ -18,7 +18,7 @@ export interface Draft {
 export type Owner = Pick<InstanceRecord, 'id' | 'spec'> & Partial<InstanceRecord>;
 
 /** What a kernel is started with besides what its record says. */
-export type Provided = Pick<LaunchSpec, 'regions' | 'network' | 'housekeepingCpus' | 'devices'>;
+export type Provided = Pick<LaunchSpec, 'regions' | 'network' | 'housekeepingCpus' | 'spareCpus' | 'devices'>;
 
 /**
  * The order of providers is that of taking; what they gave is taken back in the reverse order, also when one of them throws.

@@ -39,7 +39,7 @@ export function checkPause(driver: Driver): void {
 
 /** As what a start is refused that ended so; undefined when that was no failure to start. */
 export function failedStart(name: string, exit: InstanceExit): PolykernelError | undefined {
-  const { reason, exitCode, message } = exit;
+  const { reason, exitCode, message, hint } = exit;
   const codes: Partial<Record<InstanceExit['reason'], ErrorCode>> = {
     'not-ready': 'not-ready',
     panic: 'panic',
@@ -48,7 +48,7 @@ export function failedStart(name: string, exit: InstanceExit): PolykernelError |
   };
   const code = codes[reason];
   if (code === undefined) return undefined;
-  return new PolykernelError(code, `${name} did not start: ${message}`);
+  return new PolykernelError(code, `${name} did not start: ${message}`, { hint });
 }
 
 /** What to do about one that was started by itself; one that steps start may be taken back. */

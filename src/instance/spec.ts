@@ -90,6 +90,8 @@ export interface InstanceExit {
   /** What `pk run` ends with. */
   exitCode: number;
   message: string;
+  /** What to do about it, where somebody knows. */
+  hint?: string;
   at: string;
 }
 

@@ -44,6 +44,10 @@ export interface NetworkOptions {
   lost(member: Member): void;
 }
 
+/** What root's namespace and the pair that leads out of it are called: each state directory has its own. */
+export const networkName = (home: string): string =>
+  `pk-${createHash('sha256').update(home).digest('hex').slice(0, 8)}`;
+
 /**
  * INVARIANTS
  * - The namespace exists while an instance has a number in it; whoever takes the last away removes it.
@@ -76,7 +80,7 @@ export class Network {
   #lastNumber: number | undefined;
 
   constructor({ home, privileged, forwards, members, journal, lost }: NetworkOptions) {
-    const name = `pk-${createHash('sha256').update(home).digest('hex').slice(0, 8)}`;
+    const name = networkName(home);
     const namespace = privileged ? new NamedNamespace(name) : new KeptNamespace(join(home, KEEPER_FILE));
     const gateway = `${addressOf(BRIDGE_NUMBER)}/${PREFIX}`;
     this.#host = new HostNetwork(namespace, gateway);

@@ -1,7 +1,7 @@
 /** The part of the pool that an instance is to own. */
 import type { BareStep } from '../core/step.ts';
 import type { InstanceSpec, Instances, Placement, Provider } from '../instance/contract.ts';
-import { assign, type Ledger } from '../ledger/index.ts';
+import { assign, free, type Ledger } from '../ledger/index.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import type { HostPool } from './host-pool.ts';
 import { reservedBy } from './steps.ts';
@@ -27,7 +27,13 @@ export const partitionProvider = (
       if (placement !== null) assign(ledger, { [spec.name]: placement.partition });
       return { placement };
     },
-    launch: async () => ({ housekeepingCpus: hostPool.housekeepingCpus() }),
+    async launch({ spec, placement }) {
+      const mayGrow = placement !== null && spec.elastic?.cpus != null;
+      return {
+        housekeepingCpus: hostPool.housekeepingCpus(),
+        ...(mayGrow && { spareCpus: free(instances().ledger()).cpus }),
+      };
+    },
   };
 };
 

@@ -195,6 +195,7 @@ END
       language === 'ts'
         ? exec('db', process.execPath, CHECK, 'recv', 'soaked', String(count), 'ledger', '5000')
         : exec('db', 'pk-ring', 'check-recv', 'soaked', String(count), 'ledger');
+    const kill = async (name: string, pid: number) => sandbox.ok('exec', name, '--', 'sh', '-c', `kill -9 ${pid}`);
     let received = finished(consumer('c'));
     for (const [round, language] of ['ts', 'c', 'ts', 'c'].entries()) {
       const before = (await inspect('soaked')).to.messages;
@@ -205,20 +206,20 @@ END
       const ended = finished(producer);
       await until('messages come', async () => (await inspect('soaked')).to.messages > before + 2000);
       if (round === 1) {
-        await sandbox.pk(['exec', 'db', '--', 'pkill', '-9', 'pk-ring']);
+        await kill('db', (await inspect('soaked')).to.pid!);
         expect((await received).code).toBe(137);
         received = finished(consumer('ts'));
         const respawned = (await inspect('soaked')).to.messages;
         await until('messages come again', async () => (await inspect('soaked')).to.messages > respawned + 2000);
       }
       if (round === 3) break;
-      await sandbox.pk(['exec', 'web', '--', 'pkill', '-9', language === 'ts' ? 'node' : 'pk-ring']);
+      await kill('web', (await inspect('soaked')).from.pid!);
       expect((await ended).code).toBe(137);
     }
-    await sandbox.pk(['exec', 'db', '--', 'pkill', '-9', 'node']);
+    await kill('db', (await inspect('soaked')).to.pid!);
     expect((await received).code).toBe(137);
     const last = (await inspect('soaked')).to.messages + 10_000;
     expect(await finished(consumer('c', last))).toMatchObject({ code: 0, stderr: '' });
-    await sandbox.pk(['exec', 'web', '--', 'pkill', '-9', 'pk-ring']);
+    await kill('web', (await inspect('soaked')).from.pid!);
   });
 });

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { InstanceStatus } from '../../src/instance/contract.ts';
 import { resolvConf } from '../../src/network/nameservers.ts';
+import { networkName } from '../../src/network/network.ts';
 import { compileFrames, ipv4, RST, SYN, tcp } from '../support/frames.ts';
 import { Sandbox, until } from '../support/pk.ts';
 
@@ -71,7 +72,10 @@ describe.runIf(process.getuid?.() === 0)('egress', () => {
     return new Promise<string>((resolve) => child.on('close', (code) => resolve(code === 0 ? 'yes' : 'no')));
   };
   /** The daemon's interface and table on the host. */
-  const uplink = () => /^\d+: (pk-[0-9a-f]{8})@/m.exec(ip('-o', 'link', 'show', 'type', 'veth'))?.[1];
+  const uplink = () => {
+    const name = networkName(sandbox.home);
+    return ip('-o', 'link', 'show', 'type', 'veth').includes(`: ${name}@`) ? name : undefined;
+  };
 
   it('leads kernels of both kinds out, under an address of the host', async () => {
     for (const name of ['out', 'vm'])

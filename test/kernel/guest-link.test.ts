@@ -102,7 +102,7 @@ it('signals the whole process group', async () => {
   process.signal(15);
   expect(await process.exited).toEqual({ kind: 'signal', value: 15, message: '' });
   process.forget();
-  expect((await run(['sh', '-c', 'pgrep -x sleep || echo none'])).stdout).toBe('none\n');
+  expect((await run(['sh', '-c', 'grep -xl sleep /proc/[0-9]*/comm || echo none'])).stdout).toBe('none\n');
 });
 
 it('does not wait for a descendant that keeps the output open', async () => {

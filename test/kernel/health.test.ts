@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Healing } from '../../src/heal/contract.ts';
 import type { Health, HealthStatus } from '../../src/health/contract.ts';
-import { RULE_ALONE } from '../support/hang.ts';
+import { HANG } from '../support/hang.ts';
 import { Sandbox, until } from '../support/pk.ts';
 
 let sandbox: Sandbox;
@@ -43,8 +43,7 @@ async function begin(name: string, command: string, options: string[] = []): Pro
 }
 
 it('a kernel whose only CPU is kept by one program is hung while it runs, and healed when nobody looks at it any more', async () => {
-  const spin = `exec chrt -f 99 sh -c 'while :; do :; done'`;
-  await begin('hangs', `sleep 1; ${RULE_ALONE}; ${spin}`, ['--heal', 'hung']);
+  await begin('hangs', `sleep 1; ${HANG}`, ['--heal', 'hung']);
   await sandbox.ok('heal', 'off', 'hangs', '--for', '1h');
   const { state, signs, possible } = await untilHealth('hangs', 'hung');
   // User Mode Linux has no detectors of its own.

@@ -12,15 +12,13 @@ import { baselineTree } from '../../src/devicetree/multikernel/index.ts';
 import type { Kernel, LaunchSpec } from '../../src/driver/index.ts';
 import { MultikernelDriver } from '../../src/driver/multikernel/driver.ts';
 import { readShimProcess } from '../../src/driver/shim/process.ts';
-import { ImageStore, type KernelImage } from '../../src/image/contract.ts';
 import { collect } from '../support/collect.ts';
 import { conformance } from '../support/conformance.ts';
 import { hostProcesses } from '../support/host-processes.ts';
 import { launchSpec } from '../support/launch-spec.ts';
-import { Emulator, RELEASE } from '../support/multikernel/emulator.ts';
-import { busyboxRoot, spawnKernel } from '../support/multikernel/images.ts';
+import { Emulator } from '../support/multikernel/emulator.ts';
+import { busyboxRoot, spawnImage, umlImage } from '../support/multikernel/images.ts';
 import { AS_READ, OTHERWISE } from '../support/multikernel/switches.ts';
-import { nativeProgram } from '../support/native.ts';
 import { canServe } from '../support/silent-mount.ts';
 
 /** In the pool from the beginning: for kernels that own nothing, and one to move to. */
@@ -33,22 +31,7 @@ afterAll(() => {
   for (const path of [home, root.path]) rmSync(path, { recursive: true, force: true });
 });
 
-async function umlImage(): Promise<KernelImage> {
-  for (const name of ['pk-init', 'pk-shim', 'pk-mktty', 'pk-xstate.so'] as const) await nativeProgram(name);
-  const store = new ImageStore();
-  return await store.resolve('debian:uml').catch(async () => {
-    await store.pull('debian:uml');
-    return store.resolve('debian:uml');
-  });
-}
-
-/** What the driver is given: the model boots User Mode Linux in its place. */
-async function image(): Promise<KernelImage> {
-  const uml = await umlImage();
-  const kernel = join(home, 'vmlinux');
-  writeFileSync(kernel, spawnKernel());
-  return { ...uml, kind: 'x86_64', version: RELEASE, kernel };
-}
+const image = () => spawnImage(home);
 
 /** A kernel of its own for one test, on a machine with `switches`. */
 async function withKernel(

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Core } from '../../src/evidence/contract.ts';
 import type { HealthStatus } from '../../src/health/contract.ts';
 import type { InstanceStatus } from '../../src/instance/contract.ts';
-import { RULE_ALONE } from '../support/hang.ts';
+import { HANG } from '../support/hang.ts';
 import { Sandbox, until } from '../support/pk.ts';
 
 let sandbox: Sandbox;
@@ -65,7 +65,7 @@ it('a program that writes of a panic to the console makes none, and one that dum
 it('one that hangs lets its watchdog run out', async () => {
   await run('hangs');
   await until('it is well', async () => (await healthOf('hangs')).health === 'healthy');
-  const hang = `${RULE_ALONE}; (sleep 1; exec chrt -f 99 sh -c 'while :; do :; done') > /dev/null 2>&1 &`;
+  const hang = `(sleep 1; ${HANG}) > /dev/null 2>&1 &`;
   await sandbox.ok('exec', 'hangs', '--', 'sh', '-c', hang);
   // A host that leaves its vCPU no time has it starved, for as long, and not hung.
   const { signs } = await until(

@@ -1,12 +1,13 @@
 /** The private network of a user without root, between real kernels of both kinds. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { chmodSync, cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { InstanceStatus } from '../../src/instance/contract.ts';
 import { cacheDirectory } from '../../src/sys/paths.ts';
 import { findTool } from '../../src/sys/tools.ts';
+import { hostProcesses } from '../support/host-processes.ts';
 import { freePort } from '../support/http.ts';
 import { PK, Sandbox, until } from '../support/pk.ts';
 
@@ -69,12 +70,11 @@ describe.runIf(isPossible)('private network without root', () => {
   const sh = (name: string, script: string) => sandbox.pk(['exec', name, '--', 'sh', '-c', script]);
   const fetchFrom = (name: string, to: string) => sh(name, `timeout 5 busybox wget -q -O - http://${to}/hostname`);
   const keeper = () => Number(readFileSync(join(base, 'home/network.keeper'), 'latin1').split(' ')[0]);
-  const keepers = () =>
-    spawnSync('pgrep', ['-f', `pk-netns ${join(base, 'home')}`], { encoding: 'utf8' }).stdout.trim();
+  const keepers = () => hostProcesses(`pk-netns\0${join(base, 'home')}`);
   const killDaemon = async () => {
     const { pid } = await sandbox.json<{ pid: number }>('daemon', 'status');
     process.kill(pid, 'SIGKILL');
-    await until('the daemon is gone', () => spawnSync('kill', ['-0', String(pid)]).status !== 0);
+    await until('the daemon is gone', () => !existsSync(`/proc/${pid}`));
   };
 
   it('leads published ports to kernels of both kinds, and these to each other by name', async () => {
@@ -146,21 +146,21 @@ describe.runIf(isPossible)('private network without root', () => {
   });
 
   it('goes with the last that is in it, also when the daemon was killed meanwhile', async () => {
-    expect(keepers()).toBe(String(keeper()));
+    expect(await keepers()).toEqual([keeper()]);
     await sandbox.ok('rm', '-f', 'web');
-    expect(keepers()).not.toBe('');
+    expect(await keepers()).toHaveLength(1);
     await killDaemon();
     await sandbox.ok('rm', '-f', 'vm');
-    expect(keepers()).toBe('');
+    expect(await keepers()).toEqual([]);
     expect(await sandbox.processes()).toHaveLength(1);
   });
 
   it('is ended by the next daemon when those in it ended with the one before', async () => {
     const running = sandbox.start('run', '--driver', 'uml', '--network', 'private', '--', 'sleep', '1000');
-    await until('a keeper runs', () => keepers() !== '');
+    await until('a keeper runs', async () => (await keepers()).length > 0);
     await killDaemon();
     running.kill('SIGKILL');
     await sandbox.ok('ps');
-    await until('the keeper is gone', () => keepers() === '');
+    await until('the keeper is gone', async () => (await keepers()).length === 0);
   });
 });

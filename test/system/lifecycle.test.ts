@@ -2,6 +2,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { FakeDriver, fakeKernels, killFakeKernel } from '../../src/driver/fake/driver.ts';
+import { PolykernelError } from '../../src/sys/errors.ts';
 import { eventually, startDaemon, testRegistry, untilState } from '../support/harness.ts';
 
 describe('life cycle', () => {
@@ -56,6 +57,19 @@ describe('life cycle', () => {
     expect(await test.client.wait('bad')).toMatchObject({ exit: { reason, exitCode } });
     const again = test.client.start('bad');
     await expect(again).rejects.toMatchObject({ code: reason === 'died' ? 'kernel-died' : reason });
+  });
+
+  it('keeps what to do about a start that fails', async () => {
+    class Refusing extends FakeDriver {
+      override async start(): Promise<never> {
+        throw new PolykernelError('unavailable', 'the machine has too little of it', { hint: 'Take less.' });
+      }
+    }
+    const test = await startDaemon({ drivers: [new Refusing()] });
+    await test.create({ name: 'bad', command: ['true'] });
+    const exit = { reason: 'failed', message: 'the machine has too little of it', hint: 'Take less.' };
+    expect(await test.client.wait('bad')).toMatchObject({ exit });
+    await expect(test.client.start('bad')).rejects.toMatchObject({ hint: 'Take less.' });
   });
 
   it.each([

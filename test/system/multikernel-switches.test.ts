@@ -88,6 +88,8 @@ describe.skipIf(!canServe()).each([
         { name: 'c', cpus: [6] },
       ].map((slot) => ({ ...slot, ...part(slot.name), id: undefined as number | undefined, running: false }));
       const loaded = image();
+      // Of nobody, and for whom they come to.
+      const spare = [7, 8];
       const faults: Faults = {
         write: 30,
         item: 12,
@@ -107,17 +109,20 @@ describe.skipIf(!canServe()).each([
           if (slot.id === undefined) {
             const devices = [{ address: `0000:09:00.${1 + (random() % 3)}`, group: null, name: null }];
             const wanted = { ...launch(slot.directory, slot.cpus), ...(random() % 2 === 0 && { devices }) };
-            slot.id = (await slot.part.take(wanted, never)).id!;
+            const record = await slot.part.take(wanted, never);
+            slot.id = record.id!;
             await slot.part.instance.load(slot.id, loaded);
-            await slot.part.instance.boot(slot.id);
+            await slot.part.boot(slot.directory, record, spare);
             slot.running = true;
           } else {
             const what = pick(['halt', 'ends', 'move', 'memory', 'give back', 'forget']);
             if (what === 'halt') await slot.part.instance.halt(slot.id, 1000);
             if (what === 'ends') await emulator.ends(slot.id);
             if (what === 'move') {
-              const [first, ...rest] = slot.part.cpus.physical(slot.cpus);
-              await slot.part.instance.setCpus([first!, ...rest.slice(0, random() % (rest.length + 1))]);
+              const taken = (await emulator.state()).instances.filter(({ name }) => name !== slot.name);
+              const [first, ...rest] = slot.part.cpus.physical([...slot.cpus, ...spare]);
+              const free = rest.filter((cpu) => !taken.some(({ cpus }) => cpus.includes(cpu)) && random() % 2 === 0);
+              await slot.part.setCpus([first!, ...free]);
             }
             if (what === 'memory') await slot.part.memory.resize((256 + 128 * (random() % 4)) * MIB, BLOCKS);
             // Another process takes over what it finds.
@@ -143,7 +148,7 @@ describe.skipIf(!canServe()).each([
         expect(agree(now).filter((line) => !/not booked/.test(line))).toEqual([]);
         for (const { name, cpus } of now.instances) {
           const slot = slots.find((each) => each.name === name)!;
-          for (const cpu of cpus) expect(slot.part.cpus.physical(slot.cpus)).toContain(cpu);
+          for (const cpu of cpus) expect(slot.part.cpus.physical([...slot.cpus, ...spare])).toContain(cpu);
         }
       }
       await emulator.faults({});

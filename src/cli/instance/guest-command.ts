@@ -6,8 +6,8 @@ import type { Invocation, OptionSpec } from '../kit/command.ts';
 import { complain } from '../kit/output.ts';
 
 /** Says how a command ended, where its exit code does not say it all or the command itself has not. */
-export function explainEnd({ message }: { message: string }): void {
-  if (!/^(exited with status \d+|ended by \w+)?$/.test(message)) complain(message);
+export function explainEnd({ message, hint }: { message: string; hint?: string }): void {
+  if (!/^(exited with status \d+|ended by \w+)?$/.test(message)) complain(message, hint);
 }
 
 export const ENV_OPTIONS: Readonly<Record<string, OptionSpec>> = {

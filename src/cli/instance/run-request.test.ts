@@ -44,6 +44,17 @@ describe('runRequest', () => {
     );
   });
 
+  it('takes a list of CPUs for those that are to be its own, and a number for so many', () => {
+    const partition = (cpus: object) => ({ cpus, memory: { kind: 'size', bytes: 2 ** 31 }, devices: [] });
+    const these = { kind: 'exact', cpus: [4, 5, 6, 9] };
+    expect(request('--cpus', '4-6,9', '-m', '2G', 'true')).toMatchObject({ partition: partition(these) });
+    expect(request('--dedicated', '--cpus', '4-4', '-m', '2G', 'true')).toMatchObject({
+      partition: partition({ kind: 'exact', cpus: [4] }),
+    });
+    expect(request('--cpus', '4', 'true')).toMatchObject({ cpus: 4 });
+    expect(request('--cpus', '4', 'true')).not.toHaveProperty('partition');
+  });
+
   it('says nothing of the caller to another user, and only wishes for the working directory', () => {
     expect(request('true')).toMatchObject({ cwd: '/here', cwdOptional: true });
     expect(request('-u', 'postgres:ssl', 'true')).toMatchObject({ user: 'postgres:ssl' });
@@ -68,6 +79,10 @@ describe('runRequest', () => {
   it.each<[string[], RegExp]>([
     [['--cpus', 'abc', 'true'], /--cpus: "abc" is not a whole number/],
     [['--cpus', '0', 'true'], /--cpus: "0"/],
+    [['--cpus', '7-4', 'true'], /--cpus: "7-4" is not a list of CPUs: the range 7-4 runs backwards/],
+    [['--cpus', '4-', 'true'], /--cpus: "4-" is not a list of CPUs/],
+    [['--cpus', '1,1', 'true'], /1 is named twice/],
+    [['--cpus', '1-2', '--share', '0.5', 'true'], /--share is a part of shared CPUs/],
     [['--memory', 'lots', 'true'], /--memory: "lots" is not a size/],
     [['-v', 'data', 'true'], /--volume: "data"/],
     [['-v', 'data:/data', 'true'], /--volume/],

@@ -7,7 +7,7 @@ import { PolykernelError } from '../../sys/errors.ts';
 import { parseBytes, parseDuration } from '../../sys/units.ts';
 import { parseVolume, type VolumeText } from '../../sys/volume-text.ts';
 import type { Invocation, OptionSpec } from '../kit/command.ts';
-import { parseCpus } from '../kit/cpus.ts';
+import { parseCpuSet, parseCpus } from '../kit/cpus.ts';
 import { givenEnvironment, userOption } from './guest-command.ts';
 import { pathFrom } from './here.ts';
 
@@ -106,11 +106,11 @@ function fields(invocation: Invocation, cwd: string | undefined): FieldRequest {
 
 /** CPUs and memory: owned ones, or just so many. */
 function size(invocation: Invocation): Pick<CreateRequest, 'cpus' | 'memoryBytes' | 'partition'> {
-  const cpus = wholeCpus(invocation);
+  const cpus = askedCpus(invocation);
   const memory = invocation.value('memory');
   const bytes = memory === undefined ? undefined : parseBytes(memory, '--memory');
   const share = invocation.value('share');
-  if (share === undefined && !invocation.flag('dedicated')) {
+  if (share === undefined && !invocation.flag('dedicated') && typeof cpus !== 'object') {
     return { ...(cpus !== undefined && { cpus }), ...(bytes !== undefined && { memoryBytes: bytes }) };
   }
   if (share !== undefined && (cpus !== undefined || invocation.flag('dedicated'))) {
@@ -127,18 +127,21 @@ function size(invocation: Invocation): Pick<CreateRequest, 'cpus' | 'memoryBytes
   return {
     partition: {
       cpus:
-        share === undefined
-          ? { kind: 'count', count: cpus ?? 1, numa: null, smt: 'whole-core', cache: 'any', near: null }
-          : { kind: 'shared', milliCpus: Math.round(parseCpus(share, '--share') * 1000), weight: 100 },
+        share !== undefined
+          ? { kind: 'shared', milliCpus: Math.round(parseCpus(share, '--share') * 1000), weight: 100 }
+          : typeof cpus === 'object'
+            ? { kind: 'exact', cpus }
+            : { kind: 'count', count: cpus ?? 1, numa: null, smt: 'whole-core', cache: 'any', near: null },
       memory: { kind: 'size', bytes: bytes ?? DEFAULT_MEMORY_BYTES, node: null, hugePageBytes: null },
       devices: [],
     },
   };
 }
 
-/** Of docker's users many give a part of one. Throws `invalid`. */
-function wholeCpus(invocation: Invocation): number | undefined {
+/** How many, or which: a list has a range or a comma. Of docker's users many give a part of one. Throws `invalid`. */
+function askedCpus(invocation: Invocation): number | number[] | undefined {
   const text = invocation.value('cpus') ?? '';
+  if (/^\d.*[-,]/.test(text)) return parseCpuSet(text, '--cpus');
   if (!/^\d*\.\d+$/.test(text)) return invocation.integer('cpus', 1);
   throw new PolykernelError('invalid', `--cpus: ${text} is not a whole number, and a kernel has whole CPUs`, {
     field: '--cpus',

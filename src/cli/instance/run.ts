@@ -24,7 +24,7 @@ export const command: Command = {
     name: { value: 'NAME', help: 'name of the instance (default: a generated one)' },
     rm: { help: 'remove it once it has ended: with --detach too, in the foreground it is so anyway' },
     driver: { value: 'DRIVER', choices: driverWords, help: 'how the kernel is run (default auto)' },
-    cpus: { value: 'N', help: 'CPUs of the kernel (default 1)' },
+    cpus: { value: 'N|LIST', help: 'CPUs of the kernel (default 1); a list, such as 4-7, owns these of the pool' },
     dedicated: { help: 'own these CPUs and this memory, taken from the pool (see `pk pool`)' },
     share: { value: 'FRACTION', help: 'own a part of the shared CPUs instead, such as 0.5' },
     memory: { short: 'm', value: 'SIZE', help: 'memory of the kernel, such as 512M' },

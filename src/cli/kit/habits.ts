@@ -28,7 +28,7 @@ const RUN: Habits = {
   '--stop-signal': 'A stop powers the guest off, with SIGTERM to the workload first.',
   '--cpu-shares': 'Write --share FRACTION for a part of shared CPUs, or --cpus N.',
   '-c': 'Write --share FRACTION for a part of shared CPUs, or --cpus N.',
-  '--cpuset-cpus': 'Give CPUs up to the pool (pk pool init --cpus 2-7) and own some: --dedicated --cpus N.',
+  '--cpuset-cpus': 'Give CPUs up to the pool (pk pool init --cpus 2-7) and own these: --cpus 4-7.',
   '--cpuset-mems': 'The memory of a --dedicated instance is on the node of its CPUs; a stack file names others.',
   '--memory-swap': 'A kernel has the memory that --memory says, and no swap.',
   '--memory-reservation': 'Write --dedicated: the memory is its own then.',

@@ -1,5 +1,6 @@
 /** The shape of commands that do one thing to each of several names. */
 import { type Client, connect } from '../../client/index.ts';
+import type { PolykernelError } from '../../sys/errors.ts';
 import type { Command, Invocation } from './command.ts';
 import { complain, print } from './output.ts';
 
@@ -32,7 +33,10 @@ export function onEach(
 
 /** After all were tried: tells of the others, and throws the first. */
 export function throwFirst(failures: readonly unknown[]): 0 {
-  for (const failure of failures.slice(1)) complain((failure as Error).message);
+  for (const failure of failures.slice(1)) {
+    const { message, hint } = failure as Partial<PolykernelError> & Error;
+    complain(message, hint);
+  }
   if (failures.length > 0) throw failures[0];
   return 0;
 }

@@ -57,9 +57,9 @@ export async function answer<T>(invocation: Invocation, value: T, text: (value: 
   return 0;
 }
 
-/** On standard error, after `pk: `. Guests, VMMs and tools may have a say in the text. */
-export function complain(text: string): void {
-  process.stderr.write(`pk: ${plainText(text)}\n`);
+/** On standard error, after `pk: `, with what to do about it below. Guests, VMMs and tools may have a say in the text. */
+export function complain(text: string, hint?: string): void {
+  process.stderr.write(`pk: ${plainText(text)}\n${hint === undefined ? '' : `    ${plainText(hint)}\n`}`);
 }
 
 /**

@@ -1,10 +1,10 @@
 /** What the options of `pk pool init`, `grow` and `shrink` ask for. Pure. */
 import type { PoolRequest } from '../../pool/contract.ts';
-import { parseCpuList } from '../../sys/cpu-list.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import { parseBytes } from '../../sys/units.ts';
 import { normalizePciAddress } from '../../topology/index.ts';
 import type { Invocation, OptionSpec } from '../kit/command.ts';
+import { parseCpuSet } from '../kit/cpus.ts';
 
 export const POOL_OPTIONS: Readonly<Record<string, OptionSpec>> = {
   cpus: { value: 'LIST', help: 'CPUs, such as 2-7,10' },
@@ -30,16 +30,7 @@ export function poolRequest(invocation: Invocation): PoolRequest {
 
 function cpuList(invocation: Invocation, option: string): number[] {
   const text = invocation.value(option);
-  if (text === undefined) return [];
-  try {
-    return parseCpuList(text);
-  } catch {
-    throw new PolykernelError('invalid', `--${option}: ${JSON.stringify(text)} is not a list of CPUs`, {
-      field: `--${option}`,
-      value: text,
-      hint: 'Write numbers and ranges, such as 2-7,10.',
-    });
-  }
+  return text === undefined ? [] : parseCpuSet(text, `--${option}`);
 }
 
 function memory(text: string | undefined): PoolRequest['memory'] {

@@ -1,7 +1,7 @@
 /** From a flattened blob to a tree. The blob may come from anywhere: nothing in it is believed before it was checked. */
 import { LIMITS, within } from '../limits.ts';
 import { nodeNameProblem, propertyNameProblem, repeated, treeError } from '../names.ts';
-import type { DeviceNode, DeviceProperty, DeviceTree, Reservation } from '../tree.ts';
+import { type DeviceNode, type DeviceProperty, type DeviceTree, latin1, type Reservation } from '../tree.ts';
 import { type Blocks, blobError, readHeader } from './header.ts';
 import { aligned, RESERVATION_BYTES, TOKEN } from './layout.ts';
 
@@ -26,8 +26,8 @@ function readReservations({ view, reservations, total }: Blocks): Reservation[] 
   }
 }
 
-interface Open {
-  readonly name: string;
+/** A node that is still read. */
+interface Open extends DeviceNode {
   readonly properties: DeviceProperty[];
   readonly children: DeviceNode[];
 }
@@ -35,7 +35,8 @@ interface Open {
 /** 5.4: the structure block, token by token. */
 class Structure {
   readonly #blocks: Blocks;
-  readonly #characters: Buffer;
+  /** All bytes as characters: names are parts of it. */
+  readonly #characters: string;
   /** Names by their offset in the strings block: most occur often. */
   readonly #names = new Map<number, string>();
   #at: number;
@@ -44,7 +45,7 @@ class Structure {
 
   constructor(blocks: Blocks) {
     this.#blocks = blocks;
-    this.#characters = Buffer.from(blocks.bytes.buffer, blocks.bytes.byteOffset, blocks.bytes.byteLength);
+    this.#characters = latin1(blocks.bytes);
     this.#at = blocks.struct;
   }
 
@@ -66,10 +67,9 @@ class Structure {
         const twice = repeated(inside.properties) ?? repeated(inside.children);
         if (twice !== undefined) throw treeError(pathOf(open), `${JSON.stringify(twice.name)} is there twice`);
         open.pop();
-        const node = { name: inside.name, properties: inside.properties, children: inside.children };
         const parent = open.at(-1);
-        if (parent === undefined) return this.#ended(node);
-        parent.children.push(node);
+        if (parent === undefined) return this.#ended(inside);
+        parent.children.push(inside);
       } else {
         throw blobError(start, `0x${token.toString(16)} is no token that may be here`);
       }
@@ -130,12 +130,10 @@ class Structure {
   }
 
   #text(start: number, end: number): string {
-    const { bytes } = this.#blocks;
-    const most = Math.min(end, start + LIMITS.nameBytes + 1);
-    let stop = start;
-    while (stop < most && bytes[stop] !== 0) stop++;
-    if (stop >= most) throw blobError(start, `a name has no end within ${LIMITS.nameBytes} bytes`);
-    return this.#characters.toString('latin1', start, stop);
+    const stop = this.#characters.indexOf('\0', start);
+    if (stop < 0 || stop >= Math.min(end, start + LIMITS.nameBytes + 1))
+      throw blobError(start, `a name has no end within ${LIMITS.nameBytes} bytes`);
+    return this.#characters.slice(start, stop);
   }
 }
 

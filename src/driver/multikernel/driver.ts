@@ -25,7 +25,7 @@ import { KernelFiles } from './interface.ts';
 import { SpawnKernel } from './kernel.ts';
 import { MachinePart } from './machine.ts';
 import { PACKED_ROOT, packRoot } from './pack-root.ts';
-import { instanceName, type LaunchRecord, readRecord, writeRecord } from './record.ts';
+import { instanceName, type LaunchRecord, readRecord } from './record.ts';
 import { checkSameSource, checkSpawnKernel, commandLine } from './spawn-image.ts';
 import { CAPABILITIES, MULTIKERNEL } from './traits.ts';
 
@@ -171,10 +171,11 @@ export class MultikernelDriver implements Driver {
   /** The console is listened to before the kernel boots: what it says meanwhile is kept for nobody. */
   async #boot(
     spec: LaunchSpec,
-    { host, files, instance }: MachinePart,
+    machine: MachinePart,
     record: LaunchRecord,
     { initramfs, signal }: { initramfs: string; signal: AbortSignal },
   ): Promise<{ pid: number }> {
+    const { host, files, instance } = machine;
     const id = record.id!;
     const second = host.second(id);
     const image = { kernel: spec.image.kernel, initramfs, commandLine: commandLine(spec.append, second !== null) };
@@ -192,10 +193,10 @@ export class MultikernelDriver implements Driver {
       signal,
     });
     await askMonitor(spec.directory, 'attached?');
-    record.bootPool = [...files.pool().cpus];
-    writeRecord(spec.directory, record);
-    signal.throwIfAborted();
-    await host.turns.run(() => instance.boot(id));
+    await host.turns.run(async () => {
+      signal.throwIfAborted();
+      await machine.boot(spec.directory, record, spec.spareCpus ?? []);
+    });
     return launched;
   }
 

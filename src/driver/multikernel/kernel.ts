@@ -6,7 +6,7 @@ import { ShimKernel } from '../shim/kernel.ts';
 import type { HostThread, LaunchThreads } from '../shim/launch-threads.ts';
 import { readConsoleTail } from '../shim/shim.ts';
 import type { MachinePart } from './machine.ts';
-import type { LaunchRecord } from './record.ts';
+import { type LaunchRecord, writeRecord } from './record.ts';
 import { MEMORY_BLOCK_BYTES } from './traits.ts';
 
 export interface SpawnOptions {
@@ -24,14 +24,14 @@ const LAST_WORDS_BYTES = 4096;
 
 export class SpawnKernel extends ShimKernel {
   readonly #options: SpawnOptions;
-  /** Physical ids of the CPUs it may have, in their order; it has as many of them as its size says. */
-  #list: readonly number[];
+  /** Physical ids as it was told them, one for each CPU of its machine; where it owns fewer, the first stands for those that it lacks. */
+  #told: readonly number[];
 
   constructor(options: SpawnOptions) {
     const { spec, pid, guest } = options;
     super({ id: spec.id, directory: spec.directory, pid, cloned: false, guest });
     this.#options = options;
-    this.#list = options.record.cpus;
+    this.#told = options.record.cpus;
   }
 
   /** None: they run on no thread of the host. */
@@ -87,12 +87,13 @@ export class SpawnKernel extends ShimKernel {
 
   async resize({ cpus, memoryBytes }: KernelSize): Promise<KernelSize> {
     this.#mustRun();
-    if (cpus < 1 || cpus > this.#list.length)
-      throw new PolykernelError('invalid', `the kernel can have 1 to ${this.#list.length} CPUs, not ${cpus}`, {
+    const own = this.#own;
+    if (cpus < 1 || cpus > own.length)
+      throw new PolykernelError('invalid', `the kernel can have 1 to ${own.length} CPUs, not ${cpus}`, {
         field: 'cpus',
         value: cpus,
       });
-    await this.#setCpus(this.#list.slice(0, cpus));
+    await this.#setCpus(own.slice(0, cpus));
     const { part, record } = this.#options;
     if (memoryBytes !== part.memory.bytes()) {
       const block = await this.#blockBytes();
@@ -117,18 +118,21 @@ export class SpawnKernel extends ShimKernel {
     // It owns nothing any more in the books; there is nowhere else that it could run.
     if (placement === undefined) return;
     const wanted = this.#options.part.cpus.physical(placement.vcpuCpus);
-    if (wanted.length !== this.#list.length)
-      throw new PolykernelError('invalid', `the kernel has ${this.#list.length} CPUs, not ${wanted.length}`, {
+    if (wanted.length !== this.#told.length)
+      throw new PolykernelError('invalid', `the kernel has ${this.#told.length} CPUs, not ${wanted.length}`, {
         field: 'placement.vcpuCpus',
         value: placement.vcpuCpus,
       });
-    if (wanted[0] !== this.#list[0]) throw unsupported('a kernel cannot leave the CPU on which it booted');
+    if (wanted[0] !== this.#told[0]) throw unsupported('a kernel cannot leave the CPU on which it booted');
     const late = wanted.filter((cpu) => !this.#options.record.bootPool.includes(cpu));
     if (late.length > 0)
       throw unsupported('a kernel can only be given CPUs that were in the pool when it booted', placement.vcpuCpus);
-    const now = this.#options.part.instance.cpus().length;
-    await this.#setCpus(wanted.slice(0, now));
-    this.#list = wanted;
+    const { part, record } = this.#options;
+    const now = part.instance.cpus().length;
+    await this.#setCpus([...new Set(wanted)].slice(0, now));
+    this.#told = wanted;
+    record.cpus = wanted;
+    writeRecord(this.directory, record);
   }
 
   override async placementNow(): Promise<RealPlacement> {
@@ -138,7 +142,7 @@ export class SpawnKernel extends ShimKernel {
     const bytes = memory.bytes();
     const { node } = this.#options.record;
     return {
-      vcpus: cpus.logical(instance.cpus()).map((cpu) => [cpu]),
+      vcpus: cpus.logical(inOrder(this.#told, instance.cpus())).map((cpu) => [cpu]),
       others,
       memory: [{ node, bytes }],
       hugePageBytes: 0,
@@ -151,7 +155,7 @@ export class SpawnKernel extends ShimKernel {
   /** The host kernel accounts nothing to it: what it does is seen from within alone. */
   override usage(atRest = false): HostUsage | undefined {
     const usage = super.usage(atRest);
-    return usage && { ...usage, vcpus: this.#list.map(() => ({ ranNs: 0, waitedNs: 0 })), residentBytes: null };
+    return usage && { ...usage, vcpus: this.#told.map(() => ({ ranNs: 0, waitedNs: 0 })), residentBytes: null };
   }
 
   override ranNs(): undefined {
@@ -160,13 +164,23 @@ export class SpawnKernel extends ShimKernel {
 
   #setCpus(cpus: readonly number[]): Promise<void> {
     const { part } = this.#options;
-    return part.host.turns.run(() => part.instance.setCpus(cpus));
+    return part.host.turns.run(() => part.setCpus(cpus));
+  }
+
+  get #own(): readonly number[] {
+    return [...new Set(this.#told)];
   }
 
   #mustRun(): void {
     if (this.ended || this.#options.part.instance.status !== 'active')
       throw new PolykernelError('kernel-died', 'the kernel has ended');
   }
+}
+
+/** The CPUs that there are, in the order in which they were told; one that was not comes in the place of one that is missing. */
+function inOrder(told: readonly number[], there: readonly number[]): number[] {
+  const others = there.filter((cpu) => !told.includes(cpu));
+  return told.map((cpu) => (there.includes(cpu) ? cpu : (others.shift() ?? cpu)));
 }
 
 const noRegions = (): PolykernelError =>
@@ -176,5 +190,5 @@ const unsupported = (message: string, value?: readonly number[]): PolykernelErro
   new PolykernelError('unsupported', message, {
     field: 'placement.vcpuCpus',
     value,
-    hint: 'Restart the instance on other CPUs.',
+    hint: 'Restart the instance: it boots on these then.',
   });

@@ -42,11 +42,12 @@ export class MachinePart {
     const { directory } = spec;
     const memoryBytes = spec.size?.leastMemoryBytes ?? spec.memoryBytes;
     const { cpus, node } = this.#choose({ ...spec, memoryBytes });
+    const own = [...new Set(cpus)];
     const record: LaunchRecord = { name: this.instance.name, id: null, cpus, node: node ?? 0, bootPool: [] };
     writeRecord(directory, record);
-    if (node !== undefined) await this.#pool.fill(cpus, chunkBytes(memoryBytes), node);
+    if (node !== undefined) await this.#pool.fill(own, chunkBytes(memoryBytes), node);
     signal.throwIfAborted();
-    const starts = cpus.slice(0, spec.size?.cpus ?? cpus.length);
+    const starts = own.slice(0, spec.size?.cpus ?? own.length);
     record.id = await this.instance.create({ cpus: starts, bytes: memoryBytes, node });
     writeRecord(directory, record);
     this.#checkPlace();
@@ -87,6 +88,32 @@ export class MachinePart {
         hint: 'Give it memory of one node.',
       });
     return { cpus: own, node: memory.node };
+  }
+
+  /**
+   * Boots it. No CPU can ever come to it but those that are in the pool by now: `spare` ones of the host are there for that moment, as far as
+   * the host lets go of them.
+   */
+  async boot(directory: string, record: LaunchRecord, spare: readonly number[]): Promise<void> {
+    const bringSpare = async () => await this.#pool.bringCpus(this.cpus.physical(spare));
+    try {
+      await bringSpare().catch(() => {});
+      record.bootPool = [...this.files.pool().cpus];
+      writeRecord(directory, record);
+      await this.instance.boot(record.id!);
+    } finally {
+      if (spare.length > 0) await this.#pool.drain();
+    }
+  }
+
+  /** Has it have these CPUs, brought where they are not in the pool; those that it had go back to the host. The first stays. */
+  async setCpus(cpus: readonly number[]): Promise<void> {
+    try {
+      await this.#pool.bringCpus(cpus);
+      await this.instance.setCpus(cpus);
+    } finally {
+      await this.#pool.drain();
+    }
   }
 
   /** Ends the instance and gives back what nobody uses any more. May be called at any time, more than once. */

@@ -65,6 +65,24 @@ export class HostPool {
     return arrived(filled, coming)!;
   }
 
+  /** Brings those of the CPUs that are not there. Rejects with `unavailable`; some may be there then. */
+  async bringCpus(cpus: readonly number[]): Promise<void> {
+    const lacking = () => {
+      const there = this.#files.pool().cpus;
+      return cpus.filter((cpu) => !there.includes(cpu));
+    };
+    const missing = lacking();
+    if (missing.length === 0) return;
+    const brought = this.#settled(this.#files.pool());
+    this.#store.write({ ...brought, cpus: [...new Set([...brought.cpus, ...missing])] });
+    await converge(this.#files, this.#host, 'taking CPUs from the host', () => {
+      const addCpus = lacking();
+      return addCpus.length === 0 ? [] : [{ target: 'pool', addCpus }];
+    }).catch((error: PolykernelError) => {
+      throw unavailable(error.message);
+    });
+  }
+
   /** Brings PCI functions into a pool that exists; the host kernel takes them from what drives them. Rejects with `unavailable`. */
   async bringFunctions(addresses: readonly string[]): Promise<void> {
     const lacking = () => {

@@ -10,7 +10,7 @@ export interface LaunchRecord {
   name: string;
   /** null until it is made. */
   id: number | null;
-  /** Physical ids, in the order in which the kernel has them. */
+  /** Physical ids, in the order of its machine's CPUs; where it has fewer than that, the first stands for those that it lacks. */
   cpus: number[];
   /** Of its memory. */
   node: number;

@@ -55,6 +55,7 @@ export async function functionParts(
   if (devices.length > 0 && identity.kind !== 'range')
     throw new PolykernelError('unsupported', 'only the daemon of root gives PCI functions to kernels', {
       field: 'devices',
+      hint: 'Run the daemon as root.',
     });
   const mayLock = host.mayLock();
   if (devices.length > 0 && !mayLock)

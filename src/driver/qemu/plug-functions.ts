@@ -116,6 +116,7 @@ export async function addFunction(monitor: Qmp, address: string): Promise<void> 
     throw new PolykernelError('unsupported', 'no place is left on the PCI bus of this kernel', {
       field: 'device',
       value: address,
+      hint: 'Take one of its functions from it first: pk device detach.',
     });
   const device = { driver: 'vfio-pci', id: functionId(address), sysfsdev: jailFunction(address) };
   await monitor.execute('device_add', { ...device, addr: `${place.toString(16)}.0` }, PIN_DEADLINE_MS);

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { InstanceStatus } from '../../../src/instance/contract.ts';
+import { networkName } from '../../../src/network/network.ts';
 import { arp, BROADCAST, compileFrames, frame, ipv4, LINK_LOCAL_GROUP } from '../../support/frames.ts';
 import { Sandbox, until } from '../../support/pk.ts';
 
@@ -24,7 +25,6 @@ describe.runIf(process.getuid?.() === 0)('the walls of the private network', () 
     shared = mkdtempSync(join(tmpdir(), 'pk-frames-'));
     chmodSync(shared, 0o755);
     await compileFrames(join(shared, 'frames'));
-    const before = new Set(namespaces());
     for (const [name, driver, tenant] of [
       ['alice', 'qemu', ''],
       ['uma', 'uml', ''],
@@ -39,17 +39,13 @@ describe.runIf(process.getuid?.() === 0)('the walls of the private network', () 
       const parts = address!.split('.').map((part) => Number(part).toString(16).padStart(2, '0'));
       members[name] = { ip: address!, mac: `02:50:${parts.join(':')}`, card: CARDS[driver] };
     }
-    namespace = namespaces().find((each) => !before.has(each))!;
+    namespace = networkName(sandbox.home);
   });
   afterAll(async () => {
     await sandbox[Symbol.asyncDispose]();
     rmSync(shared, { recursive: true });
   });
 
-  const namespaces = () =>
-    execFileSync('ip', ['netns', 'list'], { encoding: 'utf8' })
-      .split('\n')
-      .flatMap((line) => line.split(' ')[0] || []);
   const inside = (...argv: string[]) =>
     execFileSync('ip', ['netns', 'exec', namespace, ...argv], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
   const send = (from: string, ...frames: string[]) =>

@@ -2,8 +2,10 @@
 import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { RootSource } from '../../../src/image/contract.ts';
+import { ImageStore, type KernelImage, type RootSource } from '../../../src/image/contract.ts';
 import { toolPath } from '../../../src/sys/tools.ts';
+import { nativeProgram } from '../native.ts';
+import { RELEASE } from './emulator.ts';
 
 /** An ELF file with the one note that a kernel of the patches has, and no more: the model boots what it boots. */
 export function spawnKernel(note: { name: string; bytes: number } = { name: 'MK', bytes: 8 }): Buffer {
@@ -37,4 +39,21 @@ export function busyboxRoot(): RootSource & { kind: 'directory' } {
     symlinkSync('busybox', join(path, 'bin', name));
   writeFileSync(join(path, 'etc/passwd'), 'root:x:0:0::/:/bin/sh\n');
   return { kind: 'directory', path };
+}
+
+/** What instances of the model really run. */
+export async function umlImage(): Promise<KernelImage> {
+  for (const name of ['pk-init', 'pk-shim', 'pk-mktty', 'pk-xstate.so'] as const) await nativeProgram(name);
+  const store = new ImageStore();
+  return await store.resolve('debian:uml').catch(async () => {
+    await store.pull('debian:uml');
+    return store.resolve('debian:uml');
+  });
+}
+
+/** What the driver is given, with a file in `directory`: the model boots User Mode Linux in its place. */
+export async function spawnImage(directory: string): Promise<KernelImage> {
+  const kernel = join(directory, 'vmlinux');
+  writeFileSync(kernel, spawnKernel());
+  return { ...(await umlImage()), kind: 'x86_64', version: RELEASE, kernel };
 }

@@ -1,5 +1,5 @@
 /** The model of the kernel as a process: its own, so that files of it can be read by a process that waits for them. */
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { accessSync, copyFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -190,7 +190,7 @@ process.on('message', ({ number, call }: { number: number; call: Call }) => {
   );
 });
 process.on('disconnect', () => {
-  void end().then(() => spawn('kill', ['-KILL', String(process.pid)]));
+  void end().then(() => process.kill(process.pid, 'SIGKILL'));
 });
 await server.mount(setup.mount);
 process.send!({ number: 0 });
