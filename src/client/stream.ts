@@ -211,9 +211,9 @@ async function openProcess(
 /** What of the output is missing between what came and what the guest has sent; undefined: nothing. */
 function gapIn(counts: Counts | null, stdout: number, stderr: number): string | undefined {
   if (counts === null) return 'its guest is too old to tell what of the output is lost';
+  if (counts.stdout < stdout || counts.stderr < stderr) return 'its guest tells of less output than has come';
   const missing = counts.stdout - stdout + counts.stderr - stderr;
-  const isWhole = counts.stdout === stdout && counts.stderr === stderr;
-  return isWhole ? undefined : `${missing} bytes of the output that were under way are lost`;
+  return missing === 0 ? undefined : `${missing} bytes of the output that were under way are lost`;
 }
 
 /** Listeners must be there before it opens: the first message may come with the handshake's answer. */
