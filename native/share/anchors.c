@@ -4,7 +4,7 @@
  * hostfs asks the host twice for each directory on the way to a name, and takes no path beyond PATH_MAX, while a program may
  * go as deep as it likes, step by step. So below the root there are anchors: directories that have hostfs mounts of their own,
  * some levels apart, and a path begins at the nearest one above. No file of a tree as people have them is far enough from the
- * root for one; others cost a millisecond each.
+ * root for one; each costs as much as some ten requests.
  *
  * An anchor's mounts are of "/proc/self/fd/NUMBER/.", where NUMBER is the VMM's descriptor of the directory, which hostfs keeps
  * while we have the directory open. So an anchor stays what it is whatever is renamed above it, has a short name, and follows
@@ -41,7 +41,7 @@
 #ifndef ANCHORS
 #define ANCHORS 64
 /* Further than this from an anchor, another is made half as far. */
-#define LEVELS 16
+#define LEVELS 12
 #define BYTES 2048
 #endif
 
@@ -187,8 +187,15 @@ static int list_numbers(int listing, unsigned char *open_ones)
 	return n == 0;
 }
 
-/* Makes the one number that has been opened meanwhile and is the node's directory the anchor's. 0 when it is not clear which. */
-static int find_number(struct anchor *anchor, const struct node *node, const unsigned char *before, const unsigned char *after)
+/* Not by its number alone: directories of other file systems of the host may have that too. */
+static int is_same(const struct stat *a, const struct stat *b)
+{
+	return a->st_ino == b->st_ino && a->st_mode == b->st_mode && a->st_uid == b->st_uid && a->st_gid == b->st_gid && a->st_nlink == b->st_nlink &&
+		a->st_size == b->st_size && same_time(a->st_mtim, b->st_mtim) && same_time(a->st_ctim, b->st_ctim);
+}
+
+/* Makes the one number that has been opened meanwhile and is our directory the anchor's. 0 when it is not clear which. */
+static int find_number(struct anchor *anchor, const struct stat *ours, const unsigned char *before, const unsigned char *after)
 {
 	struct anchor other = {0};
 	struct stat st;
@@ -205,7 +212,7 @@ static int find_number(struct anchor *anchor, const struct node *node, const uns
 		other.mounts[NAMES] = mount_again(&other);
 		if (other.mounts[NAMES] < 0)
 			continue; /* that of the listing */
-		if (fstat(other.mounts[NAMES], &st) == 0 && is_it(node, &st) && ++found == 1)
+		if (fstat(other.mounts[NAMES], &st) == 0 && is_same(&st, ours) && ++found == 1)
 			anchor->number = number, anchor->mounts[NAMES] = other.mounts[NAMES];
 		else
 			close(other.mounts[NAMES]);
@@ -223,6 +230,7 @@ static int hold(struct anchor *anchor, const struct anchor *base, const struct n
 {
 	static unsigned char before[HIGHEST_NUMBER / 8], after[HIGHEST_NUMBER / 8];
 	int listing, taker = -1, top = -1, held = 0;
+	struct stat ours;
 
 	if (vmm < 0)
 		vmm = mount_anew(VMM);
@@ -233,8 +241,8 @@ static int hold(struct anchor *anchor, const struct anchor *base, const struct n
 	if (taker >= 0)
 		top = mount_again(base);
 	anchor->fd = top < 0 ? -1 : openat(top, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (anchor->fd >= 0)
-		held = list_numbers(listing, after) && find_number(anchor, node, before, after);
+	if (anchor->fd >= 0 && fstat(anchor->fd, &ours) == 0 && is_it(node, &ours))
+		held = list_numbers(listing, after) && find_number(anchor, &ours, before, after);
 	if (!held && anchor->fd >= 0)
 		close(anchor->fd);
 	if (top >= 0)
