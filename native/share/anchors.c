@@ -43,9 +43,8 @@
 /* Further than this from an anchor, another is made half as far. */
 #define LEVELS 12
 #define BYTES 2048
+#define HIGHEST_NUMBER (1 << 16)
 #endif
-
-enum { HIGHEST_NUMBER = 1 << 16 };
 
 static struct anchor anchors[ANCHORS]; /* the first is the root's */
 const char *mount_source, mount_place[] = "/hostfs";

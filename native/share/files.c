@@ -196,6 +196,8 @@ int open_node(struct node *node, int flags)
 
 	if (!S_ISDIR(node->mode) && !S_ISREG(node->mode))
 		return EINVAL;
+	if (S_ISDIR(node->mode) && (flags & O_ACCMODE) != O_RDONLY)
+		return EISDIR;
 	if (node->fd < 0 || ((flags & O_ACCMODE) != O_RDONLY && !node->writable))
 		error = S_ISDIR(node->mode) ? open_directory(node) : open_anew(node, flags);
 	if (error == 0)
