@@ -100,6 +100,13 @@ export const OPERATIONS: readonly VolumeRow[] = [
   { name: 'names', operation: 'names of 255 bytes', uml: 'yes', qemu: 'yes' },
   { name: 'offsets', operation: 'offsets beyond 4 GiB, sparse files', uml: 'yes', qemu: 'yes' },
   { name: 'listing', operation: 'removing while listing (`rm -r`)', uml: 'yes', qemu: 'yes' },
+  { name: 'listing-moved', operation: 'renaming a directory while it is listed', uml: 'yes', qemu: 'yes' },
+  {
+    name: 'deep',
+    operation: 'directories deeper than a path is long, step by step (`openat`, `cd`)',
+    uml: 'yes',
+    qemu: { outcome: 'yes', text: 'yes, the slower the deeper' },
+  },
   { name: 'fsync', operation: "`fsync`, to the host's disk", uml: 'yes', qemu: 'yes' },
   { name: 'statfs', operation: "`df`: the host's space", uml: 'yes', qemu: 'yes' },
 ];

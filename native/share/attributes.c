@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "anchors.h"
 #include "call.h"
 #include "files.h"
 #include "lookup.h"
@@ -14,32 +15,38 @@
 #include "protocol.h"
 
 /* Another link takes the place of this one. 0 or an errno. */
-static int give_link(struct node *node, const char *path, uid_t uid, gid_t gid)
+static int give_link(struct node *node, const struct where *at, uid_t uid, gid_t gid)
 {
 	char target[PATH_MAX];
-	ssize_t length = readlinkat(mounts[NAMES], path, target, sizeof target - 1);
+	ssize_t length = readlinkat(at->anchor->mounts[NAMES], at->path, target, sizeof target - 1);
 	struct stat st;
+	int error;
 
-	if (length < 0 || look(path, &st) != 0)
+	if (length < 0)
 		return errno;
+	error = look(at, &st);
+	if (error != 0)
+		return error;
 	target[length] = 0;
-	if (place_link(target, path, uid == (uid_t)-1 ? st.st_uid : uid, gid == (gid_t)-1 ? st.st_gid : gid, 1) != 0 || look(path, &st) != 0)
+	if (place_link(target, at, uid == (uid_t)-1 ? st.st_uid : uid, gid == (gid_t)-1 ? st.st_gid : gid, 1) != 0)
 		return errno;
-	renumber(node, st.st_ino);
-	return 0;
+	error = look(at, &st);
+	if (error == 0)
+		renumber(node, st.st_ino);
+	return error;
 }
 
 /* The host takes the bit away from who is not of the directory's group, but leaves it when the group is given away. 0 or an errno. */
-static int set_group_bit(const char *path, mode_t mode)
+static int set_group_bit(const struct where *at, mode_t mode)
 {
 	struct stat st;
-	int root = mounts[NAMES], taken, error = look(path, &st);
+	int root = at->anchor->mounts[NAMES], taken, error = look(at, &st);
 
 	if (error != 0)
 		return error;
-	taken = st.st_gid != 0 && fchownat(root, path, (uid_t)-1, 0, 0) == 0;
-	error = fchmodat(root, path, mode, 0) != 0 ? errno : 0;
-	if (taken && fchownat(root, path, (uid_t)-1, st.st_gid, 0) != 0)
+	taken = st.st_gid != 0 && fchownat(root, at->path, (uid_t)-1, 0, 0) == 0;
+	error = fchmodat(root, at->path, mode, 0) != 0 ? errno : 0;
+	if (taken && fchownat(root, at->path, (uid_t)-1, st.st_gid, 0) != 0)
 		return errno;
 	return error;
 }
@@ -49,7 +56,7 @@ static int set_group_bit(const char *path, mode_t mode)
  * by little, but what a file was given last may not seem older than what the host wrote before: the host stamps each change
  * in whole seconds that we see, and the time is moved into that second. 0 or an errno.
  */
-static int set_times(struct node *node, const char *path, const struct setattr_in *in)
+static int set_times(struct node *node, const struct where *at, const struct setattr_in *in)
 {
 	int fd = S_ISREG(node->mode) ? node->fd : -1, tries, error;
 	struct timespec now;
@@ -62,7 +69,7 @@ static int set_times(struct node *node, const char *path, const struct setattr_i
 			in->valid & SET_MTIME_NOW ? now : (struct timespec){(time_t)in->mtime, in->valid & SET_MTIME ? (long)in->mtime_ns : UTIME_OMIT},
 		};
 
-		if (fd >= 0 ? futimens(fd, times) : utimensat(mounts[NAMES], path, times, AT_SYMLINK_NOFOLLOW))
+		if (fd >= 0 ? futimens(fd, times) : utimensat(at->anchor->mounts[NAMES], at->path, times, AT_SYMLINK_NOFOLLOW))
 			return errno;
 		if (!(in->valid & (SET_ATIME_NOW | SET_MTIME_NOW)))
 			return 0;
@@ -78,15 +85,16 @@ int set_attributes(const struct call *call, const struct setattr_in *in)
 {
 	struct node *node = call->node;
 	struct attr_answer out = {.attr_valid_ns = VALID_NS};
-	int root = mounts[NAMES], fd = S_ISREG(node->mode) ? node->fd : -1, error, size_by_path;
-	char path[PATH_MAX];
+	int root, fd = S_ISREG(node->mode) ? node->fd : -1, error, size_by_path;
+	struct where at;
 	struct stat st;
 
-	error = path_of(node, NULL, path);
-	if (error == 0 && fd < 0 && (error = look(path, &st)) == 0 && !is_it(node, &st))
+	error = where_is(node, &at);
+	if (error == 0 && fd < 0 && (error = look(&at, &st)) == 0 && !is_it(node, &st))
 		error = ESTALE;
 	if (error != 0 && fd < 0)
 		return error;
+	root = error != 0 ? -1 : at.anchor->mounts[NAMES];
 	size_by_path = fd < 0 || !node->writable;
 	if (in->valid & SET_SIZE) {
 		int done;
@@ -94,7 +102,7 @@ int set_attributes(const struct call *call, const struct setattr_in *in)
 		if (size_by_path && error != 0)
 			return error;
 		if (size_by_path) {
-			int own = openat(root, path, O_WRONLY | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+			int own = openat(root, at.path, O_WRONLY | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
 
 			done = own < 0 ? -1 : ftruncate(own, (off_t)in->size);
 			error = errno;
@@ -112,21 +120,21 @@ int set_attributes(const struct call *call, const struct setattr_in *in)
 		uid_t uid = in->valid & SET_UID ? in->uid : (uid_t)-1;
 		gid_t gid = in->valid & SET_GID ? in->gid : (gid_t)-1;
 
-		error = S_ISLNK(node->mode) ? give_link(node, path, uid, gid) : (fd >= 0 ? fchown(fd, uid, gid) : fchownat(root, path, uid, gid, 0)) ? errno : 0;
+		error = S_ISLNK(node->mode) ? give_link(node, &at, uid, gid) : (fd >= 0 ? fchown(fd, uid, gid) : fchownat(root, at.path, uid, gid, 0)) ? errno : 0;
 		if (error != 0)
 			return error;
 	}
 	if (in->valid & SET_MODE) {
 		if (S_ISDIR(node->mode) && in->mode & S_ISGID) {
-			error = set_group_bit(path, in->mode & 07777);
+			error = set_group_bit(&at, in->mode & 07777);
 			if (error != 0)
 				return error;
-		} else if (fd >= 0 ? fchmod(fd, in->mode & 07777) : fchmodat(root, path, in->mode & 07777, 0)) {
+		} else if (fd >= 0 ? fchmod(fd, in->mode & 07777) : fchmodat(root, at.path, in->mode & 07777, 0)) {
 			return errno;
 		}
 	}
 	if (in->valid & (SET_ATIME | SET_MTIME)) {
-		error = set_times(node, path, in);
+		error = set_times(node, &at, in);
 		if (error != 0)
 			return error;
 	}

@@ -2,6 +2,7 @@
 #include "call.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/uio.h>
 

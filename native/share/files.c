@@ -11,53 +11,27 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <unistd.h>
 
+#include "anchors.h"
 #include "nodes.h"
-
-#ifndef MS_NOSYMFOLLOW
-#define MS_NOSYMFOLLOW 256
-#endif
-
-int mounts[MOUNTS];
-const char *mount_source, mount_place[] = "/hostfs";
-
-static int mount_again(void)
-{
-	return mount("share", mount_place, "hostfs", MS_NODEV | MS_NOSUID | MS_NOEXEC | MS_NOATIME | MS_NOSYMFOLLOW, mount_source);
-}
-
-/* The root of a mount, made when first asked for. -1 with errno. */
-int mount_root(int index)
-{
-	if (mounts[index] > 0)
-		return mounts[index];
-	if (mount_again() != 0)
-		return -1;
-	mounts[index] = open(mount_place, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	umount2(mount_place, MNT_DETACH);
-	return mounts[index];
-}
 
 /* Of the directory that is served: hostfs asks the host about its own root when it is mounted, and never again. */
 static int look_at_root(struct stat *st)
 {
-	int error = mount_again() == 0 ? 0 : errno;
+	int fd = mount_anew(mount_source), error = fd < 0 || fstat(fd, st) != 0 ? errno : 0;
 
-	if (error == 0) {
-		error = lstat(mount_place, st) == 0 ? 0 : errno;
-		umount2(mount_place, MNT_DETACH);
-	}
+	if (fd >= 0)
+		close(fd);
 	return error;
 }
 
 /* Fresh from the host. 0 or an errno. */
-int look(const char *path, struct stat *st)
+int look(const struct where *at, struct stat *st)
 {
-	if (strcmp(path, ".") == 0)
+	if (strcmp(at->path, ".") == 0)
 		return look_at_root(st);
-	return fstatat(mounts[NAMES], path, st, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : errno;
+	return fstatat(at->anchor->mounts[NAMES], at->path, st, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : errno;
 }
 
 int same_time(struct timespec a, struct timespec b)
@@ -80,11 +54,11 @@ int is_it(const struct node *node, const struct stat *st)
 /* Of a node, whether it still has a name or is only open. 0 or an errno. */
 int attributes_of(struct node *node, struct stat *st)
 {
-	char path[PATH_MAX];
-	int error = path_of(node, NULL, path);
+	struct where at;
+	int error = where_is(node, &at);
 
 	if (error == 0)
-		error = look(path, st);
+		error = look(&at, st);
 	if (error != 0 || !is_it(node, st)) {
 		if (node->fd < 0)
 			return error != 0 && error != ENOENT ? error : ESTALE;
@@ -111,9 +85,9 @@ void take_place(struct node *node, uint64_t place, int mount)
 	node->same_place = places[place % BUCKETS], places[place % BUCKETS] = node;
 }
 
-uint64_t place_of(const char *path)
+uint64_t place_of(const struct where *at)
 {
-	return hash_bytes(0xcbf29ce484222325ull, path, strlen(path));
+	return hash_bytes(0xcbf29ce484222325ull ^ at->anchor->serial, at->path, strlen(at->path));
 }
 
 /* The next mount after `mount` where nobody has the path open; MOUNTS when there is none. */
@@ -131,16 +105,16 @@ static int free_mount(uint64_t place, int mount)
 }
 
 /* Opens a path where nobody has it open. Gives the descriptor and the mount, or -1 with errno. */
-int open_afresh(const char *path, uint64_t place, int flags, mode_t mode, int *mount)
+int open_afresh(const struct where *where, uint64_t place, int flags, mode_t mode, int *mount)
 {
 	int at = LISTINGS, fd = -1, root;
 
 	errno = EBUSY;
 	while ((at = free_mount(place, at)) < MOUNTS) {
-		root = mount_root(at);
+		root = mount_of(where->anchor, at);
 		if (root < 0)
 			return -1;
-		fd = openat(root, path, flags | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC | O_NONBLOCK, mode);
+		fd = openat(root, where->path, flags | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC | O_NONBLOCK, mode);
 		/* A directory above it that is open there may have become something else. */
 		if (fd >= 0 || (errno != EISDIR && errno != ENOTDIR && errno != ELOOP && errno != ENOENT))
 			break;
@@ -154,17 +128,17 @@ int open_afresh(const char *path, uint64_t place, int flags, mode_t mode, int *m
 /* Opens a node's file through a mount of its own for reading, or for both; what was open of it before is closed. 0 or an errno. */
 static int open_anew(struct node *node, int flags)
 {
-	char path[PATH_MAX];
+	struct where at;
 	struct stat st;
 	uint64_t place;
-	int mount, fd, error = path_of(node, NULL, path);
+	int mount, fd, error = where_is(node, &at);
 
 	if (error != 0)
 		return error;
-	place = place_of(path);
-	fd = open_afresh(path, place, (flags & O_ACCMODE) == O_RDONLY ? O_RDONLY : O_RDWR, 0, &mount);
+	place = place_of(&at);
+	fd = open_afresh(&at, place, (flags & O_ACCMODE) == O_RDONLY ? O_RDONLY : O_RDWR, 0, &mount);
 	if (fd < 0 && errno == EACCES && (flags & O_ACCMODE) == O_WRONLY && node->fd < 0)
-		fd = open_afresh(path, place, O_WRONLY, 0, &mount);
+		fd = open_afresh(&at, place, O_WRONLY, 0, &mount);
 	if (fd < 0)
 		return errno == ENOENT ? ESTALE : errno;
 	if (fstat(fd, &st) != 0 || !is_it(node, &st)) {
@@ -183,15 +157,35 @@ static int open_anew(struct node *node, int flags)
 
 static int open_directory(struct node *node)
 {
-	char path[PATH_MAX];
-	int error = path_of(node, NULL, path), root = mount_root(LISTINGS);
+	struct where at;
+	int error = where_is(node, &at), root;
 
 	if (error != 0)
 		return error;
-	node->fd = root < 0 ? -1 : openat(root, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	root = mount_of(at.anchor, LISTINGS);
+	node->fd = root < 0 ? -1 : openat(root, at.path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (node->fd < 0)
 		return errno;
-	take_place(node, place_of(path), LISTINGS);
+	take_place(node, place_of(&at), LISTINGS);
+	node->directories_moved = directories_moved, node->anchors_left = anchors_left;
+	return 0;
+}
+
+/* hostfs lists by path: a directory that is open is opened again where its path may be another now. 0 or an errno. */
+int open_again(struct node *node)
+{
+	int old = node->fd, error;
+
+	if (node->directories_moved == directories_moved && node->anchors_left == anchors_left)
+		return 0;
+	leave_place(node);
+	error = open_directory(node);
+	if (error != 0) {
+		node->fd = old;
+		take_place(node, node->place, LISTINGS);
+		return error;
+	}
+	close(old);
 	return 0;
 }
 
@@ -202,6 +196,8 @@ int open_node(struct node *node, int flags)
 
 	if (!S_ISDIR(node->mode) && !S_ISREG(node->mode))
 		return EINVAL;
+	if (S_ISDIR(node->mode) && (flags & O_ACCMODE) != O_RDONLY)
+		return EISDIR;
 	if (node->fd < 0 || ((flags & O_ACCMODE) != O_RDONLY && !node->writable))
 		error = S_ISDIR(node->mode) ? open_directory(node) : open_anew(node, flags);
 	if (error == 0)

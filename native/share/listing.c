@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "call.h"
+#include "files.h"
 #include "lookup.h"
 #include "nodes.h"
 #include "protocol.h"
@@ -47,10 +48,14 @@ int read_directory(const struct call *call, const struct transfer_in *in, int pl
 {
 	static char listing[LISTING] __attribute__((aligned(8)));
 	size_t room = in->size < TRANSFER ? in->size : TRANSFER, used = 0, most;
+	int error;
 	long n;
 
 	if (call->node->fd < 0 || !S_ISDIR(call->node->mode))
 		return EBADF;
+	error = open_again(call->node);
+	if (error != 0)
+		return error == ESTALE ? ENOENT : error;
 	if (lseek(call->node->fd, (off_t)in->offset, SEEK_SET) < 0)
 		return errno;
 	/* No more than there will be room for: what is left over is read once more. */

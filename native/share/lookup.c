@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "anchors.h"
 #include "call.h"
 #include "files.h"
 #include "nodes.h"
@@ -23,13 +24,13 @@ void fill(struct attributes *to, const struct stat *st)
 static struct node *linked(const struct stat *st)
 {
 	struct node *node = inodes[st->st_ino % BUCKETS];
-	char path[PATH_MAX];
+	struct where at;
 	struct stat other;
 
 	if (st->st_nlink < 2 || S_ISDIR(st->st_mode))
 		return NULL;
 	for (; node != NULL; node = node->same_ino)
-		if (is_it(node, st) && path_of(node, NULL, path) == 0 && look(path, &other) == 0 && is_it(node, &other) &&
+		if (is_it(node, st) && where_is(node, &at) == 0 && look(&at, &other) == 0 && is_it(node, &other) &&
 		    other.st_nlink == st->st_nlink && other.st_size == st->st_size && same_time(other.st_ctim, st->st_ctim))
 			return node;
 	return NULL;
@@ -59,12 +60,12 @@ int enter(struct node *parent, const char *text, const struct stat *st, struct e
 /* Looks a name up and answers with it; `call->node` is the directory. */
 int find(const struct call *call, const char *name, struct entry_answer *to)
 {
-	char path[PATH_MAX];
+	struct where at;
 	struct stat st;
-	int error = path_of(call->node, name, path);
+	int error = locate(call->node, name, &at);
 
 	if (error == 0)
-		error = look(path, &st);
+		error = look(&at, &st);
 	if (error == ENOENT || error == ENOTDIR)
 		forget_name(call->node, name);
 	return error != 0 ? error : enter(call->node, name, &st, to);

@@ -19,12 +19,13 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "../common/text.h"
+#include "anchors.h"
 #include "call.h"
-#include "files.h"
 #include "nodes.h"
 #include "requests.h"
 
@@ -101,7 +102,7 @@ int main(int count, char **arguments)
 	struct node *root = NULL;
 	struct stat st;
 	char options[128];
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC), done = 0;
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC), first, done = 0;
 
 	if (count != 3)
 		report(EINVAL);
@@ -116,11 +117,12 @@ int main(int count, char **arguments)
 	if (mount("share", arguments[2], "fuse", 0, options) != 0)
 		report(errno);
 	be_disk(arguments[2]);
-	if (empty_namespace("/proc") != 0 || mount_root(NAMES) < 0 || fstat(mounts[NAMES], &st) != 0 || (root = new_node(st.st_ino, st.st_mode)) == NULL) {
+	if (empty_namespace("/proc") != 0 || (first = mount_anew(mount_source)) < 0 || fstat(first, &st) != 0 || (root = new_node(st.st_ino, st.st_mode)) == NULL || anchor_root(root) < 0) {
 		done = errno;
 		umount2(arguments[2], MNT_DETACH);
 		report(done);
 	}
+	close(first);
 	if (write(STDOUT_FILENO, &done, sizeof done) < 0)
 		_exit(1);
 	for (int fd = 0; fd < 3; fd++)

@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "anchors.h"
 #include "call.h"
 #include "files.h"
 #include "lookup.h"
@@ -13,13 +14,14 @@
 
 int read_link(const struct call *call)
 {
-	char path[PATH_MAX], target[PATH_MAX];
-	int error = path_of(call->node, NULL, path);
+	char target[PATH_MAX];
+	struct where at;
+	int error = where_is(call->node, &at);
 	ssize_t n;
 
 	if (error != 0)
 		return error;
-	n = readlinkat(mounts[NAMES], path, target, sizeof target - 1);
+	n = readlinkat(at.anchor->mounts[NAMES], at.path, target, sizeof target - 1);
 	if (n < 0)
 		return errno;
 	answer(call, 0, target, (size_t)n);
@@ -28,12 +30,12 @@ int read_link(const struct call *call)
 
 int remove_name(const struct call *call, const char *name, int flags)
 {
-	char path[PATH_MAX];
-	int error = path_of(call->node, name, path);
+	struct where at;
+	int error = locate(call->node, name, &at);
 
 	if (error != 0)
 		return error;
-	if (unlinkat(mounts[NAMES], path, flags) != 0)
+	if (unlinkat(at.anchor->mounts[NAMES], at.path, flags) != 0)
 		return errno;
 	forget_name(call->node, name);
 	answer(call, 0, NULL, 0);
@@ -43,20 +45,19 @@ int remove_name(const struct call *call, const char *name, int flags)
 int rename_file(const struct call *call, uint64_t directory, unsigned flags, const char *from, const char *to)
 {
 	struct node *parent = node_of(directory), *moved, *other;
-	char old[PATH_MAX], new[PATH_MAX];
+	struct where old, new;
 	struct name *name;
-	int error;
+	int error, mount;
 
 	if (from == NULL || to == NULL)
 		return errno;
 	if (parent == NULL)
 		return ESTALE;
-	error = path_of(call->node, from, old);
-	if (error == 0)
-		error = path_of(parent, to, new);
+	error = together(call->node, from, parent, to, &old, &new);
 	if (error != 0)
 		return error;
-	if (syscall(SYS_renameat2, mounts[NAMES], old, mounts[NAMES], new, flags) != 0)
+	mount = old.anchor->mounts[NAMES];
+	if (syscall(SYS_renameat2, mount, old.path, mount, new.path, flags) != 0)
 		return errno;
 	name = find_name(call->node, from);
 	moved = name == NULL ? NULL : name->node;
@@ -70,9 +71,10 @@ int rename_file(const struct call *call, uint64_t directory, unsigned flags, con
 			other->children++;
 		forget_name(call->node, from);
 		forget_name(parent, to);
-		if (moved != NULL)
+		/* None comes to lie in itself, whatever the host has done meanwhile. */
+		if (moved != NULL && !is_below(parent, moved))
 			give_name(moved, parent, to);
-		if (other != NULL && flags & EXCHANGE_NAMES)
+		if (other != NULL && flags & EXCHANGE_NAMES && !is_below(call->node, other))
 			give_name(other, call->node, from);
 		if (moved != NULL)
 			moved->children--, drop_node(moved);
@@ -86,21 +88,20 @@ int rename_file(const struct call *call, uint64_t directory, unsigned flags, con
 int link_file(const struct call *call, uint64_t id, const char *name)
 {
 	struct node *node = node_of(id);
-	char from[PATH_MAX], to[PATH_MAX];
+	struct where from, to;
 	struct entry_answer entry;
 	struct stat st;
-	int error;
+	int error, mount;
 
-	if (node == NULL)
+	if (node == NULL || S_ISDIR(node->mode))
 		return EINVAL;
-	error = path_of(node, NULL, from);
-	if (error == 0)
-		error = path_of(call->node, name, to);
+	error = node->names == NULL ? ESTALE : together(node->names->parent, node->names->text, call->node, name, &from, &to);
 	if (error != 0)
 		return error == ESTALE ? ENOENT : error;
-	if (linkat(mounts[NAMES], from, mounts[NAMES], to, 0) != 0)
+	mount = from.anchor->mounts[NAMES];
+	if (linkat(mount, from.path, mount, to.path, 0) != 0)
 		return errno;
-	error = look(to, &st);
+	error = look(&to, &st);
 	if (error == 0 && is_it(node, &st))
 		error = give_name(node, call->node, name);
 	if (error == 0)

@@ -9,16 +9,15 @@
 #include "nodes.h"
 
 #include <errno.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
+#include "anchors.h"
 #include "protocol.h"
 
-#define DEPTH_MAX (PATH_MAX / 2)
-
 static struct node **nodes; /* by the number that the kernel has; 0 is nobody's */
-uint32_t nodes_size, nodes_used, *spare, spare_count;
+uint32_t nodes_size, nodes_used, *spare, spare_count, directories_moved;
 struct name *names[BUCKETS];
 struct node *inodes[BUCKETS], *places[BUCKETS];
 
@@ -107,8 +106,8 @@ struct name *find_name(const struct node *parent, const char *text)
 	return name;
 }
 
-/* The node stays, nameless if that was its last name. */
-static void drop_name(struct name *name)
+/* The node stays, nameless if that was its last name. Returns its parent, which nothing may need any more. */
+static struct node *take_name(struct name *name)
 {
 	struct name **at = &names[name->hash % BUCKETS];
 	struct node *parent = name->parent;
@@ -121,21 +120,35 @@ static void drop_name(struct name *name)
 	*at = name->other;
 	free(name);
 	parent->children--;
-	drop_node(parent);
+	return parent;
 }
 
-/* Frees what nothing needs any more: the node, and then perhaps the one above. */
+/* Frees what nothing needs any more: the node, then perhaps the one above, and so on: only files have several. */
 void drop_node(struct node *node)
 {
-	if (node->lookups > 0 || node->children > 0 || node->opens > 0 || node->id == FUSE_ROOT)
-		return;
-	leave_inode(node);
-	nodes[node->id] = NULL;
-	spare[spare_count++] = node->id;
-	/* Found by nobody now. As deep as the path is long, which is PATH_MAX / 2 at most. */
-	while (node->names != NULL)
-		drop_name(node->names);
-	free(node);
+	while (node->lookups == 0 && node->children == 0 && node->opens == 0 && node->id != FUSE_ROOT) {
+		struct node *above = NULL;
+
+		leave_inode(node);
+		leave_anchor(node);
+		nodes[node->id] = NULL;
+		spare[spare_count++] = node->id;
+		while (node->names != NULL) {
+			if (above != NULL)
+				drop_node(above);
+			above = take_name(node->names);
+		}
+		free(node);
+		if (above == NULL)
+			return;
+		node = above;
+	}
+}
+
+static void drop_name(struct name *name)
+{
+	directories_moved += S_ISDIR(name->node->mode);
+	drop_node(take_name(name));
 }
 
 /* 0 or ENOMEM. Takes the name from whoever had it. */
@@ -188,37 +201,10 @@ void forget(uint64_t id, uint64_t lookups)
 	drop_node(node);
 }
 
-/*
- * The path from the root of the share to `leaf` in `parent`, or to `parent` where leaf is NULL, never beginning with a
- * slash. Returns 0, ESTALE when something of it has no name any more, ENAMETOOLONG.
- */
-int path_of(const struct node *parent, const char *leaf, char path[PATH_MAX])
+/* Whether a directory is another or lies in it, however deep. */
+int is_below(const struct node *node, const struct node *other)
 {
-	char *at = path + PATH_MAX - 1;
-	size_t length;
-
-	*at = 0;
-	if (leaf != NULL) {
-		length = strlen(leaf);
-		at -= length;
-		memcpy(at, leaf, length);
-	}
-	for (int depth = 0; parent->id != FUSE_ROOT; depth++) {
-		const struct name *name = parent->names;
-
-		if (name == NULL || depth > DEPTH_MAX)
-			return ESTALE;
-		length = strlen(name->text);
-		if (at - path < (ptrdiff_t)length + 2)
-			return ENAMETOOLONG;
-		if (*at != 0)
-			*--at = '/';
-		at -= length;
-		memcpy(at, name->text, length);
-		parent = name->parent;
-	}
-	if (*at == 0)
-		*--at = '.';
-	memmove(path, at, (size_t)(path + PATH_MAX - at));
-	return 0;
+	while (node != other && node->names != NULL)
+		node = node->names->parent;
+	return node == other;
 }

@@ -2,7 +2,6 @@
 #ifndef PK_SHARE_NODES_H
 #define PK_SHARE_NODES_H
 
-#include <limits.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -10,16 +9,18 @@
 #define BUCKETS 65536
 
 struct name;
+struct anchor;
 
 struct node {
 	uint64_t lookups, ino;
 	uint64_t place;            /* hash of the path it was opened by */
 	struct name *names;
+	struct anchor *anchor;     /* NULL, where it is none */
 	struct node *same_ino, *same_place;
 	struct timespec mtime;     /* these four as last seen */
 	int64_t size;
 	mode_t mode;
-	uint32_t id, children, opens;
+	uint32_t id, children, opens, directories_moved, anchors_left; /* the last two when a directory was opened */
 	int fd;                    /* of all who have it open; -1 = nobody */
 	uint8_t writable, mount, stale;
 };
@@ -32,6 +33,7 @@ struct name {
 };
 
 extern uint32_t nodes_size, nodes_used, *spare, spare_count;
+extern uint32_t directories_moved; /* so many times a directory has lost a name */
 extern struct name *names[BUCKETS];
 extern struct node *inodes[BUCKETS], *places[BUCKETS];
 
@@ -44,6 +46,6 @@ void drop_node(struct node *node);
 int give_name(struct node *node, struct node *parent, const char *text);
 void forget_name(struct node *parent, const char *text);
 void forget(uint64_t id, uint64_t lookups);
-int path_of(const struct node *parent, const char *leaf, char path[PATH_MAX]);
+int is_below(const struct node *node, const struct node *other);
 
 #endif

@@ -8,6 +8,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "anchors.h"
 #include "attributes.h"
 #include "call.h"
 #include "contents.h"
@@ -24,7 +25,7 @@ static int tell_space(const struct call *call)
 	struct statfs st;
 	struct statfs_answer out;
 
-	if (fstatfs(mounts[NAMES], &st) != 0)
+	if (fstatfs(mount_of(node_of(FUSE_ROOT)->anchor, NAMES), &st) != 0)
 		return errno;
 	out = (struct statfs_answer){
 		.blocks = st.f_blocks, .free = st.f_bfree, .available = st.f_bavail, .files = st.f_files, .files_free = st.f_ffree,
@@ -164,6 +165,7 @@ int serve(const unsigned char *bytes, size_t length)
 		answer(&call, EINVAL, NULL, 0);
 		return 1;
 	}
+	request_number++;
 	call.node = node_of(head->node);
 	switch (head->operation) {
 	case FUSE_DESTROY: return 0;

@@ -83,6 +83,9 @@ export const NATIVE_TARGETS: readonly NativeTarget[] = [
         1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 20, 26, 27, 28, 29, 30, 35, 36, 42, 44, 45,
       ].flatMap((number) => [request(number, 1, Buffer.from('a\0')), request(number, 2, Buffer.alloc(64, 1))]),
       request(1, 1, Buffer.from('dir\0')),
+      // Directories in directories, and what is far from the root.
+      Buffer.concat([1, 2, 3, 4, 5, 6, 7, 8].map((node) => Buffer.from(request(1, node, Buffer.from('d\0'))))),
+      request(9, 7, Buffer.concat([Buffer.alloc(8), Buffer.from('d\0')])),
       request(35, 1, Buffer.concat([Buffer.alloc(16), Buffer.from('new\0')])),
       request(12, 1, Buffer.concat([bytes(1, 0, 0, 0, 0, 0, 0, 0), Buffer.from('a\0dir\0')])),
       request(13, 1, Buffer.concat([bytes(2, 0, 0, 0, 0, 0, 0, 0), Buffer.from('link\0')])),

@@ -1,9 +1,23 @@
 /** pk-share, which serves the writable volumes of User Mode Linux from within the guest: how it lasts and ends. */
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ImageStore } from '../../src/image/contract.ts';
+import { compileFixture } from '../support/frames.ts';
 import { Sandbox, until } from '../support/pk.ts';
 
 /** Its pid in a guest, without tools that a root may lack. */
@@ -85,6 +99,45 @@ describe.runIf(process.getuid?.() === 0)('pk-share', () => {
     await until('others are kept out', async () => (await seen()) === '1000 500 4\n');
     expect((await sandbox.pk(['exec', '-u', '1234', 'own', '--', 'ls', '/d'])).stderr).toContain('Permission denied');
     await sandbox.ok('rm', '-f', 'own');
+  });
+
+  it('goes a thousand levels down, and back up', async () => {
+    const program = join(directory, 'volume');
+    await compileFixture('volume', program);
+    const options = ['--driver', 'uml', '-w', '/', '-v', `${directory}:/d`];
+    const ran = await sandbox.pk(['run', ...options, '--', '/d/volume', '/d', '1000', '1000']);
+    expect(ran.stdout).toContain('\ndeep yes\n');
+    expect(readdirSync(join(directory, 'tried'))).not.toContain('deep');
+  });
+
+  it('knows what becomes of deep directories on the host', async () => {
+    const deep = Array.from({ length: 40 }, (_, level) => `level-${level}`);
+    const [top, rest] = [deep.slice(0, 20).join('/'), deep.slice(20).join('/')];
+    const host = (path: string) => join(directory, path);
+    mkdirSync(host(`${top}/${rest}`), { recursive: true });
+    writeFileSync(host(`${top}/${rest}/file`), 'first');
+    const options = ['--driver', 'uml', '-w', `/d/${top}`, '-v', `${directory}:/d`];
+    await sandbox.ok('run', '-d', '--name', 'deep', ...options, '--', 'sleep', '1000');
+    const read = async (path: string) =>
+      (await sandbox.pk(['exec', '-w', '/', 'deep', '--', 'cat', `/d/${path}/file`])).stdout;
+    expect(await read(`${top}/${rest}`)).toBe('first');
+    // Another directory with its name, above and below what the guest has been in.
+    renameSync(host(top), host('moved'));
+    mkdirSync(host(`${top}/${rest}`), { recursive: true });
+    writeFileSync(host(`${top}/${rest}/file`), 'second');
+    await until('the guest sees the new one', async () => (await read(`${top}/${rest}`)) === 'second');
+    await until('and the old one', async () => (await read(`moved/${rest}`)) === 'first');
+    rmSync(host('level-0'), { recursive: true });
+    await until('that it is gone', async () => (await read(`${top}/${rest}`)) === '');
+    expect(await read(`moved/${rest}`)).toBe('first');
+    // What is written deep down lies there on the host.
+    const write = `mkdir /d/moved/${rest}/new && mv /d/moved/${rest}/file /d/moved/${rest}/new/ && ln -s to /d/moved/${rest}/l`;
+    await sandbox.ok('exec', '-w', '/', 'deep', '--', 'sh', '-ec', write);
+    expect(readFileSync(host(`moved/${rest}/new/file`), 'utf8')).toBe('first');
+    expect(readlinkSync(host(`moved/${rest}/l`))).toBe('to');
+    await sandbox.ok('exec', '-w', '/', 'deep', '--', 'rm', '-r', '/d/moved');
+    expect(existsSync(host('moved'))).toBe(false);
+    await sandbox.ok('rm', '-f', 'deep');
   });
 
   it('forgets files that the kernel has forgotten', async () => {

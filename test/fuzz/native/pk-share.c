@@ -22,9 +22,9 @@
 #pragma GCC diagnostic ignored "-Wunused-value"
 
 #define fstatat(at, path, st, flags) fake_look(path, st)
-#define fstat(fd, st) fake_look(opened, st)
+#define fstat(fd, st) fake_look((fd) == 1001 ? "d" : opened, st)
 #define openat(at, path, ...) fake_open(path)
-#define open(...) fake_open("root")
+#define open(...) fake_mount()
 #define close(fd) fake_close(fd)
 #define mount(...) 0
 #define umount2(...) 0
@@ -72,7 +72,7 @@ static int fake_look(const char *path, struct stat *st)
 	st->st_ino = first % 5 + (turn % 13 == 0);
 	st->st_nlink = first % 3 + 1;
 	st->st_mode = (first == 'd' || !strcmp(path, ".") ? S_IFDIR : first == 'l' ? S_IFLNK : first == 'f' ? S_IFIFO : S_IFREG) | 02755;
-	st->st_size = turn % 3;
+	st->st_size = S_ISDIR(st->st_mode) ? 4096 : turn % 3;
 	return 0;
 }
 
@@ -88,9 +88,18 @@ static int fake_open(const char *path)
 	return 1000;
 }
 
+/* Of the root of a mount, which is a directory. */
+static int fake_mount(void)
+{
+	if (++turn % 23 == 0)
+		return errno = EACCES, -1;
+	descriptors++;
+	return 1001;
+}
+
 static int fake_close(int fd)
 {
-	must(fd == 1000 && descriptors > 0, "what is closed was open");
+	must((fd == 1000 || fd == 1001) && descriptors > 0, "what is closed was open");
 	descriptors--;
 	return 0;
 }
@@ -107,13 +116,19 @@ static ssize_t fake_write(const unsigned char *from, size_t size)
 
 static long fake_call(long number, ...)
 {
-	static const struct { uint64_t ino, offset; uint16_t length; uint8_t type; char name[13]; } entries[] = {
-		{1, 1, 32, 4, "."}, {1, 2, 32, 4, ".."}, {2, 3, 32, 8, "a"}, {3, 4, 32, 4, "dir"}, {4, 5, 32, 10, "link"},
+	static struct { uint64_t ino, offset; uint16_t length; uint8_t type; char name[13]; } entries[] = {
+		{1, 1, 32, 4, "."}, {1, 2, 32, 4, ".."}, {2, 3, 32, 8, "a"}, {3, 4, 32, 4, "dir"}, {4, 5, 32, 10, "link"}, {5, 6, 32, 10, "9"},
 	};
+	static int ended;
 	va_list list;
 
 	va_start(list, number);
+	if (number == SYS_getdents64 && (ended = !ended) == 0) {
+		va_end(list);
+		return 0;
+	}
 	if (number == SYS_getdents64) {
+		entries[5].name[0] = (char)('1' + ++turn % 9);
 		va_arg(list, int);
 		memcpy(va_arg(list, char *), entries, sizeof entries);
 		va_end(list);
@@ -144,6 +159,12 @@ static ssize_t fake_answer(const struct iovec *parts, int count)
 	return ++turn % 19 == 0 ? -1 : (ssize_t)all;
 }
 
+/* Few, and near each other. */
+#define ANCHORS 4
+#define LEVELS 2
+#define BYTES 64
+#define HIGHEST_NUMBER 64
+#include "../../../native/share/anchors.c"
 #include "../../../native/share/attributes.c"
 #include "../../../native/share/call.c"
 #include "../../../native/share/contents.c"
@@ -162,9 +183,10 @@ static void one(const uint8_t *input, size_t size)
 	if (root == NULL) {
 		root = new_node(1, S_IFDIR | 0755);
 		must(root != NULL && root->id == FUSE_ROOT, "the root is the first");
+		anchors->node = root, root->anchor = anchors;
 		for (int i = 0; i < MOUNTS; i++)
-			mounts[i] = 1000;
-		hand = 1000;
+			anchors->mounts[i] = 1001;
+		anchors->hand = 1000;
 		strcpy(hand_name, "hand");
 	}
 	turn = size > 0 ? input[size - 1] : 0, descriptors = 0;
@@ -193,6 +215,10 @@ static void one(const uint8_t *input, size_t size)
 	}
 	for (uint32_t id = FUSE_ROOT + 1; id < nodes_used; id++)
 		must(node_of(id) == NULL, "what is forgotten is free");
+	if (vmm >= 0)
+		close(vmm);
+	vmm = -1;
 	must(root->children == 0 && descriptors == 0, "nothing is left");
 	root->names = NULL, root->stale = 0;
+	nodes_used = FUSE_ROOT + 1, spare_count = 0; /* the next has the same numbers */
 }
