@@ -36,9 +36,9 @@ function follow(...args: string[]) {
 }
 
 /** As `pk run` has it. */
-async function foreground(waits: (text: string) => void = () => {}) {
+async function foreground(options: { waits?: (text: string) => void; revive?: () => Promise<unknown> } = {}) {
   const { spec } = await client.create({ driver: 'fake', command: ['sleep', 'inf'], attached: true });
-  const run = await client.attach(spec.name, { waits });
+  const run = await client.attach(spec.name, options);
   await run.started;
   return run;
 }
@@ -96,6 +96,23 @@ it.each([
   120_000,
 );
 
+it('what runs a command starts a daemon where the last one was killed and nobody else does', async () => {
+  const lock = join(sandbox.home, 'daemon.lock');
+  const before = Number(readFileSync(lock, 'utf8'));
+  let started = 0;
+  const revive = () => {
+    started++;
+    return sandbox.ok('daemon', 'start');
+  };
+  const run = await foreground({ revive });
+  process.kill(before, 'SIGKILL');
+  // Nothing here asks for anything meanwhile.
+  await eventually(() => Number(readFileSync(lock, 'utf8')) !== before, 30_000);
+  run.signal(15);
+  expect(await run.exited).toMatchObject({ exitCode: 143 });
+  expect(started).toBe(1);
+});
+
 it('they say at once that it was stopped, and end with an error when none comes', async () => {
   const commands = {
     events: ['events'],
@@ -107,8 +124,10 @@ it('they say at once that it was stopped, and end with an error when none comes'
   };
   const all = Object.entries(commands).map(([name, args]) => ({ name, ...follow(...args) }));
   let told = '';
-  const run = await foreground((text) => {
-    told += text;
+  const run = await foreground({
+    waits: (text) => {
+      told += text;
+    },
   });
   // Those that say nothing by themselves are connected by then.
   const of = (name: string) => all.find((each) => each.name === name)!;
