@@ -9,6 +9,7 @@
 #include "../../../native/shim/console.c"
 #include "../../../native/shim/descriptors.c"
 #include "../../../native/shim/directory.c"
+#include "../../../native/shim/gso.c"
 #include "../../../native/shim/loop.c"
 #include "../../../native/shim/main.c"
 #include "../../../native/shim/memory.c"
