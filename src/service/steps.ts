@@ -109,7 +109,7 @@ export function serviceExecutors(services: ServiceManager): Executors<ServiceSte
     },
     'service.change': {
       check: async ({ name }) => void (await services.get(name)),
-      run: async ({ service }) => void (await services.replace(service)),
+      run: ({ service }, signal) => replace(services, service, signal),
       verify: ({ service }) => isAsPlanned(service),
       afterCrash: 'finish',
     },
@@ -135,6 +135,44 @@ export function serviceExecutors(services: ServiceManager): Executors<ServiceSte
   };
 }
 
+/** Whether `condition` comes true within `patienceMs`. Rejects with the signal's reason. */
+const untilIn =
+  (signal: AbortSignal) =>
+  async (condition: () => Promise<boolean>, patienceMs: number): Promise<boolean> => {
+    for (const deadline = performance.now() + patienceMs; !(await condition()); ) {
+      if (performance.now() > deadline) return false;
+      await sleep(LOOK_MS, undefined, { signal });
+    }
+    return true;
+  };
+
+/**
+ * Targets that it loses finish what they have first, as long as another one answers: the kernels of those may be removed next. What
+ * stays for longer is cut with them.
+ */
+async function replace(services: ServiceManager, service: ServiceRequest, signal: AbortSignal): Promise<void> {
+  const { name } = service;
+  const stays = new Set(resolveService(service).targets.map(({ instance }) => instance));
+  const { targets } = await services.get(name);
+  const answers = targets.some(({ instance, state }) => stays.has(instance) && state === 'up');
+  const leaving = targets.filter(({ instance, drain }) => answers && !stays.has(instance) && !drain);
+  const drain = async (isDrained: boolean) => {
+    for (const { instance } of leaving) await services.change(name, instance, { drain: isDrained });
+  };
+  const isDone = async () => {
+    const now = await services.get(name);
+    return now.targets.every(({ instance, inFlight }) => stays.has(instance) || inFlight === 0);
+  };
+  await drain(true);
+  try {
+    if (leaving.length > 0) await untilIn(signal)(isDone, DRAIN_MS);
+    await services.replace(service);
+  } catch (error) {
+    await drain(false).catch(() => {});
+    throw error;
+  }
+}
+
 async function shift(
   services: ServiceManager,
   { name, from, to, weight, drainMs = DRAIN_MS }: Pick<ShiftService, 'name' | 'from' | 'to' | 'weight' | 'drainMs'>,
@@ -142,13 +180,7 @@ async function shift(
 ): Promise<void> {
   const target = async (instance: string) =>
     (await services.get(name)).targets.find((each) => each.instance === instance);
-  const until = async (condition: () => Promise<boolean>, patienceMs: number) => {
-    for (const deadline = performance.now() + patienceMs; !(await condition()); ) {
-      if (performance.now() > deadline) return false;
-      await sleep(LOOK_MS, undefined, { signal });
-    }
-    return true;
-  };
+  const until = untilIn(signal);
   const isWell = async () => /^(up|drained)$/.test((await target(to))?.state ?? '');
   const mustCome = async (condition: () => Promise<boolean>) => {
     if (await until(condition, ANSWER_MS)) return;

@@ -297,7 +297,10 @@ name: shop
 kernels:
   web:
     driver: uml
-    command: mkdir -p /run/www && hostname > /run/www/index.html && exec busybox httpd -f -p 80 -h /run/www
+    command: |
+      mkdir -p /run/www/cgi-bin && hostname > /run/www/index.html
+      printf '#!/bin/sh\\nsleep 5; echo; hostname\\n' > /run/www/cgi-bin/slow && chmod +x /run/www/cgi-bin/slow
+      exec busybox httpd -f -p 80 -h /run/www
     network: private
     replicas: ${replicas}
 services:
@@ -313,6 +316,20 @@ services:
       const { targets } = await sandbox.json<ServiceStatus>('service', 'inspect', 'front');
       return targets.filter(({ state }) => state === 'up').length === count && targets.length === count;
     });
+
+  it('has a replica that is to go finish what it has', async () => {
+    await apply(3);
+    await up(3);
+    const slow = Array.from({ length: 6 }, () => fetchText(port, undefined, '/cgi-bin/slow'));
+    const answers = Promise.all(slow);
+    await until('all are under way', async () => {
+      const { inFlight } = await sandbox.json<ServiceStatus>('service', 'inspect', 'front');
+      return inFlight === 6;
+    });
+    await apply(2);
+    expect((await answers).filter((name) => name.trim() === 'web-3')).not.toEqual([]);
+    await sandbox.ok('destroy', '-f', join(sandbox.home, 'shop.yaml'));
+  });
 
   it('comes with its replicas, grows and shrinks with them under load, and goes with the stack', async () => {
     await apply(1);
