@@ -33,6 +33,12 @@ describe('errors', () => {
     );
   });
 
+  it('count from a file whose name has a line end, which dtc takes', () => {
+    const source = (value: string) => `/dts-v1/;\n/ {\n# 3 "a\nb" 2\n\ta = ${value};\n};\n`;
+    expect(parseDts(source('<1>')).root.properties).toHaveLength(1);
+    expect(() => parseDts(source('<x>'))).toThrow(/^a\nb:3:7: /);
+  });
+
   it('send to cpp who has macros', () => {
     for (const source of ['/dts-v1/;\n#include "a.h"\n/ { };', '/dts-v1/;\n/ {\n  # define A 1\n};'])
       expect(() => parseDts(source)).toThrow(expect.objectContaining({ hint: expect.stringContaining('--cpp') }));

@@ -13,8 +13,8 @@ export interface Place {
   readonly at: number;
 }
 
-/** What cpp leaves at the beginnings of lines: `# 12 "board.dts" 1`, `#line 12 "board.dts"`. */
-export const LINE_DIRECTIVE = /#(?:line)?[ \t]+(\d{1,9})[ \t]+"((?:[^\\"\n]|\\.)*)"(?:[ \t]+\d+)*/y;
+/** What cpp leaves at the beginnings of lines: `# 12 "board.dts" 1`, `#line 12 "board.dts"`. The name may have line ends, as dtc takes it. */
+export const LINE_DIRECTIVE = /#(?:line)?[ \t]+(\d{1,9})[ \t]+"((?:[^\\"]|\\[^\n])*)"(?:[ \t]+\d+)*/y;
 /** Columns of a source line that an error shows around its place. */
 const SHOWN = 120;
 
@@ -40,6 +40,8 @@ function locate(file: SourceFile, at: number): { name: string; line: number; col
     if (directive !== null) {
       line = Number(directive[1]);
       name = directive[2]!;
+      end = file.text.indexOf('\n', LINE_DIRECTIVE.lastIndex);
+      if (end < 0 || end >= at) break;
     } else {
       line++;
     }
