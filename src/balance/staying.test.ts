@@ -40,6 +40,14 @@ describe('stayingCpus', () => {
     expect(chosen([kernel('a', [2], 3, { request })], [0, 4, 5], host)).toEqual({ a: [2, 0, 4] });
   });
 
+  it('takes none that its cache or node forbids', () => {
+    const of = (more: object) => ({ request: { ...kernel('a', [6], 2).request, ...more } as Staying['request'] });
+    expect(chosen([kernel('a', [6], 2, of({ cache: 'shared-l3' }))], [0])).toEqual({});
+    expect(chosen([kernel('a', [6], 2, of({ cache: 'shared-l3' }))], [0, 7])).toEqual({ a: [6, 7] });
+    expect(chosen([kernel('a', [6], 3, of({ numa: 0, count: 3 }))], [0, 7, 9])).toEqual({ a: [6, 7, 0] });
+    expect(chosen([kernel('a', [6], 4, of({ numa: 0, count: 4 }))], [0, 7, 9])).toEqual({});
+  });
+
   it('leaves out whom it cannot give enough', () => {
     expect(chosen([kernel('a', [2], 3)], [1])).toEqual({});
   });

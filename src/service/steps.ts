@@ -155,7 +155,9 @@ async function replace(services: ServiceManager, service: ServiceRequest, signal
   const stays = new Set(resolveService(service).targets.map(({ instance }) => instance));
   const { targets } = await services.get(name);
   const answers = targets.some(({ instance, state }) => stays.has(instance) && state === 'up');
-  const leaving = targets.filter(({ instance, drain }) => answers && !stays.has(instance) && !drain);
+  const going = targets.filter(({ instance }) => answers && !stays.has(instance));
+  // What a person has drained, or a daemon before a crash, stays so.
+  const leaving = going.filter(({ drain }) => !drain);
   const drain = async (isDrained: boolean) => {
     for (const { instance } of leaving) await services.change(name, instance, { drain: isDrained });
   };
@@ -165,7 +167,7 @@ async function replace(services: ServiceManager, service: ServiceRequest, signal
   };
   await drain(true);
   try {
-    if (leaving.length > 0) await untilIn(signal)(isDone, DRAIN_MS);
+    if (going.length > 0) await untilIn(signal)(isDone, DRAIN_MS);
     await services.replace(service);
   } catch (error) {
     await drain(false).catch(() => {});
