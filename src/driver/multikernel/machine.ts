@@ -102,7 +102,8 @@ export class MachinePart {
       writeRecord(directory, record);
       await this.instance.boot(record.id!);
     } finally {
-      if (spare.length > 0) await this.#pool.drain();
+      // What the host does not take back now goes with a later end.
+      if (spare.length > 0) await this.#pool.drain().catch(() => {});
     }
   }
 
@@ -112,7 +113,8 @@ export class MachinePart {
       await this.#pool.bringCpus(cpus);
       await this.instance.setCpus(cpus);
     } finally {
-      await this.#pool.drain();
+      // As at the boot.
+      await this.#pool.drain().catch(() => {});
     }
   }
 
