@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../common/fields.h"
@@ -13,6 +12,7 @@
 #include "bells.h"
 #include "bytes.h"
 #include "files.h"
+#include "pci.h"
 #include "protocol.h"
 
 /* Where User Mode Linux has put the memory of its `iomem=` arguments: a page behind the end of its RAM. */
@@ -27,7 +27,7 @@ static u64 iomem_base(void)
 /* name, slot, side, memory (`iomem` or `pci`), offset, bytes, separated by 0x1f. ENODEV: its PCI function is not there yet. */
 int add_channel(char *spec)
 {
-	char *field[7], device[80], path[128], temporary[128], memory[96], text[512];
+	char *field[7], path[128], temporary[128], memory[96], text[512];
 	split_fields(spec, FIELD, field, 7); /* what is behind the sixth is of a newer host */
 	u32 slot = (u32)strtoul(field[1], NULL, 10);
 	u64 offset = strtoull(field[4], NULL, 10), bytes = strtoull(field[5], NULL, 10);
@@ -40,14 +40,8 @@ int add_channel(char *spec)
 		offset += base;
 		snprintf(memory, sizeof memory, "/dev/mem");
 	} else {
-		struct stat st;
-		snprintf(device, sizeof device, "/sys/bus/pci/devices/0000:00:%02x.0", CHANNEL_PCI_SLOT + slot);
-		snprintf(path, sizeof path, "%s/device", device);
-		if (read_text(path, text, sizeof text) <= 0 || strncmp(text, "0x1110", 6)) return ENODEV;
-		snprintf(path, sizeof path, "%s/enable", device);
-		if ((error = write_file(path, "1"))) return error;
-		snprintf(memory, sizeof memory, "%s/resource2", device);
-		if (stat(memory, &st) || (u64)st.st_size < bytes) return ENODEV;
+		error = pci_memory(CHANNEL_PCI_SLOT + slot, bytes, memory, sizeof memory);
+		if (error) return error;
 	}
 	snprintf(path, sizeof path, "%s/%s", channel_dir, field[0]);
 	snprintf(temporary, sizeof temporary, "%s/.new", channel_dir);

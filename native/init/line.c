@@ -10,7 +10,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -24,6 +23,7 @@
 #include "bytes.h"
 #include "files.h"
 #include "frames.h"
+#include "pci.h"
 #include "protocol.h"
 #include "requests.h"
 #include "say.h"
@@ -225,15 +225,13 @@ static u8 *beside; /* what a port once had beside it stays mapped */
 int port_share(const char *count)
 {
 	char path[80];
-	struct stat st;
 	u32 given = (u32)strtoul(count, NULL, 10);
 	if (line_tty || in_segments || !given || given > SLOTS_MOST || (beside && given != slots_given)) return EINVAL;
 	slots_given = given;
 	if (!beside) {
-		snprintf(path, sizeof path, "/sys/bus/pci/devices/0000:00:%02x.0/enable", LINE_PCI_SLOT);
-		if (write_file(path, "1")) return ENODEV;
-		snprintf(path, sizeof path, "/sys/bus/pci/devices/0000:00:%02x.0/resource2", LINE_PCI_SLOT);
-		if (stat(path, &st) || (size_t)st.st_size < (size_t)given * 2 * SLOT || !(beside = map_slots(path, 0))) return ENODEV;
+		int error = pci_memory(LINE_PCI_SLOT, (u64)given * 2 * SLOT, path, sizeof path);
+		if (error) return error;
+		if (!(beside = map_slots(path, 0))) return ENODEV;
 	}
 	shared = beside, slots = given, slots_in = slots_out = slots_taken = 0;
 	return 0;
