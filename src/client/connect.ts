@@ -24,8 +24,7 @@ export interface ConnectOptions {
 export async function connect(options: ConnectOptions = {}): Promise<Client> {
   const paths = layout(options.home ?? defaultHome());
   checkSocketPath(paths.socket);
-  checkSocket(paths.socket, STATE);
-  if (await answers(paths.socket)) return new Client(paths.socket);
+  if (checkSocket(paths.socket, STATE) && (await answers(paths.socket))) return new Client(paths.socket);
   if (options.start === false) {
     throw new PolykernelError('unavailable', `no daemon runs for ${paths.home}`, {
       hint: 'Start one with `pk daemon`.',

@@ -48,21 +48,23 @@ export function takePlace(path: string, kind: PlaceKind): void {
 
 /**
  * For who is about to send secrets to a socket in such a place: throws `permission` unless nobody but root and this user can
- * have put it there. So its owner is who listens, and no other process can take its place before the connection is made.
+ * have put it there. So its owner is who listens, and no other process can take its place before the connection is made. False: it
+ * is not there, and not to be connected to: in /tmp somebody else may make one at any time.
  */
-export function checkSocket(path: string, kind: PlaceKind): void {
+export function checkSocket(path: string, kind: PlaceKind): boolean {
   try {
     const place = walk(dirname(path), kind, false);
-    if (place === undefined) return;
+    if (place === undefined) return false;
     checkParent(place.path, place.status, dirname(path), kind);
     const status = lstatSync(path, { throwIfNoEntry: false });
-    if (status === undefined) return;
+    if (status === undefined) return false;
     if (!status.isSocket()) throw refusal(dirname(path), kind, `${path} is no socket`, path);
     if (!isTrusted(status.uid) || (place.status.mode & OTHERS_WRITE) !== 0)
       throw refusal(dirname(path), kind, `${path}${by(status)}, who would read what is sent there`, path);
+    return true;
   } catch (error) {
     // Connecting will fail likewise, and tell more.
-    if ((error as NodeJS.ErrnoException).code === 'EACCES') return;
+    if ((error as NodeJS.ErrnoException).code === 'EACCES') return true;
     throw asPolykernelError(error, `looking at ${path}`);
   }
 }
