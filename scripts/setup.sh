@@ -39,6 +39,15 @@ check_places "$cache"
 (umask 077 && mkdir -p "$cache") || fail "cannot make the cache directory $cache: set POLYKERNEL_CACHE to a writable directory"
 check_places "$cache"
 [ -O "$cache" ] || fail "$cache belongs to $(stat -c %U "$cache"): set POLYKERNEL_CACHE to a directory of your own"
+# By the path that was looked at, no link of which can lead elsewhere now. In it nobody else makes files, as in /tmp: a link in place of
+# the lock would have another file emptied, and Node runs what lies in compile.
+cache=$(cd "$cache" && pwd -P)
+for own in "$cache" "$cache/compile" "$cache/setup.lock"; do
+  [ -e "$own" ] || [ -h "$own" ] || continue
+  [ -n "$(find "$own" -prune -user "$(id -u)" ! -type l \( -type f -o ! -perm /022 \))" ] ||
+    fail "$cache is not used for what is run: $own ($(stat -c '%F, owner %U, mode %a' "$own")) is not ours alone:" \
+      "set POLYKERNEL_CACHE to a directory of your own"
+done
 
 # To run a checkout is to run what its owner writes, as with make install.
 if [ "$(id -u)" = 0 ] && [ -z "$quiet" ] && [ -n "$(find . -prune \( ! -user 0 -o -perm /022 \))" ]; then

@@ -2,6 +2,7 @@
 
 import { spawnSync } from 'node:child_process';
 import {
+  chmodSync,
   chownSync,
   globSync,
   lstatSync,
@@ -145,6 +146,24 @@ it.runIf(process.getuid?.() === 0)("set-up touches no cache in another user's di
     /polykernel is not used for what is run: .*theirs \(owner .*, mode 755\).*POLYKERNEL_CACHE/,
   );
   expect(readdirSync(theirs)).toEqual([]);
+});
+
+it.each(['the cache itself', 'compile', 'setup.lock'])('set-up runs and writes nothing where others put %s', (what) => {
+  const cache = join(sandbox.home, 'cache');
+  const victim = join(sandbox.home, 'victim');
+  writeFileSync(victim, 'kept');
+  mkdirSync(cache, { mode: 0o700 });
+  const mask = process.umask(0);
+  if (what === 'the cache itself') chmodSync(cache, 0o1777);
+  if (what === 'compile') mkdirSync(join(cache, what), { mode: 0o777 });
+  else symlinkSync(victim, join(cache, 'setup.lock'));
+  process.umask(mask);
+  const env = { ...process.env, POLYKERNEL_CACHE: cache };
+  const ran = spawnSync('sh', [join(ROOT, 'scripts/setup.sh'), '--quiet', '--skip-images'], { env, encoding: 'utf8' });
+  expect(ran.status).toBe(1);
+  expect(ran.stderr).toMatch(/^setup: .*cache is not used for what is run: .* is not ours alone: set POLYKERNEL_CACHE/);
+  expect(readFileSync(victim, 'utf8')).toBe('kept');
+  expect(globSync('compile/*', { cwd: cache })).toEqual([]);
 });
 
 it('every start of a process says which environment it gets', () => {
