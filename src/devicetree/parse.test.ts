@@ -111,6 +111,29 @@ describe('limits', () => {
   });
 });
 
+describe('long sources', () => {
+  const most = 16_000_000;
+
+  it.each([
+    ['characters', 'x'.repeat(most), most],
+    ['escapes', '\\n'.repeat(most / 8), most / 8],
+    ['both', 'x\\n'.repeat(most / 16), most / 8],
+  ])('strings of %s up to the bound of a source', (_, inner, length) => {
+    const { root } = parseDts(Buffer.from(`/dts-v1/; / { a = "${inner}"; };`));
+    expect(root.properties[0]!.value.length).toBe(length + 1);
+  });
+
+  it.each([
+    ['numbers of a line directive', `# 1 "x"${' 1'.repeat(most / 2)}`],
+    ['the name of a line directive', `# 1 "${'x'.repeat(most)}"`],
+    ['the name of a file', `/include/ "${'x'.repeat(most)}"`],
+  ])('%s are refused, as errors with a place', (_, line) => {
+    expect(() => parseDts(Buffer.from(`/dts-v1/;\n${line}\n/ {};`))).toThrow(
+      expect.objectContaining({ code: 'invalid', field: expect.stringMatching(/:2:/) }),
+    );
+  });
+});
+
 describe('files', () => {
   let directory: string;
   beforeEach(() => {

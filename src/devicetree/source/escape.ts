@@ -1,8 +1,20 @@
 /** Strings and characters with the escapes of C (6.4). */
 
-/** With both quotes. Line ends may be in it. */
-export const STRING = /"(?:[^\\"]|\\[\s\S])*"/y;
-export const CHARACTER = /'(?:[^\\']|\\[\s\S])*'/y;
+const BACKSLASH = 0x5c;
+
+/**
+ * Where a string or character ends that begins with its quote at `at`: after the other quote, or -1. Line ends may be in it. A pattern
+ * takes room on the engine's stack for each character, of which there may be 16 million.
+ */
+export function endOfQuoted(text: string, at: number): number {
+  const quote = text.charCodeAt(at);
+  for (let next = at + 1; next < text.length; next++) {
+    const code = text.charCodeAt(next);
+    if (code === quote) return next + 1;
+    if (code === BACKSLASH) next++;
+  }
+  return -1;
+}
 
 const SINGLE: Readonly<Record<string, string>> = { a: '\x07', b: '\b', t: '\t', n: '\n', v: '\v', f: '\f', r: '\r' };
 const ESCAPE = /\\(x[0-9a-fA-F]{0,2}|[0-7]{1,3}|[\s\S])/g;

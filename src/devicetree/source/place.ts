@@ -13,8 +13,8 @@ export interface Place {
   readonly at: number;
 }
 
-/** What cpp leaves at the beginnings of lines: `# 12 "board.dts" 1`, `#line 12 "board.dts"`. The name may have line ends, as dtc takes it. */
-export const LINE_DIRECTIVE = /#(?:line)?[ \t]+(\d{1,9})[ \t]+"((?:[^\\"]|\\[^\n])*)"(?:[ \t]+\d+)*/y;
+/** What cpp leaves at the beginnings of lines: `# 12 "board.dts" 1`, `#line 12 "board.dts"`. The name may have line ends, as dtc takes it, and is no longer than a path. */
+export const LINE_DIRECTIVE = /#(?:line)?[ \t]+(\d{1,9})[ \t]+"((?:[^\\"]|\\[^\n]){0,4096})"(?:[ \t]+\d+){0,8}/y;
 /** Columns of a source line that an error shows around its place. */
 const SHOWN = 120;
 

@@ -5,7 +5,7 @@
 import { LIMITS, tooMany, within } from '../limits.ts';
 import { latin1 } from '../tree.ts';
 import { hexDigit, isBlank, isLabel, isLabelStart, isName, isPath } from './characters.ts';
-import { CHARACTER, STRING, unescaped } from './escape.ts';
+import { endOfQuoted, unescaped } from './escape.ts';
 import type { SourceFiles } from './files.ts';
 import { LINE_DIRECTIVE, type Place, type SourceFile, sourceError } from './place.ts';
 
@@ -17,7 +17,7 @@ const APOSTROPHE = 0x27;
 const BACKSLASH = 0x5c;
 const COLON = 0x3a;
 
-const INCLUDE = /\/include\/\s*"((?:[^\\"]|\\[\s\S])*)"/y;
+const INCLUDE = /\/include\/\s*"((?:[^\\"]|\\[\s\S]){0,4096})"/y;
 const SUFFIX = /U?L{0,2}/y;
 const DIGITS = /0[xX][0-9a-fA-F]+|[0-9]+/y;
 
@@ -198,25 +198,26 @@ export class Scanner {
 
   /** A string in quotes, without them, escapes resolved (6.4). */
   string(): string | undefined {
-    return this.skip() === QUOTE ? this.#quoted(STRING, 'string') : undefined;
+    return this.skip() === QUOTE ? this.#quoted('string') : undefined;
   }
 
   /** A character in single quotes: its code (6.4). */
   character(): number | undefined {
     if (this.#text.charCodeAt(this.at) !== APOSTROPHE) return undefined;
     const { place } = this;
-    const value = this.#quoted(CHARACTER, 'character');
+    const value = this.#quoted('character');
     if (value.length !== 1) this.fail(`${value.length} characters where one must be`, place);
     return value.charCodeAt(0);
   }
 
-  #quoted(form: RegExp, what: string): string {
-    form.lastIndex = this.at;
-    const found = form.exec(this.#text);
-    if (found === null) this.fail(`this ${what} has no end`);
+  #quoted(what: string): string {
+    const end = endOfQuoted(this.#text, this.at);
+    if (end < 0) this.fail(`this ${what} has no end`);
     const { file, at } = this;
-    this.at += found[0].length;
-    return unescaped(found[0].slice(1, -1), (offset, problem) => this.fail(problem, { file, at: at + 1 + offset }));
+    this.at = end;
+    return unescaped(this.#text.slice(at + 1, end - 1), (offset, problem) =>
+      this.fail(problem, { file, at: at + 1 + offset }),
+    );
   }
 
   /** A number of at most 64 bits as C writes it, with a suffix such as ULL; a number where that is exact. */
