@@ -23,15 +23,15 @@ export class Demand {
   /** Requests per second foreseen, before headroom, and the headroom: what demand lately jumped by beyond that. */
   foreseen = Number.NaN;
   headroom = 0;
+  /** It has just fallen by more than chance explains. */
+  fell = false;
   readonly #lead: number;
   readonly #quantile: number;
   readonly #jumps: Jumps;
   #level = 0;
   #slope = 0;
-  /** Upwards: the sum, and the requests and seconds that it is made of. */
-  #sum = 0;
-  #counted = 0;
-  #during = 0;
+  readonly #rise = new Shift(1);
+  readonly #fall = new Shift(-1);
 
   /** `lead`: seconds ahead that it foresees; `quantile` of the jumps is kept free, which count half after `halfLife` seconds. */
   constructor(lead: number, quantile: number, halfLife: number) {
@@ -46,10 +46,15 @@ export class Demand {
     const expected = Math.max(1, this.foreseen);
     this.#jumps.add((arrivals - CHANCE * Math.sqrt(expected / seconds)) / expected, seconds);
     const ahead = Math.max(0, this.#level + this.#slope * seconds);
-    if (this.#hasRisen(arrivals * seconds, Math.max(1, ahead * seconds), seconds)) {
-      this.#level = this.#counted / this.#during;
-      this.#slope = Math.max(0, this.#slope);
-      this.#sum = this.#counted = this.#during = 0;
+    const counts = [arrivals * seconds, Math.max(1, ahead * seconds), seconds] as const;
+    const [risen, fallen] = [this.#rise.add(...counts), this.#fall.add(...counts)];
+    this.fell = fallen !== undefined;
+    const changed = risen ?? fallen;
+    if (changed !== undefined) {
+      this.#level = changed;
+      this.#slope = risen === undefined ? Math.min(0, this.#slope) : Math.max(0, this.#slope);
+      this.#rise.reset();
+      this.#fall.reset();
     } else {
       const kept = LEVEL_MEMORY ** seconds;
       const level = kept * ahead + (1 - kept) * arrivals;
@@ -65,15 +70,33 @@ export class Demand {
   get uncertainty(): number {
     return CHANCE * Math.sqrt(Math.max(0, this.#level) / ESTIMATED_OVER);
   }
+}
 
-  #hasRisen(count: number, expected: number, seconds: number): boolean {
-    this.#sum = Math.max(0, this.#sum + (count - expected) / Math.sqrt(expected) - DRIFT);
+/** The cumulative sum of deviations in one direction, and the requests and seconds that it is made of. */
+class Shift {
+  readonly #sign: 1 | -1;
+  #sum = 0;
+  #counted = 0;
+  #during = 0;
+
+  /** `sign`: 1 for rises, -1 for falls. */
+  constructor(sign: 1 | -1) {
+    this.#sign = sign;
+  }
+
+  /** `count` came in `seconds`, where `expected` were. Requests per second since the change began, once it is one. */
+  add(count: number, expected: number, seconds: number): number | undefined {
+    this.#sum = Math.max(0, this.#sum + (this.#sign * (count - expected)) / Math.sqrt(expected) - DRIFT);
     if (this.#sum === 0) {
       this.#counted = this.#during = 0;
-      return false;
+      return undefined;
     }
     this.#counted += count;
     this.#during += seconds;
-    return this.#sum > BOUND;
+    return this.#sum > BOUND ? this.#counted / this.#during : undefined;
+  }
+
+  reset(): void {
+    this.#sum = this.#counted = this.#during = 0;
   }
 }
