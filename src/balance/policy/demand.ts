@@ -30,8 +30,8 @@ export class Demand {
   readonly #jumps: Jumps;
   #level = 0;
   #slope = 0;
-  readonly #rise = new Shift(1);
-  readonly #fall = new Shift(-1);
+  readonly #rise = new Shift();
+  readonly #fall = new Shift();
 
   /** `lead`: seconds ahead that it foresees; `quantile` of the jumps is kept free, which count half after `halfLife` seconds. */
   constructor(lead: number, quantile: number, halfLife: number) {
@@ -46,13 +46,14 @@ export class Demand {
     const expected = Math.max(1, this.foreseen);
     this.#jumps.add((arrivals - CHANCE * Math.sqrt(expected / seconds)) / expected, seconds);
     const ahead = Math.max(0, this.#level + this.#slope * seconds);
-    const counts = [arrivals * seconds, Math.max(1, ahead * seconds), seconds] as const;
-    const [risen, fallen] = [this.#rise.add(...counts), this.#fall.add(...counts)];
-    this.fell = fallen !== undefined;
-    const changed = risen ?? fallen;
-    if (changed !== undefined) {
-      this.#level = changed;
-      this.#slope = risen === undefined ? Math.min(0, this.#slope) : Math.max(0, this.#slope);
+    const count = arrivals * seconds;
+    const mean = Math.max(1, ahead * seconds);
+    const deviation = (count - mean) / Math.sqrt(mean);
+    const rose = this.#rise.add(deviation, count, seconds);
+    this.fell = this.#fall.add(-deviation, count, seconds);
+    if (rose || this.fell) {
+      this.#level = rose ? this.#rise.level : this.#fall.level;
+      this.#slope = rose ? Math.max(0, this.#slope) : Math.min(0, this.#slope);
       this.#rise.reset();
       this.#fall.reset();
     } else {
@@ -74,26 +75,25 @@ export class Demand {
 
 /** The cumulative sum of deviations in one direction, and the requests and seconds that it is made of. */
 class Shift {
-  readonly #sign: 1 | -1;
   #sum = 0;
   #counted = 0;
   #during = 0;
 
-  /** `sign`: 1 for rises, -1 for falls. */
-  constructor(sign: 1 | -1) {
-    this.#sign = sign;
-  }
-
-  /** `count` came in `seconds`, where `expected` were. Requests per second since the change began, once it is one. */
-  add(count: number, expected: number, seconds: number): number | undefined {
-    this.#sum = Math.max(0, this.#sum + (this.#sign * (count - expected)) / Math.sqrt(expected) - DRIFT);
+  /** `count` came in `seconds`, so many √m from what was expected in this direction. Whether that is beyond chance by now. */
+  add(deviation: number, count: number, seconds: number): boolean {
+    this.#sum = Math.max(0, this.#sum + deviation - DRIFT);
     if (this.#sum === 0) {
       this.#counted = this.#during = 0;
-      return undefined;
+      return false;
     }
     this.#counted += count;
     this.#during += seconds;
-    return this.#sum > BOUND ? this.#counted / this.#during : undefined;
+    return this.#sum > BOUND;
+  }
+
+  /** Requests per second since the sum began to grow. */
+  get level(): number {
+    return this.#counted / this.#during;
   }
 
   reset(): void {
