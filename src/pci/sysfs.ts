@@ -4,7 +4,6 @@ import {
   fstatSync,
   openSync,
   readdirSync,
-  readFileSync,
   readlinkSync,
   readSync,
   realpathSync,
@@ -15,6 +14,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import { comparePciAddresses, isPciAddress } from '../topology/pci-address.ts';
 import type { Access, Signal } from './access.ts';
+import { openAttribute, readAttribute } from './attribute.ts';
 import { type FunctionHealth, HEALTH_FILES, healthOf } from './health.ts';
 import type { FunctionFacts, Place } from './place.ts';
 import type { Width } from './source.ts';
@@ -46,12 +46,12 @@ function sysfsAddresses(root: string): string[] {
 function sysfsFacts(root: string, address: string): FunctionFacts {
   const directory = join(root, DEVICES, address);
   const number = (name: string): number => {
-    const found = Number(text(join(directory, name)) || Number.NaN);
+    const found = Number(readAttribute(join(directory, name)) || Number.NaN);
     return Number.isSafeInteger(found) ? found : 0;
   };
   const link = (name: string) => linked(join(directory, name));
   const group = link('iommu_group');
-  const node = text(join(directory, 'numa_node'));
+  const node = readAttribute(join(directory, 'numa_node'));
   const most = number('sriov_totalvfs');
   return {
     address,
@@ -72,7 +72,7 @@ function sysfsFacts(root: string, address: string): FunctionFacts {
 
 function sysfsHealth(root: string, address: string): FunctionHealth {
   const directory = join(root, DEVICES, address);
-  return healthOf(HEALTH_FILES.map((name) => text(join(directory, name), 4096)?.split('\n') ?? []));
+  return healthOf(HEALTH_FILES.map((name) => readAttribute(join(directory, name), 4096)?.split('\n') ?? []));
 }
 
 /** Opens the configuration space of a function. Throws `not-found` when there is no such function, `permission`. */
@@ -80,16 +80,19 @@ function sysfsAccess(root: string, address: string): Access {
   const directory = join(root, DEVICES, address);
   let fd: number;
   try {
-    fd = openSync(join(directory, 'config'), 'r');
+    fd = openAttribute(join(directory, 'config')) ?? missing(address);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw asPolykernelError(error, `opening ${address}`);
-    throw new PolykernelError('not-found', `there is no PCI function ${address}, or it has no configuration space`, {
-      field: 'address',
-      value: address,
-      hint: '`pk pci ls` lists them.',
-    });
+    throw asPolykernelError(error, `opening ${address}`);
   }
   return new SysfsAccess(directory, address, fd, resolve(root) === '/');
+}
+
+function missing(address: string): never {
+  throw new PolykernelError('not-found', `there is no PCI function ${address}, or it has no configuration space`, {
+    field: 'address',
+    value: address,
+    hint: '`pk pci ls` lists them.',
+  });
 }
 
 const ID_FILES = ['vendor', 'device', 'class', 'revision', 'subsystem_vendor', 'subsystem_device'];
@@ -149,8 +152,9 @@ class SysfsAccess implements Access {
     const at = (name: string) => join(this.#directory, name);
     try {
       const { ino } = statSync(at('config'));
-      if (this.#known?.ino !== ino) this.#known = { ino, ids: ID_FILES.map((name) => text(at(name)) ?? '').join(' ') };
-      const state = `${linked(at('driver')) ?? ''} ${text(at('power_state')) ?? ''}`;
+      if (this.#known?.ino !== ino)
+        this.#known = { ino, ids: ID_FILES.map((name) => readAttribute(at(name)) ?? '').join(' ') };
+      const state = `${linked(at('driver')) ?? ''} ${readAttribute(at('power_state')) ?? ''}`;
       return { device: `${ino} ${this.#known.ids}`, state };
     } catch {
       return undefined;
@@ -170,14 +174,6 @@ function gone(error: unknown, address: string): PolykernelError {
     hint: 'It may have been removed: look at `pk pci ls` and the kernel log.',
     cause: error,
   });
-}
-
-function text(path: string, most = 64): string | undefined {
-  try {
-    return readFileSync(path, 'latin1').slice(0, most).trim();
-  } catch {
-    return undefined;
-  }
 }
 
 function linked(path: string): string | undefined {

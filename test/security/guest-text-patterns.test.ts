@@ -8,10 +8,14 @@ const SOURCES = [
   'src/{guest,driver,instance,daemon,telemetry,service,ring}/**/*.ts',
   'src/{evidence,health,heal,upgrade,standby,containment,balance,channel,ledger}/**/*.ts',
   'src/sys/text.ts',
+  // Of snapshots and dumps of other machines.
+  'src/pci/**/*.ts',
 ];
 
 /** Sources whose patterns with several repeats, or one tried from anywhere, are over text of somebody else. */
 const OTHER_TEXT: Readonly<Record<string, string>> = {
+  'src/pci/names.ts': 'the list of names that this host has',
+  'src/pci/cache/store.ts': 'ourselves, in the state directory',
   'src/service/haproxy.ts': 'HAProxy, of our own configuration, before a guest has a say',
   'src/channel/channel-memory.ts': 'the kernel of this host',
   'src/doctor/host-facts.ts': 'the kernel of this host',

@@ -1,5 +1,4 @@
 /** What each policy would have done with a trace. Asks no daemon. */
-import { readFile } from 'node:fs/promises';
 import {
   caseOf,
   clairvoyant,
@@ -14,13 +13,14 @@ import {
   Timeline,
 } from '../../balance/contract.ts';
 import { closest } from '../../sys/closest.ts';
-import { asPolykernelError, PolykernelError } from '../../sys/errors.ts';
+import { PolykernelError } from '../../sys/errors.ts';
 import { parseDuration } from '../../sys/units.ts';
 import { type Command, type Invocation, JSON_OPTION } from '../kit/command.ts';
 import { withProgress } from '../kit/long-work.ts';
 import { answer } from '../kit/output.ts';
 import { checkPage, writePage } from '../kit/page-file.ts';
 import { type Column, tableOf } from '../kit/table.ts';
+import { readLarge } from '../kit/text-file.ts';
 
 const NAMES = POLICIES.map(({ name }) => name);
 
@@ -112,12 +112,6 @@ async function sceneOf(invocation: Invocation) {
     throw new PolykernelError('invalid', '--interval: 0 is no time between values', { field: '--interval', value: 0 });
   }
   const host = invocation.value('host');
-  const trace = readTrace(await content(path, '--trace'), interval);
-  return caseOf(trace, host === undefined ? undefined : readHost(await content(host, '--host')));
-}
-
-function content(path: string, option: string): Promise<string> {
-  return readFile(path, 'utf8').catch((error) => {
-    throw asPolykernelError(error, `${option}: reading ${path}`);
-  });
+  const trace = readTrace(await readLarge(path, '--trace'), interval);
+  return caseOf(trace, host === undefined ? undefined : readHost(await readLarge(host, '--host')));
 }

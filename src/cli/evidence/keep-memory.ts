@@ -1,6 +1,5 @@
 /** The memory of a kernel, kept in a file that only its owner may read; whatever goes wrong, nothing of it stays. */
-import { constants } from 'node:fs';
-import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import type { Client } from '../../client/index.ts';
 import type { Evidence, KeptMemory } from '../../evidence/contract.ts';
@@ -9,12 +8,12 @@ import { roomAt } from '../../sys/free-space.ts';
 import { formatBytes } from '../../sys/units.ts';
 import { withProgress } from '../kit/long-work.ts';
 import { interruptible } from '../kit/signals.ts';
+import { replaceFile } from './replace-file.ts';
 
 /** Pieces that are nothing but zero take no room in a file. */
 const HOLE_BYTES = 64 * 1024;
 const ZEROES = Buffer.alloc(HOLE_BYTES);
 const SAY_BYTES = 16 * 2 ** 20;
-const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
 
 /**
  * A former copy in `path` is replaced, once the new one is whole. Rejects with `unsupported`, `conflict`, or `internal` (no room, or as the
@@ -34,24 +33,20 @@ export async function keepMemory(client: Client, evidence: Evidence, path: strin
     );
   checkRoomFor(path, memory.mostBytes);
   const interruption = interruptible();
-  const begun = `${path}.new`;
   try {
-    await rm(begun, { force: true });
-    await using file = await open(begun, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
-    await file.chmod(0o600);
-    const startMs = performance.now();
-    const bytes = await withProgress(async (say) => {
-      const stream = await client.getMemory(name, interruption.signal);
-      return await writeSparse(file, stream, memory.mostBytes, (done) =>
-        say(`memory of ${name}: ${formatBytes(done)}`),
-      );
+    return await replaceFile(path, async (file) => {
+      const startMs = performance.now();
+      const bytes = await withProgress(async (say) => {
+        const stream = await client.getMemory(name, interruption.signal);
+        return await writeSparse(file, stream, memory.mostBytes, (done) =>
+          say(`memory of ${name}: ${formatBytes(done)}`),
+        );
+      });
+      const tookMs = Math.round(performance.now() - startMs);
+      interruption.signal.throwIfAborted();
+      return { file: basename(path), bytes, tookMs };
     });
-    const tookMs = Math.round(performance.now() - startMs);
-    interruption.signal.throwIfAborted();
-    await rename(begun, path);
-    return { file: basename(path), bytes, tookMs };
   } catch (error) {
-    await rm(begun, { force: true });
     if (interruption.signal.aborted) process.exit(interruption.code());
     throw asPolykernelError(error, `keeping memory in ${path}`);
   } finally {

@@ -2,11 +2,15 @@
 import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
+  chownSync,
   closeSync,
   constants,
   existsSync,
+  linkSync,
   mkdtempSync,
   openSync,
+  readdirSync,
+  readFileSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -44,3 +48,37 @@ it('leaves no memory where the description of it cannot be written', async () =>
   await expect(saveText(join(directory, 'no/x'), 'text', memory)).rejects.toThrow('writing');
   expect(existsSync(memory)).toBe(false);
 });
+
+it('gives nothing to who had a file of that name open before, or has another name for it', async () => {
+  const path = join(directory, 'core');
+  writeFileSync(path, '', { mode: 0o666 });
+  linkSync(path, join(directory, 'other'));
+  const before = openSync(path, 'r');
+  await saveText(path, 'secrets');
+  expect(readFileSync(before, 'utf8')).toBe('');
+  closeSync(before);
+  expect(readFileSync(join(directory, 'other'), 'utf8')).toBe('');
+  expect(readFileSync(path, 'utf8')).toBe('secrets');
+  expect(readdirSync(directory).sort()).toEqual(['core', 'other']);
+});
+
+it.runIf(process.getuid?.() === 0)(
+  "owns the file in place of another user's, and writes into no FIFO of theirs",
+  async () => {
+    const path = join(directory, 'core');
+    writeFileSync(path, '', { mode: 0o666 });
+    chownSync(path, 65534, 65534);
+    await saveText(path, 'secrets');
+    expect(statSync(path)).toMatchObject({ uid: 0, size: 7 });
+    const fifo = join(directory, 'fifo');
+    execFileSync('mkfifo', [fifo]);
+    chownSync(fifo, 65534, 65534);
+    const reader = openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK);
+    await expect(saveText(fifo, 'secrets')).rejects.toMatchObject({
+      code: 'permission',
+      field: '--output',
+      value: fifo,
+    });
+    closeSync(reader);
+  },
+);

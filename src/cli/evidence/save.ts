@@ -1,17 +1,19 @@
 /** pk core save: what is known of an instance, kept in a file. */
 import { constants } from 'node:fs';
-import { open, rm } from 'node:fs/promises';
+import { lstat, open, rm } from 'node:fs/promises';
 import { connect } from '../../client/index.ts';
 import type { Core } from '../../evidence/contract.ts';
 import { asPolykernelError, PolykernelError } from '../../sys/errors.ts';
+import { isTrusted } from '../../sys/places.ts';
 import type { Command } from '../kit/command.ts';
 import { print } from '../kit/output.ts';
 import { keepMemory } from './keep-memory.ts';
+import { replaceFile } from './replace-file.ts';
 
 /** Of the console. */
 const LINES = 500;
 const CHARACTERS = 256 * 1024;
-const { O_WRONLY, O_CREAT, O_TRUNC, O_NOFOLLOW } = constants;
+const { O_WRONLY, O_NOFOLLOW } = constants;
 
 export const command: Command = {
   summary: 'keep what is known of an instance now, in a file',
@@ -58,16 +60,30 @@ export const command: Command = {
 };
 
 /**
- * A device or a FIFO takes it with the mode that it has: it is everybody's. `memory`: the file that was kept with it, and goes where this
- * fails: who reads that finds no secrets lying about.
+ * A device or a FIFO, of root or this user, takes it with the mode that it has: it is everybody's. `memory`: the file that was kept with it,
+ * and goes where this fails: who reads that finds no secrets lying about. Rejects with `permission` for a FIFO that another user has put there.
  */
 export async function saveText(path: string, content: string, memory?: string): Promise<void> {
   try {
-    await using file = await open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0o600);
-    if ((await file.stat()).isFile()) await file.chmod(0o600);
-    await file.writeFile(content);
+    const there = await lstat(path).catch(() => undefined);
+    if (there === undefined || there.isFile()) await replaceFile(path, (file) => file.writeFile(content));
+    else await writeInto(path, there.uid, content);
   } catch (error) {
     if (memory !== undefined) await rm(memory, { force: true });
     throw asPolykernelError(error, `writing ${path}`);
   }
+}
+
+async function writeInto(path: string, uid: number, content: string): Promise<void> {
+  const refuse = (fault: string) => {
+    throw new PolykernelError('permission', `${path} ${fault}`, {
+      ...{ field: '--output', value: path, hint: 'Name a file in a directory of your own with -o.' },
+    });
+  };
+  // Before it is opened: that waits for a reader.
+  if (!isTrusted(uid)) refuse(`belongs to uid ${uid}, who would read what is written there`);
+  await using file = await open(path, O_WRONLY | O_NOFOLLOW);
+  const status = await file.stat();
+  if (status.isFile() || !isTrusted(status.uid)) refuse('was exchanged while it was opened');
+  await file.writeFile(content);
 }

@@ -1,9 +1,9 @@
 /** Which machine a command of `pk pci` looks at. */
-import { readFile } from 'node:fs/promises';
 import { type ConfigSpace, openConfigSpace } from '../../pci/index.ts';
-import { asPolykernelError, PolykernelError } from '../../sys/errors.ts';
+import { PolykernelError } from '../../sys/errors.ts';
 import { layout } from '../../sys/paths.ts';
 import type { Invocation, OptionSpec } from '../kit/command.ts';
+import { readLarge } from '../kit/text-file.ts';
 
 export const PLACE_OPTIONS: Readonly<Record<string, OptionSpec>> = {
   root: { value: 'DIR', complete: 'file', help: "another machine's sys (default /)" },
@@ -19,10 +19,7 @@ async function openPlace(invocation: Invocation): Promise<ConfigSpace> {
       value: from,
     });
   if (from !== undefined) {
-    const dump = await readFile(from, 'latin1').catch((error) => {
-      throw asPolykernelError(error, `--from: reading ${from}`);
-    });
-    return openConfigSpace({ dump });
+    return openConfigSpace({ dump: await readLarge(from, '--from', 'latin1') });
   }
   return root === undefined ? openConfigSpace({ store: layout().pciCache }) : openConfigSpace({ root });
 }

@@ -1,7 +1,8 @@
 /** Another machine, as `--host` names it. */
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { asPolykernelError, PolykernelError } from '../../sys/errors.ts';
 import { parseTopology, readTopology, type Topology } from '../../topology/index.ts';
+import { readLarge } from '../kit/text-file.ts';
 
 /** From a directory with its sys/ and proc/, or a file with its topology as JSON. Throws `not-found` and `invalid`. */
 export async function readHost(path: string): Promise<Topology> {
@@ -9,9 +10,7 @@ export async function readHost(path: string): Promise<Topology> {
     throw asPolykernelError(error, `--host: reading ${path}`);
   });
   if (found.isDirectory()) return readTopology(path);
-  const text = await readFile(path, 'utf8').catch((error) => {
-    throw asPolykernelError(error, `--host: reading ${path}`);
-  });
+  const text = await readLarge(path, '--host');
   let json: unknown;
   try {
     json = JSON.parse(text);
