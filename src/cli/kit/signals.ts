@@ -1,5 +1,7 @@
 /** What signals to this process do, so that it never ends with a terminal in raw mode or a start half made. */
+import { spawnSync } from 'node:child_process';
 import { constants } from 'node:os';
+import { toolEnvironment } from '../../sys/environment.ts';
 
 const ENDING = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
 
@@ -7,13 +9,18 @@ const ENDING = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
 export const codeOf = (name: NodeJS.Signals): number => 128 + constants.signals[name];
 
 /**
- * Until the returned function is called, keys go to the program unread by the terminal. A signal that would end this
- * process ends it through `exit`, since dying of it would leave the terminal raw. Does nothing when standard input is
- * no terminal.
+ * Until the returned function is called, keys go to the program unread by the terminal, and where another terminal is shown
+ * (`shows: 'terminal'`), what that prints is left as it is. A signal that would end this process ends it through `exit`, since
+ * dying of it would leave the terminal raw. Does nothing when standard input is no terminal.
  */
-export function rawMode(): () => void {
+export function rawMode(shows: 'lines' | 'terminal'): () => void {
   if (process.stdin.isTTY !== true) return () => {};
   process.stdin.setRawMode(true);
+  // Node's raw mode puts a carriage return before each line end, which moves the cursor of full-screen programs. It takes
+  // this back, too, as it goes back to what was before.
+  if (shows === 'terminal') {
+    spawnSync('stty', ['raw'], { stdio: ['inherit', 'ignore', 'ignore'], env: toolEnvironment() });
+  }
   const restore = () => void process.stdin.setRawMode(false);
   const end = (name: NodeJS.Signals) => process.exit(codeOf(name));
   process.once('exit', restore);
