@@ -53,7 +53,8 @@ it('shows what a terminal in a guest prints as it is, and leaves its own as it w
     stderr.end();
     const exited = Promise.resolve({ code: 0 });
     await join({ stdin: new PassThrough(), stdout, stderr, exited, signal() {}, resize() {} }, { tty: true, stdin: false });`;
-  const inner = 'before=$(stty -g); "$NODE" --input-type=module-typescript --eval "$SHOWN"; test "$before" = "$(stty -g)"';
+  const inner =
+    'before=$(stty -g); "$NODE" --input-type=module-typescript --eval "$SHOWN"; test "$before" = "$(stty -g)"';
   const child = spawn('script', ['-qec', inner, '/dev/null'], {
     env: { ...process.env, NODE: process.execPath, SHOWN: shown, SHELL: '/bin/sh' },
     stdio: ['ignore', 'pipe', 'inherit'],
