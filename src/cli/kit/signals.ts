@@ -1,7 +1,5 @@
 /** What signals to this process do, so that it never ends with a terminal in raw mode or a start half made. */
-import { spawnSync } from 'node:child_process';
 import { constants } from 'node:os';
-import { toolEnvironment } from '../../sys/environment.ts';
 
 const ENDING = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
 
@@ -19,7 +17,9 @@ export function rawMode(shows: 'lines' | 'terminal'): () => void {
   // Node's raw mode puts a carriage return before each line end, which moves the cursor of full-screen programs. It takes
   // this back, too, as it goes back to what was before.
   if (shows === 'terminal') {
-    spawnSync('stty', ['raw'], { stdio: ['inherit', 'ignore', 'ignore'], env: toolEnvironment() });
+    const { spawnSync } = process.getBuiltinModule('node:child_process');
+    const { PATH } = process.env;
+    spawnSync('stty', ['raw'], { stdio: ['inherit', 'ignore', 'ignore'], env: { PATH } });
   }
   const restore = () => void process.stdin.setRawMode(false);
   const end = (name: NodeJS.Signals) => process.exit(codeOf(name));
