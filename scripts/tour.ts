@@ -210,10 +210,10 @@ async function inside(client: Client, name: string, command: string[]): Promise<
 /** Through a daemon that runs now: the one of the beginning may have been killed on purpose. */
 async function cleanUp(): Promise<void> {
   const client = await connect({ home });
-  for (const { spec } of await client.list().catch(() => []))
-    await client.remove(spec.name, { force: true }).catch(() => {});
-  for (const { name } of await client.channels().catch(() => []))
-    await client.removeChannel(name, { force: true }).catch(() => {});
+  const instances = await client.list().catch(() => []);
+  await Promise.all(instances.map(({ spec }) => client.remove(spec.name, { force: true }).catch(() => {})));
+  const channels = await client.channels().catch(() => []);
+  await Promise.all(channels.map(({ name }) => client.removeChannel(name, { force: true }).catch(() => {})));
   await client.releasePool().catch(() => {});
   await client.shutdown().catch(() => {});
   rmSync(home, { recursive: true, force: true });

@@ -35,6 +35,10 @@ static void end_cpuinfo(void)
 	if (n < 2 || n == sizeof text - 3 || text[n - 1] != '\n' || text[n - 2] == '\n') return;
 	text[n] = '\n', text[n + 1] = 0;
 	if (write_file(own, text) || mount(own, shown, NULL, MS_BIND, NULL)) say("cannot end", shown);
+	/* In user namespaces (unshare -r, bwrap, rootless containers) a /proc can only be mounted where one is to be seen whole: this one,
+	 * which is in every mount namespace, and below the root that switch-root covers. */
+	if (mkdir("/whole-proc", 0555) || mount("proc", "/whole-proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL))
+		say("cannot mount", "/whole-proc");
 }
 
 void boot_mounts(void)

@@ -54,10 +54,19 @@ export class YamlReader {
   /** Where each path was seen, for problems found later. */
   readonly #offsets = new Map<string, number>();
   readonly #filler: VariableFiller;
+  readonly #insteadOf: (path: string) => string | undefined;
   readonly #merges = new Merges((node) => this.#target(node));
 
-  /** `variables`: what `$NAME` in values stands for. */
-  constructor(source: string, variables: Variables = () => undefined) {
+  /**
+   * `variables`: what `$NAME` in values stands for. `insteadOf`: what to write instead of a key that there is not, by its path;
+   * undefined: what comes nearest.
+   */
+  constructor(
+    source: string,
+    variables: Variables = () => undefined,
+    insteadOf: (path: string) => string | undefined = () => undefined,
+  ) {
+    this.#insteadOf = insteadOf;
     this.#filler = new VariableFiller(source, variables, (...problem) => this.#push('', ...problem));
     this.#length = source.length;
     this.#lines = lineStarts(source);
@@ -236,7 +245,7 @@ export class YamlReader {
         path,
         offset,
         `there is no option ${quoted(name)} here`,
-        guess ? `Did you mean ${guess}?` : `There is ${keys.join(', ')}.`,
+        this.#insteadOf(path) ?? (guess ? `Did you mean ${guess}?` : `There is ${keys.join(', ')}.`),
       );
       return;
     }

@@ -38,6 +38,14 @@ describe('rootOps', () => {
     ]);
   });
 
+  it('gives root the directories of everybody, before the overlay would have to copy them', () => {
+    const ops = shown({ ...base, temporary: ['/tmp', '/var/tmp'] });
+    const made = ['mkdir /run/.pk/scratch/upper/tmp|1777', 'mkdir /run/.pk/scratch/upper/var/tmp|1777'];
+    const first = ops.indexOf(made[0]!);
+    expect(ops.slice(first, first + 2)).toEqual(made);
+    expect(first).toBeLessThan(ops.findIndex((op) => op.startsWith('mount overlay')));
+  });
+
   it('mounts a block device read-only, without replaying a journal', () => {
     const ops = shown({ ...base, exportMount: undefined, root: { blockDevice: '/dev/vda', fstype: 'ext4' } });
     expect(ops).toContain('mount ext4|/dev/vda|/run/.pk/lower|ro|noload');

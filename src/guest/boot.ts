@@ -17,6 +17,8 @@ export interface GuestRoot {
   ignoresSetId?: boolean;
   /** The root's /etc/hosts, where it is known; undefined: the guest looks. */
   hosts?: string | undefined;
+  /** Directories of the root in which everybody may make files and which are shown empty: they are root's, whoever emptied them. */
+  temporary?: readonly string[];
   /** The root is not this machine's own: directories in its /run are what its programs look for in theirs. */
   keepsRun?: boolean;
   /** Lower layer: `root/` in the share, a block device of the guest, or a directory of the initramfs. */
@@ -145,6 +147,7 @@ export function rootOps(input: GuestRoot & GuestIdentity & { modules: readonly s
   // The identity goes straight into the upper layer: through the overlay each file would first be looked up and copied.
   const etc = `${scratch}/upper/etc`;
   ops.push(['mkdir', etc], ['mkdir', `${scratch}/work`]);
+  for (const path of input.temporary ?? []) ops.push(['mkdir', `${scratch}/upper${path}\x1f1777`]);
   ops.push(['write', `${etc}/hostname\x1f${input.hostname}\n`], ['write', `${etc}/machine-id\x1f${input.machineId}\n`]);
   const hosts = input.hosts === undefined ? [] : [input.hosts];
   ops.push(['own-name', [`${lower}/etc/hosts`, `${etc}/hosts`, input.hostname, ...hosts].join('\x1f')]);

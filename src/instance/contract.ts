@@ -17,4 +17,4 @@ export * from './schema.ts';
 export type * from './spec.ts';
 export { partitionBy } from './steps.ts';
 export type * from './stream-messages.ts';
-export { functionsOf } from './whole.ts';
+export { askedSize, functionsOf } from './whole.ts';

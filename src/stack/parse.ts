@@ -6,6 +6,7 @@ import { readKernels } from '../instance/stack.ts';
 import { readPool } from '../pool/stack.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import { checkTogether } from './check.ts';
+import { insteadOf } from './compose-keys.ts';
 import { keysOf } from './options.ts';
 import { readSections } from './sections.ts';
 import type { Stack } from './stack.ts';
@@ -15,7 +16,11 @@ export type ParsedStack = { stack: Stack; problems: readonly [] } | { stack: und
 /** Never throws: whatever is wrong is among the problems, in the order of the file, each with its place. */
 export function parseStack(text: string, context: StackContext): ParsedStack {
   const { variables = {} } = context;
-  const reader = new YamlReader(text, (name) => (Object.hasOwn(variables, name) ? variables[name] : undefined));
+  const reader = new YamlReader(
+    text,
+    (name) => (Object.hasOwn(variables, name) ? variables[name] : undefined),
+    insteadOf,
+  );
   const stack = readStack(reader, context);
   if (stack !== undefined) checkTogether(stack, reader);
   if (stack !== undefined && reader.problems.length === 0) return { stack, problems: [] };

@@ -5,7 +5,13 @@
 import { refuseChannels, restartsFor } from '../channel/stack.ts';
 import { byPhase } from '../core/step.ts';
 import type { Availability, Capabilities } from '../driver/index.ts';
-import type { InstanceSpec, InstanceStatus, Observed, Placement } from '../instance/contract.ts';
+import {
+  askedSize,
+  type InstanceSpec,
+  type InstanceStatus,
+  type Observed,
+  type Placement,
+} from '../instance/contract.ts';
 import { declaredSize, sizedRequest } from '../instance/size.ts';
 import { ACTIVE, type KernelPlan, kernelSteps, planKernel, storedDefinition } from '../instance/stack.ts';
 import { removeInstance } from '../instance/steps.ts';
@@ -306,14 +312,8 @@ function adviceInstances(
       instances[name] = facts(spec.driver, spec.cpus, spec.memoryBytes);
       continue;
     }
-    const vcpus = partition === null ? (create.cpus ?? 1) : vcpusOf(partition.cpus);
-    const memory =
-      partition === null
-        ? (create.memoryBytes ?? 0)
-        : partition.memory.kind === 'size'
-          ? partition.memory.bytes
-          : partition.memory.memory.reduce((sum, { bytes }) => sum + bytes, 0);
-    instances[name] = facts(create.driver ?? 'auto', vcpus, memory);
+    const { cpus, memoryBytes } = askedSize({ ...create, ...(partition && { partition }) });
+    instances[name] = facts(create.driver ?? 'auto', cpus, memoryBytes);
   }
   for (const [name, addresses] of functions) instances[name]!.functions = addresses;
   return instances;

@@ -139,12 +139,20 @@ describe.each(['uml', 'qemu'])('pk on %s', (driver) => {
   });
 
   it('lets users other than root use /tmp and the names of their standard streams', async () => {
-    const script = 'rm "$(mktemp)" "$(mktemp -p /var/tmp)" && cat /dev/stdin > /dev/stdout && echo e > /dev/stderr';
+    const script = `stat -c '%u:%g %a' /tmp /var/tmp && rm "$(mktemp)" "$(mktemp -p /var/tmp)" &&
+      cat /dev/stdin > /dev/stdout && echo e > /dev/stderr`;
     const ran = await sandbox.pk(
       ['run', '--driver', driver, '-u', '1000', '-w', '/', '--', 'sh', '-c', script],
       'hi\n',
     );
-    expect(ran).toMatchObject({ code: 0, stdout: 'hi\n', stderr: 'e\n' });
+    expect(ran).toMatchObject({ code: 0, stdout: '0:0 1777\n0:0 1777\nhi\n', stderr: 'e\n' });
+  });
+
+  it('lets users other than root make namespaces with a /proc and a /sys of their own, as rootless containers do', async () => {
+    const script =
+      'unshare -Urmpf --mount-proc sh -c "echo \\$\\$; ls -d /proc/[0-9]*" && unshare -Urmn mount -t sysfs own /sys';
+    const ran = await sandbox.pk(['run', '--driver', driver, '-u', '1000', '-w', '/', '--', 'sh', '-c', script]);
+    expect(ran).toMatchObject({ code: 0, stdout: expect.stringMatching(/^1\n\/proc\/1\n(\/proc\/2\n)?$/), stderr: '' });
   });
 
   it.runIf(process.getuid?.() === 0)(

@@ -83,6 +83,22 @@ it('a name is free again as the error says, and --rm takes away what has ended',
   });
 });
 
+it('what is so already is no failure: a start of what runs, rm -f of what is not there', async () => {
+  const test = await startDaemon();
+  const pk = sandbox(test);
+  await test.create({ name: 'web', command: ['sleep', 'inf'] });
+  const { bootId } = await untilState(test, 'web', 'running');
+  expect(await pk.ok('start', 'web')).toBe('web\n');
+  expect((await test.client.inspect('web')).bootId).toBe(bootId);
+  await test.client.pause('web');
+  expect(await pk.pk(['start', 'web'])).toMatchObject({ code: 125, stderr: expect.stringContaining('is paused') });
+  const missing = expect.stringContaining('there is no instance "nobody"');
+  expect(await pk.pk(['rm', '-f', 'nobody', 'web'])).toMatchObject({ code: 0, stdout: 'web\n', stderr: missing });
+  expect(await pk.pk(['rm', 'nobody'])).toMatchObject({ code: 125, stderr: missing });
+  expect(await pk.pk(['channel', 'rm', '-f', 'nobody'])).toMatchObject({ code: 0, stdout: '' });
+  expect(await pk.pk(['start', 'nobody'])).toMatchObject({ code: 125, stderr: missing });
+});
+
 it('an error is JSON where the answer would be', async () => {
   const test = await startDaemon();
   const pk = sandbox(test);

@@ -137,6 +137,16 @@ kernels:
     await expect(client.pool()).rejects.toMatchObject({ code: 'not-found' });
   });
 
+  it('advises on what is refused by the size that it would have', async () => {
+    const { client } = await startDaemon();
+    const text = 'kernels: {big: {driver: fake, command: [sleep, inf], cpus: 4000}}';
+    const { refused, advice } = await client.plan(stack(text));
+    expect(refused).toMatchObject([{ name: 'big', field: 'cpus' }]);
+    expect(advice.filter(({ id }) => id === 'ram-per-core')).toMatchObject([
+      { subject: 'big', message: expect.stringMatching(/^256 MiB \/ 4000 CPUs/) },
+    ]);
+  });
+
   it('two at once are carried out one after the other', async () => {
     const { client } = await startDaemon();
     const waiting: string[] = [];

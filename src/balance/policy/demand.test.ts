@@ -39,6 +39,20 @@ describe('Demand', () => {
     expect(seen[401]).toBeGreaterThan(200);
   });
 
+  it('takes a fall at once too, and says so; of a steady demand it says none', () => {
+    const chance = random(3);
+    const demand = new Demand(1.5, 0.98, 120);
+    const fell: number[] = [];
+    for (let time = 0; time < 200; time += STEP) {
+      demand.learn(poisson(time < 100 ? 240 : 80, chance), STEP);
+      if (demand.fell) fell.push(time);
+      if (time === 100.5) expect(demand.foreseen).toBeLessThan(110);
+    }
+    // By chance now and then, as a sum that has a bound does.
+    expect(fell.filter((time) => time >= 100 && time < 101).length).toBeGreaterThan(0);
+    expect(fell.length).toBeLessThan(8);
+  });
+
   it('foresees a ramp', () => {
     const demand = new Demand(1.5, 0.98, 120);
     for (let time = 0; time < 60; time += STEP) demand.learn(100 + 10 * time, STEP);
@@ -59,6 +73,8 @@ it('forgets jumps by halves', () => {
 it('keeps the highest of a span', () => {
   const highest = new HighestOf(3);
   expect([5, 1, 2, 1, 0, 0].map((value, at) => highest.add(at, value))).toEqual([5, 5, 5, 2, 2, 1]);
+  highest.reset();
+  expect(highest.add(6, 0)).toBe(0);
 });
 
 describe('Calibration', () => {

@@ -23,15 +23,15 @@ export class Demand {
   /** Requests per second foreseen, before headroom, and the headroom: what demand lately jumped by beyond that. */
   foreseen = Number.NaN;
   headroom = 0;
+  /** It has just fallen by more than chance explains. */
+  fell = false;
   readonly #lead: number;
   readonly #quantile: number;
   readonly #jumps: Jumps;
   #level = 0;
   #slope = 0;
-  /** Upwards: the sum, and the requests and seconds that it is made of. */
-  #sum = 0;
-  #counted = 0;
-  #during = 0;
+  readonly #rise = new Shift();
+  readonly #fall = new Shift();
 
   /** `lead`: seconds ahead that it foresees; `quantile` of the jumps is kept free, which count half after `halfLife` seconds. */
   constructor(lead: number, quantile: number, halfLife: number) {
@@ -46,10 +46,16 @@ export class Demand {
     const expected = Math.max(1, this.foreseen);
     this.#jumps.add((arrivals - CHANCE * Math.sqrt(expected / seconds)) / expected, seconds);
     const ahead = Math.max(0, this.#level + this.#slope * seconds);
-    if (this.#hasRisen(arrivals * seconds, Math.max(1, ahead * seconds), seconds)) {
-      this.#level = this.#counted / this.#during;
-      this.#slope = Math.max(0, this.#slope);
-      this.#sum = this.#counted = this.#during = 0;
+    const count = arrivals * seconds;
+    const mean = Math.max(1, ahead * seconds);
+    const deviation = (count - mean) / Math.sqrt(mean);
+    const rose = this.#rise.add(deviation, count, seconds);
+    this.fell = this.#fall.add(-deviation, count, seconds);
+    if (rose || this.fell) {
+      this.#level = rose ? this.#rise.level : this.#fall.level;
+      this.#slope = rose ? Math.max(0, this.#slope) : Math.min(0, this.#slope);
+      this.#rise.reset();
+      this.#fall.reset();
     } else {
       const kept = LEVEL_MEMORY ** seconds;
       const level = kept * ahead + (1 - kept) * arrivals;
@@ -65,9 +71,17 @@ export class Demand {
   get uncertainty(): number {
     return CHANCE * Math.sqrt(Math.max(0, this.#level) / ESTIMATED_OVER);
   }
+}
 
-  #hasRisen(count: number, expected: number, seconds: number): boolean {
-    this.#sum = Math.max(0, this.#sum + (count - expected) / Math.sqrt(expected) - DRIFT);
+/** The cumulative sum of deviations in one direction, and the requests and seconds that it is made of. */
+class Shift {
+  #sum = 0;
+  #counted = 0;
+  #during = 0;
+
+  /** `count` came in `seconds`, so many √m from what was expected in this direction. Whether that is beyond chance by now. */
+  add(deviation: number, count: number, seconds: number): boolean {
+    this.#sum = Math.max(0, this.#sum + deviation - DRIFT);
     if (this.#sum === 0) {
       this.#counted = this.#during = 0;
       return false;
@@ -75,5 +89,14 @@ export class Demand {
     this.#counted += count;
     this.#during += seconds;
     return this.#sum > BOUND;
+  }
+
+  /** Requests per second since the sum began to grow. */
+  get level(): number {
+    return this.#counted / this.#during;
+  }
+
+  reset(): void {
+    this.#sum = this.#counted = this.#during = 0;
   }
 }

@@ -22,4 +22,9 @@ export class HighestOf {
     }
     return this.#values[0]!;
   }
+
+  /** What came before counts no more. */
+  reset(): void {
+    this.#times.length = this.#values.length = 0;
+  }
 }

@@ -9,8 +9,11 @@ export function ranksOf(priorities: ArrayLike<number>): number[] {
   return [...found].sort((a, b) => b - a);
 }
 
-export const prioritiesOf = (kernels: readonly Pick<Kernel, 'priority'>[]): Float64Array =>
-  Float64Array.from(kernels, ({ priority }) => priority);
+export function prioritiesOf(kernels: readonly Pick<Kernel, 'priority'>[]): Float64Array {
+  const priorities = new Float64Array(kernels.length);
+  for (let index = 0; index < priorities.length; index++) priorities[index] = kernels[index]!.priority;
+  return priorities;
+}
 
 /** As `level`, those of one priority after those of a higher one. */
 export function levelByRank(

@@ -14,7 +14,7 @@ const DISTRUST_AFTER = 10;
 /** Share of the past kept each second: of what requests cost, of how many are late now. */
 const COST_MEMORY = 0.97;
 const RECENT_MEMORY = 0.7;
-/** Seconds for which a claim on what is short stands, so that chance does not send a CPU to and fro between two that are. */
+/** Seconds for which a claim on what is short stands, unless its demand falls: chance does not send a CPU to and fro between two that are. */
 const CLAIM_SECONDS = 5;
 /** Share of late requests in the last seconds, and how many they have to be, to ask for a CPU; and the chance of waiting that this takes. */
 const TOO_LATE = 0.01;
@@ -115,6 +115,8 @@ export class ServiceState {
     const isSteady = at - this.#steadySince > STEADY_SECONDS;
     const least = isSteady && this.#isLate(seen, grain) ? pieces(seen.cpus, grain) + 1 : 1;
     this.need = Math.max(least, size(foreseen + headroom, risk));
+    // Another one may be late meanwhile.
+    if (this.demand.fell) this.#claims.reset();
     this.bare = this.#claims.add(at, this.need === 1 ? 1 : steady(foreseen, PROMISED));
     this.recentNeed = this.#highest.add(at, Math.max(this.need, size(foreseen + headroom + uncertainty, risk)));
   }

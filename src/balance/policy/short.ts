@@ -76,23 +76,44 @@ function serve(
   return left;
 }
 
+/** One that would have more than it was given. */
+interface Claim {
+  index: number;
+  gain: number;
+  pieces: number;
+}
+
 /** What is left goes to whom it helps most, piece by piece; among equals to who was given least. */
 function comfort({ wishes, priorities, gain }: Shortage, sizes: Float64Array, supply: number): void {
-  const given = new Map<number, { gain: number; pieces: number }>();
+  const isBefore = (a: Claim, b: Claim) =>
+    (priorities[b.index]! - priorities[a.index]! || b.gain - a.gain || a.pieces - b.pieces || a.index - b.index) < 0;
+  // A heap: the first is before all others, and each before the two below it.
+  const claims: Claim[] = [];
   for (const [index, size] of sizes.entries())
-    if (wishes[index]! > size) given.set(index, { gain: gain(index, size), pieces: 0 });
-  for (let left = supply; left > 0 && given.size > 0; left--) {
-    let best = -1;
-    for (const [index, each] of given) {
-      const other = given.get(best);
-      const order =
-        other === undefined
-          ? -1
-          : priorities[best]! - priorities[index]! || other.gain - each.gain || each.pieces - other.pieces;
-      if (order < 0) best = index;
+    if (wishes[index]! > size) claims.push({ index, gain: gain(index, size), pieces: 0 });
+  for (let place = claims.length >> 1; place >= 0; place--) sink(claims, place, isBefore);
+  for (let left = supply; left > 0 && claims.length > 0; left--) {
+    const best = claims[0]!;
+    sizes[best.index]! += 1;
+    if (sizes[best.index]! < wishes[best.index]!) {
+      best.gain = gain(best.index, sizes[best.index]!);
+      best.pieces += 1;
+    } else {
+      const last = claims.pop()!;
+      if (claims.length > 0) claims[0] = last;
     }
-    sizes[best]! += 1;
-    if (sizes[best]! >= wishes[best]!) given.delete(best);
-    else given.set(best, { gain: gain(best, sizes[best]!), pieces: given.get(best)!.pieces + 1 });
+    sink(claims, 0, isBefore);
+  }
+}
+
+/** Puts what stands at `from` where it belongs, in a heap that is one but for that. */
+function sink<T>(heap: T[], from: number, isBefore: (a: T, b: T) => boolean): void {
+  for (let place = from; ; ) {
+    let first = place;
+    for (let below = 2 * place + 1; below <= 2 * place + 2 && below < heap.length; below++)
+      if (isBefore(heap[below]!, heap[first]!)) first = below;
+    if (first === place) return;
+    [heap[place], heap[first]] = [heap[first]!, heap[place]!];
+    place = first;
   }
 }

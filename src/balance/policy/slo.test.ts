@@ -122,6 +122,17 @@ it('gives a kernel that lies no more than its entitlement, and says so', () => {
 });
 
 describe('when all are short', () => {
+  it('takes CPUs at once from one whose demand has fallen', () => {
+    // 80 % of three CPUs each, of five for both: one is late until the other falls.
+    const rates = (second: number) => (second < 60 ? [240, 40] : second < 70 ? [240, 240] : [40, 240]);
+    const tight = { ...scene(rates, [{ promiseMs: 60 }, { promiseMs: 60 }]), cpus: 6 };
+    const { timeline } = watched(tight);
+    const moved = timeline.decisions.find(
+      ({ at, giver, taker }) => at >= 70 && giver?.kernel === 's0' && taker?.kernel === 's1',
+    );
+    expect(moved?.at).toBeLessThanOrEqual(71);
+  });
+
   const shortage = {
     floors: [1, 1, 1],
     entitlements: [3, 3, 3],

@@ -20,7 +20,7 @@ describe.each(FAMILY_NAMES)('%s', (family) => {
 it('finds the division that is needed, when there is one', () => {
   // Two services that take turns in needing three of four CPUs: no fixed division serves both.
   const scene = generate('step', 1, { services: 2, cpus: 5, step: 1, seconds: 40 });
-  const tenants = scene.tenants.map((tenant) => ({ ...tenant, serviceMs: 10, promiseMs: 100, variation: 1 }));
+  const tenants = scene.tenants.map((tenant) => ({ ...tenant, serviceMs: 10, promiseMs: 150, variation: 1 }));
   const turns = (first: boolean) =>
     Float32Array.from({ length: 40 }, (_, second) => (second % 20 < 10 === first ? 220 : 40));
   const load = [turns(true), turns(false), new Float32Array(0)];

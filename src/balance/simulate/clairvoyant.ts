@@ -11,7 +11,7 @@ import type { Case, Tenant } from './types.ts';
 const EXACT_TENANTS = 3;
 const EXACT_CPUS = 8;
 /** What waits is told apart to this part of a promise, rounded down; more coarsely where too many ways are open. */
-const FINENESS = 10;
+const FINENESS = 1000;
 const MOST_LABELS = 150;
 
 export interface Bound {

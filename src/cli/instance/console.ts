@@ -24,7 +24,7 @@ export const command: Command = {
     let console = await client.console(name);
     const terminal = process.stdin.isTTY === true;
     if (terminal) process.stderr.write('connected; Ctrl-] leaves\n');
-    const restore = rawMode();
+    let restore = rawMode('terminal');
     try {
       const left = copyInput(() => console, terminal).then(() => undefined);
       for (;;) {
@@ -36,7 +36,9 @@ export const command: Command = {
           if (next === undefined) return 0;
           client = next;
           console = await client.console(name);
+          restore();
           complain(`connected to another daemon: what the kernel said meanwhile is in pk logs --console ${name}`);
+          restore = rawMode('terminal');
         }
       }
     } finally {

@@ -52,6 +52,7 @@ describe('runRequest', () => {
       partition: partition({ kind: 'exact', cpus: [4] }),
     });
     expect(request('--cpus', '4', 'true')).toMatchObject({ cpus: 4 });
+    expect(request('--cpus', '4.0', 'true')).toMatchObject({ cpus: 4 });
     expect(request('--cpus', '4', 'true')).not.toHaveProperty('partition');
   });
 

@@ -142,6 +142,7 @@ function size(invocation: Invocation): Pick<CreateRequest, 'cpus' | 'memoryBytes
 function askedCpus(invocation: Invocation): number | number[] | undefined {
   const text = invocation.value('cpus') ?? '';
   if (/^\d.*[-,]/.test(text)) return parseCpuSet(text, '--cpus');
+  if (/^[1-9]\d{0,4}\.0+$/.test(text)) return Number(text);
   if (!/^\d*\.\d+$/.test(text)) return invocation.integer('cpus', 1);
   throw new PolykernelError('invalid', `--cpus: ${text} is not a whole number, and a kernel has whole CPUs`, {
     field: '--cpus',

@@ -17,7 +17,7 @@ export interface FullScreen {
 /** `onKeys` gets what was typed, `onChange` is called when all has to be drawn again. */
 export function fullScreen(onKeys: (text: string) => void, onChange: () => void): FullScreen {
   const { stdin, stdout } = process;
-  const cooked = rawMode();
+  const cooked = rawMode('lines');
   const leave = () => {
     try {
       // At once: the process may be ending.

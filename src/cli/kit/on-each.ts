@@ -4,10 +4,19 @@ import type { PolykernelError } from '../../sys/errors.ts';
 import type { Command, Invocation } from './command.ts';
 import { complain, print } from './output.ts';
 
-/** `VERB NAME...`: does `act` to each; the first failure is reported after the others were tried. */
+type Description = Pick<Command, 'summary' | 'examples' | 'description' | 'complete'> & {
+  options?: Command['options'];
+};
+type Act = (client: Client, name: string, invocation: Invocation) => Promise<unknown>;
+
+/**
+ * `VERB NAME...`: does `act` to each; the first failure is reported after the others were tried. `pardons`: what a failure says that
+ * is none: it is told, and changes no exit code; undefined for any other.
+ */
 export function onEach(
-  describe: Pick<Command, 'summary' | 'examples' | 'description' | 'complete'> & { options?: Command['options'] },
-  act: (client: Client, name: string, invocation: Invocation) => Promise<unknown>,
+  describe: Description,
+  act: Act,
+  pardons: (error: unknown, invocation: Invocation) => string | undefined = () => undefined,
 ): Command {
   return {
     usage: '[OPTION]... NAME...',
@@ -23,12 +32,20 @@ export function onEach(
           await act(client, name, invocation);
           await print(`${name}\n`);
         } catch (error) {
-          failures.push(error);
+          const pardoned = pardons(error, invocation);
+          if (pardoned === undefined) failures.push(error);
+          else complain(pardoned);
         }
       }
       return throwFirst(failures);
     },
   };
+}
+
+/** For `rm -f`: what is not there need not be removed. */
+export function pardonsMissing(error: unknown, invocation: Invocation): string | undefined {
+  const { code, message } = error as Partial<PolykernelError> & Error;
+  return code === 'not-found' && invocation.flag('force') ? message : undefined;
 }
 
 /** After all were tried: tells of the others, and throws the first. */

@@ -7,13 +7,20 @@ const ENDING = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
 export const codeOf = (name: NodeJS.Signals): number => 128 + constants.signals[name];
 
 /**
- * Until the returned function is called, keys go to the program unread by the terminal. A signal that would end this
- * process ends it through `exit`, since dying of it would leave the terminal raw. Does nothing when standard input is
- * no terminal.
+ * Until the returned function is called, keys go to the program unread by the terminal, and where another terminal is shown
+ * (`shows: 'terminal'`), what that prints is left as it is. A signal that would end this process ends it through `exit`, since
+ * dying of it would leave the terminal raw. Does nothing when standard input is no terminal.
  */
-export function rawMode(): () => void {
+export function rawMode(shows: 'lines' | 'terminal'): () => void {
   if (process.stdin.isTTY !== true) return () => {};
   process.stdin.setRawMode(true);
+  // Node's raw mode puts a carriage return before each line end, which moves the cursor of full-screen programs. It takes
+  // this back, too, as it goes back to what was before.
+  if (shows === 'terminal') {
+    const { spawnSync } = process.getBuiltinModule('node:child_process');
+    const { PATH } = process.env;
+    spawnSync('stty', ['raw'], { stdio: ['inherit', 'ignore', 'ignore'], env: { PATH } });
+  }
   const restore = () => void process.stdin.setRawMode(false);
   const end = (name: NodeJS.Signals) => process.exit(codeOf(name));
   process.once('exit', restore);

@@ -42,3 +42,26 @@ it('lets go of a guest that answers nothing at the third signal that would end i
     await ended;
   }
 });
+
+it('shows what a terminal in a guest prints as it is, and leaves its own as it was', async () => {
+  const shown = `
+    import { PassThrough } from 'node:stream';
+    import { join } from ${JSON.stringify(new URL('./terminal.ts', import.meta.url).href)};
+    const stdout = new PassThrough();
+    stdout.end('up\\ndown\\r\\n');
+    const stderr = new PassThrough();
+    stderr.end();
+    const exited = Promise.resolve({ code: 0 });
+    await join({ stdin: new PassThrough(), stdout, stderr, exited, signal() {}, resize() {} }, { tty: true, stdin: false });`;
+  const inner =
+    'before=$(stty -g); "$NODE" --input-type=module-typescript --eval "$SHOWN"; test "$before" = "$(stty -g)"';
+  const child = spawn('script', ['-qec', inner, '/dev/null'], {
+    env: { ...process.env, NODE: process.execPath, SHOWN: shown, SHELL: '/bin/sh' },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const ended = once(child, 'close');
+  let seen = '';
+  for await (const text of child.stdout.setEncoding('utf8')) seen += text;
+  expect(seen).toContain('up\ndown\r\n');
+  expect(await ended).toEqual([0, null]);
+});

@@ -30,7 +30,7 @@ export function terminalSize(): { rows: number; columns: number } {
 export async function join(remote: RemoteProcess, options: TerminalOptions): Promise<StreamExit> {
   const undo = [
     forwardSignals(remote, options.tty ? USER : [...USER, ...ENDING]),
-    ...(options.tty ? [rawMode(), followSize(remote)] : []),
+    ...(options.tty ? [rawMode('terminal'), followSize(remote)] : []),
   ];
   if (options.stdin) {
     process.stdin.on('error', () => remote.stdin.end());

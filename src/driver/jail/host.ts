@@ -36,6 +36,9 @@ export async function hostCovers(more: readonly string[] = []): Promise<Cover[]>
   return [...covers.values()];
 }
 
+/** Those of /tmp and /var/tmp that this machine has, and under these names: not where a link leads. */
+export const temporaryDirectories = (): string[] => TEMPORARY.filter((path) => lookNow(path)?.path === path);
+
 let lastElsewhere: { of: string; covers: Cover[] } | undefined;
 
 /**

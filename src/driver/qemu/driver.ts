@@ -17,6 +17,7 @@ import { allowedCpus } from '../../sys/process.ts';
 import { findTool, toolHint } from '../../sys/tools.ts';
 import { checkLaunch } from '../check.ts';
 import type { Driver, HostPlacement, Kernel, KernelExit, LaunchSpec } from '../driver.ts';
+import { temporaryDirectories } from '../jail/host.ts';
 import { machineHosts } from '../machine-hosts.ts';
 import { destroyShimLaunch } from '../shim/destroy.ts';
 import { endOfLaunch } from '../shim/kernel.ts';
@@ -301,6 +302,7 @@ export class QemuDriver implements Driver {
     const ops = rootOps({
       ...guestRoot(spec),
       hosts: spec.root.kind === 'host' ? machineHosts() : undefined,
+      temporary: spec.root.kind === 'host' ? temporaryDirectories() : [],
       modules: guestModules(spec, cloned),
       hostname: spec.hostname,
       machineId: spec.id,

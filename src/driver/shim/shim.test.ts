@@ -249,9 +249,14 @@ describe('control line', () => {
   });
 
   it('takes no late answer for that of another question', async () => {
-    await sh('read one <&4; echo first >&4; read two <&4; echo second >&4; echo third >&4; exec sleep 1000');
+    const isRead = join(directory, 'is-read');
+    await sh(
+      `read one <&4; : > ${isRead}; echo first >&4; read two <&4; echo second >&4; echo third >&4; exec sleep 1000`,
+    );
     const early = await connectShim(directory, 'monitor');
     early.write('one\n');
+    // What a client has said that goes at once may be lost with it.
+    await until(() => existsSync(isRead));
     early.destroy();
     expect(await askMonitor(directory, 'two', (line) => /^(first|second)$/.test(line))).toBe('third');
   });

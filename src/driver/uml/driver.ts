@@ -18,7 +18,7 @@ import { findTool, toolHint, toolPath } from '../../sys/tools.ts';
 import { formatBytes } from '../../sys/units.ts';
 import { checkLaunch } from '../check.ts';
 import type { Driver, Kernel, KernelExit, LaunchSpec } from '../driver.ts';
-import { hostCovers, libraryBinds, ownPlaces } from '../jail/host.ts';
+import { hostCovers, libraryBinds, ownPlaces, temporaryDirectories } from '../jail/host.ts';
 import { type Bind, jailArgv } from '../jail/jail.ts';
 import { applyLimits } from '../jail/limits.ts';
 import { machineHosts } from '../machine-hosts.ts';
@@ -272,6 +272,7 @@ export class UmlDriver implements Driver {
     const ops = rootOps({
       ...umlGuestRoot(spec),
       hosts: spec.root.kind === 'host' ? machineHosts() : undefined,
+      temporary: spec.root.kind === 'host' ? temporaryDirectories() : [],
       modules: umlModules(spec),
       hostname: spec.hostname,
       machineId: spec.id,

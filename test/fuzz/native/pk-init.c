@@ -79,6 +79,7 @@ const char program_name[] = "pk-init";
 #include "../../../native/init/mounts.c"
 #include "../../../native/init/names.c"
 #include "../../../native/init/network.c"
+#include "../../../native/init/pci.c"
 #include "../../../native/init/power.c"
 #include "../../../native/init/processes.c"
 #include "../../../native/init/requests.c"
