@@ -19,7 +19,9 @@ export function rawMode(shows: 'lines' | 'terminal'): () => void {
   if (shows === 'terminal') {
     const { spawnSync } = process.getBuiltinModule('node:child_process');
     const { PATH } = process.env;
-    spawnSync('stty', ['raw'], { stdio: ['inherit', 'ignore', 'ignore'], env: { PATH } });
+    // It waits for a terminal that is held (Ctrl-S); without it lines look wrong, and all else works.
+    const limits = { timeout: 2_000, killSignal: 'SIGKILL' } as const;
+    spawnSync('stty', ['raw'], { stdio: ['inherit', 'ignore', 'ignore'], env: { PATH }, ...limits });
   }
   const restore = () => void process.stdin.setRawMode(false);
   const end = (name: NodeJS.Signals) => process.exit(codeOf(name));
