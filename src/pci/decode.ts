@@ -4,13 +4,13 @@ import { type Field, fieldOf, type Register } from './register.ts';
 import { numberAt, Reading, type Source } from './source.ts';
 
 export interface DecodedRegister {
-  name: string;
+  readonly name: string;
   /** In the configuration space. */
-  offset: number;
-  bytes: number;
-  value: number;
+  readonly offset: number;
+  readonly bytes: number;
+  readonly value: number;
   /** By name: single bits as booleans, others as their meaning or number. Null where nothing finer is known. */
-  fields: Record<string, boolean | number | string> | null;
+  readonly fields: Readonly<Record<string, boolean | number | string>> | null;
 }
 
 export interface DecodedCapability {
@@ -77,22 +77,36 @@ function capabilityOf(source: Source, capability: Capability, all: boolean): Dec
   };
 }
 
-function registersOf(source: Source, registers: readonly Register[], offset: number): DecodedRegister[] {
-  return registers.flatMap((register) => {
-    if (register.hidden) return [];
-    const value = numberAt(source, offset + register.at, register.bytes);
-    if (value === undefined) return [];
-    const { name, bytes, fields } = register;
-    return [{ name, offset: offset + register.at, bytes, value, fields: fields ? fieldsOf(fields, value) : null }];
-  });
+function registersOf(source: Source, registers: readonly Register[], start: number): DecodedRegister[] {
+  const found: DecodedRegister[] = [];
+  for (const register of registers) {
+    if (register.hidden) continue;
+    const value = numberAt(source, start + register.at, register.bytes);
+    if (value !== undefined) found.push(decodedOf(register, start + register.at, value));
+  }
+  return found;
+}
+
+/** What was last said of each register: functions by the thousand say the same. */
+const LAST = new WeakMap<Register, DecodedRegister>();
+
+function decodedOf(register: Register, offset: number, value: number): DecodedRegister {
+  const last = LAST.get(register);
+  if (last?.value === value && last.offset === offset) return last;
+  const { name, bytes, fields } = register;
+  const decoded = Object.freeze({ name, offset, bytes, value, fields: fields ? fieldsOf(fields, value) : null });
+  LAST.set(register, decoded);
+  return decoded;
 }
 
 function fieldsOf(fields: readonly Field[], value: number): NonNullable<DecodedRegister['fields']> {
-  return Object.fromEntries(
-    fields.map((field) => {
-      const of = fieldOf(field, value);
-      return [field.name, field.says?.(of) ?? (field.bits === 1 ? of === 1 : of)];
-    }),
+  return Object.freeze(
+    Object.fromEntries(
+      fields.map((field) => {
+        const of = fieldOf(field, value);
+        return [field.name, field.says?.(of) ?? (field.bits === 1 ? of === 1 : of)];
+      }),
+    ),
   );
 }
 

@@ -4,9 +4,9 @@ import { PolykernelError } from '../sys/errors.ts';
 import { hostBootId } from '../sys/host-boot.ts';
 import { normalizePciAddress } from '../topology/pci-address.ts';
 import { CachedBus } from './cache/bus.ts';
-import type { CachedFunction } from './cache/function.ts';
+import type { CachedFunction, Saved } from './cache/function.ts';
 import type { Statistics } from './cache/statistics.ts';
-import { emptyStore, mergeStores, readStore, type Saved, type Stored, writeStore } from './cache/store.ts';
+import { emptyStore, mergeStores, readStore, type Stored, writeStore } from './cache/store.ts';
 import { type Found, verifyFunctions } from './cache/verify.ts';
 import { dumpPlace } from './dump-place.ts';
 import { type Explanation, explain } from './explain.ts';
@@ -89,7 +89,7 @@ export class ConfigSpace {
 
   /** What is stored of functions, by address: how many constant bytes. */
   stored(): Map<string, number> {
-    const bytes = ({ runs }: Saved) => runs.reduce((sum, run) => sum + run.bytes.length, 0);
+    const bytes = ({ constants }: Saved) => constants.runs.reduce((sum, run) => sum + run.bytes.length, 0);
     return new Map([...this.#stored.functions].map(([address, saved]) => [address, bytes(saved)]));
   }
 

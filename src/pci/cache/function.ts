@@ -12,7 +12,7 @@ import { EXTENDED_ID, ID } from '../rules/index.ts';
 import { allOnes, Reading, type Source, type Width } from '../source.ts';
 import { find, serialNumber } from '../walk.ts';
 import { type Consequence, type Effects, effectsOf } from './effects.ts';
-import { Shadow } from './shadow.ts';
+import { type Run, Shadow } from './shadow.ts';
 import { noStatistics, type Statistics } from './statistics.ts';
 
 /** What a function tells the others of its bus. */
@@ -28,6 +28,22 @@ export interface CacheOptions {
   now(): number;
   neighbours?: Neighbours;
 }
+
+/** Constant bytes of a function. Those that are alike are one object where they were stored: thousands of virtual functions are. */
+export interface Constants {
+  /** Bit 4 of Status, which is constant in a register that is not. */
+  readonly hasList: boolean;
+  readonly runs: readonly Run[];
+}
+
+/** What outlives a process of one function. */
+export interface Saved {
+  readonly signal: Signal;
+  readonly constants: Constants;
+}
+
+/** The layout that such constant bytes led to without any other being read, of a function of the same size and kind. */
+const INFERRED = new WeakMap<Constants, { layout: Layout; size: number; isVirtual: boolean }>();
 
 /** What others did to a function that the cache cannot see by itself. */
 export type Happening = 'reset' | 'power' | 'driver' | 'removed' | 'vfs' | 'vectors';
@@ -67,7 +83,8 @@ export class CachedFunction implements Source {
   #powerState = 0;
   /** Until then what it says of its state is not kept. */
   #settled = Number.NEGATIVE_INFINITY;
-  /** Bit 4 of Status, when known from before. */
+  /** What was known from before, as long as nothing else is constant. */
+  #restored: Constants | undefined;
   #hasList: boolean | undefined;
 
   constructor(access: Access, options: CacheOptions) {
@@ -209,22 +226,20 @@ export class CachedFunction implements Source {
   }
 
   /** What may outlive this process; undefined while there is nothing that is sure. */
-  save(): { signal: Signal; hasList: boolean; runs: ReturnType<Shadow['constants']> } | undefined {
+  save(): Saved | undefined {
     if (this.#layout === undefined || this.#isDoubtful || this.#signal === undefined) return undefined;
-    return {
-      signal: this.#signal,
-      hasList: this.#layout.capabilities.length > 0 || this.#hasList === true,
-      runs: this.#shadow.constants(),
-    };
+    const hasList = this.#layout.capabilities.length > 0 || this.#hasList === true;
+    return { signal: this.#signal, constants: this.#restored ?? { hasList, runs: this.#shadow.constants() } };
   }
 
   /** Takes over what save() gave, if the function is still the same one in the same state. */
-  restore({ signal, hasList, runs }: NonNullable<ReturnType<CachedFunction['save']>>): boolean {
+  restore({ signal, constants }: Saved): boolean {
     const now = this.access.signal?.();
     if (now === undefined || now.device !== signal.device || now.state !== signal.state) return false;
-    if (runs.some(({ offset, bytes }) => offset + bytes.length > this.size)) return false;
-    this.#shadow.takeOver(runs);
-    this.#hasList = hasList;
+    if (constants.runs.some(({ offset, bytes }) => offset + bytes.length > this.size)) return false;
+    this.#shadow.takeOver(constants.runs);
+    this.#restored = constants;
+    this.#hasList = constants.hasList;
     this.#signal = now;
     this.#looked = this.#options.now();
     this.statistics.restored += 1;
@@ -259,7 +274,11 @@ export class CachedFunction implements Source {
   #keep(offset: number, width: Width, value: number | undefined, asked: number): void {
     if (value === undefined || value === allOnes(width) || (offset === 0 && value === RETRY)) return;
     if (this.#isNotToKeep(offset, width, value, asked)) return;
-    this.#shadow.put(offset, width, value, asked);
+    this.#put(offset, width, value, asked);
+  }
+
+  #put(offset: number, width: Width, value: number, asked = 0): void {
+    if (this.#shadow.put(offset, width, value, asked)) this.#restored = undefined;
   }
 
   /** What is no zero where by the specification one is, and a state that may not be there yet. */
@@ -283,6 +302,12 @@ export class CachedFunction implements Source {
 
   /** Walks the chains through what is known, and keeps what it had to ask for. */
   #infer(): Layout | undefined {
+    const isVirtual = this.access.physicalFunction !== undefined;
+    const inferred = this.#restored === undefined ? undefined : INFERRED.get(this.#restored);
+    if (inferred?.size === this.size && inferred.isVirtual === isVirtual) {
+      this.#shadow.classify(inferred.layout);
+      return inferred.layout;
+    }
     const taken: [offset: number, width: Width, value: number | undefined, asked: number][] = [];
     const generation = this.#generation;
     const source: Source = {
@@ -296,21 +321,30 @@ export class CachedFunction implements Source {
       },
     };
     const reading = new Reading(source);
-    const layout = readLayout(reading, { hasList: this.#hasList, virtual: this.access.physicalFunction !== undefined });
+    const layout = readLayout(reading, { hasList: this.#hasList, virtual: isVirtual });
     if (layout === undefined) return undefined;
     // What a proof after a reset is held against has to be known before.
     for (const place of this.#identity(layout)) reading.read(place, 4);
     if (generation !== this.#generation) return undefined;
     this.#shadow.classify(layout);
     for (const each of taken) this.#keep(...each);
+    this.#putSpecified(layout, isVirtual);
+    // Of older rules, under which other bytes were constant.
+    if (this.#restored !== undefined && !this.#shadow.holds(this.#restored.runs)) this.#restored = undefined;
+    if (this.#restored !== undefined && taken.length === 0)
+      INFERRED.set(this.#restored, { layout, size: this.size, isVirtual });
+    return layout;
+  }
+
+  /** What is known without being read. */
+  #putSpecified(layout: Layout, isVirtual: boolean): void {
     // All ones, as every virtual function says (PCIe 9.3.4.1.1).
-    if (this.access.physicalFunction !== undefined) {
-      this.#shadow.put(0, 4, 0xffffffff, 0);
-      if (layout.headerType === 0) for (const place of VIRTUAL_ZEROS) this.#shadow.put(place, 4, 0, 0);
+    if (isVirtual) {
+      this.#put(0, 4, 0xffffffff);
+      if (layout.headerType === 0) for (const place of VIRTUAL_ZEROS) this.#put(place, 4, 0);
     }
     for (const { offset, registers } of layout.capabilities)
-      for (const { at, bytes, isZero } of registers) if (isZero) this.#shadow.put(offset + at, bytes as Width, 0, 0);
-    return layout;
+      for (const { at, bytes, isZero } of registers) if (isZero) this.#put(offset + at, bytes as Width, 0);
   }
 
   /** At most once in `boundMs`: did something happen that nobody told of? */
@@ -398,6 +432,8 @@ export class CachedFunction implements Source {
 
   #changed(drop: () => unknown): void {
     this.#generation += 1;
-    if (drop() !== false) this.statistics.invalidations += 1;
+    if (drop() === false) return;
+    this.#restored = undefined;
+    this.statistics.invalidations += 1;
   }
 }

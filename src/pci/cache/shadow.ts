@@ -4,6 +4,12 @@ import type { Width } from '../source.ts';
 
 const bit = (at: number): number => 1 << (at & 7);
 
+/** Bytes that follow one another. */
+export interface Run {
+  readonly offset: number;
+  readonly bytes: Uint8Array;
+}
+
 export class Shadow {
   readonly size: number;
   readonly #view: DataView;
@@ -58,17 +64,21 @@ export class Shadow {
     return width === 2 ? this.#view.getUint16(offset, true) : this.#view.getUint32(offset, true);
   }
 
-  /** Keeps what may be kept of what the hardware was asked for at `asked`. */
-  put(offset: number, width: Width, value: number, asked: number): void {
+  /** Keeps what may be kept of what the hardware was asked for at `asked`. Says whether more is known of constant bytes now. */
+  put(offset: number, width: Width, value: number, asked: number): boolean {
+    let isNews = false;
     // One time for all that is known of a dword: what was not asked for now is known no more.
     if (!this.isConstant(offset & ~3, 4)) this.#dropWritableOf(offset & ~3);
     for (let index = 0; index < width; index++) {
       const at = offset + index;
       if (!this.isCacheable(at, 1)) continue;
-      this.#view.setUint8(at, Math.floor(value / 2 ** (8 * index)) & 0xff);
+      const byte = Math.floor(value / 2 ** (8 * index)) & 0xff;
+      isNews ||= this.isConstant(at, 1) && !(this.isValid(at) && this.#view.getUint8(at) === byte);
+      this.#view.setUint8(at, byte);
       this.#valid[at >> 3]! |= bit(at);
     }
     if (!this.isConstant(offset, width)) this.#asked.set(offset >> 2, asked);
+    return isNews;
   }
 
   /** Whether any of these was known, and no more is. */
@@ -94,7 +104,7 @@ export class Shadow {
   }
 
   /** Takes over what constants() of another process gave. */
-  takeOver(runs: readonly { offset: number; bytes: Uint8Array }[]): void {
+  takeOver(runs: readonly Run[]): void {
     for (const { offset, bytes } of runs) {
       new Uint8Array(this.#view.buffer).set(bytes, offset);
       for (let at = offset; at < offset + bytes.length; at++) this.#valid[at >> 3]! |= bit(at);
@@ -103,8 +113,8 @@ export class Shadow {
   }
 
   /** Known constant bytes, as runs. */
-  constants(): { offset: number; bytes: Uint8Array }[] {
-    const runs: { offset: number; bytes: Uint8Array }[] = [];
+  constants(): Run[] {
+    const runs: Run[] = [];
     let start: number | undefined;
     for (let at = 0; at <= this.size; at++) {
       const eight = at < this.size ? this.#valid[at >> 3]! & this.#constant[at >> 3]! : 0;
@@ -121,6 +131,13 @@ export class Shadow {
       }
     }
     return runs;
+  }
+
+  /** Whether all of these are known to be constant. */
+  holds(runs: readonly Run[]): boolean {
+    return runs.every(
+      ({ offset, bytes: { length } }) => this.isConstant(offset, length) && this.isValid(offset, length),
+    );
   }
 
   #dropWritableOf(start: number): void {

@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { AT, ModelBus, physicalImage } from '../../../test/support/pci-bus.ts';
+import { expressBody, image } from '../../../test/support/pci-images.ts';
 import { openConfigSpace } from '../open.ts';
+import type { CachedFunction } from './function.ts';
 import { decodeStore, encodeStore, readStore } from './store.ts';
 
 let directory: string;
@@ -70,6 +72,60 @@ describe('a second process', () => {
   });
 });
 
+describe('a third process', () => {
+  /** A process that does `act` to each function, with the file of the others. */
+  const visit = (bus: ModelBus, act: (each: CachedFunction) => unknown) => {
+    const space = openConfigSpace({ place: bus.place(), store, boot: 'boot 1', now: () => bus.now });
+    const before = space.statistics().constantReads;
+    const said = space.addresses().map((address) => JSON.stringify(act(space.function(address))));
+    const constantReads = space.statistics().constantReads - before;
+    space.close();
+    return { said, constantReads };
+  };
+  const whole = (each: CachedFunction) => each.decode({ registers: true });
+
+  it('has what the second found beside what the first had', () => {
+    const { bus } = machine();
+    visit(bus, (each) => each.layout()?.headerType);
+    const second = visit(bus, whole);
+    expect(second.constantReads).toBeGreaterThan(0);
+    expect(visit(bus, whole)).toEqual({ said: second.said, constantReads: 0 });
+  });
+
+  it('has nothing of what a reset changed under the second', () => {
+    const { bus, model } = machine();
+    visit(bus, whole);
+    const other = physicalImage();
+    other.set([0x40], AT.msix + 5);
+    const second = visit(bus, (each) => {
+      each.decode();
+      if (each.address === PF) model.replace(other);
+      each.note('removed');
+      return whole(each);
+    });
+    expect(second.said[0]).toContain('"offset":"00004000"');
+    expect(visit(bus, whole).said).toEqual(second.said);
+  });
+
+  it('is told of twins once: what is constant is there once, and their layout is found out once', () => {
+    const bus = new ModelBus();
+    const msix = { id: 0x11, body: [0, 0, 0, 0x20, 0, 0, 0, 0x30, 0, 0] };
+    for (let index = 0; index < 6; index++)
+      bus.add(
+        `0000:01:00.${index}`,
+        image({ standard: [msix, { id: 0x10, body: expressBody() }], extended: [{ id: 0x0e, body: [0, 2, 0, 0] }] }),
+      );
+    const first = visit(bus, whole);
+    const { functions } = readStore(store, 'boot 1');
+    expect(new Set([...functions.values()].map(({ constants }) => constants)).size).toBe(1);
+    const before = bus.reads;
+    const layouts = new Set<unknown>();
+    visit(bus, (each) => void layouts.add(each.layout()));
+    expect([bus.reads - before, layouts.size]).toEqual([0, 1]);
+    expect(visit(bus, whole).said).toEqual(first.said);
+  });
+});
+
 describe('the file', () => {
   it('is the owner’s, and is not believed when others can write it, or when it is a link', () => {
     machine().look();
@@ -99,8 +155,12 @@ describe('the file', () => {
     const stored = readStore(store, 'boot 1');
     expect(decodeStore(encodeStore(stored, 'boot 1'), 'boot 1')).toEqual(stored);
     const row = [...stored.functions][0]!;
-    const made = (saved: object) =>
-      encodeStore({ ...stored, functions: new Map([[row[0], { ...row[1], ...saved }]]) }, 'boot 1');
+    const { signal, constants } = row[1];
+    const made = (changed: object) =>
+      encodeStore(
+        { ...stored, functions: new Map([[row[0], { signal, constants: { ...constants, ...changed }, ...changed }]]) },
+        'boot 1',
+      );
     const runs = [{ offset: 4090, bytes: new Uint8Array(8) }];
     const backwards = [8, 4].map((offset) => ({ offset, bytes: new Uint8Array(4) }));
     for (const wrong of [{ runs }, { runs: backwards }, { hasList: 1 }, { signal: { device: 1, state: '' } }])

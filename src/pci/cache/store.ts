@@ -8,10 +8,9 @@ import { chmodSync, closeSync, fstatSync, mkdirSync, readFileSync, renameSync, r
 import { dirname } from 'node:path';
 import { openRegular } from '../../sys/read-at.ts';
 import { isPciAddress } from '../../topology/pci-address.ts';
-import type { CachedFunction } from './function.ts';
+import type { Constants, Saved } from './function.ts';
+import type { Run } from './shadow.ts';
 import { addStatistics, noStatistics, type Statistics } from './statistics.ts';
-
-export type Saved = NonNullable<ReturnType<CachedFunction['save']>>;
 
 export interface Stored {
   functions: Map<string, Saved>;
@@ -19,7 +18,7 @@ export interface Stored {
   statistics: Statistics;
 }
 
-const VERSION = 'polykernel-pci 1';
+export const STORE_VERSION = 'polykernel-pci 2';
 /** 65,536 functions of 1 KiB. */
 const MOST_BYTES = 64 * 1024 * 1024;
 
@@ -27,35 +26,47 @@ export const emptyStore = (): Stored => ({ functions: new Map(), statistics: noS
 
 const digest = (text: string): string => createHash('sha256').update(text).digest('hex');
 
-/** The text of a store, which counts for the boot named `boot`. */
+/** The text of a store, which counts for the boot named `boot`. Functions that are alike share what is constant. */
 export function encodeStore({ functions, statistics }: Stored, boot: string): string {
-  const rows = [...functions].map(([address, { signal, hasList, runs }]) => [
+  const places = new Map<Constants, number>();
+  const texts = new Map<string, number>();
+  const placeOf = (constants: Constants): number => {
+    const runs = constants.runs.map(({ offset, bytes }) => [offset, Buffer.from(bytes).toString('hex')]);
+    const text = JSON.stringify([constants.hasList, runs]);
+    const place = texts.get(text) ?? texts.size;
+    texts.set(text, place);
+    places.set(constants, place);
+    return place;
+  };
+  const rows = [...functions].map(([address, { signal, constants }]) => [
     address,
     signal.device,
     signal.state,
-    hasList,
-    runs.map(({ offset, bytes }) => [offset, Buffer.from(bytes).toString('hex')]),
+    places.get(constants) ?? placeOf(constants),
   ]);
-  const body = JSON.stringify({ boot, statistics, functions: rows });
-  return `${VERSION} ${digest(body)}\n${body}`;
+  const parts = [boot, statistics, rows].map((part) => JSON.stringify(part));
+  const body = `{"boot":${parts[0]},"statistics":${parts[1]},"functions":${parts[2]},"constants":[${[...texts.keys()]}]}`;
+  return `${STORE_VERSION} ${digest(body)}\n${body}`;
 }
 
 /** Undefined unless it is whole, of this version and of the boot named `boot`. */
 export function decodeStore(text: string, boot: string): Stored | undefined {
   const end = text.indexOf('\n');
   const body = text.slice(end + 1);
-  if (end < 0 || text.slice(0, end) !== `${VERSION} ${digest(body)}`) return undefined;
+  if (end < 0 || text.slice(0, end) !== `${STORE_VERSION} ${digest(body)}`) return undefined;
   try {
     const found = JSON.parse(body) as Record<string, unknown>;
-    if (found.boot !== boot || !Array.isArray(found.functions)) return undefined;
+    if (found.boot !== boot || !Array.isArray(found.functions) || !Array.isArray(found.constants)) return undefined;
     const store = emptyStore();
     for (const key of Object.keys(store.statistics) as (keyof Statistics)[]) {
       const value = (found.statistics as Statistics)[key];
       if (!Number.isFinite(value) || value < 0) return undefined;
       store.statistics[key] = value;
     }
+    const constants = found.constants.map(constantsOf);
+    if (constants.includes(undefined)) return undefined;
     for (const row of found.functions) {
-      const [address, saved] = savedOf(row) ?? [];
+      const [address, saved] = savedOf(row, constants) ?? [];
       if (address === undefined || store.functions.has(address)) return undefined;
       store.functions.set(address, saved!);
     }
@@ -65,13 +76,19 @@ export function decodeStore(text: string, boot: string): Stored | undefined {
   }
 }
 
-function savedOf(row: unknown): [string, Saved] | undefined {
-  if (!Array.isArray(row) || row.length !== 5) return undefined;
-  const [address, device, state, hasList, runs] = row as unknown[];
+function savedOf(row: unknown, all: readonly (Constants | undefined)[]): [string, Saved] | undefined {
+  if (!Array.isArray(row) || row.length !== 4) return undefined;
+  const [address, device, state, place] = row as unknown[];
   if (typeof address !== 'string' || !isPciAddress(address)) return undefined;
-  if (typeof device !== 'string' || typeof state !== 'string' || typeof hasList !== 'boolean') return undefined;
-  if (!Array.isArray(runs)) return undefined;
-  const read: Saved['runs'] = [];
+  if (typeof device !== 'string' || typeof state !== 'string') return undefined;
+  const constants = all[place as number];
+  return constants === undefined ? undefined : [address, { signal: { device, state }, constants }];
+}
+
+function constantsOf(row: unknown): Constants | undefined {
+  const [hasList, runs] = Array.isArray(row) ? (row as unknown[]) : [];
+  if (typeof hasList !== 'boolean' || !Array.isArray(runs)) return undefined;
+  const read: Run[] = [];
   let last = 0;
   for (const run of runs) {
     const [offset, hex] = Array.isArray(run) ? (run as unknown[]) : [];
@@ -81,7 +98,7 @@ function savedOf(row: unknown): [string, Saved] | undefined {
     last = (offset as number) + bytes.length;
     read.push({ offset: offset as number, bytes });
   }
-  return [address, { signal: { device, state }, hasList, runs: read }];
+  return { hasList, runs: read };
 }
 
 /** What is stored at `path` and counts; nothing when it is absent, of others, or wrong in any way. */

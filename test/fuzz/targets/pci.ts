@@ -1,6 +1,6 @@
 /** What devices say in their configuration spaces, dumps of them, and the file in which what is constant is kept. */
 import { createHash } from 'node:crypto';
-import { decodeStore, encodeStore } from '../../../src/pci/cache/store.ts';
+import { decodeStore, encodeStore, STORE_VERSION } from '../../../src/pci/cache/store.ts';
 import { decode } from '../../../src/pci/decode.ts';
 import { parseDump } from '../../../src/pci/dump.ts';
 import { CLASS_N, readLayout } from '../../../src/pci/layout.ts';
@@ -54,10 +54,12 @@ const dump: Target = {
 const store: Target = {
   name: 'pci-store',
   dictionary: [
-    'polykernel-pci 1 ',
+    STORE_VERSION,
     '{"boot":"b",',
     '"functions":[',
-    '["0000:00:00.0","1","D0",true,[[0,"8680"]]]',
+    '["0000:00:00.0","1","D0",0]',
+    '"constants":[',
+    '[true,[[0,"8680"]]]',
     '"statistics":{',
   ],
   // The digest is that of what follows, else nothing else would be looked at.
@@ -65,7 +67,7 @@ const store: Target = {
     const text = input.toString('utf8');
     const body = text.slice(text.indexOf('\n') + 1);
     const digest = createHash('sha256').update(body).digest('hex');
-    return Buffer.from(`polykernel-pci 1 ${digest}\n${body}`, 'utf8');
+    return Buffer.from(`${STORE_VERSION} ${digest}\n${body}`, 'utf8');
   },
   run(input) {
     const stored = decodeStore(input.toString('utf8'), 'b');
