@@ -68,10 +68,14 @@ test('a futex wait ends by a changed word, a time limit or a wake', async () => 
   await worker.terminate();
 });
 
-test("Node's own code is taken from the page tables, and comes back as it is run", () => {
+test("Node's own code and constants are taken from the page tables, and comes back as it is run", () => {
   const fileKib = () => Number(/^RssFile:\s+(\d+) kB/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1]);
   const before = fileKib();
   letGoOfProgram();
   expect(fileKib()).toBeLessThan(before - 1024);
+  const constants = /-\w+ r--p .*\/node\nSize: +\d{5,} kB[^/]*?Rss: +(\d+) kB/.exec(
+    readFileSync('/proc/self/smaps', 'latin1'),
+  );
+  expect(Number(constants?.[1])).toBeLessThan(8 * 1024);
   expect([3, 1, 2].toSorted()).toEqual([1, 2, 3]);
 });

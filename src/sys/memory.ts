@@ -95,18 +95,20 @@ export function letGoOfShared(): void {
   for (const mapping of mappings) mapping.letGo();
 }
 
-/** A mapping of code in /proc/PID/maps: nobody has written to it. */
-const CODE = /^([0-9a-f]+)-([0-9a-f]+) r-xp \S+ \S+ \d+ +(.*)$/gm;
+/** A mapping in /proc/PID/smaps that cannot be written to now, with its path and what the lines below say of it. */
+const MAPPING = /^([0-9a-f]+)-([0-9a-f]+) r-[x-]p \S+ \S+ \d+ +(.*)\n((?:[A-Z]\w*:.*\n)*)/gm;
+/** Nobody has ever written to it: all of it is in the file. What the loader wrote before it closed a mapping would be lost. */
+const IS_CLEAN = /^Anonymous: +0 kB$/m;
 
 /**
- * Takes Node's own code out of this process's page tables until it is run again, from the host's page cache, where it stays: half of what
- * was needed to start, compile and collect is not needed by a program at rest.
+ * Takes Node's own code and constants out of this process's page tables until they are used again, from the host's page cache, where
+ * they stay: half of what was needed to start, compile and collect is not needed by a program at rest.
  */
 export function letGoOfProgram(): void {
-  const maps = readFileSync('/proc/self/maps', 'latin1');
+  const mappings = readFileSync('/proc/self/smaps', 'latin1');
   const program = readlinkSync('/proc/self/exe');
-  for (const [, from, to, path] of maps.matchAll(CODE)) {
-    if (path !== program) continue;
+  for (const [, from, to, path, facts] of mappings.matchAll(MAPPING)) {
+    if (path !== program || !IS_CLEAN.test(facts!)) continue;
     const at = BigInt(`0x${from}`);
     optional(library)?.madvise(at, Number(BigInt(`0x${to}`) - at), MADV_DONTNEED);
   }
