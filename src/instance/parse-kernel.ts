@@ -1,5 +1,5 @@
 /** One kernel of a stack file. */
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { keysOf } from '../core/stack-options.ts';
 import type { Place, YamlReader } from '../core/yaml-reader.ts';
 import { readDuration, readSize, readWord } from '../core/yaml-values.ts';
@@ -125,7 +125,7 @@ function readCreate(reader: YamlReader, place: Place, entries: Entries, context:
   option('driver', 'driver', (at) => reader.word(at, driverWords));
   option('root', 'root', (at) => {
     const root = word(at);
-    return root === undefined || root === 'host' ? undefined : resolve(context.directory, root);
+    return root === undefined || root === 'host' ? undefined : hostPath(root, context);
   });
   option('environment', 'env', (at) => readEnvironment(reader, at));
   option('volumes', 'volumes', (at) => readVolumes(reader, at, context));
@@ -145,16 +145,11 @@ function readCreate(reader: YamlReader, place: Place, entries: Entries, context:
 }
 
 /** The tenant is none of these: a definition has it beside what it creates. */
-function readField(
-  reader: YamlReader,
-  at: Place,
-  { kind, words, schema }: FieldRow,
-  { directory }: StackContext,
-): unknown {
+function readField(reader: YamlReader, at: Place, { kind, words, schema }: FieldRow, context: StackContext): unknown {
   switch (kind) {
     case 'path': {
       const path = readWord(reader, at);
-      return path === undefined ? undefined : resolve(directory, path);
+      return path === undefined ? undefined : hostPath(path, context);
     }
     case 'flag':
       return reader.boolean(at);
@@ -268,11 +263,17 @@ function readPublish(reader: YamlReader, place: Place): Create['publish'] {
   });
 }
 
-function readVolumes(reader: YamlReader, place: Place, { directory }: StackContext): Create['volumes'] {
+/** A path of this machine: below the file's directory, or with `~/` below the caller's home, as Compose has it. */
+function hostPath(path: string, { directory, variables }: StackContext): string {
+  const home = variables?.HOME;
+  return home !== undefined && /^~(?:\/|$)/.test(path) ? join(home, path.slice(1)) : resolve(directory, path);
+}
+
+function readVolumes(reader: YamlReader, place: Place, context: StackContext): Create['volumes'] {
   return reader.list(place, VOLUME_HINT)?.flatMap((item) => {
     const volume = reader.isMap(item) ? readVolumeMap(reader, item) : readVolumeText(reader, item);
     if (volume === undefined) return [];
-    const whole = { ...volume, source: resolve(directory, volume.source) };
+    const whole = { ...volume, source: hostPath(volume.source, context) };
     return isAccepted(reader, item, { volumes: [whole] }, 'volumes[0]') ? [whole] : [];
   });
 }

@@ -13,6 +13,15 @@ const kernel = (lines: string, variables?: Record<string, string>) => {
   return stack!.kernels[0]!;
 };
 
+it('a path with a tilde is below the caller’s home, as with Compose, and else below the directory of the file', () => {
+  const volumes = (variables?: Record<string, string>) =>
+    kernel('volumes: ["~/data:/a", "~me:/b", {source: "~", target: /c}]\n    root: ~/root', variables).create;
+  const home = volumes({ HOME: '/home/me' });
+  expect(home.volumes?.map(({ source }) => source)).toEqual(['/home/me/data', '/srv/shop/~me', '/home/me']);
+  expect(home.root).toBe('/home/me/root');
+  expect(volumes().root).toBe('/srv/shop/~/root');
+});
+
 describe('variables', () => {
   it('stand for values of every kind', () => {
     const { create, partition, tenant } = kernel(

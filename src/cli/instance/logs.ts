@@ -26,7 +26,9 @@ export const command: Command = {
     ['pk logs --console web', "the kernel's own messages"],
   ],
   async run(invocation) {
-    const tail = invocation.value('tail') === 'all' ? undefined : invocation.integer('tail', 0);
+    // As with docker: all, also of a number below 0.
+    const isAll = /^(?:all|-\d+)$/.test(invocation.value('tail') ?? 'all');
+    const tail = isAll ? undefined : invocation.integer('tail', 0);
     const since = invocation.value('since');
     const until = invocation.value('until');
     const untilMs = until === undefined ? undefined : Date.parse(instant(until, '--until'));

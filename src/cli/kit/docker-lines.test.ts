@@ -19,6 +19,7 @@ const UNDERSTOOD = [
   'exec -d -e A=1 -u root -w /tmp web env -i x',
   'logs -f --tail 20 -t web',
   'logs web -f',
+  'logs --tail -1 web',
   'logs --since 5m --until 1m -n 20 web',
   'inspect web db -f {{.State.Status}}',
   'stop -t 3 a b',

@@ -110,6 +110,8 @@ export async function readVariables(
 /** Of these no others than the text may mean: the rest of the environment is nobody's business. */
 function mentioned(text: string, variables: ReadonlyMap<string, string>): Record<string, string> {
   const names = new Set(Array.from(text.matchAll(/\$\{?([A-Za-z_][A-Za-z0-9_]*)/g), ([, name]) => name!));
+  // What `~/` stands for in a path.
+  if (text.includes('~')) names.add('HOME');
   return Object.fromEntries([...names].flatMap((name) => (variables.has(name) ? [[name, variables.get(name)!]] : [])));
 }
 
