@@ -7,7 +7,7 @@ import { run } from '../src/balance/simulate/run.ts';
 import type { Case, Outcome } from '../src/balance/simulate/types.ts';
 import { halfOf, over, type Sum, smallCases, unlimited } from './balance/cases.ts';
 import { modelRows } from './balance/models.ts';
-import { speedRows } from './balance/speed.ts';
+import { decisionRow, speedRows } from './balance/speed.ts';
 import { atLeast, atMost, type Bench, median, type Row } from './row.ts';
 
 const TUNED: Record<string, Record<string, number>> = JSON.parse(
@@ -24,7 +24,7 @@ interface Scored {
 }
 
 export const balance: Bench = async (progress) => {
-  const rows: Row[] = [];
+  const rows: Row[] = [decisionRow(progress)];
   const scores = (cases: readonly Case[], half: string, events = false): Scored[] =>
     POLICIES.map((policy) => {
       progress(`balance: ${policy.name} on ${half}`);

@@ -13,9 +13,21 @@ const KERNELS = 1000;
 const ROUNDS = 200;
 const DAY = 86_400;
 
-export function speedRows(progress: (text: string) => void): Row[] {
+/** To be called before others are simulated: a daemon decides by one policy, and what the engine has made of its code is for that. */
+export function decisionRow(progress: (text: string) => void): Row {
   progress(`balance: ${KERNELS} kernels decided`);
-  const decided = decideTime();
+  return atMost(2, {
+    of: 'value',
+    name: `${KERNELS} kernels decided by slo, median`,
+    value: decideTime(),
+    unit: 'ms of CPU',
+    peer: 'goal',
+    peerValue: 2,
+    note: 'in a process that has simulated nothing before',
+  });
+}
+
+export function speedRows(progress: (text: string) => void): Row[] {
   const seconds = [1, 4, 24].map((hours) => {
     progress(`balance: 100 tenants for ${hours} h`);
     const scene = manyTenants(100, (hours * DAY) / 24);
@@ -27,14 +39,6 @@ export function speedRows(progress: (text: string) => void): Row[] {
   });
   const [hour, , day] = seconds as [number, number, number];
   return [
-    atMost(2, {
-      of: 'value',
-      name: `${KERNELS} kernels decided by slo, median`,
-      value: decided,
-      unit: 'ms of CPU',
-      peer: 'goal',
-      peerValue: 2,
-    }),
     atMost(60, {
       of: 'value',
       name: '100 tenants for 24 h in steps of a second under slo',
