@@ -327,6 +327,7 @@ export class CachedFunction implements Source {
     for (const place of this.#identity(layout)) reading.read(place, 4);
     if (generation !== this.#generation) return undefined;
     this.#shadow.classify(layout);
+    this.#shadow.dropOthers();
     for (const each of taken) this.#keep(...each);
     this.#putSpecified(layout, isVirtual);
     // Of older rules, under which other bytes were constant.

@@ -28,11 +28,15 @@ export class Shadow {
     this.#cacheable = this.#constant = new Uint8Array(this.#valid.length);
   }
 
-  /** Sets what may be kept, as bitmaps that others may share; bytes that may not be any more are dropped. */
+  /** Sets what may be kept, as bitmaps that others may share. What is known already may be: holds() has said so of another's. */
   classify({ cacheable, constant }: Pick<Layout, 'cacheable' | 'constant'>): void {
     this.#cacheable = cacheable;
     this.#constant = constant;
-    for (let at = 0; at < this.#valid.length; at++) this.#valid[at]! &= cacheable[at]!;
+  }
+
+  /** Forgets bytes that may not be kept. */
+  dropOthers(): void {
+    for (let at = 0; at < this.#valid.length; at++) this.#valid[at]! &= this.#cacheable[at]!;
   }
 
   /** Whether all these bytes have one of the classes that may be kept. */
