@@ -8,6 +8,7 @@
 
 #include "../common/keep.h"
 #include "arrivals.h"
+#include "endings.h"
 #include "pairs.h"
 #include "transfer.h"
 
@@ -49,6 +50,7 @@ static void look(const char *file)
 {
 	if (!keep_is_wanted(file))
 		exit(0);
+	look_at_endings(now);
 	for (struct pair *p = pairs; p < pairs + PAIRS; p++)
 		if (p->fd[0] >= 0 && p->connecting && now - p->begun > CONNECT_S * SECOND)
 			drop_hard(p);

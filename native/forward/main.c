@@ -36,6 +36,7 @@
 #include "../common/keep.h"
 #include "../common/namespace.h"
 #include "datagrams.h"
+#include "endings.h"
 #include "flows.h"
 #include "loop.h"
 #include "pairs.h"
@@ -131,7 +132,7 @@ int main(int argc, char **argv)
 	    (target.sin_port = htons((uint16_t)port_number(argv[6]))) == 0 || (strcmp(argv[7], "tcp") != 0 && strcmp(argv[7], "udp") != 0))
 		fail("usage: pk-forward FILE LISTEN_ADDRESS LISTEN_PORT NAMESPACE TARGET_ADDRESS TARGET_PORT tcp|udp");
 	is_datagram = strcmp(argv[7], "udp") == 0;
-	allow_files(is_datagram ? FLOWS + OTHER_FILES : 2 * PAIRS + OTHER_FILES);
+	allow_files(is_datagram ? FLOWS + OTHER_FILES : 2 * PAIRS + ENDINGS + OTHER_FILES);
 	listener = listen_at(&here, length, is_datagram);
 	/* The listener stays where it was made; every later socket is in there. */
 	if (namespace_enter(argv[4]) != 0)

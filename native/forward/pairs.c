@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "endings.h"
 #include "room.h"
 
 struct pair pairs[PAIRS], *unused[PAIRS];
@@ -22,22 +23,12 @@ void forget_all(void)
 {
 	unused_count = waiting_count = 0;
 	forget_clients();
+	forget_endings();
 	memset(is_listed, 0, sizeof is_listed);
 	for (int i = PAIRS - 1; i >= 0; i--) {
 		pairs[i].fd[0] = pairs[i].fd[1] = -1;
 		unused[unused_count++] = &pairs[i];
 	}
-}
-
-void drop(struct pair *p)
-{
-	for (int side = 0; side < 2; side++) {
-		if (p->fd[side] >= 0)
-			close(p->fd[side]);
-		p->fd[side] = -1;
-	}
-	unused[unused_count++] = p;
-	give_place_back(p->client);
 }
 
 /* Its peer sees a reset, as it would without us. */
@@ -46,6 +37,21 @@ void hang_up(int fd)
 	struct linger hard = { 1, 0 };
 
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+}
+
+/* What a client said to its end the target gets to its end; else it sees a reset, as it would without us. */
+void drop(struct pair *p)
+{
+	if (p->fd[1] >= 0 && p->flow[0].ended == 2)
+		end_gently(p->fd[1], now);
+	else if (p->fd[1] >= 0) {
+		hang_up(p->fd[1]);
+		close(p->fd[1]);
+	}
+	close(p->fd[0]);
+	p->fd[0] = p->fd[1] = -1;
+	unused[unused_count++] = p;
+	give_place_back(p->client);
 }
 
 void drop_hard(struct pair *p)

@@ -7,6 +7,7 @@
 #include "../../../native/forward/arrivals.c"
 #include "../../../native/forward/clients.c"
 #include "../../../native/forward/datagrams.c"
+#include "../../../native/forward/endings.c"
 #include "../../../native/forward/flows.c"
 #include "../../../native/forward/loop.c"
 #include "../../../native/forward/main.c"
