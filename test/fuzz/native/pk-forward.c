@@ -13,6 +13,7 @@
 #include "../../../native/forward/main.c"
 #include "../../../native/forward/origin.c"
 #include "../../../native/forward/pairs.c"
+#include "../../../native/forward/ports.c"
 #include "../../../native/forward/room.c"
 #include "../../../native/forward/transfer.c"
 
@@ -129,6 +130,21 @@ static void flow_table(const uint8_t *data, size_t size)
 	check_flows();
 }
 
+/* What came to a flow's socket before that knew its target may be anybody's. */
+static void early_answer(void)
+{
+	struct sockaddr_in target = { .sin_family = AF_INET, .sin_port = 1 };
+	struct datagram_flow f = { 0 };
+	int ends[2];
+
+	if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0 || send(ends[0], "x", 1, 0) != 1)
+		abort();
+	f.fd = ends[1];
+	answer(-1, &f, &target);
+	must(!f.answered, "what others than the target send is no answer");
+	close(ends[0]), close(ends[1]);
+}
+
 static void one(const uint8_t *data, size_t size)
 {
 	struct sockaddr_storage at = { 0 };
@@ -137,6 +153,7 @@ static void one(const uint8_t *data, size_t size)
 	if (memory == NULL) {
 		memory = malloc(2 * BUFFER_BYTES);
 		poller = epoll_create1(EPOLL_CLOEXEC);
+		early_answer();
 	}
 	transfer(data, size);
 	if (size > 0 && data[0] % 32 == 5)
