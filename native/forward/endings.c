@@ -57,6 +57,13 @@ void end_gently(int fd, int64_t now)
 	oldest = (oldest + 1) % ENDINGS;
 }
 
+void reset_endings(void)
+{
+	for (struct ending *e = endings; e < endings + ENDINGS; e++)
+		if (e->fd >= 0)
+			finish(e, 0);
+}
+
 void look_at_endings(int64_t now)
 {
 	for (struct ending *e = endings; e < endings + ENDINGS; e++) {

@@ -42,6 +42,7 @@
 #include "loop.h"
 #include "pairs.h"
 #include "ports.h"
+#include "pressure.h"
 #include "transfer.h"
 
 /* Besides those of connections. */
@@ -151,6 +152,7 @@ int main(int argc, char **argv)
 		fail("usage: pk-forward FILE LISTEN_ADDRESS LISTEN_PORT NAMESPACE TARGET_ADDRESS TARGET_PORT tcp|udp[:PART/PARTS]");
 	allow_files(is_datagram ? FLOWS + OTHER_FILES : 2 * PAIRS + ENDINGS + OTHER_FILES);
 	listener = listen_at(&here, length, is_datagram);
+	learn_pressure();
 	/* The listener stays where it was made; every later socket is in there. */
 	if (namespace_enter(argv[4]) != 0)
 		fail("%s", argv[4]);

@@ -13,7 +13,7 @@ struct pair pairs[PAIRS], *unused[PAIRS];
 /* Those without a target; who left may still be in it, but none twice. */
 struct pair *waiting[PAIRS];
 char is_listed[PAIRS];
-size_t unused_count, waiting_count;
+size_t unused_count, waiting_count, blocked_count;
 char *memory;
 
 int64_t now; /* nanoseconds; every new pair has one of its own */
@@ -21,7 +21,7 @@ int64_t now; /* nanoseconds; every new pair has one of its own */
 /* Nobody is here, and every place is free. */
 void forget_all(void)
 {
-	unused_count = waiting_count = 0;
+	unused_count = waiting_count = blocked_count = 0;
 	forget_clients();
 	forget_endings();
 	memset(is_listed, 0, sizeof is_listed);
@@ -29,6 +29,12 @@ void forget_all(void)
 		pairs[i].fd[0] = pairs[i].fd[1] = -1;
 		unused[unused_count++] = &pairs[i];
 	}
+}
+
+void set_blocked(struct pair *p, int blocked)
+{
+	blocked_count += (size_t)blocked - (size_t)p->blocked;
+	p->blocked = blocked;
 }
 
 /* Its peer sees a reset, as it would without us. */
@@ -50,6 +56,7 @@ void drop(struct pair *p)
 	}
 	close(p->fd[0]);
 	p->fd[0] = p->fd[1] = -1;
+	set_blocked(p, 0);
 	unused[unused_count++] = p;
 	give_place_back(p->client);
 }

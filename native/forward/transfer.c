@@ -15,6 +15,7 @@ int watch(struct pair *p)
 	/* Of a client that waits for the target only that it is gone, which needs no asking. */
 	uint32_t want[2] = { p->connecting ? EPOLLERR : 0, p->connecting ? EPOLLOUT : 0 };
 
+	set_blocked(p, p->flow[0].to > 0 || p->flow[1].to > 0);
 	for (int way = 0; way < 2 && !p->connecting; way++) {
 		if (p->flow[way].to > 0)
 			want[1 - way] |= EPOLLOUT;

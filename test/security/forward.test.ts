@@ -1,7 +1,7 @@
 /** pk-forward: what one client of a published port can do to the others. In its own network namespace, as root. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -189,6 +189,31 @@ describe.runIf(process.getuid?.() === 0)('pk-forward', () => {
     expect(taken).toEqual(clients.map(() => mebibyte));
     const pid = Number.parseInt(readFileSync(join(directory, 'pid'), 'latin1'), 10);
     await until('nothing is left open', () => readdirSync(`/proc/${pid}/fd`).length < 10);
+  }, 60_000);
+
+  it('has connections that stand still make room where the memory of this machine for TCP is nearly used up', async () => {
+    const limits = join(directory, 'tcp_mem');
+    // In pages: three quarters of the second is where it begins.
+    writeFileSync(limits, '100\t1000\t1500\n');
+    const covered = `mount --bind ${limits} /proc/sys/net/ipv4/tcp_mem && exec "$0" "$@"`;
+    let isReading = true;
+    server.close();
+    server = createServer((socket) => {
+      socket.on('error', () => {});
+      if (isReading) socket.pipe(socket);
+      else socket.pause();
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    await ready('unshare', '--mount', 'sh', '-c', covered);
+    const busy = await client('127.0.0.2');
+    expect(await echoes(busy)).toBe(true);
+    isReading = false;
+    const [small, large] = [await client('127.0.0.3'), await client('127.0.0.3')];
+    small.write('hello');
+    large.write(Buffer.alloc(64 * 2 ** 20));
+    await until('the one that fills it is reset', () => large.closed);
+    expect([small.closed, busy.closed]).toEqual([false, false]);
+    expect(await echoes(busy)).toBe(true);
   }, 60_000);
 
   it('resets the target where its client did not come to its end', async () => {

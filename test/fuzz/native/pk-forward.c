@@ -14,6 +14,7 @@
 #include "../../../native/forward/origin.c"
 #include "../../../native/forward/pairs.c"
 #include "../../../native/forward/ports.c"
+#include "../../../native/forward/pressure.c"
 #include "../../../native/forward/room.c"
 #include "../../../native/forward/transfer.c"
 
