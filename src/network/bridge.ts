@@ -10,11 +10,11 @@ import { userNamespaceLimit } from './kept-namespace.ts';
 import { type NetworkNamespace, NetworkTools } from './namespace.ts';
 import {
   checkPort,
+  gatewaySettings,
   groupFilter,
   PORT_OPTIONS,
   type PortRules,
   portFilter,
-  REASSEMBLY,
   tableOf,
   withoutTable,
 } from './port-rules.ts';
@@ -63,7 +63,7 @@ export class HostNetwork {
         `link set ${BRIDGE} up`,
       ]);
       await this.#tools.nft(groupFilter([], this.#gateway));
-      const settings = Object.entries(REASSEMBLY).map(([name, value]) => `echo ${value} >/proc/sys/net/ipv4/${name}`);
+      const settings = gatewaySettings(BRIDGE).map(([file, value]) => `echo ${value} >/proc/sys/net/ipv4/${file}`);
       await this.#tools.shell(settings.join(' && '));
       return true;
     } catch (error) {

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { HostNetwork } from '../../src/network/bridge.ts';
 import { NamedNamespace } from '../../src/network/namespace.ts';
+import { gatewaySettings } from '../../src/network/port-rules.ts';
 import { findTool } from '../../src/sys/tools.ts';
 import { compileFixture, compileFrames, fragment, ipv4, largeSegment, tooLarge } from '../support/frames.ts';
 import { until } from '../support/pk.ts';
@@ -131,6 +132,13 @@ describe.runIf(isPossible)('an end of the network', () => {
       execFileSync('ip', ['netns', 'del', guest]);
       await host.removePort(port, []);
     }
+  });
+
+  it('has a gateway that routes nothing by what the host is set to', () => {
+    const settings = gatewaySettings('br0').filter(([, value]) => value === 0);
+    expect(settings).toContainEqual(['conf/br0/accept_source_route', 0]);
+    const values = settings.map(([file]) => [file, Number(inside('cat', `/proc/sys/net/ipv4/${file}`))]);
+    expect(values).toEqual(settings);
   });
 
   it('what an earlier Polykernel left is confined where it is', async () => {
