@@ -93,6 +93,23 @@ test('one silent address does not close a service to others, nor do many that se
   expect([honest.ended, waiting.heard]).toEqual([false, '']);
 }, 60_000);
 
+test('connections that go on keep no more than 16 processes of the past', async () => {
+  const echo = await startEcho('echo', '127.0.1.1');
+  const port = await freePort();
+  const proxy = new HaProxy(directory(), 1);
+  onTestFinished(() => proxy.stop());
+  proxy.prepare();
+  const clients: ReturnType<typeof client>[] = [];
+  for (let change = 0; change < 19; change++) {
+    const servers = [{ name: `echo${change}`, address: echo.address, port: echo.port, weight: 1 }];
+    proxy.configure([{ record: { ...serviceStatus({ name: 's', port, mode: 'tcp' }), removing: false }, servers }]);
+    await proxy.start(null);
+    clients.push(...(await many(1, port, '127.0.0.2')));
+  }
+  await until('the first two are ended', () => clients.slice(0, 2).every(({ ended }) => ended));
+  expect(clients.slice(2).map(({ ended }) => ended)).toEqual(new Array(17).fill(false));
+}, 60_000);
+
 // One that may not be read may not be looked into either: its files in /proc are root's.
 const strangers = [
   { what: 'of another user', uid: 65_534, mode: 0o755 },
