@@ -10,7 +10,7 @@ import { renderConfig } from '../../src/service/config.ts';
 import { HaProxy } from '../../src/service/contract.ts';
 import { toolPath } from '../../src/sys/tools.ts';
 import { freePort } from '../support/http.ts';
-import { until } from '../support/pk.ts';
+import { finished, until } from '../support/pk.ts';
 import { startEcho } from '../support/service-harness.ts';
 import { serviceStatus } from '../support/services.ts';
 
@@ -92,6 +92,16 @@ test('one silent address does not close a service to others, nor do many that se
   await until('the other service serves', () => other.heard === 'echo\n');
   expect([honest.ended, waiting.heard]).toEqual([false, '']);
 }, 60_000);
+
+test.runIf(process.getuid?.() === 0)(
+  'what a target does not acknowledge is given up after seconds, and not left to the kernel',
+  async () => {
+    const fixture = [process.execPath, join(import.meta.dirname, '../fixtures/silent-target.ts'), directory()];
+    const run = spawn('unshare', ['--net', '--', 'sh', '-c', 'ip link set lo up && exec "$0" "$@"', ...fixture]);
+    expect(await finished(run)).toMatchObject({ stdout: '{"closed":true,"left":0}\n', stderr: '' });
+  },
+  60_000,
+);
 
 test('connections that go on keep no more than 16 processes of the past', async () => {
   const echo = await startEcho('echo', '127.0.1.1');
