@@ -167,9 +167,6 @@ int main(int argc, char **argv)
 			fail("%s", argv[1]);
 		forward_datagrams(listener, &target, argv[1]);
 	}
-	memory = malloc((size_t)PAIRS * 2 * BUFFER_BYTES); /* touched only as far as connections use it */
-	if (memory == NULL)
-		fail("memory");
 	forget_all();
 	/* Told once for each that comes: until then there is none. */
 	poller = epoll_create1(EPOLL_CLOEXEC);

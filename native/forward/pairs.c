@@ -14,7 +14,6 @@ struct pair pairs[PAIRS], *unused[PAIRS];
 struct pair *waiting[PAIRS];
 char is_listed[PAIRS];
 size_t unused_count, waiting_count, blocked_count;
-char *memory;
 
 int64_t now; /* nanoseconds; every new pair has one of its own */
 
@@ -77,8 +76,6 @@ struct pair *seat(int fd, uint64_t origin)
 	now++;
 	p = unused[--unused_count];
 	*p = (struct pair){ .fd = { fd, -1 }, .client = take_place(origin), .begun = now, .moved = now };
-	for (int i = 0; i < 2; i++)
-		p->flow[i] = (struct flow){ .bytes = memory + ((size_t)(p - pairs) * 2 + (size_t)i) * BUFFER_BYTES };
 	if (!is_listed[p - pairs])
 		waiting[waiting_count++] = p;
 	is_listed[p - pairs] = 1;

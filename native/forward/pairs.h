@@ -8,13 +8,11 @@
 #include "clients.h"
 
 #define PAIRS PLACES
-#define BUFFER_BYTES 32768
 #define SECOND 1000000000LL
 
-/* One direction: what was read from one socket and not yet written to the other. */
+/* One direction. What one side has no room for stays with the other, in the kernel. */
 struct flow {
-	char *bytes;
-	size_t from, to;
+	int blocked; /* there is something for which there was no room */
 	int ended; /* 1: its source has closed; 2: and the other side was told */
 };
 
@@ -22,7 +20,7 @@ struct pair {
 	int fd[2]; /* client, target; -1: the slot is free, or there is no target yet */
 	uint32_t watched[2]; /* events; 0: the poller does not know it */
 	int connecting, spoke; /* spoke: the client sent something */
-	int blocked; /* something was read that the other side has no room for */
+	int blocked; /* one of its directions is */
 	struct client *client;
 	int64_t begun, moved; /* when something last moved */
 	struct flow flow[2]; /* [0] client to target */
@@ -33,7 +31,6 @@ extern struct pair pairs[PAIRS], *unused[PAIRS];
 extern struct pair *waiting[PAIRS];
 extern char is_listed[PAIRS];
 extern size_t unused_count, waiting_count, blocked_count;
-extern char *memory;
 extern int64_t now; /* nanoseconds; every new pair has one of its own */
 
 void forget_all(void);

@@ -216,6 +216,17 @@ describe.runIf(process.getuid?.() === 0)('pk-forward', () => {
     expect(await echoes(busy)).toBe(true);
   }, 60_000);
 
+  it('takes no memory for what its connections carry', async () => {
+    await ready();
+    const clients = await many(300);
+    const length = 100_000;
+    for (const socket of clients) socket.resume().write(Buffer.alloc(length));
+    await until('all came back', () => clients.every(({ bytesRead }) => bytesRead === length));
+    const pid = Number.parseInt(readFileSync(join(directory, 'pid'), 'latin1'), 10);
+    const resident = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))!;
+    expect(Number(resident[1])).toBeLessThan(4096);
+  });
+
   it('resets the target where its client did not come to its end', async () => {
     const ended: string[] = [];
     server.on('connection', (socket) => socket.on('error', ({ message }) => ended.push(message)));
