@@ -84,8 +84,6 @@ export const gatewaySettings = (bridge: string): [file: string, value: number][]
   ...Object.entries(REASSEMBLY),
   // Errors to a guest are its own matter: at a rate, that is one for all and before Linux 6.12 for the host too, they would keep others' back.
   ['icmp_ratemask', 0],
-  // For all, and before the others: it changes some of them. The way out turns it on.
-  ['ip_forward', 0],
   ...['all', 'default', bridge].flatMap((device) =>
     NOT_DONE.map((name): [string, number] => [`conf/${device}/${name}`, 0]),
   ),

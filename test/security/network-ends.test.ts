@@ -135,7 +135,8 @@ describe.runIf(isPossible)('an end of the network', () => {
   });
 
   it('has a gateway that routes nothing by what the host is set to', () => {
-    const settings = gatewaySettings('br0').filter(([, value]) => value === 0);
+    const off = gatewaySettings('br0').filter(([, value]) => value === 0);
+    const settings = [['ip_forward', 0] as const, ...off];
     expect(settings).toContainEqual(['conf/br0/accept_source_route', 0]);
     const values = settings.map(([file]) => [file, Number(inside('cat', `/proc/sys/net/ipv4/${file}`))]);
     expect(values).toEqual(settings);
@@ -163,6 +164,7 @@ describe.runIf(isPossible)('an end of the network', () => {
       expect(facts).toMatch(new RegExp(`${first!.mac} dev ${first!.peer} .*static`));
       expect(facts).toMatch(new RegExp(`${second!.mac} dev ${second!.interface} .*static`));
       expect(facts).not.toContain('02:66:00:00:00:01');
+      expect(within('cat', '/proc/sys/net/ipv4/conf/br0/accept_source_route')).toBe('0\n');
       expect(within('nft', 'list', 'table', 'netdev', `pk-${second!.interface}`)).toContain('policy drop');
       expect(await before.ensure()).toBe(false);
     } finally {
