@@ -14,6 +14,7 @@
 #include "../common/keep.h"
 #include "flows.h"
 #include "loop.h"
+#include "ports.h"
 
 #define SECOND 1000000000LL
 #define DATAGRAM_BYTES 65536
@@ -67,14 +68,18 @@ static struct datagram_flow *begin_flow(const struct sockaddr_storage *from, soc
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	struct epoll_event event = { .events = EPOLLIN };
 	struct datagram_flow *f;
+	uint16_t port;
 
 	if (fd < 0)
 		return NULL;
-	if (connect(fd, (const struct sockaddr *)target, sizeof *target) != 0) {
+	port = bind_to_port(fd);
+	if (port == 0 || connect(fd, (const struct sockaddr *)target, sizeof *target) != 0) {
 		close(fd);
+		give_port_back(port);
 		return NULL;
 	}
 	f = open_flow(from, length, fd, moment);
+	f->port = port;
 	event.data.u32 = (uint32_t)(f - flows);
 	if (epoll_ctl(poller, EPOLL_CTL_ADD, fd, &event) == 0)
 		return f;
@@ -110,11 +115,19 @@ static int take_datagram(int listener, const struct sockaddr_in *target, int pol
 	return 1;
 }
 
+/* Before a socket knew its target anybody in the namespace could send to it. */
+static int is_of(const struct sockaddr_in *from, const struct sockaddr_in *target)
+{
+	return from->sin_addr.s_addr == target->sin_addr.s_addr && from->sin_port == target->sin_port;
+}
+
 /* Gives a client what the target answered. */
-static void answer(int listener, struct datagram_flow *f)
+static void answer(int listener, struct datagram_flow *f, const struct sockaddr_in *target)
 {
 	for (int i = 0; i < ANSWERS_AT_ONCE; i++) {
-		ssize_t n = recv(f->fd, bytes, sizeof bytes, MSG_DONTWAIT);
+		struct sockaddr_in sender = { 0 };
+		socklen_t size = sizeof sender;
+		ssize_t n = recvfrom(f->fd, bytes, sizeof bytes, MSG_DONTWAIT, (struct sockaddr *)&sender, &size);
 		struct iovec part = { bytes, n < 0 ? 0 : (size_t)n };
 		struct msghdr message = { .msg_name = &f->from, .msg_namelen = f->from_length, .msg_iov = &part, .msg_iovlen = 1,
 					  .msg_control = f->to.length ? f->to.bytes : NULL, .msg_controllen = f->to.length };
@@ -122,7 +135,7 @@ static void answer(int listener, struct datagram_flow *f)
 		if (n < 0 && errno == EAGAIN)
 			return;
 		/* Nobody listens there. */
-		if (n < 0)
+		if (n < 0 || !is_of(&sender, target))
 			continue;
 		f->answered = 1, f->moved = moment;
 		/* What the client's way has no room for is lost, as it may be anywhere. */
@@ -162,7 +175,7 @@ _Noreturn void forward_datagrams(int listener, const struct sockaddr_in *target,
 			if (events[i].data.u32 == LISTENER)
 				has_arrivals = 1;
 			else if (flows[events[i].data.u32].fd >= 0)
-				answer(listener, &flows[events[i].data.u32]);
+				answer(listener, &flows[events[i].data.u32], target);
 		}
 		for (int i = 0; has_arrivals && i < TAKE_AT_ONCE && take_datagram(listener, target, poller); i++)
 			;

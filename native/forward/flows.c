@@ -7,6 +7,7 @@
 
 #include "../common/fail.h"
 #include "origin.h"
+#include "ports.h"
 
 #define SECOND 1000000000LL
 
@@ -145,6 +146,7 @@ void close_flow(struct datagram_flow *f)
 
 	*at = f->next;
 	close(f->fd);
+	give_port_back(f->port);
 	give_place_back(f->client);
 	*f = (struct datagram_flow){ .fd = -1, .next = free_flow };
 	free_flow = f;

@@ -20,6 +20,7 @@ struct datagram_flow {
 	socklen_t from_length;
 	struct spoken_to to;
 	int fd; /* -1: the slot is free */
+	uint16_t port; /* its own, in the target's network */
 	unsigned said; /* datagrams of the client, up to two */
 	int answered;
 	int64_t moved; /* nanoseconds */

@@ -8,7 +8,9 @@
 
 #include "../common/keep.h"
 #include "arrivals.h"
+#include "endings.h"
 #include "pairs.h"
+#include "pressure.h"
 #include "transfer.h"
 
 /* How long the target may take to answer, and how long a connection is silent before another of its client may take its place. */
@@ -49,6 +51,8 @@ static void look(const char *file)
 {
 	if (!keep_is_wanted(file))
 		exit(0);
+	look_at_endings(now);
+	relieve_pressure();
 	for (struct pair *p = pairs; p < pairs + PAIRS; p++)
 		if (p->fd[0] >= 0 && p->connecting && now - p->begun > CONNECT_S * SECOND)
 			drop_hard(p);
@@ -58,14 +62,14 @@ _Noreturn void loop(int listener, const struct sockaddr_in *target, const char *
 {
 	static struct epoll_event events[EVENTS_AT_ONCE];
 	struct timespec time;
-	int64_t looked = 0;
+	int64_t looked = 0, relieved = 0;
 	int more = 1; /* there may be clients to take; negative: and a lack of files or memory */
 	sigset_t none;
 
 	sigemptyset(&none);
 
 	for (;;) {
-		int wait = waiting_count > 0 || more > 0 ? 0 : more < 0 ? ACCEPT_AGAIN_MS : LOOK_MS;
+		int wait = waiting_count > 0 || more > 0 ? 0 : more < 0 ? ACCEPT_AGAIN_MS : blocked_count > 0 ? PRESSURE_LOOK_MS : LOOK_MS;
 		int n = epoll_pwait(poller, events, EVENTS_AT_ONCE, wait, &none);
 
 		clock_gettime(CLOCK_MONOTONIC, &time);
@@ -73,6 +77,10 @@ _Noreturn void loop(int listener, const struct sockaddr_in *target, const char *
 		if (now - looked >= LOOK_MS / 1000 * SECOND) {
 			looked = now;
 			look(file);
+		}
+		if (blocked_count > 0 && now - relieved >= PRESSURE_LOOK_MS * (SECOND / 1000)) {
+			relieved = now;
+			relieve_pressure();
 		}
 		if (take_target_gone())
 			reset_all();

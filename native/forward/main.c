@@ -1,5 +1,5 @@
 /*
- * pk-forward FILE LISTEN_ADDRESS LISTEN_PORT NAMESPACE TARGET_ADDRESS TARGET_PORT tcp|udp
+ * pk-forward FILE LISTEN_ADDRESS LISTEN_PORT NAMESPACE TARGET_ADDRESS TARGET_PORT tcp|udp[:PART/PARTS]
  *
  * Takes TCP connections of the host, or datagrams, and joins each client with a target in a network namespace. Says `ready` and detaches from
  * its standard streams; FILE then says `PID START_TIME`. Ends by SIGTERM, and when FILE is gone or names another process.
@@ -20,6 +20,7 @@
  * - else of one of its own; else, where it has none, of any;
  * - strangers before known ones, and the longest silent first. While more than half are strangers, of those alone: addresses that are
  *   forged, however many, take no place of one that is known.
+ * PART of PARTS says which it is, from 0 on, of those that lead datagrams to the same target.
  * A place is all that can be taken: the kernel's queue of datagrams not yet read is one for all, and is emptied as fast as can be.
  *
  * SIGURG says that the target is gone without a word, as a kernel that was killed: all connections to it are reset, and flows forgotten.
@@ -36,9 +37,12 @@
 #include "../common/keep.h"
 #include "../common/namespace.h"
 #include "datagrams.h"
+#include "endings.h"
 #include "flows.h"
 #include "loop.h"
 #include "pairs.h"
+#include "ports.h"
+#include "pressure.h"
 #include "transfer.h"
 
 /* Besides those of connections. */
@@ -116,6 +120,22 @@ static int listen_at(const struct sockaddr_storage *here, socklen_t length, int 
 	return listener;
 }
 
+/* 1: datagrams; 0: connections; negative: it is neither. */
+static int parse_protocol(const char *text)
+{
+	char *end;
+	unsigned long part;
+
+	if (strcmp(text, "tcp") == 0)
+		return 0;
+	if (strcmp(text, "udp") == 0)
+		return 1;
+	if (strncmp(text, "udp:", 4) != 0)
+		return -1;
+	part = strtoul(text + 4, &end, 10);
+	return *end != '/' || use_part(part, strtoul(end + 1, NULL, 10)) != 0 ? -1 : 1;
+}
+
 int main(int argc, char **argv)
 {
 	struct sockaddr_storage here = { 0 };
@@ -128,11 +148,11 @@ int main(int argc, char **argv)
 
 	errno = EINVAL;
 	if (argc != 8 || (length = listen_address(argv[2], argv[3], &here)) == 0 || inet_pton(AF_INET, argv[5], &target.sin_addr) != 1 ||
-	    (target.sin_port = htons((uint16_t)port_number(argv[6]))) == 0 || (strcmp(argv[7], "tcp") != 0 && strcmp(argv[7], "udp") != 0))
-		fail("usage: pk-forward FILE LISTEN_ADDRESS LISTEN_PORT NAMESPACE TARGET_ADDRESS TARGET_PORT tcp|udp");
-	is_datagram = strcmp(argv[7], "udp") == 0;
-	allow_files(is_datagram ? FLOWS + OTHER_FILES : 2 * PAIRS + OTHER_FILES);
+	    (target.sin_port = htons((uint16_t)port_number(argv[6]))) == 0 || (is_datagram = parse_protocol(argv[7])) < 0)
+		fail("usage: pk-forward FILE LISTEN_ADDRESS LISTEN_PORT NAMESPACE TARGET_ADDRESS TARGET_PORT tcp|udp[:PART/PARTS]");
+	allow_files(is_datagram ? FLOWS + OTHER_FILES : 2 * PAIRS + ENDINGS + OTHER_FILES);
 	listener = listen_at(&here, length, is_datagram);
+	learn_pressure();
 	/* The listener stays where it was made; every later socket is in there. */
 	if (namespace_enter(argv[4]) != 0)
 		fail("%s", argv[4]);
@@ -147,9 +167,6 @@ int main(int argc, char **argv)
 			fail("%s", argv[1]);
 		forward_datagrams(listener, &target, argv[1]);
 	}
-	memory = malloc((size_t)PAIRS * 2 * BUFFER_BYTES); /* touched only as far as connections use it */
-	if (memory == NULL)
-		fail("memory");
 	forget_all();
 	/* Told once for each that comes: until then there is none. */
 	poller = epoll_create1(EPOLL_CLOEXEC);

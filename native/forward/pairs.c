@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "endings.h"
 #include "room.h"
 
 struct pair pairs[PAIRS], *unused[PAIRS];
@@ -12,16 +13,16 @@ struct pair pairs[PAIRS], *unused[PAIRS];
 /* Those without a target; who left may still be in it, but none twice. */
 struct pair *waiting[PAIRS];
 char is_listed[PAIRS];
-size_t unused_count, waiting_count;
-char *memory;
+size_t unused_count, waiting_count, blocked_count;
 
 int64_t now; /* nanoseconds; every new pair has one of its own */
 
 /* Nobody is here, and every place is free. */
 void forget_all(void)
 {
-	unused_count = waiting_count = 0;
+	unused_count = waiting_count = blocked_count = 0;
 	forget_clients();
+	forget_endings();
 	memset(is_listed, 0, sizeof is_listed);
 	for (int i = PAIRS - 1; i >= 0; i--) {
 		pairs[i].fd[0] = pairs[i].fd[1] = -1;
@@ -29,15 +30,10 @@ void forget_all(void)
 	}
 }
 
-void drop(struct pair *p)
+void set_blocked(struct pair *p, int blocked)
 {
-	for (int side = 0; side < 2; side++) {
-		if (p->fd[side] >= 0)
-			close(p->fd[side]);
-		p->fd[side] = -1;
-	}
-	unused[unused_count++] = p;
-	give_place_back(p->client);
+	blocked_count += (size_t)blocked - (size_t)p->blocked;
+	p->blocked = blocked;
 }
 
 /* Its peer sees a reset, as it would without us. */
@@ -46,6 +42,22 @@ void hang_up(int fd)
 	struct linger hard = { 1, 0 };
 
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+}
+
+/* What a client said to its end the target gets to its end; else it sees a reset, as it would without us. */
+void drop(struct pair *p)
+{
+	if (p->fd[1] >= 0 && p->flow[0].ended == 2)
+		end_gently(p->fd[1], now);
+	else if (p->fd[1] >= 0) {
+		hang_up(p->fd[1]);
+		close(p->fd[1]);
+	}
+	close(p->fd[0]);
+	p->fd[0] = p->fd[1] = -1;
+	set_blocked(p, 0);
+	unused[unused_count++] = p;
+	give_place_back(p->client);
 }
 
 void drop_hard(struct pair *p)
@@ -64,8 +76,6 @@ struct pair *seat(int fd, uint64_t origin)
 	now++;
 	p = unused[--unused_count];
 	*p = (struct pair){ .fd = { fd, -1 }, .client = take_place(origin), .begun = now, .moved = now };
-	for (int i = 0; i < 2; i++)
-		p->flow[i] = (struct flow){ .bytes = memory + ((size_t)(p - pairs) * 2 + (size_t)i) * BUFFER_BYTES };
 	if (!is_listed[p - pairs])
 		waiting[waiting_count++] = p;
 	is_listed[p - pairs] = 1;

@@ -8,13 +8,11 @@
 #include "clients.h"
 
 #define PAIRS PLACES
-#define BUFFER_BYTES 32768
 #define SECOND 1000000000LL
 
-/* One direction: what was read from one socket and not yet written to the other. */
+/* One direction. What one side has no room for stays with the other, in the kernel. */
 struct flow {
-	char *bytes;
-	size_t from, to;
+	int blocked; /* there is something for which there was no room */
 	int ended; /* 1: its source has closed; 2: and the other side was told */
 };
 
@@ -22,6 +20,7 @@ struct pair {
 	int fd[2]; /* client, target; -1: the slot is free, or there is no target yet */
 	uint32_t watched[2]; /* events; 0: the poller does not know it */
 	int connecting, spoke; /* spoke: the client sent something */
+	int blocked; /* one of its directions is */
 	struct client *client;
 	int64_t begun, moved; /* when something last moved */
 	struct flow flow[2]; /* [0] client to target */
@@ -31,11 +30,11 @@ extern struct pair pairs[PAIRS], *unused[PAIRS];
 /* Those without a target; who left may still be in it, but none twice. */
 extern struct pair *waiting[PAIRS];
 extern char is_listed[PAIRS];
-extern size_t unused_count, waiting_count;
-extern char *memory;
+extern size_t unused_count, waiting_count, blocked_count;
 extern int64_t now; /* nanoseconds; every new pair has one of its own */
 
 void forget_all(void);
+void set_blocked(struct pair *p, int blocked);
 void drop(struct pair *p);
 void hang_up(int fd);
 void drop_hard(struct pair *p);

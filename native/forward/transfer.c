@@ -9,14 +9,18 @@
 
 int poller;
 
+/* What is on its way at this moment, of any pair. */
+static char passing[32768];
+
 /* Asks for the events that a pair can do something with. Negative: it cannot be. */
 int watch(struct pair *p)
 {
 	/* Of a client that waits for the target only that it is gone, which needs no asking. */
 	uint32_t want[2] = { p->connecting ? EPOLLERR : 0, p->connecting ? EPOLLOUT : 0 };
 
+	set_blocked(p, p->flow[0].blocked || p->flow[1].blocked);
 	for (int way = 0; way < 2 && !p->connecting; way++) {
-		if (p->flow[way].to > 0)
+		if (p->flow[way].blocked)
 			want[1 - way] |= EPOLLOUT;
 		else if (!p->flow[way].ended)
 			want[way] |= EPOLLIN;
@@ -35,30 +39,50 @@ int watch(struct pair *p)
 	return 0;
 }
 
+/* Takes away what was passed on. Negative: it is not there. */
+static int take_away(int fd, size_t count)
+{
+	while (count > 0) {
+		ssize_t n = recv(fd, passing, count, MSG_TRUNC);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return -1;
+		count -= (size_t)n;
+	}
+	return 0;
+}
+
+/* Passes on what there is room for. Negative: the pair is over. */
+static int pass_on(struct pair *p, int way, size_t count)
+{
+	struct flow *f = &p->flow[way];
+	ssize_t n = send(p->fd[1 - way], passing, count, MSG_NOSIGNAL);
+
+	if (n < 0 && errno != EAGAIN && errno != EINTR)
+		return -1;
+	if (n > 0 || !f->blocked)
+		p->moved = now;
+	f->blocked = n < (ssize_t)count;
+	return n > 0 ? take_away(p->fd[way], (size_t)n) : 0;
+}
+
 /* Moves what can be moved in one direction. Negative: the pair is over. */
 static int move(struct pair *p, int way)
 {
 	struct flow *f = &p->flow[way];
 	ssize_t n;
 
-	if (!f->ended && f->to == 0) {
-		n = recv(p->fd[way], f->bytes, BUFFER_BYTES, 0);
-		if (n == 0)
-			f->ended = 1;
-		else if (n > 0)
-			f->from = 0, f->to = (size_t)n, p->moved = now, p->spoke |= way == 0;
-		else if (errno != EAGAIN && errno != EINTR)
+	if (!f->ended) {
+		n = recv(p->fd[way], passing, sizeof passing, MSG_PEEK);
+		if (n < 0 && errno != EAGAIN && errno != EINTR)
+			return -1;
+		if (n <= 0)
+			f->ended = n == 0, f->blocked = 0;
+		else if (p->spoke |= way == 0, pass_on(p, way, (size_t)n) < 0)
 			return -1;
 	}
-	while (f->from < f->to) {
-		n = send(p->fd[1 - way], f->bytes + f->from, f->to - f->from, MSG_NOSIGNAL);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return errno == EAGAIN ? 0 : -1;
-		f->from += (size_t)n, p->moved = now;
-	}
-	f->from = f->to = 0;
 	if (f->ended == 1) {
 		shutdown(p->fd[1 - way], SHUT_WR);
 		f->ended = 2;

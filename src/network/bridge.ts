@@ -10,11 +10,11 @@ import { userNamespaceLimit } from './kept-namespace.ts';
 import { type NetworkNamespace, NetworkTools } from './namespace.ts';
 import {
   checkPort,
+  gatewaySettings,
   groupFilter,
   PORT_OPTIONS,
   type PortRules,
   portFilter,
-  REASSEMBLY,
   tableOf,
   withoutTable,
 } from './port-rules.ts';
@@ -63,13 +63,18 @@ export class HostNetwork {
         `link set ${BRIDGE} up`,
       ]);
       await this.#tools.nft(groupFilter([], this.#gateway));
-      const settings = Object.entries(REASSEMBLY).map(([name, value]) => `echo ${value} >/proc/sys/net/ipv4/${name}`);
-      await this.#tools.shell(settings.join(' && '));
+      // The way out turns it on. First, for it changes others.
+      await this.#set([['ip_forward', 0], ...gatewaySettings(BRIDGE)]);
       return true;
     } catch (error) {
       await this.remove();
       throw asPolykernelError(error, 'making the private network');
     }
+  }
+
+  async #set(settings: readonly [file: string, value: number][]): Promise<void> {
+    const lines = settings.map(([file, value]) => `echo ${value} >/proc/sys/net/ipv4/${file}`);
+    await this.#tools.shell(lines.join(' && '));
   }
 
   /**
@@ -124,7 +129,9 @@ export class HostNetwork {
    * that is held already, by its other end or as a tap, the bridge's side is confined all the same.
    */
   async takeOver(ports: readonly NetworkPort[], groups: readonly (readonly string[])[]): Promise<void> {
-    if (!this.exists || (await this.#isComplete())) return;
+    if (!this.exists) return;
+    await this.#set(gatewaySettings(BRIDGE));
+    if (await this.#isComplete()) return;
     const there = new Set(await this.ports());
     await this.#tools.ip(['link', 'set', BRIDGE, 'type', 'bridge', ...BRIDGE_OPTIONS.split(' ')]);
     for (const { peer, interface: name, mac, address } of ports) {

@@ -18,11 +18,12 @@ export class Forwards {
     this.#directory = directory;
   }
 
-  /** Leads a port of the host to `address` in a network namespace. Rejects with `conflict` when it is in use. */
-  async start(port: PublishedPort, namespace: string, address: string): Promise<void> {
+  /** Leads a port of the host, one of `all` of its instance, to `address` in a network namespace. Rejects with `conflict` when it is in use. */
+  async start(port: PublishedPort, all: readonly PublishedPort[], namespace: string, address: string): Promise<void> {
     const { hostAddress, hostPort, guestPort, protocol } = port;
     const file = this.#file(port);
-    const args = [file, hostAddress, String(hostPort), namespace, address, String(guestPort), protocol];
+    const way = protocol === 'udp' ? `udp:${partOf(port, all)}` : protocol;
+    const args = [file, hostAddress, String(hostPort), namespace, address, String(guestPort), way];
     const failed = await startBackground({ program: 'pk-forward', file, args });
     if (!('reason' in failed)) return;
     if (failed.code === IN_USE) throw inUse(port);
@@ -60,6 +61,12 @@ export class Forwards {
   #file(port: PublishedPort): string {
     return join(this.#directory, nameOf(port));
   }
+}
+
+/** Which it is of those that lead to the same port of the guest. */
+function partOf(port: PublishedPort, all: readonly PublishedPort[]): string {
+  const same = all.filter(({ protocol, guestPort }) => protocol === port.protocol && guestPort === port.guestPort);
+  return `${same.indexOf(port)}/${same.length}`;
 }
 
 /** Of TCP as an earlier Polykernel named it. */

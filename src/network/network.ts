@@ -191,8 +191,9 @@ export class Network {
       const out = record.spec.network === 'egress';
       if (out) await this.#uplink?.ensure(this.#egress());
       if (networkPort !== 'none') await this.#host.addPort(port, this.#groups());
-      for (const each of record.spec.publish)
-        if (!this.#forwards.lives(each)) await this.#forwards.start(each, port.namespace, port.address);
+      const { publish } = record.spec;
+      for (const each of publish)
+        if (!this.#forwards.lives(each)) await this.#forwards.start(each, publish, port.namespace, port.address);
       const { volumes } = record.spec;
       const ownResolvConf = isOnVolume(volumes, '/etc/resolv.conf') ? null : resolvConf();
       const wayOut = out ? { gateway: addressOf(BRIDGE_NUMBER), resolvConf: ownResolvConf } : null;
@@ -303,7 +304,8 @@ export class Network {
     for (const { spec, networkNumber } of members) {
       const { namespace, address } = this.#port(networkNumber!);
       for (const port of spec.publish)
-        if (!this.#forwards.lives(port) && this.#host.exists) await this.#forwards.start(port, namespace, address);
+        if (!this.#forwards.lives(port) && this.#host.exists)
+          await this.#forwards.start(port, spec.publish, namespace, address);
     }
     await this.#keepUplink();
   }

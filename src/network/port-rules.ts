@@ -65,7 +65,29 @@ const FRAGMENTS = 4000;
  * How long and with how many bytes fragments wait at the gateway, settings of its namespace: those of five ports that send nothing else
  * have room, 2.5 KB each. They come from this machine, so that what is not whole after a second never is.
  */
-export const REASSEMBLY = { ipfrag_time: 1, ipfrag_high_thresh: 64 * 2 ** 20 };
+const REASSEMBLY = { ipfrag_time: 1, ipfrag_high_thresh: 64 * 2 ** 20 };
+/**
+ * What a gateway of ours does not do, whatever the host does: a new namespace has the host's settings. Routers and hosts of
+ * containers have some of these on, by which a guest could be routed past the filters of bridged frames.
+ */
+const NOT_DONE = [
+  'accept_source_route',
+  'route_localnet',
+  'proxy_arp',
+  'proxy_arp_pvlan',
+  'accept_redirects',
+  'send_redirects',
+];
+
+/** Of the network's namespace, once `bridge` is there: files below /proc/sys/net/ipv4. */
+export const gatewaySettings = (bridge: string): [file: string, value: number][] => [
+  ...Object.entries(REASSEMBLY),
+  // Errors to a guest are its own matter: at a rate, that is one for all and before Linux 6.12 for the host too, they would keep others' back.
+  ['icmp_ratemask', 0],
+  ...['all', 'default', bridge].flatMap((device) =>
+    NOT_DONE.map((name): [string, number] => [`conf/${device}/${name}`, 0]),
+  ),
+];
 const ICMP_ERRORS = 'icmp type { destination-unreachable, source-quench, redirect, time-exceeded, parameter-problem }';
 /** Whom the packet was for that an error quotes: behind 8 bytes of ICMP, at 16 of IPv4. */
 const ABOUT = '@th,192,32';

@@ -18,6 +18,11 @@ const OWN_TABLE = /^table inet pk-[0-9a-f]{8}$/m;
 /** Connections at once of each kernel: the host remembers each, and its table is for all. */
 const FLOWS = 4096;
 /**
+ * New ones of each kernel, of each second and at once: those that ended are remembered for two minutes, count no more, and each has a
+ * port towards where it went, of 64,512 for all kernels and the host.
+ */
+const NEW_FLOWS = { perSecond: 128, burst: 4096 };
+/**
  * Where clouds answer a machine with what is its own, such as keys: all link-local ones (169.254.169.254 of most, 169.254.170.2,
  * 169.254.0.23), Azure's host, Alibaba's and Oracle's. IPv6 does not get out at all.
  */
@@ -27,6 +32,8 @@ const METADATA = ['169.254.0.0/16', '168.63.129.16', '100.100.100.200', '192.0.0
  * networks together, and without one it reaches nobody new itself.
  */
 const NEW_NEIGHBOURS = { perSecond: 32, burst: 64 };
+/** Packets that come no further than the host, which has a rate of errors for all it tells of: enough for traceroute. */
+const LAST_HOPS = { perSecond: 20, burst: 60 };
 /** Tried in this order. */
 const RANGES = ['10.214.0.0/16', '172.30.0.0/16', '192.168.214.0/24'];
 
@@ -116,9 +123,9 @@ export class Uplink {
   async #isComplete(): Promise<boolean> {
     if (!existsSync(`/sys/class/net/${this.#name}`) || readFileSync(FORWARDING, 'latin1').trim() !== '1') return false;
     try {
-      // One that an earlier Polykernel made has no such chains.
+      // One that an earlier Polykernel made has no such chain or set.
       await this.#host.nft(`list chain inet ${this.#name} near`);
-      await this.#inside.nft('list chain ip pk remembered');
+      await this.#inside.nft('list set ip pk fresh');
       const { stdout } = await this.#inside.ip(['route', 'show', 'default']);
       return stdout.includes(`dev ${INSIDE}`);
     } catch {
@@ -158,6 +165,7 @@ const insideFilter = (network: string, address = network.split('/')[0]!): string
 table ip pk {
   set egress { type ipv4_addr; }
   set flows { type ipv4_addr; size 65535; flags dynamic; }
+  set fresh { type ipv4_addr; size 65535; flags dynamic,timeout; timeout 1m; }
   chain remembered {
     type filter hook prerouting priority raw; policy accept;
     iifname "${INSIDE}" accept
@@ -165,6 +173,7 @@ table ip pk {
     ip saddr != @egress notrack accept
     ip daddr ${network} notrack accept
     ip ttl < 2 notrack accept
+    ip ttl 2 limit rate over ${LAST_HOPS.perSecond}/second burst ${LAST_HOPS.burst} packets drop
     ip hdrlength > 5 drop
   }
   chain remembered_own {
@@ -182,6 +191,7 @@ table ip pk {
     iifname "${INSIDE}" ct state established,related accept
     iifname "${INSIDE}" drop
     oifname "${INSIDE}" ct state invalid,untracked drop
+    oifname "${INSIDE}" ip saddr @egress ct state new update @fresh { ip saddr limit rate over ${NEW_FLOWS.perSecond}/second burst ${NEW_FLOWS.burst} packets } drop
     oifname "${INSIDE}" ip saddr @egress ct state new add @flows { ip saddr ct count over ${FLOWS} } drop
     oifname "${INSIDE}" ip saddr @egress accept
     oifname "${INSIDE}" drop

@@ -98,7 +98,7 @@ defaults
   srvtcpka-idle 2s
   srvtcpka-intvl 1s
   srvtcpka-cnt 3
-  default-server check inter 1s fastinter 200ms downinter ${DOWN.connects} fall 2 rise 1 tcp-ut 3s
+  default-server check inter 1s fastinter 200ms downinter ${DOWN.connects} fall 2 rise 1
 `;
 
 function global({ statsSocket, threads, chroot }: ConfigOptions, shares: readonly number[]): string {
@@ -163,8 +163,9 @@ function section({ record, servers }: ServedService, share: number, { bindNamesp
     .join('\n');
 }
 
+/** HAProxy 2.6 takes `tcp-ut` here alone, and passes over it in default-server. */
 function serverLine({ name, address, port, weight }: Server): string {
-  const parts = [`server ${name} ${bindText(address ?? NO_ADDRESS, port)} weight ${weight}`];
+  const parts = [`server ${name} ${bindText(address ?? NO_ADDRESS, port)} weight ${weight} tcp-ut 3s`];
   if (address === null) parts.push('disabled');
   return parts.join(' ');
 }

@@ -40,6 +40,8 @@ const LAST_LINES_MS = 200;
 /** Name that pk-enter gives to the namespace it is called from. */
 const HOST_NAMESPACE = 'host';
 const MAX_THREADS = 4;
+/** Of those that finish connections, of 5 MiB each: a client can keep one for as long as it likes. */
+const MOST_FINISHING = 16;
 /** Open files besides those of connections. */
 const CAP_SYS_RESOURCE = 24n;
 const OTHER_FILES = 200;
@@ -156,8 +158,8 @@ export class HaProxy {
 
   /**
    * Starts a process for the configuration as it is, in the network namespace of that file; null: this one. It takes the
-   * listening sockets over from one that runs, which then only finishes what it has. Rejects with StartFailure; what ran
-   * goes on then.
+   * listening sockets over from one that runs, which then only finishes what it has; of many that do the oldest is ended.
+   * Rejects with StartFailure; what ran goes on then.
    */
   async start(namespace: string | null): Promise<ProcessId> {
     // Ends one that hangs, so that its ports are free.
@@ -167,6 +169,8 @@ export class HaProxy {
     const pid = await this.#launch(namespace, before, before.length > 0 && (await this.#listens()));
     const startTime = processStartTime(pid);
     if (startTime === undefined) throw new StartFailure('it ended at once');
+    const byAge = before.toSorted((a, b) => a.startTime - b.startTime);
+    for (const oldest of byAge.slice(0, -MOST_FINISHING)) signalProcess(oldest, 'SIGTERM');
     if (this.#link !== undefined) this.#retired.add(this.#link);
     this.#link = undefined;
     this.#current = { pid, startTime };

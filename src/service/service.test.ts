@@ -146,8 +146,8 @@ it('makes a configuration', () => {
     '  balance random(2)',
     '  default-server downinter 200ms',
     '  http-check send meth GET uri /health ver HTTP/1.1 hdr Host api',
-    '  server web 10.213.0.2:80 weight 100',
-    '  server gone 0.0.0.0:80 weight 0 disabled',
+    '  server web 10.213.0.2:80 weight 100 tcp-ut 3s',
+    '  server gone 0.0.0.0:80 weight 0 tcp-ut 3s disabled',
     "  chroot '/empty'",
     '  uid 2147418114',
   ])

@@ -69,4 +69,6 @@ it('our own colours stay, and nothing else that controls a terminal', () => {
   const own = '\x1b[H\x1b[J\x1b[31mred\x1b[0m\n';
   expect(markedText(own)).toBe(own);
   expect(markedText('\x1b]0;title\x07a\x1b[2Jb\u202ec\x1b[5nd')).toBe(']0;titlea[2Jbc[5nd');
+  // Within a text it is somebody else's.
+  expect(markedText('name\x1b[H\x1b[J\x1b[K')).toBe('name[H[J[K');
 });

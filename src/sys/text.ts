@@ -16,8 +16,8 @@ const ESCAPES =
  */
 const UNSEEN =
   /(?![\t\n])[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\p{Noncharacter_Code_Point}]/gu;
-/** Colours, and what `--watch` clears the screen with: our own. */
-const OWN_OR_UNSEEN = new RegExp(`(\\x1b\\[(?:[\\d;]{0,16}m|[HJK]))|${UNSEEN.source}`, 'gu');
+/** Our own: colours, and before all else what `--watch` clears the screen with. */
+const OWN_OR_UNSEEN = new RegExp(`(^\\x1b\\[H\\x1b\\[J|\\x1b\\[[\\d;]{0,16}m)|${UNSEEN.source}`, 'gu');
 const CUT = ' […]';
 
 /**

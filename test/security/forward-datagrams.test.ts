@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { nativeProgram } from '../support/native.ts';
-import { until } from '../support/pk.ts';
+import { finished, until } from '../support/pk.ts';
 
 const FLOWS = 1024;
 
@@ -45,13 +45,13 @@ describe.runIf(process.getuid?.() === 0)('pk-forward udp', () => {
   }
 
   /** At a port that is free, of `address`. */
-  async function ready(address = '127.0.0.1'): Promise<void> {
+  async function ready(address = '127.0.0.1', protocol = 'udp'): Promise<void> {
     const probe = await bound(address);
     ({ port } = probe.address());
     sockets.delete(probe);
     await new Promise<void>((resolve) => probe.close(() => resolve()));
     const target = ['127.0.0.1', String(server.address().port)];
-    const argv = [join(directory, 'pid'), address, String(port), '/proc/self/ns/net', ...target, 'udp'];
+    const argv = [join(directory, 'pid'), address, String(port), '/proc/self/ns/net', ...target, protocol];
     child = spawn(await nativeProgram('pk-forward'), argv, { stdio: ['ignore', 'pipe', 'inherit'] });
     expect(String((await once(child.stdout!, 'data'))[0])).toBe('ready\n');
   }
@@ -138,6 +138,25 @@ describe.runIf(process.getuid?.() === 0)('pk-forward udp', () => {
     for (const { client, flow } of honest) expect(await flowOf(client, 'again')).toBe(flow);
     expect(openFiles()).toBeLessThanOrEqual(FLOWS + 64);
   }, 120_000);
+
+  it('takes no ports from other published ports, however many flows it has', async () => {
+    const settings = 'ip link set lo up && echo 40000 40015 >/proc/sys/net/ipv4/ip_local_port_range';
+    const script = [process.execPath, join(import.meta.dirname, '../fixtures/many-forwards.ts')];
+    const inside = [...script, await nativeProgram('pk-forward'), directory];
+    const run = spawn('unshare', ['--net', '--', 'sh', '-c', `${settings} && exec "$0" "$@"`, ...inside]);
+    const { stdout, stderr } = await finished(run);
+    for (const name of readdirSync(directory))
+      process.kill(Number.parseInt(readFileSync(join(directory, name), 'latin1'), 10), 'SIGKILL');
+    expect({ stdout, stderr }).toEqual({ stdout: '{"many":100,"other":true}\n', stderr: '' });
+  }, 60_000);
+
+  it('has ports of its own where several lead to the same target, which tells its answers from theirs', async () => {
+    await ready('127.0.0.1', 'udp:2/3');
+    const flows: number[] = [];
+    for (let index = 0; index < 30; index += 1) flows.push(await flowOf(await bound('127.0.0.1'), `client ${index}`));
+    expect(flows.map((flow) => (flow - 1024) % 3)).toEqual(flows.map(() => 2));
+    expect(new Set(flows).size).toBe(flows.length);
+  });
 
   it('goes on after a target that was not there, and forgets its flows when it is told that it is gone', async () => {
     await ready();

@@ -1,7 +1,7 @@
 /** pk-forward: what one client of a published port can do to the others. In its own network namespace, as root. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -93,7 +93,7 @@ describe.runIf(process.getuid?.() === 0)('pk-forward', () => {
     const { code, stdout, stderr } = await finished(start(...poor));
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
     expect(stderr).toBe(
-      'pk-forward: it needs 2112 open files, and the limit is 1024: raise it (ulimit -Hn, LimitNOFILE=)\n',
+      'pk-forward: it needs 3136 open files, and the limit is 1024: raise it (ulimit -Hn, LimitNOFILE=)\n',
     );
   });
 
@@ -171,6 +171,73 @@ describe.runIf(process.getuid?.() === 0)('pk-forward', () => {
     expect(await echoes(await client('127.0.0.2'))).toBe(true);
   });
 
+  it('leaves the kernel no connections of a target that does not take what was sent to its end, and ends them when it does', async () => {
+    const targets: Socket[] = [];
+    const mebibyte = 2 ** 20;
+    server.close();
+    // Ends its own side without reading.
+    const paused = { pauseOnConnect: true, allowHalfOpen: true };
+    server = createServer(paused, (socket) => targets.push(socket.on('error', () => {}).end()));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    await ready();
+    const before = orphans();
+    const clients = await many(40, '127.0.0.2');
+    for (const socket of clients) socket.resume().end(Buffer.alloc(mebibyte));
+    await until('all are over for the clients', () => clients.every(({ closed }) => closed));
+    expect(orphans() - before).toBeLessThan(20);
+    const taken = await Promise.all(targets.map(async (socket) => Buffer.concat(await socket.toArray()).length));
+    expect(taken).toEqual(clients.map(() => mebibyte));
+    const pid = Number.parseInt(readFileSync(join(directory, 'pid'), 'latin1'), 10);
+    await until('nothing is left open', () => readdirSync(`/proc/${pid}/fd`).length < 10);
+  }, 60_000);
+
+  it('has connections that stand still make room where the memory of this machine for TCP is nearly used up', async () => {
+    const limits = join(directory, 'tcp_mem');
+    // In pages: three quarters of the second is where it begins.
+    writeFileSync(limits, '100\t1000\t1500\n');
+    const covered = `mount --bind ${limits} /proc/sys/net/ipv4/tcp_mem && exec "$0" "$@"`;
+    let isReading = true;
+    server.close();
+    server = createServer((socket) => {
+      socket.on('error', () => {});
+      if (isReading) socket.pipe(socket);
+      else socket.pause();
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    await ready('unshare', '--mount', 'sh', '-c', covered);
+    const busy = await client('127.0.0.2');
+    expect(await echoes(busy)).toBe(true);
+    isReading = false;
+    const [small, large] = [await client('127.0.0.3'), await client('127.0.0.3')];
+    small.write('hello');
+    large.write(Buffer.alloc(64 * 2 ** 20));
+    await until('the one that fills it is reset', () => large.closed);
+    expect([small.closed, busy.closed]).toEqual([false, false]);
+    expect(await echoes(busy)).toBe(true);
+  }, 60_000);
+
+  it('takes no memory for what its connections carry', async () => {
+    await ready();
+    const clients = await many(300);
+    const length = 100_000;
+    for (const socket of clients) socket.resume().write(Buffer.alloc(length));
+    await until('all came back', () => clients.every(({ bytesRead }) => bytesRead === length));
+    const pid = Number.parseInt(readFileSync(join(directory, 'pid'), 'latin1'), 10);
+    const resident = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))!;
+    expect(Number(resident[1])).toBeLessThan(4096);
+  });
+
+  it('resets the target where its client did not come to its end', async () => {
+    const ended: string[] = [];
+    server.on('connection', (socket) => socket.on('error', ({ message }) => ended.push(message)));
+    await ready();
+    const one = await client();
+    expect(await echoes(one)).toBe(true);
+    one.resetAndDestroy();
+    await until('the target is told', () => ended.length > 0);
+    expect(ended).toEqual(['read ECONNRESET']);
+  });
+
   it('counts all addresses of an IPv6 network as one', async () => {
     const network =
       'ip link set lo up && ip -6 route add local fd00::/16 dev lo && echo 1 > /proc/sys/net/ipv6/ip_nonlocal_bind && exec "$0" "$@"';
@@ -179,6 +246,11 @@ describe.runIf(process.getuid?.() === 0)('pk-forward', () => {
     const { stdout, stderr } = await finished(child);
     expect({ stdout, stderr }).toEqual({ stdout: '{"late":true,"dropped":1}\n', stderr: '' });
   }, 120_000);
+
+  /** Connections of this machine that are closed and not over. */
+  function orphans(): number {
+    return Number(/^TCP: .* orphan (\d+)/m.exec(readFileSync('/proc/net/sockstat', 'latin1'))![1]);
+  }
 
   /** The server's ends of connections of an address to the port. */
   function established(from: string): number {

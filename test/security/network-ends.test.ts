@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { HostNetwork } from '../../src/network/bridge.ts';
 import { NamedNamespace } from '../../src/network/namespace.ts';
+import { gatewaySettings } from '../../src/network/port-rules.ts';
 import { findTool } from '../../src/sys/tools.ts';
 import { compileFixture, compileFrames, fragment, ipv4, largeSegment, tooLarge } from '../support/frames.ts';
 import { until } from '../support/pk.ts';
@@ -133,6 +134,14 @@ describe.runIf(isPossible)('an end of the network', () => {
     }
   });
 
+  it('has a gateway that routes nothing by what the host is set to', () => {
+    const off = gatewaySettings('br0').filter(([, value]) => value === 0);
+    const settings = [['ip_forward', 0] as const, ...off];
+    expect(settings).toContainEqual(['conf/br0/accept_source_route', 0]);
+    const values = settings.map(([file]) => [file, Number(inside('cat', `/proc/sys/net/ipv4/${file}`))]);
+    expect(values).toEqual(settings);
+  });
+
   it('what an earlier Polykernel left is confined where it is', async () => {
     const old = `${name}-old`;
     const before = new HostNetwork(new NamedNamespace(old), '10.213.0.1/16');
@@ -155,6 +164,7 @@ describe.runIf(isPossible)('an end of the network', () => {
       expect(facts).toMatch(new RegExp(`${first!.mac} dev ${first!.peer} .*static`));
       expect(facts).toMatch(new RegExp(`${second!.mac} dev ${second!.interface} .*static`));
       expect(facts).not.toContain('02:66:00:00:00:01');
+      expect(within('cat', '/proc/sys/net/ipv4/conf/br0/accept_source_route')).toBe('0\n');
       expect(within('nft', 'list', 'table', 'netdev', `pk-${second!.interface}`)).toContain('policy drop');
       expect(await before.ensure()).toBe(false);
     } finally {

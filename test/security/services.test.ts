@@ -10,7 +10,7 @@ import { renderConfig } from '../../src/service/config.ts';
 import { HaProxy } from '../../src/service/contract.ts';
 import { toolPath } from '../../src/sys/tools.ts';
 import { freePort } from '../support/http.ts';
-import { until } from '../support/pk.ts';
+import { finished, until } from '../support/pk.ts';
 import { startEcho } from '../support/service-harness.ts';
 import { serviceStatus } from '../support/services.ts';
 
@@ -91,6 +91,33 @@ test('one silent address does not close a service to others, nor do many that se
   const other = client(otherPort, '127.0.0.2');
   await until('the other service serves', () => other.heard === 'echo\n');
   expect([honest.ended, waiting.heard]).toEqual([false, '']);
+}, 60_000);
+
+test.runIf(process.getuid?.() === 0)(
+  'what a target does not acknowledge is given up after seconds, and not left to the kernel',
+  async () => {
+    const fixture = [process.execPath, join(import.meta.dirname, '../fixtures/silent-target.ts'), directory()];
+    const run = spawn('unshare', ['--net', '--', 'sh', '-c', 'ip link set lo up && exec "$0" "$@"', ...fixture]);
+    expect(await finished(run)).toMatchObject({ stdout: '{"closed":true,"left":0}\n', stderr: '' });
+  },
+  60_000,
+);
+
+test('connections that go on keep no more than 16 processes of the past', async () => {
+  const echo = await startEcho('echo', '127.0.1.1');
+  const port = await freePort();
+  const proxy = new HaProxy(directory(), 1);
+  onTestFinished(() => proxy.stop());
+  proxy.prepare();
+  const clients: ReturnType<typeof client>[] = [];
+  for (let change = 0; change < 19; change++) {
+    const servers = [{ name: `echo${change}`, address: echo.address, port: echo.port, weight: 1 }];
+    proxy.configure([{ record: { ...serviceStatus({ name: 's', port, mode: 'tcp' }), removing: false }, servers }]);
+    await proxy.start(null);
+    clients.push(...(await many(1, port, '127.0.0.2')));
+  }
+  await until('the first two are ended', () => clients.slice(0, 2).every(({ ended }) => ended));
+  expect(clients.slice(2).map(({ ended }) => ended)).toEqual(new Array(17).fill(false));
 }, 60_000);
 
 // One that may not be read may not be looked into either: its files in /proc are root's.

@@ -27,6 +27,28 @@ it('all that is known of one that went is in its evidence, and no value of its e
   expect(text).not.toContain('\x1b');
 });
 
+it('no part of it acts on the terminal that it is shown on, whoever wrote it', () => {
+  const hostile = '\x1b[H\x1b[J\x1b[8mx';
+  const sign = { sign: hostile, since: hostile, seen: hostile };
+  const core = {
+    format: 'polykernel-core',
+    version: 1,
+    at: hostile,
+    status: { spec: { name: hostile, driver: hostile }, exit: { reason: hostile, at: hostile, message: hostile } },
+    health: { name: hostile, state: hostile, health: hostile, since: hostile, signs: [sign], check: null },
+    events: [{ at: hostile, type: hostile, message: hostile }],
+    healings: [
+      { at: hostile, name: hostile, cause: hostile, why: hostile, outcome: hostile, note: hostile, tookMs: null },
+    ],
+    console: [hostile],
+    stats: null,
+    registers: hostile,
+  };
+  const text = textOf('f', parseCore('f', JSON.stringify(core)), { console: true, registers: true });
+  expect(text).toContain('its last run ended by x at x: x');
+  expect(text).not.toContain('\x1b');
+});
+
 it.each([
   '',
   '{}',

@@ -4,6 +4,7 @@ import { open } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { Core } from '../../evidence/contract.ts';
 import { asPolykernelError, PolykernelError } from '../../sys/errors.ts';
+import { plainText } from '../../sys/text.ts';
 import { type Command, JSON_OPTION } from '../kit/command.ts';
 import { answer } from '../kit/output.ts';
 import { coreText } from './text.ts';
@@ -53,7 +54,7 @@ export const command: Command = {
 /** What is in it anybody may have written. Throws `invalid`. */
 export function textOf(path: string, core: Core, whole: { console: boolean; registers: boolean }): string {
   try {
-    return coreText(core, whole);
+    return plainText(coreText(core, whole));
   } catch {
     throw notCore(path, 'a part of it is of another kind');
   }

@@ -7,11 +7,14 @@
 #include "../../../native/forward/arrivals.c"
 #include "../../../native/forward/clients.c"
 #include "../../../native/forward/datagrams.c"
+#include "../../../native/forward/endings.c"
 #include "../../../native/forward/flows.c"
 #include "../../../native/forward/loop.c"
 #include "../../../native/forward/main.c"
 #include "../../../native/forward/origin.c"
 #include "../../../native/forward/pairs.c"
+#include "../../../native/forward/ports.c"
+#include "../../../native/forward/pressure.c"
 #include "../../../native/forward/room.c"
 #include "../../../native/forward/transfer.c"
 
@@ -61,8 +64,6 @@ static void transfer(const uint8_t *data, size_t size)
 		}
 		if (p->fd[0] >= 0)
 			serve(p, side ? 0 : EPOLLIN, side || p->connecting ? EPOLLOUT : 0);
-		for (int way = 0; way < 2; way++)
-			must(p->flow[way].from <= p->flow[way].to && p->flow[way].to <= BUFFER_BYTES, "a buffer is not overrun");
 	}
 	if (p->fd[0] >= 0)
 		drop(p);
@@ -128,14 +129,29 @@ static void flow_table(const uint8_t *data, size_t size)
 	check_flows();
 }
 
+/* What came to a flow's socket before that knew its target may be anybody's. */
+static void early_answer(void)
+{
+	struct sockaddr_in target = { .sin_family = AF_INET, .sin_port = 1 };
+	struct datagram_flow f = { 0 };
+	int ends[2];
+
+	if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0 || send(ends[0], "x", 1, 0) != 1)
+		abort();
+	f.fd = ends[1];
+	answer(-1, &f, &target);
+	must(!f.answered, "what others than the target send is no answer");
+	close(ends[0]), close(ends[1]);
+}
+
 static void one(const uint8_t *data, size_t size)
 {
 	struct sockaddr_storage at = { 0 };
 	char text[64] = "", *port;
 
-	if (memory == NULL) {
-		memory = malloc(2 * BUFFER_BYTES);
+	if (poller == 0) {
 		poller = epoll_create1(EPOLL_CLOEXEC);
+		early_answer();
 	}
 	transfer(data, size);
 	if (size > 0 && data[0] % 32 == 5)
