@@ -78,3 +78,12 @@ void look_at_endings(int64_t now)
 			finish(e, left == 0);
 	}
 }
+
+int64_t bytes_of_endings(void)
+{
+	int64_t all = 0;
+
+	for (struct ending *e = endings; e < endings + ENDINGS; e++)
+		all += e->fd >= 0 ? bytes_left(e->fd) : 0;
+	return all;
+}

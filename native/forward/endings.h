@@ -16,5 +16,7 @@ void end_gently(int fd, int64_t now);
 /* Closes those whose bytes have been taken, and resets those of which nothing was taken for long. */
 void look_at_endings(int64_t now);
 void reset_endings(void);
+/* What has not been taken. */
+int64_t bytes_of_endings(void);
 
 #endif

@@ -1,41 +1,55 @@
 /* See pressure.h: who makes room when the host's memory for TCP is nearly used up. */
 #include "pressure.h"
 
+#include <fcntl.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "../common/text.h"
 #include "endings.h"
 #include "pairs.h"
 
 #define STANDS_STILL_S 1
+#define PAGE_BYTES 4096
+/* A port that holds less than such a part makes room only when there is none left: it is another's fault. */
+#define SMALL_PART 64
 
-static long most_pages; /* 0: not known */
+static long pressure_pages; /* from here on the kernel gives all connections less; 0: not known */
+static int usage; /* /proc/net/sockstat */
 
 void learn_pressure(void)
 {
 	char text[128], *at = text;
-	long pressure;
 
-	/* Three numbers; from the second on the kernel gives all connections less. */
+	/* The second of three numbers. */
 	if (read_text("/proc/sys/net/ipv4/tcp_mem", text, sizeof text) <= 0)
 		return;
 	(void)strtol(at, &at, 10);
-	pressure = strtol(at, NULL, 10);
-	most_pages = pressure / 4 * 3;
+	usage = open("/proc/net/sockstat", O_RDONLY | O_CLOEXEC);
+	pressure_pages = usage < 0 ? 0 : strtol(at, NULL, 10);
 }
 
-static int is_pressed(void)
+/* Pages that all connections of the machine have. */
+static long used_pages(void)
 {
 	char text[1024], *tcp, *pages;
+	ssize_t n = pressure_pages > 0 ? pread(usage, text, sizeof text - 1, 0) : 0;
 
-	if (most_pages <= 0 || read_text("/proc/net/sockstat", text, sizeof text) <= 0)
-		return 0;
+	text[n > 0 ? n : 0] = 0;
 	tcp = strstr(text, "\nTCP:");
 	pages = tcp == NULL ? NULL : strstr(tcp, " mem ");
-	return pages != NULL && strtol(pages + 5, NULL, 10) > most_pages;
+	return pages == NULL ? 0 : strtol(pages + 5, NULL, 10);
+}
+
+/* Whether who holds so many bytes has to make room. */
+static int has_to_yield(long used, int64_t held)
+{
+	if (used > pressure_pages)
+		return 1;
+	return used > pressure_pages / 4 * 3 && held >= (int64_t)pressure_pages * PAGE_BYTES / SMALL_PART;
 }
 
 static int64_t held_by(const struct pair *p)
@@ -56,14 +70,17 @@ void relieve_pressure(void)
 {
 	static int64_t held[PAIRS];
 	int64_t all = 0, given = 0;
+	long used = used_pages();
 
-	if (!is_pressed())
+	if (used <= pressure_pages / 4 * 3)
 		return;
-	reset_endings();
 	for (size_t i = 0; i < PAIRS; i++) {
 		held[i] = pairs[i].blocked && now - pairs[i].moved > STANDS_STILL_S * SECOND ? held_by(&pairs[i]) : 0;
 		all += held[i];
 	}
+	if (!has_to_yield(used, all + bytes_of_endings()))
+		return;
+	reset_endings();
 	while (given < all - given) {
 		size_t most = 0;
 

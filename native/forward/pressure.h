@@ -9,7 +9,8 @@
 
 /* While this process is where the host's settings are to be seen. */
 void learn_pressure(void);
-/* Where the memory is nearly used up: resets connections that stand still, those that hold the most first, until half of it is given back. */
+/* Where the memory is nearly used up: resets connections that stand still, those that hold the most first, until half of it is given
+ * back. Who holds little waits until others have done so. */
 void relieve_pressure(void);
 
 #endif

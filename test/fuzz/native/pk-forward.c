@@ -144,6 +144,17 @@ static void early_answer(void)
 	close(ends[0]), close(ends[1]);
 }
 
+/* Of a million pages a 64th is 64 MB. */
+static void who_yields(void)
+{
+	pressure_pages = 1000000;
+	must(!has_to_yield(700000, INT64_MAX), "nobody makes room while there is enough");
+	must(!has_to_yield(800000, 60000000), "who holds little does not make room for others");
+	must(has_to_yield(800000, 70000000), "who holds much makes room in time");
+	must(has_to_yield(1000001, 0), "all make room when there is none left");
+	pressure_pages = 0;
+}
+
 static void one(const uint8_t *data, size_t size)
 {
 	struct sockaddr_storage at = { 0 };
@@ -152,6 +163,7 @@ static void one(const uint8_t *data, size_t size)
 	if (poller == 0) {
 		poller = epoll_create1(EPOLL_CLOEXEC);
 		early_answer();
+		who_yields();
 	}
 	transfer(data, size);
 	if (size > 0 && data[0] % 32 == 5)
