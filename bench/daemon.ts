@@ -2,7 +2,9 @@
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { endDaemon } from '../src/client/end-daemon.ts';
 import { type Client, connect } from '../src/client/index.ts';
+import { layout } from '../src/sys/paths.ts';
 
 export async function withDaemon<T>(
   env: Record<string, string>,
@@ -17,7 +19,7 @@ export async function withDaemon<T>(
   } finally {
     for (const { spec } of await client.list()) await client.remove(spec.name, { force: true });
     for (const { name } of await client.channels()) await client.removeChannel(name, { force: true });
-    await client.shutdown();
+    await endDaemon(client, layout(home));
     for (const name of Object.keys(env)) delete process.env[name];
     rmSync(home, { recursive: true, force: true });
   }

@@ -9,7 +9,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { endDaemon } from '../src/client/end-daemon.ts';
 import { type Client, connect } from '../src/client/index.ts';
+import { layout } from '../src/sys/paths.ts';
 import { argumentsOrHelp } from './usage.ts';
 
 const PK = join(import.meta.dirname, '../bin/pk');
@@ -129,6 +131,6 @@ try {
 } finally {
   for (const { spec } of await client.list()) await client.remove(spec.name, { force: true });
   for (const { name } of await client.channels()) await client.removeChannel(name, { force: true });
-  await client.shutdown();
+  await endDaemon(client, layout(home));
   rmSync(home, { recursive: true, force: true });
 }

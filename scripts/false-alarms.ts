@@ -6,7 +6,9 @@ import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { endDaemon } from '../src/client/end-daemon.ts';
 import { connect } from '../src/client/index.ts';
+import { layout } from '../src/sys/paths.ts';
 import { argumentsOrHelp } from './usage.ts';
 
 const USAGE = 'usage: npm run false-alarms -- [--minutes N]';
@@ -56,7 +58,7 @@ try {
 } finally {
   leave.abort();
   for (const name of names) await client.remove(name, { force: true }).catch(() => {});
-  await client.shutdown().catch(() => {});
+  await endDaemon(client, layout(home)).catch(() => {});
   await Promise.all(begun);
   rmSync(home, { recursive: true, force: true });
 }

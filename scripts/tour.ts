@@ -7,8 +7,10 @@ import { release, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { age, table } from '../src/cli/kit/table.ts';
 import { drawMap } from '../src/cli/machine/draw.ts';
+import { endDaemon } from '../src/client/end-daemon.ts';
 import { type Client, connect } from '../src/client/index.ts';
 import type { InstanceStatus } from '../src/instance/spec.ts';
+import { layout } from '../src/sys/paths.ts';
 import { allowedCpus } from '../src/sys/process.ts';
 import { formatBytes } from '../src/sys/units.ts';
 
@@ -215,7 +217,7 @@ async function cleanUp(): Promise<void> {
   const channels = await client.channels().catch(() => []);
   await Promise.all(channels.map(({ name }) => client.removeChannel(name, { force: true }).catch(() => {})));
   await client.releasePool().catch(() => {});
-  await client.shutdown().catch(() => {});
+  await endDaemon(client, layout(home)).catch(() => {});
   rmSync(home, { recursive: true, force: true });
 }
 

@@ -6,8 +6,10 @@
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { endDaemon } from '../src/client/end-daemon.ts';
 import { type Client, connect } from '../src/client/index.ts';
 import { FAULT_NAMES, type FaultName } from '../src/containment/contract.ts';
+import { layout } from '../src/sys/paths.ts';
 import { hostProcesses } from '../test/support/host-processes.ts';
 import { argumentsOrHelp } from './usage.ts';
 
@@ -77,7 +79,7 @@ try {
   for (let round = 1; !ended && performance.now() < end; round++) failures += await trouble(client, round);
 } finally {
   await client.destroy('trouble').catch(() => {});
-  await client.shutdown().catch(() => {});
+  await endDaemon(client, layout(home)).catch(() => {});
   rmSync(home, { recursive: true, force: true });
 }
 console.log(failures === 0 ? 'all as described' : `${failures} failures`);

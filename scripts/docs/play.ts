@@ -1,9 +1,11 @@
 /** Runs examples: each in a shell of its own at the top of the checkout, with a state directory of its own. */
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { endDaemon } from '../../src/client/end-daemon.ts';
 import { connect, PolykernelError } from '../../src/client/index.ts';
+import { layout } from '../../src/sys/paths.ts';
 import type { Example, Step } from './examples.ts';
 import { difference } from './match.ts';
 
@@ -118,10 +120,7 @@ async function cleanUp(home: string): Promise<void> {
     for (const { spec } of await client.list()) await unlessGone(client.remove(spec.name, { force: true }));
     for (const { name } of await client.channels()) await unlessGone(client.removeChannel(name, { force: true }));
     await client.releasePool().catch(() => {});
-    const { pid } = await client.version();
-    await client.shutdown();
-    // Until it is gone it writes there.
-    while (isAlive(pid)) await new Promise((resolve) => setTimeout(resolve, 20));
+    await endDaemon(client, layout(home));
   }
   rmSync(home, { recursive: true, force: true });
 }
@@ -131,13 +130,4 @@ async function unlessGone(removal: Promise<unknown>): Promise<void> {
   await removal.catch((error) => {
     if (!(error instanceof PolykernelError) || error.code !== 'not-found') throw error;
   });
-}
-
-/** One that is over and that nobody has asked for, as in a namespace of processes without an init, is gone as well. */
-function isAlive(pid: number): boolean {
-  try {
-    return !readFileSync(`/proc/${pid}/stat`, 'latin1').includes(') Z ');
-  } catch {
-    return false;
-  }
 }

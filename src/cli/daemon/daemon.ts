@@ -3,14 +3,13 @@ import { spawn } from 'node:child_process';
 import { rmSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { daemonProcess } from '../../client/daemon-process.ts';
+import { endDaemon } from '../../client/end-daemon.ts';
 import { connect } from '../../client/index.ts';
 import { daemonEnvironment } from '../../sys/environment.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import { DAEMON_FLAGS, nodeCommand } from '../../sys/node.ts';
 import { cacheDirectory, home as defaultHome, layout, stoppedMark } from '../../sys/paths.ts';
 import { CACHE, takePlace } from '../../sys/places.ts';
-import { processStartTime } from '../../sys/process.ts';
 import type { Command, Invocation } from '../kit/command.ts';
 import { answer } from '../kit/output.ts';
 
@@ -101,28 +100,14 @@ async function stop(where: { home?: string }): Promise<number> {
     throw error;
   });
   if (client === undefined) return 0;
-  const { pid } = await client.version();
-  const process = daemonProcess(pid, layout(resolve(where.home ?? defaultHome())));
   // Those who follow something learn so that no other one comes by itself.
   const mark = stoppedMark(client.socketPath);
   writeFileSync(mark, '', { mode: 0o600 });
-  await client.shutdown().catch((error) => {
+  await endDaemon(client, layout(resolve(where.home ?? defaultHome()))).catch((error) => {
     rmSync(mark, { force: true });
     throw error;
   });
-  // Its zombie is no daemon: in a container nobody may take that away. In one it may be no process of ours: it is gone when it is silent.
-  const isGone = async () =>
-    process === undefined
-      ? await client.version().then(
-          () => false,
-          () => true,
-        )
-      : processStartTime(pid) !== process.startTime;
-  for (let deadline = Date.now() + 10_000; Date.now() < deadline; ) {
-    if (await isGone()) return 0;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  throw new PolykernelError('internal', `the daemon (pid ${pid}) did not end in 10 s`);
+  return 0;
 }
 
 function foreground(home: string | undefined, reset: boolean): Promise<number> {
