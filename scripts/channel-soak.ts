@@ -5,13 +5,12 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { endDaemon } from '../src/client/end-daemon.ts';
 import { type Client, connect } from '../src/client/index.ts';
-import { layout } from '../src/sys/paths.ts';
+import { removeDaemon } from './own-daemon.ts';
 import { argumentsOrHelp } from './usage.ts';
 
 const PK = join(import.meta.dirname, '../bin/pk');
@@ -129,8 +128,5 @@ const client = await connect({ home });
 try {
   await soak(client);
 } finally {
-  for (const { spec } of await client.list()) await client.remove(spec.name, { force: true });
-  for (const { name } of await client.channels()) await client.removeChannel(name, { force: true });
-  await endDaemon(client, layout(home));
-  rmSync(home, { recursive: true, force: true });
+  await removeDaemon(home);
 }

@@ -2,13 +2,12 @@
  * `npm run false-alarms -- [--minutes N]`: twice as many busy kernels as this machine has CPUs, half of them of each driver, and lines
  * that are busy besides. None is at fault, so no loss of health may be told of any. Says how often each was starving.
  */
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { endDaemon } from '../src/client/end-daemon.ts';
 import { connect } from '../src/client/index.ts';
-import { layout } from '../src/sys/paths.ts';
+import { removeDaemon } from './own-daemon.ts';
 import { argumentsOrHelp } from './usage.ts';
 
 const USAGE = 'usage: npm run false-alarms -- [--minutes N]';
@@ -58,9 +57,8 @@ try {
 } finally {
   leave.abort();
   for (const name of names) await client.remove(name, { force: true }).catch(() => {});
-  await endDaemon(client, layout(home)).catch(() => {});
   await Promise.all(begun);
-  rmSync(home, { recursive: true, force: true });
+  await removeDaemon(home);
 }
 for (const [name, count] of starving) console.log(`${name}: starving at ${count} of ${looks} looks`);
 for (const alarm of alarms) console.log(alarm);

@@ -2,17 +2,16 @@
  * `npm start`: several real kernels side by side, a program in each, a crash that stays in its kernel and is healed, a daemon that
  * dies while kernels go on, and a summary. Everything happens in a state directory of its own and is removed afterwards.
  */
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync } from 'node:fs';
 import { release, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { age, table } from '../src/cli/kit/table.ts';
 import { drawMap } from '../src/cli/machine/draw.ts';
-import { endDaemon } from '../src/client/end-daemon.ts';
 import { type Client, connect } from '../src/client/index.ts';
 import type { InstanceStatus } from '../src/instance/spec.ts';
-import { layout } from '../src/sys/paths.ts';
 import { allowedCpus } from '../src/sys/process.ts';
 import { formatBytes } from '../src/sys/units.ts';
+import { withOwnDaemon } from './own-daemon.ts';
 
 /** Two of three kernels talk: red, and whichever of these runs on another CPU. */
 const TALKS_TO = ['green', 'blue'] as const;
@@ -25,21 +24,13 @@ const seconds = () => ((Date.now() - began) / 1000).toFixed(1).padStart(5);
 const say = (text: string) => console.log(`${seconds()}s  ${text}`);
 const results: [boolean, string][] = [];
 
-const client = await connect({ home });
-let interrupted = false;
-for (const name of ['SIGINT', 'SIGTERM'] as const) {
-  process.on(name, () => {
-    interrupted = true;
-    void cleanUp().then(() => process.exit(130));
-  });
-}
-try {
-  await tour(client);
-} catch (error) {
-  if (!interrupted) results.push([false, `the tour broke off: ${(error as Error).message}`]);
-} finally {
-  await cleanUp();
-}
+await withOwnDaemon(home, async () => {
+  try {
+    await tour(await connect({ home }));
+  } catch (error) {
+    results.push([false, `the tour broke off: ${(error as Error).message}`]);
+  }
+});
 summary();
 process.exit(results.every(([met]) => met) ? 0 : 1);
 
@@ -207,18 +198,6 @@ async function inside(client: Client, name: string, command: string[]): Promise<
   });
   const { exitCode } = await remote.exited;
   return { text, code: exitCode };
-}
-
-/** Through a daemon that runs now: the one of the beginning may have been killed on purpose. */
-async function cleanUp(): Promise<void> {
-  const client = await connect({ home });
-  const instances = await client.list().catch(() => []);
-  await Promise.all(instances.map(({ spec }) => client.remove(spec.name, { force: true }).catch(() => {})));
-  const channels = await client.channels().catch(() => []);
-  await Promise.all(channels.map(({ name }) => client.removeChannel(name, { force: true }).catch(() => {})));
-  await client.releasePool().catch(() => {});
-  await endDaemon(client, layout(home)).catch(() => {});
-  rmSync(home, { recursive: true, force: true });
 }
 
 function summary(): void {

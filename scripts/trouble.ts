@@ -3,14 +3,13 @@
  * shared directory and a channel among them. After each: its neighbours were not harmed, its cause was named, everybody runs as
  * described, nobody owns what another owns, no process is left over, and what was committed to the directory is there.
  */
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { endDaemon } from '../src/client/end-daemon.ts';
 import { type Client, connect } from '../src/client/index.ts';
 import { FAULT_NAMES, type FaultName } from '../src/containment/contract.ts';
-import { layout } from '../src/sys/paths.ts';
 import { hostProcesses } from '../test/support/host-processes.ts';
+import { removeDaemon } from './own-daemon.ts';
 import { argumentsOrHelp } from './usage.ts';
 
 const USAGE = 'usage: npm run trouble -- [--minutes N] [--seed N]';
@@ -79,8 +78,7 @@ try {
   for (let round = 1; !ended && performance.now() < end; round++) failures += await trouble(client, round);
 } finally {
   await client.destroy('trouble').catch(() => {});
-  await endDaemon(client, layout(home)).catch(() => {});
-  rmSync(home, { recursive: true, force: true });
+  await removeDaemon(home);
 }
 console.log(failures === 0 ? 'all as described' : `${failures} failures`);
 process.exit(failures === 0 ? 0 : 1);

@@ -3,9 +3,7 @@ import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { endDaemon } from '../../src/client/end-daemon.ts';
-import { connect, PolykernelError } from '../../src/client/index.ts';
-import { layout } from '../../src/sys/paths.ts';
+import { removeDaemon } from '../own-daemon.ts';
 import type { Example, Step } from './examples.ts';
 import { difference } from './match.ts';
 
@@ -34,7 +32,7 @@ export async function play(example: Example, log: (line: string) => void): Promi
   } finally {
     shell.end();
     for (const path of made) rmSync(path, { force: true });
-    await cleanUp(home);
+    await removeDaemon(home);
   }
 }
 
@@ -111,23 +109,4 @@ class Shell {
   end(): void {
     process.kill(-this.#child.pid!, 'SIGKILL');
   }
-}
-
-async function cleanUp(home: string): Promise<void> {
-  const client = await connect({ home, start: false }).catch(() => undefined);
-  if (client !== undefined) {
-    for (const { name } of await client.services()) await unlessGone(client.removeService(name));
-    for (const { spec } of await client.list()) await unlessGone(client.remove(spec.name, { force: true }));
-    for (const { name } of await client.channels()) await unlessGone(client.removeChannel(name, { force: true }));
-    await client.releasePool().catch(() => {});
-    await endDaemon(client, layout(home));
-  }
-  rmSync(home, { recursive: true, force: true });
-}
-
-/** A foreground instance removes itself when its command has ended, perhaps between the list and this. */
-async function unlessGone(removal: Promise<unknown>): Promise<void> {
-  await removal.catch((error) => {
-    if (!(error instanceof PolykernelError) || error.code !== 'not-found') throw error;
-  });
 }
