@@ -1,8 +1,8 @@
-/** A daemon of the bench's own, gone without a trace afterwards, after Ctrl-C as well. */
-import { chmodSync, mkdtempSync } from 'node:fs';
+/** A daemon of the bench's own, gone without a trace afterwards. */
+import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { withOwnDaemon } from '../scripts/own-daemon.ts';
+import { removeDaemon } from '../scripts/own-daemon.ts';
 import { type Client, connect } from '../src/client/index.ts';
 
 export async function withDaemon<T>(
@@ -10,11 +10,11 @@ export async function withDaemon<T>(
   work: (home: string, client: Client) => Promise<T>,
 ): Promise<T> {
   const home = mkdtempSync(join(tmpdir(), 'pk-bench-'));
-  chmodSync(home, 0o700);
   Object.assign(process.env, env);
   try {
-    return await withOwnDaemon(home, async () => work(home, await connect({ home })));
+    return await work(home, await connect({ home }));
   } finally {
+    await removeDaemon(home);
     for (const name of Object.keys(env)) delete process.env[name];
   }
 }

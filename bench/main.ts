@@ -23,6 +23,7 @@ import { run } from './run.ts';
 import { service } from './service.ts';
 import { sriov } from './sriov.ts';
 import { upgrade } from './upgrade.ts';
+import { inWorkplace } from './workplace.ts';
 
 const BENCHES: Record<string, Bench> = {
   balance,
@@ -53,13 +54,15 @@ if (unknown.length > 0 || args.some((arg) => arg.startsWith('-') && arg !== '--j
   process.exit(2);
 }
 
-for (const name of names.length > 0 ? names : Object.keys(BENCHES)) {
-  const rows = await BENCHES[name]!((text) => {
-    if (process.stderr.isTTY) process.stderr.write(`${text}\n`);
-  });
-  console.log(json ? JSON.stringify(rows) : table(rows));
-  await appendFile(join(import.meta.dirname, '..', 'BENCHMARKS.md'), section(name, rows));
-}
+await inWorkplace(async () => {
+  for (const name of names.length > 0 ? names : Object.keys(BENCHES)) {
+    const rows = await BENCHES[name]!((text) => {
+      if (process.stderr.isTTY) process.stderr.write(`${text}\n`);
+    });
+    console.log(json ? JSON.stringify(rows) : table(rows));
+    await appendFile(join(import.meta.dirname, '..', 'BENCHMARKS.md'), section(name, rows));
+  }
+});
 
 function number(value: number): string {
   if (!Number.isFinite(value)) return '-';

@@ -31,25 +31,3 @@ async function unlessGone(removal: Promise<unknown>): Promise<void> {
     if (!(error instanceof PolykernelError) || error.code !== 'not-found') throw error;
   });
 }
-
-/**
- * Does `work` with a daemon in `home`, then removes that with all it made. After SIGINT, SIGTERM or SIGHUP it does not wait for the
- * work, and the program ends with 130.
- */
-export async function withOwnDaemon<T>(home: string, work: () => Promise<T>): Promise<T> {
-  const names = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-  const { promise: interrupted, reject } = Promise.withResolvers<never>();
-  let isInterrupted = false;
-  const interrupt = () => {
-    isInterrupted = true;
-    reject(new Error('interrupted'));
-  };
-  for (const name of names) process.on(name, interrupt);
-  try {
-    return await Promise.race([work(), interrupted]);
-  } finally {
-    await removeDaemon(home);
-    for (const name of names) process.off(name, interrupt);
-    if (isInterrupted) process.exit(130);
-  }
-}

@@ -11,7 +11,8 @@ import { type Client, connect } from '../src/client/index.ts';
 import type { InstanceStatus } from '../src/instance/spec.ts';
 import { allowedCpus } from '../src/sys/process.ts';
 import { formatBytes } from '../src/sys/units.ts';
-import { withOwnDaemon } from './own-daemon.ts';
+import { thenCleanUp } from './clean-up.ts';
+import { removeDaemon } from './own-daemon.ts';
 
 /** Two of three kernels talk: red, and whichever of these runs on another CPU. */
 const TALKS_TO = ['green', 'blue'] as const;
@@ -24,13 +25,11 @@ const seconds = () => ((Date.now() - began) / 1000).toFixed(1).padStart(5);
 const say = (text: string) => console.log(`${seconds()}s  ${text}`);
 const results: [boolean, string][] = [];
 
-await withOwnDaemon(home, async () => {
-  try {
-    await tour(await connect({ home }));
-  } catch (error) {
-    results.push([false, `the tour broke off: ${(error as Error).message}`]);
-  }
-});
+const work = async () => tour(await connect({ home }));
+await thenCleanUp(
+  () => work().catch((error) => results.push([false, `the tour broke off: ${(error as Error).message}`])),
+  () => removeDaemon(home),
+);
 summary();
 process.exit(results.every(([met]) => met) ? 0 : 1);
 
