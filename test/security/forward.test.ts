@@ -1,7 +1,7 @@
 /** pk-forward: what one client of a published port can do to the others. In its own network namespace, as root. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -192,10 +192,12 @@ describe.runIf(process.getuid?.() === 0)('pk-forward', () => {
   }, 60_000);
 
   it('has connections that stand still make room where the memory of this machine for TCP is nearly used up', async () => {
-    const limits = join(directory, 'tcp_mem');
+    // The directory, for in a network namespace of its own the file is not there.
+    const limits = join(directory, 'limits');
+    mkdirSync(limits);
     // In pages: three quarters of the second is where it begins.
-    writeFileSync(limits, '100\t1000\t1500\n');
-    const covered = `mount --bind ${limits} /proc/sys/net/ipv4/tcp_mem && exec "$0" "$@"`;
+    writeFileSync(join(limits, 'tcp_mem'), '100\t1000\t1500\n');
+    const covered = `mount --bind ${limits} /proc/sys/net/ipv4 && exec "$0" "$@"`;
     let isReading = true;
     server.close();
     server = createServer((socket) => {
