@@ -104,7 +104,7 @@ async function tour(client: Client): Promise<void> {
 /** A panic in one kernel, what becomes of the others, and a new kernel in its place. */
 async function crash(client: Client, victim: string, others: string[]): Promise<void> {
   say(`crashing the kernel of ${victim} while the others serve 100 requests a second each`);
-  const asked = { victim, neighbours: others, fault: 'panic', live: true, windowMs: 200 } as const;
+  const asked = { victim, neighbours: others, fault: 'panic', live: true, windowMs: 150 } as const;
   const { verdict, healed, findings } = await client.proveContainment(asked);
   const shown = ['fault', 'errors', 'healing'];
   for (const { name, about, reason } of findings) if (shown.includes(about)) say(`  ${name}: ${reason}`);
