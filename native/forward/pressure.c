@@ -13,7 +13,6 @@
 #include "pairs.h"
 
 #define STANDS_STILL_S 1
-#define PAGE_BYTES 4096
 /* A port that holds less than such a part makes room only when there is none left: it is another's fault. */
 #define SMALL_PART 64
 
@@ -49,7 +48,7 @@ static int has_to_yield(long used, int64_t held)
 {
 	if (used > pressure_pages)
 		return 1;
-	return used > pressure_pages / 4 * 3 && held >= (int64_t)pressure_pages * PAGE_BYTES / SMALL_PART;
+	return used > pressure_pages / 4 * 3 && held >= pressure_pages * (int64_t)sysconf(_SC_PAGESIZE) / SMALL_PART;
 }
 
 static int64_t held_by(const struct pair *p)

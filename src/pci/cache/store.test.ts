@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,7 +7,7 @@ import { AT, ModelBus, physicalImage } from '../../../test/support/pci-bus.ts';
 import { expressBody, image } from '../../../test/support/pci-images.ts';
 import { openConfigSpace } from '../open.ts';
 import type { CachedFunction } from './function.ts';
-import { decodeStore, encodeStore, readStore } from './store.ts';
+import { decodeStore, encodeStore, readStore, STORE_VERSION } from './store.ts';
 
 let directory: string;
 let store: string;
@@ -165,6 +166,15 @@ describe('the file', () => {
     const backwards = [8, 4].map((offset) => ({ offset, bytes: new Uint8Array(4) }));
     for (const wrong of [{ runs }, { runs: backwards }, { hasList: 1 }, { signal: { device: 1, state: '' } }])
       expect(decodeStore(made(wrong), 'boot 1')).toBeUndefined();
+    // Where its constants stand is a number of theirs, and nothing else that a list has.
+    for (const place of ['"length"', '"map"', '9', '-1', '0.5', 'null']) {
+      const body = encodeStore(stored, 'boot 1')
+        .split('\n')[1]!
+        .replace(/(D0",)\d+\]/, `$1${place}]`);
+      const digest = createHash('sha256').update(body).digest('hex');
+      expect(body).toContain(`D0",${place}]`);
+      expect(decodeStore(`${STORE_VERSION} ${digest}\n${body}`, 'boot 1'), place).toBeUndefined();
+    }
   });
 });
 

@@ -81,7 +81,7 @@ function savedOf(row: unknown, all: readonly (Constants | undefined)[]): [string
   const [address, device, state, place] = row as unknown[];
   if (typeof address !== 'string' || !isPciAddress(address)) return undefined;
   if (typeof device !== 'string' || typeof state !== 'string') return undefined;
-  const constants = all[place as number];
+  const constants = Number.isSafeInteger(place) ? all[place as number] : undefined;
   return constants === undefined ? undefined : [address, { signal: { device, state }, constants }];
 }
 
