@@ -10,8 +10,8 @@ import { type Place, p99, type Seen, windows } from './containment/windows.ts';
 import { withDaemon } from './daemon.ts';
 import { atLeast, atMost, type Bench, median, type Row } from './row.ts';
 
-const ROUNDS = 4;
-const SHARED_ROUNDS = 2;
+const ROUNDS = 20;
+const SHARED_ROUNDS = 4;
 /** Quiet against quiet within this: else a row says nothing of the kernels. */
 const NOISE = 1.05;
 

@@ -4,6 +4,7 @@ import { freePort } from '../test/support/http.ts';
 import { until } from '../test/support/pk.ts';
 import { withDaemon } from './daemon.ts';
 import { daemonUpgrade } from './daemon-upgrade.ts';
+import { answersWith } from './guest-server.ts';
 import { longestSilence } from './long-connection.ts';
 import { type OpenLoop, openLoop } from './open-loop.ts';
 import { atMost, type Row, reported } from './row.ts';
@@ -23,16 +24,11 @@ export async function upgrade(progress: (text: string) => void): Promise<Row[]> 
   return [...instances, ...(await daemonUpgrade(progress))];
 }
 
-const server = (text: string) => [
-  'sh',
-  '-c',
-  `mkdir -p /run/w && echo ${text} > /run/w/index.html && exec busybox httpd -f -p 80 -h /run/w`,
-];
 const kernel = { driver: 'uml', memoryBytes: 128 * MIB, network: 'private' } as const;
 
 async function beside(client: Client, progress: (text: string) => void): Promise<Row[]> {
   const port = await freePort();
-  await client.create({ name: 'web', command: server('0'), ...kernel, start: false });
+  await client.create({ name: 'web', command: answersWith('0'), ...kernel, start: false });
   await client.start('web');
   await client.createService({ name: 'api', port, targets: [{ instance: 'web', port: 80 }] });
   await until('it serves', async () => (await client.service('api')).state === 'ok');
@@ -42,7 +38,7 @@ async function beside(client: Client, progress: (text: string) => void): Promise
     progress(`upgrade ${round} of ${UPGRADES} under ${PER_SECOND} requests a second`);
     const began = performance.now();
     upgraded.push(
-      await openLoop(port, PER_SECOND, () => client.upgrade('web', { command: server(`${round}`), watchMs: 500 })),
+      await openLoop(port, PER_SECOND, () => client.upgrade('web', { command: answersWith(`${round}`), watchMs: 500 })),
     );
     const window = performance.now() - began;
     progress('an equal time in which another kernel boots');

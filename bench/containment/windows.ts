@@ -38,6 +38,9 @@ export interface Seen {
   toEvent: number[];
 }
 
+/** In so many rounds one is with the hog alone, whose work changes less than a neighbour's latency. */
+const ALONE_EVERY = 4;
+
 const HOGS: ReadonlySet<string> = new Set(['cpu-hog', 'mem-hog', 'io-hog', 'net-flood']);
 
 /** `rounds` windows of each kind. `alone`: the hog's work without a neighbour as well. */
@@ -72,7 +75,7 @@ export async function windows(place: Place, fault: string, rounds: number, alone
       seen.second.push(...(await window(again)));
       await again.end();
     }
-    if (!alone || !HOGS.has(fault)) continue;
+    if (!alone || !HOGS.has(fault) || round % ALONE_EVERY !== 0) continue;
     const lonely = await begin();
     lonely.go();
     await pause(WINDOW_MS + GRACE_MS);
