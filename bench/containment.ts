@@ -4,6 +4,7 @@
  */
 import type { Client } from '../src/client/index.ts';
 import { FAULT_NAMES } from '../src/containment/contract.ts';
+import { detection } from './containment/detection.ts';
 import { HALF, sharedKernel, twoKernels } from './containment/places.ts';
 import { recovery } from './containment/recovery.ts';
 import { type Place, p99, type Seen, windows } from './containment/windows.ts';
@@ -23,7 +24,7 @@ export const containment: Bench = (progress) =>
       rows.push(...(await ofKernels(client, await twoKernels(client, home, driver), driver, progress)));
       await client.destroy('containment');
       await client.releasePool().catch(() => {});
-      rows.push(...(await recovery(client, driver, progress)));
+      rows.push(...(await detection(client, driver, progress)), ...(await recovery(client, driver, progress)));
     }
     const shared = await sharedKernel(client, home);
     for (const [name, before] of [
@@ -59,7 +60,7 @@ async function ofKernels(
       });
       rows.push(isNoise ? { ...work, noise: ratio } : work);
     }
-    if (seen.toEvent.length > 0)
+    if (fault === 'panic' && seen.toEvent.length > 0)
       rows.push(
         atMost(50, {
           ...{ name: `${driver}: from a ${fault} to its event at a client`, value: median(seen.toEvent), unit: 'ms' },

@@ -34,7 +34,7 @@ export interface Seen {
   /** The hog's work beside the neighbour, and alone; 0 where it does none. */
   beside: number;
   alone: number;
-  /** From the fault to `crashed` of the victim at a client, in ms. */
+  /** From the fault to the first word of the victim's end at a client, in ms. */
   toEvent: number[];
 }
 
@@ -127,13 +127,13 @@ async function end(place: Place, fault: string, program: Fault): Promise<boolean
   return victim !== neighbour;
 }
 
-/** When `crashed` of the victim came to a client. */
+/** When the first word of the victim's end came to a client: that its health is lost, or that all of it is gone. */
 function crashOf({ client, victim }: Place): { seen(): Promise<number | undefined> } {
   const stop = new AbortController();
   let atMs: number | undefined;
   const listening = (async () => {
     for await (const { type, name } of client.events({}, stop.signal)) {
-      if (type !== 'crashed' || name !== victim) continue;
+      if ((type !== 'crashed' && type !== 'health-lost') || name !== victim) continue;
       atMs = performance.now();
       return;
     }

@@ -43,12 +43,18 @@ it('nothing is known of one that was never heard', () => {
   expect(beat.verdict).toBe('alive');
 });
 
-it('one that runs and says nothing is hung after three looks, since it was last heard', () => {
+it('one that runs all the time and says nothing is hung after two looks, since it was last heard', () => {
   const { beat, seconds } = kernel();
-  expect(seconds(2, { says: false, ran: [1] })).toBe('alive');
-  expect(seconds(1, { says: false, ran: [1] })).toBe('hung');
-  expect([beat.sinceMs, beat.seen]).toEqual([2_000, 'it said nothing for 3 s, in which it had 3.0 s of CPU time']);
+  expect(seconds(1, { says: false, ran: [1] })).toBe('alive');
+  expect(seconds(1, { says: false, ran: [0.99] })).toBe('hung');
+  expect([beat.sinceMs, beat.seen]).toEqual([2_000, 'it said nothing for 2 s, in which it had 2.0 s of CPU time']);
   expect(seconds(1, {})).toBe('alive');
+});
+
+it('one that runs most of the time is hung after three', () => {
+  const { seconds } = kernel();
+  expect(seconds(2, { says: false, ran: [0.7] })).toBe('alive');
+  expect(seconds(1, { says: false, ran: [0.7] })).toBe('hung');
 });
 
 it('one that runs nothing and says nothing is hung after ten', () => {
@@ -105,7 +111,7 @@ it('nor does a clock that is set back or forward', () => {
 it('nor does a pause', () => {
   const { beat, seconds } = kernel();
   for (let round = 0; round < 10; round++) {
-    seconds(2, { says: false, ran: [1] });
+    seconds(1, { says: false, ran: [1] });
     beat.pause();
   }
   expect(beat.verdict).toBe('alive');

@@ -6,6 +6,9 @@ import type { HostUsage } from '../driver/index.ts';
 
 /** Looks in a row at which nothing new was heard; a guest that is well says something at every third one, when its clock is asked for, or more often. */
 const SILENT = 3;
+/** With these one is hung that had so much of the time: one that does something is asked for its numbers twice a second. */
+const SILENT_BUSY = 2;
+const BUSY_SHARE = 0.75;
 /** With these one is hung whatever its vCPUs did. */
 const SILENT_IDLE = 10;
 /** Beats apart from the line that came so many looks ago still count. */
@@ -96,8 +99,8 @@ export class Beat {
         atMs,
         `its agent said nothing over its line for ${this.#silent} s, and goes on all the same`,
       );
-    else if (this.#silent >= SILENT && goesOn) return;
-    else if (this.#silent >= SILENT) this.#judgeSilence(atMs, usage);
+    else if (this.#silent >= SILENT_BUSY && goesOn) return;
+    else if (this.#silent >= SILENT_BUSY) this.#judgeSilence(atMs, usage);
     else if (this.#silent > 0) return;
     else if (starved >= (this.verdict === 'starving' ? FED_SHARE : STARVED_SHARE))
       this.#become(
@@ -115,13 +118,15 @@ export class Beat {
     const ranNs = Math.max(0, ...vcpus.map((each) => each.ranNs));
     const seconds = ((atMs - this.#silentMs) / 1000).toFixed(0);
     const ran = `${(ranNs / 1e9).toFixed(1)} s of CPU time`;
+    const isBusy = ranNs >= spanNs * BUSY_SHARE;
+    if (this.#silent < SILENT && !isBusy) return;
     if (lacking.length > 0)
       this.#become(
         'starving',
         atMs,
         `it was silent for ${seconds} s, in which the host gave it ${ran} and let it wait`,
       );
-    else if (ranNs >= ENOUGH_NS || this.#silent >= SILENT_IDLE)
+    else if (isBusy || ranNs >= ENOUGH_NS || this.#silent >= SILENT_IDLE)
       this.#become('hung', atMs, `it said nothing for ${seconds} s, in which it had ${ran}`);
   }
 

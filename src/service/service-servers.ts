@@ -84,20 +84,25 @@ export function adjustments(
 }
 
 /** `loses`: whether it gets no requests from then on, or none for a while. */
-function adjustmentsOf(
-  { address, port, weight, isWell = false }: Server,
-  state: ServerState,
-): { commands: string[]; loses: boolean } {
+function adjustmentsOf(server: Server, state: ServerState): { commands: string[]; loses: boolean } {
+  const { address, port, weight, isWell = false } = server;
   const commands: string[] = [];
-  const moved = address !== null && (state.address !== address || state.port !== port);
+  const moved = hasMoved(server, state);
   if (address === null && !state.maintenance) commands.push(`state maint`);
   if (moved) commands.push(`addr ${address} port ${port}`);
   if (state.weight !== weight) commands.push(`weight ${weight}`);
   if (address !== null && state.maintenance) commands.push('state ready');
   // Its first check says whether it is up.
-  if (moved || (address !== null && state.maintenance)) commands.push(isWell ? 'health up' : 'health down');
+  if (comes(server, state)) commands.push(isWell ? 'health up' : 'health down');
   return { commands, loses: address === null || weight === 0 || (moved && !isWell) };
 }
+
+const hasMoved = ({ address, port }: Server, state: ServerState): boolean =>
+  address !== null && (state.address !== address || state.port !== port);
+
+/** Whether it can be reached, where it could not be until now. */
+export const comes = (server: Server, state: ServerState): boolean =>
+  server.address !== null && (state.maintenance || hasMoved(server, state));
 
 export function readNotes(path: string): Notes | undefined {
   try {

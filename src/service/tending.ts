@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Journal } from '../core/journal.ts';
 import type { Mutex } from '../core/mutex.ts';
 import type { Clock } from '../sys/clock.ts';
+import { knock } from '../sys/namespace-socket.ts';
 import { allowedCpus } from '../sys/process.ts';
 import {
   bindText,
@@ -12,14 +13,17 @@ import {
   HaProxy,
   parseLine,
   type ServedService,
+  type Server,
   type ServiceRecord,
   StartFailure,
 } from './contract.ts';
+import { FirstChecks } from './first-checks.ts';
 import { bindFailure } from './port-holder.ts';
 import { Restarts } from './restarts.ts';
 import type { News, ServiceEntry } from './service-entry.ts';
 import {
   adjustments,
+  comes,
   NO_STRUCTURE,
   type Notes,
   readNotes,
@@ -55,6 +59,7 @@ export class Tending {
   readonly #options: TendingOptions;
   readonly #proxy: HaProxy;
   readonly #restarts = new Restarts();
+  readonly #firstChecks: FirstChecks;
   /** Of the process that runs. */
   #structure: Structure = NO_STRUCTURE;
   /** Whether HAProxy was made as the records and endpoints are. */
@@ -71,6 +76,8 @@ export class Tending {
       lost: () => this.#tendAfter(0),
       logged: (line) => this.#logged(line),
     });
+    const { endpoints, clock } = options;
+    this.#firstChecks = new FirstChecks(clock, (address, port) => knock(endpoints.namespace(), address, port));
   }
 
   /** The HAProxy that serves; null: none does. */
@@ -156,6 +163,7 @@ export class Tending {
   close(): void {
     this.#closed = true;
     this.#cancelTend?.();
+    this.#firstChecks.close();
     this.#proxy.close();
     this.#unlisten?.();
   }
@@ -211,9 +219,29 @@ export class Tending {
     if (this.#proxy.current === undefined) return;
     const states = new Map((await this.#proxy.servers()).map((state) => [`${state.backend}/${state.server}`, state]));
     for (const entry of this.#servable()) {
-      const commands = adjustments(entry.record.name, this.#served(entry).servers, states);
+      const { name, check } = entry.record;
+      const { servers } = this.#served(entry);
+      const commands = adjustments(name, servers, states);
       if (commands.length > 0) await this.#proxy.command(commands);
+      for (const server of servers) {
+        const state = states.get(`${name}/${server.name}`);
+        if (server.address === null) this.#firstChecks.giveUp(`${name}/${server.name}`);
+        // With a path its program has more to do than to listen.
+        else if (check === null && !server.isWell && state !== undefined && comes(server, state))
+          this.#checkFirst(entry, server);
+      }
     }
+  }
+
+  #checkFirst(entry: ServiceEntry, { name, address, port }: Server): void {
+    const server = `${entry.record.name}/${name}`;
+    const listens = async () => {
+      const now = this.#served(entry).servers.find((each) => each.name === name);
+      if (now?.address === address && now?.port === port) await this.#proxy.command([`set server ${server} health up`]);
+    };
+    this.#firstChecks.begin(server, address!, port, () => {
+      void this.#options.mutex.run(listens).catch((error) => this.#complain('telling HAProxy of a server', error));
+    });
   }
 
   #tendAfter(milliseconds: number): void {

@@ -6,12 +6,13 @@
  * deviations in units of √m (Page, Biometrika 1954, https://doi.org/10.1093/biomet/41.1-2.100) that exceeds its bound makes what was
  * counted since it began to rise the new level.
  */
+import { compound } from './compound.ts';
 import { Jumps } from './jumps.ts';
 
 /** Share of the past kept each second, of level and slope. */
-const LEVEL_MEMORY = 0.5;
-const SLOPE_MEMORY = 0.8;
-/** Seconds that weigh in the level: 2 / (−ln LEVEL_MEMORY). */
+const levelKept = compound(0.5);
+const slopeKept = compound(0.8);
+/** Seconds that weigh in the level: 2 / (−ln 0.5). */
 const ESTIMATED_OVER = 2.9;
 /** Of the cumulative sum: what each deviation has to exceed, and the bound. */
 const DRIFT = 0.75;
@@ -57,9 +58,9 @@ export class Demand {
       this.#rise.reset();
       this.#fall.reset();
     } else {
-      const kept = LEVEL_MEMORY ** seconds;
+      const kept = levelKept(seconds);
       const level = kept * ahead + (1 - kept) * arrivals;
-      const steady = SLOPE_MEMORY ** seconds;
+      const steady = slopeKept(seconds);
       this.#slope = steady * this.#slope + (1 - steady) * ((level - this.#level) / seconds);
       this.#level = level;
     }

@@ -2,6 +2,7 @@
 import type { Kernel, Observation } from '../types.ts';
 import { pieces } from './allot.ts';
 import { Calibration } from './calibration.ts';
+import { compound } from './compound.ts';
 import { Demand } from './demand.ts';
 import { HighestOf } from './highest.ts';
 import { waitProbability, waitsLonger } from './queue.ts';
@@ -12,8 +13,8 @@ import { Usable } from './usable.ts';
 /** Windows in which its own word and the host's count have to differ before it is not believed. */
 const DISTRUST_AFTER = 10;
 /** Share of the past kept each second: of what requests cost, of how many are late now. */
-const COST_MEMORY = 0.97;
-const RECENT_MEMORY = 0.7;
+const costKept = compound(0.97);
+const recentKept = compound(0.7);
 /** Seconds for which a claim on what is short stands, unless its demand falls: chance does not send a CPU to and fro between two that are. */
 const CLAIM_SECONDS = 5;
 /** Share of late requests in the last seconds, and how many they have to be, to ask for a CPU; and the chance of waiting that this takes. */
@@ -84,13 +85,13 @@ export class ServiceState {
   learn(at: number, seconds: number, kernel: Kernel, seen: Observation, grain: number): void {
     if (Number.isNaN(this.shrinkAt)) this.shrinkAt = at + this.#parameters.quiet;
     this.#trust(seen);
-    const kept = COST_MEMORY ** seconds;
+    const kept = costKept(seconds);
     this.#busy = kept * this.#busy + seen.busy * seconds;
     this.#answered = kept * this.#answered + seen.finished * seconds;
     this.demand.learn(seen.arrivals, seconds);
     const promise = (kernel.promiseMs ?? Number.POSITIVE_INFINITY) / 1000;
     const overloaded = this.#isOverloaded(seconds, promise, seen, grain);
-    const recent = RECENT_MEMORY ** seconds;
+    const recent = recentKept(seconds);
     this.#lately = recent * this.#lately + (1 - recent) * seen.late;
     if (overloaded || seen.late > TOO_LATE) this.#keptSince = at;
     this.suffices = !overloaded && (this.#lately < PROMISED || at - this.#keptSince > KEPT_SECONDS);
@@ -105,8 +106,9 @@ export class ServiceState {
     const { foreseen, headroom, uncertainty } = this.demand;
     const excess = Math.max(0, seen.queued * this.service - (seen.cpus * promise) / 4);
     const drain = overloaded ? excess / this.#parameters.drain : 0;
-    const steady = (demand: number, risk: number) => this.#cpusFor(demand, promise, risk, grain, kernel.max);
-    const size = (demand: number, risk: number) => Math.ceil(steady(demand, risk) + drain / grain - 1e-9);
+    const steady = (demand: number, risk: number, least = 1) =>
+      this.#cpusFor(demand, promise, risk, grain, kernel.max, least);
+    const drained = (size: number) => Math.ceil(size + drain / grain - 1e-9);
     this.waits = drain > 0;
     const risk = Math.min(this.#parameters.risk, this.#spoilt.risk(foreseen));
     // Where the model says enough and requests are late for want of CPUs, one more, whatever it says.
@@ -114,11 +116,14 @@ export class ServiceState {
     this.#size = seen.cpus;
     const isSteady = at - this.#steadySince > STEADY_SECONDS;
     const least = isSteady && this.#isLate(seen, grain) ? pieces(seen.cpus, grain) + 1 : 1;
-    this.need = Math.max(least, size(foreseen + headroom, risk));
+    const own = steady(foreseen + headroom, risk);
+    this.need = Math.max(least, drained(own));
     // Another one may be late meanwhile.
     if (this.demand.fell) this.#claims.reset();
     this.bare = this.#claims.add(at, this.need === 1 ? 1 : steady(foreseen, PROMISED));
-    this.recentNeed = this.#highest.add(at, Math.max(this.need, size(foreseen + headroom + uncertainty, risk)));
+    // More demand takes no fewer.
+    const careful = drained(steady(foreseen + headroom + uncertainty, risk, own));
+    this.recentNeed = this.#highest.add(at, Math.max(this.need, careful));
   }
 
   /** Chance that a second is spoilt with so many CPUs, were there no queue. */
@@ -164,10 +169,10 @@ export class ServiceState {
     return waitsLonger(load, cpus, Math.max(promise / 4, promise - 3 * service));
   }
 
-  /** Fewest pieces on which no more than `risk` of the requests wait too long. */
-  #cpusFor(arrivals: number, promise: number, risk: number, grain: number, max: number): number {
+  /** Fewest pieces, of `least` and more, on which no more than `risk` of the requests wait too long. */
+  #cpusFor(arrivals: number, promise: number, risk: number, grain: number, max: number, least: number): number {
     const most = Math.max(1, Math.floor(max / grain + 1e-9));
-    let size = Math.max(1, Math.ceil((arrivals * this.service * this.#calibration.factor) / grain));
+    let size = Math.max(least, Math.ceil((arrivals * this.service * this.#calibration.factor) / grain));
     while (size < most && this.#late(arrivals, size * grain, promise) > risk) size++;
     return size;
   }

@@ -31,6 +31,7 @@ class Slo implements Controller {
     const { kernels, observations, grain, at, seconds } = window;
     const count = kernels.length;
     const states = this.#roster.of(kernels);
+    const floors = new Float64Array(count);
     const sizes = new Float64Array(count);
     const spare = new Float64Array(count);
     let left = Math.floor(window.cpus / grain + 1e-9);
@@ -39,6 +40,7 @@ class Slo implements Controller {
       const seen = observations[index]!;
       const state = states[index]!;
       const [least, most] = boundsNow(window, index);
+      floors[index] = least;
       if (kernels[index]!.kind === 'batch') {
         if (seen.known) state.usable.learn(at, true, seen.busyPeak, seen.cpus, grain);
         spare[index] = Math.max(0, Math.min(most, pieces(state.usable.most, grain)) - least);
@@ -51,7 +53,7 @@ class Slo implements Controller {
       wanted += sizes[index]!;
     }
     const isShort = wanted > left;
-    if (isShort) this.#divide(window, states, sizes, left);
+    if (isShort) this.#divide(window, states, floors, sizes, left);
     for (let index = 0; index < count; index++) if (kernels[index]!.kind === 'service') left -= sizes[index]!;
     const rest = levelByRank(prioritiesOf(kernels), new Float64Array(count), spare, Math.max(0, left));
     for (let index = 0; index < count; index++) {
@@ -76,20 +78,23 @@ class Slo implements Controller {
     return recent < now && at >= state.shrinkAt ? now - 1 : now;
   }
 
-  #divide(window: Window, states: readonly ServiceState[], sizes: Float64Array, supply: number): void {
-    const { kernels, observations, grain } = window;
+  #divide(
+    { kernels, observations, grain }: Window,
+    states: readonly ServiceState[],
+    floors: Float64Array,
+    sizes: Float64Array,
+    supply: number,
+  ): void {
     const services = kernels.flatMap(({ kind }, index) => (kind === 'service' ? [index] : []));
     const divided = divide({
-      floors: services.map((index) => boundsNow(window, index)[0]),
+      floors: services.map((index) => floors[index]!),
       // Here nothing is kept out of caution: what is not needed now, another one needs. And what is seen beats the model.
       needs: services.map((index) => {
         const { bare, suffices } = states[index]!;
         const need = suffices ? Math.min(bare, pieces(observations[index]!.cpus, grain)) : bare;
-        return Math.max(boundsNow(window, index)[0], Math.min(sizes[index]!, need));
+        return Math.max(floors[index]!, Math.min(sizes[index]!, need));
       }),
-      wishes: services.map((index) =>
-        Math.max(boundsNow(window, index)[0], Math.min(sizes[index]!, states[index]!.need)),
-      ),
+      wishes: services.map((index) => Math.max(floors[index]!, Math.min(sizes[index]!, states[index]!.need))),
       entitlements: services.map((index) => pieces(kernels[index]!.entitlement, grain)),
       priorities: services.map((index) => kernels[index]!.priority),
       credits: services.map((index) => {
