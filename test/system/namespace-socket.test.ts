@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
 import { type Knock, knock } from '../../src/sys/namespace-socket.ts';
+import { nativeBinary } from '../../src/sys/paths.ts';
 import { eventually } from '../support/harness.ts';
 import { freePort } from '../support/http.ts';
 import { ownNetwork } from '../support/own-network.ts';
@@ -37,16 +38,10 @@ it.runIf(isRoot)('asks from within a namespace, and stays outside of it', async 
   const { namespace: path } = network.joined.port;
   const before = readlinkSync('/proc/thread-self/ns/net');
   expect(await answerOf(knock(path, BRIDGE, 80))).toBe('refused');
-  const listener = spawn(
-    'nsenter',
-    [
-      `--net=${path}`,
-      process.execPath,
-      '-e',
-      `require('net').createServer().listen(80, '${BRIDGE}', () => console.log())`,
-    ],
-    { stdio: ['ignore', 'pipe', 'inherit'] },
-  );
+  const code = `require('net').createServer().listen(80, '${BRIDGE}', () => console.log())`;
+  const listener = spawn(nativeBinary('pk-enter'), [path, process.execPath, '-e', code], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   onTestFinished(() => ended(listener));
   await once(listener.stdout, 'data');
   expect(await answerOf(knock(path, BRIDGE, 80))).toBe('taken');
