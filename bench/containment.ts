@@ -16,6 +16,12 @@ const SHARED_ROUNDS = 4;
 /** Quiet against quiet within this: else a row says nothing of the kernels. */
 const NOISE = 1.05;
 
+/** What the walls between kernels do not part. */
+const SHARED: Partial<Record<string, string>> = {
+  'io-hog': '; both write to one disk, and wait for it',
+  'net-flood': '; the flood is sent to the neighbour, which has to take it',
+};
+
 export const containment: Bench = (progress) =>
   withDaemon({}, async (home, client) => {
     const rows: Row[] = [];
@@ -47,7 +53,7 @@ async function ofKernels(
     progress(`containment: ${driver}, ${fault}`);
     const seen = await windows(place, fault, ROUNDS, true);
     const { ratio, text, isNoise } = quietOf(seen);
-    const note = `${text}; ${Math.round(seen.served * 100)} % of its requests were done in time; ${place.where}`;
+    const note = `${text}; ${Math.round(seen.served * 100)} % of its requests were done in time; ${place.where}${SHARED[fault] ?? ''}`;
     const row = atMost(1.15, {
       ...{ name: `${driver}: p99 of a neighbour, ${fault}`, value: p99(seen.fault), unit: 'ms' },
       ...{ peer: 'quiet, in turn', peerValue: p99([...seen.first, ...seen.second]), note },

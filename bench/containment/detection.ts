@@ -20,7 +20,7 @@ export async function detection(
     await client.start('hangs');
     await until('it is known to be well', async () => (await client.instanceHealth('hangs')).health === 'healthy');
     const hang = await startFault(client, 'hangs', 'hang', []);
-    const told = healthLost(client);
+    const told = healthLost(client, 'hangs');
     const began = performance.now();
     hang.go();
     seen.push((await told) - began);
@@ -39,8 +39,8 @@ export async function detection(
 }
 
 /** When the loss of its health came, by performance.now(). */
-async function healthLost(client: Client): Promise<number> {
+export async function healthLost(client: Client, instance: string): Promise<number> {
   for await (const { type, name } of client.events({}))
-    if (type === 'health-lost' && name === 'hangs') return performance.now();
+    if (type === 'health-lost' && name === instance) return performance.now();
   throw new Error('the events ended');
 }
