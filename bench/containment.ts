@@ -7,7 +7,7 @@ import { FAULT_NAMES } from '../src/containment/contract.ts';
 import { detection } from './containment/detection.ts';
 import { HALF, sharedKernel, twoKernels } from './containment/places.ts';
 import { recovery } from './containment/recovery.ts';
-import { type Place, p99, type Seen, windows } from './containment/windows.ts';
+import { type Place, type Seen, windows } from './containment/windows.ts';
 import { withDaemon } from './daemon.ts';
 import { atLeast, atMost, type Bench, median, type Row } from './row.ts';
 
@@ -55,8 +55,8 @@ async function ofKernels(
     const { ratio, text, isNoise } = quietOf(seen);
     const note = `${text}; ${Math.round(seen.served * 100)} % of its requests were done in time; ${place.where}${SHARED[fault] ?? ''}`;
     const row = atMost(1.15, {
-      ...{ name: `${driver}: p99 of a neighbour, ${fault}`, value: p99(seen.fault), unit: 'ms' },
-      ...{ peer: 'quiet, in turn', peerValue: p99([...seen.first, ...seen.second]), note },
+      ...{ name: `${driver}: p99 of a neighbour, ${fault}`, value: median(seen.fault), unit: 'ms' },
+      ...{ peer: 'quiet, in turn', peerValue: median([...seen.first, ...seen.second]), note },
     });
     rows.push(isNoise ? { ...row, noise: ratio } : row);
     if (seen.alone > 0) {
@@ -86,8 +86,8 @@ async function ofShared(place: Place, name: string, progress: (text: string) => 
     const seen = await windows(place, fault, SHARED_ROUNDS, false);
     const served = `${Math.round(seen.served * 100)} % of its requests were done in time; what was not counts as late as it then was`;
     const row = atMost(1, {
-      ...{ name: `${name}: p99 of a neighbour, ${fault}`, value: p99(seen.fault), unit: 'ms' },
-      ...{ peer: 'quiet, in turn', peerValue: p99([...seen.first, ...seen.second]), note: served },
+      ...{ name: `${name}: p99 of a neighbour, ${fault}`, value: median(seen.fault), unit: 'ms' },
+      ...{ peer: 'quiet, in turn', peerValue: median([...seen.first, ...seen.second]), note: served },
     });
     rows.push({ ...row, goal: 'reported', met: true });
   }
@@ -96,6 +96,6 @@ async function ofShared(place: Place, name: string, progress: (text: string) => 
 
 /** How far apart two windows of quiet are, of which the fault is in the middle. */
 function quietOf({ first, second }: Seen): { ratio: number; text: string; isNoise: boolean } {
-  const ratio = p99(second) / p99(first);
+  const ratio = median(second) / median(first);
   return { ratio, text: `quiet against quiet ${ratio.toFixed(2)}`, isNoise: Math.max(ratio, 1 / ratio) > NOISE };
 }

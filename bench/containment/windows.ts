@@ -25,7 +25,7 @@ export interface Place {
 }
 
 export interface Seen {
-  /** Latencies in ms. What was not done is counted as late as it was when the window was over. */
+  /** Of each window the 99th percentile of latencies, in ms. What was not done is counted as late as it was when the window was over. */
   first: number[];
   fault: number[];
   second: number[];
@@ -53,26 +53,26 @@ export async function windows(place: Place, fault: string, rounds: number, alone
   for (let round = 0; round < rounds; round++) {
     const probe = await startProbe(place.client, place.neighbour, disk?.neighbour);
     await pause(GRACE_MS);
-    seen.first.push(...(await window(probe)));
+    seen.first.push(p99(await window(probe)));
     const program = await begin();
     const crashed = crashOf(place);
     const goneMs = performance.now();
     program.go();
     const under = await window(probe);
-    seen.fault.push(...under);
+    seen.fault.push(p99(under));
     seen.served += servedOf(probe, goneMs) / rounds;
     const eventMs = await crashed.seen();
     if (eventMs !== undefined) seen.toEvent.push(eventMs - goneMs);
     work.beside.push(program.rate());
     const isSame = await end(place, fault, program);
     if (isSame) {
-      seen.second.push(...(await window(probe)));
+      seen.second.push(p99(await window(probe)));
       await probe.end();
     } else {
       await probe.end();
       const again = await startProbe(place.client, place.neighbour, disk?.neighbour);
       await pause(GRACE_MS);
-      seen.second.push(...(await window(again)));
+      seen.second.push(p99(await window(again)));
       await again.end();
     }
     if (!alone || !HOGS.has(fault) || round % ALONE_EVERY !== 0) continue;
@@ -87,7 +87,7 @@ export async function windows(place: Place, fault: string, rounds: number, alone
   return seen;
 }
 
-export const p99 = (latencies: readonly number[]): number =>
+const p99 = (latencies: readonly number[]): number =>
   quantile(
     [...latencies].sort((a, b) => a - b),
     0.99,
