@@ -39,6 +39,10 @@ void beat_turn(u64 now)
 	if (now < beat_due) return;
 	beat_due = now + BEAT_MS;
 	if (beats) __atomic_add_fetch(beats, 1, __ATOMIC_RELEASE);
-	/* One that has run out stands still until it is started anew, which is no more work than feeding it. */
-	for (int option = DISABLE; watchdog >= 0 && option <= ENABLE; option++) ioctl(watchdog, SET_OPTIONS, &option);
+	/*
+	 * One that has run out stands still until it is started anew, which is no more work than feeding it. In one call: who is kept from
+	 * the CPU between two leaves one that never runs out.
+	 */
+	int anew = DISABLE | ENABLE;
+	if (watchdog >= 0) ioctl(watchdog, SET_OPTIONS, &anew);
 }

@@ -93,6 +93,11 @@ export class GuestLink extends EventEmitter<{
     return this.#hello;
   }
 
+  /** It went on after this, by performance.now(): what it was asked then it has answered. */
+  get answeredMs(): number | undefined {
+    return this.#time.answeredMs;
+  }
+
   /** Grows with everything that the guest says, acknowledgements too: while it stays, nothing was heard. */
   get heard(): number {
     return this.#heard;

@@ -13,10 +13,12 @@ it('says between what the lag of a guest lies: as long as the answer took', asyn
   const { guest, link } = await connected();
   const measured = vi.spyOn(performance, 'now').mockReturnValue(1_000);
   const lag = link.clockLag(() => 50_000);
+  expect(link.answeredMs).toBeUndefined();
   const { session } = await guest.next(ToGuest.time);
   measured.mockReturnValue(1_040);
   guest.send(ToHost.time, session, time(49_000));
   expect(await lag).toEqual({ least: 960, most: 1_000 });
+  expect(link.answeredMs).toBe(1_000);
   vi.restoreAllMocks();
 });
 

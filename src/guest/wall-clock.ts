@@ -14,6 +14,7 @@ export interface ClockLag {
 export class TimeQuestion implements LineSource {
   readonly #line: LineWriter;
   #id = 0;
+  #answeredMs: number | undefined;
   #unsent = false;
   #waiting:
     | { askedAt: number; now: () => number; resolve(lag: ClockLag): void; reject(error: unknown): void }
@@ -21,6 +22,11 @@ export class TimeQuestion implements LineSource {
 
   constructor(line: LineWriter) {
     this.#line = line;
+  }
+
+  /** When it was asked what it last answered, by performance.now(). */
+  get answeredMs(): number | undefined {
+    return this.#answeredMs;
   }
 
   /** `now`: the host's clock, as Date.now. Rejects with `conflict` when it is asked again before the answer. */
@@ -46,6 +52,7 @@ export class TimeQuestion implements LineSource {
     const waiting = this.#waiting;
     if (waiting === undefined || id !== this.#id) return true; // given up meanwhile
     this.#waiting = undefined;
+    this.#answeredMs = waiting.askedAt;
     // It read its clock between our question and now. How long that was is told by a clock that nobody sets.
     const roundTrip = performance.now() - waiting.askedAt;
     const most = waiting.now() - Number(payload.readBigUInt64LE() / 1000n) / 1000;

@@ -151,7 +151,7 @@ export class QemuKernel extends ShimKernel {
   }
 
   beats(): number | 'none' | undefined {
-    return this.#watchdog.beats(this.guest.heard);
+    return this.#watchdog.beats(this.guest.answeredMs);
   }
 
   /** Has the agent feed the watchdog that the machine has, where the image has its driver. Does not reject. */
