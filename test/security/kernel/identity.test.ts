@@ -70,9 +70,14 @@ function openOutside(pid: number): string[] {
       .map((line) => line.split(' ', 1)[0]),
   );
   return readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
-    const path = readlinkSync(`/proc/${pid}/fd/${fd}`);
-    const mount = /^mnt_id:\s*(\d+)/m.exec(readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'utf8'))![1];
-    return !path.startsWith('/') || path.startsWith('/memfd:') || mounts.has(mount) ? [] : [path];
+    try {
+      const path = readlinkSync(`/proc/${pid}/fd/${fd}`);
+      const mount = /^mnt_id:\s*(\d+)/m.exec(readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'utf8'))![1];
+      return !path.startsWith('/') || path.startsWith('/memfd:') || mounts.has(mount) ? [] : [path];
+    } catch {
+      // It was closed meanwhile.
+      return [];
+    }
   });
 }
 
