@@ -99,6 +99,16 @@ static void be_spared_by_nobody(void)
 		set_text("/proc/self/oom_score_adj", "0");
 }
 
+/*
+ * Where the host's dumps go to a socket (core_pattern "@", Linux 6.16), no limit keeps them from the program that listens there: what
+ * it gets holds nothing of any memory then, but numbers of registers and places. In the jail /proc cannot be written.
+ */
+static void dump_no_memory(void)
+{
+	if (write_text("/proc/self/coredump_filter", "0") != 0 && errno != ENOENT)
+		fail("/proc/self/coredump_filter");
+}
+
 /* So much may be locked that functions of the host can write to all of the guest: in the jail nobody can raise it any more. */
 static void allow_locked(const char *bytes)
 {
@@ -156,6 +166,7 @@ int main(int argc, char **argv)
 		refuse("usage: pk-cell --range BASE,COUNT|--subids LIST|--single [--dir DIR [--tree NAME ro|rw plain|mapped|owned "
 		       "EXPECTED PATH] [--skip PATH] [--cover PATH] [--memory-files NAME,BYTES,INODES,MODE]] [--memlock BYTES] -- PROGRAM ARG...");
 	be_spared_by_nobody();
+	dump_no_memory();
 	for (int i = 0; i < tree_count; i++)
 		check_tree(&trees[i]);
 	if (count == 0)

@@ -4,6 +4,7 @@
  */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/personality.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #include "../common/fail.h"
+#include "../common/numbers.h"
 #include "filter.h"
 #include "init.h"
 #include "place.h"
@@ -28,7 +30,7 @@ const char program_name[] = "pk-jail";
 
 struct options {
 	const char *userns, *capabilities, *umask;
-	char *groups, **program;
+	char *groups, *opened, **program;
 	struct place place;
 	struct may may;
 	enum filter_kind filter; /* FILTER_INIT: none was named */
@@ -93,7 +95,9 @@ static void read_options(int argc, char **argv, struct options *options)
 			if (writable_count == WRITABLE_MAX)
 				fail("--write: too many");
 			writable[writable_count++] = argv[at];
-		} else if (strcmp(option, "--rlimit") == 0)
+		} else if (strcmp(option, "--open") == 0)
+			options->opened = argv[at];
+		else if (strcmp(option, "--rlimit") == 0)
 			limit(argv[at]);
 		else if (strcmp(option, "--filter") == 0)
 			options->filter = kind_of(argv[at]);
@@ -103,7 +107,7 @@ static void read_options(int argc, char **argv, struct options *options)
 	errno = 0;
 	if (at + 1 >= argc || options->filter == FILTER_INIT)
 		fail("usage: pk-jail --filter uml|qemu|tool [--userns FD] [--groups N,..] [--caps none|files] [--umask OCTAL] [--join FD,..] "
-		     "[--cpus LIST] [--mems LIST] [--rlimit NAME=N].. [--write PATH].. [--no-randomize] [--may-set-id] [--may-use-huge-pages] [--may-lock] -- PROGRAM ARG...");
+		     "[--cpus LIST] [--mems LIST] [--rlimit NAME=N].. [--write PATH].. [--open FD,PATH] [--no-randomize] [--may-set-id] [--may-use-huge-pages] [--may-lock] -- PROGRAM ARG...");
 	if (strcmp(options->capabilities, "none") != 0 && strcmp(options->capabilities, "files") != 0)
 		fail("--caps: none or files is wanted, not %s", options->capabilities);
 	options->program = argv + at + 1;
@@ -121,6 +125,24 @@ static void set_limits(int may_lock)
 	if (!may_lock && setrlimit(RLIMIT_MEMLOCK, &none) != 0)
 		fail("limit of locked memory");
 	limit("sigpending=" SIGNALS_MOST);
+}
+
+/*
+ * FD,PATH: for reading, as descriptor FD of the program. Opened by its path in the jail, so that it is of a mount of that, which is
+ * read-only: of one that was opened outside the VMM could change the mode, where it is the owner, and what the file holds.
+ */
+static void open_for_program(char *text)
+{
+	char *comma = strchr(text, ',');
+	int wanted, fd;
+
+	if (comma == NULL)
+		refuse("--open: FD,PATH are wanted");
+	*comma = 0;
+	wanted = (int)number("--open", text, 63);
+	fd = open(comma + 1, O_RDONLY);
+	if (fd < 0 || (fd != wanted && (fcntl(wanted, F_GETFD) >= 0 || dup2(fd, wanted) != wanted || close(fd) != 0)))
+		fail("--open %s,%s", text, comma + 1);
 }
 
 int main(int argc, char **argv)
@@ -151,6 +173,8 @@ int main(int argc, char **argv)
 		take_place(&options.place);
 		install_filter(options.filter == FILTER_TOOL ? FILTER_TOOL : FILTER_INIT, options.may);
 	}
+	if (options.opened != NULL)
+		open_for_program(options.opened);
 	execv(options.program[0], options.program);
 	fail("%s", options.program[0]);
 }

@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { runTool } from '../../test/support/tools.ts';
 import { run } from '../sys/process.ts';
 import { ModuleTrees } from './module-tree.ts';
+import { readWhole } from './modules.ts';
 import { readModules, statedSize } from './packed-modules.ts';
 import { kernelModule } from './testing.ts';
 
@@ -54,6 +55,17 @@ describe('ModuleTrees', () => {
     expect(trees.find(tree)).toBe(path);
     await trees.collect(new Set());
     expect(trees.find(tree)).toBeUndefined();
+  });
+
+  it('reads no file through a link that took its place since it was looked at', async () => {
+    const secret = put('secret', kernelModule(''));
+    mkdirSync(join(base, 'given'));
+    for (const name of ['modules.order', 'a.ko', 'b.ko.zst']) {
+      symlinkSync(secret, join(base, 'given', name));
+      expect(() => readWhole(join(base, 'given', name), 1e6)).toThrow(/not a regular file/);
+    }
+    const paths = ['a.ko', 'b.ko.zst'].map((name) => join(base, 'given', name));
+    for (const path of paths) await expect(Array.fromAsync(readModules([path]))).rejects.toThrow(/not a regular file/);
   });
 
   it('takes files of ours as they lie, whatever rights they have', async () => {

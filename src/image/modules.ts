@@ -2,7 +2,7 @@
  * Which kernel modules a guest needs and in which order they load. The facts come from the modules' own .modinfo
  * sections, as Debian's packages hold no modules.dep (depmod writes it at installation).
  */
-import { closeSync, fstatSync, opendirSync, readSync } from 'node:fs';
+import { closeSync, constants, fstatSync, opendirSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { confinedOutput } from '../sys/confined-tool.ts';
 import { PolykernelError } from '../sys/errors.ts';
@@ -101,9 +101,12 @@ export async function readModule(path: string, signal?: AbortSignal): Promise<Bu
   });
 }
 
-/** A whole regular file. Throws `invalid` when it is something else or larger than `most` bytes. */
+/**
+ * A whole regular file. Throws `invalid` when it is something else, a symbolic link too, or larger than `most` bytes: who can write to the
+ * directory may have put a link there since it was looked at, to what guests are not to read.
+ */
 export function readWhole(path: string, most: number): Buffer {
-  const fd = openRegular(path);
+  const fd = openUnlinked(path);
   if (fd === undefined) throw damaged(path, 'it is not a regular file');
   try {
     const { size } = fstatSync(fd);
@@ -112,6 +115,15 @@ export function readWhole(path: string, most: number): Buffer {
     return bytes.subarray(0, readSync(fd, bytes, 0, size, 0));
   } finally {
     closeSync(fd);
+  }
+}
+
+function openUnlinked(path: string): number | undefined {
+  try {
+    return openRegular(path, constants.O_NOFOLLOW);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ELOOP') return undefined;
+    throw error;
   }
 }
 

@@ -4,14 +4,15 @@
  * INVARIANTS
  * - No two kernels have a range at the same time, whichever daemons started them.
  * - A range whose ids may have been left on files is never given out again.
- * - No range meets ids that users of the machine have been given (/etc/subuid, /etc/subgid), or that this system cannot map.
+ * - No range meets ids that users of the machine have or have been given (src/sys/taken-ids.ts), or that this system cannot map.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
-import { type IdBlock, type Identity, RANGE_IDS, readSubids } from '../sys/identity.ts';
+import { type IdBlock, type Identity, RANGE_IDS } from '../sys/identity.ts';
 import { defaultHome } from '../sys/paths.ts';
+import { overlap, takenIds } from '../sys/taken-ids.ts';
 import type { Identities } from './identities.ts';
 
 /** Not in a state directory: those come and go, and there may be several. */
@@ -43,7 +44,7 @@ export class IdRegistry implements Identities {
     this.#home = home;
     this.#options = {
       file: REGISTRY,
-      taken: () => [...readSubids('/etc/subuid'), ...readSubids('/etc/subgid')],
+      taken: takenIds,
       mappable: () => parseIdMap(readFileSync('/proc/self/uid_map', 'latin1')),
       inUse: rangesInUse,
       ...options,
@@ -171,8 +172,6 @@ function forget(database: DatabaseSync, home: string, instance: string): void {
   database.prepare('DELETE FROM ranges WHERE home = ? AND instance = ? AND spent = 0').run(home, instance);
   database.prepare("UPDATE ranges SET home = '', instance = '' WHERE home = ? AND instance = ?").run(home, instance);
 }
-
-const overlap = (a: IdBlock, b: IdBlock): boolean => a.start < b.start + b.count && b.start < a.start + a.count;
 
 /** The ids inside that /proc/PID/uid_map (user_namespaces(7)) has. */
 export function parseIdMap(text: string): IdBlock[] {

@@ -21,11 +21,11 @@ export interface Identities {
 }
 
 /** The same for all: nothing is handed out. */
-export const oneForAll = (identity: Identity): Identities => ({
+export const oneForAll = (identity: Identity, homes: Identities['homes'] = () => [defaultHome()]): Identities => ({
   take: () => identity,
   release: () => {},
   spend: () => {},
   releaseAllBut: () => {},
-  homes: () => [defaultHome()],
+  homes,
   close: () => {},
 });

@@ -31,12 +31,10 @@ export interface ConfigOptions {
   threads: number;
   /** Name of the network namespace that ports are bound in; null: the one HAProxy runs in. */
   bindNamespace: string | null;
-  /** Directory to be confined to after the start, as a user of its own; null: not as root. */
-  chroot: string | null;
+  /** What it is confined to after the start: a directory, and a user and group of its own; null: not as root. */
+  confined: { directory: string; uid: number } | null;
 }
 
-/** User and group of HAProxy once it has bound its ports: nobody else's, above those of kernels. */
-export const proxyUid = (): number => 0x7fff_0002;
 /** Where HAProxy writes its log. */
 export const LOG_RING = 'requests';
 /** Clients at one time, shared evenly among the services, but no fewer for one than that. */
@@ -101,15 +99,16 @@ defaults
   default-server check inter 1s fastinter 200ms downinter ${DOWN.connects} fall 2 rise 1
 `;
 
-function global({ statsSocket, threads, chroot }: ConfigOptions, shares: readonly number[]): string {
-  const confined = chroot === null ? '' : `  chroot ${quoted(chroot)}\n  uid ${proxyUid()}\n  gid ${proxyUid()}\n`;
+function global({ statsSocket, threads, confined }: ConfigOptions, shares: readonly number[]): string {
+  const place =
+    confined === null ? '' : `  chroot ${quoted(confined.directory)}\n  uid ${confined.uid}\n  gid ${confined.uid}\n`;
   return `# Made by Polykernel; changes are lost.
 global
   maxconn ${shares.reduce((sum, share) => sum + share, 0)}
   no strict-limits
   nbthread ${threads}
   noreuseport
-${confined}  stats socket ${quoted(statsSocket)} mode 600 level admin expose-fd listeners
+${place}  stats socket ${quoted(statsSocket)} mode 600 level admin expose-fd listeners
   stats timeout 20d
 `;
 }

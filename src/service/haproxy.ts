@@ -28,8 +28,9 @@ import { PolykernelError } from '../sys/errors.ts';
 import { nativeBinary, ownShortDirectory } from '../sys/paths.ts';
 import { processStartTime } from '../sys/process.ts';
 import { toolPath } from '../sys/tools.ts';
-import { type ConfigOptions, LOG_RING, proxyUid, renderConfig, type ServedService } from './config.ts';
+import { type ConfigOptions, LOG_RING, renderConfig, type ServedService } from './config.ts';
 import { Link } from './link.ts';
+import { isProxyUid, proxyUid } from './proxy-uid.ts';
 import { parseServers, parseStat, type ServerState, type StatRow } from './stat.ts';
 
 const START_DEADLINE_MS = 10_000;
@@ -148,7 +149,7 @@ export class HaProxy {
       files: mostFiles() - OTHER_FILES,
       threads: this.#threads,
       bindNamespace: isRoot() ? HOST_NAMESPACE : null,
-      chroot: isRoot() ? this.#emptyDirectory : null,
+      confined: isRoot() ? { directory: this.#emptyDirectory, uid: proxyUid() } : null,
     };
     const text = renderConfig(services, options);
     if (readOrEmpty(this.#config) === text) return;
@@ -342,7 +343,7 @@ function isOurs(pid: number, config: string): boolean {
       .split('\t')
       .map(Number);
     const isAll = (uid: number | undefined) => uids.every((each) => each === uid);
-    const isProxy = isRoot() && isAll(proxyUid());
+    const isProxy = isRoot() && isAll(uids[0]) && isProxyUid(uids[0]!);
     // Before anything else of it: a VMM can keep its command line from being read.
     if (!isProxy && !isAll(process.getuid?.())) return false;
     const [name, flag, file] = commandLine(pid);

@@ -137,7 +137,7 @@ it('makes a configuration', () => {
     files: 10,
     threads: 2,
     bindNamespace: 'host',
-    chroot: '/empty',
+    confined: { directory: '/empty', uid: 7 },
   });
   for (const line of [
     '  timeout http-request 5s',
@@ -149,13 +149,13 @@ it('makes a configuration', () => {
     '  server web 10.213.0.2:80 weight 100 tcp-ut 3s',
     '  server gone 0.0.0.0:80 weight 0 tcp-ut 3s disabled',
     "  chroot '/empty'",
-    '  uid 2147418114',
+    '  uid 7',
   ])
     expect(text.split('\n')).toContain(line);
 });
 
 it('leaves every service clients of its own, whatever the others have', () => {
-  const options = { statsSocket: '/s', threads: 1, bindNamespace: null, chroot: null };
+  const options = { statsSocket: '/s', threads: 1, bindNamespace: null, confined: null };
   const limits = (modes: readonly ServiceRecord['mode'][], files: number) => {
     const services = modes.map((mode, at) => {
       const record = { ...serviceStatus({ name: `s${at}`, mode }), removing: false };

@@ -62,10 +62,10 @@ export function readText(read: ReadAt, offset: number, most: number, end: number
 
 /**
  * Opens a regular file for reading; undefined if it is something else. Never waits, as opening a pipe that nobody writes
- * would. The caller closes it. Throws as open(2) does.
+ * would. The caller closes it. Throws as open(2) does, which may be told more by `flags`.
  */
-export function openRegular(path: string): number | undefined {
-  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+export function openRegular(path: string, flags = 0): number | undefined {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY | flags);
   if (fstatSync(fd).isFile()) return fd;
   closeSync(fd);
   return undefined;

@@ -60,7 +60,7 @@ async function twoServices(): Promise<[number, number]> {
   }));
   const statsSocket = join(home, 'stats.sock');
   // One thread counts exactly: of two connections at one moment several may refuse both.
-  const options = { statsSocket, files: 4 * SHARE, threads: 1, bindNamespace: null, chroot: null };
+  const options = { statsSocket, files: 4 * SHARE, threads: 1, bindNamespace: null, confined: null };
   writeFileSync(join(home, 'cfg'), renderConfig(services, options));
   const { path, env } = toolPath('haproxy');
   const child = spawn(path, ['-db', '-f', join(home, 'cfg')], { stdio: 'ignore', env: { ...process.env, ...env } });

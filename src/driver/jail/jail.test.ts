@@ -52,6 +52,11 @@ describe('jailArgv', () => {
     for (const name of ['CAP_SETFCAP', 'CAP_MKNOD', 'CAP_SYS_ADMIN', 'CAP_FSETID']) expect(argv).not.toContain(name);
   });
 
+  it('opens a file of the jail for its program, and none otherwise', () => {
+    expect(text()).not.toContain('--open');
+    expect(text({ opened: { fd: 6, path: '/vmm/state' } })).toContain(lines('--open', '6,/vmm/state', '--'));
+  });
+
   it('tells no VMM what this machine is called', () => {
     expect(text()).toContain(lines('--unshare-uts'));
     expect(text()).toContain(lines('--hostname', 'polykernel'));

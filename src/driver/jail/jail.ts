@@ -78,6 +78,8 @@ export interface JailSpec {
   hugePages?: boolean;
   /** Memory that it may lock, where the manager is root; default: as much as its starter. */
   lockedBytes?: number;
+  /** A file in the jail that the VMM has open for reading, under that number. */
+  opened?: { fd: number; path: string };
   /** Environment of the VMM besides PATH. */
   env?: Readonly<Record<string, string>>;
   binds: readonly Bind[];
@@ -311,5 +313,6 @@ function jailOptions(spec: JailSpec): string[] {
   if (identity.kind === 'range' && spec.groups !== undefined && spec.groups.length > 0)
     options.push('--groups', spec.groups.join(','));
   options.push(...writableIn(spec).flatMap((path) => ['--write', path]));
+  if (spec.opened !== undefined) options.push('--open', `${spec.opened.fd},${spec.opened.path}`);
   return options;
 }

@@ -10,14 +10,13 @@ import type { Bind } from '../jail/jail.ts';
 import { removeLimits } from '../jail/limits.ts';
 import { connectShim, killShim } from '../shim/shim.ts';
 import { earlyEnd, startFailure } from '../shim/start.ts';
-import { JAIL_RAM, type Machine } from './command.ts';
+import { JAIL_RAM, JAIL_STATE, type Machine } from './command.ts';
 import { templateModules } from './guest-root.ts';
 import { launchQemu } from './launch.ts';
 import { saveState } from './migration.ts';
 import type { QemuProgram } from './program.ts';
 import { Qmp } from './qmp.ts';
 
-const JAIL_STATE = '/vmm/state';
 /** QEMU writes its state through a program: it has no URI for a file, and nobody can hand its monitor a descriptor. */
 const WRITER: readonly Bind[] = ['/bin/sh', '/bin/cat'].map((path) => ({ source: path, target: path, access: 'read' }));
 const WRITE_STATE = `exec:exec /bin/cat >${JAIL_STATE}`;

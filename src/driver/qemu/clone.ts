@@ -7,8 +7,8 @@ import { PolykernelError } from '../../sys/errors.ts';
 import type { LaunchSpec } from '../driver.ts';
 import { memoryNodes } from '../shim/placement.ts';
 import { connectShim } from '../shim/shim.ts';
-import { JAIL_RAM } from './command.ts';
-import { FIRST_FD, preload, type QemuLaunch } from './launch.ts';
+import { JAIL_RAM, JAIL_STATE } from './command.ts';
+import { preload, type QemuLaunch, STATE_FD } from './launch.ts';
 import { loadState } from './migration.ts';
 import { Qmp } from './qmp.ts';
 import type { Template } from './template.ts';
@@ -45,16 +45,20 @@ export function isBrokenClone(error: unknown): boolean {
 }
 
 /** What QEMU needs in order to start as a clone. */
-export function cloneParts(template: Template): Pick<QemuLaunch, 'binds' | 'env'> {
+export function cloneParts({ ram, state }: Template): Pick<QemuLaunch, 'binds' | 'env' | 'opened'> {
   const { binds, env } = preload();
-  return { binds: [{ source: template.ram, target: JAIL_RAM, access: 'read' }, ...binds], env };
+  const files: QemuLaunch['binds'] = [
+    { source: ram, target: JAIL_RAM, access: 'read' },
+    { source: state, target: JAIL_STATE, access: 'read' },
+  ];
+  return { binds: [...files, ...binds], env, opened: { fd: STATE_FD, path: JAIL_STATE } };
 }
 
 /** Lets a clone read its state from the descriptor it has inherited. */
 export async function loadClone(directory: string): Promise<void> {
   const monitor = await Qmp.open(await connectShim(directory, 'monitor'), randomBytes(4).toString('hex'));
   try {
-    await loadState(monitor, `fd:${FIRST_FD}`);
+    await loadState(monitor, `fd:${STATE_FD}`);
   } finally {
     monitor.close();
   }

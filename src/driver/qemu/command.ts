@@ -18,6 +18,7 @@ export const COMMAND_VERSION = 3;
 export const JAIL_KERNEL = `${JAIL_VMM}/kernel`;
 export const JAIL_INITRAMFS = `${JAIL_VMM}/initramfs`;
 export const JAIL_RAM = `${JAIL_VMM}/ram`;
+export const JAIL_STATE = `${JAIL_VMM}/state`;
 /** The directory whose children are the root and the volumes. */
 export const JAIL_EXPORT = '/export';
 

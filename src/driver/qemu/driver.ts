@@ -6,7 +6,6 @@
  * next (entropy, clock, names, files) is set by the same steps that set up a booted kernel.
  */
 import { randomBytes } from 'node:crypto';
-import { open } from 'node:fs/promises';
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import type { Check } from '../../core/check.ts';
@@ -255,13 +254,12 @@ export class QemuDriver implements Driver {
     const signal = AbortSignal.any([why.signal, why.timeout]);
     const guest = new GuestLink({ name: spec.name, isPort: true });
     const done = new AbortController();
-    const state = template && (await open(template.state, 'r'));
     try {
       const launch = { directory: spec.directory, ...context, spec };
       const { pid } =
         template === undefined
           ? await launchQemu({ ...launch, start: 'boot', ...preload() }, signal)
-          : await launchQemu({ ...launch, start: 'clone', ...cloneParts(template), fds: [state!.fd] }, signal);
+          : await launchQemu({ ...launch, start: 'clone', ...cloneParts(template) }, signal);
       const cloned = template !== undefined;
       if (cloned) await markClone(spec.directory, template);
       const ended = earlyEnd(spec.directory, done.signal);
@@ -284,7 +282,6 @@ export class QemuDriver implements Driver {
       throw await startFailure(spec, error, why);
     } finally {
       done.abort();
-      await state?.close();
     }
   }
 

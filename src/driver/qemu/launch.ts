@@ -3,7 +3,7 @@ import { nativeBinary } from '../../sys/paths.ts';
 import { findTool, toolPath } from '../../sys/tools.ts';
 import type { LaunchSpec } from '../driver.ts';
 import { hostCovers, ownPlaces } from '../jail/host.ts';
-import { type Bind, JAIL_VMM, jailArgv } from '../jail/jail.ts';
+import { type Bind, JAIL_VMM, type JailSpec, jailArgv } from '../jail/jail.ts';
 import { applyLimits } from '../jail/limits.ts';
 import { launchShim } from '../shim/shim.ts';
 import { JAIL_INITRAMFS, JAIL_KERNEL, LINE_MEMORY_BYTES, type Machine, qemuCommand, type Start } from './command.ts';
@@ -25,12 +25,13 @@ export interface QemuLaunch {
   /** What this start needs in the jail besides QEMU and the kernel. */
   binds: readonly Bind[];
   env?: Readonly<Record<string, string>>;
-  /** Open descriptors that QEMU inherits as FIRST_FD, and so on. */
-  fds?: readonly number[];
+  /** What QEMU has open of these. */
+  opened?: JailSpec['opened'];
 }
 
-/** Number of the first descriptor that pk-shim passes on. */
-export const FIRST_FD = 5;
+/** The descriptor of the memory that pk-shim shares; what a clone reads its state from. */
+const MEMORY_FD = 5;
+export const STATE_FD = 6;
 /** A little more than nothing: QEMU keeps the guest's memory elsewhere. */
 const SHM_BYTES = 2 ** 20;
 const JAIL_PRELOAD = `${JAIL_VMM}/pk-ram.so`;
@@ -52,7 +53,6 @@ export async function launchQemu(launch: QemuLaunch, signal: AbortSignal): Promi
     qemuLimits({ ...machine, regions }),
     placement !== undefined,
   );
-  const fds = launch.fds ?? [];
   const sharesMemory = machine.accelerator === 'tcg' && start !== 'template';
   const functions = await functionParts({ ...spec, directory: launch.directory }, machine.memoryBytes);
   const argv = jailArgv({
@@ -71,6 +71,7 @@ export async function launchQemu(launch: QemuLaunch, signal: AbortSignal): Promi
     // What it writes are two files of the host, of which its memory is the larger.
     rlimits: start === 'template' ? { ...limits.rlimits, fsize: machine.memoryBytes } : limits.rlimits,
     env: { ...qemu.env, ...launch.env },
+    ...(launch.opened !== undefined && { opened: launch.opened }),
     ...(functions.lockedBytes !== undefined && { lockedBytes: functions.lockedBytes }),
     binds: [...qemu.binds, ...kernel, ...functions.binds, ...(kvm === undefined ? [] : [kvm.bind]), ...launch.binds],
     root: spec.root,
@@ -90,7 +91,7 @@ export async function launchQemu(launch: QemuLaunch, signal: AbortSignal): Promi
       hugePageBytes: spec.placement?.hugePageBytes ?? null,
       functions: spec.devices ?? [],
       append: spec.append ?? [],
-      ...(sharesMemory && { lineMemoryFd: FIRST_FD + fds.length }),
+      ...(sharesMemory && { lineMemoryFd: MEMORY_FD }),
       rootImage: spec.root.kind === 'squashfs' || spec.root.kind === 'ext4',
     }),
   });
@@ -98,7 +99,6 @@ export async function launchQemu(launch: QemuLaunch, signal: AbortSignal): Promi
   return await launchShim({
     directory: launch.directory,
     argv,
-    fds,
     memoryBytes: sharesMemory ? LINE_MEMORY_BYTES : undefined,
     held: spec.rootLease,
     joins: limits.joins,

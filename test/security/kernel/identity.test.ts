@@ -9,7 +9,9 @@ import {
   cpSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -50,12 +52,33 @@ const daemons: Daemon[] = [
 ];
 
 interface Process {
+  /** Files that it has open and that lie on no mount of its jail. */
+  outside: string[];
   uid: string;
   caps: string;
   filtered: string;
   noNewPrivileges: string;
   map: string;
   environment: string[];
+}
+
+/** Of memory files and the like the mount is in no list, and their names are no paths. */
+function openOutside(pid: number): string[] {
+  const mounts = new Set(
+    readFileSync(`/proc/${pid}/mountinfo`, 'utf8')
+      .split('\n')
+      .map((line) => line.split(' ', 1)[0]),
+  );
+  return readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
+    try {
+      const path = readlinkSync(`/proc/${pid}/fd/${fd}`);
+      const mount = /^mnt_id:\s*(\d+)/m.exec(readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'utf8'))![1];
+      return !path.startsWith('/') || path.startsWith('/memfd:') || mounts.has(mount) ? [] : [path];
+    } catch {
+      // It was closed meanwhile.
+      return [];
+    }
+  });
 }
 
 /** The processes of a jail, its first one first: below the one that `inspect` names. */
@@ -73,6 +96,7 @@ function jailOf(pid: number): Process[] {
       const field = (name: string) => new RegExp(`^${name}:\\s*(\\S+)`, 'm').exec(status)![1]!;
       return [
         {
+          outside: openOutside(each),
           uid: field('Uid'),
           caps: field('CapEff'),
           filtered: field('Seccomp'),
@@ -141,6 +165,17 @@ describe.runIf(isRoot && canHaveSubids).each(daemons)('kernels of $daemon', (row
     rmSync(base, { recursive: true });
   });
 
+  it('shows no guest what another daemon of its user keeps', async () => {
+    const home = join(base, 'other');
+    const prefix = row.isUser ? asUser(row.withSubids, join(base, 'etc')) : [];
+    await using other = new Sandbox(home, { ...sandbox.env, POLYKERNEL_HOME: home }, prefix);
+    await other.ok('run', '-d', '--name', 'x', '--driver', 'uml', '--', 'sleep', '1000');
+    const script = 'ls /data; ls -A /data/home /data/other';
+    const ran = await sandbox.pk(['run', '--driver', 'uml', '-v', `${base}:/data:ro`, '--', 'sh', '-c', script]);
+    expect(ran.stdout).toMatch(/^other$/m);
+    expect(ran.stdout.split('\n/data/home:\n')[1]).toBe('\n/data/other:\n');
+  });
+
   /** Reads on in the events until one of this kind mentions `text`. */
   async function told(type: string, text: string): Promise<void> {
     const child = sandbox.start('events', '--since', '0', '--json');
@@ -172,7 +207,7 @@ describe.runIf(isRoot && canHaveSubids).each(daemons)('kernels of $daemon', (row
     for (const each of processes) {
       if (row.isUser) expect(each.uid).toBe(String(USER));
       else expect(Number(each.uid)).toBeGreaterThanOrEqual(FIRST_RANGE);
-      expect(each).toMatchObject({ filtered: '2', noNewPrivileges: '1' });
+      expect(each).toMatchObject({ filtered: '2', noNewPrivileges: '1', outside: [] });
       expect(each.caps).toBe(kind === 'squashfs' ? NONE : row.caps);
       expect(each.map.startsWith(`0 ${each.uid} `)).toBe(true);
       expect(each.environment.join()).not.toMatch(/SECRET_OF_CALLER|HOME=|USER=/);

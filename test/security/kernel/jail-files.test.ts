@@ -44,6 +44,20 @@ describe.runIf(jailsRun).each(callers)('jail of $caller', (caller) => {
     expect(plain).toMatch(/Permission denied/);
   });
 
+  it('has a file open for its VMM that not even its owner can change by that', async () => {
+    const { volume, said } = jail;
+    const path = join(volume, 'state');
+    writeFileSync(path, 'state', { mode: 0o444 });
+    if (isUser) chownSync(path, USER, USER);
+    const script =
+      'F=/proc/self/fd/6; $B cat <&6; $B chmod 666 $F; echo no > $F; $B touch -c $F; $B stat -L -c " %a" $F';
+    const told = await said(script, { opened: { fd: 6, path: '/export/vol1/state' } });
+    expect(told).toMatch(/^state 444\n/);
+    expect(told.match(/Read-only file system|Permission denied/g)).toHaveLength(3);
+    expect(statSync(path).mode & 0o777).toBe(0o444);
+    rmSync(path);
+  });
+
   it('shows no interface of the host kernel in a root or a volume that holds the whole machine', async () => {
     const { said } = jail;
     const told = await said('for d in root vol0; do $B ls /export/$d/proc /export/$d/sys; $B ls /export/$d; done', {

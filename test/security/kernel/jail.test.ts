@@ -236,5 +236,7 @@ describe.runIf(jailsRun).each(callers)('jail of $caller', (caller) => {
   it('leaves no core dump', async () => {
     const { said } = jail;
     expect(await said('ulimit -c')).toBe('0\n');
+    // No limit holds where the host sends dumps to a socket.
+    expect(await said('$B cat /proc/self/coredump_filter')).toBe('00000000\n');
   });
 });

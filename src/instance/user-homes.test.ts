@@ -1,0 +1,50 @@
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { userHomes } from './user-homes.ts';
+
+let base: string;
+let all: string;
+const make = (name: string): string => {
+  const path = join(base, name);
+  mkdirSync(path);
+  return path;
+};
+beforeEach(() => {
+  base = mkdtempSync(join(tmpdir(), 'pk-homes-'));
+  all = join(base, 'state/polykernel');
+});
+afterEach(() => rmSync(base, { recursive: true }));
+
+it('tells each daemon of a user of the others, also of those that began later', () => {
+  const [a, b] = [make('a'), make('b')];
+  const [ofA, ofB, ofAll] = [userHomes(a, all), userHomes(b, all), userHomes(all, all)];
+  expect(ofA()).toEqual([all, b]);
+  expect(ofB()).toEqual([all, a]);
+  expect(ofAll().sort()).toEqual([a, b]);
+  rmSync(all, { recursive: true });
+  ofA();
+  expect(ofB()).toEqual([all, a]);
+});
+
+it('keeps no note of one that is gone', () => {
+  const [a, b] = [make('a'), make('b')];
+  userHomes(a, all);
+  rmSync(a, { recursive: true });
+  expect(userHomes(b, all)()).toEqual([all]);
+  expect(readdirSync(join(all, 'homes'))).toHaveLength(1);
+});
+
+it('believes nothing where others can write, and needs no home directory', () => {
+  const [a, b] = [make('a'), make('b')];
+  mkdirSync(all, { recursive: true });
+  chmodSync(join(base, 'state'), 0o777);
+  userHomes(a, all);
+  expect(userHomes(b, all)()).toEqual([all]);
+  chmodSync(join(base, 'state'), 0o755);
+  symlinkSync(a, join(all, 'homes'));
+  expect(userHomes(b, all)()).toEqual([all]);
+  expect(readdirSync(a)).toEqual([]);
+  expect(userHomes(b, null)()).toEqual([]);
+});
