@@ -19,14 +19,14 @@ enum { BEAT_MS = 1000 };
 
 u64 beat_due = UINT64_MAX;
 static u32 *beats;
-static int watchdog = -1;
+static int watchdog = -1, patience;
 
 void beat_in(u32 *word) { beats = word, beat_due = 0; }
 
 /* It is this agent's for good. Again and again is as good as once. */
 int feed_watchdog(const char *seconds)
 {
-	int patience = (int)strtol(seconds, NULL, 10);
+	patience = (int)strtol(seconds, NULL, 10);
 	if (watchdog < 0) watchdog = open("/dev/watchdog0", O_WRONLY | O_CLOEXEC);
 	if (watchdog < 0) return errno;
 	if (patience > 0 && ioctl(watchdog, SET_TIMEOUT, &patience)) return errno;
@@ -40,9 +40,11 @@ void beat_turn(u64 now)
 	beat_due = now + BEAT_MS;
 	if (beats) __atomic_add_fetch(beats, 1, __ATOMIC_RELEASE);
 	/*
-	 * One that has run out stands still until it is started anew, which is no more work than feeding it. In one call: who is kept from
-	 * the CPU between two leaves one that never runs out.
+	 * One that has run out stands still until it is started anew, which is no more work than feeding it, and has forgotten its time: a
+	 * reset i6300esb has 35 minutes. In one call: who is kept from the CPU between two leaves one that never runs out.
 	 */
-	int anew = DISABLE | ENABLE;
-	if (watchdog >= 0) ioctl(watchdog, SET_OPTIONS, &anew);
+	int anew = DISABLE | ENABLE, seconds = patience;
+	if (watchdog < 0) return;
+	if (patience > 0) ioctl(watchdog, SET_TIMEOUT, &seconds);
+	ioctl(watchdog, SET_OPTIONS, &anew);
 }

@@ -62,6 +62,34 @@ it('a program that writes of a panic to the console makes none, and one that dum
   expect(await exitOf('claims')).toMatchObject({ message: expect.stringContaining('powered itself off') });
 });
 
+/** Nothing else runs for ten seconds of its CPU time: it is seen to hang for most of them. */
+const SPELL = [
+  'while read line < /proc/self/stat',
+  'do set -- $line; shift 13',
+  'test $(($1 + $2)) -lt 1000 || break',
+  'done',
+].join('; ');
+
+it('one that hung for a spell, so that its watchdog ran out, lets it run out again when it hangs for good', async () => {
+  await run('spells');
+  await until('it is well', async () => (await healthOf('spells')).health === 'healthy');
+  const spell = `(sleep 1; echo -1 > /proc/sys/kernel/sched_rt_runtime_us; chrt -f 99 sh -c '${SPELL}') > /dev/null 2>&1 &`;
+  await sandbox.ok('exec', 'spells', '--', 'sh', '-c', spell);
+  await until('it hangs', async () => (await healthOf('spells')).health === 'hung', 200_000);
+  await until('it goes on', async () => (await healthOf('spells')).health === 'healthy', 200_000);
+  await sandbox.ok('exec', 'spells', '--', 'sh', '-c', `(sleep 2; ${HANG}) > /dev/null 2>&1 &`);
+  const { signs } = await until(
+    'it hangs for good',
+    async () => {
+      const status = await healthOf('spells');
+      return status.health === 'hung' || status.health === 'unhealthy' ? status : undefined;
+    },
+    200_000,
+  );
+  expect(signs.map(({ sign }) => sign)).toEqual(['silence', 'watchdog']);
+  await sandbox.ok('rm', '-f', 'spells');
+});
+
 it('one that hangs lets its watchdog run out', async () => {
   await run('hangs');
   await until('it is well', async () => (await healthOf('hangs')).health === 'healthy');
