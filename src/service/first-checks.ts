@@ -2,17 +2,17 @@
  * The first look at a target whose kernel has come back. HAProxy's timer of checks goes on while a server is out of use, at the pace of
  * one that is well, so that its own first check comes up to a second after the kernel does; a program listens long before.
  *
- * INVARIANT: at most one look at each server; none outlives its `forMs`, and none says anything once it is given up.
+ * INVARIANT: a server is looked at by one at most, and LOOKS times, however the clock is set; nothing is said of one that was given up.
  */
 import type { Clock } from '../sys/clock.ts';
 import type { Knock } from '../sys/namespace-socket.ts';
 
 /** Between two looks. */
 const PACE_MS = 10;
-/** What is not answered in this time is asked anew: the first packet to a kernel that has just come may be lost. */
-const UNANSWERED_MS = 100;
+/** What is not answered in so many is asked anew: the first packet to a kernel that has just come may be lost. */
+const UNANSWERED = 10;
 /** HAProxy's own first check has come by then. */
-const FOR_MS = 1_500;
+const LOOKS = 150;
 
 export class FirstChecks {
   readonly #clock: Clock;
@@ -28,9 +28,9 @@ export class FirstChecks {
   /** Calls `listens` once a connection is taken; in place of an earlier look at that server. */
   begin(server: string, address: string, port: number, listens: () => void): void {
     this.giveUp(server);
-    const endMs = this.#clock.now() + FOR_MS;
     let asked: Knock | undefined;
-    let staleMs = 0;
+    let looks = 0;
+    let askedAt = 0;
     let cancel = () => {};
     const end = () => {
       cancel();
@@ -38,17 +38,17 @@ export class FirstChecks {
       this.#looks.delete(server);
     };
     const look = () => {
-      const now = this.#clock.now();
-      if (now >= endMs) return end();
+      looks += 1;
+      if (looks > LOOKS) return end();
       const answer = asked?.look();
       if (answer === 'taken') {
         end();
         return listens();
       }
-      if (answer !== 'waits' || now >= staleMs) {
+      if (answer !== 'waits' || looks - askedAt >= UNANSWERED) {
         asked?.close();
         asked = this.#knock(address, port);
-        staleMs = now + UNANSWERED_MS;
+        askedAt = looks;
         if (asked === undefined) return end();
       }
       cancel = this.#clock.after(PACE_MS, look);

@@ -87,10 +87,12 @@ function within(c: Calls, namespace: string | null, make: () => number): number 
   try {
     const [own, other] = [open('/proc/thread-self/ns/net'), open(namespace)];
     if (c.setns(other, CLONE_NEWNET) !== 0) return undefined;
-    const made = make();
-    // Nothing of the daemon is to go on in there.
-    if (c.setns(own, CLONE_NEWNET) !== 0) process.abort();
-    return made;
+    try {
+      return make();
+    } finally {
+      // Nothing of the daemon is to go on in there.
+      if (c.setns(own, CLONE_NEWNET) !== 0) process.abort();
+    }
   } catch {
     return undefined;
   } finally {
