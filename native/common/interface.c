@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <net/if.h>
+#include <net/if_arp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -46,4 +47,16 @@ int interface_up(const char *name)
 	struct ifreq request = {.ifr_flags = IFF_UP | IFF_RUNNING};
 
 	return ask(SIOCSIFFLAGS, &request, name);
+}
+
+int interface_set_hardware(const char *name, const char *address)
+{
+	struct ifreq request = {.ifr_hwaddr.sa_family = ARPHRD_ETHER};
+	unsigned char *byte = (unsigned char *)request.ifr_hwaddr.sa_data;
+	int length = 0;
+
+	if (sscanf(address, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%n", byte, byte + 1, byte + 2, byte + 3, byte + 4, byte + 5,
+		   &length) != 6 || address[length] != 0)
+		return EINVAL;
+	return ask(SIOCSIFHWADDR, &request, name);
 }

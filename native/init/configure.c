@@ -63,6 +63,8 @@ static int configure_step(const char *key, char *value)
 	if (!strcmp(key, "channel")) return add_channel(value);
 	if (!strcmp(key, "line-memory")) return port_share(value);
 	if (!strcmp(key, "address")) return set_address(value);
+	if (!strcmp(key, "leave-card")) return leave_card(value);
+	if (!strcmp(key, "take-card")) return take_card(value);
 	if (!strcmp(key, "no-channel")) return remove_channel(value);
 	second = split_fields(value, FIELD, part, 2) == 2 ? part[1] : NULL;
 	if (!strcmp(key, "hostname")) return sethostname(value, strlen(value)) ? errno : 0;
@@ -80,6 +82,7 @@ static int configure_step(const char *key, char *value)
 	if (!strcmp(key, "watchdog")) return feed_watchdog(value);
 	if (!strcmp(key, "seed")) return seed_random(value);
 	if (!strcmp(key, "module")) return load_module(value);
+	if (!strcmp(key, "wished-module")) return load_module(value), 0;
 	if (!strcmp(key, "mkdir")) return make_directory(value, second ? (mode_t)strtoul(second, NULL, 8) : 0755);
 	if (!strcmp(key, "rmdir")) return rmdir(value) ? errno : 0;
 	if (!strcmp(key, "write")) return second ? write_file(value, second) : EINVAL;

@@ -7,9 +7,17 @@ import type { Check } from '../core/check.ts';
 import type { GuestLink } from '../guest/index.ts';
 import type { KernelImage, RootSource, Source } from '../image/contract.ts';
 import type { NodeMemory } from '../ledger/types.ts';
+import { PolykernelError } from '../sys/errors.ts';
 import type { Identity } from '../sys/identity.ts';
 import type { NetworkPort } from './network-port.ts';
 import type { Availability, Capabilities, DriverTraits } from './traits.ts';
+
+/** A template that kernels were to be cloned from was of no use, and is no more. One that is prepared anew may be booted, `cold`. */
+export class UnusableTemplate extends PolykernelError {
+  constructor({ code, message, hint }: PolykernelError) {
+    super(code, message, { hint });
+  }
+}
 
 export interface Volume {
   /** Absolute host path. */
@@ -318,7 +326,8 @@ export interface Driver {
   checks(images: readonly Pick<KernelImage, 'kind'>[]): Promise<readonly Check[]>;
   /**
    * Starts a kernel and resolves once its agent answered and the root file system is in place.
-   * Rejects with `not-ready` (console tail in the message), `panic`, `kernel-died` or `unavailable`; then nothing is left.
+   * Rejects with `not-ready` (console tail in the message), `panic`, `kernel-died` or `unavailable`, or as UnusableTemplate; then
+   * nothing is left.
    */
   start(spec: LaunchSpec, signal: AbortSignal, progress?: (phase: string) => void): Promise<Kernel>;
   /**

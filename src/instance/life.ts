@@ -1,5 +1,4 @@
 /** The life of one instance: its state machine, and what that has done to its kernel and its workload. */
-import { closeSync } from 'node:fs';
 import type { Kernel } from '../driver/index.ts';
 import type { GuestExit, GuestProcess } from '../guest/index.ts';
 import { timestamp } from '../sys/clock.ts';
@@ -17,15 +16,16 @@ import { LOOP_DELAY_MS } from './restart.ts';
 import { Run } from './run.ts';
 import { ownersAfterRun } from './source.ts';
 import type { InstanceExit, InstanceState } from './spec.ts';
+import { startKernel } from './start-kernel.ts';
 import { adoptWorkload, execWorkload, giveUp, Workload } from './workload.ts';
 
 /** Once the workload is over, how long other processes in the guest may take to end. */
 const END_GRACE_MS = 3_000;
 /** How long a client may take to come back to what it was promised to go on with. */
 export const CARRIED_MS = 30_000;
-/** How long a lost workload waits for news of its kernel, which usually is what went. */
 /** How often one that an earlier daemon left is looked for that is not proven to be gone. */
 const PROOF_AGAIN_MS = 2_000;
+/** How long a lost workload waits for news of its kernel, which usually is what went. */
 export const LOST_PATIENCE_MS = 3_000;
 
 /** What is not known of a run that begins. */
@@ -248,23 +248,16 @@ export class Life {
     const begun = this.environment.clock.now();
     const progress = (text: string) => this.#foreground?.phase(text);
     this.#record = { ...this.#record, ...UNKNOWN, startedAt: new Date(begun).toISOString() };
-    let rootLease: number | undefined;
-    const hold = (lease: number) => {
-      rootLease = lease;
-    };
+    const keep = (part: Partial<InstanceRecord>) => this.keep(part);
     try {
-      const { launch, kept } = await this.environment.prepareLaunch(this.#record, signal, progress, hold);
-      this.keep({ ...kept, launch, imageDigest: launch.image.digest });
-      signal.throwIfAborted();
-      const kernel = await this.environment.driver.start({ ...launch, rootLease }, signal, progress);
+      const record = () => this.#record;
+      const kernel = await startKernel({ environment: this.environment, signal, progress, record, keep });
       if (this.#detached) return void (await kernel.kill());
       run.kernel = kernel;
       this.#ready(run, kernel, begun);
     } catch (error) {
       if (!signal.aborted) this.environment.complain(`starting ${this.name}`, error);
       await this.#kernelEnded(run, exitOfFailedStart(asPolykernelError(error, `starting ${this.name}`), this.now));
-    } finally {
-      if (rootLease !== undefined) closeSync(rootLease);
     }
   }
 

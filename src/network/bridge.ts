@@ -103,6 +103,7 @@ export class HostNetwork {
         `link set ${device} master ${BRIDGE}`,
         `link set ${device} type bridge_slave ${PORT_OPTIONS}`,
         `link set ${device} up`,
+        neighbour('replace', rules),
       ]);
       await Promise.all([
         this.#tools.nft(`${portFilter(rules, this.#gatewayMac)}\n${groupFilter(groups, this.#gateway)}`),
@@ -119,7 +120,7 @@ export class HostNetwork {
         filter: filter.stdout,
       });
     } catch (error) {
-      await this.#removeInterfaces([device]);
+      await this.#removeInterfaces([device], rules);
       throw asPolykernelError(error, 'confining a port of the private network');
     }
   }
@@ -143,9 +144,10 @@ export class HostNetwork {
   }
 
   /** `groups`: those that are left. */
-  async removePort({ peer, interface: name }: NetworkPort, groups: readonly (readonly string[])[]): Promise<void> {
+  async removePort(port: NetworkPort, groups: readonly (readonly string[])[]): Promise<void> {
+    const { peer, interface: name } = port;
     if (!this.exists) return;
-    await this.#removeInterfaces([peer, name]);
+    await this.#removeInterfaces([peer, name], port);
     await this.#tools.nft(`${withoutTable(tableOf(peer))}\n${groupFilter(groups, this.#gateway)}`);
   }
 
@@ -163,14 +165,11 @@ export class HostNetwork {
     await this.#tools.nft(withoutTable(tableOf(name)));
   }
 
-  /** With one end of a pair goes the other, wherever it is. */
-  async #removeInterfaces(names: readonly string[]): Promise<void> {
-    await this.#tools
-      .batch(
-        names.map((name) => `link del ${name}`),
-        ['-force'],
-      )
-      .catch(() => {});
+  /** With one end of a pair goes the other, wherever it is. `of`: it is known no more. */
+  async #removeInterfaces(names: readonly string[], of?: Addresses): Promise<void> {
+    const lines = names.map((name) => `link del ${name}`);
+    if (of !== undefined) lines.push(neighbour('del', of));
+    await this.#tools.batch(lines, ['-force']).catch(() => {});
   }
 
   /** Takes the whole network away, with every port. */
@@ -198,6 +197,15 @@ export class HostNetwork {
     }
   }
 }
+
+type Addresses = Pick<PortRules, 'mac' | 'address'>;
+
+/**
+ * Whom an address is: told rather than asked for. A question that comes before the kernel's card is up is asked again after a second
+ * only, nobody can answer in its place, and entries like this are not counted against the host's most (gc_thresh3).
+ */
+const neighbour = (act: 'replace' | 'del', { mac, address }: Addresses): string =>
+  `neigh ${act} ${address} lladdr ${mac} dev ${BRIDGE} nud permanent`;
 
 /** It learns from no frame, neither where an address is nor who is in a group. */
 const BRIDGE_OPTIONS = 'ageing_time 0 mcast_snooping 0';

@@ -71,6 +71,34 @@ describe('private network', () => {
     expect(await until('web answers again', () => get(ports.web!).catch(() => undefined))).toBe('served\n');
   });
 
+  it('is told whom an address is, rather than to ask, while it is somebody’s', async () => {
+    const known = () =>
+      execFileSync('ip', ['-n', networkName(sandbox.home), 'neigh', 'show', 'nud', 'permanent'], { encoding: 'utf8' });
+    const { address } = await inspect('web');
+    const mac = (await sh('web', 'cat /sys/class/net/vec0/address')).stdout.trim();
+    expect(known()).toContain(`${address} dev br0 lladdr ${mac} PERMANENT`);
+    await sandbox.ok('run', '--driver', 'uml', '--network', 'private', '--', 'true');
+    const addresses = ['web', 'vm'].map(async (name) => (await inspect(name)).address);
+    const all = () => known().match(/^\S+/gm)?.sort();
+    expect(await until('the third is forgotten', async () => all()?.length === 2 && all())).toEqual(
+      (await Promise.all(addresses)).sort(),
+    );
+  });
+
+  it('has IPv6 before a program asks for it, as most servers do first', async () => {
+    const command = ['grep', '-c', '^ipv6 ', '/proc/modules'];
+    expect(await sandbox.ok('run', '--driver', 'uml', '--network', 'private', '--', ...command)).toBe('1\n');
+  });
+
+  it('gives a clone a card that can do what was not behind its template’s, and none to one without a network', async () => {
+    expect((await inspect('vm')).cloned).toBe(true);
+    const features = (await sh('vm', 'cat /sys/class/net/eth0/device/features')).stdout;
+    // VIRTIO_NET_F_CSUM and VIRTIO_NET_F_HOST_TSO4.
+    expect([features[0], features[11]]).toEqual(['1', '1']);
+    const options = ['--driver', 'qemu', '--memory', '256M', '--network', 'none'];
+    expect(await sandbox.ok('run', ...options, '--', 'ls', '/sys/class/net')).toBe('lo\n');
+  });
+
   it('gives the address of a kernel that is gone to nobody soon', async () => {
     const addressIn = async () =>
       await sandbox.ok('run', '--driver', 'uml', '--network', 'private', '--', 'hostname', '-I');

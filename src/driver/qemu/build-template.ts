@@ -10,6 +10,7 @@ import type { Bind } from '../jail/jail.ts';
 import { removeLimits } from '../jail/limits.ts';
 import { connectShim, killShim } from '../shim/shim.ts';
 import { earlyEnd, startFailure } from '../shim/start.ts';
+import { leaveCard } from './card.ts';
 import { JAIL_RAM, JAIL_STATE, type Machine } from './command.ts';
 import { templateModules } from './guest-root.ts';
 import { launchQemu } from './launch.ts';
@@ -107,7 +108,7 @@ export async function abandonTemplate(directory: string): Promise<void> {
 async function bootAndLoad(run: string, guest: GuestLink, image: KernelImage, signal: AbortSignal): Promise<void> {
   await guest.attach(await connectShim(run, 'control'), signal);
   const modules = templateModules(image).map((path) => ['module', path] as const);
-  if (modules.length > 0) await guest.configure([...modules], signal);
+  await guest.configure([...modules, leaveCard()], signal);
   await delay(SETTLE_MS, undefined, { signal });
 }
 

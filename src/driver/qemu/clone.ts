@@ -1,12 +1,13 @@
-/** Kernels that go on from a template's: which may, what their QEMU is started with, and what is left by one that failed. */
+/** Kernels that go on from a template's: which may, and what their QEMU is started with. */
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { rm, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PolykernelError } from '../../sys/errors.ts';
 import type { LaunchSpec } from '../driver.ts';
 import { memoryNodes } from '../shim/placement.ts';
 import { connectShim } from '../shim/shim.ts';
+import { addCard } from './card.ts';
 import { JAIL_RAM, JAIL_STATE } from './command.ts';
 import { preload, type QemuLaunch, STATE_FD } from './launch.ts';
 import { loadState } from './migration.ts';
@@ -17,18 +18,12 @@ import type { Template } from './template.ts';
 export const CLONE_DEADLINE_MS = 20_000;
 /** In the launch directory of a clone: the key of its template. */
 const CLONE_MARK = 'template';
-/** Left by a clone that did not start, and in the way of the boot that replaces it. */
-const CLONE_FILES = ['exit', 'shim.pid', 'console.log', 'console.log.1', CLONE_MARK];
 
 /** Leaves word in a launch directory of what its kernel was made of. */
 export const markClone = (directory: string, { key }: Template): Promise<void> =>
   writeFile(join(directory, CLONE_MARK), key);
 
 export const isClone = (directory: string): boolean => existsSync(join(directory, CLONE_MARK));
-
-export async function removeClone(directory: string): Promise<void> {
-  await Promise.all(CLONE_FILES.map((name) => rm(join(directory, name), { force: true })));
-}
 
 /** A clone's memory is a view of the template's: of ordinary pages, on whichever node they came to lie. */
 export function canClone({ append = [], initramfs, cold, placement, devices = [] }: LaunchSpec): boolean {
@@ -40,7 +35,7 @@ export function canClone({ append = [], initramfs, cold, placement, devices = []
 }
 
 /** Whether a clone failed in a way that another clone of the same template would fail, too. */
-export function isBrokenClone(error: unknown): boolean {
+export function isBrokenClone(error: unknown): error is PolykernelError {
   return error instanceof PolykernelError && ['kernel-died', 'panic', 'not-ready', 'protocol'].includes(error.code);
 }
 
@@ -54,10 +49,11 @@ export function cloneParts({ ram, state }: Template): Pick<QemuLaunch, 'binds' |
   return { binds: [...files, ...binds], env, opened: { fd: STATE_FD, path: JAIL_STATE } };
 }
 
-/** Lets a clone read its state from the descriptor it has inherited. */
-export async function loadClone(directory: string): Promise<void> {
+/** Lets a clone read its state from the descriptor it has inherited, once it has all that its template had. */
+export async function loadClone({ directory, network }: Pick<LaunchSpec, 'directory' | 'network'>): Promise<void> {
   const monitor = await Qmp.open(await connectShim(directory, 'monitor'), randomBytes(4).toString('hex'));
   try {
+    await addCard(monitor, directory, network);
     await loadState(monitor, `fd:${STATE_FD}`);
   } finally {
     monitor.close();

@@ -12,7 +12,7 @@ import { JAIL_ROOT_IMAGE, JAIL_VMM } from '../jail/jail.ts';
 export type Accelerator = 'kvm' | 'tcg';
 
 /** Raised when the command line changes in a way that makes old templates useless. */
-export const COMMAND_VERSION = 3;
+export const COMMAND_VERSION = 4;
 
 /** Inside the jail. */
 export const JAIL_KERNEL = `${JAIL_VMM}/kernel`;
@@ -27,6 +27,10 @@ export const QEMU_SLOTS = 8;
 export const LINE_MEMORY_BYTES = lineMemoryBytes(QEMU_SLOTS, false);
 /** In QEMU. */
 export const LINE_MEMORY = 'line-memory';
+
+/** Of the network card: below the places of channels, above those of the machine itself. */
+export const CARD_ADDRESS = '0xf.0';
+export const CARD_ID = 'card';
 
 /** Name of the 9p share, as the guest mounts it. */
 export const SHARE_TAG = 'export';
@@ -142,6 +146,8 @@ function deviceArguments(spec: CommandSpec): string[] {
     // runs out is only told of.
     ...['-device', 'pvpanic', '-device', 'i6300esb', '-action', 'panic=shutdown', '-action', 'watchdog=none'],
     ...(spec.functions ?? []).flatMap(functionArguments),
+    // Nothing boots from it. Others get theirs while they run (card.ts).
+    ...(spec.start === 'template' ? ['-device', `virtio-net-pci,id=${CARD_ID},addr=${CARD_ADDRESS},romfile=`] : []),
     ...(spec.balloon ? ['-device', 'virtio-balloon-pci,id=balloon'] : []),
   ];
 }

@@ -15,7 +15,14 @@ import { cacheDirectory, nativeBinary } from '../../sys/paths.ts';
 import { allowedCpus } from '../../sys/process.ts';
 import { findTool, toolHint } from '../../sys/tools.ts';
 import { checkLaunch } from '../check.ts';
-import type { Driver, HostPlacement, Kernel, KernelExit, LaunchSpec } from '../driver.ts';
+import {
+  type Driver,
+  type HostPlacement,
+  type Kernel,
+  type KernelExit,
+  type LaunchSpec,
+  UnusableTemplate,
+} from '../driver.ts';
 import { temporaryDirectories } from '../jail/host.ts';
 import { machineHosts } from '../machine-hosts.ts';
 import { destroyShimLaunch } from '../shim/destroy.ts';
@@ -27,17 +34,9 @@ import type { Availability, Capabilities } from '../traits.ts';
 import { type AcceleratorChoice, chooseAccelerator } from './accelerator.ts';
 import { abandonTemplate, buildTemplate } from './build-template.ts';
 import { qemuCapabilities } from './capabilities.ts';
+import { takeCard } from './card.ts';
 import { checkQemuLaunch } from './check-launch.ts';
-import {
-  CLONE_DEADLINE_MS,
-  canClone,
-  cloneParts,
-  isBrokenClone,
-  isClone,
-  loadClone,
-  markClone,
-  removeClone,
-} from './clone.ts';
+import { CLONE_DEADLINE_MS, canClone, cloneParts, isBrokenClone, isClone, loadClone, markClone } from './clone.ts';
 import type { Accelerator, Machine } from './command.ts';
 import { guestModules, guestRoot } from './guest-root.ts';
 import { tscKhz } from './host-clock.ts';
@@ -124,10 +123,7 @@ export class QemuDriver implements Driver {
       const context = await this.#context(spec, AbortSignal.any([signal, timeout]));
       this.#check(spec);
       checkQemuLaunch(spec);
-      if (canClone(spec)) {
-        const kernel = await this.#clone(spec, context, { signal, timeout }, progress);
-        if (kernel !== undefined) return kernel;
-      }
+      if (canClone(spec)) return await this.#clone(spec, context, { signal, timeout }, progress);
       progress('booting kernel');
       return await this.#run(spec, undefined, context, { signal, timeout }, progress);
     } catch (error) {
@@ -209,8 +205,7 @@ export class QemuDriver implements Driver {
     };
   }
 
-  /** A clone, or undefined when that is not possible and the kernel has to be booted. */
-  async #clone(spec: LaunchSpec, context: Context, why: Why, progress: Progress): Promise<Kernel | undefined> {
+  async #clone(spec: LaunchSpec, context: Context, why: Why, progress: Progress): Promise<Kernel> {
     const signal = AbortSignal.any([why.signal, why.timeout]);
     const template = await this.#template(spec, context, signal, progress);
     progress('cloning template');
@@ -220,8 +215,7 @@ export class QemuDriver implements Driver {
       if (signal.aborted || !isBrokenClone(error)) throw error;
       progress('template unusable, discarding it');
       await this.#templates.discard(template.key);
-      await removeClone(spec.directory);
-      return undefined;
+      throw new UnusableTemplate(error);
     }
   }
 
@@ -263,7 +257,7 @@ export class QemuDriver implements Driver {
       const cloned = template !== undefined;
       if (cloned) await markClone(spec.directory, template);
       const ended = earlyEnd(spec.directory, done.signal);
-      if (cloned) await Promise.race([ended, loadClone(spec.directory)]);
+      if (cloned) await Promise.race([ended, loadClone(spec)]);
       await Promise.race([ended, this.#setUp(spec, guest, cloned, signal, progress)]);
       const kernel = new QemuKernel({ id: spec.id, directory: spec.directory, pid, cloned, guest, ...machineOf(spec) });
       // Nothing waits for it.
@@ -272,7 +266,7 @@ export class QemuDriver implements Driver {
       if (spec.devices?.length) await Promise.race([ended, kernel.functions.tell()]);
       if (spec.regions.length > 0) progress('attaching shared memory');
       for (const region of spec.regions) await Promise.race([ended, kernel.attachRegion(region)]);
-      if (spec.network !== null) {
+      if (spec.network !== null && !cloned) {
         progress('joining the network');
         await Promise.race([ended, kernel.joinNetwork(spec.network)]);
       }
@@ -306,7 +300,8 @@ export class QemuDriver implements Driver {
       seed: randomBytes(32),
       timeMs: Date.now(),
     });
-    await guest.configure(ops, signal);
+    const card = cloned && spec.network !== null ? takeCard(spec.network) : [];
+    await guest.configure([...ops, ...card], signal);
   }
 }
 

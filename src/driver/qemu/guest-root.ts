@@ -6,11 +6,14 @@ import { ROOT_DEVICE, SHARE_TAG } from './command.ts';
 
 const SHARE_OPTIONS = 'trans=virtio,version=9p2000.L,msize=512000';
 
-/** Modules that every clone finds loaded: what all roots need, and what tells how the kernel does. */
-export function templateModules({ modules }: KernelImage): string[] {
-  const lists = [modules.share, modules.overlay, modules.panic, modules.watchdog];
-  return [...new Set(lists.flatMap((list) => list ?? []))];
-}
+type Lists = readonly (readonly string[] | null | undefined)[];
+const allOf = (lists: Lists): string[] => [...new Set(lists.flatMap((list) => list ?? []))];
+
+/** What all roots need, and what tells how the kernel does. */
+const common = ({ modules }: KernelImage): Lists => [modules.share, modules.overlay, modules.panic, modules.watchdog];
+
+/** Modules that every clone finds loaded. */
+export const templateModules = (image: KernelImage): string[] => allOf([...common(image), image.modules.network]);
 
 /** How the guest finds its root and volumes. */
 export function guestRoot(spec: Pick<LaunchSpec, 'image' | 'root' | 'volumes'>): GuestRoot {
@@ -34,12 +37,10 @@ export function guestRoot(spec: Pick<LaunchSpec, 'image' | 'root' | 'volumes'>):
 export function guestModules(spec: Pick<LaunchSpec, 'image' | 'root' | 'network' | 'size'>, cloned: boolean): string[] {
   const { modules } = spec.image;
   const disk = spec.root.kind === 'squashfs' || spec.root.kind === 'ext4' ? spec.root.kind : undefined;
-  const lists = [
-    cloned ? [] : templateModules(spec.image),
+  return allOf([
+    ...(cloned ? [] : [...common(spec.image), spec.network && modules.network]),
     disk && modules.block,
     disk && modules[disk],
-    spec.network && modules.network,
     spec.size?.memoryChanges ? modules.balloon : undefined,
-  ];
-  return [...new Set(lists.flatMap((list) => list ?? []))];
+  ]);
 }

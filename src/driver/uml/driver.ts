@@ -50,6 +50,7 @@ import {
   umlGuestRoot,
   umlModules,
   umlRegionSteps,
+  umlWishedModules,
 } from './command.ts';
 import { CpuChoice } from './cpu-choice.ts';
 import { UmlKernel } from './kernel.ts';
@@ -278,10 +279,11 @@ export class UmlDriver implements Driver {
       machineId: spec.id,
       seed: randomBytes(32),
     });
-    const address = spec.network === null ? [] : networkSteps(UML_INTERFACE, spec.network);
+    const network =
+      spec.network === null ? [] : [...umlWishedModules(spec.image), ...networkSteps(UML_INTERFACE, spec.network)];
     // Of half the files that it may open: between two looks it opens more.
     const files = inodesMost(Math.floor(Math.min(umlLimits(spec).openFiles, ownOpenFiles().hard) / 2));
-    await guest.configure([...ops, files, ...umlRegionSteps(spec.regions).values(), ...address], signal);
+    await guest.configure([...ops, files, ...umlRegionSteps(spec.regions).values(), ...network], signal);
   }
 
   async #measure(spec: LaunchSpec): Promise<void> {
