@@ -25,44 +25,54 @@ static struct {
 } mounts[MOUNTS_MAX];
 static int mount_count;
 
-/* An empty file over what is no directory. */
-static void cover_file(const struct tree *tree, int fd)
+/* An empty file over what is no directory. Not 0: that was removed since it was opened, and so is nowhere to be seen. */
+static int cover_file(const struct tree *tree, int fd)
 {
-	int clone, made = open(STAGE "/nothing", O_RDONLY | O_CREAT | O_CLOEXEC, 0444);
+	int clone, error, made = open(STAGE "/nothing", O_RDONLY | O_CREAT | O_CLOEXEC, 0444);
 
 	if (made < 0)
 		fail("%s/nothing", STAGE);
 	clone = clone_mount(&(struct tree){.access = "ro", .path = tree->path}, "nothing", made, -1, 0);
-	if (move_to(clone, fd) != 0)
+	error = move_to(clone, fd);
+	if (error != 0 && errno != ENOENT)
 		fail("covering a file in %s", tree->path);
 	close(made);
 	close(clone);
+	return error;
 }
 
-static void cover_descriptor(const struct tree *tree, int fd, const char *path)
+/* As cover_file(). */
+static int cover_descriptor(const struct tree *tree, int fd, const char *path)
 {
 	struct glance glance;
 	char link[64];
 
 	if (glance_at(fd, &glance) != 0)
 		fail("covering %s", path);
-	if (!S_ISDIR(glance.type)) {
-		cover_file(tree, fd);
-		return;
-	}
+	if (!S_ISDIR(glance.type))
+		return cover_file(tree, fd);
 	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-	if (mount("covered", link, "tmpfs", MS_NOSUID | MS_NODEV | MS_RDONLY, "size=4k,nr_inodes=2,mode=0555") != 0)
+	if (mount("covered", link, "tmpfs", MS_NOSUID | MS_NODEV | MS_RDONLY, "size=4k,nr_inodes=2,mode=0555") == 0)
+		return 0;
+	if (errno != ENOENT)
 		fail("covering %s", path);
+	return -1;
 }
 
 void cover(const struct tree *tree, const char *below)
 {
 	char *place = staged(tree, below);
-	int sheltered, fd = open_path(place, &sheltered);
+	int left = 1;
 
-	if (fd >= 0) { /* else out of sight, below another mount */
-		cover_descriptor(tree, fd, place);
-		close(fd);
+	/* Another daemon's directory goes with it; what has its name by then is covered instead. */
+	for (int looks = 0; left != 0; looks++) {
+		int sheltered, fd = open_path(place, &sheltered);
+
+		if (looks == LOOKS_MAX)
+			refuse("refused: %s is exchanged all the time", place);
+		left = fd >= 0 ? cover_descriptor(tree, fd, place) : 0; /* else out of sight, below another mount */
+		if (fd >= 0)
+			close(fd);
 	}
 	free(place);
 }

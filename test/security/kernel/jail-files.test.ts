@@ -1,4 +1,6 @@
 /** What of the files of the host a program in the jail sees, and what it can write. A shell in the jail of a VMM tries. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import {
   chmodSync,
   chownSync,
@@ -84,6 +86,18 @@ describe.runIf(jailsRun).each(callers)('jail of $caller', (caller) => {
     expect(stdout).toContain('bin\n');
     expect(stdout).not.toMatch(/^self$/m);
   });
+
+  it('is made although what it covers goes, as another daemon’s directory does, while it is made', async () => {
+    const place = join(jail.base, 'goes');
+    const coming = spawn('perl', ['-e', 'while (1) { mkdir $ARGV[0]; rmdir $ARGV[0] }', place], { stdio: 'ignore' });
+    const change = {
+      root: { kind: 'directory', path: '/' },
+      covers: [{ path: place, kind: 'directory' }],
+    } as const;
+    for (let round = 0; round < 20; round += 1) expect(await jail.said('echo made', change)).toBe('made\n');
+    coming.kill();
+    await once(coming, 'exit');
+  }, 60_000);
 
   it('covers an interface of the kernel however deep in a volume it lies', async () => {
     const { insideArgv, volume } = jail;
