@@ -183,7 +183,7 @@ export class UmlDriver implements Driver {
       await Promise.race([this.#setUp(spec, guest, both, progress), ended]);
       if (lpj === undefined) await this.#measure(spec);
       const kernel = new UmlKernel(spec, pid, guest, this.#cpus, chosen);
-      if (spec.size !== undefined) await Promise.race([ended, kernel.resize(spec.size)]);
+      if (spec.size !== undefined) await Promise.race([ended, kernel.begin(spec.size, both)]);
       return kernel;
     } catch (error) {
       guest.destroy();
