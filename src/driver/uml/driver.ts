@@ -249,7 +249,7 @@ export class UmlDriver implements Driver {
       root: spec.root,
       volumes: spec.volumes,
       moduleTree: spec.image.moduleTree,
-      own: ownPlaces(spec.homes),
+      own: await ownPlaces(spec),
       covers: spec.root.kind === 'host' ? await hostCovers([...(spec.homes ?? []), ...spec.hiddenPaths]) : [],
       uncovered: spec.shownPaths,
       memoryFiles: [
