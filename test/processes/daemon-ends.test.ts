@@ -1,4 +1,7 @@
-/** What commands that go on for long do when their daemon is upgraded, is killed, or is stopped: they go on, or say so and end. */
+/**
+ * What commands that go on for long do when their daemon is upgraded, is killed, or is stopped: they go on, or say so and end. What a
+ * daemon does whose state goes.
+ */
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -150,7 +153,7 @@ it('they say at once that it was stopped, and end with an error when none comes'
   }
 }, 120_000);
 
-it('end when their state directory is removed, with all that ran of it: nobody could reach it any more', async () => {
+it('a daemon whose state directory is removed ends, with all that runs of it: nobody could reach it any more', async () => {
   await using other = await Sandbox.create();
   await other.ok('run', '-d', '--name', 'web', '--driver', 'uml', '--restart', 'always', '--', 'sleep', 'inf');
   await other.ok('channel', 'create', 'orders', '--from', 'host', '--to', 'web', '--size', '64K');
