@@ -110,9 +110,9 @@ export class TemplateStore {
     for (const lock of new Set((await this.#leftovers()).map(lockOfWork))) await this.#ifFree(lock, async () => {});
   }
 
-  /** Removes a template that proved to be unusable. Rejects with the reason of `signal`. */
-  async discard(key: string, signal?: AbortSignal): Promise<void> {
-    await this.#locked(lockOf(key), signal, () => this.#remove(key));
+  /** Removes a template that proved to be unusable, unless somebody makes it anew just now. */
+  async discard(key: string): Promise<void> {
+    await this.#ifFree(lockOf(key), () => this.#remove(key));
   }
 
   async #locked<T>(lock: string, signal: AbortSignal | undefined, action: () => Promise<T>): Promise<T> {
