@@ -65,7 +65,7 @@ describe('TemplateStore', () => {
     await begun.promise;
     // Also where there are more than are kept.
     for (const cpus of [2, 3, 4]) await others.ensure(key(cpus), build, AbortSignal.timeout(10_000));
-    await others.discard(key(4));
+    await others.failed(key(4), 'x', false);
     await others.sweep();
     await expect(others.ensure(key(1), build, AbortSignal.timeout(300))).rejects.toThrow();
     end.resolve();
@@ -133,8 +133,22 @@ describe('TemplateStore', () => {
   it('forgets a template that proved useless', async () => {
     const store = new TemplateStore(directory);
     await store.ensure(key(1), build, signal);
-    await store.discard(key(1));
-    await store.discard(key(1));
+    await store.failed(key(1), 'x', false);
+    await store.failed(key(1), 'x', false);
+    expect(await store.find(key(1))).toBeUndefined();
+  });
+
+  it('forgets none by the fault of an instance whose boot fails too', async () => {
+    const store = new TemplateStore(directory);
+    await store.ensure(key(1), build, signal);
+    // Its root makes the kernel panic, say.
+    await store.failed(key(1), 'hostile', true);
+    await store.booted('hostile', false);
+    await store.booted('hostile', true);
+    await store.booted('other', true);
+    expect(await store.find(key(1))).toBeDefined();
+    await store.failed(key(1), 'sound', true);
+    await store.booted('sound', true);
     expect(await store.find(key(1))).toBeUndefined();
   });
 });

@@ -58,6 +58,8 @@ export class TemplateStore {
   readonly #directory: string;
   readonly #limit: number;
   readonly #abandoned: TemplateBuilder;
+  /** Keys by instances that are to be booted after a clone of theirs has failed. */
+  readonly #suspects = new Map<string, string>();
 
   /** `limit`: how many templates are kept. `abandoned` ends what a killed builder left running in its directory. */
   constructor(directory: string, limit = DEFAULT_LIMIT, abandoned: TemplateBuilder = async () => {}) {
@@ -110,8 +112,25 @@ export class TemplateStore {
     for (const lock of new Set((await this.#leftovers()).map(lockOfWork))) await this.#ifFree(lock, async () => {});
   }
 
-  /** Removes a template that proved to be unusable, unless somebody makes it anew just now. */
-  async discard(key: string): Promise<void> {
+  /**
+   * A clone for `instance` did not come to run. Until its agent has answered nothing of the instance's own has been looked at, so that
+   * the template is of no use, and goes. Later it may be the fault of a root or volume, by which nobody is to take a template from
+   * others: what a boot of the same does tells (booted()).
+   */
+  async failed(key: string, instance: string, hasAnswered: boolean): Promise<void> {
+    if (hasAnswered) this.#suspects.set(instance, key);
+    else await this.#discard(key);
+  }
+
+  /** A kernel for `instance` was booted instead, and came to run if it `runs`. */
+  async booted(instance: string, runs: boolean): Promise<void> {
+    const key = this.#suspects.get(instance);
+    this.#suspects.delete(instance);
+    if (key !== undefined && runs) await this.#discard(key);
+  }
+
+  /** Unless somebody makes it anew just now. */
+  async #discard(key: string): Promise<void> {
     await this.#ifFree(lockOf(key), () => this.#remove(key));
   }
 
