@@ -8,7 +8,8 @@ import { chmodSync, closeSync, fstatSync, mkdirSync, readFileSync, renameSync, r
 import { dirname } from 'node:path';
 import { openRegular } from '../../sys/read-at.ts';
 import { isPciAddress } from '../../topology/pci-address.ts';
-import type { Constants, Saved } from './function.ts';
+import type { Constants } from './alike.ts';
+import type { Saved } from './function.ts';
 import type { Run } from './shadow.ts';
 import { addStatistics, noStatistics, type Statistics } from './statistics.ts';
 
@@ -136,5 +137,7 @@ export function writeStore(path: string, stored: Stored, boot: string): void {
 export function mergeStores(before: Stored, functions: Map<string, Saved>, more: Statistics): Stored {
   const statistics = { ...before.statistics };
   addStatistics(statistics, more);
-  return { functions: new Map([...before.functions, ...functions]), statistics };
+  const all = new Map(before.functions);
+  for (const [address, saved] of functions) all.set(address, saved);
+  return { functions: all, statistics };
 }

@@ -203,16 +203,25 @@ const FLAGS = register(
   value('IntMsgNum', 9, 5),
 );
 
-/** Of a virtual function: of these the bits are reserved, and the physical function's apply; DevCtl can start a reset (PCIe 9.3.5). */
-const RESERVED = new Map([
-  ['DevCtl', 0x8000],
-  ['LnkCtl', 0],
-  ['DevCtl2', 0],
-  ['LnkCtl2', 0],
+const LINK_STATUS = 0x12;
+
+/**
+ * Of a virtual function: of these the bits are reserved, and the physical function's apply; DevCtl can start a reset (PCIe 7.5.3.4,
+ * 7.5.3.7, 7.5.3.8, 7.5.3.16, 7.5.3.17, 7.5.3.19, 7.5.3.20). Some devices show the physical function's link all the same, which is zero
+ * never while there is one: only where it is may the equalization of that link not show either.
+ */
+const RESERVED = new Map<string, Pick<Register, 'zeroBut' | 'zeroWith'>>([
+  ['DevCtl', { zeroBut: 0x8000 }],
+  ['LnkCtl', { zeroBut: 0 }],
+  ['LnkSta', { zeroBut: 0 }],
+  ['DevCtl2', { zeroBut: 0 }],
+  ['DevSta2', { zeroBut: 0 }],
+  ['LnkCtl2', { zeroBut: 0 }],
+  ['LnkSta2', { zeroBut: 0, zeroWith: LINK_STATUS }],
 ]);
 const ofVirtual = (each: Register): Register => {
-  const zeroBut = RESERVED.get(each.name);
-  return zeroBut === undefined ? each : { ...each, class: 'S', zeroBut };
+  const zero = RESERVED.get(each.name);
+  return zero === undefined ? each : { ...each, class: 'S', ...zero };
 };
 
 /**
