@@ -19,6 +19,9 @@ export const AT = {
   sriov: 0x150,
   rebar: 0x190,
   doe: 0x1a0,
+  /** Of a physical function, and of a virtual one. */
+  ari: 0x1c4,
+  virtualAri: 0x150,
 };
 
 const STANDARD = [
@@ -74,6 +77,7 @@ const EXTENDED = [
   { id: 0x15, body: [0xf0, 0xff, 0, 0, 0x20, 8, 0, 0, 0, 0, 0, 0] },
   { id: 0x2e, body: Array(0x14).fill(0) },
   { id: 0x03, body: [1, 2, 3, 4, 5, 6, 7, 8] },
+  { id: 0x0e, body: [0, 0, 0, 0] },
 ];
 
 /** Registers that can be written, with the bits that take what is written (all others are read-only). */
@@ -370,7 +374,7 @@ export const physicalImage = (): Uint8Array => image({ standard: STANDARD, exten
 
 /** Vendor and device all ones, no BARs and no SR-IOV (PCIe 9.3.4). */
 export function virtualImage(): Uint8Array {
-  const bytes = image({ standard: STANDARD, extended: [EXTENDED[0]!] });
+  const bytes = image({ standard: STANDARD, extended: [EXTENDED[0]!, EXTENDED.at(-1)!] });
   bytes.fill(0xff, 0, 4);
   bytes.fill(0, 0x3c, 0x40);
   for (const control of [0x08, 0x10, 0x28]) bytes.fill(0, AT.express + control, AT.express + control + 2);

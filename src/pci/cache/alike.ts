@@ -37,7 +37,8 @@ export class Alike {
   readonly constant: Constant;
   /** That the constants led to without any other byte being read. */
   layout: Layout | undefined;
-  readonly #shown: (Shown | undefined)[] = [];
+  /** By layout, which may follow from other bytes as well: without the registers of capabilities, and with them. */
+  readonly #shown = new WeakMap<Layout, [Shown?, Shown?]>();
 
   constructor(constants: Constants, size: number, isVirtual: boolean) {
     this.constants = constants;
@@ -46,10 +47,13 @@ export class Alike {
     this.constant = constantOf(size, constants.runs);
   }
 
-  /** What is shown of such a function, without the registers of its capabilities or with them. */
+  /** What is shown of such a function. */
   shown(layout: Layout, registers: boolean): Shown {
-    this.#shown[Number(registers)] ??= new Shown(this.constant, layout, registers);
-    return this.#shown[Number(registers)]!;
+    const all = this.#shown.get(layout) ?? [];
+    this.#shown.set(layout, all);
+    const index = registers ? 1 : 0;
+    all[index] ??= new Shown(this.constant, layout, registers);
+    return all[index];
   }
 }
 

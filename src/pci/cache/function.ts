@@ -240,7 +240,7 @@ export class CachedFunction implements Source {
    * those that were known from before, all of them and no others.
    */
   #decodeAlike(layout: Layout, registers: boolean): Decoded | undefined {
-    const shown = this.#restored?.layout === layout ? this.#restored.shown(layout, registers) : undefined;
+    const shown = this.#restored?.shown(layout, registers);
     if (!shown?.isWhole) return undefined;
     const { hardwareReads } = this.statistics;
     const values = shown.values(this.#shadow, this.#since(), (dwords) => this.#miss(dwords));

@@ -1,6 +1,7 @@
 /** What goes wrong in caches of configuration spaces, each with what holds it off here. Each fails without its defence. */
 import { describe, expect, it } from 'vitest';
 import { AT, ModelBus, type ModelFunction, physicalImage } from '../../../test/support/pci-bus.ts';
+import { CLASS_S } from '../layout.ts';
 import { CachedBus } from './bus.ts';
 import type { CachedFunction } from './function.ts';
 
@@ -364,6 +365,79 @@ describe('zero by the specification', () => {
     vf.write(AT.express + 8, 2, 0x30);
     model.vf.set(AT.express + 8, 0x30);
     expect(vf.read(AT.express + 8, 2)).toBe(0x30);
+  });
+});
+
+describe('the link of a virtual function, which is the physical one’s', () => {
+  const [STATUS, STATUS_2] = [AT.express + 0x12, AT.express + 0x32];
+
+  it('shows nothing, and takes no transaction', () => {
+    const { vf, model } = machine();
+    vf.decode({ registers: true });
+    const reads = () => [vf.read(STATUS, 2), vf.read(AT.express + 0x2a, 2), vf.read(STATUS_2, 2)];
+    expect(readsOf(model.vf, () => expect(reads()).toEqual([0, 0, 0]))).toBe(0);
+  });
+
+  it('is never kept of one that shows it all the same, nor is the equalization of that link', () => {
+    const { vf, model } = machine();
+    model.vf.set(STATUS, 0x11);
+    expect([vf.read(STATUS, 2), vf.read(STATUS_2, 2)]).toEqual([0x11, 0]);
+    model.vf.set(STATUS, 0x12);
+    model.vf.set(STATUS_2, 0x1e);
+    expect([vf.read(STATUS, 2), vf.read(STATUS_2, 2)]).toEqual([0x12, 0x1e]);
+  });
+
+  it('half a register that is zero says nothing of the other half', () => {
+    const { vf, model } = machine();
+    model.vf.set(STATUS, 0x81);
+    expect(vf.read(STATUS + 1, 1)).toBe(0);
+    model.vf.set(STATUS + 1, 1);
+    expect(vf.read(STATUS + 1, 1)).toBe(1);
+  });
+
+  it('is known no more once it was seen to be something else', () => {
+    const { vf, model } = machine();
+    expect(vf.read(STATUS, 2)).toBe(0);
+    model.vf.set(STATUS, 0x11);
+    vf.read(STATUS, 2, true);
+    model.vf.set(STATUS, 0x12);
+    expect(vf.read(STATUS, 2)).toBe(0x12);
+  });
+});
+
+describe('the group of a virtual function', () => {
+  const CONTROL = AT.virtualAri + 6;
+
+  it('is zero for ever where function 0 is known to have none', () => {
+    const { pf, vf, model } = machine(false);
+    pf.decode({ registers: true });
+    expect(vf.read(CONTROL, 2)).toBe(0);
+    expect(vf.stateOf(CONTROL).class).toBe(CLASS_S);
+    expect(readsOf(model.vf, () => vf.read(CONTROL, 2))).toBe(0);
+  });
+
+  it.each([
+    [
+      'it has some',
+      ({ pf, model }: ReturnType<typeof machine>) => {
+        model.pf.set(AT.ari + 4, 2);
+        pf.decode({ registers: true });
+      },
+    ],
+    ['nobody has asked it', () => undefined],
+    [
+      'it is gone',
+      ({ model }: ReturnType<typeof machine>) => {
+        model.pf.deaf = 100;
+      },
+    ],
+  ])('is what was written last where %s', (_, act) => {
+    const here = machine(false);
+    act(here);
+    expect(here.vf.read(CONTROL, 2)).toBe(0);
+    here.model.vf.set(CONTROL, 0x10);
+    here.bus.now += BOUND_MS + 1;
+    expect(here.vf.read(CONTROL, 2)).toBe(0x10);
   });
 });
 
