@@ -3,8 +3,9 @@
 import { PolykernelError } from '../sys/errors.ts';
 import { hostBootId } from '../sys/host-boot.ts';
 import { normalizePciAddress } from '../topology/pci-address.ts';
+import type { Saved } from './cache/alike.ts';
 import { CachedBus } from './cache/bus.ts';
-import type { CachedFunction, Saved } from './cache/function.ts';
+import type { CachedFunction } from './cache/function.ts';
 import type { Statistics } from './cache/statistics.ts';
 import { emptyStore, mergeStores, readStore, type Stored, writeStore } from './cache/store.ts';
 import { type Found, verifyFunctions } from './cache/verify.ts';

@@ -1,4 +1,5 @@
 /** What functions share whose constants are the same, as those of virtual functions are by the thousand: what follows from constants alone. */
+import type { Signal } from '../access.ts';
 import { type Decoded, decode, type Piece, shownOf } from '../decode.ts';
 import { CLASS_S, type Layout } from '../layout.ts';
 import { Image, partOf, type Source } from '../source.ts';
@@ -9,6 +10,12 @@ export interface Constants {
   /** Bit 4 of Status, which is constant in a register that is not. */
   readonly hasList: boolean;
   readonly runs: readonly Run[];
+}
+
+/** What outlives a process of one function. */
+export interface Saved {
+  readonly signal: Signal;
+  readonly constants: Constants;
 }
 
 /** Of those that were stored. */

@@ -10,7 +10,7 @@ import { type Layout, readLayout } from '../layout.ts';
 import { EXTENDED_ID, ID } from '../rules/index.ts';
 import { allOnes, checkPlace, Reading, type Source, type Width } from '../source.ts';
 import { find } from '../walk.ts';
-import { type Alike, alikeOf, type Constants } from './alike.ts';
+import { type Alike, alikeOf, type Saved } from './alike.ts';
 import { identityOf, notZero, specifiedOf } from './constants.ts';
 import { type Consequence, type Effects, effectsOf } from './effects.ts';
 import { Power } from './power.ts';
@@ -33,12 +33,6 @@ export interface CacheOptions {
   neighbours?: Neighbours;
   /** Of several functions together. */
   statistics?: Statistics;
-}
-
-/** What outlives a process of one function. */
-export interface Saved {
-  readonly signal: Signal;
-  readonly constants: Constants;
 }
 
 /** What others did to a function that the cache cannot see by itself. */
@@ -244,7 +238,6 @@ export class CachedFunction implements Source {
     if (!shown?.isWhole) return undefined;
     const { hardwareReads } = this.statistics;
     const values = shown.values(this.#shadow, this.#since(), (dwords) => this.#miss(dwords));
-    if (this.#restored === undefined) return undefined;
     this.statistics.totalReads += shown.places;
     this.statistics.hits += shown.places - (this.statistics.hardwareReads - hardwareReads);
     return shown.decode(values);

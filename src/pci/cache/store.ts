@@ -8,8 +8,7 @@ import { chmodSync, closeSync, fstatSync, mkdirSync, readFileSync, renameSync, r
 import { dirname } from 'node:path';
 import { openRegular } from '../../sys/read-at.ts';
 import { isPciAddress } from '../../topology/pci-address.ts';
-import type { Constants } from './alike.ts';
-import type { Saved } from './function.ts';
+import type { Constants, Saved } from './alike.ts';
 import type { Run } from './shadow.ts';
 import { addStatistics, noStatistics, type Statistics } from './statistics.ts';
 
