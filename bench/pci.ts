@@ -16,7 +16,7 @@ import { atMost, type Bench, median } from './row.ts';
 
 const MANY = 2048;
 const FEW = 256;
-const ROUNDS = 5;
+const ROUNDS = 11;
 /** Microseconds of a transaction: an endpoint of silicon, and one that firmware answers for. */
 const PRICES = [1, 17];
 

@@ -19,8 +19,8 @@ export interface Layout {
   /** The same as a bit for each byte: of class S or W, and of class S. */
   readonly cacheable: Uint8Array;
   readonly constant: Uint8Array;
-  /** Registers that may be kept only as zero, by each of their bytes. */
-  readonly zeros: ReadonlyMap<number, Zero>;
+  /** Registers that may be kept only as zero, by the dword in which they lie. */
+  readonly zeros: ReadonlyMap<number, readonly Zero[]>;
 }
 
 /** A register that may be kept only as zero, in the configuration space. */
@@ -72,20 +72,16 @@ const keyOf = ({ id, extended, version, offset, bytes, registers }: Capability):
 const wordsOf = ({ name, at, class: kind, hidden, isZero, zeroBut }: Register): string =>
   `${name}${at}${kind}${hidden ?? ''}${isZero ?? ''}${zeroBut ?? ''}`;
 
-function zerosOf(capabilities: readonly Capability[]): Map<number, Zero> {
-  const zeros = new Map<number, Zero>();
-  for (const { offset, registers } of capabilities)
-    for (const { at, bytes, zeroBut, zeroWith } of registers) {
-      if (zeroBut === undefined) continue;
-      const zero = {
-        offset: offset + at,
-        bytes: bytes as Width,
-        but: zeroBut,
-        with: zeroWith === undefined ? undefined : offset + zeroWith,
-      };
-      for (let index = 0; index < bytes; index++) zeros.set(offset + at + index, zero);
-    }
-  return zeros;
+function zerosOf(capabilities: readonly Capability[]): Map<number, Zero[]> {
+  const zeros = capabilities.flatMap(({ offset: start, registers }) =>
+    registers.flatMap(({ at, bytes, zeroBut: but, zeroWith }): Zero[] => {
+      if (but === undefined) return [];
+      return [
+        { offset: start + at, bytes: bytes as Width, but, with: zeroWith === undefined ? zeroWith : start + zeroWith },
+      ];
+    }),
+  );
+  return Map.groupBy(zeros, ({ offset }) => offset >> 2);
 }
 
 function bitmapsOf(classes: Uint8Array): Pick<Layout, 'cacheable' | 'constant'> {

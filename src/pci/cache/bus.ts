@@ -17,17 +17,18 @@ interface BusOptions extends Pick<CacheOptions, 'boundMs' | 'now'> {
 
 export class CachedBus implements Neighbours {
   readonly #functions = new Map<string, CachedFunction>();
-  readonly #options: BusOptions;
   readonly #statistics = noStatistics();
+  readonly #options: CacheOptions;
+  readonly #restore: BusOptions['restore'];
 
-  constructor(options: BusOptions) {
-    this.#options = options;
+  constructor({ boundMs, now, restore }: BusOptions) {
+    this.#options = { boundMs, now, neighbours: this, statistics: this.#statistics };
+    this.#restore = restore;
   }
 
   /** The cache of a function, which it then keeps open. */
   add(access: Access): CachedFunction {
-    const { boundMs, now } = this.#options;
-    const cached = new CachedFunction(access, { boundMs, now, neighbours: this, statistics: this.#statistics });
+    const cached = new CachedFunction(access, this.#options);
     this.#functions.set(access.address, cached);
     return cached;
   }
@@ -62,7 +63,7 @@ export class CachedBus implements Neighbours {
   ungrouped(address: string): boolean {
     const first = `${address.slice(0, -'00.0'.length)}00.0`;
     try {
-      const function0 = this.#functions.get(first) ?? this.#options.restore?.(first);
+      const function0 = this.#functions.get(first) ?? this.#restore?.(first);
       const routing = find(function0?.layout()?.capabilities ?? [], EXTENDED_ID.ari, true);
       const says = routing === undefined ? undefined : function0?.kept(routing.offset + 4, 2);
       return says !== undefined && (says & GROUPS) === 0;

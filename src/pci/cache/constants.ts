@@ -1,5 +1,5 @@
 /** Constants of a function that the cache itself needs: by which it is known again, and which need no hardware. */
-import type { Layout } from '../layout.ts';
+import type { Layout, Zero } from '../layout.ts';
 import { VIRTUAL_ZEROS } from '../rules/header.ts';
 import { partOf, type Width } from '../source.ts';
 import { serialNumber } from '../walk.ts';
@@ -32,16 +32,23 @@ export function notZero(
   offset: number,
   width: Width,
   value: number,
-  known: (at: number) => number | undefined,
+  known: (at: number, width: Width) => number | undefined,
 ): number {
   let doubtful = 0;
-  for (let index = 0; index < width; index++) {
-    const zero = zeros.get(offset + index);
-    if (zero === undefined) continue;
+  for (const zero of zeros.get(offset >> 2) ?? NONE) {
     const from = zero.offset - offset;
     const isWhole = from >= 0 && from + zero.bytes <= width;
-    const isZero = isWhole && partOf(value, from, zero.bytes) === 0;
-    if (!isZero || (zero.with !== undefined && known(zero.with) !== 0)) doubtful |= 1 << index;
+    const isKept = zero.with === undefined || known(zero.with, zero.bytes) === 0;
+    if (isWhole && isKept && partOf(value, from, zero.bytes) === 0) continue;
+    for (let at = Math.max(from, 0); at < Math.min(from + zero.bytes, width); at++) doubtful |= 1 << at;
   }
   return doubtful;
 }
+
+/** Bits of the byte at `at` that start something when they are written, and read as zero. */
+export function startsOf(layout: Layout | undefined, at: number): number {
+  const zero = layout?.zeros.get(at >> 2)?.find(({ offset, bytes }) => at >= offset && at < offset + bytes);
+  return zero === undefined ? 0 : (zero.but >> (8 * (at - zero.offset))) & 0xff;
+}
+
+const NONE: readonly Zero[] = [];

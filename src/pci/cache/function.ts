@@ -11,7 +11,7 @@ import { EXTENDED_ID, ID } from '../rules/index.ts';
 import { allOnes, checkPlace, Reading, type Source, type Width } from '../source.ts';
 import { find } from '../walk.ts';
 import { type Alike, alikeOf, type Saved } from './alike.ts';
-import { identityOf, notZero, specifiedOf } from './constants.ts';
+import { identityOf, notZero, specifiedOf, startsOf } from './constants.ts';
 import { type Consequence, type Effects, effectsOf } from './effects.ts';
 import { Power } from './power.ts';
 import { Shadow } from './shadow.ts';
@@ -266,7 +266,7 @@ export class CachedFunction implements Source {
     if (value === undefined || value === allOnes(width) || (offset === 0 && value === RETRY)) return;
     const layout = this.#layout!;
     const doubtful =
-      notZero(layout, offset, width, value, (at) => this.#shadow.get(at, 2)) |
+      notZero(layout, offset, width, value, (at, bytes) => this.#shadow.get(at, bytes)) |
       this.#power.unsettled(layout, offset, width, asked);
     this.#put(offset, width, value, asked, doubtful);
   }
@@ -365,9 +365,7 @@ export class CachedFunction implements Source {
       let dropped = false;
       for (let index = 0; index < width; index++) {
         const at = offset + index;
-        const zero = this.#layout?.zeros.get(at);
-        const starts = zero === undefined ? 0 : (zero.but >> (8 * (at - zero.offset))) & 0xff;
-        const byte = (value >>> (8 * index)) & 0xff & ~starts;
+        const byte = (value >>> (8 * index)) & 0xff & ~startsOf(this.#layout, at);
         // What is there already is there afterwards: bits that a one clears or that start something read as zero, or are of class N.
         if (this.#shadow.get(at, 1) !== byte) dropped = this.#shadow.drop(at, 1) || dropped;
       }
