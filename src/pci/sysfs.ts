@@ -34,7 +34,8 @@ function sysfsAddresses(root: string): string[] {
   try {
     return readdirSync(directory).filter(isPciAddress).sort(comparePciAddresses);
   } catch (error) {
-    throw new PolykernelError('not-found', `there is no PCI bus: ${directory} cannot be listed`, {
+    const { message } = asPolykernelError(error, `listing ${directory}`);
+    throw new PolykernelError('not-found', `there is no PCI bus: ${message}`, {
       field: '--root',
       value: root,
       hint: 'Give the directory that holds sys of a snapshot, or none for this machine.',
@@ -126,7 +127,7 @@ class SysfsAccess implements Access {
     try {
       return readSync(this.#fd, this.#buffer, 0, width, offset) < width ? undefined : this.#buffer.readUIntLE(0, width);
     } catch (error) {
-      throw gone(error, this.address);
+      throw gone(error, this.address, 'reading it');
     }
   }
 
@@ -137,7 +138,7 @@ class SysfsAccess implements Access {
       writeSync(this.#writable, this.#buffer, 0, width, offset);
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code;
-      if (code !== 'EPERM' && code !== 'EACCES') throw gone(error, this.address);
+      if (code !== 'EPERM' && code !== 'EACCES') throw gone(error, this.address, 'writing to it');
       throw new PolykernelError('permission', `the kernel does not let the registers of ${this.address} be written`, {
         field: 'address',
         value: this.address,
@@ -167,8 +168,9 @@ class SysfsAccess implements Access {
   }
 }
 
-function gone(error: unknown, address: string): PolykernelError {
-  return new PolykernelError('unavailable', `PCI function ${address} does not answer: ${(error as Error).message}`, {
+function gone(error: unknown, address: string, doing: string): PolykernelError {
+  const { message } = asPolykernelError(error, doing);
+  return new PolykernelError('unavailable', `PCI function ${address} does not answer: ${message}`, {
     field: 'address',
     value: address,
     hint: 'It may have been removed: look at `pk pci ls` and the kernel log.',
