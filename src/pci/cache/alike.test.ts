@@ -59,10 +59,14 @@ it('of virtual functions in one state it is one for all, which nobody can change
   const bus = new ModelBus();
   bus.addPhysical(addressOf(0));
   for (let index = 1; index <= 4; index++) bus.addVirtual(addressOf(index), addressOf(0));
+  // One shows what it should not, and one has another state.
+  bus.functions.get(addressOf(3))!.set(AT.express + 0x12, 0x11);
   bus.functions.get(addressOf(4))!.set(AT.express + 0x0a, 4);
   said(bus);
   const [, ...virtual] = said(bus);
-  expect([...new Set(virtual)]).toHaveLength(2);
+  expect([...new Set(virtual)]).toHaveLength(3);
+  expect(virtual[0]).toBe(virtual[1]);
+  for (const each of virtual) expect(Object.isFrozen(each)).toBe(true);
   expect(() => ((virtual[0] as { headerType: number }).headerType = 1)).toThrow(TypeError);
   expect(said(bus)).toEqual(alone(bus));
 });

@@ -3,6 +3,7 @@ import type { Signal } from '../access.ts';
 import { type Decoded, decode, type Piece, shownOf } from '../decode.ts';
 import { CLASS_S, type Layout } from '../layout.ts';
 import { Image, partOf, type Source } from '../source.ts';
+import { zeroAt } from './constants.ts';
 import { type Constant, constantOf, type Run, type Shadow } from './shadow.ts';
 
 /** Constant bytes of a function. Those that are alike are one object where they were stored. */
@@ -72,9 +73,8 @@ export class Shown {
   readonly places: number;
   /** Whether all constants among them are known. */
   readonly isWhole: boolean;
-  /** Those that are not constant, and the dwords in which they lie. */
-  readonly #state: readonly Piece[];
-  readonly #dwords: readonly Piece[];
+  /** Those that are not constant, with the dwords in which they lie. */
+  readonly #state: readonly (Piece & { dword: Piece })[];
   readonly #constant: Image;
   readonly #layout: Layout;
   readonly #registers: boolean;
@@ -84,11 +84,12 @@ export class Shown {
     const isKnown = (at: number) => (valid[at >> 3]! & (1 << (at & 7))) !== 0;
     const pieces = shownOf(layout, registers);
     this.places = pieces.length;
-    this.#state = pieces.filter((piece) => !bytesOf(piece).every(isKnown));
+    this.#state = pieces
+      .filter((piece) => !bytesOf(piece).every(isKnown))
+      .map((piece) => ({ ...piece, dword: { offset: piece.offset & ~3, width: 4 } }));
     // What should be zero and is not is never known.
-    const isConstant = (at: number) => layout.classes[at] === CLASS_S && !layout.zeros.has(at);
+    const isConstant = (at: number) => layout.classes[at] === CLASS_S && zeroAt(layout, at) === undefined;
     this.isWhole = !this.#state.flatMap(bytesOf).some((at) => isConstant(at) && !isKnown(at));
-    this.#dwords = this.#state.map(({ offset }) => ({ offset: offset & ~3, width: 4 }));
     this.#constant = new Image(bytes);
     this.#layout = layout;
     this.#registers = registers;
@@ -96,12 +97,17 @@ export class Shown {
 
   /** The state that a function is in: known since `since`, or asked for, all that is not in one go. */
   values(known: Shadow, since: number, ask: (dwords: readonly Piece[]) => (number | undefined)[]): State {
-    const values = this.#state.map(({ offset, width }) => known.get(offset, width, since));
-    const dwords = ask(this.#dwords.filter((_, index) => values[index] === undefined));
-    let next = 0;
-    for (const [index, { offset, width }] of this.#state.entries()) {
+    const values: (number | undefined)[] = [];
+    const unknown: Piece[] = [];
+    for (const { offset, width, dword } of this.#state) {
+      const value = known.get(offset, width, since);
+      values.push(value);
+      if (value === undefined) unknown.push(dword);
+    }
+    const dwords = ask(unknown);
+    for (let index = 0, next = 0; index < values.length; index++) {
       if (values[index] !== undefined) continue;
-      const dword = dwords[next++];
+      const [dword, { offset, width }] = [dwords[next++], this.#state[index]!];
       if (dword !== undefined) values[index] = partOf(dword, offset & 3, width);
     }
     return values;

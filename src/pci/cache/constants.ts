@@ -45,9 +45,13 @@ export function notZero(
   return doubtful;
 }
 
+/** The register that may be kept only as zero in which the byte at `at` lies. */
+export const zeroAt = ({ zeros }: Layout, at: number): Zero | undefined =>
+  zeros.get(at >> 2)?.find(({ offset, bytes }) => at >= offset && at < offset + bytes);
+
 /** Bits of the byte at `at` that start something when they are written, and read as zero. */
 export function startsOf(layout: Layout | undefined, at: number): number {
-  const zero = layout?.zeros.get(at >> 2)?.find(({ offset, bytes }) => at >= offset && at < offset + bytes);
+  const zero = layout === undefined ? undefined : zeroAt(layout, at);
   return zero === undefined ? 0 : (zero.but >> (8 * (at - zero.offset))) & 0xff;
 }
 

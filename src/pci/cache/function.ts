@@ -281,11 +281,12 @@ export class CachedFunction implements Source {
 
   #askAll(places: readonly Piece[]): (number | undefined)[] {
     const began = performance.now();
-    const values = places.map(({ offset, width }) => {
+    const values: (number | undefined)[] = [];
+    for (const { offset, width } of places) {
       this.statistics.hardwareReads += 1;
       if (this.#shadow.isConstant(offset, width)) this.statistics.constantReads += 1;
-      return this.access.read(offset, width);
-    });
+      values.push(this.access.read(offset, width));
+    }
     this.statistics.hardwareMs += performance.now() - began;
     return values;
   }
