@@ -4,9 +4,9 @@ import { type Decoded, decode, type Piece, shownOf } from '../decode.ts';
 import { CLASS_S, type Layout } from '../layout.ts';
 import { Image, partOf, type Source } from '../source.ts';
 import { zeroAt } from './constants.ts';
-import { type Constant, constantOf, type Run, type Shadow } from './shadow.ts';
+import { type ConstantBytes, constantBytes, type Run, type Shadow } from './shadow.ts';
 
-/** Constant bytes of a function. Those that are alike are one object where they were stored. */
+/** ConstantBytes bytes of a function. Those that are alike are one object where they were stored. */
 export interface Constants {
   /** Bit 4 of Status, which is constant in a register that is not. */
   readonly hasList: boolean;
@@ -42,7 +42,7 @@ export class Alike {
   readonly constants: Constants;
   readonly size: number;
   readonly isVirtual: boolean;
-  readonly constant: Constant;
+  readonly constant: ConstantBytes;
   /** That the constants led to without any other byte being read. */
   layout: Layout | undefined;
   /** By layout, which may follow from other bytes as well: without the registers of capabilities, and with them. */
@@ -52,7 +52,7 @@ export class Alike {
     this.constants = constants;
     this.size = size;
     this.isVirtual = isVirtual;
-    this.constant = constantOf(size, constants.runs);
+    this.constant = constantBytes(size, constants.runs);
   }
 
   /** What is shown of such a function. */
@@ -80,7 +80,7 @@ export class Shown {
   readonly #registers: boolean;
   readonly #said = new Map<string, Decoded>();
 
-  constructor({ bytes, valid }: Constant, layout: Layout, registers: boolean) {
+  constructor({ bytes, valid }: ConstantBytes, layout: Layout, registers: boolean) {
     const isKnown = (at: number) => (valid[at >> 3]! & (1 << (at & 7))) !== 0;
     const pieces = shownOf(layout, registers);
     this.places = pieces.length;

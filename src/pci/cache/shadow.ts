@@ -1,5 +1,5 @@
 /**
- * What is known of one configuration space. Constant bytes are an image with a bit for each that says whether it is known; functions that
+ * What is known of one configuration space. ConstantBytes bytes are an image with a bit for each that says whether it is known; functions that
  * are alike share one until they differ. What can be written is kept beside it, by dword, with the time at which it was asked for.
  */
 import { CLASS_N, CLASS_S, CLASS_W, type Layout } from '../layout.ts';
@@ -17,13 +17,13 @@ export interface Run {
   readonly bytes: Uint8Array;
 }
 
-/** Constant bytes, and which of them are known: nobody changes it who shares it. */
-export interface Constant {
+/** ConstantBytes bytes, and which of them are known: nobody changes it who shares it. */
+export interface ConstantBytes {
   readonly bytes: Uint8Array;
   readonly valid: Uint8Array;
 }
 
-export const constantOf = (size: number, runs: readonly Run[] = []): Constant => {
+export const constantBytes = (size: number, runs: readonly Run[] = []): ConstantBytes => {
   const constant = { bytes: new Uint8Array(size), valid: new Uint8Array(Math.ceil(size / 8)) };
   for (const { offset, bytes } of runs) {
     constant.bytes.set(bytes, offset);
@@ -50,7 +50,7 @@ export class Shadow {
   readonly size: number;
   /** Which bytes have class S or W, and which class S: nothing until the layout is known. */
   #classes: Pick<Layout, 'cacheable' | 'constant'> = NOTHING;
-  #constant: Constant | undefined;
+  #constant: ConstantBytes | undefined;
   #isShared = false;
   readonly #writable = new Map<number, Writable>();
 
@@ -73,7 +73,7 @@ export class Shadow {
   }
 
   /** Takes over the constants of another process, which others may share: all that is known until the layout is. */
-  takeOver(constant: Constant): void {
+  takeOver(constant: ConstantBytes): void {
     this.#constant = constant;
     this.#isShared = true;
     this.#classes = { cacheable: constant.valid, constant: constant.valid };
@@ -144,7 +144,7 @@ export class Shadow {
   /** Known constant bytes, as runs. */
   constants(): Run[] {
     const runs: Run[] = [];
-    const { bytes, valid } = this.#constant ?? constantOf(this.size);
+    const { bytes, valid } = this.#constant ?? constantBytes(this.size);
     let start: number | undefined;
     for (let at = 0; at <= this.size; at++) {
       const eight = at < this.size ? valid[at >> 3]! : 0;
@@ -191,9 +191,9 @@ export class Shadow {
   }
 
   /** Constants that may be changed. */
-  #own(): Constant {
+  #own(): ConstantBytes {
     if (this.#constant === undefined || this.#isShared) {
-      const { bytes, valid } = this.#constant ?? constantOf(this.size);
+      const { bytes, valid } = this.#constant ?? constantBytes(this.size);
       this.#constant = this.#isShared ? { bytes: bytes.slice(), valid: valid.slice() } : { bytes, valid };
       this.#isShared = false;
     }
