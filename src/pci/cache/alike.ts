@@ -6,7 +6,7 @@ import { Image, partOf, type Source } from '../source.ts';
 import { zeroAt } from './constants.ts';
 import { type ConstantBytes, constantBytes, type Run, type Shadow } from './shadow.ts';
 
-/** ConstantBytes bytes of a function. Those that are alike are one object where they were stored. */
+/** Constant bytes of a function. Those that are alike are one object where they were stored. */
 export interface Constants {
   /** Bit 4 of Status, which is constant in a register that is not. */
   readonly hasList: boolean;

@@ -1,5 +1,5 @@
 /**
- * What is known of one configuration space. ConstantBytes bytes are an image with a bit for each that says whether it is known; functions that
+ * What is known of one configuration space. Constant bytes are an image with a bit for each that says whether it is known; functions that
  * are alike share one until they differ. What can be written is kept beside it, by dword, with the time at which it was asked for.
  */
 import { CLASS_N, CLASS_S, CLASS_W, type Layout } from '../layout.ts';
@@ -17,7 +17,7 @@ export interface Run {
   readonly bytes: Uint8Array;
 }
 
-/** ConstantBytes bytes, and which of them are known: nobody changes it who shares it. */
+/** Bytes, and which of them are known to be constant: nobody changes it who shares it. */
 export interface ConstantBytes {
   readonly bytes: Uint8Array;
   readonly valid: Uint8Array;
