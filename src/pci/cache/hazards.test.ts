@@ -1,6 +1,7 @@
 /** What goes wrong in caches of configuration spaces, each with what holds it off here. Each fails without its defence. */
 import { describe, expect, it } from 'vitest';
 import { AT, ModelBus, type ModelFunction, physicalImage } from '../../../test/support/pci-bus.ts';
+import { expressBody, image } from '../../../test/support/pci-images.ts';
 import { CLASS_S } from '../layout.ts';
 import { CachedBus } from './bus.ts';
 import type { CachedFunction } from './function.ts';
@@ -122,6 +123,39 @@ describe('3: what is written here shows there', () => {
     model.vf.set(AT.msix + 2, 31);
     vf.note('vectors');
     expect(vf.read(AT.msix + 2, 2)).toBe(31);
+  });
+
+  it('the clock of the link changes its latencies, those that virtual functions show as well', () => {
+    const { pf, vf, model } = machine();
+    const at = AT.express + 0x0c;
+    expect([pf.read(at, 4), vf.read(at, 4)]).toEqual([0, 0]);
+    pf.write(AT.express + 0x10, 2, 0x40);
+    for (const each of [model.pf, model.vf]) each.set(at + 1, 0x30);
+    expect([pf.read(at, 4), vf.read(at, 4)]).toEqual([0x3000, 0x3000]);
+    // Of a virtual function it is not its own: writing it does nothing.
+    vf.write(AT.express + 0x10, 2, 0);
+    expect(readsOf(model.vf, () => vf.read(at, 4))).toBe(0);
+  });
+
+  it.each([
+    ['MSI', 0x05, [0, 0]],
+    ['MSI-X', 0x11, [0, 0]],
+  ])('how many messages %s may send changes the numbers of a port’s interrupts', (_, id, control) => {
+    const bus = new ModelBus();
+    const messages = { id, body: [...control, ...Array(8).fill(0)] };
+    const express = { id: 0x10, body: expressBody(4) };
+    const containment = { id: 0x1d, body: Array(12).fill(0) };
+    const bytes = image({ type: 1, standard: [messages, express], extended: [containment] });
+    const model = bus.add(BRIDGE, bytes);
+    const cached = new CachedBus({ boundMs: BOUND_MS, now: () => bus.now }).add(model);
+    cached.owned = true;
+    const numbers = () => [cached.read(0x4e, 2), cached.read(0x104, 2)];
+    expect(numbers()).toEqual([0x142, 0]);
+    cached.write(0x42, 2, 0x8011);
+    model.set(0x4f, 0x05);
+    model.set(0x104, 2);
+    expect(numbers()).toEqual([0x542, 2]);
+    expect(readsOf(model, numbers)).toBe(0);
   });
 
   it('resetting the bus below a bridge resets what is there', () => {
