@@ -70,7 +70,7 @@ function rowsOf([none, first, ...more]: readonly Seen[]): Row[] {
       unit: 'KiB',
       peer: `each of ${first!.kernels}`,
       peerValue: (first!.rssBytes - none!.rssBytes) / first!.kernels / KIB,
-      note: `resident, beyond ${(none!.rssBytes / KIB / KIB).toFixed(1)} MiB without kernels`,
+      note: `resident, beyond ${(none!.rssBytes / KIB / KIB).toFixed(1)} MiB without kernels; each beyond the first ${first!.kernels} ${((rssBytes - first!.rssBytes) / (kernels - first!.kernels) / KIB).toFixed(0)} KiB: the rest is what the first one needs, code most of all`,
     }),
     atMost(1.5, {
       name: `pk ps with ${kernels} kernels`,

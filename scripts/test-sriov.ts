@@ -19,6 +19,7 @@ import { modelDaemon, type TestDaemon } from '../test/support/model-daemon.ts';
 import { nestedKernel, pluggedKernel } from '../test/support/nested-kernel.ts';
 import { functionsOn } from '../test/support/sriov-functions.ts';
 import { type EmulatedHost, emulatedHost, type HostShape, hostProgram } from '../test/support/sriov-host.ts';
+import { thenCleanUp } from './clean-up.ts';
 import { argumentsOrHelp } from './usage.ts';
 
 const CARDS = 8;
@@ -59,31 +60,49 @@ const SCENES: Readonly<Record<string, Scene>> = {
   },
   plugged: { shape: { cards: 1, virtual: 2, memoryMib: 1536, sharesFiles: true }, act: plugged },
 };
-const names = argumentsOrHelp('usage: npm run test:sriov -- [dense|nested|plugged|igb]...');
-for (const name of names.length > 0 ? names : Object.keys(SCENES)) {
-  const scene = SCENES[name];
-  if (scene === undefined) throw new Error(`there is no scene ${name}: ${Object.keys(SCENES).join(', ')}`);
+const USAGE = 'usage: npm run test:sriov -- [dense|nested|plugged|igb]...';
+const asked = argumentsOrHelp(USAGE);
+const names = asked.length > 0 ? asked : Object.keys(SCENES);
+const unknown = names.find((name) => !Object.hasOwn(SCENES, name));
+if (unknown !== undefined) {
+  console.error(`test:sriov: there is no scene ${unknown}\n${USAGE}`);
+  process.exit(2);
+}
+for (const name of names) {
+  const scene = SCENES[name]!;
   if (scene.needs !== undefined && !(await emulates(scene.needs))) {
     console.log(`${name}: left out, for this QEMU has no ${scene.needs} (version 8 or newer: Debian 12's backports)`);
     continue;
   }
   console.log(name);
   const { deadlineMs = DEADLINE_MS } = scene;
-  const host = await emulatedHost(scene.shape, deadlineMs);
-  let late: NodeJS.Timeout | undefined;
-  const deadline = new Promise<never>((_, reject) => {
-    late = setTimeout(() => reject(new Error(`${name} is not done within ${deadlineMs / 60_000} minutes`)), deadlineMs);
-  });
+  const leave = new AbortController();
+  let host: Promise<EmulatedHost> | undefined;
   try {
-    await Promise.race([scene.act(host), deadline]);
+    await thenCleanUp(
+      async () => {
+        host = emulatedHost(scene.shape, deadlineMs, leave.signal);
+        await within(deadlineMs, name, scene.act(await host));
+      },
+      async () => {
+        leave.abort();
+        await (await host?.catch(() => undefined))?.end();
+      },
+    );
   } catch (error) {
     if (error instanceof assert.AssertionError) throw error;
     console.error(`${name}: ${(error as Error).message}`);
     process.exitCode = 1;
-  } finally {
-    clearTimeout(late);
-    await host.end();
   }
+}
+
+async function within<T>(deadlineMs: number, name: string, work: Promise<T>): Promise<T> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(
+    () => reject(new Error(`${name} is not done within ${deadlineMs / 60_000} minutes`)),
+    deadlineMs,
+  );
+  return await Promise.race([work, late]).finally(() => clearTimeout(timer));
 }
 
 async function timed<T>(what: string, work: () => Promise<T>): Promise<T> {

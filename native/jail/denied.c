@@ -38,6 +38,11 @@ static const int denied[] = {
 	 * host has a fixed amount, and each change of whether packets get a time interrupts all CPUs of the host
 	 */
 	SYS_setsockopt,
+	/*
+	 * what those who take over a host's kernel by a fault of it fill its memory with, and its pipes: messages, semaphores and memory
+	 * of System V, pages of a process in a pipe, and the same page in two of them
+	 */
+	SYS_msgget, SYS_semget, SYS_shmget, SYS_vmsplice, SYS_tee,
 	/* all that anybody has not written yet */
 	SYS_sync, SYS_syncfs,
 	/* of what the host counts for each user, there are 128; of requests that files are read by, 65,536 for all of the host */

@@ -64,6 +64,7 @@ int install_filter(enum filter_kind kind, struct may may)
 	step(RETURN, REFUSE(EPERM), 0, 0);
 	step(RETURN, ALLOW, 0, 0);
 	check_sockets(kind);
+	check_urgent_data();
 	check_filters(kind);
 	check_locks();
 	check_memory();

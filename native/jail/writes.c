@@ -1,11 +1,14 @@
 /*
- * Where a VMM may open files for writing, by Landlock: a read-only mount does not stop who opens a FIFO, and what is
- * written there reaches a program of the host. Before Linux 5.19, or where Landlock is off, the mounts alone decide.
+ * Where a VMM may open files for writing, and of where it runs programs, by Landlock. A read-only mount does not stop who opens a FIFO,
+ * and what is written there reaches a program of the host; nor who runs a file, to which nobody on the host can write meanwhile.
+ * Before Linux 5.19, or where Landlock is off, the mounts alone decide.
  */
 #include "writes.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,8 +20,12 @@
 #define LANDLOCK_RESTRICT 446
 #define LANDLOCK_VERSION 1
 #define LANDLOCK_BENEATH 1
+#define LANDLOCK_EXECUTE (1u << 0)
 #define LANDLOCK_WRITE_FILE (1u << 1)
 #define LANDLOCK_REFER (1u << 13) /* renaming and linking between directories, which is refused otherwise; version 2 */
+
+/* In the root of the jail, what is the host's to change: src/driver/jail/jail.ts. Its other files are the jail's. */
+#define SHOWN "export"
 
 struct landlock_beneath {
 	uint64_t access;
@@ -29,10 +36,41 @@ struct landlock_beneath {
 const char *writable[WRITABLE_MAX];
 int writable_count;
 
-/* No place given: writing is not looked at. */
+static void allow(int rules, const char *path, uint64_t access)
+{
+	struct landlock_beneath rule = {access, open(path, O_PATH | O_CLOEXEC)};
+	struct stat st;
+
+	if (rule.parent < 0 || fstat(rule.parent, &st) != 0)
+		fail("%s", path);
+	if (!S_ISDIR(st.st_mode))
+		rule.access &= LANDLOCK_EXECUTE | LANDLOCK_WRITE_FILE;
+	if (syscall(LANDLOCK_ADD, rules, LANDLOCK_BENEATH, &rule, 0) != 0)
+		fail("what may be done with %s", path);
+	close(rule.parent);
+}
+
+static void allow_own_programs(int rules)
+{
+	DIR *root = opendir("/");
+	struct dirent *entry;
+	char path[sizeof entry->d_name + 1] = "/";
+
+	if (root == NULL)
+		fail("/");
+	while ((entry = readdir(root)) != NULL) {
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 || strcmp(entry->d_name, SHOWN) == 0)
+			continue;
+		strcpy(path + 1, entry->d_name);
+		allow(rules, path, LANDLOCK_EXECUTE);
+	}
+	closedir(root);
+}
+
+/* No place given: neither is looked at. */
 void confine_writes(void)
 {
-	uint64_t handled = LANDLOCK_WRITE_FILE | LANDLOCK_REFER;
+	uint64_t writing = LANDLOCK_WRITE_FILE | LANDLOCK_REFER, handled = writing | LANDLOCK_EXECUTE;
 	int rules;
 
 	if (writable_count == 0 || syscall(LANDLOCK_CREATE, NULL, 0, LANDLOCK_VERSION) < 2)
@@ -40,18 +78,9 @@ void confine_writes(void)
 	rules = (int)syscall(LANDLOCK_CREATE, &handled, sizeof handled, 0);
 	if (rules < 0)
 		fail("rules for writing");
-	for (int i = 0; i < writable_count; i++) {
-		struct landlock_beneath rule = {handled, open(writable[i], O_PATH | O_CLOEXEC)};
-		struct stat st;
-
-		if (rule.parent < 0 || fstat(rule.parent, &st) != 0)
-			fail("--write %s", writable[i]);
-		if (!S_ISDIR(st.st_mode))
-			rule.access = LANDLOCK_WRITE_FILE;
-		if (syscall(LANDLOCK_ADD, rules, LANDLOCK_BENEATH, &rule, 0) != 0)
-			fail("--write %s", writable[i]);
-		close(rule.parent);
-	}
+	for (int i = 0; i < writable_count; i++)
+		allow(rules, writable[i], writing);
+	allow_own_programs(rules);
 	if (syscall(LANDLOCK_RESTRICT, rules, 0) != 0)
 		fail("confining writes");
 	close(rules);

@@ -25,7 +25,7 @@ pool: {cpus: 1-5, memory: 320MiB}
 kernels:${NAMES.map(
     (name, index) => `
   ${name}:
-    {driver: uml, command: [sleep, inf], restart: always, partition: {cpus: "${cpus[index]}", memory: ${STARTS_WITH_MIB}MiB},
+    {driver: uml, command: [sleep, inf], restart: always, readyTimeout: ${SETTLED_MS / 1000}s, partition: {cpus: "${cpus[index]}", memory: ${STARTS_WITH_MIB}MiB},
      elastic: {memory: {min: ${STARTS_WITH_MIB - 16}MiB, max: ${STARTS_WITH_MIB + 16}MiB}}}`,
   ).join('')}
 `,

@@ -28,10 +28,12 @@ import { sweepToolGroups } from '../sys/tool-groups.ts';
 import { metricsAddress, samplesPerSecond } from '../telemetry/telemetry-options.ts';
 import { readTopology } from '../topology/index.ts';
 import { createDaemon } from './daemon.ts';
+import { endLost, untilStateIsLost } from './lost-state.ts';
 import { notifyManager } from './notify.ts';
 
 /** Milliseconds after the start, in which there is more to do. */
 const LOST_GROUPS_MS = 10_000;
+const END_DEADLINE_MS = 10_000;
 
 const { values } = parseArgs({
   args: ownArguments(),
@@ -111,9 +113,21 @@ async function start() {
     onShutdown: () => end('a client asked for it'),
   });
   setTimeout(() => void removeLost(journal), LOST_GROUPS_MS).unref();
+  void endWithState();
   journal.info('serving', { home, pid: process.pid, node: process.versions.node });
 
   let ending = false;
+  async function endWithState(): Promise<void> {
+    await untilStateIsLost(paths);
+    if (ending) return;
+    ending = true;
+    process.stderr.write(`polykernel: ${home} was removed: its kernels and its daemon end\n`);
+    notifier?.ending();
+    setTimeout(() => process.exit(1), END_DEADLINE_MS).unref();
+    await endLost(paths, daemon.supervisor, (name, error) => journal.error(`removing ${name}`, error));
+    // Without the orderly end, which would remove the socket of another daemon that is there by now.
+    process.exit(1);
+  }
   function end(reason: string): void {
     if (ending) return;
     ending = true;
@@ -121,7 +135,7 @@ async function start() {
     journal.info('ending', { reason });
     notifier?.ending();
     // Whatever hangs must not keep it: kernels need no farewell.
-    setTimeout(() => process.exit(0), 10_000).unref();
+    setTimeout(() => process.exit(0), END_DEADLINE_MS).unref();
     daemon.close().then(
       () => {
         journal.close();

@@ -19,6 +19,10 @@ export interface Limits {
   /** Files that include files. */
   readonly includeDepth: number;
   readonly nameBytes: number;
+  /** Names that are longer than any in use, of all properties together. */
+  readonly longNames: number;
+  /** Nodes, properties and characters of paths that are looked at for one overlay: a lookup goes through what it looks in. */
+  readonly lookups: number;
 }
 
 export const LIMITS: Limits = {
@@ -32,6 +36,8 @@ export const LIMITS: Limits = {
   expressionDepth: 100,
   includeDepth: 100,
   nameBytes: 1024,
+  longNames: 1000,
+  lookups: 2 ** 25,
 };
 
 /** What is counted, in words of an error. */
@@ -46,6 +52,8 @@ const WORDS: Readonly<Record<keyof Limits, string>> = {
   expressionDepth: 'levels of an expression',
   includeDepth: 'levels of /include/',
   nameBytes: 'bytes of a name',
+  longNames: 'long names of properties',
+  lookups: 'nodes and properties to look through for an overlay',
 };
 
 /** What is wrong when `limit` is passed. */

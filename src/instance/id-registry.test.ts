@@ -39,7 +39,7 @@ it('keeps to itself what it writes down', () => {
   expect(statSync(join(directory, 'private/ids.db')).mode & 0o777).toBe(0o600);
 });
 
-it('gives a range out again, but never one whose ids may be on files', () => {
+it('gives a range out again, but never one whose ids may be on files', async () => {
   const ids = registry();
   const first = start(ids.take('a'));
   ids.release('a');
@@ -48,7 +48,7 @@ it('gives a range out again, but never one whose ids may be on files', () => {
   ids.release('b');
   expect(start(ids.take('c'))).not.toBe(first);
   // Nor when its state directory is gone.
-  registry('/elsewhere').releaseAllBut(new Set());
+  await registry('/elsewhere').releaseAllBut(new Set());
   expect(start(ids.take('d'))).not.toBe(first);
 });
 
@@ -83,14 +83,14 @@ it('passes over what others have, and what this system cannot map', () => {
   );
 });
 
-it('takes back what nobody has any more, and leaves what a process still uses', () => {
+it('takes back what nobody has any more, and leaves what a process still uses', async () => {
   const used = new Set<number>();
   const gone = registry('/gone', { inUse: () => used });
   const [a, b] = [start(gone.take('a')), start(gone.take('b'))];
   used.add(b);
   const mine = registry(directory, { inUse: () => used });
   const [kept, lost] = [start(mine.take('kept')), start(mine.take('lost'))];
-  mine.releaseAllBut(new Set(['kept']));
+  await mine.releaseAllBut(new Set(['kept']));
   expect([mine.take('c'), mine.take('d')].map(start).sort()).toEqual([a, lost].sort());
   expect(start(mine.take('kept'))).toBe(kept);
   expect(start(gone.take('b'))).toBe(b);

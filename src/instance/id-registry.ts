@@ -6,12 +6,13 @@
  * - A range whose ids may have been left on files is never given out again.
  * - No range meets ids that users of the machine have or have been given (src/sys/taken-ids.ts), or that this system cannot map.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import { type IdBlock, type Identity, RANGE_IDS } from '../sys/identity.ts';
 import { defaultHome } from '../sys/paths.ts';
+import { goneOf } from '../sys/patience.ts';
 import { overlap, takenIds } from '../sys/taken-ids.ts';
 import type { Identities } from './identities.ts';
 
@@ -21,6 +22,8 @@ const REGISTRY = '/var/lib/polykernel-ids/ids.db';
 const FIRST = 0x7100_0000;
 const LAST = 0x7ffd_0000;
 const BUSY_MS = 10_000;
+/** For other state directories: a start of a daemon waits for them. */
+const PATIENCE_MS = 2000;
 
 export interface IdRegistryOptions {
   file?: string;
@@ -71,13 +74,14 @@ export class IdRegistry implements Identities {
   }
 
   /** Also what state directories had that are not there any more, once none of their kernels runs. */
-  releaseAllBut(ids: ReadonlySet<string>): void {
+  async releaseAllBut(ids: ReadonlySet<string>): Promise<void> {
+    const gone = await goneOf(this.homes(), PATIENCE_MS);
     const inUse = this.#options.inUse();
     for (const id of this.#held.keys()) if (!ids.has(id)) this.#held.delete(id);
     this.#write((database) => {
       for (const row of database.prepare("SELECT start, home, instance FROM ranges WHERE instance <> ''").all()) {
         const [home, instance] = [String(row.home), String(row.instance)];
-        const isGone = home === this.#home ? !ids.has(instance) : !existsSync(home);
+        const isGone = home === this.#home ? !ids.has(instance) : gone.has(home);
         if (isGone && !inUse.has(Number(row.start))) forget(database, home, instance);
       }
     });

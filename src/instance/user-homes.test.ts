@@ -17,9 +17,9 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(base, { recursive: true }));
 
-it('tells each daemon of a user of the others, also of those that began later', () => {
+it('tells each daemon of a user of the others, also of those that began later', async () => {
   const [a, b] = [make('a'), make('b')];
-  const [ofA, ofB, ofAll] = [userHomes(a, all), userHomes(b, all), userHomes(all, all)];
+  const [ofA, ofB, ofAll] = [await userHomes(a, all), await userHomes(b, all), await userHomes(all, all)];
   expect(ofA()).toEqual([all, b]);
   expect(ofB()).toEqual([all, a]);
   expect(ofAll().sort()).toEqual([a, b]);
@@ -28,23 +28,23 @@ it('tells each daemon of a user of the others, also of those that began later', 
   expect(ofB()).toEqual([all, a]);
 });
 
-it('keeps no note of one that is gone', () => {
+it('keeps no note of one that is gone', async () => {
   const [a, b] = [make('a'), make('b')];
-  userHomes(a, all);
+  await userHomes(a, all);
   rmSync(a, { recursive: true });
-  expect(userHomes(b, all)()).toEqual([all]);
+  expect((await userHomes(b, all))()).toEqual([all]);
   expect(readdirSync(join(all, 'homes'))).toHaveLength(1);
 });
 
-it('believes nothing where others can write, and needs no home directory', () => {
+it('believes nothing where others can write, and needs no home directory', async () => {
   const [a, b] = [make('a'), make('b')];
   mkdirSync(all, { recursive: true });
   chmodSync(join(base, 'state'), 0o777);
-  userHomes(a, all);
-  expect(userHomes(b, all)()).toEqual([all]);
+  await userHomes(a, all);
+  expect((await userHomes(b, all))()).toEqual([all]);
   chmodSync(join(base, 'state'), 0o755);
   symlinkSync(a, join(all, 'homes'));
-  expect(userHomes(b, all)()).toEqual([all]);
+  expect((await userHomes(b, all))()).toEqual([all]);
   expect(readdirSync(a)).toEqual([]);
-  expect(userHomes(b, null)()).toEqual([]);
+  expect((await userHomes(b, null))()).toEqual([]);
 });

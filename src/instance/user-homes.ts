@@ -6,18 +6,26 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { defaultHome } from '../sys/paths.ts';
+import { goneOf } from '../sys/patience.ts';
 import { STATE, takePlace } from '../sys/places.ts';
 
 const DIRECTORY = 'homes';
 
-/** For a daemon of `home`: those of the others, each time it is asked. `all`: where the user has his state by default. */
-export function userHomes(home: string, all: string | null = defaultOrNone()): () => string[] {
+/** Of other state directories: a start of a daemon waits for them. */
+const PATIENCE_MS = 2000;
+
+/**
+ * For a daemon of `home`: those of the others, each time it is asked; what is gone by now is no longer noted. `all`: where the user has
+ * his state by default.
+ */
+export async function userHomes(home: string, all: string | null = defaultOrNone()): Promise<() => string[]> {
   const others = () => {
     if (all === null) return [];
     return [...new Set([all, ...noted(all, home)])].filter((each) => each !== home);
   };
   // The others are to know it from now on.
-  others();
+  const gone = await goneOf(others(), PATIENCE_MS);
+  if (all !== null) for (const path of gone) rmSync(noteOf(join(all, DIRECTORY), path), { force: true });
   return others;
 }
 
@@ -38,29 +46,29 @@ function noted(all: string, home: string): string[] {
     takePlace(all, STATE);
     takePlace(directory, STATE);
     if (home !== all) note(directory, home);
-    return readNotes(directory).map(({ path }) => path);
+    return readNotes(directory);
   } catch {
     return [];
   }
 }
 
-/** Those that are gone make room for a new one. */
+const noteOf = (directory: string, home: string): string =>
+  join(directory, createHash('sha256').update(home).digest('hex'));
+
 function note(directory: string, home: string): void {
-  const file = join(directory, createHash('sha256').update(home).digest('hex'));
+  const file = noteOf(directory, home);
   if (existsSync(file)) return;
-  for (const { file, path } of readNotes(directory)) if (!existsSync(path)) rmSync(file, { force: true });
   // By rename: another one may be reading.
   writeFileSync(`${file}.${process.pid}`, home, { mode: 0o600 });
   renameSync(`${file}.${process.pid}`, file);
 }
 
-function readNotes(directory: string): { file: string; path: string }[] {
+function readNotes(directory: string): string[] {
   const names = readdirSync(directory).filter((name) => /^[0-9a-f]{64}$/.test(name));
   return names.flatMap((name) => {
-    const file = join(directory, name);
     try {
-      const path = readFileSync(file, 'utf8');
-      return path.startsWith('/') ? [{ file, path }] : [];
+      const path = readFileSync(join(directory, name), 'utf8');
+      return path.startsWith('/') ? [path] : [];
     } catch {
       // Another daemon has removed it.
       return [];

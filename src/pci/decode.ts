@@ -1,7 +1,7 @@
 /** A configuration space in words and numbers: what `pk pci show` prints, and its JSON. */
 import { type Capability, type Layout, readLayout } from './layout.ts';
 import { type Field, fieldOf, type Register } from './register.ts';
-import { numberAt, Reading, type Source } from './source.ts';
+import { numberAt, Reading, type Source, type Width } from './source.ts';
 
 export interface DecodedRegister {
   readonly name: string;
@@ -14,33 +14,34 @@ export interface DecodedRegister {
 }
 
 export interface DecodedCapability {
-  id: number;
-  extended: boolean;
-  version: number;
-  offset: number;
-  name: string;
+  readonly id: number;
+  readonly extended: boolean;
+  readonly version: number;
+  readonly offset: number;
+  readonly name: string;
   /** The section of the specification its rule follows. */
-  source: string;
+  readonly source: string;
   /** Empty when not asked for. */
-  registers: DecodedRegister[];
+  readonly registers: readonly DecodedRegister[];
 }
 
 export interface Region {
-  index: number;
-  kind: 'io' | 'memory' | 'rom';
+  readonly index: number;
+  readonly kind: 'io' | 'memory' | 'rom';
   /** In hexadecimal, as it may have 64 bits. */
-  address: string;
-  bits: 16 | 32 | 64;
-  prefetchable: boolean;
-  enabled: boolean;
+  readonly address: string;
+  readonly bits: 16 | 32 | 64;
+  readonly prefetchable: boolean;
+  readonly enabled: boolean;
 }
 
+/** Functions that are alike may have one for all. */
 export interface Decoded {
-  headerType: number;
-  header: DecodedRegister[];
-  regions: Region[];
-  capabilities: DecodedCapability[];
-  problems: string[];
+  readonly headerType: number;
+  readonly header: readonly DecodedRegister[];
+  readonly regions: readonly Region[];
+  readonly capabilities: readonly DecodedCapability[];
+  readonly problems: readonly string[];
 }
 
 export interface DecodeOptions {
@@ -62,6 +63,31 @@ export function decode(source: Source, options: DecodeOptions = {}): Decoded | u
     capabilities: layout.capabilities.map((each) => capabilityOf(reading, each, options.registers === true)),
     problems: [...layout.problems],
   };
+}
+
+/** A place of 1, 2 or 4 bytes. */
+export interface Piece {
+  readonly offset: number;
+  readonly width: Width;
+}
+
+/** What decode() may read: of each dword the least that has all of it. */
+export function shownOf(layout: Layout, withRegisters: boolean): Piece[] {
+  const ranges = new Map<number, [from: number, to: number]>();
+  const add = (at: number, bytes: number) => {
+    const [from, to] = ranges.get(at >> 2) ?? [at, at + bytes];
+    ranges.set(at >> 2, [Math.min(from, at), Math.max(to, at + bytes)]);
+  };
+  const addAll = (all: readonly Register[], start: number) => {
+    for (const { at, bytes, hidden } of all) if (!hidden) add(start + at, bytes);
+  };
+  addAll(layout.header, 0);
+  for (const at of addressesOf(layout.headerType)) add(at, 4);
+  if (withRegisters) for (const { offset, registers } of layout.capabilities) addAll(registers, offset);
+  return [...ranges.values()].map(([from, to]): Piece => {
+    const width = to - from === 1 ? 1 : from >> 1 === (to - 1) >> 1 ? 2 : 4;
+    return { offset: from - (from % width), width };
+  });
 }
 
 function capabilityOf(source: Source, capability: Capability, all: boolean): DecodedCapability {
@@ -110,9 +136,18 @@ function fieldsOf(fields: readonly Field[], value: number): NonNullable<DecodedR
   );
 }
 
+/** BARs that a header has; behind them the ROM's. */
+const BARS: readonly (number | undefined)[] = [6, 2];
+const ROM: readonly (number | undefined)[] = [0x30, 0x38];
+
+const addressesOf = (headerType: number): number[] => [
+  ...Array.from({ length: BARS[headerType] ?? 0 }, (_, index) => 0x10 + 4 * index),
+  ...(ROM[headerType] === undefined ? [] : [ROM[headerType]]),
+];
+
 /** PCIe 7.5.1.2.1 and 7.5.1.2.4. Sizes are not in it: finding them out would move what a driver uses. */
 function regionsOf(source: Source, headerType: number): Region[] {
-  const count = [6, 2][headerType] ?? 0;
+  const count = BARS[headerType] ?? 0;
   const command = source.read(4, 2) ?? 0;
   const regions: Region[] = [];
   for (let index = 0; index < count; index++) {
@@ -132,7 +167,8 @@ function regionsOf(source: Source, headerType: number): Region[] {
     });
     if (isWide) index++;
   }
-  const rom = headerType === 0 || headerType === 1 ? (source.read(headerType === 0 ? 0x30 : 0x38, 4) ?? 0) : 0;
+  const romAt = ROM[headerType];
+  const rom = romAt === undefined ? 0 : (source.read(romAt, 4) ?? 0);
   if (rom !== 0 && rom !== 0xffffffff)
     regions.push({
       index: 6,

@@ -5,18 +5,35 @@ import { normalizePciAddress } from '../topology/pci-address.ts';
 /** More functions than buses can have in one domain. */
 const MOST_FUNCTIONS = 65_536;
 
-/** The images of a dump by address: 64, 256 or 4096 bytes each. Throws `invalid` naming the line. */
+/** Bytes that lspci writes of a function: those without rights, of CardBus, of PCI, of PCI Express. */
+const SIZES = [64, 128, 256, 4096];
+
+/**
+ * The images of a dump by address: 64, 256 or 4096 bytes each. Functions that only have a name are left out. Throws `invalid` naming the
+ * line, also where a dump was cut short.
+ */
 export function parseDump(text: string): Map<string, Uint8Array> {
   const found = new Map<string, Uint8Array>();
-  let now: { address: string; bytes: number[] } | undefined;
+  let now: { address: string; bytes: number[]; line: string; index: number } | undefined;
+  let names = 0;
   const take = () => {
-    if (now !== undefined && now.bytes.length >= 64) found.set(now.address, rounded(now.bytes));
+    const length = now?.bytes.length ?? 0;
+    if (now === undefined || length === 0) return;
+    if (!SIZES.includes(length))
+      throw bad(
+        now.index,
+        now.line,
+        `${length} bytes are no configuration space (${SIZES.join(', ')}): it was cut short`,
+      );
+    if (found.has(now.address)) throw bad(now.index, now.line, `${now.address} is there twice`);
+    found.set(now.address, Uint8Array.from(length === 128 ? now.bytes.slice(0, 64) : now.bytes));
   };
   for (const [index, line] of text.split('\n').entries()) {
     const head = /^((?:[\da-f]{4,8}:)?[\da-f]{2}:[01][\da-f]\.[0-7])(?:\s|$)/i.exec(line);
     if (head !== null) {
       take();
-      now = { address: normalizePciAddress(head[1]!), bytes: [] };
+      names += 1;
+      now = { address: normalizePciAddress(head[1]!), bytes: [], line, index };
       if (found.size >= MOST_FUNCTIONS) throw bad(index, line, `more than ${MOST_FUNCTIONS} functions`);
       continue;
     }
@@ -29,19 +46,18 @@ export function parseDump(text: string): Map<string, Uint8Array> {
   }
   take();
   if (found.size > 0) return found;
-  throw new PolykernelError('invalid', 'there is no configuration space in the dump', {
+  const reason = names === 0 ? 'no function is named in it' : `it names ${names} functions, and has the bytes of none`;
+  throw new PolykernelError('invalid', `--from: there is no configuration space in the dump: ${reason}`, {
     field: '--from',
-    hint: 'Write it by `lspci -D -xxxx > FILE` as root.',
+    hint: WRITE,
   });
 }
 
-/** To a size that a space has: what a dump lost in the middle is not there. */
-const rounded = (bytes: readonly number[]): Uint8Array =>
-  Uint8Array.from(bytes.slice(0, bytes.length >= 4096 ? 4096 : bytes.length >= 256 ? 256 : 64));
+const WRITE = 'Write the dump by `lspci -D -xxxx > FILE` as root.';
 
 const bad = (index: number, line: string, reason: string): PolykernelError =>
   new PolykernelError('invalid', `--from: line ${index + 1} (${JSON.stringify(line.slice(0, 80))}): ${reason}`, {
     field: '--from',
     value: line.slice(0, 80),
-    hint: 'Write the dump by `lspci -D -xxxx > FILE` as root.',
+    hint: WRITE,
   });

@@ -42,12 +42,17 @@ export function explain(layout: Layout, offset: number): Explanation {
     : isHeader
       ? 'kind and place of a capability do not change until a reset'
       : register !== undefined
-        ? BECAUSE[letter]
+        ? because(register, letter)
         : (near.rule.why ?? 'no rule says what it is');
   const place = `${near.rule.name} [${near.offset.toString(16)}]`;
   const name = isHeader ? 'header' : (register?.name ?? null);
   return { offset, place, register: name, class: letter, reason, source: near.rule.source };
 }
+
+const because = (register: Register, letter: keyof typeof BECAUSE): string =>
+  register.zeroBut === undefined
+    ? BECAUSE[letter]
+    : 'reserved here, so zero: kept while it reads as that, and never as anything else';
 
 const BECAUSE = {
   S: 'constant until the function is reset, and then compared first',

@@ -1,5 +1,5 @@
 /** A device that goes away while it is read. */
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
@@ -51,7 +51,31 @@ it('so it is where the kernel fails the read of its file', () => {
     mkdirSync(join(root, 'sys/bus/pci/devices/0000:3b:00.0/config'), { recursive: true });
     using space = openConfigSpace({ root });
     expect(() => space.function('0000:3b:00.0').decode()).toThrow(
-      expect.objectContaining({ code: 'unavailable', message: expect.stringContaining('does not answer') }),
+      expect.objectContaining({
+        code: 'unavailable',
+        message: expect.stringMatching(/does not answer: .*: it is a directory$/),
+      }),
+    );
+    const elsewhere = openConfigSpace({ root: join(root, 'sys') });
+    expect(() => elsewhere.addresses()).toThrow(/no PCI bus: .* failed: no such file or directory$/);
+  } finally {
+    rmSync(root, { recursive: true });
+  }
+});
+
+it.each([0, 10, 63])('a configuration space of %i bytes is told as what it is: cut short', (bytes) => {
+  const root = mkdtempSync(join(tmpdir(), 'pk-gone-'));
+  try {
+    const directory = join(root, 'sys/bus/pci/devices/0000:3b:00.0');
+    mkdirSync(directory, { recursive: true });
+    writeFileSync(join(directory, 'config'), new Uint8Array(bytes));
+    using space = openConfigSpace({ root });
+    expect(() => space.function('0000:3b:00.0')).toThrow(
+      expect.objectContaining({
+        code: 'invalid',
+        field: '--root',
+        message: expect.stringContaining(`cut short: ${bytes} bytes`),
+      }),
     );
   } finally {
     rmSync(root, { recursive: true });

@@ -123,6 +123,15 @@ describe('what may be kept', () => {
     expect(layout.classes[0x44]).toBe(CLASS_W);
   });
 
+  it('what one function may have kept another of the same registers need not', () => {
+    const state = (events: number) =>
+      layoutOf(image({ standard: [{ id: 1, body: [3, events, 0, 0, 0, 0] }] })).classes[0x44];
+    const slot = (type: number) =>
+      layoutOf(image({ standard: [{ id: 0x10, body: expressBody(type) }] })).classes[0x40 + 0x1a];
+    // One that tells of power events has a status beside its state; what an endpoint has no use for is zero, of others it may be there.
+    expect([state(0), state(0xf8), slot(0), slot(1)]).toEqual([CLASS_W, CLASS_N, CLASS_S, CLASS_N]);
+  });
+
   it('PCI Express of version 1 ends with what its type has (PCIe 1.1, 7.8)', () => {
     const end = (type: number, slot: number) =>
       layoutOf(

@@ -1,8 +1,8 @@
 /** What lies where in a configuration space, and what may be kept of each byte. Everything a device says is hostile. */
 import type { CacheClass, Register } from './register.ts';
 import { TYPE_0, TYPE_1, UNKNOWN_LAYOUT, VIRTUAL } from './rules/header.ts';
-import type { Source } from './source.ts';
-import { type Capability, walk } from './walk.ts';
+import type { Source, Width } from './source.ts';
+import { type Capability, type Known, walk } from './walk.ts';
 
 export type { Capability } from './walk.ts';
 
@@ -19,8 +19,18 @@ export interface Layout {
   /** The same as a bit for each byte: of class S or W, and of class S. */
   readonly cacheable: Uint8Array;
   readonly constant: Uint8Array;
-  /** Bytes that may be kept only as zero, with the bits of each that start something when they are written. */
-  readonly zeros: ReadonlyMap<number, number>;
+  /** Registers that may be kept only as zero, by the dword in which they lie. */
+  readonly zeros: ReadonlyMap<number, readonly Zero[]>;
+}
+
+/** A register that may be kept only as zero, in the configuration space. */
+export interface Zero {
+  readonly offset: number;
+  readonly bytes: Width;
+  /** Bits that start something when they are written, and read as zero. */
+  readonly but: number;
+  /** Only while this register is known to be zero too. */
+  readonly with: number | undefined;
 }
 
 export const CLASS_N = 0;
@@ -33,13 +43,6 @@ function mark(classes: Uint8Array, registers: readonly Register[], offset = 0): 
   for (const { at, bytes, class: kind } of registers) classes.fill(CODES[kind], offset + at, offset + at + bytes);
 }
 
-/** What is known of a function from elsewhere. */
-export interface Known {
-  virtual?: boolean;
-  /** Bit 4 of Status: constant, but in a register that is not. */
-  hasList?: boolean;
-}
-
 /**
  * Finds out what there is by walking the chains of capabilities (PCIe 7.5.1.1.11, 7.6.3). Undefined when nobody answers.
  */
@@ -48,7 +51,7 @@ export function readLayout(source: Source, known: Known = {}): Layout | undefine
   if (type === undefined || type === 0xff) return undefined;
   const headerType = type & 0x7f;
   const header = headerType === 0 && known.virtual ? VIRTUAL : ([TYPE_0, TYPE_1][headerType] ?? UNKNOWN_LAYOUT);
-  const { capabilities, problems } = walk(source, headerType, known.hasList, known.virtual);
+  const { capabilities, problems } = walk(source, headerType, known);
   const key = [headerType, header === VIRTUAL, source.size, problems.join(), ...capabilities.map(keyOf)].join(' ');
   const same = LAYOUTS.get(key);
   if (same !== undefined) return same;
@@ -65,15 +68,20 @@ const MOST_LAYOUTS = 256;
 
 /** What a layout has of a capability, in words. */
 const keyOf = ({ id, extended, version, offset, bytes, registers }: Capability): string =>
-  `${id} ${extended} ${version} ${offset} ${bytes} ${registers.map(({ name, at, hidden }) => `${name}${at}${hidden ?? ''}`)}`;
+  `${id} ${extended} ${version} ${offset} ${bytes} ${registers.map(wordsOf)}`;
+const wordsOf = ({ name, at, class: kind, hidden, isZero, zeroBut }: Register): string =>
+  `${name}${at}${kind}${hidden ?? ''}${isZero ?? ''}${zeroBut ?? ''}`;
 
-function zerosOf(capabilities: readonly Capability[]): Map<number, number> {
-  const zeros = new Map<number, number>();
-  for (const { offset, registers } of capabilities)
-    for (const { at, bytes, zeroBut } of registers)
-      for (let index = 0; zeroBut !== undefined && index < bytes; index++)
-        zeros.set(offset + at + index, (zeroBut >> (8 * index)) & 0xff);
-  return zeros;
+function zerosOf(capabilities: readonly Capability[]): Map<number, Zero[]> {
+  const zeros = capabilities.flatMap(({ offset: start, registers }) =>
+    registers.flatMap(({ at, bytes, zeroBut: but, zeroWith }): Zero[] => {
+      if (but === undefined) return [];
+      return [
+        { offset: start + at, bytes: bytes as Width, but, with: zeroWith === undefined ? zeroWith : start + zeroWith },
+      ];
+    }),
+  );
+  return Map.groupBy(zeros, ({ offset }) => offset >> 2);
 }
 
 function bitmapsOf(classes: Uint8Array): Pick<Layout, 'cacheable' | 'constant'> {

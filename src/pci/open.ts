@@ -3,8 +3,9 @@
 import { PolykernelError } from '../sys/errors.ts';
 import { hostBootId } from '../sys/host-boot.ts';
 import { normalizePciAddress } from '../topology/pci-address.ts';
+import type { Saved } from './cache/alike.ts';
 import { CachedBus } from './cache/bus.ts';
-import type { CachedFunction, Saved } from './cache/function.ts';
+import type { CachedFunction } from './cache/function.ts';
 import type { Statistics } from './cache/statistics.ts';
 import { emptyStore, mergeStores, readStore, type Stored, writeStore } from './cache/store.ts';
 import { type Found, verifyFunctions } from './cache/verify.ts';
@@ -51,7 +52,11 @@ export class ConfigSpace {
     this.boundMs = options.boundMs ?? DEFAULT_BOUND_MS;
     this.#place =
       options.place ?? (options.dump === undefined ? sysfsPlace(options.root ?? '/') : dumpPlace(options.dump));
-    this.#bus = new CachedBus({ boundMs: this.boundMs, now: options.now ?? (() => performance.now()) });
+    this.#bus = new CachedBus({
+      boundMs: this.boundMs,
+      now: options.now ?? (() => performance.now()),
+      restore: (address) => (this.#stored.functions.has(address) ? this.function(address) : undefined),
+    });
     this.#store = options.store;
     this.#boot = this.#store === undefined ? '' : (options.boot ?? hostBootId());
     this.#stored = this.#store === undefined ? emptyStore() : readStore(this.#store, this.#boot);
@@ -98,7 +103,7 @@ export class ConfigSpace {
     if (text === undefined) {
       const count = this.#stored.functions.size;
       this.#stored = emptyStore();
-      for (const each of [...this.#bus.all()]) this.#bus.remove(each.address);
+      this.#bus.clear();
       return count;
     }
     const address = normalizePciAddress(text, 'address');
@@ -132,7 +137,7 @@ export class ConfigSpace {
   /** Writes down what is constant, if there is a file for it, and closes all. That it cannot be written costs later reads, no more. */
   close(): void {
     if (this.#store !== undefined) this.#save(this.#store);
-    for (const each of [...this.#bus.all()]) this.#bus.remove(each.address);
+    this.#bus.clear();
   }
 
   #save(path: string): void {

@@ -24,10 +24,12 @@ export interface Register {
   readonly class: CacheClass;
   readonly fields?: readonly Field[];
   /**
-   * Of virtual functions: zero for ever by the specification, and kept only as that, for some devices have something there. These bits of
-   * it start something when they are written, and read as zero.
+   * Of virtual functions: zero for ever by the specification, and kept only as that, whole, for some devices have something there. These
+   * bits of it start something when they are written, and read as zero.
    */
   readonly zeroBut?: number;
+  /** Kept as zero only while this other register of its capability, of as many bytes, is known to be zero too. */
+  readonly zeroWith?: number;
   /** Zero by the specification, and known without being read. */
   readonly isZero?: true;
   /** Only classed: reserved bytes, and those a decoder of its own shows. */

@@ -1,4 +1,5 @@
 /** What a configuration space is read through: hardware, an image of it, or the cache before either. */
+import { PolykernelError } from '../sys/errors.ts';
 
 export type Width = 1 | 2 | 4;
 
@@ -12,7 +13,21 @@ export interface Source {
 }
 
 /** What nobody there answers with: a function that is absent, in reset, or too late. */
-export const allOnes = (width: Width): number => 2 ** (8 * width) - 1;
+export const allOnes = (width: Width): number => (width === 4 ? 0xffffffff : width === 2 ? 0xffff : 0xff);
+
+/** Throws `invalid` for a place that is none. */
+export function checkPlace(offset: number, width: Width): void {
+  if ([1, 2, 4].includes(width) && Number.isSafeInteger(offset / width) && offset >= 0) return;
+  throw new PolykernelError('invalid', `offset: ${offset} is no place for ${width} bytes in a configuration space`, {
+    field: 'offset',
+    value: offset,
+    hint: 'It must be a multiple of the width, which is 1, 2 or 4.',
+  });
+}
+
+/** The number in `width` bytes of `value`, from its byte `from` on. */
+export const partOf = (value: number, from: number, width: Width): number =>
+  width === 4 ? value : (value >>> (8 * from)) & allOnes(width);
 
 /**
  * Each dword of `source` at most once: what is decoded is of one moment, and what its registers share is read once. Bytes
@@ -36,7 +51,7 @@ export class Reading implements Source {
       this.#dwords.set(start, this.#source.read(start, 4));
     }
     const dword = this.#dwords.get(start);
-    return dword === undefined ? undefined : Math.floor(dword / 2 ** (8 * (offset - start))) % 2 ** (8 * width);
+    return dword === undefined ? undefined : partOf(dword, offset - start, width);
   }
 }
 

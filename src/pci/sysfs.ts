@@ -34,7 +34,8 @@ function sysfsAddresses(root: string): string[] {
   try {
     return readdirSync(directory).filter(isPciAddress).sort(comparePciAddresses);
   } catch (error) {
-    throw new PolykernelError('not-found', `there is no PCI bus: ${directory} cannot be listed`, {
+    const { message } = asPolykernelError(error, `listing ${directory}`);
+    throw new PolykernelError('not-found', `there is no PCI bus: ${message}`, {
       field: '--root',
       value: root,
       hint: 'Give the directory that holds sys of a snapshot, or none for this machine.',
@@ -75,7 +76,7 @@ function sysfsHealth(root: string, address: string): FunctionHealth {
   return healthOf(HEALTH_FILES.map((name) => readAttribute(join(directory, name), 4096)?.split('\n') ?? []));
 }
 
-/** Opens the configuration space of a function. Throws `not-found` when there is no such function, `permission`. */
+/** Opens the configuration space of a function. Throws `not-found` when there is no such function, `permission`, `invalid` for one cut short. */
 function sysfsAccess(root: string, address: string): Access {
   const directory = join(root, DEVICES, address);
   let fd: number;
@@ -84,8 +85,23 @@ function sysfsAccess(root: string, address: string): Access {
   } catch (error) {
     throw asPolykernelError(error, `opening ${address}`);
   }
-  return new SysfsAccess(directory, address, fd, resolve(root) === '/');
+  const status = fstatSync(fd);
+  const size = status.isFile() ? status.size : HEADER_BYTES;
+  if (size >= HEADER_BYTES) return new SysfsAccess(directory, address, fd, size, resolve(root) === '/');
+  closeSync(fd);
+  throw new PolykernelError(
+    'invalid',
+    `the configuration space of ${address} was cut short: ${size} bytes of ${HEADER_BYTES} or more`,
+    {
+      field: '--root',
+      value: root,
+      hint: `Copy ${join('/', DEVICES, address, 'config')} of that machine anew, as root.`,
+    },
+  );
 }
+
+/** A kernel shows as many at least. */
+const HEADER_BYTES = 64;
 
 function missing(address: string): never {
   throw new PolykernelError('not-found', `there is no PCI function ${address}, or it has no configuration space`, {
@@ -111,7 +127,7 @@ class SysfsAccess implements Access {
   /** The kernel's copies, which an object of the kernel keeps for its life. */
   #known: { ino: number; ids: string } | undefined;
 
-  constructor(directory: string, address: string, fd: number, isLive: boolean) {
+  constructor(directory: string, address: string, fd: number, size: number, isLive: boolean) {
     if (isLive) this.write = (offset, width, value) => this.#write(offset, width, value);
     this.#directory = directory;
     this.address = address;
@@ -119,14 +135,14 @@ class SysfsAccess implements Access {
     this.physicalFunction = addressOr(linked(join(directory, 'physfn')));
     this.parent = parentOf(directory);
     // Of a file of sysfs what the function has; that less can be read without rights shows only in reading.
-    this.size = Math.min(4096, Math.max(64, fstatSync(fd).size & ~3));
+    this.size = Math.min(4096, size & ~3);
   }
 
   read(offset: number, width: Width): number | undefined {
     try {
       return readSync(this.#fd, this.#buffer, 0, width, offset) < width ? undefined : this.#buffer.readUIntLE(0, width);
     } catch (error) {
-      throw gone(error, this.address);
+      throw gone(error, this.address, 'reading it');
     }
   }
 
@@ -137,7 +153,7 @@ class SysfsAccess implements Access {
       writeSync(this.#writable, this.#buffer, 0, width, offset);
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code;
-      if (code !== 'EPERM' && code !== 'EACCES') throw gone(error, this.address);
+      if (code !== 'EPERM' && code !== 'EACCES') throw gone(error, this.address, 'writing to it');
       throw new PolykernelError('permission', `the kernel does not let the registers of ${this.address} be written`, {
         field: 'address',
         value: this.address,
@@ -167,8 +183,9 @@ class SysfsAccess implements Access {
   }
 }
 
-function gone(error: unknown, address: string): PolykernelError {
-  return new PolykernelError('unavailable', `PCI function ${address} does not answer: ${(error as Error).message}`, {
+function gone(error: unknown, address: string, doing: string): PolykernelError {
+  const { message } = asPolykernelError(error, doing);
+  return new PolykernelError('unavailable', `PCI function ${address} does not answer: ${message}`, {
     field: 'address',
     value: address,
     hint: 'It may have been removed: look at `pk pci ls` and the kernel log.',

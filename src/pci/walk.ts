@@ -34,17 +34,31 @@ interface Walked {
   readonly problems: readonly string[];
 }
 
+/** What is known of a function from elsewhere. */
+export interface Known {
+  virtual?: boolean;
+  /** Bit 4 of Status: constant, but in a register that is not. */
+  hasList?: boolean;
+  /** Whether function 0 of its device is known to have no groups of functions. */
+  ungrouped?: () => boolean;
+}
+
 /** Both chains of a function whose header is of `headerType`. */
-export function walk(source: Source, headerType: number, hasList: boolean | undefined, virtual = false): Walked {
+export function walk(source: Source, headerType: number, known: Known): Walked {
   const problems: string[] = [];
-  const listed = hasList ?? ((source.read(0x06, 2) ?? 0) & 0x10) !== 0;
+  const listed = known.hasList ?? ((source.read(0x06, 2) ?? 0) & 0x10) !== 0;
   const places = listed && headerType <= 2 ? standardPlaces(source, headerType, problems) : [];
   const express = places.find(({ id }) => id === ID.express);
   // Only PCI Express and PCI-X have more than 256 bytes (PCIe 7.2.2).
   const far = express !== undefined || places.some(({ id }) => id === ID.pcix);
   const farPlaces = far && source.size > EXTENDED_START ? extendedPlaces(source, problems) : [];
   const type = express === undefined ? 0 : ((source.read(express.offset + 2, 2) ?? 0) >> 4) & 0xf;
-  const around = { virtual, bridge: headerType === 1, root: express !== undefined && (type === 4 || type === 10) };
+  const around = {
+    virtual: known.virtual === true,
+    ungrouped: known.ungrouped ?? (() => false),
+    bridge: headerType === 1,
+    root: express !== undefined && (type === 4 || type === 10),
+  };
   return {
     capabilities: [...shaped(source, places, false, around), ...shaped(source, farPlaces, true, around)],
     problems,
@@ -112,7 +126,7 @@ function shaped(
   source: Source,
   places: readonly Place[],
   extended: boolean,
-  around: Pick<Look, 'virtual' | 'bridge' | 'root'>,
+  around: Pick<Look, 'virtual' | 'ungrouped' | 'bridge' | 'root'>,
 ): Capability[] {
   const starts = places.map(({ offset }) => offset).sort((a, b) => a - b);
   return places.map((place): Capability => {

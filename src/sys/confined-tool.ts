@@ -2,8 +2,8 @@
  * Runs decompressors and unpackers on what others made: each in a jail of its own (tool-jail.ts), with bounds on memory,
  * output and time. A tool that a hostile archive takes over can write its one output, and nothing else.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { lchownSync, readlinkSync, realpathSync } from 'node:fs';
+import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
+import { existsSync, lchownSync, readFileSync, readlinkSync, realpathSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import type { Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -132,18 +132,32 @@ function start(task: ConfinedTask, bounds: ToolBounds, found: Found) {
     const joinFds = groups.joins.map((_, index) => FIRST_JOIN_FD + index);
     const { place, args } = task;
     const argv = toolArgv({ ...found, uid, place, bounds, joinFds, countsByJail: countsByJail(), args });
-    const child = spawn(argv[0]!, argv.slice(1), {
-      stdio: [task.input === undefined ? 'ignore' : 'pipe', outputOf(task), 'pipe', ...groups.joins],
-      // A process group of its own, so that killing it takes all along that bwrap does not.
-      detached: true,
-      env: {},
-      cwd: '/',
-    });
+    const input = task.input === undefined ? 'ignore' : 'pipe';
+    const stdio: StdioOptions = [input, outputOf(task), 'pipe', ...groups.joins];
+    // A process group of its own, so that killing it takes all along that bwrap does not.
+    const child = withoutDumps(() => spawn(argv[0]!, argv.slice(1), { stdio, detached: true, env: {}, cwd: '/' }));
     groups.closeJoins();
     return { child, release };
   } catch (error) {
     void release();
     throw error;
+  }
+}
+
+const DUMP_FILTER = '/proc/self/coredump_filter';
+
+/**
+ * Gives what `start` does, which starts a process: a dump of that, or of what it starts, holds no memory. Where the host's dumps go to a
+ * socket (core_pattern `@`, Linux 6.16) no limit keeps them from the program that listens there.
+ */
+function withoutDumps<T>(start: () => T): T {
+  // Read in hexadecimal, and written with a prefix. A kernel without dumps has no such file.
+  const before = existsSync(DUMP_FILTER) ? `0x${readFileSync(DUMP_FILTER, 'latin1').trim()}` : undefined;
+  if (before !== undefined) writeFileSync(DUMP_FILTER, '0');
+  try {
+    return start();
+  } finally {
+    if (before !== undefined) writeFileSync(DUMP_FILTER, before);
   }
 }
 

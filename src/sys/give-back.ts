@@ -6,9 +6,11 @@ import { letGoOfProgram, letGoOfShared, releaseFreeMemory } from './memory.ts';
 import { collectGarbage } from './node.ts';
 
 const LOOK_MS = 2_000;
-/** So many looks one after the other must find the program at rest. What was compiled goes with the rest: streams that were
+/** So many looks one after the other must find the program at rest, each time. What was compiled goes with the rest: streams that were
  * made to compile again took three times as long in the daemon. */
 const REST_LOOKS = 5;
+/** While it stays at rest garbage is collected after twice as many as the time before, up to so many: what came back is mostly what it needs. */
+const MOST_LOOKS = 320;
 /** Growth below that is not worth it. */
 const WORTH_BYTES = 2 * 2 ** 20;
 /** Share of the time up to which the program is at rest: looking at 100 idle kernels takes 0.07. */
@@ -20,7 +22,8 @@ export interface GiveBackOptions {
   resident?(): number;
   /** Share of the time since the last call, from 0 to 1. */
   busy?(): number;
-  release?(): void;
+  /** `thoroughly`: for the first time since it did something. */
+  release?(thoroughly: boolean): void;
   /** What costs next to nothing, and may be all that has grown. */
   letGo?(): void;
 }
@@ -32,17 +35,18 @@ export function giveBackMemory(options: GiveBackOptions = {}): () => void {
   /** What it held when it last gave back: what has come since may be garbage. */
   let held = 0;
   let rested = 0;
+  let wait = REST_LOOKS;
   const timer = setInterval(() => {
-    rested = busy() > MOST_BUSY ? 0 : rested + 1;
-    if (rested < REST_LOOKS || resident() < held + WORTH_BYTES) return;
-    rested = 0;
+    rested += 1;
+    if (busy() > MOST_BUSY) [rested, wait] = [0, REST_LOOKS];
+    if (rested < REST_LOOKS || rested % REST_LOOKS > 0 || resident() < held + WORTH_BYTES) return;
     letGo();
     const left = resident();
-    if (left < held + WORTH_BYTES) {
-      held = Math.min(held, left);
-      return;
-    }
-    release();
+    if (left < held + WORTH_BYTES) held = Math.min(held, left);
+    if (left < held + WORTH_BYTES || rested < wait) return;
+    rested = 0;
+    release(wait === REST_LOOKS);
+    wait = Math.min(2 * wait, MOST_LOOKS);
     held = resident();
   }, lookMs);
   timer.unref();
@@ -59,8 +63,9 @@ function busyShare(): () => number {
   };
 }
 
-function releaseAll(): void {
-  collectGarbage();
+/** What was compiled goes too when it is done thoroughly, and would be compiled again each time. */
+function releaseAll(thoroughly: boolean): void {
+  collectGarbage(thoroughly ? 'last-resort' : 'regular');
   releaseFreeMemory();
   letGoOfProgram();
 }

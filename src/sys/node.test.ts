@@ -27,17 +27,20 @@ it('compiles what is hot on the main thread once it was told to', () => {
   expect(trace()).toMatch(/mode: ConcurrencyMode::kConcurrent/);
 });
 
-it('collects what nobody holds, and leaves the flags by which V8 knows what it compiled before', () => {
-  const { cachedDataVersionTag } = process.getBuiltinModule('node:v8');
-  const flags = cachedDataVersionTag();
-  const garbage = new WeakRef({});
-  // What was made in this turn is held until its end.
-  return new Promise((resolve) => setImmediate(resolve)).then(() => {
-    collectGarbage();
-    expect(garbage.deref()).toBe(undefined);
-    expect(cachedDataVersionTag()).toBe(flags);
-  });
-});
+it.each(['regular', 'last-resort'] as const)(
+  'collects what nobody holds (%s), and leaves the flags of V8',
+  (flavor) => {
+    const { cachedDataVersionTag } = process.getBuiltinModule('node:v8');
+    const flags = cachedDataVersionTag();
+    const garbage = new WeakRef({});
+    // What was made in this turn is held until its end.
+    return new Promise((resolve) => setImmediate(resolve)).then(() => {
+      collectGarbage(flavor);
+      expect(garbage.deref()).toBe(undefined);
+      expect(cachedDataVersionTag()).toBe(flags);
+    });
+  },
+);
 
 it('keeps buffers longer once there were many, and leaves the flags till then', () => {
   // In a process of its own, for other tests stream as well.

@@ -3,7 +3,7 @@
  * thread of Node's pool, of which there are four for all that is done with files, and for as long as it takes. So the paths that
  * people give are asked for with a deadline, one of each mount at a time, and never on the main thread.
  */
-import { close, constants, fstat, open, read, readFileSync, type Stats } from 'node:fs';
+import { close, constants, fstat, open, read, readFileSync, type Stats, stat } from 'node:fs';
 import { promisify } from 'node:util';
 import { PolykernelError } from './errors.ts';
 import { Turns } from './turns.ts';
@@ -14,8 +14,9 @@ const all = new Turns(3);
 /** Of mounts that are asked just now, by their paths. */
 const asked = new Map<string, { turns: Turns; users: number }>();
 
-const [openAsync, fstatAsync, closeAsync, readAsync] = [
+const [openAsync, statAsync, fstatAsync, closeAsync, readAsync] = [
   promisify(open),
+  promisify(stat),
   promisify(fstat),
   promisify(close),
   promisify(read),
@@ -59,6 +60,22 @@ async function inTurn<T>(mount: string, look: () => Promise<T>, signal: AbortSig
     of.users -= 1;
     if (of.users === 0) asked.delete(mount);
   }
+}
+
+/**
+ * Those of `paths` where there is nothing: proven by their file systems, of which one that does not answer in time keeps what it has.
+ */
+export async function goneOf(paths: readonly string[], patienceMs: number): Promise<ReadonlySet<string>> {
+  const gone = new Set<string>();
+  const look = async (path: string) => {
+    const error: NodeJS.ErrnoException | undefined = await patiently(path, () => statAsync(path), patienceMs).then(
+      () => undefined,
+      (cause) => cause,
+    );
+    if (error?.code === 'ENOENT' || error?.code === 'ENOTDIR') gone.add(path);
+  };
+  await Promise.all(paths.map(look));
+  return gone;
 }
 
 /** The mount that a path lies in, as far as the path itself tells. */

@@ -37,6 +37,21 @@ describe('a ring', () => {
     expect(busy.bytes).toBeLessThan(200 * 1024);
     expect([...idle.since(0)].at(-1)).toEqual({ atMs: 2_500_000, row: new Float32Array(columns).fill(500) });
   });
+  it('gives back what it was given, whatever of it changed, and takes little for a few numbers that did', () => {
+    const [columns, samples] = [40, 500];
+    const ring = new SampleRing(samples, columns);
+    const given: { atMs: number; row: Float32Array }[] = [];
+    for (let at = 0; at < samples; at++) {
+      const row = given[at - 1]?.row.slice() ?? new Float32Array(columns).fill(nan);
+      // One that is not known any more, one that becomes known, 0 and -0, and nothing at all.
+      for (const column of [[0], [31, 32], [39], []][at % 4]!) row[column] = at % 8 < 4 ? at / 3 : at % 3 ? nan : -0;
+      given.push({ atMs: 7 * at, row });
+      ring.push(7 * at, at % 16 === 3 ? given[at - 1]!.row : row);
+    }
+    const kept = [...ring.since(0)];
+    expect(kept.slice(-samples)).toEqual(given);
+    expect(ring.bytes).toBeLessThan(samples * 20);
+  });
   it('drops what it has when the clock is set back', () => {
     const ring = new SampleRing(3, 1);
     ring.push(100, row(1));

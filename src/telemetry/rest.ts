@@ -77,10 +77,14 @@ export class Rest {
   }
 }
 
+/**
+ * By what the host counts. A guest counts whole ticks, and is charged one whenever the host was late with it: on a busy host each believes
+ * itself busy, for ever. One that is kept from running has tasks that wait.
+ */
 function isIdle(stats: InstanceStats): boolean {
   const { guest, host } = stats;
   if (guest?.busy == null || host === null || isAsked(stats)) return false;
-  return guest.busy < IDLE_SHARE && host.cpu < IDLE_SHARE && !guest.blocked;
+  return host.cpu < IDLE_SHARE && !guest.runQueue && !guest.blocked;
 }
 
 const isAsked = ({ requests }: Pick<InstanceStats, 'requests'>): boolean =>

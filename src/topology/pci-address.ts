@@ -11,6 +11,7 @@ export const isPciAddress = (text: string): boolean => CANONICAL.test(text);
  * Throws `invalid` naming `field`.
  */
 export function normalizePciAddress(text: string, field = 'device'): string {
+  if (isPciAddress(text)) return text;
   const lower = text.trim().toLowerCase();
   const full = /^[\da-f]{2}:/.test(lower) ? `0000:${lower}` : lower;
   if (isPciAddress(full)) return full;

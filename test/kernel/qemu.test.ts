@@ -290,7 +290,7 @@ describe('qemu', () => {
     );
     // Whoever has it started prepares another start, and has it booted (src/instance/start-kernel.ts).
     await expect(withKernel({}, look, own)).rejects.toBeInstanceOf(UnusableTemplate);
-    expect(await readdir(templates)).toEqual(['lock']);
+    expect(await readdir(templates)).toEqual(['locks']);
   });
 
   it('ends the kernel of a template whose builder was killed', async () => {
@@ -312,7 +312,7 @@ describe('qemu', () => {
     await new Promise((resolve) => builder.once('exit', resolve));
     await new QemuDriver({ cache }).probe();
     await expect.poll(shims, { timeout: 5000 }).toEqual([]);
-    expect(await readdir(templates)).toEqual(['lock']);
+    expect(await readdir(templates)).toEqual(['locks']);
   });
 
   async function replace(path: string, bytes: Buffer): Promise<void> {

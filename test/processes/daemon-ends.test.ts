@@ -1,10 +1,14 @@
-/** What commands that go on for long do when their daemon is upgraded, is killed, or is stopped: they go on, or say so and end. */
-import { readFileSync } from 'node:fs';
+/**
+ * What commands that go on for long do when their daemon is upgraded, is killed, or is stopped: they go on, or say so and end. What a
+ * daemon does whose state goes.
+ */
+import { existsSync, globSync, readFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
 import { type Client, connect } from '../../src/client/index.ts';
 import { eventually } from '../support/harness.ts';
-import { Sandbox } from '../support/pk.ts';
+import { Sandbox, until } from '../support/pk.ts';
 
 let sandbox: Sandbox;
 let client: Client;
@@ -148,3 +152,20 @@ it('they say at once that it was stopped, and end with an error when none comes'
     expect([name, said.err.includes(waits), ends.test(rest) || rest, said.code]).toEqual([name, true, true, 125]);
   }
 }, 120_000);
+
+it('a daemon whose state directory is removed ends, with all that runs of it: nobody could reach it any more', async () => {
+  await using other = await Sandbox.create();
+  await other.ok('run', '-d', '--name', 'web', '--driver', 'uml', '--restart', 'always', '--', 'sleep', 'inf');
+  await other.ok('channel', 'create', 'orders', '--from', 'host', '--to', 'web', '--size', '64K');
+  const { pid } = await other.json<{ pid: number }>('daemon', 'status');
+  const { id } = await other.json<{ id: string }>('inspect', 'web');
+  const groups = () => globSync(`/sys/fs/cgroup/**/polykernel-${id}`);
+  expect(groups().length > 0).toBe(process.getuid?.() === 0);
+  expect((await other.processes()).length).toBeGreaterThan(3);
+  await rm(other.home, { recursive: true });
+  await until('the daemon ends', () => !existsSync(`/proc/${pid}`));
+  expect(await other.processes()).toEqual([]);
+  expect(groups()).toEqual([]);
+  // Nothing was made there again.
+  expect(existsSync(other.home)).toBe(false);
+});

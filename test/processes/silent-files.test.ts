@@ -92,3 +92,38 @@ it.runIf(canServe())(
     }
   },
 );
+
+it.runIf(canServe())(
+  'keep nobody from starting a daemon, or kernels, where another daemon has its state in one',
+  async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'pk-silent-homes-'));
+    const { path, end } = silentMount();
+    try {
+      const from = (file: string) => JSON.stringify(new URL(`../../src/${file}`, import.meta.url).href);
+      const script = `
+      import { ownPlaces } from ${from('driver/jail/host.ts')};
+      import { IdRegistry } from ${from('instance/id-registry.ts')};
+      import { userHomes } from ${from('instance/user-homes.ts')};
+      setImmediate(() => console.log('goes on'));
+      const home = ${JSON.stringify(path)} + '/home';
+      const [all, file] = [${JSON.stringify(directory)} + '/all', ${JSON.stringify(directory)} + '/ids.db'];
+      new IdRegistry(home, { file }).take('x');
+      const registry = new IdRegistry('/elsewhere', { file });
+      await registry.releaseAllBut(new Set());
+      console.log(registry.homes().includes(home) && 'its ranges are kept');
+      await userHomes(home, all);
+      console.log((await userHomes(all, all))().includes(home) && 'it is still noted');
+      const image = { root: { kind: 'squashfs', path: '/x' }, volumes: [], homes: [home] };
+      console.log(await ownPlaces(image));
+      console.log(await ownPlaces({ ...image, root: { kind: 'directory', path: '/x' } }).catch(({ code }) => code));
+      process.kill(process.pid, 'SIGKILL');`;
+      const node = [process.execPath, '--disable-warning=ExperimentalWarning', '--input-type=module-typescript'];
+      expect((await run([...node, '--eval', script], { deadlineMs: 60_000 })).stdout).toBe(
+        'goes on\nits ranges are kept\nit is still noted\n[]\nunavailable\n',
+      );
+    } finally {
+      end();
+      rmSync(directory, { recursive: true });
+    }
+  },
+);

@@ -1,10 +1,13 @@
 /** What others made is interpreted by no program of the host that has the daemon's rights. */
-import { chmodSync, existsSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { chmodSync, cpSync, existsSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { libraryBinds } from '../../src/driver/jail/host.ts';
+import { cacheDirectory } from '../../src/sys/paths.ts';
 import { run, which } from '../../src/sys/process.ts';
+import { asUser, USER } from '../support/other-user.ts';
 
 const SOURCES = join(import.meta.dirname, '../../src');
 
@@ -46,6 +49,40 @@ describe('a kernel program', () => {
     await run(['ldd', program]);
     expect(existsSync(marker)).toBe(true);
   });
+});
+
+describe('an unpacker', () => {
+  it.runIf(process.getuid?.() === 0)(
+    'of an ordinary user leaves no memory in a dump, wherever those are sent',
+    async () => {
+      const [cache, etc] = ['cache', 'etc'].map((name) => mkdtempSync(join(directory, name)));
+      cpSync(join(cacheDirectory(), 'native'), join(cache!, 'native'), { recursive: true });
+      for (const path of [directory, cache!]) chmodSync(path, 0o755);
+      execFileSync('chown', ['-R', `${USER}:${USER}`, cache!]);
+      const script = `
+      import { readFileSync } from 'node:fs';
+      import { Readable } from 'node:stream';
+      import { startConfined } from ${JSON.stringify(new URL('../../src/sys/confined-tool.ts', import.meta.url).href)};
+      const filter = (pid) => readFileSync('/proc/' + pid + '/coredump_filter', 'latin1').trim();
+      const before = filter('self');
+      const task = { subject: 'x', programs: ['busybox'], args: ['cat'], deadlineMs: 20_000 };
+      const tool = startConfined({ ...task, input: new Readable({ read() {} }), output: 'stream' });
+      const pid = readFileSync('/proc/self/task/' + process.pid + '/children', 'latin1').trim();
+      console.log(filter(pid), filter('self') === before);
+      tool.ended.catch(() => {});
+      tool.stop(new Error('seen'));`;
+      const node = [
+        process.execPath,
+        '--disable-warning=ExperimentalWarning',
+        '--input-type=module-typescript',
+        '--eval',
+        script,
+      ];
+      const env = { ...process.env, POLYKERNEL_CACHE: cache };
+      const ran = await run([...asUser(false, etc!), ...node], { env, deadlineMs: 30_000 });
+      expect(ran).toMatchObject({ stdout: '00000000 true\n', code: 0 });
+    },
+  );
 });
 
 describe('the sources', () => {

@@ -1,4 +1,5 @@
 /** `pk cp` out of a hostile guest: whatever its archive says, nothing but what was named is written here. */
+import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
   existsSync,
@@ -262,3 +263,27 @@ it('no name of a guest makes a line of its own among what is told', async () => 
   );
   for (const control of ['\n', '\x1b']) for (const text of refused) expect(text).not.toContain(control);
 });
+
+it.runIf(process.getuid?.() === 0)(
+  'of a file on which something is mounted is not what another user puts in the place of the begun one',
+  async () => {
+    const [into, mounted] = [join(base, 'into'), join(base, 'mounted')];
+    mkdirSync(into);
+    for (const path of [join(into, 'x'), mounted]) writeFileSync(path, 'before, and longer');
+    execFileSync('mount', ['--bind', mounted, join(into, 'x')]);
+    async function* archive() {
+      yield file('.').subarray(0, 514);
+      const begun = join(into, readdirSync(into).find((name) => name.startsWith('.pk-cp-'))!);
+      rmSync(begun);
+      symlinkSync('../precious/file', begun);
+      yield Buffer.concat([file('.').subarray(514), END]);
+    }
+    try {
+      await unpackTree(archive(), into, { name: 'x', keepsOwners: false, leftOut: () => {} });
+    } finally {
+      execFileSync('umount', [join(into, 'x')]);
+    }
+    expect(readFileSync(mounted, 'utf8')).toBe('evil');
+    expect(readdirSync(into)).toEqual(['x']);
+  },
+);

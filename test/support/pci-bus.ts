@@ -19,6 +19,9 @@ export const AT = {
   sriov: 0x150,
   rebar: 0x190,
   doe: 0x1a0,
+  /** Of a physical function, and of a virtual one. */
+  ari: 0x1c4,
+  virtualAri: 0x150,
 };
 
 const STANDARD = [
@@ -74,6 +77,7 @@ const EXTENDED = [
   { id: 0x15, body: [0xf0, 0xff, 0, 0, 0x20, 8, 0, 0, 0, 0, 0, 0] },
   { id: 0x2e, body: Array(0x14).fill(0) },
   { id: 0x03, body: [1, 2, 3, 4, 5, 6, 7, 8] },
+  { id: 0x0e, body: [0, 0, 0, 0] },
 ];
 
 /** Registers that can be written, with the bits that take what is written (all others are read-only). */
@@ -99,11 +103,14 @@ const WRITABLE: readonly (readonly [at: number, bytes: number, bits?: number])[]
   [AT.rebar + 9, 1],
 ];
 
-/** Bytes that a device changes by itself; virtual functions have no self test, and a zero in its place (PCIe 9.3.4.1). */
+/** Bytes that a device changes by itself. */
 const VOLATILE: readonly number[] = [
   ...[0x06, 0x07, 0x0f, AT.pm + 5, AT.msi + 0x14, AT.express + 0x0a, AT.express + 0x12, AT.vpd + 3, AT.vpd + 4],
   ...[AT.vendor + 4, AT.aer + 4, AT.aer + 0x10, AT.aer + 0x18, AT.aer + 0x1c, AT.doe + 0x0c, AT.doe + 0x14],
 ];
+
+/** Of these, what virtual functions have a zero in place of: self test, events of power, the link (PCIe 7.5.1.1.8, 7.5.3.8). */
+const PHYSICAL_ONLY: readonly number[] = [0x0f, AT.pm + 5, AT.express + 0x12];
 
 /** What the model calls when a function is written or read: to let others in between. */
 export interface Hooks {
@@ -125,7 +132,8 @@ export class ModelFunction implements Access {
   deaf = 0;
   readonly #bus: ModelBus;
   readonly #initial: Uint8Array;
-  #image: Uint8Array;
+  readonly #image: Uint8Array;
+  readonly #answers: Image;
   readonly #masks: Uint8Array;
   /** Earlier values of bytes, with the time until which they were there. */
   readonly #history = new Map<number, { value: number; until: number }[]>();
@@ -146,6 +154,7 @@ export class ModelFunction implements Access {
     this.parent = relations.parent;
     this.#initial = Uint8Array.from(bytes);
     this.#image = Uint8Array.from(bytes);
+    this.#answers = new Image(this.#image);
     this.#masks = new Uint8Array(bytes.length);
     if (bytes[0x0e] === 1) {
       this.#masks.fill(0xff, 0x3e, 0x40);
@@ -169,7 +178,7 @@ export class ModelFunction implements Access {
       if (counts) this.deaf -= 1;
       return 2 ** (8 * width) - 1;
     }
-    return new Image(this.#image).read(offset, width);
+    return this.#answers.read(offset, width);
   }
 
   write(offset: number, width: Width, value: number): void {
@@ -243,7 +252,7 @@ export class ModelFunction implements Access {
   }
 
   get volatile(): readonly number[] {
-    return this.physicalFunction === undefined ? VOLATILE : VOLATILE.filter((at) => at !== 0x0f && at !== AT.pm + 5);
+    return this.physicalFunction === undefined ? VOLATILE : VOLATILE.filter((at) => !PHYSICAL_ONLY.includes(at));
   }
 
   get isBridge(): boolean {
@@ -365,7 +374,7 @@ export const physicalImage = (): Uint8Array => image({ standard: STANDARD, exten
 
 /** Vendor and device all ones, no BARs and no SR-IOV (PCIe 9.3.4). */
 export function virtualImage(): Uint8Array {
-  const bytes = image({ standard: STANDARD, extended: [EXTENDED[0]!] });
+  const bytes = image({ standard: STANDARD, extended: [EXTENDED[0]!, EXTENDED.at(-1)!] });
   bytes.fill(0xff, 0, 4);
   bytes.fill(0, 0x3c, 0x40);
   for (const control of [0x08, 0x10, 0x28]) bytes.fill(0, AT.express + control, AT.express + control + 2);

@@ -65,8 +65,12 @@ const SHARE: readonly Pair[] = [
   ['mount', ['9p', 'files', '/host', 'ro', 'trans=virtio,version=9p2000.L,msize=512000,cache=loose'].join('\x1f')],
 ];
 
-/** Rejects when it does not answer within `deadlineMs`. */
-export async function emulatedHost(shape: HostShape, deadlineMs = 180_000): Promise<EmulatedHost> {
+/** Rejects when it does not answer within `deadlineMs`, or is not wanted any more. */
+export async function emulatedHost(
+  shape: HostShape,
+  deadlineMs = 180_000,
+  leave = new AbortController().signal,
+): Promise<EmulatedHost> {
   const directory = await mkdtemp(join(tmpdir(), 'pk-sriov-'));
   const image = await debianImage();
   const modules = await writeInitramfs(image, join(directory, 'initramfs'), shape.modules ?? []);
@@ -81,7 +85,7 @@ export async function emulatedHost(shape: HostShape, deadlineMs = 180_000): Prom
     await rm(directory, { recursive: true });
   };
   try {
-    const signal = AbortSignal.timeout(deadlineMs);
+    const signal = AbortSignal.any([AbortSignal.timeout(deadlineMs), leave]);
     const ended = once(qemu, 'exit').then(async () => {
       throw new Error(`QEMU ended: ${await readFile(join(directory, 'console'), 'utf8').catch(() => '')}`);
     });

@@ -24,6 +24,9 @@ type Watch = Parameters<Kernel['guest']['watch']>;
 class Model {
   readonly asked: number[] = [];
   requests = 0;
+  /** What its clock charged it with besides, in seconds; and tasks that wait. */
+  believedSeconds = 0;
+  waiting = 0;
   usages = 0;
   looks = 0;
   #ranSeconds = 0;
@@ -58,8 +61,9 @@ class Model {
       watch.dueMs = this.#clock.now() + watch.intervalMs - 1;
       this.requests += 1;
       const now = this.#clock.now();
-      const idle = Math.round(now / 10 - this.#ranSeconds * 100);
-      const stat = `cpu  ${Math.round(this.#ranSeconds * 100)} 0 0 ${idle} 0 0 0 0\ncpu0 0\nprocs_running 1\nprocs_blocked 0\n`;
+      const busy = Math.round((this.#ranSeconds + this.believedSeconds) * 100);
+      const idle = Math.round(now / 10 - busy);
+      const stat = `cpu  ${busy} 0 0 ${idle} 0 0 0 0\ncpu0 0\nprocs_running ${1 + this.waiting}\nprocs_blocked 0\n`;
       for (const path of watch.paths)
         watch.callback({
           path,
@@ -127,6 +131,22 @@ it('one at rest is asked every five seconds at most, and sampled as often as any
   expect(times.length).toBeGreaterThanOrEqual(119);
   expect(values.cpuBusy).toEqual(times.map(() => 0));
   expect(values.hostResidentBytes).toEqual(times.map(() => 4096));
+});
+
+it('one that believes itself busy, for the host was late with it, comes to rest; one with tasks that wait does not', () => {
+  const { model, steps } = measured();
+  const late = (count: number) => {
+    for (let step = 0; step < count; step++) {
+      model.believedSeconds += 0.01;
+      steps(1);
+    }
+  };
+  model.waiting = 1;
+  late(60);
+  expect(model.asked.at(-1)).toBe(TICK_MS);
+  model.waiting = 0;
+  late(60);
+  expect(model.asked.at(-1)).toBeGreaterThanOrEqual(5000);
 });
 
 it('one that wakes is asked as before, and what it did is told of when it did it', () => {

@@ -25,14 +25,18 @@ describe('readTrace', () => {
   });
 
   it.each([
-    ['1\nx\n', /line 2 has no value/],
-    ['1\n-1\n', /line 2 has no value from 0/],
-    ['1,2\n3\n', /line 2 has 1 columns, not 2/],
-    ['5,1\n4,1\n', /line 2 is earlier/],
-    ['yesterday,1\n', /line 1 has no time/],
+    ['1\nx\n', /^--trace: line 2: "x" is no value/],
+    ['1\n-1\n', /line 2: "-1" is no value from 0/],
+    ['1,2\n3\n', /line 2: "3" has 1 columns, not 2/],
+    ['5,1\n4,1\n', /line 2: "4" is earlier/],
+    ['yesterday,1\n', /line 1: "yesterday" is no time/],
+    ['0,,1\n', /line 1: "0,,1" names no tenant/],
+    // Not taken for a heading, as its number would be lost.
+    ['1O\n2\n', /line 1: "1O" is no value/],
+    ['0,1x\n1,2\n', /line 1: "1x" is no value/],
     ['0,1\n1e9,1\n', /too many values/],
-    ['time,value\n', /there is no value/],
-    ['', /there is no value/],
+    ['time,value\n', /there is no value in it/],
+    ['', /there is no value in it/],
   ])('refuses %j', (text, message) => {
     expect(() => readTrace(text)).toThrow(message);
   });
@@ -50,6 +54,11 @@ describe('a host', () => {
     ]);
   });
 
+  it('has no floor above the most that it says', () => {
+    const { tenants } = caseOf(trace, readHost('{"cpus": 8, "grain": 0.1, "all": {"max": 0.5}}'));
+    expect(tenants[0]).toMatchObject({ min: 0.5, max: 0.5 });
+  });
+
   it('is as its file says', () => {
     const host = readHost(
       '{"cpus": 8, "batch": false, "all": {"serviceMs": 5}, "tenants": {"web": {"max": 3, "scale": 2}}}',
@@ -60,7 +69,16 @@ describe('a host', () => {
     expect([...scene.load[0]!]).toEqual([200, 400]);
   });
 
+  it('has a batch kernel of another name where a tenant has that', () => {
+    const { tenants } = caseOf(readTrace('0,batch,100\n1,batch,200\n'));
+    expect(tenants.map(({ name, kind }) => [name, kind])).toEqual([
+      ['batch', 'service'],
+      ['batch-2', 'batch'],
+    ]);
+  });
+
   it.each([
+    ['{"cpus": 8, "tenants": {"web": {"min": 4, "max": 2}}}', /tenants.web: min is 4, and max is 2/],
     ['{', /is not JSON/],
     ['{"cpus": "8"}', /cpus must be a number/],
     ['{"cpus": 8, "tenants": {"web": {"serviceMS": 1}}}', /serviceM/],

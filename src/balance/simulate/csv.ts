@@ -1,5 +1,6 @@
 /** Traces of requests per second, as people have them. */
 import { PolykernelError } from '../../sys/errors.ts';
+import { plainText } from '../../sys/text.ts';
 
 export interface Trace {
   /** Names of tenants, in the order in which they appear. */
@@ -11,6 +12,12 @@ export interface Trace {
 
 /** Values of all tenants together, beyond which the memory of a client does not suffice. */
 const MOST_VALUES = 40_000_000;
+
+/** Characters of what is refused. */
+const MOST_SHOWN = 60;
+
+/** Of a heading: neither a number nor the beginning of one. */
+const isWord = (cell: string): boolean => !/^[-+.\d]/.test(cell);
 
 interface Series {
   times: number[];
@@ -28,19 +35,21 @@ export function readTrace(text: string, interval = 1, field = '--trace'): Trace 
   let columns = 0;
   let row = 0;
   let line = 0;
-  const refuse = (reason: string, value: unknown): never => {
-    throw new PolykernelError('invalid', `${field}: line ${line} ${reason}`, {
+  const invalid = (message: string, value?: string) =>
+    new PolykernelError('invalid', `${field}: ${message}`, {
       field,
       value,
       hint: 'Write lines of `value`, `time,value` or `time,tenant,value`: seconds or ISO 8601, and requests per second.',
     });
+  const refuse = (value: string, reason: string): never => {
+    throw invalid(`line ${line}: ${JSON.stringify(plainText(value).slice(0, MOST_SHOWN))} ${reason}`, value);
   };
   for (const raw of lines(text)) {
     line++;
     const cells = raw.split(/[,;\t]/).map((cell) => cell.trim().replace(/^"(.*)"$/, '$1'));
     if (cells.length === 1 && cells[0] === '') continue;
     const value = cells.at(-1) === '' ? Number.NaN : Number(cells.at(-1));
-    if (columns === 0 && row === 0 && Number.isNaN(value)) {
+    if (columns === 0 && row === 0 && Number.isNaN(value) && cells.every(isWord)) {
       row = -1;
       continue;
     }
@@ -49,22 +58,23 @@ export function readTrace(text: string, interval = 1, field = '--trace'): Trace 
       row = 0;
     }
     if (cells.length !== columns || columns > 3)
-      refuse(`has ${cells.length} columns, not ${Math.min(columns, 3)}`, raw);
-    if (!(value >= 0 && value <= 1e9)) refuse('has no value from 0 to 10⁹', cells.at(-1));
+      refuse(raw, `has ${cells.length} columns, not ${Math.min(columns, 3)}`);
+    if (!(value >= 0 && value <= 1e9)) refuse(cells.at(-1)!, 'is no value from 0 to 10⁹');
     const time = columns === 1 ? row * interval : timeOf(cells[0]!);
-    if (!Number.isFinite(time)) refuse('has no time', cells[0]);
+    if (!Number.isFinite(time)) refuse(cells[0]!, 'is no time');
     const name = columns === 3 ? cells[1]! : 'service';
+    if (name === '') refuse(raw, 'names no tenant');
     let mine = series.get(name);
     if (mine === undefined) {
       mine = { times: [], values: [] };
       series.set(name, mine);
     }
-    if (time < (mine.times.at(-1) ?? Number.NEGATIVE_INFINITY)) refuse('is earlier than the one before it', cells[0]);
+    if (time < (mine.times.at(-1) ?? Number.NEGATIVE_INFINITY)) refuse(cells[0]!, 'is earlier than the one before it');
     mine.times.push(time);
     mine.values.push(value);
     row++;
   }
-  if (series.size === 0) refuse('is the last, and there is no value', '');
+  if (series.size === 0) throw invalid('there is no value in it');
   return resampled(series, columns === 1 ? interval : undefined, field);
 }
 

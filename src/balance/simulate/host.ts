@@ -106,8 +106,17 @@ export function caseOf(trace: Trace, host?: Host): Case {
   const share = cpus / (said.length + (hasBatch ? 1 : 0));
   const tenants: Tenant[] = trace.tenants.map((name, index) => service(name, said[index]!, cpus, share));
   if (hasBatch) {
-    tenants.push({ ...batchTenant(cpus, share), min: Math.min(1, share) });
+    const batch = batchTenant(cpus, share);
+    tenants.push({ ...batch, name: unusedName(batch.name, trace.tenants), min: Math.min(1, share) });
     load.push(new Float32Array(0));
+  }
+  for (const { name, min, max } of tenants) {
+    if (min <= max) continue;
+    throw new PolykernelError('invalid', `--host: tenants.${name}: min is ${min}, and max is ${max}`, {
+      field: `tenants.${name}.min`,
+      value: min,
+      hint: 'Give a `min` that is no larger than `max`.',
+    });
   }
   const floors = tenants.reduce((sum, { min }) => sum + min, 0);
   if (floors > cpus + 1e-9) {
@@ -121,10 +130,17 @@ export function caseOf(trace: Trace, host?: Host): Case {
   return { name: 'trace', family: 'trace', cpus, grain, moveSeconds, tenants, load, seconds: trace.seconds, step: 1 };
 }
 
+/** Policies know kernels by name. */
+function unusedName(wanted: string, names: readonly string[]): string {
+  let name = wanted;
+  for (let number = 2; names.includes(name); number++) name = `${wanted}-${number}`;
+  return name;
+}
+
 function service(name: string, { scale: _, ...said }: Said, cpus: number, share: number): Tenant {
   const serviceMs = said.serviceMs ?? SERVICE_MS;
   const unsaid = {
-    min: Math.min(1, share),
+    min: Math.min(1, share, said.max ?? share),
     max: cpus,
     entitlement: share,
     priority: 0,

@@ -1,7 +1,7 @@
 import { connect } from '../../client/index.ts';
-import { parseDuration } from '../../sys/units.ts';
 import { type Command, JSON_OPTION } from '../kit/command.ts';
 import { answer } from '../kit/output.ts';
+import { parseSeconds, WEEK } from './amounts.ts';
 import { statusText } from './status-text.ts';
 
 export const command: Command = {
@@ -19,8 +19,7 @@ export const command: Command = {
     ['pk balance hold web --end', 'from now on it may change again'],
   ],
   async run(invocation) {
-    const ms = parseDuration(invocation.value('for') ?? '1h', '--for');
-    const seconds = invocation.flag('end') ? 0 : Math.max(1, Math.ceil(ms / 1000));
+    const seconds = invocation.flag('end') ? 0 : parseSeconds(invocation.value('for') ?? '1h', '--for', WEEK);
     const status = await (await connect()).holdSize(invocation.positionals[0]!, { seconds });
     return answer(invocation, status, statusText);
   },

@@ -1,4 +1,4 @@
-import { parseBytes } from '../../sys/units.ts';
+import { parseMemory } from './amounts.ts';
 import { change } from './change.ts';
 import { MOVE_OPTIONS, movers } from './move-options.ts';
 
@@ -14,7 +14,7 @@ export const command = change(
     examples: [['pk move memory 256M --from batch --to web', 'in whole MiB']],
   },
   (client, invocation, dryRun, say, signal) => {
-    const amount = parseBytes(invocation.positionals[0]!, 'SIZE');
+    const amount = parseMemory(invocation.positionals[0]!, 'SIZE');
     return client.move({ resource: 'memory', ...movers(invocation), amount, dryRun }, say, signal);
   },
 );

@@ -1,7 +1,7 @@
 import { connect } from '../../client/index.ts';
-import { parseDuration } from '../../sys/units.ts';
 import { type Command, JSON_OPTION } from '../kit/command.ts';
 import { answer } from '../kit/output.ts';
+import { parseSeconds } from './amounts.ts';
 import { decisionText } from './decision-text.ts';
 import { POLICY_NAMES } from './policy-names.ts';
 
@@ -18,9 +18,9 @@ export const command: Command = {
   arguments: [0, 0],
   examples: [['pk balance replay --since 10m --policy threshold', 'what it would have done']],
   async run(invocation) {
-    const since = parseDuration(invocation.value('since') ?? '1h', '--since');
+    const since = parseSeconds(invocation.value('since') ?? '1h', '--since', '1h');
     const policy = invocation.value('policy') ?? 'slo';
-    const replayed = await (await connect()).replay({ policy, since: Math.max(1, Math.ceil(since / 1000)) });
+    const replayed = await (await connect()).replay({ policy, since });
     return answer(invocation, replayed, ({ windows, decided, decisions }) =>
       [...decisions.map(decisionText), `${decided} decisions in ${windows} windows.\n`].join(''),
     );

@@ -109,7 +109,11 @@ async function sceneOf(invocation: Invocation) {
   }
   const interval = parseDuration(invocation.value('interval') ?? '1s', '--interval') / 1000;
   if (interval === 0) {
-    throw new PolykernelError('invalid', '--interval: 0 is no time between values', { field: '--interval', value: 0 });
+    throw new PolykernelError('invalid', '--interval: 0 is no time between values', {
+      field: '--interval',
+      value: 0,
+      hint: 'Give the time between two lines, such as 1s.',
+    });
   }
   const host = invocation.value('host');
   const trace = readTrace(await readLarge(path, '--trace'), interval);

@@ -1,6 +1,6 @@
 import { PolykernelError } from '../../sys/errors.ts';
-import { parseBytes } from '../../sys/units.ts';
 import { parseCpus } from '../kit/cpus.ts';
+import { parseMemory } from './amounts.ts';
 import { change } from './change.ts';
 
 export const command = change(
@@ -28,7 +28,7 @@ export const command = change(
         hint: 'Say what it is to have: pk update web --cpus 3',
       });
     }
-    const memoryBytes = memory === undefined ? undefined : parseBytes(memory, '--memory');
+    const memoryBytes = memory === undefined ? undefined : parseMemory(memory, '--memory');
     const request = { ...(cpus && { cpus }), ...(memoryBytes !== undefined && { memoryBytes }), dryRun };
     return client.resize(invocation.positionals[0]!, request, say, signal);
   },

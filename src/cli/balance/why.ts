@@ -1,7 +1,7 @@
 import { connect } from '../../client/index.ts';
-import { parseDuration } from '../../sys/units.ts';
 import { type Command, JSON_OPTION } from '../kit/command.ts';
 import { answer } from '../kit/output.ts';
+import { parseSeconds, WEEK } from './amounts.ts';
 import { decisionText } from './decision-text.ts';
 
 export const command: Command = {
@@ -19,7 +19,7 @@ export const command: Command = {
     const since = invocation.value('since');
     const [kernel] = invocation.positionals;
     const decisions = await (await connect()).decisions({
-      ...(since !== undefined && { since: Math.max(1, Math.ceil(parseDuration(since, '--since') / 1000)) }),
+      ...(since !== undefined && { since: parseSeconds(since, '--since', WEEK) }),
       ...(kernel !== undefined && { kernel }),
     });
     return answer(invocation, decisions, (all) =>

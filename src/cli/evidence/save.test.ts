@@ -7,10 +7,12 @@ import {
   constants,
   existsSync,
   linkSync,
+  mkdirSync,
   mkdtempSync,
   openSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -18,6 +20,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { replaceFile } from './replace-file.ts';
 import { saveText } from './save.ts';
 
 let directory: string;
@@ -82,3 +85,16 @@ it.runIf(process.getuid?.() === 0)(
     closeSync(reader);
   },
 );
+
+it('leaves nothing begun where the directory is exchanged while it is written', async () => {
+  const given = join(directory, 'given');
+  mkdirSync(given);
+  await replaceFile(join(given, 'core'), async (file) => {
+    await file.writeFile('secrets');
+    renameSync(given, join(directory, 'moved'));
+    mkdirSync(given);
+    writeFileSync(join(given, 'core.new'), 'theirs');
+  });
+  expect(readFileSync(join(directory, 'moved/core'), 'utf8')).toBe('secrets');
+  expect([readdirSync(join(directory, 'moved')), readdirSync(given)]).toEqual([['core'], ['core.new']]);
+});

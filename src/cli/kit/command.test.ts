@@ -3,6 +3,7 @@ import { command as exec } from '../instance/exec.ts';
 import { command as ps } from '../instance/ps.ts';
 import { command as run } from '../instance/run.ts';
 import { command as top } from '../instance/top.ts';
+import { command as enable } from '../sriov/enable.ts';
 import { type Command, parse } from './command.ts';
 
 describe('parse', () => {
@@ -22,6 +23,17 @@ describe('parse', () => {
     [['-d', '--name', 'web', '--', '--odd'], ['--odd']],
   ])('leaves the command of the guest alone: %j', (args, command) => {
     expect(parse('run', run, args).positionals).toEqual(command);
+  });
+
+  it.each([
+    ['70000', 'from 1 to 65535'],
+    ['0', 'from 1 to 65535'],
+    ['-1', 'from 1 to 65535'],
+    ['1.5', 'from 1 to 65535'],
+  ])('names the option and its range for %s', (text, range) => {
+    expect(() => parse('sriov enable', enable, [`--vfs=${text}`, '3b:00.0']).integer('vfs', 1, 65_535)).toThrow(
+      expect.objectContaining({ field: '--vfs', value: text, message: expect.stringContaining(range) }),
+    );
   });
 
   it('takes the name before the command of exec', () => {

@@ -71,21 +71,18 @@ export class Invocation {
   values(name: string): readonly string[] {
     return this.#values.get(name) ?? [];
   }
-  /** A whole number of at least `least`. Throws `invalid` naming the option. */
-  integer(name: string, least: number): number | undefined {
+  /** A whole number of at least `least`, and at most `most`. Throws `invalid` naming the option. */
+  integer(name: string, least: number, most = Number.MAX_SAFE_INTEGER): number | undefined {
     const text = this.value(name);
     if (text === undefined) return undefined;
     const number = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
-    if (number >= least) return number;
-    throw new PolykernelError(
-      'invalid',
-      `--${name}: ${JSON.stringify(text)} is not a whole number of at least ${least}`,
-      {
-        field: `--${name}`,
-        value: text,
-        hint: `Write --${name} ${Math.max(least, 1)}, or another whole number.`,
-      },
-    );
+    if (number >= least && number <= most) return number;
+    const range = most < Number.MAX_SAFE_INTEGER ? `from ${least} to ${most}` : `of at least ${least}`;
+    throw new PolykernelError('invalid', `--${name}: ${JSON.stringify(text)} is not a whole number ${range}`, {
+      field: `--${name}`,
+      value: text,
+      hint: `Write --${name} ${Math.max(least, 1)}, or another whole number.`,
+    });
   }
 }
 

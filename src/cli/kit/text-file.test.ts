@@ -15,7 +15,10 @@ it('reads up to 64 MiB, and names option, file and reason for more', async () =>
     const large = { code: 'invalid', field: '--from', value: path, message: `--from: ${path} is larger than 64 MiB` };
     await expect(readLarge(path, '--from')).rejects.toMatchObject(large);
     await expect(readLarge('/dev/zero', '--from')).rejects.toMatchObject({ code: 'invalid', value: '/dev/zero' });
-    await expect(readLarge(join(directory, 'no'), '--from')).rejects.toThrow('--from: reading');
+    const none = { code: 'not-found', field: '--from', value: join(directory, 'no'), hint: expect.any(String) };
+    await expect(readLarge(join(directory, 'no'), '--from')).rejects.toMatchObject(none);
+    await expect(readLarge(directory, '--from')).rejects.toMatchObject({ code: 'invalid', value: directory });
+    await expect(readLarge(join(path, 'no'), '--from')).rejects.toThrow('--from: reading');
   } finally {
     rmSync(directory, { recursive: true });
   }

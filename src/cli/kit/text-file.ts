@@ -17,14 +17,18 @@ export async function readText(stream: AsyncIterable<Buffer>, file: string, fiel
   return all.toString('utf8').replace(/^\uFEFF/, '');
 }
 
-/** What a machine wrote into the file `path`, which `option` names. Rejects with `invalid` above 64 MiB, and as opening and reading do. */
+/** What a machine wrote into the file `path`, which `option` names. Rejects with `not-found`, `invalid` for a directory and above 64 MiB, and as reading does. */
 export async function readLarge(path: string, option: string, encoding: 'utf8' | 'latin1' = 'utf8'): Promise<string> {
   const invalid = (reason: string, hint: string) =>
     new PolykernelError('invalid', `${option}: ${path} ${reason}`, { field: option, value: path, hint });
   try {
     return (await gather(createReadStream(path), MOST_LARGE_BYTES, invalid)).toString(encoding);
   } catch (error) {
-    throw asPolykernelError(error, `${option}: reading ${path}`);
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EISDIR') throw invalid('is a directory', 'Name a file in it.');
+    if (code !== 'ENOENT') throw asPolykernelError(error, `${option}: reading ${path}`);
+    const detail = { field: option, value: path, hint: 'Give the path of a file that is there.' };
+    throw new PolykernelError('not-found', `${option}: there is no file ${path}`, detail);
   }
 }
 

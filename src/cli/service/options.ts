@@ -31,7 +31,7 @@ export const SERVICE_OPTIONS: Readonly<Record<string, OptionSpec>> = {
 
 /** What the options ask for, without what they do not mention. Throws `invalid` naming the option. */
 export function serviceOptions(invocation: Invocation): Partial<Omit<ServiceRequest, 'name'>> {
-  const port = invocation.integer('port', 1);
+  const port = invocation.integer('port', 1, 65_535);
   const text = (name: string) => invocation.value(name);
   const targets = invocation.values('target').flatMap(parseTargets);
   const promises = invocation.values('slo');

@@ -5,6 +5,9 @@ import { withProgress } from '../kit/long-work.ts';
 import { answer } from '../kit/output.ts';
 import { countText } from './text.ts';
 
+/** NumVFs has 16 bits (PCIe 9.3.3.7). */
+const MOST = 65_535;
+
 export const command: Command = {
   summary: 'make virtual functions of a PCI function',
   usage: '--vfs N ADDRESS',
@@ -16,7 +19,7 @@ export const command: Command = {
   arguments: [1, 1],
   examples: [['pk sriov enable 0000:3b:00.0 --vfs 127', 'as many as the first NVMe controller has']],
   async run(invocation) {
-    const count = invocation.integer('vfs', 1);
+    const count = invocation.integer('vfs', 1, MOST);
     if (count === undefined)
       throw new PolykernelError('invalid', '--vfs is missing', { field: '--vfs', hint: 'Say how many: --vfs 8' });
     const client = await connect();

@@ -3,7 +3,9 @@
  * it first occurs.
  */
 
-/** Ends of names up to this length are found by a table; longer ones, which nobody has, are searched for. */
+import { within } from '../limits.ts';
+
+/** Ends of names up to this length are found by a table; longer ones, which nobody has, are searched for among each other. */
 const INDEXED = 64;
 
 export class StringTable {
@@ -11,6 +13,8 @@ export class StringTable {
   #text = '';
   /** First place of every name, and of every end of one. */
   readonly #places = new Map<string, number>();
+  /** Those that are longer. */
+  readonly #long: { name: string; place: number }[] = [];
 
   get bytes(): number {
     return this.#text.length;
@@ -28,14 +32,20 @@ export class StringTable {
   offsetOf(name: string): number {
     const known = this.#places.get(name);
     if (known !== undefined) return known;
-    const found = name.length > INDEXED ? this.#text.indexOf(`${name}\0`) : -1;
-    const place = found >= 0 ? found : this.#append(name);
+    const place = this.#endOfLong(name) ?? this.#append(name);
     this.#places.set(name, place);
     return place;
   }
 
+  #endOfLong(name: string): number | undefined {
+    if (name.length <= INDEXED) return undefined;
+    const found = this.#long.find((each) => each.name.endsWith(name));
+    return found && found.place + found.name.length - name.length;
+  }
+
   #append(name: string): number {
     const place = this.#text.length;
+    if (name.length > INDEXED) within('longNames', this.#long.push({ name, place }));
     this.#text += `${name}\0`;
     for (let skip = Math.max(0, name.length - INDEXED); skip < name.length; skip++) {
       const end = name.slice(skip);

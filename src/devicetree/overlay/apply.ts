@@ -3,9 +3,10 @@
  * not have them; the format is that of dtc's plugins and of Linux's Documentation/devicetree/overlay-notes.rst.
  */
 import { within } from '../limits.ts';
-import { type DeviceTree, isNamed, nodeAt, propertyOf, u32Of } from '../tree.ts';
-import { childNamed, type Draft, draftOf, phandleOf, setProperty, type Target, walk } from './draft.ts';
+import { type DeviceTree, u32Of } from '../tree.ts';
+import { childNamed, type Draft, draftOf, phandleOf, setProperty, type Target } from './draft.ts';
 import { overlayError } from './error.ts';
+import { Lookup } from './lookup.ts';
 import { fillLocal, fillOutside, moveOn } from './references.ts';
 import { cString, updateSymbols } from './symbols.ts';
 
@@ -17,43 +18,45 @@ import { cString, updateSymbols } from './symbols.ts';
 export function applyOverlay(base: DeviceTree, overlay: DeviceTree): DeviceTree {
   const root = draftOf(base.root);
   const added = draftOf(overlay.root);
+  const lookup = new Lookup();
   let most = 0;
-  for (const [node] of walk(root)) most = Math.max(most, phandleOf(node));
-  moveOn(added, most);
-  fillLocal(added, most);
-  fillOutside(root, added);
+  for (const [node] of lookup.walk(root)) most = Math.max(most, phandleOf(node));
+  moveOn(lookup, added, most);
+  fillLocal(lookup, added, most);
+  fillOutside(lookup, root, added);
   // A target is looked up when its turn comes: a fragment before it may have made it.
   for (const fragment of added.children) {
-    const content = fragment.children.find((child) => isNamed(child, '__overlay__'));
-    if (content !== undefined) merge(targetOf(root, fragment).node, content, 0);
+    const content = lookup.child(fragment, '__overlay__');
+    if (content !== undefined) merge(lookup, targetOf(lookup, root, fragment).node, content, 0);
   }
-  updateSymbols(root, added, (fragment) => targetOf(root, fragment));
+  updateSymbols(lookup, root, added, (fragment) => targetOf(lookup, root, fragment));
   return { ...base, root };
 }
 
 /** Properties replace those of their names, children are merged with those of theirs. */
-function merge(into: Draft, from: Draft, depth: number): void {
+function merge(lookup: Lookup, into: Draft, from: Draft, depth: number): void {
   within('depth', depth);
-  for (const { name, value } of from.properties) setProperty(into, name, value);
-  for (const child of from.children) merge(childNamed(into, child.name), child, depth + 1);
+  for (const { name, value } of from.properties) setProperty(lookup, into, name, value);
+  for (const child of from.children) merge(lookup, childNamed(lookup, into, child.name), child, depth + 1);
 }
 
 /** `target`, a phandle, counts before `target-path`. */
-function targetOf(root: Draft, fragment: Draft): Target {
-  const value = propertyOf(fragment, 'target');
+function targetOf(lookup: Lookup, root: Draft, fragment: Draft): Target {
+  const value = lookup.property(fragment, 'target');
   const phandle = value === undefined ? 0 : u32Of(value);
   if (phandle === undefined || phandle === 0xffff_ffff)
     throw overlayError(`/${fragment.name}`, 'its target is no phandle; the reference may not have been resolved');
   if (phandle !== 0) {
-    for (const [node, path] of walk(root)) if (phandleOf(node) === phandle) return { node, path };
+    const found = lookup.first(root, (node) => phandleOf(node) === phandle);
+    if (found !== undefined) return found;
     throw overlayError(
       `/${fragment.name}`,
       `no node of the tree has its target, the phandle 0x${phandle.toString(16)}`,
     );
   }
-  const path = cString(propertyOf(fragment, 'target-path'));
+  const path = cString(lookup.property(fragment, 'target-path'));
   if (path === undefined) throw overlayError(`/${fragment.name}`, 'it has neither target nor target-path');
-  const node = nodeAt(root, path) as Draft | undefined;
+  const node = lookup.at(root, path);
   if (node === undefined)
     throw overlayError(`/${fragment.name}`, `its target-path ${JSON.stringify(path)} is not in the tree`);
   return { node, path };

@@ -1,6 +1,7 @@
 /** Trees that change while an overlay is applied. New things come first in their node: so does libfdt put them. */
 import { within } from '../limits.ts';
-import { type DeviceNode, type DeviceProperty, isNamed, propertyOf, u32Of } from '../tree.ts';
+import { type DeviceNode, type DeviceProperty, propertyOf, u32Of } from '../tree.ts';
+import type { Lookup } from './lookup.ts';
 
 export interface Draft {
   readonly name: string;
@@ -24,15 +25,16 @@ export function draftOf(node: DeviceNode, depth = 0): Draft {
   };
 }
 
-export function setProperty(node: Draft, name: string, value: Uint8Array): void {
+export function setProperty(lookup: Lookup, node: Draft, name: string, value: Uint8Array): void {
+  lookup.count(node.properties.length + 1);
   const index = node.properties.findIndex((property) => property.name === name);
   if (index < 0) node.properties.unshift({ name, value });
   else node.properties[index] = { name, value };
 }
 
-/** The child of this name, or with a unit address where `name` has none; made when there is none. */
-export function childNamed(node: Draft, name: string): Draft {
-  const known = node.children.find((child) => isNamed(child, name));
+/** As Lookup.child(); made when there is none. */
+export function childNamed(lookup: Lookup, node: Draft, name: string): Draft {
+  const known = lookup.child(node, name);
   if (known !== undefined) return known;
   const child: Draft = { name, properties: [], children: [] };
   node.children.unshift(child);
@@ -42,9 +44,3 @@ export function childNamed(node: Draft, name: string): Draft {
 /** A node's number (2.3.3), 0 for none. */
 export const phandleOf = (node: DeviceNode): number =>
   u32Of(propertyOf(node, 'phandle')) ?? u32Of(propertyOf(node, 'linux,phandle')) ?? 0;
-
-/** Every node with its path, parents first. */
-export function* walk<Node extends DeviceNode>(node: Node, path = ''): Generator<readonly [Node, string]> {
-  yield [node, path === '' ? '/' : path];
-  for (const child of node.children) yield* walk(child as Node, `${path}/${child.name}`);
-}

@@ -4,6 +4,7 @@ import { realpath, stat } from 'node:fs/promises';
 import { libraryFiles } from '../../sys/libraries.ts';
 import { cacheDirectory, home } from '../../sys/paths.ts';
 import { patiently } from '../../sys/patience.ts';
+import type { LaunchSpec } from '../driver.ts';
 import type { Bind, Cover } from './jail.ts';
 import { kernelInterfaces, otherPlaces, parseMounts } from './other-mounts.ts';
 
@@ -14,6 +15,7 @@ const REGISTRY_DIRECTORY = '/var/lib/polykernel-ids';
 /** Where everybody may put something. */
 const TEMPORARY = ['/tmp', '/var/tmp'];
 const INTERFACE_PATIENCE_MS = 3000;
+const HOME_PATIENCE_MS = 5000;
 
 /**
  * What a `host` root must not show: kernel interfaces, control sockets, Polykernel's own directories, and `more`.
@@ -62,15 +64,20 @@ async function elsewhere(paths: readonly string[]): Promise<Cover[]> {
   return covers;
 }
 
-/** Polykernel's own directories: other kernels' secrets, in `homes` too, and the programs that all of them are started with. */
-export function ownPlaces(homes: readonly string[] = []): string[] {
-  return [home(), ...homes, cacheDirectory(), REGISTRY_DIRECTORY].flatMap((path) => {
-    try {
-      return [realpathSync(path)];
-    } catch {
-      return [];
-    }
-  });
+/**
+ * Polykernel's own directories: other kernels' secrets, in `homes` too, and the programs that all of them are started with. None where
+ * the jail shows no directory that could hold one. Rejects as patiently(): what is not known cannot be hidden.
+ */
+export async function ownPlaces({
+  root,
+  volumes,
+  homes = [],
+}: Pick<LaunchSpec, 'root' | 'volumes' | 'homes'>): Promise<string[]> {
+  if (volumes.length === 0 && root.kind !== 'host' && root.kind !== 'directory') return [];
+  const own = [home(), cacheDirectory(), REGISTRY_DIRECTORY].map((path) => lookNow(path)?.path);
+  // Those of other daemons may lie on a file server that is dead.
+  const others = homes.map(async (path) => (await patiently(path, () => lookAt(path), HOME_PATIENCE_MS))?.path);
+  return [...own, ...(await Promise.all(others))].filter((path) => path !== undefined);
 }
 
 /** lookAt() for paths that are sure to answer. */

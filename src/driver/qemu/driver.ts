@@ -125,7 +125,7 @@ export class QemuDriver implements Driver {
       checkQemuLaunch(spec);
       if (canClone(spec)) return await this.#clone(spec, context, { signal, timeout }, progress);
       progress('booting kernel');
-      return await this.#run(spec, undefined, context, { signal, timeout }, progress);
+      return await this.#boot(spec, context, { signal, timeout }, progress);
     } catch (error) {
       // What is told well already stays; the rest is the deadline or the caller's abort before there was a process.
       throw error instanceof PolykernelError ? error : await startFailure(spec, error, { signal, timeout });
@@ -209,13 +209,28 @@ export class QemuDriver implements Driver {
     const signal = AbortSignal.any([why.signal, why.timeout]);
     const template = await this.#template(spec, context, signal, progress);
     progress('cloning template');
+    let hasAnswered = false;
+    const answered = () => {
+      hasAnswered = true;
+    };
     try {
-      return await this.#run(spec, template, context, why, progress);
+      return await this.#run(spec, template, context, { ...why, answered }, progress);
     } catch (error) {
       if (signal.aborted || !isBrokenClone(error)) throw error;
-      progress('template unusable, discarding it');
-      await this.#templates.discard(template.key);
+      progress(hasAnswered ? 'clone failed' : 'template unusable, discarding it');
+      await this.#templates.failed(template.key, spec.id, hasAnswered);
       throw new UnusableTemplate(error);
+    }
+  }
+
+  async #boot(spec: LaunchSpec, context: Context, why: Why, progress: Progress): Promise<Kernel> {
+    let runs = false;
+    try {
+      const kernel = await this.#run(spec, undefined, context, why, progress);
+      runs = true;
+      return kernel;
+    } finally {
+      await this.#templates.booted(spec.id, runs);
     }
   }
 
@@ -258,7 +273,7 @@ export class QemuDriver implements Driver {
       if (cloned) await markClone(spec.directory, template);
       const ended = earlyEnd(spec.directory, done.signal);
       if (cloned) await Promise.race([ended, loadClone(spec)]);
-      await Promise.race([ended, this.#setUp(spec, guest, cloned, signal, progress)]);
+      await Promise.race([ended, this.#setUp(spec, guest, cloned, why, progress)]);
       const kernel = new QemuKernel({ id: spec.id, directory: spec.directory, pid, cloned, guest, ...machineOf(spec) });
       // Nothing waits for it.
       if (spec.image.modules.watchdog !== undefined) void kernel.arm();
@@ -279,15 +294,11 @@ export class QemuDriver implements Driver {
     }
   }
 
-  async #setUp(
-    spec: LaunchSpec,
-    guest: GuestLink,
-    cloned: boolean,
-    signal: AbortSignal,
-    progress: Progress,
-  ): Promise<void> {
+  async #setUp(spec: LaunchSpec, guest: GuestLink, cloned: boolean, why: Why, progress: Progress): Promise<void> {
+    const signal = AbortSignal.any([why.signal, why.timeout]);
     const control = await connectShim(spec.directory, 'control');
     await guest.attach(control, cloned ? AbortSignal.any([signal, AbortSignal.timeout(CLONE_DEADLINE_MS)]) : signal);
+    why.answered?.();
     if (spec.placement !== undefined) await pinVcpus(spec, spec.placement);
     progress('setting up files');
     const ops = rootOps({
@@ -319,6 +330,8 @@ interface Context {
 interface Why {
   signal: AbortSignal;
   timeout: AbortSignal;
+  /** Called when the guest's agent has answered. */
+  answered?(): void;
 }
 
 /** The guest has answered, so that all its vCPUs have threads; it runs nothing of ours yet. */

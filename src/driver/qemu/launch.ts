@@ -78,7 +78,7 @@ export async function launchQemu(launch: QemuLaunch, signal: AbortSignal): Promi
     volumes: spec.volumes,
     // A template boots for all that its kernel is given later.
     moduleTree: start === 'template' ? undefined : spec.image.moduleTree,
-    own: ownPlaces(spec.homes),
+    own: await ownPlaces(spec),
     covers: spec.root.kind === 'host' ? await hostCovers([...(spec.homes ?? []), ...spec.hiddenPaths]) : [],
     uncovered: spec.shownPaths,
     memoryFiles: [{ target: '/dev/shm', bytes: SHM_BYTES, inodes: 16, mode: '1777' }],

@@ -50,6 +50,29 @@ describe('TemplateStore', () => {
     expect((await stat(found[0]!.ram)).mode & 0o777).toBe(0o444);
   });
 
+  it('lets nobody wait for a kernel that hangs while it boots, but who wants the same', async () => {
+    const [hung, others] = [new TemplateStore(directory, 2), new TemplateStore(directory, 2)];
+    const [begun, end] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const hanging = hung.ensure(
+      key(1),
+      async (work) => {
+        begun.resolve();
+        await end.promise;
+        await build(work);
+      },
+      signal,
+    );
+    await begun.promise;
+    // Also where there are more than are kept.
+    for (const cpus of [2, 3, 4]) await others.ensure(key(cpus), build, AbortSignal.timeout(10_000));
+    await others.failed(key(4), 'x', false);
+    await others.sweep();
+    await expect(others.ensure(key(1), build, AbortSignal.timeout(300))).rejects.toThrow();
+    end.resolve();
+    await hanging;
+    expect(await hung.find(key(1))).toBeDefined();
+  });
+
   it('leaves nothing of a build that fails', async () => {
     const store = new TemplateStore(directory);
     const failing = store.ensure(
@@ -61,7 +84,7 @@ describe('TemplateStore', () => {
       signal,
     );
     await expect(failing).rejects.toThrow('no luck');
-    expect(await readdir(directory)).toEqual(['lock']);
+    expect(await readdir(directory)).toEqual(['locks']);
     await store.ensure(key(1), build, signal);
     expect(builds).toBe(2);
   });
@@ -77,7 +100,7 @@ describe('TemplateStore', () => {
       signal,
     );
     await expect(flooding).rejects.toThrow(/the state of a template has 1099511627776 bytes/);
-    expect(await readdir(directory)).toEqual(['lock']);
+    expect(await readdir(directory)).toEqual(['locks']);
   });
 
   it('makes a template again when its files are damaged', async () => {
@@ -101,16 +124,31 @@ describe('TemplateStore', () => {
     await store.ensure(key(1), build, signal);
     await store.ensure(key(2), build, signal);
     await utimes(join(directory, key(2), 'meta.json'), new Date(1000), new Date(1000));
-    await mkdir(join(directory, 'work-abandoned'));
+    for (const name of ['work-abandoned', `work-${key(2).slice(0, 16)}-0`, `work-${key(3).slice(0, 16)}-0`])
+      await mkdir(join(directory, name));
     await store.ensure(key(3), build, signal);
-    expect((await readdir(directory)).sort()).toEqual([key(1), key(3), 'lock'].sort());
+    expect((await readdir(directory)).sort()).toEqual([key(1), key(3), 'lock', 'locks'].sort());
   });
 
   it('forgets a template that proved useless', async () => {
     const store = new TemplateStore(directory);
     await store.ensure(key(1), build, signal);
-    await store.discard(key(1));
-    await store.discard(key(1));
+    await store.failed(key(1), 'x', false);
+    await store.failed(key(1), 'x', false);
+    expect(await store.find(key(1))).toBeUndefined();
+  });
+
+  it('forgets none by the fault of an instance whose boot fails too', async () => {
+    const store = new TemplateStore(directory);
+    await store.ensure(key(1), build, signal);
+    // Its root makes the kernel panic, say.
+    await store.failed(key(1), 'hostile', true);
+    await store.booted('hostile', false);
+    await store.booted('hostile', true);
+    await store.booted('other', true);
+    expect(await store.find(key(1))).toBeDefined();
+    await store.failed(key(1), 'sound', true);
+    await store.booted('sound', true);
     expect(await store.find(key(1))).toBeUndefined();
   });
 });

@@ -4,7 +4,8 @@
  *   KEY/ram        the guest's memory, sparse; clones map it privately, so its page cache is common to all of them
  *   KEY/state      everything else of the machine, as QEMU's migration stream
  *   KEY/meta.json  written last; its modification time is that of the last use
- *   lock           of the process that builds or removes
+ *   locks/KEY      of the process that builds or removes it: a kernel that hangs while it boots keeps no other from its template
+ *   work-KEY-*     what is built or removed just now
  *
  * INVARIANTS: a KEY directory appears by one rename, complete and on disk. Nothing in it is writable for a clone.
  * Running clones keep the memory file they have mapped also when its template is removed.
@@ -36,9 +37,13 @@ export type TemplateBuilder = (directory: string) => Promise<void>;
 const DEFAULT_LIMIT = 8;
 const META = 'meta.json';
 const WORK_PREFIX = 'work-';
+/** As much of a key as names its lock and its work: sockets lie in that, and their paths are limited. */
+const LOCK_DIGITS = 16;
 /** Of a machine without its memory, which the daemon reads as a whole; true ones have about one. Who has taken QEMU over writes what it likes. */
 const MOST_STATE_BYTES = 32 * 2 ** 20;
-/** Somebody who holds the lock this long is building. */
+/** By versions that had one lock for all, whose work has no key. */
+const LOCK_OF_ALL = 'lock';
+/** Somebody who holds a lock this long is building. */
 const SWEEP_PATIENCE_MS = 100;
 
 /** Names what a template depends on: kernel, QEMU, processor and memory, and the command line. */
@@ -53,6 +58,8 @@ export class TemplateStore {
   readonly #directory: string;
   readonly #limit: number;
   readonly #abandoned: TemplateBuilder;
+  /** Keys by instances that are to be booted after a clone of theirs has failed. */
+  readonly #suspects = new Map<string, string>();
 
   /** `limit`: how many templates are kept. `abandoned` ends what a killed builder left running in its directory. */
   constructor(directory: string, limit = DEFAULT_LIMIT, abandoned: TemplateBuilder = async () => {}) {
@@ -87,7 +94,8 @@ export class TemplateStore {
   async ensure(key: string, build: TemplateBuilder, signal: AbortSignal, onBuild = () => {}): Promise<Template> {
     const found = await this.find(key);
     if (found !== undefined) return found;
-    return await this.#locked(signal, async () => {
+    await this.sweep();
+    return await this.#locked(lockOf(key), signal, async () => {
       const meanwhile = await this.find(key);
       if (meanwhile !== undefined) return meanwhile;
       onBuild();
@@ -101,30 +109,51 @@ export class TemplateStore {
 
   /** Ends and removes what killed processes left; leaves alone what another process is at. */
   async sweep(): Promise<void> {
-    if ((await this.#leftovers()).length === 0) return;
-    await this.#locked(AbortSignal.timeout(SWEEP_PATIENCE_MS), async () => {}).catch(() => {});
+    for (const lock of new Set((await this.#leftovers()).map(lockOfWork))) await this.#ifFree(lock, async () => {});
   }
 
-  /** Removes a template that proved to be unusable. */
-  async discard(key: string): Promise<void> {
-    await this.#locked(undefined, () => this.#remove(key));
+  /**
+   * A clone for `instance` did not come to run. Until its agent has answered nothing of the instance's own has been looked at, so that
+   * the template is of no use, and goes. Later it may be the fault of a root or volume, by which nobody is to take a template from
+   * others: what a boot of the same does tells (booted()).
+   */
+  async failed(key: string, instance: string, hasAnswered: boolean): Promise<void> {
+    if (hasAnswered) this.#suspects.set(instance, key);
+    else await this.#discard(key);
   }
 
-  async #locked<T>(signal: AbortSignal | undefined, action: () => Promise<T>): Promise<T> {
+  /** A kernel for `instance` was booted instead, and came to run if it `runs`. */
+  async booted(instance: string, runs: boolean): Promise<void> {
+    const key = this.#suspects.get(instance);
+    this.#suspects.delete(instance);
+    if (key !== undefined && runs) await this.#discard(key);
+  }
+
+  /** Unless somebody makes it anew just now. */
+  async #discard(key: string): Promise<void> {
+    await this.#ifFree(lockOf(key), () => this.#remove(key));
+  }
+
+  async #locked<T>(lock: string, signal: AbortSignal | undefined, action: () => Promise<T>): Promise<T> {
     await mkdir(this.#directory, { recursive: true, mode: 0o700 });
     return await withLock(
-      join(this.#directory, 'lock'),
+      join(this.#directory, lock),
       async () => {
-        await this.#clear();
+        await this.#clear(lock);
         return await action();
       },
       { signal },
     );
   }
 
-  /** With the lock held, a work directory belongs to a process that was killed; the kernel in it went on. */
-  async #clear(): Promise<void> {
-    for (const name of await this.#leftovers()) {
+  /** Nothing is done where somebody else holds the lock. */
+  async #ifFree(lock: string, action: () => Promise<void>): Promise<void> {
+    await this.#locked(lock, AbortSignal.timeout(SWEEP_PATIENCE_MS), action).catch(() => {});
+  }
+
+  /** With its lock held, a work directory belongs to a process that was killed; the kernel in it went on. */
+  async #clear(lock: string): Promise<void> {
+    for (const name of (await this.#leftovers()).filter((each) => lockOfWork(each) === lock)) {
       const work = join(this.#directory, name);
       await this.#abandoned(work);
       await rm(work, { recursive: true, force: true });
@@ -136,8 +165,12 @@ export class TemplateStore {
     return names.filter((name) => name.startsWith(WORK_PREFIX));
   }
 
+  #work(key: string): string {
+    return join(this.#directory, `${WORK_PREFIX}${key.slice(0, LOCK_DIGITS)}-${randomBytes(6).toString('hex')}`);
+  }
+
   async #build(key: string, build: TemplateBuilder): Promise<void> {
-    const work = join(this.#directory, WORK_PREFIX + randomBytes(6).toString('hex'));
+    const work = this.#work(key);
     await mkdir(work, { mode: 0o700 });
     try {
       await build(work);
@@ -156,7 +189,7 @@ export class TemplateStore {
   }
 
   async #remove(key: string): Promise<void> {
-    const doomed = join(this.#directory, WORK_PREFIX + randomBytes(6).toString('hex'));
+    const doomed = this.#work(key);
     // First out of sight at once, then deleted: nobody finds half a template.
     const moved = await rename(join(this.#directory, key), doomed).then(
       () => true,
@@ -174,8 +207,15 @@ export class TemplateStore {
       }),
     );
     used.sort((a, b) => b.usedAt - a.usedAt);
-    for (const { name } of used.slice(this.#limit - 1)) await this.#remove(name);
+    for (const { name } of used.slice(this.#limit - 1)) await this.#ifFree(lockOf(name), () => this.#remove(name));
   }
+}
+
+/** Of a template, and of a work directory. */
+const lockOf = (key: string): string => `locks/${key.slice(0, LOCK_DIGITS)}`;
+function lockOfWork(name: string): string {
+  const key = /^work-([0-9a-f]{16})-/.exec(name)?.[1];
+  return key === undefined ? LOCK_OF_ALL : lockOf(key);
 }
 
 /** Waits until a file is on disk. */

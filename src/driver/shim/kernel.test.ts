@@ -106,6 +106,16 @@ describe('delay-loop constant', () => {
     expect(parseLpj('Calibrating delay loop (skipped) preset value..')).toBeUndefined();
   });
 
+  it('is not learnt from a kernel with words of its own, for all kernels of its image go by it', async () => {
+    const cache = new LpjCache(join(directory, 'cache/learnt.json'), 'boot');
+    const image = { digest: 'digest' };
+    const said = (lpj: number) => `Calibrating delay loop (skipped) preset value.. 0.00 BogoMIPS (lpj=${lpj})\n`;
+    await cache.learn({ image, append: ['lpj=1000'] }, said(1000));
+    expect(await cache.get('digest')).toBeUndefined();
+    await cache.learn({ image }, said(4_000_000));
+    expect(await cache.get('digest')).toBe(4_000_000);
+  });
+
   it('is kept per image and boot of the host, of this boot alone', async () => {
     const path = join(directory, 'cache/lpj.json');
     await new LpjCache(path, 'boot a').set('digest', 4000);

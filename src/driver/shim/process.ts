@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { findProcess } from '../../core/background.ts';
 import { commandLine, isAlive, type ProcessId } from '../../core/process-id.ts';
 import { PolykernelError } from '../../sys/errors.ts';
+import { processStartTime } from '../../sys/process.ts';
 import { readSmallFile } from '../../sys/small-file.ts';
 import { jailLeft } from './fence.ts';
 
@@ -54,13 +55,23 @@ async function untilNone(find: () => number | undefined, directory: string, dead
 
 /** Shims and jails of a directory. Other programs may name it too (an editor, a shell): only these are ours. */
 function processesNaming(directory: string): number[] {
-  return readdirSync('/proc').flatMap((entry) => {
-    if (!/^\d+$/.test(entry)) return [];
-    const pid = Number(entry);
-    if (!mayBeOurs(pid)) return [];
-    const isJail = /(?:^|\/)(?:pk-shim|pk-cell|bwrap)$/.test(commandLine(pid)[0] ?? '');
-    return isJail && commandLine(pid, JAIL_COMMAND_BYTES).includes(directory) ? [pid] : [];
+  return ours(/(?:^|\/)(?:pk-shim|pk-cell|bwrap)$/).filter((pid) =>
+    commandLine(pid, JAIL_COMMAND_BYTES).includes(directory),
+  );
+}
+
+/** Processes of these programs that have an argument which begins with `prefix`. */
+export function oursNaming(prefix: string, programs: RegExp): ProcessId[] {
+  return ours(programs).flatMap((pid) => {
+    const startTime = processStartTime(pid);
+    const isNamed = commandLine(pid, JAIL_COMMAND_BYTES).some((argument) => argument.startsWith(prefix));
+    return startTime !== undefined && isNamed ? [{ pid, startTime }] : [];
   });
+}
+
+function ours(programs: RegExp): number[] {
+  const all = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+  return all.map(Number).filter((pid) => mayBeOurs(pid) && programs.test(commandLine(pid)[0] ?? ''));
 }
 
 /**

@@ -15,8 +15,10 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
+import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { nativeProgram } from '../../../test/support/native.ts';
+import { collectGarbage } from '../../sys/node.ts';
 import { processStartTime, run } from '../../sys/process.ts';
 import {
   askMonitor,
@@ -147,6 +149,17 @@ describe('a lock that it holds', () => {
 });
 
 describe('start', () => {
+  it('keeps nothing of what the program was started with', async () => {
+    const start = async () => {
+      const launch = { directory, argv: ['/bin/sleep', '1000'] };
+      await launchShim(launch);
+      return new WeakRef(launch);
+    };
+    const launch = await start();
+    await turn();
+    collectGarbage('last-resort');
+    expect(launch.deref()).toBeUndefined();
+  });
   it('refuses a program that does not exist and leaves nothing', async () => {
     await expect(launchShim({ directory, argv: ['/no/such/program'] })).rejects.toThrow(
       /no\/such\/program.*No such file/,

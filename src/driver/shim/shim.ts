@@ -100,11 +100,12 @@ export function launchShim(launch: ShimLaunch): Promise<{ pid: number }> {
       if (settled) return;
       settled = true;
       clearTimeout(timer);
-      // What Node has of it lives as long as its kernel, and what it was started with is long.
+      // What Node has of it lives as long as its kernel, and what it was started with is long: a listener made here would keep it.
       for (const stream of [shim.stdout, shim.stderr]) stream?.removeAllListeners().destroy();
       shim.unref();
-      shim.removeAllListeners().on('error', () => {});
+      shim.removeAllListeners().on('error', ignore);
       shim.spawnargs.length = 0;
+      Object.assign(shim, { stdout: null, stderr: null, stdio: [] });
       finish();
     };
     const abandon = (reason: unknown) => {
@@ -145,6 +146,8 @@ export function launchShim(launch: ShimLaunch): Promise<{ pid: number }> {
     });
   });
 }
+
+const ignore = (): void => {};
 
 /**
  * Opens a connection to the shim in `directory` and sends the line that says what it is for.

@@ -55,7 +55,7 @@ import {
 import { CpuChoice } from './cpu-choice.ts';
 import { UmlKernel } from './kernel.ts';
 import { umlLimits } from './limits.ts';
-import { LpjCache, parseLpj } from './lpj.ts';
+import { LpjCache } from './lpj.ts';
 import { umlThreads } from './threads.ts';
 import { UML } from './traits.ts';
 
@@ -181,9 +181,9 @@ export class UmlDriver implements Driver {
       shareMemory(spec, guest);
       const ended = earlyEnd(spec.directory, watch.signal);
       await Promise.race([this.#setUp(spec, guest, both, progress), ended]);
-      if (lpj === undefined) await this.#measure(spec);
+      if (lpj === undefined) await this.#lpj.learn(spec, await readConsoleTail(spec.directory, MIB));
       const kernel = new UmlKernel(spec, pid, guest, this.#cpus, chosen);
-      if (spec.size !== undefined) await Promise.race([ended, kernel.resize(spec.size)]);
+      if (spec.size !== undefined) await Promise.race([ended, kernel.begin(spec.size, both)]);
       return kernel;
     } catch (error) {
       guest.destroy();
@@ -249,7 +249,7 @@ export class UmlDriver implements Driver {
       root: spec.root,
       volumes: spec.volumes,
       moduleTree: spec.image.moduleTree,
-      own: ownPlaces(spec.homes),
+      own: await ownPlaces(spec),
       covers: spec.root.kind === 'host' ? await hostCovers([...(spec.homes ?? []), ...spec.hiddenPaths]) : [],
       uncovered: spec.shownPaths,
       memoryFiles: [
@@ -284,11 +284,6 @@ export class UmlDriver implements Driver {
     // Of half the files that it may open: between two looks it opens more.
     const files = inodesMost(Math.floor(Math.min(umlLimits(spec).openFiles, ownOpenFiles().hard) / 2));
     await guest.configure([...ops, files, ...umlRegionSteps(spec.regions).values(), ...network], signal);
-  }
-
-  async #measure(spec: LaunchSpec): Promise<void> {
-    const lpj = parseLpj(await readConsoleTail(spec.directory, MIB));
-    if (lpj !== undefined) await this.#lpj.set(spec.image.digest, lpj);
   }
 }
 

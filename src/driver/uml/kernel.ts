@@ -8,7 +8,7 @@ import { limitToSize } from '../jail/limits.ts';
 import { ShimKernel } from '../shim/kernel.ts';
 import { launchThreads } from '../shim/launch-threads.ts';
 import { askMonitor, askShim } from '../shim/shim.ts';
-import { memoryOut, setMemoryOut } from './balloon.ts';
+import { memoryOut, type OutOptions, setMemoryOut } from './balloon.ts';
 import { UML_MCONSOLE, umlRegionSteps } from './command.ts';
 import type { CpuChoice } from './cpu-choice.ts';
 import { UmlRam } from './ram.ts';
@@ -74,7 +74,16 @@ export class UmlKernel extends ShimKernel {
     return { cpus, memoryBytes: memoryBytes - outBytes };
   }
 
-  async resize({ cpus, memoryBytes }: KernelSize): Promise<KernelSize> {
+  resize(size: KernelSize): Promise<KernelSize> {
+    return this.#become(size);
+  }
+
+  /** The size that it begins with, as resize(); as long as something comes out, until the signal aborts. */
+  begin(size: KernelSize, starting: AbortSignal): Promise<KernelSize> {
+    return this.#become(size, { starting });
+  }
+
+  async #become({ cpus, memoryBytes }: KernelSize, options?: OutOptions): Promise<KernelSize> {
     if (this.ended) throw new PolykernelError('kernel-died', 'the kernel has ended');
     const machine = this.#machine;
     if (cpus !== machine.cpus || (memoryBytes !== machine.memoryBytes && !this.#memoryChanges))
@@ -87,7 +96,7 @@ export class UmlKernel extends ShimKernel {
     const before = await memoryOut(this.guest, machine.memoryBytes);
     // What comes in is allowed first, what goes out afterwards.
     if (outBytes < before) limitToSize(this.directory, outBytes);
-    await setMemoryOut(this.guest, machine.memoryBytes, { before, after: outBytes }, () => this.#ram());
+    await setMemoryOut(this.guest, machine.memoryBytes, { before, after: outBytes }, () => this.#ram(), options);
     limitToSize(this.directory, outBytes);
     // Asked in the same breath: the agent answers in turn.
     const [, now] = await Promise.all([this.guest.configure([tellSize({ cpus, memoryBytes })]), this.size()]);

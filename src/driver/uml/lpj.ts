@@ -8,6 +8,12 @@ import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { hostBootId } from '../../sys/host-boot.ts';
 
+/** The kernel that was measured. */
+interface Learned {
+  image: { digest: string };
+  append?: readonly string[];
+}
+
 export class LpjCache {
   readonly #path: string;
   readonly #bootId: string;
@@ -22,6 +28,15 @@ export class LpjCache {
   async get(imageDigest: string): Promise<number | undefined> {
     this.#known ??= readTable(this.#path);
     return (await this.#known)[this.#key(imageDigest)];
+  }
+
+  /**
+   * Keeps what a kernel said on its console as it booted. One that was given words of its own may have been told to say anything, in its
+   * `lpj=` or in the line that repeats its words, and all kernels of its image would go by that.
+   */
+  async learn({ image, append = [] }: Learned, console: string): Promise<void> {
+    const lpj = append.length > 0 ? undefined : parseLpj(console);
+    if (lpj !== undefined) await this.set(image.digest, lpj);
   }
 
   /** Keeps a constant; a cache that cannot be written only costs time. */

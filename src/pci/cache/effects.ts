@@ -5,6 +5,7 @@
 import type { Layout } from '../layout.ts';
 import { EXTENDED_ID, ID } from '../rules/index.ts';
 import { find } from '../walk.ts';
+import { zeroAt } from './constants.ts';
 
 /** To the function itself: `reset` may have changed all that is not constant, `power` has where its context is not kept. */
 export type Consequence = 'reset' | 'power' | 'vfs-reset' | 'vfs-gone' | 'below-reset' | 'below-gone';
@@ -34,7 +35,14 @@ const sriov = (at: number, bytes: number): Part => ({ of: EXTENDED_ID.sriov, ext
 const OFFSET_AND_STRIDE = sriov(0x14, 4);
 const VF_BARS = sriov(0x24, 24);
 
+/** Where numbers of interrupts are shown, which follow those of MSI and MSI-X. */
+const INTERRUPTS = [express(0x02, 2), { of: EXTENDED_ID.dpc, extended: true, at: 4, bytes: 2 } as const];
+
 const EFFECTS: readonly Effect[] = [
+  { source: 'PCIe 7.5.3.2', when: { of: ID.msi, at: 2, bytes: 2 }, drops: INTERRUPTS },
+  { source: 'PCIe 7.5.3.2', when: { of: ID.msix, at: 2, bytes: 2 }, drops: INTERRUPTS },
+  // A common clock has other latencies, which virtual functions show as well.
+  { source: 'PCIe 7.5.3.6', when: express(0x10, 1), drops: [express(0x0c, 4)], does: ['vfs-gone'] },
   // The byte with bit 15, Initiate Function Level Reset. Resetting a physical function disables its virtual ones (PCIe 9.2.2.3).
   { source: 'PCIe 6.6.2', when: { ...express(0x09, 1), bits: 0x80 }, does: ['reset', 'vfs-gone'] },
   { source: 'PCI ECN Advanced Capabilities', when: { of: ID.af, at: 4, bytes: 1, bits: 1 }, does: ['reset'] },
@@ -79,6 +87,8 @@ export function effectsOf(layout: Layout, offset: number, width: number, value: 
     if (when.headerType !== undefined && when.headerType !== layout.headerType) continue;
     const start = startOf(layout, when);
     if (start === undefined || offset >= start + when.bytes || offset + width <= start) continue;
+    // What is reserved does nothing.
+    if (zeroAt(layout, start)?.but === 0) continue;
     if (when.bits !== undefined && (Math.floor(value / 2 ** (8 * (start - offset))) & when.bits) === 0) continue;
     for (const part of parts) {
       const at = startOf(layout, part);

@@ -5,20 +5,24 @@
  */
 import { PolykernelError } from '../../sys/errors.ts';
 import type { Access, Signal } from '../access.ts';
-import { type Decoded, type DecodeOptions, decode } from '../decode.ts';
+import { type Decoded, type DecodeOptions, decode, type Piece } from '../decode.ts';
 import { type Layout, readLayout } from '../layout.ts';
-import { VIRTUAL_ZEROS } from '../rules/header.ts';
 import { EXTENDED_ID, ID } from '../rules/index.ts';
-import { allOnes, Reading, type Source, type Width } from '../source.ts';
-import { find, serialNumber } from '../walk.ts';
+import { allOnes, checkPlace, Reading, type Source, type Width } from '../source.ts';
+import { find } from '../walk.ts';
+import { type Alike, alikeOf, type Saved } from './alike.ts';
+import { identityOf, notZero, specifiedOf, startsOf } from './constants.ts';
 import { type Consequence, type Effects, effectsOf } from './effects.ts';
-import { type Run, Shadow } from './shadow.ts';
+import { Power } from './power.ts';
+import { Shadow } from './shadow.ts';
 import { noStatistics, type Statistics } from './statistics.ts';
 
-/** What a function tells the others of its bus. */
+/** The other functions of its bus, for one of them. */
 export interface Neighbours {
   /** Something happened to the virtual functions of `address`, or to all below it. */
   tell(address: string, consequence: Consequence): void;
+  /** Whether function 0 of the device of `address` is known to have no groups of functions. */
+  ungrouped(address: string): boolean;
 }
 
 export interface CacheOptions {
@@ -27,47 +31,18 @@ export interface CacheOptions {
   /** Milliseconds, never going back. */
   now(): number;
   neighbours?: Neighbours;
+  /** Of several functions together. */
+  statistics?: Statistics;
 }
-
-/** Constant bytes of a function. Those that are alike are one object where they were stored: thousands of virtual functions are. */
-export interface Constants {
-  /** Bit 4 of Status, which is constant in a register that is not. */
-  readonly hasList: boolean;
-  readonly runs: readonly Run[];
-}
-
-/** What outlives a process of one function. */
-export interface Saved {
-  readonly signal: Signal;
-  readonly constants: Constants;
-}
-
-/** The layout that such constant bytes led to without any other being read, of a function of the same size and kind. */
-const INFERRED = new WeakMap<Constants, { layout: Layout; size: number; isVirtual: boolean }>();
 
 /** What others did to a function that the cache cannot see by itself. */
 export type Happening = 'reset' | 'power' | 'driver' | 'removed' | 'vfs' | 'vectors';
 
-/** Of Power Management Control/Status (PCIe 7.5.2.2). */
-const POWER_STATE = 0x03;
-const NO_SOFT_RESET = 0x08;
-/** So long a device may still show the state in which it was before (PCIe 5.9). */
-const SETTLE_MS = 10;
-
 /** A completer that is not ready yet (PCIe 2.3.2, CRS Software Visibility). */
 const RETRY = 0xffff0001;
 
-function checkPlace(offset: number, width: Width): void {
-  if ([1, 2, 4].includes(width) && Number.isSafeInteger(offset / width) && offset >= 0) return;
-  throw new PolykernelError('invalid', `offset: ${offset} is no place for ${width} bytes in a configuration space`, {
-    field: 'offset',
-    value: offset,
-    hint: 'It must be a multiple of the width, which is 1, 2 or 4.',
-  });
-}
-
 export class CachedFunction implements Source {
-  readonly statistics: Statistics = noStatistics();
+  readonly statistics: Statistics;
   readonly access: Access;
   readonly #options: CacheOptions;
   readonly #shadow: Shadow;
@@ -79,17 +54,15 @@ export class CachedFunction implements Source {
   #isDoubtful = false;
   #signal: Signal | undefined;
   #looked = Number.NEGATIVE_INFINITY;
-  /** In which it was put last; after a reset D0. */
-  #powerState = 0;
-  /** Until then what it says of its state is not kept. */
-  #settled = Number.NEGATIVE_INFINITY;
-  /** What was known from before, as long as nothing else is constant. */
-  #restored: Constants | undefined;
+  readonly #power = new Power();
+  /** What was known from before, as long as that and nothing else is constant. */
+  #restored: Alike | undefined;
   #hasList: boolean | undefined;
 
   constructor(access: Access, options: CacheOptions) {
     this.access = access;
     this.#options = options;
+    this.statistics = options.statistics ?? noStatistics();
     this.#shadow = new Shadow(access.size);
   }
 
@@ -101,6 +74,9 @@ export class CachedFunction implements Source {
   }
   get owned(): boolean {
     return this.#owned;
+  }
+  get #isVirtual(): boolean {
+    return this.access.physicalFunction !== undefined;
   }
 
   /** Whether nobody else writes: then what was written or read stays known. What was known until now may be older: dropped. */
@@ -130,7 +106,7 @@ export class CachedFunction implements Source {
     this.statistics.totalReads += 1;
     const known = fresh ? undefined : this.#known(offset, width);
     if (known !== undefined) this.statistics.hits += 1;
-    const value = known ?? this.#miss(offset, width);
+    const value = known ?? this.#miss([{ offset, width }])[0];
     this.statistics.readMs += performance.now() - began;
     return value;
   }
@@ -158,8 +134,8 @@ export class CachedFunction implements Source {
       ? effectsOf(layout, offset, width, value)
       : { drops: [], does: new Set<Consequence>(['reset', 'vfs-gone', 'below-gone']) };
     this.statistics.writes += 1;
-    if (layout !== undefined && effects.does.has('power') && this.#losesContext(layout, offset, value))
-      effects.does.add('reset');
+    if (layout !== undefined && effects.does.has('power'))
+      if (this.#power.losesContext(layout, offset, value, (at) => this.#ask(at, 1))) effects.does.add('reset');
     if (effects.does.has('reset')) this.statistics.resets += 1;
     const forget = () => this.#forget(offset, width, value, effects);
     forget();
@@ -168,7 +144,7 @@ export class CachedFunction implements Source {
     } finally {
       // A reader in between has asked for what was there before.
       forget();
-      if (effects.does.has('power')) this.#settled = this.#options.now() + SETTLE_MS;
+      if (effects.does.has('power')) this.#power.written(this.#options.now());
     }
   }
 
@@ -207,7 +183,8 @@ export class CachedFunction implements Source {
   /** Undefined when nobody answers. Reads only what is needed and not known. */
   decode(options: Omit<DecodeOptions, 'layout'> = {}): Decoded | undefined {
     const layout = this.layout();
-    return layout === undefined ? undefined : decode(this, { ...options, layout });
+    if (layout === undefined) return undefined;
+    return this.#decodeAlike(layout, options.registers === true) ?? decode(this, { ...options, layout });
   }
 
   /** Class of a byte, and whether its value is known now. */
@@ -216,29 +193,26 @@ export class CachedFunction implements Source {
     return { class: this.#shadow.classOf(at), known: this.#known(at, 1) !== undefined };
   }
 
-  /** Known dwords that nobody else may have changed since, with a mask of the bytes that count. */
-  *keptDwords(): Generator<{ offset: number; mask: number; value: number }> {
-    for (let offset = 0; offset < this.size; offset += 4) {
-      let mask = 0;
-      for (let index = 0; index < 4; index++) if (this.#isSure(offset + index)) mask += 0xff * 2 ** (8 * index);
-      if (mask !== 0) yield { offset, mask, value: this.#shadow.value(offset, 4) };
-    }
+  /** A known byte that nobody else may have changed since. */
+  sure(at: number): number | undefined {
+    return this.#owned || this.#shadow.isConstant(at, 1) ? this.#known(at, 1) : undefined;
   }
 
   /** What may outlive this process; undefined while there is nothing that is sure. */
   save(): Saved | undefined {
     if (this.#layout === undefined || this.#isDoubtful || this.#signal === undefined) return undefined;
+    if (this.#restored !== undefined) return { signal: this.#signal, constants: this.#restored.constants };
     const hasList = this.#layout.capabilities.length > 0 || this.#hasList === true;
-    return { signal: this.#signal, constants: this.#restored ?? { hasList, runs: this.#shadow.constants() } };
+    return { signal: this.#signal, constants: { hasList, runs: this.#shadow.constants() } };
   }
 
   /** Takes over what save() gave, if the function is still the same one in the same state. */
   restore({ signal, constants }: Saved): boolean {
     const now = this.access.signal?.();
     if (now === undefined || now.device !== signal.device || now.state !== signal.state) return false;
-    if (constants.runs.some(({ offset, bytes }) => offset + bytes.length > this.size)) return false;
-    this.#shadow.takeOver(constants.runs);
-    this.#restored = constants;
+    this.#restored = alikeOf(constants, this.size, this.#isVirtual);
+    if (this.#restored === undefined) return false;
+    this.#shadow.takeOver(this.#restored.constant);
     this.#hasList = constants.hasList;
     this.#signal = now;
     this.#looked = this.#options.now();
@@ -247,66 +221,81 @@ export class CachedFunction implements Source {
   }
 
   #known(offset: number, width: Width): number | undefined {
-    if (this.#isDoubtful) return undefined;
-    const since = this.#owned ? Number.NEGATIVE_INFINITY : this.#options.now() - this.#options.boundMs;
-    return this.#shadow.get(offset, width, since);
+    return this.#isDoubtful ? undefined : this.#shadow.get(offset, width, this.#since());
   }
 
-  #isSure(at: number): boolean {
-    return (this.#owned || this.#shadow.isConstant(at, 1)) && this.#known(at, 1) !== undefined;
+  /** When what can be written has to have been asked for. */
+  #since(): number {
+    return this.#owned ? Number.NEGATIVE_INFINITY : this.#options.now() - this.#options.boundMs;
   }
 
-  #miss(offset: number, width: Width): number | undefined {
-    const isCacheable = this.#shadow.isCacheable(offset, width);
-    if (isCacheable) this.statistics.misses += 1;
-    else this.statistics.uncachableReads += 1;
-    const began = performance.now();
+  /**
+   * What decode() would give, from what others share: of the hardware comes only what is not constant. Undefined where constants are not
+   * those that were known from before, all of them and no others.
+   */
+  #decodeAlike(layout: Layout, registers: boolean): Decoded | undefined {
+    const shown = this.#restored?.shown(layout, registers);
+    if (!shown?.isWhole) return undefined;
+    const { hardwareReads } = this.statistics;
+    const values = shown.values(this.#shadow, this.#since(), (dwords) => this.#miss(dwords));
+    this.statistics.totalReads += shown.places;
+    this.statistics.hits += shown.places - (this.statistics.hardwareReads - hardwareReads);
+    return shown.decode(values);
+  }
+
+  /** Asks for all of these in one go, and keeps what may be kept of them. */
+  #miss(places: readonly Piece[]): (number | undefined)[] {
+    const { hardwareMs } = this.statistics;
     const generation = this.#generation;
     const asked = this.#options.now();
-    const value = this.#ask(offset, width);
-    if (isCacheable) this.statistics.missMs += performance.now() - began;
+    const values = this.#askAll(places);
+    const each = (this.statistics.hardwareMs - hardwareMs) / places.length;
     const isSure = this.#layout !== undefined && !this.#isDoubtful && generation === this.#generation;
-    if (isSure) this.#keep(offset, width, value, asked);
-    return value;
+    for (const [index, { offset, width }] of places.entries()) {
+      if (this.#shadow.isCacheable(offset, width)) {
+        this.statistics.misses += 1;
+        this.statistics.missMs += each;
+      } else this.statistics.uncachableReads += 1;
+      if (isSure) this.#keep(offset, width, values[index], asked);
+    }
+    return values;
   }
 
-  /** All ones is no value but the lack of one. */
+  /** All ones is no value but the lack of one; nor is a zero what is none, or a state what may not be there yet. */
   #keep(offset: number, width: Width, value: number | undefined, asked: number): void {
     if (value === undefined || value === allOnes(width) || (offset === 0 && value === RETRY)) return;
-    if (this.#isNotToKeep(offset, width, value, asked)) return;
-    this.#put(offset, width, value, asked);
+    const layout = this.#layout!;
+    const doubtful =
+      notZero(layout, offset, width, value, (at, bytes) => this.#shadow.get(at, bytes)) |
+      this.#power.unsettled(layout, offset, width, asked);
+    this.#put(offset, width, value, asked, doubtful);
   }
 
-  #put(offset: number, width: Width, value: number, asked = 0): void {
-    if (this.#shadow.put(offset, width, value, asked)) this.#restored = undefined;
-  }
-
-  /** What is no zero where by the specification one is, and a state that may not be there yet. */
-  #isNotToKeep(offset: number, width: Width, value: number, asked: number): boolean {
-    if (this.#layout === undefined) return false;
-    const { zeros, capabilities } = this.#layout;
-    for (let index = 0; index < width; index++)
-      if (zeros.has(offset + index) && (Math.floor(value / 2 ** (8 * index)) & 0xff) !== 0) return true;
-    const power = asked < this.#settled ? find(capabilities, ID.power) : undefined;
-    return power !== undefined && offset < power.offset + 6 && offset + width > power.offset + 4;
+  #put(offset: number, width: Width, value: number, asked = 0, doubtful = 0): void {
+    if (this.#shadow.put(offset, width, value, asked, doubtful)) this.#restored = undefined;
   }
 
   #ask(offset: number, width: Width): number | undefined {
+    return this.#askAll([{ offset, width }])[0];
+  }
+
+  #askAll(places: readonly Piece[]): (number | undefined)[] {
     const began = performance.now();
-    this.statistics.hardwareReads += 1;
-    if (this.#shadow.isConstant(offset, width)) this.statistics.constantReads += 1;
-    const value = this.access.read(offset, width);
+    const values: (number | undefined)[] = [];
+    for (const { offset, width } of places) {
+      this.statistics.hardwareReads += 1;
+      if (this.#shadow.isConstant(offset, width)) this.statistics.constantReads += 1;
+      values.push(this.access.read(offset, width));
+    }
     this.statistics.hardwareMs += performance.now() - began;
-    return value;
+    return values;
   }
 
   /** Walks the chains through what is known, and keeps what it had to ask for. */
   #infer(): Layout | undefined {
-    const isVirtual = this.access.physicalFunction !== undefined;
-    const inferred = this.#restored === undefined ? undefined : INFERRED.get(this.#restored);
-    if (inferred?.size === this.size && inferred.isVirtual === isVirtual) {
-      this.#shadow.classify(inferred.layout);
-      return inferred.layout;
+    if (this.#restored?.layout !== undefined) {
+      this.#shadow.classify(this.#restored.layout);
+      return this.#restored.layout;
     }
     const taken: [offset: number, width: Width, value: number | undefined, asked: number][] = [];
     const generation = this.#generation;
@@ -321,31 +310,24 @@ export class CachedFunction implements Source {
       },
     };
     const reading = new Reading(source);
-    const layout = readLayout(reading, { hasList: this.#hasList, virtual: isVirtual });
+    const { physicalFunction } = this.access;
+    const layout = readLayout(reading, {
+      hasList: this.#hasList,
+      virtual: this.#isVirtual,
+      ungrouped: () => this.#options.neighbours?.ungrouped(physicalFunction!) === true,
+    });
     if (layout === undefined) return undefined;
     // What a proof after a reset is held against has to be known before.
-    for (const place of this.#identity(layout)) reading.read(place, 4);
+    for (const place of identityOf(layout, this.#isVirtual)) reading.read(place, 4);
     if (generation !== this.#generation) return undefined;
     this.#shadow.classify(layout);
-    this.#shadow.dropOthers();
-    for (const each of taken) this.#keep(...each);
-    this.#putSpecified(layout, isVirtual);
     // Of older rules, under which other bytes were constant.
-    if (this.#restored !== undefined && !this.#shadow.holds(this.#restored.runs)) this.#restored = undefined;
-    if (this.#restored !== undefined && taken.length === 0)
-      INFERRED.set(this.#restored, { layout, size: this.size, isVirtual });
+    if (this.#shadow.dropOthers()) this.#restored = undefined;
+    this.#layout = layout;
+    for (const each of taken) this.#keep(...each);
+    for (const each of specifiedOf(layout, this.#isVirtual)) this.#put(...each);
+    if (this.#restored !== undefined && taken.length === 0) this.#restored.layout = layout;
     return layout;
-  }
-
-  /** What is known without being read. */
-  #putSpecified(layout: Layout, isVirtual: boolean): void {
-    // All ones, as every virtual function says (PCIe 9.3.4.1.1).
-    if (isVirtual) {
-      this.#put(0, 4, 0xffffffff);
-      if (layout.headerType === 0) for (const place of VIRTUAL_ZEROS) this.#put(place, 4, 0);
-    }
-    for (const { offset, registers } of layout.capabilities)
-      for (const { at, bytes, isZero } of registers) if (isZero) this.#put(offset + at, bytes as Width, 0);
   }
 
   /** At most once in `boundMs`: did something happen that nobody told of? */
@@ -369,48 +351,24 @@ export class CachedFunction implements Source {
       return;
     }
     const generation = this.#generation;
-    for (const place of this.#identity(this.#layout)) {
+    for (const place of identityOf(this.#layout, this.#isVirtual)) {
       const value = this.#ask(place, 4);
       if (value === allOnes(4) || value === RETRY || generation !== this.#generation) return;
-      if (this.#shadow.isValid(place, 4) && this.#shadow.value(place, 4) === value) continue;
+      if (value !== undefined && this.#shadow.get(place, 4) === value) continue;
       this.forgetAll();
       return;
     }
     this.#isDoubtful = false;
   }
 
-  /** Dwords by which a function is known again: ids, class and revision, subsystem, serial number. */
-  #identity(layout: Layout): number[] {
-    const serial = serialNumber(layout.capabilities);
-    return [
-      ...(this.access.physicalFunction === undefined ? [0x00] : []),
-      0x08,
-      ...(layout.headerType === 0 ? [0x2c] : []),
-      ...(serial === undefined ? [] : [serial.offset + 4, serial.offset + 8]),
-    ];
-  }
-
-  /**
-   * Whether the function is to be taken for reset by this write of its power state. It is not if No_Soft_Reset says that its registers are
-   * kept (PCIe 7.5.2.2), and it is still in the state in which it was put: one that was without power meanwhile is in D0.
-   */
-  #losesContext(layout: Layout, offset: number, value: number): boolean {
-    const at = find(layout.capabilities, ID.power)!.offset + 4;
-    const now = this.#ask(at, 1);
-    const expected = this.#powerState;
-    this.#powerState = Math.floor(value / 2 ** (8 * (at - offset))) & POWER_STATE;
-    return now === undefined || now === allOnes(1) || (now & NO_SOFT_RESET) === 0 || (now & POWER_STATE) !== expected;
-  }
-
   #forget(offset: number, width: number, value: number, { drops, does }: Effects): void {
     this.#changed(() => {
       let dropped = false;
       for (let index = 0; index < width; index++) {
-        const starts = this.#layout?.zeros.get(offset + index) ?? 0;
-        const byte = Math.floor(value / 2 ** (8 * index)) & 0xff & ~starts;
+        const at = offset + index;
+        const byte = (value >>> (8 * index)) & 0xff & ~startsOf(this.#layout, at);
         // What is there already is there afterwards: bits that a one clears or that start something read as zero, or are of class N.
-        const isSame = this.#shadow.isValid(offset + index) && this.#shadow.value(offset + index, 1) === byte;
-        if (!isSame) dropped = this.#shadow.drop(offset + index, 1) || dropped;
+        if (this.#shadow.get(at, 1) !== byte) dropped = this.#shadow.drop(at, 1) || dropped;
       }
       for (const [at, length] of drops) dropped = this.#shadow.drop(at, length) || dropped;
       return dropped;
@@ -421,7 +379,7 @@ export class CachedFunction implements Source {
   }
 
   #reset(): void {
-    this.#powerState = 0;
+    this.#power.reset();
     this.#changed(() => this.#shadow.dropWritable());
     this.#isDoubtful = true;
   }

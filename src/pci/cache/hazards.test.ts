@@ -1,41 +1,9 @@
 /** What goes wrong in caches of configuration spaces, each with what holds it off here. Each fails without its defence. */
 import { describe, expect, it } from 'vitest';
-import { AT, ModelBus, type ModelFunction, physicalImage } from '../../../test/support/pci-bus.ts';
+import { AT, ModelBus, physicalImage } from '../../../test/support/pci-bus.ts';
+import { expressBody, image } from '../../../test/support/pci-images.ts';
+import { BOUND_MS, BRIDGE, machine, readsOf } from '../../../test/support/pci-machine.ts';
 import { CachedBus } from './bus.ts';
-import type { CachedFunction } from './function.ts';
-
-const BOUND_MS = 10;
-const [BRIDGE, PF, VF] = ['0000:00:01.0', '0000:01:00.0', '0000:01:00.1'];
-
-/** A bridge, below it a physical function with one virtual one; nobody else writes. */
-function machine(owned = true) {
-  const bus = new ModelBus();
-  const cache = new CachedBus({ boundMs: BOUND_MS, now: () => bus.now });
-  const models: Record<string, ModelFunction> = {
-    bridge: bus.addBridge(BRIDGE),
-    pf: bus.addPhysical(PF, BRIDGE),
-    vf: bus.addVirtual(VF, PF, BRIDGE),
-  };
-  const add = (model: ModelFunction): CachedFunction => {
-    const cached = cache.add(model);
-    cached.owned = owned;
-    return cached;
-  };
-  return {
-    bus,
-    model: models as { bridge: ModelFunction; pf: ModelFunction; vf: ModelFunction },
-    bridge: add(models.bridge!),
-    pf: add(models.pf!),
-    vf: add(models.vf!),
-  };
-}
-
-/** Transactions that `act` takes. */
-function readsOf(model: ModelFunction, act: () => unknown): number {
-  const before = model.reads;
-  act();
-  return model.reads - before;
-}
 
 describe('1: writes over bytes of which some may not be kept', () => {
   it('a dword over Device Control and Status drops the control', () => {
@@ -121,6 +89,39 @@ describe('3: what is written here shows there', () => {
     model.vf.set(AT.msix + 2, 31);
     vf.note('vectors');
     expect(vf.read(AT.msix + 2, 2)).toBe(31);
+  });
+
+  it('the clock of the link changes its latencies, those that virtual functions show as well', () => {
+    const { pf, vf, model } = machine();
+    const at = AT.express + 0x0c;
+    expect([pf.read(at, 4), vf.read(at, 4)]).toEqual([0, 0]);
+    pf.write(AT.express + 0x10, 2, 0x40);
+    for (const each of [model.pf, model.vf]) each.set(at + 1, 0x30);
+    expect([pf.read(at, 4), vf.read(at, 4)]).toEqual([0x3000, 0x3000]);
+    // Of a virtual function it is not its own: writing it does nothing.
+    vf.write(AT.express + 0x10, 2, 0);
+    expect(readsOf(model.vf, () => vf.read(at, 4))).toBe(0);
+  });
+
+  it.each([
+    ['MSI', 0x05, [0, 0]],
+    ['MSI-X', 0x11, [0, 0]],
+  ])('how many messages %s may send changes the numbers of a port’s interrupts', (_, id, control) => {
+    const bus = new ModelBus();
+    const messages = { id, body: [...control, ...Array(8).fill(0)] };
+    const express = { id: 0x10, body: expressBody(4) };
+    const containment = { id: 0x1d, body: Array(12).fill(0) };
+    const bytes = image({ type: 1, standard: [messages, express], extended: [containment] });
+    const model = bus.add(BRIDGE, bytes);
+    const cached = new CachedBus({ boundMs: BOUND_MS, now: () => bus.now }).add(model);
+    cached.owned = true;
+    const numbers = () => [cached.read(0x4e, 2), cached.read(0x104, 2)];
+    expect(numbers()).toEqual([0x142, 0]);
+    cached.write(0x42, 2, 0x8011);
+    model.set(0x4f, 0x05);
+    model.set(0x104, 2);
+    expect(numbers()).toEqual([0x542, 2]);
+    expect(readsOf(model, numbers)).toBe(0);
   });
 
   it('resetting the bus below a bridge resets what is there', () => {
@@ -323,65 +324,5 @@ describe('never kept', () => {
     pf.read(offset, width);
     model.pf.set(offset, 0x3c);
     expect(pf.read(offset, width)! & 0xff).toBe(0x3c);
-  });
-});
-
-describe('zero by the specification', () => {
-  it('BARs of a virtual function, and what an endpoint has no use for, take no transaction, also after a reset', () => {
-    const { vf, model } = machine();
-    vf.layout();
-    const reads = () => [
-      vf.read(0x10, 4),
-      vf.read(0x30, 4),
-      vf.read(AT.express + 0x14, 4),
-      vf.read(AT.express + 0x20, 4),
-    ];
-    expect(readsOf(model.vf, () => expect(reads()).toEqual([0, 0, 0, 0]))).toBe(0);
-    vf.write(AT.express + 8, 2, 0x8000);
-    model.vf.deaf = 0;
-    vf.layout();
-    expect(readsOf(model.vf, reads)).toBe(0);
-  });
-
-  it('control registers of a virtual function stay known over its reset', () => {
-    const { vf, model } = machine();
-    expect(vf.read(AT.express + 8, 2)).toBe(0);
-    vf.write(AT.express + 8, 2, 0x8000);
-    model.vf.deaf = 0;
-    vf.layout();
-    expect(readsOf(model.vf, () => vf.read(AT.express + 8, 2))).toBe(0);
-  });
-
-  it('of a function that has something there all the same, it is never kept', () => {
-    const { vf, model } = machine();
-    model.vf.set(AT.express + 8, 0x10);
-    expect(vf.read(AT.express + 8, 2)).toBe(0x10);
-    model.vf.set(AT.express + 8, 0x20);
-    expect(vf.read(AT.express + 8, 2)).toBe(0x20);
-    // Nor is it known any more once another value was written: the function may have taken it.
-    model.vf.set(AT.express + 8, 0);
-    vf.read(AT.express + 8, 2);
-    vf.write(AT.express + 8, 2, 0x30);
-    model.vf.set(AT.express + 8, 0x30);
-    expect(vf.read(AT.express + 8, 2)).toBe(0x30);
-  });
-});
-
-describe('the state of power of a function that tells of no events', () => {
-  it('is kept, but not for as long as the device may show the former one', () => {
-    const { bus, vf, model } = machine();
-    const [at, before] = [AT.pm + 4, 8];
-    expect(vf.read(at, 2)).toBe(before);
-    expect(readsOf(model.vf, () => vf.read(at, 2))).toBe(0);
-    vf.write(at, 2, 3);
-    const after = model.vf.answer(at, 2)!;
-    // It still shows what it was.
-    model.vf.set(at, before);
-    expect(vf.read(at, 2)).toBe(before);
-    model.vf.set(at, after);
-    expect(vf.read(at, 2)).toBe(after);
-    bus.now += 10;
-    vf.read(at, 2);
-    expect(readsOf(model.vf, () => vf.read(at, 2))).toBe(0);
   });
 });

@@ -1,8 +1,15 @@
-/** What is known of one configuration space: a copy, and a bit for each byte that says whether it may be kept, and whether it is. */
+/**
+ * What is known of one configuration space. Constant bytes are an image with a bit for each that says whether it is known; functions that
+ * are alike share one until they differ. What can be written is kept beside it, by dword, with the time at which it was asked for.
+ */
 import { CLASS_N, CLASS_S, CLASS_W, type Layout } from '../layout.ts';
 import type { Width } from '../source.ts';
 
 const bit = (at: number): number => 1 << (at & 7);
+
+/** The bits of at most 4 bytes that lie within one dword. */
+const bitsOf = (bitmap: Uint8Array, offset: number, length: number): number =>
+  (bitmap[offset >> 3]! >> (offset & 7)) & ((1 << length) - 1);
 
 /** Bytes that follow one another. */
 export interface Run {
@@ -10,118 +17,137 @@ export interface Run {
   readonly bytes: Uint8Array;
 }
 
+/** Bytes, and which of them are known to be constant: nobody changes it who shares it. */
+export interface ConstantBytes {
+  readonly bytes: Uint8Array;
+  readonly valid: Uint8Array;
+}
+
+export const constantBytes = (size: number, runs: readonly Run[] = []): ConstantBytes => {
+  const constant = { bytes: new Uint8Array(size), valid: new Uint8Array(Math.ceil(size / 8)) };
+  for (const { offset, bytes } of runs) {
+    constant.bytes.set(bytes, offset);
+    for (let at = offset; at < offset + bytes.length; at++) constant.valid[at >> 3]! |= bit(at);
+  }
+  return constant;
+};
+
+/** A dword of which something can be written. */
+interface Writable {
+  readonly value: number;
+  /** A bit for each byte that is known. */
+  known: number;
+  /** When the hardware was asked. */
+  readonly asked: number;
+}
+
+const NOTHING: Pick<Layout, 'cacheable' | 'constant'> = {
+  cacheable: new Uint8Array(512),
+  constant: new Uint8Array(512),
+};
+
 export class Shadow {
   readonly size: number;
-  readonly #view: DataView;
-  /** Bytes of class S or W, those of class S, and those whose value is known. */
-  #cacheable: Uint8Array;
-  #constant: Uint8Array;
-  readonly #valid: Uint8Array;
-  /** When the hardware was last asked for bytes of class W, by dword. */
-  readonly #asked = new Map<number, number>();
+  /** Which bytes have class S or W, and which class S: nothing until the layout is known. */
+  #classes: Pick<Layout, 'cacheable' | 'constant'> = NOTHING;
+  #constant: ConstantBytes | undefined;
+  #isShared = false;
+  readonly #writable = new Map<number, Writable>();
 
   constructor(size: number) {
     this.size = size;
-    this.#view = new DataView(new ArrayBuffer(size));
-    this.#valid = new Uint8Array(Math.ceil(size / 8));
-    // Nothing, until the layout is known.
-    this.#cacheable = this.#constant = new Uint8Array(this.#valid.length);
   }
 
-  /** Sets what may be kept, as bitmaps that others may share. What is known already may be: holds() has said so of another's. */
-  classify({ cacheable, constant }: Pick<Layout, 'cacheable' | 'constant'>): void {
-    this.#cacheable = cacheable;
+  /** Sets what may be kept, as bitmaps that others may share. */
+  classify(classes: Pick<Layout, 'cacheable' | 'constant'>): void {
+    this.#classes = classes;
+  }
+
+  /** Forgets what was taken over as constant and is not. Says whether there was any. */
+  dropOthers(): boolean {
+    const { constant } = this.#classes;
+    if (!this.#constant?.valid.some((eight, at) => (eight & ~constant[at]!) !== 0)) return false;
+    const { valid } = this.#own();
+    for (let at = 0; at < valid.length; at++) valid[at]! &= constant[at]!;
+    return true;
+  }
+
+  /** Takes over the constants of another process, which others may share: all that is known until the layout is. */
+  takeOver(constant: ConstantBytes): void {
     this.#constant = constant;
+    this.#isShared = true;
+    this.#classes = { cacheable: constant.valid, constant: constant.valid };
   }
 
-  /** Forgets bytes that may not be kept. */
-  dropOthers(): void {
-    for (let at = 0; at < this.#valid.length; at++) this.#valid[at]! &= this.#cacheable[at]!;
-  }
-
-  /** Whether all these bytes have one of the classes that may be kept. */
+  /** Whether all these bytes of a dword have one of the classes that may be kept. */
   isCacheable(offset: number, length: number): boolean {
-    return this.#all(this.#cacheable, offset, length);
+    return bitsOf(this.#classes.cacheable, offset, length) === (1 << length) - 1;
   }
   isConstant(offset: number, length: number): boolean {
-    return this.#all(this.#constant, offset, length);
-  }
-  isValid(offset: number, length = 1): boolean {
-    return this.#all(this.#valid, offset, length);
+    return bitsOf(this.#classes.constant, offset, length) === (1 << length) - 1;
   }
   classOf(at: number): number {
     if (!this.isCacheable(at, 1)) return CLASS_N;
     return this.isConstant(at, 1) ? CLASS_S : CLASS_W;
   }
 
-  /** What is known; undefined unless all of it is, and bytes of class W since `since`. */
-  get(offset: number, width: Width, since: number): number | undefined {
-    if (!this.isValid(offset, width)) return undefined;
-    if (!this.isConstant(offset, width) && (this.#asked.get(offset >> 2) ?? Number.NEGATIVE_INFINITY) < since)
-      return undefined;
-    return this.value(offset, width);
-  }
-
-  /** What was last put there. */
-  value(offset: number, width: Width): number {
-    if (width === 1) return this.#view.getUint8(offset);
-    return width === 2 ? this.#view.getUint16(offset, true) : this.#view.getUint32(offset, true);
-  }
-
-  /** Keeps what may be kept of what the hardware was asked for at `asked`. Says whether more is known of constant bytes now. */
-  put(offset: number, width: Width, value: number, asked: number): boolean {
-    let isNews = false;
-    // One time for all that is known of a dword: what was not asked for now is known no more.
-    if (!this.isConstant(offset & ~3, 4)) this.#dropWritableOf(offset & ~3);
-    for (let index = 0; index < width; index++) {
-      const at = offset + index;
-      if (!this.isCacheable(at, 1)) continue;
-      const byte = Math.floor(value / 2 ** (8 * index)) & 0xff;
-      isNews ||= this.isConstant(at, 1) && !(this.isValid(at) && this.#view.getUint8(at) === byte);
-      this.#view.setUint8(at, byte);
-      this.#valid[at >> 3]! |= bit(at);
+  /** What is known; undefined unless all of it is, and what can be written since `since`. */
+  get(offset: number, width: Width, since = Number.NEGATIVE_INFINITY): number | undefined {
+    if (offset + width > this.size) return undefined;
+    let value = 0;
+    for (let index = width - 1; index >= 0; index--) {
+      const byte = this.#byte(offset + index, since);
+      if (byte === undefined) return undefined;
+      value = value * 256 + byte;
     }
-    if (!this.isConstant(offset, width)) this.#asked.set(offset >> 2, asked);
+    return value;
+  }
+
+  /**
+   * Keeps what may be kept of what the hardware was asked for at `asked`, but for the bytes of `doubtful`, a bit for each: of those nothing
+   * is known any more. Says whether something else is known of constant bytes now.
+   */
+  put(offset: number, width: Width, value: number, asked: number, doubtful = 0): boolean {
+    const constant = bitsOf(this.#classes.constant, offset, width);
+    const writable = bitsOf(this.#classes.cacheable, offset, width) & ~constant & ~doubtful;
+    let isNews = false;
+    for (let index = 0; index < width && (constant | doubtful) !== 0; index++) {
+      const [at, isConstant] = [offset + index, ((constant >> index) & 1) === 1];
+      if (((doubtful >> index) & 1) === 1) isNews = (this.#forget(at) && isConstant) || isNews;
+      else if (isConstant) isNews = this.#learn(at, (value >>> (8 * index)) & 0xff) || isNews;
+    }
+    // One time for all that is known of a dword: what was not asked for now is known no more.
+    const from = offset & 3;
+    if (writable !== 0) this.#writable.set(offset >> 2, { value: value << (8 * from), known: writable << from, asked });
     return isNews;
   }
 
   /** Whether any of these was known, and no more is. */
   drop(offset: number, length: number): boolean {
     let dropped = false;
-    for (let at = Math.max(offset, 0); at < Math.min(offset + length, this.size); at++) {
-      if ((this.#valid[at >> 3]! & bit(at)) === 0) continue;
-      this.#valid[at >> 3]! &= ~bit(at);
-      dropped = true;
-    }
+    for (let at = Math.max(offset, 0); at < Math.min(offset + length, this.size); at++)
+      dropped = this.#forget(at) || dropped;
     return dropped;
   }
 
   /** All bytes that somebody may have written, as after a reset. */
   dropWritable(): void {
-    for (let at = 0; at < this.#valid.length; at++) this.#valid[at]! &= this.#constant[at]!;
-    this.#asked.clear();
+    this.#writable.clear();
   }
 
   dropAll(): void {
-    this.#valid.fill(0);
-    this.#asked.clear();
-  }
-
-  /** Takes over what constants() of another process gave. */
-  takeOver(runs: readonly Run[]): void {
-    for (const { offset, bytes } of runs) {
-      new Uint8Array(this.#view.buffer).set(bytes, offset);
-      for (let at = offset; at < offset + bytes.length; at++) this.#valid[at >> 3]! |= bit(at);
-    }
-    this.#cacheable = this.#constant = this.#valid.slice();
+    this.#constant = undefined;
+    this.#isShared = false;
+    this.#writable.clear();
   }
 
   /** Known constant bytes, as runs. */
   constants(): Run[] {
     const runs: Run[] = [];
+    const { bytes, valid } = this.#constant ?? constantBytes(this.size);
     let start: number | undefined;
     for (let at = 0; at <= this.size; at++) {
-      const eight = at < this.size ? this.#valid[at >> 3]! & this.#constant[at >> 3]! : 0;
+      const eight = at < this.size ? valid[at >> 3]! : 0;
       // Most of a space is empty: eight bytes at a step.
       if (start === undefined && eight === 0 && (at & 7) === 0) {
         at += 7;
@@ -130,27 +156,47 @@ export class Shadow {
       const isKept = (eight & bit(at)) !== 0;
       if (isKept) start ??= at;
       else if (start !== undefined) {
-        runs.push({ offset: start, bytes: new Uint8Array(this.#view.buffer.slice(start, at)) });
+        runs.push({ offset: start, bytes: bytes.slice(start, at) });
         start = undefined;
       }
     }
     return runs;
   }
 
-  /** Whether all of these are known to be constant. */
-  holds(runs: readonly Run[]): boolean {
-    return runs.every(
-      ({ offset, bytes: { length } }) => this.isConstant(offset, length) && this.isValid(offset, length),
-    );
+  #byte(at: number, since: number): number | undefined {
+    if ((this.#classes.constant[at >> 3]! & bit(at)) !== 0) {
+      const constant = this.#constant;
+      return constant !== undefined && (constant.valid[at >> 3]! & bit(at)) !== 0 ? constant.bytes[at] : undefined;
+    }
+    const writable = this.#writable.get(at >> 2);
+    if (writable === undefined || writable.asked < since || ((writable.known >> (at & 3)) & 1) === 0) return undefined;
+    return (writable.value >>> (8 * (at & 3))) & 0xff;
   }
 
-  #dropWritableOf(start: number): void {
-    for (let at = start; at < start + 4; at++) if (!this.isConstant(at, 1)) this.#valid[at >> 3]! &= ~bit(at);
-  }
-
-  #all(bitmap: Uint8Array, offset: number, length: number): boolean {
-    if (offset + length > this.size) return false;
-    for (let at = offset; at < offset + length; at++) if ((bitmap[at >> 3]! & bit(at)) === 0) return false;
+  /** Whether it is news. */
+  #learn(at: number, byte: number): boolean {
+    if (this.#byte(at, 0) === byte) return false;
+    const { bytes, valid } = this.#own();
+    bytes[at] = byte;
+    valid[at >> 3]! |= bit(at);
     return true;
+  }
+
+  /** Whether it was known. */
+  #forget(at: number): boolean {
+    if (this.#byte(at, Number.NEGATIVE_INFINITY) === undefined) return false;
+    if (this.isConstant(at, 1)) this.#own().valid[at >> 3]! &= ~bit(at);
+    else this.#writable.get(at >> 2)!.known &= ~(1 << (at & 3));
+    return true;
+  }
+
+  /** Constants that may be changed. */
+  #own(): ConstantBytes {
+    if (this.#constant === undefined || this.#isShared) {
+      const { bytes, valid } = this.#constant ?? constantBytes(this.size);
+      this.#constant = this.#isShared ? { bytes: bytes.slice(), valid: valid.slice() } : { bytes, valid };
+      this.#isShared = false;
+    }
+    return this.#constant;
   }
 }

@@ -167,14 +167,25 @@ describe('the file', () => {
     for (const wrong of [{ runs }, { runs: backwards }, { hasList: 1 }, { signal: { device: 1, state: '' } }])
       expect(decodeStore(made(wrong), 'boot 1')).toBeUndefined();
     // Where its constants stand is a number of theirs, and nothing else that a list has.
-    for (const place of ['"length"', '"map"', '9', '-1', '0.5', 'null']) {
-      const body = encodeStore(stored, 'boot 1')
-        .split('\n')[1]!
-        .replace(/(D0",)\d+\]/, `$1${place}]`);
+    const whole = encodeStore(stored, 'boot 1').split('\n')[1]!;
+    const decoded = (body: string) => {
       const digest = createHash('sha256').update(body).digest('hex');
-      expect(body).toContain(`D0",${place}]`);
-      expect(decodeStore(`${STORE_VERSION} ${digest}\n${body}`, 'boot 1'), place).toBeUndefined();
+      return decodeStore(`${STORE_VERSION} ${digest}\n${body}`, 'boot 1');
+    };
+    expect(decoded(whole)).toEqual(stored);
+    for (const place of ['"length"', '"map"', '9', '-1', '0.5', 'null']) {
+      const body = whole.replace(/(D0",)\d+,/, `$1${place},`);
+      expect(body).toContain(`D0",${place},`);
+      expect(decoded(body), place).toBeUndefined();
     }
+    // Functions are named once each, with what they are.
+    const [named] = /\["0000[^\]]*\]/.exec(whole)!;
+    for (const other of [
+      '"0000:01:00.0"',
+      named.replace(']', ',"0000:01:00.5"]'),
+      named.replace(']', `,${named.slice(1)}`),
+    ])
+      expect(decoded(whole.replace(named, other)), other).toBeUndefined();
   });
 });
 

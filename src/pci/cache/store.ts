@@ -8,7 +8,7 @@ import { chmodSync, closeSync, fstatSync, mkdirSync, readFileSync, renameSync, r
 import { dirname } from 'node:path';
 import { openRegular } from '../../sys/read-at.ts';
 import { isPciAddress } from '../../topology/pci-address.ts';
-import type { Constants, Saved } from './function.ts';
+import type { Constants, Saved } from './alike.ts';
 import type { Run } from './shadow.ts';
 import { addStatistics, noStatistics, type Statistics } from './statistics.ts';
 
@@ -18,13 +18,16 @@ export interface Stored {
   statistics: Statistics;
 }
 
-export const STORE_VERSION = 'polykernel-pci 2';
+export const STORE_VERSION = 'polykernel-pci 3';
 /** 65,536 functions of 1 KiB. */
 const MOST_BYTES = 64 * 1024 * 1024;
 
 export const emptyStore = (): Stored => ({ functions: new Map(), statistics: noStatistics() });
 
 const digest = (text: string): string => createHash('sha256').update(text).digest('hex');
+
+/** Functions with the same constants in the same state: each by its address, then what it is. */
+type Group = [state: string, constants: number, functions: string[]];
 
 /** The text of a store, which counts for the boot named `boot`. Functions that are alike share what is constant. */
 export function encodeStore({ functions, statistics }: Stored, boot: string): string {
@@ -38,13 +41,15 @@ export function encodeStore({ functions, statistics }: Stored, boot: string): st
     places.set(constants, place);
     return place;
   };
-  const rows = [...functions].map(([address, { signal, constants }]) => [
-    address,
-    signal.device,
-    signal.state,
-    places.get(constants) ?? placeOf(constants),
-  ]);
-  const parts = [boot, statistics, rows].map((part) => JSON.stringify(part));
+  const groups = new Map<string, Group>();
+  for (const [address, { signal, constants }] of functions) {
+    const place = places.get(constants) ?? placeOf(constants);
+    const key = `${place} ${signal.state}`;
+    const group = groups.get(key) ?? [signal.state, place, []];
+    groups.set(key, group);
+    group[2].push(address, signal.device);
+  }
+  const parts = [boot, statistics, [...groups.values()]].map((part) => JSON.stringify(part));
   const body = `{"boot":${parts[0]},"statistics":${parts[1]},"functions":${parts[2]},"constants":[${[...texts.keys()]}]}`;
   return `${STORE_VERSION} ${digest(body)}\n${body}`;
 }
@@ -65,24 +70,25 @@ export function decodeStore(text: string, boot: string): Stored | undefined {
     }
     const constants = found.constants.map(constantsOf);
     if (constants.includes(undefined)) return undefined;
-    for (const row of found.functions) {
-      const [address, saved] = savedOf(row, constants) ?? [];
-      if (address === undefined || store.functions.has(address)) return undefined;
-      store.functions.set(address, saved!);
-    }
-    return store;
+    return found.functions.every((group) => addGroup(store.functions, group, constants)) ? store : undefined;
   } catch {
     return undefined;
   }
 }
 
-function savedOf(row: unknown, all: readonly (Constants | undefined)[]): [string, Saved] | undefined {
-  if (!Array.isArray(row) || row.length !== 4) return undefined;
-  const [address, device, state, place] = row as unknown[];
-  if (typeof address !== 'string' || !isPciAddress(address)) return undefined;
-  if (typeof device !== 'string' || typeof state !== 'string') return undefined;
+/** Whether it is one, of functions that are not there yet. */
+function addGroup(to: Map<string, Saved>, group: unknown, all: readonly (Constants | undefined)[]): boolean {
+  if (!Array.isArray(group) || group.length !== 3) return false;
+  const [state, place, functions] = group as unknown[];
   const constants = Number.isSafeInteger(place) ? all[place as number] : undefined;
-  return constants === undefined ? undefined : [address, { signal: { device, state }, constants }];
+  if (typeof state !== 'string' || constants === undefined || !Array.isArray(functions)) return false;
+  for (let index = 0; index < functions.length; index += 2) {
+    const [address, device] = [functions[index], functions[index + 1]] as unknown[];
+    if (typeof address !== 'string' || !isPciAddress(address) || to.has(address)) return false;
+    if (typeof device !== 'string') return false;
+    to.set(address, { signal: { device, state }, constants });
+  }
+  return true;
 }
 
 function constantsOf(row: unknown): Constants | undefined {
@@ -136,5 +142,7 @@ export function writeStore(path: string, stored: Stored, boot: string): void {
 export function mergeStores(before: Stored, functions: Map<string, Saved>, more: Statistics): Stored {
   const statistics = { ...before.statistics };
   addStatistics(statistics, more);
-  return { functions: new Map([...before.functions, ...functions]), statistics };
+  const all = new Map(before.functions);
+  for (const [address, saved] of functions) all.set(address, saved);
+  return { functions: all, statistics };
 }

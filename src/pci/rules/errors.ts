@@ -49,11 +49,12 @@ export const AER: CapabilityRule = { id: 0x01, name: 'Advanced Error Reporting',
 /** PCIe 7.9.14. Root ports with extensions (bit 5 of its capability) have the registers of programmed I/O. */
 function dpc(look: Look): Shape {
   const registers: Register[] = [
+    // The number of its interrupt follows how many messages MSI may send.
     register(
       'DpcCap',
       4,
       2,
-      'S',
+      'W',
       value('INT Msg', 0, 5, (index) => `#${index}`),
       flags('RPExt PoisonedTLP SwTrigger', 5),
       value('RP PIO Log', 8, 4),

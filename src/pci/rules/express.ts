@@ -61,7 +61,7 @@ const LINK: readonly Register[] = [
     'LnkCap',
     0x0c,
     4,
-    'S',
+    'W',
     value('Speed', 0, 4, speed),
     value('Width', 4, 6, width),
     value('ASPM', 10, 2, oneOf('not supported', 'L0s', 'L1', 'L0s L1')),
@@ -203,16 +203,27 @@ const FLAGS = register(
   value('IntMsgNum', 9, 5),
 );
 
-/** Of a virtual function: of these the bits are reserved, and the physical function's apply; DevCtl can start a reset (PCIe 9.3.5). */
-const RESERVED = new Map([
-  ['DevCtl', 0x8000],
-  ['LnkCtl', 0],
-  ['DevCtl2', 0],
-  ['LnkCtl2', 0],
+const LINK_STATUS = 0x12;
+
+/**
+ * Of a virtual function: of these the bits are reserved, and the physical function's apply; DevCtl can start a reset (PCIe 7.5.3.4,
+ * 7.5.3.7, 7.5.3.8, 7.5.3.16, 7.5.3.17, 7.5.3.19, 7.5.3.20). Some devices show the physical function's link all the same, which is zero
+ * never while there is one: only where it is may the equalization of that link not show either.
+ */
+const RESERVED = new Map<string, Pick<Register, 'zeroBut' | 'zeroWith'>>([
+  ['DevCtl', { zeroBut: 0x8000 }],
+  ['LnkCtl', { zeroBut: 0 }],
+  ['LnkSta', { zeroBut: 0 }],
+  ['DevCtl2', { zeroBut: 0 }],
+  ['DevSta2', { zeroBut: 0 }],
+  ['LnkCtl2', { zeroBut: 0 }],
+  ['LnkSta2', { zeroBut: 0, zeroWith: LINK_STATUS }],
 ]);
+/** Latencies of the link follow its clock, which is set in Link Control: that of a virtual function is the physical one's (PCIe 7.5.3.6). */
 const ofVirtual = (each: Register): Register => {
-  const zeroBut = RESERVED.get(each.name);
-  return zeroBut === undefined ? each : { ...each, class: 'S', zeroBut };
+  if (each.name === 'LnkCap') return { ...each, class: 'S' };
+  const zero = RESERVED.get(each.name);
+  return zero === undefined ? each : { ...each, class: 'S', ...zero };
 };
 
 /**
@@ -237,12 +248,14 @@ function shapeOf(look: Look): Shape {
   const type = (of >> 4) & 0xf;
   const root = type === ROOT_PORT || type === EVENT_COLLECTOR;
   const slot = (type === ROOT_PORT || type === DOWNSTREAM_PORT) && (of & 0x100) !== 0;
+  // Only those have interrupts of their own, whose number follows how many messages MSI may send (PCIe 7.5.3.2).
+  const first: Register = root || type === DOWNSTREAM_PORT ? { ...FLAGS, class: 'W' } : FLAGS;
   // What a function has no use for says nothing, and is not read.
   if ((of & 0xf) >= 2)
     return {
       bytes: 0x3c,
       registers: [
-        ...[FLAGS, ...DEVICE, ...LINK],
+        ...[first, ...DEVICE, ...LINK],
         ...(slot ? SLOT : unused(SLOT, type)),
         ...(root ? ROOT : unused(ROOT, type)),
         ...SECOND,
@@ -251,7 +264,7 @@ function shapeOf(look: Look): Shape {
   // Version 1 ends where the registers that its type has no use for would begin (PCIe 1.1, 7.8).
   return {
     bytes: root ? 0x24 : slot ? 0x1c : 0x14,
-    registers: [FLAGS, ...DEVICE, ...LINK, ...(slot ? SLOT : root ? hidden(SLOT) : []), ...(root ? ROOT : [])],
+    registers: [first, ...DEVICE, ...LINK, ...(slot ? SLOT : root ? hidden(SLOT) : []), ...(root ? ROOT : [])],
   };
 }
 

@@ -48,6 +48,21 @@ function accessControl(look: Look): Shape {
   };
 }
 
+/**
+ * PCIe 7.8.8: groups of functions are enabled in function 0 alone. If that one knows none, those of all others are zero for ever
+ * (7.8.8.3).
+ */
+function routing(look: Look): Shape {
+  const control = register('ARICtl', 6, 2, 'W', flags('MFVC ACS'), value('Function Group', 4, 3));
+  return {
+    bytes: 8,
+    registers: [
+      register('ARICap', 4, 2, 'S', flags('MFVC ACS'), value('Next Function', 8, 8)),
+      look.virtual && look.ungrouped() ? { ...control, class: 'S', zeroBut: 0 } : control,
+    ],
+  };
+}
+
 /** PCIe 7.9.13: with a steering table in it when bits 10:9 of its capability say so. */
 function tph(look: Look): Shape {
   const of = look.u32(4);
@@ -129,10 +144,7 @@ export const EXTENDED: readonly CapabilityRule[] = [
   { id: 0x0b, name: 'Vendor Specific Information', source: 'PCIe 7.9.5', shape: vendor('VSEC'), why: VENDOR },
   opaque(0x0c, 'Configuration Access Correlation', 'PCIe 1.1 ECN Trusted Configuration Space', 'obsolete'),
   { id: 0x0d, name: 'Access Control Services', source: 'PCIe 7.7.11', shape: accessControl },
-  fixed(0x0e, 'Alternative Routing-ID Interpretation (ARI)', 'PCIe 7.8.8', 8, [
-    register('ARICap', 4, 2, 'S', flags('MFVC ACS'), value('Next Function', 8, 8)),
-    register('ARICtl', 6, 2, 'W', flags('MFVC ACS'), value('Function Group', 4, 3)),
-  ]),
+  { id: 0x0e, name: 'Alternative Routing-ID Interpretation (ARI)', source: 'PCIe 7.8.8', shape: routing },
   fixed(0x0f, 'Address Translation Service (ATS)', 'PCIe 10.5.1', 8, [
     register('ATSCap', 4, 2, 'S', value('Invalidate Queue Depth', 0, 5), flags('PageAligned Global Relaxed', 5)),
     register('ATSCtl', 6, 2, 'W', value('Smallest Translation Unit', 0, 5), flags('Enable', 15)),

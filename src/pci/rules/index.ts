@@ -15,4 +15,4 @@ export const extendedRule = (id: number): CapabilityRule => extended.get(id) ?? 
 
 /** Ids that code asks for by name. */
 export const ID = { power: 0x01, msi: 0x05, pcix: 0x07, express: 0x10, msix: 0x11, af: 0x13 } as const;
-export const EXTENDED_ID = { dsn: 0x03, sriov: 0x10, rebar: 0x15, dpc: 0x1d, vfRebar: 0x24 } as const;
+export const EXTENDED_ID = { dsn: 0x03, ari: 0x0e, sriov: 0x10, rebar: 0x15, dpc: 0x1d, vfRebar: 0x24 } as const;

@@ -7,6 +7,8 @@ export interface Look {
   readonly version: number;
   /** A virtual function of a physical one. */
   readonly virtual: boolean;
+  /** Whether function 0 of its device is known to have no groups of functions (PCIe 7.8.8.2). */
+  ungrouped(): boolean;
   /** Header type 1. */
   readonly bridge: boolean;
   /** A root port or an event collector: errors of others are reported to it. */

@@ -57,7 +57,7 @@ const store: Target = {
     STORE_VERSION,
     '{"boot":"b",',
     '"functions":[',
-    '["0000:00:00.0","1","D0",0]',
+    '["D0",0,["0000:00:00.0","1"]]',
     '"constants":[',
     '[true,[[0,"8680"]]]',
     '"statistics":{',

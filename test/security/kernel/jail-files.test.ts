@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import {
   chmodSync,
   chownSync,
+  copyFileSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -16,7 +17,7 @@ import {
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { run } from '../../../src/sys/process.ts';
-import { callers, type Jail, jailsRun, openJail } from '../../support/jail.ts';
+import { busybox, callers, type Jail, jailsRun, openJail } from '../../support/jail.ts';
 import { SUBIDS, USER } from '../../support/other-user.ts';
 import { canServe, silentAround, silentMount } from '../../support/silent-mount.ts';
 
@@ -330,6 +331,23 @@ describe.runIf(jailsRun).each(callers)('jail of $caller', (caller) => {
     expect(await said('echo yes > /export/vol0/x && $B cat /export/vol1/x')).toBe('yes\n');
     expect(readdirSync(volume)).toEqual(['x']);
     rmSync(join(volume, 'x'));
+  });
+
+  it('runs no file of the host, to which nobody could write meanwhile, and its own', async () => {
+    const { volume, said } = jail;
+    const program = join(volume, 'busybox');
+    copyFileSync(busybox!, program);
+    chmodSync(program, 0o755);
+    const script = (name: string) =>
+      `$B printf '#!${name} sh\\necho interpreted\\n' > /tmp/s; $B chmod 755 /tmp/s; /tmp/s;`;
+    const told = await said(
+      `for d in vol0 vol1; do /export/$d/busybox echo ran; done; ${script('/export/vol1/busybox')} ${script('/vmm/busybox')}
+       $B cp $B /tmp/busybox; /tmp/busybox echo own; $B test -x /export/vol1/busybox && echo may`,
+    );
+    expect(told.match(/Permission denied/g)).toHaveLength(3);
+    // A VMM that serves files is asked by its guest whether it may run them.
+    expect(told.match(/^(ran|interpreted|own|may)$/gm)).toEqual(['interpreted', 'own', 'may']);
+    rmSync(program);
   });
 
   it('writes into no FIFO of the host but in its volumes, and renames and links there', async () => {

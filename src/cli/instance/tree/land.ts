@@ -1,13 +1,13 @@
 /** Files that get their name, or the place of another, once they are whole: what breaks off leaves nothing. */
 import { randomBytes } from 'node:crypto';
-import { closeSync, constants, copyFileSync, openSync, renameSync, rmSync, type Stats } from 'node:fs';
+import { closeSync, constants, openSync, renameSync, rmSync, type Stats } from 'node:fs';
 import { type FileHandle, open, realpath } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { asPolykernelError } from '../../../sys/errors.ts';
 import type { Entry } from './blocks.ts';
 import { inside } from './pack.ts';
 
-const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_TRUNC, O_DIRECTORY, O_NOFOLLOW, O_NOCTTY } = constants;
+const { O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_EXCL, O_TRUNC, O_DIRECTORY, O_NOFOLLOW, O_NOCTTY } = constants;
 
 /** Makes the file `name` in the directory `fd`, of what `write` puts in it. Gives what `write` does. */
 export async function landFile<T>(
@@ -17,10 +17,10 @@ export async function landFile<T>(
   write: (file: FileHandle) => Promise<T>,
 ): Promise<T> {
   const partial = inside({ fd }, Buffer.from(`.pk-cp-${randomBytes(8).toString('hex')}`));
-  const file = await open(partial, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
+  await using file = await open(partial, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
   try {
-    const written = await write(file).finally(() => file.close());
-    moveOver(partial, inside({ fd }, name));
+    const written = await write(file);
+    await moveOver(file, partial, inside({ fd }, name));
     return written;
   } catch (error) {
     rmSync(partial, { force: true });
@@ -28,13 +28,14 @@ export async function landFile<T>(
   }
 }
 
-function moveOver(partial: Buffer, place: Buffer): void {
+async function moveOver(file: FileHandle, partial: Buffer, place: Buffer): Promise<void> {
   try {
     renameSync(partial, place);
   } catch (error) {
-    // Something is mounted on it: it can be filled alone.
+    // Something is mounted on it: it can be filled alone. Whoever else may write to the directory may have exchanged both names.
     if ((error as NodeJS.ErrnoException).code !== 'EBUSY') throw error;
-    copyFileSync(partial, place);
+    await using into = await open(place, O_WRONLY | O_TRUNC | O_NOFOLLOW | O_NOCTTY);
+    for await (const part of file.createReadStream({ start: 0, autoClose: false })) await into.writeFile(part);
     rmSync(partial);
   }
 }
