@@ -95,9 +95,12 @@ describe.runIf(jailsRun).each(callers)('jail of $caller', (caller) => {
     const place = join(jail.base, 'goes');
     const coming = spawn(process.execPath, ['-e', COMES_AND_GOES, place], { stdio: 'ignore' });
     const change = { root: { kind: 'directory', path: '/' }, covers: [], own: [place] } as const;
-    for (let round = 0; round < 20; round += 1) expect(await jail.said('echo made', change)).toBe('made\n');
-    coming.kill();
-    await once(coming, 'exit');
+    try {
+      for (let round = 0; round < 20; round += 1) expect(await jail.said('echo made', change)).toBe('made\n');
+    } finally {
+      coming.kill();
+      await once(coming, 'exit');
+    }
   }, 60_000);
 
   it('covers an interface of the kernel however deep in a volume it lies', async () => {
