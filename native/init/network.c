@@ -58,7 +58,7 @@ static int find_name(const char *directory, const char *start, char *name, size_
 /* `function`, a PCI address, has a virtio device without a driver from here on. 0 also where there is no such device. */
 int leave_card(char *function)
 {
-	char path[PATH_MAX], device[32];
+	char path[PATH_MAX], device[NAME_MAX + 1];
 	snprintf(path, sizeof path, "/sys/bus/pci/devices/%s", function);
 	if (find_name(path, "virtio", device, sizeof device)) return 0;
 	snprintf(path, sizeof path, "/sys/bus/virtio/devices/%s/driver/unbind", device);
@@ -68,7 +68,7 @@ int leave_card(char *function)
 /* FUNCTION and HARDWARE: the function's virtio device gets its driver, and its interface that hardware address. */
 int take_card(char *spec)
 {
-	char *field[3], path[PATH_MAX], device[32], interface[32];
+	char *field[3], path[PATH_MAX], device[NAME_MAX + 1], interface[NAME_MAX + 1];
 	if (split_fields(spec, FIELD, field, 3) < 2) return EINVAL;
 	snprintf(path, sizeof path, "/sys/bus/pci/devices/%s", field[0]);
 	if (find_name(path, "virtio", device, sizeof device)) return ENODEV;
