@@ -49,3 +49,30 @@ it('ends with a stream that fails, and does not reject', async () => {
   source.destroy(new Error('the guest is lost'));
   await expect(done).resolves.toBeUndefined();
 });
+
+it('ends with a stream that had ended before', async () => {
+  const { log } = slowLog();
+  const source = new OutputStream(() => {});
+  source.destroy();
+  await turn();
+  await expect(pump(source, 'out', log, new Set())).resolves.toBeUndefined();
+});
+
+it.each([
+  [
+    'a log that cannot be written',
+    {
+      write: () => {
+        throw new Error('no space');
+      },
+      drained: async () => {},
+    },
+  ],
+  ['a log that never catches up', { write: () => false, drained: () => Promise.reject(new Error('no space')) }],
+])('gives a stream up for %s', async (_, log) => {
+  const source = new OutputStream(() => {});
+  const done = pump(source, 'out', log, new Set());
+  await turn();
+  source.accept(Buffer.from('one'));
+  await expect(done).resolves.toBeUndefined();
+});

@@ -1,5 +1,5 @@
 /** From a detached workload's output to its log and to those who watch. */
-import type { Readable } from 'node:stream';
+import { finished, type Readable } from 'node:stream';
 
 /** Where the output of workloads is kept. */
 export interface WorkloadLog {
@@ -11,8 +11,8 @@ export interface WorkloadLog {
 export type Watcher = (stream: 'out' | 'err', chunk: Buffer) => void;
 
 /**
- * Moves all of `source` into the log, at the log's pace. Resolves at its end; never rejects. Without an iterator, which takes three
- * kilobytes for as long as the workload runs.
+ * Moves all of `source` into the log, at the log's pace. Resolves at its end, or when it had ended before; never rejects: where the log
+ * or a watcher fails the source is given up. Without an iterator, which takes three kilobytes for as long as the workload runs.
  */
 export function pump(
   source: Readable,
@@ -20,14 +20,19 @@ export function pump(
   log: WorkloadLog,
   watchers: ReadonlySet<Watcher>,
 ): Promise<void> {
-  return new Promise((resolve) => {
-    source.on('data', (chunk: Buffer) => {
+  const giveUp = () => void source.destroy();
+  source.on('data', (chunk: Buffer) => {
+    try {
       for (const watcher of watchers) watcher(stream, chunk);
       if (log.write(stream, chunk)) return;
       source.pause();
-      void log.drained().then(() => source.resume());
-    });
-    // How a guest was lost is told by its kernel's end.
-    source.on('error', () => {}).on('close', resolve);
+      log.drained().then(() => source.resume(), giveUp);
+    } catch {
+      giveUp();
+    }
+  });
+  // How a guest was lost is told by its kernel's end.
+  return new Promise((resolve) => {
+    finished(source, () => resolve());
   });
 }
