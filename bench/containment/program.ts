@@ -13,6 +13,10 @@ export const PERIOD_MS = 5;
 const MOST_SECONDS = 120;
 const KILL = 9;
 const END_MS = 2_000;
+/** How often a fault tells of its work. */
+const TELL_MS = 100;
+/** A hog that has taken all memory by then is at work. */
+const RATE_MS = 20_000;
 
 export interface Program {
   go(): void;
@@ -77,8 +81,8 @@ export async function startProbe(client: Client, instance: string, disk: string 
 }
 
 export interface Fault extends Program {
-  /** Its work a second so far. */
-  rate(): number;
+  /** Its work a second, once it has been at it for `ms`; of what there is, where it does not get that far. */
+  rate(ms: number): Promise<number>;
 }
 
 /** Ready to be let go. */
@@ -95,5 +99,10 @@ export async function startFault(
     if (kind === 'w' && ms !== undefined && done !== undefined) last = { ms, done };
   };
   const program = await start(client, instance, ['fault', fault, String(MOST_SECONDS), ...args], say, before);
-  return { ...program, rate: () => (last.ms === 0 ? 0 : (last.done / last.ms) * 1000) };
+  const rate = async (ms: number) => {
+    const deadline = performance.now() + RATE_MS;
+    while (last.ms < ms && performance.now() < deadline) await pause(TELL_MS);
+    return last.ms === 0 ? 0 : (last.done / last.ms) * 1000;
+  };
+  return { ...program, rate };
 }

@@ -63,7 +63,7 @@ export async function windows(place: Place, fault: string, rounds: number, alone
     seen.served += servedOf(probe, goneMs) / rounds;
     const eventMs = await crashed.seen();
     if (eventMs !== undefined) seen.toEvent.push(eventMs - goneMs);
-    work.beside.push(program.rate());
+    if (alone && HOGS.has(fault)) work.beside.push(await program.rate(WINDOW_MS));
     const isSame = await end(place, fault, program);
     if (isSame) {
       seen.second.push(p99(await window(probe)));
@@ -78,8 +78,7 @@ export async function windows(place: Place, fault: string, rounds: number, alone
     if (!alone || !HOGS.has(fault) || round % ALONE_EVERY !== 0) continue;
     const lonely = await begin();
     lonely.go();
-    await pause(WINDOW_MS + GRACE_MS);
-    work.alone.push(lonely.rate());
+    work.alone.push(await lonely.rate(WINDOW_MS));
     await end(place, fault, lonely);
   }
   if (work.beside.length > 0) seen.beside = median(work.beside);

@@ -134,6 +134,17 @@ export function asPolykernelError(error: unknown, doing: string): PolykernelErro
   return new PolykernelError(code, `${doing} failed: ${reason}${path}`, { cause: error });
 }
 
+/** What `read` returns; what it finds invalid is said to be at `place`, an option or a file. */
+export function readAt<T>(place: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof PolykernelError) || error.message.startsWith(`${place}: `)) throw error;
+    const { code, message, field, value, hint, cause } = error;
+    throw new PolykernelError(code, `${place}: ${message}`, { field, value, hint, cause });
+  }
+}
+
 /** The message of an error without the field it begins with, which the place says better. */
 export function withoutField({ field = '', message }: PolykernelError): string {
   if (field === '' || !message.startsWith(field)) return message;

@@ -80,11 +80,15 @@ describe('a host', () => {
   it.each([
     ['{"cpus": 8, "tenants": {"web": {"min": 4, "max": 2}}}', /tenants.web: min is 4, and max is 2/],
     ['{', /is not JSON/],
+    ['[]', /the file must be an object/],
     ['{"cpus": "8"}', /cpus must be a number/],
+    ['{"cpus": 0}', /cpus is 0; the least is 0.001/],
     ['{"cpus": 8, "tenants": {"web": {"serviceMS": 1}}}', /serviceM/],
     ['{"cpus": 8, "tenants": {"db": {}}}', /no tenant "db"/],
     ['{"cpus": 1, "grain": 1, "all": {"min": 1}}', /at least, of 1/],
   ])('is refused: %s', (text, message) => {
-    expect(() => caseOf(trace, readHost(text))).toThrow(message);
+    const refused = () => caseOf(trace, readHost(text));
+    expect(refused).toThrow(message);
+    expect(refused).toThrow(/^--host: /);
   });
 });

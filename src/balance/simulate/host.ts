@@ -1,6 +1,6 @@
 /** The machine and the kernels of a simulation, as a file says them, and what is assumed where it says nothing. */
 import { validate } from '../../core/validate.ts';
-import { PolykernelError } from '../../sys/errors.ts';
+import { PolykernelError, readAt } from '../../sys/errors.ts';
 import type { Trace } from './csv.ts';
 import { batchTenant } from './families.ts';
 import type { Case, Tenant } from './types.ts';
@@ -83,7 +83,7 @@ export function readHost(text: string, field = '--host'): Host {
       hint: 'Write an object such as {"cpus": 8, "tenants": {"web": {"serviceMs": 20, "promiseMs": 200}}}.',
     });
   }
-  return validate(HOST, json, { name: field }) as Host;
+  return readAt(field, () => validate(HOST, json, { name: 'the file' }) as Host);
 }
 
 /** The case that a trace makes on a host, or on one that is just large enough. Throws `invalid` where floors do not fit. */

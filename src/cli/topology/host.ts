@@ -1,6 +1,6 @@
 /** Another machine, as `--host` names it. */
 import { stat } from 'node:fs/promises';
-import { asPolykernelError, PolykernelError } from '../../sys/errors.ts';
+import { asPolykernelError, PolykernelError, readAt } from '../../sys/errors.ts';
 import { parseTopology, readTopology, type Topology } from '../../topology/index.ts';
 import { readLarge } from '../kit/text-file.ts';
 
@@ -21,5 +21,5 @@ export async function readHost(path: string): Promise<Topology> {
       hint: 'Give a directory with sys/ and proc/, or a file written by `pk topology --json`.',
     });
   }
-  return parseTopology(json);
+  return readAt('--host', () => parseTopology(json));
 }
