@@ -30,6 +30,8 @@ for (const name of ['kills', 'seed'] as const) {
   process.exit(2);
 }
 
+/** Six emulated CPUs take their time on a busy machine. */
+const READY = '5m';
 /** Of the cache, what UML kernels take. */
 const PARTS = ['native', 'compile', 'images/names/debian:uml.json', 'images/blobs', 'images/initramfs'];
 
@@ -46,29 +48,13 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => 
 try {
   // No kernel sees the cache of the daemon that runs it. As one file: each of many takes an emulated processor a while.
   execFileSync('tar', ['-cf', join(shown, 'cache.tar'), '-C', cacheDirectory(), ...PARTS]);
+  const unpacked =
+    'mkdir -m 700 /run/cache && tar -xf /run/shown/cache.tar -C /run/cache && exec sh scripts/node.sh scripts/moves/host.ts "$1" "$2"';
   process.exitCode = await pk(
-    ...[
-      'run',
-      '--driver',
-      'qemu',
-      '--cpus',
-      '6',
-      '--memory',
-      '1536M',
-      '--workdir',
-      CHECKOUT,
-      '-v',
-      `${shown}:/run/shown:ro`,
-    ],
+    ...['run', '--driver', 'qemu', '--cpus', '6', '--memory', '1536M', '--ready-timeout', READY],
+    ...['--workdir', CHECKOUT, '-v', `${shown}:/run/shown:ro`],
     ...['--env', 'POLYKERNEL_CACHE=/run/cache', '--env', 'NODE_COMPILE_CACHE=/run/cache/compile'],
-    ...[
-      '--',
-      'sh',
-      '-c',
-      'mkdir -m 700 /run/cache && tar -xf /run/shown/cache.tar -C /run/cache && exec sh scripts/node.sh scripts/moves/host.ts "$1" "$2"',
-      'sh',
-    ],
-    ...[values.kills, values.seed],
+    ...['--', 'sh', '-c', unpacked, 'sh', values.kills, values.seed],
   );
 } finally {
   await pk('daemon', 'stop');
