@@ -2,17 +2,19 @@
  * The first look at a target whose kernel has come back. HAProxy's timer of checks goes on while a server is out of use, at the pace of
  * one that is well, so that its own first check comes up to a second after the kernel does; a program listens long before.
  *
- * INVARIANT: a server is looked at by one at most, and LOOKS times, however the clock is set; nothing is said of one that was given up.
+ * INVARIANT: a server is looked at by one at most, for LOOK_MS of pauses, however the clock is set; nothing is said of one that was given up.
  */
 import type { Clock } from '../sys/clock.ts';
 import type { Knock } from '../sys/namespace-socket.ts';
 
-/** Between two looks. */
-const PACE_MS = 10;
-/** What is not answered in so many is asked anew: the first packet to a kernel that has just come may be lost. */
-const UNANSWERED = 10;
+/** Between two looks: a share of what it was waited for, so that it is found by so much late, within bounds for both machines. */
+const SHARE = 0.1;
+const LEAST_MS = 2;
+const MOST_MS = 10;
+/** What is not answered by then is asked anew: the first packet to a kernel that has just come may be lost. */
+const UNANSWERED_MS = 100;
 /** HAProxy's own first check has come by then. */
-const LOOKS = 150;
+const LOOK_MS = 1_500;
 
 export class FirstChecks {
   readonly #clock: Clock;
@@ -29,7 +31,7 @@ export class FirstChecks {
   begin(server: string, address: string, port: number, listens: () => void): void {
     this.giveUp(server);
     let asked: Knock | undefined;
-    let looks = 0;
+    let waited = 0;
     let askedAt = 0;
     let cancel = () => {};
     const end = () => {
@@ -38,20 +40,21 @@ export class FirstChecks {
       this.#looks.delete(server);
     };
     const look = () => {
-      looks += 1;
-      if (looks > LOOKS) return end();
       const answer = asked?.look();
       if (answer === 'taken') {
         end();
         return listens();
       }
-      if (answer !== 'waits' || looks - askedAt >= UNANSWERED) {
+      if (waited >= LOOK_MS) return end();
+      if (answer !== 'waits' || waited - askedAt >= UNANSWERED_MS) {
         asked?.close();
         asked = this.#knock(address, port);
-        askedAt = looks;
+        askedAt = waited;
         if (asked === undefined) return end();
       }
-      cancel = this.#clock.after(PACE_MS, look);
+      const pause = Math.round(Math.min(MOST_MS, Math.max(LEAST_MS, waited * SHARE)));
+      waited += pause;
+      cancel = this.#clock.after(pause, look);
     };
     this.#looks.set(server, end);
     look();
