@@ -51,10 +51,16 @@ it('one that runs all the time and says nothing is hung after two looks, since i
   expect(seconds(1, {})).toBe('alive');
 });
 
+it('one that hung after the last reading before the look is hung after two all the same, though others had some of its CPU', () => {
+  const { seconds } = kernel();
+  expect(seconds(1, { says: false, ran: [0.45] })).toBe('alive');
+  expect(seconds(1, { says: false, ran: [0.9] })).toBe('hung');
+});
+
 it('one that runs most of the time is hung after three', () => {
   const { seconds } = kernel();
-  expect(seconds(2, { says: false, ran: [0.7] })).toBe('alive');
-  expect(seconds(1, { says: false, ran: [0.7] })).toBe('hung');
+  expect(seconds(2, { says: false, ran: [0.6] })).toBe('alive');
+  expect(seconds(1, { says: false, ran: [0.9] })).toBe('hung');
 });
 
 it('one that runs nothing and says nothing is hung after ten', () => {

@@ -8,7 +8,8 @@ import type { HostUsage } from '../driver/index.ts';
 const SILENT = 3;
 /** With these one is hung that had so much of the time: one that does something is asked for its numbers twice a second. */
 const SILENT_BUSY = 2;
-const BUSY_SHARE = 0.75;
+/** One that hung when it was last heard, of which the host was last asked half a second before each look, was seen to run three quarters of it at most. */
+const BUSY_SHARE = 0.65;
 /** With these one is hung whatever its vCPUs did. */
 const SILENT_IDLE = 10;
 /** Beats apart from the line that came so many looks ago still count. */
