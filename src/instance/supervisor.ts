@@ -167,8 +167,9 @@ export class Supervisor<P = unknown> implements Instances {
         hint: `Stop it first (pk stop ${instance.name}), or remove it by force (pk rm -f ${instance.name}).`,
       });
     }
-    if (instance.active) await instance.kill('removed by force');
-    else if (instance.state === 'backoff') await instance.stop();
+    if (instance.state === 'backoff') await instance.stop();
+    // Who restarts it waits for its end too, and may be told of that first.
+    while (instance.active) await instance.kill('removed by force');
     await this.#erase(entry);
   }
 
