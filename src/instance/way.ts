@@ -9,8 +9,8 @@ const LINKS_MAX = 40;
 
 /**
  * realpath(), but for two kinds of links, which lead wherever somebody else wants: those in the directories `writable`, absolute, which
- * guests may write to; and those of other users than root and this one, where what they lead to is not their own. So who owns a directory on the way cannot
- * have what is his exchanged for what is only ours to give. Rejects with `conflict` naming `field` at the first, else as realpath().
+ * guests may write to; and those of other users than root and this one, where what they lead to is not their own. So who owns a directory
+ * on the way cannot put what is ours in the place of what is his. Rejects with `conflict` naming `field` at the first, else as realpath().
  */
 export async function followOwnLinks(field: string, given: string, writable: readonly string[]): Promise<string> {
   const waiting = given.split('/').reverse();
