@@ -18,3 +18,12 @@ it('replaces its record and changes none', async () => {
   expect(instance.record.restartAt).not.toBe(record.restartAt);
   await instance.detach();
 });
+
+it.each(['pause', 'resume'] as const)('refuses to %s one that is being removed', async (verb) => {
+  const record = { spec: { name: 'web' }, machine: { ...CREATED, state: 'exited' } } as InstanceRecord;
+  const driver = { capabilities: () => ({ pause: true }) } as unknown as InstanceEnvironment['driver'];
+  const instance = new Instance(record, { clock: systemClock, driver } as InstanceEnvironment);
+  await expect(instance[verb]()).rejects.toMatchObject({ code: 'conflict' });
+  await instance.detach();
+  await expect(instance[verb]()).rejects.toMatchObject({ code: 'conflict' });
+});

@@ -13,6 +13,7 @@ import type { Watcher } from './output.ts';
 import { hostPlacement, misplacementOf, vcpusOfMachine } from './placement.ts';
 import { type InstanceRecord, statusOf } from './record.ts';
 import { checkPause, conflict, failedStart, notProven, notRunning } from './refusals.ts';
+import type { Run } from './run.ts';
 import { kernelSize, sizeOf } from './size.ts';
 import type { InstanceState, InstanceStatus, Placement } from './spec.ts';
 
@@ -130,19 +131,25 @@ export class Instance {
   /** Throws `conflict` unless it runs, `unsupported` when its driver cannot. */
   async pause(): Promise<void> {
     checkPause(this.driver);
-    this.#life.dispatch({ type: 'pause' });
-    const run = this.#life.run!;
+    const run = this.#asked('pause');
     await run.call('pause');
     if (this.#life.run === run) this.#life.dispatch({ type: 'paused' });
   }
 
   /** Throws `conflict` unless it is paused. */
   async resume(): Promise<void> {
-    this.#life.dispatch({ type: 'resume' });
-    const run = this.#life.run!;
+    const run = this.#asked('resume');
     await run.call('resume');
     if (run.kernel !== undefined) await this.#life.environment.resumed(run.kernel);
     if (this.#life.run === run) this.#life.dispatch({ type: 'resumed' });
+  }
+
+  /** The run that is to do so. Throws `conflict` where none can: of an instance that is being removed nothing is refused by its state. */
+  #asked(verb: 'pause' | 'resume'): Run {
+    this.#life.dispatch({ type: verb });
+    const { run } = this.#life;
+    if (run === undefined) throw conflict(this.name, `has ended and cannot be ${verb}d`);
+    return run;
   }
 
   /** Resolves once the instance is down and no restart is due. */

@@ -1,4 +1,6 @@
 import {
+  chownSync,
+  lchownSync,
   mkdirSync,
   mkdtempSync,
   realpathSync,
@@ -96,4 +98,37 @@ it("follows no link that a guest may have made, wherever the way there leads; it
   expect(root?.path).toBe(join(base, 'guests/real'));
   symlinkSync('round', join(base, 'round'));
   await expect(acceptSources(given(join(base, 'round'), []), writable)).rejects.toMatchObject({ field: 'root' });
+});
+
+it.runIf(process.getuid?.() === 0)("follows a link of another user's only to what is his", async () => {
+  const [his, third] = [64_321, 64_322];
+  for (const name of ['own', 'his', 'third', 'home']) mkdirSync(join(base, name));
+  chownSync(join(base, 'his'), his, his);
+  chownSync(join(base, 'third'), third, third);
+  mkdirSync(join(base, 'his/data'));
+  const link = (name: string, target: string, uid: number) => {
+    symlinkSync(target, join(base, 'home', name));
+    lchownSync(join(base, 'home', name), uid, uid);
+    return join(base, 'home', name);
+  };
+  const accepted = async (path: string) => (await acceptSources(given('host', [path]), [])).volumes[0]!.path;
+  expect(await accepted(link('a', '../his', his))).toBe(join(base, 'his'));
+  expect(await accepted(link('b', '../his', 0))).toBe(join(base, 'his'));
+  // Root's own link, behind his.
+  expect(await accepted(link('c', 'b', his))).toBe(join(base, 'his'));
+  for (const path of [
+    link('d', '../own', his),
+    link('e', join(base, 'third'), his),
+    // What somebody else has made in his directory.
+    join(link('f', '../his', his), 'data'),
+    link('g', 'a', third),
+    link('h', '..', his),
+  ])
+    await expect(accepted(path)).rejects.toMatchObject({
+      ...{ code: 'conflict', field: 'volumes[0].source' },
+      message: expect.stringMatching(/is a link of user 6432[12] to what is not his$/),
+      hint: expect.stringContaining('Give the path that it leads to'),
+    });
+  // Where nothing is exchanged that is not his, all is as it was.
+  expect(await accepted(join(base, 'his/data'))).toBe(join(base, 'his/data'));
 });

@@ -160,15 +160,18 @@ export class Supervisor<P = unknown> implements Instances {
   async remove(name: string, force = false): Promise<void> {
     const entry = this.#registry.get(name);
     const { instance } = entry;
-    if (instance.active && !force) {
-      throw new PolykernelError('conflict', `${instance.name} is ${instance.state}`, {
-        field: 'name',
-        value: instance.name,
-        hint: `Stop it first (pk stop ${instance.name}), or remove it by force (pk rm -f ${instance.name}).`,
-      });
+    if (instance.state === 'backoff') await instance.stop();
+    // More than once: who restarts it waits for its end too, and may be told of that first.
+    while (instance.active) {
+      if (!force) {
+        throw new PolykernelError('conflict', `${instance.name} is ${instance.state}`, {
+          field: 'name',
+          value: instance.name,
+          hint: `Stop it first (pk stop ${instance.name}), or remove it by force (pk rm -f ${instance.name}).`,
+        });
+      }
+      await instance.kill('removed by force');
     }
-    if (instance.active) await instance.kill('removed by force');
-    else if (instance.state === 'backoff') await instance.stop();
     await this.#erase(entry);
   }
 

@@ -174,6 +174,21 @@ describe('life cycle', () => {
     await test.create({ name: 'web', command: ['true'] });
   });
 
+  it('removes by force what somebody restarts, and tells him', async () => {
+    const test = await startDaemon();
+    await test.create({ name: 'web', hostname: 'mute', command: ['sleep'] });
+    await untilState(test, 'web', 'running');
+    const restarted = test.client.restart('web', { graceMs: 600_000 }).then(
+      () => 'restarted',
+      () => 'refused',
+    );
+    await untilState(test, 'web', 'stopping');
+    await test.client.remove('web', { force: true });
+    expect(await restarted).toBeDefined();
+    await expect(test.client.inspect('web')).rejects.toMatchObject({ code: 'not-found' });
+    expect(fakeKernels(test.home)).toEqual([]);
+  });
+
   it('refuses a name that is taken and makes names up', async () => {
     const test = await startDaemon();
     await test.create({ name: 'web', command: ['true'], start: false });

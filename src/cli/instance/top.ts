@@ -51,7 +51,7 @@ export const command: Command = {
 /** As docker does it: the guest's own ps, with the options given to it. */
 async function processes(client: Client, name: string, psOptions: readonly string[]): Promise<number> {
   const command = ['ps', ...(psOptions.length > 0 ? psOptions : ['-ef'])];
-  const exit = await join(await client.exec(name, { command, user: '0' }), { tty: false, stdin: false });
+  const exit = await join(await client.exec(name, { command, user: '0' }), { tty: false, stdin: false, plain: true });
   if (exit.exitCode === 127) complain(`the root of ${name} has no ps; pk stats ${name} says what it uses`);
   else explainEnd(exit);
   return exit.exitCode;

@@ -65,3 +65,28 @@ it('shows what a terminal in a guest prints as it is, and leaves its own as it w
   expect(seen).toContain('up\ndown\r\n');
   expect(await ended).toEqual([0, null]);
 });
+
+it('shows what a guest answers to a command of ours without what acts on a terminal', async () => {
+  const shown = `
+    import { PassThrough } from 'node:stream';
+    import { join } from ${JSON.stringify(new URL('./terminal.ts', import.meta.url).href)};
+    const [stdout, stderr] = [new PassThrough(), new PassThrough()];
+    for (const piece of ['PID CMD\\n1 \\x1b[2Jin', 'it\\r\\x1b', ']0;x\\u202e\\n']) stdout.write(piece);
+    for (const byte of Buffer.from('ß')) stdout.write(Buffer.of(byte));
+    stdout.end();
+    stderr.end('\\u009b31mno ps\\n');
+    const exited = Promise.resolve({ code: 0 });
+    const options = { tty: false, stdin: false, plain: true };
+    await join({ stdin: new PassThrough(), stdout, stderr, exited, signal() {}, resize() {} }, options);`;
+  const child = spawn(process.execPath, ['--input-type=module-typescript', '--eval', shown], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const ended = once(child, 'close');
+  let [out, err] = ['', ''];
+  child.stdout.setEncoding('utf8').on('data', (text) => (out += text));
+  child.stderr.setEncoding('utf8').on('data', (text) => (err += text));
+  expect(await ended).toEqual([0, null]);
+  // Of a sequence that came in two pieces its text is left.
+  expect(out).toBe('PID CMD\n1 init]0;x\nß');
+  expect(err).toBe('no ps\n');
+});

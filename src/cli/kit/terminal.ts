@@ -1,8 +1,10 @@
 /** Joins this process's own terminal or pipes to a process in a guest. */
 import { constants } from 'node:os';
 import { pipeline } from 'node:stream/promises';
+import { StringDecoder } from 'node:string_decoder';
 import type { RemoteProcess } from '../../client/index.ts';
 import type { StreamExit } from '../../instance/contract.ts';
+import { plainText } from '../../sys/text.ts';
 import { codeOf, rawMode } from './signals.ts';
 
 /** Always forwarded: of the first Node would open a debugger. */
@@ -16,6 +18,8 @@ export interface TerminalOptions {
   tty: boolean;
   /** Pass standard input; else it is closed at once. */
   stdin: boolean;
+  /** What comes is an answer to a command of ours, not the output of one that the user has named: nothing in it acts on a terminal. */
+  plain?: boolean;
 }
 
 /** Size of the terminal, or zeros when there is none. */
@@ -40,7 +44,10 @@ export async function join(remote: RemoteProcess, options: TerminalOptions): Pro
   }
   remote.stdin.on('error', () => {});
   try {
-    const outputs = [copy(remote.stdout, process.stdout), copy(remote.stderr, process.stderr)];
+    const outputs = [
+      copy(remote.stdout, process.stdout, options.plain),
+      copy(remote.stderr, process.stderr, options.plain),
+    ];
     const exit = await remote.exited;
     await Promise.all(outputs);
     return exit;
@@ -51,8 +58,16 @@ export async function join(remote: RemoteProcess, options: TerminalOptions): Pro
   }
 }
 
-async function copy(from: NodeJS.ReadableStream, to: NodeJS.WritableStream): Promise<void> {
-  await pipeline(from, to, { end: false }).catch(() => {});
+async function copy(from: NodeJS.ReadableStream, to: NodeJS.WritableStream, plain = false): Promise<void> {
+  const copied = plain ? pipeline(from, plainly, to, { end: false }) : pipeline(from, to, { end: false });
+  await copied.catch(() => {});
+}
+
+async function* plainly(pieces: AsyncIterable<string | Uint8Array>): AsyncGenerator<string> {
+  const decoder = new StringDecoder('utf8');
+  for await (const piece of pieces)
+    yield plainText(typeof piece === 'string' ? piece : decoder.write(Buffer.from(piece)));
+  yield plainText(decoder.end());
 }
 
 /** Signals go to the guest's process; the third that would end it lets go of it by force. */

@@ -8,6 +8,7 @@ import { plainText } from '../../sys/text.ts';
 import type { Invocation } from '../kit/command.ts';
 import { readText } from '../kit/text-file.ts';
 import { parseEnvFile } from './env-file.ts';
+import { openUnnamed } from './unnamed-file.ts';
 
 const DEFAULT_FILE = 'polykernel.yaml';
 const DEVICE_TREE_MAGIC = Buffer.from('d00dfeed', 'hex');
@@ -93,11 +94,15 @@ export async function readVariables(
     Object.entries(environment).flatMap(([name, value]) => (value === undefined ? [] : [[name, value] as const])),
   );
   const found = new Map<string, string>();
-  const beside = join(directory, '.env');
-  for (const file of files.length > 0 ? files : [beside]) {
-    const text = await readText(createReadStream(resolve(file)), file, '--env-file').catch((error: unknown) => {
+  const isNamed = files.length > 0;
+  const opened = (file: string) =>
+    isNamed
+      ? createReadStream(resolve(file))
+      : openUnnamed(file, '--env-file', `Write --env-file ${file} if it is to count, else --env-file /dev/null.`);
+  for (const file of isNamed ? files : [join(directory, '.env')]) {
+    const text = await Promise.try(() => readText(opened(file), file, '--env-file')).catch((error: unknown) => {
       const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT';
-      if (isMissing && files.length === 0) return '';
+      if (isMissing && !isNamed) return '';
       if (!isMissing) throw asPolykernelError(error, `--env-file: reading ${file}`);
       throw new PolykernelError('not-found', `there is no file ${file}`, { field: '--env-file', value: file });
     });
@@ -116,15 +121,20 @@ function mentioned(text: string, variables: ReadonlyMap<string, string>): Record
 }
 
 /** `-` is standard input. Throws `not-found`, `invalid` or `permission` naming the file. */
-export async function readSource(file = DEFAULT_FILE): Promise<StackSource> {
+export async function readSource(given?: string): Promise<StackSource> {
+  const file = given ?? DEFAULT_FILE;
   const path = resolve(file);
   const isInput = file === '-';
   const shown = isInput ? 'standard input' : file;
-  const text = await readText(isInput ? process.stdin : createReadStream(path), shown, '--file').catch(
-    (error: unknown) => {
-      throw readingError(error, shown);
-    },
-  );
+  const opened = () => {
+    if (isInput) return process.stdin;
+    return given === undefined
+      ? openUnnamed(path, '--file', `Write -f ${file} if it is meant.`)
+      : createReadStream(path);
+  };
+  const text = await Promise.try(() => readText(opened(), shown, '--file')).catch((error: unknown) => {
+    throw readingError(error, shown);
+  });
   const directory = isInput ? process.cwd() : dirname(path);
   return { text, file: shown, directory, defaultName: nameOf(directory) };
 }

@@ -104,6 +104,22 @@ export class FakeDriver implements Driver {
       );
     }
     progress('preparing the guest');
+    const aborted = Promise.withResolvers<never>();
+    aborted.promise.catch(() => {});
+    const giveUp = () => aborted.reject(signal.reason);
+    signal.addEventListener('abort', giveUp, { once: true });
+    if (signal.aborted) giveUp();
+    try {
+      return await Promise.race([this.#setUp(machine, spec), aborted.promise]);
+    } catch (error) {
+      machine.end(STOPPED);
+      throw error;
+    } finally {
+      signal.removeEventListener('abort', giveUp);
+    }
+  }
+
+  async #setUp(machine: FakeMachine, spec: LaunchSpec): Promise<Kernel> {
     const kernel = await this.#take(machine, spec);
     for (const region of spec.regions) await kernel.attachRegion(region);
     if (spec.network !== null) await kernel.guest.configure(networkSteps('eth0', spec.network));

@@ -83,7 +83,7 @@ export async function buildTemplate(directory: string, request: TemplateRequest,
       },
       both,
     );
-    const ended = earlyEnd(run, done.signal);
+    const ended = earlyEnd(run, done.signal, both);
     await Promise.race([ended, bootAndLoad(run, guest, image, both)]);
     guest.detach();
     await Promise.race([ended, save(run, both)]);

@@ -271,7 +271,7 @@ export class QemuDriver implements Driver {
           : await launchQemu({ ...launch, start: 'clone', ...cloneParts(template) }, signal);
       const cloned = template !== undefined;
       if (cloned) await markClone(spec.directory, template);
-      const ended = earlyEnd(spec.directory, done.signal);
+      const ended = earlyEnd(spec.directory, done.signal, signal);
       if (cloned) await Promise.race([ended, loadClone(spec)]);
       await Promise.race([ended, this.#setUp(spec, guest, cloned, why, progress)]);
       const kernel = new QemuKernel({ id: spec.id, directory: spec.directory, pid, cloned, guest, ...machineOf(spec) });

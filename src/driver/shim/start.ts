@@ -14,11 +14,14 @@ const TAIL_LINES = 12;
 const JAIL_FAILED = 125;
 
 /**
- * Rejects with `panic` or `kernel-died` when the kernel's process ends before `done`; otherwise stays pending.
- * To be raced against the start; holds a connection until `done`.
+ * Rejects with `panic` or `kernel-died` when the kernel's process ends before `done`, or with the reason of `over`, after which the start
+ * waits for nothing more; otherwise stays pending. To be raced against each step of the start; holds a connection until `done`.
  */
-export function earlyEnd(directory: string, done: AbortSignal): Promise<never> {
+export function earlyEnd(directory: string, done: AbortSignal, over?: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
+    const giveUp = () => reject(over?.reason);
+    over?.addEventListener('abort', giveUp, { once: true, signal: done });
+    if (over?.aborted) giveUp();
     awaitProgramExit(directory, done)
       .then(async (exit) => {
         if (!done.aborted) reject(await endError(directory, exit));

@@ -179,7 +179,7 @@ export class UmlDriver implements Driver {
         for (const fd of fds) closeSync(fd);
       }
       shareMemory(spec, guest);
-      const ended = earlyEnd(spec.directory, watch.signal);
+      const ended = earlyEnd(spec.directory, watch.signal, both);
       await Promise.race([this.#setUp(spec, guest, both, progress), ended]);
       if (lpj === undefined) await this.#lpj.learn(spec, await readConsoleTail(spec.directory, MIB));
       const kernel = new UmlKernel(spec, pid, guest, this.#cpus, chosen);
