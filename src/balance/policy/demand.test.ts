@@ -3,22 +3,22 @@ import { Calibration } from './calibration.ts';
 import { Demand } from './demand.ts';
 import { HighestOf } from './highest.ts';
 import { Jumps } from './jumps.ts';
-import { waitProbability, waitsLonger } from './queue.ts';
+import { lateByWaiting, waitProbability } from './queue.ts';
 import { random } from './random.ts';
 
 const STEP = 0.25;
 
 /** Requests of a step, by chance, around a rate. */
-function poisson(rate: number, chance: () => number): number {
+function poisson(rate: number, chance: () => number, step = STEP): number {
   let count = -1;
-  for (let product = 1; product > Math.exp(-rate * STEP); count++) product *= 1 - chance();
-  return count / STEP;
+  for (let product = 1; product > Math.exp(-rate * step); count++) product *= 1 - chance();
+  return count / step;
 }
 
 describe('Demand', () => {
   const told = (rate: (time: number) => number, until: number) => {
     const chance = random(3);
-    const demand = new Demand(1.5, 0.98, 120);
+    const demand = new Demand(1.5, 0.98, 120, 5);
     const seen: number[] = [];
     for (let time = 0; time < until; time += STEP) {
       demand.learn(poisson(rate(time), chance), STEP);
@@ -41,7 +41,7 @@ describe('Demand', () => {
 
   it('takes a fall at once too, and says so; of a steady demand it says none', () => {
     const chance = random(3);
-    const demand = new Demand(1.5, 0.98, 120);
+    const demand = new Demand(1.5, 0.98, 120, 5);
     const fell: number[] = [];
     for (let time = 0; time < 200; time += STEP) {
       demand.learn(poisson(time < 100 ? 240 : 80, chance), STEP);
@@ -53,8 +53,27 @@ describe('Demand', () => {
     expect(fell.length).toBeLessThan(8);
   });
 
+  it('keeps free where demand jumps to time and again, whatever the windows, and nothing for one jump in many spans or for chance', () => {
+    const kept = (step: number, every: number, high: number) => {
+      const chance = random(3);
+      const demand = new Demand(1.5, 0.9, 120, 5);
+      let least = Number.POSITIVE_INFINITY;
+      for (let time = 0; time < 300; time += step) {
+        const rate = time % every >= every - 6 ? high : 60;
+        demand.learn(poisson(rate, chance, step), step);
+        if (time > 200 && rate === 60 && time % every > 5) least = Math.min(least, demand.foreseen + demand.headroom);
+      }
+      return least;
+    };
+    for (const step of [0.25, 1]) {
+      expect(kept(step, 30, 240)).toBeGreaterThan(150);
+      expect(kept(step, 200, 240)).toBeLessThan(90);
+      expect(kept(step, 30, 60)).toBeLessThan(90);
+    }
+  });
+
   it('foresees a ramp', () => {
-    const demand = new Demand(1.5, 0.98, 120);
+    const demand = new Demand(1.5, 0.98, 120, 5);
     for (let time = 0; time < 60; time += STEP) demand.learn(100 + 10 * time, STEP);
     expect(demand.foreseen).toBeGreaterThan(100 + 10 * 60);
     expect(demand.foreseen).toBeLessThan(100 + 10 * 64);
@@ -63,11 +82,12 @@ describe('Demand', () => {
 
 it('forgets jumps by halves', () => {
   const jumps = new Jumps(100);
-  for (let each = 0; each < 10; each++) jumps.add(2, 1);
-  for (let each = 0; each < 90; each++) jumps.add(1, 1);
-  expect(jumps.quantile(0.98)).toBeGreaterThan(1.9);
-  for (let each = 0; each < 400; each++) jumps.add(1, 1);
-  expect(jumps.quantile(0.98)).toBe(1);
+  for (let each = 0; each < 10; each++) jumps.add(200, 1);
+  for (let each = 0; each < 90; each++) jumps.add(0, 1);
+  expect(jumps.quantile(0.98)).toBeGreaterThanOrEqual(200);
+  expect(jumps.quantile(0.98)).toBeLessThan(230);
+  for (let each = 0; each < 400; each++) jumps.add(0, 1);
+  expect(jumps.quantile(0.98)).toBe(0);
 });
 
 it('keeps the highest of a span', () => {
@@ -111,9 +131,13 @@ describe("Erlang's C", () => {
   ])('%d CPUs at %d', (cpus, use, expected) => {
     expect(waitProbability(cpus, use)).toBeCloseTo(expected, 2);
   });
-  it('gives the tail of one queue exactly, and no chance to one that cannot keep up', () => {
-    const load = { arrivals: 50, service: 0.01, variation: 1 };
-    expect(waitsLonger(load, 1, 0.02)).toBeCloseTo(0.5 * Math.exp(-1), 3);
-    expect(waitsLonger(load, 0.5, 1)).toBe(1);
+  it('gives the tail of one queue exactly, without who takes so long by himself, and no chance to one that cannot keep up', () => {
+    // Time in all is exponential, at 50 a second; that of service alone at 100.
+    expect(lateByWaiting(50, 0.01, 1, 0.02)).toBeCloseTo(Math.exp(-1) - Math.exp(-2), 6);
+    // Half a CPU takes twice as long, which a whole one would not.
+    expect(lateByWaiting(25, 0.01, 0.5, 0.04)).toBeCloseTo(Math.exp(-1) - Math.exp(-4), 6);
+    // Where those who wait do so as long as they are served, the two times are one of two steps.
+    expect(lateByWaiting(100, 0.01, 2, 0.02)).toBeCloseTo((1 / 3) * 2 * Math.exp(-2), 3);
+    expect(lateByWaiting(50, 0.01, 0.5, 1)).toBe(1);
   });
 });

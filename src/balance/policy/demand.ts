@@ -21,21 +21,32 @@ const BOUND = 4;
 const CHANCE = 2;
 
 export class Demand {
-  /** Requests per second foreseen, before headroom, and the headroom: what demand lately jumped by beyond that. */
+  /** Requests per second foreseen, before headroom, and the headroom: what is between that and where demand lately jumped to. */
   foreseen = Number.NaN;
   headroom = 0;
-  /** It has just fallen by more than chance explains. */
+  /** It has just risen, or fallen, by more than chance explains. */
+  rose = false;
   fell = false;
   readonly #lead: number;
   readonly #quantile: number;
   readonly #jumps: Jumps;
   #level = 0;
   #slope = 0;
+  /** Of the span under way: how long it is, and the highest level that demand jumped to in it. */
+  readonly #span: number;
+  #during = 0;
+  #highest = 0;
+  /** The level that is kept free. */
+  #kept = 0;
   readonly #rise = new Shift();
   readonly #fall = new Shift();
 
-  /** `lead`: seconds ahead that it foresees; `quantile` of the jumps is kept free, which count half after `halfLife` seconds. */
-  constructor(lead: number, quantile: number, halfLife: number) {
+  /**
+   * `lead`: seconds ahead that it foresees. Kept free is what jumps did not exceed in a share `quantile` of the spans of `span` seconds,
+   * of which those count half that are `halfLife` seconds old.
+   */
+  constructor(lead: number, quantile: number, halfLife: number, span: number) {
+    this.#span = span;
     this.#lead = lead;
     this.#quantile = quantile;
     this.#jumps = new Jumps(halfLife);
@@ -44,17 +55,16 @@ export class Demand {
   /** `arrivals` per second came during the last `seconds`. */
   learn(arrivals: number, seconds: number): void {
     if (Number.isNaN(this.foreseen)) this.#level = this.foreseen = arrivals;
-    const expected = Math.max(1, this.foreseen);
-    this.#jumps.add((arrivals - CHANCE * Math.sqrt(expected / seconds)) / expected, seconds);
     const ahead = Math.max(0, this.#level + this.#slope * seconds);
     const count = arrivals * seconds;
     const mean = Math.max(1, ahead * seconds);
     const deviation = (count - mean) / Math.sqrt(mean);
-    const rose = this.#rise.add(deviation, count, seconds);
+    this.rose = this.#rise.add(deviation, count, seconds);
     this.fell = this.#fall.add(-deviation, count, seconds);
-    if (rose || this.fell) {
-      this.#level = rose ? this.#rise.level : this.#fall.level;
-      this.#slope = rose ? Math.max(0, this.#slope) : Math.min(0, this.#slope);
+    this.#remember(seconds);
+    if (this.rose || this.fell) {
+      this.#level = this.rose ? this.#rise.level : this.#fall.level;
+      this.#slope = this.rose ? Math.max(0, this.#slope) : Math.min(0, this.#slope);
       this.#rise.reset();
       this.#fall.reset();
     } else {
@@ -65,7 +75,17 @@ export class Demand {
       this.#level = level;
     }
     this.foreseen = Math.max(this.#level, this.#level + this.#slope * this.#lead);
-    this.headroom = this.foreseen * (this.#jumps.quantile(this.#quantile) - 1);
+    this.headroom = Math.max(0, this.#kept - this.foreseen);
+  }
+
+  /** What chance explains is no jump: headroom against that is the queueing model's business. */
+  #remember(seconds: number): void {
+    if (this.rose) this.#highest = Math.max(this.#highest, this.#rise.surely);
+    this.#during += seconds;
+    if (this.#during < this.#span - 1e-9) return;
+    this.#jumps.add(this.#highest, this.#during);
+    this.#kept = this.#jumps.quantile(this.#quantile);
+    this.#during = this.#highest = 0;
   }
 
   /** Requests per second by which the level may be off, since those that it was estimated from came by chance. */
@@ -95,6 +115,11 @@ class Shift {
   /** Requests per second since the sum began to grow. */
   get level(): number {
     return this.#counted / this.#during;
+  }
+
+  /** The same, less what may be chance. */
+  get surely(): number {
+    return (this.#counted - CHANCE * Math.sqrt(this.#counted)) / this.#during;
   }
 
   reset(): void {

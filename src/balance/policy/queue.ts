@@ -1,6 +1,6 @@
 /**
- * How long requests wait for one of c CPUs: the M/M/c queue, with the correction (1 + cv²) / 2 for other service times.
- * P(wait) is Erlang's C (1917); mean wait = C · S (1 + cv²) / (2 c (1 − u)), and beyond the wait is exponential.
+ * How long requests wait for one of c CPUs: the M/M/c queue. P(wait) is Erlang's C (1917); who waits does so for an exponential time of
+ * mean S / (c (1 − u)).
  */
 
 /** Rows of the table; beyond them pooling changes little. Columns: utilisations 0 … 1. */
@@ -38,21 +38,23 @@ export function waitProbability(cpus: number, use: number): number {
   return lower * (1 - part) + (high[column]! * (1 - right) + high[column + 1]! * right) * part;
 }
 
-export interface Load {
-  /** Requests per second. */
-  arrivals: number;
-  /** CPU-seconds of a request, and its squared coefficient of variation. */
-  service: number;
-  variation: number;
-}
-
 /**
- * Share of requests that wait longer than `seconds` on `cpus` CPUs when the load stays as it is: 1 where they cannot keep up.
- * A part of a CPU is a slower one.
+ * Of `arrivals` per second that take `service` CPU-seconds each, exponentially distributed: the share that takes longer than `seconds` for
+ * want of CPUs, when the load stays as it is. That is who waits and takes longer in all, without those who would on a CPU of their own; 1
+ * where they cannot keep up. A part of a CPU is a slower one.
  */
-export function waitsLonger({ arrivals, service, variation }: Load, cpus: number, seconds: number): number {
+export function lateByWaiting(arrivals: number, service: number, cpus: number, seconds: number): number {
   const use = (arrivals * service) / cpus;
   if (use >= 1) return 1;
-  const decay = (2 * cpus * (1 - use)) / (service * (1 + variation));
-  return waitProbability(Math.max(1, cpus), use) * Math.exp(-decay * Math.max(0, seconds));
+  // The wait is exponential too, so that wait and service together have a distribution in closed form.
+  const served = Math.min(1, cpus) / service;
+  const called = (cpus * (1 - use)) / service;
+  const gap = served - called;
+  const without = Math.exp(-served * seconds);
+  const both =
+    Math.abs(gap) < 1e-3 * served
+      ? served * seconds * without
+      : (served / gap) * (Math.exp(-called * seconds) - without);
+  const late = waitProbability(Math.max(1, cpus), use) * both;
+  return cpus < 1 ? late + without - Math.exp(-seconds / service) : late;
 }

@@ -5,7 +5,7 @@ import { Calibration } from './calibration.ts';
 import { compound } from './compound.ts';
 import { Demand } from './demand.ts';
 import { HighestOf } from './highest.ts';
-import { waitProbability, waitsLonger } from './queue.ts';
+import { lateByWaiting, waitProbability } from './queue.ts';
 import type { SloParameters } from './slo-parameters.ts';
 import { Spoilt } from './spoilt.ts';
 import { Usable } from './usable.ts';
@@ -31,19 +31,24 @@ const TELLS = 0.2;
 const STAYS = 0.6;
 /** Share of requests that may be late by the promise, less what the model may be wrong by. */
 const PROMISED = 0.007;
+/**
+ * Where others are short, who has hardly a late request may do with a piece less: if the model, which may be wrong, says that no more
+ * than this share would be late then, and the load is lower by this factor than one at which so few pieces were seen to be too few.
+ */
+const HARDLY_LATE = 0.002;
+const WORTH_A_TRIAL = 0.02;
+const LIGHTER = 0.95;
 
 export class ServiceState {
   /** CPUs it needs to keep its promise, in pieces, with what is waiting; the highest of the quiet window, of careful estimates. */
   need = 0;
   recentNeed = 0;
-  /** The same without anything kept free: what just kept the promise in the last seconds. */
+  /** What may do where others are short: nothing is kept free, and what was seen counts more than the model. */
   bare = 0;
   /** CPU-seconds of entitlement lent (above 0) or borrowed. */
   credits = 0;
-  /** Requests wait that are to be gone soon. */
+  /** Requests wait that are to be gone soon, or did a moment ago. */
   waits = false;
-  /** What it has keeps the promise, whatever the model says: hardly any request was late in the last seconds. */
-  suffices = false;
   /** When it next may give a piece: not before it was seen for a quiet window. */
   shrinkAt = Number.NaN;
   readonly usable = new Usable();
@@ -56,10 +61,14 @@ export class ServiceState {
   #busy = 0;
   #answered = 0;
   #waited = 0;
+  #waitedAt = Number.NEGATIVE_INFINITY;
   #lately = 0;
   #size = 0;
   #steadySince = 0;
   #keptSince = 0;
+  /** Pieces that were seen to be too few, and the requests per second at which they were. */
+  #tooFew = 0;
+  #tooFewAt = 0;
   #lied = 0;
   /** When it last gave a piece, and how long pieces it gave stayed away, as far as one can say. */
   #gaveAt = Number.NEGATIVE_INFINITY;
@@ -68,7 +77,7 @@ export class ServiceState {
   constructor(parameters: SloParameters, spoilt: Spoilt) {
     this.#parameters = parameters;
     this.#spoilt = spoilt;
-    this.demand = new Demand(parameters.lead, parameters.jumps, parameters.halfLife);
+    this.demand = new Demand(parameters.lead, parameters.jumps, parameters.halfLife, parameters.quiet);
     this.#highest = new HighestOf(parameters.quiet);
   }
 
@@ -94,7 +103,6 @@ export class ServiceState {
     const recent = recentKept(seconds);
     this.#lately = recent * this.#lately + (1 - recent) * seen.late;
     if (overloaded || seen.late > TOO_LATE) this.#keptSince = at;
-    this.suffices = !overloaded && (this.#lately < PROMISED || at - this.#keptSince > KEPT_SECONDS);
     this.usable.learn(at, overloaded, seen.busyPeak, seen.cpus, grain);
     if (kernel.promiseMs === null) {
       // Nothing was promised and only its own word speaks for it: what it uses and what waits, up to its entitlement.
@@ -102,28 +110,47 @@ export class ServiceState {
       this.recentNeed = this.#highest.add(at, this.need);
       return;
     }
-    if (!overloaded && seen.cpus <= this.usable.most) this.#calibrate(seconds, promise, seen, grain);
     const { foreseen, headroom, uncertainty } = this.demand;
     const excess = Math.max(0, seen.queued * this.service - (seen.cpus * promise) / 4);
     const drain = overloaded ? excess / this.#parameters.drain : 0;
-    const steady = (demand: number, risk: number, least = 1) =>
-      this.#cpusFor(demand, promise, risk, grain, kernel.max, least);
-    const drained = (size: number) => Math.ceil(size + drain / grain - 1e-9);
-    this.waits = drain > 0;
+    const { max } = kernel;
+    if (drain > 0) this.#waitedAt = at;
+    this.waits = at - this.#waitedAt < CLAIM_SECONDS && !this.demand.fell;
     const risk = Math.min(this.#parameters.risk, this.#spoilt.risk(foreseen));
-    // Where the model says enough and requests are late for want of CPUs, one more, whatever it says.
-    if (seen.cpus !== this.#size || overloaded) this.#steadySince = at;
+    // Just after a change the queue is none that the model speaks of. Where it says enough and requests are late for want of CPUs since, one
+    // more, whatever it says.
+    if (seen.cpus !== this.#size || overloaded || this.demand.rose || this.demand.fell) this.#steadySince = at;
     this.#size = seen.cpus;
     const isSteady = at - this.#steadySince > STEADY_SECONDS;
-    const least = isSteady && this.#isLate(seen, grain) ? pieces(seen.cpus, grain) + 1 : 1;
-    const own = steady(foreseen + headroom, risk);
-    this.need = Math.max(least, drained(own));
+    if (isSteady && seen.cpus <= this.usable.most) this.#calibrate(seconds, promise, seen, grain);
+    const size = pieces(seen.cpus, grain);
+    const isTooFew = isSteady && this.#isLate(seen, grain);
+    if (isTooFew) {
+      this.#tooFew = size;
+      this.#tooFewAt = foreseen;
+    }
+    const own = this.#cpusFor(foreseen + headroom, promise, risk, grain, max, 1);
+    this.need = Math.max(isTooFew ? size + 1 : 1, pieces(own * grain + drain, grain));
     // Another one may be late meanwhile.
     if (this.demand.fell) this.#claims.reset();
-    this.bare = this.#claims.add(at, this.need === 1 ? 1 : steady(foreseen, PROMISED));
+    const fewest = this.need === 1 ? 1 : this.#cpusFor(foreseen, promise, PROMISED, grain, max, 1);
+    this.bare = this.#claims.add(at, fewest);
+    // What it has keeps the promise, whatever the model says, when hardly any request was late in the last seconds.
+    if (!overloaded && (this.#lately < PROMISED || at - this.#keptSince > KEPT_SECONDS)) {
+      if (size < this.bare) this.bare = size;
+      else if (this.#mayDo(this.bare - 1, grain, promise)) this.bare--;
+    }
     // More demand takes no fewer.
-    const careful = drained(steady(foreseen + headroom + uncertainty, risk, own));
-    this.recentNeed = this.#highest.add(at, Math.max(this.need, careful));
+    const careful = this.#cpusFor(foreseen + headroom + uncertainty, promise, risk, grain, max, own);
+    this.recentNeed = this.#highest.add(at, Math.max(this.need, pieces(careful * grain + drain, grain)));
+  }
+
+  /** So many pieces are worth a trial. */
+  #mayDo(size: number, grain: number, promise: number): boolean {
+    const { foreseen } = this.demand;
+    if (size < 1 || this.#lately > HARDLY_LATE || (size <= this.#tooFew && foreseen > LIGHTER * this.#tooFewAt))
+      return false;
+    return this.#late(foreseen, size * grain, promise) < WORTH_A_TRIAL;
   }
 
   /** Chance that a second is spoilt with so many CPUs, were there no queue. */
@@ -164,9 +191,7 @@ export class ServiceState {
   #late(arrivals: number, cpus: number, promise: number): number {
     const { service } = this;
     if (service === 0) return 0;
-    const load = { arrivals: arrivals * this.#calibration.factor, service, variation: 1 };
-    // What the request itself takes is taken off the promise, within reason.
-    return waitsLonger(load, cpus, Math.max(promise / 4, promise - 3 * service));
+    return lateByWaiting(arrivals * this.#calibration.factor, service, cpus, promise);
   }
 
   /** Fewest pieces, of `least` and more, on which no more than `risk` of the requests wait too long. */

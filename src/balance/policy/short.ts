@@ -3,7 +3,7 @@ import { level } from './level.ts';
 import { levelByRank, ranksOf } from './ranks.ts';
 
 export interface Shortage {
-  /** In pieces, of services: what none falls below, what each needs at the least and would have, and what is its own. */
+  /** In pieces, of services: what none falls below, what each needs at the least and would have, and what is its own, which may be a part of one. */
   floors: ArrayLike<number>;
   needs: ArrayLike<number>;
   wishes: ArrayLike<number>;
@@ -47,7 +47,10 @@ export function divide(shortage: Shortage): Float64Array {
   return sizes;
 }
 
-/** Entitlements, then whole needs, of those of one priority. Answers with what is left. */
+/**
+ * Entitlements, then whole needs, of those of one priority. Answers with what is left. Of an entitlement to 2.67 pieces two are one's own;
+ * for the third, of which another one owns a part, whole needs come first.
+ */
 function serve(
   { needs, entitlements, credits }: Shortage,
   sizes: Float64Array,
@@ -56,14 +59,17 @@ function serve(
 ): number {
   let left = supply;
   const lack = (index: number) => Math.max(0, needs[index]! - sizes[index]!);
-  const own = sizes.map((size, index) =>
-    isOf(index) ? Math.max(0, Math.min(needs[index]!, entitlements[index]!) - size) : 0,
-  );
-  const given = level(new Float64Array(sizes.length), own, Math.max(0, left));
-  for (let index = 0; index < sizes.length; index++) {
-    sizes[index]! += given[index]!;
-    left -= given[index]!;
-  }
+  const spread = (own: (index: number) => number): void => {
+    const wants = sizes.map((size, index) =>
+      isOf(index) ? Math.max(0, Math.min(needs[index]!, own(index)) - size) : 0,
+    );
+    const given = level(new Float64Array(sizes.length), wants, Math.max(0, left));
+    for (let index = 0; index < sizes.length; index++) {
+      sizes[index]! += given[index]!;
+      left -= given[index]!;
+    }
+  };
+  spread((index) => Math.floor(entitlements[index]! + 1e-9));
   const order = Array.from(sizes.keys())
     .filter((index) => isOf(index) && lack(index) > 0)
     .sort((a, b) => credits[b]! - credits[a]! || lack(a) - lack(b) || a - b);
@@ -73,6 +79,7 @@ function serve(
     sizes[index]! += missing;
     left -= missing;
   }
+  spread((index) => Math.ceil(entitlements[index]! - 1e-9));
   return left;
 }
 

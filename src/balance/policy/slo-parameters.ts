@@ -1,12 +1,12 @@
 /** The numbers of `slo`. All times in seconds. */
 export const SLO_DEFAULTS = {
-  /** Share of requests that may wait too long by the model; the promise allows 0.01. */
-  risk: 0.006,
+  /** Share of requests that may be late by the model for want of CPUs; the promise allows 0.01 of all. */
+  risk: 0.003,
   /** Share of seconds that may be spoilt by one request too many: where few come, fewer may wait too long. Chosen on the tuning half, request by request. */
   spoilt: 0.3,
   /** How far ahead demand is foreseen: a window, and the move. */
   lead: 1.5,
-  /** Quantile of the jumps of demand that is kept free, and the half-life of their histogram. */
+  /** Share of the quiet windows whose jumps of demand are kept free, and the half-life of their histogram. */
   jumps: 0.9,
   halfLife: 120,
   /** What was not needed for `quiet` is given, a piece every `pace`. */

@@ -88,14 +88,10 @@ class Slo implements Controller {
     const services = kernels.flatMap(({ kind }, index) => (kind === 'service' ? [index] : []));
     const divided = divide({
       floors: services.map((index) => floors[index]!),
-      // Here nothing is kept out of caution: what is not needed now, another one needs. And what is seen beats the model.
-      needs: services.map((index) => {
-        const { bare, suffices } = states[index]!;
-        const need = suffices ? Math.min(bare, pieces(observations[index]!.cpus, grain)) : bare;
-        return Math.max(floors[index]!, Math.min(sizes[index]!, need));
-      }),
+      // Here nothing is kept out of caution: what is not needed now, another one needs.
+      needs: services.map((index) => Math.max(floors[index]!, Math.min(sizes[index]!, states[index]!.bare))),
       wishes: services.map((index) => Math.max(floors[index]!, Math.min(sizes[index]!, states[index]!.need))),
-      entitlements: services.map((index) => pieces(kernels[index]!.entitlement, grain)),
+      entitlements: services.map((index) => kernels[index]!.entitlement / grain),
       priorities: services.map((index) => kernels[index]!.priority),
       credits: services.map((index) => {
         const { entitlement } = kernels[index]!;

@@ -46,3 +46,18 @@ it('has a regret of 0 at best and 1 at the equal split', () => {
     null,
   ]);
 });
+
+it('tells what waits apart again when an overload is over', () => {
+  const scene = generate('step', 1, { services: 2, cpus: 8, step: 1, seconds: 60 });
+  const tenants = scene.tenants.map((tenant) => ({ ...tenant, serviceMs: 16, promiseMs: 128, variation: 1 }));
+  // Both need the fourth of seven CPUs, after so many seconds in which they hardly do.
+  const after = (overload: number) => {
+    const load = [3, 3.6].map((busy) =>
+      Float32Array.from({ length: overload + 40 }, (_, second) => (second < overload ? busy : 2.6) * 62.5),
+    );
+    return clairvoyant({ ...scene, tenants, load: [...load, new Float32Array(0)], seconds: overload + 40 }).seconds;
+  };
+  const without = after(0);
+  expect(without).toBeGreaterThan(20);
+  expect(after(20)).toBeGreaterThan(without);
+});

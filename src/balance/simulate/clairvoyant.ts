@@ -10,7 +10,7 @@ import type { Case, Tenant } from './types.ts';
 /** Up to these sizes V* is worked out exactly; beyond them a bound that is no higher takes its place. */
 const EXACT_TENANTS = 3;
 const EXACT_CPUS = 8;
-/** What waits is told apart to this part of a promise, rounded down; more coarsely where too many ways are open. */
+/** What waits is told apart to this part of a promise, rounded down; more coarsely while too many ways are open. */
 const FINENESS = 1000;
 const MOST_LABELS = 150;
 
@@ -92,7 +92,8 @@ function exact(scene: Case): number {
       }
     }
     labels = undominated([...best.values()]);
-    fineness = labels.length > MOST_LABELS ? fineness / 2 : fineness;
+    if (labels.length > MOST_LABELS) fineness /= 2;
+    else if (2 * labels.length < MOST_LABELS) fineness = Math.min(FINENESS, 2 * fineness);
   }
   return labels.reduce((least, { violated }) => Math.min(least, violated), Number.POSITIVE_INFINITY);
 }
