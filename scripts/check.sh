@@ -4,7 +4,8 @@ set -e
 problems=$(mktemp)
 trap 'rm -f "$problems"' EXIT
 tsc > "$problems" & types=$!
-have_types() { wait $types || { cat "$problems"; exit 1; }; }
+# Once: a shell knows nothing any more of what it has waited for.
+have_types() { [ -z "$types" ] || wait $types || { cat "$problems"; exit 1; }; types=; }
 biome check . && depcruise --config .dependency-cruiser.cjs src && knip || { kill $types 2>/dev/null; exit 1; }
 kill -0 $types 2>/dev/null || have_types
 vitest run --project unit || tests=$?

@@ -34,6 +34,13 @@ export const OPERATIONS: readonly VolumeRow[] = [
     qemu: 'no',
     instead: 'a scratch or ext4 directory',
   },
+  {
+    name: 'old-times',
+    operation: 'times before 1970',
+    uml: 'yes',
+    qemu: { outcome: 'no', text: 'no: 1970' },
+    instead: 'a scratch directory',
+  },
   { name: 'unlinked', operation: 'open, unlink, go on reading and writing', uml: 'yes', qemu: 'yes' },
   {
     name: 'unlinked-changes',
@@ -52,6 +59,13 @@ export const OPERATIONS: readonly VolumeRow[] = [
   },
   { name: 'link', operation: 'hard links, one file under both names', uml: 'yes', qemu: 'yes' },
   { name: 'rename', operation: 'moving directories', uml: 'yes', qemu: 'yes' },
+  {
+    name: 'left-behind',
+    operation: 'a working directory that is removed: empty, and `cd ..` leads out of it',
+    uml: 'yes',
+    qemu: { outcome: 'no', text: 'no: `ls` fails' },
+    instead: '`cd` to another one',
+  },
   {
     name: 'exchange',
     operation: '`RENAME_EXCHANGE`',
@@ -83,6 +97,15 @@ export const OPERATIONS: readonly VolumeRow[] = [
   { name: 'exec', operation: 'running programs', uml: 'yes', qemu: 'yes' },
   { name: 'tmpfile', operation: '`O_TMPFILE`', uml: 'no', qemu: 'no', instead: '`mkstemp`, then `unlink`; /tmp' },
   { name: 'xattr', operation: '`user.*` attributes', uml: 'no', qemu: 'yes', instead: 'qemu, or /tmp' },
+  {
+    name: 'acl',
+    operation: 'access control lists (`setfacl`)',
+    uml: 'no',
+    qemu: 'no',
+    instead: 'groups and set-gid directories; /tmp',
+  },
+  { name: 'capability', operation: 'capabilities of files (`setcap`)', uml: 'no', qemu: 'no', instead: 'root; /tmp' },
+  { name: 'flags', operation: '`chattr`, `lsattr`', uml: 'no', qemu: 'no', instead: 'the same on this machine' },
   { name: 'fallocate', operation: '`fallocate`', uml: 'no', qemu: 'no', instead: '`posix_fallocate`, which writes' },
   {
     name: 'direct',

@@ -72,8 +72,12 @@ static void child(struct start *volatile x)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	x->failed = "command";
 	const char *name = x->argv[0], *search = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+	struct stat st;
 	if (strchr(name, '/')) {
 		execve(name, x->argv, x->env);
+		int error = errno;
+		if (error == ENOENT && !stat(name, &st)) x->failed = "interpreter";
+		errno = error;
 		goto failed;
 	}
 	for (char **e = x->env; *e; e++)
@@ -82,22 +86,23 @@ static void child(struct start *volatile x)
 	errno = ENOENT;
 	while (*name) {
 		size_t n = strcspn(search, ":");
-		struct stat st;
 		if (n + strlen(name) + 2 < sizeof path) {
 			memcpy(path, search, n);
 			if (n) path[n++] = '/';
 			strcpy(path + n, name);
 			execve(path, x->argv, x->env);
 			int error = errno;
-			if (error != ENOENT && !stat(path, &st) && !S_ISDIR(st.st_mode)) {
-				denied = 1;
+			if (!stat(path, &st) && !S_ISDIR(st.st_mode)) {
 				errno = error;
-				if (error != EACCES) goto failed;
+				x->failed = error == ENOENT ? "interpreter" : "command";
+				if (error == EACCES) denied = 1;
+				else if (error != ENOENT) goto failed;
 			}
 		}
 		search += strcspn(search, ":");
 		if (!*search++) break;
 	}
+	if (denied) x->failed = "command";
 	errno = denied ? EACCES : ENOENT;
 failed:
 	x->error = errno;

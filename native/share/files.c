@@ -15,6 +15,7 @@
 
 #include "anchors.h"
 #include "nodes.h"
+#include "protocol.h"
 
 /* Of the directory that is served: hostfs asks the host about its own root when it is mounted, and never again. */
 static int look_at_root(struct stat *st)
@@ -44,6 +45,24 @@ void remember(struct node *node, const struct stat *st)
 	if (node->size != st->st_size || !same_time(node->mtime, st->st_mtim))
 		node->stale = 1;
 	node->mode = st->st_mode, node->size = st->st_size, node->mtime = st->st_mtim;
+	node->uid = st->st_uid, node->gid = st->st_gid;
+}
+
+/*
+ * A directory that is gone stays for who is in it: there is nothing in it, nothing can be made in it, and `..` leads out of it.
+ * `error`: what was said when it was looked for.
+ */
+static int is_gone(const struct node *node, int error)
+{
+	return S_ISDIR(node->mode) && (node->names == NULL ? node->id != FUSE_ROOT : error == ENOENT || error == ENOTDIR);
+}
+
+static void attributes_of_gone(const struct node *node, struct stat *st)
+{
+	*st = (struct stat){
+		.st_ino = node->ino, .st_mode = node->mode, .st_uid = node->uid, .st_gid = node->gid, .st_size = node->size,
+		.st_atim = node->mtime, .st_mtim = node->mtime, .st_ctim = node->mtime,
+	};
 }
 
 int is_it(const struct node *node, const struct stat *st)
@@ -60,6 +79,10 @@ int attributes_of(struct node *node, struct stat *st)
 	if (error == 0)
 		error = look(&at, st);
 	if (error != 0 || !is_it(node, st)) {
+		if (node->fd < 0 && is_gone(node, error)) {
+			attributes_of_gone(node, st);
+			return 0;
+		}
 		if (node->fd < 0)
 			return error != 0 && error != ENOENT ? error : ESTALE;
 		if (fstat(node->fd, st) != 0)
@@ -155,17 +178,19 @@ static int open_anew(struct node *node, int flags)
 	return 0;
 }
 
+/* One that is gone is open without a descriptor. 0 or an errno. */
 static int open_directory(struct node *node)
 {
 	struct where at;
 	int error = where_is(node, &at), root;
 
+	node->fd = -1;
 	if (error != 0)
-		return error;
+		return is_gone(node, error) ? 0 : error;
 	root = mount_of(at.anchor, LISTINGS);
 	node->fd = root < 0 ? -1 : openat(root, at.path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (node->fd < 0)
-		return errno;
+		return root >= 0 && is_gone(node, errno) ? 0 : errno;
 	take_place(node, place_of(&at), LISTINGS);
 	node->directories_moved = directories_moved, node->anchors_left = anchors_left;
 	return 0;
@@ -180,10 +205,10 @@ int open_again(struct node *node)
 		return 0;
 	leave_place(node);
 	error = open_directory(node);
-	if (error != 0) {
+	if (error != 0 || node->fd < 0) {
 		node->fd = old;
 		take_place(node, node->place, LISTINGS);
-		return error;
+		return error != 0 ? error : ENOENT;
 	}
 	close(old);
 	return 0;
@@ -209,7 +234,7 @@ void close_node(struct node *node)
 {
 	if (node->opens == 0)
 		return;
-	if (--node->opens == 0) {
+	if (--node->opens == 0 && node->fd >= 0) {
 		leave_place(node);
 		close(node->fd);
 		node->fd = -1, node->writable = 0;

@@ -51,8 +51,10 @@ int read_directory(const struct call *call, const struct transfer_in *in, int pl
 	int error;
 	long n;
 
-	if (call->node->fd < 0 || !S_ISDIR(call->node->mode))
+	if (!S_ISDIR(call->node->mode))
 		return EBADF;
+	if (call->node->fd < 0)
+		return ENOENT; /* gone before it was opened */
 	error = open_again(call->node);
 	if (error != 0)
 		return error == ESTALE ? ENOENT : error;

@@ -20,6 +20,8 @@ struct node {
 	struct timespec mtime;     /* these four as last seen */
 	int64_t size;
 	mode_t mode;
+	uid_t uid;                 /* both of a directory's owner as last seen */
+	gid_t gid;
 	uint32_t id, children, opens, directories_moved, anchors_left; /* the last two when a directory was opened */
 	int fd;                    /* of all who have it open; -1 = nobody */
 	uint8_t writable, mount, stale;

@@ -8,11 +8,12 @@ import { nativeBinary } from '../sys/paths.ts';
 export function guestProgramsReader(cache: string | undefined): () => Promise<GuestPrograms> {
   let last: { version: string; programs: GuestPrograms } | undefined;
   return async () => {
-    const files = (['pk-init', 'pk-ring', 'pk-share'] as const).map((name) => nativeBinary(name, cache));
+    const files = (['pk-init', 'pk-ring', 'pk-share', 'pk-modprobe'] as const).map((name) => nativeBinary(name, cache));
     const version = files.map(versionOf).join('\n');
     if (last?.version === version) return last.programs;
-    const [init, ring, share] = await Promise.all(files.map((file) => readFile(file)));
-    const programs = { init: init!, tools: { 'pk-ring': ring!, 'pk-share': share! } };
+    const [init, ring, share, modprobe] = await Promise.all(files.map((file) => readFile(file)));
+    const tools = { 'pk-ring': ring!, 'pk-share': share!, 'pk-modprobe': modprobe! };
+    const programs = { init: init!, tools };
     last = { version, programs };
     return programs;
   };

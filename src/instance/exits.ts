@@ -18,6 +18,11 @@ const told = (message: string): string => plainText(message, MAX_MESSAGE);
 /** What was to be run; of a workload also where. `memoryBytes`: what its kernel has. */
 type Asked = Pick<ExecRequest, 'command' | 'cwd' | 'user'> & { memoryBytes: number; attached?: boolean; root?: string };
 
+/** The step that fails where the command is there, and what is to run it is not. */
+const INTERPRETER = 'interpreter';
+export const NO_INTERPRETER =
+  'it is there, but what it is to be run by is not: the program of its #! line, or the loader of its C library';
+
 const SEEN_DETACHED = 'of this machine, detached instances see what everybody may (share it with --volume)';
 
 /** The workload's end. The codes are those of a shell: 128 + n for signal n, 127 not found, 126 not executable. */
@@ -32,12 +37,14 @@ export function exitOfWorkload(exit: GuestExit, asked: Asked, at: string): Insta
   const [step = ''] = exit.message.split(':', 1);
   const isCommand = step === 'command' || step === 'starting';
   const message = `${asked.command[0]} could not be started: ${isCommand ? errnoText(exit.value) : reason(step, exit.value, asked)}`;
-  return { reason: 'failed', exitCode: isCommand && exit.value === ENOENT ? 127 : 126, message: told(message), at };
+  const isMissing = exit.value === ENOENT && (isCommand || step === INTERPRETER);
+  return { reason: 'failed', exitCode: isMissing ? 127 : 126, message: told(message), at };
 }
 
 /** The guest names the step that failed. */
 function reason(step: string, errno: number, { cwd, user, attached, root }: Asked): string {
   const [name, group = ''] = user.split(':', 2);
+  if (step === INTERPRETER) return NO_INTERPRETER;
   if (step === 'cwd') {
     const why = root === 'host' && attached === false ? `; ${SEEN_DETACHED}` : '';
     return `its working directory ${cwd} cannot be entered: ${errnoText(errno)}${why}`;

@@ -337,6 +337,7 @@ export class Life {
       this.#workloadEnded(run, exitOfFailedStart(failure, this.now));
       return;
     }
+    if (!spec.attached) this.environment.log.begin();
     this.#takeMain(run, main);
     this.#record = { ...this.#record, session: main.session };
     if (this.#foreground !== undefined) this.#foreground.begun(main);

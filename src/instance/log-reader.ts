@@ -20,8 +20,13 @@ export async function* readLog(
   const since = query.since === undefined ? '' : new Date(query.since).toISOString();
   let toSkip = 0;
   if (query.tail !== undefined) {
-    for await (const record of records(readBlocks({ path }, signal), since)) toSkip += linesIn(record);
-    toSkip = Math.max(0, toSkip - query.tail);
+    let isOpen = false;
+    for await (const record of records(readBlocks({ path }, signal), since)) {
+      toSkip += linesIn(record);
+      isOpen = !endsLine(record);
+    }
+    // A last line without its end is one.
+    toSkip = Math.max(0, toSkip + (isOpen ? 1 : 0) - query.tail);
   }
   const reading = { path, following: query.follow === true ? following : undefined };
   for await (const record of records(readBlocks(reading, signal), since)) {
@@ -101,6 +106,8 @@ function linesIn(record: LogLine): number {
   for (let at = record.d.indexOf('\n'); at >= 0; at = record.d.indexOf('\n', at + 1)) count += 1;
   return count;
 }
+
+const endsLine = ({ d }: LogLine): boolean => d === undefined || d.endsWith('\n');
 
 function withoutFirstLines(record: LogLine, lines: number): LogLine {
   if (record.d === undefined) return record;

@@ -8,6 +8,7 @@ function slowLog() {
   const written: string[] = [];
   let goOn = () => {};
   const log: WorkloadLog = {
+    begin() {},
     write(stream, chunk) {
       written.push(`${stream} ${chunk}`);
       return written.length < 2;
@@ -62,13 +63,17 @@ it.each([
   [
     'a log that cannot be written',
     {
+      begin: () => {},
       write: () => {
         throw new Error('no space');
       },
       drained: async () => {},
     },
   ],
-  ['a log that never catches up', { write: () => false, drained: () => Promise.reject(new Error('no space')) }],
+  [
+    'a log that never catches up',
+    { begin: () => {}, write: () => false, drained: () => Promise.reject(new Error('no space')) },
+  ],
 ])('gives a stream up for %s', async (_, log) => {
   const source = new OutputStream(() => {});
   const done = pump(source, 'out', log, new Set());

@@ -3,6 +3,8 @@ import { finished, type Readable } from 'node:stream';
 
 /** Where the output of workloads is kept. */
 export interface WorkloadLog {
+  /** Another run's output follows: a line that the one before has left without its end is ended. */
+  begin(): void;
   /** Takes a piece of output. False when the writer is behind: wait for `drained`. */
   write(stream: 'out' | 'err', chunk: Buffer): boolean;
   drained(): Promise<void>;

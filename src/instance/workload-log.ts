@@ -1,6 +1,7 @@
 /** The output of one detached instance: newline-delimited JSON on disk, in two files of limited size. */
 import { isUtf8 } from 'node:buffer';
 import { EventEmitter } from 'node:events';
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { RotatingFile } from '../core/rotate.ts';
 import type { Clock } from '../sys/clock.ts';
 import type { LogLine, WorkloadLog } from './contract.ts';
@@ -9,6 +10,8 @@ export const LOG_BYTES = 8 * 1024 * 1024;
 /** Pieces are gathered for this long or up to this size before they are written. */
 const GATHER_MS = 20;
 const MOST_GATHER_BYTES = 64 * 1024;
+/** A piece has 64 KiB, each byte of which takes six at most. */
+const MOST_RECORD_BYTES = 512 * 1024;
 
 /**
  * INVARIANTS: records are whole lines; a character split between two pieces of a stream is put together again; writes are
@@ -36,6 +39,12 @@ export class FileLog extends EventEmitter<{ flushed: []; closed: [] }> implement
           this.#line('err', `polykernel: ${dropped} pieces of output were lost: the log could not be written\n`),
         ),
     });
+  }
+
+  begin(): void {
+    this.flush();
+    const open = lastRecord(this.file.path);
+    if (open?.d !== undefined && !open.d.endsWith('\n')) this.#add(open.s, Buffer.from('\n'));
   }
 
   write(stream: 'out' | 'err', chunk: Buffer): boolean {
@@ -88,6 +97,23 @@ export class FileLog extends EventEmitter<{ flushed: []; closed: [] }> implement
     this.#pending = [];
     this.#pendingBytes = 0;
     this.emit('flushed');
+  }
+}
+
+/** Of a log that may be of an earlier daemon. undefined where there is none, or what is there is none. */
+function lastRecord(path: string): LogLine | undefined {
+  try {
+    const file = openSync(path, 'r');
+    try {
+      const { size } = fstatSync(file);
+      const bytes = Buffer.alloc(Math.min(size, MOST_RECORD_BYTES));
+      const read = readSync(file, bytes, 0, bytes.length, size - bytes.length);
+      return JSON.parse(bytes.toString('utf8', 0, read).trimEnd().split('\n').at(-1)!) as LogLine;
+    } finally {
+      closeSync(file);
+    }
+  } catch {
+    return undefined;
   }
 }
 

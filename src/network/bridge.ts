@@ -104,6 +104,7 @@ export class HostNetwork {
         `link set ${device} type bridge_slave ${PORT_OPTIONS}`,
         `link set ${device} up`,
         neighbour('replace', rules),
+        `route replace ${rules.address}/32 dev ${BRIDGE} scope link`,
       ]);
       await Promise.all([
         this.#tools.nft(`${portFilter(rules, this.#gatewayMac)}\n${groupFilter(groups, this.#gateway)}`),
@@ -143,6 +144,13 @@ export class HostNetwork {
     await this.#tools.nft(groupFilter(groups, this.#gateway));
   }
 
+  /** While nobody has its other end: who asks for its address is told so at once, and does not wait for an answer. Does not reject. */
+  async closePort(port: NetworkPort): Promise<void> {
+    if (!this.exists) return;
+    const lines = [`route replace unreachable ${port.address}/32`, neighbour('del', port)];
+    await this.#tools.batch(lines, ['-force']).catch(() => {});
+  }
+
   /** `groups`: those that are left. */
   async removePort(port: NetworkPort, groups: readonly (readonly string[])[]): Promise<void> {
     const { peer, interface: name } = port;
@@ -168,7 +176,7 @@ export class HostNetwork {
   /** With one end of a pair goes the other, wherever it is. `of`: it is known no more. */
   async #removeInterfaces(names: readonly string[], of?: Addresses): Promise<void> {
     const lines = names.map((name) => `link del ${name}`);
-    if (of !== undefined) lines.push(neighbour('del', of));
+    if (of !== undefined) lines.push(neighbour('del', of), `route del ${of.address}/32`);
     await this.#tools.batch(lines, ['-force']).catch(() => {});
   }
 

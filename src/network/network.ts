@@ -69,6 +69,8 @@ export class Network {
   readonly #kernels = new Map<string, Kernel>();
   /** By id: the names an instance was started with. */
   readonly #told = new Map<string, string>();
+  /** By id: how often a kernel of it was given its port. */
+  readonly #joined = new Map<string, number>();
   readonly #teller: NameTeller;
   readonly #journal: Journal;
   readonly #mutex = new Mutex();
@@ -190,6 +192,7 @@ export class Network {
       const port = this.#port(networkNumber);
       const out = record.spec.network === 'egress';
       if (out) await this.#uplink?.ensure(this.#egress());
+      this.#joined.set(record.id, (this.#joined.get(record.id) ?? 0) + 1);
       if (networkPort !== 'none') await this.#host.addPort(port, this.#groups());
       const { publish } = record.spec;
       for (const each of publish)
@@ -209,6 +212,7 @@ export class Network {
     if (member?.networkNumber == null) return;
     this.#kernels.set(name, kernel);
     this.#changed();
+    const joined = this.#joined.get(member.id);
     // While it booted others may have come or gone.
     const hosts = hostsFile(this.#named(), member.spec.tenant);
     if (this.#told.get(member.id) !== hosts) this.#tell(kernel, member.spec, hosts);
@@ -218,6 +222,15 @@ export class Network {
       this.#kernels.delete(name);
       for (const port of member.spec.publish) this.#forwards.reset(port);
       this.#changed();
+      void this.#close(member, joined);
+    });
+  }
+
+  /** Its kernel has ended, and no other one has been given its port meanwhile. */
+  async #close({ id, networkNumber }: Member, joined: number | undefined): Promise<void> {
+    await this.#mutex.run(async () => {
+      if (this.#joined.get(id) === joined && this.#members().some((each) => each.id === id))
+        await this.#host.closePort(this.#port(networkNumber!));
     });
   }
 
@@ -244,6 +257,7 @@ export class Network {
       // Nobody is to meet its port or its name from here on, also while the rest of it is removed.
       this.#gone.add(id);
       this.#told.delete(id);
+      this.#joined.delete(id);
       for (const port of spec.publish) await this.#forwards.end(port);
       await this.#host.removePort(this.#port(networkNumber), this.#groups());
       if (spec.network === 'egress') await this.#keepUplink();
@@ -300,7 +314,10 @@ export class Network {
       this.#lose(() => true);
     }
     const wanted = new Set(members.flatMap(({ networkNumber }) => [`k${networkNumber}`, `p${networkNumber}`]));
-    for (const name of await this.#host.ports()) if (!wanted.has(name)) await this.#host.removeInterface(name);
+    const there = new Set(await this.#host.ports());
+    for (const name of there) if (!wanted.has(name)) await this.#host.removeInterface(name);
+    // Kernels that ended while nobody looked.
+    for (const port of ports) if (!there.has(port.peer) && !there.has(port.interface)) await this.#host.closePort(port);
     for (const { spec, networkNumber } of members) {
       const { namespace, address } = this.#port(networkNumber!);
       for (const port of spec.publish)

@@ -40,7 +40,7 @@ export const EXIT_CODES: Readonly<Record<(typeof ERROR_TABLE)[ErrorCode]['exit']
   124: 'the kernel was not ready in time; the message has the end of its console',
   125: 'Polykernel refused or failed',
   126: 'the command cannot be executed, or not as this user or in this directory',
-  127: 'the command is not found',
+  127: 'the command is not found, or what it is to be run by (its `#!` line, the loader of its C library)',
 };
 
 export type ErrorCode = keyof typeof ERROR_TABLE;

@@ -123,6 +123,7 @@ export type NativeProgram =
   | 'pk-ring'
   | 'pk-ring-bench'
   | 'pk-share'
+  | 'pk-modprobe'
   | 'pk-forward'
   | 'pk-enter'
   | 'pk-netns'

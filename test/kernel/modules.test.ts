@@ -74,6 +74,16 @@ describe.each([
     expect(ran.stdout).toMatch(/(755|777)\n\/bin\/busybox\n$/);
   });
 
+  it('loads what its kernel wants by itself where the root has no modprobe', async () => {
+    // A socket of IPv6; a device whose driver is a module; a file system by its name.
+    const script = `
+      busybox nc ::1 1 2>&1
+      : < /dev/net/tun && echo tun
+      busybox mkdir -p /mnt && mount -t vfat none /mnt 2> /dev/null; busybox grep -o vfat /proc/filesystems`;
+    const ran = await run(['--rootfs', bare], '/bin/sh', '-c', script);
+    expect(ran).toMatchObject({ code: 0, stdout: expect.stringMatching(/Connection refused\ntun\nvfat\n$/) });
+  });
+
   it('is lent a modprobe where the root has none', async () => {
     const lent = ['-v', `${findTool('busybox')!.path}:/sbin/modprobe:ro`];
     const ran = await run(['--rootfs', bare, ...lent], '/bin/sh', '-c', 'modprobe loop && cat /proc/modules');

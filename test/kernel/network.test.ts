@@ -71,6 +71,14 @@ describe('private network', () => {
     expect(await until('web answers again', () => get(ports.web!).catch(() => undefined))).toBe('served\n');
   });
 
+  it('resets clients of a kernel that does not run, and serves them once it does', async () => {
+    const code = () => get(ports.web!).catch(({ cause }) => (cause as { code?: string } | undefined)?.code);
+    await sandbox.ok('stop', 'web');
+    await until('clients are reset', async () => (await code()) === 'ECONNRESET');
+    await sandbox.ok('start', 'web');
+    expect(await until('web serves', async () => (await code()) === 'served\n')).toBe(true);
+  });
+
   it('is told whom an address is, rather than to ask, while it is somebody’s', async () => {
     const known = () =>
       execFileSync('ip', ['-n', networkName(sandbox.home), 'neigh', 'show', 'nud', 'permanent'], { encoding: 'utf8' });

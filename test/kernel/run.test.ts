@@ -67,6 +67,17 @@ describe.each(['uml', 'qemu'])('pk on %s', (driver) => {
     },
   );
 
+  it('ends when it is halted, off or reset at once, and says so', async () => {
+    for (const [how, code, message] of [
+      ['halt', 0, 'the guest powered itself off'],
+      ['poweroff', 0, 'the guest powered itself off'],
+      ['reboot', 123, 'the guest reset itself'],
+    ] as const) {
+      const ran = await run('--', 'sh', '-c', `busybox ${how} -f; sleep 1000`);
+      expect(ran, how).toMatchObject({ code, stderr: expect.stringContaining(message) });
+    }
+  });
+
   it('does not for a user', async () => {
     const ran = await run('-u', '1000', '--', 'sh', '-c', 'kill -USR2 1 || echo goes on');
     expect(ran).toMatchObject({ code: 0, stdout: 'goes on\n' });
@@ -82,6 +93,27 @@ describe.each(['uml', 'qemu'])('pk on %s', (driver) => {
     expect((await run('--', 'sh', '-c', 'kill -9 $$')).code).toBe(137);
     expect((await run('--', 'no-such-program')).code).toBe(127);
     expect((await run('--', '/etc/passwd')).code).toBe(126);
+  });
+
+  it('tells a command that is there, and whose interpreter is not, from one that is not found', async () => {
+    const directory = await mkdtemp('/var/lib/pk-scripts-');
+    await chmod(directory, 0o755);
+    await writeFile(join(directory, 'pk-script'), '#!/no/such/interpreter\n', { mode: 0o755 });
+    await writeFile(join(directory, 'windows'), '#!/bin/sh\r\necho hi\r\n', { mode: 0o755 });
+    const inPath = ['-e', `PATH=${directory}:/usr/bin:/bin`];
+    const commands = [[join(directory, 'pk-script')], [join(directory, 'windows')], [...inPath, 'pk-script']];
+    for (const args of commands)
+      expect(await run(...args), args.join(' ')).toMatchObject({
+        code: 127,
+        stderr: expect.stringMatching(
+          / could not be started: it is there, but what it is to be run by is not[^\n]*\n$/,
+        ),
+      });
+    expect(await run(...inPath, 'no-script')).toMatchObject({
+      code: 127,
+      stderr: expect.stringContaining('no-script could not be started: no such file or directory\n    A program of'),
+    });
+    await rm(directory, { recursive: true });
   });
 
   it('names a panic and ends with 122', async () => {

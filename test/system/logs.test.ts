@@ -31,6 +31,18 @@ describe('logs', () => {
     await expect(read(test, 'nobody')).rejects.toMatchObject({ code: 'not-found' });
   });
 
+  it('takes a last line without its end for a line, and begins the next run with another one', async () => {
+    const test = await startDaemon();
+    await test.create({ name: 'job', command: ['sh', '-c', 'echo one; echo two; printf open'] });
+    await test.client.wait('job');
+    const tails = async () => await Promise.all([0, 1, 2].map(async (tail) => text(await read(test, 'job', { tail }))));
+    expect(await tails()).toEqual(['', 'open', 'two\nopen']);
+    await test.client.start('job');
+    await test.client.wait('job');
+    expect(text(await read(test, 'job'))).toBe('one\ntwo\nopen\none\ntwo\nopen');
+    expect(await tails()).toEqual(['', 'open', 'two\nopen']);
+  });
+
   it('follows until the end', async () => {
     const test = await startDaemon();
     await test.create({ name: 'job', command: ['sh', '-c', 'echo one; sleep 0.1; echo two; sleep 0.1; echo three'] });

@@ -35,19 +35,32 @@ export function givenEnvironment(
   env: NodeJS.ProcessEnv,
 ): Record<string, string> {
   const given = [
-    ...files.flatMap(linesOf).map((line) => environmentEntry(line, '--env-file', env)),
+    ...files.flatMap(linesOf).map(({ line, number }) => {
+      refuseSpaces(line, number);
+      return environmentEntry(line, '--env-file', env);
+    }),
     ...invocation.values('env').map((text) => environmentEntry(text, '--env', env)),
   ];
   return Object.fromEntries(given.filter((entry) => entry !== undefined));
 }
 
 /** As docker and podman read them: editors of Windows begin a file with a mark, and end its lines with a carriage return. */
-const linesOf = (text: string): string[] =>
+const linesOf = (text: string): { line: string; number: number }[] =>
   text
     .replace(/^\uFEFF/, '')
     .split(/\r?\n/)
-    .map((line) => line.trimStart())
-    .filter((line) => line !== '' && !line.startsWith('#'));
+    .map((line, index) => ({ line: line.trimStart(), number: index + 1 }))
+    .filter(({ line }) => line !== '' && !line.startsWith('#'));
+
+/** As docker does: `export A=1` and `A = 1` are of a shell, or of nobody. Throws `invalid`. */
+function refuseSpaces(line: string, number: number): void {
+  if (!/\s/.test(line.split('=', 1)[0]!)) return;
+  // Of a value of several lines it may be a secret.
+  throw new PolykernelError('invalid', `--env-file: line ${number} names no variable: there is a space in the name`, {
+    field: '--env-file',
+    hint: 'Write KEY=VALUE or KEY, without "export" and without spaces around "="; a value has one line.',
+  });
+}
 
 /** `KEY=VALUE`, or `KEY` to take the value from `env`. Throws `invalid`. */
 function environmentEntry(text: string, field: string, env: NodeJS.ProcessEnv): [string, string] | undefined {

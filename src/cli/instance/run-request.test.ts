@@ -32,6 +32,16 @@ describe('runRequest', () => {
     expect(env).toEqual({ PATH: expect.any(String), A: '2', B: ' x ', C: '"q" # part', SECRET: 'x' });
   });
 
+  it.each(['A=1\nexport B=2', '\n A B = 2', 'export B', 'KEY=-----BEGIN KEY-----\nsecret words'])(
+    'refuses, as docker does, a file of variables with a space in a name, and does not repeat what it says: %j',
+    (text) => {
+      const around = { ...AROUND, envFiles: [text] };
+      expect(() => runRequest(parse('run', run, ['true']), around)).toThrow(
+        /^--env-file: line \d names no variable: there is a space in the name$/,
+      );
+    },
+  );
+
   it('gives a root of its own a standard environment', () => {
     expect(request('--rootfs', 'dir', 'true')).toMatchObject({ root: '/here/dir', cwd: '/' });
     // HOME is for the guest's own passwd to say.

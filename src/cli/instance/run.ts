@@ -101,9 +101,14 @@ type Request = ReturnType<typeof runRequest>;
 const NO_IMAGES =
   'A program of this machine is run, and not an image: other files come with --rootfs PATH (docs/docker.md).';
 
+/** Whether what was not found may have been meant for an image: none is called by a path, and what is there is none. */
+const isImage = ({ root, command }: Request, message: string): boolean =>
+  root === 'host' && !/^[./]/.test(command[0]!) && message.includes(': no such file or directory');
+
 /** The error, for a program that is not found with a word on images. */
-function withoutImages(error: unknown, { root }: Request): unknown {
-  if (!(error instanceof PolykernelError) || error.code !== 'no-command' || root !== 'host') return error;
+function withoutImages(error: unknown, request: Request): unknown {
+  if (!(error instanceof PolykernelError) || error.code !== 'no-command' || !isImage(request, error.message))
+    return error;
   return PolykernelError.fromJSON({ ...error.toJSON(), hint: `${error.hint ?? ''} ${NO_IMAGES}`.trimStart() });
 }
 
@@ -143,7 +148,7 @@ async function foreground(invocation: Invocation, request: Request, progress: Pr
   if (typeof remote === 'number') return remote;
   const exit = await join(remote, { tty: request.tty === true, stdin: !invocation.flag('no-stdin') });
   explainEnd(exit);
-  if (exit.reason === 'failed' && exit.exitCode === 127 && request.root === 'host')
+  if (exit.reason === 'failed' && exit.exitCode === 127 && isImage(request, exit.message))
     process.stderr.write(`    ${NO_IMAGES}\n`);
   return exit.exitCode;
 }

@@ -42,6 +42,11 @@ const PROGRAMS: Record<string, Program> = {
     await process.write('stdout', `${process.argv.slice(1).join(' ')}\n`);
     return 0;
   },
+  /** Of one argument, as it is. */
+  async printf(process) {
+    await process.write('stdout', process.argv[1] ?? '');
+    return 0;
+  },
   async cat(process) {
     for (let data = await process.read(); data !== undefined; data = await process.read())
       await process.write('stdout', data);

@@ -6,6 +6,7 @@ import { allowRegion, limitToSize } from '../jail/limits.ts';
 import { type GuestEnd, ShimKernel, type ShimKernelOptions } from '../shim/kernel.ts';
 import { plugCard } from './card.ts';
 import { LINE_MEMORY_BYTES } from './command.ts';
+import { areHalted, HaltedLook } from './halted.ts';
 import { plugLineMemory } from './line-memory.ts';
 import { Monitor } from './monitor.ts';
 import { QemuFunctions } from './plug-functions.ts';
@@ -41,6 +42,7 @@ interface QemuKernelOptions extends ShimKernelOptions {
 export class QemuKernel extends ShimKernel {
   readonly #monitor: Monitor;
   readonly #watchdog = new Watchdog();
+  readonly #halted = new HaltedLook();
   #end: GuestEnd | undefined;
   readonly #machine: KernelSize;
   readonly #hasBalloon: boolean;
@@ -151,7 +153,15 @@ export class QemuKernel extends ShimKernel {
   }
 
   beats(): number | 'none' | undefined {
+    if (this.#halted.isDue(this.guest.heard)) void this.#endIfHalted().catch(() => {});
     return this.#watchdog.beats(this.guest.answeredMs);
+  }
+
+  /** A guest that halted itself has no other end: QEMU keeps its machine. Rejects as registers(). */
+  async #endIfHalted(): Promise<void> {
+    if (this.ended || !areHalted(await this.registers())) return;
+    this.#end ??= 'power-off';
+    await this.endProgram();
   }
 
   /** Has the agent feed the watchdog that the machine has, where the image has its driver. Does not reject. */
