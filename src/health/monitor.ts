@@ -196,11 +196,13 @@ export class HealthMonitor {
   #heed(id: string, watched: Watched, { sign, text }: KernelWord): void {
     if (this.#closed || this.#entries.get(id)?.watched !== watched) return;
     const word = { text, sinceMs: this.#options.clock.now() };
+    const isNew = (sign === 'watchdog' || sign === 'dumping' ? watched[sign] : watched.lost) === undefined;
     if (sign === 'watchdog') watched.watchdog = { ...word, looks: WATCHDOG_LOOKS };
     else if (sign === 'dumping') watched.dumping ??= { ...word, looks: DUMPING_LOOKS };
     // The first is as it began.
     else watched.lost ??= { ...word, sign };
-    this.#lookAt(this.#byId(id));
+    // As with what the guest says: of what is known it counts with the next look.
+    if (isNew) this.#lookAt(this.#byId(id));
   }
 
   #byId(id: string): Instance | undefined {

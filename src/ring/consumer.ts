@@ -216,9 +216,11 @@ export class Consumer extends Side {
 
   private skipTo(target: number): void {
     const from = this.position;
+    // Nothing further is there, whatever a producer says: it can have the same messages come again for ever.
+    const isThere = (target - from) >>> 0 <= this.dataBytes;
     while (this.position !== target) {
       const ahead = (target - this.position) >>> 0;
-      if (this.peek() < 0 || this.span > ahead) {
+      if (!isThere || this.peek() < 0 || this.span > ahead) {
         this.position = from;
         throw new PolykernelError('invalid', `no message of this ring ends at position ${target >>> 0}`, {
           field: 'resumeAt',

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { PolykernelError } from '../sys/errors.ts';
+import { Consumer } from './consumer.ts';
 import { attachConsumer, attachProducer, createRing, readStatistics, ringBytes, SharedMemory } from './index.ts';
 
 const DATA = 4096;
@@ -101,4 +102,16 @@ test.each([
   expect(() => {
     for (let i = 0; i < 100; i++) producer.send(new Uint8Array(100));
   }).toThrow(/a position outside of what is possible/);
+});
+
+test('a consumer that resumes looks at what a ring can hold, however often the same messages would come again', () => {
+  using memory = SharedMemory.anonymous('hostile', ringBytes(DATA));
+  createRing(memory);
+  const words = new Int32Array(memory.buffer);
+  for (let at = HEADER_WORDS; at < HEADER_WORDS + DATA / 4; at += 2) words[at] = 0x8000_0000 | 0;
+  const peeks = vi.spyOn(Consumer.prototype, 'peek');
+  expect(() => attachConsumer(memory, { resumeAt: DATA + 16 })).toThrow(/no message of this ring ends at position/);
+  expect(peeks.mock.calls.length).toBeLessThanOrEqual(DATA / 8);
+  expect(attachConsumer(memory, { resumeAt: DATA }).released).toBe(DATA);
+  peeks.mockRestore();
 });

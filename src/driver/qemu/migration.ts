@@ -12,7 +12,7 @@ const POLL_MS = 2;
 
 /**
  * Stops the guest and writes its state to `uri`. QEMU notes that the guest ran, so a clone runs as soon as it is loaded.
- * Rejects with `internal` and QEMU's reason, or that of `signal`.
+ * Rejects with `internal` and QEMU's reason, `protocol` for an answer that is none, or that of `signal`.
  */
 export async function saveState(monitor: Qmp, uri: string, signal: AbortSignal): Promise<void> {
   await leaveMemoryOut(monitor);
@@ -20,11 +20,13 @@ export async function saveState(monitor: Qmp, uri: string, signal: AbortSignal):
   const deadline = Date.now() + DEADLINE_MS;
   for (;;) {
     const answer = await monitor.execute('query-migrate');
-    const status = isRecord(answer) ? answer.status : undefined;
+    const { status = 'none', 'error-desc': said } = isRecord(answer) ? answer : {};
     if (status === 'completed') return;
+    if (typeof status !== 'string')
+      throw new PolykernelError('protocol', "QEMU does not say how far it is with the guest's state");
     if (status === 'failed' || status === 'cancelled' || Date.now() > deadline) {
-      const reason = isRecord(answer) && typeof answer['error-desc'] === 'string' ? answer['error-desc'] : status;
-      throw new PolykernelError('internal', `QEMU did not write the guest's state: ${plainLine(String(reason), 300)}`);
+      const reason = plainLine(typeof said === 'string' ? said : status, 300);
+      throw new PolykernelError('internal', `QEMU did not write the guest's state: ${reason}`);
     }
     await delay(POLL_MS, undefined, { signal });
   }
