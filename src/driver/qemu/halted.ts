@@ -23,7 +23,7 @@ const INTERRUPTS = 0x200;
  * idle takes them, and one that spins waits for none. False for what is no such text.
  */
 export function areHalted(registers: string): boolean {
-  const cpus = [...registers.matchAll(/\bR?FL=([0-9a-f]{8}) \[[^\]\n]*\] .*\bHLT=([01])/g)];
+  const cpus = [...registers.matchAll(/\bR?FL=([0-9a-f]{8}) \[.{1,16}\] .{1,80} HLT=([01])/g)];
   return (
     cpus.length > 0 && cpus.every(([, flags, halted]) => halted === '1' && !(Number.parseInt(flags!, 16) & INTERRUPTS))
   );
