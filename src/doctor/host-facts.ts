@@ -14,7 +14,7 @@ const DOCTOR_TOOLS = ['apt-get', 'apt-cache', 'bwrap'] as const;
 type DoctorTool = (typeof DOCTOR_TOOLS)[number];
 
 /** What every kernel needs; capabilities and drivers say of their own. */
-export const NATIVE_PROGRAMS: readonly NativeProgram[] = ['pk-init', 'pk-shim', 'pk-cell', 'pk-jail'];
+export const NATIVE_PROGRAMS: readonly NativeProgram[] = ['pk-init', 'pk-modprobe', 'pk-shim', 'pk-cell', 'pk-jail'];
 
 export interface HostFacts {
   nodeVersion: string;
