@@ -41,7 +41,7 @@ it('looks after four looks at which nothing was heard, and four later again', ()
 it.each([
   ['[    5.971713] reboot: System halted\n', true],
   ['reboot: System halted', true],
-  ['reboot: System halted\n[    9.1] BUG: soft lockup\n', false],
+  ['reboot: System halted\n[    5.98] usb 1-1: reset\n', true],
   ['reboot: Power down\n', false],
   ['', false],
 ])('what a console says last: %j', (text, halted) => {

@@ -27,7 +27,7 @@ const ENDS: ReadonlyMap<unknown, GuestEnd> = new Map([
   ['guest-shutdown', 'power-off'],
 ]);
 /** Of the console, for what a kernel says as it halts. */
-const LAST_LINE_BYTES = 200;
+const LAST_LINES_BYTES = 1000;
 const PAGE_BYTES = 4096;
 /** In a dump, of each page: its entry, its share in headers of the format, its bits in two maps. */
 const PAGE_OVERHEAD_BYTES = 48;
@@ -168,7 +168,7 @@ export class QemuKernel extends ShimKernel {
     try {
       if (
         !areHalted(await this.registers()) ||
-        !hasSaidSo(await readConsoleTail(this.directory, LAST_LINE_BYTES)) ||
+        !hasSaidSo(await readConsoleTail(this.directory, LAST_LINES_BYTES)) ||
         this.ended
       )
         return;
