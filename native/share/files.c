@@ -70,6 +70,13 @@ int is_it(const struct node *node, const struct stat *st)
 	return node->ino == st->st_ino && (node->mode & S_IFMT) == (st->st_mode & S_IFMT);
 }
 
+/* That another directory lies where the host had it: nothing is found in it any more, whoever has it open. */
+static void leave_name(struct node *node)
+{
+	if (node->names != NULL)
+		forget_name(node->names->parent, node->names->text);
+}
+
 /* Of a node, whether it still has a name or is only open. 0 or an errno. */
 int attributes_of(struct node *node, struct stat *st)
 {
@@ -85,6 +92,11 @@ int attributes_of(struct node *node, struct stat *st)
 		}
 		if (node->fd < 0)
 			return error != 0 && error != ENOENT ? error : ESTALE;
+		if (error == 0 && S_ISDIR(node->mode) && node->id != FUSE_ROOT) {
+			leave_name(node);
+			attributes_of_gone(node, st);
+			return 0;
+		}
 		if (fstat(node->fd, st) != 0)
 			return errno;
 		st->st_nlink = S_ISDIR(node->mode) ? 0 : st->st_nlink - (st->st_nlink > 0);

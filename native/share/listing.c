@@ -47,6 +47,7 @@ static void forget_listed(size_t used)
 int read_directory(const struct call *call, const struct transfer_in *in, int plus)
 {
 	static char listing[LISTING] __attribute__((aligned(8)));
+	struct stat st;
 	size_t room = in->size < TRANSFER ? in->size : TRANSFER, used = 0, most;
 	int error;
 	long n;
@@ -55,6 +56,8 @@ int read_directory(const struct call *call, const struct transfer_in *in, int pl
 		return EBADF;
 	if (call->node->fd < 0)
 		return ENOENT; /* gone before it was opened */
+	if (call->node->id != FUSE_ROOT)
+		attributes_of(call->node, &st); /* which finds that it is another by now */
 	error = open_again(call->node);
 	if (error != 0)
 		return error == ESTALE ? ENOENT : error;

@@ -98,10 +98,6 @@ int make(const struct call *call, const char *name, mode_t mode, dev_t number, c
 	struct where at;
 	struct stat st;
 
-	error = locate(call->node, name, &at);
-	if (error != 0)
-		return error;
-	root = at.anchor->mounts[NAMES];
 	if (S_ISLNK(mode) && call->node->mode & S_ISGID) {
 		/* It is made elsewhere, and gets its group with its name. */
 		error = attributes_of(call->node, &st);
@@ -109,6 +105,10 @@ int make(const struct call *call, const char *name, mode_t mode, dev_t number, c
 			return error;
 		gid = st.st_gid;
 	}
+	error = locate(call->node, name, &at);
+	if (error != 0)
+		return error;
+	root = at.anchor->mounts[NAMES];
 	if (S_ISREG(mode)) {
 		fd = openat(root, at.path, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, mode & 0777);
 		done = fd < 0 ? -1 : close(fd);

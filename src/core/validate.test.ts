@@ -39,6 +39,8 @@ describe('a create request', () => {
     ],
     [{ command: ['a'], volumes: [{ source: '/a', target: '/proc/x' }] }, 'volumes[0].target', "the guest's own"],
     [{ command: ['a'], volumes: [{ source: '/a', target: '/dev/./' }] }, 'volumes[0].target', "the guest's own"],
+    [{ command: ['a'], volumes: [{ source: '/a', target: '/run/pk/bin' }] }, 'volumes[0].target', "the guest's own"],
+    [{ command: ['a'], volumes: [{ source: '/a', target: '/var/run//pk' }] }, 'volumes[0].target', "the guest's own"],
     [
       { command: ['a'], volumes: ['/x/y', '/x/y/z', '/x//y/'].map((target) => ({ source: '/a', target })) },
       'volumes[2].target',

@@ -197,8 +197,11 @@ export function checkRequest(request: CreateRequest): CreateRequest {
   return request;
 }
 
-/** The guest's own: without them nothing runs in it. /dev/shm and what else lies below the last three may be a volume. */
-const GUESTS_OWN = /^\/(?:proc(?:\/.*)?|sys|dev|run)$/;
+/**
+ * The guest's own: without them nothing runs in it, and its kernel runs what lies in /run/pk as root. /dev/shm and what else lies below
+ * the last three may be a volume. /var/run leads to /run.
+ */
+const GUESTS_OWN = /^\/(?:proc(?:\/.*)?|sys|dev|run|(?:var\/)?run\/\.?pk(?:\/.*)?)$/;
 
 function checkTargets(volumes: readonly { target: string }[]): void {
   const before = new Set<string>();

@@ -10,6 +10,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { lchown, rename, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -131,4 +132,50 @@ it.runIf(process.getuid?.() === 0)("follows a link of another user's only to wha
     });
   // Where nothing is exchanged that is not his, all is as it was.
   expect(await accepted(join(base, 'his/data'))).toBe(join(base, 'his/data'));
+});
+
+it.runIf(process.getuid?.() === 0)(
+  "takes no link of another user's for root's that lies in his directory as well",
+  async () => {
+    const his = 64_321;
+    for (const name of ['own', 'home', 'home/data']) mkdirSync(join(base, name));
+    for (const name of ['home/out', 'home/in']) symlinkSync(name === 'home/out' ? '../own' : 'data', join(base, name));
+    const accepted = async (name: string) =>
+      (await acceptSources(given('host', [join(base, name)]), [])).volumes[0]!.path;
+    expect(await accepted('home/out')).toBe(join(base, 'own'));
+    chownSync(join(base, 'home'), his, his);
+    await expect(accepted('home/out')).rejects.toMatchObject({
+      message: expect.stringMatching(/is a link in a directory of user 64321 to what is not his$/),
+    });
+    expect(await accepted('home/in')).toBe(join(base, 'home/data'));
+  },
+);
+
+it.runIf(process.getuid?.() === 0).each([
+  ['more of them than are followed, and one', 'step0'],
+  ['a file of root that lies there, and one', undefined],
+])("is not misled by another user's links: %s, exchanged", async (_, other) => {
+  const his = 64_321;
+  for (const name of ['own', 'his']) mkdirSync(join(base, name));
+  chownSync(join(base, 'his'), his, his);
+  for (let step = 0; step < 45; step++) {
+    symlinkSync(`step${step + 1}`, join(base, `his/step${step}`));
+    lchownSync(join(base, `his/step${step}`), his, his);
+  }
+  const way = join(base, 'his/way');
+  const put = async (target: string | undefined) => {
+    if (target === undefined) await writeFile(`${way}.next`, '');
+    else await symlink(target, `${way}.next`).then(() => lchown(`${way}.next`, his, his));
+    await rename(`${way}.next`, way);
+  };
+  await put('../own');
+  let over = false;
+  const exchanged = (async () => {
+    for (let turn = 0; !over; turn++) await put(turn % 2 === 0 ? other : '../own');
+  })();
+  const found = await Promise.allSettled(Array.from({ length: 300 }, () => acceptSources(given('host', [way]), [])));
+  over = true;
+  await exchanged;
+  const accepted = found.flatMap((each) => (each.status === 'fulfilled' ? each.value.volumes : []));
+  expect(accepted.filter(({ path }) => path !== way)).toEqual([]);
 });

@@ -28,11 +28,15 @@ export function networkCapability(
       events.tell({ at: timestamp(clock), type: 'network-lost', name, id, message });
     },
   });
+  const stopListening = events.listen(({ type, id }) => {
+    if (type === 'exited' || type === 'crashed') void network.ended(id);
+  });
   return {
     name: 'the private network',
     network,
     provider: addressProvider(network),
     checks: async () => (await import('./checks.ts')).networkChecks(privileged),
     recover: () => network.recover(),
+    close: () => stopListening(),
   };
 }

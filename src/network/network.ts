@@ -212,7 +212,6 @@ export class Network {
     if (member?.networkNumber == null) return;
     this.#kernels.set(name, kernel);
     this.#changed();
-    const joined = this.#joined.get(member.id);
     // While it booted others may have come or gone.
     const hosts = hostsFile(this.#named(), member.spec.tenant);
     if (this.#told.get(member.id) !== hosts) this.#tell(kernel, member.spec, hosts);
@@ -222,15 +221,16 @@ export class Network {
       this.#kernels.delete(name);
       for (const port of member.spec.publish) this.#forwards.reset(port);
       this.#changed();
-      void this.#close(member, joined);
     });
   }
 
-  /** Its kernel has ended, and no other one has been given its port meanwhile. */
-  async #close({ id, networkNumber }: Member, joined: number | undefined): Promise<void> {
+  /** The kernel of an instance has ended, or has never got ready: its port is closed, if no other one has been given it meanwhile. */
+  async ended(id: string): Promise<void> {
+    const joined = this.#joined.get(id);
     await this.#mutex.run(async () => {
-      if (this.#joined.get(id) === joined && this.#members().some((each) => each.id === id))
-        await this.#host.closePort(this.#port(networkNumber!));
+      const member = this.#members().find((each) => each.id === id);
+      if (member?.networkNumber != null && this.#joined.get(id) === joined)
+        await this.#host.closePort(this.#port(member.networkNumber));
     });
   }
 

@@ -79,6 +79,17 @@ describe('private network', () => {
     expect(await until('web serves', async () => (await code()) === 'served\n')).toBe(true);
   });
 
+  it('resets clients of a kernel that never gets ready', async () => {
+    const port = await freePort();
+    const root = join(shared, 'no.squashfs');
+    await writeFile(root, Buffer.concat([Buffer.from('hsqs'), Buffer.alloc(65_536)]));
+    const options = ['--driver', 'uml', '--rootfs', root, '-p', `${port}:80`];
+    expect((await sandbox.pk(['run', '-d', '--name', 'never', ...options, '--', 'true'])).code).not.toBe(0);
+    const code = () => get(port).catch(({ cause }) => (cause as { code?: string } | undefined)?.code);
+    await until('clients are reset', async () => (await code()) === 'ECONNRESET');
+    await sandbox.ok('rm', 'never');
+  });
+
   it('is told whom an address is, rather than to ask, while it is somebody’s', async () => {
     const known = () =>
       execFileSync('ip', ['-n', networkName(sandbox.home), 'neigh', 'show', 'nud', 'permanent'], { encoding: 'utf8' });

@@ -140,6 +140,26 @@ describe.runIf(process.getuid?.() === 0)('pk-share', () => {
     await sandbox.ok('rm', '-f', 'deep');
   });
 
+  it('shows who has a directory open nothing of another that the host has put in its place', async () => {
+    const own = mkdtempSync(join(directory, 'exchanged-'));
+    const host = (path: string) => join(own, path);
+    chmodSync(own, 0o777);
+    mkdirSync(host('place'), { mode: 0o755 });
+    const script = [
+      'exec 3< /d/place; cd /d/place; : > /d/open; while [ ! -e /d/exchanged ]; do :; done',
+      'while [ "$(cat < /d/exchanged)" != yes ]; do :; done',
+      'for each in /proc/self/fd/3 . /d/place; do ls $each/; cat $each/file; done 2> /dev/null; echo over',
+    ].join('\n');
+    const options = ['--driver', 'uml', '-u', '1000', '-w', '/', '-v', `${own}:/d`];
+    const ran = sandbox.pk(['run', ...options, '--', 'sh', '-c', script]);
+    await until('it is open', () => existsSync(host('open')));
+    renameSync(host('place'), host('moved'));
+    mkdirSync(host('place'), { mode: 0o700 });
+    writeFileSync(host('place/file'), 'of another\n');
+    writeFileSync(host('exchanged'), 'yes');
+    expect(await ran).toMatchObject({ code: 0, stdout: 'over\n' });
+  });
+
   it('forgets files that the kernel has forgotten', async () => {
     const script = [
       SERVER,

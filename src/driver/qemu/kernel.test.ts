@@ -1,12 +1,12 @@
 /** A program in place of QEMU, under a real pk-shim, that says on its monitor what no QEMU would. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { nativeProgram } from '../../../test/support/native.ts';
 import { GuestLink } from '../../guest/index.ts';
 import type { KernelWord } from '../driver.ts';
-import { killShim, launchShim } from '../shim/shim.ts';
+import { consoleLogPath, killShim, launchShim } from '../shim/shim.ts';
 import { QemuKernel } from './kernel.ts';
 
 let directory: string;
@@ -19,10 +19,12 @@ afterEach(async () => {
   rmSync(directory, { recursive: true });
 });
 
-/** Says `lines`, then answers each command with an empty object. */
-async function started(lines: string): Promise<QemuKernel> {
+/** Says `lines`, then answers each command with `value`, and writes it to the file `asked`. */
+async function started(lines: string, value = '{}'): Promise<QemuKernel> {
   writeFileSync(join(directory, 'lines'), lines);
-  const answer = `while read -r line <&4; do case $line in '{'*) id=\${line##*'"id":"'}; printf '{"return":{},"id":"%s"}\\n' "\${id%%'"'*}" >&4;; esac; done`;
+  writeFileSync(join(directory, 'value'), value);
+  const asked = `printf '%s\\n' "$line" >>'${join(directory, 'asked')}'`;
+  const answer = `read -r value <'${join(directory, 'value')}'; while read -r line <&4; do ${asked}; case $line in '{'*) id=\${line##*'"id":"'}; printf '{"return":%s,"id":"%s"}\\n' "$value" "\${id%%'"'*}" >&4;; esac; done`;
   const argv = ['/bin/sh', '-c', `cat '${join(directory, 'lines')}' >&4; ${answer}`];
   const { pid } = await launchShim({ directory, argv });
   return new QemuKernel({
@@ -58,4 +60,39 @@ it.each([
   const heard = new Promise<string>((resolve) => kernel.heed(({ sign }) => resolve(sign)));
   expect(await heard).toBe('dumping');
   kernel.detach();
+});
+
+const HALTED = JSON.stringify('CPU#0\r\nRIP=ffffffff81b3b6cb RFL=00000046 [---Z-P-] CPL=0 II=0 A20=1 SMM=0 HLT=1\r\n');
+const countOf = (command: string) => readFileSync(join(directory, 'asked'), 'utf8').split(command).length - 1;
+
+it('is asked for its registers once at a time, however long its guest is silent', async () => {
+  const kernel = await started('', '""\n');
+  for (let look = 0; look < 80; look++) kernel.beats();
+  await kernel.resume();
+  expect(countOf('info registers')).toBe(1);
+  kernel.detach();
+});
+
+it('is ended where its kernel has said that it halts, and not where its CPUs look like that', async () => {
+  const kernel = await started('', `${HALTED}\n`);
+  let isEnded = false;
+  void kernel.exited.then(() => {
+    isEnded = true;
+  });
+  const look = async () => {
+    const before = existsSync(join(directory, 'asked')) ? countOf('info registers') : 0;
+    await vi.waitFor(() => {
+      kernel.beats();
+      expect(countOf('info registers')).toBeGreaterThan(before + 1);
+    }, 10_000);
+  };
+  await look();
+  await kernel.resume();
+  expect(isEnded).toBe(false);
+  writeFileSync(consoleLogPath(directory), 'reboot: System halted\n');
+  await vi.waitFor(() => {
+    kernel.beats();
+    expect(isEnded).toBe(true);
+  }, 10_000);
+  expect(await kernel.exited).toMatchObject({ reason: 'stopped', message: 'the guest powered itself off' });
 });

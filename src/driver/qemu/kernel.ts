@@ -4,9 +4,10 @@ import { plainText } from '../../sys/text.ts';
 import type { KernelFunctions, KernelSize, LaunchSpec, MemorySource, SharedRegion } from '../driver.ts';
 import { allowRegion, limitToSize } from '../jail/limits.ts';
 import { type GuestEnd, ShimKernel, type ShimKernelOptions } from '../shim/kernel.ts';
+import { readConsoleTail } from '../shim/shim.ts';
 import { plugCard } from './card.ts';
 import { LINE_MEMORY_BYTES } from './command.ts';
-import { areHalted, HaltedLook } from './halted.ts';
+import { areHalted, HaltedLook, hasSaidSo } from './halted.ts';
 import { plugLineMemory } from './line-memory.ts';
 import { Monitor } from './monitor.ts';
 import { QemuFunctions } from './plug-functions.ts';
@@ -25,6 +26,8 @@ const ENDS: ReadonlyMap<unknown, GuestEnd> = new Map([
   ['guest-reset', 'reset'],
   ['guest-shutdown', 'power-off'],
 ]);
+/** Of the console, for what a kernel says as it halts. */
+const LAST_LINES_BYTES = 1000;
 const PAGE_BYTES = 4096;
 /** In a dump, of each page: its entry, its share in headers of the format, its bits in two maps. */
 const PAGE_OVERHEAD_BYTES = 48;
@@ -43,6 +46,7 @@ export class QemuKernel extends ShimKernel {
   readonly #monitor: Monitor;
   readonly #watchdog = new Watchdog();
   readonly #halted = new HaltedLook();
+  #isAsked = false;
   #end: GuestEnd | undefined;
   readonly #machine: KernelSize;
   readonly #hasBalloon: boolean;
@@ -153,15 +157,28 @@ export class QemuKernel extends ShimKernel {
   }
 
   beats(): number | 'none' | undefined {
-    if (this.#halted.isDue(this.guest.heard)) void this.#endIfHalted().catch(() => {});
+    if (this.#halted.isDue(this.guest.heard)) void this.#endIfHalted();
     return this.#watchdog.beats(this.guest.answeredMs);
   }
 
-  /** A guest that halted itself has no other end: QEMU keeps its machine. Rejects as registers(). */
+  /** A guest that halted itself has no other end: QEMU keeps its machine. One that does not answer is not asked again meanwhile. Does not reject. */
   async #endIfHalted(): Promise<void> {
-    if (this.ended || !areHalted(await this.registers())) return;
-    this.#end ??= 'power-off';
-    await this.endProgram();
+    if (this.#isAsked) return;
+    this.#isAsked = true;
+    try {
+      if (
+        !areHalted(await this.registers()) ||
+        !hasSaidSo(await readConsoleTail(this.directory, LAST_LINES_BYTES)) ||
+        this.ended
+      )
+        return;
+      this.#end ??= 'power-off';
+      await this.endProgram();
+    } catch {
+      // It is asked again.
+    } finally {
+      this.#isAsked = false;
+    }
   }
 
   /** Has the agent feed the watchdog that the machine has, where the image has its driver. Does not reject. */
