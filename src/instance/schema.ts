@@ -201,7 +201,7 @@ export function checkRequest(request: CreateRequest): CreateRequest {
  * The guest's own: without them nothing runs in it, and its kernel runs what lies in /run/pk as root. /dev/shm and what else lies below
  * the last three may be a volume. /var/run leads to /run.
  */
-const GUESTS_OWN = /^\/(?:proc(?:\/.*)?|sys|dev|run|(?:var\/)?run\/\.?pk(?:\/.*)?)$/;
+const GUESTS_OWN = /^\/(?:sys|dev|run|(?:proc|(?:var\/)?run\/\.?pk)(?:\/.*)?)$/;
 
 function checkTargets(volumes: readonly { target: string }[]): void {
   const before = new Set<string>();
