@@ -24,7 +24,9 @@ interface Seen {
   kernels: number;
   /** Of one CPU. */
   cpu: number;
-  rssBytes: number;
+  /** Its own, as against pages of files, which it shares with each other Node.js and the host takes back and reads again as it likes. */
+  ownBytes: number;
+  fileBytes: number;
   /** Of `pk ps`, in those of `pk version` taken in turn: both wait for this machine alike. */
   list: number;
 }
@@ -40,20 +42,21 @@ const resting: Bench = (progress) =>
       progress(`idle: watching the daemon with ${kernels} kernels`);
       await pause(SETTLE_MS);
       const cpu = await cpuShare(pid, WATCHED_MS);
-      const rssBytes = Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))![1]) * KIB;
+      const status = readFileSync(`/proc/${pid}/status`, 'latin1');
+      const bytesOf = (field: string) => Number(new RegExp(`^${field}:\\s+(\\d+)`, 'm').exec(status)![1]) * KIB;
       const env = { ...process.env, POLYKERNEL_HOME: home };
       const { ps, version } = await interleaved(LISTS, {
         ps: () => timeProcess([PK, 'ps'], { env }),
         version: () => timeProcess([PK, 'version'], { env }),
       });
-      seen.push({ kernels, cpu, rssBytes, list: ps / version });
+      seen.push({ kernels, cpu, ownBytes: bytesOf('RssAnon'), fileBytes: bytesOf('RssFile'), list: ps / version });
       progress(`idle: ${JSON.stringify(seen.at(-1))}`);
     }
     return rowsOf(seen);
   });
 
 function rowsOf([none, first, ...more]: readonly Seen[]): Row[] {
-  return more.flatMap(({ kernels, cpu, rssBytes, list }) => [
+  return more.flatMap(({ kernels, cpu, ownBytes, fileBytes, list }) => [
     atMost((0.08 * kernels) / 300, {
       of: 'value',
       name: `CPU of the daemon with ${kernels} idle UML kernels`,
@@ -65,12 +68,12 @@ function rowsOf([none, first, ...more]: readonly Seen[]): Row[] {
     }),
     atMost(100, {
       of: 'value',
-      name: `memory of the daemon for each idle UML kernel beyond ${first!.kernels}, of ${kernels}`,
-      value: (rssBytes - first!.rssBytes) / (kernels - first!.kernels) / KIB,
+      name: `memory of the daemon for each of ${kernels} idle UML kernels`,
+      value: (ownBytes - none!.ownBytes) / kernels / KIB,
       unit: 'KiB',
-      peer: `each of the first ${first!.kernels}`,
-      peerValue: (first!.rssBytes - none!.rssBytes) / first!.kernels / KIB,
-      note: `resident; ${(none!.rssBytes / KIB / KIB).toFixed(1)} MiB without kernels, after a minute in which nothing was done, and ${(rssBytes / KIB / KIB).toFixed(1)} MiB with all: what the first ones add is code most of all`,
+      peer: `each of ${first!.kernels}`,
+      peerValue: (first!.ownBytes - none!.ownBytes) / first!.kernels / KIB,
+      note: `its own (RssAnon), beyond ${mib(none!.ownBytes)} without kernels; of files it holds ${mib(fileBytes)} now, and held ${mib(none!.fileBytes)}; each beyond the first ${first!.kernels} ${Math.round((ownBytes - first!.ownBytes) / (kernels - first!.kernels) / KIB)} KiB`,
     }),
     atMost(1.5, {
       name: `pk ps with ${kernels} kernels`,
@@ -82,6 +85,8 @@ function rowsOf([none, first, ...more]: readonly Seen[]): Row[] {
     }),
   ]);
 }
+
+const mib = (bytes: number) => `${(bytes / KIB / KIB).toFixed(1)} MiB`;
 
 /** Makes kernels `from` to `to`, a few at once. */
 async function start(client: Client, from: number, to: number, progress: (text: string) => void): Promise<void> {

@@ -18,6 +18,8 @@ const UNSEEN =
   /(?![\t\n])[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\p{Noncharacter_Code_Point}]/gu;
 /** Our own: colours, and before all else what `--watch` clears the screen with. */
 const OWN_OR_UNSEEN = new RegExp(`(^\\x1b\\[H\\x1b\\[J|\\x1b\\[[\\d;]{0,16}m)|${UNSEEN.source}`, 'gu');
+/** Nothing of which is ever removed: what nearly all text is made of. */
+const ORDINARY = /^[\t\n -~]*$/;
 const CUT = ' […]';
 
 /**
@@ -26,7 +28,7 @@ const CUT = ' […]';
  */
 export function plainText(text: string, most = Infinity): string {
   const shown = text.length > most ? text.slice(0, most) : text;
-  const plain = shown.replace(ESCAPES, '').replace(UNSEEN, '');
+  const plain = ORDINARY.test(shown) ? shown : shown.replace(ESCAPES, '').replace(UNSEEN, '');
   return text.length > most ? plain + CUT : plain;
 }
 
