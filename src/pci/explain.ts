@@ -4,7 +4,7 @@ import type { Register } from './register.ts';
 
 export interface Explanation {
   offset: number;
-  /** Where it lies: the header, a capability, or nowhere. */
+  /** Where it lies: the header, a capability, or none that is known. */
   place: string;
   register: string | null;
   class: 'S' | 'W' | 'N';
@@ -31,7 +31,7 @@ export function explain(layout: Layout, offset: number): Explanation {
     before.find((each) => offset < each.offset + each.bytes) ?? before.find(({ rule }) => rule.shape === undefined);
   if (near === undefined) {
     const reason = 'no capability is known to reach there: nobody knows what it does';
-    return { offset, place: 'nowhere', register: null, class: letter, reason, source: 'PCIe 7.5.3' };
+    return { offset, place: 'no known capability', register: null, class: letter, reason, source: 'PCIe 7.5.3' };
   }
   const within = offset - near.offset;
   const isHeader = within < (near.extended ? 4 : 2);
