@@ -3,9 +3,9 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { join } from 'node:path';
 import { goneOf } from '../sys/patience.ts';
 
-/** It does not outlive the kernel, nor do they. */
-const NOTES = '/run/polykernel-networks';
-const NAME = /^pk-[0-9a-f]{8}$/;
+/** Where daemons of root meet. It does not outlive the kernel, nor do networks. */
+const NOTES = '/run/polykernel';
+const FILE = /^(pk-[0-9a-f]{8})\.network$/;
 const PATIENCE_MS = 2000;
 
 /** For root. */
@@ -19,12 +19,12 @@ export class NetworkNotes {
   /** Before there is anything of it. */
   write(name: string, home: string): void {
     mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
-    writeFileSync(join(this.#directory, name), home, { mode: 0o600 });
+    writeFileSync(this.#file(name), home, { mode: 0o600 });
   }
 
   /** Once nothing of it is left. */
   forget(name: string): void {
-    rmSync(join(this.#directory, name), { force: true });
+    rmSync(this.#file(name), { force: true });
   }
 
   /** Those whose state directory is proven not to be there. */
@@ -37,9 +37,13 @@ export class NetworkNotes {
     return [...homes].flatMap(([name, home]) => (gone.has(home) ? { name, home } : []));
   }
 
+  #file(name: string): string {
+    return join(this.#directory, `${name}.network`);
+  }
+
   #names(): string[] {
     try {
-      return readdirSync(this.#directory).filter((name) => NAME.test(name));
+      return readdirSync(this.#directory).flatMap((file) => FILE.exec(file)?.[1] ?? []);
     } catch {
       // There never was one.
       return [];
@@ -49,7 +53,7 @@ export class NetworkNotes {
   /** Empty where another daemon is about to write, or has forgotten it. */
   #home(name: string): string {
     try {
-      const home = readFileSync(join(this.#directory, name), 'utf8');
+      const home = readFileSync(this.#file(name), 'utf8');
       return home.startsWith('/') ? home : '';
     } catch {
       return '';
