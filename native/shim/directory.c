@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../common/fail.h"
@@ -12,7 +13,19 @@
 #include "clients.h"
 #include "program.h"
 
-static int exit_fd = -1;
+static int exit_fd = -1, pid_fd = -1, counts_names;
+
+static int has_name(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) != 0 || st.st_nlink > 0;
+}
+
+int is_forgotten(void)
+{
+	return counts_names && !has_name(pid_fd) && !has_name(exit_fd);
+}
 
 void write_exit(void)
 {
@@ -32,16 +45,16 @@ void write_exit(void)
 /* One shim per directory; the lock lives as long as we do, and the file tells who that is. */
 void claim_directory(void)
 {
-	int fd = open("shim.pid", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-
-	if (fd < 0)
+	pid_fd = open("shim.pid", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (pid_fd < 0)
 		fail("shim.pid");
-	if (flock(fd, LOCK_EX | LOCK_NB) != 0)
+	if (flock(pid_fd, LOCK_EX | LOCK_NB) != 0)
 		fail("another pk-shim holds this directory");
-	if (ftruncate(fd, 0) != 0 || dprintf(fd, "%d %llu\n", (int)getpid(), (unsigned long long)own_start_time()) < 0)
+	if (ftruncate(pid_fd, 0) != 0 || dprintf(pid_fd, "%d %llu\n", (int)getpid(), (unsigned long long)own_start_time()) < 0)
 		fail("shim.pid");
 	unlink("exit");
 	exit_fd = open("exit.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (exit_fd < 0 || write(exit_fd, "                               \n", 32) != 32)
 		fail("exit.new");
+	counts_names = has_name(pid_fd) && has_name(exit_fd); /* not every file server does */
 }

@@ -6,9 +6,11 @@
 
 #include "../common/clock.h"
 #include "../common/fail.h"
+#include "../common/keep.h"
 #include "buffer.h"
 #include "clients.h"
 #include "console.h"
+#include "directory.h"
 #include "program.h"
 #include "relays.h"
 
@@ -75,12 +77,24 @@ static void serve(void)
 		accept_client();
 }
 
+/* When it is looked again whether the directory is there. */
+static uint64_t look_at;
+
+static void look(uint64_t now)
+{
+	if (ended || now < look_at)
+		return;
+	look_at = now + LOOK_MS;
+	if (is_forgotten())
+		kill_program();
+}
+
 /* Milliseconds for poll(). */
 static int patience(uint64_t now)
 {
-	if (!ended)
-		return -1;
-	return end_deadline > now ? (int)(end_deadline - now) : 0;
+	uint64_t until = ended ? end_deadline : look_at;
+
+	return until > now ? (int)(until - now) : 0;
 }
 
 void loop(void)
@@ -93,6 +107,7 @@ void loop(void)
 		if (console >= 0 && flush_to(&console_in, console) < 0)
 			discard(&console_in);
 		now = now_ms();
+		look(now);
 		if (ended && (now >= end_deadline || is_drained()))
 			return;
 		watch_all();

@@ -11,6 +11,7 @@ import { DAEMON_FLAGS, nodeCommand } from '../sys/node.ts';
 import { cacheDirectory, type Layout } from '../sys/paths.ts';
 import { CACHE, takePlace } from '../sys/places.ts';
 import { processStartTime } from '../sys/process.ts';
+import { asideParts } from '../sys/state-copies.ts';
 import type { Client } from './client.ts';
 import { type DaemonProcess, daemonProcessHere } from './daemon-process.ts';
 import { claimStart, DAEMON } from './start.ts';
@@ -119,17 +120,16 @@ async function takeOver(successor: StartedDaemon, old: Predecessor, paths: Layou
 
 /** A copy of the database while nobody has it. */
 function keepState(database: string): { restore(): void; drop(): void } {
-  const aside = `${database}.before-upgrade`;
-  const parts = ['', '-wal'];
+  const parts = asideParts(database);
   const drop = () => {
-    for (const part of parts) rmSync(aside + part, { force: true });
+    for (const { aside } of parts) rmSync(aside, { force: true });
   };
   drop();
-  for (const part of parts) if (existsSync(database + part)) copyFileSync(database + part, aside + part);
+  for (const { part, aside } of parts) if (existsSync(part)) copyFileSync(part, aside);
   return {
     restore() {
-      for (const part of [...parts, '-shm']) rmSync(database + part, { force: true });
-      for (const part of parts) if (existsSync(aside + part)) renameSync(aside + part, database + part);
+      for (const part of ['', '-wal', '-shm']) rmSync(database + part, { force: true });
+      for (const { part, aside } of parts) if (existsSync(aside)) renameSync(aside, part);
     },
     drop,
   };

@@ -1,12 +1,13 @@
 /** Trials: one at a time, on clones that are gone afterwards, however it ends. */
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Surroundings } from '../core/surroundings.ts';
 import type { Records } from '../core/table.ts';
 import type { HealthStatus } from '../health/contract.ts';
 import type { Instance, Instances } from '../instance/contract.ts';
 import { PolykernelError } from '../sys/errors.ts';
+import { removeTree } from '../sys/remove-tree.ts';
 import { cloneOf } from './clone.ts';
 import { endedBefore } from './ended-before.ts';
 import { FAULTS } from './faults.ts';
@@ -178,7 +179,8 @@ export class Trials {
         const clone = this.#options.instances().find(name);
         if (clone?.record.spec.labels[TRIAL_LABEL] === record.id) await this.#options.instances().remove(name, true);
       }
-      rmSync(this.#directory(record.id), { recursive: true, force: true });
+      // Its clones wrote there what they liked.
+      await removeTree(this.#directory(record.id));
       records.delete(record.id);
     } catch (error) {
       journal.error(`removing the clones of the trial ${record.id}`, error);

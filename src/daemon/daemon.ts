@@ -17,6 +17,7 @@ import { systemClock } from '../sys/clock.ts';
 import { asPolykernelError } from '../sys/errors.ts';
 import { checkSocketPath, layout, stoppedMark } from '../sys/paths.ts';
 import { STATE, takePlace } from '../sys/places.ts';
+import { removeStateCopies } from '../sys/state-copies.ts';
 import { type MetricsServer, serveMetrics } from '../telemetry/metrics-server.ts';
 import { compose } from './capabilities.ts';
 import type { DaemonOptions } from './options.ts';
@@ -119,6 +120,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     rmSync(stoppedMark(paths.socket), { force: true });
     if (options.metricsAddress !== undefined)
       metricsServer = await serveMetrics(options.metricsAddress, () => telemetry.metrics());
+    removeStateCopies(paths);
   } catch (error) {
     await close();
     throw asPolykernelError(error, `serving ${paths.socket}`);

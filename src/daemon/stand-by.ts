@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { Store } from '../core/store.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import { type Layout, layout } from '../sys/paths.ts';
+import { LOOKED_AT } from '../sys/state-copies.ts';
 import { unreadable } from './tables.ts';
 
 /** Copies that a write of the running daemon came between. */
@@ -17,7 +18,7 @@ const MOST_TRIES = 20;
  */
 export function checkState(paths: Layout): void {
   if (!existsSync(paths.database)) return;
-  const directory = mkdtempSync(join(paths.home, 'upgrade-'));
+  const directory = mkdtempSync(join(paths.home, LOOKED_AT));
   try {
     const copy = layout(directory);
     for (let tries = 1; ; tries += 1) {

@@ -13,8 +13,8 @@ function instance(source: (signal: AbortSignal) => AsyncGenerator<Buffer>) {
     name: 'web',
     state: 'running' as Held['state'],
     memory: memory as MemorySource | null,
-    pause: async () => {
-      done.push('paused');
+    pause: async (briefly?: boolean) => {
+      done.push(briefly ? 'paused' : 'paused for good');
       held.state = 'paused';
     },
     resume: async () => {

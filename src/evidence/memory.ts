@@ -63,7 +63,7 @@ export class MemoryReader {
 /** Whether it was paused for this: one that hangs so that it cannot be is read as it runs. */
 async function standStill(instance: Held): Promise<boolean> {
   if (instance.state !== 'running') return false;
-  return await instance.pause().then(
+  return await instance.pause(true).then(
     () => true,
     () => false,
   );

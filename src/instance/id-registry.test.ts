@@ -1,11 +1,11 @@
-import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { type IdBlock, RANGE_IDS } from '../sys/identity.ts';
 import { defaultHome } from '../sys/paths.ts';
-import { IdRegistry, type IdRegistryOptions, parseIdMap } from './id-registry.ts';
+import { IdRegistry, type IdRegistryOptions, parseIdMap, rangesInUse } from './id-registry.ts';
 
 const FIRST = 0x7100_0000;
 const LAST = 0x7ffd_0000;
@@ -131,4 +131,21 @@ it('never lets two have one id, whatever happens in which order', () => {
     }),
     { numRuns: 15 },
   );
+});
+
+it('a range is in use while a thread of a process with it lives, and not while one that has ended waits for its parent', () => {
+  const proc = join(directory, 'proc');
+  const range = (index: number) => FIRST + index * RANGE_IDS;
+  const processes: [state: string, threads: number, uid: number][] = [
+    ['S (sleeping)', 1, range(0) + 5],
+    ['Z (zombie)', 1, range(1)],
+    ['Z (zombie)', 2, range(2)],
+    ['S (sleeping)', 1, 1000],
+  ];
+  for (const [index, [state, threads, uid]] of processes.entries()) {
+    mkdirSync(join(proc, String(index + 1)), { recursive: true });
+    const text = `Name:\tlinux\nState:\t${state}\nUid:\t${uid}\t${uid}\t${uid}\t${uid}\nThreads:\t${threads}\n`;
+    writeFileSync(join(proc, String(index + 1), 'status'), text);
+  }
+  expect([...rangesInUse(proc)]).toEqual([range(0), range(2)]);
 });

@@ -186,16 +186,20 @@ export function parseIdMap(text: string): IdBlock[] {
 }
 
 /** By the real user id of every process. */
-function rangesInUse(): ReadonlySet<number> {
+export function rangesInUse(procRoot = '/proc'): ReadonlySet<number> {
   const starts = new Set<number>();
-  for (const pid of readdirSync('/proc')) {
+  for (const pid of readdirSync(procRoot)) {
     if (!/^\d+$/.test(pid)) continue;
     try {
-      const uid = Number(/^Uid:\t(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]);
-      if (uid >= FIRST) starts.add(uid - ((uid - FIRST) % RANGE_IDS));
+      const status = readFileSync(`${procRoot}/${pid}/status`, 'latin1');
+      const uid = Number(/^Uid:\t(\d+)/m.exec(status)?.[1]);
+      if (uid >= FIRST && !isOver(status)) starts.add(uid - ((uid - FIRST) % RANGE_IDS));
     } catch {
       // It has ended.
     }
   }
   return starts;
 }
+
+/** Of one that has ended and waits for its parent nothing is left but its number; where only its first thread has ended, the others go on. */
+const isOver = (status: string): boolean => /^State:\tZ/m.test(status) && /^Threads:\t1$/m.test(status);

@@ -128,12 +128,15 @@ export class Instance {
     main.signal(number);
   }
 
-  /** Throws `conflict` unless it runs, `unsupported` when its driver cannot. */
-  async pause(): Promise<void> {
+  /**
+   * Throws `conflict` unless it runs, `unsupported` when its driver cannot. `briefly`: for work of this daemon, which lets it go on; should
+   * that not live to do so, the next one does.
+   */
+  async pause(briefly = false): Promise<void> {
     checkPause(this.driver);
     const run = this.#asked('pause');
     await run.call('pause');
-    if (this.#life.run === run) this.#life.dispatch({ type: 'paused' });
+    if (this.#life.run === run) this.#life.paused(briefly);
   }
 
   /** Throws `conflict` unless it is paused. */

@@ -121,6 +121,13 @@ export class Life {
     this.#changed();
   }
 
+  /** Its time stands still. `briefly`: a later daemon lets it go on. */
+  paused(briefly: boolean): void {
+    if (this.#detached) return;
+    this.#record = { ...this.#record, pausedBriefly: briefly };
+    this.dispatch({ type: 'paused' });
+  }
+
   /** The client of a foreground instance is there, for which its workload waits. */
   attach(foreground: Foreground): void {
     this.#foreground = foreground;
@@ -172,6 +179,7 @@ export class Life {
     this.#adoptWorkload(run, found);
     // Attaching had to wake it.
     if (this.state !== 'paused') return;
+    if (this.#record.pausedBriefly === true) return this.dispatch({ type: 'resumed' });
     found.guest.rest(true);
     await found.pause();
   }

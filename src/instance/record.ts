@@ -21,6 +21,8 @@ export interface InstanceRecord {
   session: number | null;
   /** Sessions of clients that were promised to go on with the next daemon. */
   carried?: readonly number[];
+  /** Of one that is paused: it is so for work of the daemon, and goes on without that. */
+  pausedBriefly?: boolean;
   /** Whose its processes are on the host; null for one that was created before there were such: it gets its own at its next start. */
   identity: Identity | null;
   /** What its paths of the host stood for when it was created; null as above. */

@@ -4,8 +4,10 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { Journal } from '../core/journal.ts';
 import { Mutex } from '../core/mutex.ts';
+import { signalProcess } from '../core/process-id.ts';
 import type { Capabilities, Kernel, LaunchSpec } from '../driver/index.ts';
 import type { NetworkPort } from '../driver/network-port.ts';
+import { oursNaming } from '../driver/shim/process.ts';
 import type { InstanceRecord, InstanceSpec, PublishedPort } from '../instance/contract.ts';
 import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import { isOnVolume } from '../sys/volume-text.ts';
@@ -17,6 +19,7 @@ import { HOSTS_FILE, NameTeller } from './name-teller.ts';
 import { resolvConf } from './nameservers.ts';
 import { NamedNamespace } from './namespace.ts';
 import { checkNames, hostsFile, type Named } from './network-names.ts';
+import { NetworkNotes } from './network-notes.ts';
 import { hostText, meets } from './published-port.ts';
 import { Uplink } from './uplink.ts';
 
@@ -25,6 +28,7 @@ const PREFIX = 16;
 const BRIDGE_NUMBER = 1;
 const LAST_NUMBER = 65_533;
 const KEEPER_FILE = 'network.keeper';
+const HAPROXY = /(?:^|\/)haproxy$/;
 
 /** The private network is 10.213.0.0/16 in a namespace of its own: outside it nobody sees these addresses. */
 const addressOf = (number: number): string => `10.213.${number >> 8}.${number & 255}`;
@@ -42,7 +46,11 @@ export interface NetworkOptions {
   journal: Journal;
   /** Told of a running one that is in no network any more. */
   lost(member: Member): void;
+  /** For tests: where it is noted whose networks there are. */
+  notes?: NetworkNotes;
 }
+
+const GATEWAY = `${addressOf(BRIDGE_NUMBER)}/${PREFIX}`;
 
 /** What root's namespace and the pair that leads out of it are called: each state directory has its own. */
 export const networkName = (home: string): string =>
@@ -56,6 +64,8 @@ export const networkName = (home: string): string =>
  * - Frames and names pass between instances of the same tenant alone; those without one are one tenant.
  */
 export class Network {
+  readonly #home: string;
+  readonly #notes: NetworkNotes;
   readonly #host: HostNetwork;
   /** null without root: there is none. */
   readonly #uplink: Uplink | null;
@@ -81,12 +91,13 @@ export class Network {
   /** The last one given. */
   #lastNumber: number | undefined;
 
-  constructor({ home, privileged, forwards, members, journal, lost }: NetworkOptions) {
+  constructor({ home, privileged, forwards, members, journal, lost, notes = new NetworkNotes() }: NetworkOptions) {
     const name = networkName(home);
     const namespace = privileged ? new NamedNamespace(name) : new KeptNamespace(join(home, KEEPER_FILE));
-    const gateway = `${addressOf(BRIDGE_NUMBER)}/${PREFIX}`;
-    this.#host = new HostNetwork(namespace, gateway);
-    this.#uplink = privileged ? new Uplink(name, namespace, gateway) : null;
+    this.#home = home;
+    this.#notes = notes;
+    this.#host = new HostNetwork(namespace, GATEWAY);
+    this.#uplink = privileged ? new Uplink(name, namespace, GATEWAY) : null;
     this.#forwards = forwards;
     this.#privileged = privileged;
     this.#all = members;
@@ -184,6 +195,7 @@ export class Network {
     if (record.networkNumber === null) return null;
     const { networkNumber } = record;
     return await this.#mutex.run(async () => {
+      if (this.#privileged) this.#notes.write(networkName(this.#home), this.#home);
       const isNew = await this.#host.ensure();
       if (isNew) {
         this.#lose(() => true);
@@ -261,7 +273,7 @@ export class Network {
       for (const port of spec.publish) await this.#forwards.end(port);
       await this.#host.removePort(this.#port(networkNumber), this.#groups());
       if (spec.network === 'egress') await this.#keepUplink();
-      if (!this.#members().some((each) => each.networkNumber !== null)) await this.#host.remove();
+      if (!this.#members().some((each) => each.networkNumber !== null)) await this.#remove();
     });
     this.#changed();
     this.tellNames();
@@ -295,11 +307,12 @@ export class Network {
 
   /** After a restart of the daemon, with all instances known: ends what belongs to none. */
   async recover(): Promise<void> {
+    if (this.#privileged) await this.#removeLost();
     const members = this.#members().filter(({ networkNumber }) => networkNumber !== null);
     await this.#forwards.endAllBut(this.#host.exists ? members.flatMap(({ spec }) => spec.publish) : []);
     if (members.length === 0) {
       await this.#uplink?.remove();
-      return await this.#host.remove();
+      return await this.#remove();
     }
     this.#lose(({ launch, networkNumber }) => {
       const { namespace } = this.#port(networkNumber!);
@@ -354,6 +367,30 @@ export class Network {
     return this.#members().flatMap(({ spec, networkNumber }) =>
       spec.network === 'egress' && networkNumber !== null ? [addressOf(networkNumber)] : [],
     );
+  }
+
+  /** The whole of it. */
+  async #remove(): Promise<void> {
+    await this.#host.remove();
+    if (this.#privileged) this.#notes.forget(networkName(this.#home));
+  }
+
+  /** Networks of state directories that were removed while no daemon saw it, once no kernel has a port in them. */
+  async #removeLost(): Promise<void> {
+    for (const { name, home } of await this.#notes.lost()) {
+      try {
+        const namespace = new NamedNamespace(name);
+        const host = new HostNetwork(namespace, GATEWAY);
+        if ((await host.ports()).length > 0) continue;
+        // It has the namespace, and ports of this machine; all else sees for itself that its directory is gone.
+        for (const id of oursNaming(`${home}/`, HAPROXY)) signalProcess(id, 'SIGKILL');
+        await new Uplink(name, namespace, GATEWAY).remove();
+        await host.remove();
+        this.#notes.forget(name);
+      } catch (error) {
+        this.#journal.error(`removing the network ${name} of a state directory that is gone`, error);
+      }
+    }
   }
 
   /** Closes the way out to all that may not use it, and removes it when nobody may. */

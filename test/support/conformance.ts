@@ -203,6 +203,17 @@ export function conformance(name: string, target: ConformanceTarget): void {
       expect((await collect(echo)).stdout).toBe('late\n');
     });
 
+    it('is taken over while it is paused, and goes on', async () => {
+      if (!driver.capabilities().pause) return;
+      const launch = await spec();
+      const kernel = await driver.start(launch, new AbortController().signal);
+      await kernel.pause();
+      kernel.detach();
+      const found = (await (await target.createDriver()).attach(launch)) as Kernel;
+      live.add(found);
+      expect(await output(found, 'echo', 'awake')).toBe('awake\n');
+    });
+
     it('runs on the CPUs it was given, moves to others while it runs, and says where it is', async () => {
       if (driver.capabilities().cpuMoves === 'not-first') return;
       const memory = [{ node: 0, bytes: 2 ** 28 }];

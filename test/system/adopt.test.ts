@@ -131,6 +131,20 @@ describe('a daemon that comes after another was killed', () => {
     expect((await gather(echo)).exit).toMatchObject({ exitCode: 0 });
   });
 
+  it('lets go on what the one before had paused for work of its own', async () => {
+    const test = await startDaemon();
+    await test.create({ name: 'web', command: ['sleep'] });
+    await untilState(test, 'web', 'running');
+    await test.daemon.supervisor.get('web').pause(true);
+    await test.crashAndRestart();
+    expect(await test.client.inspect('web')).toMatchObject({ state: 'running' });
+    const echo = await test.client.exec('web', { command: ['true'] });
+    expect((await gather(echo)).exit).toMatchObject({ exitCode: 0 });
+    await test.client.pause('web');
+    await test.crashAndRestart();
+    expect(await test.client.inspect('web')).toMatchObject({ state: 'paused' });
+  });
+
   it('ends foreground instances whose clients do not come back, and whatever has no record', async () => {
     const clock = new ManualClock();
     const test = await startDaemon({ clock });

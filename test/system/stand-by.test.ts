@@ -1,5 +1,5 @@
 /** What a version looks at before it takes over: a copy of the state of a daemon that serves. */
-import { copyFileSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -39,6 +39,17 @@ it('reads all that the daemon has written, and leaves nothing behind', async () 
   unreadable(Store.open(layout(fresh)));
   const copies = [changed(home, ''), changed(fresh, '')].map((copy) => tables(join(copy, 'state.db')));
   expect(copies[0]).toEqual(copies[1]);
+});
+
+it('a daemon that serves removes the copies of an upgrade that was killed, and nothing else', async () => {
+  const test = await startDaemon();
+  const before = readdirSync(test.home).sort();
+  for (const name of ['state.db.before-upgrade', 'state.db.before-upgrade-wal', 'upgrade-notes', 'state.db.damaged-x'])
+    writeFileSync(join(test.home, name), 'secret', { mode: 0o600 });
+  mkdirSync(join(test.home, 'upgrade-aZ09xy'), { mode: 0o700 });
+  writeFileSync(join(test.home, 'upgrade-aZ09xy', 'state.db'), 'secret', { mode: 0o600 });
+  await test.crashAndRestart();
+  expect(readdirSync(test.home).sort()).toEqual([...before, 'state.db.damaged-x', 'upgrade-notes'].sort());
 });
 
 it.each([

@@ -1,16 +1,19 @@
 /** `pk daemon upgrade`: the daemon of a checkout takes over from the one that runs; its own code does it, which knows what it needs. */
 import { spawn } from 'node:child_process';
-import { existsSync, readFileSync, realpathSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, realpathSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { connect } from '../../client/index.ts';
 import type { Succession } from '../../client/succeed.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import { home as defaultHome, layout } from '../../sys/paths.ts';
+import { openRegular, readerOf } from '../../sys/read-at.ts';
 import type { Invocation } from '../kit/command.ts';
 import { answer } from '../kit/output.ts';
 
 const ROOT = realpathSync(fileURLToPath(new URL('../../..', import.meta.url)));
+/** Ours has three thousand. */
+const PACKAGE_BYTES = 2 ** 20;
 
 export async function upgrade(invocation: Invocation): Promise<number> {
   const from = resolve(invocation.value('from') ?? ROOT);
@@ -57,10 +60,10 @@ const text = ({ from, to, awayMs }: Succession): string =>
 const at = (value: string) => ({ field: '--from', value });
 
 /** Throws `invalid` for what is no checkout, `unsupported` for one whose daemon cannot take over while another serves. */
-function checkCheckout(from: string): void {
+export function checkCheckout(from: string): void {
   let name: unknown;
   try {
-    ({ name } = JSON.parse(readFileSync(join(from, 'package.json'), 'utf8')) as { name: unknown });
+    ({ name } = JSON.parse(textOf(join(from, 'package.json'))) as { name: unknown });
   } catch {
     // Told below.
   }
@@ -74,4 +77,15 @@ function checkCheckout(from: string): void {
       ...at(from),
       hint: `Its daemon takes up all kernels when this one has ended: pk daemon stop && ${from}/bin/pk daemon start`,
     });
+}
+
+/** Of a FIFO or a device nothing is waited for. */
+function textOf(path: string): string {
+  const fd = openRegular(path);
+  if (fd === undefined) return '';
+  try {
+    return (readerOf(fd)(0, Math.min(fstatSync(fd).size, PACKAGE_BYTES)) ?? Buffer.alloc(0)).toString('utf8');
+  } finally {
+    closeSync(fd);
+  }
 }

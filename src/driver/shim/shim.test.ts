@@ -7,6 +7,7 @@ import {
   mkdtempSync,
   openSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -60,8 +61,8 @@ function heard(stream: Duplex, text: string): Promise<string> {
     stream.on('close', () => reject(new Error(`closed after ${JSON.stringify(said)}`)));
   });
 }
-async function until(condition: () => boolean): Promise<void> {
-  const deadline = Date.now() + 5000;
+async function until(condition: () => boolean, patienceMs = 5000): Promise<void> {
+  const deadline = Date.now() + patienceMs;
   while (!condition()) {
     if (Date.now() > deadline) throw new Error('the condition did not come true');
     await new Promise((resolve) => setTimeout(resolve, 2));
@@ -319,6 +320,22 @@ describe('kill', () => {
     expect(await awaitProgramExit(directory)).toBeUndefined();
     expect(await shimStatus(directory)).toEqual({ state: 'lost' });
   });
+
+  it('comes by itself where the directory was removed, and not where a file of it was, or it was moved', async () => {
+    const moved = `${directory}-moved`;
+    const { pid } = await sh('exec sleep 1000');
+    const shim = shimPid();
+    rmSync(join(directory, 'shim.pid'));
+    renameSync(directory, moved);
+    mkdirSync(directory);
+    const looks = () =>
+      Number(/^voluntary_ctxt_switches:\t(\d+)/m.exec(readFileSync(`/proc/${shim}/status`, 'latin1'))?.[1]);
+    const before = looks();
+    await until(() => looks() > before, 15_000);
+    expect(processStartTime(pid)).toBeDefined();
+    rmSync(moved, { recursive: true });
+    await until(() => processStartTime(pid) === undefined && processStartTime(shim) === undefined, 15_000);
+  }, 40_000);
 
   it('survives all signals that ask', async () => {
     await sh('exec cat <&3 >&3');

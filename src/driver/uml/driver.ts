@@ -53,7 +53,7 @@ import {
   umlWishedModules,
 } from './command.ts';
 import { CpuChoice } from './cpu-choice.ts';
-import { UmlKernel } from './kernel.ts';
+import { UmlKernel, wake } from './kernel.ts';
 import { umlLimits } from './limits.ts';
 import { LpjCache } from './lpj.ts';
 import { umlThreads } from './threads.ts';
@@ -200,7 +200,10 @@ export class UmlDriver implements Driver {
     const guest = new GuestLink({ name: spec.name });
     try {
       shareMemory(spec, guest);
+      // One whose console does not answer may answer itself all the same.
+      const awake = wake(spec.directory).catch(() => {});
       await guest.attach(await connectShim(spec.directory, 'control'), AbortSignal.timeout(ATTACH_DEADLINE_MS));
+      await awake;
     } catch (error) {
       guest.destroy();
       const now = await shimStatus(spec.directory);

@@ -129,22 +129,25 @@ export class UmlKernel extends ShimKernel {
   async pause(): Promise<void> {
     const patience = AbortSignal.timeout(PAUSE_PATIENCE_MS);
     await this.guest.configure([workersFirst(WORKERS_FIRST_MS)], patience).catch(() => {});
-    await this.mconsole('stop');
+    await tell(this.directory, 'stop');
   }
 
   resume(): Promise<void> {
-    return this.mconsole('go');
+    return wake(this.directory);
   }
+}
 
-  private async mconsole(command: 'stop' | 'go'): Promise<void> {
-    const isOld = existsSync(join(this.directory, 'reply'));
-    const answer = isOld
-      ? await askShim(this.directory, `mconsole ${UML_MCONSOLE} ${command}`)
-      : await askMonitor(this.directory, command, (line) => ANSWERS[command === 'go' ? 'stop' : 'go'].test(line));
-    if (ANSWERS[command].test(answer)) return;
-    const reason = answer.replace(/^error /, '').trim() || 'the kernel ended meanwhile';
-    throw new PolykernelError('internal', `the management console refused "${command}": ${reason}`);
-  }
+/** Has the kernel of `directory` go on, if it is paused. Rejects as askMonitor() does, and with `internal`. */
+export const wake = (directory: string): Promise<void> => tell(directory, 'go');
+
+async function tell(directory: string, command: 'stop' | 'go'): Promise<void> {
+  const isOld = existsSync(join(directory, 'reply'));
+  const answer = isOld
+    ? await askShim(directory, `mconsole ${UML_MCONSOLE} ${command}`)
+    : await askMonitor(directory, command, (line) => ANSWERS[command === 'go' ? 'stop' : 'go'].test(line));
+  if (ANSWERS[command].test(answer)) return;
+  const reason = answer.replace(/^error /, '').trim() || 'the kernel ended meanwhile';
+  throw new PolykernelError('internal', `the management console refused "${command}": ${reason}`);
 }
 
 /** The second where an earlier command, nobody waited for it, was heard after all. */
