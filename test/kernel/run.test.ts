@@ -54,6 +54,11 @@ describe.each(['uml', 'qemu'])('pk on %s', (driver) => {
     expect(stdout).toBe('\n\n');
   });
 
+  it('has no state to sleep in, from which nothing would wake it, and says so', async () => {
+    const asked = await run('--', 'sh', '-c', 'cat /sys/power/state; echo mem > /sys/power/state || echo goes on');
+    expect(asked).toMatchObject({ code: 0, stdout: 'goes on\n', stderr: expect.stringContaining('Read-only') });
+  });
+
   it.each(['USR1', 'USR2', 'TERM'])(
     "ends by init's SIG%s, as busybox's halt, poweroff and reboot send it, the workload first",
     async (signal) => {
