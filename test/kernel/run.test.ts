@@ -149,8 +149,8 @@ describe.each(['uml', 'qemu'])('pk on %s', (driver) => {
     expect(await ended).toMatchObject({ code: 7 });
   });
 
-  it('gives the command a terminal of the same size', async () => {
-    const inner = `stty rows 33 cols 77; '${join(import.meta.dirname, '../../bin/pk')}' run --driver ${driver} -- sh -c 'stty size; tty'`;
+  it('gives the command a terminal of the same size, which knows characters of several bytes', async () => {
+    const inner = `stty rows 33 cols 77; '${join(import.meta.dirname, '../../bin/pk')}' run --driver ${driver} -- sh -c 'stty size; tty; stty -a'`;
     const child = spawn('script', ['-qec', inner, '/dev/null'], {
       env: sandbox.env,
       stdio: ['pipe', 'pipe', 'inherit'],
@@ -158,6 +158,7 @@ describe.each(['uml', 'qemu'])('pk on %s', (driver) => {
     const ran = await finished(child);
     expect(ran.stdout).toContain('33 77');
     expect(ran.stdout).toContain('/dev/pts/');
+    expect(ran.stdout).toContain(' iutf8');
   });
 
   it('keeps the host files read-only and writes in a scratch layer', async () => {
