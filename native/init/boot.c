@@ -25,6 +25,23 @@ int load_module(char *path)
 	return error;
 }
 
+/* In user namespaces (unshare -r, bwrap, rootless containers) a /proc or /sys can only be mounted where one is to be seen whole: this
+ * one, which is in every mount namespace, and below the root that switch-root covers. */
+static void keep_whole(const char *type, const char *path)
+{
+	if (mkdir(path, 0555) || mount(type, path, type, MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL)) say("cannot mount", path);
+}
+
+/* Nothing would wake this machine: it has no states to sleep in, and whoever asks for one is told so. */
+static void stay_awake(void)
+{
+	static const char *const own = "/run/pk/power", *const shown = "/sys/power/state";
+	if (access(shown, F_OK)) return;
+	keep_whole("sysfs", "/whole-sys");
+	if (write_file(own, "") || mount(own, shown, NULL, MS_BIND, NULL) || mount(NULL, shown, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL))
+		say("cannot empty", shown);
+}
+
 /* That of UML has no empty line behind its CPU, without which ps, top and vmstat of procps 4.0 find no CPU, and end. */
 static void end_cpuinfo(void)
 {
@@ -35,10 +52,7 @@ static void end_cpuinfo(void)
 	if (n < 2 || n == sizeof text - 3 || text[n - 1] != '\n' || text[n - 2] == '\n') return;
 	text[n] = '\n', text[n + 1] = 0;
 	if (write_file(own, text) || mount(own, shown, NULL, MS_BIND, NULL)) say("cannot end", shown);
-	/* In user namespaces (unshare -r, bwrap, rootless containers) a /proc can only be mounted where one is to be seen whole: this one,
-	 * which is in every mount namespace, and below the root that switch-root covers. */
-	if (mkdir("/whole-proc", 0555) || mount("proc", "/whole-proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL))
-		say("cannot mount", "/whole-proc");
+	keep_whole("proc", "/whole-proc");
 }
 
 void boot_mounts(void)
@@ -82,6 +96,7 @@ void boot_mounts(void)
 	for (size_t i = 0; i < sizeof links / sizeof *links; i++)
 		if (symlink(links[i][0], links[i][1]) && errno != EEXIST) say("cannot link", links[i][1]);
 	end_cpuinfo();
+	stay_awake();
 }
 
 void boot_modules(void)

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "../common/descriptor.h"
@@ -111,10 +112,15 @@ failed:
 
 static int open_pty(struct session *s, struct start *x, u32 rows, u32 columns)
 {
+	struct termios modes;
 	int unlocked = 0;
 	struct winsize size = {.ws_row = (unsigned short)rows, .ws_col = (unsigned short)columns};
 	s->out[0] = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
 	if (s->out[0] < 0 || ioctl(s->out[0], TIOCSPTLCK, &unlocked) || ioctl(s->out[0], TIOCSWINSZ, &size)) return -1;
+	if (!tcgetattr(s->out[0], &modes)) {
+		modes.c_iflag |= IUTF8; /* as terminals are: Backspace takes a character, and not its last byte */
+		tcsetattr(s->out[0], TCSANOW, &modes);
+	}
 	int fd = ioctl(s->out[0], TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
 	if (fd < 0) return -1;
 	x->fds[0] = x->fds[1] = x->fds[2] = fd;

@@ -172,12 +172,17 @@ static void become(int fd)
 	set_time(fd, NULL, mtime());
 }
 
-static void write_content(int fd)
+/* Of a file that is empty: what is nothing but zeros takes no room in it. */
+static void write_content(int fd, int is_file)
 {
 	static u8 part[65536];
 	for (u64 left = m.size; left;) {
 		size_t step = left < sizeof part ? (size_t)left : sizeof part, done = 0;
 		read_exactly(part, step);
+		if (is_file && !part[0] && !memcmp(part, part + 1, step - 1)) {
+			if (lseek(fd, (off_t)step, SEEK_CUR) < 0) tar_fail(errno, shown);
+			done = step;
+		}
 		while (done < step) {
 			ssize_t n = write(fd, part + done, step - done);
 			if (n < 0 && errno != EINTR) tar_fail(errno, shown);
@@ -185,6 +190,7 @@ static void write_content(int fd)
 		}
 		left -= step, m.left -= step;
 	}
+	if (is_file && ftruncate(fd, lseek(fd, 0, SEEK_CUR))) tar_fail(errno, shown);
 }
 
 /* What is there already is filled: the file that the user has named, or one that something is mounted on. */
@@ -194,7 +200,7 @@ static void fill(int parent, const char *name)
 	int fd = name ? openat(parent, name, flags | O_NOFOLLOW) : open(whole, flags);
 	struct stat st;
 	if (fd < 0 || fstat(fd, &st)) tar_fail(errno, name ? shown : whole);
-	write_content(fd);
+	write_content(fd, S_ISREG(st.st_mode));
 	if (S_ISREG(st.st_mode)) become(fd);
 	if (close(fd)) tar_fail(errno, shown);
 }
@@ -226,7 +232,7 @@ static void put_file(int parent, const char *name)
 		return;
 	}
 	if (fd < 0) tar_fail(errno, shown);
-	write_content(fd);
+	write_content(fd, 1);
 	become(fd);
 	if (close(fd) || renameat(parent, partial, parent, name)) tar_fail(errno, shown);
 	partial_at = -1;

@@ -107,7 +107,7 @@ test('one that does not hear SIGTERM is killed', async () => {
   const pid = await follower(file);
   writeFileSync(file, `${pid} ${processStartTime(pid)}\n`);
   process.kill(pid, 'SIGSTOP');
-  await endBackground(file, 0, 50);
+  await endBackground(file, 0, 1000);
   expect(processStartTime(pid)).toBeUndefined();
   expect(existsSync(file)).toBe(false);
 });

@@ -44,6 +44,18 @@ it('puts split characters together and keeps bytes that are no text', () => {
   expect(read.map((record) => record.d ?? record.b)).toEqual(['between', '€', '//4=', '4oI=']);
 });
 
+it('ends a last line that has no end, text or not, before another run begins', () => {
+  const log = new FileLog(join(directory, 'log'), new ManualClock());
+  for (const run of [[0xff], [0x61], [0xff, 0x0a], [0xc3]]) {
+    log.begin();
+    log.write('out', Buffer.from(run));
+  }
+  log.begin();
+  log.close();
+  const all = Buffer.concat(records(log.file.path).map(bytes));
+  expect([...all]).toEqual([0xff, 0x0a, 0x61, 0x0a, 0xff, 0x0a, 0xc3, 0x0a]);
+});
+
 it('keeps every byte, however it is cut', () => {
   fc.assert(
     fc.property(

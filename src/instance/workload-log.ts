@@ -10,6 +10,7 @@ export const LOG_BYTES = 8 * 1024 * 1024;
 /** Pieces are gathered for this long or up to this size before they are written. */
 const GATHER_MS = 20;
 const MOST_GATHER_BYTES = 64 * 1024;
+const LINE_FEED = 10;
 /** A piece has 64 KiB, each byte of which takes six at most. */
 const MOST_RECORD_BYTES = 512 * 1024;
 
@@ -44,7 +45,7 @@ export class FileLog extends EventEmitter<{ flushed: []; closed: [] }> implement
   begin(): void {
     this.flush();
     const open = lastRecord(this.file.path);
-    if (open?.d !== undefined && !open.d.endsWith('\n')) this.#add(open.s, Buffer.from('\n'));
+    if (open !== undefined && lastByte(open) !== LINE_FEED) this.#add(open.s, Buffer.from('\n'));
   }
 
   write(stream: 'out' | 'err', chunk: Buffer): boolean {
@@ -116,6 +117,9 @@ function lastRecord(path: string): LogLine | undefined {
     return undefined;
   }
 }
+
+const lastByte = ({ d, b }: LogLine): number | undefined =>
+  (b === undefined ? Buffer.from(d ?? '') : Buffer.from(b, 'base64')).at(-1);
 
 /** Bytes at the end that begin a UTF-8 character whose rest is to come: 0 to 3. */
 function incompleteTail(bytes: Buffer): number {

@@ -1,7 +1,16 @@
 /** `pk cp` of trees, into, out of and between kernels of both drivers, and what goes on without who started it. */
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -41,6 +50,23 @@ it.each(['uml', 'qemu'])('a tree goes into a kernel on %s and comes back the sam
     'not a directory',
   );
 });
+
+it.each(['uml', 'qemu'])(
+  'holes of a file stay holes, into a kernel on %s that has no room for zeros and out',
+  async (driver) => {
+    const sparse = join(base, `sparse-${driver}`);
+    execFileSync('sh', [
+      '-c',
+      'echo begin > "$0"; truncate -s 70M "$0"; echo end >> "$0"; truncate -s 140M "$0"',
+      sparse,
+    ]);
+    await sandbox.ok('cp', sparse, `${driver}:/tmp/sparse`);
+    await sandbox.ok('cp', `${driver}:/tmp/sparse`, `${sparse}-back`);
+    execFileSync('cmp', [sparse, `${sparse}-back`]);
+    expect(statSync(`${sparse}-back`).blocks * 512).toBeLessThan(2 ** 20);
+    await sandbox.ok('exec', driver, 'rm', '/tmp/sparse');
+  },
+);
 
 it('an archive is a pipe, and a tree goes from one kernel to the other', async () => {
   const archive = join(base, 'tree.tar');

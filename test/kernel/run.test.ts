@@ -54,6 +54,11 @@ describe.each(['uml', 'qemu'])('pk on %s', (driver) => {
     expect(stdout).toBe('\n\n');
   });
 
+  it('has no state to sleep in, from which nothing would wake it, and says so', async () => {
+    const asked = await run('--', 'sh', '-c', 'cat /sys/power/state; echo mem > /sys/power/state || echo goes on');
+    expect(asked).toMatchObject({ code: 0, stdout: 'goes on\n', stderr: expect.stringContaining('Read-only') });
+  });
+
   it.each(['USR1', 'USR2', 'TERM'])(
     "ends by init's SIG%s, as busybox's halt, poweroff and reboot send it, the workload first",
     async (signal) => {
@@ -144,8 +149,8 @@ describe.each(['uml', 'qemu'])('pk on %s', (driver) => {
     expect(await ended).toMatchObject({ code: 7 });
   });
 
-  it('gives the command a terminal of the same size', async () => {
-    const inner = `stty rows 33 cols 77; '${join(import.meta.dirname, '../../bin/pk')}' run --driver ${driver} -- sh -c 'stty size; tty'`;
+  it('gives the command a terminal of the same size, which knows characters of several bytes', async () => {
+    const inner = `stty rows 33 cols 77; '${join(import.meta.dirname, '../../bin/pk')}' run --driver ${driver} -- sh -c 'stty size; tty; stty -a'`;
     const child = spawn('script', ['-qec', inner, '/dev/null'], {
       env: sandbox.env,
       stdio: ['pipe', 'pipe', 'inherit'],
@@ -153,6 +158,7 @@ describe.each(['uml', 'qemu'])('pk on %s', (driver) => {
     const ran = await finished(child);
     expect(ran.stdout).toContain('33 77');
     expect(ran.stdout).toContain('/dev/pts/');
+    expect(ran.stdout).toContain(' iutf8');
   });
 
   it('keeps the host files read-only and writes in a scratch layer', async () => {

@@ -186,7 +186,9 @@ describe.runIf(process.getuid?.() === 0).each(['uml', 'qemu'] as const)('a volum
     const here = path('here');
     mkdirSync(here, { mode: 0o777 });
     const host = execFileSync(path('volume'), [here, String(USER)], { encoding: 'utf8', input: '' });
-    const rows = OPERATIONS.filter(({ name }) => host.includes(`${name} yes\n`));
+    const rows = OPERATIONS.filter(
+      ({ name }) => host.includes(`${name} yes\n`) && !(volume.hasNetfs && name === 'mmap-written'),
+    );
     const said = rows.map((row) => `${row.name} ${outcomeOf(row[driver])}`);
     const found = rows.map(({ name }) => `${name} ${volume.outcomes.get(name) === 'yes' ? 'yes' : 'no'}`);
     expect(found, JSON.stringify([...volume.outcomes])).toEqual(said);

@@ -9,6 +9,8 @@ import { inside } from './pack.ts';
 
 const { O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_EXCL, O_TRUNC, O_DIRECTORY, O_NOFOLLOW, O_NOCTTY } = constants;
 
+const ZEROS = Buffer.alloc(64 * 1024);
+
 /** Makes the file `name` in the directory `fd`, of what `write` puts in it. Gives what `write` does. */
 export async function landFile<T>(
   fd: number,
@@ -47,13 +49,26 @@ export async function fill(
   content: AsyncIterable<Buffer>,
   keepsOwners: boolean,
 ): Promise<Stats> {
-  for await (const part of content) await file.writeFile(part);
+  if ((await file.stat()).isFile()) await writeSparsely(file, content);
+  else for await (const part of content) await file.writeFile(part);
   const stats = await file.stat();
   if (!stats.isFile()) return stats;
   if (keepsOwners) await file.chown(entry.uid, entry.gid);
   if (keepsOwners) await file.chmod(entry.mode & 0o777);
   await file.utimes(Date.now() / 1000, entry.mtime);
   return stats;
+}
+
+/** Into a file that is empty: what is nothing but zeros takes no room in it. */
+async function writeSparsely(file: FileHandle, content: AsyncIterable<Buffer>): Promise<void> {
+  let size = 0;
+  for await (const part of content) {
+    if (!ZEROS.subarray(0, part.length).equals(part))
+      for (let done = 0; done < part.length; )
+        done += (await file.write(part, done, part.length - done, size + done)).bytesWritten;
+    size += part.length;
+  }
+  await file.truncate(size);
 }
 
 /** The file that the user has named, and what it leads to if it is a link: it keeps its mode, and its owner unless `keepsOwners`. */
