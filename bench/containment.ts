@@ -5,10 +5,11 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Client } from '../src/client/index.ts';
 import { FAULT_NAMES } from '../src/containment/contract.ts';
+import { allowedCpus } from '../src/sys/process.ts';
 import { detection } from './containment/detection.ts';
 import { HALF, sharedKernel, twoKernels } from './containment/places.ts';
 import { recovery } from './containment/recovery.ts';
-import { type Place, type Seen, windows } from './containment/windows.ts';
+import { bareWindows, type Place, type Seen, windows } from './containment/windows.ts';
 import { withDaemon } from './daemon.ts';
 import { atLeast, atMost, type Bench, median, type Row } from './row.ts';
 
@@ -27,7 +28,7 @@ const SHARED: Partial<Record<string, string>> = {
 
 export const containment: Bench = (progress) =>
   withDaemon({}, async (home, client) => {
-    const rows: Row[] = [];
+    const rows: Row[] = [...(await ofMachine(progress))];
     for (const driver of ['uml', 'qemu'] as const) {
       if (driver === 'qemu') await client.prewarm({ driver, memoryBytes: 128 * 2 ** 20 });
       rows.push(...(await ofKernels(client, await twoKernels(client, home, driver), driver, progress)));
@@ -43,6 +44,23 @@ export const containment: Bench = (progress) =>
       rows.push(...(await ofShared({ ...shared, ...(before && { before }) }, name, progress)));
     return rows;
   });
+
+/** What a CPU that is busy costs the work of another one here, without kernels: no wall between kernels can do better. */
+async function ofMachine(progress: (text: string) => void): Promise<Row[]> {
+  const cpus = allowedCpus();
+  if (cpus.length < 2) return [];
+  progress('containment: this machine without kernels');
+  const seen = await bareWindows(cpus.at(-1)!, cpus[0]!, ROUNDS);
+  const row = atMost(1, {
+    ...{
+      name: 'no kernels: p99 of a process on a CPU of its own, another one being busy',
+      value: median(seen.fault),
+      unit: 'ms',
+    },
+    ...{ peer: 'quiet, in turn', peerValue: median([...seen.first, ...seen.second]), note: quietOf(seen).text },
+  });
+  return [{ ...row, goal: 'reported', met: true }];
+}
 
 async function ofKernels(
   client: Client,
@@ -119,7 +137,7 @@ async function inTime<T>(work: Promise<T>): Promise<T> {
 }
 
 /** How far apart two windows of quiet are, of which the fault is in the middle. */
-function quietOf({ first, second }: Seen): { ratio: number; text: string; isNoise: boolean } {
+function quietOf({ first, second }: Pick<Seen, 'first' | 'second'>): { ratio: number; text: string; isNoise: boolean } {
   const ratio = median(second) / median(first);
   return { ratio, text: `quiet against quiet ${ratio.toFixed(2)}`, isNoise: Math.max(ratio, 1 / ratio) > NOISE };
 }

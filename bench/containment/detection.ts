@@ -2,7 +2,7 @@
 import type { Client } from '../../src/client/index.ts';
 import { until } from '../../test/support/pk.ts';
 import { atMost, median, type Row } from '../row.ts';
-import { startFault } from './program.ts';
+import { inKernel, startFault } from './program.ts';
 
 const ROUNDS = 5;
 const EVENT_MS = 3_000;
@@ -19,7 +19,7 @@ export async function detection(
     progress(`${driver}: hang ${round} of ${ROUNDS}`);
     await client.start('hangs');
     await until('it is known to be well', async () => (await client.instanceHealth('hangs')).health === 'healthy');
-    const hang = await startFault(client, 'hangs', 'hang', []);
+    const hang = await startFault(inKernel(client, 'hangs'), 'hang');
     const told = healthLost(client, 'hangs');
     const began = performance.now();
     hang.go();

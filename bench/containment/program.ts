@@ -1,5 +1,8 @@
-/** pk-trial (native/trial) in a kernel, through the API. */
+/** pk-trial (native/trial): in a kernel, through the API, or as a process of this machine. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import type { Readable, Writable } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Client } from '../../src/client/index.ts';
 import { parse } from '../../src/containment/probe.ts';
@@ -24,26 +27,22 @@ export interface Program {
   end(): Promise<void>;
 }
 
-/** Resolves once it is ready; `say` gets its further lines. `before`: a shell script to run first, in the same process. */
-async function start(
-  client: Client,
-  instance: string,
-  args: readonly string[],
-  say: (line: string) => void,
-  before?: string,
-): Promise<Program> {
-  const program = `/tmp/pk-trial-${++starts}`;
-  await client.putFile(instance, program, readFileSync(nativeBinary('pk-trial')), { mode: '0755' });
-  const own = [program, ...args];
-  const command = before === undefined ? own : ['sh', '-c', `${before}\nexec "$@"`, 'sh', ...own];
-  const remote = await client.exec(instance, { command });
+interface Running {
+  stdin: Writable;
+  stdout: Readable;
+  stderr: Readable;
+  exited: Promise<unknown>;
+  close(): void;
+}
+
+async function begin(running: Running, kill: () => void, what: string, say: (line: string) => void): Promise<Program> {
   let complaint = '';
-  remote.stderr.on('data', (data) => {
+  running.stderr.on('data', (data) => {
     complaint += data;
   });
   const begun = Promise.withResolvers<void>();
   let rest = '';
-  remote.stdout.setEncoding('latin1').on('data', (text: string) => {
+  running.stdout.setEncoding('latin1').on('data', (text: string) => {
     const lines = (rest + text).split('\n');
     rest = lines.pop()!;
     for (const line of lines) {
@@ -51,18 +50,46 @@ async function start(
       else say(line);
     }
   });
-  const ended = () => begun.reject(new Error(`${instance}: ${args.join(' ')}: ${complaint || 'it ended'}`));
-  remote.exited.then(ended, ended);
+  const ended = () => begun.reject(new Error(`${what}: ${complaint || 'it ended'}`));
+  running.exited.then(ended, ended);
   await begun.promise;
   return {
-    go: () => void remote.stdin.end('\n'),
+    go: () => void running.stdin.end('\n'),
     async end() {
-      remote.signal(KILL);
-      await Promise.race([remote.exited, pause(END_MS)]).catch(() => {});
-      remote.close();
+      kill();
+      await Promise.race([running.exited, pause(END_MS)]).catch(() => {});
+      running.close();
     },
   };
 }
+
+/** Starts pk-trial somewhere; `say` gets the lines that come once it is ready. */
+export type Start = (args: readonly string[], say: (line: string) => void) => Promise<Program>;
+
+/** In a kernel. `before`: a shell script to run first, in the same process. */
+export const inKernel =
+  (client: Client, instance: string, before?: string): Start =>
+  async (args, say) => {
+    const program = `/tmp/pk-trial-${++starts}`;
+    await client.putFile(instance, program, readFileSync(nativeBinary('pk-trial')), { mode: '0755' });
+    const own = [program, ...args];
+    const command = before === undefined ? own : ['sh', '-c', `${before}\nexec "$@"`, 'sh', ...own];
+    const remote = await client.exec(instance, { command });
+    return await begin(remote, () => remote.signal(KILL), `${instance}: ${args.join(' ')}`, say);
+  };
+
+/** On one CPU of this machine, with all that it starts. */
+export const onCpu =
+  (cpu: number): Start =>
+  async (args, say) => {
+    const child = spawn('taskset', ['-c', String(cpu), nativeBinary('pk-trial'), ...args], { detached: true });
+    const { stdin, stdout, stderr, pid } = child;
+    const running = { stdin, stdout, stderr, exited: once(child, 'exit'), close: () => {} };
+    const kill = () => {
+      if (child.exitCode === null && child.signalCode === null) process.kill(-pid!, 'SIGKILL');
+    };
+    return await begin(running, kill, `pk-trial ${args.join(' ')}`, say);
+  };
 
 /** Latencies in milliseconds by when the request was due, of `performance.now()`. */
 export interface Probe extends Program {
@@ -70,10 +97,10 @@ export interface Probe extends Program {
   begunMs: number;
 }
 
-export async function startProbe(client: Client, instance: string, disk: string | undefined): Promise<Probe> {
+export async function startProbe(start: Start, disk?: string): Promise<Probe> {
   const done = new Map<number, number>();
   const args = ['probe', String(PERIOD_MS * 1000), String(MOST_SECONDS), ...(disk === undefined ? [] : [disk])];
-  const program = await start(client, instance, args, (line) => {
+  const program = await start(args, (line) => {
     const [kind, index, latencyUs] = parse(line);
     if (kind === 'r' && index !== undefined && latencyUs !== undefined) done.set(index, latencyUs / 1000);
   });
@@ -86,19 +113,13 @@ export interface Fault extends Program {
 }
 
 /** Ready to be let go. */
-export async function startFault(
-  client: Client,
-  instance: string,
-  fault: string,
-  args: readonly string[],
-  before?: string,
-): Promise<Fault> {
+export async function startFault(start: Start, fault: string, args: readonly string[] = []): Promise<Fault> {
   let last = { ms: 0, done: 0 };
   const say = (line: string) => {
     const [kind, ms, done] = parse(line);
     if (kind === 'w' && ms !== undefined && done !== undefined) last = { ms, done };
   };
-  const program = await start(client, instance, ['fault', fault, String(MOST_SECONDS), ...args], say, before);
+  const program = await start(['fault', fault, String(MOST_SECONDS), ...args], say);
   const rate = async (ms: number) => {
     const deadline = performance.now() + RATE_MS;
     while (last.ms < ms && performance.now() < deadline) await pause(TELL_MS);

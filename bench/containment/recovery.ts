@@ -6,7 +6,7 @@ import { freePort } from '../../test/support/http.ts';
 import { until } from '../../test/support/pk.ts';
 import { atMost, median, type Row } from '../row.ts';
 import { healthLost } from './detection.ts';
-import { startFault } from './program.ts';
+import { inKernel, startFault } from './program.ts';
 
 const ROUNDS = 5;
 const STANDBY_MS = 250;
@@ -75,7 +75,7 @@ async function recoveries(
     // A good run: its restart is due at once.
     const { startedAt, readyMs, bootId } = await client.inspect('serves');
     await pause(Math.max(0, Date.parse(startedAt!) + readyMs! + 10_500 - Date.now()));
-    const panic = await startFault(client, 'serves', 'panic', []);
+    const panic = await startFault(inKernel(client, 'serves'), 'panic');
     const lost = healthLost(client, 'serves');
     const began = performance.now();
     panic.go();

@@ -3,7 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Client } from '../../src/client/index.ts';
 import { quantile } from '../../src/containment/figures.ts';
 import { median } from '../row.ts';
-import { type Fault, PERIOD_MS, type Probe, startFault, startProbe } from './program.ts';
+import { type Fault, inKernel, onCpu, PERIOD_MS, type Probe, startFault, startProbe } from './program.ts';
 
 const WINDOW_MS = 500;
 /** What was done in a window has come by then: probes write ten times a second. */
@@ -49,9 +49,10 @@ export async function windows(place: Place, fault: string, rounds: number, alone
   const work: Record<'beside' | 'alone', number[]> = { beside: [], alone: [] };
   const disk = fault === 'io-hog' ? place.disks : undefined;
   const args = fault === 'io-hog' ? [`${place.disks.victim}.hog`] : fault === 'net-flood' ? [place.target] : [];
-  const begin = () => startFault(place.client, place.victim, fault, args, place.before);
+  const begin = () => startFault(inKernel(place.client, place.victim, place.before), fault, args);
+  const look = () => startProbe(inKernel(place.client, place.neighbour), disk?.neighbour);
   for (let round = 0; round < rounds; round++) {
-    const probe = await startProbe(place.client, place.neighbour, disk?.neighbour);
+    const probe = await look();
     await pause(GRACE_MS);
     seen.first.push(p99(await window(probe)));
     const program = await begin();
@@ -70,7 +71,7 @@ export async function windows(place: Place, fault: string, rounds: number, alone
       await probe.end();
     } else {
       await probe.end();
-      const again = await startProbe(place.client, place.neighbour, disk?.neighbour);
+      const again = await look();
       await pause(GRACE_MS);
       seen.second.push(p99(await window(again)));
       await again.end();
@@ -83,6 +84,28 @@ export async function windows(place: Place, fault: string, rounds: number, alone
   }
   if (work.beside.length > 0) seen.beside = median(work.beside);
   if (work.alone.length > 0) seen.alone = median(work.alone);
+  return seen;
+}
+
+/** The same without kernels, and without a wall: a probe on one CPU, and a hog that computes on another. */
+export async function bareWindows(
+  probeCpu: number,
+  hogCpu: number,
+  rounds: number,
+): Promise<Pick<Seen, 'first' | 'fault' | 'second'>> {
+  const seen = { first: [] as number[], fault: [] as number[], second: [] as number[] };
+  const probe = await startProbe(onCpu(probeCpu));
+  await pause(GRACE_MS);
+  for (let round = 0; round < rounds; round++) {
+    seen.first.push(p99(await window(probe)));
+    const program = await startFault(onCpu(hogCpu), 'cpu-hog');
+    program.go();
+    seen.fault.push(p99(await window(probe)));
+    await program.end();
+    await pause(GRACE_MS);
+    seen.second.push(p99(await window(probe)));
+  }
+  await probe.end();
   return seen;
 }
 

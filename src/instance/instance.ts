@@ -24,6 +24,7 @@ export class Instance {
   readonly #moving = new Mutex();
   /** Of the CPUs that are recorded as its own those it is kept to, while it gives the others away. */
   #left: { owned: Placement; vcpuCpus: readonly number[] } | undefined;
+  #shown: { record: InstanceRecord; status: InstanceStatus } | undefined;
 
   constructor(record: InstanceRecord, environment: InstanceEnvironment) {
     this.#life = new Life(record, environment);
@@ -42,8 +43,13 @@ export class Instance {
   get state(): InstanceState {
     return this.#life.state;
   }
+  /** The same one again until something changes: it is looked at several times a second. */
   get status(): InstanceStatus {
-    return statusOf(this.record, this.#life.run?.kernel?.pid || null);
+    const { record } = this;
+    const pid = this.#life.run?.kernel?.pid || null;
+    if (this.#shown?.record !== record || this.#shown.status.pid !== pid)
+      this.#shown = { record, status: statusOf(record, pid) };
+    return this.#shown.status;
   }
   get driver(): Driver {
     return this.#life.environment.driver;

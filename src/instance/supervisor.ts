@@ -15,6 +15,7 @@ import { type CreateOptions, createInstance, possibleRequest, specOf, tryInstanc
 import type { InstanceEventType } from './events.ts';
 import { identityProvider } from './give-identity.ts';
 import type { Identities } from './identities.ts';
+import { InPlace } from './in-place.ts';
 import { Instance } from './instance.ts';
 import type { Instances, Observed, StackPart } from './instances.ts';
 import { instanceDirectory, kernelDirectory, workloadLogPath } from './launch.ts';
@@ -87,13 +88,17 @@ export class Supervisor<P = unknown> implements Instances {
   readonly #providers: readonly Provider[];
   readonly #records: RecordKeeper;
   readonly #launcher: Launcher;
-  /** Kernels that are put where they are recorded, since they came up. */
-  readonly #conforming = new WeakMap<Instance, Promise<void>>();
+  readonly #inPlace: InPlace;
   #ending = false;
 
   constructor(options: SupervisorOptions<P>) {
-    const { records, clock, journal, identities } = options;
+    const { records, clock, journal, identities, hostPool } = options;
     this.#options = options;
+    this.#inPlace = new InPlace({
+      housekeepingCpus: () => hostPool.housekeepingCpus(),
+      isEnding: () => this.#ending,
+      complain: this.#complain,
+    });
     this.#providers = [identityProvider(identities), this.#directories(), ...options.providers];
     this.#records = new RecordKeeper(records, clock, journal);
     this.#launcher = new Launcher({ ...options, providers: this.#providers, writable: () => this.#writable() });
@@ -211,14 +216,7 @@ export class Supervisor<P = unknown> implements Instances {
   }
 
   async repinAll(names?: readonly string[]): Promise<void> {
-    const { hostPool, journal } = this.#options;
-    await Promise.all(
-      this.#named(names).map((instance) =>
-        instance
-          .repin(hostPool.housekeepingCpus())
-          .catch((error) => journal.error(`moving ${instance.name} to its CPUs`, error)),
-      ),
-    );
+    await this.#inPlace.repin(this.#named(names));
   }
 
   #named(names: readonly string[] | undefined): Instance[] {
@@ -226,12 +224,7 @@ export class Supervisor<P = unknown> implements Instances {
   }
 
   async areInPlace(names?: readonly string[]): Promise<boolean> {
-    const cpus = this.#options.hostPool.housekeepingCpus();
-    const each = this.#named(names).map(async (instance) => {
-      await this.#conforming.get(instance);
-      return await instance.isInPlace(cpus);
-    });
-    return (await Promise.all(each)).every(Boolean);
+    return await this.#inPlace.areInPlace(this.#named(names));
   }
 
   async observe(): Promise<Observed[]> {
@@ -295,7 +288,7 @@ export class Supervisor<P = unknown> implements Instances {
       this.#records.found(record);
       const entry = this.#add(record);
       await entry.instance.adopt().catch((error) => this.#complain(`taking over ${record.spec.name}`, error));
-      await this.#conforming.get(entry.instance);
+      await this.#inPlace.settled(entry.instance);
       if (record.spec.attached) this.#expectClient(entry, CARRIED_MS);
       this.#eraseIfDone(entry);
     });
@@ -353,7 +346,7 @@ export class Supervisor<P = unknown> implements Instances {
         this.#launcher.prepare(current, driver, { signal, progress, hold }),
       kernelUp: (kernel, regions, adopted) => {
         this.#kernelUp(record, kernel, regions, adopted);
-        this.#conforming.set(instance, this.#conform(instance, adopted));
+        this.#inPlace.begin(instance, adopted);
       },
       resumed: async (kernel) => void (await Promise.all(this.#providers.map((each) => each.resumed?.(kernel)))),
       destroy: ({ directory, id }) => driver.destroy(directory, id),
@@ -386,17 +379,6 @@ export class Supervisor<P = unknown> implements Instances {
   #kernelUp(record: InstanceRecord, kernel: Kernel, regions: readonly SharedRegion[], adopted: boolean): void {
     for (const news of this.#launcher.noteUnmapped(record.id)) if (!adopted) this.#tell('unmapped', record, news);
     for (const provider of this.#providers) provider.kernelUp?.(record, kernel, regions, adopted);
-  }
-
-  /** Once it is said to run. */
-  async #conform(instance: Instance, adopted: boolean): Promise<void> {
-    await Promise.resolve();
-    if (this.#ending) return;
-    const cpus = this.#options.hostPool.housekeepingCpus();
-    const complain = (error: unknown) => this.#complain(`making ${instance.name} as it is recorded`, error);
-    await instance.conform(cpus).catch(complain);
-    // Nobody waits for that: a guest may be mute.
-    if (!adopted) void instance.takeSize(cpus).catch(complain);
   }
 
   /** Removes a foreground instance once it has ended and its client, if it still comes, has been told. */

@@ -33,7 +33,7 @@ export class GuestReader {
   readonly #paths: ReadonlySet<string>;
   readonly #last: string;
   readonly #leastMs: number;
-  readonly #files = new Map<string, Uint8Array>();
+  #files = new Map<string, Uint8Array>();
   #readMs = -Infinity;
 
   constructor(paths: readonly string[], intervalMs: number) {
@@ -47,8 +47,8 @@ export class GuestReader {
     if (!this.#paths.has(path)) return undefined;
     this.#files.set(path, content);
     if (path !== this.#last) return undefined;
-    const files = new Map(this.#files);
-    this.#files.clear();
+    const files = this.#files;
+    this.#files = new Map();
     if (nowMs - this.#readMs < this.#leastMs) return undefined;
     this.#readMs = nowMs;
     const file = (name: string) => files.get(name) ?? NOTHING;

@@ -253,12 +253,12 @@ export class Telemetry {
   #tick(): void {
     const atMs = this.#options.clock.now();
     this.#readChannels();
-    const statuses = new Map(this.#options.instances().map((status) => [status.id, status]));
     const points: StoredPoint[] = [];
-    for (const [id, entry] of this.#entries) {
+    for (const status of this.#options.instances()) {
+      const { id } = status;
+      const entry = this.#entries.get(id);
+      if (entry?.source === undefined) continue;
       const { source } = entry;
-      const status = statuses.get(id);
-      if (source === undefined || status === undefined) continue;
       const row = this.#row(source, status, atMs);
       this.#samples += 1;
       entry.ring.push(atMs, row);
