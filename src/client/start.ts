@@ -45,7 +45,7 @@ export function claimStart(home: string): { release(): void } | undefined {
   const path = startingMark(layout(home).socket);
   try {
     const file = openSync(path, 'wx', 0o600);
-    writeSync(file, String(process.pid));
+    writeSync(file, `${process.pid} ${processStartTime(process.pid)}`);
     closeSync(file);
     return { release: () => rmSync(path, { force: true }) };
   } catch (error) {
@@ -56,15 +56,14 @@ export function claimStart(home: string): { release(): void } | undefined {
   return undefined;
 }
 
-/** A claim of a process that is gone, or so old that its pid may be another's. */
+/** A claim of a process that is gone, or that takes longer than any start does. */
 function isStaleClaim(path: string): boolean {
   try {
     const age = Date.now() - statSync(path).mtimeMs;
-    const pid = Number(readFileSync(path, 'latin1'));
+    const [pid, startTime] = readFileSync(path, 'latin1').split(' ').map(Number);
     // Just created and not yet written: not stale.
-    if (!(pid > 0)) return age > 1000;
-    if (age > 60_000) return true;
-    return processStartTime(pid) === undefined;
+    if (pid === undefined || startTime === undefined) return age > 1000;
+    return age > 60_000 || processStartTime(pid) !== startTime;
   } catch {
     return false;
   }
