@@ -14,11 +14,10 @@ it('what changes while something is done to one is looked at afterwards, also wh
   const gates: { resolve(): void; reject(error: unknown): void }[] = [];
   const record = {
     id: 'x',
-    restartAt: new Date(clock.now()).toISOString(),
     machine: { exit: null, restartsInRow: 0 },
     spec: { restart: 'always', heal: 'no' },
   };
-  const web = { name: 'web', state: 'backoff', record };
+  const web = { name: 'web', state: 'backoff', isRestartDue: true, record };
   const records = { all: () => [], put: () => {}, delete: () => {} };
   const options = {
     instances: () => ({ list: () => [web], find: () => web, get: () => web }),

@@ -127,13 +127,11 @@ export class Healer {
   #lookAt(instance: Instance | undefined): void {
     if (instance === undefined || !this.#isUp || this.#ending.signal.aborted) return;
     const { name, state, record } = instance;
-    const { log, clock, health } = this.#options;
+    const { log, health } = this.#options;
     if (this.#busy.has(record.id)) return;
     if (state === 'backoff') {
       const { message, reason } = record.machine.exit ?? { message: 'it ended', reason: 'died' };
-      // Amid the news of its end, when that will be is not known yet.
-      const isDue = record.restartAt !== null && Date.parse(record.restartAt) <= clock.now();
-      if (isDue) this.#act(instance, restartInstance(name, message || reason));
+      if (instance.isRestartDue) this.#act(instance, restartInstance(name, message || reason));
       return;
     }
     if (state !== 'running') return;

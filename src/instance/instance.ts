@@ -121,6 +121,11 @@ export class Instance {
     if (this.state === 'stuck') throw notProven(this.name, this.record.machine.ending?.message ?? '');
   }
 
+  /** Whether it has waited long enough for its restart: a timer's word, for the time of day is set anew at times, and a timer may be a millisecond early by it. */
+  get isRestartDue(): boolean {
+    return this.#life.isRestartDue;
+  }
+
   /** Begins the restart that it waits for. Nothing happens when it waits for none. */
   restart(): void {
     this.#life.dispatch({ type: 'restart-due' });

@@ -60,6 +60,7 @@ export class Life {
   /** The workload of a foreground instance whose client is still to come back from an earlier daemon. */
   #waiting: GuestProcess | undefined;
   #cancelTimer = () => {};
+  #isRestartDue = false;
   #detached = false;
 
   constructor(record: InstanceRecord, environment: InstanceEnvironment) {
@@ -86,6 +87,9 @@ export class Life {
   get detached(): boolean {
     return this.#detached;
   }
+  get isRestartDue(): boolean {
+    return this.#isRestartDue;
+  }
   /** The present moment, as records have it. */
   get now(): string {
     return timestamp(this.environment.clock);
@@ -110,6 +114,7 @@ export class Life {
     if ('refused' in result) throw conflict(this.name, result.refused);
     const changed = result.machine !== this.#record.machine;
     const { restartAt } = this.#record;
+    this.#isRestartDue &&= result.machine.state === 'backoff';
     this.#record = {
       ...this.#record,
       machine: result.machine,
@@ -242,7 +247,11 @@ export class Life {
     const { clock } = this.environment;
     this.#cancelTimer();
     this.#record = { ...this.#record, restartAt: new Date(clock.now() + delayMs).toISOString() };
-    this.#cancelTimer = clock.after(delayMs, () => this.environment.restartDue());
+    this.#isRestartDue = false;
+    this.#cancelTimer = clock.after(delayMs, () => {
+      this.#isRestartDue = true;
+      this.environment.restartDue();
+    });
   }
 
   #boot(): Promise<void> {

@@ -3,16 +3,23 @@ import type { Clock } from '../../src/sys/clock.ts';
 /** A clock that only moves when told. */
 export class ManualClock implements Clock {
   #now = Date.parse('2026-01-01T00:00:00Z');
+  /** By how much it was set anew, which timers know nothing of. */
+  #shift = 0;
   readonly #timers = new Set<{ due: number; callback: () => void }>();
 
   now(): number {
-    return this.#now;
+    return this.#now + this.#shift;
   }
 
   after(milliseconds: number, callback: () => void): () => void {
     const timer = { due: this.#now + milliseconds, callback };
     this.#timers.add(timer);
     return () => this.#timers.delete(timer);
+  }
+
+  /** Is set anew by somebody, so much later or earlier. */
+  shift(milliseconds: number): void {
+    this.#shift += milliseconds;
   }
 
   /** Milliseconds until each pending timer, in order. */

@@ -22,6 +22,21 @@ describe('restart policies', () => {
     });
   });
 
+  it.each([-1, -3_600_000, 3_600_000])(
+    'waits as long when the time of day is set anew meanwhile (%d ms)',
+    async (shift) => {
+      const clock = new ManualClock();
+      const test = await startDaemon({ clock });
+      await test.create({ name: 'bad', command: ['false'], restart: 'on-failure:1' });
+      await untilState(test, 'bad', 'backoff');
+      clock.shift(shift);
+      clock.advance(999);
+      expect((await test.client.inspect('bad')).state).toBe('backoff');
+      clock.advance(1);
+      expect(await test.client.wait('bad')).toMatchObject({ state: 'exited', restarts: 1 });
+    },
+  );
+
   it('on-failure leaves a success alone', async () => {
     const test = await startDaemon({ clock: new ManualClock() });
     await test.create({ name: 'good', command: ['true'], restart: 'on-failure' });
