@@ -37,6 +37,12 @@
 #define MAP_HUGE 0x40000
 #define MEMFD_HUGE 4
 
+/* linux/ptrace.h: PTRACE_SETOPTIONS, its number of old, PTRACE_SEIZE; of the options PTRACE_O_TRACESYSGOOD and PTRACE_O_EXITKILL */
+#define SET_TRACING 0x4200
+#define SET_TRACING_OLD 21
+#define SEIZE 0x4206
+#define HARMLESS_TRACING (1u | 1u << 20)
+
 /* Refuses set-uid in argument `mode`, and gives `set_group` as the answer to set-gid alone. */
 static void check_mode(int number, unsigned mode, uint32_t set_group)
 {
@@ -230,6 +236,24 @@ void check_core_limit(void)
 	step(IF_EQUAL, 0, 0, 2);
 	step(LOAD, ARGUMENT(2) + 4, 0, 0);
 	step(IF_EQUAL, 0, 1, 0);
+	step(RETURN, REFUSE(EPERM), 0, 0);
+	step(RETURN, ALLOW, 0, 0);
+}
+
+/*
+ * Who is traced with PTRACE_O_TRACEEXIT stops once more when it is killed, until its tracer goes on: two that trace each other
+ * wait for ever, no signal ends them, and the first process of the jail waits for them. User Mode Linux wants to be told
+ * of system calls alone.
+ */
+void check_tracing(void)
+{
+	step(IF_EQUAL, SYS_ptrace, 0, 8);
+	step(LOAD, ARGUMENT(0), 0, 0);
+	step(IF_EQUAL, SET_TRACING, 2, 0);
+	step(IF_EQUAL, SET_TRACING_OLD, 1, 0);
+	step(IF_EQUAL, SEIZE, 0, 3);
+	step(LOAD, ARGUMENT(3), 0, 0);
+	step(IF_ANY_BIT, ~HARMLESS_TRACING, 0, 1);
 	step(RETURN, REFUSE(EPERM), 0, 0);
 	step(RETURN, ALLOW, 0, 0);
 }

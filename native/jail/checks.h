@@ -15,5 +15,6 @@ void check_waits(enum filter_kind kind);
 void check_pipes(void);
 void check_filters(enum filter_kind kind);
 void check_core_limit(void);
+void check_tracing(void);
 
 #endif

@@ -49,7 +49,9 @@ int install_filter(enum filter_kind kind, struct may may)
 	if (!may.huge_pages)
 		check_huge_pages();
 	deny_calls();
-	if (kind != FILTER_UML)
+	if (kind == FILTER_UML)
+		check_tracing();
+	else
 		answer_call(SYS_ptrace, REFUSE(EPERM));
 	/*
 	 * The policy of each page of shared memory is kept when it is no longer mapped, without bound, and in no control group.

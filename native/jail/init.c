@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../common/clock.h"
@@ -32,8 +33,14 @@
 #define STARTER_FD 65 /* pk-cell's, that became the process outside which started the jail */
 #define CLOSE_RANGE 436
 
-/* Calls and console messages of the VMM; what comes above waits. It runs where the VMM may not, on CPUs that are not the kernel's. */
+/*
+ * Calls and console messages of the VMM, and the time of a CPU that all it does for the VMM may take: a call can have a name that takes
+ * milliseconds to follow, and signals and orphans come without a call. What comes above waits. It runs where the VMM may not,
+ * on CPUs that are not the kernel's.
+ */
 #define CALLS_A_SECOND 2000
+#define CPU_MS_A_SECOND 50
+#define ORPHANS_A_TURN 64
 
 /* The places of what is waited for. */
 enum { AT_SIGNALS, AT_CONTROL, AT_LISTENER, AT_LINE, AT_CONSOLE, AT_STARTER, PLACES };
@@ -48,17 +55,22 @@ static int exit_status(int status)
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-static void reap(int signals, pid_t vmm)
+/* Whether there may be more. */
+static int reap(int signals, pid_t vmm)
 {
-	struct signalfd_siginfo ignored[8];
+	struct signalfd_siginfo ignored;
 	int status;
 	pid_t pid;
 
-	while (read(signals, ignored, sizeof ignored) > 0)
-		;
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+	(void)!read(signals, &ignored, sizeof ignored);
+	for (int i = 0; i < ORPHANS_A_TURN; i++) {
+		pid = waitpid(-1, &status, WNOHANG);
+		if (pid <= 0)
+			return 0;
 		if (pid == vmm)
 			exit(exit_status(status));
+	}
+	return 1;
 }
 
 static int is_socket(int fd)
@@ -68,24 +80,35 @@ static int is_socket(int fd)
 	return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
 }
 
+/* What this process has run so far. */
+static int64_t used_ms(void)
+{
+	struct timespec used;
+
+	if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used) != 0)
+		fail("clock");
+	return (int64_t)used.tv_sec * 1000 + used.tv_nsec / 1000000;
+}
+
 /* After so many more calls and messages of the VMM: milliseconds until another is served, 0 = at once. */
 static int rest_ms(int served)
 {
-	static int64_t began;
+	static int64_t began, used_before;
 	static int count;
-	int64_t now = (int64_t)now_ms();
+	int64_t now = (int64_t)now_ms(), used = used_ms();
 
 	if (now - began >= 1000) {
 		began = now;
+		used_before = used;
 		count = 0;
 	}
 	count += served;
-	return count < CALLS_A_SECOND ? 0 : (int)(began + 1000 - now);
+	return count < CALLS_A_SECOND && used - used_before < CPU_MS_A_SECOND ? 0 : (int)(began + 1000 - now);
 }
 
 static _Noreturn void serve(const struct served *with, pid_t vmm)
 {
-	int rest = 0, listener = with->listener;
+	int rest = 0, orphans = 0, listener = with->listener;
 	struct pollfd places[PLACES] = {
 		[AT_SIGNALS] = {with->signals, POLLIN, 0},
 		[AT_CONTROL] = {with->control, 0, 0},
@@ -94,17 +117,18 @@ static _Noreturn void serve(const struct served *with, pid_t vmm)
 		[AT_CONSOLE] = {-1, POLLIN, 0},
 		[AT_STARTER] = {with->starter, POLLIN, 0},
 	};
-	struct pollfd *call = &places[AT_LISTENER], *console = &places[AT_CONSOLE];
+	struct pollfd *call = &places[AT_LISTENER], *console = &places[AT_CONSOLE], *signals = &places[AT_SIGNALS];
 
 	for (;;) {
+		signals->fd = rest > 0 ? -1 : with->signals;
 		console->fd = rest > 0 ? -1 : console_socket;
 		if (listener >= 0)
 			call->fd = rest > 0 ? -1 : listener;
 		call->revents = 0;
-		if (poll(places, PLACES, rest > 0 ? rest : -1) < 0 && errno != EINTR)
+		if (poll(places, PLACES, rest > 0 ? rest : orphans ? 0 : -1) < 0 && errno != EINTR)
 			exit(FAILED);
-		if (places[AT_SIGNALS].revents)
-			reap(with->signals, vmm);
+		if (rest <= 0 && (signals->revents || orphans))
+			orphans = reap(with->signals, vmm);
 		if (places[AT_CONTROL].revents & (POLLHUP | POLLERR) || places[AT_STARTER].revents != 0)
 			exit(128 + SIGKILL);
 		if (call->revents & POLLIN)
@@ -149,11 +173,13 @@ void become_init(enum filter_kind kind, struct may may, mode_t mask, const struc
 		.starter = fcntl(STARTER_FD, F_GETFD) < 0 ? -1 : STARTER_FD,
 	};
 	int line[2], listener;
-	sigset_t all, before;
+	sigset_t all, before, ends;
 	char byte;
 	pid_t vmm;
 
 	sigfillset(&all);
+	sigemptyset(&ends);
+	sigaddset(&ends, SIGCHLD);
 	/* Nobody in the jail may trace us, or look into our memory. */
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 || sigprocmask(SIG_SETMASK, &all, &before) != 0)
 		fail("signals");
@@ -184,8 +210,9 @@ void become_init(enum filter_kind kind, struct may may, mode_t mask, const struc
 	}
 	close(line[1]);
 	with.listener = receive_descriptor(line[0], &byte);
-	with.signals = signalfd(-1, &all, SFD_NONBLOCK | SFD_CLOEXEC);
-	if (with.signals < 0)
+	/* The kernel drops all others that a first process neither handles nor blocks: who sends them does not even wake us. */
+	with.signals = signalfd(-1, &ends, SFD_NONBLOCK | SFD_CLOEXEC);
+	if (with.signals < 0 || sigprocmask(SIG_SETMASK, &ends, NULL) != 0)
 		fail("signalfd");
 	umask(077);
 	install_filter(FILTER_INIT, (struct may){0, 0});

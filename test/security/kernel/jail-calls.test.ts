@@ -75,6 +75,18 @@ describe.runIf(jailsRun).each(callers)('jail of $caller', (caller) => {
     expect((await inside('', change)).stdout).toBe('seccomp ok\nprctl-seccomp ok\nprctl ok\n');
   });
 
+  it('lets User Mode Linux trace nobody in a way that two who trace each other outlive every signal', async () => {
+    const { inside } = jail;
+    const { stdout } = await inside('', {
+      filter: 'uml',
+      binds: [{ source: await probe(), target: '/vmm/probe', access: 'read' }],
+      program: ['/vmm/probe', '/export/vol0', 'tracing'],
+    });
+    expect(stdout).toBe(
+      'seize-to-its-end EPERM\nseize ok\nto-its-end EPERM\nto-its-end-of-old EPERM\ncalls-alone ok\n',
+    );
+  });
+
   it('has no memory that the host merges with that of others, even where its starter has', async () => {
     const { insideArgv } = jail;
     const argv = insideArgv('', {
@@ -127,6 +139,18 @@ describe.runIf(jailsRun).each(callers)('jail of $caller', (caller) => {
     expect(stdout).toContain('console ok\nshutdown ok\n');
     expect(Number(/^ticks (\d+)$/m.exec(stdout)![1])).toBeLessThan(5);
   });
+
+  it('has a first process that takes little of a CPU, whatever it is given to do', async () => {
+    const { inside } = jail;
+    const { stdout } = await inside('', {
+      binds: [{ source: await probe(), target: '/vmm/probe', access: 'read' }],
+      program: ['/vmm/probe', '/export/vol0', 'burden'],
+      rlimits: { nproc: 600 },
+    });
+    const [, ticks, seconds] = /^ticks (\d+)\nseconds (\d+)$/m.exec(stdout)!.map(Number);
+    // A twentieth of each second, and the end of what was begun.
+    expect(ticks).toBeLessThan(5 * (seconds! + 1) + 10);
+  }, 30_000);
 
   it('has a first process that passes on no answer of the management console that was not asked for', async () => {
     const { insideArgv } = jail;
