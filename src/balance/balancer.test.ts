@@ -32,24 +32,17 @@ class World {
   targets: Steered['targets'] = [];
   /** What moves wait for. */
   slow: Promise<void> | undefined;
+  /** So often a policy began. */
+  begun = 0;
   /** CPUs that web is wished. */
   wish = 1;
 
   readonly policy: Policy = {
     ...{ name: 'told', summary: '', interval: 1, defaults: {}, grid: {} },
-    begin: () => ({
-      decide: (window) => {
-        this.windows.push(window);
-        const web = window.observations[0]!;
-        if (!web.known || web.cpus === this.wish) return [];
-        const reason = { rule: 'rest' } as const;
-        const others = window.cpus - this.wish;
-        return [
-          { index: 0, cpus: this.wish, reason },
-          { index: 1, cpus: others, reason },
-        ];
-      },
-    }),
+    begin: () => {
+      this.begun += 1;
+      return { decide: (window) => this.#wishes(window) };
+    },
   };
 
   readonly table: Records<DecisionRecord> = {
@@ -61,6 +54,18 @@ class World {
       this.records = this.records.filter((record) => record.id !== id);
     },
   };
+
+  #wishes(window: Window) {
+    this.windows.push(window);
+    const web = window.observations[0]!;
+    if (!web.known || web.cpus === this.wish) return [];
+    const reason = { rule: 'rest' } as const;
+    const others = window.cpus - this.wish;
+    return [
+      { index: 0, cpus: this.wish, reason },
+      { index: 1, cpus: others, reason },
+    ];
+  }
 
   open(): Balancer {
     const { clock } = this;
@@ -174,6 +179,23 @@ it('shows a policy what is, and carries out what it wishes', async () => {
   const reasons = new DecisionLog(world.table, () => {}).reasons(0);
   expect(reasons).toEqual([{ resource: 'cpu', rule: 'rest', count: 1 }]);
 });
+
+it.each([-3_600_000, 3_600_000])(
+  'begins anew when the time of day is set, and moves as before (%d ms)',
+  async (step) => {
+    await balancer.set({ mode: 'on' });
+    await world.pass(2);
+    const begun = world.begun;
+    world.clock.shift(step);
+    await world.pass(1);
+    expect(world.begun).toBe(begun + 1);
+    world.wish = 2;
+    await world.pass(1);
+    expect(world.moves).toEqual(['1 from batch to web']);
+    await world.pass(2);
+    expect(world.begun).toBe(begun + 1);
+  },
+);
 
 it('has one timer, whatever it is told while it looks', async () => {
   await balancer.set({ mode: 'on' });

@@ -11,7 +11,7 @@ import type { EventLog } from '../core/events.ts';
 import type { Journal } from '../core/journal.ts';
 import type { Instances } from '../instance/contract.ts';
 import type { ServiceManager } from '../service/contract.ts';
-import { type Clock, timestamp } from '../sys/clock.ts';
+import { type Clock, ClockSteps, timestamp } from '../sys/clock.ts';
 import { PolykernelError } from '../sys/errors.ts';
 import type { InstanceStats } from '../telemetry/contract.ts';
 import type { DecisionLog, DecisionRecord } from './decision-log.ts';
@@ -32,6 +32,8 @@ const LEAST_INTERVAL_MS = 500;
 const MINUTE_MS = 60_000;
 /** A move usually takes a tenth of it. */
 const PATIENCE_MS = 2_000;
+/** The time of day was set by more than that: what policies know of the time that passed is wrong. */
+const STEP_MS = 1_000;
 /** Moves a minute: each costs both kernels some of their time. */
 export const MOST_MOVES = 30;
 /** After so many moves within the time that had to be taken back a policy does not know what it does. */
@@ -81,10 +83,13 @@ export class Balancer {
   /** Counts what it was told; a look that was begun before arms no other. */
   #turn = 0;
   #ending = new AbortController();
+  /** Of the time of day, by which windows are told apart. */
+  readonly #steps: ClockSteps;
 
   constructor(options: BalancerOptions) {
     this.#options = options;
     this.#settings = options.kept.get() ?? DEFAULT_SETTINGS;
+    this.#steps = new ClockSteps(options.clock, STEP_MS);
   }
 
   get settings(): Settings {
@@ -168,6 +173,11 @@ export class Balancer {
 
   async #tick(seconds: number): Promise<void> {
     const { instances, stats, promises, clock } = this.#options;
+    // A policy counts on time that goes on: it begins anew.
+    if (this.#steps.take()) {
+      for (const group of this.#groups.values()) group.controller = undefined;
+      this.#memoryLaws.clear();
+    }
     const list = instances.list().map(({ status }) => status);
     const members = Map.groupBy(list, groupOf);
     members.delete(null);
@@ -270,7 +280,7 @@ export class Balancer {
         decisions.add({ ...part, outcome: 'observed', note: this.#settings.suspended ?? '' });
       return false;
     }
-    if (decisions.count('kept', clock.now() - MINUTE_MS) >= MOST_MOVES) {
+    if (decisions.count('kept', MINUTE_MS, clock.now()) >= MOST_MOVES) {
       if (!decisions.isLast(decision, 'held'))
         decisions.add({ ...part, outcome: 'held', note: `${MOST_MOVES} moves a minute are the most` });
       return false;
@@ -333,7 +343,7 @@ export class Balancer {
         return false;
       }
     });
-    if (decisions.count('undone', clock.now() - UNDONE_WITHIN_MS) < MOST_UNDONE) return;
+    if (decisions.count('undone', UNDONE_WITHIN_MS, clock.now()) < MOST_UNDONE) return;
     const suspended = `${MOST_UNDONE} moves of ${policy.name} had to be taken back within ten minutes`;
     this.#keep({ ...this.settings, suspended });
     this.#tell('balance-suspended', ['balance'], suspended);

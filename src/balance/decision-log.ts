@@ -103,11 +103,11 @@ export class DecisionLog {
     });
   }
 
-  /** Of CPUs and memory: requests are steered as often as it takes. */
-  count(outcome: Outcome, sinceMs: number): number {
+  /** In the last `spanMs`, of CPUs and memory: requests are steered as often as it takes. One from the future is from before the clock was set back. */
+  count(outcome: Outcome, spanMs: number, nowMs: number): number {
+    const isRecent = (at: string) => Date.parse(at) >= nowMs - spanMs && Date.parse(at) <= nowMs;
     return this.#all.filter(
-      ({ outcome: came, at, decision }) =>
-        came === outcome && decision.move.kind !== 'weight' && Date.parse(at) >= sinceMs,
+      ({ outcome: came, at, decision }) => came === outcome && decision.move.kind !== 'weight' && isRecent(at),
     ).length;
   }
 }

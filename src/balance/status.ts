@@ -36,7 +36,7 @@ export interface SeenKernel {
 
 export function statusOf(balancer: Balancer, decisions: DecisionLog, nowMs: number): BalanceStatus {
   const { mode, policy, suspended, holds } = balancer.settings;
-  const count = (outcome: 'kept' | 'undone' | 'failed') => decisions.count(outcome, nowMs - HOUR_MS);
+  const count = (outcome: 'kept' | 'undone' | 'failed') => decisions.count(outcome, HOUR_MS, nowMs);
   return {
     ...{ mode, policy, suspended },
     holds: Object.entries(holds).map(([name, until]) => ({ name, until })),

@@ -16,13 +16,13 @@ export class BellThrottle {
   constructor(clock: Clock, ring: () => void) {
     this.#clock = clock;
     this.#ring = ring;
-    this.#filledAt = clock.now();
+    this.#filledAt = clock.monotonic();
   }
 
   /** Rings now, or a little later when there were too many: never not at all. */
   ring(): void {
     if (this.#cancel !== undefined) return;
-    const now = this.#clock.now();
+    const now = this.#clock.monotonic();
     this.#tokens = Math.min(BURST, this.#tokens + ((now - this.#filledAt) / 1000) * BELLS_PER_SECOND);
     this.#filledAt = now;
     if (this.#tokens < 1) {

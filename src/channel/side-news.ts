@@ -26,7 +26,7 @@ export class SideNews {
     send: { epoch: 0, state: 'detached' },
     recv: { epoch: 0, state: 'detached' },
   };
-  #toldAt = 0;
+  #toldAt = -Infinity;
   #cancel: (() => void) | undefined;
 
   constructor(channel: Watched, clock: Clock) {
@@ -44,7 +44,7 @@ export class SideNews {
   /** Tells what has changed, now or in a moment. */
   look(): void {
     if (this.#cancel !== undefined) return;
-    const left = this.#toldAt + NEWS_MS - this.#clock.now();
+    const left = this.#toldAt + NEWS_MS - this.#clock.monotonic();
     if (left > 0) {
       this.#cancel = this.#clock.after(left, () => {
         this.#cancel = undefined;
@@ -68,7 +68,7 @@ export class SideNews {
     const before = this.#told[side];
     if (before.epoch === epoch && before.state === state) return;
     this.#told[side] = { epoch, state };
-    this.#toldAt = this.#clock.now();
+    this.#toldAt = this.#clock.monotonic();
     const who = `${side} side (${endOf(record, side).owner})`;
     if (state === 'open') this.#channel.tell('channel-attached', `${who}: process ${pid}, epoch ${epoch}`);
     else if (state === 'closed') this.#channel.tell('channel-closed', who);

@@ -25,7 +25,7 @@ export async function startDaemon(
   takePlace(home, STATE);
   // Node runs what it compiled there, before the daemon can look.
   takePlace(cacheDirectory(), CACHE);
-  const deadline = Date.now() + deadlineMs;
+  const deadline = performance.now() + deadlineMs;
   for (;;) {
     const claim = claimStart(home);
     try {
@@ -35,7 +35,7 @@ export async function startDaemon(
     }
     // Another client is at it.
     if (await answers(socket)) return;
-    if (Date.now() > deadline) throw tooLate(log);
+    if (performance.now() > deadline) throw tooLate(log);
     await sleep(POLL_MS, undefined, { signal });
   }
 }
@@ -79,7 +79,7 @@ async function launch(
   const argv = nodeCommand(DAEMON, ['--home', home, '--ready-fd', '3'], DAEMON_FLAGS);
   const daemon = new StartedDaemon(argv, daemonEnvironment(), log);
   try {
-    const said = await daemon.next(performance.now() + deadline - Date.now(), signal);
+    const said = await daemon.next(deadline, signal);
     if (!('error' in said)) return;
     // A daemon started by hand in this moment holds the state directory: it is the one to use.
     if (said.error.code === 'conflict' && (await answers(socket))) return;

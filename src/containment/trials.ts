@@ -156,11 +156,15 @@ export class Trials {
     if (healthCommand === null) return;
     const { clock, health } = this.#options;
     const patience = healthStartPeriodMs + healthRetries * (healthIntervalMs + healthTimeoutMs) + CHECK_MS;
-    for (const end = clock.now() + patience; ; await new Promise<void>((done) => clock.after(CHECK_MS / 100, done))) {
+    for (
+      const end = clock.monotonic() + patience;
+      ;
+      await new Promise<void>((done) => clock.after(CHECK_MS / 100, done))
+    ) {
       const { health: now, signs } = health(clone);
       if (now === 'healthy' || now === 'starving') return;
       if (signal.aborted) throw new PolykernelError('unavailable', 'the trial was interrupted');
-      if (clock.now() < end) continue;
+      if (clock.monotonic() < end) continue;
       throw new PolykernelError(
         'unsupported',
         `the clone of ${name} is ${now}: ${signs[0]?.seen ?? 'no check passed'}`,

@@ -44,12 +44,12 @@ export class Turns {
   }
 
   now(): number {
-    return this.#clock.now();
+    return this.#clock.monotonic();
   }
 
   /** From now on `inbox` gets its share until it has saved up again. */
   join(inbox: Inbox): void {
-    if (this.#busy.size === 0) this.#lastAt = this.#clock.now();
+    if (this.#busy.size === 0) this.#lastAt = this.#clock.monotonic();
     this.#busy.add(inbox);
     this.#arm();
   }
@@ -69,7 +69,7 @@ export class Turns {
   }
 
   #turn(): void {
-    const now = this.#clock.now();
+    const now = this.#clock.monotonic();
     const elapsed = Math.min(MAX_TURN_MS, Math.max(0, now - this.#lastAt));
     this.#lastAt = now;
     const share = ((elapsed / 1000) * SHARED_RATE) / Math.max(1, this.#busy.size);

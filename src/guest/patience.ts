@@ -35,7 +35,7 @@ export class Patience {
 
   rest(isResting: boolean): void {
     this.#isResting = isResting;
-    if (!isResting) this.#wokeAt = this.#clock.now();
+    if (!isResting) this.#wokeAt = this.#clock.monotonic();
   }
 
   violation(what: string, weight = 1): void {
@@ -45,7 +45,7 @@ export class Patience {
 
   /** Calls `action` with an error when the answer to `what` has not come in time. Returns what cancels it. */
   answer(what: string, action: (error: PolykernelError) => void, graceMs = 0): () => void {
-    const begun = this.#clock.now();
+    const begun = this.#clock.monotonic();
     return this.#clock.after(graceMs + ANSWER_MS, () => {
       action(this.#lateError());
       if (this.#isToBlame(begun)) this.late(what);
@@ -54,7 +54,7 @@ export class Patience {
 
   /** No answer has come to `what`. */
   late(what: string): void {
-    const now = this.#clock.now();
+    const now = this.#clock.monotonic();
     if (now - this.#lateAt < ANSWER_MS) return;
     this.#lateAt = now;
     this.violation(`no answer to ${what}`, LATE);
@@ -65,7 +65,7 @@ export class Patience {
     let cancel = () => {};
     const watch = () => {
       const { progress } = process;
-      const begun = this.#clock.now();
+      const begun = this.#clock.monotonic();
       cancel = this.#clock.after(ANSWER_MS, () => {
         if (process.exit !== undefined) return;
         if (!isDue() || process.progress !== progress || !this.#isToBlame(begun)) return watch();
@@ -79,7 +79,7 @@ export class Patience {
 
   /** The guest has left all that may wait for it unread: `what`. When it goes on like that it is cut off. */
   full(what: string): PolykernelError {
-    const begun = this.#clock.now();
+    const begun = this.#clock.monotonic();
     this.#cancelFull ??= this.#clock.after(FULL_MS, () => {
       this.#cancelFull = undefined;
       if (this.#isToBlame(begun)) this.#end(`it has read nothing for ${FULL_MS / 1000} s, and ${what} wait for it`);

@@ -1,7 +1,7 @@
 /** The check that a workload brings along: run in its kernel at intervals, and its last results. */
 import type { Kernel } from '../driver/index.ts';
 import type { InstanceSpec } from '../instance/contract.ts';
-import type { Clock } from '../sys/clock.ts';
+import { type Clock, timestamp } from '../sys/clock.ts';
 import { asPolykernelError } from '../sys/errors.ts';
 import { plainText } from '../sys/text.ts';
 import type { CheckResult } from './types.ts';
@@ -68,12 +68,13 @@ export class WorkloadCheck {
 
   /** Never rejects. */
   async #run(command: string, spec: CheckSpec): Promise<CheckResult> {
-    const begunMs = this.#clock.now();
+    const at = timestamp(this.#clock);
+    const begunMs = this.#clock.monotonic();
     const output: Buffer[] = [];
     let bytes = 0;
     const result = (outcome: CheckResult['outcome'], exitCode: number | null, text: string): CheckResult => ({
-      at: new Date(begunMs).toISOString(),
-      tookMs: Math.max(0, this.#clock.now() - begunMs),
+      at,
+      tookMs: Math.round(this.#clock.monotonic() - begunMs),
       outcome,
       exitCode,
       output: plainText(text, OUTPUT_BYTES),

@@ -6,7 +6,7 @@
 import type { Journal } from '../core/journal.ts';
 import type { Kernel } from '../driver/index.ts';
 import { type ClockLag, moveClock } from '../guest/index.ts';
-import type { Clock } from '../sys/clock.ts';
+import { type Clock, ClockSteps } from '../sys/clock.ts';
 import { asPolykernelError } from '../sys/errors.ts';
 import type { Provider } from './provider.ts';
 
@@ -43,12 +43,13 @@ export class GuestClocks {
   #cancelTick: (() => void) | undefined;
   #closed = false;
   #ticks = 0;
-  /** By how much the host's clock is ahead of one that nobody sets. */
-  #ahead: number | undefined;
+  /** Of the host's clock. */
+  readonly #steps: ClockSteps;
 
   constructor(clock: Clock, journal: Journal) {
     this.#clock = clock;
     this.#journal = journal;
+    this.#steps = new ClockSteps(clock, RIGHT_MS);
   }
 
   /** A kernel is ready or was found again: its clock is kept until it ends. */
@@ -84,7 +85,7 @@ export class GuestClocks {
     this.#cancelTick = this.#clock.after(INTERVAL_MS, () => {
       this.#cancelTick = undefined;
       if (this.#entries.size === 0) return;
-      const wasSet = this.#wasSet();
+      const wasSet = this.#steps.take();
       let place = this.#ticks++;
       for (const entry of this.#entries.values()) {
         // Those that are asked seldom are not asked all at once.
@@ -93,15 +94,6 @@ export class GuestClocks {
       }
       this.#arm();
     });
-  }
-
-  /** Whether the host's clock was set since the last call, or stood still with the machine. */
-  #wasSet(): boolean {
-    const ahead = this.#clock.now() - performance.now();
-    const moved = Math.abs(ahead - (this.#ahead ?? ahead));
-    // A slow change adds up.
-    if (this.#ahead === undefined || moved > RIGHT_MS) this.#ahead = ahead;
-    return moved > RIGHT_MS;
   }
 
   /** Sets the clock right: in one step from `stepMs` on. Never rejects; with an agent that knows no answer it never ends. */

@@ -262,9 +262,9 @@ export class Life {
 
   async #bootKernel(run: Run): Promise<void> {
     const { signal } = run;
-    const begun = this.environment.clock.now();
+    const begun = this.environment.clock.monotonic();
     const progress = (text: string) => this.#foreground?.phase(text);
-    this.#record = { ...this.#record, ...UNKNOWN, startedAt: new Date(begun).toISOString() };
+    this.#record = { ...this.#record, ...UNKNOWN, startedAt: this.now };
     const keep = (part: Partial<InstanceRecord>) => this.keep(part);
     try {
       const record = () => this.#record;
@@ -279,14 +279,14 @@ export class Life {
   }
 
   #ready(run: Run, kernel: Kernel, begun: number): void {
-    const now = this.environment.clock.now();
+    run.readyMs = this.environment.clock.monotonic();
     this.#record = {
       ...this.#record,
       bootId: kernel.guest.hello?.bootId ?? null,
       kernelRelease: kernel.guest.hello?.release ?? null,
       cloned: kernel.cloned,
-      readyAt: new Date(now).toISOString(),
-      readyMs: now - begun,
+      readyAt: this.now,
+      readyMs: Math.round(run.readyMs - begun),
     };
     this.#watchKernel(run, kernel, false);
     this.dispatch({ type: 'ready' });
@@ -325,15 +325,22 @@ export class Life {
 
   async #kernelEnded(run: Run, exit: InstanceExit): Promise<void> {
     if (!this.#isCurrent(run)) return;
-    const { sources, spec, readyAt } = this.#record;
+    const { sources, spec } = this.#record;
     if (sources !== null && spec.volumes.some((volume) => !volume.readOnly)) {
       const after = await ownersAfterRun(sources, spec.volumes);
       if (!this.#isCurrent(run)) return;
       this.#record = { ...this.#record, sources: after };
     }
     this.#run = undefined;
-    const ranMs = readyAt === null ? 0 : this.environment.clock.now() - Date.parse(readyAt);
-    this.dispatch({ type: 'kernel-ended', exit, ranMs });
+    this.dispatch({ type: 'kernel-ended', exit, ranMs: this.#ranMs(run) });
+  }
+
+  /** How long it was ready; 0 when it never was. */
+  #ranMs({ readyMs }: Run): number {
+    const { clock } = this.environment;
+    const { readyAt } = this.#record;
+    if (readyMs !== undefined) return clock.monotonic() - readyMs;
+    return readyAt === null ? 0 : clock.now() - Date.parse(readyAt);
   }
 
   #workloadEnded(run: Run, exit: InstanceExit): void {

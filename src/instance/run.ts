@@ -13,6 +13,8 @@ const CARRIED_MS = 3_000;
 export class Run {
   kernel: Kernel | undefined;
   workload: Workload | undefined;
+  /** When this daemon saw its kernel get ready, by the clock that nobody sets. */
+  readyMs: number | undefined;
   readonly carried = new Set<Carried>();
   readonly #abort = new AbortController();
   #calls: Promise<unknown> = Promise.resolve();

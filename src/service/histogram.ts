@@ -94,7 +94,8 @@ export class Slices<T> {
     if (slice === undefined) {
       slice = this.#make();
       this.#slices.set(index, slice);
-      for (const old of this.#slices.keys()) if (old <= index - this.#kept) this.#slices.delete(old);
+      // One from far in the future is from before the clock was set back.
+      for (const other of this.#slices.keys()) if (Math.abs(index - other) >= this.#kept) this.#slices.delete(other);
     }
     return slice;
   }

@@ -45,6 +45,9 @@ class Counter {
   /** For rates. */
   sample(now: number): void {
     const { requests, errors } = this.totals;
+    // The clock was set, or nobody looked for long: no rate can be told across that.
+    const sinceMs = now - (this.#samples.at(-1)?.at ?? now);
+    if (sinceMs < 0 || sinceMs > RATE_MS) this.#samples = [];
     this.#samples.push({ at: now, requests, errors });
     // One sample from before the window stays, to measure from.
     while (this.#samples.length > 2 && this.#samples[1]!.at <= now - RATE_MS) this.#samples.shift();

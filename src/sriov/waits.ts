@@ -11,12 +11,12 @@ export async function until<T>(
   clock: Clock,
   signal?: AbortSignal,
 ): Promise<T | undefined> {
-  const end = clock.now() + mostMs;
+  const end = clock.monotonic() + mostMs;
   for (;;) {
     const found = await look();
     if (found !== undefined) return found;
     signal?.throwIfAborted();
-    if (clock.now() >= end) return undefined;
+    if (clock.monotonic() >= end) return undefined;
     await new Promise<void>((resolve) => clock.after(LOOK_MS, resolve));
   }
 }

@@ -134,7 +134,8 @@ export class Keeper {
   #freshMs({ record }: Instance): number {
     if (record.startedAt === null) return 0;
     const since = this.#options.clock.now() - Date.parse(record.startedAt);
-    return Math.min(AGAIN_MS, Math.max(0, AGAIN_MS - since));
+    // One from the future is from before the clock was set back.
+    return since < 0 ? 0 : Math.max(0, AGAIN_MS - since);
   }
 
   #failed(name: string, work: Work, error: unknown): void {
@@ -159,7 +160,7 @@ export class Keeper {
     const isUrgent = lost && standby?.state === 'paused';
     const known = standby?.state === 'running' && !isUrgent ? await services.list() : services.known();
     const targets = targetsOf(name, known);
-    const now = this.#options.clock.now();
+    const now = this.#options.clock.monotonic();
     const inFlight = targets.reduce((sum, { standIn }) => sum + (standIn?.inFlight ?? 0), 0);
     return {
       wanted: primary?.record.spec.standby === true && targets.length > 0,
@@ -206,7 +207,7 @@ export class Keeper {
       case 'serve':
         return await this.#serve(primary!, standby!);
       case 'leave':
-        work.leftAt = clock.now();
+        work.leftAt = clock.monotonic();
         await this.#exchange(standby!, primary!);
         return phases.set(standby!, 'leaving');
     }

@@ -122,9 +122,9 @@ export class LimitGroups {
 
   /** Removes them; false when something still runs there after a while. */
   async remove(groups: readonly LimitGroup[]): Promise<boolean> {
-    const deadline = Date.now() + REMOVE_DEADLINE_MS;
+    const deadline = performance.now() + REMOVE_DEADLINE_MS;
     while (!this.removeEmpty(groups)) {
-      if (Date.now() >= deadline) return false;
+      if (performance.now() >= deadline) return false;
       await delay(POLL_MS);
     }
     return true;

@@ -260,16 +260,16 @@ function downTime(instance: Instance, clock: Clock): () => number | null {
   let total: number | null = null;
   const look = () => {
     const isUp = instance.state === 'running';
-    if (!isUp) downAt ??= clock.now();
+    if (!isUp) downAt ??= clock.monotonic();
     else if (downAt !== undefined) {
-      total = (total ?? 0) + clock.now() - downAt;
+      total = (total ?? 0) + clock.monotonic() - downAt;
       downAt = undefined;
     }
   };
   const stop = instance.onChange(look);
   return () => {
     stop();
-    return downAt === undefined ? total : (total ?? 0) + clock.now() - downAt;
+    return downAt === undefined ? total : (total ?? 0) + clock.monotonic() - downAt;
   };
 }
 

@@ -17,7 +17,11 @@ export class ManualClock implements Clock {
     return () => this.#timers.delete(timer);
   }
 
-  /** Is set anew by somebody, so much later or earlier. */
+  monotonic(): number {
+    return this.#now;
+  }
+
+  /** Its time of day is set anew by somebody, so much later or earlier. */
   shift(milliseconds: number): void {
     this.#shift += milliseconds;
   }

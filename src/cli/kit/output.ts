@@ -70,7 +70,7 @@ export class Progress {
   #text = '';
   #shown = false;
   #timer: NodeJS.Timeout | undefined;
-  readonly #began = Date.now();
+  readonly #began = performance.now();
   readonly #enabled: boolean;
 
   constructor(enabled = process.stderr.isTTY === true) {
@@ -89,7 +89,7 @@ export class Progress {
     this.#shown = false;
   }
   #draw(): void {
-    const elapsed = Date.now() - this.#began;
+    const elapsed = performance.now() - this.#began;
     if (elapsed < 700) return;
     this.#shown = true;
     process.stderr.write(`\r\x1b[K${this.#text} … ${(elapsed / 1000).toFixed(0)}s`);

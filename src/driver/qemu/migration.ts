@@ -17,14 +17,14 @@ const POLL_MS = 2;
 export async function saveState(monitor: Qmp, uri: string, signal: AbortSignal): Promise<void> {
   await leaveMemoryOut(monitor);
   await monitor.execute('migrate', { uri });
-  const deadline = Date.now() + DEADLINE_MS;
+  const deadline = performance.now() + DEADLINE_MS;
   for (;;) {
     const answer = await monitor.execute('query-migrate');
     const { status = 'none', 'error-desc': said } = isRecord(answer) ? answer : {};
     if (status === 'completed') return;
     if (typeof status !== 'string')
       throw new PolykernelError('protocol', "QEMU does not say how far it is with the guest's state");
-    if (status === 'failed' || status === 'cancelled' || Date.now() > deadline) {
+    if (status === 'failed' || status === 'cancelled' || performance.now() > deadline) {
       const reason = plainLine(typeof said === 'string' ? said : status, 300);
       throw new PolykernelError('internal', `QEMU did not write the guest's state: ${reason}`);
     }

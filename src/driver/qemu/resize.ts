@@ -43,9 +43,9 @@ export async function memoryIn(monitor: Qmp): Promise<number> {
  */
 export async function setMemory(monitor: Qmp, bytes: number): Promise<void> {
   await monitor.execute('balloon', { value: bytes });
-  const deadline = Date.now() + BALLOON_DEADLINE_MS;
+  const deadline = performance.now() + BALLOON_DEADLINE_MS;
   let now = await memoryIn(monitor);
-  while (now !== bytes && Date.now() < deadline) {
+  while (now !== bytes && performance.now() < deadline) {
     await delay(BALLOON_POLL_MS);
     now = await memoryIn(monitor);
   }

@@ -124,9 +124,9 @@ export class InstanceGroups {
 
   /** Removes the group, unless something still runs in it after a while: then it stays until it is lost (sys/lost-groups.ts). */
   async remove(id: string): Promise<void> {
-    const deadline = Date.now() + REMOVE_DEADLINE_MS;
+    const deadline = performance.now() + REMOVE_DEADLINE_MS;
     for (const { parent } of this.#hierarchies()) {
-      while (!removeGroup(this.#host, `${parent}/${id}`) && Date.now() < deadline) await delay(POLL_MS);
+      while (!removeGroup(this.#host, `${parent}/${id}`) && performance.now() < deadline) await delay(POLL_MS);
     }
   }
 

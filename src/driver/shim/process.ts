@@ -39,11 +39,11 @@ export function untilEnded(directory: string, deadlineMs: number): Promise<void>
 }
 
 async function untilNone(find: () => number | undefined, directory: string, deadlineMs: number): Promise<void> {
-  const deadline = Date.now() + deadlineMs;
+  const deadline = performance.now() + deadlineMs;
   for (;;) {
     const left = find();
     if (left === undefined) return;
-    if (Date.now() > deadline) {
+    if (performance.now() > deadline) {
       throw new PolykernelError('internal', `process ${left} of ${directory} does not die`, {
         value: left,
         hint: `Look at /proc/${left}/status and /proc/${left}/cgroup: in state D it waits for the host's hardware, or somebody has frozen it or what is below it.`,

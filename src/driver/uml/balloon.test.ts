@@ -88,7 +88,7 @@ it('frees each piece on the host as the guest holds it, and has all of it let go
 });
 
 it('leaves all as it was where programs use what is to go', async () => {
-  vi.useFakeTimers({ toFake: ['Date', 'setTimeout', 'setInterval'] });
+  vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'setInterval'] });
   try {
     const guest = agent(2);
     const done = expect(
@@ -109,7 +109,7 @@ it('leaves all as it was where programs use what is to go', async () => {
 });
 
 it('waits for one that starts as long as something comes, until the signal aborts', async () => {
-  vi.useFakeTimers({ toFake: ['Date', 'setTimeout', 'setInterval'] });
+  vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'setInterval'] });
   try {
     // On a busy host a MiB takes it five seconds.
     const slow = (most: number) => {
@@ -153,7 +153,7 @@ it('waits for one that starts as long as something comes, until the signal abort
 });
 
 it('waits with a deadline for a guest that holds more, less, and more again', async () => {
-  vi.useFakeTimers({ toFake: ['Date', 'setTimeout', 'setInterval'] });
+  vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'setInterval'] });
   try {
     let asked = 0;
     const guest = {

@@ -45,7 +45,7 @@ export async function setMemoryOut(
     return;
   }
   using ram = await open();
-  const begun = Date.now();
+  const begun = performance.now();
   let moreAt = begun;
   let held: Held = { bytes: before, places: [] };
   // A guest may say less than before, and then more again, for ever.
@@ -54,17 +54,17 @@ export async function setMemoryOut(
     held = await holdMemory(guest, machineBytes, after);
     await freeInTime(guest, ram, held.places, patienceMs);
     const isMore = held.bytes > most;
-    if (isMore) moreAt = Date.now();
+    if (isMore) moreAt = performance.now();
     most = Math.max(most, held.bytes);
     const waitsFrom = starting === undefined ? begun + (most - before) / BYTES_PER_MS : moreAt;
-    if (Date.now() > waitsFrom + DEADLINE_MS || starting?.aborted) break;
+    if (performance.now() > waitsFrom + DEADLINE_MS || starting?.aborted) break;
     if (!isMore) await delay(POLL_MS);
   }
   if (held.bytes === after) return;
   await holdMemory(guest, machineBytes, before);
   throw new PolykernelError(
     'not-ready',
-    `the guest can spare ${formatBytes(Math.max(0, held.bytes - before))} within ${Math.floor((Date.now() - begun) / 1000)} s, and not ${formatBytes(after - before)}`,
+    `the guest can spare ${formatBytes(Math.max(0, held.bytes - before))} within ${Math.floor((performance.now() - begun) / 1000)} s, and not ${formatBytes(after - before)}`,
     {
       field: 'memoryBytes',
       value: machineBytes - after,
