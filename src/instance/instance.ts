@@ -14,7 +14,7 @@ import { hostPlacement, misplacementOf, vcpusOfMachine } from './placement.ts';
 import { type InstanceRecord, statusOf } from './record.ts';
 import { checkPause, conflict, failedStart, notProven, notRunning } from './refusals.ts';
 import type { Run } from './run.ts';
-import { kernelSize, sizeOf } from './size.ts';
+import { kernelSize, machineSize, sizeOf } from './size.ts';
 import type { InstanceState, InstanceStatus, Placement } from './spec.ts';
 
 /** INVARIANT: asks its life to go on and waits for what comes of it; decides nothing of its state. */
@@ -291,8 +291,8 @@ export class Instance {
   }
   /**
    * Has its kernel, if one runs, become as large as the record says: what it is to lose goes out within before it is kept, from the
-   * host, to `vcpuCpus` (null = it owns none); what it gains is its own on the host before it comes in. `part`, and what it
-   * resolves and rejects with: as Kernel.resize(); null when none runs.
+   * host, to `vcpuCpus` (null = it owns none), which takes CPUs alone from a guest that does not let go of them, too; what it gains is its
+   * own on the host before it comes in. `part`, and what it resolves and rejects with: as Kernel.resize(); null when none runs.
    */
   async resize(
     vcpuCpus: readonly number[] | null,
@@ -305,10 +305,11 @@ export class Instance {
     const size = kernelSize(sizeOf(this.record));
     // One that owns nothing has no CPUs to be kept off.
     const mayBeLess = placement !== null && part !== 'memoryBytes';
-    const isLess = mayBeLess && (await kernel.size('cpus')).cpus > size.cpus;
+    const isLess = mayBeLess && (await this.#cpusOf(kernel)) > size.cpus;
     if (!isLess) this.#left = undefined;
     if (!isLess && placement !== null && !(await this.isInPlace(housekeepingCpus))) await this.repin(housekeepingCpus);
-    const now = await kernel.resize(size, part);
+    const isTaken = isLess && vcpuCpus !== null && part === 'cpus' && this.driver.capabilities().cpuMoves === 'all';
+    const now = isTaken ? await this.#takeCpus(kernel, size) : await kernel.resize(size, part);
     if (isLess && vcpuCpus !== null) {
       this.#left = { owned: placement, vcpuCpus };
       await this.repin(housekeepingCpus);
@@ -317,6 +318,30 @@ export class Instance {
     if (launch?.size !== undefined && !this.#life.detached)
       this.#life.keep({ launch: { ...launch, size: { ...launch.size, ...size } } });
     return now;
+  }
+  /** Those that are online, as its guest says; where that says nothing of use, those that it was last given. */
+  async #cpusOf(kernel: Kernel): Promise<number> {
+    const { launch, spec } = this.record;
+    try {
+      return (await kernel.size('cpus')).cpus;
+    } catch (error) {
+      if ((error as PolykernelError).code === 'kernel-died') throw error;
+      return launch?.size?.cpus ?? machineSize(spec).cpus;
+    }
+  }
+  /** A guest that does not let go of its CPUs is kept off them all the same: its vCPUs share what it has left. Rejects with `kernel-died`. */
+  async #takeCpus(kernel: Kernel, size: KernelSize): Promise<KernelSize> {
+    let refusal: unknown;
+    try {
+      const now = await kernel.resize(size, 'cpus');
+      if (now.cpus <= size.cpus) return now;
+      refusal = new PolykernelError('not-ready', `its guest has ${now.cpus} CPUs online, and is to have ${size.cpus}`);
+    } catch (error) {
+      if ((error as PolykernelError).code === 'kernel-died') throw error;
+      refusal = error;
+    }
+    this.#life.environment.complain(`having the guest of ${this.name} let go of CPUs that are taken from it`, refusal);
+    return size;
   }
   /** Of its CPUs, for people; null when no kernel runs, or its driver gives none. */
   async registers(): Promise<string | null> {

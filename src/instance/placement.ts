@@ -33,9 +33,12 @@ export function vcpusOfMachine(spec: InstanceSpec, { vcpuCpus }: Placement): rea
   return Array.from({ length: machineSize(spec).cpus }, (_, vcpu) => vcpuCpus[vcpu] ?? vcpuCpus[0]!);
 }
 
-/** The first vCPU that is elsewhere than on its CPU of `wanted`, as a sentence; null when each is where it should be. */
-export function misplacementOf(wanted: readonly number[], { vcpus }: RealPlacement): string | null {
-  const wrong = wanted.findIndex((cpu, index) => vcpus[index]?.join() !== String(cpu));
+/**
+ * The first vCPU that is elsewhere than on its CPU of `wanted`, as a sentence; null when each is where it should be. One that its guest
+ * has unplugged is nowhere.
+ */
+export function misplacementOf(wanted: readonly number[], { vcpus }: Pick<RealPlacement, 'vcpus'>): string | null {
+  const wrong = wanted.findIndex((cpu, index) => ![undefined, '', String(cpu)].includes(vcpus[index]?.join()));
   if (wrong === -1) return null;
   return `its vCPU ${wrong} may run on ${cpusText(vcpus[wrong] ?? [])} instead of CPU ${wanted[wrong]}`;
 }

@@ -11,6 +11,7 @@ import { InstanceGroups } from '../../src/driver/shim/instance-groups.ts';
 import { killShim } from '../../src/driver/shim/shim.ts';
 import { UmlDriver } from '../../src/driver/uml/driver.ts';
 import { ImageStore, type KernelImage } from '../../src/image/contract.ts';
+import { misplacementOf } from '../../src/instance/placement.ts';
 import { type HostAct, perform, planHostActs, readBack, undo } from '../../src/pool/acts.ts';
 import { hostFiles } from '../../src/sys/host-files.ts';
 import { lostGroups, removeLostGroups } from '../../src/sys/lost-groups.ts';
@@ -128,6 +129,41 @@ describe.runIf(availableParallelism() >= 2)('kernels', () => {
     await kernel.repin(placement([0, 1]), [0, 1]);
     const moved = (await threadsOf(spec.directory)).filter(({ name }) => /^CPU \d/.test(name));
     expect(moved.sort((a, b) => a.name.localeCompare(b.name)).map(({ cpus }) => cpus)).toEqual(['0', '1']);
+  });
+
+  it('QEMU is moved whole although its guest has unplugged one of its CPUs', async () => {
+    const { spec, kernel } = await start('qemu', placement([1, 0]));
+    // ACPI's registers for CPUs of this machine: which, and that it be ejected.
+    const eject = [
+      [0xaf00, '\\1'],
+      [0xaf04, '\\10'],
+    ].map(([at, byte]) => `printf '${byte}' | dd of=/dev/port bs=1 seek=${at} conv=notrunc`);
+    // By the other CPU. The kernel that loses one without being asked may never end it.
+    const command = ['taskset', '-c', '0', 'sh', '-c', eject.join('; ')];
+    void kernel.guest.exec({ command, env: { PATH: '/usr/bin:/bin' }, cwd: '/', user: '0' }).started.catch(() => {});
+    await until('its thread is gone', async () =>
+      (await threadsOf(spec.directory)).every(({ name }) => !name.startsWith('CPU 1/')),
+    );
+    expect(misplacementOf([1, 0], await kernel.placementNow())).toBeNull();
+    await kernel.repin(placement([0, 0]), [1]);
+    const threads = await threadsOf(spec.directory);
+    expect(new Set(threads.map(({ name, cpus }) => (/^CPU \d/.test(name) ? `vCPU ${cpus}` : cpus)))).toEqual(
+      new Set(['vCPU 0', '1']),
+    );
+    expect(misplacementOf([0, 0], await kernel.placementNow())).toBeNull();
+  });
+
+  it.runIf(isRoot)('QEMU is moved whole although a thread in its groups is called otherwise', async () => {
+    const { spec, kernel } = await start('qemu', placement([1]));
+    const { pid } = (await threadsOf(spec.directory)).find(({ name }) => name.startsWith('CPU 0/'))!;
+    for (const group of groupPaths(spec.id)) host.write(`${group}/cgroup.procs`, String(pid));
+    await kernel.repin(placement([0]), [1]);
+    const all = await threadsOf(spec.directory);
+    expect(new Set(all.map((each) => (each.pid === pid ? `QEMU ${each.cpus}` : each.cpus)))).toEqual(
+      new Set(['QEMU 0', '1']),
+    );
+    await kernel.repin(undefined, [1]);
+    expect(new Set((await threadsOf(spec.directory)).map(({ cpus }) => cpus))).toEqual(new Set(['1']));
   });
 
   it.runIf(isRoot)('each has control groups with its CPUs and weight, which go with it', async () => {

@@ -171,6 +171,19 @@ it('holds nobody back who wants nothing of a guest that gives nothing', async ()
   expect(partitions.miser!.cpus).toHaveLength(2);
 });
 
+it('takes CPUs from a guest that does not let go of them', async () => {
+  const test = await withTwo();
+  const { client } = test;
+  await test.create({ name: 'miser', hostname: 'refuses', command, ...OWNED(2) });
+  await untilState(test, 'miser', 'running');
+  await client.move({ resource: 'cpu', from: 'miser', to: 'web', amount: 1 });
+  expect(await sizes(test)).toEqual({ web: [3, 256], batch: [2, 256] });
+  const { placement, real, size } = await client.inspect('miser');
+  expect(size.cpus).toBe(1);
+  expect(placement!.vcpuCpus).toHaveLength(1);
+  expect(real!.vcpus).toEqual([1, 2, 3, 4].map(() => placement!.vcpuCpus));
+});
+
 it('leaves every CPU and byte with one owner, wherever the daemon is killed', async () => {
   const test = await withTwo();
   for (let turns = 0; turns < 48; turns += 2) {

@@ -11,6 +11,7 @@
  * | `never-acks` | hears nothing after the handshake, and acknowledges nothing (hostile.ts) |
  * | `mute` | hears nothing after the handshake, but acknowledges |
  * | `never-gives` | lets go of no CPU, no memory and no PCI function, and says nothing of it |
+ * | `refuses` | lets go of no CPU, and says so; of what it has nothing |
  * | `never-takes` | sees no PCI function that is plugged in |
  * | `floods`, `giant-replies`, `garbage` | from the first program on also writes bells, endless answers, or no frames |
  *

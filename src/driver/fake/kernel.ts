@@ -69,12 +69,14 @@ export class FakeKernel implements Kernel {
     const { cpus, memoryBytes } = this.#machine.size;
     if (this.#machine.neverGives && (size.cpus < cpus || size.memoryBytes < memoryBytes)) await this.#machine.exited;
     if (this.#machine.exit !== undefined) throw new PolykernelError('kernel-died', 'the kernel has ended');
+    if (this.#machine.refuses && size.cpus < cpus) throw new PolykernelError('invalid', 'a CPU cannot be put offline');
     this.#machine.resize(size);
     return this.size();
   }
 
   async size(): Promise<KernelSize> {
     if (this.#machine.exit !== undefined) throw new PolykernelError('kernel-died', 'the kernel has ended');
+    if (this.#machine.refuses) throw new PolykernelError('protocol', 'the guest does not say which CPUs are online');
     return this.#machine.size;
   }
 

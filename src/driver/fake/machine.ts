@@ -13,6 +13,7 @@ export const SENTINELS = {
   bootDeath: 'boot-death',
   neverGives: 'never-gives',
   neverTakes: 'never-takes',
+  refuses: 'refuses',
 } as const;
 
 export const STOPPED: KernelExit = { reason: 'stopped', code: null, signal: 'SIGKILL', message: 'stopped on request' };
@@ -22,6 +23,7 @@ export class FakeMachine {
   readonly guest: FakeGuest;
   readonly neverGives: boolean;
   readonly neverTakes: boolean;
+  readonly refuses: boolean;
   readonly exited: Promise<KernelExit>;
   readonly consoles = new Set<PassThrough>();
   heeded: ((word: KernelWord) => void) | undefined;
@@ -45,6 +47,7 @@ export class FakeMachine {
     this.#bootId = bootId;
     this.neverGives = spec.hostname === SENTINELS.neverGives;
     this.neverTakes = spec.hostname === SENTINELS.neverTakes;
+    this.refuses = spec.hostname === SENTINELS.refuses;
     this.#cpus = spec.cpus;
     this.functions = new Set(spec.devices?.map(({ address }) => address));
     this.size = spec.size ?? { cpus: spec.cpus, memoryBytes: spec.memoryBytes };

@@ -36,6 +36,10 @@ export class SpawnKernel extends ShimKernel {
 
   /** None: they run on no thread of the host. */
   protected readonly childrenAreVcpu = false;
+
+  protected get vcpuCount(): number {
+    return this.#told.length;
+  }
   protected readonly threadsOf = (threads: readonly HostThread[]): LaunchThreads => ({
     vcpus: [],
     others: threads.map(({ tid }) => tid),

@@ -27,6 +27,7 @@ import { temporaryDirectories } from '../jail/host.ts';
 import { machineHosts } from '../machine-hosts.ts';
 import { destroyShimLaunch } from '../shim/destroy.ts';
 import { endOfLaunch } from '../shim/kernel.ts';
+import { launchThreads } from '../shim/launch-threads.ts';
 import { makeGroups, moveThreads } from '../shim/placement.ts';
 import { connectShim, consoleLogPath, shimStatus } from '../shim/shim.ts';
 import { earlyEnd, startFailure } from '../shim/start.ts';
@@ -336,6 +337,9 @@ interface Why {
 
 /** The guest has answered, so that all its vCPUs have threads; it runs nothing of ours yet. */
 async function pinVcpus({ id, directory, housekeepingCpus }: LaunchSpec, placement: HostPlacement): Promise<void> {
+  const found = qemuThreads(launchThreads(directory)).vcpus.length;
+  if (found !== placement.vcpuCpus.length)
+    throw new PolykernelError('internal', `QEMU has threads for ${found} vCPUs, not for ${placement.vcpuCpus.length}`);
   makeGroups(id, placement);
   const vcpus = placement.vcpuCpus.map((cpu) => [cpu]);
   const others = housekeepingCpus ?? allowedCpus();

@@ -147,6 +147,10 @@ export class QemuKernel extends ShimKernel {
   protected readonly threadsOf = qemuThreads;
   protected readonly childrenAreVcpu = false;
 
+  protected get vcpuCount(): number {
+    return this.#machine.cpus;
+  }
+
   private withMonitor<T>(use: (monitor: Qmp) => Promise<T>): Promise<T> {
     return this.#monitor.use(use);
   }

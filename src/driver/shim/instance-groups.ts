@@ -117,6 +117,12 @@ export class InstanceGroups {
     }
   }
 
+  /** Threads that are in the group, of any hierarchy. */
+  members(id: string): Set<number> {
+    const lists = HIERARCHIES.map(({ parent, threads }) => this.#host.read(`${parent}/${id}/${threads}`) ?? '');
+    return new Set(lists.flatMap((list) => list.match(/\d+/g) ?? []).map(Number));
+  }
+
   /** What the host kernel says of the group now. */
   read(id: string): GroupState[] {
     return HIERARCHIES.flatMap(({ parent }) => groupState(this.#host, `${parent}/${id}`, SHOWN));

@@ -97,6 +97,9 @@ export abstract class ShimKernel implements Kernel {
   /** Which threads of the launch are vCPUs. */
   protected abstract readonly threadsOf: (threads: readonly HostThread[]) => LaunchThreads;
 
+  /** Of its machine, as that was made: a guest can unplug some. */
+  protected abstract readonly vcpuCount: number;
+
   /** Processes below the VMM are the guest's, and take the place of a vCPU. */
   protected abstract readonly childrenAreVcpu: boolean;
 
@@ -119,6 +122,11 @@ export abstract class ShimKernel implements Kernel {
 
   async repin(placement: HostPlacement | undefined, housekeepingCpus: readonly number[] | undefined): Promise<void> {
     if (placement === undefined) return await this.disown(undefined, housekeepingCpus);
+    if (placement.vcpuCpus.length !== this.vcpuCount)
+      throw new PolykernelError('invalid', `the kernel has ${this.vcpuCount} vCPUs, not ${placement.vcpuCpus.length}`, {
+        field: 'placement.vcpuCpus',
+        value: placement.vcpuCpus,
+      });
     makeGroups(this.id, placement);
     const vcpus = placement.vcpuCpus.map((cpu) => [cpu]);
     await this.move({ vcpus, others: housekeepingCpus ?? allowedCpus(), grouped: true });

@@ -28,8 +28,10 @@ export interface Target {
 }
 
 /**
- * Moves the threads of a launch, and goes on until none is left where it was. Throws `kernel-died`, `invalid` for another
- * number of vCPUs, and `permission` or `internal` with the reason of the host kernel.
+ * Moves the threads of a launch, and goes on until none is left where it was. What a guest unplugs, or a VMM that was taken over calls
+ * otherwise, keeps nothing where it was: a vCPU without a thread is passed over, and threads that are of no vCPU of `target` go with the
+ * first where they are in the groups of the kernel, else with all others. Throws `kernel-died`, and `permission` or `internal` with the
+ * reason of the host kernel.
  */
 export async function moveThreads(
   directory: string,
@@ -53,13 +55,9 @@ export async function moveThreads(
   for (let moved = 1; moved > 0; ) {
     moved = 0;
     const all = await inTurns(findThreads(directory));
-    const { vcpus, others } = find(all);
-    if (target.vcpus !== undefined && vcpus.length !== target.vcpus.length) {
-      throw new PolykernelError('invalid', `the kernel has ${vcpus.length} vCPUs, not ${target.vcpus.length}`, {
-        field: 'placement.vcpuCpus',
-        value: target.vcpus,
-      });
-    }
+    const found = find(all);
+    const vcpus = found.vcpus.slice(0, target.vcpus?.length);
+    const rest = [...found.vcpus.slice(vcpus.length).flat(), ...found.others];
     const place = (threads: number[]) => {
       if (!target.grouped) return groups.expel(id, threads);
       const joining = new Set(threads);
@@ -68,13 +66,14 @@ export async function moveThreads(
         all.filter(({ tid }) => joining.has(tid)),
       );
     };
-    const seen: number[] = [];
-    for (const [index, threads] of vcpus.entries()) {
+    for (const [index, threads] of vcpus.entries())
       moved += await moveFresh(threads, target.vcpus?.[index] ?? target.others, place);
-      seen.push(...threads);
-    }
-    moved += await moveFresh(others, target.others, () => {});
-    for (const thread of [...seen, ...others]) done.add(thread);
+    // No other CPUs can be had in there.
+    const members = groups.members(id);
+    const [strays, others] = [true, false].map((isIn) => rest.filter((tid) => members.has(tid) === isIn));
+    moved += await moveFresh(strays!, (target.grouped ? target.vcpus?.[0] : undefined) ?? target.others, place);
+    moved += await moveFresh(others!, target.others, () => {});
+    for (const thread of [...vcpus.flat(), ...rest]) done.add(thread);
   }
 }
 

@@ -24,6 +24,7 @@ const MOST_OWN_BYTES = 64 * 2 ** 20;
 export class UmlKernel extends ShimKernel {
   protected readonly threadsOf = umlThreads;
   protected readonly childrenAreVcpu = true;
+  protected readonly vcpuCount = 1;
   readonly #cpus: CpuChoice;
   /** The CPU it was given because it owns none. */
   #chosen: number | undefined;
