@@ -15,6 +15,8 @@ import { askShim } from './shim.ts';
 const THREADS_PER_LINE = 256;
 /** More than a VMM needs by far. */
 const NUMA_MAPS_BYTES = 2 ** 21;
+/** An honest VMM takes two, or some more while it makes threads. */
+const MOST_ROUNDS = 32;
 /** A few milliseconds. */
 const THREADS_PER_SLICE = 100;
 
@@ -30,8 +32,8 @@ export interface Target {
 /**
  * Moves the threads of a launch, and goes on until none is left where it was. What a guest unplugs, or a VMM that was taken over calls
  * otherwise, keeps nothing where it was: a vCPU without a thread is passed over, and threads that are of no vCPU of `target` go with the
- * first where they are in the groups of the kernel, else with all others. Throws `kernel-died`, and `permission` or `internal` with the
- * reason of the host kernel.
+ * first where they are in the groups of the kernel, else with all others. Throws `kernel-died`, `permission` or `internal` with the
+ * reason of the host kernel, and `internal` where new ones never end.
  */
 export async function moveThreads(
   directory: string,
@@ -52,7 +54,8 @@ export async function moveThreads(
     await pinThreads(directory, fresh, cpus);
     return fresh.length;
   };
-  for (let moved = 1; moved > 0; ) {
+  for (let moved = 1, rounds = 0; moved > 0; rounds++) {
+    if (rounds === MOST_ROUNDS) throw restless();
     moved = 0;
     const all = await inTurns(findThreads(directory));
     const found = find(all);
@@ -76,6 +79,12 @@ export async function moveThreads(
     for (const thread of [...vcpus.flat(), ...rest]) done.add(thread);
   }
 }
+
+const restless = () =>
+  new PolykernelError('internal', 'the kernel goes on making threads that are where they do not belong', {
+    field: 'placement',
+    hint: 'Its VMM may have been taken over: treat it as hostile, and remove it.',
+  });
 
 /** Binds threads to `cpus`; those that have ended are passed over. Throws `internal` with the host kernel's reason. */
 async function pinThreads(directory: string, threads: readonly number[], cpus: readonly number[]): Promise<void> {

@@ -1,4 +1,5 @@
 /** pk-shim with ordinary programs in place of kernels. */
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
   closeSync,
@@ -20,7 +21,9 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { nativeProgram } from '../../../test/support/native.ts';
 import { collectGarbage } from '../../sys/node.ts';
-import { processStartTime, run } from '../../sys/process.ts';
+import { allowedCpus, processStartTime, run } from '../../sys/process.ts';
+import type { LaunchThreads } from './launch-threads.ts';
+import { moveThreads } from './placement.ts';
 import {
   askMonitor,
   askShim,
@@ -68,6 +71,25 @@ async function until(condition: () => boolean, patienceMs = 5000): Promise<void>
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
 }
+
+describe('threads of the program', () => {
+  it.runIf(allowedCpus().length > 1)('keep nobody who moves them, however many more there are', async () => {
+    await sh('exec sleep 1000');
+    const [from, to] = allowedCpus();
+    const made: ChildProcess[] = [];
+    // One more at each look, which calls itself a vCPU and is elsewhere.
+    const find = (): LaunchThreads => {
+      made.push(spawn('taskset', ['-c', String(from), 'sleep', '1000']));
+      return { vcpus: [[made.at(-1)!.pid!]], others: [], vmm: 0 };
+    };
+    const target = { vcpus: [[to!]], others: [from!], grouped: false };
+    try {
+      await expect(moveThreads(directory, 'nobody', find, target)).rejects.toMatchObject({ code: 'internal' });
+    } finally {
+      for (const child of made) child.kill('SIGKILL');
+    }
+  });
+});
 
 describe('end of the program', () => {
   it.each([
