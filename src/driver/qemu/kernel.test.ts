@@ -62,6 +62,22 @@ it.each([
   kernel.detach();
 });
 
+it('may write as much more into a dump as it shares with others', async () => {
+  const kernel = await started('');
+  const { mostBytes } = kernel.memory;
+  const region = {
+    id: 'b'.repeat(32),
+    name: 'orders',
+    slot: 0,
+    path: join(directory, 'none'),
+    bytes: 2 ** 29,
+  } as const;
+  // There is no such memory, and a guest can hide what it was given.
+  await expect(kernel.attachRegion({ ...region, side: 'send' })).rejects.toMatchObject({});
+  expect(kernel.memory.mostBytes).toBeGreaterThanOrEqual(mostBytes + region.bytes);
+  kernel.detach();
+});
+
 const HALTED = JSON.stringify('CPU#0\r\nRIP=ffffffff81b3b6cb RFL=00000046 [---Z-P-] CPL=0 II=0 A20=1 SMM=0 HLT=1\r\n');
 const countOf = (command: string) => readFileSync(join(directory, 'asked'), 'utf8').split(command).length - 1;
 

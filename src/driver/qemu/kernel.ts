@@ -29,9 +29,11 @@ const ENDS: ReadonlyMap<unknown, GuestEnd> = new Map([
 /** Of the console, for what a kernel says as it halts. */
 const LAST_LINES_BYTES = 1000;
 const PAGE_BYTES = 4096;
-/** In a dump, of each page: its entry, its share in headers of the format, its bits in two maps. */
+/** In a dump, of each page: its entry, and its share in headers of the format. */
 const PAGE_OVERHEAD_BYTES = 48;
 const DUMP_HEADER_BYTES = 2 ** 20;
+/** Two bits for each page below the highest, which a guest can have anywhere in the addresses of an emulated processor. */
+const DUMP_MAPS_BYTES = (2 * 2 ** 40) / PAGE_BYTES / 8;
 /** Of the text of a VMM that may have been taken over; a CPU has 3 KiB. */
 const MAX_REGISTERS = 256 * 1024;
 
@@ -50,6 +52,8 @@ export class QemuKernel extends ShimKernel {
   #end: GuestEnd | undefined;
   readonly #machine: KernelSize;
   readonly #hasBalloon: boolean;
+  /** Bytes of the shared memory that its guest may have, by channel: in a dump as its own. */
+  readonly #shared = new Map<string, number>();
   readonly functions: KernelFunctions & Pick<QemuFunctions, 'tell'>;
 
   constructor(options: QemuKernelOptions) {
@@ -122,7 +126,7 @@ export class QemuKernel extends ShimKernel {
 
   get memory(): MemorySource {
     const { memoryBytes } = this.#machine;
-    const mostBytes = mostDumpBytes(memoryBytes);
+    const mostBytes = mostDumpBytes(memoryBytes + this.#shared.values().reduce((sum, bytes) => sum + bytes, 0));
     return {
       mostBytes,
       read: async (signal) =>
@@ -131,6 +135,7 @@ export class QemuKernel extends ShimKernel {
   }
 
   async attachRegion(region: SharedRegion): Promise<void> {
+    this.#shared.set(region.id, region.bytes);
     allowRegion(this.directory, region);
     return await this.withMonitor((monitor) => plugRegion(monitor, this.directory, this.guest, region));
   }
@@ -140,8 +145,9 @@ export class QemuKernel extends ShimKernel {
     return this.withMonitor((monitor) => plugCard(monitor, this.directory, this.guest, network));
   }
 
-  detachRegion(region: Pick<SharedRegion, 'id' | 'name'>): Promise<void> {
-    return this.withMonitor((monitor) => unplugRegion(monitor, this.guest, region));
+  async detachRegion(region: Pick<SharedRegion, 'id' | 'name'>): Promise<void> {
+    await this.withMonitor((monitor) => unplugRegion(monitor, this.guest, region));
+    this.#shared.delete(region.id);
   }
 
   protected readonly threadsOf = qemuThreads;
@@ -219,4 +225,8 @@ export class QemuKernel extends ShimKernel {
 
 /** What a dump takes at most, when nothing of it can be packed. */
 const mostDumpBytes = (memoryBytes: number): number =>
-  memoryBytes + Math.ceil(memoryBytes / PAGE_BYTES) * PAGE_OVERHEAD_BYTES + DUMP_HEADER_BYTES + LINE_MEMORY_BYTES;
+  memoryBytes +
+  Math.ceil(memoryBytes / PAGE_BYTES) * PAGE_OVERHEAD_BYTES +
+  DUMP_HEADER_BYTES +
+  DUMP_MAPS_BYTES +
+  LINE_MEMORY_BYTES;
