@@ -24,6 +24,7 @@
 #define SET_FILTER 22 /* linux/prctl.h: PR_SET_SECCOMP */
 /* The last of prctl that was looked at: PR_FUTEX_HASH of Linux 6.16. Names of memory (PR_SET_VMA) and the like are far above. */
 #define NEWEST_OPTION 78
+#define SHARE_CORES 62 /* linux/prctl.h: PR_SCHED_CORE */
 #define MERGE_ALL_MEMORY 67 /* linux/prctl.h: PR_SET_MEMORY_MERGE */
 
 #define NOTIFICATION_PIPE O_EXCL /* linux/watch_queue.h */
@@ -117,6 +118,15 @@ void check_sockets(enum filter_kind kind)
 	step(RETURN, REFUSE(EPERM), 0, 0);
 }
 
+/*
+ * A name without a file is one of the socket's network namespace, and that of a line or console is the host's: who wants that name
+ * there would not get it. UML's management console names its socket, which needs none: it is told that it has.
+ */
+void check_names(enum filter_kind kind)
+{
+	answer_call(SYS_bind, REFUSE(kind == FILTER_UML ? 0 : EPERM));
+}
+
 /* Refuses a call for which the test of one argument is true: IF_EQUAL, IF_ABOVE, or IF_ANY_BIT of `value`. */
 static void check_argument(int number, unsigned argument, uint16_t test, uint32_t value, int error)
 {
@@ -208,15 +218,17 @@ void check_locks(void)
 /*
  * The machine code of system call filters, of up to 32,768 steps in each process, takes from the same fixed amount as that of
  * sockets (denied.c). QEMU makes one for its sandbox, and has few processes. Names of memory are in no control group;
- * of merging, see check_memory().
+ * of merging, see check_memory(). Who shares a core with nobody has its other hyper-thread idle while he runs, and the first who
+ * asks for that changes how all CPUs of the host choose what to run.
  */
 void check_filters(enum filter_kind kind)
 {
 	if (kind != FILTER_QEMU)
 		answer_call(SYS_seccomp, REFUSE(EPERM));
-	step(IF_EQUAL, SYS_prctl, 0, 6);
+	step(IF_EQUAL, SYS_prctl, 0, 7);
 	step(LOAD, ARGUMENT(0), 0, 0);
-	step(IF_ABOVE, NEWEST_OPTION, 3, 0);
+	step(IF_ABOVE, NEWEST_OPTION, 4, 0);
+	step(IF_EQUAL, SHARE_CORES, 3, 0);
 	step(IF_EQUAL, MERGE_ALL_MEMORY, 2, 0);
 	step(IF_EQUAL, kind == FILTER_QEMU ? MERGE_ALL_MEMORY : SET_FILTER, 1, 0);
 	step(RETURN, ALLOW, 0, 0);

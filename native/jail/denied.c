@@ -62,9 +62,8 @@ static const int denied[] = {
 };
 
 /*
- * What would change the device behind a network card's descriptor, or reach what lies behind it (linux/if_tun.h,
- * linux/sockios.h), what has it give each packet of the host a time, what has the host load its bridge, its VLANs or a line discipline, for any socket or terminal will do
- * for that, what types into a terminal or takes the console's output (asm/ioctls.h), and what makes of a read-only tree a
+ * What would change the device behind a network card's descriptor, or reach what lies behind it (linux/if_tun.h), what has the host load
+ * a line discipline, what types into a terminal or takes the console's output (asm/ioctls.h), and what makes of a read-only tree a
  * writable one, with its set-uid programs and with what is covered in it (linux/btrfs.h).
  */
 static const uint32_t denied_requests[] = {
@@ -108,17 +107,29 @@ static uint32_t machine_answer(enum filter_kind kind)
 /* Its place in the filter. */
 static uint16_t machine_step;
 
+/*
+ * All requests of sockets, by their type (linux/sockios.h, linux/wireless.h): a socket of its line or console was made in the host's
+ * network namespace, and any socket tells of the interfaces of its own, their addresses and hardware, makes all wait who change one, has the host load
+ * its bridge and VLANs, and each packet of the host get a time.
+ */
+#define TYPE_OF_REQUEST 0xff00
+#define OF_SOCKETS 0x8900
+#define OF_WIRELESS 0x8b00
+
 void check_requests(enum filter_kind kind)
 {
 	uint8_t count = sizeof denied_requests / sizeof *denied_requests;
 
-	step(IF_EQUAL, SYS_ioctl, 0, (uint8_t)(count + 5));
+	step(IF_EQUAL, SYS_ioctl, 0, (uint8_t)(count + 8));
 	step(LOAD, ARGUMENT(1), 0, 0);
 	step(IF_EQUAL, CREATE_MACHINE, 0, 1);
 	machine_step = length;
 	step(RETURN, machine_answer(kind), 0, 0);
 	for (uint8_t i = 0; i < count; i++)
-		step(IF_EQUAL, denied_requests[i], (uint8_t)(count - i), 0);
+		step(IF_EQUAL, denied_requests[i], (uint8_t)(count - i + 3), 0);
+	step(AND, TYPE_OF_REQUEST, 0, 0);
+	step(IF_EQUAL, OF_SOCKETS, 2, 0);
+	step(IF_EQUAL, OF_WIRELESS, 1, 0);
 	step(RETURN, ALLOW, 0, 0);
 	step(RETURN, REFUSE(EPERM), 0, 0);
 }

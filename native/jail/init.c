@@ -32,10 +32,11 @@
 #define CONTROL_FD 3
 #define STARTER_FD 65 /* pk-cell's, that became the process outside which started the jail */
 #define CLOSE_RANGE 436
+#define OPEN_PROCESS 434 /* pidfd_open */
 
 /*
  * Calls and console messages of the VMM, and the time of a CPU that all it does for the VMM may take: a call can have a name that takes
- * milliseconds to follow, and signals and orphans come without a call. What comes above waits. It runs where the VMM may not,
+ * milliseconds to follow, and signals and orphans come without a call. What comes above waits; the VMM's end does not. It runs where the VMM may not,
  * on CPUs that are not the kernel's.
  */
 #define CALLS_A_SECOND 2000
@@ -43,11 +44,12 @@
 #define ORPHANS_A_TURN 64
 
 /* The places of what is waited for. */
-enum { AT_SIGNALS, AT_CONTROL, AT_LISTENER, AT_LINE, AT_CONSOLE, AT_STARTER, PLACES };
+enum { AT_SIGNALS, AT_CONTROL, AT_LISTENER, AT_LINE, AT_CONSOLE, AT_STARTER, AT_VMM, PLACES };
 
 /* What the first process serves with; -1 = there is none. */
 struct served {
 	int control, line, listener, signals, starter;
+	int vmm; /* Linux 5.3; ready once it has ended */
 };
 
 static int exit_status(int status)
@@ -71,6 +73,14 @@ static int reap(int signals, pid_t vmm)
 			exit(exit_status(status));
 	}
 	return 1;
+}
+
+/* The VMM has ended; how is another's to learn where that traces it. */
+static _Noreturn void end_as(pid_t vmm)
+{
+	int status;
+
+	exit(waitpid(vmm, &status, WNOHANG) == vmm ? exit_status(status) : 128 + SIGKILL);
 }
 
 static int is_socket(int fd)
@@ -116,6 +126,7 @@ static _Noreturn void serve(const struct served *with, pid_t vmm)
 		[AT_LINE] = {with->line, POLLIN, 0},
 		[AT_CONSOLE] = {-1, POLLIN, 0},
 		[AT_STARTER] = {with->starter, POLLIN, 0},
+		[AT_VMM] = {with->vmm, POLLIN, 0},
 	};
 	struct pollfd *call = &places[AT_LISTENER], *console = &places[AT_CONSOLE], *signals = &places[AT_SIGNALS];
 
@@ -127,6 +138,8 @@ static _Noreturn void serve(const struct served *with, pid_t vmm)
 		call->revents = 0;
 		if (poll(places, PLACES, rest > 0 ? rest : orphans ? 0 : -1) < 0 && errno != EINTR)
 			exit(FAILED);
+		if (places[AT_VMM].revents != 0)
+			end_as(vmm);
 		if (rest <= 0 && (signals->revents || orphans))
 			orphans = reap(with->signals, vmm);
 		if (places[AT_CONTROL].revents & (POLLHUP | POLLERR) || places[AT_STARTER].revents != 0)
@@ -210,6 +223,7 @@ void become_init(enum filter_kind kind, struct may may, mode_t mask, const struc
 	}
 	close(line[1]);
 	with.listener = receive_descriptor(line[0], &byte);
+	with.vmm = (int)syscall(OPEN_PROCESS, vmm, 0);
 	/* The kernel drops all others that a first process neither handles nor blocks: who sends them does not even wake us. */
 	with.signals = signalfd(-1, &ends, SFD_NONBLOCK | SFD_CLOEXEC);
 	if (with.signals < 0 || sigprocmask(SIG_SETMASK, &ends, NULL) != 0)
@@ -217,6 +231,6 @@ void become_init(enum filter_kind kind, struct may may, mode_t mask, const struc
 	umask(077);
 	install_filter(FILTER_INIT, (struct may){0, 0});
 	(void)!write(line[0], "", 1);
-	close_all_but((int[]){with.control, with.line, with.listener, with.signals, with.starter}, 5);
+	close_all_but((int[]){with.control, with.line, with.listener, with.signals, with.starter, with.vmm}, 6);
 	serve(&with, vmm);
 }
