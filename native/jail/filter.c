@@ -35,7 +35,7 @@
 #endif
 
 /*
- * Filters this process and all it starts. `may` is what it lets pass: modes as they are, huge pages. Returns the descriptor of a listener for
+ * Filters this process and all it starts. `may` is what it lets pass: modes as they are, huge pages, CPUs of a machine. Returns the descriptor of a listener for
  * a VMM, or -1 where this kernel has none: what it would be asked is refused then.
  */
 int install_filter(enum filter_kind kind, struct may may)
@@ -85,7 +85,7 @@ int install_filter(enum filter_kind kind, struct may may)
 	check_waits(kind);
 	check_pipes();
 	check_core_limit();
-	check_requests(kind);
+	check_requests(kind, may.cpus);
 	if (!may.set_id)
 		check_modes(listens ? ASK : kind == FILTER_INIT ? ALLOW : REFUSE(EPERM));
 	step(RETURN, ALLOW, 0, 0);

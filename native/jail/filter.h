@@ -5,6 +5,7 @@ enum filter_kind { FILTER_UML, FILTER_QEMU, FILTER_TOOL, FILTER_INIT };
 
 struct may {
 	int set_id, huge_pages;
+	unsigned cpus; /* of a machine of KVM */
 };
 
 int install_filter(enum filter_kind kind, struct may may);

@@ -229,7 +229,7 @@ void become_init(enum filter_kind kind, struct may may, mode_t mask, const struc
 	if (with.signals < 0 || sigprocmask(SIG_SETMASK, &ends, NULL) != 0)
 		fail("signalfd");
 	umask(077);
-	install_filter(FILTER_INIT, (struct may){0, 0});
+	install_filter(FILTER_INIT, (struct may){0, 0, 0});
 	(void)!write(line[0], "", 1);
 	close_all_but((int[]){with.control, with.line, with.listener, with.signals, with.starter, with.vmm}, 6);
 	serve(&with, vmm);

@@ -97,6 +97,8 @@ static void read_options(int argc, char **argv, struct options *options)
 			writable[writable_count++] = argv[at];
 		} else if (strcmp(option, "--open") == 0)
 			options->opened = argv[at];
+		else if (strcmp(option, "--machine-cpus") == 0)
+			options->may.cpus = (unsigned)number(option, argv[at], 4096);
 		else if (strcmp(option, "--rlimit") == 0)
 			limit(argv[at]);
 		else if (strcmp(option, "--filter") == 0)
@@ -107,7 +109,7 @@ static void read_options(int argc, char **argv, struct options *options)
 	errno = 0;
 	if (at + 1 >= argc || options->filter == FILTER_INIT)
 		fail("usage: pk-jail --filter uml|qemu|tool [--userns FD] [--groups N,..] [--caps none|files] [--umask OCTAL] [--join FD,..] "
-		     "[--cpus LIST] [--mems LIST] [--rlimit NAME=N].. [--write PATH].. [--open FD,PATH] [--no-randomize] [--may-set-id] [--may-use-huge-pages] [--may-lock] -- PROGRAM ARG...");
+		     "[--cpus LIST] [--mems LIST] [--rlimit NAME=N].. [--write PATH].. [--open FD,PATH] [--no-randomize] [--may-set-id] [--may-use-huge-pages] [--machine-cpus N] [--may-lock] -- PROGRAM ARG...");
 	if (strcmp(options->capabilities, "none") != 0 && strcmp(options->capabilities, "files") != 0)
 		fail("--caps: none or files is wanted, not %s", options->capabilities);
 	options->program = argv + at + 1;

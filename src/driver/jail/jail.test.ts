@@ -139,6 +139,8 @@ describe('jailArgv', () => {
     expect(text({ volumes: [{ ...volumes[0]!, maySetId: true }] })).toContain('--may-set-id');
     expect(argv).not.toContain('--may-use-huge-pages');
     expect(text({ hugePages: true })).toContain('--may-use-huge-pages');
+    expect(argv).not.toContain('--machine-cpus');
+    expect(text({ machineCpus: 4 })).toContain(lines('--machine-cpus', '4'));
   });
 
   it('makes parents of targets passable', () => {

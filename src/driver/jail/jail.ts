@@ -76,6 +76,8 @@ export interface JailSpec {
   rlimits?: Readonly<Record<string, number>>;
   /** Whether its memory may be of huge pages, which no memory group counts; default no. */
   hugePages?: boolean;
+  /** CPUs of a machine of KVM, each of which costs memory that no memory group counts; default none. */
+  machineCpus?: number;
   /** Memory that it may lock, where the manager is root; default: as much as its starter. */
   lockedBytes?: number;
   /** A file in the jail that the VMM has open for reading, under that number. */
@@ -303,6 +305,7 @@ function jailOptions(spec: JailSpec): string[] {
   }
   if (spec.volumes.some(({ maySetId }) => maySetId)) options.push('--may-set-id');
   if (spec.hugePages === true) options.push('--may-use-huge-pages');
+  if (spec.machineCpus !== undefined) options.push('--machine-cpus', String(spec.machineCpus));
   // pk-cell has said how much.
   if (spec.lockedBytes !== undefined) options.push('--may-lock');
   if (spec.noRandomize) options.push('--no-randomize');

@@ -107,6 +107,17 @@ describe.runIf(jailsRun).each(callers)('jail of $caller', (caller) => {
     expect((await inside('', change)).stdout).toBe('machines 8\n');
   });
 
+  it('lets a machine of KVM have its CPUs and no more, for each of which nobody counts a megabyte', async () => {
+    const { inside } = jail;
+    const change = {
+      binds: [{ source: await probe(), target: '/vmm/probe', access: 'read' as const }],
+      program: ['/vmm/probe', '/export/vol0', 'machine-cpus'],
+    };
+    const refused = '2 EPERM\n3ff EPERM\n100000002 EPERM\n';
+    expect((await inside('', change)).stdout).toBe(`0 EPERM\n1 EPERM\n${refused}`);
+    expect((await inside('', { ...change, machineCpus: 2 })).stdout).toBe(`0 passes\n1 passes\n${refused}`);
+  });
+
   it('uses up little of what the host kernel counts for each user, and nothing of root', async () => {
     const { volume, inside } = jail;
     const queued = () => Number(/^SigQ:\t(\d+)/m.exec(readFileSync('/proc/self/status', 'utf8'))![1]);
