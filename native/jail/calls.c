@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -43,7 +44,13 @@ struct call_descriptor {
 /* Machines of KVM in the life of a jail: QEMU wants one, and asks again when a signal interrupts it. */
 #define MACHINES_MOST 8
 
+/* Processes with descriptors of their own, and programs run, until the VMM has its console; Linux 6.1 makes four, and runs itself. */
+#define TABLES_MOST 16
+
 int console_socket = -1;
+pid_t vmm_with_few_files;
+
+static int settled;
 
 /* Opens PART of a thread's directory in /proc, and makes sure that it is still the thread that asked. */
 static int open_of_caller(int listener, const struct call *call, const char *part, int flags)
@@ -165,9 +172,38 @@ static int give_console(int listener, const struct call *call)
 	return given < 0 ? -1 : 0;
 }
 
+void settle(void)
+{
+	struct rlimit files;
+
+	settled = 1;
+	if (vmm_with_few_files <= 0 || prlimit(vmm_with_few_files, RLIMIT_NOFILE, NULL, &files) != 0)
+		return;
+	files.rlim_cur = files.rlim_max;
+	prlimit(vmm_with_few_files, RLIMIT_NOFILE, &files, NULL);
+}
+
+/* Asked about for its number alone, so that nothing can be exchanged behind our back. */
+static int may_pass(int number)
+{
+	static unsigned machines, tables;
+
+	if (number == SYS_ioctl)
+		return machines++ < MACHINES_MOST;
+	return !settled && tables++ < TABLES_MOST;
+}
+
+static int is_to_pass(int number)
+{
+#ifdef __x86_64__
+	if (number == SYS_fork || number == SYS_vfork)
+		return 1;
+#endif
+	return number == SYS_ioctl || number == SYS_clone || number == SYS_execve || number == SYS_execveat;
+}
+
 void serve_call(int listener)
 {
-	static unsigned machines;
 	struct call call = {0};
 	struct call_answer answer = {0};
 
@@ -175,17 +211,15 @@ void serve_call(int listener)
 		return;
 	errno = 0;
 	if (call.data.number == SYS_socket) {
+		settle();
 		if (give_console(listener, &call) == 0)
 			return;
 		answer.error = -EPERM;
-	} else if (call.data.number == SYS_ioctl) {
-		/* It was asked about for its number alone, so that nothing can be exchanged behind our back. */
-		if (machines < MACHINES_MOST) {
-			machines++;
+	} else if (is_to_pass(call.data.number)) {
+		if (may_pass(call.data.number))
 			answer.flags = LET_PASS;
-		} else {
+		else
 			answer.error = -EPERM;
-		}
 	} else if (set_directory_mode(listener, &call) != 0) {
 		answer.error = -(errno == 0 ? EPERM : errno);
 	}

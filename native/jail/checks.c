@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 
 #include "bpf.h"
+#include "denied.h"
 #include "filter.h"
 
 /* linux/fcntl.h: F_SETLK, F_SETLKW, F_OFD_SETLK, F_OFD_SETLKW, F_SETLEASE, F_NOTIFY */
@@ -20,7 +21,15 @@
 /* The last of them that was looked at: F_SET_FILE_RW_HINT. Linux 6.19 has leases of directories behind it. */
 #define NEWEST_FILE_COMMAND 1038
 #define TMPFILE_BIT 020000000
-#define CORE_LIMIT 4 /* asm-generic/resource.h: RLIMIT_CORE */
+/* asm-generic/resource.h: RLIMIT_CORE, RLIMIT_NOFILE */
+#define CORE_LIMIT 4
+#define FILE_LIMIT 7
+
+/* linux/sched.h: CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET; CLONE_FILES, CLONE_THREAD; linux/close_range.h */
+#define NAMESPACE_FLAGS 0x7e020000u
+#define SHARE_FILES 0x400
+#define SHARE_PROCESS 0x10000
+#define UNSHARE_FILES 2
 #define SET_FILTER 22 /* linux/prctl.h: PR_SET_SECCOMP */
 /* The last of prctl that was looked at: PR_FUTEX_HASH of Linux 6.16. Names of memory (PR_SET_VMA) and the like are far above. */
 #define NEWEST_OPTION 78
@@ -235,14 +244,25 @@ void check_filters(enum filter_kind kind)
 	step(RETURN, REFUSE(EPERM), 0, 0);
 }
 
-/* It is 1, which alone keeps a core dump from a program of the host (core(5)); 0 does not. */
-void check_core_limit(void)
+/*
+ * That of core dumps is 1, which alone keeps one from a program of the host (core(5)); 0 does not. That of open files is small
+ * for User Mode Linux until it makes no more processes with descriptors of their own (init.c).
+ */
+void check_limits(enum filter_kind kind, int may_fork)
 {
-	check_argument(SYS_setrlimit, 0, IF_EQUAL, CORE_LIMIT, EPERM);
+	uint32_t other = kind == FILTER_UML && !may_fork ? FILE_LIMIT : CORE_LIMIT;
+
+	step(IF_EQUAL, SYS_setrlimit, 0, 5);
+	step(LOAD, ARGUMENT(0), 0, 0);
+	step(IF_EQUAL, CORE_LIMIT, 2, 0);
+	step(IF_EQUAL, other, 1, 0);
+	step(RETURN, ALLOW, 0, 0);
+	step(RETURN, REFUSE(EPERM), 0, 0);
 	/* A null pointer asks for it and changes nothing. */
-	step(IF_EQUAL, SYS_prlimit64, 0, 9);
+	step(IF_EQUAL, SYS_prlimit64, 0, 10);
 	step(LOAD, ARGUMENT(1), 0, 0);
-	step(IF_EQUAL, CORE_LIMIT, 1, 0);
+	step(IF_EQUAL, CORE_LIMIT, 2, 0);
+	step(IF_EQUAL, other, 1, 0);
 	step(RETURN, ALLOW, 0, 0);
 	step(LOAD, ARGUMENT(2), 0, 0);
 	step(IF_EQUAL, 0, 0, 2);
@@ -250,6 +270,55 @@ void check_core_limit(void)
 	step(IF_EQUAL, 0, 1, 0);
 	step(RETURN, REFUSE(EPERM), 0, 0);
 	step(RETURN, ALLOW, 0, 0);
+}
+
+/*
+ * No namespaces. And what the host's kernel keeps of an open directory, up to 22 KB on ext4, no control group counts: each process that
+ * has descriptors of its own could have as many. QEMU makes threads alone; the processes of User Mode Linux share its
+ * descriptors but for a few that it makes to look at the host (Linux before 6.13).
+ */
+void check_clone(enum filter_kind kind, int may_fork)
+{
+	int uml = kind == FILTER_UML && !may_fork, qemu = kind == FILTER_QEMU && !may_fork;
+
+	step(IF_EQUAL, SYS_clone, 0, (uint8_t)(uml ? 6 : qemu ? 7 : 4));
+	step(LOAD, ARGUMENT(0), 0, 0);
+	step(IF_ANY_BIT, NAMESPACE_FLAGS, 0, 1);
+	step(RETURN, REFUSE(EPERM), 0, 0);
+	if (uml) {
+		step(IF_ANY_BIT, SHARE_FILES, 1, 0);
+		ask_to_pass();
+	} else if (qemu) {
+		step(IF_ANY_BIT, SHARE_FILES, 0, 1);
+		step(IF_ANY_BIT, SHARE_PROCESS, 1, 0);
+		step(RETURN, REFUSE(EPERM), 0, 0);
+	}
+	step(RETURN, ALLOW, 0, 0);
+}
+
+static void ask_for(int number)
+{
+	step(IF_EQUAL, (uint32_t)number, 0, 1);
+	ask_to_pass();
+}
+
+/* Other ways to descriptors of one's own. A program that is run gets some where they were shared; QEMU shares them among threads, which end then. */
+void check_tables(enum filter_kind kind)
+{
+	check_argument(436 /* close_range */, 2, IF_ANY_BIT, UNSHARE_FILES, EPERM);
+	if (kind == FILTER_UML) {
+		ask_for(SYS_execve);
+		ask_for(SYS_execveat);
+	}
+#ifdef __x86_64__
+	if (kind == FILTER_UML) {
+		ask_for(SYS_fork);
+		ask_for(SYS_vfork);
+	} else {
+		answer_call(SYS_fork, REFUSE(EPERM));
+		answer_call(SYS_vfork, REFUSE(EPERM));
+	}
+#endif
 }
 
 /*

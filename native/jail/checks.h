@@ -15,7 +15,9 @@ void check_memory(void);
 void check_waits(enum filter_kind kind);
 void check_pipes(void);
 void check_filters(enum filter_kind kind);
-void check_core_limit(void);
+void check_limits(enum filter_kind kind, int may_fork);
+void check_clone(enum filter_kind kind, int may_fork);
+void check_tables(enum filter_kind kind);
 void check_tracing(void);
 
 #endif

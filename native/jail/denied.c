@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 
+#include "../common/fail.h"
 #include "bpf.h"
 
 /* linux/kvm.h: KVM_CREATE_VM, KVM_CREATE_VCPU */
@@ -99,15 +100,29 @@ static int may_ask_to_pass(void)
  * Each machine of KVM can have a thread of the host's kernel, which counts for nobody: neither as a process of the jail nor
  * its stack as memory of it. QEMU makes one; the listener counts them.
  */
-static uint32_t machine_answer(enum filter_kind kind)
+static void answer_machine(enum filter_kind kind)
 {
-	if (kind != FILTER_QEMU)
-		return REFUSE(EPERM);
-	return may_ask_to_pass() ? ASK : ALLOW;
+	if (kind == FILTER_QEMU)
+		ask_to_pass();
+	else
+		step(RETURN, REFUSE(EPERM), 0, 0);
 }
 
-/* Its place in the filter. */
-static uint16_t machine_step;
+/* Where it is asked, in the filter. */
+static uint16_t asking[8];
+static size_t asking_count;
+
+void ask_to_pass(void)
+{
+	if (may_ask_to_pass()) {
+		if (asking_count == sizeof asking / sizeof *asking) {
+			errno = 0;
+			fail("too many questions of the system call filter");
+		}
+		asking[asking_count++] = length;
+	}
+	step(RETURN, may_ask_to_pass() ? ASK : ALLOW, 0, 0);
+}
 
 /*
  * All requests of sockets, by their type (linux/sockios.h, linux/wireless.h): a socket of its line or console was made in the host's
@@ -129,8 +144,7 @@ void check_requests(enum filter_kind kind, unsigned machine_cpus)
 	step(IF_EQUAL, SYS_ioctl, 0, (uint8_t)(count + 13));
 	step(LOAD, ARGUMENT(1), 0, 0);
 	step(IF_EQUAL, CREATE_MACHINE, 0, 1);
-	machine_step = length;
-	step(RETURN, machine_answer(kind), 0, 0);
+	answer_machine(kind);
 	step(IF_EQUAL, CREATE_CPU, 0, 4);
 	step(LOAD, ARGUMENT(2), 0, 0);
 	step(IF_AT_LEAST, machine_cpus, 0, 1);
@@ -145,8 +159,8 @@ void check_requests(enum filter_kind kind, unsigned machine_cpus)
 	step(RETURN, REFUSE(EPERM), 0, 0);
 }
 
-void count_no_machines(void)
+void let_pass(void)
 {
-	if (steps[machine_step].value == ASK)
-		steps[machine_step].value = ALLOW;
+	for (size_t i = 0; i < asking_count; i++)
+		steps[asking[i]].value = ALLOW;
 }

@@ -5,7 +5,11 @@
 
 void deny_calls(void);
 void check_requests(enum filter_kind kind, unsigned machine_cpus);
-/* Where nobody listens QEMU still wants its machine. */
-void count_no_machines(void);
+
+/* The listener lets what is asked pass, or refuses it, by its number alone; where it cannot, all passes. */
+void ask_to_pass(void);
+
+/* There is no listener. */
+void let_pass(void);
 
 #endif

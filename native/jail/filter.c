@@ -19,9 +19,6 @@
 #define FLAG_SPEC_ALLOW 4 /* no speculation penalty for the filtered process */
 #define FLAG_NEW_LISTENER 8
 
-/* CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET */
-#define NAMESPACE_FLAGS 0x7e020000u
-
 /*
  * The last call that was looked at: mseal of Linux 6.10. What is newer answers as an older kernel would; so do the numbers below the
  * first that all machines share, of which x86 has had some since, but for two that the kernel lets pass any filter (uretprobe, uprobe).
@@ -35,7 +32,7 @@
 #endif
 
 /*
- * Filters this process and all it starts. `may` is what it lets pass: modes as they are, huge pages, CPUs of a machine. Returns the descriptor of a listener for
+ * Filters this process and all it starts. `may` is what it lets pass: modes as they are, huge pages, forks, CPUs of a machine. Returns the descriptor of a listener for
  * a VMM, or -1 where this kernel has none: what it would be asked is refused then.
  */
 int install_filter(enum filter_kind kind, struct may may)
@@ -71,11 +68,9 @@ int install_filter(enum filter_kind kind, struct may may)
 	answer_call(SYS_mbind, REFUSE(ENOSYS));
 	/* Its flags are behind a pointer; C libraries fall back to clone. */
 	answer_call(435 /* clone3 */, REFUSE(ENOSYS));
-	step(IF_EQUAL, SYS_clone, 0, 4);
-	step(LOAD, ARGUMENT(0), 0, 0);
-	step(IF_ANY_BIT, NAMESPACE_FLAGS, 0, 1);
-	step(RETURN, REFUSE(EPERM), 0, 0);
-	step(RETURN, ALLOW, 0, 0);
+	check_clone(kind, may.fork);
+	if (listens && !may.fork)
+		check_tables(kind);
 	check_sockets(kind);
 	check_names(kind);
 	check_urgent_data();
@@ -84,7 +79,7 @@ int install_filter(enum filter_kind kind, struct may may)
 	check_memory();
 	check_waits(kind);
 	check_pipes();
-	check_core_limit();
+	check_limits(kind, may.fork);
 	check_requests(kind, may.cpus);
 	if (!may.set_id)
 		check_modes(listens ? ASK : kind == FILTER_INIT ? ALLOW : REFUSE(EPERM));
@@ -95,7 +90,7 @@ int install_filter(enum filter_kind kind, struct may may)
 		if (result >= 0)
 			return result;
 		/* Before 5.0, or in a jail in a jail: nobody answers, and such calls say ENOSYS. */
-		count_no_machines();
+		let_pass();
 	}
 	/* Kernels before 4.17 do not know the flag. */
 	if (syscall(SYS_seccomp, SECCOMP_MODE_FILTER_CALL, FLAG_SPEC_ALLOW, &program) != 0 &&

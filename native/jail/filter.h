@@ -5,6 +5,7 @@ enum filter_kind { FILTER_UML, FILTER_QEMU, FILTER_TOOL, FILTER_INIT };
 
 struct may {
 	int set_id, huge_pages;
+	int fork; /* processes with descriptors of their own */
 	unsigned cpus; /* of a machine of KVM */
 };
 

@@ -13,6 +13,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -173,6 +174,26 @@ static void close_all_but(const int *kept, int count)
 	syscall(CLOSE_RANGE, from, ~0u, 0);
 }
 
+/* What User Mode Linux has open until it makes no more processes with descriptors of their own, which each of them could have too (checks.c). */
+#define FEW_FILES 256
+
+static int has_few_files(enum filter_kind kind, struct may may)
+{
+	return kind == FILTER_UML && !may.fork;
+}
+
+static void have_few_files(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+		fail("limit of open files");
+	if (files.rlim_cur > FEW_FILES)
+		files.rlim_cur = FEW_FILES;
+	if (setrlimit(RLIMIT_NOFILE, &files) != 0)
+		fail("limit of open files");
+}
+
 /*
  * Splits in two: returns in the VMM's process, in its place, filtered, about to become its program. The first process
  * serves it and does not come back.
@@ -207,6 +228,8 @@ void become_init(enum filter_kind kind, struct may may, mode_t mask, const struc
 		umask(mask);
 		take_place(place);
 		confine_writes();
+		if (has_few_files(kind, may))
+			have_few_files();
 		listener = install_filter(kind, may);
 		if (listener >= 0 ? send_descriptor(line[1], listener, 0) != 0 : write(line[1], "-", 1) != 1)
 			fail("the listener of the system call filter");
@@ -222,14 +245,19 @@ void become_init(enum filter_kind kind, struct may may, mode_t mask, const struc
 		return;
 	}
 	close(line[1]);
+	if (has_few_files(kind, may))
+		vmm_with_few_files = vmm;
 	with.listener = receive_descriptor(line[0], &byte);
 	with.vmm = (int)syscall(OPEN_PROCESS, vmm, 0);
+	/* Nobody will be asked for a console. */
+	if (with.listener < 0)
+		settle();
 	/* The kernel drops all others that a first process neither handles nor blocks: who sends them does not even wake us. */
 	with.signals = signalfd(-1, &ends, SFD_NONBLOCK | SFD_CLOEXEC);
 	if (with.signals < 0 || sigprocmask(SIG_SETMASK, &ends, NULL) != 0)
 		fail("signalfd");
 	umask(077);
-	install_filter(FILTER_INIT, (struct may){0, 0, 0});
+	install_filter(FILTER_INIT, (struct may){0});
 	(void)!write(line[0], "", 1);
 	close_all_but((int[]){with.control, with.line, with.listener, with.signals, with.starter, with.vmm}, 6);
 	serve(&with, vmm);

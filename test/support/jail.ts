@@ -105,6 +105,8 @@ export async function openJail({ identity, isUser }: Caller): Promise<Jail> {
       pkJail,
       filter: 'qemu',
       noRandomize: false,
+      // A shell is in the VMM's place.
+      mayFork: true,
       hostCpus: undefined,
       memoryNodes: undefined,
       joinFds: [],

@@ -139,7 +139,8 @@ describe('jailArgv', () => {
     expect(text({ volumes: [{ ...volumes[0]!, maySetId: true }] })).toContain('--may-set-id');
     expect(argv).not.toContain('--may-use-huge-pages');
     expect(text({ hugePages: true })).toContain('--may-use-huge-pages');
-    expect(argv).not.toContain('--machine-cpus');
+    for (const option of ['--machine-cpus', '--may-fork']) expect(argv).not.toContain(option);
+    expect(text({ mayFork: true })).toContain('--may-fork');
     expect(text({ machineCpus: 4 })).toContain(lines('--machine-cpus', '4'));
   });
 

@@ -76,6 +76,8 @@ export interface JailSpec {
   rlimits?: Readonly<Record<string, number>>;
   /** Whether its memory may be of huge pages, which no memory group counts; default no. */
   hugePages?: boolean;
+  /** Whether it may make processes with descriptors of their own, without end; default no. */
+  mayFork?: boolean;
   /** CPUs of a machine of KVM, each of which costs memory that no memory group counts; default none. */
   machineCpus?: number;
   /** Memory that it may lock, where the manager is root; default: as much as its starter. */
@@ -305,6 +307,7 @@ function jailOptions(spec: JailSpec): string[] {
   }
   if (spec.volumes.some(({ maySetId }) => maySetId)) options.push('--may-set-id');
   if (spec.hugePages === true) options.push('--may-use-huge-pages');
+  if (spec.mayFork === true) options.push('--may-fork');
   if (spec.machineCpus !== undefined) options.push('--machine-cpus', String(spec.machineCpus));
   // pk-cell has said how much.
   if (spec.lockedBytes !== undefined) options.push('--may-lock');

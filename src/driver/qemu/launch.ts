@@ -67,6 +67,8 @@ export async function launchQemu(launch: QemuLaunch, signal: AbortSignal): Promi
     hostCpus: spec.housekeepingCpus,
     memoryNodes: spec.placement?.memory.map(({ node }) => node),
     joinFds: [],
+    // Its state goes through a program to a file.
+    mayFork: start === 'template',
     ...(kvm !== undefined && { machineCpus: machine.cpus }),
     hugePages: spec.placement?.hugePageBytes != null,
     // What it writes are two files of the host, of which its memory is the larger.

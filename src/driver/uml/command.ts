@@ -106,6 +106,12 @@ export function umlRegionSteps(regions: readonly SharedRegion[]): Map<string, Pa
 /** In the jail. */
 const EXPORT = '/export';
 
+/** From Linux 6.13 on each process of the guest has descriptors of its own on the host; before, all share the kernel's. */
+export function umlMayFork({ version }: Pick<LaunchSpec['image'], 'version'>): boolean {
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  return major > 6 || (major === 6 && minor >= 13);
+}
+
 /** How the guest finds the root and the volumes that the jail shows. */
 export function umlGuestRoot(spec: Pick<LaunchSpec, 'image' | 'root' | 'volumes'>): GuestRoot {
   const { moduleTree, version } = spec.image;

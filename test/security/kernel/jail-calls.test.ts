@@ -118,6 +118,23 @@ describe.runIf(jailsRun).each(callers)('jail of $caller', (caller) => {
     expect((await inside('', { ...change, machineCpus: 2 })).stdout).toBe(`0 passes\n1 passes\n${refused}`);
   });
 
+  it('has descriptors once and not for each of its processes, for the kernel keeps what nobody counts of each directory', async () => {
+    const { inside } = jail;
+    const change = {
+      binds: [{ source: await probe(), target: '/vmm/probe', access: 'read' as const }],
+      program: ['/vmm/probe', '/export/vol0', 'tables'],
+      rlimits: { nofile: 1000 },
+      mayFork: false,
+    };
+    const few = 'files 256 of 1000\nmore-files EPERM\nmore-files-64 EPERM\nforks 15\nthread ok\nconsole ok\n';
+    const all = 'files 1000 of 1000\nfork EPERM\nvfork EPERM\nprogram EPERM\nunshared EPERM\n';
+    expect((await inside('', { ...change, filter: 'uml' })).stdout).toBe(few + all);
+    expect((await inside('', change)).stdout).toBe(
+      'files 1000 of 1000\nmore-files ok\nmore-files-64 ok\nforks 0\nthread ok\nconsole EAFNOSUPPORT\n' +
+        'files 1000 of 1000\nfork EPERM\nvfork EPERM\nshared EPERM\nunshared EPERM\n',
+    );
+  });
+
   it('uses up little of what the host kernel counts for each user, and nothing of root', async () => {
     const { volume, inside } = jail;
     const queued = () => Number(/^SigQ:\t(\d+)/m.exec(readFileSync('/proc/self/status', 'utf8'))![1]);

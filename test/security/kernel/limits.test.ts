@@ -98,6 +98,7 @@ describe('code in place of the VMM', () => {
       pkJail,
       filter: 'uml',
       noRandomize: false,
+      mayFork: true,
       hostCpus: undefined,
       memoryNodes: undefined,
       joinFds: [],
