@@ -62,7 +62,7 @@ static void header(char type, const char *name, const char *link, const struct s
 	tar_put(h.mode, sizeof h.mode, st->st_mode & 07777);
 	tar_put(h.uid, sizeof h.uid, st->st_uid), tar_put(h.gid, sizeof h.gid, st->st_gid);
 	tar_put(h.size, sizeof h.size, size);
-	tar_put(h.mtime, sizeof h.mtime, st->st_mtime > 0 ? (u64)st->st_mtime : 0);
+	tar_put(h.mtime, sizeof h.mtime, (u64)st->st_mtime);
 	if (type == '3' || type == '4') tar_put(h.major, sizeof h.major, major(st->st_rdev)), tar_put(h.minor, sizeof h.minor, minor(st->st_rdev));
 	tar_put(h.sum, sizeof h.sum - 1, tar_sum(&h));
 	h.sum[7] = ' ';

@@ -34,7 +34,8 @@ u32 tar_sum(const struct tar_header *h)
 void tar_put(char *field, size_t width, u64 value)
 {
 	if (value >> (3 * (width - 1))) {
-		for (size_t i = width; i-- > 0; value >>= 8) field[i] = (char)(value & 0xff);
+		char above = value >> 63 ? (char)0xff : 0;
+		for (size_t i = width; i-- > 0; value >>= 8) field[i] = width - i > sizeof value ? above : (char)(value & 0xff);
 		field[0] = (char)(field[0] | 0x80);
 	} else {
 		field[width - 1] = 0;

@@ -28,7 +28,7 @@ extern void (*tar_failing)(void);
 /* The sum of its bytes, those of the sum itself read as spaces. */
 u32 tar_sum(const struct tar_header *h);
 
-/* Octal, or big-endian with the highest bit set. */
+/* Octal, or big-endian with the highest bit set; below zero, as times before 1970 are, all above it are set, too. */
 void tar_put(char *field, size_t width, u64 value);
 u64 tar_get(const char *field, size_t width);
 

@@ -38,7 +38,7 @@ static struct stat was; /* and what it is */
 static char partial[32]; /* what a file is called until it is whole, while there is one */
 static int partial_at = -1; /* and its directory */
 static char inside[2 * PATH]; /* the directory that was made last, and with it those that it is in: */
-static struct { size_t length; u64 time; mode_t mode; } open_directories[PATH / 2];
+static struct { size_t length; time_t time; mode_t mode; } open_directories[PATH / 2];
 static size_t depth;
 static const char *unmade; /* `PATH/` where nothing is: a directory may become that */
 
@@ -153,12 +153,12 @@ static void forget_partial(void)
 	partial_at = -1;
 }
 
-static u64 mtime(void) { return tar_get(m.header.mtime, sizeof m.header.mtime); }
+static time_t mtime(void) { return (time_t)tar_get(m.header.mtime, sizeof m.header.mtime); }
 
 /* Of fd where there is no name. A time that cannot be set is no reason to fail. */
-static void set_time(int fd, const char *name, u64 seconds)
+static void set_time(int fd, const char *name, time_t seconds)
 {
-	struct timespec times[2] = {{.tv_nsec = UTIME_NOW}, {.tv_sec = seconds < LONG_MAX ? (time_t)seconds : 0}};
+	struct timespec times[2] = {{.tv_nsec = UTIME_NOW}, {.tv_sec = seconds}};
 	if (name) utimensat(fd, name, times, AT_SYMLINK_NOFOLLOW);
 	else futimens(fd, times);
 }
@@ -269,7 +269,7 @@ static void leave_directories(const char *path)
 		inside[n] = 0;
 		char way[2 * PATH];
 		const char *name = place(strcpy(way, inside), &parent);
-		u64 time = open_directories[--depth].time;
+		time_t time = open_directories[--depth].time;
 		mode_t mode = open_directories[depth].mode;
 		int fd = name && (mode & 0700) != 0700 ? openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
 		if (fd >= 0 && fchmod(fd, mode)) tar_fail(errno, inside);

@@ -104,6 +104,12 @@ describe.each(Object.keys(launchers))('%s', (launcher) => {
     expect(arrived(launcher, many)).toEqual([many, flags]);
     expect(arrived(launcher, [])).toEqual([[], flags]);
   });
+
+  // It takes half a second, and a minute where the time grows with the square of their number.
+  it('passes as many on as Linux lets a program have', { timeout: 30_000 }, () => {
+    const many = Array.from({ length: 60_000 }, (_, index) => `-${index}`);
+    expect(arrived(launcher, many)).toEqual([many, flags]);
+  });
 });
 
 it('the experiment would show it: Node itself does act on them', () => {
@@ -115,6 +121,15 @@ it('the experiment would show it: Node itself does act on them', () => {
   };
   expect(direct('--experimental-default-config-file')).toBe(true);
   expect(direct(`--experimental-config-file=${join(base, 'node.config.json')}`)).toBe(true);
+});
+
+it.each(['>&-', '>/dev/full', '>&- <&-', '>&- 2>&-'])('output that cannot be written (%s) is no success', (where) => {
+  const { status, stderr } = spawnSync('sh', ['-c', `"$0" --help ${where}`, join(ROOT, 'bin/pk')], {
+    encoding: 'utf8',
+    env: quiet(),
+  });
+  expect(status).toBe(125);
+  if (!where.includes('2>')) expect(stderr).toMatch(/^pk: writing standard output failed: /);
 });
 
 it('an entry that is started without a launcher says how', () => {

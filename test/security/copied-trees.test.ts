@@ -196,6 +196,36 @@ it('links among files, times and modes of directories come out as they went in',
   chmodSync(join(source, 'shut'), 0o755);
 });
 
+it('times before 1970 and after 2242, and sticky bits come out as they went in', async () => {
+  const source = join(base, 'source');
+  mkdirSync(join(source, 'sub'), { recursive: true });
+  const times = {
+    'sub/old': -86_400,
+    'sub/oldest': -(2 ** 31),
+    'sub/new': 2 ** 32 + 5,
+    'sub/newest': 8 ** 11 + 7,
+    sub: -5,
+  };
+  for (const [path, seconds] of Object.entries(times)) {
+    if (path !== 'sub') writeFileSync(join(source, path), 'x');
+    utimesSync(join(source, path), '1', `${seconds}`);
+  }
+  chmodSync(join(source, 'sub/old'), 0o1644);
+  chmodSync(join(source, 'sub'), 0o1555);
+  const parts: Buffer[] = [];
+  for await (const part of packTree(source, () => {})) parts.push(part);
+  const archive = Buffer.concat(parts);
+  await unpackTree(pieces(archive), join(base, 'out'), { name: '', keepsOwners: false, leftOut() {} });
+  const listed = execFileSync('tar', ['-tv', '--utc', '--full-time'], { input: archive, encoding: 'utf8' });
+  for (const [path, seconds] of Object.entries(times)) {
+    expect(lstatSync(join(base, 'out', path)).mtimeMs, path).toBe(seconds * 1000);
+    const said = new Date(seconds * 1000).toISOString().slice(0, 19).replace('T', ' ');
+    expect(listed).toMatch(new RegExp(` ${said} \\./${path}/?$`, 'm'));
+  }
+  expect(lstatSync(join(base, 'out/sub/old')).mode & 0o7777).toBe(0o1644);
+  expect(lstatSync(join(base, 'out/sub')).mode & 0o7777).toBe(0o1555);
+});
+
 it('what breaks off leaves no half file, and what was there as it was', async () => {
   chmodSync(join(base, 'precious/file'), 0o604);
   const half = Buffer.concat([entry('file', '.', { size: 5000 }), Buffer.alloc(3000)]);

@@ -18,7 +18,7 @@ export interface Entry {
   mode: number;
   uid: number;
   gid: number;
-  /** Seconds since 1970. */
+  /** Seconds since 1970; below zero before. */
   mtime: number;
   /** Bytes of content that follow, padded to whole blocks. */
   size: number;
@@ -51,16 +51,19 @@ function header(code: string, { name, link, mode, uid, gid, mtime, size }: Omit<
   number(block, 108, 8, uid);
   number(block, 116, 8, gid);
   number(block, 124, 12, size);
-  number(block, 136, 12, Math.max(0, mtime));
+  number(block, 136, 12, mtime);
   block.write(`${sumOf(block).toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
   return block;
 }
 
-/** Octal, or big-endian with the highest bit set. */
+/** Octal, or big-endian with the highest bit set; below zero all above it are set, too. */
 function number(block: Buffer, at: number, width: number, value: number): void {
-  const digits = Math.floor(value).toString(8);
-  if (digits.length < width) return void block.write(digits.padStart(width - 1, '0'), at, 'latin1');
-  block.writeUIntBE(Math.floor(value), at + width - 6, 6);
+  const whole = Math.floor(value);
+  const digits = whole.toString(8);
+  if (whole >= 0 && digits.length < width) return void block.write(digits.padStart(width - 1, '0'), at, 'latin1');
+  if (whole < 0) block.fill(0xff, at, at + width - 6);
+  if (whole < 0) block.writeIntBE(whole, at + width - 6, 6);
+  else block.writeUIntBE(whole, at + width - 6, 6);
   block[at]! |= 0x80;
 }
 
@@ -130,7 +133,7 @@ export class Entries {
       mode: numberAt(block, 100, 8) & 0o7777,
       uid: numberAt(block, 108, 8),
       gid: numberAt(block, 116, 8),
-      mtime: numberAt(block, 136, 12),
+      mtime: timeAt(block, 136, 12),
       size: this.#left,
     };
   }
@@ -169,6 +172,11 @@ const octal = (block: Buffer, at: number, width: number): number =>
 export function numberAt(block: Buffer, at: number, width: number): number {
   if ((block[at]! & 0x80) === 0) return octal(block, at, width);
   return block.readUIntBE(at + width - 6, 6);
+}
+
+function timeAt(block: Buffer, at: number, width: number): number {
+  const isBefore1970 = (block[at]! & 0xc0) === 0xc0;
+  return isBefore1970 ? block.readIntBE(at + width - 6, 6) : numberAt(block, at, width);
 }
 
 const damaged = (why: string): PolykernelError => new PolykernelError('protocol', `the archive from the guest: ${why}`);

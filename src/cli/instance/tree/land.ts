@@ -54,10 +54,13 @@ export async function fill(
   const stats = await file.stat();
   if (!stats.isFile()) return stats;
   if (keepsOwners) await file.chown(entry.uid, entry.gid);
-  if (keepsOwners) await file.chmod(entry.mode & 0o777);
-  await file.utimes(Date.now() / 1000, entry.mtime);
+  if (keepsOwners) await file.chmod(entry.mode & 0o1777);
+  await file.utimes(Date.now() / 1000, timeOf(entry));
   return stats;
 }
+
+/** Of a number below zero Node makes the present. */
+export const timeOf = (entry: Entry): string => `${entry.mtime}`;
 
 /** Into a file that is empty: what is nothing but zeros takes no room in it. */
 async function writeSparsely(file: FileHandle, content: AsyncIterable<Buffer>): Promise<void> {
@@ -101,9 +104,9 @@ async function isReplaced(
   const fd = openSync(dirname(real), O_RDONLY | O_DIRECTORY);
   let isBegun = false;
   try {
-    await landFile(fd, Buffer.from(basename(real)), was.mode & 0o777, async (file) => {
+    await landFile(fd, Buffer.from(basename(real)), was.mode & 0o1777, async (file) => {
       await file.chown(was.uid, was.gid);
-      await file.chmod(was.mode & 0o777);
+      await file.chmod(was.mode & 0o1777);
       isBegun = true;
       await fill(file, entry, content, keepsOwners);
     });

@@ -23,7 +23,7 @@ import { basename, dirname } from 'node:path';
 import { asPolykernelError, PolykernelError } from '../../../sys/errors.ts';
 import { plainLine } from '../../../sys/text.ts';
 import { Entries, type Entry } from './blocks.ts';
-import { fill, landFile, replaceFile } from './land.ts';
+import { fill, landFile, replaceFile, timeOf } from './land.ts';
 import { inside } from './pack.ts';
 
 export interface UnpackOptions {
@@ -129,19 +129,19 @@ class Tree implements Disposable {
       const place = inside({ fd: directory }, name);
       if (entry.type === 'file') {
         this.#remember(
-          await landFile(directory, name, entry.mode & 0o777, (file) =>
+          await landFile(directory, name, entry.mode & 0o1777, (file) =>
             fill(file, entry, entries.content(), keepsOwners),
           ),
         );
         return;
       }
       if (entry.type === 'directory') {
-        if (makeDirectory(place, entry.mode & 0o777)) this.#open.push({ way, parts: whole, entry });
+        if (makeDirectory(place, entry.mode & 0o1777)) this.#open.push({ way, parts: whole, entry });
       } else rmSync(place, { force: true });
       if (entry.type === 'hard') return this.#link([...this.#prefix, ...partsOf(entry.link)], place);
       if (entry.type === 'link') symlinkSync(entry.link, place);
       if (keepsOwners) await lchown(place, entry.uid, entry.gid);
-      if (entry.type === 'link') lutimesSync(place, Date.now() / 1000, entry.mtime);
+      if (entry.type === 'link') lutimesSync(place, Date.now() / 1000, timeOf(entry));
     } catch (error) {
       throw asPolykernelError(error, `writing ${shown()}`);
     }
@@ -157,8 +157,8 @@ class Tree implements Disposable {
       try {
         const now = fstatSync(fd).mode;
         // Else what makeDirectory() has given its owner stays.
-        if ((last.entry.mode & 0o700) !== 0o700) fchmodSync(fd, now & 0o777 & (last.entry.mode | 0o077));
-        futimesSync(fd, Date.now() / 1000, last.entry.mtime);
+        if ((last.entry.mode & 0o700) !== 0o700) fchmodSync(fd, now & 0o1777 & (last.entry.mode | 0o1077));
+        futimesSync(fd, Date.now() / 1000, timeOf(last.entry));
       } finally {
         closeSync(fd);
       }
