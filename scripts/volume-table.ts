@@ -24,6 +24,13 @@ export const OPERATIONS: readonly VolumeRow[] = [
   },
   { name: 'modes', operation: 'umask; a file made with mode 0 and written', uml: 'yes', qemu: 'yes' },
   { name: 'chown', operation: '`chown` by root', uml: 'yes', qemu: 'yes' },
+  {
+    name: 'chown-far',
+    operation: 'owners above 65,535',
+    uml: { outcome: 'no', text: 'no: `EINVAL`' },
+    qemu: { outcome: 'no', text: 'no: `EINVAL`' },
+    instead: '`tar x --no-same-owner`; a scratch or ext4 directory',
+  },
   { name: 'lchown', operation: '`chown -h` of a symbolic link by root', uml: 'yes', qemu: 'yes' },
   { name: 'times', operation: 'setting times (`touch -d`, `cp -p`, `tar x`)', uml: 'yes', qemu: 'yes' },
   { name: 'touched', operation: "`touch` of a file that is there, by the host's clock", uml: 'yes', qemu: 'yes' },
@@ -41,6 +48,7 @@ export const OPERATIONS: readonly VolumeRow[] = [
     qemu: { outcome: 'no', text: 'no: 1970' },
     instead: 'a scratch directory',
   },
+  { name: 'late-times', operation: 'times after 2106', uml: 'yes', qemu: 'yes' },
   { name: 'unlinked', operation: 'open, unlink, go on reading and writing', uml: 'yes', qemu: 'yes' },
   {
     name: 'unlinked-changes',
@@ -93,6 +101,7 @@ export const OPERATIONS: readonly VolumeRow[] = [
   { name: 'device', operation: '`mknod` of devices', uml: 'no', qemu: 'no', instead: '/dev' },
   { name: 'flock', operation: '`flock` within one guest', uml: 'yes', qemu: 'yes' },
   { name: 'fcntl', operation: '`fcntl` locks within one guest', uml: 'yes', qemu: 'yes' },
+  { name: 'lease', operation: 'leases (`F_SETLEASE`)', uml: 'yes', qemu: 'no', instead: 'uml; /tmp' },
   { name: 'mmap', operation: 'shared writable mappings', uml: 'yes', qemu: 'yes' },
   { name: 'mmap-read', operation: 'a mapping that is read, of a file that `write` changes', uml: 'yes', qemu: 'yes' },
   {
