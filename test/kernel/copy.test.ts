@@ -90,11 +90,27 @@ it('what has no end is refused, and what breaks off is named and leaves nothing 
   await sandbox.ok('exec', 'uml', 'sh', '-c', 'mkdir /tmp/in && truncate -s 8G /tmp/in/endless');
 
   const interrupted = sandbox.start('cp', 'uml:/tmp/in', out);
-  const ended = finished(interrupted);
+  const taken = finished(interrupted);
   await eventually(() => readdirSync(out, { recursive: true }).some((name) => `${name}`.includes('.pk-cp-')), 60_000);
   interrupted.kill('SIGINT');
-  expect((await ended).code).toBe(130);
+  expect((await taken).code).toBe(130);
   expect(readdirSync(join(out, 'in'))).toEqual([]);
+
+  const halves = () => readdirSync(join(out, 'in')).filter((name) => name.startsWith('.pk-cp-'));
+  const killed = sandbox.start('cp', 'uml:/tmp/in', out);
+  const gone = finished(killed);
+  await eventually(() => halves().length === 1, 60_000);
+  const going = sandbox.start('cp', 'uml:/tmp/in', out);
+  const stopped = finished(going);
+  await eventually(() => halves().length === 2, 60_000);
+  killed.kill('SIGKILL');
+  await gone;
+  expect(halves()).toHaveLength(2);
+  await sandbox.ok('cp', 'uml:/etc/hostname', join(out, 'in'));
+  expect(halves()).toHaveLength(1);
+  going.kill('SIGINT');
+  await stopped;
+  expect(readdirSync(join(out, 'in'))).toEqual(['hostname']);
 
   const sender = sandbox.start('cp', '-', 'uml:/tmp/in');
   const sent = finished(sender);
@@ -109,9 +125,9 @@ it('what has no end is refused, and what breaks off is named and leaves nothing 
   const reader = sandbox.start('cp', 'uml:/tmp/in', '-');
   await once(reader.stdout!, 'readable');
   await sandbox.ok('kill', 'uml');
-  const killed = await finished(reader);
-  expect(killed.code).not.toBe(0);
-  expect(killed.stderr).toMatch(/^pk: copying uml:\/tmp\/in\/endless broke off: /);
+  const ended = await finished(reader);
+  expect(ended.code).not.toBe(0);
+  expect(ended.stderr).toMatch(/^pk: copying uml:\/tmp\/in\/endless broke off: /);
   await sandbox.ok('start', 'uml');
 });
 

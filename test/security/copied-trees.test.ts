@@ -1,5 +1,5 @@
 /** `pk cp` out of a hostile guest: whatever its archive says, nothing but what was named is written here. */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import {
   chmodSync,
   existsSync,
@@ -21,6 +21,7 @@ import { buffer } from 'node:stream/consumers';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { type Entry, encodeEntry, padding } from '../../src/cli/instance/tree/blocks.ts';
 import { packTree } from '../../src/cli/instance/tree/pack.ts';
+import { partialName } from '../../src/cli/instance/tree/partial.ts';
 import { unpackTree } from '../../src/cli/instance/tree/unpack.ts';
 import { whole } from '../../src/cli/instance/tree/whole.ts';
 import type { InstanceDetails } from '../../src/instance/contract.ts';
@@ -238,6 +239,25 @@ it('what breaks off leaves no half file, and what was there as it was', async ()
   await unpack([file('.', 'new', { mode: 0o4755 })], 'precious/file');
   expect(readFileSync(join(base, 'precious/file'), 'utf8')).toBe('new');
   expect(statSync(join(base, 'precious/file')).mode & 0o7777).toBe(0o604);
+});
+
+it('what a copy that was killed has left goes with the next one, and nothing else', async () => {
+  const own = `${partialName()}`;
+  const gone = spawnSync('true').pid;
+  const left = own.replace(/-\d+-(\d+)-/, `-${gone}-$1-`);
+  const others = own.replace(/^\.pk-cp-.{16}/, `.pk-cp-${'5'.repeat(16)}`).replace(/-\d+-(\d+)-/, `-${gone}-$1-`);
+  const older = `.pk-cp-${'0'.repeat(16)}`;
+  const names = [own, left, others, older];
+  for (const directory of ['precious', 'out', 'out/sub']) {
+    mkdirSync(join(base, directory), { recursive: true });
+    for (const name of names) writeFileSync(join(base, directory, name), 'x');
+  }
+  await unpack([file('.', 'new')], 'precious/file');
+  await unpack([entry('directory', './'), entry('directory', './sub/'), file('./sub/a')], 'out', '');
+  const kept = names.filter((name) => name !== left).sort();
+  expect(readdirSync(join(base, 'precious')).sort()).toEqual([...kept, 'file'].sort());
+  expect(readdirSync(join(base, 'out')).sort()).toEqual([...kept, 'sub'].sort());
+  expect(readdirSync(join(base, 'out/sub')).sort()).toEqual([...kept, 'a'].sort());
 });
 
 it('a file with other names, and a link, are written where they are', async () => {

@@ -1,11 +1,11 @@
-/** Files that get their name, or the place of another, once they are whole: what breaks off leaves nothing. */
-import { randomBytes } from 'node:crypto';
+/** Files that get their name, or the place of another, once they are whole: what breaks off leaves nothing, and what is killed nothing for the next copy. */
 import { closeSync, constants, openSync, renameSync, rmSync, type Stats } from 'node:fs';
 import { type FileHandle, open, realpath } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { asPolykernelError } from '../../../sys/errors.ts';
 import type { Entry } from './blocks.ts';
 import { inside } from './pack.ts';
+import { partialName, removeAbandoned } from './partial.ts';
 
 const { O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_EXCL, O_TRUNC, O_DIRECTORY, O_NOFOLLOW, O_NOCTTY } = constants;
 
@@ -18,7 +18,7 @@ export async function landFile<T>(
   mode: number,
   write: (file: FileHandle) => Promise<T>,
 ): Promise<T> {
-  const partial = inside({ fd }, Buffer.from(`.pk-cp-${randomBytes(8).toString('hex')}`));
+  const partial = inside({ fd }, partialName());
   await using file = await open(partial, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
   try {
     const written = await write(file);
@@ -103,6 +103,7 @@ async function isReplaced(
   const real = await realpath(path);
   const fd = openSync(dirname(real), O_RDONLY | O_DIRECTORY);
   let isBegun = false;
+  removeAbandoned(fd);
   try {
     await landFile(fd, Buffer.from(basename(real)), was.mode & 0o1777, async (file) => {
       await file.chown(was.uid, was.gid);

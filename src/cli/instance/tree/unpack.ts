@@ -25,6 +25,7 @@ import { plainLine } from '../../../sys/text.ts';
 import { Entries, type Entry } from './blocks.ts';
 import { fill, landFile, replaceFile, timeOf } from './land.ts';
 import { inside } from './pack.ts';
+import { removeAbandoned } from './partial.ts';
 
 export interface UnpackOptions {
   /** What it is called where `path` is a directory; empty: what is in it goes in there. */
@@ -107,6 +108,7 @@ class Tree implements Disposable {
     this.#prefix = prefix === '' ? [] : [Buffer.from(prefix)];
     try {
       this.#base = openSync(base, O_RDONLY | O_DIRECTORY);
+      removeAbandoned(this.#base);
     } catch (error) {
       throw asPolykernelError(error, `writing in ${base}`);
     }
@@ -195,6 +197,7 @@ class Tree implements Disposable {
     if (parts.length === 0) return this.#base;
     if (this.#last?.way.equals(way)) return this.#last.fd;
     const fd = this.#walk(parts);
+    if (!this.#open.some((made) => made.way.equals(way))) removeAbandoned(fd);
     if (this.#last !== undefined) closeSync(this.#last.fd);
     this.#last = { way, fd };
     return fd;
