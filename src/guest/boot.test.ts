@@ -46,6 +46,12 @@ describe('rootOps', () => {
     expect(first).toBeLessThan(ops.findIndex((op) => op.startsWith('mount overlay')));
   });
 
+  it('has a name in the scratch layer for each 2 KiB of memory', () => {
+    expect(shown({ ...base, memoryBytes: 2 ** 28 })).toContain(
+      'mount tmpfs|scratch|/run/.pk/scratch||mode=0755,nr_inodes=131072',
+    );
+  });
+
   it('mounts a block device read-only, without replaying a journal', () => {
     const ops = shown({ ...base, exportMount: undefined, root: { blockDevice: '/dev/vda', fstype: 'ext4' } });
     expect(ops).toContain('mount ext4|/dev/vda|/run/.pk/lower|ro|noload');

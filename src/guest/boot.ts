@@ -27,6 +27,8 @@ export interface GuestRoot {
   volumes: readonly { index: number; target: string; readOnly: boolean }[];
   /** The release of the kernel whose modules are in the share; undefined: none are. */
   modulesOf?: string | undefined;
+  /** What the kernel has of memory, by which the scratch layer is bounded; absent: as Linux bounds it. */
+  memoryBytes?: number;
 }
 
 export interface GuestIdentity {
@@ -99,6 +101,12 @@ export const tellFunctions = (named: readonly { name: string; address: string }[
 
 export const forgetRegion = (name: string): Pair => ['no-channel', name];
 
+/**
+ * Of memory for each name in the scratch layer, four times as many as Linux would have: each file of the root that is removed takes a
+ * name there, and hardly any memory.
+ */
+const BYTES_A_NAME = 2048;
+
 /** Where the share and the layers are mounted. Under /run, because switch-root carries that along. */
 const WORK = '/run/.pk';
 const NEW_ROOT = '/newroot';
@@ -143,7 +151,8 @@ export function rootOps(input: GuestRoot & GuestIdentity & { modules: readonly s
   if (exportMount !== undefined) mount(exportMount.fstype, exportMount.source, share, '', exportMount.data);
   if (root !== 'export' && 'blockDevice' in root)
     mount(root.fstype, root.blockDevice, lower, 'ro', root.fstype.startsWith('ext') ? 'noload' : '');
-  mount('tmpfs', 'scratch', scratch, '', 'mode=0755');
+  const names = input.memoryBytes === undefined ? '' : `,nr_inodes=${Math.floor(input.memoryBytes / BYTES_A_NAME)}`;
+  mount('tmpfs', 'scratch', scratch, '', `mode=0755${names}`);
   // The identity goes straight into the upper layer: through the overlay each file would first be looked up and copied.
   const etc = `${scratch}/upper/etc`;
   ops.push(['mkdir', etc], ['mkdir', `${scratch}/work`]);

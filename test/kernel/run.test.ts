@@ -176,6 +176,15 @@ describe.each(['uml', 'qemu'])('pk on %s', (driver) => {
     await rm(directory, { recursive: true });
   });
 
+  it('has names for as many files as take a half of its memory, and as many again', async () => {
+    const many = 'mkdir /srv/many && cd /srv/many && seq 60000 | xargs touch && ls | wc -l && rm -r /srv/many';
+    expect(await run('--memory', '256M', '--', 'sh', '-c', many)).toMatchObject({
+      code: 0,
+      stdout: '60000\n',
+      stderr: '',
+    });
+  });
+
   it('lets users other than root use /tmp and the names of their standard streams', async () => {
     const script = `stat -c '%u:%g %a' /tmp /var/tmp && rm "$(mktemp)" "$(mktemp -p /var/tmp)" &&
       cat /dev/stdin > /dev/stdout && echo e > /dev/stderr`;

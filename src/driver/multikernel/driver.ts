@@ -240,6 +240,7 @@ async function setUp(
     root: { directory: PACKED_ROOT },
     volumes: [],
     modules: spec.image.modules.overlay ?? [],
+    memoryBytes: spec.memoryBytes,
     hostname: spec.hostname,
     machineId: spec.id,
     seed: randomBytes(32),

@@ -307,6 +307,7 @@ export class QemuDriver implements Driver {
       hosts: spec.root.kind === 'host' ? machineHosts() : undefined,
       temporary: spec.root.kind === 'host' ? temporaryDirectories() : [],
       modules: guestModules(spec, cloned),
+      memoryBytes: spec.memoryBytes,
       hostname: spec.hostname,
       machineId: spec.id,
       seed: randomBytes(32),

@@ -280,6 +280,7 @@ export class UmlDriver implements Driver {
       hosts: spec.root.kind === 'host' ? machineHosts() : undefined,
       temporary: spec.root.kind === 'host' ? temporaryDirectories() : [],
       modules: umlModules(spec),
+      memoryBytes: spec.memoryBytes,
       hostname: spec.hostname,
       machineId: spec.id,
       seed: randomBytes(32),
