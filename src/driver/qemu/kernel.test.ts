@@ -19,12 +19,12 @@ afterEach(async () => {
   rmSync(directory, { recursive: true });
 });
 
-/** Says `lines`, then answers each command with `value`, and writes it to the file `asked`. */
-async function started(lines: string, value = '{}'): Promise<QemuKernel> {
+/** Says `lines`, then answers each command with `value`, which `cases` of sh can set by `line`, and writes it to the file `asked`. */
+async function started(lines: string, value = '{}', cases = ''): Promise<QemuKernel> {
   writeFileSync(join(directory, 'lines'), lines);
   writeFileSync(join(directory, 'value'), value);
   const asked = `printf '%s\\n' "$line" >>'${join(directory, 'asked')}'`;
-  const answer = `read -r value <'${join(directory, 'value')}'; while read -r line <&4; do ${asked}; case $line in '{'*) id=\${line##*'"id":"'}; printf '{"return":%s,"id":"%s"}\\n' "$value" "\${id%%'"'*}" >&4;; esac; done`;
+  const answer = `read -r value <'${join(directory, 'value')}'; while read -r line <&4; do ${asked}; case $line in ${cases} esac; case $line in '{'*) id=\${line##*'"id":"'}; printf '{"return":%s,"id":"%s"}\\n' "$value" "\${id%%'"'*}" >&4;; esac; done`;
   const argv = ['/bin/sh', '-c', `cat '${join(directory, 'lines')}' >&4; ${answer}`];
   const { pid } = await launchShim({ directory, argv });
   return new QemuKernel({
@@ -34,6 +34,34 @@ async function started(lines: string, value = '{}'): Promise<QemuKernel> {
     guest: new GuestLink({ name: 'web', isPort: true }),
   });
 }
+
+/** Its machine is `suspended` until it has been woken so many times. */
+async function asleep(wakes: number): Promise<QemuKernel> {
+  const kernel = await started(
+    '',
+    '{}\n',
+    `*query-status*) value="{\\"status\\":\\"$(test "$(grep -c system_wakeup '${join(directory, 'asked')}')" -lt ${wakes} && echo suspended || echo paused)\\"}";; *) value={};;`,
+  );
+  return kernel;
+}
+
+it('wakes a machine that sleeps to pause it, so that it does not wake by itself while it is paused', async () => {
+  const kernel = await asleep(2);
+  await kernel.pause();
+  const asked = readFileSync(join(directory, 'asked'), 'utf8').match(/stop|query-status|system_wakeup/g);
+  const look = ['stop', 'query-status'];
+  expect(asked).toEqual([...look, 'system_wakeup', ...look, 'system_wakeup', ...look]);
+  kernel.detach();
+});
+
+it('does not say that a machine is paused which sleeps again each time that it is woken', async () => {
+  const kernel = await asleep(1000);
+  await expect(kernel.pause()).rejects.toMatchObject({ code: 'not-ready' });
+  expect(countOf('system_wakeup')).toBeLessThan(20);
+  // Nor does it stand still later for what was refused.
+  await vi.waitFor(() => expect(countOf('"cont"')).toBe(1), 10_000);
+  kernel.detach();
+});
 
 it('looks once for the words of a panic that is told of again and again', async () => {
   const kernel = await started(`${'{"event": "GUEST_PANICKED"}\n'.repeat(500)}{"event": "GUEST_CRASHLOADED"}\n`);

@@ -1,5 +1,6 @@
 /** A kernel in QEMU: pausing goes over the monitor, everything else as with every kernel under pk-shim. */
 import { feedWatchdog, tellSize } from '../../guest/index.ts';
+import { PolykernelError } from '../../sys/errors.ts';
 import { plainText } from '../../sys/text.ts';
 import type { KernelFunctions, KernelSize, LaunchSpec, MemorySource, SharedRegion } from '../driver.ts';
 import { allowRegion, limitToSize } from '../jail/limits.ts';
@@ -11,7 +12,7 @@ import { areHalted, HaltedLook, hasSaidSo } from './halted.ts';
 import { plugLineMemory } from './line-memory.ts';
 import { Monitor } from './monitor.ts';
 import { QemuFunctions } from './plug-functions.ts';
-import type { Qmp, QmpEvent } from './qmp.ts';
+import { isRecord, type Qmp, type QmpEvent } from './qmp.ts';
 import { plugRegion, unplugRegion } from './regions.ts';
 import { cpuSteps, memoryIn, onlineCpus, setMemory } from './resize.ts';
 import { qemuThreads } from './threads.ts';
@@ -20,6 +21,9 @@ import { Watchdog } from './watchdog.ts';
 /** For what the monitor has said to arrive, once QEMU has ended. */
 const LAST_WORDS_MS = 200;
 const WATCHDOG_SECONDS = 2;
+/** How often a machine that sleeps is woken to be paused. */
+const MAX_WAKES = 10;
+
 /** Of QEMU's event SHUTDOWN. */
 const ENDS: ReadonlyMap<unknown, GuestEnd> = new Map([
   ['guest-panic', 'panic'],
@@ -109,8 +113,16 @@ export class QemuKernel extends ShimKernel {
     limitToSize(this.directory, outBytes);
   }
 
+  /** What it could not be told of in time it would do later: then it goes on. */
   pause(): Promise<void> {
-    return this.withMonitor(async (monitor) => void (await monitor.execute('stop')));
+    return this.withMonitor(async (monitor) => {
+      try {
+        await standStill(monitor);
+      } catch (error) {
+        monitor.execute('cont').catch(() => {});
+        throw error;
+      }
+    });
   }
 
   resume(): Promise<void> {
@@ -221,6 +233,21 @@ export class QemuKernel extends ShimKernel {
       this.say({ sign: 'watchdog', text: `nobody fed its watchdog for ${WATCHDOG_SECONDS} s` });
     }
   }
+}
+
+/** One that sleeps (ACPI S3) is woken for it: until version 9 QEMU stops nothing of such a machine, which then wakes by its own clock. */
+async function standStill(monitor: Qmp): Promise<void> {
+  for (let wakes = 0; wakes <= MAX_WAKES; wakes++) {
+    // In one breath: it is not to fall asleep again in between. It is not woken where it woke by itself just then.
+    const woken = wakes > 0 ? monitor.execute('system_wakeup').catch(() => {}) : undefined;
+    const [, status] = await Promise.all([monitor.execute('stop'), monitor.execute('query-status'), woken]);
+    if (!isRecord(status) || status.status !== 'suspended') return;
+  }
+  throw new PolykernelError(
+    'not-ready',
+    'its machine sleeps again each time that it is woken, and QEMU pauses none that sleeps',
+    { hint: 'Its guest is hostile, or broken: stop it.' },
+  );
 }
 
 /** What a dump takes at most, when nothing of it can be packed. */
