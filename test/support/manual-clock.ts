@@ -1,3 +1,5 @@
+/** Time for tests: it passes when they say so, and its time of day is set when they say so. */
+
 import type { Clock } from '../../src/sys/clock.ts';
 
 /** A clock that only moves when told. */
