@@ -275,18 +275,21 @@ void check_limits(enum filter_kind kind, int may_fork)
 /*
  * No namespaces. And what the host's kernel keeps of an open directory, up to 22 KB on ext4, no control group counts: each process that
  * has descriptors of its own could have as many. QEMU makes threads alone; the processes of User Mode Linux share its
- * descriptors but for a few that it makes to look at the host (Linux before 6.13).
+ * descriptors but for a few that it makes to look at the host (Linux before 6.13). A thread has none of its own: its limit is that of its
+ * process, which is raised (calls.c).
  */
 void check_clone(enum filter_kind kind, int may_fork)
 {
 	int uml = kind == FILTER_UML && !may_fork, qemu = kind == FILTER_QEMU && !may_fork;
 
-	step(IF_EQUAL, SYS_clone, 0, (uint8_t)(uml ? 6 : qemu ? 7 : 4));
+	step(IF_EQUAL, SYS_clone, 0, (uint8_t)(uml ? 8 : qemu ? 7 : 4));
 	step(LOAD, ARGUMENT(0), 0, 0);
 	step(IF_ANY_BIT, NAMESPACE_FLAGS, 0, 1);
 	step(RETURN, REFUSE(EPERM), 0, 0);
 	if (uml) {
-		step(IF_ANY_BIT, SHARE_FILES, 1, 0);
+		step(IF_ANY_BIT, SHARE_FILES, 3, 0);
+		step(IF_ANY_BIT, SHARE_PROCESS, 0, 1);
+		step(RETURN, REFUSE(EPERM), 0, 0);
 		ask_to_pass();
 	} else if (qemu) {
 		step(IF_ANY_BIT, SHARE_FILES, 0, 1);

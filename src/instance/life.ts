@@ -186,7 +186,14 @@ export class Life {
     if (this.state !== 'paused') return;
     if (this.#record.pausedBriefly === true) return this.dispatch({ type: 'resumed' });
     found.guest.rest(true);
-    await found.pause();
+    try {
+      await found.pause();
+    } catch (error) {
+      // It runs by now, and is not to be said to stand still.
+      found.guest.rest(false);
+      if (this.#isCurrent(run)) this.dispatch({ type: 'resumed' });
+      throw error;
+    }
   }
 
   /** Lets go of everything without touching the kernel. A boot under way is given up; the next daemon repeats it. `settle`: nothing that its workload said is lost. */

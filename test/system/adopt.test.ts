@@ -1,7 +1,9 @@
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { fakeKernels, killFakeKernel } from '../../src/driver/fake/driver.ts';
+import { FakeKernel } from '../../src/driver/fake/kernel.ts';
+import { PolykernelError } from '../../src/sys/errors.ts';
 import { eventually, gather, startDaemon, untilState } from '../support/harness.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 
@@ -129,6 +131,21 @@ describe('a daemon that comes after another was killed', () => {
     expect(await test.client.resume('web')).toMatchObject({ state: 'running' });
     const echo = await test.client.exec('web', { command: ['true'] });
     expect((await gather(echo)).exit).toMatchObject({ exitCode: 0 });
+  });
+
+  it('does not say that one is paused which it cannot keep so', async () => {
+    const test = await startDaemon();
+    await test.create({ name: 'web', command: ['sleep'] });
+    await untilState(test, 'web', 'running');
+    await test.client.pause('web');
+    // As both drivers leave it: one has to be woken to be found again, the other goes on where it was told too late.
+    vi.spyOn(FakeKernel.prototype, 'pause').mockImplementationOnce(async function (this: FakeKernel) {
+      await this.resume();
+      throw new PolykernelError('internal', 'it did not answer');
+    });
+    await test.crashAndRestart();
+    expect(await test.client.inspect('web')).toMatchObject({ state: 'running' });
+    expect(await test.client.pause('web')).toMatchObject({ state: 'paused' });
   });
 
   it('lets go on what the one before had paused for work of its own', async () => {

@@ -63,6 +63,19 @@ it('does not say that a machine is paused which sleeps again each time that it i
   kernel.detach();
 });
 
+it('has one deadline for a pause, however often its machine is woken for it', async () => {
+  const kernel = await asleep(1000);
+  let nowMs = performance.now();
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => (nowMs += 1000));
+  try {
+    await expect(kernel.pause()).rejects.toMatchObject({ code: 'not-ready' });
+  } finally {
+    clock.mockRestore();
+  }
+  expect(countOf('system_wakeup')).toBeLessThan(5);
+  kernel.detach();
+});
+
 it('looks once for the words of a panic that is told of again and again', async () => {
   const kernel = await started(`${'{"event": "GUEST_PANICKED"}\n'.repeat(500)}{"event": "GUEST_CRASHLOADED"}\n`);
   const words: KernelWord['sign'][] = [];

@@ -23,6 +23,8 @@ const LAST_WORDS_MS = 200;
 const WATCHDOG_SECONDS = 2;
 /** How often a machine that sleeps is woken to be paused. */
 const MAX_WAKES = 10;
+/** For all of them together: who stops the kernel waits for a pause under way. */
+const PAUSE_MS = 5000;
 
 /** Of QEMU's event SHUTDOWN. */
 const ENDS: ReadonlyMap<unknown, GuestEnd> = new Map([
@@ -237,10 +239,14 @@ export class QemuKernel extends ShimKernel {
 
 /** One that sleeps (ACPI S3) is woken for it: until version 9 QEMU stops nothing of such a machine, which then wakes by its own clock. */
 async function standStill(monitor: Qmp): Promise<void> {
+  const deadline = performance.now() + PAUSE_MS;
   for (let wakes = 0; wakes <= MAX_WAKES; wakes++) {
+    const leftMs = Math.ceil(deadline - performance.now());
+    if (leftMs <= 0) break;
     // In one breath: it is not to fall asleep again in between. It is not woken where it woke by itself just then.
-    const woken = wakes > 0 ? monitor.execute('system_wakeup').catch(() => {}) : undefined;
-    const [, status] = await Promise.all([monitor.execute('stop'), monitor.execute('query-status'), woken]);
+    const woken = wakes > 0 ? monitor.execute('system_wakeup', {}, leftMs).catch(() => {}) : undefined;
+    const looked = [monitor.execute('stop', {}, leftMs), monitor.execute('query-status', {}, leftMs)];
+    const [, status] = await Promise.all([...looked, woken]);
     if (!isRecord(status) || status.status !== 'suspended') return;
   }
   throw new PolykernelError(

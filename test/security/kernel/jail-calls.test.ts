@@ -126,11 +126,12 @@ describe.runIf(jailsRun).each(callers)('jail of $caller', (caller) => {
       rlimits: { nofile: 1000 },
       mayFork: false,
     };
-    const few = 'files 256 of 1000\nmore-files EPERM\nmore-files-64 EPERM\nforks 15\nthread ok\nconsole ok\n';
+    const few =
+      'files 256 of 1000\nmore-files EPERM\nmore-files-64 EPERM\nthread-apart EPERM\nforks 15\nthread ok\nconsole ok\n';
     const all = 'files 1000 of 1000\nfork EPERM\nvfork EPERM\nprogram EPERM\nunshared EPERM\n';
     expect((await inside('', { ...change, filter: 'uml' })).stdout).toBe(few + all);
     expect((await inside('', change)).stdout).toBe(
-      'files 1000 of 1000\nmore-files ok\nmore-files-64 ok\nforks 0\nthread ok\nconsole EAFNOSUPPORT\n' +
+      'files 1000 of 1000\nmore-files ok\nmore-files-64 ok\nthread-apart EPERM\nforks 0\nthread ok\nconsole EAFNOSUPPORT\n' +
         'files 1000 of 1000\nfork EPERM\nvfork EPERM\nshared EPERM\nunshared EPERM\n',
     );
   });
