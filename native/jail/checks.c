@@ -47,6 +47,16 @@
 #define MAP_HUGE 0x40000
 #define MEMFD_HUGE 4
 
+/* linux/futex.h: FUTEX_PRIVATE_FLAG; FUTEX_WAIT, FUTEX_WAKE, and these two with a set of bits */
+#define OF_THIS_PROCESS 128
+#define FUTEX_COMMAND 127
+#define WAIT_FOR_WAKE 0
+#define WAKE 1
+#define WAIT_FOR_WAKE_BITS 9
+#define WAKE_BITS 10
+
+#define EVENT_IS_AWAITED 0xffffffffu /* what the word of an event of QEMU holds meanwhile: qemu/util/event.c, EV_BUSY */
+
 /* linux/ptrace.h: PTRACE_SETOPTIONS, its number of old, PTRACE_SEIZE; of the options PTRACE_O_TRACESYSGOOD and PTRACE_O_EXITKILL */
 #define SET_TRACING 0x4200
 #define SET_TRACING_OLD 21
@@ -162,6 +172,32 @@ void check_huge_pages(void)
 {
 	check_argument(SYS_mmap, 3, IF_ANY_BIT, MAP_HUGE, EPERM);
 	check_argument(SYS_memfd_create, 1, IF_ANY_BIT, MEMFD_HUGE, EPERM);
+}
+
+/*
+ * Who can read a file can wait at a lock that programs of the host have in it: these are not woken then, for he is, and he can have them
+ * wait elsewhere, for good. A VMM has its locks in memory of its own, and says so. QEMU's events do not, but no lock holds what they do; nor do
+ * threads that are waited for, which end at once: who may not wait looks again.
+ */
+void check_futexes(enum filter_kind kind)
+{
+	step(IF_EQUAL, SYS_futex, 0, 13);
+	step(LOAD, ARGUMENT(1), 0, 0);
+	step(IF_ANY_BIT, OF_THIS_PROCESS, 10, 0);
+	step(AND, FUTEX_COMMAND, 0, 0);
+	step(IF_EQUAL, WAKE, 8, 0);
+	step(IF_EQUAL, WAKE_BITS, 7, 0);
+	step(IF_EQUAL, WAIT_FOR_WAKE, 2, 0);
+	step(IF_EQUAL, WAIT_FOR_WAKE_BITS, 4, 0);
+	step(RETURN, REFUSE(ENOSYS), 0, 0);
+	step(LOAD, ARGUMENT(2), 0, 0);
+	step(IF_EQUAL, EVENT_IS_AWAITED, 0, 1);
+	step(RETURN, kind == FILTER_QEMU ? ALLOW : REFUSE(EAGAIN), 0, 0);
+	step(RETURN, REFUSE(EAGAIN), 0, 0);
+	step(RETURN, ALLOW, 0, 0);
+	answer_call(449 /* futex_waitv */, REFUSE(ENOSYS));
+	answer_call(455 /* futex_wait */, REFUSE(ENOSYS));
+	answer_call(456 /* futex_requeue */, REFUSE(ENOSYS));
 }
 
 /*

@@ -10,6 +10,7 @@ void check_sockets(enum filter_kind kind);
 void check_names(enum filter_kind kind);
 void check_urgent_data(void);
 void check_huge_pages(void);
+void check_futexes(enum filter_kind kind);
 void check_locks(void);
 void check_memory(void);
 void check_waits(enum filter_kind kind);

@@ -53,9 +53,11 @@ int install_filter(enum filter_kind kind, struct may may)
 	step(IF_AT_LEAST, FIRST_SHARED_CALL, 2, 0);
 	step(IF_ABOVE, LAST_OWN_CALL, 0, 1);
 	step(RETURN, REFUSE(ENOSYS), 0, 0);
-	/* First, for UML maps memory all the time. */
+	/* First, for UML maps memory all the time, and QEMU's threads wake each other. */
 	if (!may.huge_pages)
 		check_huge_pages();
+	if (listens)
+		check_futexes(kind);
 	deny_calls();
 	if (kind == FILTER_UML)
 		check_tracing();

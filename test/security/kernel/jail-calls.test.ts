@@ -87,6 +87,22 @@ describe.runIf(jailsRun).each(callers)('jail of $caller', (caller) => {
     );
   });
 
+  it('neither waits at locks that programs of the host have in files which it can read, nor has them wait elsewhere', async () => {
+    const { volume, inside } = jail;
+    writeFileSync(join(volume, 'lock'), Buffer.alloc(4096));
+    const change = {
+      binds: [{ source: await probe(), target: '/vmm/probe', access: 'read' as const }],
+      program: ['/vmm/probe', '/export/vol1/lock', 'locks'],
+    };
+    const refused = 'wait EAGAIN\nwait-bits EAGAIN\nrequeue ENOSYS\ncompare-requeue ENOSYS\n';
+    const newer = 'wait-of-many ENOSYS\nwait-newly ENOSYS\nrequeue-newly ENOSYS\n';
+    const own = 'own ETIMEDOUT\nown-requeue ok\nwake ok\nthread ok\n';
+    const all = refused + refused + newer;
+    expect((await inside('', { ...change, filter: 'uml' })).stdout).toBe(`${all}event EAGAIN\n${own}`);
+    expect((await inside('', change)).stdout).toBe(`${all}event ETIMEDOUT\n${own}`);
+    rmSync(join(volume, 'lock'));
+  });
+
   it('has no memory that the host merges with that of others, even where its starter has', async () => {
     const { insideArgv } = jail;
     const argv = insideArgv('', {
