@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { type IdBlock, RANGE_IDS } from '../sys/identity.ts';
@@ -50,6 +51,39 @@ it('gives a range out again, but never one whose ids may be on files', async () 
   // Nor when its state directory is gone.
   await registry('/elsewhere').releaseAllBut(new Set());
   expect(start(ids.take('d'))).not.toBe(first);
+});
+
+it('gives nothing back of a daemon that has other namespaces, where other files and processes are, before the next boot', async () => {
+  const inside = { boot: 'one', namespaces: 'mnt:[2] pid:[2]' };
+  const outside = { boot: 'one', namespaces: 'mnt:[1] pid:[1]' };
+  const one = registry('/gone', { view: outside });
+  one.take('a');
+  const other = registry('/other', { view: inside });
+  await other.releaseAllBut(new Set());
+  expect(other.homes()).toContain('/gone');
+  expect(start(other.take('b'))).toBe(FIRST + RANGE_IDS);
+  // One that goes on elsewhere is seen from there.
+  await registry('/gone', { view: inside }).releaseAllBut(new Set(['a']));
+  await registry('/third', { view: outside }).releaseAllBut(new Set());
+  expect(other.homes()).toContain('/gone');
+  await registry('/third', { view: { ...outside, boot: 'two' } }).releaseAllBut(new Set());
+  expect(other.homes()).not.toContain('/gone');
+});
+
+it('goes on with the registry of a version before, which goes on with it', async () => {
+  mkdirSync(join(directory, 'private'));
+  using before = new DatabaseSync(join(directory, 'private/ids.db'));
+  before.exec(
+    `CREATE TABLE ranges (start INTEGER PRIMARY KEY, home TEXT NOT NULL, instance TEXT NOT NULL,
+       spent INTEGER NOT NULL DEFAULT 0) STRICT`,
+  );
+  const insert = before.prepare('INSERT INTO ranges (start, home, instance) VALUES (?, ?, ?)');
+  insert.run(FIRST, '/before', 'a');
+  const ids = registry();
+  expect(start(ids.take('b'))).toBe(FIRST + RANGE_IDS);
+  insert.run(FIRST + 2 * RANGE_IDS, '/before', 'b');
+  await ids.releaseAllBut(new Set(['b']));
+  expect(ids.homes()).not.toContain('/before');
 });
 
 it('goes on in the same file as others when somebody has removed it', () => {

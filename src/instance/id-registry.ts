@@ -3,6 +3,8 @@
  *
  * INVARIANTS
  * - No two kernels have a range at the same time, whichever daemons started them.
+ * - What is gone for a daemon in one mount or pid namespace may be there for one in another: who sees other files or processes gives back
+ *   nothing of it before the next boot.
  * - A range whose ids may have been left on files is never given out again.
  * - No range meets ids that users of the machine have or have been given (src/sys/taken-ids.ts), or that this system cannot map.
  */
@@ -15,6 +17,7 @@ import { defaultHome } from '../sys/paths.ts';
 import { goneOf } from '../sys/patience.ts';
 import { overlap, takenIds } from '../sys/taken-ids.ts';
 import type { Identities } from './identities.ts';
+import { ownView, seesAs, type View, viewText } from './view.ts';
 
 /** Not in a state directory: those come and go, and there may be several. */
 const REGISTRY = '/var/lib/polykernel-ids/ids.db';
@@ -33,6 +36,8 @@ export interface IdRegistryOptions {
   mappable?: () => readonly IdBlock[];
   /** Starts of the ranges that some process has now. */
   inUse?: () => ReadonlySet<number>;
+  /** What this daemon sees of the machine. */
+  view?: View;
 }
 
 export class IdRegistry implements Identities {
@@ -50,6 +55,7 @@ export class IdRegistry implements Identities {
       taken: takenIds,
       mappable: () => parseIdMap(readFileSync('/proc/self/uid_map', 'latin1')),
       inUse: rangesInUse,
+      view: ownView(),
       ...options,
     };
   }
@@ -77,11 +83,14 @@ export class IdRegistry implements Identities {
   async releaseAllBut(ids: ReadonlySet<string>): Promise<void> {
     const gone = await goneOf(this.homes(), PATIENCE_MS);
     const inUse = this.#options.inUse();
+    const view = viewText(this.#options.view);
     for (const id of this.#held.keys()) if (!ids.has(id)) this.#held.delete(id);
     this.#write((database) => {
-      for (const row of database.prepare("SELECT start, home, instance FROM ranges WHERE instance <> ''").all()) {
+      database.prepare('UPDATE ranges SET view = ? WHERE home = ? AND view <> ?').run(view, this.#home, view);
+      for (const row of database.prepare("SELECT start, home, instance, view FROM ranges WHERE instance <> ''").all()) {
         const [home, instance] = [String(row.home), String(row.instance)];
-        const isGone = home === this.#home ? !ids.has(instance) : gone.has(home);
+        const isGone =
+          home === this.#home ? !ids.has(instance) : gone.has(home) && seesAs(this.#options.view, String(row.view));
         if (isGone && !inUse.has(Number(row.start))) forget(database, home, instance);
       }
     });
@@ -91,7 +100,9 @@ export class IdRegistry implements Identities {
     const mine = database.prepare('SELECT start FROM ranges WHERE home = ? AND instance = ?').get(this.#home, id);
     if (mine !== undefined) return Number(mine.start);
     const start = this.#free(database);
-    database.prepare('INSERT INTO ranges (start, home, instance) VALUES (?, ?, ?)').run(start, this.#home, id);
+    database
+      .prepare('INSERT INTO ranges (start, home, instance, view) VALUES (?, ?, ?, ?)')
+      .run(start, this.#home, id, viewText(this.#options.view));
     return start;
   }
 
@@ -156,6 +167,7 @@ export class IdRegistry implements Identities {
         `PRAGMA journal_mode = WAL; CREATE TABLE IF NOT EXISTS ranges
            (start INTEGER PRIMARY KEY, home TEXT NOT NULL, instance TEXT NOT NULL, spent INTEGER NOT NULL DEFAULT 0) STRICT`,
       );
+      addView(database);
       this.#open = { database, inode: inodeOf(file) ?? 0 };
       return database;
     } finally {
@@ -167,6 +179,16 @@ export class IdRegistry implements Identities {
     this.#open?.database.close();
     this.#open = undefined;
   }
+}
+
+/** Registries of versions before have no views; these go on with such a column. */
+function addView(database: DatabaseSync): void {
+  const has = () =>
+    database.prepare("SELECT 1 FROM pragma_table_info('ranges') WHERE name = 'view'").get() !== undefined;
+  if (has()) return;
+  database.exec('BEGIN IMMEDIATE');
+  if (!has()) database.exec("ALTER TABLE ranges ADD COLUMN view TEXT NOT NULL DEFAULT ''");
+  database.exec('COMMIT');
 }
 
 const inodeOf = (file: string): number | undefined => statSync(file, { throwIfNoEntry: false })?.ino;

@@ -33,7 +33,15 @@ it('keeps no note of one that is gone', async () => {
   await userHomes(a, all);
   rmSync(a, { recursive: true });
   expect((await userHomes(b, all))()).toEqual([all]);
-  expect(readdirSync(join(all, 'homes'))).toHaveLength(1);
+  expect(readdirSync(join(all, 'homes'))).toHaveLength(2);
+});
+
+it('keeps the note of one that is gone for a daemon with other namespaces, where other files are', async () => {
+  const [a, b] = [make('a'), make('b')];
+  await userHomes(a, all, { boot: 'one', namespaces: 'mnt:[1] pid:[1]' });
+  rmSync(a, { recursive: true });
+  expect((await userHomes(b, all, { boot: 'one', namespaces: 'mnt:[2] pid:[2]' }))()).toEqual([all, a]);
+  expect((await userHomes(b, all, { boot: 'two', namespaces: 'mnt:[2] pid:[2]' }))()).toEqual([all]);
 });
 
 it('believes nothing where others can write, and needs no home directory', async () => {

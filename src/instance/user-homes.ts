@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { defaultHome } from '../sys/paths.ts';
 import { goneOf } from '../sys/patience.ts';
 import { STATE, takePlace } from '../sys/places.ts';
+import { ownView, seesAs, type View, viewText } from './view.ts';
 
 const DIRECTORY = 'homes';
 
@@ -18,14 +19,18 @@ const PATIENCE_MS = 2000;
  * For a daemon of `home`: those of the others, each time it is asked; what is gone by now is no longer noted. `all`: where the user has
  * his state by default.
  */
-export async function userHomes(home: string, all: string | null = defaultOrNone()): Promise<() => string[]> {
+export async function userHomes(
+  home: string,
+  all: string | null = defaultOrNone(),
+  view: View = ownView(),
+): Promise<() => string[]> {
   const others = () => {
     if (all === null) return [];
-    return [...new Set([all, ...noted(all, home)])].filter((each) => each !== home);
+    return [...new Set([all, ...noted(all, home, view)])].filter((each) => each !== home);
   };
   // The others are to know it from now on.
   const gone = await goneOf(others(), PATIENCE_MS);
-  if (all !== null) for (const path of gone) rmSync(noteOf(join(all, DIRECTORY), path), { force: true });
+  if (all !== null) for (const path of gone) forget(noteOf(join(all, DIRECTORY), path), view);
   return others;
 }
 
@@ -39,13 +44,13 @@ function defaultOrNone(): string | null {
 }
 
 /** Notes `home`, and gives all that are noted: none where others could have put something there, or there is no room. */
-function noted(all: string, home: string): string[] {
+function noted(all: string, home: string, view: View): string[] {
   try {
     const directory = join(all, DIRECTORY);
     mkdirSync(all, { recursive: true, mode: 0o700 });
     takePlace(all, STATE);
     takePlace(directory, STATE);
-    if (home !== all) note(directory, home);
+    if (home !== all) note(directory, home, view);
     return readNotes(directory);
   } catch {
     return [];
@@ -55,23 +60,36 @@ function noted(all: string, home: string): string[] {
 const noteOf = (directory: string, home: string): string =>
   join(directory, createHash('sha256').update(home).digest('hex'));
 
-function note(directory: string, home: string): void {
+/** Beside a note: who has seen that directory last. */
+const viewOf = (note: string): string => `${note}.view`;
+
+function note(directory: string, home: string, view: View): void {
   const file = noteOf(directory, home);
-  if (existsSync(file)) return;
-  // By rename: another one may be reading.
-  writeFileSync(`${file}.${process.pid}`, home, { mode: 0o600 });
+  if (readText(viewOf(file)) !== viewText(view)) put(viewOf(file), viewText(view));
+  if (!existsSync(file)) put(file, home);
+}
+
+/** By rename: another one may be reading. */
+function put(file: string, text: string): void {
+  writeFileSync(`${file}.${process.pid}`, text, { mode: 0o600 });
   renameSync(`${file}.${process.pid}`, file);
+}
+
+function readText(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    // There is none, or another daemon has removed it.
+    return '';
+  }
+}
+
+function forget(note: string, view: View): void {
+  if (!seesAs(view, readText(viewOf(note)))) return;
+  for (const file of [note, viewOf(note)]) rmSync(file, { force: true });
 }
 
 function readNotes(directory: string): string[] {
   const names = readdirSync(directory).filter((name) => /^[0-9a-f]{64}$/.test(name));
-  return names.flatMap((name) => {
-    try {
-      const path = readFileSync(join(directory, name), 'utf8');
-      return path.startsWith('/') ? [path] : [];
-    } catch {
-      // Another daemon has removed it.
-      return [];
-    }
-  });
+  return names.map((name) => readText(join(directory, name))).filter((path) => path.startsWith('/'));
 }
