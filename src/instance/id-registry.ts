@@ -16,8 +16,8 @@ import { type IdBlock, type Identity, RANGE_IDS } from '../sys/identity.ts';
 import { defaultHome } from '../sys/paths.ts';
 import { goneOf } from '../sys/patience.ts';
 import { overlap, takenIds } from '../sys/taken-ids.ts';
+import { ownView, seesAs, type View, viewText } from '../sys/view.ts';
 import type { Identities } from './identities.ts';
-import { ownView, seesAs, type View, viewText } from './view.ts';
 
 /** Not in a state directory: those come and go, and there may be several. */
 const REGISTRY = '/var/lib/polykernel-ids/ids.db';

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { defaultHome } from '../sys/paths.ts';
 import { goneOf } from '../sys/patience.ts';
 import { STATE, takePlace } from '../sys/places.ts';
-import { ownView, seesAs, type View, viewText } from './view.ts';
+import { ownView, seesAs, type View, viewText } from '../sys/view.ts';
 
 const DIRECTORY = 'homes';
 

@@ -49,10 +49,23 @@ it.skipIf(process.getuid?.() !== 0)(
     expect(names.map(there)).toEqual([false, true, true]);
     await proxies[0]!.ended;
     expect(proxies[1]!.proxy.exitCode ?? proxies[1]!.proxy.signalCode).toBe(null);
-    const noted = names.slice(1).map((name) => `${name}.network`);
+    const noted = names.slice(1).flatMap((name) => [`${name}.network`, `${name}.view`]);
     expect(readdirSync(place).sort()).toEqual(noted.sort());
     execFileSync('ip', ['-n', networkName(homes.inhabited), 'link', 'del', 'p7']);
     await network.recover();
     expect(names.map(there)).toEqual([false, true, false]);
   },
 );
+
+it('counts none as gone whose daemon has other namespaces, where other files are', async () => {
+  const place = directory();
+  const [outside, inside] = ['mnt:[1] pid:[1]', 'mnt:[2] pid:[2]'].map((namespaces) => ({ boot: 'one', namespaces }));
+  const home = join(place, 'gone');
+  const lost = { name: networkName(home), home };
+  const notes = new NetworkNotes(place, outside);
+  notes.write(lost.name, home);
+  expect(await new NetworkNotes(place, inside).lost()).toEqual([]);
+  expect(await notes.lost()).toEqual([lost]);
+  notes.forget(lost.name);
+  expect(readdirSync(place)).toEqual([]);
+});

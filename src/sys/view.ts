@@ -1,6 +1,6 @@
 /** What a daemon sees of the machine: another one may have other mounts and processes, and what is gone for it be there. */
 import { readlinkSync } from 'node:fs';
-import { hostBootId } from '../sys/host-boot.ts';
+import { hostBootId } from './host-boot.ts';
 
 /** Since when the machine is up, and the namespaces by which a process sees its files and processes. */
 export interface View {
