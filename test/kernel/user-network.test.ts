@@ -18,6 +18,7 @@ const asNobody = (tun: string) => [
   ...NOBODY,
 ];
 const works = (...argv: string[]) => spawnSync(NOBODY[0]!, [...NOBODY.slice(1), ...argv]).status === 0;
+// Only root can start as another user; nobody may read a checkout in /root; some hosts let no user make namespaces.
 const isPossible = process.getuid?.() === 0 && works('test', '-r', PK) && works('unshare', '-Urn', 'true');
 
 const get = async (port: number) =>

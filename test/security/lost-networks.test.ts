@@ -18,6 +18,7 @@ function directory(): string {
   return path;
 }
 
+// Bridges and packet filters of the machine are root's to make.
 it.skipIf(process.getuid?.() !== 0)(
   'those of state directories that are gone go with the next daemon, but with a kernel in them',
   async () => {
