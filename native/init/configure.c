@@ -2,7 +2,6 @@
 #include "configure.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -35,11 +34,20 @@
 
 int seeded; /* the random number generator, by the host */
 
+/* What a hexadecimal digit stands for; -1: it is none. */
+static int digit(char c)
+{
+	if (c >= '0' && c <= '9') return c - '0';
+	c |= 'a' ^ 'A';
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 static int seed_random(const char *hex)
 {
 	struct { int bits, size; u8 bytes[512]; } pool;
 	size_t n = 0;
-	for (unsigned byte; n < sizeof pool.bytes && hex[2 * n] && sscanf(hex + 2 * n, "%2x", &byte) == 1; n++) pool.bytes[n] = (u8)byte;
+	for (int high, low; n < sizeof pool.bytes && (high = digit(hex[2 * n])) >= 0 && (low = digit(hex[2 * n + 1])) >= 0; n++)
+		pool.bytes[n] = (u8)(high << 4 | low);
 	if (!n) return EINVAL;
 	pool.bits = (int)n * 8, pool.size = (int)n;
 	int fd = open("/dev/urandom", O_RDWR | O_CLOEXEC), error = 0;
@@ -51,6 +59,8 @@ static int seed_random(const char *hex)
 }
 
 static char told[BALLOON_ANSWER]; /* by a step, for the host */
+
+enum { NOTED = 512 };
 
 static int configure_step(const char *key, char *value)
 {
@@ -117,15 +127,25 @@ char *next_pair(u8 **at, u8 *end, char **value)
 	return NULL;
 }
 
+/* KEY=VALUE, as much of it as is worth telling, with blanks between its fields. Steps change what they are given. */
+static void note_step(char text[NOTED], const char *key, const char *value)
+{
+	size_t length = strnlen(key, 63), rest = strnlen(value, NOTED - 2 - length);
+	memcpy(text, key, length);
+	text[length++] = '=';
+	memcpy(text + length, value, rest);
+	text[length + rest] = 0;
+	for (char *c = text; *c; c++)
+		if (*c == FIELD) *c = ' ';
+}
+
 void configure(u32 request, u8 *p, u32 n)
 {
-	char *key, *value, text[512];
+	char *key, *value, text[NOTED];
 	int with_seed = 0;
 	told[0] = 0;
 	for (u8 *end = p + n; (key = next_pair(&p, end, &value));) {
-		snprintf(text, sizeof text, "%s=%s", key, value);
-		for (char *c = text; *c; c++)
-			if (*c == FIELD) *c = ' ';
+		note_step(text, key, value);
 		int error = configure_step(key, value);
 		if (error) {
 			frame_text(G_RESULT, request, (u32)error, -1, text);
@@ -140,6 +160,7 @@ void configure(u32 request, u8 *p, u32 n)
 		frame(G_RESULT, 0, request, answer, (u32)(4 + length));
 		return;
 	}
-	snprintf(text, sizeof text, "boot-id=%s", with_seed ? boot_id() : "");
-	frame_text(G_RESULT, request, 0, -1, with_seed ? text : "");
+	*text = 0;
+	if (with_seed) strcat(strcpy(text, "boot-id="), boot_id());
+	frame_text(G_RESULT, request, 0, -1, text);
 }

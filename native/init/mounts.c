@@ -82,10 +82,10 @@ int switch_root(const char *root)
 {
 	static const char *const carried[] = {"/proc", "/sys", "/dev", "/run"};
 	char target[4096];
+	if (strlen(root) + 8 > sizeof target) return ENAMETOOLONG;
 	for (int i = 0; i < 4; i++) {
-		int error;
-		snprintf(target, sizeof target, "%s%s", root, carried[i]);
-		if ((error = make_directory(target, 0755))) return error;
+		int error = make_directory(strcat(strcpy(target, root), carried[i]), 0755);
+		if (error) return error;
 		if (mount(carried[i], target, NULL, MS_MOVE, NULL)) return errno;
 	}
 	if (chdir(root) || mount(".", "/", NULL, MS_MOVE, NULL) || chroot(".") || chdir("/")) return errno;

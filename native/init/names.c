@@ -48,14 +48,12 @@ static ssize_t read_hosts(const char *path, char *hosts)
 int own_name(char *spec)
 {
 	static char hosts[HOSTS_MOST + HOSTS_ADDED];
-	char *field[4], *at = hosts;
+	char *field[3], *at = hosts;
 	ssize_t n;
-	int count = split_fields(spec, FIELD, field, 4);
-	if (count < 3 || strlen(field[2]) > 255 || (count == 4 && strlen(field[3]) >= HOSTS_MOST)) return EINVAL;
+	if (split_fields(spec, FIELD, field, 3) < 3 || strlen(field[2]) > 255) return EINVAL;
 	const char *name = field[2];
-	if (count == 4) at += snprintf(hosts, HOSTS_MOST, "%s", field[3]);
-	else if ((n = read_hosts(field[0], hosts)) < 0) return 0;
-	else at += n;
+	if ((n = read_hosts(field[0], hosts)) < 0) return 0;
+	at += n;
 	*at = 0;
 	int is_there[2] = {is_named(hosts, "localhost"), is_named(hosts, name)};
 	if (is_there[0] && is_there[1]) return 0;

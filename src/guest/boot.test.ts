@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { identityOps, networkSteps, rootOps } from './boot.ts';
+import { identityOps, type KnownRoot, networkSteps, rootOps } from './boot.ts';
 
 const base = {
   exportMount: { fstype: '9p', source: 'export', data: 'trans=virtio' },
@@ -69,6 +69,42 @@ describe('rootOps', () => {
     expect(ops).toContain('modules /run/.pk/export/modules|6.1.0');
     const order = ['modules-room', 'mount overlay', 'switch-root', 'modules ', 'mount |/run/.pk/export/vol0'].map(at);
     expect(order).toEqual(order.toSorted((a, b) => a - b));
+  });
+
+  it('makes the room that is known of without a look, and shows nothing where modules are', () => {
+    const volumes = [{ index: 0, target: '/lib/modules', readOnly: true }];
+    const room = (modes: number[]) =>
+      ['usr', 'usr/lib', 'usr/lib/modules', 'usr/lib/modules/6.1.0'].map((path, at) => ({
+        path,
+        mode: modes[at] ?? 0o755,
+      }));
+    const given = (modulesRoom: KnownRoot['modulesRoom']) =>
+      shown({ ...base, volumes, modulesOf: '6.1.0', known: { modulesRoom } });
+    const made = (ops: string[]) => ops.filter((op) => op.includes('usr'));
+    expect(made(given(room([])))).toEqual([
+      'mkdir /run/.pk/scratch/upper/usr/lib/modules/6.1.0|755',
+      'mount |/run/.pk/export/modules|/usr/lib/modules/6.1.0|bind,ro,nosuid,nodev|',
+    ]);
+    expect(made(given(room([0o750])))).toHaveLength(3);
+    expect(made(given(room([0o750])))[0]).toBe('mkdir /run/.pk/scratch/upper/usr|750');
+    expect(given([]).join('\n')).not.toContain('modules/6.1.0');
+    expect(given(room([])).join('\n')).not.toContain('modules-room');
+  });
+
+  it.each([
+    ['', '127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n127.0.1.1 web\n'],
+    ['127.0.0.1 localhost', '127.0.0.1 localhost\n127.0.1.1 web\n'],
+    ['127.0.0.1\tlocalhost web # b\n', undefined],
+    ['127.0.0.1 localhost\n# 10.0.0.1 web\n10.0.0.2 x web#y\n', undefined],
+    ['127.0.0.1 localhost\nweb\n', '127.0.0.1 localhost\nweb\n127.0.1.1 web\n'],
+  ])('adds to known hosts %j the names that they lack', (hosts, text) => {
+    const step = shown({ ...base, known: { hosts } }).filter((op) => op.includes('/etc/hosts'));
+    expect(step).toEqual(text === undefined ? [] : [`write /run/.pk/scratch/upper/etc/hosts|${text}`]);
+  });
+
+  it('gives a machine its whole name and its short one', () => {
+    const steps = shown({ ...base, hostname: 'web.example.org', known: { hosts: '127.0.0.1 localhost\n' } });
+    expect(steps.join()).toContain('\n127.0.1.1 web.example.org web\n');
   });
 
   it('binds volumes inside the new root, so links in their paths resolve there', () => {

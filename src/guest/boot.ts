@@ -2,6 +2,17 @@
 import { PolykernelError } from '../sys/errors.ts';
 import type { Pair } from './protocol.ts';
 
+/** What is known of a root before its guest has it: what is undefined the guest looks for. */
+export interface KnownRoot {
+  /** The text of its /etc/hosts. */
+  hosts?: string | undefined;
+  /**
+   * The directories of root's down to the one that the modules of its kernel are to be shown in, by their paths without the first
+   * slash, the outermost first, and with a program to load them; none where it has such modules itself.
+   */
+  modulesRoom?: readonly { path: string; mode: number }[] | undefined;
+}
+
 export interface GuestRoot {
   /** How the guest mounts the one share it is shown: `root/` (the lower layer), `vol0`, `vol1`..., `modules/`. */
   exportMount: { fstype: string; source: string; data: string } | undefined;
@@ -15,8 +26,7 @@ export interface GuestRoot {
    * others they give nothing either way.
    */
   ignoresSetId?: boolean;
-  /** The root's /etc/hosts, where it is known; undefined: the guest looks. */
-  hosts?: string | undefined;
+  known?: KnownRoot | undefined;
   /** Directories of the root in which everybody may make files and which are shown empty: they are root's, whoever emptied them. */
   temporary?: readonly string[];
   /** The root is not this machine's own: directories in its /run are what its programs look for in theirs. */
@@ -111,6 +121,38 @@ const BYTES_A_NAME = 2048;
 const WORK = '/run/.pk';
 const NEW_ROOT = '/newroot';
 
+/** Steps that make directories within each other, the outermost first: one of the usual mode comes with the next. */
+const nested = (above: string, directories: readonly { path: string; mode: number }[]): Pair[] =>
+  directories
+    .filter(({ mode }, index) => mode !== 0o755 || index === directories.length - 1)
+    .map(({ path, mode }) => ['mkdir', `${above}/${path}\x1f${mode.toString(8)}`]);
+
+function showModules(source: string, release: string, room: KnownRoot['modulesRoom']): Pair[] {
+  if (room === undefined) return [['modules', `${source}\x1f${release}`]];
+  const place = room.at(-1);
+  return place === undefined
+    ? []
+    : [['mount', ['', source, `/${place.path}`, 'bind,ro,nosuid,nodev', ''].join('\x1f')]];
+}
+
+/** A hosts file with the names that it lacks: localhost, and the machine's own. undefined: it has both. As pk-init's own_name(). */
+function namedHosts(text: string, name: string): string | undefined {
+  const names = new Set(
+    text.split('\n').flatMap((line) =>
+      line
+        .replace(/#.*/, '')
+        .trim()
+        .split(/[ \t\r]+/)
+        .slice(1),
+    ),
+  );
+  // Debian's address for it: what listens at this name is not at localhost's.
+  const own = names.has(name) ? '' : `127.0.1.1 ${[...new Set([name, name.split('.')[0]])].join(' ')}\n`;
+  const local = names.has('localhost') ? '' : '127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n';
+  if (own === '' && local === '') return undefined;
+  return `${text === '' || text.endsWith('\n') ? text : `${text}\n`}${local}${own}`;
+}
+
 /** Name, time and entropy: all that makes one clone of a template differ from the next. */
 export function identityOps(identity: GuestIdentity): Pair[] {
   const ops: Pair[] = [];
@@ -158,16 +200,22 @@ export function rootOps(input: GuestRoot & GuestIdentity & { modules: readonly s
   ops.push(['mkdir', etc], ['mkdir', `${scratch}/work`]);
   for (const path of input.temporary ?? []) ops.push(['mkdir', `${scratch}/upper${path}\x1f1777`]);
   ops.push(['write', `${etc}/hostname\x1f${input.hostname}\n`], ['write', `${etc}/machine-id\x1f${input.machineId}\n`]);
-  const hosts = input.hosts === undefined ? [] : [input.hosts];
-  ops.push(['own-name', [`${lower}/etc/hosts`, `${etc}/hosts`, input.hostname, ...hosts].join('\x1f')]);
-  if (modulesOf !== undefined) ops.push(['modules-room', [lower, `${scratch}/upper`, modulesOf].join('\x1f')]);
+  const { hosts, modulesRoom } = input.known ?? {};
+  if (hosts === undefined) ops.push(['own-name', [`${lower}/etc/hosts`, `${etc}/hosts`, input.hostname].join('\x1f')]);
+  else ops.push(...ownFile(`${etc}/hosts`, namedHosts(hosts, input.hostname)));
+  if (modulesOf !== undefined)
+    ops.push(
+      ...(modulesRoom === undefined
+        ? [['modules-room', [lower, `${scratch}/upper`, modulesOf].join('\x1f')] satisfies Pair]
+        : nested(`${scratch}/upper`, modulesRoom)),
+    );
   const layers = `lowerdir=${lower},upperdir=${scratch}/upper,workdir=${scratch}/work`;
   const flags = input.ignoresSetId ? 'nosuid' : '';
   ops.push(['mount', ['overlay', 'root', NEW_ROOT, flags, layers].join('\x1f')]);
   if (input.keepsRun) ops.push(['run-directories', `${NEW_ROOT}/run`]);
   ops.push(['switch-root', NEW_ROOT]);
   // Before the volumes, one of which may be somebody's own modules.
-  if (modulesOf !== undefined) ops.push(['modules', `${share}/modules\x1f${modulesOf}`]);
+  if (modulesOf !== undefined) ops.push(...showModules(`${share}/modules`, modulesOf, modulesRoom));
 
   for (const { index, target, readOnly } of volumes) {
     if (!/^\/./.test(target) || target.includes('\x1f') || target.split('/').includes('..')) {

@@ -6,6 +6,7 @@ export {
   type GuestRegion,
   type GuestRoot,
   inodesMost,
+  type KnownRoot,
   networkSteps,
   rootOps,
   showRegion,

@@ -186,7 +186,7 @@ export function kernelCommandLine({ accelerator, tscKhz }: Pick<Machine, 'accele
   return [
     ...['quiet', 'panic=-1', 'console=ttyS0', 'pk.control=virtio', 'cryptomgr.notests', 'random.trust_cpu=on'],
     ...(isTcg && tscKhz === null ? [] : ['tsc=reliable']),
-    ...['no_timer_check', 'audit=0', 'selinux=0', 'apparmor=0', 'i8042.noaux', 'i8042.nokbd'],
+    ...['no_timer_check', 'audit=0', 'lsm=landlock,yama', 'i8042.noaux', 'i8042.nokbd'],
     'initcall_blacklist=init_kprobe_trace,load_system_certificate_list,init_zswap,i8042_init',
     // What hangs within is told by the guest's kernel: lockups after twice the threshold, in seconds, and hung tasks.
     ...['nmi_watchdog=0', 'watchdog_thresh=5', 'rcupdate.rcu_cpu_stall_timeout=10'],

@@ -24,7 +24,7 @@ import {
   UnusableTemplate,
 } from '../driver.ts';
 import { temporaryDirectories } from '../jail/host.ts';
-import { machineHosts } from '../machine-hosts.ts';
+import { machineRoot } from '../machine-root.ts';
 import { destroyShimLaunch } from '../shim/destroy.ts';
 import { endOfLaunch } from '../shim/kernel.ts';
 import { launchThreads } from '../shim/launch-threads.ts';
@@ -302,9 +302,10 @@ export class QemuDriver implements Driver {
     why.answered?.();
     if (spec.placement !== undefined) await pinVcpus(spec, spec.placement);
     progress('setting up files');
+    const root = guestRoot(spec);
     const ops = rootOps({
-      ...guestRoot(spec),
-      hosts: spec.root.kind === 'host' ? machineHosts() : undefined,
+      ...root,
+      known: spec.root.kind === 'host' ? machineRoot(root.modulesOf) : undefined,
       temporary: spec.root.kind === 'host' ? temporaryDirectories() : [],
       modules: guestModules(spec, cloned),
       memoryBytes: spec.memoryBytes,

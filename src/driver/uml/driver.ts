@@ -21,7 +21,7 @@ import type { Driver, Kernel, KernelExit, LaunchSpec } from '../driver.ts';
 import { hostCovers, libraryBinds, ownPlaces, temporaryDirectories } from '../jail/host.ts';
 import { type Bind, jailArgv } from '../jail/jail.ts';
 import { applyLimits } from '../jail/limits.ts';
-import { machineHosts } from '../machine-hosts.ts';
+import { machineRoot } from '../machine-root.ts';
 import { destroyShimLaunch } from '../shim/destroy.ts';
 import { InstanceGroups } from '../shim/instance-groups.ts';
 import { endOfLaunch } from '../shim/kernel.ts';
@@ -275,9 +275,10 @@ export class UmlDriver implements Driver {
   ): Promise<void> {
     await guest.attach(await connectShim(spec.directory, 'control'), signal);
     progress('setting up files');
+    const root = umlGuestRoot(spec);
     const ops = rootOps({
-      ...umlGuestRoot(spec),
-      hosts: spec.root.kind === 'host' ? machineHosts() : undefined,
+      ...root,
+      known: spec.root.kind === 'host' ? machineRoot(root.modulesOf) : undefined,
       temporary: spec.root.kind === 'host' ? temporaryDirectories() : [],
       modules: umlModules(spec),
       memoryBytes: spec.memoryBytes,
