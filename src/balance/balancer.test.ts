@@ -2,6 +2,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { ManualClock } from '../../test/support/manual-clock.ts';
+import { StepError } from '../core/step-errors.ts';
 import type { Records } from '../core/table.ts';
 import type { InstanceStatus } from '../instance/contract.ts';
 import type { InstanceStats } from '../telemetry/contract.ts';
@@ -28,6 +29,8 @@ class World {
   p99Ms = 10;
   isSilent = false;
   failure: Error | undefined;
+  /** Guests that do not do what is asked of them. */
+  readonly refusing = new Set<string>();
   /** Of a service. */
   targets: Steered['targets'] = [];
   /** What moves wait for. */
@@ -36,6 +39,18 @@ class World {
   begun = 0;
   /** CPUs that web is wished. */
   wish = 1;
+
+  /** Who is wished that; the first other one with CPUs to spare gives. */
+  who = 'web';
+  readonly tenants = new Map<string, string>();
+  readonly #declared = new Map<string, number>();
+
+  /** One more kernel, that has what was declared of it. */
+  add(name: string, cpus: number, tenant?: string): void {
+    this.sizes.set(name, cpus);
+    this.#declared.set(name, cpus);
+    if (tenant !== undefined) this.tenants.set(name, tenant);
+  }
 
   readonly policy: Policy = {
     ...{ name: 'told', summary: '', interval: 1, defaults: {}, grid: {} },
@@ -57,13 +72,15 @@ class World {
 
   #wishes(window: Window) {
     this.windows.push(window);
-    const web = window.observations[0]!;
-    if (!web.known || web.cpus === this.wish) return [];
+    const { kernels, observations } = window;
+    const taker = kernels.findIndex(({ name }) => name === this.who);
+    const giver = kernels.findIndex(({ kind }, index) => kind === 'batch' && observations[index]!.known);
+    const { known, cpus } = observations[taker]!;
+    if (!known || cpus === this.wish || giver === -1) return [];
     const reason = { rule: 'rest' } as const;
-    const others = window.cpus - this.wish;
     return [
-      { index: 0, cpus: this.wish, reason },
-      { index: 1, cpus: others, reason },
+      { index: taker, cpus: this.wish, reason },
+      { index: giver, cpus: observations[giver]!.cpus + cpus - this.wish, reason },
     ];
   }
 
@@ -80,11 +97,13 @@ class World {
         ledger: () => ({ pool: null, partitions: {} }),
       },
       stats: () => names().map((name) => this.#stats(name)),
-      promises: () => new Map([['web', 100]]),
+      promises: () => new Map(names().flatMap((name) => (isService(name) ? [[name, 100]] : []))),
       moves: {
         move: async ({ from, to, amount }) => {
           await this.slow;
           if (this.failure !== undefined) throw this.failure;
+          const things = [from, to].filter((name) => this.refusing.has(name)).map((name) => `instance ${name}`);
+          if (things.length > 0) throw new StepError('not-ready', 'it does not let go', {}, things);
           this.moves.push(`${amount} from ${from} to ${to}`);
           this.sizes.set(from, this.sizes.get(from)! - amount);
           this.sizes.set(to, this.sizes.get(to)! + amount);
@@ -120,13 +139,20 @@ class World {
   #status(name: string): InstanceStatus {
     const elastic = { cpus: { min: 1, max: 4 }, memoryBytes: null };
     const size = { cpus: this.sizes.get(name)!, memoryBytes: 1 };
-    return { id: name, spec: { name, cpus: 2, elastic }, size, state: 'running', placement: null } as never;
+    const tenant = this.tenants.get(name) ?? null;
+    return {
+      id: name,
+      spec: { name, cpus: this.#declared.get(name) ?? 2, elastic, tenant },
+      size,
+      state: 'running',
+      placement: null,
+    } as never;
   }
 
   #stats(name: string): InstanceStats {
     const at = new Date(this.clock.now() - (this.isSilent ? 60_000 : 0)).toISOString();
     const latencyMs = { p50: 1, p90: 2, p99: this.p99Ms };
-    const requests = name === 'web' ? { ratePerSecond: 5, errorsPerSecond: 0, inFlight: 0, latencyMs } : null;
+    const requests = isService(name) ? { ratePerSecond: 5, errorsPerSecond: 0, inFlight: 0, latencyMs } : null;
     return { id: name, name, guest: { at, busy: 0.5, runQueue: 1 }, requests } as never;
   }
 
@@ -138,6 +164,8 @@ class World {
     }
   }
 }
+
+const isService = (name: string): boolean => name.startsWith('web');
 
 let world: World;
 let balancer: Balancer;
@@ -232,21 +260,29 @@ it('freezes what is held, and what nothing is known of', async () => {
 });
 
 describe('safety', () => {
-  it('takes a move back after which latency got worse twice, and suspends after three', async () => {
+  /** A move for it, after which it is late. */
+  async function harm(name: string): Promise<void> {
+    world.who = name;
+    world.p99Ms = 10;
+    world.wish = 2;
+    await world.pass(1);
+    world.p99Ms = 500;
+    await world.pass(2);
+    world.wish = 1;
+  }
+
+  it('takes a move back after which latency got worse twice, and suspends after that was so of three', async () => {
+    for (const name of ['web-2', 'web-3']) world.add(name, 1);
     await balancer.set({ mode: 'on' });
-    for (let round = 1; round <= 3; round++) {
-      world.p99Ms = 10;
-      world.wish = 2;
-      await world.pass(1);
-      world.p99Ms = 500;
-      await world.pass(2);
-      world.wish = 1;
-      expect(world.moves).toHaveLength(2 * round);
+    for (const [round, name] of ['web', 'web-2', 'web-3'].entries()) {
+      await harm(name);
+      expect(world.moves).toHaveLength(2 * (round + 1));
     }
     expect(outcomes()).toEqual(['undone', 'undone', 'undone']);
-    expect(world.moves.slice(-2)).toEqual(['1 from batch to web', '1 from web to batch']);
-    expect(balancer.settings).toMatchObject({ mode: 'on', suspended: expect.stringContaining('3 moves of told') });
-    expect(world.told.at(-1)).toMatch(/^balance-suspended: 3 moves of told/);
+    expect(world.moves.slice(-2)).toEqual(['1 from batch to web-3', '1 from web-3 to batch']);
+    expect(world.records.at(-1)!.note).toMatch(/^latency of web-3 got worse/);
+    expect(balancer.settings).toMatchObject({ mode: 'on', suspended: expect.stringContaining('moves of told') });
+    expect(world.told.at(-1)).toMatch(/^balance-suspended: moves of told for the sake of 3 tenants/);
     world.wish = 3;
     await world.pass(3);
     expect(world.moves).toHaveLength(6);
@@ -255,13 +291,63 @@ describe('safety', () => {
     expect(world.moves).toHaveLength(7);
   });
 
+  it('is not suspended by one tenant, and leaves alone for a while who is late after each move', async () => {
+    world.tenants.set('web', 'mallory');
+    for (const name of ['web-2', 'web-3']) world.add(name, 1, 'mallory');
+    world.add('web-4', 1);
+    await balancer.set({ mode: 'on' });
+    for (const name of ['web', 'web', 'web', 'web-2', 'web-3']) await harm(name);
+    expect(outcomes()).toEqual(Array(5).fill('undone'));
+    await harm('web');
+    expect(world.moves).toHaveLength(10);
+    expect(balancer.settings.suspended).toBeNull();
+    world.p99Ms = 10;
+    world.who = 'web-4';
+    world.wish = 2;
+    await world.pass(3);
+    expect(world.moves.at(-1)).toBe('1 from batch to web-4');
+    world.who = 'web';
+    await world.pass(600);
+    expect(world.moves.at(-1)).toBe('1 from batch to web');
+  });
+
+  it('has who needs something wait for no guest that offers it, and does not give it', async () => {
+    world.add('other', 3);
+    world.refusing.add('batch');
+    world.wish = 2;
+    await balancer.set({ mode: 'on' });
+    await world.pass(2);
+    expect(outcomes()).toEqual(['failed', 'kept']);
+    expect(world.moves).toEqual(['1 from other to web']);
+  });
+
+  it('leaves a guest alone for longer each time that does not do what is asked of it', async () => {
+    world.refusing.add('web');
+    world.wish = 2;
+    await balancer.set({ mode: 'on' });
+    await world.pass(60 + 120 + 240);
+    expect(outcomes()).toEqual(['failed', 'failed', 'failed']);
+    world.refusing.clear();
+    await world.pass(2);
+    expect(world.moves).toEqual(['1 from batch to web']);
+  });
+
   it('makes no more moves a minute than it may', async () => {
     await balancer.set({ mode: 'on' });
-    for (let second = 0; second < MOST_MOVES + 10; second++) {
+    for (let second = 0; second < MOST_MOVES + 5; second++) {
       world.wish = second % 2 === 0 ? 2 : 1;
       await world.pass(1);
     }
     expect(world.moves).toHaveLength(MOST_MOVES);
+    expect(outcomes().at(-1)).toBe('held');
+    // Who had none lately has one all the same.
+    world.add('web-2', 1);
+    world.who = 'web-2';
+    world.wish = 2;
+    await world.pass(2);
+    expect(world.moves.slice(MOST_MOVES)).toEqual(['1 from batch to web-2']);
+    world.wish = 1;
+    await world.pass(2);
     expect(outcomes().at(-1)).toBe('held');
   });
 

@@ -9,6 +9,7 @@
  */
 import type { EventLog } from '../core/events.ts';
 import type { Journal } from '../core/journal.ts';
+import { StepError } from '../core/step-errors.ts';
 import type { Instances } from '../instance/contract.ts';
 import type { ServiceManager } from '../service/contract.ts';
 import { type Clock, ClockSteps, timestamp } from '../sys/clock.ts';
@@ -21,6 +22,7 @@ import type { Moves } from './moves.ts';
 import { Observer } from './observer.ts';
 import type { MemoryLaw } from './policy/memory.ts';
 import { Recorder } from './recorder.ts';
+import { Refusals } from './refusals.ts';
 import { DEFAULT_SETTINGS, type Mode, type Settings } from './settings.ts';
 import type { Controller, Decision, Policy, Window } from './types.ts';
 import { groupOf, memoryWindowOf, type Present, type Promised, windowOf } from './watch.ts';
@@ -36,7 +38,12 @@ const PATIENCE_MS = 2_000;
 const STEP_MS = 1_000;
 /** Moves a minute: each costs both kernels some of their time. */
 export const MOST_MOVES = 30;
-/** After so many moves within the time that had to be taken back a policy does not know what it does. */
+/** However many the others have: one of its own for who had none for so long. */
+const OWN_MOVE_MS = 10_000;
+/**
+ * A kernel for whose sake so many moves within the time had to be taken back is left alone, for its clients and itself say how late it is.
+ * Where that was so of as many tenants (or kernels of none), the policy does not know what it does.
+ */
 const MOST_UNDONE = 3;
 const UNDONE_WITHIN_MS = 10 * MINUTE_MS;
 
@@ -80,6 +87,9 @@ export class Balancer {
   readonly #steered = new Set<string>();
   /** Whom moves concern that take long. */
   readonly #moving = new Set<string>();
+  readonly #refusals: Refusals;
+  /** When it was last told what to do: what was before counts for nothing. */
+  #toldMs = 0;
   /** Counts what it was told; a look that was begun before arms no other. */
   #turn = 0;
   #ending = new AbortController();
@@ -90,6 +100,7 @@ export class Balancer {
     this.#options = options;
     this.#settings = options.kept.get() ?? DEFAULT_SETTINGS;
     this.#steps = new ClockSteps(options.clock, STEP_MS);
+    this.#refusals = new Refusals(options.clock);
   }
 
   get settings(): Settings {
@@ -123,6 +134,8 @@ export class Balancer {
     this.#policy = undefined;
     this.#groups.clear();
     this.#memoryLaws.clear();
+    this.#refusals.forgetAllBut(new Set());
+    this.#toldMs = this.#options.clock.now();
     this.#turn += 1;
     this.#cancel?.();
     this.#cancel = undefined;
@@ -186,13 +199,16 @@ export class Balancer {
     this.#policy ??= await this.policy(this.#settings.policy);
     const policy = this.#policy;
     const { holds } = this.settings;
+    this.#refusals.forgetAllBut(new Set(list.map(({ spec }) => spec.name)));
+    const isLeftAlone = this.#oftenHarmed();
     const present = {
       instances: list,
       stats: new Map(stats().map((each) => [each.name, each])),
       promises: promises(),
       ledger: instances.ledger(),
       memoryStep: (name: string) => instances.get(name).driver.capabilities().memoryStepBytes,
-      isHeld: (name: string) => name in holds || this.#moving.has(name),
+      isHeld: (name: string) =>
+        name in holds || this.#moving.has(name) || this.#refusals.has(name) || isLeftAlone.has(name),
       nowMs: clock.now(),
     };
     this.#observer.forgetAllBut(new Set(list.map(({ id }) => id)));
@@ -280,7 +296,9 @@ export class Balancer {
         decisions.add({ ...part, outcome: 'observed', note: this.#settings.suspended ?? '' });
       return false;
     }
-    if (decisions.count('kept', MINUTE_MS, clock.now()) >= MOST_MOVES) {
+    const [whose] = namesOf(decision);
+    const isFull = decisions.count('kept', MINUTE_MS, clock.now()) >= MOST_MOVES;
+    if (isFull && decisions.count('kept', OWN_MOVE_MS, clock.now(), whose) > 0) {
       if (!decisions.isLast(decision, 'held'))
         decisions.add({ ...part, outcome: 'held', note: `${MOST_MOVES} moves a minute are the most` });
       return false;
@@ -322,20 +340,29 @@ export class Balancer {
     const [from, to] = isBack ? [move.to, move.from] : [move.from, move.to];
     const amount = move.kind === 'cpu' ? move.count : move.bytes;
     const request = { resource: move.kind, from: from ?? 'pool', to: to ?? 'pool', amount };
-    await this.#options.moves.move(request, () => {}, this.#ending.signal);
+    const names = [from, to].filter((name) => name !== null);
+    try {
+      await this.#options.moves.move(request, () => {}, this.#ending.signal);
+    } catch (error) {
+      const things = error instanceof StepError ? error.things : [];
+      for (const name of names) if (things.includes(`instance ${name}`)) this.#refusals.add(name);
+      throw error;
+    }
+    for (const name of names) this.#refusals.delete(name);
   }
 
   /** A move that did harm goes back; of too many of these the policy is told by what follows. */
   async #takeBack(group: Group, policy: Policy): Promise<void> {
-    const { decisions, clock } = this.#options;
-    const { record } = group.trial!;
+    const { decisions } = this.#options;
+    const { record, judge } = group.trial!;
+    const { harmed } = judge;
     group.trial = undefined;
     const names = namesOf(record.decision);
-    const note = 'latency got worse in both windows after it';
+    const note = `latency of ${harmed.join(' and ')} got worse in both windows after it`;
     await this.#patiently(names, async () => {
       try {
         await this.#move(record.decision, true);
-        decisions.close(record, 'undone', note);
+        decisions.close({ ...record, harmed }, 'undone', note);
         this.#tell('balance-undone', names, `${moveText(record.decision.move)}: ${note}`);
         return true;
       } catch (error) {
@@ -343,10 +370,24 @@ export class Balancer {
         return false;
       }
     });
-    if (decisions.count('undone', UNDONE_WITHIN_MS, clock.now()) < MOST_UNDONE) return;
-    const suspended = `${MOST_UNDONE} moves of ${policy.name} had to be taken back within ten minutes`;
+    const tenants = new Map(this.#options.instances.list().map(({ status: { spec } }) => [spec.name, spec.tenant]));
+    if (new Set(this.#harms().map((name) => tenants.get(name) ?? `of none: ${name}`)).size < MOST_UNDONE) return;
+    const suspended = `moves of ${policy.name} for the sake of ${MOST_UNDONE} tenants had to be taken back within ten minutes`;
     this.#keep({ ...this.settings, suspended });
     this.#tell('balance-suspended', ['balance'], suspended);
+  }
+
+  #harms(): string[] {
+    const now = this.#options.clock.now();
+    const toldFor = now - this.#toldMs;
+    // Told in the future: before the clock was set back.
+    return this.#options.decisions.harmed(toldFor < 0 ? UNDONE_WITHIN_MS : Math.min(UNDONE_WITHIN_MS, toldFor), now);
+  }
+
+  /** Those for whose sake too many moves were taken back lately. */
+  #oftenHarmed(): Set<string> {
+    const harms = Map.groupBy(this.#harms(), (name) => name);
+    return new Set([...harms].flatMap(([name, times]) => (times.length < MOST_UNDONE ? [] : [name])));
   }
 
   #tell(type: BalanceEvent, names: readonly string[], message: string): void {

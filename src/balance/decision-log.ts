@@ -19,6 +19,8 @@ export interface DecisionRecord {
   outcome: Outcome;
   /** Why it is not simply kept; empty otherwise. */
   note: string;
+  /** Of one that is undone: for whose sake. */
+  harmed?: readonly string[];
 }
 
 /** As the API tells it. */
@@ -103,12 +105,24 @@ export class DecisionLog {
     });
   }
 
-  /** In the last `spanMs`, of CPUs and memory: requests are steered as often as it takes. One from the future is from before the clock was set back. */
-  count(outcome: Outcome, spanMs: number, nowMs: number): number {
-    const isRecent = (at: string) => Date.parse(at) >= nowMs - spanMs && Date.parse(at) <= nowMs;
-    return this.#all.filter(
-      ({ outcome: came, at, decision }) => came === outcome && decision.move.kind !== 'weight' && isRecent(at),
+  /** In the last `spanMs`, of CPUs and memory: requests are steered as often as it takes. `kernel`: for its sake. */
+  count(outcome: Outcome, spanMs: number, nowMs: number, kernel?: string): number {
+    return this.#recent(outcome, spanMs, nowMs).filter(
+      ({ decision }) =>
+        decision.move.kind !== 'weight' &&
+        (kernel === undefined || (decision.taker ?? decision.giver)?.kernel === kernel),
     ).length;
+  }
+
+  /** For whose sake moves of the last `spanMs` were taken back: a name for each. */
+  harmed(spanMs: number, nowMs: number): string[] {
+    return this.#recent('undone', spanMs, nowMs).flatMap(({ harmed = [] }) => harmed);
+  }
+
+  /** One from the future is from before the clock was set back. */
+  #recent(outcome: Outcome, spanMs: number, nowMs: number): DecisionRecord[] {
+    const isRecent = (at: string) => Date.parse(at) >= nowMs - spanMs && Date.parse(at) <= nowMs;
+    return this.#all.filter((each) => each.outcome === outcome && isRecent(each.at));
   }
 }
 

@@ -25,6 +25,7 @@ interface Party {
 
 export class Judge {
   readonly #parties: readonly Party[];
+  readonly #harmed = new Set<string>();
   #fell = 0;
   #seen = 0;
 
@@ -40,10 +41,17 @@ export class Judge {
     ];
   }
 
+  /** Those whose slack fell. */
+  get harmed(): string[] {
+    return [...this.#harmed];
+  }
+
   /** One more window after the move. undefined = it cannot be told yet. */
   hear(window: Window): 'harm' | 'none' | undefined {
     this.#seen += 1;
-    if (this.#parties.some((party) => fell(party, window))) this.#fell += 1;
+    const fallen = this.#parties.filter((party) => fell(party, window));
+    for (const { name } of fallen) this.#harmed.add(name);
+    if (fallen.length > 0) this.#fell += 1;
     if (this.#seen < WINDOWS) return undefined;
     return this.#fell === WINDOWS ? 'harm' : 'none';
   }

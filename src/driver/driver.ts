@@ -12,7 +12,7 @@ import type { Identity } from '../sys/identity.ts';
 import type { NetworkPort } from './network-port.ts';
 import type { Availability, Capabilities, DriverTraits } from './traits.ts';
 
-/** A template that kernels were to be cloned from was of no use, and is no more. One that is prepared anew may be booted, `cold`. */
+/** A template that kernels were to be cloned from was of no use, and is no more, or there is no room for it. One that is prepared anew may be booted, `cold`. */
 export class UnusableTemplate extends PolykernelError {
   constructor({ code, message, hint }: PolykernelError) {
     super(code, message, { hint });

@@ -247,6 +247,7 @@ export class QemuDriver implements Driver {
     const request = { ...context, image, readyTimeoutMs, housekeepingCpus, identity };
     return this.#templates.ensure(
       key,
+      machine.memoryBytes,
       (directory) => buildTemplate(directory, request, signal),
       signal,
       () => progress('building template (first start of this image with these settings)'),

@@ -1,7 +1,9 @@
+import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { UnusableTemplate } from '../driver.ts';
 import { type TemplateKey, TemplateStore, templateKey } from './template.ts';
 
 const facts: TemplateKey = {
@@ -42,7 +44,7 @@ describe('TemplateStore', () => {
   it('makes a template once, however many ask at the same time', async () => {
     const stores = [new TemplateStore(directory), new TemplateStore(directory)];
     const found = await Promise.all(
-      stores.flatMap((store) => [store.ensure(key(1), build, signal), store.ensure(key(1), build, signal)]),
+      stores.flatMap((store) => [store.ensure(key(1), 1, build, signal), store.ensure(key(1), 1, build, signal)]),
     );
     expect(builds).toBe(1);
     expect(new Set(found.map(({ state }) => state)).size).toBe(1);
@@ -55,6 +57,7 @@ describe('TemplateStore', () => {
     const [begun, end] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
     const hanging = hung.ensure(
       key(1),
+      1,
       async (work) => {
         begun.resolve();
         await end.promise;
@@ -64,10 +67,10 @@ describe('TemplateStore', () => {
     );
     await begun.promise;
     // Also where there are more than are kept.
-    for (const cpus of [2, 3, 4]) await others.ensure(key(cpus), build, AbortSignal.timeout(10_000));
+    for (const cpus of [2, 3, 4]) await others.ensure(key(cpus), 1, build, AbortSignal.timeout(10_000));
     await others.failed(key(4), 'x', false);
     await others.sweep();
-    await expect(others.ensure(key(1), build, AbortSignal.timeout(300))).rejects.toThrow();
+    await expect(others.ensure(key(1), 1, build, AbortSignal.timeout(300))).rejects.toThrow();
     end.resolve();
     await hanging;
     expect(await hung.find(key(1))).toBeDefined();
@@ -77,6 +80,7 @@ describe('TemplateStore', () => {
     const store = new TemplateStore(directory);
     const failing = store.ensure(
       key(1),
+      1,
       async (work) => {
         await build(work);
         throw new Error('no luck');
@@ -85,7 +89,7 @@ describe('TemplateStore', () => {
     );
     await expect(failing).rejects.toThrow('no luck');
     expect(await readdir(directory)).toEqual(['locks']);
-    await store.ensure(key(1), build, signal);
+    await store.ensure(key(1), 1, build, signal);
     expect(builds).toBe(2);
   });
 
@@ -93,6 +97,7 @@ describe('TemplateStore', () => {
     const store = new TemplateStore(directory);
     const flooding = store.ensure(
       key(1),
+      1,
       async (work) => {
         await build(work);
         await truncate(join(work, 'state'), 2 ** 40);
@@ -105,7 +110,7 @@ describe('TemplateStore', () => {
 
   it('makes a template again when its files are damaged', async () => {
     const store = new TemplateStore(directory);
-    const { state, ram } = await store.ensure(key(1), build, signal);
+    const { state, ram } = await store.ensure(key(1), 1, build, signal);
     for (const [path, bytes] of [
       [state, 'state X'],
       [ram, 'less'],
@@ -113,7 +118,7 @@ describe('TemplateStore', () => {
       await rm(path);
       await writeFile(path, bytes);
       expect(await store.find(key(1))).toBeUndefined();
-      await store.ensure(key(1), build, signal);
+      await store.ensure(key(1), 1, build, signal);
       expect(await store.find(key(1))).toBeDefined();
     }
     expect(builds).toBe(3);
@@ -121,18 +126,57 @@ describe('TemplateStore', () => {
 
   it('removes those that were not used for longest, and what a killed process left', async () => {
     const store = new TemplateStore(directory, 2);
-    await store.ensure(key(1), build, signal);
-    await store.ensure(key(2), build, signal);
+    await store.ensure(key(1), 1, build, signal);
+    await store.ensure(key(2), 1, build, signal);
     await utimes(join(directory, key(2), 'meta.json'), new Date(1000), new Date(1000));
     for (const name of ['work-abandoned', `work-${key(2).slice(0, 16)}-0`, `work-${key(3).slice(0, 16)}-0`])
       await mkdir(join(directory, name));
-    await store.ensure(key(3), build, signal);
+    await store.ensure(key(3), 1, build, signal);
     expect((await readdir(directory)).sort()).toEqual([key(1), key(3), 'lock', 'locks'].sort());
+  });
+
+  it('makes none where the disk has no room for all memory of those that are made now', async () => {
+    const store = new TemplateStore(directory, 8, undefined, () => ({ free: 2 ** 30 + 100, size: 2 ** 40 }));
+    const [begun, end] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const making = store.ensure(
+      key(1),
+      60,
+      async (work) => {
+        begun.resolve();
+        await end.promise;
+        await build(work);
+      },
+      signal,
+    );
+    await begun.promise;
+    const error = await store.ensure(key(2), 60, build, signal).catch((error: unknown) => error);
+    expect(error).toBeInstanceOf(UnusableTemplate);
+    expect(error).toMatchObject({ code: 'internal', message: expect.stringContaining('no room for a template') });
+    end.resolve();
+    await making;
+    await store.ensure(key(2), 60, build, signal);
+    // One that is there needs none.
+    await store.ensure(key(1), 1000, build, signal);
+    await expect(store.ensure(key(3), 101, build, signal)).rejects.toThrow(UnusableTemplate);
+    expect(builds).toBe(2);
+    expect((await readdir(directory)).filter((name) => name.startsWith('work-'))).toEqual([]);
+  });
+
+  it('keeps no more of them than a quarter of the disk', async () => {
+    const store = new TemplateStore(directory, 8, undefined, () => ({ free: 2 ** 40, size: 40_000 }));
+    const large = async (work: string) => {
+      await build(work);
+      await writeFile(join(work, 'ram'), randomBytes(4096));
+    };
+    for (const cpus of [1, 2, 3]) await store.ensure(key(cpus), 1, large, signal);
+    expect((await readdir(directory)).filter((name) => name.length === 64)).toHaveLength(2);
+    expect(await store.find(key(1))).toBeUndefined();
+    expect(await store.find(key(3))).toBeDefined();
   });
 
   it('forgets a template that proved useless', async () => {
     const store = new TemplateStore(directory);
-    await store.ensure(key(1), build, signal);
+    await store.ensure(key(1), 1, build, signal);
     await store.failed(key(1), 'x', false);
     await store.failed(key(1), 'x', false);
     expect(await store.find(key(1))).toBeUndefined();
@@ -140,7 +184,7 @@ describe('TemplateStore', () => {
 
   it('forgets none by the fault of an instance whose boot fails too', async () => {
     const store = new TemplateStore(directory);
-    await store.ensure(key(1), build, signal);
+    await store.ensure(key(1), 1, build, signal);
     // Its root makes the kernel panic, say.
     await store.failed(key(1), 'hostile', true);
     await store.booted('hostile', false);

@@ -14,7 +14,9 @@ import { createHash, randomBytes } from 'node:crypto';
 import { chmod, mkdir, open, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { withLock } from '../../image/lock.ts';
-import { PolykernelError } from '../../sys/errors.ts';
+import { asPolykernelError, PolykernelError } from '../../sys/errors.ts';
+import { checkRoom, type SpaceOf, spaceOf } from '../../sys/free-space.ts';
+import { UnusableTemplate } from '../driver.ts';
 import { COMMAND_VERSION, kernelCommandLine, type Machine } from './command.ts';
 import { isRecord } from './qmp.ts';
 
@@ -33,8 +35,11 @@ export interface Template {
 /** Makes the files `ram` and `state` in `directory`; rejects to leave no template. */
 export type TemplateBuilder = (directory: string) => Promise<void>;
 
-/** One template takes about 100 MiB of disk. */
+/** One template takes about 100 MiB of disk, unless its kernel writes to more of its memory while it boots: to all, if it is hostile. */
 const DEFAULT_LIMIT = 8;
+/** Of the file system: all templates together, but for the newest. */
+const MOST_SHARE = 1 / 4;
+const BLOCK_BYTES = 512;
 const META = 'meta.json';
 const WORK_PREFIX = 'work-';
 /** As much of a key as names its lock and its work: sockets lie in that, and their paths are limited. */
@@ -60,12 +65,21 @@ export class TemplateStore {
   readonly #abandoned: TemplateBuilder;
   /** Keys by instances that are to be booted after a clone of theirs has failed. */
   readonly #suspects = new Map<string, string>();
+  readonly #space: SpaceOf;
+  /** Memory of the kernels that are booted for templates now. */
+  #building = 0;
 
   /** `limit`: how many templates are kept. `abandoned` ends what a killed builder left running in its directory. */
-  constructor(directory: string, limit = DEFAULT_LIMIT, abandoned: TemplateBuilder = async () => {}) {
+  constructor(
+    directory: string,
+    limit = DEFAULT_LIMIT,
+    abandoned: TemplateBuilder = async () => {},
+    space: SpaceOf = spaceOf,
+  ) {
     this.#directory = directory;
     this.#limit = limit;
     this.#abandoned = abandoned;
+    this.#space = space;
   }
 
   /**
@@ -89,17 +103,26 @@ export class TemplateStore {
 
   /**
    * The template, built now if it is not there. Of several processes that ask at once one builds and the others wait.
-   * `onBuild` is called when this one builds.
+   * `memoryBytes`: of the kernel. `onBuild` is called when this one builds. Rejects as UnusableTemplate where the disk has no room for
+   * all of that memory.
    */
-  async ensure(key: string, build: TemplateBuilder, signal: AbortSignal, onBuild = () => {}): Promise<Template> {
+  async ensure(
+    key: string,
+    memoryBytes: number,
+    build: TemplateBuilder,
+    signal: AbortSignal,
+    onBuild = () => {},
+  ): Promise<Template> {
     const found = await this.find(key);
     if (found !== undefined) return found;
     await this.sweep();
     return await this.#locked(lockOf(key), signal, async () => {
       const meanwhile = await this.find(key);
       if (meanwhile !== undefined) return meanwhile;
-      onBuild();
-      await this.#build(key, build);
+      await this.#withRoom(memoryBytes, async () => {
+        onBuild();
+        await this.#build(key, build);
+      });
       await this.#evict(key);
       const built = await this.find(key);
       if (built === undefined) throw new Error('the template that was just made is gone');
@@ -169,6 +192,21 @@ export class TemplateStore {
     return join(this.#directory, `${WORK_PREFIX}${key.slice(0, LOCK_DIGITS)}-${randomBytes(6).toString('hex')}`);
   }
 
+  /** Its kernel is in no group of its disk, and may write to all of its memory. */
+  async #withRoom(memoryBytes: number, action: () => Promise<void>): Promise<void> {
+    try {
+      checkRoom(this.#directory, this.#building + memoryBytes, 'a template', this.#space);
+    } catch (error) {
+      throw new UnusableTemplate(asPolykernelError(error, 'making a template'));
+    }
+    this.#building += memoryBytes;
+    try {
+      await action();
+    } finally {
+      this.#building -= memoryBytes;
+    }
+  }
+
   async #build(key: string, build: TemplateBuilder): Promise<void> {
     const work = this.#work(key);
     await mkdir(work, { mode: 0o700 });
@@ -203,11 +241,22 @@ export class TemplateStore {
     const used = await Promise.all(
       names.map(async (name) => {
         const meta = await stat(join(this.#directory, name, META)).catch(() => undefined);
-        return { name, usedAt: meta?.mtimeMs ?? 0 };
+        return { name, usedAt: meta?.mtimeMs ?? 0, bytes: await this.#bytesOf(name) };
       }),
     );
     used.sort((a, b) => b.usedAt - a.usedAt);
-    for (const { name } of used.slice(this.#limit - 1)) await this.#ifFree(lockOf(name), () => this.#remove(name));
+    const most = this.#space(this.#directory).size * MOST_SHARE;
+    let total = await this.#bytesOf(kept);
+    for (const [index, { name, bytes }] of used.entries()) {
+      if (index < this.#limit - 1 && total + bytes <= most) total += bytes;
+      else await this.#ifFree(lockOf(name), () => this.#remove(name));
+    }
+  }
+
+  /** What its memory takes of the disk. */
+  async #bytesOf(key: string): Promise<number> {
+    const ram = await stat(join(this.#directory, key, 'ram')).catch(() => undefined);
+    return (ram?.blocks ?? 0) * BLOCK_BYTES;
   }
 }
 
