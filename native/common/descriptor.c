@@ -13,6 +13,15 @@ void close_fd(int *fd)
 	*fd = -1;
 }
 
+#define PASS_RIGHTS 83 /* asm-generic/socket.h: SO_PASSRIGHTS */
+
+void take_no_descriptors(int socket)
+{
+	int no = 0;
+
+	(void)!setsockopt(socket, SOL_SOCKET, PASS_RIGHTS, &no, sizeof no);
+}
+
 int send_descriptor(int socket, int fd, char byte)
 {
 	char control[CMSG_SPACE(sizeof(int))] = {0};

@@ -13,6 +13,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "../common/descriptor.h"
+#include "../common/fail.h"
+
 #define NAME_BYTES 4096
 
 /* From linux/seccomp.h. */
@@ -100,7 +103,8 @@ static int open_directory(int listener, const struct call *call, int at, const c
 	if (*name == '/')
 		return open(name, O_PATH | O_DIRECTORY | O_CLOEXEC | flags);
 	snprintf(part, sizeof part, at == AT_FDCWD ? "cwd" : "fd/%d", at);
-	base = open_of_caller(listener, call, part, O_PATH);
+	/* No file: of one that has no name any more we could be the last who has it, and free it. */
+	base = open_of_caller(listener, call, part, O_PATH | O_DIRECTORY);
 	if (base < 0 || *name == 0)
 		return base;
 	fd = openat(base, name, O_PATH | O_DIRECTORY | O_CLOEXEC | flags);
@@ -148,28 +152,31 @@ static int set_directory_mode(int listener, const struct call *call)
 	return result;
 }
 
+/* The ends of UML's management console until it is asked for; -1 = there are none, or no more. */
+int console_pair[2] = {-1, -1};
+
+/* Before this process is filtered, which makes no options of sockets then. */
+void make_console(void)
+{
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, console_pair) != 0)
+		fail("the management console");
+	take_no_descriptors(console_pair[0]);
+}
+
 /*
  * UML's management console gets one end of a pair and we keep the other: it can send to nobody else. Given and answered in
  * one step, for a signal may interrupt the caller, who then asks again. Returns 0 when the call is answered.
  */
 static int give_console(int listener, const struct call *call)
 {
-	int pair[2], given;
-	struct call_descriptor descriptor = {.id = call->id, .flags = GIVE_AND_ANSWER};
+	struct call_descriptor descriptor = {.id = call->id, .flags = GIVE_AND_ANSWER, .ours = (uint32_t)console_pair[1]};
 
-	if (console_socket >= 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
-		errno = EPERM;
-		return -1;
-	}
-	descriptor.ours = (uint32_t)pair[1];
 	descriptor.theirs_flags = (uint32_t)call->data.arguments[1] & O_CLOEXEC;
-	given = ioctl(listener, CALL_GIVE, &descriptor);
-	close(pair[1]);
-	if (given >= 0)
-		console_socket = pair[0];
-	else
-		close(pair[0]);
-	return given < 0 ? -1 : 0;
+	if (console_pair[1] < 0 || ioctl(listener, CALL_GIVE, &descriptor) < 0)
+		return -1;
+	close_fd(&console_pair[1]);
+	console_socket = console_pair[0];
+	return 0;
 }
 
 void settle(void)

@@ -66,8 +66,7 @@ static const int denied[] = {
 
 /*
  * What would change the device behind a network card's descriptor, or reach what lies behind it (linux/if_tun.h), what has the host load
- * a line discipline, what types into a terminal or takes the console's output (asm/ioctls.h), and what makes of a read-only tree a
- * writable one, with its set-uid programs and with what is covered in it (linux/btrfs.h).
+ * a line discipline, and what types into a terminal or takes the console's output (asm/ioctls.h).
  */
 static const uint32_t denied_requests[] = {
 	0x400454ca /* TUNSETIFF */, 0x400454da /* TUNSETIFINDEX */, 0x400454cb /* TUNSETPERSIST */, 0x400454cc /* TUNSETOWNER */,
@@ -78,7 +77,7 @@ static const uint32_t denied_requests[] = {
 	0x8940 /* SIOCGIFBR */, 0x8941 /* SIOCSIFBR */, 0x89a0 /* SIOCBRADDBR */, 0x89a1 /* SIOCBRDELBR */,
 	0x8906 /* SIOCGSTAMP */, 0x8907 /* SIOCGSTAMPNS */, 0x80108906 /* SIOCGSTAMP_NEW */, 0x80108907 /* SIOCGSTAMPNS_NEW */,
 	0x8982 /* SIOCGIFVLAN */, 0x8983 /* SIOCSIFVLAN */, 0x5412 /* TIOCSTI */,
-	0x541c /* TIOCLINUX */, 0x541d /* TIOCCONS */, 0x5423 /* TIOCSETD */, 0x50009401 /* BTRFS_IOC_SNAP_CREATE */, 0x50009417 /* BTRFS_IOC_SNAP_CREATE_V2 */,
+	0x541c /* TIOCLINUX */, 0x541d /* TIOCCONS */, 0x5423 /* TIOCSETD */,
 };
 
 void deny_calls(void)
@@ -128,10 +127,16 @@ void ask_to_pass(void)
  * All requests of sockets, by their type (linux/sockios.h, linux/wireless.h): a socket of its line or console was made in the host's
  * network namespace, and any socket tells of the interfaces of its own, their addresses and hardware, makes all wait who change one, has the host load
  * its bridge and VLANs, and each packet of the host get a time.
+ *
+ * And those that were XFS's, of which every file system has some by now (linux/falloc.h), and btrfs's (linux/fs.h, linux/btrfs.h). They are calls by another name:
+ * holes in files and memory (fallocate), all written out that anybody has not written yet (syncfs); snapshots make of a read-only tree a writable one, with its
+ * set-uid programs and with what is covered in it, and each subvolume takes a number of which the host has a million for all its mounts.
  */
 #define TYPE_OF_REQUEST 0xff00
 #define OF_SOCKETS 0x8900
 #define OF_WIRELESS 0x8b00
+#define OF_XFS 0x5800
+#define OF_BTRFS 0x9400
 
 /*
  * `machine_cpus`: each CPU of a machine of KVM can have a ring of 1 MiB of what it writes to, which no control group counts. Their numbers are
@@ -139,9 +144,10 @@ void ask_to_pass(void)
  */
 void check_requests(enum filter_kind kind, unsigned machine_cpus)
 {
-	uint8_t count = sizeof denied_requests / sizeof *denied_requests;
+	static const uint32_t types[] = {OF_SOCKETS, OF_WIRELESS, OF_XFS, OF_BTRFS};
+	uint8_t count = sizeof denied_requests / sizeof *denied_requests, type_count = sizeof types / sizeof *types;
 
-	step(IF_EQUAL, SYS_ioctl, 0, (uint8_t)(count + 13));
+	step(IF_EQUAL, SYS_ioctl, 0, (uint8_t)(count + type_count + 11));
 	step(LOAD, ARGUMENT(1), 0, 0);
 	step(IF_EQUAL, CREATE_MACHINE, 0, 1);
 	answer_machine(kind);
@@ -151,10 +157,10 @@ void check_requests(enum filter_kind kind, unsigned machine_cpus)
 	step(RETURN, REFUSE(EPERM), 0, 0);
 	step(RETURN, ALLOW, 0, 0);
 	for (uint8_t i = 0; i < count; i++)
-		step(IF_EQUAL, denied_requests[i], (uint8_t)(count - i + 3), 0);
+		step(IF_EQUAL, denied_requests[i], (uint8_t)(count - i + type_count + 1), 0);
 	step(AND, TYPE_OF_REQUEST, 0, 0);
-	step(IF_EQUAL, OF_SOCKETS, 2, 0);
-	step(IF_EQUAL, OF_WIRELESS, 1, 0);
+	for (uint8_t i = 0; i < type_count; i++)
+		step(IF_EQUAL, types[i], (uint8_t)(type_count - i), 0);
 	step(RETURN, ALLOW, 0, 0);
 	step(RETURN, REFUSE(EPERM), 0, 0);
 }

@@ -257,8 +257,10 @@ void become_init(enum filter_kind kind, struct may may, mode_t mask, const struc
 	if (with.signals < 0 || sigprocmask(SIG_SETMASK, &ends, NULL) != 0)
 		fail("signalfd");
 	umask(077);
+	if (kind == FILTER_UML)
+		make_console();
 	install_filter(FILTER_INIT, (struct may){0});
 	(void)!write(line[0], "", 1);
-	close_all_but((int[]){with.control, with.line, with.listener, with.signals, with.starter, with.vmm}, 6);
+	close_all_but((int[]){with.control, with.line, with.listener, with.signals, with.starter, with.vmm, console_pair[0], console_pair[1]}, 8);
 	serve(&with, vmm);
 }

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../common/descriptor.h"
 #include "../common/fail.h"
 
 /* Closes every inherited descriptor above 2 that is neither to be passed on nor `held`. */
@@ -40,6 +41,7 @@ int pair(int *theirs)
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0 || (*theirs = fcntl(ends[1], F_DUPFD_CLOEXEC, ABOVE_PASSED)) < 0)
 		fail("socketpair");
 	close(ends[1]);
+	take_no_descriptors(ends[0]);
 	return ends[0];
 }
 

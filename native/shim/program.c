@@ -128,7 +128,8 @@ void start_program(char **argv, const struct passed *passed, mode_t mask)
 	int theirs[THEIR_ENDS], failure[2], report, error = 0;
 
 	shim = getpid();
-	relays[CONTROL].holder = relays[MONITOR].holder = -1;
+	for (int i = 0; i < RELAYS; i++)
+		relays[i].program = relays[i].holder = -1;
 	console = pair(&theirs[THEIR_CONSOLE]);
 	relays[CONTROL].program = pair(&theirs[THEIR_CONTROL]);
 	relays[MONITOR].program = pair(&theirs[THEIR_MONITOR]);

@@ -25,4 +25,7 @@ void pump_relay(struct relay *r)
 		if (r->program < 0 || flush_to(&r->in, r->program) < 0)
 			discard(&r->in);
 	}
+	/* Nobody else will hold it. */
+	if (r == &relays[PASSED] && r->holder < 0)
+		close_fd(&r->program);
 }

@@ -1,4 +1,4 @@
-/* The control line and the monitor: streams between the program and who holds them. */
+/* The control line, the monitor and a connection of its own: streams between the program and who holds them. */
 #ifndef PK_SHIM_RELAYS_H
 #define PK_SHIM_RELAYS_H
 
@@ -10,7 +10,7 @@ struct relay {
 	struct buffer out, in; /* program to holder, holder to program */
 };
 
-enum { CONTROL, MONITOR, RELAYS };
+enum { CONTROL, MONITOR, PASSED, RELAYS };
 
 extern struct relay relays[RELAYS];
 

@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "../common/descriptor.h"
@@ -44,10 +45,11 @@ static void pin_threads(struct client *c, const char *text)
 	answer(c, "ok\n");
 }
 
-/* Gives the program's monitor an open file, with a line end that means nothing to a QMP parser. */
-static void pass_fd(struct client *c, int fd, int error, const char *what)
+/* Gives the program's monitor an open file, with a line end that means nothing to a QMP parser. Whether it has it; if not, the client has its answer. */
+static int give_program(struct client *c, int fd, int error, const char *what)
 {
 	struct relay *monitor = &relays[MONITOR];
+	int given = 0;
 
 	if (fd < 0)
 		answer(c, "error %s: %s\n", what, strerror(error));
@@ -56,9 +58,16 @@ static void pass_fd(struct client *c, int fd, int error, const char *what)
 	else if (send_descriptor(monitor->program, fd, '\n') != 0)
 		answer(c, "error monitor: %s\n", strerror(errno));
 	else
-		answer(c, "ok\n");
+		given = 1;
 	if (fd >= 0)
 		close(fd);
+	return given;
+}
+
+static void pass_fd(struct client *c, int fd, int error, const char *what)
+{
+	if (give_program(c, fd, error, what))
+		answer(c, "ok\n");
 }
 
 static void pass_file(struct client *c, const char *path)
@@ -66,17 +75,6 @@ static void pass_file(struct client *c, const char *path)
 	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 
 	pass_fd(c, fd, errno, path);
-}
-
-/* The connection itself: what the program writes there goes to the client, whose end is the program's error. */
-static void pass_connection(struct client *c)
-{
-	int fd = fcntl(c->fd, F_DUPFD_CLOEXEC, 0);
-
-	/* It writes as if to a file, which never says that there is no room yet. */
-	if (fd >= 0 && fcntl(fd, F_SETFL, 0) != 0)
-		close_fd(&fd);
-	pass_fd(c, fd, errno, "connection");
 }
 
 /* NAMESPACE INTERFACE */
@@ -100,6 +98,29 @@ static void hold(struct client *c, struct relay *r)
 	r->holder = c->fd;
 	c->fd = -1;
 	c->kind = FREE;
+}
+
+/*
+ * What the program writes to it goes to the client, whose end is the program's error. Not the client's own connection: descriptors that the
+ * program sends along, whose end can take the host's kernel seconds, would be let go of by who reads them.
+ */
+static void pass_connection(struct client *c)
+{
+	struct relay *r = &relays[PASSED];
+	int ends[2] = {-1, -1}, made = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends);
+
+	if (!give_program(c, made == 0 ? ends[1] : -1, errno, "connection")) {
+		close_fd(&ends[0]);
+		return;
+	}
+	close_fd(&r->holder);
+	close_fd(&r->program);
+	discard(&r->in);
+	discard(&r->out);
+	take_no_descriptors(ends[0]);
+	r->program = ends[0];
+	(void)!send(c->fd, "ok\n", 3, MSG_DONTWAIT | MSG_NOSIGNAL);
+	hold(c, r);
 }
 
 void obey(struct client *c)

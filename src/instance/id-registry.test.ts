@@ -70,6 +70,18 @@ it('gives nothing back of a daemon that has other namespaces, where other files 
   expect(other.homes()).not.toContain('/gone');
 });
 
+it('gives nothing back of a daemon whose state directory has the same path in other namespaces', async () => {
+  const inside = { boot: 'one', namespaces: 'mnt:[2] pid:[2]' };
+  const outside = { boot: 'one', namespaces: 'mnt:[1] pid:[1]' };
+  registry('/same', { view: outside }).take('a');
+  const other = registry('/same', { view: inside });
+  await other.releaseAllBut(new Set());
+  expect(start(other.take('b'))).toBe(FIRST + RANGE_IDS);
+  // It gives back what it sees as its own, and keeps what it has, wherever it had that from.
+  await registry('/same', { view: outside }).releaseAllBut(new Set(['b']));
+  expect(start(other.take('c'))).toBe(FIRST);
+});
+
 it('goes on with the registry of a version before, which goes on with it', async () => {
   mkdirSync(join(directory, 'private'));
   using before = new DatabaseSync(join(directory, 'private/ids.db'));

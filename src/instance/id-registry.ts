@@ -86,11 +86,16 @@ export class IdRegistry implements Identities {
     const view = viewText(this.#options.view);
     for (const id of this.#held.keys()) if (!ids.has(id)) this.#held.delete(id);
     this.#write((database) => {
-      database.prepare('UPDATE ranges SET view = ? WHERE home = ? AND view <> ?').run(view, this.#home, view);
+      const sees = database.prepare('UPDATE ranges SET view = ? WHERE start = ?');
       for (const row of database.prepare("SELECT start, home, instance, view FROM ranges WHERE instance <> ''").all()) {
         const [home, instance] = [String(row.home), String(row.instance)];
-        const isGone =
-          home === this.#home ? !ids.has(instance) : gone.has(home) && seesAs(this.#options.view, String(row.view));
+        const isOwn = home === this.#home;
+        if (isOwn && ids.has(instance)) {
+          sees.run(view, row.start!);
+          continue;
+        }
+        // In another mount namespace another directory can have the path of this daemon's.
+        const isGone = (isOwn || gone.has(home)) && seesAs(this.#options.view, String(row.view));
         if (isGone && !inUse.has(Number(row.start))) forget(database, home, instance);
       }
     });

@@ -56,7 +56,7 @@ export const NATIVE_TARGETS: readonly NativeTarget[] = [
     maxBytes: 6000,
     dictionary: [
       ...words(
-        'control monitor console wait kill status pin pass pass-tap mconsole , - \n 0-8191 8192 18446744073709551616',
+        'control monitor console wait kill status pin pass pass-tap pass-connection mconsole , - \n 0-8191 8192 18446744073709551616',
       ),
       ...['5,6,63', 'uml/mconsole stop', '/dev/null', ' '],
     ],

@@ -5,7 +5,7 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { isAlive, type ProcessId } from '../../core/process-id.ts';
+import { isAlive, type ProcessId, signalProcess } from '../../core/process-id.ts';
 import { processStartTime } from '../../sys/process.ts';
 import { readSmallFile } from '../../sys/small-file.ts';
 
@@ -29,6 +29,12 @@ export function noteJail(directory: string, shim: number | undefined): void {
 export function jailLeft(directory: string): number | undefined {
   const first = read(join(directory, FILE));
   return first !== undefined && isAlive(first) ? first.pid : undefined;
+}
+
+/** Ends the jail of a launch by itself: its shim may be kept in the host's kernel, as by a file that its VMM has it free. Throws as signalProcess(). */
+export function killJail(directory: string): void {
+  const first = read(join(directory, FILE));
+  if (first !== undefined) signalProcess(first, 'SIGKILL');
 }
 
 function read(path: string): ProcessId | undefined {

@@ -72,6 +72,20 @@ async function until(condition: () => boolean, patienceMs = 5000): Promise<void>
   }
 }
 
+describe('a shim that is kept in the kernel of the host', () => {
+  it('keeps nobody from ending the jail', async () => {
+    await sh('exec sleep 1000');
+    // Of nobody that the end of the shim ends.
+    const first = spawn('sleep', ['1000']);
+    writeFileSync(join(directory, 'jail.pid'), `${first.pid} ${processStartTime(first.pid!)}\n`);
+    // It does not answer.
+    rmSync(join(directory, 'shim.sock'));
+    const ended = once(first, 'exit');
+    await killShim(directory).finally(() => first.kill('SIGTERM'));
+    expect(await ended).toEqual([null, 'SIGKILL']);
+  });
+});
+
 describe('threads of the program', () => {
   it.runIf(allowedCpus().length > 1)('keep nobody who moves them, however many more there are', async () => {
     await sh('exec sleep 1000');
@@ -223,6 +237,49 @@ describe('start', () => {
     await killShim(deep);
     expect(await shimStatus(deep)).toMatchObject({ state: 'exited', signal: 'SIGKILL' });
   });
+});
+
+describe('a program that has sockets', () => {
+  const start = async (what: string) => {
+    const program = join(directory, 'descriptors');
+    const source = join(import.meta.dirname, '../../../test/fixtures/descriptors.c');
+    expect(await run(['musl-gcc', '-static', '-o', program, source])).toMatchObject({ code: 0, stderr: '' });
+    await launchShim({ directory, argv: [program, what] });
+  };
+  const said = () => readConsoleTail(directory, 4096);
+
+  it('sends no descriptors along, or the shim would free what they are of (Linux 6.16)', async () => {
+    await start('lines');
+    await untilSaid('known');
+    const result = (await said()).includes('unknown') ? 'sent' : 'EPERM';
+    for (const number of [1, 3, 4]) expect(await said()).toContain(`${number} ${result}\n`);
+  });
+
+  it('sends none to who reads the connection that it is given', async () => {
+    await start('connection');
+    // Nothing is read of it.
+    const socket = connect(join(directory, 'shim.sock')).pause();
+    socket.write('pass-connection\n');
+    await untilSaid('nobody has it');
+    socket.destroy();
+  });
+
+  it('is given a connection, which ends with either side', async () => {
+    await start('streams');
+    const first = await connectShim(directory, 'pass-connection');
+    let bytes = 0;
+    for await (const chunk of first) bytes += (chunk as Buffer).length;
+    expect(bytes).toBe('ok\n'.length + 1_000_000);
+    const second = await connectShim(directory, 'pass-connection');
+    await once(second, 'data');
+    second.destroy();
+    await untilSaid('ended');
+  });
+
+  async function untilSaid(text: string): Promise<void> {
+    for (const deadline = Date.now() + 5000; !(await said()).includes(text); await turn())
+      if (Date.now() > deadline) throw new Error(`${text}: only ${await said()}`);
+  }
 });
 
 describe('control line', () => {

@@ -13,7 +13,7 @@ import { nativeBinary } from '../../sys/paths.ts';
 import { withOpenUmask } from '../../sys/process.ts';
 import { plainText } from '../../sys/text.ts';
 import type { NetworkPort } from '../network-port.ts';
-import { noteJail } from './fence.ts';
+import { killJail, noteJail } from './fence.ts';
 import { readShimProcess, SHIM_PID_FILE, untilEnded, untilGone } from './process.ts';
 import { signalName } from './signals.ts';
 
@@ -359,6 +359,7 @@ export async function killShim(directory: string): Promise<void> {
   const shim = readShimProcess(directory);
   // Its death takes the program along (PR_SET_PDEATHSIG).
   if (shim !== undefined) signalProcess(shim, 'SIGKILL');
+  killJail(directory);
   await untilGone(directory, shim, KILL_DEADLINE_MS);
 }
 

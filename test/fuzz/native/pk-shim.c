@@ -49,7 +49,7 @@ static void request(const uint8_t *data, size_t size)
 	must(n <= TEXT_BYTES + 16, "an answer is bounded");
 	if (c->kind != FREE)
 		drop_client(c);
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < RELAYS; i++)
 		close_fd(&relays[i].holder), discard(&relays[i].in), discard(&relays[i].out);
 	close(ends[0]);
 }
@@ -79,7 +79,7 @@ static void console_answers(const uint8_t *data, size_t size)
 /* A relay whose two sides do what the input says; what goes through comes out in order. */
 static void relaying(const uint8_t *data, size_t size)
 {
-	struct relay *r = &relays[0];
+	struct relay *r = &relays[size % 2 == 0 ? CONTROL : PASSED];
 	int program_ends[2], holder_ends[2];
 	uint8_t sent = 0, came = 0, bytes[256];
 
@@ -123,7 +123,8 @@ static void one(const uint8_t *data, size_t size)
 
 	if (size == 0)
 		return;
-	relays[0].program = relays[1].program = relays[0].holder = relays[1].holder = -1;
+	for (int i = 0; i < RELAYS; i++)
+		relays[i].program = relays[i].holder = -1;
 	program = INT_MAX; /* nobody: no signal could be sent anyway */
 	switch (*data++ % 4) {
 	case 0: request(data, size - 1); break;

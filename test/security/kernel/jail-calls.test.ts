@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chownSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { release } from 'node:os';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -181,7 +182,11 @@ describe.runIf(jailsRun).each(callers)('jail of $caller', (caller) => {
       binds: [{ source: await probe(), target: '/vmm/probe', access: 'read' }],
       program: ['/vmm/probe', '/export/vol0', 'console'],
     });
-    expect(stdout).toContain('console ok\nshutdown ok\n');
+    expect(stdout).toContain('console ok\n');
+    expect(stdout).toContain('shutdown ok\n');
+    // Linux 6.16 takes no descriptor there, whose end could be its first process's to wait for.
+    const [major, minor] = release().split('.').map(Number) as [number, number];
+    expect(stdout).toContain(`descriptor ${major > 6 || (major === 6 && minor >= 16) ? 'EPERM' : 'ok'}\n`);
     expect(Number(/^ticks (\d+)$/m.exec(stdout)![1])).toBeLessThan(5);
   });
 
