@@ -42,7 +42,7 @@ export const MOST_MOVES = 30;
 const OWN_MOVE_MS = 10_000;
 /**
  * A kernel for whose sake so many moves within the time had to be taken back is left alone, for its clients and itself say how late it is.
- * Where that was so of as many tenants (or kernels of none), the policy does not know what it does.
+ * After as many in all, where those of one tenant count once, the policy does not know what it does.
  */
 const MOST_UNDONE = 3;
 const UNDONE_WITHIN_MS = 10 * MINUTE_MS;
@@ -370,14 +370,23 @@ export class Balancer {
         return false;
       }
     });
-    const tenants = new Map(this.#options.instances.list().map(({ status: { spec } }) => [spec.name, spec.tenant]));
-    if (new Set(this.#harms().map((name) => tenants.get(name) ?? `of none: ${name}`)).size < MOST_UNDONE) return;
-    const suspended = `moves of ${policy.name} for the sake of ${MOST_UNDONE} tenants had to be taken back within ten minutes`;
+    if (this.#distinctHarms() < MOST_UNDONE) return;
+    const suspended = `${MOST_UNDONE} moves of ${policy.name} had to be taken back within ten minutes`;
     this.#keep({ ...this.settings, suspended });
     this.#tell('balance-suspended', ['balance'], suspended);
   }
 
-  #harms(): string[] {
+  /** Moves taken back; of those for one tenant's sake one, however many: he is not to stop the policy for others by what he says of himself. */
+  #distinctHarms(): number {
+    const tenants = new Map(this.#options.instances.list().map(({ status: { spec } }) => [spec.name, spec.tenant]));
+    const whose = this.#harms().map((names) => names.map((name) => tenants.get(name) ?? null));
+    const ofNone = whose.filter((each) => each.includes(null));
+    const ofTenants = new Set(whose.filter((each) => !each.includes(null)).map((each) => each[0]));
+    return ofNone.length + ofTenants.size;
+  }
+
+  /** For whose sake moves were taken back: of each. */
+  #harms(): (readonly string[])[] {
     const now = this.#options.clock.now();
     const toldFor = now - this.#toldMs;
     // Told in the future: before the clock was set back.
@@ -386,7 +395,7 @@ export class Balancer {
 
   /** Those for whose sake too many moves were taken back lately. */
   #oftenHarmed(): Set<string> {
-    const harms = Map.groupBy(this.#harms(), (name) => name);
+    const harms = Map.groupBy(this.#harms().flat(), (name) => name);
     return new Set([...harms].flatMap(([name, times]) => (times.length < MOST_UNDONE ? [] : [name])));
   }
 

@@ -114,9 +114,9 @@ export class DecisionLog {
     ).length;
   }
 
-  /** For whose sake moves of the last `spanMs` were taken back: a name for each. */
-  harmed(spanMs: number, nowMs: number): string[] {
-    return this.#recent('undone', spanMs, nowMs).flatMap(({ harmed = [] }) => harmed);
+  /** For whose sake moves of the last `spanMs` were taken back: the names for each. */
+  harmed(spanMs: number, nowMs: number): (readonly string[])[] {
+    return this.#recent('undone', spanMs, nowMs).map(({ harmed = [] }) => harmed);
   }
 
   /** One from the future is from before the clock was set back. */
