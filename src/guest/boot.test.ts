@@ -120,6 +120,16 @@ describe('rootOps', () => {
     expect(after).toContain('mount |/run/.pk/export/vol1|/etc/x|bind,ro|');
   });
 
+  it('finds volumes by a mount of their own where there is one, also without another one of the share', () => {
+    const volumesMount = { fstype: '9p', source: 'volumes', data: 'trans=virtio,cache=mmap' };
+    const volumes = [{ index: 0, target: '/data', readOnly: false }];
+    const root = { blockDevice: '/dev/vda', fstype: 'ext4' };
+    const ops = shown({ ...base, exportMount: undefined, volumesMount, root, volumes });
+    expect(ops).toContain('mount 9p|volumes|/run/.pk/volumes||trans=virtio,cache=mmap');
+    expect(ops).toContain('mount |/run/.pk/volumes/vol0|/data|bind|');
+    expect(ops.slice(ops.indexOf('umount /run/.pk/volumes'))).toContain('rmdir /run/.pk/volumes');
+  });
+
   it('has writable volumes served with true owners where the share knows none', () => {
     const ops = shown({
       ...base,

@@ -13,9 +13,17 @@ export interface KnownRoot {
   modulesRoom?: readonly { path: string; mode: number }[] | undefined;
 }
 
+interface ShareMount {
+  fstype: string;
+  source: string;
+  data: string;
+}
+
 export interface GuestRoot {
   /** How the guest mounts the one share it is shown: `root/` (the lower layer), `vol0`, `vol1`..., `modules/`. */
-  exportMount: { fstype: string; source: string; data: string } | undefined;
+  exportMount: ShareMount | undefined;
+  /** How it mounts the share once more, for the volumes alone; default: they are found by the first mount. */
+  volumesMount?: ShareMount | undefined;
   /**
    * Where the share's file system does not give new files to who makes them: hostfs's own path of the share, by which
    * pk-share serves the writable volumes that are directories.
@@ -173,12 +181,13 @@ export function identityOps(identity: GuestIdentity): Pair[] {
  * @throws PolykernelError `invalid` for a volume target that is not an absolute path below /
  */
 export function rootOps(input: GuestRoot & GuestIdentity & { modules: readonly string[] }): Pair[] {
-  const { exportMount, root, volumes, modulesOf } = input;
-  const needsShare = root === 'export' || volumes.length > 0 || modulesOf !== undefined;
+  const { exportMount, volumesMount, root, volumes, modulesOf } = input;
+  const needsShare = root === 'export' || (volumes.length > 0 && volumesMount === undefined) || modulesOf !== undefined;
   if (exportMount === undefined && needsShare) {
     throw new PolykernelError('internal', 'a root, volumes or modules on the share were asked for without a share');
   }
   const share = `${WORK}/export`;
+  const ofVolumes = volumesMount === undefined ? share : `${WORK}/volumes`;
   const scratch = `${WORK}/scratch`;
   const lower = root === 'export' ? `${share}/root` : 'directory' in root ? root.directory : `${WORK}/lower`;
   // The time first: it is no longer right once other steps have taken theirs.
@@ -191,6 +200,7 @@ export function rootOps(input: GuestRoot & GuestIdentity & { modules: readonly s
   };
 
   if (exportMount !== undefined) mount(exportMount.fstype, exportMount.source, share, '', exportMount.data);
+  if (volumesMount !== undefined) mount(volumesMount.fstype, volumesMount.source, ofVolumes, '', volumesMount.data);
   if (root !== 'export' && 'blockDevice' in root)
     mount(root.fstype, root.blockDevice, lower, 'ro', root.fstype.startsWith('ext') ? 'noload' : '');
   const names = input.memoryBytes === undefined ? '' : `,nr_inodes=${Math.floor(input.memoryBytes / BYTES_A_NAME)}`;
@@ -225,7 +235,7 @@ export function rootOps(input: GuestRoot & GuestIdentity & { modules: readonly s
         hint: 'Give an absolute path below / as its target.',
       });
     }
-    const source = `${share}/vol${index}`;
+    const source = `${ofVolumes}/vol${index}`;
     if (input.sharePath === undefined || readOnly)
       ops.push(['mount', ['', source, target, readOnly ? 'bind,ro' : 'bind', ''].join('\x1f')]);
     else ops.push(['share', [source, `${input.sharePath}/vol${index}`, target].join('\x1f')]);

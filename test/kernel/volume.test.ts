@@ -7,6 +7,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -222,5 +223,26 @@ describe.runIf(process.getuid?.() === 0).each(['uml', 'qemu'] as const)('a volum
     expect(all.length).toBeGreaterThan(hasGit ? 20 : 8);
     expect(all.filter((file) => lstatSync(file).uid !== USER)).toEqual([]);
     expect(statSync(join(home, 't/y')).mode & 0o777).toBe(0o600);
+  });
+
+  it('leaves a program of the root as it was that the host replaces while the kernel runs', async () => {
+    const root = path('root');
+    mkdirSync(root);
+    const compile = (said: string, bytes: number) => {
+      const source = `#include <stdio.h>\nstatic const char room[${bytes}] = {1};\nint main(void) { puts("${said}"); return room[${bytes - 1}]; }`;
+      execFileSync('musl-gcc', ['-static', '-x', 'c', '-o', path(said), '-'], { input: source });
+    };
+    compile('old', 3_000_000);
+    compile('new', 5_000_000);
+    renameSync(path('old'), join(root, 'program'));
+    mkdirSync(path('data'));
+    const name = `replaced-${driver}`;
+    const options = ['--name', name, '--driver', driver, '--rootfs', root, '-v', `${path('data')}:/data`];
+    const waits = ['-v', `${path('volume')}:/waits:ro`, '--', '/waits', '/data', String(USER)];
+    await sandbox.ok('run', '-d', ...options, ...waits);
+    expect(await sandbox.ok('exec', name, '--', '/program')).toBe('old\n');
+    renameSync(path('new'), join(root, 'program'));
+    expect(await sandbox.pk(['exec', name, '--', '/program'])).toMatchObject({ code: 0, stdout: 'old\n' });
+    await sandbox.ok('rm', '-f', name);
   });
 });

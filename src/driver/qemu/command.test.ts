@@ -25,7 +25,7 @@ describe('qemuCommand', () => {
     const card = 'virtio-net-pci,id=card,addr=0xf.0,romfile=';
     for (const each of all) expect(each.filter((device) => device !== card)).toEqual(all[0]);
     expect(all.map((each) => each.includes(card))).toEqual([false, false, true, true, false, false]);
-    expect(all[0]).toHaveLength(6);
+    expect(all[0]).toHaveLength(7);
   });
 
   it('gives the guest functions by what /sys says of them in its jail', () => {
@@ -33,7 +33,7 @@ describe('qemuCommand', () => {
       { address: '0000:3b:00.2', group: 7, name: 'nic0' },
       { address: '0000:3b:00.3', group: 8, name: null },
     ];
-    expect(devices(qemuCommand(spec({ functions }))).slice(6)).toEqual([
+    expect(devices(qemuCommand(spec({ functions }))).slice(7)).toEqual([
       'vfio-pci,id=pci-0000-3b-00-2,sysfsdev=/vmm/pci/0000:3b:00.2',
       'vfio-pci,id=pci-0000-3b-00-3,sysfsdev=/vmm/pci/0000:3b:00.3',
     ]);

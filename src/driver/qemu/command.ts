@@ -2,7 +2,7 @@
  * The command line of QEMU. Pure.
  *
  * A template and its clones must have the same machine: same devices in the same order, same CPUs and memory. So every
- * kernel has every device, whether it needs it or not: the control port, one 9p share, and one read-only disk that is
+ * kernel has every device, whether it needs it or not: the control port, two 9p shares, and one read-only disk that is
  * empty unless the root is a file system image.
  */
 import { lineMemoryBytes } from '../../guest/index.ts';
@@ -12,7 +12,7 @@ import { JAIL_ROOT_IMAGE, JAIL_VMM } from '../jail/jail.ts';
 export type Accelerator = 'kvm' | 'tcg';
 
 /** Raised when the command line changes in a way that makes old templates useless. */
-export const COMMAND_VERSION = 4;
+export const COMMAND_VERSION = 5;
 
 /** Inside the jail. */
 export const JAIL_KERNEL = `${JAIL_VMM}/kernel`;
@@ -32,8 +32,9 @@ export const LINE_MEMORY = 'line-memory';
 export const CARD_ADDRESS = '0xf.0';
 export const CARD_ID = 'card';
 
-/** Name of the 9p share, as the guest mounts it. */
+/** Names of the 9p shares, as the guest mounts them: both of JAIL_EXPORT, as one can be mounted but once, and only in one way. */
 export const SHARE_TAG = 'export';
+export const VOLUMES_TAG = 'volumes';
 /** The disk with the root file system, in the guest. */
 export const ROOT_DEVICE = '/dev/vda';
 
@@ -139,9 +140,9 @@ function deviceArguments(spec: CommandSpec): string[] {
     ...['-device', 'virtio-serial-pci,id=ports,max_ports=2'],
     ...['-device', 'virtserialport,chardev=ctl,bus=ports.0,nr=1,name=polykernel'],
     // Whether a file may be written is decided by the jail's mounts; links in the share are the guest's to follow.
-    ...['-fsdev', `local,id=share,path=${JAIL_EXPORT},security_model=none,multidevs=remap`],
-    ...['-device', `virtio-9p-pci,fsdev=share,mount_tag=${SHARE_TAG}`],
+    ...shareArguments(SHARE_TAG),
     ...['-blockdev', disk, '-device', 'virtio-blk-pci,drive=root'],
+    ...shareArguments(VOLUMES_TAG),
     // What the guest's kernel says of its own end, and whether its agent goes on, apart from console and control line. A watchdog that
     // runs out is only told of.
     ...['-device', 'pvpanic', '-device', 'i6300esb', '-action', 'panic=shutdown', '-action', 'watchdog=none'],
@@ -151,6 +152,11 @@ function deviceArguments(spec: CommandSpec): string[] {
     ...(spec.balloon ? ['-device', 'virtio-balloon-pci,id=balloon'] : []),
   ];
 }
+
+const shareArguments = (tag: string): string[] => [
+  ...['-fsdev', `local,id=${tag},path=${JAIL_EXPORT},security_model=none,multidevs=remap`],
+  ...['-device', `virtio-9p-pci,fsdev=${tag},mount_tag=${tag}`],
+];
 
 /** What QEMU is told of its functions, inside the jail. */
 export const JAIL_FUNCTIONS = `${JAIL_VMM}/pci`;

@@ -1,8 +1,8 @@
-/** How a guest in QEMU finds its files: a 9p share with directories, and a disk where the root is an image. Pure. */
+/** How a guest in QEMU finds its files: 9p shares with directories, and a disk where the root is an image. Pure. */
 import type { GuestRoot } from '../../guest/index.ts';
 import type { KernelImage } from '../../image/contract.ts';
 import type { LaunchSpec } from '../driver.ts';
-import { ROOT_DEVICE, SHARE_TAG } from './command.ts';
+import { ROOT_DEVICE, SHARE_TAG, VOLUMES_TAG } from './command.ts';
 
 const SHARE_OPTIONS = 'trans=virtio,version=9p2000.L,msize=512000';
 
@@ -20,11 +20,11 @@ export function guestRoot(spec: Pick<LaunchSpec, 'image' | 'root' | 'volumes'>):
   const { root, volumes } = spec;
   const { moduleTree, version } = spec.image;
   const disk = root.kind === 'squashfs' || root.kind === 'ext4' ? root.kind : undefined;
-  // What else is on the share is read-only: only with volumes must both sides see each other's writes at once.
-  const cache = volumes.length > 0 ? 'mmap' : 'loose';
-  const share = { fstype: '9p', source: SHARE_TAG, data: `${SHARE_OPTIONS},cache=${cache}` };
+  const share = (source: string, cache: string) => ({ fstype: '9p', source, data: `${SHARE_OPTIONS},cache=${cache}` });
   return {
-    exportMount: disk === undefined || volumes.length > 0 || moduleTree !== undefined ? share : undefined,
+    exportMount: disk === undefined || moduleTree !== undefined ? share(SHARE_TAG, 'loose') : undefined,
+    // All else is read-only: of volumes alone both sides must see each other's writes at once.
+    volumesMount: volumes.length > 0 ? share(VOLUMES_TAG, 'mmap') : undefined,
     ignoresSetId: root.kind === 'host' && !root.mapped,
     keepsRun: root.kind !== 'host',
     root: disk === undefined ? 'export' : { blockDevice: ROOT_DEVICE, fstype: disk },

@@ -11,7 +11,7 @@ import { children } from './regions.ts';
 /** All of the guest's memory is pinned with the first function: a second for some GiB, and more where it comes from swap. */
 const PIN_DEADLINE_MS = 120_000;
 const PLUGGED = '/machine/peripheral';
-/** Places on the bus that are nobody's: above those of the machine itself, below the network card's. */
+/** Places on the bus that may be nobody's: the first is so in kernels of before 9p had two shares, the last is below the network card's. */
 const FIRST_PLACE = 0x6;
 const LAST_PLACE = 0xe;
 
