@@ -52,6 +52,12 @@ class World {
     if (tenant !== undefined) this.tenants.set(name, tenant);
   }
 
+  remove(name: string): void {
+    this.sizes.delete(name);
+    this.#declared.delete(name);
+    this.tenants.delete(name);
+  }
+
   readonly policy: Policy = {
     ...{ name: 'told', summary: '', interval: 1, defaults: {}, grid: {} },
     begin: () => {
@@ -293,12 +299,17 @@ describe('safety', () => {
   it('is not suspended by one tenant, and leaves alone for a while who is late after each move', async () => {
     world.tenants.set('web', 'mallory');
     for (const name of ['web-2', 'web-3']) world.add(name, 1, 'mallory');
+    world.add('web-5', 1, 'mallory');
     world.add('web-4', 1);
     await balancer.set({ mode: 'on' });
     for (const name of ['web', 'web', 'web', 'web-2', 'web-3']) await harm(name);
     expect(outcomes()).toEqual(Array(5).fill('undone'));
     await harm('web');
     expect(world.moves).toHaveLength(10);
+    expect(balancer.settings.suspended).toBeNull();
+    // Nor by those of his kernels that end, and are gone then.
+    for (const name of ['web-2', 'web-3']) world.remove(name);
+    await harm('web-5');
     expect(balancer.settings.suspended).toBeNull();
     world.p99Ms = 10;
     world.who = 'web-4';

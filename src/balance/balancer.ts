@@ -376,12 +376,17 @@ export class Balancer {
     this.#tell('balance-suspended', ['balance'], suspended);
   }
 
-  /** Moves taken back; of those for one tenant's sake one, however many: he is not to stop the policy for others by what he says of himself. */
+  /**
+   * Moves taken back; of those for one tenant's sake one, however many: he is not to stop the policy for others by what he says of himself. Nor by
+   * going: what was for the sake of those alone who are gone does not count.
+   */
   #distinctHarms(): number {
     const tenants = new Map(this.#options.instances.list().map(({ status: { spec } }) => [spec.name, spec.tenant]));
-    const whose = this.#harms().map((names) => names.map((name) => tenants.get(name) ?? null));
+    const whose = this.#harms().map((names) =>
+      names.flatMap((name) => tenants.get(name) ?? (tenants.has(name) ? [null] : [])),
+    );
     const ofNone = whose.filter((each) => each.includes(null));
-    const ofTenants = new Set(whose.filter((each) => !each.includes(null)).map((each) => each[0]));
+    const ofTenants = new Set(whose.flatMap((each) => (each.includes(null) ? [] : each.slice(0, 1))));
     return ofNone.length + ofTenants.size;
   }
 

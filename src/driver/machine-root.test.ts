@@ -17,20 +17,20 @@ describe('hosts', () => {
     ['more than fits a message', '127.0.0.1 localhost\n'.repeat(40), 0o644, false],
     ['what would end a field of a step', '127.0.0.1 a\x1fb\n', 0o644, false],
     ['what would end a step', '127.0.0.1 a\0b\n', 0o644, false],
-  ])('gives %s, or leaves it to the guest', (_, text, mode, isGiven) => {
+  ])('gives %s, or leaves it to the guest', async (_, text, mode, isGiven) => {
     const root = newRoot();
     mkdirSync(join(root, 'etc'));
     writeFileSync(join(root, 'etc/hosts'), text);
     chmodSync(join(root, 'etc/hosts'), mode);
-    expect(machineRoot(undefined, root).hosts).toBe(isGiven ? text : undefined);
+    expect((await machineRoot(undefined, root)).hosts).toBe(isGiven ? text : undefined);
   });
 
-  it('leaves what is no file, and nothing, to the guest', () => {
+  it('leaves what is no file, and nothing, to the guest', async () => {
     const root = newRoot();
-    expect(machineRoot(undefined, root).hosts).toBeUndefined();
+    expect((await machineRoot(undefined, root)).hosts).toBeUndefined();
     mkdirSync(join(root, 'etc'));
     symlinkSync(root, join(root, 'etc/hosts'));
-    expect(machineRoot(undefined, root).hosts).toBeUndefined();
+    expect((await machineRoot(undefined, root)).hosts).toBeUndefined();
   });
 });
 
@@ -44,37 +44,41 @@ describe('room for modules', () => {
     writeFileSync(join(root, 'sbin/modprobe'), '', { mode: 0o755 });
     return root;
   };
-  const room = (root: string) => machineRoot('6.1.0', root).modulesRoom;
+  const room = async (root: string) => (await machineRoot('6.1.0', root)).modulesRoom;
   const asRoot = it.runIf(process.getuid?.() === 0);
 
-  asRoot('is below /usr/lib where /lib leads there, and else below /lib, with the modes that are there', () => {
+  asRoot('is below /usr/lib where /lib leads there, and else below /lib, with the modes that are there', async () => {
     const merged = rootWith('link');
     chmodSync(join(merged, 'usr'), 0o750);
-    expect(room(merged)).toEqual([
+    expect(await room(merged)).toEqual([
       { path: 'usr', mode: 0o750 },
       { path: 'usr/lib', mode: 0o755 },
       { path: 'usr/lib/modules', mode: 0o755 },
       { path: 'usr/lib/modules/6.1.0', mode: 0o755 },
     ]);
-    expect(room(rootWith('directory'))?.map(({ path }) => path)).toEqual(['lib', 'lib/modules', 'lib/modules/6.1.0']);
-    expect(machineRoot(undefined, merged).modulesRoom).toBeUndefined();
+    expect((await room(rootWith('directory')))?.map(({ path }) => path)).toEqual([
+      'lib',
+      'lib/modules',
+      'lib/modules/6.1.0',
+    ]);
+    expect((await machineRoot(undefined, merged)).modulesRoom).toBeUndefined();
   });
 
-  asRoot('is none where there are modules of that kernel, and not where only headers are', () => {
+  asRoot('is none where there are modules of that kernel, and not where only headers are', async () => {
     const root = rootWith('link');
     mkdirSync(join(root, 'usr/lib/modules/6.1.0'), { recursive: true });
-    expect(room(root)).toHaveLength(4);
+    expect(await room(root)).toHaveLength(4);
     writeFileSync(join(root, 'usr/lib/modules/6.1.0/modules.dep'), '');
-    expect(room(root)).toEqual([]);
+    expect(await room(root)).toEqual([]);
   });
 
-  asRoot('is for the guest to find where something is another than in most systems', () => {
+  asRoot('is for the guest to find where something is another than in most systems', async () => {
     const another = rootWith('link');
     chownSync(join(another, 'usr/lib'), 1000, 1000);
     const file = rootWith('directory');
     writeFileSync(join(file, 'lib/modules'), '');
     const without = rootWith('link');
     rmSync(join(without, 'sbin/modprobe'));
-    for (const root of [another, file, without, newRoot()]) expect(room(root)).toBeUndefined();
+    for (const root of [another, file, without, newRoot()]) expect(await room(root)).toBeUndefined();
   });
 });

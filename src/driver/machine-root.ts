@@ -1,57 +1,76 @@
 /**
- * What this machine's own files are, for guests that have them as their root: what the daemon sees in microseconds takes an
+ * What this machine's own files are, for guests that have them as their root: what the daemon sees in less than a millisecond takes an
  * emulated guest, which asks its share, some hundred times as long.
  */
-import { accessSync, constants, lstatSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { constants } from 'node:fs';
+import { access, lstat, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { KnownRoot } from '../guest/index.ts';
+import { closePatiently, openPatiently, patiently } from '../sys/patience.ts';
 
 /** Fits into the smallest message that an agent takes. */
 const MOST_HOSTS_BYTES = 600;
 /** What modprobe cannot do without: a directory that lacks it, as packages of headers make, holds no modules. */
 const MODULE_LIST = 'modules.dep';
+/** A file system that takes longer is the guest's to ask: the start of its kernel waits for that, and nobody else's. */
+const PATIENCE_MS = 500;
 
-/** `modulesOf`: the release of the kernel whose modules are to be shown; undefined: none are. */
-export const machineRoot = (modulesOf: string | undefined, root = '/'): KnownRoot => ({
-  hosts: hosts(join(root, 'etc/hosts')),
-  modulesRoom: modulesOf === undefined ? undefined : modulesRoom(root, modulesOf),
-});
+/** `modulesOf`: the release of the kernel whose modules are to be shown; undefined: none are. Never rejects. */
+export async function machineRoot(modulesOf: string | undefined, root = '/'): Promise<KnownRoot> {
+  const [known, modulesRoom] = await Promise.all([
+    hosts(join(root, 'etc/hosts')),
+    modulesOf === undefined ? undefined : roomFor(modulesOf, root),
+  ]);
+  return { hosts: known, modulesRoom };
+}
 
 /** undefined where it is long, no text, or not everybody's to read: the guest is to look itself. */
-function hosts(file: string): string | undefined {
-  try {
-    const { mode, size } = statSync(file);
-    if ((mode & 0o170004) !== 0o100004 || size > MOST_HOSTS_BYTES) return undefined;
-    const text = readFileSync(file, 'utf8');
-    return /^[\t\n\r\x20-\x7e]*$/.test(text) ? text.slice(0, MOST_HOSTS_BYTES) : undefined;
-  } catch {
-    return undefined;
-  }
+async function hosts(path: string): Promise<string | undefined> {
+  const file = await openPatiently(path, MOST_HOSTS_BYTES, PATIENCE_MS).catch(() => undefined);
+  if (file === undefined) return undefined;
+  void closePatiently(path, file.fd);
+  const { mode, size } = file.status;
+  const text = file.head.toString('latin1');
+  const isShown = (mode & 0o4) !== 0 && size <= MOST_HOSTS_BYTES && /^[\t\n\r\x20-\x7e]*$/.test(text);
+  return isShown ? text : undefined;
+}
+
+/** The same; in turn with who asks the file system that the modules lie in. */
+async function roomFor(release: string, root: string): Promise<KnownRoot['modulesRoom']> {
+  const above = join(root, 'usr/lib/modules');
+  return await patiently(above, () => modulesRoom(root, release), PATIENCE_MS).catch(() => undefined);
 }
 
 /**
- * undefined where something is not as in most systems, or cannot be seen: the guest is to look itself, and lends its kernel a modprobe
- * where there is none.
+ * undefined where something is not as in most systems: the guest is to look itself, and lends its kernel a modprobe where there is
+ * none. Rejects where something cannot be seen.
  */
-function modulesRoom(root: string, release: string): KnownRoot['modulesRoom'] {
-  try {
-    accessSync(join(root, 'sbin/modprobe'), constants.X_OK);
-    const parts = isMerged(root) ? ['usr', 'usr/lib', 'usr/lib/modules'] : ['lib', 'lib/modules'];
-    const place = `${parts.at(-1)}/${release}`;
-    if (look(join(root, place, MODULE_LIST)) !== undefined) return [];
-    const room = [...parts, place].map((path) => ({ path, there: look(join(root, path)) }));
-    if (room.some(({ there }) => there !== undefined && !(there.isDirectory() && there.uid === 0 && there.gid === 0)))
-      return undefined;
-    return room.map(({ path, there }) => ({ path, mode: there === undefined ? 0o755 : there.mode & 0o7777 }));
-  } catch {
-    return undefined;
+async function modulesRoom(root: string, release: string): Promise<KnownRoot['modulesRoom']> {
+  await access(join(root, 'sbin/modprobe'), constants.X_OK);
+  const parts = (await isMerged(root)) ? ['usr', 'usr/lib', 'usr/lib/modules'] : ['lib', 'lib/modules'];
+  const place = `${parts.at(-1)}/${release}`;
+  if ((await look(join(root, place, MODULE_LIST))) !== undefined) return [];
+  const room: { path: string; mode: number }[] = [];
+  for (const path of [...parts, place]) {
+    const there = await look(join(root, path));
+    if (there !== undefined && !(there.isDirectory() && there.uid === 0 && there.gid === 0)) return undefined;
+    room.push({ path, mode: there === undefined ? 0o755 : there.mode & 0o7777 });
   }
+  return room;
 }
 
 /** Whether /lib is a link to usr/lib, as in most systems: no other is known. */
-function isMerged(root: string): boolean {
+async function isMerged(root: string): Promise<boolean> {
   const path = join(root, 'lib');
-  return look(path)?.isSymbolicLink() === true && /^\/?usr\/lib$/.test(readlinkSync(path));
+  return (await look(path))?.isSymbolicLink() === true && /^\/?usr\/lib$/.test(await readlink(path));
 }
 
-const look = (path: string) => lstatSync(path, { throwIfNoEntry: false });
+/** undefined where there is nothing. */
+async function look(path: string) {
+  try {
+    return await lstat(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    return undefined;
+  }
+}

@@ -109,7 +109,11 @@ export interface OpenFile {
 }
 
 /** Opens a regular file, and reads up to `headBytes`; undefined if it is something else. For closePatiently(). Rejects as patiently(). */
-export async function openPatiently(path: string, headBytes: number): Promise<OpenFile | undefined> {
+export async function openPatiently(
+  path: string,
+  headBytes: number,
+  patienceMs = PATIENCE_MS,
+): Promise<OpenFile | undefined> {
   let isLate = false;
   const look = async () => {
     const fd = await openAsync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
@@ -127,7 +131,7 @@ export async function openPatiently(path: string, headBytes: number): Promise<Op
     return undefined;
   };
   try {
-    return await patiently(path, look);
+    return await patiently(path, look, patienceMs);
   } catch (error) {
     isLate = true;
     throw error;

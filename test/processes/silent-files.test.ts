@@ -1,5 +1,5 @@
 /** File systems that others serve, and that never answer. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -124,6 +124,31 @@ it.runIf(canServe())(
     } finally {
       end();
       rmSync(directory, { recursive: true });
+    }
+  },
+);
+
+it.runIf(canServe())(
+  'keep a daemon from nothing where they hold what guests are told of this machine, and its modules',
+  async () => {
+    const root = mkdtempSync(join(tmpdir(), 'pk-silent-machine-'));
+    const { path, end } = silentMount();
+    try {
+      for (const each of ['etc', 'sbin', 'usr/lib']) mkdirSync(join(root, each), { recursive: true });
+      writeFileSync(join(root, 'sbin/modprobe'), '', { mode: 0o755 });
+      symlinkSync('usr/lib', join(root, 'lib'));
+      for (const [link, target] of Object.entries({ 'usr/lib/modules': path, 'etc/hosts': join(path, 'hosts') }))
+        symlinkSync(target, join(root, link));
+      const file = new URL('../../src/driver/machine-root.ts', import.meta.url).href;
+      const script = `import { machineRoot } from ${JSON.stringify(file)};
+      setImmediate(() => console.log('goes on'));
+      console.log(Object.values(await machineRoot('6.1.0', ${JSON.stringify(root)})));
+      process.kill(process.pid, 'SIGKILL');`;
+      const argv = [process.execPath, '--input-type=module-typescript', '--eval', script];
+      expect((await run(argv, { deadlineMs: 30_000 })).stdout).toBe('goes on\n[ undefined, undefined ]\n');
+    } finally {
+      end();
+      rmSync(root, { recursive: true });
     }
   },
 );

@@ -298,15 +298,16 @@ export class QemuDriver implements Driver {
 
   async #setUp(spec: LaunchSpec, guest: GuestLink, cloned: boolean, why: Why, progress: Progress): Promise<void> {
     const signal = AbortSignal.any([why.signal, why.timeout]);
+    const root = guestRoot(spec);
+    const known = spec.root.kind === 'host' ? machineRoot(root.modulesOf) : undefined;
     const control = await connectShim(spec.directory, 'control');
     await guest.attach(control, cloned ? AbortSignal.any([signal, AbortSignal.timeout(CLONE_DEADLINE_MS)]) : signal);
     why.answered?.();
     if (spec.placement !== undefined) await pinVcpus(spec, spec.placement);
     progress('setting up files');
-    const root = guestRoot(spec);
     const ops = rootOps({
       ...root,
-      known: spec.root.kind === 'host' ? machineRoot(root.modulesOf) : undefined,
+      known: await known,
       temporary: spec.root.kind === 'host' ? temporaryDirectories() : [],
       modules: guestModules(spec, cloned),
       memoryBytes: spec.memoryBytes,

@@ -273,12 +273,13 @@ export class UmlDriver implements Driver {
     signal: AbortSignal,
     progress: (phase: string) => void,
   ): Promise<void> {
+    const root = umlGuestRoot(spec);
+    const known = spec.root.kind === 'host' ? machineRoot(root.modulesOf) : undefined;
     await guest.attach(await connectShim(spec.directory, 'control'), signal);
     progress('setting up files');
-    const root = umlGuestRoot(spec);
     const ops = rootOps({
       ...root,
-      known: spec.root.kind === 'host' ? machineRoot(root.modulesOf) : undefined,
+      known: await known,
       temporary: spec.root.kind === 'host' ? temporaryDirectories() : [],
       modules: umlModules(spec),
       memoryBytes: spec.memoryBytes,
