@@ -1,4 +1,7 @@
-/* The image's own modules below /lib/modules/VERSION, unless the root has some of that version itself. */
+/*
+ * The image's own modules below /lib/modules/VERSION, unless the root has some of that version itself. Of the machine's own root the host
+ * sees the same by itself (src/driver/machine-root.ts).
+ */
 #include "modules.h"
 
 #include <errno.h>

@@ -1,6 +1,7 @@
 /*
  * /etc/hosts: a root may have none, or an empty one, as roots made of containers' images do, and none knows the name that this
- * machine was given. Programs look for both: sudo, Java and whatever asks for its own address fail without.
+ * machine was given. Programs look for both: sudo, Java and whatever asks for its own address fail without. Of a root that the host knows it
+ * writes the same text itself (namedHosts() in src/guest/boot.ts).
  */
 #include "names.h"
 

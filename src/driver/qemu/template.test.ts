@@ -52,20 +52,22 @@ describe('TemplateStore', () => {
     expect((await stat(found[0]!.ram)).mode & 0o777).toBe(0o444);
   });
 
+  /** Has a template made up to its `end`. */
+  async function begin(store: TemplateStore, memoryBytes: number) {
+    const [begun, end] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const builder = async (work: string) => {
+      begun.resolve();
+      await end.promise;
+      await build(work);
+    };
+    const made = store.ensure(key(1), memoryBytes, builder, signal);
+    await begun.promise;
+    return { made, end };
+  }
+
   it('lets nobody wait for a kernel that hangs while it boots, but who wants the same', async () => {
     const [hung, others] = [new TemplateStore(directory, 2), new TemplateStore(directory, 2)];
-    const [begun, end] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
-    const hanging = hung.ensure(
-      key(1),
-      1,
-      async (work) => {
-        begun.resolve();
-        await end.promise;
-        await build(work);
-      },
-      signal,
-    );
-    await begun.promise;
+    const { made: hanging, end } = await begin(hung, 1);
     // Also where there are more than are kept.
     for (const cpus of [2, 3, 4]) await others.ensure(key(cpus), 1, build, AbortSignal.timeout(10_000));
     await others.failed(key(4), 'x', false);
@@ -137,18 +139,7 @@ describe('TemplateStore', () => {
 
   it('makes none where the disk has no room for all memory of those that are made now', async () => {
     const store = new TemplateStore(directory, 8, undefined, () => ({ free: 2 ** 30 + 100, size: 2 ** 40 }));
-    const [begun, end] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
-    const making = store.ensure(
-      key(1),
-      60,
-      async (work) => {
-        begun.resolve();
-        await end.promise;
-        await build(work);
-      },
-      signal,
-    );
-    await begun.promise;
+    const { made: making, end } = await begin(store, 60);
     const error = await store.ensure(key(2), 60, build, signal).catch((error: unknown) => error);
     expect(error).toBeInstanceOf(UnusableTemplate);
     expect(error).toMatchObject({ code: 'internal', message: expect.stringContaining('no room for a template') });
