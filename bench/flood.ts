@@ -19,7 +19,7 @@ const WARM_UP_MS = 500;
 const FLOOD = [
   'sh',
   '-c',
-  'while [ ! -e /tmp/go ]; do sleep 0.1; done; while :; do cat /tmp/frames; done > /dev/ttyS0',
+  'while [ ! -e /tmp/go ]; do sleep 0.1; done; while :; do cat /tmp/frames; done > /dev/tty15',
 ];
 const SPIN = ['sh', '-c', 'while :; do :; done'];
 

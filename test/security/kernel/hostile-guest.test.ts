@@ -49,14 +49,14 @@ async function othersAreServed(): Promise<void> {
 }
 
 it('a flood of frames is taken at a bounded pace', async () => {
-  await evil('while :; do cat /tmp/bells; done > /dev/ttyS0', 'bells');
+  await evil('while :; do cat /tmp/bells; done > /dev/tty15', 'bells');
   await othersAreServed();
   await sandbox.ok('rm', '-f', 'evil');
 });
 
 it('a guest whose line is read by another than its agent keeps nobody waiting', async () => {
   // What the host sends is taken away from pk-init, which then neither acknowledges nor answers it.
-  await evil('for each in 1 2 3 4; do cat /dev/ttyS0 > /dev/null & done; wait');
+  await evil('for each in 1 2 3 4; do cat /dev/tty15 > /dev/null & done; wait');
   const asked = sandbox.start('exec', 'evil', '--', 'true');
   asked.stdin?.end();
   const made = sandbox.start('channel', 'create', '--from', 'evil', '--to', 'innocent', 'its');
@@ -67,7 +67,7 @@ it('a guest whose line is read by another than its agent keeps nobody waiting', 
 });
 
 it('a guest that writes what is no frame loses its kernel, and only that', async () => {
-  await evil('while :; do head -c 4000 /dev/urandom; done > /dev/ttyS0');
+  await evil('while :; do head -c 4000 /dev/urandom; done > /dev/tty15');
   await until('the end of evil', async () => (await stateOf('evil')).state === 'exited');
   const { exit } = await stateOf('evil');
   expect(exit).toMatchObject({ reason: 'died', message: expect.stringMatching(/keeps breaking the control protocol/) });
