@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -94,9 +94,7 @@ static int configure_step(const char *key, char *value)
 	if (!strcmp(key, "module")) return load_module(value);
 	if (!strcmp(key, "wished-module")) return load_module(value), 0;
 	if (!strcmp(key, "mkdir")) return make_directory(value, second ? (mode_t)strtoul(second, NULL, 8) : 0755);
-	if (!strcmp(key, "rmdir")) return rmdir(value) ? errno : 0;
 	if (!strcmp(key, "write")) return second ? write_file(value, second) : EINVAL;
-	if (!strcmp(key, "umount")) return umount2(value, MNT_DETACH) ? errno : 0;
 	if (!strcmp(key, "link")) return !second ? EINVAL : symlink(value, second) ? errno : 0;
 	if (!strcmp(key, "run-directories")) return run_directories(value);
 	if (!strcmp(key, "switch-root")) return switch_root(value);
@@ -142,16 +140,17 @@ static void note_step(char text[NOTED], const char *key, const char *value)
 void configure(u32 request, u8 *p, u32 n)
 {
 	char *key, *value, text[NOTED];
-	int with_seed = 0;
+	int with_seed = 0, error = 0;
 	told[0] = 0;
-	for (u8 *end = p + n; (key = next_pair(&p, end, &value));) {
+	for (u8 *end = p + n; !error && (key = next_pair(&p, end, &value));) {
 		note_step(text, key, value);
-		int error = configure_step(key, value);
-		if (error) {
-			frame_text(G_RESULT, request, (u32)error, -1, text);
-			return;
-		}
+		error = configure_step(key, value);
 		with_seed |= !strcmp(key, "seed");
+	}
+	leave_layers();
+	if (error) {
+		frame_text(G_RESULT, request, (u32)error, -1, text);
+		return;
 	}
 	if (told[0]) {
 		u8 answer[4 + sizeof told] = {0}; /* no error, and the text */

@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,16 +15,35 @@
 #include "files.h"
 #include "protocol.h"
 
+#define LAYERS "/.pk" /* where the host has the layers of a root mounted, and what is shown of the rest of its share */
+
+static int layers = -1;
+
+const char *layer_path(const char *path, char *text)
+{
+	size_t n = sizeof LAYERS - 1;
+	if (layers < 0 || strncmp(path, LAYERS "/", n + 1)) return path;
+	snprintf(text, PATH_MAX, "/proc/self/fd/%d%s", layers, path + n);
+	return text;
+}
+
+void leave_layers(void)
+{
+	if (layers >= 0) close(layers);
+	layers = -1;
+}
+
 int do_mount(char *spec)
 {
 	static const struct { const char *name; unsigned long flag; } names[] = {
 		{"ro", MS_RDONLY}, {"nosuid", MS_NOSUID}, {"nodev", MS_NODEV}, {"noexec", MS_NOEXEC},
 		{"bind", MS_BIND}, {"rec", MS_REC}, {"move", MS_MOVE}, {"remount", MS_REMOUNT},
 	};
-	char *field[5], *save = NULL;
+	char *field[5], *save = NULL, text[PATH_MAX];
 	unsigned long flags = 0;
 	struct stat st;
 	split_fields(spec, FIELD, field, 5);
+	const char *source = layer_path(field[1], text);
 	char *target = field[2];
 	if (!*target) return EINVAL;
 	for (char *f = strtok_r(field[3], ",", &save); f; f = strtok_r(NULL, ",", &save)) {
@@ -34,7 +54,7 @@ int do_mount(char *spec)
 	}
 	if (!(flags & MS_REMOUNT)) {
 		int error = 0;
-		if (flags & MS_BIND && !stat(field[1], &st) && !S_ISDIR(st.st_mode)) {
+		if (flags & MS_BIND && !stat(source, &st) && !S_ISDIR(st.st_mode)) {
 			char *slash = strrchr(target, '/');
 			if (slash > target) *slash = 0, error = make_directory(target, 0755), *slash = '/';
 			int fd = error ? -1 : open(target, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0644);
@@ -43,11 +63,11 @@ int do_mount(char *spec)
 		if (error) return error;
 	}
 	if (flags & MS_BIND && !(flags & MS_REMOUNT)) { /* the kernel takes restrictions of a bind only as a remount */
-		if (mount(field[1], target, NULL, flags & (MS_BIND | MS_REC), NULL)) return errno;
+		if (mount(source, target, NULL, flags & (MS_BIND | MS_REC), NULL)) return errno;
 		if (!(flags & (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC))) return 0;
 		flags |= MS_REMOUNT, flags &= ~(unsigned long)MS_REC;
 	}
-	return mount(field[1], target, field[0], flags, field[4]) ? errno : 0;
+	return mount(source, target, field[0], flags, field[4]) ? errno : 0;
 }
 
 enum { RUN_DIRECTORIES = 256, RUN_DEPTH = 4 };
@@ -88,6 +108,7 @@ int switch_root(const char *root)
 		if (error) return error;
 		if (mount(carried[i], target, NULL, MS_MOVE, NULL)) return errno;
 	}
+	layers = open(LAYERS, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (chdir(root) || mount(".", "/", NULL, MS_MOVE, NULL) || chroot(".") || chdir("/")) return errno;
 	return 0;
 }

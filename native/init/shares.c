@@ -2,6 +2,7 @@
 #include "shares.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -23,12 +24,12 @@ int server_count; /* they stay until nothing else is left */
  */
 int add_share(char *spec)
 {
-	char *field[3];
+	char *field[3], text[PATH_MAX];
 	struct stat st;
 	int answer[2], error;
 	if (split_fields(spec, FIELD, field, 3) < 3) return EINVAL;
 	char *own = field[1], *target = field[2];
-	if (stat(spec, &st)) return errno;
+	if (stat(layer_path(spec, text), &st)) return errno;
 	if (!S_ISDIR(st.st_mode)) {
 		char bind[8300];
 		if (snprintf(bind, sizeof bind, "\x1f%s\x1f%s\x1f" "bind\x1f", spec, target) >= (int)sizeof bind) return ENAMETOOLONG;

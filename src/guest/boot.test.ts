@@ -14,33 +14,28 @@ const shown = (input: Parameters<typeof rootOps>[0]) =>
   rootOps(input).map(([key, value]) => `${key} ${value.replaceAll('\x1f', '|')}`);
 
 describe('rootOps', () => {
-  it('lays a scratch layer over the share, then cleans up behind itself', () => {
+  it('lays a scratch layer over the share', () => {
     expect(shown({ ...base, timeMs: 1_700_000_000_123.456, modules: ['/lib/modules/overlay.ko'] })).toEqual([
       'time 1700000000.123456000',
       `seed ${'cd'.repeat(32)}`,
       'hostname web',
       'module /lib/modules/overlay.ko',
-      'mount 9p|export|/run/.pk/export||trans=virtio',
-      'mount tmpfs|scratch|/run/.pk/scratch||mode=0755',
-      'mkdir /run/.pk/scratch/upper/etc',
-      'mkdir /run/.pk/scratch/work',
-      'write /run/.pk/scratch/upper/etc/hostname|web\n',
-      `write /run/.pk/scratch/upper/etc/machine-id|${'ab'.repeat(16)}\n`,
-      'own-name /run/.pk/export/root/etc/hosts|/run/.pk/scratch/upper/etc/hosts|web',
-      'mount overlay|root|/newroot||lowerdir=/run/.pk/export/root,upperdir=/run/.pk/scratch/upper,workdir=/run/.pk/scratch/work',
+      'mount 9p|export|/.pk/export||trans=virtio',
+      'mount tmpfs|scratch|/.pk/scratch||mode=0755',
+      'mkdir /.pk/scratch/upper/etc',
+      'mkdir /.pk/scratch/work',
+      'write /.pk/scratch/upper/etc/hostname|web\n',
+      `write /.pk/scratch/upper/etc/machine-id|${'ab'.repeat(16)}\n`,
+      'own-name /.pk/export/root/etc/hosts|/.pk/scratch/upper/etc/hosts|web',
+      'mount overlay|root|/newroot||lowerdir=/.pk/export/root,upperdir=/.pk/scratch/upper,workdir=/.pk/scratch/work',
       'switch-root /newroot',
       'mkdir /tmp|1777',
-      'umount /run/.pk/scratch',
-      'rmdir /run/.pk/scratch',
-      'umount /run/.pk/export',
-      'rmdir /run/.pk/export',
-      'rmdir /run/.pk',
     ]);
   });
 
   it('gives root the directories of everybody, before the overlay would have to copy them', () => {
     const ops = shown({ ...base, temporary: ['/tmp', '/var/tmp'] });
-    const made = ['mkdir /run/.pk/scratch/upper/tmp|1777', 'mkdir /run/.pk/scratch/upper/var/tmp|1777'];
+    const made = ['mkdir /.pk/scratch/upper/tmp|1777', 'mkdir /.pk/scratch/upper/var/tmp|1777'];
     const first = ops.indexOf(made[0]!);
     expect(ops.slice(first, first + 2)).toEqual(made);
     expect(first).toBeLessThan(ops.findIndex((op) => op.startsWith('mount overlay')));
@@ -48,16 +43,16 @@ describe('rootOps', () => {
 
   it('has a name in the scratch layer for each 2 KiB of memory', () => {
     expect(shown({ ...base, memoryBytes: 2 ** 28 })).toContain(
-      'mount tmpfs|scratch|/run/.pk/scratch||mode=0755,nr_inodes=131072',
+      'mount tmpfs|scratch|/.pk/scratch||mode=0755,nr_inodes=131072',
     );
   });
 
   it('mounts a block device read-only, without replaying a journal', () => {
     const ops = shown({ ...base, exportMount: undefined, root: { blockDevice: '/dev/vda', fstype: 'ext4' } });
-    expect(ops).toContain('mount ext4|/dev/vda|/run/.pk/lower|ro|noload');
-    expect(ops.join('\n')).not.toContain('/run/.pk/export');
+    expect(ops).toContain('mount ext4|/dev/vda|/.pk/lower|ro|noload');
+    expect(ops.join('\n')).not.toContain('/.pk/export');
     expect(shown({ ...base, root: { blockDevice: '/dev/ubda', fstype: 'squashfs' } })).toContain(
-      'mount squashfs|/dev/ubda|/run/.pk/lower|ro|',
+      'mount squashfs|/dev/ubda|/.pk/lower|ro|',
     );
   });
 
@@ -65,9 +60,9 @@ describe('rootOps', () => {
     const volumes = [{ index: 0, target: '/lib/modules', readOnly: true }];
     const ops = shown({ ...base, volumes, modulesOf: '6.1.0' });
     const at = (step: string) => ops.findIndex((op) => op.startsWith(step));
-    expect(ops).toContain('modules-room /run/.pk/export/root|/run/.pk/scratch/upper|6.1.0');
-    expect(ops).toContain('modules /run/.pk/export/modules|6.1.0');
-    const order = ['modules-room', 'mount overlay', 'switch-root', 'modules ', 'mount |/run/.pk/export/vol0'].map(at);
+    expect(ops).toContain('modules-room /.pk/export/root|/.pk/scratch/upper|6.1.0');
+    expect(ops).toContain('modules /.pk/export/modules|6.1.0');
+    const order = ['modules-room', 'mount overlay', 'switch-root', 'modules ', 'mount |/.pk/export/vol0'].map(at);
     expect(order).toEqual(order.toSorted((a, b) => a - b));
   });
 
@@ -82,11 +77,11 @@ describe('rootOps', () => {
       shown({ ...base, volumes, modulesOf: '6.1.0', known: { modulesRoom } });
     const made = (ops: string[]) => ops.filter((op) => op.includes('usr'));
     expect(made(given(room([])))).toEqual([
-      'mkdir /run/.pk/scratch/upper/usr/lib/modules/6.1.0|755',
-      'mount |/run/.pk/export/modules|/usr/lib/modules/6.1.0|bind,ro,nosuid,nodev|',
+      'mkdir /.pk/scratch/upper/usr/lib/modules/6.1.0|755',
+      'mount |/.pk/export/modules|/usr/lib/modules/6.1.0|bind,ro,nosuid,nodev|',
     ]);
     expect(made(given(room([0o750])))).toHaveLength(3);
-    expect(made(given(room([0o750])))[0]).toBe('mkdir /run/.pk/scratch/upper/usr|750');
+    expect(made(given(room([0o750])))[0]).toBe('mkdir /.pk/scratch/upper/usr|750');
     expect(given([]).join('\n')).not.toContain('modules/6.1.0');
     expect(given(room([])).join('\n')).not.toContain('modules-room');
   });
@@ -99,7 +94,7 @@ describe('rootOps', () => {
     ['127.0.0.1 localhost\nweb\n', '127.0.0.1 localhost\nweb\n127.0.1.1 web\n'],
   ])('adds to known hosts %j the names that they lack', (hosts, text) => {
     const step = shown({ ...base, known: { hosts } }).filter((op) => op.includes('/etc/hosts'));
-    expect(step).toEqual(text === undefined ? [] : [`write /run/.pk/scratch/upper/etc/hosts|${text}`]);
+    expect(step).toEqual(text === undefined ? [] : [`write /.pk/scratch/upper/etc/hosts|${text}`]);
   });
 
   it('gives a machine its whole name and its short one', () => {
@@ -116,8 +111,8 @@ describe('rootOps', () => {
       ],
     });
     const after = ops.slice(ops.indexOf('switch-root /newroot'));
-    expect(after).toContain('mount |/run/.pk/export/vol0|/data|bind|');
-    expect(after).toContain('mount |/run/.pk/export/vol1|/etc/x|bind,ro|');
+    expect(after).toContain('mount |/.pk/export/vol0|/data|bind|');
+    expect(after).toContain('mount |/.pk/export/vol1|/etc/x|bind,ro|');
   });
 
   it('finds volumes by a mount of their own where there is one, also without another one of the share', () => {
@@ -125,9 +120,8 @@ describe('rootOps', () => {
     const volumes = [{ index: 0, target: '/data', readOnly: false }];
     const root = { blockDevice: '/dev/vda', fstype: 'ext4' };
     const ops = shown({ ...base, exportMount: undefined, volumesMount, root, volumes });
-    expect(ops).toContain('mount 9p|volumes|/run/.pk/volumes||trans=virtio,cache=mmap');
-    expect(ops).toContain('mount |/run/.pk/volumes/vol0|/data|bind|');
-    expect(ops.slice(ops.indexOf('umount /run/.pk/volumes'))).toContain('rmdir /run/.pk/volumes');
+    expect(ops).toContain('mount 9p|volumes|/.pk/volumes||trans=virtio,cache=mmap');
+    expect(ops).toContain('mount |/.pk/volumes/vol0|/data|bind|');
   });
 
   it('has writable volumes served with true owners where the share knows none', () => {
@@ -139,8 +133,8 @@ describe('rootOps', () => {
         { index: 1, target: '/etc/x', readOnly: true },
       ],
     });
-    expect(ops).toContain('share /run/.pk/export/vol0|/export/vol0|/data');
-    expect(ops).toContain('mount |/run/.pk/export/vol1|/etc/x|bind,ro|');
+    expect(ops).toContain('share /.pk/export/vol0|/export/vol0|/data');
+    expect(ops).toContain('mount |/.pk/export/vol1|/etc/x|bind,ro|');
   });
 
   it('lets a root of its own keep the directories of its /run, which lie below ours', () => {

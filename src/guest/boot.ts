@@ -125,8 +125,8 @@ export const forgetRegion = (name: string): Pair => ['no-channel', name];
  */
 const BYTES_A_NAME = 2048;
 
-/** Where the share and the layers are mounted. Under /run, because switch-root carries that along. */
-const WORK = '/run/.pk';
+/** Where the share and the layers are mounted: in the initramfs, of which the workload sees nothing. See native/init/mounts.c. */
+const WORK = '/.pk';
 const NEW_ROOT = '/newroot';
 
 /** Steps that make directories within each other, the outermost first: one of the usual mode comes with the next. */
@@ -192,12 +192,8 @@ export function rootOps(input: GuestRoot & GuestIdentity & { modules: readonly s
   const lower = root === 'export' ? `${share}/root` : 'directory' in root ? root.directory : `${WORK}/lower`;
   // The time first: it is no longer right once other steps have taken theirs.
   const ops: Pair[] = [...identityOps(input), ...input.modules.map((path): Pair => ['module', path])];
-  // Last mounted first taken away, once everything that uses them is in place.
-  const cleanup: Pair[] = [];
-  const mount = (fstype: string, source: string, target: string, flags: string, data: string) => {
+  const mount = (fstype: string, source: string, target: string, flags: string, data: string) =>
     ops.push(['mount', [fstype, source, target, flags, data].join('\x1f')]);
-    cleanup.unshift(['umount', target], ['rmdir', target]);
-  };
 
   if (exportMount !== undefined) mount(exportMount.fstype, exportMount.source, share, '', exportMount.data);
   if (volumesMount !== undefined) mount(volumesMount.fstype, volumesMount.source, ofVolumes, '', volumesMount.data);
@@ -241,5 +237,5 @@ export function rootOps(input: GuestRoot & GuestIdentity & { modules: readonly s
     else ops.push(['share', [source, `${input.sharePath}/vol${index}`, target].join('\x1f')]);
   }
   ops.push(['mkdir', '/tmp\x1f1777']);
-  return [...ops, ...cleanup, ['rmdir', WORK]];
+  return ops;
 }

@@ -62,7 +62,7 @@ beforeAll(async () => {
     modules: ['/lib/modules/overlay.ko'],
   });
   await link.configure(
-    ops.map(([key, value]) => [key, value.replace('lowerdir=/run/.pk/export/root', 'lowerdir=/run/.pk/export')]),
+    ops.map(([key, value]) => [key, value.replace('lowerdir=/.pk/export/root', 'lowerdir=/.pk/export')]),
   );
   expect(link.hello?.bootId).toMatch(/^[0-9a-f-]{36}$/);
 });
@@ -237,8 +237,6 @@ it('mounts volumes and names the step that fails', async () => {
     mount('hostfs', 'none', '/run/share', '', join(directory, 'export')),
     mount('', '/run/share/vol0', '/data/in', 'bind,ro', ''),
     mount('', '/run/share/vol0/file', '/data/one-file', 'bind', ''),
-    ['umount', '/run/share'],
-    ['rmdir', '/run/share'],
     ['link', 'in/file\x1f/data/link'],
   ]);
   expect((await run(['sh', '-c', 'cat /data/link /data/one-file; touch /data/in/x'])).stdout).toBe(
@@ -248,6 +246,13 @@ it('mounts volumes and names the step that fails', async () => {
   await expect(link.configure([mount('nosuchfs', 'none', '/mnt', '', '')])).rejects.toMatchObject({
     message: expect.stringContaining('"mount=nosuchfs'),
   });
+});
+
+it('shows nothing of what the root is made of', async () => {
+  const script = 'ls -d /.pk /run/.pk; ls -l /proc/1/fd; cut -d" " -f2 /proc/mounts';
+  const { stdout } = await run(['sh', '-c', script]);
+  expect(stdout).toMatch(/^\/proc$/m);
+  expect(stdout).not.toContain('.pk');
 });
 
 it('takes garbage, then a new connection on the same stream', async () => {
