@@ -14,23 +14,21 @@
 #include "../common/fields.h"
 #include "files.h"
 #include "protocol.h"
+#include "say.h"
 
 #define LAYERS "/.pk" /* where the host has the layers of a root mounted, and what is shown of the rest of its share */
 
-static int layers = -1;
+static int in_layers; /* it is the working directory then: no step but these has names that do not begin with / */
 
-const char *layer_path(const char *path, char *text)
+const char *layer_path(const char *path)
 {
-	size_t n = sizeof LAYERS - 1;
-	if (layers < 0 || strncmp(path, LAYERS "/", n + 1)) return path;
-	snprintf(text, PATH_MAX, "/proc/self/fd/%d%s", layers, path + n);
-	return text;
+	return in_layers && !strncmp(path, LAYERS "/", sizeof LAYERS) ? path + sizeof LAYERS : path;
 }
 
 void leave_layers(void)
 {
-	if (layers >= 0) close(layers);
-	layers = -1;
+	if (in_layers && chdir("/")) die("cannot leave", LAYERS);
+	in_layers = 0;
 }
 
 int do_mount(char *spec)
@@ -39,11 +37,11 @@ int do_mount(char *spec)
 		{"ro", MS_RDONLY}, {"nosuid", MS_NOSUID}, {"nodev", MS_NODEV}, {"noexec", MS_NOEXEC},
 		{"bind", MS_BIND}, {"rec", MS_REC}, {"move", MS_MOVE}, {"remount", MS_REMOUNT},
 	};
-	char *field[5], *save = NULL, text[PATH_MAX];
+	char *field[5], *save = NULL;
 	unsigned long flags = 0;
 	struct stat st;
 	split_fields(spec, FIELD, field, 5);
-	const char *source = layer_path(field[1], text);
+	const char *source = layer_path(field[1]);
 	char *target = field[2];
 	if (!*target) return EINVAL;
 	for (char *f = strtok_r(field[3], ",", &save); f; f = strtok_r(NULL, ",", &save)) {
@@ -108,7 +106,11 @@ int switch_root(const char *root)
 		if (error) return error;
 		if (mount(carried[i], target, NULL, MS_MOVE, NULL)) return errno;
 	}
-	layers = open(LAYERS, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (chdir(root) || mount(".", "/", NULL, MS_MOVE, NULL) || chroot(".") || chdir("/")) return errno;
-	return 0;
+	int layers = open(LAYERS, O_PATH | O_DIRECTORY | O_CLOEXEC), error = 0;
+	if (chdir(root) || mount(".", "/", NULL, MS_MOVE, NULL) || chroot(".") || chdir("/")) error = errno;
+	if (layers < 0) return error;
+	if (!error && fchdir(layers)) error = errno;
+	in_layers = !error;
+	close(layers);
+	return error;
 }

@@ -11,8 +11,8 @@ int run_directories(const char *from);
 /* What lies below LAYERS is reached by no name any more then, in no list of mounts, and lasts as long as this kernel. */
 int switch_root(const char *root);
 
-/* A path that the host gives: what it has below LAYERS is found after switch_root() too, until leave_layers(). `text`: PATH_MAX bytes. */
-const char *layer_path(const char *path, char *text);
+/* A path that the host gives: what it has below LAYERS is found after switch_root() too, until leave_layers(). */
+const char *layer_path(const char *path);
 void leave_layers(void);
 
 #endif

@@ -2,7 +2,6 @@
 #include "shares.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -24,12 +23,12 @@ int server_count; /* they stay until nothing else is left */
  */
 int add_share(char *spec)
 {
-	char *field[3], text[PATH_MAX];
+	char *field[3];
 	struct stat st;
 	int answer[2], error;
 	if (split_fields(spec, FIELD, field, 3) < 3) return EINVAL;
 	char *own = field[1], *target = field[2];
-	if (stat(layer_path(spec, text), &st)) return errno;
+	if (stat(layer_path(spec), &st)) return errno;
 	if (!S_ISDIR(st.st_mode)) {
 		char bind[8300];
 		if (snprintf(bind, sizeof bind, "\x1f%s\x1f%s\x1f" "bind\x1f", spec, target) >= (int)sizeof bind) return ENAMETOOLONG;
@@ -44,7 +43,7 @@ int add_share(char *spec)
 		sigset_t none;
 		sigemptyset(&none);
 		sigprocmask(SIG_SETMASK, &none, NULL);
-		if (dup2(answer[1], 1) == 1) execve("/run/pk/bin/pk-share", argv, env);
+		if (dup2(answer[1], 1) == 1 && !chdir("/")) execve("/run/pk/bin/pk-share", argv, env);
 		_exit(127);
 	}
 	error = pid < 0 ? errno : 0;
