@@ -45,11 +45,11 @@ static void watch(int place, int fd, int wanted)
 	places[place] = (struct pollfd){wanted ? fd : -1, (short)wanted, 0};
 }
 
-static void watch_all(void)
+static void watch_all(int rest)
 {
 	watch(AT_SIGNALS, signals, POLLIN);
 	watch(AT_LISTENER, listener, POLLIN);
-	watch(AT_CONSOLE, console, POLLIN | (is_empty(&console_in) ? 0 : POLLOUT));
+	watch(AT_CONSOLE, console, (rest > 0 ? 0 : POLLIN) | (is_empty(&console_in) ? 0 : POLLOUT));
 	for (int i = 0; i < RELAYS; i++) {
 		struct relay *r = &relays[i];
 
@@ -64,7 +64,7 @@ static void serve(void)
 {
 	if (places[AT_SIGNALS].revents)
 		reap();
-	if (places[AT_CONSOLE].revents)
+	if (places[AT_CONSOLE].revents & ~POLLOUT)
 		pump_console();
 	for (int i = 0; i < CLIENTS; i++) {
 		struct client *c = &clients[i];
@@ -89,11 +89,13 @@ static void look(uint64_t now)
 		kill_program();
 }
 
-/* Milliseconds for poll(). */
-static int patience(uint64_t now)
+/* Milliseconds for poll(). `rest`: until more of the console is to be taken, 0 = it is watched. */
+static int patience(uint64_t now, int rest)
 {
 	uint64_t until = ended ? end_deadline : look_at;
 
+	if (rest > 0 && until > now + (uint64_t)rest)
+		until = now + (uint64_t)rest;
 	return until > now ? (int)(until - now) : 0;
 }
 
@@ -101,6 +103,7 @@ void loop(void)
 {
 	for (;;) {
 		uint64_t now;
+		int rest;
 
 		for (int i = 0; i < RELAYS; i++)
 			pump_relay(&relays[i]);
@@ -110,8 +113,10 @@ void loop(void)
 		look(now);
 		if (ended && (now >= end_deadline || is_drained()))
 			return;
-		watch_all();
-		if (poll(places, PLACES, patience(now)) < 0 && errno != EINTR)
+		/* Its last words come at once. */
+		rest = ended ? 0 : console_rest(now);
+		watch_all(rest);
+		if (poll(places, PLACES, patience(now, rest)) < 0 && errno != EINTR)
 			fail("poll");
 		serve();
 	}

@@ -55,6 +55,7 @@ export class GuestLink extends EventEmitter<{
   #hello: GuestHello | undefined;
   #heard = 0;
   #destroyed: PolykernelError | undefined;
+  #brokenBy: PolykernelError | undefined;
 
   constructor(options: GuestLinkOptions) {
     super();
@@ -86,6 +87,11 @@ export class GuestLink extends EventEmitter<{
   /** The guest has kept `what` waiting until its deadline: counts as an answer that did not come. */
   blame(what: string): void {
     this.#patience.late(what);
+  }
+
+  /** Why the guest was cut off, if it was: what `protocol-error` told whoever listened already. */
+  get brokenBy(): PolykernelError | undefined {
+    return this.#brokenBy;
   }
 
   /** What the guest said of itself at the last attach; undefined while not connected. */
@@ -394,6 +400,7 @@ export class GuestLink extends EventEmitter<{
 
   #cutOff(error: PolykernelError): void {
     if (this.#destroyed !== undefined) return;
+    this.#brokenBy = error;
     this.#end(error);
     this.emit('protocol-error', error);
   }

@@ -18,7 +18,11 @@ export async function findKernel(
   const gone = died('the kernel was gone when the daemon came back');
   if (launch === null) return gone;
   try {
-    return (await environment.driver.attach(launch)) ?? gone;
+    const found = (await environment.driver.attach(launch)) ?? gone;
+    const isBroken = 'guest' in found && found.guest.brokenBy !== undefined;
+    if (!isBroken) return found;
+    found.detach();
+    throw found.guest.brokenBy;
   } catch (error) {
     environment.complain(`taking over ${name}`, error);
     try {

@@ -1,11 +1,13 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { ManualClock } from '../../test/support/manual-clock.ts';
 import type { LogLine } from './log-line.ts';
-import { FileLog } from './workload-log.ts';
+import { Allowance } from './log-pace.ts';
+import { FileLog, LOG_BYTES } from './workload-log.ts';
 
 let directory: string;
 beforeEach(() => {
@@ -78,3 +80,47 @@ it('keeps every byte, however it is cut', () => {
 
 const cut = (data: Buffer): Buffer[] =>
   Array.from({ length: Math.ceil(data.length / 3) }, (_, index) => data.subarray(index * 3, index * 3 + 3));
+
+/** More than is written by then. */
+const MOST = 2 ** 28;
+
+it('is written at a pace, however many streams there are, and keeps what it may keep at once', async () => {
+  const clock = new ManualClock();
+  const shared = new Allowance();
+  const logs = ['one', 'two'].map((name) => new FileLog(join(directory, name), clock, LOG_BYTES, shared));
+  const piece = Buffer.alloc(65_536, 'x');
+  let written = 0;
+  let isOver = false;
+  for (const log of logs)
+    for (const stream of ['out', 'err'] as const)
+      void (async () => {
+        while (!isOver && written < MOST) {
+          written += piece.length;
+          if (log.write(stream, piece)) continue;
+          await log.drained();
+        }
+      })();
+  // What each may have saved up, and all together.
+  expect(written / 2 ** 20).toBeGreaterThan(47);
+  expect(written / 2 ** 20).toBeLessThan(49);
+  const before = written;
+  for (let turns = 0; turns < 800; turns++) {
+    clock.advance(5);
+    await turn();
+  }
+  isOver = true;
+  expect((written - before) / 2 ** 20 / 4).toBeLessThan(19);
+  expect((written - before) / 2 ** 20 / 4).toBeGreaterThan(10);
+  for (const log of logs) log.close();
+});
+
+it('is written at once where little is printed beside one that prints without end', () => {
+  const clock = new ManualClock();
+  const shared = new Allowance();
+  const [flood, other] = ['flood', 'other'].map((name) => new FileLog(join(directory, name), clock, LOG_BYTES, shared));
+  let written = 65_536;
+  while (flood!.write('out', Buffer.alloc(65_536, 'x')) && written < MOST) written += 65_536;
+  expect(written).toBeLessThan(MOST);
+  for (let lines = 0; lines < 10_000; lines++) expect(other!.write('out', Buffer.from('a line\n'))).toBe(true);
+  for (const log of [flood!, other!]) log.close();
+});

@@ -5,6 +5,7 @@ import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { RotatingFile } from '../core/rotate.ts';
 import type { Clock } from '../sys/clock.ts';
 import type { LogLine, WorkloadLog } from './contract.ts';
+import { type Allowance, LogPace } from './log-pace.ts';
 
 export const LOG_BYTES = 8 * 1024 * 1024;
 /** Pieces are gathered for this long or up to this size before they are written. */
@@ -26,11 +27,17 @@ export class FileLog extends EventEmitter<{ flushed: []; closed: [] }> implement
   #pendingBytes = 0;
   #cancelFlush: (() => void) | undefined;
   readonly #tails = new Map<'out' | 'err', Buffer>();
+  readonly #pace: LogPace;
+  /** Until more is to be written. */
+  #rest: Promise<void> | undefined;
+  #endRest: (() => void) | undefined;
 
-  constructor(path: string, clock: Clock, maxBytes = LOG_BYTES) {
+  /** `shared`: what is written with others' logs; default: those of this process. */
+  constructor(path: string, clock: Clock, maxBytes = LOG_BYTES, shared?: Allowance) {
     super();
     this.setMaxListeners(0);
     this.#clock = clock;
+    this.#pace = new LogPace(clock, shared);
     this.#gatherBytes = Math.min(MOST_GATHER_BYTES, maxBytes / 4);
     this.file = new RotatingFile({
       path,
@@ -55,10 +62,12 @@ export class FileLog extends EventEmitter<{ flushed: []; closed: [] }> implement
     if (cut > 0) this.#tails.set(stream, bytes.subarray(bytes.length - cut));
     else this.#tails.delete(stream);
     this.#add(stream, bytes.subarray(0, bytes.length - cut));
-    return true;
+    return this.#rest === undefined;
   }
 
-  async drained(): Promise<void> {}
+  async drained(): Promise<void> {
+    while (this.#rest !== undefined) await this.#rest;
+  }
 
   /** Writes what was gathered, with characters left incomplete by the end of a stream. */
   flush(): void {
@@ -70,6 +79,7 @@ export class FileLog extends EventEmitter<{ flushed: []; closed: [] }> implement
   close(flush = true): void {
     if (flush) this.flush();
     this.#cancelFlush?.();
+    this.#endRest?.();
     this.file.close();
     this.emit('closed');
   }
@@ -79,8 +89,24 @@ export class FileLog extends EventEmitter<{ flushed: []; closed: [] }> implement
     const line = this.#line(stream, bytes);
     this.#pending.push(line);
     this.#pendingBytes += line.length;
+    const restMs = this.#pace.charge(line.length);
+    if (restMs > 0) this.#pause(restMs);
     if (this.#pendingBytes >= this.#gatherBytes) this.#write();
     else this.#cancelFlush ??= this.#clock.after(GATHER_MS, () => this.#write());
+  }
+
+  /** The newest rest counts, and is the longest: what is owed adds up. */
+  #pause(milliseconds: number): void {
+    this.#endRest?.();
+    this.#rest = new Promise((resolve) => {
+      const end = () => {
+        cancel();
+        this.#rest = undefined;
+        resolve();
+      };
+      const cancel = this.#clock.after(milliseconds, end);
+      this.#endRest = end;
+    });
   }
 
   #line(s: 'out' | 'err', data: Buffer | string): string {

@@ -228,10 +228,17 @@ export class Keeper {
     const { phases } = this.#options;
     const thawed = standby.state === 'paused' ? standby.resume() : Promise.resolve();
     phases.set(standby, 'serving');
-    await thawed;
+    await thawed.catch((error) => this.#giveUp(standby, error));
     this.#tell('standby-serves', primary, standby.name);
     // Those of a kernel that may live on are not given away.
     if (!primary.active) await this.#exchange(primary, standby);
+  }
+
+  /** One that does not go on stands by for nobody: another is started in its place. Throws `error`. */
+  async #giveUp(standby: Instance, error: unknown): Promise<never> {
+    this.#options.phases.set(standby, 'warming');
+    if (standby.active) await standby.kill('it did not go on when it was to serve').catch(() => {});
+    throw error;
   }
 
   /** One that goes has no CPUs any more, should it have served. */

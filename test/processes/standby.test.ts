@@ -1,7 +1,8 @@
 /** Standbys behind a service: a real HAProxy before local HTTP servers, which stand for the kernels of the fake driver. */
 import { expect, test } from 'vitest';
-import { fakeKernels, killFakeKernel } from '../../src/driver/fake/driver.ts';
+import { fakeGuest, fakeKernels, killFakeKernel } from '../../src/driver/fake/driver.ts';
 import type { CreateRequest } from '../../src/instance/contract.ts';
+import { PolykernelError } from '../../src/sys/errors.ts';
 import { untilState } from '../support/harness.ts';
 import { fetchText, freePort, load } from '../support/http.ts';
 import { until } from '../support/pk.ts';
@@ -60,6 +61,19 @@ test('it waits frozen, serves in the place of one that is lost, and rests when t
   expect(asked.failures).toEqual([]);
   expect(await stateOf(daemon, 'web-standby')).toBe('paused');
   expect(await standIn(daemon)).toMatchObject({ serves: false });
+});
+
+test('one that does not go on when it is to serve is ended, and another serves', async () => {
+  const { daemon, web, port } = await withWeb();
+  const { id, paths } = await daemon.client.inspect('web-standby');
+  const [directory] = fakeKernels(paths.directory);
+  fakeGuest(directory!)!.resume = () => {
+    throw new PolykernelError('internal', 'the machine does not go on');
+  };
+  await lose(daemon, web);
+  await until('it serves', async () => (await fetchText(port).catch(() => '')) === 'web-standby');
+  expect(daemon.told).toContain('standby-failed web: the machine does not go on');
+  expect(await daemon.client.inspect('web-standby')).toMatchObject({ id, state: 'running' });
 });
 
 test('the next daemon goes on with it', async () => {

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
-import { fakeKernels, killFakeKernel } from '../../src/driver/fake/driver.ts';
+import { FakeDriver, fakeGuest, fakeKernels, killFakeKernel } from '../../src/driver/fake/driver.ts';
 import { FakeKernel } from '../../src/driver/fake/kernel.ts';
 import { PolykernelError } from '../../src/sys/errors.ts';
 import { eventually, gather, startDaemon, untilState } from '../support/harness.ts';
@@ -53,6 +53,30 @@ describe('a daemon that comes after another has ended in good order', () => {
 });
 
 describe('a daemon that comes after another was killed', () => {
+  it('says of a kernel whose guest breaks the protocol while it is taken over that it does', async () => {
+    const test = await startDaemon();
+    await test.create({ name: 'web', command: ['sleep'] });
+    await untilState(test, 'web', 'running');
+    const original = FakeDriver.prototype.attach;
+    vi.spyOn(FakeDriver.prototype, 'attach').mockImplementation(async function (this: FakeDriver, spec) {
+      const found = await original.call(this, spec);
+      const { guest } = found as FakeKernel;
+      // A driver may have more to do before it gives the kernel away.
+      for (let frames = 0; frames < 100; frames++) fakeGuest(spec.directory)!.trouble(99, 1, '');
+      await eventually(() => guest.brokenBy !== undefined);
+      return found;
+    });
+    await test.crashAndRestart();
+    vi.restoreAllMocks();
+    expect(await untilState(test, 'web', 'exited')).toMatchObject({
+      exit: {
+        reason: 'died',
+        message: expect.stringMatching(/could not be taken over: .* keeps breaking the control/),
+      },
+    });
+    expect(fakeKernels(test.home)).toEqual([]);
+  });
+
   it('goes on with the same kernels, sessions and logs', async () => {
     const test = await startDaemon();
     await test.create({ name: 'web', command: ['sh', '-c', 'echo before; sleep 3; echo after; exit 9'] });

@@ -15,6 +15,33 @@ const joined = `
   void join(remote, { tty: false, stdin: false });
   console.log('ready');`;
 
+/** The same with a terminal, for which each key comes two seconds after the one before; says each key that would go there. */
+const typed = joined
+  .replace("console.log('ready');", "remote.stdin.on('data', () => console.log('key')); console.log('ready');")
+  .replace('tty: false, stdin: false', 'tty: true, stdin: true')
+  .replace('setInterval', 'let now = 0; performance.now = () => (now += 2000);\n  setInterval');
+
+it('lets go of a guest that answers nothing at the third Ctrl-C', async () => {
+  const child = spawn(process.execPath, ['--input-type=module-typescript', '--eval', typed], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const ended = once(child, 'close');
+  try {
+    const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+    const said = async () => (await lines.next()).value;
+    expect(await said()).toBe('ready');
+    for (const keys of ['x', '\x03', '\x03']) {
+      child.stdin.write(keys);
+      expect(await said()).toBe('key');
+    }
+    child.stdin.write('\x03');
+    expect(await said()).toBe('let go');
+    expect(await ended).toEqual([130, null]);
+  } finally {
+    child.kill('SIGKILL');
+  }
+});
+
 it('lets go of a guest that answers nothing at the third signal that would end it, and at no SIGHUP', async () => {
   const child = spawn(process.execPath, ['--input-type=module-typescript', '--eval', joined], {
     stdio: ['ignore', 'pipe', 'inherit'],

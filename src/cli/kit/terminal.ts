@@ -5,6 +5,7 @@ import { StringDecoder } from 'node:string_decoder';
 import type { RemoteProcess } from '../../client/index.ts';
 import type { StreamExit } from '../../instance/contract.ts';
 import { plainText } from '../../sys/text.ts';
+import { Insistence } from './insistence.ts';
 import { codeOf, rawMode } from './signals.ts';
 
 /** Always forwarded: of the first Node would open a debugger. */
@@ -35,6 +36,7 @@ export async function join(remote: RemoteProcess, options: TerminalOptions): Pro
   const undo = [
     forwardSignals(remote, options.tty ? USER : [...USER, ...ENDING]),
     ...(options.tty ? [rawMode('terminal'), followSize(remote)] : []),
+    ...(options.tty && options.stdin ? [letGoByKeys(remote)] : []),
   ];
   if (options.stdin) {
     process.stdin.on('error', () => remote.stdin.end());
@@ -83,6 +85,23 @@ function forwardSignals(remote: RemoteProcess, names: readonly NodeJS.Signals[])
   for (const name of names) process.on(name, handler);
   return () => {
     for (const name of names) process.off(name, handler);
+  };
+}
+
+/** A guest that does not answer hears no key either. */
+function letGoByKeys(remote: RemoteProcess): () => void {
+  const insistence = new Insistence();
+  const onKeys = (keys: Buffer) => {
+    if (!insistence.pressed(keys, performance.now())) return;
+    remote.close();
+    process.exit(codeOf('SIGINT'));
+  };
+  const onOutput = () => insistence.heard();
+  process.stdin.on('data', onKeys);
+  for (const output of [remote.stdout, remote.stderr]) output.on('data', onOutput);
+  return () => {
+    process.stdin.off('data', onKeys);
+    for (const output of [remote.stdout, remote.stderr]) output.off('data', onOutput);
   };
 }
 

@@ -129,11 +129,35 @@ describe('end of the program', () => {
     expect(statSync(join(directory, 'console.log')).size).toBe(300_006);
   });
 
+  it('comes after what a program that prints without end has printed last', async () => {
+    await sh('trap "echo last; exit 4" TERM; yes & wait');
+    await until(() => existsSync(join(directory, 'console.log.1')));
+    const child = readFileSync(`/proc/${shimPid()}/task/${shimPid()}/children`, 'latin1').trim();
+    process.kill(Number(child), 'SIGTERM');
+    expect(await awaitProgramExit(directory)).toEqual({ code: 4, signal: null });
+    expect(await readConsoleTail(directory, 2 ** 20)).toContain('\nlast\n');
+  });
+
   it('takes along what the program started', async () => {
     await sh('sleep 1000 & echo $!; exit 3');
     expect(await awaitProgramExit(directory)).toEqual({ code: 3, signal: null });
     const child = Number(await readConsoleTail(directory, 100));
     await until(() => processStartTime(child) === undefined);
+  });
+});
+
+describe('a program that prints without end', () => {
+  /** Bytes that the shim has written. */
+  const written = () => Number(/^wchar: (\d+)$/m.exec(readFileSync(`/proc/${shimPid()}/io`, 'latin1'))?.[1]);
+  const TAKEN_AT_ONCE = 4 * 2 ** 20;
+
+  it('has its console taken at a pace, for no kernel is charged with what that costs', async () => {
+    const begun = performance.now();
+    await sh('exec cat /dev/zero');
+    await until(() => written() > 1.5 * TAKEN_AT_ONCE, 30_000);
+    // What is above comes in half a second at the earliest, however fast this machine is.
+    expect(performance.now() - begun).toBeGreaterThan(450);
+    expect(await shimStatus(directory)).toMatchObject({ state: 'running' });
   });
 });
 

@@ -135,6 +135,18 @@ describe.runIf(jailsRun).each(callers)('jail of $caller', (caller) => {
     expect((await inside('', { ...change, machineCpus: 2 })).stdout).toBe(`0 passes\n1 passes\n${refused}`);
   });
 
+  it('makes plain machines of KVM alone, and asks for nothing that none of ours needs', async () => {
+    const { inside } = jail;
+    const change = {
+      binds: [{ source: await probe(), target: '/vmm/probe', access: 'read' as const }],
+      program: ['/vmm/probe', '/export/vol0', 'machine-requests'],
+    };
+    const said = (await inside('', change)).stdout.trim().split('\n');
+    const passes = said.filter((line) => line.endsWith(' passes')).map((line) => line.slice(0, -' passes'.length));
+    expect(passes).toEqual(['ae00', 'ae80', 'aea3', 'aee0', 'kind 0']);
+    expect(said).toHaveLength(26);
+  });
+
   it('has descriptors once and not for each of its processes, for the kernel keeps what nobody counts of each directory', async () => {
     const { inside } = jail;
     const change = {
