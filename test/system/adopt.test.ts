@@ -77,6 +77,33 @@ describe('a daemon that comes after another was killed', () => {
     expect(fakeKernels(test.home)).toEqual([]);
   });
 
+  it('serves while a kernel does not answer yet, and says of that one that it is not taken over', async () => {
+    const clock = new ManualClock();
+    const test = await startDaemon({ clock });
+    await test.create({ name: 'web', command: ['sleep'] });
+    await untilState(test, 'web', 'running');
+    const answer = Promise.withResolvers<void>();
+    const original = FakeDriver.prototype.attach;
+    vi.spyOn(FakeDriver.prototype, 'attach').mockImplementation(async function (this: FakeDriver, spec) {
+      await answer.promise;
+      return await original.call(this, spec);
+    });
+    let isBack = false;
+    const back = test.crashAndRestart().then(() => {
+      isBack = true;
+    });
+    await eventually(() => {
+      clock.advance(10_000);
+      return isBack;
+    });
+    await back;
+    vi.restoreAllMocks();
+    const exec = async () => await (await test.client.exec('web', { command: ['true'] })).exited;
+    await expect(exec()).rejects.toMatchObject({ code: 'unavailable', message: expect.stringContaining('taken it over') });
+    answer.resolve();
+    await eventually(async () => (await exec().catch(() => undefined))?.exitCode === 0);
+  });
+
   it('goes on with the same kernels, sessions and logs', async () => {
     const test = await startDaemon();
     await test.create({ name: 'web', command: ['sh', '-c', 'echo before; sleep 3; echo after; exit 9'] });
