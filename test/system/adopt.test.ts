@@ -99,7 +99,10 @@ describe('a daemon that comes after another was killed', () => {
     await back;
     vi.restoreAllMocks();
     const exec = async () => await (await test.client.exec('web', { command: ['true'] })).exited;
-    await expect(exec()).rejects.toMatchObject({ code: 'unavailable', message: expect.stringContaining('taken it over') });
+    await expect(exec()).rejects.toMatchObject({
+      code: 'unavailable',
+      message: expect.stringContaining('taken it over'),
+    });
     answer.resolve();
     await eventually(async () => (await exec().catch(() => undefined))?.exitCode === 0);
   });
