@@ -119,7 +119,13 @@ export const OPERATIONS: readonly VolumeRow[] = [
   },
   { name: 'exec', operation: 'running programs', uml: 'yes', qemu: 'yes' },
   { name: 'tmpfile', operation: '`O_TMPFILE`', uml: 'no', qemu: 'no', instead: '`mkstemp`, then `unlink`; /tmp' },
-  { name: 'xattr', operation: '`user.*` attributes', uml: 'no', qemu: 'yes', instead: 'qemu, or /tmp' },
+  {
+    name: 'xattr',
+    operation: '`user.*` attributes',
+    uml: 'no',
+    qemu: 'yes',
+    instead: 'qemu; a loop device; /tmp from Linux 6.6 on',
+  },
   {
     name: 'acl',
     operation: 'access control lists (`setfacl`)',
