@@ -191,6 +191,13 @@ export const SHARED: readonly VolumeRow[] = [
   { name: 'guest-writes', operation: 'the guest writes: the host sees it', uml: atOnce, qemu: atOnce },
   { name: 'both-append', operation: 'both append with `O_APPEND`, in turn: nothing is lost', uml: 'yes', qemu: 'yes' },
   {
+    name: 'append-at-once',
+    operation: 'both append with `O_APPEND` at the same moment: nothing is lost',
+    uml: 'no',
+    qemu: 'yes',
+    instead: 'qemu for all of them; a file for each',
+  },
+  {
     name: 'guest-maps',
     operation: 'the guest stores through a mapping: the host sees it',
     uml: { outcome: 'yes', text: 'at `msync` or `munmap`' },
