@@ -119,7 +119,13 @@ export const OPERATIONS: readonly VolumeRow[] = [
   },
   { name: 'exec', operation: 'running programs', uml: 'yes', qemu: 'yes' },
   { name: 'tmpfile', operation: '`O_TMPFILE`', uml: 'no', qemu: 'no', instead: '`mkstemp`, then `unlink`; /tmp' },
-  { name: 'xattr', operation: '`user.*` attributes', uml: 'no', qemu: 'yes', instead: 'qemu, or /tmp' },
+  {
+    name: 'xattr',
+    operation: '`user.*` attributes',
+    uml: 'no',
+    qemu: 'yes',
+    instead: 'qemu; a loop device; /tmp from Linux 6.6 on',
+  },
   {
     name: 'acl',
     operation: 'access control lists (`setfacl`)',
@@ -184,6 +190,13 @@ export const SHARED: readonly VolumeRow[] = [
   },
   { name: 'guest-writes', operation: 'the guest writes: the host sees it', uml: atOnce, qemu: atOnce },
   { name: 'both-append', operation: 'both append with `O_APPEND`, in turn: nothing is lost', uml: 'yes', qemu: 'yes' },
+  {
+    name: 'append-at-once',
+    operation: 'both append with `O_APPEND` at the same moment: nothing is lost',
+    uml: 'no',
+    qemu: 'yes',
+    instead: 'qemu for all of them; a file for each',
+  },
   {
     name: 'guest-maps',
     operation: 'the guest stores through a mapping: the host sees it',

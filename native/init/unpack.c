@@ -13,9 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "tar.h"
@@ -35,8 +37,9 @@ static char base_path[PATH], shown[4 * PATH]; /* where that is, and the member t
 static const char *whole; /* the path that a file with the name `.` replaces; NULL: there is none */
 static const char *whole_name; /* what that is called in `base`; NULL: it keeps its place, since it has other names or is a device */
 static struct stat was; /* and what it is */
-static char partial[32]; /* what a file is called until it is whole, while there is one */
+static char partial[48]; /* what a file is called until it is whole, while there is one */
 static int partial_at = -1; /* and its directory */
+static int place_taken = -2; /* of those who unpack in this kernel; -1: none is known, -2: not asked yet */
 static char inside[2 * PATH]; /* the directory that was made last, and with it those that it is in: */
 static struct { size_t length; time_t time; mode_t mode; } open_directories[PATH / 2];
 static size_t depth;
@@ -71,7 +74,10 @@ static u64 padded(u64 size) { return (size + BLOCK - 1) / BLOCK * BLOCK; }
 static void take_text(char *to, const char *from, size_t most)
 {
 	size_t n = strnlen(from, most);
-	if (n >= PATH) tar_fail(ENAMETOOLONG, "a name in the archive");
+	if (n >= PATH) {
+		snprintf(shown, sizeof shown, "%s/%.1000s", base_path, from);
+		tar_fail(ENAMETOOLONG, shown);
+	}
 	memcpy(to, from, n);
 	to[n] = 0;
 }
@@ -147,6 +153,28 @@ static const char *place(char *path, int *parent)
 	return name;
 }
 
+/* The same of a member's path. The directory is not to be closed: mostly the next member is in it, too. */
+static const char *place_of_member(char *path, int *parent)
+{
+	static char way[2 * PATH];
+	static int known = -1;
+	size_t n = strlen(path);
+	while (n && path[n - 1] == '/') path[--n] = 0;
+	char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+	size_t length = slash ? (size_t)(slash - path) : 0;
+	int is_plain = length && *name && strcmp(name, ".") && strcmp(name, "..");
+	if (is_plain && known >= 0 && strlen(way) == length && !memcmp(way, path, length)) {
+		*parent = known;
+		return name;
+	}
+	if (known >= 0) close(known);
+	memcpy(way, path, length);
+	way[is_plain ? length : 0] = 0;
+	const char *last = place(path, parent);
+	known = *parent;
+	return last;
+}
+
 static void forget_partial(void)
 {
 	if (partial_at >= 0) unlinkat(partial_at, partial, 0);
@@ -176,10 +204,12 @@ static void become(int fd)
 static void write_content(int fd, int is_file)
 {
 	static u8 part[65536];
+	int ends_in_hole = 0;
 	for (u64 left = m.size; left;) {
 		size_t step = left < sizeof part ? (size_t)left : sizeof part, done = 0;
 		read_exactly(part, step);
-		if (is_file && !part[0] && !memcmp(part, part + 1, step - 1)) {
+		ends_in_hole = is_file && !part[0] && !memcmp(part, part + 1, step - 1);
+		if (ends_in_hole) {
 			if (lseek(fd, (off_t)step, SEEK_CUR) < 0) tar_fail(errno, shown);
 			done = step;
 		}
@@ -190,7 +220,7 @@ static void write_content(int fd, int is_file)
 		}
 		left -= step, m.left -= step;
 	}
-	if (is_file && ftruncate(fd, lseek(fd, 0, SEEK_CUR))) tar_fail(errno, shown);
+	if (ends_in_hole && ftruncate(fd, lseek(fd, 0, SEEK_CUR))) tar_fail(errno, shown);
 }
 
 /* What is there already is filled: the file that the user has named, or one that something is mounted on. */
@@ -211,6 +241,45 @@ static int is_mounted_on(int parent, const char *name)
 	return !syscall(SYS_statx, parent, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, 0, all) && all[1] & 0x2000;
 }
 
+/*
+ * The least number that nobody else who unpacks in this kernel has, held until this process ends however it does; -1 where there
+ * is none to be had.
+ */
+static int take_place(void)
+{
+	for (int i = 0; i < 100; i++) {
+		struct sockaddr_un address = {.sun_family = AF_UNIX};
+		socklen_t n = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)snprintf(address.sun_path + 1, 16, "pk-cp-%d", i));
+		int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+		if (fd < 0) return -1;
+		if (!bind(fd, (struct sockaddr *)&address, n)) return i;
+		close(fd);
+		if (errno != EADDRINUSE) return -1;
+	}
+	return -1;
+}
+
+/*
+ * A new file in `parent`, called `partial`; -1 and errno. $PK_COPY is of this instance alone, and of its kernels one runs at a time:
+ * with the number that this process has it makes a name that, where it is there already, a kernel has left that died.
+ */
+static int open_partial(int parent, mode_t mode)
+{
+	int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+	const char *owner = getenv("PK_COPY");
+	if (place_taken == -2) place_taken = owner && strlen(owner) == 16 && strspn(owner, "0123456789abcdef") == 16 ? take_place() : -1;
+	if (place_taken >= 0) {
+		snprintf(partial, sizeof partial, ".pk-cp-%s-%d", owner, place_taken);
+		int fd = openat(parent, partial, flags, mode);
+		if (fd < 0 && errno == EEXIST && !unlinkat(parent, partial, 0)) fd = openat(parent, partial, flags, mode);
+		if (fd >= 0 || (errno != EEXIST && errno != EISDIR)) return fd;
+	}
+	u64 any = (u64)getpid(); /* a volume may have several kernels */
+	getrandom(&any, sizeof any, GRND_NONBLOCK);
+	snprintf(partial, sizeof partial, ".pk-cp-%016llx", (unsigned long long)any);
+	return openat(parent, partial, flags, mode);
+}
+
 static void put_file(int parent, const char *name)
 {
 	int is_whole = !name;
@@ -220,10 +289,7 @@ static void put_file(int parent, const char *name)
 		fill(parent, is_whole ? NULL : name);
 		return;
 	}
-	u64 any = (u64)getpid(); /* a volume may have several kernels */
-	getrandom(&any, sizeof any, GRND_NONBLOCK);
-	snprintf(partial, sizeof partial, ".pk-cp-%016llx", (unsigned long long)any);
-	int fd = openat(parent, partial, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	int fd = open_partial(parent, 0600);
 	if (fd >= 0) partial_at = parent;
 	if (is_whole && (fd < 0 || fchown(fd, was.st_uid, was.st_gid)) && (errno == EACCES || errno == EPERM || errno == EROFS)) {
 		if (fd >= 0) close(fd);
@@ -309,7 +375,7 @@ static void put_member(const char *prefix)
 	snprintf(path, sizeof path, "%s/%s", prefix, m.name);
 	leave_directories(path);
 	snprintf(shown, sizeof shown, "%s/%s", whole ? whole : base_path, whole ? "." : path);
-	const char *name = place(strcpy(way, path), &parent);
+	const char *name = place_of_member(strcpy(way, path), &parent);
 	if (whole && name) tar_fail(ENOTDIR, whole);
 	if (unmade && m.header.type != '5') tar_fail(ENOENT, unmade);
 	unmade = NULL;
@@ -319,7 +385,6 @@ static void put_member(const char *prefix)
 	case '1': case '2': case '3': case '4': case '6': put_other(parent, name, prefix); break;
 	default: tar_fail(ENOTSUP, shown);
 	}
-	close(parent);
 	skip(m.left);
 }
 

@@ -16,14 +16,23 @@ export interface TreeWords {
   isDirectory?: boolean | undefined;
   /** Owners are kept, and the bits of set-id programs. */
   keepsOwners?: boolean | undefined;
+  /** 16 hexadecimal digits: no other kernel that runs has them. What one that had them died over is removed. */
+  owner?: string | undefined;
 }
 
-const start = (command: readonly string[]) => ({ command: [AGENT, ...command], env: {}, cwd: '/', user: '0' });
+const start = (command: readonly string[], env: Readonly<Record<string, string>> = {}) => ({
+  command: [AGENT, ...command],
+  env,
+  cwd: '/',
+  user: '0',
+});
 
 export const packing = (path: string, name: string) => start(['pack', path, name]);
 
-export const unpacking = (path: string, { name, isDirectory, keepsOwners }: TreeWords) =>
-  start(['unpack', path, name, `${isDirectory ? 'd' : ''}${keepsOwners ? 'o' : ''}`]);
+export const unpacking = (path: string, { name, isDirectory, keepsOwners, owner }: TreeWords) => {
+  const words = `${isDirectory ? 'd' : ''}${keepsOwners ? 'o' : ''}`;
+  return start(['unpack', path, name, words], owner === undefined ? {} : { PK_COPY: owner });
+};
 
 /** See GuestLink.readTree(). */
 export async function receiveTree(packer: GuestProcess, path: string, signal?: AbortSignal): Promise<Readable> {

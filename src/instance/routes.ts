@@ -60,10 +60,10 @@ export function instanceHandlers(supervisor: Supervisor): Handlers<typeof instan
         .readTree(call.query.path, call.query.as ?? '.', call.signal),
     putTree(call) {
       const { path, as = '', directory, owners } = call.query;
-      const words = { name: as, isDirectory: directory, keepsOwners: owners };
-      return of(call)
-        .guest()
-        .writeTree(path, words, call.body ?? new Uint8Array(), call.signal);
+      const instance = of(call);
+      const owner = supervisor.copyOwner(instance.name);
+      const words = { name: as, isDirectory: directory, keepsOwners: owners, owner };
+      return instance.guest().writeTree(path, words, call.body ?? new Uint8Array(), call.signal);
     },
   };
 }

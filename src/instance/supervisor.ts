@@ -1,5 +1,6 @@
 /** All instances: their creation, their removal, and what is done to many at once. */
-import { mkdirSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { mkdirSync, statSync } from 'node:fs';
 import type { EventLog } from '../core/events.ts';
 import type { Journal } from '../core/journal.ts';
 import type { Records } from '../core/table.ts';
@@ -275,6 +276,13 @@ export class Supervisor<P = unknown> implements Instances {
       consoleLog: instance.driver.consoleLog(kernelDirectory(paths, id)),
       log: workloadLogPath(paths, id),
     };
+  }
+
+  /** Names the instance `name` of this state directory where kernels of several daemons and machines share files. */
+  copyOwner(name: string): string {
+    const { home } = this.#options.paths;
+    const { ino, birthtimeMs } = statSync(home);
+    return createHash('sha256').update(`${home} ${ino} ${birthtimeMs} ${name}`).digest('hex').slice(0, 16);
   }
 
   /** Makes what later kernels of this kind are cloned from. Resolves with the driver and image that such a request gets. */

@@ -6,6 +6,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -129,6 +130,68 @@ it('what has no end is refused, and what breaks off is named and leaves nothing 
   expect(ended.code).not.toBe(0);
   expect(ended.stderr).toMatch(/^pk: copying uml:\/tmp\/in\/endless broke off: /);
   await sandbox.ok('start', 'uml');
+});
+
+it.each(['uml', 'qemu'])(
+  'what a kernel on %s died over in a volume goes with the next copy into it, and nothing of another one',
+  async (driver) => {
+    const volume = join(base, `volume-${driver}`);
+    mkdirSync(join(volume, 'sub'), { recursive: true });
+    writeFileSync(join(volume, 'sub/.pk-cp-0123456789abcdef-0'), 'of another');
+    const names = ['one', 'two'].map((name) => `${name}-${driver}`);
+    for (const name of names)
+      await sandbox.ok('run', '-d', '--driver', driver, '--name', name, '-v', `${volume}:/v`, '--', 'sleep', '10000');
+    const archive = execFileSync('tar', ['-C', join(base, 'tree/sub'), '-cf', '-', 'large']);
+    const seen = () => readdirSync(join(volume, 'sub')).length;
+    // One that goes on in another kernel, and one that is broken off.
+    const senders = [];
+    for (const name of [names[1]!, names[0]!]) {
+      const before = seen();
+      const sender = sandbox.start('cp', '-', `${name}:/v/sub`);
+      senders.push({ sender, sent: finished(sender) });
+      sender.stdin!.write(archive.subarray(0, 100_000));
+      await eventually(() => seen() === before + 1, 60_000);
+    }
+    await sandbox.ok('kill', names[0]!);
+    expect((await senders[1]!.sent).code).toBe(123);
+    expect(seen()).toBe(3);
+    await sandbox.ok('start', names[0]!);
+    await sandbox.ok('cp', join(base, 'tree/program'), `${names[0]}:/v/sub/program`);
+    expect(seen()).toBe(3);
+    senders[0]!.sender.stdin!.end(archive.subarray(100_000));
+    expect((await senders[0]!.sent).code).toBe(0);
+    expect(readdirSync(join(volume, 'sub')).sort()).toEqual(['.pk-cp-0123456789abcdef-0', 'large', 'program']);
+    await sandbox.ok('rm', '-f', ...names);
+  },
+);
+
+it.each(['uml', 'qemu'])('a tree deeper than a path can be long is refused on %s, and told as that', async (driver) => {
+  const deep = 'mkdir deep && cd deep && for i in $(seq 25); do mkdir "$0" && cd -P "$0" || exit 1; done';
+  const name = 'd'.repeat(200);
+  const source = join(base, `deep-${driver}`);
+  mkdirSync(source);
+  execFileSync('bash', ['-c', deep, name], { cwd: source });
+  const sent = await sandbox.pk(['cp', join(source, 'deep'), `${driver}:/tmp`]);
+  expect(sent.code).toBe(125);
+  expect(sent.stderr).toContain(`${name}/${name}`);
+  expect(sent.stderr).toContain('in the guest failed: name too long');
+  await sandbox.ok('exec', driver, 'bash', '-c', `rm -rf /tmp/deep && cd /tmp && ${deep}`, name);
+  const got = await sandbox.pk(['cp', `${driver}:/tmp/deep`, join(source, 'back')]);
+  expect(got.code).toBe(125);
+  expect(got.stderr).toContain('a path of more than 4,095 bytes');
+  await sandbox.ok('exec', driver, 'rm', '-rf', '/tmp/deep');
+});
+
+it('a loop of links is no place for a file, here as in a guest', async () => {
+  const loop = join(base, 'loop');
+  symlinkSync('loop', loop);
+  await sandbox.ok('exec', 'uml', 'ln', '-s', 'loop', '/tmp/loop');
+  const refused = [
+    await sandbox.pk(['cp', 'uml:/etc/hostname', loop]),
+    await sandbox.pk(['cp', join(base, 'tree/program'), 'uml:/tmp/loop']),
+  ];
+  for (const { code, stderr } of refused) expect([code, stderr]).toEqual([125, expect.stringContaining('link')]);
+  expect(readlinkSync(loop)).toBe('loop');
 });
 
 it.each(['uml', 'qemu'])('a command that was put behind on %s outlives its client and the daemon', async (driver) => {

@@ -15,7 +15,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { OPERATIONS, outcomeOf, SHARED } from '../../scripts/volume-table.ts';
 import { compileFixture } from '../support/frames.ts';
@@ -125,6 +125,23 @@ const shared: Record<string, (volume: Volume, path: (name: string) => string) =>
     appendFileSync(path('log'), 'host');
     await volume.ask('append /d/log');
     return readFileSync(path('log'), 'utf8') === 'hostguesthostguest';
+  },
+  'append-at-once': async (volume, path) => {
+    // Where something is lost, that is by chance.
+    for (let round = 0; round < 20; round++) {
+      writeFileSync(path('logs'), '');
+      let isDone = false;
+      let hosts = 0;
+      const guests = volume.ask('append-much /d/logs').finally(() => {
+        isDone = true;
+      });
+      for (; !isDone; hosts++) {
+        appendFileSync(path('logs'), 'hosts');
+        await nextTurn();
+      }
+      if (statSync(path('logs')).size !== 5 * (hosts + Number(await guests))) return false;
+    }
+    return true;
   },
   'guest-maps': async (volume, path) => {
     writeFileSync(path('mapped'), 'x'.repeat(4096));

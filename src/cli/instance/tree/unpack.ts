@@ -44,7 +44,10 @@ const NOWHERE = Buffer.alloc(0);
 
 /** Throws `protocol` for an archive that the agent did not make so, and what the file system has against it. */
 export async function unpackTree(archive: AsyncIterable<Buffer>, path: string, options: UnpackOptions): Promise<void> {
-  const found = await stat(path).catch(() => undefined);
+  const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
+    // What cannot be looked at is not nothing: a loop of links would be replaced.
+    if (error.code !== 'ENOENT') throw asPolykernelError(error, `writing ${path}`);
+  });
   const isThere = found?.isDirectory() ?? false;
   const entries = new Entries(archive);
   const first = await entries.next();

@@ -54,6 +54,6 @@ async function brokenOff(
   return told(
     'protocol',
     'the guest could not read on, or the daemon has ended',
-    'Mostly a file that the guest itself may not read: `pk exec NAME find PATH ! -readable` lists those. What came before it was copied.',
+    'Mostly a file that the guest itself may not read (`pk exec NAME find PATH ! -readable` lists those), or a path of more than 4,095 bytes. What came before it was copied.',
   );
 }
