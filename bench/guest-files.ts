@@ -37,15 +37,21 @@ const UML_VOLUME_NOTE =
 const QEMU_NOTE =
   'the share is mounted as by hand, and can be mounted but once, so that there is nothing to hold it against';
 
-/** Where a guest on the host root sees it too. */
+/** Where a guest on the host root sees it too. It keeps names and attributes for as long as pk-share does (VALID_NS), not for its own 1 s. */
 const BINDFS = '/usr/bin/bindfs';
+const BINDFS_OPTIONS = '-o attr_timeout=0.1,entry_timeout=0.1';
+const BINDFS_NOTE =
+  'bindfs is told to keep names and attributes for 0.1 s, as pk-share does, so that both see what the host changes; by itself it keeps them for 1 s';
 
 function umlByHand(): Pick<Place, 'byHand' | 'beneath'> {
   const hostfs = { directory: '/files/guest', name: 'hostfs alone' };
   const commands = ['mkdir /files /peer', 'mount -t hostfs none /files -o /export/vol0'];
   if (!existsSync(BINDFS)) return { byHand: { ...hostfs, commands } };
   const server = { directory: '/peer/guest', name: 'such a server by hand (bindfs)' };
-  return { byHand: { ...server, commands: [...commands, `${BINDFS} /files /peer`] }, beneath: hostfs };
+  return {
+    byHand: { ...server, commands: [...commands, `${BINDFS} ${BINDFS_OPTIONS} /files /peer`] },
+    beneath: hostfs,
+  };
 }
 
 /** `seen`: the directory of files that are there already, on the host root. */
@@ -56,7 +62,7 @@ function places(driver: 'uml' | 'qemu', seen: string | undefined): Place[] {
       ? { byHand: undefined, note: QEMU_NOTE }
       : {
           ...umlByHand(),
-          note: UML_VOLUME_NOTE,
+          note: existsSync(BINDFS) ? `${UML_VOLUME_NOTE}; ${BINDFS_NOTE}` : UML_VOLUME_NOTE,
         }),
   };
   if (seen === undefined) return [volume];

@@ -19,6 +19,7 @@
 #include "frames.h"
 #include "protocol.h"
 #include "sessions.h"
+#include "streams.h"
 #include "users.h"
 
 #ifndef TIOCGPTPEER
@@ -192,6 +193,7 @@ void exec_session(u32 id, u8 *p, u32 n)
 	if (x.detached ? open_nothing(&x) : x.tty ? open_pty(s, &x, rows, columns) : open_pipes(s, &x)) {
 		x.error = errno, x.failed = x.detached ? "/dev/null" : x.tty ? "pseudo-terminal" : "pipes";
 	} else {
+		flow_end(); /* how the agent is scheduled, the process is */
 		pid_t pid = vfork();
 		if (!pid) child(&x);
 		if (pid < 0) x.error = errno, x.failed = "fork";

@@ -36,7 +36,7 @@ u32 in_pos, in_len;
 int line = -1, line_tty;
 u8 *shared;         /* memory that the host shares: slots towards the guest, then as many towards the host; or NULL */
 u32 slots;          /* in each direction */
-u32 slots_in; /* how many the host has filled since its HELLO */
+u32 slots_in, slots_free; /* how many the host has filled since its HELLO, and of these it was told that they are free again */
 u32 slots_out, slots_taken; /* how many were filled here since, and of these read by the host */
 u32 line_read, line_base, line_acked;
 u64 line_rest; /* until then the line is not looked at: its host end is closed */
@@ -158,8 +158,12 @@ static void hear(void)
 {
 	line_parse();
 	u32 count = line_read - line_base;
-	/* A wide line needs few acknowledgements: what is left open is far less than its window. */
-	if (greeted && count - line_acked > (line_tty || !wide || shared ? 0 : line_window() / 4)) frame32(G_ACK, 0, count), line_acked = count;
+	/*
+	 * A wide line needs few acknowledgements: what is left open is far less than its window. Slots are free by halves: a host that has
+	 * one fills it at once, and the agent would be woken for each.
+	 */
+	int frees = shared && slots_in - slots_free >= slots / 2;
+	if (greeted && (frees || count - line_acked > (line_tty || !wide ? 0 : line_window() / 4))) frame32(G_ACK, 0, count), line_acked = count, slots_free = slots_in;
 }
 
 int line_second(void) { return ways.second >= 0 ? ways.second : listener; }
@@ -233,7 +237,7 @@ int port_share(const char *count)
 		if (error) return error;
 		if (!(beside = map_slots(path, 0))) return ENODEV;
 	}
-	shared = beside, slots = given, slots_in = slots_out = slots_taken = 0;
+	shared = beside, slots = given, slots_in = slots_free = slots_out = slots_taken = 0;
 	return 0;
 }
 

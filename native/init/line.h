@@ -11,7 +11,7 @@ extern u32 in_pos, in_len; /* what of `in` is not parsed yet */
 extern int line, line_tty;
 extern u8 *shared; /* memory that the host shares: slots towards the guest, then as many towards the host; or NULL */
 extern u32 slots; /* in each direction */
-extern u32 slots_in; /* how many the host has filled since its HELLO */
+extern u32 slots_in, slots_free; /* how many the host has filled since its HELLO, and of these it was told that they are free again */
 extern u32 slots_out, slots_taken; /* how many were filled here since, and of these read by the host */
 extern u32 line_read, line_base, line_acked;
 extern u64 line_rest; /* until then the line is not looked at: its host end is closed */

@@ -32,6 +32,7 @@
 #include "processes.h"
 #include "requests.h"
 #include "sessions.h"
+#include "streams.h"
 #include "tar.h"
 #include "watch.h"
 #include "workers.h"
@@ -71,6 +72,7 @@ static void loop(const sigset_t *while_waiting)
 		if (watch_due && out_used() < OUT_SNAP) soonest(&wake, watch_due);
 		if (workers_due) soonest(&wake, workers_due);
 		if (inodes_most) soonest(&wake, inodes_due);
+		if (flow_due) soonest(&wake, flow_due);
 		soonest(&wake, beat_due);
 		if (poweroff_stage) soonest(&wake, poweroff_due);
 		for (struct session *s = sessions; s < sessions_end; s++) {
@@ -98,6 +100,7 @@ static void loop(const sigset_t *while_waiting)
 		workers_turn(now);
 		inodes_turn(now);
 		beat_turn(now);
+		flow_turn(now);
 		line_flush();
 		poweroff_turn(now);
 	}

@@ -54,7 +54,7 @@ void send_hello(u32 nonce)
 static void hello(u32 nonce, u32 abilities, u32 unparsed)
 {
 	u8 p[16 + sizeof sessions->killed];
-	wide = abilities & WIDE, bare = !line_tty && abilities & TAKES_BARE, hears_trouble = abilities & HEARS_TROUBLE, slots_in = slots_out = slots_taken = 0;
+	wide = abilities & WIDE, bare = !line_tty && abilities & TAKES_BARE, hears_trouble = abilities & HEARS_TROUBLE, slots_in = slots_free = slots_out = slots_taken = 0;
 	port_alone();
 	line_base = line_read - unparsed, line_acked = 0, greeted = 1, message_type = 0, watch_due = 0;
 	for (struct session *s = sessions; s < sessions_end; s++) {

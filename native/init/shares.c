@@ -11,6 +11,7 @@
 #include "files.h"
 #include "mounts.h"
 #include "protocol.h"
+#include "streams.h"
 
 enum { SERVERS = 64 };
 
@@ -38,6 +39,7 @@ int add_share(char *spec)
 	if ((error = make_directory(target, 0755))) return error;
 	if (pipe2(answer, O_CLOEXEC)) return errno;
 	char *argv[] = {"pk-share", own, target, NULL}, *env[] = {NULL};
+	flow_end();
 	pid_t pid = fork();
 	if (!pid) {
 		sigset_t none;

@@ -2,11 +2,15 @@
 #include "streams.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "../common/clock.h"
 #include "../common/descriptor.h"
 #include "bytes.h"
 #include "frames.h"
@@ -14,6 +18,43 @@
 #include "protocol.h"
 #include "requests.h"
 #include "sessions.h"
+
+enum { FLOW_LEAST = 32768, FLOW_MS = 20, FLOW_NICE = -10 };
+
+u64 flow_due; /* when to look whether much still passes; 0: it does not */
+static int flows;
+
+/*
+ * While much passes, the agent does not take the CPU from the process at the other end the moment that this has written or read something:
+ * either goes on until its pipe is full or empty. Each time that one is switched for the other, an emulated CPU forgets where all memory is.
+ */
+static void flow(u32 bytes)
+{
+	if (bytes < FLOW_LEAST) return;
+	flows = 1;
+	if (!flow_due) flow_turn(now_ms());
+}
+
+static void schedule(int policy, int nice)
+{
+	syscall(SYS_sched_setscheduler, 0, policy, &(struct sched_param){0}); /* not every C library has it */
+	setpriority(PRIO_PROCESS, 0, nice);
+}
+
+void flow_turn(u64 now)
+{
+	if (now < flow_due || (!flow_due && !flows)) return;
+	if (!flow_due) schedule(SCHED_BATCH, FLOW_NICE);
+	else if (!flows) schedule(SCHED_OTHER, 0);
+	flow_due = flows ? now + FLOW_MS : 0, flows = 0;
+}
+
+/* Until more passes: what is started now begins as everything does. */
+void flow_end(void)
+{
+	if (flow_due) schedule(SCHED_OTHER, 0);
+	flow_due = 0, flows = 0;
+}
 
 /* Bytes of input that a session holds for its process: what the host has been told. */
 u32 stdin_most(void) { return bare ? BARE_STDIN : STDIN_CREDIT; }
@@ -43,7 +84,7 @@ void session_feed(struct session *s)
 			if (file) session_end(s, EXIT_CODE, 0, "");
 		}
 	}
-	if (s->freed && !s->ended && (s->freed >= stdin_most() / 4 || (!bare && !s->in_len))) frame32(G_CREDIT, s->id, s->freed), s->freed = 0;
+	if (s->freed && !s->ended && (s->freed >= stdin_most() / 2 || (!bare && !s->in_len))) frame32(G_CREDIT, s->id, s->freed), s->freed = 0;
 }
 
 static void keep(struct session *s, const u8 *p, u32 n)
@@ -84,6 +125,7 @@ void session_stdin(struct session *s, u8 *p, u32 n, u8 flags)
 	if (s->in_eof || s->ended) return;
 	if (came_for != s || pieces == sizeof came / sizeof *came) stdin_flush();
 	came_for = s, s->came += n;
+	flow(n);
 	if (n) came[pieces++] = (struct iovec){p, n};
 	if (flags & FIN) {
 		s->in_eof = 1;
@@ -97,6 +139,31 @@ void output_close(struct session *s, int i)
 	s->eof_sent[i] = 1;
 }
 
+/* Reads up to `most` bytes into the free slots of the shared memory, which follow each other but for where they begin anew. */
+static ssize_t read_slots(int fd, u32 most)
+{
+	u32 first = slots_out % slots, before = (slots - first) * SLOT;
+	u8 *start = shared + slots * SLOT;
+	struct iovec into[2] = {{start + first * SLOT, most < before ? most : before}, {start, most < before ? 0 : most - before}};
+	return readv(fd, into, most > before ? 2 : 1);
+}
+
+/* Tells of `n` bytes that read_slots() has put there. A last short piece goes as a frame. */
+static void tell_slots(u8 type, u32 session, u32 n)
+{
+	for (u32 piece; n; n -= piece) {
+		u8 *space = frame_space(), *slot = shared + (slots + slots_out % slots) * SLOT;
+		piece = n < SLOT ? n : SLOT;
+		if (piece < SLOT_LEAST) {
+			memcpy(space, slot, piece);
+			frame_done(type, 0, session, piece);
+		} else {
+			put32(space, piece), slots_out++;
+			frame_done(type, MEMORY, session, 4);
+		}
+	}
+}
+
 /* Forwards output while credit and room last; closes at the end, at an error, or when descendants linger too long. */
 void output_pump(struct session *s, int i, u64 now)
 {
@@ -107,7 +174,7 @@ void output_pump(struct session *s, int i, u64 now)
 	}
 	for (int turn = 0; turn < 4 && s->out[i] >= 0; turn++) {
 		u32 longest = wide ? shared ? SLOT : OUT_PAYLOAD : OLD_PAYLOAD;
-		u32 most = s->credit < longest ? s->credit : longest;
+		u32 room = longest == SLOT ? (slots - (slots_out - slots_taken)) * SLOT : longest, most = s->credit < room ? s->credit : room;
 		if (s->budget[i] >= 0 && (u32)s->budget[i] < most) most = (u32)s->budget[i];
 		if (s->budget[i] == 0 || (!most && s->ended && !s->tty && !ioctl(s->out[i], FIONREAD, &waiting) && !waiting && now >= s->deadline)) {
 			output_close(s, i);
@@ -120,19 +187,19 @@ void output_pump(struct session *s, int i, u64 now)
 			u32 n = s->budget[i] >= 0 && s->budget[i] < waiting ? (u32)s->budget[i] : (u32)waiting;
 			n = line_carry(s->out[i], (u8)(G_STDOUT + i), s->id, n < s->credit ? n : s->credit);
 			s->credit -= n, s->sent[i] += n;
+			flow(n);
 			if (s->budget[i] >= 0) s->budget[i] -= (int)n;
 			if (n) continue;
 		}
-		u8 *slot = longest == SLOT ? shared + (slots + slots_out % slots) * SLOT : NULL;
-		ssize_t n = read(s->out[i], slot ? slot : space, most);
+		ssize_t n;
+		if (longest == SLOT) {
+			n = read_slots(s->out[i], most);
+			if (n > 0) tell_slots((u8)(G_STDOUT + i), s->id, (u32)n);
+		} else if ((n = read(s->out[i], space, most)) > 0) {
+			frame_done((u8)(G_STDOUT + i), 0, s->id, (u32)n);
+		}
 		if (n > 0) {
-			if (slot && n >= SLOT_LEAST) {
-				put32(space, (u32)n), slots_out++;
-				frame_done((u8)(G_STDOUT + i), MEMORY, s->id, 4);
-			} else {
-				if (slot) memcpy(space, slot, (size_t)n);
-				frame_done((u8)(G_STDOUT + i), 0, s->id, (u32)n);
-			}
+			flow((u32)n);
 			s->credit -= (u32)n, s->sent[i] += (u32)n;
 			if (s->budget[i] >= 0) s->budget[i] -= (int)n;
 		} else if (n < 0 && errno == EINTR) continue;

@@ -7,6 +7,8 @@ import { KeptInput } from './kept-input.ts';
 
 /** Input in one message: short enough that the daemon passes one on while the next one comes. */
 const INPUT_BYTES = 128 * 1024;
+/** So many of these wait for the kernel at once, however much is written. */
+const MOST_UNDER_WAY = 4;
 /** More commands than that nobody gives while a daemon changes. */
 const MOST_COMMANDS = 64;
 
@@ -48,24 +50,24 @@ export class ProcessInput {
   /** The newest. */
   #size: StreamCommand | undefined;
   #isHeld = false;
-  /** Calls back a writer that waits. */
-  #release: (() => void) | undefined;
+  #isOver = false;
   /** Its end was written. */
   #hasEnded = false;
+  /** Of what was written last, what is not on its way; and its writer, who waits until all of it is with the kernel. */
+  #rest: Buffer[] = [];
+  #done: (() => void) | undefined;
+  /** Messages that are not with the kernel, on the present socket. */
+  #underWay = 0;
+  #sockets = 0;
 
   constructor(line: Line) {
     this.#line = line;
     this.stream = new Writable({
       highWaterMark: HIGH_WATER_BYTES,
-      write: (chunk: Buffer, _encoding, done) => {
-        const pieces = piecesOf(chunk);
-        // Whoever wrote it may use its memory again.
-        for (const piece of pieces) this.kept.add(Buffer.from(piece));
-        this.#send(pieces, done);
-      },
+      write: (chunk: Buffer, _encoding, done) => this.#take(piecesOf(chunk), done),
       final: (done) => {
         this.#hasEnded = true;
-        this.#send([Buffer.alloc(0)], done);
+        this.#take([Buffer.alloc(0)], done);
       },
     });
   }
@@ -87,40 +89,62 @@ export class ProcessInput {
     const again = this.kept.again(from);
     if (again === undefined) return false;
     this.#isHeld = false;
-    const done = this.#release;
-    this.#release = undefined;
-    const pieces = [...again, ...(this.#hasEnded ? [Buffer.alloc(0)] : [])];
-    this.#send(pieces, () => done?.());
+    this.#anew();
+    for (const piece of again) this.#send(frame(CHANNEL.stdin, piece));
+    if (this.#hasEnded && this.#rest.length === 0) this.#send(frame(CHANNEL.stdin, Buffer.alloc(0)));
     // What it was when the daemon went may not have come to the guest.
     if (this.#size !== undefined) this.command(this.#size);
     for (const command of this.#commands.splice(0)) this.command(command);
+    this.#pass();
     return true;
   }
 
   /** No other daemon comes: what is written is lost, as in a pipe that nobody reads. */
   end(): void {
     this.#isHeld = false;
-    this.#release?.();
-    this.#release = undefined;
+    this.#isOver = true;
+    this.#anew();
+    this.#pass();
   }
 
   get #isOpen(): boolean {
     return this.#line.socket.readyState === WebSocket.OPEN;
   }
 
-  #send(pieces: readonly Buffer[], done: () => void): void {
-    if (this.#isHeld) this.#release = done;
-    else if (!this.#isOpen || pieces.length === 0) done();
-    else this.#sendNow(pieces, done);
+  #anew(): void {
+    this.#sockets += 1;
+    this.#underWay = 0;
   }
 
-  #sendNow(pieces: readonly Buffer[], done: () => void): void {
+  #take(pieces: Buffer[], done: () => void): void {
+    this.#rest = pieces;
+    this.#done = done;
+    this.#pass();
+  }
+
+  /** Sends as much as may be on its way, copied once: whoever wrote it may use its memory again. */
+  #pass(): void {
+    if (this.#isOver) this.#rest = [];
+    while (!this.#isHeld && this.#isOpen && this.#rest.length > 0 && this.#underWay < MOST_UNDER_WAY) {
+      const message = frame(CHANNEL.stdin, this.#rest.shift()!);
+      this.kept.add(message.subarray(1));
+      this.#send(message);
+    }
+    if (this.#rest.length > 0 || this.#underWay > 0) return;
+    const done = this.#done;
+    this.#done = undefined;
+    done?.();
+  }
+
+  #send(message: Buffer): void {
+    const sockets = this.#sockets;
+    this.#underWay += 1;
     // The callback comes once the bytes are with the kernel, which is the back-pressure.
-    const last = pieces.length - 1;
-    for (const [at, piece] of pieces.entries())
-      this.#line.socket.send(frame(CHANNEL.stdin, piece), () => {
-        if (at === last) done();
-      });
+    this.#line.socket.send(message, () => {
+      if (sockets !== this.#sockets) return;
+      this.#underWay -= 1;
+      this.#pass();
+    });
   }
 }
 

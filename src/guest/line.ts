@@ -176,7 +176,7 @@ export class LineWriter {
     if (memory === undefined || payload.length !== 4) return undefined;
     const length = payload.readUInt32LE();
     const data = wants ? memory.take(length) : memory.skip(length) ? NOTHING : undefined;
-    this.state(memory);
+    if (memory.isDue) this.state(memory);
     return data;
   }
 

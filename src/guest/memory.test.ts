@@ -26,7 +26,7 @@ afterEach(() => {
   rmSync(directory, { recursive: true });
 });
 
-async function sharing(slots = SLOTS) {
+async function sharing(slots = SLOTS, own = SLOTS) {
   const guest = new Guest();
   guest.hello = (nonce) =>
     guest.send(
@@ -39,7 +39,7 @@ async function sharing(slots = SLOTS) {
       ]),
     );
   const opened = openSync(join(directory, 'memory'), 'r+');
-  const { link } = await connected({}, guest, new LineMemory(opened, SLOTS));
+  const { link } = await connected({}, guest, new LineMemory(opened, own));
   return { guest, link, opened };
 }
 
@@ -88,6 +88,18 @@ it('takes output out of the slots in their order and says so', async () => {
   }
   guest.send(ToHost.stdout, session, undefined, Flag.eof);
   expect((await buffer(process.stdout)).equals(output)).toBe(true);
+});
+
+it('tells of slots that are free again by halves', async () => {
+  ftruncateSync(file, lineMemoryBytes(4));
+  const { guest, link } = await sharing(4, 4);
+  const process = link.exec(request);
+  const { session } = await guest.next(ToGuest.exec);
+  process.stdout.resume();
+  for (let piece = 0; piece < 7; piece++) guest.send(ToHost.stdout, session, u32(SLOT_BYTES), Flag.memory);
+  await turns();
+  const told = guest.frames.filter(({ type }) => type === ToGuest.taken).map(({ payload }) => payload.readUInt32LE());
+  expect(told).toEqual([2, 4, 6]);
 });
 
 it('uses nothing when the guest has not the same memory, and then refuses to look at it', async () => {

@@ -47,6 +47,11 @@ export class LineMemory implements LineSource {
     return slots === this.#slots;
   }
 
+  /** Whether so many were taken that the guest is to be told: each time wakes it, and it still has the other half. */
+  get isDue(): boolean {
+    return (this.#taken - this.#told) >>> 0 >= this.#slots / 2;
+  }
+
   /** Tells how many slots were read since open(), modulo 2^32: the guest may fill them again. */
   nextFrame(): Buffer | undefined {
     if (this.#taken === this.#told) return undefined;

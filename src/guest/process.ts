@@ -317,7 +317,9 @@ export class GuestProcess implements LineSource {
         this.#owed += this.#loan;
       }
     }
-    if (this.#owed < this.#loan / 4 || this.#exit !== undefined) return;
+    // Each time wakes the guest. What it has then is not used up before it is told.
+    const most = OUTPUT_CREDIT + this.#loan * this.#loans;
+    if (this.#owed < Math.max(this.#loan, most) / 4 || this.#exit !== undefined) return;
     this.#grant(this.#owed);
     this.#owed = 0;
   }

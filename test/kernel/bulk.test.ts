@@ -32,6 +32,20 @@ describe.each(['uml', 'qemu'])('%s', (driver) => {
     expect(outputs.map(digest)).toEqual(inputs.map(digest));
   });
 
+  it('lets programs have the CPU while much passes, and starts them as always', async () => {
+    const scheduled = async () =>
+      (
+        await sandbox.ok('exec', 'bulk', '--', 'cut', '-d', ' ', '-f', '19,41', '/proc/1/stat', '/proc/self/stat')
+      ).trim();
+    const [idle, flowing] = ['0 0\n0 0', '-10 3\n0 0'];
+    expect(await scheduled()).toBe(idle);
+    const much = sandbox.start('exec', 'bulk', '--', 'cat', '/dev/zero');
+    much.stdout!.resume();
+    await expect.poll(scheduled, { timeout: 60_000 }).toBe(flowing);
+    much.kill('SIGKILL');
+    await expect.poll(scheduled, { timeout: 60_000 }).toBe(idle);
+  });
+
   it('goes on after one that reads nothing, and one that nobody reads', async () => {
     expect((await through(randomBytes(2_000_000), 'true')).length).toBe(0);
     const unread = sandbox.start('exec', 'bulk', '--', 'cat', '/dev/zero');
