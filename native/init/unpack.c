@@ -12,14 +12,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
-#include <sys/un.h>
 #include <unistd.h>
 
+#include "partial.h"
 #include "tar.h"
 
 enum { RECORDS = 65536 }; /* of a pax header that says something of the next member */
@@ -37,9 +35,6 @@ static char base_path[PATH], shown[4 * PATH]; /* where that is, and the member t
 static const char *whole; /* the path that a file with the name `.` replaces; NULL: there is none */
 static const char *whole_name; /* what that is called in `base`; NULL: it keeps its place, since it has other names or is a device */
 static struct stat was; /* and what it is */
-static char partial[48]; /* what a file is called until it is whole, while there is one */
-static int partial_at = -1; /* and its directory */
-static int place_taken = -2; /* of those who unpack in this kernel; -1: none is known, -2: not asked yet */
 static char inside[2 * PATH]; /* the directory that was made last, and with it those that it is in: */
 static struct { size_t length; time_t time; mode_t mode; } open_directories[PATH / 2];
 static size_t depth;
@@ -175,12 +170,6 @@ static const char *place_of_member(char *path, int *parent)
 	return last;
 }
 
-static void forget_partial(void)
-{
-	if (partial_at >= 0) unlinkat(partial_at, partial, 0);
-	partial_at = -1;
-}
-
 static time_t mtime(void) { return (time_t)tar_get(m.header.mtime, sizeof m.header.mtime); }
 
 /* Of fd where there is no name. A time that cannot be set is no reason to fail. */
@@ -241,45 +230,6 @@ static int is_mounted_on(int parent, const char *name)
 	return !syscall(SYS_statx, parent, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, 0, all) && all[1] & 0x2000;
 }
 
-/*
- * The least number that nobody else who unpacks in this kernel has, held until this process ends however it does; -1 where there
- * is none to be had.
- */
-static int take_place(void)
-{
-	for (int i = 0; i < 100; i++) {
-		struct sockaddr_un address = {.sun_family = AF_UNIX};
-		socklen_t n = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)snprintf(address.sun_path + 1, 16, "pk-cp-%d", i));
-		int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-		if (fd < 0) return -1;
-		if (!bind(fd, (struct sockaddr *)&address, n)) return i;
-		close(fd);
-		if (errno != EADDRINUSE) return -1;
-	}
-	return -1;
-}
-
-/*
- * A new file in `parent`, called `partial`; -1 and errno. $PK_COPY is of this instance alone, and of its kernels one runs at a time:
- * with the number that this process has it makes a name that, where it is there already, a kernel has left that died.
- */
-static int open_partial(int parent, mode_t mode)
-{
-	int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
-	const char *owner = getenv("PK_COPY");
-	if (place_taken == -2) place_taken = owner && strlen(owner) == 16 && strspn(owner, "0123456789abcdef") == 16 ? take_place() : -1;
-	if (place_taken >= 0) {
-		snprintf(partial, sizeof partial, ".pk-cp-%s-%d", owner, place_taken);
-		int fd = openat(parent, partial, flags, mode);
-		if (fd < 0 && errno == EEXIST && !unlinkat(parent, partial, 0)) fd = openat(parent, partial, flags, mode);
-		if (fd >= 0 || (errno != EEXIST && errno != EISDIR)) return fd;
-	}
-	u64 any = (u64)getpid(); /* a volume may have several kernels */
-	getrandom(&any, sizeof any, GRND_NONBLOCK);
-	snprintf(partial, sizeof partial, ".pk-cp-%016llx", (unsigned long long)any);
-	return openat(parent, partial, flags, mode);
-}
-
 static void put_file(int parent, const char *name)
 {
 	int is_whole = !name;
@@ -289,19 +239,17 @@ static void put_file(int parent, const char *name)
 		fill(parent, is_whole ? NULL : name);
 		return;
 	}
-	int fd = open_partial(parent, 0600);
-	if (fd >= 0) partial_at = parent;
+	int fd = partial_open(parent, 0600);
 	if (is_whole && (fd < 0 || fchown(fd, was.st_uid, was.st_gid)) && (errno == EACCES || errno == EPERM || errno == EROFS)) {
 		if (fd >= 0) close(fd);
-		forget_partial();
+		partial_forget();
 		fill(parent, NULL);
 		return;
 	}
 	if (fd < 0) tar_fail(errno, shown);
 	write_content(fd, 1);
 	become(fd);
-	if (close(fd) || renameat(parent, partial, parent, name)) tar_fail(errno, shown);
-	partial_at = -1;
+	if (close(fd) || partial_name(name)) tar_fail(errno, shown);
 }
 
 /* `path`: as the archive has it. */
@@ -415,7 +363,7 @@ int unpack(const char *path, const char *name, const char *words)
 	if ((base = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0) tar_fail(errno, parent);
 	/* Who sent the archive may be gone in the middle of it: that is seen at its end, and what is half done taken back. */
 	signal(SIGHUP, SIG_IGN);
-	tar_failing = forget_partial;
+	tar_failing = partial_forget;
 	while (next_member()) put_member(name);
 	leave_directories("");
 	while (read_up_to(rest, sizeof rest)) {}
