@@ -19,11 +19,9 @@ const CARD = 'eth0';
 /** As the guest knows it. */
 const FUNCTION = `0000:00:${CARD_ADDRESS.replace('0x', '').padStart(4, '0')}`;
 
-/** Adds the card to a machine; with null there is nothing behind it. */
-export async function addCard(monitor: Qmp, directory: string, network: Network | null): Promise<void> {
+/** Adds the card to a machine that has none. */
+export async function addCard(monitor: Qmp, directory: string, { port }: Network): Promise<void> {
   const card = { driver: 'virtio-net-pci', id: CARD_ID, addr: CARD_ADDRESS, romfile: '' };
-  if (network === null) return void (await monitor.execute('device_add', card));
-  const { port } = network;
   await pass(directory, `pass-tap ${port.namespace} ${port.interface}`, 'its network card');
   await monitor.execute('getfd', { fdname: NETDEV });
   await monitor.execute('netdev_add', { type: 'tap', id: NETDEV, fd: NETDEV });

@@ -53,7 +53,7 @@ export function cloneParts({ ram, state }: Template): Pick<QemuLaunch, 'binds' |
 export async function loadClone({ directory, network }: Pick<LaunchSpec, 'directory' | 'network'>): Promise<void> {
   const monitor = await Qmp.open(await connectShim(directory, 'monitor'), randomBytes(4).toString('hex'));
   try {
-    await addCard(monitor, directory, network);
+    if (network !== null) await addCard(monitor, directory, network);
     await loadState(monitor, `fd:${STATE_FD}`);
   } finally {
     monitor.close();

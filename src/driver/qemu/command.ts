@@ -68,6 +68,8 @@ export interface CommandSpec extends Machine {
   rootImage: boolean;
   /** Functions of the host, for `boot` alone. */
   functions?: readonly PassedFunction[];
+  /** There is a network card with nothing behind it: of a template, and of a clone that has no network. Default not. */
+  emptyCard?: boolean;
   /** Descriptor of LINE_MEMORY_BYTES to be shared with the guest once it runs (line-memory.ts); default none. */
   lineMemoryFd?: number;
 }
@@ -148,8 +150,8 @@ function deviceArguments(spec: CommandSpec): string[] {
     // runs out is only told of.
     ...['-device', 'pvpanic', '-device', 'i6300esb', '-action', 'panic=shutdown', '-action', 'watchdog=none'],
     ...(spec.functions ?? []).flatMap(functionArguments),
-    // Nothing boots from it. Others get theirs while they run (card.ts).
-    ...(spec.start === 'template' ? ['-device', `virtio-net-pci,id=${CARD_ID},addr=${CARD_ADDRESS},romfile=`] : []),
+    // Nothing boots from it. With a network behind it it comes later (card.ts).
+    ...(spec.emptyCard ? ['-device', `virtio-net-pci,id=${CARD_ID},addr=${CARD_ADDRESS},romfile=`] : []),
     ...(spec.balloon ? ['-device', 'virtio-balloon-pci,id=balloon'] : []),
   ];
 }

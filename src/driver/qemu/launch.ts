@@ -21,7 +21,7 @@ export interface QemuLaunch {
     LaunchSpec,
     'id' | 'image' | 'root' | 'volumes' | 'identity' | 'placement' | 'housekeepingCpus' | 'hiddenPaths' | 'shownPaths'
   > &
-    Partial<Pick<LaunchSpec, 'append' | 'initramfs' | 'homes' | 'regions' | 'rootLease' | 'devices'>>;
+    Partial<Pick<LaunchSpec, 'append' | 'initramfs' | 'homes' | 'regions' | 'rootLease' | 'devices' | 'network'>>;
   /** What this start needs in the jail besides QEMU and the kernel. */
   binds: readonly Bind[];
   env?: Readonly<Record<string, string>>;
@@ -94,6 +94,7 @@ export async function launchQemu(launch: QemuLaunch, signal: AbortSignal): Promi
       hugePageBytes: spec.placement?.hugePageBytes ?? null,
       functions: spec.devices ?? [],
       append: spec.append ?? [],
+      emptyCard: start !== 'boot' && !spec.network,
       ...(sharesMemory && { lineMemoryFd: MEMORY_FD }),
       rootImage: spec.root.kind === 'squashfs' || spec.root.kind === 'ext4',
     }),
