@@ -20,7 +20,10 @@ static struct {
 	uint64_t mount; /* as in mountinfo */
 	int is_patient; /* it, or what it lies in, may not answer */
 } below[MOUNTS_MAX];
-static char *left_out[MOUNTS_MAX];
+static struct {
+	char *path;
+	int is_automounter;
+} left_out[MOUNTS_MAX];
 static int below_count, left_out_count;
 
 /* What a tree lies in is not skipped in that. */
@@ -41,6 +44,20 @@ static void add_below(char *path, uint64_t mount, int is_patient)
 	below[below_count++].is_patient = is_patient;
 }
 
+/* Whether what is mounted there is out of sight with what is left out. What lies on an automounter itself is not, and that is forgotten. */
+static int lies_in_left_out(const char *path, int is_left_out)
+{
+	for (int i = 0; i < left_out_count; i++) {
+		if (!is_below(path, left_out[i].path))
+			continue;
+		if (is_left_out || !left_out[i].is_automounter || strcmp(path, left_out[i].path) != 0)
+			return 1;
+		free(left_out[i].path);
+		left_out[i--] = left_out[--left_out_count];
+	}
+	return 0;
+}
+
 /* What is mounted below a tree: what is left out of it, and what lies in none of that. */
 static void find_mounts_below(const struct tree *tree)
 {
@@ -49,21 +66,19 @@ static void find_mounts_below(const struct tree *tree)
 
 	below_count = left_out_count = 0;
 	while (next_mount(file, &found)) {
-		int is_left_out = is_kernel_interface(found.type) || is_skipped(tree, found.path), lies_in = 0;
+		int automounts = is_automounter(found.type), is_left_out = is_kernel_interface(found.type) || automounts || is_skipped(tree, found.path);
 		char *path = found.path;
 
 		if (strcmp(path, tree->path) == 0 || strcmp(path, "/") == 0 || !is_below(path, tree->path) || is_below(path, stage))
 			continue;
-		for (int i = 0; i < left_out_count && !lies_in; i++)
-			lies_in = is_below(path, left_out[i]);
-		if (lies_in)
+		if (lies_in_left_out(path, is_left_out))
 			continue;
 		if (below_count == MOUNTS_MAX || left_out_count == MOUNTS_MAX)
 			refuse("%s: more than %d mounts lie below it", tree->path, MOUNTS_MAX);
 		if ((path = strdup(path)) == NULL)
 			fail("memory");
 		if (is_left_out)
-			left_out[left_out_count++] = path;
+			left_out[left_out_count].path = path, left_out[left_out_count++].is_automounter = automounts;
 		else
 			add_below(path, found.number, may_be_silent(found.type));
 	}
@@ -123,12 +138,12 @@ void show_mounts_below(const struct tree *tree, int userns)
 		attach_mounts_below(tree, userns, prefix);
 	}
 	for (int i = 0; strcmp(tree->access, "rw") == 0 && i < left_out_count; i++)
-		cover(tree, left_out[i] + prefix);
+		cover(tree, left_out[i].path + prefix);
 	for (int i = 0; i < cover_count; i++)
 		if (strcmp(covers[i], tree->path) != 0 && is_below(covers[i], tree->path))
 			cover(tree, covers[i] + prefix);
 	while (below_count > 0)
 		free(below[--below_count].path);
 	while (left_out_count > 0)
-		free(left_out[--left_out_count]);
+		free(left_out[--left_out_count].path);
 }

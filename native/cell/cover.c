@@ -90,7 +90,7 @@ static void find_mounts(const struct tree *tree)
 			continue;
 		if (mount_count == MOUNTS_MAX)
 			refuse("%s: more than %d mounts lie below it", tree->path, MOUNTS_MAX);
-		mounts[mount_count].is_interface = strcmp(found.path, place) != 0 && is_kernel_interface(found.type);
+		mounts[mount_count].is_interface = strcmp(found.path, place) != 0 && (is_kernel_interface(found.type) || is_automounter(found.type));
 		mounts[mount_count].may_be_silent = may_be_silent(found.type);
 		if ((found.path = strdup(found.path)) == NULL)
 			fail("memory");

@@ -22,6 +22,11 @@ static void unescape(char *text)
 	*out = 0;
 }
 
+int is_automounter(const char *type)
+{
+	return strcmp(type, "autofs") == 0;
+}
+
 /* Through which the host's kernel and its devices are looked at: src/driver/jail/other-mounts.ts has the same. */
 int is_kernel_interface(const char *type)
 {

@@ -18,4 +18,10 @@ FILE *open_mounts(void);
 int next_mount(FILE *file, struct mounted *mounted);
 int is_kernel_interface(const char *type);
 
+/*
+ * Each name that is looked for there is told to a program of the host, which has the host's network: with /net it asks for a machine of that
+ * name. What lies on top of one is shown.
+ */
+int is_automounter(const char *type);
+
 #endif

@@ -25,7 +25,6 @@ struct filter_program {
 #define ALLOW 0x7fff0000u
 #define ASK 0x7fc00000u /* the listener: calls.c */
 #define REFUSE(error) (0x00050000u | (error))
-#define KILL 0x80000000u
 #define OFFSET_NUMBER 0
 #define OFFSET_ARCH 4
 #define ARGUMENT(index) (16u + 8 * (index)) /* its low half, on a little-endian machine */

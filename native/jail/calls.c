@@ -47,6 +47,9 @@ struct call_descriptor {
 /* Machines of KVM in the life of a jail: QEMU wants one, and asks again when a signal interrupts it. */
 #define MACHINES_MOST 8
 
+/* System call filters in the life of a jail: QEMU makes one. */
+#define FILTERS_MOST 1
+
 /* Processes with descriptors of their own, and programs run, until the VMM has its console; Linux 6.1 makes four, and runs itself. */
 #define TABLES_MOST 16
 
@@ -54,6 +57,7 @@ int console_socket = -1;
 pid_t vmm_with_few_files;
 
 static int settled;
+static unsigned filters;
 
 /* Opens PART of a thread's directory in /proc, and makes sure that it is still the thread that asked. */
 static int open_of_caller(int listener, const struct call *call, const char *part, int flags)
@@ -197,6 +201,8 @@ static int may_pass(int number)
 
 	if (number == SYS_ioctl)
 		return machines++ < MACHINES_MOST;
+	if (number == SYS_seccomp)
+		return filters++ < FILTERS_MOST;
 	return !settled && tables++ < TABLES_MOST;
 }
 
@@ -206,7 +212,7 @@ static int is_to_pass(int number)
 	if (number == SYS_fork || number == SYS_vfork)
 		return 1;
 #endif
-	return number == SYS_ioctl || number == SYS_clone || number == SYS_execve || number == SYS_execveat;
+	return number == SYS_ioctl || number == SYS_seccomp || number == SYS_clone || number == SYS_execve || number == SYS_execveat;
 }
 
 void serve_call(int listener)
@@ -231,5 +237,7 @@ void serve_call(int listener)
 		answer.error = -(errno == 0 ? EPERM : errno);
 	}
 	answer.id = call.id;
-	ioctl(listener, CALL_ANSWER, &answer); /* fails when the caller was killed meanwhile */
+	/* Fails when the caller was killed meanwhile, or a signal came, after which it asks again. */
+	if (ioctl(listener, CALL_ANSWER, &answer) != 0 && answer.flags == LET_PASS && call.data.number == SYS_seccomp)
+		filters--;
 }

@@ -31,6 +31,7 @@
 #define SHARE_PROCESS 0x10000
 #define UNSHARE_FILES 2
 #define SET_FILTER 22 /* linux/prctl.h: PR_SET_SECCOMP */
+#define MAKE_FILTER 1 /* linux/seccomp.h: SECCOMP_SET_MODE_FILTER */
 /* The last of prctl that was looked at: PR_FUTEX_HASH of Linux 6.16. Names of memory (PR_SET_VMA) and the like are far above. */
 #define NEWEST_OPTION 78
 #define SHARE_CORES 62 /* linux/prctl.h: PR_SCHED_CORE */
@@ -261,21 +262,35 @@ void check_locks(void)
 }
 
 /*
- * The machine code of system call filters, of up to 32,768 steps in each process, takes from the same fixed amount as that of
- * sockets (denied.c). QEMU makes one for its sandbox, and has few processes. Names of memory are in no control group;
- * of merging, see check_memory(). Who shares a core with nobody has its other hyper-thread idle while he runs, and the first who
- * asks for that changes how all CPUs of the host choose what to run.
+ * A system call filter can have the host's kernel write a record of each call (SECCOMP_RET_LOG), of which there is no bound: they take a CPU of it,
+ * displace its own messages, fill the disk where a program collects them, and a host that may lose none stops. And its machine code, of up to
+ * 32,768 steps in each process, takes from the same fixed amount as that of sockets (denied.c). QEMU makes one for its sandbox before
+ * it hears anything of its guest; without one it asks what filters there can be.
+ *
+ * Names of memory are in no control group; of merging, see check_memory(). Who shares a core with nobody has its other hyper-thread
+ * idle while he runs, and the first who asks for that changes how all CPUs of the host choose what to run.
  */
 void check_filters(enum filter_kind kind)
 {
-	if (kind != FILTER_QEMU)
+	if (kind == FILTER_QEMU) {
+		step(IF_EQUAL, SYS_seccomp, 0, 8);
+		step(LOAD, ARGUMENT(0), 0, 0);
+		step(IF_EQUAL, MAKE_FILTER, 0, 4);
+		step(LOAD, ARGUMENT(2), 0, 0);
+		step(IF_EQUAL, 0, 0, 3);
+		step(LOAD, ARGUMENT(2) + 4, 0, 0);
+		step(IF_EQUAL, 0, 0, 1);
+		step(RETURN, ALLOW, 0, 0);
+		ask_to_pass();
+	} else {
 		answer_call(SYS_seccomp, REFUSE(EPERM));
+	}
 	step(IF_EQUAL, SYS_prctl, 0, 7);
 	step(LOAD, ARGUMENT(0), 0, 0);
 	step(IF_ABOVE, NEWEST_OPTION, 4, 0);
 	step(IF_EQUAL, SHARE_CORES, 3, 0);
 	step(IF_EQUAL, MERGE_ALL_MEMORY, 2, 0);
-	step(IF_EQUAL, kind == FILTER_QEMU ? MERGE_ALL_MEMORY : SET_FILTER, 1, 0);
+	step(IF_EQUAL, SET_FILTER, 1, 0);
 	step(RETURN, ALLOW, 0, 0);
 	step(RETURN, REFUSE(EPERM), 0, 0);
 }

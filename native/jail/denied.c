@@ -25,6 +25,11 @@ static const int denied[] = {
 	SYS_delete_module, SYS_userfaultfd, 425 /* io_uring_setup */, 426 /* io_uring_enter */, 427 /* io_uring_register */,
 	SYS_syslog, SYS_acct, SYS_swapon, SYS_swapoff, SYS_reboot, SYS_quotactl, 443 /* quotactl_fd */, SYS_fanotify_init,
 	447 /* memfd_secret */, 457 /* statmount */, 458 /* listmount */, 459 /* lsm_* */, 460, 461,
+	/*
+	 * rules of its own (landlock_*): the host's kernel can be asked to write a record each time that one of them refuses something. pk-jail
+	 * has made those that count
+	 */
+	444, 445, 446,
 	/* keys */
 	SYS_add_key, SYS_request_key, SYS_keyctl,
 	/* other processes and files out of sight */

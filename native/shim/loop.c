@@ -77,22 +77,40 @@ static void serve(void)
 		accept_client();
 }
 
-/* When it is looked again whether the directory is there. */
-static uint64_t look_at;
+/*
+ * How long a kernel goes on of which the host has killed a process: for each one more it writes to its own log what all of them have. Some
+ * hundred a second can be had.
+ */
+#define SHORTAGE_MS 1000
+
+/* When it is looked again whether the directory is there, and whether memory was short. */
+static uint64_t look_at, shortage_at;
 
 static void look(uint64_t now)
 {
-	if (ended || now < look_at)
+	if (ended)
 		return;
-	look_at = now + LOOK_MS;
-	if (is_forgotten())
-		kill_program();
+	if (now >= look_at) {
+		look_at = now + LOOK_MS;
+		if (is_forgotten())
+			kill_program();
+	}
+	if (tells_of_shortage() && now >= shortage_at) {
+		shortage_at = now + SHORTAGE_MS;
+		if (was_short())
+			kill_program();
+	}
+}
+
+static uint64_t next_look(void)
+{
+	return tells_of_shortage() && shortage_at < look_at ? shortage_at : look_at;
 }
 
 /* Milliseconds for poll(). `rest`: until more of the console is to be taken, 0 = it is watched. */
 static int patience(uint64_t now, int rest)
 {
-	uint64_t until = ended ? end_deadline : look_at;
+	uint64_t until = ended ? end_deadline : next_look();
 
 	if (rest > 0 && until > now + (uint64_t)rest)
 		until = now + (uint64_t)rest;

@@ -3,6 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -37,6 +40,9 @@ uint64_t end_deadline;
 
 /* Files of control groups that the program writes itself into; the version 2 group that it is born in. */
 static int joins[JOINS_MAX], join_count, group = -1;
+
+/* What version 1 tells of a group's memory; -1 = none of them bounds memory. */
+static int shortage = -1;
 
 void kill_program(void)
 {
@@ -158,6 +164,37 @@ void start_program(char **argv, const struct passed *passed, mode_t mask)
 	close(failure[0]);
 }
 
+/* Of the group whose file `path` is. */
+static void open_shortage(const char *path)
+{
+	char file[PATH_MAX];
+	int name = (int)(strrchr(path, '/') - path) + 1, fd;
+
+	if (snprintf(file, sizeof file, "%.*smemory.oom_control", name, path) >= (int)sizeof file)
+		return;
+	fd = open(file, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		shortage = fcntl(fd, F_DUPFD_CLOEXEC, ABOVE_PASSED);
+		close(fd);
+	}
+}
+
+int tells_of_shortage(void)
+{
+	return shortage >= 0;
+}
+
+int was_short(void)
+{
+	char text[256] = "";
+	const char *count;
+
+	if (pread(shortage, text, sizeof text - 1, 0) <= 0)
+		return 0;
+	count = strstr(text, "\noom_kill ");
+	return count != NULL && count[sizeof "\noom_kill " - 1] > '0';
+}
+
 /* A directory is a version 2 group, a file takes the thread that writes 0 into it. Above the numbers that the program gets. */
 void open_group(const char *path)
 {
@@ -170,6 +207,8 @@ void open_group(const char *path)
 	close(file);
 	if (directory >= 0)
 		group = high;
-	else
+	else {
 		joins[join_count++] = high;
+		open_shortage(path);
+	}
 }

@@ -68,7 +68,8 @@ const FRAGMENTS = 4000;
 const REASSEMBLY = { ipfrag_time: 1, ipfrag_high_thresh: 64 * 2 ** 20 };
 /**
  * What a gateway of ours does not do, whatever the host does: a new namespace has the host's settings. Routers and hosts of
- * containers have some of these on, by which a guest could be routed past the filters of bridged frames.
+ * containers have some of these on, by which a guest could be routed past the filters of bridged frames. What a host says in its own log of
+ * packets for impossible addresses has one rate for all that it says of its networks.
  */
 const NOT_DONE = [
   'accept_source_route',
@@ -77,6 +78,7 @@ const NOT_DONE = [
   'proxy_arp_pvlan',
   'accept_redirects',
   'send_redirects',
+  'log_martians',
 ];
 
 /** Of the network's namespace, once `bridge` is there: files below /proc/sys/net/ipv4. */

@@ -59,8 +59,11 @@ const DEFAULT_BOUNDS: ToolBounds = { memoryBytes: 2 ** 30, processes: 16, fileBy
 /** How bwrap's descriptors continue behind the standard ones. */
 const FIRST_JOIN_FD = 3;
 const SAID_BYTES = 8192;
-/** A disk takes less than the room that stays free (free-space.ts) in that time. */
-const SPACE_CHECK_MS = 100;
+/**
+ * A disk takes less than the room that stays free (free-space.ts) in that time. And for each process that the host kills for want of
+ * memory it writes to its own log what all of them have: of a tool that goes on all the same some hundred a second.
+ */
+const CHECK_MS = 100;
 const SIGNAL_STATUS = 128;
 const { SIGKILL, SIGXCPU, SIGXFSZ } = constants.signals;
 
@@ -72,7 +75,7 @@ export function startConfined(task: ConfinedTask): ConfinedRun {
   task.signal?.throwIfAborted();
   checkSpace(task);
   const bounds = { ...DEFAULT_BOUNDS, ...task.bounds };
-  const { child, release: leave } = start(task, bounds, findPrograms(task));
+  const { child, wasShort, release: leave } = start(task, bounds, findPrograms(task));
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   let failure: unknown;
   const stop = (reason: unknown) => {
@@ -86,10 +89,11 @@ export function startConfined(task: ConfinedTask): ConfinedRun {
   const watch = setInterval(() => {
     try {
       checkSpace(task);
+      if (wasShort()) stop(wantOfMemory(task));
     } catch (error) {
       stop(error);
     }
-  }, SPACE_CHECK_MS);
+  }, CHECK_MS);
   const onAbort = () => stop(task.signal?.reason);
   task.signal?.addEventListener('abort', onAbort, { once: true });
   let said = '';
@@ -137,7 +141,7 @@ function start(task: ConfinedTask, bounds: ToolBounds, found: Found) {
     // A process group of its own, so that killing it takes all along that bwrap does not.
     const child = withoutDumps(() => spawn(argv[0]!, argv.slice(1), { stdio, detached: true, env: {}, cwd: '/' }));
     groups.closeJoins();
-    return { child, release };
+    return { child, wasShort: groups.wasShort, release };
   } catch (error) {
     void release();
     throw error;
@@ -231,10 +235,7 @@ function failed(task: ConfinedTask, bounds: ToolBounds, status: number, said: st
     return overBound(task, `takes more than ${formatDuration(bounds.cpuSeconds * 1000)} of a CPU`);
   }
   if (status === SIGNAL_STATUS + SIGKILL) {
-    return new PolykernelError(
-      'invalid',
-      `${task.subject} cannot be unpacked: ${tool} was killed, as for want of memory`,
-    );
+    return wantOfMemory(task);
   }
   const text = plain(said).trim().split('\n').slice(-4).join('; ') || `it ended with status ${status}`;
   // What comes before the tool itself says who it is.
@@ -243,6 +244,10 @@ function failed(task: ConfinedTask, bounds: ToolBounds, status: number, said: st
     return new PolykernelError('internal', message, { hint: 'See `pk doctor`: the jail of kernels needs the same.' });
   }
   return new PolykernelError('invalid', `${task.subject} cannot be unpacked: ${tool}: ${text}`);
+}
+
+function wantOfMemory({ subject, programs: [tool] }: ConfinedTask): PolykernelError {
+  return new PolykernelError('invalid', `${subject} cannot be unpacked: ${tool} was killed, as for want of memory`);
 }
 
 function overBound(task: ConfinedTask, what: string): PolykernelError {

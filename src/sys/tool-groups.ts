@@ -16,6 +16,8 @@ export interface ToolGroups {
   joins: readonly number[];
   /** Once the tool was started, which has them too. */
   closeJoins(): void;
+  /** Whether the host has killed a process of it because they were full. */
+  wasShort(): boolean;
   /** Once nothing of it runs. */
   remove(): Promise<void>;
 }
@@ -27,7 +29,7 @@ export function makeToolGroups(limits: GroupLimits): ToolGroups {
   const host = new LimitGroups();
   const id = `tool-${randomBytes(8).toString('hex')}`;
   const groups = host.plan(id);
-  if (groups.length === 0) return { joins: [], closeJoins: () => {}, remove: async () => {} };
+  if (groups.length === 0) return { joins: [], closeJoins: () => {}, wasShort: () => false, remove: async () => {} };
   for (const left of abandoned()) if (host.removeEmpty(left.note)) notes().remove(left.name);
   const name = `${process.pid}-${processStartTime(process.pid)}-${id}`;
   notes().write(name, groups);
@@ -48,7 +50,8 @@ export function makeToolGroups(limits: GroupLimits): ToolGroups {
     closeJoins();
     if (await host.remove(groups)) notes().remove(name);
   };
-  return { joins, closeJoins, remove };
+  const wasShort = () => host.outOfMemoryKills(groups) > 0;
+  return { joins, closeJoins, wasShort, remove };
 }
 
 /** Removes the groups that processes left behind which were killed. What is still in use after a while stays for later. */

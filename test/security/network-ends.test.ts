@@ -138,6 +138,7 @@ describe.runIf(isPossible)('an end of the network', () => {
     const off = gatewaySettings('br0').filter(([, value]) => value === 0);
     const settings = [['ip_forward', 0] as const, ...off];
     expect(settings).toContainEqual(['conf/br0/accept_source_route', 0]);
+    expect(settings).toContainEqual(['conf/all/log_martians', 0]);
     const values = settings.map(([file]) => [file, Number(inside('cat', `/proc/sys/net/ipv4/${file}`))]);
     expect(values).toEqual(settings);
   });

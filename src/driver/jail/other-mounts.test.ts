@@ -13,6 +13,9 @@ const mounts = parseMounts(`
 29 21 8:1 /var/lib/pk/instances /mnt/part rw - ext4 /dev/sda1 rw
 30 21 8:1 /etc /mnt/etc rw - ext4 /dev/sda1 rw
 31 21 0:4 net:[4026532] /run/netns/a rw - nsfs nsfs rw
+32 21 0:40 / /net rw - autofs -hosts rw
+33 21 0:41 / /boot rw - autofs systemd-1 rw
+34 33 8:3 / /boot rw - vfat /dev/sda3 rw
 nonsense
 `);
 
@@ -26,6 +29,6 @@ describe('otherPlaces', () => {
       '/mnt/all/tmp',
     ]);
     expect(otherPlaces(['/home/me/.pk'], mounts)).toEqual([]);
-    expect(kernelInterfaces(mounts)).toEqual(['/proc', '/srv/chroot/proc']);
+    expect(kernelInterfaces(mounts)).toEqual(['/proc', '/srv/chroot/proc', '/net']);
   });
 });

@@ -25,9 +25,15 @@ export function parseMounts(mountinfo: string): Mount[] {
 const decode = (text: string): string =>
   text.replace(/\\([0-3][0-7]{2})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
 
-/** Every mount of a kernel interface. */
+/**
+ * Every mount of a kernel interface, and of an automounter, which asks a program of the host for each name that is looked for there: but for
+ * those on which something is mounted.
+ */
 export function kernelInterfaces(mounts: readonly Mount[]): string[] {
-  return mounts.filter(({ type, root }) => KERNEL_INTERFACES.test(type) && root.startsWith('/')).map(({ at }) => at);
+  const last = new Map(mounts.map((mount) => [mount.at, mount]));
+  const isHidden = (mount: Mount) =>
+    KERNEL_INTERFACES.test(mount.type) || (mount.type === 'autofs' && last.get(mount.at) === mount);
+  return mounts.filter((mount) => isHidden(mount) && mount.root.startsWith('/')).map(({ at }) => at);
 }
 
 /** Every place where something of `paths` is seen besides themselves. */

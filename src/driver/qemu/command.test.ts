@@ -72,10 +72,10 @@ describe('qemuCommand', () => {
       expect(optionOf(qemuCommand(spec({ start })), '-machine')).toContain(',mem-merge=off');
   });
 
-  it('uses KVM with the host processor, but for its machines within machines', () => {
+  it('uses KVM with the host processor, but for its machines within machines and its counters', () => {
     const argv = qemuCommand(spec({ accelerator: 'kvm' }));
     expect(optionOf(argv, '-accel')).toBe('kvm');
-    expect(optionOf(argv, '-cpu')).toBe('host,vmx=off,svm=off');
+    expect(optionOf(argv, '-cpu')).toBe('host,vmx=off,svm=off,pmu=off');
   });
 });
 

@@ -12,7 +12,7 @@ import { JAIL_ROOT_IMAGE, JAIL_VMM } from '../jail/jail.ts';
 export type Accelerator = 'kvm' | 'tcg';
 
 /** Raised when the command line changes in a way that makes old templates useless. */
-export const COMMAND_VERSION = 6;
+export const COMMAND_VERSION = 7;
 
 /** Inside the jail. */
 export const JAIL_KERNEL = `${JAIL_VMM}/kernel`;
@@ -96,8 +96,9 @@ function machineArguments(spec: CommandSpec): string[] {
   return [
     ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-name', 'polykernel,debug-threads=on'],
     ...(spec.accelerator === 'kvm'
-      ? // No machines within the machine: guest root could try all that the host's kernel does for those.
-        ['-accel', 'kvm', '-cpu', 'host,vmx=off,svm=off']
+      ? // No machines within the machine: guest root could try all that the host's kernel does for those. Nor counters of the processor: one
+        // that runs over at each instruction has the host lower, for good, how often anybody may be interrupted by his.
+        ['-accel', 'kvm', '-cpu', 'host,vmx=off,svm=off,pmu=off']
       : // Nehalem is x86-64-v2: what distributions ask for, and no slower to translate than the default. With rdrand the
         // kernel has entropy at once, so that no clone has to go through its generator's coming to life.
         ['-accel', `tcg,thread=multi,tb-size=${TRANSLATION_CACHE_MIB}`, '-cpu', 'Nehalem,+rdrand']),

@@ -5,9 +5,11 @@ import {
   chmodSync,
   chownSync,
   copyFileSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   renameSync,
   rmSync,
   statSync,
@@ -21,6 +23,7 @@ import { busybox, callers, type Jail, jailsRun, openJail } from '../../support/j
 import { SUBIDS, USER } from '../../support/other-user.ts';
 import { canServe, silentAround, silentMount } from '../../support/silent-mount.ts';
 
+const hasAutomounters = readFileSync('/proc/filesystems', 'utf8').includes('\tautofs\n');
 const COMES_AND_GOES =
   'const fs = require("node:fs"); for (;;) fs.mkdirSync(process.argv[1]), fs.rmdirSync(process.argv[1])';
 
@@ -90,6 +93,29 @@ describe.runIf(jailsRun).each(callers)('jail of $caller', (caller) => {
     expect(stdout).toContain('bin\n');
     expect(stdout).not.toMatch(/^self$/m);
   });
+
+  it.runIf(hasAutomounters)(
+    'asks no automounter of the host for names, which it would ask its network for',
+    async () => {
+      const { base, volume, insideArgv } = jail;
+      const [place, under, log, program] = ['auto', 'under', 'asked', 'automounter'].map((name) => join(base, name));
+      const inVolume = join(volume, 'auto');
+      const source = join(import.meta.dirname, '../../fixtures/automounter.c');
+      expect(await run(['musl-gcc', '-static', '-o', program!, source])).toMatchObject({ code: 0, stderr: '' });
+      for (const path of [place!, under!, inVolume]) mkdirSync(path);
+      const within = `R=/export/root; for d in "$R/$0/auto" "$R/$0/volume/auto" /export/vol0/auto /export/vol1/auto
+      do B=/vmm/busybox; $B ls "$d/secret"; $B rmdir "$d"; done; $B ls "$R/$0/under"; echo ended`;
+      const automounters = [place!, inVolume, under!].flatMap((path) => [program!, path, log!]);
+      const onTop = ['sh', '-c', 'mount -t tmpfs none "$0" && touch "$0/mounted" && exec "$@"', under!];
+      const inJail = insideArgv('', { program: ['/vmm/busybox', 'sh', '-c', within, base] });
+      const argv = [...automounters, ...onTop, ...inJail];
+      const ran = await run(['unshare', '-m', '--propagation', 'private', ...argv], { deadlineMs: 20_000 });
+      expect(ran.stdout).toBe('mounted\nended\n');
+      expect(readFileSync(log!, 'utf8')).toBe('itself\nitself\nitself\n');
+      for (const path of [place!, inVolume]) expect(existsSync(path)).toBe(true);
+      for (const path of [place!, under!, inVolume, log!]) rmSync(path, { recursive: true });
+    },
+  );
 
   it('is made although what it covers goes, as another daemon’s directory does, while it is made', async () => {
     const place = join(jail.base, 'goes');

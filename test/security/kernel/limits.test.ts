@@ -151,6 +151,14 @@ describe('code in place of the VMM', () => {
     for (const path of groups) expect(existsSync(path)).toBe(false);
   });
 
+  it.runIf(isRoot && hasGroups)('is ended as a whole when the host kills one of its processes for it', async () => {
+    const { directory } = await launch('children');
+    expect(await explainExit(directory, await awaitProgramExit(directory))).toMatchObject({
+      message: 'killed by the host: it used more than its 16 MiB and 32 MiB of overhead',
+    });
+    await removeLimits(directory);
+  });
+
   const callers = [
     { caller: 'root', change: {}, prefix: [] as string[] },
     {
