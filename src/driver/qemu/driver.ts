@@ -50,6 +50,8 @@ import { QEMU } from './traits.ts';
 
 const MIB = 2 ** 20;
 const ATTACH_DEADLINE_MS = 10_000;
+/** Until the watchdog of a kernel that has just been started is fed. */
+const ARM_AFTER_MS = 200;
 /** How long prewarm() lets the template boot. */
 const PREWARM_TIMEOUT_MS = 120_000;
 
@@ -277,8 +279,8 @@ export class QemuDriver implements Driver {
       if (cloned) await Promise.race([ended, loadClone(spec)]);
       await Promise.race([ended, this.#setUp(spec, guest, cloned, why, progress)]);
       const kernel = new QemuKernel({ id: spec.id, directory: spec.directory, pid, cloned, guest, ...machineOf(spec) });
-      // Nothing waits for it.
-      if (spec.image.modules.watchdog !== undefined) void kernel.arm();
+      // Nothing waits for it, and what the guest is started for comes first.
+      if (spec.image.modules.watchdog !== undefined) setTimeout(() => void kernel.arm(), ARM_AFTER_MS).unref();
       if (spec.size !== undefined) await Promise.race([ended, kernel.resize(spec.size)]);
       if (spec.devices?.length) await Promise.race([ended, kernel.functions.tell()]);
       if (spec.regions.length > 0) progress('attaching shared memory');
