@@ -54,8 +54,8 @@ export class Connection {
     this.#inbox = this.#newInbox();
   }
 
-  /** Shakes hands, once. Rejects with what letGo() was told when it comes to that first; `signal` is its deadline. */
-  greet(signal?: AbortSignal): Promise<GuestHello> {
+  /** Shakes hands, once, as attach(). Rejects with what letGo() was told when it comes to that first; `signal` is its deadline. */
+  greet(signal: AbortSignal | undefined, completes: boolean): Promise<GuestHello> {
     const { stream } = this;
     const { name } = this.#options;
     const onData = (chunk: Buffer) => this.#inbox.push(chunk);
@@ -89,7 +89,7 @@ export class Connection {
       };
       if (signal?.aborted) onAbort();
       else if (stream.destroyed || stream.readableEnded) onClose();
-      else exchange.greet();
+      else exchange.greet(completes);
     });
   }
 

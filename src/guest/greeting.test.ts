@@ -47,6 +47,25 @@ it.each([40, 1000, 16_000, 60_000])('keeps no answer back by the head of a frame
   expect(await sessionsOf(guestBehind([head, head.subarray(0, 17)]))).toEqual(REAL);
 });
 
+it.each([
+  { completes: true, least: 65_536 },
+  { completes: false, least: 0 },
+])(
+  'completes what may be half-written, with 64 KiB, and nothing where nothing can be: $completes',
+  async ({ completes, least }) => {
+    const guest = new Guest();
+    let sent = 0;
+    const write = guest.host.write.bind(guest.host);
+    guest.host.write = ((bytes: Buffer) => {
+      sent += bytes.length;
+      return write(bytes);
+    }) as typeof guest.host.write;
+    await new GuestLink({ name: 'test', isPort: true }).attach(guest.host, AbortSignal.timeout(5_000), completes);
+    expect(sent).toBeGreaterThanOrEqual(least);
+    expect(sent).toBeLessThan(least + 1000);
+  },
+);
+
 it('sends little more than one greeting, however much was left and whatever it says, to a guest that reads nothing', async () => {
   const guest = new Guest();
   guest.hello = () => {};

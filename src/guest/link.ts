@@ -129,9 +129,11 @@ export class GuestLink extends EventEmitter<{
   /**
    * Takes over `stream` as the control line and shakes hands. A stream already attached is let go (and destroyed if it
    * is another one). Processes of this link go on; sessions it does not know show up in sessions().
+   * @param completes false where no earlier connection can have left a frame half-written: of a kernel that was just started. What completes
+   * one of the longest takes an emulated guest as long as a start of a program
    * @throws PolykernelError `kernel-died` when the stream ends first, `protocol` on another protocol version
    */
-  attach(stream: Duplex, signal?: AbortSignal): Promise<GuestHello> {
+  attach(stream: Duplex, signal?: AbortSignal, completes = true): Promise<GuestHello> {
     if (this.#destroyed !== undefined) return Promise.reject(this.#destroyed);
     const previous = this.#connection?.stream;
     this.#lose(new PolykernelError('kernel-died', `the control line of ${this.name} was replaced`), false);
@@ -147,7 +149,7 @@ export class GuestLink extends EventEmitter<{
       lost: (error) => this.#lose(error, true),
     });
     this.#connection = connection;
-    return connection.greet(signal);
+    return connection.greet(signal, completes);
   }
 
   /**

@@ -303,7 +303,8 @@ export class QemuDriver implements Driver {
     const root = guestRoot(spec);
     const known = spec.root.kind === 'host' ? machineRoot(root.modulesOf) : undefined;
     const control = await connectShim(spec.directory, 'control');
-    await guest.attach(control, cloned ? AbortSignal.any([signal, AbortSignal.timeout(CLONE_DEADLINE_MS)]) : signal);
+    const soon = cloned ? AbortSignal.any([signal, AbortSignal.timeout(CLONE_DEADLINE_MS)]) : signal;
+    await guest.attach(control, soon, false);
     why.answered?.();
     if (spec.placement !== undefined) await pinVcpus(spec, spec.placement);
     progress('setting up files');
