@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -41,8 +42,9 @@ uint64_t end_deadline;
 /* Files of control groups that the program writes itself into; the version 2 group that it is born in. */
 static int joins[JOINS_MAX], join_count, group = -1;
 
-/* What version 1 tells of a group's memory; -1 = none of them bounds memory. */
+/* What version 1 tells of a group's memory; -1 = none of them bounds memory. And kills of that group before this program was in it. */
 static int shortage = -1;
+static long kills_before;
 
 void kill_program(void)
 {
@@ -164,6 +166,18 @@ void start_program(char **argv, const struct passed *passed, mode_t mask)
 	close(failure[0]);
 }
 
+/* How often the host has killed a process of the group. */
+static long count_kills(void)
+{
+	char text[256] = "";
+	const char *count;
+
+	if (pread(shortage, text, sizeof text - 1, 0) <= 0)
+		return 0;
+	count = strstr(text, "\noom_kill ");
+	return count == NULL ? 0 : strtol(count + sizeof "\noom_kill " - 1, NULL, 10);
+}
+
 /* Of the group whose file `path` is. */
 static void open_shortage(const char *path)
 {
@@ -176,6 +190,7 @@ static void open_shortage(const char *path)
 	if (fd >= 0) {
 		shortage = fcntl(fd, F_DUPFD_CLOEXEC, ABOVE_PASSED);
 		close(fd);
+		kills_before = count_kills();
 	}
 }
 
@@ -186,13 +201,7 @@ int tells_of_shortage(void)
 
 int was_short(void)
 {
-	char text[256] = "";
-	const char *count;
-
-	if (pread(shortage, text, sizeof text - 1, 0) <= 0)
-		return 0;
-	count = strstr(text, "\noom_kill ");
-	return count != NULL && count[sizeof "\noom_kill " - 1] > '0';
+	return count_kills() > kills_before;
 }
 
 /* A directory is a version 2 group, a file takes the thread that writes 0 into it. Above the numbers that the program gets. */

@@ -113,9 +113,12 @@ describe('code in place of the VMM', () => {
     });
   }
 
-  async function launch(kind: string): Promise<{ directory: string; groups: string[] }> {
+  async function launch(
+    kind: string,
+    id = randomBytes(16).toString('hex'),
+  ): Promise<{ directory: string; groups: string[] }> {
     const directory = launchDirectory();
-    const { joins, rlimits } = applyLimits({ id: randomBytes(16).toString('hex'), directory }, SMALL, false);
+    const { joins, rlimits } = applyLimits({ id, directory }, SMALL, false);
     // The groups alone must hold it.
     const { nofile } = rlimits;
     await launchShim({ directory, argv: jail(kind, { directory, rlimits: { nofile: nofile! } }), joins });
@@ -156,6 +159,14 @@ describe('code in place of the VMM', () => {
     expect(await explainExit(directory, await awaitProgramExit(directory))).toMatchObject({
       message: 'killed by the host: it used more than its 16 MiB and 32 MiB of overhead',
     });
+    await removeLimits(directory);
+  });
+
+  it.runIf(isRoot && hasGroups)('does not end for what the host killed in its groups before', async () => {
+    const id = randomBytes(16).toString('hex');
+    await awaitProgramExit((await launch('children', id)).directory);
+    const { directory } = await launch('rest', id);
+    expect(await awaitProgramExit(directory)).toEqual({ code: 0, signal: null });
     await removeLimits(directory);
   });
 
