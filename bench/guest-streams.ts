@@ -90,10 +90,8 @@ async function bytesOf(stream: AsyncIterable<Buffer>): Promise<number> {
  * anything, the least of six, in ms of the emulated CPU + QEMU's other threads + Node. In: dd 428 + 188 + 23; the agent by the port 690 + 161 + 77,
  * by memory 491 to 541 + 37 + 51. Out: dd 249 + 43 + 37; by the port 426 + 96 + 122, by memory 451 + 43 + 120.
  *
- * Each time that the guest's kernel goes from one process to another, QEMU forgets where all pages and all translated code are. Times of that, and
- * pages that were looked up again, for 50 MB (30 Nov 2026, uprobes in QEMU). In: dd 15 and 40,000; a process behind the agent 700 and 340,000, and in
- * turns of half a megabyte 500 and 280,000. Out: dd 16 and 35,000; 1,060 and 335,000; 350 and 180,000. A third of the rest are the pages of the pipe,
- * which the guest's kernel makes, clears and frees.
+ * Each time that the guest's kernel goes from one process to another, QEMU forgets where all pages and all translated code are: for 50 MB in, dd
+ * has that 15 times and a process behind the agent 500 times, out 16 and 350 times.
  */
 const WHY = {
   in: 'dd copies twice, a process behind a pipe three times, each page of it made and freed by emulated instructions',

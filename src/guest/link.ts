@@ -129,8 +129,8 @@ export class GuestLink extends EventEmitter<{
   /**
    * Takes over `stream` as the control line and shakes hands. A stream already attached is let go (and destroyed if it
    * is another one). Processes of this link go on; sessions it does not know show up in sessions().
-   * @param completes false where no earlier connection can have left a frame half-written: of a kernel that was just started. What completes
-   * one of the longest takes an emulated guest as long as a start of a program
+   * @param completes false where no earlier connection can have left a frame half-written: of a kernel that was just started. An emulated
+   * guest reads for some 10 ms what completes one of the longest
    * @throws PolykernelError `kernel-died` when the stream ends first, `protocol` on another protocol version
    */
   attach(stream: Duplex, signal?: AbortSignal, completes = true): Promise<GuestHello> {
