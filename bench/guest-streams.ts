@@ -25,7 +25,10 @@ function umlStreams(client: Client, progress: (text: string) => void): Promise<R
   progress('uml: streams');
   return withGuest(client, 'uml', async (run, data) => {
     const seen = await interleaved(ROUNDS, {
-      copyIn: () => run('cp /v/data /tmp/copy'),
+      copyIn: async () => {
+        await run('echo 1 > /proc/sys/vm/drop_caches'); // else it is a copy of what the guest has already
+        return run('cp /v/data /tmp/copy');
+      },
       in: () => run('cat > /tmp/copy', data),
       copyOut: () => run('cp /tmp/copy /v/out'),
       out: () => run('cat /tmp/copy'),

@@ -57,7 +57,7 @@ void flow_end(void)
 }
 
 /* Bytes of input that a session holds for its process: what the host has been told. */
-u32 stdin_most(void) { return bare ? BARE_STDIN : STDIN_CREDIT; }
+u32 stdin_most(void) { return bare || shared ? BARE_STDIN : STDIN_CREDIT; }
 
 /* Hands buffered stdin to the process. One that has closed its stdin loses the rest, so the host never waits for it. */
 void session_feed(struct session *s)

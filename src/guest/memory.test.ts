@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import koffi from 'koffi';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { LineMemory, lineMemoryBytes } from './memory.ts';
+import { isLineMemory, LineMemory, lineMemoryBytes } from './memory.ts';
 import { encodePairs, Flag, SLOT_BYTES, ToGuest, ToHost, u16, u32 } from './protocol.ts';
 import { connected, Guest } from './testing.ts';
 
@@ -26,7 +26,7 @@ afterEach(() => {
   rmSync(directory, { recursive: true });
 });
 
-async function sharing(slots = SLOTS, own = SLOTS) {
+async function sharing(slots = SLOTS) {
   const guest = new Guest();
   guest.hello = (nonce) =>
     guest.send(
@@ -39,7 +39,7 @@ async function sharing(slots = SLOTS, own = SLOTS) {
       ]),
     );
   const opened = openSync(join(directory, 'memory'), 'r+');
-  const { link } = await connected({}, guest, new LineMemory(opened, own));
+  const { link } = await connected({}, guest, new LineMemory(opened));
   return { guest, link, opened };
 }
 
@@ -90,9 +90,22 @@ it('takes output out of the slots in their order and says so', async () => {
   expect((await buffer(process.stdout)).equals(output)).toBe(true);
 });
 
+it('has as many slots as its size says, with or without a word that beats', () => {
+  for (const slots of [1, 4, 8, 16, 64]) {
+    for (const hasBeat of [true, false]) expect(isLineMemory(lineMemoryBytes(slots, hasBeat))).toBe(true);
+    ftruncateSync(file, lineMemoryBytes(slots));
+    const memory = new LineMemory(openSync(join(directory, 'memory'), 'r+'));
+    expect(memory.slots).toBe(slots);
+    expect(memory.beats()).toBe(0);
+    memory.close();
+  }
+  for (const bytes of [0, 4096, lineMemoryBytes(1) + 1, lineMemoryBytes(1) + 4096, lineMemoryBytes(65)])
+    expect(isLineMemory(bytes)).toBe(false);
+});
+
 it('tells of slots that are free again by halves', async () => {
   ftruncateSync(file, lineMemoryBytes(4));
-  const { guest, link } = await sharing(4, 4);
+  const { guest, link } = await sharing(4);
   const process = link.exec(request);
   const { session } = await guest.next(ToGuest.exec);
   process.stdout.resume();
@@ -196,7 +209,7 @@ it('closes the memory with the link', async () => {
 // A guest whose VMM writes there, by a thread that it leaves no CPU, keeps the file's lock for minutes.
 it('neither writes to the file nor reads it, which it would have to wait for', () => {
   const opened = openSync(join(directory, 'memory'), 'r+');
-  const memory = new LineMemory(opened, SLOTS);
+  const memory = new LineMemory(opened);
   // The same number is another file from here on, which cannot be written to and is empty.
   const other = openSync('/dev/null', 'r');
   koffi.load(null).func('int dup2(int from, int to)')(other, opened);

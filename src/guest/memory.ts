@@ -4,15 +4,26 @@
  */
 import { SharedMemory } from '../sys/memory.ts';
 import type { LineSource } from './line-source.ts';
-import { encodeFrame, SLOT_BYTES, ToGuest, u32 } from './protocol.ts';
+import { encodeFrame, SLOT_BYTES, ToGuest, u32, WIDEST } from './protocol.ts';
 
 const slotBytes = (slots: number): number => 2 * slots * SLOT_BYTES;
 /** Behind the slots, with one word that grows as long as the agent goes on. Kernels that an older daemon has started have none. */
 const BEAT_PAGE_BYTES = 4096;
 
-/** Bytes of memory with so many slots in each direction. */
+/** Bytes of memory with so many slots in each direction, from 1 to 64. */
 export const lineMemoryBytes = (slots: number, hasBeat = true): number =>
   slotBytes(slots) + (hasBeat ? BEAT_PAGE_BYTES : 0);
+
+/** Slots in each direction that memory of so many bytes has. */
+const slotsIn = (bytes: number): number => Math.floor(bytes / slotBytes(1));
+
+/** Whether lineMemoryBytes() gives that number: also of a kernel that another version has started, which has as many slots as it has. */
+export const isLineMemory = (bytes: number): boolean => {
+  const slots = slotsIn(bytes);
+  return (
+    slots > 0 && slots <= WIDEST.slots && [true, false].some((hasBeat) => lineMemoryBytes(slots, hasBeat) === bytes)
+  );
+};
 
 /**
  * The host's side. INVARIANTS: a slot towards the guest is written only when the guest has acknowledged the frame that told
@@ -22,7 +33,8 @@ export const lineMemoryBytes = (slots: number, hasBeat = true): number =>
 export class LineMemory implements LineSource {
   readonly #memory: SharedMemory;
   readonly #bytes: Uint8Array;
-  readonly #slots: number;
+  /** In each direction. */
+  readonly slots: number;
   #filled = 0;
   #freed = 0;
   #taken = 0;
@@ -31,25 +43,25 @@ export class LineMemory implements LineSource {
   #ends: number[] = [];
 
   /**
-   * `file`: an open descriptor of the memory, of lineMemoryBytes(slots), closed by close() or with an error.
+   * `file`: an open descriptor of memory whose size is such as isLineMemory() takes, closed by close() or with an error.
    * @throws PolykernelError `unavailable` when this process cannot map memory
    */
-  constructor(file: number, slots: number) {
+  constructor(file: number) {
     this.#memory = SharedMemory.own(file);
     this.#bytes = new Uint8Array(this.#memory.buffer);
-    this.#slots = slots;
+    this.slots = slotsIn(this.#bytes.length);
   }
 
   /** A new connection: all slots are free. Whether the guest has this memory. */
   open(slots: number): boolean {
     this.#filled = this.#freed = this.#taken = this.#told = 0;
     this.#ends = [];
-    return slots === this.#slots;
+    return slots === this.slots;
   }
 
   /** Whether so many were taken that the guest is to be told: each time wakes it, and it still has the other half. */
   get isDue(): boolean {
-    return (this.#taken - this.#told) >>> 0 >= this.#slots / 2;
+    return (this.#taken - this.#told) >>> 0 >= this.slots / 2;
   }
 
   /** Tells how many slots were read since open(), modulo 2^32: the guest may fill them again. */
@@ -61,8 +73,8 @@ export class LineMemory implements LineSource {
 
   /** Copies `data`, at most a slot, for the guest. False: no slot is free. */
   put(data: Uint8Array): boolean {
-    if (this.#filled - this.#freed >= this.#slots) return false;
-    this.#bytes.set(data, (this.#filled % this.#slots) * SLOT_BYTES);
+    if (this.#filled - this.#freed >= this.slots) return false;
+    this.#bytes.set(data, (this.#filled % this.slots) * SLOT_BYTES);
     this.#filled += 1;
     return true;
   }
@@ -84,7 +96,7 @@ export class LineMemory implements LineSource {
 
   /** The first `length` bytes of the next slot from the guest. Undefined when there can be no such length. */
   take(length: number): Buffer | undefined {
-    const start = (this.#slots + (this.#taken % this.#slots)) * SLOT_BYTES;
+    const start = (this.slots + (this.#taken % this.slots)) * SLOT_BYTES;
     return this.skip(length) ? Buffer.from(this.#bytes.subarray(start, start + length)) : undefined;
   }
 
@@ -96,7 +108,7 @@ export class LineMemory implements LineSource {
 
   /** What the agent counts up each second, whatever its line does; undefined where there is no such word. */
   beats(): number | undefined {
-    const at = slotBytes(this.#slots);
+    const at = slotBytes(this.slots);
     return this.#bytes.length < at + 4 ? undefined : new DataView(this.#memory.buffer).getUint32(at, true);
   }
 

@@ -23,7 +23,7 @@ export const JAIL_STATE = `${JAIL_VMM}/state`;
 export const JAIL_EXPORT = '/export';
 
 /** Slots in each direction of the memory beside the control line. As the memory of a PCI function it has a power of two of bytes. */
-export const QEMU_SLOTS = 8;
+export const QEMU_SLOTS = 16;
 export const LINE_MEMORY_BYTES = lineMemoryBytes(QEMU_SLOTS, false);
 /** In QEMU. */
 export const LINE_MEMORY = 'line-memory';

@@ -4,10 +4,10 @@
  * reads the state of shared memory only where it has the address that it had). With KVM a port is fast, and the memory of a function is
  * not cached on every processor.
  */
-import { type GuestLink, LineMemory } from '../../guest/index.ts';
+import { type GuestLink, isLineMemory, LineMemory } from '../../guest/index.ts';
 import { SharedMemory } from '../../sys/memory.ts';
 import { openShimMemory } from '../shim/shim.ts';
-import { LINE_MEMORY, LINE_MEMORY_BYTES, QEMU_SLOTS } from './command.ts';
+import { LINE_MEMORY } from './command.ts';
 import { eventually } from './plug.ts';
 import type { Qmp } from './qmp.ts';
 import { children } from './regions.ts';
@@ -22,13 +22,14 @@ export async function plugLineMemory(
   directory: string,
   guest: GuestLink,
 ): Promise<void> {
-  const file = SharedMemory.isAvailable() ? openShimMemory(directory, LINE_MEMORY_BYTES) : undefined;
+  const file = SharedMemory.isAvailable() ? openShimMemory(directory, isLineMemory) : undefined;
   if (file === undefined) return;
-  guest.share(new LineMemory(file, QEMU_SLOTS));
+  const memory = new LineMemory(file);
+  guest.share(memory);
   await withMonitor(async (monitor) => {
     if ((await children(monitor, '/machine/peripheral')).has(DEVICE)) return;
     const addr = `${LINE_PCI_SLOT.toString(16)}.0`;
     await monitor.execute('device_add', { driver: 'ivshmem-plain', id: DEVICE, memdev: LINE_MEMORY, addr });
   });
-  await eventually(() => guest.beginSharing(QEMU_SLOTS));
+  await eventually(() => guest.beginSharing(memory.slots));
 }

@@ -256,15 +256,15 @@ export async function askMonitor(
 }
 
 /**
- * Opens the memory that the program in `directory` shares. Undefined when it was started without, or with another size.
+ * Opens the memory that the program in `directory` shares. Undefined when it was started without, or with a size that `isSize` does not take.
  */
-export function openShimMemory(directory: string, bytes: number): number | undefined {
+export function openShimMemory(directory: string, isSize: (bytes: number) => boolean): number | undefined {
   const shim = readShimProcess(directory);
   if (shim === undefined) return undefined;
   let file: number | undefined;
   try {
     file = openSync(`/proc/${shim.pid}/fd/${SHIM_MEMORY_FD}`, 'r+');
-    if (fstatSync(file).size === bytes) return file;
+    if (isSize(fstatSync(file).size)) return file;
   } catch {
     // An older shim has none.
   }

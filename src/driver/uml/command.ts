@@ -41,7 +41,7 @@ export const UML_NODE_NAME = [
 const UML_LINE = 15;
 
 /** Slots in each direction of the memory beside the control line, which carries single bytes towards the guest. */
-export const UML_SLOTS = 4;
+export const UML_SLOTS = 16;
 
 /**
  * `firstRegionFd`: descriptors of the shared regions, in their order, then of the network, then of the memory with `slots`.

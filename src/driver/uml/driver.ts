@@ -7,7 +7,15 @@ import { closeSync, openSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import type { Check } from '../../core/check.ts';
-import { GuestLink, inodesMost, LineMemory, lineMemoryBytes, networkSteps, rootOps } from '../../guest/index.ts';
+import {
+  GuestLink,
+  inodesMost,
+  isLineMemory,
+  LineMemory,
+  lineMemoryBytes,
+  networkSteps,
+  rootOps,
+} from '../../guest/index.ts';
 import type { KernelImage } from '../../image/contract.ts';
 import { PolykernelError } from '../../sys/errors.ts';
 import { SharedMemory } from '../../sys/memory.ts';
@@ -299,10 +307,8 @@ export class UmlDriver implements Driver {
 const lineSlots = (): number => (SharedMemory.isAvailable() ? UML_SLOTS : 0);
 
 function shareMemory({ directory }: LaunchSpec, guest: GuestLink): void {
-  const memory =
-    openShimMemory(directory, lineMemoryBytes(UML_SLOTS)) ??
-    openShimMemory(directory, lineMemoryBytes(UML_SLOTS, false));
-  if (memory !== undefined) guest.share(new LineMemory(memory, UML_SLOTS));
+  const memory = openShimMemory(directory, isLineMemory);
+  if (memory !== undefined) guest.share(new LineMemory(memory));
 }
 
 /** The CPU that an earlier manager chose. */
