@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import koffi from 'koffi';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { isLineMemory, LineMemory, lineMemoryBytes } from './memory.ts';
+import { isLineMemory, LineMemory, lineMemoryBytes, reuse } from './memory.ts';
 import { encodePairs, Flag, SLOT_BYTES, ToGuest, ToHost, u16, u32 } from './protocol.ts';
 import { connected, Guest } from './testing.ts';
 
@@ -101,6 +101,19 @@ it('has as many slots as its size says, with or without a word that beats', () =
   }
   for (const bytes of [0, 4096, lineMemoryBytes(1) + 1, lineMemoryBytes(1) + 4096, lineMemoryBytes(65)])
     expect(isLineMemory(bytes)).toBe(false);
+});
+
+it('uses a copy again once nobody looks at it any more, and no other memory', () => {
+  const memory = new LineMemory(openSync(join(directory, 'memory'), 'r+'));
+  writeSync(file, 'first', SLOTS * SLOT_BYTES);
+  writeSync(file, 'other', (SLOTS + 1) * SLOT_BYTES);
+  const [first, other] = [memory.take(5)!, memory.take(5)!];
+  for (const piece of [first, first, Buffer.alloc(SLOT_BYTES)]) reuse(piece);
+  const [third, fourth] = [memory.take(5)!, memory.take(5)!];
+  expect(third.buffer).toBe(first.buffer);
+  expect(new Set([first, other, fourth].map((piece) => piece.buffer)).size).toBe(3);
+  expect(other.toString()).toBe('other');
+  memory.close();
 });
 
 it('tells of slots that are free again by halves', async () => {

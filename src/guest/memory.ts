@@ -25,6 +25,23 @@ export const isLineMemory = (bytes: number): boolean => {
   );
 };
 
+/** Copies of slots that are of no use any more: new ones for each would be garbage by the megabyte before it is collected. */
+const spare: Buffer[] = [];
+const MOST_SPARE = 16;
+const inUse = new WeakSet<ArrayBufferLike>();
+
+function copyOf(bytes: Uint8Array): Buffer {
+  const copy = spare.pop() ?? Buffer.allocUnsafeSlow(SLOT_BYTES);
+  inUse.add(copy.buffer);
+  copy.set(bytes);
+  return copy.subarray(0, bytes.length);
+}
+
+/** Nobody will look at `piece` again, which is output as a guest's process had it: another may take its place. */
+export function reuse(piece: Buffer): void {
+  if (inUse.delete(piece.buffer) && spare.length < MOST_SPARE) spare.push(Buffer.from(piece.buffer));
+}
+
 /**
  * The host's side. INVARIANTS: a slot towards the guest is written only when the guest has acknowledged the frame that told
  * of what was in it; a slot towards the host is copied once, and only the copy is looked at: the guest may change it any time.
@@ -97,7 +114,7 @@ export class LineMemory implements LineSource {
   /** The first `length` bytes of the next slot from the guest. Undefined when there can be no such length. */
   take(length: number): Buffer | undefined {
     const start = (this.slots + (this.#taken % this.slots)) * SLOT_BYTES;
-    return this.skip(length) ? Buffer.from(this.#bytes.subarray(start, start + length)) : undefined;
+    return this.skip(length) ? copyOf(this.#bytes.subarray(start, start + length)) : undefined;
   }
 
   /** The same without looking at them. Whether there can be such a length. */

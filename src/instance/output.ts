@@ -1,11 +1,12 @@
 /** From a detached workload's output to its log and to those who watch. */
 import { finished, type Readable } from 'node:stream';
+import { reuse } from '../guest/index.ts';
 
 /** Where the output of workloads is kept. */
 export interface WorkloadLog {
   /** Another run's output follows: a line that the one before has left without its end is ended. */
   begin(): void;
-  /** Takes a piece of output. False when the writer is behind: wait for `drained`. */
+  /** Takes a piece of output, and keeps nothing of `chunk` itself. False when the writer is behind: wait for `drained`. */
   write(stream: 'out' | 'err', chunk: Buffer): boolean;
   drained(): Promise<void>;
 }
@@ -26,7 +27,9 @@ export function pump(
   source.on('data', (chunk: Buffer) => {
     try {
       for (const watcher of watchers) watcher(stream, chunk);
-      if (log.write(stream, chunk)) return;
+      const isInTime = log.write(stream, chunk);
+      if (watchers.size === 0) reuse(chunk);
+      if (isInTime) return;
       source.pause();
       log.drained().then(() => source.resume(), giveUp);
     } catch {

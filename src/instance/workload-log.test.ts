@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
@@ -44,6 +44,36 @@ it('puts split characters together and keeps bytes that are no text', () => {
   log.close();
   const read = records(log.file.path);
   expect(read.map((record) => record.d ?? record.b)).toEqual(['between', '€', '//4=', '4oI=']);
+});
+
+it('writes records as JSON.stringify() does, in pieces of 64 KiB', () => {
+  const clock = new ManualClock();
+  const log = new FileLog(join(directory, 'log'), clock);
+  const t = new Date(clock.now()).toISOString();
+  const ascii = String.fromCharCode(...Array.from({ length: 128 }, (_, code) => code));
+  const texts = [ascii, 'é€😀\u2028\u202e\ufeff', ascii.repeat(300), '\0'.repeat(65_536)];
+  for (const text of texts) log.write('err', Buffer.from(text));
+  const long = Buffer.concat([Buffer.from('x'), Buffer.from('€'.repeat(50_000))]);
+  log.write('out', long);
+  log.write('out', Buffer.alloc(70_000, 0xff));
+  log.close();
+  const lines = readFileSync(log.file.path, 'utf8').split('\n');
+  for (const [index, d] of texts.entries()) expect(lines[index] === JSON.stringify({ t, s: 'err', d })).toBe(true);
+  const rest = records(log.file.path).slice(texts.length);
+  expect(rest.map((record) => bytes(record).length)).toEqual([65_536, 65_535, 18_930, 65_536, 4464]);
+  expect(Buffer.concat(rest.slice(0, 3).map(({ d }) => Buffer.from(d!))).equals(long)).toBe(true);
+});
+
+it('tells of what was lost before the next piece, and keeps that whole', () => {
+  const log = new FileLog(join(directory, 'none', 'log'), new ManualClock());
+  const piece = Buffer.alloc(65_536, 'x');
+  log.write('out', piece);
+  mkdirSync(join(directory, 'none'));
+  log.write('out', piece);
+  log.close();
+  const [lost, kept] = records(log.file.path);
+  expect(lost).toMatchObject({ s: 'err', d: expect.stringContaining('1 pieces of output were lost') });
+  expect(kept?.d === piece.toString()).toBe(true);
 });
 
 it('ends a last line that has no end, text or not, before another run begins', () => {

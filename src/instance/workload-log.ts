@@ -1,19 +1,19 @@
 /** The output of one detached instance: newline-delimited JSON on disk, in two files of limited size. */
-import { isUtf8 } from 'node:buffer';
 import { EventEmitter } from 'node:events';
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { RotatingFile } from '../core/rotate.ts';
 import type { Clock } from '../sys/clock.ts';
 import type { LogLine, WorkloadLog } from './contract.ts';
 import { type Allowance, LogPace } from './log-pace.ts';
+import { incompleteTail, logRecord, MOST_RECORD_BYTES, PIECE_BYTES } from './log-record.ts';
 
 export const LOG_BYTES = 8 * 1024 * 1024;
 /** Pieces are gathered for this long or up to this size before they are written. */
 const GATHER_MS = 20;
 const MOST_GATHER_BYTES = 64 * 1024;
 const LINE_FEED = 10;
-/** A piece has 64 KiB, each byte of which takes six at most. */
-const MOST_RECORD_BYTES = 512 * 1024;
+/** A record of that size is no longer gathered: it would be copied once more. */
+const LONG_RECORD_BYTES = 16 * 1024;
 
 /**
  * INVARIANTS: records are whole lines; a character split between two pieces of a stream is put together again; writes are
@@ -23,7 +23,7 @@ export class FileLog extends EventEmitter<{ flushed: []; closed: [] }> implement
   readonly file: RotatingFile;
   readonly #clock: Clock;
   readonly #gatherBytes: number;
-  #pending: string[] = [];
+  #pending: Buffer[] = [];
   #pendingBytes = 0;
   #cancelFlush: (() => void) | undefined;
   readonly #tails = new Map<'out' | 'err', Buffer>();
@@ -42,10 +42,11 @@ export class FileLog extends EventEmitter<{ flushed: []; closed: [] }> implement
     this.file = new RotatingFile({
       path,
       maxBytes,
-      describeDrop: (dropped) =>
-        Buffer.from(
-          this.#line('err', `polykernel: ${dropped} pieces of output were lost: the log could not be written\n`),
-        ),
+      describeDrop: (dropped) => {
+        const d = `polykernel: ${dropped} pieces of output were lost: the log could not be written\n`;
+        const record: LogLine = { t: new Date(clock.now()).toISOString(), s: 'err', d };
+        return Buffer.from(`${JSON.stringify(record)}\n`);
+      },
     });
   }
 
@@ -58,10 +59,17 @@ export class FileLog extends EventEmitter<{ flushed: []; closed: [] }> implement
   write(stream: 'out' | 'err', chunk: Buffer): boolean {
     const tail = this.#tails.get(stream);
     const bytes = tail === undefined ? chunk : Buffer.concat([tail, chunk]);
-    const cut = incompleteTail(bytes);
-    if (cut > 0) this.#tails.set(stream, bytes.subarray(bytes.length - cut));
+    let at = 0;
+    for (let end = 0; bytes.length - at > PIECE_BYTES; at = end) {
+      end = at + PIECE_BYTES;
+      end -= incompleteTail(bytes.subarray(at, end));
+      this.#add(stream, bytes.subarray(at, end));
+    }
+    const last = bytes.subarray(at);
+    const cut = incompleteTail(last);
+    if (cut > 0) this.#tails.set(stream, Buffer.from(last.subarray(last.length - cut)));
     else this.#tails.delete(stream);
-    this.#add(stream, bytes.subarray(0, bytes.length - cut));
+    this.#add(stream, last.subarray(0, last.length - cut));
     return this.#rest === undefined;
   }
 
@@ -86,11 +94,17 @@ export class FileLog extends EventEmitter<{ flushed: []; closed: [] }> implement
 
   #add(stream: 'out' | 'err', bytes: Buffer): void {
     if (bytes.length === 0) return;
-    const line = this.#line(stream, bytes);
-    this.#pending.push(line);
-    this.#pendingBytes += line.length;
-    const restMs = this.#pace.charge(line.length);
+    const record = logRecord(stream, bytes, this.#clock.now());
+    const restMs = this.#pace.charge(record.length);
     if (restMs > 0) this.#pause(restMs);
+    if (record.length >= LONG_RECORD_BYTES) {
+      this.#write();
+      this.file.append(record);
+      this.emit('flushed');
+      return;
+    }
+    this.#pending.push(Buffer.from(record));
+    this.#pendingBytes += record.length;
     if (this.#pendingBytes >= this.#gatherBytes) this.#write();
     else this.#cancelFlush ??= this.#clock.after(GATHER_MS, () => this.#write());
   }
@@ -109,18 +123,11 @@ export class FileLog extends EventEmitter<{ flushed: []; closed: [] }> implement
     });
   }
 
-  #line(s: 'out' | 'err', data: Buffer | string): string {
-    const t = new Date(this.#clock.now()).toISOString();
-    const text = typeof data === 'string' ? data : isUtf8(data) ? data.toString('utf8') : undefined;
-    const record: LogLine = text === undefined ? { t, s, b: (data as Buffer).toString('base64') } : { t, s, d: text };
-    return `${JSON.stringify(record)}\n`;
-  }
-
   #write(): void {
     this.#cancelFlush?.();
     this.#cancelFlush = undefined;
     if (this.#pending.length === 0) return;
-    this.file.append(Buffer.from(this.#pending.join('')), this.#pending.length);
+    this.file.append(Buffer.concat(this.#pending), this.#pending.length);
     this.#pending = [];
     this.#pendingBytes = 0;
     this.emit('flushed');
@@ -146,16 +153,3 @@ function lastRecord(path: string): LogLine | undefined {
 
 const lastByte = ({ d, b }: LogLine): number | undefined =>
   (b === undefined ? Buffer.from(d ?? '') : Buffer.from(b, 'base64')).at(-1);
-
-/** Bytes at the end that begin a UTF-8 character whose rest is to come: 0 to 3. */
-function incompleteTail(bytes: Buffer): number {
-  for (let back = 1; back <= Math.min(3, bytes.length); back++) {
-    const byte = bytes[bytes.length - back]!;
-    if (byte < 0x80) return 0;
-    if (byte < 0xc0) continue;
-    if (byte > 0xf4) return 0;
-    const length = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : 2;
-    return length > back ? back : 0;
-  }
-  return 0;
-}
