@@ -254,7 +254,7 @@ export class Keeper {
     const { cpus, shared } = given.partition;
     const placement: Placement = { ...given, partition: { ...had.partition, cpus, shared } };
     const left = { ...memoryAlone(given)!, partition: { ...given.partition, cpus: [], shared: null } };
-    instances().update(
+    await instances().update(
       new Map([
         [from.name, { placement: left }],
         [to.name, { placement }],
