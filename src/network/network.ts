@@ -246,7 +246,8 @@ export class Network {
       if (networkPort !== 'none') await this.#host.addPort(port, this.#groups());
       const { publish } = record.spec;
       for (const each of publish)
-        if (!this.#forwards.lives(each)) await this.#forwards.start(each, publish, port.namespace, port.address);
+        if (!this.#forwards.lives(each, port.address))
+          await this.#forwards.start(each, publish, port.namespace, port.address);
       const { volumes } = record.spec;
       const ownResolvConf = isOnVolume(volumes, '/etc/resolv.conf') ? null : resolvConf();
       const wayOut = out ? { gateway: addressOf(BRIDGE_NUMBER), resolvConf: ownResolvConf } : null;
@@ -377,7 +378,7 @@ export class Network {
     for (const { spec, networkNumber } of members) {
       const { namespace, address } = this.#port(networkNumber!);
       for (const port of spec.publish)
-        if (!this.#forwards.lives(port) && this.#host.exists)
+        if (!this.#forwards.lives(port, address) && this.#host.exists)
           await this.#forwards.start(port, spec.publish, namespace, address);
     }
     await this.#keepUplink();

@@ -1,7 +1,11 @@
 /** What a stack file asks for no more, nobody keeps: networks, published ports, and users that a caller has no ids for. */
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
-import { expect, it } from 'vitest';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, it, onTestFinished } from 'vitest';
+import { Forwards } from '../../src/network/forwards.ts';
 import { startDaemon, untilState } from '../support/harness.ts';
 import { freePort } from '../support/http.ts';
 
@@ -73,4 +77,16 @@ it('what is refused to a new kernel of a user without ids is refused to one that
     });
     expect(daemon.supervisor.get('a').record.spec).toEqual(record.spec);
   }
+});
+
+it('a published port that leads elsewhere, since a daemon ended amid a change, is not taken for one that is there', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'pk-forwards-'));
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  const forwards = new Forwards(directory);
+  const port = { hostAddress: '127.0.0.1', hostPort: await freePort(), guestPort: 80, protocol: 'tcp' } as const;
+  await forwards.start(port, [port], '/proc/self/ns/net', '127.0.0.9');
+  onTestFinished(() => forwards.end(port));
+  expect(forwards.lives(port, '127.0.0.9')).toBe(true);
+  expect(forwards.lives(port, '127.0.0.8')).toBe(false);
+  expect(forwards.lives({ ...port, guestPort: 81 }, '127.0.0.9')).toBe(false);
 });
