@@ -10,7 +10,7 @@ const POLICY_MS = 30_000;
  */
 export async function heal(instance: Instance, signal: AbortSignal): Promise<string> {
   if (instance.state === 'backoff' || (instance.state === 'starting' && instance.record.machine.restarts > 0)) {
-    if (await runsWithin(instance, POLICY_MS)) return 'restarted by its policy';
+    if (await runsWithin(instance, POLICY_MS, signal)) return 'restarted by its policy';
   }
   if (instance.state === 'backoff') await instance.stop();
   else if (instance.active) await instance.kill('to be healed after a trial of containment');
@@ -18,17 +18,21 @@ export async function heal(instance: Instance, signal: AbortSignal): Promise<str
   return 'restarted';
 }
 
-async function runsWithin(instance: Instance, milliseconds: number): Promise<boolean> {
+async function runsWithin(instance: Instance, milliseconds: number, signal: AbortSignal): Promise<boolean> {
   if (instance.state === 'running') return true;
   const done = Promise.withResolvers<boolean>();
   const stop = instance.onChange(() => {
     if (instance.state === 'running') done.resolve(true);
   });
-  const timer = setTimeout(() => done.resolve(false), milliseconds);
+  const giveUp = () => done.resolve(false);
+  const timer = setTimeout(giveUp, milliseconds);
+  signal.addEventListener('abort', giveUp, { once: true });
+  if (signal.aborted) giveUp();
   try {
     return await done.promise;
   } finally {
     clearTimeout(timer);
+    signal.removeEventListener('abort', giveUp);
     stop();
   }
 }

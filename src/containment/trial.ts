@@ -7,7 +7,7 @@ import { endedBefore } from './ended-before.ts';
 import { FAULTS, type Fault, type FaultName } from './faults.ts';
 import { doneMs, figuresOf, seriesOf } from './figures.ts';
 import { heal } from './heal.ts';
-import { Probe, parse, TrialProgram } from './probe.ts';
+import { interrupted, Probe, parse, TrialProgram } from './probe.ts';
 import { type KernelReport, PHASES, type TrialReport } from './types.ts';
 import { verdictOf } from './verdict.ts';
 
@@ -164,7 +164,7 @@ export class Trial {
   async #probe({ probe, instance, name, disk }: Watched): Promise<void> {
     const seconds = Math.ceil((3 * (this.#options.windowMs + PATIENCE_MS)) / 1000) + SPARE_SECONDS;
     // A clone does not outlive its trial for long, whatever becomes of the daemon.
-    await probe.start(instance.guest(), name, { seconds, disk, halts: !this.#options.live });
+    await probe.start(instance.guest(), name, { seconds, disk, halts: !this.#options.live }, this.#options.signal);
   }
 
   /** What does not work because one of the kernels ended meanwhile says so: its line may be lost before its state is another one. */
@@ -187,13 +187,13 @@ export class Trial {
   }
 
   async #prepare(): Promise<TrialProgram> {
-    const { fault, windowMs, neighbours } = this.#options;
+    const { fault, windowMs, neighbours, signal } = this.#options;
     const { instance, name, disk } = this.#victim;
     const targets =
       this.#fault.needs === 'network' ? neighbours.flatMap((each) => each.instance.status.address ?? []) : [];
     const seconds = Math.ceil((windowMs + PATIENCE_MS) / 1000) + SPARE_SECONDS;
     const args = ['fault', fault, String(seconds), ...(disk === undefined ? [] : [disk]), ...targets];
-    this.#program = await TrialProgram.start(instance.guest(), name, args, (line) => {
+    this.#program = await TrialProgram.start(instance.guest(), name, args, signal, (line) => {
       const [kind, , done] = parse(line);
       if (kind === 'w' && done !== undefined) this.#work = done;
     });
@@ -286,7 +286,7 @@ export class Trial {
   async #until(deadlineMs: number, isSo: () => boolean): Promise<void> {
     const { signal, clock } = this.#options;
     while (!isSo() && performance.now() < deadlineMs) {
-      if (signal.aborted) throw new PolykernelError('unavailable', 'the trial was interrupted');
+      if (signal.aborted) throw interrupted();
       await new Promise<void>((resolve) => clock.after(LOOK_MS, resolve));
     }
   }

@@ -3,11 +3,13 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
+import { ManualClock } from '../../test/support/manual-clock.ts';
 import { EventLog } from '../core/events.ts';
 import { silentJournal } from '../core/journal.ts';
 import { systemClock } from '../sys/clock.ts';
 import { layout } from '../sys/paths.ts';
 import { Trials, type TrialsOptions } from './trials.ts';
+import type { TrialRequest } from './types.ts';
 
 it('the daemon does other work while it removes what clones have written', async () => {
   const home = mkdtempSync(join(tmpdir(), 'pk-trials-'));
@@ -33,4 +35,39 @@ it('the daemon does other work while it removes what clones have written', async
   expect(existsSync(join(home, 'trials', 'abc'))).toBe(false);
   expect(kept.size).toBe(0);
   expect(turns).toBeGreaterThan(20);
+});
+
+it('a daemon that ends does not wait for the end of a trial that a kernel keeps back', async () => {
+  const clock = new ManualClock();
+  const asked = Promise.withResolvers<void>();
+  const spec = {
+    name: 'db',
+    command: [],
+    env: {},
+    volumes: [],
+    channels: [],
+    publish: [],
+    labels: {} as Record<string, string>,
+  };
+  const instances = {
+    get: (name: string) => ({ name, record: { spec } }),
+    find: () => ({ record: { spec } }),
+    create: async ({ labels }: { labels: Record<string, string> }) => {
+      spec.labels = labels;
+      throw new Error('refused');
+    },
+    remove: () => {
+      asked.resolve();
+      return new Promise<void>(() => {});
+    },
+  };
+  const around = { events: new EventLog(() => 1), clock, journal: silentJournal, paths: layout('/nowhere') };
+  const records = { put: () => {}, delete: () => {} };
+  const trials = new Trials({ ...around, records, instances: () => instances } as unknown as TrialsOptions);
+  const request: TrialRequest = { victim: 'web', neighbours: ['db'], fault: 'panic' };
+  void trials.prove(request, () => {}, new AbortController().signal);
+  await asked.promise;
+  const closed = trials.close(true);
+  clock.advance(10_000);
+  await closed;
 });

@@ -17,6 +17,8 @@ import type { TrialReport, TrialRequest } from './types.ts';
 
 const WINDOW_MS = 5_000;
 const CHECK_MS = 10_000;
+/** A daemon that ends waits so long for the end of a trial. */
+const FAREWELL_MS = 5_000;
 const HINT = 'A trial needs workloads that do without what clones do not have (docs/containment.md), or --live.';
 /** Where clones see the directory that is theirs on a disk of this machine. */
 const DISK = '/run/pk-trial-disk';
@@ -67,11 +69,16 @@ export class Trials {
     for (const record of records.all(unreadable)) await this.#remove(record);
   }
 
-  /** Ends one that runs; with `farewell` once its clones are gone. */
+  /** Ends one that runs; with `farewell` once its clones are gone. Those that are there after a while, the next daemon takes up. */
   async close(farewell: boolean): Promise<void> {
     this.#dropped = !farewell;
     this.#ending.abort();
-    if (farewell) await this.#running?.catch(() => {});
+    if (!farewell || this.#running === undefined) return;
+    const over = Promise.withResolvers<void>();
+    const cancel = this.#options.clock.after(FAREWELL_MS, over.resolve);
+    await Promise.race([this.#running.catch(() => {}), over.promise]);
+    cancel();
+    this.#dropped = true;
   }
 
   async #prove(request: TrialRequest, progress: Progress, signal: AbortSignal): Promise<TrialReport> {

@@ -20,6 +20,8 @@ export interface DaemonEvent {
 
 export class EventLog {
   readonly #kept: DaemonEvent[] = [];
+  /** How many are kept of each id. */
+  readonly #counts = new Map<string, number>();
   readonly #listeners = new Set<(event: DaemonEvent) => void>();
   readonly #nextSequence: () => number;
 
@@ -31,8 +33,25 @@ export class EventLog {
     const message = plainText(event.message, MAX_MESSAGE);
     const full = { sequence: this.#nextSequence(), ...event, message };
     this.#kept.push(full);
-    if (this.#kept.length > KEPT) this.#kept.shift();
+    this.#count(full.id, 1);
+    if (this.#kept.length > KEPT) this.#forget();
     for (const listener of [...this.#listeners]) listener(full);
+  }
+
+  /** The oldest of whom most are kept: who has much happen, at will, takes no place of others'. */
+  #forget(): void {
+    const [most] = [...this.#counts].reduce((most, each) => (each[1] > most[1] ? each : most));
+    this.#kept.splice(
+      this.#kept.findIndex(({ id }) => id === most),
+      1,
+    );
+    this.#count(most, -1);
+  }
+
+  #count(id: string, more: number): void {
+    const count = (this.#counts.get(id) ?? 0) + more;
+    if (count === 0) this.#counts.delete(id);
+    else this.#counts.set(id, count);
   }
 
   /** Events kept with a number above `sequence`. */

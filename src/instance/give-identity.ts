@@ -13,6 +13,10 @@ export const identityProvider = (identities: Identities): Provider => ({
     checkUser(spec, identity);
     return { identity };
   },
+  change({ spec, identity }) {
+    if (identity !== null) checkUser(spec, identity);
+    return {};
+  },
   release: ({ id }) => identities.release(id),
   releaseAllBut: (records) => identities.releaseAllBut(new Set(records.map(({ id }) => id))),
 });

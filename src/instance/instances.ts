@@ -49,7 +49,7 @@ export interface Instances {
   update(
     changes: ReadonlyMap<string, Partial<Pick<InstanceRecord, 'spec' | 'size' | 'placement' | 'definition'>>>,
     pool: Pool | null,
-  ): void;
+  ): Promise<void>;
   /** Moves a running kernel to the CPUs its instance owns now; for any other there is nothing to do. */
   repin(name: string): Promise<void>;
   /** Has a kernel become as large as recorded; `vcpuCpus` and `part` as Instance.resize() has them. */

@@ -36,6 +36,15 @@ export interface Provider {
   reserve?(draft: Draft, owner: Owner): Partial<InstanceRecord>;
   /** The instance is there. */
   created?(record: InstanceRecord): void;
+  /** Before its spec becomes another; others may be waited for. */
+  prepareChange?(record: InstanceRecord, spec: InstanceSpec): Promise<void>;
+  /**
+   * What the record is to hold of it now that its spec is another. Nothing is awaited until that is recorded. `others`: the records of all
+   * others as they are to be. Throws as reserve().
+   */
+  change?(record: InstanceRecord, before: InstanceSpec, others: readonly InstanceRecord[]): Partial<InstanceRecord>;
+  /** That is recorded: what it has no more is taken back. Nothing of it runs, but where only what is changed live is another. */
+  changed?(record: InstanceRecord, before: InstanceRecord): Promise<void>;
   /** Throws `conflict` when what it has speaks against its becoming `spec`; `tenantOf` tells of all as they are to be. */
   check?(spec: InstanceSpec, tenantOf: (instance: string) => string | null | undefined): void;
   /** What would be wrong, by name, were these there in place of those of the same names and of all that `isReplaced`. */

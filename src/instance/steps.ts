@@ -289,7 +289,7 @@ export function instanceExecutors(instances: Instances): Executors<InstanceStep>
         await instance.holdsShare();
       },
       async run({ name, size, vcpuCpus, part }) {
-        instances.update(new Map([[name, { size }]]), null);
+        await instances.update(new Map([[name, { size }]]), null);
         const now = await instances.resize(name, vcpuCpus, part);
         return isThere(now, size, part) && (await instances.get(name).holdsShare());
       },

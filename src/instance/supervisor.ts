@@ -181,21 +181,35 @@ export class Supervisor<P = unknown> implements Instances {
     await this.#erase(entry);
   }
 
-  update(
+  async update(
     changes: ReadonlyMap<string, Partial<Pick<InstanceRecord, 'spec' | 'size' | 'placement' | 'definition'>>>,
     pool: Pool | null,
-  ): void {
+  ): Promise<void> {
     const { hostPool, records, transaction } = this.#options;
+    for (const [name, { spec }] of changes)
+      if (spec !== undefined)
+        for (const provider of this.#providers) await provider.prepareChange?.(this.get(name).record, spec);
     const tenantOf = (name: string) => (changes.get(name)?.spec ?? this.find(name)?.record.spec)?.tenant;
     for (const { spec } of changes.values())
       if (spec !== undefined) for (const provider of this.#providers) provider.check?.(spec, tenantOf);
     const partitions: Record<string, Partition | null> = {};
+    const toBe = this.list().map(({ record }) => ({
+      ...record,
+      spec: changes.get(record.spec.name)?.spec ?? record.spec,
+    }));
     const updates = [...changes].map(([name, change]) => {
       const instance = this.get(name);
       if (change.placement !== undefined) partitions[name] = change.placement?.partition ?? null;
       const { spec: before, size } = instance.record;
-      const record = { ...instance.record, size: isResized(before, change.spec) ? null : size, ...change };
-      return { instance, record: withSources(record, before) };
+      let record: InstanceRecord = {
+        ...instance.record,
+        size: isResized(before, change.spec) ? null : size,
+        ...change,
+      };
+      const others = toBe.filter(({ id }) => id !== record.id);
+      if (change.spec !== undefined)
+        for (const provider of this.#providers) record = { ...record, ...provider.change?.(record, before, others) };
+      return { instance, before: instance.record, record: withSources(record, before) };
     });
     const ledger = this.ledger();
     assign({ ...ledger, pool: pool ?? ledger.pool }, partitions);
@@ -206,6 +220,8 @@ export class Supervisor<P = unknown> implements Instances {
     });
     if (poolRecord !== undefined) hostPool.adopt(poolRecord);
     for (const { instance, record } of updates) instance.replaceRecord(record);
+    for (const { record, before } of updates)
+      for (const provider of this.#providers) if (record.spec !== before.spec) await provider.changed?.(record, before);
   }
 
   async repin(name: string): Promise<void> {

@@ -1,7 +1,7 @@
 /** Ports of the host that lead into the private network: a small process each (`pk-forward`), which outlives the daemon. */
 import { join } from 'node:path';
 import { endAllBut, endBackground, findBackground, startBackground } from '../core/background.ts';
-import { signalProcess } from '../core/process-id.ts';
+import { commandLine, signalProcess } from '../core/process-id.ts';
 import type { PublishedPort } from '../instance/contract.ts';
 import { PolykernelError } from '../sys/errors.ts';
 
@@ -48,9 +48,12 @@ export class Forwards {
     if (found !== undefined) signalProcess(found, 'SIGURG');
   }
 
-  /** Whether its process lives. */
-  lives(port: PublishedPort): boolean {
-    return findBackground(this.#file(port)) !== undefined;
+  /** Whether its process lives, and leads to `address`: one from before a change that a daemon did not complete leads elsewhere. */
+  lives(port: PublishedPort, address: string): boolean {
+    const found = findBackground(this.#file(port));
+    if (found === undefined) return false;
+    const line = commandLine(found.pid);
+    return [address, String(port.guestPort)].every((word) => line.includes(word));
   }
 
   /** Ends all that lead nowhere. */

@@ -28,6 +28,19 @@ export async function withFreePorts(
   return all;
 }
 
+/** Those that may be any as they were before, where the same port of the guest was published then. */
+export function asBefore(ports: readonly PublishedPort[], before: readonly PublishedPort[]): PublishedPort[] {
+  const left = before.filter((each) => each.hostPort !== 0 && !ports.some((port) => meets(port, each)));
+  return ports.map((port) => {
+    if (port.hostPort !== 0) return port;
+    const { hostAddress, guestPort, protocol } = port;
+    const at = left.findIndex(
+      (each) => each.hostAddress === hostAddress && each.guestPort === guestPort && each.protocol === protocol,
+    );
+    return at < 0 ? port : left.splice(at, 1)[0]!;
+  });
+}
+
 async function freePort(port: PublishedPort, others: readonly PublishedPort[]): Promise<PublishedPort> {
   for (let attempt = 0; attempt < TRIES; attempt += 1) {
     const whole = { ...port, hostPort: await ask(port) };

@@ -9,6 +9,9 @@ export const addressProvider = (network: Network): Provider => ({
     const spec = { ...draft.spec, publish: network.portsOf(draft) };
     return { spec, networkNumber: spec.network === 'none' ? null : network.take(spec) };
   },
+  prepareChange: async ({ id, spec: { publish } }, spec) => network.choosePorts({ id, spec }, publish),
+  change: (record, before, others) => network.change(record, before, others),
+  changed: (record, before) => network.changed(record, before),
   created({ networkNumber }) {
     if (networkNumber !== null) network.tellNames();
   },

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import type { Journal } from '../core/journal.ts';
 import { Mutex } from '../core/mutex.ts';
 import { signalProcess } from '../core/process-id.ts';
@@ -13,7 +14,7 @@ import { asPolykernelError, PolykernelError } from '../sys/errors.ts';
 import { isOnVolume } from '../sys/volume-text.ts';
 import { HostNetwork, networkObstacle } from './bridge.ts';
 import type { Forwards } from './forwards.ts';
-import { withFreePorts } from './free-port.ts';
+import { asBefore, withFreePorts } from './free-port.ts';
 import { KeptNamespace } from './kept-namespace.ts';
 import { HOSTS_FILE, NameTeller } from './name-teller.ts';
 import { resolvConf } from './nameservers.ts';
@@ -106,12 +107,15 @@ export class Network {
     this.#lost = lost;
   }
 
-  /** Chooses the ports of a new instance that may be any: nobody else is given them. Rejects as withFreePorts(). */
-  async choosePorts({ id, spec }: Pick<Member, 'id' | 'spec'>): Promise<void> {
+  /**
+   * Chooses the ports that may be any, of a new instance or of one that has had those of `before`: nobody else is given them. Rejects as
+   * withFreePorts().
+   */
+  async choosePorts({ id, spec }: Pick<Member, 'id' | 'spec'>, before: readonly PublishedPort[] = []): Promise<void> {
     if (spec.publish.every(({ hostPort }) => hostPort !== 0)) return;
     await this.#choosing.run(async () => {
       const taken = [...this.#members().map((member) => member.spec.publish), ...this.#chosen.values()].flat();
-      this.#chosen.set(id, await withFreePorts(spec.publish, taken));
+      this.#chosen.set(id, await withFreePorts(asBefore(spec.publish, before), taken));
     });
   }
 
@@ -124,7 +128,43 @@ export class Network {
 
   /** An address for a new instance. Throws `unavailable` where there can be no network, `conflict` for a port or a name that is taken. */
   take(spec: Pick<InstanceSpec, 'network' | 'publish' | 'name' | 'hostname' | 'tenant'>): number {
-    const { network, publish } = spec;
+    this.#check(spec, this.#members());
+    checkNames(spec, this.#named(), hostname());
+    return this.#nextNumber();
+  }
+
+  /** The address and the ports of one that has another spec now; its names were looked at with all others'. Throws as take(). */
+  change(
+    record: Member,
+    before: InstanceSpec,
+    others: readonly Member[],
+  ): Pick<InstanceRecord, 'spec' | 'networkNumber'> {
+    const spec = { ...record.spec, publish: this.portsOf(record) };
+    if (spec.network === 'none') return { spec, networkNumber: null };
+    if (spec.network !== before.network || !isDeepStrictEqual(spec.publish, before.publish))
+      this.#check(
+        spec,
+        others.filter(({ id }) => !this.#gone.has(id)),
+      );
+    return { spec, networkNumber: record.networkNumber ?? this.#nextNumber() };
+  }
+
+  /** One that has another spec than `before` keeps no address, way out or published port that is not in it. */
+  async changed({ spec, networkNumber }: Member, before: Member): Promise<void> {
+    const hadWayOut = before.spec.network === 'egress' && spec.network !== 'egress';
+    const isElsewhere = networkNumber !== before.networkNumber;
+    const ports = isElsewhere || !isDeepStrictEqual(spec.publish, before.spec.publish) ? before.spec.publish : [];
+    await this.#mutex.run(async () => {
+      for (const port of ports) await this.#forwards.end(port);
+      if (isElsewhere && before.networkNumber !== null) await this.#removePort(before.networkNumber, hadWayOut);
+      else if (hadWayOut) await this.#keepUplink();
+    });
+    this.#changed();
+    this.tellNames();
+  }
+
+  /** Throws `unavailable`, `invalid` and `conflict`, as take() does. */
+  #check({ network, publish }: Pick<InstanceSpec, 'network' | 'publish'>, others: readonly Member[]): void {
     const obstacle = networkObstacle(network === 'egress' ? 'egress' : 'private', this.#privileged);
     if (obstacle !== null) {
       const { reason, hint } = obstacle;
@@ -139,7 +179,7 @@ export class Network {
         hint: 'Lead one port to it, or use two.',
       });
     }
-    for (const member of this.#members()) {
+    for (const member of others) {
       const clash = member.spec.publish.find((theirs) => publish.some((each) => meets(each, theirs)));
       if (clash !== undefined) {
         const port = `${clash.hostPort}/${clash.protocol}`;
@@ -150,8 +190,6 @@ export class Network {
         });
       }
     }
-    checkNames(spec, this.#named(), hostname());
-    return this.#nextNumber();
   }
 
   /** As late as can be the one of a kernel that is gone: others may still know it by that. Throws `conflict`. */
@@ -208,7 +246,8 @@ export class Network {
       if (networkPort !== 'none') await this.#host.addPort(port, this.#groups());
       const { publish } = record.spec;
       for (const each of publish)
-        if (!this.#forwards.lives(each)) await this.#forwards.start(each, publish, port.namespace, port.address);
+        if (!this.#forwards.lives(each, port.address))
+          await this.#forwards.start(each, publish, port.namespace, port.address);
       const { volumes } = record.spec;
       const ownResolvConf = isOnVolume(volumes, '/etc/resolv.conf') ? null : resolvConf();
       const wayOut = out ? { gateway: addressOf(BRIDGE_NUMBER), resolvConf: ownResolvConf } : null;
@@ -271,12 +310,17 @@ export class Network {
       this.#told.delete(id);
       this.#joined.delete(id);
       for (const port of spec.publish) await this.#forwards.end(port);
-      await this.#host.removePort(this.#port(networkNumber), this.#groups());
-      if (spec.network === 'egress') await this.#keepUplink();
-      if (!this.#members().some((each) => each.networkNumber !== null)) await this.#remove();
+      await this.#removePort(networkNumber, spec.network === 'egress');
     });
     this.#changed();
     this.tellNames();
+  }
+
+  /** With the last one the whole network goes. */
+  async #removePort(number: number, hadWayOut: boolean): Promise<void> {
+    await this.#host.removePort(this.#port(number), this.#groups());
+    if (hadWayOut) await this.#keepUplink();
+    if (!this.#members().some((each) => each.networkNumber !== null)) await this.#remove();
   }
 
   /** Where a running kernel can be reached from the namespace; null when it cannot. */
@@ -334,7 +378,7 @@ export class Network {
     for (const { spec, networkNumber } of members) {
       const { namespace, address } = this.#port(networkNumber!);
       for (const port of spec.publish)
-        if (!this.#forwards.lives(port) && this.#host.exists)
+        if (!this.#forwards.lives(port, address) && this.#host.exists)
           await this.#forwards.start(port, spec.publish, namespace, address);
     }
     await this.#keepUplink();

@@ -49,7 +49,7 @@ export function poolExecutors(instances: () => Instances, hostPool: HostPool): E
         for (const { name } of kernels) instances().get(name);
       },
       async run({ pool, kernels }) {
-        instances().update(
+        await instances().update(
           new Map(kernels.map(({ name, ...change }) => [name, change])),
           pool === 'released' ? null : pool,
         );

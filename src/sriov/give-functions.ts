@@ -38,6 +38,8 @@ export function functionProvider(functions: Functions, kernelUp: (id: string, ke
       if (devices === 'none') throw cannot(spec.name, spec.driver, passed[0]!.address);
       return { devices: passed };
     },
+    changed: ({ id, spec, placement }, before) =>
+      functions.giveBackUnwished(id, before.spec.devices, spec.devices, placement?.partition.devices ?? []),
     kernelUp: ({ id }, kernel) => kernelUp(id, kernel),
     release({ id }) {
       choices.delete(id);

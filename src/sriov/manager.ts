@@ -229,8 +229,7 @@ export class Functions {
       all.filter((each) => !mine.has(each.address) && isFree(() => leases.checkFree(each, others, tenant.name))),
     ];
     const chosen = new Map<SeenFunction, DeviceWish>();
-    // Wishes for one function come before those for any.
-    for (const wish of [...wishes].sort((a, b) => a.kind.localeCompare(b.kind))) {
+    for (const wish of inOrder(wishes)) {
       const choose = (from: SeenFunction[]) => {
         const left = from.filter((each) => !chosen.has(each));
         return chooseFunction(wish, left, nodes);
@@ -280,6 +279,30 @@ export class Functions {
     // Of the pool nothing is leased but by a partition.
     const former = mine.filter(({ address }) => others.has(address) && !partition.includes(address));
     await this.giveBack(former.map(({ address }) => address));
+  }
+
+  /** Gives back what an instance had by words that it has no more, but for what is its `partition`'s. */
+  async giveBackUnwished(
+    instance: string,
+    before: readonly string[],
+    now: readonly string[],
+    partition: readonly string[],
+  ): Promise<void> {
+    const gone = [...before];
+    for (const word of now) if (gone.includes(word)) gone.splice(gone.indexOf(word), 1);
+    if (gone.length === 0) return;
+    const mine = new Set(this.#options.leases.ofInstance(instance).map(({ address }) => address));
+    const { seen } = await this.choice();
+    const left = [...seen.values()].filter(({ address }) => mine.has(address) && !partition.includes(address));
+    const lost = new Set(gone.map((word) => deviceWish(word)));
+    const former: string[] = [];
+    for (const wish of inOrder([...now.map((word) => deviceWish(word)), ...lost])) {
+      const found = chooseFunction(wish, left, []);
+      if (found === undefined) continue;
+      left.splice(left.indexOf(found), 1);
+      if (lost.has(wish)) former.push(found.address);
+    }
+    await this.giveBack(former);
   }
 
   /** Has all that an instance leases ready for its next kernel; `way`: how its driver gives them. Rejects as Leases.ready() does. */
@@ -394,3 +417,7 @@ function isFree(check: () => void): boolean {
     return false;
   }
 }
+
+/** Wishes for one function come before those for any. */
+const inOrder = (wishes: readonly DeviceWish[]): DeviceWish[] =>
+  wishes.toSorted((a, b) => a.kind.localeCompare(b.kind));

@@ -3,7 +3,14 @@ import { CREATED } from '../instance/machine.ts';
 import { decide, isLost, type Seen } from './decide.ts';
 
 const primary = { runs: true, isLost: false, answers: true };
-const standby = { state: 'running', isFresh: false, isOutdated: false, answers: false, isDrained: false } as const;
+const standby = {
+  state: 'running',
+  isFresh: false,
+  isOutdated: false,
+  isBarred: false,
+  answers: false,
+  isDrained: false,
+} as const;
 const seen = (part: Partial<Seen> = {}): Seen => ({ wanted: true, primary, standby, phase: 'warming', ...part });
 const lost = { runs: false, isLost: true, answers: false };
 const stopped = { runs: false, isLost: false, answers: false };
@@ -31,6 +38,11 @@ describe('what is done next of a standby', () => {
     ['it ended as soon as it was started', { standby: { ...standby, state: 'exited', isFresh: true } }, 'none'],
     ['it is another one than would be made now', { standby: { ...frozen, isOutdated: true } }, 'remove'],
     ['that one serves', { phase: 'serving', primary: lost, standby: { ...standby, isOutdated: true } }, 'none'],
+    [
+      'the other one is not to have what it has',
+      { standby: { ...frozen, isOutdated: true, isBarred: true }, primary: lost },
+      'remove',
+    ],
     ['it is not asked for any more', { wanted: false, standby: frozen }, 'remove'],
     ['it is about to end', { standby: { ...standby, state: 'stopping' }, primary: lost }, 'none'],
   ])('%s', (_, part, deed) => expect(decide(seen(part))).toBe(deed));

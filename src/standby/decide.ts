@@ -24,6 +24,8 @@ export interface Seen {
     isFresh: boolean;
     /** Another one would be made now. */
     isOutdated: boolean;
+    /** It reaches what the other one is not to reach any more: it serves for nobody. */
+    isBarred: boolean;
     answers: boolean;
     /** It has nothing left to complete, or had its time. */
     isDrained: boolean;
@@ -37,7 +39,8 @@ export function decide({ wanted, primary, standby, phase }: Seen): Deed {
   if (!wanted) return standby === null ? 'none' : 'remove';
   const isNeeded = primary.runs || primary.isLost;
   if (standby === null) return isNeeded ? 'create' : 'none';
-  const { state, isFresh, isOutdated, answers, isDrained } = standby;
+  const { state, isFresh, isOutdated, isBarred, answers, isDrained } = standby;
+  if (isBarred) return 'remove';
   const isRetired = isOutdated && primary.runs && phase !== 'serving' && phase !== 'leaving';
   switch (state) {
     case 'created':

@@ -7,6 +7,7 @@
  *   been moved off them.
  * - Of each instance one thing is done at a time. Without news there is no timer, but while one gets ready, serves or leaves.
  */
+import { isDeepStrictEqual } from 'node:util';
 import type { DaemonEvent, EventLog } from '../core/events.ts';
 import type { Journal } from '../core/journal.ts';
 import type { Steps } from '../core/steps.ts';
@@ -154,6 +155,8 @@ export class Keeper {
     const { instances, services, phases } = this.#options;
     const primary = instances().find(name);
     const standby = phases.find(name);
+    const isOutdated =
+      primary !== undefined && standby !== undefined && standby.record.definition !== definitionOf(primary);
     const phase = standby === undefined ? 'warming' : phases.of(standby);
     const lost = primary !== undefined && isLost(primary.record);
     // For one that is to serve there is no time to ask HAProxy.
@@ -175,7 +178,8 @@ export class Keeper {
           : {
               state: standby.state,
               isFresh: this.#freshMs(standby) > 0,
-              isOutdated: primary !== undefined && standby.record.definition !== definitionOf(primary),
+              isOutdated,
+              isBarred: isOutdated && !isDeepStrictEqual(reachOf(standby), reachOf(primary)),
               answers: targets.length > 0 && targets.every(({ standIn }) => standIn?.answers === true),
               isDrained: inFlight === 0 || (work.leftAt !== undefined && now - work.leftAt > DRAIN_MS),
             },
@@ -254,7 +258,7 @@ export class Keeper {
     const { cpus, shared } = given.partition;
     const placement: Placement = { ...given, partition: { ...had.partition, cpus, shared } };
     const left = { ...memoryAlone(given)!, partition: { ...given.partition, cpus: [], shared: null } };
-    instances().update(
+    await instances().update(
       new Map([
         [from.name, { placement: left }],
         [to.name, { placement }],
@@ -273,6 +277,12 @@ export class Keeper {
     const { events, clock } = this.#options;
     events.tell({ at: timestamp(clock), type, name, id: record.id, message });
   }
+}
+
+/** What a kernel reaches beyond itself, and whose it is. */
+function reachOf({ record }: Instance) {
+  const { network, tenant, volumes, user } = record.spec;
+  return { network, tenant, volumes, user };
 }
 
 const definitionOf = (primary: Instance): string => {

@@ -87,7 +87,7 @@ export function upgradeExecutors(watched: Watched): Executors<UpgradeStep> {
           if (instance.active) watched.cut(step.name, await cutDrained(step.name, watched.services));
           if (instance.active || instance.state === 'backoff') await instance.stop();
           checkStopped(instance);
-          instances.update(new Map([[step.name, { spec: step.spec, definition: step.definition }]]), null);
+          await instances.update(new Map([[step.name, { spec: step.spec, definition: step.definition }]]), null);
         }
         if (instance.state === 'stopping') await instance.ended(signal);
         if (step.start && !instance.active) await instance.start(signal);

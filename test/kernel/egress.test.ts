@@ -1,6 +1,6 @@
 /** The way out of the private network. What is outside is a namespace of the test, which the host reaches by a veth pair. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -252,6 +252,22 @@ describe.runIf(process.getuid?.() === 0)('egress', () => {
       ip('route', 'del', 'default', 'table', '77');
       ip('addr', 'del', '198.18.0.1/16', 'dev', veth);
     }
+  });
+
+  it('closes for a kernel whose stack file asks for no way out any more', async () => {
+    const file = join(sandbox.home, 'stack.yaml');
+    const apply = async (network: string) => {
+      writeFileSync(file, `kernels: {was: {driver: uml, network: ${network}, command: [sleep, "1000"]}}`);
+      await sandbox.ok('apply', '-f', file);
+    };
+    await apply('egress');
+    expect(await fetchFrom('was', `${OUTSIDE}:${PORT}`)).toMatchObject({ code: 0, stdout: HOST });
+    await apply('private');
+    const route = 'ip route add default via 10.213.0.1;';
+    expect((await sh('was', `${route} timeout 4 busybox wget -q -O - http://${OUTSIDE}:${PORT}/`)).code).not.toBe(0);
+    await apply('none');
+    expect((await sh('was', 'ls /sys/class/net')).stdout).toBe('lo\n');
+    await sandbox.ok('destroy', '-f', file);
   });
 
   it('lasts without its daemon, and is found again by the next', async () => {

@@ -128,7 +128,7 @@ it('the check of a workload tells that it is unhealthy, after its start period a
   expect(check!.results.at(-1)).toMatchObject({ outcome: 'failed', exitCode: 1, output: 'no such page\n' });
   const { supervisor } = test.daemon;
   const spec = { ...supervisor.get('web').record.spec, healthCommand: 'true' };
-  supervisor.update(new Map([['web', { spec }]]), null);
+  await supervisor.update(new Map([['web', { spec }]]), null);
   const { check: passed } = await until('healthy');
   expect(passed!.results.length).toBeLessThanOrEqual(5);
   expect(await told(test, 'health-regained')).toHaveLength(2);

@@ -115,7 +115,7 @@ it('taking a step back that was cut off while it was taken back ends where it be
     'record web: CPU 4',
   );
   const { supervisor } = test.daemon;
-  supervisor.update(new Map([['web', { placement: placed(web, 4).placement }]]), null);
+  await supervisor.update(new Map([['web', { placement: placed(web, 4).placement }]]), null);
   await supervisor.repin('web');
   await killedAfter(test, (record) => (record.spec.name === 'web' ? placed(record, 2) : record), step, 'undo');
   await takenUp(test);
@@ -131,7 +131,7 @@ it('a kernel that comes up after its CPU became another one is moved there', asy
   web.begin();
   // Its start was prepared with the CPU it had.
   await eventually(() => web.record.launch?.placement !== undefined && web.state === 'starting');
-  supervisor.update(new Map([['web', { placement: placed(web.record, 4).placement }]]), null);
+  await supervisor.update(new Map([['web', { placement: placed(web.record, 4).placement }]]), null);
   await untilState(test, 'web', 'running');
   await eventually(async () => (await test.client.inspect('web')).real!.vcpus[0]![0] === 4);
   expect((await agreed(test)).web).toEqual([4]);

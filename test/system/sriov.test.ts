@@ -268,6 +268,29 @@ test('another function at the address of a leased one is not taken for it', asyn
   expect((await list()).leases).toHaveLength(1);
 });
 
+test('an instance that is changed loses the functions that it is to have no more, and no others', async () => {
+  const model = new SriovModel([card]);
+  const { client, create, daemon } = await startDaemon({
+    functions: { sysfs: model, take: () => {}, drop: () => {} },
+  });
+  const { supervisor } = daemon;
+  await client.setVirtualFunctions({ address: PF, count: 4 }, () => {});
+  const leased = async () => (await client.functions()).leases.map(({ address }) => address).sort();
+  const change = async (devices: string[]) => {
+    const { spec } = supervisor.get('web').record;
+    await supervisor.update(new Map([['web', { spec: { ...spec, devices } }]]), null);
+    return leased();
+  };
+  const [second, third] = ['0000:3b:00.2', '0000:3b:00.3'];
+  await create({ name: 'web', command: ['sleep', '1000'], devices: [VF0, 'vf:nvme'], start: false });
+  await client.assignFunction({ device: third, to: 'web' });
+  expect(await leased()).toEqual([VF0, second, third]);
+  expect(await change([VF0, 'vf:nvme'])).toEqual([VF0, second, third]);
+  expect(await change(['vf:nvme'])).toEqual([second, third]);
+  expect(model.writes).toContain(`devices/${VF0}/reset 1`);
+  expect(await change([])).toEqual([third]);
+});
+
 test('an instance gets its functions with its kernel, from its own node first, and loses them with itself', async () => {
   const far = { address: '0000:5e:00.0', firstVirtual: '0000:5e:00.1', most: 4, node: 1 };
   const model = new SriovModel([card, far]);
