@@ -51,6 +51,13 @@ static const int denied[] = {
 	 * of System V, pages of a process in a pipe, and the same page in two of them
 	 */
 	SYS_msgget, SYS_semget, SYS_shmget, SYS_vmsplice, SYS_tee,
+	/*
+	 * pages of the host's files in pipes and sockets stay in memory, and count for whoever read them first: 0.5 MiB in each pair of
+	 * sockets, where a page of a large folio keeps all of that
+	 */
+	SYS_splice, SYS_sendfile,
+	/* each session has a group of its own of the host's scheduler (autogroup), 1 KiB and more for each CPU that no control group counts */
+	SYS_setsid,
 	/* all that anybody has not written yet */
 	SYS_sync, SYS_syncfs,
 	/* of what the host counts for each user, there are 128; of requests that files are read by, 65,536 for all of the host */
@@ -149,12 +156,15 @@ void ask_to_pass(void)
  * And those that were XFS's, of which every file system has some by now (linux/falloc.h), and btrfs's (linux/fs.h, linux/btrfs.h). They are calls by another name:
  * holes in files and memory (fallocate), all written out that anybody has not written yet (syncfs); snapshots make of a read-only tree a writable one, with its
  * set-uid programs and with what is covered in it, and each subvolume takes a number of which the host has a million for all its mounts.
+ *
+ * And those that were ext2's (linux/fs.h): a file of ext4 that gets another kind of map of its blocks has all wait that is to be written to that file system.
  */
 #define TYPE_OF_REQUEST 0xff00
 #define OF_SOCKETS 0x8900
 #define OF_WIRELESS 0x8b00
 #define OF_XFS 0x5800
 #define OF_BTRFS 0x9400
+#define OF_EXT 0x6600
 
 /*
  * `machine_cpus`: each CPU of a machine of KVM can have a ring of 1 MiB of what it writes to, which no control group counts. Their numbers are
@@ -162,7 +172,7 @@ void ask_to_pass(void)
  */
 void check_requests(enum filter_kind kind, unsigned machine_cpus)
 {
-	static const uint32_t types[] = {OF_SOCKETS, OF_WIRELESS, OF_XFS, OF_BTRFS};
+	static const uint32_t types[] = {OF_SOCKETS, OF_WIRELESS, OF_XFS, OF_BTRFS, OF_EXT};
 	uint8_t count = sizeof denied_requests / sizeof *denied_requests, type_count = sizeof types / sizeof *types;
 
 	step(IF_EQUAL, SYS_ioctl, 0, (uint8_t)(count + type_count + ANSWER_MACHINE_STEPS + 10));
