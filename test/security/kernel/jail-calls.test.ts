@@ -141,6 +141,15 @@ describe.runIf(jailsRun).each(callers)('jail of $caller', (caller) => {
     expect((await inside('', change)).stdout).toBe('machines 8\n');
   });
 
+  it('asks a network card for little, for each time has the lock of all who change an interface of the host', async () => {
+    const { inside } = jail;
+    const { stdout } = await inside('', {
+      binds: [{ source: await probe(), target: '/vmm/probe', access: 'read' }],
+      program: ['/vmm/probe', '/export/vol0', 'tap-requests'],
+    });
+    expect(stdout).toBe('requests 1024\nuncut ok\nmachine ok\n');
+  });
+
   it('lets a machine of KVM have its CPUs and no more, for each of which nobody counts a megabyte', async () => {
     const { inside } = jail;
     const change = {
