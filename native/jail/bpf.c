@@ -5,7 +5,7 @@
 #include "../common/fail.h"
 
 /* The filter that is being made. */
-struct filter_step steps[512];
+struct filter_step steps[768];
 uint16_t length;
 
 void step(uint16_t code, uint32_t value, uint8_t if_true, uint8_t if_false)

@@ -37,7 +37,7 @@ struct filter_program {
 #endif
 
 /* The filter that is being made. */
-extern struct filter_step steps[512];
+extern struct filter_step steps[768];
 extern uint16_t length;
 
 void step(uint16_t code, uint32_t value, uint8_t if_true, uint8_t if_false);

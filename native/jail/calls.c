@@ -15,6 +15,7 @@
 
 #include "../common/descriptor.h"
 #include "../common/fail.h"
+#include "denied.h"
 
 #define NAME_BYTES 4096
 
@@ -47,6 +48,9 @@ struct call_descriptor {
 /* Machines of KVM in the life of a jail: QEMU wants one, and asks again when a signal interrupts it. */
 #define MACHINES_MOST 8
 
+/* Requests of taps in the life of a jail: a dozen each time that a driver of the guest takes its card. */
+#define TAP_REQUESTS_MOST 1024
+
 /* System call filters in the life of a jail: QEMU makes one. */
 #define FILTERS_MOST 1
 
@@ -57,7 +61,7 @@ int console_socket = -1;
 pid_t vmm_with_few_files;
 
 static int settled;
-static unsigned filters;
+static unsigned filters, tap_requests;
 
 /* Opens PART of a thread's directory in /proc, and makes sure that it is still the thread that asked. */
 static int open_of_caller(int listener, const struct call *call, const char *part, int flags)
@@ -194,16 +198,25 @@ void settle(void)
 	prlimit(vmm_with_few_files, RLIMIT_NOFILE, &files, NULL);
 }
 
-/* Asked about for its number alone, so that nothing can be exchanged behind our back. */
-static int may_pass(int number)
+/* Asked about for its number and what its registers hold, so that nothing can be exchanged behind our back. */
+static int may_pass(const struct call *call)
 {
 	static unsigned machines, tables;
 
-	if (number == SYS_ioctl)
-		return machines++ < MACHINES_MOST;
-	if (number == SYS_seccomp)
+	if (call->data.number == SYS_ioctl)
+		return (uint32_t)call->data.arguments[1] == CREATE_MACHINE ? machines++ < MACHINES_MOST : tap_requests++ < TAP_REQUESTS_MOST;
+	if (call->data.number == SYS_seccomp)
 		return filters++ < FILTERS_MOST;
 	return !settled && tables++ < TABLES_MOST;
+}
+
+/* It was let pass, and did not: a signal came. */
+static void take_back(const struct call *call)
+{
+	if (call->data.number == SYS_seccomp)
+		filters--;
+	else if (call->data.number == SYS_ioctl && (uint32_t)call->data.arguments[1] != CREATE_MACHINE)
+		tap_requests--;
 }
 
 static int is_to_pass(int number)
@@ -229,7 +242,7 @@ void serve_call(int listener)
 			return;
 		answer.error = -EPERM;
 	} else if (is_to_pass(call.data.number)) {
-		if (may_pass(call.data.number))
+		if (may_pass(&call))
 			answer.flags = LET_PASS;
 		else
 			answer.error = -EPERM;
@@ -238,6 +251,6 @@ void serve_call(int listener)
 	}
 	answer.id = call.id;
 	/* Fails when the caller was killed meanwhile, or a signal came, after which it asks again. */
-	if (ioctl(listener, CALL_ANSWER, &answer) != 0 && answer.flags == LET_PASS && call.data.number == SYS_seccomp)
-		filters--;
+	if (ioctl(listener, CALL_ANSWER, &answer) != 0 && answer.flags == LET_PASS)
+		take_back(&call);
 }

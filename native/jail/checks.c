@@ -38,10 +38,11 @@
 #define MERGE_ALL_MEMORY 67 /* linux/prctl.h: PR_SET_MEMORY_MERGE */
 
 #define NOTIFICATION_PIPE O_EXCL /* linux/watch_queue.h */
-/* linux/falloc.h: all modes but FALLOC_FL_KEEP_SIZE; asm-generic/mman-common.h: MADV_REMOVE, MADV_MERGEABLE, MADV_COLLAPSE */
+/* linux/falloc.h: all modes but FALLOC_FL_KEEP_SIZE; asm-generic/mman-common.h: MADV_REMOVE, MADV_MERGEABLE, MADV_PAGEOUT, MADV_COLLAPSE */
 #define CHANGE_WITHIN (~1u)
 #define REMOVE_MEMORY 9
 #define MERGE_MEMORY 12
+#define PAGE_OUT 21
 #define COLLAPSE_MEMORY 25
 
 /* linux/mman.h, linux/memfd.h: of huge pages. */
@@ -206,13 +207,17 @@ void check_futexes(enum filter_kind kind)
  * the peer of a channel. And where the host merges equal pages, a write that takes longer tells what is in others' memory,
  * and each page costs 64 bytes that no control group counts, while of the merged ones it counts but one. To collapse pages all
  * CPUs are interrupted, those of others too.
+ *
+ * What is in memory of a file is there for all who read it: nobody has it put away, by advice that QEMU gives of its disks before it goes on and hears that it was taken.
  */
 void check_memory(void)
 {
+	answer_call(SYS_fadvise64, REFUSE(0));
 	check_argument(SYS_fallocate, 1, IF_ANY_BIT, CHANGE_WITHIN, EOPNOTSUPP);
-	step(IF_EQUAL, SYS_madvise, 0, 6);
+	step(IF_EQUAL, SYS_madvise, 0, 7);
 	step(LOAD, ARGUMENT(2), 0, 0);
-	step(IF_EQUAL, REMOVE_MEMORY, 2, 0);
+	step(IF_EQUAL, REMOVE_MEMORY, 3, 0);
+	step(IF_EQUAL, PAGE_OUT, 2, 0);
 	step(IF_EQUAL, COLLAPSE_MEMORY, 1, 0);
 	step(IF_EQUAL, MERGE_MEMORY, 0, 1);
 	step(RETURN, REFUSE(EPERM), 0, 0);

@@ -10,9 +10,7 @@
 #include "../common/fail.h"
 #include "bpf.h"
 
-/* linux/kvm.h: KVM_CREATE_VM, KVM_CREATE_VCPU */
-#define CREATE_MACHINE 0xae01
-#define CREATE_CPU 0xae41
+#define CREATE_CPU 0xae41 /* linux/kvm.h: KVM_CREATE_VCPU */
 
 /* What no VMM needs. Numbers above 423 are the same on all machines and may be missing from the C library's list. */
 static const int denied[] = {
@@ -51,6 +49,13 @@ static const int denied[] = {
 	 * of System V, pages of a process in a pipe, and the same page in two of them
 	 */
 	SYS_msgget, SYS_semget, SYS_shmget, SYS_vmsplice, SYS_tee,
+	/*
+	 * pages of the host's files in pipes and sockets stay in memory, and count for whoever read them first: 0.5 MiB in each pair of
+	 * sockets, where a page of a large folio keeps all of that
+	 */
+	SYS_splice, SYS_sendfile,
+	/* each session has a group of its own of the host's scheduler (autogroup), 1 KiB and more for each CPU that no control group counts */
+	SYS_setsid,
 	/* all that anybody has not written yet */
 	SYS_sync, SYS_syncfs,
 	/* of what the host counts for each user, there are 128; of requests that files are read by, 65,536 for all of the host */
@@ -149,12 +154,33 @@ void ask_to_pass(void)
  * And those that were XFS's, of which every file system has some by now (linux/falloc.h), and btrfs's (linux/fs.h, linux/btrfs.h). They are calls by another name:
  * holes in files and memory (fallocate), all written out that anybody has not written yet (syncfs); snapshots make of a read-only tree a writable one, with its
  * set-uid programs and with what is covered in it, and each subvolume takes a number of which the host has a million for all its mounts.
+ *
+ * And those that were ext2's (linux/fs.h): a file of ext4 that gets another kind of map of its blocks has all wait that is to be written to that file system.
  */
 #define TYPE_OF_REQUEST 0xff00
 #define OF_SOCKETS 0x8900
 #define OF_WIRELESS 0x8b00
 #define OF_XFS 0x5800
 #define OF_BTRFS 0x9400
+#define OF_EXT 0x6600
+
+/*
+ * Of a tap (linux/if_tun.h, the low halves of 200 and up): each has the lock of all who change an interface of the host while it reads or writes its argument, for which the
+ * VMM's own memory has it wait as long as that is being changed. QEMU makes a dozen each time that a driver of its
+ * guest takes the card; the listener counts them. That of what the host may leave uncut has no argument in memory.
+ */
+#define FIRST_OF_TAPS 0x54c8
+#define LAST_OF_TAPS 0x54ff
+#define UNCUT_OF_TAPS 0x54d0 /* TUNSETOFFLOAD */
+#define TAP_STEPS 5
+static void answer_tap(void)
+{
+	step(AND, 0xffff, 0, 0);
+	step(IF_AT_LEAST, FIRST_OF_TAPS, 0, 3);
+	step(IF_ABOVE, LAST_OF_TAPS, 2, 0);
+	step(IF_EQUAL, UNCUT_OF_TAPS, 1, 0);
+	ask_to_pass();
+}
 
 /*
  * `machine_cpus`: each CPU of a machine of KVM can have a ring of 1 MiB of what it writes to, which no control group counts. Their numbers are
@@ -162,10 +188,11 @@ void ask_to_pass(void)
  */
 void check_requests(enum filter_kind kind, unsigned machine_cpus)
 {
-	static const uint32_t types[] = {OF_SOCKETS, OF_WIRELESS, OF_XFS, OF_BTRFS};
+	static const uint32_t types[] = {OF_SOCKETS, OF_WIRELESS, OF_XFS, OF_BTRFS, OF_EXT};
 	uint8_t count = sizeof denied_requests / sizeof *denied_requests, type_count = sizeof types / sizeof *types;
+	uint8_t of_taps = kind == FILTER_QEMU ? TAP_STEPS : 0;
 
-	step(IF_EQUAL, SYS_ioctl, 0, (uint8_t)(count + type_count + ANSWER_MACHINE_STEPS + 10));
+	step(IF_EQUAL, SYS_ioctl, 0, (uint8_t)(count + of_taps + type_count + ANSWER_MACHINE_STEPS + 10));
 	step(LOAD, ARGUMENT(1), 0, 0);
 	step(IF_EQUAL, CREATE_MACHINE, 0, ANSWER_MACHINE_STEPS);
 	answer_machine(kind);
@@ -175,7 +202,9 @@ void check_requests(enum filter_kind kind, unsigned machine_cpus)
 	step(RETURN, REFUSE(EPERM), 0, 0);
 	step(RETURN, ALLOW, 0, 0);
 	for (uint8_t i = 0; i < count; i++)
-		step(IF_EQUAL, denied_requests[i], (uint8_t)(count - i + type_count + 1), 0);
+		step(IF_EQUAL, denied_requests[i], (uint8_t)(count - i + of_taps + type_count + 1), 0);
+	if (of_taps > 0)
+		answer_tap();
 	step(AND, TYPE_OF_REQUEST, 0, 0);
 	for (uint8_t i = 0; i < type_count; i++)
 		step(IF_EQUAL, types[i], (uint8_t)(type_count - i), 0);

@@ -3,10 +3,12 @@
 
 #include "filter.h"
 
+#define CREATE_MACHINE 0xae01 /* linux/kvm.h: KVM_CREATE_VM */
+
 void deny_calls(void);
 void check_requests(enum filter_kind kind, unsigned machine_cpus);
 
-/* The listener lets what is asked pass, or refuses it, by its number alone; where it cannot, all passes. */
+/* The listener lets what is asked pass, or refuses it, by its number and registers; where it cannot, all passes. */
 void ask_to_pass(void);
 
 /* There is no listener. */

@@ -227,7 +227,7 @@ void become_init(enum filter_kind kind, struct may may, mode_t mask, const struc
 		close(line[0]);
 		umask(mask);
 		take_place(place);
-		confine_writes();
+		confine_files(may.read_kernel);
 		if (has_few_files(kind, may))
 			have_few_files();
 		listener = install_filter(kind, may);

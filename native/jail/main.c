@@ -70,6 +70,10 @@ static void read_options(int argc, char **argv, struct options *options)
 			options->may.fork = 1;
 			continue;
 		}
+		if (strcmp(option, "--may-read-proc") == 0) {
+			options->may.read_kernel = 1;
+			continue;
+		}
 		if (strcmp(option, "--may-lock") == 0) {
 			options->may_lock = 1;
 			continue;
@@ -113,7 +117,7 @@ static void read_options(int argc, char **argv, struct options *options)
 	errno = 0;
 	if (at + 1 >= argc || options->filter == FILTER_INIT)
 		fail("usage: pk-jail --filter uml|qemu|tool [--userns FD] [--groups N,..] [--caps none|files] [--umask OCTAL] [--join FD,..] "
-		     "[--cpus LIST] [--mems LIST] [--rlimit NAME=N].. [--write PATH].. [--open FD,PATH] [--no-randomize] [--may-set-id] [--may-use-huge-pages] [--may-fork] [--machine-cpus N] [--may-lock] -- PROGRAM ARG...");
+		     "[--cpus LIST] [--mems LIST] [--rlimit NAME=N].. [--write PATH].. [--open FD,PATH] [--no-randomize] [--may-set-id] [--may-use-huge-pages] [--may-fork] [--may-read-proc] [--machine-cpus N] [--may-lock] -- PROGRAM ARG...");
 	if (strcmp(options->capabilities, "none") != 0 && strcmp(options->capabilities, "files") != 0)
 		fail("--caps: none or files is wanted, not %s", options->capabilities);
 	options->program = argv + at + 1;

@@ -3,10 +3,10 @@
 
 #define WRITABLE_MAX 80
 
-/* The places given. */
+/* The places given for writing. */
 extern const char *writable[WRITABLE_MAX];
 extern int writable_count;
 
-void confine_writes(void);
+void confine_files(int may_read_kernel);
 
 #endif

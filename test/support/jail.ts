@@ -107,6 +107,7 @@ export async function openJail({ identity, isUser }: Caller): Promise<Jail> {
       noRandomize: false,
       // A shell is in the VMM's place.
       mayFork: true,
+      mayReadProc: true,
       hostCpus: undefined,
       memoryNodes: undefined,
       joinFds: [],

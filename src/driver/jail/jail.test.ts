@@ -139,8 +139,9 @@ describe('jailArgv', () => {
     expect(text({ volumes: [{ ...volumes[0]!, maySetId: true }] })).toContain('--may-set-id');
     expect(argv).not.toContain('--may-use-huge-pages');
     expect(text({ hugePages: true })).toContain('--may-use-huge-pages');
-    for (const option of ['--machine-cpus', '--may-fork']) expect(argv).not.toContain(option);
+    for (const option of ['--machine-cpus', '--may-fork', '--may-read-proc']) expect(argv).not.toContain(option);
     expect(text({ mayFork: true })).toContain('--may-fork');
+    expect(text({ mayReadProc: true })).toContain('--may-read-proc');
     expect(text({ machineCpus: 4 })).toContain(lines('--machine-cpus', '4'));
   });
 

@@ -78,6 +78,8 @@ export interface JailSpec {
   hugePages?: boolean;
   /** Whether it may make processes with descriptors of their own, without end; default no. */
   mayFork?: boolean;
+  /** Whether it may read all of its /proc, where Landlock keeps it from that; default no: what is read there has locks of all of the host. */
+  mayReadProc?: boolean;
   /** CPUs of a machine of KVM, each of which costs memory that no memory group counts; default none. */
   machineCpus?: number;
   /** Memory that it may lock, where the manager is root; default: as much as its starter. */
@@ -234,6 +236,8 @@ function skeleton(spec: JailSpec): string[] {
   const targets = [...spec.binds, ...spec.memoryFiles].map(({ target }) => target);
   return [
     ...['--proc', '/proc', '--remount-ro', '/proc', '--dev', '/dev'],
+    // Who opens a terminal has a lock of all terminals of the host: there are none.
+    ...['--perms', '0555', '--tmpfs', '/dev/pts', '--remount-ro', '/dev/pts'],
     // Before what may lie in it.
     ...['--bind', stage(spec, 'mem0'), TMP.target],
     // Named, because bwrap makes parents that are not with mode 0700.
@@ -308,6 +312,7 @@ function jailOptions(spec: JailSpec): string[] {
   if (spec.volumes.some(({ maySetId }) => maySetId)) options.push('--may-set-id');
   if (spec.hugePages === true) options.push('--may-use-huge-pages');
   if (spec.mayFork === true) options.push('--may-fork');
+  if (spec.mayReadProc === true) options.push('--may-read-proc');
   if (spec.machineCpus !== undefined) options.push('--machine-cpus', String(spec.machineCpus));
   // pk-cell has said how much.
   if (spec.lockedBytes !== undefined) options.push('--may-lock');

@@ -108,6 +108,19 @@ describe.runIf(jailsRun).each(callers)('jail of $caller', (caller) => {
     rmSync(join(volume, 'lock'));
   });
 
+  it('has nothing put away that others have in memory of files which it can read', async () => {
+    const { volume, inside } = jail;
+    writeFileSync(join(volume, 'read-often'), Buffer.alloc(16 * 4096), { flush: true });
+    // Whoever owns a file, or may write to it, may have it put away from a mapping.
+    if (isUser) chownSync(join(volume, 'read-often'), USER, USER);
+    const { stdout } = await inside('', {
+      binds: [{ source: await probe(), target: '/vmm/probe', access: 'read' }],
+      program: ['/vmm/probe', '/export/vol1/read-often', 'put-away'],
+    });
+    expect(stdout).toBe('16\n16\n16\n');
+    rmSync(join(volume, 'read-often'));
+  });
+
   it('has no memory that the host merges with that of others, even where its starter has', async () => {
     const { insideArgv } = jail;
     const argv = insideArgv('', {
@@ -126,6 +139,15 @@ describe.runIf(jailsRun).each(callers)('jail of $caller', (caller) => {
     };
     expect((await inside('', { ...change, filter: 'uml' })).stdout).toBe('machines 0\n');
     expect((await inside('', change)).stdout).toBe('machines 8\n');
+  });
+
+  it('asks a network card for little, for each time has the lock of all who change an interface of the host', async () => {
+    const { inside } = jail;
+    const { stdout } = await inside('', {
+      binds: [{ source: await probe(), target: '/vmm/probe', access: 'read' }],
+      program: ['/vmm/probe', '/export/vol0', 'tap-requests'],
+    });
+    expect(stdout).toBe('requests 1024\nuncut ok\nmachine ok\n');
   });
 
   it('lets a machine of KVM have its CPUs and no more, for each of which nobody counts a megabyte', async () => {

@@ -335,7 +335,6 @@ describe.runIf(jailsRun).each(callers)('jail of $caller', (caller) => {
       '/dev/random',
       '/dev/urandom',
       '/dev/tty',
-      '/dev/pts',
       '/dev/shm',
       '/tmp',
       '/export/vol0',
@@ -377,6 +376,38 @@ describe.runIf(jailsRun).each(callers)('jail of $caller', (caller) => {
     // A VMM that serves files is asked by its guest whether it may run them.
     expect(told.match(/^(ran|interpreted|own|may)$/gm)).toEqual(['interpreted', 'own', 'may']);
     rmSync(program);
+  });
+
+  it('reads nothing of /proc but what the processors can do, for who reads there has locks of all of the host', async () => {
+    const { base, said } = jail;
+    writeFileSync(join(base, 'shown'), 'shown\n', { mode: 0o644 });
+    const files = [
+      'locks',
+      'misc',
+      'consoles',
+      'tty/drivers',
+      'pressure/cpu',
+      'self/mountinfo',
+      'self/cgroup',
+      '1/stat',
+    ];
+    const script = files.map((name) => `$B cat /proc/${name}`).join('; ');
+    // Not there is as good as refused.
+    const refused = (text: string) => text.match(/Permission denied|No such file/g) ?? [];
+    const told = await said(script, { mayReadProc: false });
+    expect(refused(told), told).toHaveLength(files.length);
+    expect(told.trim().split('\n'), told).toHaveLength(files.length);
+    const own = `$B grep -c ^processor /proc/cpuinfo; $B ls /proc/self/fd > /dev/null && echo names;
+      $B cat "/export/root${base.replaceAll('$', '\\$')}/shown"; echo own > /tmp/x; $B cat /tmp/x; echo kept > /dev/shm/y; $B cat /dev/shm/y;
+      echo given > /export/vol0/z; $B cat /export/vol1/z; $B rm /export/vol0/z; $B head -c 1 /dev/zero | $B wc -c`;
+    expect(await said(own, { mayReadProc: false })).toMatch(/^\d+\nnames\nshown\nown\nkept\ngiven\n1\n$/);
+  });
+
+  it('has no terminals, for who opens one has a lock of all of the host', async () => {
+    const { said } = jail;
+    expect(await said('$B ls -A /dev/pts; echo x > /dev/pts/x; echo x > /dev/ptmx; $B ls -A /dev/pts')).toMatch(
+      /^(.*\/dev\/p\w+.*(Read-only file system|nonexistent directory)\n){2}$/,
+    );
   });
 
   it('writes into no FIFO of the host but in its volumes, and renames and links there', async () => {
